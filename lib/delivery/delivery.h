@@ -1,0 +1,69 @@
+/*
+ * Outbound mail: takes what is due from the queue, one group of recipients and one attempt at a time, resolves, lets
+ * protect choose the rung, seals or deposits or speaks SMTP, and writes the outcome back as one record. Which host,
+ * which rung, retry, bounce or hold comes next is decided in outcome.c alone.
+ */
+#ifndef SP_DELIVERY_DELIVERY_H
+#define SP_DELIVERY_DELIVERY_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/mem.h"
+
+struct sp_delivery;
+struct sp_loop;
+struct sp_log;
+struct sp_queue;
+struct sp_transport;
+struct sp_tls_context;
+struct sp_jobs;
+
+struct sp_delivery_settings {
+    const char *hostname;     /* EHLO, Received, DSN: our name */
+    const char *resolver;     /* for the audit: the first resolver's address */
+    int64_t retry_first_ms;   /* delivery.retry_first */
+    int64_t retry_max_ms;     /* longest wait between attempts; 0: 4 h */
+    int64_t connect_ms;       /* patience with a connection; 0: 30 s */
+    int64_t idle_ms;          /* how long an idle connection is kept; 0: 30 s */
+    unsigned connections_max; /* in all; 0: 200 */
+    unsigned site_max;        /* to one host; 0: 20 */
+    unsigned messages_max;    /* over one connection; 0: 1000 */
+};
+
+struct sp_delivery_parts {
+    struct sp_loop *loop;
+    struct sp_log *log;
+    struct sp_queue *queue;
+    struct sp_transport *transport;
+    struct sp_tls_context *tls; /* client context: system trust and delivery.ca */
+    struct sp_jobs *jobs;       /* sealer, keeper, portal */
+};
+
+/* owner: the caller, to sp_delivery_free. Parts are lent for its life, settings copied. returns: never NULL */
+struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
+                                    const struct sp_delivery_settings *settings);
+/* Drops connections and attempts under way; what they were about stays queued. NULL is allowed. */
+void sp_delivery_free(struct sp_delivery *d);
+SP_AUTO_DEFINE(sp_delivery)
+
+/* Something may be due now: a message was accepted, released, or asked to be tried again. thread: loop; cheap */
+void sp_delivery_poke(struct sp_delivery *d);
+
+/* Takes nothing new; fn is called once all attempts under way are recorded, at the latest after patience_ms. */
+void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(void *arg),
+                       void *arg);
+
+struct sp_delivery_stats {
+    uint64_t attempts;
+    uint64_t delivered; /* recipients */
+    uint64_t deferred;
+    uint64_t failed;
+    uint64_t connections; /* opened */
+    uint64_t reused;      /* transactions over one that was there */
+    unsigned active;      /* attempts under way */
+};
+/* returns: counts since the start */
+struct sp_delivery_stats sp_delivery_stats(const struct sp_delivery *d);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * MTA-STS (RFC 8461): the TXT record, the policy text, and the policies in memory. A policy is kept until its max_age
+ * whatever TXT or HTTPS later say; only a newly fetched valid one replaces it.
+ */
+#ifndef SP_TRANSPORT_STS_H
+#define SP_TRANSPORT_STS_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/map.h"
+
+#define SP_STS_TEXT_MAX 65536    /* octets of a policy */
+#define SP_STS_MX_MAX   64       /* patterns of a policy */
+#define SP_STS_ID_MAX   32       /* RFC 8461 3.1 */
+#define SP_STS_AGE_MAX  31557600 /* seconds, RFC 8461 3.2 */
+
+enum sp_sts_mode { SP_STS_MODE_NONE, SP_STS_MODE_TESTING, SP_STS_MODE_ENFORCE };
+
+/* returns: "none", "testing", "enforce", static */
+const char *sp_sts_mode_name(enum sp_sts_mode mode);
+
+struct sp_sts_policy {
+    enum sp_sts_mode mode;
+    int64_t max_age_s;
+    struct sp_bytes mx[SP_STS_MX_MAX]; /* lower case; "*.example.net" takes one label */
+    size_t mx_count;
+    struct sp_bytes id;    /* of the TXT record that led to it */
+    int64_t expires_at_ms; /* wall clock */
+    struct sp_bytes text;  /* as fetched */
+};
+
+/*
+ * Reads the TXT answers of _mta-sts.DOMAIN. thread: any
+ *
+ * id:      a view into the record, 1 to 32 letters and digits
+ * returns: SP_OK, or SP_E_STS_NONE: no such record, more than one, or one that is malformed (RFC 8461 3.1)
+ */
+SP_MUST_CHECK enum sp_rc sp_sts_txt_parse(const struct sp_bytes *txt, size_t count,
+                                          struct sp_bytes *id);
+
+/*
+ * Reads a policy (RFC 8461 3.2). thread: any
+ *
+ * out:     views point into text; id and expires_at_ms are left empty
+ * returns: SP_OK, or SP_E_STS_INVALID
+ */
+SP_MUST_CHECK enum sp_rc sp_sts_policy_parse(struct sp_bytes text, struct sp_sts_policy *out);
+
+/* returns: whether a policy's pattern takes the host name (RFC 8461 4.1), case ignored. thread: any */
+bool sp_sts_mx_matches(const struct sp_sts_policy *p, struct sp_bytes host);
+
+/* ---- the policies in memory ---- */
+struct sp_sts_cache;
+
+/* owner: the caller. max: domains kept */
+struct sp_sts_cache *sp_sts_cache_new(size_t max);
+/* NULL is allowed. */
+void sp_sts_cache_free(struct sp_sts_cache *c);
+
+/*
+ * Takes a fetched or restored policy, replacing the domain's old one.
+ *
+ * fetched_at_ms: wall clock; its life is counted from there
+ * returns:       SP_OK, or SP_E_STS_INVALID
+ */
+SP_MUST_CHECK enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain,
+                                          struct sp_bytes id, struct sp_bytes text,
+                                          int64_t fetched_at_ms);
+
+/* returns: the domain's policy if it is still valid (lent until the next put), else NULL */
+const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
+                                              int64_t now_ms);
+
+/* Called after each put that changed something; at most one listener. */
+typedef void (*sp_sts_changed_fn)(void *arg, struct sp_bytes domain, struct sp_bytes id,
+                                  struct sp_bytes text, int64_t fetched_at_ms);
+void sp_sts_cache_on_change(struct sp_sts_cache *c, sp_sts_changed_fn fn, void *arg);
+
+#endif

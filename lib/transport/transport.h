@@ -1,0 +1,72 @@
+/*
+ * Where mail for a domain goes: MX, addresses, DANE (RFC 7672), MTA-STS (RFC 8461), configured routes, gathered into a
+ * route (transport/route.h) that is kept as long as the DNS allows. It decides nothing: it reports facts.
+ */
+#ifndef SP_TRANSPORT_TRANSPORT_H
+#define SP_TRANSPORT_TRANSPORT_H
+
+#include "base/clock.h"
+#include "dns/dns.h"
+#include "transport/route.h"
+
+struct sp_loop;
+struct sp_log;
+struct sp_jobs;
+struct sp_transport;
+
+/* ---- settings ---- */
+struct sp_transport_route {
+    char *domain; /* lower case; "*" is not known here: that is next_hop */
+    char *target; /* HOST:PORT, [ADDRESS]:PORT, HOST */
+};
+
+struct sp_transport_settings {
+    uint16_t port;        /* delivery.port */
+    uint16_t sts_port;    /* where policies are fetched; 443 but in tests */
+    const char *next_hop; /* HOST:PORT for all, or "" */
+    const struct sp_transport_route *routes;
+    size_t route_count;
+    const struct sp_transport_route *pins; /* domain to the certificate name that it must show */
+    size_t pin_count;
+    int64_t cache_ms; /* longest life of a route; 0: 300000 */
+};
+
+/*
+ * owner: the caller, to sp_transport_free. All but the settings (copied) is lent for its life.
+ *
+ * jobs:    NULL where no policy can be fetched: then only remembered ones count
+ * returns: SP_OK, or SP_E_CONFIG_INVALID with the detail in err
+ */
+SP_MUST_CHECK enum sp_rc sp_transport_new(struct sp_loop *loop, struct sp_log *log,
+                                          const struct sp_dns_ops *dns, struct sp_jobs *jobs,
+                                          const struct sp_transport_settings *settings,
+                                          struct sp_transport **out, struct sp_err *err);
+/* Ends all look-ups without calling back. NULL is allowed. */
+void sp_transport_free(struct sp_transport *t);
+SP_AUTO_DEFINE(sp_transport)
+
+/* returns: the route if it is known and fresh (lent: take a reference to keep it), else NULL. cost: O(1) */
+const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes domain);
+
+/* route: lent for the call */
+typedef void (*sp_transport_fn)(void *arg, const struct sp_route *route);
+
+/*
+ * Looks a domain up (lower case, A-labels; or an address literal in brackets). Equal questions share one look-up.
+ *
+ * returns: a handle; fn is called exactly once, never before this has returned, never after cancel
+ */
+sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain, sp_transport_fn fn,
+                               void *arg);
+/* Ends it without a call back; a stale handle is ignored. */
+void sp_transport_cancel(struct sp_transport *t, sp_handle look_up);
+
+/* Forgets a domain's route, so that the next look-up asks anew: after a hop did not keep what the route said. */
+void sp_transport_forget(struct sp_transport *t, struct sp_bytes domain);
+
+/* returns: the STS policies in memory, to seed them at start and to learn of new ones */
+struct sp_sts_cache *sp_transport_sts(struct sp_transport *t);
+/* returns: what domains have proved */
+struct sp_posture *sp_transport_posture(struct sp_transport *t);
+
+#endif
