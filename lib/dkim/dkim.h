@@ -1,0 +1,88 @@
+/*
+ * DKIM (RFC 6376, RFC 8463) by libopendkim. Signing oversigns what a reader sees and never uses l=; verifying asks a
+ * callback for key records and never the network. thread: worker
+ */
+#ifndef SP_DKIM_DKIM_H
+#define SP_DKIM_DKIM_H
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+struct sp_dkim;
+
+/* One library handle; make one a process. owner: the caller. returns: SP_OK or SP_E_DKIM_FAILED */
+SP_MUST_CHECK enum sp_rc sp_dkim_new(struct sp_dkim **out, struct sp_err *err);
+/* NULL is allowed; all its signers and checks must be freed before. */
+void sp_dkim_free(struct sp_dkim *d);
+SP_AUTO_DEFINE(sp_dkim)
+
+struct sp_dkim_key {
+    const char *domain;   /* d= */
+    const char *selector; /* s= */
+    struct sp_bytes key;  /* PEM, RSA or Ed25519 */
+};
+
+/* One message, fed in pieces cut anywhere: header, empty line, body, in CRLF. */
+struct sp_dkim_run;
+
+/*
+ * owner:   the caller, until sp_dkim_run_free
+ * key:     borrowed for the call
+ * now_ms:  wall clock: the signature's t=; x= is seven days later
+ * returns: SP_OK, SP_E_KEYS_FORMAT, SP_E_DKIM_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_dkim_sign_new(struct sp_dkim *d, const struct sp_dkim_key *key,
+                                          int64_t now_ms, struct sp_dkim_run **out,
+                                          struct sp_err *err);
+
+/*
+ * Answers with the TXT record at name (selector._domainkey.domain), strings joined.
+ *
+ * out:     NUL-terminated, at most len bytes with the NUL
+ * returns: SP_OK, SP_E_DNS_NONE if there is none, another DNS code if it can't be known now
+ */
+typedef enum sp_rc (*sp_dkim_lookup_fn)(void *ctx, const char *name, char *out, size_t len);
+
+/* owner: the caller, until sp_dkim_run_free. lookup is called by sp_dkim_run_finish. returns: SP_OK, SP_E_DKIM_FAILED */
+SP_MUST_CHECK enum sp_rc sp_dkim_verify_new(struct sp_dkim *d, sp_dkim_lookup_fn lookup, void *ctx,
+                                            struct sp_dkim_run **out, struct sp_err *err);
+
+/* NULL is allowed. */
+void sp_dkim_run_free(struct sp_dkim_run *r);
+SP_AUTO_DEFINE(sp_dkim_run)
+
+/* The message's next bytes. returns: SP_OK, SP_E_HEADER_LIMIT, SP_E_DKIM_FAILED */
+SP_MUST_CHECK enum sp_rc sp_dkim_run_feed(struct sp_dkim_run *r, struct sp_bytes data,
+                                          struct sp_err *err);
+
+/*
+ * After the last byte, for a signing run.
+ *
+ * out:     the whole DKIM-Signature field, folded, ended by CRLF, is appended
+ * returns: SP_OK, SP_E_DKIM_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_dkim_sign_finish(struct sp_dkim_run *r, struct sp_buf *out,
+                                             struct sp_err *err);
+
+#define SP_DKIM_DOMAIN_MAX  256
+#define SP_DKIM_RESULTS_MAX 8
+
+struct sp_dkim_result {
+    char domain[SP_DKIM_DOMAIN_MAX];
+    bool valid;
+    bool whole; /* no l=: the signature covers the whole body */
+    enum sp_rc
+        why; /* SP_OK if valid, a DNS code if the key could not be had, else SP_E_DKIM_FAILED */
+};
+
+/*
+ * After the last byte, for a verifying run.
+ *
+ * results: one a signature, at most SP_DKIM_RESULTS_MAX
+ * returns: SP_OK, even if no signature is there or valid; SP_E_DKIM_FAILED if the message could not be looked at
+ */
+SP_MUST_CHECK enum sp_rc sp_dkim_verify_finish(struct sp_dkim_run *r,
+                                               struct sp_dkim_result *results, size_t *count,
+                                               struct sp_err *err);
+
+#endif
