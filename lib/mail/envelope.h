@@ -1,0 +1,55 @@
+/*
+ * What MAIL and RCPT say beside the addresses (RFC 1870, 6152, 3461), as values that the queue keeps and the client
+ * machine says again. xtext values stay encoded as they came, checked by sp_xtext_is_valid.
+ */
+#ifndef SP_MAIL_ENVELOPE_H
+#define SP_MAIL_ENVELOPE_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+
+#define SP_ENVID_MAX 100 /* RFC 3461 4.4 */
+#define SP_ORCPT_MAX 500 /* RFC 3461 4.2 */
+
+enum sp_body_type {
+    SP_BODY_7BIT,
+    SP_BODY_8BITMIME,
+};
+
+enum sp_dsn_ret {
+    SP_RET_NONE,
+    SP_RET_HDRS,
+    SP_RET_FULL,
+};
+
+/* Bits of NOTIFY; 0 means that the client gave none. */
+enum sp_notify {
+    SP_NOTIFY_NEVER = 1,
+    SP_NOTIFY_SUCCESS = 2,
+    SP_NOTIFY_FAILURE = 4,
+    SP_NOTIFY_DELAY = 8,
+};
+
+struct sp_mail_params {
+    bool has_size;
+    uint64_t size; /* bytes, as the client declared */
+    enum sp_body_type body;
+    enum sp_dsn_ret ret;
+    struct sp_bytes envid; /* xtext; empty if not given */
+};
+
+struct sp_rcpt_params {
+    unsigned notify;       /* enum sp_notify bits */
+    struct sp_bytes orcpt; /* addr-type;xtext; empty if not given */
+};
+
+/* returns: whether text is xtext (RFC 3461 4): printable ASCII but "+" and "=", and +XX. thread: any */
+bool sp_xtext_is_valid(struct sp_bytes text);
+
+/* Appends text encoded as xtext. thread: any */
+void sp_xtext_encode(struct sp_bytes text, struct sp_buf *out);
+
+/* Appends the decoded text. returns: false if it is not valid or decodes to CR, LF, NUL or a control byte */
+SP_MUST_CHECK bool sp_xtext_decode(struct sp_bytes text, struct sp_buf *out);
+
+#endif
