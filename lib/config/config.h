@@ -1,0 +1,142 @@
+/*
+ * The settings of one gateway (sallyport.json): typed, checked against one table (settings.c), all errors at once. The
+ * structure is immutable once loaded; paths in it are as written, relative to the configuration's folder. To add a
+ * setting: a member here, a row there, then `cli-policy settings > docs/settings.md`. thread: any
+ */
+#ifndef SP_CONFIG_CONFIG_H
+#define SP_CONFIG_CONFIG_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "json/problem.h"
+
+enum sp_listen_tls {
+    SP_LISTEN_STARTTLS,
+    SP_LISTEN_IMPLICIT,
+    SP_LISTEN_NONE,
+};
+
+struct sp_config_listen {
+    const char *address; /* host:port */
+    enum sp_listen_tls tls;
+    bool plain_ok; /* mail from the tenant's networks without AUTH or TLS */
+};
+
+struct sp_config_route {
+    const char *domain;
+    const char *to; /* host:port */
+};
+
+struct sp_config_texts {
+    const char **items;
+    size_t count;
+};
+
+struct sp_config {
+    const char *node;
+    const char *hostname;
+    const char *state_dir;
+    const char *master_key;
+    int64_t workers;  /* relays; 0: one a core */
+    int64_t uid_base; /* 0: all roles as the user who started */
+    int64_t stop_ms;  /* how long a clean stop may take */
+    const char *policy;
+    const char *tenants; /* folder */
+    struct {
+        const char *level;
+    } log;
+    struct sp_config_listen *listen;
+    size_t listen_count;
+    struct {
+        const char *certificate;
+        const char *key;
+        const char *client_ca; /* file of CAs that client certificates chain to, "" for none */
+    } tls;
+    struct {
+        int64_t size_limit; /* bytes */
+        int64_t max_recipients;
+        int64_t max_sessions;
+        int64_t max_errors;
+        int64_t idle_ms;
+        int64_t inline_limit; /* bytes of a body that lies in its record */
+        int64_t memory;       /* bytes of all bodies in flight in one relay */
+        int64_t scan_ms;      /* both tries of the scanner together */
+    } intake;
+    struct {
+        struct sp_config_texts servers;
+        bool trusted; /* AD is believed */
+        int64_t timeout_ms;
+    } resolver;
+    struct {
+        int64_t port;
+        const char *next_hop; /* host:port for all mail, "" for MX */
+        struct sp_config_route *routes;
+        size_t route_count;
+        const char *ca; /* file of extra trust anchors, "" for the system's alone */
+        int64_t retry_first_ms;
+        int64_t retry_max_ms;
+        int64_t expire_ms;
+        int64_t connect_ms;
+        int64_t command_ms;
+        int64_t max_connections; /* per next hop */
+        int64_t reuse_ms;
+        int64_t dsn_delay_ms; /* a delay DSN after this; 0 for none */
+    } delivery;
+    struct {
+        int64_t scanners;
+        int64_t sealers;
+        int64_t job_ms;
+    } roles;
+    struct {
+        const char *listen; /* "" switches the portal off */
+        const char *url;
+        const char *certificate;
+        const char *key;
+        int64_t code_ms;
+        int64_t session_ms;
+        int64_t max_codes; /* codes sent per package and hour */
+        int64_t max_tries; /* per code */
+    } portal;
+    struct {
+        const char *socket; /* relative to state_dir */
+    } admin;
+    struct {
+        const char *file; /* relative to state_dir/ledger */
+        const char *signing_key;
+        int64_t checkpoint_ms;
+        int64_t checkpoint_records;
+        const char *addresses; /* "plain" */
+    } audit;
+    struct {
+        const char *smime_certificate;
+        const char *smime_key;
+        const char *pgp_home;
+        const char *pgp_key;
+        const char *dkim_key;
+    } sealer;
+    struct {
+        const char *sts_ca; /* extra trust for the HTTPS hosts of MTA-STS */
+        int64_t sts_port;
+        int64_t timeout_ms;
+    } fetcher;
+    struct sp_arena *arena; /* all of the above lives here */
+};
+
+/*
+ * Reads and checks the whole file.
+ *
+ * text:     borrowed for the call
+ * file:     its name, for messages
+ * problems: gets every error and warning at once
+ * out:      owner: the caller, to sp_config_free
+ * returns:  SP_OK (there may be warnings), or the first error's code
+ */
+SP_MUST_CHECK enum sp_rc sp_config_load(struct sp_bytes text, const char *file,
+                                        struct sp_problems *problems, struct sp_config **out);
+void sp_config_free(struct sp_config *c);
+SP_AUTO_DEFINE(sp_config)
+
+/* Appends the reference of all settings as Markdown: docs/settings.md. */
+void sp_config_reference(struct sp_buf *out);
+
+#endif

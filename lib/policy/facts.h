@@ -1,0 +1,168 @@
+/*
+ * What is known of one recipient's copy of one message when the policy decides. Every fact is absent (known not to be
+ * there), known, unknown (could not be found out: conditions on it are three-valued), or pending (belongs to a later
+ * stage). All bytes are lent: they must live until the decision is made. Plain data, no allocation, copy freely.
+ * thread: any
+ */
+#ifndef SP_POLICY_FACTS_H
+#define SP_POLICY_FACTS_H
+
+#include "base/bytes.h"
+#include "policy/ladder.h"
+
+/* The table in facts.c says for each: name in rules, kind, stage. */
+enum sp_fact {
+    /* envelope */
+    SP_FACT_TENANT,
+    SP_FACT_SENDER_ADDRESS,
+    SP_FACT_SENDER_DOMAIN,
+    SP_FACT_SENDER_GROUP, /* worked out by the policy from its groups */
+    SP_FACT_RECIPIENT_ADDRESS,
+    SP_FACT_RECIPIENT_DOMAIN,
+    SP_FACT_RECIPIENT_COUNT,
+    SP_FACT_RECIPIENT_PREFERENCE,
+    SP_FACT_RECIPIENT_FIRST_CONTACT,
+    SP_FACT_DOMAIN_REMEMBERED,
+    SP_FACT_TIME_HOUR,
+    SP_FACT_TIME_WEEKDAY,
+    /* header */
+    SP_FACT_FROM_ADDRESS,
+    SP_FACT_HEADER, /* header.NAME */
+    SP_FACT_SUBJECT,
+    SP_FACT_SUBJECT_TAG,
+    SP_FACT_LABEL,
+    SP_FACT_MESSAGE_KIND,
+    SP_FACT_MESSAGE_SIZE,
+    /* content */
+    SP_FACT_MESSAGE_SEALED,
+    SP_FACT_ATTACHMENT_TYPE,
+    SP_FACT_ATTACHMENT_NAME,
+    SP_FACT_ATTACHMENT_OPAQUE,
+    SP_FACT_PHI_CLASS,
+    SP_FACT_PHI_SCORE,
+    SP_FACT_PHI_SPECIAL,
+    SP_FACT_PHI_COUNT,    /* phi.count.TYPE */
+    SP_FACT_PHI_DISTINCT, /* phi.distinct.TYPE */
+    SP_FACT_SCAN,
+    SP_FACT_COUNT
+};
+
+enum sp_stage {
+    SP_STAGE_ENVELOPE,
+    SP_STAGE_HEADER,
+    SP_STAGE_CONTENT,
+};
+
+enum sp_fact_state {
+    SP_FACT_ABSENT,
+    SP_FACT_KNOWN,
+    SP_FACT_UNKNOWN,
+    SP_FACT_PENDING,
+};
+
+/* Values of facts with a closed list; the numbers are their order and stand in records. */
+enum sp_phi_class {
+    SP_PHI_NONE,
+    SP_PHI_IDENTIFIER,
+    SP_PHI_PHI,
+    SP_PHI_SEVERE,
+};
+enum sp_scan {
+    SP_SCAN_COMPLETE,
+    SP_SCAN_PARTIAL,
+    SP_SCAN_CRASHED, /* named "failed" in rules */
+};
+enum sp_sealed {
+    SP_SEALED_NONE,
+    SP_SEALED_SMIME,
+    SP_SEALED_PGP,
+    SP_SEALED_SIGNED,
+};
+enum sp_kind {
+    SP_KIND_MAIL,
+    SP_KIND_AUTO_REPLY,
+    SP_KIND_DSN,
+    SP_KIND_MDN,
+    SP_KIND_CALENDAR,
+    SP_KIND_BULK,
+};
+enum sp_preference {
+    SP_PREFERENCE_PLAIN,
+    SP_PREFERENCE_TLS,
+    SP_PREFERENCE_SEALED,
+    SP_PREFERENCE_PORTAL,
+    SP_PREFERENCE_NO_MAIL,
+};
+#define SP_REMEMBERED_NEVER_SEEN (-1) /* else an enum sp_floor */
+
+struct sp_fact_value {
+    enum sp_fact_state state;
+    struct sp_bytes text;         /* text facts */
+    int64_t number;               /* numbers, truths (0, 1) and closed lists */
+    const struct sp_bytes *texts; /* set facts: count members, lent */
+    size_t count;
+};
+
+struct sp_fact_header {
+    struct sp_bytes name;
+    struct sp_bytes value; /* unfolded */
+};
+
+struct sp_fact_type {
+    struct sp_bytes name; /* "MRN" */
+    int64_t count;
+    int64_t distinct;
+};
+
+struct sp_facts {
+    struct sp_fact_value values[SP_FACT_COUNT];
+    const struct sp_fact_header *headers; /* for header.NAME; lent */
+    size_t header_count;
+    const struct sp_fact_type
+        *types; /* for phi.count.* and phi.distinct.*; lent; a type not listed counts 0 */
+    size_t type_count;
+};
+
+/* returns: the name in rules ("recipient.domain"; "header.", "phi.count." and "phi.distinct." for the open ones), static */
+const char *sp_fact_name(enum sp_fact fact);
+/* returns: the stage at which it is there */
+enum sp_stage sp_fact_stage(enum sp_fact fact);
+/* returns: "envelope", "header", "content", static */
+const char *sp_stage_name(enum sp_stage stage);
+
+/* Everything pending: nothing has been looked at yet. */
+void sp_facts_init(struct sp_facts *f);
+
+/* Sets one fact. The fact's kind must fit: text, number (also truths and closed lists) or set. */
+void sp_facts_set_text(struct sp_facts *f, enum sp_fact fact, struct sp_bytes text);
+void sp_facts_set_number(struct sp_facts *f, enum sp_fact fact, int64_t number);
+void sp_facts_set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_bytes *texts,
+                        size_t count);
+void sp_facts_set_absent(struct sp_facts *f, enum sp_fact fact);
+void sp_facts_set_unknown(struct sp_facts *f, enum sp_fact fact);
+
+/* Makes all facts of a stage that are still pending absent: call it when the stage has come. */
+void sp_facts_close_stage(struct sp_facts *f, enum sp_stage stage);
+
+/* Sets sender.address and sender.domain; the empty address (null sender) makes both absent. */
+void sp_facts_set_sender(struct sp_facts *f, struct sp_bytes address);
+/* Sets recipient.address and recipient.domain, and forgets what belonged to another recipient. */
+void sp_facts_set_recipient(struct sp_facts *f, struct sp_bytes address);
+/*
+ * Sets header.*, subject, subject.tag, from.address and message.kind from the header fields, in their order.
+ *
+ * fields:  lent until the decision is made
+ */
+void sp_facts_set_headers(struct sp_facts *f, const struct sp_fact_header *fields, size_t count);
+/*
+ * Sets scan; partial and failed make phi.class severe and the other phi.* unknown (what is cut may hide anything), so
+ * call it last.
+ */
+void sp_facts_set_scan(struct sp_facts *f, enum sp_scan scan);
+
+/* returns: the name of a value of a closed list ("severe"), static; NULL if the fact has none or it is out of range */
+const char *sp_fact_value_name(enum sp_fact fact, int64_t number);
+/* returns: whether the name stands in the fact's closed list; *out is set only then */
+SP_MUST_CHECK bool sp_fact_value_parse(enum sp_fact fact, struct sp_bytes name, int64_t *out);
+
+#endif

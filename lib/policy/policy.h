@@ -1,0 +1,91 @@
+/*
+ * A policy: rules compiled from JSON with comments into an immutable structure. A decision is a pure function of policy
+ * and facts (the language: docs/policy.md). Deciding allocates nothing, looks nothing up and cannot fail.
+ *
+ *     sp_facts_init(&f); ... per message ...
+ *     for each recipient: sp_facts_set_recipient(&f, address); sp_policy_decide(policy, &f, &decision);
+ *
+ * thread: any; a policy may be shared by threads and is freed with its last reference
+ */
+#ifndef SP_POLICY_POLICY_H
+#define SP_POLICY_POLICY_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "json/problem.h"
+#include "policy/decision.h"
+#include "policy/facts.h"
+
+struct sp_policy;
+
+#define SP_POLICY_HASH_LEN 64 /* hexadecimal digits */
+
+/*
+ * Where policy files come from: a bundle in a role, the file system in the command line.
+ *
+ * read:    name is a path relative to the configuration's folder ("policies/lists/x.txt"), never absolute, never with
+ *          ".."; *out is lent until sp_policy_load returns
+ * returns: SP_OK, SP_E_NOT_FOUND or SP_E_IO
+ */
+struct sp_policy_reader {
+    enum sp_rc (*read)(void *ctx, const char *name, struct sp_bytes *out);
+    void *ctx;
+};
+
+/*
+ * Loads a policy file with all that it extends and names, checks and compiles it.
+ *
+ * path:     as the reader takes it ("policies/policy.json"); what it names is relative to its folder, and a layer that
+ *           is not there is looked for in policies/
+ * problems: gets everything that is wrong (and warnings) at once
+ * out:      owner: the caller, one reference
+ * returns:  SP_OK, or the first problem's code
+ */
+SP_MUST_CHECK enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *path,
+                                        struct sp_problems *problems, struct sp_policy **out);
+
+/* owner: the caller, one more reference. returns: p */
+struct sp_policy *sp_policy_ref(struct sp_policy *p);
+void sp_policy_unref(struct sp_policy *p);
+/* The same as unref, under the name that SP_AUTO asks for. */
+void sp_policy_free(struct sp_policy *p);
+SP_AUTO_DEFINE(sp_policy)
+
+/* returns: SHA-256 in hexadecimal over all that can change a decision, NUL-terminated, lent */
+const char *sp_policy_hash(const struct sp_policy *p);
+
+/* returns: the canonical text that was hashed (RFC 8785): what is kept as the policy version, lent */
+struct sp_bytes sp_policy_canonical(const struct sp_policy *p);
+
+/* returns: whether any rule needs facts of the content stage, so that mail must be scanned before it is decided */
+bool sp_policy_asks_content(const struct sp_policy *p);
+/* returns: the latest stage that any rule asks about */
+enum sp_stage sp_policy_last_stage(const struct sp_policy *p);
+
+/* returns: the DKIM selector of the settings, "" if none */
+const char *sp_policy_dkim_selector(const struct sp_policy *p);
+/* returns: the timezone of the settings (IANA name), "UTC" if none: for time.hour and time.weekday */
+const char *sp_policy_timezone(const struct sp_policy *p);
+/* returns: the floor, expiry and portal options of the settings: for mail of our own */
+enum sp_floor sp_policy_floor(const struct sp_policy *p);
+int64_t sp_policy_expire_ms(const struct sp_policy *p);
+const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p);
+
+/*
+ * Decides for one recipient from complete facts (facts that are still pending count as unknown).
+ *
+ * returns: nothing; *out is wholly set, its pointers lent by p
+ */
+void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
+                      struct sp_decision *out);
+
+/*
+ * Decides at RCPT, from envelope facts, with later ones pending.
+ *
+ * returns: whether the decision is certain whatever the message will hold; *out is set only then. A certain reject is
+ *          to be answered at once.
+ */
+bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts *facts,
+                               struct sp_decision *out);
+
+#endif
