@@ -1,0 +1,41 @@
+/*
+ * fetch: relay or keeper -> fetcher. What only HTTPS can tell: so far a domain's MTA-STS policy (RFC 8461). The asker has
+ * resolved the addresses; the fetcher asks no DNS of its own. An error comes back as the job's rc. thread: any
+ */
+#ifndef SP_JOBS_FETCH_H
+#define SP_JOBS_FETCH_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum sp_jobs_fetch_kind {
+    SP_JOBS_FETCH_STS, /* https://mta-sts.DOMAIN/.well-known/mta-sts.txt */
+    SP_JOBS_FETCH_KIND_COUNT
+};
+
+#define SP_JOBS_FETCH_ADDRESSES_MAX 16
+#define SP_JOBS_FETCH_TEXT_MAX      256
+#define SP_JOBS_FETCH_BODY_MAX      (64 * 1024) /* RFC 8461 3.3 */
+
+struct sp_jobs_fetch_request {
+    enum sp_jobs_fetch_kind kind;
+    struct sp_bytes domain;           /* the policy's domain, A-labels, without "mta-sts." */
+    const struct sp_bytes *addresses; /* "203.0.113.7", "2001:db8::7" of mta-sts.DOMAIN */
+    size_t address_count;
+};
+
+struct sp_jobs_fetch_reply {
+    struct sp_bytes body;
+};
+
+/* Appends the encoding; what passes a limit marks out as failed. */
+void sp_jobs_fetch_request_encode(struct sp_buf *out, const struct sp_jobs_fetch_request *request);
+void sp_jobs_fetch_reply_encode(struct sp_buf *out, const struct sp_jobs_fetch_reply *reply);
+
+/* owner: text is lent from data, lists are arena's. returns: SP_OK, or SP_E_MALFORMED and out untouched */
+SP_MUST_CHECK enum sp_rc sp_jobs_fetch_request_decode(struct sp_bytes data, struct sp_arena *arena,
+                                                      struct sp_jobs_fetch_request *out);
+SP_MUST_CHECK enum sp_rc sp_jobs_fetch_reply_decode(struct sp_bytes data,
+                                                    struct sp_jobs_fetch_reply *out);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * TLS on a stream (OpenSSL's home together with crypt and smime). A context holds certificate, key and trust; sp_tls_start
+ * turns a plain stream into a protected one. Verification never passes silently: the handshake goes through with any
+ * certificate, the proof says all that holds (chain, name, time, DANE), each by itself, and the caller decides.
+ * TLS 1.2 and 1.3 only, with the suites of NIST SP 800-52r2. thread: loop
+ */
+#ifndef SP_TLS_TLS_H
+#define SP_TLS_TLS_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "io/stream.h"
+
+struct sp_tls_context;
+
+#define SP_TLS_TICKET_KEY_LEN 80
+
+struct sp_tls_server_config {
+    struct sp_bytes certificate_pem; /* with its chain, leaf first */
+    struct sp_bytes key_pem;
+    struct sp_bytes client_ca_pem; /* trusted for client certificates; empty: the system's trust */
+    struct sp_bytes
+        ticket_key; /* SP_TLS_TICKET_KEY_LEN secret bytes that processes share; empty: a random one */
+    bool ask_client_certificate; /* asked for, never required */
+};
+
+struct sp_tls_client_config {
+    bool system_trust;               /* the system's CA file */
+    struct sp_bytes extra_ca_pem;    /* trusted besides; may be empty */
+    struct sp_bytes certificate_pem; /* of our own, shown if asked; may be empty */
+    struct sp_bytes key_pem;
+};
+
+/* owner: the caller holds one reference. returns: NULL and err filled (SP_E_TLS_CONFIG) if the config is no good */
+struct sp_tls_context *sp_tls_server_new(const struct sp_tls_server_config *config,
+                                         struct sp_err *err);
+struct sp_tls_context *sp_tls_client_new(const struct sp_tls_client_config *config,
+                                         struct sp_err *err);
+
+/* A context is shared and immutable; each session holds a reference of its own. NULL is allowed for unref. */
+struct sp_tls_context *sp_tls_context_ref(struct sp_tls_context *context);
+void sp_tls_context_unref(struct sp_tls_context *context);
+
+#define SP_TLS_NAMES_MAX 8  /* reference names that a caller may give */
+#define SP_TLS_TLSA_MAX  32 /* TLSA records that are looked at */
+
+struct sp_tls_tlsa { /* RFC 6698 2.1 */
+    uint8_t usage;
+    uint8_t selector;
+    uint8_t matching;
+    struct sp_bytes data;
+};
+
+struct sp_tls_params {
+    int64_t timeout_ms; /* for the handshake */
+
+    /* client only: */
+    struct sp_bytes server_name; /* for SNI and as DANE base domain; empty: none is sent */
+    const struct sp_bytes *
+        names; /* reference names; the certificate must have any one of them. For RFC 7672 DANE: the
+                                       MX host and the next-hop domain; for MTA-STS: the MX host. "*.example" or ".example"
+                                       is not understood here */
+    size_t name_count;
+    const struct sp_tls_tlsa
+        *tlsa; /* as DNS gave them; usages 0 and 1 are dropped here (RFC 7672 3.1.3) */
+    size_t tlsa_count;
+    bool resume; /* keep and use sessions with this server (same names, same TLSA) */
+};
+
+enum sp_tls_dane {
+    SP_TLS_DANE_NOT_ASKED, /* no TLSA given */
+    SP_TLS_DANE_UNUSABLE,  /* given, none usable: TLS is mandatory, unauthenticated */
+    SP_TLS_DANE_MISMATCH,
+    SP_TLS_DANE_EE, /* matched 3 x x: name and time do not matter */
+    SP_TLS_DANE_TA, /* matched 2 x x: chain, name and time hold too */
+};
+
+#define SP_TLS_PROOF_NAMES_MAX 32
+
+/* What the peer proved. All pointers are good as long as the stream. */
+struct sp_tls_proof {
+    const char *version; /* "1.2", "1.3" */
+    const char *cipher;  /* "TLS_AES_256_GCM_SHA384" */
+    const char *group;   /* "X25519", "P-256"; "" if unknown */
+    const char *profile; /* "sp800-52r2" */
+    bool resumed;
+
+    bool has_certificate; /* the peer showed one; else all below is empty */
+    uint8_t spki_sha256[32];
+    uint8_t certificate_sha256[32];
+    struct sp_bytes
+        names[SP_TLS_PROOF_NAMES_MAX]; /* DNS names (subjectAltName; the CN where there is none) */
+    size_t name_count;
+    int64_t not_before_ms; /* wall clock */
+    int64_t not_after_ms;
+
+    enum sp_rc
+        chain; /* SP_OK: chains to trust, all valid now; else SP_E_TLS_UNTRUSTED or SP_E_TLS_EXPIRED */
+    bool name_ok; /* one of params.names is in it */
+    bool time_ok; /* the peer's own certificate is valid now */
+    enum sp_tls_dane dane;
+    struct sp_tls_tlsa tlsa; /* the record that matched */
+
+    const char *
+        verified_by; /* the best that holds: "dane-ee", "dane-ta", "pkix" (chain and name), "none" */
+};
+
+/*
+ * Starts TLS on a connected stream with nothing pending in either direction (the caller has checked that no plain text
+ * lies behind STARTTLS). done(arg, rc, proof) follows exactly once unless the stream is freed before, on a later turn:
+ * SP_OK and the proof, lent as long as the stream; or SP_E_TLS_HANDSHAKE, SP_E_TIMEOUT, SP_E_CLOSED and NULL, and then the
+ * stream is good for sp_stream_free only.
+ *
+ * context: server or client; the session refs it
+ * params:  copied; NULL for a server: 30 s
+ */
+void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
+                  const struct sp_tls_params *params,
+                  void (*done)(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof),
+                  void *arg);
+
+/* returns: the DER of the peer's chain, one after the other, leaf first, for the evidence; ptr NULL if there is none.
+ * Good as long as the stream. proof: of sp_tls_start */
+struct sp_bytes sp_tls_proof_chain(const struct sp_tls_proof *proof);
+
+#endif
