@@ -1,0 +1,191 @@
+/*
+ * The queue: the journal folded into an index in memory. What changes it is a record first and takes effect when that
+ * is durable. The index holds each recipient's state and the times; everything else is read from the record again when
+ * it is asked for. One queue a shard; thread: loop.
+ *
+ * Delivery takes due recipients with sp_queue_next_due (they are then busy), loads what it needs with sp_queue_load,
+ * and ends each with sp_queue_outcome or sp_queue_put_back.
+ */
+#ifndef SP_QUEUE_QUEUE_H
+#define SP_QUEUE_QUEUE_H
+
+#include "content/content.h"
+#include "io/loop.h"
+#include "journal/journal.h"
+#include "journal/records.h"
+#include "queue/body.h"
+
+struct sp_queue;
+
+struct sp_queue_options {
+    const char *dir;                    /* the shard's folder */
+    const struct sp_journal_io *io;     /* NULL: the real disk at dir; else lent */
+    const struct sp_journal_keys *keys; /* copied */
+    struct sp_loop *loop; /* NULL (tests, tools): sp_queue_commit does the disk work */
+    struct sp_log *log;
+    const struct sp_clock *clock;
+    const struct sp_random *random;
+    size_t segment_len; /* 0: the journal's default */
+    size_t reserve_len; /* 0: the journal's default */
+    bool prewrite;
+    size_t messages_max; /* 0: 1,000,000 */
+    size_t body_memory;  /* cap of all bodies in flight, bytes; 0: 32 MiB */
+    /* Something is due earlier than sp_queue_due_at said before. */
+    void (*on_due)(void *arg);
+    /* This segment is durable up to end: tell the ledger. May be NULL. */
+    void (*on_durable)(void *arg, uint64_t segment, uint64_t end);
+    void *arg;
+};
+
+/*
+ * Opens the shard and folds its journal; removes body files that no record names.
+ *
+ * owner:   the caller, until sp_queue_close
+ * returns: as sp_journal_open
+ */
+SP_MUST_CHECK enum sp_rc sp_queue_open(const struct sp_queue_options *options,
+                                       struct sp_queue **out, struct sp_err *err);
+
+/* Commits what is under way (its callbacks come first), closes the journal cleanly, frees. NULL is allowed. */
+void sp_queue_close(struct sp_queue *q);
+
+/* Without a loop: does all the disk work that waits, then the callbacks. */
+void sp_queue_commit(struct sp_queue *q);
+
+/* returns: SP_OK if mail can be taken now, else SP_E_JOURNAL_FULL, SP_E_JOURNAL_FAILED or SP_E_QUEUE_FULL to answer */
+SP_MUST_CHECK enum sp_rc sp_queue_ready(const struct sp_queue *q);
+
+/* returns: whether delivery may go on (the journal can still write outcomes) */
+bool sp_queue_may_deliver(const struct sp_queue *q);
+
+/*
+ * Takes a message: done(arg, SP_OK) comes when it is durable (then say 250), another code if it is not and never will
+ * be (its body file is then gone).
+ *
+ * accept: encoded at once, not kept. Recipients with SP_DO_PROTECT are due at once, SP_DO_HOLD are held, SP_DO_REJECT
+ *         and SP_DO_DISCARD are final. `body_len`, `sha256`, `body_in_file` are set from body.
+ * body:   finished; taken
+ * child_body: of accept->child, finished and not in a file; taken; NULL without child
+ */
+struct sp_queue_accept {
+    const struct sp_accept *accept;
+    struct sp_queue_body *body;
+    struct sp_queue_body *child_body;
+    void (*done)(void *arg, enum sp_rc rc);
+    void *arg;
+};
+void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a);
+
+/* ---- what is due ---- */
+
+#define SP_QUEUE_DUE_MAX                                                                           \
+    64 /* recipients handed out at once; the rest of a message comes with the next call */
+
+struct sp_queue_due {
+    struct sp_id id;
+    uint16_t ns[SP_QUEUE_DUE_MAX];
+    size_t n_count;
+    bool
+        possibly_attempted; /* accepted before an unclean stop: an attempt may have been under way then */
+};
+
+/* The most overdue message with recipients that are due at now_ms and not busy; they become busy. returns: false if none */
+bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out);
+
+/* returns: wall-clock time at which something will be due, INT64_MAX if nothing */
+int64_t sp_queue_due_at(const struct sp_queue *q);
+
+/* Busy recipients are idle again and due at next_at_ms; nothing is written. */
+void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                       size_t n_count, int64_t next_at_ms);
+
+/* ---- reading ---- */
+
+/* A message with its record: views and arrays live in its own arena. */
+struct sp_queue_message {
+    struct sp_accept accept; /* without audit and child */
+    struct sp_rcpt *rcpts;   /* state now; accept.recipient_count of them */
+    bool *busy;
+    bool possibly_attempted;
+    struct sp_arena *arena;
+    struct sp_buf meta;
+};
+
+/* owner: the caller, sp_queue_message_free. returns: SP_E_NOT_FOUND (settled or never there), SP_E_JOURNAL_DAMAGED, SP_E_IO */
+SP_MUST_CHECK enum sp_rc sp_queue_load(struct sp_queue *q, const struct sp_id *id,
+                                       struct sp_queue_message **out);
+void sp_queue_message_free(struct sp_queue_message *m);
+SP_AUTO_DEFINE(sp_queue_message)
+
+/* The body, for sending in this process (its descriptor reads the journal or the body's file). owner: the caller, of out */
+SP_MUST_CHECK enum sp_rc sp_queue_body(struct sp_queue *q, const struct sp_id *id,
+                                       struct sp_content *out);
+/* The same to hand to another process: chunks of this message alone. owner: the caller, of out */
+SP_MUST_CHECK enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct sp_id *id,
+                                                struct sp_content *out);
+
+/* ---- changing ---- */
+
+/*
+ * Writes what an attempt came to; busy recipients it names are idle again when it is durable. When the last recipient is
+ * final the message leaves the queue.
+ *
+ * outcome:    encoded at once, not kept; its child is a message of its own from then on
+ * child_body: of outcome->child, finished and not in a file; taken; NULL without child
+ * done:       SP_OK when durable; SP_E_NOT_FOUND if the message is gone; else the shard has stopped
+ */
+void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
+                      struct sp_queue_body *child_body, void (*done)(void *arg, enum sp_rc rc),
+                      void *arg);
+
+/*
+ * Writes an act of the record types HOLD, RELEASE, RETRY, DELETE (busy recipients are left alone: SP_E_EXISTS if all
+ * that it names are) or ACT. Repeating one is harmless.
+ *
+ * act:  encoded at once, not kept
+ * done: SP_OK when durable; SP_E_NOT_FOUND, SP_E_EXISTS, SP_E_JOURNAL_FULL, SP_E_JOURNAL_FAILED
+ */
+void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
+                  void (*done)(void *arg, enum sp_rc rc), void *arg);
+
+/* ---- listing ---- */
+
+struct sp_queue_query {
+    int state;              /* enum sp_rcpt_state of any recipient, -1: any */
+    struct sp_bytes sender; /* contains, ASCII case ignored; empty: any */
+    struct sp_bytes recipient;
+    struct sp_bytes tenant; /* equals; empty: any */
+    struct sp_bytes rule;   /* equals that of any recipient; empty: any */
+    struct sp_id after;     /* where the last page ended; zero to begin */
+    size_t limit;           /* messages to visit; at most 1,000 are examined a call */
+    /* m is lent for the call */
+    void (*visit)(void *arg, const struct sp_queue_message *m);
+    void *arg;
+};
+
+/*
+ * Visits messages in the order of their ids.
+ *
+ * last:    the last one examined
+ * returns: whether there may be more: go on after *last
+ */
+bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last);
+
+struct sp_queue_stats {
+    size_t messages;
+    size_t recipients_pending; /* pending and deferred */
+    size_t recipients_held;
+    size_t recipients_busy;
+    size_t quarantined; /* messages whose record is damaged */
+    uint64_t disk_len;
+    uint64_t first_segment, current_segment;
+    struct sp_journal_stats journal;
+};
+struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
+
+/* ---- disk space ---- */
+
+/* The ledger has durably folded all segments before this one. */
+void sp_queue_ledger_passed(struct sp_queue *q, uint64_t segment);
+
+#endif
