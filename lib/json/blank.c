@@ -1,0 +1,106 @@
+/*
+ * The pass before the parser: comments become spaces, byte for byte, so that every line and column that is counted
+ * afterwards is the one in the file. Strings are walked over, since "//" inside one is text. Nesting is bounded here,
+ * because the parser behind it recurses.
+ */
+#include "json/json_priv.h"
+
+struct blank {
+    struct sp_json_scan s;
+    const struct sp_json_options *options;
+    struct sp_buf *out;
+    struct sp_err *err;
+    unsigned depth;
+};
+
+void sp_json_scan_step(struct sp_json_scan *s)
+{
+    if (s->text.ptr[s->at++] == '\n') {
+        s->line++;
+        s->column = 1;
+    } else {
+        s->column++;
+    }
+}
+
+static enum sp_rc fail(const struct blank *b, const struct sp_json_scan *at, const char *why)
+{
+    const char *file = b->options != NULL && b->options->file != NULL ? b->options->file : "json";
+
+    return sp_fail(b->err, SP_E_JSON_SYNTAX, "%s:%u:%u: %s", file, at->line, at->column, why);
+}
+
+static bool at_pair(const struct sp_json_scan *s, char first, char second)
+{
+    return s->at + 1 < s->text.len && s->text.ptr[s->at] == (uint8_t)first &&
+           s->text.ptr[s->at + 1] == (uint8_t)second;
+}
+
+/* Copies n bytes, as they are or as spaces; line ends stay. */
+static void pass(struct blank *b, size_t n, bool as_spaces)
+{
+    for (; n > 0 && b->s.at < b->s.text.len; n--) {
+        uint8_t c = b->s.text.ptr[b->s.at];
+
+        sp_buf_put_u8(b->out, as_spaces && c != '\n' && c != '\r' ? ' ' : c);
+        sp_json_scan_step(&b->s);
+    }
+}
+
+static void pass_string(struct blank *b)
+{
+    pass(b, 1, false);
+    while (b->s.at < b->s.text.len) {
+        uint8_t c = b->s.text.ptr[b->s.at];
+
+        pass(b, c == '\\' ? 2 : 1, false);
+        if (c == '"' || c == '\n')
+            return;
+    }
+}
+
+static enum sp_rc pass_comment(struct blank *b)
+{
+    struct sp_json_scan begin = b->s;
+
+    if (b->options == NULL || !b->options->comments)
+        return fail(b, &begin, "comments are not allowed here");
+    if (at_pair(&b->s, '/', '/')) {
+        while (b->s.at < b->s.text.len && b->s.text.ptr[b->s.at] != '\n')
+            pass(b, 1, true);
+        return SP_OK;
+    }
+    pass(b, 2, true);
+    while (b->s.at < b->s.text.len && !at_pair(&b->s, '*', '/'))
+        pass(b, 1, true);
+    if (b->s.at == b->s.text.len)
+        return fail(b, &begin, "this comment has no end");
+    pass(b, 2, true);
+    return SP_OK;
+}
+
+enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *options,
+                         struct sp_buf *out, struct sp_err *err)
+{
+    struct blank b = {{text, 0, 1, 1}, options, out, err, 0};
+
+    while (b.s.at < text.len) {
+        uint8_t c = text.ptr[b.s.at];
+        enum sp_rc rc = SP_OK;
+
+        if (c == '"') {
+            pass_string(&b);
+        } else if (at_pair(&b.s, '/', '/') || at_pair(&b.s, '/', '*')) {
+            rc = pass_comment(&b);
+        } else if ((c == '{' || c == '[') && ++b.depth > SP_JSON_DEPTH_MAX) {
+            rc = fail(&b, &b.s, "nested too deeply");
+        } else {
+            if ((c == '}' || c == ']') && b.depth > 0)
+                b.depth--;
+            pass(&b, 1, false);
+        }
+        if (rc != SP_OK)
+            return rc;
+    }
+    return sp_buf_rc(out);
+}

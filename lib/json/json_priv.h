@@ -1,0 +1,43 @@
+/*
+ * What the files of json share: the document and the making of nodes.
+ */
+#ifndef SP_JSON_JSON_PRIV_H
+#define SP_JSON_JSON_PRIV_H
+
+#include "base/arena.h"
+#include "json/json.h"
+
+#define SP_JSON_INT_MAX ((int64_t)1 << 53)
+
+struct sp_json_doc {
+    struct sp_arena *arena;
+    struct sp_json *root;
+    const char *file;
+};
+
+/* A place in a text. */
+struct sp_json_scan {
+    struct sp_bytes text;
+    size_t at;
+    uint32_t line;
+    uint32_t column;
+};
+
+/* Moves one byte on, counting lines and columns. */
+void sp_json_scan_step(struct sp_json_scan *s);
+
+/*
+ * Checks depth and comments, and appends the text with comments as spaces.
+ *
+ * returns: SP_OK or SP_E_JSON_SYNTAX with place and reason in err
+ */
+SP_MUST_CHECK enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *options,
+                                       struct sp_buf *out, struct sp_err *err);
+
+/* owner: the document. returns: a node without parent */
+struct sp_json *sp_json_node(struct sp_json_doc *doc, enum sp_json_type type);
+
+/* Puts a node behind the last child (NULL: the first) of parent. */
+void sp_json_attach(struct sp_json *parent, struct sp_json *last, struct sp_json *child);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * Text to tree. jansson decides what is valid and decodes strings and numbers, but it keeps no positions. So its result
+ * is walked side by side with the text (members come out in the order of the text, since duplicates are refused): each
+ * value's line and column are where the scan stands when the walk gets there. The walk uses a stack of its own; the
+ * depth was bounded before jansson saw the text.
+ */
+#include <jansson.h>
+
+#include "json/json_priv.h"
+
+struct frame {
+    json_t *value;
+    struct sp_json *node;
+    struct sp_json *last; /* child */
+    void *iter;           /* of an object */
+    size_t index;         /* of an array */
+};
+
+struct walk {
+    struct sp_json_doc *doc;
+    struct sp_json_scan s;
+    struct frame stack[SP_JSON_DEPTH_MAX + 1];
+    size_t depth;
+    struct sp_err *err;
+};
+
+static uint8_t look(const struct walk *w)
+{
+    return w->s.at < w->s.text.len ? w->s.text.ptr[w->s.at] : 0;
+}
+
+/* To the next byte that begins a value, a key or an end: past spaces, commas and colons. */
+static void skip_between(struct walk *w)
+{
+    while (w->s.at < w->s.text.len && memchr(" \t\r\n,:", look(w), 6) != NULL)
+        sp_json_scan_step(&w->s);
+}
+
+static void skip_string(struct walk *w)
+{
+    sp_json_scan_step(&w->s);
+    while (w->s.at < w->s.text.len && look(w) != '"') {
+        if (look(w) == '\\')
+            sp_json_scan_step(&w->s);
+        sp_json_scan_step(&w->s);
+    }
+    sp_json_scan_step(&w->s);
+}
+
+static void skip_scalar(struct walk *w)
+{
+    if (look(w) == '"') {
+        skip_string(w);
+        return;
+    }
+    while (w->s.at < w->s.text.len && memchr(" \t\r\n,:]}", look(w), 8) == NULL)
+        sp_json_scan_step(&w->s);
+}
+
+static enum sp_rc fill(struct walk *w, struct sp_json *node, json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        node->text.ptr = (const uint8_t *)sp_arena_cstr(
+            w->doc->arena, sp_bytes(json_string_value(value), json_string_length(value)));
+        node->text.len = json_string_length(value);
+        break;
+    case JSON_INTEGER:
+        node->integer = json_integer_value(value);
+        if (node->integer > SP_JSON_INT_MAX || node->integer < -SP_JSON_INT_MAX)
+            return sp_fail(w->err, SP_E_JSON_SYNTAX, "%s:%u:%u: integer beyond 2^53", w->doc->file,
+                           node->line, node->column);
+        break;
+    case JSON_REAL:
+        node->real = json_real_value(value);
+        break;
+    case JSON_TRUE:
+        node->integer = 1;
+        break;
+    default:
+        break;
+    }
+    return SP_OK;
+}
+
+static enum sp_json_type type_of(const json_t *value)
+{
+    static const enum sp_json_type types[] = {
+        [JSON_OBJECT] = SP_JSON_OBJECT, [JSON_ARRAY] = SP_JSON_ARRAY, [JSON_STRING] = SP_JSON_TEXT,
+        [JSON_INTEGER] = SP_JSON_INT,   [JSON_REAL] = SP_JSON_REAL,   [JSON_TRUE] = SP_JSON_BOOL,
+        [JSON_FALSE] = SP_JSON_BOOL,    [JSON_NULL] = SP_JSON_NULL,
+    };
+
+    return types[json_typeof(value)];
+}
+
+/* Makes the node of a value at which the scan stands; opens a frame if it has children. */
+static enum sp_rc enter(struct walk *w, json_t *value, struct sp_json **out)
+{
+    struct sp_json *node = sp_json_node(w->doc, type_of(value));
+
+    node->line = w->s.line;
+    node->column = w->s.column;
+    if (json_is_object(value) || json_is_array(value)) {
+        sp_json_scan_step(&w->s);
+        w->stack[w->depth++] = (struct frame){.value = value, .node = node};
+        if (json_is_object(value))
+            w->stack[w->depth - 1].iter = json_object_iter(value);
+    } else {
+        skip_scalar(w);
+    }
+    *out = node;
+    return fill(w, node, value);
+}
+
+/* The next child of a frame, with the scan set on it. returns: NULL when there is none left */
+static json_t *next_child(struct walk *w, struct frame *f, struct sp_bytes *key)
+{
+    json_t *child;
+
+    skip_between(w);
+    *key = sp_bytes(NULL, 0);
+    if (json_is_array(f->value))
+        return json_array_get(f->value, f->index++);
+    if (f->iter == NULL)
+        return NULL;
+    *key = sp_bytes(json_object_iter_key(f->iter), strlen(json_object_iter_key(f->iter)));
+    child = json_object_iter_value(f->iter);
+    f->iter = json_object_iter_next(f->value, f->iter);
+    skip_string(w);
+    skip_between(w);
+    return child;
+}
+
+static enum sp_rc build(struct walk *w, json_t *root)
+{
+    enum sp_rc rc;
+
+    skip_between(w);
+    rc = enter(w, root, &w->doc->root);
+    while (rc == SP_OK && w->depth > 0) {
+        struct frame *f = &w->stack[w->depth - 1];
+        struct sp_json *node;
+        struct sp_bytes key;
+        json_t *child = next_child(w, f, &key);
+
+        if (child == NULL) {
+            sp_json_scan_step(&w->s); /* the closing bracket */
+            w->depth--;
+            continue;
+        }
+        rc = enter(w, child, &node);
+        if (key.ptr != NULL)
+            node->key = sp_bytes(sp_arena_cstr(w->doc->arena, key), key.len);
+        sp_json_attach(f->node, f->last, node);
+        f->last = node;
+    }
+    return rc;
+}
+
+static enum sp_rc parse_blanked(struct sp_bytes text, struct sp_json_doc *doc, struct sp_err *err)
+{
+    struct walk w = {.doc = doc, .s = {text, 0, 1, 1}, .err = err};
+    json_error_t e;
+    json_t *root =
+        json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+    enum sp_rc rc;
+
+    if (root == NULL)
+        return sp_fail(err, SP_E_JSON_SYNTAX, "%s:%d:%d: %s",
+                       doc->file[0] == 0 ? "json" : doc->file, e.line, e.column, e.text);
+    rc = build(&w, root);
+    json_decref(root);
+    return rc;
+}
+
+enum sp_rc sp_json_parse(struct sp_bytes text, const struct sp_json_options *options,
+                         struct sp_json_doc **out, struct sp_err *err)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_buf blanked;
+    enum sp_rc rc;
+
+    if (text.len > SP_JSON_LEN_MAX)
+        return sp_fail(err, SP_E_LIMIT, "JSON text of %zu bytes is longer than %zu", text.len,
+                       SP_JSON_LEN_MAX);
+    doc = sp_json_doc_new();
+    if (options != NULL && options->file != NULL)
+        doc->file = sp_arena_cstr(doc->arena, sp_bytes_cstr(options->file));
+    sp_buf_init(&blanked, SP_JSON_LEN_MAX + 1);
+    rc = sp_json_blank(text, options, &blanked, err);
+    if (rc == SP_OK)
+        rc = parse_blanked(sp_buf_bytes(&blanked), doc, err);
+    sp_buf_clear(&blanked);
+    if (rc == SP_OK)
+        *out = SP_STEAL(doc);
+    return rc;
+}
