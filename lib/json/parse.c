@@ -5,6 +5,7 @@
  * depth was bounded before jansson saw the text.
  */
 #include <jansson.h>
+#include <math.h>
 
 #include "json/json_priv.h"
 
@@ -57,6 +58,16 @@ static void skip_scalar(struct walk *w)
         sp_json_scan_step(&w->s);
 }
 
+static enum sp_rc fail(const struct walk *w, const struct sp_json *node, const char *why)
+{
+    return sp_fail(w->err, SP_E_JSON_SYNTAX, "%s:%u:%u: %s", w->doc->file, node->line, node->column,
+                   why);
+}
+
+/*
+ * Whole numbers past 2^53 lose digits in other readers (RFC 8785 takes I-JSON, RFC 7493 2.2), so they are refused. The
+ * canonical form writes reals below 1e21 as whole numbers: the same holds for them.
+ */
 static enum sp_rc fill(struct walk *w, struct sp_json *node, json_t *value)
 {
     switch (json_typeof(value)) {
@@ -68,11 +79,12 @@ static enum sp_rc fill(struct walk *w, struct sp_json *node, json_t *value)
     case JSON_INTEGER:
         node->integer = json_integer_value(value);
         if (node->integer > SP_JSON_INT_MAX || node->integer < -SP_JSON_INT_MAX)
-            return sp_fail(w->err, SP_E_JSON_SYNTAX, "%s:%u:%u: integer beyond 2^53", w->doc->file,
-                           node->line, node->column);
+            return fail(w, node, "integer beyond 2^53");
         break;
     case JSON_REAL:
         node->real = json_real_value(value);
+        if (fabs(node->real) > (double)SP_JSON_INT_MAX && fabs(node->real) < 1e21)
+            return fail(w, node, "number beyond 2^53");
         break;
     case JSON_TRUE:
         node->integer = 1;
