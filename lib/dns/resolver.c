@@ -1,0 +1,361 @@
+/*
+ * The resolver. Questions that are equal share one exchange; its answer goes to the cache and to all who wait. A
+ * question tries the servers in turn, with growing patience, until its deadline. SERVFAIL from every server is final;
+ * asked once more with CD set, it tells "does not validate" from "could not be had", which the audit wants to know and
+ * which changes nothing else: both are errors. Call backs come from one timer turn, never from inside ask.
+ */
+#include "dns/resolver.h"
+
+#include "dns/dns_priv.h"
+#include "dns/wire.h"
+#include "io/loop.h"
+#include "log/log.h"
+
+#define FIRST_TRY_MS  800
+#define DEADLINE_MS   8000
+#define CACHE_MAX     20000
+#define IN_FLIGHT_MAX 256
+#define PAUSE_MS      100 /* before a server that refused at once is asked again */
+#define KEY_MAX       (SP_DNS_NAME_MAX + 2)
+
+struct question {
+    struct sp_dns_resolver *r;
+    struct sp_list in_line; /* while it waits for its turn */
+    struct sp_list waiters;
+    struct sp_dns_exchange *exchange;
+    struct sp_timer *pause;
+    uint8_t key[KEY_MAX]; /* type, then the name in lower case */
+    size_t key_len;
+    int64_t deadline_ms; /* monotonic */
+    unsigned tries;
+    unsigned servfails; /* servers that have said so */
+    bool unchecked;     /* the last question, with CD, is under way */
+    enum sp_rc error;   /* what the tries so far came to */
+};
+
+struct waiter {
+    struct sp_dns_resolver *r;
+    struct sp_list at; /* a question's waiters, or the resolver's ready ones */
+    sp_handle handle;
+    const struct sp_dns_answer *answer; /* set once ready */
+    sp_dns_fn fn;
+    void *arg;
+};
+
+struct sp_dns_resolver {
+    struct sp_dns_ops ops;
+    struct sp_loop *loop;
+    struct sp_log *log;
+    struct sp_dns_settings settings;
+    struct sp_dns_cache *cache;
+    struct sp_map *questions; /* by key, those under way and in line */
+    struct sp_slots *waiters;
+    struct sp_list line;  /* questions that wait for one under way to end */
+    struct sp_list ready; /* waiters that have their answer */
+    struct sp_timer *deliver;
+    size_t in_flight;
+    struct sp_dns_stats stats;
+};
+
+static int64_t now_ms(const struct sp_dns_resolver *r)
+{
+    return sp_clock_mono_ms(sp_loop_clock(r->loop));
+}
+
+static struct sp_bytes key_of(const struct question *q)
+{
+    return sp_bytes(q->key, q->key_len);
+}
+
+/* ---- waiters ---- */
+static void make_ready(struct waiter *w, const struct sp_dns_answer *a)
+{
+    w->answer = sp_dns_answer_ref(a);
+    sp_list_remove(&w->at);
+    sp_list_append(&w->r->ready, &w->at);
+    sp_timer_start(w->r->deliver, 0);
+}
+
+static void drop_waiter(struct waiter *w)
+{
+    (void)sp_slots_remove(w->r->waiters, w->handle);
+    sp_list_remove(&w->at);
+    sp_dns_answer_unref(w->answer);
+    sp_free(w);
+}
+
+static void on_deliver(void *arg)
+{
+    struct sp_dns_resolver *r = arg;
+    struct sp_list batch;
+
+    /* Whoever becomes ready meanwhile waits for the next turn. */
+    sp_list_init(&batch);
+    SP_LIST_EACH(at, &r->ready)
+    {
+        sp_list_remove(at);
+        sp_list_append(&batch, at);
+    }
+    while (!sp_list_is_empty(&batch)) {
+        struct waiter *w = SP_CONTAINER(batch.next, struct waiter, at);
+        const struct sp_dns_answer *a = sp_dns_answer_ref(w->answer);
+        sp_dns_fn fn = w->fn;
+        void *fn_arg = w->arg;
+
+        drop_waiter(w);
+        fn(fn_arg, a);
+        sp_dns_answer_unref(a);
+    }
+}
+
+/* ---- questions ---- */
+static void start_next(struct sp_dns_resolver *r);
+static void try_again(struct question *q);
+
+static void free_question(void *ptr)
+{
+    struct question *q = ptr;
+
+    sp_dns_exchange_free(q->exchange);
+    sp_timer_free(q->pause);
+    sp_free(q);
+}
+
+static void end_question(struct question *q, const struct sp_dns_answer *a)
+{
+    struct sp_dns_resolver *r = q->r;
+
+    if (a->good_until_ms > now_ms(r))
+        sp_dns_cache_put(r->cache, key_of(q), a);
+    SP_LIST_EACH(at, &q->waiters)
+    make_ready(SP_CONTAINER(at, struct waiter, at), a);
+    (void)sp_map_remove(r->questions, key_of(q));
+    free_question(q);
+    r->in_flight--;
+    start_next(r);
+}
+
+static void end_with_error(struct question *q, enum sp_rc rc)
+{
+    const struct sp_dns_answer *a = sp_dns_answer_error(rc, now_ms(q->r) + 2000);
+
+    sp_log_info(q->r->log, "dns.failed", SP_DOMAIN("name", sp_bytes(q->key + 2, q->key_len - 2)),
+                SP_INT("type", q->key[0] | q->key[1] << 8), SP_RC("why", rc),
+                SP_INT("tries", q->tries));
+    end_question(q, a);
+    sp_dns_answer_unref(a);
+}
+
+static void weigh_failure(struct question *q, enum sp_rc rc)
+{
+    struct sp_dns_resolver *r = q->r;
+
+    if (rc == SP_E_DNS_SERVFAIL && ++q->servfails >= r->settings.server_count) {
+        if (!r->settings.trusted) {
+            end_with_error(q, SP_E_DNS_SERVFAIL);
+            return;
+        }
+        q->unchecked = true;
+    }
+    /* A refusal says more than a silence. */
+    if (q->error == SP_OK || q->error == SP_E_DNS_TIMEOUT)
+        q->error = rc;
+    if (now_ms(r) + PAUSE_MS >= q->deadline_ms)
+        end_with_error(q, q->error);
+    else
+        sp_timer_start(q->pause, q->unchecked ? 0 : PAUSE_MS);
+}
+
+static void on_answer(void *arg, const struct sp_dns_answer *a)
+{
+    struct question *q = arg;
+
+    sp_dns_exchange_free(q->exchange);
+    q->exchange = NULL;
+    if (q->unchecked) {
+        bool there = !sp_dns_rc_is_error(a->rc);
+
+        end_with_error(q, there ? SP_E_DNS_BOGUS : SP_E_DNS_SERVFAIL);
+    } else if (sp_dns_rc_is_error(a->rc)) {
+        weigh_failure(q, a->rc);
+    } else {
+        end_question(q, a);
+    }
+    sp_dns_answer_unref(a);
+}
+
+static void try_again(struct question *q)
+{
+    struct sp_dns_resolver *r = q->r;
+    int64_t left_ms = q->deadline_ms - now_ms(r);
+    unsigned round = q->tries / (unsigned)r->settings.server_count;
+    struct sp_dns_exchange_plan plan = {
+        .loop = r->loop,
+        .random = sp_random_system(),
+        .server = &r->settings.servers[q->tries % r->settings.server_count],
+        .stats = &r->stats,
+        .name = sp_bytes(q->key + 2, q->key_len - 2),
+        .type = (enum sp_dns_type)(q->key[0] | q->key[1] << 8),
+        .unchecked = q->unchecked,
+        .trusted = r->settings.trusted && !q->unchecked,
+        .timeout_ms = r->settings.first_try_ms << (round < 4 ? round : 4),
+    };
+
+    if (left_ms <= 0) {
+        end_with_error(q, q->error == SP_OK ? SP_E_DNS_TIMEOUT : q->error);
+        return;
+    }
+    if (plan.timeout_ms > left_ms)
+        plan.timeout_ms = left_ms;
+    q->tries++;
+    q->exchange = sp_dns_exchange_new(&plan, on_answer, q);
+}
+
+static void on_pause(void *arg)
+{
+    try_again(arg);
+}
+
+static void start_next(struct sp_dns_resolver *r)
+{
+    while (r->in_flight < IN_FLIGHT_MAX && !sp_list_is_empty(&r->line)) {
+        struct question *q = SP_CONTAINER(r->line.next, struct question, in_line);
+
+        sp_list_remove(&q->in_line);
+        r->in_flight++;
+        sp_timer_start(q->pause, 0);
+    }
+}
+
+static struct question *get_question(struct sp_dns_resolver *r, struct sp_bytes key)
+{
+    struct question *q = sp_map_find(r->questions, key);
+
+    if (q != NULL) {
+        r->stats.merged++;
+        return q;
+    }
+    q = sp_calloc(1, sizeof(*q));
+    q->r = r;
+    q->pause = sp_timer_new(r->loop, on_pause, q);
+    sp_list_init(&q->waiters);
+    sp_list_init(&q->in_line);
+    memcpy(q->key, key.ptr, key.len);
+    q->key_len = key.len;
+    q->deadline_ms = now_ms(r) + r->settings.deadline_ms;
+    (void)sp_map_put(r->questions, key, q);
+    sp_list_append(&r->line, &q->in_line);
+    start_next(r);
+    return q;
+}
+
+/* ---- the slots ---- */
+static sp_handle ask(void *ctx, struct sp_bytes name, enum sp_dns_type type, sp_dns_fn fn,
+                     void *arg)
+{
+    struct sp_dns_resolver *r = ctx;
+    struct waiter *w = sp_calloc(1, sizeof(*w));
+    const struct sp_dns_answer *known;
+    uint8_t key[KEY_MAX] = {(uint8_t)type, (uint8_t)((unsigned)type >> 8)};
+
+    r->stats.asked++;
+    w->r = r;
+    w->fn = fn;
+    w->arg = arg;
+    w->handle = sp_slots_add(r->waiters, w);
+    sp_list_init(&w->at);
+    if (!sp_dns_name_is_valid(name) || r->settings.server_count == 0) {
+        bool possible = sp_dns_name_is_valid(name);
+
+        known = sp_dns_answer_error(possible ? SP_E_DNS_TIMEOUT : SP_E_DNS_NXDOMAIN, 0);
+        make_ready(w, known);
+        sp_dns_answer_unref(known);
+        return w->handle;
+    }
+    for (size_t i = 0; i < name.len; i++)
+        key[2 + i] = sp_ascii_lower(name.ptr[i]);
+    known = sp_dns_cache_find(r->cache, sp_bytes(key, name.len + 2), now_ms(r));
+    if (known != NULL) {
+        r->stats.cached++;
+        make_ready(w, known);
+    } else {
+        sp_list_append(&get_question(r, sp_bytes(key, name.len + 2))->waiters, &w->at);
+    }
+    return w->handle;
+}
+
+static void cancel(void *ctx, sp_handle handle)
+{
+    struct sp_dns_resolver *r = ctx;
+    struct waiter *w = sp_slots_find(r->waiters, handle);
+
+    if (w != NULL)
+        drop_waiter(w);
+}
+
+static bool is_trusted(const void *ctx)
+{
+    return ((const struct sp_dns_resolver *)ctx)->settings.trusted;
+}
+
+struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log *log,
+                                            const struct sp_dns_settings *settings)
+{
+    struct sp_dns_resolver *r = sp_calloc(1, sizeof(*r));
+
+    sp_assert(settings->server_count <= SP_DNS_SERVERS_MAX);
+    r->loop = loop;
+    r->log = log;
+    r->settings = *settings;
+    if (r->settings.first_try_ms == 0)
+        r->settings.first_try_ms = FIRST_TRY_MS;
+    if (r->settings.deadline_ms == 0)
+        r->settings.deadline_ms = DEADLINE_MS;
+    r->cache = sp_dns_cache_new(settings->cache_max == 0 ? CACHE_MAX : settings->cache_max);
+    r->questions = sp_map_new();
+    r->waiters = sp_slots_new();
+    sp_list_init(&r->line);
+    sp_list_init(&r->ready);
+    r->deliver = sp_timer_new(loop, on_deliver, r);
+    r->ops = (struct sp_dns_ops){.ask = ask, .cancel = cancel, .is_trusted = is_trusted, .ctx = r};
+    return r;
+}
+
+void sp_dns_resolver_free(struct sp_dns_resolver *r)
+{
+    size_t at = 0;
+    struct sp_bytes key;
+    void *value;
+
+    if (r == NULL)
+        return;
+    while (sp_map_next(r->questions, &at, &key, &value)) {
+        struct question *q = value;
+
+        SP_LIST_EACH(w, &q->waiters)
+        drop_waiter(SP_CONTAINER(w, struct waiter, at));
+        free_question(q);
+    }
+    SP_LIST_EACH(w, &r->ready)
+    drop_waiter(SP_CONTAINER(w, struct waiter, at));
+    sp_timer_free(r->deliver);
+    sp_map_free(r->questions);
+    sp_slots_free(r->waiters);
+    sp_dns_cache_free(r->cache);
+    sp_free(r);
+}
+
+const struct sp_dns_ops *sp_dns_resolver_ops(struct sp_dns_resolver *r)
+{
+    return &r->ops;
+}
+
+void sp_dns_resolver_flush(struct sp_dns_resolver *r)
+{
+    sp_dns_cache_flush(r->cache);
+}
+
+struct sp_dns_stats sp_dns_resolver_stats(const struct sp_dns_resolver *r)
+{
+    return r->stats;
+}
