@@ -39,18 +39,34 @@ struct sp_audit_list {
 };
 
 enum sp_accept_kind {
-    SP_KIND_MAIL,   /* a tenant's */
-    SP_KIND_NOTICE, /* ours: a portal notice */
-    SP_KIND_DSN,    /* ours: RFC 3464 */
-    SP_KIND_CODE,   /* ours: a mailbox code of the portal */
-    SP_KIND_REPORT, /* ours: TLSRPT and the like */
-    SP_KIND_COUNT,
+    SP_ACCEPT_KIND_MAIL,   /* a tenant's */
+    SP_ACCEPT_KIND_NOTICE, /* ours: a portal notice */
+    SP_ACCEPT_KIND_DSN,    /* ours: RFC 3464 */
+    SP_ACCEPT_KIND_CODE,   /* ours: a mailbox code of the portal */
+    SP_ACCEPT_KIND_REPORT, /* ours: TLSRPT and the like */
+    SP_ACCEPT_KIND_COUNT,
 };
 
-enum sp_accept_do { SP_DO_PROTECT, SP_DO_HOLD, SP_DO_REJECT, SP_DO_DISCARD, SP_DO_COUNT };
+enum sp_accept_do {
+    SP_ACCEPT_DO_PROTECT,
+    SP_ACCEPT_DO_HOLD,
+    SP_ACCEPT_DO_REJECT,
+    SP_ACCEPT_DO_DISCARD,
+    SP_ACCEPT_DO_COUNT
+};
 
-enum { SP_NOTIFY_NEVER = 1, SP_NOTIFY_SUCCESS = 2, SP_NOTIFY_FAILURE = 4, SP_NOTIFY_DELAY = 8 };
-enum sp_accept_ret { SP_RET_NONE, SP_RET_FULL, SP_RET_HDRS, SP_RET_COUNT };
+enum {
+    SP_ACCEPT_NOTIFY_NEVER = 1,
+    SP_ACCEPT_NOTIFY_SUCCESS = 2,
+    SP_ACCEPT_NOTIFY_FAILURE = 4,
+    SP_ACCEPT_NOTIFY_DELAY = 8
+};
+enum sp_accept_ret {
+    SP_ACCEPT_RET_NONE,
+    SP_ACCEPT_RET_FULL,
+    SP_ACCEPT_RET_HDRS,
+    SP_ACCEPT_RET_COUNT
+};
 
 /* What the bytes ask of a next hop, and what the sender asked for. */
 enum {
@@ -78,7 +94,7 @@ struct sp_accept_decision {
     struct sp_accept_rung *rungs;
     size_t rung_count;
     int64_t expire_at_ms;
-    int64_t hold_until_ms; /* SP_DO_HOLD: when `otherwise` is due; 0: never */
+    int64_t hold_until_ms; /* SP_ACCEPT_DO_HOLD: when `otherwise` is due; 0: never */
     struct sp_bytes text;  /* reject or hold text, if any */
     struct sp_bytes
         options; /* JSON of our own: edits, notice, portal, seal options; may be empty */
@@ -87,7 +103,7 @@ struct sp_accept_decision {
 struct sp_accept_recipient {
     struct sp_bytes address; /* as it goes into RCPT TO, without <> */
     struct sp_bytes orcpt;   /* RFC 3461 4.2 as received ("rfc822;…"); empty if none */
-    uint8_t notify;          /* SP_NOTIFY_*; 0: none given */
+    uint8_t notify;          /* SP_ACCEPT_NOTIFY_*; 0: none given */
     uint16_t decision;       /* index in decisions */
 };
 

@@ -79,12 +79,12 @@ enum sp_sealed {
     SP_SEALED_SIGNED,
 };
 enum sp_kind {
-    SP_KIND_MAIL,
-    SP_KIND_AUTO_REPLY,
-    SP_KIND_DSN,
-    SP_KIND_MDN,
-    SP_KIND_CALENDAR,
-    SP_KIND_BULK,
+    SP_FACT_KIND_MAIL,
+    SP_FACT_KIND_AUTO_REPLY,
+    SP_FACT_KIND_DSN,
+    SP_FACT_KIND_MDN,
+    SP_FACT_KIND_CALENDAR,
+    SP_FACT_KIND_BULK,
 };
 enum sp_preference {
     SP_PREFERENCE_PLAIN,

@@ -29,16 +29,16 @@ struct sp_trace_step {
     const char *value;     /* what the fact was, as text for people; NULL if none */
 };
 
-struct sp_trace {
+struct sp_policy_trace {
     struct sp_trace_step *steps; /* count of them; owner: the trace */
     size_t count;
     struct sp_arena *arena;
 };
 
-/* Decides as sp_policy_decide does and writes down why. owner: the caller, to sp_trace_clear. cost: allocates */
+/* Decides as sp_policy_decide does and writes down why. owner: the caller, to sp_policy_trace_clear. cost: allocates */
 void sp_policy_explain(const struct sp_policy *p, const struct sp_facts *facts,
-                       struct sp_decision *out, struct sp_trace *trace);
-void sp_trace_clear(struct sp_trace *trace);
+                       struct sp_decision *out, struct sp_policy_trace *trace);
+void sp_policy_trace_clear(struct sp_policy_trace *trace);
 
 /* returns: "matched", "continued", ... static */
 const char *sp_trace_result_name(enum sp_trace_result result);

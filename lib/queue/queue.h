@@ -62,8 +62,8 @@ bool sp_queue_may_deliver(const struct sp_queue *q);
  * Takes a message: done(arg, SP_OK) comes when it is durable (then say 250), another code if it is not and never will
  * be (its body file is then gone).
  *
- * accept: encoded at once, not kept. Recipients with SP_DO_PROTECT are due at once, SP_DO_HOLD are held, SP_DO_REJECT
- *         and SP_DO_DISCARD are final. `body_len`, `sha256`, `body_in_file` are set from body.
+ * accept: encoded at once, not kept. Recipients with SP_ACCEPT_DO_PROTECT are due at once, SP_ACCEPT_DO_HOLD are held, SP_ACCEPT_DO_REJECT
+ *         and SP_ACCEPT_DO_DISCARD are final. `body_len`, `sha256`, `body_in_file` are set from body.
  * body:   finished; taken
  * child_body: of accept->child, finished and not in a file; taken; NULL without child
  */
