@@ -196,8 +196,7 @@ static void read_body(struct web_conn *c)
 {
     struct sp_web_request *req = &c->req;
     struct sp_bytes in = sp_stream_input(c->stream);
-    struct sp_bytes mine =
-        sp_bytes_slice(in, 0, (size_t)req->head.content_length - req->body.len);
+    struct sp_bytes mine = sp_bytes_slice(in, 0, (size_t)req->head.content_length - req->body.len);
 
     sp_buf_put(&req->body, mine);
     sp_stream_consume(c->stream, mine.len);
@@ -210,7 +209,8 @@ static bool can_read(const struct web_conn *c)
 {
     if (c->state != CONN_IDLE && c->state != CONN_HEAD && c->state != CONN_BODY)
         return false;
-    return sp_stream_pending(c->stream) <= SP_WEB_SOURCE_CHUNK && sp_stream_input(c->stream).len > 0;
+    return sp_stream_pending(c->stream) <= SP_WEB_SOURCE_CHUNK &&
+           sp_stream_input(c->stream).len > 0;
 }
 
 void web_conn_read(struct web_conn *c)
@@ -233,7 +233,8 @@ void web_conn_read(struct web_conn *c)
             break; /* more is needed */
     }
     c->reading = false;
-    if (c->state == CONN_RUN || c->state == CONN_REPLY) /* what a client sends ahead is kept small */
+    if (c->state == CONN_RUN ||
+        c->state == CONN_REPLY) /* what a client sends ahead is kept small */
         sp_stream_hold_input(c->stream, sp_stream_input(c->stream).len > SP_WEB_HEAD_MAX);
 }
 
@@ -311,5 +312,6 @@ void web_conn_start(struct sp_web_server *s, int fd, const struct sp_addr *peer)
     c->stream = sp_stream_new(s->o.loop, fd, &events, c);
     web_conn_enter(c, s->o.tls == NULL ? CONN_IDLE : CONN_HANDSHAKE);
     if (s->o.tls != NULL)
-        sp_tls_start(c->stream, s->o.tls, &(struct sp_tls_params){0}, on_tls, c);
+        sp_tls_start(c->stream, s->o.tls,
+                     &(struct sp_tls_params){.timeout_ms = s->o.limits.handshake_ms}, on_tls, c);
 }

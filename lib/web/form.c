@@ -4,6 +4,8 @@
  */
 #include "web/form.h"
 
+#include "base/text.h"
+
 static int hex_digit(uint8_t c)
 {
     if (sp_ascii_is_digit(c))
@@ -48,7 +50,8 @@ bool sp_web_form_field(struct sp_bytes body, struct sp_bytes name, struct sp_buf
 
         if (!sp_bytes_eq(sp_bytes_slice(pair, 0, equals), name))
             continue;
-        value = equals == SIZE_MAX ? (struct sp_bytes){0} : sp_bytes_slice(pair, equals + 1, SIZE_MAX);
+        value =
+            equals == SIZE_MAX ? (struct sp_bytes){0} : sp_bytes_slice(pair, equals + 1, SIZE_MAX);
         count++;
     }
     return count == 1 && decode(value, out);
@@ -131,8 +134,8 @@ static bool is_trick(struct sp_bytes c)
 {
     if (c.len != 3 || c.ptr[0] != 0xe2)
         return false;
-    return (c.ptr[1] == 0x80 && ((c.ptr[2] >= 0x8b && c.ptr[2] <= 0x8f) ||
-                                 (c.ptr[2] >= 0xa8 && c.ptr[2] <= 0xae))) ||
+    return (c.ptr[1] == 0x80 &&
+            ((c.ptr[2] >= 0x8b && c.ptr[2] <= 0x8f) || (c.ptr[2] >= 0xa8 && c.ptr[2] <= 0xae))) ||
            (c.ptr[1] == 0x81 && c.ptr[2] >= 0xa0 && c.ptr[2] <= 0xaf);
 }
 
@@ -150,7 +153,8 @@ static void clean_name(struct sp_bytes name, struct sp_buf *out)
             continue;
         }
         if (n == 0 || is_trick(c) ||
-            (n == 1 && (c.ptr[0] < 0x20 || c.ptr[0] == 0x7f || strchr("\":*?<>|;%", c.ptr[0]) != NULL)))
+            (n == 1 &&
+             (c.ptr[0] < 0x20 || c.ptr[0] == 0x7f || strchr("\":*?<>|;%", c.ptr[0]) != NULL)))
             continue;
         if (out->len == 0 && (c.ptr[0] == '.' || c.ptr[0] == ' '))
             continue; /* no hidden file */

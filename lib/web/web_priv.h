@@ -45,11 +45,11 @@ struct web_conn {
     struct sp_addr peer;
     enum conn_state state;
     size_t scanned;
-    bool reading;          /* web_conn_read is on the stack */
-    bool close;            /* after this reply */
-    bool sourced;          /* source is to be ended */
+    bool reading; /* web_conn_read is on the stack */
+    bool close;   /* after this reply */
+    bool sourced; /* source is to be ended */
     bool chunked;
-    bool source_done;      /* it has said so; the rest is in the stream */
+    bool source_done; /* it has said so; the rest is in the stream */
     struct sp_web_source source;
     uint64_t source_left;
     int64_t reply_end_ms;
