@@ -1,0 +1,595 @@
+/*
+ * Streams do their own buffering on bare sockets instead of libevent's bufferevents: reading goes into one buffer of the
+ * loop's and is copied only if something stays unconsumed, an idle stream holds no buffers at all, and output of a turn
+ * leaves in one write. Every callback is made from the loop, and a stream that was freed in one is dead at once and
+ * gone at the end of the turn.
+ */
+#include "io/stream.h"
+
+#include "io/loop_priv.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#define LINGER_MS                                                                                  \
+    2000 /* how long a stream that has said its last word waits for the peer to close */
+
+enum phase {
+    CONNECTING,
+    OPEN,
+    HANDSHAKE,
+    FLUSHING,  /* close_after_write: output still to go */
+    LINGERING, /* all written and shut down; reads and drops until the peer closes */
+    CLOSED,    /* on_closed was told */
+};
+
+struct sp_stream {
+    struct sp_loop *loop;
+    int fd;
+    enum phase phase;
+    bool dead; /* freed, memory goes at the end of the turn */
+    bool hold;
+    bool told_drained;
+    bool eof;
+    enum sp_rc end_rc; /* what on_closed will say, with end_due */
+    bool end_due;
+    bool input_due; /* tell of input at the end of the turn, without reading */
+    bool read_due;  /* the transport has bytes that no poll shows */
+    int events;     /* watched */
+    enum sp_io_want read_want, write_want;
+    struct sp_addr peer;
+    const struct sp_stream_events *on;
+    void *arg;
+    const struct sp_stream_transport *transport;
+    void *transport_ctx;
+    void (*on_handshake)(void *arg, enum sp_rc rc);
+    void *handshake_arg;
+    struct sp_watch *watch;
+    struct sp_timer *timer; /* connecting and lingering */
+    struct sp_task task;
+    const uint8_t
+        *view; /* unconsumed input: in the loop's scratch during a callback, else in `in` */
+    size_t view_len;
+    struct sp_buf in;
+    struct sp_buf out;
+    size_t out_at; /* bytes of out that are gone */
+};
+
+static void on_ready(void *arg, int events);
+static void on_task(void *arg);
+
+static struct sp_stream *stream_new(struct sp_loop *loop, int fd,
+                                    const struct sp_stream_events *events, void *arg)
+{
+    struct sp_stream *s = sp_calloc(1, sizeof(*s));
+
+    s->loop = loop;
+    s->fd = fd;
+    s->on = events;
+    s->arg = arg;
+    s->told_drained = true;
+    s->read_want = SP_IO_WANT_READ;
+    s->write_want = SP_IO_WANT_WRITE;
+    sp_buf_init(&s->in, SP_STREAM_INPUT_MAX + SP_STREAM_TURN_MAX);
+    sp_buf_init(&s->out, SIZE_MAX / 2);
+    sp_task_init(&s->task, on_task, s);
+    if (fd >= 0)
+        s->watch = sp_watch_new(loop, fd, on_ready, s);
+    return s;
+}
+
+static void free_now(void *ptr)
+{
+    struct sp_stream *s = ptr;
+
+    sp_buf_clear(&s->in);
+    sp_buf_clear(&s->out);
+    sp_free(s);
+}
+
+void sp_stream_free(struct sp_stream *s)
+{
+    if (s == NULL || s->dead)
+        return;
+    s->dead = true;
+    sp_task_cancel(&s->task);
+    sp_watch_free(s->watch);
+    sp_timer_free(s->timer);
+    if (s->transport != NULL && s->transport->free != NULL)
+        s->transport->free(s->transport_ctx);
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+    sp_loop_free_later(s->loop, free_now, s);
+}
+
+void sp_stream_set_events(struct sp_stream *s, const struct sp_stream_events *events, void *arg)
+{
+    s->on = events;
+    s->arg = arg;
+}
+
+struct sp_bytes sp_stream_input(const struct sp_stream *s)
+{
+    return sp_bytes(s->view, s->view_len);
+}
+
+void sp_stream_consume(struct sp_stream *s, size_t n)
+{
+    sp_assert(n <= s->view_len);
+    s->view += n;
+    s->view_len -= n;
+}
+
+size_t sp_stream_pending(const struct sp_stream *s)
+{
+    return s->out.len - s->out_at;
+}
+
+const struct sp_addr *sp_stream_peer(const struct sp_stream *s)
+{
+    return &s->peer;
+}
+
+int sp_stream_fd(const struct sp_stream *s)
+{
+    return s->fd;
+}
+
+struct sp_loop *sp_stream_loop(const struct sp_stream *s)
+{
+    return s->loop;
+}
+
+static void schedule(struct sp_stream *s)
+{
+    if (!s->dead)
+        sp_task_schedule(s->loop, &s->task);
+}
+
+static bool wants_reading(const struct sp_stream *s)
+{
+    if (s->eof || s->end_due)
+        return false;
+    return s->phase == LINGERING ||
+           (s->phase == OPEN && !s->hold && s->view_len < SP_STREAM_INPUT_MAX);
+}
+
+/* Watches what the state asks for; called whenever that may have changed. */
+static void rewatch(struct sp_stream *s)
+{
+    int events = 0;
+
+    if (s->dead || s->watch == NULL)
+        return;
+    if (s->phase == CONNECTING)
+        events = SP_WRITE;
+    else if (s->phase == HANDSHAKE)
+        events = s->read_want == SP_IO_WANT_WRITE ? SP_WRITE : SP_READ;
+    else if (s->phase != CLOSED) {
+        if (wants_reading(s))
+            events |= s->read_want == SP_IO_WANT_WRITE ? SP_WRITE : SP_READ;
+        if (sp_stream_pending(s) > 0)
+            events |= s->write_want == SP_IO_WANT_READ ? SP_READ : SP_WRITE;
+    }
+    sp_watch_set(s->watch, events);
+}
+
+/* The connection is over: on_closed comes at the end of this turn, once. */
+static void end_with(struct sp_stream *s, enum sp_rc rc)
+{
+    if (s->end_due || s->phase == CLOSED)
+        return;
+    s->end_due = true;
+    s->end_rc = rc;
+    rewatch(s);
+    schedule(s);
+}
+
+static enum sp_io_want from_errno(ssize_t n, enum sp_io_want again)
+{
+    if (n >= 0)
+        return SP_IO_EOF;
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return again;
+    return SP_IO_FAILED;
+}
+
+static enum sp_io_want read_some(struct sp_stream *s, uint8_t *buf, size_t len, size_t *n)
+{
+    ssize_t got;
+
+    if (s->transport != NULL)
+        return s->transport->read(s->transport_ctx, buf, len, n);
+    got = recv(s->fd, buf, len, 0);
+    if (got <= 0)
+        return from_errno(got, SP_IO_WANT_READ);
+    *n = (size_t)got;
+    return SP_IO_DONE;
+}
+
+static enum sp_io_want write_some(struct sp_stream *s, size_t *n)
+{
+    const uint8_t *from = s->out.ptr + s->out_at;
+    size_t len = s->out.len - s->out_at;
+    ssize_t put;
+
+    if (s->transport != NULL)
+        return s->transport->write(s->transport_ctx, from, len, n);
+    put = send(s->fd, from, len, MSG_NOSIGNAL);
+    if (put < 0)
+        return from_errno(put, SP_IO_WANT_WRITE);
+    *n = (size_t)put;
+    return SP_IO_DONE;
+}
+
+/* What lies unconsumed in the scratch buffer moves to the stream's own. */
+static void keep_input(struct sp_stream *s)
+{
+    if (s->view_len == 0) {
+        sp_buf_clear(&s->in);
+        s->view = NULL;
+        return;
+    }
+    if (s->in.ptr != NULL && s->view >= s->in.ptr && s->view <= s->in.ptr + s->in.len) {
+        sp_buf_drop(&s->in, (size_t)(s->view - s->in.ptr));
+    } else {
+        sp_buf_reset(&s->in);
+        sp_buf_put(&s->in, sp_bytes(s->view, s->view_len));
+    }
+    s->view = s->in.ptr;
+}
+
+static void tell_input(struct sp_stream *s)
+{
+    s->input_due = false;
+    if (s->view_len == 0 || s->hold || s->phase != OPEN)
+        return;
+    s->on->on_input(s->arg);
+    if (!s->dead)
+        keep_input(s);
+}
+
+/* Reads into the scratch buffer, or behind what is left over from before. */
+static enum sp_io_want fill_input(struct sp_stream *s)
+{
+    uint8_t *to;
+    size_t got = 0;
+    enum sp_io_want want = SP_IO_DONE;
+    bool own = s->view_len > 0;
+
+    if (own)
+        keep_input(s);
+    to = own ? sp_buf_reserve(&s->in, SP_STREAM_TURN_MAX) : sp_loop_scratch(s->loop);
+    sp_assert(to != NULL);
+    while (got < SP_STREAM_TURN_MAX && want == SP_IO_DONE) {
+        size_t n = 0;
+
+        want = read_some(s, to + got, SP_STREAM_TURN_MAX - got, &n);
+        if (want == SP_IO_DONE)
+            got += n;
+        if (s->transport == NULL && n < SP_STREAM_TURN_MAX - (got - n))
+            break; /* the socket is empty: a second call would only say so */
+    }
+    if (own) {
+        sp_buf_commit(&s->in, got);
+        s->view = s->in.ptr;
+        s->view_len = s->in.len;
+    } else {
+        s->view = to;
+        s->view_len = got;
+    }
+    return want;
+}
+
+static void drop_input(struct sp_stream *s)
+{
+    uint8_t *scratch = sp_loop_scratch(s->loop);
+    ssize_t got = recv(s->fd, scratch, SP_LOOP_SCRATCH_LEN, 0);
+
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        end_with(s, SP_OK);
+}
+
+static void do_read(struct sp_stream *s)
+{
+    enum sp_io_want want;
+    size_t before = s->view_len;
+
+    if (s->phase == LINGERING) {
+        drop_input(s);
+        return;
+    }
+    want = fill_input(s);
+    s->read_want = want == SP_IO_WANT_WRITE ? SP_IO_WANT_WRITE : SP_IO_WANT_READ;
+    s->read_due = want == SP_IO_DONE && s->transport != NULL && s->transport->pending != NULL &&
+                  s->transport->pending(s->transport_ctx);
+    if (want == SP_IO_EOF || want == SP_IO_FAILED)
+        s->eof = true;
+    if (s->view_len > before) {
+        tell_input(s);
+        if (s->dead)
+            return;
+    }
+    keep_input(s);
+    if (want == SP_IO_EOF)
+        end_with(s, SP_E_CLOSED);
+    else if (want == SP_IO_FAILED)
+        end_with(s, SP_E_IO);
+    if (s->read_due)
+        schedule(s);
+}
+
+/* All is written and the stream is to close: say goodbye, then wait a while for the peer to do the same, since closing a
+ * socket with unread input would make the kernel throw our last reply away. */
+static void say_goodbye(struct sp_stream *s);
+
+static void on_linger_over(void *arg)
+{
+    end_with(arg, SP_OK);
+}
+
+static void say_goodbye(struct sp_stream *s)
+{
+    if (s->transport != NULL && s->transport->end != NULL)
+        s->transport->end(s->transport_ctx);
+    if (s->eof || shutdown(s->fd, SHUT_WR) != 0) {
+        end_with(s, SP_OK);
+        return;
+    }
+    s->phase = LINGERING;
+    s->timer = sp_timer_new(s->loop, on_linger_over, s);
+    sp_timer_start(s->timer, LINGER_MS);
+}
+
+static void on_all_written(struct sp_stream *s)
+{
+    sp_buf_clear(&s->out);
+    s->out_at = 0;
+    if (s->phase == FLUSHING) {
+        say_goodbye(s);
+        return;
+    }
+    if (s->told_drained)
+        return;
+    s->told_drained = true;
+    if (s->on->on_drained != NULL)
+        s->on->on_drained(s->arg);
+}
+
+static void do_write(struct sp_stream *s)
+{
+    while (sp_stream_pending(s) > 0) {
+        size_t n = 0;
+        enum sp_io_want want = write_some(s, &n);
+
+        if (want == SP_IO_DONE) {
+            s->out_at += n;
+            continue;
+        }
+        s->write_want = want == SP_IO_WANT_READ ? SP_IO_WANT_READ : SP_IO_WANT_WRITE;
+        if (want == SP_IO_EOF || want == SP_IO_FAILED) {
+            s->eof = true;
+            sp_buf_clear(&s->out);
+            s->out_at = 0;
+            end_with(s, SP_E_IO);
+        } else if (s->out_at > SP_STREAM_TURN_MAX) {
+            sp_buf_drop(&s->out, s->out_at);
+            s->out_at = 0;
+        }
+        return;
+    }
+    on_all_written(s);
+}
+
+static void finish_handshake(struct sp_stream *s, enum sp_rc rc)
+{
+    if (rc == SP_OK) {
+        s->phase = OPEN;
+        s->read_want = SP_IO_WANT_READ;
+        s->read_due = true; /* the peer's first bytes may have come with its last flight */
+        schedule(s);
+    } else {
+        s->phase = CLOSED;
+    }
+    s->on_handshake(s->handshake_arg, rc);
+}
+
+static void do_handshake(struct sp_stream *s)
+{
+    enum sp_io_want want = s->transport->handshake(s->transport_ctx);
+
+    switch (want) {
+    case SP_IO_DONE:
+        finish_handshake(s, SP_OK);
+        break;
+    case SP_IO_EOF:
+        finish_handshake(s, SP_E_CLOSED);
+        break;
+    case SP_IO_FAILED:
+        finish_handshake(s, SP_E_TLS_HANDSHAKE);
+        break;
+    case SP_IO_WANT_READ:
+    case SP_IO_WANT_WRITE:
+        s->read_want = want;
+        break;
+    }
+}
+
+static void finish_connect(struct sp_stream *s, enum sp_rc rc)
+{
+    sp_timer_free(s->timer);
+    s->timer = NULL;
+    s->phase = rc == SP_OK ? OPEN : CLOSED;
+    s->on->on_connected(s->arg, rc);
+}
+
+static void check_connect(struct sp_stream *s)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0)
+        finish_connect(s, SP_E_HOP_UNREACHABLE);
+    else
+        finish_connect(s, SP_OK);
+}
+
+static void on_ready(void *arg, int events)
+{
+    struct sp_stream *s = arg;
+
+    (void)events;
+    if (s->phase == CONNECTING)
+        check_connect(s);
+    else if (s->phase == HANDSHAKE)
+        do_handshake(s);
+    else {
+        if (wants_reading(s))
+            do_read(s);
+        if (!s->dead && sp_stream_pending(s) > 0)
+            do_write(s);
+    }
+    rewatch(s);
+}
+
+/* The end of a turn: flush, tell what is due, close. */
+static void on_task(void *arg)
+{
+    struct sp_stream *s = arg;
+
+    if (s->phase == CONNECTING && s->fd < 0) {
+        finish_connect(s, SP_E_HOP_UNREACHABLE);
+        return;
+    }
+    if (s->phase == HANDSHAKE) {
+        do_handshake(s);
+        rewatch(s);
+        return;
+    }
+    if (s->phase == CONNECTING || s->phase == CLOSED)
+        return;
+    if (s->input_due)
+        tell_input(s);
+    if (!s->dead && s->read_due && wants_reading(s)) {
+        s->read_due = false;
+        do_read(s);
+    }
+    if (!s->dead && !s->end_due &&
+        (sp_stream_pending(s) > 0 || !s->told_drained || s->phase == FLUSHING))
+        do_write(s);
+    if (!s->dead && s->end_due && s->phase != CLOSED &&
+        !(s->hold && s->view_len > 0 && s->end_rc == SP_E_CLOSED)) {
+        s->phase = CLOSED;
+        rewatch(s);
+        s->on->on_closed(s->arg, s->end_rc);
+        return;
+    }
+    rewatch(s);
+}
+
+struct sp_stream *sp_stream_new(struct sp_loop *loop, int fd, const struct sp_stream_events *events,
+                                void *arg)
+{
+    struct sp_stream *s = stream_new(loop, fd, events, arg);
+
+    s->phase = OPEN;
+    s->peer.len = sizeof(s->peer.u);
+    if (getpeername(fd, &s->peer.u.sa, &s->peer.len) != 0 || s->peer.u.sa.sa_family == AF_UNIX)
+        s->peer = (struct sp_addr){.len = 0};
+    rewatch(s);
+    return s;
+}
+
+static int open_socket(const struct sp_addr *to, const struct sp_addr *source)
+{
+    int fd = socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1;
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if ((source != NULL && bind(fd, &source->u.sa, source->len) != 0) ||
+        (connect(fd, &to->u.sa, to->len) != 0 && errno != EINPROGRESS)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void on_connect_timeout(void *arg)
+{
+    struct sp_stream *s = arg;
+
+    finish_connect(s, SP_E_TIMEOUT);
+    rewatch(s);
+}
+
+struct sp_stream *sp_stream_connect(struct sp_loop *loop, const struct sp_addr *to,
+                                    const struct sp_addr *source, int64_t timeout_ms,
+                                    const struct sp_stream_events *events, void *arg)
+{
+    struct sp_stream *s = stream_new(loop, open_socket(to, source), events, arg);
+
+    s->phase = CONNECTING;
+    s->peer = *to;
+    if (s->fd < 0) {
+        schedule(s);
+        return s;
+    }
+    s->timer = sp_timer_new(loop, on_connect_timeout, s);
+    sp_timer_start(s->timer, timeout_ms);
+    rewatch(s);
+    return s;
+}
+
+void sp_stream_write(struct sp_stream *s, struct sp_bytes bytes)
+{
+    if (bytes.len == 0 || s->end_due || s->eof || s->phase > HANDSHAKE)
+        return; /* nobody will read it */
+    if (s->out_at == s->out.len) {
+        sp_buf_reset(&s->out);
+        s->out_at = 0;
+    }
+    sp_buf_put(&s->out, bytes);
+    s->told_drained = false;
+    schedule(s);
+}
+
+void sp_stream_hold_input(struct sp_stream *s, bool hold)
+{
+    s->hold = hold;
+    if (!hold && s->view_len > 0)
+        s->input_due = true;
+    if (!hold && s->transport != NULL)
+        s->read_due = true;
+    rewatch(s);
+    schedule(s);
+}
+
+void sp_stream_close_after_write(struct sp_stream *s)
+{
+    if (s->phase == OPEN) {
+        s->phase = FLUSHING;
+        schedule(s);
+    } else if (s->phase != FLUSHING && s->phase != LINGERING) {
+        end_with(s, SP_OK);
+    }
+}
+
+void sp_stream_set_transport(struct sp_stream *s, const struct sp_stream_transport *transport,
+                             void *ctx, void (*on_done)(void *arg, enum sp_rc rc), void *arg)
+{
+    sp_assert(s->transport == NULL && s->phase == OPEN);
+    sp_assert(s->view_len == 0 && sp_stream_pending(s) == 0);
+    s->transport = transport;
+    s->transport_ctx = ctx;
+    if (transport->handshake == NULL)
+        return;
+    s->on_handshake = on_done;
+    s->handshake_arg = arg;
+    s->phase = HANDSHAKE;
+    rewatch(s);
+    schedule(s);
+}

@@ -1,0 +1,236 @@
+/*
+ * Streams over socket pairs and loopback: what is written arrives, once and in order, whatever the pace of the reader;
+ * endings are told exactly once.
+ */
+#include "io/stream.h"
+#include "support/check_main.h"
+
+#include <unistd.h>
+
+#define BIG (3 * 1024 * 1024)
+
+struct side {
+    struct sp_stream *s;
+    size_t got;
+    uint64_t sum;
+    size_t take; /* consume at most so much a callback; 0: all */
+    int closed;
+    enum sp_rc why;
+    int drained;
+    int connected;
+    enum sp_rc connect_rc;
+    bool free_on_input;
+};
+
+static void on_input(void *arg)
+{
+    struct side *side = arg;
+    struct sp_bytes in = sp_stream_input(side->s);
+    size_t n = side->take == 0 || side->take > in.len ? in.len : side->take;
+
+    for (size_t i = 0; i < n; i++)
+        side->sum = side->sum * 31 + in.ptr[i];
+    side->got += n;
+    sp_stream_consume(side->s, n);
+    if (side->free_on_input) {
+        sp_stream_free(side->s);
+        side->s = NULL;
+    }
+}
+
+static void on_closed(void *arg, enum sp_rc why)
+{
+    struct side *side = arg;
+
+    side->closed++;
+    side->why = why;
+}
+
+static void on_drained(void *arg)
+{
+    ((struct side *)arg)->drained++;
+}
+
+static void on_connected(void *arg, enum sp_rc rc)
+{
+    struct side *side = arg;
+
+    side->connected++;
+    side->connect_rc = rc;
+}
+
+static const struct sp_stream_events events = {on_connected, on_input, on_drained, on_closed};
+
+static void pair(struct sp_loop *loop, struct side *a, struct side *b)
+{
+    int fds[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    a->s = sp_stream_new(loop, fds[0], &events, a);
+    b->s = sp_stream_new(loop, fds[1], &events, b);
+}
+
+static void turn(struct sp_loop *loop, int times)
+{
+    for (int i = 0; i < times; i++)
+        sp_loop_run_once(loop, 5);
+}
+
+START_TEST(much_data_arrives_whole_at_a_slow_reader)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0};
+    struct side b = {.take = 1000};
+    uint8_t *data = sp_malloc(BIG);
+    uint64_t sum = 0;
+
+    pair(loop, &a, &b);
+    for (size_t i = 0; i < BIG; i++) {
+        data[i] = (uint8_t)(i * 7 + i / 1000);
+        sum = sum * 31 + data[i];
+    }
+    sp_stream_write(a.s, sp_bytes(data, BIG));
+    for (int i = 0; i < 2000 && b.got < BIG; i++) {
+        sp_loop_run_once(loop, 5);
+        if (i % 3 == 0) { /* what lies there is taken outside a callback, too */
+            struct sp_bytes in = sp_stream_input(b.s);
+
+            for (size_t k = 0; k < in.len; k++)
+                b.sum = b.sum * 31 + in.ptr[k];
+            b.got += in.len;
+            sp_stream_consume(b.s, in.len);
+        }
+    }
+    ck_assert_uint_eq(b.got, BIG);
+    ck_assert(b.sum == sum);
+    ck_assert_int_eq(a.drained, 1);
+    ck_assert_uint_eq(sp_stream_pending(a.s), 0);
+    sp_free(data);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_held_reader_gets_nothing_until_it_resumes)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0};
+    struct side b = {0};
+
+    pair(loop, &a, &b);
+    sp_stream_hold_input(b.s, true);
+    sp_stream_write(a.s, SP_LIT("hello"));
+    sp_stream_close_after_write(a.s);
+    turn(loop, 5);
+    ck_assert_uint_eq(b.got, 0);
+    ck_assert_int_eq(b.closed, 0);
+    sp_stream_hold_input(b.s, false);
+    turn(loop, 5);
+    ck_assert_uint_eq(b.got, 5);
+    ck_assert_int_eq(b.closed, 1);
+    ck_assert_int_eq(b.why, SP_E_CLOSED);
+    sp_stream_free(b.s);
+    turn(loop, 5);
+    ck_assert_int_eq(a.closed, 1);
+    ck_assert_int_eq(a.why, SP_OK);
+    sp_stream_free(a.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_stream_may_be_freed_in_its_own_callback)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0};
+    struct side b = {.free_on_input = true};
+
+    pair(loop, &a, &b);
+    sp_stream_write(a.s, SP_LIT("x"));
+    turn(loop, 5);
+    ck_assert_uint_eq(b.got, 1);
+    ck_assert_int_eq(b.closed, 0);
+    ck_assert_int_eq(a.closed, 1);
+    sp_stream_free(a.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+static struct side *accepted;
+
+static void on_accept(void *arg, int fd, const struct sp_addr *peer)
+{
+    ck_assert(sp_addr_is_loopback(peer));
+    accepted->s = sp_stream_new(arg, fd, &events, accepted);
+}
+
+START_TEST(connecting_tells_once_whether_it_worked)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct sp_addr at;
+    struct sp_err err;
+    struct side server = {0};
+    struct side client = {0};
+    struct side refused = {0};
+    struct sp_listener *l;
+    int fd;
+
+    ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:0"), &at));
+    fd = sp_listen(&at, true, 16, &err);
+    ck_assert_int_ge(fd, 0);
+    at.len = sizeof(at.u);
+    ck_assert_int_eq(getsockname(fd, &at.u.sa, &at.len), 0);
+    accepted = &server;
+    l = sp_listener_new(loop, fd, on_accept, loop);
+    client.s = sp_stream_connect(loop, &at, NULL, 1000, &events, &client);
+    ck_assert_int_eq(client.connected, 0);
+    turn(loop, 5);
+    ck_assert_int_eq(client.connected, 1);
+    ck_assert_int_eq(client.connect_rc, SP_OK);
+    sp_stream_write(client.s, SP_LIT("ping"));
+    turn(loop, 5);
+    ck_assert_uint_eq(server.got, 4);
+    sp_listener_free(l);
+    close(fd);
+    refused.s = sp_stream_connect(loop, &at, NULL, 1000, &events, &refused);
+    turn(loop, 5);
+    ck_assert_int_eq(refused.connected, 1);
+    ck_assert_int_eq(refused.connect_rc, SP_E_HOP_UNREACHABLE);
+    sp_stream_free(refused.s);
+    sp_stream_free(client.s);
+    sp_stream_free(server.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(addresses_and_networks)
+{
+    struct sp_addr a;
+    struct sp_network n;
+    char text[SP_ADDR_TEXT_MAX];
+
+    ck_assert(sp_addr_parse(SP_LIT("[2001:db8::1]:25"), &a));
+    sp_addr_format(&a, text);
+    ck_assert_str_eq(text, "[2001:db8::1]:25");
+    ck_assert(!sp_addr_parse(SP_LIT("2001:db8::1:25"), &a));
+    ck_assert(!sp_addr_parse(SP_LIT("127.0.0.1"), &a));
+    ck_assert(!sp_addr_parse(SP_LIT("127.0.0.1:70000"), &a));
+    ck_assert(sp_network_parse(SP_LIT("10.16.0.0/12"), &n));
+    ck_assert(sp_addr_parse(SP_LIT("10.31.255.255:1"), &a) && sp_network_has(&n, &a));
+    ck_assert(sp_addr_parse(SP_LIT("10.32.0.0:1"), &a) && !sp_network_has(&n, &a));
+    ck_assert(sp_addr_parse(SP_LIT("[::ffff:10.17.1.1]:1"), &a) && sp_network_has(&n, &a));
+    ck_assert(!sp_network_parse(SP_LIT("10.0.0.0/33"), &n));
+    ck_assert(sp_network_parse(SP_LIT("::1"), &n) && n.bits == 128);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, much_data_arrives_whole_at_a_slow_reader);
+    tcase_add_test(c, a_held_reader_gets_nothing_until_it_resumes);
+    tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
+    tcase_add_test(c, connecting_tells_once_whether_it_worked);
+    tcase_add_test(c, addresses_and_networks);
+}
+
+SP_TEST_MAIN("io.stream", add)
