@@ -1,0 +1,87 @@
+/*
+ * SHA-256 and what is built on it, from OpenSSL's EVP interface. A running hash keeps its context over many messages,
+ * since making one costs as much as hashing a kilobyte.
+ */
+#include "crypt/hash.h"
+
+#include <limits.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+
+struct sp_sha256 {
+    EVP_MD *md;
+    EVP_MD_CTX *ctx;
+};
+
+struct sp_sha256 *sp_sha256_new(void)
+{
+    struct sp_sha256 *h = sp_calloc(1, sizeof(*h));
+
+    h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    h->ctx = EVP_MD_CTX_new();
+    sp_assert(h->md != NULL && h->ctx != NULL);
+    sp_assert(EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1);
+    return h;
+}
+
+void sp_sha256_free(struct sp_sha256 *h)
+{
+    if (h == NULL)
+        return;
+    EVP_MD_CTX_free(h->ctx);
+    EVP_MD_free(h->md);
+    sp_free(h);
+}
+
+void sp_sha256_feed(struct sp_sha256 *h, struct sp_bytes data)
+{
+    sp_assert(EVP_DigestUpdate(h->ctx, data.ptr, data.len) == 1);
+}
+
+void sp_sha256_finish(struct sp_sha256 *h, uint8_t out[SP_SHA256_LEN])
+{
+    sp_assert(EVP_DigestFinal_ex(h->ctx, out, NULL) == 1);
+    sp_assert(EVP_DigestInit_ex2(h->ctx, NULL, NULL) == 1);
+}
+
+void sp_crypt_sha256(struct sp_bytes data, uint8_t out[SP_SHA256_LEN])
+{
+    sp_assert(EVP_Digest(data.ptr, data.len, out, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void sp_crypt_hmac(struct sp_bytes key, struct sp_bytes data, uint8_t out[SP_SHA256_LEN])
+{
+    unsigned len = 0;
+
+    sp_assert(key.len < INT_MAX);
+    /* OpenSSL takes a NULL key for "the key of before", so an empty one gets an address. */
+    sp_assert(HMAC(EVP_sha256(), key.len > 0 ? (const void *)key.ptr : "", (int)key.len, data.ptr,
+                   data.len, out, &len) != NULL);
+}
+
+void sp_crypt_hkdf(struct sp_bytes secret, struct sp_bytes info, struct sp_secret *out)
+{
+    char digest[] = "SHA256";
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, sizeof(digest) - 1),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret.ptr, secret.len),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, (void *)info.ptr, info.len),
+        OSSL_PARAM_END,
+    };
+
+    sp_assert(ctx != NULL);
+    sp_assert(EVP_KDF_derive(ctx, out->b, sizeof(out->b), params) == 1);
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+}
+
+bool sp_crypt_equal(struct sp_bytes a, struct sp_bytes b)
+{
+    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
+}
