@@ -1,0 +1,217 @@
+/*
+ * The writer copies plaintext to where its chunk will lie sealed, and seals in place when more comes or the body ends
+ * (only then is it known whether a chunk is the last). So a small body costs one copy, one pass of AES and one of
+ * SHA-256, and its memory is what goes into the journal. With a sink one chunk's memory is used over and over.
+ */
+#include "content/chunk_priv.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum { FIRST_CAP = 8192 };
+
+struct sp_content_writer {
+    struct sp_id id;
+    struct sp_secret key;
+    const struct sp_random *random;
+    struct sp_content_sink sink; /* write NULL: gather in memory */
+    struct sp_aead *aead;
+    struct sp_sha256 *sha;
+    uint8_t *mem;
+    size_t cap;
+    size_t sealed; /* bytes of sealed chunks at the front of mem */
+    size_t plain;  /* bytes of plaintext behind them */
+    uint64_t number;
+    uint64_t len;
+    uint8_t digest[SP_SHA256_LEN];
+    enum sp_rc rc; /* sticky */
+    bool finished;
+};
+
+struct sp_content_writer *sp_content_writer_new(const struct sp_id *id,
+                                                const struct sp_random *random,
+                                                const struct sp_content_sink *sink)
+{
+    struct sp_content_writer *w = sp_calloc(1, sizeof(*w));
+
+    w->random = random;
+    w->aead = sp_aead_new(NULL);
+    w->sha = sp_sha256_new();
+    sp_content_writer_reset(w, id, sink);
+    return w;
+}
+
+void sp_content_writer_free(struct sp_content_writer *w)
+{
+    if (w == NULL)
+        return;
+    sp_secret_clear(&w->key);
+    if (w->plain > 0)
+        sp_wipe(w->mem + w->sealed, w->plain);
+    sp_free(w->mem);
+    sp_sha256_free(w->sha);
+    sp_aead_free(w->aead);
+    sp_free(w);
+}
+
+void sp_content_writer_reset(struct sp_content_writer *w, const struct sp_id *id,
+                             const struct sp_content_sink *sink)
+{
+    uint8_t unused[SP_SHA256_LEN];
+
+    if (w->plain > 0)
+        sp_wipe(w->mem + w->sealed, w->plain);
+    if (w->len > 0 && !w->finished)
+        sp_sha256_finish(w->sha, unused);
+    w->id = *id;
+    w->sink = sink != NULL ? *sink : (struct sp_content_sink){NULL, NULL};
+    w->sealed = 0;
+    w->plain = 0;
+    w->number = 0;
+    w->len = 0;
+    w->rc = SP_OK;
+    w->finished = false;
+    sp_secret_init(&w->key, w->random);
+    sp_aead_set_key(w->aead, &w->key);
+}
+
+/* Room for one more chunk's first `plain` bytes and its tag. */
+static void make_room(struct sp_content_writer *w, size_t plain)
+{
+    size_t need = w->sealed + plain + SP_AEAD_TAG_LEN;
+    size_t cap = w->cap == 0 ? FIRST_CAP : w->cap;
+
+    if (need <= w->cap)
+        return;
+    while (cap < need)
+        cap *= 2;
+    if (w->plain > 0) { /* realloc might leave plaintext behind in freed memory */
+        uint8_t *moved = sp_malloc(cap);
+
+        memcpy(moved, w->mem, w->sealed + w->plain);
+        sp_wipe(w->mem + w->sealed, w->plain);
+        sp_free(w->mem);
+        w->mem = moved;
+    } else {
+        w->mem = sp_realloc(w->mem, cap);
+    }
+    w->cap = cap;
+}
+
+static void seal_chunk(struct sp_content_writer *w, bool last)
+{
+    uint8_t aad[SP_CHUNK_AAD_LEN];
+    uint8_t *at;
+
+    make_room(w, w->plain);
+    at = w->mem + w->sealed;
+    sp_chunk_aad(&w->id, w->number, last, aad);
+    sp_aead_seal(w->aead, sp_aead_nonce_of(w->number), sp_bytes(aad, sizeof(aad)),
+                 sp_bytes(at, w->plain), at);
+    w->number++;
+    w->sealed += w->plain + SP_AEAD_TAG_LEN;
+    w->plain = 0;
+    if (w->sink.write != NULL) {
+        w->rc = w->sink.write(w->sink.arg, sp_bytes(w->mem, w->sealed));
+        w->sealed = 0;
+    }
+}
+
+enum sp_rc sp_content_writer_feed(struct sp_content_writer *w, struct sp_bytes plain)
+{
+    sp_assert(!w->finished);
+    if (plain.len == 0 || w->rc != SP_OK)
+        return w->rc;
+    sp_sha256_feed(w->sha, plain);
+    w->len += plain.len;
+    while (plain.len > 0 && w->rc == SP_OK) {
+        size_t n;
+
+        if (w->plain == SP_CONTENT_CHUNK) { /* more has come, so it is not the last */
+            seal_chunk(w, false);
+            continue;
+        }
+        n = SP_CONTENT_CHUNK - w->plain;
+        if (n > plain.len)
+            n = plain.len;
+        make_room(w, w->plain + n);
+        memcpy(w->mem + w->sealed + w->plain, plain.ptr, n);
+        w->plain += n;
+        plain = sp_bytes_slice(plain, n, plain.len);
+    }
+    return w->rc;
+}
+
+enum sp_rc sp_content_writer_finish(struct sp_content_writer *w)
+{
+    sp_assert(!w->finished);
+    sp_sha256_finish(w->sha, w->digest);
+    w->finished = true;
+    if (w->rc == SP_OK)
+        seal_chunk(w, true);
+    return w->rc;
+}
+
+enum sp_rc sp_content_writer_spill(struct sp_content_writer *w, const struct sp_content_sink *sink)
+{
+    w->sink = *sink;
+    if (w->sealed == 0 || w->rc != SP_OK)
+        return w->rc;
+    w->rc = sink->write(sink->arg, sp_bytes(w->mem, w->sealed));
+    if (w->plain > 0) {
+        memmove(w->mem, w->mem + w->sealed, w->plain);
+        sp_wipe(w->mem + w->plain, w->sealed);
+    }
+    w->sealed = 0;
+    return w->rc;
+}
+
+uint64_t sp_content_writer_len(const struct sp_content_writer *w)
+{
+    return w->len;
+}
+
+struct sp_bytes sp_content_writer_sealed(const struct sp_content_writer *w)
+{
+    return sp_bytes(w->mem, w->sealed);
+}
+
+const struct sp_secret *sp_content_writer_key(const struct sp_content_writer *w)
+{
+    return &w->key;
+}
+
+void sp_content_writer_sha256(const struct sp_content_writer *w, uint8_t out[SP_SHA256_LEN])
+{
+    sp_assert(w->finished);
+    memcpy(out, w->digest, SP_SHA256_LEN);
+}
+
+void sp_content_writer_handle(const struct sp_content_writer *w, int fd, uint64_t offset,
+                              struct sp_content *out)
+{
+    sp_content_init(out);
+    out->id = w->id;
+    out->len = w->len;
+    out->key = w->key;
+    out->fd = fd;
+    out->offset = offset;
+    if (fd < 0)
+        out->memory = sp_content_writer_sealed(w);
+}
+
+enum sp_rc sp_content_sink_fd(void *arg, struct sp_bytes sealed)
+{
+    int fd = *(const int *)arg;
+
+    while (sealed.len > 0) {
+        ssize_t n = write(fd, sealed.ptr, sealed.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return SP_E_IO;
+        sealed = sp_bytes_slice(sealed, (size_t)n, sealed.len);
+    }
+    return SP_OK;
+}
