@@ -1,12 +1,11 @@
 /* The store: migrations once and in order, transactions whole or not at all, types, constraints, deletion. */
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/store.h"
+#include "support/check_main.h"
 
 static const struct sp_store_migration steps[] = {
     {"first", "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, data BLOB)"},
@@ -184,7 +183,7 @@ END_TEST
 START_TEST(wrong_sql_and_wrong_parameters_are_errors_not_crashes)
 {
     struct sp_store *store = open_at(2);
-    struct sp_store_query *q = sp_store_query(store, "SELECT nothing FROM nowhere");
+    struct sp_store_query *q = sp_store_query(store, "SELECT a FROM nowhere");
     struct sp_err err = {0};
     bool row;
 
@@ -234,26 +233,18 @@ START_TEST(deleted_rows_leave_no_trace_after_a_checkpoint)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *c)
 {
-    Suite *suite = suite_create("store");
-    TCase *tc = tcase_create("store");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_checked_fixture(tc, make_folder, drop_folder);
-    tcase_add_test(tc, a_new_file_is_private_and_at_the_newest_schema);
-    tcase_add_test(tc, an_older_file_is_copied_and_migrated_with_its_rows);
-    tcase_add_test(tc, a_newer_file_is_refused);
-    tcase_add_test(tc, a_step_that_fails_leaves_the_older_schema_whole);
-    tcase_add_test(tc, a_rolled_back_transaction_leaves_nothing);
-    tcase_add_test(tc, a_second_of_the_same_name_exists_already);
-    tcase_add_test(tc, values_come_back_as_they_went_in);
-    tcase_add_test(tc, wrong_sql_and_wrong_parameters_are_errors_not_crashes);
-    tcase_add_test(tc, deleted_rows_leave_no_trace_after_a_checkpoint);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    tcase_add_checked_fixture(c, make_folder, drop_folder);
+    tcase_add_test(c, a_new_file_is_private_and_at_the_newest_schema);
+    tcase_add_test(c, an_older_file_is_copied_and_migrated_with_its_rows);
+    tcase_add_test(c, a_newer_file_is_refused);
+    tcase_add_test(c, a_step_that_fails_leaves_the_older_schema_whole);
+    tcase_add_test(c, a_rolled_back_transaction_leaves_nothing);
+    tcase_add_test(c, a_second_of_the_same_name_exists_already);
+    tcase_add_test(c, values_come_back_as_they_went_in);
+    tcase_add_test(c, wrong_sql_and_wrong_parameters_are_errors_not_crashes);
+    tcase_add_test(c, deleted_rows_leave_no_trace_after_a_checkpoint);
 }
+
+SP_TEST_MAIN("store.store", add)
