@@ -15,7 +15,8 @@
 #define SP_IPC_INLINE_MAX  (48 * 1024)        /* bytes of payload in the frame itself */
 #define SP_IPC_PAYLOAD_MAX (16 * 1024 * 1024) /* bytes of payload at all */
 #define SP_IPC_FDS_MAX     8
-#define SP_IPC_QUEUE_MAX   1024 /* frames waiting to be sent */
+#define SP_IPC_QUEUE_MAX   8192               /* frames waiting to be sent */
+#define SP_IPC_BACKLOG_MAX (64 * 1024 * 1024) /* bytes of payload waiting to be sent */
 
 struct sp_ipc;
 

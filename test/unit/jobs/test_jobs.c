@@ -1,0 +1,420 @@
+/*
+ * Calls and jobs between two ends in one process: each call is answered exactly once, whatever happens to the other end.
+ */
+#include "jobs/jobs.h"
+#include "support/check_main.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+struct answer {
+    int count;
+    enum sp_rc rc;
+    char text[64];
+    int fd;
+    struct sp_jobs *free_this;
+};
+
+struct server {
+    struct sp_jobs *jobs;
+    struct sp_jobs_job *held[8];
+    size_t held_count;
+    bool hold;
+    int handled;
+};
+
+static struct sp_loop *loop;
+static struct sp_jobs *caller;
+static struct server server, other;
+
+static void done(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+{
+    struct answer *a = arg;
+
+    a->count++;
+    a->rc = rc;
+    ck_assert_uint_lt(reply->payload.len, sizeof(a->text));
+    if (reply->payload.len > 0)
+        memcpy(a->text, reply->payload.ptr, reply->payload.len);
+    a->text[reply->payload.len] = '\0';
+    a->fd = sp_jobs_reply_fd(reply, 0);
+    if (a->free_this != NULL)
+        sp_jobs_free(a->free_this);
+}
+
+static void handle(void *arg, struct sp_jobs_job *job)
+{
+    struct server *s = arg;
+    int fd = sp_jobs_job_take_fd(job, 0);
+
+    s->handled++;
+    if (s->hold) {
+        s->held[s->held_count++] = job;
+        return;
+    }
+    sp_jobs_job_reply(job, SP_OK, sp_jobs_job_payload(job), &fd, fd >= 0 ? 1 : 0);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void join(struct server *s, unsigned index)
+{
+    int fds[2];
+
+    ck_assert_int_eq(sp_ipc_pair(fds, NULL), SP_OK);
+    sp_jobs_add_peer(caller, SP_ROLE_SCANNER, index, fds[0]);
+    sp_jobs_add_peer(s->jobs, SP_ROLE_RELAY, 0, fds[1]);
+}
+
+static void server_open(struct server *s)
+{
+    *s = (struct server){.jobs = sp_jobs_new(loop, NULL)};
+    sp_jobs_serve(s->jobs, SP_JOBS_SCAN, handle, s);
+}
+
+static void open_all(void)
+{
+    loop = sp_loop_new();
+    caller = sp_jobs_new(loop, NULL);
+    server_open(&server);
+    server_open(&other);
+}
+
+static void close_all(void)
+{
+    sp_jobs_free(caller);
+    sp_jobs_free(server.jobs);
+    sp_jobs_free(other.jobs);
+    sp_loop_free(loop);
+}
+
+static void turn(int times)
+{
+    for (int i = 0; i < times; i++)
+        sp_loop_run_once(loop, 1);
+}
+
+static struct sp_jobs_request request(const char *text, int64_t timeout_ms)
+{
+    return (struct sp_jobs_request){.role = SP_ROLE_SCANNER,
+                                    .index = SP_JOBS_ANY,
+                                    .type = SP_JOBS_SCAN,
+                                    .payload = sp_bytes_cstr(text),
+                                    .timeout_ms = timeout_ms};
+}
+
+START_TEST(a_call_is_answered_once_and_later)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("hello", 60000);
+
+    open_all();
+    join(&server, 0);
+    ck_assert_uint_ne(sp_jobs_call(caller, &r, done, &a), 0);
+    ck_assert_int_eq(a.count, 0);
+    turn(5);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(a.rc, SP_OK);
+    ck_assert_str_eq(a.text, "hello");
+    ck_assert_uint_eq(sp_jobs_out(caller), 0);
+    close_all();
+}
+END_TEST
+
+START_TEST(descriptors_go_there_and_back)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("", 60000);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    r.fds = &fd;
+    r.fd_count = 1;
+    open_all();
+    join(&server, 0);
+    sp_jobs_call(caller, &r, done, &a);
+    turn(5);
+    ck_assert_int_eq(a.rc, SP_OK);
+    ck_assert_int_ge(a.fd, 0);
+    close(a.fd);
+    close(fd);
+    close_all();
+}
+END_TEST
+
+START_TEST(without_a_peer_a_call_fails_on_a_later_turn)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    open_all();
+    sp_jobs_call(caller, &r, done, &a);
+    ck_assert_int_eq(a.count, 0);
+    turn(3);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
+    close_all();
+}
+END_TEST
+
+START_TEST(a_patient_call_waits_for_its_peer)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("late", 60000);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    r.wait_for_peer = true;
+    r.fds = &fd;
+    r.fd_count = 1;
+    open_all();
+    sp_jobs_call(caller, &r, done, &a);
+    close(fd); /* the call has its own */
+    turn(3);
+    ck_assert_int_eq(a.count, 0);
+    join(&server, 0);
+    turn(5);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_str_eq(a.text, "late");
+    ck_assert_int_ge(a.fd, 0);
+    close(a.fd);
+    close_all();
+}
+END_TEST
+
+START_TEST(a_peer_that_dies_fails_its_calls)
+{
+    struct answer a = {0}, b = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    open_all();
+    join(&server, 0);
+    server.hold = true;
+    sp_jobs_call(caller, &r, done, &a);
+    sp_jobs_call(caller, &r, done, &b);
+    turn(3);
+    ck_assert_uint_eq(server.held_count, 2);
+    sp_jobs_free(server.jobs);
+    server.jobs = NULL;
+    turn(5);
+    ck_assert_int_eq(a.count + b.count, 2);
+    ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
+    ck_assert_int_eq(b.rc, SP_E_ROLE_GONE);
+    ck_assert_uint_eq(sp_jobs_peers(caller, SP_ROLE_SCANNER), 0);
+    close_all();
+}
+END_TEST
+
+START_TEST(a_deadline_ends_a_call_and_its_late_answer_is_dropped)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 5);
+
+    open_all();
+    join(&server, 0);
+    server.hold = true;
+    sp_jobs_call(caller, &r, done, &a);
+    for (int i = 0; i < 200 && a.count == 0; i++)
+        turn(1);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(a.rc, SP_E_JOB_DEADLINE);
+    turn(2);
+    ck_assert_uint_eq(server.held_count, 1);
+    ck_assert(!sp_jobs_job_is_wanted(server.held[0]));
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("late"), NULL, 0);
+    turn(3);
+    ck_assert_int_eq(a.count, 1);
+    close_all();
+}
+END_TEST
+
+START_TEST(a_cancelled_call_never_comes_back)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 60000);
+    sp_handle call;
+
+    open_all();
+    join(&server, 0);
+    server.hold = true;
+    call = sp_jobs_call(caller, &r, done, &a);
+    turn(3);
+    ck_assert(sp_jobs_job_is_wanted(server.held[0]));
+    sp_jobs_cancel(caller, call);
+    sp_jobs_cancel(caller, call);
+    turn(3);
+    ck_assert(!sp_jobs_job_is_wanted(server.held[0]));
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("x"), NULL, 0);
+    turn(3);
+    ck_assert_int_eq(a.count, 0);
+    close_all();
+}
+END_TEST
+
+START_TEST(the_least_busy_peer_gets_the_call)
+{
+    struct answer a[4] = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    open_all();
+    join(&server, 0);
+    join(&other, 1);
+    server.hold = other.hold = true;
+    for (size_t i = 0; i < 4; i++)
+        sp_jobs_call(caller, &r, done, &a[i]);
+    turn(3);
+    ck_assert_uint_eq(server.held_count, 2);
+    ck_assert_uint_eq(other.held_count, 2);
+    r.index = 1;
+    sp_jobs_call(caller, &r, done, &a[0]);
+    turn(3);
+    ck_assert_uint_eq(other.held_count, 3);
+    close_all();
+}
+END_TEST
+
+START_TEST(a_new_channel_replaces_the_old)
+{
+    struct answer a = {0}, b = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    open_all();
+    join(&server, 0);
+    server.hold = true;
+    sp_jobs_call(caller, &r, done, &a);
+    turn(2);
+    join(&other, 0);
+    sp_jobs_call(caller, &r, done, &b);
+    turn(5);
+    ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
+    ck_assert_int_eq(b.rc, SP_OK);
+    ck_assert_uint_eq(sp_jobs_peers(caller, SP_ROLE_SCANNER), 1);
+    /* the old asker has gone, the job is still in hand and may be ended */
+    ck_assert(!sp_jobs_job_is_wanted(server.held[0]));
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("x"), NULL, 0);
+    close_all();
+}
+END_TEST
+
+START_TEST(what_nobody_serves_is_unsupported)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    r.type = SP_JOBS_SEAL;
+    open_all();
+    join(&server, 0);
+    sp_jobs_call(caller, &r, done, &a);
+    turn(5);
+    ck_assert_int_eq(a.rc, SP_E_UNSUPPORTED);
+    close_all();
+}
+END_TEST
+
+START_TEST(too_many_calls_are_refused)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    r.wait_for_peer = true;
+    open_all();
+    for (int i = 0; i < SP_JOBS_OUT_MAX + 3; i++)
+        sp_jobs_call(caller, &r, done, &a);
+    turn(3);
+    ck_assert_int_eq(a.count, 3);
+    ck_assert_int_eq(a.rc, SP_E_IPC_FULL);
+    close_all();
+}
+END_TEST
+
+START_TEST(an_answer_too_long_is_an_error)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 60000);
+    uint8_t *data = sp_calloc(1, SP_IPC_PAYLOAD_MAX);
+
+    open_all();
+    join(&server, 0);
+    server.hold = true;
+    sp_jobs_call(caller, &r, done, &a);
+    turn(3);
+    sp_jobs_job_reply(server.held[0], SP_OK, sp_bytes(data, SP_IPC_PAYLOAD_MAX), NULL, 0);
+    turn(3);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(a.rc, SP_E_LIMIT);
+    close_all();
+    sp_free(data);
+}
+END_TEST
+
+START_TEST(a_callback_may_free_everything)
+{
+    struct answer a = {0}, b = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    open_all();
+    join(&server, 0);
+    a.free_this = caller;
+    sp_jobs_call(caller, &r, done, &a);
+    sp_jobs_call(caller, &r, done, &b);
+    turn(5);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(b.count, 0);
+    caller = NULL;
+    close_all();
+}
+END_TEST
+
+START_TEST(malformed_frames_end_the_peer)
+{
+    static const struct {
+        const char *name;
+        uint16_t type, flags;
+        struct sp_bytes payload;
+    } cases[] = {
+        {"request without time", SP_JOBS_SCAN, 0, SP_LIT_INIT("abc")},
+        {"request with a mad time", SP_JOBS_SCAN, 0,
+         SP_LIT_INIT("\xff\xff\xff\xff\xff\xff\xff\xff")},
+        {"reply without code", SP_JOBS_SCAN, 1, SP_LIT_INIT("")},
+        {"reply with a code that is none", SP_JOBS_SCAN, 1, SP_LIT_INIT("\xff\xff")},
+        {"flags that are none", SP_JOBS_SCAN, 9, SP_LIT_INIT("")},
+    };
+    static const struct sp_ipc_events none = {0};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        const struct sp_ipc_frame frame = {
+            .type = cases[i].type, .flags = cases[i].flags, .payload = cases[i].payload};
+        struct sp_ipc *ipc;
+        int fds[2];
+
+        open_all();
+        ck_assert_int_eq(sp_ipc_pair(fds, NULL), SP_OK);
+        sp_jobs_add_peer(server.jobs, SP_ROLE_RELAY, 0, fds[0]);
+        ipc = sp_ipc_new(loop, fds[1], &none, NULL);
+        ck_assert_int_eq(sp_ipc_send(ipc, &frame), SP_OK);
+        sp_ipc_free(ipc);
+        turn(3);
+        ck_assert_msg(sp_jobs_peers(server.jobs, SP_ROLE_RELAY) == 0 && server.handled == 0, "%s",
+                      cases[i].name);
+        close_all();
+    }
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, a_call_is_answered_once_and_later);
+    tcase_add_test(c, descriptors_go_there_and_back);
+    tcase_add_test(c, without_a_peer_a_call_fails_on_a_later_turn);
+    tcase_add_test(c, a_patient_call_waits_for_its_peer);
+    tcase_add_test(c, a_peer_that_dies_fails_its_calls);
+    tcase_add_test(c, a_deadline_ends_a_call_and_its_late_answer_is_dropped);
+    tcase_add_test(c, a_cancelled_call_never_comes_back);
+    tcase_add_test(c, the_least_busy_peer_gets_the_call);
+    tcase_add_test(c, a_new_channel_replaces_the_old);
+    tcase_add_test(c, what_nobody_serves_is_unsupported);
+    tcase_add_test(c, too_many_calls_are_refused);
+    tcase_add_test(c, an_answer_too_long_is_an_error);
+    tcase_add_test(c, a_callback_may_free_everything);
+    tcase_add_test(c, malformed_frames_end_the_peer);
+}
+
+SP_TEST_MAIN("jobs", add)
