@@ -1,0 +1,114 @@
+/*
+ * What texts in settings must look like. Only the shape is looked at: whether a file is there or a port is free is for
+ * those who open it. Each check gives the sentence that says what would be right.
+ */
+#include <arpa/inet.h>
+
+#include "config/table.h"
+
+static bool only(struct sp_bytes t, const char *marks)
+{
+    for (size_t i = 0; i < t.len; i++)
+        if (!sp_ascii_is_alnum(t.ptr[i]) && strchr(marks, t.ptr[i]) == NULL)
+            return false;
+    return t.len > 0 && sp_bytes_find(t, 0) == SIZE_MAX;
+}
+
+static bool is_host(struct sp_bytes t)
+{
+    return only(t, "-.") && t.len <= 253 && t.ptr[0] != '.' && t.ptr[t.len - 1] != '.' &&
+           t.ptr[0] != '-';
+}
+
+static bool is_ip(struct sp_bytes t, int *bits)
+{
+    char text[64];
+    struct in6_addr a;
+
+    if (t.len >= sizeof(text))
+        return false;
+    memcpy(text, t.ptr, t.len);
+    text[t.len] = 0;
+    *bits = 32;
+    if (inet_pton(AF_INET, text, &a) == 1)
+        return true;
+    *bits = 128;
+    return inet_pton(AF_INET6, text, &a) == 1;
+}
+
+static bool is_address(struct sp_bytes t)
+{
+    size_t colon = t.len;
+    struct sp_bytes host;
+    uint64_t port;
+    int bits;
+
+    while (colon > 0 && t.ptr[colon - 1] != ':')
+        colon--;
+    if (colon == 0 || !sp_bytes_to_u64(sp_bytes_slice(t, colon, SIZE_MAX), &port) || port > 65535)
+        return false;
+    host = sp_bytes_slice(t, 0, colon - 1);
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        return is_ip(sp_bytes_slice(host, 1, host.len - 2), &bits) && bits == 128;
+    return is_host(host);
+}
+
+static bool is_cidr(struct sp_bytes t)
+{
+    size_t slash = sp_bytes_find(t, '/');
+    uint64_t prefix = 0;
+    int bits;
+
+    if (slash != SIZE_MAX && !sp_bytes_to_u64(sp_bytes_slice(t, slash + 1, SIZE_MAX), &prefix))
+        return false;
+    return is_ip(sp_bytes_slice(t, 0, slash == SIZE_MAX ? t.len : slash), &bits) &&
+           prefix <= (uint64_t)bits;
+}
+
+static bool is_mailbox(struct sp_bytes t)
+{
+    size_t at = sp_bytes_find(t, '@');
+
+    return at != SIZE_MAX && at > 0 && at <= 64 && is_host(sp_bytes_slice(t, at + 1, SIZE_MAX)) &&
+           only(sp_bytes_slice(t, 0, at), "!#$%&'*+-/=?^_`{|}~.");
+}
+
+static bool is_path(struct sp_bytes t)
+{
+    return t.len > 0 && t.len < 4096 && sp_bytes_find(t, 0) == SIZE_MAX &&
+           sp_bytes_find(t, '\n') == SIZE_MAX;
+}
+
+static bool is_url(struct sp_bytes t)
+{
+    struct sp_bytes rest = sp_bytes_slice(t, 8, SIZE_MAX);
+
+    return sp_bytes_starts_nocase(t, SP_LIT("https://")) && only(rest, "-.:/[]_~%") &&
+           rest.ptr[0] != '/';
+}
+
+const char *sp_setting_form_check(enum sp_setting_form form, struct sp_bytes t)
+{
+    switch (form) {
+    case SP_FORM_NAME:
+        return only(t, "-._") && t.len <= 64 ? NULL : "letters, digits, - . _, at most 64";
+    case SP_FORM_HOST:
+        return is_host(t) ? NULL : "a host name, like gw1.example.org";
+    case SP_FORM_ADDRESS:
+        return is_address(t) ? NULL : "host:port, like 127.0.0.1:2525 or [::1]:2525";
+    case SP_FORM_PATH:
+        return is_path(t) ? NULL : "the name of a file or folder";
+    case SP_FORM_URL:
+        return is_url(t) ? NULL : "a URL that begins with https://";
+    case SP_FORM_CIDR:
+        return is_cidr(t) ? NULL : "a network, like 192.0.2.0/24 or 2001:db8::/32";
+    case SP_FORM_MAILBOX:
+        return is_mailbox(t) ? NULL : "a mail address";
+    case SP_FORM_ARGON2:
+        return sp_bytes_starts_nocase(t, SP_LIT("$argon2id$"))
+                   ? NULL
+                   : "a hash that begins with $argon2id$";
+    default:
+        return sp_bytes_find(t, '\n') == SIZE_MAX ? NULL : "text of one line";
+    }
+}

@@ -1,0 +1,271 @@
+/*
+ * The table of sallyport.json: every setting with its type, range, default and one sentence. This table is the only
+ * place that knows them: reader, checks, suggestions and docs/settings.md follow. A setting that is not used by any role
+ * does not belong here.
+ */
+#include "config/config.h"
+
+#include "config/table.h"
+
+#define AT(member) offsetof(struct sp_config, member)
+#define HOUR       ((int64_t)3600000)
+#define DAY        (24 * HOUR)
+#define MIB        ((int64_t)1 << 20)
+#define GIB        ((int64_t)1 << 30)
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const address_forms[] = {"plain", NULL};
+/* in the order of enum sp_listen_tls */
+static const char *const listen_tls[] = {"starttls", "implicit", "none", NULL};
+
+/* clang-format off */
+static const struct sp_setting settings[] = {
+    {"node", SP_SETTING_TEXT, AT(node), 0, 0, NULL, NULL, SP_FORM_NAME,
+     "name of this gateway in every audit record; never reused for another machine"},
+    {"hostname", SP_SETTING_TEXT, AT(hostname), 0, 0, NULL, NULL, SP_FORM_HOST,
+     "our name in EHLO, Received and Message-ID"},
+    {"state_dir", SP_SETTING_TEXT, AT(state_dir), 0, 0, "/var/lib/sallyport", NULL, SP_FORM_PATH,
+     "folder of spool, stores and audit files"},
+    {"master_key", SP_SETTING_TEXT, AT(master_key), 0, 0, "keys/master.key", NULL, SP_FORM_PATH,
+     "file of 32 random bytes from which the key-encryption keys are derived; keep it outside state_dir"},
+    {"workers", SP_SETTING_INT, AT(workers), 0, 256, "0", NULL, SP_FORM_ANY,
+     "relay processes; 0 starts one a core"},
+    {"uid_base", SP_SETTING_INT, AT(uid_base), 0, 0x7ffffff0, "0", NULL, SP_FORM_ANY,
+     "first of a block of 64 numeric user ids for the roles; 0 runs all as the user who started"},
+    {"stop", SP_SETTING_DURATION, AT(stop_ms), 1000, 600000, "20s", NULL, SP_FORM_ANY,
+     "how long a clean stop may take to finish what is in flight"},
+    {"policy", SP_SETTING_TEXT, AT(policy), 0, 0, "policies/policy.json", NULL, SP_FORM_PATH,
+     "the policy file; what it extends and names is looked for beside it"},
+    {"tenants", SP_SETTING_TEXT, AT(tenants), 0, 0, "tenants", NULL, SP_FORM_PATH,
+     "folder of one file a tenant"},
+    {"log.level", SP_SETTING_WORD, AT(log.level), 0, 0, "info", log_levels, SP_FORM_ANY,
+     "least level of events that are logged"},
+
+    {"tls.certificate", SP_SETTING_TEXT, AT(tls.certificate), 0, 0, "", NULL, SP_FORM_PATH,
+     "certificate chain of the SMTP listeners, PEM; P-256 costs least"},
+    {"tls.key", SP_SETTING_TEXT, AT(tls.key), 0, 0, "", NULL, SP_FORM_PATH,
+     "its private key, PEM"},
+    {"tls.client_ca", SP_SETTING_TEXT, AT(tls.client_ca), 0, 0, "", NULL, SP_FORM_PATH,
+     "authorities that client certificates must chain to, PEM; none asks for no certificate"},
+
+    {"intake.size_limit", SP_SETTING_SIZE, AT(intake.size_limit), 1024, 2 * GIB, "150MiB", NULL, SP_FORM_ANY,
+     "largest message that is taken (SIZE)"},
+    {"intake.max_recipients", SP_SETTING_INT, AT(intake.max_recipients), 1, 10000, "1000", NULL, SP_FORM_ANY,
+     "recipients a message; more are answered 452"},
+    {"intake.max_sessions", SP_SETTING_INT, AT(intake.max_sessions), 1, 100000, "2000", NULL, SP_FORM_ANY,
+     "sessions at a time in each relay; more are answered 421"},
+    {"intake.max_errors", SP_SETTING_INT, AT(intake.max_errors), 1, 1000, "20", NULL, SP_FORM_ANY,
+     "failed commands after which a session is closed"},
+    {"intake.idle", SP_SETTING_DURATION, AT(intake.idle_ms), 1000, HOUR, "5m", NULL, SP_FORM_ANY,
+     "silence after which a session is closed"},
+    {"intake.inline_limit", SP_SETTING_SIZE, AT(intake.inline_limit), 0, 4 * MIB, "256KiB", NULL, SP_FORM_ANY,
+     "bodies up to this size lie in their journal record, larger ones in a file"},
+    {"intake.memory", SP_SETTING_SIZE, AT(intake.memory), MIB, 64 * GIB, "32MiB", NULL, SP_FORM_ANY,
+     "memory for all bodies in flight in one relay; past it they spill, or reading stops"},
+    {"intake.scan", SP_SETTING_DURATION, AT(intake.scan_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
+     "time for both tries of the scanner together; then the fact is scan: failed"},
+
+    {"resolver.servers", SP_SETTING_TEXTS, AT(resolver.servers), 1, 0, "127.0.0.1:53", NULL, SP_FORM_ADDRESS,
+     "DNS servers, asked in turn"},
+    {"resolver.trusted", SP_SETTING_BOOL, AT(resolver.trusted), 0, 0, "false", NULL, SP_FORM_ANY,
+     "believe their AD bit: only for a validating resolver that nobody can speak for, as on loopback; without it DANE counts as absent"},
+    {"resolver.timeout", SP_SETTING_DURATION, AT(resolver.timeout_ms), 100, 60000, "5s", NULL, SP_FORM_ANY,
+     "time for one question with all its repeats"},
+
+    {"delivery.port", SP_SETTING_INT, AT(delivery.port), 1, 65535, "25", NULL, SP_FORM_ANY,
+     "port of next hops found by MX; the TLSA name follows it"},
+    {"delivery.next_hop", SP_SETTING_TEXT, AT(delivery.next_hop), 0, 0, "", NULL, SP_FORM_ADDRESS,
+     "one next hop for all mail instead of MX"},
+    {"delivery.ca", SP_SETTING_TEXT, AT(delivery.ca), 0, 0, "", NULL, SP_FORM_PATH,
+     "trust anchors beside the system's for next hops, PEM"},
+    {"delivery.retry_first", SP_SETTING_DURATION, AT(delivery.retry_first_ms), 100, DAY, "5m", NULL, SP_FORM_ANY,
+     "wait before the second attempt; later ones double it"},
+    {"delivery.retry_max", SP_SETTING_DURATION, AT(delivery.retry_max_ms), 100, 7 * DAY, "2h", NULL, SP_FORM_ANY,
+     "longest wait between attempts"},
+    {"delivery.expire", SP_SETTING_DURATION, AT(delivery.expire_ms), 1000, 30 * DAY, "2d", NULL, SP_FORM_ANY,
+     "age at which mail goes back to its sender, where the policy sets none"},
+    {"delivery.connect", SP_SETTING_DURATION, AT(delivery.connect_ms), 100, 600000, "30s", NULL, SP_FORM_ANY,
+     "time for a connection to a next hop"},
+    {"delivery.command", SP_SETTING_DURATION, AT(delivery.command_ms), 100, 1800000, "5m", NULL, SP_FORM_ANY,
+     "time for a next hop's reply"},
+    {"delivery.max_connections", SP_SETTING_INT, AT(delivery.max_connections), 1, 1000, "20", NULL, SP_FORM_ANY,
+     "connections to one next hop at a time from each relay"},
+    {"delivery.reuse", SP_SETTING_DURATION, AT(delivery.reuse_ms), 0, 300000, "10s", NULL, SP_FORM_ANY,
+     "how long an idle connection is kept for the next message"},
+    {"delivery.dsn_delay", SP_SETTING_DURATION, AT(delivery.dsn_delay_ms), 0, 7 * DAY, "4h", NULL, SP_FORM_ANY,
+     "age at which the sender hears of a delay; 0s never"},
+
+    {"roles.scanners", SP_SETTING_INT, AT(roles.scanners), 1, 64, "1", NULL, SP_FORM_ANY,
+     "scanner processes"},
+    {"roles.sealers", SP_SETTING_INT, AT(roles.sealers), 1, 64, "1", NULL, SP_FORM_ANY,
+     "sealer processes"},
+    {"roles.job", SP_SETTING_DURATION, AT(roles.job_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
+     "time for one job of sealer or keeper"},
+
+    {"portal.listen", SP_SETTING_TEXT, AT(portal.listen), 0, 0, "", NULL, SP_FORM_ADDRESS,
+     "address of the pick-up portal; none switches the rung off"},
+    {"portal.url", SP_SETTING_TEXT, AT(portal.url), 0, 0, "", NULL, SP_FORM_URL,
+     "its address as recipients see it"},
+    {"portal.certificate", SP_SETTING_TEXT, AT(portal.certificate), 0, 0, "", NULL, SP_FORM_PATH,
+     "its certificate chain, PEM; none takes tls.certificate"},
+    {"portal.key", SP_SETTING_TEXT, AT(portal.key), 0, 0, "", NULL, SP_FORM_PATH,
+     "its private key, PEM; none takes tls.key"},
+    {"portal.code_valid", SP_SETTING_DURATION, AT(portal.code_ms), 60000, DAY, "15m", NULL, SP_FORM_ANY,
+     "how long a mailbox code may be used"},
+    {"portal.session", SP_SETTING_DURATION, AT(portal.session_ms), 60000, DAY, "30m", NULL, SP_FORM_ANY,
+     "how long an open package may be read before a new code is due"},
+    {"portal.max_codes", SP_SETTING_INT, AT(portal.max_codes), 1, 1000, "5", NULL, SP_FORM_ANY,
+     "codes sent for one package, and to one address, in an hour"},
+    {"portal.max_tries", SP_SETTING_INT, AT(portal.max_tries), 1, 100, "5", NULL, SP_FORM_ANY,
+     "wrong entries after which a code is void"},
+
+    {"admin.socket", SP_SETTING_TEXT, AT(admin.socket), 0, 0, "admin.sock", NULL, SP_FORM_PATH,
+     "control socket of the command line, relative to state_dir"},
+
+    {"audit.file", SP_SETTING_TEXT, AT(audit.file), 0, 0, "audit.jsonl", NULL, SP_FORM_PATH,
+     "file of audit records, relative to the ledger's folder"},
+    {"audit.signing_key", SP_SETTING_TEXT, AT(audit.signing_key), 0, 0, "keys/audit.key", NULL, SP_FORM_PATH,
+     "Ed25519 private key of the checkpoints, PEM"},
+    {"audit.checkpoint", SP_SETTING_DURATION, AT(audit.checkpoint_ms), 100, HOUR, "60s", NULL, SP_FORM_ANY,
+     "time between checkpoints"},
+    {"audit.checkpoint_records", SP_SETTING_INT, AT(audit.checkpoint_records), 1, 1000000, "1000", NULL, SP_FORM_ANY,
+     "records between checkpoints"},
+    {"audit.addresses", SP_SETTING_WORD, AT(audit.addresses), 0, 0, "plain", address_forms, SP_FORM_ANY,
+     "how addresses stand in audit records"},
+
+    {"sealer.smime_certificate", SP_SETTING_TEXT, AT(sealer.smime_certificate), 0, 0, "", NULL, SP_FORM_PATH,
+     "S/MIME certificate that signs for tenants which name none, PEM"},
+    {"sealer.smime_key", SP_SETTING_TEXT, AT(sealer.smime_key), 0, 0, "", NULL, SP_FORM_PATH,
+     "its private key, PEM"},
+    {"sealer.pgp_home", SP_SETTING_TEXT, AT(sealer.pgp_home), 0, 0, "gnupg", NULL, SP_FORM_PATH,
+     "private GnuPG home of the sealer, relative to its folder"},
+    {"sealer.pgp_key", SP_SETTING_TEXT, AT(sealer.pgp_key), 0, 0, "", NULL, SP_FORM_PATH,
+     "OpenPGP secret key that signs for tenants which name none; none sends encrypted without a signature"},
+    {"sealer.dkim_key", SP_SETTING_TEXT, AT(sealer.dkim_key), 0, 0, "", NULL, SP_FORM_PATH,
+     "DKIM private key for the tenants' delegated selectors, PEM"},
+
+    {"fetcher.sts_ca", SP_SETTING_TEXT, AT(fetcher.sts_ca), 0, 0, "", NULL, SP_FORM_PATH,
+     "trust anchors beside the system's for MTA-STS hosts, PEM"},
+    {"fetcher.sts_port", SP_SETTING_INT, AT(fetcher.sts_port), 1, 65535, "443", NULL, SP_FORM_ANY,
+     "port of MTA-STS hosts; another one is for tests"},
+    {"fetcher.timeout", SP_SETTING_DURATION, AT(fetcher.timeout_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
+     "time for one fetch"},
+};
+
+static const struct sp_setting listen_settings[] = {
+    {"address", SP_SETTING_TEXT, offsetof(struct sp_config_listen, address), 0, 0, NULL, NULL, SP_FORM_ADDRESS,
+     "where it listens; port 0 takes a free one"},
+    {"tls", SP_SETTING_CHOICE, offsetof(struct sp_config_listen, tls), 0, 0, "starttls", listen_tls, SP_FORM_ANY,
+     "TLS after STARTTLS, from the first byte, or never"},
+    {"plain_ok", SP_SETTING_BOOL, offsetof(struct sp_config_listen, plain_ok), 0, 0, "false", NULL, SP_FORM_ANY,
+     "take mail from loopback without AUTH or TLS: for tests and benchmarks"},
+};
+
+static const struct sp_setting route_settings[] = {
+    {"domain", SP_SETTING_TEXT, offsetof(struct sp_config_route, domain), 0, 0, NULL, NULL, SP_FORM_HOST,
+     "recipient domain"},
+    {"to", SP_SETTING_TEXT, offsetof(struct sp_config_route, to), 0, 0, NULL, NULL, SP_FORM_ADDRESS,
+     "its next hop as host:port, instead of MX"},
+};
+
+static const struct sp_setting_list lists[] = {
+    {"listen", AT(listen), AT(listen_count), sizeof(struct sp_config_listen), listen_settings,
+     SP_ARRAY_LEN(listen_settings), 1, false, "At least one: where mail is taken."},
+    {"delivery.routes", AT(delivery.routes), AT(delivery.route_count), sizeof(struct sp_config_route),
+     route_settings, SP_ARRAY_LEN(route_settings), 0, true, "Next hops of single domains."},
+};
+/* clang-format on */
+
+static const struct sp_setting_table table = {
+    "sallyport.json", settings, SP_ARRAY_LEN(settings), lists, SP_ARRAY_LEN(lists),
+};
+
+/* What no single setting can tell. */
+static void check_together(const struct sp_config *c, const struct sp_json *root,
+                           struct sp_problems *problems)
+{
+    const struct sp_json *tls = sp_json_find(root, "tls");
+    bool has_tls = c->tls.certificate[0] != 0 && c->tls.key[0] != 0;
+    bool portal_cert = c->portal.certificate[0] != 0;
+
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listen[i].tls != SP_LISTEN_NONE && !has_tls)
+            sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_MISSING,
+                       "listener %zu uses TLS: tls.certificate and tls.key must be given", i);
+    if ((c->tls.certificate[0] != 0) != (c->tls.key[0] != 0))
+        sp_problem(problems, tls, SP_E_CONFIG_MISSING,
+                   "certificate and key are given both or not at all");
+    if (portal_cert != (c->portal.key[0] != 0))
+        sp_problem(problems, sp_json_find(root, "portal"), SP_E_CONFIG_MISSING,
+                   "certificate and key are given both or not at all");
+    if (c->portal.listen[0] != 0 && c->portal.url[0] == 0)
+        sp_problem(problems, sp_json_find(root, "portal"), SP_E_CONFIG_MISSING,
+                   "\"portal.url\" is missing: recipients need an address to open");
+    if (c->portal.listen[0] != 0 && !portal_cert && !has_tls)
+        sp_problem(problems, sp_json_find(root, "portal"), SP_E_CONFIG_MISSING,
+                   "the portal needs a certificate and a key, its own or those of \"tls\"");
+    if ((c->sealer.smime_certificate[0] != 0) != (c->sealer.smime_key[0] != 0))
+        sp_problem(problems, sp_json_find(root, "sealer"), SP_E_CONFIG_MISSING,
+                   "smime_certificate and smime_key are given both or not at all");
+    if (c->delivery.retry_max_ms < c->delivery.retry_first_ms)
+        sp_problem(problems, sp_json_find(root, "delivery"), SP_E_CONFIG_RANGE,
+                   "retry_max is shorter than retry_first");
+}
+
+/* What is allowed and yet worth a word. */
+static void warn_together(const struct sp_config *c, const struct sp_json *root,
+                          struct sp_problems *problems)
+{
+    if (!c->resolver.trusted)
+        sp_problem_warn(problems, root,
+                        "resolver.trusted is false: no domain can prove DANE, so tls:dane is never "
+                        "taken");
+    if (c->portal.listen[0] == 0)
+        sp_problem_warn(problems, root, "no portal.listen: the rung portal is never taken");
+    if (c->uid_base == 0)
+        sp_problem_warn(problems, root,
+                        "uid_base is 0: all roles run as one user, so the system keeps no role "
+                        "from another's files and memory");
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listen[i].plain_ok)
+            sp_problem_warn(problems, sp_json_find(root, "listen"),
+                            "listener %zu takes mail from loopback without proof: for tests only",
+                            i);
+}
+
+enum sp_rc sp_config_load(struct sp_bytes text, const char *file, struct sp_problems *problems,
+                          struct sp_config **out)
+{
+    const struct sp_json_options options = {.comments = true, .file = file};
+    SP_AUTO(sp_json_doc) doc = NULL;
+    SP_AUTO(sp_config) c = NULL;
+    size_t before = sp_problems_errors(problems);
+    struct sp_err err;
+    enum sp_rc rc = sp_json_parse(text, &options, &doc, &err);
+
+    if (rc != SP_OK)
+        return sp_problem_file(problems, "", 0, rc, "%s", err.text);
+    c = sp_calloc(1, sizeof(*c));
+    c->arena = sp_arena_new(4096);
+    sp_settings_read(&table, sp_json_root(doc), c, c->arena, problems);
+    if (sp_problems_errors(problems) == before)
+        check_together(c, sp_json_root(doc), problems);
+    if (sp_problems_errors(problems) > before)
+        return sp_problems_rc(problems, NULL);
+    warn_together(c, sp_json_root(doc), problems);
+    *out = SP_STEAL(c);
+    return SP_OK;
+}
+
+void sp_config_free(struct sp_config *c)
+{
+    if (c == NULL)
+        return;
+    sp_arena_free(c->arena);
+    sp_free(c);
+}
+
+void sp_config_reference(struct sp_buf *out)
+{
+    sp_settings_reference(&table, out);
+}

@@ -1,0 +1,222 @@
+/*
+ * Settings: defaults, every kind of error at once with its place and a suggestion, tenants, and the reference in docs.
+ */
+#include "config/config.h"
+#include "config/tenant.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "support/check_main.h"
+
+static const char least[] = "{\"node\": \"gw1\", \"hostname\": \"gw.example\",\n"
+                            " \"listen\": [{\"address\": \"127.0.0.1:2525\", \"tls\": \"none\"}]}";
+
+static char *all_problems(const struct sp_problems *p)
+{
+    struct sp_buf out;
+
+    sp_buf_init(&out, 100000);
+    for (size_t i = 0; i < sp_problems_count(p); i++) {
+        if (sp_problems_at(p, i)->is_warning)
+            continue;
+        sp_problem_format(sp_problems_at(p, i), &out);
+        sp_buf_put_u8(&out, '\n');
+    }
+    return sp_buf_take_cstr(&out);
+}
+
+START_TEST(defaults_fill_what_is_not_written)
+{
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    SP_AUTO(sp_config) c = NULL;
+
+    ck_assert_int_eq(sp_config_load(sp_bytes_cstr(least), "c.json", p, &c), SP_OK);
+    ck_assert_str_eq(c->node, "gw1");
+    ck_assert_uint_eq(c->listen_count, 1);
+    ck_assert_int_eq(c->listen[0].tls, SP_LISTEN_NONE);
+    ck_assert(!c->listen[0].plain_ok);
+    ck_assert_int_eq(c->intake.size_limit, 150LL << 20);
+    ck_assert_int_eq(c->delivery.retry_first_ms, 300000);
+    ck_assert_uint_eq(c->resolver.servers.count, 1);
+    ck_assert_str_eq(c->resolver.servers.items[0], "127.0.0.1:53");
+    ck_assert_str_eq(c->policy, "policies/policy.json");
+    ck_assert_str_eq(c->delivery.next_hop, "");
+}
+END_TEST
+
+START_TEST(written_values_are_taken)
+{
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    SP_AUTO(sp_config) c = NULL;
+    const char text[] =
+        "{ // a gateway\n \"node\": \"gw1\", \"hostname\": \"gw.example\", \"workers\": 3,\n"
+        "\"listen\": [{\"address\": \"[::1]:25\"}, {\"address\": \"a.example:465\", \"tls\": "
+        "\"implicit\"}],\n"
+        "\"tls\": {\"certificate\": \"c.pem\", \"key\": \"k.pem\"}, \"intake\": {\"size_limit\": "
+        "\"1MiB\"},\n"
+        "\"resolver\": {\"servers\": [\"127.0.0.1:5353\", \"[::1]:53\"], \"trusted\": true},\n"
+        "\"delivery\": {\"routes\": {\"b.example\": \"127.0.0.1:26\"}, \"dsn_delay\": \"0s\"}}";
+
+    ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
+    ck_assert_int_eq(c->workers, 3);
+    ck_assert_uint_eq(c->listen_count, 2);
+    ck_assert_int_eq(c->listen[0].tls, SP_LISTEN_STARTTLS);
+    ck_assert_int_eq(c->listen[1].tls, SP_LISTEN_IMPLICIT);
+    ck_assert_int_eq(c->intake.size_limit, 1 << 20);
+    ck_assert_uint_eq(c->resolver.servers.count, 2);
+    ck_assert(c->resolver.trusted);
+    ck_assert_uint_eq(c->delivery.route_count, 1);
+    ck_assert_str_eq(c->delivery.routes[0].domain, "b.example");
+    ck_assert_str_eq(c->delivery.routes[0].to, "127.0.0.1:26");
+    ck_assert_int_eq(c->delivery.dsn_delay_ms, 0);
+}
+END_TEST
+
+START_TEST(all_errors_come_at_once)
+{
+    static const char text[] =
+        "{\"node\": 7,\n"
+        "\"hostnam\": \"gw.example\",\n"
+        "\"listen\": [{\"adress\": \"x:1\", \"tls\": \"startls\"}, 3],\n"
+        "\"intake\": {\"size_limit\": \"1TiB\", \"max_recipients\": 0},\n"
+        "\"size_limit\": 4,\n"
+        "\"resolver\": {\"trusted\": \"yes\", \"servers\": [\"127.0.0.1\"]},\n"
+        "\"tls\": \"x\"}";
+    static const char *const expected[] = {
+        "c.json:2: hostnam: unknown setting; did you mean \"hostname\"?",
+        "c.json:1: \"hostname\" is missing",
+        "c.json:1: node: expected text, found whole number",
+        "c.json:3: listen[0].adress: unknown setting; did you mean \"address\"?",
+        "c.json:3: listen[0]: \"address\" is missing",
+        "c.json:3: listen[0].tls: expected one of \"starttls\", \"implicit\", \"none\"; did you "
+        "mean "
+        "\"starttls\"?",
+        "c.json:3: listen[1]: expected an object, found whole number",
+        "c.json:4: intake.size_limit: expected a size like",
+        "c.json:4: intake.max_recipients: out of range: expected 1 to 10000",
+        "c.json:5: size_limit: unknown setting; did you mean \"intake.size_limit\"?",
+        "c.json:6: resolver.trusted: expected true or false",
+        "c.json:6: resolver.servers[0]: expected host:port",
+        "c.json:7: tls: expected an object, found text",
+    };
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    struct sp_config *c = NULL;
+    char *said;
+
+    ck_assert_int_ne(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
+    ck_assert_ptr_null(c);
+    said = all_problems(p);
+    for (size_t i = 0; i < SP_ARRAY_LEN(expected); i++)
+        ck_assert_msg(strstr(said, expected[i]) != NULL, "missing: %s\nin:\n%s", expected[i], said);
+    ck_assert_uint_eq(sp_problems_errors(p), SP_ARRAY_LEN(expected));
+    sp_free(said);
+}
+END_TEST
+
+START_TEST(settings_that_contradict_each_other_are_refused)
+{
+    static const char text[] = "{\"node\": \"g\", \"hostname\": \"gw.example\",\n"
+                               "\"listen\": [{\"address\": \"127.0.0.1:25\"}],\n"
+                               "\"portal\": {\"listen\": \"127.0.0.1:8443\"},\n"
+                               "\"delivery\": {\"retry_first\": \"3h\"}}";
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    struct sp_config *c = NULL;
+    char *said;
+
+    ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_E_CONFIG_MISSING);
+    said = all_problems(p);
+    ck_assert_ptr_nonnull(strstr(said, "listener 0 uses TLS"));
+    ck_assert_ptr_nonnull(strstr(said, "\"portal.url\" is missing"));
+    ck_assert_ptr_nonnull(strstr(said, "retry_max is shorter than retry_first"));
+    sp_free(said);
+}
+END_TEST
+
+START_TEST(a_tenant_needs_a_proof)
+{
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    SP_AUTO(sp_tenant) t = NULL;
+    struct sp_tenant *none = NULL;
+
+    ck_assert_int_eq(sp_tenant_load(SP_LIT("{\"tenant\": \"a\", \"domains\": [\"a.example\"]}"),
+                                    "t.json", p, &none),
+                     SP_E_CONFIG_MISSING);
+    ck_assert_int_eq(
+        sp_tenant_load(SP_LIT("{\"tenant\": \"a\", \"domains\": [\"A.Example\", \"b.example\"],\n"
+                              "\"proofs\": {\"networks\": [\"127.0.0.0/8\", \"::1\"],\n"
+                              "\"users\": {\"u\": \"$argon2id$v=19$x\"}}}"),
+                       "t.json", p, &t),
+        SP_OK);
+    ck_assert_str_eq(t->domains.items[0], "a.example");
+    ck_assert(sp_tenant_has_domain(t, SP_LIT("B.EXAMPLE")));
+    ck_assert(!sp_tenant_has_domain(t, SP_LIT("sub.b.example")));
+    ck_assert_uint_eq(t->proofs.user_count, 1);
+    ck_assert_str_eq(t->proofs.users[0].name, "u");
+    ck_assert(!sp_tenant_trusts_network_alone(t));
+    ck_assert_uint_eq(t->proofs.client_certificates.count, 0);
+}
+END_TEST
+
+START_TEST(networks_are_checked)
+{
+    static const struct {
+        const char *network;
+        bool good;
+    } cases[] = {
+        {"192.0.2.0/24", true},  {"192.0.2.1", true},    {"2001:db8::/32", true},
+        {"192.0.2.0/33", false}, {"192.0.2", false},     {"2001:db8::/129", false},
+        {"a.example", false},    {"192.0.2.0/x", false}, {"", false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_tenant) t = NULL;
+        char text[200];
+        enum sp_rc rc;
+
+        snprintf(
+            text, sizeof(text),
+            "{\"tenant\":\"a\",\"domains\":[\"a.example\"],\"proofs\":{\"networks\":[\"%s\"]}}",
+            cases[i].network);
+        rc = sp_tenant_load(sp_bytes_cstr(text), "t.json", p, &t);
+        ck_assert_msg((rc == SP_OK) == cases[i].good, "%s", cases[i].network);
+    }
+}
+END_TEST
+
+START_TEST(docs_hold_the_reference_as_it_is)
+{
+    struct sp_buf made;
+    char text[65536];
+    FILE *f = fopen(SP_SOURCE_DIR "/docs/settings.md", "rb");
+    size_t len;
+
+    ck_assert_ptr_nonnull(f);
+    len = fread(text, 1, sizeof(text) - 1, f);
+    text[len] = 0;
+    fclose(f);
+    sp_buf_init(&made, sizeof(text));
+    sp_config_reference(&made);
+    sp_buf_put_u8(&made, '\n');
+    sp_tenant_reference(&made);
+    sp_buf_put_u8(&made, 0);
+    ck_assert_msg(strstr(text, (const char *)made.ptr) != NULL,
+                  "docs/settings.md is old: build/dev/libexec/sallyport/cli-policy settings > "
+                  "docs/settings.md");
+    sp_buf_clear(&made);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, defaults_fill_what_is_not_written);
+    tcase_add_test(c, written_values_are_taken);
+    tcase_add_test(c, all_errors_come_at_once);
+    tcase_add_test(c, settings_that_contradict_each_other_are_refused);
+    tcase_add_test(c, a_tenant_needs_a_proof);
+    tcase_add_test(c, networks_are_checked);
+    tcase_add_test(c, docs_hold_the_reference_as_it_is);
+}
+
+SP_TEST_MAIN("config", add)
