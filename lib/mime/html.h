@@ -13,7 +13,8 @@
  * are text too; scripts, styles and comments as well, since what hides there still leaves the house.
  *
  * out:     appended to
- * returns: SP_E_LIMIT if it does not fit (out holds the beginning)
+ * returns: SP_E_LIMIT if it does not fit, SP_E_MALFORMED if the parser gave up (out holds the beginning): look at
+ *          the raw page then
  */
 SP_MUST_CHECK enum sp_rc sp_mime_html_text(struct sp_bytes html, struct sp_buf *out);
 
@@ -23,7 +24,7 @@ SP_MUST_CHECK enum sp_rc sp_mime_html_text(struct sp_bytes html, struct sp_buf *
  * whatever came in. Pictures by cid: become empty.
  *
  * out:     appended to
- * returns: SP_E_LIMIT if it does not fit
+ * returns: SP_E_LIMIT if it does not fit, SP_E_MALFORMED if the parser gave up
  */
 SP_MUST_CHECK enum sp_rc sp_mime_html_clean(struct sp_bytes html, struct sp_buf *out);
 

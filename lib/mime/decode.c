@@ -1,0 +1,190 @@
+/*
+ * A part as bytes or as UTF-8, pulled through GMime's filters. GMime's charset filter writes UTF-8 for what it can read;
+ * for text that names no charset, or one that nobody knows, the bytes pass as they are and what is no UTF-8 in them
+ * becomes U+FFFD here, so that ASCII survives whatever a sender claims.
+ */
+#include "mime/mime_priv.h"
+
+#include "base/text.h"
+
+#define RAW_LEN 8192
+#define OUT_MAX (4 * RAW_LEN) /* each bad byte becomes three */
+
+struct sp_mime_decoder {
+    struct sp_mime *mime;
+    GMimeStream *stream; /* NULL: nothing to decode */
+    enum sp_mime_as as;
+    uint8_t raw[RAW_LEN];
+    uint8_t pending[4]; /* the beginning of a character */
+    size_t pending_len;
+    struct sp_buf text; /* checked, not yet handed out */
+    bool end;
+};
+
+static void add_filter(GMimeStreamFilter *to, GMimeFilter *filter)
+{
+    if (filter == NULL)
+        return;
+    g_mime_stream_filter_add(to, filter);
+    g_object_unref(filter);
+}
+
+/* A fresh bounded stream, since the part's own has one position for all. */
+static GMimeStream *open_content(GMimeDataWrapper *content)
+{
+    GMimeStream *whole = g_mime_data_wrapper_get_stream(content);
+    GMimeStream *own;
+
+    if (whole == NULL)
+        return NULL;
+    own = g_mime_stream_substream(whole, whole->bound_start, whole->bound_end);
+    g_mime_stream_reset(own);
+    return own;
+}
+
+static GMimeStream *open_part(const struct mime_part *p, enum sp_mime_as as)
+{
+    GMimeDataWrapper *content;
+    GMimeStream *own, *filtered;
+
+    if (!GMIME_IS_PART(p->object))
+        return NULL;
+    content = g_mime_part_get_content(GMIME_PART(p->object));
+    own = content == NULL ? NULL : open_content(content);
+    if (own == NULL)
+        return NULL;
+    filtered = g_mime_stream_filter_new(own);
+    g_object_unref(own);
+    add_filter(GMIME_STREAM_FILTER(filtered),
+               g_mime_filter_basic_new(g_mime_data_wrapper_get_encoding(content), FALSE));
+    if (as == SP_MIME_AS_UTF8) {
+        if (p->pub.charset[0] != '\0' && strcmp(p->pub.charset, "utf-8") != 0 &&
+            strcmp(p->pub.charset, "us-ascii") != 0)
+            add_filter(GMIME_STREAM_FILTER(filtered),
+                       g_mime_filter_charset_new(p->pub.charset, "utf-8"));
+        add_filter(GMIME_STREAM_FILTER(filtered), g_mime_filter_dos2unix_new(FALSE));
+    }
+    return filtered;
+}
+
+struct sp_mime_decoder *sp_mime_decoder_new(struct sp_mime *m, size_t i, enum sp_mime_as as)
+{
+    struct sp_mime_decoder *d = sp_calloc(1, sizeof(*d));
+
+    sp_assert(i < m->part_count);
+    d->mime = m;
+    d->as = as;
+    d->stream = open_part(&m->parts[i], as);
+    sp_buf_init(&d->text, OUT_MAX);
+    return d;
+}
+
+void sp_mime_decoder_free(struct sp_mime_decoder *d)
+{
+    if (d == NULL)
+        return;
+    if (d->stream != NULL)
+        g_object_unref(d->stream);
+    sp_buf_wipe(&d->text);
+    sp_wipe(d, sizeof(*d));
+    sp_free(d);
+}
+
+static enum sp_rc read_raw(struct sp_mime_decoder *d, uint8_t *out, size_t len, size_t *got)
+{
+    ssize_t n = d->stream == NULL ? 0 : g_mime_stream_read(d->stream, (char *)out, len);
+
+    if (d->mime->source_rc != SP_OK)
+        return d->mime->source_rc;
+    if (n < 0)
+        return SP_E_MALFORMED;
+    *got = (size_t)n;
+    return SP_OK;
+}
+
+/* Whether what is pending can still become a character. */
+static bool may_grow(const uint8_t *p, size_t len)
+{
+    size_t want = p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : 2;
+
+    if (p[0] < 0xc2 || p[0] > 0xf4 || len >= want)
+        return false;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return false;
+    return true;
+}
+
+/* Hands on what is whole, replaces what can't become whole. */
+static void settle(struct sp_mime_decoder *d, bool at_end)
+{
+    while (d->pending_len > 0) {
+        if (sp_utf8_is_valid(sp_bytes(d->pending, d->pending_len))) {
+            sp_buf_put(&d->text, sp_bytes(d->pending, d->pending_len));
+            d->pending_len = 0;
+        } else if (!at_end && may_grow(d->pending, d->pending_len)) {
+            return;
+        } else {
+            sp_buf_put_cstr(&d->text, "\xef\xbf\xbd");
+            d->pending_len--;
+            memmove(d->pending, d->pending + 1, d->pending_len);
+        }
+    }
+}
+
+static enum sp_rc fill_text(struct sp_mime_decoder *d)
+{
+    size_t got = 0;
+    enum sp_rc rc = read_raw(d, d->raw, sizeof(d->raw), &got);
+
+    if (rc != SP_OK)
+        return rc;
+    d->end = got == 0;
+    for (size_t i = 0; i < got; i++) {
+        d->pending[d->pending_len++] = d->raw[i];
+        settle(d, false);
+    }
+    if (d->end)
+        settle(d, true);
+    return sp_buf_rc(&d->text);
+}
+
+enum sp_rc sp_mime_decoder_read(struct sp_mime_decoder *d, uint8_t *out, size_t len, size_t *got)
+{
+    enum sp_rc rc = SP_OK;
+
+    *got = 0;
+    if (d->as == SP_MIME_AS_BYTES)
+        return read_raw(d, out, len, got);
+    while (d->text.len == 0 && !d->end && rc == SP_OK)
+        rc = fill_text(d);
+    if (rc != SP_OK)
+        return rc;
+    *got = len < d->text.len ? len : d->text.len;
+    if (*got > 0)
+        memcpy(out, d->text.ptr, *got);
+    sp_buf_drop(&d->text, *got);
+    return SP_OK;
+}
+
+enum sp_rc sp_mime_part_text(struct sp_mime *m, size_t i, struct sp_buf *out)
+{
+    SP_AUTO(sp_mime_decoder) d = sp_mime_decoder_new(m, i, SP_MIME_AS_UTF8);
+    uint8_t piece[4096];
+    size_t got = 1;
+    enum sp_rc rc = SP_OK;
+
+    while (got > 0 && rc == SP_OK) {
+        rc = sp_mime_decoder_read(d, piece, sizeof(piece), &got);
+        if (rc != SP_OK)
+            break;
+        if (got > out->max - out->len) {
+            sp_buf_put(out, sp_bytes(piece, out->max - out->len));
+            rc = SP_E_LIMIT;
+        } else {
+            sp_buf_put(out, sp_bytes(piece, got));
+        }
+    }
+    sp_wipe(piece, sizeof(piece));
+    return rc;
+}

@@ -1,0 +1,363 @@
+/*
+ * Foreign HTML through libxml2's push parser, which reports elements one by one (no tree, no recursion over nesting) and
+ * reads what browsers read, more or less. Cleaning writes a new page out of what it reports: an element or attribute
+ * that is not on the lists below does not exist. It is the second wall; the first is the frame's sandbox and its
+ * Content-Security-Policy, which hold whatever this file misses.
+ */
+#include "mime/html.h"
+
+#include "base/mem.h"
+
+#include <libxml/HTMLparser.h>
+#include <stdarg.h>
+
+#define PIECE_LEN 4096
+#define OPEN_MAX  200 /* elements open at a time in what is written */
+#define HREF_MAX  500 /* of a link's address, shown as text */
+
+enum element_kind {
+    KIND_INLINE = 1,
+    KIND_BLOCK,
+    KIND_CELL,
+    KIND_VOID, /* has no end */
+    KIND_DROP, /* goes with all it holds */
+};
+
+static const struct element {
+    const char *name;
+    enum element_kind kind;
+} elements[] = {
+    {"a", KIND_INLINE},      {"abbr", KIND_INLINE},      {"acronym", KIND_INLINE},
+    {"address", KIND_BLOCK}, {"article", KIND_BLOCK},    {"b", KIND_INLINE},
+    {"big", KIND_INLINE},    {"blockquote", KIND_BLOCK}, {"br", KIND_VOID},
+    {"caption", KIND_BLOCK}, {"center", KIND_BLOCK},     {"cite", KIND_INLINE},
+    {"code", KIND_INLINE},   {"col", KIND_VOID},         {"colgroup", KIND_INLINE},
+    {"dd", KIND_BLOCK},      {"del", KIND_INLINE},       {"div", KIND_BLOCK},
+    {"dl", KIND_BLOCK},      {"dt", KIND_BLOCK},         {"em", KIND_INLINE},
+    {"font", KIND_INLINE},   {"footer", KIND_BLOCK},     {"h1", KIND_BLOCK},
+    {"h2", KIND_BLOCK},      {"h3", KIND_BLOCK},         {"h4", KIND_BLOCK},
+    {"h5", KIND_BLOCK},      {"h6", KIND_BLOCK},         {"header", KIND_BLOCK},
+    {"hr", KIND_VOID},       {"i", KIND_INLINE},         {"ins", KIND_INLINE},
+    {"kbd", KIND_INLINE},    {"li", KIND_BLOCK},         {"ol", KIND_BLOCK},
+    {"p", KIND_BLOCK},       {"pre", KIND_BLOCK},        {"q", KIND_INLINE},
+    {"s", KIND_INLINE},      {"section", KIND_BLOCK},    {"small", KIND_INLINE},
+    {"span", KIND_INLINE},   {"strike", KIND_INLINE},    {"strong", KIND_INLINE},
+    {"sub", KIND_INLINE},    {"sup", KIND_INLINE},       {"table", KIND_BLOCK},
+    {"tbody", KIND_BLOCK},   {"td", KIND_CELL},          {"tfoot", KIND_BLOCK},
+    {"th", KIND_CELL},       {"thead", KIND_BLOCK},      {"tr", KIND_BLOCK},
+    {"tt", KIND_INLINE},     {"u", KIND_INLINE},         {"ul", KIND_BLOCK},
+    {"applet", KIND_DROP},   {"audio", KIND_DROP},       {"button", KIND_DROP},
+    {"canvas", KIND_DROP},   {"embed", KIND_DROP},       {"frame", KIND_DROP},
+    {"frameset", KIND_DROP}, {"head", KIND_DROP},        {"iframe", KIND_DROP},
+    {"math", KIND_DROP},     {"noembed", KIND_DROP},     {"noframes", KIND_DROP},
+    {"noscript", KIND_DROP}, {"object", KIND_DROP},      {"script", KIND_DROP},
+    {"select", KIND_DROP},   {"style", KIND_DROP},       {"svg", KIND_DROP},
+    {"template", KIND_DROP}, {"textarea", KIND_DROP},    {"title", KIND_DROP},
+    {"video", KIND_DROP},    {"xml", KIND_DROP},
+};
+
+static const char *const attributes[] = {
+    "align", "bgcolor", "border", "cellpadding", "cellspacing", "color", "colspan",
+    "dir",   "face",    "height", "lang",        "rowspan",     "size",  "start",
+    "style", "summary", "title",  "valign",      "width",
+};
+
+static const char *const properties[] = {
+    "background-color", "border",        "border-bottom",   "border-collapse", "border-color",
+    "border-left",      "border-radius", "border-right",    "border-style",    "border-top",
+    "border-width",     "color",         "direction",       "font-family",     "font-size",
+    "font-style",       "font-weight",   "height",          "line-height",     "list-style-type",
+    "margin",           "margin-bottom", "margin-left",     "margin-right",    "margin-top",
+    "max-width",        "padding",       "padding-bottom",  "padding-left",    "padding-right",
+    "padding-top",      "text-align",    "text-decoration", "text-indent",     "vertical-align",
+    "white-space",      "width",
+};
+
+/* Attributes whose value is text that a reader or a search could mean. */
+static const char *const texts[] = {"alt",     "title",   "placeholder", "value",
+                                    "content", "summary", "label"};
+
+struct html {
+    struct sp_buf *out;
+    bool clean;        /* else: text only */
+    unsigned dropping; /* depth inside an element that goes with all it holds */
+    const struct element *open[OPEN_MAX];
+    size_t open_count;
+    char href[HREF_MAX + 1]; /* of the link that is open */
+};
+
+static const struct element *find_element(const char *name)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(elements); i++)
+        if (strcmp(name, elements[i].name) == 0)
+            return &elements[i];
+    return NULL;
+}
+
+static bool is_in(const char *name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, list[i]) == 0)
+            return true;
+    return false;
+}
+
+static void put_escaped(struct sp_buf *out, struct sp_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+
+        if (c == '&' || c == '<' || c == '>' || c == '"' || c == '\'')
+            sp_buf_printf(out, "&#%u;", (unsigned)c);
+        else if (c >= 0x20 || c == '\n' || c == '\t')
+            sp_buf_put_u8(out, c);
+    }
+}
+
+/* ---- writing a clean page ---- */
+
+/* One declaration of a style: a known property, and a value in which nothing can be fetched or escaped. */
+static void put_declaration(struct sp_buf *out, struct sp_bytes declaration)
+{
+    size_t colon = sp_bytes_find(declaration, ':');
+    struct sp_bytes name = sp_bytes_trim(sp_bytes_slice(declaration, 0, colon));
+    struct sp_bytes value;
+    bool known = false;
+
+    if (colon == SIZE_MAX)
+        return;
+    value = sp_bytes_trim(sp_bytes_slice(declaration, colon + 1, SIZE_MAX));
+    for (size_t i = 0; i < SP_ARRAY_LEN(properties) && !known; i++)
+        known = sp_bytes_eq_nocase(name, sp_bytes_cstr(properties[i]));
+    for (size_t i = 0; i < value.len && known; i++)
+        known = sp_ascii_is_alnum(value.ptr[i]) ||
+                (value.ptr[i] != 0 && strchr(" #.,%-!", value.ptr[i]) != NULL);
+    if (!known)
+        return;
+    put_escaped(out, name);
+    sp_buf_put_u8(out, ':');
+    put_escaped(out, value);
+    sp_buf_put_u8(out, ';');
+}
+
+static void put_attribute(struct sp_buf *out, const char *name, struct sp_bytes value)
+{
+    if (!is_in(name, attributes, SP_ARRAY_LEN(attributes)))
+        return;
+    sp_buf_printf(out, " %s=\"", name);
+    if (strcmp(name, "style") == 0) {
+        struct sp_bytes declaration;
+
+        while (sp_bytes_split(&value, ';', &declaration))
+            put_declaration(out, declaration);
+    } else {
+        put_escaped(out, value);
+    }
+    sp_buf_put_u8(out, '"');
+}
+
+/* A link leads nowhere; its address is shown beside it, so that a reader sees where it wanted to lead. */
+static void keep_href(struct html *h, const xmlChar **atts)
+{
+    h->href[0] = '\0';
+    for (; atts != NULL && atts[0] != NULL; atts += 2) {
+        struct sp_bytes v = sp_bytes_cstr((const char *)atts[1]);
+
+        if (strcmp((const char *)atts[0], "href") != 0 || v.len > HREF_MAX)
+            continue;
+        if (sp_bytes_starts_nocase(v, SP_LIT("https://")) ||
+            sp_bytes_starts_nocase(v, SP_LIT("http://")) ||
+            sp_bytes_starts_nocase(v, SP_LIT("mailto:"))) {
+            memcpy(h->href, v.ptr, v.len);
+            h->href[v.len] = '\0';
+        }
+    }
+}
+
+static void close_top(struct html *h)
+{
+    const struct element *e = h->open[--h->open_count];
+
+    sp_buf_printf(h->out, "</%s>", e->name);
+    if (strcmp(e->name, "a") == 0 && h->href[0] != '\0') {
+        sp_buf_put_cstr(h->out, " <small>[");
+        put_escaped(h->out, sp_bytes_cstr(h->href));
+        sp_buf_put_cstr(h->out, "]</small>");
+        h->href[0] = '\0';
+    }
+}
+
+static void start_clean(struct html *h, const char *name, const xmlChar **atts)
+{
+    const struct element *e = find_element(name);
+
+    if (h->dropping > 0 || (e != NULL && e->kind == KIND_DROP)) {
+        h->dropping += e != NULL && e->kind == KIND_DROP;
+        return;
+    }
+    if (e == NULL) {
+        for (; strcmp(name, "img") == 0 && atts != NULL && atts[0] != NULL; atts += 2)
+            if (strcmp((const char *)atts[0], "alt") == 0 && atts[1] != NULL)
+                put_escaped(h->out, sp_bytes_cstr((const char *)atts[1]));
+        return;
+    }
+    if (e->kind != KIND_VOID && h->open_count == OPEN_MAX)
+        return;
+    if (strcmp(name, "a") == 0)
+        keep_href(h, atts);
+    sp_buf_printf(h->out, "<%s", e->name);
+    for (; atts != NULL && atts[0] != NULL; atts += 2)
+        put_attribute(h->out, (const char *)atts[0], sp_bytes_cstr((const char *)atts[1]));
+    sp_buf_put_u8(h->out, '>');
+    if (e->kind != KIND_VOID)
+        h->open[h->open_count++] = e;
+}
+
+static void end_clean(struct html *h, const char *name)
+{
+    const struct element *e = find_element(name);
+    size_t at = h->open_count;
+
+    if (e != NULL && e->kind == KIND_DROP && h->dropping > 0) {
+        h->dropping--;
+        return;
+    }
+    if (e == NULL || h->dropping > 0)
+        return;
+    while (at > 0 && h->open[at - 1] != e)
+        at--;
+    if (at == 0)
+        return; /* never opened */
+    while (h->open_count >= at)
+        close_top(h);
+}
+
+/* ---- writing text ---- */
+
+static void start_text(struct html *h, const char *name, const xmlChar **atts)
+{
+    const struct element *e = find_element(name);
+
+    if (e == NULL || e->kind != KIND_INLINE)
+        sp_buf_put_u8(h->out, e != NULL && e->kind == KIND_CELL ? '\t' : '\n');
+    for (; atts != NULL && atts[0] != NULL; atts += 2) {
+        if (atts[1] == NULL || !is_in((const char *)atts[0], texts, SP_ARRAY_LEN(texts)))
+            continue;
+        sp_buf_put(h->out, sp_bytes_cstr((const char *)atts[1]));
+        sp_buf_put_u8(h->out, ' ');
+    }
+}
+
+/* ---- what the parser reports ---- */
+
+static void on_start(void *arg, const xmlChar *name, const xmlChar **atts)
+{
+    struct html *h = arg;
+
+    if (h->clean)
+        start_clean(h, (const char *)name, atts);
+    else
+        start_text(h, (const char *)name, atts);
+}
+
+static void on_end(void *arg, const xmlChar *name)
+{
+    struct html *h = arg;
+    const struct element *e;
+
+    if (h->clean) {
+        end_clean(h, (const char *)name);
+        return;
+    }
+    e = find_element((const char *)name);
+    if (e != NULL && e->kind == KIND_BLOCK)
+        sp_buf_put_u8(h->out, '\n');
+}
+
+static void on_text(void *arg, const xmlChar *text, int len)
+{
+    struct html *h = arg;
+    struct sp_bytes b = sp_bytes(text, len < 0 ? 0 : (size_t)len);
+
+    if (!h->clean)
+        sp_buf_put(h->out, b);
+    else if (h->dropping == 0)
+        put_escaped(h->out, b);
+}
+
+static void on_comment(void *arg, const xmlChar *text)
+{
+    struct html *h = arg;
+
+    if (h->clean)
+        return;
+    sp_buf_put_u8(h->out, '\n');
+    sp_buf_put(h->out, sp_bytes_cstr((const char *)text));
+    sp_buf_put_u8(h->out, '\n');
+}
+
+static void on_problem(void *arg, const char *format, ...)
+{
+    (void)arg; /* bad HTML is the rule */
+    (void)format;
+}
+
+static const htmlSAXHandler handler = {
+    .startElement = on_start,
+    .endElement = on_end,
+    .characters = on_text,
+    .ignorableWhitespace = on_text,
+    .cdataBlock = on_text,
+    .comment = on_comment,
+    .warning = on_problem,
+    .error = on_problem,
+    .fatalError = on_problem,
+};
+
+/* Feeds a page in pieces, NUL bytes as spaces, since the parser takes a NUL for the end. */
+static enum sp_rc run(struct html *h, struct sp_bytes page)
+{
+    htmlSAXHandler sax = handler;
+    htmlParserCtxtPtr parser =
+        htmlCreatePushParserCtxt(&sax, h, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
+    char piece[PIECE_LEN];
+    bool stopped = false;
+
+    if (parser == NULL)
+        return SP_E_INTERNAL;
+    htmlCtxtUseOptions(parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                                   HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
+    while (page.len > 0 && !stopped && !h->out->failed) {
+        size_t len = page.len < PIECE_LEN ? page.len : PIECE_LEN;
+
+        for (size_t i = 0; i < len; i++)
+            piece[i] = page.ptr[i] == 0 ? ' ' : (char)page.ptr[i];
+        htmlParseChunk(parser, piece, (int)len, 0);
+        page = sp_bytes_slice(page, len, SIZE_MAX);
+        stopped = parser->disableSAX != 0 || parser->instate == XML_PARSER_EOF;
+    }
+    if (!stopped)
+        htmlParseChunk(parser, piece, 0, 1);
+    htmlFreeParserCtxt(parser);
+    sp_wipe(piece, sizeof(piece));
+    if (h->out->failed)
+        return SP_E_LIMIT;
+    return stopped ? SP_E_MALFORMED : SP_OK;
+}
+
+enum sp_rc sp_mime_html_text(struct sp_bytes html, struct sp_buf *out)
+{
+    struct html h = {.out = out};
+
+    return run(&h, html);
+}
+
+enum sp_rc sp_mime_html_clean(struct sp_bytes html, struct sp_buf *out)
+{
+    struct html h = {.out = out, .clean = true};
+    enum sp_rc rc = run(&h, html);
+
+    while (h.open_count > 0)
+        close_top(&h);
+    return rc == SP_OK ? sp_buf_rc(out) : rc;
+}
