@@ -9,7 +9,6 @@
 #include "base/mem.h"
 
 #include <libxml/HTMLparser.h>
-#include <stdarg.h>
 
 #define PIECE_LEN 4096
 #define OPEN_MAX  200 /* elements open at a time in what is written */
