@@ -13,6 +13,7 @@ void sp_jobs_deposit_request_encode(struct sp_buf *out,
     sp_jobs_wire_put_text(out, request->tenant, SP_JOBS_DEPOSIT_TEXT_MAX);
     sp_jobs_wire_put_text(out, request->sender, SP_JOBS_DEPOSIT_TEXT_MAX);
     sp_jobs_wire_put_text(out, request->recipient, SP_JOBS_DEPOSIT_TEXT_MAX);
+    sp_jobs_wire_put_text(out, request->floor, SP_JOBS_DEPOSIT_TEXT_MAX);
     sp_jobs_wire_put_text(out, request->login, SP_JOBS_DEPOSIT_TEXT_MAX);
     sp_buf_put_u64(out, (uint64_t)request->accepted_at_ms);
     sp_buf_put_u64(out, (uint64_t)request->expires_at_ms);
@@ -30,6 +31,7 @@ enum sp_rc sp_jobs_deposit_request_decode(struct sp_bytes data, struct sp_jobs_d
     request.tenant = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
     request.sender = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
     request.recipient = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
+    request.floor = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
     request.login = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
     request.accepted_at_ms = (int64_t)sp_reader_u64(&r);
     request.expires_at_ms = (int64_t)sp_reader_u64(&r);

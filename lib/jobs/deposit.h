@@ -1,7 +1,6 @@
 /*
  * deposit: relay -> portal. A message's handle goes over, a package is made of it, and the link for the notice comes
- * back. Doing it again for the same message and recipient changes nothing and returns the same package, with a fresh
- * link. Descriptor 0 of the request is the content's. thread: any
+ * back. Doing it again for the same message and recipient changes nothing and returns the same package and link. Descriptor 0 of the request is the content's. thread: any
  */
 #ifndef SP_JOBS_DEPOSIT_H
 #define SP_JOBS_DEPOSIT_H
@@ -17,6 +16,7 @@ struct sp_jobs_deposit_request {
     struct sp_bytes tenant;
     struct sp_bytes sender;
     struct sp_bytes recipient;
+    struct sp_bytes floor;  /* of our mail about it (mailbox codes): "tls:encrypted"; empty: that */
     struct sp_bytes login;  /* comma-separated: "code,passkey"; empty: the default */
     int64_t accepted_at_ms; /* wall clock */
     int64_t expires_at_ms;  /* wall clock */
