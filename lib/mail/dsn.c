@@ -1,0 +1,253 @@
+/*
+ * Delivery status notifications as multipart/report (RFC 3464, 6522): a text for people, the status for programs, and of
+ * the original only what it takes to recognise it. A peer's words are left out, because they may quote the message and
+ * because they could lie to the reader; its reply code stays.
+ */
+#include "mail/dsn.h"
+
+#include "mail/address.h"
+#include "mail/compose.h"
+#include "mail/envelope.h"
+
+#define KEEP_MAX 4096
+
+static const struct {
+    const char *action; /* RFC 3464 2.3.3 */
+    const char *subject;
+    const char *opening;
+} actions[] = {
+    [SP_DSN_FAILED] = {"failed", "Undelivered mail returned to sender",
+                       "Your message could not be delivered to the recipients below. It will "
+                       "not be tried again."},
+    [SP_DSN_DELAYED] = {"delayed", "Mail not delivered yet",
+                        "Your message has not been delivered yet to the recipients below. It "
+                        "will be tried again; you need do nothing."},
+    [SP_DSN_DELIVERED] = {"delivered", "Mail delivered",
+                          "Your message was delivered to the recipients below."},
+    [SP_DSN_RELAYED] = {"relayed", "Mail passed on",
+                        "Your message was passed on to a system that sends no further "
+                        "notifications."},
+};
+
+/* The gravest action gives the subject: failed before delayed before the rest, as the enum stands. */
+static enum sp_dsn_action gravest(const struct sp_dsn *dsn)
+{
+    enum sp_dsn_action worst = SP_DSN_RELAYED;
+
+    for (size_t i = 0; i < dsn->count; i++) {
+        if (dsn->recipients[i].action < worst)
+            worst = dsn->recipients[i].action;
+    }
+    return worst;
+}
+
+static void put_boundary(const struct sp_dsn *dsn, char out[SP_ID_TEXT_LEN + 16], bool last)
+{
+    char id[SP_ID_TEXT_LEN + 1];
+    size_t n = 0;
+
+    sp_id_format(&dsn->id, id);
+    memcpy(out, "--report-", 9);
+    n = 9;
+    memcpy(out + n, id, SP_ID_TEXT_LEN);
+    n += SP_ID_TEXT_LEN;
+    if (last)
+        memcpy(out + n, "--", 2);
+    out[n + (last ? 2 : 0)] = 0;
+}
+
+static void put_part(struct sp_compose *c, const struct sp_dsn *dsn, const char *type)
+{
+    char boundary[SP_ID_TEXT_LEN + 16];
+
+    put_boundary(dsn, boundary, false);
+    sp_compose_line(c, "");
+    sp_compose_line(c, boundary);
+    sp_compose_field(c, "Content-Type", sp_bytes_cstr(type));
+}
+
+static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
+{
+    char boundary[SP_ID_TEXT_LEN + 16];
+    struct sp_buf type;
+
+    sp_compose_address(c, "From", SP_LIT("Mail Delivery System"), dsn->from);
+    sp_compose_address(c, "To", sp_bytes(NULL, 0), dsn->to);
+    sp_compose_field(c, "Subject", sp_bytes_cstr(actions[gravest(dsn)].subject));
+    sp_compose_date(c, "Date", dsn->now_ms);
+    sp_compose_message_id(c, &dsn->id, dsn->host);
+    sp_compose_line(c, "Auto-Submitted: auto-replied");
+    sp_compose_line(c, "MIME-Version: 1.0");
+    put_boundary(dsn, boundary, false);
+    sp_buf_init(&type, 256);
+    sp_buf_put_cstr(&type, "multipart/report; report-type=delivery-status; boundary=\"");
+    sp_buf_put_cstr(&type, boundary + 2);
+    sp_buf_put_cstr(&type, "\"");
+    sp_compose_field(c, "Content-Type", sp_buf_bytes(&type));
+    sp_buf_clear(&type);
+}
+
+static void put_text(struct sp_compose *c, const struct sp_dsn *dsn)
+{
+    struct sp_buf text;
+    char when[SP_TIME_TEXT_MAX];
+
+    sp_buf_init(&text, 1024 * 1024);
+    sp_buf_put_cstr(&text, actions[gravest(dsn)].opening);
+    sp_buf_put_cstr(&text, "\n");
+    for (size_t i = 0; i < dsn->count; i++) {
+        const struct sp_dsn_recipient *r = &dsn->recipients[i];
+
+        sp_buf_put_cstr(&text, "\n<");
+        sp_buf_put(&text, r->address);
+        sp_buf_put_cstr(&text, ">: ");
+        sp_buf_put_cstr(&text, actions[r->action].action);
+        sp_buf_put_cstr(&text, ", status ");
+        sp_status_format(r->status, &text);
+        if (r->why.len > 0) {
+            sp_buf_put_cstr(&text, "\n    ");
+            sp_buf_put(&text, r->why);
+        }
+        if (r->retry_until_ms > 0) {
+            sp_time_format_rfc5322(r->retry_until_ms, when);
+            sp_buf_put_cstr(&text, "\n    will be tried until ");
+            sp_buf_put_cstr(&text, when);
+        }
+        sp_buf_put_cstr(&text, "\n");
+    }
+    if (sp_buf_rc(&text) != SP_OK && c->rc == SP_OK)
+        c->rc = SP_E_LIMIT;
+    put_part(c, dsn, "text/plain; charset=utf-8");
+    sp_compose_line(c, "Content-Transfer-Encoding: quoted-printable");
+    sp_compose_line(c, "");
+    sp_compose_quoted(c, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+}
+
+/* A field of the form "type; value". */
+static void put_typed(struct sp_compose *c, const char *name, const char *type,
+                      struct sp_bytes value)
+{
+    struct sp_buf b;
+
+    sp_buf_init(&b, 1024);
+    sp_buf_put_cstr(&b, type);
+    sp_buf_put_cstr(&b, "; ");
+    sp_buf_put(&b, value);
+    if (sp_buf_rc(&b) != SP_OK && c->rc == SP_OK)
+        c->rc = SP_E_LIMIT;
+    sp_compose_field(c, name, sp_buf_bytes(&b));
+    sp_buf_clear(&b);
+}
+
+/* ORCPT travels as addr-type;xtext and is shown decoded (RFC 3464 2.3.1). What does not decode is left out. */
+static void put_original_recipient(struct sp_compose *c, struct sp_bytes orcpt)
+{
+    size_t semicolon = sp_bytes_find(orcpt, ';');
+    struct sp_buf type, value;
+
+    if (semicolon == SIZE_MAX)
+        return;
+    sp_buf_init(&type, 64);
+    sp_buf_init(&value, SP_ORCPT_MAX);
+    sp_buf_put(&type, sp_bytes_slice(orcpt, 0, semicolon));
+    sp_buf_put_u8(&type, 0);
+    if (sp_xtext_decode(sp_bytes_slice(orcpt, semicolon + 1, orcpt.len), &value) && !type.failed &&
+        !value.failed)
+        put_typed(c, "Original-Recipient", (const char *)type.ptr, sp_buf_bytes(&value));
+    sp_buf_clear(&type);
+    sp_buf_clear(&value);
+}
+
+static void put_recipient(struct sp_compose *c, const struct sp_dsn *dsn,
+                          const struct sp_dsn_recipient *r)
+{
+    struct sp_buf b;
+
+    sp_compose_line(c, "");
+    put_original_recipient(c, r->orcpt);
+    put_typed(c, "Final-Recipient", "rfc822", r->address);
+    sp_compose_field(c, "Action", sp_bytes_cstr(actions[r->action].action));
+    sp_buf_init(&b, 64);
+    sp_status_format(r->status, &b);
+    sp_compose_field(c, "Status", sp_buf_bytes(&b));
+    if (r->remote_mta.len > 0)
+        put_typed(c, "Remote-MTA", "dns", r->remote_mta);
+    if (r->reply_code > 0) {
+        sp_buf_reset(&b);
+        sp_buf_put_dec(&b, r->reply_code);
+        sp_buf_put_u8(&b, ' ');
+        sp_status_format(r->status, &b);
+        put_typed(c, "Diagnostic-Code", "smtp", sp_buf_bytes(&b));
+    }
+    if (r->retry_until_ms > 0)
+        sp_compose_date(c, "Will-Retry-Until", r->retry_until_ms);
+    sp_compose_date(c, "Last-Attempt-Date", dsn->now_ms);
+    sp_buf_clear(&b);
+}
+
+static void put_status(struct sp_compose *c, const struct sp_dsn *dsn)
+{
+    struct sp_buf envid;
+
+    put_part(c, dsn, "message/delivery-status");
+    sp_compose_line(c, "");
+    sp_buf_init(&envid, SP_ENVID_MAX);
+    if (dsn->envid.len > 0 && sp_xtext_decode(dsn->envid, &envid) && !envid.failed)
+        sp_compose_field(c, "Original-Envelope-Id", sp_buf_bytes(&envid));
+    sp_buf_clear(&envid);
+    put_typed(c, "Reporting-MTA", "dns", dsn->host);
+    sp_compose_date(c, "Arrival-Date", dsn->arrived_ms);
+    for (size_t i = 0; i < dsn->count; i++)
+        put_recipient(c, dsn, &dsn->recipients[i]);
+}
+
+enum sp_rc sp_dsn_build(const struct sp_dsn *dsn, struct sp_buf *out)
+{
+    struct sp_compose c;
+    char boundary[SP_ID_TEXT_LEN + 16];
+
+    sp_compose_init(&c, out);
+    put_top(&c, dsn);
+    put_text(&c, dsn);
+    put_status(&c, dsn);
+    if (dsn->original_header.len > 0) {
+        put_part(&c, dsn, "text/rfc822-headers");
+        sp_compose_line(&c, "");
+        sp_buf_put(out, dsn->original_header);
+    }
+    put_boundary(dsn, boundary, true);
+    sp_compose_line(&c, "");
+    sp_compose_line(&c, boundary);
+    return sp_compose_end(&c);
+}
+
+/* A kept line may hold its own CRLF folds and printable bytes; anything else drops the field. */
+static bool is_clean(struct sp_bytes raw)
+{
+    for (size_t i = 0; i < raw.len; i++) {
+        uint8_t ch = raw.ptr[i];
+
+        if (ch == '\r' && (i + 1 == raw.len || raw.ptr[i + 1] != '\n'))
+            return false;
+        if (ch == '\n' && (i == 0 || raw.ptr[i - 1] != '\r'))
+            return false;
+        if (ch < 32 && ch != '\r' && ch != '\n' && ch != '\t')
+            return false;
+    }
+    return raw.len >= 2 && raw.ptr[raw.len - 1] == '\n';
+}
+
+void sp_dsn_keep_header(const struct sp_header *h, struct sp_buf *out)
+{
+    static const struct sp_bytes kept[] = {SP_LIT_INIT("From"), SP_LIT_INIT("To"),
+                                           SP_LIT_INIT("Date"), SP_LIT_INIT("Message-ID")};
+    size_t start = out->len;
+    struct sp_field f;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(kept); i++) {
+        if (sp_header_find(h, kept[i], 0, &f) && is_clean(f.raw) &&
+            out->len - start + f.raw.len <= KEEP_MAX)
+            sp_buf_put(out, f.raw);
+    }
+}

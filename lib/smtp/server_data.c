@@ -1,0 +1,167 @@
+/*
+ * The message itself. Only CRLF.CRLF ends it (RFC 5321 2.3.8, 4.1.1.4): a bare CR, bare LF or NUL is answered and ends the
+ * session, because what another server might take for an end of data must not be passed on (SMTP smuggling). Slices of
+ * the input are given on as they are, cut only where a dot was stuffed; the work is memchr from line to line. A CR or a
+ * line's first dot at the end of the input waits there for what follows it.
+ */
+#include "smtp/server_priv.h"
+
+/* What one look at the input found. */
+struct look {
+    size_t end;    /* bytes that are good to give on */
+    enum sp_rc rc; /* a fault behind them */
+    bool dot;      /* a dot begins the line behind them */
+    bool wait;     /* more input is needed behind them */
+};
+
+static bool has_high_bit(struct sp_bytes b)
+{
+    uint64_t all = 0, word;
+    size_t i = 0;
+
+    for (; i + 8 <= b.len; i += 8) {
+        memcpy(&word, b.ptr + i, 8);
+        all |= word;
+    }
+    for (; i < b.len; i++)
+        all |= b.ptr[i];
+    return (all & 0x8080808080808080ULL) != 0;
+}
+
+/* Notes the length of a line or a piece of it. */
+static void count_line(struct sp_smtp_server *s, size_t len, bool ended)
+{
+    s->line_len += len;
+    if (s->line_len > s->data.line_max)
+        s->data.line_max = s->line_len;
+    if (s->line_len + 2 > s->config->line_limit)
+        s->too_long = true;
+    if (ended)
+        s->line_len = 0;
+    s->line_start = ended;
+}
+
+/* Looks from line to line, up to a stuffed dot, a fault or the end of the input. */
+static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in)
+{
+    struct look l = {0, SP_OK, false, false};
+
+    while (l.end < in.len) {
+        const uint8_t *line = in.ptr + l.end;
+        size_t left = in.len - l.end;
+        const uint8_t *lf, *cr;
+
+        if (s->line_start && line[0] == '.') {
+            l.dot = true;
+            return l;
+        }
+        lf = memchr(line, '\n', left);
+        cr = memchr(line, '\r', lf == NULL ? left : (size_t)(lf - line));
+        if (lf != NULL && cr == lf - 1) {
+            l.end += (size_t)(lf - line) + 1;
+            count_line(s, (size_t)(cr - line), true);
+            continue;
+        }
+        if (lf == NULL && cr == NULL) {
+            l.end = in.len;
+            count_line(s, left, false);
+            return l;
+        }
+        /* a CR that is not the last byte, or a LF without one: bare; a CR at the very end may yet get its LF */
+        if (cr != NULL) {
+            l.end += (size_t)(cr - line);
+            count_line(s, (size_t)(cr - line), false);
+            l.wait = cr + 1 == in.ptr + in.len;
+        } else {
+            l.end += (size_t)(lf - line);
+        }
+        l.rc = l.wait ? SP_OK : SP_E_SMTP_BARE_DATA;
+        return l;
+    }
+    return l;
+}
+
+/* Gives good bytes on, or drops them if the message will be refused. */
+static void give(struct sp_smtp_server *s, struct sp_bytes chunk)
+{
+    s->data.size += chunk.len;
+    if (s->data.size > s->config->size_limit)
+        s->too_big = true;
+    if (s->too_big || s->too_long)
+        return;
+    s->data.has_8bit = s->data.has_8bit || has_high_bit(chunk);
+    sp_smtp_server_emit(s, SP_SMTP_SERVER_CHUNK)->text = chunk;
+}
+
+static void end_of_data(struct sp_smtp_server *s)
+{
+    if (!s->too_big && !s->too_long) {
+        sp_smtp_server_ask(s, SP_SMTP_SERVER_END)->data = s->data;
+        return;
+    }
+    sp_smtp_server_fault(s, s->too_big ? SP_E_SMTP_SIZE : SP_E_SMTP_LINE_LONG);
+    sp_smtp_server_reset(s);
+}
+
+static void break_off(struct sp_smtp_server *s, enum sp_rc rc)
+{
+    sp_smtp_server_fault(s, rc);
+    sp_smtp_server_close(s, rc);
+}
+
+/*
+ * Handles a dot at the start of a line.
+ *
+ * returns: false if more input is needed
+ */
+static bool on_dot(struct sp_smtp_server *s, struct sp_bytes *input)
+{
+    struct sp_bytes in = *input;
+
+    if (in.len < 2 || (in.ptr[1] == '\r' && in.len < 3))
+        return false;
+    if (in.ptr[1] == '\r' && in.ptr[2] == '\n') {
+        *input = sp_bytes_slice(in, 3, in.len);
+        end_of_data(s);
+        return true;
+    }
+    *input = sp_bytes_slice(in, 1, in.len); /* stuffed: the rest of the line is text, or a fault */
+    s->line_start = false;
+    return true;
+}
+
+/* Takes good bytes off the input; a message that will never stop is broken off at a fixed byte. */
+static void take_good(struct sp_smtp_server *s, struct sp_bytes *input, size_t len)
+{
+    uint64_t most = s->config->size_limit * 2 + 1;
+    bool endless = s->data.size + len >= most;
+    struct sp_bytes good = sp_bytes_slice(*input, 0, endless ? (size_t)(most - s->data.size) : len);
+
+    *input = sp_bytes_slice(*input, good.len, input->len);
+    sp_smtp_server_touch(s);
+    if (memchr(good.ptr, 0, good.len) != NULL) {
+        break_off(s, SP_E_SMTP_NUL);
+        return;
+    }
+    give(s, good);
+    if (endless)
+        break_off(s, SP_E_SMTP_SIZE);
+}
+
+bool sp_smtp_server_data(struct sp_smtp_server *s, struct sp_bytes *input)
+{
+    struct look l;
+
+    if (input->len == 0)
+        return false;
+    l = look_ahead(s, *input);
+    if (l.end > 0) {
+        take_good(s, input, l.end);
+        return true;
+    }
+    if (l.rc != SP_OK) {
+        break_off(s, l.rc);
+        return true;
+    }
+    return l.dot && on_dot(s, input);
+}

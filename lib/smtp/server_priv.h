@@ -1,0 +1,109 @@
+/*
+ * What the files of the server machine share: its state, its one way to change it, and its replies.
+ */
+#ifndef SP_SMTP_SERVER_PRIV_H
+#define SP_SMTP_SERVER_PRIV_H
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "smtp/server.h"
+
+#define OUTPUT_MAX (1024 * 1024) /* far above what max_idle commands can bring forth */
+#define EVENTS_MAX 8 /* a line gives at most refused, reset and close, a timeout two more */
+
+enum state {
+    GREETED, /* nothing said yet, or TLS has just begun */
+    READY,
+    MAIL,
+    RCPT,
+    DATA,
+    AUTH,     /* the answer to 334 is awaited */
+    TLS_WAIT, /* 220 given, handshake not done */
+    CLOSED,
+};
+
+struct sp_smtp_server {
+    const struct sp_smtp_server_config *config;
+    enum state state;
+    int64_t deadline_ms;
+    struct sp_buf out;
+
+    /* the connection */
+    bool tls;
+    bool extended;
+    bool authenticated;
+    unsigned errors;
+    unsigned idle;
+    enum sp_rc shut_rc; /* close with it when we may speak */
+    struct sp_buf helo;
+
+    /* the line in work */
+    size_t scanned; /* bytes of the input known to hold no LF */
+    bool skipping;  /* an overlong line was answered; its rest is dropped */
+    bool tainted;   /* the line began behind a bare LF: it is not executed */
+
+    /* the answer awaited */
+    bool waiting;
+    enum sp_smtp_server_event_type asked;
+
+    /* the transaction */
+    size_t recipients;
+
+    /* the data */
+    bool line_start;
+    size_t line_len;
+    bool too_long; /* a line passed the limit: refused at the end of data */
+    bool too_big;
+    struct sp_smtp_data_facts data;
+
+    struct sp_smtp_server_event events[EVENTS_MAX];
+    unsigned events_count;
+
+    uint8_t secret[3 * SP_SMTP_AUTH_MAX + 8]; /* decoded AUTH PLAIN, wiped when answered */
+    size_t secret_len;
+};
+
+/* Changes the state; the table in server.c says what may follow what. */
+void sp_smtp_server_enter(struct sp_smtp_server *s, enum state next);
+
+/* The client moved: its time begins anew. */
+void sp_smtp_server_touch(struct sp_smtp_server *s);
+
+/* Queues an event. returns: it, zeroed but for its type, to be filled in */
+struct sp_smtp_server_event *sp_smtp_server_emit(struct sp_smtp_server *s,
+                                                 enum sp_smtp_server_event_type type);
+
+/* Queues an event that stops the machine until it is answered. */
+struct sp_smtp_server_event *sp_smtp_server_ask(struct sp_smtp_server *s,
+                                                enum sp_smtp_server_event_type type);
+
+/* Writes one reply line: code, enhanced code where there is one, text. */
+void sp_smtp_server_reply(struct sp_smtp_server *s, int code, const char *enhanced,
+                          struct sp_bytes text);
+
+/* Answers a fault of the client's: the table's reply, an event for the audit, the count of errors. */
+void sp_smtp_server_fault(struct sp_smtp_server *s, enum sp_rc rc);
+
+/* Forgets the transaction, and says so if there was one. */
+void sp_smtp_server_reset(struct sp_smtp_server *s);
+
+/* Ends the session: the last event. rc: why, SP_OK for QUIT */
+void sp_smtp_server_close(struct sp_smtp_server *s, enum sp_rc rc);
+
+/* Runs a command line without its CRLF. */
+void sp_smtp_server_command(struct sp_smtp_server *s, struct sp_bytes line);
+
+/* Takes the next step in the data. returns: false if more input is needed */
+bool sp_smtp_server_data(struct sp_smtp_server *s, struct sp_bytes *input);
+
+/* Begins an AUTH exchange; arg: mechanism and initial response. */
+void sp_smtp_server_auth_start(struct sp_smtp_server *s, struct sp_bytes arg);
+/* Takes the client's response line. */
+void sp_smtp_server_auth_response(struct sp_smtp_server *s, struct sp_bytes line);
+
+/* Reads MAIL's (RCPT's) parameters. returns: SP_OK or the fault */
+SP_MUST_CHECK enum sp_rc sp_smtp_params_mail(const struct sp_smtp_server *s, struct sp_bytes text,
+                                             struct sp_mail_params *out);
+SP_MUST_CHECK enum sp_rc sp_smtp_params_rcpt(struct sp_bytes text, struct sp_rcpt_params *out);
+
+#endif
