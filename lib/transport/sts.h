@@ -26,6 +26,7 @@ struct sp_sts_policy {
     size_t mx_count;
     struct sp_bytes id;    /* of the TXT record that led to it */
     int64_t expires_at_ms; /* wall clock */
+    int64_t refresh_at_ms; /* wall clock; time to ask again though nothing has changed */
     struct sp_bytes text;  /* as fetched */
 };
 
@@ -70,6 +71,15 @@ SP_MUST_CHECK enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_byte
 /* returns: the domain's policy if it is still valid (lent until the next put), else NULL */
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
                                               int64_t now_ms);
+
+/*
+ * Whether it is time to fetch: the id is new or the policy is getting old, and the last try is not too recent.
+ *
+ * id:      of the TXT record
+ * returns: whether; if so it counts as tried
+ */
+bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                               int64_t now_ms);
 
 /* Called after each put that changed something; at most one listener. */
 typedef void (*sp_sts_changed_fn)(void *arg, struct sp_bytes domain, struct sp_bytes id,

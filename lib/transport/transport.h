@@ -9,24 +9,19 @@
 #include "dns/dns.h"
 #include "transport/route.h"
 
+struct sp_config_route;
 struct sp_loop;
 struct sp_log;
 struct sp_jobs;
 struct sp_transport;
 
-/* ---- settings ---- */
-struct sp_transport_route {
-    char *domain; /* lower case; "*" is not known here: that is next_hop */
-    char *target; /* HOST:PORT, [ADDRESS]:PORT, HOST */
-};
-
 struct sp_transport_settings {
-    uint16_t port;        /* delivery.port */
-    uint16_t sts_port;    /* where policies are fetched; 443 but in tests */
-    const char *next_hop; /* HOST:PORT for all, or "" */
-    const struct sp_transport_route *routes;
+    uint16_t port;                        /* delivery.port */
+    const char *next_hop;                 /* HOST:PORT for all, or "" */
+    const struct sp_config_route *routes; /* domain to HOST:PORT, [ADDRESS]:PORT or HOST */
     size_t route_count;
-    const struct sp_transport_route *pins; /* domain to the certificate name that it must show */
+    const struct sp_config_route
+        *pins; /* domain to the name that its hosts' certificates must show */
     size_t pin_count;
     int64_t cache_ms; /* longest life of a route; 0: 300000 */
 };

@@ -1,0 +1,494 @@
+/*
+ * One look-up: MX, then for each host its addresses and, where these are secure, its TLSA set; beside them the MTA-STS
+ * record and, if it is new, the policy. Every question under way is an `ask` in a list; when the list is empty, all is
+ * known and the route is made. Errors stay where they arose: a failed MX answer is the domain's, a failed address or
+ * TLSA answer the host's (RFC 7672 2.1), and none of them ever reads as "there is nothing".
+ */
+#include "transport/transport_priv.h"
+
+#include "base/arena.h"
+#include "io/loop.h"
+#include "jobs/fetch.h"
+#include "jobs/jobs.h"
+#include "log/log.h"
+
+#include <stdio.h>
+
+#define FETCH_MS    60000 /* RFC 8461 3.3 */
+#define ERROR_MS    2000
+#define NAME_MAX_   (SP_DNS_NAME_MAX + 32)
+#define FIRST_BLOCK 4096
+#define MIN_MS      1000
+
+/* What is gathered of a host. */
+struct host {
+    struct sp_hop hop;
+    const struct sp_dns_answer *a;
+    const struct sp_dns_answer *aaaa;
+};
+
+struct sp_look_up {
+    struct sp_look_up_plan plan;
+    struct sp_arena *arena;
+    struct sp_list asks;
+    struct sp_timer *done; /* brings the result on a turn of its own */
+    struct sp_route route;
+    struct host hosts[SP_TRANSPORT_HOPS_MAX];
+    size_t host_count;
+    struct sp_bytes sts_id;
+    struct sp_bytes sts_addresses[SP_JOBS_FETCH_ADDRESSES_MAX];
+    size_t sts_address_count;
+    unsigned sts_asked; /* address questions of the policy host under way */
+    sp_handle fetch;
+    sp_look_up_fn fn;
+    void *arg;
+};
+
+typedef void (*answered_fn)(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a);
+
+struct ask {
+    struct sp_list at;
+    struct sp_look_up *l;
+    struct host *h;
+    sp_handle handle;
+    answered_fn then;
+};
+
+static int64_t mono_ms(const struct sp_look_up *l)
+{
+    return sp_clock_mono_ms(sp_loop_clock(l->plan.loop));
+}
+
+static int64_t wall_ms(const struct sp_look_up *l)
+{
+    return sp_clock_wall_ms(sp_loop_clock(l->plan.loop));
+}
+
+static void finish_if_idle(struct sp_look_up *l)
+{
+    if (sp_list_is_empty(&l->asks) && l->fetch == 0)
+        sp_timer_start(l->done, 0);
+}
+
+static void on_answer(void *arg, const struct sp_dns_answer *a)
+{
+    struct ask *q = arg;
+    struct sp_look_up *l = q->l;
+
+    if (a->good_until_ms < l->route.good_until_ms)
+        l->route.good_until_ms = a->good_until_ms;
+    q->then(l, q->h, a);
+    sp_list_remove(&q->at);
+    sp_free(q);
+    finish_if_idle(l);
+}
+
+static void ask(struct sp_look_up *l, struct host *h, const char *prefix, struct sp_bytes name,
+                enum sp_dns_type type, answered_fn then)
+{
+    struct ask *q = sp_calloc(1, sizeof(*q));
+    char full[NAME_MAX_];
+    int len = snprintf(full, sizeof(full), "%s%.*s", prefix, SP_FMT(name));
+
+    q->l = l;
+    q->h = h;
+    q->then = then;
+    sp_list_append(&l->asks, &q->at);
+    q->handle = sp_dns_ask(l->plan.dns, sp_bytes(full, (size_t)len), type, on_answer, q);
+}
+
+/* ---- TLSA ---- */
+
+/* RFC 7672 3.1: which records can be used at all. */
+static bool tlsa_is_usable(const struct sp_dns_record *r)
+{
+    static const size_t digest_len[] = {0, 32, 64};
+
+    if (r->usage != 2 && r->usage != 3)
+        return false;
+    if (r->selector > 1 || r->matching_type > 2)
+        return false;
+    return r->matching_type == 0 ? r->data.len > 0 : r->data.len == digest_len[r->matching_type];
+}
+
+static void take_tlsa(struct sp_look_up *l, struct sp_hop *hop, const struct sp_dns_answer *a)
+{
+    for (size_t i = 0; i < a->count && hop->tlsa_count < SP_TRANSPORT_TLSA_MAX; i++) {
+        const struct sp_dns_record *r = &a->records[i];
+
+        if (!tlsa_is_usable(r))
+            continue;
+        hop->tlsa_set[hop->tlsa_count++] = (struct sp_tlsa){
+            .usage = r->usage,
+            .selector = r->selector,
+            .matching_type = r->matching_type,
+            .data = sp_arena_copy(l->arena, r->data),
+        };
+    }
+    hop->tlsa = hop->tlsa_count > 0 ? SP_TLSA_USABLE : SP_TLSA_UNUSABLE;
+    hop->tlsa_why = hop->tlsa_count > 0 ? SP_OK : SP_E_DANE_UNUSABLE;
+}
+
+static void ask_tlsa(struct sp_look_up *l, struct host *h, struct sp_bytes base);
+
+static void on_tlsa(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    struct sp_hop *hop = &h->hop;
+
+    hop->tlsa_secure = a->secure;
+    if (sp_dns_rc_is_error(a->rc)) {
+        hop->tlsa = SP_TLSA_ERROR;
+        hop->rc = hop->tlsa_why = a->rc;
+    } else if (!a->secure) {
+        hop->tlsa_why = SP_E_DANE_UNSIGNED;
+    } else if (a->rc == SP_OK) {
+        take_tlsa(l, hop, a);
+    } else if (!sp_bytes_eq(hop->base, hop->name)) {
+        ask_tlsa(l, h, hop->name); /* RFC 7672 2.2.2: then the name before the aliases */
+    } else {
+        hop->tlsa_why = SP_E_DANE_NONE;
+    }
+}
+
+static void ask_tlsa(struct sp_look_up *l, struct host *h, struct sp_bytes base)
+{
+    char prefix[32];
+
+    (void)snprintf(prefix, sizeof(prefix), "_%u._tcp.", h->hop.port);
+    h->hop.base = base;
+    ask(l, h, prefix, base, SP_DNS_TLSA, on_tlsa);
+}
+
+/* The alias itself may be signed though its target is not (RFC 7672 2.2.2). */
+static void on_alias(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    if (sp_dns_rc_is_error(a->rc)) {
+        h->hop.tlsa = SP_TLSA_ERROR;
+        h->hop.rc = h->hop.tlsa_why = a->rc;
+    } else if (a->secure && a->rc == SP_OK) {
+        ask_tlsa(l, h, h->hop.name);
+    }
+}
+
+/* ---- addresses ---- */
+
+static void take_addresses(struct sp_hop *hop, const struct sp_dns_answer *a)
+{
+    for (size_t i = 0; i < a->count && hop->address_count < SP_TRANSPORT_ADDRESSES_MAX; i++)
+        hop->addresses[hop->address_count++] = a->records[i].ip;
+}
+
+/* Both answers are there. IPv4 first: an absent IPv6 road costs each delivery a failed connect. */
+static void weigh_addresses(struct sp_look_up *l, struct host *h)
+{
+    struct sp_hop *hop = &h->hop;
+    const struct sp_dns_answer *best = h->a->rc == SP_OK ? h->a : h->aaaa;
+
+    take_addresses(hop, h->a);
+    take_addresses(hop, h->aaaa);
+    if (hop->address_count == 0) {
+        hop->rc = sp_dns_rc_is_error(h->a->rc) ? h->a->rc : h->aaaa->rc;
+        return;
+    }
+    hop->address_secure =
+        (h->a->rc != SP_OK || h->a->secure) && (h->aaaa->rc != SP_OK || h->aaaa->secure);
+    if (!l->plan.dns->is_trusted(l->plan.dns->ctx)) {
+        hop->tlsa_why = SP_E_DANE_UNTRUSTED;
+        return;
+    }
+    hop->tlsa_why = SP_E_DANE_UNSIGNED;
+    if (hop->address_secure)
+        ask_tlsa(l, h, best->aliased ? sp_arena_copy(l->arena, best->owner) : hop->name);
+    else if (best->aliased)
+        ask(l, h, "", hop->name, SP_DNS_CNAME, on_alias);
+}
+
+static void on_a(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    h->a = sp_dns_answer_ref(a);
+    if (h->aaaa != NULL)
+        weigh_addresses(l, h);
+}
+
+static void on_aaaa(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    h->aaaa = sp_dns_answer_ref(a);
+    if (h->a != NULL)
+        weigh_addresses(l, h);
+}
+
+static struct host *add_host(struct sp_look_up *l, struct sp_bytes name, uint16_t preference)
+{
+    struct host *h = &l->hosts[l->host_count++];
+
+    h->hop.name = h->hop.base = sp_arena_copy(l->arena, name);
+    h->hop.port = l->plan.port;
+    h->hop.preference = preference;
+    h->hop.tlsa_why = SP_E_DANE_NONE;
+    return h;
+}
+
+static void ask_addresses(struct sp_look_up *l, struct host *h)
+{
+    ask(l, h, "", h->hop.name, SP_DNS_A, on_a);
+    ask(l, h, "", h->hop.name, SP_DNS_AAAA, on_aaaa);
+}
+
+/* ---- MX ---- */
+
+struct ranked {
+    uint32_t rank; /* preference, then a random number: equal ones share the load (RFC 5321 5.1) */
+    const struct sp_dns_record *record;
+};
+
+static void take_mx(struct sp_look_up *l, const struct sp_dns_answer *a)
+{
+    struct ranked ranked[SP_DNS_RECORDS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < a->count; i++) {
+        struct ranked r = {.record = &a->records[i]};
+        size_t at = count;
+
+        if (r.record->name.len == 0)
+            continue;
+        r.rank = (uint32_t)r.record->preference << 16 |
+                 (uint32_t)sp_random_below(sp_random_system(), 1U << 16);
+        for (; at > 0 && ranked[at - 1].rank > r.rank; at--)
+            ranked[at] = ranked[at - 1];
+        ranked[at] = r;
+        count++;
+    }
+    for (size_t i = 0; i < count && i < SP_TRANSPORT_HOPS_MAX; i++)
+        ask_addresses(l, add_host(l, ranked[i].record->name, ranked[i].record->preference));
+    if (count == 0) /* RFC 7505 */
+        l->route.rc = SP_E_DNS_NULL_MX;
+}
+
+static void on_mx(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    (void)h;
+    l->route.mx_secure = a->secure;
+    l->route.mx_rc = a->rc;
+    if (a->rc == SP_OK) {
+        take_mx(l, a);
+    } else if (a->rc == SP_E_DNS_NONE) {
+        l->route.via = SP_VIA_IMPLICIT;
+        ask_addresses(l, add_host(l, l->plan.domain, 0));
+    } else {
+        l->route.rc = a->rc;
+    }
+}
+
+/* ---- MTA-STS ---- */
+
+static void on_fetched(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+{
+    struct sp_look_up *l = arg;
+    struct sp_jobs_fetch_reply got;
+
+    l->fetch = 0;
+    if (rc == SP_OK)
+        rc = sp_jobs_fetch_reply_decode(reply->payload, &got);
+    if (rc == SP_OK)
+        rc = sp_sts_cache_put(l->plan.sts, l->plan.domain, l->sts_id, got.body, wall_ms(l));
+    if (rc != SP_OK) {
+        l->route.sts_why = rc;
+        sp_log_warn(l->plan.log, "sts.fetch-failed", SP_DOMAIN("domain", l->plan.domain),
+                    SP_RC("why", rc));
+    }
+    finish_if_idle(l);
+}
+
+static void fetch_policy(struct sp_look_up *l)
+{
+    struct sp_jobs_fetch_request what = {
+        .kind = SP_JOBS_FETCH_STS,
+        .domain = l->plan.domain,
+        .addresses = l->sts_addresses,
+        .address_count = l->sts_address_count,
+    };
+    struct sp_buf payload;
+
+    sp_buf_init(&payload, SP_JOBS_PAYLOAD_MAX);
+    sp_jobs_fetch_request_encode(&payload, &what);
+    if (sp_buf_rc(&payload) == SP_OK) {
+        struct sp_jobs_request call = {
+            .role = SP_ROLE_FETCHER,
+            .index = SP_JOBS_ANY,
+            .type = SP_JOBS_FETCH,
+            .payload = sp_buf_bytes(&payload),
+            .timeout_ms = FETCH_MS,
+        };
+
+        l->fetch = sp_jobs_call(l->plan.jobs, &call, on_fetched, l);
+    }
+    sp_buf_clear(&payload);
+}
+
+static void on_sts_address(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    char text[64];
+
+    (void)h;
+    if (sp_dns_rc_is_error(a->rc))
+        l->route.sts_why = a->rc;
+    for (size_t i = 0; i < a->count && l->sts_address_count < SP_JOBS_FETCH_ADDRESSES_MAX; i++) {
+        sp_dns_ip_format(&a->records[i].ip, text);
+        l->sts_addresses[l->sts_address_count++] = sp_arena_copy(l->arena, sp_bytes_cstr(text));
+    }
+    if (--l->sts_asked == 0 && l->sts_address_count > 0)
+        fetch_policy(l);
+}
+
+static void on_sts_txt(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
+{
+    struct sp_bytes texts[SP_DNS_RECORDS_MAX];
+    struct sp_bytes id = {0};
+
+    (void)h;
+    if (sp_dns_rc_is_error(a->rc)) {
+        l->route.sts_why = a->rc;
+        return;
+    }
+    for (size_t i = 0; i < a->count; i++)
+        texts[i] = a->records[i].data;
+    if (a->rc != SP_OK || sp_sts_txt_parse(texts, a->count, &id) != SP_OK)
+        return;
+    if (l->plan.jobs == NULL) {
+        l->route.sts_why = SP_E_ROLE_GONE;
+        return;
+    }
+    if (!sp_sts_cache_should_fetch(l->plan.sts, l->plan.domain, id, wall_ms(l)))
+        return;
+    l->sts_id = sp_arena_copy(l->arena, id);
+    l->route.sts_why = SP_E_FETCH_FAILED; /* until it is there */
+    l->sts_asked = 2;
+    ask(l, NULL, "mta-sts.", l->plan.domain, SP_DNS_A, on_sts_address);
+    ask(l, NULL, "mta-sts.", l->plan.domain, SP_DNS_AAAA, on_sts_address);
+}
+
+/* ---- the end ---- */
+
+static void take_policy(struct sp_look_up *l)
+{
+    const struct sp_sts_policy *p = sp_sts_cache_find(l->plan.sts, l->plan.domain, wall_ms(l));
+
+    if (l->plan.target != NULL || p == NULL)
+        return;
+    l->route.sts = *p;
+    l->route.sts_why = p->mode == SP_STS_MODE_ENFORCE ? SP_OK : SP_E_STS_NONE;
+    for (size_t i = 0; i < l->host_count; i++)
+        l->hosts[i].hop.sts_match = sp_sts_mx_matches(p, l->hosts[i].hop.name);
+}
+
+/* No host can be tried: that is the domain's own state. An error anywhere means later, not never. */
+static void weigh_hosts(struct sp_look_up *l)
+{
+    enum sp_rc why = SP_OK;
+
+    if (l->route.rc != SP_OK)
+        return;
+    for (size_t i = 0; i < l->host_count; i++) {
+        enum sp_rc rc = l->hosts[i].hop.rc;
+
+        if (rc == SP_OK)
+            return;
+        if (why == SP_OK || sp_dns_rc_is_error(rc))
+            why = rc;
+    }
+    l->route.rc = why == SP_OK ? SP_E_DNS_NONE : why;
+}
+
+static void on_done(void *arg)
+{
+    struct sp_look_up *l = arg;
+    struct sp_hop hops[SP_TRANSPORT_HOPS_MAX];
+    int64_t now_ms = mono_ms(l);
+
+    take_policy(l);
+    weigh_hosts(l);
+    for (size_t i = 0; i < l->host_count; i++)
+        hops[i] = l->hosts[i].hop;
+    l->route.hops = hops;
+    l->route.hop_count = l->host_count;
+    l->route.as_of_ms = wall_ms(l);
+    if (l->route.rc != SP_OK && sp_rc_info(l->route.rc)->class == SP_CLASS_TEMP)
+        l->route.good_until_ms = now_ms + ERROR_MS;
+    if (l->route.good_until_ms < now_ms + MIN_MS)
+        l->route.good_until_ms = now_ms + MIN_MS;
+    l->fn(l->arg, sp_route_copy(&l->route));
+}
+
+static void start_target(struct sp_look_up *l)
+{
+    const struct sp_target *t = l->plan.target;
+    struct host *h = add_host(l, t->host, 0);
+
+    /* A host that the operator names is not taken from the DNS: as good as a secure MX (RFC 7672 2.2.3). */
+    l->route.mx_secure = true;
+    h->hop.port = t->port;
+    h->hop.is_address = t->is_address;
+    if (!t->is_address) {
+        ask_addresses(l, h);
+        return;
+    }
+    h->hop.addresses[0] = t->ip;
+    h->hop.address_count = 1;
+    sp_timer_start(l->done, 0);
+}
+
+struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up_fn fn, void *arg)
+{
+    struct sp_look_up *l = sp_calloc(1, sizeof(*l));
+    struct sp_target *target;
+
+    l->arena = sp_arena_new(FIRST_BLOCK);
+    l->plan = *plan;
+    l->plan.domain = sp_arena_copy(l->arena, plan->domain);
+    l->fn = fn;
+    l->arg = arg;
+    l->done = sp_timer_new(plan->loop, on_done, l);
+    sp_list_init(&l->asks);
+    l->route = (struct sp_route){
+        .domain = l->plan.domain,
+        .via = plan->via,
+        .pin = sp_arena_copy(l->arena, plan->pin),
+        .sts_why = SP_E_STS_NONE,
+        .good_until_ms = mono_ms(l) + plan->cache_ms,
+    };
+    if (plan->target == NULL) {
+        ask(l, NULL, "", l->plan.domain, SP_DNS_MX, on_mx);
+        ask(l, NULL, "_mta-sts.", l->plan.domain, SP_DNS_TXT, on_sts_txt);
+        return l;
+    }
+    target = sp_arena_alloc(l->arena, sizeof(*target));
+    *target = *plan->target;
+    target->host = sp_arena_copy(l->arena, plan->target->host);
+    l->plan.target = target;
+    start_target(l);
+    return l;
+}
+
+void sp_look_up_free(struct sp_look_up *l)
+{
+    if (l == NULL)
+        return;
+    SP_LIST_EACH(at, &l->asks)
+    {
+        struct ask *q = SP_CONTAINER(at, struct ask, at);
+
+        sp_dns_cancel(l->plan.dns, q->handle);
+        sp_list_remove(&q->at);
+        sp_free(q);
+    }
+    if (l->fetch != 0)
+        sp_jobs_cancel(l->plan.jobs, l->fetch);
+    for (size_t i = 0; i < l->host_count; i++) {
+        sp_dns_answer_unref(l->hosts[i].a);
+        sp_dns_answer_unref(l->hosts[i].aaaa);
+    }
+    sp_timer_free(l->done);
+    sp_arena_free(l->arena);
+    sp_free(l);
+}

@@ -1,0 +1,166 @@
+/*
+ * STS policies in memory. What is here binds until its max_age, whoever strips the TXT record or blocks HTTPS
+ * meanwhile: nothing but a newer valid policy, mode none included, takes it away. Room is made by dropping policies
+ * that bind nothing (expired, none, testing) before those that do.
+ */
+#include "transport/sts.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define TRY_AGAIN_MS (5 * 60 * 1000) /* RFC 8461 3.3: at least five minutes between failed tries */
+
+struct entry {
+    struct sp_list by_age;
+    struct sp_bytes domain;
+    char *text; /* policy.text and all its views lie here */
+    char *id;
+    bool has_policy;
+    struct sp_sts_policy policy;
+    int64_t tried_at_ms;
+    struct sp_bytes tried_id;
+    uint8_t tried_id_room[SP_STS_ID_MAX];
+};
+
+struct sp_sts_cache {
+    struct sp_map *map;
+    struct sp_list by_age;
+    size_t max;
+    sp_sts_changed_fn on_change;
+    void *arg;
+};
+
+struct sp_sts_cache *sp_sts_cache_new(size_t max)
+{
+    struct sp_sts_cache *c = sp_calloc(1, sizeof(*c));
+
+    c->map = sp_map_new();
+    c->max = max;
+    sp_list_init(&c->by_age);
+    return c;
+}
+
+static void drop(struct sp_sts_cache *c, struct entry *e)
+{
+    (void)sp_map_remove(c->map, e->domain);
+    sp_list_remove(&e->by_age);
+    sp_free(e->text);
+    sp_free(e->id);
+    sp_free(e);
+}
+
+void sp_sts_cache_free(struct sp_sts_cache *c)
+{
+    if (c == NULL)
+        return;
+    SP_LIST_EACH(at, &c->by_age)
+    drop(c, SP_CONTAINER(at, struct entry, by_age));
+    sp_map_free(c->map);
+    sp_free(c);
+}
+
+static bool binds(const struct entry *e, int64_t now_ms)
+{
+    return e->has_policy && e->policy.mode == SP_STS_MODE_ENFORCE &&
+           e->policy.expires_at_ms > now_ms;
+}
+
+static void make_room(struct sp_sts_cache *c, int64_t now_ms)
+{
+    if (sp_map_count(c->map) < c->max)
+        return;
+    SP_LIST_EACH(at, &c->by_age)
+    {
+        struct entry *e = SP_CONTAINER(at, struct entry, by_age);
+
+        if (!binds(e, now_ms)) {
+            drop(c, e);
+            return;
+        }
+    }
+    if (!sp_list_is_empty(&c->by_age))
+        drop(c, SP_CONTAINER(c->by_age.next, struct entry, by_age));
+}
+
+static struct entry *get(struct sp_sts_cache *c, struct sp_bytes domain, int64_t now_ms)
+{
+    struct entry *e = sp_map_find(c->map, domain);
+    uint8_t *name;
+
+    if (e != NULL)
+        return e;
+    make_room(c, now_ms);
+    e = sp_calloc(1, sizeof(*e) + domain.len);
+    name = (uint8_t *)(e + 1);
+    memcpy(name, domain.ptr, domain.len);
+    e->domain = sp_bytes(name, domain.len);
+    sp_list_append(&c->by_age, &e->by_age);
+    (void)sp_map_put(c->map, e->domain, e);
+    return e;
+}
+
+enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                            struct sp_bytes text, int64_t fetched_at_ms)
+{
+    struct sp_sts_policy p;
+    struct entry *e;
+    int64_t age_ms;
+    bool same;
+
+    if (sp_sts_policy_parse(text, &p) != SP_OK)
+        return SP_E_STS_INVALID;
+    e = get(c, domain, fetched_at_ms);
+    same = e->has_policy && sp_bytes_eq(e->policy.text, text) && sp_bytes_eq(e->policy.id, id);
+    sp_free(e->text);
+    sp_free(e->id);
+    e->text = sp_strdup_bytes(text);
+    e->id = sp_strdup_bytes(id);
+    sp_assert(sp_sts_policy_parse(sp_bytes(e->text, text.len), &e->policy) == SP_OK);
+    age_ms = e->policy.max_age_s * 1000;
+    e->policy.id = sp_bytes(e->id, id.len);
+    e->policy.expires_at_ms = fetched_at_ms + age_ms;
+    e->policy.refresh_at_ms =
+        fetched_at_ms + age_ms / 4 +
+        (int64_t)sp_random_below(sp_random_system(), (uint64_t)age_ms / 2 + 1);
+    e->has_policy = true;
+    e->tried_at_ms = 0;
+    if (!same && c->on_change != NULL)
+        c->on_change(c->arg, e->domain, e->policy.id, e->policy.text, fetched_at_ms);
+    return SP_OK;
+}
+
+const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
+                                              int64_t now_ms)
+{
+    struct entry *e = sp_map_find(c->map, domain);
+
+    if (e == NULL || !e->has_policy || e->policy.expires_at_ms <= now_ms)
+        return NULL;
+    return &e->policy;
+}
+
+bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                               int64_t now_ms)
+{
+    const struct sp_sts_policy *p = sp_sts_cache_find(c, domain, now_ms);
+    struct entry *e;
+
+    if (id.len > SP_STS_ID_MAX)
+        return false;
+    if (p != NULL && sp_bytes_eq(p->id, id) && now_ms < p->refresh_at_ms)
+        return false;
+    e = get(c, domain, now_ms);
+    if (e->tried_at_ms != 0 && now_ms - e->tried_at_ms < TRY_AGAIN_MS &&
+        sp_bytes_eq(e->tried_id, id))
+        return false;
+    memcpy(e->tried_id_room, id.ptr, id.len);
+    e->tried_id = sp_bytes(e->tried_id_room, id.len);
+    e->tried_at_ms = now_ms;
+    return true;
+}
+
+void sp_sts_cache_on_change(struct sp_sts_cache *c, sp_sts_changed_fn fn, void *arg)
+{
+    c->on_change = fn;
+    c->arg = arg;
+}

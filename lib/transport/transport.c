@@ -1,0 +1,334 @@
+/*
+ * Routes by domain: settings first (a route of its own, then next_hop for all), else MX. What is known is kept as long
+ * as the DNS allows, so that a stream of mail to one place costs one look-up; look-ups that are equal share one run.
+ * With next_hop every domain has the same route, which is kept once.
+ */
+#include "transport/transport.h"
+
+#include "base/arena.h"
+#include "config/config.h"
+#include "io/loop.h"
+#include "transport/posture.h"
+#include "transport/transport_priv.h"
+
+#define CACHE_MS    300000
+#define ROUTES_MAX  10000
+#define DOMAINS_MAX 100000
+#define STS_MAX     20000
+#define EVERYTHING  "*" /* key of next_hop's route: no domain */
+
+struct pinned {
+    struct sp_bytes name;
+};
+
+struct entry { /* of the cache */
+    struct sp_list by_age;
+    struct sp_bytes domain;
+    const struct sp_route *route;
+};
+
+struct run { /* a look-up under way, with all who wait for it */
+    struct sp_transport *t;
+    struct sp_look_up *look_up;
+    struct sp_bytes domain;
+    struct sp_list waiters;
+};
+
+struct waiter {
+    struct sp_list at;
+    struct sp_transport *t;
+    sp_handle handle;
+    sp_transport_fn fn;
+    void *arg;
+};
+
+struct sp_transport {
+    struct sp_loop *loop;
+    struct sp_log *log;
+    const struct sp_dns_ops *dns;
+    struct sp_jobs *jobs;
+    struct sp_arena *arena; /* settings */
+    uint16_t port;
+    int64_t cache_ms;
+    struct sp_target next_hop; /* host.len 0: none */
+    struct sp_map *targets;    /* domain to struct sp_target */
+    struct sp_map *pins;       /* domain to struct pinned */
+    struct sp_map *routes;     /* domain to struct entry */
+    struct sp_list by_age;
+    struct sp_map *runs; /* domain to struct run */
+    struct sp_slots *waiters;
+    struct sp_sts_cache *sts;
+    struct sp_posture *posture;
+};
+
+static int64_t now_ms(const struct sp_transport *t)
+{
+    return sp_clock_mono_ms(sp_loop_clock(t->loop));
+}
+
+/* ---- settings ---- */
+
+static enum sp_rc add_target(struct sp_transport *t, const struct sp_config_route *r,
+                             struct sp_err *err)
+{
+    struct sp_target *target = sp_arena_alloc(t->arena, sizeof(*target));
+    struct sp_bytes to = sp_arena_copy(t->arena, sp_bytes_cstr(r->to));
+
+    if (!sp_target_parse(to, t->port, target))
+        return sp_fail(err, SP_E_CONFIG_INVALID, "delivery.routes: %s: not HOST:PORT", r->to);
+    (void)sp_map_put(t->targets, sp_bytes_cstr(r->domain), target);
+    return SP_OK;
+}
+
+static void add_pin(struct sp_transport *t, const struct sp_config_route *r)
+{
+    struct pinned *p = sp_arena_alloc(t->arena, sizeof(*p));
+
+    p->name = sp_arena_copy(t->arena, sp_bytes_cstr(r->to));
+    (void)sp_map_put(t->pins, sp_bytes_cstr(r->domain), p);
+}
+
+static enum sp_rc read_settings(struct sp_transport *t, const struct sp_transport_settings *s,
+                                struct sp_err *err)
+{
+    struct sp_bytes next_hop = sp_arena_copy(t->arena, sp_bytes_cstr(s->next_hop));
+
+    t->port = s->port;
+    t->cache_ms = s->cache_ms == 0 ? CACHE_MS : s->cache_ms;
+    if (next_hop.len > 0 && !sp_target_parse(next_hop, t->port, &t->next_hop))
+        return sp_fail(err, SP_E_CONFIG_INVALID, "delivery.next_hop: %s: not HOST:PORT",
+                       s->next_hop);
+    for (size_t i = 0; i < s->route_count; i++)
+        if (add_target(t, &s->routes[i], err) != SP_OK)
+            return SP_E_CONFIG_INVALID;
+    for (size_t i = 0; i < s->pin_count; i++)
+        add_pin(t, &s->pins[i]);
+    return SP_OK;
+}
+
+enum sp_rc sp_transport_new(struct sp_loop *loop, struct sp_log *log, const struct sp_dns_ops *dns,
+                            struct sp_jobs *jobs, const struct sp_transport_settings *settings,
+                            struct sp_transport **out, struct sp_err *err)
+{
+    SP_AUTO(sp_transport) t = sp_calloc(1, sizeof(*t));
+    enum sp_rc rc;
+
+    t->loop = loop;
+    t->log = log;
+    t->dns = dns;
+    t->jobs = jobs;
+    t->arena = sp_arena_new(1024);
+    t->targets = sp_map_new();
+    t->pins = sp_map_new();
+    t->routes = sp_map_new();
+    t->runs = sp_map_new();
+    t->waiters = sp_slots_new();
+    t->sts = sp_sts_cache_new(STS_MAX);
+    t->posture = sp_posture_new(DOMAINS_MAX);
+    sp_list_init(&t->by_age);
+    rc = read_settings(t, settings, err);
+    if (rc == SP_OK)
+        *out = SP_STEAL(t);
+    return rc;
+}
+
+/* ---- the cache ---- */
+
+static void drop_entry(struct sp_transport *t, struct entry *e)
+{
+    (void)sp_map_remove(t->routes, e->domain);
+    sp_list_remove(&e->by_age);
+    sp_route_unref(e->route);
+    sp_free(e);
+}
+
+static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp_route *route)
+{
+    struct entry *old = sp_map_find(t->routes, domain);
+    struct entry *e;
+    uint8_t *name;
+
+    if (old != NULL)
+        drop_entry(t, old);
+    if (sp_map_count(t->routes) >= ROUTES_MAX && !sp_list_is_empty(&t->by_age))
+        drop_entry(t, SP_CONTAINER(t->by_age.next, struct entry, by_age));
+    e = sp_calloc(1, sizeof(*e) + domain.len);
+    name = (uint8_t *)(e + 1);
+    memcpy(name, domain.ptr, domain.len);
+    e->domain = sp_bytes(name, domain.len);
+    e->route = sp_route_ref(route);
+    sp_list_append(&t->by_age, &e->by_age);
+    (void)sp_map_put(t->routes, e->domain, e);
+}
+
+/* returns: the key that the domain's route is kept under */
+static struct sp_bytes key_of(const struct sp_transport *t, struct sp_bytes domain)
+{
+    bool shared = t->next_hop.host.len > 0 && sp_map_find(t->targets, domain) == NULL;
+
+    return shared ? SP_LIT(EVERYTHING) : domain;
+}
+
+const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes domain)
+{
+    struct entry *e = sp_map_find(t->routes, key_of(t, domain));
+
+    if (e == NULL)
+        return NULL;
+    if (e->route->good_until_ms > now_ms(t))
+        return e->route;
+    drop_entry(t, e);
+    return NULL;
+}
+
+void sp_transport_forget(struct sp_transport *t, struct sp_bytes domain)
+{
+    struct entry *e = sp_map_find(t->routes, key_of(t, domain));
+
+    if (e != NULL)
+        drop_entry(t, e);
+}
+
+/* ---- look-ups ---- */
+
+static void drop_waiter(struct waiter *w)
+{
+    (void)sp_slots_remove(w->t->waiters, w->handle);
+    sp_list_remove(&w->at);
+    sp_free(w);
+}
+
+static void free_run(struct run *r)
+{
+    SP_LIST_EACH(at, &r->waiters)
+    drop_waiter(SP_CONTAINER(at, struct waiter, at));
+    sp_look_up_free(r->look_up);
+    sp_free(r);
+}
+
+static void on_route(void *arg, const struct sp_route *route)
+{
+    struct run *r = arg;
+    struct sp_transport *t = r->t;
+
+    keep(t, r->domain, route);
+    (void)sp_map_remove(t->runs, r->domain);
+    while (!sp_list_is_empty(&r->waiters)) {
+        struct waiter *w = SP_CONTAINER(r->waiters.next, struct waiter, at);
+        sp_transport_fn fn = w->fn;
+        void *fn_arg = w->arg;
+
+        drop_waiter(w);
+        fn(fn_arg, route);
+    }
+    free_run(r);
+    sp_route_unref(route);
+}
+
+/* Says where a domain's mail is to go; target stays NULL for MX. */
+static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_target *literal,
+                struct sp_look_up_plan *plan)
+{
+    const struct pinned *pin = sp_map_find(t->pins, domain);
+
+    plan->target = sp_map_find(t->targets, domain);
+    plan->via = SP_VIA_MX;
+    if (plan->target != NULL) {
+        plan->via = SP_VIA_ROUTE;
+    } else if (t->next_hop.host.len > 0) {
+        plan->via = SP_VIA_NEXT_HOP;
+        plan->target = &t->next_hop;
+    } else if (sp_target_parse_literal(domain, t->port, literal)) {
+        plan->via = SP_VIA_LITERAL;
+        plan->target = literal;
+    }
+    if (pin != NULL)
+        plan->pin = pin->name;
+    else if (plan->via == SP_VIA_ROUTE || plan->via == SP_VIA_NEXT_HOP)
+        plan->pin = plan->target->host; /* the operator named the host: its name is the pin */
+}
+
+static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct sp_bytes domain)
+{
+    struct run *r = sp_calloc(1, sizeof(*r) + key.len);
+    uint8_t *name = (uint8_t *)(r + 1);
+    struct sp_target literal = {0};
+    struct sp_look_up_plan plan = {
+        .loop = t->loop,
+        .log = t->log,
+        .dns = t->dns,
+        .jobs = t->jobs,
+        .sts = t->sts,
+        .port = t->port,
+        .cache_ms = t->cache_ms,
+    };
+
+    memcpy(name, key.ptr, key.len);
+    r->t = t;
+    r->domain = sp_bytes(name, key.len);
+    sp_list_init(&r->waiters);
+    aim(t, domain, &literal, &plan);
+    /* what the posture and the audit call the place: with next_hop that host, whatever the recipient's domain */
+    plan.domain = plan.via == SP_VIA_NEXT_HOP ? t->next_hop.host : domain;
+    (void)sp_map_put(t->runs, r->domain, r);
+    r->look_up = sp_look_up_new(&plan, on_route, r);
+    return r;
+}
+
+sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain, sp_transport_fn fn,
+                               void *arg)
+{
+    struct sp_bytes key = key_of(t, domain);
+    struct run *r = sp_map_find(t->runs, key);
+    struct waiter *w = sp_calloc(1, sizeof(*w));
+
+    if (r == NULL)
+        r = start_run(t, key, domain);
+    w->t = t;
+    w->fn = fn;
+    w->arg = arg;
+    w->handle = sp_slots_add(t->waiters, w);
+    sp_list_append(&r->waiters, &w->at);
+    return w->handle;
+}
+
+void sp_transport_cancel(struct sp_transport *t, sp_handle look_up)
+{
+    struct waiter *w = sp_slots_find(t->waiters, look_up);
+
+    if (w != NULL)
+        drop_waiter(w);
+}
+
+void sp_transport_free(struct sp_transport *t)
+{
+    size_t at = 0;
+    struct sp_bytes key;
+    void *value;
+
+    if (t == NULL)
+        return;
+    while (sp_map_next(t->runs, &at, &key, &value))
+        free_run(value);
+    SP_LIST_EACH(e, &t->by_age)
+    drop_entry(t, SP_CONTAINER(e, struct entry, by_age));
+    sp_map_free(t->targets);
+    sp_map_free(t->pins);
+    sp_map_free(t->routes);
+    sp_map_free(t->runs);
+    sp_slots_free(t->waiters);
+    sp_sts_cache_free(t->sts);
+    sp_posture_free(t->posture);
+    sp_arena_free(t->arena);
+    sp_free(t);
+}
+
+struct sp_sts_cache *sp_transport_sts(struct sp_transport *t)
+{
+    return t->sts;
+}
+
+struct sp_posture *sp_transport_posture(struct sp_transport *t)
+{
+    return t->posture;
+}
