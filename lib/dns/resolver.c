@@ -15,7 +15,8 @@
 #define DEADLINE_MS   8000
 #define CACHE_MAX     20000
 #define IN_FLIGHT_MAX 256
-#define PAUSE_MS      100 /* before a server that refused at once is asked again */
+#define PAUSE_MS      50 /* before the next try, doubled at each: a server may refuse at once */
+#define PAUSE_STEPS   6
 #define KEY_MAX       (SP_DNS_NAME_MAX + 2)
 
 struct question {
@@ -149,6 +150,7 @@ static void end_with_error(struct question *q, enum sp_rc rc)
 static void weigh_failure(struct question *q, enum sp_rc rc)
 {
     struct sp_dns_resolver *r = q->r;
+    int64_t pause_ms = PAUSE_MS << (q->tries < PAUSE_STEPS ? q->tries : PAUSE_STEPS);
 
     if (rc == SP_E_DNS_SERVFAIL && ++q->servfails >= r->settings.server_count) {
         if (!r->settings.trusted) {
@@ -156,14 +158,15 @@ static void weigh_failure(struct question *q, enum sp_rc rc)
             return;
         }
         q->unchecked = true;
+        pause_ms = 0;
     }
     /* A refusal says more than a silence. */
     if (q->error == SP_OK || q->error == SP_E_DNS_TIMEOUT)
         q->error = rc;
-    if (now_ms(r) + PAUSE_MS >= q->deadline_ms)
+    if (now_ms(r) + pause_ms >= q->deadline_ms)
         end_with_error(q, q->error);
     else
-        sp_timer_start(q->pause, q->unchecked ? 0 : PAUSE_MS);
+        sp_timer_start(q->pause, pause_ms);
 }
 
 static void on_answer(void *arg, const struct sp_dns_answer *a)

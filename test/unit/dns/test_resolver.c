@@ -1,0 +1,373 @@
+/*
+ * The resolver against a server that misbehaves in every way that matters: what it is told, what it never believes,
+ * and how it gives up.
+ */
+#include "dns/resolver.h"
+#include "support/check_main.h"
+#include "support/dns_server.h"
+
+#include <stdio.h>
+
+enum mood {
+    GOOD,
+    SILENT_FIRST, /* the first datagram is lost */
+    SILENT,
+    CUT,
+    WRONG_ID_FIRST,
+    OTHER_CASE,
+    SERVFAIL,
+    BOGUS, /* SERVFAIL, but there with CD */
+    NONE,
+    NXDOMAIN,
+    ALIAS,
+    GARBAGE,
+};
+
+struct world {
+    struct sp_loop *loop;
+    struct dns_server *server;
+    struct sp_dns_resolver *r;
+    enum mood mood;
+    unsigned answers;
+    enum sp_rc rc;
+    bool secure;
+    bool aliased;
+    size_t count;
+    char first[300]; /* the first record, as text */
+    char owner[300];
+    bool inside; /* ask has not returned yet */
+    unsigned tcp_queries;
+};
+
+static void put_mx(struct sp_buf *out, const char *owner, uint32_t ttl)
+{
+    struct sp_buf rdata;
+
+    sp_buf_init(&rdata, 300);
+    sp_buf_put_u8(&rdata, 0);
+    sp_buf_put_u8(&rdata, 10);
+    dns_name(&rdata, "Mx1.Example.test");
+    dns_reply_rr(out, owner, SP_DNS_MX, ttl, sp_buf_bytes(&rdata), false);
+    sp_buf_clear(&rdata);
+}
+
+static void put_soa(struct sp_buf *out)
+{
+    struct sp_buf rdata;
+
+    sp_buf_init(&rdata, 300);
+    dns_name(&rdata, "ns.test");
+    dns_name(&rdata, "hostmaster.test");
+    for (int i = 0; i < 4; i++)
+        sp_buf_put(&rdata, SP_LIT("\0\0\0\1"));
+    sp_buf_put(&rdata, SP_LIT("\0\0\0\2")); /* minimum: 2 s */
+    dns_reply_rr(out, "test", 6, 600, sp_buf_bytes(&rdata), true);
+    sp_buf_clear(&rdata);
+}
+
+static void put_alias(struct sp_buf *out)
+{
+    struct sp_buf rdata;
+
+    sp_buf_init(&rdata, 300);
+    dns_name(&rdata, "other.test");
+    dns_reply_rr(out, NULL, SP_DNS_CNAME, 60, sp_buf_bytes(&rdata), false);
+    put_mx(out, "unrelated.test", 60);
+    put_mx(out, "other.test", 60);
+    sp_buf_clear(&rdata);
+}
+
+static void change_case(struct sp_buf *out)
+{
+    for (size_t i = 13; i < out->len && out->ptr[i] != 0; i++)
+        if (sp_ascii_is_alpha(out->ptr[i]))
+            out->ptr[i] ^= 0x20;
+}
+
+static void answer(void *arg, struct sp_bytes query, bool tcp, unsigned nth, struct sp_buf *out)
+{
+    struct world *w = arg;
+    int rcode = 0;
+
+    w->tcp_queries += tcp;
+    if (w->mood == SILENT || (w->mood == SILENT_FIRST && nth == 1))
+        return;
+    if (w->mood == SERVFAIL || (w->mood == BOGUS && !dns_query_is_unchecked(query)))
+        rcode = 2;
+    if (w->mood == NXDOMAIN)
+        rcode = 3;
+    dns_reply(out, query, rcode, DNS_AD | (w->mood == CUT && !tcp ? DNS_TC : 0));
+    if (w->mood == NONE || w->mood == NXDOMAIN)
+        put_soa(out);
+    else if (w->mood == ALIAS)
+        put_alias(out);
+    else if (rcode == 0 && !(w->mood == CUT && !tcp))
+        put_mx(out, NULL, 60);
+    if (w->mood == OTHER_CASE)
+        change_case(out);
+    if (w->mood == WRONG_ID_FIRST && nth == 1)
+        out->ptr[0] ^= 0xFF;
+    if (w->mood == GARBAGE)
+        out->len -= 9;
+}
+
+static void on_answer(void *arg, const struct sp_dns_answer *a)
+{
+    struct world *w = arg;
+
+    ck_assert(!w->inside);
+    w->answers++;
+    w->rc = a->rc;
+    w->secure = a->secure;
+    w->aliased = a->aliased;
+    w->count = a->count;
+    (void)snprintf(w->owner, sizeof(w->owner), "%.*s", SP_FMT(a->owner));
+    if (a->count > 0)
+        (void)snprintf(w->first, sizeof(w->first), "%u %.*s", a->records[0].preference,
+                       SP_FMT(a->records[0].name));
+}
+
+static void start(struct world *w, enum mood mood, bool trusted)
+{
+    struct sp_dns_settings settings = {
+        .server_count = 1, .trusted = trusted, .first_try_ms = 50, .deadline_ms = 1500};
+
+    *w = (struct world){.mood = mood, .loop = sp_loop_new()};
+    w->server = dns_server_new(w->loop, answer, w);
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    settings.servers[0].port = dns_server_port(w->server);
+    w->r = sp_dns_resolver_new(w->loop, NULL, &settings);
+}
+
+static sp_handle ask_mx(struct world *w, const char *name)
+{
+    sp_handle h;
+
+    w->inside = true;
+    h = sp_dns_ask(sp_dns_resolver_ops(w->r), sp_bytes_cstr(name), SP_DNS_MX, on_answer, w);
+    w->inside = false;
+    return h;
+}
+
+static void run(struct world *w, unsigned answers)
+{
+    for (int i = 0; i < 2000 && w->answers < answers; i++)
+        sp_loop_run_once(w->loop, 10);
+    ck_assert_uint_eq(w->answers, answers);
+}
+
+static void stop(struct world *w)
+{
+    sp_dns_resolver_free(w->r);
+    dns_server_free(w->server);
+    sp_loop_free(w->loop);
+}
+
+START_TEST(each_mood_of_a_server_has_its_result)
+{
+    static const struct {
+        const char *name;
+        enum mood mood;
+        bool trusted;
+        enum sp_rc rc;
+        bool secure;
+        size_t count;
+    } cases[] = {
+        {"good", GOOD, true, SP_OK, true, 1},
+        {"good, but not trusted", GOOD, false, SP_OK, false, 1},
+        {"one datagram lost", SILENT_FIRST, true, SP_OK, true, 1},
+        {"silent", SILENT, true, SP_E_DNS_TIMEOUT, false, 0},
+        {"cut, then whole over TCP", CUT, true, SP_OK, true, 1},
+        {"a forged id before", WRONG_ID_FIRST, true, SP_OK, true, 1},
+        {"letters changed", OTHER_CASE, true, SP_OK, true, 1},
+        {"servfail", SERVFAIL, true, SP_E_DNS_SERVFAIL, false, 0},
+        {"bogus", BOGUS, true, SP_E_DNS_BOGUS, false, 0},
+        {"bogus, but we don't trust it", BOGUS, false, SP_E_DNS_SERVFAIL, false, 0},
+        {"no such data", NONE, true, SP_E_DNS_NONE, true, 0},
+        {"no such name", NXDOMAIN, true, SP_E_DNS_NXDOMAIN, true, 0},
+        {"alias", ALIAS, true, SP_OK, true, 1},
+        {"garbage", GARBAGE, true, SP_E_DNS_MALFORMED, false, 0},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct world w;
+
+        start(&w, cases[i].mood, cases[i].trusted);
+        ask_mx(&w, "Example.test");
+        run(&w, 1);
+        ck_assert_msg(w.rc == cases[i].rc, "%s: %s", cases[i].name, sp_rc_name(w.rc));
+        ck_assert_msg(w.secure == cases[i].secure, "%s: secure", cases[i].name);
+        ck_assert_msg(w.count == cases[i].count, "%s: count %zu", cases[i].name, w.count);
+        if (w.count > 0)
+            ck_assert_str_eq(w.first, "10 mx1.example.test");
+        stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(an_alias_says_where_it_led)
+{
+    struct world w;
+
+    start(&w, ALIAS, true);
+    ask_mx(&w, "example.test");
+    run(&w, 1);
+    ck_assert(w.aliased);
+    ck_assert_str_eq(w.owner, "other.test");
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_cut_answer_and_changed_letters_go_to_tcp)
+{
+    static const enum mood moods[] = {CUT, OTHER_CASE};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(moods); i++) {
+        struct world w;
+
+        start(&w, moods[i], true);
+        ask_mx(&w, "example.test");
+        run(&w, 1);
+        ck_assert_uint_eq(w.tcp_queries, 1);
+        stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(equal_questions_share_one_datagram_and_then_the_cache)
+{
+    struct world w;
+    struct sp_dns_stats stats;
+
+    start(&w, GOOD, true);
+    for (int i = 0; i < 5; i++)
+        ask_mx(&w, i % 2 == 0 ? "example.test" : "EXAMPLE.test");
+    run(&w, 5);
+    ask_mx(&w, "example.test");
+    run(&w, 6);
+    stats = sp_dns_resolver_stats(w.r);
+    ck_assert_uint_eq(stats.datagrams, 1);
+    ck_assert_uint_eq(stats.merged, 4);
+    ck_assert_uint_eq(stats.cached, 1);
+    sp_dns_resolver_flush(w.r);
+    ask_mx(&w, "example.test");
+    run(&w, 7);
+    ck_assert_uint_eq(sp_dns_resolver_stats(w.r).datagrams, 2);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(absence_is_remembered_for_as_long_as_the_soa_says)
+{
+    struct world w;
+
+    start(&w, NXDOMAIN, true);
+    ask_mx(&w, "example.test");
+    run(&w, 1);
+    ask_mx(&w, "example.test");
+    run(&w, 2);
+    ck_assert_uint_eq(dns_server_queries(w.server), 1);
+    ck_assert(w.secure);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_cancelled_question_never_calls_back)
+{
+    struct world w;
+    sp_handle h;
+
+    start(&w, GOOD, true);
+    h = ask_mx(&w, "example.test");
+    ask_mx(&w, "example.test");
+    sp_dns_cancel(sp_dns_resolver_ops(w.r), h);
+    sp_dns_cancel(sp_dns_resolver_ops(w.r), h);
+    run(&w, 1);
+    h = ask_mx(&w, "example.test"); /* from the cache */
+    sp_dns_cancel(sp_dns_resolver_ops(w.r), h);
+    for (int i = 0; i < 5; i++)
+        sp_loop_run_once(w.loop, 5);
+    ck_assert_uint_eq(w.answers, 1);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(many_names_at_once_all_get_their_answer)
+{
+    struct world w;
+    char name[64];
+
+    start(&w, GOOD, true);
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof(name), "n%d.example.test", i);
+        ask_mx(&w, name);
+    }
+    run(&w, 1000);
+    ck_assert_int_eq(w.rc, SP_OK);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_name_that_cannot_be_is_not_asked)
+{
+    static const char *const names[] = {"", ".", "a..b", "a b.test", "a\\.b", "exa\"mple"};
+    struct world w;
+
+    start(&w, GOOD, true);
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        ask_mx(&w, names[i]);
+        run(&w, (unsigned)i + 1);
+        ck_assert_msg(w.rc == SP_E_DNS_NXDOMAIN, "%s", names[i]);
+    }
+    ck_assert_uint_eq(dns_server_queries(w.server), 0);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_dead_server_leaves_the_work_to_the_next)
+{
+    struct sp_dns_settings settings = {.server_count = 2, .trusted = true, .first_try_ms = 50};
+    struct world w;
+
+    start(&w, GOOD, true);
+    sp_dns_resolver_free(w.r);
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    settings.servers[0].port = 1; /* nobody there */
+    settings.servers[1] = settings.servers[0];
+    settings.servers[1].port = dns_server_port(w.server);
+    w.r = sp_dns_resolver_new(w.loop, NULL, &settings);
+    ask_mx(&w, "example.test");
+    run(&w, 1);
+    ck_assert_int_eq(w.rc, SP_OK);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(the_end_with_questions_under_way_leaves_nothing_behind)
+{
+    struct world w;
+
+    start(&w, SILENT, true);
+    ask_mx(&w, "a.test");
+    ask_mx(&w, "b.test");
+    sp_loop_run_once(w.loop, 5);
+    stop(&w);
+    ck_assert_uint_eq(w.answers, 0);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, each_mood_of_a_server_has_its_result);
+    tcase_add_test(c, an_alias_says_where_it_led);
+    tcase_add_test(c, a_cut_answer_and_changed_letters_go_to_tcp);
+    tcase_add_test(c, equal_questions_share_one_datagram_and_then_the_cache);
+    tcase_add_test(c, absence_is_remembered_for_as_long_as_the_soa_says);
+    tcase_add_test(c, a_cancelled_question_never_calls_back);
+    tcase_add_test(c, many_names_at_once_all_get_their_answer);
+    tcase_add_test(c, a_name_that_cannot_be_is_not_asked);
+    tcase_add_test(c, a_dead_server_leaves_the_work_to_the_next);
+    tcase_add_test(c, the_end_with_questions_under_way_leaves_nothing_behind);
+}
+
+SP_TEST_MAIN("dns.resolver", add)
