@@ -3,7 +3,7 @@
  */
 #include "transport/transport_priv.h"
 
-#include "mail/domain.h"
+#include "dns/wire.h"
 
 static bool read_port(struct sp_bytes text, uint16_t *out)
 {
@@ -19,7 +19,7 @@ static bool read_host(struct sp_bytes host, struct sp_target *out)
 {
     out->host = host;
     out->is_address = sp_dns_ip_parse(host, &out->ip);
-    return out->is_address || sp_domain_is_valid(host);
+    return out->is_address || sp_dns_name_is_valid(host);
 }
 
 bool sp_target_parse(struct sp_bytes text, uint16_t port, struct sp_target *out)

@@ -1,0 +1,349 @@
+/*
+ * Routes out of answers: every shape of MX, DNSSEC status and error, and what may never be read as "there is nothing".
+ */
+#include "config/config.h"
+#include "support/check_main.h"
+#include "support/fake_dns.h"
+#include "transport/posture.h"
+#include "transport/transport.h"
+
+#define GOOD_TLSA "3 1 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+struct world {
+    struct sp_loop *loop;
+    struct fake_dns *dns;
+    struct sp_transport *t;
+    const struct sp_route *route;
+    unsigned calls;
+};
+
+static void on_route(void *arg, const struct sp_route *route)
+{
+    struct world *w = arg;
+
+    w->calls++;
+    sp_route_unref(w->route);
+    w->route = sp_route_ref(route);
+}
+
+static void start(struct world *w, bool trusted, const struct sp_transport_settings *settings)
+{
+    struct sp_transport_settings plain = {.port = 2525, .next_hop = ""};
+    struct sp_err err;
+
+    *w = (struct world){.loop = sp_loop_new()};
+    w->dns = fake_dns_new(w->loop, trusted);
+    ck_assert(sp_transport_new(w->loop, NULL, fake_dns_ops(w->dns), NULL,
+                               settings == NULL ? &plain : settings, &w->t, &err) == SP_OK);
+}
+
+static void stop(struct world *w)
+{
+    sp_route_unref(w->route);
+    sp_transport_free(w->t);
+    fake_dns_free(w->dns);
+    sp_loop_free(w->loop);
+}
+
+static const struct sp_route *resolve(struct world *w, const char *domain)
+{
+    unsigned before = w->calls;
+
+    sp_transport_resolve(w->t, sp_bytes_cstr(domain), on_route, w);
+    ck_assert_uint_eq(w->calls, before);
+    for (int i = 0; i < 200 && w->calls == before; i++)
+        sp_loop_run_once(w->loop, 5);
+    ck_assert_uint_eq(w->calls, before + 1);
+    return w->route;
+}
+
+/* A signed domain with one host; what is added before wins. */
+static void add_signed(struct world *w)
+{
+    fake_dns_add(w->dns, "a.test", SP_DNS_MX, true, "10 mx.a.test");
+    fake_dns_add(w->dns, "mx.a.test", SP_DNS_A, true, "192.0.2.1");
+    fake_dns_add(w->dns, "_2525._tcp.mx.a.test", SP_DNS_TLSA, true, GOOD_TLSA);
+}
+
+START_TEST(a_signed_domain_has_dane_on_the_port_of_delivery)
+{
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, NULL);
+    add_signed(&w);
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->rc, SP_OK);
+    ck_assert(r->mx_secure);
+    ck_assert_uint_eq(r->hop_count, 1);
+    ck_assert_int_eq(r->hops[0].tlsa, SP_TLSA_USABLE);
+    ck_assert_uint_eq(r->hops[0].tlsa_count, 1);
+    ck_assert(sp_hop_has_dane(r, &r->hops[0]));
+    ck_assert_int_eq(r->sts_why, SP_E_STS_NONE);
+    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) == r);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(errors_are_never_read_as_absence)
+{
+    static const struct {
+        const char *name;
+        const char *owner;
+        enum sp_dns_type type;
+        enum sp_rc rc;
+        enum sp_rc route_rc;
+    } cases[] = {
+        {"bogus MX", "a.test", SP_DNS_MX, SP_E_DNS_BOGUS, SP_E_DNS_BOGUS},
+        {"no answer for MX", "a.test", SP_DNS_MX, SP_E_DNS_TIMEOUT, SP_E_DNS_TIMEOUT},
+        {"bogus address", "mx.a.test", SP_DNS_A, SP_E_DNS_BOGUS, SP_E_DNS_BOGUS},
+        {"bogus TLSA", "_2525._tcp.mx.a.test", SP_DNS_TLSA, SP_E_DNS_BOGUS, SP_E_DNS_BOGUS},
+        {"no answer for TLSA", "_2525._tcp.mx.a.test", SP_DNS_TLSA, SP_E_DNS_TIMEOUT,
+         SP_E_DNS_TIMEOUT},
+        {"no such domain", "a.test", SP_DNS_MX, SP_E_DNS_NXDOMAIN, SP_E_DNS_NXDOMAIN},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct world w;
+
+        start(&w, true, NULL);
+        fake_dns_set_rc(w.dns, cases[i].owner, cases[i].type, cases[i].rc, false);
+        add_signed(&w);
+        ck_assert_msg(resolve(&w, "a.test")->rc == cases[i].route_rc, "%s: %s", cases[i].name,
+                      sp_rc_name(w.route->rc));
+        stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(a_host_in_error_is_skipped_and_the_other_stays)
+{
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, NULL);
+    fake_dns_set_rc(w.dns, "_2525._tcp.mx.a.test", SP_DNS_TLSA, SP_E_DNS_SERVFAIL, false);
+    add_signed(&w);
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "20 mx2.a.test");
+    fake_dns_add(w.dns, "mx2.a.test", SP_DNS_A, true, "192.0.2.2");
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->rc, SP_OK);
+    ck_assert_uint_eq(r->hop_count, 2);
+    ck_assert_int_eq(r->hops[0].rc, SP_E_DNS_SERVFAIL);
+    ck_assert_int_eq(r->hops[1].rc, SP_OK);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(tlsa_is_asked_only_where_the_addresses_are_secure)
+{
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, NULL);
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, false, "10 mx.a.test");
+    fake_dns_add(w.dns, "mx.a.test", SP_DNS_A, false, "192.0.2.1");
+    fake_dns_add(w.dns, "_2525._tcp.mx.a.test", SP_DNS_TLSA, false, GOOD_TLSA);
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->hops[0].tlsa, SP_TLSA_NONE);
+    ck_assert_int_eq(r->hops[0].tlsa_why, SP_E_DANE_UNSIGNED);
+    ck_assert_uint_eq(fake_dns_asked(w.dns, "_2525._tcp.mx.a.test", SP_DNS_TLSA), 0);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(an_untrusted_resolver_gives_no_dane)
+{
+    struct world w;
+
+    start(&w, false, NULL);
+    add_signed(&w);
+    ck_assert_int_eq(resolve(&w, "a.test")->hops[0].tlsa_why, SP_E_DANE_UNTRUSTED);
+    ck_assert(!w.route->mx_secure);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(usages_0_and_1_and_bad_digests_are_unusable)
+{
+    static const char *const sets[] = {
+        "0 0 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "1 1 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "3 1 1 00",
+        "3 2 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "3 1 3 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(sets); i++) {
+        struct world w;
+
+        start(&w, true, NULL);
+        fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "10 mx.a.test");
+        fake_dns_add(w.dns, "mx.a.test", SP_DNS_A, true, "192.0.2.1");
+        fake_dns_add(w.dns, "_2525._tcp.mx.a.test", SP_DNS_TLSA, true, sets[i]);
+        resolve(&w, "a.test");
+        ck_assert_msg(w.route->hops[0].tlsa == SP_TLSA_UNUSABLE, "%s", sets[i]);
+        ck_assert_int_eq(w.route->hops[0].rc, SP_OK);
+        stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(aliases_move_the_base_domain_as_far_as_they_are_signed)
+{
+    struct world w;
+    const struct sp_hop *h;
+
+    start(&w, true, NULL);
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "10 mx.a.test");
+    fake_dns_add(w.dns, "mx.a.test", SP_DNS_CNAME, true, "real.test");
+    fake_dns_add(w.dns, "real.test", SP_DNS_A, true, "192.0.2.1");
+    fake_dns_add(w.dns, "_2525._tcp.real.test", SP_DNS_TLSA, true, GOOD_TLSA);
+    h = &resolve(&w, "a.test")->hops[0];
+    ck_assert(sp_bytes_eq(h->base, SP_LIT("real.test")));
+    ck_assert_int_eq(h->tlsa, SP_TLSA_USABLE);
+    stop(&w);
+
+    start(&w, true, NULL); /* the target is unsigned: only the alias's own name counts */
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "10 mx.a.test");
+    fake_dns_add(w.dns, "mx.a.test", SP_DNS_CNAME, true, "real.test");
+    fake_dns_add(w.dns, "real.test", SP_DNS_A, false, "192.0.2.1");
+    fake_dns_add(w.dns, "_2525._tcp.mx.a.test", SP_DNS_TLSA, true, GOOD_TLSA);
+    h = &resolve(&w, "a.test")->hops[0];
+    ck_assert(sp_bytes_eq(h->base, SP_LIT("mx.a.test")));
+    ck_assert_int_eq(h->tlsa, SP_TLSA_USABLE);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(mx_shapes)
+{
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, NULL);
+    fake_dns_add(w.dns, "null.test", SP_DNS_MX, true, "0 .");
+    fake_dns_add(w.dns, "bare.test", SP_DNS_A, true, "192.0.2.5");
+    fake_dns_add(w.dns, "hollow.test", SP_DNS_MX, true, "10 nowhere.test");
+    fake_dns_add(w.dns, "many.test", SP_DNS_MX, true, "20 bare.test");
+    fake_dns_add(w.dns, "many.test", SP_DNS_MX, true, "10 first.test");
+    fake_dns_add(w.dns, "first.test", SP_DNS_AAAA, true, "2001:db8::1");
+    ck_assert_int_eq(resolve(&w, "null.test")->rc, SP_E_DNS_NULL_MX);
+    r = resolve(&w, "bare.test");
+    ck_assert_int_eq(r->via, SP_VIA_IMPLICIT);
+    ck_assert_uint_eq(r->hops[0].address_count, 1);
+    ck_assert_int_eq(resolve(&w, "hollow.test")->rc, SP_E_DNS_NXDOMAIN);
+    r = resolve(&w, "many.test");
+    ck_assert_uint_eq(r->hop_count, 2);
+    ck_assert(sp_bytes_eq(r->hops[0].name, SP_LIT("first.test")));
+    ck_assert_int_eq(resolve(&w, "nowhere.test")->rc, SP_E_DNS_NXDOMAIN);
+    r = resolve(&w, "[192.0.2.9]");
+    ck_assert_int_eq(r->via, SP_VIA_LITERAL);
+    ck_assert(r->hops[0].is_address);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(settings_come_before_the_dns)
+{
+    struct sp_config_route routes[] = {{.domain = "a.test", .to = "inner.test:26"}};
+    struct sp_transport_settings settings = {
+        .port = 25, .next_hop = "127.0.0.1:2526", .routes = routes, .route_count = 1};
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, &settings);
+    fake_dns_add(w.dns, "inner.test", SP_DNS_A, true, "192.0.2.7");
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->via, SP_VIA_ROUTE);
+    ck_assert_uint_eq(r->hops[0].port, 26);
+    ck_assert(sp_bytes_eq(r->pin, SP_LIT("inner.test")));
+    r = resolve(&w, "other.test");
+    ck_assert_int_eq(r->via, SP_VIA_NEXT_HOP);
+    ck_assert(r->hops[0].is_address);
+    ck_assert_uint_eq(r->hops[0].port, 2526);
+    ck_assert(sp_transport_find(w.t, SP_LIT("third.test")) == r);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(equal_look_ups_share_one_run_and_a_cancelled_one_is_silent)
+{
+    struct world w;
+    sp_handle h;
+
+    start(&w, true, NULL);
+    add_signed(&w);
+    for (int i = 0; i < 3; i++)
+        sp_transport_resolve(w.t, SP_LIT("a.test"), on_route, &w);
+    h = sp_transport_resolve(w.t, SP_LIT("a.test"), on_route, &w);
+    sp_transport_cancel(w.t, h);
+    for (int i = 0; i < 50; i++)
+        sp_loop_run_once(w.loop, 2);
+    ck_assert_uint_eq(w.calls, 3);
+    ck_assert_uint_eq(fake_dns_asked(w.dns, "a.test", SP_DNS_MX), 1);
+    sp_transport_forget(w.t, SP_LIT("a.test"));
+    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) == NULL);
+    fake_dns_set_rc(w.dns, "slow.test", SP_DNS_MX, SP_E_CANCELLED, false);
+    sp_transport_resolve(w.t, SP_LIT("slow.test"), on_route, &w); /* still out at the end */
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_remembered_sts_policy_binds_though_the_record_is_gone)
+{
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, NULL);
+    add_signed(&w);
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "20 stranger.test");
+    fake_dns_add(w.dns, "stranger.test", SP_DNS_A, false, "192.0.2.66");
+    ck_assert(sp_sts_cache_put(sp_transport_sts(w.t), SP_LIT("a.test"), SP_LIT("1"),
+                               SP_LIT("version: STSv1\nmode: enforce\nmx: mx.a.test\n"
+                                      "max_age: 86400\n"),
+                               sp_clock_wall_ms(sp_loop_clock(w.loop))) == SP_OK);
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->sts.mode, SP_STS_MODE_ENFORCE);
+    ck_assert(r->hops[0].sts_match);
+    ck_assert(!r->hops[1].sts_match);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(posture_only_rises_by_itself)
+{
+    struct sp_posture *p = sp_posture_new(2);
+    enum sp_level level;
+
+    ck_assert(!sp_posture_find(p, SP_LIT("a.test"), &level));
+    ck_assert(!sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_PLAIN, 1));
+    ck_assert(sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_VERIFIED, 1));
+    ck_assert(!sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 2));
+    ck_assert(sp_posture_find(p, SP_LIT("a.test"), &level) && level == SP_LEVEL_VERIFIED);
+    sp_posture_accept(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 3);
+    ck_assert(sp_posture_find(p, SP_LIT("a.test"), &level) && level == SP_LEVEL_ENCRYPTED);
+    sp_posture_accept(p, SP_LIT("b.test"), SP_LEVEL_DANE, 3);
+    sp_posture_accept(p, SP_LIT("c.test"), SP_LEVEL_DANE, 3);
+    ck_assert(!sp_posture_find(p, SP_LIT("a.test"), &level)); /* the longest unseen */
+    sp_posture_free(p);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, a_signed_domain_has_dane_on_the_port_of_delivery);
+    tcase_add_test(c, errors_are_never_read_as_absence);
+    tcase_add_test(c, a_host_in_error_is_skipped_and_the_other_stays);
+    tcase_add_test(c, tlsa_is_asked_only_where_the_addresses_are_secure);
+    tcase_add_test(c, an_untrusted_resolver_gives_no_dane);
+    tcase_add_test(c, usages_0_and_1_and_bad_digests_are_unusable);
+    tcase_add_test(c, aliases_move_the_base_domain_as_far_as_they_are_signed);
+    tcase_add_test(c, mx_shapes);
+    tcase_add_test(c, settings_come_before_the_dns);
+    tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
+    tcase_add_test(c, a_remembered_sts_policy_binds_though_the_record_is_gone);
+    tcase_add_test(c, posture_only_rises_by_itself);
+}
+
+SP_TEST_MAIN("transport.lookup", add)

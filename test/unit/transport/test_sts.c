@@ -1,0 +1,156 @@
+/*
+ * MTA-STS texts and the policies in memory: what is malformed is none, what is valid binds until its end.
+ */
+#include "support/check_main.h"
+#include "transport/sts.h"
+
+START_TEST(txt_records_are_one_and_well_formed_or_none)
+{
+    static const struct {
+        const char *txt[3];
+        const char *id; /* NULL: none */
+    } cases[] = {
+        {{"v=STSv1; id=20260101T000000;"}, "20260101T000000"},
+        {{"v=STSv1;id=1"}, "1"},
+        {{"v=spf1 -all", "v=STSv1; id=a1; x=y"}, "a1"},
+        {{"v=STSv1 ; id = b2 ;"}, "b2"},
+        {{NULL}, NULL},
+        {{"v=STSv1; id=1;", "v=STSv1; id=2;"}, NULL},
+        {{"v=STSv1;"}, NULL},
+        {{"v=STSv1"}, NULL},
+        {{"v=STSv10; id=1;"}, NULL},
+        {{"V=STSV1; id=1;"}, NULL},
+        {{"v=STSv1; id=;"}, NULL},
+        {{"v=STSv1; id=1; id=2;"}, NULL},
+        {{"v=STSv1; id=has space;"}, NULL},
+        {{"v=STSv1; id=123456789012345678901234567890123;"}, NULL},
+        {{"v=STSv1; nonsense; id=1"}, NULL},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_bytes txt[3];
+        struct sp_bytes id = {0};
+        size_t n = 0;
+        enum sp_rc rc;
+
+        for (; n < 3 && cases[i].txt[n] != NULL; n++)
+            txt[n] = sp_bytes_cstr(cases[i].txt[n]);
+        rc = sp_sts_txt_parse(txt, n, &id);
+        ck_assert_msg((rc == SP_OK) == (cases[i].id != NULL), "case %zu: %s", i, cases[i].txt[0]);
+        if (rc == SP_OK)
+            ck_assert_msg(sp_bytes_eq(id, sp_bytes_cstr(cases[i].id)), "case %zu", i);
+    }
+}
+END_TEST
+
+START_TEST(policies_are_whole_or_invalid)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+    } cases[] = {
+        {"version: STSv1\r\nmode: enforce\r\nmx: mx.a.test\r\nmx: *.b.test\r\nmax_age: 86400\r\n",
+         true},
+        {"version: STSv1\nmode: none\nmax_age: 60\n", true},
+        {"version:STSv1\nmode:testing\nmx:a.test\nmax_age:60\nextra: thing\n", true},
+        {"mode: enforce\nmx: a.test\nmax_age: 60\n", false},
+        {"version: STSv2\nmode: enforce\nmx: a.test\nmax_age: 60\n", false},
+        {"version: STSv1\nmode: enforce\nmax_age: 60\n", false},
+        {"version: STSv1\nmode: Enforce\nmx: a.test\nmax_age: 60\n", false},
+        {"version: STSv1\nmode: enforce\nmx: a.test\n", false},
+        {"version: STSv1\nmode: enforce\nmx: a.test\nmax_age: -1\n", false},
+        {"version: STSv1\nmode: enforce\nmx: a..test\nmax_age: 60\n", false},
+        {"version: STSv1\nmode: enforce\nmx: a.*.test\nmax_age: 60\n", false},
+        {"<html>not found</html>", false},
+        {"", false},
+    };
+    struct sp_sts_policy p;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        enum sp_rc rc = sp_sts_policy_parse(sp_bytes_cstr(cases[i].text), &p);
+
+        ck_assert_msg((rc == SP_OK) == cases[i].ok, "case %zu", i);
+    }
+    ck_assert(sp_sts_policy_parse(SP_LIT("version: STSv1\nmode: none\nmax_age: 9999999999\n"),
+                                  &p) == SP_OK);
+    ck_assert_int_eq(p.max_age_s, SP_STS_AGE_MAX);
+}
+END_TEST
+
+START_TEST(a_star_takes_one_label)
+{
+    struct sp_sts_policy p;
+
+    ck_assert(sp_sts_policy_parse(SP_LIT("version: STSv1\nmode: enforce\nmx: mx.a.test\n"
+                                         "mx: *.B.test\nmax_age: 60\n"),
+                                  &p) == SP_OK);
+    ck_assert(sp_sts_mx_matches(&p, SP_LIT("MX.a.test")));
+    ck_assert(sp_sts_mx_matches(&p, SP_LIT("one.b.test")));
+    ck_assert(!sp_sts_mx_matches(&p, SP_LIT("one.two.b.test")));
+    ck_assert(!sp_sts_mx_matches(&p, SP_LIT("b.test")));
+    ck_assert(!sp_sts_mx_matches(&p, SP_LIT(".b.test")));
+    ck_assert(!sp_sts_mx_matches(&p, SP_LIT("mx.a.test.evil")));
+}
+END_TEST
+
+#define ENFORCE SP_LIT("version: STSv1\nmode: enforce\nmx: mx.a.test\nmax_age: 1000\n")
+#define DOMAIN  SP_LIT("a.test")
+
+START_TEST(a_policy_binds_until_its_end_and_only_a_valid_one_replaces_it)
+{
+    struct sp_sts_cache *c = sp_sts_cache_new(10);
+    const struct sp_sts_policy *p;
+
+    ck_assert(sp_sts_cache_find(c, DOMAIN, 0) == NULL);
+    ck_assert(sp_sts_cache_put(c, DOMAIN, SP_LIT("1"), ENFORCE, 5000) == SP_OK);
+    ck_assert(sp_sts_cache_put(c, DOMAIN, SP_LIT("2"), SP_LIT("rubbish"), 6000) ==
+              SP_E_STS_INVALID);
+    p = sp_sts_cache_find(c, DOMAIN, 1004999);
+    ck_assert(p != NULL && p->mode == SP_STS_MODE_ENFORCE);
+    ck_assert(sp_bytes_eq(p->id, SP_LIT("1")));
+    ck_assert(sp_sts_cache_find(c, DOMAIN, 1005000) == NULL);
+    ck_assert(sp_sts_cache_put(c, DOMAIN, SP_LIT("3"),
+                               SP_LIT("version: STSv1\nmode: none\nmax_age: 60\n"), 7000) == SP_OK);
+    ck_assert(sp_sts_cache_find(c, DOMAIN, 8000)->mode == SP_STS_MODE_NONE);
+    sp_sts_cache_free(c);
+}
+END_TEST
+
+START_TEST(a_policy_is_fetched_when_new_or_old_and_not_too_often)
+{
+    struct sp_sts_cache *c = sp_sts_cache_new(10);
+
+    ck_assert(sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("1"), 1000));
+    ck_assert(!sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("1"), 2000));
+    ck_assert(sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("2"), 2000));
+    ck_assert(sp_sts_cache_put(c, DOMAIN, SP_LIT("2"), ENFORCE, 2000) == SP_OK);
+    ck_assert(!sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("2"), 3000));
+    ck_assert(sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("2"), 2000 + 900000));
+    ck_assert(sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("4"), 3000));
+    sp_sts_cache_free(c);
+}
+END_TEST
+
+START_TEST(a_flood_of_domains_pushes_out_what_binds_nothing_first)
+{
+    struct sp_sts_cache *c = sp_sts_cache_new(3);
+
+    ck_assert(sp_sts_cache_put(c, DOMAIN, SP_LIT("1"), ENFORCE, 1000) == SP_OK);
+    for (char i = 'a'; i < 'z'; i++)
+        (void)sp_sts_cache_should_fetch(c, sp_bytes(&i, 1), SP_LIT("1"), 2000);
+    ck_assert(sp_sts_cache_find(c, DOMAIN, 2000) != NULL);
+    sp_sts_cache_free(c);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, txt_records_are_one_and_well_formed_or_none);
+    tcase_add_test(c, policies_are_whole_or_invalid);
+    tcase_add_test(c, a_star_takes_one_label);
+    tcase_add_test(c, a_policy_binds_until_its_end_and_only_a_valid_one_replaces_it);
+    tcase_add_test(c, a_policy_is_fetched_when_new_or_old_and_not_too_often);
+    tcase_add_test(c, a_flood_of_domains_pushes_out_what_binds_nothing_first);
+}
+
+SP_TEST_MAIN("transport.sts", add)
