@@ -1,0 +1,129 @@
+"""An instance of Sallyport as an object, brought up by scripts/instance like everywhere else."""
+import json
+import os
+import pathlib
+import signal
+import smtplib
+import ssl
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+class Gateway:
+    def __init__(self, folder, *options, preset=None, prefix=()):
+        self.folder = pathlib.Path(folder)
+        self.options, self.prefix = [str(o) for o in options], list(prefix)
+        self.environment = dict(os.environ)
+        if preset:
+            self.environment["SALLYPORT_PRESET"] = preset
+
+    def start(self):
+        done = subprocess.run([*self.prefix, ROOT / "scripts/instance", "start", self.folder, "--json", *self.options],
+                              env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        self.info = json.loads(done.stdout)
+        return self
+
+    def stop(self):
+        done = subprocess.run([*self.prefix, ROOT / "scripts/instance", "stop", self.folder], env=self.environment,
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        self.check_log()
+
+    def check_log(self):
+        """Sanitizer reports and failed assertions end up in the log: none may be there."""
+        for sign in ("AddressSanitizer", "runtime error:", "this must hold and does not", "LeakSanitizer"):
+            assert sign not in self.log, self.log[max(0, self.log.index(sign) - 1000):][:6000]
+
+    @property
+    def log(self):
+        return pathlib.Path(self.info["log"]).read_text(errors="replace")
+
+    # ---- sending ----
+
+    def client(self, tls=True, login=True, certificate=False):
+        """A connected smtplib client: STARTTLS, then AUTH, as asked."""
+        address = self.info["smtp"]["host"], self.info["smtp"]["port"]
+        client = smtplib.SMTP(*address, local_hostname="client.tenant.test", timeout=60)
+        if tls:
+            context = ssl.create_default_context(cafile=self.info["ca"])
+            if certificate:
+                context.load_cert_chain(self.info["client_cert"], self.info["client_key"])
+            client._host = "localhost"
+            client.starttls(context=context)
+            if login:
+                client.login(self.info["user"], self.info["password"])
+        return client
+
+    def send(self, message, recipients, sender="dr@tenant.test", options=()):
+        """Submits bytes as an authenticated client; returns what smtplib says of refused recipients."""
+        with self.client() as client:
+            return client.sendmail(sender, recipients, message, mail_options=list(options))
+
+    # ---- looking ----
+
+    def records(self):
+        """All audit records written so far, but a line that is being written now."""
+        path = pathlib.Path(self.info["audit"])
+        if not path.exists():
+            return []
+        lines = path.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def wait_record(self, event, seconds=30, **fields):
+        """The first record of this event that has these fields."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for record in self.records():
+                if record["event"] == event and all(record.get(k) == v for k, v in fields.items()):
+                    return record
+            if time.monotonic() > deadline:
+                seen = [r["event"] for r in self.records()]
+                raise TimeoutError(f"no {event} {fields}; records: {seen}; log ends:\n{self.log[-3000:]}")
+            time.sleep(0.05)
+
+    def message_of(self, message_id, seconds=30):
+        """Our id of the message with this Message-ID."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for record in self.records():
+                if record["event"] == "message.accepted" and record["origin"]["message_id"] == message_id:
+                    return record["message"]
+            time.sleep(0.05)
+        raise TimeoutError(f"{message_id} was not accepted; log ends:\n{self.log[-3000:]}")
+
+    def run(self, *words, check=True):
+        """The command line against this instance: completed process with text output."""
+        done = subprocess.run([self.info["program"], *words, "--config", self.info["config"]], capture_output=True,
+                              text=True, timeout=120)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"sallyport {' '.join(words)}: {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def json(self, *words):
+        return json.loads(self.run(*words, "--json").stdout)
+
+    # ---- breaking ----
+
+    def pids(self, role):
+        """The process ids of a role."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                program = os.path.basename(os.readlink(entry / "exe"))
+            except (OSError, ValueError, IndexError):
+                continue
+            if parent == self.info["pid"] and program == role:
+                found.append(int(entry.name))
+        return found
+
+    def kill(self, role, number=signal.SIGKILL):
+        for pid in self.pids(role):
+            os.kill(pid, number)
