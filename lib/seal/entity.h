@@ -57,7 +57,7 @@ void sp_seal_entity_rewind(struct sp_seal_entity *e);
 /* returns: bytes that sp_seal_entity_read yields in all */
 uint64_t sp_seal_entity_len(const struct sp_seal_entity *e);
 
-/* A MIME boundary of 128 random bits that no encoding of ours can hold. out: SP_SEAL_BOUNDARY_LEN bytes */
+/* A MIME boundary: "=_", which no base 64 or quoted-printable holds, and 128 random bits. out: SP_SEAL_BOUNDARY_LEN bytes */
 void sp_seal_boundary(char *out);
 
 #endif
