@@ -86,21 +86,20 @@ SP_MUST_CHECK enum sp_rc sp_keys_pgp_check(struct sp_bytes file, struct sp_buf *
 /* returns: whether the file looks like OpenPGP rather than a certificate */
 bool sp_keys_pgp_is(struct sp_bytes file);
 
-/* Lower case, no angle brackets. out: SP_KEYS_ADDRESS_MAX bytes. returns: false if it is no address */
+/* Lower case, so that a key is found however its owner writes himself. out: SP_KEYS_ADDRESS_MAX bytes.
+ * returns: false if it is no address */
 SP_MUST_CHECK bool sp_keys_address_normalise(struct sp_bytes address, char *out);
 
-struct sp_store;
 struct sp_keys;
 
 /*
- * The store over an open database (lib/store), its tables made or migrated.
+ * Opens the store, makes its tables or brings them up to date.
  *
- * store:   lent until sp_keys_free
- * owner:   the caller
+ * path:    keys.db; ":memory:" for tests
+ * owner:   the caller, until sp_keys_free
  * returns: SP_OK, SP_E_STORE_FAILED
  */
-SP_MUST_CHECK enum sp_rc sp_keys_new(struct sp_store *store, struct sp_keys **out,
-                                     struct sp_err *err);
+SP_MUST_CHECK enum sp_rc sp_keys_open(const char *path, struct sp_keys **out, struct sp_err *err);
 /* NULL is allowed. */
 void sp_keys_free(struct sp_keys *k);
 SP_AUTO_DEFINE(sp_keys)
