@@ -104,9 +104,10 @@ postlog unix-dgram n - n - 1 postlogd
 class Postfix:
     """Takes mail for every domain on port, offers STARTTLS with the certificate, keeps it all in one maildir."""
 
-    def __init__(self, folder, port, certificate, addresses=("127.0.0.1",)):
+    def __init__(self, folder, port, certificate, addresses=("127.0.0.1",), plain_addresses=()):
         self.run = pathlib.Path(folder) / "postfix"
         self.port, self.certificate, self.addresses = port, certificate, addresses
+        self.plain_addresses = plain_addresses  # there it offers no STARTTLS
 
     def start(self):
         root = unpack()
@@ -119,7 +120,10 @@ class Postfix:
         (etc / "main.cf").write_text(MAIN.format(
             run=self.run, root=root, owner=OWNER, postdrop=POSTDROP, uid=owner.pw_uid, gid=owner.pw_gid,
             certificate=self.certificate[0], key=self.certificate[1]))
-        (etc / "master.cf").write_text(MASTER + "".join(f"{a}:{self.port} inet n - n - - smtpd\n" for a in self.addresses))
+        listeners = [f"{a}:{self.port} inet n - n - - smtpd\n" for a in self.addresses]
+        listeners += [f"{a}:{self.port} inet n - n - - smtpd -o smtpd_tls_security_level=none\n"
+                      for a in self.plain_addresses]
+        (etc / "master.cf").write_text(MASTER + "".join(listeners))
         self.environment = {**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/postfix", "MAIL_CONFIG": str(etc)}
         started = self.command("start")
         deadline = time.monotonic() + 30

@@ -1,0 +1,75 @@
+"""Messages to send, and people who receive them: certificates and keys made with the ordinary tools."""
+import os
+import pathlib
+import secrets
+import subprocess
+
+PHI = ("Patient John Miller, MRN 4815162342, DOB 03/14/1961, was admitted with type 2 diabetes mellitus.\r\n"
+       "Diagnosis: hypertension. SSN 536-22-8145.\r\n")
+
+
+def make(text, recipients=("someone@example.test",), subject="Greetings", extra=""):
+    """A message as bytes, and its Message-ID."""
+    message_id = f"<{secrets.token_hex(8)}@tenant.test>"
+    head = (f"From: Doctor <dr@tenant.test>\r\nTo: {', '.join(recipients)}\r\nSubject: {subject}\r\n"
+            f"Message-ID: {message_id}\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n{extra}"
+            "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n")
+    return (head + text).encode(), message_id
+
+
+class SmimePerson:
+    """A recipient with a certificate; opens mail with openssl."""
+
+    def __init__(self, folder, address, algorithm="rsa:2048"):
+        base = pathlib.Path(folder) / address
+        self.address, self.certificate, self.key = address, base.with_suffix(".pem"), base.with_suffix(".key")
+        kind = ["rsa:2048"] if algorithm == "rsa:2048" else ["ec", "-pkeyopt", f"ec_paramgen_curve:{algorithm}"]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "365", "-keyout", self.key,
+                        "-out", self.certificate, "-subj", f"/CN={address}", "-addext", f"subjectAltName=email:{address}",
+                        "-addext", "keyUsage=digitalSignature,keyEncipherment,keyAgreement"],
+                       check=True, capture_output=True)
+
+    def open(self, message):
+        """The decrypted inner entity (a signed one, as a rule) as bytes."""
+        done = subprocess.run(["openssl", "cms", "-decrypt", "-recip", self.certificate, "-inkey", self.key],
+                              input=message, capture_output=True)
+        if done.returncode != 0:
+            raise ValueError(done.stderr.decode())
+        return done.stdout
+
+    @staticmethod
+    def verify(signed, ca):
+        """The content of a signed entity whose signature holds and chains to ca."""
+        done = subprocess.run(["openssl", "cms", "-verify", "-CAfile", ca, "-purpose", "any"], input=signed,
+                              capture_output=True)
+        if done.returncode != 0:
+            raise ValueError(done.stderr.decode())
+        return done.stdout
+
+
+class PgpPerson:
+    """A recipient with an OpenPGP key; opens mail with gpg."""
+
+    def __init__(self, folder, address):
+        self.address = address
+        self.home = pathlib.Path(folder) / f"gpg-{address.split('@')[0]}"
+        self.home.mkdir(mode=0o700)
+        self.environment = {**os.environ, "GNUPGHOME": str(self.home)}
+        self.gpg("--passphrase", "", "--quick-generate-key", f"<{address}>", "rsa2048", "default", "never")
+        self.key = self.home / "public.asc"
+        self.key.write_bytes(self.gpg("--armor", "--export"))
+
+    def gpg(self, *words, data=None):
+        done = subprocess.run(["gpg", "--batch", "--quiet", *words], env=self.environment, input=data, capture_output=True)
+        if done.returncode != 0:
+            raise ValueError(done.stderr.decode())
+        return done.stdout
+
+    def open(self, message):
+        """The decrypted inner entity of a PGP/MIME message."""
+        begin = message.index(b"-----BEGIN PGP MESSAGE-----")
+        end = message.index(b"-----END PGP MESSAGE-----") + len(b"-----END PGP MESSAGE-----")
+        return self.gpg("--decrypt", data=message[begin:end] + b"\r\n")
+
+    def close(self):
+        subprocess.run(["gpgconf", "--kill", "all"], env=self.environment, check=False)
