@@ -97,7 +97,7 @@ struct sp_accept_decision {
     int64_t hold_until_ms; /* SP_ACCEPT_DO_HOLD: when `otherwise` is due; 0: never */
     struct sp_bytes text;  /* reject or hold text, if any */
     struct sp_bytes
-        options; /* JSON of our own: edits, notice, portal, seal options; may be empty */
+        options; /* JSON text of policy/options.h; empty for the ordinary ones */
 };
 
 struct sp_accept_recipient {
