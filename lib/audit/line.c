@@ -88,32 +88,6 @@ static void stamp_it(struct sp_json_doc *doc, const struct sp_audit_stamp *stamp
     sp_buf_clear(&prev);
 }
 
-enum sp_rc sp_audit_line_make(struct sp_bytes event, const struct sp_audit_stamp *stamp,
-                              struct sp_buf *out, struct sp_err *err)
-{
-    SP_AUTO(sp_json_doc) doc = NULL;
-    const struct sp_audit_event *row;
-    size_t before = out->len;
-    enum sp_rc rc = sp_json_parse(event, NULL, &doc, err);
-
-    if (rc == SP_E_JSON_SYNTAX)
-        return SP_E_MALFORMED;
-    if (rc == SP_OK)
-        rc = check_event(sp_json_root(doc), &row, err);
-    if (rc != SP_OK)
-        return rc;
-    for (size_t i = 0; i < SP_ARRAY_LEN(stamped); i++) {
-        if (sp_json_find(sp_json_root(doc), stamped[i]) != NULL)
-            return sp_fail(err, SP_E_MALFORMED, "%s: '%s' is the ledger's to say", row->name,
-                           stamped[i]);
-    }
-    stamp_it(doc, stamp);
-    rc = sp_json_canonical(sp_json_root(doc), out);
-    if (rc == SP_OK && out->len - before > SP_AUDIT_LINE_MAX)
-        rc = sp_fail(err, SP_E_LIMIT, "%s: a line of %zu bytes", row->name, out->len - before);
-    return rc;
-}
-
 static enum sp_rc altered(struct sp_err *err, const char *why)
 {
     return sp_fail(err, SP_E_AUDIT_ALTERED, "%s", why);
@@ -152,6 +126,52 @@ static enum sp_rc read_stamp(struct sp_audit_line *line, struct sp_err *err)
         return altered(err, "without its time");
     line->has_message = sp_id_parse(sp_json_text_of(root, "message"), &line->message);
     return SP_OK;
+}
+
+enum sp_rc sp_audit_line_build(struct sp_bytes event, const struct sp_audit_stamp *stamp,
+                               struct sp_buf *out, struct sp_audit_line *made, struct sp_err *err)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_audit_line line = {0};
+    size_t before = out->len;
+    enum sp_rc rc = sp_json_parse(event, NULL, &doc, err);
+
+    if (rc == SP_E_JSON_SYNTAX)
+        return SP_E_MALFORMED;
+    if (rc != SP_OK)
+        return rc;
+    line.root = sp_json_root(doc);
+    rc = check_event(line.root, &line.event, err);
+    if (rc != SP_OK)
+        return rc;
+    for (size_t i = 0; i < SP_ARRAY_LEN(stamped); i++) {
+        if (sp_json_find(line.root, stamped[i]) != NULL)
+            return sp_fail(err, SP_E_MALFORMED, "%s: '%s' is the ledger's to say", line.event->name,
+                           stamped[i]);
+    }
+    stamp_it(doc, stamp);
+    rc = sp_json_canonical(line.root, out);
+    if (rc == SP_OK && out->len - before > SP_AUDIT_LINE_MAX)
+        rc = sp_fail(err, SP_E_LIMIT, "%s: a line of %zu bytes", line.event->name,
+                     out->len - before);
+    if (rc == SP_OK && read_stamp(&line, err) != SP_OK)
+        rc = SP_E_MALFORMED;
+    if (rc != SP_OK)
+        return rc;
+    line.doc = SP_STEAL(doc);
+    *made = line;
+    return SP_OK;
+}
+
+enum sp_rc sp_audit_line_make(struct sp_bytes event, const struct sp_audit_stamp *stamp,
+                              struct sp_buf *out, struct sp_err *err)
+{
+    struct sp_audit_line line;
+    enum sp_rc rc = sp_audit_line_build(event, stamp, out, &line, err);
+
+    if (rc == SP_OK)
+        sp_audit_line_clear(&line);
+    return rc;
 }
 
 enum sp_rc sp_audit_line_parse(struct sp_bytes text, struct sp_audit_line *out, struct sp_err *err)

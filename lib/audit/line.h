@@ -70,6 +70,16 @@ SP_MUST_CHECK enum sp_rc sp_audit_line_parse(struct sp_bytes text, struct sp_aud
                                              struct sp_err *err);
 void sp_audit_line_clear(struct sp_audit_line *line);
 
+/*
+ * Makes a line as sp_audit_line_make does, and gives it as it would be read.
+ *
+ * made:    owner: the caller, until sp_audit_line_clear
+ * returns: as sp_audit_line_make
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_line_build(struct sp_bytes event,
+                                             const struct sp_audit_stamp *stamp, struct sp_buf *out,
+                                             struct sp_audit_line *made, struct sp_err *err);
+
 /* Digests as 64 hexadecimal digits. returns: false if the text is none */
 void sp_digest_format(const struct sp_digest *d, struct sp_buf *out);
 SP_MUST_CHECK bool sp_digest_parse(struct sp_bytes text, struct sp_digest *out);

@@ -1,0 +1,416 @@
+/*
+ * Order of writing: (1) one transaction with cursors, messages, the chain's state and the text of the new lines, (2) the
+ * lines to the audit file, synced, (3) the head file. The next transaction replaces the text of (1). After a crash between
+ * (1) and (2) the text in the database completes the file, byte by byte the same. Turned down: the file first, the cursor
+ * second, as a crash in between would have to take lines back that somebody may have read.
+ */
+#include "audit/book.h"
+
+#include "audit/book_priv.h"
+#include "base/text.h"
+
+#define TAIL_MAX               ((size_t)64 << 20)
+#define BEHIND_LEN             ((size_t)4 << 20)
+#define EVENT_MAX              4096
+#define CHECKPOINT_RECORDS_DEF 1000
+#define CHECKPOINT_MS_DEF      60000
+
+static const struct sp_store_migration migrations[] = {
+    {"the books",
+     "CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), last_seq INTEGER NOT NULL,"
+     "  head BLOB NOT NULL, tree_size INTEGER NOT NULL, tree BLOB NOT NULL,"
+     "  file_len INTEGER NOT NULL, checkpoint_seq INTEGER NOT NULL,"
+     "  checkpoint_at INTEGER NOT NULL, unsigned_since INTEGER NOT NULL, tail BLOB NOT NULL);"
+     "CREATE TABLE cursor (shard TEXT PRIMARY KEY, segment INTEGER NOT NULL,"
+     "  offset INTEGER NOT NULL) WITHOUT ROWID;"
+     "CREATE TABLE message (id BLOB PRIMARY KEY, settled INTEGER NOT NULL, data BLOB NOT NULL);"
+     "CREATE TABLE posture (domain TEXT PRIMARY KEY, best TEXT NOT NULL,"
+     "  proved_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL) WITHOUT ROWID;"},
+};
+
+static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)
+{
+    struct sp_bytes head = sp_store_blob(q, 1);
+    struct sp_bytes tree = sp_store_blob(q, 3);
+    size_t count = tree.len / SP_SHA256_LEN;
+
+    b->state.last_seq = (uint64_t)sp_store_int(q, 0);
+    if (head.len == SP_SHA256_LEN)
+        memcpy(b->state.head.b, head.ptr, head.len);
+    b->state.tree.size = (uint64_t)sp_store_int(q, 2);
+    for (size_t i = 0; i < count && i < SP_MERKLE_DEPTH_MAX; i++)
+        memcpy(b->state.tree.node[i].b, tree.ptr + i * SP_SHA256_LEN, SP_SHA256_LEN);
+    *file_len = (uint64_t)sp_store_int(q, 4);
+    b->checkpoint_seq = (uint64_t)sp_store_int(q, 5);
+    b->checkpoint_at_ms = sp_store_int(q, 6);
+    b->unsigned_since_ms = sp_store_int(q, 7);
+    sp_buf_put(&b->tail, sp_store_blob(q, 8));
+    b->tail_committed = b->tail.len;
+}
+
+static enum sp_rc load_state(struct sp_audit_book *b, uint64_t *file_len, struct sp_err *err)
+{
+    struct sp_store_query *q = sp_store_query(
+        b->store, "SELECT last_seq, head, tree_size, tree, file_len, checkpoint_seq, checkpoint_at,"
+                  " unsigned_since, tail FROM state WHERE id = 1");
+    enum sp_rc rc;
+    bool row;
+
+    *file_len = 0;
+    sp_audit_state_init(&b->state);
+    rc = sp_store_next(q, &row, err);
+    if (rc == SP_OK && row)
+        read_state(b, q, file_len);
+    sp_store_done(q);
+    return rc;
+}
+
+static enum sp_rc store_state(struct sp_audit_book *b, struct sp_err *err)
+{
+    struct sp_store_query *q = sp_store_query(
+        b->store, "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    struct sp_buf tree;
+    enum sp_rc rc;
+
+    sp_buf_init(&tree, sizeof(b->state.tree.node));
+    for (size_t i = 0; i < SP_MERKLE_DEPTH_MAX && b->state.tree.size >> i != 0; i++)
+        sp_buf_put(&tree, sp_bytes(b->state.tree.node[i].b, SP_SHA256_LEN));
+    sp_store_bind_int(q, 1, (int64_t)b->state.last_seq);
+    sp_store_bind_blob(q, 2, sp_bytes(b->state.head.b, SP_SHA256_LEN));
+    sp_store_bind_int(q, 3, (int64_t)b->state.tree.size);
+    sp_store_bind_blob(q, 4, sp_buf_bytes(&tree));
+    sp_store_bind_int(q, 5, (int64_t)(sp_audit_trail_len(b->trail) + b->tail.len));
+    sp_store_bind_int(q, 6, (int64_t)b->checkpoint_seq);
+    sp_store_bind_int(q, 7, b->checkpoint_at_ms);
+    sp_store_bind_int(q, 8, b->unsigned_since_ms);
+    sp_store_bind_blob(q, 9, sp_buf_bytes(&b->tail));
+    rc = sp_store_run(q, err);
+    sp_buf_clear(&tree);
+    return rc;
+}
+
+static void say_mend(struct sp_audit_book *b, const struct sp_audit_mend *mend)
+{
+    if (mend->cut > 0)
+        sp_log_info(b->log, "audit.torn-end-mended", SP_INT("bytes", mend->cut));
+    if (mend->missing > 0)
+        sp_log_error(b->log, "audit.file-short", SP_INT("bytes", mend->missing));
+    if (mend->foreign > 0)
+        sp_log_error(b->log, "audit.file-foreign", SP_INT("bytes", mend->foreign));
+}
+
+static enum sp_rc say_started(struct sp_audit_book *b, const struct sp_audit_mend *mend,
+                              struct sp_err *err)
+{
+    SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
+    const struct sp_json *root = sp_json_root(doc);
+    struct sp_audit_context c = {.time_ms = sp_clock_wall_ms(b->clock)};
+    struct sp_buf text;
+    enum sp_rc rc;
+
+    sp_buf_init(&text, EVENT_MAX);
+    sp_json_set_text(doc, root, "event", SP_LIT("audit.started"));
+    sp_json_set_text(doc, root, "version", SP_LIT(SP_VERSION));
+    sp_audit_public_set(doc, root, "key", &b->signer.key);
+    rc = sp_json_canonical(root, &text);
+    if (rc == SP_OK)
+        rc = sp_audit_book_tell(b, &c, sp_buf_bytes(&text), NULL, err);
+    sp_buf_clear(&text);
+    if (rc == SP_OK && mend->missing > 0)
+        rc = sp_audit_book_gap(b, &c, "file-short", NULL, (int64_t)mend->missing, err);
+    if (rc == SP_OK && mend->foreign > 0)
+        rc = sp_audit_book_gap(b, &c, "file-foreign", NULL, (int64_t)mend->foreign, err);
+    return rc;
+}
+
+static enum sp_rc open_file(struct sp_audit_book *b, const char *path, uint64_t file_len,
+                            struct sp_err *err)
+{
+    struct sp_audit_mend mend;
+    struct sp_buf key;
+    enum sp_rc rc =
+        sp_audit_trail_open(path, file_len, sp_buf_bytes(&b->tail), &b->trail, &mend, err);
+
+    if (rc != SP_OK)
+        return rc;
+    sp_buf_reset(&b->tail);
+    b->tail_committed = 0;
+    say_mend(b, &mend);
+    sp_buf_init(&key, EVENT_MAX);
+    sp_audit_public_format(&b->signer.key, &key);
+    rc = sp_audit_trail_put_beside(b->trail, ".pub", sp_buf_bytes(&key), err);
+    sp_buf_clear(&key);
+    if (rc == SP_OK)
+        rc = say_started(b, &mend, err);
+    return rc == SP_OK ? sp_audit_book_commit(b, err) : rc;
+}
+
+enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
+                              struct sp_audit_book **out, struct sp_err *err)
+{
+    struct sp_store_options store = {migrations, SP_ARRAY_LEN(migrations), false};
+    SP_AUTO(sp_audit_book) b = sp_calloc(1, sizeof(*b));
+    uint64_t file_len;
+    enum sp_rc rc;
+
+    b->signer = *options->signer;
+    b->clock = options->clock;
+    b->log = options->log;
+    b->checkpoint_records =
+        options->checkpoint_records == 0 ? CHECKPOINT_RECORDS_DEF : options->checkpoint_records;
+    b->checkpoint_ms = options->checkpoint_ms == 0 ? CHECKPOINT_MS_DEF : options->checkpoint_ms;
+    b->messages = sp_map_new();
+    b->domains = sp_map_new();
+    sp_list_init(&b->changed_domains);
+    sp_list_init(&b->dirty_domains);
+    sp_buf_init(&b->tail, TAIL_MAX);
+    rc = sp_store_open(options->database, &store, &b->store, err);
+    if (rc == SP_OK)
+        rc = load_state(b, &file_len, err);
+    if (rc == SP_OK)
+        rc = sp_audit_posture_load(b, err);
+    if (rc == SP_OK)
+        rc = open_file(b, options->file, file_len, err);
+    if (rc != SP_OK)
+        return rc;
+    *out = SP_STEAL(b);
+    return SP_OK;
+}
+
+static void forget_messages(struct sp_audit_book *b)
+{
+    struct sp_bytes key;
+    void *value;
+    size_t at = 0;
+
+    while (sp_map_next(b->messages, &at, &key, &value)) {
+        sp_map_remove(b->messages, key);
+        sp_audit_message_free(value);
+    }
+}
+
+void sp_audit_book_free(struct sp_audit_book *b)
+{
+    if (b == NULL)
+        return;
+    forget_messages(b);
+    sp_map_free(b->messages);
+    sp_audit_message_free(b->asked);
+    sp_audit_posture_free(b);
+    sp_map_free(b->domains);
+    sp_audit_trail_free(b->trail);
+    sp_store_free(b->store);
+    sp_buf_clear(&b->tail);
+    sp_secret_clear(&b->signer.secret);
+    sp_free(b);
+}
+
+enum sp_rc sp_audit_book_cursor(struct sp_audit_book *b, const char *shard,
+                                struct sp_journal_cursor *out, struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(b->store, "SELECT segment, offset FROM cursor WHERE shard = ?1");
+    enum sp_rc rc;
+    bool row;
+
+    *out = (struct sp_journal_cursor){0};
+    sp_store_bind_text(q, 1, sp_bytes_cstr(shard));
+    rc = sp_store_next(q, &row, err);
+    if (rc == SP_OK && row) {
+        out->segment = (uint64_t)sp_store_int(q, 0);
+        out->offset = (uint64_t)sp_store_int(q, 1);
+    }
+    sp_store_done(q);
+    return rc;
+}
+
+enum sp_rc sp_audit_book_begin(struct sp_audit_book *b, struct sp_err *err)
+{
+    enum sp_rc rc;
+
+    if (b->in_transaction)
+        return SP_OK;
+    rc = sp_store_begin(b->store, err);
+    b->in_transaction = rc == SP_OK;
+    b->dirty = b->dirty || rc == SP_OK;
+    return rc;
+}
+
+static enum sp_rc store_messages(struct sp_audit_book *b, struct sp_err *err)
+{
+    struct sp_bytes key;
+    struct sp_buf data;
+    void *value;
+    size_t at = 0;
+    enum sp_rc rc = SP_OK;
+
+    sp_buf_init(&data, SP_AUDIT_MESSAGE_BYTES_MAX);
+    while (rc == SP_OK && sp_map_next(b->messages, &at, &key, &value)) {
+        struct sp_store_query *q =
+            sp_store_query(b->store, "INSERT OR REPLACE INTO message VALUES (?1, ?2, ?3)");
+        const struct sp_audit_message *m = value;
+
+        sp_buf_reset(&data);
+        sp_audit_message_encode(m, &data);
+        rc = sp_buf_rc(&data);
+        sp_store_bind_blob(q, 1, key);
+        sp_store_bind_int(q, 2, m->settled_seq != 0);
+        sp_store_bind_blob(q, 3, sp_buf_bytes(&data));
+        if (rc == SP_OK)
+            rc = sp_store_run(q, err);
+    }
+    sp_buf_clear(&data);
+    return rc;
+}
+
+static void write_head(struct sp_audit_book *b)
+{
+    struct sp_buf text;
+    enum sp_rc rc;
+
+    sp_buf_init(&text, EVENT_MAX);
+    rc = sp_audit_head_make(&b->state, &b->signer, sp_clock_wall_ms(b->clock), &text);
+    if (rc == SP_OK)
+        rc = sp_audit_trail_put_beside(b->trail, ".head", sp_buf_bytes(&text), NULL);
+    if (rc != SP_OK)
+        sp_log_warn(b->log, "audit.head-failed", SP_RC("why", rc));
+    sp_buf_clear(&text);
+}
+
+/* What waits goes to the file; if that fails it waits on, and stays in the database. */
+static void write_file(struct sp_audit_book *b)
+{
+    enum sp_rc rc;
+
+    if (b->tail.len == 0)
+        return;
+    rc = sp_audit_trail_append(b->trail, sp_buf_bytes(&b->tail), NULL);
+    if (rc != SP_OK) {
+        sp_log_error(b->log, "audit.file-failed", SP_RC("why", rc), SP_INT("waiting", b->tail.len));
+        return;
+    }
+    sp_buf_reset(&b->tail);
+    b->tail_committed = 0;
+    write_head(b);
+}
+
+enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err)
+{
+    enum sp_rc rc = SP_OK;
+
+    if (b->dirty) {
+        rc = sp_audit_book_begin(b, err);
+        if (rc == SP_OK)
+            rc = store_messages(b, err);
+        if (rc == SP_OK)
+            rc = sp_audit_posture_store(b, err);
+        if (rc == SP_OK)
+            rc = store_state(b, err);
+        if (rc == SP_OK)
+            rc = sp_store_commit(b->store, err);
+        if (rc != SP_OK)
+            return rc;
+        b->in_transaction = false;
+        b->dirty = false;
+        b->tail_committed = b->tail.len;
+        forget_messages(b);
+    }
+    write_file(b);
+    return SP_OK;
+}
+
+bool sp_audit_book_has_work(const struct sp_audit_book *b)
+{
+    return b->dirty || b->tail.len > 0;
+}
+
+bool sp_audit_book_is_behind(const struct sp_audit_book *b)
+{
+    return b->tail_committed > BEHIND_LEN;
+}
+
+static uint64_t unsigned_lines(const struct sp_audit_book *b)
+{
+    return b->state.last_seq - b->checkpoint_seq;
+}
+
+int64_t sp_audit_book_checkpoint_at(const struct sp_audit_book *b)
+{
+    if (unsigned_lines(b) == 0 || b->unsigned_since_ms == 0)
+        return INT64_MAX;
+    return b->unsigned_since_ms + b->checkpoint_ms;
+}
+
+bool sp_audit_book_checkpoint_is_due(const struct sp_audit_book *b)
+{
+    return unsigned_lines(b) >= b->checkpoint_records ||
+           sp_audit_book_checkpoint_at(b) <= sp_clock_wall_ms(b->clock);
+}
+
+enum sp_rc sp_audit_book_checkpoint(struct sp_audit_book *b, struct sp_err *err)
+{
+    /* the kernel's word on the clock is not asked: a checkpoint says what is known, which is nothing */
+    struct sp_audit_clock clock = {.synced = false};
+    int64_t now = sp_clock_wall_ms(b->clock);
+    struct sp_buf line;
+    enum sp_rc rc = sp_audit_book_begin(b, err);
+
+    if (rc != SP_OK)
+        return rc;
+    sp_buf_init(&line, SP_AUDIT_LINE_MAX);
+    rc = sp_audit_checkpoint_make(&b->state, &b->signer, &clock, now, &line, err);
+    if (rc == SP_OK) {
+        sp_audit_state_add(&b->state, sp_buf_bytes(&line));
+        sp_buf_put(&b->tail, sp_buf_bytes(&line));
+        sp_buf_put_u8(&b->tail, '\n');
+        b->checkpoint_seq = b->state.last_seq;
+        b->checkpoint_at_ms = now;
+        b->unsigned_since_ms = 0;
+        rc = sp_buf_rc(&b->tail);
+    }
+    sp_buf_clear(&line);
+    return rc == SP_OK ? sp_audit_book_commit(b, err) : rc;
+}
+
+enum sp_rc sp_audit_book_stop(struct sp_audit_book *b, struct sp_err *err)
+{
+    enum sp_rc rc = sp_audit_book_say(b, SP_LIT("{\"event\":\"audit.stopped\"}"), err);
+
+    return rc == SP_OK ? sp_audit_book_checkpoint(b, err) : rc;
+}
+
+struct sp_audit_book_status sp_audit_book_status(const struct sp_audit_book *b)
+{
+    return (struct sp_audit_book_status){
+        .last_seq = b->state.last_seq,
+        .head = b->state.head,
+        .checkpoint_seq = b->checkpoint_seq,
+        .checkpoint_ms = b->checkpoint_at_ms,
+        .unsigned_lines = unsigned_lines(b),
+        .file_len = sp_audit_trail_len(b->trail),
+        .waiting_len = b->tail.len,
+    };
+}
+
+enum sp_rc sp_audit_book_line(const struct sp_audit_book *b, const struct sp_audit_place *place,
+                              struct sp_buf *out)
+{
+    uint64_t in_file = sp_audit_trail_len(b->trail);
+    uint8_t *at;
+    enum sp_rc rc;
+
+    if (place->len > SP_AUDIT_LINE_MAX)
+        return SP_E_AUDIT_INCOMPLETE;
+    if (place->offset >= in_file) {
+        sp_buf_put(out,
+                   sp_bytes_slice(sp_buf_bytes(&b->tail), place->offset - in_file, place->len));
+        return sp_buf_rc(out);
+    }
+    at = sp_buf_reserve(out, place->len);
+    if (at == NULL)
+        return SP_E_LIMIT;
+    rc = sp_audit_trail_read(b->trail, place->offset, at, place->len);
+    if (rc == SP_OK)
+        sp_buf_commit(out, place->len);
+    return rc;
+}

@@ -1,0 +1,137 @@
+/*
+ * The ledger's books: journal records of all shards become audit lines, and what must be remembered of them (cursors,
+ * messages, postures, the chain's state) lies in state.db, changed in the same transaction. Lines are committed there
+ * first and appended to the audit file then, so a crash at any point neither loses nor repeats one.
+ *
+ * Fold any number of records, then commit. A failure of fold or commit is one of the database: the process should end
+ * and begin anew from what was committed. A failure to write the audit file is not: lines wait in the database.
+ *
+ * thread: any (one at a time); blocks on the disk
+ */
+#ifndef SP_AUDIT_BOOK_H
+#define SP_AUDIT_BOOK_H
+
+#include "audit/checkpoint.h"
+#include "audit/message.h"
+#include "audit/trail.h"
+#include "base/clock.h"
+#include "journal/reader.h"
+#include "log/log.h"
+
+struct sp_audit_book;
+
+struct sp_audit_book_options {
+    const char *database;                 /* path of state.db */
+    const char *file;                     /* path of the audit file */
+    const struct sp_audit_signer *signer; /* copied; its node text is lent */
+    const struct sp_clock *clock;
+    struct sp_log *log;
+    uint64_t checkpoint_records; /* a checkpoint is due after so many lines, 0: 1,000 */
+    int64_t checkpoint_ms;       /* or so long after an unsigned line, 0: 60 s */
+};
+
+/*
+ * Opens database and file, mends the file's end, and says audit.started (and audit.gap, if something was wrong).
+ *
+ * owner:   the caller, until sp_audit_book_free
+ * returns: SP_E_STORE_FAILED, SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
+                                            struct sp_audit_book **out, struct sp_err *err);
+
+/* What was folded and not committed is given up. NULL is allowed. */
+void sp_audit_book_free(struct sp_audit_book *b);
+SP_AUTO_DEFINE(sp_audit_book)
+
+/* Where a shard's reader goes on. returns: SP_OK (zero for a new shard) or SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_cursor(struct sp_audit_book *b, const char *shard,
+                                              struct sp_journal_cursor *out, struct sp_err *err);
+
+/*
+ * Takes one record.
+ *
+ * after:   the reader's cursor behind it
+ * returns: SP_OK also for a record that can't be read: audit.gap says so; SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
+                                            const struct sp_journal_entry *entry,
+                                            const struct sp_journal_cursor *after,
+                                            struct sp_err *err);
+
+/* Says an event of the ledger itself. returns: SP_E_MALFORMED if it is none, SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_say(struct sp_audit_book *b, struct sp_bytes event,
+                                           struct sp_err *err);
+
+/*
+ * Makes all since the last commit durable, then appends it to the file and renews the head.
+ *
+ * returns: SP_OK, also if the file can't be written now (sp_audit_book_is_behind); SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err);
+
+/* returns: whether there is something to commit, or to write again */
+bool sp_audit_book_has_work(const struct sp_audit_book *b);
+
+/* returns: whether lines wait for the file, so many that no more should be folded now */
+bool sp_audit_book_is_behind(const struct sp_audit_book *b);
+
+/* returns: whether a checkpoint should be made now */
+bool sp_audit_book_checkpoint_is_due(const struct sp_audit_book *b);
+
+/* returns: wall-clock time at which a checkpoint will be due, INT64_MAX if all lines are signed */
+int64_t sp_audit_book_checkpoint_at(const struct sp_audit_book *b);
+
+/* Says audit.checkpoint over all lines so far and commits. returns: SP_E_STORE_FAILED, SP_E_CRYPT_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_checkpoint(struct sp_audit_book *b, struct sp_err *err);
+
+/* Says audit.stopped, makes a last checkpoint and commits. returns: as sp_audit_book_checkpoint */
+SP_MUST_CHECK enum sp_rc sp_audit_book_stop(struct sp_audit_book *b, struct sp_err *err);
+
+struct sp_audit_book_status {
+    uint64_t last_seq;
+    struct sp_digest head;
+    uint64_t checkpoint_seq; /* of the newest checkpoint; 0: none */
+    int64_t checkpoint_ms;   /* when it was made */
+    uint64_t unsigned_lines;
+    uint64_t file_len;
+    uint64_t waiting_len; /* bytes that wait for the file */
+};
+/* returns: how the books stand */
+struct sp_audit_book_status sp_audit_book_status(const struct sp_audit_book *b);
+
+/*
+ * What is remembered of a message.
+ *
+ * out:     lent, good until the next call on this book; NULL if it was never heard of
+ * returns: SP_OK or SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_message(struct sp_audit_book *b, const struct sp_id *id,
+                                               const struct sp_audit_message **out,
+                                               struct sp_err *err);
+
+/* Appends one line of a message, without its line end. returns: SP_E_IO, SP_E_AUDIT_INCOMPLETE */
+SP_MUST_CHECK enum sp_rc sp_audit_book_line(const struct sp_audit_book *b,
+                                            const struct sp_audit_place *place, struct sp_buf *out);
+
+/* ---- posture ---- */
+
+struct sp_audit_posture {
+    struct sp_bytes domain;
+    enum sp_floor best;
+    int64_t proved_at_ms;
+    int64_t accepted_at_ms; /* 0: none */
+};
+
+/*
+ * Walks all postures.
+ *
+ * at:      0 to begin, else what the last call left
+ * returns: false at the end
+ */
+bool sp_audit_book_posture_next(const struct sp_audit_book *b, size_t *at,
+                                struct sp_audit_posture *out);
+
+/* Takes one posture that has changed since it was last asked. returns: false if there is none */
+bool sp_audit_book_posture_changed(struct sp_audit_book *b, struct sp_audit_posture *out);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * audit's own: what the files that keep the books share.
+ */
+#ifndef SP_AUDIT_BOOK_PRIV_H
+#define SP_AUDIT_BOOK_PRIV_H
+
+#include "audit/book.h"
+#include "base/map.h"
+#include "store/store.h"
+
+struct sp_audit_domain {
+    struct sp_list changed; /* in the book's list, or alone */
+    struct sp_list dirty;   /* in the list of those that differ from the database, or alone */
+    char *name;
+    enum sp_floor best;
+    int64_t proved_at_ms;
+    int64_t accepted_at_ms;
+};
+
+struct sp_audit_book {
+    struct sp_store *store;
+    struct sp_audit_trail *trail;
+    struct sp_audit_signer signer;
+    const struct sp_clock *clock;
+    struct sp_log *log;
+    uint64_t checkpoint_records;
+    int64_t checkpoint_ms;
+
+    bool in_transaction;
+    bool dirty; /* lines or cursors since the last commit */
+    struct sp_audit_state state;
+    struct sp_buf tail;      /* lines that are not in the file yet */
+    size_t tail_committed;   /* of them, bytes that lie in the database */
+    uint64_t checkpoint_seq; /* of the newest checkpoint; 0: none */
+    int64_t checkpoint_at_ms;
+    int64_t unsigned_since_ms; /* when the first line after it was made; 0: there is none */
+    struct sp_map *messages;   /* touched since the last commit: id -> struct sp_audit_message */
+    struct sp_audit_message *asked; /* lent by sp_audit_book_message */
+
+    struct sp_map *domains; /* name -> struct sp_audit_domain */
+    struct sp_list changed_domains; /* nobody was told yet */
+    struct sp_list dirty_domains;
+};
+
+/* An event that has become a line. */
+struct sp_audit_told {
+    uint64_t seq;
+    struct sp_audit_line line; /* owner: whoever asked */
+};
+
+/* What a record's events have in common. */
+struct sp_audit_context {
+    const char *shard; /* NULL: the ledger's own */
+    const struct sp_journal_entry *entry;
+    int64_t time_ms;
+    uint32_t part; /* of the next event */
+};
+
+/* Starts the transaction of this batch unless it runs. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_begin(struct sp_audit_book *b, struct sp_err *err);
+
+/*
+ * Makes an event a line: chain, tail, and the message's list of lines.
+ *
+ * told:    out: to sp_audit_line_clear; may be NULL
+ * returns: SP_E_MALFORMED, SP_E_LIMIT if it is no event (nothing is written then), SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_tell(struct sp_audit_book *b, struct sp_audit_context *c,
+                                            struct sp_bytes event, struct sp_audit_told *told,
+                                            struct sp_err *err);
+
+/* Says that something could not be recorded. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_gap(struct sp_audit_book *b, struct sp_audit_context *c,
+                                           const char *reason, const char *detail, int64_t bytes,
+                                           struct sp_err *err);
+
+/* A message to change: lent until the commit, which stores it. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_touch(struct sp_audit_book *b, const struct sp_id *id,
+                                             struct sp_audit_message **out, struct sp_err *err);
+
+/* Learns from delivery.attempted and transport.posture-accepted. */
+void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line *line);
+
+/* returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct sp_err *err);
+SP_MUST_CHECK enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err);
+void sp_audit_posture_free(struct sp_audit_book *b);
+
+#endif
