@@ -28,9 +28,8 @@
  *     }
  *
  * Order of calls: start (all listeners are there), then on_peer for each peer, now and after restarts of peers; on_reload
- * any number of times; stop once; free last. The sandbox is closed before start: threads that start makes are in it, and
- * files must lie where the role's row in sandbox.c allows. A second filter (no open at all, for the scanner) closes
- * behind start.
+ * any number of times; stop once; free last. The sandbox (role/sandbox.h) is closed before start, so that threads made
+ * there are in it too; files must lie where the role's row in sandbox.c allows.
  *
  * Names in the bundle: "sallyport.json"; "policies/..." and "tenants/..." as in the configuration folder; "secret/..."
  * as docs/ARCHITECTURE.md lists them for each role. thread: loop
@@ -88,8 +87,16 @@ unsigned sp_role_count(const struct sp_role *role);
 /* returns: the configuration generation, from 1, rising with each reload */
 uint64_t sp_role_generation(const struct sp_role *role);
 
-/* returns: the folder that it owns (absolute, exists), or "" if it has none */
+/* returns: the folder that it owns (absolute, exists), or "" if it has none; for a relay its first shard */
 const char *sp_role_dir(const struct sp_role *role);
+
+/*
+ * Walks all folders that it owns: a relay may be given shards that another relay left behind, and serves them all.
+ *
+ * at:      0 to begin, else what the last call left
+ * returns: the folder, or NULL at the end
+ */
+const char *sp_role_dir_next(const struct sp_role *role, size_t *at);
 
 /* returns: the state folder that all roles' folders lie in (absolute); for what a role may read of others, as the ledger
  * reads spool/ */

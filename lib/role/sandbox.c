@@ -1,0 +1,66 @@
+/*
+ * One row a role; what a role may is read off here. The filters refuse rather than kill: a library that tries something
+ * and goes on without it (getaddrinfo's netlink socket, glibc's look into /sys) must not take a role with it, and a
+ * refusal is what an attacker meets all the same. The scanner may read the machine's public files (charset tables,
+ * dictionaries in /usr), since no secret lies there and Landlock shows it nothing else.
+ */
+#include "role/sandbox_priv.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+static const int no_families[] = {-1};
+static const int internet[] = {AF_INET, AF_INET6, -1};
+static const int local[] = {AF_UNIX, -1}; /* gpg speaks with its agent over a socket in its home */
+
+static const char *const gpg[] = {
+    "/usr/bin/gpg",
+    "/usr/bin/gpg-agent",
+    "/usr/bin/gpgconf",
+    "/usr/bin/gpg-connect-agent",
+    "/usr/lib/gnupg",
+    "/lib64/ld-linux-x86-64.so.2", /* an interpreter is executed too */
+    "/lib/ld-linux-aarch64.so.1",
+    NULL};
+
+static const struct sp_role_profile profiles[SP_ROLE_COUNT] = {
+    [SP_ROLE_SUPERVISOR] = {.families = no_families},
+    [SP_ROLE_RELAY] = {.families = internet},
+    [SP_ROLE_SCANNER] = {.read_only = true, .families = no_families},
+    [SP_ROLE_SEALER] = {.exec = true, .families = local, .run = gpg},
+    [SP_ROLE_KEEPER] = {.exec = true, .families = local, .run = gpg},
+    [SP_ROLE_PORTAL] = {.families = no_families}, /* accepts on the socket it was given */
+    [SP_ROLE_LEDGER] = {.families = no_families},
+    [SP_ROLE_FETCHER] = {.families = internet},
+    [SP_ROLE_ADMIN] = {.families = no_families},
+};
+
+static enum sp_rc harden(struct sp_err *err)
+{
+    static const struct rlimit no_core = {0, 0};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "no-new-privileges");
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "not dumpable");
+    if (setrlimit(RLIMIT_CORE, &no_core) != 0)
+        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "core limit");
+    return SP_OK;
+}
+
+enum sp_rc sp_role_sandbox_enter(const struct sp_role_start *start,
+                                 struct sp_role_sandbox_state *state, struct sp_err *err)
+{
+    const struct sp_role_profile *profile = &profiles[start->kind];
+    enum sp_rc rc = harden(err);
+
+    *state = (struct sp_role_sandbox_state){0};
+    if (rc != SP_OK)
+        return rc;
+    rc = sp_role_landlock_enter(profile, start, &state->landlock_abi, err);
+    if (rc != SP_OK && rc != SP_E_UNSUPPORTED)
+        return rc;
+    return sp_role_seccomp_enter(profile, err);
+}
