@@ -11,7 +11,12 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-enum sp_io_open { SP_IO_OPEN_READ, SP_IO_OPEN_WRITE, SP_IO_OPEN_CREATE /* new, must not exist */ };
+enum sp_io_open {
+    SP_IO_OPEN_READ,
+    SP_IO_OPEN_WRITE,
+    SP_IO_OPEN_CREATE,         /* new, must not exist; the ledger's group may read it */
+    SP_IO_OPEN_CREATE_PRIVATE, /* new, must not exist; ours alone */
+};
 
 struct sp_journal_io {
     /* returns: a real descriptor (pread works on it), or -errno */

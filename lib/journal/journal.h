@@ -67,7 +67,6 @@ struct sp_journal_append {
     struct sp_journal_place place;  /* set before done(SP_OK) */
     struct sp_journal_append *next; /* the journal's, from here on */
     enum sp_rc rc;
-    size_t sealed_at;
 };
 
 /* A record as recovery and readers see it. */

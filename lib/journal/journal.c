@@ -1,0 +1,340 @@
+/*
+ * The loop's side of a journal: appends gather in a list; the commit thread takes up to one batch of it at a time, so
+ * what gathers while a sync runs is the next batch. It is woken at the end of the turn that appended first, not at
+ * once: the other sessions of that turn then share its sync. Finished commits come back through a list of our own and one
+ * post, so that closing can take them without running the loop. Spare segments are made by a worker, as a growing one
+ * can always be made in need.
+ */
+#include "journal/journal_priv.h"
+
+#include <errno.h>
+
+enum {
+    SEGMENT_LEN = 64 * 1024 * 1024,
+    RESERVE_LEN = 4 * 1024 * 1024,
+    BATCH_LEN = 1024 * 1024,
+};
+
+static void list_init(struct sp_journal_list *l)
+{
+    l->head = NULL;
+    l->end = &l->head;
+}
+
+static void list_put(struct sp_journal_list *l, struct sp_journal_append *a)
+{
+    a->next = NULL;
+    *l->end = a;
+    l->end = &a->next;
+}
+
+/* Takes the head of the list, up to one batch. */
+static struct sp_journal_append *list_take(struct sp_journal_list *l, size_t batch_len)
+{
+    struct sp_journal_append *first = l->head;
+    struct sp_journal_append **end = &l->head;
+    size_t len = 0;
+    size_t count = 0;
+
+    while (*end != NULL && count < SP_BATCH_RECORDS && len < batch_len) {
+        len += sp_writer_cost(*end);
+        count++;
+        end = &(*end)->next;
+    }
+    if (*end == NULL) {
+        list_init(l);
+        return first;
+    }
+    l->head = *end;
+    *end = NULL;
+    return first;
+}
+
+static void table_put(struct sp_journal *j, struct sp_segment *s)
+{
+    if (j->count == j->cap) {
+        j->cap = j->cap == 0 ? 16 : j->cap * 2;
+        j->segments = sp_realloc(j->segments, j->cap * sizeof(struct sp_segment *));
+    }
+    j->segments[j->count++] = s;
+}
+
+/* ---- commits ---- */
+
+/* One commit on whichever thread does it. */
+static struct sp_commit *commit_list(struct sp_journal *j, struct sp_journal_append *list,
+                                     bool clean)
+{
+    struct sp_commit *c = sp_calloc(1, sizeof(*c));
+
+    pthread_mutex_lock(&j->lock);
+    if (j->next_made != NULL)
+        sp_writer_give_next(j->writer, SP_STEAL(j->next_made));
+    if (j->reserve_made != NULL)
+        sp_writer_give_reserve(j->writer, SP_STEAL(j->reserve_made));
+    pthread_mutex_unlock(&j->lock);
+    sp_writer_commit(j->writer, list, clean, c);
+    return c;
+}
+
+/* Takes a finished commit in: state first, then the callbacks. */
+static void take_in(struct sp_journal *j, struct sp_commit *c)
+{
+    struct sp_journal_append *a = c->appends;
+    struct sp_segment *s;
+
+    for (size_t i = 0; i < c->opened_count; i++)
+        table_put(j, c->opened[i]);
+    j->state = c->state;
+    j->stats = c->stats;
+    j->wants_next = c->wants_next;
+    j->wants_reserve = c->wants_reserve;
+    s = sp_journal_segment_find(j, c->segment);
+    if (s != NULL) {
+        s->end = c->end;
+        if (j->o.on_durable != NULL)
+            j->o.on_durable(j->o.arg, c->segment, c->end);
+    }
+    sp_free(c);
+    while (a != NULL) {
+        struct sp_journal_append *next = a->next;
+
+        a->done(a, a->rc);
+        a = next;
+    }
+    sp_journal_make_spares(j);
+}
+
+static void take_in_all(struct sp_journal *j)
+{
+    struct sp_commit *c;
+
+    pthread_mutex_lock(&j->lock);
+    c = j->finished;
+    j->finished = NULL;
+    j->finished_end = &j->finished;
+    pthread_mutex_unlock(&j->lock);
+    while (c != NULL) {
+        struct sp_commit *next = c->next;
+
+        take_in(j, c);
+        c = next;
+    }
+}
+
+static void on_finished(void *arg)
+{
+    struct sp_journal_trigger *t = arg;
+    struct sp_journal *j = t->journal;
+
+    if (j == NULL) {
+        sp_free(t);
+        return;
+    }
+    pthread_mutex_lock(&j->lock);
+    t->posted = false;
+    pthread_mutex_unlock(&j->lock);
+    take_in_all(j);
+}
+
+static void *commit_thread(void *arg)
+{
+    struct sp_journal *j = arg;
+    for (;;) {
+        bool ended;
+        struct sp_journal_append *list;
+        struct sp_commit *c;
+        bool must_post;
+
+        pthread_mutex_lock(&j->lock);
+        while (j->pending.head == NULL && !j->ending && !j->poke)
+            pthread_cond_wait(&j->wake, &j->lock);
+        list = list_take(&j->pending, j->o.batch_len);
+        ended = j->ending && list == NULL;
+        j->poke = false;
+        pthread_mutex_unlock(&j->lock);
+        if (ended)
+            break;
+        c = commit_list(j, list, false);
+        pthread_mutex_lock(&j->lock);
+        *j->finished_end = c;
+        j->finished_end = &c->next;
+        must_post = !j->done_trigger->posted;
+        j->done_trigger->posted = true;
+        pthread_mutex_unlock(&j->lock);
+        if (must_post)
+            sp_loop_post(j->o.loop, on_finished, j->done_trigger);
+    }
+    return NULL;
+}
+
+static void on_wake(void *arg)
+{
+    struct sp_journal_trigger *t = arg;
+    struct sp_journal *j = t->journal;
+
+    if (j == NULL) {
+        sp_free(t);
+        return;
+    }
+    t->posted = false;
+    pthread_mutex_lock(&j->lock);
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+}
+
+void sp_journal_append(struct sp_journal *j, struct sp_journal_append *a)
+{
+    sp_assert(a->body_count <= SP_JOURNAL_BODIES_MAX && a->meta.len <= SP_RECORD_META_MAX);
+    pthread_mutex_lock(&j->lock);
+    list_put(&j->pending, a);
+    pthread_mutex_unlock(&j->lock);
+    if (j->o.loop != NULL && !j->wake_trigger->posted) {
+        j->wake_trigger->posted = true;
+        sp_loop_post(j->o.loop, on_wake, j->wake_trigger);
+    }
+}
+
+void sp_journal_commit(struct sp_journal *j)
+{
+    sp_assert(j->o.loop == NULL);
+    while (j->pending.head != NULL) {
+        sp_journal_make_spares_now(j);
+        take_in(j, commit_list(j, list_take(&j->pending, j->o.batch_len), false));
+    }
+}
+
+/* ---- opening and closing ---- */
+
+static struct sp_journal_trigger *trigger_new(struct sp_journal *j)
+{
+    struct sp_journal_trigger *t = sp_calloc(1, sizeof(*t));
+
+    t->journal = j;
+    return t;
+}
+
+/* A posted trigger frees itself when it comes. */
+static void trigger_end(struct sp_journal_trigger *t)
+{
+    if (t->posted)
+        t->journal = NULL;
+    else
+        sp_free(t);
+}
+
+static struct sp_journal *journal_new(const struct sp_journal_options *options)
+{
+    struct sp_journal *j = sp_calloc(1, sizeof(*j));
+
+    j->o = *options;
+    j->o.segment_len = j->o.segment_len == 0 ? SEGMENT_LEN : j->o.segment_len;
+    j->o.reserve_len = j->o.reserve_len == 0 ? RESERVE_LEN : j->o.reserve_len;
+    j->o.batch_len = j->o.batch_len == 0 ? BATCH_LEN : j->o.batch_len;
+    j->o.keys = NULL;
+    j->maker.io = j->o.io;
+    j->maker.random = j->o.random;
+    j->maker.keyring = sp_keyring_new(j->o.io, options->keys, j->o.random);
+    j->maker.record_kek = options->keys->record;
+    memcpy(j->maker.kek_id, options->keys->kek_id, sizeof(j->maker.kek_id));
+    j->key = sp_aead_new(NULL);
+    list_init(&j->pending);
+    j->finished_end = &j->finished;
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_cond_init(&j->wake, NULL);
+    j->done_trigger = trigger_new(j);
+    j->wake_trigger = trigger_new(j);
+    return j;
+}
+
+static void journal_free(struct sp_journal *j)
+{
+    sp_writer_free(j->writer);
+    sp_segment_drop(&j->maker, j->next_made);
+    sp_segment_drop(&j->maker, j->reserve_made);
+    for (size_t i = 0; i < j->count; i++)
+        sp_segment_free(j->o.io, j->segments[i]);
+    sp_free(j->segments);
+    sp_keyring_free(j->maker.keyring);
+    sp_secret_clear(&j->maker.record_kek);
+    sp_aead_free(j->key);
+    trigger_end(j->done_trigger);
+    trigger_end(j->wake_trigger);
+    pthread_cond_destroy(&j->wake);
+    pthread_mutex_destroy(&j->lock);
+    sp_free(j);
+}
+
+/* The first segment, and a batch in it that says where the last one before ends. */
+static void begin(struct sp_journal *j, const struct sp_recovered *r)
+{
+    struct sp_segment *s = NULL;
+
+    j->writer = sp_writer_new(&j->maker, j->o.log, j->o.segment_len, r->last, r->last_end);
+    if (sp_segment_make(&j->maker, j->o.reserve_len, true, &s) == SP_OK)
+        sp_writer_give_reserve(j->writer, SP_STEAL(s));
+    if (j->o.prewrite && sp_segment_make(&j->maker, j->o.segment_len, true, &s) == SP_OK)
+        sp_writer_give_next(j->writer, s);
+    if (j->o.loop != NULL) {
+        j->worker = sp_worker_new(j->o.loop, "journal-spare");
+        j->retry = sp_timer_new(j->o.loop, sp_journal_on_retry, j);
+    }
+    take_in(j, commit_list(j, NULL, false));
+}
+
+enum sp_rc sp_journal_open(const struct sp_journal_options *options, struct sp_journal **out,
+                           struct sp_journal_recovery *found, struct sp_err *err)
+{
+    struct sp_recovered r;
+    struct sp_journal *j;
+    enum sp_rc rc;
+    int locked = options->io->lock(options->io->ctx);
+
+    if (locked != 0)
+        return sp_fail_errno(err, locked == -EWOULDBLOCK ? SP_E_JOURNAL_LOCKED : SP_E_IO, -locked,
+                             "the shard's folder can't be locked");
+    j = journal_new(options);
+    rc = sp_recover(&j->o, &j->maker, &r, err);
+    j->segments = r.segments;
+    j->count = r.count;
+    j->cap = r.cap;
+    if (rc != SP_OK) {
+        journal_free(j);
+        return rc;
+    }
+    begin(j, &r);
+    if (j->o.loop != NULL)
+        sp_assert(pthread_create(&j->thread, NULL, commit_thread, j) == 0);
+    *found = r.found;
+    *out = j;
+    return SP_OK;
+}
+
+/* Ends the threads; what they finished is taken in. */
+static void end_threads(struct sp_journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    j->ending = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+    (void)pthread_join(j->thread, NULL);
+    sp_timer_free(SP_STEAL(j->retry));
+    sp_worker_free(SP_STEAL(j->worker)); /* waits for its jobs */
+    if (j->job != NULL) {
+        j->job->journal = NULL;
+        sp_journal_job_collect(j, SP_STEAL(j->job));
+    }
+    take_in_all(j);
+}
+
+void sp_journal_close(struct sp_journal *j)
+{
+    if (j == NULL)
+        return;
+    if (j->o.loop != NULL)
+        end_threads(j);
+    while (j->pending.head != NULL) /* callbacks may have appended */
+        take_in(j, commit_list(j, list_take(&j->pending, j->o.batch_len), false));
+    take_in(j, commit_list(j, NULL, true));
+    journal_free(j);
+}

@@ -1,0 +1,84 @@
+/*
+ * What the files of the loop's side share: the journal itself, its table of segments, the jobs of its disk worker. For
+ * the journal alone.
+ */
+#ifndef SP_JOURNAL_JOURNAL_PRIV_H
+#define SP_JOURNAL_JOURNAL_PRIV_H
+
+#include "io/worker.h"
+#include "journal/recover_priv.h"
+#include "journal/writer_priv.h"
+
+#include <pthread.h>
+
+/* What the loop will call; outlives a journal that was closed meanwhile. */
+struct sp_journal_trigger {
+    struct sp_journal *journal; /* NULL: closed */
+    bool posted;
+};
+
+struct sp_journal_list {
+    struct sp_journal_append *head;
+    struct sp_journal_append **end;
+};
+
+struct sp_journal {
+    struct sp_journal_options o;
+    struct sp_segment_maker maker;
+    struct sp_writer *writer;     /* the commit thread's, once it runs */
+    struct sp_segment **segments; /* by number */
+    size_t count;
+    size_t cap;
+    enum sp_journal_state state;
+    struct sp_journal_stats stats;
+    uint64_t passed;
+    uint64_t needed; /* segments before it may go */
+    struct sp_aead *key;
+    uint64_t key_segment;
+    struct sp_worker *worker;
+    struct sp_timer *retry;
+    struct sp_journal_job *job; /* the one that runs, or NULL */
+    bool wants_next;
+    bool wants_reserve;
+    struct sp_journal_trigger *done_trigger;
+    struct sp_journal_trigger *wake_trigger;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t wake;
+    struct sp_journal_list pending;
+    struct sp_commit *finished;
+    struct sp_commit **finished_end;
+    struct sp_segment *next_made;
+    struct sp_segment *reserve_made;
+    bool ending;
+    bool poke; /* commit even if nothing is pending */
+};
+
+/* Work for the disk worker: a spare to make, or segments to forget. */
+struct sp_journal_job {
+    struct sp_journal *journal; /* NULL: closed */
+    const struct sp_segment_maker *maker;
+    bool wants_next;
+    bool wants_reserve;
+    uint64_t segment_len;
+    uint64_t reserve_len;
+    bool prewrite;
+    struct sp_segment *next;
+    struct sp_segment *reserve;
+    struct sp_segment **gone;
+    size_t gone_count;
+};
+
+/* returns: the segment of that number, or NULL if it is gone */
+struct sp_segment *sp_journal_segment_find(const struct sp_journal *j, uint64_t number);
+
+/* Has the worker make the spares that the writer lacks. */
+void sp_journal_make_spares(struct sp_journal *j);
+/* The retry timer's. arg: the journal */
+void sp_journal_on_retry(void *arg);
+/* Without a worker: makes them now. */
+void sp_journal_make_spares_now(struct sp_journal *j);
+/* Takes what a job made, once the worker has ended. */
+void sp_journal_job_collect(struct sp_journal *j, struct sp_journal_job *job);
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * Deleting a message for good means deleting its segment's content key, so all of a shard's content keys lie in one
+ * small file that is written whole. Entries are found by the segment's salt and not by its number, because a reserve
+ * segment has a key long before it has a number. The commit thread adds, the disk worker adds and removes: hence the
+ * lock.
+ */
+#include "journal/keyring_priv.h"
+
+#include "base/reader.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#define MAGIC     0x316b5053U /* "SPk1" */
+#define FILE_NAME "keyring"
+#define NEW_NAME  "keyring.new"
+enum { ENTRY_LEN = SP_SALT_LEN + SP_WRAPPED_LEN, FILE_MAX = 16 * 1024 * 1024 };
+
+struct entry {
+    uint8_t salt[SP_SALT_LEN];
+    uint8_t wrapped[SP_WRAPPED_LEN];
+};
+
+struct sp_keyring {
+    const struct sp_journal_io *io;
+    const struct sp_random *random;
+    struct sp_aead *kek;
+    char kek_id[SP_JOURNAL_KEK_ID_MAX];
+    pthread_mutex_t lock;
+    struct entry *entries;
+    size_t count;
+    size_t cap;
+};
+
+struct sp_keyring *sp_keyring_new(const struct sp_journal_io *io,
+                                  const struct sp_journal_keys *keys,
+                                  const struct sp_random *random)
+{
+    struct sp_keyring *k = sp_calloc(1, sizeof(*k));
+
+    k->io = io;
+    k->random = random;
+    k->kek = sp_aead_new(&keys->content);
+    memcpy(k->kek_id, keys->kek_id, sizeof(k->kek_id));
+    pthread_mutex_init(&k->lock, NULL);
+    return k;
+}
+
+void sp_keyring_free(struct sp_keyring *k)
+{
+    if (k == NULL)
+        return;
+    sp_aead_free(k->kek);
+    pthread_mutex_destroy(&k->lock);
+    sp_free(k->entries);
+    sp_free(k);
+}
+
+/* Reads a whole file of ours, of at most FILE_MAX bytes. */
+static enum sp_rc read_file(const struct sp_journal_io *io, const char *name, struct sp_buf *out)
+{
+    int fd = io->open(io->ctx, name, SP_IO_OPEN_READ);
+    ssize_t n;
+
+    if (fd < 0)
+        return fd == -ENOENT ? SP_E_NOT_FOUND : SP_E_IO;
+    do {
+        uint8_t *to = sp_buf_reserve(out, SP_BLOCK);
+
+        n = to == NULL ? -EFBIG : io->pread(io->ctx, fd, to, SP_BLOCK, (int64_t)out->len);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    } while (n > 0 || n == -EINTR);
+    io->close(io->ctx, fd);
+    return n == 0 ? SP_OK : SP_E_IO;
+}
+
+static struct entry *push(struct sp_keyring *k)
+{
+    if (k->count == k->cap) {
+        k->cap = k->cap == 0 ? 16 : k->cap * 2;
+        k->entries = sp_realloc(k->entries, k->cap * sizeof(*k->entries));
+    }
+    return &k->entries[k->count++];
+}
+
+static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in)
+{
+    struct sp_reader r = sp_reader(in);
+    uint32_t magic = sp_reader_u32(&r);
+    uint32_t crc = sp_reader_u32(&r);
+    uint32_t count;
+
+    if (in.len < 8 || magic != MAGIC || crc != sp_crc32c(0, sp_bytes_slice(in, 8, in.len)))
+        return SP_E_JOURNAL_DAMAGED;
+    (void)sp_reader_take(&r, SP_JOURNAL_KEK_ID_MAX);
+    count = sp_reader_u32(&r);
+    if (sp_reader_left(&r) != (size_t)count * ENTRY_LEN)
+        return SP_E_JOURNAL_DAMAGED;
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry *e = push(k);
+
+        sp_reader_copy(&r, e->salt, SP_SALT_LEN);
+        sp_reader_copy(&r, e->wrapped, SP_WRAPPED_LEN);
+    }
+    return sp_reader_end(&r) == SP_OK ? SP_OK : SP_E_JOURNAL_DAMAGED;
+}
+
+enum sp_rc sp_keyring_load(struct sp_keyring *k)
+{
+    struct sp_buf file;
+    enum sp_rc rc;
+
+    sp_buf_init(&file, FILE_MAX);
+    rc = read_file(k->io, FILE_NAME, &file);
+    if (rc == SP_OK)
+        rc = decode(k, sp_buf_bytes(&file));
+    sp_buf_clear(&file);
+    return rc;
+}
+
+static struct entry *find(struct sp_keyring *k, const uint8_t *salt)
+{
+    for (size_t i = 0; i < k->count; i++)
+        if (memcmp(k->entries[i].salt, salt, SP_SALT_LEN) == 0)
+            return &k->entries[i];
+    return NULL;
+}
+
+enum sp_rc sp_keyring_find(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN],
+                           struct sp_secret *out)
+{
+    const struct entry *e;
+    enum sp_rc rc = SP_E_NOT_FOUND;
+
+    pthread_mutex_lock(&k->lock);
+    e = find(k, salt);
+    if (e != NULL)
+        rc = sp_crypt_unwrap(k->kek, sp_bytes(salt, SP_SALT_LEN),
+                             sp_bytes(e->wrapped, SP_WRAPPED_LEN), out);
+    pthread_mutex_unlock(&k->lock);
+    return rc;
+}
+
+void sp_keyring_add(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN], struct sp_secret *out)
+{
+    struct entry *e;
+
+    sp_secret_init(out, k->random);
+    pthread_mutex_lock(&k->lock);
+    e = push(k);
+    memcpy(e->salt, salt, SP_SALT_LEN);
+    sp_crypt_wrap(k->kek, k->random, sp_bytes(salt, SP_SALT_LEN), out, e->wrapped);
+    pthread_mutex_unlock(&k->lock);
+}
+
+void sp_keyring_remove(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN])
+{
+    struct entry *e;
+
+    pthread_mutex_lock(&k->lock);
+    e = find(k, salt);
+    if (e != NULL) {
+        *e = k->entries[--k->count];
+        sp_wipe(&k->entries[k->count], sizeof(*k->entries));
+    }
+    pthread_mutex_unlock(&k->lock);
+}
+
+void sp_keyring_keep(struct sp_keyring *k, bool (*is_kept)(void *arg, const uint8_t *salt),
+                     void *arg)
+{
+    size_t kept = 0;
+
+    pthread_mutex_lock(&k->lock);
+    for (size_t i = 0; i < k->count; i++)
+        if (is_kept(arg, k->entries[i].salt))
+            k->entries[kept++] = k->entries[i];
+    k->count = kept;
+    pthread_mutex_unlock(&k->lock);
+}
+
+static void encode(const struct sp_keyring *k, struct sp_buf *out)
+{
+    struct sp_buf rest;
+
+    sp_buf_init(&rest, FILE_MAX);
+    sp_buf_put(&rest, sp_bytes(k->kek_id, sizeof(k->kek_id)));
+    sp_buf_put_u32(&rest, (uint32_t)k->count);
+    for (size_t i = 0; i < k->count; i++) {
+        sp_buf_put(&rest, sp_bytes(k->entries[i].salt, SP_SALT_LEN));
+        sp_buf_put(&rest, sp_bytes(k->entries[i].wrapped, SP_WRAPPED_LEN));
+    }
+    sp_buf_put_u32(out, MAGIC);
+    sp_buf_put_u32(out, sp_crc32c(0, sp_buf_bytes(&rest)));
+    sp_buf_put(out, sp_buf_bytes(&rest));
+    sp_buf_clear(&rest);
+}
+
+/* Writes all of it or says why not. */
+static int write_all(const struct sp_journal_io *io, int fd, struct sp_bytes data)
+{
+    int64_t at = 0;
+
+    while (data.len > 0) {
+        struct iovec iov = {(void *)data.ptr, data.len};
+        ssize_t n = io->pwritev(io->ctx, fd, &iov, 1, at);
+
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? -EIO : (int)n;
+        at += n;
+        data = sp_bytes_slice(data, (size_t)n, data.len);
+    }
+    return 0;
+}
+
+static int replace_file(const struct sp_journal_io *io, struct sp_bytes data)
+{
+    int fd;
+    int rc;
+
+    (void)io->unlink(io->ctx, NEW_NAME);
+    fd = io->open(io->ctx, NEW_NAME, SP_IO_OPEN_CREATE_PRIVATE);
+    if (fd < 0)
+        return fd;
+    rc = write_all(io, fd, data);
+    if (rc == 0)
+        rc = io->sync(io->ctx, fd);
+    io->close(io->ctx, fd);
+    if (rc == 0)
+        rc = io->rename(io->ctx, NEW_NAME, FILE_NAME);
+    if (rc == 0)
+        rc = io->sync_folder(io->ctx, ".");
+    return rc;
+}
+
+enum sp_rc sp_keyring_save(struct sp_keyring *k)
+{
+    struct sp_buf file;
+    int rc = -EFBIG;
+
+    sp_buf_init(&file, FILE_MAX);
+    pthread_mutex_lock(&k->lock);
+    encode(k, &file);
+    if (sp_buf_rc(&file) == SP_OK)
+        rc = replace_file(k->io, sp_buf_bytes(&file));
+    pthread_mutex_unlock(&k->lock);
+    sp_buf_clear(&file);
+    if (rc == 0)
+        return SP_OK;
+    return rc == -ENOSPC ? SP_E_JOURNAL_FULL : SP_E_IO;
+}
+
+size_t sp_keyring_count(struct sp_keyring *k)
+{
+    size_t count;
+
+    pthread_mutex_lock(&k->lock);
+    count = k->count;
+    pthread_mutex_unlock(&k->lock);
+    return count;
+}

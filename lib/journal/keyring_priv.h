@@ -1,0 +1,40 @@
+/*
+ * The keyring file of a shard: segment (by its salt) to content key, wrapped under the content KEK. It is written anew,
+ * synced, renamed, and its folder synced; so it is either the old one or the new one. thread: any (a lock inside)
+ */
+#ifndef SP_JOURNAL_KEYRING_PRIV_H
+#define SP_JOURNAL_KEYRING_PRIV_H
+
+#include "journal/format_priv.h"
+
+struct sp_keyring;
+
+/* owner: the caller. io and random are lent as long as it lives */
+struct sp_keyring *sp_keyring_new(const struct sp_journal_io *io,
+                                  const struct sp_journal_keys *keys,
+                                  const struct sp_random *random);
+void sp_keyring_free(struct sp_keyring *k);
+
+/* Reads the file. returns: SP_E_NOT_FOUND if there is none, SP_E_JOURNAL_DAMAGED, SP_E_IO */
+SP_MUST_CHECK enum sp_rc sp_keyring_load(struct sp_keyring *k);
+
+/* returns: SP_E_NOT_FOUND if the segment's key is gone, SP_E_CRYPT_AUTH if it was wrapped under another KEK */
+SP_MUST_CHECK enum sp_rc sp_keyring_find(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN],
+                                         struct sp_secret *out);
+
+/* Makes a key for a segment; only durable after sp_keyring_save. */
+void sp_keyring_add(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN], struct sp_secret *out);
+
+/* Forgets a segment's key; only final after sp_keyring_save. */
+void sp_keyring_remove(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN]);
+
+/* Forgets all entries for which is_kept says no; only final after sp_keyring_save. */
+void sp_keyring_keep(struct sp_keyring *k, bool (*is_kept)(void *arg, const uint8_t *salt),
+                     void *arg);
+
+/* Makes what is in memory durable. returns: SP_E_IO, SP_E_JOURNAL_FULL; the file is then the old one */
+SP_MUST_CHECK enum sp_rc sp_keyring_save(struct sp_keyring *k);
+
+size_t sp_keyring_count(struct sp_keyring *k);
+
+#endif

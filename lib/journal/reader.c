@@ -1,0 +1,241 @@
+/*
+ * The ledger's reader. It trusts three sources for how far a segment is durable: a batch header's durable_to (the writer
+ * had synced so far when it wrote that), the next segment's prev_end (final: nothing behind it counts), and what the
+ * relay tells. It keeps one batch in memory and opens metadata by GCM, which proves them without the bodies' CRC.
+ */
+#include "journal/reader.h"
+
+#include "journal/scan_priv.h"
+
+#include <errno.h>
+
+struct sp_journal_reader {
+    const struct sp_journal_io *io;
+    struct sp_secret record_kek;
+    struct sp_journal_cursor cursor;
+    struct sp_segment *segment; /* NULL: none open yet */
+    struct sp_aead *key;
+    struct sp_scan scan;
+    struct sp_batch_header header; /* of the batch in buf */
+    uint64_t batch_at;
+    uint32_t index; /* of the next record in it */
+    struct sp_buf buf;
+    struct sp_buf meta;
+    uint64_t limit;   /* this segment is durable up to here */
+    bool limit_final; /* and nothing follows */
+    uint64_t told_segment;
+    uint64_t told_end;
+};
+
+struct sp_journal_reader *sp_journal_reader_new(const struct sp_journal_io *io,
+                                                const struct sp_secret *record_kek,
+                                                const struct sp_journal_cursor *from)
+{
+    struct sp_journal_reader *r = sp_calloc(1, sizeof(*r));
+
+    r->io = io;
+    r->record_kek = *record_kek;
+    r->cursor = *from;
+    r->key = sp_aead_new(NULL);
+    sp_buf_init(&r->buf, SP_BATCH_MAX);
+    sp_buf_init(&r->meta, SP_RECORD_META_MAX + SP_AEAD_TAG_LEN);
+    return r;
+}
+
+void sp_journal_reader_free(struct sp_journal_reader *r)
+{
+    if (r == NULL)
+        return;
+    sp_segment_free(r->io, r->segment);
+    sp_secret_clear(&r->record_kek);
+    sp_aead_free(r->key);
+    sp_buf_clear(&r->buf);
+    sp_buf_wipe(&r->meta);
+    sp_free(r);
+}
+
+void sp_journal_reader_tell(struct sp_journal_reader *r, uint64_t segment, uint64_t end)
+{
+    if (segment > r->told_segment || (segment == r->told_segment && end > r->told_end)) {
+        r->told_segment = segment;
+        r->told_end = end;
+    }
+}
+
+struct sp_journal_cursor sp_journal_reader_cursor(const struct sp_journal_reader *r)
+{
+    return r->cursor;
+}
+
+struct lowest {
+    uint64_t least; /* numbers below do not count */
+    uint64_t found; /* 0: none */
+};
+
+static void on_name(void *arg, const char *name)
+{
+    struct lowest *l = arg;
+    uint64_t number;
+
+    if (sp_segment_name_parse(name, &number) && number >= l->least &&
+        (l->found == 0 || number < l->found))
+        l->found = number;
+}
+
+/* Opens the first segment there is from `least` on. */
+static enum sp_rc open_from(struct sp_journal_reader *r, uint64_t least)
+{
+    struct lowest l = {.least = least == 0 ? 1 : least};
+    struct sp_segment *s = NULL;
+    enum sp_rc rc;
+
+    if (r->io->list(r->io->ctx, ".", on_name, &l) != 0)
+        return SP_E_IO;
+    if (l.found == 0)
+        return SP_E_NOT_FOUND;
+    rc = sp_segment_open(r->io, &r->record_kek, l.found, &s);
+    if (rc == SP_E_JOURNAL_DAMAGED) /* told once; the next call begins behind it */
+        r->cursor = (struct sp_journal_cursor){l.found + 1, SP_BLOCK};
+    if (rc != SP_OK)
+        return rc;
+    sp_segment_free(r->io, r->segment);
+    r->segment = s;
+    sp_aead_set_key(r->key, &s->record_key);
+    sp_scan_init(&r->scan, r->io, s);
+    if (r->cursor.segment != s->number)
+        r->cursor = (struct sp_journal_cursor){s->number, SP_BLOCK};
+    r->header.count = 0;
+    r->index = 0;
+    r->limit = SP_BLOCK;
+    r->limit_final = false;
+    return SP_OK;
+}
+
+static void raise_limit(struct sp_journal_reader *r, uint64_t to)
+{
+    if (to > r->limit)
+        r->limit = to;
+}
+
+/* Asks the next segment, if there is one with a batch in it, where this one ends. */
+static enum sp_rc ask_next_segment(struct sp_journal_reader *r)
+{
+    struct sp_segment *next = NULL;
+    struct sp_batch_header h;
+    struct sp_scan scan;
+    uint64_t at;
+    enum sp_rc rc = sp_segment_open(r->io, &r->record_kek, r->segment->number + 1, &next);
+
+    if (rc != SP_OK)
+        return rc == SP_E_NOT_FOUND || rc == SP_E_JOURNAL_DAMAGED ? SP_OK : rc;
+    sp_scan_init(&scan, r->io, next);
+    rc = sp_scan_next(&scan, 2 * SP_BLOCK, &h, &at);
+    if (rc == SP_OK) {
+        r->limit = h.prev_end;
+        r->limit_final = true;
+    }
+    sp_segment_free(r->io, next);
+    return rc == SP_E_NOT_FOUND ? SP_OK : rc;
+}
+
+/* Learns how far the segment is durable by now. */
+static enum sp_rc refresh_limit(struct sp_journal_reader *r)
+{
+    struct sp_scan ahead = r->scan;
+    struct sp_batch_header h;
+    uint64_t at;
+
+    if (r->limit_final)
+        return SP_OK;
+    if (r->told_segment == r->segment->number)
+        raise_limit(r, r->told_end);
+    /* The batch at the cursor says nothing of itself; the one behind it does. */
+    for (int i = 0; i < 2 && r->limit <= r->scan.at; i++) {
+        if (sp_scan_next(&ahead, ahead.at + 1, &h, &at) != SP_OK)
+            break;
+        raise_limit(r, h.durable_to);
+    }
+    return r->limit > r->scan.at ? SP_OK : ask_next_segment(r);
+}
+
+/* Goes on to the next segment; one whose header can't be read is told once. */
+static enum sp_rc open_next(struct sp_journal_reader *r, struct sp_journal_entry *out)
+{
+    uint64_t least = r->segment == NULL ? r->cursor.segment : r->segment->number + 1;
+    enum sp_rc rc = open_from(r, least > r->cursor.segment ? least : r->cursor.segment);
+
+    if (rc == SP_E_JOURNAL_DAMAGED)
+        *out =
+            (struct sp_journal_entry){.damaged = true, .place = {.segment = r->cursor.segment - 1}};
+    return rc;
+}
+
+/* Loads the next durable batch. returns: SP_OK, SP_E_NOT_FOUND, SP_E_JOURNAL_DAMAGED, SP_E_IO */
+static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entry *out)
+{
+    uint64_t expected = r->scan.at;
+    enum sp_rc rc;
+
+    if (r->scan.at >= r->limit) {
+        rc = refresh_limit(r);
+        if (rc != SP_OK)
+            return rc;
+    }
+    if (r->scan.at >= r->limit) {
+        if (!r->limit_final)
+            return SP_E_NOT_FOUND;
+        return open_next(r, out);
+    }
+    rc = sp_scan_next(&r->scan, r->limit, &r->header, &r->batch_at);
+    if (rc == SP_E_NOT_FOUND) { /* nothing readable up to where it is durable */
+        r->scan.at = r->limit;
+        r->header.count = 0;
+    } else if (rc == SP_OK) {
+        rc = sp_scan_load(&r->scan, r->batch_at, &r->header, &r->buf);
+        r->index = 0;
+    }
+    if (rc == SP_E_IO)
+        return rc;
+    if (rc != SP_OK || r->batch_at > expected) {
+        *out = (struct sp_journal_entry){
+            .damaged = true, .place = {.segment = r->segment->number, .offset = expected}};
+        return SP_E_JOURNAL_DAMAGED;
+    }
+    return SP_OK;
+}
+
+/* The next record of the batch in memory; SP_E_NOT_FOUND behind its last. */
+static enum sp_rc next_in_batch(struct sp_journal_reader *r, struct sp_journal_entry *out)
+{
+    while (r->index < r->header.count) {
+        struct sp_scan_record at = {.batch = sp_buf_bytes(&r->buf),
+                                    .header = &r->header,
+                                    .batch_at = r->batch_at,
+                                    .index = r->index++};
+        enum sp_rc rc = sp_scan_record(&at, r->key, &r->meta, out);
+
+        if (out->place.offset < r->cursor.offset) /* given out before */
+            continue;
+        r->cursor.offset = out->place.offset + 1;
+        return rc;
+    }
+    return SP_E_NOT_FOUND;
+}
+
+enum sp_rc sp_journal_reader_next(struct sp_journal_reader *r, struct sp_journal_entry *out)
+{
+    enum sp_rc rc;
+
+    if (r->segment == NULL) {
+        rc = open_next(r, out);
+        if (rc != SP_OK)
+            return rc;
+    }
+    do {
+        rc = next_in_batch(r, out);
+        if (rc != SP_E_NOT_FOUND)
+            return rc;
+        rc = load_batch(r, out);
+    } while (rc == SP_OK);
+    return rc;
+}

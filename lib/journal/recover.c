@@ -1,0 +1,290 @@
+/*
+ * Two walks. The first reads batch headers only: they say how far each segment was durable, and the next segment's say
+ * where the one before ends, whatever lies behind. The second reads every record: a broken one below the durable end is
+ * damage and told as such; at or above it is a tail that nobody was promised, and dropped. The last segment is synced
+ * between the two: its intact tail will be relied upon, and may so far be in the page cache alone.
+ */
+#include "journal/recover_priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define SPARE_PREFIX "spare-"
+
+struct listing {
+    uint64_t *numbers;
+    size_t count;
+    size_t cap;
+    struct sp_buf spares; /* names, each with its NUL */
+};
+
+static void on_name(void *arg, const char *name)
+{
+    struct listing *l = arg;
+    uint64_t number;
+
+    if (strncmp(name, SPARE_PREFIX, strlen(SPARE_PREFIX)) == 0) {
+        sp_buf_put(&l->spares, sp_bytes(name, strlen(name) + 1));
+        return;
+    }
+    if (!sp_segment_name_parse(name, &number))
+        return;
+    if (l->count == l->cap) {
+        l->cap = l->cap == 0 ? 16 : l->cap * 2;
+        l->numbers = sp_realloc(l->numbers, l->cap * sizeof(*l->numbers));
+    }
+    l->numbers[l->count++] = number;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void remove_spares(const struct sp_journal_io *io, struct sp_bytes names)
+{
+    struct sp_bytes name;
+
+    while (sp_bytes_split(&names, '\0', &name))
+        if (name.len > 0)
+            (void)io->unlink(io->ctx, (const char *)name.ptr);
+}
+
+static void remove_segment(const struct sp_segment_maker *m, uint64_t number)
+{
+    char name[SP_SEGMENT_NAME_MAX];
+
+    sp_segment_name(number, name);
+    (void)m->io->unlink(m->io->ctx, name);
+}
+
+static void keep(struct sp_recovered *r, struct sp_segment *s)
+{
+    if (r->count == r->cap) {
+        r->cap = r->cap == 0 ? 16 : r->cap * 2;
+        r->segments = sp_realloc(r->segments, r->cap * sizeof(struct sp_segment *));
+    }
+    r->segments[r->count++] = s;
+}
+
+/* Gives out a stretch that could not be read. */
+static void tell_damage(const struct sp_journal_options *o, struct sp_journal_entry *e,
+                        struct sp_journal_recovery *found)
+{
+    found->damaged++;
+    sp_log_error(o->log, "journal.damaged", SP_INT("segment", e->place.segment),
+                 SP_INT("offset", e->place.offset), SP_ID("message", &e->message));
+    if (o->on_entry != NULL)
+        o->on_entry(o->arg, e);
+}
+
+/* Gives out the records of one loaded batch. */
+static void read_batch(const struct sp_journal_options *o, struct sp_scan_record *at,
+                       struct sp_aead *key, uint64_t durable, struct sp_journal_recovery *found)
+{
+    struct sp_journal_entry e;
+    struct sp_buf meta;
+
+    sp_buf_init(&meta, SP_RECORD_META_MAX + SP_AEAD_TAG_LEN);
+    for (at->index = 0; at->index < at->header->count; at->index++) {
+        if (sp_scan_record(at, key, &meta, &e) == SP_OK) {
+            found->records++;
+            if (o->on_entry != NULL)
+                o->on_entry(o->arg, &e);
+        } else if (at->batch_at < durable) {
+            tell_damage(o, &e, found);
+        } else {
+            found->dropped++;
+        }
+    }
+    sp_buf_clear(&meta);
+}
+
+/* Gives out all records of a segment before `end`. */
+static enum sp_rc read_segment(const struct sp_journal_options *o, const struct sp_segment *s,
+                               uint64_t durable, uint64_t end, struct sp_journal_recovery *found)
+{
+    struct sp_batch_header h;
+    struct sp_scan scan;
+    struct sp_buf buf;
+    struct sp_aead *key = sp_aead_new(&s->record_key);
+    uint64_t expected = SP_BLOCK;
+    uint64_t at;
+    enum sp_rc rc;
+
+    sp_buf_init(&buf, SP_BATCH_MAX);
+    sp_scan_init(&scan, o->io, s);
+    while ((rc = sp_scan_next(&scan, end, &h, &at)) == SP_OK) {
+        struct sp_scan_record record = {.header = &h, .batch_at = at};
+
+        if (at > expected && expected < durable) {
+            struct sp_journal_entry gap = {.damaged = true,
+                                           .place = {.segment = s->number, .offset = expected}};
+
+            tell_damage(o, &gap, found);
+        }
+        rc = sp_scan_load(&scan, at, &h, &buf);
+        if (rc != SP_OK)
+            break;
+        record.batch = sp_buf_bytes(&buf);
+        read_batch(o, &record, key, durable, found);
+        expected = scan.at;
+    }
+    if (rc == SP_E_NOT_FOUND && expected < durable) {
+        struct sp_journal_entry gap = {.damaged = true,
+                                       .place = {.segment = s->number, .offset = expected}};
+
+        tell_damage(o, &gap, found);
+    }
+    sp_buf_clear(&buf);
+    sp_aead_free(key);
+    return rc == SP_E_NOT_FOUND ? SP_OK : rc;
+}
+
+/* What one recovery works on. */
+struct work {
+    const struct sp_journal_options *o;
+    const struct sp_segment_maker *m;
+    struct listing l;
+    struct sp_scan_summary *sums; /* one for each segment kept */
+    bool passed_over; /* a segment whose header is damaged stays where it is, and so does its key */
+    struct sp_recovered *r;
+    struct sp_err *err;
+};
+
+/* Opens one segment with its keys; *out is NULL if it is to be passed over. */
+static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **out)
+{
+    enum sp_rc rc = sp_segment_open(w->m->io, &w->m->record_kek, number, out);
+
+    if (rc == SP_E_JOURNAL_DAMAGED) {
+        sp_log_error(w->o->log, "journal.damaged", SP_INT("segment", number), SP_INT("offset", 0));
+        w->passed_over = true;
+        w->r->found.damaged++;
+        *out = NULL;
+        return SP_OK;
+    }
+    if (rc == SP_E_CRYPT_AUTH)
+        return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
+                       "segment %" PRIu64 " was written under another master key", number);
+    if (rc != SP_OK)
+        return sp_fail(w->err, rc, "segment %" PRIu64 " can't be opened", number);
+    rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
+    if (rc == SP_OK)
+        return SP_OK;
+    sp_segment_free(w->m->io, SP_STEAL(*out));
+    if (rc == SP_E_NOT_FOUND) { /* its key was deleted, the file not yet */
+        remove_segment(w->m, number);
+        return SP_OK;
+    }
+    return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
+                   "the keyring was written under another master key");
+}
+
+/* Where each segment ends, then all records. */
+static enum sp_rc read_all(struct work *w)
+{
+    struct sp_recovered *r = w->r;
+
+    for (size_t i = 0; i < r->count; i++) {
+        struct sp_segment *s = r->segments[i];
+        bool is_last = i + 1 == r->count;
+        bool is_told =
+            !is_last && w->sums[i + 1].any && r->segments[i + 1]->number == s->number + 1;
+        uint64_t end = is_told ? w->sums[i + 1].prev_end : w->sums[i].end;
+        uint64_t durable = is_told ? end : w->sums[i].durable;
+        enum sp_rc rc;
+
+        if (is_last && w->m->io->sync(w->m->io->ctx, s->fd) != 0)
+            end = durable; /* what was not acknowledged can't be relied upon */
+        rc = read_segment(w->o, s, durable, end, &r->found);
+        if (rc != SP_OK)
+            return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read", s->number);
+        if (w->sums[i].end > end)
+            r->found.dropped++;
+        s->end = end;
+        s->len = end;
+        r->last = s->number;
+        r->last_end = end;
+        r->found.clean = w->sums[i].clean;
+    }
+    r->found.segments = r->count;
+    return SP_OK;
+}
+
+/* Opens all segments and walks their headers; a last one without any batch is removed. */
+static enum sp_rc open_all(struct work *w)
+{
+    struct sp_recovered *r = w->r;
+
+    for (size_t i = 0; i < w->l.count; i++) {
+        struct sp_scan_summary *sum = &w->sums[r->count];
+        struct sp_segment *s = NULL;
+        enum sp_rc rc = open_one(w, w->l.numbers[i], &s);
+
+        if (rc != SP_OK)
+            return rc;
+        if (s == NULL)
+            continue;
+        rc = sp_scan_summary(w->m->io, s, sum);
+        if (rc == SP_OK && !sum->any && i + 1 == w->l.count) {
+            remove_segment(w->m, s->number);
+            sp_segment_free(w->m->io, s);
+            continue;
+        }
+        keep(r, s);
+        if (rc != SP_OK)
+            return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read", w->l.numbers[i]);
+    }
+    return SP_OK;
+}
+
+static bool is_kept(void *arg, const uint8_t *salt)
+{
+    const struct sp_recovered *r = arg;
+
+    for (size_t i = 0; i < r->count; i++)
+        if (memcmp(r->segments[i]->salt, salt, SP_SALT_LEN) == 0)
+            return true;
+    return false;
+}
+
+enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segment_maker *m,
+                      struct sp_recovered *out, struct sp_err *err)
+{
+    struct work w = {.o = o, .m = m, .r = out, .err = err};
+    enum sp_rc rc;
+
+    *out = (struct sp_recovered){.found = {.clean = true}};
+    sp_buf_init(&w.l.spares, 1024 * 1024);
+    if (m->io->list(m->io->ctx, ".", on_name, &w.l) != 0) {
+        rc = sp_fail(err, SP_E_IO, "the shard's folder can't be read");
+        goto out;
+    }
+    remove_spares(m->io, sp_buf_bytes(&w.l.spares));
+    rc = sp_keyring_load(m->keyring);
+    if (rc == SP_E_NOT_FOUND && w.l.count == 0)
+        rc = SP_OK;
+    if (rc != SP_OK) {
+        rc = sp_fail(err, rc == SP_E_IO ? SP_E_IO : SP_E_JOURNAL_DAMAGED,
+                     "the keyring is missing or damaged");
+        goto out;
+    }
+    if (w.l.count > 0)
+        qsort(w.l.numbers, w.l.count, sizeof(*w.l.numbers), compare);
+    w.sums = sp_calloc(w.l.count + 1, sizeof(*w.sums));
+    rc = open_all(&w);
+    if (rc == SP_OK && !w.passed_over)
+        sp_keyring_keep(m->keyring, is_kept, out);
+    if (rc == SP_OK)
+        rc = read_all(&w);
+out:
+    sp_free(w.sums);
+    sp_free(w.l.numbers);
+    sp_buf_clear(&w.l.spares);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/*
+ * Recovery: which segments there are, where each ends, and every record in them, in order. For the journal alone.
+ */
+#ifndef SP_JOURNAL_RECOVER_PRIV_H
+#define SP_JOURNAL_RECOVER_PRIV_H
+
+#include "journal/scan_priv.h"
+
+/* What was found; segments belong to the caller from then on. */
+struct sp_recovered {
+    struct sp_segment **segments; /* by number */
+    size_t count;
+    size_t cap;
+    uint64_t last;     /* number of the last, 0: none */
+    uint64_t last_end; /* where it ends */
+    struct sp_journal_recovery found;
+};
+
+/*
+ * Reads the folder; removes spares, and segments whose key is gone or that hold nothing; gives out every record.
+ *
+ * returns: SP_E_JOURNAL_DAMAGED (keyring gone, or keys are others), SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_recover(const struct sp_journal_options *o,
+                                    const struct sp_segment_maker *m, struct sp_recovered *out,
+                                    struct sp_err *err);
+
+#endif

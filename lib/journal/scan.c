@@ -1,0 +1,134 @@
+/*
+ * A walk goes from header to header by their lengths, and where there is none, from block to block: so it passes torn
+ * and damaged stretches, stale batches of a file's earlier life (another salt), and the zeroes of a prewritten end.
+ */
+#include "journal/scan_priv.h"
+
+enum { WINDOW = 64 * 1024 };
+
+void sp_scan_init(struct sp_scan *s, const struct sp_journal_io *io,
+                  const struct sp_segment *segment)
+{
+    *s = (struct sp_scan){.io = io, .segment = segment, .at = SP_BLOCK};
+}
+
+/* Whether a header belongs to this segment, behind the batches seen. */
+static bool is_next(const struct sp_scan *s, const struct sp_batch_header *h)
+{
+    return memcmp(h->salt, s->segment->salt, SP_SALT_LEN) == 0 &&
+           h->segment == s->segment->number && h->batch > s->batch;
+}
+
+/* Looks at each block of one window. returns: SP_OK if a header was found, SP_E_NOT_FOUND */
+static enum sp_rc search(const struct sp_scan *s, struct sp_bytes window, struct sp_batch_header *h,
+                         size_t *found)
+{
+    for (size_t off = 0; off < window.len; off += SP_BLOCK) {
+        struct sp_bytes block = sp_bytes_slice(window, off, SP_BLOCK);
+
+        if (sp_batch_header_decode(block, h) == SP_OK && is_next(s, h)) {
+            *found = off;
+            return SP_OK;
+        }
+    }
+    return SP_E_NOT_FOUND;
+}
+
+enum sp_rc sp_scan_next(struct sp_scan *s, uint64_t limit, struct sp_batch_header *h, uint64_t *at)
+{
+    uint8_t *window = sp_malloc(WINDOW);
+    size_t want = SP_BLOCK; /* as a rule the next header is where it should be */
+    enum sp_rc rc = SP_E_NOT_FOUND;
+
+    while (rc == SP_E_NOT_FOUND && s->at < limit) {
+        size_t found = 0;
+        ssize_t n = sp_read_fully(s->io, s->segment->fd, window, want, (int64_t)s->at);
+
+        if (n < 0)
+            rc = SP_E_IO;
+        if (n <= 0)
+            break;
+        rc = search(s, sp_bytes(window, (size_t)n), h, &found);
+        if (rc == SP_OK && s->at + found >= limit)
+            rc = SP_E_NOT_FOUND;
+        if (rc == SP_OK) {
+            *at = s->at + found;
+            s->batch = h->batch;
+            s->at = *at + sp_block_up(h->len);
+        } else {
+            s->at += want;
+            want = WINDOW;
+        }
+    }
+    sp_free(window);
+    return rc;
+}
+
+enum sp_rc sp_scan_load(const struct sp_scan *s, uint64_t at, const struct sp_batch_header *h,
+                        struct sp_buf *buf)
+{
+    uint8_t *to;
+    ssize_t n;
+
+    sp_buf_reset(buf);
+    to = sp_buf_reserve(buf, h->len);
+    if (to == NULL)
+        return SP_E_MALFORMED;
+    n = sp_read_fully(s->io, s->segment->fd, to, h->len, (int64_t)at);
+    if (n < 0)
+        return SP_E_IO;
+    memset(to + n, 0, h->len - (size_t)n); /* what the file lacks is damage, record by record */
+    sp_buf_commit(buf, h->len);
+    return SP_OK;
+}
+
+enum sp_rc sp_scan_record(const struct sp_scan_record *r, struct sp_aead *key, struct sp_buf *meta,
+                          struct sp_journal_entry *out)
+{
+    struct sp_record_header h;
+    struct sp_bytes record;
+
+    *out = (struct sp_journal_entry){
+        .damaged = true,
+        .place = {.segment = r->header->segment, .offset = r->batch_at},
+    };
+    if (sp_batch_record(r->batch, r->header, r->index, &record) != SP_OK)
+        return SP_E_JOURNAL_DAMAGED;
+    out->place.offset = r->batch_at + (uint64_t)(record.ptr - r->batch.ptr);
+    out->place.len = (uint32_t)record.len;
+    if (sp_record_header_decode(record, &h) != SP_OK)
+        return SP_E_JOURNAL_DAMAGED;
+    out->type = h.type;
+    out->message = h.message;
+    out->place.sequence = h.sequence;
+    sp_buf_reset(meta);
+    if (!sp_record_is_intact(record, &h) || sp_record_open(key, record, &h, meta) != SP_OK)
+        return SP_E_JOURNAL_DAMAGED;
+    out->meta = sp_buf_bytes(meta);
+    out->body_count = h.body_count;
+    memcpy(out->body_len, h.body_len, sizeof(out->body_len));
+    out->damaged = false;
+    return SP_OK;
+}
+
+enum sp_rc sp_scan_summary(const struct sp_journal_io *io, const struct sp_segment *segment,
+                           struct sp_scan_summary *out)
+{
+    struct sp_batch_header h;
+    struct sp_scan s;
+    uint64_t at;
+    enum sp_rc rc;
+
+    *out = (struct sp_scan_summary){.durable = SP_BLOCK, .end = SP_BLOCK};
+    sp_scan_init(&s, io, segment);
+    while ((rc = sp_scan_next(&s, UINT64_MAX, &h, &at)) == SP_OK) {
+        if (!out->any)
+            out->prev_end = h.prev_end;
+        out->any = true;
+        if (h.durable_to > out->durable)
+            out->durable = h.durable_to;
+        out->end = at + sp_block_up(h.len);
+        out->clean = (h.flags & SP_BATCH_CLEAN) != 0;
+    }
+    return rc == SP_E_NOT_FOUND ? SP_OK : rc;
+}
