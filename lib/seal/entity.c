@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "mail/header.h"
 #include "mail/trace.h"
+#include "seal/edit_priv.h"
 
 #define OUTER_MAX    (SP_SEAL_HEADER_MAX + 4096)
 #define PROLOGUE_MAX (SP_SEAL_HEADER_MAX * 3)
@@ -60,8 +61,6 @@ static const struct sp_bytes trace_fields[] = {
 
 /* What sealing breaks or replaces, and blind copies. */
 static const struct sp_bytes dropped_fields[] = {
-    SP_LIT_INIT("Bcc"),
-    SP_LIT_INIT("Resent-Bcc"),
     SP_LIT_INIT("MIME-Version"),
     SP_LIT_INIT("Return-Path"),
     SP_LIT_INIT("DKIM-Signature"),
@@ -71,28 +70,11 @@ static const struct sp_bytes dropped_fields[] = {
     SP_LIT_INIT("HP-Outer"),
 };
 
-static bool is_among(const struct sp_field *f, const struct sp_bytes *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (sp_field_is(f, names[i]))
-            return true;
-    return false;
-}
-
 static bool is_dropped(const struct sp_field *f, const struct sp_seal_options *options)
 {
-    return sp_trace_is_private(f, (struct sp_bytes){NULL, 0}) ||
-           is_among(f, dropped_fields, SP_ARRAY_LEN(dropped_fields)) ||
-           sp_bytes_starts_nocase(f->name, SP_LIT("ARC-")) ||
-           is_among(f, options->strip, options->strip_count);
-}
-
-/* Raw fields end with CRLF, but for a message that ends in its header without one. */
-static void put_raw(struct sp_buf *out, const struct sp_field *f)
-{
-    sp_buf_put(out, f->raw);
-    if (!sp_bytes_ends_nocase(f->raw, SP_LIT("\r\n")))
-        sp_buf_put_cstr(out, "\r\n");
+    return sp_seal_is_stripped(f, options) ||
+           sp_seal_is_among(f, dropped_fields, SP_ARRAY_LEN(dropped_fields)) ||
+           sp_bytes_starts_nocase(f->name, SP_LIT("ARC-"));
 }
 
 /* What stood outside, told inside: RFC 9788 2.2.3. */
@@ -114,8 +96,10 @@ static void put_parameters(struct sp_buf *out, const struct sp_field *type)
     sp_buf_put_cstr(out, PARAMETERS);
 }
 
-static void plan_content(struct sp_seal_entity *e, const struct sp_header *h, bool protect)
+static void plan_content(struct sp_seal_entity *e, const struct sp_header *h,
+                         const struct sp_seal_options *options)
 {
+    bool protect = options->protect_subject;
     struct sp_field f;
     bool typed = false;
 
@@ -126,7 +110,7 @@ static void plan_content(struct sp_seal_entity *e, const struct sp_header *h, bo
             put_parameters(&e->prologue, &f);
             typed = true;
         } else {
-            put_raw(&e->prologue, &f);
+            sp_seal_put_field(&e->prologue, &f, options);
         }
     }
     if (protect && !typed)
@@ -141,7 +125,7 @@ static void plan_open(struct sp_seal_entity *e, const struct sp_header *h,
 
     for (size_t at = 0; sp_header_next(h, &at, &f);)
         if (!sp_field_is_content(&f) && !is_dropped(&f, options))
-            put_raw(&e->outer, &f);
+            sp_seal_put_field(&e->outer, &f, options);
 }
 
 static void plan_protected(struct sp_seal_entity *e, const struct sp_header *h,
@@ -154,14 +138,15 @@ static void plan_protected(struct sp_seal_entity *e, const struct sp_header *h,
     for (size_t at = 0; sp_header_next(h, &at, &f);) {
         if (sp_field_is_content(&f) || is_dropped(&f, options))
             continue;
-        if (is_among(&f, road_fields, SP_ARRAY_LEN(road_fields)))
-            put_raw(&e->outer, &f);
-        if (!is_among(&f, trace_fields, SP_ARRAY_LEN(trace_fields)))
-            put_raw(&e->prologue, &f);
+        if (sp_seal_is_among(&f, road_fields, SP_ARRAY_LEN(road_fields)))
+            sp_seal_put_field(&e->outer, &f, options);
+        if (!sp_seal_is_among(&f, trace_fields, SP_ARRAY_LEN(trace_fields)))
+            sp_seal_put_field(&e->prologue, &f, options);
     }
     for (size_t at = 0; sp_header_next(h, &at, &f);)
-        if (is_among(&f, road_fields, SP_ARRAY_LEN(road_fields)) && !is_dropped(&f, options) &&
-            !is_among(&f, trace_fields, SP_ARRAY_LEN(trace_fields)))
+        if (sp_seal_is_among(&f, road_fields, SP_ARRAY_LEN(road_fields)) &&
+            !is_dropped(&f, options) &&
+            !sp_seal_is_among(&f, trace_fields, SP_ARRAY_LEN(trace_fields)))
             put_outer_copy(&e->prologue, f.raw);
     sp_buf_put_cstr(&e->prologue, "HP-Outer: Subject: ");
     sp_buf_put_cstr(&e->prologue, subject);
@@ -188,11 +173,14 @@ static enum sp_rc plan(struct sp_seal_entity *e, struct sp_bytes start,
 
     if (rc != SP_OK)
         return sp_fail(err, rc, "the message's header can't be split");
+    rc = sp_seal_put_added(&e->outer, options);
+    if (rc != SP_OK)
+        return sp_fail(err, rc, "a field to be added is not one line of text");
     if (options->protect_subject)
         plan_protected(e, &h, options);
     else
         plan_open(e, &h, options);
-    plan_content(e, &h, options->protect_subject);
+    plan_content(e, &h, options);
     e->body_at = h.body_at;
     rc = sp_buf_rc(&e->outer);
     if (rc == SP_OK)
