@@ -183,6 +183,7 @@ static void read_head(struct web_conn *c)
     sp_buf_wipe(&req->head_bytes);
     sp_buf_wipe(&req->body);
     sp_buf_reset(&req->fields);
+    req->has_policy = false;
     sp_buf_put(&req->head_bytes, sp_bytes_slice(in, 0, used));
     status = sp_web_head_parse(sp_buf_bytes(&req->head_bytes), &again, &used, &req->head);
     sp_assert(status == 200);

@@ -65,6 +65,8 @@ static void put_head(struct web_conn *c, int status, const char *type, uint64_t 
     put_date(&b, sp_clock_wall_ms(c->server->clock));
     if (o->headers != NULL)
         sp_buf_put_cstr(&b, o->headers);
+    if (o->content_policy != NULL && !c->req.has_policy)
+        sp_buf_printf(&b, "Content-Security-Policy: %s\r\n", o->content_policy);
     sp_buf_put(&b, sp_buf_bytes(&c->req.fields));
     if (type != NULL)
         sp_buf_printf(&b, "Content-Type: %s\r\n", type);
@@ -92,6 +94,8 @@ void sp_web_reply_field(struct sp_web_request *req, const char *name, struct sp_
 {
     for (size_t i = 0; i < value.len; i++)
         sp_assert(value.ptr[i] != '\r' && value.ptr[i] != '\n' && value.ptr[i] != 0);
+    if (strcmp(name, "Content-Security-Policy") == 0)
+        req->has_policy = true;
     sp_buf_put_cstr(&req->fields, name);
     sp_buf_put_cstr(&req->fields, ": ");
     sp_buf_put(&req->fields, value);
@@ -167,6 +171,7 @@ void web_reply_refuse(struct web_conn *c, int status)
     sp_log_debug(c->server->o.log, "web.refused", SP_INT("status", status));
     c->close = true;
     c->req.head.method = SP_WEB_GET; /* not known, or no matter: the connection ends */
+    c->req.has_policy = false;
     sp_buf_reset(&c->req.fields);
     send_error(c, status);
 }

@@ -47,6 +47,7 @@ struct sp_web_options {
     size_t route_count;
     void *arg;                   /* goes to the handlers */
     const char *headers;         /* fields of every reply: whole lines with CRLF; borrowed */
+    const char *content_policy;  /* Content-Security-Policy where a reply sets none; NULL: none */
     struct sp_web_limits limits; /* zeros take the defaults */
     /* Makes the body of our own error pages (404, 405, 413 ...): appends HTML to out. NULL: a plain line. */
     void (*error_page)(void *arg, int status, struct sp_buf *out);

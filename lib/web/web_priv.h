@@ -29,6 +29,7 @@ struct sp_web_request {
     struct sp_buf head_bytes; /* what the head's views point into */
     struct sp_buf body;
     struct sp_buf fields; /* of the reply */
+    bool has_policy;      /* fields hold a Content-Security-Policy */
     sp_handle handle;     /* 0: answered, or no request */
 };
 

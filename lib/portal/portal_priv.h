@@ -1,0 +1,215 @@
+/*
+ * Inside the portal: rows, login, sessions, limits, pages. login.c and limit.c know no HTTP; enter.c and read.c know no
+ * SQL.
+ */
+#ifndef SP_PORTAL_PORTAL_PRIV_H
+#define SP_PORTAL_PORTAL_PRIV_H
+
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/map.h"
+#include "crypt/aead.h"
+#include "crypt/hash.h"
+#include "crypt/wrap.h"
+#include "portal/portal.h"
+#include "store/store.h"
+#include "web/web.h"
+
+#define PORTAL_HASH_LEN    SP_SHA256_LEN
+#define PORTAL_SECRET_TEXT 44 /* 32 bytes in base64url, NUL */
+#define PORTAL_ADDR_MAX    512
+#define PORTAL_CODE_DIGITS 8
+#define PORTAL_SWEEP_MS    60000
+
+struct portal_hash {
+    uint8_t b[PORTAL_HASH_LEN];
+};
+
+struct sp_portal {
+    struct sp_portal_options o;
+    char *packages_dir;
+    struct sp_store *store;
+    struct sp_web_server *web;
+    struct sp_timer *sweep_timer;
+    struct sp_aead *kek;           /* wraps package keys */
+    struct sp_secret token_secret; /* tokens are made of it */
+    struct sp_secret hash_secret;  /* what is stored of tokens, codes, cookies */
+    struct sp_list waits;          /* struct portal_wait: answers that wait for an audit record */
+    struct portal_package *reporting; /* whose destruction is being recorded; NULL: none */
+    bool reporting_unread;            /* its "unread" record is under way, the other comes next */
+};
+
+/* A package's row, copied. */
+struct portal_package {
+    char id[SP_PORTAL_PACKAGE_MAX];
+    struct sp_id message;
+    uint32_t n;
+    char tenant[128];
+    char sender[PORTAL_ADDR_MAX];
+    char recipient[PORTAL_ADDR_MAX];
+    char floor[32];
+    uint8_t wrapped[SP_WRAPPED_LEN];
+    bool has_key; /* false: destroyed */
+    int64_t len;
+    int64_t created_ms;
+    int64_t expires_ms;
+    int64_t opens;
+};
+
+/* ---- secret.c: tokens and what is stored of secrets ---- */
+/* One-way, keyed; what: which kind of secret. */
+void portal_hash(const struct sp_portal *p, const char *what, struct sp_bytes secret,
+                 struct portal_hash *out);
+/* The package's token as text: the same for the same package. out: PORTAL_SECRET_TEXT bytes */
+void portal_token_of(const struct sp_portal *p, const struct portal_package *pkg, char *out);
+/* 256 random bits as text. out: PORTAL_SECRET_TEXT bytes */
+void portal_secret_new(const struct sp_portal *p, char *out);
+/* Reads a token as people paste it: the whole link, "#...", or the token, spaces around. returns: false if it is none */
+bool portal_token_parse(struct sp_bytes text, char *out);
+
+/* ---- rows.c ---- */
+enum sp_rc portal_store_open(const char *path, struct sp_store **out, struct sp_err *err);
+/* Each finds a package. returns: SP_E_NOT_FOUND, SP_E_STORE_FAILED */
+enum sp_rc portal_find_message(struct sp_portal *p, const struct sp_id *message,
+                               struct sp_bytes recipient, struct portal_package *out);
+enum sp_rc portal_find_token(struct sp_portal *p, struct sp_bytes token,
+                             struct portal_package *out);
+enum sp_rc portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal_package *out);
+enum sp_rc portal_insert(struct sp_portal *p, const struct portal_package *pkg, struct sp_err *err);
+/* Counts an opening. */
+enum sp_rc portal_count_open(struct sp_portal *p, const struct portal_package *pkg);
+/* Forgets key, sessions and challenges of a package. What is left of them in the write-ahead log goes with the next
+ * sp_store_checkpoint. */
+enum sp_rc portal_forget(struct sp_portal *p, const char *id);
+/* The next package to destroy (live and expired), or to report (destroyed, not yet recorded). SP_E_NOT_FOUND: none */
+enum sp_rc portal_next_expired(struct sp_portal *p, struct portal_package *out);
+enum sp_rc portal_next_unreported(struct sp_portal *p, struct portal_package *out);
+enum sp_rc portal_set_reported(struct sp_portal *p, const char *id);
+bool portal_is_known(struct sp_portal *p, struct sp_bytes id);
+/* returns: whether it may be read now */
+bool portal_is_live(const struct sp_portal *p, const struct portal_package *pkg);
+
+/* ---- vault.c: package files ---- */
+enum sp_rc portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
+                              struct sp_content_writer *w, struct sp_err *err);
+/* owner: the caller, of out, to sp_content_clear */
+enum sp_rc portal_vault_open(struct sp_portal *p, const struct portal_package *pkg,
+                             struct sp_content *out);
+void portal_vault_remove(struct sp_portal *p, const char *id);
+/* Removes files that no row names: left over from a crash between file and row. */
+void portal_vault_tidy(struct sp_portal *p);
+struct sp_bytes portal_key_context(const char *id);
+void portal_key_name(const char *id, char *out);
+
+/* ---- limit.c ---- */
+/* Takes one of max in the window, counted in the database. returns: false if there is none left, or it can't be told */
+bool portal_limit_take(struct sp_portal *p, const char *what, struct sp_bytes subject,
+                       int64_t window_ms, int64_t max);
+void portal_limit_tidy(struct sp_portal *p);
+
+/* ---- login.c ---- */
+/*
+ * Begins a challenge: a code for whoever has this token and this browser. Everything about an unknown token, a dead
+ * package or one asked for too often looks the same from outside, but that a known, expired one says so.
+ *
+ * client:    one text a client address
+ * challenge: PORTAL_SECRET_TEXT bytes: goes into the browser's cookie
+ * returns:   SP_OK whatever happened inside; SP_E_PORTAL_EXPIRED; SP_E_STORE_FAILED
+ */
+enum sp_rc portal_challenge_new(struct sp_portal *p, struct sp_bytes token, struct sp_bytes client,
+                                char *challenge);
+/*
+ * Compares a code with a challenge; costs a try.
+ *
+ * out:     the package, whenever the challenge is known to belong to one, also with SP_E_PORTAL_CODE; else its id is ""
+ * returns: SP_OK, SP_E_PORTAL_CODE, SP_E_PORTAL_THROTTLED, SP_E_PORTAL_EXPIRED, SP_E_STORE_FAILED
+ */
+enum sp_rc portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
+                                struct sp_bytes code, struct sp_bytes client,
+                                struct portal_package *out);
+/* The code has done its work. */
+void portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge);
+/* secret: PORTAL_SECRET_TEXT bytes: goes into the browser's cookie */
+enum sp_rc portal_session_new(struct sp_portal *p, const struct portal_package *pkg, char *secret);
+/*
+ * Who may see this package? Whoever holds a session for it.
+ *
+ * returns: SP_OK and the package; SP_E_DENIED; SP_E_PORTAL_EXPIRED to the holder of a session whose package has expired
+ */
+enum sp_rc portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
+                               struct portal_package *out);
+void portal_session_end(struct sp_portal *p, struct sp_bytes secret);
+void portal_login_tidy(struct sp_portal *p);
+
+/* ---- record.c: audit ---- */
+enum portal_agent { PORTAL_AGENT_PERSON, PORTAL_AGENT_SCANNER, PORTAL_AGENT_UNKNOWN };
+struct portal_access {
+    const char *event; /* "portal.opened" */
+    const struct portal_package *package;
+    struct sp_bytes client; /* address */
+    enum portal_agent agent;
+    int64_t part; /* downloaded: its index; -1: the whole */
+    const char *why;
+};
+/* Writes the event's JSON. */
+void portal_record_access(struct sp_buf *out, const struct portal_access *a);
+void portal_record_destroyed(struct sp_buf *out, const struct portal_package *pkg);
+void portal_record_unread(struct sp_buf *out, const struct portal_package *pkg);
+
+/* An answer that waits for its audit record. */
+struct portal_wait {
+    struct sp_list in_portal;
+    struct sp_portal *portal;
+    sp_handle request;
+    void (*go)(struct portal_wait *w, struct sp_web_request *req);
+    struct portal_package package;
+    int64_t part;
+    char secret[PORTAL_SECRET_TEXT];
+};
+/*
+ * Records an access, then goes on with w->go; without a record there is no access (503).
+ *
+ * owner: w is taken
+ */
+void portal_after_record(struct portal_wait *w, const struct portal_access *a);
+/* returns: a wait for this request, to be taken by portal_after_record */
+struct portal_wait *portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
+                                    const struct portal_package *pkg,
+                                    void (*go)(struct portal_wait *w, struct sp_web_request *req));
+
+/* ---- mail.c ---- */
+/* Sends a code. */
+void portal_mail_code(struct sp_portal *p, const struct portal_package *pkg, const char *code);
+
+/* ---- page.c ---- */
+#define PORTAL_PAGE_MAX (4 * 1024 * 1024)
+/* Begins and ends a page; what lies between is the caller's. */
+void portal_page_begin(struct sp_buf *out, const char *title);
+void portal_page_end(struct sp_buf *out);
+/* A whole page with a heading and one paragraph. */
+void portal_page_note(struct sp_buf *out, const char *title, const char *text);
+void portal_page_error(void *arg, int status, struct sp_buf *out);
+/* Answers with a page; the buffer is cleared. */
+void portal_page_send(struct sp_web_request *req, int status, struct sp_buf *page);
+extern const char portal_style[];
+extern const char portal_script[];
+/* Fields of every answer. */
+extern const char portal_headers[];
+
+/* ---- enter.c, read.c: handlers ---- */
+extern const struct sp_web_route portal_routes[];
+extern const size_t portal_route_count;
+void portal_on_message(void *arg, struct sp_web_request *req);
+void portal_on_html(void *arg, struct sp_web_request *req);
+void portal_on_part(void *arg, struct sp_web_request *req);
+void portal_on_original(void *arg, struct sp_web_request *req);
+void portal_on_leave(void *arg, struct sp_web_request *req);
+/* The client's address as text, lent from out. out: SP_ADDR_TEXT_MAX bytes */
+struct sp_bytes portal_client(const struct sp_web_request *req, char *out);
+/* returns: whether the request comes from a page of another site (then it is answered with 403) */
+bool portal_is_foreign(struct sp_web_request *req);
+/* Writes a cookie that only this site's own pages send back. max_age_ms 0 ends it. */
+void portal_set_cookie(struct sp_web_request *req, const char *name, const char *value,
+                       const char *path, int64_t max_age_ms);
+
+#endif
