@@ -10,6 +10,7 @@
 #include "tls/tls.h"
 
 #define REQUESTS_A_TURN 16
+#define LINGER_MS       5000 /* for the client to take the end of an answer and close */
 
 /* Longest stay in each state; REPLY and CLOSING are watched for progress instead. */
 static int64_t state_limit_ms(const struct web_conn *c, enum conn_state state)
@@ -27,6 +28,8 @@ static int64_t state_limit_ms(const struct web_conn *c, enum conn_state state)
         return l->body_ms;
     case CONN_RUN:
         return l->reply_ms; /* its handler has deadlines of its own */
+    case CONN_CLOSING:
+        return l->stall_ms < LINGER_MS ? l->stall_ms : LINGER_MS;
     default:
         return l->stall_ms;
     }
@@ -36,6 +39,7 @@ void web_conn_enter(struct web_conn *c, enum conn_state next)
 {
     c->state = next;
     c->pending_before = sp_stream_pending(c->stream);
+    c->drained = false;
     if (next == CONN_REPLY)
         c->reply_end_ms = sp_clock_mono_ms(c->server->clock) + c->server->o.limits.reply_ms;
     sp_timer_start(c->deadline, state_limit_ms(c, next));
@@ -74,19 +78,20 @@ void web_conn_drop(struct web_conn *c, enum sp_rc why)
     sp_loop_free_later(c->server->o.loop, conn_destroy, c);
 }
 
-/* A reply that moves may take until its end; one that stands still is cut off. */
+/* A reply that moves may take until its end; one that stands still is cut off, and so is a client that has all of it
+ * but does not close. */
 static bool makes_progress(struct web_conn *c)
 {
     size_t pending = sp_stream_pending(c->stream);
+    bool moved = c->drained || pending < c->pending_before;
 
-    if (c->state != CONN_REPLY && c->state != CONN_CLOSING)
-        return false;
-    if (pending >= c->pending_before && pending > 0)
+    if (c->state != CONN_REPLY && (c->state != CONN_CLOSING || pending == 0))
         return false;
     if (c->state == CONN_REPLY && sp_clock_mono_ms(c->server->clock) >= c->reply_end_ms)
         return false;
+    c->drained = false;
     c->pending_before = pending;
-    return true;
+    return moved;
 }
 
 static void on_deadline(void *arg)
@@ -268,6 +273,7 @@ static void on_drained(void *arg)
 {
     struct web_conn *c = arg;
 
+    c->drained = true;
     if (c->state == CONN_REPLY)
         web_reply_pump(c);
     else

@@ -54,6 +54,7 @@ struct web_conn {
     struct sp_web_source source;
     uint64_t source_left;
     int64_t reply_end_ms;
+    bool drained;          /* since the deadline was set last */
     size_t pending_before; /* of the stream, when the deadline was set last */
     struct sp_web_request req;
 };
