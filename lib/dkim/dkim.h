@@ -19,7 +19,7 @@ SP_AUTO_DEFINE(sp_dkim)
 struct sp_dkim_key {
     const char *domain;   /* d= */
     const char *selector; /* s= */
-    struct sp_bytes key;  /* PEM, RSA or Ed25519 */
+    struct sp_bytes key;  /* PEM, RSA */
 };
 
 /* One message, fed in pieces cut anywhere: header, empty line, body, in CRLF. */
@@ -29,7 +29,7 @@ struct sp_dkim_run;
  * owner:   the caller, until sp_dkim_run_free
  * key:     borrowed for the call
  * now_ms:  wall clock: the signature's t=; x= is seven days later
- * returns: SP_OK, SP_E_KEYS_FORMAT, SP_E_DKIM_FAILED
+ * returns: SP_OK, SP_E_KEYS_FORMAT, SP_E_UNSUPPORTED for another kind of key, SP_E_DKIM_FAILED
  */
 SP_MUST_CHECK enum sp_rc sp_dkim_sign_new(struct sp_dkim *d, const struct sp_dkim_key *key,
                                           int64_t now_ms, struct sp_dkim_run **out,

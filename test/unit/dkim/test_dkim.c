@@ -1,0 +1,302 @@
+/* What we sign is verified by us and by python3-dkim, and what python3-dkim signs by us. */
+#include "dkim/dkim.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "support/check_main.h"
+#include "support/tools.h"
+
+#define MESSAGE                                                                                    \
+    "Received: from a by b\r\n"                                                                    \
+    "From: Dr <dr@hospital.example>\r\n"                                                           \
+    "To: pat@example.net\r\n"                                                                      \
+    "Subject: About\r\n\tfolding\r\n"                                                              \
+    "Date: Mon, 23 Nov 2026 15:04:05 +0000\r\n"                                                    \
+    "Message-ID: <1@hospital.example>\r\n"                                                         \
+    "\r\n"                                                                                         \
+    "A body.\r\n\r\nIts end.\r\n\r\n\r\n"
+
+static char *dir;
+static struct sp_dkim *dkim;
+static struct sp_buf keys[2]; /* rsa, ed25519 */
+static char record[1024];     /* what the look-up answers */
+
+static void make_record(const char *kind, const char *format)
+{
+    struct sp_buf text;
+
+    tool_must(dir, "%s > pub", format);
+    sp_buf_init(&text, 1000);
+    tool_read(dir, "pub", &text);
+    snprintf(record, sizeof(record), "v=DKIM1; k=%s; p=%.*s", kind,
+             SP_FMT(sp_bytes_trim(sp_buf_bytes(&text))));
+    sp_buf_clear(&text);
+}
+
+static void use_key(int which)
+{
+    if (which == 0)
+        make_record("rsa", "openssl pkey -in rsa.key -pubout -outform DER | base64 -w0");
+    else
+        make_record("ed25519",
+                    "openssl pkey -in ed.key -pubout -outform DER | tail -c 32 | base64 -w0");
+}
+
+static void setup(void)
+{
+    dir = tool_dir_new();
+    tool_must(dir, "openssl genrsa -out rsa.key 2048 && "
+                   "openssl genpkey -algorithm ed25519 -out ed.key");
+    sp_buf_init(&keys[0], 8192);
+    sp_buf_init(&keys[1], 8192);
+    tool_read(dir, "rsa.key", &keys[0]);
+    tool_read(dir, "ed.key", &keys[1]);
+    ck_assert_int_eq(sp_dkim_new(&dkim, NULL), SP_OK);
+}
+
+static void teardown(void)
+{
+    sp_buf_clear(&keys[0]);
+    sp_buf_clear(&keys[1]);
+    sp_dkim_free(dkim);
+    tool_dir_free(dir);
+}
+
+static int64_t now_ms(void)
+{
+    return (int64_t)time(NULL) * 1000;
+}
+
+static void feed_cut(struct sp_dkim_run *r, struct sp_bytes data, size_t piece)
+{
+    while (data.len > 0) {
+        size_t n = piece < data.len ? piece : data.len;
+
+        ck_assert_int_eq(sp_dkim_run_feed(r, sp_bytes(data.ptr, n), NULL), SP_OK);
+        data = sp_bytes(data.ptr + n, data.len - n);
+    }
+}
+
+static void sign(int64_t at_ms, size_t piece, struct sp_buf *out)
+{
+    struct sp_dkim_key key = {"hospital.example", "gw1", sp_buf_bytes(&keys[0])};
+    SP_AUTO(sp_dkim_run) r = NULL;
+    struct sp_err err = {0};
+
+    sp_buf_init(out, 1U << 20);
+    ck_assert_msg(sp_dkim_sign_new(dkim, &key, at_ms, &r, &err) == SP_OK, "%s", err.text);
+    feed_cut(r, SP_LIT(MESSAGE), piece);
+    ck_assert_msg(sp_dkim_sign_finish(r, out, &err) == SP_OK, "%s", err.text);
+    sp_buf_put(out, SP_LIT(MESSAGE));
+}
+
+static enum sp_rc answer(void *ctx, const char *name, char *out, size_t len)
+{
+    const enum sp_rc *rc = ctx;
+
+    ck_assert_str_eq(name, "gw1._domainkey.hospital.example");
+    if (*rc == SP_OK)
+        snprintf(out, len, "%s", record);
+    return *rc;
+}
+
+static size_t verify(struct sp_bytes message, enum sp_rc dns, size_t piece,
+                     struct sp_dkim_result *results)
+{
+    SP_AUTO(sp_dkim_run) r = NULL;
+    size_t count = 99;
+
+    ck_assert_int_eq(sp_dkim_verify_new(dkim, answer, &dns, &r, NULL), SP_OK);
+    feed_cut(r, message, piece);
+    ck_assert_int_eq(sp_dkim_verify_finish(r, results, &count, NULL), SP_OK);
+    return count;
+}
+
+START_TEST(what_is_signed_verifies_however_it_is_cut)
+{
+    use_key(0);
+    for (size_t piece = 1; piece < 400; piece += 37) {
+        struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+        struct sp_buf out;
+
+        sign(now_ms(), piece, &out);
+        ck_assert_uint_eq(verify(sp_buf_bytes(&out), SP_OK, 400 - piece, results), 1);
+        ck_assert_msg(results[0].valid, "pieces of %zu", piece);
+        ck_assert(results[0].whole);
+        ck_assert_int_eq(results[0].why, SP_OK);
+        ck_assert_str_eq(results[0].domain, "hospital.example");
+        sp_buf_clear(&out);
+    }
+}
+END_TEST
+
+START_TEST(others_verify_what_we_sign)
+{
+    struct sp_buf out;
+
+    use_key(0);
+    sign(now_ms(), 100, &out);
+    tool_write(dir, "signed.eml", sp_buf_bytes(&out));
+    tool_write(dir, "record", sp_bytes_cstr(record));
+    tool_must(dir, "/usr/bin/python3 -c \"import dkim; r = open('record', 'rb').read(); "
+                   "print(dkim.verify(open('signed.eml', 'rb').read(), "
+                   "dnsfunc=lambda *a, **k: r))\" | grep -x True");
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(we_verify_what_others_sign)
+{
+    struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+    struct sp_buf out;
+
+    tool_write(dir, "plain.eml", SP_LIT(MESSAGE));
+    use_key(1);
+    tool_must(dir,
+              "openssl pkey -in ed.key -outform DER | tail -c 32 | base64 -w0 > ed.raw && "
+              "/usr/bin/python3 -c \"import dkim; m = open('plain.eml', 'rb').read(); "
+              "s = dkim.sign(m, b'gw1', b'hospital.example', open('ed.raw', 'rb').read(), "
+              "signature_algorithm=b'ed25519-sha256'); open('signed.eml', 'wb').write(s + m)\"");
+    sp_buf_init(&out, 1U << 20);
+    tool_read(dir, "signed.eml", &out);
+    ck_assert_uint_eq(verify(sp_buf_bytes(&out), SP_OK, 50, results), 1);
+    ck_assert(results[0].valid);
+    ck_assert(results[0].whole);
+    sp_buf_clear(&out);
+    use_key(0);
+    tool_write(dir, "plain.eml", SP_LIT(MESSAGE));
+    tool_must(dir, "/usr/bin/python3 -c \"import dkim; m = open('plain.eml', 'rb').read(); "
+                   "s = dkim.sign(m, b'gw1', b'hospital.example', open('rsa.key', 'rb').read(), "
+                   "length=True); open('signed.eml', 'wb').write(s + m)\"");
+    sp_buf_init(&out, 1U << 20);
+    tool_read(dir, "signed.eml", &out);
+    ck_assert_uint_eq(verify(sp_buf_bytes(&out), SP_OK, 50, results), 1);
+    ck_assert(results[0].valid);
+    ck_assert(!results[0].whole); /* it was told to use l= */
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(the_field_is_whole_and_oversigned)
+{
+    struct sp_bytes field;
+    struct sp_buf out;
+
+    sign(INT64_C(1795446245000), 1000, &out);
+    field = sp_bytes_slice(sp_buf_bytes(&out), 0, out.len - strlen(MESSAGE));
+    ck_assert(sp_bytes_starts_nocase(field, SP_LIT("DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/"
+                                                   "relaxed;")));
+    ck_assert(sp_bytes_ends_nocase(field, SP_LIT("\r\n")));
+    ck_assert_uint_ne(sp_bytes_find_all(field, SP_LIT("t=1795446245; x=1796051045")), SIZE_MAX);
+    ck_assert_uint_eq(sp_bytes_find_all(field, SP_LIT("l=")), SIZE_MAX);
+    for (size_t i = 0; i < field.len; i++)
+        if (field.ptr[i] == '\n' && i + 1 < field.len)
+            ck_assert(field.ptr[i - 1] == '\r' &&
+                      (field.ptr[i + 1] == '\t' || field.ptr[i + 1] == ' '));
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(changed_messages_fail)
+{
+    static const struct {
+        const char *find, *replace; /* of the same length */
+    } cases[] = {
+        {"A body.", "B body."}, {"Subject: About", "Subject: aBout"}, {"Its end", "Its END"}};
+    struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+    struct sp_buf out, doubled;
+
+    use_key(0);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        size_t at;
+
+        sign(now_ms(), 1000, &out);
+        at = sp_bytes_find_all(sp_buf_bytes(&out), sp_bytes_cstr(cases[i].find));
+        memcpy(out.ptr + at, cases[i].replace, strlen(cases[i].replace));
+        ck_assert_uint_eq(verify(sp_buf_bytes(&out), SP_OK, 1000, results), 1);
+        ck_assert_msg(!results[0].valid, "case %zu", i);
+        ck_assert_int_eq(results[0].why, SP_E_DKIM_FAILED);
+        sp_buf_clear(&out);
+    }
+    /* a second From is what oversigning is for */
+    sp_buf_init(&doubled, 1U << 20);
+    sign(now_ms(), 1000, &out);
+    sp_buf_put_cstr(&doubled, "From: other@hospital.example\r\n");
+    sp_buf_put(&doubled, sp_buf_bytes(&out));
+    ck_assert_uint_eq(verify(sp_buf_bytes(&doubled), SP_OK, 1000, results), 1);
+    ck_assert(!results[0].valid);
+    sp_buf_clear(&doubled);
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(a_key_that_is_not_there_and_one_that_can_not_be_had_differ)
+{
+    struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+    struct sp_buf out;
+
+    sign(now_ms(), 1000, &out);
+    ck_assert_uint_eq(verify(sp_buf_bytes(&out), SP_E_DNS_NONE, 1000, results), 1);
+    ck_assert(!results[0].valid);
+    ck_assert_int_eq(results[0].why, SP_E_DNS_NONE);
+    ck_assert_uint_eq(verify(sp_buf_bytes(&out), SP_E_DNS_SERVFAIL, 1000, results), 1);
+    ck_assert(!results[0].valid);
+    ck_assert_int_eq(results[0].why, SP_E_DNS_TIMEOUT);
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(messages_without_signature_or_body_are_no_failure)
+{
+    static const char *const messages[] = {MESSAGE, "From: a@b.example\r\n",
+                                           "From: a@b.example\r\n\r\n", "\r\nbody\r\n"};
+    struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(messages); i++)
+        ck_assert_msg(verify(sp_bytes_cstr(messages[i]), SP_OK, 5, results) == 0, "case %zu", i);
+}
+END_TEST
+
+START_TEST(a_key_that_the_library_would_lose_is_refused)
+{
+    struct sp_dkim_key key = {"hospital.example", "gw1", sp_buf_bytes(&keys[1])};
+    struct sp_dkim_run *r = NULL;
+
+    ck_assert_int_eq(sp_dkim_sign_new(dkim, &key, now_ms(), &r, NULL), SP_E_UNSUPPORTED);
+}
+END_TEST
+
+START_TEST(a_bad_key_is_an_error)
+{
+    struct sp_dkim_key key = {"hospital.example", "gw1", SP_LIT("nonsense")};
+    SP_AUTO(sp_dkim_run) r = NULL;
+    struct sp_buf out;
+    enum sp_rc rc = sp_dkim_sign_new(dkim, &key, now_ms(), &r, NULL);
+
+    sp_buf_init(&out, 1000);
+    if (rc == SP_OK)
+        rc = sp_dkim_run_feed(r, SP_LIT(MESSAGE), NULL);
+    if (rc == SP_OK)
+        rc = sp_dkim_sign_finish(r, &out, NULL);
+    ck_assert_int_ne(rc, SP_OK);
+    ck_assert_uint_eq(out.len, 0);
+    sp_buf_clear(&out);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_unchecked_fixture(c, setup, teardown);
+    tcase_add_test(c, what_is_signed_verifies_however_it_is_cut);
+    tcase_add_test(c, others_verify_what_we_sign);
+    tcase_add_test(c, we_verify_what_others_sign);
+    tcase_add_test(c, the_field_is_whole_and_oversigned);
+    tcase_add_test(c, changed_messages_fail);
+    tcase_add_test(c, a_key_that_is_not_there_and_one_that_can_not_be_had_differ);
+    tcase_add_test(c, messages_without_signature_or_body_are_no_failure);
+    tcase_add_test(c, a_key_that_the_library_would_lose_is_refused);
+    tcase_add_test(c, a_bad_key_is_an_error);
+}
+
+SP_TEST_MAIN("dkim.dkim", add)
