@@ -15,7 +15,7 @@ static size_t char_len(const char *p)
     return 0;
 }
 
-void mime_clean(struct sp_buf *out, const char *text)
+void sp_mime_clean(struct sp_buf *out, const char *text)
 {
     bool space = false;
 
@@ -45,7 +45,7 @@ static void put_value(struct sp_buf *out, const char *raw)
     struct sp_buf clean;
 
     sp_buf_init(&clean, out->max);
-    mime_clean(&clean, decoded == NULL ? raw : decoded);
+    sp_mime_clean(&clean, decoded == NULL ? raw : decoded);
     if (clean.failed)
         out->failed = true;
     sp_buf_put(out, sp_buf_bytes(&clean));
@@ -83,7 +83,7 @@ enum sp_rc sp_mime_headers(const struct sp_mime *m, size_t i, struct sp_buf *out
         GMimeHeader *header = g_mime_header_list_get_header_at(list, k);
         const char *raw = g_mime_header_get_raw_value(header);
 
-        mime_clean(out, g_mime_header_get_name(header));
+        sp_mime_clean(out, g_mime_header_get_name(header));
         sp_buf_put_cstr(out, ": ");
         put_value(out, raw == NULL ? "" : raw);
         sp_buf_put_u8(out, '\n');

@@ -284,7 +284,7 @@ static enum sp_rc feed(struct measure *m, struct sp_bytes data)
     return SP_OK;
 }
 
-enum sp_rc mime_measure(const struct sp_mime_source *source, const struct sp_mime_limits *limits)
+enum sp_rc sp_mime_measure(const struct sp_mime_source *source, const struct sp_mime_limits *limits)
 {
     struct measure *m = sp_calloc(1, sizeof(*m));
     uint8_t *piece = sp_malloc(READ_LEN);

@@ -76,7 +76,7 @@ static const char *clean_text(struct sp_mime *m, const char *text, bool lower)
 
     sp_buf_init(&b, NAME_MAX_LEN);
     if (text != NULL && strlen(text) <= NAME_MAX_LEN / 4)
-        mime_clean(&b, text);
+        sp_mime_clean(&b, text);
     out = sp_arena_cstr(m->arena, sp_buf_bytes(&b));
     sp_buf_clear(&b);
     for (char *p = out; lower && *p != '\0'; p++)
@@ -200,7 +200,7 @@ static enum sp_rc parse(struct sp_mime *m, struct sp_err *err)
     GMimeParser *parser;
 
     start_gmime();
-    m->stream = mime_stream_new(m);
+    m->stream = sp_mime_stream_new(m);
     parser = g_mime_parser_new_with_stream(m->stream);
     g_mime_parser_set_persist_stream(parser, TRUE);
     m->message = g_mime_parser_construct_message(parser, NULL);
@@ -221,7 +221,7 @@ enum sp_rc sp_mime_open(const struct sp_mime_source *source, const struct sp_mim
     m->source = *source;
     m->arena = sp_arena_new(1024);
     set_limits(m, limits);
-    rc = mime_measure(source, &m->limits);
+    rc = sp_mime_measure(source, &m->limits);
     if (rc != SP_OK)
         return sp_fail(err, rc, "the message's structure: %s", sp_rc_name(rc));
     rc = parse(m, err);

@@ -71,8 +71,9 @@ SP_MUST_CHECK enum sp_rc sp_mime_open(const struct sp_mime_source *source,
 void sp_mime_free(struct sp_mime *m);
 SP_AUTO_DEFINE(sp_mime)
 
-/* Leaves and messages, in the order of the message; i from 0. */
+/* returns: how many leaves and messages there are */
 size_t sp_mime_part_count(const struct sp_mime *m);
+/* returns: the i-th (from 0) in the order of the message, lent; it must be there */
 const struct sp_mime_part *sp_mime_part_get(const struct sp_mime *m, size_t i);
 
 #define SP_MIME_NONE SIZE_MAX

@@ -36,12 +36,13 @@ struct sp_mime {
  * returns: SP_OK; SP_E_SCAN_LIMIT past a cap; SP_E_MALFORMED where a multipart's boundary is missing or can be read in
  *          two ways; what the source said
  */
-enum sp_rc mime_measure(const struct sp_mime_source *source, const struct sp_mime_limits *limits);
+enum sp_rc sp_mime_measure(const struct sp_mime_source *source,
+                           const struct sp_mime_limits *limits);
 
 /* owner: the caller (g_object_unref). m: lent, must outlive it. returns: a read-only stream over m's source */
-GMimeStream *mime_stream_new(struct sp_mime *m);
+GMimeStream *sp_mime_stream_new(struct sp_mime *m);
 
 /* Appends text as UTF-8 without control characters (line ends and tabs become one space). */
-void mime_clean(struct sp_buf *out, const char *text);
+void sp_mime_clean(struct sp_buf *out, const char *text);
 
 #endif

@@ -136,7 +136,7 @@ static GMimeStream *stream_make(struct sp_mime *m, gint64 start, gint64 end)
     return &ms->parent;
 }
 
-GMimeStream *mime_stream_new(struct sp_mime *m)
+GMimeStream *sp_mime_stream_new(struct sp_mime *m)
 {
     return stream_make(m, 0, (gint64)m->source.len);
 }

@@ -12,7 +12,7 @@ static enum sp_rc fill_receipt(struct sp_portal *p, const struct portal_package 
     struct sp_buf link;
     enum sp_rc rc;
 
-    portal_token_of(p, pkg, token);
+    sp_portal_token_of(p, pkg, token);
     sp_buf_init(&link, SP_PORTAL_LINK_MAX);
     sp_buf_printf(&link, "%s/p#%s", p->o.url, token);
     sp_buf_put_u8(&link, 0);
@@ -21,7 +21,7 @@ static enum sp_rc fill_receipt(struct sp_portal *p, const struct portal_package 
     if (rc == SP_OK) {
         memcpy(out->link, link.ptr, link.len);
         memcpy(out->package, pkg->id, strlen(pkg->id) + 1);
-        portal_key_name(pkg->id, out->key);
+        sp_portal_key_name(pkg->id, out->key);
     }
     sp_buf_wipe(&link);
     sp_wipe(token, sizeof(token));
@@ -79,14 +79,14 @@ static enum sp_rc make(struct sp_portal *p, const struct sp_portal_deposit *d,
     if (rc != SP_OK)
         return sp_fail(err, rc, "an address of the deposit can't be kept");
     w = sp_content_writer_new(&pkg->message, p->o.random, NULL);
-    rc = portal_vault_write(p, pkg->id, d->content, w, err);
+    rc = sp_portal_vault_write(p, pkg->id, d->content, w, err);
     if (rc != SP_OK)
         return rc;
-    sp_crypt_wrap(p->kek, p->o.random, portal_key_context(pkg->id), sp_content_writer_key(w),
+    sp_crypt_wrap(p->kek, p->o.random, sp_portal_key_context(pkg->id), sp_content_writer_key(w),
                   pkg->wrapped);
-    rc = portal_insert(p, pkg, err);
+    rc = sp_portal_insert(p, pkg, err);
     if (rc != SP_OK)
-        portal_vault_remove(p, pkg->id);
+        sp_portal_vault_remove(p, pkg->id);
     return rc;
 }
 
@@ -94,9 +94,9 @@ enum sp_rc sp_portal_deposit(struct sp_portal *p, const struct sp_portal_deposit
                              struct sp_portal_receipt *out, struct sp_err *err)
 {
     struct portal_package pkg;
-    enum sp_rc rc = portal_find_message(p, &d->content->id, d->recipient, &pkg);
+    enum sp_rc rc = sp_portal_find_message(p, &d->content->id, d->recipient, &pkg);
 
-    if (rc == SP_OK && !portal_is_live(p, &pkg))
+    if (rc == SP_OK && !sp_portal_is_live(p, &pkg))
         return sp_fail(err, SP_E_PORTAL_EXPIRED, "the package has expired");
     if (rc == SP_E_NOT_FOUND) {
         rc = make(p, d, &pkg, err);

@@ -10,7 +10,7 @@
 #define CHALLENGE "__Host-challenge"
 #define SESSION   "__Secure-session"
 
-struct sp_bytes portal_client(const struct sp_web_request *req, char *out)
+struct sp_bytes sp_portal_client(const struct sp_web_request *req, char *out)
 {
     const struct sp_addr *peer = sp_web_request_peer(req);
 
@@ -23,7 +23,7 @@ struct sp_bytes portal_client(const struct sp_web_request *req, char *out)
 
 /* Browsers say where a request comes from; a form on another site must not post here. (Origin is no help: with
  * Referrer-Policy no-referrer our own pages send "null".) */
-bool portal_is_foreign(struct sp_web_request *req)
+bool sp_portal_is_foreign(struct sp_web_request *req)
 {
     struct sp_bytes site = sp_web_head_field(sp_web_request_head(req), SP_LIT("sec-fetch-site"));
 
@@ -34,8 +34,8 @@ bool portal_is_foreign(struct sp_web_request *req)
     return true;
 }
 
-void portal_set_cookie(struct sp_web_request *req, const char *name, const char *value,
-                       const char *path, int64_t max_age_ms)
+void sp_portal_set_cookie(struct sp_web_request *req, const char *name, const char *value,
+                          const char *path, int64_t max_age_ms)
 {
     struct sp_buf b;
 
@@ -60,7 +60,7 @@ static void send_enter_page(struct sp_web_request *req, int status, const char *
     struct sp_buf b;
 
     sp_buf_init(&b, PORTAL_PAGE_MAX);
-    portal_page_begin(&b, "Secure message");
+    sp_portal_page_begin(&b, "Secure message");
     sp_buf_put_cstr(&b, "<h1>A secure message is waiting</h1>\n");
     put_problem(&b, problem);
     sp_buf_put_cstr(
@@ -74,8 +74,8 @@ static void send_enter_page(struct sp_web_request *req, int status, const char *
         "<p id=\"token-help\" class=\"dim\">Paste the whole link, or the part behind the # "
         "sign.</p>\n</div>\n<button type=\"submit\">Send me a code</button>\n</form>\n"
         "<script src=\"/script.js\"></script>\n");
-    portal_page_end(&b);
-    portal_page_send(req, status, &b);
+    sp_portal_page_end(&b);
+    sp_portal_page_send(req, status, &b);
 }
 
 /* token: "" leaves the way to another code out */
@@ -85,7 +85,7 @@ static void send_code_page(struct sp_web_request *req, int status, const char *t
     struct sp_buf b;
 
     sp_buf_init(&b, PORTAL_PAGE_MAX);
-    portal_page_begin(&b, "Enter your code");
+    sp_portal_page_begin(&b, "Enter your code");
     sp_buf_put_cstr(&b, "<h1>Enter your code</h1>\n");
     put_problem(&b, problem);
     sp_buf_put_cstr(
@@ -106,8 +106,8 @@ static void send_code_page(struct sp_web_request *req, int status, const char *t
     else
         sp_buf_put_cstr(&b, "<p class=\"dim\">For another code use the link in your notice "
                             "again.</p>\n");
-    portal_page_end(&b);
-    portal_page_send(req, status, &b);
+    sp_portal_page_end(&b);
+    sp_portal_page_send(req, status, &b);
 }
 
 /* ---- handlers ---- */
@@ -118,22 +118,22 @@ static void on_home(void *arg, struct sp_web_request *req)
 
     (void)arg;
     sp_buf_init(&b, PORTAL_PAGE_MAX);
-    portal_page_note(&b, "Secure mail",
-                     "Messages are picked up here by those they were written for. "
-                     "To read yours, use the link in the notice that was sent to you.");
-    portal_page_send(req, 200, &b);
+    sp_portal_page_note(&b, "Secure mail",
+                        "Messages are picked up here by those they were written for. "
+                        "To read yours, use the link in the notice that was sent to you.");
+    sp_portal_page_send(req, 200, &b);
 }
 
 static void on_style(void *arg, struct sp_web_request *req)
 {
     (void)arg;
-    sp_web_reply(req, 200, "text/css; charset=utf-8", sp_bytes_cstr(portal_style));
+    sp_web_reply(req, 200, "text/css; charset=utf-8", sp_bytes_cstr(sp_portal_style));
 }
 
 static void on_script(void *arg, struct sp_web_request *req)
 {
     (void)arg;
-    sp_web_reply(req, 200, "text/javascript; charset=utf-8", sp_bytes_cstr(portal_script));
+    sp_web_reply(req, 200, "text/javascript; charset=utf-8", sp_bytes_cstr(sp_portal_script));
 }
 
 static void on_robots(void *arg, struct sp_web_request *req)
@@ -156,19 +156,19 @@ static void on_code(void *arg, struct sp_web_request *req)
     bool readable;
     enum sp_rc rc;
 
-    if (portal_is_foreign(req))
+    if (sp_portal_is_foreign(req))
         return;
     sp_buf_init(&field, 1024);
     readable = sp_web_request_form(req, SP_LIT("token"), &field) &&
-               portal_token_parse(sp_buf_bytes(&field), token);
+               sp_portal_token_parse(sp_buf_bytes(&field), token);
     sp_buf_wipe(&field);
     if (!readable) {
         send_enter_page(req, 400, "That is not a link from a notice. Please paste all of it.");
         return;
     }
-    rc = portal_challenge_new(p, sp_bytes_cstr(token), portal_client(req, client), challenge);
+    rc = sp_portal_challenge_new(p, sp_bytes_cstr(token), sp_portal_client(req, client), challenge);
     if (rc == SP_OK) {
-        portal_set_cookie(req, CHALLENGE, challenge, "/", p->o.code_ms);
+        sp_portal_set_cookie(req, CHALLENGE, challenge, "/", p->o.code_ms);
         send_code_page(req, 200, token, NULL);
     } else {
         sp_web_reply_error(req, rc == SP_E_PORTAL_EXPIRED ? 410 : 503);
@@ -182,22 +182,22 @@ static void opened(struct portal_wait *w, struct sp_web_request *req)
     struct sp_portal *p = w->portal;
     char secret[PORTAL_SECRET_TEXT], path[8 + SP_PORTAL_PACKAGE_MAX];
     struct sp_buf b;
-    enum sp_rc rc = portal_session_new(p, &w->package, secret);
+    enum sp_rc rc = sp_portal_session_new(p, &w->package, secret);
 
     if (rc == SP_OK)
-        rc = portal_count_open(p, &w->package);
+        rc = sp_portal_count_open(p, &w->package);
     if (rc != SP_OK) {
         sp_web_reply_error(req, 503);
         return;
     }
-    portal_challenge_end(p, sp_bytes_cstr(w->secret));
+    sp_portal_challenge_end(p, sp_bytes_cstr(w->secret));
     sp_buf_init(&b, sizeof(path));
     sp_buf_printf(&b, "/m/%s", w->package.id);
     memcpy(path, b.ptr, b.len);
     path[b.len] = '\0';
     sp_buf_clear(&b);
-    portal_set_cookie(req, SESSION, secret, path, p->o.session_ms);
-    portal_set_cookie(req, CHALLENGE, "", "/", 0);
+    sp_portal_set_cookie(req, SESSION, secret, path, p->o.session_ms);
+    sp_portal_set_cookie(req, CHALLENGE, "", "/", 0);
     sp_web_reply_see(req, path);
     sp_log_info(p->o.log, "portal.opened", SP_ID("message", &w->package.message));
     sp_wipe(secret, sizeof(secret));
@@ -215,7 +215,7 @@ static void record_failure(struct sp_portal *p, const struct portal_package *pkg
     struct sp_buf event;
 
     sp_buf_init(&event, 8192);
-    portal_record_access(&event, &a);
+    sp_portal_record_access(&event, &a);
     p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), true, NULL, NULL);
     sp_buf_clear(&event);
 }
@@ -224,7 +224,7 @@ static void open_package(struct sp_portal *p, struct sp_web_request *req,
                          struct portal_package *pkg, struct sp_bytes challenge,
                          struct sp_bytes client)
 {
-    struct portal_wait *w = portal_wait_new(p, req, pkg, opened);
+    struct portal_wait *w = sp_portal_wait_new(p, req, pkg, opened);
     struct portal_access a = {.event = "portal.opened",
                               .package = &w->package,
                               .client = client,
@@ -233,26 +233,26 @@ static void open_package(struct sp_portal *p, struct sp_web_request *req,
     w->package.opens++;
     sp_assert(challenge.len < sizeof(w->secret));
     memcpy(w->secret, challenge.ptr, challenge.len);
-    portal_after_record(w, &a);
+    sp_portal_after_record(w, &a);
 }
 
 static void on_open(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     char client_text[SP_ADDR_TEXT_MAX];
-    struct sp_bytes client = portal_client(req, client_text);
+    struct sp_bytes client = sp_portal_client(req, client_text);
     struct sp_bytes challenge = sp_web_request_cookie(req, SP_LIT(CHALLENGE));
     struct portal_package pkg = {0};
     struct sp_buf code;
     bool typed;
     enum sp_rc rc;
 
-    if (portal_is_foreign(req))
+    if (sp_portal_is_foreign(req))
         return;
     sp_buf_init(&code, 64);
     typed = sp_web_request_form(req, SP_LIT("code"), &code) &&
             sp_bytes_trim(sp_buf_bytes(&code)).len > 0;
-    rc = portal_challenge_try(p, challenge, sp_buf_bytes(&code), client, &pkg);
+    rc = sp_portal_challenge_try(p, challenge, sp_buf_bytes(&code), client, &pkg);
     sp_buf_wipe(&code);
     if (rc == SP_OK) {
         open_package(p, req, &pkg, challenge, client);
@@ -267,7 +267,7 @@ static void on_open(void *arg, struct sp_web_request *req)
     }
 }
 
-const struct sp_web_route portal_routes[] = {
+const struct sp_web_route sp_portal_routes[] = {
     {SP_WEB_GET, "/", 0, on_home},
     {SP_WEB_GET, "/p", 0, on_enter},
     {SP_WEB_GET, "/style.css", 0, on_style},
@@ -275,10 +275,10 @@ const struct sp_web_route portal_routes[] = {
     {SP_WEB_GET, "/robots.txt", 0, on_robots},
     {SP_WEB_POST, "/code", FORM_MAX, on_code},
     {SP_WEB_POST, "/open", FORM_MAX, on_open},
-    {SP_WEB_GET, "/m/:", 0, portal_on_message},
-    {SP_WEB_GET, "/m/:/html", 0, portal_on_html},
-    {SP_WEB_POST, "/m/:/part/:", FORM_MAX, portal_on_part},
-    {SP_WEB_POST, "/m/:/original", FORM_MAX, portal_on_original},
-    {SP_WEB_POST, "/m/:/leave", FORM_MAX, portal_on_leave},
+    {SP_WEB_GET, "/m/:", 0, sp_portal_on_message},
+    {SP_WEB_GET, "/m/:/html", 0, sp_portal_on_html},
+    {SP_WEB_POST, "/m/:/part/:", FORM_MAX, sp_portal_on_part},
+    {SP_WEB_POST, "/m/:/original", FORM_MAX, sp_portal_on_original},
+    {SP_WEB_POST, "/m/:/leave", FORM_MAX, sp_portal_on_leave},
 };
-const size_t portal_route_count = SP_ARRAY_LEN(portal_routes);
+const size_t sp_portal_route_count = SP_ARRAY_LEN(sp_portal_routes);

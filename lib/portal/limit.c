@@ -5,7 +5,7 @@
 #include "portal/portal_priv.h"
 
 static enum sp_rc read_count(struct sp_portal *p, const char *what,
-                             const struct portal_hash *subject, int64_t *since, int64_t *count)
+                             const struct sp_portal_hash *subject, int64_t *since, int64_t *count)
 {
     struct sp_store_query *q = sp_store_query(
         p->store, "SELECT since_ms, count FROM limits WHERE what = ?1 AND subject = ?2");
@@ -21,14 +21,14 @@ static enum sp_rc read_count(struct sp_portal *p, const char *what,
     return rc;
 }
 
-bool portal_limit_take(struct sp_portal *p, const char *what, struct sp_bytes subject,
-                       int64_t window_ms, int64_t max)
+bool sp_portal_limit_take(struct sp_portal *p, const char *what, struct sp_bytes subject,
+                          int64_t window_ms, int64_t max)
 {
     struct sp_store_query *q;
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
     int64_t now = sp_clock_wall_ms(p->o.clock), since, count;
 
-    portal_hash(p, "limit", subject, &hash); /* no address stands in the table */
+    sp_portal_hash(p, "limit", subject, &hash); /* no address stands in the table */
     if (read_count(p, what, &hash, &since, &count) != SP_OK)
         return false;
     if (now < since || now - since >= window_ms) {
@@ -48,7 +48,7 @@ bool portal_limit_take(struct sp_portal *p, const char *what, struct sp_bytes su
     return sp_store_run(q, NULL) == SP_OK;
 }
 
-void portal_limit_tidy(struct sp_portal *p)
+void sp_portal_limit_tidy(struct sp_portal *p)
 {
     struct sp_store_query *q = sp_store_query(p->store, "DELETE FROM limits WHERE until_ms < ?1");
 

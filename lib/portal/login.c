@@ -25,15 +25,15 @@ static void make_code(struct sp_portal *p, char *out)
 }
 
 /* A code's hash is good for one challenge only. */
-static void hash_code(struct sp_portal *p, const struct portal_hash *challenge,
-                      struct sp_bytes code, struct portal_hash *out)
+static void hash_code(struct sp_portal *p, const struct sp_portal_hash *challenge,
+                      struct sp_bytes code, struct sp_portal_hash *out)
 {
     uint8_t both[PORTAL_HASH_LEN + PORTAL_CODE_DIGITS];
 
     sp_assert(code.len == PORTAL_CODE_DIGITS);
     memcpy(both, challenge->b, PORTAL_HASH_LEN);
     memcpy(both + PORTAL_HASH_LEN, code.ptr, PORTAL_CODE_DIGITS);
-    portal_hash(p, "code", sp_bytes(both, sizeof(both)), out);
+    sp_portal_hash(p, "code", sp_bytes(both, sizeof(both)), out);
     sp_wipe(both, sizeof(both));
 }
 
@@ -43,9 +43,9 @@ static enum sp_rc insert_challenge(struct sp_portal *p, struct sp_bytes challeng
     struct sp_store_query *q =
         sp_store_query(p->store, "INSERT INTO challenges (hash, package, code_hash, expires_ms)"
                                  " VALUES (?1, ?2, ?3, ?4)");
-    struct portal_hash hash, code_hash;
+    struct sp_portal_hash hash, code_hash;
 
-    portal_hash(p, "challenge", challenge, &hash);
+    sp_portal_hash(p, "challenge", challenge, &hash);
     hash_code(p, &hash, sp_bytes_cstr(code), &code_hash);
     sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
     if (package == NULL)
@@ -65,31 +65,31 @@ static bool may_send(struct sp_portal *p, const struct portal_package *pkg, stru
     sp_buf_init(&both, 256);
     sp_buf_put_var(&both, sp_bytes_cstr(pkg->id));
     sp_buf_put_var(&both, client);
-    ok = portal_limit_take(p, "package-client", sp_buf_bytes(&both), HOUR_MS, p->o.max_codes) &&
-         portal_limit_take(p, "package", sp_bytes_cstr(pkg->id), HOUR_MS,
-                           p->o.max_codes * ALL_FACTOR) &&
-         portal_limit_take(p, "mailbox", sp_bytes_cstr(pkg->recipient), HOUR_MS,
-                           p->o.max_codes * ALL_FACTOR);
+    ok = sp_portal_limit_take(p, "package-client", sp_buf_bytes(&both), HOUR_MS, p->o.max_codes) &&
+         sp_portal_limit_take(p, "package", sp_bytes_cstr(pkg->id), HOUR_MS,
+                              p->o.max_codes * ALL_FACTOR) &&
+         sp_portal_limit_take(p, "mailbox", sp_bytes_cstr(pkg->recipient), HOUR_MS,
+                              p->o.max_codes * ALL_FACTOR);
     sp_buf_clear(&both);
     return ok;
 }
 
-enum sp_rc portal_challenge_new(struct sp_portal *p, struct sp_bytes token, struct sp_bytes client,
-                                char *challenge)
+enum sp_rc sp_portal_challenge_new(struct sp_portal *p, struct sp_bytes token,
+                                   struct sp_bytes client, char *challenge)
 {
     struct portal_package pkg;
     char code[PORTAL_CODE_DIGITS + 1];
     bool known, allowed;
-    enum sp_rc rc = portal_find_token(p, token, &pkg);
+    enum sp_rc rc = sp_portal_find_token(p, token, &pkg);
 
-    portal_secret_new(p, challenge);
+    sp_portal_secret_new(p, challenge);
     make_code(p, code);
     if (rc != SP_OK && rc != SP_E_NOT_FOUND)
         return rc;
     known = rc == SP_OK;
-    if (known && !portal_is_live(p, &pkg))
+    if (known && !sp_portal_is_live(p, &pkg))
         return SP_E_PORTAL_EXPIRED;
-    allowed = portal_limit_take(p, "client-codes", client, HOUR_MS, CODES_A_CLIENT);
+    allowed = sp_portal_limit_take(p, "client-codes", client, HOUR_MS, CODES_A_CLIENT);
     if (allowed && known)
         allowed = may_send(p, &pkg, client);
     if (!allowed) {
@@ -98,7 +98,7 @@ enum sp_rc portal_challenge_new(struct sp_portal *p, struct sp_bytes token, stru
     }
     rc = insert_challenge(p, sp_bytes_cstr(challenge), code, known ? pkg.id : NULL);
     if (rc == SP_OK && known)
-        portal_mail_code(p, &pkg, code);
+        sp_portal_mail_code(p, &pkg, code);
     sp_wipe(code, sizeof(code));
     return rc;
 }
@@ -106,8 +106,8 @@ enum sp_rc portal_challenge_new(struct sp_portal *p, struct sp_bytes token, stru
 /* ---- trying ---- */
 
 struct challenge {
-    struct portal_hash hash;
-    struct portal_hash code_hash;
+    struct sp_portal_hash hash;
+    struct sp_portal_hash code_hash;
     char package[SP_PORTAL_PACKAGE_MAX];
     int64_t expires_ms;
     int64_t tries;
@@ -124,7 +124,7 @@ static enum sp_rc find_challenge(struct sp_portal *p, struct sp_bytes secret, st
     *out = (struct challenge){0};
     if (secret.len != PORTAL_SECRET_TEXT - 1)
         secret = SP_LIT("none"); /* no cookie, or one that we never set: the same work, no row */
-    portal_hash(p, "challenge", secret, &out->hash);
+    sp_portal_hash(p, "challenge", secret, &out->hash);
     sp_store_bind_blob(q, 1, sp_bytes(out->hash.b, sizeof(out->hash.b)));
     rc = sp_store_next(q, &row, NULL);
     if (rc == SP_OK && row) {
@@ -174,7 +174,7 @@ static bool read_code(struct sp_bytes typed, char *out)
 static bool is_right(struct sp_portal *p, const struct challenge *c, struct sp_bytes typed)
 {
     char code[PORTAL_CODE_DIGITS] = "00000000";
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
     bool readable = read_code(typed, code);
     bool same;
 
@@ -186,16 +186,16 @@ static bool is_right(struct sp_portal *p, const struct challenge *c, struct sp_b
            sp_clock_wall_ms(p->o.clock) < c->expires_ms;
 }
 
-enum sp_rc portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
-                                struct sp_bytes code, struct sp_bytes client,
-                                struct portal_package *out)
+enum sp_rc sp_portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
+                                   struct sp_bytes code, struct sp_bytes client,
+                                   struct portal_package *out)
 {
     struct challenge c;
     bool right;
     enum sp_rc rc;
 
     out->id[0] = '\0';
-    if (!portal_limit_take(p, "client-tries", client, HOUR_MS, TRIES_A_CLIENT))
+    if (!sp_portal_limit_take(p, "client-tries", client, HOUR_MS, TRIES_A_CLIENT))
         return SP_E_PORTAL_THROTTLED;
     rc = find_challenge(p, challenge, &c);
     if (rc == SP_E_NOT_FOUND)
@@ -206,61 +206,62 @@ enum sp_rc portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
         return rc;
     right = is_right(p, &c, code);
     if (c.package[0] != '\0')
-        rc = portal_find_id(p, sp_bytes_cstr(c.package), out);
+        rc = sp_portal_find_id(p, sp_bytes_cstr(c.package), out);
     if (rc == SP_E_NOT_FOUND)
         return SP_E_PORTAL_CODE;
     if (rc != SP_OK)
         return rc;
     if (!right)
         return SP_E_PORTAL_CODE;
-    return portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
+    return sp_portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
 }
 
 static void delete_by_hash(struct sp_portal *p, const char *sql, const char *what,
                            struct sp_bytes secret)
 {
     struct sp_store_query *q = sp_store_query(p->store, sql);
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
 
-    portal_hash(p, what, secret, &hash);
+    sp_portal_hash(p, what, secret, &hash);
     sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
     if (sp_store_run(q, NULL) != SP_OK)
         sp_log_warn(p->o.log, "portal.tidy-failed");
 }
 
-void portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge)
+void sp_portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge)
 {
     delete_by_hash(p, "DELETE FROM challenges WHERE hash = ?1", "challenge", challenge);
 }
 
 /* ---- sessions ---- */
 
-enum sp_rc portal_session_new(struct sp_portal *p, const struct portal_package *pkg, char *secret)
+enum sp_rc sp_portal_session_new(struct sp_portal *p, const struct portal_package *pkg,
+                                 char *secret)
 {
     struct sp_store_query *q = sp_store_query(
         p->store, "INSERT INTO sessions (hash, package, expires_ms) VALUES (?1, ?2, ?3)");
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
 
-    portal_secret_new(p, secret);
-    portal_hash(p, "session", sp_bytes_cstr(secret), &hash);
+    sp_portal_secret_new(p, secret);
+    sp_portal_hash(p, "session", sp_bytes_cstr(secret), &hash);
     sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
     sp_store_bind_text(q, 2, sp_bytes_cstr(pkg->id));
     sp_store_bind_int(q, 3, sp_clock_wall_ms(p->o.clock) + p->o.session_ms);
     return sp_store_run(q, NULL);
 }
 
-enum sp_rc portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
-                               struct portal_package *out)
+enum sp_rc sp_portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
+                                  struct portal_package *out)
 {
     struct sp_store_query *q = sp_store_query(
         p->store, "SELECT 1 FROM sessions WHERE hash = ?1 AND package = ?2 AND expires_ms > ?3");
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
     bool row = false;
     enum sp_rc rc;
 
     if (secret.len != PORTAL_SECRET_TEXT - 1)
         return SP_E_DENIED;
-    portal_hash(p, "session", secret, &hash);
+    sp_portal_hash(p, "session", secret, &hash);
     sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
     sp_store_bind_text(q, 2, id);
     sp_store_bind_int(q, 3, sp_clock_wall_ms(p->o.clock));
@@ -268,17 +269,17 @@ enum sp_rc portal_session_find(struct sp_portal *p, struct sp_bytes secret, stru
     sp_store_done(q);
     if (rc != SP_OK)
         return rc;
-    if (!row || portal_find_id(p, id, out) != SP_OK)
+    if (!row || sp_portal_find_id(p, id, out) != SP_OK)
         return SP_E_DENIED;
-    return portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
+    return sp_portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
 }
 
-void portal_session_end(struct sp_portal *p, struct sp_bytes secret)
+void sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret)
 {
     delete_by_hash(p, "DELETE FROM sessions WHERE hash = ?1", "session", secret);
 }
 
-void portal_login_tidy(struct sp_portal *p)
+void sp_portal_login_tidy(struct sp_portal *p)
 {
     static const char *const steps[] = {"DELETE FROM challenges WHERE expires_ms < ?1",
                                         "DELETE FROM sessions WHERE expires_ms < ?1"};

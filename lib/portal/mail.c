@@ -22,7 +22,7 @@ static void put_head(struct sp_portal *p, const struct portal_package *pkg, stru
                        "\r\n");
 }
 
-void portal_mail_code(struct sp_portal *p, const struct portal_package *pkg, const char *code)
+void sp_portal_mail_code(struct sp_portal *p, const struct portal_package *pkg, const char *code)
 {
     struct sp_buf b;
 

@@ -6,16 +6,16 @@
 
 #include "web/form.h"
 
-const char portal_headers[] = "Cache-Control: no-store\r\n"
-                              "Referrer-Policy: no-referrer\r\n"
-                              "X-Content-Type-Options: nosniff\r\n"
-                              "X-Robots-Tag: noindex, nofollow, noarchive\r\n"
-                              "Strict-Transport-Security: max-age=31536000\r\n"
-                              "Cross-Origin-Opener-Policy: same-origin\r\n"
-                              "Cross-Origin-Resource-Policy: same-origin\r\n"
-                              "Permissions-Policy: camera=(), microphone=(), geolocation=()\r\n";
+const char sp_portal_headers[] = "Cache-Control: no-store\r\n"
+                                 "Referrer-Policy: no-referrer\r\n"
+                                 "X-Content-Type-Options: nosniff\r\n"
+                                 "X-Robots-Tag: noindex, nofollow, noarchive\r\n"
+                                 "Strict-Transport-Security: max-age=31536000\r\n"
+                                 "Cross-Origin-Opener-Policy: same-origin\r\n"
+                                 "Cross-Origin-Resource-Policy: same-origin\r\n"
+                                 "Permissions-Policy: camera=(), microphone=(), geolocation=()\r\n";
 
-const char portal_style[] =
+const char sp_portal_style[] =
     ":root{color-scheme:light dark;--ink:#1c2530;--dim:#556270;--paper:#fff;--ground:#eef1f5;"
     "--line:#c6ced8;--act:#0b5cad;--on-act:#fff;--bad:#a3160f}\n"
     "@media (prefers-color-scheme:dark){:root{--ink:#e8edf3;--dim:#a9b4c0;--paper:#1b222b;"
@@ -50,17 +50,17 @@ const char portal_style[] =
     "padding:.625rem 0;border-bottom:1px solid var(--line);flex-wrap:wrap}\n"
     "ul.files span{overflow-wrap:anywhere}\n";
 
-const char portal_script[] = "'use strict';\n"
-                             "(function () {\n"
-                             "  var field = document.getElementById('token');\n"
-                             "  var token = location.hash.slice(1);\n"
-                             "  if (!field || !/^[A-Za-z0-9_-]{43}$/.test(token)) return;\n"
-                             "  field.value = token;\n"
-                             "  document.getElementById('paste').hidden = true;\n"
-                             "  document.getElementById('known').hidden = false;\n"
-                             "}());\n";
+const char sp_portal_script[] = "'use strict';\n"
+                                "(function () {\n"
+                                "  var field = document.getElementById('token');\n"
+                                "  var token = location.hash.slice(1);\n"
+                                "  if (!field || !/^[A-Za-z0-9_-]{43}$/.test(token)) return;\n"
+                                "  field.value = token;\n"
+                                "  document.getElementById('paste').hidden = true;\n"
+                                "  document.getElementById('known').hidden = false;\n"
+                                "}());\n";
 
-void portal_page_begin(struct sp_buf *out, const char *title)
+void sp_portal_page_begin(struct sp_buf *out, const char *title)
 {
     sp_buf_put_cstr(out,
                     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -72,20 +72,20 @@ void portal_page_begin(struct sp_buf *out, const char *title)
                     "<main>\n");
 }
 
-void portal_page_end(struct sp_buf *out)
+void sp_portal_page_end(struct sp_buf *out)
 {
     sp_buf_put_cstr(out, "</main>\n</body>\n</html>\n");
 }
 
-void portal_page_note(struct sp_buf *out, const char *title, const char *text)
+void sp_portal_page_note(struct sp_buf *out, const char *title, const char *text)
 {
-    portal_page_begin(out, title);
+    sp_portal_page_begin(out, title);
     sp_buf_put_cstr(out, "<h1>");
     sp_web_html_escape(out, sp_bytes_cstr(title));
     sp_buf_put_cstr(out, "</h1>\n<p>");
     sp_web_html_escape(out, sp_bytes_cstr(text));
     sp_buf_put_cstr(out, "</p>\n");
-    portal_page_end(out);
+    sp_portal_page_end(out);
 }
 
 static const struct {
@@ -105,19 +105,19 @@ static const struct {
     {503, "Please try again", "The service is busy or restarting. Please try again in a minute."},
 };
 
-void portal_page_error(void *arg, int status, struct sp_buf *out)
+void sp_portal_page_error(void *arg, int status, struct sp_buf *out)
 {
     (void)arg;
     for (size_t i = 0; i < SP_ARRAY_LEN(notes); i++) {
         if (notes[i].status == status) {
-            portal_page_note(out, notes[i].title, notes[i].text);
+            sp_portal_page_note(out, notes[i].title, notes[i].text);
             return;
         }
     }
-    portal_page_note(out, "Not understood", "The request was not one that this page knows.");
+    sp_portal_page_note(out, "Not understood", "The request was not one that this page knows.");
 }
 
-void portal_page_send(struct sp_web_request *req, int status, struct sp_buf *page)
+void sp_portal_page_send(struct sp_web_request *req, int status, struct sp_buf *page)
 {
     if (sp_buf_rc(page) == SP_OK)
         sp_web_reply(req, status, "text/html; charset=utf-8", sp_buf_bytes(page));

@@ -39,10 +39,10 @@ static enum sp_rc open_files(struct sp_portal *p, struct sp_err *err)
         sp_free(path);
         return sp_fail_errno(err, SP_E_IO, errno, "%s", p->packages_dir);
     }
-    rc = portal_store_open(path, &p->store, err);
+    rc = sp_portal_store_open(path, &p->store, err);
     sp_free(path);
     if (rc == SP_OK)
-        portal_vault_tidy(p);
+        sp_portal_vault_tidy(p);
     return rc;
 }
 
@@ -59,13 +59,13 @@ enum sp_rc sp_portal_new(const struct sp_portal_options *options, struct sp_port
         .loop = options->loop,
         .log = options->log,
         .tls = options->tls,
-        .routes = portal_routes,
-        .route_count = portal_route_count,
+        .routes = sp_portal_routes,
+        .route_count = sp_portal_route_count,
         .arg = p,
-        .headers = portal_headers,
+        .headers = sp_portal_headers,
         .content_policy = "default-src 'none'; style-src 'self'; script-src 'self'; form-action "
                           "'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'",
-        .error_page = portal_page_error,
+        .error_page = sp_portal_page_error,
     };
     enum sp_rc rc;
 

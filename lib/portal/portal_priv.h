@@ -21,7 +21,7 @@
 #define PORTAL_CODE_DIGITS 8
 #define PORTAL_SWEEP_MS    60000
 
-struct portal_hash {
+struct sp_portal_hash {
     uint8_t b[PORTAL_HASH_LEN];
 };
 
@@ -58,54 +58,55 @@ struct portal_package {
 
 /* ---- secret.c: tokens and what is stored of secrets ---- */
 /* One-way, keyed; what: which kind of secret. */
-void portal_hash(const struct sp_portal *p, const char *what, struct sp_bytes secret,
-                 struct portal_hash *out);
+void sp_portal_hash(const struct sp_portal *p, const char *what, struct sp_bytes secret,
+                    struct sp_portal_hash *out);
 /* The package's token as text: the same for the same package. out: PORTAL_SECRET_TEXT bytes */
-void portal_token_of(const struct sp_portal *p, const struct portal_package *pkg, char *out);
+void sp_portal_token_of(const struct sp_portal *p, const struct portal_package *pkg, char *out);
 /* 256 random bits as text. out: PORTAL_SECRET_TEXT bytes */
-void portal_secret_new(const struct sp_portal *p, char *out);
+void sp_portal_secret_new(const struct sp_portal *p, char *out);
 /* Reads a token as people paste it: the whole link, "#...", or the token, spaces around. returns: false if it is none */
-bool portal_token_parse(struct sp_bytes text, char *out);
+bool sp_portal_token_parse(struct sp_bytes text, char *out);
 
 /* ---- rows.c ---- */
-enum sp_rc portal_store_open(const char *path, struct sp_store **out, struct sp_err *err);
+enum sp_rc sp_portal_store_open(const char *path, struct sp_store **out, struct sp_err *err);
 /* Each finds a package. returns: SP_E_NOT_FOUND, SP_E_STORE_FAILED */
-enum sp_rc portal_find_message(struct sp_portal *p, const struct sp_id *message,
-                               struct sp_bytes recipient, struct portal_package *out);
-enum sp_rc portal_find_token(struct sp_portal *p, struct sp_bytes token,
-                             struct portal_package *out);
-enum sp_rc portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal_package *out);
-enum sp_rc portal_insert(struct sp_portal *p, const struct portal_package *pkg, struct sp_err *err);
+enum sp_rc sp_portal_find_message(struct sp_portal *p, const struct sp_id *message,
+                                  struct sp_bytes recipient, struct portal_package *out);
+enum sp_rc sp_portal_find_token(struct sp_portal *p, struct sp_bytes token,
+                                struct portal_package *out);
+enum sp_rc sp_portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal_package *out);
+enum sp_rc sp_portal_insert(struct sp_portal *p, const struct portal_package *pkg,
+                            struct sp_err *err);
 /* Counts an opening. */
-enum sp_rc portal_count_open(struct sp_portal *p, const struct portal_package *pkg);
+enum sp_rc sp_portal_count_open(struct sp_portal *p, const struct portal_package *pkg);
 /* Forgets key, sessions and challenges of a package. What is left of them in the write-ahead log goes with the next
  * sp_store_checkpoint. */
-enum sp_rc portal_forget(struct sp_portal *p, const char *id);
+enum sp_rc sp_portal_forget(struct sp_portal *p, const char *id);
 /* The next package to destroy (live and expired), or to report (destroyed, not yet recorded). SP_E_NOT_FOUND: none */
-enum sp_rc portal_next_expired(struct sp_portal *p, struct portal_package *out);
-enum sp_rc portal_next_unreported(struct sp_portal *p, struct portal_package *out);
-enum sp_rc portal_set_reported(struct sp_portal *p, const char *id);
-bool portal_is_known(struct sp_portal *p, struct sp_bytes id);
+enum sp_rc sp_portal_next_expired(struct sp_portal *p, struct portal_package *out);
+enum sp_rc sp_portal_next_unreported(struct sp_portal *p, struct portal_package *out);
+enum sp_rc sp_portal_set_reported(struct sp_portal *p, const char *id);
+bool sp_portal_is_known(struct sp_portal *p, struct sp_bytes id);
 /* returns: whether it may be read now */
-bool portal_is_live(const struct sp_portal *p, const struct portal_package *pkg);
+bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *pkg);
 
 /* ---- vault.c: package files ---- */
-enum sp_rc portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
-                              struct sp_content_writer *w, struct sp_err *err);
+enum sp_rc sp_portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
+                                 struct sp_content_writer *w, struct sp_err *err);
 /* owner: the caller, of out, to sp_content_clear */
-enum sp_rc portal_vault_open(struct sp_portal *p, const struct portal_package *pkg,
-                             struct sp_content *out);
-void portal_vault_remove(struct sp_portal *p, const char *id);
+enum sp_rc sp_portal_vault_open(struct sp_portal *p, const struct portal_package *pkg,
+                                struct sp_content *out);
+void sp_portal_vault_remove(struct sp_portal *p, const char *id);
 /* Removes files that no row names: left over from a crash between file and row. */
-void portal_vault_tidy(struct sp_portal *p);
-struct sp_bytes portal_key_context(const char *id);
-void portal_key_name(const char *id, char *out);
+void sp_portal_vault_tidy(struct sp_portal *p);
+struct sp_bytes sp_portal_key_context(const char *id);
+void sp_portal_key_name(const char *id, char *out);
 
 /* ---- limit.c ---- */
 /* Takes one of max in the window, counted in the database. returns: false if there is none left, or it can't be told */
-bool portal_limit_take(struct sp_portal *p, const char *what, struct sp_bytes subject,
-                       int64_t window_ms, int64_t max);
-void portal_limit_tidy(struct sp_portal *p);
+bool sp_portal_limit_take(struct sp_portal *p, const char *what, struct sp_bytes subject,
+                          int64_t window_ms, int64_t max);
+void sp_portal_limit_tidy(struct sp_portal *p);
 
 /* ---- login.c ---- */
 /*
@@ -116,30 +117,31 @@ void portal_limit_tidy(struct sp_portal *p);
  * challenge: PORTAL_SECRET_TEXT bytes: goes into the browser's cookie
  * returns:   SP_OK whatever happened inside; SP_E_PORTAL_EXPIRED; SP_E_STORE_FAILED
  */
-enum sp_rc portal_challenge_new(struct sp_portal *p, struct sp_bytes token, struct sp_bytes client,
-                                char *challenge);
+enum sp_rc sp_portal_challenge_new(struct sp_portal *p, struct sp_bytes token,
+                                   struct sp_bytes client, char *challenge);
 /*
  * Compares a code with a challenge; costs a try.
  *
  * out:     the package, whenever the challenge is known to belong to one, also with SP_E_PORTAL_CODE; else its id is ""
  * returns: SP_OK, SP_E_PORTAL_CODE, SP_E_PORTAL_THROTTLED, SP_E_PORTAL_EXPIRED, SP_E_STORE_FAILED
  */
-enum sp_rc portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
-                                struct sp_bytes code, struct sp_bytes client,
-                                struct portal_package *out);
+enum sp_rc sp_portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
+                                   struct sp_bytes code, struct sp_bytes client,
+                                   struct portal_package *out);
 /* The code has done its work. */
-void portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge);
+void sp_portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge);
 /* secret: PORTAL_SECRET_TEXT bytes: goes into the browser's cookie */
-enum sp_rc portal_session_new(struct sp_portal *p, const struct portal_package *pkg, char *secret);
+enum sp_rc sp_portal_session_new(struct sp_portal *p, const struct portal_package *pkg,
+                                 char *secret);
 /*
  * Who may see this package? Whoever holds a session for it.
  *
  * returns: SP_OK and the package; SP_E_DENIED; SP_E_PORTAL_EXPIRED to the holder of a session whose package has expired
  */
-enum sp_rc portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
-                               struct portal_package *out);
-void portal_session_end(struct sp_portal *p, struct sp_bytes secret);
-void portal_login_tidy(struct sp_portal *p);
+enum sp_rc sp_portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
+                                  struct portal_package *out);
+void sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret);
+void sp_portal_login_tidy(struct sp_portal *p);
 
 /* ---- record.c: audit ---- */
 enum portal_agent { PORTAL_AGENT_PERSON, PORTAL_AGENT_SCANNER, PORTAL_AGENT_UNKNOWN };
@@ -152,9 +154,9 @@ struct portal_access {
     const char *why;
 };
 /* Writes the event's JSON. */
-void portal_record_access(struct sp_buf *out, const struct portal_access *a);
-void portal_record_destroyed(struct sp_buf *out, const struct portal_package *pkg);
-void portal_record_unread(struct sp_buf *out, const struct portal_package *pkg);
+void sp_portal_record_access(struct sp_buf *out, const struct portal_access *a);
+void sp_portal_record_destroyed(struct sp_buf *out, const struct portal_package *pkg);
+void sp_portal_record_unread(struct sp_buf *out, const struct portal_package *pkg);
 
 /* An answer that waits for its audit record. */
 struct portal_wait {
@@ -171,45 +173,46 @@ struct portal_wait {
  *
  * owner: w is taken
  */
-void portal_after_record(struct portal_wait *w, const struct portal_access *a);
-/* returns: a wait for this request, to be taken by portal_after_record */
-struct portal_wait *portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
-                                    const struct portal_package *pkg,
-                                    void (*go)(struct portal_wait *w, struct sp_web_request *req));
+void sp_portal_after_record(struct portal_wait *w, const struct portal_access *a);
+/* returns: a wait for this request, to be taken by sp_portal_after_record */
+struct portal_wait *sp_portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
+                                       const struct portal_package *pkg,
+                                       void (*go)(struct portal_wait *w,
+                                                  struct sp_web_request *req));
 
 /* ---- mail.c ---- */
 /* Sends a code. */
-void portal_mail_code(struct sp_portal *p, const struct portal_package *pkg, const char *code);
+void sp_portal_mail_code(struct sp_portal *p, const struct portal_package *pkg, const char *code);
 
 /* ---- page.c ---- */
 #define PORTAL_PAGE_MAX (4 * 1024 * 1024)
 /* Begins and ends a page; what lies between is the caller's. */
-void portal_page_begin(struct sp_buf *out, const char *title);
-void portal_page_end(struct sp_buf *out);
+void sp_portal_page_begin(struct sp_buf *out, const char *title);
+void sp_portal_page_end(struct sp_buf *out);
 /* A whole page with a heading and one paragraph. */
-void portal_page_note(struct sp_buf *out, const char *title, const char *text);
-void portal_page_error(void *arg, int status, struct sp_buf *out);
+void sp_portal_page_note(struct sp_buf *out, const char *title, const char *text);
+void sp_portal_page_error(void *arg, int status, struct sp_buf *out);
 /* Answers with a page; the buffer is cleared. */
-void portal_page_send(struct sp_web_request *req, int status, struct sp_buf *page);
-extern const char portal_style[];
-extern const char portal_script[];
+void sp_portal_page_send(struct sp_web_request *req, int status, struct sp_buf *page);
+extern const char sp_portal_style[];
+extern const char sp_portal_script[];
 /* Fields of every answer. */
-extern const char portal_headers[];
+extern const char sp_portal_headers[];
 
 /* ---- enter.c, read.c: handlers ---- */
-extern const struct sp_web_route portal_routes[];
-extern const size_t portal_route_count;
-void portal_on_message(void *arg, struct sp_web_request *req);
-void portal_on_html(void *arg, struct sp_web_request *req);
-void portal_on_part(void *arg, struct sp_web_request *req);
-void portal_on_original(void *arg, struct sp_web_request *req);
-void portal_on_leave(void *arg, struct sp_web_request *req);
+extern const struct sp_web_route sp_portal_routes[];
+extern const size_t sp_portal_route_count;
+void sp_portal_on_message(void *arg, struct sp_web_request *req);
+void sp_portal_on_html(void *arg, struct sp_web_request *req);
+void sp_portal_on_part(void *arg, struct sp_web_request *req);
+void sp_portal_on_original(void *arg, struct sp_web_request *req);
+void sp_portal_on_leave(void *arg, struct sp_web_request *req);
 /* The client's address as text, lent from out. out: SP_ADDR_TEXT_MAX bytes */
-struct sp_bytes portal_client(const struct sp_web_request *req, char *out);
+struct sp_bytes sp_portal_client(const struct sp_web_request *req, char *out);
 /* returns: whether the request comes from a page of another site (then it is answered with 403) */
-bool portal_is_foreign(struct sp_web_request *req);
+bool sp_portal_is_foreign(struct sp_web_request *req);
 /* Writes a cookie that only this site's own pages send back. max_age_ms 0 ends it. */
-void portal_set_cookie(struct sp_web_request *req, const char *name, const char *value,
-                       const char *path, int64_t max_age_ms);
+void sp_portal_set_cookie(struct sp_web_request *req, const char *name, const char *value,
+                          const char *path, int64_t max_age_ms);
 
 #endif

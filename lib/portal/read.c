@@ -43,7 +43,7 @@ static struct opened *open_package(struct sp_portal *p, const struct portal_pack
                                    bool parse)
 {
     struct opened *o = sp_calloc(1, sizeof(*o));
-    enum sp_rc rc = portal_vault_open(p, pkg, &o->content);
+    enum sp_rc rc = sp_portal_vault_open(p, pkg, &o->content);
 
     if (rc == SP_OK) {
         o->reader = sp_content_reader_new(&o->content);
@@ -67,7 +67,7 @@ static bool may_read(struct sp_portal *p, struct sp_web_request *req, struct por
     struct sp_bytes secret = sp_web_request_cookie(req, SP_LIT(SESSION));
     struct sp_bytes id = sp_web_request_segment(req, 0);
     enum sp_rc rc =
-        id.len < SP_PORTAL_PACKAGE_MAX ? portal_session_find(p, secret, id, pkg) : SP_E_DENIED;
+        id.len < SP_PORTAL_PACKAGE_MAX ? sp_portal_session_find(p, secret, id, pkg) : SP_E_DENIED;
 
     if (rc == SP_OK)
         return true;
@@ -216,7 +216,7 @@ static void put_foot(struct sp_buf *b, const struct portal_package *pkg)
                   until, pkg->id, pkg->id);
 }
 
-void portal_on_message(void *arg, struct sp_web_request *req)
+void sp_portal_on_message(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     struct portal_package pkg;
@@ -231,7 +231,7 @@ void portal_on_message(void *arg, struct sp_web_request *req)
         return;
     }
     sp_buf_init(&b, PORTAL_PAGE_MAX + 6 * TEXT_MAX);
-    portal_page_begin(&b, "Your secure message");
+    sp_portal_page_begin(&b, "Your secure message");
     if (o->mime != NULL) {
         put_heading(&b, o->mime);
         put_body(&b, o->mime, pkg.id);
@@ -242,12 +242,12 @@ void portal_on_message(void *arg, struct sp_web_request *req)
                         "is not shown here. Download it and open it in a mail program.</p>\n");
     }
     put_foot(&b, &pkg);
-    portal_page_end(&b);
-    portal_page_send(req, 200, &b);
+    sp_portal_page_end(&b);
+    sp_portal_page_send(req, 200, &b);
     opened_free(o);
 }
 
-void portal_on_html(void *arg, struct sp_web_request *req)
+void sp_portal_on_html(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     struct portal_package pkg;
@@ -272,14 +272,14 @@ void portal_on_html(void *arg, struct sp_web_request *req)
     if (sp_mime_part_text(o->mime, html, &raw) != SP_OK ||
         sp_mime_html_clean(sp_buf_bytes(&raw), &page) != SP_OK) {
         sp_buf_reset(&page);
-        portal_page_note(&page, "Not shown",
-                         "This part is too large or too odd to be shown here. "
-                         "Download the message instead.");
+        sp_portal_page_note(&page, "Not shown",
+                            "This part is too large or too odd to be shown here. "
+                            "Download the message instead.");
     } else {
         sp_buf_put_cstr(&page, "\n</body></html>\n");
     }
     sp_web_reply_field(req, "Content-Security-Policy", sp_bytes_cstr(frame_policy));
-    portal_page_send(req, 200, &page);
+    sp_portal_page_send(req, 200, &page);
     sp_buf_wipe(&raw);
     opened_free(o);
 }
@@ -342,25 +342,25 @@ static void download(struct portal_wait *w, struct sp_web_request *req)
 static void begin_download(struct sp_portal *p, struct sp_web_request *req,
                            const struct portal_package *pkg, int64_t part)
 {
-    struct portal_wait *w = portal_wait_new(p, req, pkg, download);
+    struct portal_wait *w = sp_portal_wait_new(p, req, pkg, download);
     char client[SP_ADDR_TEXT_MAX];
     struct portal_access a = {.event = "portal.downloaded",
                               .package = &w->package,
-                              .client = portal_client(req, client),
+                              .client = sp_portal_client(req, client),
                               .agent = PORTAL_AGENT_PERSON,
                               .part = part};
 
     w->part = part;
-    portal_after_record(w, &a);
+    sp_portal_after_record(w, &a);
 }
 
-void portal_on_part(void *arg, struct sp_web_request *req)
+void sp_portal_on_part(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     struct portal_package pkg;
     uint64_t part;
 
-    if (portal_is_foreign(req) || !may_read(p, req, &pkg))
+    if (sp_portal_is_foreign(req) || !may_read(p, req, &pkg))
         return;
     if (!sp_bytes_to_u64(sp_web_request_segment(req, 1), &part) || part > 10000)
         sp_web_reply_error(req, 404);
@@ -368,30 +368,30 @@ void portal_on_part(void *arg, struct sp_web_request *req)
         begin_download(p, req, &pkg, (int64_t)part);
 }
 
-void portal_on_original(void *arg, struct sp_web_request *req)
+void sp_portal_on_original(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     struct portal_package pkg;
 
-    if (!portal_is_foreign(req) && may_read(p, req, &pkg))
+    if (!sp_portal_is_foreign(req) && may_read(p, req, &pkg))
         begin_download(p, req, &pkg, -1);
 }
 
-void portal_on_leave(void *arg, struct sp_web_request *req)
+void sp_portal_on_leave(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     struct portal_package pkg;
     struct sp_buf b;
     char path[8 + SP_PORTAL_PACKAGE_MAX] = "/m/";
 
-    if (portal_is_foreign(req) || !may_read(p, req, &pkg))
+    if (sp_portal_is_foreign(req) || !may_read(p, req, &pkg))
         return;
-    portal_session_end(p, sp_web_request_cookie(req, SP_LIT(SESSION)));
+    sp_portal_session_end(p, sp_web_request_cookie(req, SP_LIT(SESSION)));
     memcpy(path + 3, pkg.id, strlen(pkg.id) + 1);
-    portal_set_cookie(req, SESSION, "", path, 0);
+    sp_portal_set_cookie(req, SESSION, "", path, 0);
     sp_buf_init(&b, PORTAL_PAGE_MAX);
-    portal_page_note(&b, "Closed",
-                     "The message is closed in this browser. Until it expires you can "
-                     "read it again with the link in your notice.");
-    portal_page_send(req, 200, &b);
+    sp_portal_page_note(&b, "Closed",
+                        "The message is closed in this browser. Until it expires you can "
+                        "read it again with the link in your notice.");
+    sp_portal_page_send(req, 200, &b);
 }

@@ -26,7 +26,7 @@ static void begin_event(struct sp_jw *w, struct sp_buf *out, const char *event,
     sp_jw_cstr(w, "package", pkg->id);
 }
 
-void portal_record_access(struct sp_buf *out, const struct portal_access *a)
+void sp_portal_record_access(struct sp_buf *out, const struct portal_access *a)
 {
     struct sp_jw w;
 
@@ -56,12 +56,12 @@ void portal_record_access(struct sp_buf *out, const struct portal_access *a)
     sp_jw_end(&w);
 }
 
-void portal_record_destroyed(struct sp_buf *out, const struct portal_package *pkg)
+void sp_portal_record_destroyed(struct sp_buf *out, const struct portal_package *pkg)
 {
     struct sp_jw w;
     char key[SP_PORTAL_KEY_MAX];
 
-    portal_key_name(pkg->id, key);
+    sp_portal_key_name(pkg->id, key);
     begin_event(&w, out, "content.destroyed", pkg);
     sp_jw_cstr(&w, "key", key);
     sp_jw_cstr(&w, "how", "key-destroyed");
@@ -70,7 +70,7 @@ void portal_record_destroyed(struct sp_buf *out, const struct portal_package *pk
     sp_jw_end(&w);
 }
 
-void portal_record_unread(struct sp_buf *out, const struct portal_package *pkg)
+void sp_portal_record_unread(struct sp_buf *out, const struct portal_package *pkg)
 {
     struct sp_jw w;
     char expired[SP_TIME_TEXT_MAX];
@@ -84,9 +84,10 @@ void portal_record_unread(struct sp_buf *out, const struct portal_package *pkg)
     sp_jw_end(&w);
 }
 
-struct portal_wait *portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
-                                    const struct portal_package *pkg,
-                                    void (*go)(struct portal_wait *w, struct sp_web_request *req))
+struct portal_wait *sp_portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
+                                       const struct portal_package *pkg,
+                                       void (*go)(struct portal_wait *w,
+                                                  struct sp_web_request *req))
 {
     struct portal_wait *w = sp_calloc(1, sizeof(*w));
 
@@ -115,13 +116,13 @@ static void on_recorded(void *arg, enum sp_rc rc)
     sp_free(w);
 }
 
-void portal_after_record(struct portal_wait *w, const struct portal_access *a)
+void sp_portal_after_record(struct portal_wait *w, const struct portal_access *a)
 {
     struct sp_portal *p = w->portal;
     struct sp_buf event;
 
     sp_buf_init(&event, 8192);
-    portal_record_access(&event, a);
+    sp_portal_record_access(&event, a);
     sp_assert(sp_buf_rc(&event) == SP_OK);
     p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), false, on_recorded, w);
     sp_buf_clear(&event);

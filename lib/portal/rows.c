@@ -28,7 +28,7 @@ static const struct sp_store_migration migrations[] = {
      " WITHOUT ROWID;"},
 };
 
-enum sp_rc portal_store_open(const char *path, struct sp_store **out, struct sp_err *err)
+enum sp_rc sp_portal_store_open(const char *path, struct sp_store **out, struct sp_err *err)
 {
     const struct sp_store_options options = {.migrations = migrations,
                                              .migration_count = SP_ARRAY_LEN(migrations),
@@ -81,8 +81,8 @@ static enum sp_rc read_one(struct sp_store_query *q, struct portal_package *out)
     return row ? SP_OK : SP_E_NOT_FOUND;
 }
 
-enum sp_rc portal_find_message(struct sp_portal *p, const struct sp_id *message,
-                               struct sp_bytes recipient, struct portal_package *out)
+enum sp_rc sp_portal_find_message(struct sp_portal *p, const struct sp_id *message,
+                                  struct sp_bytes recipient, struct portal_package *out)
 {
     struct sp_store_query *q =
         sp_store_query(p->store, SELECT_PACKAGE "WHERE message = ?1 AND recipient = ?2");
@@ -92,17 +92,18 @@ enum sp_rc portal_find_message(struct sp_portal *p, const struct sp_id *message,
     return read_one(q, out);
 }
 
-enum sp_rc portal_find_token(struct sp_portal *p, struct sp_bytes token, struct portal_package *out)
+enum sp_rc sp_portal_find_token(struct sp_portal *p, struct sp_bytes token,
+                                struct portal_package *out)
 {
     struct sp_store_query *q = sp_store_query(p->store, SELECT_PACKAGE "WHERE token_hash = ?1");
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
 
-    portal_hash(p, "token", token, &hash);
+    sp_portal_hash(p, "token", token, &hash);
     sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
     return read_one(q, out);
 }
 
-enum sp_rc portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal_package *out)
+enum sp_rc sp_portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal_package *out)
 {
     struct sp_store_query *q = sp_store_query(p->store, SELECT_PACKAGE "WHERE id = ?1");
 
@@ -110,23 +111,24 @@ enum sp_rc portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal
     return read_one(q, out);
 }
 
-bool portal_is_known(struct sp_portal *p, struct sp_bytes id)
+bool sp_portal_is_known(struct sp_portal *p, struct sp_bytes id)
 {
     struct portal_package pkg;
 
-    return portal_find_id(p, id, &pkg) != SP_E_NOT_FOUND; /* in doubt it stays */
+    return sp_portal_find_id(p, id, &pkg) != SP_E_NOT_FOUND; /* in doubt it stays */
 }
 
-enum sp_rc portal_insert(struct sp_portal *p, const struct portal_package *pkg, struct sp_err *err)
+enum sp_rc sp_portal_insert(struct sp_portal *p, const struct portal_package *pkg,
+                            struct sp_err *err)
 {
     struct sp_store_query *q =
         sp_store_query(p->store, "INSERT INTO packages (" COLUMNS ", token_hash)"
                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)");
     char token[PORTAL_SECRET_TEXT];
-    struct portal_hash hash;
+    struct sp_portal_hash hash;
 
-    portal_token_of(p, pkg, token);
-    portal_hash(p, "token", sp_bytes_cstr(token), &hash);
+    sp_portal_token_of(p, pkg, token);
+    sp_portal_hash(p, "token", sp_bytes_cstr(token), &hash);
     sp_wipe(token, sizeof(token));
     sp_store_bind_text(q, 1, sp_bytes_cstr(pkg->id));
     sp_store_bind_blob(q, 2, sp_bytes(pkg->message.b, SP_ID_LEN));
@@ -152,12 +154,12 @@ static enum sp_rc run_for(struct sp_portal *p, const char *sql, const char *id)
     return sp_store_run(q, NULL);
 }
 
-enum sp_rc portal_count_open(struct sp_portal *p, const struct portal_package *pkg)
+enum sp_rc sp_portal_count_open(struct sp_portal *p, const struct portal_package *pkg)
 {
     return run_for(p, "UPDATE packages SET opens = opens + 1 WHERE id = ?1", pkg->id);
 }
 
-enum sp_rc portal_forget(struct sp_portal *p, const char *id)
+enum sp_rc sp_portal_forget(struct sp_portal *p, const char *id)
 {
     static const char *const steps[] = {"UPDATE packages SET key = NULL WHERE id = ?1",
                                         "DELETE FROM sessions WHERE package = ?1",
@@ -175,7 +177,7 @@ enum sp_rc portal_forget(struct sp_portal *p, const char *id)
     return sp_store_commit(p->store, NULL);
 }
 
-enum sp_rc portal_next_expired(struct sp_portal *p, struct portal_package *out)
+enum sp_rc sp_portal_next_expired(struct sp_portal *p, struct portal_package *out)
 {
     struct sp_store_query *q = sp_store_query(p->store, SELECT_PACKAGE
                                               "WHERE expires_ms <= ?1 AND key IS NOT NULL LIMIT 1");
@@ -184,13 +186,13 @@ enum sp_rc portal_next_expired(struct sp_portal *p, struct portal_package *out)
     return read_one(q, out);
 }
 
-enum sp_rc portal_next_unreported(struct sp_portal *p, struct portal_package *out)
+enum sp_rc sp_portal_next_unreported(struct sp_portal *p, struct portal_package *out)
 {
     return read_one(
         sp_store_query(p->store, SELECT_PACKAGE "WHERE key IS NULL AND reported = 0 LIMIT 1"), out);
 }
 
-enum sp_rc portal_set_reported(struct sp_portal *p, const char *id)
+enum sp_rc sp_portal_set_reported(struct sp_portal *p, const char *id)
 {
     struct sp_store_query *q = sp_store_query(
         p->store, "DELETE FROM packages WHERE key IS NULL AND reported = 1 AND expires_ms < ?1");
@@ -201,7 +203,7 @@ enum sp_rc portal_set_reported(struct sp_portal *p, const char *id)
     return run_for(p, "UPDATE packages SET reported = 1 WHERE id = ?1", id);
 }
 
-bool portal_is_live(const struct sp_portal *p, const struct portal_package *pkg)
+bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *pkg)
 {
     return pkg->has_key && sp_clock_wall_ms(p->o.clock) < pkg->expires_ms;
 }

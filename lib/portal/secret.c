@@ -7,8 +7,8 @@
 
 #include "base/text.h"
 
-void portal_hash(const struct sp_portal *p, const char *what, struct sp_bytes secret,
-                 struct portal_hash *out)
+void sp_portal_hash(const struct sp_portal *p, const char *what, struct sp_bytes secret,
+                    struct sp_portal_hash *out)
 {
     struct sp_buf b;
 
@@ -33,7 +33,7 @@ static void as_text(const uint8_t raw[32], char *out)
     sp_buf_wipe(&b);
 }
 
-void portal_token_of(const struct sp_portal *p, const struct portal_package *pkg, char *out)
+void sp_portal_token_of(const struct sp_portal *p, const struct portal_package *pkg, char *out)
 {
     uint8_t raw[SP_SHA256_LEN];
     struct sp_buf b;
@@ -49,7 +49,7 @@ void portal_token_of(const struct sp_portal *p, const struct portal_package *pkg
     sp_wipe(raw, sizeof(raw));
 }
 
-void portal_secret_new(const struct sp_portal *p, char *out)
+void sp_portal_secret_new(const struct sp_portal *p, char *out)
 {
     uint8_t raw[32];
 
@@ -58,7 +58,7 @@ void portal_secret_new(const struct sp_portal *p, char *out)
     sp_wipe(raw, sizeof(raw));
 }
 
-bool portal_token_parse(struct sp_bytes text, char *out)
+bool sp_portal_token_parse(struct sp_bytes text, char *out)
 {
     size_t mark = sp_bytes_find(text, '#');
 

@@ -23,13 +23,13 @@ static void on_reported(void *arg, enum sp_rc rc)
     if (rc == SP_OK && p->reporting_unread) {
         p->reporting_unread = false;
         sp_buf_init(&event, 4096);
-        portal_record_destroyed(&event, p->reporting);
+        sp_portal_record_destroyed(&event, p->reporting);
         p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), false, on_reported, p);
         sp_buf_clear(&event);
         return;
     }
     if (rc == SP_OK)
-        rc = portal_set_reported(p, p->reporting->id);
+        rc = sp_portal_set_reported(p, p->reporting->id);
     report_ended(p);
     if (rc != SP_OK)
         sp_log_warn(p->o.log, "portal.destroy-not-recorded", SP_RC("why", rc));
@@ -44,17 +44,17 @@ static void report_next(void *arg)
     struct portal_package pkg;
     struct sp_buf event;
 
-    if (p->reporting != NULL || portal_next_unreported(p, &pkg) != SP_OK)
+    if (p->reporting != NULL || sp_portal_next_unreported(p, &pkg) != SP_OK)
         return;
     p->reporting = sp_malloc(sizeof(pkg));
     *p->reporting = pkg;
     p->reporting_unread = pkg.opens == 0;
-    portal_vault_remove(p, pkg.id); /* again, if a crash came between */
+    sp_portal_vault_remove(p, pkg.id); /* again, if a crash came between */
     sp_buf_init(&event, 4096);
     if (p->reporting_unread)
-        portal_record_unread(&event, &pkg);
+        sp_portal_record_unread(&event, &pkg);
     else
-        portal_record_destroyed(&event, &pkg);
+        sp_portal_record_destroyed(&event, &pkg);
     p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), false, on_reported, p);
     sp_buf_clear(&event);
 }
@@ -65,11 +65,11 @@ static enum sp_rc destroy_expired(struct sp_portal *p)
     enum sp_rc rc = SP_OK;
 
     for (int i = 0; i < DESTROY_A_SWEEP && rc == SP_OK; i++) {
-        rc = portal_next_expired(p, &pkg);
+        rc = sp_portal_next_expired(p, &pkg);
         if (rc == SP_OK)
-            rc = portal_forget(p, pkg.id);
+            rc = sp_portal_forget(p, pkg.id);
         if (rc == SP_OK) {
-            portal_vault_remove(p, pkg.id);
+            sp_portal_vault_remove(p, pkg.id);
             sp_log_info(p->o.log, "portal.destroyed", SP_ID("message", &pkg.message),
                         SP_TEXT("package", pkg.id));
         }
@@ -81,8 +81,8 @@ void sp_portal_sweep(struct sp_portal *p)
 {
     enum sp_rc rc = destroy_expired(p);
 
-    portal_login_tidy(p);
-    portal_limit_tidy(p);
+    sp_portal_login_tidy(p);
+    sp_portal_limit_tidy(p);
     if (rc == SP_OK)
         rc = sp_store_checkpoint(p->store, NULL);
     if (rc != SP_OK)

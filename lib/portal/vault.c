@@ -15,12 +15,12 @@
 
 #define COPY_LEN SP_CONTENT_CHUNK
 
-struct sp_bytes portal_key_context(const char *id)
+struct sp_bytes sp_portal_key_context(const char *id)
 {
     return sp_bytes_cstr(id);
 }
 
-void portal_key_name(const char *id, char *out)
+void sp_portal_key_name(const char *id, char *out)
 {
     size_t len = strlen(id);
 
@@ -88,8 +88,8 @@ static enum sp_rc write_part(const char *path, struct sp_content *from, struct s
     return rc;
 }
 
-enum sp_rc portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
-                              struct sp_content_writer *w, struct sp_err *err)
+enum sp_rc sp_portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
+                                 struct sp_content_writer *w, struct sp_err *err)
 {
     struct sp_buf part, whole;
     enum sp_rc rc;
@@ -113,8 +113,8 @@ enum sp_rc portal_vault_write(struct sp_portal *p, const char *id, struct sp_con
     return rc;
 }
 
-enum sp_rc portal_vault_open(struct sp_portal *p, const struct portal_package *pkg,
-                             struct sp_content *out)
+enum sp_rc sp_portal_vault_open(struct sp_portal *p, const struct portal_package *pkg,
+                                struct sp_content *out)
 {
     struct sp_buf path;
     enum sp_rc rc;
@@ -122,7 +122,7 @@ enum sp_rc portal_vault_open(struct sp_portal *p, const struct portal_package *p
     sp_content_init(out);
     if (!pkg->has_key)
         return SP_E_PORTAL_EXPIRED;
-    rc = sp_crypt_unwrap(p->kek, portal_key_context(pkg->id),
+    rc = sp_crypt_unwrap(p->kek, sp_portal_key_context(pkg->id),
                          sp_bytes(pkg->wrapped, SP_WRAPPED_LEN), &out->key);
     if (rc != SP_OK)
         return rc;
@@ -138,7 +138,7 @@ enum sp_rc portal_vault_open(struct sp_portal *p, const struct portal_package *p
     return SP_OK;
 }
 
-void portal_vault_remove(struct sp_portal *p, const char *id)
+void sp_portal_vault_remove(struct sp_portal *p, const char *id)
 {
     struct sp_buf path;
 
@@ -148,7 +148,7 @@ void portal_vault_remove(struct sp_portal *p, const char *id)
     sp_buf_clear(&path);
 }
 
-void portal_vault_tidy(struct sp_portal *p)
+void sp_portal_vault_tidy(struct sp_portal *p)
 {
     DIR *dir = opendir(p->packages_dir);
     struct dirent *e;
@@ -159,10 +159,10 @@ void portal_vault_tidy(struct sp_portal *p)
     while ((e = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
         struct sp_bytes name = sp_bytes_cstr(e->d_name);
         struct portal_package pkg;
-        enum sp_rc rc = portal_find_id(p, name, &pkg);
+        enum sp_rc rc = sp_portal_find_id(p, name, &pkg);
 
         if (e->d_name[0] != '.' && (rc == SP_E_NOT_FOUND || (rc == SP_OK && !pkg.has_key)))
-            portal_vault_remove(p, e->d_name);
+            sp_portal_vault_remove(p, e->d_name);
     }
     closedir(dir);
 }

@@ -35,7 +35,7 @@ static int64_t state_limit_ms(const struct web_conn *c, enum conn_state state)
     }
 }
 
-void web_conn_enter(struct web_conn *c, enum conn_state next)
+void sp_web_conn_enter(struct web_conn *c, enum conn_state next)
 {
     c->state = next;
     c->pending_before = sp_stream_pending(c->stream);
@@ -57,7 +57,7 @@ static void conn_destroy(void *ptr)
     sp_free(c);
 }
 
-void web_conn_drop(struct web_conn *c, enum sp_rc why)
+void sp_web_conn_drop(struct web_conn *c, enum sp_rc why)
 {
     if (c->state == CONN_DEAD)
         return;
@@ -74,7 +74,7 @@ void web_conn_drop(struct web_conn *c, enum sp_rc why)
     sp_stream_free(c->stream);
     c->stream = NULL;
     sp_list_remove(&c->in_server);
-    web_server_lost(c->server, &c->peer);
+    sp_web_server_lost(c->server, &c->peer);
     sp_loop_free_later(c->server->o.loop, conn_destroy, c);
 }
 
@@ -103,10 +103,10 @@ static void on_deadline(void *arg)
         return;
     }
     if (c->state == CONN_HEAD || c->state == CONN_BODY) {
-        web_reply_refuse(c, 408);
+        sp_web_reply_refuse(c, 408);
         return;
     }
-    web_conn_drop(c, SP_E_TIMEOUT);
+    sp_web_conn_drop(c, SP_E_TIMEOUT);
 }
 
 /* ---- requests ---- */
@@ -133,7 +133,7 @@ static void dispatch(struct web_conn *c)
 {
     struct sp_web_request *req = &c->req;
 
-    web_conn_enter(c, CONN_RUN);
+    sp_web_conn_enter(c, CONN_RUN);
     req->handle = sp_slots_add(c->server->requests, req);
     req->route->run(c->server->o.arg, req);
 }
@@ -149,13 +149,13 @@ static void begin_request(struct web_conn *c)
         /* a body of a request that nobody wants is not read */
         if (req->head.content_length > 0)
             c->close = true;
-        web_conn_enter(c, CONN_RUN);
+        sp_web_conn_enter(c, CONN_RUN);
         req->handle = sp_slots_add(c->server->requests, req);
         sp_web_reply_error(req, path_known ? 405 : 404);
         return;
     }
     if (req->head.content_length > req->route->body_max) {
-        web_reply_refuse(c, 413);
+        sp_web_reply_refuse(c, 413);
         return;
     }
     if (req->head.content_length == 0) {
@@ -165,7 +165,7 @@ static void begin_request(struct web_conn *c)
     if (req->head.expect_continue && sp_stream_input(c->stream).len == 0)
         sp_stream_write(c->stream, SP_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
     sp_buf_init(&req->body, (size_t)req->head.content_length);
-    web_conn_enter(c, CONN_BODY);
+    sp_web_conn_enter(c, CONN_BODY);
 }
 
 /* Copies the head, since its views must outlive the stream's buffer. */
@@ -177,12 +177,12 @@ static void read_head(struct web_conn *c)
     int status;
 
     if (c->state == CONN_IDLE)
-        web_conn_enter(c, CONN_HEAD);
+        sp_web_conn_enter(c, CONN_HEAD);
     status = sp_web_head_parse(in, &c->scanned, &used, &req->head);
     if (status == 0)
         return;
     if (status != 200) {
-        web_reply_refuse(c, status);
+        sp_web_reply_refuse(c, status);
         return;
     }
     sp_buf_wipe(&req->head_bytes);
@@ -219,7 +219,7 @@ static bool can_read(const struct web_conn *c)
            sp_stream_input(c->stream).len > 0;
 }
 
-void web_conn_read(struct web_conn *c)
+void sp_web_conn_read(struct web_conn *c)
 {
     unsigned turns = 0;
 
@@ -244,14 +244,14 @@ void web_conn_read(struct web_conn *c)
         sp_stream_hold_input(c->stream, sp_stream_input(c->stream).len > SP_WEB_HEAD_MAX);
 }
 
-void web_conn_answered(struct web_conn *c)
+void sp_web_conn_answered(struct web_conn *c)
 {
     if (c->close) {
-        web_conn_enter(c, CONN_CLOSING);
+        sp_web_conn_enter(c, CONN_CLOSING);
         sp_stream_close_after_write(c->stream);
         return;
     }
-    web_conn_enter(c, CONN_IDLE);
+    sp_web_conn_enter(c, CONN_IDLE);
     sp_stream_hold_input(c->stream, false);
     if (!c->reading)
         sp_timer_start(c->kick, 0);
@@ -261,12 +261,12 @@ void web_conn_answered(struct web_conn *c)
 
 static void on_kick(void *arg)
 {
-    web_conn_read(arg);
+    sp_web_conn_read(arg);
 }
 
 static void on_input(void *arg)
 {
-    web_conn_read(arg);
+    sp_web_conn_read(arg);
 }
 
 static void on_drained(void *arg)
@@ -275,14 +275,14 @@ static void on_drained(void *arg)
 
     c->drained = true;
     if (c->state == CONN_REPLY)
-        web_reply_pump(c);
+        sp_web_reply_pump(c);
     else
-        web_conn_read(c);
+        sp_web_conn_read(c);
 }
 
 static void on_closed(void *arg, enum sp_rc why)
 {
-    web_conn_drop(arg, why);
+    sp_web_conn_drop(arg, why);
 }
 
 static const struct sp_stream_events events = {
@@ -298,13 +298,13 @@ static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
     (void)proof; /* clients of the web show no certificate */
     if (rc != SP_OK) {
         sp_log_debug(c->server->o.log, "web.tls-failed", SP_RC("why", rc));
-        web_conn_drop(c, rc);
+        sp_web_conn_drop(c, rc);
         return;
     }
-    web_conn_enter(c, CONN_IDLE);
+    sp_web_conn_enter(c, CONN_IDLE);
 }
 
-void web_conn_start(struct sp_web_server *s, int fd, const struct sp_addr *peer)
+void sp_web_conn_start(struct sp_web_server *s, int fd, const struct sp_addr *peer)
 {
     struct web_conn *c = sp_calloc(1, sizeof(*c));
 
@@ -317,7 +317,7 @@ void web_conn_start(struct sp_web_server *s, int fd, const struct sp_addr *peer)
     c->deadline = sp_timer_new(s->o.loop, on_deadline, c);
     c->kick = sp_timer_new(s->o.loop, on_kick, c);
     c->stream = sp_stream_new(s->o.loop, fd, &events, c);
-    web_conn_enter(c, s->o.tls == NULL ? CONN_IDLE : CONN_HANDSHAKE);
+    sp_web_conn_enter(c, s->o.tls == NULL ? CONN_IDLE : CONN_HANDSHAKE);
     if (s->o.tls != NULL)
         sp_tls_start(c->stream, s->o.tls,
                      &(struct sp_tls_params){.timeout_ms = s->o.limits.handshake_ms}, on_tls, c);

@@ -107,7 +107,7 @@ static void send_whole(struct web_conn *c, int status, const char *type, struct 
     put_head(c, status, body.len == 0 ? NULL : type, body.len);
     if (c->req.head.method != SP_WEB_HEAD)
         sp_stream_write(c->stream, body);
-    web_conn_answered(c);
+    sp_web_conn_answered(c);
 }
 
 void sp_web_reply(struct sp_web_request *req, int status, const char *type, struct sp_bytes body)
@@ -166,7 +166,7 @@ void sp_web_reply_error(struct sp_web_request *req, int status)
     send_error(req->conn, status);
 }
 
-void web_reply_refuse(struct web_conn *c, int status)
+void sp_web_reply_refuse(struct web_conn *c, int status)
 {
     sp_log_debug(c->server->o.log, "web.refused", SP_INT("status", status));
     c->close = true;
@@ -213,7 +213,7 @@ static enum sp_rc read_source(struct web_conn *c, uint8_t *piece, size_t *got)
     return SP_OK;
 }
 
-void web_reply_pump(struct web_conn *c)
+void sp_web_reply_pump(struct web_conn *c)
 {
     uint8_t *piece;
     size_t got = 0;
@@ -224,7 +224,7 @@ void web_reply_pump(struct web_conn *c)
     if (c->source_done) {
         if (sp_stream_pending(c->stream) == 0) {
             end_source(c, SP_OK);
-            web_conn_answered(c);
+            sp_web_conn_answered(c);
         }
         return;
     }
@@ -235,7 +235,7 @@ void web_reply_pump(struct web_conn *c)
     sp_wipe(piece, got);
     sp_free(piece);
     if (rc != SP_OK) {
-        web_conn_drop(c, rc);
+        sp_web_conn_drop(c, rc);
         return;
     }
     c->source_done = got == 0 || (!c->chunked && c->source_left == 0);
@@ -243,7 +243,7 @@ void web_reply_pump(struct web_conn *c)
         sp_stream_write(c->stream, SP_LIT("0\r\n\r\n"));
     if (c->source_done && sp_stream_pending(c->stream) == 0) { /* nothing to wait for */
         end_source(c, SP_OK);
-        web_conn_answered(c);
+        sp_web_conn_answered(c);
     }
 }
 
@@ -261,9 +261,9 @@ void sp_web_reply_stream(struct sp_web_request *req, int status, const char *typ
     put_head(c, status, type, len);
     if (req->head.method == SP_WEB_HEAD) {
         end_source(c, SP_OK);
-        web_conn_answered(c);
+        sp_web_conn_answered(c);
         return;
     }
-    web_conn_enter(c, CONN_REPLY);
-    web_reply_pump(c);
+    sp_web_conn_enter(c, CONN_REPLY);
+    sp_web_reply_pump(c);
 }

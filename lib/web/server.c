@@ -65,7 +65,7 @@ static void drop_all(struct sp_web_server *s)
 {
     SP_LIST_EACH(pos, &s->conns)
     {
-        web_conn_drop(SP_CONTAINER(pos, struct web_conn, in_server), SP_E_CANCELLED);
+        sp_web_conn_drop(SP_CONTAINER(pos, struct web_conn, in_server), SP_E_CANCELLED);
     }
 }
 
@@ -120,7 +120,7 @@ void sp_web_server_accept(struct sp_web_server *s, int fd, const struct sp_addr 
     }
     a->count++;
     s->conn_count++;
-    web_conn_start(s, fd, peer);
+    sp_web_conn_start(s, fd, peer);
 }
 
 static void on_accept(void *arg, int fd, const struct sp_addr *peer)
@@ -144,7 +144,7 @@ static void tell_idle(struct sp_web_server *s)
         sp_loop_post(s->o.loop, fn, s->on_idle_arg);
 }
 
-void web_server_lost(struct sp_web_server *s, const struct sp_addr *peer)
+void sp_web_server_lost(struct sp_web_server *s, const struct sp_addr *peer)
 {
     struct web_address *a = sp_map_find(s->addresses, address_key(peer));
 
@@ -178,7 +178,7 @@ void sp_web_server_drain(struct sp_web_server *s, int64_t limit_ms, void (*on_id
 
         c->close = true;
         if (c->state == CONN_IDLE)
-            web_conn_drop(c, SP_E_CANCELLED);
+            sp_web_conn_drop(c, SP_E_CANCELLED);
     }
     sp_timer_start(s->drain_timer, s->conn_count == 0 ? 0 : limit_ms);
 }

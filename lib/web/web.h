@@ -77,8 +77,9 @@ sp_handle sp_web_request_handle(const struct sp_web_request *req);
 /* returns: the request that still waits for its answer, or NULL */
 struct sp_web_request *sp_web_server_find(const struct sp_web_server *s, sp_handle h);
 
-/* Lent until the request is answered. */
+/* returns: its head, lent until the request is answered */
 const struct sp_web_head *sp_web_request_head(const struct sp_web_request *req);
+/* returns: its body, lent until the request is answered; empty if it has none */
 struct sp_bytes sp_web_request_body(const struct sp_web_request *req);
 /* returns: what the i-th ":" of the route's path took */
 struct sp_bytes sp_web_request_segment(const struct sp_web_request *req, size_t i);

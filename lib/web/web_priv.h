@@ -46,7 +46,7 @@ struct web_conn {
     struct sp_addr peer;
     enum conn_state state;
     size_t scanned;
-    bool reading; /* web_conn_read is on the stack */
+    bool reading; /* sp_web_conn_read is on the stack */
     bool close;   /* after this reply */
     bool sourced; /* source is to be ended */
     bool chunked;
@@ -75,19 +75,19 @@ struct sp_web_server {
 };
 
 /* owner: the connection owns fd, the server the connection */
-void web_conn_start(struct sp_web_server *s, int fd, const struct sp_addr *peer);
+void sp_web_conn_start(struct sp_web_server *s, int fd, const struct sp_addr *peer);
 /* Cuts it off now; its memory goes at the end of the turn. */
-void web_conn_drop(struct web_conn *c, enum sp_rc why);
+void sp_web_conn_drop(struct web_conn *c, enum sp_rc why);
 /* Goes on with what has arrived, as far as it goes. */
-void web_conn_read(struct web_conn *c);
-void web_conn_enter(struct web_conn *c, enum conn_state next);
+void sp_web_conn_read(struct web_conn *c);
+void sp_web_conn_enter(struct web_conn *c, enum conn_state next);
 /* The reply is out (or on its way): next request, or close. */
-void web_conn_answered(struct web_conn *c);
+void sp_web_conn_answered(struct web_conn *c);
 /* Sends the next piece of a source when there is room. */
-void web_reply_pump(struct web_conn *c);
+void sp_web_reply_pump(struct web_conn *c);
 /* Answers what was no valid request, then closes. */
-void web_reply_refuse(struct web_conn *c, int status);
+void sp_web_reply_refuse(struct web_conn *c, int status);
 /* A connection is gone: counts, and tells a drain. */
-void web_server_lost(struct sp_web_server *s, const struct sp_addr *peer);
+void sp_web_server_lost(struct sp_web_server *s, const struct sp_addr *peer);
 
 #endif
