@@ -7,7 +7,9 @@
 #ifndef SP_POLICY_FACTS_H
 #define SP_POLICY_FACTS_H
 
+#include "base/arena.h"
 #include "base/bytes.h"
+#include "mail/header.h"
 #include "policy/ladder.h"
 
 /* The table in facts.c says for each: name in rules, kind, stage. */
@@ -60,7 +62,10 @@ enum sp_fact_state {
     SP_FACT_PENDING,
 };
 
-/* Values of facts with a closed list; the numbers are their order and stand in records. */
+/*
+ * Values of facts with a closed list; the numbers are their order and stand in records. message.kind takes
+ * enum sp_mail_kind.
+ */
 enum sp_phi_class {
     SP_PHI_NONE,
     SP_PHI_IDENTIFIER,
@@ -77,14 +82,6 @@ enum sp_sealed {
     SP_SEALED_SMIME,
     SP_SEALED_PGP,
     SP_SEALED_SIGNED,
-};
-enum sp_kind {
-    SP_FACT_KIND_MAIL,
-    SP_FACT_KIND_AUTO_REPLY,
-    SP_FACT_KIND_DSN,
-    SP_FACT_KIND_MDN,
-    SP_FACT_KIND_CALENDAR,
-    SP_FACT_KIND_BULK,
 };
 enum sp_preference {
     SP_PREFERENCE_PLAIN,
@@ -115,6 +112,8 @@ struct sp_fact_type {
 };
 
 struct sp_facts {
+    int64_t
+        now_ms; /* wall clock, for dates of rules and list entries; 0: dates are not looked at */
     struct sp_fact_value values[SP_FACT_COUNT];
     const struct sp_fact_header *headers; /* for header.NAME; lent */
     size_t header_count;
@@ -138,22 +137,41 @@ void sp_facts_set_text(struct sp_facts *f, enum sp_fact fact, struct sp_bytes te
 void sp_facts_set_number(struct sp_facts *f, enum sp_fact fact, int64_t number);
 void sp_facts_set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_bytes *texts,
                         size_t count);
+/* Sets phi.count.* and phi.distinct.*: types that are not listed count 0. types: lent */
+void sp_facts_set_types(struct sp_facts *f, const struct sp_fact_type *types, size_t count);
 void sp_facts_set_absent(struct sp_facts *f, enum sp_fact fact);
 void sp_facts_set_unknown(struct sp_facts *f, enum sp_fact fact);
 
-/* Makes all facts of a stage that are still pending absent: call it when the stage has come. */
+/*
+ * Makes all facts of a stage that are still pending absent: call it when the stage has come and what is known of it has
+ * been set. Content that nobody has scanned counts as a failed scan.
+ */
 void sp_facts_close_stage(struct sp_facts *f, enum sp_stage stage);
 
 /* Sets sender.address and sender.domain; the empty address (null sender) makes both absent. */
 void sp_facts_set_sender(struct sp_facts *f, struct sp_bytes address);
-/* Sets recipient.address and recipient.domain, and forgets what belonged to another recipient. */
+/*
+ * Sets recipient.address and recipient.domain, and makes absent what belonged to another recipient (preference, first
+ * contact, posture memory): set those behind it.
+ */
 void sp_facts_set_recipient(struct sp_facts *f, struct sp_bytes address);
 /*
- * Sets header.*, subject, subject.tag, from.address and message.kind from the header fields, in their order.
+ * Sets header.*, and from header fields subject, subject.tag and from.address, as they stand in an array of decoded
+ * values. Only what is a text in these is set: message.kind is for the caller.
  *
  * fields:  lent until the decision is made
  */
 void sp_facts_set_headers(struct sp_facts *f, const struct sp_fact_header *fields, size_t count);
+
+/*
+ * Sets the facts of the header stage from a message's header: header.*, subject, subject.tag, from.address (unknown if
+ * there is not exactly one), message.kind; values are unfolded and decoded (RFC 2047) into the arena.
+ *
+ * h:     lent for the call
+ * arena: must live until the decision is made
+ */
+void sp_facts_read_header(struct sp_facts *f, const struct sp_header *h, struct sp_arena *arena);
+
 /*
  * Sets scan; partial and failed make phi.class severe and the other phi.* unknown (what is cut may hide anything), so
  * call it last.

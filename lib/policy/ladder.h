@@ -69,7 +69,8 @@ enum sp_floor sp_rung_floor(enum sp_rung rung);
 /*
  * The one test of a floor.
  *
- * is_sealed: the message came as S/MIME or PGP ciphertext, so that it meets `sealed` on any TLS rung
+ * is_sealed: the message came as S/MIME or PGP ciphertext, so that it meets `sealed`, and so every
+ *            floor, on any TLS rung
  * returns:   whether a copy sent by this rung has at least the floor's protection
  */
 bool sp_rung_meets(enum sp_rung rung, enum sp_floor floor, bool is_sealed);

@@ -1,0 +1,208 @@
+/*
+ * First match decides. Guards come first, then rules, then the default, in the order that loading has fixed. What a rule
+ * says beside its verb gathers on the way; the floor is worked out at the end, when every raise has spoken: it is the
+ * highest of the settings' floor, the raises and the ladder's own. Only a rule that says why may go below the settings'
+ * floor, and never below a raise.
+ */
+#include "policy/policy_priv.h"
+
+static void add_name(struct sp_names *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->names[i], name) == 0)
+            return;
+    if (names->count < SP_DECISION_NAMES_MAX)
+        names->names[names->count++] = name;
+}
+
+bool sp_rule_is_on(const struct sp_rule *r, const struct sp_facts *f)
+{
+    const struct sp_scope *s = &r->layer->scope;
+    const struct sp_fact_value *v = f->values;
+
+    if (f->now_ms != 0 && (f->now_ms < r->from_ms || f->now_ms >= r->until_ms))
+        return false;
+    if (s->tenant.len > 0 && v[SP_FACT_TENANT].state == SP_FACT_KNOWN &&
+        !sp_bytes_eq_nocase(s->tenant, v[SP_FACT_TENANT].text))
+        return false;
+    if (s->domain.len > 0 && !sp_bytes_eq_nocase(s->domain, v[SP_FACT_SENDER_DOMAIN].text))
+        return false;
+    return s->user.len == 0 || sp_bytes_eq_nocase(s->user, v[SP_FACT_SENDER_ADDRESS].text);
+}
+
+bool sp_rule_takes_unknown(const struct sp_policy *p, const struct sp_rule *r)
+{
+    const struct sp_outcome *then = &r->then;
+
+    if (then->lowers != NULL)
+        return false;
+    return !(then->has_verb && then->verb == SP_DO_PROTECT &&
+             then->ladder->floor <= p->default_floor);
+}
+
+void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f, struct sp_decision *out)
+{
+    const struct sp_fact_value *sealed = &f->values[SP_FACT_MESSAGE_SEALED];
+
+    memset(out, 0, sizeof(*out));
+    out->rule = "scope";
+    out->verb = SP_DO_REJECT;
+    out->text = SP_LIT("No policy covers this sender.");
+    out->text_name = "";
+    out->hold.by = "";
+    out->lane = "";
+    out->expire_ms = p->expire_ms;
+    out->portal = p->portal;
+    out->is_sealed = sealed->state == SP_FACT_KNOWN &&
+                     (sealed->number == SP_SEALED_SMIME || sealed->number == SP_SEALED_PGP);
+}
+
+void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out)
+{
+    const struct sp_outcome *then = &r->then;
+    struct sp_edits *e = &out->edits;
+
+    if (then->has_raise) {
+        add_name(&out->raised_by, r->name);
+        out->floor = then->raise > out->floor ? then->raise : out->floor;
+    }
+    for (size_t i = 0; i < then->tag_count; i++)
+        add_name(&out->tags, then->tags[i]);
+    for (size_t i = 0; i < then->header_count && e->header_count < SP_DECISION_NAMES_MAX; i++)
+        e->headers[e->header_count++] = &then->headers[i];
+    e->strip_subject_tag = e->strip_subject_tag || then->strip_subject_tag;
+    if (then->protect_subject != NULL)
+        e->protect_subject = then->protect_subject;
+    if (then->notice.len > 0)
+        e->notice = then->notice;
+    if (then->has_expire)
+        out->expire_ms = then->expire_ms;
+    if (then->has_portal)
+        out->portal = then->portal;
+    out->notify |= then->notify;
+    out->whole_message = out->whole_message || r->whole_message;
+    if (r->is_continue)
+        add_name(&out->continued, r->name);
+}
+
+void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct sp_decision *out)
+{
+    const struct sp_outcome *then = &by->then;
+    enum sp_floor least = then->lowers != NULL ? SP_FLOOR_PLAIN : p->floor;
+
+    out->verb = then->verb;
+    out->rule = by->name;
+    out->stage = by->cond.stage;
+    out->ladder = then->ladder;
+    out->lowers = then->lowers;
+    out->text = then->text;
+    out->text_name = then->text_name;
+    out->hold = then->hold;
+    out->floor = out->floor > least ? out->floor : least;
+    if (then->ladder != NULL && then->ladder->floor > out->floor)
+        out->floor = then->ladder->floor;
+    if (out->lowers != NULL && out->floor >= p->floor)
+        out->lowers = NULL; /* it was allowed to go lower and did not */
+}
+
+void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
+                      struct sp_decision *out)
+{
+    sp_decision_begin(p, facts, out);
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct sp_rule *r = &p->rules[i];
+        enum sp_tri t;
+
+        if (!sp_rule_is_on(r, facts))
+            continue;
+        t = sp_cond_eval(&r->cond, facts, NULL, NULL);
+        if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_rule_takes_unknown(p, r)))
+            continue;
+        sp_decision_apply(r, out);
+        if (!r->is_continue) {
+            sp_decision_end(p, r, out);
+            return;
+        }
+    }
+}
+
+bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts *facts,
+                               struct sp_decision *out)
+{
+    struct sp_decision made;
+    bool open = false; /* a rule that continues may still speak */
+
+    sp_decision_begin(p, facts, &made);
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct sp_rule *r = &p->rules[i];
+        bool pending = false;
+        enum sp_tri t;
+
+        if (!sp_rule_is_on(r, facts))
+            continue;
+        t = sp_cond_eval(&r->cond, facts, &pending, NULL);
+        if (t == SP_TRI_UNKNOWN && pending && !r->is_continue)
+            return false;
+        if (t == SP_TRI_UNKNOWN && pending) {
+            open = true;
+            continue;
+        }
+        if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_rule_takes_unknown(p, r)))
+            continue;
+        sp_decision_apply(r, &made);
+        if (r->is_continue)
+            continue;
+        sp_decision_end(p, r, &made);
+        if (open && made.verb != SP_DO_REJECT && made.verb != SP_DO_DISCARD)
+            return false;
+        *out = made;
+        return true;
+    }
+    *out = made;
+    return true;
+}
+
+const char *sp_policy_hash(const struct sp_policy *p)
+{
+    return p->hash;
+}
+
+struct sp_bytes sp_policy_canonical(const struct sp_policy *p)
+{
+    return p->canonical;
+}
+
+bool sp_policy_asks_content(const struct sp_policy *p)
+{
+    return p->last_stage == SP_STAGE_CONTENT;
+}
+
+enum sp_stage sp_policy_last_stage(const struct sp_policy *p)
+{
+    return p->last_stage;
+}
+
+const char *sp_policy_dkim_selector(const struct sp_policy *p)
+{
+    return p->dkim_selector;
+}
+
+const char *sp_policy_timezone(const struct sp_policy *p)
+{
+    return p->timezone;
+}
+
+enum sp_floor sp_policy_floor(const struct sp_policy *p)
+{
+    return p->floor;
+}
+
+int64_t sp_policy_expire_ms(const struct sp_policy *p)
+{
+    return p->expire_ms;
+}
+
+const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p)
+{
+    return &p->portal;
+}

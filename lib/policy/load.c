@@ -1,0 +1,253 @@
+/*
+ * A policy file and all that it extends and names, into one compiled structure. All is read first (layers, outermost
+ * first), then settings, lists, ladders, rules, then the review of the whole. Everything that was read goes into one
+ * canonical document, whose SHA-256 is the policy's version: what could change a decision is in it, and nothing else is,
+ * so a new comment is no new version.
+ */
+#include <stdatomic.h>
+
+#include "base/text.h"
+#include "crypt/hash.h"
+#include "policy/policy_priv.h"
+
+#define EXTENDS_MAX SP_POLICY_LAYERS_MAX
+
+static const char *const top_keys[] = {
+    "$schema", "version", "scope",   "extends", "settings", "fixed",   "labels", "lists",
+    "groups",  "texts",   "ladders", "guards",  "rules",    "default", "note",   NULL};
+
+/* Names stay below the policy's folder, whatever a file says. */
+static bool is_safe(struct sp_bytes name)
+{
+    struct sp_bytes rest = name, part;
+
+    if (name.len == 0 || name.len > 200 || name.ptr[0] == '/')
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] < ' ' || name.ptr[i] == 0x7f || name.ptr[i] == '\\')
+            return false;
+    while (sp_bytes_split(&rest, '/', &part))
+        if (part.len == 0 || sp_bytes_eq(part, SP_LIT("..")) || sp_bytes_eq(part, SP_LIT(".")))
+            return false;
+    return true;
+}
+
+static const char *join(struct sp_arena *arena, const char *dir, struct sp_bytes name,
+                        const char *end)
+{
+    struct sp_buf b;
+    const char *path;
+
+    sp_buf_init(&b, 1024);
+    sp_buf_printf(&b, "%s%.*s%s", dir, SP_FMT(name), end);
+    path = sp_arena_cstr(arena, sp_buf_bytes(&b));
+    sp_buf_clear(&b);
+    return path;
+}
+
+bool sp_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
+                    struct sp_bytes *out)
+{
+    enum sp_rc rc;
+
+    if (!is_safe(name)) {
+        sp_problem(l->problems, at, SP_E_POLICY_INVALID,
+                   "expected a file below the policy's folder, like lists/partners.txt");
+        return false;
+    }
+    rc = l->reader->read(l->reader->ctx, join(l->policy->arena, l->dir, name, ""), out);
+    if (rc != SP_OK) {
+        sp_problem(l->problems, at, rc, "can't read \"%.*s\": %s", SP_FMT(name), sp_rc_name(rc));
+        return false;
+    }
+    if (!sp_utf8_is_valid(*out)) {
+        sp_problem(l->problems, at, SP_E_POLICY_INVALID, "\"%.*s\" is not UTF-8", SP_FMT(name));
+        return false;
+    }
+    sp_json_set_text(l->version, sp_json_root(l->version),
+                     join(l->policy->arena, "file:", name, ""), *out);
+    return true;
+}
+
+static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
+{
+    static const char *const keys[] = {"tenant", "domain", "user", NULL};
+    const struct sp_json *v = sp_json_find(layer->root, "scope");
+
+    if (v == NULL || !sp_loader_type(l, v, SP_JSON_OBJECT))
+        return;
+    sp_loader_keys(l, v, keys);
+    layer->scope.tenant = sp_json_text_of(v, "tenant");
+    layer->scope.domain = sp_json_text_of(v, "domain");
+    layer->scope.user = sp_json_text_of(v, "user");
+}
+
+/* Parses one layer into the slot behind the ones that are there. */
+static struct sp_policy_layer *load_layer(struct sp_loader *l, const char *path,
+                                          struct sp_bytes text)
+{
+    struct sp_policy *p = l->policy;
+    const struct sp_json_options options = {.comments = true, .file = path};
+    struct sp_policy_layer *layer = &p->layers[p->layer_count];
+    const struct sp_json *version;
+    struct sp_err err;
+    enum sp_rc rc = sp_json_parse(text, &options, &layer->doc, &err);
+
+    if (rc != SP_OK) {
+        sp_problem_file(l->problems, "", 0, rc, "%s", err.text);
+        return NULL;
+    }
+    p->layer_count++;
+    layer->file = path;
+    layer->root = sp_json_root(layer->doc);
+    if (!sp_loader_type(l, layer->root, SP_JSON_OBJECT))
+        return NULL;
+    sp_loader_keys(l, layer->root, top_keys);
+    version = sp_json_find(layer->root, "version");
+    if (version == NULL || version->type != SP_JSON_INT || version->integer != 1)
+        sp_problem(l->problems, version == NULL ? layer->root : version, SP_E_POLICY_INVALID,
+                   "expected \"version\": 1");
+    load_scope(l, layer);
+    return layer;
+}
+
+/* The text of an extended set: beside the file that names it, or among the shipped ones. */
+static const char *read_set(struct sp_loader *l, const struct sp_json *name, struct sp_bytes *text)
+{
+    const char *path = join(l->policy->arena, l->dir, name->text, ".json");
+    enum sp_rc rc = l->reader->read(l->reader->ctx, path, text);
+
+    if (rc == SP_E_NOT_FOUND) {
+        path = join(l->policy->arena, "policies/", name->text, ".json");
+        rc = l->reader->read(l->reader->ctx, path, text);
+    }
+    if (rc == SP_OK)
+        return path;
+    sp_problem(l->problems, name, rc, "can't read the set \"%.*s\" (%s): %s", SP_FMT(name->text),
+               path, sp_rc_name(rc));
+    return NULL;
+}
+
+/* Follows "extends" outwards, then turns the order round: outermost first. */
+static bool load_layers(struct sp_loader *l, const char *path, struct sp_bytes text)
+{
+    struct sp_policy *p = l->policy;
+    const struct sp_policy_layer *layer = load_layer(l, path, text);
+    const struct sp_json *extends;
+
+    while (layer != NULL && (extends = sp_json_find(layer->root, "extends")) != NULL) {
+        if (!sp_loader_type(l, extends, SP_JSON_TEXT))
+            return false;
+        if (!sp_loader_is_name(extends->text) || p->layer_count == EXTENDS_MAX) {
+            sp_problem(l->problems, extends, SP_E_POLICY_INVALID,
+                       p->layer_count == EXTENDS_MAX
+                           ? "sets extend each other too often, or in a circle"
+                           : "expected the name of a set, like hipaa-default");
+            return false;
+        }
+        path = read_set(l, extends, &text);
+        layer = path == NULL ? NULL : load_layer(l, path, text);
+    }
+    for (size_t i = 0; i < p->layer_count / 2; i++) {
+        struct sp_policy_layer *other = &p->layers[p->layer_count - 1 - i];
+        struct sp_policy_layer swap = p->layers[i];
+
+        p->layers[i] = *other;
+        *other = swap;
+    }
+    p->layers[p->layer_count == 0 ? 0 : p->layer_count - 1].is_main = true;
+    return layer != NULL;
+}
+
+/* "layer0", "layer1", ... outermost first, beside the files. */
+static void make_version(struct sp_loader *l)
+{
+    struct sp_policy *p = l->policy;
+    uint8_t digest[SP_SHA256_LEN];
+    struct sp_buf text, hex;
+
+    for (size_t i = 0; i < p->layer_count; i++) {
+        char key[] = "layer0";
+
+        key[5] = (char)('0' + i);
+        sp_json_set_copy(l->version, sp_json_root(l->version), key, p->layers[i].root);
+    }
+    sp_buf_init(&text, SP_JSON_LEN_MAX * 8);
+    sp_buf_init(&hex, SP_POLICY_HASH_LEN);
+    if (sp_json_canonical(sp_json_root(l->version), &text) != SP_OK)
+        sp_problem_file(l->problems, p->layers[p->layer_count - 1].file, 0, SP_E_LIMIT,
+                        "the policy with its lists and texts is too large");
+    p->canonical = sp_arena_copy(p->arena, sp_buf_bytes(&text));
+    sp_crypt_sha256(p->canonical, digest);
+    sp_hex_encode(&hex, sp_bytes(digest, sizeof(digest)));
+    memcpy(p->hash, hex.ptr, hex.len);
+    sp_buf_clear(&text);
+    sp_buf_clear(&hex);
+}
+
+static void load_all(struct sp_loader *l, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct sp_bytes text;
+    enum sp_rc rc = l->reader->read(l->reader->ctx, path, &text);
+
+    l->dir = slash == NULL
+                 ? ""
+                 : sp_arena_cstr(l->policy->arena, sp_bytes(path, (size_t)(slash - path) + 1));
+    if (rc != SP_OK) {
+        sp_problem_file(l->problems, path, 0, rc, "can't read the policy: %s", sp_rc_name(rc));
+        return;
+    }
+    if (!load_layers(l, sp_arena_cstr(l->policy->arena, sp_bytes_cstr(path)), text))
+        return;
+    sp_load_settings(l);
+    sp_load_lists(l);
+    sp_load_ladders(l);
+    sp_load_rules(l);
+    if (sp_problems_errors(l->problems) > 0)
+        return;
+    sp_policy_review(l);
+    make_version(l);
+}
+
+enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *path,
+                          struct sp_problems *problems, struct sp_policy **out)
+{
+    struct sp_loader l = {.reader = reader, .problems = problems};
+    SP_AUTO(sp_policy) p = sp_calloc(1, sizeof(*p));
+    size_t before = sp_problems_errors(problems);
+
+    p->arena = sp_arena_new(16384);
+    atomic_init(&p->refs, 1);
+    l.policy = p;
+    l.version = sp_json_doc_new();
+    load_all(&l, path);
+    sp_json_doc_free(l.version);
+    if (sp_problems_errors(problems) > before)
+        return sp_problems_rc(problems, NULL);
+    *out = SP_STEAL(p);
+    return SP_OK;
+}
+
+struct sp_policy *sp_policy_ref(struct sp_policy *p)
+{
+    atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void sp_policy_unref(struct sp_policy *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) > 1)
+        return;
+    for (struct sp_policy_list *list = p->lists; list != NULL; list = list->next)
+        sp_map_free(list->entries);
+    for (size_t i = 0; i < SP_POLICY_LAYERS_MAX; i++)
+        sp_json_doc_free(p->layers[i].doc);
+    sp_arena_free(p->arena);
+    sp_free(p);
+}
+
+void sp_policy_free(struct sp_policy *p)
+{
+    sp_policy_unref(p);
+}

@@ -1,0 +1,251 @@
+/*
+ * Lists of domains and addresses, inline or one a line in a file, into hash maps keyed by lower case. An entry for a
+ * domain and all below it is written ".example.org". Entries may end ("until="): an entry past its day is as good as
+ * gone, without anybody touching the file.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "policy/policy_priv.h"
+
+#define ENTRY_MAX 320
+
+static const char *const list_keys[] = {"kind", "file", "entries", "note", NULL};
+static const char *const kind_names[] = {"domains", "addresses", "partners", NULL};
+
+static bool lower(struct sp_bytes text, uint8_t out[ENTRY_MAX])
+{
+    if (text.len == 0 || text.len > ENTRY_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        out[i] = sp_ascii_lower(text.ptr[i]);
+    return true;
+}
+
+static bool holds(const struct sp_policy_list *list, struct sp_bytes key, int64_t now_ms)
+{
+    const struct sp_list_entry *e = sp_map_find(list->entries, key);
+
+    return e != NULL && (now_ms == 0 || now_ms < e->until_ms);
+}
+
+bool sp_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms)
+{
+    uint8_t folded[ENTRY_MAX];
+    struct sp_bytes key;
+    size_t at;
+
+    if (!lower(text, folded))
+        return false;
+    key = sp_bytes(folded, text.len);
+    if (holds(list, key, now_ms))
+        return true;
+    for (at = key.len; at > 0 && folded[at - 1] != '@';)
+        at--;
+    if (list->kind == SP_LIST_ADDRESSES)
+        return false;
+    if (at > 0) { /* an address against a list of domains */
+        key = sp_bytes_slice(key, at, SIZE_MAX);
+        if (holds(list, key, now_ms))
+            return true;
+    }
+    for (at = 0; at < key.len; at++)
+        if (key.ptr[at] == '.' && at > 0 && holds(list, sp_bytes_slice(key, at, SIZE_MAX), now_ms))
+            return true;
+    return false;
+}
+
+static bool looks_right(const struct sp_policy_list *list, struct sp_bytes text)
+{
+    bool has_at = sp_bytes_find(text, '@') != SIZE_MAX;
+
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] == 0x7f)
+            return false;
+    return text.len > 0 && text.len <= ENTRY_MAX && has_at == (list->kind == SP_LIST_ADDRESSES);
+}
+
+static const char *wanted(const struct sp_policy_list *list)
+{
+    return list->kind == SP_LIST_ADDRESSES
+               ? "an address like nurse@example.org"
+               : "a domain like example.org, or .example.org for all below it";
+}
+
+static void put(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes text,
+                int64_t until_ms)
+{
+    struct sp_list_entry *e = sp_arena_alloc(l->policy->arena, sizeof(*e));
+    uint8_t folded[ENTRY_MAX];
+
+    e->until_ms = until_ms;
+    if (lower(text, folded))
+        sp_map_put(list->entries, sp_bytes(folded, text.len), e);
+}
+
+/* "until=2026-12-31". returns: false if it is no such word */
+static bool read_until(struct sp_bytes word, int64_t *out)
+{
+    char text[40];
+
+    if (!sp_bytes_starts_nocase(word, SP_LIT("until=")) || word.len != 16)
+        return false;
+    snprintf(text, sizeof(text), "%.*sT00:00:00Z", SP_FMT(sp_bytes_slice(word, 6, 10)));
+    return sp_time_parse_rfc3339(sp_bytes_cstr(text), out);
+}
+
+/* A line: entry [until=DATE] [# note] */
+static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes line,
+                     const char *file, uint32_t number)
+{
+    size_t hash = sp_bytes_find(line, '#');
+    struct sp_bytes entry, word;
+    int64_t until_ms = INT64_MAX;
+
+    line = sp_bytes_trim(sp_bytes_slice(line, 0, hash == SIZE_MAX ? line.len : hash));
+    if (line.len == 0)
+        return;
+    if (!sp_bytes_split(&line, ' ', &entry) || !looks_right(list, entry)) {
+        sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID, "expected %s",
+                        wanted(list));
+        return;
+    }
+    while (sp_bytes_split(&line, ' ', &word))
+        if (word.len > 0 && !read_until(word, &until_ms))
+            sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID,
+                            "behind the entry only until=YYYY-MM-DD and # note are known");
+    put(l, list, entry, until_ms);
+}
+
+static void load_file(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v)
+{
+    struct sp_bytes text, line;
+    uint32_t number = 0;
+    const char *file;
+
+    if (!sp_loader_text(l, v, &file) || !sp_loader_read(l, v, v->text, &text))
+        return;
+    while (sp_bytes_split(&text, '\n', &line))
+        put_line(l, list, line, file, ++number);
+}
+
+static void load_entries(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v)
+{
+    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+        return;
+    for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
+        if (i->type != SP_JSON_TEXT || !looks_right(list, i->text))
+            sp_problem(l->problems, i, SP_E_POLICY_INVALID, "expected %s", wanted(list));
+        else
+            put(l, list, i->text, INT64_MAX);
+    }
+}
+
+/* returns: whether a value stands in the file that was asked for */
+static bool in_main(const struct sp_loader *l, const struct sp_json *v)
+{
+    return v->doc == l->policy->layers[l->policy->layer_count - 1].doc;
+}
+
+static struct sp_policy_list *new_list(struct sp_loader *l, const struct sp_json *source)
+{
+    struct sp_policy_list *list = sp_arena_alloc(l->policy->arena, sizeof(*list));
+
+    list->name = sp_arena_cstr(l->policy->arena, source->key);
+    list->source = source;
+    list->is_main = in_main(l, source);
+    list->entries = sp_map_new();
+    list->next = l->policy->lists;
+    l->policy->lists = list;
+    return list;
+}
+
+static void load_list(struct sp_loader *l, const struct sp_json *v)
+{
+    struct sp_policy_list *list = new_list(l, v);
+    const struct sp_json *kind, *file, *entries;
+    int word;
+
+    if (!sp_loader_is_name(v->key))
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "a name is made of a to z, 0 to 9 and hyphens");
+    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+        return;
+    sp_loader_keys(l, v, list_keys);
+    kind = sp_json_find(v, "kind");
+    file = sp_json_find(v, "file");
+    entries = sp_json_find(v, "entries");
+    word = kind == NULL ? -1 : sp_loader_word(l, kind, kind_names, "kind of list");
+    if (kind == NULL)
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
+                   "\"kind\" is missing: domains, addresses or partners");
+    if (word < 0)
+        return;
+    list->kind = (enum sp_list_kind)word;
+    if ((file == NULL) == (entries == NULL))
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "expected either \"file\" or \"entries\"");
+    if (file != NULL)
+        load_file(l, list, file);
+    if (entries != NULL)
+        load_entries(l, list, entries);
+}
+
+/* A group of addresses is a list of its own, named after it. */
+static void load_group(struct sp_loader *l, const struct sp_json *v)
+{
+    static const char *const keys[] = {"list", "addresses", "note", NULL};
+    const struct sp_json *name, *addresses;
+
+    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+        return;
+    sp_loader_keys(l, v, keys);
+    name = sp_json_find(v, "list");
+    addresses = sp_json_find(v, "addresses");
+    if ((name == NULL) == (addresses == NULL)) {
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
+                   "expected either \"list\" or \"addresses\"");
+        return;
+    }
+    if (addresses != NULL) {
+        struct sp_policy_list *list = new_list(l, v);
+
+        list->kind = SP_LIST_ADDRESSES;
+        list->is_used = true;
+        list->name = "";
+        load_entries(l, list, addresses);
+    }
+}
+
+void sp_load_lists(struct sp_loader *l)
+{
+    struct sp_policy *p = l->policy;
+    static const char *const sections[] = {"lists", "groups"};
+
+    for (size_t s = 0; s < SP_ARRAY_LEN(sections); s++) {
+        for (size_t i = 0; i < p->layer_count; i++) {
+            const struct sp_json *all = sp_json_find(p->layers[i].root, sections[s]);
+
+            if (all == NULL || !sp_loader_type(l, all, SP_JSON_OBJECT))
+                continue;
+            for (const struct sp_json *m = all->first; m != NULL; m = m->next) {
+                if (sp_loader_find(l, sections[s], m->key) != m)
+                    sp_problem_warn(l->problems, m, "a nearer layer replaces this");
+                else if (s == 0)
+                    load_list(l, m);
+                else
+                    load_group(l, m);
+            }
+        }
+    }
+}
+
+struct sp_policy_list *sp_load_list_find(const struct sp_loader *l, struct sp_bytes name)
+{
+    for (struct sp_policy_list *list = l->policy->lists; list != NULL; list = list->next) {
+        if (sp_bytes_eq(sp_bytes_cstr(list->name), name)) {
+            list->is_used = true;
+            return list;
+        }
+    }
+    return NULL;
+}

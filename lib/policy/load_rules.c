@@ -1,0 +1,151 @@
+/*
+ * Rules in the order of asking: every layer's guards, outermost first, then rules, innermost first, then the nearest
+ * default. A rule's name is its identity in audit, so it is checked to be one of a kind.
+ */
+#include "policy/policy_priv.h"
+
+static const char *const rule_keys[] = {"rule", "when", "then",  "continue", "whole_message",
+                                        "note", "from", "until", NULL};
+
+static struct sp_rule *new_rule(struct sp_loader *l, const struct sp_json *v,
+                                const struct sp_policy_layer *layer, const char *section)
+{
+    struct sp_rule *r = &l->policy->rules[l->policy->rule_count++];
+
+    r->layer = layer;
+    r->source = v;
+    r->line = v->line;
+    r->section = section;
+    r->from_ms = INT64_MIN;
+    r->until_ms = INT64_MAX;
+    r->name = "";
+    return r;
+}
+
+static void load_name(struct sp_loader *l, const struct sp_json *v, struct sp_rule *r)
+{
+    const struct sp_json *name = sp_json_find(v, "rule");
+
+    if (name == NULL) {
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"rule\" is missing: the rule's name");
+        return;
+    }
+    if (!sp_loader_text(l, name, &r->name))
+        return;
+    if (!sp_loader_is_name(name->text) || sp_bytes_eq(name->text, SP_LIT("default")) ||
+        sp_bytes_eq(name->text, SP_LIT("scope")))
+        sp_problem(l->problems, name, SP_E_POLICY_INVALID,
+                   "a rule's name is made of a to z, 0 to 9 and hyphens, and is not default or "
+                   "scope");
+    for (size_t i = 0; &l->policy->rules[i] != r; i++)
+        if (strcmp(l->policy->rules[i].name, r->name) == 0)
+            sp_problem(l->problems, name, SP_E_POLICY_INVALID,
+                       "this name is taken by the rule in %s:%u: names stand in audit records",
+                       l->policy->rules[i].layer->file, l->policy->rules[i].line);
+}
+
+/* Guards may tag, raise, hold or reject. */
+static void check_guard(struct sp_loader *l, const struct sp_json *v, const struct sp_rule *r)
+{
+    if (r->then.has_verb && r->then.verb != SP_DO_REJECT && r->then.verb != SP_DO_HOLD)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "a guard may tag, raise, hold or reject: put this under \"rules\"");
+}
+
+static void load_rule(struct sp_loader *l, const struct sp_json *v,
+                      const struct sp_policy_layer *layer, const char *section)
+{
+    struct sp_rule *r = new_rule(l, v, layer, section);
+    const struct sp_json *m;
+
+    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+        return;
+    sp_loader_keys(l, v, rule_keys);
+    load_name(l, v, r);
+    if ((m = sp_json_find(v, "continue")) != NULL)
+        sp_loader_bool(l, m, &r->is_continue);
+    if ((m = sp_json_find(v, "whole_message")) != NULL)
+        sp_loader_bool(l, m, &r->whole_message);
+    if ((m = sp_json_find(v, "from")) != NULL)
+        sp_loader_date(l, m, &r->from_ms);
+    if ((m = sp_json_find(v, "until")) != NULL)
+        sp_loader_date(l, m, &r->until_ms);
+    if ((m = sp_json_find(v, "when")) != NULL)
+        sp_load_cond(l, m, &r->cond);
+    if ((m = sp_json_find(v, "then")) != NULL)
+        sp_load_outcome(l, m, r);
+    else
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"then\" is missing");
+    if (section[0] == 'g')
+        check_guard(l, v, r);
+    if (r->whole_message && r->then.has_verb && r->then.verb != SP_DO_REJECT &&
+        r->then.verb != SP_DO_HOLD)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "\"whole_message\" goes with reject and hold only");
+}
+
+static void load_section(struct sp_loader *l, const struct sp_policy_layer *layer,
+                         const char *section)
+{
+    const struct sp_json *all = sp_json_find(layer->root, section);
+
+    if (all == NULL || !sp_loader_type(l, all, SP_JSON_ARRAY))
+        return;
+    for (const struct sp_json *v = all->first; v != NULL; v = v->next)
+        load_rule(l, v, layer, section);
+}
+
+static void load_default(struct sp_loader *l)
+{
+    struct sp_policy *p = l->policy;
+
+    for (size_t i = p->layer_count; i-- > 0;) {
+        const struct sp_json *v = sp_json_find(p->layers[i].root, "default");
+
+        if (v == NULL)
+            continue;
+        if (p->rule_count > 0 && strcmp(p->rules[p->rule_count - 1].name, "default") == 0)
+            continue; /* a nearer one is there */
+        new_rule(l, v, &p->layers[i], "default")->name = "default";
+        sp_load_outcome(l, v, &p->rules[p->rule_count - 1]);
+    }
+    if (p->rule_count == 0 || strcmp(p->rules[p->rule_count - 1].name, "default") != 0)
+        sp_problem(l->problems, p->layers[p->layer_count - 1].root, SP_E_CONFIG_MISSING,
+                   "\"default\" is missing: what happens to mail that no rule matches");
+}
+
+static size_t count_rules(const struct sp_policy *p)
+{
+    size_t n = 1;
+
+    for (size_t i = 0; i < p->layer_count; i++) {
+        const struct sp_json *guards = sp_json_find(p->layers[i].root, "guards");
+        const struct sp_json *rules = sp_json_find(p->layers[i].root, "rules");
+
+        n += guards == NULL ? 0 : guards->count;
+        n += rules == NULL ? 0 : rules->count;
+    }
+    return n;
+}
+
+void sp_load_rules(struct sp_loader *l)
+{
+    struct sp_policy *p = l->policy;
+
+    p->rules = sp_arena_alloc(p->arena, (count_rules(p) + 1) * sizeof(*p->rules));
+    for (size_t i = 0; i < p->layer_count; i++)
+        load_section(l, &p->layers[i], "guards");
+    for (size_t i = p->layer_count; i-- > 0;)
+        load_section(l, &p->layers[i], "rules");
+    load_default(l);
+    p->default_floor = SP_FLOOR_COUNT;
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct sp_rule *r = &p->rules[i];
+
+        if (r->cond.stage > p->last_stage)
+            p->last_stage = r->cond.stage;
+        if (strcmp(r->name, "default") == 0 && r->then.has_verb && r->then.verb == SP_DO_PROTECT &&
+            r->then.ladder != NULL)
+            p->default_floor = r->then.ladder->floor;
+    }
+}

@@ -1,0 +1,140 @@
+/*
+ * Settings: merged key by key, the nearer layer over the outer one, unless an outer layer has fixed the key. A fixed key
+ * that a nearer layer sets is an error and not a silence, since its author believes that it holds.
+ */
+#include "policy/policy_priv.h"
+
+#define DAY_MS ((int64_t)86400000)
+
+static const char *const setting_names[] = {"timezone", "floor",         "expire",
+                                            "portal",   "dkim_selector", NULL};
+static const char *const portal_names[] = {"expires",      "login",       "reply",
+                                           "forward",      "remind",      "unread_after",
+                                           "notify_floor", "notify_from", NULL};
+static const char *const login_names[] = {"code", "password", "passkey", "totp", NULL};
+
+static void load_login(struct sp_loader *l, const struct sp_json *v, unsigned *out)
+{
+    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+        return;
+    *out = 0;
+    for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
+        int word = sp_loader_word(l, i, login_names, "way to log in");
+
+        if (word >= 0)
+            *out |= 1U << word;
+    }
+    if (v->first == NULL)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected at least one way to log in");
+}
+
+static void load_remind(struct sp_loader *l, const struct sp_json *v, struct sp_portal_options *out)
+{
+    size_t n = 0;
+
+    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+        return;
+    memset(out->remind_ms, 0, sizeof(out->remind_ms));
+    for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
+        if (n == SP_ARRAY_LEN(out->remind_ms)) {
+            sp_problem(l->problems, i, SP_E_CONFIG_RANGE, "at most %zu reminders",
+                       SP_ARRAY_LEN(out->remind_ms));
+            return;
+        }
+        if (sp_loader_duration(l, i, &out->remind_ms[n]))
+            n++;
+    }
+}
+
+void sp_load_portal(struct sp_loader *l, const struct sp_json *object,
+                    struct sp_portal_options *out)
+{
+    const struct sp_json *v;
+
+    if (!sp_loader_type(l, object, SP_JSON_OBJECT))
+        return;
+    sp_loader_keys(l, object, portal_names);
+    if ((v = sp_json_find(object, "expires")) != NULL)
+        sp_loader_duration(l, v, &out->expires_ms);
+    if ((v = sp_json_find(object, "login")) != NULL)
+        load_login(l, v, &out->login);
+    if ((v = sp_json_find(object, "reply")) != NULL)
+        sp_loader_bool(l, v, &out->reply);
+    if ((v = sp_json_find(object, "forward")) != NULL)
+        sp_loader_bool(l, v, &out->forward);
+    if ((v = sp_json_find(object, "remind")) != NULL)
+        load_remind(l, v, out);
+    if ((v = sp_json_find(object, "unread_after")) != NULL)
+        sp_loader_duration(l, v, &out->unread_after_ms);
+    if ((v = sp_json_find(object, "notify_floor")) != NULL)
+        sp_loader_floor(l, v, &out->notify_floor);
+    if ((v = sp_json_find(object, "notify_from")) != NULL)
+        sp_loader_text(l, v, &out->notify_from);
+}
+
+static void load_layer(struct sp_loader *l, const struct sp_json *object)
+{
+    struct sp_policy *p = l->policy;
+    const struct sp_json *v;
+
+    if (!sp_loader_type(l, object, SP_JSON_OBJECT))
+        return;
+    sp_loader_keys(l, object, setting_names);
+    if ((v = sp_json_find(object, "timezone")) != NULL)
+        sp_loader_text(l, v, &p->timezone);
+    if ((v = sp_json_find(object, "floor")) != NULL)
+        sp_loader_floor(l, v, &p->floor);
+    if ((v = sp_json_find(object, "expire")) != NULL)
+        sp_loader_duration(l, v, &p->expire_ms);
+    if ((v = sp_json_find(object, "portal")) != NULL)
+        sp_load_portal(l, v, &p->portal);
+    if ((v = sp_json_find(object, "dkim_selector")) != NULL)
+        sp_loader_text(l, v, &p->dkim_selector);
+}
+
+/* The keys that layer i fixes must not be set by those within it. */
+static void check_fixed(struct sp_loader *l, size_t i)
+{
+    const struct sp_policy *p = l->policy;
+    const struct sp_json *fixed = sp_json_find(p->layers[i].root, "fixed");
+
+    if (fixed == NULL || !sp_loader_type(l, fixed, SP_JSON_ARRAY))
+        return;
+    for (const struct sp_json *key = fixed->first; key != NULL; key = key->next) {
+        const char *path;
+
+        if (!sp_loader_text(l, key, &path))
+            continue;
+        for (size_t k = i + 1; k < p->layer_count; k++) {
+            const struct sp_json *set =
+                sp_json_find_path(sp_json_find(p->layers[k].root, "settings"), path);
+
+            if (set != NULL)
+                sp_problem(l->problems, set, SP_E_POLICY_INVALID,
+                           "\"%s\" is fixed by %s: take this line out", path, p->layers[i].file);
+        }
+    }
+}
+
+void sp_load_settings(struct sp_loader *l)
+{
+    struct sp_policy *p = l->policy;
+
+    p->floor = SP_FLOOR_TLS_ENCRYPTED;
+    p->expire_ms = 2 * DAY_MS;
+    p->timezone = "UTC";
+    p->dkim_selector = "";
+    p->portal = (struct sp_portal_options){.expires_ms = 30 * DAY_MS,
+                                           .login = SP_LOGIN_CODE,
+                                           .reply = true,
+                                           .unread_after_ms = 7 * DAY_MS,
+                                           .notify_floor = SP_FLOOR_TLS_ENCRYPTED,
+                                           .notify_from = ""};
+    for (size_t i = 0; i < p->layer_count; i++) {
+        const struct sp_json *v = sp_json_find(p->layers[i].root, "settings");
+
+        if (v != NULL)
+            load_layer(l, v);
+        check_fixed(l, i);
+    }
+}

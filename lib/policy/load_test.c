@@ -1,0 +1,260 @@
+/*
+ * One test of a condition: a fact's name and what is asked of it. The fact's row says which questions make sense; what
+ * does not fit is told with what would.
+ */
+#include "base/buf.h"
+#include "policy/policy_priv.h"
+
+static const char *const operators[] = {"in",    "like", "regex",  "at_least",
+                                        "below", "has",  "exists", NULL};
+
+static void load_fact(struct sp_loader *l, const struct sp_json *m, struct sp_policy_test *t)
+{
+    const char *names[SP_FACT_COUNT];
+    const char *near;
+
+    if (sp_fact_find(m->key, &t->fact, &t->name)) {
+        t->name = sp_arena_copy(l->policy->arena, t->name);
+        return;
+    }
+    for (size_t i = 0; i < SP_FACT_COUNT; i++)
+        names[i] = sp_fact_rows[i].name;
+    near = sp_problem_nearest(m->key, names, SP_FACT_COUNT);
+    sp_problem(l->problems, m, SP_E_CONFIG_UNKNOWN, "unknown fact%s%s%s",
+               near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+               near == NULL ? "" : "\"?");
+}
+
+static bool is_number_kind(enum sp_fact_kind kind)
+{
+    return kind == SP_KIND_OF_NUMBER || kind == SP_KIND_OF_NAMED_NUMBER ||
+           kind == SP_KIND_OF_TRUTH || kind == SP_KIND_OF_CLOSED;
+}
+
+/* A number, truth or name of a closed list as its number. */
+static bool load_number(struct sp_loader *l, const struct sp_json *v, enum sp_fact fact,
+                        int64_t *out)
+{
+    const struct sp_fact_row *row = &sp_fact_rows[fact];
+
+    if (row->kind == SP_KIND_OF_CLOSED) {
+        int word = sp_loader_word(l, v, row->values, "value");
+
+        *out = word + row->first;
+        return word >= 0;
+    }
+    if (row->kind == SP_KIND_OF_TRUTH) {
+        bool truth = false;
+        bool ok = sp_loader_bool(l, v, &truth);
+
+        *out = truth;
+        return ok;
+    }
+    *out = v->integer;
+    return sp_loader_type(l, v, SP_JSON_INT);
+}
+
+static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    const struct sp_json *group = sp_loader_find(l, "groups", v->text);
+    const struct sp_json *name = sp_json_find(group, "list");
+    struct sp_policy_list *list;
+
+    if (group == NULL) {
+        sp_loader_unknown(l, v, "groups", v->text);
+        return;
+    }
+    for (list = l->policy->lists; list != NULL; list = list->next)
+        if (list->source == group)
+            break;
+    if (name != NULL && name->type == SP_JSON_TEXT)
+        list = sp_load_list_find(l, name->text);
+    if (list == NULL && name != NULL)
+        sp_loader_unknown(l, name, "lists", name->text);
+    t->lists[t->count] = list;
+}
+
+/* A label's name and the identifier that the sender's mail program writes for it, both of which the fact may hold. */
+static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    const struct sp_json *id = sp_loader_find(l, "labels", v->text);
+    struct sp_bytes *texts = (struct sp_bytes *)t->texts;
+
+    if (id == NULL)
+        sp_loader_unknown(l, v, "labels", v->text);
+    else if (sp_loader_type(l, id, SP_JSON_TEXT))
+        texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
+}
+
+/* One value of "equals" or "has", or of an array of them. */
+static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    int64_t *numbers = (int64_t *)t->numbers;
+    struct sp_bytes *texts = (struct sp_bytes *)t->texts;
+
+    if (is_number_kind(sp_fact_rows[t->fact].kind)) {
+        t->count += load_number(l, v, t->fact, &numbers[t->count]);
+        return;
+    }
+    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+        return;
+    texts[t->count] = sp_arena_copy(l->policy->arena, v->text);
+    if (t->fact == SP_FACT_SENDER_GROUP)
+        add_group(l, v, t);
+    t->count++;
+    if (t->fact == SP_FACT_LABEL)
+        add_label(l, v, t);
+}
+
+static void load_values(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    size_t room = 2 * (v->type == SP_JSON_ARRAY ? v->count + 1 : 1); /* a label has two texts */
+    struct sp_arena *a = l->policy->arena;
+
+    t->numbers = sp_arena_alloc(a, room * sizeof(int64_t));
+    t->texts = sp_arena_alloc(a, room * sizeof(struct sp_bytes));
+    t->lists = sp_arena_alloc(a, room * sizeof(struct sp_policy_list *));
+    if (v->type != SP_JSON_ARRAY) {
+        add_value(l, v, t);
+        return;
+    }
+    for (const struct sp_json *i = v->first; i != NULL; i = i->next)
+        add_value(l, i, t);
+    if (v->count == 0)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected at least one value");
+}
+
+/* An address list can't tell about a domain. */
+static void add_list(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    const struct sp_policy_list *list;
+
+    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+        return;
+    list = sp_load_list_find(l, v->text);
+    if (list == NULL) {
+        sp_loader_unknown(l, v, "lists", v->text);
+        return;
+    }
+    if (list->kind == SP_LIST_ADDRESSES &&
+        (t->fact == SP_FACT_SENDER_DOMAIN || t->fact == SP_FACT_RECIPIENT_DOMAIN))
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "\"%s\" lists addresses: ask sender.address or recipient.address for it",
+                   list->name);
+    t->lists[t->count++] = list;
+}
+
+static void load_in(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    enum sp_fact_kind kind = sp_fact_rows[t->fact].kind;
+
+    if (kind != SP_KIND_OF_TEXT && kind != SP_KIND_OF_NAMED_TEXT && kind != SP_KIND_OF_SET) {
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID, "\"in\" asks texts only");
+        return;
+    }
+    t->lists = sp_arena_alloc(l->policy->arena, (v->count + 1) * sizeof(struct sp_policy_list *));
+    if (v->type != SP_JSON_ARRAY)
+        add_list(l, v, t);
+    else
+        for (const struct sp_json *i = v->first; i != NULL; i = i->next)
+            add_list(l, i, t);
+}
+
+static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    struct sp_bytes *text = sp_arena_alloc(l->policy->arena, sizeof(*text));
+    const char *wrong = NULL;
+
+    if (is_number_kind(sp_fact_rows[t->fact].kind) || t->fact == SP_FACT_SENDER_GROUP) {
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID, "patterns ask texts only");
+        return;
+    }
+    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+        return;
+    *text = sp_arena_copy(l->policy->arena, v->text);
+    t->texts = text;
+    t->count = 1;
+    if (t->op == SP_TEST_REGEX)
+        wrong = sp_regex_compile(l->policy->arena, v->text, &t->regex);
+    if (wrong != NULL)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID, "%s", wrong);
+}
+
+static void load_bound(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    const struct sp_fact_row *row = &sp_fact_rows[t->fact];
+    int64_t *number = sp_arena_alloc(l->policy->arena, sizeof(*number));
+
+    t->numbers = number;
+    t->count = 1;
+    if (row->kind == SP_KIND_OF_NUMBER || row->kind == SP_KIND_OF_NAMED_NUMBER ||
+        (row->kind == SP_KIND_OF_CLOSED && row->ordered))
+        load_number(l, v, t->fact, number);
+    else
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "\"%s\" has no order: ask for its values in an array", row->name);
+}
+
+static void load_exists(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    int64_t *number = sp_arena_alloc(l->policy->arena, sizeof(*number));
+    bool truth = false;
+
+    sp_loader_bool(l, v, &truth);
+    *number = truth;
+    t->numbers = number;
+    if (t->fact == SP_FACT_SENDER_GROUP)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID, "name the groups in an array");
+}
+
+static void load_operator(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    static const enum sp_test_op ops[] = {SP_TEST_IN,       SP_TEST_LIKE,  SP_TEST_REGEX,
+                                          SP_TEST_AT_LEAST, SP_TEST_BELOW, SP_TEST_HAS,
+                                          SP_TEST_EXISTS};
+    size_t i = 0;
+
+    sp_loader_keys(l, v, operators);
+    if (v->count != 1) {
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "expected one operator; join several tests with \"all\"");
+        return;
+    }
+    while (operators[i] != NULL && !sp_bytes_eq(v->first->key, sp_bytes_cstr(operators[i])))
+        i++;
+    if (operators[i] == NULL)
+        return;
+    t->op = ops[i];
+    if (t->op == SP_TEST_IN)
+        load_in(l, v->first, t);
+    else if (t->op == SP_TEST_LIKE || t->op == SP_TEST_REGEX)
+        load_pattern(l, v->first, t);
+    else if (t->op == SP_TEST_AT_LEAST || t->op == SP_TEST_BELOW)
+        load_bound(l, v->first, t);
+    else if (t->op == SP_TEST_EXISTS)
+        load_exists(l, v->first, t);
+    else if (sp_fact_rows[t->fact].kind != SP_KIND_OF_SET)
+        sp_problem(l->problems, v->first, SP_E_POLICY_INVALID,
+                   "\"has\" asks sets only; write the value alone");
+    else
+        load_values(l, v->first, t);
+}
+
+void sp_load_test(struct sp_loader *l, const struct sp_json *m, struct sp_policy_test *t)
+{
+    size_t before = sp_problems_errors(l->problems);
+    struct sp_buf text;
+
+    sp_buf_init(&text, SP_JSON_LEN_MAX);
+    sp_buf_printf(&text, "\"%.*s\": ", SP_FMT(m->key));
+    if (sp_json_canonical(m, &text) == SP_OK)
+        t->source = sp_arena_cstr(l->policy->arena, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    load_fact(l, m, t);
+    if (sp_problems_errors(l->problems) > before)
+        return; /* whether the value fits can't be said */
+    if (m->type == SP_JSON_OBJECT)
+        load_operator(l, m, t);
+    else
+        load_values(l, m, t);
+}

@@ -1,0 +1,164 @@
+/*
+ * The typed members of policy documents. Every helper says its own problem, with what would be right, and lets loading
+ * go on: an author sees all that is wrong at once.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "json/units.h"
+#include "policy/policy_priv.h"
+
+bool sp_loader_is_name(struct sp_bytes name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.ptr[i];
+
+        if (c != '-' && !sp_ascii_is_digit(c) && !(c >= 'a' && c <= 'z'))
+            return false;
+    }
+    return name.len > 0 && name.len <= 64;
+}
+
+void sp_loader_keys(const struct sp_loader *l, const struct sp_json *object,
+                    const char *const *names)
+{
+    size_t count = 0;
+
+    while (names[count] != NULL)
+        count++;
+    for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
+        const char *near;
+        bool known = false;
+
+        for (size_t i = 0; i < count && !known; i++)
+            known = sp_bytes_eq(m->key, sp_bytes_cstr(names[i]));
+        if (known)
+            continue;
+        near = sp_problem_nearest(m->key, names, count);
+        sp_problem(l->problems, m, SP_E_CONFIG_UNKNOWN, "unknown key%s%s%s",
+                   near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+                   near == NULL ? "" : "\"?");
+    }
+}
+
+bool sp_loader_type(const struct sp_loader *l, const struct sp_json *v, enum sp_json_type type)
+{
+    if (v->type == type)
+        return true;
+    sp_problem(l->problems, v, SP_E_CONFIG_TYPE, "expected %s, found %s", sp_json_type_name(type),
+               sp_json_type_name(v->type));
+    return false;
+}
+
+bool sp_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out)
+{
+    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+        return false;
+    *out = sp_arena_cstr(l->policy->arena, v->text);
+    return true;
+}
+
+bool sp_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out)
+{
+    if (!sp_loader_type(l, v, SP_JSON_BOOL))
+        return false;
+    *out = v->integer != 0;
+    return true;
+}
+
+bool sp_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
+{
+    if (v->type == SP_JSON_TEXT && sp_units_parse_duration(v->text, out))
+        return true;
+    sp_problem(l->problems, v, SP_E_CONFIG_TYPE,
+               "expected a duration like \"15m\", \"4h\" or \"30d\"");
+    return false;
+}
+
+bool sp_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out)
+{
+    const char *names[SP_FLOOR_COUNT + 1] = {NULL};
+    int i;
+
+    for (i = 0; i < SP_FLOOR_COUNT; i++)
+        names[i] = sp_floor_name((enum sp_floor)i);
+    i = sp_loader_word(l, v, names, "floor");
+    if (i < 0)
+        return false;
+    *out = (enum sp_floor)i;
+    return true;
+}
+
+bool sp_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
+{
+    char text[40];
+
+    if (v->type == SP_JSON_TEXT && v->text.len == 10) {
+        snprintf(text, sizeof(text), "%.*sT00:00:00Z", SP_FMT(v->text));
+        if (sp_time_parse_rfc3339(sp_bytes_cstr(text), out))
+            return true;
+    } else if (v->type == SP_JSON_TEXT && sp_time_parse_rfc3339(v->text, out)) {
+        return true;
+    }
+    sp_problem(l->problems, v, SP_E_CONFIG_TYPE,
+               "expected a date like \"2026-12-31\", or a time like \"2026-12-31T18:00:00Z\"");
+    return false;
+}
+
+int sp_loader_word(const struct sp_loader *l, const struct sp_json *v, const char *const *names,
+                   const char *what)
+{
+    struct sp_buf all;
+    const char *near;
+    size_t count = 0;
+
+    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+        return -1;
+    for (; names[count] != NULL; count++)
+        if (sp_bytes_eq(v->text, sp_bytes_cstr(names[count])))
+            return (int)count;
+    sp_buf_init(&all, 1024);
+    for (size_t i = 0; i < count; i++)
+        sp_buf_printf(&all, "%s%s", i == 0 ? "" : " ", names[i]);
+    near = sp_problem_nearest(v->text, names, count);
+    sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "unknown %s; %s%s%sknown are: %.*s", what,
+               near == NULL ? "" : "did you mean \"", near == NULL ? "" : near,
+               near == NULL ? "" : "\"? ", SP_FMT(sp_buf_bytes(&all)));
+    sp_buf_clear(&all);
+    return -1;
+}
+
+const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *section,
+                                     struct sp_bytes name)
+{
+    for (size_t i = l->policy->layer_count; i-- > 0;) {
+        const struct sp_json *all = sp_json_find(l->policy->layers[i].root, section);
+        const struct sp_json *found = sp_json_find_bytes(all, name);
+
+        if (found != NULL)
+            return found;
+    }
+    return NULL;
+}
+
+void sp_loader_unknown(const struct sp_loader *l, const struct sp_json *at, const char *section,
+                       struct sp_bytes name)
+{
+    const char *names[256];
+    const char *near;
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->policy->layer_count; i++) {
+        const struct sp_json *all = sp_json_find(l->policy->layers[i].root, section);
+
+        if (all == NULL)
+            continue;
+        for (const struct sp_json *m = all->first; m != NULL && n < SP_ARRAY_LEN(names);
+             m = m->next)
+            names[n++] = sp_arena_cstr(l->policy->arena, m->key);
+    }
+    near = sp_problem_nearest(name, names, n);
+    sp_problem(l->problems, at, SP_E_CONFIG_UNKNOWN, "\"%.*s\" is not in \"%s\" of any layer%s%s%s",
+               SP_FMT(name), section, near == NULL ? "" : "; did you mean \"",
+               near == NULL ? "" : near, near == NULL ? "" : "\"?");
+}

@@ -1,0 +1,252 @@
+/*
+ * A compiled policy. Everything lies in the policy's arena and never changes once sp_policy_load has returned.
+ */
+#ifndef SP_POLICY_POLICY_PRIV_H
+#define SP_POLICY_POLICY_PRIV_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "policy/facts_priv.h"
+#include "policy/pattern.h"
+#include "policy/policy.h"
+
+#define SP_POLICY_LAYERS_MAX 6
+
+/* Three values: and is the least, or the greatest, not the distance from true. */
+enum sp_tri {
+    SP_TRI_FALSE = 0,
+    SP_TRI_UNKNOWN = 1,
+    SP_TRI_TRUE = 2,
+};
+
+enum sp_list_kind {
+    SP_LIST_DOMAINS,
+    SP_LIST_ADDRESSES,
+    SP_LIST_PARTNERS, /* domains, by another name for people */
+};
+
+struct sp_list_entry {
+    int64_t until_ms; /* INT64_MAX: no end */
+};
+
+struct sp_policy_list {
+    const char *name;
+    enum sp_list_kind kind;
+    struct sp_map *entries; /* lower case; ".example.org" for all below it */
+    bool is_used;
+    bool is_main; /* written in the file that was asked for */
+    const struct sp_json *source;
+    struct sp_policy_list *next;
+};
+
+enum sp_test_op {
+    SP_TEST_EQUALS, /* any of texts or numbers */
+    SP_TEST_HAS,    /* set facts: any of texts */
+    SP_TEST_IN,     /* any of lists */
+    SP_TEST_LIKE,
+    SP_TEST_REGEX,
+    SP_TEST_AT_LEAST,
+    SP_TEST_BELOW,
+    SP_TEST_EXISTS, /* number: wanted truth */
+};
+
+struct sp_policy_test {
+    enum sp_fact fact;
+    struct sp_bytes name; /* of header., phi.count. and phi.distinct. */
+    enum sp_test_op op;
+    const struct sp_bytes *texts;
+    const int64_t *numbers;
+    size_t count; /* of texts, numbers or lists */
+    const struct sp_policy_list **lists;
+    const struct sp_regex *regex;
+    const char *source; /* JSON text of the member, for people */
+};
+
+/* A condition in postfix order. */
+enum sp_cond_op {
+    SP_COND_TEST, /* arg: index of the test */
+    SP_COND_ALL,  /* arg: how many */
+    SP_COND_ANY,
+    SP_COND_NOT,
+};
+
+struct sp_cond_step {
+    enum sp_cond_op op;
+    size_t arg;
+};
+
+struct sp_cond {
+    struct sp_cond_step *steps;
+    size_t step_count;
+    struct sp_policy_test *tests;
+    size_t test_count;
+    size_t depth; /* of the stack that it needs */
+    enum sp_stage stage;
+};
+
+#define SP_COND_DEPTH_MAX 256
+
+struct sp_scope {
+    struct sp_bytes tenant; /* empty: any */
+    struct sp_bytes domain;
+    struct sp_bytes user;
+};
+
+struct sp_policy_layer {
+    const char *file;
+    struct sp_json_doc *doc;
+    const struct sp_json *root;
+    struct sp_scope scope;
+    bool is_main; /* the file that was asked for, not one that it extends */
+};
+
+struct sp_outcome {
+    bool has_verb;
+    enum sp_do verb;
+    const struct sp_ladder *ladder;
+    struct sp_bytes text; /* of reject, reason of discard */
+    const char *text_name;
+    struct sp_hold hold;
+    bool has_raise;
+    enum sp_floor raise;
+    const char **tags;
+    size_t tag_count;
+    struct sp_header_edit *headers;
+    size_t header_count;
+    bool strip_subject_tag;
+    const char *protect_subject;
+    struct sp_bytes notice;
+    bool has_expire;
+    int64_t expire_ms;
+    bool has_portal;
+    struct sp_portal_options portal; /* settings with this rule's members over them */
+    unsigned notify;
+    const char *lowers;
+};
+
+struct sp_rule {
+    const char *name;
+    const struct sp_policy_layer *layer;
+    const struct sp_json *source;
+    uint32_t line;
+    const char *section;
+    bool is_continue;
+    bool whole_message;
+    int64_t from_ms; /* INT64_MIN: since ever */
+    int64_t until_ms;
+    struct sp_cond cond;
+    struct sp_outcome then;
+};
+
+struct sp_policy {
+    struct sp_arena *arena;
+    _Atomic int refs;
+    struct sp_policy_layer layers[SP_POLICY_LAYERS_MAX]; /* outermost first */
+    size_t layer_count;
+    struct sp_rule *rules; /* in the order of asking; the default last */
+    size_t rule_count;
+    enum sp_floor
+        default_floor; /* of the default's ladder; SP_FLOOR_COUNT if it does not protect */
+    enum sp_stage last_stage;
+    struct sp_policy_list *lists;
+    /* settings */
+    enum sp_floor floor;
+    int64_t expire_ms;
+    const char *timezone;
+    const char *dkim_selector;
+    struct sp_portal_options portal;
+    /* version */
+    char hash[SP_POLICY_HASH_LEN + 1];
+    struct sp_bytes canonical;
+};
+
+/* What turned a condition, for the trace. */
+struct sp_turn {
+    const struct sp_policy_test *test;
+};
+
+/*
+ * Evaluates a condition.
+ *
+ * pending: gets true if a fact was pending (it may be NULL)
+ * turn:    gets the test that decided a result other than true (it may be NULL)
+ */
+enum sp_tri sp_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
+                         struct sp_turn *turn);
+
+/* Whether a rule is asked at all: scope of its layer, dates. */
+bool sp_rule_is_on(const struct sp_rule *r, const struct sp_facts *f);
+
+/* Whether a rule whose condition is unknown is taken. */
+bool sp_rule_takes_unknown(const struct sp_policy *p, const struct sp_rule *r);
+
+/* The decision before any rule, the effect of one rule, and the end. Shared by decide and explain. */
+void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f,
+                       struct sp_decision *out);
+void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out);
+void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct sp_decision *out);
+
+/* ---- loading ---- */
+struct sp_named_ladder {
+    const struct sp_json *source;
+    const struct sp_ladder *ladder; /* NULL: it had problems */
+    bool is_used;
+    bool is_main;
+    struct sp_named_ladder *next;
+};
+
+struct sp_loader {
+    struct sp_policy *policy;
+    const struct sp_policy_reader *reader;
+    struct sp_problems *problems;
+    const char *dir;             /* of the main file, "" or with a slash at the end */
+    struct sp_json_doc *version; /* what is hashed */
+    struct sp_named_ladder *ladders;
+};
+
+/* Reads a file beside the main one; a problem at `at` if it is not there. returns: whether it was read */
+bool sp_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
+                    struct sp_bytes *out);
+
+/* Finds an entry by name, the nearest layer first. returns: NULL if no layer has it */
+const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *section,
+                                     struct sp_bytes name);
+/* Says that a name is not known, with the nearest one of the section. */
+void sp_loader_unknown(const struct sp_loader *l, const struct sp_json *at, const char *section,
+                       struct sp_bytes name);
+
+/* Says what keys are not known in an object. names: NULL-terminated */
+void sp_loader_keys(const struct sp_loader *l, const struct sp_json *object,
+                    const char *const *names);
+/* The typed members; each says a problem and returns false if the value does not fit. */
+bool sp_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out);
+bool sp_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
+bool sp_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out);
+bool sp_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
+bool sp_loader_type(const struct sp_loader *l, const struct sp_json *v, enum sp_json_type type);
+bool sp_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
+/* One of names (NULL-terminated). returns: its index, or -1 */
+int sp_loader_word(const struct sp_loader *l, const struct sp_json *v, const char *const *names,
+                   const char *what);
+/* A name: [a-z0-9-]+ */
+bool sp_loader_is_name(struct sp_bytes name);
+
+void sp_load_settings(struct sp_loader *l);
+void sp_load_portal(struct sp_loader *l, const struct sp_json *object,
+                    struct sp_portal_options *out);
+void sp_load_lists(struct sp_loader *l);
+struct sp_policy_list *sp_load_list_find(const struct sp_loader *l, struct sp_bytes name);
+void sp_load_ladders(struct sp_loader *l);
+const struct sp_ladder *sp_load_ladder(struct sp_loader *l, const struct sp_json *v);
+void sp_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out);
+void sp_load_test(struct sp_loader *l, const struct sp_json *member, struct sp_policy_test *out);
+void sp_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);
+void sp_load_rules(struct sp_loader *l);
+bool sp_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out);
+/* What no single rule can tell: rungs that remain, dead rules, unused names. */
+void sp_policy_review(struct sp_loader *l);
+
+/* returns: an entry of the list that holds now, by address or domain. now_ms 0: dates are not looked at */
+bool sp_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * Regular expressions by Thompson's construction: the pattern becomes a machine of at most 512 instructions, and a text
+ * is matched by following all its states at once, one step a byte. There is nothing to backtrack, so the time is the
+ * text's length times the pattern's, whatever a pattern's author or a sender thinks of. PCRE2 was turned down because its
+ * guarantee is a limit on steps (then the answer is "unknown"), RE2 because it is C++.
+ */
+#include "policy/regex_priv.h"
+
+#define WORDS   (2 * SP_REGEX_INSTS_MAX / 64)
+#define INSTS   (2 * SP_REGEX_INSTS_MAX)
+#define NOWHERE 0xffff
+
+struct inst {
+    enum sp_regex_op op;
+    uint16_t x, y; /* next; y: of a split */
+    struct sp_regex_class class;
+};
+
+struct sp_regex {
+    struct inst *insts;
+    size_t count;
+    uint16_t start;
+};
+
+/* A piece of the machine and its loose ends: a chain through the unset x (even) and y (odd) members. */
+struct frag {
+    uint16_t start;
+    uint16_t ends;
+};
+
+struct build {
+    struct inst insts[INSTS];
+    size_t count;
+    struct frag stack[SP_REGEX_INSTS_MAX + 1];
+    size_t depth;
+};
+
+static uint16_t *end_of(struct build *b, uint16_t end)
+{
+    return end % 2 == 0 ? &b->insts[end / 2].x : &b->insts[end / 2].y;
+}
+
+static void patch(struct build *b, uint16_t ends, uint16_t to)
+{
+    while (ends != NOWHERE) {
+        uint16_t *at = end_of(b, ends);
+
+        ends = *at;
+        *at = to;
+    }
+}
+
+static uint16_t join(struct build *b, uint16_t first, uint16_t second)
+{
+    uint16_t at = first;
+
+    if (first == NOWHERE)
+        return second;
+    while (*end_of(b, at) != NOWHERE)
+        at = *end_of(b, at);
+    *end_of(b, at) = second;
+    return first;
+}
+
+static uint16_t put(struct build *b, enum sp_regex_op op, uint16_t x, uint16_t y)
+{
+    sp_assert(b->count < INSTS);
+    b->insts[b->count] = (struct inst){.op = op, .x = x, .y = y};
+    return (uint16_t)b->count++;
+}
+
+static void push(struct build *b, uint16_t start, uint16_t ends)
+{
+    b->stack[b->depth++] = (struct frag){start, ends};
+}
+
+static void add_repeat(struct build *b, enum sp_regex_op op)
+{
+    struct frag a = b->stack[--b->depth];
+    uint16_t split = put(b, SP_RX_SPLIT, a.start, NOWHERE);
+    uint16_t loose = (uint16_t)(split * 2 + 1);
+
+    if (op == SP_RX_QUEST) {
+        push(b, split, join(b, a.ends, loose));
+        return;
+    }
+    patch(b, a.ends, split);
+    push(b, op == SP_RX_PLUS ? a.start : split, loose);
+}
+
+static void add_token(struct build *b, const struct sp_regex_token *t)
+{
+    struct frag second;
+    uint16_t at;
+
+    switch (t->op) {
+    case SP_RX_CAT:
+        second = b->stack[--b->depth];
+        patch(b, b->stack[b->depth - 1].ends, second.start);
+        b->stack[b->depth - 1].ends = second.ends;
+        break;
+    case SP_RX_ALT:
+        second = b->stack[--b->depth];
+        at = put(b, SP_RX_SPLIT, b->stack[b->depth - 1].start, second.start);
+        b->stack[b->depth - 1].start = at;
+        b->stack[b->depth - 1].ends = join(b, b->stack[b->depth - 1].ends, second.ends);
+        break;
+    case SP_RX_STAR:
+    case SP_RX_PLUS:
+    case SP_RX_QUEST:
+        add_repeat(b, t->op);
+        break;
+    default:
+        at = put(b, t->op, NOWHERE, NOWHERE);
+        b->insts[at].class = t->class;
+        push(b, at, (uint16_t)(at * 2));
+        break;
+    }
+}
+
+const char *sp_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
+                             const struct sp_regex **out)
+{
+    struct sp_regex_tokens *tokens = sp_calloc(1, sizeof(*tokens));
+    struct build *b = sp_calloc(1, sizeof(*b));
+    const char *wrong = sp_regex_parse(pattern, tokens);
+    struct sp_regex *re;
+
+    if (wrong == NULL) {
+        for (size_t i = 0; i < tokens->count; i++)
+            add_token(b, &tokens->items[i]);
+        sp_assert(b->depth == 1);
+        patch(b, b->stack[0].ends, put(b, SP_RX_MATCH, NOWHERE, NOWHERE));
+        re = sp_arena_alloc(arena, sizeof(*re));
+        re->insts = sp_arena_alloc(arena, b->count * sizeof(struct inst));
+        memcpy(re->insts, b->insts, b->count * sizeof(struct inst));
+        re->count = b->count;
+        re->start = b->stack[0].start;
+        *out = re;
+    }
+    sp_free(tokens);
+    sp_free(b);
+    return wrong;
+}
+
+/* The states that the machine is in at one place of the text. */
+struct states {
+    uint64_t seen[WORDS];
+    uint16_t list[INSTS];
+    size_t count;
+};
+
+/* Adds a state and all that it leads to without a byte. returns: whether that is a match */
+static bool follow(const struct sp_regex *re, struct states *s, uint16_t start, bool at_begin,
+                   bool at_end)
+{
+    uint16_t todo[INSTS + 1];
+    size_t n = 0;
+
+    todo[n++] = start;
+    while (n > 0) {
+        uint16_t at = todo[--n];
+        const struct inst *i = &re->insts[at];
+
+        if (s->seen[at / 64] >> (at % 64) & 1)
+            continue;
+        s->seen[at / 64] |= 1ULL << (at % 64);
+        if (i->op == SP_RX_MATCH)
+            return true;
+        if (i->op == SP_RX_BYTE)
+            s->list[s->count++] = at;
+        else if ((i->op == SP_RX_BEGIN && !at_begin) || (i->op == SP_RX_END && !at_end))
+            continue;
+        else
+            todo[n++] = i->x;
+        if (i->op == SP_RX_SPLIT)
+            todo[n++] = i->y;
+    }
+    return false;
+}
+
+bool sp_regex_search(const struct sp_regex *re, struct sp_bytes text)
+{
+    struct states a = {{0}, {0}, 0}, b;
+    struct states *now = &a, *next = &b;
+
+    for (size_t at = 0;; at++) {
+        struct states *old = now;
+
+        if (follow(re, now, re->start, at == 0, at == text.len))
+            return true;
+        if (at == text.len)
+            return false;
+        memset(next->seen, 0, sizeof(next->seen));
+        next->count = 0;
+        for (size_t k = 0; k < now->count; k++) {
+            const struct inst *i = &re->insts[now->list[k]];
+            uint8_t c = text.ptr[at];
+
+            if ((i->class.bits[c / 64] >> (c % 64) & 1) &&
+                follow(re, next, i->x, false, at + 1 == text.len))
+                return true;
+        }
+        now = next;
+        next = old;
+    }
+}
