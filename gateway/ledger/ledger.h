@@ -1,0 +1,81 @@
+/*
+ * The ledger's parts: one loop that folds journals into the books (tail.c), takes acts into a journal of its own (act.c),
+ * tells relays of postures (posture.c) and answers questions (command.c, prove.c). The disk work of folding blocks this
+ * loop; nobody but the ledger's own peers waits for it.
+ */
+#ifndef SP_LEDGER_LEDGER_H
+#define SP_LEDGER_LEDGER_H
+
+#include "audit/book.h"
+#include "base/map.h"
+#include "config/config.h"
+#include "io/worker.h"
+#include "jobs/jobs.h"
+#include "journal/reader.h"
+#include "role/role.h"
+
+#define LEDGER_OWN_SHARD "ledger" /* name of the ledger's own journal in cursors and lines */
+#define LEDGER_PATH_MAX  4096
+
+/* A journal that is being read. */
+struct shard {
+    struct sp_list link;
+    char *name;
+    struct sp_journal_io io;
+    bool io_open;
+    struct sp_journal_reader *reader;
+    uint64_t passed; /* segments before this one are folded, durably */
+};
+
+struct ledger {
+    struct sp_role *role;
+    struct sp_loop *loop;
+    struct sp_log *log;
+    const struct sp_clock *clock;
+    struct sp_config *config;
+    struct sp_jobs *jobs;
+    struct sp_worker *worker;
+    struct sp_secret record_kek;
+    struct sp_audit_signer signer;
+    char *node;
+    char *file; /* path of the audit file */
+    struct sp_audit_book *book;
+
+    struct sp_list shards;
+    struct sp_timer *tick;
+    int64_t scan_at_ms;   /* monotonic: when to look for new shards */
+    int64_t folded_at_ms; /* monotonic: last turn */
+    bool stopping;
+
+    struct sp_journal_io own_io;
+    bool own_io_open;
+    struct sp_journal *own;
+    size_t acts_open; /* appended, not durable yet */
+};
+
+/* key.c */
+SP_MUST_CHECK enum sp_rc ledger_key_load(struct ledger *l, struct sp_err *err);
+SP_MUST_CHECK enum sp_rc ledger_path(struct sp_buf *out, const char *folder, const char *name);
+
+/* tail.c */
+void ledger_tail_start(struct ledger *l);
+void ledger_tail_poke(struct ledger *l);
+void ledger_tail_finish(struct ledger *l); /* folds what is there, to the end */
+void ledger_tail_free(struct ledger *l);
+struct shard *ledger_shard(struct ledger *l, struct sp_bytes name); /* NULL: none of that name */
+
+/* act.c */
+SP_MUST_CHECK enum sp_rc ledger_act_open(struct ledger *l, struct sp_err *err);
+void ledger_act_folded(struct ledger *l, uint64_t passed);
+void ledger_act_close(struct ledger *l);
+
+/* posture.c */
+void ledger_posture_serve(struct ledger *l);
+void ledger_posture_tell(struct ledger *l);
+
+/* command.c, prove.c */
+void ledger_command_serve(struct ledger *l);
+void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id);
+void ledger_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *text);
+
+#endif

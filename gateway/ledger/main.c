@@ -1,0 +1,120 @@
+/*
+ * The ledger role: one of a gateway. It reads all shards' journals, writes the audit file and state.db, and holds the
+ * record key and the signing key; a message's content it can't open.
+ */
+#include "ledger/ledger.h"
+
+#define BUNDLE_RECORD_KEK "secret/record.kek"
+
+static enum sp_rc load_config(struct ledger *l, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    enum sp_rc rc = sp_config_load(sp_role_file(l->role, "sallyport.json"), "sallyport.json",
+                                   problems, &l->config);
+
+    if (rc != SP_OK)
+        return sp_problems_rc(problems, err);
+    l->node = sp_strdup(l->config->node);
+    l->signer.node = l->node;
+    rc = sp_secret_parse(sp_role_file(l->role, BUNDLE_RECORD_KEK), &l->record_kek);
+    return rc == SP_OK ? SP_OK : sp_fail(err, rc, "no record key came with the bundle");
+}
+
+static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
+{
+    struct sp_audit_book_options options = {.signer = &l->signer,
+                                            .clock = l->clock,
+                                            .log = l->log,
+                                            .checkpoint_records =
+                                                (uint64_t)l->config->audit.checkpoint_records,
+                                            .checkpoint_ms = l->config->audit.checkpoint_ms};
+    struct sp_buf database;
+    struct sp_buf file;
+    enum sp_rc rc;
+
+    sp_buf_init(&database, LEDGER_PATH_MAX);
+    sp_buf_init(&file, LEDGER_PATH_MAX);
+    rc = ledger_path(&database, sp_role_dir(l->role), "state.db");
+    if (rc == SP_OK)
+        rc = ledger_path(&file, sp_role_dir(l->role), l->config->audit.file);
+    if (rc == SP_OK) {
+        l->file = sp_strdup((const char *)file.ptr);
+        options.database = (const char *)database.ptr;
+        options.file = l->file;
+        rc = sp_audit_book_open(&options, &l->book, err);
+    }
+    sp_buf_clear(&file);
+    sp_buf_clear(&database);
+    return rc;
+}
+
+static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
+{
+    struct ledger *l = sp_calloc(1, sizeof(*l));
+    enum sp_rc rc;
+
+    *state = l;
+    l->role = role;
+    l->loop = sp_role_loop(role);
+    l->log = sp_role_log(role);
+    l->clock = sp_loop_clock(l->loop);
+    sp_list_init(&l->shards);
+    l->jobs = sp_jobs_new(l->loop, l->log);
+    rc = load_config(l, err);
+    if (rc == SP_OK)
+        rc = ledger_key_load(l, err);
+    if (rc == SP_OK)
+        rc = open_book(l, err);
+    if (rc == SP_OK)
+        rc = ledger_act_open(l, err);
+    if (rc != SP_OK)
+        return rc;
+    l->worker = sp_worker_new(l->loop, "prove");
+    ledger_posture_serve(l);
+    ledger_command_serve(l);
+    ledger_tail_start(l);
+    return SP_OK;
+}
+
+static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
+{
+    sp_jobs_add_peer(((struct ledger *)state)->jobs, kind, index, fd);
+}
+
+static void stop(struct sp_role *role, void *state)
+{
+    struct ledger *l = state;
+
+    ledger_act_close(l);
+    ledger_tail_finish(l);
+    sp_role_stopped(role);
+}
+
+static void free_ledger(void *state)
+{
+    struct ledger *l = state;
+
+    if (l->worker != NULL)
+        sp_worker_free(l->worker);
+    ledger_act_close(l);
+    ledger_tail_free(l);
+    sp_jobs_free(l->jobs);
+    sp_audit_book_free(l->book);
+    sp_config_free(l->config);
+    sp_secret_clear(&l->record_kek);
+    sp_secret_clear(&l->signer.secret);
+    sp_free(l->node);
+    sp_free(l->file);
+    sp_free(l);
+}
+
+int main(void)
+{
+    static const struct sp_role_ops ops = {.kind = SP_ROLE_LEDGER,
+                                           .start = start,
+                                           .on_peer = on_peer,
+                                           .stop = stop,
+                                           .free = free_ledger};
+
+    return sp_role_main(&ops);
+}

@@ -1,0 +1,237 @@
+/*
+ * Folding: each turn takes what is durable in each shard, commits it as one transaction, and lets others run. Turns come
+ * when a relay says that something is durable, but at most ten a second, so that one sync carries many records and the
+ * relays have the disk; and every second without being asked, in case a relay died before it could tell.
+ */
+#include "ledger/ledger.h"
+
+#include <errno.h>
+
+#define TURN_RECORDS 1000 /* of one shard in one transaction */
+#define GATHER_MS    100
+#define IDLE_MS      1000
+#define SCAN_MS      5000
+#define RETRY_MS     1000 /* the audit file can't be written */
+
+static void free_shard(struct shard *s)
+{
+    sp_list_remove(&s->link);
+    sp_journal_reader_free(s->reader);
+    if (s->io_open)
+        sp_journal_io_posix_free(&s->io);
+    sp_free(s->name);
+    sp_free(s);
+}
+
+struct shard *ledger_shard(struct ledger *l, struct sp_bytes name)
+{
+    SP_LIST_EACH(node, &l->shards)
+    {
+        struct shard *s = SP_CONTAINER(node, struct shard, link);
+
+        if (sp_bytes_eq(sp_bytes_cstr(s->name), name))
+            return s;
+    }
+    return NULL;
+}
+
+static enum sp_rc add_shard(struct ledger *l, const char *name, const char *folder,
+                            struct sp_err *err)
+{
+    struct sp_journal_cursor from;
+    struct shard *s;
+    enum sp_rc rc = sp_audit_book_cursor(l->book, name, &from, err);
+
+    if (rc != SP_OK)
+        return rc;
+    s = sp_calloc(1, sizeof(*s));
+    sp_list_append(&l->shards, &s->link);
+    s->name = sp_strdup(name);
+    s->passed = from.segment;
+    rc = sp_journal_io_posix(folder, &s->io, err);
+    if (rc != SP_OK) {
+        free_shard(s);
+        return rc;
+    }
+    s->io_open = true;
+    s->reader = sp_journal_reader_new(&s->io, &l->record_kek, &from);
+    sp_log_info(l->log, "ledger.shard-found", SP_TEXT("shard", s->name));
+    return SP_OK;
+}
+
+struct scan {
+    struct ledger *l;
+    const char *spool;
+};
+
+static void on_name(void *arg, const char *name)
+{
+    struct scan *scan = arg;
+    struct sp_err err = {0};
+    struct sp_buf path;
+
+    if (name[0] == '.' || strcmp(name, LEDGER_OWN_SHARD) == 0 ||
+        ledger_shard(scan->l, sp_bytes_cstr(name)) != NULL)
+        return;
+    sp_buf_init(&path, LEDGER_PATH_MAX);
+    if (ledger_path(&path, scan->spool, name) == SP_OK &&
+        add_shard(scan->l, name, (const char *)path.ptr, &err) != SP_OK)
+        sp_log_warn(scan->l->log, "ledger.shard-failed", SP_TEXT("shard", name),
+                    SP_RC("why", err.rc));
+    sp_buf_clear(&path);
+}
+
+static void find_shards(struct ledger *l)
+{
+    struct sp_journal_io io;
+    struct sp_buf spool;
+    struct scan scan = {.l = l};
+
+    l->scan_at_ms = sp_clock_mono_ms(l->clock) + SCAN_MS;
+    sp_buf_init(&spool, LEDGER_PATH_MAX);
+    if (ledger_path(&spool, sp_role_state_dir(l->role), "spool") == SP_OK &&
+        sp_journal_io_posix((const char *)spool.ptr, &io, NULL) == SP_OK) {
+        scan.spool = (const char *)spool.ptr;
+        (void)io.list(io.ctx, ".", on_name, &scan);
+        sp_journal_io_posix_free(&io);
+    }
+    sp_buf_clear(&spool);
+}
+
+/* returns: records folded; a failure of the books ends the process, which begins anew from the last commit */
+static size_t fold_shard(struct ledger *l, struct shard *s)
+{
+    struct sp_journal_entry entry;
+    struct sp_journal_cursor after;
+    struct sp_err err = {0};
+    size_t count = 0;
+
+    while (count < TURN_RECORDS) {
+        enum sp_rc rc = sp_journal_reader_next(s->reader, &entry);
+
+        if (rc == SP_E_JOURNAL_DAMAGED) {
+            entry.damaged = true;
+            rc = SP_OK;
+        }
+        if (rc != SP_OK) {
+            if (rc != SP_E_NOT_FOUND)
+                sp_log_warn(l->log, "ledger.read-failed", SP_TEXT("shard", s->name),
+                            SP_RC("why", rc));
+            break;
+        }
+        after = sp_journal_reader_cursor(s->reader);
+        if (sp_audit_book_fold(l->book, s->name, &entry, &after, &err) != SP_OK)
+            sp_role_fail(l->role, &err);
+        count++;
+    }
+    return count;
+}
+
+static void committed(struct ledger *l)
+{
+    SP_LIST_EACH(node, &l->shards)
+    {
+        struct shard *s = SP_CONTAINER(node, struct shard, link);
+
+        s->passed = sp_journal_reader_cursor(s->reader).segment;
+        if (strcmp(s->name, LEDGER_OWN_SHARD) == 0)
+            ledger_act_folded(l, s->passed);
+    }
+    ledger_posture_tell(l);
+}
+
+/* returns: whether some shard had more than one turn's worth */
+static bool turn(struct ledger *l)
+{
+    struct sp_err err = {0};
+    bool more = false;
+
+    if (!sp_audit_book_is_behind(l->book)) {
+        SP_LIST_EACH(node, &l->shards)
+        {
+            more |= fold_shard(l, SP_CONTAINER(node, struct shard, link)) == TURN_RECORDS;
+        }
+    }
+    if (sp_audit_book_has_work(l->book) && sp_audit_book_commit(l->book, &err) != SP_OK)
+        sp_role_fail(l->role, &err);
+    committed(l);
+    if (sp_audit_book_checkpoint_is_due(l->book) &&
+        sp_audit_book_checkpoint(l->book, &err) != SP_OK)
+        sp_role_fail(l->role, &err);
+    return more;
+}
+
+static int64_t pause_after(struct ledger *l, bool more)
+{
+    int64_t checkpoint = sp_audit_book_checkpoint_at(l->book);
+    int64_t pause = IDLE_MS;
+
+    if (sp_audit_book_has_work(l->book))
+        return RETRY_MS;
+    if (more)
+        return 0;
+    if (checkpoint != INT64_MAX) {
+        checkpoint -= sp_clock_wall_ms(l->clock);
+        if (checkpoint < pause)
+            pause = checkpoint < 0 ? 0 : checkpoint;
+    }
+    return pause;
+}
+
+static void on_tick(void *arg)
+{
+    struct ledger *l = arg;
+    bool more;
+
+    if (l->stopping)
+        return;
+    if (sp_clock_mono_ms(l->clock) >= l->scan_at_ms)
+        find_shards(l);
+    more = turn(l);
+    l->folded_at_ms = sp_clock_mono_ms(l->clock);
+    sp_timer_start(l->tick, pause_after(l, more));
+}
+
+void ledger_tail_poke(struct ledger *l)
+{
+    int64_t since = sp_clock_mono_ms(l->clock) - l->folded_at_ms;
+
+    if (!l->stopping)
+        sp_timer_start(l->tick, since >= GATHER_MS ? 0 : GATHER_MS - since);
+}
+
+void ledger_tail_start(struct ledger *l)
+{
+    struct sp_err err = {0};
+    struct sp_buf path;
+
+    sp_buf_init(&path, LEDGER_PATH_MAX);
+    if (ledger_path(&path, sp_role_dir(l->role), "journal") != SP_OK ||
+        add_shard(l, LEDGER_OWN_SHARD, (const char *)path.ptr, &err) != SP_OK)
+        sp_role_fail(l->role, &err);
+    sp_buf_clear(&path);
+    l->tick = sp_timer_new(l->loop, on_tick, l);
+    sp_timer_start(l->tick, 0);
+}
+
+void ledger_tail_finish(struct ledger *l)
+{
+    struct sp_err err = {0};
+
+    l->stopping = true;
+    find_shards(l);
+    while (turn(l))
+        ;
+    if (sp_audit_book_stop(l->book, &err) != SP_OK)
+        sp_log_error(l->log, "ledger.stop-failed", SP_RC("why", err.rc));
+}
+
+void ledger_tail_free(struct ledger *l)
+{
+    if (l->tick != NULL)
+        sp_timer_free(l->tick);
+    SP_LIST_EACH(node, &l->shards)
+    {
+        free_shard(SP_CONTAINER(node, struct shard, link));
+    }
+}
