@@ -3,7 +3,7 @@
  * is synced, and is folded from there like every other record, so an act and a message stand in one order and survive the
  * same crashes. The journal holds no bodies; its content key is derived from the record key and guards nothing.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
  * What the command line asks of the ledger: audit.status, audit.prove and message.show (all lines of one message, for
  * `explain` and `queue show`). A question about a message that nobody has heard of is not-found, not an empty answer.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #include "base/text.h"
 #include "jobs/command.h"

@@ -3,7 +3,7 @@
  * `openssl genpkey -algorithm ed25519` writes it, or the 32 bytes alone. Without such a file the ledger makes a key for
  * itself in its own folder at the first start, so that no gateway ever writes an audit file that nobody signs.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * The ledger role: one of a gateway. It reads all shards' journals, writes the audit file and state.db, and holds the
  * record key and the signing key; a message's content it can't open.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #define BUNDLE_RECORD_KEK "secret/record.kek"
 

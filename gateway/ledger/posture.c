@@ -2,7 +2,7 @@
  * Postures: a relay asks for the whole list when it starts; afterwards each change is told to every relay, the one it
  * came from included, which then finds nothing new in it. A relay that is not there now asks when it comes.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #include "jobs/posture.h"
 

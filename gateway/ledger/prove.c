@@ -3,7 +3,7 @@
  * the audit file, which may be long, on the worker thread. The worker shares nothing: it has the question, opens the file
  * for itself, and the lines that it needs are all written and never change.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * when a relay says that something is durable, but at most ten a second, so that one sync carries many records and the
  * relays have the disk; and every second without being asked, in case a relay died before it could tell.
  */
-#include "ledger/ledger.h"
+#include "gateway/ledger/ledger.h"
 
 #include <errno.h>
 

@@ -1,0 +1,377 @@
+/*
+ * `sallyport audit verify [FILE]`: reads an audit file or a proof and says in words and by its exit code whether it holds.
+ * Works without the daemon, on any machine: all it needs is the file and, to believe more than the file says of itself, a
+ * public key. Exit codes: 0 proved, 1 altered, 2 incomplete, 3 key unknown, 64 wrong arguments, 66 nothing to read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/proof.h"
+#include "base/text.h"
+#include "config/config.h"
+
+#define EXIT_USAGE    64
+#define EXIT_NO_INPUT 66
+#define BLOCK_LEN     65536
+#define SMALL_MAX     ((size_t)16 << 20) /* keys, heads, settings */
+#define PATH_LEN_MAX  4096
+
+static const char usage[] =
+    "usage: sallyport audit verify [FILE] [--key FILE] [--head FILE] [--config FILE] [--json]\n"
+    "\n"
+    "Verifies an audit file or a proof made by `sallyport audit prove`, offline.\n"
+    "Without FILE, the audit file of the gateway that --config describes\n"
+    "(default /etc/sallyport/sallyport.json). FILE - is standard input.\n"
+    "\n"
+    "  --key FILE     believe only the public keys in FILE (lines \"sallyport-audit-key ID "
+    "BASE64\");\n"
+    "                 without it those in AUDITFILE.pub, else the one that the file itself brings\n"
+    "  --head FILE    the signed head, which shows a cut end; default AUDITFILE.head\n"
+    "  --json         one JSON object instead of words\n"
+    "\n"
+    "Exit codes: 0 proved, 1 altered, 2 incomplete, 3 key unknown.\n";
+
+struct options {
+    const char *file;
+    const char *key;
+    const char *head;
+    const char *config;
+    bool json;
+};
+
+struct verify {
+    struct options options;
+    char path[PATH_LEN_MAX]; /* of the file, made absolute or "-" */
+    struct sp_audit_ring ring;
+    struct sp_buf head;
+    bool is_proof;
+    struct sp_audit_proof_report proof;
+    struct sp_audit_report report;
+};
+
+static bool read_small(const char *path, struct sp_buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return false;
+    while (n > 0 && sp_buf_rc(out) == SP_OK) {
+        uint8_t *at = sp_buf_reserve(out, BLOCK_LEN);
+
+        if (at == NULL)
+            break;
+        n = read(fd, at, BLOCK_LEN);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    }
+    close(fd);
+    return n == 0 && sp_buf_rc(out) == SP_OK;
+}
+
+static int no_input(const char *what, const char *path)
+{
+    struct sp_err err = {0};
+
+    (void)sp_fail_errno(&err, SP_E_IO, errno, "%s", path);
+    (void)fprintf(stderr, "sallyport audit: %s: %s\n", what, err.text);
+    return EXIT_NO_INPUT;
+}
+
+static bool path_join(char *out, const char *folder, const char *name)
+{
+    int n = name[0] == '/' ? snprintf(out, PATH_LEN_MAX, "%s", name)
+                           : snprintf(out, PATH_LEN_MAX, "%s/%s", folder, name);
+
+    return n > 0 && n < PATH_LEN_MAX;
+}
+
+/* The gateway's own file, by its settings. */
+static int find_file(struct verify *v)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_config) config = NULL;
+    struct sp_buf text;
+    struct sp_err err = {0};
+    char folder[PATH_LEN_MAX];
+    int code = 0;
+
+    sp_buf_init(&text, SMALL_MAX);
+    if (!read_small(v->options.config, &text)) {
+        code = no_input("settings", v->options.config);
+    } else if (sp_config_load(sp_buf_bytes(&text), v->options.config, problems, &config) != SP_OK) {
+        (void)sp_problems_rc(problems, &err);
+        (void)fprintf(stderr, "sallyport audit: %s\n", err.text);
+        code = EXIT_NO_INPUT;
+    } else if (!path_join(folder, config->state_dir, "ledger") ||
+               !path_join(v->path, folder, config->audit.file)) {
+        code = no_input("path", config->audit.file);
+    }
+    sp_buf_clear(&text);
+    return code;
+}
+
+static int load_keys(struct verify *v)
+{
+    const char *path = v->options.key;
+    char beside[PATH_LEN_MAX];
+    struct sp_err err = {0};
+    struct sp_buf text;
+    int code = 0;
+
+    if (path == NULL && snprintf(beside, sizeof(beside), "%s.pub", v->path) < PATH_LEN_MAX &&
+        access(beside, R_OK) == 0)
+        path = beside;
+    if (path == NULL)
+        return 0;
+    sp_buf_init(&text, SMALL_MAX);
+    if (!read_small(path, &text)) {
+        code = no_input("key", path);
+    } else if (sp_audit_ring_parse(&v->ring, sp_buf_bytes(&text), &err) != SP_OK) {
+        (void)fprintf(stderr, "sallyport audit: %s: %s\n", path, err.text);
+        code = SP_AUDIT_KEY_IS_UNKNOWN;
+    }
+    sp_buf_clear(&text);
+    return code;
+}
+
+static int load_head(struct verify *v)
+{
+    const char *path = v->options.head;
+    char beside[PATH_LEN_MAX];
+
+    if (path != NULL)
+        return read_small(path, &v->head) ? 0 : no_input("head", path);
+    if (snprintf(beside, sizeof(beside), "%s.head", v->path) < PATH_LEN_MAX &&
+        access(beside, R_OK) == 0)
+        (void)read_small(beside, &v->head);
+    return 0;
+}
+
+static bool collect_proof(int fd, struct sp_buf *text)
+{
+    uint8_t *at;
+    ssize_t n;
+
+    while ((at = sp_buf_reserve(text, BLOCK_LEN)) != NULL) {
+        n = read(fd, at, BLOCK_LEN);
+        if (n <= 0)
+            return n == 0;
+        sp_buf_commit(text, (size_t)n);
+    }
+    return true; /* too long: what is there does not parse */
+}
+
+static bool read_file(struct verify *v, int fd)
+{
+    SP_AUTO(sp_audit_verifier) verifier = sp_audit_verifier_new(&v->ring, sp_buf_bytes(&v->head));
+    struct sp_buf text;
+    ssize_t n = 1;
+    bool first = true;
+    bool ok = true;
+
+    sp_buf_init(&text, SP_AUDIT_PROOF_MAX + BLOCK_LEN);
+    while (n > 0) {
+        uint8_t *at = sp_buf_reserve(&text, BLOCK_LEN);
+
+        n = at == NULL ? -1 : read(fd, at, BLOCK_LEN);
+        if (n <= 0)
+            break;
+        sp_buf_commit(&text, (size_t)n);
+        if (first && sp_audit_proof_is(sp_buf_bytes(&text))) {
+            v->is_proof = true;
+            ok = collect_proof(fd, &text);
+            sp_audit_proof_check(sp_buf_bytes(&text), &v->ring, &v->proof);
+            v->report = v->proof.report;
+            sp_buf_clear(&text);
+            return ok;
+        }
+        first = false;
+        sp_audit_verifier_feed(verifier, sp_buf_bytes(&text));
+        sp_buf_reset(&text);
+    }
+    sp_buf_clear(&text);
+    v->report = *sp_audit_verifier_finish(verifier);
+    return n == 0;
+}
+
+static void print_json(const struct verify *v)
+{
+    const struct sp_audit_report *r = &v->report;
+    struct sp_buf text;
+    struct sp_jw w;
+
+    sp_buf_init(&text, SMALL_MAX);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "verdict", sp_audit_verdict_name(r->verdict));
+    sp_jw_int(&w, "code", r->verdict);
+    sp_jw_cstr(&w, "file", v->path);
+    sp_jw_cstr(&w, "kind", v->is_proof ? "proof" : "audit-file");
+    sp_jw_cstr(&w, "why", r->why[0] == 0 ? NULL : r->why);
+    sp_jw_int(&w, "line", (int64_t)r->line);
+    sp_jw_int(&w, "records", (int64_t)r->records);
+    sp_jw_int(&w, "first_seq", (int64_t)r->first_seq);
+    sp_jw_int(&w, "last_seq", (int64_t)r->last_seq);
+    sp_jw_int(&w, "checkpoints", (int64_t)r->checkpoints);
+    sp_jw_int(&w, "signed_to", (int64_t)r->signed_to);
+    sp_jw_cstr(&w, "key", r->key[0] == 0 ? NULL : r->key);
+    sp_jw_cstr(&w, "key_from", r->key_from_file ? "the file itself" : "a trusted key");
+    sp_jw_bool(&w, "witnessed", false);
+    if (v->is_proof) {
+        sp_jw_id(&w, "message", v->proof.message.b);
+        sp_jw_bool(&w, "settled", v->proof.settled);
+        sp_jw_int(&w, "tree_size", (int64_t)v->proof.tree_size);
+    }
+    sp_jw_end(&w);
+    (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
+
+static void print_key(const struct verify *v)
+{
+    const struct sp_audit_report *r = &v->report;
+
+    if (r->key[0] == 0)
+        return;
+    (void)printf("  signed by %s, %s\n", r->key,
+                 r->key_from_file ? "a key that the file itself brings: compare it, or give --key"
+                                  : "a key that you trust");
+    (void)printf("  intact since our own key; not witnessed\n");
+}
+
+static void print_proof(const struct verify *v)
+{
+    const struct sp_audit_report *r = &v->report;
+    char id[SP_ID_TEXT_LEN + 1];
+
+    sp_id_format(&v->proof.message, id);
+    (void)printf(
+        "proved: %llu records of message %s stand unaltered in an audit file of %llu lines\n",
+        (unsigned long long)r->records, id, (unsigned long long)v->proof.tree_size);
+    (void)printf("  %s\n", v->proof.settled
+                               ? "settled: the records that message.settled cites are all here"
+                               : "not settled yet: later records may follow");
+    print_key(v);
+}
+
+static void print_proved(const struct verify *v)
+{
+    const struct sp_audit_report *r = &v->report;
+    char from[SP_TIME_TEXT_MAX];
+    char to[SP_TIME_TEXT_MAX];
+
+    sp_time_format_rfc3339(r->first_ms, from);
+    sp_time_format_rfc3339(r->last_ms, to);
+    (void)printf(
+        "proved: %llu records, %llu to %llu, no line changed, dropped, swapped, added or cut\n",
+        (unsigned long long)r->records, (unsigned long long)r->first_seq,
+        (unsigned long long)r->last_seq);
+    (void)printf("  from %s to %s, %llu checkpoints\n", from, to,
+                 (unsigned long long)r->checkpoints);
+    if (r->signed_to < r->last_seq && r->last_seq - r->signed_to > 1)
+        (void)printf("  the newest %llu are chained but not signed yet\n",
+                     (unsigned long long)(r->last_seq - r->signed_to));
+    print_key(v);
+}
+
+static void print_words(const struct verify *v)
+{
+    const struct sp_audit_report *r = &v->report;
+
+    if (r->verdict == SP_AUDIT_PROVED) {
+        if (v->is_proof)
+            print_proof(v);
+        else
+            print_proved(v);
+        return;
+    }
+    if (r->line > 0)
+        (void)printf("%s: line %llu: %s\n", sp_audit_verdict_name(r->verdict),
+                     (unsigned long long)r->line, r->why);
+    else
+        (void)printf("%s: %s\n", sp_audit_verdict_name(r->verdict), r->why);
+    if (!v->is_proof && r->records > 0)
+        (void)printf("  the %llu records before that hold\n", (unsigned long long)r->records);
+}
+
+static int verify(struct verify *v)
+{
+    bool from_stdin = strcmp(v->path, "-") == 0;
+    int fd = from_stdin ? STDIN_FILENO : open(v->path, O_RDONLY | O_CLOEXEC);
+    int code;
+
+    if (fd < 0)
+        return no_input("file", v->path);
+    code = load_keys(v);
+    /* head before file: the file only grows, so it is never behind the head */
+    if (code == 0)
+        code = load_head(v);
+    if (code == 0 && !read_file(v, fd))
+        code = no_input("read", v->path);
+    if (!from_stdin)
+        close(fd);
+    if (code != 0)
+        return code;
+    if (v->options.json)
+        print_json(v);
+    else
+        print_words(v);
+    return (int)v->report.verdict;
+}
+
+static bool take_value(int argc, char **argv, int *i, const char *name, const char **out)
+{
+    if (strcmp(argv[*i], name) != 0)
+        return false;
+    if (*i + 1 < argc)
+        *out = argv[++*i];
+    return true;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    int i = 1;
+
+    if (i < argc && strcmp(argv[i], "audit") == 0)
+        i++;
+    if (i >= argc || strcmp(argv[i++], "verify") != 0)
+        return false;
+    for (; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            o->json = true;
+        else if (take_value(argc, argv, &i, "--key", &o->key) ||
+                 take_value(argc, argv, &i, "--head", &o->head) ||
+                 take_value(argc, argv, &i, "--config", &o->config) ||
+                 take_value(argc, argv, &i, "-c", &o->config))
+            continue;
+        else if ((argv[i][0] == '-' && argv[i][1] != 0) || o->file != NULL)
+            return false;
+        else
+            o->file = argv[i];
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct verify v = {.options = {.config = "/etc/sallyport/sallyport.json"}};
+    int code = 0;
+
+    if (!parse(argc, argv, &v.options)) {
+        (void)fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    sp_buf_init(&v.head, SMALL_MAX);
+    if (v.options.file == NULL)
+        code = find_file(&v);
+    else if (snprintf(v.path, sizeof(v.path), "%s", v.options.file) >= PATH_LEN_MAX)
+        code = EXIT_USAGE;
+    if (code == 0)
+        code = verify(&v);
+    sp_buf_clear(&v.head);
+    return code;
+}

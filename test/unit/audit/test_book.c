@@ -1,0 +1,563 @@
+/* The books: records to lines, settling, and nothing lost or doubled by a crash at any place. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "audit/book.h"
+#include "audit/verify.h"
+#include "chain.h"
+#include "policy/ladder.h"
+#include "support/check_main.h"
+
+#define WALL_MS 1795359845118
+
+static char folder[64];
+static char file_path[128];
+static char base_path[128];
+static struct fake_clock fake;
+static struct fake_random numbers;
+static struct sp_audit_signer signer;
+static struct sp_audit_book *book;
+static struct sp_journal_cursor at;
+
+static void open_book(void)
+{
+    struct sp_audit_book_options options = {.database = base_path,
+                                            .file = file_path,
+                                            .signer = &signer,
+                                            .clock = &fake.clock,
+                                            .checkpoint_records = 100};
+    struct sp_err err = {0};
+
+    ck_assert_msg(sp_audit_book_open(&options, &book, &err) == SP_OK, "%s", err.text);
+}
+
+static void close_book(void)
+{
+    sp_audit_book_free(book);
+    book = NULL;
+}
+
+static void set_up(void)
+{
+    snprintf(folder, sizeof(folder), "/tmp/sp-book-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(file_path, sizeof(file_path), "%s/audit.jsonl", folder);
+    snprintf(base_path, sizeof(base_path), "%s/state.db", folder);
+    fake_clock_init(&fake, WALL_MS);
+    fake_random_init(&numbers, 3);
+    chain_signer(&signer, 1);
+    at = (struct sp_journal_cursor){.segment = 1, .offset = 4096};
+    open_book();
+}
+
+static void tear_down(void)
+{
+    static const char *const names[] = {"audit.jsonl",     "audit.jsonl.head",    "audit.jsonl.pub",
+                                        "audit.jsonl.new", "audit.jsonl.foreign", "state.db",
+                                        "state.db-wal",    "state.db-shm"};
+    char path[160];
+
+    close_book();
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+static char *read_file(const char *path, size_t *len)
+{
+    int fd = open(path, O_RDONLY);
+    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    char *data = sp_calloc(1, (size_t)size + 1);
+
+    if (fd >= 0) {
+        ck_assert_int_eq(pread(fd, data, (size_t)size, 0), size);
+        close(fd);
+    }
+    *len = (size_t)size;
+    return data;
+}
+
+static struct sp_audit_report verify(void)
+{
+    char path[160];
+    size_t head_len;
+    size_t len;
+    char *text = read_file(file_path, &len);
+    char *head;
+    struct sp_audit_report report;
+
+    snprintf(path, sizeof(path), "%s.head", file_path);
+    head = read_file(path, &head_len);
+    {
+        struct sp_audit_ring ring = {0};
+
+        ck_assert(sp_audit_ring_add(&ring, &signer.key));
+        SP_AUTO(sp_audit_verifier) v = sp_audit_verifier_new(&ring, sp_bytes(head, head_len));
+        sp_audit_verifier_feed(v, sp_bytes(text, len));
+        report = *sp_audit_verifier_finish(v);
+    }
+    sp_free(head);
+    sp_free(text);
+    return report;
+}
+
+static void expect_proved(uint64_t records)
+{
+    struct sp_audit_report report = verify();
+
+    ck_assert_msg(report.verdict == SP_AUDIT_PROVED, "line %u: %s", (unsigned)report.line,
+                  report.why);
+    if (records > 0)
+        ck_assert_uint_eq(report.records, records);
+}
+
+static bool file_has(const char *needle)
+{
+    size_t len;
+    char *text = read_file(file_path, &len);
+    bool has = strstr(text, needle) != NULL;
+
+    sp_free(text);
+    return has;
+}
+
+static void fold(uint8_t type, const struct sp_id *id, const struct sp_buf *meta)
+{
+    struct sp_journal_entry entry = {.type = type, .message = *id, .meta = sp_buf_bytes(meta)};
+    struct sp_err err = {0};
+
+    entry.place = (struct sp_journal_place){
+        .segment = at.segment, .offset = at.offset, .sequence = at.offset / 4096};
+    at.offset += 4096;
+    ck_assert_msg(sp_audit_book_fold(book, "0", &entry, &at, &err) == SP_OK, "%s", err.text);
+}
+
+static void commit(void)
+{
+    ck_assert_int_eq(sp_audit_book_commit(book, NULL), SP_OK);
+}
+
+/* An event about a message, as a relay writes it. */
+static struct sp_bytes event(char *out, size_t len, const struct sp_id *id, const char *name,
+                             const char *rest)
+{
+    char text[SP_ID_TEXT_LEN + 1];
+
+    sp_id_format(id, text);
+    snprintf(out, len, "{\"event\":\"%s\",\"message\":\"%s\",\"tenant\":\"h\"%s}", name, text,
+             rest);
+    return sp_bytes_cstr(out);
+}
+
+static struct sp_accept_decision decisions[] = {
+    {.does = SP_ACCEPT_DO_PROTECT, .floor = SP_FLOOR_TLS_AUTHENTICATED, .rule = SP_LIT_INIT("phi")},
+    {.does = SP_ACCEPT_DO_REJECT, .floor = SP_FLOOR_SEALED, .rule = SP_LIT_INIT("never")},
+};
+
+static struct sp_accept_recipient recipients[] = {
+    {.address = SP_LIT_INIT("a@b.example"), .decision = 0},
+    {.address = SP_LIT_INIT("c@d.example"), .decision = 0},
+    {.address = SP_LIT_INIT("e@f.example"), .decision = 1},
+};
+
+static struct sp_accept make_accept(const struct sp_id *id, struct sp_bytes *audit, size_t count)
+{
+    return (struct sp_accept){
+        .id = *id,
+        .time_ms = WALL_MS,
+        .tenant = SP_LIT("h"),
+        .sender = SP_LIT("s@h.example"),
+        .message_id = SP_LIT("<1@h.example>"),
+        .policy = SP_LIT("41f041f041f041f041f041f041f041f041f041f041f041f041f041f041f041f0"),
+        .phi = SP_LIT("phi"),
+        .decisions = decisions,
+        .decision_count = 2,
+        .recipients = recipients,
+        .recipient_count = 2,
+        .audit = {.events = audit, .count = count},
+    };
+}
+
+static void fold_accept(const struct sp_id *id, size_t recipient_count, size_t first)
+{
+    char text[512];
+    struct sp_bytes audit = event(text, sizeof(text), id, "message.accepted", "");
+    struct sp_accept accept = make_accept(id, &audit, 1);
+    struct sp_buf meta;
+
+    accept.recipients = recipients + first;
+    accept.recipient_count = recipient_count;
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_accept_encode(&accept, &meta), SP_OK);
+    fold(SP_RECORD_ACCEPT, id, &meta);
+    sp_buf_clear(&meta);
+}
+
+struct step {
+    const char *event;
+    const char *rest;
+    uint16_t n;
+    uint8_t state;
+    uint8_t rung;
+    const struct sp_accept *child;
+};
+
+static void fold_outcome(const struct sp_id *id, const struct step *step)
+{
+    char text[1024];
+    struct sp_bytes audit = event(text, sizeof(text), id, step->event, step->rest);
+    struct sp_result result = {.n = step->n, .state = step->state, .rung = step->rung};
+    struct sp_outcome outcome = {.id = *id,
+                                 .time_ms = WALL_MS + 1000,
+                                 .attempt = 1,
+                                 .results = &result,
+                                 .result_count = 1,
+                                 .audit = {.events = &audit, .count = 1},
+                                 .child = step->child};
+    struct sp_buf meta;
+
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_outcome_encode(&outcome, &meta), SP_OK);
+    fold(SP_RECORD_OUTCOME, id, &meta);
+    sp_buf_clear(&meta);
+}
+
+static struct sp_id new_id(void)
+{
+    return sp_id_new(&fake.clock, &numbers.random);
+}
+
+static const struct step delivered = {
+    "delivery.attempted",
+    ",\"n\":[0],\"outcome\":\"delivered\",\"hop\":{\"domain\":\"b.example\"},"
+    "\"posture\":{\"before\":\"plain\",\"now\":\"tls:dane\"}",
+    0,
+    SP_RCPT_DELIVERED,
+    SP_RUNG_TLS_DANE,
+    NULL};
+
+START_TEST(a_message_settles_when_its_last_recipient_is_done)
+{
+    struct step second = delivered;
+    struct sp_id id = new_id();
+    const struct sp_audit_message *m;
+
+    fold_accept(&id, 2, 0);
+    fold_outcome(&id, &delivered);
+    commit();
+    ck_assert(!file_has("message.settled"));
+    second.n = 1;
+    second.rest = ",\"n\":[1],\"outcome\":\"delivered\"";
+    second.rung = SP_RUNG_TLS_ENCRYPTED;
+    fold_outcome(&id, &second);
+    commit();
+    ck_assert(file_has("\"event\":\"message.settled\""));
+    ck_assert(file_has("\"recipients\":[{\"attempts\":1,\"final\":\"delivered\",\"floor\":"
+                       "\"tls:authenticated\",\"floor_met\":true,\"n\":0,\"rule\":\"phi\",\"rung\":"
+                       "\"tls:dane\",\"seq\":3}"));
+    /* below its floor: never sent so by delivery, but the books would tell it */
+    ck_assert(file_has("\"floor_met\":false,\"n\":1"));
+    ck_assert_int_eq(sp_audit_book_message(book, &id, &m, NULL), SP_OK);
+    ck_assert_uint_eq(m->place_count, 4);
+    ck_assert_uint_eq(m->settled_seq, 5);
+    expect_proved(5);
+}
+END_TEST
+
+START_TEST(a_refused_recipient_needs_no_outcome)
+{
+    struct sp_id id = new_id();
+
+    fold_accept(&id, 1, 2);
+    commit();
+    ck_assert(file_has("\"final\":\"refused\""));
+    ck_assert(file_has("\"rung\":null"));
+    expect_proved(3);
+}
+END_TEST
+
+START_TEST(a_deposit_counts_when_its_notice_is_delivered)
+{
+    struct sp_id id = new_id();
+    struct sp_id notice = new_id();
+    char text[512];
+    struct sp_bytes audit = event(text, sizeof(text), &notice, "message.accepted", "");
+    struct sp_accept child = make_accept(&notice, &audit, 1);
+    struct step deposited = {"portal.deposited",
+                             ",\"n\":[0],\"package\":\"pkg-1\"",
+                             0,
+                             SP_RCPT_DEPOSITED,
+                             SP_RUNG_PORTAL,
+                             &child};
+
+    child.kind = SP_ACCEPT_KIND_NOTICE;
+    child.parent = id;
+    child.recipient_count = 1;
+    fold_accept(&id, 1, 0);
+    fold_outcome(&id, &deposited);
+    commit();
+    ck_assert(!file_has("message.settled"));
+    close_book();
+    open_book();
+    fold_outcome(&notice, &delivered);
+    commit();
+    ck_assert(file_has("\"event\":\"portal.notified\""));
+    ck_assert(file_has("\"package\":\"pkg-1\""));
+    ck_assert(file_has("\"final\":\"deposited-and-notified\""));
+    ck_assert(file_has("\"copies_left\":[\"portal\"]"));
+    expect_proved(0);
+}
+END_TEST
+
+START_TEST(a_deposit_whose_notice_fails_settles_as_deposited)
+{
+    struct sp_id id = new_id();
+    struct sp_id notice = new_id();
+    struct sp_accept child = make_accept(&notice, NULL, 0);
+    struct step deposited = {"portal.deposited", ",\"n\":[0]",   0,
+                             SP_RCPT_DEPOSITED,  SP_RUNG_PORTAL, &child};
+    struct step failed = {"delivery.attempted", ",\"n\":[0]",     0,
+                          SP_RCPT_FAILED,       SP_AUDIT_NO_RUNG, NULL};
+
+    child.kind = SP_ACCEPT_KIND_NOTICE;
+    child.parent = id;
+    child.recipient_count = 1;
+    fold_accept(&id, 1, 0);
+    fold_outcome(&id, &deposited);
+    fold_outcome(&notice, &failed);
+    commit();
+    ck_assert(!file_has("portal.notified"));
+    ck_assert(file_has("\"final\":\"deposited\""));
+}
+END_TEST
+
+START_TEST(held_released_and_deleted_are_followed)
+{
+    struct sp_id id = new_id();
+    char text[512];
+    struct sp_bytes audit = event(text, sizeof(text), &id, "admin.acted",
+                                  ",\"act\":\"queue.delete\",\"actor\":{\"type\":\"admin\"}");
+    struct sp_act act = {.id = id, .time_ms = WALL_MS, .audit = {.events = &audit, .count = 1}};
+    struct sp_buf meta;
+
+    fold_accept(&id, 2, 0);
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_act_encode(&act, &meta), SP_OK);
+    fold(SP_RECORD_HOLD, &id, &meta);
+    fold(SP_RECORD_RELEASE, &id, &meta);
+    commit();
+    ck_assert(!file_has("message.settled"));
+    fold(SP_RECORD_DELETE, &id, &meta);
+    commit();
+    ck_assert(file_has("\"final\":\"deleted\""));
+    sp_buf_clear(&meta);
+}
+END_TEST
+
+START_TEST(what_is_no_event_becomes_a_gap)
+{
+    struct sp_id id = new_id();
+    struct sp_bytes audit[] = {SP_LIT_INIT("{\"event\":\"message.eaten\"}"),
+                               SP_LIT_INIT("{\"event\":\"config.changed\"}")};
+    struct sp_act act = {.time_ms = WALL_MS, .audit = {.events = audit, .count = 2}};
+    struct sp_buf meta;
+
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_act_encode(&act, &meta), SP_OK);
+    fold(SP_RECORD_ACT, &id, &meta);
+    meta.len--;
+    fold(SP_RECORD_ACT, &id, &meta);
+    commit();
+    ck_assert(file_has("event-malformed"));
+    ck_assert(file_has("config.changed"));
+    ck_assert(file_has("record-malformed"));
+    expect_proved(4);
+    sp_buf_clear(&meta);
+}
+END_TEST
+
+START_TEST(what_was_not_committed_is_folded_again_without_a_gap_or_a_double)
+{
+    struct sp_id first = new_id();
+    struct sp_id second = new_id();
+    struct sp_journal_cursor kept;
+
+    fold_accept(&first, 1, 2);
+    commit();
+    kept = at;
+    fold_accept(&second, 1, 2);
+    close_book();
+    open_book();
+    ck_assert_int_eq(sp_audit_book_cursor(book, "0", &at, NULL), SP_OK);
+    ck_assert_uint_eq(at.offset, kept.offset);
+    fold_accept(&second, 1, 2);
+    commit();
+    expect_proved(6);
+}
+END_TEST
+
+START_TEST(a_file_cut_anywhere_in_its_last_batch_is_mended)
+{
+    struct sp_id id = new_id();
+    size_t before;
+    size_t after;
+    size_t len;
+    char *whole;
+    char *text;
+
+    sp_free(read_file(file_path, &before));
+    fold_accept(&id, 1, 2);
+    commit();
+    close_book();
+    whole = read_file(file_path, &after);
+    for (size_t cut = before; cut <= after; cut += 1 + (after - before) / 40) {
+        ck_assert_int_eq(truncate(file_path, (off_t)cut), 0);
+        open_book();
+        close_book();
+        text = read_file(file_path, &len);
+        ck_assert_uint_gt(len, after);
+        ck_assert_int_eq(memcmp(text, whole, after), 0);
+        sp_free(text);
+        expect_proved(0);
+        /* back to the state before: the database has moved on, so the file may only lose its newest batch */
+        sp_free(whole);
+        whole = read_file(file_path, &after);
+        before = after - 60;
+        cut = before;
+        if (len > 20000)
+            break;
+    }
+    sp_free(whole);
+    open_book();
+}
+END_TEST
+
+START_TEST(a_torn_end_with_other_bytes_is_written_again)
+{
+    struct sp_id id = new_id();
+    size_t after;
+    char *whole;
+    char *text;
+    size_t len;
+    int fd;
+
+    fold_accept(&id, 1, 2);
+    commit();
+    close_book();
+    whole = read_file(file_path, &after);
+    fd = open(file_path, O_WRONLY);
+    ck_assert_int_eq(pwrite(fd, "\0\0\0\0", 4, (off_t)after - 30), 4);
+    close(fd);
+    open_book();
+    text = read_file(file_path, &len);
+    ck_assert_int_eq(memcmp(text, whole, after), 0);
+    expect_proved(0);
+    sp_free(text);
+    sp_free(whole);
+}
+END_TEST
+
+START_TEST(bytes_that_nobody_here_wrote_are_moved_aside_and_reported)
+{
+    char path[160];
+    size_t len;
+    char *aside;
+    int fd;
+
+    close_book();
+    fd = open(file_path, O_WRONLY | O_APPEND);
+    ck_assert_int_eq(write(fd, "{\"event\":\"forged\"}\n", 19), 19);
+    close(fd);
+    open_book();
+    ck_assert(file_has("file-foreign"));
+    ck_assert(!file_has("forged"));
+    snprintf(path, sizeof(path), "%s.foreign", file_path);
+    aside = read_file(path, &len);
+    ck_assert_str_eq(aside, "{\"event\":\"forged\"}\n");
+    sp_free(aside);
+    expect_proved(3);
+}
+END_TEST
+
+START_TEST(a_file_that_lost_old_lines_is_reported_and_not_proved)
+{
+    struct sp_id id = new_id();
+
+    fold_accept(&id, 1, 2);
+    commit();
+    fold_accept(&id, 1, 2);
+    commit();
+    close_book();
+    ck_assert_int_eq(truncate(file_path, 100), 0);
+    open_book();
+    ck_assert(file_has("file-short"));
+    ck_assert_int_ne(verify().verdict, SP_AUDIT_PROVED);
+}
+END_TEST
+
+START_TEST(checkpoints_come_by_time_and_by_number)
+{
+    ck_assert(!sp_audit_book_checkpoint_is_due(book));
+    fake_clock_advance(&fake, 60001);
+    ck_assert(sp_audit_book_checkpoint_is_due(book));
+    ck_assert_int_eq(sp_audit_book_checkpoint(book, NULL), SP_OK);
+    ck_assert(!sp_audit_book_checkpoint_is_due(book));
+    ck_assert(sp_audit_book_checkpoint_at(book) == INT64_MAX);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(sp_audit_book_say(book, SP_LIT("{\"event\":\"config.changed\"}"), NULL),
+                         SP_OK);
+    ck_assert(sp_audit_book_checkpoint_is_due(book));
+    ck_assert_int_eq(sp_audit_book_stop(book, NULL), SP_OK);
+    expect_proved(104);
+    ck_assert_uint_eq(verify().checkpoints, 2);
+}
+END_TEST
+
+START_TEST(what_a_domain_has_proved_is_remembered_and_only_rises)
+{
+    struct step lower = delivered;
+    struct sp_audit_posture p;
+    struct sp_id id = new_id();
+    size_t walk = 0;
+
+    fold_accept(&id, 2, 0);
+    fold_outcome(&id, &delivered);
+    lower.rest =
+        ",\"n\":[1],\"hop\":{\"domain\":\"b.example\"},\"posture\":{\"now\":\"tls:encrypted\"}";
+    fold_outcome(&id, &lower);
+    ck_assert(sp_audit_book_posture_changed(book, &p));
+    ck_assert(sp_bytes_eq(p.domain, SP_LIT("b.example")));
+    ck_assert_int_eq(p.best, SP_FLOOR_TLS_DANE);
+    ck_assert(!sp_audit_book_posture_changed(book, &p));
+    commit();
+    close_book();
+    open_book();
+    ck_assert(sp_audit_book_posture_next(book, &walk, &p));
+    ck_assert_int_eq(p.best, SP_FLOOR_TLS_DANE);
+    ck_assert(!sp_audit_book_posture_next(book, &walk, &p));
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_test(c, a_message_settles_when_its_last_recipient_is_done);
+    tcase_add_test(c, a_refused_recipient_needs_no_outcome);
+    tcase_add_test(c, a_deposit_counts_when_its_notice_is_delivered);
+    tcase_add_test(c, a_deposit_whose_notice_fails_settles_as_deposited);
+    tcase_add_test(c, held_released_and_deleted_are_followed);
+    tcase_add_test(c, what_is_no_event_becomes_a_gap);
+    tcase_add_test(c, what_was_not_committed_is_folded_again_without_a_gap_or_a_double);
+    tcase_add_test(c, a_file_cut_anywhere_in_its_last_batch_is_mended);
+    tcase_add_test(c, a_torn_end_with_other_bytes_is_written_again);
+    tcase_add_test(c, bytes_that_nobody_here_wrote_are_moved_aside_and_reported);
+    tcase_add_test(c, a_file_that_lost_old_lines_is_reported_and_not_proved);
+    tcase_add_test(c, checkpoints_come_by_time_and_by_number);
+    tcase_add_test(c, what_a_domain_has_proved_is_remembered_and_only_rises);
+}
+
+SP_TEST_MAIN("audit.book", add)
