@@ -10,6 +10,11 @@
 #define REPLY_MAX   SP_JOBS_COMMAND_MAX
 #define PAYLOAD_MAX (SP_JOBS_COMMAND_MAX + 64)
 
+struct question {
+    const struct sp_json *ask;
+    struct sp_bytes actor; /* JSON object */
+};
+
 static void reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json)
 {
     struct sp_jobs_command_reply reply = {.json = json};
@@ -29,7 +34,8 @@ void ledger_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *text
     sp_buf_init(&json, 4096);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "error", text);
+    sp_jw_cstr(&w, "error", sp_rc_name(rc));
+    sp_jw_cstr(&w, "detail", text);
     sp_jw_end(&w);
     reply_json(job, rc, sp_buf_bytes(&json));
     sp_buf_clear(&json);
@@ -52,7 +58,7 @@ static void put_shards(struct ledger *l, struct sp_jw *w)
     sp_jw_end(w);
 }
 
-static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct sp_json *ask)
+static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
 {
     struct sp_audit_book_status status = sp_audit_book_status(l->book);
     char time[SP_TIME_TEXT_MAX];
@@ -60,7 +66,7 @@ static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct sp
     struct sp_buf head;
     struct sp_jw w;
 
-    (void)ask;
+    (void)q;
     sp_buf_init(&json, REPLY_MAX);
     sp_buf_init(&head, 128);
     sp_digest_format(&status.head, &head);
@@ -100,7 +106,7 @@ static enum sp_rc put_records(struct ledger *l, const struct sp_audit_message *m
     return rc;
 }
 
-static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct sp_json *ask)
+static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
 {
     const struct sp_audit_message *m = NULL;
     struct sp_err err = {0};
@@ -109,7 +115,7 @@ static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct sp_j
     struct sp_id id;
     enum sp_rc rc;
 
-    if (!sp_id_parse(sp_json_text_of(ask, "message"), &id)) {
+    if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &id)) {
         ledger_reply_error(job, SP_E_USAGE, "message: no message id");
         return;
     }
@@ -136,19 +142,19 @@ static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct sp_j
     sp_buf_clear(&json);
 }
 
-static void on_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_json *ask)
+static void on_prove(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
 {
     struct sp_id id;
 
-    if (sp_id_parse(sp_json_text_of(ask, "message"), &id))
-        ledger_prove(l, job, &id);
+    if (sp_id_parse(sp_json_text_of(q->ask, "message"), &id))
+        ledger_prove(l, job, &id, q->actor);
     else
         ledger_reply_error(job, SP_E_USAGE, "message: no message id");
 }
 
 static const struct {
     const char *name;
-    void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct sp_json *ask);
+    void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct question *q);
 } commands[] = {
     {"audit.status", on_status},
     {"audit.prove", on_prove},
@@ -160,6 +166,7 @@ static void on_command(void *arg, struct sp_jobs_job *job)
     struct ledger *l = arg;
     struct sp_jobs_command_request request;
     SP_AUTO(sp_json_doc) doc = NULL;
+    struct question q;
     struct sp_bytes name;
 
     if (sp_jobs_command_request_decode(sp_jobs_job_payload(job), &request) != SP_OK ||
@@ -167,10 +174,11 @@ static void on_command(void *arg, struct sp_jobs_job *job)
         ledger_reply_error(job, SP_E_MALFORMED, "no command");
         return;
     }
-    name = sp_json_text_of(sp_json_root(doc), "command");
+    q = (struct question){.ask = sp_json_root(doc), .actor = request.actor};
+    name = sp_json_text_of(q.ask, "command");
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
         if (sp_bytes_eq(name, sp_bytes_cstr(commands[i].name))) {
-            commands[i].run(l, job, sp_json_root(doc));
+            commands[i].run(l, job, &q);
             return;
         }
     }

@@ -75,7 +75,8 @@ void ledger_posture_tell(struct ledger *l);
 
 /* command.c, prove.c */
 void ledger_command_serve(struct ledger *l);
-void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id);
+void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id,
+                  struct sp_bytes actor);
 void ledger_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *text);
 
 #endif

@@ -16,6 +16,8 @@
 #include "base/text.h"
 #include "jobs/command.h"
 
+#define EVENT_MAX 8192
+
 struct prove {
     struct sp_jobs_job *job;
     char *file;
@@ -142,24 +144,49 @@ static struct prove *ask(struct ledger *l, struct sp_jobs_job *job,
     return p;
 }
 
-void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id)
+/* Who took out a proof, and of what; not one of the message's own lines, or each proof would need another. */
+static enum sp_rc say_exported(struct ledger *l, const struct sp_id *id, struct sp_bytes actor,
+                               struct sp_err *err)
+{
+    struct sp_buf text;
+    struct sp_jw w;
+    enum sp_rc rc;
+
+    sp_buf_init(&text, EVENT_MAX);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "audit.exported");
+    sp_jw_raw(&w, "actor", actor.len > 0 ? actor : SP_LIT("{}"));
+    sp_jw_cstr(&w, "what", "proof");
+    sp_jw_id(&w, "about", id->b);
+    sp_jw_end(&w);
+    rc = sp_audit_book_say(l->book, sp_buf_bytes(&text), err);
+    sp_buf_clear(&text);
+    return rc;
+}
+
+void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id,
+                  struct sp_bytes actor)
 {
     const struct sp_audit_message *m = NULL;
     struct sp_err err = {0};
     struct prove *p;
-    uint64_t last;
     enum sp_rc rc = sp_audit_book_message(l->book, id, &m, &err);
 
     if (rc != SP_OK || m == NULL || m->place_count == 0) {
         ledger_reply_error(job, rc == SP_OK ? SP_E_NOT_FOUND : rc, "no audit record of it");
         return;
     }
-    last = m->places[m->place_count - 1].seq;
     p = ask(l, job, m);
-    if (sp_audit_book_status(l->book).checkpoint_seq < last)
+    if (sp_audit_book_status(l->book).checkpoint_seq <= p->seqs[p->ask.seq_count - 1])
         rc = sp_audit_book_checkpoint(l->book, &err);
+    p->ask.checkpoint_seq = sp_audit_book_status(l->book).checkpoint_seq;
+    if (rc == SP_OK)
+        rc = say_exported(l, id, actor, &err);
+    if (rc == SP_OK)
+        rc = sp_audit_book_commit(l->book, &err);
     if (rc != SP_OK)
         sp_role_fail(l->role, &err);
-    p->ask.checkpoint_seq = sp_audit_book_status(l->book).checkpoint_seq;
+    ledger_tail_poke(l);
     sp_worker_submit(l->worker, run, done, p);
 }

@@ -1,0 +1,48 @@
+/*
+ * The control socket of the command line. A connection is one question: a line of JSON in, a line of JSON out, with the
+ * bytes of a file behind it if the answer has one. Who may ask is told by the kernel (peer credentials): root, and the
+ * user as whom the gateway runs. The question goes to the roles that own the matter, their answers are made one; a role
+ * that does not answer in time gives "unknown, repeat", which is always safe: commands may be repeated.
+ *
+ *     {"command": "queue.hold", "message": ID, "reason": TEXT}
+ *     {"ok": true, "result": {...}, "file_len": 0}
+ *     {"ok": false, "error": "not-found", "detail": TEXT}
+ *     {"ok": false, "error": "unknown", "detail": TEXT}            repeat it
+ *
+ * thread: loop
+ */
+#ifndef SP_ADMIN_ADMIN_H
+#define SP_ADMIN_ADMIN_H
+
+#include "io/loop.h"
+#include "jobs/jobs.h"
+#include "log/log.h"
+
+#define SP_ADMIN_LINE_MAX     ((size_t)8 << 20) /* bytes of a question */
+#define SP_ADMIN_SESSIONS_MAX 64
+#define SP_ADMIN_ANSWER_MS    15000
+
+struct sp_admin;
+
+struct sp_admin_parts {
+    struct sp_loop *loop;
+    struct sp_log *log;
+    struct sp_jobs *jobs;
+    uint32_t owner_uid; /* who may ask beside root */
+};
+
+/* owner: the caller, until sp_admin_free, which comes after the jobs are freed. parts: copied, what they point to is lent */
+struct sp_admin *sp_admin_new(const struct sp_admin_parts *parts);
+void sp_admin_free(struct sp_admin *a);
+SP_AUTO_DEFINE(sp_admin)
+
+/* Answers on a listening Unix socket, which stays the caller's. */
+void sp_admin_listen(struct sp_admin *a, int fd);
+
+/* Takes no more questions. Those under way go on until sp_admin_free. */
+void sp_admin_stop(struct sp_admin *a);
+
+/* returns: questions that are not answered yet */
+size_t sp_admin_busy(const struct sp_admin *a);
+
+#endif

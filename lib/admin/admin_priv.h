@@ -1,0 +1,79 @@
+/*
+ * admin's own: a question on its way through the roles.
+ */
+#ifndef SP_ADMIN_ADMIN_PRIV_H
+#define SP_ADMIN_ADMIN_PRIV_H
+
+#include "admin/admin.h"
+#include "base/map.h"
+#include "json/json.h"
+
+#define SP_ADMIN_ANSWERS_MAX 256 /* relays */
+
+/* What one role made of it. */
+struct sp_admin_answer {
+    unsigned index; /* of the peer */
+    enum sp_rc rc;
+    struct sp_json_doc *json; /* NULL if there is none */
+    int fd;                   /* -1: no file */
+};
+
+struct sp_admin_call {
+    struct sp_admin_question *question;
+    size_t slot;
+};
+
+struct sp_admin_question {
+    struct sp_admin *admin;
+    struct sp_json_doc *json;
+    const struct sp_admin_route *route;
+    size_t open; /* answers that have not come */
+    size_t count;
+    struct sp_admin_answer answers[SP_ADMIN_ANSWERS_MAX];
+    struct sp_admin_call calls[SP_ADMIN_ANSWERS_MAX];
+    void (*done)(void *arg, struct sp_admin_question *q);
+    void *arg;
+};
+
+/* How the answers of several relays become one. */
+enum sp_admin_merge {
+    SP_ADMIN_ONE,   /* one role was asked */
+    SP_ADMIN_OWNER, /* the one that has the message answers, the others don't know it */
+    SP_ADMIN_PAGES, /* sorted lists of messages, a page of each */
+};
+
+struct sp_admin_route {
+    const char *prefix; /* "queue.list", or "keys." for all that begin so */
+    enum sp_role_kind role;
+    enum sp_admin_merge merge;
+};
+
+/*
+ * Sends a question to the roles that it concerns; q->done follows, on a later turn.
+ *
+ * json:    taken
+ * actor:   JSON object for the audit
+ * returns: NULL if there is no such command (json is freed then)
+ * owner:   the caller, of the question, until sp_admin_question_free
+ */
+struct sp_admin_question *sp_admin_ask(struct sp_admin *a, struct sp_json_doc *json,
+                                       struct sp_bytes actor,
+                                       void (*done)(void *arg, struct sp_admin_question *q),
+                                       void *arg);
+void sp_admin_question_free(struct sp_admin_question *q);
+
+/*
+ * Makes one answer of all.
+ *
+ * out: one JSON line without its end is appended
+ * fd:  a file that goes behind it, or -1. owner: the caller
+ */
+void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd);
+
+/* Appends an error as an answer. */
+void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes detail);
+
+/* returns: the jobs to send by, lent */
+struct sp_jobs *sp_admin_jobs(const struct sp_admin *a);
+
+#endif
