@@ -1,0 +1,55 @@
+/*
+ * The decision at the end of data: one for each recipient, from the same facts but for the recipient's own. If all are
+ * refused, the client hears it; else the message is taken and the refused come back to the sender by DSN.
+ */
+#include "intake/intake_priv.h"
+
+/* A rule with whole_message speaks for everybody; the first one that does is the one. */
+static void spread_whole(struct transaction *tx)
+{
+    const struct sp_decision *whole = NULL;
+
+    for (size_t i = 0; i < tx->recipient_count && whole == NULL; i++) {
+        const struct sp_decision *d = &tx->recipients[i].decision;
+
+        if (d->whole_message && (d->verb == SP_DO_REJECT || d->verb == SP_DO_HOLD))
+            whole = d;
+    }
+    for (size_t i = 0; i < tx->recipient_count && whole != NULL; i++) {
+        if (&tx->recipients[i].decision != whole)
+            tx->recipients[i].decision = *whole;
+    }
+}
+
+static void decide_all(struct transaction *tx)
+{
+    for (size_t i = 0; i < tx->recipient_count; i++) {
+        struct recipient *r = &tx->recipients[i];
+
+        if (r->decided)
+            continue;
+        sp_intake_facts_recipient(tx, &tx->facts, r);
+        memset(&r->decision, 0, sizeof(r->decision));
+        sp_policy_decide(tx->gen->policy, &tx->facts, &r->decision);
+        r->decided = true;
+    }
+}
+
+void sp_intake_decide(struct transaction *tx)
+{
+    sp_intake_facts_header(tx);
+    sp_intake_facts_content(tx);
+    decide_all(tx);
+    spread_whole(tx);
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        tx->refused_count += tx->recipients[i].decision.verb == SP_DO_REJECT;
+    if (tx->refused_count == tx->recipient_count) {
+        const struct sp_decision *d = &tx->recipients[0].decision;
+
+        sp_intake_refused(tx->session, tx, "message.refused", SP_E_INTAKE_POLICY,
+                          sp_bytes_cstr(d->rule));
+        sp_intake_tx_done(tx, SP_E_INTAKE_POLICY, d->text);
+        return;
+    }
+    sp_intake_record(tx);
+}

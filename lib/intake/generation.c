@@ -1,0 +1,126 @@
+/*
+ * One generation of configuration: what sessions and transactions need of settings, policy and tenants, copied out and
+ * never changed. A reload makes a new one; who began under the old keeps it until the end.
+ */
+#include "crypt/hash.h"
+#include "intake/intake_priv.h"
+
+#include "base/text.h"
+
+/* Data lines longer than this can't be told from an attack on whoever reads them. */
+#define LINE_LIMIT (1024 * 1024)
+
+static void hex_digest(struct sp_bytes data, char *out, size_t bytes)
+{
+    uint8_t digest[SP_SHA256_LEN];
+    struct sp_buf hex;
+
+    sp_crypt_sha256(data, digest);
+    sp_buf_init(&hex, 2 * SP_SHA256_LEN);
+    sp_hex_encode(&hex, sp_bytes(digest, bytes));
+    memcpy(out, hex.ptr, 2 * bytes);
+    out[2 * bytes] = 0;
+    sp_buf_clear(&hex);
+}
+
+/* The loop mark tells our node from others without naming it. */
+static void make_mark(struct generation *g)
+{
+    struct sp_buf b;
+
+    sp_buf_init(&b, 1024);
+    sp_buf_put_cstr(&b, "sallyport hop ");
+    sp_buf_put_cstr(&b, g->node);
+    sp_buf_put_u8(&b, ' ');
+    sp_buf_put_cstr(&b, g->hostname);
+    hex_digest(sp_buf_bytes(&b), g->mark, 16);
+    sp_buf_clear(&b);
+}
+
+static void set_server(struct generation *g, size_t i, const struct sp_config *c, bool tls,
+                       const struct sp_clock *clock)
+{
+    enum sp_listen_tls mode = c->listen[i].tls;
+
+    g->listen_tls[i] = mode;
+    g->plain_ok[i] = c->listen[i].plain_ok;
+    g->servers[i] = (struct sp_smtp_server_config){
+        .hostname = g->hostname,
+        .clock = clock,
+        .size_limit = (uint64_t)c->intake.size_limit,
+        .line_limit = LINE_LIMIT,
+        .max_recipients = (size_t)c->intake.max_recipients,
+        .max_errors = (unsigned)c->intake.max_errors,
+        .max_idle = 500,
+        .tls_active = mode == SP_LISTEN_IMPLICIT,
+        .tls_offered = mode == SP_LISTEN_STARTTLS && tls,
+        .tls_required = mode == SP_LISTEN_STARTTLS && !c->listen[i].plain_ok,
+        .auth_offered = tls,
+    };
+}
+
+static void set_tenant(struct who *w, const struct sp_intake_tenant *t)
+{
+    const struct sp_config_texts *networks = &t->tenant->proofs.networks;
+
+    w->tenant = t->tenant;
+    hex_digest(t->file, w->digest, SP_SHA256_LEN);
+    w->networks = sp_calloc(networks->count, sizeof(*w->networks));
+    for (size_t i = 0; i < networks->count; i++) {
+        /* the settings' table has checked the form; what does not parse all the same proves nobody */
+        if (sp_network_parse(sp_bytes_cstr(networks->items[i]), &w->networks[w->network_count]))
+            w->network_count++;
+    }
+}
+
+struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
+                                            const struct sp_clock *clock)
+{
+    const struct sp_config *c = s->config;
+    struct generation *g = sp_calloc(1, sizeof(*g));
+
+    g->refs = 1;
+    g->node = sp_strdup(c->node);
+    g->hostname = sp_strdup(c->hostname);
+    make_mark(g);
+    g->listen_count = c->listen_count;
+    g->servers = sp_calloc(c->listen_count, sizeof(*g->servers));
+    g->listen_tls = sp_calloc(c->listen_count, sizeof(*g->listen_tls));
+    g->plain_ok = sp_calloc(c->listen_count, sizeof(*g->plain_ok));
+    for (size_t i = 0; i < c->listen_count; i++)
+        set_server(g, i, c, s->tls != NULL, clock);
+    g->max_sessions = (size_t)c->intake.max_sessions / (s->relays == 0 ? 1 : s->relays) + 1;
+    g->scan_ms = c->intake.scan_ms;
+    g->policy = sp_policy_ref(s->policy);
+    g->tls = s->tls == NULL ? NULL : sp_tls_context_ref(s->tls);
+    g->tenants = sp_calloc(s->tenant_count, sizeof(*g->tenants));
+    g->tenant_count = s->tenant_count;
+    for (size_t i = 0; i < s->tenant_count; i++)
+        set_tenant(&g->tenants[i], &s->tenants[i]);
+    return g;
+}
+
+struct generation *sp_intake_generation_ref(struct generation *g)
+{
+    g->refs++;
+    return g;
+}
+
+void sp_intake_generation_unref(struct generation *g)
+{
+    if (g == NULL || --g->refs > 0)
+        return;
+    for (size_t i = 0; i < g->tenant_count; i++) {
+        sp_tenant_free(g->tenants[i].tenant);
+        sp_free(g->tenants[i].networks);
+    }
+    sp_policy_unref(g->policy);
+    sp_tls_context_unref(g->tls);
+    sp_free(g->tenants);
+    sp_free(g->servers);
+    sp_free(g->listen_tls);
+    sp_free(g->plain_ok);
+    sp_free(g->node);
+    sp_free(g->hostname);
+    sp_free(g);
+}

@@ -1,0 +1,155 @@
+/*
+ * Intake as a whole: listeners, the list of sessions, the generation of configuration that new ones begin under, and
+ * draining. A full house still accepts, to say 421: a silent listener would swallow its share of connections.
+ */
+#include "intake/intake_priv.h"
+
+struct sp_intake *sp_intake_new(const struct sp_intake_parts *parts)
+{
+    struct sp_intake *in = sp_calloc(1, sizeof(*in));
+
+    in->refs = 1;
+    in->parts = *parts;
+    in->sessions = sp_slots_new();
+    sp_list_init(&in->all);
+    sp_list_init(&in->gates);
+    in->passwords = sp_worker_new(parts->loop, "passwords");
+    in->refusal_tokens = REFUSALS_BURST;
+    return in;
+}
+
+void sp_intake_free(struct sp_intake *in)
+{
+    if (in == NULL)
+        return;
+    in->drained = NULL;
+    SP_LIST_EACH(pos, &in->gates)
+    {
+        struct gate *g = SP_CONTAINER(pos, struct gate, link);
+
+        sp_listener_free(g->listener);
+        sp_free(g);
+    }
+    SP_LIST_EACH(each, &in->all)
+    {
+        sp_intake_session_free(SP_CONTAINER(each, struct session, link));
+    }
+    sp_timer_free(in->drain_timer);
+    in->drain_timer = NULL;
+    sp_worker_free(in->passwords);
+    sp_intake_generation_unref(in->now);
+    in->now = NULL;
+    sp_intake_unref(in);
+}
+
+void sp_intake_ref(struct sp_intake *in)
+{
+    in->refs++;
+}
+
+void sp_intake_unref(struct sp_intake *in)
+{
+    if (--in->refs > 0)
+        return;
+    sp_slots_free(in->sessions);
+    sp_free(in);
+}
+
+void sp_intake_configure(struct sp_intake *in, const struct sp_intake_settings *settings)
+{
+    struct generation *old = in->now;
+
+    in->now = sp_intake_generation_new(settings, in->parts.clock);
+    sp_intake_generation_unref(old);
+}
+
+/* A connection that only hears that there is no room. */
+static void on_turned_away(void *arg, enum sp_rc why)
+{
+    struct sp_stream **stream = arg;
+
+    (void)why;
+    sp_stream_free(*stream);
+    sp_free(stream);
+}
+
+static void ignore_input(void *arg)
+{
+    (void)arg;
+}
+
+static void turn_away(struct sp_intake *in, int fd)
+{
+    static const struct sp_stream_events events = {.on_input = ignore_input,
+                                                   .on_closed = on_turned_away};
+    struct sp_stream **stream = sp_calloc(1, sizeof(struct sp_stream *));
+
+    *stream = sp_stream_new(in->parts.loop, fd, &events, stream);
+    sp_stream_write(*stream, SP_LIT("421 4.3.2 too busy, try again\r\n"));
+    sp_stream_close_after_write(*stream);
+    sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active));
+}
+
+static void on_accept(void *arg, int fd, const struct sp_addr *peer)
+{
+    struct gate *g = arg;
+    struct sp_intake *in = g->in;
+
+    if (in->draining || in->stats.active >= in->now->max_sessions ||
+        g->index >= in->now->listen_count)
+        turn_away(in, fd);
+    else if (in->now->listen_tls[g->index] == SP_LISTEN_IMPLICIT && in->now->tls == NULL)
+        turn_away(in, fd);
+    else
+        sp_intake_session_start(in, g->index, fd, peer);
+}
+
+void sp_intake_listen(struct sp_intake *in, int fd, size_t listen)
+{
+    struct gate *g = sp_calloc(1, sizeof(*g));
+
+    g->in = in;
+    g->index = listen;
+    g->listener = sp_listener_new(in->parts.loop, fd, on_accept, g);
+    sp_list_append(&in->gates, &g->link);
+}
+
+static void tell_drained(void *arg)
+{
+    struct sp_intake *in = arg;
+    void (*fn)(void *) = in->drained;
+
+    in->drained = NULL;
+    if (fn != NULL)
+        fn(in->drained_arg);
+}
+
+void sp_intake_check_drained(struct sp_intake *in)
+{
+    if (in->drained != NULL && in->stats.active == 0 && in->transactions == 0)
+        sp_timer_start(in->drain_timer, 0);
+}
+
+void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg)
+{
+    in->draining = true;
+    in->drained = fn;
+    in->drained_arg = arg;
+    in->drain_timer = sp_timer_new(in->parts.loop, tell_drained, in);
+    sp_timer_start(in->drain_timer, patience_ms);
+    SP_LIST_EACH(pos, &in->all)
+    {
+        struct session *s = SP_CONTAINER(pos, struct session, link);
+
+        if (s->server == NULL)
+            continue;
+        sp_smtp_server_shut(s->server, SP_E_SMTP_SHUTDOWN);
+        sp_intake_session_pump(s);
+    }
+    sp_intake_check_drained(in);
+}
+
+struct sp_intake_stats sp_intake_stats(const struct sp_intake *in)
+{
+    return in->stats;
+}

@@ -1,0 +1,96 @@
+/*
+ * Mail coming in: sessions on listening sockets, who may send (tenants and their proofs, default nobody), policy at RCPT
+ * and at the end of data, the scanner where a rule asks about content, and one record in the queue before the 250.
+ * thread: loop
+ */
+#ifndef SP_INTAKE_INTAKE_H
+#define SP_INTAKE_INTAKE_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/mem.h"
+#include "config/config.h"
+#include "config/tenant.h"
+#include "io/loop.h"
+#include "jobs/jobs.h"
+#include "log/log.h"
+#include "policy/policy.h"
+#include "queue/queue.h"
+#include "tls/tls.h"
+
+struct sp_intake;
+
+struct sp_intake_parts {
+    struct sp_loop *loop;
+    struct sp_log *log;
+    struct sp_queue *queue;
+    struct sp_jobs *jobs; /* scanner, ledger */
+    const struct sp_clock *clock;
+    const struct sp_random *random;
+    const char *kek_id; /* of the key generation, for the audit */
+    /* What is remembered of a recipient's domain: a floor (enum sp_floor) or SP_REMEMBERED_NEVER_SEEN. May be NULL. */
+    int (*remembered)(void *arg, struct sp_bytes domain);
+    void *arg;
+};
+
+/* owner: the caller; parts are lent for its life. returns: never NULL; takes nothing before sp_intake_configure */
+struct sp_intake *sp_intake_new(const struct sp_intake_parts *parts);
+
+/* Ends all sessions at once. Messages handed to the queue go on by themselves. NULL is allowed. */
+void sp_intake_free(struct sp_intake *in);
+SP_AUTO_DEFINE(sp_intake)
+
+struct sp_intake_tenant {
+    struct sp_tenant *tenant; /* taken */
+    struct sp_bytes
+        file; /* the text it was read from, for its digest in proofs; borrowed for the call */
+};
+
+struct sp_intake_settings {
+    const struct sp_config *config; /* borrowed for the call */
+    unsigned relays;                /* limits are divided by their number */
+    struct sp_policy *policy;       /* a reference is taken */
+    struct sp_tls_context *tls;     /* a reference is taken; NULL: TLS is not offered */
+    struct sp_intake_tenant *tenants;
+    size_t tenant_count;
+};
+
+/* Sets a new generation of configuration: for new sessions and new transactions; those under way keep theirs. */
+void sp_intake_configure(struct sp_intake *in, const struct sp_intake_settings *settings);
+
+/* Takes connections on a listening socket. fd: lent. listen: which entry of the settings' `listen` it is */
+void sp_intake_listen(struct sp_intake *in, int fd, size_t listen);
+
+/* Takes no more: idle sessions get 421, transactions may end; fn comes once all are gone, at the latest after patience_ms. */
+void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg);
+
+struct sp_intake_stats {
+    uint64_t sessions; /* since the start */
+    uint64_t accepted; /* messages */
+    uint64_t refused;  /* messages and recipients, by policy or proof */
+    uint64_t scans, scans_failed;
+    unsigned active; /* sessions now */
+};
+/* returns: counts since the start */
+struct sp_intake_stats sp_intake_stats(const struct sp_intake *in);
+
+/* ---- mail of our own ---- */
+
+/* A message of ours on its way into the queue: notices, codes, reports, DSNs. */
+struct sp_intake_own {
+    uint8_t kind;           /* enum sp_accept_kind */
+    struct sp_id parent;    /* its cause; zero if none */
+    struct sp_bytes tenant; /* name; empty: the gateway's own */
+    struct sp_bytes from;   /* envelope sender; empty: the null sender */
+    struct sp_bytes to;
+    enum sp_floor floor;
+    int64_t expire_at_ms;    /* 0: the policy's expiry from now */
+    struct sp_bytes content; /* borrowed for the call */
+};
+
+/* Queues it; done(arg, rc, id) follows exactly once, SP_OK when it is durable. */
+void sp_intake_submit(struct sp_intake *in, const struct sp_intake_own *own,
+                      void (*done)(void *arg, enum sp_rc rc, const struct sp_id *id), void *arg);
+
+#endif

@@ -1,0 +1,267 @@
+/*
+ * What the files of intake share: the generation of configuration, the session (a connection's life) and the transaction
+ * (a message's life, which may outlast its session while the journal writes).
+ */
+#ifndef SP_INTAKE_INTAKE_PRIV_H
+#define SP_INTAKE_INTAKE_PRIV_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "intake/intake.h"
+#include "io/stream.h"
+#include "io/worker.h"
+#include "jobs/scan.h"
+#include "journal/records.h"
+#include "mail/dsn.h"
+#include "mail/header.h"
+#include "mail/trace.h"
+#include "smtp/server.h"
+
+#define REFUSALS_BURST      20 /* audited refusals at once; more are counted and told together */
+#define REFUSALS_PER_SECOND 2
+#define LOGINS_WAITING_MAX  32 /* password checks queued; more get a 4xx */
+
+/* ---- configuration ---- */
+
+struct who {
+    struct sp_tenant *tenant;
+    struct sp_network *networks;
+    size_t network_count;
+    char digest[65]; /* SHA-256 of its file, hexadecimal */
+};
+
+/* Immutable; counted by sessions and transactions. */
+struct generation {
+    unsigned refs;
+    char *node;
+    char *hostname;
+    char mark[33];                         /* loop mark */
+    struct sp_smtp_server_config *servers; /* by listen index */
+    enum sp_listen_tls *listen_tls;
+    bool *plain_ok;
+    size_t listen_count;
+    size_t max_sessions;
+    int64_t scan_ms;
+    struct sp_policy *policy;
+    struct sp_tls_context *tls;
+    struct who *tenants;
+    size_t tenant_count;
+};
+
+struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
+                                            const struct sp_clock *clock);
+struct generation *sp_intake_generation_ref(struct generation *g);
+void sp_intake_generation_unref(struct generation *g);
+
+/* ---- intake ---- */
+
+struct gate {
+    struct sp_intake *in;
+    struct sp_listener *listener;
+    size_t index;
+    struct sp_list link;
+};
+
+struct sp_intake {
+    unsigned refs; /* the owner, and whatever calls back from threads and the queue */
+    struct sp_intake_parts parts;
+    struct generation *now;
+    struct sp_slots *sessions;
+    struct sp_list all;   /* sessions */
+    struct sp_list gates; /* listeners */
+    struct sp_worker *passwords;
+    struct sp_intake_stats stats;
+    unsigned transactions; /* handed to the scanner or the queue, not ended */
+    bool draining;
+    struct sp_timer *drain_timer;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    /* refusals told to the ledger */
+    double refusal_tokens;
+    int64_t refusal_at_ms;
+    uint64_t refusals_untold;
+};
+
+/* Counted: what waits for a callback keeps the struct (not the sessions) alive. */
+void sp_intake_ref(struct sp_intake *in);
+void sp_intake_unref(struct sp_intake *in);
+
+/* Tells whoever drains that there is one session or transaction less. */
+void sp_intake_check_drained(struct sp_intake *in);
+
+/* ---- session ---- */
+
+struct session {
+    struct sp_intake *in;
+    sp_handle handle;
+    struct sp_list link;
+    struct generation *gen;
+    size_t listen;
+    struct sp_stream *stream;
+    struct sp_smtp_server *server;
+    struct sp_timer *timer;
+    const struct sp_tls_proof *proof; /* NULL without TLS */
+    char ip[SP_ADDR_TEXT_MAX];
+    struct sp_addr peer;
+    struct sp_buf helo;
+    char *
+        user_tenant; /* name of the tenant proved by AUTH; NULL if none. Found anew in each generation */
+    struct sp_buf user;
+    bool wants_tls; /* STARTTLS was answered: the handshake begins when the output has drained */
+    bool in_handshake;
+    bool holding; /* reading is paused until the body has room */
+    bool closing; /* the last output is on its way */
+    bool pumping;
+    struct transaction *tx; /* NULL outside */
+};
+
+/* Runs the machine on what has come, and sends what it says. */
+void sp_intake_session_pump(struct session *s);
+/* Answers the event that waits, and goes on. text: may be empty */
+void sp_intake_session_answer(struct session *s, enum sp_rc rc, struct sp_bytes text);
+void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
+                             const struct sp_addr *peer);
+/* Ends it at once. */
+void sp_intake_session_free(struct session *s);
+
+/* Checks a password on the worker's thread, then answers the session's AUTH. */
+void sp_intake_auth_check(struct session *s, const struct sp_smtp_server_event *ev);
+
+/* ---- who may send ---- */
+
+#define PROOF_SIGNALS_MAX 8
+
+struct proof {
+    const struct who *who;
+    const char *auth; /* for the actor: "tenant-proof", "auth-plain", "plain-listener" */
+    const char *required[PROOF_SIGNALS_MAX];
+    size_t required_count;
+    const char *also[PROOF_SIGNALS_MAX];
+    size_t also_count;
+    bool checks_from; /* the header's From must be the tenant's */
+};
+
+/*
+ * Says which tenant the session may send for with this envelope sender.
+ *
+ * returns: SP_OK and *out; SP_E_INTAKE_STRANGER, SP_E_INTAKE_SENDER
+ */
+SP_MUST_CHECK enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
+                                         const struct sp_address *sender, struct proof *out);
+
+/* ---- transaction ---- */
+
+struct recipient {
+    struct sp_bytes address;
+    struct sp_bytes orcpt;
+    unsigned notify;
+    bool decided; /* for certain, at RCPT */
+    struct sp_decision decision;
+    uint16_t group;
+};
+
+struct transaction {
+    struct sp_intake *in;
+    struct session *session; /* NULL once it is gone */
+    struct generation *gen;
+    struct sp_arena *arena;
+    struct sp_id id;
+    int64_t time_ms; /* wall clock, of MAIL */
+    struct proof proof;
+    struct sp_bytes sender;
+    struct sp_mail_params mail;
+    struct recipient *recipients;
+    size_t recipient_count, recipient_cap;
+    struct sp_facts facts;
+    const struct sp_decision *whole_reject; /* a rule refused the whole message at RCPT */
+    struct sp_decision whole_reject_decision;
+
+    /* the message */
+    struct sp_buf head; /* until the header is split; then the header as received */
+    bool split;
+    enum sp_rc refuse_rc; /* refused at the end of data */
+    struct sp_header header;
+    unsigned removed; /* REMOVED_ bits */
+    struct sp_queue_body *body;
+    struct sp_smtp_data_facts data;
+
+    /* the scanner */
+    struct sp_content scan_content;
+    sp_handle scan_call;
+    unsigned scan_tries;
+    int64_t scan_deadline_ms; /* monotonic */
+    struct sp_buf scan_reply_bytes;
+    struct sp_jobs_scan_reply scan;
+    bool scanned; /* asked, whatever came */
+    bool scan_failed;
+
+    /* the record */
+    struct sp_accept accept;
+    struct sp_accept child;
+    struct sp_queue_body *child_body;
+    size_t refused_count;
+    enum sp_rc record_rc; /* what kept the record from being built */
+    bool in_flight;       /* counted in in->transactions */
+};
+
+enum { REMOVED_BCC = 1, REMOVED_EXCHANGE = 2 };
+
+struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
+                                     const struct sp_smtp_server_event *ev);
+void sp_intake_tx_free(struct transaction *tx);
+/* The session is gone: drops it, unless the queue has it. */
+void sp_intake_tx_orphan(struct transaction *tx);
+
+/* Takes a recipient. returns: what to answer; text: lent by policy */
+SP_MUST_CHECK enum sp_rc sp_intake_tx_rcpt(struct transaction *tx,
+                                           const struct sp_smtp_server_event *ev,
+                                           struct sp_bytes *text);
+/* Takes bytes of the message. */
+void sp_intake_tx_chunk(struct transaction *tx, struct sp_bytes chunk);
+/* returns: whether the session should stop reading until tx's body has room (it pumps then) */
+bool sp_intake_tx_is_full(struct transaction *tx);
+/* The message is whole: finishes, scans, decides, queues; the session's answer follows. */
+void sp_intake_tx_end(struct transaction *tx, const struct sp_smtp_data_facts *data);
+
+/* Answers the session (if it is there) and frees the transaction. */
+void sp_intake_tx_done(struct transaction *tx, enum sp_rc rc, struct sp_bytes text);
+
+/* The scanner: then sp_intake_decide. */
+void sp_intake_scan(struct transaction *tx);
+/* Fills the facts of the header and content stages, decides for all, and queues. */
+void sp_intake_decide(struct transaction *tx);
+/* Builds the record from the decisions and hands it to the queue. */
+void sp_intake_record(struct transaction *tx);
+
+/* Fills facts. */
+void sp_intake_facts_envelope(struct transaction *tx);
+void sp_intake_facts_header(struct transaction *tx);
+void sp_intake_facts_content(struct transaction *tx);
+void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
+                               const struct recipient *r);
+
+/* ---- mail of our own ---- */
+
+/* Fills a decision for mail of ours: the rungs that meet the floor. arena: owns them */
+void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t expire_at_ms,
+                            struct sp_accept_decision *out);
+/* Builds the DSN for refused recipients: tx->child and tx->child_body (not finished). returns: SP_OK or why not */
+SP_MUST_CHECK enum sp_rc sp_intake_return(struct transaction *tx);
+
+/* ---- audit ---- */
+
+/* Appends the event message.accepted; refused ones are in it with their decisions. */
+void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out);
+/* The same for mail of ours. */
+void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], uint64_t len,
+                         struct sp_buf *out);
+/* Appends a step (message.held, message.returned, ...) of all recipients whose decision is `verb`. */
+void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do verb,
+                          struct sp_buf *out);
+/* The facts that the decision can be replayed from, as JSON. */
+void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out);
+/* A refusal before acceptance: told to the ledger within limits. tx: NULL for a session's. rule: empty if none */
+void sp_intake_refused(struct session *s, struct transaction *tx, const char *event, enum sp_rc rc,
+                       struct sp_bytes rule);
+
+#endif

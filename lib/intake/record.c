@@ -1,0 +1,311 @@
+/*
+ * The record: message, recipients, decisions, evidence and, for refused recipients, the DSN, all in one, so that the 250
+ * promises all of it. Recipients with the same decision share one entry.
+ */
+#include "intake/intake_priv.h"
+
+#include "policy/options.h"
+
+#define AUDIT_MAX  (512 * 1024)
+#define EVENTS_MAX 5 /* accepted, held, returned, settled, the DSN's own */
+
+static struct sp_bytes take_text(struct transaction *tx, struct sp_buf *b)
+{
+    struct sp_bytes out = {NULL, 0};
+
+    if (sp_buf_rc(b) == SP_OK)
+        out = sp_arena_copy(tx->arena, sp_buf_bytes(b));
+    sp_buf_clear(b);
+    return out;
+}
+
+static uint8_t does_of(enum sp_do verb)
+{
+    switch (verb) {
+    case SP_DO_REJECT:
+        return SP_ACCEPT_DO_REJECT;
+    case SP_DO_HOLD:
+        return SP_ACCEPT_DO_HOLD;
+    case SP_DO_DISCARD:
+        return SP_ACCEPT_DO_DISCARD;
+    default:
+        return SP_ACCEPT_DO_PROTECT;
+    }
+}
+
+static void set_rungs(struct transaction *tx, const struct sp_ladder *ladder,
+                      struct sp_accept_decision *out)
+{
+    if (ladder == NULL)
+        return;
+    out->rungs = sp_arena_alloc(tx->arena, (ladder->count + 1) * sizeof(*out->rungs));
+    out->rung_count = ladder->count;
+    out->at_end = (uint8_t)ladder->at_end;
+    for (size_t i = 0; i < ladder->count; i++)
+        out->rungs[i] = (struct sp_accept_rung){(uint8_t)ladder->rungs[i].rung,
+                                                ladder->rungs[i].stay_unreachable_ms,
+                                                ladder->rungs[i].stay_dropped_ms};
+}
+
+static void set_decision(struct transaction *tx, const struct sp_decision *d,
+                         struct sp_accept_decision *out)
+{
+    int64_t expire = d->expire_ms > 0 ? d->expire_ms : sp_policy_expire_ms(tx->gen->policy);
+    struct sp_options options;
+    struct sp_buf text;
+
+    *out = (struct sp_accept_decision){.does = does_of(d->verb),
+                                       .floor = (uint8_t)d->floor,
+                                       .rule = sp_bytes_cstr(d->rule),
+                                       .text = d->text,
+                                       .expire_at_ms = tx->time_ms + expire};
+    if (d->verb == SP_DO_HOLD && d->hold.within_ms > 0)
+        out->hold_until_ms = tx->time_ms + d->hold.within_ms;
+    set_rungs(tx, d->ladder, out);
+    sp_options_init(&options);
+    sp_options_of_decision(d, &options);
+    sp_buf_init(&text, SP_OPTIONS_MAX);
+    if (sp_options_write(&options, &text) != SP_OK)
+        tx->record_rc = SP_E_LIMIT; /* what delivery must know can't be left out */
+    out->options = take_text(tx, &text);
+}
+
+/* Groups recipients by decision; those that are the same byte for byte are the same. */
+static void set_groups(struct transaction *tx)
+{
+    struct sp_accept *a = &tx->accept;
+
+    a->decisions = sp_arena_alloc(tx->arena, tx->recipient_count * sizeof(*a->decisions));
+    for (size_t i = 0; i < tx->recipient_count; i++) {
+        struct recipient *r = &tx->recipients[i];
+        bool found = false;
+
+        for (size_t k = 0; k < i && !found; k++) {
+            found = memcmp(&tx->recipients[k].decision, &r->decision, sizeof(r->decision)) == 0;
+            if (found)
+                r->group = tx->recipients[k].group;
+        }
+        if (found)
+            continue;
+        r->group = (uint16_t)a->decision_count;
+        set_decision(tx, &r->decision, &a->decisions[a->decision_count++]);
+    }
+}
+
+static void set_recipients(struct transaction *tx)
+{
+    struct sp_accept *a = &tx->accept;
+
+    a->recipients = sp_arena_alloc(tx->arena, tx->recipient_count * sizeof(*a->recipients));
+    a->recipient_count = tx->recipient_count;
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        a->recipients[i] = (struct sp_accept_recipient){
+            tx->recipients[i].address, tx->recipients[i].orcpt, (uint8_t)tx->recipients[i].notify,
+            tx->recipients[i].group};
+}
+
+static uint32_t needs_of(const struct transaction *tx)
+{
+    struct sp_field f;
+    uint32_t needs = 0;
+
+    if (tx->data.has_8bit)
+        needs |= SP_NEEDS_8BIT;
+    if (tx->data.line_max > 998)
+        needs |= SP_NEEDS_LONG;
+    if (tx->mail.body == SP_BODY_8BITMIME)
+        needs |= SP_ASKED_8BITMIME;
+    if (sp_header_find(&tx->header, SP_LIT("TLS-Required"), 0, &f) &&
+        sp_bytes_eq_nocase(sp_field_token(&f), SP_LIT("No")))
+        needs |= SP_ASKED_TLS_NO;
+    return needs;
+}
+
+static const char *with_what(const struct session *s)
+{
+    if (s == NULL || !sp_smtp_server_is_extended(s->server))
+        return "SMTP";
+    if (s->proof == NULL)
+        return "ESMTP";
+    return s->user_tenant != NULL ? "ESMTPSA" : "ESMTPS";
+}
+
+static struct sp_bytes make_trace(struct transaction *tx)
+{
+    struct session *s = tx->session;
+    struct sp_trace t = {.id = tx->id,
+                         .host = sp_bytes_cstr(tx->gen->hostname),
+                         .helo = sp_buf_bytes(&s->helo),
+                         .ip = sp_bytes_cstr(s->ip),
+                         .with = with_what(s),
+                         .mark = sp_bytes_cstr(tx->gen->mark),
+                         .now_ms = tx->time_ms};
+    struct sp_buf b;
+
+    if (s->proof != NULL) {
+        t.tls_version = sp_bytes_cstr(s->proof->version);
+        t.tls_cipher = sp_bytes_cstr(s->proof->cipher);
+    }
+    sp_buf_init(&b, 4096);
+    if (sp_trace_build(&t, &b) != SP_OK)
+        sp_buf_reset(&b);
+    return take_text(tx, &b);
+}
+
+/* returns: a field's value on one line, copied; empty if there is none or it is too long to be one */
+static struct sp_bytes field_text(struct transaction *tx, struct sp_bytes name)
+{
+    struct sp_field f;
+    struct sp_buf b;
+
+    if (!sp_header_find(&tx->header, name, 0, &f))
+        return sp_bytes(NULL, 0);
+    sp_buf_init(&b, 1024);
+    sp_field_unfold(&f, &b);
+    return take_text(tx, &b);
+}
+
+static void set_accept(struct transaction *tx)
+{
+    struct sp_accept *a = &tx->accept;
+    struct sp_field f;
+    struct sp_buf facts;
+
+    *a = (struct sp_accept){.id = tx->id,
+                            .time_ms = tx->time_ms,
+                            .kind = SP_ACCEPT_KIND_MAIL,
+                            .needs = needs_of(tx),
+                            .tenant = sp_bytes_cstr(tx->proof.who->tenant->name),
+                            .sender = tx->sender,
+                            .envid = tx->mail.envid,
+                            .policy = sp_bytes_cstr(sp_policy_hash(tx->gen->policy)),
+                            .trace = make_trace(tx)};
+    if (tx->mail.ret != SP_RET_NONE)
+        a->ret = tx->mail.ret == SP_RET_FULL ? SP_ACCEPT_RET_FULL : SP_ACCEPT_RET_HDRS;
+    if (sp_header_find(&tx->header, SP_LIT("Message-ID"), 0, &f))
+        a->message_id = sp_arena_copy(tx->arena, sp_field_message_id(&f));
+    a->network_message_id = field_text(tx, SP_LIT("X-MS-Exchange-Organization-Network-Message-Id"));
+    if (tx->scanned)
+        a->phi = sp_bytes_cstr(
+            sp_fact_value_name(SP_FACT_PHI_CLASS, tx->facts.values[SP_FACT_PHI_CLASS].number));
+    sp_buf_init(&facts, SP_RECORD_TEXT_MAX);
+    sp_intake_audit_facts(tx, &facts);
+    a->facts = take_text(tx, &facts);
+    set_groups(tx);
+    set_recipients(tx);
+}
+
+static void add_event(struct transaction *tx, struct sp_buf *b)
+{
+    struct sp_audit_list *list = &tx->accept.audit;
+
+    if (b->len > 0)
+        list->events[list->count++] = take_text(tx, b);
+    sp_buf_init(b, AUDIT_MAX);
+}
+
+static bool any_is(const struct transaction *tx, enum sp_do verb)
+{
+    for (size_t i = 0; i < tx->recipient_count; i++) {
+        if (tx->recipients[i].decision.verb == verb)
+            return true;
+    }
+    return false;
+}
+
+static void set_audit(struct transaction *tx)
+{
+    struct sp_buf b;
+
+    tx->accept.audit.events = sp_arena_alloc(tx->arena, EVENTS_MAX * sizeof(struct sp_bytes));
+    sp_buf_init(&b, AUDIT_MAX);
+    sp_intake_audit_accepted(tx, &b);
+    add_event(tx, &b);
+    if (any_is(tx, SP_DO_HOLD))
+        sp_intake_audit_step(tx, "message.held", SP_DO_HOLD, &b);
+    add_event(tx, &b);
+    if (any_is(tx, SP_DO_REJECT))
+        sp_intake_audit_step(tx, "message.returned", SP_DO_REJECT, &b);
+    add_event(tx, &b);
+    if (!any_is(tx, SP_DO_PROTECT) && !any_is(tx, SP_DO_HOLD))
+        sp_intake_audit_step(tx, "message.settled", SP_DO_DISCARD, &b);
+    add_event(tx, &b);
+    if (tx->child_body != NULL) {
+        uint8_t sha256[32];
+
+        sp_queue_body_sha256(tx->child_body, sha256);
+        sp_intake_audit_own(&tx->child, sha256, sp_queue_body_len(tx->child_body), &b);
+    }
+    add_event(tx, &b);
+    sp_buf_clear(&b);
+}
+
+static void on_queued(void *arg, enum sp_rc rc)
+{
+    struct transaction *tx = arg;
+    struct sp_intake *in = tx->in;
+    char text[16 + SP_ID_TEXT_LEN + 1] = "queued as ";
+
+    tx->in_flight = false;
+    in->transactions--;
+    if (rc == SP_OK) {
+        in->stats.accepted++;
+        sp_log_debug(in->parts.log, "intake.accepted", SP_ID("message", &tx->id),
+                     SP_INT("size", tx->data.size), SP_INT("recipients", tx->recipient_count));
+        sp_id_format(&tx->id, text + 10);
+        sp_intake_tx_done(tx, SP_OK, sp_bytes_cstr(text));
+    } else {
+        sp_log_warn(in->parts.log, "intake.queue-refused", SP_ID("message", &tx->id),
+                    SP_RC("why", rc));
+        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+    }
+    sp_intake_check_drained(in);
+    sp_intake_unref(in);
+}
+
+static void hand_over(struct transaction *tx)
+{
+    struct sp_queue_accept accept = {.accept = &tx->accept,
+                                     .body = SP_STEAL(tx->body),
+                                     .child_body = SP_STEAL(tx->child_body),
+                                     .done = on_queued,
+                                     .arg = tx};
+
+    sp_content_clear(&tx->scan_content);
+    tx->in_flight = true;
+    tx->in->transactions++;
+    sp_intake_ref(tx->in);
+    sp_queue_accept(tx->in->parts.queue, &accept);
+}
+
+static void on_child_finished(void *arg, enum sp_rc rc)
+{
+    struct transaction *tx = arg;
+
+    if (rc != SP_OK) {
+        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+        return;
+    }
+    set_audit(tx);
+    hand_over(tx);
+}
+
+void sp_intake_record(struct transaction *tx)
+{
+    enum sp_rc rc;
+
+    set_accept(tx);
+    rc = tx->record_rc;
+    if (rc == SP_OK && tx->refused_count > 0)
+        rc = sp_intake_return(tx);
+    if (rc != SP_OK) {
+        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+        return;
+    }
+    if (tx->child_body != NULL) {
+        sp_queue_body_finish(tx->child_body, on_child_finished, tx);
+        return;
+    }
+    set_audit(tx);
+    hand_over(tx);
+}

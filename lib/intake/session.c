@@ -1,0 +1,279 @@
+/*
+ * A connection's life: it owns socket, TLS and timer, and drives the server machine. The machine sees the stream's input
+ * where it lies; what it says is written after it has looked, because a write may move the input. Answers that take time
+ * (password, scanner, journal) come back through sp_intake_session_answer, found by handle, so that a session that has
+ * gone meanwhile is simply not there.
+ */
+#include "intake/intake_priv.h"
+
+#define CLOSE_PATIENCE_MS 10000 /* for the peer to take our last words */
+
+static void on_input(void *arg)
+{
+    sp_intake_session_pump(arg);
+}
+
+static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
+{
+    struct session *s = arg;
+
+    s->in_handshake = false;
+    if (rc != SP_OK) {
+        sp_log_info(s->in->parts.log, "intake.tls-failed", SP_RC("why", rc));
+        sp_intake_session_free(s);
+        return;
+    }
+    s->proof = proof;
+    if (s->server == NULL)
+        s->server = sp_smtp_server_new(&s->gen->servers[s->listen]);
+    else
+        sp_smtp_server_tls_done(s->server);
+    sp_intake_session_pump(s);
+}
+
+static void start_tls(struct session *s)
+{
+    s->wants_tls = false;
+    s->in_handshake = true;
+    sp_stream_hold_input(s->stream, false);
+    sp_tls_start(s->stream, s->gen->tls, NULL, on_tls, s);
+}
+
+static void on_drained(void *arg)
+{
+    struct session *s = arg;
+
+    if (s->wants_tls && !s->in_handshake)
+        start_tls(s);
+}
+
+static void on_closed(void *arg, enum sp_rc why)
+{
+    (void)why;
+    sp_intake_session_free(arg);
+}
+
+static const struct sp_stream_events stream_events = {
+    .on_input = on_input,
+    .on_drained = on_drained,
+    .on_closed = on_closed,
+};
+
+/* The timer runs to the deadline that was known when it was set; if that has moved on, it is set again. */
+static void rearm(struct session *s)
+{
+    int64_t due = s->server == NULL ? INT64_MAX : sp_smtp_server_deadline_ms(s->server);
+    int64_t now = sp_clock_mono_ms(s->in->parts.clock);
+
+    if (s->closing || due == INT64_MAX || sp_timer_is_running(s->timer))
+        return;
+    sp_timer_start(s->timer, due > now ? due - now : 0);
+}
+
+static void on_timer(void *arg)
+{
+    struct session *s = arg;
+
+    if (s->closing) {
+        sp_intake_session_free(s);
+        return;
+    }
+    if (s->server != NULL && !s->in_handshake && sp_smtp_server_check_time(s->server))
+        sp_intake_session_pump(s);
+    else
+        rearm(s);
+}
+
+void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
+                             const struct sp_addr *peer)
+{
+    struct session *s = sp_calloc(1, sizeof(*s));
+
+    s->in = in;
+    s->gen = sp_intake_generation_ref(in->now);
+    s->listen = listen;
+    s->peer = *peer;
+    sp_addr_format_ip(peer, s->ip);
+    sp_buf_init(&s->helo, 256);
+    sp_buf_init(&s->user, SP_SMTP_AUTH_MAX);
+    s->handle = sp_slots_add(in->sessions, s);
+    sp_list_append(&in->all, &s->link);
+    in->stats.sessions++;
+    in->stats.active++;
+    s->timer = sp_timer_new(in->parts.loop, on_timer, s);
+    s->stream = sp_stream_new(in->parts.loop, fd, &stream_events, s);
+    if (s->gen->listen_tls[listen] == SP_LISTEN_IMPLICIT) {
+        s->in_handshake = true;
+        sp_tls_start(s->stream, s->gen->tls, NULL, on_tls, s);
+        return;
+    }
+    s->server = sp_smtp_server_new(&s->gen->servers[listen]);
+    sp_intake_session_pump(s);
+}
+
+void sp_intake_session_free(struct session *s)
+{
+    struct sp_intake *in = s->in;
+
+    sp_slots_remove(in->sessions, s->handle);
+    sp_list_remove(&s->link);
+    if (s->tx != NULL)
+        sp_intake_tx_orphan(s->tx);
+    sp_smtp_server_free(s->server);
+    sp_timer_free(s->timer);
+    sp_stream_free(s->stream);
+    sp_buf_clear(&s->helo);
+    sp_buf_clear(&s->user);
+    sp_free(s->user_tenant);
+    sp_intake_generation_unref(s->gen);
+    sp_free(s);
+    in->stats.active--;
+    sp_intake_check_drained(in);
+}
+
+static void drop_transaction(struct session *s)
+{
+    if (s->tx != NULL)
+        sp_intake_tx_free(s->tx);
+    s->tx = NULL;
+}
+
+/* A handshake makes a new session of it: what was said before is forgotten. */
+static void forget(struct session *s)
+{
+    drop_transaction(s);
+    sp_free(s->user_tenant);
+    s->user_tenant = NULL;
+    sp_buf_reset(&s->user);
+}
+
+static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
+{
+    struct proof proof;
+    enum sp_rc rc = sp_queue_ready(s->in->parts.queue);
+
+    if (rc == SP_OK)
+        rc = sp_intake_prove(s, s->in->now, &ev->address, &proof);
+    if (rc == SP_OK) {
+        s->tx = sp_intake_tx_new(s, &proof, ev);
+    } else if (sp_rc_info(rc)->class == SP_CLASS_PERM) {
+        sp_intake_refused(s, NULL, "intake.refused", rc, sp_bytes(NULL, 0));
+    }
+    sp_smtp_server_answer(s->server, rc, sp_bytes(NULL, 0));
+}
+
+static void on_rcpt(struct session *s, const struct sp_smtp_server_event *ev)
+{
+    struct sp_bytes text = {NULL, 0};
+    enum sp_rc rc = sp_intake_tx_rcpt(s->tx, ev, &text);
+
+    sp_smtp_server_answer(s->server, rc, text);
+}
+
+static void on_data(struct session *s)
+{
+    const struct sp_decision *d = s->tx->whole_reject;
+
+    if (d != NULL)
+        sp_smtp_server_answer(s->server, SP_E_INTAKE_POLICY, d->text);
+    else
+        sp_smtp_server_answer(s->server, SP_OK, sp_bytes(NULL, 0));
+}
+
+static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
+{
+    switch (ev->type) {
+    case SP_SMTP_SERVER_HELLO:
+        sp_buf_reset(&s->helo);
+        sp_buf_put(&s->helo, ev->text);
+        break;
+    case SP_SMTP_SERVER_STARTTLS:
+        forget(s);
+        s->wants_tls = true;
+        break;
+    case SP_SMTP_SERVER_AUTH:
+        sp_intake_auth_check(s, ev);
+        break;
+    case SP_SMTP_SERVER_MAIL:
+        on_mail(s, ev);
+        break;
+    case SP_SMTP_SERVER_RCPT:
+        on_rcpt(s, ev);
+        break;
+    case SP_SMTP_SERVER_DATA:
+        on_data(s);
+        break;
+    case SP_SMTP_SERVER_CHUNK:
+        sp_intake_tx_chunk(s->tx, ev->text);
+        break;
+    case SP_SMTP_SERVER_END:
+        sp_intake_tx_end(s->tx, &ev->data);
+        break;
+    case SP_SMTP_SERVER_RESET:
+        drop_transaction(s);
+        break;
+    case SP_SMTP_SERVER_REFUSED:
+        if (ev->rc == SP_E_SMTP_INJECTION || ev->rc == SP_E_SMTP_BARE_DATA ||
+            ev->rc == SP_E_SMTP_NUL)
+            sp_intake_refused(s, s->tx, "intake.refused", ev->rc, sp_bytes(NULL, 0));
+        break;
+    case SP_SMTP_SERVER_CLOSE:
+        s->closing = true;
+        break;
+    }
+}
+
+/* Sends what the machine has said. */
+static void flush(struct session *s)
+{
+    struct sp_bytes out = sp_smtp_server_output(s->server);
+
+    if (out.len == 0)
+        return;
+    sp_stream_write(s->stream, out);
+    sp_smtp_server_sent(s->server, out.len);
+}
+
+/* What follows when the machine wants nothing more now. */
+static void settle(struct session *s)
+{
+    if (s->closing) {
+        sp_stream_close_after_write(s->stream);
+        sp_timer_start(s->timer, CLOSE_PATIENCE_MS);
+        return;
+    }
+    if (s->wants_tls) {
+        sp_stream_hold_input(s->stream, true); /* what comes now belongs to the handshake */
+        if (sp_stream_pending(s->stream) == 0)
+            start_tls(s);
+    }
+    rearm(s);
+}
+
+void sp_intake_session_pump(struct session *s)
+{
+    struct sp_smtp_server_event ev;
+    struct sp_bytes input, left;
+
+    if (s->pumping || s->in_handshake || s->closing || s->server == NULL)
+        return;
+    s->pumping = true;
+    input = left = sp_stream_input(s->stream);
+    while (!s->closing) {
+        if (s->tx != NULL && sp_intake_tx_is_full(s->tx))
+            break;
+        if (!sp_smtp_server_next(s->server, &left, &ev))
+            break;
+        on_event(s, &ev);
+    }
+    sp_stream_consume(s->stream, input.len - left.len);
+    flush(s);
+    s->pumping = false;
+    settle(s);
+}
+
+void sp_intake_session_answer(struct session *s, enum sp_rc rc, struct sp_bytes text)
+{
+    sp_smtp_server_answer(s->server, rc, text);
+    sp_intake_session_pump(s);
+}

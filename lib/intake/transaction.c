@@ -1,0 +1,309 @@
+/*
+ * A message's life from MAIL to its reply. The header is kept until it can be split (at most 256 KiB); what must not
+ * leave is taken out there and then, so that nobody behind us ever sees it; the rest streams into the sealed body as it
+ * arrives. A fault found on the way is remembered and answered at the end of data, where SMTP has a place for it.
+ */
+#include "intake/intake_priv.h"
+
+#include "mail/domain.h"
+
+struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
+                                     const struct sp_smtp_server_event *ev)
+{
+    struct transaction *tx = sp_calloc(1, sizeof(*tx));
+    struct sp_buf sender;
+
+    tx->in = s->in;
+    tx->session = s;
+    tx->gen = sp_intake_generation_ref(s->in->now);
+    tx->arena = sp_arena_new(8192);
+    tx->id = sp_id_new(s->in->parts.clock, s->in->parts.random);
+    tx->time_ms = sp_clock_wall_ms(s->in->parts.clock);
+    tx->proof = *proof;
+    tx->mail = ev->mail;
+    tx->mail.envid = sp_arena_copy(tx->arena, ev->mail.envid);
+    sp_buf_init(&sender, SP_ADDRESS_MAX + 1);
+    sp_address_format(&ev->address, &sender);
+    tx->sender = sp_arena_copy(tx->arena, sp_buf_bytes(&sender));
+    sp_buf_clear(&sender);
+    sp_buf_init(&tx->head, SP_HEADER_MAX + SP_STREAM_INPUT_MAX);
+    sp_buf_init(&tx->scan_reply_bytes, SP_JOBS_PAYLOAD_MAX * 8);
+    sp_content_init(&tx->scan_content);
+    sp_intake_facts_envelope(tx);
+    return tx;
+}
+
+void sp_intake_tx_free(struct transaction *tx)
+{
+    if (tx->scan_call != 0)
+        sp_jobs_cancel(tx->in->parts.jobs, tx->scan_call);
+    sp_content_clear(&tx->scan_content);
+    sp_queue_body_free(tx->body);
+    sp_queue_body_free(tx->child_body);
+    sp_buf_clear(&tx->head);
+    sp_buf_clear(&tx->scan_reply_bytes);
+    sp_arena_free(tx->arena);
+    sp_intake_generation_unref(tx->gen);
+    sp_free(tx);
+}
+
+void sp_intake_tx_orphan(struct transaction *tx)
+{
+    tx->session->tx = NULL;
+    tx->session = NULL;
+    if (!tx->in_flight) /* the client has no reply and will send it again */
+        sp_intake_tx_free(tx);
+}
+
+void sp_intake_tx_done(struct transaction *tx, enum sp_rc rc, struct sp_bytes text)
+{
+    struct session *s = tx->session;
+
+    if (s != NULL) {
+        s->tx = NULL;
+        sp_intake_session_answer(s, rc, text);
+    }
+    sp_intake_tx_free(tx);
+}
+
+/* <postmaster> without a domain is the tenant's (RFC 5321 4.5.1). */
+static struct sp_bytes format_recipient(struct transaction *tx, const struct sp_address *to)
+{
+    const struct sp_tenant *t = tx->proof.who->tenant;
+    struct sp_buf b;
+    struct sp_bytes out;
+
+    sp_buf_init(&b, 2 * SP_ADDRESS_MAX);
+    if (to->domain.len > 0) {
+        sp_address_format(to, &b);
+    } else if (t->postmaster[0] != 0) {
+        sp_buf_put_cstr(&b, t->postmaster);
+    } else {
+        sp_buf_put_cstr(&b, "postmaster@");
+        sp_buf_put_cstr(&b, t->domains.count > 0 ? t->domains.items[0] : tx->gen->hostname);
+    }
+    out = sp_arena_copy(tx->arena, sp_buf_bytes(&b));
+    sp_buf_clear(&b);
+    return out;
+}
+
+static struct recipient *add_recipient(struct transaction *tx)
+{
+    if (tx->recipient_count == tx->recipient_cap) {
+        size_t cap = tx->recipient_cap == 0 ? 1 : tx->recipient_cap * 4;
+        struct recipient *more = sp_arena_alloc(tx->arena, cap * sizeof(*more));
+
+        if (tx->recipient_count > 0)
+            memcpy(more, tx->recipients, tx->recipient_count * sizeof(*more));
+        tx->recipients = more;
+        tx->recipient_cap = cap;
+    }
+    return &tx->recipients[tx->recipient_count++];
+}
+
+enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server_event *ev,
+                             struct sp_bytes *text)
+{
+    struct recipient *r = add_recipient(tx);
+
+    *r = (struct recipient){.address = format_recipient(tx, &ev->address),
+                            .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
+                            .notify = ev->rcpt.notify};
+    sp_intake_facts_recipient(tx, &tx->facts, r);
+    r->decided = sp_policy_decide_envelope(tx->gen->policy, &tx->facts, &r->decision);
+    if (!r->decided || r->decision.verb != SP_DO_REJECT)
+        return SP_OK;
+    if (r->decision.whole_message) {
+        tx->whole_reject_decision = r->decision;
+        tx->whole_reject = &tx->whole_reject_decision;
+    }
+    *text = r->decision.text;
+    sp_intake_refused(tx->session, tx, "message.refused", SP_E_INTAKE_POLICY,
+                      sp_bytes_cstr(r->decision.rule));
+    tx->recipient_count--;
+    return SP_E_INTAKE_POLICY;
+}
+
+/* ---- the bytes ---- */
+
+static void refuse(struct transaction *tx, enum sp_rc rc)
+{
+    if (tx->refuse_rc == SP_OK)
+        tx->refuse_rc = rc;
+    sp_queue_body_free(tx->body);
+    tx->body = NULL;
+}
+
+static void feed(struct transaction *tx, struct sp_bytes bytes)
+{
+    enum sp_rc rc;
+
+    if (tx->refuse_rc != SP_OK || bytes.len == 0)
+        return;
+    rc = sp_queue_body_feed(tx->body, bytes);
+    if (rc != SP_OK)
+        refuse(tx, rc);
+}
+
+/* The From field must be one, and every mailbox in it the tenant's own; a message without From claims nobody. */
+static enum sp_rc check_from(const struct transaction *tx)
+{
+    struct sp_address a;
+    struct sp_field f;
+    struct sp_bytes rest;
+    bool failed = false;
+
+    if (!tx->proof.checks_from || !sp_header_find(&tx->header, SP_LIT("From"), 0, &f))
+        return SP_OK;
+    if (sp_header_count(&tx->header, SP_LIT("From")) != 1)
+        return SP_E_INTAKE_SENDER;
+    rest = f.value;
+    while (sp_address_list_next(&rest, &a, &failed)) {
+        if (!sp_tenant_has_domain(tx->proof.who->tenant, a.domain))
+            return SP_E_INTAKE_SENDER;
+    }
+    return failed ? SP_E_INTAKE_SENDER : SP_OK;
+}
+
+/* returns: whether a DKIM signature names the field among those it covers (RFC 6376 3.5, h=) */
+static bool is_signed(const struct sp_header *h, const struct sp_field *field)
+{
+    struct sp_field sig;
+
+    for (size_t i = 0; sp_header_find(h, SP_LIT("DKIM-Signature"), i, &sig); i++) {
+        struct sp_bytes list, name;
+
+        if (!sp_field_param(&sig, SP_LIT("h"), &list))
+            continue;
+        while (sp_bytes_split(&list, ':', &name)) {
+            if (sp_bytes_eq_nocase(sp_bytes_trim(name), field->name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Feeds the header without what must not leave. A private field under a signature can neither go nor stay. */
+static void feed_header(struct transaction *tx)
+{
+    struct sp_bytes head = sp_buf_bytes(&tx->head);
+    size_t at = 0, kept = 0;
+    struct sp_field f;
+
+    while (sp_header_next(&tx->header, &at, &f)) {
+        if (!sp_trace_is_private(&f, sp_bytes(NULL, 0)))
+            continue;
+        if (is_signed(&tx->header, &f)) {
+            refuse(tx, SP_E_INTAKE_SIGNED);
+            return;
+        }
+        tx->removed |= sp_field_is(&f, SP_LIT("Bcc")) ? REMOVED_BCC : REMOVED_EXCHANGE;
+        feed(tx, sp_bytes_slice(head, kept, f.at - kept));
+        kept = f.at + f.raw.len;
+    }
+    feed(tx, sp_bytes_slice(head, kept, head.len));
+}
+
+static void split_header(struct transaction *tx, bool whole)
+{
+    enum sp_rc rc = sp_header_parse(sp_buf_bytes(&tx->head), whole, &tx->header);
+
+    tx->split = true;
+    tx->body = sp_queue_body_new(tx->in->parts.queue, &tx->id);
+    if (rc == SP_OK && sp_trace_is_loop(&tx->header, sp_bytes_cstr(tx->gen->mark)))
+        rc = SP_E_INTAKE_LOOP;
+    if (rc == SP_OK)
+        rc = check_from(tx);
+    if (rc != SP_OK)
+        refuse(tx, rc);
+    else
+        feed_header(tx);
+}
+
+/* returns: whether the end of the header is in what has come; from: bytes that were looked at before */
+static bool has_header_end(const struct transaction *tx, size_t from)
+{
+    struct sp_bytes head = sp_buf_bytes(&tx->head);
+
+    if (head.len >= 2 && head.ptr[0] == '\r' && head.ptr[1] == '\n')
+        return true;
+    from = from < 3 ? 0 : from - 3;
+    return sp_bytes_find_all(sp_bytes_slice(head, from, head.len), SP_LIT("\r\n\r\n")) != SIZE_MAX;
+}
+
+void sp_intake_tx_chunk(struct transaction *tx, struct sp_bytes chunk)
+{
+    size_t before = tx->head.len;
+
+    if (tx->refuse_rc != SP_OK)
+        return;
+    if (tx->split) {
+        feed(tx, chunk);
+        return;
+    }
+    sp_buf_put(&tx->head, chunk);
+    if (has_header_end(tx, before) || tx->head.len >= SP_HEADER_MAX)
+        split_header(tx, false);
+}
+
+static void on_room(void *arg)
+{
+    struct transaction *tx = arg;
+    struct session *s = tx->session;
+
+    s->holding = false;
+    sp_stream_hold_input(s->stream, false);
+    sp_intake_session_pump(s);
+}
+
+bool sp_intake_tx_is_full(struct transaction *tx)
+{
+    struct session *s = tx->session;
+
+    if (s->holding)
+        return true;
+    if (tx->body == NULL || !sp_queue_body_is_full(tx->body))
+        return false;
+    s->holding = true;
+    sp_stream_hold_input(s->stream, true);
+    sp_queue_body_wait(tx->body, on_room, tx);
+    return true;
+}
+
+/* returns: whether any decision still hangs on what the message holds */
+static bool needs_scan(const struct transaction *tx)
+{
+    if (!sp_policy_asks_content(tx->gen->policy))
+        return false;
+    for (size_t i = 0; i < tx->recipient_count; i++) {
+        if (!tx->recipients[i].decided)
+            return true;
+    }
+    return false;
+}
+
+static void on_finished(void *arg, enum sp_rc rc)
+{
+    struct transaction *tx = arg;
+
+    if (rc != SP_OK)
+        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+    else if (needs_scan(tx))
+        sp_intake_scan(tx);
+    else
+        sp_intake_decide(tx);
+}
+
+void sp_intake_tx_end(struct transaction *tx, const struct sp_smtp_data_facts *data)
+{
+    tx->data = *data;
+    if (!tx->split)
+        split_header(tx, true);
+    if (tx->refuse_rc != SP_OK) {
+        if (sp_rc_info(tx->refuse_rc)->class == SP_CLASS_PERM)
+            sp_intake_refused(tx->session, tx, "message.refused", tx->refuse_rc, sp_bytes(NULL, 0));
+        sp_intake_tx_done(tx, tx->refuse_rc, sp_bytes(NULL, 0));
+        return;
+    }
+    sp_queue_body_finish(tx->body, on_finished, tx);
+}
