@@ -119,7 +119,7 @@ static const struct sp_setting settings[] = {
     {"portal.max_tries", SP_SETTING_INT, AT(portal.max_tries), 1, 100, "5", NULL, SP_FORM_ANY,
      "wrong entries after which a code is void"},
 
-    {"admin.socket", SP_SETTING_TEXT, AT(admin.socket), 0, 0, "admin.sock", NULL, SP_FORM_PATH,
+    {"admin.socket", SP_SETTING_TEXT, AT(admin.socket), 0, 0, "admin/admin.sock", NULL, SP_FORM_PATH,
      "control socket of the command line, relative to state_dir"},
 
     {"audit.file", SP_SETTING_TEXT, AT(audit.file), 0, 0, "audit.jsonl", NULL, SP_FORM_PATH,

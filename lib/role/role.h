@@ -31,8 +31,18 @@
  * any number of times; stop once; free last. The sandbox (role/sandbox.h) is closed before start, so that threads made
  * there are in it too; files must lie where the role's row in sandbox.c allows.
  *
- * Names in the bundle: "sallyport.json"; "policies/..." and "tenants/..." as in the configuration folder; "secret/..."
- * as docs/ARCHITECTURE.md lists them for each role. thread: loop
+ * Names in the bundle:
+ *   sallyport.json                                       every role
+ *   the policy's folder, as named in the setting; "tenants/..."   relay, ledger, admin; tenants also portal, sealer
+ *   secret/content.kek                                   relay (32 bytes, derived from the master key; so all .kek)
+ *   secret/record.kek                                    relay, ledger
+ *   secret/portal.kek                                    portal
+ *   secret/tls.tickets, secret/portal.tickets            relay, portal (SP_TLS_TICKET_KEY_LEN bytes)
+ *   secret/SETTING, the file that a setting names:       tls.certificate tls.key tls.client_ca delivery.ca (relay);
+ *     portal.certificate portal.key, or else those of tls (portal); audit.signing_key (ledger); fetcher.sts_ca (fetcher);
+ *     sealer.smime_certificate sealer.smime_key sealer.pgp_key sealer.dkim_key (sealer)
+ *   secret/tenant.NAME.smime.certificate and .key        sealer
+ * One whose setting is empty is not there. The table is in gateway/sallyport/generation.c. thread: loop
  */
 #ifndef SP_ROLE_ROLE_H
 #define SP_ROLE_ROLE_H

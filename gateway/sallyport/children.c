@@ -1,0 +1,336 @@
+/*
+ * The processes: started with all they need, joined to those they speak with, started anew when they end. A role that
+ * ends at once waits longer each time, up to ten seconds; one that ran well for ten seconds is back after a tenth.
+ */
+#include "supervisor.h"
+
+#include "role/process.h"
+#include "role/role.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void start(struct child *c);
+
+static bool runs(const struct child *c)
+{
+    return c->pid != 0;
+}
+
+static void send_frame(struct child *c, uint16_t type, uint64_t id, struct sp_bytes payload, int fd)
+{
+    const struct sp_ipc_frame frame = {
+        .type = type, .id = id, .payload = payload, .fds = &fd, .fd_count = fd >= 0 ? 1 : 0};
+    enum sp_rc rc = c->channel == NULL ? SP_E_CLOSED : sp_ipc_send(c->channel, &frame);
+
+    if (rc != SP_OK) /* its end comes by SIGCHLD */
+        sp_log_warn(c->s->log, "supervisor.untold", SP_TEXT("role", sp_ipc_role_name(c->kind)),
+                    SP_INT("index", c->index), SP_RC("why", rc));
+}
+
+static unsigned count_of(const struct supervisor *s, enum sp_role_kind kind)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < s->child_count; i++)
+        count += s->children[i].kind == kind;
+    return count;
+}
+
+static enum sp_log_level level_of(const struct sp_config *config)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        if (strcmp(config->log.level, names[i]) == 0)
+            return (enum sp_log_level)i;
+    }
+    return SP_LOG_INFO;
+}
+
+static void send_start(struct child *c)
+{
+    const struct supervisor *s = c->s;
+    char(*paths)[PATH_LEN_MAX] = sp_calloc(SP_ROLE_DIRS_MAX, sizeof(*paths));
+    struct sp_role_start *info = sp_calloc(1, sizeof(*info));
+    char spool[PATH_LEN_MAX + 40];
+    struct sp_buf payload;
+
+    *info = (struct sp_role_start){.kind = c->kind,
+                                   .index = c->index,
+                                   .count = count_of(s, c->kind),
+                                   .generation = s->now->number,
+                                   .log_level = level_of(s->now->config),
+                                   .state_dir = sp_bytes_cstr(s->now->state_dir)};
+    info->dir_count = folders_of(s, c, paths, SP_ROLE_DIRS_MAX);
+    for (size_t i = 0; i < info->dir_count; i++)
+        info->dirs[i] = sp_bytes_cstr(paths[i]);
+    if (c->kind == SP_ROLE_LEDGER) {
+        snprintf(spool, sizeof(spool), "%s/spool", s->now->state_dir);
+        info->grants[info->grant_count++].path = sp_bytes_cstr(spool);
+    }
+    sp_buf_init(&payload, SP_IPC_PAYLOAD_MAX);
+    sp_role_start_encode(&payload, info);
+    send_frame(c, SP_ROLE_FRAME_START, 0, sp_buf_bytes(&payload), s->now->bundles[c->kind]);
+    sp_buf_clear(&payload);
+    sp_free(info);
+    sp_free(paths);
+}
+
+static void send_peer(struct child *to, const struct child *about, int fd)
+{
+    const struct sp_role_peer peer = {.kind = about->kind, .index = about->index};
+    struct sp_buf payload;
+
+    sp_buf_init(&payload, 100);
+    sp_role_peer_encode(&payload, &peer);
+    send_frame(to, SP_ROLE_FRAME_PEER, 0, sp_buf_bytes(&payload), fd);
+    sp_buf_clear(&payload);
+}
+
+static void join(struct child *a, struct child *b)
+{
+    struct sp_err err;
+    int fds[2];
+
+    if (sp_ipc_pair(fds, &err) != SP_OK) {
+        sp_log_error(a->s->log, "supervisor.no-pair", SP_TEXT("detail", err.text));
+        return;
+    }
+    send_peer(a, b, fds[0]);
+    send_peer(b, a, fds[1]);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void introduce(struct child *c)
+{
+    struct supervisor *s = c->s;
+
+    send_start(c);
+    for (size_t i = 0; i < s->listening_count; i++) {
+        const struct listening *l = &s->listening[i];
+
+        if (l->kind == c->kind && l->index == c->index)
+            send_frame(c, SP_ROLE_FRAME_LISTENER, 0, sp_bytes_cstr(l->name), l->fd);
+    }
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *other = &s->children[i];
+
+        if (other != c && runs(other) && other->state != CHILD_ENDING &&
+            sp_ipc_roles_talk(c->kind, other->kind))
+            join(c, other);
+    }
+    send_frame(c, SP_ROLE_FRAME_GO, 0, sp_bytes(NULL, 0), -1);
+}
+
+static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
+{
+    struct sp_role_result result = {.rc = SP_E_MALFORMED};
+
+    if (sp_role_result_decode(frame->payload, &result) == SP_OK && result.rc == SP_OK)
+        return;
+    sp_log_warn(c->s->log, "supervisor.reload-refused", SP_TEXT("role", sp_ipc_role_name(c->kind)),
+                SP_INT("index", c->index), SP_RC("why", result.rc));
+    if (result.rc == SP_E_UNSUPPORTED) { /* it reads its configuration when it starts */
+        c->state = CHILD_ENDING;
+        c->wait_ms = 0;
+        send_frame(c, SP_ROLE_FRAME_STOP, 0, sp_bytes(NULL, 0), -1);
+    }
+}
+
+static void on_frame(void *arg, const struct sp_ipc_frame *frame)
+{
+    struct child *c = arg;
+
+    switch (frame->type) {
+    case SP_ROLE_FRAME_READY:
+        if (c->state == CHILD_STARTING)
+            c->state = CHILD_READY;
+        supervisor_progress(c->s);
+        break;
+    case SP_ROLE_FRAME_RELOADED:
+        on_reloaded(c, frame);
+        break;
+    case SP_ROLE_FRAME_STOPPED:
+    case SP_ROLE_FRAME_FAILED: /* it has logged why; its end follows */
+        c->state = CHILD_ENDING;
+        break;
+    default:
+        sp_log_warn(c->s->log, "supervisor.frame-unknown", SP_INT("frame", frame->type));
+    }
+}
+
+/* A child that closes its channel has ended, or will: without a channel it is no use. */
+static void on_closed(void *arg, enum sp_rc why)
+{
+    struct child *c = arg;
+
+    sp_ipc_free(c->channel);
+    c->channel = NULL;
+    if (why != SP_E_CLOSED && runs(c)) {
+        sp_log_error(c->s->log, "supervisor.bad-frame", SP_TEXT("role", sp_ipc_role_name(c->kind)));
+        (void)kill(c->pid, SIGKILL);
+    }
+}
+
+static void wait_for_restart(struct child *c)
+{
+    int64_t now = sp_clock_mono_ms(sp_loop_clock(c->s->loop));
+
+    c->state = CHILD_DOWN;
+    if (now - c->started_at_ms >= STEADY_MS && c->wait_ms > 0)
+        c->wait_ms = RESTART_MS;
+    sp_timer_start(c->restart, c->wait_ms);
+    c->wait_ms = c->wait_ms == 0 ? RESTART_MS : c->wait_ms * 2;
+    if (c->wait_ms > RESTART_MAX_MS)
+        c->wait_ms = RESTART_MAX_MS;
+}
+
+static void start(struct child *c)
+{
+    static const struct sp_ipc_events events = {.on_frame = on_frame, .on_closed = on_closed};
+    struct supervisor *s = c->s;
+    char program[PATH_LEN_MAX + 40];
+    struct sp_role_spawn spawn = {
+        .program = program, .name = sp_ipc_role_name(c->kind), .uid = folder_uid(s, c->kind)};
+    struct sp_err err;
+    int fds[2];
+
+    snprintf(program, sizeof(program), "%s/%s", s->libexec, sp_ipc_role_name(c->kind));
+    c->started_at_ms = sp_clock_mono_ms(sp_loop_clock(s->loop));
+    if (access(program, F_OK) != 0) {
+        c->state = CHILD_ABSENT;
+        sp_log_error(s->log, "supervisor.role-absent", SP_TEXT("role", sp_ipc_role_name(c->kind)));
+        return;
+    }
+    if (sp_ipc_pair(fds, &err) != SP_OK) {
+        sp_log_error(s->log, "supervisor.no-pair", SP_TEXT("detail", err.text));
+        wait_for_restart(c);
+        return;
+    }
+    spawn.channel = fds[1];
+    if (sp_role_spawn(&spawn, &c->pid, &err) != SP_OK) {
+        sp_log_error(s->log, "supervisor.no-start", SP_TEXT("detail", err.text));
+        close(fds[0]);
+        wait_for_restart(c);
+    } else {
+        c->channel = sp_ipc_new(s->loop, fds[0], &events, c);
+        c->state = CHILD_STARTING;
+        c->starts++;
+        introduce(c);
+    }
+    close(fds[1]);
+}
+
+static void on_restart(void *arg)
+{
+    struct child *c = arg;
+
+    if (!c->s->stopping && c->state == CHILD_DOWN)
+        start(c);
+}
+
+void child_add(struct supervisor *s, enum sp_role_kind kind, unsigned index)
+{
+    struct child *c = &s->children[s->child_count++];
+
+    sp_assert(s->child_count <= CHILDREN_MAX);
+    *c = (struct child){.s = s, .kind = kind, .index = index, .wait_ms = RESTART_MS};
+    c->restart = sp_timer_new(s->loop, on_restart, c);
+}
+
+void children_start(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *c = &s->children[i];
+
+        if (c->state == CHILD_DOWN && !sp_timer_is_running(c->restart))
+            start(c);
+    }
+}
+
+static void on_end(struct child *c, int status)
+{
+    struct supervisor *s = c->s;
+    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+    sp_log_at(s->log, clean ? SP_LOG_INFO : SP_LOG_ERROR, "supervisor.role-ended",
+              SP_TEXT("role", sp_ipc_role_name(c->kind)), SP_INT("index", c->index),
+              SP_INT("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+              SP_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+    c->pid = 0;
+    sp_ipc_free(c->channel);
+    c->channel = NULL;
+    c->state = CHILD_DOWN;
+    if (!s->stopping)
+        wait_for_restart(c);
+    supervisor_progress(s);
+}
+
+void children_reap(struct supervisor *s)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (size_t i = 0; i < s->child_count; i++) {
+            if (s->children[i].pid == pid)
+                on_end(&s->children[i], status);
+        }
+    }
+}
+
+void children_reload(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *c = &s->children[i];
+
+        if (c->state == CHILD_STARTING || c->state == CHILD_READY)
+            send_frame(c, SP_ROLE_FRAME_RELOAD, s->now->number, sp_bytes(NULL, 0),
+                       s->now->bundles[c->kind]);
+    }
+}
+
+size_t children_stop(struct supervisor *s, unsigned kinds)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *c = &s->children[i];
+
+        if ((kinds & (1U << c->kind)) == 0 || !runs(c))
+            continue;
+        count++;
+        if (c->state != CHILD_ENDING) {
+            c->state = CHILD_ENDING;
+            send_frame(c, SP_ROLE_FRAME_STOP, 0, sp_bytes(NULL, 0), -1);
+        }
+    }
+    return count;
+}
+
+void children_kill(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        const struct child *c = &s->children[i];
+
+        if (!runs(c))
+            continue;
+        sp_log_error(s->log, "supervisor.role-killed", SP_TEXT("role", sp_ipc_role_name(c->kind)),
+                     SP_INT("index", c->index));
+        (void)kill(c->pid, SIGKILL);
+    }
+}
+
+void children_clear(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        sp_timer_free(s->children[i].restart);
+        sp_ipc_free(s->children[i].channel);
+    }
+    s->child_count = 0;
+}

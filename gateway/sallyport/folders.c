@@ -1,0 +1,151 @@
+/*
+ * The state folder: one folder a role, its own uid's, closed to the others. The spool's shards belong to the relays, with
+ * the ledger's group and the set-gid bit, so that the ledger reads the segments and nobody else does. Owners and modes
+ * are set through an open descriptor that is no symbolic link: roles write below, and must not lead us elsewhere.
+ */
+#include "supervisor.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    enum sp_role_kind owner;
+    mode_t mode;
+} folders[] = {
+    {"", SP_ROLE_SUPERVISOR, 0711},       {"spool", SP_ROLE_SUPERVISOR, 0755},
+    {"sealer", SP_ROLE_SUPERVISOR, 0711}, {"keeper", SP_ROLE_KEEPER, 0700},
+    {"portal", SP_ROLE_PORTAL, 0700},     {"ledger", SP_ROLE_LEDGER, 0750},
+    {"fetcher", SP_ROLE_FETCHER, 0700},   {"admin", SP_ROLE_SUPERVISOR, 0711},
+};
+
+int64_t folder_uid(const struct supervisor *s, enum sp_role_kind kind)
+{
+    int64_t base = s->now->config->uid_base;
+
+    if (base == 0 || geteuid() != 0)
+        return -1;
+    return kind == SP_ROLE_SUPERVISOR ? 0 : base + (int64_t)kind;
+}
+
+static enum sp_rc make(const char *path, mode_t mode, int64_t uid, int64_t gid, struct sp_err *err)
+{
+    int fd;
+    bool ok;
+
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    ok = fd >= 0 && (uid < 0 || fchown(fd, (uid_t)uid, (gid_t)gid) == 0) && fchmod(fd, mode) == 0;
+    if (!ok)
+        sp_fail_errno(err, SP_E_IO, errno, "%s", path);
+    if (fd >= 0)
+        close(fd);
+    return ok ? SP_OK : SP_E_IO;
+}
+
+/* Counts shards that an earlier run left, more relays or fewer. */
+static void find_shards(struct supervisor *s, const char *spool)
+{
+    DIR *dir = opendir(spool);
+    const struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        uint64_t number;
+
+        if (sp_bytes_to_u64(sp_bytes_cstr(entry->d_name), &number) && number < SP_ROLE_DIRS_MAX &&
+            number >= s->shards)
+            s->shards = (unsigned)number + 1;
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static enum sp_rc make_numbered(const struct supervisor *s, enum sp_role_kind kind, unsigned count,
+                                struct sp_err *err)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (unsigned i = 0; rc == SP_OK && i < count; i++) {
+        char path[PATH_LEN_MAX + 40];
+        bool shard = kind == SP_ROLE_RELAY;
+
+        snprintf(path, sizeof(path), "%s/%s/%u", s->now->state_dir, shard ? "spool" : "sealer", i);
+        rc = make(path, shard ? 02750 : 0700, folder_uid(s, kind),
+                  folder_uid(s, shard ? SP_ROLE_LEDGER : kind), err);
+    }
+    return rc;
+}
+
+enum sp_rc folders_make(struct supervisor *s, unsigned relays, unsigned sealers, struct sp_err *err)
+{
+    char path[PATH_LEN_MAX + 40];
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; rc == SP_OK && i < SP_ARRAY_LEN(folders); i++) {
+        int64_t uid = folder_uid(s, folders[i].owner);
+
+        snprintf(path, sizeof(path), "%s/%s", s->now->state_dir, folders[i].name);
+        rc = make(path, folders[i].mode, uid, uid, err);
+    }
+    if (rc != SP_OK)
+        return rc;
+    snprintf(path, sizeof(path), "%s/spool", s->now->state_dir);
+    s->shards = relays;
+    find_shards(s, path);
+    rc = make_numbered(s, SP_ROLE_RELAY, s->shards, err);
+    return rc == SP_OK ? make_numbered(s, SP_ROLE_SEALER, sealers, err) : rc;
+}
+
+enum sp_rc folders_lock(struct supervisor *s, struct sp_err *err)
+{
+    char path[PATH_LEN_MAX + 40];
+
+    if (mkdir(s->now->state_dir, 0711) != 0 && errno != EEXIST)
+        return sp_fail_errno(err, SP_E_IO, errno, "%s", s->now->state_dir);
+    snprintf(path, sizeof(path), "%s/supervisor.lock", s->now->state_dir);
+    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->lock < 0)
+        return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
+    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
+        return sp_fail(err, SP_E_EXISTS, "%s: another gateway runs on this folder", path);
+    return SP_OK;
+}
+
+static size_t shards_of(const struct supervisor *s, unsigned index, char (*paths)[PATH_LEN_MAX],
+                        size_t max)
+{
+    unsigned relays = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->child_count; i++)
+        relays += s->children[i].kind == SP_ROLE_RELAY;
+    for (unsigned shard = index; shard < s->shards && count < max; shard += relays) {
+        int len = snprintf(paths[count], PATH_LEN_MAX, "%s/spool/%u", s->now->state_dir, shard);
+
+        count += len > 0 && len < PATH_LEN_MAX;
+    }
+    return count;
+}
+
+size_t folders_of(const struct supervisor *s, const struct child *c, char (*paths)[PATH_LEN_MAX],
+                  size_t max)
+{
+    int len;
+
+    if (c->kind == SP_ROLE_RELAY)
+        return shards_of(s, c->index, paths, max);
+    if (c->kind == SP_ROLE_SCANNER || c->kind == SP_ROLE_ADMIN)
+        return 0;
+    if (c->kind == SP_ROLE_SEALER)
+        len = snprintf(paths[0], PATH_LEN_MAX, "%s/sealer/%u", s->now->state_dir, c->index);
+    else
+        len =
+            snprintf(paths[0], PATH_LEN_MAX, "%s/%s", s->now->state_dir, sp_ipc_role_name(c->kind));
+    return len > 0 && len < PATH_LEN_MAX ? 1 : 0;
+}

@@ -1,0 +1,325 @@
+/*
+ * One configuration, read once and packed for each role. A role's bundle holds the text of sallyport.json, the policy and
+ * tenant files if it decides by them, and of the secrets only those in its column of the table below: named
+ * "secret/SETTING" after the setting that names their file, and "secret/NAME.kek" for keys derived from the master key.
+ * Everything is read before anything is given out, so a missing file is found at start or refuses a reload.
+ */
+#include "supervisor.h"
+
+#include "base/text.h"
+#include "config/tenant.h"
+#include "crypt/hash.h"
+#include "role/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_LEN_MAX  (64 * 1024 * 1024)
+#define DEPTH_MAX     8
+#define TICKETS_LEN   80
+#define FOR(role)     (1U << SP_ROLE_##role)
+#define AT(member)    offsetof(struct sp_config, member)
+#define EVERY_ROLE    (~0U)
+#define POLICY_ROLES  (FOR(RELAY) | FOR(LEDGER) | FOR(ADMIN))
+#define TENANTS_ROLES (FOR(RELAY) | FOR(PORTAL) | FOR(SEALER) | FOR(LEDGER) | FOR(ADMIN))
+
+static const struct {
+    const char *name;
+    size_t at;        /* the setting that names the file */
+    size_t otherwise; /* the setting to take if that one is empty; the same: none */
+    unsigned roles;
+    bool may_lack; /* the role makes its own */
+} secrets[] = {
+    {"tls.certificate", AT(tls.certificate), AT(tls.certificate), FOR(RELAY), false},
+    {"tls.key", AT(tls.key), AT(tls.key), FOR(RELAY), false},
+    {"tls.client_ca", AT(tls.client_ca), AT(tls.client_ca), FOR(RELAY), false},
+    {"delivery.ca", AT(delivery.ca), AT(delivery.ca), FOR(RELAY), false},
+    {"portal.certificate", AT(portal.certificate), AT(tls.certificate), FOR(PORTAL), false},
+    {"portal.key", AT(portal.key), AT(tls.key), FOR(PORTAL), false},
+    {"audit.signing_key", AT(audit.signing_key), AT(audit.signing_key), FOR(LEDGER), true},
+    {"sealer.smime_certificate", AT(sealer.smime_certificate), AT(sealer.smime_certificate),
+     FOR(SEALER), false},
+    {"sealer.smime_key", AT(sealer.smime_key), AT(sealer.smime_key), FOR(SEALER), false},
+    {"sealer.pgp_key", AT(sealer.pgp_key), AT(sealer.pgp_key), FOR(SEALER), false},
+    {"sealer.dkim_key", AT(sealer.dkim_key), AT(sealer.dkim_key), FOR(SEALER), false},
+    {"fetcher.sts_ca", AT(fetcher.sts_ca), AT(fetcher.sts_ca), FOR(FETCHER), false},
+};
+
+static const struct {
+    const char *name;
+    const char *info; /* HKDF's purpose */
+    unsigned roles;
+} keks[] = {
+    {"secret/content.kek", "sallyport content kek 1", FOR(RELAY)},
+    {"secret/record.kek", "sallyport record kek 1", FOR(RELAY) | FOR(LEDGER)},
+    {"secret/portal.kek", "sallyport portal kek 1", FOR(PORTAL)},
+};
+
+struct loading {
+    struct generation *g;
+    struct sp_role_bundle *bundles[SP_ROLE_COUNT];
+    struct sp_buf *report;
+    bool failed;
+};
+
+static void complain(struct loading *l, const char *text)
+{
+    sp_buf_put_cstr(l->report, text);
+    sp_buf_put_cstr(l->report, "\n");
+    l->failed = true;
+}
+
+static void add(struct loading *l, unsigned roles, const char *name, struct sp_bytes data)
+{
+    for (enum sp_role_kind kind = SP_ROLE_RELAY; kind < SP_ROLE_COUNT; kind++) {
+        if ((roles & (1U << kind)) != 0 &&
+            sp_role_bundle_add(l->bundles[kind], name, data) != SP_OK)
+            complain(l, "too many or too large files in the configuration folder");
+    }
+}
+
+/* Reads a file of the configuration folder into the bundles. */
+static void add_file(struct loading *l, unsigned roles, const char *name, const char *path,
+                     bool may_lack)
+{
+    struct sp_buf data;
+    struct sp_err err;
+    enum sp_rc rc;
+
+    sp_buf_init(&data, FILE_LEN_MAX);
+    rc = file_read(path, &data, &err);
+    if (rc == SP_OK)
+        add(l, roles, name, sp_buf_bytes(&data));
+    else if (rc != SP_E_NOT_FOUND || !may_lack)
+        complain(l, err.text);
+    sp_buf_wipe(&data);
+}
+
+/* What editors and package managers leave behind is no configuration. */
+static bool is_hidden(const char *name)
+{
+    size_t len = strlen(name);
+
+    return name[0] == '.' || name[len - 1] == '~';
+}
+
+static void add_folder(struct loading *l, unsigned roles, const char *name, const char *path,
+                       int depth)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+
+    if (dir == NULL || depth > DEPTH_MAX) {
+        complain(l, path);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        char inner_name[PATH_LEN_MAX], inner_path[PATH_LEN_MAX];
+        struct stat st;
+
+        if (is_hidden(entry->d_name) || path_join(name, entry->d_name, inner_name) != SP_OK ||
+            path_join(path, entry->d_name, inner_path) != SP_OK || stat(inner_path, &st) != 0)
+            continue;
+        if (S_ISDIR(st.st_mode))
+            add_folder(l, roles, inner_name, inner_path, depth + 1);
+        else if (S_ISREG(st.st_mode))
+            add_file(l, roles, inner_name, inner_path, false);
+    }
+    closedir(dir);
+}
+
+static const char *text_at(const struct sp_config *c, size_t at)
+{
+    return *(const char *const *)((const char *)c + at);
+}
+
+static void add_secrets(struct loading *l)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(secrets); i++) {
+        const char *setting = text_at(l->g->config, secrets[i].at);
+        char name[100], path[PATH_LEN_MAX];
+
+        if (setting[0] == '\0')
+            setting = text_at(l->g->config, secrets[i].otherwise);
+        if (setting[0] == '\0' || path_join(l->g->folder, setting, path) != SP_OK)
+            continue;
+        snprintf(name, sizeof(name), "secret/%s", secrets[i].name);
+        add_file(l, secrets[i].roles, name, path, secrets[i].may_lack);
+    }
+}
+
+static void add_keks(struct loading *l)
+{
+    struct sp_buf master;
+    struct sp_err err;
+    char path[PATH_LEN_MAX];
+
+    sp_buf_init(&master, 128 * 1024);
+    if (path_join(l->g->folder, l->g->config->master_key, path) != SP_OK ||
+        file_read(path, &master, &err) != SP_OK) {
+        complain(l, err.text);
+    } else if (master.len != SP_SECRET_LEN) {
+        complain(l, "the master key must be a file of 32 random bytes");
+    } else {
+        for (size_t i = 0; i < SP_ARRAY_LEN(keks); i++) {
+            struct sp_secret kek;
+
+            sp_crypt_hkdf(sp_buf_bytes(&master), sp_bytes_cstr(keks[i].info), &kek);
+            add(l, keks[i].roles, keks[i].name, sp_secret_bytes(&kek));
+            sp_secret_clear(&kek);
+        }
+    }
+    sp_buf_wipe(&master);
+}
+
+/* Session tickets that any relay understands; new ones with each generation. */
+static void add_tickets(struct loading *l)
+{
+    uint8_t key[TICKETS_LEN];
+
+    sp_random_fill(sp_random_system(), key, sizeof(key));
+    add(l, FOR(RELAY), "secret/tls.tickets", sp_bytes(key, sizeof(key)));
+    sp_random_fill(sp_random_system(), key, sizeof(key));
+    add(l, FOR(PORTAL), "secret/portal.tickets", sp_bytes(key, sizeof(key)));
+    sp_wipe(key, sizeof(key));
+}
+
+static void tell_problems(struct loading *l, const struct sp_problems *problems)
+{
+    for (size_t i = 0; i < sp_problems_count(problems); i++) {
+        sp_problem_format(sp_problems_at(problems, i), l->report);
+        sp_buf_put_cstr(l->report, "\n");
+    }
+    if (sp_problems_errors(problems) > 0)
+        l->failed = true;
+}
+
+/* A tenant's own S/MIME identity goes to the sealer beside the gateway's. */
+static void add_tenant_identity(struct loading *l, const struct sp_tenant *t)
+{
+    const char *files[] = {t->smime.certificate, t->smime.key};
+    static const char *const names[] = {"certificate", "key"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
+        char name[300], path[PATH_LEN_MAX];
+
+        if (files[i][0] == '\0' || path_join(l->g->folder, files[i], path) != SP_OK)
+            continue;
+        snprintf(name, sizeof(name), "secret/tenant.%s.smime.%s", t->name, names[i]);
+        add_file(l, FOR(SEALER), name, path, false);
+    }
+}
+
+static void add_tenant_identities(struct loading *l)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_bytes name, data;
+    size_t at = 0;
+
+    /* the relay's bundle: the sealer's grows meanwhile */
+    while (sp_role_bundle_next(l->bundles[SP_ROLE_RELAY], &at, &name, &data)) {
+        SP_AUTO(sp_tenant) tenant = NULL;
+        char file[PATH_LEN_MAX];
+
+        if (!sp_bytes_starts_nocase(name, SP_LIT("tenants/")) ||
+            !sp_bytes_ends_nocase(name, SP_LIT(".json")))
+            continue;
+        snprintf(file, sizeof(file), "%.*s", SP_FMT(name));
+        if (sp_tenant_load(data, file, problems, &tenant) == SP_OK)
+            add_tenant_identity(l, tenant);
+    }
+    tell_problems(l, problems);
+}
+
+static void add_policies(struct loading *l)
+{
+    char *copy = sp_strdup(l->g->config->policy);
+    const char *folder = dirname(copy);
+    char path[PATH_LEN_MAX];
+
+    if (folder[0] == '.' && folder[1] == '\0')
+        complain(l, "\"policy\" must lie in a folder of its own, beside what it extends and names");
+    else if (path_join(l->g->folder, folder, path) == SP_OK)
+        add_folder(l, POLICY_ROLES, folder, path, 0);
+    sp_free(copy);
+    if (path_join(l->g->folder, l->g->config->tenants, path) == SP_OK)
+        add_folder(l, TENANTS_ROLES, "tenants", path, 0);
+}
+
+static bool find_folder(struct loading *l, const char *path)
+{
+    char real[PATH_MAX];
+    bool ok = realpath(path, real) != NULL && strlen(real) < PATH_LEN_MAX;
+
+    if (ok)
+        snprintf(l->g->folder, PATH_LEN_MAX, "%s", dirname(real));
+    else
+        complain(l, path);
+    return ok;
+}
+
+static void load(struct loading *l, const char *path)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_buf text;
+    struct sp_err err;
+
+    sp_buf_init(&text, FILE_LEN_MAX);
+    if (file_read(path, &text, &err) != SP_OK) {
+        complain(l, err.text);
+    } else if (find_folder(l, path)) {
+        enum sp_rc rc = sp_config_load(sp_buf_bytes(&text), path, problems, &l->g->config);
+
+        tell_problems(l, problems);
+        l->failed = l->failed || rc != SP_OK;
+    }
+    if (!l->failed && path_join(l->g->folder, l->g->config->state_dir, l->g->state_dir) == SP_OK) {
+        add(l, EVERY_ROLE, "sallyport.json", sp_buf_bytes(&text));
+        add_policies(l);
+        add_secrets(l);
+        add_keks(l);
+        add_tickets(l);
+        add_tenant_identities(l);
+    }
+    sp_buf_clear(&text);
+}
+
+struct generation *generation_load(const char *path, uint64_t number, struct sp_buf *report)
+{
+    struct loading l = {.g = sp_calloc(1, sizeof(struct generation)), .report = report};
+
+    l.g->number = number;
+    for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
+        l.g->bundles[kind] = -1;
+        l.bundles[kind] = sp_role_bundle_new();
+    }
+    load(&l, path);
+    for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
+        if (!l.failed && sp_role_bundle_to_memfd(l.bundles[kind], &l.g->bundles[kind]) != SP_OK)
+            complain(&l, "no memory for the files of a role");
+        sp_role_bundle_free(l.bundles[kind]);
+    }
+    if (l.failed) {
+        generation_free(l.g);
+        return NULL;
+    }
+    return l.g;
+}
+
+void generation_free(struct generation *g)
+{
+    if (g == NULL)
+        return;
+    for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
+        if (g->bundles[kind] >= 0)
+            close(g->bundles[kind]);
+    }
+    sp_config_free(g->config);
+    sp_free(g);
+}

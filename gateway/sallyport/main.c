@@ -1,0 +1,83 @@
+/*
+ * `sallyport`: the command line. It knows which program answers which words and becomes that program, so that it links
+ * almost nothing itself; only `serve`, the supervisor, runs here.
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 64
+
+static const struct command {
+    const char *word, *second; /* second NULL: whatever follows */
+    const char *program;
+    const char *help;
+} commands[] = {
+    {"check", NULL, "cli-policy", "validate the configuration and say what it would do"},
+    {"policy", NULL, "cli-policy", "check, test and list policies"},
+    {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
+    {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
+    {"audit", NULL, "cli-control", "prove: one file that proves what became of a message"},
+    {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
+    {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
+    {"posture", NULL, "cli-control", "what domains have proved"},
+    {"status", NULL, "cli-control", "what the running gateway does"},
+};
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "usage: sallyport COMMAND ...\n\n"
+                "  serve [-c FILE]      run the gateway\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
+        char words[40];
+
+        snprintf(words, sizeof(words), "%s %s", commands[i].word,
+                 commands[i].second == NULL ? "..." : commands[i].second);
+        fprintf(to, "  %-20s %s\n", words, commands[i].help);
+    }
+    fprintf(to, "\nEach says more with --help. Version %s.\n", SP_VERSION);
+}
+
+static int become(const char *program, char **argv)
+{
+    char self[PATH_LEN_MAX], path[PATH_LEN_MAX + 100];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    if (n <= 0) {
+        perror("sallyport: /proc/self/exe");
+        return EXIT_FAILURE;
+    }
+    self[n] = '\0';
+    snprintf(path, sizeof(path), "%s/../libexec/" SP_LIBEXEC_NAME "/%s", dirname(self), program);
+    execv(path, argv);
+    fprintf(stderr, "sallyport: %s: %s\n", path, errno == ENOENT ? "not installed" : "can't run");
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "serve") == 0)
+        return serve_main(argc - 1, argv + 1);
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sallyport %s\n", SP_VERSION);
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; argc >= 2 && i < SP_ARRAY_LEN(commands); i++) {
+        const struct command *c = &commands[i];
+
+        if (strcmp(argv[1], c->word) == 0 &&
+            (c->second == NULL || (argc >= 3 && strcmp(argv[2], c->second) == 0)))
+            return become(c->program, argv);
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    print_help(stderr);
+    return EXIT_USAGE;
+}

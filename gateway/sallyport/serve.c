@@ -1,0 +1,262 @@
+/*
+ * `sallyport serve`: reads the configuration, makes folders, binds sockets, starts the roles and watches over them. It
+ * reads nothing from the network. Stopping goes in phases: first those who take mail, then those who help them, the
+ * ledger last, so that the audit has what the others did to their end.
+ */
+#include "supervisor.h"
+
+#include "role/process.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REPORT_MAX (256 * 1024)
+#define LAST_MS    3000 /* for the later phases together, past the limit of the first */
+#define FOR(role)  (1U << SP_ROLE_##role)
+
+static const unsigned phases[] = {
+    FOR(RELAY) | FOR(PORTAL) | FOR(ADMIN),
+    FOR(SCANNER) | FOR(SEALER) | FOR(KEEPER) | FOR(FETCHER),
+    FOR(LEDGER),
+};
+
+/* Started in this order: who is asked before who asks. */
+static const enum sp_role_kind order[] = {SP_ROLE_LEDGER, SP_ROLE_KEEPER,  SP_ROLE_SCANNER,
+                                          SP_ROLE_SEALER, SP_ROLE_FETCHER, SP_ROLE_PORTAL,
+                                          SP_ROLE_ADMIN,  SP_ROLE_RELAY};
+
+static unsigned wanted(const struct sp_config *c, enum sp_role_kind kind)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    switch (kind) {
+    case SP_ROLE_RELAY:
+        return c->workers > 0 ? (unsigned)c->workers : cores < 1 ? 1 : (unsigned)cores;
+    case SP_ROLE_SCANNER:
+        return (unsigned)c->roles.scanners;
+    case SP_ROLE_SEALER:
+        return (unsigned)c->roles.sealers;
+    case SP_ROLE_PORTAL:
+        return c->portal.listen[0] == '\0' ? 0 : 1;
+    default:
+        return 1;
+    }
+}
+
+/* Problems go to people as they are, a line each: they were written for them. */
+static void print_report(const struct sp_buf *report)
+{
+    fprintf(stderr, "%.*s", SP_FMT(sp_buf_bytes(report)));
+}
+
+static void go_on_stopping(struct supervisor *s)
+{
+    while (s->phase < SP_ARRAY_LEN(phases)) {
+        if (children_stop(s, phases[s->phase]) > 0)
+            return;
+        s->phase++;
+    }
+    sp_loop_stop(s->loop);
+}
+
+static void on_limit(void *arg)
+{
+    struct supervisor *s = arg;
+
+    s->exit_code = EXIT_FAILURE;
+    children_kill(s);
+}
+
+void supervisor_progress(struct supervisor *s)
+{
+    if (s->stopping) {
+        go_on_stopping(s);
+        return;
+    }
+    if (s->told_ready)
+        return;
+    for (size_t i = 0; i < s->child_count; i++) {
+        if (s->children[i].state != CHILD_READY && s->children[i].state != CHILD_ABSENT)
+            return;
+    }
+    s->told_ready = true;
+    sp_log_info(s->log, "supervisor.ready", SP_INT("roles", s->child_count));
+    sp_role_notify("READY=1");
+}
+
+static void on_stop(void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    sp_log_info(s->log, "supervisor.stopping");
+    sp_role_notify("STOPPING=1");
+    sp_timer_start(s->limit, s->now->config->stop_ms + LAST_MS);
+    go_on_stopping(s);
+}
+
+static void on_child(void *arg)
+{
+    children_reap(arg);
+}
+
+static bool same_texts(const struct sp_config *a, const struct sp_config *b)
+{
+    if (a->listen_count != b->listen_count || strcmp(a->portal.listen, b->portal.listen) != 0 ||
+        strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->admin.socket, b->admin.socket) != 0)
+        return false;
+    for (size_t i = 0; i < a->listen_count; i++) {
+        if (strcmp(a->listen[i].address, b->listen[i].address) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* What is bound, made or counted at start can't change while we run. */
+static bool needs_restart(const struct sp_config *a, const struct sp_config *b)
+{
+    return !same_texts(a, b) || a->workers != b->workers || a->uid_base != b->uid_base ||
+           a->roles.scanners != b->roles.scanners || a->roles.sealers != b->roles.sealers;
+}
+
+static void on_reload(void *arg)
+{
+    struct supervisor *s = arg;
+    struct generation *fresh;
+    struct sp_buf report;
+
+    if (s->stopping)
+        return;
+    sp_role_notify("RELOADING=1");
+    sp_buf_init(&report, REPORT_MAX);
+    fresh = generation_load(s->config_path, s->now->number + 1, &report);
+    print_report(&report);
+    sp_buf_clear(&report);
+    if (fresh == NULL || needs_restart(s->now->config, fresh->config)) {
+        sp_log_error(s->log, fresh == NULL ? "supervisor.reload-invalid"
+                                           : "supervisor.reload-needs-restart");
+        generation_free(fresh);
+    } else {
+        sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));
+        generation_free(s->now);
+        s->now = fresh;
+        children_reload(s);
+    }
+    sp_role_notify("READY=1");
+}
+
+/* The roles' programs lie beside us: PREFIX/bin/sallyport, PREFIX/libexec/sallyport/. */
+static enum sp_rc find_libexec(struct supervisor *s, struct sp_err *err)
+{
+    char self[PATH_LEN_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    int len;
+
+    if (n <= 0)
+        return sp_fail_errno(err, SP_E_IO, errno, "/proc/self/exe");
+    self[n] = '\0';
+    len = snprintf(s->libexec, sizeof(s->libexec), "%s/../libexec/" SP_LIBEXEC_NAME, dirname(self));
+    return len < 0 || (size_t)len >= sizeof(s->libexec) ? sp_fail(err, SP_E_LIMIT, "path too long")
+                                                        : SP_OK;
+}
+
+static enum sp_rc prepare(struct supervisor *s, struct sp_err *err)
+{
+    const struct sp_config *c = s->now->config;
+    unsigned relays = wanted(c, SP_ROLE_RELAY);
+    enum sp_rc rc = find_libexec(s, err);
+
+    (void)umask(077);
+    if (rc == SP_OK)
+        rc = folders_lock(s, err);
+    if (rc == SP_OK)
+        rc = folders_make(s, relays, wanted(c, SP_ROLE_SEALER), err);
+    if (rc == SP_OK)
+        rc = sockets_open(s, relays, err);
+    return rc;
+}
+
+static void add_children(struct supervisor *s)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(order); i++) {
+        unsigned count = wanted(s->now->config, order[i]);
+
+        for (unsigned index = 0; index < count; index++)
+            child_add(s, order[i], index);
+    }
+}
+
+static void run(struct supervisor *s)
+{
+    s->limit = sp_timer_new(s->loop, on_limit, s);
+    s->signals[0] = sp_signal_new(s->loop, SIGTERM, on_stop, s);
+    s->signals[1] = sp_signal_new(s->loop, SIGINT, on_stop, s);
+    s->signals[2] = sp_signal_new(s->loop, SIGHUP, on_reload, s);
+    s->signals[3] = sp_signal_new(s->loop, SIGCHLD, on_child, s);
+    add_children(s);
+    children_start(s);
+    supervisor_progress(s);
+    sp_loop_run(s->loop);
+    sp_log_info(s->log, "supervisor.stopped");
+    for (size_t i = 0; i < SP_ARRAY_LEN(s->signals); i++)
+        sp_signal_free(s->signals[i]);
+    sp_timer_free(s->limit);
+}
+
+static int serve(struct supervisor *s)
+{
+    struct sp_err err = {0};
+
+    s->loop = sp_loop_new();
+    s->log = sp_log_new(STDERR_FILENO, "supervisor", SP_LOG_INFO, sp_loop_clock(s->loop));
+    sp_log_info(s->log, "supervisor.started", SP_TEXT("version", SP_VERSION),
+                SP_INT("uid_base", s->now->config->uid_base));
+    if (prepare(s, &err) == SP_OK) {
+        run(s);
+    } else {
+        fprintf(stderr, "sallyport: %s\n", err.text);
+        s->exit_code = EXIT_FAILURE;
+    }
+    children_clear(s);
+    sockets_close(s);
+    if (s->lock >= 0)
+        close(s->lock);
+    sp_log_free(s->log);
+    sp_loop_free(s->loop);
+    return s->exit_code;
+}
+
+int serve_main(int argc, char **argv)
+{
+    static const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct supervisor *s = sp_calloc(1, sizeof(*s));
+    struct sp_buf report;
+    int code = EXIT_FAILURE;
+
+    s->lock = -1;
+    s->config_path = "/etc/sallyport/sallyport.json";
+    if (argc == 3 && strcmp(argv[1], "-c") == 0) {
+        s->config_path = argv[2];
+    } else if (argc != 1) {
+        fprintf(stderr, "usage: sallyport serve [-c FILE]\n");
+        sp_free(s);
+        return 64;
+    }
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    sp_buf_init(&report, REPORT_MAX);
+    s->now = generation_load(s->config_path, 1, &report);
+    print_report(&report);
+    sp_buf_clear(&report);
+    if (s->now != NULL)
+        code = serve(s);
+    generation_free(s->now);
+    sp_free(s);
+    return code;
+}

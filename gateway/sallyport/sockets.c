@@ -1,0 +1,113 @@
+/*
+ * Listening sockets are the supervisor's: bound once, before anything else runs, and handed to each new process of their
+ * role, so that a restart refuses no connection. Each relay has one of its own on every address (SO_REUSEPORT), and the
+ * kernel shares connections out.
+ */
+#include "supervisor.h"
+
+#include "io/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+static void keep(struct supervisor *s, const char *name, enum sp_role_kind kind, unsigned index,
+                 int fd)
+{
+    struct listening *l;
+
+    s->listening = sp_realloc(s->listening, (s->listening_count + 1) * sizeof(*s->listening));
+    l = &s->listening[s->listening_count++];
+    *l = (struct listening){.kind = kind, .index = index, .fd = fd};
+    snprintf(l->name, sizeof(l->name), "%s", name);
+}
+
+static void tell(struct supervisor *s, const char *name, const struct sp_addr *at)
+{
+    char text[SP_ADDR_TEXT_MAX];
+
+    sp_addr_format(at, text);
+    sp_log_info(s->log, "supervisor.listening", SP_TEXT("name", name), SP_TEXT("address", text));
+}
+
+/* Opens one address for `count` processes of a role. Port 0 becomes the first one's for all. */
+static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *address,
+                           enum sp_role_kind kind, unsigned count, struct sp_err *err)
+{
+    struct sp_addr at;
+
+    if (!sp_addr_parse(sp_bytes_cstr(address), &at))
+        return sp_fail(err, SP_E_CONFIG_INVALID, "%s: \"%s\" is no IP address with a port", name,
+                       address);
+    for (unsigned i = 0; i < count; i++) {
+        int fd = sp_listen(&at, count > 1, BACKLOG, err);
+
+        if (fd < 0)
+            return err->rc;
+        keep(s, name, kind, i, fd);
+        if (i == 0) {
+            at.len = sizeof(at.u);
+            if (getsockname(fd, &at.u.sa, &at.len) != 0)
+                return sp_fail_errno(err, SP_E_IO, errno, "%s", address);
+            tell(s, name, &at);
+        }
+    }
+    return SP_OK;
+}
+
+static enum sp_rc open_admin(struct supervisor *s, struct sp_err *err)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (path_join(s->now->state_dir, s->now->config->admin.socket, s->admin_socket) != SP_OK ||
+        strlen(s->admin_socket) >= sizeof(at.sun_path))
+        return sp_fail(err, SP_E_CONFIG_INVALID, "%s is too long for a socket's path (%zu bytes)",
+                       s->admin_socket, sizeof(at.sun_path) - 1);
+    memcpy(at.sun_path, s->admin_socket, strlen(s->admin_socket) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)unlink(s->admin_socket); /* of a run before; the lock says that nobody else is here */
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
+        chmod(s->admin_socket, 0600) != 0 || listen(fd, BACKLOG) != 0) {
+        sp_fail_errno(err, SP_E_IO, errno, "%s", s->admin_socket);
+        if (fd >= 0)
+            close(fd);
+        return SP_E_IO;
+    }
+    keep(s, "admin", SP_ROLE_ADMIN, 0, fd);
+    return SP_OK;
+}
+
+enum sp_rc sockets_open(struct supervisor *s, unsigned relays, struct sp_err *err)
+{
+    const struct sp_config *c = s->now->config;
+    enum sp_rc rc = SP_OK;
+
+    if (c->listen_count > LISTEN_MAX)
+        return sp_fail(err, SP_E_CONFIG_RANGE, "more than %d listeners", LISTEN_MAX);
+    for (size_t i = 0; rc == SP_OK && i < c->listen_count; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "listen/%zu", i);
+        rc = open_tcp(s, name, c->listen[i].address, SP_ROLE_RELAY, relays, err);
+    }
+    if (rc == SP_OK && c->portal.listen[0] != '\0')
+        rc = open_tcp(s, "portal", c->portal.listen, SP_ROLE_PORTAL, 1, err);
+    return rc == SP_OK ? open_admin(s, err) : rc;
+}
+
+void sockets_close(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->listening_count; i++)
+        close(s->listening[i].fd);
+    sp_free(s->listening);
+    s->listening = NULL;
+    s->listening_count = 0;
+    if (s->admin_socket[0] != '\0')
+        (void)unlink(s->admin_socket);
+}

@@ -1,0 +1,154 @@
+/*
+ * The supervisor's parts: the configuration as roles get it (generation.c), folders (folders.c), sockets (sockets.c),
+ * children (children.c), and the life of the whole (serve.c). thread: loop
+ */
+#ifndef SP_GATEWAY_SUPERVISOR_H
+#define SP_GATEWAY_SUPERVISOR_H
+
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "io/loop.h"
+#include "ipc/ipc.h"
+#include "ipc/roles.h"
+#include "log/log.h"
+#include "role/control.h"
+
+#define PATH_LEN_MAX   4000
+#define RELAYS_MAX     256
+#define LISTEN_MAX     64
+#define CHILDREN_MAX   400
+#define RESTART_MS     100 /* before the first restart; each further one doubles it */
+#define RESTART_MAX_MS 10000
+#define STEADY_MS      10000 /* who ran so long starts from the first wait again */
+
+/* One configuration, as it was when it was read. */
+struct generation {
+    uint64_t number;
+    struct sp_config *config;
+    char folder[PATH_LEN_MAX];    /* of sallyport.json; absolute */
+    char state_dir[PATH_LEN_MAX]; /* absolute */
+    int bundles[SP_ROLE_COUNT];   /* memfds, -1 where a role has none */
+};
+
+enum child_state {
+    CHILD_DOWN,     /* to be started: at once, or after its wait */
+    CHILD_STARTING, /* runs, not READY yet */
+    CHILD_READY,
+    CHILD_ENDING, /* was told to stop */
+    CHILD_ABSENT, /* has no program in this build */
+};
+
+struct child {
+    struct supervisor *s;
+    enum sp_role_kind kind;
+    unsigned index;
+    enum child_state state;
+    pid_t pid; /* 0: none */
+    struct sp_ipc *channel;
+    struct sp_timer *restart;
+    int64_t started_at_ms;
+    int64_t wait_ms;
+    unsigned starts;
+};
+
+struct listening {
+    char name[32]; /* "listen/0", "portal", "admin" */
+    enum sp_role_kind kind;
+    unsigned index; /* of the child */
+    int fd;
+};
+
+struct supervisor {
+    struct sp_loop *loop;
+    struct sp_log *log;
+    const char *config_path;
+    char libexec[PATH_LEN_MAX];
+    struct generation *now;
+    struct child children[CHILDREN_MAX];
+    size_t child_count;
+    struct listening *listening;
+    size_t listening_count;
+    char admin_socket[PATH_LEN_MAX];
+    unsigned shards; /* highest shard found or made, plus one */
+    int lock;
+    bool told_ready, stopping;
+    unsigned phase; /* of the stop */
+    struct sp_timer *limit;
+    struct sp_signal *signals[4];
+    int exit_code;
+};
+
+/* ---- generation.c ---- */
+
+/*
+ * Reads configuration, policies, tenants and secrets, and packs what each role may have.
+ *
+ * report:  gets everything that is wrong, one problem a line
+ * returns: NULL if anything is. owner: the caller
+ */
+struct generation *generation_load(const char *path, uint64_t number, struct sp_buf *report);
+void generation_free(struct generation *g);
+
+/* ---- files.c ---- */
+
+/* returns: SP_OK and the whole file appended, SP_E_NOT_FOUND, SP_E_LIMIT, SP_E_IO */
+SP_MUST_CHECK enum sp_rc file_read(const char *path, struct sp_buf *out, struct sp_err *err);
+
+/* Joins a folder and a name as written (absolute names stay). returns: SP_E_LIMIT if too long */
+SP_MUST_CHECK enum sp_rc path_join(const char *folder, const char *name, char out[PATH_LEN_MAX]);
+
+/* ---- folders.c ---- */
+
+/* returns: the uid of a role, or -1 if all run as we do */
+int64_t folder_uid(const struct supervisor *s, enum sp_role_kind kind);
+
+/* Makes what is not there and sets owners and modes; counts the shards. */
+SP_MUST_CHECK enum sp_rc folders_make(struct supervisor *s, unsigned relays, unsigned sealers,
+                                      struct sp_err *err);
+
+/* Takes the lock of the state folder. returns: SP_E_EXISTS if another supervisor has it */
+SP_MUST_CHECK enum sp_rc folders_lock(struct supervisor *s, struct sp_err *err);
+
+/* Writes the folders of a child to paths. returns: how many */
+size_t folders_of(const struct supervisor *s, const struct child *c, char (*paths)[PATH_LEN_MAX],
+                  size_t max);
+
+/* ---- sockets.c ---- */
+
+/* Binds all listening sockets of the configuration; they stay until the end. */
+SP_MUST_CHECK enum sp_rc sockets_open(struct supervisor *s, unsigned relays, struct sp_err *err);
+void sockets_close(struct supervisor *s);
+
+/* ---- children.c ---- */
+
+/* Adds a child; it is started by children_start. */
+void child_add(struct supervisor *s, enum sp_role_kind kind, unsigned index);
+
+/* Starts what is down and not waiting. */
+void children_start(struct supervisor *s);
+
+/* Collects who has ended. */
+void children_reap(struct supervisor *s);
+
+/* Tells all that run of the current generation. */
+void children_reload(struct supervisor *s);
+
+/* Asks the children of these kinds (a mask of 1 << kind) to end. returns: how many of them still run */
+size_t children_stop(struct supervisor *s, unsigned kinds);
+
+/* Ends all that still run, at once. */
+void children_kill(struct supervisor *s);
+
+/* Frees what children hold. */
+void children_clear(struct supervisor *s);
+
+/* ---- serve.c ---- */
+
+/* A child came up or ended: all ready? all ended? */
+void supervisor_progress(struct supervisor *s);
+
+/* `sallyport serve -c FILE`. returns: the exit code */
+int serve_main(int argc, char **argv);
+
+#endif

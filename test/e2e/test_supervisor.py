@@ -1,0 +1,204 @@
+"""The supervisor with roles that do nothing but live: start, restart, reload, stop. The roles are the role module's test
+program, which behaves as one when it is started under a role's name."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab.ports import free_port, open_folder
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build" / os.environ.get("SALLYPORT_PRESET", "asan")
+ROLES = ["relay", "scanner", "sealer", "keeper", "portal", "ledger", "fetcher", "admin"]
+
+
+class Supervisor:
+    def __init__(self, folder, **settings):
+        self.folder = pathlib.Path(folder)
+        (self.folder / "bin").mkdir()
+        (self.folder / "libexec/sallyport").mkdir(parents=True)
+        shutil.copy(BUILD / "bin/sallyport", self.folder / "bin/sallyport")
+        for role in ROLES:
+            shutil.copy(BUILD / "test/unit_role_test_role", self.folder / "libexec/sallyport" / role)
+        self.config = self.folder / "config"
+        for name in ("policies", "tenants", "keys"):
+            (self.config / name).mkdir(parents=True)
+        (self.config / "policies/policy.json").write_text("{}")
+        (self.config / "tenants/t.json").write_text(json.dumps({"tenant": "t", "domains": ["t.test"],
+                                                           "proofs": {"networks": ["127.0.0.0/8"]}}))
+        (self.config / "keys/master.key").write_bytes(os.urandom(32))
+        self.settings = {"node": "n", "hostname": "gw.test", "state_dir": str(self.folder / "state"), "workers": 2,
+                         "listen": [{"address": f"127.0.0.1:{free_port()}", "tls": "none"}], **settings}
+        self.write()
+        self.log = self.folder / "log"
+        self.process = None
+
+    def write(self):
+        (self.config / "sallyport.json").write_text(json.dumps(self.settings))
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([self.folder / "bin/sallyport", "serve", "-c", self.config / "sallyport.json"],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def events(self, event, **fields):
+        found = []
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{"):
+                e = json.loads(line)
+                if e["event"] == event and all(e.get(k) == v for k, v in fields.items()):
+                    found.append(e)
+        return found
+
+    def wait(self, event, count=1, **fields):
+        deadline = time.monotonic() + 30
+        while len(self.events(event, **fields)) < count:
+            assert time.monotonic() < deadline, f"no {event} {fields}: {self.log.read_text()[-3000:]}"
+            assert self.process.poll() is None or event == "supervisor.stopped", self.log.read_text()[-3000:]
+            time.sleep(0.02)
+
+    def children(self):
+        """{program name: [pid]} of the roles that run."""
+        found = {}
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
+                if int(rest.split()[1]) == self.process.pid:
+                    found.setdefault(name, []).append(int(stat.parent.name))
+            except OSError:
+                continue
+        return found
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+        return self.process.returncode
+
+
+@pytest.fixture
+def supervisor():
+    made = []
+
+    def make(**settings):
+        made.append(Supervisor(folder, **settings))
+        return made[-1]
+
+    with open_folder("sp-sup-") as folder:
+        yield make
+        for s in made:
+            s.stop()
+
+
+def test_all_roles_start_and_stop_cleanly(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    children = s.children()
+    assert sorted(children) == sorted(r for r in ROLES if r != "portal")
+    assert len(children["relay"]) == 2
+    assert s.stop() == 0
+    assert len(s.events("supervisor.role-ended", code=0)) == 8
+    assert not s.events("supervisor.role-killed")
+    # the ledger is the last to go
+    assert s.events("supervisor.role-ended")[-1]["role"] == "ledger"
+
+
+def test_a_killed_role_is_back_and_the_others_stay(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    before = s.children()
+    for role in before:
+        os.kill(before[role][0], signal.SIGKILL)
+    for role in before:
+        s.wait("supervisor.role-ended", role=role, signal=9)
+        s.wait("role.started", 3 if role == "relay" else 2, role=role)
+    after = s.children()
+    assert before["relay"][1] in after["relay"]
+    assert {r: len(p) for r, p in before.items()} == {r: len(p) for r, p in after.items()}
+    assert s.stop() == 0
+
+
+def test_children_end_with_a_killed_supervisor(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    pids = [pid for pids in s.children().values() for pid in pids]
+    s.process.kill()
+    s.process.wait()
+    deadline = time.monotonic() + 20
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    s.settings["hostname"] = "other.test"
+    s.write()
+    s.process.send_signal(signal.SIGHUP)
+    s.wait("role.reloaded", 8, generation=2, result="ok")
+    s.settings["hostnam"] = "typo.test"
+    s.write()
+    s.process.send_signal(signal.SIGHUP)
+    s.wait("supervisor.reload-invalid")
+    assert "hostname" in s.log.read_text()  # the nearest setting is offered
+    del s.settings["hostnam"]
+    s.settings["workers"] = 3
+    s.write()
+    s.process.send_signal(signal.SIGHUP)
+    s.wait("supervisor.reload-needs-restart")
+    assert s.stop() == 0
+
+
+def test_one_gateway_a_state_folder(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    second = subprocess.run([s.folder / "bin/sallyport", "serve", "-c", s.config / "sallyport.json"], capture_output=True,
+                            text=True, timeout=30, check=False)
+    assert second.returncode == 1
+    assert "another gateway runs" in second.stderr
+
+
+@pytest.mark.parametrize("break_it, said", [
+    (lambda s: (s.config / "keys/master.key").unlink(), "master.key"),
+    (lambda s: (s.config / "keys/master.key").write_bytes(b"short"), "32 random bytes"),
+    (lambda s: s.settings.update(policy="policy.json"), "folder of its own"),
+    (lambda s: s.settings.update(listen=[{"address": "127.0.0.1:x"}]), "listen"),
+])
+def test_what_is_wrong_is_said_at_once(supervisor, break_it, said):
+    s = supervisor()
+    break_it(s)
+    s.write()
+    s.start()
+    assert s.process.wait(30) == 1
+    assert said in s.log.read_text()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change uids")
+def test_each_role_has_a_uid_of_its_own_and_closed_folders(supervisor):
+    base = 310000
+    s = supervisor(uid_base=base)
+    for path in [s.folder, *s.folder.parents]:
+        if path.stat().st_uid == os.getuid() and path == s.folder:
+            path.chmod(0o711)
+    s.start()
+    s.wait("supervisor.ready")
+    uids = {}
+    for role, pids in s.children().items():
+        status = pathlib.Path(f"/proc/{pids[0]}/status").read_text()
+        lines = dict(line.split(":", 1) for line in status.splitlines())
+        assert set(lines["Uid"].split()) == set(lines["Gid"].split())
+        assert lines["Groups"].split() == lines["Uid"].split()[:1]
+        assert lines["NoNewPrivs"].strip() == "1" and lines["Seccomp"].strip() == "2"
+        uids[role] = int(lines["Uid"].split()[0])
+    assert len(set(uids.values())) == len(uids) and 0 not in uids.values()
+    shard = (s.folder / "state/spool/1").stat()
+    assert (shard.st_uid, shard.st_gid, shard.st_mode & 0o7777) == (uids["relay"], uids["ledger"], 0o2750)
+    assert (s.folder / "state/keeper").stat().st_mode & 0o077 == 0
+    assert s.stop() == 0
