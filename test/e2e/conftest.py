@@ -24,7 +24,7 @@ class Lab:
         self.mx_port = free_port(HOSTS)
         self.dns = Dns(folder, self.mx_port).start()
         self.postfix = Postfix(folder, self.mx_port, self.dns.certificate("mx1"),
-                               ("127.0.0.1", "127.0.0.15", "127.0.0.16", "127.0.0.17"), ("127.0.0.11",)).start()
+                               ("127.0.0.1", "127.0.0.17"), ("127.0.0.11",)).start()
 
     def options(self):
         """What a gateway needs to find its way here."""
