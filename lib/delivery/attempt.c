@@ -1,0 +1,539 @@
+/*
+ * One attempt: asks what outcome wants to know, in the order in which it wants it, and does what outcome says. The rule
+ * that keeps the floor: a message is sent only in the callback that brought the connection, after that very connection's
+ * proof has been judged in the same turn. Nothing that was known of an earlier connection to the same host counts.
+ */
+#include "delivery/delivery_priv.h"
+
+#include <unistd.h>
+
+#define ROUNDS_MAX  4
+#define FIRST_BLOCK 2048
+#define CROWDED_MS  500
+
+static void look_hops(struct sp_attempt *a);
+static void try_hop(struct sp_attempt *a);
+
+struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i)
+{
+    return a->p->m->accept.recipients[a->ns[i]].address;
+}
+
+bool sp_attempt_is_mail(const struct sp_attempt *a)
+{
+    return a->p->m->accept.kind == SP_ACCEPT_KIND_MAIL;
+}
+
+/* ---- parcels ---- */
+
+void sp_parcel_unref(struct sp_parcel *p)
+{
+    if (p == NULL || --p->refs > 0)
+        return;
+    if (p->has_body)
+        sp_content_clear(&p->body);
+    sp_queue_message_free(p->m);
+    sp_free(p);
+}
+
+enum sp_rc sp_parcel_body(struct sp_delivery *d, struct sp_parcel *p)
+{
+    enum sp_rc rc;
+
+    if (p->has_body)
+        return SP_OK;
+    rc = sp_queue_body(d->parts.queue, &p->m->accept.id, &p->body);
+    p->has_body = rc == SP_OK;
+    return rc;
+}
+
+/* ---- life ---- */
+
+static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p)
+{
+    struct sp_attempt *a = sp_calloc(1, sizeof(*a));
+
+    a->d = d;
+    a->p = p;
+    p->refs++;
+    a->arena = sp_arena_new(FIRST_BLOCK);
+    a->started_ms = sp_clock_mono_ms(sp_loop_clock(d->parts.loop));
+    a->seen_hop = a->only_hop = SIZE_MAX;
+    a->seal_fd = -1;
+    sp_content_init(&a->sealed);
+    sp_list_append(&d->attempts, &a->at);
+    d->active++;
+    return a;
+}
+
+static void clear_source(struct sp_attempt *a)
+{
+    if (a->has_source)
+        sp_source_clear(&a->source);
+    a->has_source = false;
+}
+
+void sp_attempt_free(struct sp_attempt *a)
+{
+    struct sp_delivery *d = a->d;
+
+    if (a->wait_route != 0)
+        sp_transport_cancel(d->parts.transport, a->wait_route);
+    if (a->wait_conn != 0)
+        sp_pool_cancel(d->pool, a->wait_conn);
+    if (a->wait_job != 0)
+        sp_jobs_cancel(d->parts.jobs, a->wait_job);
+    sp_attempt_cancel_commit(a);
+    clear_source(a);
+    sp_attempt_clear_seal(a);
+    if (a->seal_fd >= 0)
+        (void)close(a->seal_fd);
+    sp_content_clear(&a->sealed);
+    for (size_t i = 0; i < a->event_count; i++)
+        sp_buf_clear(&a->events[i]);
+    sp_route_unref(a->route);
+    sp_parcel_unref(a->p);
+    sp_list_remove(&a->at);
+    sp_arena_free(a->arena);
+    sp_free(a);
+    d->active--;
+    sp_delivery_ended(d);
+}
+
+void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms)
+{
+    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+
+    sp_queue_put_back(a->d->parts.queue, &a->p->m->accept.id, a->ns, a->n_count, now_ms + after_ms);
+    sp_attempt_free(a);
+}
+
+/* The record's rungs as a ladder. returns: false if the record holds what no policy makes */
+static bool read_ladder(const struct sp_accept_decision *d, struct sp_ladder *out)
+{
+    *out = (struct sp_ladder){
+        .name = "",
+        .count = d->rung_count,
+        .floor = (enum sp_floor)d->floor,
+        .at_end = d->at_end == 0 ? SP_AT_END_RETURN : SP_AT_END_HOLD,
+    };
+    if (d->rung_count > SP_LADDER_RUNGS_MAX || d->floor >= SP_FLOOR_COUNT)
+        return false;
+    for (size_t i = 0; i < d->rung_count; i++) {
+        if (d->rungs[i].rung >= SP_RUNG_COUNT)
+            return false;
+        out->rungs[i] = (struct sp_ladder_rung){
+            .rung = (enum sp_rung)d->rungs[i].rung,
+            .stay_unreachable_ms =
+                d->rungs[i].unreachable_ms < 0 ? SP_STAY_UNTIL_EXPIRE : d->rungs[i].unreachable_ms,
+            .stay_dropped_ms = d->rungs[i].dropped_ms,
+        };
+    }
+    return true;
+}
+
+static void stand(struct sp_attempt *a)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+
+    a->s = (struct sp_standing){
+        .ladder = &a->ladder,
+        .floor = (enum sp_floor)a->decision->floor,
+        .is_sealed = a->options->is_sealed,
+        .has_portal = sp_attempt_is_mail(a) && a->d->settings.has_portal,
+        .since_accept_ms = now_ms - accept->time_ms,
+        .expire_ms = a->decision->expire_at_ms - accept->time_ms,
+    };
+    if (a->s.since_accept_ms < 0) /* the clock was set back */
+        a->s.since_accept_ms = 0;
+    sp_outcome_begin(&a->s);
+}
+
+static struct sp_bytes domain_of(struct sp_attempt *a)
+{
+    struct sp_bytes address = sp_attempt_address(a, 0);
+    struct sp_buf lower;
+    struct sp_bytes domain;
+    size_t at = address.len;
+
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    sp_buf_init(&lower, 512);
+    for (; at < address.len; at++)
+        sp_buf_put_u8(&lower, sp_ascii_lower(address.ptr[at]));
+    domain = sp_arena_copy(a->arena, sp_buf_bytes(&lower));
+    sp_buf_clear(&lower);
+    return domain;
+}
+
+void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t *ns,
+                      size_t n_count)
+{
+    struct sp_attempt *a = new_attempt(d, p);
+    const struct sp_queue_message *m = p->m;
+
+    memcpy(a->ns, ns, n_count * sizeof(*ns));
+    a->n_count = n_count;
+    a->decision = &m->accept.decisions[m->accept.recipients[ns[0]].decision];
+    a->domain = domain_of(a);
+    a->options = sp_arena_alloc(a->arena, sizeof(*a->options));
+    for (size_t i = 0; i < n_count; i++)
+        if (m->rcpts[ns[i]].attempts + 1U > a->number)
+            a->number = m->rcpts[ns[i]].attempts + 1U;
+    d->stats.attempts++;
+    if (sp_options_read(a->decision->options, a->arena, a->options) != SP_OK ||
+        !read_ladder(a->decision, &a->ladder)) {
+        struct sp_next next = {.step = SP_STEP_HOLD, .why = SP_E_MALFORMED};
+
+        a->s.ladder = &a->ladder;
+        a->ladder.count = next.index = 0;
+        sp_attempt_settle_end(a, &next);
+        return;
+    }
+    stand(a);
+    sp_attempt_step(a);
+}
+
+struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *ns, size_t n_count)
+{
+    struct sp_attempt *b = new_attempt(a->d, a->p);
+
+    memcpy(b->ns, ns, n_count * sizeof(*ns));
+    b->n_count = n_count;
+    b->decision = a->decision;
+    b->number = a->number;
+    b->started_ms = a->started_ms;
+    b->domain = sp_arena_copy(b->arena, a->domain);
+    b->options = sp_arena_alloc(b->arena, sizeof(*b->options));
+    if (sp_options_read(b->decision->options, b->arena, b->options) != SP_OK)
+        sp_options_init(b->options); /* it was read before: can't be */
+    b->ladder = a->ladder;
+    b->s = a->s;
+    b->s.ladder = &b->ladder;
+    b->route = a->route == NULL ? NULL : sp_route_ref(a->route);
+    b->has_verdict = a->has_verdict;
+    b->verdict = a->verdict;
+    b->has_before = a->has_before;
+    b->before = a->before;
+    b->seen_hop = a->seen_hop;
+    b->tls_json = sp_arena_copy(b->arena, a->tls_json);
+    b->ip = sp_arena_copy(b->arena, a->ip);
+    b->alerted = a->alerted;
+    return b;
+}
+
+/* ---- hosts ---- */
+
+static enum sp_rc end_rc(const struct sp_conn_end *end)
+{
+    if (end->reply_code >= 500)
+        return SP_E_HOP_REFUSED;
+    if (end->reply_code >= 400)
+        return SP_E_HOP_DEFERRED;
+    return end->rc == SP_OK ? SP_E_HOP_LOST : end->rc;
+}
+
+/* What the bytes need and the host does not offer. A sealed copy needs nothing: it is 7-bit with short lines. */
+static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    uint64_t limit = sp_conn_size_limit(c);
+    unsigned offers = sp_conn_extensions(c);
+
+    if ((accept->needs & SP_NEEDS_LONG) != 0)
+        return SP_E_HOP_LACKS;
+    if ((accept->needs & SP_NEEDS_8BIT) != 0 && (offers & SP_SMTP_EXT_8BITMIME) == 0)
+        return SP_E_HOP_LACKS;
+    if ((accept->needs & SP_NEEDS_SMTPUTF8) != 0)
+        return SP_E_HOP_LACKS;
+    if (limit > 0 && accept->body_len + accept->trace.len > limit)
+        return SP_E_SMTP_SIZE;
+    return SP_OK;
+}
+
+static void fill_report(struct sp_attempt *a, struct sp_hop_report *r)
+{
+    const struct sp_route *route = a->route;
+    const struct sp_hop *hop = &route->hops[a->hop];
+    bool may_auth =
+        route->sts.mode == SP_STS_MODE_ENFORCE || route->pin.len > 0 || sp_hop_has_dane(route, hop);
+
+    r->hop = a->hop;
+    r->has_before = a->has_before =
+        sp_posture_find(sp_transport_posture(a->d->parts.transport), route->domain, &a->before);
+    r->before = a->before;
+    if (!sp_hop_has_dane(route, hop))
+        r->dane_why = hop->tlsa_why == SP_OK ? SP_E_DANE_UNSIGNED : hop->tlsa_why;
+    if (hop->tlsa == SP_TLSA_ERROR)
+        r->dane_why = SP_OK; /* not known: it may be there */
+    if (!may_auth)
+        r->auth_why = route->sts_why == SP_OK ? SP_E_STS_NONE : route->sts_why;
+}
+
+/* This host does not talk with us. */
+static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
+{
+    struct sp_hop_report r = {.rc = rc};
+
+    fill_report(a, &r);
+    if (rc == SP_E_TLS_HANDSHAKE) { /* it talks, but TLS does not come about */
+        struct sp_hop_proof none = {0};
+
+        r.rc = SP_OK;
+        r.verdict = sp_hop_judge(a->route, &a->route->hops[a->hop], &none, rc);
+        a->verdict = r.verdict;
+        a->has_verdict = true;
+    }
+    a->seen_hop = a->hop;
+    sp_outcome_hop(&a->s, &r);
+}
+
+static void note_hop(struct sp_attempt *a, struct sp_conn *c)
+{
+    a->seen_hop = a->hop;
+    a->has_verdict = true;
+    a->tls_json = sp_arena_copy(a->arena, sp_conn_tls_json(c));
+    a->chain = sp_arena_copy(a->arena, sp_conn_chain(c));
+    a->ip = sp_arena_copy(a->arena, sp_bytes_cstr(sp_conn_ip(c)));
+}
+
+/* returns: false if this host will do, or another round began: the attempt has gone on and may be freed */
+static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
+{
+    const struct sp_hop *hop = &a->route->hops[a->hop];
+    struct sp_hop_report r = {.rc = SP_OK};
+
+    fill_report(a, &r);
+    r.verdict = sp_hop_judge(a->route, hop, sp_conn_proof(c),
+                             a->plain ? SP_E_TLS_HANDSHAKE : SP_E_TLS_ABSENT);
+    r.lacks = lacks(a, c);
+    a->verdict = r.verdict;
+    note_hop(a, c);
+    if (!r.verdict.broken)
+        (void)sp_posture_learn(sp_transport_posture(a->d->parts.transport), a->route->domain,
+                               r.verdict.level, sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop)));
+    sp_outcome_hop(&a->s, &r);
+    if (!sp_outcome_hop_will_do(&a->s, a->hop))
+        return true;
+    a->conn = c;
+    a->only_hop = SIZE_MAX;
+    sp_attempt_step(a);
+    return false;
+}
+
+static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
+{
+    struct sp_attempt *a = arg;
+
+    a->wait_conn = 0;
+    if (c != NULL) {
+        if (!judge_conn(a, c))
+            return;
+    } else {
+        hop_is_silent(a, end_rc(end));
+    }
+    a->hop++;
+    try_hop(a);
+}
+
+/* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
+static void try_hop(struct sp_attempt *a)
+{
+    for (; a->hop < a->route->hop_count; a->hop++) {
+        struct sp_pool_ask ask = {.route = a->route, .hop = a->hop, .plain = a->plain};
+        struct sp_conn *c;
+
+        if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
+            continue;
+        if (a->route->hops[a->hop].rc != SP_OK) {
+            hop_is_silent(a, a->route->hops[a->hop].rc);
+            continue;
+        }
+        c = sp_pool_find(a->d->pool, &ask);
+        if (c == NULL && sp_pool_is_crowded(a->d->pool, &ask)) {
+            sp_attempt_put_back(a, CROWDED_MS);
+            return;
+        }
+        if (c == NULL) {
+            a->wait_conn = sp_pool_wait(a->d->pool, &ask, on_conn, a);
+            return;
+        }
+        if (!judge_conn(a, c))
+            return;
+    }
+    a->only_hop = SIZE_MAX;
+    sp_attempt_step(a);
+}
+
+static void on_route(void *arg, const struct sp_route *route)
+{
+    struct sp_attempt *a = arg;
+
+    a->wait_route = 0;
+    sp_route_unref(a->route);
+    a->route = sp_route_ref(route);
+    if (route->rc != SP_OK) {
+        sp_outcome_route_failed(&a->s, route->rc);
+        sp_attempt_step(a);
+        return;
+    }
+    a->hop = 0;
+    try_hop(a);
+}
+
+static void look_hops(struct sp_attempt *a)
+{
+    const struct sp_route *route = sp_transport_find(a->d->parts.transport, a->domain);
+
+    if (++a->rounds > ROUNDS_MAX) { /* hosts show something else each time */
+        sp_outcome_route_failed(&a->s, SP_E_HOP_UNREACHABLE);
+        sp_attempt_step(a);
+    } else if (route != NULL) {
+        on_route(a, route);
+    } else {
+        a->wait_route = sp_transport_resolve(a->d->parts.transport, a->domain, on_route, a);
+    }
+}
+
+/* ---- sending ---- */
+
+static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *result)
+{
+    struct sp_attempt *a = arg;
+
+    (void)rc;
+    clear_source(a);
+    sp_attempt_settle_sent(a, result);
+}
+
+static enum sp_rc open_source(struct sp_attempt *a)
+{
+    const struct sp_content *content = &a->sealed;
+    enum sp_rc rc = SP_OK;
+
+    a->sends_copy = sp_attempt_needs_copy(a, a->ladder.rungs[a->taken].rung);
+    if (!a->sends_copy) {
+        rc = sp_parcel_body(a->d, a->p);
+        content = &a->p->body;
+    }
+    if (rc == SP_OK) {
+        a->has_source = true;
+        rc = sp_source_open(&a->source, content, a->p->m->accept.trace, a->sends_copy);
+    }
+    return rc;
+}
+
+static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
+                      struct sp_smtp_mail_rcpt *rcpts)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    bool is_8bit = (accept->needs & (SP_NEEDS_8BIT | SP_ASKED_8BITMIME)) != 0;
+
+    bool is_sealed = sp_rung_is_crypto(a->ladder.rungs[a->taken].rung);
+
+    *mail = (struct sp_smtp_mail){.from = accept->sender, .rcpts = rcpts, .count = a->n_count};
+    mail->params.has_size = true;
+    mail->params.size = sp_source_total(&a->source);
+    mail->params.body =
+        is_8bit && !is_sealed && (sp_conn_extensions(a->conn) & SP_SMTP_EXT_8BITMIME) != 0
+            ? SP_BODY_8BITMIME
+            : SP_BODY_7BIT;
+    mail->params.envid = accept->envid;
+    mail->params.ret = accept->ret == SP_ACCEPT_RET_NONE ? SP_RET_NONE : SP_RET_HDRS;
+    for (size_t i = 0; i < a->n_count; i++) {
+        const struct sp_accept_recipient *r = &accept->recipients[a->ns[i]];
+
+        rcpts[i] = (struct sp_smtp_mail_rcpt){.address = r->address};
+        rcpts[i].params.notify = r->notify;
+        rcpts[i].params.orcpt = r->orcpt;
+    }
+}
+
+/* The last door before the wire. */
+static void send_mail(struct sp_attempt *a)
+{
+    struct sp_smtp_mail_rcpt rcpts[SP_QUEUE_DUE_MAX];
+    enum sp_rung rung = a->ladder.rungs[a->taken].rung;
+    struct sp_conn *c = a->conn;
+    struct sp_smtp_mail mail;
+    enum sp_rc rc;
+
+    sp_assert(sp_rung_meets(rung, a->s.floor, a->s.is_sealed));
+    sp_assert(a->s.rungs[a->taken].hop == a->hop && !a->verdict.broken);
+    sp_assert(!sp_attempt_needs_copy(a, rung) || sp_attempt_has_copy(a, rung));
+    sp_assert(sp_rung_is_crypto(rung) || (unsigned)a->verdict.level >= (unsigned)rung);
+    rc = open_source(a);
+    if (rc == SP_OK) {
+        fill_mail(a, &mail, rcpts);
+        a->sent_bytes = sp_source_total(&a->source);
+        a->sent_removed = a->source.removed;
+        a->d->stats.reused += sp_conn_messages(c) > 0;
+        rc = sp_conn_send(c, &mail, &a->source, on_result, a);
+    }
+    a->conn = NULL;
+    if (rc == SP_OK)
+        return;
+    clear_source(a);
+    sp_outcome_rung_failed(&a->s, a->taken, rc);
+    sp_attempt_step(a);
+}
+
+/* Goes back to the hosts: what they showed before does not count. */
+static void look_again(struct sp_attempt *a, bool plain)
+{
+    sp_outcome_forget_hops(&a->s);
+    a->plain = plain;
+    look_hops(a);
+}
+
+void sp_attempt_look_again(struct sp_attempt *a)
+{
+    look_again(a, a->plain);
+}
+
+static void take_rung(struct sp_attempt *a, size_t index)
+{
+    enum sp_rung rung = a->ladder.rungs[index].rung;
+
+    a->taken = index;
+    if (rung == SP_RUNG_PORTAL) {
+        sp_attempt_deposit(a);
+    } else if (sp_attempt_needs_copy(a, rung) && !sp_attempt_has_copy(a, rung)) {
+        a->conn = NULL; /* sealing takes its time: others may use it meanwhile */
+        sp_attempt_seal(a, rung);
+    } else if (a->conn != NULL && a->s.rungs[index].hop == a->hop) {
+        send_mail(a);
+    } else {
+        a->only_hop = a->s.rungs[index].hop;
+        look_again(a, rung == SP_RUNG_PLAIN && a->has_verdict &&
+                          a->verdict.tls_why == SP_E_TLS_HANDSHAKE);
+    }
+}
+
+void sp_attempt_step(struct sp_attempt *a)
+{
+    struct sp_next next;
+
+    sp_outcome_next(&a->s, &next);
+    if (next.alert)
+        sp_report_dropped(a);
+    switch (next.step) {
+    case SP_STEP_KEYS:
+        sp_attempt_ask_keys(a);
+        return;
+    case SP_STEP_HOP:
+        look_hops(a);
+        return;
+    case SP_STEP_TAKE:
+        take_rung(a, next.index);
+        return;
+    case SP_STEP_WAIT:
+        sp_attempt_settle_wait(a, &next);
+        return;
+    case SP_STEP_RETURN:
+    case SP_STEP_HOLD:
+        sp_attempt_settle_end(a, &next);
+        return;
+    }
+}

@@ -1,0 +1,226 @@
+/*
+ * The engine: takes what is due, as much as may be under way at a time, and starts an attempt for each group of
+ * recipients that can share one: same decision, same domain, and no rung that makes a copy of its own for each. What is
+ * left in the queue when the limit is reached comes when an attempt ends.
+ */
+#include "delivery/delivery.h"
+
+#include "delivery/delivery_priv.h"
+
+#define ACTIVE_MAX      400
+#define TURN_MAX        64 /* messages taken a turn; then others run */
+#define RETRY_MAX_MS    ((int64_t)4 * 3600 * 1000)
+#define CONNECT_MS      30000
+#define IDLE_MS         30000
+#define REST_MAX_MS     15000
+#define CONNECTIONS_MAX 200
+#define SITE_MAX        20
+#define MESSAGES_MAX    1000
+#define LOAD_AGAIN_MS   60000
+
+/* ---- groups ---- */
+
+static struct sp_bytes domain_of(const struct sp_queue_message *m, uint16_t n)
+{
+    struct sp_bytes a = m->accept.recipients[n].address;
+    size_t at = a.len;
+
+    while (at > 0 && a.ptr[at - 1] != '@')
+        at--;
+    return sp_bytes_slice(a, at, a.len - at);
+}
+
+/* Whether recipients of this decision can share a transaction at all. */
+static bool may_share(const struct sp_accept_decision *d)
+{
+    for (size_t i = 0; i < d->rung_count; i++)
+        if (d->rungs[i].rung < SP_RUNG_COUNT && sp_rung_is_crypto((enum sp_rung)d->rungs[i].rung))
+            return false;
+    return true;
+}
+
+static bool same_group(const struct sp_queue_message *m, uint16_t a, uint16_t b)
+{
+    uint16_t decision = m->accept.recipients[a].decision;
+
+    return decision == m->accept.recipients[b].decision &&
+           may_share(&m->accept.decisions[decision]) &&
+           sp_bytes_eq_nocase(domain_of(m, a), domain_of(m, b));
+}
+
+static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struct sp_queue_due *due)
+{
+    bool taken[SP_QUEUE_DUE_MAX] = {false};
+
+    for (size_t i = 0; i < due->n_count; i++) {
+        uint16_t group[SP_QUEUE_DUE_MAX];
+        size_t count = 0;
+
+        if (taken[i])
+            continue;
+        for (size_t k = i; k < due->n_count; k++) {
+            if (taken[k] || (k != i && !same_group(p->m, due->ns[i], due->ns[k])))
+                continue;
+            taken[k] = true;
+            group[count++] = due->ns[k];
+        }
+        sp_attempt_start(d, p, group, count);
+    }
+}
+
+static void take_one(struct sp_delivery *d, const struct sp_queue_due *due)
+{
+    struct sp_queue_message *m;
+    struct sp_parcel *p;
+    enum sp_rc rc = sp_queue_load(d->parts.queue, &due->id, &m);
+
+    if (rc != SP_OK) {
+        int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(d->parts.loop));
+
+        sp_log_error(d->parts.log, "delivery.not-loaded", SP_ID("message", &due->id),
+                     SP_RC("why", rc));
+        sp_queue_put_back(d->parts.queue, &due->id, due->ns, due->n_count, now_ms + LOAD_AGAIN_MS);
+        return;
+    }
+    p = sp_calloc(1, sizeof(*p));
+    p->refs = 1;
+    p->m = m;
+    start_groups(d, p, due);
+    sp_parcel_unref(p);
+}
+
+/* ---- what is due ---- */
+
+static void wait_for_due(struct sp_delivery *d, int64_t now_ms)
+{
+    int64_t at_ms = sp_queue_due_at(d->parts.queue);
+
+    if (at_ms == INT64_MAX)
+        sp_timer_cancel(d->take);
+    else
+        sp_timer_start(d->take, at_ms > now_ms ? at_ms - now_ms : 0);
+}
+
+static void on_take(void *arg)
+{
+    struct sp_delivery *d = arg;
+    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(d->parts.loop));
+    struct sp_queue_due due;
+
+    if (d->draining || !sp_queue_may_deliver(d->parts.queue))
+        return;
+    for (int i = 0; i < TURN_MAX; i++) {
+        if (d->active >= ACTIVE_MAX)
+            return; /* sp_delivery_ended looks again */
+        if (!sp_queue_next_due(d->parts.queue, now_ms, &due)) {
+            wait_for_due(d, now_ms);
+            return;
+        }
+        take_one(d, &due);
+    }
+    sp_timer_start(d->take, 0);
+}
+
+void sp_delivery_poke(struct sp_delivery *d)
+{
+    if (!d->draining && d->active < ACTIVE_MAX)
+        sp_timer_start(d->take, 0);
+}
+
+/* ---- the end ---- */
+
+static void finish_drain(void *arg)
+{
+    struct sp_delivery *d = arg;
+    void (*fn)(void *) = d->drained;
+
+    d->drained = NULL;
+    sp_timer_cancel(d->patience);
+    if (fn != NULL)
+        fn(d->drained_arg);
+}
+
+void sp_delivery_ended(struct sp_delivery *d)
+{
+    if (d->draining) {
+        if (d->active == 0 && d->committing == 0 && d->drained != NULL)
+            sp_timer_start(d->patience, 0);
+        return;
+    }
+    if (!sp_timer_is_running(d->take) || d->active == ACTIVE_MAX - 1)
+        sp_timer_start(d->take, 0);
+}
+
+void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(void *arg), void *arg)
+{
+    d->draining = true;
+    d->drained = fn;
+    d->drained_arg = arg;
+    sp_timer_cancel(d->take);
+    sp_timer_start(d->patience, d->active == 0 && d->committing == 0 ? 0 : patience_ms);
+}
+
+static int64_t or_default(int64_t value, int64_t otherwise)
+{
+    return value == 0 ? otherwise : value;
+}
+
+static void set_defaults(struct sp_delivery_settings *s)
+{
+    s->retry_max_ms = or_default(s->retry_max_ms, RETRY_MAX_MS);
+    s->connect_ms = or_default(s->connect_ms, CONNECT_MS);
+    s->idle_ms = or_default(s->idle_ms, IDLE_MS);
+    s->connections_max = (unsigned)or_default(s->connections_max, CONNECTIONS_MAX);
+    s->site_max = (unsigned)or_default(s->site_max, SITE_MAX);
+    s->messages_max = (unsigned)or_default(s->messages_max, MESSAGES_MAX);
+}
+
+struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
+                                    const struct sp_delivery_settings *settings)
+{
+    struct sp_delivery *d = sp_calloc(1, sizeof(*d));
+    struct sp_pool_settings pool = {.loop = parts->loop, .log = parts->log, .tls = parts->tls};
+
+    d->parts = *parts;
+    d->settings = *settings;
+    set_defaults(&d->settings);
+    pool.hostname = d->settings.hostname;
+    pool.connect_ms = d->settings.connect_ms;
+    pool.idle_ms = d->settings.idle_ms;
+    pool.rest_ms = d->settings.retry_first_ms / 2;
+    if (pool.rest_ms > REST_MAX_MS)
+        pool.rest_ms = REST_MAX_MS;
+    pool.total_max = d->settings.connections_max;
+    pool.site_max = d->settings.site_max;
+    pool.messages_max = d->settings.messages_max;
+    d->pool = sp_pool_new(&pool);
+    d->take = sp_timer_new(parts->loop, on_take, d);
+    d->patience = sp_timer_new(parts->loop, finish_drain, d);
+    d->evidence = sp_map_new();
+    sp_list_init(&d->attempts);
+    return d;
+}
+
+void sp_delivery_free(struct sp_delivery *d)
+{
+    if (d == NULL)
+        return;
+    d->draining = true;
+    d->drained = NULL;
+    SP_LIST_EACH(at, &d->attempts)
+    sp_attempt_free(SP_CONTAINER(at, struct sp_attempt, at));
+    sp_pool_free(d->pool);
+    sp_timer_free(d->take);
+    sp_timer_free(d->patience);
+    sp_map_free(d->evidence);
+    sp_free(d);
+}
+
+struct sp_delivery_stats sp_delivery_stats(const struct sp_delivery *d)
+{
+    struct sp_delivery_stats stats = d->stats;
+
+    stats.connections = sp_pool_stats(d->pool).opened;
+    stats.active = (unsigned)d->active;
+    return stats;
+}

@@ -1,0 +1,211 @@
+/*
+ * Inside delivery: the engine, a message being worked on, and one attempt for a group of its recipients. thread: loop
+ */
+#ifndef SP_DELIVERY_DELIVERY_PRIV_H
+#define SP_DELIVERY_DELIVERY_PRIV_H
+
+#include "base/map.h"
+#include "base/text.h"
+#include "delivery/delivery.h"
+#include "delivery/outcome.h"
+#include "delivery/pool.h"
+#include "delivery/source.h"
+#include "io/loop.h"
+#include "jobs/jobs.h"
+#include "jobs/seal.h"
+#include "log/log.h"
+#include "policy/options.h"
+#include "queue/queue.h"
+#include "transport/posture.h"
+#include "transport/transport.h"
+
+#define SP_AUDIT_EVENTS_MAX 16
+
+struct sp_delivery {
+    struct sp_delivery_parts parts;
+    struct sp_delivery_settings settings;
+    struct sp_pool *pool;
+    struct sp_timer *take; /* looks for what is due */
+    struct sp_list attempts;
+    size_t active;     /* attempts under way */
+    size_t committing; /* outcomes that are not durable yet */
+    struct sp_delivery_stats stats;
+    struct sp_map *evidence; /* digests written since the start */
+    bool draining;
+    struct sp_timer *patience;
+    void (*drained)(void *arg);
+    void *drained_arg;
+};
+
+/* A message with its body, shared by the attempts for its recipients. */
+struct sp_parcel {
+    unsigned refs;
+    struct sp_queue_message *m;
+    bool has_body;
+    struct sp_content body;
+};
+
+void sp_parcel_unref(struct sp_parcel *p);
+/* Opens the body once. returns: as sp_queue_body */
+SP_MUST_CHECK enum sp_rc sp_parcel_body(struct sp_delivery *d, struct sp_parcel *p);
+
+struct sp_key_ring;
+struct sp_commit;
+
+struct sp_attempt {
+    struct sp_list at;
+    struct sp_delivery *d;
+    struct sp_parcel *p;
+    const struct sp_accept_decision *decision;
+    uint16_t ns[SP_QUEUE_DUE_MAX];
+    size_t n_count;
+    struct sp_bytes domain;
+    struct sp_ladder ladder;
+    struct sp_standing s;
+    struct sp_options *options; /* in arena */
+    struct sp_arena *arena;
+    int64_t started_ms; /* monotonic */
+    uint32_t number;
+
+    const struct sp_route *route;
+    size_t hop;
+    size_t only_hop;      /* SIZE_MAX, or the one host that is asked again */
+    bool plain;           /* a connection without TLS is wanted */
+    unsigned rounds;      /* how often the hosts were asked */
+    struct sp_conn *conn; /* only while a callback that brought it runs */
+    sp_handle wait_route;
+    sp_handle wait_conn;
+    sp_handle wait_job;
+
+    /* what the last host showed, for the audit */
+    bool has_verdict;
+    bool has_before;
+    enum sp_level before;
+    struct sp_hop_verdict verdict;
+    size_t seen_hop; /* SIZE_MAX: none was asked */
+    struct sp_bytes tls_json;
+    struct sp_bytes chain;
+    struct sp_bytes ip;
+    bool alerted;
+
+    size_t taken; /* index of the rung under way */
+    struct sp_source source;
+    bool has_source;
+
+    /* sealing */
+    struct sp_key_ring *keys; /* what the keeper has; seal.c's own */
+    struct sp_content sealed;
+    bool has_copy; /* sealed is there, made by copy_method */
+    enum sp_jobs_seal_method copy_method;
+    int seal_fd;              /* of the sealer's output while a job is under way, or -1 */
+    bool sends_copy;          /* the transaction under way carries it */
+    struct sp_commit *commit; /* while the child's body is being finished */
+    struct sp_bytes seal_facts;
+    uint8_t sealed_sha256[32];
+    uint64_t sent_bytes;
+    uint64_t sent_removed;
+
+    /* what is written in the end */
+    struct sp_result results[SP_QUEUE_DUE_MAX];
+    size_t result_count;
+    struct sp_buf events[SP_AUDIT_EVENTS_MAX];
+    size_t event_count;
+};
+
+/* ---- attempt.c ---- */
+
+/* Starts an attempt; ns are busy in the queue. */
+void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t *ns,
+                      size_t n_count);
+/* A second attempt that goes on from where this one stands, for some of its recipients. returns: it, not yet stepped */
+struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *ns, size_t n_count);
+/* Asks the hosts anew, for a copy that is ready. */
+void sp_attempt_look_again(struct sp_attempt *a);
+/* Does what outcome says next. May free a. */
+void sp_attempt_step(struct sp_attempt *a);
+/* Ends it without a word; its recipients must have been settled, put back or split off. */
+void sp_attempt_free(struct sp_attempt *a);
+/* The recipients go back to the queue, to be tried soon. Frees a. */
+void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms);
+/* returns: the recipient's address as the record has it */
+struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
+/* returns: whether it is mail of a tenant, not of our own making */
+bool sp_attempt_is_mail(const struct sp_attempt *a);
+
+/* ---- seal.c ---- */
+void sp_attempt_ask_keys(struct sp_attempt *a);
+void sp_attempt_seal(struct sp_attempt *a, enum sp_rung rung);
+void sp_attempt_clear_seal(struct sp_attempt *a);
+/* returns: whether the rung's copy is not the message as received */
+bool sp_attempt_needs_copy(const struct sp_attempt *a, enum sp_rung rung);
+/* returns: whether the copy that this rung needs is there */
+bool sp_attempt_has_copy(const struct sp_attempt *a, enum sp_rung rung);
+
+/* ---- deposit.c ---- */
+void sp_attempt_deposit(struct sp_attempt *a);
+
+/* ---- settle.c ---- */
+
+/* WAIT: all recipients are deferred. Frees a. */
+void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next);
+/* RETURN, HOLD: all recipients are given up or held. Frees a. */
+void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next);
+/* A transaction is over. May free a. */
+void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result);
+
+/* A mail of our own that this outcome causes. accept's texts and body stay the caller's, for the call */
+struct sp_child {
+    struct sp_accept accept;
+    struct sp_bytes content;
+};
+/* Stops a commit whose child is not finished yet; the recipients stay as they are. */
+void sp_attempt_cancel_commit(struct sp_attempt *a);
+/* Writes results and events as one record, with a child or without (NULL). Frees a. */
+void sp_attempt_commit(struct sp_attempt *a, const struct sp_child *child);
+
+/* ---- bounce.c ---- */
+
+struct sp_bounce_rcpt {
+    uint16_t n;
+    enum sp_rc why;
+    struct sp_smtp_reply reply;
+};
+/*
+ * Makes the DSN for recipients that are given up.
+ *
+ * content: empty before; gets the message
+ * child:   set; its texts lie in a's arena
+ * returns: SP_OK, or why it can't be made
+ */
+SP_MUST_CHECK enum sp_rc sp_bounce_make(struct sp_attempt *a, const struct sp_bounce_rcpt *rcpts,
+                                        size_t count, struct sp_buf *content,
+                                        struct sp_child *child);
+/* A decision for mail of our own: every TLS rung, best first, and plain if the floor allows it. In a's arena. */
+struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *rule,
+                                              enum sp_floor floor, int64_t expire_at_ms);
+
+/* ---- report.c: audit events ---- */
+
+struct sp_report {
+    size_t taken;        /* index of the rung taken; the ladder's count: none was */
+    const char *outcome; /* "delivered", "deferred", "failed", "next-rung", ... */
+    const uint16_t *ns;
+    size_t n_count;
+    enum sp_rc why;                    /* SP_OK: none */
+    const struct sp_smtp_reply *reply; /* or NULL */
+    int64_t next_at_ms;                /* 0: none */
+    bool sent;                         /* bytes went out: say which */
+};
+/* Adds delivery.attempted. */
+void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r);
+/* Adds transport.posture-dropped, once an attempt. */
+void sp_report_dropped(struct sp_attempt *a);
+/* Begins an event about ns; the caller ends the object with sp_report_end. returns: false if there is no room */
+SP_MUST_CHECK bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event,
+                                   const uint16_t *ns, size_t n_count);
+void sp_report_end(struct sp_attempt *a, struct sp_jw *w);
+
+/* ---- delivery.c ---- */
+void sp_delivery_ended(struct sp_delivery *d);
+
+#endif

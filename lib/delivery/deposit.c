@@ -1,0 +1,271 @@
+/*
+ * The portal's rung: a package for each recipient, and a notice that tells of it. The deposit is an upsert at the
+ * portal's side, so that a crash between it and the record repeats it harmlessly; the notice is a message of its own in
+ * the outcome's record, with a floor of its own and no word of what it tells of.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "jobs/deposit.h"
+#include "mail/compose.h"
+
+#define DEPOSIT_MS 60000
+#define NOTICE_MAX 65536
+
+static void write_text(const struct sp_attempt *a, const struct sp_jobs_deposit_reply *reply,
+                       struct sp_buf *out)
+{
+    char time[SP_TIME_TEXT_MAX];
+
+    sp_time_format_rfc3339(a->p->m->accept.time_ms + a->options->portal.expires_ms, time);
+    sp_buf_put_cstr(out, "You have received a secure message.\n\nTo read it, open this page:\n\n");
+    sp_buf_put(out, reply->link);
+    sp_buf_put_cstr(out, "\n\nA code will be sent to this mailbox to prove that it is yours.\n"
+                         "The message can be read until ");
+    sp_buf_put(out, sp_bytes(time, 10));
+    sp_buf_put_cstr(out, ".\n");
+}
+
+static struct sp_bytes own_address(struct sp_attempt *a)
+{
+    struct sp_buf text;
+    struct sp_bytes copy;
+
+    sp_buf_init(&text, 512);
+    sp_buf_put_cstr(&text, "secure-mail@");
+    sp_buf_put_cstr(&text, a->d->settings.hostname);
+    copy = sp_arena_copy(a->arena, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return copy;
+}
+
+static enum sp_rc make_notice(struct sp_attempt *a, const struct sp_jobs_deposit_reply *reply,
+                              const struct sp_id *id, int64_t now_ms, struct sp_buf *out)
+{
+    struct sp_bytes name = a->options->portal.notify_from;
+    struct sp_buf text;
+    struct sp_notice n = {
+        .id = *id,
+        .host = sp_bytes_cstr(a->d->settings.hostname),
+        .from = own_address(a),
+        .from_name = name.len > 0 ? name : sp_bytes_cstr(a->d->settings.portal_name),
+        .to = sp_attempt_address(a, 0),
+        .subject = SP_LIT("You have a secure message"),
+        .now_ms = now_ms,
+    };
+    enum sp_rc rc;
+
+    sp_buf_init(&text, NOTICE_MAX);
+    write_text(a, reply, &text);
+    n.text = sp_buf_bytes(&text);
+    rc = sp_buf_rc(&text);
+    if (rc == SP_OK)
+        rc = sp_notice_build(&n, out);
+    sp_buf_wipe(&text);
+    return rc;
+}
+
+static struct sp_bytes notice_options(struct sp_attempt *a, struct sp_bytes package)
+{
+    struct sp_options *o = sp_arena_alloc(a->arena, sizeof(*o));
+    struct sp_bytes copy = SP_LIT("");
+    struct sp_buf text;
+
+    sp_options_init(o);
+    o->notice_of.package = package;
+    o->notice_of.sender = a->p->m->accept.sender;
+    o->notice_of.n = a->ns[0];
+    sp_buf_init(&text, SP_OPTIONS_MAX);
+    if (sp_options_write(o, &text) == SP_OK)
+        copy = sp_arena_copy(a->arena, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return copy;
+}
+
+static void make_accept(struct sp_attempt *a, const struct sp_id *id, int64_t now_ms,
+                        struct sp_bytes package, struct sp_accept *out)
+{
+    const struct sp_accept *parent = &a->p->m->accept;
+    struct sp_accept_recipient *to = sp_arena_alloc(a->arena, sizeof(*to));
+    int64_t life_ms = a->decision->expire_at_ms - parent->time_ms;
+    struct sp_accept_decision *d =
+        sp_bounce_decision(a, "portal-notice", a->options->portal.notify_floor, now_ms + life_ms);
+
+    d->options = notice_options(a, package);
+    *to = (struct sp_accept_recipient){.address = sp_attempt_address(a, 0)};
+    *out = (struct sp_accept){
+        .id = *id,
+        .parent = parent->id,
+        .time_ms = now_ms,
+        .kind = SP_ACCEPT_KIND_NOTICE,
+        .tenant = parent->tenant,
+        .policy = parent->policy,
+        .decisions = d,
+        .decision_count = 1,
+        .recipients = to,
+        .recipient_count = 1,
+    };
+}
+
+static void write_login(struct sp_jw *w, struct sp_bytes login)
+{
+    struct sp_bytes part;
+
+    sp_jw_array(w, "login");
+    while (login.len > 0 && sp_bytes_split(&login, ',', &part))
+        sp_jw_text(w, NULL, part);
+    sp_jw_end(w);
+}
+
+static void report_deposit(struct sp_attempt *a, const struct sp_jobs_deposit_reply *reply,
+                           const struct sp_id *notice)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    char time[SP_TIME_TEXT_MAX];
+    struct sp_buf hex;
+    struct sp_jw w;
+
+    if (!sp_report_begin(a, &w, "portal.deposited", a->ns, 1))
+        return;
+    sp_buf_init(&hex, 80);
+    sp_hex_encode(&hex, sp_bytes(accept->sha256, sizeof(accept->sha256)));
+    sp_time_format_rfc3339(accept->time_ms + a->options->portal.expires_ms, time);
+    sp_jw_cstr(&w, "rung", sp_rung_name(SP_RUNG_PORTAL));
+    sp_jw_text(&w, "package", reply->package);
+    sp_jw_id(&w, "notice", notice->b);
+    sp_jw_object(&w, "storage");
+    sp_jw_bool(&w, "durable", true);
+    sp_jw_cstr(&w, "cipher", "aes-256-gcm");
+    sp_jw_text(&w, "key", reply->key);
+    sp_jw_end(&w);
+    sp_jw_text(&w, "content_sha256", sp_buf_bytes(&hex));
+    sp_jw_object(&w, "access");
+    write_login(&w, a->options->portal.login);
+    sp_jw_cstr(&w, "expires", time);
+    sp_jw_bool(&w, "reply", a->options->portal.reply);
+    sp_jw_end(&w);
+    sp_report_end(a, &w);
+    sp_buf_clear(&hex);
+}
+
+static void settle(struct sp_attempt *a, const struct sp_jobs_deposit_reply *reply)
+{
+    const struct sp_clock *clock = sp_loop_clock(a->d->parts.loop);
+    struct sp_id id = sp_id_new(clock, sp_random_system());
+    int64_t now_ms = sp_clock_wall_ms(clock);
+    struct sp_report report = {
+        .outcome = "next-rung", .ns = a->ns, .n_count = 1, .taken = a->taken};
+    struct sp_child child = {0};
+    struct sp_buf content;
+    enum sp_rc rc;
+
+    sp_buf_init(&content, NOTICE_MAX * 2);
+    rc = make_notice(a, reply, &id, now_ms, &content);
+    if (rc != SP_OK) { /* a package that nobody is told of is no delivery */
+        sp_buf_wipe(&content);
+        sp_outcome_rung_failed(&a->s, a->taken, rc);
+        sp_attempt_step(a);
+        return;
+    }
+    sp_report_attempt(a, &report);
+    report_deposit(a, reply, &id);
+    make_accept(a, &id, now_ms, reply->package, &child.accept);
+    a->results[a->result_count++] =
+        (struct sp_result){.n = a->ns[0], .state = SP_RCPT_DEPOSITED, .rung = SP_RUNG_PORTAL};
+    sp_log_info(a->d->parts.log, "delivery.deposited", SP_ID("message", &a->p->m->accept.id),
+                SP_DOMAIN("domain", a->domain));
+    child.content = sp_buf_bytes(&content);
+    sp_attempt_commit(a, &child);
+    sp_buf_wipe(&content);
+}
+
+static void on_deposited(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+{
+    struct sp_attempt *a = arg;
+    struct sp_jobs_deposit_reply got;
+
+    a->wait_job = 0;
+    if (rc == SP_OK)
+        rc = sp_jobs_deposit_reply_decode(reply->payload, &got);
+    if (rc == SP_OK) {
+        settle(a, &got);
+        return;
+    }
+    sp_log_warn(a->d->parts.log, "delivery.deposit-failed", SP_ID("message", &a->p->m->accept.id),
+                SP_RC("why", rc));
+    if (sp_rc_info(rc)->class == SP_CLASS_PERM)
+        rc = SP_E_ROLE_GONE; /* an error of the portal is no answer */
+    sp_outcome_rung_failed(&a->s, a->taken, rc);
+    sp_attempt_step(a);
+}
+
+static enum sp_rc call_portal(struct sp_attempt *a, struct sp_content *content)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    const struct sp_options *o = a->options;
+    struct sp_jobs_deposit_request what = {
+        .content = *content,
+        .n = a->ns[0],
+        .tenant = accept->tenant,
+        .sender = accept->sender,
+        .recipient = sp_attempt_address(a, 0),
+        .floor = sp_bytes_cstr(sp_floor_name(o->portal.notify_floor)),
+        .login = o->portal.login,
+        .accepted_at_ms = accept->time_ms,
+        .expires_at_ms = accept->time_ms + o->portal.expires_ms,
+        .may_reply = o->portal.reply,
+        .may_forward = o->portal.forward,
+    };
+    struct sp_jobs_request call = {
+        .role = SP_ROLE_PORTAL,
+        .index = SP_JOBS_ANY,
+        .type = SP_JOBS_DEPOSIT,
+        .fds = &content->fd,
+        .fd_count = 1,
+        .timeout_ms = DEPOSIT_MS,
+    };
+    struct sp_buf payload;
+    enum sp_rc rc;
+
+    sp_buf_init(&payload, SP_JOBS_PAYLOAD_MAX);
+    sp_jobs_deposit_request_encode(&payload, &what);
+    call.payload = sp_buf_bytes(&payload);
+    rc = sp_buf_rc(&payload);
+    if (rc == SP_OK)
+        a->wait_job = sp_jobs_call(a->d->parts.jobs, &call, on_deposited, a);
+    sp_buf_wipe(&payload);
+    return rc;
+}
+
+/* Each recipient has a package of its own: the attempt goes on as one for each. */
+static void split_all(struct sp_attempt *a)
+{
+    struct sp_attempt *parts[SP_QUEUE_DUE_MAX];
+    size_t count = a->n_count;
+
+    for (size_t i = 0; i < count; i++)
+        parts[i] = sp_attempt_split(a, &a->ns[i], 1);
+    sp_attempt_free(a);
+    for (size_t i = 0; i < count; i++)
+        sp_attempt_step(parts[i]);
+}
+
+void sp_attempt_deposit(struct sp_attempt *a)
+{
+    struct sp_content content;
+    enum sp_rc rc;
+
+    a->conn = NULL;
+    if (a->n_count > 1) {
+        split_all(a);
+        return;
+    }
+    sp_content_init(&content);
+    rc = sp_queue_body_for_role(a->d->parts.queue, &a->p->m->accept.id, &content);
+    if (rc == SP_OK)
+        rc = call_portal(a, &content);
+    sp_content_clear(&content);
+    if (rc == SP_OK)
+        return;
+    sp_outcome_rung_failed(&a->s, a->taken, SP_E_ROLE_GONE);
+    sp_attempt_step(a);
+}

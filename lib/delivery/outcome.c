@@ -1,0 +1,326 @@
+/*
+ * The decisions of delivery. The ladder's own logic lies in protect; here facts become the status of each rung. What
+ * nobody has looked at yet counts as possible only to find out what to look at next: a rung is taken when it is known to
+ * be possible, and in no other case. A failed check is a reason to wait, an answered one to go on; of several hosts the
+ * best showing stands, but a broken promise or silence at one outweighs a lower level at another, so that nobody who
+ * blocks the good host gains the bad one.
+ */
+#include "delivery/outcome.h"
+
+#include "base/mem.h"
+#include "mail/envelope.h"
+
+static bool is_smtp_level(enum sp_rung rung)
+{
+    return rung <= SP_RUNG_TLS_DANE;
+}
+
+static enum sp_level level_of(enum sp_rung rung)
+{
+    static const enum sp_level levels[] = {
+        [SP_RUNG_PLAIN] = SP_LEVEL_PLAIN,
+        [SP_RUNG_TLS_ENCRYPTED] = SP_LEVEL_ENCRYPTED,
+        [SP_RUNG_TLS_VERIFIED] = SP_LEVEL_VERIFIED,
+        [SP_RUNG_TLS_AUTHENTICATED] = SP_LEVEL_AUTHENTICATED,
+        [SP_RUNG_TLS_DANE] = SP_LEVEL_DANE,
+    };
+
+    return levels[rung];
+}
+
+static void set(struct sp_rung_fact *f, enum sp_rung_status status, enum sp_rc why, size_t hop)
+{
+    *f = (struct sp_rung_fact){.known = true, .status = status, .why = why, .hop = hop};
+}
+
+void sp_outcome_begin(struct sp_standing *s)
+{
+    memset(s->rungs, 0, sizeof(s->rungs));
+    memset(s->keys, 0, sizeof(s->keys));
+    s->never = SP_OK;
+    for (size_t i = 0; i < s->ladder->count; i++) {
+        if (s->ladder->rungs[i].rung != SP_RUNG_PORTAL)
+            continue;
+        if (s->has_portal)
+            set(&s->rungs[i], SP_STATUS_POSSIBLE, SP_OK, 0);
+        else
+            set(&s->rungs[i], SP_STATUS_UNAVAILABLE, SP_E_PORTAL_ABSENT, 0);
+    }
+}
+
+/* ---- what next ---- */
+
+static void take(const struct sp_standing *s, size_t i, struct sp_next *out)
+{
+    enum sp_rung rung = s->ladder->rungs[i].rung;
+
+    out->index = i;
+    if (!s->rungs[i].known) {
+        out->step = sp_rung_is_crypto(rung) && !s->keys[i].known ? SP_STEP_KEYS : SP_STEP_HOP;
+        return;
+    }
+    sp_assert(s->rungs[i].status == SP_STATUS_POSSIBLE);
+    sp_assert(sp_rung_meets(rung, s->floor, s->is_sealed));
+    out->step = SP_STEP_TAKE;
+}
+
+/* The reason that stands for the whole: the best rung that the floor allows and that has one. */
+static enum sp_rc main_reason(const struct sp_standing *s)
+{
+    for (size_t i = 0; i < s->ladder->count; i++)
+        if (s->rungs[i].known && s->rungs[i].why != SP_OK &&
+            s->rungs[i].status != SP_STATUS_UNAVAILABLE &&
+            sp_rung_meets(s->ladder->rungs[i].rung, s->floor, s->is_sealed))
+            return s->rungs[i].why;
+    for (size_t i = s->ladder->count; i > 0; i--)
+        if (s->rungs[i - 1].known && s->rungs[i - 1].why != SP_OK &&
+            sp_rung_meets(s->ladder->rungs[i - 1].rung, s->floor, s->is_sealed))
+            return s->rungs[i - 1].why;
+    return SP_E_DELIVERY_FLOOR; /* no rung of the ladder meets the floor */
+}
+
+void sp_outcome_next(const struct sp_standing *s, struct sp_next *out)
+{
+    struct sp_protect_question q = {
+        .ladder = s->ladder,
+        .floor = s->floor,
+        .is_sealed = s->is_sealed,
+        .since_accept_ms = s->since_accept_ms,
+        .expire_ms = s->expire_ms,
+    };
+    struct sp_protect_answer a;
+
+    *out = (struct sp_next){.step = SP_STEP_RETURN, .index = s->ladder->count, .why = s->never};
+    if (s->never != SP_OK)
+        return;
+    for (size_t i = 0; i < s->ladder->count; i++)
+        q.status[i] = s->rungs[i].known ? s->rungs[i].status : SP_STATUS_POSSIBLE;
+    sp_protect_choose(&q, &a);
+    out->late = a.late;
+    out->alert = a.alert;
+    switch (a.verb) {
+    case SP_PROTECT_TAKE:
+        take(s, a.index, out);
+        return;
+    case SP_PROTECT_WAIT:
+        out->step = SP_STEP_WAIT;
+        out->index = a.index;
+        out->wait_until_ms = a.wait_until_ms;
+        out->why = s->rungs[a.index].why;
+        return;
+    case SP_PROTECT_END:
+        break;
+    }
+    out->step = a.at_end == SP_AT_END_HOLD ? SP_STEP_HOLD : SP_STEP_RETURN;
+    out->expired = s->since_accept_ms >= s->expire_ms;
+    out->why = main_reason(s);
+}
+
+/* ---- facts ---- */
+
+void sp_outcome_route_failed(struct sp_standing *s, enum sp_rc rc)
+{
+    if (sp_rc_info(rc)->class == SP_CLASS_PERM) {
+        s->never = rc;
+        return;
+    }
+    for (size_t i = 0; i < s->ladder->count; i++) {
+        enum sp_rung rung = s->ladder->rungs[i].rung;
+        bool has_key = s->keys[i].known && s->keys[i].status == SP_STATUS_POSSIBLE;
+
+        if (is_smtp_level(rung) || (sp_rung_is_crypto(rung) && has_key))
+            set(&s->rungs[i], SP_STATUS_UNREACHABLE, rc, 0);
+    }
+}
+
+static void set_key(struct sp_standing *s, size_t i, enum sp_rc rc)
+{
+    bool unsure = rc != SP_OK && sp_rc_info(rc)->class == SP_CLASS_TEMP;
+
+    if (rc == SP_OK)
+        set(&s->keys[i], SP_STATUS_POSSIBLE, SP_OK, 0);
+    else
+        set(&s->keys[i], unsure ? SP_STATUS_UNREACHABLE : SP_STATUS_UNAVAILABLE, rc, 0);
+    if (rc != SP_OK)
+        s->rungs[i] = s->keys[i];
+}
+
+void sp_outcome_keys(struct sp_standing *s, enum sp_rc smime_rc, enum sp_rc pgp_rc)
+{
+    for (size_t i = 0; i < s->ladder->count; i++) {
+        if (s->ladder->rungs[i].rung == SP_RUNG_SMIME)
+            set_key(s, i, smime_rc);
+        else if (s->ladder->rungs[i].rung == SP_RUNG_PGP)
+            set_key(s, i, pgp_rc);
+    }
+}
+
+/* What a host that did not talk with us means for a rung. */
+static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct sp_rung_fact *f)
+{
+    /* That a promise does not exist is known without the host. */
+    if (rung == SP_RUNG_TLS_DANE && r->dane_why != SP_OK)
+        set(f, SP_STATUS_UNAVAILABLE, r->dane_why, r->hop);
+    else if (rung == SP_RUNG_TLS_AUTHENTICATED && r->auth_why != SP_OK)
+        set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
+    else
+        set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
+}
+
+static enum sp_rc why_not(enum sp_rung rung, const struct sp_hop_verdict *v)
+{
+    const enum sp_rc whys[] = {
+        [SP_RUNG_PLAIN] = SP_OK,
+        [SP_RUNG_TLS_ENCRYPTED] = v->tls_why,
+        [SP_RUNG_TLS_VERIFIED] = v->verified_why,
+        [SP_RUNG_TLS_AUTHENTICATED] = v->auth_why,
+        [SP_RUNG_TLS_DANE] = v->dane_why,
+    };
+
+    return whys[rung];
+}
+
+/* The promise that is broken, for the record. */
+static enum sp_rc broken_why(const struct sp_hop_verdict *v)
+{
+    if (v->dane_why == SP_E_TLS_DANE)
+        return SP_E_TLS_DANE;
+    if (v->tls_why != SP_OK)
+        return v->tls_why;
+    return v->auth_why == SP_OK ? SP_E_TLS_UNTRUSTED : v->auth_why;
+}
+
+static void talking_host(enum sp_rung rung, const struct sp_hop_report *r, struct sp_rung_fact *f)
+{
+    enum sp_level level = level_of(rung);
+
+    if (r->verdict.broken)
+        set(f, SP_STATUS_BROKEN, broken_why(&r->verdict), r->hop);
+    else if (r->verdict.level < level && r->has_before && r->before >= level)
+        set(f, SP_STATUS_DROPPED, why_not(rung, &r->verdict), r->hop);
+    else if (r->verdict.level < level)
+        set(f, SP_STATUS_UNAVAILABLE, why_not(rung, &r->verdict), r->hop);
+    else if (r->lacks != SP_OK)
+        set(f, SP_STATUS_UNAVAILABLE, r->lacks, r->hop);
+    else
+        set(f, SP_STATUS_POSSIBLE, SP_OK, r->hop);
+}
+
+/* A sealed copy needs no level of the road, only a host that breaks no promise. */
+static void sealed_copy(const struct sp_hop_report *r, struct sp_rung_fact *f)
+{
+    if (r->rc != SP_OK)
+        set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
+    else if (r->verdict.broken)
+        set(f, SP_STATUS_BROKEN, broken_why(&r->verdict), r->hop);
+    else
+        set(f, SP_STATUS_POSSIBLE, SP_OK, r->hop);
+}
+
+static void keep_better(struct sp_rung_fact *old, const struct sp_rung_fact *f)
+{
+    static const int rank[] = {
+        [SP_STATUS_UNAVAILABLE] = 0, [SP_STATUS_DROPPED] = 1,  [SP_STATUS_UNREACHABLE] = 2,
+        [SP_STATUS_BROKEN] = 3,      [SP_STATUS_POSSIBLE] = 4,
+    };
+
+    if (!old->known || rank[f->status] > rank[old->status])
+        *old = *f;
+}
+
+void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
+{
+    for (size_t i = 0; i < s->ladder->count; i++) {
+        enum sp_rung rung = s->ladder->rungs[i].rung;
+        struct sp_rung_fact f = {0};
+
+        if (is_smtp_level(rung)) {
+            if (r->rc != SP_OK)
+                silent_host(rung, r, &f);
+            else
+                talking_host(rung, r, &f);
+        } else if (sp_rung_is_crypto(rung) && s->keys[i].known &&
+                   s->keys[i].status == SP_STATUS_POSSIBLE) {
+            sealed_copy(r, &f);
+        } else {
+            continue;
+        }
+        keep_better(&s->rungs[i], &f);
+    }
+}
+
+void sp_outcome_forget_hops(struct sp_standing *s)
+{
+    for (size_t i = 0; i < s->ladder->count; i++) {
+        enum sp_rung rung = s->ladder->rungs[i].rung;
+        bool has_key = s->keys[i].known && s->keys[i].status == SP_STATUS_POSSIBLE;
+
+        if (is_smtp_level(rung) || (sp_rung_is_crypto(rung) && has_key))
+            s->rungs[i] = (struct sp_rung_fact){0};
+    }
+}
+
+bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop)
+{
+    struct sp_next next;
+
+    sp_outcome_next(s, &next);
+    return next.step == SP_STEP_TAKE && s->ladder->rungs[next.index].rung != SP_RUNG_PORTAL &&
+           s->rungs[next.index].hop == hop;
+}
+
+void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why)
+{
+    bool for_good = sp_rc_info(why)->class == SP_CLASS_PERM;
+
+    set(&s->rungs[index], for_good ? SP_STATUS_UNAVAILABLE : SP_STATUS_UNREACHABLE, why, 0);
+}
+
+/* ---- recipients ---- */
+
+enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *why)
+{
+    switch (r->state) {
+    case SP_SMTP_RCPT_ACCEPTED:
+        *why = SP_OK;
+        return SP_FATE_DELIVERED;
+    case SP_SMTP_RCPT_REFUSED:
+        *why = SP_E_HOP_REFUSED;
+        return SP_FATE_REFUSED;
+    case SP_SMTP_RCPT_UNSENT:
+    case SP_SMTP_RCPT_DEFERRED:
+    case SP_SMTP_RCPT_UNSURE:
+        break;
+    }
+    *why = r->reply.code == 0 ? SP_E_HOP_LOST : SP_E_HOP_DEFERRED;
+    return SP_FATE_AGAIN;
+}
+
+int64_t sp_outcome_retry_at(const struct sp_retry *r)
+{
+    unsigned doublings = r->attempts > 1 ? r->attempts - 1 : 0;
+    int64_t wait_ms = r->first_ms;
+    int64_t at_ms;
+
+    for (; doublings > 0 && wait_ms < r->max_ms; doublings--)
+        wait_ms *= 2;
+    if (wait_ms > r->max_ms)
+        wait_ms = r->max_ms;
+    wait_ms += wait_ms / 10 * ((int64_t)(r->noise % 201) - 100) / 100;
+    at_ms = r->now_ms + wait_ms;
+    if (at_ms > r->stay_end_ms && r->stay_end_ms > r->now_ms)
+        at_ms = r->stay_end_ms;
+    return at_ms;
+}
+
+bool sp_outcome_tells_sender(const struct sp_giving_up *g)
+{
+    if (g->own_mail || g->null_sender)
+        return false;
+    return g->notify == 0 || (g->notify & SP_NOTIFY_FAILURE) != 0;
+}
+
+enum sp_floor sp_outcome_dsn_floor(enum sp_floor of_message)
+{
+    return of_message < SP_FLOOR_TLS_ENCRYPTED ? of_message : SP_FLOOR_TLS_ENCRYPTED;
+}

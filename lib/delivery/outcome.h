@@ -1,0 +1,128 @@
+/*
+ * What comes next: which look-up, which rung, another host, waiting, returning or holding. All of it is decided here,
+ * from facts, and nowhere else in delivery. Pure: no clock, no look-up, no memory. The floor is guarded twice: by
+ * protect's choice, and by an assertion before a rung is taken. thread: any
+ */
+#ifndef SP_DELIVERY_OUTCOME_H
+#define SP_DELIVERY_OUTCOME_H
+
+#include "protect/protect.h"
+#include "smtp/client.h"
+#include "transport/route.h"
+
+/* What is known of one rung at this attempt. */
+struct sp_rung_fact {
+    bool known;
+    enum sp_rung_status status;
+    enum sp_rc why; /* why it is not possible */
+    size_t hop;     /* SMTP rungs: the host that makes it possible */
+};
+
+/* Where an attempt stands. Set the first part, zero the rest, then sp_outcome_begin. */
+struct sp_standing {
+    const struct sp_ladder *ladder;
+    enum sp_floor floor;
+    bool is_sealed; /* arrived as ciphertext */
+    bool has_portal;
+    int64_t since_accept_ms;
+    int64_t expire_ms; /* since acceptance */
+
+    struct sp_rung_fact rungs[SP_LADDER_RUNGS_MAX];
+    struct sp_rung_fact keys[SP_LADDER_RUNGS_MAX]; /* crypto rungs: the key alone */
+    enum sp_rc never;                              /* the domain takes no mail; SP_OK if it may */
+};
+
+enum sp_step {
+    SP_STEP_KEYS,   /* ask for the recipient's keys */
+    SP_STEP_HOP,    /* ask the hosts */
+    SP_STEP_TAKE,   /* rung `index` */
+    SP_STEP_WAIT,   /* try again; rung `index` is waited for */
+    SP_STEP_RETURN, /* back to the sender */
+    SP_STEP_HOLD,   /* for a person to look at */
+};
+
+struct sp_next {
+    enum sp_step step;
+    size_t index;          /* of a rung in the ladder; its count where none is meant */
+    int64_t wait_until_ms; /* WAIT: since acceptance, when the rung's stay ends */
+    bool late;             /* a promise is broken: the sender is to hear */
+    bool alert;            /* a domain dropped its protection */
+    bool expired;          /* RETURN, HOLD: since the time is over */
+    enum sp_rc why;        /* WAIT, RETURN, HOLD: the reason that decided */
+};
+
+/* Forgets what hosts and keys showed; the portal's rung is possible or not from the start. */
+void sp_outcome_begin(struct sp_standing *s);
+
+/* Says what is to be done now. *out is wholly set. */
+void sp_outcome_next(const struct sp_standing *s, struct sp_next *out);
+
+/* ---- facts that come in ---- */
+
+/* The look-up of the domain failed, or showed that it takes no mail. rc: not SP_OK */
+void sp_outcome_route_failed(struct sp_standing *s, enum sp_rc rc);
+
+/* What the keeper said. rcs: SP_OK (there is a key), an answer like SP_E_KEYS_NONE, or an error of the look-up itself. */
+void sp_outcome_keys(struct sp_standing *s, enum sp_rc smime_rc, enum sp_rc pgp_rc);
+
+/* What one host showed. */
+struct sp_hop_report {
+    size_t hop;    /* its number in the route */
+    enum sp_rc rc; /* SP_OK: it talks with us; else why not */
+    struct sp_hop_verdict verdict;
+    enum sp_rc lacks; /* what these bytes need and it does not offer; SP_OK if nothing */
+    bool has_before;  /* the domain has proved `before` */
+    enum sp_level before;
+    enum sp_rc
+        dane_why; /* SP_OK, or why the route can't lead to tls:dane whatever the host shows */
+    enum sp_rc auth_why; /* the same of tls:authenticated */
+};
+
+/* Takes a host's report; the better of what several hosts showed stands. */
+void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r);
+
+/* Forgets what hosts showed (not keys, not the portal): they are asked anew. */
+void sp_outcome_forget_hops(struct sp_standing *s);
+
+/* returns: whether this host will do: an SMTP rung is to be taken there now; else the next one is asked first */
+bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop);
+
+/* Taking rung index came to nothing: sealer or portal failed, or the host put it off. */
+void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why);
+
+/* ---- what becomes of recipients ---- */
+
+enum sp_fate {
+    SP_FATE_DELIVERED,
+    SP_FATE_AGAIN, /* the rung has failed for now, for this reason */
+    SP_FATE_REFUSED,
+};
+
+/* Reads what the host said of one recipient. why: errors.def code for the records */
+enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *why);
+
+struct sp_retry {
+    int64_t now_ms;      /* wall clock */
+    int64_t first_ms;    /* wait after the first attempt */
+    int64_t max_ms;      /* longest wait */
+    unsigned attempts;   /* this one included */
+    int64_t stay_end_ms; /* wall clock: when the rung's stay is over */
+    uint32_t noise;      /* random */
+};
+
+/* returns: wall-clock time of the next attempt: doubling, a tenth up or down, never past the end of the stay */
+int64_t sp_outcome_retry_at(const struct sp_retry *r);
+
+struct sp_giving_up {
+    bool own_mail;    /* a DSN, code or report of ours */
+    bool null_sender; /* nobody to tell */
+    unsigned notify;  /* RFC 3461: SP_NOTIFY_ bits of mail/envelope.h, 0 if none were given */
+};
+
+/* returns: whether the sender is to get a DSN for a recipient given up (RFC 3461 5.2.1, threats: no backscatter) */
+bool sp_outcome_tells_sender(const struct sp_giving_up *g);
+
+/* The floor of a DSN: it holds no word of the message, so never above tls:encrypted, nor above the message's own. */
+enum sp_floor sp_outcome_dsn_floor(enum sp_floor of_message);
+
+#endif

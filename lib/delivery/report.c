@@ -1,0 +1,295 @@
+/*
+ * Audit events of an attempt, as JSON, written when the outcome is known and kept in the outcome's own record. Facts
+ * only: codes and names of ours, never a peer's text.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "crypt/hash.h"
+
+#include <stdio.h>
+
+#define EVENT_MAX 65536
+
+bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event, const uint16_t *ns,
+                     size_t n_count)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    struct sp_buf *out;
+
+    if (a->event_count == SP_AUDIT_EVENTS_MAX)
+        return false;
+    out = &a->events[a->event_count];
+    sp_buf_init(out, EVENT_MAX);
+    sp_jw_init(w, out);
+    sp_jw_object(w, NULL);
+    sp_jw_cstr(w, "event", event);
+    sp_jw_text(w, "tenant", accept->tenant);
+    sp_jw_id(w, "message", accept->id.b);
+    sp_jw_array(w, "n");
+    for (size_t i = 0; i < n_count; i++)
+        sp_jw_int(w, NULL, ns[i]);
+    sp_jw_end(w);
+    return true;
+}
+
+void sp_report_end(struct sp_attempt *a, struct sp_jw *w)
+{
+    sp_jw_end(w);
+    if (sp_buf_rc(w->out) == SP_OK)
+        a->event_count++;
+    else
+        sp_buf_clear(w->out);
+}
+
+static void write_rungs(const struct sp_attempt *a, struct sp_jw *w, size_t taken)
+{
+    sp_jw_array(w, "rungs");
+    for (size_t i = 0; i < a->ladder.count && i <= taken; i++) {
+        const struct sp_rung_fact *f = &a->s.rungs[i];
+        enum sp_rung rung = a->ladder.rungs[i].rung;
+        bool below = !sp_rung_meets(rung, a->s.floor, a->s.is_sealed);
+
+        if (i != taken && !f->known && !below)
+            continue; /* nobody had to look at it */
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "rung", sp_rung_name(rung));
+        sp_jw_bool(w, "taken", i == taken);
+        if (i != taken && below) {
+            sp_jw_cstr(w, "cause", "unavailable");
+            sp_jw_cstr(w, "why", sp_rc_name(SP_E_DELIVERY_FLOOR));
+        } else if (i != taken && f->status != SP_STATUS_POSSIBLE) {
+            sp_jw_cstr(w, "cause", sp_rung_status_name(f->status));
+            sp_jw_cstr(w, "why", sp_rc_name(f->why));
+        }
+        if (sp_rung_is_crypto(rung)) {
+            sp_jw_array(w, "asked");
+            sp_jw_cstr(w, NULL, "store");
+            sp_jw_end(w);
+        }
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+static void write_hop(const struct sp_attempt *a, struct sp_jw *w)
+{
+    const struct sp_route *r = a->route;
+
+    sp_jw_object(w, "hop");
+    sp_jw_text(w, "domain", a->route == NULL ? a->domain : r->domain);
+    if (r == NULL) {
+        sp_jw_end(w);
+        return;
+    }
+    sp_jw_cstr(w, "via", sp_via_name(r->via));
+    if (a->seen_hop != SIZE_MAX && a->seen_hop < r->hop_count) {
+        const struct sp_hop *h = &r->hops[a->seen_hop];
+
+        sp_jw_text(w, "mx", h->name);
+        sp_jw_int(w, "port", h->port);
+        if (a->ip.len > 0)
+            sp_jw_text(w, "ip", a->ip);
+    }
+    if (a->ip.len == 0)
+        sp_jw_bool(w, "connected", false);
+    sp_jw_end(w);
+}
+
+static const char *dns_word(enum sp_rc rc, bool secure)
+{
+    if (rc == SP_E_DNS_BOGUS)
+        return "bogus";
+    if (sp_dns_rc_is_error(rc))
+        return "error";
+    if (rc == SP_OK)
+        return secure ? "secure" : "insecure";
+    return secure ? "none-secure" : "none";
+}
+
+static const char *tlsa_word(const struct sp_hop *h)
+{
+    static const char *const words[] = {
+        [SP_TLSA_NONE] = "none",
+        [SP_TLSA_USABLE] = "secure",
+        [SP_TLSA_UNUSABLE] = "unusable",
+        [SP_TLSA_ERROR] = "error",
+    };
+
+    return h->tlsa == SP_TLSA_ERROR ? dns_word(h->tlsa_why, false) : words[h->tlsa];
+}
+
+static void write_dns(const struct sp_attempt *a, struct sp_jw *w)
+{
+    const struct sp_route *r = a->route;
+
+    if (r == NULL || r->via == SP_VIA_LITERAL)
+        return;
+    sp_jw_object(w, "dns");
+    if (r->via == SP_VIA_MX || r->via == SP_VIA_IMPLICIT)
+        sp_jw_cstr(w, "mx", dns_word(r->mx_rc, r->mx_secure));
+    if (a->seen_hop < r->hop_count && !r->hops[a->seen_hop].is_address) {
+        const struct sp_hop *h = &r->hops[a->seen_hop];
+
+        sp_jw_cstr(w, "address",
+                   h->address_count == 0 ? dns_word(h->rc, false)
+                                         : dns_word(SP_OK, h->address_secure));
+        sp_jw_cstr(w, "tlsa", tlsa_word(h));
+    }
+    if (r->rc != SP_OK)
+        sp_jw_cstr(w, "why", sp_rc_name(r->rc));
+    sp_jw_cstr(w, "resolver", a->d->settings.resolver);
+    sp_jw_end(w);
+}
+
+static void write_sts(const struct sp_attempt *a, struct sp_jw *w)
+{
+    const struct sp_route *r = a->route;
+
+    if (r == NULL || (r->via != SP_VIA_MX && r->via != SP_VIA_IMPLICIT))
+        return;
+    sp_jw_object(w, "sts");
+    sp_jw_cstr(w, "mode", sp_sts_mode_name(r->sts.mode));
+    if (r->sts.id.len > 0)
+        sp_jw_text(w, "id", r->sts.id);
+    if (r->sts_why != SP_OK && r->sts_why != SP_E_STS_NONE)
+        sp_jw_cstr(w, "why", sp_rc_name(r->sts_why));
+    sp_jw_end(w);
+}
+
+static void write_posture(const struct sp_attempt *a, struct sp_jw *w)
+{
+    if (!a->has_verdict)
+        return;
+    sp_jw_object(w, "posture");
+    sp_jw_cstr(w, "before", a->has_before ? sp_level_name(a->before) : "never-seen");
+    if (a->verdict.broken)
+        sp_jw_cstr(w, "now", "broken");
+    else
+        sp_jw_cstr(w, "now", sp_level_name(a->verdict.level));
+    sp_jw_end(w);
+}
+
+static void write_sent(const struct sp_attempt *a, struct sp_jw *w)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    struct sp_buf hex;
+
+    sp_buf_init(&hex, 80);
+    sp_hex_encode(&hex, sp_bytes(a->sends_copy ? a->sealed_sha256 : accept->sha256, 32));
+    sp_jw_object(w, "sent");
+    if (a->sends_copy || a->sent_removed == 0)
+        sp_jw_text(w, "sha256", sp_buf_bytes(&hex));
+    sp_jw_bool(w, "unchanged", !a->sends_copy && a->sent_removed == 0);
+    sp_jw_int(w, "bytes", (int64_t)a->sent_bytes);
+    sp_jw_end(w);
+    sp_buf_clear(&hex);
+    if (a->sends_copy && a->seal_facts.len > 0)
+        sp_jw_raw(w, "seal", a->seal_facts);
+}
+
+static void write_reply(struct sp_jw *w, const struct sp_smtp_reply *reply)
+{
+    struct sp_buf text;
+
+    if (reply == NULL || reply->code == 0)
+        return;
+    sp_buf_init(&text, 64);
+    sp_buf_put_dec(&text, reply->code);
+    sp_buf_put_u8(&text, ' ');
+    sp_status_format(reply->status, &text);
+    sp_jw_text(w, "reply", sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+}
+
+/* Certificates in full, once under their digest; the attempt then cites it. returns: whether there is one to cite */
+static bool record_chain(struct sp_attempt *a, char *digest)
+{
+    struct sp_delivery *d = a->d;
+    uint8_t sum[SP_SHA256_LEN];
+    struct sp_buf text;
+    struct sp_jw w;
+
+    if (a->chain.len == 0)
+        return false;
+    sp_crypt_sha256(a->chain, sum);
+    sp_buf_init(&text, 2 * a->chain.len + 128);
+    sp_hex_encode(&text, sp_bytes(sum, sizeof(sum)));
+    (void)snprintf(digest, 80, "chain:%.*s", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_reset(&text);
+    if (sp_map_find(d->evidence, sp_bytes(sum, sizeof(sum))) == NULL &&
+        sp_report_begin(a, &w, "evidence.recorded", a->ns, 0)) {
+        sp_base64_encode(&text, a->chain);
+        sp_jw_cstr(&w, "digest", digest);
+        sp_jw_cstr(&w, "kind", "certificate-chain");
+        sp_jw_text(&w, "der", sp_buf_bytes(&text));
+        sp_report_end(a, &w);
+        (void)sp_map_put(d->evidence, sp_bytes(sum, sizeof(sum)), d);
+    }
+    sp_buf_clear(&text);
+    return true;
+}
+
+void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(a->d->parts.loop));
+    char time[SP_TIME_TEXT_MAX];
+    char digest[80];
+    bool cited = record_chain(a, digest);
+    struct sp_jw w;
+
+    if (!sp_report_begin(a, &w, "delivery.attempted", r->ns, r->n_count))
+        return;
+    sp_jw_int(&w, "attempt", a->number);
+    sp_jw_text(&w, "policy", accept->policy);
+    if (accept->kind != SP_ACCEPT_KIND_MAIL)
+        sp_jw_cstr(&w, "kind", sp_accept_kind_name(accept->kind));
+    sp_jw_text(&w, "rule", a->decision->rule);
+    sp_jw_cstr(&w, "floor", sp_floor_name(a->s.floor));
+    write_rungs(a, &w, r->taken);
+    write_hop(a, &w);
+    write_dns(a, &w);
+    write_sts(a, &w);
+    write_posture(a, &w);
+    if (a->tls_json.len > 0)
+        sp_jw_raw(&w, "tls", a->tls_json);
+    if (cited) {
+        sp_jw_array(&w, "evidence");
+        sp_jw_cstr(&w, NULL, digest);
+        sp_jw_end(&w);
+    }
+    if (r->sent)
+        write_sent(a, &w);
+    sp_jw_cstr(&w, "outcome", r->outcome);
+    if (r->why != SP_OK)
+        sp_jw_cstr(&w, "why", sp_rc_name(r->why));
+    write_reply(&w, r->reply);
+    if (r->next_at_ms != 0) {
+        sp_time_format_rfc3339(r->next_at_ms, time);
+        sp_jw_cstr(&w, "next_at", time);
+    }
+    if (a->p->m->possibly_attempted)
+        sp_jw_bool(&w, "possibly_attempted", true);
+    sp_jw_int(&w, "took_ms", now_ms - a->started_ms);
+    sp_report_end(a, &w);
+}
+
+void sp_report_dropped(struct sp_attempt *a)
+{
+    struct sp_jw w;
+
+    if (a->alerted || a->route == NULL || !a->has_verdict)
+        return;
+    a->alerted = true;
+    sp_log_warn(a->d->parts.log, "delivery.posture-dropped", SP_DOMAIN("domain", a->route->domain),
+                SP_TEXT("before", sp_level_name(a->before)),
+                SP_TEXT("now", sp_level_name(a->verdict.level)));
+    if (!sp_report_begin(a, &w, "transport.posture-dropped", a->ns, a->n_count))
+        return;
+    sp_jw_text(&w, "domain", a->route->domain);
+    sp_jw_object(&w, "posture");
+    sp_jw_cstr(&w, "before", sp_level_name(a->before));
+    sp_jw_cstr(&w, "now", sp_level_name(a->verdict.level));
+    sp_jw_end(&w);
+    sp_report_end(a, &w);
+}

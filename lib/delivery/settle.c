@@ -1,0 +1,388 @@
+/*
+ * What an attempt came to, as one record: each recipient's new state, the audit events, and the mail that it causes. A
+ * recipient that is given up and its DSN stand in the same record, so that a crash loses neither or both.
+ */
+#include "delivery/delivery_priv.h"
+
+#define CHILD_MAX (1024 * 1024)
+
+static int64_t now_ms(const struct sp_attempt *a)
+{
+    return sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+}
+
+static uint8_t rung_number(const struct sp_attempt *a, size_t index)
+{
+    return index < a->ladder.count ? (uint8_t)a->ladder.rungs[index].rung : 255;
+}
+
+static struct sp_result *add_result(struct sp_attempt *a, uint16_t n, uint8_t state, size_t index,
+                                    enum sp_rc why)
+{
+    struct sp_result *r = &a->results[a->result_count++];
+
+    *r = (struct sp_result){
+        .n = n, .state = state, .rung = rung_number(a, index), .why = (uint16_t)why};
+    return r;
+}
+
+/* ---- the record ---- */
+
+struct sp_commit {
+    struct sp_delivery *d;
+    struct sp_attempt *a; /* while the child's body is finished */
+    struct sp_child child;
+    struct sp_queue_body *body;
+};
+
+static void on_durable(void *arg, enum sp_rc rc)
+{
+    struct sp_delivery *d = arg;
+
+    d->committing--;
+    if (rc != SP_OK)
+        sp_log_error(d->parts.log, "delivery.not-recorded", SP_RC("why", rc));
+    sp_delivery_ended(d);
+}
+
+static void write_record(struct sp_attempt *a, const struct sp_child *child,
+                         struct sp_queue_body *body)
+{
+    struct sp_bytes events[SP_AUDIT_EVENTS_MAX];
+    struct sp_outcome o = {
+        .id = a->p->m->accept.id,
+        .time_ms = now_ms(a),
+        .attempt = a->number,
+        .results = a->results,
+        .result_count = a->result_count,
+        .audit = {.events = events, .count = a->event_count},
+        .child = child == NULL ? NULL : &child->accept,
+    };
+
+    for (size_t i = 0; i < a->event_count; i++)
+        events[i] = sp_buf_bytes(&a->events[i]);
+    a->d->committing++;
+    sp_queue_outcome(a->d->parts.queue, &o, body, on_durable, a->d);
+    sp_attempt_free(a);
+}
+
+static void on_body(void *arg, enum sp_rc rc)
+{
+    struct sp_commit *c = arg;
+    struct sp_attempt *a = c->a;
+
+    a->commit = NULL;
+    if (rc != SP_OK) {
+        sp_log_error(c->d->parts.log, "delivery.child-failed", SP_RC("why", rc));
+        sp_queue_body_free(c->body);
+        sp_attempt_put_back(a, c->d->settings.retry_first_ms);
+    } else {
+        write_record(a, &c->child, c->body);
+    }
+    sp_free(c);
+}
+
+void sp_attempt_cancel_commit(struct sp_attempt *a)
+{
+    if (a->commit == NULL)
+        return;
+    sp_queue_body_free(a->commit->body);
+    sp_free(a->commit);
+    a->commit = NULL;
+}
+
+void sp_attempt_commit(struct sp_attempt *a, const struct sp_child *child)
+{
+    struct sp_commit *c;
+    enum sp_rc rc;
+
+    if (child == NULL) {
+        write_record(a, NULL, NULL);
+        return;
+    }
+    c = sp_calloc(1, sizeof(*c));
+    c->d = a->d;
+    c->a = a;
+    c->child = *child;
+    a->commit = c;
+    c->body = sp_queue_body_new(a->d->parts.queue, &child->accept.id);
+    rc = sp_queue_body_feed(c->body, child->content);
+    if (rc == SP_OK) {
+        sp_queue_body_finish(c->body, on_body, c);
+        return;
+    }
+    on_body(c, rc);
+}
+
+/* ---- deferred ---- */
+
+static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next)
+{
+    const struct sp_delivery_settings *s = &a->d->settings;
+    struct sp_retry r = {
+        .now_ms = now_ms(a),
+        .first_ms = s->retry_first_ms,
+        .max_ms = s->retry_max_ms,
+        .attempts = a->number,
+        .stay_end_ms = a->p->m->accept.time_ms + next->wait_until_ms,
+    };
+
+    sp_random_fill(sp_random_system(), &r.noise, sizeof(r.noise));
+    return sp_outcome_retry_at(&r);
+}
+
+static void log_attempt(const struct sp_attempt *a, const char *outcome, enum sp_rc why)
+{
+    sp_log_info(a->d->parts.log, "delivery.attempted", SP_ID("message", &a->p->m->accept.id),
+                SP_DOMAIN("domain", a->domain), SP_TEXT("outcome", outcome), SP_RC("why", why),
+                SP_INT("recipients", a->n_count), SP_INT("attempt", a->number));
+}
+
+/* Defers recipients; the caller commits. */
+static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16_t *ns,
+                  size_t n_count, const struct sp_smtp_reply *reply)
+{
+    struct sp_report report = {
+        .outcome = "deferred",
+        .ns = ns,
+        .n_count = n_count,
+        .why = next->why,
+        .reply = reply,
+        .next_at_ms = retry_at(a, next),
+        .taken = a->ladder.count,
+    };
+
+    for (size_t i = 0; i < n_count; i++) {
+        struct sp_result *r = add_result(a, ns[i], SP_RCPT_DEFERRED, next->index, next->why);
+
+        r->next_at_ms = report.next_at_ms;
+        r->smtp = reply == NULL ? 0 : (uint16_t)reply->code;
+    }
+    sp_report_attempt(a, &report);
+    log_attempt(a, "deferred", next->why);
+    a->d->stats.deferred += n_count;
+}
+
+void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next)
+{
+    defer(a, next, a->ns, a->n_count, NULL);
+    sp_attempt_commit(a, NULL);
+}
+
+/* ---- given up ---- */
+
+static bool tells_sender(const struct sp_attempt *a, uint16_t n)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    bool is_notice = a->options->notice_of.package.len > 0;
+    struct sp_giving_up g = {
+        .own_mail = !sp_attempt_is_mail(a) && !is_notice,
+        .null_sender = is_notice ? a->options->notice_of.sender.len == 0 : accept->sender.len == 0,
+        .notify = accept->recipients[n].notify,
+    };
+
+    return sp_outcome_tells_sender(&g);
+}
+
+static void report_return(struct sp_attempt *a, const uint16_t *ns, size_t n_count, enum sp_rc why)
+{
+    struct sp_jw w;
+
+    if (!sp_report_begin(a, &w, "message.returned", ns, n_count))
+        return;
+    sp_jw_cstr(&w, "why", sp_rc_name(why));
+    sp_report_end(a, &w);
+}
+
+/* Gives up on recipients and commits, with a DSN for those whose sender is to hear. Frees a. */
+static void give_up(struct sp_attempt *a, const struct sp_bounce_rcpt *gone, size_t count)
+{
+    struct sp_bounce_rcpt told[SP_QUEUE_DUE_MAX];
+    uint16_t ns[SP_QUEUE_DUE_MAX];
+    struct sp_child child = {0};
+    struct sp_buf content;
+    size_t told_count = 0;
+
+    sp_buf_init(&content, CHILD_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (tells_sender(a, gone[i].n))
+            told[told_count++] = gone[i];
+    if (told_count > 0 && sp_bounce_make(a, told, told_count, &content, &child) != SP_OK)
+        told_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool returned = false;
+        struct sp_result *r;
+
+        for (size_t k = 0; k < told_count; k++)
+            returned = returned || told[k].n == gone[i].n;
+        r = add_result(a, gone[i].n, returned ? SP_RCPT_RETURNED : SP_RCPT_FAILED, a->ladder.count,
+                       gone[i].why);
+        r->smtp = (uint16_t)gone[i].reply.code;
+    }
+    for (size_t k = 0; k < told_count; k++)
+        ns[k] = told[k].n;
+    if (told_count > 0)
+        report_return(a, ns, told_count, told[0].why);
+    a->d->stats.failed += count;
+    child.content = sp_buf_bytes(&content);
+    sp_attempt_commit(a, told_count > 0 ? &child : NULL);
+    sp_buf_clear(&content);
+}
+
+static void report_expired(struct sp_attempt *a)
+{
+    struct sp_jw w;
+
+    if (!sp_report_begin(a, &w, "message.expired", a->ns, a->n_count))
+        return;
+    sp_report_end(a, &w);
+}
+
+static void hold(struct sp_attempt *a, const struct sp_next *next)
+{
+    struct sp_jw w;
+
+    for (size_t i = 0; i < a->n_count; i++)
+        add_result(a, a->ns[i], SP_RCPT_HELD, a->ladder.count, next->why);
+    if (sp_report_begin(a, &w, "message.held", a->ns, a->n_count)) {
+        sp_jw_object(&w, "actor");
+        sp_jw_cstr(&w, "type", "system");
+        sp_jw_cstr(&w, "id", "delivery");
+        sp_jw_end(&w);
+        sp_jw_cstr(&w, "reason", sp_rc_name(next->why));
+        sp_report_end(a, &w);
+    }
+    sp_attempt_commit(a, NULL);
+}
+
+void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
+{
+    struct sp_bounce_rcpt gone[SP_QUEUE_DUE_MAX] = {0};
+    struct sp_report report = {
+        .outcome = next->step == SP_STEP_HOLD ? "held" : "failed",
+        .ns = a->ns,
+        .n_count = a->n_count,
+        .why = next->why,
+        .taken = a->ladder.count,
+    };
+
+    sp_report_attempt(a, &report);
+    log_attempt(a, report.outcome, next->why);
+    if (next->expired)
+        report_expired(a);
+    if (next->step == SP_STEP_HOLD) {
+        hold(a, next);
+        return;
+    }
+    for (size_t i = 0; i < a->n_count; i++)
+        gone[i] = (struct sp_bounce_rcpt){.n = a->ns[i],
+                                          .why = next->expired ? SP_E_DELIVERY_EXPIRED : next->why};
+    give_up(a, gone, a->n_count);
+}
+
+/* ---- sent ---- */
+
+struct sorted { /* what became of the recipients of one transaction */
+    uint16_t delivered[SP_QUEUE_DUE_MAX];
+    size_t delivered_count;
+    uint16_t again[SP_QUEUE_DUE_MAX];
+    size_t again_count;
+    enum sp_rc again_why;
+    const struct sp_smtp_reply *again_reply;
+    const struct sp_smtp_reply *delivered_reply;
+    struct sp_bounce_rcpt refused[SP_QUEUE_DUE_MAX];
+    size_t refused_count;
+};
+
+static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, struct sorted *s)
+{
+    for (size_t i = 0; i < a->n_count && i < result->count; i++) {
+        const struct sp_smtp_rcpt_result *r = &result->rcpts[i];
+        enum sp_rc why;
+
+        switch (sp_outcome_rcpt(r, &why)) {
+        case SP_FATE_DELIVERED:
+            s->delivered[s->delivered_count++] = a->ns[i];
+            s->delivered_reply = &r->reply;
+            break;
+        case SP_FATE_AGAIN:
+            s->again[s->again_count++] = a->ns[i];
+            s->again_why = why;
+            s->again_reply = &r->reply;
+            break;
+        case SP_FATE_REFUSED:
+            s->refused[s->refused_count++] =
+                (struct sp_bounce_rcpt){.n = a->ns[i], .why = why, .reply = r->reply};
+            break;
+        }
+    }
+}
+
+static void settle_delivered(struct sp_attempt *a, const struct sorted *s)
+{
+    struct sp_report report = {
+        .outcome = "delivered",
+        .ns = s->delivered,
+        .n_count = s->delivered_count,
+        .reply = s->delivered_reply,
+        .taken = a->taken,
+        .sent = true,
+    };
+
+    if (s->delivered_count == 0)
+        return;
+    for (size_t i = 0; i < s->delivered_count; i++)
+        add_result(a, s->delivered[i], SP_RCPT_DELIVERED, a->taken, SP_OK)->smtp =
+            (uint16_t)s->delivered_reply->code;
+    sp_report_attempt(a, &report);
+    a->d->stats.delivered += s->delivered_count;
+}
+
+static void report_refused(struct sp_attempt *a, const struct sorted *s)
+{
+    uint16_t n;
+    struct sp_report report = {
+        .outcome = "failed", .ns = &n, .n_count = 1, .why = SP_E_HOP_REFUSED, .taken = a->taken};
+
+    for (size_t i = 0; i < s->refused_count; i++) {
+        n = s->refused[i].n;
+        report.reply = &s->refused[i].reply;
+        sp_report_attempt(a, &report);
+    }
+}
+
+/* Those who were put off: wait, or go on to another rung in an attempt of their own. returns: that attempt, or NULL */
+static struct sp_attempt *settle_again(struct sp_attempt *a, const struct sorted *s)
+{
+    struct sp_next next;
+
+    if (s->again_count == 0)
+        return NULL;
+    sp_outcome_rung_failed(&a->s, a->taken, s->again_why);
+    sp_outcome_next(&a->s, &next);
+    if (next.step != SP_STEP_WAIT)
+        return sp_attempt_split(a, s->again, s->again_count);
+    defer(a, &next, s->again, s->again_count, s->again_reply);
+    return NULL;
+}
+
+void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result)
+{
+    struct sorted s = {0};
+    struct sp_attempt *rest;
+
+    sort_out(a, result, &s);
+    settle_delivered(a, &s);
+    if (s.delivered_count > 0)
+        log_attempt(a, "delivered", SP_OK);
+    report_refused(a, &s);
+    rest = settle_again(a, &s);
+    if (s.refused_count > 0)
+        give_up(a, s.refused, s.refused_count);
+    else if (a->result_count > 0)
+        sp_attempt_commit(a, NULL);
+    else
+        sp_attempt_free(a);
+    if (rest != NULL)
+        sp_attempt_step(rest);
+}
