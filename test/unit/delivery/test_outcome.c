@@ -1,0 +1,423 @@
+/*
+ * The decisions of delivery: every cause on every rung, and the one thing that must never come out.
+ */
+#include "delivery/outcome.h"
+#include "mail/envelope.h"
+#include "support/check_main.h"
+#include "support/fake_clock.h"
+
+#define HOUR   ((int64_t)3600 * 1000)
+#define EXPIRE (48 * HOUR)
+
+static const struct sp_ladder everyday = {
+    .rungs = {{SP_RUNG_TLS_DANE, -1, 4 * HOUR},
+              {SP_RUNG_TLS_AUTHENTICATED, -1, 4 * HOUR},
+              {SP_RUNG_TLS_VERIFIED, -1, 4 * HOUR},
+              {SP_RUNG_TLS_ENCRYPTED, -1, 4 * HOUR},
+              {SP_RUNG_PORTAL, -1, 4 * HOUR}},
+    .count = 5,
+    .floor = SP_FLOOR_TLS_ENCRYPTED,
+};
+static const struct sp_ladder careful = {
+    .rungs = {{SP_RUNG_SMIME, -1, 2 * HOUR},
+              {SP_RUNG_PGP, -1, 2 * HOUR},
+              {SP_RUNG_TLS_DANE, -1, 2 * HOUR},
+              {SP_RUNG_TLS_AUTHENTICATED, -1, 2 * HOUR},
+              {SP_RUNG_PORTAL, -1, 2 * HOUR}},
+    .count = 5,
+    .floor = SP_FLOOR_TLS_AUTHENTICATED,
+};
+static const struct sp_ladder chosen_plain = {
+    .rungs = {{SP_RUNG_TLS_ENCRYPTED, -1, 4 * HOUR}, {SP_RUNG_PLAIN, -1, 4 * HOUR}},
+    .count = 2,
+    .floor = SP_FLOOR_PLAIN,
+};
+static const struct sp_ladder tls_only = {
+    .rungs = {{SP_RUNG_TLS_ENCRYPTED, -1, 4 * HOUR}},
+    .count = 1,
+    .floor = SP_FLOOR_TLS_ENCRYPTED,
+    .at_end = SP_AT_END_HOLD,
+};
+
+static struct sp_standing begin(const struct sp_ladder *ladder, int64_t since_ms)
+{
+    struct sp_standing s = {.ladder = ladder,
+                            .floor = ladder->floor,
+                            .has_portal = true,
+                            .since_accept_ms = since_ms,
+                            .expire_ms = EXPIRE};
+
+    sp_outcome_begin(&s);
+    return s;
+}
+
+/* What a host shows that proves this level and promises no more. */
+static struct sp_hop_report shows(enum sp_level level)
+{
+    struct sp_hop_report r = {.dane_why = SP_E_DANE_UNSIGNED, .auth_why = SP_E_STS_NONE};
+
+    r.verdict.level = level;
+    r.verdict.dane_why = level < SP_LEVEL_DANE ? SP_E_DANE_UNSIGNED : SP_OK;
+    r.verdict.auth_why = level < SP_LEVEL_AUTHENTICATED ? SP_E_STS_NONE : SP_OK;
+    r.verdict.verified_why = level < SP_LEVEL_VERIFIED ? SP_E_TLS_UNTRUSTED : SP_OK;
+    r.verdict.tls_why = level < SP_LEVEL_ENCRYPTED ? SP_E_TLS_ABSENT : SP_OK;
+    return r;
+}
+
+static struct sp_hop_report silent(enum sp_rc rc)
+{
+    struct sp_hop_report r = shows(SP_LEVEL_PLAIN);
+
+    r.rc = rc;
+    return r;
+}
+
+static struct sp_hop_report broken(void)
+{
+    struct sp_hop_report r = shows(SP_LEVEL_PLAIN);
+
+    r.dane_why = SP_OK;
+    r.verdict.broken = true;
+    r.verdict.dane_why = SP_E_TLS_DANE;
+    return r;
+}
+
+static struct sp_hop_report dropped_from(enum sp_level before, enum sp_level now)
+{
+    struct sp_hop_report r = shows(now);
+
+    r.has_before = true;
+    r.before = before;
+    return r;
+}
+
+#define TAKE   SP_STEP_TAKE
+#define WAIT   SP_STEP_WAIT
+#define RETURN SP_STEP_RETURN
+#define HOLD   SP_STEP_HOLD
+
+START_TEST(every_cause_on_every_rung)
+{
+    static const struct {
+        const char *name;
+        const struct sp_ladder *ladder;
+        int64_t since;
+        enum { SHOWS, SILENT, BROKEN, DROPPED } kind;
+        enum sp_level level;
+        enum sp_level before;
+        enum sp_step step;
+        enum sp_rung rung; /* taken or waited for */
+        enum sp_rc why;
+    } cases[] = {
+        {"DANE is taken", &everyday, 0, SHOWS, SP_LEVEL_DANE, 0, TAKE, SP_RUNG_TLS_DANE, 0},
+        {"authenticated", &everyday, 0, SHOWS, SP_LEVEL_AUTHENTICATED, 0, TAKE,
+         SP_RUNG_TLS_AUTHENTICATED, 0},
+        {"verified", &everyday, 0, SHOWS, SP_LEVEL_VERIFIED, 0, TAKE, SP_RUNG_TLS_VERIFIED, 0},
+        {"encrypted", &everyday, 0, SHOWS, SP_LEVEL_ENCRYPTED, 0, TAKE, SP_RUNG_TLS_ENCRYPTED, 0},
+        {"no STARTTLS falls to the portal", &everyday, 0, SHOWS, SP_LEVEL_PLAIN, 0, TAKE,
+         SP_RUNG_PORTAL, 0},
+        {"silence waits", &everyday, 20 * HOUR, SILENT, 0, 0, WAIT, SP_RUNG_TLS_VERIFIED,
+         SP_E_HOP_UNREACHABLE},
+        {"silence to the end goes to the portal", &everyday, EXPIRE, SILENT, 0, 0, TAKE,
+         SP_RUNG_PORTAL, 0},
+        {"a broken promise waits", &everyday, 20 * HOUR, BROKEN, 0, 0, WAIT, SP_RUNG_TLS_DANE,
+         SP_E_TLS_DANE},
+        {"a drop waits first", &everyday, 1 * HOUR, DROPPED, SP_LEVEL_ENCRYPTED, SP_LEVEL_DANE,
+         WAIT, SP_RUNG_TLS_DANE, SP_E_DANE_UNSIGNED},
+        {"then takes the next", &everyday, 5 * HOUR, DROPPED, SP_LEVEL_ENCRYPTED, SP_LEVEL_DANE,
+         TAKE, SP_RUNG_TLS_ENCRYPTED, 0},
+        {"a stripped STARTTLS is a drop", &everyday, 1 * HOUR, DROPPED, SP_LEVEL_PLAIN,
+         SP_LEVEL_ENCRYPTED, WAIT, SP_RUNG_TLS_ENCRYPTED, SP_E_TLS_ABSENT},
+        {"plain where it is written", &chosen_plain, 0, SHOWS, SP_LEVEL_PLAIN, 0, TAKE,
+         SP_RUNG_PLAIN, 0},
+        {"plain not by silence", &chosen_plain, 20 * HOUR, SILENT, 0, 0, WAIT,
+         SP_RUNG_TLS_ENCRYPTED, SP_E_HOP_UNREACHABLE},
+        {"plain not by a broken promise", &chosen_plain, 20 * HOUR, BROKEN, 0, 0, WAIT,
+         SP_RUNG_TLS_ENCRYPTED, SP_E_TLS_DANE},
+        {"no rung left: held, as the ladder says", &tls_only, 0, SHOWS, SP_LEVEL_PLAIN, 0, HOLD, 0,
+         SP_E_TLS_ABSENT},
+        {"expired in silence", &tls_only, EXPIRE, SILENT, 0, 0, HOLD, 0, SP_E_HOP_UNREACHABLE},
+        {"careful: TLS alone is not enough", &careful, 0, SHOWS, SP_LEVEL_ENCRYPTED, 0, TAKE,
+         SP_RUNG_PORTAL, 0},
+        {"careful: a drop of 1 h waits", &careful, 1 * HOUR, DROPPED, SP_LEVEL_ENCRYPTED,
+         SP_LEVEL_AUTHENTICATED, WAIT, SP_RUNG_TLS_AUTHENTICATED, SP_E_STS_NONE},
+        {"careful: a drop of 3 h goes on", &careful, 3 * HOUR, DROPPED, SP_LEVEL_ENCRYPTED,
+         SP_LEVEL_AUTHENTICATED, TAKE, SP_RUNG_PORTAL, 0},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_standing s = begin(cases[i].ladder, cases[i].since);
+        struct sp_hop_report r = shows(cases[i].level);
+        struct sp_next next;
+
+        if (cases[i].kind == SILENT)
+            r = silent(SP_E_HOP_UNREACHABLE);
+        else if (cases[i].kind == BROKEN)
+            r = broken();
+        else if (cases[i].kind == DROPPED)
+            r = dropped_from(cases[i].before, cases[i].level);
+        sp_outcome_keys(&s, SP_E_KEYS_NONE, SP_E_KEYS_NONE);
+        sp_outcome_hop(&s, &r);
+        sp_outcome_next(&s, &next);
+        ck_assert_msg(next.step == cases[i].step, "%s: step %d", cases[i].name, next.step);
+        if (next.step == TAKE || next.step == WAIT)
+            ck_assert_msg(s.ladder->rungs[next.index].rung == cases[i].rung, "%s: rung %s",
+                          cases[i].name, sp_rung_name(s.ladder->rungs[next.index].rung));
+        ck_assert_msg(next.why == cases[i].why, "%s: why %s", cases[i].name, sp_rc_name(next.why));
+        ck_assert_msg(next.alert == (cases[i].kind == DROPPED), "%s: alert", cases[i].name);
+    }
+}
+END_TEST
+
+START_TEST(keys_come_first_and_their_error_is_not_their_absence)
+{
+    struct sp_standing s = begin(&careful, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_ENCRYPTED);
+    struct sp_next next;
+
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_KEYS);
+    sp_outcome_keys(&s, SP_OK, SP_E_KEYS_NONE);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_HOP);
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_TAKE);
+    ck_assert_int_eq(careful.rungs[next.index].rung, SP_RUNG_SMIME);
+
+    sp_outcome_rung_failed(&s, next.index, SP_E_ROLE_GONE); /* the sealer is dead */
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    ck_assert_int_eq(next.why, SP_E_ROLE_GONE);
+
+    s = begin(&careful, 0); /* the keeper is dead */
+    sp_outcome_keys(&s, SP_E_ROLE_GONE, SP_E_ROLE_GONE);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    ck_assert_int_eq(careful.rungs[next.index].rung, SP_RUNG_SMIME);
+}
+END_TEST
+
+START_TEST(a_sealed_copy_goes_over_any_road_but_a_broken_one)
+{
+    struct sp_standing s = begin(&careful, 0);
+    struct sp_hop_report r = broken();
+    struct sp_next next;
+
+    sp_outcome_keys(&s, SP_OK, SP_OK);
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    ck_assert(next.late);
+    sp_outcome_forget_hops(&s);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_HOP);
+    r = shows(SP_LEVEL_PLAIN);
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_TAKE);
+}
+END_TEST
+
+START_TEST(the_next_host_is_asked_but_a_weaker_one_wins_nothing)
+{
+    struct sp_standing s = begin(&everyday, 0);
+    struct sp_hop_report r = broken();
+    struct sp_next next;
+
+    sp_outcome_hop(&s, &r);
+    ck_assert(!sp_outcome_hop_will_do(&s, 0));
+    r = shows(SP_LEVEL_ENCRYPTED);
+    r.hop = 1;
+    sp_outcome_hop(&s, &r);
+    ck_assert(!sp_outcome_hop_will_do(&s, 1)); /* host 0's promise stands */
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    r = shows(SP_LEVEL_DANE);
+    r.hop = 2;
+    sp_outcome_hop(&s, &r);
+    ck_assert(sp_outcome_hop_will_do(&s, 2));
+
+    s = begin(&everyday, 0);
+    r = silent(SP_E_HOP_UNREACHABLE);
+    sp_outcome_hop(&s, &r);
+    r = shows(SP_LEVEL_VERIFIED);
+    r.hop = 1;
+    sp_outcome_hop(&s, &r);
+    ck_assert(sp_outcome_hop_will_do(&s, 1));
+}
+END_TEST
+
+START_TEST(what_the_bytes_need_costs_the_rung)
+{
+    struct sp_standing s = begin(&everyday, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_DANE);
+    struct sp_next next;
+
+    r.lacks = SP_E_HOP_LACKS;
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(everyday.rungs[next.index].rung, SP_RUNG_PORTAL);
+}
+END_TEST
+
+START_TEST(the_domain_s_own_state)
+{
+    struct sp_standing s = begin(&everyday, 0);
+    struct sp_next next;
+
+    sp_outcome_route_failed(&s, SP_E_DNS_BOGUS);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    ck_assert_int_eq(next.why, SP_E_DNS_BOGUS);
+    sp_outcome_route_failed(&s, SP_E_DNS_NULL_MX);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_RETURN);
+    ck_assert_int_eq(next.why, SP_E_DNS_NULL_MX);
+}
+END_TEST
+
+START_TEST(without_a_portal_its_rung_is_not_there)
+{
+    struct sp_standing s = {.ladder = &careful, .floor = SP_FLOOR_SEALED, .expire_ms = EXPIRE};
+    struct sp_next next;
+
+    sp_outcome_begin(&s);
+    sp_outcome_keys(&s, SP_E_KEYS_NONE, SP_E_KEYS_EXPIRED);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_RETURN);
+    ck_assert_int_eq(next.why, SP_E_PORTAL_ABSENT);
+}
+END_TEST
+
+/* Whatever is reported in whatever order: no rung below the floor, none that was not shown to hold, is ever taken. */
+START_TEST(nothing_is_ever_taken_below_the_floor)
+{
+    static const struct sp_ladder *const ladders[] = {&everyday, &careful, &chosen_plain,
+                                                      &tls_only};
+    struct fake_random random;
+
+    fake_random_init(&random, 7);
+    for (int round = 0; round < 200000; round++) {
+        const struct sp_random *rnd = &random.random;
+        struct sp_standing s = begin(ladders[sp_random_below(rnd, 4)],
+                                     (int64_t)sp_random_below(rnd, (uint64_t)EXPIRE + 1));
+        enum sp_level best = SP_LEVEL_PLAIN;
+        bool any = false;
+        struct sp_next next;
+
+        s.floor = (enum sp_floor)sp_random_below(rnd, SP_FLOOR_COUNT);
+        if (sp_random_below(rnd, 2) == 0)
+            sp_outcome_keys(&s, SP_E_KEYS_NONE, SP_E_ROLE_GONE);
+        for (uint64_t i = sp_random_below(rnd, 4); i > 0; i--) {
+            enum sp_level level = (enum sp_level)sp_random_below(rnd, 5);
+            struct sp_hop_report r = shows(level);
+
+            r.hop = i;
+            if (sp_random_below(rnd, 4) == 0) {
+                r = silent(SP_E_TIMEOUT);
+            } else if (sp_random_below(rnd, 4) == 0) {
+                r = broken();
+            } else {
+                any = true;
+                best = level > best ? level : best;
+            }
+            sp_outcome_hop(&s, &r);
+        }
+        sp_outcome_next(&s, &next);
+        if (next.step != SP_STEP_TAKE)
+            continue;
+        ck_assert(sp_rung_meets(s.ladder->rungs[next.index].rung, s.floor, false));
+        if (s.ladder->rungs[next.index].rung <= SP_RUNG_TLS_DANE)
+            ck_assert(any && (unsigned)s.ladder->rungs[next.index].rung <= (unsigned)best);
+        else
+            ck_assert_int_eq(s.ladder->rungs[next.index].rung, SP_RUNG_PORTAL);
+    }
+}
+END_TEST
+
+START_TEST(replies_have_their_fate)
+{
+    static const struct {
+        enum sp_smtp_rcpt_state state;
+        int code;
+        enum sp_fate fate;
+        enum sp_rc why;
+    } cases[] = {
+        {SP_SMTP_RCPT_ACCEPTED, 250, SP_FATE_DELIVERED, SP_OK},
+        {SP_SMTP_RCPT_REFUSED, 550, SP_FATE_REFUSED, SP_E_HOP_REFUSED},
+        {SP_SMTP_RCPT_DEFERRED, 451, SP_FATE_AGAIN, SP_E_HOP_DEFERRED},
+        {SP_SMTP_RCPT_DEFERRED, 0, SP_FATE_AGAIN, SP_E_HOP_LOST},
+        {SP_SMTP_RCPT_UNSENT, 0, SP_FATE_AGAIN, SP_E_HOP_LOST},
+        {SP_SMTP_RCPT_UNSURE, 0, SP_FATE_AGAIN, SP_E_HOP_LOST},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_smtp_rcpt_result r = {.state = cases[i].state};
+        enum sp_rc why;
+
+        r.reply.code = cases[i].code;
+        ck_assert_msg(sp_outcome_rcpt(&r, &why) == cases[i].fate, "case %zu", i);
+        ck_assert_msg(why == cases[i].why, "case %zu", i);
+    }
+}
+END_TEST
+
+START_TEST(retries_double_and_never_pass_the_end_of_a_stay)
+{
+    struct sp_retry r = {.now_ms = 0,
+                         .first_ms = 60000,
+                         .max_ms = 3600000,
+                         .attempts = 1,
+                         .stay_end_ms = EXPIRE,
+                         .noise = 100};
+
+    ck_assert_int_eq(sp_outcome_retry_at(&r), 60000);
+    r.attempts = 3;
+    ck_assert_int_eq(sp_outcome_retry_at(&r), 240000);
+    r.attempts = 60;
+    ck_assert_int_eq(sp_outcome_retry_at(&r), 3600000);
+    r.noise = 0;
+    ck_assert_int_eq(sp_outcome_retry_at(&r), 3240000);
+    r.stay_end_ms = 5000;
+    ck_assert_int_eq(sp_outcome_retry_at(&r), 5000);
+}
+END_TEST
+
+START_TEST(who_hears_of_a_failure)
+{
+    static const struct {
+        struct sp_giving_up g;
+        bool tells;
+    } cases[] = {
+        {{false, false, 0}, true},
+        {{false, false, SP_NOTIFY_FAILURE}, true},
+        {{false, false, SP_NOTIFY_NEVER}, false},
+        {{false, false, SP_NOTIFY_SUCCESS}, false},
+        {{false, true, 0}, false},
+        {{true, false, 0}, false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
+        ck_assert_msg(sp_outcome_tells_sender(&cases[i].g) == cases[i].tells, "case %zu", i);
+    ck_assert_int_eq(sp_outcome_dsn_floor(SP_FLOOR_SEALED), SP_FLOOR_TLS_ENCRYPTED);
+    ck_assert_int_eq(sp_outcome_dsn_floor(SP_FLOOR_PLAIN), SP_FLOOR_PLAIN);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, every_cause_on_every_rung);
+    tcase_add_test(c, keys_come_first_and_their_error_is_not_their_absence);
+    tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);
+    tcase_add_test(c, the_next_host_is_asked_but_a_weaker_one_wins_nothing);
+    tcase_add_test(c, what_the_bytes_need_costs_the_rung);
+    tcase_add_test(c, the_domain_s_own_state);
+    tcase_add_test(c, without_a_portal_its_rung_is_not_there);
+    tcase_add_test(c, nothing_is_ever_taken_below_the_floor);
+    tcase_add_test(c, replies_have_their_fate);
+    tcase_add_test(c, retries_double_and_never_pass_the_end_of_a_stay);
+    tcase_add_test(c, who_hears_of_a_failure);
+}
+
+SP_TEST_MAIN("delivery.outcome", add)
