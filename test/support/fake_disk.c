@@ -517,6 +517,25 @@ static void replay_write(struct fake_disk *out, const struct op *op, bool whole,
     }
 }
 
+/* Records what is there as written and synced, so that the new disk can crash in its turn. */
+static void record_baseline(struct fake_disk *d)
+{
+    for (size_t i = 0; i < d->name_count; i++) {
+        const struct name *n = &d->names[i];
+        struct op *op;
+
+        if (!n->used)
+            continue;
+        (void)record(d, FAKE_CREATE, n->node, n->text);
+        op = record(d, FAKE_WRITE, n->node, NULL);
+        op->len = file_len(d->nodes[n->node]);
+        op->data = sp_malloc(op->len);
+        sp_assert(pread(d->nodes[n->node], op->data, op->len, 0) == (ssize_t)op->len);
+        (void)record(d, FAKE_SYNC, n->node, NULL);
+    }
+    (void)record(d, FAKE_SYNC_FOLDER, -1, ".");
+}
+
 struct fake_disk *fake_disk_crash(struct fake_disk *d, size_t at, enum fake_crash how,
                                   uint64_t seed)
 {
@@ -543,6 +562,7 @@ struct fake_disk *fake_disk_crash(struct fake_disk *d, size_t at, enum fake_cras
         if (op->kind == FAKE_RENAME)
             put_name(out, op->to, op->node);
     }
+    record_baseline(out);
     return out;
 }
 

@@ -1,0 +1,191 @@
+/*
+ * Two lists under one lock: jobs that wait for the thread, and jobs whose callback waits for the loop. The loop is told by
+ * one post however many are done; the little struct that was posted outlives us if we are closed before it comes.
+ */
+#include "queue/disk_priv.h"
+
+#include <pthread.h>
+
+struct list {
+    struct sp_queue_job *head;
+    struct sp_queue_job **end;
+};
+
+struct trigger {
+    struct sp_queue_disk *disk; /* NULL: gone */
+    bool posted;
+};
+
+struct sp_queue_disk {
+    struct sp_loop *loop;
+    struct trigger *trigger;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows, and trigger->posted */
+    pthread_cond_t wake;
+    struct list waiting;
+    struct list finished;
+    bool ending;
+};
+
+static void list_init(struct list *l)
+{
+    l->head = NULL;
+    l->end = &l->head;
+}
+
+static void list_put(struct list *l, struct sp_queue_job *job)
+{
+    job->next = NULL;
+    *l->end = job;
+    l->end = &job->next;
+}
+
+static struct sp_queue_job *list_take(struct list *l)
+{
+    struct sp_queue_job *job = l->head;
+
+    if (job == NULL)
+        return NULL;
+    l->head = job->next;
+    if (l->head == NULL)
+        l->end = &l->head;
+    return job;
+}
+
+/* Calls back what is finished. returns: whether there was any */
+static bool call_back(struct sp_queue_disk *d)
+{
+    struct list finished;
+    struct sp_queue_job *job;
+    bool any = false;
+
+    pthread_mutex_lock(&d->lock);
+    finished = d->finished;
+    if (finished.head == NULL)
+        finished.end = &finished.head;
+    list_init(&d->finished);
+    pthread_mutex_unlock(&d->lock);
+    while ((job = finished.head) != NULL) {
+        finished.head = job->next;
+        any = true;
+        job->done(job);
+    }
+    return any;
+}
+
+static void on_finished(void *arg)
+{
+    struct trigger *t = arg;
+    struct sp_queue_disk *d = t->disk;
+
+    if (d == NULL) {
+        sp_free(t);
+        return;
+    }
+    pthread_mutex_lock(&d->lock);
+    t->posted = false;
+    pthread_mutex_unlock(&d->lock);
+    (void)call_back(d);
+}
+
+static void finish(struct sp_queue_disk *d, struct sp_queue_job *job)
+{
+    bool must_post;
+
+    pthread_mutex_lock(&d->lock);
+    list_put(&d->finished, job);
+    must_post = d->loop != NULL && !d->trigger->posted;
+    d->trigger->posted = d->trigger->posted || must_post;
+    pthread_mutex_unlock(&d->lock);
+    if (must_post)
+        sp_loop_post(d->loop, on_finished, d->trigger);
+}
+
+static void *work(void *arg)
+{
+    struct sp_queue_disk *d = arg;
+    struct sp_queue_job *job;
+
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        while (d->waiting.head == NULL && !d->ending)
+            pthread_cond_wait(&d->wake, &d->lock);
+        job = list_take(&d->waiting);
+        pthread_mutex_unlock(&d->lock);
+        if (job == NULL)
+            return NULL;
+        job->run(job);
+        finish(d, job);
+    }
+}
+
+struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop)
+{
+    struct sp_queue_disk *d = sp_calloc(1, sizeof(*d));
+
+    d->loop = loop;
+    d->trigger = sp_calloc(1, sizeof(*d->trigger));
+    d->trigger->disk = d;
+    list_init(&d->waiting);
+    list_init(&d->finished);
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_cond_init(&d->wake, NULL);
+    if (loop != NULL) {
+        sp_assert(pthread_create(&d->thread, NULL, work, d) == 0);
+        pthread_setname_np(d->thread, "queue-body");
+    }
+    return d;
+}
+
+void sp_queue_disk_free(struct sp_queue_disk *d)
+{
+    if (d == NULL)
+        return;
+    if (d->loop != NULL) {
+        pthread_mutex_lock(&d->lock);
+        d->ending = true;
+        pthread_cond_signal(&d->wake);
+        pthread_mutex_unlock(&d->lock);
+        (void)pthread_join(d->thread, NULL);
+    }
+    while (sp_queue_disk_run(d))
+        ;
+    if (d->trigger->posted)
+        d->trigger->disk = NULL;
+    else
+        sp_free(d->trigger);
+    pthread_cond_destroy(&d->wake);
+    pthread_mutex_destroy(&d->lock);
+    sp_free(d);
+}
+
+void sp_queue_disk_submit(struct sp_queue_disk *d, struct sp_queue_job *job)
+{
+    pthread_mutex_lock(&d->lock);
+    list_put(&d->waiting, job);
+    pthread_cond_signal(&d->wake);
+    pthread_mutex_unlock(&d->lock);
+}
+
+void sp_queue_disk_defer(struct sp_queue_disk *d, struct sp_queue_job *job)
+{
+    finish(d, job);
+}
+
+bool sp_queue_disk_run(struct sp_queue_disk *d)
+{
+    struct sp_queue_job *job;
+    bool any = false;
+
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        job = list_take(&d->waiting);
+        pthread_mutex_unlock(&d->lock);
+        if (job == NULL)
+            break;
+        any = true;
+        job->run(job);
+        finish(d, job);
+    }
+    return call_back(d) || any;
+}

@@ -1,0 +1,268 @@
+/*
+ * The index: a map by id, a heap by the time that something is due, and a count of living messages for each segment. An
+ * entry is about 150 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
+ * recipient pass through two functions here, so that the counts can't drift.
+ */
+#include "queue/queue_priv.h"
+
+static struct sp_bytes key_of(const struct sp_id *id)
+{
+    return sp_bytes(id->b, SP_ID_LEN);
+}
+
+/* A recipient's first state. */
+static struct sp_rcpt first_state(const struct sp_accept *a, const struct sp_accept_decision *d)
+{
+    struct sp_rcpt r = {.rung = UINT8_MAX, .state = SP_RCPT_PENDING, .next_at_ms = a->time_ms};
+
+    switch (d->does) {
+    case SP_ACCEPT_DO_HOLD:
+        r.state = SP_RCPT_HELD;
+        r.next_at_ms = d->hold_until_ms;
+        break;
+    case SP_ACCEPT_DO_REJECT:
+        r.state = SP_RCPT_RETURNED;
+        break;
+    case SP_ACCEPT_DO_DISCARD:
+        r.state = SP_RCPT_DISCARDED;
+        break;
+    default:
+        break;
+    }
+    return r;
+}
+
+struct sp_queue_entry *sp_queue_entry_new(const struct sp_accept *a)
+{
+    struct sp_queue_entry *e = sp_calloc(1, sizeof(*e) + a->recipient_count * sizeof(e->rcpts[0]));
+
+    e->id = a->id;
+    e->body_len = a->body_len;
+    e->body_in_file = a->body_in_file;
+    e->count = (uint16_t)a->recipient_count;
+    sp_heap_node_init(&e->due);
+    for (size_t i = 0; i < a->recipient_count; i++) {
+        e->rcpts[i].r = first_state(a, &a->decisions[a->recipients[i].decision]);
+        if (!sp_rcpt_state_is_final(e->rcpts[i].r.state))
+            e->open++;
+    }
+    return e;
+}
+
+struct sp_queue_entry *sp_queue_entry_find(const struct sp_queue *q, const struct sp_id *id)
+{
+    return sp_map_find(q->entries, key_of(id));
+}
+
+/* ---- living messages of a segment ---- */
+
+static void live_add(struct sp_queue *q, uint64_t segment)
+{
+    size_t at = q->live_count;
+
+    while (at > 0 && q->live[at - 1].segment > segment)
+        at--;
+    if (at > 0 && q->live[at - 1].segment == segment) {
+        q->live[at - 1].messages++;
+        return;
+    }
+    if (q->live_count == q->live_cap) {
+        q->live_cap = q->live_cap == 0 ? 16 : q->live_cap * 2;
+        q->live = sp_realloc(q->live, q->live_cap * sizeof(*q->live));
+    }
+    memmove(q->live + at + 1, q->live + at, (q->live_count - at) * sizeof(*q->live));
+    q->live[at] = (struct sp_queue_live){segment, 1};
+    q->live_count++;
+}
+
+static void live_remove(struct sp_queue *q, uint64_t segment)
+{
+    for (size_t i = 0; i < q->live_count; i++) {
+        if (q->live[i].segment != segment)
+            continue;
+        if (--q->live[i].messages == 0) {
+            q->live_count--;
+            memmove(q->live + i, q->live + i + 1, (q->live_count - i) * sizeof(*q->live));
+        }
+        return;
+    }
+}
+
+uint64_t sp_queue_oldest_needed(const struct sp_queue *q)
+{
+    return q->live_count > 0 ? q->live[0].segment : sp_journal_current(q->journal);
+}
+
+/* ---- counts ---- */
+
+static void count_one(struct sp_queue *q, const struct sp_queue_rcpt *r, bool add)
+{
+    size_t *counter = NULL;
+
+    if (r->r.state == SP_RCPT_PENDING || r->r.state == SP_RCPT_DEFERRED)
+        counter = &q->stats.recipients_pending;
+    else if (r->r.state == SP_RCPT_HELD)
+        counter = &q->stats.recipients_held;
+    if (counter != NULL)
+        *counter = add ? *counter + 1 : *counter - 1;
+    if (r->busy)
+        q->stats.recipients_busy =
+            add ? q->stats.recipients_busy + 1 : q->stats.recipients_busy - 1;
+}
+
+static void count_all(struct sp_queue *q, const struct sp_queue_entry *e, bool add)
+{
+    for (size_t i = 0; i < e->count; i++)
+        count_one(q, &e->rcpts[i], add);
+    if (e->quarantined)
+        q->stats.quarantined = add ? q->stats.quarantined + 1 : q->stats.quarantined - 1;
+}
+
+/* ---- entries ---- */
+
+static void drop(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    (void)sp_map_remove(q->entries, key_of(&e->id));
+    sp_heap_remove(&q->due, &e->due);
+    count_all(q, e, false);
+    live_remove(q, e->place.segment);
+    if (e->body_in_file)
+        sp_queue_body_unlink(q, &e->id);
+    sp_free(e);
+}
+
+static void place_in_heap(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    int64_t at = INT64_MAX;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct sp_queue_rcpt *r = &e->rcpts[i];
+        bool waits_for_person = r->r.state == SP_RCPT_HELD && r->r.next_at_ms == 0;
+
+        if (!r->busy && !waits_for_person && !sp_rcpt_state_is_final(r->r.state) &&
+            r->r.next_at_ms < at)
+            at = r->r.next_at_ms;
+    }
+    if (at == INT64_MAX || e->quarantined)
+        sp_heap_remove(&q->due, &e->due);
+    else if (e->due.index == SIZE_MAX || e->due.key != at)
+        sp_heap_put(&q->due, &e->due, at);
+}
+
+bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
+                        const struct sp_journal_place *place)
+{
+    struct sp_queue_entry *old = sp_queue_entry_find(q, &e->id);
+
+    if (e->open == 0) {
+        sp_free(e);
+        return false;
+    }
+    if (old != NULL) { /* carried: the same message, told again */
+        old->body_in_file = false;
+        drop(q, old);
+    }
+    e->place = *place;
+    (void)sp_map_put(q->entries, key_of(&e->id), e);
+    count_all(q, e, true);
+    live_add(q, place->segment);
+    place_in_heap(q, e);
+    return true;
+}
+
+void sp_queue_entry_move(struct sp_queue *q, struct sp_queue_entry *e,
+                         const struct sp_journal_place *place)
+{
+    live_remove(q, e->place.segment);
+    e->place = *place;
+    live_add(q, place->segment);
+}
+
+void sp_queue_entry_set(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n,
+                        const struct sp_rcpt *to)
+{
+    struct sp_queue_rcpt *r = &e->rcpts[n];
+
+    count_one(q, r, false);
+    if (!sp_rcpt_state_is_final(r->r.state))
+        e->open--;
+    r->r = *to;
+    if (!sp_rcpt_state_is_final(r->r.state))
+        e->open++;
+    count_one(q, r, true);
+}
+
+void sp_queue_entry_busy(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n, bool busy)
+{
+    struct sp_queue_rcpt *r = &e->rcpts[n];
+
+    count_one(q, r, false);
+    r->busy = busy;
+    count_one(q, r, true);
+}
+
+bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    if (e->open == 0) {
+        drop(q, e);
+        return false;
+    }
+    place_in_heap(q, e);
+    return true;
+}
+
+int64_t sp_queue_due_at(const struct sp_queue *q)
+{
+    const struct sp_heap_node *first = sp_heap_first(&q->due);
+
+    return first == NULL ? INT64_MAX : first->key;
+}
+
+void sp_queue_tell_due(struct sp_queue *q, int64_t before)
+{
+    if (q->o.on_due != NULL && sp_queue_due_at(q) < before)
+        q->o.on_due(q->o.arg);
+}
+
+bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out)
+{
+    struct sp_heap_node *first = sp_heap_first(&q->due);
+    struct sp_queue_entry *e;
+
+    if (first == NULL || first->key > now_ms)
+        return false;
+    e = SP_CONTAINER(first, struct sp_queue_entry, due);
+    out->id = e->id;
+    out->possibly_attempted = e->possibly_attempted;
+    out->n_count = 0;
+    for (uint16_t i = 0; i < e->count && out->n_count < SP_QUEUE_DUE_MAX; i++) {
+        const struct sp_queue_rcpt *r = &e->rcpts[i];
+        bool waits_for_person = r->r.state == SP_RCPT_HELD && r->r.next_at_ms == 0;
+
+        if (r->busy || waits_for_person || sp_rcpt_state_is_final(r->r.state) ||
+            r->r.next_at_ms > now_ms)
+            continue;
+        out->ns[out->n_count++] = i;
+        sp_queue_entry_busy(q, e, i, true);
+    }
+    place_in_heap(q, e);
+    return true;
+}
+
+void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                       size_t n_count, int64_t next_at_ms)
+{
+    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    int64_t before = sp_queue_due_at(q);
+
+    if (e == NULL)
+        return;
+    for (size_t i = 0; i < n_count; i++) {
+        sp_assert(ns[i] < e->count);
+        sp_queue_entry_busy(q, e, ns[i], false);
+        if (!sp_rcpt_state_is_final(e->rcpts[ns[i]].r.state))
+            e->rcpts[ns[i]].r.next_at_ms = next_at_ms;
+    }
+    place_in_heap(q, e);
+    sp_queue_tell_due(q, before);
+}

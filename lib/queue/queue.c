@@ -1,0 +1,328 @@
+/*
+ * The queue's doors: opening and closing a shard, and the records that put messages in and outcomes on them. Each is
+ * encoded at once, appended, and changes the index when the journal says that it is durable; if it never will be, the
+ * index stays as it was and the caller hears why.
+ */
+#include "queue/queue_priv.h"
+
+enum { MESSAGES_MAX = 1000000 };
+
+enum sp_rc sp_queue_ready(const struct sp_queue *q)
+{
+    size_t max = q->o.messages_max == 0 ? MESSAGES_MAX : q->o.messages_max;
+
+    if (sp_journal_state(q->journal) != SP_JOURNAL_OPEN)
+        return SP_E_JOURNAL_FULL;
+    return sp_map_count(q->entries) >= max ? SP_E_QUEUE_FULL : SP_OK;
+}
+
+bool sp_queue_may_deliver(const struct sp_queue *q)
+{
+    return sp_journal_state(q->journal) != SP_JOURNAL_STOPPED;
+}
+
+/* ---- accept ---- */
+
+/* Takes a prepared entry in, and a file with it. */
+static void take_in(struct sp_queue *q, struct sp_queue_entry *e, struct sp_queue_body *body,
+                    const struct sp_journal_place *place)
+{
+    if (sp_queue_entry_put(q, e, place) && body != NULL)
+        sp_queue_body_keep(body);
+}
+
+static void accept_done(struct sp_journal_append *a, enum sp_rc rc)
+{
+    struct sp_queue_pending *p = a->arg;
+    struct sp_queue *q = p->queue;
+    void (*done)(void *arg, enum sp_rc rc) = p->done;
+    void *arg = p->arg;
+    int64_t before = sp_queue_due_at(q);
+
+    if (rc == SP_OK) {
+        take_in(q, SP_STEAL(p->entry), p->body, &a->place);
+        if (p->child != NULL)
+            take_in(q, SP_STEAL(p->child), NULL, &a->place);
+    }
+    sp_queue_pending_free(p);
+    done(arg, rc);
+    if (rc == SP_OK)
+        sp_queue_tell_due(q, before);
+}
+
+/* An accept with what its body says. */
+static struct sp_accept with_body(const struct sp_accept *a, const struct sp_queue_body *body)
+{
+    struct sp_accept out = *a;
+
+    sp_assert(!sp_id_is_zero(&a->id));
+    out.body_len = sp_queue_body_len(body);
+    sp_queue_body_sha256(body, out.sha256);
+    out.body_in_file = sp_queue_body_in_file(body);
+    return out;
+}
+
+static struct sp_queue_entry *prepare(const struct sp_accept *a, uint8_t type, bool is_child)
+{
+    struct sp_queue_entry *e = sp_queue_entry_new(a);
+
+    e->type = type;
+    e->is_child = is_child;
+    return e;
+}
+
+void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a)
+{
+    struct sp_queue_pending *p = sp_queue_pending_new(q, a->done, a->arg);
+    struct sp_accept accept = with_body(a->accept, a->body);
+    struct sp_accept child;
+    enum sp_rc rc = sp_queue_ready(q);
+
+    p->body = a->body;
+    p->child_body = a->child_body;
+    if (accept.child != NULL) {
+        sp_assert(a->child_body != NULL && !sp_queue_body_in_file(a->child_body));
+        child = with_body(accept.child, a->child_body);
+        accept.child = &child;
+    }
+    if (rc == SP_OK)
+        rc = sp_accept_encode(&accept, &p->meta);
+    if (rc != SP_OK) {
+        sp_queue_pending_end(p, rc);
+        return;
+    }
+    p->append.type = SP_RECORD_ACCEPT;
+    p->append.class = SP_JOURNAL_ASKED;
+    p->append.message = accept.id;
+    p->append.meta = sp_buf_bytes(&p->meta);
+    p->append.done = accept_done;
+    sp_queue_body_append(p->body, &p->append);
+    p->entry = prepare(&accept, SP_RECORD_ACCEPT, false);
+    if (accept.child != NULL) {
+        sp_queue_body_append(p->child_body, &p->append);
+        p->child = prepare(&child, SP_RECORD_ACCEPT, true);
+    }
+    sp_journal_append(q->journal, &p->append);
+}
+
+/* ---- outcome ---- */
+
+static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
+{
+    struct sp_queue_pending *p = a->arg;
+    struct sp_queue *q = p->queue;
+    struct sp_queue_entry *e = sp_queue_entry_find(q, &a->message);
+    void (*done)(void *arg, enum sp_rc rc) = p->done;
+    void *arg = p->arg;
+    int64_t before = sp_queue_due_at(q);
+    struct sp_outcome o;
+
+    if (rc == SP_OK) {
+        sp_arena_reset(q->arena);
+        if (e != NULL && sp_outcome_decode(a->meta, q->arena, &o) == SP_OK) {
+            for (size_t i = 0; i < o.result_count; i++)
+                sp_queue_entry_busy(q, e, o.results[i].n, false);
+            sp_queue_apply_outcome(q, e, &o);
+            (void)sp_queue_entry_settle(q, e);
+        }
+        if (p->child != NULL)
+            take_in(q, SP_STEAL(p->child), NULL, &a->place);
+    }
+    sp_queue_pending_free(p);
+    done(arg, rc);
+    if (rc == SP_OK) {
+        sp_queue_tell_due(q, before);
+        sp_queue_reclaim(q);
+    }
+}
+
+static enum sp_rc check_outcome(const struct sp_queue *q, const struct sp_outcome *o)
+{
+    const struct sp_queue_entry *e = sp_queue_entry_find(q, &o->id);
+
+    if (e == NULL)
+        return SP_E_NOT_FOUND;
+    for (size_t i = 0; i < o->result_count; i++)
+        sp_assert(o->results[i].n < e->count);
+    return sp_queue_may_deliver(q) ? SP_OK : SP_E_JOURNAL_FAILED;
+}
+
+void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
+                      struct sp_queue_body *child_body, void (*done)(void *arg, enum sp_rc rc),
+                      void *arg)
+{
+    struct sp_queue_pending *p = sp_queue_pending_new(q, done, arg);
+    struct sp_outcome o = *outcome;
+    struct sp_accept child;
+    enum sp_rc rc = check_outcome(q, outcome);
+
+    p->child_body = child_body;
+    if (o.child != NULL) {
+        sp_assert(child_body != NULL && !sp_queue_body_in_file(child_body));
+        child = with_body(o.child, child_body);
+        o.child = &child;
+    }
+    if (rc == SP_OK)
+        rc = sp_outcome_encode(&o, &p->meta);
+    if (rc != SP_OK) {
+        sp_queue_pending_end(p, rc);
+        return;
+    }
+    p->append.type = SP_RECORD_OUTCOME;
+    p->append.class = SP_JOURNAL_HAPPENED;
+    p->append.message = o.id;
+    p->append.meta = sp_buf_bytes(&p->meta);
+    p->append.done = outcome_done;
+    if (o.child != NULL) {
+        sp_queue_body_append(child_body, &p->append);
+        p->child = prepare(&child, SP_RECORD_OUTCOME, true);
+    }
+    sp_journal_append(q->journal, &p->append);
+}
+
+/* ---- opening and closing ---- */
+
+static void on_durable(void *arg, uint64_t segment, uint64_t end)
+{
+    struct sp_queue *q = arg;
+
+    if (q->o.on_durable != NULL)
+        q->o.on_durable(q->o.arg, segment, end);
+}
+
+static struct sp_queue *queue_new(const struct sp_queue_options *options)
+{
+    struct sp_queue *q = sp_calloc(1, sizeof(*q));
+
+    q->o = *options;
+    q->entries = sp_map_new();
+    q->arena = sp_arena_new(16384);
+    q->disk = sp_queue_disk_new(options->loop);
+    sp_list_init(&q->waiters);
+    return q;
+}
+
+static void free_entries(struct sp_queue *q)
+{
+    size_t at = 0;
+    struct sp_bytes key;
+    void *entry;
+
+    sp_heap_clear(&q->due); /* its nodes lie in the entries */
+    while (sp_map_next(q->entries, &at, &key, &entry))
+        sp_free(entry);
+    sp_map_free(q->entries);
+}
+
+static void queue_free(struct sp_queue *q)
+{
+    sp_queue_disk_free(q->disk);
+    sp_queue_body_free_spares(q);
+    sp_queue_pending_free_spares(q);
+    free_entries(q);
+    sp_free(q->live);
+    sp_free(q->carry);
+    sp_arena_free(q->arena);
+    if (q->own_io.ctx != NULL)
+        sp_journal_io_posix_free(&q->own_io);
+    sp_free(q);
+}
+
+/* After a stop that was not clean any recipient without an outcome may have been under way. */
+static void mark_attempted(struct sp_queue *q)
+{
+    size_t at = 0;
+    struct sp_bytes key;
+    void *entry;
+
+    while (sp_map_next(q->entries, &at, &key, &entry))
+        ((struct sp_queue_entry *)entry)->possibly_attempted = true;
+}
+
+static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
+{
+    struct sp_journal_options o = {
+        .io = q->o.io,
+        .keys = q->o.keys,
+        .loop = q->o.loop,
+        .log = q->o.log,
+        .clock = q->o.clock,
+        .random = q->o.random,
+        .segment_len = q->o.segment_len,
+        .reserve_len = q->o.reserve_len,
+        .prewrite = q->o.prewrite,
+        .on_entry = sp_queue_on_entry,
+        .on_durable = on_durable,
+        .arg = q,
+    };
+    struct sp_journal_recovery found;
+    struct sp_journal *journal = NULL;
+    enum sp_rc rc = sp_journal_open(&o, &journal, &found, err);
+
+    if (rc != SP_OK)
+        return rc;
+    if (!found.clean)
+        mark_attempted(q);
+    rc = sp_queue_body_folders(q, err);
+    q->journal = journal;
+    sp_log_info(q->o.log, "queue.opened", SP_INT("messages", sp_map_count(q->entries)),
+                SP_INT("records", found.records), SP_INT("damaged", found.damaged),
+                SP_INT("dropped", found.dropped), SP_BOOL("clean", found.clean));
+    return rc;
+}
+
+enum sp_rc sp_queue_open(const struct sp_queue_options *options, struct sp_queue **out,
+                         struct sp_err *err)
+{
+    struct sp_queue *q = queue_new(options);
+    enum sp_rc rc = SP_OK;
+
+    if (q->o.io == NULL) {
+        rc = sp_journal_io_posix(options->dir, &q->own_io, err);
+        q->o.io = &q->own_io;
+    }
+    if (rc == SP_OK)
+        rc = open_journal(q, err);
+    if (rc != SP_OK) {
+        sp_journal_close(q->journal);
+        queue_free(q);
+        return rc;
+    }
+    *out = q;
+    return SP_OK;
+}
+
+void sp_queue_close(struct sp_queue *q)
+{
+    if (q == NULL)
+        return;
+    q->carrying = true; /* no new carries */
+    sp_journal_close(q->journal);
+    queue_free(q);
+}
+
+void sp_queue_commit(struct sp_queue *q)
+{
+    sp_assert(q->o.loop == NULL);
+    do
+        sp_journal_commit(q->journal);
+    while (sp_queue_disk_run(q->disk));
+}
+
+struct sp_queue_stats sp_queue_stats(const struct sp_queue *q)
+{
+    struct sp_queue_stats s = q->stats;
+
+    s.messages = sp_map_count(q->entries);
+    s.disk_len = sp_journal_disk_len(q->journal);
+    s.first_segment = sp_journal_first(q->journal);
+    s.current_segment = sp_journal_current(q->journal);
+    s.journal = sp_journal_stats(q->journal);
+    return s;
+}
+
+void sp_queue_ledger_passed(struct sp_queue *q, uint64_t segment)
+{
+    sp_journal_passed(q->journal, segment);
+    sp_queue_reclaim(q);
+}

@@ -1,0 +1,151 @@
+/*
+ * What the files of the queue share. For the queue alone.
+ */
+#ifndef SP_QUEUE_QUEUE_PRIV_H
+#define SP_QUEUE_QUEUE_PRIV_H
+
+#include "base/map.h"
+#include "queue/disk_priv.h"
+#include "queue/queue.h"
+
+#define SP_QUEUE_FOLDERS       16 /* of body files, by the id's last digit */
+#define SP_QUEUE_FILE_NAME_MAX 48
+#define SP_QUEUE_META_MAX      (SP_RECORD_META_MAX + 16)
+
+/* A recipient in the index. */
+struct sp_queue_rcpt {
+    struct sp_rcpt r;
+    bool busy;
+};
+
+/* A message in the index: what is not here is read from its record again. */
+struct sp_queue_entry {
+    struct sp_id id;
+    struct sp_journal_place place;
+    struct sp_heap_node
+        due; /* key: earliest next_at_ms of a recipient that is idle and not final */
+    uint64_t body_len;
+    uint8_t type;  /* of the record */
+    bool is_child; /* the record's child */
+    bool body_in_file;
+    bool possibly_attempted;
+    bool quarantined;
+    uint16_t count;
+    uint16_t open; /* recipients that are not final */
+    struct sp_queue_rcpt rcpts[];
+};
+
+/* How many living messages have their record in a segment. */
+struct sp_queue_live {
+    uint64_t segment;
+    size_t messages;
+};
+
+struct sp_queue_pending;
+
+struct sp_queue {
+    struct sp_queue_options o;
+    struct sp_journal_io own_io; /* the real disk, if none was given */
+    struct sp_journal *journal;
+    struct sp_queue_disk *disk;
+    struct sp_map *entries; /* by id */
+    struct sp_heap due;
+    struct sp_queue_live *live; /* by segment, rising */
+    size_t live_count;
+    size_t live_cap;
+    struct sp_queue_stats stats; /* of recipients */
+    struct sp_arena *arena;      /* for decoding while folding */
+    size_t body_held;            /* bytes of bodies in memory */
+    size_t body_waiting;         /* of those, on their way to disk */
+    struct sp_queue_body *spare_bodies;
+    size_t spare_body_count;
+    struct sp_queue_pending *spare_pendings;
+    size_t spare_pending_count;
+    struct sp_list waiters; /* bodies whose feeder waits for room */
+    struct sp_id *carry;    /* messages to be carried, the last first */
+    size_t carry_count;
+    bool carrying;
+    uint64_t swept_at; /* segment that was written when the last sweep looked for them */
+};
+
+/* ---- index (index.c) ---- */
+
+/* A new entry of an accept, in no container yet; recipients as the decisions say. owner: the caller */
+struct sp_queue_entry *sp_queue_entry_new(const struct sp_accept *a);
+
+/* Takes an entry in, once its record is durable (or drops it, if no recipient is open). returns: whether it lives */
+bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
+                        const struct sp_journal_place *place);
+struct sp_queue_entry *sp_queue_entry_find(const struct sp_queue *q, const struct sp_id *id);
+/* The record moved to another segment. */
+void sp_queue_entry_move(struct sp_queue *q, struct sp_queue_entry *e,
+                         const struct sp_journal_place *place);
+void sp_queue_entry_set(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n,
+                        const struct sp_rcpt *to);
+void sp_queue_entry_busy(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n, bool busy);
+/* After changes: its place in the heap anew; gone if nothing is open. returns: whether it still lives */
+bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e);
+/* Calls on_due if something is due earlier than `before`. */
+void sp_queue_tell_due(struct sp_queue *q, int64_t before);
+/* returns: the oldest segment that a living message needs, or the current one */
+uint64_t sp_queue_oldest_needed(const struct sp_queue *q);
+
+/* ---- what records change (fold.c) ---- */
+
+void sp_queue_apply_outcome(struct sp_queue *q, struct sp_queue_entry *e,
+                            const struct sp_outcome *o);
+/* returns: whether recipient n, as it stands, is one that an act of this type changes */
+bool sp_queue_act_fits(uint8_t type, const struct sp_rcpt *r);
+void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
+                        const struct sp_act *a);
+/* The journal's on_entry. arg: the queue */
+void sp_queue_on_entry(void *arg, const struct sp_journal_entry *e);
+
+/* ---- bodies (body.c) ---- */
+
+/* out: SP_QUEUE_FILE_NAME_MAX bytes */
+void sp_queue_body_file(const struct sp_id *id, char *out);
+/* Removes a message's body file, on the disk thread. */
+void sp_queue_body_unlink(struct sp_queue *q, const struct sp_id *id);
+/* What a record needs of a body. */
+bool sp_queue_body_in_file(const struct sp_queue_body *b);
+void sp_queue_body_append(const struct sp_queue_body *b, struct sp_journal_append *a);
+/* The record that names it is durable: a file stays. */
+void sp_queue_body_keep(struct sp_queue_body *b);
+/* Makes the folders; removes files that no entry names. */
+SP_MUST_CHECK enum sp_rc sp_queue_body_folders(struct sp_queue *q, struct sp_err *err);
+void sp_queue_body_free_spares(struct sp_queue *q);
+
+/* ---- records on their way (pending.c) ---- */
+
+/* One append of ours. */
+struct sp_queue_pending {
+    struct sp_journal_append append;
+    struct sp_queue *queue;
+    struct sp_buf meta;
+    struct sp_queue_entry *entry; /* accept: to be taken in; of the child likewise */
+    struct sp_queue_entry *child;
+    struct sp_queue_body *body;
+    struct sp_queue_body *child_body;
+    uint8_t *sealed; /* carry: the body's chunks */
+    struct sp_secret key;
+    uint16_t *ns; /* act: the recipients it keeps busy */
+    size_t n_count;
+    void (*done)(void *arg, enum sp_rc rc);
+    void *arg;
+    struct sp_queue_job deferred;
+    enum sp_rc rc;
+    struct sp_queue_pending *next;
+};
+
+struct sp_queue_pending *sp_queue_pending_new(struct sp_queue *q,
+                                              void (*done)(void *arg, enum sp_rc rc), void *arg);
+void sp_queue_pending_free(struct sp_queue_pending *p);
+void sp_queue_pending_free_spares(struct sp_queue *q);
+/* Ends it without a record: done(arg, rc) follows from the loop, then it is freed. */
+void sp_queue_pending_end(struct sp_queue_pending *p, enum sp_rc rc);
+
+/* Frees segments that nobody needs; moves the last living messages out of the oldest. (carry.c) */
+void sp_queue_reclaim(struct sp_queue *q);
+
+#endif

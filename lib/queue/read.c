@@ -1,0 +1,274 @@
+/*
+ * Reading: a message's record is read and opened again each time somebody asks, which costs microseconds and keeps the
+ * index small enough for a million messages. A list walks ids in order with a bounded heap of the next ones, because the
+ * index has no order of its own and lists are rare.
+ */
+#include "queue/queue_priv.h"
+
+#include <stdlib.h>
+
+enum { EXAMINED_MAX = 1000 };
+
+void sp_queue_message_free(struct sp_queue_message *m)
+{
+    if (m == NULL)
+        return;
+    sp_buf_wipe(&m->meta);
+    sp_arena_free(m->arena);
+    sp_free(m);
+}
+
+static enum sp_rc decode(const struct sp_queue_entry *e, struct sp_bytes meta,
+                         struct sp_arena *arena, struct sp_accept *out)
+{
+    const struct sp_accept *child = NULL;
+    struct sp_outcome outcome;
+    struct sp_carry carry;
+    enum sp_rc rc;
+
+    switch (e->type) {
+    case SP_RECORD_OUTCOME:
+        rc = sp_outcome_decode(meta, arena, &outcome);
+        child = outcome.child;
+        break;
+    case SP_RECORD_CARRY:
+        rc = sp_carry_decode(meta, arena, &carry);
+        *out = carry.accept;
+        break;
+    default:
+        rc = sp_accept_decode(meta, arena, out);
+        child = out->child;
+        break;
+    }
+    if (rc != SP_OK)
+        return SP_E_JOURNAL_DAMAGED;
+    if (e->is_child) {
+        if (child == NULL)
+            return SP_E_JOURNAL_DAMAGED;
+        *out = *child;
+    }
+    if (!sp_id_eq(&out->id, &e->id) || out->recipient_count != e->count)
+        return SP_E_JOURNAL_DAMAGED;
+    out->audit = (struct sp_audit_list){NULL, 0};
+    out->child = NULL;
+    return SP_OK;
+}
+
+/* Copies how the recipients stand. */
+static void add_states(const struct sp_queue_entry *e, struct sp_queue_message *m)
+{
+    m->rcpts = sp_arena_alloc(m->arena, e->count * sizeof(*m->rcpts));
+    m->busy = sp_arena_alloc(m->arena, e->count * sizeof(*m->busy));
+    for (size_t i = 0; i < e->count; i++) {
+        m->rcpts[i] = e->rcpts[i].r;
+        m->busy[i] = e->rcpts[i].busy;
+    }
+    m->possibly_attempted = e->possibly_attempted;
+}
+
+static enum sp_rc load(struct sp_queue *q, const struct sp_queue_entry *e,
+                       struct sp_queue_message **out)
+{
+    struct sp_journal_entry je;
+    enum sp_rc rc;
+    SP_AUTO(sp_queue_message) m = sp_calloc(1, sizeof(*m));
+
+    m->arena = sp_arena_new(1024);
+    sp_buf_init(&m->meta, SP_QUEUE_META_MAX);
+    if (e->quarantined)
+        return SP_E_JOURNAL_DAMAGED;
+    rc = sp_journal_read(q->journal, &e->place, &m->meta, &je);
+    if (rc == SP_OK)
+        rc = decode(e, je.meta, m->arena, &m->accept);
+    if (rc != SP_OK)
+        return rc;
+    add_states(e, m);
+    *out = SP_STEAL(m);
+    return SP_OK;
+}
+
+enum sp_rc sp_queue_load(struct sp_queue *q, const struct sp_id *id, struct sp_queue_message **out)
+{
+    const struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+
+    return e == NULL ? SP_E_NOT_FOUND : load(q, e, out);
+}
+
+enum sp_rc sp_queue_body(struct sp_queue *q, const struct sp_id *id, struct sp_content *out)
+{
+    const struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    struct sp_journal_body_place place;
+    char name[SP_QUEUE_FILE_NAME_MAX];
+    enum sp_rc rc;
+
+    if (e == NULL)
+        return SP_E_NOT_FOUND;
+    rc = sp_journal_body(q->journal, &e->place, e->is_child && e->type == SP_RECORD_ACCEPT ? 1 : 0,
+                         &place);
+    if (rc != SP_OK)
+        return rc;
+    sp_content_init(out);
+    out->id = *id;
+    out->len = e->body_len;
+    out->key = place.key;
+    out->fd = place.fd;
+    out->offset = place.offset;
+    sp_secret_clear(&place.key);
+    if (!e->body_in_file)
+        return SP_OK;
+    sp_queue_body_file(id, name);
+    out->offset = 0;
+    out->fd = q->o.io->open(q->o.io->ctx, name, SP_IO_OPEN_READ);
+    if (out->fd >= 0)
+        return SP_OK;
+    out->fd = -1;
+    sp_content_clear(out);
+    return SP_E_IO;
+}
+
+enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct sp_id *id,
+                                  struct sp_content *out)
+{
+    const struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    struct sp_content in;
+    enum sp_rc rc = sp_queue_body(q, id, &in);
+
+    if (rc != SP_OK)
+        return rc;
+    if (e->body_in_file) {
+        *out = in;
+        return SP_OK;
+    }
+    rc = sp_content_export_memfd(&in, out);
+    sp_content_clear(&in);
+    return rc;
+}
+
+/* ---- list ---- */
+
+static int compare(const struct sp_id *a, const struct sp_id *b)
+{
+    return memcmp(a->b, b->b, SP_ID_LEN);
+}
+
+/* The least ids behind `after`, as a heap with the greatest on top. */
+struct page {
+    const struct sp_queue_entry *at[EXAMINED_MAX];
+    size_t count;
+    bool more;
+};
+
+static void sift_down(struct page *p, size_t i)
+{
+    for (;;) {
+        size_t child = 2 * i + 1;
+        const struct sp_queue_entry *swap;
+
+        if (child >= p->count)
+            return;
+        if (child + 1 < p->count && compare(&p->at[child + 1]->id, &p->at[child]->id) > 0)
+            child++;
+        if (compare(&p->at[child]->id, &p->at[i]->id) <= 0)
+            return;
+        swap = p->at[i];
+        p->at[i] = p->at[child];
+        p->at[child] = swap;
+        i = child;
+    }
+}
+
+static void offer(struct page *p, const struct sp_queue_entry *e)
+{
+    if (p->count < EXAMINED_MAX) {
+        p->at[p->count++] = e;
+        if (p->count == EXAMINED_MAX)
+            for (size_t i = EXAMINED_MAX / 2; i > 0; i--)
+                sift_down(p, i - 1);
+        return;
+    }
+    p->more = true;
+    if (compare(&e->id, &p->at[0]->id) >= 0)
+        return;
+    p->at[0] = e;
+    sift_down(p, 0);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return compare(&(*(const struct sp_queue_entry *const *)a)->id,
+                   &(*(const struct sp_queue_entry *const *)b)->id);
+}
+
+static bool has_state(const struct sp_queue_entry *e, int state)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (e->rcpts[i].r.state == state)
+            return true;
+    return state < 0;
+}
+
+static bool contains(struct sp_bytes text, struct sp_bytes part)
+{
+    for (size_t at = 0; at + part.len <= text.len; at++)
+        if (sp_bytes_eq_nocase(sp_bytes_slice(text, at, part.len), part))
+            return true;
+    return false;
+}
+
+static bool matches(const struct sp_queue_query *query, const struct sp_accept *a)
+{
+    bool recipient = query->recipient.len == 0;
+    bool rule = query->rule.len == 0;
+
+    if (query->tenant.len > 0 && !sp_bytes_eq(query->tenant, a->tenant))
+        return false;
+    if (query->sender.len > 0 && !contains(a->sender, query->sender))
+        return false;
+    for (size_t i = 0; i < a->recipient_count && !(recipient && rule); i++) {
+        const struct sp_accept_recipient *to = &a->recipients[i];
+
+        recipient = recipient || contains(to->address, query->recipient);
+        rule = rule || sp_bytes_eq(a->decisions[to->decision].rule, query->rule);
+    }
+    return recipient && rule;
+}
+
+/* Visits one if it matches. returns: whether it did */
+static bool visit_one(struct sp_queue *q, const struct sp_queue_query *query,
+                      const struct sp_queue_entry *e)
+{
+    SP_AUTO(sp_queue_message) m = NULL;
+
+    if (!has_state(e, query->state) || load(q, e, &m) != SP_OK || !matches(query, &m->accept))
+        return false;
+    query->visit(query->arg, m);
+    return true;
+}
+
+bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last)
+{
+    struct page *page = sp_calloc(1, sizeof(*page));
+    struct sp_bytes key;
+    void *entry;
+    size_t at = 0;
+    size_t i;
+    size_t visited = 0;
+    bool more;
+
+    while (sp_map_next(q->entries, &at, &key, &entry)) {
+        const struct sp_queue_entry *e = entry;
+
+        if (compare(&e->id, &query->after) > 0)
+            offer(page, e);
+    }
+    qsort(page->at, page->count, sizeof(page->at[0]), compare_entries);
+    *last = query->after;
+    for (i = 0; i < page->count && visited < query->limit; i++) {
+        *last = page->at[i]->id;
+        if (visit_one(q, query, page->at[i]))
+            visited++;
+    }
+    more = page->more || i < page->count;
+    sp_free(page);
+    return more;
+}

@@ -1,0 +1,472 @@
+/*
+ * A message's way through the queue, with a restart at every turn: accepted, due, deferred, held, released, delivered,
+ * with its children, its body in the record or in a file; and the disk space that comes back.
+ */
+#include "rig.h"
+
+#include <errno.h>
+
+static struct rig rig;
+
+static void setup(void)
+{
+    rig_init(&rig, fake_disk_new());
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+
+static void teardown(void)
+{
+    rig_free(&rig);
+}
+
+static size_t body_files(void)
+{
+    return fake_disk_files(rig.disk, "body-");
+}
+
+static void assert_body(const struct sp_id *id, size_t len, bool for_role)
+{
+    struct sp_content c;
+    uint8_t out[4096];
+    uint64_t at = 0;
+    size_t got = 0;
+    SP_AUTO(sp_content_reader) r = NULL;
+
+    ck_assert_int_eq(for_role ? sp_queue_body_for_role(rig.queue, id, &c)
+                              : sp_queue_body(rig.queue, id, &c),
+                     SP_OK);
+    ck_assert_uint_eq(c.len, len);
+    r = sp_content_reader_new(&c);
+    do {
+        ck_assert_int_eq(sp_content_read(r, at, out, sizeof(out), &got), SP_OK);
+        for (size_t i = 0; i < got; i++)
+            ck_assert_int_eq(out[i], 'b');
+        at += got;
+    } while (got > 0);
+    ck_assert_uint_eq(at, len);
+    sp_content_clear(&c);
+}
+
+START_TEST(an_accepted_message_is_due_once_and_settles)
+{
+    struct sp_queue_due due;
+    struct sp_id id = rig_put(&rig, 1000);
+
+    ck_assert_uint_eq(rig.due_told, 1);
+    ck_assert_int_le(sp_queue_due_at(rig.queue), rig.clock.wall_ms);
+    ck_assert(rig_due(&rig, &due));
+    ck_assert(sp_id_eq(&due.id, &id) && due.n_count == 1 && due.ns[0] == 0);
+    ck_assert(!due.possibly_attempted);
+    ck_assert(!rig_due(&rig, &due)); /* busy */
+    ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DELIVERED, 0), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+    ck_assert(!rig_due(&rig, &due));
+}
+END_TEST
+
+START_TEST(a_message_and_its_body_survive_a_restart)
+{
+    static const size_t lens[] = {0, 1, 4096, 65536, 262144, 262145, 1000000};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(lens); i++) {
+        struct sp_id id = rig_put(&rig, lens[i]);
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        ck_assert_uint_eq(body_files(), lens[i] > 262144 ? 1 : 0);
+        assert_body(&id, lens[i], false);
+        assert_body(&id, lens[i], true);
+        rig_crash(&rig, i % 2 == 0 ? FAKE_CRASH_ALL : FAKE_CRASH_NONE, i);
+        assert_body(&id, lens[i], false);
+        ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_OK);
+        ck_assert(sp_bytes_eq(m->accept.sender, SP_LIT("dr@hospital.example")));
+        ck_assert(sp_bytes_eq(m->accept.recipients[0].address, SP_LIT("p0@clinic0.example")));
+        ck_assert_uint_eq(m->accept.body_len, lens[i]);
+        ck_assert(m->possibly_attempted);
+        ck_assert(rig_deliver_one(&rig));
+        ck_assert_uint_eq(body_files(), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_deferred_recipient_comes_back_in_time_even_after_a_restart)
+{
+    struct sp_queue_due due;
+
+    (void)rig_put(&rig, 100);
+    ck_assert(rig_due(&rig, &due));
+    ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DEFERRED, rig.clock.wall_ms + 300000), SP_OK);
+    rig_reopen(&rig);
+    ck_assert_int_eq(sp_queue_due_at(rig.queue), rig.clock.wall_ms + 300000);
+    ck_assert(!rig_due(&rig, &due));
+    fake_clock_advance(&rig.clock, 300000);
+    ck_assert(rig_due(&rig, &due));
+    sp_queue_put_back(rig.queue, &due.id, due.ns, due.n_count, rig.clock.wall_ms + 5);
+    ck_assert(!rig_due(&rig, &due));
+    fake_clock_advance(&rig.clock, 5);
+    ck_assert(rig_due(&rig, &due));
+    ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DELIVERED, 0), SP_OK);
+}
+END_TEST
+
+START_TEST(recipients_settle_one_by_one)
+{
+    struct sp_accept *a = rig_accept(&rig, 100);
+    struct sp_queue_due due;
+    struct sp_queue_due rest;
+    SP_AUTO(sp_queue_message) m = NULL;
+
+    rig_submit(&rig, a, 10);
+    sp_queue_commit(rig.queue);
+    ck_assert(rig_due(&rig, &due) && due.n_count == SP_QUEUE_DUE_MAX);
+    ck_assert(rig_due(&rig, &rest) && rest.n_count == 100 - SP_QUEUE_DUE_MAX);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, 100);
+    ck_assert_int_eq(rig_outcome(&rig, &rest, SP_RCPT_DELIVERED, 0), SP_OK);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &a->id, &m), SP_OK);
+    ck_assert_int_eq(m->rcpts[99].state, SP_RCPT_DELIVERED);
+    ck_assert_int_eq(m->rcpts[0].state, SP_RCPT_PENDING);
+    ck_assert(m->busy[0] && !m->busy[99]);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    ck_assert(rig_due(&rig, &due) && due.n_count == SP_QUEUE_DUE_MAX && due.possibly_attempted);
+    ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_FAILED, 0), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+START_TEST(held_mail_waits_for_its_release)
+{
+    struct sp_accept *a = rig_accept(&rig, 1);
+    struct sp_queue_due due;
+
+    a->recipients[0].decision = 1;
+    rig_submit(&rig, a, 10);
+    sp_queue_commit(rig.queue);
+    ck_assert(!rig_due(&rig, &due));
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_held, 1);
+    rig_reopen(&rig);
+    ck_assert(!rig_due(&rig, &due));
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RETRY, &a->id), SP_OK); /* no way round a hold */
+    ck_assert(!rig_due(&rig, &due));
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &a->id), SP_OK);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &a->id), SP_OK);
+    rig_reopen(&rig);
+    ck_assert(rig_due(&rig, &due));
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &a->id), SP_E_EXISTS); /* under way */
+    ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DEFERRED, INT64_MAX - 1), SP_OK);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &a->id), SP_OK);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &a->id), SP_OK);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RETRY, &a->id), SP_OK);
+    ck_assert(rig_due(&rig, &due));
+}
+END_TEST
+
+START_TEST(a_deleted_message_is_gone_with_its_file)
+{
+    struct sp_id id = rig_put(&rig, 400000);
+    struct sp_queue_due due;
+
+    ck_assert_uint_eq(body_files(), 1);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &id), SP_OK);
+    ck_assert_uint_eq(body_files(), 0);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &id), SP_E_NOT_FOUND);
+    rig_reopen(&rig);
+    ck_assert(!rig_due(&rig, &due));
+}
+END_TEST
+
+START_TEST(a_child_lives_on_when_its_parent_has_settled)
+{
+    struct sp_queue_due due;
+    struct sp_id id = rig_put(&rig, 100);
+    struct sp_accept *dsn = rig_accept(&rig, 1);
+    struct sp_result result = {.n = 0, .state = SP_RCPT_RETURNED};
+    struct sp_outcome o = {.id = id, .results = &result, .result_count = 1, .child = dsn};
+
+    dsn->kind = SP_ACCEPT_KIND_DSN;
+    dsn->parent = id;
+    ck_assert(rig_due(&rig, &due));
+    rig.rc = PENDING_RC;
+    sp_queue_outcome(rig.queue, &o, rig_body(&rig, &dsn->id, 700), rig_done, &rig);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_OK);
+    for (int round = 0; round < 2; round++) {
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
+        ck_assert_int_eq(sp_queue_load(rig.queue, &dsn->id, &m), SP_OK);
+        ck_assert_int_eq(m->accept.kind, SP_ACCEPT_KIND_DSN);
+        ck_assert(sp_id_eq(&m->accept.parent, &id));
+        assert_body(&dsn->id, 700, true);
+        rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    }
+    ck_assert(rig_deliver_one(&rig));
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+START_TEST(refused_recipients_and_their_dsn_lie_in_one_record)
+{
+    struct sp_accept *a = rig_accept(&rig, 2);
+    struct sp_accept *dsn = rig_accept(&rig, 1);
+    struct sp_queue_due due;
+
+    a->decisions[1].does = SP_ACCEPT_DO_REJECT;
+    a->recipients[1].decision = 1;
+    a->child = dsn;
+    rig_submit(&rig, a, 2000);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_OK);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 2);
+    assert_body(&a->id, 2000, false);
+    assert_body(&dsn->id, 500, false);
+    ck_assert(rig_due(&rig, &due) && due.n_count == 1 && due.ns[0] == 0);
+}
+END_TEST
+
+START_TEST(nothing_changes_before_it_is_durable)
+{
+    struct sp_accept *a = rig_accept(&rig, 1);
+    struct sp_queue_due due;
+
+    rig_submit(&rig, a, 100);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+    ck_assert(!rig_due(&rig, &due));
+    fake_disk_fail(rig.disk, FAKE_SYNC, 1, EIO, false);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_E_JOURNAL_FAILED);
+    ck_assert(!rig_due(&rig, &due));
+    rig_crash(&rig, FAKE_CRASH_ALL, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+START_TEST(an_unnamed_body_file_is_removed)
+{
+    struct sp_id id = rig_id(&rig);
+    struct sp_queue_body *b = rig_body(&rig, &id, 500000);
+    struct fake_disk *after;
+
+    ck_assert_uint_eq(body_files(), 1);
+    sp_queue_body_free(b);
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(body_files(), 0);
+    b = rig_body(&rig, &id, 500000);
+    after = fake_disk_crash(rig.disk, fake_disk_now(rig.disk), FAKE_CRASH_ALL, 0);
+    ck_assert_uint_eq(fake_disk_files(after, "body-"), 1);
+    sp_queue_body_free(b);
+    rig_free(&rig);
+    rig_init(&rig, after);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(body_files(), 0);
+}
+END_TEST
+
+START_TEST(a_body_file_that_fails_fails_the_message)
+{
+    struct sp_id id = rig_id(&rig);
+    struct sp_queue_body *b = sp_queue_body_new(rig.queue, &id);
+    uint8_t *block = sp_calloc(1, 300000);
+
+    fake_disk_fail(rig.disk, FAKE_SYNC, 1, ENOSPC, false);
+    ck_assert_int_eq(sp_queue_body_feed(b, sp_bytes(block, 300000)), SP_OK);
+    sp_queue_body_finish(b, rig_done, &rig);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_E_JOURNAL_FULL);
+    sp_queue_body_free(b);
+    sp_free(block);
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(body_files(), 0);
+}
+END_TEST
+
+static void count_room(void *arg)
+{
+    ++*(size_t *)arg;
+}
+
+START_TEST(a_feeder_is_stopped_and_told_to_go_on)
+{
+    struct sp_id id = rig_id(&rig);
+    struct sp_queue_body *b = sp_queue_body_new(rig.queue, &id);
+    uint8_t *block = sp_calloc(1, 65536);
+    size_t told = 0;
+    int fed = 0;
+
+    while (!sp_queue_body_is_full(b) && fed++ < 100)
+        ck_assert_int_eq(sp_queue_body_feed(b, sp_bytes(block, 65536)), SP_OK);
+    ck_assert_int_lt(fed, 40);
+    sp_queue_body_wait(b, count_room, &told);
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(told, 1);
+    ck_assert(!sp_queue_body_is_full(b));
+    sp_queue_body_free(b);
+    sp_free(block);
+    sp_queue_commit(rig.queue);
+}
+END_TEST
+
+struct listed {
+    size_t count;
+    struct sp_id last;
+};
+
+static void on_listed(void *arg, const struct sp_queue_message *m)
+{
+    struct listed *l = arg;
+
+    ck_assert_int_gt(memcmp(m->accept.id.b, l->last.b, SP_ID_LEN), 0);
+    l->last = m->accept.id;
+    l->count++;
+}
+
+static size_t list_all(struct sp_queue_query query, size_t *pages)
+{
+    struct listed l = {0};
+    struct sp_id last;
+    bool more;
+
+    query.visit = on_listed;
+    query.arg = &l;
+    *pages = 0;
+    do {
+        more = sp_queue_list(rig.queue, &query, &last);
+        query.after = last;
+        ++*pages;
+    } while (more);
+    return l.count;
+}
+
+START_TEST(a_list_gives_each_message_once_in_order)
+{
+    struct sp_queue_query any = {.state = -1, .limit = 7};
+    struct sp_queue_query query = {.state = SP_RCPT_HELD, .limit = 100};
+    size_t pages;
+
+    for (int i = 0; i < 30; i++) {
+        struct sp_accept *a = rig_accept(&rig, i == 3 ? 3 : 1);
+
+        if (i % 10 == 0)
+            a->recipients[0].decision = 1;
+        rig_submit(&rig, a, 10);
+    }
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(list_all(any, &pages), 30);
+    ck_assert_uint_eq(pages, 5);
+    ck_assert_uint_eq(list_all(query, &pages), 3);
+    query = (struct sp_queue_query){.state = -1, .limit = 100, .recipient = SP_LIT("CLINIC2")};
+    ck_assert_uint_eq(list_all(query, &pages), 1);
+    query = (struct sp_queue_query){.state = -1, .limit = 100, .rule = SP_LIT("hold-it")};
+    ck_assert_uint_eq(list_all(query, &pages), 3);
+    query = (struct sp_queue_query){.state = -1, .limit = 100, .tenant = SP_LIT("other")};
+    ck_assert_uint_eq(list_all(query, &pages), 0);
+}
+END_TEST
+
+START_TEST(segments_of_settled_mail_go)
+{
+    for (int i = 0; i < 100; i++) {
+        (void)rig_put(&rig, 20000);
+        ck_assert(rig_deliver_one(&rig));
+    }
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).first_segment, 1); /* the ledger has not passed */
+    sp_queue_ledger_passed(rig.queue, sp_queue_stats(rig.queue).current_segment);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).first_segment,
+                      sp_queue_stats(rig.queue).current_segment);
+    ck_assert_uint_le(fake_disk_files(rig.disk, "0000"), 1);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+START_TEST(long_livers_are_carried_out_of_old_segments)
+{
+    struct sp_queue_due due;
+    struct sp_id old = rig_put(&rig, 5000);
+    struct sp_id big = rig_put(&rig, 300000);
+
+    for (int i = 0; i < 2; i++) {
+        ck_assert(rig_due(&rig, &due));
+        ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DEFERRED, rig.clock.wall_ms + 86400000),
+                         SP_OK);
+    }
+    sp_queue_ledger_passed(rig.queue, UINT64_MAX);
+    for (int i = 0; i < 300; i++) {
+        (void)rig_put(&rig, 20000);
+        ck_assert(rig_deliver_one(&rig));
+    }
+    ck_assert_uint_gt(sp_queue_stats(rig.queue).first_segment, 5);
+    ck_assert_uint_le(
+        sp_queue_stats(rig.queue).current_segment - sp_queue_stats(rig.queue).first_segment, 10);
+    for (int round = 0; round < 2; round++) {
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 2);
+        assert_body(&old, 5000, false);
+        assert_body(&big, 300000, false);
+        ck_assert_int_eq(sp_queue_load(rig.queue, &old, &m), SP_OK);
+        ck_assert_int_eq(m->rcpts[0].state, SP_RCPT_DEFERRED);
+        ck_assert_uint_eq(m->rcpts[0].attempts, 1);
+        rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    }
+    fake_clock_advance(&rig.clock, 86400000);
+    ck_assert(rig_deliver_one(&rig) && rig_deliver_one(&rig));
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+START_TEST(a_full_disk_refuses_mail_and_still_takes_outcomes)
+{
+    struct sp_queue_due due[4];
+    size_t taken = 0;
+
+    for (int i = 0; i < 4; i++)
+        (void)rig_put(&rig, 1000);
+    for (int i = 0; i < 4; i++)
+        ck_assert(rig_due(&rig, &due[i]));
+    fake_disk_set_room(rig.disk, 60000);
+    do {
+        struct sp_accept *a = rig_accept(&rig, 1);
+
+        rig_submit(&rig, a, 20000);
+        sp_queue_commit(rig.queue);
+    } while (rig.rc == SP_OK && taken++ < 100);
+    ck_assert_int_eq(rig.rc, SP_E_JOURNAL_FULL);
+    ck_assert_int_eq(sp_queue_ready(rig.queue), SP_E_JOURNAL_FULL);
+    ck_assert(sp_queue_may_deliver(rig.queue));
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(rig_outcome(&rig, &due[i], SP_RCPT_DELIVERED, 0), SP_OK);
+    fake_disk_mend(rig.disk);
+    (void)rig_deliver_one(&rig); /* something is written: there is room again */
+    (void)rig_deliver_one(&rig);
+    ck_assert_int_eq(sp_queue_ready(rig.queue), SP_OK);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    while (rig_deliver_one(&rig))
+        ;
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, an_accepted_message_is_due_once_and_settles);
+    tcase_add_test(c, a_message_and_its_body_survive_a_restart);
+    tcase_add_test(c, a_deferred_recipient_comes_back_in_time_even_after_a_restart);
+    tcase_add_test(c, recipients_settle_one_by_one);
+    tcase_add_test(c, held_mail_waits_for_its_release);
+    tcase_add_test(c, a_deleted_message_is_gone_with_its_file);
+    tcase_add_test(c, a_child_lives_on_when_its_parent_has_settled);
+    tcase_add_test(c, refused_recipients_and_their_dsn_lie_in_one_record);
+    tcase_add_test(c, nothing_changes_before_it_is_durable);
+    tcase_add_test(c, an_unnamed_body_file_is_removed);
+    tcase_add_test(c, a_body_file_that_fails_fails_the_message);
+    tcase_add_test(c, a_feeder_is_stopped_and_told_to_go_on);
+    tcase_add_test(c, a_list_gives_each_message_once_in_order);
+    tcase_add_test(c, segments_of_settled_mail_go);
+    tcase_add_test(c, long_livers_are_carried_out_of_old_segments);
+    tcase_add_test(c, a_full_disk_refuses_mail_and_still_takes_outcomes);
+}
+
+SP_TEST_MAIN("queue", add)
