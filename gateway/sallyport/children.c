@@ -2,7 +2,7 @@
  * The processes: started with all they need, joined to those they speak with, started anew when they end. A role that
  * ends at once waits longer each time, up to ten seconds; one that ran well for ten seconds is back after a tenth.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include "role/process.h"
 #include "role/role.h"

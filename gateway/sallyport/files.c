@@ -1,7 +1,7 @@
 /*
  * Reading whole files, with a limit, and joining paths.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>

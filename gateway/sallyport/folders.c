@@ -3,7 +3,7 @@
  * the ledger's group and the set-gid bit, so that the ledger reads the segments and nobody else does. Owners and modes
  * are set through an open descriptor that is no symbolic link: roles write below, and must not lead us elsewhere.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include <dirent.h>
 #include <errno.h>

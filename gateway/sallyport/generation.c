@@ -4,7 +4,7 @@
  * "secret/SETTING" after the setting that names their file, and "secret/NAME.kek" for keys derived from the master key.
  * Everything is read before anything is given out, so a missing file is found at start or refuses a reload.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include "base/text.h"
 #include "config/tenant.h"

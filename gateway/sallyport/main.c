@@ -2,7 +2,7 @@
  * `sallyport`: the command line. It knows which program answers which words and becomes that program, so that it links
  * almost nothing itself; only `serve`, the supervisor, runs here.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include <errno.h>
 #include <libgen.h>

@@ -3,7 +3,7 @@
  * reads nothing from the network. Stopping goes in phases: first those who take mail, then those who help them, the
  * ledger last, so that the audit has what the others did to their end.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include "role/process.h"
 

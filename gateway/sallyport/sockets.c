@@ -3,7 +3,7 @@
  * role, so that a restart refuses no connection. Each relay has one of its own on every address (SO_REUSEPORT), and the
  * kernel shares connections out.
  */
-#include "supervisor.h"
+#include "gateway/sallyport/supervisor.h"
 
 #include "io/stream.h"
 

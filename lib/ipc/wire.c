@@ -65,8 +65,7 @@ enum sp_rc sp_ipc_wire_send(int fd, struct sp_bytes head, struct sp_bytes payloa
         struct cmsghdr align;
         uint8_t space[CMSG_SPACE(sizeof(int) * SP_IPC_WIRE_FDS)];
     } control = {0};
-    struct iovec parts[2] = {{(void *)(uintptr_t)head.ptr, head.len},
-                             {(void *)(uintptr_t)payload.ptr, payload.len}};
+    struct iovec parts[2] = {{(void *)head.ptr, head.len}, {(void *)payload.ptr, payload.len}};
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = payload.len == 0 ? 1 : 2};
     ssize_t n;
 

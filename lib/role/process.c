@@ -76,7 +76,7 @@ static void reset_signals(void)
 
 static void child(const struct sp_role_spawn *spawn, int report, char *const *environment)
 {
-    char *argv[] = {(char *)(uintptr_t)spawn->name, NULL};
+    char *argv[] = {(char *)spawn->name, NULL};
     /* above everything, so that neither dup2 below hits the other's source */
     int channel = fcntl(spawn->channel, F_DUPFD, 10);
     int high = fcntl(report, F_DUPFD, 10);

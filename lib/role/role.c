@@ -263,7 +263,7 @@ static void on_go(struct sp_role *role)
                 SP_INT("generation", role->start.generation),
                 SP_INT("landlock", sandbox.landlock_abi));
     send_frame(role, SP_ROLE_FRAME_READY, 0, NULL);
-    for (size_t i = 0; i < role->early_count; i++) {
+    for (size_t i = 0; role->ops->on_peer != NULL && i < role->early_count; i++) {
         const struct peer *p = &role->early[i];
 
         role->ops->on_peer(role->state, p->who.kind, p->who.index, p->fd);

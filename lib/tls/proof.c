@@ -262,8 +262,8 @@ void sp_tls_evidence_free(struct sp_tls_evidence *e)
 
 struct sp_bytes sp_tls_proof_chain(const struct sp_tls_proof *proof)
 {
-    const struct sp_tls_evidence *e =
-        SP_CONTAINER((void *)(uintptr_t)proof, struct sp_tls_evidence, proof);
+    /* the first member of what it lies in */
+    const struct sp_tls_evidence *e = (const struct sp_tls_evidence *)(const void *)proof;
 
     return proof->has_certificate ? e->chain : sp_bytes(NULL, 0);
 }

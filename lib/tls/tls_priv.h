@@ -23,7 +23,7 @@ struct sp_tls_context {
 
 /* A proof with what its pointers need. */
 struct sp_tls_evidence {
-    struct sp_tls_proof proof;
+    struct sp_tls_proof proof; /* first: sp_tls_proof_chain finds the rest from it */
     struct sp_bytes chain;
     struct sp_arena *arena;
 };
