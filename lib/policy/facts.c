@@ -65,6 +65,21 @@ enum sp_stage sp_fact_stage(enum sp_fact fact)
     return sp_fact_rows[fact].stage;
 }
 
+bool sp_fact_is_text(enum sp_fact fact)
+{
+    return sp_fact_rows[fact].kind == SP_KIND_OF_TEXT;
+}
+
+bool sp_fact_is_set(enum sp_fact fact)
+{
+    return sp_fact_rows[fact].kind == SP_KIND_OF_SET;
+}
+
+bool sp_fact_is_closed(enum sp_fact fact)
+{
+    return sp_fact_rows[fact].kind == SP_KIND_OF_CLOSED;
+}
+
 const char *sp_stage_name(enum sp_stage stage)
 {
     static const char *const names[] = {"envelope", "header", "content"};

@@ -129,6 +129,11 @@ enum sp_stage sp_fact_stage(enum sp_fact fact);
 /* returns: "envelope", "header", "content", static */
 const char *sp_stage_name(enum sp_stage stage);
 
+/* returns: whether the fact takes one text, a set of texts, or a name of a closed list (else numbers and truths) */
+bool sp_fact_is_text(enum sp_fact fact);
+bool sp_fact_is_set(enum sp_fact fact);
+bool sp_fact_is_closed(enum sp_fact fact);
+
 /* Everything pending: nothing has been looked at yet. */
 void sp_facts_init(struct sp_facts *f);
 

@@ -117,10 +117,8 @@ void sp_load_ladders(struct sp_loader *l)
             if (!sp_loader_is_name(m->key))
                 sp_problem(l->problems, m, SP_E_POLICY_INVALID,
                            "a name is made of a to z, 0 to 9 and hyphens");
-            if (sp_loader_find(l, "ladders", m->key) != m) {
-                sp_problem_warn(l->problems, m, "a nearer layer replaces this");
+            if (sp_loader_is_replaced(l, "ladders", m))
                 continue;
-            }
             named = sp_arena_alloc(p->arena, sizeof(*named));
             named->source = m;
             named->is_main = p->layers[i].is_main;

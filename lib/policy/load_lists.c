@@ -228,9 +228,9 @@ void sp_load_lists(struct sp_loader *l)
             if (all == NULL || !sp_loader_type(l, all, SP_JSON_OBJECT))
                 continue;
             for (const struct sp_json *m = all->first; m != NULL; m = m->next) {
-                if (sp_loader_find(l, sections[s], m->key) != m)
-                    sp_problem_warn(l->problems, m, "a nearer layer replaces this");
-                else if (s == 0)
+                if (sp_loader_is_replaced(l, sections[s], m))
+                    continue;
+                if (s == 0)
                     load_list(l, m);
                 else
                     load_group(l, m);

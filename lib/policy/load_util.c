@@ -141,6 +141,18 @@ const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *sect
     return NULL;
 }
 
+bool sp_loader_is_replaced(const struct sp_loader *l, const char *section,
+                           const struct sp_json *entry)
+{
+    const struct sp_json *nearest = sp_loader_find(l, section, entry->key);
+
+    if (nearest == entry)
+        return false;
+    sp_problem_warn(l->problems, nearest, "replaces the one in %s:%u", sp_json_file(entry->doc),
+                    entry->line);
+    return true;
+}
+
 void sp_loader_unknown(const struct sp_loader *l, const struct sp_json *at, const char *section,
                        struct sp_bytes name)
 {

@@ -211,6 +211,9 @@ bool sp_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_byt
 /* Finds an entry by name, the nearest layer first. returns: NULL if no layer has it */
 const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *section,
                                      struct sp_bytes name);
+/* Whether a nearer layer has an entry of that name; says so there. */
+bool sp_loader_is_replaced(const struct sp_loader *l, const char *section,
+                           const struct sp_json *entry);
 /* Says that a name is not known, with the nearest one of the section. */
 void sp_loader_unknown(const struct sp_loader *l, const struct sp_json *at, const char *section,
                        struct sp_bytes name);

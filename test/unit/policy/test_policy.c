@@ -4,6 +4,8 @@
  */
 #include "policy/policy.h"
 
+#include <stdio.h>
+
 #include "policy/trace.h"
 #include "support/check_main.h"
 
@@ -611,8 +613,37 @@ START_TEST(the_trace_tells_what_turned_each_rule)
 }
 END_TEST
 
+START_TEST(the_schema_knows_the_facts)
+{
+    static const char file[] = SP_SOURCE_DIR "/policies/schema/policy.json";
+    SP_AUTO(sp_json_doc) doc = NULL;
+    const struct sp_json *known, *open;
+    char text[65536];
+    FILE *f = fopen(file, "rb");
+    size_t open_count = 0;
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(
+        sp_json_parse(sp_bytes(text, fread(text, 1, sizeof(text), f)), NULL, &doc, NULL), SP_OK);
+    fclose(f);
+    known = sp_json_find_path(sp_json_root(doc), "$defs.condition.properties");
+    open = sp_json_find_path(sp_json_root(doc), "$defs.condition.patternProperties");
+    for (size_t i = 0; i < SP_FACT_COUNT; i++) {
+        const char *name = sp_fact_name((enum sp_fact)i);
+
+        if (name[strlen(name) - 1] == '.')
+            open_count++;
+        else
+            ck_assert_msg(sp_json_find(known, name) != NULL, "%s: %s is missing", file, name);
+    }
+    ck_assert_uint_eq(known->count + open_count, SP_FACT_COUNT + 3); /* all, any, not */
+    ck_assert_uint_eq(open->count, 2);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, the_schema_knows_the_facts);
     tcase_add_test(c, an_ordinary_message_goes_by_the_default);
     tcase_add_test(c, phi_raises_the_ladder_and_first_match_decides);
     tcase_add_test(c, list_entries_end_on_their_day);

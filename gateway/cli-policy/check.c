@@ -1,0 +1,184 @@
+/*
+ * sallyport check: reads everything that the gateway would read, says all that is wrong at once, and what it would do.
+ * Keys and certificates are looked for, not opened: whoever checks need not be able to read them.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/cli-policy/cli.h"
+#include "config/tenant.h"
+
+#define TENANTS_MAX 256
+
+struct found {
+    struct sp_tenant *tenants[TENANTS_MAX];
+    size_t count;
+};
+
+struct sp_config *cli_load_config(struct cli *cli, const char *path)
+{
+    struct sp_config *config = NULL;
+    struct sp_bytes text;
+    enum sp_rc rc = cli_read(cli, path, &text);
+
+    if (rc != SP_OK)
+        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
+    else if (sp_config_load(text, path, cli->problems, &config) != SP_OK)
+        return NULL;
+    return config;
+}
+
+static void load_tenant(struct cli *cli, struct found *found, const char *path)
+{
+    struct sp_bytes text;
+    enum sp_rc rc = cli_read(cli, path, &text);
+
+    if (rc != SP_OK)
+        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
+    else if (found->count == TENANTS_MAX)
+        sp_problem_file(cli->problems, path, 0, SP_E_LIMIT, "more than %d tenants", TENANTS_MAX);
+    else if (sp_tenant_load(text, path, cli->problems, &found->tenants[found->count]) == SP_OK)
+        found->count++;
+}
+
+static void load_tenants(struct cli *cli, struct found *found, const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+
+    if (d == NULL) {
+        sp_problem_file(cli->problems, dir, 0, SP_E_NOT_FOUND,
+                        "no such folder: it holds one file a tenant");
+        return;
+    }
+    while ((entry = readdir(d)) != NULL)
+        if (sp_bytes_ends_nocase(sp_bytes_cstr(entry->d_name), SP_LIT(".json")) &&
+            entry->d_name[0] != '.')
+            load_tenant(cli, found, cli_join(cli, dir, entry->d_name));
+    closedir(d);
+    if (found->count == 0 && sp_problems_errors(cli->problems) == 0)
+        sp_problem_file(cli->problems, dir, 0, SP_E_CONFIG_MISSING,
+                        "no tenant: nobody could send anything");
+}
+
+/* A domain belongs to one tenant. */
+static void check_domains(struct cli *cli, const struct found *found, const char *dir)
+{
+    for (size_t i = 0; i < found->count; i++)
+        for (size_t k = 0; k < i; k++)
+            for (size_t d = 0; d < found->tenants[i]->domains.count; d++) {
+                const char *domain = found->tenants[i]->domains.items[d];
+
+                if (sp_tenant_has_domain(found->tenants[k], sp_bytes_cstr(domain)))
+                    sp_problem_file(cli->problems, dir, 0, SP_E_CONFIG_INVALID,
+                                    "domain %s belongs to two tenants, %s and %s", domain,
+                                    found->tenants[k]->name, found->tenants[i]->name);
+            }
+}
+
+static void check_file(struct cli *cli, const char *dir, const char *setting, const char *name)
+{
+    const char *path = cli_join(cli, dir, name);
+
+    if (name[0] != 0 && access(path, F_OK) != 0)
+        sp_problem_file(cli->problems, path, 0, SP_E_NOT_FOUND, "no such file, named by %s",
+                        setting);
+}
+
+static void check_files(struct cli *cli, const struct sp_config *c, const char *dir)
+{
+    check_file(cli, dir, "master_key", c->master_key);
+    check_file(cli, dir, "tls.certificate", c->tls.certificate);
+    check_file(cli, dir, "tls.key", c->tls.key);
+    check_file(cli, dir, "tls.client_ca", c->tls.client_ca);
+    check_file(cli, dir, "delivery.ca", c->delivery.ca);
+    check_file(cli, dir, "portal.certificate", c->portal.certificate);
+    check_file(cli, dir, "portal.key", c->portal.key);
+    check_file(cli, dir, "audit.signing_key", c->audit.signing_key);
+    check_file(cli, dir, "sealer.smime_certificate", c->sealer.smime_certificate);
+    check_file(cli, dir, "sealer.smime_key", c->sealer.smime_key);
+    check_file(cli, dir, "sealer.pgp_key", c->sealer.pgp_key);
+    check_file(cli, dir, "sealer.dkim_key", c->sealer.dkim_key);
+    check_file(cli, dir, "fetcher.sts_ca", c->fetcher.sts_ca);
+}
+
+static void print_summary(const struct sp_config *c, const struct found *found,
+                          const struct sp_policy *policy)
+{
+    static const char *const tls[] = {"STARTTLS", "TLS", "no TLS"};
+
+    printf("gateway %s (%s)\n", c->node, c->hostname);
+    for (size_t i = 0; i < c->listen_count; i++)
+        printf("  takes mail at %s with %s\n", c->listen[i].address, tls[c->listen[i].tls]);
+    for (size_t i = 0; i < found->count; i++)
+        printf("  for tenant %s: %zu domains, proved by %zu networks, %zu certificate names, "
+               "%zu users\n",
+               found->tenants[i]->name, found->tenants[i]->domains.count,
+               found->tenants[i]->proofs.networks.count,
+               found->tenants[i]->proofs.client_certificates.count,
+               found->tenants[i]->proofs.user_count);
+    printf("  sends to %s, port %d, retries after %llds, gives up after %lldh\n",
+           c->delivery.next_hop[0] ? c->delivery.next_hop : "MX hosts", (int)c->delivery.port,
+           (long long)c->delivery.retry_first_ms / 1000,
+           (long long)c->delivery.expire_ms / 3600000);
+    printf("  policy %.16s: floor %s, %s\n", sp_policy_hash(policy),
+           sp_floor_name(sp_policy_floor(policy)),
+           sp_policy_asks_content(policy) ? "content is scanned" : "content is not looked at");
+    printf("  portal: %s\n", c->portal.listen[0] ? c->portal.url : "off");
+}
+
+static void print_json(struct cli *cli, const struct sp_policy *policy)
+{
+    struct sp_buf out;
+    struct sp_jw w;
+
+    sp_buf_init(&out, 4 << 20);
+    sp_jw_init(&w, &out);
+    sp_jw_object(&w, NULL);
+    sp_jw_bool(&w, "ok", sp_problems_errors(cli->problems) == 0);
+    sp_jw_cstr(&w, "policy", policy == NULL ? NULL : sp_policy_hash(policy));
+    sp_jw_int(&w, "errors", (int64_t)sp_problems_errors(cli->problems));
+    cli_json_problems(cli, &w);
+    sp_jw_end(&w);
+    cli_print(&out);
+    sp_buf_clear(&out);
+}
+
+static void check_all(struct cli *cli, const char *path)
+{
+    const char *dir = cli_dirname(cli, path);
+    struct found *found = sp_arena_alloc(cli->arena, sizeof(*found));
+    SP_AUTO(sp_config) config = cli_load_config(cli, path);
+    SP_AUTO(sp_policy) policy = NULL;
+
+    if (config != NULL) {
+        load_tenants(cli, found, cli_join(cli, dir, config->tenants));
+        check_domains(cli, found, config->tenants);
+        check_files(cli, config, dir);
+        policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
+    }
+    if (cli->json)
+        print_json(cli, policy);
+    else
+        cli_print_problems(cli);
+    if (!cli->json && sp_problems_errors(cli->problems) == 0)
+        print_summary(config, found, policy);
+    for (size_t i = 0; i < found->count; i++)
+        sp_tenant_free(found->tenants[i]);
+}
+
+int cli_check(struct cli *cli)
+{
+    const char *path = "/etc/sallyport/sallyport.json";
+
+    if (cli->argc == 2 && strcmp(cli->argv[0], "-c") == 0)
+        path = cli->argv[1];
+    else if (cli->argc == 1 && cli->argv[0][0] != '-')
+        path = cli->argv[0];
+    else if (cli->argc > 0)
+        return cli_usage("check takes -c FILE and --json");
+    check_all(cli, path);
+    return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
+}

@@ -1,0 +1,83 @@
+/*
+ * What the commands of cli-policy share: options, files, and saying what is wrong. Exit codes: 0 all is well, 1 something
+ * is wrong with what was looked at, 2 the command line was not understood or a file could not be read.
+ */
+#ifndef SP_CLI_POLICY_CLI_H
+#define SP_CLI_POLICY_CLI_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "json/problem.h"
+#include "policy/policy.h"
+
+#define CLI_OK    0
+#define CLI_WRONG 1
+#define CLI_USAGE 2
+
+struct cli {
+    int argc; /* what follows the command's words */
+    char **argv;
+    bool json;
+    struct sp_arena *arena;
+    struct sp_problems *problems;
+};
+
+#define CLI_FACTS_HEADERS_MAX 64
+#define CLI_FACTS_TYPES_MAX   64
+
+/* Facts with room for what they lend. */
+struct cli_facts {
+    struct sp_facts facts;
+    struct sp_fact_header headers[CLI_FACTS_HEADERS_MAX];
+    size_t header_count;
+    struct sp_fact_type types[CLI_FACTS_TYPES_MAX];
+    size_t type_count;
+    bool has_scan;
+    int64_t scan;
+};
+
+/* One command. returns: the exit code */
+int cli_check(struct cli *cli);
+int cli_settings(struct cli *cli);
+int cli_policy_check(struct cli *cli);
+int cli_policy_test(struct cli *cli);
+int cli_explain(struct cli *cli);
+
+/* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK, SP_E_NOT_FOUND, SP_E_IO or SP_E_LIMIT */
+SP_MUST_CHECK enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out);
+
+/* Folder of a path ("." if it has none), and its last part; in the arena. */
+const char *cli_dirname(struct cli *cli, const char *path);
+const char *cli_basename(const char *path);
+/* dir/name in the arena, or name alone if it is absolute. */
+const char *cli_join(struct cli *cli, const char *dir, const char *name);
+
+/* Reads sallyport.json. returns: the settings (to free), or NULL with problems */
+struct sp_config *cli_load_config(struct cli *cli, const char *path);
+
+/* Loads a policy by the path of its file. returns: the policy (to unref), or NULL with problems */
+struct sp_policy *cli_load_policy(struct cli *cli, const char *path);
+
+/*
+ * Sets a fact by its name in rules from a JSON value: text, number, truth or array as the fact takes them, null for
+ * absent, {"unknown": true} for unknown. What is wrong goes to the problems, at the value.
+ */
+struct cli_facts;
+void cli_fact_set(struct cli *cli, struct cli_facts *f, const struct sp_json *member);
+/* Everything as of an ordinary message where nothing else was set. returns: the facts, ready to decide from */
+const struct sp_facts *cli_facts_end(struct cli_facts *f);
+/* Only what is known at RCPT. */
+void cli_facts_envelope(const struct cli_facts *f, struct sp_facts *out);
+
+/* Prints all problems to standard error as text. */
+void cli_print_problems(const struct cli *cli);
+/* Writes them as JSON array "problems". */
+void cli_json_problems(const struct cli *cli, struct sp_jw *w);
+/* Prints a buffer and a line end to standard output. */
+void cli_print(const struct sp_buf *b);
+/* Says what is wrong with the command line. returns: CLI_USAGE */
+int cli_usage(const char *fmt, ...) SP_PRINTF(1, 2);
+
+#endif

@@ -1,0 +1,315 @@
+/*
+ * sallyport explain: which rule decides for a message, and what each rule before it was waiting for. Facts come from the
+ * command line and, with --message, from the header of a file; nothing is looked up and nothing is sent.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/cli-policy/cli.h"
+#include "policy/trace.h"
+
+#define TO_MAX 100
+
+struct ask {
+    const char *config;
+    const char *policy;
+    const char *message;
+    const char *from;
+    const char *to[TO_MAX];
+    size_t to_count;
+    struct sp_json_doc *facts; /* what the options say, under the facts' names */
+};
+
+static void set_value(struct ask *a, const char *name, const char *value)
+{
+    const struct sp_json *root = sp_json_root(a->facts);
+    struct sp_bytes text = sp_bytes_cstr(value);
+    uint64_t n;
+
+    if (sp_bytes_eq(text, SP_LIT("true")) || sp_bytes_eq(text, SP_LIT("false")))
+        sp_json_set_bool(a->facts, root, name, value[0] == 't');
+    else if (strncmp(name, "header.", 7) != 0 && strcmp(name, "subject") != 0 &&
+             sp_bytes_to_u64(text, &n) && n < (1ULL << 53))
+        sp_json_set_int(a->facts, root, name, (int64_t)n);
+    else
+        sp_json_set_text(a->facts, root, name, text);
+}
+
+/* "NAME=VALUE", or "Name: value" of a header field. returns: false if there is no separator */
+static bool set_pair(struct cli *cli, struct ask *a, const char *prefix, const char *pair, char sep)
+{
+    const char *at = strchr(pair, sep);
+    struct sp_buf name;
+
+    if (at == NULL || at == pair)
+        return false;
+    sp_buf_init(&name, 1024);
+    sp_buf_put_cstr(&name, prefix);
+    sp_buf_put(&name, sp_bytes(pair, (size_t)(at - pair)));
+    set_value(a, sp_arena_cstr(cli->arena, sp_buf_bytes(&name)),
+              sp_arena_cstr(cli->arena, sp_bytes_trim(sp_bytes_cstr(at + 1))));
+    sp_buf_clear(&name);
+    return true;
+}
+
+/* Options that are the name of a fact. */
+static const struct {
+    const char *option;
+    const char *fact;
+} shorts[] = {
+    {"--subject", "subject"},
+    {"--phi-class", "phi.class"},
+    {"--phi-special", "phi.special"},
+    {"--phi-score", "phi.score"},
+    {"--scan", "scan"},
+    {"--sealed", "message.sealed"},
+    {"--kind", "message.kind"},
+    {"--size", "message.size"},
+    {"--tenant", "tenant"},
+    {"--preference", "recipient.preference"},
+};
+
+static bool read_option(struct cli *cli, struct ask *a, const char *option, const char *value)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(shorts); i++) {
+        if (strcmp(option, shorts[i].option) == 0) {
+            set_value(a, shorts[i].fact, value);
+            return true;
+        }
+    }
+    if (strcmp(option, "--header") == 0)
+        return set_pair(cli, a, "header.", value, ':');
+    if (strcmp(option, "--fact") == 0)
+        return set_pair(cli, a, "", value, '=');
+    if (strcmp(option, "-c") == 0)
+        a->config = value;
+    else if (strcmp(option, "--policy") == 0)
+        a->policy = value;
+    else if (strcmp(option, "--message") == 0)
+        a->message = value;
+    else if (strcmp(option, "--from") == 0)
+        a->from = value;
+    else if (strcmp(option, "--to") == 0 && a->to_count < TO_MAX)
+        a->to[a->to_count++] = value;
+    else
+        return false;
+    return true;
+}
+
+static bool read_options(struct cli *cli, struct ask *a)
+{
+    for (int i = 0; i < cli->argc; i += 2) {
+        if (i + 1 == cli->argc || !read_option(cli, a, cli->argv[i], cli->argv[i + 1])) {
+            cli_usage("explain: %s is not understood here", cli->argv[i]);
+            return false;
+        }
+    }
+    if (a->from == NULL || a->to_count == 0) {
+        cli_usage("explain: give --from ADDRESS and at least one --to ADDRESS");
+        return false;
+    }
+    return true;
+}
+
+static struct sp_policy *load_policy(struct cli *cli, const struct ask *a)
+{
+    SP_AUTO(sp_config) config = NULL;
+
+    if (a->policy != NULL)
+        return cli_load_policy(cli, a->policy);
+    config = cli_load_config(cli, a->config);
+    if (config == NULL)
+        return NULL;
+    return cli_load_policy(cli, cli_join(cli, cli_dirname(cli, a->config), config->policy));
+}
+
+static void read_message(struct cli *cli, struct cli_facts *f, const char *path)
+{
+    struct sp_header header;
+    struct sp_bytes text, start;
+    enum sp_rc rc = cli_read(cli, path, &text);
+
+    start = sp_bytes_slice(text, 0, SP_HEADER_MAX);
+    if (rc == SP_OK)
+        rc = sp_header_parse(start, start.len == text.len, &header);
+    if (rc != SP_OK) {
+        sp_problem_file(cli->problems, path, 0, rc, "can't read the message: %s", sp_rc_name(rc));
+        return;
+    }
+    sp_facts_read_header(&f->facts, &header, cli->arena);
+    sp_facts_set_number(&f->facts, SP_FACT_MESSAGE_SIZE, (int64_t)text.len);
+}
+
+/* The facts of one recipient. */
+static struct cli_facts *facts_for(struct cli *cli, const struct ask *a, const char *to)
+{
+    struct cli_facts *f = sp_arena_alloc(cli->arena, sizeof(*f));
+
+    sp_facts_init(&f->facts);
+    if (a->message != NULL)
+        read_message(cli, f, a->message);
+    sp_facts_set_sender(&f->facts, sp_bytes_cstr(a->from));
+    sp_facts_set_recipient(&f->facts, sp_bytes_cstr(to));
+    sp_facts_set_number(&f->facts, SP_FACT_RECIPIENT_COUNT, (int64_t)a->to_count);
+    for (const struct sp_json *m = sp_json_root(a->facts)->first; m != NULL; m = m->next)
+        cli_fact_set(cli, f, m);
+    cli_facts_end(f);
+    return f;
+}
+
+static void print_ladder(const struct sp_decision *d)
+{
+    printf("  ladder %s:", d->ladder->name[0] ? d->ladder->name : "(in place)");
+    for (size_t i = 0; i < d->ladder->count; i++) {
+        bool met = sp_rung_meets(d->ladder->rungs[i].rung, d->floor, d->is_sealed);
+
+        printf("%s %s%s", i == 0 ? "" : ",", sp_rung_name(d->ladder->rungs[i].rung),
+               met ? "" : " (below the floor, never)");
+    }
+    printf("; then %s\n", sp_at_end_name(d->ladder->at_end));
+}
+
+static void print_names(const char *what, const struct sp_names *names)
+{
+    if (names->count == 0)
+        return;
+    printf("  %s", what);
+    for (size_t i = 0; i < names->count; i++)
+        printf(" %s", names->names[i]);
+    printf("\n");
+}
+
+static void print_text(const char *to, const struct sp_decision *d,
+                       const struct sp_policy_trace *trace)
+{
+    printf("%s: %s by rule \"%s\" (known at the %s)\n", to, sp_do_name(d->verb), d->rule,
+           sp_stage_name(d->stage));
+    if (d->ladder != NULL) {
+        printf("  floor %s\n", sp_floor_name(d->floor));
+        print_ladder(d);
+    }
+    if (d->text.len > 0)
+        printf("  text: %.*s\n", SP_FMT(d->text));
+    if (d->lowers != NULL)
+        printf("  lowers the floor: %s\n", d->lowers);
+    print_names("floor raised by", &d->raised_by);
+    print_names("tags", &d->tags);
+    for (size_t i = 0; i < trace->count; i++) {
+        const struct sp_trace_step *s = &trace->steps[i];
+
+        if (s->result == SP_TRACE_NOT_REACHED)
+            continue;
+        printf("  %-16s %s \"%s\" (%s:%u)", sp_trace_result_name(s->result), s->section, s->rule,
+               s->layer, s->line);
+        if (s->condition != NULL)
+            printf(": %s is %s, asked %s", s->fact, s->value, s->condition);
+        printf("\n");
+    }
+}
+
+static void json_names(struct sp_jw *w, const char *key, const struct sp_names *names)
+{
+    sp_jw_array(w, key);
+    for (size_t i = 0; i < names->count; i++)
+        sp_jw_cstr(w, NULL, names->names[i]);
+    sp_jw_end(w);
+}
+
+static void json_decision(struct sp_jw *w, const struct sp_decision *d)
+{
+    sp_jw_cstr(w, "do", sp_do_name(d->verb));
+    sp_jw_cstr(w, "rule", d->rule);
+    sp_jw_cstr(w, "stage", sp_stage_name(d->stage));
+    sp_jw_cstr(w, "floor", sp_floor_name(d->floor));
+    if (d->ladder != NULL) {
+        sp_jw_cstr(w, "ladder_name", d->ladder->name);
+        sp_jw_array(w, "ladder");
+        for (size_t i = 0; i < d->ladder->count; i++)
+            sp_jw_cstr(w, NULL, sp_rung_name(d->ladder->rungs[i].rung));
+        sp_jw_end(w);
+        sp_jw_cstr(w, "at_end", sp_at_end_name(d->ladder->at_end));
+    }
+    sp_jw_text(w, "text", d->text);
+    sp_jw_cstr(w, "lowers", d->lowers);
+    json_names(w, "raised_by", &d->raised_by);
+    json_names(w, "tags", &d->tags);
+}
+
+static void json_trace(struct sp_jw *w, const struct sp_policy_trace *trace)
+{
+    sp_jw_array(w, "rules");
+    for (size_t i = 0; i < trace->count; i++) {
+        const struct sp_trace_step *s = &trace->steps[i];
+
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "rule", s->rule);
+        sp_jw_cstr(w, "section", s->section);
+        sp_jw_cstr(w, "file", s->layer);
+        sp_jw_int(w, "line", s->line);
+        sp_jw_cstr(w, "result", sp_trace_result_name(s->result));
+        sp_jw_cstr(w, "condition", s->condition);
+        sp_jw_cstr(w, "fact", s->fact);
+        sp_jw_cstr(w, "value", s->value);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+static void explain_one(struct cli *cli, const struct ask *a, const struct sp_policy *policy,
+                        const char *to, struct sp_jw *w)
+{
+    struct cli_facts *f = facts_for(cli, a, to);
+    struct sp_policy_trace trace;
+    struct sp_decision d;
+
+    if (sp_problems_errors(cli->problems) > 0)
+        return;
+    sp_policy_explain(policy, &f->facts, &d, &trace);
+    if (!cli->json)
+        print_text(to, &d, &trace);
+    sp_jw_object(w, NULL);
+    sp_jw_cstr(w, "to", to);
+    json_decision(w, &d);
+    json_trace(w, &trace);
+    sp_jw_end(w);
+    sp_policy_trace_clear(&trace);
+}
+
+static int explain_all(struct cli *cli, const struct ask *a)
+{
+    SP_AUTO(sp_policy) policy = load_policy(cli, a);
+    struct sp_buf out;
+    struct sp_jw w;
+
+    sp_buf_init(&out, 64 << 20);
+    sp_jw_init(&w, &out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "policy", policy == NULL ? NULL : sp_policy_hash(policy));
+    sp_jw_cstr(&w, "from", a->from);
+    sp_jw_array(&w, "recipients");
+    for (size_t i = 0; policy != NULL && i < a->to_count; i++)
+        explain_one(cli, a, policy, a->to[i], &w);
+    sp_jw_end(&w);
+    cli_json_problems(cli, &w);
+    sp_jw_end(&w);
+    if (cli->json)
+        cli_print(&out);
+    else if (sp_problems_errors(cli->problems) > 0)
+        cli_print_problems(cli);
+    sp_buf_clear(&out);
+    return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
+}
+
+int cli_explain(struct cli *cli)
+{
+    struct ask *a = sp_arena_alloc(cli->arena, sizeof(*a));
+    int code = CLI_USAGE;
+
+    a->config = "/etc/sallyport/sallyport.json";
+    a->facts = sp_json_doc_new();
+    if (read_options(cli, a))
+        code = explain_all(cli, a);
+    sp_json_doc_free(a->facts);
+    return code;
+}

@@ -1,0 +1,184 @@
+/*
+ * Facts by their names in rules, from JSON: for the tests of policies and for explain. What a case does not mention is as
+ * in an ordinary message: one recipient, nothing found, nothing sealed, scanned to the end.
+ */
+#include "gateway/cli-policy/cli.h"
+#include "mail/kind.h"
+
+static const char *const open_names[] = {"header.", "phi.count.", "phi.distinct."};
+
+static void wrong(struct cli *cli, const struct sp_json *m, const char *expected)
+{
+    sp_problem(cli->problems, m, SP_E_CONFIG_TYPE, "expected %s", expected);
+}
+
+/* header.NAME, phi.count.TYPE, phi.distinct.TYPE. returns: whether it is one of them */
+static bool set_open(struct cli *cli, struct cli_facts *f, const struct sp_json *m)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(open_names); i++) {
+        struct sp_bytes prefix = sp_bytes_cstr(open_names[i]);
+        struct sp_bytes name = sp_bytes_slice(m->key, prefix.len, SIZE_MAX);
+        struct sp_fact_type *type = NULL;
+
+        if (!sp_bytes_starts_nocase(m->key, prefix) || name.len == 0)
+            continue;
+        if (i == 0 && m->type == SP_JSON_TEXT && f->header_count < CLI_FACTS_HEADERS_MAX) {
+            f->headers[f->header_count++] = (struct sp_fact_header){name, m->text};
+            return true;
+        }
+        for (size_t k = 0; k < f->type_count; k++)
+            if (sp_bytes_eq_nocase(f->types[k].name, name))
+                type = &f->types[k];
+        if (type == NULL && f->type_count < CLI_FACTS_TYPES_MAX) {
+            type = &f->types[f->type_count++];
+            type->name = name;
+        }
+        if (i == 0 || m->type != SP_JSON_INT || type == NULL)
+            wrong(cli, m, i == 0 ? "text" : "a whole number");
+        else if (i == 1)
+            type->count = m->integer;
+        else
+            type->distinct = m->integer;
+        return true;
+    }
+    return false;
+}
+
+static bool find(struct sp_bytes name, enum sp_fact *out)
+{
+    for (size_t i = 0; i < SP_FACT_COUNT; i++) {
+        if (sp_bytes_eq(name, sp_bytes_cstr(sp_fact_name((enum sp_fact)i)))) {
+            *out = (enum sp_fact)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void unknown_name(struct cli *cli, const struct sp_json *m)
+{
+    const char *names[SP_FACT_COUNT];
+    const char *near;
+
+    for (size_t i = 0; i < SP_FACT_COUNT; i++)
+        names[i] = sp_fact_name((enum sp_fact)i);
+    near = sp_problem_nearest(m->key, names, SP_FACT_COUNT);
+    sp_problem(cli->problems, m, SP_E_CONFIG_UNKNOWN, "unknown fact%s%s%s",
+               near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+               near == NULL ? "" : "\"?");
+}
+
+static void set_texts(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
+                      const struct sp_json *m)
+{
+    size_t count = m->type == SP_JSON_ARRAY ? m->count : 1, n = 0;
+    struct sp_bytes *texts = sp_arena_alloc(cli->arena, (count + 1) * sizeof(*texts));
+
+    if (m->type == SP_JSON_TEXT)
+        texts[n++] = m->text;
+    else if (m->type != SP_JSON_ARRAY)
+        wrong(cli, m, "an array of texts");
+    else
+        for (const struct sp_json *i = m->first; i != NULL; i = i->next)
+            texts[n++] = i->text;
+    sp_facts_set_texts(&f->facts, fact, texts, n);
+}
+
+static void set_text(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
+                     const struct sp_json *m)
+{
+    if (m->type != SP_JSON_TEXT) {
+        wrong(cli, m, "text");
+        return;
+    }
+    if (fact == SP_FACT_SENDER_ADDRESS)
+        sp_facts_set_sender(&f->facts, m->text);
+    else if (fact == SP_FACT_RECIPIENT_ADDRESS)
+        sp_facts_set_recipient(&f->facts, m->text);
+    else
+        sp_facts_set_text(&f->facts, fact, m->text);
+}
+
+static void set_number(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
+                       const struct sp_json *m)
+{
+    int64_t n = m->integer;
+
+    if (sp_fact_is_closed(fact)) {
+        if (m->type != SP_JSON_TEXT || !sp_fact_value_parse(fact, m->text, &n)) {
+            wrong(cli, m, "one of the fact's values (docs/policy.md)");
+            return;
+        }
+    } else if (m->type != SP_JSON_INT && m->type != SP_JSON_BOOL) {
+        wrong(cli, m, "a whole number, or true or false");
+        return;
+    }
+    if (fact == SP_FACT_SCAN) { /* last: it changes what the others say */
+        f->has_scan = true;
+        f->scan = n;
+    } else {
+        sp_facts_set_number(&f->facts, fact, n);
+    }
+}
+
+void cli_fact_set(struct cli *cli, struct cli_facts *f, const struct sp_json *m)
+{
+    enum sp_fact fact;
+
+    if (set_open(cli, f, m))
+        return;
+    if (!find(m->key, &fact))
+        unknown_name(cli, m);
+    else if (m->type == SP_JSON_NULL)
+        sp_facts_set_absent(&f->facts, fact);
+    else if (sp_json_bool_of(m, "unknown", false))
+        sp_facts_set_unknown(&f->facts, fact);
+    else if (sp_fact_is_set(fact))
+        set_texts(cli, f, fact, m);
+    else if (sp_fact_is_text(fact))
+        set_text(cli, f, fact, m);
+    else
+        set_number(cli, f, fact, m);
+}
+
+static void assume(struct sp_facts *f, enum sp_fact fact, int64_t number)
+{
+    if (f->values[fact].state == SP_FACT_PENDING)
+        sp_facts_set_number(f, fact, number);
+}
+
+const struct sp_facts *cli_facts_end(struct cli_facts *f)
+{
+    struct sp_facts *facts = &f->facts;
+    struct sp_fact_value subject = facts->values[SP_FACT_SUBJECT];
+    struct sp_fact_value tag = facts->values[SP_FACT_SUBJECT_TAG];
+
+    if (facts->values[SP_FACT_HEADER].state == SP_FACT_PENDING) {
+        sp_facts_set_headers(facts, f->headers, f->header_count);
+        if (subject.state != SP_FACT_PENDING)
+            facts->values[SP_FACT_SUBJECT] = subject;
+        if (subject.state == SP_FACT_KNOWN && sp_subject_tag(subject.text).len > 0)
+            sp_facts_set_text(facts, SP_FACT_SUBJECT_TAG, sp_subject_tag(subject.text));
+        if (tag.state != SP_FACT_PENDING)
+            facts->values[SP_FACT_SUBJECT_TAG] = tag;
+    }
+    assume(facts, SP_FACT_RECIPIENT_COUNT, 1);
+    assume(facts, SP_FACT_MESSAGE_KIND, SP_KIND_MAIL);
+    assume(facts, SP_FACT_MESSAGE_SEALED, SP_SEALED_NONE);
+    assume(facts, SP_FACT_PHI_CLASS, SP_PHI_NONE);
+    if (facts->values[SP_FACT_PHI_COUNT].state == SP_FACT_PENDING)
+        sp_facts_set_types(facts, f->types, f->type_count);
+    sp_facts_set_scan(facts, f->has_scan ? (enum sp_scan)f->scan : SP_SCAN_COMPLETE);
+    sp_facts_close_stage(facts, SP_STAGE_ENVELOPE);
+    sp_facts_close_stage(facts, SP_STAGE_HEADER);
+    sp_facts_close_stage(facts, SP_STAGE_CONTENT);
+    return facts;
+}
+
+void cli_facts_envelope(const struct cli_facts *f, struct sp_facts *out)
+{
+    *out = f->facts;
+    for (size_t i = 0; i < SP_FACT_COUNT; i++)
+        if (sp_fact_stage((enum sp_fact)i) != SP_STAGE_ENVELOPE)
+            out->values[i].state = SP_FACT_PENDING;
+}

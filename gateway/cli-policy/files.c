@@ -1,0 +1,179 @@
+/*
+ * Files for the commands: whole, bounded, and by names relative to a folder. Where a policy extends a shipped set that
+ * does not lie beside it, the set that was installed with the program is taken.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "gateway/cli-policy/cli.h"
+
+#define FILE_MAX ((size_t)8 << 20)
+
+enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum sp_rc rc = SP_OK;
+    struct stat st;
+    uint8_t *data;
+    size_t len = 0;
+
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? SP_E_NOT_FOUND : SP_E_IO;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        rc = SP_E_IO;
+    else if ((size_t)st.st_size > FILE_MAX)
+        rc = SP_E_LIMIT;
+    if (rc == SP_OK) {
+        data = sp_arena_alloc(cli->arena, (size_t)st.st_size + 1);
+        while (len < (size_t)st.st_size) {
+            ssize_t n = read(fd, data + len, (size_t)st.st_size - len);
+
+            if (n <= 0)
+                break;
+            len += (size_t)n;
+        }
+        *out = sp_bytes(data, len);
+    }
+    close(fd);
+    return rc;
+}
+
+const char *cli_dirname(struct cli *cli, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL)
+        return ".";
+    return sp_arena_cstr(cli->arena, sp_bytes(path, slash == path ? 1 : (size_t)(slash - path)));
+}
+
+const char *cli_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+const char *cli_join(struct cli *cli, const char *dir, const char *name)
+{
+    struct sp_buf path;
+    const char *joined;
+
+    if (name[0] == '/')
+        return name;
+    sp_buf_init(&path, 8192);
+    if (strcmp(dir, ".") != 0) {
+        sp_buf_put_cstr(&path, dir);
+        sp_buf_put_u8(&path, '/');
+    }
+    sp_buf_put_cstr(&path, name);
+    joined = sp_arena_cstr(cli->arena, sp_buf_bytes(&path));
+    sp_buf_clear(&path);
+    return joined;
+}
+
+struct folder {
+    struct cli *cli;
+    const char *shipped; /* NULL for none */
+};
+
+static enum sp_rc read_policy_file(void *ctx, const char *name, struct sp_bytes *out)
+{
+    struct folder *folder = ctx;
+    enum sp_rc rc = cli_read(folder->cli, name, out);
+
+    if (rc == SP_E_NOT_FOUND && folder->shipped != NULL)
+        rc = cli_read(folder->cli, cli_join(folder->cli, folder->shipped, cli_basename(name)), out);
+    return rc;
+}
+
+/* The shipped sets: beside libexec in an installed tree, at the top of the source in a build tree. */
+static const char *shipped_folder(struct cli *cli)
+{
+    static const char *const places[] = {"../../share/sallyport/policies", "../../../../policies"};
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    if (n <= 0)
+        return NULL;
+    self[n] = 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(places); i++) {
+        const char *place = cli_join(cli, cli_dirname(cli, self), places[i]);
+
+        if (access(place, R_OK) == 0)
+            return place;
+    }
+    return NULL;
+}
+
+struct sp_policy *cli_load_policy(struct cli *cli, const char *path)
+{
+    struct folder folder = {cli, shipped_folder(cli)};
+    struct sp_policy_reader reader = {read_policy_file, &folder};
+    struct sp_policy *policy = NULL;
+
+    if (sp_policy_load(&reader, path, cli->problems, &policy) != SP_OK)
+        return NULL;
+    return policy;
+}
+
+void cli_print_problems(const struct cli *cli)
+{
+    size_t count = sp_problems_count(cli->problems);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct sp_problem *p = sp_problems_at(cli->problems, i);
+        struct sp_buf line;
+
+        sp_buf_init(&line, 8192);
+        sp_problem_format(p, &line);
+        fprintf(stderr, "%s: %.*s\n", p->is_warning ? "warning" : "error",
+                SP_FMT(sp_buf_bytes(&line)));
+        sp_buf_clear(&line);
+    }
+    if (sp_problems_errors(cli->problems) > count)
+        fprintf(stderr, "and more errors that are not shown\n");
+}
+
+void cli_json_problems(const struct cli *cli, struct sp_jw *w)
+{
+    sp_jw_array(w, "problems");
+    for (size_t i = 0; i < sp_problems_count(cli->problems); i++) {
+        const struct sp_problem *p = sp_problems_at(cli->problems, i);
+
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "severity", p->is_warning ? "warning" : "error");
+        sp_jw_cstr(w, "code", p->is_warning ? NULL : sp_rc_name(p->rc));
+        sp_jw_cstr(w, "file", p->file);
+        sp_jw_int(w, "line", p->line);
+        sp_jw_int(w, "column", p->column);
+        sp_jw_cstr(w, "path", p->path);
+        sp_jw_cstr(w, "text", p->text);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+void cli_print(const struct sp_buf *b)
+{
+    fwrite(b->ptr, 1, b->len, stdout);
+    fputc('\n', stdout);
+}
+
+int cli_usage(const char *fmt, ...)
+{
+    va_list args;
+
+    fputs("sallyport: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return CLI_USAGE;
+}

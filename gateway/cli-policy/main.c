@@ -1,0 +1,81 @@
+/*
+ * sallyport check, policy check, policy test, explain: all that works on files alone, without a daemon. Only this file
+ * knows the commands' names; each command lies in a file of its own and returns its exit code.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/cli-policy/cli.h"
+
+static const struct command {
+    const char *first;
+    const char *second; /* NULL: a command of one word */
+    int (*run)(struct cli *cli);
+    const char *usage;
+} commands[] = {
+    {"check", NULL, cli_check, "check [-c sallyport.json] [--json]"},
+    {"policy", "check", cli_policy_check, "policy check FILE... [--json]"},
+    {"policy", "test", cli_policy_test, "policy test FILE.test.json... [--json]"},
+    {"explain", NULL, cli_explain,
+     "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
+     "V']...\n"
+     "        [--message FILE] [--phi-class C] [--fact NAME=VALUE]... [--json]"},
+    {"settings", NULL, cli_settings, "settings"},
+};
+
+static int usage(void)
+{
+    fprintf(stderr, "usage:\n");
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++)
+        fprintf(stderr, "  sallyport %s\n", commands[i].usage);
+    return CLI_USAGE;
+}
+
+static const struct command *find_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
+        const struct command *c = &commands[i];
+
+        if (argc < 2 || strcmp(argv[1], c->first) != 0)
+            continue;
+        if (c->second == NULL || (argc > 2 && strcmp(argv[2], c->second) == 0))
+            return c;
+    }
+    return NULL;
+}
+
+/* Takes --json out of the arguments, wherever it stands. */
+static void take_json(struct cli *cli)
+{
+    int kept = 0;
+
+    for (int i = 0; i < cli->argc; i++) {
+        if (strcmp(cli->argv[i], "--json") == 0)
+            cli->json = true;
+        else
+            cli->argv[kept++] = cli->argv[i];
+    }
+    cli->argc = kept;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *c = find_command(argc, argv);
+    struct cli cli = {0};
+    int words, code;
+
+    if (c == NULL)
+        return usage();
+    words = c->second == NULL ? 2 : 3;
+    cli.argc = argc - words;
+    cli.argv = argv + words;
+    cli.arena = sp_arena_new(8192);
+    cli.problems = sp_problems_new();
+    take_json(&cli);
+    code = c->run(&cli);
+    sp_problems_free(cli.problems);
+    sp_arena_free(cli.arena);
+    if (fflush(stdout) != 0)
+        return CLI_USAGE;
+    return code;
+}

@@ -1,0 +1,53 @@
+/*
+ * sallyport policy check: loads policies and says what is wrong, what is worth a look, and who could get plain mail.
+ */
+#include <stdio.h>
+
+#include "gateway/cli-policy/cli.h"
+
+static void report(struct cli *cli, const char *path, const struct sp_policy *p, struct sp_jw *w)
+{
+    if (cli->json) {
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "file", path);
+        sp_jw_bool(w, "ok", p != NULL);
+        sp_jw_cstr(w, "hash", p == NULL ? NULL : sp_policy_hash(p));
+        sp_jw_cstr(w, "floor", p == NULL ? NULL : sp_floor_name(sp_policy_floor(p)));
+        sp_jw_cstr(w, "asks", p == NULL ? NULL : sp_stage_name(sp_policy_last_stage(p)));
+        cli_json_problems(cli, w);
+        sp_jw_end(w);
+        return;
+    }
+    cli_print_problems(cli);
+    if (p != NULL)
+        printf("%s: good; floor %s, asks %s facts, version %s\n", path,
+               sp_floor_name(sp_policy_floor(p)), sp_stage_name(sp_policy_last_stage(p)),
+               sp_policy_hash(p));
+}
+
+int cli_policy_check(struct cli *cli)
+{
+    struct sp_buf out;
+    struct sp_jw w;
+    int code = CLI_OK;
+
+    if (cli->argc == 0 || cli->argv[0][0] == '-')
+        return cli_usage("policy check FILE... [--json]");
+    sp_buf_init(&out, 4 << 20);
+    sp_jw_init(&w, &out);
+    sp_jw_array(&w, NULL);
+    for (int i = 0; i < cli->argc; i++) {
+        SP_AUTO(sp_policy) p = cli_load_policy(cli, cli->argv[i]);
+
+        report(cli, cli->argv[i], p, &w);
+        if (p == NULL)
+            code = CLI_WRONG;
+        sp_problems_free(cli->problems);
+        cli->problems = sp_problems_new();
+    }
+    sp_jw_end(&w);
+    if (cli->json)
+        cli_print(&out);
+    sp_buf_clear(&out);
+    return code;
+}

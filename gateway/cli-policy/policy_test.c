@@ -1,0 +1,258 @@
+/*
+ * sallyport policy test: runs the cases that stand beside a policy. A case gives facts and says what must come out; its
+ * "delivery" asks the ladder with what a next hop offers, through the same chooser that delivery uses.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "gateway/cli-policy/test.h"
+
+static const char *const top_keys[] = {"$schema", "version", "policy", "given", "cases", "note"};
+static const char *const case_keys[] = {"name", "when", "expect", "delivery", "note"};
+static const char *const expect_keys[] = {"rule",      "floor",     "do",     "stage",
+                                          "tags",      "ladder",    "lowers", "text",
+                                          "raised_by", "continued", "hold_by"};
+
+void cli_test_keys(struct cli *cli, const struct sp_json *object, const char *const *names,
+                   size_t count)
+{
+    for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
+        const char *near = sp_problem_nearest(m->key, names, count);
+        bool known = false;
+
+        for (size_t i = 0; i < count && !known; i++)
+            known = sp_bytes_eq(m->key, sp_bytes_cstr(names[i]));
+        if (!known)
+            sp_problem(cli->problems, m, SP_E_CONFIG_UNKNOWN, "unknown key%s%s%s",
+                       near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+                       near == NULL ? "" : "\"?");
+    }
+}
+
+void cli_test_fail(struct cli_test *t, const char *fmt, ...)
+{
+    va_list args;
+
+    t->failed = true;
+    if (t->said.len > 0)
+        sp_buf_put_u8(&t->said, '\n');
+    va_start(args, fmt);
+    {
+        char line[600];
+
+        vsnprintf(line, sizeof(line), fmt, args);
+        sp_buf_put_cstr(&t->said, line);
+    }
+    va_end(args);
+}
+
+static void expect_word(struct cli_test *t, const struct sp_json *expect, const char *key,
+                        const char *got)
+{
+    const struct sp_json *v = sp_json_find(expect, key);
+
+    if (v != NULL && !sp_bytes_eq(v->text, sp_bytes_cstr(got == NULL ? "" : got)))
+        cli_test_fail(t, "%s: expected \"%.*s\", got \"%s\"", key, SP_FMT(v->text),
+                      got == NULL ? "" : got);
+}
+
+static bool has_name(const struct sp_names *names, struct sp_bytes name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (sp_bytes_eq(sp_bytes_cstr(names->names[i]), name))
+            return true;
+    return false;
+}
+
+static void expect_names(struct cli_test *t, const struct sp_json *expect, const char *key,
+                         const struct sp_names *got)
+{
+    const struct sp_json *v = sp_json_find(expect, key);
+
+    if (v == NULL)
+        return;
+    for (const struct sp_json *i = v->first; i != NULL; i = i->next)
+        if (!has_name(got, i->text))
+            cli_test_fail(t, "%s: \"%.*s\" is missing", key, SP_FMT(i->text));
+    if (got->count != v->count)
+        cli_test_fail(t, "%s: expected %zu, got %zu", key, v->count, got->count);
+}
+
+/* "stage": "envelope" promises that the answer is certain at RCPT. */
+static void expect_stage(struct cli_test *t, const struct sp_json *expect,
+                         const struct sp_policy *policy, const struct cli_facts *facts)
+{
+    const struct sp_json *v = sp_json_find(expect, "stage");
+    struct sp_facts early;
+    struct sp_decision d;
+
+    expect_word(t, expect, "stage", sp_stage_name(t->decision.stage));
+    if (v == NULL || !sp_bytes_eq(v->text, SP_LIT("envelope")))
+        return;
+    cli_facts_envelope(facts, &early);
+    if (!sp_policy_decide_envelope(policy, &early, &d))
+        cli_test_fail(t,
+                      "stage: not certain at RCPT: a rule before it asks what the message holds");
+    else if (strcmp(d.rule, t->decision.rule) != 0)
+        cli_test_fail(t, "stage: at RCPT rule \"%s\" decides", d.rule);
+}
+
+static void run_expect(struct cli *cli, struct cli_test *t, const struct sp_json *c,
+                       const struct sp_policy *policy, const struct cli_facts *facts)
+{
+    const struct sp_json *expect = sp_json_find(c, "expect");
+    const struct sp_decision *d = &t->decision;
+
+    if (expect == NULL)
+        return;
+    cli_test_keys(cli, expect, expect_keys, SP_ARRAY_LEN(expect_keys));
+    expect_word(t, expect, "rule", d->rule);
+    expect_word(t, expect, "floor", sp_floor_name(d->floor));
+    expect_word(t, expect, "do", sp_do_name(d->verb));
+    expect_word(t, expect, "ladder", d->ladder == NULL ? NULL : d->ladder->name);
+    expect_word(t, expect, "lowers", d->lowers);
+    expect_word(t, expect, "text", d->text_name);
+    expect_word(t, expect, "hold_by", d->hold.by);
+    expect_names(t, expect, "tags", &d->tags);
+    expect_names(t, expect, "raised_by", &d->raised_by);
+    expect_names(t, expect, "continued", &d->continued);
+    expect_stage(t, expect, policy, facts);
+}
+
+static void run_delivery(struct cli *cli, struct cli_test *t, const struct sp_json *c)
+{
+    const struct sp_json *all = sp_json_find(c, "delivery");
+    size_t n = 0;
+
+    if (all == NULL)
+        return;
+    for (const struct sp_json *ask = all->first; ask != NULL; ask = ask->next)
+        cli_test_delivery(cli, t, ask, n++);
+}
+
+static void set_facts(struct cli *cli, struct cli_facts *f, const struct sp_json *object)
+{
+    if (object == NULL)
+        return;
+    for (const struct sp_json *m = object->first; m != NULL; m = m->next)
+        cli_fact_set(cli, f, m);
+}
+
+static void run_case(struct cli *cli, struct cli_test *t, const struct sp_json *given,
+                     const struct sp_json *c, const struct sp_policy *policy)
+{
+    struct cli_facts *f = sp_arena_alloc(cli->arena, sizeof(*f));
+
+    t->failed = false;
+    sp_buf_reset(&t->said);
+    cli_test_keys(cli, c, case_keys, SP_ARRAY_LEN(case_keys));
+    sp_facts_init(&f->facts);
+    set_facts(cli, f, given);
+    set_facts(cli, f, sp_json_find(c, "when"));
+    sp_policy_decide(policy, cli_facts_end(f), &t->decision);
+    run_expect(cli, t, c, policy, f);
+    run_delivery(cli, t, c);
+    t->cases++;
+    t->failures += t->failed;
+}
+
+static void report_case(const struct cli *cli, const struct cli_test *t, struct sp_bytes name,
+                        struct sp_jw *w)
+{
+    if (cli->json) {
+        sp_jw_object(w, NULL);
+        sp_jw_text(w, "name", name);
+        sp_jw_bool(w, "passed", !t->failed);
+        sp_jw_cstr(w, "rule", t->decision.rule);
+        sp_jw_text(w, "why", sp_buf_bytes(&t->said));
+        sp_jw_end(w);
+    } else if (t->failed) {
+        struct sp_bytes rest = sp_buf_bytes(&t->said), line;
+
+        printf("FAIL %.*s (rule \"%s\" decided)\n", SP_FMT(name), t->decision.rule);
+        while (sp_bytes_split(&rest, '\n', &line))
+            printf("     %.*s\n", SP_FMT(line));
+    }
+}
+
+static void run_cases(struct cli *cli, const struct sp_json *root, const char *path,
+                      struct cli_test *t, struct sp_jw *w)
+{
+    struct sp_bytes name = sp_json_text_of(root, "policy");
+    const struct sp_json *cases = sp_json_find(root, "cases");
+    SP_AUTO(sp_policy) policy = NULL;
+
+    cli_test_keys(cli, root, top_keys, SP_ARRAY_LEN(top_keys));
+    if (name.len == 0 || cases == NULL || cases->type != SP_JSON_ARRAY) {
+        sp_problem(cli->problems, root, SP_E_CONFIG_MISSING,
+                   "a test file needs \"policy\", a file beside it, and \"cases\"");
+        return;
+    }
+    policy = cli_load_policy(
+        cli, cli_join(cli, cli_dirname(cli, path), sp_arena_cstr(cli->arena, name)));
+    if (policy == NULL)
+        return;
+    sp_jw_cstr(w, "hash", sp_policy_hash(policy));
+    sp_jw_array(w, "cases");
+    for (const struct sp_json *c = cases->first; c != NULL; c = c->next) {
+        run_case(cli, t, sp_json_find(root, "given"), c, policy);
+        report_case(cli, t, sp_json_text_of(c, "name"), w);
+    }
+    sp_jw_end(w);
+}
+
+static void run_file(struct cli *cli, const char *path, struct cli_test *t, struct sp_jw *w)
+{
+    const struct sp_json_options options = {.comments = true, .file = path};
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_bytes text;
+    struct sp_err err;
+    enum sp_rc rc = cli_read(cli, path, &text);
+
+    sp_jw_object(w, NULL);
+    sp_jw_cstr(w, "file", path);
+    if (rc != SP_OK)
+        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
+    else if ((rc = sp_json_parse(text, &options, &doc, &err)) != SP_OK)
+        sp_problem_file(cli->problems, "", 0, rc, "%s", err.text);
+    else
+        run_cases(cli, sp_json_root(doc), path, t, w);
+    cli_json_problems(cli, w);
+    sp_jw_int(w, "passed", (int64_t)(t->cases - t->failures));
+    sp_jw_int(w, "failed", (int64_t)t->failures);
+    sp_jw_end(w);
+    if (!cli->json) {
+        if (sp_problems_errors(cli->problems) > 0)
+            cli_print_problems(cli);
+        printf("%s: %zu passed, %zu failed\n", path, t->cases - t->failures, t->failures);
+    }
+}
+
+int cli_policy_test(struct cli *cli)
+{
+    struct sp_buf out;
+    struct sp_jw w;
+    int code = CLI_OK;
+
+    if (cli->argc == 0 || cli->argv[0][0] == '-')
+        return cli_usage("policy test FILE.test.json... [--json]");
+    sp_buf_init(&out, 16 << 20);
+    sp_jw_init(&w, &out);
+    sp_jw_array(&w, NULL);
+    for (int i = 0; i < cli->argc; i++) {
+        struct cli_test t = {0};
+
+        sp_buf_init(&t.said, 65536);
+        run_file(cli, cli->argv[i], &t, &w);
+        if (t.failures > 0 || t.cases == 0 || sp_problems_errors(cli->problems) > 0)
+            code = CLI_WRONG;
+        sp_buf_clear(&t.said);
+        sp_problems_free(cli->problems);
+        cli->problems = sp_problems_new();
+    }
+    sp_jw_end(&w);
+    if (cli->json)
+        cli_print(&out);
+    sp_buf_clear(&out);
+    return code;
+}

@@ -1,0 +1,35 @@
+/*
+ * sallyport settings: prints docs/settings.md. The page is made of the tables that read the files.
+ */
+#include <stdio.h>
+
+#include "gateway/cli-policy/cli.h"
+#include "config/config.h"
+#include "config/tenant.h"
+
+static const char head[] = "# Settings\n\n"
+                           "Made by `sallyport settings` from the tables in `lib/config`; a test "
+                           "compares, so edit those.\n"
+                           "Files are JSON with `//` and `/* */` comments. Durations are written "
+                           "`250ms 30s 15m 4h 2d`, sizes `64KiB 25MiB`.\n"
+                           "A name with dots stands for nested objects: `intake.size_limit` is "
+                           "`{\"intake\": {\"size_limit\": ...}}`.\n"
+                           "Paths are relative to the folder of `sallyport.json` where nothing "
+                           "else is said. `sallyport check` tells everything\n"
+                           "that is wrong at once.\n\n";
+
+int cli_settings(struct cli *cli)
+{
+    struct sp_buf out;
+
+    if (cli->argc > 0)
+        return cli_usage("settings takes no arguments");
+    sp_buf_init(&out, 1 << 20);
+    sp_buf_put_cstr(&out, head);
+    sp_config_reference(&out);
+    sp_buf_put_u8(&out, '\n');
+    sp_tenant_reference(&out);
+    fwrite(out.ptr, 1, out.len, stdout);
+    sp_buf_clear(&out);
+    return CLI_OK;
+}
