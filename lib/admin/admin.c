@@ -45,11 +45,22 @@ struct sp_admin {
     struct sp_slots *slots;
     size_t session_count;
     size_t busy;
+    unsigned relays; /* that were ever seen */
 };
 
 struct sp_jobs *sp_admin_jobs(const struct sp_admin *a)
 {
     return a->parts.jobs;
+}
+
+unsigned sp_admin_relays(const struct sp_admin *a)
+{
+    return a->relays;
+}
+
+int64_t sp_admin_answer_ms(const struct sp_admin *a)
+{
+    return a->parts.answer_ms > 0 ? a->parts.answer_ms : SP_ADMIN_ANSWER_MS;
 }
 
 size_t sp_admin_busy(const struct sp_admin *a)
@@ -264,14 +275,27 @@ static void on_accept(void *arg, int fd, const struct sp_addr *from)
     a->session_count++;
 }
 
+static void on_peer(void *arg, enum sp_role_kind role, unsigned index, bool up)
+{
+    struct sp_admin *a = arg;
+
+    if (up && role == SP_ROLE_RELAY && index >= a->relays)
+        a->relays = index + 1;
+}
+
 struct sp_admin *sp_admin_new(const struct sp_admin_parts *parts)
 {
     struct sp_admin *a = sp_calloc(1, sizeof(*a));
+    unsigned index;
+    size_t at = 0;
 
     a->parts = *parts;
     a->slots = sp_slots_new();
     sp_list_init(&a->sessions);
     sp_list_init(&a->errands);
+    sp_jobs_watch_peers(parts->jobs, on_peer, a);
+    while (sp_jobs_peer_next(parts->jobs, SP_ROLE_RELAY, &at, &index))
+        on_peer(a, SP_ROLE_RELAY, index, true);
     return a;
 }
 

@@ -29,9 +29,10 @@ struct sp_admin_parts {
     struct sp_log *log;
     struct sp_jobs *jobs;
     uint32_t owner_uid; /* who may ask beside root */
+    int64_t answer_ms;  /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
 };
 
-/* owner: the caller, until sp_admin_free, which comes after the jobs are freed. parts: copied, what they point to is lent */
+/* Watches the peers of jobs. owner: the caller, until sp_admin_free, which comes after the jobs are freed. parts: copied, what they point to is lent */
 struct sp_admin *sp_admin_new(const struct sp_admin_parts *parts);
 void sp_admin_free(struct sp_admin *a);
 SP_AUTO_DEFINE(sp_admin)

@@ -76,4 +76,10 @@ void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes d
 /* returns: the jobs to send by, lent */
 struct sp_jobs *sp_admin_jobs(const struct sp_admin *a);
 
+/* returns: how many relays there are or have been: one that is not there now may have the message all the same */
+unsigned sp_admin_relays(const struct sp_admin *a);
+
+/* returns: how long a role may take */
+int64_t sp_admin_answer_ms(const struct sp_admin *a);
+
 #endif

@@ -52,7 +52,7 @@ static void call_peer(struct sp_admin_question *q, unsigned index, struct sp_byt
                                       .index = index,
                                       .type = SP_JOBS_COMMAND,
                                       .payload = payload,
-                                      .timeout_ms = SP_ADMIN_ANSWER_MS,
+                                      .timeout_ms = sp_admin_answer_ms(q->admin),
                                       .wait_for_peer = true};
 
     call->question = q;
@@ -64,13 +64,11 @@ static void call_peer(struct sp_admin_question *q, unsigned index, struct sp_byt
 
 static void call_all(struct sp_admin_question *q, struct sp_bytes payload)
 {
-    unsigned index;
-    size_t at = 0;
+    unsigned relays = sp_admin_relays(q->admin);
 
     if (q->route->merge != SP_ADMIN_ONE) {
-        while (q->count < SP_ADMIN_ANSWERS_MAX &&
-               sp_jobs_peer_next(sp_admin_jobs(q->admin), q->route->role, &at, &index))
-            call_peer(q, index, payload);
+        for (unsigned i = 0; i < relays && i < SP_ADMIN_ANSWERS_MAX; i++)
+            call_peer(q, i, payload);
     }
     if (q->count == 0)
         call_peer(q, SP_JOBS_ANY, payload);

@@ -1,0 +1,122 @@
+/*
+ * `sallyport audit prove|status`: what only the running ledger can say. A proof is written to a new file, or to standard
+ * output; verifying it is the offline half's (`sallyport audit verify`).
+ */
+#include "gateway/cli-control/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define QUESTION_MAX 4096
+#define NAME_MAX_LEN 256
+
+static void ask(const struct control *c, const char *command, const char *message,
+                struct control_answer *answer)
+{
+    struct sp_buf question;
+    struct sp_jw w;
+
+    sp_buf_init(&question, QUESTION_MAX);
+    sp_jw_init(&w, &question);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "command", command);
+    if (message != NULL)
+        sp_jw_cstr(&w, "message", message);
+    if (c->reason != NULL)
+        sp_jw_cstr(&w, "reason", c->reason);
+    sp_jw_end(&w);
+    control_ask(c, sp_buf_bytes(&question), answer);
+    sp_buf_clear(&question);
+}
+
+static int cant_write(const char *path)
+{
+    struct sp_err err = {0};
+
+    (void)sp_fail_errno(&err, SP_E_IO, errno, "%s", path);
+    (void)fprintf(stderr, "sallyport: %s\n", err.text);
+    return CONTROL_NO_OUTPUT;
+}
+
+static int save(struct control_answer *answer, const char *path)
+{
+    int fd;
+    int code;
+
+    if (strcmp(path, "-") == 0)
+        return control_save(answer, STDOUT_FILENO);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return cant_write(path);
+    code = control_save(answer, fd);
+    if (close(fd) != 0 && code == CONTROL_OK)
+        code = CONTROL_NO_OUTPUT;
+    return code == CONTROL_NO_OUTPUT ? cant_write(path) : code;
+}
+
+static int prove(const struct control *c)
+{
+    struct control_answer answer;
+    char name[NAME_MAX_LEN];
+    const char *path = c->output;
+    int code;
+
+    if (c->word_count != 3 || strlen(c->words[2]) > 64 || strchr(c->words[2], '/') != NULL)
+        return control_usage("which message?");
+    if (path == NULL) {
+        (void)snprintf(name, sizeof(name), "%s.proof.json", c->words[2]);
+        path = name;
+    }
+    ask(c, "audit.prove", c->words[2], &answer);
+    code = answer.code == CONTROL_OK ? save(&answer, path) : answer.code;
+    if (code == CONTROL_OK && strcmp(path, "-") != 0) {
+        if (c->json)
+            (void)printf("{\"file\":\"%s\",\"records\":%lld}\n", path,
+                         (long long)sp_json_int_of(answer.result, "records", 0));
+        else
+            (void)printf("%s: %lld records; check it anywhere by: sallyport audit verify %s\n",
+                         path, (long long)sp_json_int_of(answer.result, "records", 0), path);
+    }
+    control_answer_clear(&answer);
+    return code;
+}
+
+static void print_status(const struct sp_json *s)
+{
+    (void)printf("node        %.*s\n", SP_FMT(sp_json_text_of(s, "node")));
+    (void)printf("file        %.*s\n", SP_FMT(sp_json_text_of(s, "file")));
+    (void)printf("records     %lld, %lld bytes\n", (long long)sp_json_int_of(s, "last_seq", 0),
+                 (long long)sp_json_int_of(s, "bytes", 0));
+    (void)printf("checkpoint  record %lld, %.*s\n",
+                 (long long)sp_json_int_of(s, "checkpoint_seq", 0),
+                 SP_FMT(sp_json_text_of(s, "checkpoint_time")));
+    (void)printf("unsigned    %lld records\n", (long long)sp_json_int_of(s, "unsigned", 0));
+    (void)printf("waiting     %lld bytes\n", (long long)sp_json_int_of(s, "waiting_bytes", 0));
+    (void)printf("key         %.*s\n", SP_FMT(sp_json_text_of(s, "key")));
+}
+
+static int status(const struct control *c)
+{
+    struct control_answer answer;
+    int code;
+
+    ask(c, "audit.status", NULL, &answer);
+    code = answer.code;
+    if (code == CONTROL_OK && c->json)
+        control_print_json(answer.result);
+    else if (code == CONTROL_OK)
+        print_status(answer.result);
+    control_answer_clear(&answer);
+    return code;
+}
+
+int control_audit(const struct control *c)
+{
+    if (strcmp(c->words[1], "prove") == 0)
+        return prove(c);
+    if (strcmp(c->words[1], "status") == 0)
+        return status(c);
+    return control_usage("audit: prove or status (and verify, which needs no gateway)");
+}

@@ -1,0 +1,76 @@
+/*
+ * The command line's half that speaks with a running gateway: it asks the admin role over its control socket and prints
+ * the answer as a table or as JSON.
+ */
+#ifndef SP_CLI_CONTROL_CONTROL_H
+#define SP_CLI_CONTROL_CONTROL_H
+
+#include "base/text.h"
+#include "json/json.h"
+
+/* Exit codes; those above 63 are sysexits.h's. */
+enum {
+    CONTROL_OK = 0,
+    CONTROL_REFUSED = 1,   /* asked and refused, or no such thing */
+    CONTROL_USAGE = 64,    /* wrong arguments */
+    CONTROL_NO_INPUT = 66, /* a file can't be read */
+    CONTROL_ABSENT = 69,   /* no gateway answers */
+    CONTROL_NO_OUTPUT = 73,
+    CONTROL_UNKNOWN = 75, /* whether it was done is unknown: repeat */
+};
+
+#define CONTROL_LINE_MAX ((size_t)32 << 20)
+
+struct control {
+    const char *config; /* --config */
+    const char *socket; /* --socket */
+    const char *reason;
+    const char *output;
+    const char *until;
+    const char *n;
+    const char *state;
+    const char *sender;
+    const char *recipient;
+    const char *tenant;
+    const char *rule;
+    const char *address;
+    const char *limit;
+    bool json;
+    bool no_pin;
+    const char *words[4]; /* what is no option: group, verb, argument */
+    size_t word_count;
+};
+
+/* An answer. */
+struct control_answer {
+    struct sp_json_doc *json;
+    const struct sp_json *result; /* lent from json; NULL if it failed */
+    int code;
+    int fd; /* connection, at the file's first byte; -1 */
+    uint64_t file_len;
+    struct sp_buf rest; /* bytes of the file that came with the line */
+};
+
+/* socket.c: asks; what failed is printed. question: JSON object */
+void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out);
+void control_answer_clear(struct control_answer *a);
+/* Copies the file behind an answer. returns: an exit code */
+int control_save(struct control_answer *a, int fd);
+
+/* table.c: text that came from outside is shown without control characters */
+struct table;
+struct table *table_new(const char *const *heads, size_t count);
+void table_add(struct table *t, const struct sp_bytes *cells);
+void table_print(const struct table *t);
+void table_free(struct table *t);
+
+/* queue.c, keys.c: return exit codes */
+int control_queue(const struct control *c);
+int control_keys(const struct control *c);
+int control_audit(const struct control *c);
+
+/* main.c */
+int control_usage(const char *why);
+void control_print_json(const struct sp_json *value);
+
+#endif

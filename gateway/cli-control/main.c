@@ -1,0 +1,116 @@
+/*
+ * `sallyport queue`, `keys` and `audit prove|status`: options, and where the control socket is. What an administrator does
+ * is recorded with the user id that the kernel tells and the reason given here.
+ */
+#include "gateway/cli-control/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char usage[] =
+    "usage: sallyport queue list [--state S] [--sender T] [--recipient T] [--tenant T] [--rule R] "
+    "[--limit N]\n"
+    "       sallyport queue show MESSAGE\n"
+    "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
+    "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
+    "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
+    "       sallyport keys list [ADDRESS]\n"
+    "       sallyport keys show|remove ID [--reason TEXT]\n"
+    "       sallyport keys import FILE [--no-pin] [--reason TEXT]\n"
+    "       sallyport audit prove MESSAGE [--output FILE]\n"
+    "       sallyport audit status\n"
+    "\n"
+    "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
+    "  --socket PATH  its control socket, instead of the one in the settings\n"
+    "  --json         JSON instead of tables\n"
+    "  --n N,N        only these recipients of the message, by number\n"
+    "  --reason TEXT  becomes part of the audit record\n"
+    "\n"
+    "Exit codes: 0 done, 1 refused or no such thing, 64 wrong arguments, 69 no gateway answers,\n"
+    "75 unknown whether it was done: repeat it, that is always safe.\n";
+
+int control_usage(const char *why)
+{
+    if (why != NULL)
+        (void)fprintf(stderr, "sallyport: %s\n", why);
+    (void)fputs(usage, stderr);
+    return CONTROL_USAGE;
+}
+
+void control_print_json(const struct sp_json *value)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, CONTROL_LINE_MAX);
+    if (sp_json_canonical(value, &text) == SP_OK)
+        (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
+
+static bool take(struct control *c, int argc, char **argv, int *i)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } options[] = {
+        {"--config", &c->config},       {"-c", &c->config},
+        {"--socket", &c->socket},       {"--reason", &c->reason},
+        {"--output", &c->output},       {"-o", &c->output},
+        {"--until", &c->until},         {"--n", &c->n},
+        {"--state", &c->state},         {"--sender", &c->sender},
+        {"--recipient", &c->recipient}, {"--tenant", &c->tenant},
+        {"--rule", &c->rule},           {"--limit", &c->limit},
+        {"--address", &c->address},
+    };
+
+    for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
+        if (strcmp(argv[*i], options[k].name) != 0)
+            continue;
+        if (*i + 1 >= argc)
+            return false;
+        *options[k].value = argv[++*i];
+        return true;
+    }
+    return false;
+}
+
+static bool parse(struct control *c, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            c->json = true;
+        } else if (strcmp(argv[i], "--no-pin") == 0) {
+            c->no_pin = true;
+        } else if (argv[i][0] == '-' && argv[i][1] != 0) {
+            if (!take(c, argc, argv, &i))
+                return false;
+        } else if (c->word_count == SP_ARRAY_LEN(c->words)) {
+            return false;
+        } else {
+            c->words[c->word_count++] = argv[i];
+        }
+    }
+    return c->word_count >= 2;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const struct control *c);
+} groups[] = {
+    {"queue", control_queue},
+    {"keys", control_keys},
+    {"audit", control_audit},
+};
+
+int main(int argc, char **argv)
+{
+    struct control c = {.config = "/etc/sallyport/sallyport.json"};
+
+    if (!parse(&c, argc, argv))
+        return control_usage(NULL);
+    for (size_t i = 0; i < SP_ARRAY_LEN(groups); i++) {
+        if (strcmp(c.words[0], groups[i].name) == 0)
+            return groups[i].run(&c);
+    }
+    return control_usage(NULL);
+}

@@ -1,0 +1,294 @@
+/*
+ * `sallyport queue`. A list is asked for page by page and printed as one; a change prints what was done, one line.
+ */
+#include "gateway/cli-control/control.h"
+
+#include <stdio.h>
+
+#define QUESTION_MAX ((size_t)1 << 20)
+#define PAGE         500
+
+static void put_text(struct sp_jw *w, const char *key, const char *value)
+{
+    if (value != NULL)
+        sp_jw_cstr(w, key, value);
+}
+
+/* "0,2,3" as a list. returns: false if it is none */
+static bool put_ns(struct sp_jw *w, const char *text)
+{
+    struct sp_bytes rest = sp_bytes_cstr(text);
+    struct sp_bytes part;
+    uint64_t n;
+
+    if (text == NULL)
+        return true;
+    sp_jw_array(w, "n");
+    while (sp_bytes_split(&rest, ',', &part)) {
+        if (!sp_bytes_to_u64(part, &n) || n > UINT16_MAX)
+            return false;
+        sp_jw_int(w, NULL, (int64_t)n);
+    }
+    sp_jw_end(w);
+    return true;
+}
+
+/* ---- list ---- */
+
+struct listing {
+    const struct control *c;
+    struct table *table;
+    uint64_t left; /* messages still wanted */
+    uint64_t shown;
+    char after[64]; /* id of the page's end; "" to begin */
+    int64_t silent;
+};
+
+static void ask_page(const struct listing *l, struct control_answer *answer)
+{
+    const struct control *c = l->c;
+    struct sp_buf question;
+    struct sp_jw w;
+
+    sp_buf_init(&question, QUESTION_MAX);
+    sp_jw_init(&w, &question);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "command", "queue.list");
+    put_text(&w, "state", c->state);
+    put_text(&w, "sender", c->sender);
+    put_text(&w, "recipient", c->recipient);
+    put_text(&w, "tenant", c->tenant);
+    put_text(&w, "rule", c->rule);
+    if (l->after[0] != 0)
+        sp_jw_cstr(&w, "after", l->after);
+    sp_jw_int(&w, "limit", (int64_t)(l->left < PAGE ? l->left : PAGE));
+    sp_jw_end(&w);
+    control_ask(c, sp_buf_bytes(&question), answer);
+    sp_buf_clear(&question);
+}
+
+static struct sp_bytes or_dash(struct sp_bytes text)
+{
+    return text.len > 0 ? text : SP_LIT("-");
+}
+
+static void add_rows(struct listing *l, const struct sp_json *m)
+{
+    const struct sp_json *recipients = sp_json_find(m, "recipients");
+    const struct sp_json *r = recipients == NULL ? NULL : recipients->first;
+    bool first = true;
+
+    for (; r != NULL; r = r->next) {
+        struct sp_bytes cells[] = {
+            first ? sp_json_text_of(m, "id") : sp_bytes(NULL, 0),
+            first ? sp_json_text_of(m, "accepted") : sp_bytes(NULL, 0),
+            first ? or_dash(sp_json_text_of(m, "sender")) : sp_bytes(NULL, 0),
+            sp_json_text_of(r, "address"),
+            sp_json_text_of(r, "state"),
+            or_dash(sp_json_text_of(r, "rule")),
+            or_dash(sp_json_text_of(r, "why")),
+            or_dash(sp_json_text_of(r, "next")),
+        };
+
+        table_add(l->table, cells);
+        first = false;
+    }
+}
+
+static void take_items(struct listing *l, const struct sp_json *list)
+{
+    const struct sp_json *m = list == NULL ? NULL : list->first;
+    struct sp_buf text;
+
+    sp_buf_init(&text, CONTROL_LINE_MAX);
+    for (; m != NULL && l->left > 0; m = m->next) {
+        l->left--;
+        l->shown++;
+        if (!l->c->json) {
+            add_rows(l, m);
+            continue;
+        }
+        sp_buf_reset(&text);
+        if (sp_json_canonical(m, &text) != SP_OK)
+            continue;
+        (void)printf("%s%.*s", l->shown == 1 ? "" : ",", SP_FMT(sp_buf_bytes(&text)));
+    }
+    sp_buf_clear(&text);
+}
+
+/* returns: whether there is another page */
+static bool take_page(struct listing *l, const struct sp_json *result)
+{
+    struct sp_bytes next = sp_json_text_of(result, "next");
+
+    take_items(l, sp_json_find(result, "messages"));
+    if (sp_json_int_of(result, "relays_silent", 0) > l->silent)
+        l->silent = sp_json_int_of(result, "relays_silent", 0);
+    if (next.len == 0 || next.len >= sizeof(l->after) || l->left == 0)
+        return false;
+    memcpy(l->after, next.ptr, next.len);
+    l->after[next.len] = 0;
+    return true;
+}
+
+static int end_list(struct listing *l, int code)
+{
+    if (l->c->json) {
+        (void)printf("],\"complete\":%s}\n",
+                     code == CONTROL_OK && l->silent == 0 ? "true" : "false");
+    } else if (code == CONTROL_OK) {
+        if (l->shown > 0)
+            table_print(l->table);
+        (void)printf("%llu message%s\n", (unsigned long long)l->shown, l->shown == 1 ? "" : "s");
+    }
+    if (code == CONTROL_OK && l->silent > 0) {
+        (void)fprintf(stderr, "sallyport: %lld relays did not answer: the list is not complete\n",
+                      (long long)l->silent);
+        return CONTROL_UNKNOWN;
+    }
+    return code;
+}
+
+static int list(const struct control *c)
+{
+    static const char *const heads[] = {"MESSAGE", "ACCEPTED", "SENDER", "RECIPIENT",
+                                        "STATE",   "RULE",     "WHY",    "NEXT"};
+    struct listing l = {.c = c, .left = UINT64_MAX};
+    bool more = true;
+    int code = CONTROL_OK;
+
+    if (c->limit != NULL && !sp_bytes_to_u64(sp_bytes_cstr(c->limit), &l.left))
+        return control_usage("--limit: a number");
+    l.table = table_new(heads, SP_ARRAY_LEN(heads));
+    while (more && l.left > 0 && code == CONTROL_OK) {
+        struct control_answer answer;
+
+        ask_page(&l, &answer);
+        code = answer.code;
+        if (code == CONTROL_OK && l.after[0] == 0 && c->json)
+            (void)printf("{\"messages\":[");
+        more = code == CONTROL_OK && take_page(&l, answer.result);
+        control_answer_clear(&answer);
+    }
+    if (code == CONTROL_OK)
+        code = end_list(&l, code);
+    table_free(l.table);
+    return code;
+}
+
+/* ---- show ---- */
+
+static void show_field(const struct sp_json *m, const char *key, const char *title)
+{
+    struct sp_bytes text = sp_json_text_of(m, key);
+
+    if (text.len > 0)
+        (void)printf("%-12s %.*s\n", title, SP_FMT(text));
+}
+
+static void show_recipients(const struct sp_json *m)
+{
+    static const char *const heads[] = {"N",    "RECIPIENT", "STATE", "RULE", "FLOOR",
+                                        "RUNG", "TRIES",     "WHY",   "NEXT"};
+    const struct sp_json *list_of = sp_json_find(m, "recipients");
+    struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
+
+    for (const struct sp_json *r = list_of == NULL ? NULL : list_of->first; r != NULL;
+         r = r->next) {
+        char n[24];
+        char tries[24];
+
+        (void)snprintf(n, sizeof(n), "%lld", (long long)sp_json_int_of(r, "n", 0));
+        (void)snprintf(tries, sizeof(tries), "%lld", (long long)sp_json_int_of(r, "attempts", 0));
+        struct sp_bytes cells[] = {
+            sp_bytes_cstr(n),
+            sp_json_text_of(r, "address"),
+            sp_json_text_of(r, "state"),
+            or_dash(sp_json_text_of(r, "rule")),
+            or_dash(sp_json_text_of(r, "floor")),
+            or_dash(sp_json_text_of(r, "rung")),
+            sp_bytes_cstr(tries),
+            or_dash(sp_json_text_of(r, "why")),
+            or_dash(sp_json_text_of(r, "next")),
+        };
+        table_add(t, cells);
+    }
+    table_print(t);
+    table_free(t);
+}
+
+static void print_message(const struct sp_json *m)
+{
+    show_field(m, "id", "message");
+    show_field(m, "accepted", "accepted");
+    show_field(m, "kind", "kind");
+    show_field(m, "tenant", "tenant");
+    show_field(m, "sender", "sender");
+    (void)printf("%-12s %lld bytes\n", "size", (long long)sp_json_int_of(m, "size", 0));
+    show_field(m, "message_id", "Message-ID");
+    show_field(m, "phi", "phi");
+    show_field(m, "policy", "policy");
+    (void)printf("\n");
+    show_recipients(m);
+}
+
+/* ---- everything about one message ---- */
+
+static const struct verb {
+    const char *name;
+    const char *command;
+    bool reason_needed;
+} verbs[] = {
+    {"show", "queue.show", false},      {"hold", "queue.hold", true},
+    {"release", "queue.release", true}, {"retry", "queue.retry", false},
+    {"delete", "queue.delete", true},
+};
+
+static int about_message(const struct control *c, const struct verb *verb)
+{
+    struct control_answer answer;
+    struct sp_buf question;
+    struct sp_jw w;
+    bool ns;
+    int code;
+
+    if (c->word_count != 3)
+        return control_usage("which message?");
+    if (verb->reason_needed && c->reason == NULL)
+        return control_usage("--reason is needed: it becomes part of the audit record");
+    sp_buf_init(&question, QUESTION_MAX);
+    sp_jw_init(&w, &question);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "command", verb->command);
+    sp_jw_cstr(&w, "message", c->words[2]);
+    put_text(&w, "reason", c->reason);
+    put_text(&w, "until", c->until);
+    ns = put_ns(&w, c->n);
+    sp_jw_end(&w);
+    if (!ns) {
+        sp_buf_clear(&question);
+        return control_usage("--n: numbers of recipients, as 0,2");
+    }
+    control_ask(c, sp_buf_bytes(&question), &answer);
+    sp_buf_clear(&question);
+    code = answer.code;
+    if (code == CONTROL_OK && c->json)
+        control_print_json(answer.result);
+    else if (code == CONTROL_OK && strcmp(verb->name, "show") == 0)
+        print_message(sp_json_find(answer.result, "message"));
+    else if (code == CONTROL_OK)
+        (void)printf("%s: %s\n", c->words[2], verb->name);
+    control_answer_clear(&answer);
+    return code;
+}
+
+int control_queue(const struct control *c)
+{
+    if (strcmp(c->words[1], "list") == 0)
+        return list(c);
+    for (size_t i = 0; i < SP_ARRAY_LEN(verbs); i++) {
+        if (strcmp(c->words[1], verbs[i].name) == 0)
+            return about_message(c, &verbs[i]);
+    }
+    return control_usage("queue: list, show, hold, release, retry or delete");
+}

@@ -1,0 +1,229 @@
+/*
+ * One question over the control socket. Plain blocking calls: this process has nothing else to do. Only the end of a
+ * question that may have changed something is "unknown"; not getting through at all is "absent".
+ */
+#include "gateway/cli-control/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/config.h"
+
+#define SETTINGS_MAX   ((size_t)16 << 20)
+#define BLOCK_LEN      65536
+#define WAIT_SECONDS   60
+#define PATH_BYTES_MAX 4096
+
+static bool read_settings(const char *path, struct sp_buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return false;
+    while (n > 0) {
+        uint8_t *at = sp_buf_reserve(out, BLOCK_LEN);
+
+        if (at == NULL)
+            break;
+        n = read(fd, at, BLOCK_LEN);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    }
+    close(fd);
+    return n == 0;
+}
+
+static int fail(int code, const char *what, const char *detail)
+{
+    (void)fprintf(stderr, "sallyport: %s: %s\n", what, detail);
+    return code;
+}
+
+/* The socket that the settings name. out: PATH_BYTES_MAX bytes */
+static int find_socket(const struct control *c, char *out)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_config) config = NULL;
+    struct sp_err err = {0};
+    struct sp_buf text;
+    int n = 0;
+
+    if (c->socket != NULL)
+        return snprintf(out, PATH_BYTES_MAX, "%s", c->socket) < PATH_BYTES_MAX ? CONTROL_OK
+                                                                               : CONTROL_USAGE;
+    sp_buf_init(&text, SETTINGS_MAX);
+    if (!read_settings(c->config, &text)) {
+        (void)sp_fail_errno(&err, SP_E_IO, errno, "settings");
+    } else if (sp_config_load(sp_buf_bytes(&text), c->config, problems, &config) != SP_OK) {
+        (void)sp_problems_rc(problems, &err);
+    } else {
+        const char *name = config->admin.socket;
+
+        n = name[0] == '/' ? snprintf(out, PATH_BYTES_MAX, "%s", name)
+                           : snprintf(out, PATH_BYTES_MAX, "%s/%s", config->state_dir, name);
+    }
+    sp_buf_clear(&text);
+    return n > 0 && n < PATH_BYTES_MAX ? CONTROL_OK : fail(CONTROL_NO_INPUT, c->config, err.text);
+}
+
+static int dial(const struct control *c, int *out)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct timeval limit = {.tv_sec = WAIT_SECONDS};
+    char path[PATH_BYTES_MAX];
+    struct sp_err err = {0};
+    int code = find_socket(c, path);
+    int fd;
+
+    if (code != CONTROL_OK)
+        return code;
+    if (strlen(path) >= sizeof(to.sun_path))
+        return fail(CONTROL_ABSENT, path, "too long for a socket's name");
+    memcpy(to.sun_path, path, strlen(path) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0) {
+        (void)sp_fail_errno(&err, SP_E_IO, errno, "no gateway answers at %s", path);
+        if (fd >= 0)
+            close(fd);
+        (void)fprintf(stderr, "sallyport: %s\n", err.text);
+        return CONTROL_ABSENT;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    *out = fd;
+    return CONTROL_OK;
+}
+
+static bool send_all(int fd, struct sp_bytes data)
+{
+    while (data.len > 0) {
+        ssize_t n = send(fd, data.ptr, data.len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        data = sp_bytes_slice(data, (size_t)n, SIZE_MAX);
+    }
+    return true;
+}
+
+/* The first line; what came behind it stays in the buffer. returns: its length, or SIZE_MAX */
+static size_t receive_line(int fd, struct sp_buf *in)
+{
+    size_t looked = 0;
+
+    for (;;) {
+        size_t end = sp_bytes_find(sp_bytes_slice(sp_buf_bytes(in), looked, SIZE_MAX), '\n');
+        uint8_t *at;
+        ssize_t n;
+
+        if (end != SIZE_MAX)
+            return looked + end;
+        looked = in->len;
+        at = sp_buf_reserve(in, BLOCK_LEN);
+        n = at == NULL ? -1 : recv(fd, at, BLOCK_LEN, 0);
+        if (n < 0 && at != NULL && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return SIZE_MAX;
+        sp_buf_commit(in, (size_t)n);
+    }
+}
+
+static int judge(const struct sp_json *root)
+{
+    struct sp_bytes error = sp_json_text_of(root, "error");
+    struct sp_bytes detail = sp_json_text_of(root, "detail");
+
+    if (sp_json_bool_of(root, "ok", false))
+        return CONTROL_OK;
+    (void)fprintf(stderr, "sallyport: %.*s: %.*s\n", SP_FMT(error), SP_FMT(detail));
+    if (sp_bytes_eq(error, SP_LIT("unknown")))
+        return CONTROL_UNKNOWN;
+    return sp_bytes_eq(error, SP_LIT("usage")) ? CONTROL_USAGE : CONTROL_REFUSED;
+}
+
+static int read_answer(struct control_answer *a)
+{
+    size_t end = receive_line(a->fd, &a->rest);
+    struct sp_err err = {0};
+    int code;
+
+    if (end == SIZE_MAX)
+        return fail(CONTROL_UNKNOWN, "no answer", "whether it was done is unknown, repeat");
+    if (sp_json_parse(sp_bytes(a->rest.ptr, end), NULL, &a->json, &err) != SP_OK)
+        return fail(CONTROL_UNKNOWN, "the answer", err.text);
+    sp_buf_drop(&a->rest, end + 1);
+    code = judge(sp_json_root(a->json));
+    if (code == CONTROL_OK) {
+        a->result = sp_json_find(sp_json_root(a->json), "result");
+        a->file_len = (uint64_t)sp_json_int_of(sp_json_root(a->json), "file_len", 0);
+    }
+    return code;
+}
+
+void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out)
+{
+    *out = (struct control_answer){.fd = -1};
+    sp_buf_init(&out->rest, CONTROL_LINE_MAX);
+    out->code = dial(c, &out->fd);
+    if (out->code != CONTROL_OK)
+        return;
+    if (!send_all(out->fd, question) || !send_all(out->fd, SP_LIT("\n")))
+        out->code = fail(CONTROL_UNKNOWN, "the question", "could not be sent whole, repeat");
+    else
+        out->code = read_answer(out);
+}
+
+void control_answer_clear(struct control_answer *a)
+{
+    sp_json_doc_free(a->json);
+    sp_buf_clear(&a->rest);
+    if (a->fd >= 0)
+        close(a->fd);
+    *a = (struct control_answer){.fd = -1};
+}
+
+static bool write_all(int fd, struct sp_bytes data)
+{
+    while (data.len > 0) {
+        ssize_t n = write(fd, data.ptr, data.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        data = sp_bytes_slice(data, (size_t)n, SIZE_MAX);
+    }
+    return true;
+}
+
+int control_save(struct control_answer *a, int fd)
+{
+    struct sp_bytes first = sp_bytes_slice(sp_buf_bytes(&a->rest), 0, (size_t)a->file_len);
+    uint8_t block[4096];
+    uint64_t left = a->file_len - first.len;
+
+    if (!write_all(fd, first))
+        return CONTROL_NO_OUTPUT;
+    while (left > 0) {
+        size_t len = left < sizeof(block) ? (size_t)left : sizeof(block);
+        ssize_t n = recv(a->fd, block, len, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return fail(CONTROL_UNKNOWN, "the answer", "was cut, repeat");
+        if (!write_all(fd, sp_bytes(block, (size_t)n)))
+            return CONTROL_NO_OUTPUT;
+        left -= (uint64_t)n;
+    }
+    return CONTROL_OK;
+}

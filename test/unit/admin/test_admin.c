@@ -1,0 +1,271 @@
+/* The control socket: one question, one answer; answers of several relays made one; files; strangers and nonsense. */
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "base/text.h"
+#include "jobs/command.h"
+#include "support/check_main.h"
+
+#define RELAYS 2
+
+static struct sp_loop *loop;
+static struct sp_jobs *asker;
+static struct sp_jobs *relays[RELAYS];
+static struct sp_jobs *ledger;
+static struct sp_admin *admin;
+static char path[64];
+static int listening;
+static const char *relay_says[RELAYS]; /* NULL: "not-found" */
+static enum sp_rc relay_rc[RELAYS];
+static char last_actor[256];
+
+static void reply(struct sp_jobs_job *job, enum sp_rc rc, const char *json, int fd)
+{
+    struct sp_jobs_command_reply r = {.json = sp_bytes_cstr(json), .has_file = fd >= 0};
+    struct sp_buf out;
+
+    sp_buf_init(&out, 1 << 20);
+    sp_jobs_command_reply_encode(&out, &r);
+    sp_jobs_job_reply(job, rc, sp_buf_bytes(&out), &fd, fd >= 0 ? 1 : 0);
+    sp_buf_clear(&out);
+}
+
+static void serve_relay(void *arg, struct sp_jobs_job *job)
+{
+    size_t i = (size_t)(uintptr_t)arg;
+    struct sp_jobs_command_request request;
+
+    ck_assert_int_eq(sp_jobs_command_request_decode(sp_jobs_job_payload(job), &request), SP_OK);
+    snprintf(last_actor, sizeof(last_actor), "%.*s", SP_FMT(request.actor));
+    if (relay_says[i] == NULL)
+        reply(job, SP_E_NOT_FOUND, "{\"error\":\"not-found\",\"detail\":\"not here\"}", -1);
+    else
+        reply(job, relay_rc[i], relay_says[i], -1);
+}
+
+static void serve_ledger(void *arg, struct sp_jobs_job *job)
+{
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    char block[1000];
+
+    (void)arg;
+    memset(block, 'x', sizeof(block));
+    for (int i = 0; i < 300; i++)
+        ck_assert_int_eq(write(fd, block, sizeof(block)), sizeof(block));
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+    reply(job, SP_OK, "{\"records\":4}", fd);
+    close(fd);
+}
+
+static void join(struct sp_jobs *one, enum sp_role_kind one_is, struct sp_jobs *other,
+                 enum sp_role_kind other_is, unsigned index)
+{
+    int fds[2];
+
+    ck_assert_int_eq(sp_ipc_pair(fds, NULL), SP_OK);
+    sp_jobs_add_peer(one, other_is, index, fds[0]);
+    sp_jobs_add_peer(other, one_is, 0, fds[1]);
+}
+
+static void set_up(void)
+{
+    struct sp_admin_parts parts = {.owner_uid = (uint32_t)geteuid(), .answer_ms = 300};
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+    loop = sp_loop_new();
+    asker = sp_jobs_new(loop, NULL);
+    for (size_t i = 0; i < RELAYS; i++) {
+        relays[i] = sp_jobs_new(loop, NULL);
+        relay_says[i] = NULL;
+        relay_rc[i] = SP_OK;
+        sp_jobs_serve(relays[i], SP_JOBS_COMMAND, serve_relay, (void *)(uintptr_t)i);
+        join(asker, SP_ROLE_ADMIN, relays[i], SP_ROLE_RELAY, (unsigned)i);
+    }
+    ledger = sp_jobs_new(loop, NULL);
+    sp_jobs_serve(ledger, SP_JOBS_COMMAND, serve_ledger, NULL);
+    join(asker, SP_ROLE_ADMIN, ledger, SP_ROLE_LEDGER, 0);
+    parts.loop = loop;
+    parts.jobs = asker;
+    admin = sp_admin_new(&parts);
+    snprintf(path, sizeof(path), "/tmp/sp-admin-%d.sock", (int)getpid());
+    unlink(path);
+    memcpy(at.sun_path, path, strlen(path) + 1);
+    listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(listening, 8), 0);
+    sp_admin_listen(admin, listening);
+}
+
+static void tear_down(void)
+{
+    sp_admin_stop(admin);
+    sp_jobs_free(asker);
+    for (size_t i = 0; i < RELAYS; i++)
+        sp_jobs_free(relays[i]);
+    sp_jobs_free(ledger);
+    sp_admin_free(admin);
+    sp_loop_free(loop);
+    close(listening);
+    unlink(path);
+}
+
+static int dial(void)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    memcpy(to.sun_path, path, strlen(path) + 1);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+/* Sends a line and runs the loop until the other side has closed. */
+static void ask(const char *question, struct sp_buf *answer)
+{
+    int fd = dial();
+    char block[4096];
+    ssize_t n = -1;
+
+    sp_buf_init(answer, 1 << 20);
+    ck_assert_int_eq(write(fd, question, strlen(question)), (ssize_t)strlen(question));
+    for (int turns = 0; turns < 2000 && n != 0; turns++) {
+        sp_loop_run_once(loop, 5);
+        while ((n = read(fd, block, sizeof(block))) > 0)
+            sp_buf_put(answer, sp_bytes(block, (size_t)n));
+    }
+    ck_assert_int_eq(n, 0);
+    sp_buf_put_u8(answer, 0);
+    close(fd);
+}
+
+static void expect(const char *question, const char *answer)
+{
+    struct sp_buf got;
+
+    ask(question, &got);
+    ck_assert_str_eq((const char *)got.ptr, answer);
+    sp_buf_clear(&got);
+}
+
+START_TEST(the_relay_that_has_the_message_answers)
+{
+    relay_says[1] = "{\"message\":\"M\",\"done\":\"hold\"}";
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\"}\n",
+           "{\"ok\":true,\"result\":{\"done\":\"hold\",\"message\":\"M\"},\"file_len\":0}\n");
+    ck_assert_ptr_nonnull(strstr(last_actor, "\"type\":\"admin\",\"id\":\"uid:"));
+    ck_assert_ptr_nonnull(strstr(last_actor, "unix-peer-credentials"));
+}
+END_TEST
+
+START_TEST(a_message_that_nobody_has_is_not_found)
+{
+    expect("{\"command\":\"queue.show\",\"message\":\"M\"}\n",
+           "{\"ok\":false,\"error\":\"not-found\",\"detail\":\"not here\"}\n");
+}
+END_TEST
+
+START_TEST(a_refusal_by_the_owner_beats_not_here)
+{
+    relay_says[0] = "{\"error\":\"usage\",\"detail\":\"reason: needed\"}";
+    relay_rc[0] = SP_E_USAGE;
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\"}\n",
+           "{\"ok\":false,\"error\":\"usage\",\"detail\":\"reason: needed\"}\n");
+}
+END_TEST
+
+START_TEST(a_relay_that_is_gone_leaves_it_unknown)
+{
+    struct sp_buf got;
+
+    sp_jobs_free(relays[1]);
+    relays[1] = sp_jobs_new(loop, NULL);
+    for (int i = 0; i < 5; i++)
+        sp_loop_run_once(loop, 1);
+    ask("{\"command\":\"queue.hold\",\"message\":\"M\"}\n", &got);
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "\"error\":\"unknown\""));
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "repeat"));
+    sp_buf_clear(&got);
+}
+END_TEST
+
+START_TEST(pages_are_merged_by_id_and_end_where_one_has_more)
+{
+    relay_says[0] = "{\"messages\":[{\"id\":\"A\"},{\"id\":\"D\"},{\"id\":\"F\"}],\"next\":null}";
+    relay_says[1] = "{\"messages\":[{\"id\":\"B\"},{\"id\":\"E\"}],\"next\":\"E\"}";
+    expect("{\"command\":\"queue.list\"}\n",
+           "{\"ok\":true,\"result\":{\"messages\":[{\"id\":\"A\"},{\"id\":\"B\"},{\"id\":\"D\"},"
+           "{\"id\":\"E\"}],\"next\":\"E\",\"relays\":2,\"relays_silent\":0},\"file_len\":0}\n");
+}
+END_TEST
+
+START_TEST(a_file_follows_its_line)
+{
+    static const char line[] = "{\"ok\":true,\"result\":{\"records\":4},\"file_len\":300000}\n";
+    struct sp_buf got;
+
+    ask("{\"command\":\"audit.prove\",\"message\":\"M\"}\n", &got);
+    ck_assert_uint_eq(got.len, sizeof(line) - 1 + 300000 + 1);
+    ck_assert_int_eq(memcmp(got.ptr, line, sizeof(line) - 1), 0);
+    ck_assert_uint_eq(got.ptr[got.len - 2], 'x');
+    sp_buf_clear(&got);
+}
+END_TEST
+
+START_TEST(nonsense_is_refused)
+{
+    struct sp_buf got;
+
+    ask("hello\n", &got);
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "\"error\":\"malformed\""));
+    sp_buf_clear(&got);
+    ask("{\"command\":\"shell.run\"}\n", &got);
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "\"error\":\"unsupported\""));
+    sp_buf_clear(&got);
+    ask("[]\n", &got);
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "\"ok\":false"));
+    sp_buf_clear(&got);
+}
+END_TEST
+
+START_TEST(a_session_that_leaves_does_no_harm)
+{
+    int fd = dial();
+
+    ck_assert_int_eq(write(fd, "{\"command\":\"queue.list\"}\n", 25), 25);
+    close(fd);
+    for (int i = 0; i < 20; i++)
+        sp_loop_run_once(loop, 1);
+    ck_assert_uint_eq(sp_admin_busy(admin), 0);
+}
+END_TEST
+
+START_TEST(what_is_under_way_at_the_end_is_freed)
+{
+    int fd = dial();
+
+    ck_assert_int_eq(write(fd, "{\"command\":\"queue.list\"}\n", 25), 25);
+    for (int i = 0; i < 20 && sp_admin_busy(admin) == 0; i++)
+        sp_loop_run_once(loop, 1);
+    close(fd);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_test(c, the_relay_that_has_the_message_answers);
+    tcase_add_test(c, a_message_that_nobody_has_is_not_found);
+    tcase_add_test(c, a_refusal_by_the_owner_beats_not_here);
+    tcase_add_test(c, a_relay_that_is_gone_leaves_it_unknown);
+    tcase_add_test(c, pages_are_merged_by_id_and_end_where_one_has_more);
+    tcase_add_test(c, a_file_follows_its_line);
+    tcase_add_test(c, nonsense_is_refused);
+    tcase_add_test(c, a_session_that_leaves_does_no_harm);
+    tcase_add_test(c, what_is_under_way_at_the_end_is_freed);
+}
+
+SP_TEST_MAIN("admin.admin", add)
