@@ -35,6 +35,7 @@ SP_MUST_CHECK enum sp_rc sp_buf_rc(const struct sp_buf *b);
 /* returns: a view of what is in it; good until the next change */
 struct sp_bytes sp_buf_bytes(const struct sp_buf *b);
 
+/* Appends bytes, text of ours, or an integer. */
 void sp_buf_put(struct sp_buf *b, struct sp_bytes bytes);
 void sp_buf_put_cstr(struct sp_buf *b, const char *s);
 void sp_buf_put_u8(struct sp_buf *b, uint8_t v);

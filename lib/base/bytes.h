@@ -41,10 +41,10 @@ static inline struct sp_bytes sp_bytes_cstr(const char *s)
     return (struct sp_bytes){(const uint8_t *)s, s == NULL ? 0 : strlen(s)};
 }
 
-/* The len bytes from offset from on, clipped to what is there. */
+/* returns: the len bytes from offset from on, clipped to what is there. */
 struct sp_bytes sp_bytes_slice(struct sp_bytes b, size_t from, size_t len);
 
-/* Without leading and trailing spaces, tabs, CR and LF. */
+/* returns: b without leading and trailing spaces, tabs, CR and LF. */
 struct sp_bytes sp_bytes_trim(struct sp_bytes b);
 
 /* returns: whether both hold the same bytes; not constant in time (see sp_crypt_equal for secrets) */
@@ -79,7 +79,7 @@ bool sp_bytes_split(struct sp_bytes *rest, uint8_t separator, struct sp_bytes *p
  */
 SP_MUST_CHECK bool sp_bytes_to_u64(struct sp_bytes b, uint64_t *out);
 
-/* ASCII only, whatever the locale. */
+/* ASCII only, whatever the locale. returns: the lower-case letter, or c itself */
 uint8_t sp_ascii_lower(uint8_t c);
 bool sp_ascii_is_alpha(uint8_t c);
 bool sp_ascii_is_digit(uint8_t c);

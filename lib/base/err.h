@@ -49,7 +49,7 @@ const char *sp_rc_name(enum sp_rc rc);
  */
 enum sp_rc sp_fail(struct sp_err *err, enum sp_rc rc, const char *fmt, ...) SP_PRINTF(3, 4);
 
-/* The same, with ": <text of errno errnum>" behind the detail. */
+/* The same, with ": <text of errno errnum>" behind the detail. returns: rc */
 enum sp_rc sp_fail_errno(struct sp_err *err, enum sp_rc rc, int errnum, const char *fmt, ...)
     SP_PRINTF(4, 5);
 

@@ -24,6 +24,7 @@ void sp_id_format(const struct sp_id *id, char *out);
 /* returns: false if b is not 26 characters of the alphabet (either case) that fit 128 bits */
 SP_MUST_CHECK bool sp_id_parse(struct sp_bytes b, struct sp_id *out);
 
+/* returns: whether both are the same; whether all 16 bytes are 0 */
 bool sp_id_eq(const struct sp_id *a, const struct sp_id *b);
 bool sp_id_is_zero(const struct sp_id *id);
 /* returns: milliseconds since 1970 of its making */

@@ -15,18 +15,19 @@ struct sp_reader {
     bool failed;
 };
 
+/* returns: a reader at the start of data, which stays lent; then the next integer of its size, 0 on failure */
 struct sp_reader sp_reader(struct sp_bytes data);
 uint8_t sp_reader_u8(struct sp_reader *r);
 uint16_t sp_reader_u16(struct sp_reader *r);
 uint32_t sp_reader_u32(struct sp_reader *r);
 uint64_t sp_reader_u64(struct sp_reader *r);
-/* The next len bytes. */
+/* returns: the next len bytes, or an empty view on failure */
 struct sp_bytes sp_reader_take(struct sp_reader *r, size_t len);
 /* Copies the next len bytes to out; zeroes it on failure. */
 void sp_reader_copy(struct sp_reader *r, void *out, size_t len);
-/* A u32 length of at most max, then as many bytes. */
+/* A u32 length of at most max, then as many bytes. returns: these, or an empty view on failure */
 struct sp_bytes sp_reader_var(struct sp_reader *r, size_t max);
-/* The number of bytes not read yet. */
+/* returns: the number of bytes not read yet, 0 after a failure */
 size_t sp_reader_left(const struct sp_reader *r);
 /* Marks it failed: for checks of the caller's own. */
 void sp_reader_fail(struct sp_reader *r);

@@ -35,6 +35,8 @@ void sp_addr_format(const struct sp_addr *a, char *out);
 /* out: SP_ADDR_TEXT_MAX bytes; the address alone, an IPv4-mapped IPv6 address as IPv4 */
 void sp_addr_format_ip(const struct sp_addr *a, char *out);
 
+/* returns: the port, 0 if it is no IP address; whether address and port are the same (IPv4 equals its mapped form);
+ * whether it is 127.0.0.0/8 or ::1 */
 uint16_t sp_addr_port(const struct sp_addr *a);
 bool sp_addr_eq(const struct sp_addr *a, const struct sp_addr *b);
 bool sp_addr_is_loopback(const struct sp_addr *a);

@@ -65,6 +65,7 @@ void sp_watch_set(struct sp_watch *w, int events);
 
 /* ---- signals ---- */
 struct sp_signal;
+/* owner: the caller, until sp_signal_free. fn runs on the loop, not in a signal handler. */
 struct sp_signal *sp_signal_new(struct sp_loop *loop, int signum, void (*fn)(void *arg), void *arg);
 void sp_signal_free(struct sp_signal *s);
 
