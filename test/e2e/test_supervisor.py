@@ -41,9 +41,10 @@ class Supervisor:
     def write(self):
         (self.config / "sallyport.json").write_text(json.dumps(self.settings))
 
-    def start(self):
+    def start(self, *prefix):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.folder / "bin/sallyport", "serve", "-c", self.config / "sallyport.json"],
+            self.process = subprocess.Popen([*prefix, self.folder / "bin/sallyport", "serve", "-c",
+                                             self.config / "sallyport.json"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self
 
@@ -76,7 +77,7 @@ class Supervisor:
         return found
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
+        if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(30)
         return self.process.returncode
@@ -93,7 +94,8 @@ def supervisor():
     with open_folder("sp-sup-") as folder:
         yield make
         for s in made:
-            s.stop()
+            if s.process is not None:
+                s.stop()
 
 
 def test_all_roles_start_and_stop_cleanly(supervisor):
@@ -202,3 +204,27 @@ def test_each_role_has_a_uid_of_its_own_and_closed_folders(supervisor):
     assert (shard.st_uid, shard.st_gid, shard.st_mode & 0o7777) == (uids["relay"], uids["ledger"], 0o2750)
     assert (s.folder / "state/keeper").stat().st_mode & 0o077 == 0
     assert s.stop() == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
+def test_an_ordinary_user_can_run_it_all(supervisor):
+    uid = 310100
+    s = supervisor(uid_base=310000)  # asked for, but not to be had without root
+    for path in [s.folder, *s.folder.rglob("*")]:
+        os.chown(path, uid, uid)
+    s.start("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+    s.wait("supervisor.ready")
+    for pids in s.children().values():
+        status = pathlib.Path(f"/proc/{pids[0]}/status").read_text()
+        assert f"Uid:\t{uid}" in status and "Seccomp:\t2" in status
+    assert s.stop() == 0
+
+
+def test_the_command_line_names_its_commands(supervisor):
+    s = supervisor()
+    program = s.folder / "bin/sallyport"
+    helped = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert "serve" in helped.stdout and "audit verify" in helped.stdout
+    assert subprocess.run([program, "nonsense"], capture_output=True, check=False).returncode == 64
+    absent = subprocess.run([program, "queue", "list"], capture_output=True, text=True, check=False)
+    assert absent.returncode == 1 and "not installed" in absent.stderr

@@ -362,6 +362,33 @@ START_TEST(a_second_session_is_resumed_with_the_same_proof)
 }
 END_TEST
 
+START_TEST(processes_with_one_ticket_key_resume_each_others_sessions)
+{
+    static const struct sp_bytes names[] = {SP_LIT_INIT("mx.example")};
+    static const uint8_t key[SP_TLS_TICKET_KEY_LEN] = {1, 2, 3};
+    const struct sp_tls_server_config config = {.certificate_pem =
+                                                    sp_bytes_cstr(good.certificate_pem),
+                                                .key_pem = sp_bytes_cstr(good.key_pem),
+                                                .ticket_key = sp_bytes(key, sizeof(key))};
+    struct sp_tls_params params = params_of(names, 1);
+    struct sp_tls_context *one = sp_tls_server_new(&config, NULL);
+    struct sp_tls_context *two = sp_tls_server_new(&config, NULL);
+
+    begin();
+    params.resume = true;
+    shake(one, client_ctx, &params);
+    say(&server, "220");
+    turn(10);
+    disconnect();
+    shake(two, client_ctx, &params);
+    ck_assert(client.proof->resumed);
+    disconnect();
+    sp_tls_context_unref(one);
+    sp_tls_context_unref(two);
+    end();
+}
+END_TEST
+
 START_TEST(much_goes_through_and_the_end_is_seen)
 {
     static const struct sp_bytes names[] = {SP_LIT_INIT("mx.example")};
@@ -493,6 +520,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_tlsa_of_bad_length_is_unusable);
     tcase_add_test(c, a_client_shows_its_certificate_if_it_has_one);
     tcase_add_test(c, a_second_session_is_resumed_with_the_same_proof);
+    tcase_add_test(c, processes_with_one_ticket_key_resume_each_others_sessions);
     tcase_add_test(c, much_goes_through_and_the_end_is_seen);
     tcase_add_test(c, a_handshake_that_can_not_be_fails_once);
     tcase_add_test(c, a_stream_freed_in_the_handshake_hears_nothing);
