@@ -87,7 +87,7 @@ static bool is_url(struct sp_bytes t)
            rest.ptr[0] != '/';
 }
 
-const char *sp_setting_form_check(enum sp_setting_form form, struct sp_bytes t)
+const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
 {
     switch (form) {
     case SP_FORM_NAME:

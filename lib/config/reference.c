@@ -69,7 +69,7 @@ static void put_rows(const char *prefix, const struct sp_setting *settings, size
     }
 }
 
-void sp_settings_reference(const struct sp_setting_table *t, struct sp_buf *out)
+void sp_config_table_reference(const struct sp_setting_table *t, struct sp_buf *out)
 {
     sp_buf_printf(out, "## %s\n\n", t->file);
     put_rows("", t->settings, t->setting_count, out);

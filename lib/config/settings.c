@@ -250,7 +250,7 @@ enum sp_rc sp_config_load(struct sp_bytes text, const char *file, struct sp_prob
         return sp_problem_file(problems, "", 0, rc, "%s", err.text);
     c = sp_calloc(1, sizeof(*c));
     c->arena = sp_arena_new(4096);
-    sp_settings_read(&table, sp_json_root(doc), c, c->arena, problems);
+    sp_config_table_read(&table, sp_json_root(doc), c, c->arena, problems);
     if (sp_problems_errors(problems) == before)
         check_together(c, sp_json_root(doc), problems);
     if (sp_problems_errors(problems) > before)
@@ -270,5 +270,5 @@ void sp_config_free(struct sp_config *c)
 
 void sp_config_reference(struct sp_buf *out)
 {
-    sp_settings_reference(&table, out);
+    sp_config_table_reference(&table, out);
 }

@@ -151,7 +151,7 @@ static const char *read_text(const struct reading *r, const struct sp_setting *s
     right = v->text.len == 0 && s->type == SP_SETTING_TEXT && s->otherwise != NULL &&
                     s->otherwise[0] == 0
                 ? NULL
-                : sp_setting_form_check(s->form, v->text);
+                : sp_config_form_check(s->form, v->text);
     if (right != NULL)
         sp_problem(r->problems, v, SP_E_CONFIG_INVALID, "expected %s", right);
     return keep(r, v->text);
@@ -377,8 +377,8 @@ static void read_list(const struct reading *r, const struct sp_setting_list *l,
         read_item(r, l, item, items + (*count)++ * l->item_size);
 }
 
-void sp_settings_read(const struct sp_setting_table *t, const struct sp_json *root, void *base,
-                      struct sp_arena *arena, struct sp_problems *problems)
+void sp_config_table_read(const struct sp_setting_table *t, const struct sp_json *root, void *base,
+                          struct sp_arena *arena, struct sp_problems *problems)
 {
     const struct reading r = {t, arena, problems};
     const struct known k = {t->settings, t->setting_count, t->lists, t->list_count};

@@ -69,13 +69,13 @@ struct sp_setting_table {
  *
  * arena: gets all texts and lists
  */
-void sp_settings_read(const struct sp_setting_table *t, const struct sp_json *root, void *base,
-                      struct sp_arena *arena, struct sp_problems *problems);
+void sp_config_table_read(const struct sp_setting_table *t, const struct sp_json *root, void *base,
+                          struct sp_arena *arena, struct sp_problems *problems);
 
 /* Appends the reference as Markdown. */
-void sp_settings_reference(const struct sp_setting_table *t, struct sp_buf *out);
+void sp_config_table_reference(const struct sp_setting_table *t, struct sp_buf *out);
 
 /* returns: NULL if text has the form, else what would be right, static */
-const char *sp_setting_form_check(enum sp_setting_form form, struct sp_bytes text);
+const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes text);
 
 #endif

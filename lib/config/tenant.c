@@ -93,7 +93,7 @@ enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_prob
         return sp_problem_file(problems, "", 0, rc, "%s", err.text);
     t = sp_calloc(1, sizeof(*t));
     t->arena = sp_arena_new(1024);
-    sp_settings_read(&table, sp_json_root(doc), t, t->arena, problems);
+    sp_config_table_read(&table, sp_json_root(doc), t, t->arena, problems);
     if (sp_problems_errors(problems) == before)
         check_together(t, sp_json_root(doc), problems);
     if (sp_problems_errors(problems) > before)
@@ -127,5 +127,5 @@ bool sp_tenant_trusts_network_alone(const struct sp_tenant *t)
 
 void sp_tenant_reference(struct sp_buf *out)
 {
-    sp_settings_reference(&table, out);
+    sp_config_table_reference(&table, out);
 }

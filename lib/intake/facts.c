@@ -24,6 +24,7 @@ void sp_intake_facts_envelope(struct transaction *tx)
     struct sp_facts *f = &tx->facts;
 
     sp_facts_init(f);
+    f->now_ms = tx->time_ms;
     sp_facts_set_text(f, SP_FACT_TENANT, sp_bytes_cstr(tx->proof.who->tenant->name));
     sp_facts_set_sender(f, tx->sender);
     set_time(tx);
@@ -83,8 +84,7 @@ static void set_types(struct transaction *tx)
 
     for (size_t i = 0; i < r->type_count; i++)
         types[i] = (struct sp_fact_type){r->types[i].name, r->types[i].count, r->types[i].distinct};
-    tx->facts.types = types;
-    tx->facts.type_count = r->type_count;
+    sp_facts_set_types(&tx->facts, types, r->type_count);
 }
 
 /* The scanner's numbers and the policy's are two lists of the same names. */
@@ -119,8 +119,6 @@ void sp_intake_facts_content(struct transaction *tx)
     set_named(f, SP_FACT_PHI_CLASS, sp_jobs_phi_class_name(r->phi_class));
     sp_facts_set_number(f, SP_FACT_PHI_SCORE, r->score);
     sp_facts_set_texts(f, SP_FACT_PHI_SPECIAL, r->special, r->special_count);
-    sp_facts_set_number(f, SP_FACT_PHI_COUNT, 0);
-    sp_facts_set_number(f, SP_FACT_PHI_DISTINCT, 0);
     set_attachments(tx);
     set_types(tx);
     sp_facts_set_scan(f, r->state == SP_JOBS_SCAN_COMPLETE ? SP_SCAN_COMPLETE : SP_SCAN_PARTIAL);

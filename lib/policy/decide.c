@@ -15,7 +15,7 @@ static void add_name(struct sp_names *names, const char *name)
         names->names[names->count++] = name;
 }
 
-bool sp_rule_is_on(const struct sp_rule *r, const struct sp_facts *f)
+bool sp_policy_rule_is_on(const struct sp_rule *r, const struct sp_facts *f)
 {
     const struct sp_scope *s = &r->layer->scope;
     const struct sp_fact_value *v = f->values;
@@ -30,7 +30,7 @@ bool sp_rule_is_on(const struct sp_rule *r, const struct sp_facts *f)
     return s->user.len == 0 || sp_bytes_eq_nocase(s->user, v[SP_FACT_SENDER_ADDRESS].text);
 }
 
-bool sp_rule_takes_unknown(const struct sp_policy *p, const struct sp_rule *r)
+bool sp_policy_rule_takes_unknown(const struct sp_policy *p, const struct sp_rule *r)
 {
     const struct sp_outcome *then = &r->then;
 
@@ -113,10 +113,10 @@ void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
         const struct sp_rule *r = &p->rules[i];
         enum sp_tri t;
 
-        if (!sp_rule_is_on(r, facts))
+        if (!sp_policy_rule_is_on(r, facts))
             continue;
-        t = sp_cond_eval(&r->cond, facts, NULL, NULL);
-        if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_rule_takes_unknown(p, r)))
+        t = sp_policy_cond_eval(&r->cond, facts, NULL, NULL);
+        if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_policy_rule_takes_unknown(p, r)))
             continue;
         sp_decision_apply(r, out);
         if (!r->is_continue) {
@@ -138,16 +138,16 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
         bool pending = false;
         enum sp_tri t;
 
-        if (!sp_rule_is_on(r, facts))
+        if (!sp_policy_rule_is_on(r, facts))
             continue;
-        t = sp_cond_eval(&r->cond, facts, &pending, NULL);
+        t = sp_policy_cond_eval(&r->cond, facts, &pending, NULL);
         if (t == SP_TRI_UNKNOWN && pending && !r->is_continue)
             return false;
         if (t == SP_TRI_UNKNOWN && pending) {
             open = true;
             continue;
         }
-        if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_rule_takes_unknown(p, r)))
+        if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_policy_rule_takes_unknown(p, r)))
             continue;
         sp_decision_apply(r, &made);
         if (r->is_continue)

@@ -28,13 +28,13 @@ static enum sp_tri test_text(const struct sp_policy_test *t, struct sp_bytes tex
         return of_bool(any_text(t, text));
     case SP_TEST_IN:
         for (size_t i = 0; i < t->count; i++)
-            if (sp_list_has(t->lists[i], text, now_ms))
+            if (sp_policy_list_has(t->lists[i], text, now_ms))
                 return SP_TRI_TRUE;
         return SP_TRI_FALSE;
     case SP_TEST_LIKE:
-        return long_text ? SP_TRI_UNKNOWN : of_bool(sp_glob_match(t->texts[0], text));
+        return long_text ? SP_TRI_UNKNOWN : of_bool(sp_policy_glob_match(t->texts[0], text));
     case SP_TEST_REGEX:
-        return long_text ? SP_TRI_UNKNOWN : of_bool(sp_regex_search(t->regex, text));
+        return long_text ? SP_TRI_UNKNOWN : of_bool(sp_policy_regex_search(t->regex, text));
     default:
         return SP_TRI_FALSE;
     }
@@ -110,7 +110,7 @@ static enum sp_tri test_group(const struct sp_policy_test *t, const struct sp_fa
     if (sender->state != SP_FACT_KNOWN)
         return SP_TRI_FALSE;
     for (size_t i = 0; i < t->count; i++)
-        if (sp_list_has(t->lists[i], sender->text, f->now_ms))
+        if (sp_policy_list_has(t->lists[i], sender->text, f->now_ms))
             return SP_TRI_TRUE;
     return SP_TRI_FALSE;
 }
@@ -171,8 +171,8 @@ static struct slot fold(const struct slot *items, size_t n, bool is_all)
     return best;
 }
 
-enum sp_tri sp_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
-                         struct sp_turn *turn)
+enum sp_tri sp_policy_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
+                                struct sp_turn *turn)
 {
     struct slot stack[SP_COND_DEPTH_MAX];
     size_t n = 0;

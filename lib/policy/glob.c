@@ -4,7 +4,7 @@
  */
 #include "policy/pattern.h"
 
-bool sp_glob_match(struct sp_bytes glob, struct sp_bytes text)
+bool sp_policy_glob_match(struct sp_bytes glob, struct sp_bytes text)
 {
     size_t g = 0, t = 0, star = SIZE_MAX, mark = 0;
 

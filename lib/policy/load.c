@@ -45,8 +45,8 @@ static const char *join(struct sp_arena *arena, const char *dir, struct sp_bytes
     return path;
 }
 
-bool sp_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
-                    struct sp_bytes *out)
+bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
+                           struct sp_bytes *out)
 {
     enum sp_rc rc;
 
@@ -74,9 +74,9 @@ static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
     static const char *const keys[] = {"tenant", "domain", "user", NULL};
     const struct sp_json *v = sp_json_find(layer->root, "scope");
 
-    if (v == NULL || !sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (v == NULL || !sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, keys);
+    sp_policy_loader_keys(l, v, keys);
     layer->scope.tenant = sp_json_text_of(v, "tenant");
     layer->scope.domain = sp_json_text_of(v, "domain");
     layer->scope.user = sp_json_text_of(v, "user");
@@ -100,9 +100,9 @@ static struct sp_policy_layer *load_layer(struct sp_loader *l, const char *path,
     p->layer_count++;
     layer->file = path;
     layer->root = sp_json_root(layer->doc);
-    if (!sp_loader_type(l, layer->root, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, layer->root, SP_JSON_OBJECT))
         return NULL;
-    sp_loader_keys(l, layer->root, top_keys);
+    sp_policy_loader_keys(l, layer->root, top_keys);
     version = sp_json_find(layer->root, "version");
     if (version == NULL || version->type != SP_JSON_INT || version->integer != 1)
         sp_problem(l->problems, version == NULL ? layer->root : version, SP_E_POLICY_INVALID,
@@ -136,9 +136,9 @@ static bool load_layers(struct sp_loader *l, const char *path, struct sp_bytes t
     const struct sp_json *extends;
 
     while (layer != NULL && (extends = sp_json_find(layer->root, "extends")) != NULL) {
-        if (!sp_loader_type(l, extends, SP_JSON_TEXT))
+        if (!sp_policy_loader_type(l, extends, SP_JSON_TEXT))
             return false;
-        if (!sp_loader_is_name(extends->text) || p->layer_count == EXTENDS_MAX) {
+        if (!sp_policy_loader_is_name(extends->text) || p->layer_count == EXTENDS_MAX) {
             sp_problem(l->problems, extends, SP_E_POLICY_INVALID,
                        p->layer_count == EXTENDS_MAX
                            ? "sets extend each other too often, or in a circle"
@@ -200,10 +200,10 @@ static void load_all(struct sp_loader *l, const char *path)
     }
     if (!load_layers(l, sp_arena_cstr(l->policy->arena, sp_bytes_cstr(path)), text))
         return;
-    sp_load_settings(l);
-    sp_load_lists(l);
-    sp_load_ladders(l);
-    sp_load_rules(l);
+    sp_policy_load_settings(l);
+    sp_policy_load_lists(l);
+    sp_policy_load_ladders(l);
+    sp_policy_load_rules(l);
     if (sp_problems_errors(l->problems) > 0)
         return;
     sp_policy_review(l);

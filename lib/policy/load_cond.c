@@ -31,7 +31,7 @@ static bool right_type(const struct build *b, const struct sp_json *v)
 {
     bool is_list = v != b->root && (key_is(v, "all") || key_is(v, "any"));
 
-    if (!sp_loader_type(b->l, v, is_list ? SP_JSON_ARRAY : SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(b->l, v, is_list ? SP_JSON_ARRAY : SP_JSON_OBJECT))
         return false;
     if (v->count > 0)
         return true;
@@ -57,7 +57,7 @@ static void leave(struct build *b, const struct sp_json *v)
     if (!is_group(b, v)) {
         struct sp_policy_test *t = &c->tests[c->test_count];
 
-        sp_load_test(b->l, v, t);
+        sp_policy_load_test(b->l, v, t);
         if (sp_fact_rows[t->fact].stage > c->stage)
             c->stage = sp_fact_rows[t->fact].stage;
         put(b, SP_COND_TEST, c->test_count++);
@@ -88,7 +88,7 @@ static size_t count_values(const struct sp_json *root)
     }
 }
 
-void sp_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out)
+void sp_policy_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out)
 {
     struct build b = {.l = l, .root = when, .out = out, .room = 2 * count_values(when)};
     const struct sp_json *v = when;

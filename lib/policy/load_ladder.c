@@ -19,7 +19,7 @@ static void load_rung(struct sp_loader *l, const struct sp_json *v, struct sp_la
     for (int i = 0; i < SP_RUNG_COUNT; i++)
         names[i] = sp_rung_name((enum sp_rung)i);
     if (v->type == SP_JSON_OBJECT) {
-        sp_loader_keys(l, v, rung_keys);
+        sp_policy_loader_keys(l, v, rung_keys);
         name = sp_json_find(v, "rung");
         stay = sp_json_find(v, "stay");
         if (name == NULL) {
@@ -27,16 +27,16 @@ static void load_rung(struct sp_loader *l, const struct sp_json *v, struct sp_la
             return;
         }
     }
-    word = sp_loader_word(l, name, names, "rung");
+    word = sp_policy_loader_word(l, name, names, "rung");
     if (word < 0)
         return;
     rung.rung = (enum sp_rung)word;
-    if (stay != NULL && sp_loader_type(l, stay, SP_JSON_OBJECT)) {
-        sp_loader_keys(l, stay, stay_keys);
+    if (stay != NULL && sp_policy_loader_type(l, stay, SP_JSON_OBJECT)) {
+        sp_policy_loader_keys(l, stay, stay_keys);
         if ((t = sp_json_find(stay, "unreachable")) != NULL)
-            sp_loader_duration(l, t, &rung.stay_unreachable_ms);
+            sp_policy_loader_duration(l, t, &rung.stay_unreachable_ms);
         if ((t = sp_json_find(stay, "dropped")) != NULL)
-            sp_loader_duration(l, t, &rung.stay_dropped_ms);
+            sp_policy_loader_duration(l, t, &rung.stay_dropped_ms);
     }
     for (size_t i = 0; i < out->count; i++)
         if (out->rungs[i].rung == rung.rung)
@@ -78,11 +78,11 @@ static const struct sp_ladder *load_object(struct sp_loader *l, const struct sp_
     const struct sp_json *rungs, *floor, *at_end;
     struct sp_ladder *ladder;
 
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return NULL;
     ladder = sp_arena_alloc(l->policy->arena, sizeof(*ladder));
     ladder->name = name;
-    sp_loader_keys(l, v, ladder_keys);
+    sp_policy_loader_keys(l, v, ladder_keys);
     rungs = sp_json_find(v, "rungs");
     floor = sp_json_find(v, "floor");
     at_end = sp_json_find(v, "at_end");
@@ -90,34 +90,35 @@ static const struct sp_ladder *load_object(struct sp_loader *l, const struct sp_
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "a ladder needs \"rungs\" and \"floor\"");
         return NULL;
     }
-    if (!sp_loader_floor(l, floor, &ladder->floor) || !sp_loader_type(l, rungs, SP_JSON_ARRAY))
+    if (!sp_policy_loader_floor(l, floor, &ladder->floor) ||
+        !sp_policy_loader_type(l, rungs, SP_JSON_ARRAY))
         return NULL;
     for (const struct sp_json *i = rungs->first; i != NULL; i = i->next)
         load_rung(l, i, ladder);
     if (at_end != NULL)
-        ladder->at_end = sp_loader_word(l, at_end, end_names, "end of a ladder") == 1
+        ladder->at_end = sp_policy_loader_word(l, at_end, end_names, "end of a ladder") == 1
                              ? SP_AT_END_HOLD
                              : SP_AT_END_RETURN;
     check_rungs(l, rungs, ladder);
     return ladder;
 }
 
-void sp_load_ladders(struct sp_loader *l)
+void sp_policy_load_ladders(struct sp_loader *l)
 {
     struct sp_policy *p = l->policy;
 
     for (size_t i = 0; i < p->layer_count; i++) {
         const struct sp_json *all = sp_json_find(p->layers[i].root, "ladders");
 
-        if (all == NULL || !sp_loader_type(l, all, SP_JSON_OBJECT))
+        if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_OBJECT))
             continue;
         for (const struct sp_json *m = all->first; m != NULL; m = m->next) {
             struct sp_named_ladder *named;
 
-            if (!sp_loader_is_name(m->key))
+            if (!sp_policy_loader_is_name(m->key))
                 sp_problem(l->problems, m, SP_E_POLICY_INVALID,
                            "a name is made of a to z, 0 to 9 and hyphens");
-            if (sp_loader_is_replaced(l, "ladders", m))
+            if (sp_policy_loader_is_replaced(l, "ladders", m))
                 continue;
             named = sp_arena_alloc(p->arena, sizeof(*named));
             named->source = m;
@@ -129,7 +130,7 @@ void sp_load_ladders(struct sp_loader *l)
     }
 }
 
-const struct sp_ladder *sp_load_ladder(struct sp_loader *l, const struct sp_json *v)
+const struct sp_ladder *sp_policy_load_ladder(struct sp_loader *l, const struct sp_json *v)
 {
     if (v->type != SP_JSON_TEXT)
         return load_object(l, v, "");
@@ -139,6 +140,6 @@ const struct sp_ladder *sp_load_ladder(struct sp_loader *l, const struct sp_json
             return n->ladder;
         }
     }
-    sp_loader_unknown(l, v, "ladders", v->text);
+    sp_policy_loader_unknown(l, v, "ladders", v->text);
     return NULL;
 }

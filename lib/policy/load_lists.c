@@ -29,7 +29,7 @@ static bool holds(const struct sp_policy_list *list, struct sp_bytes key, int64_
     return e != NULL && (now_ms == 0 || now_ms < e->until_ms);
 }
 
-bool sp_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms)
+bool sp_policy_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms)
 {
     uint8_t folded[ENTRY_MAX];
     struct sp_bytes key;
@@ -123,7 +123,7 @@ static void load_file(struct sp_loader *l, struct sp_policy_list *list, const st
     uint32_t number = 0;
     const char *file;
 
-    if (!sp_loader_text(l, v, &file) || !sp_loader_read(l, v, v->text, &text))
+    if (!sp_policy_loader_text(l, v, &file) || !sp_policy_loader_read(l, v, v->text, &text))
         return;
     while (sp_bytes_split(&text, '\n', &line))
         put_line(l, list, line, file, ++number);
@@ -131,7 +131,7 @@ static void load_file(struct sp_loader *l, struct sp_policy_list *list, const st
 
 static void load_entries(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v)
 {
-    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+    if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
         if (i->type != SP_JSON_TEXT || !looks_right(list, i->text))
@@ -166,16 +166,16 @@ static void load_list(struct sp_loader *l, const struct sp_json *v)
     const struct sp_json *kind, *file, *entries;
     int word;
 
-    if (!sp_loader_is_name(v->key))
+    if (!sp_policy_loader_is_name(v->key))
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a name is made of a to z, 0 to 9 and hyphens");
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, list_keys);
+    sp_policy_loader_keys(l, v, list_keys);
     kind = sp_json_find(v, "kind");
     file = sp_json_find(v, "file");
     entries = sp_json_find(v, "entries");
-    word = kind == NULL ? -1 : sp_loader_word(l, kind, kind_names, "kind of list");
+    word = kind == NULL ? -1 : sp_policy_loader_word(l, kind, kind_names, "kind of list");
     if (kind == NULL)
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
                    "\"kind\" is missing: domains, addresses or partners");
@@ -196,9 +196,9 @@ static void load_group(struct sp_loader *l, const struct sp_json *v)
     static const char *const keys[] = {"list", "addresses", "note", NULL};
     const struct sp_json *name, *addresses;
 
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, keys);
+    sp_policy_loader_keys(l, v, keys);
     name = sp_json_find(v, "list");
     addresses = sp_json_find(v, "addresses");
     if ((name == NULL) == (addresses == NULL)) {
@@ -216,7 +216,7 @@ static void load_group(struct sp_loader *l, const struct sp_json *v)
     }
 }
 
-void sp_load_lists(struct sp_loader *l)
+void sp_policy_load_lists(struct sp_loader *l)
 {
     struct sp_policy *p = l->policy;
     static const char *const sections[] = {"lists", "groups"};
@@ -225,10 +225,10 @@ void sp_load_lists(struct sp_loader *l)
         for (size_t i = 0; i < p->layer_count; i++) {
             const struct sp_json *all = sp_json_find(p->layers[i].root, sections[s]);
 
-            if (all == NULL || !sp_loader_type(l, all, SP_JSON_OBJECT))
+            if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_OBJECT))
                 continue;
             for (const struct sp_json *m = all->first; m != NULL; m = m->next) {
-                if (sp_loader_is_replaced(l, sections[s], m))
+                if (sp_policy_loader_is_replaced(l, sections[s], m))
                     continue;
                 if (s == 0)
                     load_list(l, m);
@@ -239,7 +239,7 @@ void sp_load_lists(struct sp_loader *l)
     }
 }
 
-struct sp_policy_list *sp_load_list_find(const struct sp_loader *l, struct sp_bytes name)
+struct sp_policy_list *sp_policy_load_list_find(const struct sp_loader *l, struct sp_bytes name)
 {
     for (struct sp_policy_list *list = l->policy->lists; list != NULL; list = list->next) {
         if (sp_bytes_eq(sp_bytes_cstr(list->name), name)) {

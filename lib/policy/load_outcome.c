@@ -14,31 +14,32 @@ static const char *const hold_names[] = {"approval", "quarantine", "delay", NULL
 static const char *const otherwise_names[] = {"return", "protect", NULL};
 static const char *const notify_names[] = {"portal", "late", "unread", NULL};
 
-bool sp_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out)
+bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out)
 {
     static const char *const keys[] = {"file", NULL};
     const struct sp_json *text, *file;
 
-    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return false;
-    text = sp_loader_find(l, "texts", v->text);
+    text = sp_policy_loader_find(l, "texts", v->text);
     if (text == NULL) {
-        sp_loader_unknown(l, v, "texts", v->text);
+        sp_policy_loader_unknown(l, v, "texts", v->text);
         return false;
     }
     if (text->type == SP_JSON_TEXT) {
         *out = sp_arena_copy(l->policy->arena, text->text);
         return true;
     }
-    if (!sp_loader_type(l, text, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, text, SP_JSON_OBJECT))
         return false;
-    sp_loader_keys(l, text, keys);
+    sp_policy_loader_keys(l, text, keys);
     file = sp_json_find(text, "file");
     if (file == NULL) {
         sp_problem(l->problems, text, SP_E_CONFIG_MISSING, "expected a text, or {\"file\": ...}");
         return false;
     }
-    if (!sp_loader_type(l, file, SP_JSON_TEXT) || !sp_loader_read(l, file, file->text, out))
+    if (!sp_policy_loader_type(l, file, SP_JSON_TEXT) ||
+        !sp_policy_loader_read(l, file, file->text, out))
         return false;
     *out = sp_arena_copy(l->policy->arena, sp_bytes_trim(*out));
     return true;
@@ -47,7 +48,7 @@ bool sp_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes 
 /* The text of a reject goes into a reply line. */
 static void load_reject(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
 {
-    if (!sp_load_text(l, v, &out->text))
+    if (!sp_policy_load_text(l, v, &out->text))
         return;
     out->text_name = sp_arena_cstr(l->policy->arena, v->text);
     for (size_t i = 0; i < out->text.len; i++) {
@@ -68,30 +69,30 @@ static void load_hold(struct sp_loader *l, const struct sp_json *v, struct sp_ou
     int word = 0;
 
     out->hold.by = "";
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, hold_keys);
+    sp_policy_loader_keys(l, v, hold_keys);
     kind = sp_json_find(v, "for");
     if (kind == NULL)
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
                    "\"for\" is missing: approval, quarantine or delay");
     else
-        word = sp_loader_word(l, kind, hold_names, "hold");
+        word = sp_policy_loader_word(l, kind, hold_names, "hold");
     if (word > 0)
         out->hold.kind = (enum sp_hold_for)word;
-    if ((m = sp_json_find(v, "by")) != NULL && sp_loader_text(l, m, &out->hold.by) &&
-        sp_loader_find(l, "groups", m->text) == NULL)
-        sp_loader_unknown(l, m, "groups", m->text);
+    if ((m = sp_json_find(v, "by")) != NULL && sp_policy_loader_text(l, m, &out->hold.by) &&
+        sp_policy_loader_find(l, "groups", m->text) == NULL)
+        sp_policy_loader_unknown(l, m, "groups", m->text);
     if ((m = sp_json_find(v, "within")) != NULL)
-        sp_loader_duration(l, m, &out->hold.within_ms);
+        sp_policy_loader_duration(l, m, &out->hold.within_ms);
     if ((m = sp_json_find(v, "otherwise")) != NULL)
-        out->hold.otherwise_protect = sp_loader_word(l, m, otherwise_names, "way on") == 1;
+        out->hold.otherwise_protect = sp_policy_loader_word(l, m, otherwise_names, "way on") == 1;
     m = sp_json_find(v, "protect");
     if (m == NULL)
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
                    "\"protect\" is missing: the ladder for mail that is released");
     else
-        out->ladder = sp_load_ladder(l, m);
+        out->ladder = sp_policy_load_ladder(l, m);
 }
 
 static void load_discard(struct sp_loader *l, const struct sp_json *v, struct sp_rule *rule)
@@ -99,7 +100,7 @@ static void load_discard(struct sp_loader *l, const struct sp_json *v, struct sp
     static const int64_t machine_kinds = 1 << 1 | 1 << 2 | 1 << 3; /* auto-reply dsn mdn */
     bool ok = false;
 
-    if (sp_loader_type(l, v, SP_JSON_TEXT))
+    if (sp_policy_loader_type(l, v, SP_JSON_TEXT))
         rule->then.text = sp_arena_copy(l->policy->arena, v->text);
     for (size_t i = 0; i < rule->cond.test_count; i++) {
         const struct sp_policy_test *t = &rule->cond.tests[i];
@@ -132,7 +133,7 @@ static void load_verb(struct sp_loader *l, const struct sp_json *then, struct sp
         out->has_verb = true;
         out->verb = (enum sp_do)i;
         if (i == SP_DO_PROTECT)
-            out->ladder = sp_load_ladder(l, v);
+            out->ladder = sp_policy_load_ladder(l, v);
         else if (i == SP_DO_REJECT)
             load_reject(l, v, out);
         else if (i == SP_DO_HOLD)
@@ -152,15 +153,15 @@ static void load_verb(struct sp_loader *l, const struct sp_json *then, struct sp
 
 static void load_tags(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
 {
-    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+    if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
     out->tags = sp_arena_alloc(l->policy->arena, (v->count + 1) * sizeof(char *));
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
-        if (i->type != SP_JSON_TEXT || !sp_loader_is_name(i->text))
+        if (i->type != SP_JSON_TEXT || !sp_policy_loader_is_name(i->text))
             sp_problem(l->problems, i, SP_E_POLICY_INVALID,
                        "a tag is made of a to z, 0 to 9 and hyphens");
         else
-            sp_loader_text(l, i, &out->tags[out->tag_count++]);
+            sp_policy_loader_text(l, i, &out->tags[out->tag_count++]);
     }
 }
 
@@ -183,7 +184,7 @@ static void add_header(struct sp_loader *l, const struct sp_json *at, struct sp_
     }
     e->name = sp_arena_cstr(l->policy->arena, name);
     e->value = NULL;
-    if (value != NULL && !sp_loader_text(l, value, &e->value))
+    if (value != NULL && !sp_policy_loader_text(l, value, &e->value))
         return;
     for (const char *c = e->value; c != NULL && *c != 0; c++) {
         if (*c < ' ' || *c > '~') {
@@ -200,18 +201,18 @@ static void load_header(struct sp_loader *l, const struct sp_json *v, struct sp_
     const struct sp_json *add, *strip;
     size_t room = 1;
 
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, keys);
+    sp_policy_loader_keys(l, v, keys);
     add = sp_json_find(v, "add");
     strip = sp_json_find(v, "strip");
     room += add == NULL ? 0 : add->count;
     room += strip == NULL ? 0 : strip->count;
     out->headers = sp_arena_alloc(l->policy->arena, room * sizeof(*out->headers));
-    if (add != NULL && sp_loader_type(l, add, SP_JSON_OBJECT))
+    if (add != NULL && sp_policy_loader_type(l, add, SP_JSON_OBJECT))
         for (const struct sp_json *m = add->first; m != NULL; m = m->next)
             add_header(l, m, m->key, m, out);
-    if (strip != NULL && sp_loader_type(l, strip, SP_JSON_ARRAY))
+    if (strip != NULL && sp_policy_loader_type(l, strip, SP_JSON_ARRAY))
         for (const struct sp_json *m = strip->first; m != NULL; m = m->next)
             add_header(l, m, m->text, NULL, out);
 }
@@ -221,13 +222,13 @@ static void load_subject(struct sp_loader *l, const struct sp_json *v, struct sp
     static const char *const keys[] = {"strip_tag", "protect", NULL};
     const struct sp_json *m;
 
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, keys);
+    sp_policy_loader_keys(l, v, keys);
     if ((m = sp_json_find(v, "strip_tag")) != NULL)
-        sp_loader_bool(l, m, &out->strip_subject_tag);
+        sp_policy_loader_bool(l, m, &out->strip_subject_tag);
     if ((m = sp_json_find(v, "protect")) != NULL)
-        sp_loader_text(l, m, &out->protect_subject);
+        sp_policy_loader_text(l, m, &out->protect_subject);
 }
 
 static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
@@ -235,14 +236,14 @@ static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_
     static const char *const keys[] = {"sender", NULL};
     const struct sp_json *sender;
 
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, keys);
+    sp_policy_loader_keys(l, v, keys);
     sender = sp_json_find(v, "sender");
-    if (sender == NULL || !sp_loader_type(l, sender, SP_JSON_ARRAY))
+    if (sender == NULL || !sp_policy_loader_type(l, sender, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *i = sender->first; i != NULL; i = i->next) {
-        int word = sp_loader_word(l, i, notify_names, "notice to the sender");
+        int word = sp_policy_loader_word(l, i, notify_names, "notice to the sender");
 
         if (word >= 0)
             out->notify |= 1U << word;
@@ -254,7 +255,7 @@ static void load_beside(struct sp_loader *l, const struct sp_json *then, struct 
     const struct sp_json *v;
 
     if ((v = sp_json_find(then, "raise")) != NULL)
-        out->has_raise = sp_loader_floor(l, v, &out->raise);
+        out->has_raise = sp_policy_loader_floor(l, v, &out->raise);
     if ((v = sp_json_find(then, "tags")) != NULL)
         load_tags(l, v, out);
     if ((v = sp_json_find(then, "header")) != NULL)
@@ -262,17 +263,17 @@ static void load_beside(struct sp_loader *l, const struct sp_json *then, struct 
     if ((v = sp_json_find(then, "subject")) != NULL)
         load_subject(l, v, out);
     if ((v = sp_json_find(then, "notice")) != NULL)
-        sp_load_text(l, v, &out->notice);
+        sp_policy_load_text(l, v, &out->notice);
     if ((v = sp_json_find(then, "expire")) != NULL)
-        out->has_expire = sp_loader_duration(l, v, &out->expire_ms);
+        out->has_expire = sp_policy_loader_duration(l, v, &out->expire_ms);
     if ((v = sp_json_find(then, "portal")) != NULL) {
         out->has_portal = true;
         out->portal = l->policy->portal;
-        sp_load_portal(l, v, &out->portal);
+        sp_policy_load_portal(l, v, &out->portal);
     }
     if ((v = sp_json_find(then, "notify")) != NULL)
         load_notify(l, v, out);
-    if ((v = sp_json_find(then, "lowers")) != NULL && sp_loader_text(l, v, &out->lowers) &&
+    if ((v = sp_json_find(then, "lowers")) != NULL && sp_policy_loader_text(l, v, &out->lowers) &&
         v->text.len < 10)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "say why the floor may be lowered: an auditor reads this");
@@ -283,13 +284,13 @@ static void load_beside(struct sp_loader *l, const struct sp_json *then, struct 
                        later_keys[i]);
 }
 
-void sp_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule)
+void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule)
 {
     rule->then.text_name = "";
     rule->then.hold.by = "";
-    if (!sp_loader_type(l, then, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, then, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, then, then_keys);
+    sp_policy_loader_keys(l, then, then_keys);
     load_verb(l, then, rule);
     load_beside(l, then, &rule->then);
 }

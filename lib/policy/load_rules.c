@@ -30,9 +30,9 @@ static void load_name(struct sp_loader *l, const struct sp_json *v, struct sp_ru
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"rule\" is missing: the rule's name");
         return;
     }
-    if (!sp_loader_text(l, name, &r->name))
+    if (!sp_policy_loader_text(l, name, &r->name))
         return;
-    if (!sp_loader_is_name(name->text) || sp_bytes_eq(name->text, SP_LIT("default")) ||
+    if (!sp_policy_loader_is_name(name->text) || sp_bytes_eq(name->text, SP_LIT("default")) ||
         sp_bytes_eq(name->text, SP_LIT("scope")))
         sp_problem(l->problems, name, SP_E_POLICY_INVALID,
                    "a rule's name is made of a to z, 0 to 9 and hyphens, and is not default or "
@@ -58,22 +58,22 @@ static void load_rule(struct sp_loader *l, const struct sp_json *v,
     struct sp_rule *r = new_rule(l, v, layer, section);
     const struct sp_json *m;
 
-    if (!sp_loader_type(l, v, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, v, rule_keys);
+    sp_policy_loader_keys(l, v, rule_keys);
     load_name(l, v, r);
     if ((m = sp_json_find(v, "continue")) != NULL)
-        sp_loader_bool(l, m, &r->is_continue);
+        sp_policy_loader_bool(l, m, &r->is_continue);
     if ((m = sp_json_find(v, "whole_message")) != NULL)
-        sp_loader_bool(l, m, &r->whole_message);
+        sp_policy_loader_bool(l, m, &r->whole_message);
     if ((m = sp_json_find(v, "from")) != NULL)
-        sp_loader_date(l, m, &r->from_ms);
+        sp_policy_loader_date(l, m, &r->from_ms);
     if ((m = sp_json_find(v, "until")) != NULL)
-        sp_loader_date(l, m, &r->until_ms);
+        sp_policy_loader_date(l, m, &r->until_ms);
     if ((m = sp_json_find(v, "when")) != NULL)
-        sp_load_cond(l, m, &r->cond);
+        sp_policy_load_cond(l, m, &r->cond);
     if ((m = sp_json_find(v, "then")) != NULL)
-        sp_load_outcome(l, m, r);
+        sp_policy_load_outcome(l, m, r);
     else
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"then\" is missing");
     if (section[0] == 'g')
@@ -89,7 +89,7 @@ static void load_section(struct sp_loader *l, const struct sp_policy_layer *laye
 {
     const struct sp_json *all = sp_json_find(layer->root, section);
 
-    if (all == NULL || !sp_loader_type(l, all, SP_JSON_ARRAY))
+    if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *v = all->first; v != NULL; v = v->next)
         load_rule(l, v, layer, section);
@@ -107,7 +107,7 @@ static void load_default(struct sp_loader *l)
         if (p->rule_count > 0 && strcmp(p->rules[p->rule_count - 1].name, "default") == 0)
             continue; /* a nearer one is there */
         new_rule(l, v, &p->layers[i], "default")->name = "default";
-        sp_load_outcome(l, v, &p->rules[p->rule_count - 1]);
+        sp_policy_load_outcome(l, v, &p->rules[p->rule_count - 1]);
     }
     if (p->rule_count == 0 || strcmp(p->rules[p->rule_count - 1].name, "default") != 0)
         sp_problem(l->problems, p->layers[p->layer_count - 1].root, SP_E_CONFIG_MISSING,
@@ -128,7 +128,7 @@ static size_t count_rules(const struct sp_policy *p)
     return n;
 }
 
-void sp_load_rules(struct sp_loader *l)
+void sp_policy_load_rules(struct sp_loader *l)
 {
     struct sp_policy *p = l->policy;
 

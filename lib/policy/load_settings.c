@@ -15,11 +15,11 @@ static const char *const login_names[] = {"code", "password", "passkey", "totp",
 
 static void load_login(struct sp_loader *l, const struct sp_json *v, unsigned *out)
 {
-    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+    if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
     *out = 0;
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
-        int word = sp_loader_word(l, i, login_names, "way to log in");
+        int word = sp_policy_loader_word(l, i, login_names, "way to log in");
 
         if (word >= 0)
             *out |= 1U << word;
@@ -32,7 +32,7 @@ static void load_remind(struct sp_loader *l, const struct sp_json *v, struct sp_
 {
     size_t n = 0;
 
-    if (!sp_loader_type(l, v, SP_JSON_ARRAY))
+    if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
     memset(out->remind_ms, 0, sizeof(out->remind_ms));
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
@@ -41,35 +41,35 @@ static void load_remind(struct sp_loader *l, const struct sp_json *v, struct sp_
                        SP_ARRAY_LEN(out->remind_ms));
             return;
         }
-        if (sp_loader_duration(l, i, &out->remind_ms[n]))
+        if (sp_policy_loader_duration(l, i, &out->remind_ms[n]))
             n++;
     }
 }
 
-void sp_load_portal(struct sp_loader *l, const struct sp_json *object,
-                    struct sp_portal_options *out)
+void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
+                           struct sp_portal_options *out)
 {
     const struct sp_json *v;
 
-    if (!sp_loader_type(l, object, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, object, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, object, portal_names);
+    sp_policy_loader_keys(l, object, portal_names);
     if ((v = sp_json_find(object, "expires")) != NULL)
-        sp_loader_duration(l, v, &out->expires_ms);
+        sp_policy_loader_duration(l, v, &out->expires_ms);
     if ((v = sp_json_find(object, "login")) != NULL)
         load_login(l, v, &out->login);
     if ((v = sp_json_find(object, "reply")) != NULL)
-        sp_loader_bool(l, v, &out->reply);
+        sp_policy_loader_bool(l, v, &out->reply);
     if ((v = sp_json_find(object, "forward")) != NULL)
-        sp_loader_bool(l, v, &out->forward);
+        sp_policy_loader_bool(l, v, &out->forward);
     if ((v = sp_json_find(object, "remind")) != NULL)
         load_remind(l, v, out);
     if ((v = sp_json_find(object, "unread_after")) != NULL)
-        sp_loader_duration(l, v, &out->unread_after_ms);
+        sp_policy_loader_duration(l, v, &out->unread_after_ms);
     if ((v = sp_json_find(object, "notify_floor")) != NULL)
-        sp_loader_floor(l, v, &out->notify_floor);
+        sp_policy_loader_floor(l, v, &out->notify_floor);
     if ((v = sp_json_find(object, "notify_from")) != NULL)
-        sp_loader_text(l, v, &out->notify_from);
+        sp_policy_loader_text(l, v, &out->notify_from);
 }
 
 static void load_layer(struct sp_loader *l, const struct sp_json *object)
@@ -77,19 +77,19 @@ static void load_layer(struct sp_loader *l, const struct sp_json *object)
     struct sp_policy *p = l->policy;
     const struct sp_json *v;
 
-    if (!sp_loader_type(l, object, SP_JSON_OBJECT))
+    if (!sp_policy_loader_type(l, object, SP_JSON_OBJECT))
         return;
-    sp_loader_keys(l, object, setting_names);
+    sp_policy_loader_keys(l, object, setting_names);
     if ((v = sp_json_find(object, "timezone")) != NULL)
-        sp_loader_text(l, v, &p->timezone);
+        sp_policy_loader_text(l, v, &p->timezone);
     if ((v = sp_json_find(object, "floor")) != NULL)
-        sp_loader_floor(l, v, &p->floor);
+        sp_policy_loader_floor(l, v, &p->floor);
     if ((v = sp_json_find(object, "expire")) != NULL)
-        sp_loader_duration(l, v, &p->expire_ms);
+        sp_policy_loader_duration(l, v, &p->expire_ms);
     if ((v = sp_json_find(object, "portal")) != NULL)
-        sp_load_portal(l, v, &p->portal);
+        sp_policy_load_portal(l, v, &p->portal);
     if ((v = sp_json_find(object, "dkim_selector")) != NULL)
-        sp_loader_text(l, v, &p->dkim_selector);
+        sp_policy_loader_text(l, v, &p->dkim_selector);
 }
 
 /* The keys that layer i fixes must not be set by those within it. */
@@ -98,12 +98,12 @@ static void check_fixed(struct sp_loader *l, size_t i)
     const struct sp_policy *p = l->policy;
     const struct sp_json *fixed = sp_json_find(p->layers[i].root, "fixed");
 
-    if (fixed == NULL || !sp_loader_type(l, fixed, SP_JSON_ARRAY))
+    if (fixed == NULL || !sp_policy_loader_type(l, fixed, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *key = fixed->first; key != NULL; key = key->next) {
         const char *path;
 
-        if (!sp_loader_text(l, key, &path))
+        if (!sp_policy_loader_text(l, key, &path))
             continue;
         for (size_t k = i + 1; k < p->layer_count; k++) {
             const struct sp_json *set =
@@ -116,7 +116,7 @@ static void check_fixed(struct sp_loader *l, size_t i)
     }
 }
 
-void sp_load_settings(struct sp_loader *l)
+void sp_policy_load_settings(struct sp_loader *l)
 {
     struct sp_policy *p = l->policy;
 

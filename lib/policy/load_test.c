@@ -38,51 +38,51 @@ static bool load_number(struct sp_loader *l, const struct sp_json *v, enum sp_fa
     const struct sp_fact_row *row = &sp_fact_rows[fact];
 
     if (row->kind == SP_KIND_OF_CLOSED) {
-        int word = sp_loader_word(l, v, row->values, "value");
+        int word = sp_policy_loader_word(l, v, row->values, "value");
 
         *out = word + row->first;
         return word >= 0;
     }
     if (row->kind == SP_KIND_OF_TRUTH) {
         bool truth = false;
-        bool ok = sp_loader_bool(l, v, &truth);
+        bool ok = sp_policy_loader_bool(l, v, &truth);
 
         *out = truth;
         return ok;
     }
     *out = v->integer;
-    return sp_loader_type(l, v, SP_JSON_INT);
+    return sp_policy_loader_type(l, v, SP_JSON_INT);
 }
 
 static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
-    const struct sp_json *group = sp_loader_find(l, "groups", v->text);
+    const struct sp_json *group = sp_policy_loader_find(l, "groups", v->text);
     const struct sp_json *name = sp_json_find(group, "list");
     struct sp_policy_list *list;
 
     if (group == NULL) {
-        sp_loader_unknown(l, v, "groups", v->text);
+        sp_policy_loader_unknown(l, v, "groups", v->text);
         return;
     }
     for (list = l->policy->lists; list != NULL; list = list->next)
         if (list->source == group)
             break;
     if (name != NULL && name->type == SP_JSON_TEXT)
-        list = sp_load_list_find(l, name->text);
+        list = sp_policy_load_list_find(l, name->text);
     if (list == NULL && name != NULL)
-        sp_loader_unknown(l, name, "lists", name->text);
+        sp_policy_loader_unknown(l, name, "lists", name->text);
     t->lists[t->count] = list;
 }
 
 /* A label's name and the identifier that the sender's mail program writes for it, both of which the fact may hold. */
 static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
-    const struct sp_json *id = sp_loader_find(l, "labels", v->text);
+    const struct sp_json *id = sp_policy_loader_find(l, "labels", v->text);
     struct sp_bytes *texts = (struct sp_bytes *)t->texts;
 
     if (id == NULL)
-        sp_loader_unknown(l, v, "labels", v->text);
-    else if (sp_loader_type(l, id, SP_JSON_TEXT))
+        sp_policy_loader_unknown(l, v, "labels", v->text);
+    else if (sp_policy_loader_type(l, id, SP_JSON_TEXT))
         texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
 }
 
@@ -96,7 +96,7 @@ static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_po
         t->count += load_number(l, v, t->fact, &numbers[t->count]);
         return;
     }
-    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
     texts[t->count] = sp_arena_copy(l->policy->arena, v->text);
     if (t->fact == SP_FACT_SENDER_GROUP)
@@ -129,11 +129,11 @@ static void add_list(struct sp_loader *l, const struct sp_json *v, struct sp_pol
 {
     const struct sp_policy_list *list;
 
-    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
-    list = sp_load_list_find(l, v->text);
+    list = sp_policy_load_list_find(l, v->text);
     if (list == NULL) {
-        sp_loader_unknown(l, v, "lists", v->text);
+        sp_policy_loader_unknown(l, v, "lists", v->text);
         return;
     }
     if (list->kind == SP_LIST_ADDRESSES &&
@@ -169,13 +169,13 @@ static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "patterns ask texts only");
         return;
     }
-    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
     *text = sp_arena_copy(l->policy->arena, v->text);
     t->texts = text;
     t->count = 1;
     if (t->op == SP_TEST_REGEX)
-        wrong = sp_regex_compile(l->policy->arena, v->text, &t->regex);
+        wrong = sp_policy_regex_compile(l->policy->arena, v->text, &t->regex);
     if (wrong != NULL)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "%s", wrong);
 }
@@ -200,7 +200,7 @@ static void load_exists(struct sp_loader *l, const struct sp_json *v, struct sp_
     int64_t *number = sp_arena_alloc(l->policy->arena, sizeof(*number));
     bool truth = false;
 
-    sp_loader_bool(l, v, &truth);
+    sp_policy_loader_bool(l, v, &truth);
     *number = truth;
     t->numbers = number;
     if (t->fact == SP_FACT_SENDER_GROUP)
@@ -214,7 +214,7 @@ static void load_operator(struct sp_loader *l, const struct sp_json *v, struct s
                                           SP_TEST_EXISTS};
     size_t i = 0;
 
-    sp_loader_keys(l, v, operators);
+    sp_policy_loader_keys(l, v, operators);
     if (v->count != 1) {
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "expected one operator; join several tests with \"all\"");
@@ -240,7 +240,7 @@ static void load_operator(struct sp_loader *l, const struct sp_json *v, struct s
         load_values(l, v->first, t);
 }
 
-void sp_load_test(struct sp_loader *l, const struct sp_json *m, struct sp_policy_test *t)
+void sp_policy_load_test(struct sp_loader *l, const struct sp_json *m, struct sp_policy_test *t)
 {
     size_t before = sp_problems_errors(l->problems);
     struct sp_buf text;

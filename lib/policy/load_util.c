@@ -8,7 +8,7 @@
 #include "json/units.h"
 #include "policy/policy_priv.h"
 
-bool sp_loader_is_name(struct sp_bytes name)
+bool sp_policy_loader_is_name(struct sp_bytes name)
 {
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.ptr[i];
@@ -19,8 +19,8 @@ bool sp_loader_is_name(struct sp_bytes name)
     return name.len > 0 && name.len <= 64;
 }
 
-void sp_loader_keys(const struct sp_loader *l, const struct sp_json *object,
-                    const char *const *names)
+void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *object,
+                           const char *const *names)
 {
     size_t count = 0;
 
@@ -41,7 +41,8 @@ void sp_loader_keys(const struct sp_loader *l, const struct sp_json *object,
     }
 }
 
-bool sp_loader_type(const struct sp_loader *l, const struct sp_json *v, enum sp_json_type type)
+bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
+                           enum sp_json_type type)
 {
     if (v->type == type)
         return true;
@@ -50,23 +51,23 @@ bool sp_loader_type(const struct sp_loader *l, const struct sp_json *v, enum sp_
     return false;
 }
 
-bool sp_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out)
+bool sp_policy_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out)
 {
-    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return false;
     *out = sp_arena_cstr(l->policy->arena, v->text);
     return true;
 }
 
-bool sp_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out)
+bool sp_policy_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out)
 {
-    if (!sp_loader_type(l, v, SP_JSON_BOOL))
+    if (!sp_policy_loader_type(l, v, SP_JSON_BOOL))
         return false;
     *out = v->integer != 0;
     return true;
 }
 
-bool sp_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
+bool sp_policy_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
 {
     if (v->type == SP_JSON_TEXT && sp_units_parse_duration(v->text, out))
         return true;
@@ -75,21 +76,21 @@ bool sp_loader_duration(const struct sp_loader *l, const struct sp_json *v, int6
     return false;
 }
 
-bool sp_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out)
+bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out)
 {
     const char *names[SP_FLOOR_COUNT + 1] = {NULL};
     int i;
 
     for (i = 0; i < SP_FLOOR_COUNT; i++)
         names[i] = sp_floor_name((enum sp_floor)i);
-    i = sp_loader_word(l, v, names, "floor");
+    i = sp_policy_loader_word(l, v, names, "floor");
     if (i < 0)
         return false;
     *out = (enum sp_floor)i;
     return true;
 }
 
-bool sp_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
+bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
 {
     char text[40];
 
@@ -105,14 +106,14 @@ bool sp_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t 
     return false;
 }
 
-int sp_loader_word(const struct sp_loader *l, const struct sp_json *v, const char *const *names,
-                   const char *what)
+int sp_policy_loader_word(const struct sp_loader *l, const struct sp_json *v,
+                          const char *const *names, const char *what)
 {
     struct sp_buf all;
     const char *near;
     size_t count = 0;
 
-    if (!sp_loader_type(l, v, SP_JSON_TEXT))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return -1;
     for (; names[count] != NULL; count++)
         if (sp_bytes_eq(v->text, sp_bytes_cstr(names[count])))
@@ -128,8 +129,8 @@ int sp_loader_word(const struct sp_loader *l, const struct sp_json *v, const cha
     return -1;
 }
 
-const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *section,
-                                     struct sp_bytes name)
+const struct sp_json *sp_policy_loader_find(const struct sp_loader *l, const char *section,
+                                            struct sp_bytes name)
 {
     for (size_t i = l->policy->layer_count; i-- > 0;) {
         const struct sp_json *all = sp_json_find(l->policy->layers[i].root, section);
@@ -141,10 +142,10 @@ const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *sect
     return NULL;
 }
 
-bool sp_loader_is_replaced(const struct sp_loader *l, const char *section,
-                           const struct sp_json *entry)
+bool sp_policy_loader_is_replaced(const struct sp_loader *l, const char *section,
+                                  const struct sp_json *entry)
 {
-    const struct sp_json *nearest = sp_loader_find(l, section, entry->key);
+    const struct sp_json *nearest = sp_policy_loader_find(l, section, entry->key);
 
     if (nearest == entry)
         return false;
@@ -153,8 +154,8 @@ bool sp_loader_is_replaced(const struct sp_loader *l, const char *section,
     return true;
 }
 
-void sp_loader_unknown(const struct sp_loader *l, const struct sp_json *at, const char *section,
-                       struct sp_bytes name)
+void sp_policy_loader_unknown(const struct sp_loader *l, const struct sp_json *at,
+                              const char *section, struct sp_bytes name)
 {
     const char *names[256];
     const char *near;

@@ -21,13 +21,13 @@ struct sp_regex;
  * out:     owner: the arena
  * returns: NULL, or what is wrong with the pattern, static
  */
-const char *sp_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
-                             const struct sp_regex **out);
+const char *sp_policy_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
+                                    const struct sp_regex **out);
 
 /* returns: whether the pattern is found anywhere in text (of at most SP_PATTERN_TEXT_MAX bytes) */
-bool sp_regex_search(const struct sp_regex *re, struct sp_bytes text);
+bool sp_policy_regex_search(const struct sp_regex *re, struct sp_bytes text);
 
 /* returns: whether all of text fits the glob: * for any bytes, ? for one, case ignored */
-bool sp_glob_match(struct sp_bytes glob, struct sp_bytes text);
+bool sp_policy_glob_match(struct sp_bytes glob, struct sp_bytes text);
 
 #endif

@@ -171,14 +171,14 @@ struct sp_turn {
  * pending: gets true if a fact was pending (it may be NULL)
  * turn:    gets the test that decided a result other than true (it may be NULL)
  */
-enum sp_tri sp_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
-                         struct sp_turn *turn);
+enum sp_tri sp_policy_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
+                                struct sp_turn *turn);
 
 /* Whether a rule is asked at all: scope of its layer, dates. */
-bool sp_rule_is_on(const struct sp_rule *r, const struct sp_facts *f);
+bool sp_policy_rule_is_on(const struct sp_rule *r, const struct sp_facts *f);
 
 /* Whether a rule whose condition is unknown is taken. */
-bool sp_rule_takes_unknown(const struct sp_policy *p, const struct sp_rule *r);
+bool sp_policy_rule_takes_unknown(const struct sp_policy *p, const struct sp_rule *r);
 
 /* The decision before any rule, the effect of one rule, and the end. Shared by decide and explain. */
 void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f,
@@ -205,51 +205,53 @@ struct sp_loader {
 };
 
 /* Reads a file beside the main one; a problem at `at` if it is not there. returns: whether it was read */
-bool sp_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
-                    struct sp_bytes *out);
+bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
+                           struct sp_bytes *out);
 
 /* Finds an entry by name, the nearest layer first. returns: NULL if no layer has it */
-const struct sp_json *sp_loader_find(const struct sp_loader *l, const char *section,
-                                     struct sp_bytes name);
+const struct sp_json *sp_policy_loader_find(const struct sp_loader *l, const char *section,
+                                            struct sp_bytes name);
 /* Whether a nearer layer has an entry of that name; says so there. */
-bool sp_loader_is_replaced(const struct sp_loader *l, const char *section,
-                           const struct sp_json *entry);
+bool sp_policy_loader_is_replaced(const struct sp_loader *l, const char *section,
+                                  const struct sp_json *entry);
 /* Says that a name is not known, with the nearest one of the section. */
-void sp_loader_unknown(const struct sp_loader *l, const struct sp_json *at, const char *section,
-                       struct sp_bytes name);
+void sp_policy_loader_unknown(const struct sp_loader *l, const struct sp_json *at,
+                              const char *section, struct sp_bytes name);
 
 /* Says what keys are not known in an object. names: NULL-terminated */
-void sp_loader_keys(const struct sp_loader *l, const struct sp_json *object,
-                    const char *const *names);
+void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *object,
+                           const char *const *names);
 /* The typed members; each says a problem and returns false if the value does not fit. */
-bool sp_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out);
-bool sp_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
-bool sp_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out);
-bool sp_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
-bool sp_loader_type(const struct sp_loader *l, const struct sp_json *v, enum sp_json_type type);
-bool sp_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
+bool sp_policy_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out);
+bool sp_policy_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
+bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out);
+bool sp_policy_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
+bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
+                           enum sp_json_type type);
+bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
 /* One of names (NULL-terminated). returns: its index, or -1 */
-int sp_loader_word(const struct sp_loader *l, const struct sp_json *v, const char *const *names,
-                   const char *what);
+int sp_policy_loader_word(const struct sp_loader *l, const struct sp_json *v,
+                          const char *const *names, const char *what);
 /* A name: [a-z0-9-]+ */
-bool sp_loader_is_name(struct sp_bytes name);
+bool sp_policy_loader_is_name(struct sp_bytes name);
 
-void sp_load_settings(struct sp_loader *l);
-void sp_load_portal(struct sp_loader *l, const struct sp_json *object,
-                    struct sp_portal_options *out);
-void sp_load_lists(struct sp_loader *l);
-struct sp_policy_list *sp_load_list_find(const struct sp_loader *l, struct sp_bytes name);
-void sp_load_ladders(struct sp_loader *l);
-const struct sp_ladder *sp_load_ladder(struct sp_loader *l, const struct sp_json *v);
-void sp_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out);
-void sp_load_test(struct sp_loader *l, const struct sp_json *member, struct sp_policy_test *out);
-void sp_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);
-void sp_load_rules(struct sp_loader *l);
-bool sp_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out);
+void sp_policy_load_settings(struct sp_loader *l);
+void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
+                           struct sp_portal_options *out);
+void sp_policy_load_lists(struct sp_loader *l);
+struct sp_policy_list *sp_policy_load_list_find(const struct sp_loader *l, struct sp_bytes name);
+void sp_policy_load_ladders(struct sp_loader *l);
+const struct sp_ladder *sp_policy_load_ladder(struct sp_loader *l, const struct sp_json *v);
+void sp_policy_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out);
+void sp_policy_load_test(struct sp_loader *l, const struct sp_json *member,
+                         struct sp_policy_test *out);
+void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);
+void sp_policy_load_rules(struct sp_loader *l);
+bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out);
 /* What no single rule can tell: rungs that remain, dead rules, unused names. */
 void sp_policy_review(struct sp_loader *l);
 
 /* returns: an entry of the list that holds now, by address or domain. now_ms 0: dates are not looked at */
-bool sp_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms);
+bool sp_policy_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms);
 
 #endif

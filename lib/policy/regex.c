@@ -118,12 +118,12 @@ static void add_token(struct build *b, const struct sp_regex_token *t)
     }
 }
 
-const char *sp_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
-                             const struct sp_regex **out)
+const char *sp_policy_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
+                                    const struct sp_regex **out)
 {
     struct sp_regex_tokens *tokens = sp_calloc(1, sizeof(*tokens));
     struct build *b = sp_calloc(1, sizeof(*b));
-    const char *wrong = sp_regex_parse(pattern, tokens);
+    const char *wrong = sp_policy_regex_parse(pattern, tokens);
     struct sp_regex *re;
 
     if (wrong == NULL) {
@@ -179,7 +179,7 @@ static bool follow(const struct sp_regex *re, struct states *s, uint16_t start, 
     return false;
 }
 
-bool sp_regex_search(const struct sp_regex *re, struct sp_bytes text)
+bool sp_policy_regex_search(const struct sp_regex *re, struct sp_bytes text)
 {
     struct states a = {{0}, {0}, 0}, b;
     struct states *now = &a, *next = &b;

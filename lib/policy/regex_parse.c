@@ -342,7 +342,7 @@ static void read_one(struct parse *p)
     }
 }
 
-const char *sp_regex_parse(struct sp_bytes pattern, struct sp_regex_tokens *out)
+const char *sp_policy_regex_parse(struct sp_bytes pattern, struct sp_regex_tokens *out)
 {
     struct parse p = {.in = pattern, .out = out};
 

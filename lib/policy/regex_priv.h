@@ -37,6 +37,6 @@ struct sp_regex_tokens {
 };
 
 /* returns: NULL, or what is wrong, static */
-const char *sp_regex_parse(struct sp_bytes pattern, struct sp_regex_tokens *out);
+const char *sp_policy_regex_parse(struct sp_bytes pattern, struct sp_regex_tokens *out);
 
 #endif

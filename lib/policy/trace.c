@@ -113,13 +113,14 @@ static enum sp_trace_result ask(const struct sp_policy *p, const struct sp_rule 
 {
     enum sp_tri t;
 
-    if (!sp_rule_is_on(r, f))
+    if (!sp_policy_rule_is_on(r, f))
         return SP_TRACE_OUT_OF_SCOPE;
-    t = sp_cond_eval(&r->cond, f, NULL, turn);
+    t = sp_policy_cond_eval(&r->cond, f, NULL, turn);
     if (t == SP_TRI_FALSE)
         return SP_TRACE_FAILED;
     if (t == SP_TRI_UNKNOWN)
-        return sp_rule_takes_unknown(p, r) ? SP_TRACE_UNKNOWN_TAKEN : SP_TRACE_UNKNOWN_SKIPPED;
+        return sp_policy_rule_takes_unknown(p, r) ? SP_TRACE_UNKNOWN_TAKEN
+                                                  : SP_TRACE_UNKNOWN_SKIPPED;
     return r->is_continue ? SP_TRACE_CONTINUED : SP_TRACE_MATCHED;
 }
 

@@ -24,11 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     pattern = sp_bytes_slice(all, 0, nul == SIZE_MAX ? len : nul);
     text = nul == SIZE_MAX ? sp_bytes(NULL, 0) : sp_bytes_slice(all, nul + 1, SP_PATTERN_TEXT_MAX);
-    if (sp_regex_compile(arena, pattern, &re) != NULL)
+    if (sp_policy_regex_compile(arena, pattern, &re) != NULL)
         return 0;
-    found = sp_regex_search(re, text);
+    found = sp_policy_regex_search(re, text);
     if (is_plain(pattern))
         sp_assert(found == (pattern.len == 0 || sp_bytes_find_all(text, pattern) != SIZE_MAX));
-    (void)sp_glob_match(pattern, text);
+    (void)sp_policy_glob_match(pattern, text);
     return 0;
 }

@@ -60,10 +60,10 @@ START_TEST(regular_expressions_match_as_written)
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
         SP_AUTO(sp_arena) arena = sp_arena_new(1024);
         const struct sp_regex *re = NULL;
-        const char *wrong = sp_regex_compile(arena, sp_bytes_cstr(cases[i].pattern), &re);
+        const char *wrong = sp_policy_regex_compile(arena, sp_bytes_cstr(cases[i].pattern), &re);
 
         ck_assert_msg(wrong == NULL, "%s: %s", cases[i].pattern, wrong);
-        ck_assert_msg(sp_regex_search(re, sp_bytes_cstr(cases[i].text)) == cases[i].found,
+        ck_assert_msg(sp_policy_regex_search(re, sp_bytes_cstr(cases[i].text)) == cases[i].found,
                       "%s on %s", cases[i].pattern, cases[i].text);
     }
 }
@@ -82,7 +82,7 @@ START_TEST(what_is_not_known_is_refused)
         SP_AUTO(sp_arena) arena = sp_arena_new(1024);
         const struct sp_regex *re = NULL;
 
-        ck_assert_msg(sp_regex_compile(arena, sp_bytes_cstr(patterns[i]), &re) != NULL, "%s",
+        ck_assert_msg(sp_policy_regex_compile(arena, sp_bytes_cstr(patterns[i]), &re) != NULL, "%s",
                       patterns[i]);
         ck_assert_ptr_null(re);
     }
@@ -101,8 +101,8 @@ START_TEST(evil_patterns_take_linear_time)
         SP_AUTO(sp_arena) arena = sp_arena_new(1024);
         const struct sp_regex *re = NULL;
 
-        ck_assert_ptr_null(sp_regex_compile(arena, sp_bytes_cstr(patterns[i]), &re));
-        ck_assert(!sp_regex_search(re, sp_bytes(text, sizeof(text))));
+        ck_assert_ptr_null(sp_policy_regex_compile(arena, sp_bytes_cstr(patterns[i]), &re));
+        ck_assert(!sp_policy_regex_search(re, sp_bytes(text, sizeof(text))));
     }
 }
 END_TEST
@@ -127,8 +127,8 @@ START_TEST(globs_match_all_of_the_text)
     };
 
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
-        ck_assert_msg(sp_glob_match(sp_bytes_cstr(cases[i].glob), sp_bytes_cstr(cases[i].text)) ==
-                          cases[i].match,
+        ck_assert_msg(sp_policy_glob_match(sp_bytes_cstr(cases[i].glob),
+                                           sp_bytes_cstr(cases[i].text)) == cases[i].match,
                       "%s on %s", cases[i].glob, cases[i].text);
 }
 END_TEST
