@@ -23,12 +23,19 @@ static const struct command {
     {"settings", NULL, cli_settings, "settings"},
 };
 
-static int usage(void)
+static void print_usage(FILE *to)
 {
-    fprintf(stderr, "usage:\n");
+    fprintf(to, "usage:\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++)
-        fprintf(stderr, "  sallyport %s\n", commands[i].usage);
-    return CLI_USAGE;
+        fprintf(to, "  sallyport %s\n", commands[i].usage);
+}
+
+static bool asks_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
 }
 
 static const struct command *find_command(int argc, char **argv)
@@ -64,8 +71,14 @@ int main(int argc, char **argv)
     struct cli cli = {0};
     int words, code;
 
-    if (c == NULL)
-        return usage();
+    if (asks_help(argc, argv)) {
+        print_usage(stdout);
+        return CLI_OK;
+    }
+    if (c == NULL) {
+        print_usage(stderr);
+        return CLI_USAGE;
+    }
     words = c->second == NULL ? 2 : 3;
     cli.argc = argc - words;
     cli.argv = argv + words;
