@@ -27,12 +27,9 @@ static bool may_tell(struct sp_intake *in)
 
 static void on_told(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
-    struct sp_intake *in = arg;
-
     (void)reply;
     if (rc != SP_OK)
-        sp_log_warn(in->parts.log, "intake.refusal-untold", SP_RC("why", rc));
-    sp_intake_unref(in);
+        sp_log_warn(arg, "intake.refusal-untold", SP_RC("why", rc));
 }
 
 static void tell(struct sp_intake *in, struct sp_bytes event)
@@ -49,8 +46,8 @@ static void tell(struct sp_intake *in, struct sp_bytes event)
     sp_jobs_act_request_encode(&payload, &act);
     if (sp_buf_rc(&payload) == SP_OK) {
         call.payload = sp_buf_bytes(&payload);
-        sp_intake_ref(in);
-        (void)sp_jobs_call(in->parts.jobs, &call, on_told, in);
+        /* the log is all that the answer needs: it may come when intake has gone */
+        (void)sp_jobs_call(in->parts.jobs, &call, on_told, in->parts.log);
     }
     sp_buf_clear(&payload);
 }

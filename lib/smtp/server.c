@@ -28,7 +28,11 @@ static const struct {
 
 void sp_smtp_server_touch(struct sp_smtp_server *s)
 {
-    s->deadline_ms = sp_clock_mono_ms(s->config->clock) + states[s->state].limit_ms;
+    int64_t limit_ms = states[s->state].limit_ms;
+
+    if (limit_ms == 5 * MINUTE && s->config->idle_ms > 0)
+        limit_ms = s->config->idle_ms;
+    s->deadline_ms = sp_clock_mono_ms(s->config->clock) + limit_ms;
 }
 
 void sp_smtp_server_enter(struct sp_smtp_server *s, enum state next)

@@ -30,6 +30,7 @@ struct sp_smtp_server_config {
     size_t max_recipients; /* a message; more get 452 */
     unsigned max_errors;   /* a session; then 421 */
     unsigned max_idle;     /* commands without a message accepted between; then 421 */
+    int64_t idle_ms;       /* longest silence; 0: 5 minutes (RFC 5321 4.5.3.2.7) */
     bool tls_active;       /* implicit TLS: the handshake is done */
     bool tls_offered;      /* STARTTLS is in the EHLO reply */
     bool tls_required;     /* nothing but EHLO, NOOP, RSET, HELP, QUIT and STARTTLS before TLS */
