@@ -1,0 +1,224 @@
+/*
+ * The outbound half: resolver, transport, TLS client context and delivery, made together from one generation of settings.
+ * A reload starts a new half on the same queue and lets the old one end what it has under way: the queue knows which
+ * recipients are busy, so nothing is tried twice.
+ */
+#include "gateway/relay/relay.h"
+
+#include "dns/resolver.h"
+#include "transport/posture.h"
+#include "transport/transport.h"
+
+#define PATIENCE_MS 600000 /* for the old half after a reload */
+
+struct half {
+    struct relay_delivery *owner;
+    struct sp_list link; /* among the old ones */
+    char *hostname;
+    char *resolver_text;
+    struct sp_dns_resolver *resolver;
+    struct sp_transport *transport;
+    struct sp_tls_context *tls;
+    struct sp_delivery *delivery;
+};
+
+struct relay_delivery {
+    struct half *now;
+    struct sp_list old;
+    struct sp_loop *loop;
+};
+
+static void half_free(void *ptr)
+{
+    struct half *h = ptr;
+
+    if (h == NULL)
+        return;
+    sp_list_remove(&h->link);
+    sp_delivery_free(h->delivery);
+    sp_transport_free(h->transport);
+    sp_dns_resolver_free(h->resolver);
+    sp_tls_context_unref(h->tls);
+    sp_free(h->hostname);
+    sp_free(h->resolver_text);
+    sp_free(h);
+}
+
+static enum sp_rc make_resolver(struct relay *r, struct half *h, struct sp_err *err)
+{
+    const struct sp_config_texts *servers = &r->config->resolver.servers;
+    struct sp_dns_settings settings = {.trusted = r->config->resolver.trusted,
+                                       .deadline_ms = r->config->resolver.timeout_ms};
+
+    for (size_t i = 0; i < servers->count && settings.server_count < SP_DNS_SERVERS_MAX; i++) {
+        struct sp_dns_server *s = &settings.servers[settings.server_count];
+        struct sp_addr at;
+        char ip[SP_ADDR_TEXT_MAX];
+
+        if (!sp_addr_parse(sp_bytes_cstr(servers->items[i]), &at))
+            return sp_fail(err, SP_E_CONFIG_INVALID, "resolver.servers: %s", servers->items[i]);
+        sp_addr_format_ip(&at, ip);
+        if (!sp_dns_ip_parse(sp_bytes_cstr(ip), &s->ip))
+            return sp_fail(err, SP_E_CONFIG_INVALID, "resolver.servers: %s", servers->items[i]);
+        s->port = sp_addr_port(&at);
+        settings.server_count++;
+        if (h->resolver_text == NULL)
+            h->resolver_text = sp_strdup(ip);
+    }
+    h->resolver = sp_dns_resolver_new(r->loop, r->log, &settings);
+    return SP_OK;
+}
+
+static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err *err)
+{
+    struct sp_transport_settings settings = {.port = (uint16_t)r->config->delivery.port,
+                                             .next_hop = r->config->delivery.next_hop,
+                                             .routes = r->config->delivery.routes,
+                                             .route_count = r->config->delivery.route_count};
+
+    return sp_transport_new(r->loop, r->log, sp_dns_resolver_ops(h->resolver), r->jobs, &settings,
+                            &h->transport, err);
+}
+
+static enum sp_rc make_tls(struct relay *r, struct half *h, struct sp_err *err)
+{
+    struct sp_tls_client_config config = {
+        .system_trust = true,
+        .extra_ca_pem = sp_role_file(r->role, "secret/delivery.ca"),
+    };
+
+    h->tls = sp_tls_client_new(&config, err);
+    return h->tls == NULL ? SP_E_TLS_CONFIG : SP_OK;
+}
+
+static void make_delivery(struct relay *r, struct half *h)
+{
+    struct sp_delivery_parts parts = {.loop = r->loop,
+                                      .log = r->log,
+                                      .queue = r->queue,
+                                      .transport = h->transport,
+                                      .tls = h->tls,
+                                      .jobs = r->jobs};
+    struct sp_delivery_settings settings = {
+        .hostname = h->hostname,
+        .resolver = h->resolver_text == NULL ? "" : h->resolver_text,
+        .retry_first_ms = r->config->delivery.retry_first_ms,
+        .retry_max_ms = r->config->delivery.retry_max_ms,
+        .connect_ms = r->config->delivery.connect_ms,
+        .idle_ms = r->config->delivery.reuse_ms,
+        .has_portal = r->config->portal.listen[0] != 0,
+        .work_dir = sp_role_dir(r->role),
+        .portal_name = r->config->hostname,
+        .site_max = (unsigned)r->config->delivery.max_connections,
+    };
+
+    h->delivery = sp_delivery_new(&parts, &settings);
+}
+
+static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *err)
+{
+    struct half *h = sp_calloc(1, sizeof(*h));
+    enum sp_rc rc;
+
+    sp_list_init(&h->link);
+    h->owner = r->delivery;
+    h->hostname = sp_strdup(r->config->hostname);
+    rc = make_resolver(r, h, err);
+    if (rc == SP_OK)
+        rc = make_transport(r, h, err);
+    if (rc == SP_OK)
+        rc = make_tls(r, h, err);
+    if (rc != SP_OK) {
+        half_free(h);
+        return rc;
+    }
+    make_delivery(r, h);
+    *out = h;
+    return SP_OK;
+}
+
+enum sp_rc relay_delivery_start(struct relay *r, struct sp_err *err)
+{
+    enum sp_rc rc;
+
+    r->delivery = sp_calloc(1, sizeof(*r->delivery));
+    r->delivery->loop = r->loop;
+    sp_list_init(&r->delivery->old);
+    rc = half_new(r, &r->delivery->now, err);
+    if (rc != SP_OK)
+        return rc;
+    relay_posture_start(r);
+    sp_delivery_poke(r->delivery->now->delivery);
+    return SP_OK;
+}
+
+static void on_old_ended(void *arg)
+{
+    struct half *h = arg;
+
+    sp_loop_free_later(h->owner->loop, half_free, h);
+}
+
+enum sp_rc relay_delivery_reload(struct relay *r, struct sp_err *err)
+{
+    struct half *old = r->delivery->now, *fresh;
+    enum sp_rc rc = half_new(r, &fresh, err);
+
+    if (rc != SP_OK)
+        return rc;
+    r->delivery->now = fresh;
+    sp_list_append(&r->delivery->old, &old->link);
+    sp_delivery_drain(old->delivery, PATIENCE_MS, on_old_ended, old);
+    relay_posture_start(r);
+    sp_delivery_poke(fresh->delivery);
+    return SP_OK;
+}
+
+void relay_delivery_poke(struct relay *r)
+{
+    if (r->delivery != NULL && r->delivery->now != NULL)
+        sp_delivery_poke(r->delivery->now->delivery);
+}
+
+void relay_delivery_drain(struct relay *r, int64_t patience_ms, void (*fn)(void *arg))
+{
+    sp_delivery_drain(r->delivery->now->delivery, patience_ms, fn, r);
+}
+
+void relay_delivery_free(struct relay *r)
+{
+    struct relay_delivery *d = r->delivery;
+
+    if (d == NULL)
+        return;
+    SP_LIST_EACH(pos, &d->old)
+    {
+        half_free(SP_CONTAINER(pos, struct half, link));
+    }
+    half_free(d->now);
+    sp_free(d);
+    r->delivery = NULL;
+}
+
+struct sp_transport *relay_delivery_transport(struct relay *r)
+{
+    return r->delivery->now->transport;
+}
+
+int relay_delivery_remembered(struct relay *r, struct sp_bytes domain)
+{
+    static const enum sp_floor floors[] = {
+        [SP_LEVEL_PLAIN] = SP_FLOOR_PLAIN,
+        [SP_LEVEL_ENCRYPTED] = SP_FLOOR_TLS_ENCRYPTED,
+        [SP_LEVEL_VERIFIED] = SP_FLOOR_TLS_VERIFIED,
+        [SP_LEVEL_AUTHENTICATED] = SP_FLOOR_TLS_AUTHENTICATED,
+        [SP_LEVEL_DANE] = SP_FLOOR_TLS_DANE,
+    };
+    struct sp_posture *posture;
+    enum sp_level best;
+
+    if (r->delivery == NULL || r->delivery->now == NULL)
+        return SP_REMEMBERED_NEVER_SEEN;
+    posture = sp_transport_posture(r->delivery->now->transport);
+    return sp_posture_find(posture, domain, &best) ? (int)floors[best] : SP_REMEMBERED_NEVER_SEEN;
+}

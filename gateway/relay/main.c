@@ -1,0 +1,186 @@
+/*
+ * The relay role: mail in, mail out, one shard of the queue. Intake and delivery meet only in the queue: what one has made
+ * durable is the other's work.
+ */
+#include "gateway/relay/relay.h"
+
+#define DRAIN_MS 15000 /* for what is under way at a stop; less than SP_ROLE_STOP_MS */
+
+static enum sp_rc load_keys(struct relay *r, struct sp_err *err)
+{
+    struct sp_bytes kek_id = sp_role_file(r->role, "secret/kek.id");
+    enum sp_rc rc = sp_secret_parse(sp_role_file(r->role, "secret/content.kek"), &r->keys.content);
+
+    if (rc == SP_OK)
+        rc = sp_secret_parse(sp_role_file(r->role, "secret/record.kek"), &r->keys.record);
+    if (rc != SP_OK)
+        return sp_fail(err, rc, "no key-encryption keys came with the bundle");
+    kek_id = sp_bytes_trim(kek_id);
+    if (kek_id.len == 0)
+        kek_id = SP_LIT("kek-1");
+    kek_id = sp_bytes_slice(kek_id, 0, sizeof(r->keys.kek_id) - 1);
+    memcpy(r->keys.kek_id, kek_id.ptr, kek_id.len);
+    return SP_OK;
+}
+
+static void on_due(void *arg)
+{
+    relay_delivery_poke(arg);
+}
+
+static void on_durable(void *arg, uint64_t segment, uint64_t end)
+{
+    relay_durable_tell(((struct relay *)arg)->durable, segment, end);
+}
+
+static enum sp_rc open_queue(struct relay *r, struct sp_err *err)
+{
+    struct sp_queue_options options = {
+        .dir = sp_role_dir(r->role),
+        .keys = &r->keys,
+        .loop = r->loop,
+        .log = r->log,
+        .clock = sp_loop_clock(r->loop),
+        .random = sp_random_system(),
+        .prewrite = true,
+        .body_memory = (size_t)r->config->intake.memory,
+        .on_due = on_due,
+        .on_durable = on_durable,
+        .arg = r,
+    };
+
+    return sp_queue_open(&options, &r->queue, err);
+}
+
+static int remembered(void *arg, struct sp_bytes domain)
+{
+    return relay_delivery_remembered(arg, domain);
+}
+
+static void make_intake(struct relay *r)
+{
+    struct sp_intake_parts parts = {
+        .loop = r->loop,
+        .log = r->log,
+        .queue = r->queue,
+        .jobs = r->jobs,
+        .clock = sp_loop_clock(r->loop),
+        .random = sp_random_system(),
+        .kek_id = r->keys.kek_id,
+        .remembered = remembered,
+        .arg = r,
+    };
+
+    r->intake = sp_intake_new(&parts);
+}
+
+/* Sockets of the settings' `listen` come as "listen/0", "listen/1", ... */
+static void listen_all(struct relay *r)
+{
+    const char *name;
+    size_t at = 0;
+    int fd;
+
+    while (sp_role_listener_next(r->role, &at, &name, &fd)) {
+        struct sp_bytes text = sp_bytes_cstr(name);
+        uint64_t index;
+
+        if (sp_bytes_starts_nocase(text, SP_LIT("listen/")) &&
+            sp_bytes_to_u64(sp_bytes_slice(text, 7, text.len), &index))
+            sp_intake_listen(r->intake, fd, (size_t)index);
+    }
+}
+
+static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
+{
+    struct relay *r = sp_calloc(1, sizeof(*r));
+    enum sp_rc rc;
+
+    *state = r;
+    r->role = role;
+    r->loop = sp_role_loop(role);
+    r->log = sp_role_log(role);
+    r->jobs = sp_jobs_new(r->loop, r->log);
+    r->durable = relay_durable_new(r);
+    rc = load_keys(r, err);
+    if (rc == SP_OK)
+        rc = relay_settings_first(r, err);
+    if (rc == SP_OK)
+        rc = open_queue(r, err);
+    if (rc != SP_OK)
+        return rc;
+    make_intake(r);
+    rc = relay_settings_load(r, err);
+    if (rc == SP_OK)
+        rc = relay_delivery_start(r, err);
+    if (rc != SP_OK)
+        return rc;
+    r->submit = relay_submit_new(r);
+    relay_command_serve(r);
+    listen_all(r);
+    sp_log_info(r->log, "relay.started", SP_INT("shard", sp_role_index(role)),
+                SP_INT("messages", sp_queue_stats(r->queue).messages));
+    return SP_OK;
+}
+
+static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
+{
+    sp_jobs_add_peer(((struct relay *)state)->jobs, kind, index, fd);
+}
+
+static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *err)
+{
+    enum sp_rc rc = relay_settings_load(state, err);
+
+    (void)role;
+    return rc == SP_OK ? relay_delivery_reload(state, err) : rc;
+}
+
+static void on_drained(void *arg)
+{
+    struct relay *r = arg;
+
+    if (--r->draining == 0)
+        sp_role_stopped(r->role);
+}
+
+static void stop(struct sp_role *role, void *state)
+{
+    struct relay *r = state;
+
+    (void)role;
+    r->draining = 2;
+    sp_intake_drain(r->intake, DRAIN_MS, on_drained, r);
+    relay_delivery_drain(r, DRAIN_MS, on_drained);
+}
+
+/* Sessions and attempts end first, then the queue commits what they left under way. */
+static void relay_free(void *state)
+{
+    struct relay *r = state;
+
+    sp_intake_free(r->intake);
+    relay_delivery_free(r);
+    sp_queue_close(r->queue);
+    relay_submit_free(r->submit);
+    relay_durable_free(r->durable);
+    sp_jobs_free(r->jobs);
+    sp_policy_unref(r->policy);
+    sp_tls_context_unref(r->server_tls);
+    sp_config_free(r->config);
+    sp_secret_clear(&r->keys.content);
+    sp_secret_clear(&r->keys.record);
+    sp_free(r);
+}
+
+int main(void)
+{
+    static const struct sp_role_ops ops = {.kind = SP_ROLE_RELAY,
+                                           .start = start,
+                                           .on_peer = on_peer,
+                                           .on_reload = on_reload,
+                                           .stop = stop,
+                                           .free = relay_free};
+
+    return sp_role_main(&ops);
+}

@@ -1,0 +1,84 @@
+/*
+ * What the files of the relay's program share. main.c wires intake and queue; delivery.c the other half.
+ */
+#ifndef GATEWAY_RELAY_RELAY_H
+#define GATEWAY_RELAY_RELAY_H
+
+#include "config/config.h"
+#include "delivery/delivery.h"
+#include "intake/intake.h"
+#include "jobs/jobs.h"
+#include "policy/policy.h"
+#include "queue/queue.h"
+#include "role/role.h"
+#include "tls/tls.h"
+
+struct relay_delivery;
+struct sp_transport;
+struct relay_durable;
+struct relay_submit;
+
+struct relay {
+    struct sp_role *role;
+    struct sp_loop *loop;
+    struct sp_log *log;
+    struct sp_jobs *jobs;
+    struct sp_config *config;
+    struct sp_policy *policy;
+    struct sp_tls_context *server_tls; /* NULL: no certificate is set, TLS is not offered */
+    struct sp_journal_keys keys;
+    struct sp_queue *queue;
+    struct sp_intake *intake;
+    struct relay_delivery *delivery;
+    struct relay_durable *durable;
+    struct relay_submit *submit;
+    unsigned draining; /* parts that have not ended yet */
+};
+
+/* ---- settings.c: from the bundle ---- */
+
+/* Reads the settings alone: what the queue must know before there is an intake. */
+SP_MUST_CHECK enum sp_rc relay_settings_first(struct relay *r, struct sp_err *err);
+
+/* Reads settings, policy, tenants and TLS keys, and gives them to intake. Nothing is changed if anything is wrong. */
+SP_MUST_CHECK enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err);
+
+/* ---- delivery.c: outbound ---- */
+
+/* Starts delivery on r's queue and settings. */
+SP_MUST_CHECK enum sp_rc relay_delivery_start(struct relay *r, struct sp_err *err);
+/* New settings are there. */
+SP_MUST_CHECK enum sp_rc relay_delivery_reload(struct relay *r, struct sp_err *err);
+/* Something may be due: queue's on_due. */
+void relay_delivery_poke(struct relay *r);
+/* Takes nothing new; fn(r) once what is under way is recorded. */
+void relay_delivery_drain(struct relay *r, int64_t patience_ms, void (*fn)(void *arg));
+void relay_delivery_free(struct relay *r);
+/* returns: what is remembered of a domain: an enum sp_floor, or SP_REMEMBERED_NEVER_SEEN */
+int relay_delivery_remembered(struct relay *r, struct sp_bytes domain);
+
+/* returns: the transport of the half that runs now */
+struct sp_transport *relay_delivery_transport(struct relay *r);
+
+/* ---- posture.c: what domains have proved, from the ledger ---- */
+
+/* Asks for the list and listens for changes. Called again after a reload. */
+void relay_posture_start(struct relay *r);
+
+/* ---- durable.c: tells the ledger how far this shard's journal is on disk ---- */
+
+struct relay_durable *relay_durable_new(struct relay *r);
+void relay_durable_free(struct relay_durable *d);
+/* This segment is durable up to end. */
+void relay_durable_tell(struct relay_durable *d, uint64_t segment, uint64_t end);
+
+/* ---- submit.c: mail of our own from portal and ledger ---- */
+
+struct relay_submit *relay_submit_new(struct relay *r);
+void relay_submit_free(struct relay_submit *s);
+
+/* ---- command.c: the command line's questions about the queue ---- */
+
+void relay_command_serve(struct relay *r);
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * From the bundle to what intake runs on: settings, policy, tenants, TLS. All is read and checked before anything
+ * changes, so that a reload with a fault leaves the old generation as it is.
+ */
+#include "gateway/relay/relay.h"
+
+#include "config/tenant.h"
+#include "json/problem.h"
+
+#define TENANTS_MAX 10000
+
+struct loaded {
+    struct sp_config *config;
+    struct sp_policy *policy;
+    struct sp_tls_context *tls;
+    struct sp_intake_tenant *tenants;
+    size_t tenant_count;
+};
+
+static enum sp_rc read_policy_file(void *ctx, const char *name, struct sp_bytes *out)
+{
+    *out = sp_role_file(ctx, name);
+    return out->ptr == NULL ? SP_E_NOT_FOUND : SP_OK;
+}
+
+static enum sp_rc load_config(struct relay *r, struct loaded *l, struct sp_problems *problems)
+{
+    return sp_config_load(sp_role_file(r->role, "sallyport.json"), "sallyport.json", problems,
+                          &l->config);
+}
+
+static enum sp_rc load_policy(struct relay *r, struct loaded *l, struct sp_problems *problems)
+{
+    struct sp_policy_reader reader = {read_policy_file, r->role};
+
+    return sp_policy_load(&reader, l->config->policy, problems, &l->policy);
+}
+
+static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_problems *problems)
+{
+    struct sp_bytes name, data;
+    size_t at = 0;
+
+    l->tenants = sp_calloc(TENANTS_MAX, sizeof(*l->tenants));
+    while (sp_role_file_next(r->role, "tenants/", &at, &name, &data)) {
+        struct sp_intake_tenant *t = &l->tenants[l->tenant_count];
+        char *file;
+        enum sp_rc rc;
+
+        if (!sp_bytes_ends_nocase(name, SP_LIT(".json")) || l->tenant_count == TENANTS_MAX)
+            continue;
+        file = sp_strdup_bytes(name);
+        rc = sp_tenant_load(data, file, problems, &t->tenant);
+        sp_free(file);
+        if (rc != SP_OK)
+            return rc;
+        t->file = data;
+        l->tenant_count++;
+    }
+    return SP_OK;
+}
+
+static enum sp_rc load_tls(struct relay *r, struct loaded *l, struct sp_err *err)
+{
+    struct sp_tls_server_config c = {
+        .certificate_pem = sp_role_file(r->role, "secret/tls.certificate"),
+        .key_pem = sp_role_file(r->role, "secret/tls.key"),
+        .client_ca_pem = sp_role_file(r->role, "secret/tls.client_ca"),
+        .ticket_key = sp_role_file(r->role, "secret/tls.tickets"),
+    };
+
+    if (c.certificate_pem.len == 0)
+        return SP_OK;
+    for (size_t i = 0; i < l->tenant_count; i++) {
+        if (l->tenants[i].tenant->proofs.client_certificates.count > 0)
+            c.ask_client_certificate = true;
+    }
+    l->tls = sp_tls_server_new(&c, err);
+    return l->tls == NULL ? SP_E_TLS_CONFIG : SP_OK;
+}
+
+static void drop(struct loaded *l)
+{
+    for (size_t i = 0; i < l->tenant_count; i++)
+        sp_tenant_free(l->tenants[i].tenant);
+    sp_free(l->tenants);
+    sp_tls_context_unref(l->tls);
+    sp_policy_unref(l->policy);
+    sp_config_free(l->config);
+}
+
+/* Puts the new in the old's place. */
+static void take(struct relay *r, struct loaded *l)
+{
+    struct sp_intake_settings settings = {.config = l->config,
+                                          .relays = sp_role_count(r->role),
+                                          .policy = l->policy,
+                                          .tls = l->tls,
+                                          .tenants = l->tenants,
+                                          .tenant_count = l->tenant_count};
+
+    sp_intake_configure(r->intake, &settings);
+    l->tenant_count = 0; /* taken */
+    sp_config_free(r->config);
+    sp_policy_unref(r->policy);
+    sp_tls_context_unref(r->server_tls);
+    r->config = SP_STEAL(l->config);
+    r->policy = SP_STEAL(l->policy);
+    r->server_tls = SP_STEAL(l->tls);
+}
+
+enum sp_rc relay_settings_first(struct relay *r, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    enum sp_rc rc = sp_config_load(sp_role_file(r->role, "sallyport.json"), "sallyport.json",
+                                   problems, &r->config);
+
+    return rc == SP_OK ? SP_OK : sp_problems_rc(problems, err);
+}
+
+enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct loaded l = {.config = NULL};
+    enum sp_rc rc = load_config(r, &l, problems);
+
+    if (rc == SP_OK)
+        rc = load_policy(r, &l, problems);
+    if (rc == SP_OK)
+        rc = load_tenants(r, &l, problems);
+    if (rc != SP_OK)
+        sp_problems_rc(problems, err);
+    else
+        rc = load_tls(r, &l, err);
+    if (rc == SP_OK)
+        take(r, &l);
+    drop(&l);
+    return rc;
+}

@@ -1,0 +1,142 @@
+/*
+ * Mail of our own that the portal and the ledger submit: mailbox codes, notices, replies, reports. It is queued with the
+ * floor that it names. The same `once` text again within this process's memory is answered with the first one's id, so
+ * that a caller who lost the answer may simply repeat.
+ */
+#include "gateway/relay/relay.h"
+
+#include "jobs/submit.h"
+
+#define REMEMBERED_MAX 4096
+
+struct once {
+    struct sp_id id;
+    struct sp_bytes key; /* the map's own copy is the same text; ours is for removing it */
+};
+
+struct relay_submit {
+    struct relay *relay;
+    struct sp_map *seen;
+    struct once ring[REMEMBERED_MAX]; /* the oldest is forgotten first */
+    size_t next;
+};
+
+struct under_way {
+    struct relay_submit *submit;
+    struct sp_jobs_job *job;
+    char *once;
+    size_t once_len;
+};
+
+static void reply_id(struct sp_jobs_job *job, const struct sp_id *id)
+{
+    struct sp_jobs_submit_reply reply = {.id = *id};
+    struct sp_buf b;
+
+    sp_buf_init(&b, 256);
+    sp_jobs_submit_reply_encode(&b, &reply);
+    sp_jobs_job_reply(job, SP_OK, sp_buf_bytes(&b), NULL, 0);
+    sp_buf_clear(&b);
+}
+
+static void remember(struct relay_submit *s, struct sp_bytes key, const struct sp_id *id)
+{
+    struct once *o = &s->ring[s->next];
+
+    if (key.len == 0)
+        return;
+    s->next = (s->next + 1) % REMEMBERED_MAX;
+    if (o->key.ptr != NULL) {
+        sp_map_remove(s->seen, o->key);
+        sp_free((void *)(uintptr_t)o->key.ptr);
+    }
+    o->id = *id;
+    o->key = sp_bytes(sp_strdup_bytes(key), key.len);
+    sp_map_put(s->seen, key, o);
+}
+
+static void on_queued(void *arg, enum sp_rc rc, const struct sp_id *id)
+{
+    struct under_way *u = arg;
+
+    if (rc == SP_OK) {
+        remember(u->submit, sp_bytes(u->once, u->once_len), id);
+        reply_id(u->job, id);
+    } else {
+        sp_jobs_job_reply(u->job, rc, sp_bytes(NULL, 0), NULL, 0);
+    }
+    sp_free(u->once);
+    sp_free(u);
+}
+
+static uint8_t kind_of(enum sp_jobs_submit_kind kind)
+{
+    switch (kind) {
+    case SP_JOBS_SUBMIT_CODE:
+        return SP_ACCEPT_KIND_CODE;
+    case SP_JOBS_SUBMIT_REPORT:
+        return SP_ACCEPT_KIND_REPORT;
+    case SP_JOBS_SUBMIT_REPLY:
+        return SP_ACCEPT_KIND_MAIL;
+    default:
+        return SP_ACCEPT_KIND_NOTICE;
+    }
+}
+
+static void on_submit(void *arg, struct sp_jobs_job *job)
+{
+    struct relay_submit *s = arg;
+    struct sp_jobs_submit_request request;
+    struct sp_intake_own own = {.kind = 0};
+    const struct once *before;
+    struct under_way *u;
+    enum sp_rc rc = sp_jobs_submit_request_decode(sp_jobs_job_payload(job), &request);
+
+    if (rc == SP_OK && !sp_floor_parse(request.floor, &own.floor))
+        rc = SP_E_MALFORMED;
+    if (rc == SP_OK)
+        rc = sp_queue_ready(s->relay->queue);
+    if (rc != SP_OK) {
+        sp_jobs_job_reply(job, rc, sp_bytes(NULL, 0), NULL, 0);
+        return;
+    }
+    before = request.once.len > 0 ? sp_map_find(s->seen, request.once) : NULL;
+    if (before != NULL) {
+        reply_id(job, &before->id);
+        return;
+    }
+    own.kind = kind_of(request.kind);
+    own.parent = request.cause;
+    own.tenant = request.tenant;
+    own.from = request.from;
+    own.to = request.to;
+    own.expire_at_ms = request.expires_at_ms;
+    own.content = request.content;
+    u = sp_calloc(1, sizeof(*u));
+    u->submit = s;
+    u->job = job;
+    u->once = sp_strdup_bytes(request.once);
+    u->once_len = request.once.len;
+    sp_intake_submit(s->relay->intake, &own, on_queued, u);
+}
+
+struct relay_submit *relay_submit_new(struct relay *r)
+{
+    struct relay_submit *s = sp_calloc(1, sizeof(*s));
+
+    s->relay = r;
+    s->seen = sp_map_new();
+    sp_jobs_serve(r->jobs, SP_JOBS_SUBMIT, on_submit, s);
+    return s;
+}
+
+void relay_submit_free(struct relay_submit *s)
+{
+    if (s == NULL)
+        return;
+    sp_jobs_serve(s->relay->jobs, SP_JOBS_SUBMIT, NULL, NULL);
+    sp_map_free(s->seen);
+    for (size_t i = 0; i < REMEMBERED_MAX; i++)
+        sp_free((void *)(uintptr_t)s->ring[i].key.ptr);
+    sp_free(s);
+}
