@@ -53,8 +53,10 @@ static enum sp_rc find(struct keeper *k, struct sp_bytes address, struct finding
     f->reply.refused = f->refused;
     if (!sp_keys_address_normalise(address, normal))
         return SP_OK; /* an address of another kind: nobody has a key for it */
-    return sp_keys_each(k->keys, sp_bytes_cstr(normal), SP_LIT(""), SP_JOBS_KEYS_MAX, judge_one, f,
-                        err);
+    return sp_keys_each(
+        k->keys,
+        &(struct sp_keys_query){.address = sp_bytes_cstr(normal), .limit = SP_JOBS_KEYS_MAX},
+        judge_one, f, err);
 }
 
 void keeper_on_keys(void *arg, struct sp_jobs_job *job)

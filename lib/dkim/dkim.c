@@ -99,8 +99,7 @@ static DKIM_CBSTAT look_up(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *buf, si
 static bool set(struct sp_dkim *d, dkim_opts_t option, const void *value, size_t len)
 {
     /* the library reads the value but takes it as writable */
-    return dkim_options(d->lib, DKIM_OP_SETOPT, option, (void *)(uintptr_t)value, len) ==
-           DKIM_STAT_OK;
+    return dkim_options(d->lib, DKIM_OP_SETOPT, option, (void *)value, len) == DKIM_STAT_OK;
 }
 
 enum sp_rc sp_dkim_new(struct sp_dkim **out, struct sp_err *err)
@@ -235,7 +234,7 @@ static enum sp_rc feed_body(struct sp_dkim_run *r, struct sp_bytes data, struct 
 
     if (data.len == 0 || r->over)
         return SP_OK;
-    status = dkim_body(r->dkim, (unsigned char *)(uintptr_t)data.ptr, data.len);
+    status = dkim_body(r->dkim, (unsigned char *)data.ptr, data.len);
     return status == DKIM_STAT_OK ? SP_OK : fail(r, status, err);
 }
 
@@ -254,7 +253,7 @@ static enum sp_rc feed_header(struct sp_dkim_run *r, bool whole, struct sp_err *
     for (size_t at = 0; status == DKIM_STAT_OK && sp_header_next(&h, &at, &f);) {
         size_t len = sp_bytes_ends_nocase(f.raw, SP_LIT("\r\n")) ? f.raw.len - 2 : f.raw.len;
 
-        status = dkim_header(r->dkim, (unsigned char *)(uintptr_t)f.raw.ptr, len);
+        status = dkim_header(r->dkim, (unsigned char *)f.raw.ptr, len);
     }
     if (status == DKIM_STAT_OK)
         status = dkim_eoh(r->dkim);

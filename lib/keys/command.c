@@ -139,8 +139,10 @@ static enum sp_rc run_list(struct sp_keys_command *c, struct sp_buf *reply, stru
     sp_jw_init(&l.w, reply);
     sp_jw_object(&l.w, NULL);
     sp_jw_array(&l.w, "keys");
-    rc = sp_keys_each(c->keys, sp_bytes_cstr(address), sp_json_text_of(root, "after"),
-                      (unsigned)limit, list_one, &l, err);
+    rc = sp_keys_each(c->keys,
+                      &(struct sp_keys_query){sp_bytes_cstr(address),
+                                              sp_json_text_of(root, "after"), (unsigned)limit},
+                      list_one, &l, err);
     sp_jw_end(&l.w);
     /* a page that is full may have a next one */
     sp_jw_cstr(&l.w, "next", address[0] == 0 && l.count == (unsigned)limit ? l.last : NULL);

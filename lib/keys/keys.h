@@ -120,15 +120,20 @@ SP_MUST_CHECK enum sp_rc sp_keys_remove(struct sp_keys *k, struct sp_bytes id, s
 SP_MUST_CHECK enum sp_rc sp_keys_get(struct sp_keys *k, struct sp_bytes id, struct sp_arena *arena,
                                      struct sp_keys_key *out, struct sp_err *err);
 
+/* Which keys: those of an address, soonest expiry last; or, without one, all behind an id in the ids' order. */
+struct sp_keys_query {
+    struct sp_bytes address; /* normalised; empty: all keys */
+    struct sp_bytes after;   /* id; empty: from the start */
+    unsigned limit;
+};
+
 /*
- * Walks the keys of an address (empty: all keys), soonest expiry last, at most limit of them, behind the id `after` (empty:
- * from the start; only for all keys).
+ * Walks the keys that a query asks for.
  *
  * each:    called for each key; the key is lent for the call
  * returns: SP_OK, SP_E_STORE_FAILED
  */
-SP_MUST_CHECK enum sp_rc sp_keys_each(struct sp_keys *k, struct sp_bytes address,
-                                      struct sp_bytes after, unsigned limit,
+SP_MUST_CHECK enum sp_rc sp_keys_each(struct sp_keys *k, const struct sp_keys_query *query,
                                       void (*each)(void *ctx, const struct sp_keys_key *key),
                                       void *ctx, struct sp_err *err);
 

@@ -179,31 +179,30 @@ enum sp_rc sp_keys_get(struct sp_keys *k, struct sp_bytes id, struct sp_arena *a
     return read_addresses(k, out, err);
 }
 
-static struct sp_store_query *query_each(struct sp_keys *k, struct sp_bytes address,
-                                         struct sp_bytes after, unsigned limit)
+static struct sp_store_query *query_each(struct sp_keys *k, const struct sp_keys_query *query)
 {
     struct sp_store_query *q;
 
-    if (address.len > 0) {
+    if (query->address.len > 0) {
         q = sp_store_query(k->store,
                            "SELECT " COLUMNS " FROM key JOIN address ON address.key = key.id"
                            " WHERE address = ?1"
                            " ORDER BY not_after = 0 DESC, not_after DESC, id LIMIT ?2");
-        sp_store_bind_text(q, 1, address);
+        sp_store_bind_text(q, 1, query->address);
     } else {
         q = sp_store_query(k->store,
                            "SELECT " COLUMNS " FROM key WHERE id > ?1 ORDER BY id LIMIT ?2");
-        sp_store_bind_text(q, 1, after);
+        sp_store_bind_text(q, 1, query->after);
     }
-    sp_store_bind_int(q, 2, limit);
+    sp_store_bind_int(q, 2, query->limit);
     return q;
 }
 
-enum sp_rc sp_keys_each(struct sp_keys *k, struct sp_bytes address, struct sp_bytes after,
-                        unsigned limit, void (*each)(void *ctx, const struct sp_keys_key *key),
-                        void *ctx, struct sp_err *err)
+enum sp_rc sp_keys_each(struct sp_keys *k, const struct sp_keys_query *query,
+                        void (*each)(void *ctx, const struct sp_keys_key *key), void *ctx,
+                        struct sp_err *err)
 {
-    struct sp_store_query *q = query_each(k, address, after, limit);
+    struct sp_store_query *q = query_each(k, query);
     struct sp_keys_key *key = sp_malloc(sizeof(*key));
     bool row = true;
     enum sp_rc rc = SP_OK;

@@ -64,7 +64,9 @@ static void assert_each(struct sp_keys *keys, const char *address, const char *a
     struct seen seen = {{0}, 0};
 
     ck_assert_int_eq(
-        sp_keys_each(keys, sp_bytes_cstr(address), sp_bytes_cstr(after), limit, note, &seen, NULL),
+        sp_keys_each(keys,
+                     &(struct sp_keys_query){sp_bytes_cstr(address), sp_bytes_cstr(after), limit},
+                     note, &seen, NULL),
         SP_OK);
     ck_assert_str_eq(seen.ids, want);
 }
