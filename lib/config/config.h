@@ -72,6 +72,8 @@ struct sp_config {
         const char *next_hop; /* host:port for all mail, "" for MX */
         struct sp_config_route *routes;
         size_t route_count;
+        struct sp_config_route *pins; /* to: a certificate name */
+        size_t pin_count;
         const char *ca; /* file of extra trust anchors, "" for the system's alone */
         int64_t retry_first_ms;
         int64_t retry_max_ms;

@@ -168,11 +168,20 @@ static const struct sp_setting route_settings[] = {
      "its next hop as host:port, instead of MX"},
 };
 
+static const struct sp_setting pin_settings[] = {
+    {"domain", SP_SETTING_TEXT, offsetof(struct sp_config_route, domain), 0, 0, NULL, NULL, SP_FORM_HOST,
+     "recipient domain"},
+    {"name", SP_SETTING_TEXT, offsetof(struct sp_config_route, to), 0, 0, NULL, NULL, SP_FORM_HOST,
+     "name that its hosts' certificates must show: then they count as authenticated"},
+};
+
 static const struct sp_setting_list lists[] = {
     {"listen", AT(listen), AT(listen_count), sizeof(struct sp_config_listen), listen_settings,
      SP_ARRAY_LEN(listen_settings), 1, false, "At least one: where mail is taken."},
     {"delivery.routes", AT(delivery.routes), AT(delivery.route_count), sizeof(struct sp_config_route),
      route_settings, SP_ARRAY_LEN(route_settings), 0, true, "Next hops of single domains."},
+    {"delivery.pins", AT(delivery.pins), AT(delivery.pin_count), sizeof(struct sp_config_route),
+     pin_settings, SP_ARRAY_LEN(pin_settings), 0, true, "Certificate names of partners."},
 };
 /* clang-format on */
 

@@ -44,7 +44,7 @@ struct sp_conn *sp_conn_new(const struct sp_conn_plan *plan, const struct sp_con
 /* Closes at once. Allowed in its own callbacks. A result that is owed is not told. NULL is allowed. */
 void sp_conn_free(struct sp_conn *c);
 
-/* What it showed; all good as long as the connection. */
+/* What it showed is good as long as the connection. returns: what the handshake proved, all false without TLS */
 const struct sp_hop_proof *sp_conn_proof(const struct sp_conn *c);
 /* returns: the JSON object of the audit's "tls", made once; empty without TLS */
 struct sp_bytes sp_conn_tls_json(const struct sp_conn *c);

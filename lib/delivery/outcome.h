@@ -98,7 +98,7 @@ enum sp_fate {
     SP_FATE_REFUSED,
 };
 
-/* Reads what the host said of one recipient. why: errors.def code for the records */
+/* returns: what the host's word means for one recipient; why: errors.def code for the records */
 enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *why);
 
 struct sp_retry {
@@ -122,7 +122,7 @@ struct sp_giving_up {
 /* returns: whether the sender is to get a DSN for a recipient given up (RFC 3461 5.2.1, threats: no backscatter) */
 bool sp_outcome_tells_sender(const struct sp_giving_up *g);
 
-/* The floor of a DSN: it holds no word of the message, so never above tls:encrypted, nor above the message's own. */
+/* returns: the floor of a DSN: it holds no word of the message, so never above tls:encrypted, nor the message's own */
 enum sp_floor sp_outcome_dsn_floor(enum sp_floor of_message);
 
 #endif

@@ -54,6 +54,7 @@ struct sp_pool_stats {
     uint64_t opened;
     size_t open;
 };
+/* returns: counts since the start */
 struct sp_pool_stats sp_pool_stats(const struct sp_pool *p);
 
 #endif

@@ -68,6 +68,11 @@ SP_MUST_CHECK enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_byte
                                           struct sp_bytes id, struct sp_bytes text,
                                           int64_t fetched_at_ms);
 
+/* The same for one that another memory kept until expires_at_ms. returns: as sp_sts_cache_put */
+SP_MUST_CHECK enum sp_rc sp_sts_cache_restore(struct sp_sts_cache *c, struct sp_bytes domain,
+                                              struct sp_bytes id, struct sp_bytes text,
+                                              int64_t expires_at_ms);
+
 /* returns: the domain's policy if it is still valid (lent until the next put), else NULL */
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
                                               int64_t now_ms);

@@ -129,6 +129,16 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     return SP_OK;
 }
 
+enum sp_rc sp_sts_cache_restore(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                                struct sp_bytes text, int64_t expires_at_ms)
+{
+    struct sp_sts_policy p;
+
+    if (sp_sts_policy_parse(text, &p) != SP_OK)
+        return SP_E_STS_INVALID;
+    return sp_sts_cache_put(c, domain, id, text, expires_at_ms - p.max_age_s * 1000);
+}
+
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
                                               int64_t now_ms)
 {
