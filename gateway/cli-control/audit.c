@@ -1,5 +1,5 @@
 /*
- * `sallyport audit prove|status`: what only the running ledger can say. A proof is written to a new file, or to standard
+ * `sallyport audit prove|show|status`: what only the running ledger can say. A proof is written to a new file, or to standard
  * output; verifying it is the offline half's (`sallyport audit verify`).
  */
 #include "gateway/cli-control/control.h"
@@ -112,11 +112,99 @@ static int status(const struct control *c)
     return code;
 }
 
+static void print_record(struct table *t, const struct sp_json *r)
+{
+    const struct sp_json *n = sp_json_find(r, "n");
+    struct sp_buf list;
+    char seq[24];
+
+    sp_buf_init(&list, QUESTION_MAX);
+    if (n == NULL || sp_json_canonical(n, &list) != SP_OK)
+        sp_buf_reset(&list);
+    (void)snprintf(seq, sizeof(seq), "%lld", (long long)sp_json_int_of(r, "seq", 0));
+    struct sp_bytes cells[] = {
+        sp_bytes_cstr(seq),
+        sp_json_text_of(r, "time"),
+        sp_json_text_of(r, "event"),
+        sp_buf_bytes(&list),
+        sp_json_text_of(r, "outcome"),
+        sp_json_text_of(sp_json_find(r, "hop"), "mx"),
+        sp_json_text_of(sp_json_find(r, "tls"), "verified_by"),
+        sp_json_text_of(r, "reason"),
+    };
+    table_add(t, cells);
+    sp_buf_clear(&list);
+}
+
+static void print_final(struct table *t, const struct sp_json *r)
+{
+    char n[24];
+
+    (void)snprintf(n, sizeof(n), "%lld", (long long)sp_json_int_of(r, "n", 0));
+    struct sp_bytes cells[] = {
+        sp_bytes_cstr(n),
+        sp_json_text_of(r, "final"),
+        sp_json_text_of(r, "rung"),
+        sp_json_text_of(r, "floor"),
+        sp_json_bool_of(r, "floor_met", false) ? SP_LIT("yes") : SP_LIT("NO"),
+        sp_json_text_of(r, "rule"),
+    };
+    table_add(t, cells);
+}
+
+static void print_records(const struct sp_json *result)
+{
+    static const char *const heads[] = {"SEQ",     "TIME", "EVENT",       "N",
+                                        "OUTCOME", "HOP",  "VERIFIED BY", "REASON"};
+    static const char *const finals[] = {"N", "FINAL", "RUNG", "FLOOR", "FLOOR MET", "RULE"};
+    const struct sp_json *list = sp_json_find(result, "records");
+    struct table *records = table_new(heads, SP_ARRAY_LEN(heads));
+    struct table *recipients = table_new(finals, SP_ARRAY_LEN(finals));
+    bool settled = false;
+
+    for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next) {
+        const struct sp_json *of = sp_json_find(r, "recipients");
+
+        print_record(records, r);
+        if (!sp_bytes_eq(sp_json_text_of(r, "event"), SP_LIT("message.settled")))
+            continue;
+        settled = true;
+        for (const struct sp_json *one = of == NULL ? NULL : of->first; one != NULL;
+             one = one->next)
+            print_final(recipients, one);
+    }
+    table_print(records);
+    (void)printf("\n%s\n", settled ? "settled:" : "not settled yet");
+    if (settled)
+        table_print(recipients);
+    table_free(recipients);
+    table_free(records);
+}
+
+static int show(const struct control *c)
+{
+    struct control_answer answer;
+    int code;
+
+    if (c->word_count != 3)
+        return control_usage("which message?");
+    ask(c, "message.show", c->words[2], &answer);
+    code = answer.code;
+    if (code == CONTROL_OK && c->json)
+        control_print_json(answer.result);
+    else if (code == CONTROL_OK)
+        print_records(answer.result);
+    control_answer_clear(&answer);
+    return code;
+}
+
 int control_audit(const struct control *c)
 {
     if (strcmp(c->words[1], "prove") == 0)
         return prove(c);
+    if (strcmp(c->words[1], "show") == 0)
+        return show(c);
     if (strcmp(c->words[1], "status") == 0)
         return status(c);
-    return control_usage("audit: prove or status (and verify, which needs no gateway)");
+    return control_usage("audit: prove, show or status (and verify, which needs no gateway)");
 }

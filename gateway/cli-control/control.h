@@ -64,10 +64,12 @@ void table_add(struct table *t, const struct sp_bytes *cells);
 void table_print(const struct table *t);
 void table_free(struct table *t);
 
-/* queue.c, keys.c: return exit codes */
+/* queue.c, keys.c, audit.c, status.c: return exit codes */
 int control_queue(const struct control *c);
 int control_keys(const struct control *c);
 int control_audit(const struct control *c);
+int control_posture(const struct control *c);
+int control_status(const struct control *c);
 
 /* main.c */
 int control_usage(const char *why);

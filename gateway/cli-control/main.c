@@ -1,5 +1,5 @@
 /*
- * `sallyport queue`, `keys` and `audit prove|status`: options, and where the control socket is. What an administrator does
+ * `sallyport queue`, `keys`, `audit prove|show|status`, `posture` and `status`: options, and where the control socket is. What an administrator does
  * is recorded with the user id that the kernel tells and the reason given here.
  */
 #include "gateway/cli-control/control.h"
@@ -18,7 +18,11 @@ static const char usage[] =
     "       sallyport keys show|remove ID [--reason TEXT]\n"
     "       sallyport keys import FILE [--no-pin] [--reason TEXT]\n"
     "       sallyport audit prove MESSAGE [--output FILE]\n"
+    "       sallyport audit show MESSAGE\n"
     "       sallyport audit status\n"
+    "       sallyport posture list [DOMAIN]\n"
+    "       sallyport posture accept DOMAIN LEVEL --reason TEXT\n"
+    "       sallyport status\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --socket PATH  its control socket, instead of the one in the settings\n"
@@ -90,16 +94,16 @@ static bool parse(struct control *c, int argc, char **argv)
             c->words[c->word_count++] = argv[i];
         }
     }
-    return c->word_count >= 2;
+    return c->word_count >= 1;
 }
 
 static const struct {
     const char *name;
+    size_t words; /* at least */
     int (*run)(const struct control *c);
 } groups[] = {
-    {"queue", control_queue},
-    {"keys", control_keys},
-    {"audit", control_audit},
+    {"queue", 2, control_queue},     {"keys", 2, control_keys},     {"audit", 2, control_audit},
+    {"posture", 2, control_posture}, {"status", 1, control_status},
 };
 
 int main(int argc, char **argv)
@@ -109,7 +113,7 @@ int main(int argc, char **argv)
     if (!parse(&c, argc, argv))
         return control_usage(NULL);
     for (size_t i = 0; i < SP_ARRAY_LEN(groups); i++) {
-        if (strcmp(c.words[0], groups[i].name) == 0)
+        if (strcmp(c.words[0], groups[i].name) == 0 && c.word_count >= groups[i].words)
             return groups[i].run(&c);
     }
     return control_usage(NULL);

@@ -40,6 +40,7 @@ enum sp_admin_merge {
     SP_ADMIN_ONE,   /* one role was asked */
     SP_ADMIN_OWNER, /* the one that has the message answers, the others don't know it */
     SP_ADMIN_PAGES, /* sorted lists of messages, a page of each */
+    SP_ADMIN_EACH,  /* a list of what each says */
 };
 
 struct sp_admin_route {

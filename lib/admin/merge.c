@@ -201,6 +201,36 @@ static void merge_pages(struct sp_admin_question *q, struct sp_buf *out)
         sp_buf_reset(out);
 }
 
+static void merge_each(struct sp_admin_question *q, struct sp_buf *out)
+{
+    struct sp_buf text;
+    struct sp_jw w;
+
+    sp_buf_init(&text, RESULT_MAX);
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_bool(&w, "ok", true);
+    sp_jw_object(&w, "result");
+    sp_jw_array(&w, "relays");
+    for (size_t i = 0; i < q->count; i++) {
+        const struct sp_admin_answer *a = &q->answers[i];
+        bool known = a->rc == SP_OK && a->json != NULL;
+
+        sp_buf_reset(&text);
+        sp_jw_object(&w, NULL);
+        sp_jw_int(&w, "relay", a->index == SP_JOBS_ANY ? -1 : (int64_t)a->index);
+        sp_jw_cstr(&w, "error", known ? NULL : sp_rc_name(a->rc));
+        if (known && sp_json_canonical(sp_json_root(a->json), &text) == SP_OK)
+            sp_jw_raw(&w, "says", sp_buf_bytes(&text));
+        sp_jw_end(&w);
+    }
+    sp_jw_end(&w);
+    sp_jw_end(&w);
+    sp_jw_int(&w, "file_len", 0);
+    sp_jw_end(&w);
+    sp_buf_clear(&text);
+}
+
 void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd)
 {
     struct sp_admin_answer *first = &q->answers[0];
@@ -210,6 +240,8 @@ void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd)
         merge_owner(q, out);
     } else if (q->route->merge == SP_ADMIN_PAGES) {
         merge_pages(q, out);
+    } else if (q->route->merge == SP_ADMIN_EACH) {
+        merge_each(q, out);
     } else {
         put_answer(q, first, out);
         if (first->rc == SP_OK)

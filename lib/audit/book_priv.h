@@ -37,7 +37,7 @@ struct sp_audit_book {
     struct sp_map *messages;   /* touched since the last commit: id -> struct sp_audit_message */
     struct sp_audit_message *asked; /* lent by sp_audit_book_message */
 
-    struct sp_map *domains; /* name -> struct sp_audit_domain */
+    struct sp_map *domains;         /* name -> struct sp_audit_domain */
     struct sp_list changed_domains; /* nobody was told yet */
     struct sp_list dirty_domains;
 };

@@ -67,6 +67,24 @@ static void take_head(struct sp_audit_verifier *v, struct sp_bytes text)
         stop(v, SP_AUDIT_WAS_ALTERED, 0, &err);
 }
 
+static void note_key(struct sp_audit_verifier *v, const struct sp_json *object)
+{
+    struct sp_bytes id = sp_json_text_of(object, "key");
+    size_t len = id.len < SP_AUDIT_KEY_ID_MAX ? id.len : SP_AUDIT_KEY_ID_MAX - 1;
+
+    memcpy(v->report.key, id.ptr, len);
+    v->report.key[len] = 0;
+}
+
+/* Where no checkpoint has been made yet, the head's key is the one to name. */
+static void note_head_key(struct sp_audit_verifier *v)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+
+    if (sp_json_parse(sp_bytes(v->head, v->head_len), NULL, &doc, NULL) == SP_OK)
+        note_key(v, sp_json_root(doc));
+}
+
 static void judge_head(struct sp_audit_verifier *v)
 {
     struct sp_audit_statement said;
@@ -82,6 +100,8 @@ static void judge_head(struct sp_audit_verifier *v)
         stop(v, SP_AUDIT_WAS_ALTERED, 0, &err);
     else if (v->head_seen && v->report.signed_to < said.tree_size)
         v->report.signed_to = said.tree_size;
+    if (rc == SP_OK && v->report.key[0] == 0)
+        note_head_key(v);
 }
 
 struct sp_audit_verifier *sp_audit_verifier_new(const struct sp_audit_ring *trusted,
@@ -159,15 +179,6 @@ static void learn_key(struct sp_audit_verifier *v, const struct sp_audit_line *l
         return;
     if (!sp_audit_ring_add(&v->ring, &key))
         stop_here(v, SP_AUDIT_WAS_ALTERED, "the file brings too many keys");
-}
-
-static void note_key(struct sp_audit_verifier *v, const struct sp_json *object)
-{
-    struct sp_bytes id = sp_json_text_of(object, "key");
-    size_t len = id.len < SP_AUDIT_KEY_ID_MAX ? id.len : SP_AUDIT_KEY_ID_MAX - 1;
-
-    memcpy(v->report.key, id.ptr, len);
-    v->report.key[len] = 0;
 }
 
 static void check_checkpoint(struct sp_audit_verifier *v, const struct sp_audit_line *line)

@@ -107,10 +107,12 @@ SP_MUST_CHECK enum sp_rc sp_store_run(struct sp_store_query *q, struct sp_err *e
 /* Ends a statement before its last row, which lets go of the database. */
 void sp_store_done(struct sp_store_query *q);
 
-/* The columns of the row (from 0). Views are good until the next step. NULL gives 0 and the empty view. */
+/* returns: a column of the row (from 0), converted as SQLite does; 0 for NULL */
 int64_t sp_store_int(const struct sp_store_query *q, int column);
+/* returns: the same as text or as bytes, lent until the next step; the empty view for NULL */
 struct sp_bytes sp_store_text(const struct sp_store_query *q, int column);
-struct sp_bytes sp_store_blob(const struct sp_store_query *q, int column);
+struct sp_bytes sp_store_blob(const struct sp_store_query *q, int column); /* returns: see above */
+/* returns: whether the column is NULL */
 bool sp_store_is_null(const struct sp_store_query *q, int column);
 
 #endif
