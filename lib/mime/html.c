@@ -233,12 +233,30 @@ static void end_clean(struct html *h, const char *name)
 
 /* ---- writing text ---- */
 
+/* Office documents are XML that this parser reads as well: their paragraphs, rows and cells part words, other elements
+ * of theirs do not (a run ends in the middle of a number). */
+static void put_break(struct html *h, const struct element *e, const char *name)
+{
+    static const char *const lines[] = {"p", "tr", "br", "row", "si", "cr"};
+    static const char *const cells[] = {"tc", "tab", "c", "v"};
+    const char *colon = strchr(name, ':');
+
+    if (e != NULL && e->kind != KIND_INLINE) {
+        sp_buf_put_u8(h->out, e->kind == KIND_CELL ? '\t' : '\n');
+        return;
+    }
+    name = colon == NULL ? name : colon + 1;
+    if (e == NULL && is_in(name, lines, SP_ARRAY_LEN(lines)))
+        sp_buf_put_u8(h->out, '\n');
+    else if (e == NULL && is_in(name, cells, SP_ARRAY_LEN(cells)))
+        sp_buf_put_u8(h->out, '\t');
+}
+
 static void start_text(struct html *h, const char *name, const xmlChar **atts)
 {
     const struct element *e = find_element(name);
 
-    if (e == NULL || e->kind != KIND_INLINE)
-        sp_buf_put_u8(h->out, e != NULL && e->kind == KIND_CELL ? '\t' : '\n');
+    put_break(h, e, name);
     for (; atts != NULL && atts[0] != NULL; atts += 2) {
         if (atts[1] == NULL || !is_in((const char *)atts[0], texts, SP_ARRAY_LEN(texts)))
             continue;

@@ -140,6 +140,12 @@ static void add_leaf(struct sp_mime *m, const struct todo *t)
         g_mime_part_get_content_encoding(part) != GMIME_CONTENT_ENCODING_DEFAULT;
 }
 
+static void keep_multipart(struct sp_mime *m, GMimeMultipart *multi)
+{
+    m->multiparts = sp_realloc(m->multiparts, (m->multipart_count + 1) * sizeof(*m->multiparts));
+    m->multiparts[m->multipart_count++] = multi;
+}
+
 static enum sp_rc visit(struct walk *w, const struct todo *t)
 {
     if (t->depth > w->m->limits.depth || w->m->part_count > w->m->limits.parts)
@@ -152,6 +158,7 @@ static enum sp_rc visit(struct walk *w, const struct todo *t)
         bool related = g_mime_content_type_is_type(type, "multipart", "related");
         int count = g_mime_multipart_get_count(multi);
 
+        keep_multipart(w->m, multi);
         if (count < 0 || (unsigned)count > w->m->limits.parts)
             return SP_E_SCAN_LIMIT;
         for (int i = count; i-- > 0;) /* last first: the stack turns them round */
@@ -169,8 +176,11 @@ static enum sp_rc walk_parts(struct sp_mime *m)
     GMimeObject *top = g_mime_message_get_mime_part(m->message);
     enum sp_rc rc = SP_OK;
 
-    if (top != NULL)
+    m->type = "";
+    if (top != NULL) {
+        m->type = type_text(m, g_mime_object_get_content_type(top));
         walk_push(&w, (struct todo){top, 0, false, false});
+    }
     while (w.count > 0 && rc == SP_OK) {
         struct todo t = w.todo[--w.count];
 
@@ -241,6 +251,7 @@ void sp_mime_free(struct sp_mime *m)
         g_object_unref(m->stream);
     sp_arena_free(m->arena);
     sp_free(m->parts);
+    sp_free(m->multiparts);
     sp_free(m);
 }
 
@@ -274,4 +285,31 @@ size_t sp_mime_body_text(const struct sp_mime *m)
 size_t sp_mime_body_html(const struct sp_mime *m)
 {
     return find_body(m, SP_MIME_HTML);
+}
+
+const char *sp_mime_type(const struct sp_mime *m)
+{
+    return m->type;
+}
+
+/* Appends as much as fits. */
+static void put_text(struct sp_buf *out, const char *text)
+{
+    struct sp_bytes b = sp_bytes_cstr(text == NULL ? "" : text);
+    size_t room = out->max - out->len;
+
+    sp_buf_put(out, sp_bytes_slice(b, 0, room));
+    if (b.len > room)
+        out->failed = true;
+    else if (b.len > 0)
+        sp_buf_put_u8(out, '\n');
+}
+
+enum sp_rc sp_mime_outside(const struct sp_mime *m, struct sp_buf *out)
+{
+    for (size_t i = 0; i < m->multipart_count; i++) {
+        put_text(out, g_mime_multipart_get_prologue(m->multiparts[i]));
+        put_text(out, g_mime_multipart_get_epilogue(m->multiparts[i]));
+    }
+    return sp_buf_rc(out);
 }

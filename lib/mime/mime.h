@@ -98,6 +98,18 @@ SP_MUST_CHECK enum sp_rc sp_mime_header(const struct sp_mime *m, const char *nam
  */
 SP_MUST_CHECK enum sp_rc sp_mime_headers(const struct sp_mime *m, size_t i, struct sp_buf *out);
 
+/* returns: the media type of the message as a whole ("multipart/encrypted"), good as long as the view */
+const char *sp_mime_type(const struct sp_mime *m);
+
+/*
+ * What stands outside of all parts, before the first and behind the last boundary of each multipart, where mail programs
+ * show nothing: for searching in.
+ *
+ * out:     appended to
+ * returns: SP_E_LIMIT if it does not fit; out then holds what did
+ */
+SP_MUST_CHECK enum sp_rc sp_mime_outside(const struct sp_mime *m, struct sp_buf *out);
+
 /* ---- decoding a part ---- */
 enum sp_mime_as {
     SP_MIME_AS_BYTES, /* transfer encoding undone */

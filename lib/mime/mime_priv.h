@@ -25,9 +25,12 @@ struct sp_mime {
     GMimeStream *stream;
     GMimeMessage *message;
     struct sp_arena *arena; /* names and types of parts */
+    const char *type;       /* of the whole */
     struct mime_part *parts;
     size_t part_count;
     size_t part_cap;
+    GMimeMultipart **multiparts; /* lent from the message */
+    size_t multipart_count;
 };
 
 /*

@@ -1,0 +1,478 @@
+/*
+ * The walk through a message: Subject and file names, every text, what lies outside the parts, archives and office
+ * documents. What a part is, its first bytes say, not its label. Text is fed to the patterns as it is decoded; only HTML
+ * and XML are held whole, up to a limit. Whatever may hold text and is not read leaves a gap and makes the scan partial;
+ * pictures leave a gap only.
+ */
+#include "detect/detect_priv.h"
+
+#include "mime/archive.h"
+#include "mime/html.h"
+
+#define HEAD_LEN     4096
+#define MARKUP_MAX   (16 * 1024 * 1024)
+#define FIELDS_MAX   (256 * 1024)
+#define OUTSIDE_MAX  (1024 * 1024)
+#define UNPACKED_MAX (256ULL * 1024 * 1024)
+#define ENTRIES_MAX  2000
+
+enum form {
+    FORM_TEXT,
+    FORM_MARKUP,
+    FORM_ARCHIVE,
+    FORM_PICTURE,
+    FORM_DICOM,
+    FORM_OPAQUE,
+    FORM_OTHER
+};
+
+/* Bytes of a part or an archive's entry: the head again, then the rest. */
+struct stream {
+    struct detect_run *run;
+    enum sp_rc (*read)(void *ctx, uint8_t *out, size_t len, size_t *got);
+    void *ctx;
+    uint8_t head[HEAD_LEN];
+    size_t head_len, head_at;
+    enum sp_rc broken; /* why nothing follows the head */
+};
+
+static enum sp_rc stream_read(void *arg, uint8_t *out, size_t len, size_t *got)
+{
+    struct stream *s = arg;
+    struct detect_run *r = s->run;
+    enum sp_rc rc = SP_OK;
+
+    *got = 0;
+    if (r->stopped)
+        return SP_OK;
+    if (s->head_at < s->head_len) {
+        *got = s->head_len - s->head_at < len ? s->head_len - s->head_at : len;
+        memcpy(out, s->head + s->head_at, *got);
+        s->head_at += *got;
+        return SP_OK;
+    }
+    rc = s->broken == SP_OK ? s->read(s->ctx, out, len, got) : s->broken;
+    r->unpacked += *got;
+    if (r->unpacked > r->limits->unpacked_max) {
+        sp_detect_gap_add(r, "limit", true);
+        r->stopped = true;
+    }
+    return rc;
+}
+
+/* Fills the head, for looking at it. What was read before an error is still examined; the error comes behind it. */
+static void stream_peek(struct stream *s)
+{
+    size_t got = 1;
+
+    while (s->head_len < HEAD_LEN && got > 0 && s->broken == SP_OK) {
+        s->broken = s->read(s->ctx, s->head + s->head_len, HEAD_LEN - s->head_len, &got);
+        s->head_len += s->broken == SP_OK ? got : 0;
+    }
+    s->run->unpacked += s->head_len;
+}
+
+/* ---- what is it? ---- */
+
+static const struct {
+    const char *magic;
+    size_t len, at;
+    enum form form;
+    const char *type;
+} magics[] = {
+    {"PK\x03\x04", 4, 0, FORM_ARCHIVE, "application/zip"},
+    {"\x1f\x8b", 2, 0, FORM_ARCHIVE, "application/gzip"},
+    {"ustar", 5, 257, FORM_ARCHIVE, "application/x-tar"},
+    {"DICM", 4, 128, FORM_DICOM, "application/dicom"},
+    {"\xff\xd8\xff", 3, 0, FORM_PICTURE, "image/jpeg"},
+    {"\x89PNG\r\n", 6, 0, FORM_PICTURE, "image/png"},
+    {"GIF8", 4, 0, FORM_PICTURE, "image/gif"},
+    {"BM", 2, 0, FORM_PICTURE, "image/bmp"},
+    {"WEBP", 4, 8, FORM_PICTURE, "image/webp"},
+    {"7z\xbc\xaf", 4, 0, FORM_OPAQUE, "application/x-7z-compressed"},
+    {"Rar!", 4, 0, FORM_OPAQUE, "application/vnd.rar"},
+    {"-----BEGIN PGP MESSAGE", 22, 0, FORM_OPAQUE, "application/pgp-encrypted"},
+    {"%PDF-", 5, 0, FORM_OTHER, "application/pdf"},
+    {"\xd0\xcf\x11\xe0", 4, 0, FORM_OTHER, "application/x-ole-storage"},
+};
+
+static bool looks_like_text(struct sp_bytes head)
+{
+    size_t odd = 0;
+
+    for (size_t i = 0; i < head.len; i++) {
+        if (head.ptr[i] == 0)
+            return false;
+        odd += head.ptr[i] < 0x20 && strchr("\t\r\n\f\x1b", head.ptr[i]) == NULL;
+    }
+    return odd * 50 <= head.len;
+}
+
+static enum form form_of(struct sp_bytes head, const char **type)
+{
+    struct sp_bytes text = sp_bytes_trim(head);
+
+    bool readable = looks_like_text(head);
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(magics); i++) {
+        if (readable && magics[i].form == FORM_PICTURE)
+            continue; /* a text that begins with "BM" is no picture */
+        if (head.len >= magics[i].at + magics[i].len &&
+            memcmp(head.ptr + magics[i].at, magics[i].magic, magics[i].len) == 0) {
+            *type = magics[i].type;
+            return magics[i].form;
+        }
+    }
+    if (!readable)
+        return FORM_OTHER;
+    if (sp_bytes_starts_nocase(text, SP_LIT("<?xml")) ||
+        sp_bytes_starts_nocase(text, SP_LIT("<html")) ||
+        sp_bytes_starts_nocase(text, SP_LIT("<!doctype html")))
+        return FORM_MARKUP;
+    return FORM_TEXT;
+}
+
+/* ---- examining ---- */
+
+static enum sp_rc feed_stream(struct stream *s)
+{
+    uint8_t piece[8192];
+    size_t got = 1;
+    enum sp_rc rc = SP_OK;
+
+    sp_detect_text_begin(s->run);
+    while (got > 0 && rc == SP_OK) {
+        rc = stream_read(s, piece, sizeof(piece), &got);
+        if (rc == SP_OK)
+            sp_detect_text_feed(s->run, sp_bytes(piece, got));
+    }
+    sp_detect_text_end(s->run);
+    sp_wipe(piece, sizeof(piece));
+    return rc;
+}
+
+static void feed_text(struct detect_run *r, struct sp_bytes text)
+{
+    sp_detect_text_begin(r);
+    sp_detect_text_feed(r, text);
+    sp_detect_text_end(r);
+}
+
+static void feed_markup_bytes(struct detect_run *r, struct sp_bytes markup)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, 2 * MARKUP_MAX);
+    if (sp_mime_html_text(markup, &text) != SP_OK) {
+        sp_detect_gap_add(r, "malformed", true);
+        feed_text(r, markup); /* as it stands, at least */
+    }
+    feed_text(r, sp_buf_bytes(&text));
+    sp_buf_wipe(&text);
+}
+
+static enum sp_rc feed_markup(struct stream *s)
+{
+    uint8_t piece[8192];
+    size_t got = 1;
+    struct sp_buf whole;
+    enum sp_rc rc = SP_OK;
+
+    sp_buf_init(&whole, MARKUP_MAX);
+    while (got > 0 && rc == SP_OK && !whole.failed) {
+        rc = stream_read(s, piece, sizeof(piece), &got);
+        if (rc == SP_OK)
+            sp_buf_put(&whole, sp_bytes(piece, got));
+    }
+    if (whole.failed)
+        sp_detect_gap_add(s->run, "limit", true);
+    feed_markup_bytes(s->run, sp_buf_bytes(&whole));
+    sp_buf_wipe(&whole);
+    sp_wipe(piece, sizeof(piece));
+    return rc;
+}
+
+static enum sp_rc read_entry(void *ctx, uint8_t *out, size_t len, size_t *got)
+{
+    return sp_mime_archive_data(ctx, out, len, got);
+}
+
+/* One file in an archive. An archive in an archive is not opened: one level is what people send. */
+static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a, const char *name)
+{
+    struct stream *s = sp_calloc(1, sizeof(*s));
+    const char *type = "";
+    enum sp_rc rc = SP_OK;
+
+    *s = (struct stream){.run = r, .read = read_entry, .ctx = a};
+    feed_text(r, sp_bytes_cstr(name));
+    stream_peek(s);
+    switch (form_of(sp_bytes(s->head, s->head_len), &type)) {
+    case FORM_TEXT:
+        rc = feed_stream(s);
+        break;
+    case FORM_MARKUP:
+        rc = feed_markup(s);
+        break;
+    case FORM_PICTURE:
+        sp_detect_gap_add(r, "image", false);
+        rc = feed_stream(s);
+        break;
+    case FORM_ARCHIVE:
+        sp_detect_gap_add(r, "depth", true);
+        break;
+    default:
+        sp_detect_gap_add(r, "type", true);
+    }
+    sp_wipe(s, sizeof(*s));
+    sp_free(s);
+    return rc;
+}
+
+static enum sp_rc examine_entries(struct detect_run *r, struct sp_mime_archive *a, bool *opaque)
+{
+    struct sp_mime_archive_entry entry;
+    bool more = true;
+    enum sp_rc rc = SP_OK;
+
+    for (int i = 0; rc == SP_OK && !r->stopped; i++) {
+        rc = sp_mime_archive_next(a, &entry, &more);
+        if (rc != SP_OK || !more)
+            break;
+        if (i == ENTRIES_MAX) {
+            sp_detect_gap_add(r, "limit", true);
+            break;
+        }
+        if (entry.encrypted) {
+            *opaque = true;
+            sp_detect_gap_add(r, "encrypted", true);
+            break; /* its end can't be found without reading it */
+        }
+        if (entry.is_file)
+            rc = examine_entry(r, a, entry.name);
+    }
+    return rc;
+}
+
+static enum sp_rc examine_archive(struct stream *s, bool *opaque)
+{
+    struct sp_mime_archive *a = NULL;
+    enum sp_rc rc = sp_mime_archive_open(stream_read, s, &a);
+
+    if (rc == SP_OK)
+        rc = examine_entries(s->run, a, opaque);
+    sp_mime_archive_free(a);
+    if (rc != SP_E_MALFORMED)
+        return rc;
+    sp_detect_gap_add(s->run, "malformed", true);
+    return SP_OK;
+}
+
+/* ---- parts ---- */
+
+static void add_attachment(struct detect_run *r, const struct sp_mime_part *part, const char *type,
+                           bool opaque)
+{
+    struct sp_detect_result *out = r->out;
+
+    if (out->attachment_count == SP_DETECT_LIST_MAX)
+        return;
+    if (out->attachments == NULL)
+        out->attachments = sp_arena_alloc(r->arena, SP_DETECT_LIST_MAX * sizeof(*out->attachments));
+    out->attachments[out->attachment_count++] = (struct sp_detect_attachment){
+        .type = sp_arena_cstr(r->arena, sp_bytes_cstr(type[0] == '\0' ? part->type : type)),
+        .name = sp_arena_cstr(r->arena, sp_bytes_cstr(part->name)),
+        .opaque = opaque,
+    };
+}
+
+static enum sp_rc read_decoder(void *ctx, uint8_t *out, size_t len, size_t *got)
+{
+    return sp_mime_decoder_read(ctx, out, len, got);
+}
+
+static enum sp_rc examine_form(struct stream *s, enum form form, bool *opaque)
+{
+    switch (form) {
+    case FORM_TEXT:
+        return feed_stream(s);
+    case FORM_MARKUP:
+        return feed_markup(s);
+    case FORM_ARCHIVE:
+        return examine_archive(s, opaque);
+    case FORM_PICTURE: /* no more than its captions can be read */
+        sp_detect_gap_add(s->run, "image", false);
+        return feed_stream(s);
+    case FORM_DICOM: /* a picture of a patient, with his name in it */
+        sp_detect_count(s->run, SP_DETECT_DICOM, 90, SP_LIT("dicom"));
+        sp_detect_gap_add(s->run, "image", false);
+        return feed_stream(s);
+    case FORM_OPAQUE:
+        *opaque = true;
+        sp_detect_gap_add(s->run, "encrypted", true);
+        return SP_OK;
+    default:
+        sp_detect_gap_add(s->run, "type", true);
+        return feed_stream(s); /* what is readable in it is looked at all the same */
+    }
+}
+
+static bool is_text_type(const struct sp_mime_part *part)
+{
+    return part->kind == SP_MIME_TEXT || part->kind == SP_MIME_HTML ||
+           strncmp(part->type, "text/", 5) == 0;
+}
+
+/* A detached signature holds certificates, no text of the sender's. */
+static bool is_signature(const struct sp_mime_part *part)
+{
+    return part->raw_len <= 256 * 1024 &&
+           (strcmp(part->type, "application/pkcs7-signature") == 0 ||
+            strcmp(part->type, "application/x-pkcs7-signature") == 0 ||
+            strcmp(part->type, "application/pgp-signature") == 0);
+}
+
+static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i)
+{
+    const struct sp_mime_part *part = sp_mime_part_get(m, i);
+    enum sp_mime_as as = is_text_type(part) ? SP_MIME_AS_UTF8 : SP_MIME_AS_BYTES;
+    SP_AUTO(sp_mime_decoder) d = sp_mime_decoder_new(m, i, as);
+    struct stream *s = sp_calloc(1, sizeof(*s));
+    const char *type = "";
+    bool opaque = false;
+    enum form form;
+    enum sp_rc rc = SP_OK;
+
+    *s = (struct stream){.run = r, .read = read_decoder, .ctx = d};
+    stream_peek(s);
+    if (!is_signature(part)) {
+        form = form_of(sp_bytes(s->head, s->head_len), &type);
+        if (part->kind == SP_MIME_HTML)
+            form = FORM_MARKUP;
+        else if (is_text_type(part) && (form != FORM_MARKUP || part->kind == SP_MIME_TEXT))
+            form = FORM_TEXT;
+        if (!part->encoding_known)
+            sp_detect_gap_add(r, "encoding", true);
+        rc = examine_form(s, form, &opaque);
+    }
+    if (part->attachment)
+        add_attachment(r, part, type, opaque);
+    sp_wipe(s, sizeof(*s));
+    sp_free(s);
+    return rc;
+}
+
+/* Only fields that people write texts into; the others are full of numbers that mean nothing. */
+static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
+{
+    static const char *const names[] = {"Subject: ", "Comments: ", "Keywords: "};
+    struct sp_buf all;
+    struct sp_bytes rest, line;
+
+    sp_buf_init(&all, FIELDS_MAX);
+    if (sp_mime_headers(m, i, &all) != SP_OK)
+        sp_detect_gap_add(r, "limit", true);
+    rest = sp_buf_bytes(&all);
+    while (sp_bytes_split(&rest, '\n', &line))
+        for (size_t k = 0; k < SP_ARRAY_LEN(names); k++)
+            if (sp_bytes_starts_nocase(line, sp_bytes_cstr(names[k])))
+                feed_text(r, sp_bytes_slice(line, strlen(names[k]), SIZE_MAX));
+    sp_buf_wipe(&all);
+}
+
+static enum sp_rc examine_parts(struct detect_run *r, struct sp_mime *m)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; i < sp_mime_part_count(m) && rc == SP_OK && !r->stopped; i++) {
+        const struct sp_mime_part *part = sp_mime_part_get(m, i);
+
+        r->part = (uint32_t)i + 1;
+        feed_text(r, sp_bytes_cstr(part->name));
+        if (part->kind == SP_MIME_MESSAGE)
+            examine_fields(r, m, i);
+        else
+            rc = examine_leaf(r, m, i);
+    }
+    r->part = 0;
+    return rc;
+}
+
+static enum sp_rc examine(struct detect_run *r, struct sp_mime *m)
+{
+    struct sp_buf outside;
+
+    r->out->sealed = sp_detect_sealed_of(m);
+    examine_fields(r, m, SP_MIME_NONE);
+    sp_buf_init(&outside, OUTSIDE_MAX);
+    if (sp_mime_outside(m, &outside) != SP_OK)
+        sp_detect_gap_add(r, "limit", true);
+    feed_text(r, sp_buf_bytes(&outside));
+    sp_buf_wipe(&outside);
+    if (r->out->sealed == SP_DETECT_SMIME || r->out->sealed == SP_DETECT_PGP) {
+        sp_detect_gap_add(r, "sealed", false);
+        return SP_OK;
+    }
+    return examine_parts(r, m);
+}
+
+/* ---- a run ---- */
+
+static void run_begin(struct detect_run *r, struct sp_detect *d,
+                      const struct sp_detect_limits *limits, struct sp_arena *arena,
+                      struct sp_detect_result *out)
+{
+    *out = (struct sp_detect_result){0};
+    *r = (struct detect_run){.d = d, .limits = limits, .arena = arena, .out = out};
+    sp_buf_init(&r->norm, DETECT_WINDOW + 32768);
+    sp_random_fill(sp_random_system(), r->hash_key, sizeof(r->hash_key));
+    r->values = sp_map_new();
+    r->term_seen = sp_calloc(sp_detect_term_count, 1);
+}
+
+static void run_end(struct detect_run *r)
+{
+    sp_detect_conclude(r);
+    sp_buf_wipe(&r->norm);
+    sp_map_free(r->values);
+    sp_free(r->term_seen);
+    sp_wipe(r, sizeof(*r));
+}
+
+enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_mime_source *source,
+                             const struct sp_detect_limits *limits, struct sp_arena *arena,
+                             struct sp_detect_result *out)
+{
+    struct sp_detect_limits own = *limits;
+    SP_AUTO(sp_mime) m = NULL;
+    struct detect_run r;
+    enum sp_rc rc;
+
+    if (own.unpacked_max == 0)
+        own.unpacked_max = UNPACKED_MAX;
+    run_begin(&r, d, &own, arena, out);
+    rc = sp_mime_open(source, &own.mime, &m, NULL);
+    if (rc == SP_E_SCAN_LIMIT || rc == SP_E_MALFORMED) {
+        sp_detect_gap_add(&r, rc == SP_E_MALFORMED ? "malformed" : "limit", true);
+        rc = SP_OK;
+    } else if (rc == SP_OK) {
+        rc = examine(&r, m);
+        if (rc == SP_E_MALFORMED) {
+            sp_detect_gap_add(&r, "malformed", true);
+            rc = SP_OK;
+        }
+    }
+    run_end(&r);
+    return rc;
+}
+
+void sp_detect_text(struct sp_detect *d, struct sp_bytes text, struct sp_arena *arena,
+                    struct sp_detect_result *out)
+{
+    struct sp_detect_limits limits = {.unpacked_max = UNPACKED_MAX};
+    struct detect_run r;
+
+    run_begin(&r, d, &limits, arena, out);
+    feed_text(&r, text);
+    run_end(&r);
+}

@@ -1,0 +1,437 @@
+/* Detection: which text is what class, what counts, what is not looked at. All numbers are made up. */
+#include "base/buf.h"
+#include "base/text.h"
+#include "detect/detect.h"
+#include "support/check_main.h"
+
+static struct sp_detect *detect;
+static struct sp_arena *arena;
+
+static void begin(void)
+{
+    struct sp_err err = {0};
+
+    if (detect == NULL)
+        ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
+    arena = sp_arena_new(4096);
+}
+
+static void end(void)
+{
+    sp_arena_free(arena);
+}
+
+static const struct {
+    const char *text;
+    enum sp_detect_class class;
+    enum sp_detect_type type; /* SP_DETECT_TYPES: none is asked about */
+    uint32_t score;           /* at least; 0: not found at all */
+} texts[] = {
+    {"See you at the meeting on Monday.", SP_DETECT_NONE, SP_DETECT_TYPES, 0},
+    {"SSN: 219-45-6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 95},
+    {"219-45-6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 70},
+    {"219 45 6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 70},
+    {"219-45 6781", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
+    {"social security number 219456781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 80},
+    {"order 219456781", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
+    {"666-45-6781 or 000-45-6781 or 912-45-6781", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
+    {"219-00-6781 or 219-45-0000", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
+    {"part 1219-45-67812", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
+    {"773-45-6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 70}, /* issued since 2011 */
+    {"My SSN is 123-45-6789", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 60},
+    {"SSN 219\xe2\x80\x91"
+     "45\xe2\x80\x91"
+     "6781",
+     SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 95},
+    {"SSN 21\xe2\x80\x8b"
+     "9-45-6781",
+     SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 95},
+    {"SSN \xef\xbc\x92\xef\xbc\x91\xef\xbc\x99-45-6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN,
+     95},
+    {"SSN 219-45-6781, diagnosed with diabetes", SP_DETECT_PHI, SP_DETECT_US_SSN, 95},
+    {"Diabetes is on the rise, says the newsletter of our hospital.", SP_DETECT_NONE,
+     SP_DETECT_HEALTH_TERM, 80},
+    {"MRN: 00482911", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
+    {"Medical record number: A-4829-11", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
+    {"mrn none", SP_DETECT_NONE, SP_DETECT_MRN, 0},
+    {"Patient MRN 00482911 is here for a refill", SP_DETECT_PHI, SP_DETECT_MRN, 90},
+    {"Medicare id 1EG4-TE5-MK73", SP_DETECT_PHI, SP_DETECT_US_MBI, 95},
+    {"1EG4TE5MK73", SP_DETECT_PHI, SP_DETECT_US_MBI, 90},
+    {"1SG4TE5MK73", SP_DETECT_NONE, SP_DETECT_US_MBI, 0}, /* no S in it */
+    {"0EG4TE5MK73", SP_DETECT_NONE, SP_DETECT_US_MBI, 0},
+    {"NPI 1234567893", SP_DETECT_IDENTIFIER, SP_DETECT_US_NPI, 95},
+    {"NPI 1234567890", SP_DETECT_NONE, SP_DETECT_US_NPI, 0},
+    {"NPI 1234567893, cardiology; echocardiogram", SP_DETECT_IDENTIFIER, SP_DETECT_US_NPI, 95},
+    {"DOB: 01/02/1980", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
+    {"Date of birth 1980-01-02", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
+    {"born on January 2, 1980", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
+    {"born 2 Jan 1980", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
+    {"DOB: 13/32/1980", SP_DETECT_NONE, SP_DETECT_DOB, 0},
+    {"We met on 01/02/1980.", SP_DETECT_NONE, SP_DETECT_DOB, 0},
+    {"Pt born 01/02/1980, on metformin", SP_DETECT_PHI, SP_DETECT_DOB, 85},
+    {"Phone: (312) 555-0123", SP_DETECT_NONE, SP_DETECT_PHONE, 50},
+    {"Phone: (312) 555-0123. Our clinic offers surgery.", SP_DETECT_NONE, SP_DETECT_PHONE, 50},
+    {"Patient's phone 312-555-0123, had a biopsy", SP_DETECT_PHI, SP_DETECT_PHONE, 60},
+    {"DX code E11.9, SSN 219-45-6781", SP_DETECT_PHI, SP_DETECT_ICD10, 85},
+    {"model E11.9", SP_DETECT_NONE, SP_DETECT_ICD10, 0},
+    {"MRN 00482911, HIV positive", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_HEALTH_TERM, 90},
+    {"MRN 00482911 methadone", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+};
+
+START_TEST(a_text_has_its_class)
+{
+    struct sp_detect_result r;
+
+    begin();
+    sp_detect_text(detect, sp_bytes_cstr(texts[_i].text), arena, &r);
+    ck_assert_msg(r.class == texts[_i].class, "%s: class %d", texts[_i].text, (int)r.class);
+    ck_assert(!r.partial);
+    if (texts[_i].type != SP_DETECT_TYPES)
+        ck_assert_msg(texts[_i].score == 0 ? r.types[texts[_i].type].score == 0
+                                           : r.types[texts[_i].type].score >= texts[_i].score,
+                      "%s: score %u", texts[_i].text, r.types[texts[_i].type].score);
+    end();
+}
+END_TEST
+
+START_TEST(special_categories_are_named_with_phi_only)
+{
+    struct sp_detect_result r;
+
+    begin();
+    sp_detect_text(detect, SP_LIT("MRN 00482911: HIV, BRCA1, suboxone"), arena, &r);
+    ck_assert_uint_eq(r.special, SP_DETECT_HIV | SP_DETECT_GENETIC | SP_DETECT_PART2);
+    sp_detect_text(detect, SP_LIT("HIV, BRCA1, suboxone"), arena, &r);
+    ck_assert_uint_eq(r.special, 0);
+    ck_assert_str_eq(sp_detect_special_name(0), "part2");
+    end();
+}
+END_TEST
+
+START_TEST(columns_under_a_heading_are_values)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 1 << 20);
+    sp_buf_put_cstr(&b, "Name,MRN,DOB,Note\n");
+    for (int i = 0; i < 40; i++)
+        sp_buf_printf(&b, "Person %d,%08d,0%d/1%d/19%02d,diabetes\n", i, 4000000 + i * 7, 1 + i % 9,
+                      i % 10, 40 + i);
+    sp_detect_text(detect, sp_buf_bytes(&b), arena, &r);
+    ck_assert_uint_eq(r.types[SP_DETECT_MRN].distinct, 40);
+    ck_assert_uint_eq(r.types[SP_DETECT_DOB].distinct, 40);
+    ck_assert_int_eq(r.class, SP_DETECT_SEVERE); /* a list of patients */
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+START_TEST(nothing_is_lost_or_counted_twice_at_a_seam)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 1 << 20);
+    for (size_t shift = 0; shift < 1400; shift += 7) {
+        sp_buf_reset(&b);
+        for (size_t i = 0; i < 64 * 1024 - 1200 + shift; i++)
+            sp_buf_put_u8(&b, i % 60 == 59 ? '\n' : 'x');
+        sp_buf_put_cstr(&b, " SSN 219-45-6781 ");
+        for (size_t i = 0; i < 3000; i++)
+            sp_buf_put_u8(&b, 'y');
+        sp_detect_text(detect, sp_buf_bytes(&b), arena, &r);
+        ck_assert_msg(r.types[SP_DETECT_US_SSN].count == 1 && r.types[SP_DETECT_US_SSN].score == 95,
+                      "shift %zu: %u", shift, r.types[SP_DETECT_US_SSN].count);
+    }
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+/* ---- messages ---- */
+
+static void scan(const char *text, struct sp_detect_result *r)
+{
+    struct sp_bytes mem = sp_bytes_cstr(text);
+    struct sp_mime_source source = sp_mime_source_bytes(&mem);
+    struct sp_detect_limits limits = {0};
+
+    ck_assert_int_eq(sp_detect_message(detect, &source, &limits, arena, r), SP_OK);
+}
+
+#define MIXED                                                                                      \
+    "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n"
+
+static const struct {
+    const char *name;
+    const char *text;
+    enum sp_detect_class class;
+    bool partial;
+    enum sp_detect_sealed sealed;
+} messages[] = {
+    {"plain", "Subject: x\r\n\r\nSSN 219-45-6781 diabetes", SP_DETECT_PHI, false, 0},
+    {"subject", "Subject: SSN 219-45-6781\r\n\r\ndiabetes", SP_DETECT_PHI, false, 0},
+    {"encoded subject", "Subject: =?utf-8?b?U1NOIDIxOS00NS02Nzgx?=\r\n\r\ndiabetes", SP_DETECT_PHI,
+     false, 0},
+    {"other fields", "Message-ID: <219-45-6781@x>\r\nSubject: x\r\n\r\ndiabetes", SP_DETECT_NONE,
+     false, 0},
+    {"base64", "Content-Transfer-Encoding: base64\r\n\r\nU1NOIDIxOS00NS02NzgxIGRpYWJldGVz\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"html", "Content-Type: text/html\r\n\r\n<p>SSN 219-<b>45</b>-6781 <i>dia</i>betes",
+     SP_DETECT_PHI, false, 0},
+    {"hidden html",
+     "Content-Type: text/html\r\n\r\n<p style='display:none'>SSN 219-45-6781</p>diabetes",
+     SP_DETECT_PHI, false, 0},
+    {"preamble",
+     "Content-Type: multipart/mixed; boundary=b\r\n\r\nSSN 219-45-6781\r\n--b\r\n\r\ndiabetes\r\n"
+     "--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"epilogue",
+     "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ndiabetes\r\n--b--\r\n"
+     "SSN 219-45-6781\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"file name",
+     MIXED "Content-Type: application/octet-stream; name=\"diabetes MRN 00482911.txt\"\r\n\r\n"
+           "x\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"inner message",
+     MIXED "Content-Type: message/rfc822\r\n\r\nSubject: SSN 219-45-6781\r\n\r\ndiabetes\r\n"
+           "--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"text claimed to be a picture",
+     MIXED "Content-Type: image/jpeg\r\n\r\nBM SSN 219-45-6781 diabetes\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"a picture",
+     MIXED "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+           "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ\r\n--b--\r\n",
+     SP_DETECT_NONE, false, 0},
+    {"a pdf",
+     MIXED "Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+           "JVBERi0xLjcKJeLjz9MK\r\n--b--\r\n",
+     SP_DETECT_NONE, true, 0},
+    {"an odd encoding", "Content-Transfer-Encoding: x-rot13\r\n\r\nSSN 219-45-6781 diabetes",
+     SP_DETECT_PHI, true, 0},
+    {"no boundary", "Content-Type: multipart/mixed\r\n\r\nx", SP_DETECT_NONE, true, 0},
+    {"signed",
+     "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nSSN 219-45-6781 diabetes\r\n"
+     "--b\r\nContent-Type: application/pgp-signature\r\n\r\n-----BEGIN PGP SIGNATURE-----\r\n"
+     "--b--\r\n",
+     SP_DETECT_PHI, false, SP_DETECT_SIGNED},
+    {"a label is no ciphertext",
+     "Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\nContent-Type: "
+     "application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b\r\nContent-Type: "
+     "application/octet-stream\r\n\r\nSSN 219-45-6781 diabetes\r\n--b--\r\n",
+     SP_DETECT_PHI, false, SP_DETECT_NOT_SEALED},
+    {"armor round plain packets",
+     "Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\nContent-Type: "
+     "application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b\r\nContent-Type: "
+     "application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n"
+     "yxR0AGJyAAAAAEhlbGxvIHdvcmxkIQ==\r\n-----END PGP MESSAGE-----\r\n--b--\r\n",
+     SP_DETECT_NONE, true, SP_DETECT_NOT_SEALED},
+};
+
+START_TEST(a_message_has_its_class)
+{
+    struct sp_detect_result r;
+
+    begin();
+    scan(messages[_i].text, &r);
+    ck_assert_msg(r.class == messages[_i].class, "%s: class %d", messages[_i].name, (int)r.class);
+    ck_assert_msg(r.partial == messages[_i].partial, "%s: partial", messages[_i].name);
+    ck_assert_msg(r.sealed == messages[_i].sealed, "%s: sealed %d", messages[_i].name,
+                  (int)r.sealed);
+    end();
+}
+END_TEST
+
+/* PKESK (tag 1, 12 bytes), SEIPD (tag 18, 40 bytes), armored. */
+static void put_pgp(struct sp_buf *out, const char *comment, const char *behind)
+{
+    uint8_t packets[2 + 12 + 2 + 40] = {0xc1, 12};
+    struct sp_buf armor;
+
+    packets[14] = 0xd2;
+    packets[15] = 40;
+    sp_buf_init(&armor, 1000);
+    sp_base64_encode(&armor, sp_bytes(packets, sizeof(packets)));
+    sp_buf_printf(out,
+                  "Subject: x\r\nContent-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n"
+                  "Content-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b\r\n"
+                  "Content-Type: application/octet-stream\r\n\r\n"
+                  "-----BEGIN PGP MESSAGE-----\r\n%s\r\n%.*s\r\n=AAAA\r\n"
+                  "-----END PGP MESSAGE-----\r\n%s--b--\r\n",
+                  comment, SP_FMT(armor), behind);
+    sp_buf_put_u8(out, 0);
+    sp_buf_clear(&armor);
+}
+
+START_TEST(real_pgp_ciphertext_is_sealed)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 10000);
+    put_pgp(&b, "", "");
+    scan((char *)b.ptr, &r);
+    ck_assert(r.sealed == SP_DETECT_PGP && !r.partial && r.class == SP_DETECT_NONE);
+    sp_buf_reset(&b);
+    put_pgp(&b, "Comment: SSN 219-45-6781\r\n", "");
+    scan((char *)b.ptr, &r);
+    ck_assert(r.sealed == SP_DETECT_NOT_SEALED);
+    sp_buf_reset(&b);
+    put_pgp(&b, "", "and in clear: SSN 219-45-6781\r\n");
+    scan((char *)b.ptr, &r);
+    ck_assert(r.sealed == SP_DETECT_NOT_SEALED);
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+static void put_smime(struct sp_buf *out, uint8_t oid_end, bool trailing)
+{
+    uint8_t der[60] = {0x30, 50,   0x06, 0x09, 0x2a, 0x86,   0x48,
+                       0x86, 0xf7, 0x0d, 0x01, 0x07, oid_end};
+
+    sp_buf_put_cstr(out, "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n"
+                         "Content-Transfer-Encoding: base64\r\n\r\n");
+    sp_base64_encode(out, sp_bytes(der, trailing ? 60 : 52));
+    sp_buf_put_cstr(out, "\r\n");
+    sp_buf_put_u8(out, 0);
+}
+
+START_TEST(real_smime_ciphertext_is_sealed)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 10000);
+    put_smime(&b, 3, false);
+    scan((char *)b.ptr, &r);
+    ck_assert(r.sealed == SP_DETECT_SMIME && !r.partial);
+    sp_buf_reset(&b);
+    put_smime(&b, 3, true);
+    scan((char *)b.ptr, &r);
+    ck_assert(r.sealed == SP_DETECT_NOT_SEALED && r.partial);
+    sp_buf_reset(&b);
+    put_smime(&b, 2, false); /* signed: anybody can read it */
+    scan((char *)b.ptr, &r);
+    ck_assert(r.sealed == SP_DETECT_SIGNED && r.partial);
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+static uint32_t crc32_of(const char *text)
+{
+    uint32_t crc = 0xffffffff;
+
+    for (; *text != 0; text++) {
+        crc ^= (uint8_t)*text;
+        for (int i = 0; i < 8; i++)
+            crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
+    }
+    return ~crc;
+}
+
+/* A zip with one stored file. */
+static void put_zip(struct sp_buf *z, const char *name, const char *text, bool encrypted)
+{
+    size_t n = strlen(name), len = strlen(text);
+    size_t at;
+
+    sp_buf_put_u32(z, 0x04034b50);
+    sp_buf_put_u16(z, 20);
+    sp_buf_put_u16(z, encrypted ? 1 : 0);
+    sp_buf_put_u16(z, 0);
+    sp_buf_put_u32(z, 0);
+    sp_buf_put_u32(z, crc32_of(text));
+    sp_buf_put_u32(z, (uint32_t)len);
+    sp_buf_put_u32(z, (uint32_t)len);
+    sp_buf_put_u16(z, (uint16_t)n);
+    sp_buf_put_u16(z, 0);
+    sp_buf_put_cstr(z, name);
+    sp_buf_put_cstr(z, text);
+    at = z->len;
+    sp_buf_put_u32(z, 0x02014b50);
+    for (int i = 0; i < 42; i++)
+        sp_buf_put_u8(z, 0);
+    sp_buf_put_u32(z, 0x06054b50);
+    for (int i = 0; i < 8; i++)
+        sp_buf_put_u8(z, 0);
+    sp_buf_put_u32(z, 46);
+    sp_buf_put_u32(z, (uint32_t)at);
+    sp_buf_put_u16(z, 0);
+}
+
+static void scan_zip(const char *name, const char *text, bool encrypted, struct sp_detect_result *r)
+{
+    struct sp_buf zip, b;
+
+    sp_buf_init(&zip, 100000);
+    sp_buf_init(&b, 200000);
+    put_zip(&zip, name, text, encrypted);
+    sp_buf_put_cstr(&b, MIXED "Content-Type: application/octet-stream\r\nContent-Disposition: "
+                              "attachment; filename=\"a.bin\"\r\n"
+                              "Content-Transfer-Encoding: base64\r\n\r\n");
+    sp_base64_encode(&b, sp_buf_bytes(&zip));
+    sp_buf_put_cstr(&b, "\r\n--b--\r\n");
+    sp_buf_put_u8(&b, 0);
+    scan((char *)b.ptr, r);
+    sp_buf_clear(&b);
+    sp_buf_clear(&zip);
+}
+
+START_TEST(archives_are_opened)
+{
+    struct sp_detect_result r;
+
+    begin();
+    scan_zip("a.txt", "SSN 219-45-6781 diabetes", false, &r);
+    ck_assert_int_eq(r.class, SP_DETECT_PHI);
+    ck_assert_uint_eq(r.attachment_count, 1);
+    ck_assert_str_eq(r.attachments[0].type, "application/zip");
+    scan_zip(
+        "word/document.xml",
+        "<?xml version=\"1.0\"?><w:document><w:p><w:r><w:t>SSN 219-</w:t></w:r><w:r><w:t>45-6781"
+        "</w:t></w:r></w:p><w:p><w:t>diabetes</w:t></w:p></w:document>",
+        false, &r);
+    ck_assert_int_eq(r.class, SP_DETECT_PHI);
+    scan_zip("a.txt", "garbage", true, &r);
+    ck_assert(r.partial && r.attachments[0].opaque);
+    end();
+}
+END_TEST
+
+START_TEST(a_cut_archive_is_a_gap)
+{
+    struct sp_detect_result r;
+
+    begin();
+    scan(MIXED "Content-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+               "UEsDBBQAAAAIAAAA\r\n--b--\r\n",
+         &r);
+    ck_assert(r.partial && r.gap_count > 0);
+    end();
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_loop_test(c, a_text_has_its_class, 0, SP_ARRAY_LEN(texts));
+    tcase_add_test(c, special_categories_are_named_with_phi_only);
+    tcase_add_test(c, columns_under_a_heading_are_values);
+    tcase_add_test(c, nothing_is_lost_or_counted_twice_at_a_seam);
+    tcase_add_loop_test(c, a_message_has_its_class, 0, SP_ARRAY_LEN(messages));
+    tcase_add_test(c, real_pgp_ciphertext_is_sealed);
+    tcase_add_test(c, real_smime_ciphertext_is_sealed);
+    tcase_add_test(c, archives_are_opened);
+    tcase_add_test(c, a_cut_archive_is_a_gap);
+}
+
+SP_TEST_MAIN("detect.detect", add)
