@@ -165,19 +165,12 @@ static void on_deposit(void *arg, struct sp_jobs_job *job)
 
 /* ---- start and stop ---- */
 
-/* The portal's own file, or the gateway's where the settings name none. */
-static struct sp_bytes secret(struct portal_role *p, const char *own, const char *shared)
-{
-    struct sp_bytes data = sp_role_file(p->role, own);
-
-    return data.ptr != NULL ? data : sp_role_file(p->role, shared);
-}
-
 static enum sp_rc make_tls(struct portal_role *p, struct sp_err *err)
 {
     struct sp_tls_server_config c = {
-        .certificate_pem = secret(p, "secret/portal.certificate", "secret/tls.certificate"),
-        .key_pem = secret(p, "secret/portal.key", "secret/tls.key"),
+        .certificate_pem = sp_role_file(p->role, "secret/portal.certificate"),
+        .key_pem = sp_role_file(p->role, "secret/portal.key"),
+        .ticket_key = sp_role_file(p->role, "secret/portal.tickets"),
     };
 
     p->tls = sp_tls_server_new(&c, err);
