@@ -30,6 +30,7 @@ static void assert_body(const struct sp_id *id, size_t len, bool for_role)
     uint8_t out[4096];
     uint64_t at = 0;
     size_t got = 0;
+    bool right = true;
     SP_AUTO(sp_content_reader) r = NULL;
 
     ck_assert_int_eq(for_role ? sp_queue_body_for_role(rig.queue, id, &c)
@@ -39,10 +40,11 @@ static void assert_body(const struct sp_id *id, size_t len, bool for_role)
     r = sp_content_reader_new(&c);
     do {
         ck_assert_int_eq(sp_content_read(r, at, out, sizeof(out), &got), SP_OK);
-        for (size_t i = 0; i < got; i++)
-            ck_assert_int_eq(out[i], 'b');
+        for (size_t i = 0; i < got; i++) /* one check a block: each costs a write */
+            right = right && out[i] == 'b';
         at += got;
     } while (got > 0);
+    ck_assert(right);
     ck_assert_uint_eq(at, len);
     sp_content_clear(&c);
 }

@@ -1,0 +1,200 @@
+/*
+ * The ledger's reader: every record once and in order, beside the writer, across restarts of either; never one that is
+ * not durable; the record key alone.
+ */
+#include "journal/reader.h"
+
+#include "rig.h"
+
+#include <errno.h>
+
+static struct rig rig;
+static struct sp_journal_reader *reader;
+static uint64_t durable_segment;
+static uint64_t durable_end;
+static unsigned next; /* number of the record that must come next */
+
+static void reader_open(struct sp_journal_cursor from)
+{
+    sp_journal_reader_free(reader);
+    reader = sp_journal_reader_new(rig.options.io, &rig.keys.record, &from);
+}
+
+static void on_durable(void *arg, uint64_t segment, uint64_t end)
+{
+    (void)arg;
+    durable_segment = segment;
+    durable_end = end;
+}
+
+static void setup(void)
+{
+    rig_init(&rig, fake_disk_new());
+    rig.options.on_durable = on_durable;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    reader_open((struct sp_journal_cursor){0, 0});
+    next = 0;
+}
+
+static void teardown(void)
+{
+    sp_journal_reader_free(reader);
+    reader = NULL;
+    rig_close(&rig);
+    rig_clear(&rig);
+    fake_disk_free(rig.disk);
+}
+
+/* Reads all there is; each must be the next. */
+static void read_on(void)
+{
+    struct sp_journal_entry e;
+    enum sp_rc rc;
+
+    while ((rc = sp_journal_reader_next(reader, &e)) == SP_OK) {
+        char want[32];
+
+        (void)snprintf(want, sizeof(want), "record %u", next++);
+        ck_assert(sp_bytes_eq(e.meta, sp_bytes_cstr(want)));
+        ck_assert(rig.records[next - 1].is_done);
+    }
+    ck_assert_int_eq(rc, SP_E_NOT_FOUND);
+}
+
+static void put(int count, size_t body_len)
+{
+    for (int i = 0; i < count; i++)
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, body_len);
+    sp_journal_commit(rig.journal);
+}
+
+START_TEST(a_batch_is_read_when_the_next_one_or_the_relay_vouches_for_it)
+{
+    put(3, 0);
+    read_on();
+    ck_assert_uint_eq(next, 0);
+    put(2, 0);
+    read_on();
+    ck_assert_uint_eq(next, 3);
+    sp_journal_reader_tell(reader, durable_segment, durable_end); /* as the relay does */
+    read_on();
+    ck_assert_uint_eq(next, 5);
+}
+END_TEST
+
+START_TEST(a_clean_close_and_a_restart_vouch_for_the_rest)
+{
+    put(3, 0);
+    rig_close(&rig);
+    read_on();
+    ck_assert_uint_eq(next, 3);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    put(2, 0);
+    put(1, 0);
+    read_on();
+    ck_assert_uint_eq(next, 5);
+}
+END_TEST
+
+START_TEST(segments_are_followed)
+{
+    for (int i = 0; i < 30; i++) {
+        put(1, 40000);
+        read_on();
+    }
+    ck_assert_uint_gt(sp_journal_current(rig.journal), 3);
+    put(1, 0);
+    read_on();
+    ck_assert_uint_eq(next, 30);
+}
+END_TEST
+
+START_TEST(a_cursor_goes_on_where_it_stood)
+{
+    for (int i = 0; i < 40; i++) {
+        put(2, 10000);
+        read_on();
+        reader_open(sp_journal_reader_cursor(reader));
+    }
+    rig_close(&rig);
+    read_on();
+    ck_assert_uint_eq(next, 80);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+END_TEST
+
+START_TEST(what_a_failed_sync_left_behind_is_never_read)
+{
+    put(2, 0);
+    fake_disk_fail(rig.disk, FAKE_SYNC, 1, EIO, false);
+    put(3, 0); /* refused */
+    ck_assert_int_eq(rig.records[3].rc, SP_E_JOURNAL_FAILED);
+    read_on();
+    ck_assert_uint_eq(next, 2);
+    next = 5;
+    put(2, 0);
+    put(1, 0);
+    read_on();
+    ck_assert_uint_eq(next, 7);
+}
+END_TEST
+
+START_TEST(damage_is_told_once_and_passed)
+{
+    struct sp_journal_entry e;
+
+    put(1, 0);
+    put(1, 0);
+    put(1, 0);
+    put(1, 0);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)rig.records[1].append.place.offset + 60,
+                   "damage", 6);
+    ck_assert_int_eq(sp_journal_reader_next(reader, &e), SP_OK);
+    ck_assert_int_eq(sp_journal_reader_next(reader, &e), SP_E_JOURNAL_DAMAGED);
+    ck_assert(e.damaged);
+    next = 2;
+    read_on();
+    ck_assert_uint_eq(next, 3);
+}
+END_TEST
+
+START_TEST(segments_gone_are_passed_over)
+{
+    for (int i = 0; i < 30; i++)
+        put(1, 40000);
+    sp_journal_passed(rig.journal, 3);
+    sp_journal_forget(rig.journal, 3);
+    for (next = 0; next < 30 && rig.records[next].append.place.segment < 3; next++)
+        ;
+    read_on();
+    ck_assert_uint_ge(next, 29);
+}
+END_TEST
+
+START_TEST(another_record_key_opens_nothing)
+{
+    struct sp_journal_entry e;
+    struct sp_secret other = rig.keys.content;
+    struct sp_journal_cursor from = {0, 0};
+
+    put(1, 0);
+    sp_journal_reader_free(reader);
+    reader = sp_journal_reader_new(rig.options.io, &other, &from);
+    ck_assert_int_eq(sp_journal_reader_next(reader, &e), SP_E_CRYPT_AUTH);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, a_batch_is_read_when_the_next_one_or_the_relay_vouches_for_it);
+    tcase_add_test(c, a_clean_close_and_a_restart_vouch_for_the_rest);
+    tcase_add_test(c, segments_are_followed);
+    tcase_add_test(c, a_cursor_goes_on_where_it_stood);
+    tcase_add_test(c, what_a_failed_sync_left_behind_is_never_read);
+    tcase_add_test(c, damage_is_told_once_and_passed);
+    tcase_add_test(c, segments_gone_are_passed_over);
+    tcase_add_test(c, another_record_key_opens_nothing);
+}
+
+SP_TEST_MAIN("journal.reader", add)
