@@ -13,6 +13,8 @@ enum {
     SEGMENT_LEN = 64 * 1024 * 1024,
     RESERVE_LEN = 4 * 1024 * 1024,
     BATCH_LEN = 1024 * 1024,
+    FAST_MS =
+        3000, /* a segment that lasts no longer: zero-filling would take disk time from its batches */
 };
 
 static void list_init(struct sp_journal_list *l)
@@ -83,8 +85,13 @@ static void take_in(struct sp_journal *j, struct sp_commit *c)
     struct sp_journal_append *a = c->appends;
     struct sp_segment *s;
 
-    for (size_t i = 0; i < c->opened_count; i++)
+    for (size_t i = 0; i < c->opened_count; i++) {
+        int64_t now = sp_clock_mono_ms(j->o.clock);
+
         table_put(j, c->opened[i]);
+        j->is_fast = now - j->opened_ms < FAST_MS;
+        j->opened_ms = now;
+    }
     j->state = c->state;
     j->stats = c->stats;
     j->wants_next = c->wants_next;

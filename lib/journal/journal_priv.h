@@ -40,6 +40,8 @@ struct sp_journal {
     struct sp_journal_job *job; /* the one that runs, or NULL */
     bool wants_next;
     bool wants_reserve;
+    int64_t opened_ms; /* when the last segment was taken into use */
+    bool is_fast;      /* segments fill so fast that spares are made without zeroes */
     struct sp_journal_trigger *done_trigger;
     struct sp_journal_trigger *wake_trigger;
     pthread_t thread;

@@ -94,10 +94,9 @@ struct sp_accept_decision {
     struct sp_accept_rung *rungs;
     size_t rung_count;
     int64_t expire_at_ms;
-    int64_t hold_until_ms; /* SP_ACCEPT_DO_HOLD: when `otherwise` is due; 0: never */
-    struct sp_bytes text;  /* reject or hold text, if any */
-    struct sp_bytes
-        options; /* JSON text of policy/options.h; empty for the ordinary ones */
+    int64_t hold_until_ms;   /* SP_ACCEPT_DO_HOLD: when `otherwise` is due; 0: never */
+    struct sp_bytes text;    /* reject or hold text, if any */
+    struct sp_bytes options; /* JSON text of policy/options.h; empty for the ordinary ones */
 };
 
 struct sp_accept_recipient {

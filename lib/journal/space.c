@@ -98,7 +98,7 @@ static struct sp_journal_job *job_new(struct sp_journal *j)
     job->maker = &j->maker;
     job->segment_len = j->o.segment_len;
     job->reserve_len = j->o.reserve_len;
-    job->prewrite = j->o.prewrite;
+    job->prewrite = j->o.prewrite && !j->is_fast;
     return job;
 }
 

@@ -293,21 +293,36 @@ void sp_queue_body_wait(struct sp_queue_body *b, void (*on_room)(void *arg), voi
 
 /* ---- the end of one ---- */
 
+static void sync_prepare(struct sp_queue_job *job)
+{
+    struct sp_queue_body *b = SP_CONTAINER(job, struct sp_queue_body, finish);
+    const struct sp_journal_io *io = b->queue->o.io;
+
+    if (b->disk_rc == SP_OK)
+        io->write_back(io->ctx, b->fd, b->written_back, b->offset - b->written_back);
+}
+
 static void sync_run(struct sp_queue_job *job)
 {
     struct sp_queue_body *b = SP_CONTAINER(job, struct sp_queue_body, finish);
     const struct sp_journal_io *io = b->queue->o.io;
-    char folder[SP_QUEUE_FILE_NAME_MAX];
     int err;
 
     if (b->disk_rc != SP_OK)
         return;
-    folder_of(&b->id, folder);
     err = io->sync(io->ctx, b->fd);
-    if (err == 0)
-        err = io->sync_folder(io->ctx, folder);
     if (err != 0)
         b->disk_rc = rc_of(err);
+}
+
+static int sync_folder(struct sp_queue_job *job)
+{
+    struct sp_queue_body *b = SP_CONTAINER(job, struct sp_queue_body, finish);
+    const struct sp_journal_io *io = b->queue->o.io;
+    char folder[SP_QUEUE_FILE_NAME_MAX];
+
+    folder_of(&b->id, folder);
+    return io->sync_folder(io->ctx, folder);
 }
 
 static void finish_done(struct sp_queue_job *job)
@@ -316,6 +331,8 @@ static void finish_done(struct sp_queue_job *job)
 
     if (b->rc == SP_OK)
         b->rc = b->disk_rc;
+    if (b->rc == SP_OK && job->folder_err != 0)
+        b->rc = rc_of(job->folder_err);
     if (job_ended(b))
         b->done(b->done_arg, b->rc);
 }
@@ -330,7 +347,11 @@ void sp_queue_body_finish(struct sp_queue_body *b, void (*done)(void *arg, enum 
     b->done = done;
     b->done_arg = arg;
     b->jobs++;
-    b->finish = (struct sp_queue_job){.run = sync_run, .done = finish_done};
+    b->finish = (struct sp_queue_job){.run = sync_run,
+                                      .done = finish_done,
+                                      .prepare = sync_prepare,
+                                      .sync_folder = sync_folder,
+                                      .folder = b->id.b[SP_ID_LEN - 1] % SP_QUEUE_FOLDERS};
     if (b->in_file)
         sp_queue_disk_submit(b->queue->disk, &b->finish);
     else

@@ -6,6 +6,10 @@
 
 #include <pthread.h>
 
+enum {
+    WRITES_BEFORE_SYNC = 256
+}; /* at most, so that writes that keep coming keep no sync waiting */
+
 struct list {
     struct sp_queue_job *head;
     struct sp_queue_job **end;
@@ -101,22 +105,70 @@ static void finish(struct sp_queue_disk *d, struct sp_queue_job *job)
         sp_loop_post(d->loop, on_finished, d->trigger);
 }
 
-static void *work(void *arg)
+/* Syncs files, then each folder once. */
+static void run_syncs(struct sp_queue_disk *d, struct sp_queue_job *syncs)
 {
-    struct sp_queue_disk *d = arg;
-    struct sp_queue_job *job;
+    struct sp_queue_job *next;
 
-    for (;;) {
+    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next)
+        job->prepare(job);
+    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next)
+        job->run(job);
+    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next) {
+        struct sp_queue_job *first = syncs;
+
+        while (first->folder != job->folder)
+            first = first->next;
+        job->folder_err = first == job ? job->sync_folder(job) : first->folder_err;
+    }
+    for (; syncs != NULL; syncs = next) {
+        next = syncs->next;
+        finish(d, syncs);
+    }
+}
+
+/* Runs all that waits: the syncs last, as a group. returns: whether there was any */
+static bool run_waiting(struct sp_queue_disk *d)
+{
+    struct list syncs;
+    struct sp_queue_job *job;
+    int writes = 0;
+    bool any = false;
+
+    list_init(&syncs);
+    while (writes < WRITES_BEFORE_SYNC) {
         pthread_mutex_lock(&d->lock);
-        while (d->waiting.head == NULL && !d->ending)
-            pthread_cond_wait(&d->wake, &d->lock);
         job = list_take(&d->waiting);
         pthread_mutex_unlock(&d->lock);
         if (job == NULL)
-            return NULL;
+            break;
+        any = true;
+        if (job->prepare != NULL) {
+            list_put(&syncs, job);
+            continue;
+        }
         job->run(job);
         finish(d, job);
+        writes += syncs.head != NULL ? 1 : 0;
     }
+    run_syncs(d, syncs.head);
+    return any;
+}
+
+static void *work(void *arg)
+{
+    struct sp_queue_disk *d = arg;
+    bool ended = false;
+
+    while (!ended) {
+        pthread_mutex_lock(&d->lock);
+        while (d->waiting.head == NULL && !d->ending)
+            pthread_cond_wait(&d->wake, &d->lock);
+        ended = d->waiting.head == NULL;
+        pthread_mutex_unlock(&d->lock);
+        (void)run_waiting(d);
+    }
+    return NULL;
 }
 
 struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop)
@@ -174,18 +226,7 @@ void sp_queue_disk_defer(struct sp_queue_disk *d, struct sp_queue_job *job)
 
 bool sp_queue_disk_run(struct sp_queue_disk *d)
 {
-    struct sp_queue_job *job;
-    bool any = false;
+    bool any = run_waiting(d);
 
-    for (;;) {
-        pthread_mutex_lock(&d->lock);
-        job = list_take(&d->waiting);
-        pthread_mutex_unlock(&d->lock);
-        if (job == NULL)
-            break;
-        any = true;
-        job->run(job);
-        finish(d, job);
-    }
     return call_back(d) || any;
 }
