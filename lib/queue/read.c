@@ -261,7 +261,7 @@ bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struc
         if (compare(&e->id, &query->after) > 0)
             offer(page, e);
     }
-    qsort(page->at, page->count, sizeof(page->at[0]), compare_entries);
+    qsort(page->at, page->count, sizeof(struct sp_queue_entry *), compare_entries);
     *last = query->after;
     for (i = 0; i < page->count && visited < query->limit; i++) {
         *last = page->at[i]->id;
