@@ -114,6 +114,7 @@ static SSL_CTX *ctx_new(const SSL_METHOD *method)
                                  SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_verify_depth(ctx, VERIFY_DEPTH);
     SSL_CTX_set_dh_auto(ctx, 1);
+    SSL_CTX_set_read_ahead(ctx, 1); /* one read a record, not one for its header too */
     return ctx;
 }
 

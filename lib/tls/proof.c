@@ -196,7 +196,7 @@ static const char *best_of(const struct sp_tls_proof *p)
 
 static struct sp_tls_evidence *evidence_alloc(void)
 {
-    struct sp_arena *arena = sp_arena_new(4096);
+    struct sp_arena *arena = sp_arena_new(1024);
     struct sp_tls_evidence *e = sp_arena_alloc(arena, sizeof(*e));
 
     e->arena = arena;

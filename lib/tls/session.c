@@ -47,7 +47,7 @@ static enum sp_io_want tls_write(void *ctx, const uint8_t *buf, size_t len, size
 
 static bool tls_pending(void *ctx)
 {
-    return SSL_pending(((struct session *)ctx)->ssl) > 0;
+    return SSL_has_pending(((struct session *)ctx)->ssl) == 1;
 }
 
 static void tls_end(void *ctx)
@@ -109,7 +109,8 @@ static void on_handshake(void *arg, enum sp_rc rc)
 {
     struct session *s = arg;
 
-    sp_timer_cancel(s->timer);
+    sp_timer_free(s->timer);
+    s->timer = NULL;
     if (rc != SP_OK) {
         s->done(s->arg, s->timed_out ? SP_E_TIMEOUT : rc, NULL);
         return;
@@ -233,7 +234,7 @@ void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
                   void (*done)(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof),
                   void *arg)
 {
-    struct sp_arena *arena = sp_arena_new(1024);
+    struct sp_arena *arena = sp_arena_new(512);
     struct session *s = sp_arena_alloc(arena, sizeof(*s));
 
     s->arena = arena;
