@@ -47,7 +47,7 @@ static int64_t ms_of(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) * 1000 : 0;
 }
 
-static void add_name(struct sp_tls_evidence *e, const ASN1_STRING *text)
+static void add_name(struct sp_tls_evidence *e, struct sp_bytes *list, const ASN1_STRING *text)
 {
     const uint8_t *data = ASN1_STRING_get0_data(text);
     int len = ASN1_STRING_length(text);
@@ -55,25 +55,33 @@ static void add_name(struct sp_tls_evidence *e, const ASN1_STRING *text)
 
     if (e->proof.name_count < SP_TLS_PROOF_NAMES_MAX && name.len > 0 && name.len <= NAME_LEN_MAX &&
         sp_bytes_find(name, '\0') == SIZE_MAX)
-        e->proof.names[e->proof.name_count++] = sp_arena_copy(e->arena, name);
+        list[e->proof.name_count++] = sp_arena_copy(e->arena, name);
 }
 
 static void fill_names(struct sp_tls_evidence *e, X509 *certificate)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    size_t room = (size_t)(sk_GENERAL_NAME_num(names) > 0 ? sk_GENERAL_NAME_num(names) : 1);
+    struct sp_bytes *list;
     int at;
+
+    if (room > SP_TLS_PROOF_NAMES_MAX)
+        room = SP_TLS_PROOF_NAMES_MAX;
+    list = sp_arena_alloc(e->arena, room * sizeof(*list));
+    e->proof.names = list;
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
         if (name->type == GEN_DNS)
-            add_name(e, name->d.dNSName);
+            add_name(e, list, name->d.dNSName);
     }
     GENERAL_NAMES_free(names);
     at = X509_NAME_get_index_by_NID(X509_get_subject_name(certificate), NID_commonName, -1);
     if (e->proof.name_count == 0 && at >= 0)
-        add_name(e, X509_NAME_ENTRY_get_data(
-                        X509_NAME_get_entry(X509_get_subject_name(certificate), at)));
+        add_name(
+            e, list,
+            X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(certificate), at)));
 }
 
 static void fill_digests(struct sp_tls_proof *p, X509 *certificate)
@@ -233,10 +241,12 @@ struct sp_tls_evidence *sp_tls_evidence_new(const struct session *s)
 struct sp_tls_evidence *sp_tls_evidence_copy(const struct sp_tls_evidence *old)
 {
     struct sp_tls_evidence *e = evidence_alloc();
+    struct sp_bytes *list = sp_arena_alloc(e->arena, old->proof.name_count * sizeof(*list));
 
     e->proof = old->proof;
+    e->proof.names = list;
     for (size_t i = 0; i < old->proof.name_count; i++)
-        e->proof.names[i] = sp_arena_copy(e->arena, old->proof.names[i]);
+        list[i] = sp_arena_copy(e->arena, old->proof.names[i]);
     e->proof.tlsa.data = sp_arena_copy(e->arena, old->proof.tlsa.data);
     e->chain = sp_arena_copy(e->arena, old->chain);
     return e;

@@ -75,7 +75,7 @@ enum sp_tls_dane {
     SP_TLS_DANE_TA, /* matched 2 x x: chain, name and time hold too */
 };
 
-#define SP_TLS_PROOF_NAMES_MAX 32
+#define SP_TLS_PROOF_NAMES_MAX 200 /* more are left out of names; name_ok looks at all */
 
 /* What the peer proved. All pointers are good as long as the stream. */
 struct sp_tls_proof {
@@ -88,8 +88,7 @@ struct sp_tls_proof {
     bool has_certificate; /* the peer showed one; else all below is empty */
     uint8_t spki_sha256[32];
     uint8_t certificate_sha256[32];
-    struct sp_bytes
-        names[SP_TLS_PROOF_NAMES_MAX]; /* DNS names (subjectAltName; the CN where there is none) */
+    const struct sp_bytes *names; /* DNS names (subjectAltName; the CN where there is none) */
     size_t name_count;
     int64_t not_before_ms; /* wall clock */
     int64_t not_after_ms;
