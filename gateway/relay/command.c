@@ -6,6 +6,7 @@
  *     {"command": "queue.list", "state": "held", "sender": T, "recipient": T, "tenant": T, "rule": R, "after": ID,
  *      "limit": N}                                         -> {"messages": [...], "next": ID or null}
  *     {"command": "queue.show", "message": ID}             -> {"message": {...}}
+ *     {"command": "queue.stats"}                           -> {"messages": N, "pending": N, ...}
  *     {"command": "queue.hold", "message": ID, "n": [0], "until": TIME, "reason": TEXT}
  *     {"command": "queue.release" | "queue.retry" | "queue.delete", "message": ID, "n": [0], "reason": TEXT}
  *                                                          -> {"message": ID, "done": "release"}
@@ -230,6 +231,32 @@ static void on_show(struct relay *r, const struct question *q)
     sp_buf_clear(&json);
 }
 
+static void on_stats(struct relay *r, const struct question *q)
+{
+    struct sp_queue_stats stats = sp_queue_stats(r->queue);
+    enum sp_rc ready = sp_queue_ready(r->queue);
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "accepts", ready == SP_OK ? "yes" : sp_rc_name(ready));
+    sp_jw_int(&w, "messages", (int64_t)stats.messages);
+    sp_jw_int(&w, "pending", (int64_t)stats.recipients_pending);
+    sp_jw_int(&w, "held", (int64_t)stats.recipients_held);
+    sp_jw_int(&w, "in_delivery", (int64_t)stats.recipients_busy);
+    sp_jw_int(&w, "quarantined", (int64_t)stats.quarantined);
+    sp_jw_int(&w, "bytes", (int64_t)stats.disk_len);
+    sp_jw_int(&w, "records", (int64_t)stats.journal.records);
+    sp_jw_int(&w, "batches", (int64_t)stats.journal.batches);
+    sp_jw_int(&w, "syncs", (int64_t)stats.journal.syncs);
+    sp_jw_int(&w, "failures", (int64_t)stats.journal.failures);
+    sp_jw_end(&w);
+    reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
 /* ---- changing ---- */
 
 struct kind {
@@ -395,6 +422,10 @@ static void run(struct relay *r, const struct question *q)
 
     if (sp_bytes_eq(name, SP_LIT("queue.list"))) {
         on_list(r, q);
+        return;
+    }
+    if (sp_bytes_eq(name, SP_LIT("queue.stats"))) {
+        on_stats(r, q);
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("queue.show"))) {
