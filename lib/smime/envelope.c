@@ -3,7 +3,8 @@
  * SMIME_write_CMS writes bare LF and spends half its time in its base 64, so only the CMS is its work here.
  *
  * A recipient with an RSA key gets key transport, PKCS#1 v1.5 unless it is known to read OAEP. An EC key gets ECDH; OpenSSL
- * would derive with SHA-1, so SHA-256 is asked for. A failure of the sink is kept in the envelope, since a BIO can only
+ * would derive with SHA-1, so SHA-256 is asked for. CBC has no integrity of its own (the EFAIL gadgets), so it is only used
+ * round a signature; without a signer the cipher is GCM, whatever the recipient is known to read. A failure of the sink is kept in the envelope, since a BIO can only
  * say "no".
  */
 #include "smime/smime_priv.h"
@@ -20,7 +21,10 @@ struct sp_smime_envelope {
     BIO *out;   /* ours */
     BIO *chain; /* what is written to; ends in out */
     struct sp_seal_base64 lines;
-    enum sp_rc rc; /* what the sink said */
+    enum sp_rc rc;                               /* what the sink said */
+    X509 *certificates[SP_SMIME_RECIPIENTS_MAX]; /* read once: it costs as much as the encryption */
+    size_t count;
+    bool gcm;
     const char *transport;
 };
 
@@ -56,21 +60,49 @@ static enum sp_rc make_sink(struct sp_smime_envelope *e, struct sp_seal_sink out
     return SP_OK;
 }
 
-static X509 *read_der(struct sp_bytes der)
+static enum sp_rc read_certificates(struct sp_smime_envelope *e,
+                                    const struct sp_smime_params *params, struct sp_err *err)
 {
-    const unsigned char *at = der.ptr;
+    for (size_t i = 0; i < params->recipient_count; i++) {
+        struct sp_bytes der = params->recipients[i].certificate;
+        const unsigned char *at = der.ptr;
+        X509 *certificate = der.len > INT32_MAX ? NULL : d2i_X509(NULL, &at, (long)der.len);
+        enum sp_rc rc;
 
-    return der.len > INT32_MAX ? NULL : d2i_X509(NULL, &at, (long)der.len);
+        if (certificate == NULL)
+            return sp_smime_fail(err, SP_E_KEYS_FORMAT, "a recipient's certificate can't be read");
+        e->certificates[e->count++] = certificate;
+        rc = sp_smime_check_time(certificate, params->now_ms, err);
+        if (rc != SP_OK)
+            return rc;
+    }
+    return SP_OK;
 }
 
-bool sp_smime_is_ec(struct sp_bytes der)
+static bool is_ec(const X509 *certificate)
 {
-    X509 *certificate = read_der(der);
-    EVP_PKEY *key = certificate == NULL ? NULL : X509_get0_pubkey(certificate);
-    bool ec = key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC;
+    EVP_PKEY *key = X509_get0_pubkey(certificate);
 
-    X509_free(certificate);
-    return ec;
+    return key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC;
+}
+
+static bool all_read_gcm(const struct sp_smime_envelope *e, const struct sp_smime_params *params)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (!params->recipients[i].gcm && !is_ec(e->certificates[i]))
+            return false;
+    return true;
+}
+
+static enum sp_rc choose_cipher(struct sp_smime_envelope *e, const struct sp_smime_params *params,
+                                struct sp_err *err)
+{
+    e->gcm = params->cipher == SP_SMIME_GCM;
+    if (params->cipher == SP_SMIME_AUTO)
+        e->gcm = params->signer == NULL || all_read_gcm(e, params);
+    if (!e->gcm && params->signer == NULL)
+        return sp_fail(err, SP_E_KEYS_UNUSABLE, "AES-256-CBC needs a signature inside");
+    return SP_OK;
 }
 
 static bool set_oaep(EVP_PKEY_CTX *ctx)
@@ -111,34 +143,33 @@ static enum sp_rc add_key(struct sp_smime_envelope *e, X509 *certificate, bool o
     return SP_OK;
 }
 
-static enum sp_rc add_recipient(struct sp_smime_envelope *e, const struct sp_smime_recipient *r,
-                                int64_t now_ms, struct sp_err *err)
+static enum sp_rc add_recipients(struct sp_smime_envelope *e, const struct sp_smime_params *params,
+                                 struct sp_err *err)
 {
-    X509 *certificate = read_der(r->certificate);
-    enum sp_rc rc;
+    enum sp_rc rc = SP_OK;
 
-    if (certificate == NULL)
-        return sp_smime_fail(err, SP_E_KEYS_FORMAT, "a recipient's certificate can't be read");
-    rc = sp_smime_check_time(certificate, now_ms, err);
-    if (rc == SP_OK)
-        rc = add_key(e, certificate, r->oaep, err);
-    X509_free(certificate);
+    e->cms = CMS_encrypt(NULL, NULL, e->gcm ? EVP_aes_256_gcm() : EVP_aes_256_cbc(),
+                         CMS_STREAM | CMS_BINARY | CMS_PARTIAL);
+    if (e->cms == NULL)
+        return sp_smime_fail(err, SP_E_SMIME_FAILED, "can't begin an envelope");
+    for (size_t i = 0; rc == SP_OK && i < e->count; i++)
+        rc = add_key(e, e->certificates[i], params->recipients[i].oaep, err);
     return rc;
 }
 
-enum sp_rc sp_smime_envelope_new(const struct sp_smime_params *params, enum sp_smime_cipher cipher,
-                                 struct sp_seal_sink out, struct sp_smime_envelope **envelope,
-                                 struct sp_err *err)
+enum sp_rc sp_smime_envelope_new(const struct sp_smime_params *params, struct sp_seal_sink out,
+                                 struct sp_smime_envelope **envelope, struct sp_err *err)
 {
     SP_AUTO(sp_smime_envelope) e = sp_calloc(1, sizeof(*e));
     enum sp_rc rc = make_sink(e, out);
 
-    e->cms = CMS_encrypt(NULL, NULL, cipher == SP_SMIME_GCM ? EVP_aes_256_gcm() : EVP_aes_256_cbc(),
-                         CMS_STREAM | CMS_BINARY | CMS_PARTIAL);
-    if (rc != SP_OK || e->cms == NULL)
-        return sp_smime_fail(err, SP_E_SMIME_FAILED, "can't begin an envelope");
-    for (size_t i = 0; rc == SP_OK && i < params->recipient_count; i++)
-        rc = add_recipient(e, &params->recipients[i], params->now_ms, err);
+    if (rc != SP_OK)
+        return sp_smime_fail(err, rc, "can't make a sink");
+    rc = read_certificates(e, params, err);
+    if (rc == SP_OK)
+        rc = choose_cipher(e, params, err);
+    if (rc == SP_OK)
+        rc = add_recipients(e, params, err);
     if (rc == SP_OK)
         *envelope = SP_STEAL(e);
     return rc;
@@ -158,13 +189,21 @@ void sp_smime_envelope_free(struct sp_smime_envelope *e)
     BIO_free(e->out);
     BIO_meth_free(e->method);
     CMS_ContentInfo_free(e->cms);
+    for (size_t i = 0; i < e->count; i++)
+        X509_free(e->certificates[i]);
     sp_wipe(&e->lines, sizeof(e->lines));
     sp_free(e);
 }
 
-const char *sp_smime_envelope_transport(const struct sp_smime_envelope *e)
+void sp_smime_envelope_facts(const struct sp_smime_envelope *e, struct sp_smime_facts *facts)
 {
-    return e->transport;
+    facts->cipher = e->gcm ? "aes-256-gcm" : "aes-256-cbc";
+    facts->transport = e->transport;
+}
+
+bool sp_smime_envelope_is_gcm(const struct sp_smime_envelope *e)
+{
+    return e->gcm;
 }
 
 enum sp_rc sp_smime_envelope_start(struct sp_smime_envelope *e, struct sp_err *err)

@@ -1,36 +1,14 @@
 /*
  * A whole message in one pass: the entity's bytes go through the signature's digest and into the envelope at once, since
  * multipart/signed puts the signature last (RFC 8551 3.5.3.2). The MIME frame is written here: a few constant lines.
- *
- * CBC has no integrity of its own (the EFAIL gadgets), so it is only used round a signature; without a signer the cipher
- * is GCM, whatever the recipient is known to read.
  */
 #include "smime/smime_priv.h"
 
 #define PIECE         (64U * 1024U)
 #define SIGNATURE_MAX (256U * 1024U)
 
-static bool all_read_gcm(const struct sp_smime_params *p)
-{
-    for (size_t i = 0; i < p->recipient_count; i++)
-        if (!p->recipients[i].gcm && !sp_smime_is_ec(p->recipients[i].certificate))
-            return false;
-    return true;
-}
-
-static enum sp_rc choose_cipher(const struct sp_smime_params *p, enum sp_smime_cipher *cipher,
-                                struct sp_err *err)
-{
-    *cipher = p->cipher;
-    if (p->cipher == SP_SMIME_AUTO)
-        *cipher = p->signer == NULL || all_read_gcm(p) ? SP_SMIME_GCM : SP_SMIME_CBC;
-    if (*cipher == SP_SMIME_CBC && p->signer == NULL)
-        return sp_fail(err, SP_E_KEYS_UNUSABLE, "AES-256-CBC needs a signature inside");
-    return SP_OK;
-}
-
 /* Header, MIME fields, empty line. */
-static enum sp_rc write_header(const struct sp_seal_entity *entity, enum sp_smime_cipher cipher,
+static enum sp_rc write_header(const struct sp_seal_entity *entity, bool gcm,
                                const struct sp_seal_sink *out)
 {
     enum sp_rc rc = sp_seal_write(out, sp_seal_entity_outer(entity));
@@ -39,8 +17,8 @@ static enum sp_rc write_header(const struct sp_seal_entity *entity, enum sp_smim
         rc = sp_seal_write(out, SP_LIT("MIME-Version: 1.0\r\n"
                                        "Content-Type: application/pkcs7-mime;\r\n"));
     if (rc == SP_OK)
-        rc = sp_seal_write(out, cipher == SP_SMIME_GCM ? SP_LIT("\tsmime-type=authEnveloped-data;")
-                                                       : SP_LIT("\tsmime-type=enveloped-data;"));
+        rc = sp_seal_write(out, gcm ? SP_LIT("\tsmime-type=authEnveloped-data;")
+                                    : SP_LIT("\tsmime-type=enveloped-data;"));
     if (rc == SP_OK)
         rc = sp_seal_write(out, SP_LIT(" name=\"smime.p7m\"\r\n"
                                        "Content-Transfer-Encoding: base64\r\n"
@@ -155,20 +133,18 @@ enum sp_rc sp_smime_seal(const struct sp_smime_params *params, struct sp_seal_en
                          struct sp_seal_sink out, struct sp_smime_facts *facts, struct sp_err *err)
 {
     SP_AUTO(sp_smime_envelope) envelope = NULL;
-    enum sp_smime_cipher cipher;
-    enum sp_rc rc;
+    enum sp_rc rc = SP_OK;
 
     if (params->recipient_count == 0 || params->recipient_count > SP_SMIME_RECIPIENTS_MAX)
         return sp_fail(err, SP_E_KEYS_NONE, "no recipients, or too many");
-    rc = choose_cipher(params, &cipher, err);
-    if (rc == SP_OK && params->signer != NULL)
+    if (params->signer != NULL)
         rc = sp_smime_check_time(params->signer->certificate, params->now_ms, err);
     if (rc == SP_OK)
-        rc = sp_smime_envelope_new(params, cipher, out, &envelope, err);
+        rc = sp_smime_envelope_new(params, out, &envelope, err);
     if (rc != SP_OK)
         return rc;
     sp_seal_entity_rewind(entity);
-    rc = write_header(entity, cipher, &out);
+    rc = write_header(entity, sp_smime_envelope_is_gcm(envelope), &out);
     if (rc != SP_OK)
         return sp_fail(err, rc, "can't write the header");
     rc = sp_smime_envelope_start(envelope, err);
@@ -179,8 +155,7 @@ enum sp_rc sp_smime_seal(const struct sp_smime_params *params, struct sp_seal_en
         rc = sp_smime_envelope_finish(envelope, err);
     if (rc != SP_OK)
         return rc;
-    facts->cipher = cipher == SP_SMIME_GCM ? "aes-256-gcm" : "aes-256-cbc";
-    facts->transport = sp_smime_envelope_transport(envelope);
+    sp_smime_envelope_facts(envelope, facts);
     facts->digest = params->signer == NULL ? NULL : "sha-256";
     return SP_OK;
 }

@@ -38,21 +38,25 @@ enum sp_rc sp_smime_signature_finish(struct sp_smime_signature *s, struct sp_buf
 /* ---- envelope ---- */
 struct sp_smime_envelope;
 
-/* The cipher is decided: CBC or GCM. out gets base-64 lines. owner: the caller */
-enum sp_rc sp_smime_envelope_new(const struct sp_smime_params *params, enum sp_smime_cipher cipher,
-                                 struct sp_seal_sink out, struct sp_smime_envelope **envelope,
-                                 struct sp_err *err);
+/*
+ * Begins an envelope to the recipients of params.
+ *
+ * out:   gets base-64 lines
+ * owner: the caller
+ * after: sp_smime_envelope_facts says which cipher it is
+ */
+enum sp_rc sp_smime_envelope_new(const struct sp_smime_params *params, struct sp_seal_sink out,
+                                 struct sp_smime_envelope **envelope, struct sp_err *err);
 void sp_smime_envelope_free(struct sp_smime_envelope *e);
 SP_AUTO_DEFINE(sp_smime_envelope)
-/* returns: how the first recipient's key carries the content key, static */
-const char *sp_smime_envelope_transport(const struct sp_smime_envelope *e);
+/* Fills in cipher and transport. */
+void sp_smime_envelope_facts(const struct sp_smime_envelope *e, struct sp_smime_facts *facts);
+/* returns: whether the cipher is AES-256-GCM */
+bool sp_smime_envelope_is_gcm(const struct sp_smime_envelope *e);
 /* Lets the machine write: before it, nothing reaches out. */
 enum sp_rc sp_smime_envelope_start(struct sp_smime_envelope *e, struct sp_err *err);
 enum sp_rc sp_smime_envelope_feed(struct sp_smime_envelope *e, struct sp_bytes data,
                                   struct sp_err *err);
 enum sp_rc sp_smime_envelope_finish(struct sp_smime_envelope *e, struct sp_err *err);
-
-/* returns: whether the certificate's key is for key agreement (EC), which only programs that know GCM can use */
-bool sp_smime_is_ec(struct sp_bytes der);
 
 #endif
