@@ -12,33 +12,48 @@ static void wrong(struct cli *cli, const struct sp_json *m, const char *expected
     sp_problem(cli->problems, m, SP_E_CONFIG_TYPE, "expected %s", expected);
 }
 
+static void set_header(struct cli *cli, struct cli_facts *f, struct sp_bytes name,
+                       const struct sp_json *m)
+{
+    if (m->type != SP_JSON_TEXT || f->header_count == CLI_FACTS_HEADERS_MAX)
+        wrong(cli, m, "text, for at most 64 fields");
+    else
+        f->headers[f->header_count++] = (struct sp_fact_header){name, m->text};
+}
+
+static void set_count(struct cli *cli, struct cli_facts *f, struct sp_bytes name,
+                      const struct sp_json *m, bool is_distinct)
+{
+    struct sp_fact_type *type = NULL;
+
+    for (size_t k = 0; k < f->type_count; k++)
+        if (sp_bytes_eq_nocase(f->types[k].name, name))
+            type = &f->types[k];
+    if (type == NULL && f->type_count < CLI_FACTS_TYPES_MAX) {
+        type = &f->types[f->type_count++];
+        type->name = name;
+    }
+    if (m->type != SP_JSON_INT || type == NULL)
+        wrong(cli, m, "a whole number, for at most 64 types");
+    else if (is_distinct)
+        type->distinct = m->integer;
+    else
+        type->count = m->integer;
+}
+
 /* header.NAME, phi.count.TYPE, phi.distinct.TYPE. returns: whether it is one of them */
 static bool set_open(struct cli *cli, struct cli_facts *f, const struct sp_json *m)
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(open_names); i++) {
         struct sp_bytes prefix = sp_bytes_cstr(open_names[i]);
         struct sp_bytes name = sp_bytes_slice(m->key, prefix.len, SIZE_MAX);
-        struct sp_fact_type *type = NULL;
 
         if (!sp_bytes_starts_nocase(m->key, prefix) || name.len == 0)
             continue;
-        if (i == 0 && m->type == SP_JSON_TEXT && f->header_count < CLI_FACTS_HEADERS_MAX) {
-            f->headers[f->header_count++] = (struct sp_fact_header){name, m->text};
-            return true;
-        }
-        for (size_t k = 0; k < f->type_count; k++)
-            if (sp_bytes_eq_nocase(f->types[k].name, name))
-                type = &f->types[k];
-        if (type == NULL && f->type_count < CLI_FACTS_TYPES_MAX) {
-            type = &f->types[f->type_count++];
-            type->name = name;
-        }
-        if (i == 0 || m->type != SP_JSON_INT || type == NULL)
-            wrong(cli, m, i == 0 ? "text" : "a whole number");
-        else if (i == 1)
-            type->count = m->integer;
+        if (i == 0)
+            set_header(cli, f, name, m);
         else
-            type->distinct = m->integer;
+            set_count(cli, f, name, m, i == 2);
         return true;
     }
     return false;

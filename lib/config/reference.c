@@ -79,7 +79,7 @@ void sp_config_table_reference(const struct sp_setting_table *t, struct sp_buf *
         sp_buf_printf(out, "\n### `%s`: %s\n\n%s\n\n", l->path,
                       l->by_key ? "an object" : "an array of objects", l->sentence);
         if (!l->by_key)
-            put_rows(l->path[0] ? "" : "", l->settings, l->setting_count, out);
+            put_rows("", l->settings, l->setting_count, out);
         else
             sp_buf_printf(out, "| member name | member value |\n|---|---|\n| %s | %s |\n",
                           l->settings[0].sentence, l->settings[1].sentence);

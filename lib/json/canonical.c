@@ -100,8 +100,8 @@ static int shortest(double v, char digits[20], int *point)
 /* ECMA-262 Number::toString, which RFC 8785 3.2.2.3 takes over. */
 static void put_real(struct sp_buf *out, double v)
 {
-    char digits[20];
-    int point, n;
+    char digits[20] = {0};
+    int point = 0, n;
 
     if (v == 0 || !isfinite(v)) {
         sp_buf_put_u8(out, '0');
@@ -156,45 +156,65 @@ static struct level open_level(struct sp_arena *arena, const struct sp_json *v)
     struct level l = {.count = v->count, .is_object = v->type == SP_JSON_OBJECT};
     size_t i = 0;
 
-    l.children = sp_arena_alloc(arena, (v->count + 1) * sizeof(struct sp_json *));
+    l.children = sp_arena_alloc(arena, (v->count + 1) * sizeof(void *));
     for (const struct sp_json *c = v->first; c != NULL; c = c->next)
         l.children[i++] = c;
     if (l.is_object)
-        qsort(l.children, l.count, sizeof(l.children[0]), compare_keys);
+        qsort(l.children, l.count, sizeof(void *), compare_keys);
     return l;
+}
+
+struct stack {
+    struct level levels[SP_JSON_DEPTH_MAX + 2];
+    size_t depth;
+};
+
+/* Writes a scalar whole, or the opening of an array or object. returns: false if nested too deeply */
+static bool put_value(struct stack *s, struct sp_arena *arena, const struct sp_json *v,
+                      struct sp_buf *out)
+{
+    if (v->type != SP_JSON_OBJECT && v->type != SP_JSON_ARRAY) {
+        put_scalar(out, v);
+        return true;
+    }
+    if (s->depth == SP_ARRAY_LEN(s->levels))
+        return false;
+    sp_buf_put_u8(out, v->type == SP_JSON_OBJECT ? '{' : '[');
+    s->levels[s->depth++] = open_level(arena, v);
+    return true;
+}
+
+/* Closes what is complete and goes to the next child, its key written. returns: NULL at the end */
+static const struct sp_json *next_value(struct stack *s, struct sp_buf *out)
+{
+    const struct sp_json *v;
+    struct level *l;
+
+    while (s->depth > 0 && s->levels[s->depth - 1].next == s->levels[s->depth - 1].count)
+        sp_buf_put_u8(out, s->levels[--s->depth].is_object ? '}' : ']');
+    if (s->depth == 0)
+        return NULL;
+    l = &s->levels[s->depth - 1];
+    if (l->next > 0)
+        sp_buf_put_u8(out, ',');
+    v = l->children[l->next++];
+    if (l->is_object) {
+        put_text(out, v->key);
+        sp_buf_put_u8(out, ':');
+    }
+    return v;
 }
 
 enum sp_rc sp_json_canonical(const struct sp_json *value, struct sp_buf *out)
 {
     SP_AUTO(sp_arena) arena = sp_arena_new(1024);
-    struct level stack[SP_JSON_DEPTH_MAX + 2];
-    size_t depth = 0;
-    const struct sp_json *v = value;
+    struct stack s;
 
-    for (;;) {
-        struct level *l;
-
-        if (v->type == SP_JSON_OBJECT || v->type == SP_JSON_ARRAY) {
-            if (depth == SP_ARRAY_LEN(stack))
-                return SP_E_LIMIT;
-            sp_buf_put_u8(out, v->type == SP_JSON_OBJECT ? '{' : '[');
-            stack[depth++] = open_level(arena, v);
-        } else {
-            put_scalar(out, v);
-        }
-        while (depth > 0 && stack[depth - 1].next == stack[depth - 1].count)
-            sp_buf_put_u8(out, stack[--depth].is_object ? '}' : ']');
-        if (depth == 0)
-            return sp_buf_rc(out);
-        l = &stack[depth - 1];
-        if (l->next > 0)
-            sp_buf_put_u8(out, ',');
-        v = l->children[l->next++];
-        if (l->is_object) {
-            put_text(out, v->key);
-            sp_buf_put_u8(out, ':');
-        }
-    }
+    s.depth = 0;
+    for (const struct sp_json *v = value; v != NULL; v = next_value(&s, out))
+        if (!put_value(&s, arena, v, out))
+            return SP_E_LIMIT;
+    return sp_buf_rc(out);
 }
 
 enum sp_rc sp_json_canonicalise(struct sp_bytes text, struct sp_buf *out, struct sp_err *err)

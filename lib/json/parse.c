@@ -30,10 +30,15 @@ static uint8_t look(const struct walk *w)
     return w->s.at < w->s.text.len ? w->s.text.ptr[w->s.at] : 0;
 }
 
+static bool is_one_of(uint8_t c, const char *set)
+{
+    return c != 0 && strchr(set, c) != NULL;
+}
+
 /* To the next byte that begins a value, a key or an end: past spaces, commas and colons. */
 static void skip_between(struct walk *w)
 {
-    while (w->s.at < w->s.text.len && memchr(" \t\r\n,:", look(w), 6) != NULL)
+    while (w->s.at < w->s.text.len && is_one_of(look(w), " \t\r\n,:"))
         sp_json_scan_step(&w->s);
 }
 
@@ -54,7 +59,7 @@ static void skip_scalar(struct walk *w)
         skip_string(w);
         return;
     }
-    while (w->s.at < w->s.text.len && memchr(" \t\r\n,:]}", look(w), 8) == NULL)
+    while (w->s.at < w->s.text.len && !is_one_of(look(w), " \t\r\n,:]}"))
         sp_json_scan_step(&w->s);
 }
 

@@ -185,6 +185,7 @@ enum sp_tri sp_policy_cond_eval(const struct sp_cond *c, const struct sp_facts *
 
             stack[n++] = (struct slot){test(t, f, pending), t};
         } else if (s->op == SP_COND_NOT) {
+            sp_assert(n > 0);
             stack[n - 1].value = SP_TRI_TRUE - stack[n - 1].value;
         } else {
             n -= s->arg;

@@ -216,27 +216,25 @@ static void load_group(struct sp_loader *l, const struct sp_json *v)
     }
 }
 
+/* Every entry of a section that no nearer layer replaces. */
+static void load_section(struct sp_loader *l, const char *section,
+                         void (*load)(struct sp_loader *l, const struct sp_json *v))
+{
+    for (size_t i = 0; i < l->policy->layer_count; i++) {
+        const struct sp_json *all = sp_json_find(l->policy->layers[i].root, section);
+
+        if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_OBJECT))
+            continue;
+        for (const struct sp_json *m = all->first; m != NULL; m = m->next)
+            if (!sp_policy_loader_is_replaced(l, section, m))
+                load(l, m);
+    }
+}
+
 void sp_policy_load_lists(struct sp_loader *l)
 {
-    struct sp_policy *p = l->policy;
-    static const char *const sections[] = {"lists", "groups"};
-
-    for (size_t s = 0; s < SP_ARRAY_LEN(sections); s++) {
-        for (size_t i = 0; i < p->layer_count; i++) {
-            const struct sp_json *all = sp_json_find(p->layers[i].root, sections[s]);
-
-            if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_OBJECT))
-                continue;
-            for (const struct sp_json *m = all->first; m != NULL; m = m->next) {
-                if (sp_policy_loader_is_replaced(l, sections[s], m))
-                    continue;
-                if (s == 0)
-                    load_list(l, m);
-                else
-                    load_group(l, m);
-            }
-        }
-    }
+    load_section(l, "lists", load_list);
+    load_section(l, "groups", load_group);
 }
 
 struct sp_policy_list *sp_policy_load_list_find(const struct sp_loader *l, struct sp_bytes name)

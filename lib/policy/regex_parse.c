@@ -147,6 +147,20 @@ static int read_escape(struct parse *p, struct sp_regex_class *c)
     return byte;
 }
 
+/* Behind one byte of a class: "-" and the last of a range, or nothing. */
+static int read_range_end(struct parse *p, int from)
+{
+    int to;
+
+    if (p->at + 1 >= p->in.len || p->in.ptr[p->at] != '-' || p->in.ptr[p->at + 1] == ']')
+        return from;
+    to = p->in.ptr[p->at + 1];
+    p->at += 2;
+    if (to == '\\' || to < from)
+        p->wrong = "this range in a class is not understood";
+    return to;
+}
+
 /* Behind [: up to and with ]. */
 static void read_class(struct parse *p, struct sp_regex_class *c)
 {
@@ -155,7 +169,7 @@ static void read_class(struct parse *p, struct sp_regex_class *c)
 
     p->at += invert;
     for (first = p->at; p->wrong == NULL;) {
-        int from, to;
+        int from;
 
         if (p->at >= p->in.len) {
             p->wrong = "a [ has no ]";
@@ -172,14 +186,7 @@ static void read_class(struct parse *p, struct sp_regex_class *c)
             from = read_escape(p, c);
         if (from < 0)
             continue;
-        to = from;
-        if (p->at + 1 < p->in.len && p->in.ptr[p->at] == '-' && p->in.ptr[p->at + 1] != ']') {
-            to = p->in.ptr[p->at + 1];
-            p->at += 2;
-            if (to == '\\' || to < from)
-                p->wrong = "this range in a class is not understood";
-        }
-        set_add(c, (unsigned)from, (unsigned)to);
+        set_add(c, (unsigned)from, (unsigned)read_range_end(p, from));
     }
     if (p->nocase)
         set_fold(c);
