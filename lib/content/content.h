@@ -102,7 +102,7 @@ void sp_content_writer_sha256(const struct sp_content_writer *w, uint8_t out[SP_
 void sp_content_writer_handle(const struct sp_content_writer *w, int fd, uint64_t offset,
                               struct sp_content *out);
 
-/* Writes all sealed bytes to a descriptor, at its position. For roles that may block. arg: int * */
+/* Writes all sealed bytes to a descriptor, at its position. For roles that may block. arg: int *. returns: SP_E_IO */
 enum sp_rc sp_content_sink_fd(void *arg, struct sp_bytes sealed);
 
 /* ---- reading ---- */

@@ -138,6 +138,7 @@ void sp_journal_append(struct sp_journal *j, struct sp_journal_append *a);
 /* Without a loop: writes and syncs what was appended, then calls back. */
 void sp_journal_commit(struct sp_journal *j);
 
+/* returns: what it can take now */
 enum sp_journal_state sp_journal_state(const struct sp_journal *j);
 
 /*
@@ -181,10 +182,10 @@ uint64_t sp_journal_first(const struct sp_journal *j);
 uint64_t sp_journal_current(const struct sp_journal *j);
 uint64_t sp_journal_disk_len(const struct sp_journal *j);
 
-/* Figures since opening. */
 struct sp_journal_stats {
     uint64_t records, batches, syncs, bytes, failures;
 };
+/* returns: figures since opening */
 struct sp_journal_stats sp_journal_stats(const struct sp_journal *j);
 
 #endif

@@ -71,6 +71,10 @@ void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
     enum sp_rc rc = SP_OK;
 
     sp_assert(changes_messages(type) || type == SP_RECORD_ACT);
+    if (q->journal == NULL) {
+        sp_queue_pending_end(p, SP_E_CLOSED);
+        return;
+    }
     if (changes_messages(type)) {
         rc = e == NULL ? SP_E_NOT_FOUND : choose(p, e, type, act);
         chosen.ns = p->ns;

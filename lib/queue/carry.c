@@ -49,8 +49,8 @@ static void carry_done(struct sp_journal_append *a, enum sp_rc rc)
         set_busy(q, e, false);
     sp_queue_pending_free(p);
     sp_queue_tell_due(q, before);
-    q->carrying = rc == SP_OK && carry_next(q);
-    if (!q->carrying)
+    q->carrying = rc == SP_OK && q->journal != NULL && carry_next(q);
+    if (!q->carrying && q->journal != NULL)
         sp_journal_forget(q->journal, sp_queue_oldest_needed(q));
 }
 
@@ -154,9 +154,13 @@ static void sweep(struct sp_queue *q, uint64_t segment)
 
 void sp_queue_reclaim(struct sp_queue *q)
 {
-    uint64_t needed = sp_queue_oldest_needed(q);
-    uint64_t current = sp_journal_current(q->journal);
+    uint64_t needed;
+    uint64_t current;
 
+    if (q->journal == NULL) /* closing */
+        return;
+    needed = sp_queue_oldest_needed(q);
+    current = sp_journal_current(q->journal);
     sp_journal_forget(q->journal, needed);
     if (q->carrying || current == q->swept_at || current - needed < SEGMENTS_KEPT ||
         needed != sp_journal_first(q->journal) || sp_journal_state(q->journal) != SP_JOURNAL_OPEN)

@@ -189,11 +189,9 @@ struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop)
     return d;
 }
 
-void sp_queue_disk_free(struct sp_queue_disk *d)
+void sp_queue_disk_stop(struct sp_queue_disk *d)
 {
-    if (d == NULL)
-        return;
-    if (d->loop != NULL) {
+    if (d->loop != NULL && !d->ending) {
         pthread_mutex_lock(&d->lock);
         d->ending = true;
         pthread_cond_signal(&d->wake);
@@ -202,6 +200,13 @@ void sp_queue_disk_free(struct sp_queue_disk *d)
     }
     while (sp_queue_disk_run(d))
         ;
+}
+
+void sp_queue_disk_free(struct sp_queue_disk *d)
+{
+    if (d == NULL)
+        return;
+    sp_queue_disk_stop(d);
     if (d->trigger->posted)
         d->trigger->disk = NULL;
     else

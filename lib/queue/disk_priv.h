@@ -26,7 +26,10 @@ struct sp_queue_job {
 /* owner: the caller. loop NULL: no thread; sp_queue_disk_run does the work */
 struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop);
 
-/* Runs what is left, calls back, ends the thread, frees. */
+/* Runs what is left, calls back, ends the thread; what is submitted later waits for sp_queue_disk_run. */
+void sp_queue_disk_stop(struct sp_queue_disk *d);
+
+/* Stops it if it was not, runs what is left, frees. */
 void sp_queue_disk_free(struct sp_queue_disk *d);
 
 /* Jobs run one at a time, in order; done follows on the loop, never within this call. */

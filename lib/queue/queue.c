@@ -11,6 +11,8 @@ enum sp_rc sp_queue_ready(const struct sp_queue *q)
 {
     size_t max = q->o.messages_max == 0 ? MESSAGES_MAX : q->o.messages_max;
 
+    if (q->journal == NULL) /* closing */
+        return SP_E_CLOSED;
     if (sp_journal_state(q->journal) != SP_JOURNAL_OPEN)
         return SP_E_JOURNAL_FULL;
     return sp_map_count(q->entries) >= max ? SP_E_QUEUE_FULL : SP_OK;
@@ -18,7 +20,7 @@ enum sp_rc sp_queue_ready(const struct sp_queue *q)
 
 bool sp_queue_may_deliver(const struct sp_queue *q)
 {
-    return sp_journal_state(q->journal) != SP_JOURNAL_STOPPED;
+    return q->journal != NULL && sp_journal_state(q->journal) != SP_JOURNAL_STOPPED;
 }
 
 /* ---- accept ---- */
@@ -296,8 +298,9 @@ void sp_queue_close(struct sp_queue *q)
 {
     if (q == NULL)
         return;
-    q->carrying = true; /* no new carries */
-    sp_journal_close(q->journal);
+    q->carrying = true;          /* no new carries */
+    sp_queue_disk_stop(q->disk); /* bodies that end now still go into records */
+    sp_journal_close(SP_STEAL(q->journal));
     queue_free(q);
 }
 

@@ -46,7 +46,10 @@ struct sp_queue_options {
 SP_MUST_CHECK enum sp_rc sp_queue_open(const struct sp_queue_options *options,
                                        struct sp_queue **out, struct sp_err *err);
 
-/* Commits what is under way (its callbacks come first), closes the journal cleanly, frees. NULL is allowed. */
+/*
+ * Commits what is under way (its callbacks come first), closes the journal cleanly, frees. What a callback asks for
+ * meanwhile may end with SP_E_CLOSED. Bodies must have been freed or taken. NULL is allowed.
+ */
 void sp_queue_close(struct sp_queue *q);
 
 /* Without a loop: does all the disk work that waits, then the callbacks. */
@@ -181,6 +184,7 @@ struct sp_queue_stats {
     uint64_t first_segment, current_segment;
     struct sp_journal_stats journal;
 };
+/* returns: figures of now. cost: O(segments) */
 struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
 
 /* ---- disk space ---- */

@@ -1,0 +1,213 @@
+/*
+ * The queue with its threads, on a real folder: small and big bodies from many sessions at once, closing while records
+ * are under way, and what is there again afterwards. Meant for ThreadSanitizer as much as for its checks.
+ */
+#include "queue/queue.h"
+#include "support/check_main.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { SESSIONS = 20, MESSAGES = 120 };
+
+struct session {
+    struct sp_accept accept;
+    struct sp_queue_body *body;
+};
+
+static struct sp_loop *loop;
+static struct sp_queue *queue;
+static char dir[64];
+static struct session sessions[SESSIONS];
+static int begun;
+static int accepted;
+static int delivered;
+static bool deliver;
+
+static struct sp_accept_decision decision = {.rule = SP_LIT_INIT("r")};
+static struct sp_accept_recipient recipient = {.address = SP_LIT_INIT("a@b.example")};
+
+static void begin(struct session *s);
+
+static void on_accepted(void *arg, enum sp_rc rc)
+{
+    ck_assert_int_eq(rc, SP_OK);
+    accepted++;
+    begin(arg);
+    if (accepted == MESSAGES && !deliver)
+        sp_loop_stop(loop);
+}
+
+static void on_finished(void *arg, enum sp_rc rc)
+{
+    struct session *s = arg;
+    struct sp_queue_accept a = {
+        .accept = &s->accept, .body = s->body, .done = on_accepted, .arg = s};
+
+    ck_assert_int_eq(rc, SP_OK);
+    sp_queue_accept(queue, &a);
+}
+
+static void begin(struct session *s)
+{
+    static uint8_t text[70000];
+    size_t blocks = begun % 7 == 0 ? 6 : 0;
+
+    if (begun == MESSAGES)
+        return;
+    begun++;
+    s->accept = (struct sp_accept){.id = sp_id_new(sp_loop_clock(loop), sp_random_system()),
+                                   .decisions = &decision,
+                                   .decision_count = 1,
+                                   .recipients = &recipient,
+                                   .recipient_count = 1};
+    s->body = sp_queue_body_new(queue, &s->accept.id);
+    ck_assert_int_eq(sp_queue_body_feed(s->body, sp_bytes(text, 3000)), SP_OK);
+    for (size_t i = 0; i < blocks; i++)
+        ck_assert_int_eq(sp_queue_body_feed(s->body, sp_bytes(text, sizeof(text))), SP_OK);
+    sp_queue_body_finish(s->body, on_finished, s);
+}
+
+static void on_outcome(void *arg, enum sp_rc rc)
+{
+    (void)arg;
+    ck_assert_int_eq(rc, SP_OK);
+    if (++delivered == MESSAGES)
+        sp_loop_stop(loop);
+}
+
+static void deliver_due(void *arg)
+{
+    struct sp_queue_due due;
+
+    (void)arg;
+    while (queue != NULL && sp_queue_next_due(queue, INT64_MAX - 1, &due)) {
+        struct sp_result result = {.state = SP_RCPT_DELIVERED};
+        struct sp_outcome o = {.id = due.id, .results = &result, .result_count = 1};
+        struct sp_content body;
+        struct sp_bytes view;
+        SP_AUTO(sp_content_reader) r = NULL;
+
+        ck_assert_int_eq(sp_queue_body(queue, &due.id, &body), SP_OK);
+        r = sp_content_reader_new(&body);
+        ck_assert_int_eq(sp_content_view(r, 0, &view), SP_OK);
+        sp_content_clear(&body);
+        sp_queue_outcome(queue, &o, NULL, on_outcome, NULL);
+    }
+}
+
+static void on_due(void *arg)
+{
+    (void)arg;
+    if (deliver)
+        sp_loop_post(loop, deliver_due, NULL);
+}
+
+static void open_queue(void)
+{
+    struct sp_journal_keys keys = {.kek_id = "kek"};
+    struct sp_queue_options o = {
+        .dir = dir,
+        .keys = &keys,
+        .loop = loop,
+        .clock = sp_loop_clock(loop),
+        .random = sp_random_system(),
+        .segment_len = 1024 * 1024,
+        .reserve_len = 64 * 1024,
+        .prewrite = true,
+        .on_due = on_due,
+    };
+    struct sp_err err = {0};
+
+    memset(keys.content.b, 1, SP_SECRET_LEN);
+    memset(keys.record.b, 2, SP_SECRET_LEN);
+    ck_assert_msg(sp_queue_open(&o, &queue, &err) == SP_OK, "%s", err.text);
+}
+
+static void close_queue(void)
+{
+    sp_queue_close(queue); /* whose callbacks still use it */
+    queue = NULL;
+}
+
+static void setup(void)
+{
+    (void)snprintf(dir, sizeof(dir), "%s", "/tmp/sallyport-queue-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    loop = sp_loop_new();
+    begun = accepted = delivered = 0;
+    deliver = false;
+    open_queue();
+}
+
+static void teardown(void)
+{
+    char command[128];
+
+    close_queue();
+    sp_loop_free(loop);
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+    ck_assert_int_eq(system(command), 0); // NOLINT(cert-env33-c): a folder of our own
+}
+
+START_TEST(many_sessions_share_syncs_and_all_is_there_again)
+{
+    struct sp_journal_stats stats;
+
+    for (int i = 0; i < SESSIONS; i++)
+        begin(&sessions[i]);
+    sp_loop_run(loop);
+    ck_assert_int_eq(accepted, MESSAGES);
+    stats = sp_queue_stats(queue).journal;
+    ck_assert_uint_lt(stats.syncs, MESSAGES);
+    close_queue();
+    open_queue();
+    ck_assert_uint_eq(sp_queue_stats(queue).messages, MESSAGES);
+    close_queue();
+    deliver = true;
+    open_queue();
+    deliver_due(NULL);
+    sp_loop_run(loop);
+    ck_assert_int_eq(delivered, MESSAGES);
+    ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
+}
+END_TEST
+
+START_TEST(accepting_and_delivering_at_once)
+{
+    deliver = true;
+    sp_queue_ledger_passed(queue, UINT64_MAX);
+    for (int i = 0; i < SESSIONS; i++)
+        begin(&sessions[i]);
+    sp_loop_run(loop);
+    ck_assert_int_eq(delivered, MESSAGES);
+    close_queue();
+    open_queue();
+    ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
+}
+END_TEST
+
+START_TEST(closing_commits_what_is_under_way)
+{
+    for (int i = 0; i < SESSIONS; i++) {
+        begun = MESSAGES - 1 - i; /* each begins one, and none another */
+        begin(&sessions[i]);
+        begun = MESSAGES;
+    }
+    close_queue(); /* nothing has run on the loop yet */
+    ck_assert_int_eq(accepted, SESSIONS);
+    open_queue();
+    ck_assert_uint_eq(sp_queue_stats(queue).messages, SESSIONS);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, many_sessions_share_syncs_and_all_is_there_again);
+    tcase_add_test(c, accepting_and_delivering_at_once);
+    tcase_add_test(c, closing_commits_what_is_under_way);
+}
+
+SP_TEST_MAIN("queue.threads", add)
