@@ -48,6 +48,7 @@ static const struct {
     {"sealer.smime_key", AT(sealer.smime_key), AT(sealer.smime_key), FOR(SEALER), false},
     {"sealer.pgp_key", AT(sealer.pgp_key), AT(sealer.pgp_key), FOR(SEALER), false},
     {"sealer.dkim_key", AT(sealer.dkim_key), AT(sealer.dkim_key), FOR(SEALER), false},
+    {"keeper.smime_ca", AT(keeper.smime_ca), AT(keeper.smime_ca), FOR(KEEPER), false},
     {"fetcher.sts_ca", AT(fetcher.sts_ca), AT(fetcher.sts_ca), FOR(FETCHER), false},
 };
 
@@ -200,18 +201,18 @@ static void tell_problems(struct loading *l, const struct sp_problems *problems)
         l->failed = true;
 }
 
-/* A tenant's own S/MIME identity goes to the sealer beside the gateway's. */
+/* What a tenant signs with goes to the sealer beside the gateway's own. */
 static void add_tenant_identity(struct loading *l, const struct sp_tenant *t)
 {
-    const char *files[] = {t->smime.certificate, t->smime.key};
-    static const char *const names[] = {"certificate", "key"};
+    const char *files[] = {t->smime.certificate, t->smime.key, t->pgp.key};
+    static const char *const names[] = {"smime.certificate", "smime.key", "pgp.key"};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
         char name[300], path[PATH_LEN_MAX];
 
         if (files[i][0] == '\0' || path_join(l->g->folder, files[i], path) != SP_OK)
             continue;
-        snprintf(name, sizeof(name), "secret/tenant.%s.smime.%s", t->name, names[i]);
+        snprintf(name, sizeof(name), "secret/tenant.%s.%s", t->name, names[i]);
         add_file(l, FOR(SEALER), name, path, false);
     }
 }

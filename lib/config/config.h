@@ -117,6 +117,9 @@ struct sp_config {
         const char *dkim_key;
     } sealer;
     struct {
+        const char *smime_ca; /* trust anchors of recipients' certificates, "" for none */
+    } keeper;
+    struct {
         const char *sts_ca; /* extra trust for the HTTPS hosts of MTA-STS */
         int64_t sts_port;
         int64_t timeout_ms;

@@ -144,6 +144,9 @@ static const struct sp_setting settings[] = {
     {"sealer.dkim_key", SP_SETTING_TEXT, AT(sealer.dkim_key), 0, 0, "", NULL, SP_FORM_PATH,
      "DKIM private key for the tenants' delegated selectors, PEM"},
 
+    {"keeper.smime_ca", SP_SETTING_TEXT, AT(keeper.smime_ca), 0, 0, "", NULL, SP_FORM_PATH,
+     "trust anchors of recipients' certificates, PEM; none leaves only those that an administrator pins"},
+
     {"fetcher.sts_ca", SP_SETTING_TEXT, AT(fetcher.sts_ca), 0, 0, "", NULL, SP_FORM_PATH,
      "trust anchors beside the system's for MTA-STS hosts, PEM"},
     {"fetcher.sts_port", SP_SETTING_INT, AT(fetcher.sts_port), 1, 65535, "443", NULL, SP_FORM_ANY,

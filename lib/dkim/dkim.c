@@ -158,6 +158,7 @@ void sp_dkim_run_free(struct sp_dkim_run *r)
 static enum sp_rc check_key(struct sp_bytes pem, struct sp_err *err)
 {
     static const uint8_t ed25519[] = {0x06, 0x03, 0x2b, 0x65, 0x70};
+    struct sp_bytes pem_all = pem;
     enum sp_rc rc = SP_OK;
     struct sp_buf text, der;
     struct sp_bytes line;
@@ -167,7 +168,9 @@ static enum sp_rc check_key(struct sp_bytes pem, struct sp_err *err)
     while (sp_bytes_split(&pem, '\n', &line))
         if (sp_bytes_find(line, '-') == SIZE_MAX)
             sp_buf_put(&text, sp_bytes_trim(line));
-    if (!sp_base64_decode(&der, sp_buf_bytes(&text)) || der.len == 0)
+    if (!sp_base64_decode(&der, sp_buf_bytes(&text)) ||
+        sp_bytes_find_all(pem_all, SP_LIT("-----BEGIN ")) == SIZE_MAX || der.len == 0 ||
+        der.ptr[0] != 0x30)
         rc = sp_fail(err, SP_E_KEYS_FORMAT, "the DKIM key is no PEM");
     else if (sp_bytes_find_all(sp_buf_bytes(&der), sp_bytes(ed25519, sizeof(ed25519))) != SIZE_MAX)
         rc = sp_fail(err, SP_E_UNSUPPORTED, "a DKIM key that signs must be RSA");

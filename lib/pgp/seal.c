@@ -135,8 +135,8 @@ static enum sp_rc explain(struct sp_pgp *p, gpgme_error_t e, const struct run *r
     switch (gpgme_err_code(e)) {
     case GPG_ERR_KEY_EXPIRED:
     case GPG_ERR_CERT_EXPIRED:
-    case GPG_ERR_SUBKEYS_EXP_OR_REV:
         return sp_pgp_fail(err, SP_E_KEYS_EXPIRED, "gpg refuses the key", e);
+    case GPG_ERR_SUBKEYS_EXP_OR_REV: /* what gpg 2.2 says of every key file that it can't use */
     case GPG_ERR_UNUSABLE_PUBKEY:
     case GPG_ERR_NO_PUBKEY:
     case GPG_ERR_CERT_REVOKED:

@@ -41,7 +41,8 @@
  *   secret/SETTING, the file that a setting names:       tls.certificate tls.key tls.client_ca delivery.ca (relay);
  *     portal.certificate portal.key, or else those of tls (portal); audit.signing_key (ledger); fetcher.sts_ca (fetcher);
  *     sealer.smime_certificate sealer.smime_key sealer.pgp_key sealer.dkim_key (sealer)
- *   secret/tenant.NAME.smime.certificate and .key        sealer
+ *     keeper.smime_ca (keeper)
+ *   secret/tenant.NAME.smime.certificate, .smime.key, .pgp.key   sealer
  * One whose setting is empty is not there. The table is in gateway/sallyport/generation.c. thread: loop
  */
 #ifndef SP_ROLE_ROLE_H

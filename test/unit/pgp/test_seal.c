@@ -178,10 +178,9 @@ START_TEST(unusable_keys_are_refused)
         struct sealing sealing;
         enum sp_rc want;
     } cases[] = {
-        {{.keys = {"old"}}, SP_E_KEYS_EXPIRED},
-        {{.keys = {"signonly"}},
-         SP_E_KEYS_EXPIRED}, /* gpg says the same; the import refuses these */
-        {{.keys = {"pat", "old"}}, SP_E_KEYS_EXPIRED},
+        {{.keys = {"old"}}, SP_E_KEYS_UNUSABLE},
+        {{.keys = {"signonly"}}, SP_E_KEYS_UNUSABLE},
+        {{.keys = {"pat", "old"}}, SP_E_KEYS_UNUSABLE},
         {{.keys = {NULL}}, SP_E_KEYS_NONE},
     };
 

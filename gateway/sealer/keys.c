@@ -1,0 +1,160 @@
+/*
+ * Signing keys from the bundle: the gateway's own for tenants that name none, and each tenant's. A key that can't be read
+ * is logged and remembered as failed, so that one tenant's mistake stops that tenant's signed mail and nothing else.
+ */
+#include "gateway/sealer/sealer.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define SECRET_NAME_MAX 512
+
+static void log_failure(struct sealer *s, const char *what, const char *tenant,
+                        const struct sp_err *err)
+{
+    sp_log_error(sp_role_log(s->role), "sealer.key-failed", SP_TEXT("what", what),
+                 SP_TEXT("tenant", tenant), SP_RC("why", err->rc), SP_TEXT("detail", err->text));
+}
+
+static bool load_smime(struct sealer *s, struct sp_bytes certificate, struct sp_bytes key,
+                       const char *tenant, struct sp_smime_signer **out)
+{
+    struct sp_err err = {0};
+
+    if (sp_smime_signer_new(certificate, key, out, &err) == SP_OK)
+        return true;
+    log_failure(s, "S/MIME certificate", tenant, &err);
+    return false;
+}
+
+static bool load_pgp(struct sealer *s, struct sp_bytes key, const char *tenant, char *fingerprint)
+{
+    struct sp_err err = {.rc = SP_E_PGP_FAILED, .text = "gpg does not run"};
+
+    if (s->pgp != NULL && sp_pgp_signer_add(s->pgp, key, fingerprint, &err) == SP_OK)
+        return true;
+    fingerprint[0] = 0;
+    log_failure(s, "PGP key", tenant, &err);
+    return false;
+}
+
+/* gpg's home lies in the role's folder. Without gpg the sealer still does S/MIME. */
+static void start_pgp(struct sealer *s)
+{
+    struct sp_err err = {0};
+    char home[PATH_MAX];
+    int len =
+        snprintf(home, sizeof(home), "%s/%s", sp_role_dir(s->role), s->config->sealer.pgp_home);
+
+    if (len < 0 || (size_t)len >= sizeof(home))
+        sp_fail(&err, SP_E_LIMIT, "the path of gpg's home is too long");
+    else if (mkdir(home, 0700) != 0 && errno != EEXIST)
+        sp_fail_errno(&err, SP_E_IO, errno, "can't make gpg's home");
+    else if (sp_pgp_new(home, &s->pgp, &err) == SP_OK)
+        return;
+    log_failure(s, "gpg", "", &err);
+}
+
+static struct sp_bytes secret_of(const struct sealer *s, const char *tenant, const char *setting)
+{
+    char name[SECRET_NAME_MAX];
+
+    if ((size_t)snprintf(name, sizeof(name), "secret/tenant.%s.%s", tenant, setting) >=
+        sizeof(name))
+        return (struct sp_bytes){NULL, 0};
+    return sp_role_file(s->role, name);
+}
+
+static void load_tenant(struct sealer *s, struct sealer_tenant *t)
+{
+    const char *name = t->config->name;
+
+    t->smime = s->smime;
+    t->smime_failed = s->smime_failed;
+    t->pgp_failed = s->pgp_failed;
+    memcpy(t->pgp, s->pgp_signer, sizeof(t->pgp));
+    if (t->config->smime.certificate[0] != 0) {
+        t->smime_failed = !load_smime(s, secret_of(s, name, "smime.certificate"),
+                                      secret_of(s, name, "smime.key"), name, &t->own_smime);
+        t->smime = t->own_smime;
+    }
+    if (t->config->pgp.key[0] != 0)
+        t->pgp_failed = !load_pgp(s, secret_of(s, name, "pgp.key"), name, t->pgp);
+}
+
+static enum sp_rc load_tenants(struct sealer *s, struct sp_err *err)
+{
+    struct sp_bytes name, text;
+    size_t at = 0;
+
+    while (sp_role_file_next(s->role, "tenants/", &at, &name, &text)) {
+        SP_AUTO(sp_problems) problems = sp_problems_new();
+        struct sealer_tenant *t;
+        char *file;
+        enum sp_rc rc;
+
+        if (!sp_bytes_ends_nocase(name, SP_LIT(".json")))
+            continue;
+        s->tenants = sp_realloc(s->tenants, (s->tenant_count + 1) * sizeof(*s->tenants));
+        t = &s->tenants[s->tenant_count];
+        memset(t, 0, sizeof(*t));
+        file = sp_strdup_bytes(name);
+        rc = sp_tenant_load(text, file, problems, &t->config);
+        sp_free(file);
+        if (rc != SP_OK)
+            return sp_problems_rc(problems, err);
+        s->tenant_count++;
+        load_tenant(s, t);
+    }
+    return SP_OK;
+}
+
+enum sp_rc sealer_load(struct sealer *s, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_bytes certificate = sp_role_file(s->role, "secret/sealer.smime_certificate");
+    struct sp_bytes pgp_key = sp_role_file(s->role, "secret/sealer.pgp_key");
+    enum sp_rc rc;
+
+    if (sp_config_load(sp_role_file(s->role, "sallyport.json"), "sallyport.json", problems,
+                       &s->config) != SP_OK)
+        return sp_problems_rc(problems, err);
+    rc = sp_dkim_new(&s->dkim, err);
+    if (rc != SP_OK)
+        return rc;
+    sp_buf_init(&s->dkim_key, 65536);
+    sp_buf_put(&s->dkim_key, sp_role_file(s->role, "secret/sealer.dkim_key"));
+    start_pgp(s);
+    if (certificate.len > 0)
+        s->smime_failed = !load_smime(
+            s, certificate, sp_role_file(s->role, "secret/sealer.smime_key"), "", &s->smime);
+    if (pgp_key.len > 0)
+        s->pgp_failed = !load_pgp(s, pgp_key, "", s->pgp_signer);
+    return load_tenants(s, err);
+}
+
+void sealer_unload(struct sealer *s)
+{
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        sp_smime_signer_free(s->tenants[i].own_smime);
+        sp_tenant_free(s->tenants[i].config);
+    }
+    sp_free(s->tenants);
+    sp_smime_signer_free(s->smime);
+    sp_pgp_free(s->pgp);
+    sp_dkim_free(s->dkim);
+    sp_buf_wipe(&s->dkim_key);
+    sp_config_free(s->config);
+}
+
+const struct sealer_tenant *sealer_tenant_find(const struct sealer *s, struct sp_bytes name)
+{
+    for (size_t i = 0; i < s->tenant_count; i++)
+        if (sp_bytes_eq(sp_bytes_cstr(s->tenants[i].config->name), name))
+            return &s->tenants[i];
+    return NULL;
+}
