@@ -74,7 +74,9 @@ static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err 
     struct sp_transport_settings settings = {.port = (uint16_t)r->config->delivery.port,
                                              .next_hop = r->config->delivery.next_hop,
                                              .routes = r->config->delivery.routes,
-                                             .route_count = r->config->delivery.route_count};
+                                             .route_count = r->config->delivery.route_count,
+                                             .pins = r->config->delivery.pins,
+                                             .pin_count = r->config->delivery.pin_count};
 
     return sp_transport_new(r->loop, r->log, sp_dns_resolver_ops(h->resolver), r->jobs, &settings,
                             &h->transport, err);

@@ -122,7 +122,10 @@ static void write_dns(const struct sp_attempt *a, struct sp_jw *w)
 {
     const struct sp_route *r = a->route;
 
-    if (r == NULL || r->via == SP_VIA_LITERAL)
+    bool asked = r != NULL && (r->via == SP_VIA_MX || r->via == SP_VIA_IMPLICIT ||
+                               (r->hop_count > 0 && !r->hops[0].is_address));
+
+    if (!asked)
         return;
     sp_jw_object(w, "dns");
     if (r->via == SP_VIA_MX || r->via == SP_VIA_IMPLICIT)

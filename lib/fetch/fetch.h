@@ -38,11 +38,11 @@ typedef void (*sp_fetch_fn)(void *arg, const struct sp_fetch_reply *reply);
 /*
  * owner: the caller, to sp_fetch_free.
  *
- * ca_file: extra trust beside the system's, or NULL; only tests and closed networks need it
+ * ca_pem:  trust anchors beside the system's, or empty; lent for its life. Tests and closed networks need it
  * returns: SP_OK, or SP_E_FETCH_FAILED if libcurl does not start
  */
-SP_MUST_CHECK enum sp_rc sp_fetch_new(struct sp_loop *loop, struct sp_log *log, const char *ca_file,
-                                      struct sp_fetch **out);
+SP_MUST_CHECK enum sp_rc sp_fetch_new(struct sp_loop *loop, struct sp_log *log,
+                                      struct sp_bytes ca_pem, struct sp_fetch **out);
 /* Ends what is under way without calling back. NULL is allowed. */
 void sp_fetch_free(struct sp_fetch *f);
 SP_AUTO_DEFINE(sp_fetch)

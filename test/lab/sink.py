@@ -61,6 +61,10 @@ class Sink:
 
     def stop(self):
         self.stopped = True
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept, which else keeps the port
+        except OSError:
+            pass
         self.listener.close()
 
     def reply_to(self, verb, line, default):

@@ -1,0 +1,184 @@
+/*
+ * The fetcher role: what only HTTPS can tell, for roles that must not speak it. So far MTA-STS policies: one GET to the
+ * addresses that the relay resolved, with the limits of RFC 8461 3.3. Whether the text is a policy is the relay's to
+ * say; that it came from the domain's policy host, as text/plain, in time and in size, is said here.
+ */
+#include "base/buf.h"
+#include "config/config.h"
+#include "fetch/fetch.h"
+#include "jobs/fetch.h"
+#include "jobs/jobs.h"
+#include "role/role.h"
+
+#define HOST_PREFIX "mta-sts."
+#define POLICY_PATH "/.well-known/mta-sts.txt"
+#define HOST_MAX    300
+
+struct fetcher {
+    struct sp_role *role;
+    struct sp_log *log;
+    struct sp_jobs *jobs;
+    struct sp_config *config;
+    struct sp_fetch *fetch;
+};
+
+struct wanted { /* a job under way */
+    struct fetcher *f;
+    struct sp_jobs_job *job;
+    char host[HOST_MAX];
+};
+
+static enum sp_rc load_config(struct fetcher *f, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_config *config;
+    enum sp_rc rc = sp_config_load(sp_role_file(f->role, "sallyport.json"), "sallyport.json",
+                                   problems, &config);
+
+    if (rc != SP_OK)
+        return sp_problems_rc(problems, err);
+    sp_config_free(f->config);
+    f->config = config;
+    return SP_OK;
+}
+
+/* ---- policies ---- */
+
+static void on_fetched(void *arg, const struct sp_fetch_reply *got)
+{
+    struct wanted *w = arg;
+    struct sp_jobs_fetch_reply reply = {.body = got->body};
+    enum sp_rc rc = got->rc;
+    struct sp_buf payload;
+
+    if (rc == SP_OK && !sp_bytes_eq_nocase(got->type, SP_LIT("text/plain")))
+        rc = SP_E_STS_INVALID;
+    sp_buf_init(&payload, SP_JOBS_FETCH_BODY_MAX + 1024);
+    if (rc == SP_OK)
+        sp_jobs_fetch_reply_encode(&payload, &reply);
+    if (rc == SP_OK)
+        rc = sp_buf_rc(&payload);
+    sp_log_info(w->f->log, "fetch.policy", SP_DOMAIN("host", sp_bytes_cstr(w->host)),
+                SP_INT("status", got->status), SP_RC("why", rc));
+    sp_jobs_job_reply(w->job, rc, sp_buf_bytes(&payload), NULL, 0);
+    sp_buf_clear(&payload);
+    sp_free(w);
+}
+
+static enum sp_rc start_policy(struct wanted *w, const struct sp_jobs_fetch_request *what)
+{
+    struct sp_fetch_request request = {
+        .host = w->host,
+        .port = (uint16_t)w->f->config->fetcher.sts_port,
+        .path = POLICY_PATH,
+        .body_max = SP_JOBS_FETCH_BODY_MAX,
+        .timeout_ms = w->f->config->fetcher.timeout_ms,
+    };
+    char *addresses[SP_FETCH_ADDRESSES_MAX] = {NULL};
+    struct sp_buf host;
+
+    sp_buf_init(&host, sizeof(w->host) - 1);
+    sp_buf_put_cstr(&host, HOST_PREFIX);
+    sp_buf_put(&host, what->domain);
+    if (sp_buf_rc(&host) != SP_OK) {
+        sp_buf_clear(&host);
+        return SP_E_MALFORMED;
+    }
+    memcpy(w->host, host.ptr, host.len);
+    sp_buf_clear(&host);
+    for (size_t i = 0; i < what->address_count && i < SP_FETCH_ADDRESSES_MAX; i++) {
+        addresses[i] = sp_strdup_bytes(what->addresses[i]);
+        request.addresses[request.address_count++] = addresses[i];
+    }
+    (void)sp_fetch_start(w->f->fetch, &request, on_fetched, w);
+    for (size_t i = 0; i < request.address_count; i++)
+        sp_free(addresses[i]);
+    return SP_OK;
+}
+
+/* The domain becomes part of a URL: nothing but the letters of a host name may be in it. */
+static bool is_host(struct sp_bytes domain)
+{
+    for (size_t i = 0; i < domain.len; i++)
+        if (!sp_ascii_is_alnum(domain.ptr[i]) && domain.ptr[i] != '.' && domain.ptr[i] != '-')
+            return false;
+    return domain.len > 0;
+}
+
+static void on_job(void *arg, struct sp_jobs_job *job)
+{
+    SP_AUTO(sp_arena) arena = sp_arena_new(1024);
+    struct sp_jobs_fetch_request what;
+    struct wanted *w;
+    enum sp_rc rc = sp_jobs_fetch_request_decode(sp_jobs_job_payload(job), arena, &what);
+
+    if (rc == SP_OK && (what.kind != SP_JOBS_FETCH_STS || !is_host(what.domain)))
+        rc = SP_E_MALFORMED;
+    if (rc != SP_OK) {
+        sp_jobs_job_reply(job, rc, SP_LIT(""), NULL, 0);
+        return;
+    }
+    w = sp_calloc(1, sizeof(*w));
+    w->f = arg;
+    w->job = job;
+    rc = start_policy(w, &what);
+    if (rc == SP_OK)
+        return;
+    sp_jobs_job_reply(job, rc, SP_LIT(""), NULL, 0);
+    sp_free(w);
+}
+
+/* ---- the role ---- */
+
+static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
+{
+    struct fetcher *f = sp_calloc(1, sizeof(*f));
+    enum sp_rc rc;
+
+    *state = f;
+    f->role = role;
+    f->log = sp_role_log(role);
+    f->jobs = sp_jobs_new(sp_role_loop(role), f->log);
+    rc = load_config(f, err);
+    if (rc == SP_OK)
+        rc = sp_fetch_new(sp_role_loop(role), f->log, sp_role_file(role, "secret/fetcher.sts_ca"),
+                          &f->fetch);
+    if (rc != SP_OK)
+        return rc;
+    sp_jobs_serve(f->jobs, SP_JOBS_FETCH, on_job, f);
+    return SP_OK;
+}
+
+static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
+{
+    sp_jobs_add_peer(((struct fetcher *)state)->jobs, kind, index, fd);
+}
+
+static void stop(struct sp_role *role, void *state)
+{
+    (void)state;
+    sp_role_stopped(role); /* who waits hears that we are gone, and asks again */
+}
+
+static void fetcher_free(void *state)
+{
+    struct fetcher *f = state;
+
+    sp_fetch_free(f->fetch);
+    sp_jobs_free(f->jobs);
+    sp_config_free(f->config);
+    sp_free(f);
+}
+
+int main(void)
+{
+    static const struct sp_role_ops ops = {
+        .kind = SP_ROLE_FETCHER,
+        .start = start,
+        .on_peer = on_peer,
+        .stop = stop,
+        .free = fetcher_free,
+    };
+
+    return sp_role_main(&ops);
+}
