@@ -43,7 +43,7 @@ static void on_drained(void *arg)
 {
     struct session *s = arg;
 
-    if (s->wants_tls && !s->in_handshake)
+    if (s->wants_tls && !s->in_handshake && !s->closing)
         start_tls(s);
 }
 
