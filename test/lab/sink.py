@@ -149,13 +149,13 @@ class Session:
         self.tls, self.buffer = self.socket.version(), b""
 
     def on_mail(self, line):
-        self.sender, self.recipients = line[10:].split(b">")[0].decode(), []
+        self.sender, self.recipients = line.split(b"<", 1)[1].split(b">")[0].decode(), []
         self.say(self.sink.reply_to("MAIL", line, "250 2.1.0 ok"))
 
     def on_rcpt(self, line):
         reply = self.sink.reply_to("RCPT", line, "250 2.1.5 ok")
         if reply.startswith("2"):
-            self.recipients.append(line[8:].split(b">")[0].decode())
+            self.recipients.append(line.split(b"<", 1)[1].split(b">")[0].decode())
         self.say(reply)
 
     def on_data(self, line):
