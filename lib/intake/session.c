@@ -219,6 +219,7 @@ static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
         break;
     case SP_SMTP_SERVER_CLOSE:
         s->closing = true;
+        s->wants_tls = false; /* bytes behind STARTTLS: there will be no handshake */
         break;
     }
 }
