@@ -13,8 +13,8 @@ enum {
     SEGMENT_LEN = 64 * 1024 * 1024,
     RESERVE_LEN = 4 * 1024 * 1024,
     BATCH_LEN = 1024 * 1024,
-    FAST_MS =
-        3000, /* a segment that lasts no longer: zero-filling would take disk time from its batches */
+    FAST_LEN =
+        64 * 1024, /* bytes a ms: filling with zeroes would then take disk time from batches */
 };
 
 static void list_init(struct sp_journal_list *l)
@@ -87,9 +87,10 @@ static void take_in(struct sp_journal *j, struct sp_commit *c)
 
     for (size_t i = 0; i < c->opened_count; i++) {
         int64_t now = sp_clock_mono_ms(j->o.clock);
+        int64_t least = (int64_t)(j->o.segment_len / FAST_LEN);
 
         table_put(j, c->opened[i]);
-        j->is_fast = now - j->opened_ms < FAST_MS;
+        j->is_fast = j->opened_ms > 0 && now - j->opened_ms < least;
         j->opened_ms = now;
     }
     j->state = c->state;
@@ -280,8 +281,6 @@ static void begin(struct sp_journal *j, const struct sp_recovered *r)
     j->writer = sp_writer_new(&j->maker, j->o.log, j->o.segment_len, r->last, r->last_end);
     if (sp_segment_make(&j->maker, j->o.reserve_len, true, &s) == SP_OK)
         sp_writer_give_reserve(j->writer, SP_STEAL(s));
-    if (j->o.prewrite && sp_segment_make(&j->maker, j->o.segment_len, true, &s) == SP_OK)
-        sp_writer_give_next(j->writer, s);
     if (j->o.loop != NULL) {
         j->worker = sp_worker_new(j->o.loop, "journal-spare");
         j->retry = sp_timer_new(j->o.loop, sp_journal_on_retry, j);

@@ -102,6 +102,7 @@ enum sp_rc sp_segment_make(const struct sp_segment_maker *m, uint64_t len, bool 
     int err;
 
     s->len = len;
+    s->prewritten = prewrite;
     sp_random_fill(m->random, s->salt, SP_SALT_LEN);
     sp_secret_init(&s->record_key, m->random);
     (void)snprintf(s->spare, sizeof(s->spare), "spare-%02x%02x%02x%02x%02x%02x", s->salt[0],

@@ -14,7 +14,8 @@ struct sp_segment {
     struct sp_secret record_key;
     struct sp_secret content_key; /* all zero: gone from the keyring */
     uint64_t len;                 /* room, bytes */
-    uint64_t end;                 /* durable end; of the loop's copy */
+    uint64_t end;                 /* durable end, as the loop knows it */
+    bool prewritten;              /* all of len has been written: syncs need no journal commit */
     char spare[SP_SEGMENT_NAME_MAX];
 };
 

@@ -55,11 +55,13 @@ void sp_journal_job_collect(struct sp_journal *j, struct sp_journal_job *job)
     job->gone = NULL;
     job->gone_count = 0;
     pthread_mutex_lock(&j->lock);
-    if (job->next != NULL)
+    if (j->next_made == NULL)
         j->next_made = SP_STEAL(job->next);
-    if (job->reserve != NULL)
+    if (j->reserve_made == NULL)
         j->reserve_made = SP_STEAL(job->reserve);
     pthread_mutex_unlock(&j->lock);
+    sp_segment_drop(&j->maker, SP_STEAL(job->next)); /* one is at hand already */
+    sp_segment_drop(&j->maker, SP_STEAL(job->reserve));
 }
 
 static void job_done(void *arg)
@@ -123,9 +125,14 @@ void sp_journal_make_spares(struct sp_journal *j)
         (!j->wants_next && !j->wants_reserve))
         return;
     job = job_new(j);
-    job->wants_next = j->wants_next;
-    job->wants_reserve = j->wants_reserve;
-    job_start(j, job);
+    pthread_mutex_lock(&j->lock); /* what was made may not have been taken yet */
+    job->wants_next = j->wants_next && j->next_made == NULL;
+    job->wants_reserve = j->wants_reserve && j->reserve_made == NULL;
+    pthread_mutex_unlock(&j->lock);
+    if (!job->wants_next && !job->wants_reserve)
+        sp_free(job);
+    else
+        job_start(j, job);
 }
 
 void sp_journal_make_spares_now(struct sp_journal *j)

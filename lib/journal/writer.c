@@ -289,10 +289,12 @@ static void make_ready(struct sp_writer *w, size_t need, struct sp_commit *out)
 {
     bool leave_reserve = w->state == SP_JOURNAL_DRAINING && w->next != NULL;
     bool is_full = w->active != NULL && w->at > SP_BLOCK && w->at + need > w->active->len;
+    bool is_better = w->active != NULL && w->next != NULL && w->next->prewritten &&
+                     !w->active->prewritten; /* the first after a start, as a rule */
 
     if (w->state == SP_JOURNAL_STOPPED)
         return;
-    if (w->active == NULL || leave_reserve || is_full)
+    if (w->active == NULL || leave_reserve || is_full || is_better)
         rotate(w, out);
 }
 
