@@ -140,7 +140,7 @@ void sp_journal_make_spares_now(struct sp_journal *j)
     struct sp_journal_job *job = job_new(j);
 
     job->wants_reserve = j->wants_reserve && j->state == SP_JOURNAL_OPEN;
-    job->wants_next = j->wants_next && j->state == SP_JOURNAL_DRAINING;
+    job->wants_next = j->wants_next && (j->o.prewrite || j->state == SP_JOURNAL_DRAINING);
     job_start(j, job);
 }
 
