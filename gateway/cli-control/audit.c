@@ -115,9 +115,12 @@ static int status(const struct control *c)
 static void print_record(struct table *t, const struct sp_json *r)
 {
     const struct sp_json *n = sp_json_find(r, "n");
+    struct sp_bytes why = sp_json_text_of(r, "reason");
     struct sp_buf list;
     char seq[24];
 
+    if (why.len == 0)
+        why = sp_json_text_of(r, "why");
     sp_buf_init(&list, QUESTION_MAX);
     if (n == NULL || sp_json_canonical(n, &list) != SP_OK)
         sp_buf_reset(&list);
@@ -130,7 +133,7 @@ static void print_record(struct table *t, const struct sp_json *r)
         sp_json_text_of(r, "outcome"),
         sp_json_text_of(sp_json_find(r, "hop"), "mx"),
         sp_json_text_of(sp_json_find(r, "tls"), "verified_by"),
-        sp_json_text_of(r, "reason"),
+        why,
     };
     table_add(t, cells);
     sp_buf_clear(&list);
@@ -155,7 +158,7 @@ static void print_final(struct table *t, const struct sp_json *r)
 static void print_records(const struct sp_json *result)
 {
     static const char *const heads[] = {"SEQ",     "TIME", "EVENT",       "N",
-                                        "OUTCOME", "HOP",  "VERIFIED BY", "REASON"};
+                                        "OUTCOME", "HOP",  "VERIFIED BY", "WHY"};
     static const char *const finals[] = {"N", "FINAL", "RUNG", "FLOOR", "FLOOR MET", "RULE"};
     const struct sp_json *list = sp_json_find(result, "records");
     struct table *records = table_new(heads, SP_ARRAY_LEN(heads));

@@ -37,7 +37,8 @@ int control_usage(const char *why)
 {
     if (why != NULL)
         (void)fprintf(stderr, "sallyport: %s\n", why);
-    (void)fputs(usage, stderr);
+    else
+        (void)fputs(usage, stderr);
     return CONTROL_USAGE;
 }
 

@@ -119,14 +119,14 @@ static void on_relay(void *arg, struct sp_jobs_job *job)
     enum sp_rc rc = sp_jobs_durable_request_decode(sp_jobs_job_payload(job), &request);
 
     sp_buf_init(&out, 64);
-    s = rc == SP_OK ? ledger_shard(l, request.shard) : NULL;
+    s = rc == SP_OK ? ledger_tail_shard(l, request.shard) : NULL;
     if (s != NULL) {
         sp_journal_reader_tell(s->reader, request.segment, request.end);
         reply.passed = s->passed;
-    } else {
-        l->scan_at_ms = 0;
+        ledger_tail_poke(l);
+    } else if (rc == SP_OK) {
+        rc = SP_E_NOT_FOUND; /* the relay tells it again */
     }
-    ledger_tail_poke(l);
     sp_jobs_durable_reply_encode(&out, &reply);
     sp_jobs_job_reply(job, rc, sp_buf_bytes(&out), NULL, 0);
     sp_buf_clear(&out);

@@ -63,6 +63,8 @@ void ledger_tail_poke(struct ledger *l);
 void ledger_tail_finish(struct ledger *l); /* folds what is there, to the end */
 void ledger_tail_free(struct ledger *l);
 struct shard *ledger_shard(struct ledger *l, struct sp_bytes name); /* NULL: none of that name */
+struct shard *ledger_tail_shard(struct ledger *l,
+                                struct sp_bytes name); /* the same; looks for new ones */
 
 /* act.c */
 SP_MUST_CHECK enum sp_rc ledger_act_open(struct ledger *l, struct sp_err *err);

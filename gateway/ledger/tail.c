@@ -98,6 +98,15 @@ static void find_shards(struct ledger *l)
     sp_buf_clear(&spool);
 }
 
+struct shard *ledger_tail_shard(struct ledger *l, struct sp_bytes name)
+{
+    struct shard *s = ledger_shard(l, name);
+
+    if (s == NULL)
+        find_shards(l);
+    return s == NULL ? ledger_shard(l, name) : s;
+}
+
 /* returns: records folded; a failure of the books ends the process, which begins anew from the last commit */
 static size_t fold_shard(struct ledger *l, struct shard *s)
 {
