@@ -202,11 +202,6 @@ static void start(struct child *c)
 
     snprintf(program, sizeof(program), "%s/%s", s->libexec, sp_ipc_role_name(c->kind));
     c->started_at_ms = sp_clock_mono_ms(sp_loop_clock(s->loop));
-    if (access(program, F_OK) != 0) {
-        c->state = CHILD_ABSENT;
-        sp_log_error(s->log, "supervisor.role-absent", SP_TEXT("role", sp_ipc_role_name(c->kind)));
-        return;
-    }
     if (sp_ipc_pair(fds, &err) != SP_OK) {
         sp_log_error(s->log, "supervisor.no-pair", SP_TEXT("detail", err.text));
         wait_for_restart(c);

@@ -81,7 +81,7 @@ void supervisor_progress(struct supervisor *s)
     if (s->told_ready)
         return;
     for (size_t i = 0; i < s->child_count; i++) {
-        if (s->children[i].state != CHILD_READY && s->children[i].state != CHILD_ABSENT)
+        if (s->children[i].state != CHILD_READY)
             return;
     }
     s->told_ready = true;
@@ -167,6 +167,19 @@ static enum sp_rc find_libexec(struct supervisor *s, struct sp_err *err)
                                                         : SP_OK;
 }
 
+/* A role without its program is found now, not when the first message needs it. */
+static enum sp_rc find_programs(struct supervisor *s, struct sp_err *err)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(order); i++) {
+        char path[PATH_LEN_MAX + 40];
+
+        snprintf(path, sizeof(path), "%s/%s", s->libexec, sp_ipc_role_name(order[i]));
+        if (wanted(s->now->config, order[i]) > 0 && access(path, X_OK) != 0)
+            return sp_fail_errno(err, SP_E_ROLE_START, errno, "%s", path);
+    }
+    return SP_OK;
+}
+
 static enum sp_rc prepare(struct supervisor *s, struct sp_err *err)
 {
     const struct sp_config *c = s->now->config;
@@ -174,6 +187,8 @@ static enum sp_rc prepare(struct supervisor *s, struct sp_err *err)
     enum sp_rc rc = find_libexec(s, err);
 
     (void)umask(077);
+    if (rc == SP_OK)
+        rc = find_programs(s, err);
     if (rc == SP_OK)
         rc = folders_lock(s, err);
     if (rc == SP_OK)

@@ -36,7 +36,6 @@ enum child_state {
     CHILD_STARTING, /* runs, not READY yet */
     CHILD_READY,
     CHILD_ENDING, /* was told to stop */
-    CHILD_ABSENT, /* has no program in this build */
 };
 
 struct child {

@@ -171,6 +171,7 @@ def test_one_gateway_a_state_folder(supervisor):
     (lambda s: (s.config / "keys/master.key").unlink(), "master.key"),
     (lambda s: (s.config / "keys/master.key").write_bytes(b"short"), "32 random bytes"),
     (lambda s: s.settings.update(policy="policy.json"), "folder of its own"),
+    (lambda s: (s.folder / "libexec/sallyport/sealer").unlink(), "libexec/sallyport/sealer"),
     (lambda s: s.settings.update(listen=[{"address": "127.0.0.1:x"}]), "listen"),
 ])
 def test_what_is_wrong_is_said_at_once(supervisor, break_it, said):
