@@ -205,6 +205,9 @@ SP_MUST_CHECK bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const 
                                    const uint16_t *ns, size_t n_count);
 void sp_report_end(struct sp_attempt *a, struct sp_jw *w);
 
+/* Gives a child its message.accepted. */
+void sp_report_child(struct sp_attempt *a, struct sp_child *child);
+
 /* ---- delivery.c ---- */
 void sp_delivery_ended(struct sp_delivery *d);
 

@@ -296,3 +296,65 @@ void sp_report_dropped(struct sp_attempt *a)
     sp_jw_end(&w);
     sp_report_end(a, &w);
 }
+
+/* The acceptance of a mail of our own, as an event of its own message; in a's arena. */
+static void write_child(const struct sp_accept *child, struct sp_bytes content, struct sp_buf *out)
+{
+    const struct sp_accept_decision *d = &child->decisions[0];
+    uint8_t sum[SP_SHA256_LEN];
+    struct sp_buf hex;
+    struct sp_jw w;
+
+    sp_crypt_sha256(content, sum);
+    sp_buf_init(&hex, 80);
+    sp_hex_encode(&hex, sp_bytes(sum, sizeof(sum)));
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "message.accepted");
+    sp_jw_text(&w, "tenant", child->tenant);
+    sp_jw_id(&w, "message", child->id.b);
+    sp_jw_id(&w, "parent", child->parent.b);
+    sp_jw_object(&w, "actor");
+    sp_jw_cstr(&w, "type", "system");
+    sp_jw_end(&w);
+    sp_jw_text(&w, "from", child->sender);
+    sp_jw_array(&w, "to");
+    sp_jw_text(&w, NULL, child->recipients[0].address);
+    sp_jw_end(&w);
+    sp_jw_object(&w, "content");
+    sp_jw_int(&w, "size", (int64_t)content.len);
+    sp_jw_text(&w, "sha256", sp_buf_bytes(&hex));
+    sp_jw_cstr(&w, "kind", sp_accept_kind_name(child->kind));
+    sp_jw_end(&w);
+    sp_jw_text(&w, "policy", child->policy);
+    sp_jw_array(&w, "decisions");
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "n");
+    sp_jw_int(&w, NULL, 0);
+    sp_jw_end(&w);
+    sp_jw_cstr(&w, "do", "protect");
+    sp_jw_text(&w, "rule", d->rule);
+    sp_jw_array(&w, "ladder");
+    for (size_t i = 0; i < d->rung_count; i++)
+        sp_jw_cstr(&w, NULL, sp_rung_name((enum sp_rung)d->rungs[i].rung));
+    sp_jw_end(&w);
+    sp_jw_cstr(&w, "floor", sp_floor_name((enum sp_floor)d->floor));
+    sp_jw_end(&w);
+    sp_jw_end(&w);
+    sp_jw_end(&w);
+    sp_buf_clear(&hex);
+}
+
+void sp_report_child(struct sp_attempt *a, struct sp_child *child)
+{
+    struct sp_bytes *events = sp_arena_alloc(a->arena, sizeof(*events));
+    struct sp_buf text;
+
+    sp_buf_init(&text, EVENT_MAX);
+    write_child(&child->accept, child->content, &text);
+    if (sp_buf_rc(&text) == SP_OK) {
+        events[0] = sp_arena_copy(a->arena, sp_buf_bytes(&text));
+        child->accept.audit = (struct sp_audit_list){.events = events, .count = 1};
+    }
+    sp_buf_clear(&text);
+}

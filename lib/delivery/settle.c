@@ -104,6 +104,7 @@ void sp_attempt_commit(struct sp_attempt *a, const struct sp_child *child)
     c->d = a->d;
     c->a = a;
     c->child = *child;
+    sp_report_child(a, &c->child);
     a->commit = c;
     c->body = sp_queue_body_new(a->d->parts.queue, &child->accept.id);
     rc = sp_queue_body_feed(c->body, child->content);

@@ -1,0 +1,159 @@
+"""What becomes of mail that is not taken at once: retries, DSNs, several recipients, lost connections, shared ones."""
+import re
+import time
+
+import pytest
+
+from lab import mail
+
+PLAIN = "test/policies/relay-plain.json"
+
+
+@pytest.fixture
+def plain(gateways, sinks):
+    """make(sink, *options): a gateway that takes mail without proof and hands all of it to the sink, TLS or not."""
+    return lambda sink, *options: gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}",
+                                           "--policy", PLAIN, "--retry", "1", *options)
+
+
+def submit(gateway, recipients, text="hello\r\n", sender="dr@tenant.test", **options):
+    message, message_id = mail.make(text, recipients)
+    with gateway.client(tls=False) as client:
+        client.sendmail(sender, recipients, message, **options)
+    return message, gateway.message_of(message_id)
+
+
+def attempts(gateway, message):
+    return [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == message]
+
+
+def test_a_refused_recipient_is_returned_to_the_sender_alone(plain, sinks):
+    sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 nobody here" if b"nobody" in line else "250 ok"})
+    gateway = plain(sink)
+    message, identity = submit(gateway, ["a@example.net", "nobody@example.net"], "SECRETWORD\r\n")
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert [r["final"] for r in settled["recipients"]] == ["delivered", "returned"]
+    got = sink.wait_for(2)
+    assert got[0]["to"] == ["a@example.net"] and got[0]["data"].endswith(message)
+    dsn = got[1]
+    assert dsn["from"] == "" and dsn["to"] == ["dr@tenant.test"]
+    assert b"multipart/report" in dsn["data"] and b"Status: 5.1.1" in dsn["data"]
+    assert re.search(rb"Final-Recipient: rfc822; ?nobody@example.net", dsn["data"])
+    assert b"SECRETWORD" not in dsn["data"] and b"Greetings" not in dsn["data"]
+    sent = gateway.wait_record("dsn.sent", message=identity)
+    assert sent["n"] == [1] and sent["to"] == "dr@tenant.test"
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def test_a_dsn_that_fails_makes_no_other(plain, sinks):
+    sink = sinks(replies={"RCPT": "550 5.1.1 nobody here"})
+    gateway = plain(sink)
+    _, identity = submit(gateway, ["nobody@example.net"])
+    dsn = gateway.wait_record("dsn.sent", message=identity)["dsn"]
+    settled = gateway.wait_record("message.settled", message=dsn)
+    assert settled["recipients"][0]["final"] == "failed"
+    assert len([r for r in gateway.records() if r["event"] == "dsn.sent"]) == 1
+
+
+def test_what_is_put_off_comes_later(plain, sinks):
+    answers = iter(["451 4.3.0 later", "450 4.2.0 later", "250 2.0.0 taken"])
+    sink = sinks(replies={"DOT": lambda data: next(answers)})
+    gateway = plain(sink)
+    message, identity = submit(gateway, ["a@example.net"])
+    assert sink.wait_for(1)[0]["data"].endswith(message)
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["recipients"][0]["attempts"] == 3
+    seen = attempts(gateway, identity)
+    assert [r["outcome"] for r in seen] == ["deferred", "deferred", "delivered"]
+    assert [r["reply"] for r in seen] == ["451 4.3.0", "450 4.2.0", "250 2.0.0"]
+    assert [r.get("why") for r in seen[:2]] == ["hop.deferred"] * 2
+    assert seen[0]["next_at"] > seen[0]["time"]
+
+
+def test_a_connection_that_is_lost_loses_no_mail(plain, sinks):
+    answers = iter(["close", "close", "250 2.0.0 taken"])
+    sink = sinks(replies={"DOT": lambda data: next(answers)})
+    gateway = plain(sink)
+    message, identity = submit(gateway, ["a@example.net"])
+    assert sink.wait_for(1)[0]["data"].endswith(message)
+    gateway.wait_record("message.settled", message=identity)
+    assert [r.get("why") for r in attempts(gateway, identity)[:2]] == ["hop.connection-lost"] * 2
+
+
+def test_nobody_listens_then_somebody_does(gateways, sinks):
+    sink = sinks()
+    sink.stop()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", PLAIN, "--retry", "1")
+    message, identity = submit(gateway, ["a@example.net"])
+    first = gateway.wait_record("delivery.attempted", message=identity)
+    assert first["outcome"] == "deferred" and first["why"] == "hop.unreachable"
+    assert first["hop"]["connected"] is False
+    again = sinks(port=sink.port)
+    assert again.wait_for(1)[0]["data"].endswith(message)
+
+
+def test_time_runs_out(gateways, sinks, tmp_path):
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version": 1, "settings": {"floor": "plain", "expire": "2s"},\n'
+                      ' "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},\n'
+                      ' "default": {"protect": "relay"}}\n')
+    sink = sinks(replies={"DOT": lambda data: "250 ok" if b"multipart/report" in data else "451 4.3.0 never"})
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", str(policy),
+                       "--retry", "1")
+    _, identity = submit(gateway, ["a@example.net"])
+    gateway.wait_record("message.expired", message=identity)
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["recipients"][0]["final"] == "returned"
+    dsn = sink.wait_for(1)[0]
+    assert dsn["to"] == ["dr@tenant.test"] and b"Status: 5.4.7" in dsn["data"]
+
+
+def test_recipients_of_one_domain_share_a_transaction_and_others_do_not(plain, sinks):
+    sink = sinks()
+    gateway = plain(sink)
+    submit(gateway, ["a@one.example", "b@one.example", "c@two.example"])
+    got = sorted(sorted(m["to"]) for m in sink.wait_for(2))
+    assert got == [["a@one.example", "b@one.example"], ["c@two.example"]]
+
+
+def test_connections_are_shared(plain, sinks):
+    sink = sinks()
+    gateway = plain(sink, "--workers", "1")
+    message, _ = mail.make("hello\r\n")
+    with gateway.client(tls=False) as client:
+        for _ in range(60):
+            client.sendmail("dr@tenant.test", ["a@example.net"], message)
+    sink.wait_for(60)
+    assert sink.sessions <= 20
+
+
+def test_eight_bit_is_not_given_to_who_cannot_take_it(plain, sinks):
+    sink = sinks(offer=("PIPELINING",))
+    gateway = plain(sink)
+    _, identity = submit(gateway, ["a@example.net"], "Grüße\r\n", mail_options=["BODY=8BITMIME"])
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["recipients"][0]["final"] == "returned"
+    first = attempts(gateway, identity)[0]
+    assert {r["why"] for r in first["rungs"]} >= {"hop.lacks-extension"}
+
+
+def test_large_and_dotted_bodies_arrive_whole(plain, sinks):
+    sink = sinks()
+    gateway = plain(sink)
+    text = "".join(f"{'.' * (i % 4)}line {i} {'x' * (i % 900)}\r\n" for i in range(6000))
+    message, identity = submit(gateway, ["a@example.net"], text)
+    assert sink.wait_for(1, 60)[0]["data"].endswith(message)
+    assert gateway.wait_record("message.settled", message=identity)["recipients"][0]["final"] == "delivered"
+
+
+def test_a_restart_leaves_nothing_undone(plain, sinks):
+    sink = sinks(replies={"DOT": "451 4.3.0 later"})
+    gateway = plain(sink)
+    message, identity = submit(gateway, ["a@example.net"])
+    gateway.wait_record("delivery.attempted", message=identity)
+    gateway.kill("relay")
+    time.sleep(0.5)
+    sink.replies = {}
+    assert sink.wait_for(1, 60)[0]["data"].endswith(message)
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["recipients"][0]["final"] == "delivered"
