@@ -55,7 +55,7 @@ class PgpPerson:
         self.home = pathlib.Path(folder) / f"gpg-{address.split('@')[0]}"
         self.home.mkdir(mode=0o700)
         self.environment = {**os.environ, "GNUPGHOME": str(self.home)}
-        self.gpg("--passphrase", "", "--quick-generate-key", f"<{address}>", "rsa2048", "default", "never")
+        self.gpg("--passphrase", "", "--quick-generate-key", f"<{address}>", "future-default", "default", "never")
         self.key = self.home / "public.asc"
         self.key.write_bytes(self.gpg("--armor", "--export"))
 
@@ -65,11 +65,17 @@ class PgpPerson:
             raise ValueError(done.stderr.decode())
         return done.stdout
 
-    def open(self, message):
-        """The decrypted inner entity of a PGP/MIME message."""
+    def open(self, message, signer=None):
+        """The decrypted inner entity of a PGP/MIME message; with signer (a key file), its signature must be good."""
         begin = message.index(b"-----BEGIN PGP MESSAGE-----")
         end = message.index(b"-----END PGP MESSAGE-----") + len(b"-----END PGP MESSAGE-----")
-        return self.gpg("--decrypt", data=message[begin:end] + b"\r\n")
+        if signer:
+            self.gpg("--import", str(signer))
+        done = subprocess.run(["gpg", "--batch", "--quiet", "--status-fd", "2", "--decrypt"], env=self.environment,
+                              input=message[begin:end] + b"\r\n", capture_output=True)
+        if b"DECRYPTION_OKAY" not in done.stderr or signer and b"GOODSIG" not in done.stderr:
+            raise ValueError(done.stderr.decode())
+        return done.stdout
 
     def close(self):
         subprocess.run(["gpgconf", "--kill", "all"], env=self.environment, check=False)

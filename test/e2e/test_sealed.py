@@ -1,0 +1,73 @@
+"""S/MIME and PGP/MIME end to end: keys imported by the command line, mail opened by openssl and gpg, the audit's word."""
+import pathlib
+
+import pytest
+
+from lab import mail
+from lab.sink import Sink
+
+MARKER = "marker-7d41"
+TEXT = f"Dear Pat,\r\n.\r\nFrom here on: {MARKER}\r\n"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("people")
+    found = {"rsa": mail.SmimePerson(folder, "rsa@sealed.test"),
+             "ec": mail.SmimePerson(folder, "ec@sealed.test", "P-256"),
+             "pgp": mail.PgpPerson(folder, "pgp@sealed.test")}
+    yield found
+    found["pgp"].close()
+
+
+@pytest.fixture(scope="module")
+def sealing(module_gateways, people):
+    """A gateway that knows three people's keys, and the sink that all its mail goes to."""
+    sink = Sink()
+    gateway = module_gateways("--next-hop", f"{sink.address}:{sink.port}")
+    for path in (people["rsa"].certificate, people["ec"].certificate, people["pgp"].key):
+        gateway.run("keys", "import", str(path))
+    yield gateway, sink
+    sink.stop()
+
+
+def config_of(gateway):
+    return pathlib.Path(gateway.info["config"]).parent
+
+
+def send(gateway, sink, recipient):
+    message, message_id = mail.make(TEXT, [recipient], subject="[secure] Referral", extra=f"Bcc: blind-{MARKER}@x.test\r\n")
+    gateway.send(message, [recipient])
+    record = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+    data = next(m["data"] for m in sink.messages if message_id.encode() in m["data"])
+    return data, record["recipients"][0]
+
+
+@pytest.mark.parametrize("name,kind", [("rsa", b"smime-type=enveloped-data"), ("ec", b"smime-type=authEnveloped-data")])
+def test_smime(sealing, people, name, kind):
+    gateway, sink = sealing
+    data, recipient = send(gateway, sink, people[name].address)
+    assert recipient["rung"] == "smime" and recipient["floor_met"]
+    assert kind in data and MARKER.encode() not in data
+    signed = people[name].open(data)
+    assert TEXT.encode() in signed
+    people[name].verify(signed, gateway.info["ca"])
+
+
+def test_pgp(sealing, people):
+    gateway, sink = sealing
+    data, recipient = send(gateway, sink, people["pgp"].address)
+    assert recipient["rung"] == "pgp" and recipient["floor_met"]
+    assert b"multipart/encrypted" in data and MARKER.encode() not in data
+    assert TEXT.encode() in people["pgp"].open(data, config_of(gateway) / "keys/pgp.key")
+
+
+def test_keys_are_listed_and_gone_when_removed(sealing, people):
+    gateway, _ = sealing
+    keys = gateway.json("keys", "list")["keys"]
+    assert sorted(key["kind"] for key in keys) == ["pgp", "smime", "smime"]
+    assert all(key["usable"] and key["trust"] == "pinned" for key in keys)
+    gateway.run("keys", "remove", keys[0]["id"])
+    assert gateway.run("keys", "show", keys[0]["id"], check=False).returncode != 0
+    assert gateway.wait_record("key.removed", key=keys[0]["id"])["actor"]["type"]
+    assert len([r for r in gateway.records() if r["event"] == "key.imported"]) == 3
