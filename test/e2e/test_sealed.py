@@ -71,3 +71,19 @@ def test_keys_are_listed_and_gone_when_removed(sealing, people):
     assert gateway.run("keys", "show", keys[0]["id"], check=False).returncode != 0
     assert gateway.wait_record("key.removed", key=keys[0]["id"])["actor"]["type"]
     assert len([r for r in gateway.records() if r["event"] == "key.imported"]) == 3
+
+
+def test_a_protected_subject_is_nowhere_outside(module_gateways, people):
+    sink = Sink()
+    gateway = module_gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/sealed-subject.json")
+    gateway.run("keys", "import", str(people["rsa"].certificate))
+    message, message_id = mail.make(TEXT, [people["rsa"].address], subject=f"About {MARKER}",
+                                    extra=f"Thread-Topic: About {MARKER}\r\n")
+    gateway.send(message, [people["rsa"].address])
+    gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+    data = sink.messages[0]["data"]
+    sink.stop()
+    assert b"\r\nSubject: Secure message\r\n" in data and MARKER.encode() not in data
+    inner = people["rsa"].verify(people["rsa"].open(data), gateway.info["ca"])
+    assert f"Subject: About {MARKER}".encode() in inner and b"HP-Outer: Subject: Secure message" in inner
+    assert all(MARKER not in str(record) for record in gateway.records()) and MARKER not in gateway.log
