@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -480,24 +481,32 @@ static bool is_folder_op(const struct op *op)
     return op->kind == FAKE_CREATE || op->kind == FAKE_RENAME || op->kind == FAKE_UNLINK;
 }
 
-/* How many of the folder's changes before `at` survive. */
+/* Whether the folder that an operation changed was synced between it and `at`. */
+static bool is_folder_synced(const struct fake_disk *d, size_t op, size_t at)
+{
+    const char *slash = strchr(d->ops[op].name, '/');
+    size_t len = slash == NULL ? 1 : (size_t)(slash - d->ops[op].name);
+    const char *folder = slash == NULL ? "." : d->ops[op].name;
+
+    for (size_t i = op + 1; i < at; i++)
+        if (d->ops[i].kind == FAKE_SYNC_FOLDER && !d->ops[i].failed &&
+            strlen(d->ops[i].name) == len && strncmp(d->ops[i].name, folder, len) == 0)
+            return true;
+    return false;
+}
+
+/* How many of the folders' changes before `at` that were not synced survive: the first ones. */
 static size_t folder_ops_kept(const struct fake_disk *d, size_t at, enum fake_crash how,
                               uint64_t *random)
 {
-    size_t all = 0;
-    size_t synced = 0;
+    size_t open = 0;
 
-    for (size_t i = 0; i < at; i++) {
-        if (is_folder_op(&d->ops[i]))
-            all++;
-        if (d->ops[i].kind == FAKE_SYNC_FOLDER && !d->ops[i].failed)
-            synced = all;
-    }
+    for (size_t i = 0; i < at; i++)
+        if (is_folder_op(&d->ops[i]) && !is_folder_synced(d, i, at))
+            open++;
     if (how == FAKE_CRASH_ALL)
-        return all;
-    if (how == FAKE_CRASH_NONE)
-        return synced;
-    return synced + (size_t)(next_random(random) % (all - synced + 1));
+        return open;
+    return how == FAKE_CRASH_NONE ? 0 : (size_t)(next_random(random) % (open + 1));
 }
 
 static void replay_write(struct fake_disk *out, const struct op *op, bool whole,
@@ -522,6 +531,8 @@ static void record_baseline(struct fake_disk *d)
 {
     for (size_t i = 0; i < d->name_count; i++) {
         const struct name *n = &d->names[i];
+        char folder[NAME_MAX_LEN];
+        const char *slash;
         struct op *op;
 
         if (!n->used)
@@ -532,8 +543,11 @@ static void record_baseline(struct fake_disk *d)
         op->data = sp_malloc(op->len);
         sp_assert(pread(d->nodes[n->node], op->data, op->len, 0) == (ssize_t)op->len);
         (void)record(d, FAKE_SYNC, n->node, NULL);
+        slash = strchr(n->text, '/');
+        snprintf(folder, sizeof(folder), "%.*s", slash == NULL ? 1 : (int)(slash - n->text),
+                 slash == NULL ? "." : n->text);
+        (void)record(d, FAKE_SYNC_FOLDER, -1, folder);
     }
-    (void)record(d, FAKE_SYNC_FOLDER, -1, ".");
 }
 
 struct fake_disk *fake_disk_crash(struct fake_disk *d, size_t at, enum fake_crash how,
@@ -550,9 +564,13 @@ struct fake_disk *fake_disk_crash(struct fake_disk *d, size_t at, enum fake_cras
 
         if (op->kind == FAKE_WRITE)
             replay_write(out, op, is_synced(d, i, at), how, &random);
-        if (!is_folder_op(op) || folder_ops == 0)
+        if (!is_folder_op(op))
             continue;
-        folder_ops--;
+        if (!is_folder_synced(d, i, at)) {
+            if (folder_ops == 0)
+                continue;
+            folder_ops--;
+        }
         if (op->kind == FAKE_CREATE) {
             put_name(out, op->name, op->node);
             continue;
