@@ -11,7 +11,8 @@
 
 struct once {
     struct sp_id id;
-    struct sp_bytes key; /* the map's own copy is the same text; ours is for removing it */
+    char *key; /* the map has a copy of its own; ours is for removing it */
+    size_t key_len;
 };
 
 struct relay_submit {
@@ -46,12 +47,12 @@ static void remember(struct relay_submit *s, struct sp_bytes key, const struct s
     if (key.len == 0)
         return;
     s->next = (s->next + 1) % REMEMBERED_MAX;
-    if (o->key.ptr != NULL) {
-        sp_map_remove(s->seen, o->key);
-        sp_free((void *)(uintptr_t)o->key.ptr);
-    }
+    if (o->key != NULL)
+        sp_map_remove(s->seen, sp_bytes(o->key, o->key_len));
+    sp_free(o->key);
     o->id = *id;
-    o->key = sp_bytes(sp_strdup_bytes(key), key.len);
+    o->key = sp_strdup_bytes(key);
+    o->key_len = key.len;
     sp_map_put(s->seen, key, o);
 }
 
@@ -137,6 +138,6 @@ void relay_submit_free(struct relay_submit *s)
     sp_jobs_serve(s->relay->jobs, SP_JOBS_SUBMIT, NULL, NULL);
     sp_map_free(s->seen);
     for (size_t i = 0; i < REMEMBERED_MAX; i++)
-        sp_free((void *)(uintptr_t)s->ring[i].key.ptr);
+        sp_free(s->ring[i].key);
     sp_free(s);
 }

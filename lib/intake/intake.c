@@ -90,15 +90,23 @@ static void turn_away(struct sp_intake *in, int fd)
     sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active));
 }
 
+/* returns: whether a session may start on this listener now */
+static bool has_room(const struct gate *g)
+{
+    const struct sp_intake *in = g->in;
+    const struct generation *now = in->now;
+
+    if (in->draining || in->stats.active >= now->max_sessions || g->index >= now->listen_count)
+        return false;
+    return now->listen_tls[g->index] != SP_LISTEN_IMPLICIT || now->tls != NULL;
+}
+
 static void on_accept(void *arg, int fd, const struct sp_addr *peer)
 {
     struct gate *g = arg;
     struct sp_intake *in = g->in;
 
-    if (in->draining || in->stats.active >= in->now->max_sessions ||
-        g->index >= in->now->listen_count)
-        turn_away(in, fd);
-    else if (in->now->listen_tls[g->index] == SP_LISTEN_IMPLICIT && in->now->tls == NULL)
+    if (!has_room(g))
         turn_away(in, fd);
     else
         sp_intake_session_start(in, g->index, fd, peer);

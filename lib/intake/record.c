@@ -70,7 +70,35 @@ static void set_decision(struct transaction *tx, const struct sp_decision *d,
     out->options = take_text(tx, &text);
 }
 
-/* Groups recipients by decision; those that are the same byte for byte are the same. */
+static bool same_names(const struct sp_names *a, const struct sp_names *b)
+{
+    return a->count == b->count && memcmp(a->names, b->names, a->count * sizeof(a->names[0])) == 0;
+}
+
+static bool same_edits(const struct sp_edits *a, const struct sp_edits *b)
+{
+    return a->header_count == b->header_count &&
+           memcmp(a->headers, b->headers, a->header_count * sizeof(a->headers[0])) == 0 &&
+           a->strip_subject_tag == b->strip_subject_tag &&
+           a->protect_subject == b->protect_subject && a->footer.ptr == b->footer.ptr &&
+           a->notice.ptr == b->notice.ptr;
+}
+
+/* Names, texts and ladders are the policy's own, so that the same pointer is the same thing. */
+static bool same_decision(const struct sp_decision *a, const struct sp_decision *b)
+{
+    return a->verb == b->verb && a->rule == b->rule && a->floor == b->floor &&
+           a->ladder == b->ladder && a->is_sealed == b->is_sealed && a->text.ptr == b->text.ptr &&
+           a->hold.kind == b->hold.kind && a->hold.within_ms == b->hold.within_ms &&
+           a->expire_ms == b->expire_ms && a->notify == b->notify && a->lowers == b->lowers &&
+           a->portal.expires_ms == b->portal.expires_ms && a->portal.login == b->portal.login &&
+           a->portal.reply == b->portal.reply && a->portal.forward == b->portal.forward &&
+           a->portal.notify_floor == b->portal.notify_floor &&
+           same_names(&a->raised_by, &b->raised_by) && same_names(&a->tags, &b->tags) &&
+           same_edits(&a->edits, &b->edits);
+}
+
+/* Groups recipients by decision. */
 static void set_groups(struct transaction *tx)
 {
     struct sp_accept *a = &tx->accept;
@@ -81,7 +109,7 @@ static void set_groups(struct transaction *tx)
         bool found = false;
 
         for (size_t k = 0; k < i && !found; k++) {
-            found = memcmp(&tx->recipients[k].decision, &r->decision, sizeof(r->decision)) == 0;
+            found = same_decision(&tx->recipients[k].decision, &r->decision);
             if (found)
                 r->group = tx->recipients[k].group;
         }

@@ -52,39 +52,58 @@ static bool is_hex(uint8_t c)
     return sp_ascii_is_digit(c) || (c >= 'a' && c <= 'f');
 }
 
+/* How an IPv6 address is read: groups so far, and whether "::" has stood. */
+struct ipv6 {
+    unsigned groups;
+    bool gap;
+};
+
+/* returns: the number of hexadecimal digits at the start of text */
+static size_t hex_span(struct sp_bytes text)
+{
+    size_t n = 0;
+
+    while (n < text.len && is_hex(text.ptr[n]))
+        n++;
+    return n;
+}
+
+/* Takes the ":" or "::" behind a group. returns: false if neither is there, or nothing follows a lone one */
+static bool take_colons(struct sp_bytes *text, struct ipv6 *a)
+{
+    if (text->ptr[0] != ':' || text->len == 1)
+        return false;
+    *text = sp_bytes_slice(*text, 1, text->len);
+    if (text->ptr[0] != ':')
+        return true;
+    if (a->gap)
+        return false;
+    a->gap = true;
+    *text = sp_bytes_slice(*text, 1, text->len);
+    return true;
+}
+
 /* Groups of 1 to 4 hexadecimal digits; "::" once; the last two groups may be an IPv4 address. */
 static bool is_ipv6(struct sp_bytes text)
 {
-    unsigned groups = 0;
-    bool gap = false;
-    size_t i = 0;
+    struct ipv6 a = {0, false};
 
-    if (text.len >= 2 && text.ptr[0] == ':' && text.ptr[1] == ':') {
-        gap = true;
-        i = 2;
+    if (sp_bytes_starts_nocase(text, SP_LIT("::"))) {
+        a.gap = true;
+        text = sp_bytes_slice(text, 2, text.len);
     }
-    while (i < text.len) {
-        size_t digits = 0;
+    while (text.len > 0) {
+        size_t digits = hex_span(text);
 
-        while (i + digits < text.len && is_hex(text.ptr[i + digits]))
-            digits++;
-        if (i + digits < text.len && text.ptr[i + digits] == '.')
-            return is_ipv4(sp_bytes_slice(text, i, text.len)) && (gap ? groups <= 5 : groups == 6);
-        if (digits == 0 || digits > 4 || ++groups > 8)
+        if (digits < text.len && text.ptr[digits] == '.')
+            return is_ipv4(text) && (a.gap ? a.groups <= 5 : a.groups == 6);
+        if (digits == 0 || digits > 4 || ++a.groups > 8)
             return false;
-        i += digits;
-        if (i == text.len)
-            break;
-        if (text.ptr[i++] != ':' || i == text.len)
+        text = sp_bytes_slice(text, digits, text.len);
+        if (text.len > 0 && !take_colons(&text, &a))
             return false;
-        if (text.ptr[i] == ':') {
-            if (gap)
-                return false;
-            gap = true;
-            i++;
-        }
     }
-    return gap ? groups <= 7 : groups == 8;
+    return a.gap ? a.groups <= 7 : a.groups == 8;
 }
 
 bool sp_domain_is_literal(struct sp_bytes text)

@@ -82,7 +82,21 @@ static bool decode_q(struct sp_bytes text, struct sp_buf *out)
     return true;
 }
 
-/* Appends raw bytes of a charset as UTF-8. returns: false if the charset is not known or the bytes are not in it */
+static void put_latin1(struct sp_bytes raw, struct sp_buf *out)
+{
+    for (size_t i = 0; i < raw.len; i++) {
+        uint8_t c = raw.ptr[i];
+
+        if (c < 0x80) {
+            sp_buf_put_u8(out, c);
+            continue;
+        }
+        sp_buf_put_u8(out, (uint8_t)(0xC0 | (c >> 6)));
+        sp_buf_put_u8(out, (uint8_t)(0x80 | (c & 0x3F)));
+    }
+}
+
+/* Appends raw bytes of a charset as UTF-8. returns: false if the charset is not known */
 static bool put_utf8(struct sp_bytes charset, struct sp_bytes raw, struct sp_buf *out)
 {
     struct sp_bytes rest = charset, name;
@@ -91,14 +105,7 @@ static bool put_utf8(struct sp_bytes charset, struct sp_bytes raw, struct sp_buf
         return false;
     if (sp_bytes_eq_nocase(name, SP_LIT("iso-8859-1")) ||
         sp_bytes_eq_nocase(name, SP_LIT("windows-1252"))) {
-        for (size_t i = 0; i < raw.len; i++) {
-            if (raw.ptr[i] >= 0x80) {
-                sp_buf_put_u8(out, (uint8_t)(0xC0 | (raw.ptr[i] >> 6)));
-                sp_buf_put_u8(out, (uint8_t)(0x80 | (raw.ptr[i] & 0x3F)));
-            } else {
-                sp_buf_put_u8(out, raw.ptr[i]);
-            }
-        }
+        put_latin1(raw, out);
         return true;
     }
     if (!sp_bytes_eq_nocase(name, SP_LIT("utf-8")) && !sp_bytes_eq_nocase(name, SP_LIT("us-ascii")))
@@ -131,35 +138,47 @@ static void blank_controls(struct sp_buf *out, size_t from)
     }
 }
 
+/* Where the text stands: behind an encoded word, spaces up to the next one are not shown (RFC 2047 6.2). */
+struct decode {
+    struct sp_buf *out;
+    size_t behind_word; /* SIZE_MAX: something else came since */
+};
+
+/* Takes an encoded word at the start of v. returns: bytes taken, 0 if there is none that can be read */
+static size_t put_encoded(struct decode *d, struct sp_bytes v)
+{
+    size_t before = d->out->len;
+    struct word w;
+
+    if (!take_word(v, &w))
+        return 0;
+    if (d->behind_word != SIZE_MAX)
+        d->out->len = d->behind_word;
+    if (!put_word(&w, d->out)) {
+        d->out->len = before;
+        return 0;
+    }
+    d->behind_word = d->out->len;
+    return w.len;
+}
+
 void sp_field_text(const struct sp_field *f, struct sp_buf *out)
 {
     struct sp_bytes v = sp_bytes_trim(f->value);
-    size_t from = out->len, behind_word = SIZE_MAX;
-    struct word w;
+    struct decode d = {out, SIZE_MAX};
+    size_t from = out->len;
 
-    for (size_t i = 0; i < v.len;) {
-        size_t gap = i;
+    while (v.len > 0) {
+        size_t took = put_encoded(&d, v);
 
-        if (take_word(sp_bytes_slice(v, i, v.len), &w)) {
-            size_t before = out->len;
-
-            /* spaces between two encoded words are not shown (RFC 2047 6.2) */
-            if (behind_word != SIZE_MAX)
-                out->len = behind_word;
-            if (put_word(&w, out)) {
-                i += w.len;
-                behind_word = out->len;
-                continue;
-            }
-            out->len = before;
+        if (took == 0) {
+            if (!is_space(v.ptr[0]))
+                d.behind_word = SIZE_MAX;
+            if (v.ptr[0] != '\r' && v.ptr[0] != '\n')
+                sp_buf_put_u8(out, v.ptr[0]);
+            took = 1;
         }
-        while (gap < v.len && is_space(v.ptr[gap]))
-            gap++;
-        if (gap == i)
-            behind_word = SIZE_MAX;
-        if (v.ptr[i] != '\r' && v.ptr[i] != '\n')
-            sp_buf_put_u8(out, v.ptr[i]);
-        i++;
+        v = sp_bytes_slice(v, took, v.len);
     }
     blank_controls(out, from);
 }

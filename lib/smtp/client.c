@@ -113,16 +113,19 @@ static void ready(struct sp_smtp_client *c)
 /* What was offered is known: take TLS or go on. */
 static void on_hello_done(struct sp_smtp_client *c)
 {
-    if (c->tls || c->config->tls == SP_SMTP_TLS_NEVER) {
+    bool offered = (c->extensions & SP_SMTP_EXT_STARTTLS) != 0;
+
+    if (c->tls || c->config->tls == SP_SMTP_TLS_NEVER ||
+        (!offered && c->config->tls == SP_SMTP_TLS_OFFERED)) {
         ready(c);
-    } else if (c->extensions & SP_SMTP_EXT_STARTTLS) {
-        sp_buf_put_cstr(&c->out, "STARTTLS\r\n");
-        sp_smtp_client_enter(c, TLS_SENT);
-    } else if (c->config->tls == SP_SMTP_TLS_REQUIRED) {
-        sp_smtp_client_fail(c, SP_E_TLS_ABSENT, NULL);
-    } else {
-        ready(c);
+        return;
     }
+    if (!offered) {
+        sp_smtp_client_fail(c, SP_E_TLS_ABSENT, NULL);
+        return;
+    }
+    sp_buf_put_cstr(&c->out, "STARTTLS\r\n");
+    sp_smtp_client_enter(c, TLS_SENT);
 }
 
 static void on_hello_reply(struct sp_smtp_client *c)
