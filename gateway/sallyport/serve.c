@@ -139,9 +139,10 @@ static void on_reload(void *arg)
     fresh = generation_load(s->config_path, s->now->number + 1, &report);
     print_report(&report);
     sp_buf_clear(&report);
-    if (fresh == NULL || needs_restart(s->now->config, fresh->config)) {
-        sp_log_error(s->log, fresh == NULL ? "supervisor.reload-invalid"
-                                           : "supervisor.reload-needs-restart");
+    if (fresh == NULL) {
+        sp_log_error(s->log, "supervisor.reload-invalid");
+    } else if (needs_restart(s->now->config, fresh->config)) {
+        sp_log_error(s->log, "supervisor.reload-needs-restart");
         generation_free(fresh);
     } else {
         sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));

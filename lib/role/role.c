@@ -279,9 +279,9 @@ static void on_reload(struct sp_role *role, const struct sp_ipc_frame *frame)
     struct sp_role_result result = {0};
 
     result.rc = take_bundle(role, &fresh, &err);
-    if (result.rc == SP_OK && role->ops->on_reload == NULL)
+    if (result.rc == SP_OK && role->ops->on_reload == NULL) {
         result.rc = sp_fail(&err, SP_E_UNSUPPORTED, "this role is restarted to reload");
-    if (result.rc == SP_OK) {
+    } else if (result.rc == SP_OK) {
         role->bundle = fresh;
         role->start.generation = frame->id;
         result.rc = role->ops->on_reload(role, role->state, &err);
