@@ -91,7 +91,7 @@ class Gateway:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for record in self.records():
-                if record["event"] == "message.accepted" and record["origin"]["message_id"] == message_id:
+                if record["event"] == "message.accepted" and record.get("origin", {}).get("message_id") == message_id:
                     return record["message"]
             time.sleep(0.05)
         raise TimeoutError(f"{message_id} was not accepted; log ends:\n{self.log[-3000:]}")

@@ -1,0 +1,271 @@
+"""The portal: a notice without content, link and mailbox code, reading and downloading, and what scanners can't do."""
+import email
+import email.message
+import email.policy
+import os
+import pathlib
+import signal
+import ssl
+import time
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from lab.browser import Browser, Https, code_in, cookie_of, link_in, token_of
+from lab.sink import Sink
+
+SECRET = "the biopsy was benign"
+PDF = b"%PDF-1.7\n" + bytes(range(256)) * 1000
+
+
+def letter():
+    message = email.message.EmailMessage(policy=email.policy.SMTP)
+    message["From"] = "Dr Ann Example <dr@tenant.test>"
+    message["To"] = "pat@example.net"
+    message["Subject"] = "Results of <Monday>"
+    message["Message-ID"] = f"<{time.time_ns()}@tenant.test>"
+    message.set_content(f"Dear Pat,\n\n{SECRET}.\n")
+    message.add_alternative(f"<p id=x onclick='document.title=1'>Dear <b>Pat</b>, {SECRET}</p>"
+                            "<script>document.title='script ran'</script><img src='https://localhost:1/track.png'>",
+                            subtype="html")
+    message.add_attachment(PDF, maintype="application", subtype="pdf", filename="lab report.pdf")
+    return message.as_bytes()
+
+
+def start(gateways, sink, policy="test/policies/portal-only.json", *options):
+    return gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy,
+                    "--workers", 1, *options)
+
+
+class Deposited:
+    """A message of its own in the portal of a gateway whose mail goes to a sink."""
+
+    def __init__(self, gateway, sink):
+        self.gateway, self.sink, self.seen = gateway, sink, len(sink.messages)
+        self.first, self.message = self.seen, letter()
+        with gateway.client(tls=False) as client:
+            client.sendmail("dr@tenant.test", ["pat@example.net"], self.message)
+        self.notice = self.next_mail()
+        self.token = token_of(link_in(self.notice))
+        self.link = link_in(self.notice)
+        message_id = email.message_from_bytes(self.message)["Message-ID"]
+        self.id = gateway.message_of(message_id)
+
+    def next_mail(self):
+        self.seen += 1
+        return self.sink.wait_for(self.seen)[self.seen - 1]["data"]
+
+    def code(self):
+        return code_in(self.next_mail())
+
+    def enter(self, https):
+        """The whole way in without a browser; the session's path and cookie."""
+        asked = https.ask("POST", "/code", {"token": self.token})
+        opened = https.ask("POST", "/open", {"code": self.code()}, cookie_of(asked))
+        assert opened.status == 303, opened.content
+        return opened.getheader("Location"), cookie_of(opened)
+
+    def events(self, name):
+        return [r for r in self.gateway.records() if r["event"] == name and r.get("message") == self.id]
+
+
+@pytest.fixture(scope="module")
+def shared(module_gateways):
+    sink = Sink()
+    yield start(module_gateways, sink), sink
+    sink.stop()
+
+
+@pytest.fixture
+def deposited(shared):
+    """A new message in the gateway that all tests here share."""
+    return Deposited(*shared)
+
+
+@pytest.fixture
+def alone(gateways, sinks):
+    """A message in a gateway of this test's own, for breaking things."""
+    sink = sinks()
+    return Deposited(start(gateways, sink), sink)
+
+
+@pytest.fixture
+def browsers():
+    started = []
+
+    def make(**options):
+        started.append(Browser(**options))
+        return started[-1]
+    yield make
+    for browser in started:
+        browser.quit()
+
+
+def test_a_person_reads_and_downloads(deposited, browsers):
+    browser = browsers()
+    browser.open(deposited.link)
+    assert browser.find("#known").is_displayed() and not browser.find("#paste").is_displayed()
+    browser.submit("form button")
+    browser.find("#code").send_keys(deposited.code())
+    browser.submit("form button")
+    assert browser.find("h1").text == "Results of <Monday>"
+    assert SECRET in browser.find("pre.text").text
+    browser.find("summary").click()
+    frame = browser.find("iframe")
+    browser.driver.switch_to.frame(frame)
+    browser.wait(lambda d: SECRET in d.find_element(By.TAG_NAME, "body").text)
+    assert not browser.find_all("img") and not browser.find_all("script")
+    browser.driver.switch_to.default_content()
+    assert browser.driver.title == "Your secure message"
+    browser.find_all("ul.files button")[0].click()
+    assert browser.downloaded("lab report.pdf") == PDF
+    browser.find_all("ul.files button")[1].click()
+    original = browser.downloaded("message.eml")
+    assert original.endswith(deposited.message)  # our Received may stand above
+    opened = deposited.gateway.wait_record("portal.opened", message=deposited.id)
+    assert opened["access"]["proof"] == "code" and opened["access"]["agent_class"] == "person"
+    assert opened["actor"]["id"] == "pat@example.net" and opened["n"] == [0]
+    deposited.gateway.wait_record("portal.downloaded", message=deposited.id, what="part")
+    deposited.gateway.wait_record("portal.downloaded", message=deposited.id, what="original")
+    settled = deposited.gateway.wait_record("message.settled", message=deposited.id)
+    assert settled["recipients"][0]["rung"] == "portal" and settled["recipients"][0]["floor_met"]
+    browser.find_all("ul.files button")[2].click()
+    browser.wait(lambda d: d.find_element(By.TAG_NAME, "h1").text == "Closed")
+
+
+def test_it_works_without_javascript(deposited, browsers):
+    browser = browsers(javascript=False)
+    browser.open(deposited.link)
+    assert browser.find("#paste").is_displayed()
+    browser.find("#token").send_keys(deposited.link)
+    browser.submit("form button")
+    browser.find("#code").send_keys(deposited.code())
+    browser.submit("form button")
+    assert SECRET in browser.find("pre.text").text
+
+
+def test_notice_and_code_mail_hold_no_word_of_the_message(deposited):
+    Https(deposited.gateway).ask("POST", "/code", {"token": deposited.token})
+    deposited.code()
+    for mail in deposited.sink.messages[deposited.first:]:
+        assert [to.strip("<>") for to in mail["to"]] == ["pat@example.net"]
+        for word in (SECRET, "Results", "Monday", "lab report", "Ann Example"):
+            assert word.encode() not in mail["data"]
+    assert deposited.token.encode() not in deposited.sink.messages[deposited.first + 1]["data"]
+    log = deposited.gateway.log
+    for word in (SECRET, "Monday", deposited.token, "pat@example.net"):
+        assert word not in log
+
+
+def test_get_and_head_change_nothing(deposited):
+    https = Https(deposited.gateway)
+    for _ in range(3):
+        for path in ("/", "/p", "/code", "/open", "/m/x", "/m/x/original", "/style.css", "/script.js", "/robots.txt"):
+            for method in ("GET", "HEAD"):
+                answer = https.ask(method, path)
+                assert answer.getheader("Referrer-Policy") == "no-referrer"
+                assert answer.getheader("Cache-Control") == "no-store"
+                assert answer.getheader("X-Content-Type-Options") == "nosniff"
+                assert answer.getheader("X-Robots-Tag").startswith("noindex")
+                assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+    assert len(deposited.sink.messages) == deposited.seen
+    assert not deposited.events("portal.opened") and not deposited.events("portal.login-failed")
+
+
+def test_a_scanner_that_submits_everything_neither_opens_nor_burns(deposited):
+    """From two addresses, ten times each: pages, forms, nonsense codes. Then the person comes and reads."""
+    for source in ("127.0.0.21", "127.0.0.22"):
+        https = Https(deposited.gateway, source)
+        for _ in range(10):
+            assert https.ask("GET", "/p").status == 200
+            asked = https.ask("POST", "/code", {"token": deposited.token})
+            assert asked.status == 200
+            for code in ("", "12345678", "test@example.net"):
+                assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status in (403, 429)
+    assert not deposited.events("portal.opened")
+    failed = deposited.gateway.wait_record("portal.login-failed", message=deposited.id)
+    assert failed["access"]["agent_class"] == "scanner"
+    time.sleep(0.5)  # mails with codes that nobody will use
+    deposited.seen = len(deposited.sink.messages)
+    path, cookie = deposited.enter(Https(deposited.gateway, "127.0.0.23"))
+    assert SECRET.encode() in Https(deposited.gateway).ask("GET", path, cookie=cookie).content
+
+
+def test_known_and_unknown_tokens_look_alike(deposited):
+    https = Https(deposited.gateway)
+    unknown = "A" * 43
+    answers = [https.ask("POST", "/code", {"token": token}) for token in (deposited.token, unknown)]
+    assert [a.status for a in answers] == [200, 200]
+    pages = [a.content.replace(token.encode(), b"") for a, token in zip(answers, (deposited.token, unknown))]
+    assert pages[0] == pages[1]
+    assert {k for k, _ in answers[0].getheaders()} == {k for k, _ in answers[1].getheaders()}
+
+
+def test_a_session_opens_its_own_package_only(deposited):
+    https = Https(deposited.gateway)
+    path, cookie = deposited.enter(https)
+    assert https.ask("GET", path, cookie=cookie).status == 200
+    assert https.ask("GET", path).status == 403
+    assert https.ask("GET", path, cookie=cookie[:-1] + ("A" if cookie[-1] != "A" else "B")).status == 403
+    other = path[:-1] + ("0" if path[-1] != "0" else "1")
+    for method, tail in (("GET", ""), ("GET", "/html"), ("POST", "/original"), ("POST", "/part/2")):
+        assert https.ask(method, other + tail, {} if method == "POST" else None, cookie).status == 403
+    assert https.ask("POST", path + "/original", {}, cookie, {"Sec-Fetch-Site": "cross-site"}).status == 403
+
+
+def test_limits_and_sessions_outlive_a_restart(gateways, sinks):
+    sink = sinks()
+    deposited = Deposited(start(gateways, sink, "test/policies/portal-only.json", "--set", "portal.max_codes=2"), sink)
+    https = Https(deposited.gateway)
+    path, cookie = deposited.enter(https)
+    https.ask("POST", "/code", {"token": deposited.token})
+    deposited.code()
+    before = deposited.gateway.pids("portal")
+    deposited.gateway.kill("portal")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if deposited.gateway.pids("portal") not in ([], before) and https.ask("GET", path, cookie=cookie).status == 200:
+                break
+        except (OSError, ssl.SSLError):
+            pass
+        time.sleep(0.1)
+    assert SECRET.encode() in https.ask("GET", path, cookie=cookie).content
+    https.ask("POST", "/code", {"token": deposited.token})
+    time.sleep(1)
+    assert len(deposited.sink.messages) == 3  # the notice and two codes
+
+
+def test_no_record_no_access(alone):
+    """While the ledger hangs, nobody reads: an access that can't be recorded is refused."""
+    deposited = alone
+    https = Https(deposited.gateway)
+    asked = https.ask("POST", "/code", {"token": deposited.token})
+    code = deposited.code()
+    for pid in deposited.gateway.pids("ledger"):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status == 503
+    finally:
+        for pid in deposited.gateway.pids("ledger"):
+            os.kill(pid, signal.SIGCONT)
+    assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status == 303
+
+
+def test_an_expired_package_is_gone(gateways, sinks, tmp_path):
+    policy = tmp_path / "short.json"
+    source = pathlib.Path(__file__).parent.parent / "policies/portal-only.json"
+    policy.write_text(source.read_text().replace('"expires": "30d"', '"expires": "6s"'))
+    sink = sinks()
+    deposited = Deposited(start(gateways, sink, policy), sink)
+    gateway, token = deposited.gateway, deposited.token
+    deadline = time.monotonic() + 20
+    while Https(gateway).ask("POST", "/code", {"token": token}).status != 410:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert b"expired" in Https(gateway).ask("POST", "/code", {"token": token}).content
+    unread = gateway.wait_record("portal.expired-unread", 90)
+    destroyed = gateway.wait_record("content.destroyed", 10, message=unread["message"])
+    assert destroyed["how"] == "key-destroyed" and destroyed["copies_left"] == []
+    packages = pathlib.Path(gateway.info["config"]).parent.parent / "state/portal/packages"
+    assert list(packages.iterdir()) == []
