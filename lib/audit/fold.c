@@ -13,7 +13,7 @@ struct fold {
     struct sp_audit_book *b;
     struct sp_audit_context c;
     struct sp_arena *arena;
-    struct sp_audit_told *told; /* lines of the record being folded */
+    struct sp_audit_told *told; /* lines of the record being folded, its child's too */
     size_t count;
     struct sp_err *err;
 };
@@ -27,8 +27,11 @@ static void clear_told(struct fold *f)
 
 static enum sp_rc tell_list(struct fold *f, const struct sp_audit_list *list)
 {
-    clear_told(f);
-    f->told = sp_arena_alloc(f->arena, list->count * sizeof(*f->told));
+    struct sp_audit_told *told = sp_arena_alloc(f->arena, (f->count + list->count) * sizeof(*told));
+
+    if (f->count > 0)
+        memcpy(told, f->told, f->count * sizeof(*told));
+    f->told = told;
     for (size_t i = 0; i < list->count; i++) {
         struct sp_err detail = {0};
         enum sp_rc rc =

@@ -41,7 +41,7 @@ static void take_recipients(struct sp_audit_message *m, const struct sp_accept *
         r->floor = d->floor;
         r->rung = SP_AUDIT_NO_RUNG;
         r->seq = seq;
-        r->refused = d->does == SP_ACCEPT_DO_REJECT;
+        r->refused = d->does == SP_ACCEPT_DO_REJECT && accept->child == NULL;
         r->state = SP_RCPT_PENDING;
         if (d->does == SP_ACCEPT_DO_HOLD)
             r->state = SP_RCPT_HELD;

@@ -25,7 +25,7 @@ struct sp_audit_rcpt {
     uint8_t state; /* enum sp_rcpt_state */
     uint8_t rung;  /* enum sp_rung taken last, or SP_AUDIT_NO_RUNG */
     uint8_t floor; /* enum sp_floor */
-    bool refused;  /* by policy, at acceptance: final at once */
+    bool refused;  /* by policy, at acceptance, and no DSN was made */
     bool awaits_notice;
     bool notified;
     uint32_t rule; /* index in rules */

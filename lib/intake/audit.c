@@ -285,33 +285,9 @@ void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], ui
     sp_jw_end(&w);
 }
 
-/* What a recipient came to without any delivery. */
-static void put_final(struct sp_jw *w, const struct transaction *tx)
-{
-    sp_jw_array(w, "recipients");
-    for (size_t i = 0; i < tx->recipient_count; i++) {
-        const struct sp_decision *d = &tx->recipients[i].decision;
-
-        sp_jw_object(w, NULL);
-        sp_jw_int(w, "n", (int64_t)i);
-        sp_jw_cstr(w, "final", d->verb == SP_DO_DISCARD ? "discarded" : "returned");
-        sp_jw_cstr(w, "floor", sp_floor_name(d->floor));
-        sp_jw_bool(w, "floor_met", true);
-        sp_jw_cstr(w, "rule", d->rule);
-        sp_jw_int(w, "attempts", 0);
-        sp_jw_end(w);
-    }
-    sp_jw_end(w);
-    sp_jw_text(w, "phi", tx->accept.phi);
-    sp_jw_array(w, "copies_left");
-    sp_jw_end(w);
-    sp_jw_bool(w, "duplicates_possible", false);
-}
-
 void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do verb,
                           struct sp_buf *out)
 {
-    bool settled = strcmp(event, "message.settled") == 0;
     struct sp_jw w;
 
     sp_jw_init(&w, out);
@@ -320,12 +296,6 @@ void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do 
     sp_jw_text(&w, "tenant", tx->accept.tenant);
     sp_jw_id(&w, "message", tx->id.b);
     sp_jw_text(&w, "policy", tx->accept.policy);
-    if (settled) {
-        put_origin(&w, &tx->accept);
-        put_final(&w, tx);
-        sp_jw_end(&w);
-        return;
-    }
     sp_jw_object(&w, "actor");
     sp_jw_cstr(&w, "type", "system");
     sp_jw_end(&w);

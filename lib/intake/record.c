@@ -255,9 +255,6 @@ static void set_audit(struct transaction *tx)
     if (any_is(tx, SP_DO_REJECT))
         sp_intake_audit_step(tx, "message.returned", SP_DO_REJECT, &b);
     add_event(tx, &b);
-    if (!any_is(tx, SP_DO_PROTECT) && !any_is(tx, SP_DO_HOLD))
-        sp_intake_audit_step(tx, "message.settled", SP_DO_DISCARD, &b);
-    add_event(tx, &b);
     if (tx->child_body != NULL) {
         uint8_t sha256[32];
 

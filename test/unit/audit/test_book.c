@@ -335,6 +335,38 @@ START_TEST(a_deposit_whose_notice_fails_settles_as_deposited)
 }
 END_TEST
 
+START_TEST(a_refusal_with_a_dsn_is_returned_and_the_dsn_settles_too)
+{
+    struct sp_id id = new_id();
+    struct sp_id dsn = new_id();
+    char texts[2][512];
+    struct sp_bytes audit[] = {event(texts[0], sizeof(texts[0]), &id, "message.accepted", ""),
+                               event(texts[1], sizeof(texts[1]), &dsn, "message.accepted", "")};
+    struct sp_accept accept = make_accept(&id, audit, 2);
+    struct sp_accept child = make_accept(&dsn, NULL, 0);
+    const struct sp_audit_message *m;
+    struct sp_buf meta;
+
+    child.kind = SP_ACCEPT_KIND_DSN;
+    child.parent = id;
+    child.recipient_count = 1;
+    accept.recipients = recipients + 2;
+    accept.recipient_count = 1;
+    accept.child = &child;
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_accept_encode(&accept, &meta), SP_OK);
+    fold(SP_RECORD_ACCEPT, &id, &meta);
+    sp_buf_clear(&meta);
+    commit();
+    ck_assert(file_has("\"final\":\"returned\""));
+    fold_outcome(&dsn, &delivered);
+    commit();
+    ck_assert_int_eq(sp_audit_book_message(book, &dsn, &m, NULL), SP_OK);
+    ck_assert(m != NULL && m->settled_seq != 0);
+    ck_assert(file_has("\"kind\":\"dsn\""));
+}
+END_TEST
+
 START_TEST(held_released_and_deleted_are_followed)
 {
     struct sp_id id = new_id();
@@ -549,6 +581,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_refused_recipient_needs_no_outcome);
     tcase_add_test(c, a_deposit_counts_when_its_notice_is_delivered);
     tcase_add_test(c, a_deposit_whose_notice_fails_settles_as_deposited);
+    tcase_add_test(c, a_refusal_with_a_dsn_is_returned_and_the_dsn_settles_too);
     tcase_add_test(c, held_released_and_deleted_are_followed);
     tcase_add_test(c, what_is_no_event_becomes_a_gap);
     tcase_add_test(c, what_was_not_committed_is_folded_again_without_a_gap_or_a_double);
