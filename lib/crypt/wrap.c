@@ -8,7 +8,7 @@
 void sp_crypt_wrap(struct sp_aead *under, const struct sp_random *random, struct sp_bytes context,
                    const struct sp_secret *key, uint8_t *out)
 {
-    struct sp_aead_nonce nonce;
+    struct sp_aead_nonce nonce = {{0}};
 
     sp_random_fill(random, nonce.b, sizeof(nonce.b));
     memcpy(out, nonce.b, sizeof(nonce.b));
@@ -18,7 +18,7 @@ void sp_crypt_wrap(struct sp_aead *under, const struct sp_random *random, struct
 enum sp_rc sp_crypt_unwrap(struct sp_aead *under, struct sp_bytes context, struct sp_bytes wrapped,
                            struct sp_secret *out)
 {
-    struct sp_aead_nonce nonce;
+    struct sp_aead_nonce nonce = {{0}};
 
     if (wrapped.len != SP_WRAPPED_LEN)
         return SP_E_CRYPT_KEY;

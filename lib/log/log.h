@@ -61,6 +61,12 @@ void sp_log_free(struct sp_log *log);
 void sp_log_write(struct sp_log *log, enum sp_log_level level, const char *event,
                   const struct sp_log_field *fields);
 
+#ifdef __cppcheck__ /* cppcheck 2.10 can't read __VA_OPT__ */
+#define sp_log_debug(log, ...) sp_log_write((log), SP_LOG_DEBUG, "", NULL)
+#define sp_log_info(log, ...)  sp_log_write((log), SP_LOG_INFO, "", NULL)
+#define sp_log_warn(log, ...)  sp_log_write((log), SP_LOG_WARN, "", NULL)
+#define sp_log_error(log, ...) sp_log_write((log), SP_LOG_ERROR, "", NULL)
+#else
 #define sp_log_at(log, level, event, ...)                                                          \
     sp_log_write((log), (level), (event),                                                          \
                  (const struct sp_log_field[]){__VA_ARGS__ __VA_OPT__(, ) SP_LOG_END})
@@ -68,5 +74,6 @@ void sp_log_write(struct sp_log *log, enum sp_log_level level, const char *event
 #define sp_log_info(log, event, ...)  sp_log_at(log, SP_LOG_INFO, event __VA_OPT__(, ) __VA_ARGS__)
 #define sp_log_warn(log, event, ...)  sp_log_at(log, SP_LOG_WARN, event __VA_OPT__(, ) __VA_ARGS__)
 #define sp_log_error(log, event, ...) sp_log_at(log, SP_LOG_ERROR, event __VA_OPT__(, ) __VA_ARGS__)
+#endif
 
 #endif
