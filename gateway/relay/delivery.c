@@ -77,9 +77,10 @@ static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err 
                                              .route_count = r->config->delivery.route_count,
                                              .pins = r->config->delivery.pins,
                                              .pin_count = r->config->delivery.pin_count};
+    struct sp_transport_parts parts = {
+        .loop = r->loop, .log = r->log, .dns = sp_dns_resolver_ops(h->resolver), .jobs = r->jobs};
 
-    return sp_transport_new(r->loop, r->log, sp_dns_resolver_ops(h->resolver), r->jobs, &settings,
-                            &h->transport, err);
+    return sp_transport_new(&parts, &settings, &h->transport, err);
 }
 
 static enum sp_rc make_tls(struct relay *r, struct half *h, struct sp_err *err)

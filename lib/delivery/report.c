@@ -297,10 +297,27 @@ void sp_report_dropped(struct sp_attempt *a)
     sp_report_end(a, &w);
 }
 
+static void write_child_decision(struct sp_jw *w, const struct sp_accept_decision *d)
+{
+    sp_jw_array(w, "decisions");
+    sp_jw_object(w, NULL);
+    sp_jw_array(w, "n");
+    sp_jw_int(w, NULL, 0);
+    sp_jw_end(w);
+    sp_jw_cstr(w, "do", "protect");
+    sp_jw_text(w, "rule", d->rule);
+    sp_jw_array(w, "ladder");
+    for (size_t i = 0; i < d->rung_count; i++)
+        sp_jw_cstr(w, NULL, sp_rung_name((enum sp_rung)d->rungs[i].rung));
+    sp_jw_end(w);
+    sp_jw_cstr(w, "floor", sp_floor_name((enum sp_floor)d->floor));
+    sp_jw_end(w);
+    sp_jw_end(w);
+}
+
 /* The acceptance of a mail of our own, as an event of its own message; in a's arena. */
 static void write_child(const struct sp_accept *child, struct sp_bytes content, struct sp_buf *out)
 {
-    const struct sp_accept_decision *d = &child->decisions[0];
     uint8_t sum[SP_SHA256_LEN];
     struct sp_buf hex;
     struct sp_jw w;
@@ -327,20 +344,7 @@ static void write_child(const struct sp_accept *child, struct sp_bytes content, 
     sp_jw_cstr(&w, "kind", sp_accept_kind_name(child->kind));
     sp_jw_end(&w);
     sp_jw_text(&w, "policy", child->policy);
-    sp_jw_array(&w, "decisions");
-    sp_jw_object(&w, NULL);
-    sp_jw_array(&w, "n");
-    sp_jw_int(&w, NULL, 0);
-    sp_jw_end(&w);
-    sp_jw_cstr(&w, "do", "protect");
-    sp_jw_text(&w, "rule", d->rule);
-    sp_jw_array(&w, "ladder");
-    for (size_t i = 0; i < d->rung_count; i++)
-        sp_jw_cstr(&w, NULL, sp_rung_name((enum sp_rung)d->rungs[i].rung));
-    sp_jw_end(&w);
-    sp_jw_cstr(&w, "floor", sp_floor_name((enum sp_floor)d->floor));
-    sp_jw_end(&w);
-    sp_jw_end(&w);
+    write_child_decision(&w, &child->decisions[0]);
     sp_jw_end(&w);
     sp_buf_clear(&hex);
 }

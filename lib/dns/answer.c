@@ -73,8 +73,7 @@ const struct sp_dns_answer *sp_dns_draft_finish(struct sp_dns_draft *d,
 
 static struct sp_dns_draft *whole(const struct sp_dns_answer *a)
 {
-    return (struct sp_dns_draft *)SP_CONTAINER((struct sp_dns_answer *)(uintptr_t)a,
-                                               struct sp_dns_draft, public);
+    return SP_CONTAINER(a, struct sp_dns_draft, public);
 }
 
 const struct sp_dns_answer *sp_dns_answer_ref(const struct sp_dns_answer *a)

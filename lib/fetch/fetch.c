@@ -235,7 +235,7 @@ static bool set_rules(struct transfer *t, const struct sp_fetch_request *r)
 {
     CURL *e = t->easy;
     struct sp_bytes ca = t->f->ca_pem;
-    struct curl_blob blob = {(void *)(uintptr_t)ca.ptr, ca.len, CURL_BLOB_COPY};
+    struct curl_blob blob = {(void *)ca.ptr, ca.len, CURL_BLOB_COPY};
     CURLcode bad = CURLE_OK;
 
     bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https");

@@ -57,7 +57,7 @@ const struct sp_route *sp_route_copy(const struct sp_route *like)
 
 static struct whole *whole(const struct sp_route *r)
 {
-    return SP_CONTAINER((struct sp_route *)(uintptr_t)r, struct whole, public);
+    return SP_CONTAINER(r, struct whole, public);
 }
 
 const struct sp_route *sp_route_ref(const struct sp_route *r)

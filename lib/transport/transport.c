@@ -106,17 +106,17 @@ static enum sp_rc read_settings(struct sp_transport *t, const struct sp_transpor
     return SP_OK;
 }
 
-enum sp_rc sp_transport_new(struct sp_loop *loop, struct sp_log *log, const struct sp_dns_ops *dns,
-                            struct sp_jobs *jobs, const struct sp_transport_settings *settings,
-                            struct sp_transport **out, struct sp_err *err)
+enum sp_rc sp_transport_new(const struct sp_transport_parts *parts,
+                            const struct sp_transport_settings *settings, struct sp_transport **out,
+                            struct sp_err *err)
 {
     SP_AUTO(sp_transport) t = sp_calloc(1, sizeof(*t));
     enum sp_rc rc;
 
-    t->loop = loop;
-    t->log = log;
-    t->dns = dns;
-    t->jobs = jobs;
+    t->loop = parts->loop;
+    t->log = parts->log;
+    t->dns = parts->dns;
+    t->jobs = parts->jobs;
     t->arena = sp_arena_new(1024);
     t->targets = sp_map_new();
     t->pins = sp_map_new();

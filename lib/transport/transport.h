@@ -26,14 +26,19 @@ struct sp_transport_settings {
     int64_t cache_ms; /* longest life of a route; 0: 300000 */
 };
 
+struct sp_transport_parts {
+    struct sp_loop *loop;
+    struct sp_log *log;
+    const struct sp_dns_ops *dns;
+    struct sp_jobs *jobs; /* NULL where no policy can be fetched: then only remembered ones count */
+};
+
 /*
- * owner: the caller, to sp_transport_free. All but the settings (copied) is lent for its life.
+ * owner: the caller, to sp_transport_free. What parts point at is lent for its life; settings are copied.
  *
- * jobs:    NULL where no policy can be fetched: then only remembered ones count
  * returns: SP_OK, or SP_E_CONFIG_INVALID with the detail in err
  */
-SP_MUST_CHECK enum sp_rc sp_transport_new(struct sp_loop *loop, struct sp_log *log,
-                                          const struct sp_dns_ops *dns, struct sp_jobs *jobs,
+SP_MUST_CHECK enum sp_rc sp_transport_new(const struct sp_transport_parts *parts,
                                           const struct sp_transport_settings *settings,
                                           struct sp_transport **out, struct sp_err *err);
 /* Ends all look-ups without calling back. NULL is allowed. */

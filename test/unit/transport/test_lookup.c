@@ -29,12 +29,14 @@ static void on_route(void *arg, const struct sp_route *route)
 static void start(struct world *w, bool trusted, const struct sp_transport_settings *settings)
 {
     struct sp_transport_settings plain = {.port = 2525, .next_hop = ""};
+    struct sp_transport_parts parts = {0};
     struct sp_err err;
 
     *w = (struct world){.loop = sp_loop_new()};
     w->dns = fake_dns_new(w->loop, trusted);
-    ck_assert(sp_transport_new(w->loop, NULL, fake_dns_ops(w->dns), NULL,
-                               settings == NULL ? &plain : settings, &w->t, &err) == SP_OK);
+    parts.loop = w->loop;
+    parts.dns = fake_dns_ops(w->dns);
+    ck_assert(sp_transport_new(&parts, settings == NULL ? &plain : settings, &w->t, &err) == SP_OK);
 }
 
 static void stop(struct world *w)
