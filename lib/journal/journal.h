@@ -96,6 +96,13 @@ struct sp_journal_options {
     bool prewrite;      /* fill segments with zeroes beforehand: commits 2.4 times as often */
     /* A record found at opening, in order. */
     void (*on_entry)(void *arg, const struct sp_journal_entry *e);
+    /*
+     * A record with a body in a segment whose key is about to go: what is put into notes comes back by on_gone when the
+     * keyring without that key is durable. thread: the disk worker's. May be NULL.
+     */
+    void (*on_going)(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes);
+    /* thread: loop */
+    void (*on_gone)(void *arg, uint64_t segment, struct sp_bytes notes);
     /* All of this segment up to `end` is durable: for the ledger. May be NULL. */
     void (*on_durable)(void *arg, uint64_t segment, uint64_t end);
     void *arg;

@@ -60,6 +60,7 @@ struct sp_journal {
 struct sp_journal_job {
     struct sp_journal *journal; /* NULL: closed */
     const struct sp_segment_maker *maker;
+    const struct sp_journal_options *o;
     bool wants_next;
     bool wants_reserve;
     uint64_t segment_len;
@@ -68,6 +69,8 @@ struct sp_journal_job {
     struct sp_segment *next;
     struct sp_segment *reserve;
     struct sp_segment **gone;
+    struct sp_buf *notes; /* one for each */
+    bool keys_gone;       /* the keyring without them is durable */
     size_t gone_count;
 };
 

@@ -5,7 +5,7 @@
  */
 #include "journal/journal_priv.h"
 
-enum { RETRY_MS = 5000 };
+enum { RETRY_MS = 5000, NOTES_MAX = 64 * 1024 * 1024 };
 
 struct sp_segment *sp_journal_segment_find(const struct sp_journal *j, uint64_t number)
 {
@@ -15,15 +15,48 @@ struct sp_segment *sp_journal_segment_find(const struct sp_journal *j, uint64_t 
     return NULL;
 }
 
+/* Asks on_going about every record with a body in a segment. */
+static void take_notes(struct sp_journal_job *job, size_t which)
+{
+    struct sp_batch_header h;
+    struct sp_scan scan;
+    struct sp_buf batch;
+    struct sp_buf meta;
+    struct sp_aead *key = sp_aead_new(&job->gone[which]->record_key);
+    uint64_t at;
+
+    sp_buf_init(&batch, SP_BATCH_MAX);
+    sp_buf_init(&meta, SP_RECORD_META_MAX + SP_AEAD_TAG_LEN);
+    sp_scan_init(&scan, job->maker->io, job->gone[which]);
+    while (sp_scan_next(&scan, job->gone[which]->end, &h, &at) == SP_OK &&
+           sp_scan_load(&scan, at, &h, &batch) == SP_OK) {
+        struct sp_scan_record r = {sp_buf_bytes(&batch), &h, at, 0};
+        struct sp_journal_entry e;
+
+        for (; r.index < h.count; r.index++)
+            if (sp_scan_record(&r, key, &meta, &e) == SP_OK && e.body_count > 0)
+                job->o->on_going(job->o->arg, &e, &job->notes[which]);
+    }
+    sp_buf_clear(&batch);
+    sp_buf_wipe(&meta);
+    sp_aead_free(key);
+}
+
 static void forget_keys(struct sp_journal_job *job)
 {
     const struct sp_journal_io *io = job->maker->io;
     char name[SP_SEGMENT_NAME_MAX];
+    enum sp_rc rc;
 
-    for (size_t i = 0; i < job->gone_count; i++)
+    for (size_t i = 0; i < job->gone_count; i++) {
+        if (job->o->on_going != NULL)
+            take_notes(job, i);
         sp_keyring_remove(job->maker->keyring, job->gone[i]->salt);
+    }
+    rc = sp_keyring_save(job->maker->keyring);
+    job->keys_gone = rc == SP_OK;
     /* On a full disk the file goes all the same: its key is out of the next keyring that can be written. */
-    if (sp_keyring_save(job->maker->keyring) == SP_E_IO)
+    if (rc == SP_E_IO)
         return;
     for (size_t i = 0; i < job->gone_count; i++) {
         sp_segment_name(job->gone[i]->number, name);
@@ -49,10 +82,16 @@ static void job_run(void *arg)
 /* Takes what a job made; frees what it removed. */
 void sp_journal_job_collect(struct sp_journal *j, struct sp_journal_job *job)
 {
-    for (size_t i = 0; i < job->gone_count; i++)
+    for (size_t i = 0; i < job->gone_count; i++) {
+        if (job->keys_gone && j->o.on_gone != NULL)
+            j->o.on_gone(j->o.arg, job->gone[i]->number, sp_buf_bytes(&job->notes[i]));
+        sp_buf_clear(&job->notes[i]);
         sp_segment_free(j->o.io, job->gone[i]);
+    }
     sp_free(job->gone);
+    sp_free(job->notes);
     job->gone = NULL;
+    job->notes = NULL;
     job->gone_count = 0;
     pthread_mutex_lock(&j->lock);
     if (j->next_made == NULL)
@@ -98,6 +137,7 @@ static struct sp_journal_job *job_new(struct sp_journal *j)
 
     job->journal = j;
     job->maker = &j->maker;
+    job->o = &j->o;
     job->segment_len = j->o.segment_len;
     job->reserve_len = j->o.reserve_len;
     job->prewrite = j->o.prewrite && !j->is_fast;
@@ -169,6 +209,9 @@ void sp_journal_forget(struct sp_journal *j, uint64_t before)
     job = job_new(j);
     job->gone = sp_calloc(n, sizeof(struct sp_segment *));
     memcpy(job->gone, j->segments, n * sizeof(struct sp_segment *));
+    job->notes = sp_calloc(n, sizeof(*job->notes));
+    for (size_t i = 0; i < n; i++)
+        sp_buf_init(&job->notes[i], NOTES_MAX);
     job->gone_count = n;
     memmove(j->segments, j->segments + n, (j->count - n) * sizeof(struct sp_segment *));
     j->count -= n;

@@ -137,6 +137,9 @@ static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *
 
     if (rc != SP_OK)
         return rc;
+    e = sp_queue_entry_find(q, &c.accept.id);
+    if (e != NULL)
+        sp_queue_note_carried(q, &e->id, e->place.segment);
     e = sp_queue_entry_new(&c.accept);
     e->type = je->type;
     e->open = 0;

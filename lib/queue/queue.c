@@ -198,6 +198,7 @@ static struct sp_queue *queue_new(const struct sp_queue_options *options)
 
     q->o = *options;
     q->entries = sp_map_new();
+    q->carried = sp_map_new();
     q->arena = sp_arena_new(16384);
     q->disk = sp_queue_disk_new(options->loop);
     sp_list_init(&q->waiters);
@@ -210,6 +211,10 @@ static void free_entries(struct sp_queue *q)
     struct sp_bytes key;
     void *entry;
 
+    while (sp_map_next(q->carried, &at, &key, &entry))
+        sp_free(entry);
+    sp_map_free(q->carried);
+    at = 0;
     sp_heap_clear(&q->due); /* its nodes lie in the entries */
     while (sp_map_next(q->entries, &at, &key, &entry))
         sp_free(entry);
@@ -255,6 +260,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         .prewrite = q->o.prewrite,
         .on_entry = sp_queue_on_entry,
         .on_durable = on_durable,
+        .on_going = sp_queue_on_going,
+        .on_gone = sp_queue_on_gone,
         .arg = q,
     };
     struct sp_journal_recovery found;

@@ -65,6 +65,8 @@ struct sp_queue {
     struct sp_id *carry;    /* messages to be carried, the last first */
     size_t carry_count;
     bool carrying;
+    struct sp_map
+        *carried; /* by id: the segment that it was carried out of, until that one's key goes */
     uint64_t swept_at; /* segment that was written when the last sweep looked for them */
 };
 
@@ -144,6 +146,12 @@ void sp_queue_pending_free(struct sp_queue_pending *p);
 void sp_queue_pending_free_spares(struct sp_queue *q);
 /* Ends it without a record: done(arg, rc) follows from the loop, then it is freed. */
 void sp_queue_pending_end(struct sp_queue_pending *p, enum sp_rc rc);
+
+/* The journal's on_going and on_gone. (destroyed.c) */
+void sp_queue_on_going(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes);
+void sp_queue_on_gone(void *arg, uint64_t segment, struct sp_bytes notes);
+/* The message has its record, and its key, in a later segment now. */
+void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t from);
 
 /* Frees segments that nobody needs; moves the last living messages out of the oldest. (carry.c) */
 void sp_queue_reclaim(struct sp_queue *q);

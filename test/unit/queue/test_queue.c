@@ -4,6 +4,8 @@
  */
 #include "rig.h"
 
+#include "journal/reader.h"
+
 #include <errno.h>
 
 static struct rig rig;
@@ -366,6 +368,32 @@ START_TEST(a_list_gives_each_message_once_in_order)
 }
 END_TEST
 
+/* Reads the shard's journal as the ledger does; counts content.destroyed for `id`, or for any. */
+static size_t count_destroyed(const struct sp_id *id)
+{
+    struct sp_journal_cursor from = {0, 0};
+    struct sp_journal_entry e;
+    struct sp_audit_list audit;
+    int64_t time_ms;
+    size_t count = 0;
+    char want[SP_ID_TEXT_LEN + 1];
+    SP_AUTO(sp_journal_reader)
+    r = sp_journal_reader_new(rig.options.io, &rig.keys.record, &from);
+
+    if (id != NULL)
+        sp_id_format(id, want);
+    while (sp_journal_reader_next(r, &e) == SP_OK) {
+        if (e.type != SP_RECORD_DESTROYED)
+            continue;
+        sp_arena_reset(rig.arena);
+        ck_assert_int_eq(sp_record_audit(e.type, e.meta, rig.arena, &time_ms, &audit), SP_OK);
+        for (size_t i = 0; i < audit.count; i++)
+            if (id == NULL || sp_bytes_find_all(audit.events[i], sp_bytes_cstr(want)) != SIZE_MAX)
+                count++;
+    }
+    return count;
+}
+
 START_TEST(segments_of_settled_mail_go)
 {
     for (int i = 0; i < 100; i++) {
@@ -378,6 +406,7 @@ START_TEST(segments_of_settled_mail_go)
                       sp_queue_stats(rig.queue).current_segment);
     ck_assert_uint_le(fake_disk_files(rig.disk, "0000"), 1);
     rig_reopen(&rig);
+    ck_assert_uint_gt(count_destroyed(NULL), 80); /* all but those in the last segment */
     ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
 }
 END_TEST
@@ -404,6 +433,7 @@ START_TEST(long_livers_are_carried_out_of_old_segments)
     for (int round = 0; round < 2; round++) {
         SP_AUTO(sp_queue_message) m = NULL;
 
+        ck_assert_uint_eq(count_destroyed(&old), 0);
         ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 2);
         assert_body(&old, 5000, false);
         assert_body(&big, 300000, false);
