@@ -134,8 +134,8 @@ static void on_message(void *arg, const struct sp_queue_message *m)
 
 static int find_state(struct sp_bytes name)
 {
-    for (uint8_t i = 0; i < SP_RCPT_STATE_COUNT; i++) {
-        if (sp_bytes_eq(name, sp_bytes_cstr(sp_rcpt_state_name(i))))
+    for (int i = 0; i < SP_RCPT_STATE_COUNT; i++) {
+        if (sp_bytes_eq(name, sp_bytes_cstr(sp_rcpt_state_name((uint8_t)i))))
             return i;
     }
     return -1;

@@ -166,7 +166,7 @@ enum sp_rc sp_audit_line_build(struct sp_bytes event, const struct sp_audit_stam
 enum sp_rc sp_audit_line_make(struct sp_bytes event, const struct sp_audit_stamp *stamp,
                               struct sp_buf *out, struct sp_err *err)
 {
-    struct sp_audit_line line;
+    struct sp_audit_line line = {0};
     enum sp_rc rc = sp_audit_line_build(event, stamp, out, &line, err);
 
     if (rc == SP_OK)

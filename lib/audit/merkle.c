@@ -170,6 +170,23 @@ enum sp_rc sp_merkle_prover_path(const struct sp_merkle_prover *p, struct sp_mer
     return SP_OK;
 }
 
+/* One step up: fn is the node's place in its row, sn the last place there. */
+static void climb(struct sp_digest *root, const struct sp_digest *sibling, uint64_t *fn,
+                  uint64_t *sn)
+{
+    if (!(*fn & 1) && *fn != *sn) {
+        *root = join(root, sibling);
+    } else {
+        *root = join(sibling, root);
+        while (!(*fn & 1) && *fn != 0) {
+            *fn >>= 1;
+            *sn >>= 1;
+        }
+    }
+    *fn >>= 1;
+    *sn >>= 1;
+}
+
 bool sp_merkle_path_root(const struct sp_merkle_path *path, const struct sp_digest *leaf,
                          uint64_t index, uint64_t size, struct sp_digest *out)
 {
@@ -183,17 +200,7 @@ bool sp_merkle_path_root(const struct sp_merkle_path *path, const struct sp_dige
     for (size_t i = 0; i < path->count; i++) {
         if (sn == 0)
             return false;
-        if ((fn & 1) || fn == sn) {
-            root = join(&path->node[i], &root);
-            while (!(fn & 1) && fn != 0) {
-                fn >>= 1;
-                sn >>= 1;
-            }
-        } else {
-            root = join(&root, &path->node[i]);
-        }
-        fn >>= 1;
-        sn >>= 1;
+        climb(&root, &path->node[i], &fn, &sn);
     }
     if (sn != 0)
         return false;
