@@ -115,7 +115,7 @@ static const struct sp_setting settings[] = {
     {"portal.session", SP_SETTING_DURATION, AT(portal.session_ms), 60000, DAY, "30m", NULL, SP_FORM_ANY,
      "how long an open package may be read before a new code is due"},
     {"portal.max_codes", SP_SETTING_INT, AT(portal.max_codes), 1, 1000, "5", NULL, SP_FORM_ANY,
-     "codes sent for one package, and to one address, in an hour"},
+     "codes sent for one package to one client in an hour; four times as many in all, and to one mailbox"},
     {"portal.max_tries", SP_SETTING_INT, AT(portal.max_tries), 1, 100, "5", NULL, SP_FORM_ANY,
      "wrong entries after which a code is void"},
 

@@ -142,7 +142,7 @@ static void add_leaf(struct sp_mime *m, const struct todo *t)
 
 static void keep_multipart(struct sp_mime *m, GMimeMultipart *multi)
 {
-    m->multiparts = sp_realloc(m->multiparts, (m->multipart_count + 1) * sizeof(*m->multiparts));
+    m->multiparts = sp_realloc(m->multiparts, (m->multipart_count + 1) * sizeof(GMimeMultipart *));
     m->multiparts[m->multipart_count++] = multi;
 }
 

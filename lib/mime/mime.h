@@ -23,7 +23,7 @@ struct sp_mime_source {
 };
 
 /* returns: a source over bytes in memory; both are lent (keep *mem as long as the source) */
-struct sp_mime_source sp_mime_source_bytes(const struct sp_bytes *mem);
+struct sp_mime_source sp_mime_source_bytes(struct sp_bytes *mem);
 /* returns: a source over a message's content; the reader is lent. len: of the plaintext */
 struct sp_mime_source sp_mime_source_content(struct sp_content_reader *reader, uint64_t len);
 

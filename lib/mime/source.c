@@ -23,10 +23,9 @@ static enum sp_rc read_content(void *ctx, uint64_t offset, uint8_t *out, size_t 
     return got == len ? SP_OK : SP_E_CONTENT_TRUNCATED;
 }
 
-struct sp_mime_source sp_mime_source_bytes(const struct sp_bytes *mem)
+struct sp_mime_source sp_mime_source_bytes(struct sp_bytes *mem)
 {
-    return (struct sp_mime_source){
-        .read = read_memory, .ctx = (void *)(uintptr_t)mem, .len = mem->len};
+    return (struct sp_mime_source){.read = read_memory, .ctx = mem, .len = mem->len};
 }
 
 struct sp_mime_source sp_mime_source_content(struct sp_content_reader *reader, uint64_t len)

@@ -24,8 +24,7 @@ void sp_portal_key_name(const char *id, char *out)
 {
     size_t len = strlen(id);
 
-    memcpy(out, "pk-", 3);
-    memcpy(out + 3, len > 10 ? id + len - 10 : id, (len > 10 ? 10 : len) + 1);
+    snprintf(out, SP_PORTAL_KEY_MAX, "pk-%s", len > 10 ? id + len - 10 : id);
 }
 
 static void path_of(const struct sp_portal *p, const char *id, const char *tail, struct sp_buf *out)

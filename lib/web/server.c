@@ -130,7 +130,7 @@ static void on_accept(void *arg, int fd, const struct sp_addr *peer)
 
 void sp_web_server_listen(struct sp_web_server *s, int fd)
 {
-    s->listeners = sp_realloc(s->listeners, (s->listener_count + 1) * sizeof(*s->listeners));
+    s->listeners = sp_realloc(s->listeners, (s->listener_count + 1) * sizeof(struct sp_listener *));
     s->listeners[s->listener_count++] = sp_listener_new(s->o.loop, fd, on_accept, s);
 }
 
