@@ -5,11 +5,12 @@
 #include "queue/queue.h"
 #include "support/check_main.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SESSIONS = 20, MESSAGES = 120 };
+enum { SESSIONS = 50, MESSAGES_MIXED = 120, MESSAGES_SMALL = 1000 };
 
 struct session {
     struct sp_accept accept;
@@ -20,9 +21,14 @@ static struct sp_loop *loop;
 static struct sp_queue *queue;
 static char dir[64];
 static struct session sessions[SESSIONS];
-static int begun;
-static int accepted;
-static int delivered;
+static struct sp_journal_io disk;
+static struct sp_journal_io counted; /* disk, with its syncs counted */
+static atomic_uint syncs;
+static unsigned messages; /* to be taken in all */
+static bool small;   /* none with a file of its own */
+static unsigned begun;
+static unsigned accepted;
+static unsigned delivered;
 static bool deliver;
 
 static struct sp_accept_decision decision = {.rule = SP_LIT_INIT("r")};
@@ -35,7 +41,7 @@ static void on_accepted(void *arg, enum sp_rc rc)
     ck_assert_int_eq(rc, SP_OK);
     accepted++;
     begin(arg);
-    if (accepted == MESSAGES && !deliver)
+    if (accepted == messages && !deliver)
         sp_loop_stop(loop);
 }
 
@@ -52,9 +58,9 @@ static void on_finished(void *arg, enum sp_rc rc)
 static void begin(struct session *s)
 {
     static uint8_t text[70000];
-    size_t blocks = begun % 7 == 0 ? 6 : 0;
+    size_t blocks = !small && begun % 7 == 0 ? 6 : 0;
 
-    if (begun == MESSAGES)
+    if (begun == messages)
         return;
     begun++;
     s->accept = (struct sp_accept){.id = sp_id_new(sp_loop_clock(loop), sp_random_system()),
@@ -73,7 +79,7 @@ static void on_outcome(void *arg, enum sp_rc rc)
 {
     (void)arg;
     ck_assert_int_eq(rc, SP_OK);
-    if (++delivered == MESSAGES)
+    if (++delivered == messages)
         sp_loop_stop(loop);
 }
 
@@ -104,11 +110,23 @@ static void on_due(void *arg)
         sp_loop_post(loop, deliver_due, NULL);
 }
 
+static int count_sync(void *ctx, int fd)
+{
+    syncs++;
+    return disk.sync(ctx, fd);
+}
+
+static int count_sync_folder(void *ctx, const char *name)
+{
+    syncs++;
+    return disk.sync_folder(ctx, name);
+}
+
 static void open_queue(void)
 {
     struct sp_journal_keys keys = {.kek_id = "kek"};
     struct sp_queue_options o = {
-        .dir = dir,
+        .io = &counted,
         .keys = &keys,
         .loop = loop,
         .clock = sp_loop_clock(loop),
@@ -136,8 +154,13 @@ static void setup(void)
     (void)snprintf(dir, sizeof(dir), "%s", "/tmp/sallyport-queue-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     loop = sp_loop_new();
+    ck_assert_int_eq(sp_journal_io_posix(dir, &disk, NULL), SP_OK);
+    counted = disk;
+    counted.sync = count_sync;
+    counted.sync_folder = count_sync_folder;
     begun = accepted = delivered = 0;
-    deliver = false;
+    messages = MESSAGES_MIXED;
+    deliver = small = false;
     open_queue();
 }
 
@@ -147,6 +170,7 @@ static void teardown(void)
 
     close_queue();
     sp_loop_free(loop);
+    sp_journal_io_posix_free(&disk);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
     ck_assert_int_eq(system(command), 0); // NOLINT(cert-env33-c): a folder of our own
 }
@@ -155,21 +179,21 @@ START_TEST(many_sessions_share_syncs_and_all_is_there_again)
 {
     struct sp_journal_stats stats;
 
-    for (int i = 0; i < SESSIONS; i++)
+    for (unsigned i = 0; i < SESSIONS; i++)
         begin(&sessions[i]);
     sp_loop_run(loop);
-    ck_assert_int_eq(accepted, MESSAGES);
+    ck_assert_uint_eq(accepted, messages);
     stats = sp_queue_stats(queue).journal;
-    ck_assert_uint_lt(stats.syncs, MESSAGES);
+    ck_assert_uint_lt(stats.syncs, messages);
     close_queue();
     open_queue();
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, MESSAGES);
+    ck_assert_uint_eq(sp_queue_stats(queue).messages, messages);
     close_queue();
     deliver = true;
     open_queue();
     deliver_due(NULL);
     sp_loop_run(loop);
-    ck_assert_int_eq(delivered, MESSAGES);
+    ck_assert_uint_eq(delivered, messages);
     ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
 }
 END_TEST
@@ -178,10 +202,10 @@ START_TEST(accepting_and_delivering_at_once)
 {
     deliver = true;
     sp_queue_ledger_passed(queue, UINT64_MAX);
-    for (int i = 0; i < SESSIONS; i++)
+    for (unsigned i = 0; i < SESSIONS; i++)
         begin(&sessions[i]);
     sp_loop_run(loop);
-    ck_assert_int_eq(delivered, MESSAGES);
+    ck_assert_uint_eq(delivered, messages);
     close_queue();
     open_queue();
     ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
@@ -190,15 +214,29 @@ END_TEST
 
 START_TEST(closing_commits_what_is_under_way)
 {
-    for (int i = 0; i < SESSIONS; i++) {
-        begun = MESSAGES - 1 - i; /* each begins one, and none another */
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        begun = messages - 1 - i; /* each begins one, and none another */
         begin(&sessions[i]);
-        begun = MESSAGES;
+        begun = messages;
     }
     close_queue(); /* nothing has run on the loop yet */
-    ck_assert_int_eq(accepted, SESSIONS);
+    ck_assert_uint_eq(accepted, SESSIONS);
     open_queue();
     ck_assert_uint_eq(sp_queue_stats(queue).messages, SESSIONS);
+}
+END_TEST
+
+START_TEST(fifty_sessions_cost_a_tenth_of_a_sync_a_message)
+{
+    unsigned before = syncs; /* what opening took is not any message's */
+
+    small = true;
+    messages = MESSAGES_SMALL;
+    for (unsigned i = 0; i < SESSIONS; i++)
+        begin(&sessions[i]);
+    sp_loop_run(loop);
+    ck_assert_uint_eq(accepted, MESSAGES_SMALL);
+    ck_assert_uint_le((syncs - before) * 10, MESSAGES_SMALL);
 }
 END_TEST
 
@@ -208,6 +246,7 @@ static void add(TCase *c)
     tcase_add_test(c, many_sessions_share_syncs_and_all_is_there_again);
     tcase_add_test(c, accepting_and_delivering_at_once);
     tcase_add_test(c, closing_commits_what_is_under_way);
+    tcase_add_test(c, fifty_sessions_cost_a_tenth_of_a_sync_a_message);
 }
 
 SP_TEST_MAIN("queue.threads", add)
