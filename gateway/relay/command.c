@@ -207,6 +207,15 @@ static void on_list(struct relay *r, const struct question *q)
     sp_buf_clear(&page.json);
 }
 
+/* Loads a message from whichever of the relay's shards has it. returns: that shard, NULL if none has */
+static struct relay *load_from_any(struct relay *r, const struct sp_id *id,
+                                   struct sp_queue_message **m)
+{
+    while (r != NULL && sp_queue_load(r->queue, id, m) != SP_OK)
+        r = r->left;
+    return r;
+}
+
 static void on_show(struct relay *r, const struct question *q)
 {
     SP_AUTO(sp_queue_message) m = NULL;
@@ -218,7 +227,7 @@ static void on_show(struct relay *r, const struct question *q)
         reply_error(q->job, SP_E_USAGE, "message: no message id");
         return;
     }
-    if (sp_queue_load(r->queue, &id, &m) != SP_OK) {
+    if (load_from_any(r, &id, &m) == NULL) {
         reply_error(q->job, SP_E_NOT_FOUND, "no such message in the queue");
         return;
     }
@@ -389,7 +398,8 @@ static void change(struct relay *r, const struct question *q, const struct kind 
         reply_error(q->job, SP_E_USAGE, "message: no message id");
         return;
     }
-    found = sp_queue_load(r->queue, &act.id, &m) == SP_OK;
+    r = load_from_any(r, &act.id, &m);
+    found = r != NULL;
     wrong = found ? read_act(q, kind, m, &act) : "no such message in the queue";
     if (wrong != NULL) {
         reply_error(q->job, found ? SP_E_USAGE : SP_E_NOT_FOUND, wrong);

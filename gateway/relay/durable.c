@@ -63,13 +63,9 @@ static void on_timer(void *arg)
     ask(arg);
 }
 
-/* A ledger that has just started knows nothing of what the one before it was told. */
-static void on_peer(void *arg, enum sp_role_kind role, unsigned index, bool up)
+void relay_durable_again(struct relay_durable *d)
 {
-    struct relay_durable *d = arg;
-
-    (void)index;
-    if (role != SP_ROLE_LEDGER || !up || d->end == 0)
+    if (d->end == 0)
         return;
     d->news = true;
     sp_timer_start(d->timer, 0);
@@ -78,13 +74,11 @@ static void on_peer(void *arg, enum sp_role_kind role, unsigned index, bool up)
 struct relay_durable *relay_durable_new(struct relay *r)
 {
     struct relay_durable *d = sp_calloc(1, sizeof(*d));
-    const char *dir = sp_role_dir(r->role);
-    const char *slash = strrchr(dir, '/');
+    const char *slash = strrchr(r->dir, '/');
 
     d->relay = r;
-    d->shard = sp_strdup(slash == NULL ? dir : slash + 1);
+    d->shard = sp_strdup(slash == NULL ? r->dir : slash + 1);
     d->timer = sp_timer_new(r->loop, on_timer, d);
-    sp_jobs_watch_peers(r->jobs, on_peer, d);
     return d;
 }
 
@@ -92,7 +86,6 @@ void relay_durable_free(struct relay_durable *d)
 {
     if (d == NULL)
         return;
-    sp_jobs_watch_peers(d->relay->jobs, NULL, NULL);
     if (d->call != 0)
         sp_jobs_cancel(d->relay->jobs, d->call);
     sp_timer_free(d->timer);

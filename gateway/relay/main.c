@@ -23,35 +23,6 @@ static enum sp_rc load_keys(struct relay *r, struct sp_err *err)
     return SP_OK;
 }
 
-static void on_due(void *arg)
-{
-    relay_delivery_poke(arg);
-}
-
-static void on_durable(void *arg, uint64_t segment, uint64_t end)
-{
-    relay_durable_tell(((struct relay *)arg)->durable, segment, end);
-}
-
-static enum sp_rc open_queue(struct relay *r, struct sp_err *err)
-{
-    struct sp_queue_options options = {
-        .dir = sp_role_dir(r->role),
-        .keys = &r->keys,
-        .loop = r->loop,
-        .log = r->log,
-        .clock = sp_loop_clock(r->loop),
-        .random = sp_random_system(),
-        .prewrite = true,
-        .body_memory = (size_t)r->config->intake.memory,
-        .on_due = on_due,
-        .on_durable = on_durable,
-        .arg = r,
-    };
-
-    return sp_queue_open(&options, &r->queue, err);
-}
-
 static int remembered(void *arg, struct sp_bytes domain)
 {
     return relay_delivery_remembered(arg, domain);
@@ -91,6 +62,15 @@ static void listen_all(struct relay *r)
     }
 }
 
+static void on_peer_seen(void *arg, enum sp_role_kind role, unsigned index, bool up)
+{
+    (void)index;
+    if (role != SP_ROLE_LEDGER || !up)
+        return;
+    for (struct relay *r = arg; r != NULL; r = r->left)
+        relay_durable_again(r->durable);
+}
+
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 {
     struct relay *r = sp_calloc(1, sizeof(*r));
@@ -100,21 +80,25 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->role = role;
     r->loop = sp_role_loop(role);
     r->log = sp_role_log(role);
+    r->dir = sp_role_dir(role);
     r->jobs = sp_jobs_new(r->loop, r->log);
     r->durable = relay_durable_new(r);
     rc = load_keys(r, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
     if (rc == SP_OK)
-        rc = open_queue(r, err);
+        rc = relay_queue_open(r, err);
     if (rc != SP_OK)
         return rc;
     make_intake(r);
     rc = relay_settings_load(r, err);
     if (rc == SP_OK)
         rc = relay_delivery_start(r, err);
+    if (rc == SP_OK)
+        rc = relay_left_open(r, err);
     if (rc != SP_OK)
         return rc;
+    sp_jobs_watch_peers(r->jobs, on_peer_seen, r);
     r->submit = relay_submit_new(r);
     relay_command_serve(r);
     listen_all(r);
@@ -133,12 +117,15 @@ static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *er
     enum sp_rc rc = relay_settings_load(state, err);
 
     (void)role;
-    return rc == SP_OK ? relay_delivery_reload(state, err) : rc;
+    if (rc == SP_OK)
+        rc = relay_delivery_reload(state, err);
+    return rc == SP_OK ? relay_left_reload(state, err) : rc;
 }
 
 static void on_drained(void *arg)
 {
-    struct relay *r = arg;
+    struct relay *part = arg;
+    struct relay *r = part->first != NULL ? part->first : part;
 
     if (--r->draining == 0)
         sp_role_stopped(r->role);
@@ -149,7 +136,7 @@ static void stop(struct sp_role *role, void *state)
     struct relay *r = state;
 
     (void)role;
-    r->draining = 2;
+    r->draining = 2 + relay_left_drain(r, DRAIN_MS, on_drained);
     sp_intake_drain(r->intake, DRAIN_MS, on_drained, r);
     relay_delivery_drain(r, DRAIN_MS, on_drained);
 }
@@ -161,6 +148,7 @@ static void relay_free(void *state)
 
     sp_intake_free(r->intake);
     relay_delivery_free(r);
+    relay_left_free(r);
     sp_queue_close(r->queue);
     relay_submit_free(r->submit);
     relay_durable_free(r->durable);

@@ -52,19 +52,28 @@ static void take_all(struct relay *r, struct sp_bytes payload)
     }
 }
 
+/* Tells each shard's own memory. */
+static void take_everywhere(struct relay *r, struct sp_bytes payload)
+{
+    for (; r != NULL; r = r->left) {
+        if (r->delivery != NULL)
+            take_all(r, payload);
+    }
+}
+
 static void on_list(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
     struct relay *r = arg;
 
     if (rc == SP_OK)
-        take_all(r, reply->payload);
+        take_everywhere(r, reply->payload);
     else
         sp_log_warn(r->log, "relay.posture-unknown", SP_RC("why", rc));
 }
 
 static void on_changed(void *arg, struct sp_jobs_job *job)
 {
-    take_all(arg, sp_jobs_job_payload(job));
+    take_everywhere(arg, sp_jobs_job_payload(job));
     sp_jobs_job_reply(job, SP_OK, sp_bytes(NULL, 0), NULL, 0);
 }
 
@@ -78,6 +87,8 @@ void relay_posture_start(struct relay *r)
                                    .wait_for_peer = true};
     struct sp_buf payload;
 
+    if (r->first != NULL) /* its first relay asks for it */
+        return;
     sp_jobs_serve(r->jobs, SP_JOBS_POSTURE, on_changed, r);
     sp_buf_init(&payload, 1024);
     sp_jobs_posture_encode(&payload, &ask);

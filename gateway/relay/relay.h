@@ -1,5 +1,6 @@
 /*
- * What the files of the relay's program share. main.c wires intake and queue; delivery.c the other half.
+ * What the files of the relay's program share. main.c wires intake and queue; delivery.c the other half; left.c the
+ * shards that another relay left behind, each a struct relay of its own without intake.
  */
 #ifndef GATEWAY_RELAY_RELAY_H
 #define GATEWAY_RELAY_RELAY_H
@@ -32,7 +33,10 @@ struct relay {
     struct relay_delivery *delivery;
     struct relay_durable *durable;
     struct relay_submit *submit;
-    unsigned draining; /* parts that have not ended yet */
+    unsigned draining;   /* parts that have not ended yet */
+    const char *dir;     /* of the shard */
+    struct relay *first; /* of a shard left behind: the relay that looks after it; else NULL */
+    struct relay *left;  /* the next shard left behind */
 };
 
 /* ---- settings.c: from the bundle ---- */
@@ -71,6 +75,21 @@ struct relay_durable *relay_durable_new(struct relay *r);
 void relay_durable_free(struct relay_durable *d);
 /* This segment is durable up to end. */
 void relay_durable_tell(struct relay_durable *d, uint64_t segment, uint64_t end);
+
+/* A ledger that has just started knows nothing of what the one before it was told. */
+void relay_durable_again(struct relay_durable *d);
+
+/* ---- left.c: shards that no relay of their own serves ---- */
+
+/* Opens the queue of r's shard. */
+SP_MUST_CHECK enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err);
+/* Opens all folders of the role but the first, and delivers what lies in them. */
+SP_MUST_CHECK enum sp_rc relay_left_open(struct relay *r, struct sp_err *err);
+/* New settings are there. */
+SP_MUST_CHECK enum sp_rc relay_left_reload(struct relay *r, struct sp_err *err);
+/* Ends their deliveries; fn(arg) for each, once it is done. returns: how many there are */
+unsigned relay_left_drain(struct relay *r, int64_t patience_ms, void (*fn)(void *arg));
+void relay_left_free(struct relay *r);
 
 /* ---- submit.c: mail of our own from portal and ledger ---- */
 

@@ -1,0 +1,109 @@
+/*
+ * Shards that another relay left behind: a gateway that now runs fewer relays still has the mail that the others had
+ * taken. Each such folder gets a queue and a delivery of its own in this process, on the same loop, and no intake, so that
+ * it empties.
+ */
+#include "gateway/relay/relay.h"
+
+static void on_due(void *arg)
+{
+    relay_delivery_poke(arg);
+}
+
+static void on_durable(void *arg, uint64_t segment, uint64_t end)
+{
+    relay_durable_tell(((struct relay *)arg)->durable, segment, end);
+}
+
+enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
+{
+    struct sp_queue_options options = {
+        .dir = r->dir,
+        .keys = &r->keys,
+        .loop = r->loop,
+        .log = r->log,
+        .clock = sp_loop_clock(r->loop),
+        .random = sp_random_system(),
+        .prewrite = r->first == NULL,
+        .body_memory = (size_t)r->config->intake.memory,
+        .on_due = on_due,
+        .on_durable = on_durable,
+        .arg = r,
+    };
+
+    return sp_queue_open(&options, &r->queue, err);
+}
+
+static enum sp_rc open_one(struct relay *r, const char *dir, struct sp_err *err)
+{
+    struct relay *x = sp_calloc(1, sizeof(*x));
+    enum sp_rc rc;
+
+    x->role = r->role;
+    x->loop = r->loop;
+    x->log = r->log;
+    x->jobs = r->jobs;
+    x->config = r->config;
+    x->keys = r->keys;
+    x->dir = dir;
+    x->first = r;
+    x->left = r->left;
+    r->left = x;
+    x->durable = relay_durable_new(x);
+    rc = relay_queue_open(x, err);
+    if (rc == SP_OK)
+        rc = relay_delivery_start(x, err);
+    if (rc == SP_OK)
+        sp_log_info(x->log, "relay.left-behind", SP_TEXT("folder", dir),
+                    SP_INT("messages", sp_queue_stats(x->queue).messages));
+    return rc;
+}
+
+enum sp_rc relay_left_open(struct relay *r, struct sp_err *err)
+{
+    const char *dir;
+    size_t at = 0;
+    enum sp_rc rc = SP_OK;
+
+    (void)sp_role_dir_next(r->role, &at); /* the first is r's own */
+    while (rc == SP_OK && (dir = sp_role_dir_next(r->role, &at)) != NULL)
+        rc = open_one(r, dir, err);
+    return rc;
+}
+
+enum sp_rc relay_left_reload(struct relay *r, struct sp_err *err)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (struct relay *x = r->left; x != NULL && rc == SP_OK; x = x->left) {
+        x->config = r->config;
+        rc = relay_delivery_reload(x, err);
+    }
+    return rc;
+}
+
+unsigned relay_left_drain(struct relay *r, int64_t patience_ms, void (*fn)(void *arg))
+{
+    unsigned count = 0;
+
+    for (struct relay *x = r->left; x != NULL; x = x->left) {
+        relay_delivery_drain(x, patience_ms, fn);
+        count++;
+    }
+    return count;
+}
+
+void relay_left_free(struct relay *r)
+{
+    while (r->left != NULL) {
+        struct relay *x = r->left;
+
+        r->left = x->left;
+        relay_delivery_free(x);
+        sp_queue_close(x->queue);
+        relay_durable_free(x->durable);
+        sp_secret_clear(&x->keys.content);
+        sp_secret_clear(&x->keys.record);
+        sp_free(x);
+    }
+}
