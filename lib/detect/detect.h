@@ -14,7 +14,7 @@
 
 struct sp_detect;
 
-/* owner: the caller. Compiles the patterns (tens of milliseconds). returns: SP_E_SCAN_FAILED if that can't be done */
+/* owner: the caller. Compiles the patterns (about 0.1 s). returns: SP_E_SCAN_FAILED if that can't be done */
 SP_MUST_CHECK enum sp_rc sp_detect_new(struct sp_detect **out, struct sp_err *err);
 void sp_detect_free(struct sp_detect *d);
 SP_AUTO_DEFINE(sp_detect)
@@ -108,7 +108,7 @@ struct sp_detect_result {
  * source:  read by range
  * out:     zeroed and filled; owner of its lists: arena
  * returns: SP_OK (look at partial), or what the source said: then the scan has failed
- * cost:    about 50 MB/s of decoded text on one core
+ * cost:    tens of megabytes of decoded text a second on one core
  */
 SP_MUST_CHECK enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_mime_source *source,
                                            const struct sp_detect_limits *limits,
