@@ -13,6 +13,8 @@ from lab.ports import free_port, open_folder  # noqa: E402
 from lab.postfix import Postfix  # noqa: E402
 from lab.sink import Sink  # noqa: E402
 
+os.environ.setdefault("SALLYPORT_PRESET", "asan")  # what scripts/test builds
+
 HOSTS = ["127.0.0.1", *(f"127.0.0.{n}" for n in range(11, 20))]
 
 
