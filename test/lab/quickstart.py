@@ -110,7 +110,7 @@ def run(folder, once):
         gateway.start()
         people = [mail.SmimePerson(folder, "sam@sealed.example.test"), mail.PgpPerson(folder, "pia@sealed.example.test")]
         for person, file in ((people[0], people[0].certificate), (people[1], people[1].key)):
-            gateway.run("keys", "import", str(file), "--pin", "--reason", "quickstart")
+            gateway.run("keys", "import", str(file), "--reason", "quickstart")
         recipients = ["anna@example.test", people[0].address, people[1].address, "pat@plain.example.test"]
         message_id = send(gateway, recipients)
         message = gateway.message_of(message_id, SECONDS)
