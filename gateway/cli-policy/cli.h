@@ -71,6 +71,9 @@ const struct sp_facts *cli_facts_end(struct cli_facts *f);
 /* Only what is known at RCPT. */
 void cli_facts_envelope(const struct cli_facts *f, struct sp_facts *out);
 
+/* Sets the content facts of a whole message, as the scanner would find them. path: for messages */
+void cli_scan(struct cli *cli, struct cli_facts *f, const char *path, struct sp_bytes message);
+
 /* Prints all problems to standard error as text. */
 void cli_print_problems(const struct cli *cli);
 /* Writes them as JSON array "problems". */

@@ -1,6 +1,7 @@
 /*
  * sallyport explain: which rule decides for a message, and what each rule before it was waiting for. Facts come from the
- * command line and, with --message, from the header of a file; nothing is looked up and nothing is sent.
+ * command line and, with --message, from a file, which is examined as the scanner would; nothing is looked up and
+ * nothing is sent.
  */
 #include <stdio.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static bool read_option(struct cli *cli, struct ask *a, const char *option, cons
         return set_pair(cli, a, "header.", value, ':');
     if (strcmp(option, "--fact") == 0)
         return set_pair(cli, a, "", value, '=');
-    if (strcmp(option, "-c") == 0)
+    if (strcmp(option, "-c") == 0 || strcmp(option, "--config") == 0)
         a->config = value;
     else if (strcmp(option, "--policy") == 0)
         a->policy = value;
@@ -139,6 +140,7 @@ static void read_message(struct cli *cli, struct cli_facts *f, const char *path)
     }
     sp_facts_read_header(&f->facts, &header, cli->arena);
     sp_facts_set_number(&f->facts, SP_FACT_MESSAGE_SIZE, (int64_t)text.len);
+    cli_scan(cli, f, path, text);
 }
 
 /* The facts of one recipient. */

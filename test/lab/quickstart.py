@@ -19,11 +19,13 @@ from lab.ports import free_port, open_folder  # noqa: E402
 from lab.postfix import Postfix  # noqa: E402
 
 SECONDS = 60
+LINK = re.compile(rb"https://localhost:\d+/[^\s#]*#[\w=-]+")
 
 
 def send(gateway, recipients):
     """An ordinary client: STARTTLS, AUTH, one message, four recipients."""
     message, message_id = mail.make(mail.PHI, recipients, subject="Referral")
+    (gateway.folder / "message.eml").write_bytes(message)
     with smtplib.SMTP("localhost", gateway.info["smtp"]["port"], timeout=30) as client:
         client.starttls(context=ssl.create_default_context(cafile=gateway.info["ca"]))
         client.login(gateway.info["user"], gateway.info["password"])
@@ -49,8 +51,7 @@ def evidence(records, message, n):
         tls = record.get("tls") or {}
         if tls:
             proved = tls.get("verified_by", "none")
-            keys = [k for k in ("smime", "pgp", "sealed") if record.get(k)]
-            return f"TLS {tls['version']}, verified by {proved}" + (f", {keys[0]}" if keys else "")
+            return f"TLS {tls['version']}, verified by {proved}"
     return "-"
 
 
@@ -60,7 +61,7 @@ def expected(postfix, gateway, people, message_id):
         "tls": lambda m: message_id.encode() in m and b"MRN 4815162342" in m,
         "smime": lambda m: b"application/pkcs7-mime" in m and b"MRN 4815162342" in people[0].open(m),
         "pgp": lambda m: b"multipart/encrypted" in m and b"MRN 4815162342" in people[1].open(m),
-        "portal": lambda m: re.search(rb"https://localhost:\d+/\S*#", m.replace(b"=\r\n", b"")) and b"4815162342" not in m,
+        "portal": lambda m: LINK.search(m.replace(b"=\r\n", b"")) and b"4815162342" not in m,
     }
 
     def quiet(check):
@@ -73,7 +74,7 @@ def expected(postfix, gateway, people, message_id):
     return {name: postfix.wait_for(quiet(check), SECONDS) for name, check in checks.items()}
 
 
-def show(gateway, records, message, settled, recipients):
+def show(gateway, records, message, settled, recipients, link):
     print(f"\nOne message, four recipients, message {message}:\n")
     row = "{:<28} {:<10} {:<24} {}"
     print(row.format("recipient", "rung", "delivered", "evidence; why not a better rung"))
@@ -87,11 +88,12 @@ def show(gateway, records, message, settled, recipients):
     info = gateway.info
     print(f"""
 Portal:       https://localhost:{info['portal']['port']}/ (its certificate is signed by {info['ca']})
+Pickup link:  {link}
 Submit mail:  localhost:{info['smtp']['port']} with STARTTLS, user {info['user']}, password {info['password']}
 Audit file:   {info['audit']}
 
 Try:
-  {program} explain --config {config} --message {message}
+  {program} explain --config {config} --from dr@tenant.test --to {recipients[3]} --message {gateway.folder}/message.eml
   {program} queue list --config {config}
   {program} audit prove {message} --config {config} --output /tmp/proof.json
   {program} audit verify /tmp/proof.json
@@ -115,8 +117,9 @@ def run(folder, once):
         message_id = send(gateway, recipients)
         message = gateway.message_of(message_id, SECONDS)
         settled = gateway.wait_record("message.settled", SECONDS, message=message)
-        expected(postfix, gateway, people, message_id)
-        show(gateway, gateway.records(), message, settled, recipients)
+        got = expected(postfix, gateway, people, message_id)
+        link = LINK.search(got["portal"].replace(b"=\r\n", b""))[0].decode()
+        show(gateway, gateway.records(), message, settled, recipients, link)
         rungs = sorted(r["rung"] for r in settled["recipients"])
         good = rungs == ["pgp", "portal", "smime", "tls:dane"] and all(r["floor_met"] for r in settled["recipients"])
         print("All four arrived protected." if good else f"NOT as expected: {rungs}", flush=True)
