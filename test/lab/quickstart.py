@@ -7,6 +7,7 @@ import re
 import signal
 import smtplib
 import ssl
+import subprocess
 import sys
 import time
 
@@ -84,21 +85,31 @@ def show(gateway, records, message, settled, recipients, link):
                          f"{evidence(records, message, n)}; {reasons(records, message, n)}"))
         if not recipient["floor_met"]:
             print(f"  NOT PROTECTED: below its floor {recipient['floor']}")
-    program, config = gateway.info["program"], gateway.info["config"]
     info = gateway.info
+    lines = [
+        ["explain", "--config", info["config"], "--from", "dr@tenant.test", "--to", recipients[3], "--message",
+         f"{gateway.folder}/message.eml"],
+        ["queue", "list", "--config", info["config"]],
+        ["audit", "prove", message, "--config", info["config"], "--output", f"{gateway.folder}/proof.json"],
+        ["audit", "verify", f"{gateway.folder}/proof.json"],
+        ["audit", "verify", info["audit"]],
+    ]
     print(f"""
 Portal:       https://localhost:{info['portal']['port']}/ (its certificate is signed by {info['ca']})
 Pickup link:  {link}
 Submit mail:  localhost:{info['smtp']['port']} with STARTTLS, user {info['user']}, password {info['password']}
 Audit file:   {info['audit']}
 
-Try:
-  {program} explain --config {config} --from dr@tenant.test --to {recipients[3]} --message {gateway.folder}/message.eml
-  {program} queue list --config {config}
-  {program} audit prove {message} --config {config} --output /tmp/proof.json
-  {program} audit verify /tmp/proof.json
-  {program} audit verify {info['audit']}
-""", flush=True)
+Try:""")
+    good = True
+    for words in lines:
+        print("  " + " ".join([info["program"], *words]))
+        done = subprocess.run([info["program"], *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            print(f"    ended with {done.returncode}: {done.stdout}{done.stderr}")
+            good = False
+    print(flush=True)
+    return good
 
 
 def run(folder, once):
@@ -119,9 +130,10 @@ def run(folder, once):
         settled = gateway.wait_record("message.settled", SECONDS, message=message)
         got = expected(postfix, gateway, people, message_id)
         link = LINK.search(got["portal"].replace(b"=\r\n", b""))[0].decode()
-        show(gateway, gateway.records(), message, settled, recipients, link)
+        lines_work = show(gateway, gateway.records(), message, settled, recipients, link)
         rungs = sorted(r["rung"] for r in settled["recipients"])
         good = rungs == ["pgp", "portal", "smime", "tls:dane"] and all(r["floor_met"] for r in settled["recipients"])
+        good = good and lines_work
         print("All four arrived protected." if good else f"NOT as expected: {rungs}", flush=True)
         if not once:
             print("It stays up until Ctrl-C.", flush=True)
