@@ -44,6 +44,7 @@ static bool same_group(const struct sp_queue_message *m, uint16_t a, uint16_t b)
     uint16_t decision = m->accept.recipients[a].decision;
 
     return decision == m->accept.recipients[b].decision &&
+           (m->rcpts[a].state == SP_RCPT_HELD) == (m->rcpts[b].state == SP_RCPT_HELD) &&
            may_share(&m->accept.decisions[decision]) &&
            sp_bytes_eq_nocase(domain_of(m, a), domain_of(m, b));
 }

@@ -134,9 +134,12 @@ static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next)
 
 static void log_attempt(const struct sp_attempt *a, const char *outcome, enum sp_rc why)
 {
-    sp_log_info(a->d->parts.log, "delivery.attempted", SP_ID("message", &a->p->m->accept.id),
-                SP_DOMAIN("domain", a->domain), SP_TEXT("outcome", outcome), SP_RC("why", why),
-                SP_INT("recipients", a->n_count), SP_INT("attempt", a->number));
+    /* What went well is told by the audit; a line a message here would be a write a message. */
+    enum sp_log_level level = why == SP_OK ? SP_LOG_DEBUG : SP_LOG_INFO;
+
+    sp_log_at(a->d->parts.log, level, "delivery.attempted", SP_ID("message", &a->p->m->accept.id),
+              SP_DOMAIN("domain", a->domain), SP_TEXT("outcome", outcome), SP_RC("why", why),
+              SP_INT("recipients", a->n_count), SP_INT("attempt", a->number));
 }
 
 /* Defers recipients; the caller commits. */

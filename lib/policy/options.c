@@ -33,6 +33,7 @@ void sp_options_of_decision(const struct sp_decision *d, struct sp_options *out)
 {
     sp_options_init(out);
     out->is_sealed = d->is_sealed;
+    out->hold_protects = d->verb == SP_DO_HOLD && d->hold.otherwise_protect;
     out->strip_subject_tag = d->edits.strip_subject_tag;
     out->protect_subject = d->edits.protect_subject != NULL;
     out->subject = sp_bytes_cstr(d->edits.protect_subject);
@@ -123,6 +124,7 @@ enum sp_rc sp_options_write(const struct sp_options *o, struct sp_buf *out)
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
     write_flag(&w, "sealed", o->is_sealed);
+    write_flag(&w, "hold_protects", o->hold_protects);
     write_edits(&w, o);
     if (o->notify != 0)
         sp_jw_int(&w, "notify", o->notify);
@@ -194,6 +196,7 @@ enum sp_rc sp_options_read(struct sp_bytes text, struct sp_arena *arena, struct 
         return SP_E_MALFORMED;
     root = sp_json_root(doc);
     out->is_sealed = sp_json_bool_of(root, "sealed", false);
+    out->hold_protects = sp_json_bool_of(root, "hold_protects", false);
     out->strip_subject_tag = sp_json_bool_of(root, "strip_tag", false);
     out->protect_subject = sp_json_find(root, "subject") != NULL;
     out->subject = read_text(root, "subject", arena);

@@ -20,6 +20,8 @@ struct sp_option_field {
 
 struct sp_options {
     bool is_sealed; /* arrived as ciphertext */
+    bool
+        hold_protects; /* when a hold's time is over: go on by the ladder; else back to the sender */
     bool strip_subject_tag;
     bool protect_subject;
     struct sp_bytes subject; /* outer subject of a sealed copy, where protect_subject */

@@ -157,3 +157,20 @@ def test_a_restart_leaves_nothing_undone(plain, sinks):
     assert sink.wait_for(1, 60)[0]["data"].endswith(message)
     settled = gateway.wait_record("message.settled", message=identity)
     assert settled["recipients"][0]["final"] == "delivered"
+
+
+@pytest.mark.parametrize("otherwise,final", [("return", "returned"), ("protect", "delivered")])
+def test_a_hold_that_nobody_lifts_ends_as_the_rule_says(gateways, sinks, tmp_path, otherwise, final):
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version": 1, "settings": {"floor": "plain", "expire": "1d"},\n'
+                      ' "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},\n'
+                      ' "groups": {"office": {"addresses": ["office@tenant.test"]}},\n'
+                      ' "default": {"hold": {"for": "approval", "by": "office", "within": "2s", '
+                      f'"otherwise": "{otherwise}", "protect": "relay"}}}}}}\n')
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", str(policy))
+    message, identity = submit(gateway, ["a@example.net"])
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["recipients"][0]["final"] == final
+    got = sink.wait_for(1)[0]
+    assert got["data"].endswith(message) == (final == "delivered")

@@ -23,7 +23,9 @@ START_TEST(what_is_written_is_read)
     static const struct sp_header_edit add = {"X-Class", "phi"};
     static const struct sp_header_edit strip = {"X-Internal", NULL};
     struct sp_arena *arena = sp_arena_new(1024);
-    struct sp_decision d = {.is_sealed = true,
+    struct sp_decision d = {.verb = SP_DO_HOLD,
+                            .hold = {.otherwise_protect = true},
+                            .is_sealed = true,
                             .notify = SP_NOTIFY_LATE | SP_NOTIFY_UNREAD,
                             .edits = {.headers = {&add, &strip},
                                       .header_count = 2,
@@ -46,6 +48,7 @@ START_TEST(what_is_written_is_read)
     o.notice_of.n = 3;
     ck_assert_int_eq(sp_options_write(&o, &text), SP_OK);
     ck_assert_int_eq(sp_options_read(sp_buf_bytes(&text), arena, &back), SP_OK);
+    ck_assert(back.hold_protects);
     ck_assert(back.is_sealed && back.strip_subject_tag && back.protect_subject);
     ck_assert(sp_bytes_eq(back.subject, o.subject));
     ck_assert(sp_bytes_eq(back.notice, o.notice));
