@@ -30,7 +30,7 @@ class Supervisor:
             (self.config / name).mkdir(parents=True)
         (self.config / "policies/policy.json").write_text("{}")
         (self.config / "tenants/t.json").write_text(json.dumps({"tenant": "t", "domains": ["t.test"],
-                                                           "proofs": {"networks": ["127.0.0.0/8"]}}))
+                                                                "proofs": {"networks": ["127.0.0.0/8"]}}))
         (self.config / "keys/master.key").write_bytes(os.urandom(32))
         self.settings = {"node": "n", "hostname": "gw.test", "state_dir": str(self.folder / "state"), "workers": 2,
                          "listen": [{"address": f"127.0.0.1:{free_port()}", "tls": "none"}], **settings}
