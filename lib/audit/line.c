@@ -31,7 +31,7 @@ bool sp_digest_parse(struct sp_bytes text, struct sp_digest *out)
 
 struct sp_digest sp_audit_line_digest(struct sp_bytes line)
 {
-    struct sp_digest d;
+    struct sp_digest d = {0};
 
     sp_crypt_sha256(line, d.b);
     return d;

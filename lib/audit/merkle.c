@@ -8,7 +8,7 @@
 static struct sp_digest join(const struct sp_digest *left, const struct sp_digest *right)
 {
     uint8_t text[1 + 2 * SP_SHA256_LEN];
-    struct sp_digest out;
+    struct sp_digest out = {0};
 
     text[0] = 1;
     memcpy(text + 1, left->b, SP_SHA256_LEN);
@@ -30,7 +30,7 @@ void sp_merkle_init(struct sp_merkle *m)
 struct sp_digest sp_merkle_leaf(struct sp_bytes line)
 {
     static const uint8_t mark = 0;
-    struct sp_digest out;
+    struct sp_digest out = {0};
     SP_AUTO(sp_sha256) h = sp_sha256_new();
 
     sp_sha256_feed(h, sp_bytes(&mark, 1));
@@ -53,7 +53,7 @@ void sp_merkle_add(struct sp_merkle *m, const struct sp_digest *leaf)
 
 struct sp_digest sp_merkle_root(const struct sp_merkle *m)
 {
-    struct sp_digest root;
+    struct sp_digest root = {0};
     bool is_set = false;
 
     if (m->size == 0) {

@@ -320,7 +320,7 @@ enum sp_rc sp_audit_message_decode(struct sp_bytes data, struct sp_audit_message
 {
     struct sp_reader r = sp_reader(data);
     uint8_t form = sp_reader_u8(&r);
-    struct sp_id id;
+    struct sp_id id = {0};
     uint8_t flags;
 
     sp_reader_copy(&r, id.b, SP_ID_LEN);
