@@ -82,13 +82,14 @@ static void put_answer(const struct sp_admin_question *q, struct sp_admin_answer
 
 static void merge_owner(struct sp_admin_question *q, struct sp_buf *out)
 {
-    struct sp_admin_answer *best = NULL;
+    struct sp_admin_answer *best = &q->answers[0];
 
-    for (size_t i = 0; i < q->count; i++) {
+    sp_assert(q->count > 0);
+    for (size_t i = 1; i < q->count; i++) {
         struct sp_admin_answer *a = &q->answers[i];
 
         /* an answer beats an unknown, which beats "not here" */
-        if (best == NULL || best->rc == SP_E_NOT_FOUND ||
+        if (best->rc == SP_E_NOT_FOUND ||
             (is_unknown(best) && !is_unknown(a) && a->rc != SP_E_NOT_FOUND))
             best = a;
     }

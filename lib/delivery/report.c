@@ -76,7 +76,7 @@ static void write_hop(const struct sp_attempt *a, struct sp_jw *w)
     const struct sp_route *r = a->route;
 
     sp_jw_object(w, "hop");
-    sp_jw_text(w, "domain", a->route == NULL ? a->domain : r->domain);
+    sp_jw_text(w, "domain", r == NULL ? a->domain : r->domain);
     if (r == NULL) {
         sp_jw_end(w);
         return;

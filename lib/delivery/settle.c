@@ -209,8 +209,10 @@ static void give_up(struct sp_attempt *a, const struct sp_bounce_rcpt *gone, siz
 
     sp_buf_init(&content, CHILD_MAX);
     for (size_t i = 0; i < count; i++)
-        if (tells_sender(a, gone[i].n))
+        if (tells_sender(a, gone[i].n)) {
+            ns[told_count] = gone[i].n;
             told[told_count++] = gone[i];
+        }
     if (told_count > 0 && sp_bounce_make(a, told, told_count, &content, &child) != SP_OK)
         told_count = 0;
     for (size_t i = 0; i < count; i++) {
@@ -223,8 +225,6 @@ static void give_up(struct sp_attempt *a, const struct sp_bounce_rcpt *gone, siz
                        gone[i].why);
         r->smtp = (uint16_t)gone[i].reply.code;
     }
-    for (size_t k = 0; k < told_count; k++)
-        ns[k] = told[k].n;
     if (told_count > 0)
         report_return(a, ns, told_count, told[0].why);
     a->d->stats.failed += count;

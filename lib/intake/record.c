@@ -290,12 +290,10 @@ static void on_queued(void *arg, enum sp_rc rc)
 
 static void hand_over(struct transaction *tx)
 {
-    struct sp_queue_accept accept = {.accept = &tx->accept,
-                                     .body = SP_STEAL(tx->body),
-                                     .child_body = SP_STEAL(tx->child_body),
-                                     .done = on_queued,
-                                     .arg = tx};
+    struct sp_queue_accept accept = {.accept = &tx->accept, .done = on_queued, .arg = tx};
 
+    accept.body = SP_STEAL(tx->body);
+    accept.child_body = SP_STEAL(tx->child_body);
     sp_content_clear(&tx->scan_content);
     tx->in_flight = true;
     tx->in->transactions++;

@@ -55,9 +55,12 @@ static bool to_ms(const ASN1_TIME *time, int64_t *out)
 
 static void add_address(struct sp_keys_key *key, struct sp_bytes text)
 {
-    char *slot = key->addresses[key->address_count];
+    char *slot;
 
-    if (key->address_count == SP_KEYS_ADDRESSES_MAX || !sp_keys_address_normalise(text, slot))
+    if (key->address_count == SP_KEYS_ADDRESSES_MAX)
+        return;
+    slot = key->addresses[key->address_count];
+    if (!sp_keys_address_normalise(text, slot))
         return;
     for (size_t i = 0; i < key->address_count; i++)
         if (strcmp(key->addresses[i], slot) == 0)

@@ -73,7 +73,7 @@ static bool next_parameter(struct sp_bytes *rest, struct sp_bytes *name, struct 
     *rest = sp_bytes_slice(*rest, end + 1, SIZE_MAX);
     equals = sp_bytes_find(one, '=');
     *name = sp_bytes_trim(sp_bytes_slice(one, 0, equals));
-    *value = equals == SIZE_MAX ? (struct sp_bytes){0}
+    *value = equals == SIZE_MAX ? sp_bytes(NULL, 0)
                                 : sp_bytes_trim(sp_bytes_slice(one, equals + 1, SIZE_MAX));
     return true;
 }
@@ -155,8 +155,8 @@ static enum sp_rc end_block(struct measure *m)
     struct sp_bytes field = sp_bytes_trim(sp_buf_bytes(&m->type));
     size_t semicolon = sp_bytes_find(field, ';');
     struct sp_bytes type = sp_bytes_trim(sp_bytes_slice(field, 0, semicolon));
-    struct sp_bytes rest = semicolon == SIZE_MAX ? (struct sp_bytes){0}
-                                                 : sp_bytes_slice(field, semicolon + 1, SIZE_MAX);
+    struct sp_bytes rest =
+        semicolon == SIZE_MAX ? sp_bytes(NULL, 0) : sp_bytes_slice(field, semicolon + 1, SIZE_MAX);
     bool in_digest = m->depth > 0 && m->levels[m->depth - 1].kind == LEVEL_DIGEST;
 
     if (m->types > 1)

@@ -29,12 +29,14 @@ struct parse {
 
 static void emit(struct parse *p, enum sp_regex_op op, const struct sp_regex_class *class)
 {
+    static const struct sp_regex_class none;
+
     if (p->out->count == SP_REGEX_INSTS_MAX) {
         p->wrong = "the pattern is too large";
         return;
     }
     p->out->items[p->out->count].op = op;
-    p->out->items[p->out->count++].class = class == NULL ? (struct sp_regex_class){{0}} : *class;
+    p->out->items[p->out->count++].class = class == NULL ? none : *class;
 }
 
 static void begin_atom(struct parse *p)

@@ -50,8 +50,7 @@ bool sp_web_form_field(struct sp_bytes body, struct sp_bytes name, struct sp_buf
 
         if (!sp_bytes_eq(sp_bytes_slice(pair, 0, equals), name))
             continue;
-        value =
-            equals == SIZE_MAX ? (struct sp_bytes){0} : sp_bytes_slice(pair, equals + 1, SIZE_MAX);
+        value = equals == SIZE_MAX ? sp_bytes(NULL, 0) : sp_bytes_slice(pair, equals + 1, SIZE_MAX);
         count++;
     }
     return count == 1 && decode(value, out);
