@@ -105,7 +105,17 @@ static void put_le(struct sp_buf *b, uint64_t v, size_t len)
 
 void sp_buf_put_u8(struct sp_buf *b, uint8_t v)
 {
-    put_le(b, v, 1);
+    uint8_t *to;
+
+    if (b->len < b->cap && !b->failed) { /* by far the most */
+        b->ptr[b->len++] = v;
+        return;
+    }
+    to = sp_buf_reserve(b, 1);
+    if (to == NULL)
+        return;
+    *to = v;
+    b->len++;
 }
 
 void sp_buf_put_u16(struct sp_buf *b, uint16_t v)

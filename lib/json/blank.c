@@ -8,20 +8,10 @@
 struct blank {
     struct sp_json_scan s;
     const struct sp_json_options *options;
-    struct sp_buf *out;
+    uint8_t *copy; /* of the text */
     struct sp_err *err;
     unsigned depth;
 };
-
-void sp_json_scan_step(struct sp_json_scan *s)
-{
-    if (s->text.ptr[s->at++] == '\n') {
-        s->line++;
-        s->column = 1;
-    } else {
-        s->column++;
-    }
-}
 
 static enum sp_rc fail(const struct blank *b, const struct sp_json_scan *at, const char *why)
 {
@@ -36,13 +26,14 @@ static bool at_pair(const struct sp_json_scan *s, char first, char second)
            s->text.ptr[s->at + 1] == (uint8_t)second;
 }
 
-/* Copies n bytes, as they are or as spaces; line ends stay. */
+/* Goes over n bytes, which stay as they are or become spaces; line ends stay. */
 static void pass(struct blank *b, size_t n, bool as_spaces)
 {
     for (; n > 0 && b->s.at < b->s.text.len; n--) {
         uint8_t c = b->s.text.ptr[b->s.at];
 
-        sp_buf_put_u8(b->out, as_spaces && c != '\n' && c != '\r' ? ' ' : c);
+        if (as_spaces && c != '\n' && c != '\r')
+            b->copy[b->s.at] = ' ';
         sp_json_scan_step(&b->s);
     }
 }
@@ -82,8 +73,13 @@ static enum sp_rc pass_comment(struct blank *b)
 enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *options,
                          struct sp_buf *out, struct sp_err *err)
 {
-    struct blank b = {{text, 0, 1, 1}, options, out, err, 0};
+    struct blank b = {{text, 0, 1, 1}, options, NULL, err, 0};
+    size_t from = out->len;
 
+    sp_buf_put(out, text);
+    if (sp_buf_rc(out) != SP_OK)
+        return sp_buf_rc(out);
+    b.copy = out->ptr + from;
     while (b.s.at < text.len) {
         uint8_t c = text.ptr[b.s.at];
         enum sp_rc rc = SP_OK;

@@ -48,26 +48,33 @@ static int compare_keys(const void *a, const void *b)
     return (i < x.len) - (k < y.len);
 }
 
-static void put_text(struct sp_buf *out, struct sp_bytes s)
+static void put_escape(struct sp_buf *out, uint8_t c)
 {
     static const char shorts[] = "btn\0fr"; /* 0x08 to 0x0d; 0x0b has none */
 
+    sp_buf_put_u8(out, '\\');
+    if (c >= 0x20)
+        sp_buf_put_u8(out, c);
+    else if (c >= 0x08 && c <= 0x0d && c != 0x0b)
+        sp_buf_put_u8(out, (uint8_t)shorts[c - 0x08]);
+    else
+        sp_buf_printf(out, "u%04x", c);
+}
+
+static void put_text(struct sp_buf *out, struct sp_bytes s)
+{
+    size_t from = 0;
+
     sp_buf_put_u8(out, '"');
     for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.ptr[i];
-
-        if (c == '"' || c == '\\') {
-            sp_buf_put_u8(out, '\\');
-            sp_buf_put_u8(out, c);
-        } else if (c >= 0x08 && c <= 0x0d && c != 0x0b) {
-            sp_buf_put_u8(out, '\\');
-            sp_buf_put_u8(out, (uint8_t)shorts[c - 0x08]);
-        } else if (c < 0x20) {
-            sp_buf_printf(out, "\\u%04x", c);
-        } else {
-            sp_buf_put_u8(out, c);
-        }
+        if (s.ptr[i] >= 0x20 && s.ptr[i] != '"' && s.ptr[i] != '\\')
+            continue;
+        sp_buf_put(out, sp_bytes(s.ptr + from, i - from));
+        put_escape(out, s.ptr[i]);
+        from = i + 1;
     }
+    if (from < s.len)
+        sp_buf_put(out, sp_bytes(s.ptr + from, s.len - from));
     sp_buf_put_u8(out, '"');
 }
 

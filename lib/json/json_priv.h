@@ -24,7 +24,15 @@ struct sp_json_scan {
 };
 
 /* Moves one byte on, counting lines and columns. */
-void sp_json_scan_step(struct sp_json_scan *s);
+static inline void sp_json_scan_step(struct sp_json_scan *s)
+{
+    if (s->text.ptr[s->at++] == '\n') {
+        s->line++;
+        s->column = 1;
+    } else {
+        s->column++;
+    }
+}
 
 /*
  * Checks depth and comments, and appends the text with comments as spaces.
