@@ -21,7 +21,10 @@ def unpack():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (CACHE / "done").exists():
             CACHE.mkdir(exist_ok=True)
-            subprocess.run(["apt-get", "download", "postfix"], cwd=CACHE, check=True, capture_output=True)
+            download = ["apt-get", "download", "postfix"]
+            if subprocess.run(download, cwd=CACHE, capture_output=True).returncode != 0:
+                subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)  # no lists yet, or old ones
+                subprocess.run(download, cwd=CACHE, check=True)
             subprocess.run(["dpkg", "-x", next(CACHE.glob("postfix_*.deb")), CACHE], check=True)
             (CACHE / "done").touch()
         make_accounts()
