@@ -136,6 +136,10 @@ static void drop_transaction(struct session *s)
     if (s->tx != NULL)
         sp_intake_tx_free(s->tx);
     s->tx = NULL;
+    if (s->holding) { /* it waited for this message's body */
+        s->holding = false;
+        sp_stream_hold_input(s->stream, false);
+    }
 }
 
 /* A handshake makes a new session of it: what was said before is forgotten. */
