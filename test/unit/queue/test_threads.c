@@ -25,7 +25,7 @@ static struct sp_journal_io disk;
 static struct sp_journal_io counted; /* disk, with its syncs counted */
 static atomic_uint syncs;
 static unsigned messages; /* to be taken in all */
-static bool small;   /* none with a file of its own */
+static bool small;        /* none with a file of its own */
 static unsigned begun;
 static unsigned accepted;
 static unsigned delivered;
