@@ -21,11 +21,12 @@ static const struct command {
     {"check", NULL, "cli-policy", "validate the configuration and say what it would do"},
     {"policy", NULL, "cli-policy", "check, test and list policies"},
     {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
+    {"settings", NULL, "cli-policy", "print the reference of all settings"},
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
-    {"audit", NULL, "cli-control", "prove: one file that proves what became of a message"},
+    {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
-    {"posture", NULL, "cli-control", "what domains have proved"},
+    {"posture", NULL, "cli-control", "what domains have proved: list, accept"},
     {"status", NULL, "cli-control", "what the running gateway does"},
 };
 
