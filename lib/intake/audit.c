@@ -1,5 +1,5 @@
 /*
- * Audit events of intake, by docs/audit-records.md: facts in nouns, no word of the message, no file names, no display
+ * Audit events of intake, by docs/audit.md: facts in nouns, no word of the message, no file names, no display
  * names. v, node, seq, prev and time are the ledger's to add, and the canonical order of keys too.
  */
 #include "base/text.h"

@@ -1,5 +1,5 @@
 /*
- * Who is who, as a table. The pairs are those of DESIGN 2 and 4: the relay asks everybody; the portal and the keeper
+ * Who is who, as a table. The relay asks everybody; the portal and the keeper
  * report to the ledger; the fetcher hands its finds to the keeper; the admin role speaks for the command line. What is
  * not here has no channel, so a broken role can reach nobody whom it does not need.
  */
