@@ -1,6 +1,7 @@
 /*
  * The ledger role: one of a gateway. It reads all shards' journals, writes the audit file and state.db, and holds the
- * record key and the signing key; a message's content it can't open.
+ * record key and the signing key; a message's content it can't open. A reload restarts it: what it reads of the settings
+ * (node, file, key) is what audit.started tells, and a new one of those is due with them.
  */
 #include "gateway/ledger/ledger.h"
 
@@ -28,10 +29,14 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
                                             .checkpoint_records =
                                                 (uint64_t)l->config->audit.checkpoint_records,
                                             .checkpoint_ms = l->config->audit.checkpoint_ms};
+    struct sp_digest config;
     struct sp_buf database;
     struct sp_buf file;
     enum sp_rc rc;
 
+    sp_crypt_sha256(sp_role_file(l->role, "sallyport.json"), config.b);
+    options.config = &config;
+    options.generation = sp_role_generation(l->role);
     sp_buf_init(&database, LEDGER_PATH_MAX);
     sp_buf_init(&file, LEDGER_PATH_MAX);
     rc = ledger_path(&database, sp_role_dir(l->role), "state.db");

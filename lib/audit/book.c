@@ -99,8 +99,21 @@ static void say_mend(struct sp_audit_book *b, const struct sp_audit_mend *mend)
         sp_log_error(b->log, "audit.file-foreign", SP_INT("bytes", mend->foreign));
 }
 
-static enum sp_rc say_started(struct sp_audit_book *b, const struct sp_audit_mend *mend,
-                              struct sp_err *err)
+static void set_config(struct sp_json_doc *doc, const struct sp_audit_book_options *options)
+{
+    struct sp_buf hex;
+
+    if (options->config == NULL)
+        return;
+    sp_buf_init(&hex, (size_t)2 * SP_SHA256_LEN);
+    sp_digest_format(options->config, &hex);
+    sp_json_set_text(doc, sp_json_root(doc), "config", sp_buf_bytes(&hex));
+    sp_json_set_int(doc, sp_json_root(doc), "generation", (int64_t)options->generation);
+    sp_buf_clear(&hex);
+}
+
+static enum sp_rc say_started(struct sp_audit_book *b, const struct sp_audit_book_options *options,
+                              const struct sp_audit_mend *mend, struct sp_err *err)
 {
     SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
     const struct sp_json *root = sp_json_root(doc);
@@ -112,6 +125,7 @@ static enum sp_rc say_started(struct sp_audit_book *b, const struct sp_audit_men
     sp_json_set_text(doc, root, "event", SP_LIT("audit.started"));
     sp_json_set_text(doc, root, "version", SP_LIT(SP_VERSION));
     sp_audit_public_set(doc, root, "key", &b->signer.key);
+    set_config(doc, options);
     rc = sp_json_canonical(root, &text);
     if (rc == SP_OK)
         rc = sp_audit_book_tell(b, &c, sp_buf_bytes(&text), NULL, err);
@@ -123,13 +137,13 @@ static enum sp_rc say_started(struct sp_audit_book *b, const struct sp_audit_men
     return rc;
 }
 
-static enum sp_rc open_file(struct sp_audit_book *b, const char *path, uint64_t file_len,
-                            struct sp_err *err)
+static enum sp_rc open_file(struct sp_audit_book *b, const struct sp_audit_book_options *options,
+                            uint64_t file_len, struct sp_err *err)
 {
     struct sp_audit_mend mend;
     struct sp_buf key;
     enum sp_rc rc =
-        sp_audit_trail_open(path, file_len, sp_buf_bytes(&b->tail), &b->trail, &mend, err);
+        sp_audit_trail_open(options->file, file_len, sp_buf_bytes(&b->tail), &b->trail, &mend, err);
 
     if (rc != SP_OK)
         return rc;
@@ -141,7 +155,7 @@ static enum sp_rc open_file(struct sp_audit_book *b, const char *path, uint64_t 
     rc = sp_audit_trail_put_beside(b->trail, ".pub", sp_buf_bytes(&key), err);
     sp_buf_clear(&key);
     if (rc == SP_OK)
-        rc = say_started(b, &mend, err);
+        rc = say_started(b, options, &mend, err);
     return rc == SP_OK ? sp_audit_book_commit(b, err) : rc;
 }
 
@@ -170,7 +184,7 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     if (rc == SP_OK)
         rc = sp_audit_posture_load(b, err);
     if (rc == SP_OK)
-        rc = open_file(b, options->file, file_len, err);
+        rc = open_file(b, options, file_len, err);
     if (rc != SP_OK)
         return rc;
     *out = SP_STEAL(b);

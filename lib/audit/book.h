@@ -26,8 +26,10 @@ struct sp_audit_book_options {
     const struct sp_audit_signer *signer; /* copied; its node text is lent */
     const struct sp_clock *clock;
     struct sp_log *log;
-    uint64_t checkpoint_records; /* a checkpoint is due after so many lines, 0: 1,000 */
-    int64_t checkpoint_ms;       /* or so long after an unsigned line, 0: 60 s */
+    uint64_t checkpoint_records;    /* a checkpoint is due after so many lines, 0: 1,000 */
+    int64_t checkpoint_ms;          /* or so long after an unsigned line, 0: 60 s */
+    const struct sp_digest *config; /* of the settings, for audit.started; NULL: not told */
+    uint64_t generation;            /* of the configuration */
 };
 
 /*
