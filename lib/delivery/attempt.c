@@ -297,6 +297,7 @@ static void note_hop(struct sp_attempt *a, struct sp_conn *c)
     a->has_verdict = true;
     a->tls_json = sp_arena_copy(a->arena, sp_conn_tls_json(c));
     a->chain = sp_arena_copy(a->arena, sp_conn_chain(c));
+    a->tlsa_matched = sp_arena_copy(a->arena, sp_conn_tlsa(c));
     a->ip = sp_arena_copy(a->arena, sp_bytes_cstr(sp_conn_ip(c)));
 }
 

@@ -30,8 +30,9 @@ struct sp_conn {
     struct sp_hop_proof proof;
     const struct sp_tls_proof *tls;
     struct sp_buf tls_json;
-    bool tls_wanted; /* STARTTLS was answered; the handshake starts when the output is empty */
-    bool over;       /* on_end was called */
+    struct sp_buf tlsa; /* the record that matched */
+    bool tls_wanted;    /* STARTTLS was answered; the handshake starts when the output is empty */
+    bool over;          /* on_end was called */
     unsigned messages;
 
     struct sp_source *source; /* of the message being sent */
@@ -67,6 +68,7 @@ static void destroy(void *ptr)
 
     sp_smtp_client_free(c->client);
     sp_buf_clear(&c->tls_json);
+    sp_buf_clear(&c->tlsa);
     sp_route_unref(c->plan.route);
     sp_tls_context_unref(c->plan.tls);
     sp_free(c);
@@ -201,6 +203,11 @@ static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *tls)
     c->tls = tls;
     sp_conn_read_proof(c->plan.route, c->hop, tls, &c->proof);
     write_tls_json(c, tls);
+    if (c->proof.dane_ok) {
+        sp_buf_printf(&c->tlsa, "%u %u %u ", tls->tlsa.usage, tls->tlsa.selector,
+                      tls->tlsa.matching);
+        sp_hex_encode(&c->tlsa, tls->tlsa.data);
+    }
     sp_smtp_client_tls_done(c->client);
     pump(c);
 }
@@ -419,6 +426,7 @@ struct sp_conn *sp_conn_new(const struct sp_conn_plan *plan, const struct sp_con
     };
     c->timer = sp_timer_new(plan->loop, on_timer, c);
     sp_buf_init(&c->tls_json, TLS_JSON_MAX);
+    sp_buf_init(&c->tlsa, TLS_JSON_MAX);
     sp_assert(c->hop->address_count > 0);
     try_address(c);
     return c;
@@ -439,6 +447,11 @@ struct sp_bytes sp_conn_tls_json(const struct sp_conn *c)
 struct sp_bytes sp_conn_chain(const struct sp_conn *c)
 {
     return c->tls == NULL ? SP_LIT("") : sp_tls_proof_chain(c->tls);
+}
+
+struct sp_bytes sp_conn_tlsa(const struct sp_conn *c)
+{
+    return sp_buf_bytes(&c->tlsa);
 }
 
 const char *sp_conn_ip(const struct sp_conn *c)

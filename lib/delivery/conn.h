@@ -50,6 +50,8 @@ const struct sp_hop_proof *sp_conn_proof(const struct sp_conn *c);
 struct sp_bytes sp_conn_tls_json(const struct sp_conn *c);
 /* returns: the DER chain that the peer showed, or empty */
 struct sp_bytes sp_conn_chain(const struct sp_conn *c);
+/* returns: the TLSA record that matched, as text, or empty */
+struct sp_bytes sp_conn_tlsa(const struct sp_conn *c);
 /* returns: the peer's address as text, NUL-terminated */
 const char *sp_conn_ip(const struct sp_conn *c);
 unsigned sp_conn_extensions(const struct sp_conn *c);

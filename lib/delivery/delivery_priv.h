@@ -20,6 +20,8 @@
 #include "transport/transport.h"
 
 #define SP_AUDIT_EVENTS_MAX 16
+#define SP_CITED_MAX        3
+#define SP_DIGEST_MAX       80
 
 struct sp_delivery {
     struct sp_delivery_parts parts;
@@ -85,6 +87,9 @@ struct sp_attempt {
     size_t seen_hop; /* SIZE_MAX: none was asked */
     struct sp_bytes tls_json;
     struct sp_bytes chain;
+    struct sp_bytes tlsa_matched;            /* "3 1 1 8d02..." */
+    char cited[SP_CITED_MAX][SP_DIGEST_MAX]; /* evidence of the event being written */
+    size_t cited_count;
     struct sp_bytes ip;
     bool alerted;
 
@@ -205,6 +210,8 @@ SP_MUST_CHECK bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const 
                                    const uint16_t *ns, size_t n_count);
 void sp_report_end(struct sp_attempt *a, struct sp_jw *w);
 
+/* Writes evidence that is new and sets what the next event cites. evidence.c */
+void sp_report_evidence(struct sp_attempt *a);
 /* Gives a child its message.accepted. */
 void sp_report_child(struct sp_attempt *a, struct sp_child *child);
 

@@ -6,8 +6,6 @@
 
 #include "crypt/hash.h"
 
-#include <stdio.h>
-
 #define EVENT_MAX 65536
 
 bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event, const uint16_t *ns,
@@ -137,6 +135,8 @@ static void write_dns(const struct sp_attempt *a, struct sp_jw *w)
                    h->address_count == 0 ? dns_word(h->rc, false)
                                          : dns_word(SP_OK, h->address_secure));
         sp_jw_cstr(w, "tlsa", tlsa_word(h));
+        if (a->tlsa_matched.len > 0)
+            sp_jw_text(w, "tlsa_matched", a->tlsa_matched);
     }
     if (r->rc != SP_OK)
         sp_jw_cstr(w, "why", sp_rc_name(r->rc));
@@ -204,32 +204,14 @@ static void write_reply(struct sp_jw *w, const struct sp_smtp_reply *reply)
     sp_buf_clear(&text);
 }
 
-/* Certificates in full, once under their digest; the attempt then cites it. returns: whether there is one to cite */
-static bool record_chain(struct sp_attempt *a, char *digest)
+static void write_cited(const struct sp_attempt *a, struct sp_jw *w)
 {
-    struct sp_delivery *d = a->d;
-    uint8_t sum[SP_SHA256_LEN];
-    struct sp_buf text;
-    struct sp_jw w;
-
-    if (a->chain.len == 0)
-        return false;
-    sp_crypt_sha256(a->chain, sum);
-    sp_buf_init(&text, 2 * a->chain.len + 128);
-    sp_hex_encode(&text, sp_bytes(sum, sizeof(sum)));
-    (void)snprintf(digest, 80, "chain:%.*s", SP_FMT(sp_buf_bytes(&text)));
-    sp_buf_reset(&text);
-    if (sp_map_find(d->evidence, sp_bytes(sum, sizeof(sum))) == NULL &&
-        sp_report_begin(a, &w, "evidence.recorded", a->ns, 0)) {
-        sp_base64_encode(&text, a->chain);
-        sp_jw_cstr(&w, "digest", digest);
-        sp_jw_cstr(&w, "kind", "certificate-chain");
-        sp_jw_text(&w, "der", sp_buf_bytes(&text));
-        sp_report_end(a, &w);
-        (void)sp_map_put(d->evidence, sp_bytes(sum, sizeof(sum)), d);
-    }
-    sp_buf_clear(&text);
-    return true;
+    if (a->cited_count == 0)
+        return;
+    sp_jw_array(w, "evidence");
+    for (size_t i = 0; i < a->cited_count; i++)
+        sp_jw_cstr(w, NULL, a->cited[i]);
+    sp_jw_end(w);
 }
 
 void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
@@ -237,10 +219,9 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     const struct sp_accept *accept = &a->p->m->accept;
     int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(a->d->parts.loop));
     char time[SP_TIME_TEXT_MAX];
-    char digest[80];
-    bool cited = record_chain(a, digest);
     struct sp_jw w;
 
+    sp_report_evidence(a);
     if (!sp_report_begin(a, &w, "delivery.attempted", r->ns, r->n_count))
         return;
     sp_jw_int(&w, "attempt", a->number);
@@ -256,11 +237,7 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     write_posture(a, &w);
     if (a->tls_json.len > 0)
         sp_jw_raw(&w, "tls", a->tls_json);
-    if (cited) {
-        sp_jw_array(&w, "evidence");
-        sp_jw_cstr(&w, NULL, digest);
-        sp_jw_end(&w);
-    }
+    write_cited(a, &w);
     if (r->sent)
         write_sent(a, &w);
     sp_jw_cstr(&w, "outcome", r->outcome);

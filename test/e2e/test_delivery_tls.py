@@ -63,6 +63,9 @@ def test_a_tlsa_record_of_the_host_is_matched(lab, gateway):
     last = attempt(gateway, identity)[-1]
     assert last["tls"]["verified_by"] == "dane-ee"
     assert last["dns"]["tlsa"] == "secure"
+    assert last["dns"]["tlsa_matched"].startswith("3 1 1 ")
+    recorded = {r["digest"] for r in gateway.records() if r["event"] == "evidence.recorded"}
+    assert len(last["evidence"]) >= 2 and set(last["evidence"]) <= recorded
     assert last["sent"]["unchanged"] is True
 
 

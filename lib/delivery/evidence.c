@@ -1,0 +1,89 @@
+/*
+ * Evidence once: a certificate chain, a TLSA set or an MTA-STS policy is written in full when it is first seen since the
+ * start, under its digest; each attempt cites the digest. A relay that starts anew writes it again, so that a record
+ * never cites what its own journal has lost.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "crypt/hash.h"
+
+#include <stdio.h>
+
+#define SEEN_MAX 20000
+#define TEXT_MAX (256 * 1024)
+
+/* Writes the object unless it was, and notes its digest for citing. */
+static void cite(struct sp_attempt *a, const char *kind, struct sp_bytes raw,
+                 struct sp_bytes (*show)(struct sp_buf *out, struct sp_bytes raw))
+{
+    struct sp_delivery *d = a->d;
+    char *digest = a->cited[a->cited_count];
+    uint8_t sum[SP_SHA256_LEN];
+    struct sp_buf text;
+    struct sp_jw w;
+
+    if (raw.len == 0 || a->cited_count == SP_CITED_MAX)
+        return;
+    sp_crypt_sha256(raw, sum);
+    sp_buf_init(&text, TEXT_MAX);
+    sp_hex_encode(&text, sp_bytes(sum, sizeof(sum)));
+    (void)snprintf(digest, SP_DIGEST_MAX, "%s:%.*s", kind, SP_FMT(sp_buf_bytes(&text)));
+    a->cited_count++;
+    sp_buf_reset(&text);
+    if (sp_map_find(d->evidence, sp_bytes(sum, sizeof(sum))) == NULL &&
+        sp_report_begin(a, &w, "evidence.recorded", a->ns, 0)) {
+        if (sp_map_count(d->evidence) >= SEEN_MAX) {
+            sp_map_free(d->evidence);
+            d->evidence = sp_map_new();
+        }
+        sp_jw_cstr(&w, "digest", digest);
+        sp_jw_cstr(&w, "kind", kind);
+        sp_jw_text(&w, "object", show(&text, raw));
+        sp_report_end(a, &w);
+        (void)sp_map_put(d->evidence, sp_bytes(sum, sizeof(sum)), d);
+    }
+    sp_buf_clear(&text);
+}
+
+static struct sp_bytes as_base64(struct sp_buf *out, struct sp_bytes raw)
+{
+    sp_base64_encode(out, raw);
+    return sp_buf_bytes(out);
+}
+
+static struct sp_bytes as_is(struct sp_buf *out, struct sp_bytes raw)
+{
+    (void)out;
+    return raw;
+}
+
+/* The usable records, one a line, as a zone file has them. */
+static void write_tlsa(const struct sp_hop *h, struct sp_buf *out)
+{
+    for (size_t i = 0; i < h->tlsa_count; i++) {
+        const struct sp_tlsa *t = &h->tlsa_set[i];
+
+        sp_buf_printf(out, "_%u._tcp.%.*s. TLSA %u %u %u ", h->port, SP_FMT(h->base), t->usage,
+                      t->selector, t->matching_type);
+        sp_hex_encode(out, t->data);
+        sp_buf_put_cstr(out, "\n");
+    }
+}
+
+void sp_report_evidence(struct sp_attempt *a)
+{
+    const struct sp_route *r = a->route;
+    struct sp_buf tlsa;
+
+    a->cited_count = 0;
+    cite(a, "chain", a->chain, as_base64);
+    if (r == NULL)
+        return;
+    sp_buf_init(&tlsa, TEXT_MAX);
+    if (a->seen_hop < r->hop_count)
+        write_tlsa(&r->hops[a->seen_hop], &tlsa);
+    cite(a, "tlsa", sp_buf_bytes(&tlsa), as_is);
+    sp_buf_clear(&tlsa);
+    if (r->sts.mode != SP_STS_MODE_NONE)
+        cite(a, "sts", r->sts.text, as_is);
+}
