@@ -47,17 +47,6 @@ static void set_rungs(struct transaction *tx, const struct sp_ladder *ladder,
                                                 ladder->rungs[i].stay_dropped_ms};
 }
 
-/*
- * returns: when a hold ends by itself; 0: never. Time approves only where the rule says so. Who was to get the message
- * returned waits for a person instead: nothing returns it by itself yet.
- */
-static int64_t hold_until(const struct transaction *tx, const struct sp_hold *hold)
-{
-    bool goes_on = hold->otherwise_protect || hold->kind == SP_HOLD_DELAY;
-
-    return hold->within_ms > 0 && goes_on ? tx->time_ms + hold->within_ms : 0;
-}
-
 static void set_decision(struct transaction *tx, const struct sp_decision *d,
                          struct sp_accept_decision *out)
 {
@@ -70,8 +59,8 @@ static void set_decision(struct transaction *tx, const struct sp_decision *d,
                                        .rule = sp_bytes_cstr(d->rule),
                                        .text = d->text,
                                        .expire_at_ms = tx->time_ms + expire};
-    if (d->verb == SP_DO_HOLD)
-        out->hold_until_ms = hold_until(tx, &d->hold);
+    if (d->verb == SP_DO_HOLD && d->hold.within_ms > 0)
+        out->hold_until_ms = tx->time_ms + d->hold.within_ms;
     set_rungs(tx, d->ladder, out);
     sp_options_init(&options);
     sp_options_of_decision(d, &options);

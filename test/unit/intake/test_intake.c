@@ -46,12 +46,7 @@ static const char policy_text[] =
     "  {\"rule\": \"unscanned\", \"when\": {\"scan\": [\"partial\", \"failed\"]}, \"then\": "
     "{\"protect\": \"sealed\"}},"
     "  {\"rule\": \"phi\", \"when\": {\"phi.class\": {\"at_least\": \"phi\"}}, \"then\": "
-    "{\"protect\": \"sealed\"}},"
-    "  {\"rule\": \"ask\", \"when\": {\"recipient.domain\": \"ask.example\"}, \"then\": "
-    "{\"hold\": {\"for\": \"approval\", \"within\": \"1h\", \"protect\": \"tls\"}}},"
-    "  {\"rule\": \"ask-or-go\", \"when\": {\"recipient.domain\": \"go.example\"}, \"then\": "
-    "{\"hold\": {\"for\": \"approval\", \"within\": \"1h\", \"otherwise\": \"protect\", "
-    "\"protect\": \"tls\"}}}],"
+    "{\"protect\": \"sealed\"}}],"
     " \"default\": {\"protect\": \"tls\"}}";
 
 struct rig {
@@ -410,27 +405,6 @@ START_TEST(all_refused_is_a_550)
 }
 END_TEST
 
-START_TEST(time_alone_approves_only_where_the_rule_says_so)
-{
-    static const int64_t day_ms = 86400000;
-    struct sp_queue_due due;
-    struct rig r;
-
-    rig_start(&r);
-    begin(&r);
-    say_hear(&r, "RCPT TO:<a@ask.example>\r\n", "250");
-    say_hear(&r, "RCPT TO:<a@go.example>\r\n", "250");
-    say_hear(&r, "DATA\r\n", "354");
-    say_hear(&r, "Subject: x\r\n\r\nhello\r\n.\r\n", "250 2.0.0");
-    ck_assert(!sp_queue_next_due(r.queue, sp_clock_wall_ms(sp_loop_clock(r.loop)), &due));
-    ck_assert(sp_queue_next_due(r.queue, sp_clock_wall_ms(sp_loop_clock(r.loop)) + day_ms, &due));
-    ck_assert_uint_eq(due.n_count, 1);
-    ck_assert_uint_eq(due.ns[0], 1);
-    sp_queue_put_back(r.queue, &due.id, due.ns, due.n_count, 0);
-    rig_stop(&r);
-}
-END_TEST
-
 START_TEST(what_the_scanner_finds_decides)
 {
     struct rig r;
@@ -594,7 +568,6 @@ static void add(TCase *c)
     tcase_add_test(c, a_rule_on_the_envelope_answers_at_rcpt);
     tcase_add_test(c, one_refused_of_two_is_returned_by_dsn);
     tcase_add_test(c, all_refused_is_a_550);
-    tcase_add_test(c, time_alone_approves_only_where_the_rule_says_so);
     tcase_add_test(c, what_the_scanner_finds_decides);
     tcase_add_test(c, a_scanner_that_fails_twice_is_a_fact);
     tcase_add_test(c, no_scanner_at_all_is_the_same_fact);
