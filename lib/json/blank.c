@@ -77,7 +77,7 @@ enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *opt
     size_t from = out->len;
 
     sp_buf_put(out, text);
-    if (sp_buf_rc(out) != SP_OK)
+    if (sp_buf_rc(out) != SP_OK || text.len == 0)
         return sp_buf_rc(out);
     b.copy = out->ptr + from;
     while (b.s.at < text.len) {
