@@ -77,9 +77,12 @@ static bool same_names(const struct sp_names *a, const struct sp_names *b)
 
 static bool same_edits(const struct sp_edits *a, const struct sp_edits *b)
 {
-    return a->header_count == b->header_count &&
-           memcmp(a->headers, b->headers, a->header_count * sizeof(a->headers[0])) == 0 &&
-           a->strip_subject_tag == b->strip_subject_tag &&
+    if (a->header_count != b->header_count)
+        return false;
+    for (size_t i = 0; i < a->header_count; i++)
+        if (a->headers[i] != b->headers[i])
+            return false;
+    return a->strip_subject_tag == b->strip_subject_tag &&
            a->protect_subject == b->protect_subject && a->footer.ptr == b->footer.ptr &&
            a->notice.ptr == b->notice.ptr;
 }

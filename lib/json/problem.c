@@ -37,6 +37,7 @@ void sp_problems_free(struct sp_problems *p)
 }
 
 /* A new entry with its text, or NULL if there is no room. */
+SP_PRINTF(3, 0)
 static struct sp_problem *add(struct sp_problems *p, enum sp_rc rc, const char *fmt, va_list args)
 {
     char text[600];
