@@ -151,7 +151,10 @@ static sp_handle ask_mx(struct world *w, const char *name)
 
 static void run(struct world *w, unsigned answers)
 {
-    for (int i = 0; i < 2000 && w->answers < answers; i++)
+    const struct sp_clock *clock = sp_loop_clock(w->loop);
+    int64_t limit_ms = sp_clock_mono_ms(clock) + 30000;
+
+    while (w->answers < answers && sp_clock_mono_ms(clock) < limit_ms)
         sp_loop_run_once(w->loop, 10);
     ck_assert_uint_eq(w->answers, answers);
 }
@@ -294,10 +297,16 @@ END_TEST
 
 START_TEST(many_names_at_once_all_get_their_answer)
 {
+    struct sp_dns_settings settings = {
+        .server_count = 1, .trusted = true, .first_try_ms = 200, .deadline_ms = 25000};
     struct world w;
     char name[64];
 
     start(&w, GOOD, true);
+    sp_dns_resolver_free(w.r); /* one with time enough for a busy machine */
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    settings.servers[0].port = dns_server_port(w.server);
+    w.r = sp_dns_resolver_new(w.loop, NULL, &settings);
     for (int i = 0; i < 1000; i++) {
         (void)snprintf(name, sizeof(name), "n%d.example.test", i);
         ask_mx(&w, name);
