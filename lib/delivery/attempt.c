@@ -9,7 +9,6 @@
 
 #define ROUNDS_MAX  4
 #define FIRST_BLOCK 2048
-#define CROWDED_MS  500
 
 static void look_hops(struct sp_attempt *a);
 static void try_hop(struct sp_attempt *a);
@@ -313,7 +312,9 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
     r.lacks = lacks(a, c);
     a->verdict = r.verdict;
     note_hop(a, c);
-    if (!r.verdict.broken)
+    if (r.verdict.broken) /* a rolled key: the next attempt asks the DNS anew */
+        sp_transport_forget(a->d->parts.transport, a->domain);
+    else
         (void)sp_posture_learn(sp_transport_posture(a->d->parts.transport), a->route->domain,
                                r.verdict.level, sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop)));
     sp_outcome_hop(&a->s, &r);
@@ -346,6 +347,7 @@ static void try_hop(struct sp_attempt *a)
     for (; a->hop < a->route->hop_count; a->hop++) {
         struct sp_pool_ask ask = {.route = a->route, .hop = a->hop, .plain = a->plain};
         struct sp_conn *c;
+        int64_t crowd_ms;
 
         if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
             continue;
@@ -354,8 +356,9 @@ static void try_hop(struct sp_attempt *a)
             continue;
         }
         c = sp_pool_find(a->d->pool, &ask);
-        if (c == NULL && sp_pool_is_crowded(a->d->pool, &ask)) {
-            sp_attempt_put_back(a, CROWDED_MS);
+        crowd_ms = c == NULL ? sp_pool_crowd_ms(a->d->pool, &ask) : 0;
+        if (crowd_ms > 0) {
+            sp_attempt_put_back(a, crowd_ms);
             return;
         }
         if (c == NULL) {

@@ -11,7 +11,10 @@
 #include "log/log.h"
 
 #define START_LIMIT 8
-#define CROWD       64 /* waiters for a site, for each connection it may have */
+#define CROWD       64  /* who waits for a site in the process; others come again */
+#define COME_MS     500 /* soonest */
+#define COME_MAX_MS 60000
+#define RATE_MS     2000 /* over which a site's rate is measured */
 #define SITES_MAX   20000
 
 struct link { /* a connection in the pool */
@@ -44,6 +47,11 @@ struct site {
     size_t opening;
     unsigned limit;
     int64_t rest_until_ms; /* monotonic */
+    int64_t line_end_ms;   /* monotonic: when the last one sent away is to come again */
+    int64_t rate_from_ms;  /* monotonic */
+    unsigned served;       /* since then */
+    int64_t each_us;       /* what one took in the window before */
+    int64_t line_end_us;   /* what line_end_ms leaves over */
     struct sp_conn_end rest_why;
     const struct sp_route *route; /* of the last who asked */
     size_t hop;
@@ -169,6 +177,22 @@ static void offer(struct link *l)
     }
 }
 
+/* A message has been taken: the site may have one connection more, and its rate is known better. */
+static void note_served(struct site *s)
+{
+    int64_t now = now_ms(s->pool);
+
+    if (s->limit < s->pool->settings.site_max)
+        s->limit++;
+    s->served++;
+    if (now - s->rate_from_ms < RATE_MS)
+        return;
+    if (s->rate_from_ms != 0)
+        s->each_us = (now - s->rate_from_ms) * 1000 / s->served;
+    s->rate_from_ms = now;
+    s->served = 0;
+}
+
 static void on_ready(void *arg, struct sp_conn *c)
 {
     struct link *l = arg;
@@ -180,8 +204,8 @@ static void on_ready(void *arg, struct sp_conn *c)
         s->opening--;
         s->pool->opened++;
         s->rest_until_ms = 0;
-    } else if (s->limit < s->pool->settings.site_max) {
-        s->limit++;
+    } else {
+        note_served(s);
     }
     if (is_worn(l)) {
         retire(l);
@@ -392,11 +416,21 @@ void sp_pool_cancel(struct sp_pool *p, sp_handle wait)
         drop_waiter(w);
 }
 
-bool sp_pool_is_crowded(struct sp_pool *p, const struct sp_pool_ask *ask)
+int64_t sp_pool_crowd_ms(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
     struct site *s = get_site(p, ask);
+    int64_t now = now_ms(p);
 
-    return s->waiter_count > CROWD;
+    if (s->waiter_count <= CROWD)
+        return 0;
+    if (s->line_end_ms < now + COME_MS)
+        s->line_end_ms = now + COME_MS;
+    s->line_end_us += s->each_us * 3 / 4; /* rather too early: an idle connection costs more */
+    s->line_end_ms += s->line_end_us / 1000;
+    s->line_end_us %= 1000;
+    if (s->line_end_ms > now + COME_MAX_MS)
+        s->line_end_ms = now + COME_MAX_MS;
+    return s->line_end_ms - now;
 }
 
 struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)

@@ -47,8 +47,13 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask);
 sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn, void *arg);
 void sp_pool_cancel(struct sp_pool *p, sp_handle wait);
 
-/* returns: whether so many wait for this site already that another had better come later */
-bool sp_pool_is_crowded(struct sp_pool *p, const struct sp_pool_ask *ask);
+/*
+ * Asks before waiting. A site serves so many a second; who would only stand in line comes back when it is about their turn,
+ * so that a long backlog for one slow host is not looked at over and over.
+ *
+ * returns: 0 to wait now, else the milliseconds after which to come again
+ */
+int64_t sp_pool_crowd_ms(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 struct sp_pool_stats {
     uint64_t opened;

@@ -1,0 +1,264 @@
+/*
+ * Connections to one place: shared, limited, let go, and a dead host that costs its own queue alone.
+ */
+#include "delivery/pool.h"
+#include "support/check_main.h"
+#include "support/smtp_sink.h"
+#include "transport/transport_priv.h"
+
+struct world {
+    struct sp_loop *loop;
+    struct smtp_sink *sink;
+    struct sp_tls_context *tls;
+    struct sp_pool *pool;
+    const struct sp_route *route;
+    struct sp_content_writer *writer;
+    struct sp_content content;
+};
+
+struct sending { /* one message on its way */
+    struct world *w;
+    struct sp_source source;
+    unsigned calls, results;
+    enum sp_rc rc;
+    enum sp_smtp_rcpt_state state;
+};
+
+static const struct sp_route *make_route(uint16_t port)
+{
+    struct sp_hop hop = {.name = SP_LIT("127.0.0.1"),
+                         .base = SP_LIT("127.0.0.1"),
+                         .port = port,
+                         .is_address = true,
+                         .address_count = 1};
+    struct sp_route like = {.domain = SP_LIT("a.test"), .hops = &hop, .hop_count = 1};
+
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &hop.addresses[0]));
+    return sp_route_copy(&like);
+}
+
+static void start(struct world *w, unsigned site_max, int64_t idle_ms)
+{
+    struct sp_tls_client_config tls = {.system_trust = false};
+    struct sp_pool_settings settings = {.hostname = "gw.test",
+                                        .connect_ms = 1000,
+                                        .idle_ms = idle_ms,
+                                        .rest_ms = 60000,
+                                        .total_max = 100,
+                                        .site_max = site_max,
+                                        .messages_max = 1000};
+    struct sp_id id = {{1}};
+    struct sp_err err;
+
+    *w = (struct world){.loop = sp_loop_new()};
+    w->sink = smtp_sink_new(w->loop);
+    w->tls = sp_tls_client_new(&tls, &err);
+    ck_assert_ptr_nonnull(w->tls);
+    settings.loop = w->loop;
+    settings.tls = w->tls;
+    w->pool = sp_pool_new(&settings);
+    w->route = make_route(smtp_sink_port(w->sink));
+    w->writer = sp_content_writer_new(&id, sp_random_system(), NULL);
+    ck_assert_int_eq(sp_content_writer_feed(w->writer, SP_LIT("Subject: x\r\n\r\n.hello\r\n")),
+                     SP_OK);
+    ck_assert_int_eq(sp_content_writer_finish(w->writer), SP_OK);
+    sp_content_writer_handle(w->writer, -1, 0, &w->content);
+}
+
+static void stop(struct world *w)
+{
+    sp_pool_free(w->pool);
+    sp_route_unref(w->route);
+    sp_loop_run_once(w->loop, 0);
+    smtp_sink_free(w->sink);
+    sp_tls_context_unref(w->tls);
+    sp_content_clear(&w->content);
+    sp_content_writer_free(w->writer);
+    sp_loop_free(w->loop);
+}
+
+static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *result)
+{
+    struct sending *s = arg;
+
+    s->results++;
+    s->rc = rc;
+    s->state = result->rcpts[0].state;
+    sp_source_clear(&s->source);
+}
+
+static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
+{
+    struct sending *s = arg;
+    struct sp_smtp_mail_rcpt to = {.address = SP_LIT("b@a.test")};
+    struct sp_smtp_mail mail = {.from = SP_LIT("a@b.test"), .rcpts = &to, .count = 1};
+
+    s->calls++;
+    if (c == NULL) {
+        s->rc = end->rc;
+        return;
+    }
+    ck_assert_int_eq(sp_source_open(&s->source, &s->w->content, SP_LIT("X: y\r\n"), false), SP_OK);
+    ck_assert_int_eq(sp_conn_send(c, &mail, &s->source, on_result, s), SP_OK);
+}
+
+static sp_handle send_one(struct world *w, struct sending *s)
+{
+    struct sp_pool_ask ask = {.route = w->route};
+    struct sp_conn *c;
+
+    *s = (struct sending){.w = w};
+    c = sp_pool_find(w->pool, &ask);
+    if (c != NULL) {
+        on_conn(s, c, NULL);
+        return 0;
+    }
+    return sp_pool_wait(w->pool, &ask, on_conn, s);
+}
+
+static void turn(struct world *w, int times)
+{
+    for (int i = 0; i < times; i++)
+        sp_loop_run_once(w->loop, 2);
+}
+
+START_TEST(messages_share_connections_up_to_the_limit)
+{
+    struct sending many[60];
+    struct world w;
+
+    start(&w, 4, 60000);
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++)
+        send_one(&w, &many[i]);
+    for (int i = 0; i < 500 && smtp_sink_messages(w.sink) < 60; i++)
+        turn(&w, 1);
+    turn(&w, 5);
+    ck_assert_uint_eq(smtp_sink_messages(w.sink), 60);
+    ck_assert_uint_le(smtp_sink_sessions(w.sink), 4);
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++) {
+        ck_assert_uint_eq(many[i].results, 1);
+        ck_assert_int_eq(many[i].state, SP_SMTP_RCPT_ACCEPTED);
+    }
+    stop(&w);
+}
+END_TEST
+
+START_TEST(an_idle_connection_says_goodbye)
+{
+    struct sending one;
+    struct world w;
+
+    start(&w, 4, 20);
+    send_one(&w, &one);
+    for (int i = 0; i < 300 && (one.results == 0 || smtp_sink_open(w.sink) > 0); i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(one.results, 1);
+    ck_assert_uint_eq(smtp_sink_open(w.sink), 0);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, 0);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_dead_host_rests_and_all_who_wait_hear_it)
+{
+    struct sending s[3];
+    struct world w;
+
+    start(&w, 4, 1000);
+    smtp_sink_shut(w.sink);
+    for (size_t i = 0; i < 2; i++)
+        send_one(&w, &s[i]);
+    turn(&w, 20);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_uint_eq(s[i].calls, 1);
+        ck_assert_int_eq(s[i].rc, SP_E_HOP_UNREACHABLE);
+    }
+    send_one(&w, &s[2]); /* it rests: no connection is tried */
+    ck_assert_uint_eq(s[2].calls, 0);
+    turn(&w, 3);
+    ck_assert_uint_eq(s[2].calls, 1);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, 0);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_refusal_at_the_door_is_told_with_its_code)
+{
+    struct sending one;
+    struct world w;
+
+    start(&w, 4, 1000);
+    smtp_sink_reply(w.sink, "CONNECT", "421 4.3.2 too busy");
+    send_one(&w, &one);
+    turn(&w, 30);
+    ck_assert_uint_eq(one.calls, 1);
+    ck_assert_int_ne(one.rc, SP_OK);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_connection_lost_behind_the_dot_is_unsure)
+{
+    struct sending one;
+    struct world w;
+
+    start(&w, 4, 1000);
+    smtp_sink_reply(w.sink, "DOT", "");
+    send_one(&w, &one);
+    turn(&w, 40);
+    ck_assert_uint_eq(one.results, 1);
+    ck_assert_int_eq(one.state, SP_SMTP_RCPT_UNSURE);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(who_cancels_never_hears_and_the_end_leaves_nothing)
+{
+    struct sending s[2];
+    struct world w;
+
+    start(&w, 1, 1000);
+    sp_pool_cancel(w.pool, send_one(&w, &s[0]));
+    send_one(&w, &s[1]);
+    turn(&w, 30);
+    ck_assert_uint_eq(s[0].calls, 0);
+    ck_assert_uint_eq(s[1].results, 1);
+    sp_route_unref(w.route);
+    w.route = make_route(1);
+    send_one(&w, &s[0]); /* still out at the end */
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_crowd_is_sent_away_for_about_its_turn)
+{
+    struct sp_pool_ask ask;
+    struct sending many[80];
+    struct world w;
+
+    start(&w, 1, 1000);
+    ask = (struct sp_pool_ask){.route = w.route};
+    ck_assert_int_eq(sp_pool_crowd_ms(w.pool, &ask), 0);
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++)
+        send_one(&w, &many[i]);
+    ck_assert_int_ge(sp_pool_crowd_ms(w.pool, &ask), 500);
+    for (int i = 0; i < 600 && smtp_sink_messages(w.sink) < 80; i++)
+        turn(&w, 1);
+    ck_assert_int_eq(sp_pool_crowd_ms(w.pool, &ask), 0);
+    turn(&w, 3);
+    stop(&w);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, messages_share_connections_up_to_the_limit);
+    tcase_add_test(c, an_idle_connection_says_goodbye);
+    tcase_add_test(c, a_dead_host_rests_and_all_who_wait_hear_it);
+    tcase_add_test(c, a_refusal_at_the_door_is_told_with_its_code);
+    tcase_add_test(c, a_connection_lost_behind_the_dot_is_unsure);
+    tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
+    tcase_add_test(c, a_crowd_is_sent_away_for_about_its_turn);
+}
+
+SP_TEST_MAIN("delivery.pool", add)
