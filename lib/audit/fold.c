@@ -7,7 +7,7 @@
 #include "base/text.h"
 
 #define ARENA_LEN 16384
-#define EVENT_MAX ((size_t)1 << 20)
+#define EVENT_MAX SP_AUDIT_LINE_MAX
 
 struct fold {
     struct sp_audit_book *b;
@@ -329,7 +329,7 @@ enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
         rc = sp_audit_book_gap(b, &f.c, "journal-damaged", NULL, 0, err);
     else
         rc = fold_known(&f);
-    if (rc == SP_E_MALFORMED)
+    if (rc == SP_E_MALFORMED || rc == SP_E_LIMIT) /* it would be no better next time */
         rc = sp_audit_book_gap(b, &f.c, "record-malformed", NULL, 0, err);
     if (rc == SP_OK)
         rc = store_cursor(b, shard, after, err);

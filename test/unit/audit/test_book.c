@@ -240,6 +240,39 @@ static const struct step delivered = {
     SP_RUNG_TLS_DANE,
     NULL};
 
+START_TEST(the_largest_message_settles)
+{
+    struct sp_accept_recipient *many = sp_calloc(SP_RECORD_RECIPIENTS_MAX, sizeof(*many));
+    struct sp_result *results = sp_calloc(SP_RECORD_RECIPIENTS_MAX, sizeof(*results));
+    struct sp_id id = new_id();
+    char text[512];
+    struct sp_bytes audit = event(text, sizeof(text), &id, "message.accepted", "");
+    struct sp_accept accept = make_accept(&id, &audit, 1);
+    struct sp_outcome outcome = {.id = id, .time_ms = WALL_MS, .attempt = 1, .results = results};
+    struct sp_buf meta;
+
+    for (size_t n = 0; n < SP_RECORD_RECIPIENTS_MAX; n++) {
+        many[n].address = SP_LIT("someone@b.example");
+        results[n] = (struct sp_result){
+            .n = (uint16_t)n, .state = SP_RCPT_DELIVERED, .rung = SP_RUNG_TLS_AUTHENTICATED};
+    }
+    accept.recipients = many;
+    accept.recipient_count = outcome.result_count = SP_RECORD_RECIPIENTS_MAX;
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_accept_encode(&accept, &meta), SP_OK);
+    fold(SP_RECORD_ACCEPT, &id, &meta);
+    sp_buf_reset(&meta);
+    ck_assert_int_eq(sp_outcome_encode(&outcome, &meta), SP_OK);
+    fold(SP_RECORD_OUTCOME, &id, &meta);
+    commit();
+    ck_assert(file_has("\"event\":\"message.settled\"") && !file_has("audit.gap"));
+    expect_proved(0);
+    sp_buf_clear(&meta);
+    sp_free(results);
+    sp_free(many);
+}
+END_TEST
+
 START_TEST(a_message_settles_when_its_last_recipient_is_done)
 {
     struct step second = delivered;
@@ -577,6 +610,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_test(c, the_largest_message_settles);
     tcase_add_test(c, a_message_settles_when_its_last_recipient_is_done);
     tcase_add_test(c, a_refused_recipient_needs_no_outcome);
     tcase_add_test(c, a_deposit_counts_when_its_notice_is_delivered);
