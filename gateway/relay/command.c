@@ -314,17 +314,21 @@ static void on_changed(void *arg, enum sp_rc rc)
     sp_free(change);
 }
 
-static void put_ns(const struct sp_queue_message *m, const struct sp_act *act, struct sp_jw *w)
+/* Recipient n, if the act changes it: what is in delivery now, or does not fit, stays as it is. */
+static void put_n(const struct sp_queue_message *m, uint8_t record, size_t n, struct sp_jw *w)
+{
+    if (!m->busy[n] && sp_queue_act_fits(record, &m->rcpts[n]))
+        sp_jw_int(w, NULL, (int64_t)n);
+}
+
+static void put_ns(const struct sp_queue_message *m, uint8_t record, const struct sp_act *act,
+                   struct sp_jw *w)
 {
     sp_jw_array(w, "n");
-    if (act->n_count == 0) {
-        for (size_t n = 0; n < m->accept.recipient_count; n++) {
-            if (!sp_rcpt_state_is_final(m->rcpts[n].state))
-                sp_jw_int(w, NULL, (int64_t)n);
-        }
-    }
+    for (size_t n = 0; act->n_count == 0 && n < m->accept.recipient_count; n++)
+        put_n(m, record, n, w);
     for (size_t i = 0; i < act->n_count; i++)
-        sp_jw_int(w, NULL, act->ns[i]);
+        put_n(m, record, act->ns[i], w);
     sp_jw_end(w);
 }
 
@@ -339,7 +343,7 @@ static void put_event(const struct question *q, const struct kind *kind,
     sp_jw_cstr(&w, "event", kind->event);
     sp_jw_text(&w, "tenant", m->accept.tenant);
     sp_jw_id(&w, "message", m->accept.id.b);
-    put_ns(m, act, &w);
+    put_ns(m, kind->record, act, &w);
     sp_jw_cstr(&w, "act", kind->command);
     sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
     if (act->reason.len > 0)

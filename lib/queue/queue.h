@@ -141,6 +141,9 @@ void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
                       struct sp_queue_body *child_body, void (*done)(void *arg, enum sp_rc rc),
                       void *arg);
 
+/* returns: whether a recipient that stands so is one that an act of this type changes, if it is not busy */
+bool sp_queue_act_fits(uint8_t type, const struct sp_rcpt *r);
+
 /*
  * Writes an act of the record types HOLD, RELEASE, RETRY, DELETE (busy recipients are left alone: SP_E_EXISTS if all
  * that it names are) or ACT. Repeating one is harmless.

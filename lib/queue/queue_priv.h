@@ -96,8 +96,6 @@ uint64_t sp_queue_oldest_needed(const struct sp_queue *q);
 
 void sp_queue_apply_outcome(struct sp_queue *q, struct sp_queue_entry *e,
                             const struct sp_outcome *o);
-/* returns: whether recipient n, as it stands, is one that an act of this type changes */
-bool sp_queue_act_fits(uint8_t type, const struct sp_rcpt *r);
 void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
                         const struct sp_act *a);
 /* The journal's on_entry. arg: the queue */
