@@ -109,6 +109,7 @@ static void make_delivery(struct relay *r, struct half *h)
         .retry_max_ms = r->config->delivery.retry_max_ms,
         .connect_ms = r->config->delivery.connect_ms,
         .idle_ms = r->config->delivery.reuse_ms,
+        .job_ms = r->config->roles.job_ms,
         .has_portal = r->config->portal.listen[0] != 0,
         .work_dir = sp_role_dir(r->role),
         .portal_name = r->config->hostname,

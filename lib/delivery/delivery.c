@@ -16,6 +16,7 @@
 #define CONNECTIONS_MAX 200
 #define SITE_MAX        20
 #define MESSAGES_MAX    1000
+#define JOB_MS          60000
 #define LOAD_AGAIN_MS   60000
 
 /* ---- groups ---- */
@@ -171,6 +172,7 @@ static void set_defaults(struct sp_delivery_settings *s)
     s->retry_max_ms = or_default(s->retry_max_ms, RETRY_MAX_MS);
     s->connect_ms = or_default(s->connect_ms, CONNECT_MS);
     s->idle_ms = or_default(s->idle_ms, IDLE_MS);
+    s->job_ms = or_default(s->job_ms, JOB_MS);
     s->connections_max = (unsigned)or_default(s->connections_max, CONNECTIONS_MAX);
     s->site_max = (unsigned)or_default(s->site_max, SITE_MAX);
     s->messages_max = (unsigned)or_default(s->messages_max, MESSAGES_MAX);

@@ -12,8 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KEYS_MS     10000
-#define SEAL_MS     120000
 #define PAYLOAD_MAX ((size_t)4 * 1024 * 1024)
 
 struct sp_key_ring {
@@ -101,7 +99,7 @@ void sp_attempt_ask_keys(struct sp_attempt *a)
         .role = SP_ROLE_KEEPER,
         .index = SP_JOBS_ANY,
         .type = SP_JOBS_KEYS,
-        .timeout_ms = KEYS_MS,
+        .timeout_ms = a->d->settings.job_ms,
     };
 
     sp_assert(a->n_count == 1);
@@ -233,7 +231,7 @@ static enum sp_rc call_sealer(struct sp_attempt *a, const struct sp_jobs_seal_re
         .type = SP_JOBS_SEAL,
         .fds = fds,
         .fd_count = 2,
-        .timeout_ms = SEAL_MS,
+        .timeout_ms = a->d->settings.job_ms,
     };
     struct sp_buf payload;
     enum sp_rc rc;
