@@ -19,7 +19,8 @@
 #include "transport/posture.h"
 #include "transport/transport.h"
 
-#define SP_AUDIT_EVENTS_MAX 16
+/* one for each recipient that a host refuses, and what else an attempt has to say */
+#define SP_AUDIT_EVENTS_MAX (SP_QUEUE_DUE_MAX + 16)
 #define SP_CITED_MAX        3
 #define SP_DIGEST_MAX       80
 
