@@ -85,6 +85,7 @@ static void load_hold(struct sp_loader *l, const struct sp_json *v, struct sp_ou
         sp_policy_loader_unknown(l, m, "groups", m->text);
     if ((m = sp_json_find(v, "within")) != NULL)
         sp_policy_loader_duration(l, m, &out->hold.within_ms);
+    out->hold.otherwise_protect = out->hold.kind == SP_HOLD_DELAY; /* it waits for nobody */
     if ((m = sp_json_find(v, "otherwise")) != NULL)
         out->hold.otherwise_protect = sp_policy_loader_word(l, m, otherwise_names, "way on") == 1;
     m = sp_json_find(v, "protect");
