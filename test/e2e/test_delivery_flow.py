@@ -1,4 +1,5 @@
 """What becomes of mail that is not taken at once: retries, DSNs, several recipients, lost connections, shared ones."""
+import json
 import re
 import time
 
@@ -106,6 +107,60 @@ def test_time_runs_out(gateways, sinks, tmp_path):
     assert settled["recipients"][0]["final"] == "returned"
     dsn = sink.wait_for(1)[0]
     assert dsn["to"] == ["dr@tenant.test"] and b"Status: 5.4.7" in dsn["data"]
+
+
+def holding(tmp_path, hold):
+    """A policy that holds everything."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({
+        "version": 1, "settings": {"floor": "plain", "expire": "1d"},
+        "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
+        "rules": [{"rule": "held", "when": {"sender.address": {"exists": True}}, "then": {"hold": {**hold, "protect": "relay"}}}],
+        "default": {"protect": "relay"}}))
+    return policy
+
+
+def test_a_delay_waits_for_nobody(gateways, sinks, tmp_path):
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy",
+                       holding(tmp_path, {"for": "delay", "within": "2s"}))
+    message, identity = submit(gateway, ["a@example.net"])
+    assert sink.wait_for(1)[0]["data"].endswith(message)
+    assert gateway.wait_record("message.settled", message=identity)["recipients"][0]["final"] == "delivered"
+
+
+def test_what_is_released_goes_out_and_the_rest_does_not(gateways, sinks, tmp_path):
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy",
+                       holding(tmp_path, {"for": "approval", "within": "6s", "otherwise": "return"}))
+    _, identity = submit(gateway, ["a@example.net", "b@example.net"])
+    gateway.run("queue", "release", identity, "--n", "1", "--reason", "asked by the sender")
+    assert sink.wait_for(1)[0]["to"] == ["b@example.net"]
+    assert gateway.wait_record("message.released", message=identity)["n"] == [1]
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert [r["final"] for r in settled["recipients"]] == ["returned", "delivered"]
+
+
+def test_an_act_names_only_those_that_it_changes(gateways, sinks, tmp_path):
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy",
+                       holding(tmp_path, {"for": "quarantine"}))
+    sink.replies = {"DOT": "451 4.3.0 later"}
+    _, identity = submit(gateway, ["a@example.net", "b@example.net"])
+    gateway.run("queue", "release", identity, "--n", "0", "--reason", "this one is right")
+    gateway.wait_record("delivery.attempted", message=identity)
+    gateway.run("queue", "release", identity, "--reason", "the other too")
+    gateway.wait_record("message.released", message=identity, n=[1])
+
+
+def test_each_of_many_refusals_is_on_record(plain, sinks):
+    sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 nobody here" if b"example.net" in line else "250 ok"})
+    gateway = plain(sink)
+    _, identity = submit(gateway, [f"user{i}@example.net" for i in range(40)])
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert {r["final"] for r in settled["recipients"]} == {"returned"}
+    assert sorted(n for r in attempts(gateway, identity) for n in r["n"]) == list(range(40))
+    assert gateway.wait_record("message.returned", message=identity)["n"] == list(range(40))
 
 
 def test_recipients_of_one_domain_share_a_transaction_and_others_do_not(plain, sinks):
