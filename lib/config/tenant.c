@@ -66,17 +66,17 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
         t->proofs.user_count == 0)
         sp_problem(problems, root, SP_E_CONFIG_MISSING,
                    "\"proofs\" is missing: without one nobody may send for this tenant; give "
-                   "networks, client_certificates or users");
+                   "networks with client_certificates, or users");
+    else if (!sp_tenant_is_provable(t))
+        sp_problem_warn(problems, sp_json_find(root, "proofs"),
+                        "nobody can send for this tenant: networks and client_certificates count "
+                        "only together; give both, or users");
     if ((t->smime.certificate[0] != 0) != (t->smime.key[0] != 0))
         sp_problem(problems, sp_json_find(root, "smime"), SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");
     if ((t->dkim.domain[0] != 0) != (t->dkim.selector[0] != 0))
         sp_problem(problems, sp_json_find(root, "dkim"), SP_E_CONFIG_MISSING,
                    "domain and selector are given both or not at all");
-    if (sp_tenant_trusts_network_alone(t))
-        sp_problem_warn(problems, sp_json_find(root, "proofs"),
-                        "networks alone prove this tenant: right only for networks that are wholly "
-                        "its own, never for a provider's");
 }
 
 enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_problems *problems,
@@ -119,10 +119,10 @@ bool sp_tenant_has_domain(const struct sp_tenant *t, struct sp_bytes domain)
     return false;
 }
 
-bool sp_tenant_trusts_network_alone(const struct sp_tenant *t)
+bool sp_tenant_is_provable(const struct sp_tenant *t)
 {
-    return t->proofs.networks.count > 0 && t->proofs.client_certificates.count == 0 &&
-           t->proofs.user_count == 0;
+    return t->proofs.user_count > 0 ||
+           (t->proofs.networks.count > 0 && t->proofs.client_certificates.count > 0);
 }
 
 void sp_tenant_reference(struct sp_buf *out)

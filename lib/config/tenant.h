@@ -47,11 +47,11 @@ SP_AUTO_DEFINE(sp_tenant)
 bool sp_tenant_has_domain(const struct sp_tenant *t, struct sp_bytes domain);
 
 /*
- * A tenant is proved by several signals together: a network never suffices alone where users or certificates are set.
+ * A tenant is proved by a user who logs in, or by a client certificate and a network together (lib/intake/prove.c).
  *
- * returns: whether the tenant takes mail from its networks without more (no users and no client certificates are set)
+ * returns: whether its settings name enough for one of the two
  */
-bool sp_tenant_trusts_network_alone(const struct sp_tenant *t);
+bool sp_tenant_is_provable(const struct sp_tenant *t);
 
 /* Appends the reference of a tenant's settings as Markdown. */
 void sp_tenant_reference(struct sp_buf *out);

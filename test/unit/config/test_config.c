@@ -153,8 +153,35 @@ START_TEST(a_tenant_needs_a_proof)
     ck_assert(!sp_tenant_has_domain(t, SP_LIT("sub.b.example")));
     ck_assert_uint_eq(t->proofs.user_count, 1);
     ck_assert_str_eq(t->proofs.users[0].name, "u");
-    ck_assert(!sp_tenant_trusts_network_alone(t));
+    ck_assert(sp_tenant_is_provable(t));
     ck_assert_uint_eq(t->proofs.client_certificates.count, 0);
+}
+END_TEST
+
+START_TEST(a_network_or_a_certificate_alone_proves_nobody)
+{
+    static const struct {
+        const char *proofs;
+        bool enough;
+    } cases[] = {
+        {"\"networks\": [\"192.0.2.0/24\"]", false},
+        {"\"client_certificates\": [\"mail.example\"]", false},
+        {"\"networks\": [\"192.0.2.0/24\"], \"client_certificates\": [\"mail.example\"]", true},
+        {"\"users\": {\"u\": \"$argon2id$v=19$x\"}", true},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_tenant) t = NULL;
+        char text[300];
+
+        snprintf(text, sizeof(text),
+                 "{\"tenant\": \"a\", \"domains\": [\"a.example\"], \"proofs\": {%s}}",
+                 cases[i].proofs);
+        ck_assert_int_eq(sp_tenant_load(sp_bytes_cstr(text), "t.json", p, &t), SP_OK);
+        ck_assert_msg(sp_tenant_is_provable(t) == cases[i].enough, "%s", cases[i].proofs);
+        ck_assert_msg((sp_problems_count(p) == 0) == cases[i].enough, "%s", cases[i].proofs);
+    }
 }
 END_TEST
 
@@ -215,6 +242,7 @@ static void add(TCase *c)
     tcase_add_test(c, all_errors_come_at_once);
     tcase_add_test(c, settings_that_contradict_each_other_are_refused);
     tcase_add_test(c, a_tenant_needs_a_proof);
+    tcase_add_test(c, a_network_or_a_certificate_alone_proves_nobody);
     tcase_add_test(c, networks_are_checked);
     tcase_add_test(c, docs_hold_the_reference_as_it_is);
 }
