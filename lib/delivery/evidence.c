@@ -17,13 +17,14 @@ static void cite(struct sp_attempt *a, const char *kind, struct sp_bytes raw,
                  struct sp_bytes (*show)(struct sp_buf *out, struct sp_bytes raw))
 {
     struct sp_delivery *d = a->d;
-    char *digest = a->cited[a->cited_count];
+    char *digest;
     uint8_t sum[SP_SHA256_LEN];
     struct sp_buf text;
     struct sp_jw w;
 
     if (raw.len == 0 || a->cited_count == SP_CITED_MAX)
         return;
+    digest = a->cited[a->cited_count];
     sp_crypt_sha256(raw, sum);
     sp_buf_init(&text, TEXT_MAX);
     sp_hex_encode(&text, sp_bytes(sum, sizeof(sum)));
