@@ -10,6 +10,8 @@
 #define CHALLENGE "__Host-challenge"
 #define SESSION   "__Secure-session"
 
+static const char wrong_code[] = "That code is not right, or no longer good.";
+
 struct sp_bytes sp_portal_client(const struct sp_web_request *req, char *out)
 {
     const struct sp_addr *peer = sp_web_request_peer(req);
@@ -176,21 +178,29 @@ static void on_code(void *arg, struct sp_web_request *req)
     sp_wipe(challenge, sizeof(challenge));
 }
 
-/* The opening stands in the audit: now the browser gets its session. */
+/* The opening stands in the audit: now the browser gets its session. The code ends first, and only who ended it goes on:
+ * of two answers that waited for the ledger with the same code one gets a session (the audit then counts one opening too
+ * many, never one too few), and a code that can't be ended opens nothing. */
 static void opened(struct portal_wait *w, struct sp_web_request *req)
 {
     struct sp_portal *p = w->portal;
-    char secret[PORTAL_SECRET_TEXT], path[8 + SP_PORTAL_PACKAGE_MAX];
+    char secret[PORTAL_SECRET_TEXT] = "", path[8 + SP_PORTAL_PACKAGE_MAX];
     struct sp_buf b;
-    enum sp_rc rc = sp_portal_session_new(p, &w->package, secret);
+    enum sp_rc rc = sp_portal_challenge_end(p, sp_bytes_cstr(w->secret));
 
+    if (rc == SP_E_PORTAL_CODE) {
+        send_code_page(req, 403, "", wrong_code);
+        return;
+    }
     if (rc == SP_OK)
         rc = sp_portal_count_open(p, &w->package);
+    if (rc == SP_OK)
+        rc = sp_portal_session_new(p, &w->package, secret);
     if (rc != SP_OK) {
+        sp_wipe(secret, sizeof(secret));
         sp_web_reply_error(req, 503);
         return;
     }
-    sp_portal_challenge_end(p, sp_bytes_cstr(w->secret));
     sp_buf_init(&b, sizeof(path));
     sp_buf_printf(&b, "/m/%s", w->package.id);
     memcpy(path, b.ptr, b.len);
@@ -259,7 +269,7 @@ static void on_open(void *arg, struct sp_web_request *req)
     } else if (rc == SP_E_PORTAL_CODE) {
         if (pkg.id[0] != '\0')
             record_failure(p, &pkg, client, typed);
-        send_code_page(req, 403, "", "That code is not right, or no longer good.");
+        send_code_page(req, 403, "", wrong_code);
     } else {
         sp_web_reply_error(req, rc == SP_E_PORTAL_THROTTLED ? 429
                                 : rc == SP_E_PORTAL_EXPIRED ? 410

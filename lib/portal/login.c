@@ -83,7 +83,6 @@ enum sp_rc sp_portal_challenge_new(struct sp_portal *p, struct sp_bytes token,
     enum sp_rc rc = sp_portal_find_token(p, token, &pkg);
 
     sp_portal_secret_new(p, challenge);
-    make_code(p, code);
     if (rc != SP_OK && rc != SP_E_NOT_FOUND)
         return rc;
     known = rc == SP_OK;
@@ -96,6 +95,7 @@ enum sp_rc sp_portal_challenge_new(struct sp_portal *p, struct sp_bytes token,
         sp_log_info(p->o.log, "portal.throttled");
         return SP_OK;
     }
+    make_code(p, code); /* wiped below: there is no return between */
     rc = insert_challenge(p, sp_bytes_cstr(challenge), code, known ? pkg.id : NULL);
     if (rc == SP_OK && known)
         sp_portal_mail_code(p, &pkg, code);
@@ -216,21 +216,32 @@ enum sp_rc sp_portal_challenge_try(struct sp_portal *p, struct sp_bytes challeng
     return sp_portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
 }
 
-static void delete_by_hash(struct sp_portal *p, const char *sql, const char *what,
-                           struct sp_bytes secret)
+/* count: rows that went */
+static enum sp_rc delete_by_hash(struct sp_portal *p, const char *sql, const char *what,
+                                 struct sp_bytes secret, size_t *count)
 {
     struct sp_store_query *q = sp_store_query(p->store, sql);
     struct sp_portal_hash hash;
+    enum sp_rc rc;
 
     sp_portal_hash(p, what, secret, &hash);
     sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
-    if (sp_store_run(q, NULL) != SP_OK)
+    rc = sp_store_run(q, NULL);
+    *count = rc == SP_OK ? sp_store_changes(p->store) : 0;
+    if (rc != SP_OK)
         sp_log_warn(p->o.log, "portal.tidy-failed");
+    return rc;
 }
 
-void sp_portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge)
+enum sp_rc sp_portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge)
 {
-    delete_by_hash(p, "DELETE FROM challenges WHERE hash = ?1", "challenge", challenge);
+    size_t count;
+    enum sp_rc rc =
+        delete_by_hash(p, "DELETE FROM challenges WHERE hash = ?1", "challenge", challenge, &count);
+
+    if (rc != SP_OK)
+        return rc;
+    return count == 1 ? SP_OK : SP_E_PORTAL_CODE;
 }
 
 /* ---- sessions ---- */
@@ -274,9 +285,11 @@ enum sp_rc sp_portal_session_find(struct sp_portal *p, struct sp_bytes secret, s
     return sp_portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
 }
 
-void sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret)
+enum sp_rc sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret)
 {
-    delete_by_hash(p, "DELETE FROM sessions WHERE hash = ?1", "session", secret);
+    size_t count;
+
+    return delete_by_hash(p, "DELETE FROM sessions WHERE hash = ?1", "session", secret, &count);
 }
 
 void sp_portal_login_tidy(struct sp_portal *p)

@@ -128,8 +128,12 @@ enum sp_rc sp_portal_challenge_new(struct sp_portal *p, struct sp_bytes token,
 enum sp_rc sp_portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
                                    struct sp_bytes code, struct sp_bytes client,
                                    struct portal_package *out);
-/* The code has done its work. */
-void sp_portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge);
+/*
+ * The code has done its work: whoever gets SP_OK is the only one who ever does, and may have a session for it.
+ *
+ * returns: SP_OK, SP_E_PORTAL_CODE if somebody else has used it meanwhile, SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_portal_challenge_end(struct sp_portal *p, struct sp_bytes challenge);
 /* secret: PORTAL_SECRET_TEXT bytes: goes into the browser's cookie */
 enum sp_rc sp_portal_session_new(struct sp_portal *p, const struct portal_package *pkg,
                                  char *secret);
@@ -140,7 +144,8 @@ enum sp_rc sp_portal_session_new(struct sp_portal *p, const struct portal_packag
  */
 enum sp_rc sp_portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
                                   struct portal_package *out);
-void sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret);
+/* returns: SP_OK, SP_E_STORE_FAILED (then the session goes on) */
+SP_MUST_CHECK enum sp_rc sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret);
 void sp_portal_login_tidy(struct sp_portal *p);
 
 /* ---- record.c: audit ---- */

@@ -386,7 +386,10 @@ void sp_portal_on_leave(void *arg, struct sp_web_request *req)
 
     if (sp_portal_is_foreign(req) || !may_read(p, req, &pkg))
         return;
-    sp_portal_session_end(p, sp_web_request_cookie(req, SP_LIT(SESSION)));
+    if (sp_portal_session_end(p, sp_web_request_cookie(req, SP_LIT(SESSION))) != SP_OK) {
+        sp_web_reply_error(req, 503); /* it is not closed, and nobody shall think so */
+        return;
+    }
     memcpy(path + 3, pkg.id, strlen(pkg.id) + 1);
     sp_portal_set_cookie(req, SESSION, "", path, 0);
     sp_buf_init(&b, PORTAL_PAGE_MAX);

@@ -44,6 +44,9 @@ static struct sp_buf mails;
 static int mail_count;
 static enum sp_rc act_rc; /* what the ledger answers */
 static bool act_silent;   /* it does not answer at all */
+static bool act_slow;     /* it keeps its answers until answer_all */
+static struct pending *owed[8];
+static size_t owed_count;
 
 static void turn(void)
 {
@@ -71,7 +74,17 @@ static void act(void *ctx, struct sp_bytes event, bool batch,
         return;
     p = sp_malloc(sizeof(*p));
     *p = (struct pending){done, arg};
-    sp_loop_post(loop, answer, p);
+    if (act_slow && owed_count < SP_ARRAY_LEN(owed))
+        owed[owed_count++] = p;
+    else
+        sp_loop_post(loop, answer, p);
+}
+
+static void answer_all(void)
+{
+    act_slow = false;
+    while (owed_count > 0)
+        sp_loop_post(loop, answer, owed[--owed_count]);
 }
 
 static void submit(void *ctx, const struct sp_portal_mail *mail)
@@ -121,6 +134,7 @@ static void begin(void)
     mail_count = 0;
     act_rc = SP_OK;
     act_silent = false;
+    act_slow = false;
     open_portal();
     dial();
 }
@@ -207,8 +221,8 @@ static struct sp_portal_receipt deposit(uint8_t message)
 
 /* ---- talking to it ---- */
 
-static struct sp_bytes ask(const char *method, const char *path, const char *cookie,
-                           const char *form)
+static struct sp_bytes ask_by(struct web_client *by, const char *method, const char *path,
+                              const char *cookie, const char *form)
 {
     struct sp_buf b;
     struct sp_bytes a;
@@ -224,9 +238,15 @@ static struct sp_bytes ask(const char *method, const char *path, const char *coo
                       strlen(form), form);
     else
         sp_buf_put_cstr(&b, "\r\n");
-    a = web_client_ask(&client, sp_buf_bytes(&b));
+    a = web_client_ask(by, sp_buf_bytes(&b));
     sp_buf_clear(&b);
     return a;
+}
+
+static struct sp_bytes ask(const char *method, const char *path, const char *cookie,
+                           const char *form)
+{
+    return ask_by(&client, method, path, cookie, form);
 }
 
 /* Copies the first cookie that an answer sets, as it goes back. */
@@ -464,6 +484,71 @@ START_TEST(a_code_is_good_for_five_tries_one_use_and_a_while)
     ask_code(token_of(&r), cookie);
     take_code(code);
     fake_clock_advance(&fake, 15 * 60000);
+    ck_assert_int_eq(web_client_status(enter_code(cookie, code)), 403);
+    end();
+}
+END_TEST
+
+/* Opens the portal's own database beside it and changes something there. */
+static void tamper(const char *sql)
+{
+    static const struct sp_store_migration none[] = {{"none", ""}};
+    const struct sp_store_options options = {.migrations = none, .migration_count = 1};
+    SP_AUTO(sp_store) store = NULL;
+    char name[128];
+
+    snprintf(name, sizeof(name), "%s/portal.db", dir);
+    ck_assert_int_eq(sp_store_open(name, &options, &store, NULL), SP_OK);
+    ck_assert_int_eq(sp_store_exec(store, sql, NULL), SP_OK);
+}
+
+START_TEST(a_code_entered_twice_at_once_opens_once)
+{
+    struct sp_portal_receipt r;
+    struct web_client other;
+    char cookie[128], code[16], form[64];
+    int first, second;
+
+    begin();
+    sp_portal_accept(portal, web_client_pair(&other, turn));
+    r = deposit(1);
+    ck_assert_int_eq(ask_code(token_of(&r), cookie), 200);
+    take_code(code);
+    snprintf(form, sizeof(form), "code=%s", code);
+    act_slow = true;
+    ck_assert_uint_eq(enter_code(cookie, code).len, 0);
+    ck_assert_uint_eq(ask_by(&other, "POST", "/open", cookie, form).len, 0);
+    ck_assert_uint_eq(owed_count, 2);
+    answer_all();
+    web_client_settle(&client);
+    web_client_settle(&other);
+    first = web_client_status(sp_buf_bytes(&client.in));
+    second = web_client_status(sp_buf_bytes(&other.in));
+    ck_assert_msg(first + second == 303 + 403, "%d and %d", first, second);
+    web_client_end(&other);
+    end();
+}
+END_TEST
+
+START_TEST(a_code_that_cannot_be_ended_opens_nothing)
+{
+    struct sp_portal_receipt r;
+    char cookie[128], code[16];
+    struct sp_bytes a;
+
+    begin();
+    r = deposit(1);
+    ck_assert_int_eq(ask_code(token_of(&r), cookie), 200);
+    take_code(code);
+    tamper("CREATE TRIGGER stuck BEFORE DELETE ON challenges"
+           " BEGIN SELECT RAISE(ABORT, 'test'); END");
+    for (int i = 0; i < 2; i++) {
+        a = enter_code(cookie, code);
+        ck_assert_int_eq(web_client_status(a), 503);
+        ck_assert(!web_client_has(a, "Set-Cookie"));
+    }
+    tamper("DROP TRIGGER stuck");
+    ck_assert_int_eq(web_client_status(enter_code(cookie, code)), 303);
     ck_assert_int_eq(web_client_status(enter_code(cookie, code)), 403);
     end();
 }
@@ -783,6 +868,8 @@ static void add(TCase *c)
     tcase_add_test(c, get_and_head_change_nothing);
     tcase_add_test(c, a_scanner_neither_opens_nor_burns);
     tcase_add_test(c, a_code_is_good_for_five_tries_one_use_and_a_while);
+    tcase_add_test(c, a_code_entered_twice_at_once_opens_once);
+    tcase_add_test(c, a_code_that_cannot_be_ended_opens_nothing);
     tcase_add_test(c, a_code_is_of_no_use_in_another_browser);
     tcase_add_test(c, limits_outlive_a_restart);
     tcase_add_test(c, an_unknown_token_looks_like_a_known_one);
