@@ -12,7 +12,7 @@
 
 struct sealing {
     struct sealer *sealer;
-    const struct sealer_tenant *tenant; /* NULL: unknown, signs with nothing */
+    const struct sealer_tenant *tenant; /* NULL: the request names none, signs with nothing */
     const struct sp_jobs_seal_request *request;
     struct sp_smime_facts smime;
     const char *pgp_signer;
@@ -26,6 +26,21 @@ static enum sp_rc read_content(void *ctx, uint64_t offset, void *buf, size_t len
     enum sp_rc rc = sp_content_read(ctx, offset, buf, len, &got);
 
     return rc == SP_OK && got != len ? SP_E_CONTENT_TRUNCATED : rc;
+}
+
+/* A tenant that is not known (yet, or any more: reloads reach roles one by one) may well have keys: a later try tells,
+ * and until then nothing leaves unsigned. */
+static enum sp_rc check_tenant(const struct sealing *s)
+{
+    static const enum sp_rc rcs[SP_JOBS_SEAL_METHOD_COUNT] = {
+        [SP_JOBS_SEAL_SMIME] = SP_E_SMIME_FAILED,
+        [SP_JOBS_SEAL_PGP] = SP_E_PGP_FAILED,
+        [SP_JOBS_SEAL_SIGN] = SP_E_DKIM_FAILED,
+    };
+
+    if (s->tenant != NULL || !s->request->sign || s->request->tenant.len == 0)
+        return SP_OK;
+    return sp_fail(s->err, rcs[s->request->method], "the tenant is not known here");
 }
 
 static bool has_key(const struct sp_jobs_seal_request *r, struct sp_bytes recipient)
@@ -224,6 +239,8 @@ enum sp_rc sealer_seal(struct sealer *sealer, const struct sp_jobs_seal_request 
     if (rc != SP_OK)
         sp_fail(err, rc, "too many header edits");
     else
+        rc = check_tenant(&s);
+    if (rc == SP_OK)
         rc = start_dkim(&s, &dkim);
     if (rc == SP_OK) {
         sealer_output_init(&output, &request->content.id, fd, dkim, err);
