@@ -40,7 +40,7 @@ static void on_durable(void *arg, enum sp_rc rc)
     struct sp_delivery *d = arg;
 
     d->committing--;
-    if (rc != SP_OK)
+    if (rc != SP_OK && rc != SP_E_LIMIT) /* the queue has told that its audit did not fit */
         sp_log_error(d->parts.log, "delivery.not-recorded", SP_RC("why", rc));
     sp_delivery_ended(d);
 }

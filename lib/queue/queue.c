@@ -3,9 +3,10 @@
  * encoded at once, appended, and changes the index when the journal says that it is durable; if it never will be, the
  * index stays as it was and the caller hears why.
  */
+#include "base/text.h"
 #include "queue/queue_priv.h"
 
-enum { MESSAGES_MAX = 1000000 };
+enum { MESSAGES_MAX = 1000000, GAP_MAX = 512 };
 
 enum sp_rc sp_queue_ready(const struct sp_queue *q)
 {
@@ -109,6 +110,22 @@ void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a)
 
 /* ---- outcome ---- */
 
+/*
+ * The recipients of an outcome that will never be recorded are idle again where the shard has stopped: nothing is
+ * delivered from it any more, and commands hear that rather than that they are under way. Otherwise they stay busy: what
+ * has been sent must not be sent again.
+ */
+static void let_go(struct sp_queue *q, const struct sp_outcome *o)
+{
+    struct sp_queue_entry *e = sp_queue_entry_find(q, &o->id);
+
+    if (e == NULL || sp_queue_may_deliver(q))
+        return;
+    for (size_t i = 0; i < o->result_count; i++)
+        sp_queue_entry_busy(q, e, o->results[i].n, false);
+    (void)sp_queue_entry_settle(q, e);
+}
+
 static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
 {
     struct sp_queue_pending *p = a->arg;
@@ -118,9 +135,10 @@ static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
     void *arg = p->arg;
     int64_t before = sp_queue_due_at(q);
     struct sp_outcome o;
+    enum sp_rc told = rc == SP_OK ? p->rc : rc;
 
+    sp_arena_reset(q->arena);
     if (rc == SP_OK) {
-        sp_arena_reset(q->arena);
         if (e != NULL && sp_outcome_decode(a->meta, q->arena, &o) == SP_OK) {
             for (size_t i = 0; i < o.result_count; i++)
                 sp_queue_entry_busy(q, e, o.results[i].n, false);
@@ -129,9 +147,11 @@ static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
         }
         if (p->child != NULL)
             take_in(q, SP_STEAL(p->child), NULL, &a->place);
+    } else if (sp_outcome_decode(a->meta, q->arena, &o) == SP_OK) {
+        let_go(q, &o);
     }
     sp_queue_pending_free(p);
-    done(arg, rc);
+    done(arg, told);
     if (rc == SP_OK) {
         sp_queue_tell_due(q, before);
         sp_queue_reclaim(q);
@@ -147,6 +167,46 @@ static enum sp_rc check_outcome(const struct sp_queue *q, const struct sp_outcom
     for (size_t i = 0; i < o->result_count; i++)
         sp_assert(o->results[i].n < e->count);
     return sp_queue_may_deliver(q) ? SP_OK : SP_E_JOURNAL_FAILED;
+}
+
+/* Encodes it with one event that says what is missing. */
+static enum sp_rc encode_gap(const struct sp_outcome *outcome, struct sp_buf *out)
+{
+    struct sp_outcome o = *outcome;
+    struct sp_bytes event;
+    struct sp_buf text;
+    struct sp_jw w;
+    enum sp_rc rc;
+
+    sp_buf_init(&text, GAP_MAX);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "audit.gap");
+    sp_jw_id(&w, "message", o.id.b);
+    sp_jw_cstr(&w, "reason", "outcome-too-large");
+    sp_jw_int(&w, "events", (int64_t)o.audit.count);
+    sp_jw_end(&w);
+    event = sp_buf_bytes(&text);
+    o.audit = (struct sp_audit_list){.events = &event, .count = 1};
+    sp_buf_reset(out);
+    rc = sp_outcome_encode(&o, out);
+    sp_buf_clear(&text);
+    return rc;
+}
+
+static enum sp_rc encode_outcome(struct sp_queue_pending *p, const struct sp_outcome *o)
+{
+    enum sp_rc rc = sp_outcome_encode(o, &p->meta);
+
+    if (rc != SP_E_LIMIT)
+        return rc;
+    rc = encode_gap(o, &p->meta);
+    if (rc != SP_OK)
+        return SP_E_MALFORMED;
+    sp_log_error(p->queue->o.log, "queue.outcome-too-large", SP_ID("message", &o->id),
+                 SP_INT("events", o->audit.count));
+    p->rc = SP_E_LIMIT;
+    return SP_OK;
 }
 
 void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
@@ -165,8 +225,9 @@ void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
         o.child = &child;
     }
     if (rc == SP_OK)
-        rc = sp_outcome_encode(&o, &p->meta);
+        rc = encode_outcome(p, &o);
     if (rc != SP_OK) {
+        let_go(q, &o);
         sp_queue_pending_end(p, rc);
         return;
     }

@@ -209,6 +209,58 @@ START_TEST(a_child_lives_on_when_its_parent_has_settled)
 }
 END_TEST
 
+START_TEST(an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap)
+{
+    enum { BIG = 200 * 1024, COUNT = 6 };
+    struct sp_id id = rig_put(&rig, 100);
+    struct sp_bytes events[COUNT];
+    struct sp_queue_due due;
+    struct sp_result result = {.n = 0, .state = SP_RCPT_DEFERRED, .next_at_ms = INT64_MAX - 1};
+    struct sp_outcome o = {.id = id,
+                           .attempt = 1,
+                           .results = &result,
+                           .result_count = 1,
+                           .audit = {.events = events, .count = COUNT}};
+    uint8_t *big = sp_arena_alloc(rig.arena, BIG);
+
+    memset(big, 'x', BIG);
+    for (size_t i = 0; i < COUNT; i++)
+        events[i] = sp_bytes(big, BIG);
+    ck_assert(rig_due(&rig, &due));
+    rig.rc = PENDING_RC;
+    sp_queue_outcome(rig.queue, &o, NULL, rig_done, &rig);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_E_LIMIT);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, 0);
+    for (int round = 0; round < 2; round++) {
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_OK);
+        ck_assert_int_eq(m->rcpts[0].state, SP_RCPT_DEFERRED);
+        ck_assert(!m->busy[0]);
+        rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    }
+}
+END_TEST
+
+START_TEST(a_stopped_shard_answers_commands_for_what_was_under_way)
+{
+    struct sp_id ids[2] = {rig_put(&rig, 100), rig_put(&rig, 100)};
+    struct sp_queue_due due[2];
+
+    ck_assert(rig_due(&rig, &due[0]) && rig_due(&rig, &due[1]));
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &ids[0]), SP_E_EXISTS);
+    fake_disk_fail(rig.disk, FAKE_SYNC, 1, EIO, true);
+    for (int i = 0; i < 2; i++) /* the second finds it stopped */
+        ck_assert_int_eq(rig_outcome(&rig, &due[i], SP_RCPT_DELIVERED, 0), SP_E_JOURNAL_FAILED);
+    ck_assert(!sp_queue_may_deliver(rig.queue));
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &ids[i]), SP_E_JOURNAL_FULL);
+    rig_crash(&rig, FAKE_CRASH_ALL, 0);
+}
+END_TEST
+
 START_TEST(refused_recipients_and_their_dsn_lie_in_one_record)
 {
     struct sp_accept *a = rig_accept(&rig, 2);
@@ -490,6 +542,8 @@ static void add(TCase *c)
     tcase_add_test(c, held_mail_waits_for_its_release);
     tcase_add_test(c, a_deleted_message_is_gone_with_its_file);
     tcase_add_test(c, a_child_lives_on_when_its_parent_has_settled);
+    tcase_add_test(c, an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap);
+    tcase_add_test(c, a_stopped_shard_answers_commands_for_what_was_under_way);
     tcase_add_test(c, refused_recipients_and_their_dsn_lie_in_one_record);
     tcase_add_test(c, nothing_changes_before_it_is_durable);
     tcase_add_test(c, an_unnamed_body_file_is_removed);
