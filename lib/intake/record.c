@@ -6,10 +6,11 @@
 
 #include "policy/options.h"
 
-#define AUDIT_MAX  (512 * 1024)
+#define AUDIT_MAX  SP_RECORD_TEXT_MAX
 #define EVENTS_MAX 5 /* accepted, held, returned, settled, the DSN's own */
 
-static struct sp_bytes take_text(struct transaction *tx, struct sp_buf *b)
+/* Text that may be left out. returns: it, copied; empty if it passed its limit */
+static struct sp_bytes take_optional(struct transaction *tx, struct sp_buf *b)
 {
     struct sp_bytes out = {NULL, 0};
 
@@ -17,6 +18,14 @@ static struct sp_bytes take_text(struct transaction *tx, struct sp_buf *b)
         out = sp_arena_copy(tx->arena, sp_buf_bytes(b));
     sp_buf_clear(b);
     return out;
+}
+
+/* Text that the 250 promises: what passed its limit refuses the message. */
+static struct sp_bytes take_text(struct transaction *tx, struct sp_buf *b)
+{
+    if (sp_buf_rc(b) != SP_OK)
+        tx->record_rc = SP_E_LIMIT;
+    return take_optional(tx, b);
 }
 
 static uint8_t does_of(enum sp_do verb)
@@ -179,7 +188,7 @@ static struct sp_bytes make_trace(struct transaction *tx)
     }
     sp_buf_init(&b, 4096);
     if (sp_trace_build(&t, &b) != SP_OK)
-        sp_buf_reset(&b);
+        tx->record_rc = SP_E_LIMIT; /* without it a loop would go unseen */
     return take_text(tx, &b);
 }
 
@@ -193,7 +202,7 @@ static struct sp_bytes field_text(struct transaction *tx, struct sp_bytes name)
         return sp_bytes(NULL, 0);
     sp_buf_init(&b, 1024);
     sp_field_unfold(&f, &b);
-    return take_text(tx, &b);
+    return take_optional(tx, &b);
 }
 
 static void set_accept(struct transaction *tx)
@@ -230,7 +239,7 @@ static void add_event(struct transaction *tx, struct sp_buf *b)
 {
     struct sp_audit_list *list = &tx->accept.audit;
 
-    if (b->len > 0)
+    if (b->len > 0 || sp_buf_rc(b) != SP_OK)
         list->events[list->count++] = take_text(tx, b);
     sp_buf_init(b, AUDIT_MAX);
 }
@@ -244,7 +253,8 @@ static bool any_is(const struct transaction *tx, enum sp_do verb)
     return false;
 }
 
-static void set_audit(struct transaction *tx)
+/* returns: SP_OK, or SP_E_LIMIT if an event does not fit */
+static enum sp_rc set_audit(struct transaction *tx)
 {
     struct sp_buf b;
 
@@ -266,6 +276,7 @@ static void set_audit(struct transaction *tx)
     }
     add_event(tx, &b);
     sp_buf_clear(&b);
+    return tx->record_rc;
 }
 
 static void on_queued(void *arg, enum sp_rc rc)
@@ -304,16 +315,25 @@ static void hand_over(struct transaction *tx)
     sp_queue_accept(tx->in->parts.queue, &accept);
 }
 
+/* The body or bodies are whole: the rest of the record, and into the queue. */
+static void finish(struct transaction *tx)
+{
+    enum sp_rc rc = set_audit(tx);
+
+    if (rc == SP_OK)
+        hand_over(tx);
+    else
+        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+}
+
 static void on_child_finished(void *arg, enum sp_rc rc)
 {
     struct transaction *tx = arg;
 
-    if (rc != SP_OK) {
+    if (rc == SP_OK)
+        finish(tx);
+    else
         sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
-        return;
-    }
-    set_audit(tx);
-    hand_over(tx);
 }
 
 void sp_intake_record(struct transaction *tx)
@@ -332,6 +352,5 @@ void sp_intake_record(struct transaction *tx)
         sp_queue_body_finish(tx->child_body, on_child_finished, tx);
         return;
     }
-    set_audit(tx);
-    hand_over(tx);
+    finish(tx);
 }

@@ -22,7 +22,7 @@ static const char config_text[] =
     " \"master_key\": \"keys/master.key\","
     " \"listen\": [{\"address\": \"127.0.0.1:0\", \"tls\": \"none\", \"plain_ok\": true},"
     "              {\"address\": \"127.0.0.1:0\", \"tls\": \"none\"}],"
-    " \"intake\": {\"size_limit\": 100000, \"scan\": \"1s\"}}";
+    " \"intake\": {\"size_limit\": 300000, \"scan\": \"1s\"}}";
 
 static const char tenant_text[] = "{\"tenant\": \"hospital\", \"domains\": [\"hospital.example\"],"
                                   " \"proofs\": {\"networks\": [\"127.0.0.0/8\"],"
@@ -491,6 +491,29 @@ START_TEST(a_header_without_end_is_refused)
 }
 END_TEST
 
+/* Each of these bytes takes two in JSON, so that the facts pass what a record may hold. */
+START_TEST(evidence_that_does_not_fit_refuses_the_message)
+{
+    char line[920] = "X: ";
+    struct rig r;
+
+    memset(line + 3, '\\', 900);
+    memcpy(line + 903, "\r\n", 3);
+    rig_start(&r);
+    begin(&r);
+    say_hear(&r, "RCPT TO:<a@c.example>\r\n", "250");
+    say_hear(&r, "DATA\r\n", "354");
+    for (unsigned i = 0; i < 200; i++) {
+        say(&r, line);
+        sp_loop_run_once(r.loop, 0);
+    }
+    say_hear(&r, "\r\nhello\r\n.\r\n", "552 5.3.4");
+    say_hear(&r, "NOOP\r\n", "250");
+    ck_assert_uint_eq(look(&r).count, 0);
+    rig_stop(&r);
+}
+END_TEST
+
 START_TEST(a_large_message_goes_through)
 {
     static char line[] = "0123456789012345678901234567890123456789012345678901234567890123456\r\n";
@@ -506,7 +529,7 @@ START_TEST(a_large_message_goes_through)
         sp_loop_run_once(r.loop, 0);
     }
     say_hear(&r, ".\r\n", "250 2.0.0");
-    say_hear(&r, "MAIL FROM:<dr@hospital.example> SIZE=100001\r\n", "552 5.3.4");
+    say_hear(&r, "MAIL FROM:<dr@hospital.example> SIZE=300001\r\n", "552 5.3.4");
     rig_stop(&r);
 }
 END_TEST
@@ -573,6 +596,7 @@ static void add(TCase *c)
     tcase_add_test(c, no_scanner_at_all_is_the_same_fact);
     tcase_add_test(c, our_own_mark_is_a_loop);
     tcase_add_test(c, a_header_without_end_is_refused);
+    tcase_add_test(c, evidence_that_does_not_fit_refuses_the_message);
     tcase_add_test(c, a_large_message_goes_through);
     tcase_add_test(c, draining_says_421_and_ends);
     tcase_add_test(c, mail_of_our_own_goes_no_lower_than_its_floor);
