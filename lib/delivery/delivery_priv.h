@@ -116,6 +116,7 @@ struct sp_attempt {
     size_t result_count;
     struct sp_buf events[SP_AUDIT_EVENTS_MAX];
     size_t event_count;
+    size_t child_events; /* those from here on go with the child */
 };
 
 /* ---- attempt.c ---- */

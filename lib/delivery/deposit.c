@@ -166,6 +166,7 @@ static void settle(struct sp_attempt *a, const struct sp_jobs_deposit_reply *rep
         sp_attempt_step(a);
         return;
     }
+    a->child_events = a->event_count;
     sp_report_attempt(a, &report);
     report_deposit(a, reply, &id);
     make_accept(a, &id, now_ms, reply->package, &child.accept);

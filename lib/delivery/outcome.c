@@ -324,3 +324,18 @@ enum sp_floor sp_outcome_dsn_floor(enum sp_floor of_message)
 {
     return of_message < SP_FLOOR_TLS_ENCRYPTED ? of_message : SP_FLOOR_TLS_ENCRYPTED;
 }
+
+size_t sp_outcome_part_told(struct sp_result *results, size_t *count, uint16_t *ns)
+{
+    size_t kept = 0;
+    size_t told = 0;
+
+    for (size_t i = 0; i < *count; i++) {
+        if (results[i].state == SP_RCPT_RETURNED || results[i].state == SP_RCPT_DEPOSITED)
+            ns[told++] = results[i].n;
+        else
+            results[kept++] = results[i];
+    }
+    *count = kept;
+    return told;
+}

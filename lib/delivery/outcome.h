@@ -7,6 +7,7 @@
 #define SP_DELIVERY_OUTCOME_H
 
 #include "protect/protect.h"
+#include "queue/queue.h"
 #include "smtp/client.h"
 #include "transport/route.h"
 
@@ -121,6 +122,16 @@ struct sp_giving_up {
 
 /* returns: whether the sender is to get a DSN for a recipient given up (RFC 3461 5.2.1, threats: no backscatter) */
 bool sp_outcome_tells_sender(const struct sp_giving_up *g);
+
+/*
+ * A DSN or notice could not be made after all: parts the results of those whom it was to tell of from the others, which
+ * stand and must be recorded (who has the message must not get it again).
+ *
+ * results, count: the others are left
+ * ns:             room for *count; the recipients who go back to the queue
+ * returns:        how many those are
+ */
+size_t sp_outcome_part_told(struct sp_result *results, size_t *count, uint16_t *ns);
 
 /* returns: the floor of a DSN: it holds no word of the message, so never above tls:encrypted, nor the message's own */
 enum sp_floor sp_outcome_dsn_floor(enum sp_floor of_message);

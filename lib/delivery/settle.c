@@ -66,6 +66,25 @@ static void write_record(struct sp_attempt *a, const struct sp_child *child,
     sp_attempt_free(a);
 }
 
+/*
+ * The child's body could not be kept: only those whom it tells of go back to the queue, without its events. What else
+ * the attempt came to is recorded: who has the message must not get it again. Frees a.
+ */
+static void commit_without_child(struct sp_attempt *a)
+{
+    uint16_t back[SP_QUEUE_DUE_MAX];
+    size_t back_count = sp_outcome_part_told(a->results, &a->result_count, back);
+
+    sp_queue_put_back(a->d->parts.queue, &a->p->m->accept.id, back, back_count,
+                      now_ms(a) + a->d->settings.retry_first_ms);
+    while (a->event_count > a->child_events)
+        sp_buf_clear(&a->events[--a->event_count]);
+    if (a->result_count > 0)
+        write_record(a, NULL, NULL);
+    else
+        sp_attempt_free(a);
+}
+
 static void on_body(void *arg, enum sp_rc rc)
 {
     struct sp_commit *c = arg;
@@ -75,7 +94,7 @@ static void on_body(void *arg, enum sp_rc rc)
     if (rc != SP_OK) {
         sp_log_error(c->d->parts.log, "delivery.child-failed", SP_RC("why", rc));
         sp_queue_body_free(c->body);
-        sp_attempt_put_back(a, c->d->settings.retry_first_ms);
+        commit_without_child(a);
     } else {
         write_record(a, &c->child, c->body);
     }
@@ -213,6 +232,7 @@ static void give_up(struct sp_attempt *a, const struct sp_bounce_rcpt *gone, siz
             ns[told_count] = gone[i].n;
             told[told_count++] = gone[i];
         }
+    a->child_events = a->event_count;
     if (told_count > 0 && sp_bounce_make(a, told, told_count, &content, &child) != SP_OK)
         told_count = 0;
     for (size_t i = 0; i < count; i++) {

@@ -405,6 +405,24 @@ START_TEST(who_hears_of_a_failure)
 }
 END_TEST
 
+START_TEST(a_dsn_that_fails_takes_back_only_whom_it_tells_of)
+{
+    struct sp_result results[] = {{.n = 4, .state = SP_RCPT_DELIVERED, .smtp = 250},
+                                  {.n = 1, .state = SP_RCPT_RETURNED},
+                                  {.n = 7, .state = SP_RCPT_DEFERRED},
+                                  {.n = 2, .state = SP_RCPT_FAILED},
+                                  {.n = 9, .state = SP_RCPT_RETURNED}};
+    size_t count = SP_ARRAY_LEN(results);
+    uint16_t back[SP_ARRAY_LEN(results)];
+
+    ck_assert_uint_eq(sp_outcome_part_told(results, &count, back), 2);
+    ck_assert(back[0] == 1 && back[1] == 9);
+    ck_assert_uint_eq(count, 3);
+    ck_assert(results[0].n == 4 && results[0].smtp == 250);
+    ck_assert(results[1].n == 7 && results[2].n == 2);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, every_cause_on_every_rung);
@@ -418,6 +436,7 @@ static void add(TCase *c)
     tcase_add_test(c, replies_have_their_fate);
     tcase_add_test(c, retries_double_and_never_pass_the_end_of_a_stay);
     tcase_add_test(c, who_hears_of_a_failure);
+    tcase_add_test(c, a_dsn_that_fails_takes_back_only_whom_it_tells_of);
 }
 
 SP_TEST_MAIN("delivery.outcome", add)
