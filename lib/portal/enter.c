@@ -9,6 +9,10 @@
 #define FORM_MAX  4096
 #define CHALLENGE "__Host-challenge"
 #define SESSION   "__Secure-session"
+#define HOUR_MS   (3600LL * 1000)
+
+#define THROTTLED_A_CLIENT  5 /* lines in an hour */
+#define THROTTLED_A_PACKAGE 20
 
 static const char wrong_code[] = "That code is not right, or no longer good.";
 
@@ -213,21 +217,33 @@ static void opened(struct portal_wait *w, struct sp_web_request *req)
     sp_wipe(secret, sizeof(secret));
 }
 
-/* A wrong code is recorded too, without the person waiting for it. */
+/* A wrong code is recorded too, without the person waiting for it. why: its reason */
 static void record_failure(struct sp_portal *p, const struct portal_package *pkg,
-                           struct sp_bytes client, bool typed)
+                           struct sp_bytes client, bool typed, const char *why)
 {
     struct portal_access a = {.event = "portal.login-failed",
                               .package = pkg,
                               .client = client,
                               .agent = typed ? PORTAL_AGENT_UNKNOWN : PORTAL_AGENT_SCANNER,
-                              .why = typed ? "portal.code" : "portal.no-code"};
+                              .why = why};
     struct sp_buf event;
 
     sp_buf_init(&event, 8192);
     sp_portal_record_access(&event, &a);
     p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), true, NULL, NULL);
     sp_buf_clear(&event);
+}
+
+/* Who is turned away goes on trying at no cost: a few lines an hour say so, for each client and for each package (whose
+ * attacker may have many addresses), and the rest would only bury the ledger. */
+static void record_throttled(struct sp_portal *p, const struct portal_package *pkg,
+                             struct sp_bytes client, bool typed)
+{
+    if (pkg->id[0] != '\0' &&
+        sp_portal_limit_take(p, "client-throttled", client, HOUR_MS, THROTTLED_A_CLIENT) &&
+        sp_portal_limit_take(p, "package-throttled", sp_bytes_cstr(pkg->id), HOUR_MS,
+                             THROTTLED_A_PACKAGE))
+        record_failure(p, pkg, client, typed, "portal.throttled");
 }
 
 static void open_package(struct sp_portal *p, struct sp_web_request *req,
@@ -268,9 +284,11 @@ static void on_open(void *arg, struct sp_web_request *req)
         open_package(p, req, &pkg, challenge, client);
     } else if (rc == SP_E_PORTAL_CODE) {
         if (pkg.id[0] != '\0')
-            record_failure(p, &pkg, client, typed);
+            record_failure(p, &pkg, client, typed, typed ? "portal.code" : "portal.no-code");
         send_code_page(req, 403, "", wrong_code);
     } else {
+        if (rc == SP_E_PORTAL_THROTTLED)
+            record_throttled(p, &pkg, client, typed);
         sp_web_reply_error(req, rc == SP_E_PORTAL_THROTTLED ? 429
                                 : rc == SP_E_PORTAL_EXPIRED ? 410
                                                             : 503);

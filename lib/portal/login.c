@@ -144,6 +144,16 @@ static enum sp_rc find_challenge(struct sp_portal *p, struct sp_bytes secret, st
     return row ? SP_OK : SP_E_NOT_FOUND;
 }
 
+/* Whose package was aimed at, so that the audit can say so; nobody, if that can't be told. */
+static void find_target(struct sp_portal *p, struct sp_bytes challenge, struct portal_package *out)
+{
+    struct challenge c;
+
+    if (find_challenge(p, challenge, &c) != SP_OK || c.package[0] == '\0' ||
+        sp_portal_find_id(p, sp_bytes_cstr(c.package), out) != SP_OK)
+        out->id[0] = '\0';
+}
+
 /* The try is counted, on disk, before the code is looked at. */
 static enum sp_rc count_try(struct sp_portal *p, const struct challenge *c)
 {
@@ -195,8 +205,10 @@ enum sp_rc sp_portal_challenge_try(struct sp_portal *p, struct sp_bytes challeng
     enum sp_rc rc;
 
     out->id[0] = '\0';
-    if (!sp_portal_limit_take(p, "client-tries", client, HOUR_MS, TRIES_A_CLIENT))
+    if (!sp_portal_limit_take(p, "client-tries", client, HOUR_MS, TRIES_A_CLIENT)) {
+        find_target(p, challenge, out);
         return SP_E_PORTAL_THROTTLED;
+    }
     rc = find_challenge(p, challenge, &c);
     if (rc == SP_E_NOT_FOUND)
         return SP_E_PORTAL_CODE;
@@ -283,6 +295,22 @@ enum sp_rc sp_portal_session_find(struct sp_portal *p, struct sp_bytes secret, s
     if (!row || sp_portal_find_id(p, id, out) != SP_OK)
         return SP_E_DENIED;
     return sp_portal_is_live(p, out) ? SP_OK : SP_E_PORTAL_EXPIRED;
+}
+
+enum sp_rc sp_portal_session_show(struct sp_portal *p, struct sp_bytes secret,
+                                  enum portal_view view, bool *first)
+{
+    struct sp_store_query *q = sp_store_query(
+        p->store, "UPDATE sessions SET shown = shown | ?2 WHERE hash = ?1 AND shown & ?2 = 0");
+    struct sp_portal_hash hash;
+    enum sp_rc rc;
+
+    sp_portal_hash(p, "session", secret, &hash);
+    sp_store_bind_blob(q, 1, sp_bytes(hash.b, sizeof(hash.b)));
+    sp_store_bind_int(q, 2, view);
+    rc = sp_store_run(q, NULL);
+    *first = rc == SP_OK && sp_store_changes(p->store) == 1;
+    return rc;
 }
 
 enum sp_rc sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret)

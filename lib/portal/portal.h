@@ -8,7 +8,8 @@
  *                     POST /open        code against challenge; the audit record; a session cookie
  *                     GET  /m/ID        the message; /m/ID/html its HTML for a sandboxed frame
  *                     POST /m/ID/part/N, /m/ID/original, /m/ID/leave
- * GET and HEAD change nothing. thread: loop
+ * GET and HEAD change nothing; those of /m/ that show the message again are openings, counted and recorded, too.
+ * thread: loop
  */
 #ifndef SP_PORTAL_PORTAL_H
 #define SP_PORTAL_PORTAL_H

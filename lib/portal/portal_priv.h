@@ -122,7 +122,8 @@ enum sp_rc sp_portal_challenge_new(struct sp_portal *p, struct sp_bytes token,
 /*
  * Compares a code with a challenge; costs a try.
  *
- * out:     the package, whenever the challenge is known to belong to one, also with SP_E_PORTAL_CODE; else its id is ""
+ * out:     the package, whenever the challenge is known to belong to one, also with SP_E_PORTAL_CODE
+ *          and SP_E_PORTAL_THROTTLED; else its id is ""
  * returns: SP_OK, SP_E_PORTAL_CODE, SP_E_PORTAL_THROTTLED, SP_E_PORTAL_EXPIRED, SP_E_STORE_FAILED
  */
 enum sp_rc sp_portal_challenge_try(struct sp_portal *p, struct sp_bytes challenge,
@@ -144,6 +145,16 @@ enum sp_rc sp_portal_session_new(struct sp_portal *p, const struct portal_packag
  */
 enum sp_rc sp_portal_session_find(struct sp_portal *p, struct sp_bytes secret, struct sp_bytes id,
                                   struct portal_package *out);
+/* What of a message a session can show again and again. */
+enum portal_view { PORTAL_VIEW_PAGE = 1, PORTAL_VIEW_HTML = 2 };
+/*
+ * Notes that a session shows this.
+ *
+ * first:   whether it never has before: the record of the opening covers it
+ * returns: SP_OK, SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_portal_session_show(struct sp_portal *p, struct sp_bytes secret,
+                                                enum portal_view view, bool *first);
 /* returns: SP_OK, SP_E_STORE_FAILED (then the session goes on) */
 SP_MUST_CHECK enum sp_rc sp_portal_session_end(struct sp_portal *p, struct sp_bytes secret);
 void sp_portal_login_tidy(struct sp_portal *p);
@@ -171,6 +182,7 @@ struct portal_wait {
     void (*go)(struct portal_wait *w, struct sp_web_request *req);
     struct portal_package package;
     int64_t part;
+    bool again; /* shown in this session before: counted as another opening */
     char secret[PORTAL_SECRET_TEXT];
 };
 /*
@@ -179,11 +191,12 @@ struct portal_wait {
  * owner: w is taken
  */
 void sp_portal_after_record(struct portal_wait *w, const struct portal_access *a);
-/* returns: a wait for this request, to be taken by sp_portal_after_record */
+/* returns: a wait for this request, to be taken by sp_portal_after_record or freed by sp_portal_wait_free */
 struct portal_wait *sp_portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
                                        const struct portal_package *pkg,
                                        void (*go)(struct portal_wait *w,
                                                   struct sp_web_request *req));
+void sp_portal_wait_free(struct portal_wait *w);
 
 /* ---- mail.c ---- */
 /* Sends a code. */

@@ -1,7 +1,7 @@
 /*
  * Reading an open package. Each request proves anew that its session is for the package in its path. Foreign text is
  * shown as text; foreign HTML only cleaned, in a frame without scripts, origin or network; attachments only leave as
- * octet streams. A download waits for its audit record.
+ * octet streams. Whatever is shown again, and every download, waits for its audit record.
  */
 #include "portal/portal_priv.h"
 
@@ -72,6 +72,43 @@ static bool may_read(struct sp_portal *p, struct sp_web_request *req, struct por
     if (rc == SP_OK)
         return true;
     sp_web_reply_error(req, rc == SP_E_PORTAL_EXPIRED ? 410 : rc == SP_E_DENIED ? 403 : 503);
+    return false;
+}
+
+/* What the opening's record covers is shown at once: each view once in a session. To show it again is another opening,
+ * and waits for its own record. */
+static void read_package(struct sp_portal *p, struct sp_web_request *req,
+                         const struct portal_package *pkg, enum portal_view view,
+                         void (*show)(struct portal_wait *w, struct sp_web_request *req))
+{
+    struct portal_wait *w = sp_portal_wait_new(p, req, pkg, show);
+    char client[SP_ADDR_TEXT_MAX];
+    struct portal_access a = {.event = "portal.opened",
+                              .package = &w->package,
+                              .client = sp_portal_client(req, client),
+                              .agent = PORTAL_AGENT_PERSON};
+    bool first;
+
+    if (sp_portal_session_show(p, sp_web_request_cookie(req, SP_LIT(SESSION)), view, &first) !=
+        SP_OK) {
+        sp_web_reply_error(req, 503);
+        sp_portal_wait_free(w);
+    } else if (first) {
+        show(w, req);
+        sp_portal_wait_free(w);
+    } else {
+        w->again = true;
+        w->package.opens++;
+        sp_portal_after_record(w, &a);
+    }
+}
+
+/* returns: false, and the answer is given, if another opening could not be counted */
+static bool count_again(struct portal_wait *w, struct sp_web_request *req)
+{
+    if (!w->again || sp_portal_count_open(w->portal, &w->package) == SP_OK)
+        return true;
+    sp_web_reply_error(req, 503);
     return false;
 }
 
@@ -216,16 +253,15 @@ static void put_foot(struct sp_buf *b, const struct portal_package *pkg)
                   until, pkg->id, pkg->id);
 }
 
-void sp_portal_on_message(void *arg, struct sp_web_request *req)
+static void show_message(struct portal_wait *w, struct sp_web_request *req)
 {
-    struct sp_portal *p = arg;
-    struct portal_package pkg;
+    const struct portal_package *pkg = &w->package;
     struct opened *o;
     struct sp_buf b;
 
-    if (!may_read(p, req, &pkg))
+    if (!count_again(w, req))
         return;
-    o = open_package(p, &pkg, true);
+    o = open_package(w->portal, pkg, true);
     if (o == NULL) {
         sp_web_reply_error(req, 500);
         return;
@@ -234,30 +270,37 @@ void sp_portal_on_message(void *arg, struct sp_web_request *req)
     sp_portal_page_begin(&b, "Your secure message");
     if (o->mime != NULL) {
         put_heading(&b, o->mime);
-        put_body(&b, o->mime, pkg.id);
-        put_files(&b, o->mime, pkg.id);
+        put_body(&b, o->mime, pkg->id);
+        put_files(&b, o->mime, pkg->id);
     } else {
         sp_buf_put_cstr(&b,
                         "<h1>Your secure message</h1>\n<p>Its inner structure is unusual, so it "
                         "is not shown here. Download it and open it in a mail program.</p>\n");
     }
-    put_foot(&b, &pkg);
+    put_foot(&b, pkg);
     sp_portal_page_end(&b);
     sp_portal_page_send(req, 200, &b);
     opened_free(o);
 }
 
-void sp_portal_on_html(void *arg, struct sp_web_request *req)
+void sp_portal_on_message(void *arg, struct sp_web_request *req)
 {
     struct sp_portal *p = arg;
     struct portal_package pkg;
+
+    if (may_read(p, req, &pkg))
+        read_package(p, req, &pkg, PORTAL_VIEW_PAGE, show_message);
+}
+
+static void show_html(struct portal_wait *w, struct sp_web_request *req)
+{
     struct opened *o;
     struct sp_buf raw, page;
     size_t html = SP_MIME_NONE;
 
-    if (!may_read(p, req, &pkg))
+    if (!count_again(w, req))
         return;
-    o = open_package(p, &pkg, true);
+    o = open_package(w->portal, &w->package, true);
     if (o != NULL && o->mime != NULL)
         html = sp_mime_body_html(o->mime);
     if (html == SP_MIME_NONE) {
@@ -282,6 +325,15 @@ void sp_portal_on_html(void *arg, struct sp_web_request *req)
     sp_portal_page_send(req, 200, &page);
     sp_buf_wipe(&raw);
     opened_free(o);
+}
+
+void sp_portal_on_html(void *arg, struct sp_web_request *req)
+{
+    struct sp_portal *p = arg;
+    struct portal_package pkg;
+
+    if (may_read(p, req, &pkg))
+        read_package(p, req, &pkg, PORTAL_VIEW_HTML, show_html);
 }
 
 /* ---- downloads ---- */

@@ -99,12 +99,18 @@ struct portal_wait *sp_portal_wait_new(struct sp_portal *p, const struct sp_web_
     return w;
 }
 
+void sp_portal_wait_free(struct portal_wait *w)
+{
+    sp_list_remove(&w->in_portal);
+    sp_wipe(w, sizeof(*w));
+    sp_free(w);
+}
+
 static void on_recorded(void *arg, enum sp_rc rc)
 {
     struct portal_wait *w = arg;
     struct sp_web_request *req = sp_web_server_find(w->portal->web, w->request);
 
-    sp_list_remove(&w->in_portal);
     if (rc != SP_OK)
         sp_log_error(w->portal->o.log, "portal.not-recorded", SP_ID("message", &w->package.message),
                      SP_RC("why", rc));
@@ -112,8 +118,7 @@ static void on_recorded(void *arg, enum sp_rc rc)
         sp_web_reply_error(req, 503);
     else if (req != NULL)
         w->go(w, req);
-    sp_wipe(w, sizeof(*w));
-    sp_free(w);
+    sp_portal_wait_free(w);
 }
 
 void sp_portal_after_record(struct portal_wait *w, const struct portal_access *a)

@@ -26,6 +26,8 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE limits (what TEXT NOT NULL, subject BLOB NOT NULL, since_ms INTEGER NOT NULL,"
      " until_ms INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (what, subject))"
      " WITHOUT ROWID;"},
+    {"what a session has shown",
+     "ALTER TABLE sessions ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"},
 };
 
 enum sp_rc sp_portal_store_open(const char *path, struct sp_store **out, struct sp_err *err)

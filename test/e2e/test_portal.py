@@ -217,6 +217,10 @@ def test_a_session_opens_its_own_package_only(deposited):
     path, cookie = deposited.enter(https)
     assert https.ask("GET", path, cookie=cookie).status == 200
     assert https.ask("GET", path).status == 403
+    for _ in range(2):
+        assert https.ask("GET", path, cookie=cookie).status == 200
+    deposited.gateway.wait_record("portal.opened", message=deposited.id)
+    assert [e["access"]["opens"] for e in deposited.events("portal.opened")] == [1, 2, 3]
     assert https.ask("GET", path, cookie=cookie[:-1] + ("A" if cookie[-1] != "A" else "B")).status == 403
     other = path[:-1] + ("0" if path[-1] != "0" else "1")
     for method, tail in (("GET", ""), ("GET", "/html"), ("POST", "/original"), ("POST", "/part/2")):

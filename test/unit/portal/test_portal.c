@@ -432,9 +432,64 @@ START_TEST(get_and_head_change_nothing)
     ck_assert(mail_count == 0 && events.len == 0);
     open_package(&r, session);
     sp_buf_reset(&events);
-    for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(web_client_status(ask("GET", path_of(&r, ""), session, NULL)), 200);
+    ck_assert_int_eq(web_client_status(ask("GET", path_of(&r, ""), session, NULL)), 200);
+    ck_assert_int_eq(web_client_status(ask("GET", path_of(&r, "/html"), session, NULL)), 200);
     ck_assert_uint_eq(events.len, 0);
+    end();
+}
+END_TEST
+
+START_TEST(reading_again_is_recorded_first)
+{
+    static const char *const tails[] = {"", "/html"};
+    struct sp_portal_receipt r;
+    char session[128], opens[16];
+    int n = 1;
+
+    begin();
+    r = deposit(1);
+    open_package(&r, session);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < SP_ARRAY_LEN(tails); i++) {
+            struct sp_bytes a = ask("GET", path_of(&r, tails[i]), session, NULL);
+
+            ck_assert_int_eq(web_client_status(a), 200);
+            ck_assert(web_client_has(a, "well"));
+            n += round > 0;
+            ck_assert_uint_eq(count_events("\"event\":\"portal.opened\""), (size_t)n);
+            snprintf(opens, sizeof(opens), "\"opens\":%d", n);
+            ck_assert_uint_eq(count_events(opens), 1);
+        }
+    }
+    act_rc = SP_E_ROLE_GONE;
+    for (size_t i = 0; i < SP_ARRAY_LEN(tails); i++) {
+        struct sp_bytes a = ask("GET", path_of(&r, tails[i]), session, NULL);
+
+        ck_assert(web_client_status(a) == 503 && !web_client_has(a, "well"));
+    }
+    act_rc = SP_OK;
+    open_package(&r, session); /* a new session shows each once more by its own opening */
+    sp_buf_reset(&events);
+    ck_assert_int_eq(web_client_status(ask("GET", path_of(&r, ""), session, NULL)), 200);
+    ck_assert_uint_eq(events.len, 0);
+    end();
+}
+END_TEST
+
+START_TEST(who_is_turned_away_is_recorded_and_does_not_flood)
+{
+    struct sp_portal_receipt r;
+    char cookie[128];
+    int turned_away = 0;
+
+    begin();
+    r = deposit(1);
+    ck_assert_int_eq(ask_code(token_of(&r), cookie), 200);
+    for (int i = 0; i < 150; i++)
+        turned_away += web_client_status(enter_code(cookie, "12345678")) == 429;
+    ck_assert_int_eq(turned_away, 30);
+    ck_assert_uint_eq(count_events("\"why\":\"portal.throttled\""), 5);
+    ck_assert_uint_eq(count_events("\"why\":\"portal.code\""), 120);
     end();
 }
 END_TEST
@@ -492,8 +547,8 @@ END_TEST
 /* Opens the portal's own database beside it and changes something there. */
 static void tamper(const char *sql)
 {
-    static const struct sp_store_migration none[] = {{"none", ""}};
-    const struct sp_store_options options = {.migrations = none, .migration_count = 1};
+    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}};
+    const struct sp_store_options options = {.migrations = none, .migration_count = 2};
     SP_AUTO(sp_store) store = NULL;
     char name[128];
 
@@ -717,8 +772,8 @@ static bool disk_has(struct sp_bytes what)
 /* Reads a package's wrapped key out of the database. */
 static void take_key(const char *package, struct sp_buf *out)
 {
-    static const struct sp_store_migration none[] = {{"none", ""}};
-    const struct sp_store_options options = {.migrations = none, .migration_count = 1};
+    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}};
+    const struct sp_store_options options = {.migrations = none, .migration_count = 2};
     SP_AUTO(sp_store) store = NULL;
     struct sp_store_query *q;
     char name[128];
@@ -866,6 +921,8 @@ static void add(TCase *c)
     tcase_add_test(c, link_and_code_open_the_message);
     tcase_add_test(c, downloads_are_recorded_and_exact);
     tcase_add_test(c, get_and_head_change_nothing);
+    tcase_add_test(c, reading_again_is_recorded_first);
+    tcase_add_test(c, who_is_turned_away_is_recorded_and_does_not_flood);
     tcase_add_test(c, a_scanner_neither_opens_nor_burns);
     tcase_add_test(c, a_code_is_good_for_five_tries_one_use_and_a_while);
     tcase_add_test(c, a_code_entered_twice_at_once_opens_once);
