@@ -10,12 +10,13 @@
 #include "io/loop.h"
 #include "log/log.h"
 
-#define START_LIMIT 8
-#define CROWD       64  /* who waits for a site in the process; others come again */
-#define COME_MS     500 /* soonest */
-#define COME_MAX_MS 60000
-#define RATE_MS     2000 /* over which a site's rate is measured */
-#define SITES_MAX   20000
+#define START_LIMIT  8
+#define CROWD        64  /* who waits for a site in the process; others come again */
+#define COME_MS      500 /* soonest */
+#define COME_MAX_MS  60000
+#define RATE_MS      2000 /* over which a site's rate is measured */
+#define SITES_MAX    20000
+#define SITE_KEY_MAX (4 * 1024 * 1024)
 
 struct link { /* a connection in the pool */
     struct sp_list in_site;
@@ -39,7 +40,6 @@ struct waiter {
 
 struct site {
     struct sp_pool *pool;
-    uint8_t key[9];
     struct sp_list links;
     struct sp_list waiters;
     size_t link_count;
@@ -336,31 +336,34 @@ static void sweep(struct sp_pool *p)
     }
 }
 
-static void make_key(const struct sp_pool_ask *ask, uint8_t key[9])
+/* The facts themselves, not a digest of them: a host that could choose its own must not meet another's. */
+static void make_key(const struct sp_pool_ask *ask, struct sp_buf *key)
 {
-    memcpy(key, &ask->route->hops[ask->hop].fingerprint, 8);
-    key[8] = ask->plain;
+    sp_buf_init(key, SITE_KEY_MAX);
+    sp_buf_put_u8(key, ask->plain);
+    sp_hop_put_site(ask->route, &ask->route->hops[ask->hop], key);
+    sp_assert(sp_buf_rc(key) == SP_OK); /* a DNS answer at most */
 }
 
 static struct site *get_site(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
-    uint8_t key[9];
+    struct sp_buf key;
     struct site *s;
 
-    make_key(ask, key);
-    s = sp_map_find(p->sites, sp_bytes(key, sizeof(key)));
+    make_key(ask, &key);
+    s = sp_map_find(p->sites, sp_buf_bytes(&key));
     if (s == NULL) {
         if (sp_map_count(p->sites) >= SITES_MAX)
             sweep(p);
         s = sp_calloc(1, sizeof(*s));
         s->pool = p;
-        memcpy(s->key, key, sizeof(key));
         sp_list_init(&s->links);
         sp_list_init(&s->waiters);
         s->limit = p->settings.site_max < START_LIMIT ? p->settings.site_max : START_LIMIT;
         s->plain = ask->plain;
-        (void)sp_map_put(p->sites, sp_bytes(key, sizeof(key)), s);
+        (void)sp_map_put(p->sites, sp_buf_bytes(&key), s);
     }
+    sp_buf_clear(&key);
     if (s->route != ask->route) {
         const struct sp_route *old = s->route;
 

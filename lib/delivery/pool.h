@@ -1,6 +1,6 @@
 /*
  * Inside delivery: connections by site, so that messages to one place share them and a dead place costs only its own.
- * A site is a host with all that its connections' proofs rest on (sp_hop.fingerprint). thread: loop
+ * A site is a host with all that its connections' proofs rest on (sp_hop_put_site). thread: loop
  */
 #ifndef SP_DELIVERY_POOL_H
 #define SP_DELIVERY_POOL_H

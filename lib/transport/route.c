@@ -8,6 +8,7 @@
 #include "transport/transport_priv.h"
 
 #define FIRST_BLOCK 4096
+#define DANE_TA     2
 
 struct whole {
     struct sp_route public;
@@ -50,8 +51,6 @@ const struct sp_route *sp_route_copy(const struct sp_route *like)
     for (size_t i = 0; i < like->hop_count; i++)
         copy_hop(w, &like->hops[i], &hops[i]);
     w->public.hops = hops;
-    for (size_t i = 0; i < like->hop_count; i++)
-        hops[i].fingerprint = sp_hop_fingerprint(&w->public, &hops[i]);
     return &w->public;
 }
 
@@ -79,27 +78,37 @@ void sp_route_unref(const struct sp_route *r)
     sp_free(w);
 }
 
-uint64_t sp_hop_fingerprint(const struct sp_route *r, const struct sp_hop *h)
+static void put_tlsa(struct sp_buf *b, const struct sp_route *r, const struct sp_hop *h)
 {
-    static const uint8_t key[16] = "sallyport: a hop";
-    struct sp_buf b;
-    uint64_t sum;
+    bool has_anchor = false;
 
-    sp_buf_init(&b, SP_STS_TEXT_MAX * 8);
-    sp_buf_put_var(&b, h->name);
-    sp_buf_put_var(&b, h->base);
-    sp_buf_put_u16(&b, h->port);
-    sp_buf_put_u8(&b, (uint8_t)h->tlsa);
+    sp_buf_put_u8(b, (uint8_t)h->tlsa);
+    sp_buf_put_u16(b, (uint16_t)h->tlsa_count);
     for (size_t i = 0; i < h->tlsa_count; i++) {
-        sp_buf_put_u8(&b, h->tlsa_set[i].usage);
-        sp_buf_put_u8(&b, h->tlsa_set[i].selector);
-        sp_buf_put_u8(&b, h->tlsa_set[i].matching_type);
-        sp_buf_put_var(&b, h->tlsa_set[i].data);
+        const struct sp_tlsa *t = &h->tlsa_set[i];
+
+        sp_buf_put_u8(b, t->usage);
+        sp_buf_put_u8(b, t->selector);
+        sp_buf_put_u8(b, t->matching_type);
+        sp_buf_put_var(b, t->data);
+        has_anchor = has_anchor || t->usage == DANE_TA;
     }
-    for (size_t i = 0; i < h->address_count; i++)
-        sp_buf_put(&b, sp_bytes(h->addresses[i].b, sizeof(h->addresses[i].b)));
-    sp_buf_put_var(&b, r->pin);
-    sum = sp_bytes_hash(sp_buf_bytes(&b), key);
-    sp_buf_clear(&b);
-    return sum;
+    /* A DANE-TA host may show the name of the domain that it serves (RFC 7672 3.2.2): good for that domain alone. */
+    if (has_anchor && sp_hop_has_dane(r, h))
+        sp_buf_put_var(b, r->domain);
+}
+
+void sp_hop_put_site(const struct sp_route *r, const struct sp_hop *h, struct sp_buf *b)
+{
+    sp_buf_put_var(b, h->name);
+    sp_buf_put_var(b, h->base);
+    sp_buf_put_u16(b, h->port);
+    sp_buf_put_u8(b, h->is_address);
+    sp_buf_put_u16(b, (uint16_t)h->address_count);
+    for (size_t i = 0; i < h->address_count; i++) {
+        sp_buf_put_u8(b, (uint8_t)h->addresses[i].family);
+        sp_buf_put(b, sp_bytes(h->addresses[i].b, sizeof(h->addresses[i].b)));
+    }
+    sp_buf_put_var(b, r->pin);
+    put_tlsa(b, r, h);
 }

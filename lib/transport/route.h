@@ -5,6 +5,7 @@
 #ifndef SP_TRANSPORT_ROUTE_H
 #define SP_TRANSPORT_ROUTE_H
 
+#include "base/buf.h"
 #include "dns/dns.h"
 #include "transport/sts.h"
 
@@ -67,8 +68,6 @@ struct sp_hop {
     bool tlsa_secure; /* the answer, absence too, was validated */
     bool sts_match;   /* the name is one of the STS policy's */
     uint16_t preference;
-    uint64_t
-        fingerprint; /* of all that a connection's proof rests on: equal means that it can be shared */
 };
 
 /* All that is known of a domain now. Immutable and counted. */
@@ -95,6 +94,14 @@ void sp_route_unref(const struct sp_route *r);
 
 /* returns: whether DANE binds the hop with full strength: usable TLSA behind a secure MX answer */
 bool sp_hop_has_dane(const struct sp_route *r, const struct sp_hop *h);
+
+/*
+ * Writes all that a connection's proof rests on: host, port, addresses, TLSA set, pin, and the domain where a
+ * certificate may be in its name. Equal bytes, and only those, mean that a connection can be shared: what it proved is
+ * then what a connection of one's own would have proved. STS needs none: its names and mode are weighed by
+ * sp_hop_judge, for each route anew.
+ */
+void sp_hop_put_site(const struct sp_route *r, const struct sp_hop *h, struct sp_buf *b);
 
 /* What a TLS handshake with a hop showed; from tls's proof. */
 struct sp_hop_proof {

@@ -16,9 +16,6 @@
  */
 const struct sp_route *sp_route_copy(const struct sp_route *like);
 
-/* returns: a number that is equal for hops whose connections' proofs may stand for each other */
-uint64_t sp_hop_fingerprint(const struct sp_route *r, const struct sp_hop *h);
-
 /* ---- targets of settings ---- */
 struct sp_target {
     struct sp_bytes host; /* a name, or an address without brackets */

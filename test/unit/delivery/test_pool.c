@@ -250,6 +250,78 @@ START_TEST(a_crowd_is_sent_away_for_about_its_turn)
 }
 END_TEST
 
+/* What another route to the same host may differ in. */
+enum differs { NOTHING, STS, DOMAIN, SECURE, PORT, ADDRESS, PIN, TLSA_DATA, TLSA_USAGE, TLSA_NONE };
+
+static const struct sp_route *route_that(uint16_t port, uint8_t usage, enum differs what)
+{
+    struct sp_hop hop = {.name = SP_LIT("mx.test"),
+                         .base = SP_LIT("mx.test"),
+                         .port = port,
+                         .address_count = 1,
+                         .tlsa = SP_TLSA_USABLE,
+                         .tlsa_set = {{usage, 1, 1, SP_LIT("digest")}},
+                         .tlsa_count = 1};
+    struct sp_route like = {
+        .domain = SP_LIT("a.test"), .mx_secure = true, .hops = &hop, .hop_count = 1};
+
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &hop.addresses[0]));
+    like.domain = what == DOMAIN ? SP_LIT("b.test") : like.domain;
+    like.mx_secure = what != SECURE;
+    like.sts.mode = what == STS ? SP_STS_MODE_ENFORCE : SP_STS_MODE_NONE;
+    like.pin = what == PIN ? SP_LIT("pinned.test") : like.pin;
+    hop.port = what == PORT ? 1 : port;
+    hop.addresses[0].b[3] = what == ADDRESS ? 2 : 1;
+    hop.tlsa_set[0].data = what == TLSA_DATA ? SP_LIT("another") : SP_LIT("digest");
+    hop.tlsa_set[0].usage = what == TLSA_USAGE ? 2 : usage;
+    hop.tlsa_count = what != TLSA_NONE;
+    hop.tlsa = what == TLSA_NONE ? SP_TLSA_NONE : SP_TLSA_USABLE;
+    return sp_route_copy(&like);
+}
+
+static bool is_shared(struct world *w, const struct sp_route *route, bool plain)
+{
+    struct sp_pool_ask ask = {.route = route, .plain = plain};
+
+    return sp_pool_find(w->pool, &ask) != NULL;
+}
+
+START_TEST(a_connection_serves_only_what_it_would_have_proved_itself)
+{
+    static const struct {
+        uint8_t usage;
+        enum differs what;
+        bool shared;
+    } cases[] = {
+        {3, NOTHING, true}, {3, STS, true}, /* weighed anew for each route */
+        {3, DOMAIN, true},  {3, SECURE, true},     {3, PORT, false},       {3, ADDRESS, false},
+        {3, PIN, false},    {3, TLSA_DATA, false}, {3, TLSA_USAGE, false}, {3, TLSA_NONE, false},
+        {2, NOTHING, true}, {2, DOMAIN, false}, /* the certificate may be in the domain's name */
+        {2, SECURE, false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        const struct sp_route *other;
+        struct sending one;
+        struct world w;
+
+        start(&w, 4, 60000);
+        sp_route_unref(w.route);
+        w.route = route_that(smtp_sink_port(w.sink), cases[i].usage, NOTHING);
+        other = route_that(smtp_sink_port(w.sink), cases[i].usage, cases[i].what);
+        send_one(&w, &one);
+        for (int t = 0; t < 300 && one.results == 0; t++)
+            turn(&w, 1);
+        turn(&w, 3);
+        ck_assert_msg(is_shared(&w, w.route, false), "case %zu: not idle", i);
+        ck_assert_msg(is_shared(&w, other, false) == cases[i].shared, "case %zu", i);
+        ck_assert_msg(!is_shared(&w, w.route, true), "case %zu: plain", i);
+        sp_route_unref(other);
+        stop(&w);
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, messages_share_connections_up_to_the_limit);
@@ -258,6 +330,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_refusal_at_the_door_is_told_with_its_code);
     tcase_add_test(c, a_connection_lost_behind_the_dot_is_unsure);
     tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
+    tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
     tcase_add_test(c, a_crowd_is_sent_away_for_about_its_turn);
 }
 
