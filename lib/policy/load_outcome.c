@@ -1,6 +1,7 @@
 /*
  * What a rule does: its verb and all that may stand beside it. Words of the language that this version cannot carry out
- * are errors that say so; a rule that is believed to work and does not would be worse than none.
+ * are errors that say so; a rule that is believed to work and does not would be worse than none. Where the mail itself is
+ * the same with and without the word (a sender is not told, nobody is reminded), a warning says so.
  */
 #include "policy/policy_priv.h"
 
@@ -8,7 +9,7 @@ static const char *const then_keys[] = {"protect",  "reject", "hold",    "discar
                                         "tags",     "header", "subject", "notice",  "expire",
                                         "portal",   "notify", "lowers",  "footer",  "copy",
                                         "redirect", "route",  "lane",    NULL};
-static const char *const later_keys[] = {"footer", "copy", "redirect", "route", "lane"};
+static const char *const later_keys[] = {"notice", "footer", "copy", "redirect", "route", "lane"};
 static const char *const hold_keys[] = {"for", "by", "within", "otherwise", "protect", NULL};
 static const char *const hold_names[] = {"approval", "quarantine", "delay", NULL};
 static const char *const otherwise_names[] = {"return", "protect", NULL};
@@ -239,6 +240,7 @@ static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_
 
     if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
+    sp_problem_warn(l->problems, v, "\"notify\" is not carried out yet: no sender is told");
     sp_policy_loader_keys(l, v, keys);
     sender = sp_json_find(v, "sender");
     if (sender == NULL || !sp_policy_loader_type(l, sender, SP_JSON_ARRAY))
@@ -263,8 +265,6 @@ static void load_beside(struct sp_loader *l, const struct sp_json *then, struct 
         load_header(l, v, out);
     if ((v = sp_json_find(then, "subject")) != NULL)
         load_subject(l, v, out);
-    if ((v = sp_json_find(then, "notice")) != NULL)
-        sp_policy_load_text(l, v, &out->notice);
     if ((v = sp_json_find(then, "expire")) != NULL)
         out->has_expire = sp_policy_loader_duration(l, v, &out->expire_ms);
     if ((v = sp_json_find(then, "portal")) != NULL) {

@@ -413,7 +413,7 @@ START_TEST(all_that_is_wrong_is_told_at_once)
         " {\"rule\": \"c\", \"when\": {\"subject\": {\"regex\": \"(a\"}}, \"then\": {\"raise\": "
         "\"sealed\"}},\n"
         " {\"rule\": \"d\", \"when\": {\"phi.special\": {\"at_least\": 1}}, \"then\": {\"copy\": "
-        "\"x\", \"protect\": \"x\"}},\n"
+        "\"x\", \"notice\": \"t\", \"protect\": \"x\"}},\n"
         " {\"rule\": \"e\", \"when\": {\"all\": []}, \"then\": {\"discard\": \"because\"}},\n"
         " {\"rule\": \"F\", \"then\": {\"protect\": \"x\", \"lowers\": \"so\"}},\n"
         " {\"rule\": \"g\", \"when\": {\"recipient.domain\": {\"in\": \"partner\"}}, \"then\": "
@@ -443,6 +443,7 @@ START_TEST(all_that_is_wrong_is_told_at_once)
         "policies/policy.json:10: rules[2].when.subject.regex: a ( has no )",
         "policies/policy.json:10: rules[2].then: expected exactly one of",
         "policies/policy.json:11: rules[3].when.phi.special.at_least: \"phi.special\" has no order",
+        "policies/policy.json:11: rules[3].then.notice: \"notice\" is a word of the language that",
         "policies/policy.json:11: rules[3].then.copy: \"copy\" is a word of the language that this",
         "policies/policy.json:12: rules[4].when.all: this condition is empty",
         "policies/policy.json:12: rules[4].then.discard: discard is for machines' mail only",
@@ -535,12 +536,16 @@ START_TEST(authors_are_warned)
         "\"ladders\": {\"tls\": {\"rungs\": [\"tls:dane\", \"plain\"], \"floor\": \"plain\"}},\n"
         "\"rules\": [{\"rule\": \"all\", \"then\": {\"protect\": \"tls\"}},\n"
         " {\"rule\": \"dead\", \"when\": {\"subject\": \"y\"}, \"then\": {\"protect\": "
-        "\"sealed\"}}]}";
+        "\"sealed\", \"notify\": {\"sender\": [\"late\"]}}}],\n"
+        "\"settings\": {\"portal\": {\"remind\": [\"3d\"], \"unread_after\": \"7d\"}}}";
     static const char *const expected[] = {
         "lists.spare: no rule uses this list",
         "rules[0]: where \"up\" raises the floor to \"sealed\", ladder \"tls\" has no rung left",
         "rules[0]: ladder \"tls\" has rungs below the settings' floor",
         "rules[1]: never asked: rule \"all\"",
+        "rules[1].then.notify: \"notify\" is not carried out yet",
+        "settings.portal.remind: \"remind\" is not carried out yet",
+        "settings.portal.unread_after: \"unread_after\" is not carried out yet",
     };
     SP_AUTO(sp_policy) p = NULL;
     char *said = load_text(text, &p);
