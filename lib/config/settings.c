@@ -224,6 +224,13 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
                    "retry_max is shorter than retry_first");
 }
 
+static const struct sp_setting_idle idle[] = {
+    {"intake.inline_limit", "256 KiB is built in"},
+    {"delivery.expire", "the policy's settings.expire decides, 2 days without one"},
+    {"delivery.command", "the limits of RFC 5321 4.5.3.2 hold"},
+    {"delivery.dsn_delay", "no notice of a delay is sent"},
+};
+
 /* What is allowed and yet worth a word. */
 static void warn_together(const struct sp_config *c, const struct sp_json *root,
                           struct sp_problems *problems)
@@ -265,6 +272,7 @@ enum sp_rc sp_config_load(struct sp_bytes text, const char *file, struct sp_prob
     if (sp_problems_errors(problems) > before)
         return sp_problems_rc(problems, NULL);
     warn_together(c, sp_json_root(doc), problems);
+    sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
     *out = SP_STEAL(c);
     return SP_OK;
 }

@@ -51,6 +51,10 @@ static const struct sp_setting_table table = {
     "tenants/NAME.json", settings, SP_ARRAY_LEN(settings), lists, SP_ARRAY_LEN(lists),
 };
 
+static const struct sp_setting_idle idle[] = {
+    {"display_name", "notices and portal name no tenant"},
+};
+
 /* Names are compared without case: folded once, here. */
 static void lower_all(struct sp_config_texts *texts)
 {
@@ -98,6 +102,7 @@ enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_prob
         check_together(t, sp_json_root(doc), problems);
     if (sp_problems_errors(problems) > before)
         return sp_problems_rc(problems, NULL);
+    sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
     lower_all(&t->domains);
     *out = SP_STEAL(t);
     return SP_OK;

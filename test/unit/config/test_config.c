@@ -12,18 +12,23 @@
 static const char least[] = "{\"node\": \"gw1\", \"hostname\": \"gw.example\",\n"
                             " \"listen\": [{\"address\": \"127.0.0.1:2525\", \"tls\": \"none\"}]}";
 
-static char *all_problems(const struct sp_problems *p)
+static char *all_of(const struct sp_problems *p, bool warnings)
 {
     struct sp_buf out;
 
     sp_buf_init(&out, 100000);
     for (size_t i = 0; i < sp_problems_count(p); i++) {
-        if (sp_problems_at(p, i)->is_warning)
+        if (sp_problems_at(p, i)->is_warning != warnings)
             continue;
         sp_problem_format(sp_problems_at(p, i), &out);
         sp_buf_put_u8(&out, '\n');
     }
     return sp_buf_take_cstr(&out);
+}
+
+static char *all_problems(const struct sp_problems *p)
+{
+    return all_of(p, false);
 }
 
 START_TEST(defaults_fill_what_is_not_written)
@@ -129,6 +134,52 @@ START_TEST(settings_that_contradict_each_other_are_refused)
     ck_assert_ptr_nonnull(strstr(said, "listener 0 uses TLS"));
     ck_assert_ptr_nonnull(strstr(said, "\"portal.url\" is missing"));
     ck_assert_ptr_nonnull(strstr(said, "retry_max is shorter than retry_first"));
+    sp_free(said);
+}
+END_TEST
+
+START_TEST(settings_that_change_nothing_are_warned_of)
+{
+    static const char *const cases[] = {
+        "\"intake\": {\"inline_limit\": \"256KiB\"}", "\"delivery\": {\"expire\": \"1d\"}",
+        "\"delivery\": {\"command\": \"1m\"}",        "\"delivery\": {\"dsn_delay\": \"0s\"}",
+        "\"delivery\": {\"connect\": \"30s\"}", /* the last one does what it says */
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_config) c = NULL;
+        char text[300];
+        char *said;
+
+        snprintf(text, sizeof(text),
+                 "{\"node\": \"g\", \"hostname\": \"gw.example\", \"listen\": [{\"address\": "
+                 "\"127.0.0.1:25\", \"tls\": \"none\"}], %s}",
+                 cases[i]);
+        ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
+        said = all_of(p, true);
+        ck_assert_msg((strstr(said, "is not carried out yet") != NULL) ==
+                          (i + 1 < SP_ARRAY_LEN(cases)),
+                      "%s:\n%s", cases[i], said);
+        sp_free(said);
+    }
+}
+END_TEST
+
+START_TEST(a_tenants_display_name_is_warned_of)
+{
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    SP_AUTO(sp_tenant) t = NULL;
+    char *said;
+
+    ck_assert_int_eq(
+        sp_tenant_load(SP_LIT("{\"tenant\": \"a\", \"domains\": [\"a.example\"], "
+                              "\"display_name\": \"A\",\n"
+                              "\"proofs\": {\"users\": {\"u\": \"$argon2id$v=19$x\"}}}"),
+                       "t.json", p, &t),
+        SP_OK);
+    said = all_of(p, true);
+    ck_assert_ptr_nonnull(strstr(said, "\"display_name\" is not carried out yet"));
     sp_free(said);
 }
 END_TEST
@@ -241,6 +292,8 @@ static void add(TCase *c)
     tcase_add_test(c, written_values_are_taken);
     tcase_add_test(c, all_errors_come_at_once);
     tcase_add_test(c, settings_that_contradict_each_other_are_refused);
+    tcase_add_test(c, settings_that_change_nothing_are_warned_of);
+    tcase_add_test(c, a_tenants_display_name_is_warned_of);
     tcase_add_test(c, a_tenant_needs_a_proof);
     tcase_add_test(c, a_network_or_a_certificate_alone_proves_nobody);
     tcase_add_test(c, networks_are_checked);
