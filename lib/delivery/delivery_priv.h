@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "crypt/hash.h"
 #include "delivery/delivery.h"
 #include "delivery/outcome.h"
 #include "delivery/pool.h"
@@ -22,6 +23,7 @@
 /* one for each recipient that a host refuses, and what else an attempt has to say */
 #define SP_AUDIT_EVENTS_MAX (SP_QUEUE_DUE_MAX + 16)
 #define SP_CITED_MAX        3
+#define SP_FRESH_MAX        (2 * SP_CITED_MAX)
 #define SP_DIGEST_MAX       80
 
 struct sp_delivery {
@@ -33,7 +35,7 @@ struct sp_delivery {
     size_t active;     /* attempts under way */
     size_t committing; /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
-    struct sp_map *evidence; /* digests written since the start */
+    struct sp_map *evidence; /* digests in durable records since the start */
     bool draining;
     struct sp_timer *patience;
     void (*drained)(void *arg);
@@ -91,6 +93,8 @@ struct sp_attempt {
     struct sp_bytes tlsa_matched;            /* "3 1 1 8d02..." */
     char cited[SP_CITED_MAX][SP_DIGEST_MAX]; /* evidence of the event being written */
     size_t cited_count;
+    uint8_t fresh[SP_FRESH_MAX][SP_SHA256_LEN]; /* evidence among the events */
+    size_t fresh_count;
     struct sp_bytes ip;
     bool alerted;
 
@@ -214,6 +218,8 @@ void sp_report_end(struct sp_attempt *a, struct sp_jw *w);
 
 /* Writes evidence that is new and sets what the next event cites. evidence.c */
 void sp_report_evidence(struct sp_attempt *a);
+/* The record with this evidence is durable: it need not be written again. evidence.c */
+void sp_evidence_durable(struct sp_delivery *d, const uint8_t (*sums)[SP_SHA256_LEN], size_t count);
 /* Gives a child its message.accepted. */
 void sp_report_child(struct sp_attempt *a, struct sp_child *child);
 

@@ -1,26 +1,47 @@
 /*
  * Evidence once: a certificate chain, a TLSA set or an MTA-STS policy is written in full when it is first seen since the
- * start, under its digest; each attempt cites the digest. A relay that starts anew writes it again, so that a record
- * never cites what its own journal has lost.
+ * start, under its digest; each attempt cites the digest. It counts as written when the record that holds it is durable;
+ * until then each attempt writes it again, and so does a relay that starts anew, so that a record never cites what its
+ * own journal does not have.
  */
 #include "delivery/delivery_priv.h"
 
-#include "crypt/hash.h"
-
 #include <stdio.h>
 
-#define SEEN_MAX 20000
+#define SEEN_MAX 10000 /* then all are forgotten: writing one again does no harm */
 #define TEXT_MAX (256 * 1024)
 
-/* Writes the object unless it was, and notes its digest for citing. */
+static bool is_written(const struct sp_attempt *a, struct sp_bytes sum)
+{
+    for (size_t i = 0; i < a->fresh_count; i++)
+        if (sp_bytes_eq(sum, sp_bytes(a->fresh[i], SP_SHA256_LEN)))
+            return true;
+    return sp_map_find(a->d->evidence, sum) != NULL;
+}
+
+/* returns: false if there was no room for it */
+static bool write_object(struct sp_attempt *a, const char *kind, const char *digest,
+                         struct sp_bytes object)
+{
+    size_t before = a->event_count;
+    struct sp_jw w;
+
+    if (a->fresh_count == SP_FRESH_MAX || !sp_report_begin(a, &w, "evidence.recorded", a->ns, 0))
+        return false;
+    sp_jw_cstr(&w, "digest", digest);
+    sp_jw_cstr(&w, "kind", kind);
+    sp_jw_text(&w, "object", object);
+    sp_report_end(a, &w);
+    return a->event_count > before;
+}
+
+/* Writes the object unless it was, and notes its digest for citing: no digest without its object. */
 static void cite(struct sp_attempt *a, const char *kind, struct sp_bytes raw,
                  struct sp_bytes (*show)(struct sp_buf *out, struct sp_bytes raw))
 {
-    struct sp_delivery *d = a->d;
-    char *digest;
     uint8_t sum[SP_SHA256_LEN];
     struct sp_buf text;
-    struct sp_jw w;
+    char *digest;
 
     if (raw.len == 0 || a->cited_count == SP_CITED_MAX)
         return;
@@ -29,21 +50,25 @@ static void cite(struct sp_attempt *a, const char *kind, struct sp_bytes raw,
     sp_buf_init(&text, TEXT_MAX);
     sp_hex_encode(&text, sp_bytes(sum, sizeof(sum)));
     (void)snprintf(digest, SP_DIGEST_MAX, "%s:%.*s", kind, SP_FMT(sp_buf_bytes(&text)));
-    a->cited_count++;
     sp_buf_reset(&text);
-    if (sp_map_find(d->evidence, sp_bytes(sum, sizeof(sum))) == NULL &&
-        sp_report_begin(a, &w, "evidence.recorded", a->ns, 0)) {
+    if (is_written(a, sp_bytes(sum, sizeof(sum)))) {
+        a->cited_count++;
+    } else if (write_object(a, kind, digest, show(&text, raw))) {
+        memcpy(a->fresh[a->fresh_count++], sum, sizeof(sum));
+        a->cited_count++;
+    }
+    sp_buf_clear(&text);
+}
+
+void sp_evidence_durable(struct sp_delivery *d, const uint8_t (*sums)[SP_SHA256_LEN], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         if (sp_map_count(d->evidence) >= SEEN_MAX) {
             sp_map_free(d->evidence);
             d->evidence = sp_map_new();
         }
-        sp_jw_cstr(&w, "digest", digest);
-        sp_jw_cstr(&w, "kind", kind);
-        sp_jw_text(&w, "object", show(&text, raw));
-        sp_report_end(a, &w);
-        (void)sp_map_put(d->evidence, sp_bytes(sum, sizeof(sum)), d);
+        (void)sp_map_put(d->evidence, sp_bytes(sums[i], SP_SHA256_LEN), d);
     }
-    sp_buf_clear(&text);
 }
 
 static struct sp_bytes as_base64(struct sp_buf *out, struct sp_bytes raw)

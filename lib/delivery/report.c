@@ -4,8 +4,6 @@
  */
 #include "delivery/delivery_priv.h"
 
-#include "crypt/hash.h"
-
 #define EVENT_MAX 65536
 
 bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event, const uint16_t *ns,

@@ -35,11 +35,21 @@ struct sp_commit {
     struct sp_queue_body *body;
 };
 
+struct record { /* on its way to the disk */
+    struct sp_delivery *d;
+    uint8_t fresh[SP_FRESH_MAX][SP_SHA256_LEN];
+    size_t fresh_count;
+};
+
 static void on_durable(void *arg, enum sp_rc rc)
 {
-    struct sp_delivery *d = arg;
+    struct record *r = arg;
+    struct sp_delivery *d = r->d;
 
     d->committing--;
+    if (rc == SP_OK)
+        sp_evidence_durable(d, r->fresh, r->fresh_count);
+    sp_free(r);
     if (rc != SP_OK && rc != SP_E_LIMIT) /* the queue has told that its audit did not fit */
         sp_log_error(d->parts.log, "delivery.not-recorded", SP_RC("why", rc));
     sp_delivery_ended(d);
@@ -49,6 +59,7 @@ static void write_record(struct sp_attempt *a, const struct sp_child *child,
                          struct sp_queue_body *body)
 {
     struct sp_bytes events[SP_AUDIT_EVENTS_MAX];
+    struct record *r = sp_calloc(1, sizeof(*r));
     struct sp_outcome o = {
         .id = a->p->m->accept.id,
         .time_ms = now_ms(a),
@@ -61,8 +72,11 @@ static void write_record(struct sp_attempt *a, const struct sp_child *child,
 
     for (size_t i = 0; i < a->event_count; i++)
         events[i] = sp_buf_bytes(&a->events[i]);
+    r->d = a->d;
+    r->fresh_count = a->fresh_count;
+    memcpy(r->fresh, a->fresh, sizeof(r->fresh));
     a->d->committing++;
-    sp_queue_outcome(a->d->parts.queue, &o, body, on_durable, a->d);
+    sp_queue_outcome(a->d->parts.queue, &o, body, on_durable, r);
     sp_attempt_free(a);
 }
 

@@ -1,0 +1,84 @@
+/*
+ * Evidence is written until a record that holds it is durable, and nothing is cited that is written nowhere.
+ */
+#include "delivery/delivery_priv.h"
+#include "support/check_main.h"
+
+static struct sp_delivery delivery;
+static struct sp_queue_message message;
+static struct sp_parcel parcel = {.m = &message};
+
+static struct sp_attempt *attempt(struct sp_bytes chain)
+{
+    struct sp_attempt *a = sp_calloc(1, sizeof(*a));
+
+    a->d = &delivery;
+    a->p = &parcel;
+    a->chain = chain;
+    sp_report_evidence(a);
+    return a;
+}
+
+static void drop(struct sp_attempt *a)
+{
+    for (size_t i = 0; i < a->event_count; i++)
+        sp_buf_clear(&a->events[i]);
+    sp_free(a);
+}
+
+START_TEST(evidence_is_written_until_it_is_durable)
+{
+    struct sp_attempt *a;
+
+    delivery.evidence = sp_map_new();
+    for (int i = 0; i < 2; i++) { /* the first was put back */
+        a = attempt(SP_LIT("chain"));
+        ck_assert(a->event_count == 1 && a->cited_count == 1);
+        sp_report_evidence(a); /* once in one record */
+        ck_assert(a->event_count == 1 && a->cited_count == 1);
+        if (i == 1)
+            sp_evidence_durable(&delivery, a->fresh, a->fresh_count);
+        drop(a);
+    }
+    a = attempt(SP_LIT("chain"));
+    ck_assert(a->event_count == 0 && a->cited_count == 1);
+    drop(a);
+    sp_map_free(delivery.evidence);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_not_cited)
+{
+    static uint8_t big[100000];
+    struct sp_attempt *a;
+
+    delivery.evidence = sp_map_new();
+    a = attempt(sp_bytes(big, sizeof(big)));
+    ck_assert(a->event_count == 0 && a->cited_count == 0 && a->fresh_count == 0);
+    drop(a);
+    sp_map_free(delivery.evidence);
+}
+END_TEST
+
+START_TEST(the_memory_of_it_is_bounded)
+{
+    uint8_t sum[1][SP_SHA256_LEN] = {{0}};
+
+    delivery.evidence = sp_map_new();
+    for (size_t i = 0; i < 25000; i++) {
+        memcpy(sum[0], &i, sizeof(i));
+        sp_evidence_durable(&delivery, sum, 1);
+    }
+    ck_assert_uint_le(sp_map_count(delivery.evidence), 10000);
+    sp_map_free(delivery.evidence);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, evidence_is_written_until_it_is_durable);
+    tcase_add_test(c, what_does_not_fit_is_not_cited);
+    tcase_add_test(c, the_memory_of_it_is_bounded);
+}
+
+SP_TEST_MAIN("delivery.evidence", add)
