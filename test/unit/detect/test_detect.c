@@ -1,4 +1,6 @@
 /* Detection: which text is what class, what counts, what is not looked at. All numbers are made up. */
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/text.h"
 #include "detect/detect.h"
@@ -248,16 +250,13 @@ START_TEST(a_message_has_its_class)
 }
 END_TEST
 
-/* PKESK (tag 1, 12 bytes), SEIPD (tag 18, 40 bytes), armored. */
-static void put_pgp(struct sp_buf *out, const char *comment, const char *behind)
+static void put_packets(struct sp_buf *out, struct sp_bytes packets, const char *comment,
+                        const char *behind)
 {
-    uint8_t packets[2 + 12 + 2 + 40] = {0xc1, 12};
     struct sp_buf armor;
 
-    packets[14] = 0xd2;
-    packets[15] = 40;
-    sp_buf_init(&armor, 1000);
-    sp_base64_encode(&armor, sp_bytes(packets, sizeof(packets)));
+    sp_buf_init(&armor, 4000);
+    sp_base64_encode(&armor, packets);
     sp_buf_printf(out,
                   "Subject: x\r\nContent-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n"
                   "Content-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b\r\n"
@@ -267,6 +266,16 @@ static void put_pgp(struct sp_buf *out, const char *comment, const char *behind)
                   comment, SP_FMT(armor), behind);
     sp_buf_put_u8(out, 0);
     sp_buf_clear(&armor);
+}
+
+/* PKESK (tag 1, 12 bytes), SEIPD (tag 18, 40 bytes), armored. */
+static void put_pgp(struct sp_buf *out, const char *comment, const char *behind)
+{
+    uint8_t packets[2 + 12 + 2 + 40] = {0xc1, 12};
+
+    packets[14] = 0xd2;
+    packets[15] = 40;
+    put_packets(out, sp_bytes(packets, sizeof(packets)), comment, behind);
 }
 
 START_TEST(real_pgp_ciphertext_is_sealed)
@@ -292,16 +301,95 @@ START_TEST(real_pgp_ciphertext_is_sealed)
 }
 END_TEST
 
-static void put_smime(struct sp_buf *out, uint8_t oid_end, bool trailing)
-{
-    uint8_t der[60] = {0x30, 50,   0x06, 0x09, 0x2a, 0x86,   0x48,
-                       0x86, 0xf7, 0x0d, 0x01, 0x07, oid_end};
+/* ContentInfo in hex */
+#define OID_ENVELOPED "06092a864886f70d010703"
+#define OID_AUTH      "060b2a864886f70d0109100117"
+#define OID_SIGNED    "06092a864886f70d010702"
+#define KEY           "3003020100" /* as far as is looked at */
+#define CONTENT       "301f" OID_DATA "3000" BYTES
+#define OID_DATA      "06092a864886f70d010701"
+#define BYTES         "801000112233445566778899aabbccddeeff"
+#define WALKED                                                                                     \
+    "020100"                                                                                       \
+    "3105" KEY CONTENT
 
+static const struct {
+    const char *name, *der;
+    enum sp_detect_sealed sealed;
+} smime[] = {
+    {"definite", "303a" OID_ENVELOPED "a02d302b" WALKED, SP_DETECT_SMIME},
+    {"indefinite",
+     "3080" OID_ENVELOPED "a0803080"
+     "020100"
+     "3180" KEY "0000"
+     "3080" OID_DATA "30800000"
+     "a080"
+     "0408"
+     "0011223344556677"
+     "0408"
+     "8899aabbccddeeff"
+     "0000"
+     "0000"
+     "0000"
+     "0000"
+     "0000",
+     SP_DETECT_SMIME},
+    {"authenticated",
+     "3040" OID_AUTH "a031"
+     "302f" WALKED "0402"
+     "0102",
+     SP_DETECT_SMIME},
+    {"no MAC",
+     "303c" OID_AUTH "a02d"
+     "302b" WALKED,
+     SP_DETECT_NOT_SEALED},
+    {"signed", "303a" OID_SIGNED "a02d302b" WALKED, SP_DETECT_SIGNED},
+    {"bytes behind", "303a" OID_ENVELOPED "a02d302b" WALKED "53534e", SP_DETECT_NOT_SEALED},
+    {"indefinite, bytes behind",
+     "3080" OID_ENVELOPED "a02d302b" WALKED "0000"
+     "53534e",
+     SP_DETECT_NOT_SEALED},
+    {"OID alone", "300b" OID_ENVELOPED, SP_DETECT_NOT_SEALED},
+    {"indefinite, text", "3080" OID_ENVELOPED "53534e203231392d34352d36373831",
+     SP_DETECT_NOT_SEALED},
+    {"cut",
+     "303a" OID_ENVELOPED "a02d302b"
+     "020100"
+     "3105" KEY,
+     SP_DETECT_NOT_SEALED},
+    {"no recipients",
+     "3035" OID_ENVELOPED "a0283026"
+     "020100"
+     "3100" CONTENT,
+     SP_DETECT_NOT_SEALED},
+    {"no ciphertext",
+     "3028" OID_ENVELOPED "a01b3019"
+     "020100"
+     "3105" KEY "300d" OID_DATA "3000",
+     SP_DETECT_NOT_SEALED},
+    {"attributes",
+     "303e" OID_ENVELOPED "a031302f" WALKED "a102"
+     "0500",
+     SP_DETECT_NOT_SEALED},
+    {"inner too long", "303a" OID_ENVELOPED "a02d302c" WALKED, SP_DETECT_NOT_SEALED},
+};
+
+static void put_smime(struct sp_buf *out, const char *der)
+{
+    struct sp_buf raw;
+
+    sp_buf_init(&raw, 1000);
+    for (; *der != 0; der += 2) {
+        unsigned v;
+
+        ck_assert_int_eq(sscanf(der, "%2x", &v), 1); /* NOLINT(cert-err34-c): our own literals */
+        sp_buf_put_u8(&raw, (uint8_t)v);
+    }
     sp_buf_put_cstr(out, "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n"
                          "Content-Transfer-Encoding: base64\r\n\r\n");
-    sp_base64_encode(out, sp_bytes(der, trailing ? 60 : 52));
+    sp_base64_encode(out, sp_buf_bytes(&raw));
     sp_buf_put_cstr(out, "\r\n");
-    sp_buf_put_u8(out, 0);
+    sp_buf_clear(&raw);
 }
 
 START_TEST(real_smime_ciphertext_is_sealed)
@@ -311,18 +399,60 @@ START_TEST(real_smime_ciphertext_is_sealed)
 
     begin();
     sp_buf_init(&b, 10000);
-    put_smime(&b, 3, false);
+    put_smime(&b, smime[_i].der);
+    sp_buf_put_u8(&b, 0);
     scan((char *)b.ptr, &r);
-    ck_assert(r.sealed == SP_DETECT_SMIME && !r.partial);
-    sp_buf_reset(&b);
-    put_smime(&b, 3, true);
-    scan((char *)b.ptr, &r);
-    ck_assert(r.sealed == SP_DETECT_NOT_SEALED && r.partial);
-    sp_buf_reset(&b);
-    put_smime(&b, 2, false); /* signed: anybody can read it */
-    scan((char *)b.ptr, &r);
-    ck_assert(r.sealed == SP_DETECT_SIGNED && r.partial);
+    ck_assert_msg(r.sealed == smime[_i].sealed, "%s: %d", smime[_i].name, (int)r.sealed);
+    ck_assert_msg(r.partial == (r.sealed != SP_DETECT_SMIME), "%s: partial", smime[_i].name);
     sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+START_TEST(text_behind_the_base64_is_not_sealed)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 10000);
+    put_smime(&b, smime[0].der);
+    sp_buf_put_cstr(&b, "SSN 219-45-6781 diabetes\r\n");
+    sp_buf_put_u8(&b, 0);
+    scan((char *)b.ptr, &r);
+    ck_assert_int_eq(r.sealed, SP_DETECT_NOT_SEALED);
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+/* A partial length, the last piece, and what lies behind: within the same armor. */
+START_TEST(pgp_in_pieces_is_walked_to_its_end)
+{
+    static const struct {
+        uint8_t last, behind; /* length of the last piece, bytes behind it */
+        bool cut;
+        enum sp_detect_sealed sealed;
+    } cases[] = {{40, 0, false, SP_DETECT_PGP},
+                 {40, 5, false, SP_DETECT_NOT_SEALED},
+                 {40, 0, true, SP_DETECT_NOT_SEALED}};
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        uint8_t packets[1000] = {0xc1, 12};
+        size_t len = (size_t)529 + cases[i].last + cases[i].behind - cases[i].cut;
+        struct sp_detect_result r;
+        struct sp_buf b;
+
+        packets[14] = 0xd2;
+        packets[15] = 0xe9; /* 512 bytes, and more */
+        packets[16 + 512] = cases[i].last;
+        sp_buf_init(&b, 10000);
+        put_packets(&b, sp_bytes(packets, len), "", "");
+        scan((char *)b.ptr, &r);
+        ck_assert_msg(r.sealed == cases[i].sealed, "case %zu: %d", i, (int)r.sealed);
+        sp_buf_clear(&b);
+    }
     end();
 }
 END_TEST
@@ -429,7 +559,9 @@ static void add(TCase *c)
     tcase_add_test(c, nothing_is_lost_or_counted_twice_at_a_seam);
     tcase_add_loop_test(c, a_message_has_its_class, 0, SP_ARRAY_LEN(messages));
     tcase_add_test(c, real_pgp_ciphertext_is_sealed);
-    tcase_add_test(c, real_smime_ciphertext_is_sealed);
+    tcase_add_loop_test(c, real_smime_ciphertext_is_sealed, 0, SP_ARRAY_LEN(smime));
+    tcase_add_test(c, text_behind_the_base64_is_not_sealed);
+    tcase_add_test(c, pgp_in_pieces_is_walked_to_its_end);
     tcase_add_test(c, archives_are_opened);
     tcase_add_test(c, a_cut_archive_is_a_gap);
 }
