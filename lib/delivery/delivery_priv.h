@@ -219,7 +219,8 @@ void sp_report_end(struct sp_attempt *a, struct sp_jw *w);
 /* Writes evidence that is new and sets what the next event cites. evidence.c */
 void sp_report_evidence(struct sp_attempt *a);
 /* The record with this evidence is durable: it need not be written again. evidence.c */
-void sp_evidence_durable(struct sp_delivery *d, const uint8_t (*sums)[SP_SHA256_LEN], size_t count);
+void sp_report_evidence_durable(struct sp_delivery *d, const uint8_t (*sums)[SP_SHA256_LEN],
+                                size_t count);
 /* Gives a child its message.accepted. */
 void sp_report_child(struct sp_attempt *a, struct sp_child *child);
 

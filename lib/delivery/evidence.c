@@ -60,7 +60,8 @@ static void cite(struct sp_attempt *a, const char *kind, struct sp_bytes raw,
     sp_buf_clear(&text);
 }
 
-void sp_evidence_durable(struct sp_delivery *d, const uint8_t (*sums)[SP_SHA256_LEN], size_t count)
+void sp_report_evidence_durable(struct sp_delivery *d, const uint8_t (*sums)[SP_SHA256_LEN],
+                                size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (sp_map_count(d->evidence) >= SEEN_MAX) {

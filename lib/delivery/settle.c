@@ -48,7 +48,7 @@ static void on_durable(void *arg, enum sp_rc rc)
 
     d->committing--;
     if (rc == SP_OK)
-        sp_evidence_durable(d, r->fresh, r->fresh_count);
+        sp_report_evidence_durable(d, r->fresh, r->fresh_count);
     sp_free(r);
     if (rc != SP_OK && rc != SP_E_LIMIT) /* the queue has told that its audit did not fit */
         sp_log_error(d->parts.log, "delivery.not-recorded", SP_RC("why", rc));

@@ -37,7 +37,7 @@ START_TEST(evidence_is_written_until_it_is_durable)
         sp_report_evidence(a); /* once in one record */
         ck_assert(a->event_count == 1 && a->cited_count == 1);
         if (i == 1)
-            sp_evidence_durable(&delivery, a->fresh, a->fresh_count);
+            sp_report_evidence_durable(&delivery, a->fresh, a->fresh_count);
         drop(a);
     }
     a = attempt(SP_LIT("chain"));
@@ -67,7 +67,7 @@ START_TEST(the_memory_of_it_is_bounded)
     delivery.evidence = sp_map_new();
     for (size_t i = 0; i < 25000; i++) {
         memcpy(sum[0], &i, sizeof(i));
-        sp_evidence_durable(&delivery, sum, 1);
+        sp_report_evidence_durable(&delivery, sum, 1);
     }
     ck_assert_uint_le(sp_map_count(delivery.evidence), 10000);
     sp_map_free(delivery.evidence);
