@@ -37,8 +37,7 @@ def test_smtplib_with_auth(gateway, sink):
     message, message_id = mail.make("hello\r\n")
     gateway.send(message, ["a@example.test"])
     assert arrived(sink, message_id)["data"].endswith(message)
-    record = next(r for r in gateway.records()
-                  if r["event"] == "message.accepted" and r["origin"]["message_id"] == message_id)
+    record = gateway.wait_record("message.accepted", message=gateway.message_of(message_id))
     assert record["tls"]["version"] in ("1.2", "1.3")
 
 
