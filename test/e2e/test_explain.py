@@ -1,12 +1,13 @@
 """The dry run: what the gateway would do with a message on disk, and why, by the same policy and detector."""
 import json
+import os
 import pathlib
 import subprocess
 
 from lab import mail
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAM = ROOT / "build/asan/bin/sallyport"
+PROGRAM = ROOT / "build" / os.environ["SALLYPORT_PRESET"] / "bin/sallyport"
 
 
 def explain(*words):
