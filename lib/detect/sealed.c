@@ -210,6 +210,25 @@ static bool is_pgp_ciphertext(struct armor *a)
     return false;
 }
 
+/* The first part says "Version: 1" and nothing else (RFC 3156 4). */
+static bool is_version_part(struct sp_mime *m)
+{
+    uint8_t text[64];
+    size_t len = 0;
+    size_t n = 0;
+    struct sp_mime_decoder *d;
+
+    if (!sp_mime_part_is_exact(m, 0))
+        return false;
+    d = sp_mime_decoder_new(m, 0, SP_MIME_AS_BYTES);
+    while (len < sizeof(text) &&
+           sp_mime_decoder_read(d, text + len, sizeof(text) - len, &n) == SP_OK && n > 0)
+        len += n;
+    sp_mime_decoder_free(d);
+    return len < sizeof(text) &&
+           sp_bytes_eq_nocase(sp_bytes_trim(sp_bytes(text, len)), SP_LIT("Version: 1"));
+}
+
 static bool is_pgp(struct sp_mime *m)
 {
     struct armor *a;
@@ -218,7 +237,7 @@ static bool is_pgp(struct sp_mime *m)
     if (sp_mime_part_count(m) != 2 ||
         strcmp(sp_mime_part_get(m, 0)->type, "application/pgp-encrypted") != 0 ||
         strcmp(sp_mime_part_get(m, 1)->type, "application/octet-stream") != 0 ||
-        sp_mime_part_get(m, 0)->raw_len > 100)
+        !is_version_part(m) || !sp_mime_part_is_exact(m, 1))
         return false;
     a = sp_calloc(1, sizeof(*a));
     a->in.d = sp_mime_decoder_new(m, 1, SP_MIME_AS_BYTES);
@@ -445,14 +464,6 @@ static void walk_enveloped(struct ber *b, bool auth)
     ber_leave(b);
 }
 
-/* returns: whether what was decoded is all that the part holds, line ends and some blanks aside */
-static bool fills_part(struct sp_mime *m, uint64_t len)
-{
-    uint64_t encoded = len / 3 * 4 + 4;
-
-    return sp_mime_part_get(m, 0)->raw_len <= encoded + encoded / 16 + 64;
-}
-
 static enum sp_detect_sealed content_info_of(struct sp_mime *m, struct ber *b)
 {
     uint8_t oid[OID_MAX];
@@ -468,8 +479,8 @@ static enum sp_detect_sealed content_info_of(struct sp_mime *m, struct ber *b)
         return SP_DETECT_NOT_SEALED;
     walk_enveloped(b, auth);
     ber_leave(b);
-    return !b->bad && next_byte(&b->in) < 0 && fills_part(m, b->at) ? SP_DETECT_SMIME
-                                                                    : SP_DETECT_NOT_SEALED;
+    return !b->bad && next_byte(&b->in) < 0 && sp_mime_part_is_exact(m, 0) ? SP_DETECT_SMIME
+                                                                           : SP_DETECT_NOT_SEALED;
 }
 
 static enum sp_detect_sealed smime_of(struct sp_mime *m)

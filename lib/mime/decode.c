@@ -67,6 +67,71 @@ static GMimeStream *open_part(const struct mime_part *p, enum sp_mime_as as)
     return filtered;
 }
 
+/* What has been seen of a base 64 text. */
+struct base64_seen {
+    size_t digits, pads;
+    bool is_bad;
+};
+
+/* RFC 4648 4: digits, then padding, then nothing; line ends and blanks anywhere. */
+static void see_base64(struct base64_seen *seen, struct sp_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+
+        if (c == '\r' || c == '\n' || c == ' ' || c == '\t')
+            continue;
+        if (c == '=')
+            seen->pads++;
+        else if (seen->pads == 0 && (sp_ascii_is_alnum(c) || c == '+' || c == '/'))
+            seen->digits++;
+        else
+            seen->is_bad = true;
+    }
+}
+
+static bool is_strict_base64(GMimeStream *raw)
+{
+    struct base64_seen seen = {0};
+    uint8_t text[RAW_LEN];
+    ssize_t n;
+
+    while ((n = g_mime_stream_read(raw, (char *)text, sizeof(text))) > 0)
+        see_base64(&seen, sp_bytes(text, (size_t)n));
+    return n == 0 && !seen.is_bad && seen.pads <= 2 && (seen.digits + seen.pads) % 4 == 0;
+}
+
+bool sp_mime_part_is_exact(struct sp_mime *m, size_t i)
+{
+    GMimeDataWrapper *content;
+    GMimeStream *raw;
+    bool is_exact = false;
+
+    sp_assert(i < m->part_count);
+    if (!GMIME_IS_PART(m->parts[i].object))
+        return false;
+    content = g_mime_part_get_content(GMIME_PART(m->parts[i].object));
+    raw = content == NULL ? NULL : open_content(content);
+    if (raw == NULL)
+        return false;
+    switch (g_mime_data_wrapper_get_encoding(content)) {
+    case GMIME_CONTENT_ENCODING_BASE64:
+        is_exact = is_strict_base64(raw) && m->source_rc == SP_OK;
+        break;
+    case GMIME_CONTENT_ENCODING_7BIT:
+    case GMIME_CONTENT_ENCODING_8BIT:
+    case GMIME_CONTENT_ENCODING_BINARY:
+        is_exact = true;
+        break;
+    default: /* none named, quoted-printable, uuencode: nothing that ciphertext needs */
+        is_exact = m->parts[i].pub.encoding_known &&
+                   g_mime_data_wrapper_get_encoding(content) == GMIME_CONTENT_ENCODING_DEFAULT;
+        break;
+    }
+    g_object_unref(raw);
+    return is_exact;
+}
+
 struct sp_mime_decoder *sp_mime_decoder_new(struct sp_mime *m, size_t i, enum sp_mime_as as)
 {
     struct sp_mime_decoder *d = sp_calloc(1, sizeof(*d));

@@ -76,6 +76,12 @@ size_t sp_mime_part_count(const struct sp_mime *m);
 /* returns: the i-th (from 0) in the order of the message, lent; it must be there */
 const struct sp_mime_part *sp_mime_part_get(const struct sp_mime *m, size_t i);
 
+/*
+ * returns: whether the part, as it stands in the message, holds nothing beside what its decoder gives: no transfer
+ *          encoding that changes bytes, or base 64 without a foreign byte and with nothing behind its padding
+ */
+bool sp_mime_part_is_exact(struct sp_mime *m, size_t i);
+
 #define SP_MIME_NONE SIZE_MAX
 /* returns: index of the text/plain (text/html) part that a reader would show as the message's body, or SP_MIME_NONE */
 size_t sp_mime_body_text(const struct sp_mime *m);
