@@ -155,7 +155,7 @@ void sp_portal_vault_tidy(struct sp_portal *p)
     if (dir == NULL)
         return;
     /* one thread reads this folder, and readdir is safe on a stream of its own */
-    while ((e = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
+    while ((e = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): ours alone */
         struct sp_bytes name = sp_bytes_cstr(e->d_name);
         struct portal_package pkg;
         enum sp_rc rc = sp_portal_find_id(p, name, &pkg);
