@@ -182,7 +182,7 @@ struct portal_wait {
     void (*go)(struct portal_wait *w, struct sp_web_request *req);
     struct portal_package package;
     int64_t part;
-    bool again; /* shown in this session before: counted as another opening */
+    bool again; /* shown to this log-in before: counted as another opening */
     char secret[PORTAL_SECRET_TEXT];
 };
 /*
