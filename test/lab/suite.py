@@ -1,0 +1,136 @@
+"""Builds with ASan and UBSan and runs everything: unit tests and fuzz corpora (ctest), end to end (pytest), the
+quickstart. Ends with one line `N passed, N failed, N skipped`; a skip that is not listed in test/skips.txt fails.
+
+    scripts/test [--only unit|e2e|quickstart]... [-k EXPRESSION]
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "build/test-results"
+CORES = os.cpu_count() or 2
+
+
+def step(text):
+    print(f"== {text}", flush=True)
+
+
+def must(*command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        print(done.stdout[-6000:], done.stderr[-6000:])
+        sys.exit(f"test: {' '.join(command)} failed")
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.skipped = []
+
+    def add(self, name, passed, failed, skipped=()):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        print(f"== {name}: {passed} passed, {failed} failed, {len(skipped)} skipped", flush=True)
+
+
+def listed_skips():
+    path = ROOT / "test/skips.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()}
+
+
+def run_units(totals):
+    """Each ctest entry counts the checks that Check reports, or as one test."""
+    done = subprocess.run(["ctest", "--test-dir", "build/asan", "-j", str(CORES), "-V", "--timeout", "300"], cwd=ROOT,
+                          capture_output=True, text=True)
+    (OUT / "ctest.log").write_text(done.stdout + done.stderr)
+    passed = failed = 0
+    results = re.findall(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.+\**\s*(\S.*?)\s+[\d.]+ sec", done.stdout, re.M)
+    for number, name, result in results:
+        output = "\n".join(re.findall(rf"^{number}: (.*)$", done.stdout, re.M))
+        checks = re.findall(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", output)
+        bad = sum(int(f) + int(e) for _, f, e in checks)
+        good = sum(int(c) for c, _, _ in checks) - bad if checks else 1
+        if result != "Passed":
+            bad = max(bad, 1)
+            good = good if checks else 0
+            print(f"-- {name}: {result}\n{output[-4000:]}")
+        passed += good
+        failed += bad
+    if not results or (done.returncode != 0 and failed == 0):
+        print(done.stdout[-3000:], done.stderr[-2000:])
+        failed += 1
+    totals.add("unit tests and fuzz corpora", passed, failed)
+
+
+def run_pytest(totals, expression):
+    junit = OUT / "e2e.xml"
+    junit.unlink(missing_ok=True)
+    # waiting for servers, not computing, is what these tests do: more workers than cores
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(2 * CORES), "--dist", "loadfile", "--timeout", "300",
+               "-p", "no:cacheprovider", "--junitxml", str(junit), "test/e2e"]
+    if expression:
+        command += ["-k", expression]
+    done = subprocess.run(command, cwd=ROOT, text=True, env={**os.environ, "SALLYPORT_PRESET": "asan"},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    (OUT / "e2e.log").write_text(done.stdout)
+    passed = failed = 0
+    skipped = []
+    for case in ElementTree.parse(junit).iter("testcase") if junit.exists() else []:
+        kinds = {child.tag for child in case}
+        if "skipped" in kinds:
+            skipped.append(f"{case.get('classname')}.{case.get('name')}")
+        elif kinds & {"failure", "error"}:
+            failed += 1
+        else:
+            passed += 1
+    if failed or done.returncode not in (0, 5):
+        print(done.stdout[-12000:])
+        failed = max(failed, 1)
+    totals.add("end to end", passed, failed, skipped)
+
+
+def run_quickstart(totals):
+    done = subprocess.run(["scripts/quickstart", "--once"], cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    (OUT / "quickstart.log").write_text(done.stdout + done.stderr)
+    if done.returncode != 0:
+        print(done.stdout[-6000:], done.stderr[-3000:])
+    totals.add("quickstart --once", int(done.returncode == 0), int(done.returncode != 0))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=["unit", "e2e", "quickstart"])
+    parser.add_argument("-k", metavar="EXPRESSION", help="only the end-to-end tests that match")
+    options = parser.parse_args()
+    parts = options.only or ["unit", "e2e", "quickstart"]
+    started = time.monotonic()
+    step("build with ASan and UBSan")
+    must("cmake", "--preset", "asan")
+    must("cmake", "--build", "--preset", "asan")
+    OUT.mkdir(parents=True, exist_ok=True)
+    totals = Totals()
+    if "unit" in parts:
+        run_units(totals)
+    if "e2e" in parts:
+        run_pytest(totals, options.k)
+    if "quickstart" in parts:
+        run_quickstart(totals)
+    unlisted = [name for name in totals.skipped if name not in listed_skips()]
+    for name in unlisted:
+        print(f"-- skipped without a reason in test/skips.txt: {name}")
+    totals.failed += len(unlisted)
+    print(f"== {time.monotonic() - started:.0f} s; logs in {OUT.relative_to(ROOT)}/")
+    print(f"{totals.passed} passed, {totals.failed} failed, {len(totals.skipped)} skipped")
+    sys.exit(1 if totals.failed or not totals.passed else 0)
+
+
+if __name__ == "__main__":
+    main()
