@@ -1,16 +1,18 @@
 /*
- * The admin role: the control socket of the command line. It owns nothing and holds no key; it asks the roles that do.
+ * The admin role: the control socket of the command line, and the metrics page. It owns nothing and holds no key; it asks the roles that do.
  */
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/metrics.h"
 #include "role/role.h"
 
 struct admin {
     struct sp_role *role;
     struct sp_jobs *jobs;
     struct sp_admin *server;
-    struct sp_timer *wait; /* for questions under way at the stop */
+    struct sp_admin_metrics *metrics; /* NULL: no page */
+    struct sp_timer *wait;            /* for questions under way at the stop */
 };
 
 #define STOP_STEP_MS 20
@@ -21,6 +23,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     struct sp_admin_parts parts = {
         .loop = sp_role_loop(role), .log = sp_role_log(role), .owner_uid = (uint32_t)geteuid()};
     const char *name;
+    bool listening = false;
     size_t at = 0;
     int fd;
 
@@ -32,9 +35,13 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     while (sp_role_listener_next(role, &at, &name, &fd)) {
         if (strcmp(name, "admin") == 0) {
             sp_admin_listen(a->server, fd);
-            return SP_OK;
+            listening = true;
+        } else if (strcmp(name, "metrics") == 0) {
+            a->metrics = sp_admin_metrics_new(a->server, parts.loop, parts.log, fd);
         }
     }
+    if (listening)
+        return SP_OK;
     return sp_fail(err, SP_E_ROLE_START, "no control socket was given");
 }
 
@@ -78,6 +85,7 @@ static void free_admin(void *state)
     if (a->wait != NULL)
         sp_timer_free(a->wait);
     sp_jobs_free(a->jobs);
+    sp_admin_metrics_free(a->metrics);
     sp_admin_free(a->server);
     sp_free(a);
 }

@@ -110,7 +110,8 @@ static void on_child(void *arg)
 static bool same_texts(const struct sp_config *a, const struct sp_config *b)
 {
     if (a->listen_count != b->listen_count || strcmp(a->portal.listen, b->portal.listen) != 0 ||
-        strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->admin.socket, b->admin.socket) != 0)
+        strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->admin.socket, b->admin.socket) != 0 ||
+        strcmp(a->admin.listen, b->admin.listen) != 0)
         return false;
     for (size_t i = 0; i < a->listen_count; i++) {
         if (strcmp(a->listen[i].address, b->listen[i].address) != 0)

@@ -98,6 +98,8 @@ enum sp_rc sockets_open(struct supervisor *s, unsigned relays, struct sp_err *er
     }
     if (rc == SP_OK && c->portal.listen[0] != '\0')
         rc = open_tcp(s, "portal", c->portal.listen, SP_ROLE_PORTAL, 1, err);
+    if (rc == SP_OK && c->admin.listen[0] != '\0')
+        rc = open_tcp(s, "metrics", c->admin.listen, SP_ROLE_ADMIN, 1, err);
     return rc == SP_OK ? open_admin(s, err) : rc;
 }
 

@@ -101,6 +101,7 @@ struct sp_config {
     } portal;
     struct {
         const char *socket; /* relative to state_dir */
+        const char *listen; /* host:port on loopback, or "" */
     } admin;
     struct {
         const char *file; /* relative to state_dir/ledger */

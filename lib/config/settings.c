@@ -121,6 +121,8 @@ static const struct sp_setting settings[] = {
 
     {"admin.socket", SP_SETTING_TEXT, AT(admin.socket), 0, 0, "admin/admin.sock", NULL, SP_FORM_PATH,
      "control socket of the command line, relative to state_dir"},
+    {"admin.listen", SP_SETTING_TEXT, AT(admin.listen), 0, 0, "", NULL, SP_FORM_ADDRESS,
+     "loopback address of the metrics page (GET /metrics, /healthz); none switches it off"},
 
     {"audit.file", SP_SETTING_TEXT, AT(audit.file), 0, 0, "audit.jsonl", NULL, SP_FORM_PATH,
      "file of audit records, relative to the ledger's folder"},
@@ -192,6 +194,12 @@ static const struct sp_setting_table table = {
     "sallyport.json", settings, SP_ARRAY_LEN(settings), lists, SP_ARRAY_LEN(lists),
 };
 
+/* The page has no log-in: whoever reaches it may read it. */
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0;
+}
+
 /* What no single setting can tell. */
 static void check_together(const struct sp_config *c, const struct sp_json *root,
                            struct sp_problems *problems)
@@ -216,6 +224,11 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
     if (c->portal.listen[0] != 0 && !portal_cert && !has_tls)
         sp_problem(problems, sp_json_find(root, "portal"), SP_E_CONFIG_MISSING,
                    "the portal needs a certificate and a key, its own or those of \"tls\"");
+    if (c->admin.listen[0] != 0 && !is_loopback(c->admin.listen))
+        sp_problem(problems, sp_json_find(root, "admin"), SP_E_CONFIG_RANGE,
+                   "\"admin.listen\" is %s: only 127.0.0.0/8 and [::1] are taken, since the page "
+                   "asks for no password; let a proxy with one stand before it",
+                   c->admin.listen);
     if ((c->sealer.smime_certificate[0] != 0) != (c->sealer.smime_key[0] != 0))
         sp_problem(problems, sp_json_find(root, "sealer"), SP_E_CONFIG_MISSING,
                    "smime_certificate and smime_key are given both or not at all");

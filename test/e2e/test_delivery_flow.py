@@ -206,8 +206,7 @@ def test_a_restart_leaves_nothing_undone(plain, sinks):
     gateway = plain(sink)
     message, identity = submit(gateway, ["a@example.net"])
     gateway.wait_record("delivery.attempted", message=identity)
-    gateway.kill("relay")
-    time.sleep(0.5)
+    gateway.restart("relay")
     sink.replies = {}
     assert sink.wait_for(1, 60)[0]["data"].endswith(message)
     settled = gateway.wait_record("message.settled", message=identity)

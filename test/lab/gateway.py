@@ -127,3 +127,12 @@ class Gateway:
     def kill(self, role, number=signal.SIGKILL):
         for pid in self.pids(role):
             os.kill(pid, number)
+
+    def restart(self, role, number=signal.SIGKILL, seconds=30):
+        """Kills a role and waits until others run in the place of those killed."""
+        before = set(self.pids(role))
+        self.kill(role, number)
+        deadline = time.monotonic() + seconds
+        while len(set(self.pids(role)) - before) < len(before):
+            assert time.monotonic() < deadline, f"{role} did not come back; log ends:\n{self.log[-2000:]}"
+            time.sleep(0.02)
