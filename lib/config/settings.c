@@ -58,6 +58,8 @@ static const struct sp_setting settings[] = {
      "failed commands after which a session is closed"},
     {"intake.idle", SP_SETTING_DURATION, AT(intake.idle_ms), 1000, HOUR, "5m", NULL, SP_FORM_ANY,
      "silence after which a session is closed"},
+    {"intake.least_rate", SP_SETTING_SIZE, AT(intake.least_rate), 0, GIB, "1KiB", NULL, SP_FORM_ANY,
+     "bytes a second that a message must come with, after intake.idle of grace; slower sessions are closed; 0 allows any"},
     {"intake.inline_limit", SP_SETTING_SIZE, AT(intake.inline_limit), 0, 4 * MIB, "256KiB", NULL, SP_FORM_ANY,
      "bodies up to this size lie in their journal record, larger ones in a file"},
     {"intake.memory", SP_SETTING_SIZE, AT(intake.memory), MIB, 64 * GIB, "32MiB", NULL, SP_FORM_ANY,

@@ -53,6 +53,7 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
         .max_errors = (unsigned)c->intake.max_errors,
         .max_idle = 500,
         .idle_ms = c->intake.idle_ms,
+        .least_rate = (uint64_t)c->intake.least_rate,
         .tls_active = mode == SP_LISTEN_IMPLICIT,
         .tls_offered = mode == SP_LISTEN_STARTTLS && tls,
         .tls_required = mode == SP_LISTEN_STARTTLS && !c->listen[i].plain_ok,

@@ -155,8 +155,11 @@ static uint32_t needs_of(const struct transaction *tx)
         needs |= SP_NEEDS_LONG;
     if (tx->mail.body == SP_BODY_8BITMIME)
         needs |= SP_ASKED_8BITMIME;
-    if (sp_header_find(&tx->header, SP_LIT("TLS-Required"), 0, &f) &&
-        sp_bytes_eq_nocase(sp_field_token(&f), SP_LIT("No")))
+    if (tx->mail.requiretls) /* it outranks the field (RFC 8689 4.1) */
+        needs |= SP_ASKED_REQUIRETLS;
+    else if (sp_header_count(&tx->header, SP_LIT("TLS-Required")) == 1 &&
+             sp_header_find(&tx->header, SP_LIT("TLS-Required"), 0, &f) &&
+             sp_bytes_eq_nocase(sp_bytes_trim(f.value), SP_LIT("No")))
         needs |= SP_ASKED_TLS_NO;
     return needs;
 }

@@ -1,5 +1,5 @@
 /*
- * What MAIL and RCPT say beside the addresses (RFC 1870, 6152, 3461), as values that the queue keeps and the client
+ * What MAIL and RCPT say beside the addresses (RFC 1870, 6152, 3461, 8689), as values that the queue keeps and the client
  * machine says again. xtext values stay encoded as they came, checked by sp_xtext_is_valid.
  */
 #ifndef SP_MAIL_ENVELOPE_H
@@ -36,6 +36,7 @@ struct sp_mail_params {
     enum sp_body_type body;
     enum sp_dsn_ret ret;
     struct sp_bytes envid; /* xtext; empty if not given */
+    bool requiretls;       /* RFC 8689: only over TLS that is proved, all the way */
 };
 
 struct sp_rcpt_params {

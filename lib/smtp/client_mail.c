@@ -57,6 +57,8 @@ static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *
         return SP_E_SMTP_INJECTION;
     if (p->body == SP_BODY_8BITMIME && !(c->extensions & SP_SMTP_EXT_8BITMIME))
         return SP_E_HOP_LACKS;
+    if (p->requiretls && !(c->extensions & SP_SMTP_EXT_REQUIRETLS))
+        return SP_E_HOP_LACKS;
     if (p->has_size && c->size_limit > 0 && p->size > c->size_limit)
         return SP_E_SMTP_SIZE;
     sp_buf_put_cstr(&c->commands, "MAIL FROM:<");
@@ -68,6 +70,8 @@ static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *
     }
     if (p->body == SP_BODY_8BITMIME)
         sp_buf_put_cstr(&c->commands, " BODY=8BITMIME");
+    if (p->requiretls)
+        sp_buf_put_cstr(&c->commands, " REQUIRETLS");
     if ((c->extensions & SP_SMTP_EXT_DSN) && p->ret != SP_RET_NONE)
         sp_buf_put_cstr(&c->commands, p->ret == SP_RET_FULL ? " RET=FULL" : " RET=HDRS");
     if ((c->extensions & SP_SMTP_EXT_DSN) && p->envid.len > 0) {

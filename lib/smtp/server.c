@@ -19,20 +19,40 @@ static const struct {
     [READY] = {"ready", IN(GREETED) | IN(READY) | IN(MAIL) | IN(AUTH) | IN(TLS_WAIT) | IN(CLOSED),
                5 * MINUTE},
     [MAIL] = {"mail", IN(READY) | IN(MAIL) | IN(RCPT) | IN(CLOSED), 5 * MINUTE},
-    [RCPT] = {"rcpt", IN(READY) | IN(RCPT) | IN(DATA) | IN(CLOSED), 5 * MINUTE},
+    [RCPT] = {"rcpt", IN(READY) | IN(RCPT) | IN(DATA) | IN(CHUNK) | IN(CLOSED), 5 * MINUTE},
     [DATA] = {"data", IN(READY) | IN(CLOSED), 5 * MINUTE},
+    [CHUNK] = {"chunk", IN(READY) | IN(CHUNK_WAIT) | IN(CLOSED), 5 * MINUTE},
+    [CHUNK_WAIT] = {"chunk-wait", IN(READY) | IN(CHUNK) | IN(CLOSED), 5 * MINUTE},
     [AUTH] = {"auth", IN(READY) | IN(CLOSED), 5 * MINUTE},
     [TLS_WAIT] = {"tls-wait", IN(GREETED) | IN(CLOSED), MINUTE},
     [CLOSED] = {"closed", 0, INT64_MAX / 4},
 };
 
+static bool in_message(const struct sp_smtp_server *s)
+{
+    return s->state == DATA || s->state == CHUNK || s->state == CHUNK_WAIT;
+}
+
+/* A message has a deadline that only its size moves: a byte now and then does not keep a session. */
+static int64_t message_deadline(const struct sp_smtp_server *s, int64_t grace_ms)
+{
+    uint64_t rate = s->config->least_rate;
+
+    if (rate == 0 || !in_message(s))
+        return INT64_MAX;
+    return s->data_since_ms + grace_ms + (int64_t)(s->data_taken / rate * 1000);
+}
+
 void sp_smtp_server_touch(struct sp_smtp_server *s)
 {
-    int64_t limit_ms = states[s->state].limit_ms;
+    int64_t limit_ms = states[s->state].limit_ms, latest_ms;
 
     if (limit_ms == 5 * MINUTE && s->config->idle_ms > 0)
         limit_ms = s->config->idle_ms;
     s->deadline_ms = sp_clock_mono_ms(s->config->clock) + limit_ms;
+    latest_ms = message_deadline(s, limit_ms);
+    if (s->deadline_ms > latest_ms)
+        s->deadline_ms = latest_ms;
 }
 
 void sp_smtp_server_enter(struct sp_smtp_server *s, enum state next)
@@ -106,7 +126,7 @@ void sp_smtp_server_reply(struct sp_smtp_server *s, int code, const char *enhanc
 
 void sp_smtp_server_reset(struct sp_smtp_server *s)
 {
-    if (s->state == MAIL || s->state == RCPT || s->state == DATA) {
+    if (s->state == MAIL || s->state == RCPT || in_message(s)) {
         sp_smtp_server_emit(s, SP_SMTP_SERVER_RESET);
         sp_smtp_server_enter(s, READY);
     }
@@ -234,13 +254,17 @@ static bool tls_wait_step(struct sp_smtp_server *s, const struct sp_bytes *input
 
 static bool step(struct sp_smtp_server *s, struct sp_bytes *input)
 {
-    if (s->shut_rc != SP_OK && s->state != DATA && s->state != TLS_WAIT) {
+    if (s->swallow > 0)
+        return sp_smtp_server_swallow(s, input);
+    if (s->shut_rc != SP_OK && !in_message(s) && s->state != TLS_WAIT) {
         refuse(s, s->shut_rc, sp_bytes(NULL, 0));
         sp_smtp_server_close(s, s->shut_rc);
         return true;
     }
     if (s->state == DATA)
         return sp_smtp_server_data(s, input);
+    if (s->state == CHUNK)
+        return sp_smtp_server_chunk(s, input);
     if (s->state == TLS_WAIT)
         return tls_wait_step(s, input);
     return line_step(s, input);
@@ -278,12 +302,9 @@ static void accept_answer(struct sp_smtp_server *s, struct sp_bytes text)
         sp_smtp_server_enter(s, RCPT);
         break;
     case SP_SMTP_SERVER_DATA:
-        sp_buf_put_cstr(&s->out, "354 end with <CRLF>.<CRLF>\r\n");
-        s->line_start = true;
-        s->line_len = 0;
-        s->data = (struct sp_smtp_data_facts){0, 0, false};
-        s->too_long = s->too_big = false;
-        sp_smtp_server_enter(s, DATA);
+        if (!s->chunking)
+            sp_buf_put_cstr(&s->out, "354 end with <CRLF>.<CRLF>\r\n");
+        sp_smtp_server_data_start(s);
         break;
     default:
         sp_assert(s->asked == SP_SMTP_SERVER_END);
@@ -312,6 +333,8 @@ void sp_smtp_server_answer(struct sp_smtp_server *s, enum sp_rc rc, struct sp_by
     }
     sp_smtp_server_touch(s);
     refuse(s, rc, text);
+    if (s->asked == SP_SMTP_SERVER_DATA && s->chunking)
+        sp_smtp_server_chunk_refused(s);
     if (sp_rc_info(rc)->class == SP_CLASS_PERM)
         count_error(s);
 }
@@ -360,7 +383,13 @@ void sp_smtp_server_sent(struct sp_smtp_server *s, size_t len)
 
 bool sp_smtp_server_in_data(const struct sp_smtp_server *s)
 {
-    return s->state == DATA;
+    return in_message(s);
+}
+
+void sp_smtp_server_normalise(struct sp_smtp_server *s)
+{
+    sp_assert(s->waiting && s->asked == SP_SMTP_SERVER_DATA);
+    s->normalise = true;
 }
 
 bool sp_smtp_server_is_extended(const struct sp_smtp_server *s)

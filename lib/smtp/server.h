@@ -1,6 +1,7 @@
 /*
  * The server side of SMTP (RFC 5321) as a machine: bytes in, replies and events out. No sockets; the clock is handed in.
- * Extensions: STARTTLS, AUTH PLAIN (over TLS), PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES, DSN.
+ * Extensions: STARTTLS, AUTH PLAIN (over TLS), PIPELINING, SIZE, 8BITMIME, CHUNKING, ENHANCEDSTATUSCODES, DSN, and
+ * REQUIRETLS (over TLS).
  *
  *     sp_smtp_server_next(s, &input, &event)   until it returns false; then send sp_smtp_server_output, read more
  *
@@ -31,10 +32,12 @@ struct sp_smtp_server_config {
     unsigned max_errors;   /* a session; then 421 */
     unsigned max_idle;     /* commands without a message accepted between; then 421 */
     int64_t idle_ms;       /* longest silence; 0: 5 minutes (RFC 5321 4.5.3.2.7) */
-    bool tls_active;       /* implicit TLS: the handshake is done */
-    bool tls_offered;      /* STARTTLS is in the EHLO reply */
-    bool tls_required;     /* nothing but EHLO, NOOP, RSET, HELP, QUIT and STARTTLS before TLS */
-    bool auth_offered;     /* AUTH PLAIN is offered, under TLS only */
+    uint64_t
+        least_rate; /* bytes of a message a second, behind idle_ms of grace; slower gets 421; 0: any */
+    bool tls_active;   /* implicit TLS: the handshake is done */
+    bool tls_offered;  /* STARTTLS is in the EHLO reply */
+    bool tls_required; /* nothing but EHLO, NOOP, RSET, HELP, QUIT and STARTTLS before TLS */
+    bool auth_offered; /* AUTH PLAIN is offered, under TLS only */
 };
 
 enum sp_smtp_server_event_type {
@@ -43,7 +46,7 @@ enum sp_smtp_server_event_type {
     SP_SMTP_SERVER_AUTH,     /* answer. user, password, authzid */
     SP_SMTP_SERVER_MAIL,     /* answer. address, mail */
     SP_SMTP_SERVER_RCPT,     /* answer. address, rcpt */
-    SP_SMTP_SERVER_DATA,     /* answer: SP_OK asks for the message (354) */
+    SP_SMTP_SERVER_DATA,     /* answer: SP_OK asks for the message (354, or the first BDAT) */
     SP_SMTP_SERVER_CHUNK,    /* text: bytes of the message, unstuffed, in order */
     SP_SMTP_SERVER_END,      /* answer. data: the whole message has come */
     SP_SMTP_SERVER_RESET, /* the transaction ended without a message accepted: RSET, EHLO, STARTTLS, a fault */
@@ -101,6 +104,12 @@ bool sp_smtp_server_next(struct sp_smtp_server *s, struct sp_bytes *input,
  */
 void sp_smtp_server_answer(struct sp_smtp_server *s, enum sp_rc rc, struct sp_bytes text);
 
+/*
+ * For the message that DATA or BDAT begins: a bare CR or LF in it becomes CRLF instead of ending the session. Only
+ * CRLF.CRLF as received ends the data all the same. To be called while SP_SMTP_SERVER_DATA waits for its answer.
+ */
+void sp_smtp_server_normalise(struct sp_smtp_server *s);
+
 /* The handshake is done: the session begins again, and all that the client said before is forgotten (RFC 3207 4.2). */
 void sp_smtp_server_tls_done(struct sp_smtp_server *s);
 
@@ -117,7 +126,7 @@ struct sp_bytes sp_smtp_server_output(const struct sp_smtp_server *s);
 /* Says that the first len bytes of the output are on their way. */
 void sp_smtp_server_sent(struct sp_smtp_server *s, size_t len);
 
-/* returns: whether a message is being received (between DATA's 354 and its reply) */
+/* returns: whether a message is being received (between DATA's 354, or the first BDAT, and the last reply) */
 bool sp_smtp_server_in_data(const struct sp_smtp_server *s);
 /* returns: whether the client said EHLO (not HELO) */
 bool sp_smtp_server_is_extended(const struct sp_smtp_server *s);

@@ -5,7 +5,7 @@
 
 #define IN(state)   (1U << (state))
 #define TRANSACTION (IN(MAIL) | IN(RCPT))
-#define ANY         (IN(GREETED) | IN(READY) | TRANSACTION)
+#define ANY         (IN(GREETED) | IN(READY) | TRANSACTION | IN(CHUNK_WAIT))
 
 static struct sp_bytes none(void)
 {
@@ -38,9 +38,11 @@ static void on_ehlo(struct sp_smtp_server *s, struct sp_bytes arg)
     sp_buf_put_cstr(&s->out, c->hostname);
     sp_buf_put_cstr(&s->out, "\r\n250-PIPELINING\r\n250-SIZE ");
     sp_buf_put_dec(&s->out, (int64_t)c->size_limit);
-    sp_buf_put_cstr(&s->out, "\r\n250-8BITMIME\r\n250-DSN\r\n");
+    sp_buf_put_cstr(&s->out, "\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n");
     if (c->tls_offered && !s->tls)
         sp_buf_put_cstr(&s->out, "250-STARTTLS\r\n");
+    if (s->tls)
+        sp_buf_put_cstr(&s->out, "250-REQUIRETLS\r\n");
     if (c->auth_offered && s->tls)
         sp_buf_put_cstr(&s->out, "250-AUTH PLAIN\r\n");
     sp_buf_put_cstr(&s->out, "250 ENHANCEDSTATUSCODES\r\n");
@@ -134,7 +136,14 @@ static void on_data(struct sp_smtp_server *s, struct sp_bytes arg)
         sp_smtp_server_fault(s, SP_E_SMTP_NO_RCPT);
         return;
     }
+    s->chunking = false;
+    s->normalise = false;
     sp_smtp_server_ask(s, SP_SMTP_SERVER_DATA);
+}
+
+static void on_bdat(struct sp_smtp_server *s, struct sp_bytes arg)
+{
+    sp_smtp_server_chunk_start(s, arg, SP_OK);
 }
 
 static void on_rset(struct sp_smtp_server *s, struct sp_bytes arg)
@@ -168,7 +177,7 @@ static void on_help(struct sp_smtp_server *s, struct sp_bytes arg)
 {
     (void)arg;
     sp_smtp_server_reply(s, 214, "2.0.0",
-                         SP_LIT("EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY STARTTLS AUTH"));
+                         SP_LIT("EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY STARTTLS AUTH"));
 }
 
 static void on_quit(struct sp_smtp_server *s, struct sp_bytes arg)
@@ -208,6 +217,7 @@ static const struct verb {
     {"MAIL", IN(READY), false, true, true, on_mail},
     {"RCPT", TRANSACTION, false, true, false, on_rcpt},
     {"DATA", TRANSACTION, false, false, false, on_data},
+    {"BDAT", IN(RCPT) | IN(CHUNK_WAIT), false, true, false, on_bdat},
     {"RSET", ANY, true, false, true, on_rset},
     {"NOOP", ANY, true, true, true, on_noop},
     {"QUIT", ANY, true, false, false, on_quit},
@@ -247,7 +257,9 @@ void sp_smtp_server_command(struct sp_smtp_server *s, struct sp_bytes line)
         rc = SP_E_SMTP_SYNTAX;
     else if (v->is_idle && ++s->idle > s->config->max_idle)
         rc = SP_E_SMTP_ERRORS_MANY;
-    if (rc != SP_OK)
+    if (rc != SP_OK && v != NULL && v->run == on_bdat) /* its octets follow all the same */
+        sp_smtp_server_chunk_start(s, arg, rc);
+    else if (rc != SP_OK)
         sp_smtp_server_fault(s, rc);
     else
         v->run(s, arg);

@@ -2,7 +2,8 @@
  * The message itself. Only CRLF.CRLF ends it (RFC 5321 2.3.8, 4.1.1.4): a bare CR, bare LF or NUL is answered and ends the
  * session, because what another server might take for an end of data must not be passed on (SMTP smuggling). Slices of
  * the input are given on as they are, cut only where a dot was stuffed; the work is memchr from line to line. A CR or a
- * line's first dot at the end of the input waits there for what follows it.
+ * line's first dot at the end of the input waits there for what follows it. The text of a BDAT goes the same way, but for
+ * the dots. A tenant may have bare ones normalised; even then they end nothing, and a dot behind one is text.
  */
 #include "smtp/server_priv.h"
 
@@ -42,7 +43,7 @@ static void count_line(struct sp_smtp_server *s, size_t len, bool ended)
 }
 
 /* Looks from line to line, up to a stuffed dot, a fault or the end of the input. */
-static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in)
+static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in, bool dots)
 {
     struct look l = {0, SP_OK, false, false};
 
@@ -51,7 +52,7 @@ static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in)
         size_t left = in.len - l.end;
         const uint8_t *lf, *cr;
 
-        if (s->line_start && line[0] == '.') {
+        if (dots && s->line_start && line[0] == '.') {
             l.dot = true;
             return l;
         }
@@ -74,6 +75,7 @@ static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in)
             l.wait = cr + 1 == in.ptr + in.len;
         } else {
             l.end += (size_t)(lf - line);
+            count_line(s, (size_t)(lf - line), false);
         }
         l.rc = l.wait ? SP_OK : SP_E_SMTP_BARE_DATA;
         return l;
@@ -93,7 +95,18 @@ static void give(struct sp_smtp_server *s, struct sp_bytes chunk)
     sp_smtp_server_emit(s, SP_SMTP_SERVER_CHUNK)->text = chunk;
 }
 
-static void end_of_data(struct sp_smtp_server *s)
+void sp_smtp_server_data_start(struct sp_smtp_server *s)
+{
+    s->line_start = true;
+    s->line_len = 0;
+    s->data = (struct sp_smtp_data_facts){0, 0, false};
+    s->too_long = s->too_big = s->held_cr = false;
+    s->data_since_ms = sp_clock_mono_ms(s->config->clock);
+    s->data_taken = 0;
+    sp_smtp_server_enter(s, s->chunking ? CHUNK : DATA);
+}
+
+void sp_smtp_server_data_end(struct sp_smtp_server *s)
 {
     if (!s->too_big && !s->too_long) {
         sp_smtp_server_ask(s, SP_SMTP_SERVER_END)->data = s->data;
@@ -122,7 +135,7 @@ static bool on_dot(struct sp_smtp_server *s, struct sp_bytes *input)
         return false;
     if (in.ptr[1] == '\r' && in.ptr[2] == '\n') {
         *input = sp_bytes_slice(in, 3, in.len);
-        end_of_data(s);
+        sp_smtp_server_data_end(s);
         return true;
     }
     *input = sp_bytes_slice(in, 1, in.len); /* stuffed: the rest of the line is text, or a fault */
@@ -138,6 +151,7 @@ static void take_good(struct sp_smtp_server *s, struct sp_bytes *input, size_t l
     struct sp_bytes good = sp_bytes_slice(*input, 0, endless ? (size_t)(most - s->data.size) : len);
 
     *input = sp_bytes_slice(*input, good.len, input->len);
+    s->data_taken += good.len;
     sp_smtp_server_touch(s);
     if (memchr(good.ptr, 0, good.len) != NULL) {
         break_off(s, SP_E_SMTP_NUL);
@@ -148,20 +162,44 @@ static void take_good(struct sp_smtp_server *s, struct sp_bytes *input, size_t l
         break_off(s, SP_E_SMTP_SIZE);
 }
 
-bool sp_smtp_server_data(struct sp_smtp_server *s, struct sp_bytes *input)
+void sp_smtp_server_bare(struct sp_smtp_server *s)
+{
+    if (!s->normalise) {
+        break_off(s, SP_E_SMTP_BARE_DATA);
+        return;
+    }
+    give(s, SP_LIT("\r\n"));
+    s->line_len = 0;
+    s->line_start = false; /* only a CRLF as received begins a line where a dot may mean the end */
+}
+
+void sp_smtp_server_late_crlf(struct sp_smtp_server *s)
+{
+    count_line(s, 0, true);
+    give(s, SP_LIT("\r\n"));
+}
+
+bool sp_smtp_server_text(struct sp_smtp_server *s, struct sp_bytes *input, bool dots)
 {
     struct look l;
 
     if (input->len == 0)
         return false;
-    l = look_ahead(s, *input);
+    l = look_ahead(s, *input, dots);
     if (l.end > 0) {
         take_good(s, input, l.end);
         return true;
     }
     if (l.rc != SP_OK) {
-        break_off(s, l.rc);
+        *input = sp_bytes_slice(*input, 1, input->len);
+        s->data_taken++;
+        sp_smtp_server_bare(s);
         return true;
     }
     return l.dot && on_dot(s, input);
+}
+
+bool sp_smtp_server_data(struct sp_smtp_server *s, struct sp_bytes *input)
+{
+    return sp_smtp_server_text(s, input, true);
 }

@@ -28,7 +28,8 @@ enum {
     SEEN_ENVID = 8,
     SEEN_AUTH = 16,
     SEEN_NOTIFY = 32,
-    SEEN_ORCPT = 64
+    SEEN_ORCPT = 64,
+    SEEN_REQUIRETLS = 128
 };
 
 static enum sp_rc mark(unsigned *seen, unsigned bit)
@@ -85,6 +86,18 @@ static enum sp_rc on_auth_param(const struct sp_smtp_server *s, struct sp_bytes 
     return sp_bytes_eq(value, SP_LIT("<>")) || sp_xtext_is_valid(value) ? SP_OK : SP_E_SMTP_SYNTAX;
 }
 
+/* RFC 8689 4.1: a word alone, and only within TLS, where alone it is offered. */
+static enum sp_rc on_requiretls(const struct sp_smtp_server *s, struct sp_bytes value,
+                                struct sp_mail_params *out)
+{
+    if (!s->tls)
+        return SP_E_SMTP_PARAM;
+    if (value.ptr != NULL)
+        return SP_E_SMTP_SYNTAX;
+    out->requiretls = true;
+    return SP_OK;
+}
+
 static enum sp_rc mail_param(const struct sp_smtp_server *s, unsigned *seen, struct sp_bytes key,
                              struct sp_bytes value, struct sp_mail_params *out)
 {
@@ -105,6 +118,10 @@ static enum sp_rc mail_param(const struct sp_smtp_server *s, unsigned *seen, str
     if (sp_bytes_eq_nocase(key, SP_LIT("ENVID"))) {
         rc = mark(seen, SEEN_ENVID);
         return rc != SP_OK ? rc : on_envid(value, out);
+    }
+    if (sp_bytes_eq_nocase(key, SP_LIT("REQUIRETLS"))) {
+        rc = mark(seen, SEEN_REQUIRETLS);
+        return rc != SP_OK ? rc : on_requiretls(s, value, out);
     }
     if (sp_bytes_eq_nocase(key, SP_LIT("AUTH"))) {
         rc = mark(seen, SEEN_AUTH);

@@ -17,8 +17,10 @@ enum state {
     MAIL,
     RCPT,
     DATA,
-    AUTH,     /* the answer to 334 is awaited */
-    TLS_WAIT, /* 220 given, handshake not done */
+    CHUNK,      /* the octets of a BDAT are awaited */
+    CHUNK_WAIT, /* more BDATs are to come */
+    AUTH,       /* the answer to 334 is awaited */
+    TLS_WAIT,   /* 220 given, handshake not done */
     CLOSED,
 };
 
@@ -54,7 +56,17 @@ struct sp_smtp_server {
     size_t line_len;
     bool too_long; /* a line passed the limit: refused at the end of data */
     bool too_big;
+    bool normalise;        /* bare CR and LF become CRLF */
+    int64_t data_since_ms; /* monotonic: when the message began */
+    uint64_t data_taken;   /* bytes of it on the wire */
     struct sp_smtp_data_facts data;
+
+    /* BDAT (RFC 3030) */
+    uint64_t octets;  /* of the chunk, still to come */
+    uint64_t swallow; /* octets of a chunk that was refused: dropped unread */
+    bool last;        /* the chunk is the last one */
+    bool chunking;    /* the message comes by BDAT */
+    bool held_cr;     /* a chunk ended in the middle of a CRLF */
 
     struct sp_smtp_server_event events[EVENTS_MAX];
     unsigned events_count;
@@ -93,8 +105,27 @@ void sp_smtp_server_close(struct sp_smtp_server *s, enum sp_rc rc);
 /* Runs a command line without its CRLF. */
 void sp_smtp_server_command(struct sp_smtp_server *s, struct sp_bytes line);
 
+/* A message begins: DATA was answered, or the first BDAT. */
+void sp_smtp_server_data_start(struct sp_smtp_server *s);
 /* Takes the next step in the data. returns: false if more input is needed */
 bool sp_smtp_server_data(struct sp_smtp_server *s, struct sp_bytes *input);
+/* Takes good text, or handles what is not. dots: stuffed ones are taken out. returns: false if more input is needed */
+bool sp_smtp_server_text(struct sp_smtp_server *s, struct sp_bytes *input, bool dots);
+/* A CR or LF stands alone: the end of the session, or a CRLF. */
+void sp_smtp_server_bare(struct sp_smtp_server *s);
+/* A CRLF whose CR came with the chunk before. */
+void sp_smtp_server_late_crlf(struct sp_smtp_server *s);
+/* The message is whole: asks the driver, or refuses it. */
+void sp_smtp_server_data_end(struct sp_smtp_server *s);
+
+/* BDAT. rc: why it is refused, or SP_OK: its octets are dropped or taken accordingly */
+void sp_smtp_server_chunk_start(struct sp_smtp_server *s, struct sp_bytes arg, enum sp_rc rc);
+/* The driver refused the message at its first chunk; the reply is out. */
+void sp_smtp_server_chunk_refused(struct sp_smtp_server *s);
+/* Takes the next step in a chunk. returns: false if more input is needed */
+bool sp_smtp_server_chunk(struct sp_smtp_server *s, struct sp_bytes *input);
+/* Drops octets of a refused chunk. returns: false if more input is needed */
+bool sp_smtp_server_swallow(struct sp_smtp_server *s, struct sp_bytes *input);
 
 /* Begins an AUTH exchange; arg: mechanism and initial response. */
 void sp_smtp_server_auth_start(struct sp_smtp_server *s, struct sp_bytes arg);

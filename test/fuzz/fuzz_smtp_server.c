@@ -1,6 +1,7 @@
 /*
  * The server machine: the same bytes give the same replies and the same messages however they are cut; no data given on
- * holds a bare CR, bare LF or NUL. The first byte of the input says how the second run is cut.
+ * holds a bare CR, bare LF or NUL. The first byte of the input says how the second run is cut, and whether the driver
+ * normalises.
  */
 #include "base/buf.h"
 #include "base/mem.h"
@@ -14,6 +15,7 @@ struct run {
     struct sp_buf messages;
     struct sp_buf current;
     bool closed;
+    bool normalise;
 };
 
 static int64_t fixed_ms(void *ctx)
@@ -65,12 +67,16 @@ static void on_event(struct run *r, const struct sp_smtp_server_event *ev)
         return;
     case SP_SMTP_SERVER_END:
         sp_assert(ev->data.size == r->current.len);
+        sp_assert(ev->data.line_max <= r->current.len);
+        sp_buf_put_dec(&r->messages, (int64_t)ev->data.line_max);
         check_message(sp_buf_bytes(&r->current));
         sp_buf_put(&r->messages, sp_buf_bytes(&r->current));
         sp_buf_put_u8(&r->messages, 0xFF);
         break;
     case SP_SMTP_SERVER_DATA:
         sp_buf_reset(&r->current);
+        if (r->normalise)
+            sp_smtp_server_normalise(r->server);
         break;
     case SP_SMTP_SERVER_MAIL:
     case SP_SMTP_SERVER_RCPT:
@@ -87,6 +93,7 @@ static void on_event(struct run *r, const struct sp_smtp_server_event *ev)
 
 static void start(struct run *r)
 {
+    r->normalise = false;
     r->closed = false;
     r->server = sp_smtp_server_new(&config);
     sp_buf_init(&r->replies, 1 << 20);
@@ -129,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     start(&whole);
     start(&cut);
+    whole.normalise = cut.normalise = (data[0] & 16) != 0;
     feed(&whole, sp_bytes(data + 1, len - 1), 0);
     feed(&cut, sp_bytes(data + 1, len - 1), (size_t)(data[0] % 16) + 1);
     sp_assert(sp_bytes_eq(sp_buf_bytes(&whole.replies), sp_buf_bytes(&cut.replies)));

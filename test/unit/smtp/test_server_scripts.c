@@ -1,7 +1,7 @@
 /*
  * Runs every script of test/scripts whose machine is the server: whole, byte by byte, and cut at random with a seed that is
  * printed on failure (SP_PEER_SEED repeats it). The driver of these stories takes whatever does not ask for trouble: a
- * recipient "refuse@" is refused by policy, "later@" deferred, a message with "refuse me" in it refused at the end, the
+ * recipient "refuse@" is refused by policy (with "nodata" every message at DATA), "later@" deferred, a message with "refuse me" in it refused at the end, the
  * password is "secret".
  */
 #include <dirent.h>
@@ -24,6 +24,8 @@ struct story {
     struct sp_buf said;
     struct sp_buf events;
     struct sp_buf message;
+    bool normalise;
+    bool refuse_data;
 };
 
 static bool has_word(struct sp_bytes text, const char *word)
@@ -59,11 +61,14 @@ static void *start(struct sp_bytes settings)
         .max_recipients = (size_t)number(settings, "recipients=", 100),
         .max_errors = (unsigned)number(settings, "errors=", 20),
         .max_idle = (unsigned)number(settings, "idle=", 100),
+        .least_rate = number(settings, "rate=", 0),
         .tls_active = has_word(settings, "implicit"),
         .tls_offered = has_word(settings, "tls"),
         .tls_required = has_word(settings, "required"),
         .auth_offered = has_word(settings, "auth"),
     };
+    st->normalise = has_word(settings, "normalise");
+    st->refuse_data = has_word(settings, "nodata");
     st->server = sp_smtp_server_new(&st->config);
     sp_buf_init(&st->input, 1 << 22);
     sp_buf_init(&st->said, 1 << 22);
@@ -124,6 +129,8 @@ static void log_mail(struct story *st, const struct sp_smtp_server_event *ev)
         sp_buf_put_cstr(&st->events, ev->mail.ret == SP_RET_FULL ? " ret=full" : " ret=hdrs");
     if (ev->mail.envid.len > 0)
         sp_buf_printf(&st->events, " envid=%.*s", SP_FMT(ev->mail.envid));
+    if (ev->mail.requiretls)
+        sp_buf_put_cstr(&st->events, " requiretls");
 }
 
 static enum sp_rc on_rcpt(struct story *st, const struct sp_smtp_server_event *ev)
@@ -182,7 +189,9 @@ static void on_event(struct story *st, const struct sp_smtp_server_event *ev)
     case SP_SMTP_SERVER_DATA:
         sp_buf_put_cstr(&st->events, "data");
         sp_buf_reset(&st->message);
-        answer(st, SP_OK);
+        if (st->normalise)
+            sp_smtp_server_normalise(st->server);
+        answer(st, st->refuse_data ? SP_E_INTAKE_POLICY : SP_OK);
         break;
     case SP_SMTP_SERVER_CHUNK:
         sp_buf_put(&st->message, ev->text);
