@@ -135,7 +135,7 @@ static enum sp_rc take_copy(struct sp_attempt *a, struct seal_wait *w, struct sp
     enum sp_rc rc = sp_jobs_seal_reply_decode(payload, &reply);
 
     if (rc != SP_OK)
-        return rc;
+        return unsure(rc); /* nonsense is no refusal: another rung must not take its place */
     sp_content_clear(&a->sealed);
     a->sealed = reply.content;
     a->sealed.fd = w->fd;
