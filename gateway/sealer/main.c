@@ -61,9 +61,14 @@ static void task_done(void *arg)
 void sealer_on_seal(void *arg, struct sp_jobs_job *job)
 {
     struct sealer *s = arg;
-    struct task *t = sp_calloc(1, sizeof(*t));
+    struct task *t;
     enum sp_rc rc;
 
+    if (s->stopping) { /* a loaded sealer would never come to its end; who asks asks the next one */
+        sp_jobs_job_reply(job, SP_E_ROLE_GONE, SP_LIT(""), NULL, 0);
+        return;
+    }
+    t = sp_calloc(1, sizeof(*t));
     t->sealer = s;
     t->job = job;
     t->arena = sp_arena_new(16384);
@@ -121,6 +126,7 @@ static void free_state(void *state)
 {
     struct sealer *s = state;
 
+    s->stopping = true;
     if (s->worker != NULL) {
         sp_worker_free(s->worker);
         sp_loop_run_once(sp_role_loop(s->role),
