@@ -1,0 +1,230 @@
+"""A gateway under load with everything that keeps account of it, and what must hold at the end whatever was done to it."""
+import collections
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from crash.load import Load
+from crash.taker import Taker
+from lab import mail
+from lab.gateway import Gateway
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+POLICY = HERE / "policy.json"
+RESTART_LIMIT = 25  # ten seconds of patience in the supervisor, the start itself, a busy machine
+FINAL = {"delivered", "deposited-and-notified"}
+
+
+def wait_until(true, seconds, what):
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def children_of(pid):
+    """{program: [pid]} of the processes that run under this one."""
+    found = collections.defaultdict(list)
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
+        except OSError:
+            continue
+        state, parent = rest.split()[:2]
+        if int(parent) == pid and state != "Z":
+            found[name].append(int(stat.parent.name))
+    return found
+
+
+class Bench:
+    """
+    folder:  of the instance; open to other users
+    kills:   (when, role) of what was killed
+    """
+
+    def __init__(self, folder, seed, *options, relays=2, environment=None):
+        self.folder, self.seed = pathlib.Path(folder), seed
+        self.taker, self.kills, self.load = Taker(seed), [], None
+        self.people = [mail.SmimePerson(folder, "s0@sealed.test"), mail.PgpPerson(folder, "p0@sealed.test")]
+        self.gateway = Gateway(self.folder / "gateway", "--plain-listener", "--workers", relays, "--next-hop",
+                               f"127.0.0.1:{self.taker.port}", "--policy", POLICY, "--retry", "1", "--domain", "load.test",
+                               *options)
+        self.gateway.environment.update(environment or {})
+        self.gateway.start()
+        self.info = self.gateway.info
+        for path in (self.people[0].certificate, self.people[1].key):
+            self.gateway.run("keys", "import", str(path))
+        self.wanted = {role: len(pids) for role, pids in self.children().items()}
+        self.supervisor = None  # one that we started ourselves
+
+    def start_load(self, seed=None, **options):
+        address = self.info["smtp"]["host"], self.info["smtp"]["port"]
+        self.load = Load(address, self.seed if seed is None else seed, **options).start()
+        return self.load
+
+    def children(self):
+        return children_of(self.info["pid"])
+
+    def missing(self):
+        running = self.children()
+        return [role for role, count in self.wanted.items() if len(running[role]) < count]
+
+    # ---- killing ----
+
+    def kill(self, role, number=signal.SIGKILL, index=0):
+        """returns: whether there was one"""
+        pids = sorted(self.children()[role])
+        if not pids:
+            return False
+        self.kills.append((time.monotonic(), role))
+        os.kill(pids[index % len(pids)], number)
+        return True
+
+    def kill_supervisor(self):
+        """Its children must end by themselves; then it is started anew, as systemd does."""
+        orphans = [pid for pids in self.children().values() for pid in pids]
+        self.kills.append((time.monotonic(), "supervisor"))
+        os.kill(self.info["pid"], signal.SIGKILL)
+        if self.supervisor is not None:
+            self.supervisor.wait()
+        wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() and "(zombie)" not in
+                                   pathlib.Path(f"/proc/{pid}/status").read_text() for pid in orphans
+                                   if pathlib.Path(f"/proc/{pid}").exists()), 30, "children end with their supervisor")
+        self.kills.append((time.monotonic(), "supervisor"))  # sessions end until here
+        self.start_supervisor()
+
+    def start_supervisor(self):
+        with open(self.info["log"], "ab") as log:
+            self.supervisor = subprocess.Popen([self.info["program"], "serve", "-c", self.info["config"]],
+                                               stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                               env=self.gateway.environment, start_new_session=True)
+        self.info["pid"] = self.supervisor.pid
+        (self.gateway.folder / "pid").write_text(str(self.supervisor.pid))
+        wait_until(lambda: not self.missing(), RESTART_LIMIT, "all roles start")
+
+    def reload(self):
+        os.kill(self.info["pid"], signal.SIGHUP)
+
+    # ---- what must hold ----
+
+    def arrived(self):
+        """{(message or recipient's message, recipient): [Taken]}"""
+        found = collections.defaultdict(list)
+        with self.taker.lock:
+            for t in self.taker.taken:
+                local, domain = t.recipient.rsplit("@", 1)
+                found[(t.message if domain == "sealed.test" else local.rsplit(".", 1)[0], t.recipient)].append(t)
+        return found
+
+    def not_arrived(self):
+        there = self.arrived()
+        return [(m.id, r) for m in self.load.acknowledged() for r in m.recipients if (m.id, r) not in there]
+
+    def records(self):
+        return self.gateway.records()
+
+    def unsettled(self):
+        accepted, settled = set(), set()
+        for record in self.records():
+            if record["event"] == "message.accepted":
+                accepted.add(record["message"])
+            elif record["event"] == "message.settled":
+                settled.add(record["message"])
+        return accepted - settled
+
+    def settle(self, seconds=120):
+        """The load has ended: waits for all that was acknowledged to arrive and the audit to say so."""
+        wait_until(lambda: not self.missing(), RESTART_LIMIT, f"all roles run again ({self.missing()})")
+        try:
+            wait_until(lambda: not self.not_arrived(), seconds, "every 250 arrives")
+            wait_until(lambda: not self.unsettled(), seconds, "the audit tells every message's end")
+        except AssertionError as e:
+            lost = self.not_arrived()
+            raise AssertionError(f"{e}; {len(lost)} not arrived, as {lost[:3]}; unsettled {sorted(self.unsettled())[:3]}; "
+                                 f"queue {self.gateway.run('queue', 'list', check=False).stdout[:600]}") from None
+
+    def check(self):
+        """All that must hold. returns: figures as a dict"""
+        self.check_bodies()
+        duplicates = self.check_duplicates()
+        self.check_answers()
+        self.check_audit()
+        self.gateway.check_log()
+        return {"seed": self.seed, "kills": len(self.kills), "sent": len(self.load.sent), "replies": self.load.replies,
+                "acknowledged": len(self.load.acknowledged()), "copies": self.taker.count(), "duplicates": duplicates,
+                "sessions_ended": len(self.load.ends)}
+
+    def check_bodies(self):
+        with self.taker.lock:
+            for t in self.taker.taken:
+                domain = t.recipient.rsplit("@", 1)[1]
+                assert t.whole, f"altered or below its floor: {t.message} for {t.recipient} as {t.kind}"
+                wanted = {"plain.test": ("plain", "other"), "sealed.test": ("sealed",), "portal.test": ("other",)}[domain]
+                assert t.kind in wanted, f"{t.message} for {t.recipient} came as {t.kind}"
+
+    def check_duplicates(self):
+        """A copy is taken twice only if its sender died, and died while it was under way."""
+        killed = [at for at, role in self.kills if role in ("relay", "supervisor")]
+        doubtful = {r["message"] for r in self.records() if r["event"] == "message.settled" and r["duplicates_possible"]}
+        ids = {m.id: m.queue_id for m in self.load.sent}
+        count = 0
+        for (message, recipient), copies in self.arrived().items():
+            for first, second in zip(copies, copies[1:]):
+                count += 1
+                assert any(first.began - 1 <= at <= second.at and at - first.at < 5 for at in killed), \
+                    f"{message} came twice for {recipient}: {first.at:.2f} and {second.at:.2f}"
+                # a notice of the portal is a message of its own, as is one whose answer was lost
+                if first.kind != "other" and ids.get(message):
+                    assert ids[message] in doubtful, f"{message} came twice and its record does not say that it might have"
+        return count
+
+    def check_answers(self):
+        """What was refused did not go out; sessions ended only where their relay did."""
+        there = self.arrived()
+        for m in self.load.sent:
+            if m.reply and not m.reply.startswith("250"):
+                assert m.reply[0] == "4", f"{m.id}: {m.reply}"
+                assert not any((m.id, r) in there for r in m.recipients), f"{m.id} got {m.reply} and went out"
+            elif m.reply:
+                assert m.queue_id, f"{m.id}: no id in {m.reply}"
+        killed = [at for at, role in self.kills if role in ("relay", "supervisor")]
+        for at, why in self.load.ends:
+            assert why != "hung", "a session got no answer and no end"
+            assert any(-1 < at - k < 20 for k in killed), f"a session ended without cause: {why}"
+            assert not why.startswith("5"), f"refused for good: {why}"
+
+    def check_audit(self):
+        records = self.records()
+        done = subprocess.run([self.info["program"], "audit", "verify", self.info["audit"]], capture_output=True, text=True,
+                              timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        events = collections.Counter(r["event"] for r in records)
+        assert not events["audit.gap"], "audit.gap"
+        for event in ("message.accepted", "message.settled"):
+            seen = [r["message"] for r in records if r["event"] == event]
+            assert len(seen) == len(set(seen)), f"{event} twice"
+        accepted = {r["message"] for r in records if r["event"] == "message.accepted"}
+        for m in self.load.acknowledged():
+            assert m.queue_id in accepted, f"{m.id} was acknowledged as {m.queue_id}, which the audit does not know"
+        for r in records:
+            if r["event"] == "message.settled":
+                for recipient in r["recipients"]:
+                    assert recipient["final"] in FINAL and recipient["floor_met"], json.dumps(r)
+
+    def close(self):
+        if self.load is not None:
+            self.load.stopped.set()
+        for person in self.people:
+            if isinstance(person, mail.PgpPerson):
+                person.close()
+        try:
+            self.gateway.stop()
+            if self.supervisor is not None:
+                self.supervisor.wait(10)
+        finally:
+            self.taker.stop()

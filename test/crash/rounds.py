@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""Kills processes of a gateway under load, round after round, and accounts for every message.
+
+    test/crash/rounds.py --rounds 500 --seed 1 [--preset release]
+
+A round waits until mail has gone on since the last one, and ends one process by SIGKILL: each role in turn, then at random,
+now and then two at once, and the supervisor, after whose death its children must end by themselves. Every batch of rounds
+ends with a pause of the load in which everything acknowledged must arrive. One line of JSON at the end; see docs/testing.md.
+"""
+import argparse
+import json
+import os
+import pathlib
+import random
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from crash.bench import RESTART_LIMIT, Bench  # noqa: E402  (the path comes first)
+from lab.ports import open_folder  # noqa: E402
+
+PROGRESS = 6  # messages taken and copies delivered between two kills
+BATCH = 50
+
+
+class Down:
+    """Since when each role has been missing: none may be for longer than the supervisor's patience."""
+
+    def __init__(self, bench):
+        self.bench, self.since = bench, {}
+
+    def look(self):
+        missing, now = self.bench.missing(), time.monotonic()
+        self.since = {role: self.since.get(role, now) for role in missing}
+        for role, since in self.since.items():
+            assert now - since < RESTART_LIMIT, f"{role} stays down"
+
+
+def victims(dice, roles, number):
+    """Each in turn, then at random; every eighth time two."""
+    if number < len(roles):
+        return [roles[number]]
+    return dice.sample(roles, 2 if number % 8 == 0 else 1)
+
+
+def one_round(bench, dice, down, names, limit):
+    taken, passed = bench.load.count(), bench.taker.count()
+    deadline = time.monotonic() + limit
+    while bench.load.count() < taken + PROGRESS or bench.taker.count() < passed + PROGRESS:
+        down.look()
+        assert time.monotonic() < deadline, f"no mail goes on: {bench.load.replies}, missing {bench.missing()}"
+        time.sleep(0.02)
+    time.sleep(dice.random() * 0.1)  # anywhere in the life of a message
+    for name in names:
+        if name == "supervisor":
+            bench.kill_supervisor()
+            down.since = {}
+        else:
+            bench.kill(name, index=dice.randrange(8))
+
+
+def run(bench, rounds, dice, batch=BATCH, limit=60, say=lambda text: None, **load):
+    roles = [*sorted(bench.wanted), "supervisor"]
+    down, number = Down(bench), 0
+    while number < rounds:
+        previous, started = bench.load, time.monotonic()
+        bench.start_load(seed=f"{bench.seed}.{number}", **load)
+        if previous is not None:
+            adopt(bench.load, previous)
+        for _ in range(min(batch, rounds - number)):
+            one_round(bench, dice, down, victims(dice, roles, number), limit)
+            number += 1
+        bench.load.stop()
+        bench.settle()
+        say(f"{number} rounds, {time.monotonic() - started:.0f} s, {len(bench.load.acknowledged())} acknowledged, "
+            f"{bench.taker.count()} copies")
+    return bench.check()
+
+
+def adopt(load, previous):
+    """One account of all batches."""
+    with load.lock:
+        load.sent[:0] = previous.sent
+        load.ends[:0] = previous.ends
+        for code, count in previous.replies.items():
+            load.replies[code] = load.replies.get(code, 0) + count
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
+    options = parser.parse_args()
+    os.environ["SALLYPORT_PRESET"] = options.preset
+    with open_folder("sp-crash-") as folder:
+        bench = Bench(folder, options.seed)
+        try:
+            figures = run(bench, options.rounds, random.Random(options.seed), say=lambda text: print(text, flush=True))
+        except AssertionError:
+            kept = pathlib.Path(f"/tmp/sallyport-crash-{options.seed}.log")
+            kept.write_text(bench.gateway.log)
+            print(f"seed {options.seed}; the gateway's log is in {kept}", file=sys.stderr)
+            raise
+        finally:
+            bench.close()
+        print(json.dumps({"rounds": options.rounds, "preset": options.preset, **figures}))
+
+
+if __name__ == "__main__":
+    main()
