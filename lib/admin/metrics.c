@@ -6,7 +6,6 @@
 #include "admin/metrics.h"
 
 #include "admin/admin_priv.h"
-#include "base/text.h"
 #include "web/web.h"
 
 #define PAGE_MAX  ((size_t)1 << 20)

@@ -4,7 +4,6 @@
  */
 #include "crypt/password.h"
 
-#include "base/mem.h"
 
 #include <argon2.h>
 

@@ -3,7 +3,6 @@
  */
 #include "crypt/sign.h"
 
-#include "base/mem.h"
 
 #include <openssl/evp.h>
 

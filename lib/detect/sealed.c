@@ -5,7 +5,6 @@
  */
 #include "detect/detect_priv.h"
 
-#include "base/text.h"
 
 #define BESIDE_MAX     512 /* bytes outside the parts: what mail programs write there */
 #define KEYS_MAX       64  /* session key packets */

@@ -5,7 +5,6 @@
  */
 #include "intake/intake_priv.h"
 
-#include "mail/domain.h"
 
 struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
                                      const struct sp_smtp_server_event *ev)

@@ -5,7 +5,6 @@
  */
 #include "mail/dsn.h"
 
-#include "mail/address.h"
 #include "mail/compose.h"
 #include "mail/envelope.h"
 

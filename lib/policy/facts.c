@@ -5,7 +5,6 @@
 #include "policy/facts.h"
 
 #include "base/mem.h"
-#include "mail/kind.h"
 #include "policy/facts_priv.h"
 
 static const char *const preferences[] = {"plain", "tls", "sealed", "portal", "no-mail", NULL};

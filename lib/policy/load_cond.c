@@ -3,7 +3,6 @@
  * a value, so that depth costs no stack of ours. Every member of a condition that is not all, any or not is a test, made
  * in load_test.c.
  */
-#include "base/buf.h"
 #include "policy/policy_priv.h"
 
 struct build {
