@@ -346,8 +346,8 @@ static const struct sp_dns_answer *from_packet(const ldns_pkt *pkt, enum sp_dns_
     if (collect(&w, d) != SP_OK || !name_text(w.owner, text, &like.owner))
         goto malformed;
     like.rc = rcode_rc(pkt, sp_dns_draft_count(d));
-    if (like.rc == SP_E_DNS_NXDOMAIN && sp_dns_draft_count(d) > 0)
-        goto malformed;
+    if (like.rc != SP_OK && sp_dns_draft_count(d) > 0)
+        goto malformed; /* records under an error code: nothing of it is believed */
     like.aliased = w.aliased;
     like.secure = trusted && ldns_pkt_ad(pkt) && !sp_dns_rc_is_error(like.rc);
     like.good_until_ms =
