@@ -225,6 +225,8 @@ static void start_next(struct sp_dns_resolver *r)
         struct question *q = SP_CONTAINER(r->line.next, struct question, in_line);
 
         sp_list_remove(&q->in_line);
+        q->deadline_ms =
+            now_ms(r) + r->settings.deadline_ms; /* waiting in line costs no patience */
         r->in_flight++;
         sp_timer_start(q->pause, 0);
     }
@@ -245,7 +247,6 @@ static struct question *get_question(struct sp_dns_resolver *r, struct sp_bytes 
     sp_list_init(&q->in_line);
     memcpy(q->key, key.ptr, key.len);
     q->key_len = key.len;
-    q->deadline_ms = now_ms(r) + r->settings.deadline_ms;
     (void)sp_map_put(r->questions, key, q);
     sp_list_append(&r->line, &q->in_line);
     start_next(r);
