@@ -87,7 +87,7 @@ static const struct sp_setting settings[] = {
     {"delivery.expire", SP_SETTING_DURATION, AT(delivery.expire_ms), 1000, 30 * DAY, "2d", NULL, SP_FORM_ANY,
      "age at which mail goes back to its sender, where the policy sets none"},
     {"delivery.connect", SP_SETTING_DURATION, AT(delivery.connect_ms), 100, 600000, "30s", NULL, SP_FORM_ANY,
-     "time for a connection to a next hop"},
+     "time for a connection to a next hop, and then for a handshake"},
     {"delivery.command", SP_SETTING_DURATION, AT(delivery.command_ms), 100, 1800000, "5m", NULL, SP_FORM_ANY,
      "time for a next hop's reply"},
     {"delivery.max_connections", SP_SETTING_INT, AT(delivery.max_connections), 1, 1000, "20", NULL, SP_FORM_ANY,

@@ -13,7 +13,6 @@
 
 #define OUT_MAX      (256 * 1024) /* bytes that may wait in the stream */
 #define TLS_JSON_MAX 8192
-#define HANDSHAKE_MS 30000
 #define NEVER_MS     86400000 /* no step of the protocol waits so long */
 
 struct sp_conn {
@@ -217,7 +216,7 @@ static void start_tls(struct sp_conn *c)
     struct sp_tls_tlsa tlsa[SP_TRANSPORT_TLSA_MAX];
     struct sp_bytes names[3] = {c->hop->name, c->hop->base, c->plan.route->domain};
     struct sp_tls_params params = {
-        .timeout_ms = HANDSHAKE_MS,
+        .timeout_ms = c->plan.connect_ms,
         .server_name = c->hop->is_address ? SP_LIT("") : c->hop->base,
         .names = names,
         /* the next-hop domain names a DANE-TA host too, where its MX answer was secure (RFC 7672 3.2.2) */
