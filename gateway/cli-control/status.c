@@ -1,5 +1,5 @@
 /*
- * `sallyport status` and `sallyport posture list|accept`.
+ * `sallyport status`: each relay with its numbers.
  */
 #include "gateway/cli-control/control.h"
 
@@ -74,78 +74,4 @@ int control_status(const struct control *c)
         print_relays(answer.result);
     control_answer_clear(&answer);
     return code;
-}
-
-/* ---- posture ---- */
-
-static void print_postures(const struct sp_json *result)
-{
-    static const char *const heads[] = {"DOMAIN", "BEST", "PROVED", "ACCEPTED BY HAND"};
-    const struct sp_json *list = sp_json_find(result, "domains");
-    struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
-
-    for (const struct sp_json *d = list == NULL ? NULL : list->first; d != NULL; d = d->next) {
-        struct sp_bytes cells[] = {
-            sp_json_text_of(d, "domain"),
-            sp_json_text_of(d, "best"),
-            sp_json_text_of(d, "proved"),
-            sp_json_bool_of(d, "accepted", false) ? SP_LIT("yes") : SP_LIT("no"),
-        };
-
-        table_add(t, cells);
-    }
-    table_print(t);
-    table_free(t);
-}
-
-static int list(const struct control *c)
-{
-    struct control_answer answer;
-    struct sp_buf question;
-    struct sp_jw w;
-    int code;
-
-    begin(&question, &w, "posture.list");
-    if (c->word_count > 2)
-        sp_jw_cstr(&w, "domain", c->words[2]);
-    ask(c, &question, &w, &answer);
-    code = answer.code;
-    if (code == CONTROL_OK && c->json)
-        control_print_json(answer.result);
-    else if (code == CONTROL_OK)
-        print_postures(answer.result);
-    control_answer_clear(&answer);
-    return code;
-}
-
-static int accept_drop(const struct control *c)
-{
-    struct control_answer answer;
-    struct sp_buf question;
-    struct sp_jw w;
-    int code;
-
-    if (c->word_count != 4 || c->reason == NULL)
-        return control_usage("posture accept DOMAIN LEVEL --reason TEXT");
-    begin(&question, &w, "posture.accept");
-    sp_jw_cstr(&w, "domain", c->words[2]);
-    sp_jw_cstr(&w, "level", c->words[3]);
-    sp_jw_cstr(&w, "reason", c->reason);
-    ask(c, &question, &w, &answer);
-    code = answer.code;
-    if (code == CONTROL_OK && c->json)
-        control_print_json(answer.result);
-    else if (code == CONTROL_OK)
-        (void)printf("%s: %s is taken as right\n", c->words[2], c->words[3]);
-    control_answer_clear(&answer);
-    return code;
-}
-
-int control_posture(const struct control *c)
-{
-    if (strcmp(c->words[1], "list") == 0)
-        return list(c);
-    if (strcmp(c->words[1], "accept") == 0)
-        return accept_drop(c);
-    return control_usage("posture: list or accept");
 }

@@ -1,6 +1,6 @@
 /*
- * What the command line asks of the ledger: audit.status, audit.prove, message.show (all lines of one message), and the
- * postures that it remembers. A question about a message that nobody has heard of is not-found, not an empty answer.
+ * What the command line asks of the ledger: audit.status, audit.prove, message.show (all lines of one message); what it
+ * remembers of domains is told by remembered.c. A question about a message that nobody has heard of is not-found, not an empty answer.
  */
 #include "gateway/ledger/ledger.h"
 
@@ -10,12 +10,7 @@
 #define REPLY_MAX   SP_JOBS_COMMAND_MAX
 #define PAYLOAD_MAX (SP_JOBS_COMMAND_MAX + 64)
 
-struct question {
-    const struct sp_json *ask;
-    struct sp_bytes actor; /* JSON object */
-};
-
-static void reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json)
+void ledger_reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json)
 {
     struct sp_jobs_command_reply reply = {.json = json};
     struct sp_buf out;
@@ -37,7 +32,7 @@ void ledger_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *text
     sp_jw_cstr(&w, "error", sp_rc_name(rc));
     sp_jw_cstr(&w, "detail", text);
     sp_jw_end(&w);
-    reply_json(job, rc, sp_buf_bytes(&json));
+    ledger_reply_json(job, rc, sp_buf_bytes(&json));
     sp_buf_clear(&json);
 }
 
@@ -58,7 +53,7 @@ static void put_shards(struct ledger *l, struct sp_jw *w)
     sp_jw_end(w);
 }
 
-static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
+static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q)
 {
     struct sp_audit_book_status status = sp_audit_book_status(l->book);
     char time[SP_TIME_TEXT_MAX];
@@ -85,7 +80,7 @@ static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct qu
     sp_jw_int(&w, "waiting_bytes", (int64_t)status.waiting_len);
     put_shards(l, &w);
     sp_jw_end(&w);
-    reply_json(job, sp_buf_rc(&json), sp_buf_bytes(&json));
+    ledger_reply_json(job, sp_buf_rc(&json), sp_buf_bytes(&json));
     sp_buf_clear(&head);
     sp_buf_clear(&json);
 }
@@ -106,7 +101,7 @@ static enum sp_rc put_records(struct ledger *l, const struct sp_audit_message *m
     return rc;
 }
 
-static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
+static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q)
 {
     const struct sp_audit_message *m = NULL;
     struct sp_err err = {0};
@@ -136,13 +131,13 @@ static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct ques
     if (rc == SP_OK)
         rc = sp_buf_rc(&json);
     if (rc == SP_OK)
-        reply_json(job, rc, sp_buf_bytes(&json));
+        ledger_reply_json(job, rc, sp_buf_bytes(&json));
     else
         ledger_reply_error(job, rc, "its audit records can't be read");
     sp_buf_clear(&json);
 }
 
-static void on_prove(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
+static void on_prove(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q)
 {
     struct sp_id id;
 
@@ -152,91 +147,16 @@ static void on_prove(struct ledger *l, struct sp_jobs_job *job, const struct que
         ledger_reply_error(job, SP_E_USAGE, "message: no message id");
 }
 
-static void on_postures(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
-{
-    struct sp_bytes wanted = sp_json_text_of(q->ask, "domain");
-    struct sp_audit_posture p;
-    char time[SP_TIME_TEXT_MAX];
-    struct sp_buf json;
-    struct sp_jw w;
-    size_t at = 0;
-
-    sp_buf_init(&json, REPLY_MAX);
-    sp_jw_init(&w, &json);
-    sp_jw_object(&w, NULL);
-    sp_jw_array(&w, "domains");
-    while (json.len < REPLY_MAX / 2 && sp_audit_book_posture_next(l->book, &at, &p)) {
-        if (wanted.len > 0 && !sp_bytes_eq_nocase(wanted, p.domain))
-            continue;
-        sp_time_format_rfc3339(p.proved_at_ms, time);
-        sp_jw_object(&w, NULL);
-        sp_jw_text(&w, "domain", p.domain);
-        sp_jw_cstr(&w, "best", sp_floor_name(p.best));
-        sp_jw_cstr(&w, "proved", time);
-        sp_jw_bool(&w, "accepted", p.accepted_at_ms != 0);
-        sp_jw_end(&w);
-    }
-    sp_jw_end(&w);
-    sp_jw_bool(&w, "complete", json.len < REPLY_MAX / 2);
-    sp_jw_end(&w);
-    reply_json(job, sp_buf_rc(&json), sp_buf_bytes(&json));
-    sp_buf_clear(&json);
-}
-
-static enum sp_rc say_accepted(struct ledger *l, const struct question *q, enum sp_floor floor,
-                               struct sp_err *err)
-{
-    struct sp_buf text;
-    struct sp_jw w;
-    enum sp_rc rc;
-
-    sp_buf_init(&text, SP_AUDIT_LINE_MAX);
-    sp_jw_init(&w, &text);
-    sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "event", "transport.posture-accepted");
-    sp_jw_text(&w, "domain", sp_json_text_of(q->ask, "domain"));
-    sp_jw_object(&w, "posture");
-    sp_jw_cstr(&w, "now", sp_floor_name(floor));
-    sp_jw_end(&w);
-    sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
-    sp_jw_text(&w, "reason", sp_json_text_of(q->ask, "reason"));
-    sp_jw_end(&w);
-    rc = sp_audit_book_say(l->book, sp_buf_bytes(&text), err);
-    sp_buf_clear(&text);
-    return rc == SP_OK ? sp_audit_book_commit(l->book, err) : rc;
-}
-
-/* An administrator takes a lower posture as right: recorded first, told to the relays then. */
-static void on_accept(struct ledger *l, struct sp_jobs_job *job, const struct question *q)
-{
-    struct sp_bytes domain = sp_json_text_of(q->ask, "domain");
-    struct sp_err err = {0};
-    enum sp_floor floor;
-    enum sp_rc rc;
-
-    if (domain.len == 0 || domain.len > 253 ||
-        !sp_floor_parse(sp_json_text_of(q->ask, "level"), &floor) ||
-        sp_bytes_trim(sp_json_text_of(q->ask, "reason")).len == 0) {
-        ledger_reply_error(job, SP_E_USAGE, "domain, level and reason are needed");
-        return;
-    }
-    rc = say_accepted(l, q, floor, &err);
-    if (rc != SP_OK && rc != SP_E_MALFORMED)
-        sp_role_fail(l->role, &err);
-    ledger_posture_tell(l);
-    ledger_tail_poke(l);
-    if (rc == SP_OK)
-        reply_json(job, SP_OK, SP_LIT("{\"done\":\"accept\"}"));
-    else
-        ledger_reply_error(job, rc, err.text);
-}
-
 static const struct {
     const char *name;
-    void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct question *q);
+    void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 } commands[] = {
-    {"audit.status", on_status},   {"audit.prove", on_prove},     {"message.show", on_show},
-    {"posture.list", on_postures}, {"posture.accept", on_accept},
+    {"audit.status", on_status},
+    {"audit.prove", on_prove},
+    {"message.show", on_show},
+    {"posture.list", ledger_posture_list},
+    {"posture.accept", ledger_posture_accept},
+    {"posture.forget", ledger_posture_forget},
 };
 
 static void on_command(void *arg, struct sp_jobs_job *job)
@@ -244,7 +164,7 @@ static void on_command(void *arg, struct sp_jobs_job *job)
     struct ledger *l = arg;
     struct sp_jobs_command_request request;
     SP_AUTO(sp_json_doc) doc = NULL;
-    struct question q;
+    struct ledger_question q;
     struct sp_bytes name;
 
     if (sp_jobs_command_request_decode(sp_jobs_job_payload(job), &request) != SP_OK ||
@@ -252,7 +172,7 @@ static void on_command(void *arg, struct sp_jobs_job *job)
         ledger_reply_error(job, SP_E_MALFORMED, "no command");
         return;
     }
-    q = (struct question){.ask = sp_json_root(doc), .actor = request.actor};
+    q = (struct ledger_question){.ask = sp_json_root(doc), .actor = request.actor};
     name = sp_json_text_of(q.ask, "command");
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
         if (sp_bytes_eq(name, sp_bytes_cstr(commands[i].name))) {

@@ -60,6 +60,7 @@ SP_MUST_CHECK enum sp_rc ledger_path(struct sp_buf *out, const char *folder, con
 /* tail.c */
 void ledger_tail_start(struct ledger *l);
 void ledger_tail_poke(struct ledger *l);
+void ledger_tail_now(struct ledger *l);    /* the same, without a word to the outside */
 void ledger_tail_finish(struct ledger *l); /* folds what is there, to the end */
 void ledger_tail_free(struct ledger *l);
 struct shard *ledger_shard(struct ledger *l, struct sp_bytes name); /* NULL: none of that name */
@@ -75,7 +76,22 @@ void ledger_act_close(struct ledger *l);
 void ledger_posture_serve(struct ledger *l);
 void ledger_posture_tell(struct ledger *l);
 
+/* What the command line asks. */
+struct ledger_question {
+    const struct sp_json *ask;
+    struct sp_bytes actor; /* JSON object */
+};
+
+/* remembered.c: what is known of domains, shown and changed by an administrator */
+void ledger_posture_list(struct ledger *l, struct sp_jobs_job *job,
+                         const struct ledger_question *q);
+void ledger_posture_accept(struct ledger *l, struct sp_jobs_job *job,
+                           const struct ledger_question *q);
+void ledger_posture_forget(struct ledger *l, struct sp_jobs_job *job,
+                           const struct ledger_question *q);
+
 /* command.c, prove.c */
+void ledger_reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json);
 void ledger_command_serve(struct ledger *l);
 void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id,
                   struct sp_bytes actor);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#define NOW_TURNS    64
 #define TURN_RECORDS 1000 /* of one shard in one transaction */
 #define GATHER_MS    100
 #define IDLE_MS      1000
@@ -168,6 +169,13 @@ static bool turn(struct ledger *l)
         sp_audit_book_checkpoint(l->book, &err) != SP_OK)
         sp_role_fail(l->role, &err);
     return more;
+}
+
+void ledger_tail_now(struct ledger *l)
+{
+    find_shards(l);
+    for (int i = 0; i < NOW_TURNS && turn(l); i++)
+        ;
 }
 
 static int64_t pause_after(struct ledger *l, bool more)

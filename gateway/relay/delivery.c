@@ -77,8 +77,12 @@ static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err 
                                              .route_count = r->config->delivery.route_count,
                                              .pins = r->config->delivery.pins,
                                              .pin_count = r->config->delivery.pin_count};
-    struct sp_transport_parts parts = {
-        .loop = r->loop, .log = r->log, .dns = sp_dns_resolver_ops(h->resolver), .jobs = r->jobs};
+    struct sp_transport_parts parts = {.loop = r->loop,
+                                       .log = r->log,
+                                       .dns = sp_dns_resolver_ops(h->resolver),
+                                       .jobs = r->jobs,
+                                       .sts = relay_posture_policies(r),
+                                       .posture = relay_posture_levels(r)};
 
     return sp_transport_new(&parts, &settings, &h->transport, err);
 }
@@ -151,8 +155,7 @@ enum sp_rc relay_delivery_start(struct relay *r, struct sp_err *err)
     rc = half_new(r, &r->delivery->now, err);
     if (rc != SP_OK)
         return rc;
-    relay_posture_start(r);
-    sp_delivery_poke(r->delivery->now->delivery);
+    relay_delivery_poke(r);
     return SP_OK;
 }
 
@@ -173,14 +176,13 @@ enum sp_rc relay_delivery_reload(struct relay *r, struct sp_err *err)
     r->delivery->now = fresh;
     sp_list_append(&r->delivery->old, &old->link);
     sp_delivery_drain(old->delivery, PATIENCE_MS, on_old_ended, old);
-    relay_posture_start(r);
-    sp_delivery_poke(fresh->delivery);
+    relay_delivery_poke(r);
     return SP_OK;
 }
 
 void relay_delivery_poke(struct relay *r)
 {
-    if (r->delivery != NULL && r->delivery->now != NULL)
+    if (r->delivery != NULL && r->delivery->now != NULL && relay_posture_is_known(r))
         sp_delivery_poke(r->delivery->now->delivery);
 }
 
@@ -218,11 +220,8 @@ int relay_delivery_remembered(struct relay *r, struct sp_bytes domain)
         [SP_LEVEL_AUTHENTICATED] = SP_FLOOR_TLS_AUTHENTICATED,
         [SP_LEVEL_DANE] = SP_FLOOR_TLS_DANE,
     };
-    struct sp_posture *posture;
     enum sp_level best;
 
-    if (r->delivery == NULL || r->delivery->now == NULL)
-        return SP_REMEMBERED_NEVER_SEEN;
-    posture = sp_transport_posture(r->delivery->now->transport);
-    return sp_posture_find(posture, domain, &best) ? (int)floors[best] : SP_REMEMBERED_NEVER_SEEN;
+    return sp_posture_find(relay_posture_levels(r), domain, &best) ? (int)floors[best]
+                                                                   : SP_REMEMBERED_NEVER_SEEN;
 }

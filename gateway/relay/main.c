@@ -69,6 +69,7 @@ static void on_peer_seen(void *arg, enum sp_role_kind role, unsigned index, bool
         return;
     for (struct relay *r = arg; r != NULL; r = r->left)
         relay_durable_again(r->durable);
+    relay_posture_again(((struct relay *)arg)->posture);
 }
 
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
@@ -83,6 +84,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->dir = sp_role_dir(role);
     r->jobs = sp_jobs_new(r->loop, r->log);
     r->durable = relay_durable_new(r);
+    r->posture = relay_posture_new(r);
     rc = load_keys(r, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
@@ -153,6 +155,7 @@ static void relay_free(void *state)
     relay_submit_free(r->submit);
     relay_durable_free(r->durable);
     sp_jobs_free(r->jobs);
+    relay_posture_free(r->posture);
     sp_policy_unref(r->policy);
     sp_tls_context_unref(r->server_tls);
     sp_config_free(r->config);

@@ -18,6 +18,9 @@ struct relay_delivery;
 struct sp_transport;
 struct relay_durable;
 struct relay_submit;
+struct relay_posture;
+struct sp_posture;
+struct sp_sts_cache;
 
 struct relay {
     struct sp_role *role;
@@ -32,6 +35,7 @@ struct relay {
     struct sp_intake *intake;
     struct relay_delivery *delivery;
     struct relay_durable *durable;
+    struct relay_posture *posture; /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
     unsigned draining;   /* parts that have not ended yet */
     const char *dir;     /* of the shard */
@@ -66,8 +70,16 @@ struct sp_transport *relay_delivery_transport(struct relay *r);
 
 /* ---- posture.c: what domains have proved, from the ledger ---- */
 
-/* Asks for the list and listens for changes. Called again after a reload. */
-void relay_posture_start(struct relay *r);
+/* Makes the memory of r and of the shards that it looks after, and asks the ledger for all that is known. */
+struct relay_posture *relay_posture_new(struct relay *r);
+void relay_posture_free(struct relay_posture *m);
+/* A ledger has come: what changed while there was none is asked for. NULL is allowed. */
+void relay_posture_again(struct relay_posture *m);
+/* returns: whether the ledger's list is here: nothing is delivered before */
+bool relay_posture_is_known(const struct relay *r);
+/* returns: the memory's parts, lent as long as the relay */
+struct sp_posture *relay_posture_levels(const struct relay *r);
+struct sp_sts_cache *relay_posture_policies(const struct relay *r); /* returns: see above */
 
 /* ---- durable.c: tells the ledger how far this shard's journal is on disk ---- */
 

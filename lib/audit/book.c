@@ -26,6 +26,15 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE message (id BLOB PRIMARY KEY, settled INTEGER NOT NULL, data BLOB NOT NULL);"
      "CREATE TABLE posture (domain TEXT PRIMARY KEY, best TEXT NOT NULL,"
      "  proved_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL) WITHOUT ROWID;"},
+    {"where a posture comes from, and MTA-STS policies",
+     "ALTER TABLE posture ADD COLUMN host TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE posture ADD COLUMN evidence TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE posture ADD COLUMN now TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE posture ADD COLUMN now_at INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE posture ADD COLUMN sts TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE posture ADD COLUMN sts_id TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE posture ADD COLUMN sts_fetched_at INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE posture ADD COLUMN sts_until INTEGER NOT NULL DEFAULT 0;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)

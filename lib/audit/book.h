@@ -119,9 +119,17 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_line(const struct sp_audit_book *b,
 
 struct sp_audit_posture {
     struct sp_bytes domain;
-    enum sp_floor best;
-    int64_t proved_at_ms;
-    int64_t accepted_at_ms; /* 0: none */
+    enum sp_floor best;       /* plain: it has proved nothing, or is forgotten */
+    int64_t proved_at_ms;     /* 0: never */
+    int64_t accepted_at_ms;   /* 0: none */
+    struct sp_bytes host;     /* that proved it */
+    struct sp_bytes evidence; /* digests that its line cited, by spaces */
+    struct sp_bytes now;      /* what was seen last: a level, or "broken" */
+    int64_t now_at_ms;        /* since when */
+    struct sp_bytes sts;      /* text of its MTA-STS policy; empty: none */
+    struct sp_bytes sts_id;
+    int64_t sts_fetched_at_ms;
+    int64_t sts_until_ms;
 };
 
 /*
@@ -132,6 +140,17 @@ struct sp_audit_posture {
  */
 bool sp_audit_book_posture_next(const struct sp_audit_book *b, size_t *at,
                                 struct sp_audit_posture *out);
+
+/* returns: false if nothing is known of the domain */
+bool sp_audit_book_posture_find(const struct sp_audit_book *b, struct sp_bytes domain,
+                                struct sp_audit_posture *out);
+
+/* p: lent for the call. returns: false to end the walk behind it */
+typedef bool (*sp_audit_posture_fn)(void *arg, const struct sp_audit_posture *p);
+/* Walks the postures of the last commit, in the order of their names, behind `after`. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_postures(struct sp_audit_book *b, struct sp_bytes after,
+                                                sp_audit_posture_fn fn, void *arg,
+                                                struct sp_err *err);
 
 /* Takes one posture that has changed since it was last asked. returns: false if there is none */
 bool sp_audit_book_posture_changed(struct sp_audit_book *b, struct sp_audit_posture *out);

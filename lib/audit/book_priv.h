@@ -15,6 +15,14 @@ struct sp_audit_domain {
     enum sp_floor best;
     int64_t proved_at_ms;
     int64_t accepted_at_ms;
+    char *host;        /* that proved it */
+    char *evidence;    /* digests that the line cited, by spaces */
+    char *now;         /* what was seen last: a level, or "broken" */
+    int64_t now_at_ms; /* since when */
+    char *sts;         /* text of its MTA-STS policy, or NULL */
+    char *sts_id;
+    int64_t sts_fetched_at_ms;
+    int64_t sts_until_ms;
 };
 
 struct sp_audit_book {
@@ -78,7 +86,7 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_gap(struct sp_audit_book *b, struct sp_au
 SP_MUST_CHECK enum sp_rc sp_audit_book_touch(struct sp_audit_book *b, const struct sp_id *id,
                                              struct sp_audit_message **out, struct sp_err *err);
 
-/* Learns from delivery.attempted and transport.posture-accepted. */
+/* Learns from delivery.attempted, transport.posture-accepted and the MTA-STS policies of evidence.recorded. */
 void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line *line);
 
 /* returns: SP_E_STORE_FAILED */

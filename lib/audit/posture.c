@@ -1,13 +1,21 @@
 /*
- * Posture memory across restarts: the best that a domain has proved, read from the audit events themselves, so that it
- * can be told again from the journals. It only ever rises, but for transport.posture-accepted, by which an administrator
- * takes a drop as right. All domains lie in memory (some 100 bytes each); the database gets what changed.
+ * What domains have proved, across restarts: the best level with its host and evidence, and their MTA-STS policies, read
+ * from the audit events themselves, so that all of it can be told again from the journals. A level only ever rises, but
+ * for transport.posture-accepted, by which an administrator takes a drop as right or has a domain forgotten; a policy is
+ * replaced by one fetched later, and by nothing else. All domains lie in memory; the database gets what changed.
  */
 #include "audit/book_priv.h"
+#include "base/clock.h"
 
 #define DOMAIN_LEN_MAX 253
 #define DOMAINS_MAX    1000000
+#define EVIDENCE_MAX   1024
 #define TOUCH_MS       ((int64_t)3600 * 1000) /* how stale proved_at may get */
+#define FORGOTTEN      "never-seen"
+
+#define COLUMNS                                                                                    \
+    "domain, best, proved_at, accepted_at, host, evidence, now, now_at, sts, sts_id,"              \
+    " sts_fetched_at, sts_until"
 
 static struct sp_audit_domain *get(struct sp_audit_book *b, struct sp_bytes name)
 {
@@ -30,53 +38,205 @@ static void put(struct sp_list *list, struct sp_list *node)
     sp_list_append(list, node);
 }
 
-void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line *line)
+static void set_text(char **at, struct sp_bytes text)
 {
-    bool accepted = strcmp(line->event->name, "transport.posture-accepted") == 0;
-    struct sp_bytes name = accepted ? sp_json_text_of(line->root, "domain")
-                                    : sp_json_text_of(sp_json_find(line->root, "hop"), "domain");
-    struct sp_bytes now = sp_json_text_of(sp_json_find(line->root, "posture"), "now");
-    struct sp_audit_domain *d;
-    enum sp_floor floor;
+    sp_free(*at);
+    *at = text.len == 0 ? NULL : sp_strdup_bytes(text);
+}
 
-    if (!accepted && strcmp(line->event->name, "delivery.attempted") != 0)
+static struct sp_bytes text_of(const char *text)
+{
+    return text == NULL ? SP_LIT("") : sp_bytes_cstr(text);
+}
+
+/* ---- learning ---- */
+
+static void note_evidence(struct sp_audit_domain *d, const struct sp_audit_line *line)
+{
+    const struct sp_json *list = sp_json_find(line->root, "evidence");
+    struct sp_buf text;
+
+    sp_buf_init(&text, EVIDENCE_MAX);
+    for (const struct sp_json *e = list == NULL ? NULL : list->first; e != NULL; e = e->next) {
+        if (text.len > 0)
+            sp_buf_put_u8(&text, ' ');
+        sp_buf_put(&text, e->text);
+    }
+    set_text(&d->evidence, sp_buf_rc(&text) == SP_OK ? sp_buf_bytes(&text) : SP_LIT(""));
+    sp_buf_clear(&text);
+}
+
+/* What was seen last; written only when it differs, since every delivery tells it. */
+static void note_now(struct sp_audit_book *b, struct sp_audit_domain *d, struct sp_bytes now,
+                     int64_t time_ms)
+{
+    if (sp_bytes_eq(text_of(d->now), now))
         return;
-    if (name.len == 0 || name.len > DOMAIN_LEN_MAX || !sp_floor_parse(now, &floor))
+    set_text(&d->now, now);
+    d->now_at_ms = time_ms;
+    put(&b->dirty_domains, &d->dirty);
+}
+
+static void learn_attempt(struct sp_audit_book *b, const struct sp_audit_line *line)
+{
+    const struct sp_json *hop = sp_json_find(line->root, "hop");
+    struct sp_bytes name = sp_json_text_of(hop, "domain");
+    struct sp_bytes now = sp_json_text_of(sp_json_find(line->root, "posture"), "now");
+    enum sp_floor floor = SP_FLOOR_PLAIN;
+    struct sp_audit_domain *d;
+
+    if (name.len == 0 || name.len > DOMAIN_LEN_MAX || now.len == 0)
         return;
-    if (floor == SP_FLOOR_PLAIN && !accepted)
-        return;
-    d = get(b, name);
+    if (!sp_floor_parse(now, &floor))
+        floor = SP_FLOOR_PLAIN; /* broken */
+    d = floor > SP_FLOOR_PLAIN ? get(b, name) : sp_map_find(b->domains, name);
     if (d == NULL)
         return;
-    if (accepted || floor > d->best) {
+    note_now(b, d, now, line->time_ms);
+    if (floor > d->best) {
         d->best = floor;
         d->proved_at_ms = line->time_ms;
-        if (accepted)
-            d->accepted_at_ms = line->time_ms;
+        set_text(&d->host, sp_json_text_of(hop, "mx"));
+        note_evidence(d, line);
         put(&b->changed_domains, &d->changed);
         put(&b->dirty_domains, &d->dirty);
-    } else if (floor == d->best && line->time_ms - d->proved_at_ms > TOUCH_MS) {
+    } else if (floor == d->best && floor > SP_FLOOR_PLAIN &&
+               line->time_ms - d->proved_at_ms > TOUCH_MS) {
         d->proved_at_ms = line->time_ms;
         put(&b->dirty_domains, &d->dirty);
     }
 }
 
+static void learn_accepted(struct sp_audit_book *b, const struct sp_audit_line *line)
+{
+    struct sp_bytes name = sp_json_text_of(line->root, "domain");
+    struct sp_bytes now = sp_json_text_of(sp_json_find(line->root, "posture"), "now");
+    bool forgotten = sp_bytes_eq(now, SP_LIT(FORGOTTEN));
+    enum sp_floor floor = SP_FLOOR_PLAIN;
+    struct sp_audit_domain *d;
+
+    if (name.len == 0 || name.len > DOMAIN_LEN_MAX || (!forgotten && !sp_floor_parse(now, &floor)))
+        return;
+    d = get(b, name);
+    if (d == NULL)
+        return;
+    d->best = floor;
+    d->proved_at_ms = forgotten ? 0 : line->time_ms;
+    d->accepted_at_ms = line->time_ms;
+    set_text(&d->host, SP_LIT(""));
+    set_text(&d->evidence, SP_LIT(""));
+    if (forgotten) {
+        set_text(&d->now, SP_LIT(""));
+        set_text(&d->sts, SP_LIT(""));
+        set_text(&d->sts_id, SP_LIT(""));
+        d->now_at_ms = d->sts_fetched_at_ms = d->sts_until_ms = 0;
+    }
+    put(&b->changed_domains, &d->changed);
+    put(&b->dirty_domains, &d->dirty);
+}
+
+/* A policy as evidence, with the domain that it is of and when it was fetched. */
+static void learn_policy(struct sp_audit_book *b, const struct sp_audit_line *line)
+{
+    const struct sp_json *sts = sp_json_find(line->root, "sts");
+    struct sp_bytes name = sp_json_text_of(sts, "domain");
+    struct sp_bytes text = sp_json_text_of(line->root, "object");
+    struct sp_audit_domain *d;
+    int64_t fetched_ms;
+    int64_t until_ms;
+
+    if (name.len == 0 || name.len > DOMAIN_LEN_MAX || text.len == 0 ||
+        !sp_time_parse_rfc3339(sp_json_text_of(sts, "fetched"), &fetched_ms) ||
+        !sp_time_parse_rfc3339(sp_json_text_of(sts, "until"), &until_ms))
+        return;
+    d = get(b, name);
+    if (d == NULL || (d->sts != NULL && fetched_ms <= d->sts_fetched_at_ms))
+        return;
+    set_text(&d->sts, text);
+    set_text(&d->sts_id, sp_json_text_of(sts, "id"));
+    d->sts_fetched_at_ms = fetched_ms;
+    d->sts_until_ms = until_ms;
+    put(&b->changed_domains, &d->changed);
+    put(&b->dirty_domains, &d->dirty);
+}
+
+void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line *line)
+{
+    if (strcmp(line->event->name, "delivery.attempted") == 0)
+        learn_attempt(b, line);
+    else if (strcmp(line->event->name, "transport.posture-accepted") == 0)
+        learn_accepted(b, line);
+    else if (strcmp(line->event->name, "evidence.recorded") == 0)
+        learn_policy(b, line);
+}
+
+/* ---- the database ---- */
+
+static bool read_row(const struct sp_store_query *q, struct sp_audit_posture *out)
+{
+    *out = (struct sp_audit_posture){
+        .domain = sp_store_text(q, 0),
+        .proved_at_ms = sp_store_int(q, 2),
+        .accepted_at_ms = sp_store_int(q, 3),
+        .host = sp_store_text(q, 4),
+        .evidence = sp_store_text(q, 5),
+        .now = sp_store_text(q, 6),
+        .now_at_ms = sp_store_int(q, 7),
+        .sts = sp_store_text(q, 8),
+        .sts_id = sp_store_text(q, 9),
+        .sts_fetched_at_ms = sp_store_int(q, 10),
+        .sts_until_ms = sp_store_int(q, 11),
+    };
+    return sp_floor_parse(sp_store_text(q, 1), &out->best);
+}
+
 enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct sp_err *err)
 {
-    struct sp_store_query *q =
-        sp_store_query(b->store, "SELECT domain, best, proved_at, accepted_at FROM posture");
+    struct sp_store_query *q = sp_store_query(b->store, "SELECT " COLUMNS " FROM posture");
+    struct sp_audit_posture p;
     enum sp_rc rc;
     bool row;
 
     while ((rc = sp_store_next(q, &row, err)) == SP_OK && row) {
-        struct sp_audit_domain *d = get(b, sp_store_text(q, 0));
+        struct sp_audit_domain *d = read_row(q, &p) ? get(b, p.domain) : NULL;
 
-        if (d == NULL || !sp_floor_parse(sp_store_text(q, 1), &d->best))
+        if (d == NULL)
             continue;
-        d->proved_at_ms = sp_store_int(q, 2);
-        d->accepted_at_ms = sp_store_int(q, 3);
+        d->best = p.best;
+        d->proved_at_ms = p.proved_at_ms;
+        d->accepted_at_ms = p.accepted_at_ms;
+        set_text(&d->host, p.host);
+        set_text(&d->evidence, p.evidence);
+        set_text(&d->now, p.now);
+        d->now_at_ms = p.now_at_ms;
+        set_text(&d->sts, p.sts);
+        set_text(&d->sts_id, p.sts_id);
+        d->sts_fetched_at_ms = p.sts_fetched_at_ms;
+        d->sts_until_ms = p.sts_until_ms;
     }
     return rc;
+}
+
+static enum sp_rc store_one(struct sp_audit_book *b, const struct sp_audit_domain *d,
+                            struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(b->store, "INSERT OR REPLACE INTO posture (" COLUMNS
+                                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+
+    sp_store_bind_text(q, 1, sp_bytes_cstr(d->name));
+    sp_store_bind_text(q, 2, sp_bytes_cstr(sp_floor_name(d->best)));
+    sp_store_bind_int(q, 3, d->proved_at_ms);
+    sp_store_bind_int(q, 4, d->accepted_at_ms);
+    sp_store_bind_text(q, 5, text_of(d->host));
+    sp_store_bind_text(q, 6, text_of(d->evidence));
+    sp_store_bind_text(q, 7, text_of(d->now));
+    sp_store_bind_int(q, 8, d->now_at_ms);
+    sp_store_bind_text(q, 9, text_of(d->sts));
+    sp_store_bind_text(q, 10, text_of(d->sts_id));
+    sp_store_bind_int(q, 11, d->sts_fetched_at_ms);
+    sp_store_bind_int(q, 12, d->sts_until_ms);
+    return sp_store_run(q, err);
 }
 
 enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err)
@@ -84,15 +244,8 @@ enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err)
     while (!sp_list_is_empty(&b->dirty_domains)) {
         struct sp_audit_domain *d =
             SP_CONTAINER(b->dirty_domains.next, struct sp_audit_domain, dirty);
-        struct sp_store_query *q =
-            sp_store_query(b->store, "INSERT OR REPLACE INTO posture VALUES (?1, ?2, ?3, ?4)");
-        enum sp_rc rc;
+        enum sp_rc rc = store_one(b, d, err);
 
-        sp_store_bind_text(q, 1, sp_bytes_cstr(d->name));
-        sp_store_bind_text(q, 2, sp_bytes_cstr(sp_floor_name(d->best)));
-        sp_store_bind_int(q, 3, d->proved_at_ms);
-        sp_store_bind_int(q, 4, d->accepted_at_ms);
-        rc = sp_store_run(q, err);
         if (rc != SP_OK)
             return rc;
         sp_list_remove(&d->dirty);
@@ -110,17 +263,34 @@ void sp_audit_posture_free(struct sp_audit_book *b)
         struct sp_audit_domain *d = value;
 
         sp_map_remove(b->domains, key);
+        sp_free(d->host);
+        sp_free(d->evidence);
+        sp_free(d->now);
+        sp_free(d->sts);
+        sp_free(d->sts_id);
         sp_free(d->name);
         sp_free(d);
     }
 }
 
+/* ---- showing ---- */
+
 static struct sp_audit_posture show(const struct sp_audit_domain *d)
 {
-    return (struct sp_audit_posture){.domain = sp_bytes_cstr(d->name),
-                                     .best = d->best,
-                                     .proved_at_ms = d->proved_at_ms,
-                                     .accepted_at_ms = d->accepted_at_ms};
+    return (struct sp_audit_posture){
+        .domain = sp_bytes_cstr(d->name),
+        .best = d->best,
+        .proved_at_ms = d->proved_at_ms,
+        .accepted_at_ms = d->accepted_at_ms,
+        .host = text_of(d->host),
+        .evidence = text_of(d->evidence),
+        .now = text_of(d->now),
+        .now_at_ms = d->now_at_ms,
+        .sts = text_of(d->sts),
+        .sts_id = text_of(d->sts_id),
+        .sts_fetched_at_ms = d->sts_fetched_at_ms,
+        .sts_until_ms = d->sts_until_ms,
+    };
 }
 
 bool sp_audit_book_posture_next(const struct sp_audit_book *b, size_t *at,
@@ -133,6 +303,36 @@ bool sp_audit_book_posture_next(const struct sp_audit_book *b, size_t *at,
         return false;
     *out = show(value);
     return true;
+}
+
+bool sp_audit_book_posture_find(const struct sp_audit_book *b, struct sp_bytes domain,
+                                struct sp_audit_posture *out)
+{
+    const struct sp_audit_domain *d = sp_map_find(b->domains, domain);
+
+    if (d == NULL)
+        return false;
+    *out = show(d);
+    return true;
+}
+
+enum sp_rc sp_audit_book_postures(struct sp_audit_book *b, struct sp_bytes after,
+                                  sp_audit_posture_fn fn, void *arg, struct sp_err *err)
+{
+    struct sp_store_query *q = sp_store_query(
+        b->store, "SELECT " COLUMNS " FROM posture WHERE domain > ?1 ORDER BY domain");
+    struct sp_audit_posture p;
+    enum sp_rc rc;
+    bool row;
+
+    sp_store_bind_text(q, 1, after);
+    while ((rc = sp_store_next(q, &row, err)) == SP_OK && row) {
+        if (read_row(q, &p) && !fn(arg, &p))
+            break;
+    }
+    if (rc == SP_OK)
+        sp_store_done(q);
+    return rc;
 }
 
 bool sp_audit_book_posture_changed(struct sp_audit_book *b, struct sp_audit_posture *out)

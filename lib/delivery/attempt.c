@@ -316,7 +316,7 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
         sp_transport_forget(a->d->parts.transport, a->domain);
     else
         (void)sp_posture_learn(sp_transport_posture(a->d->parts.transport), a->route->domain,
-                               r.verdict.level, sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop)));
+                               r.verdict.level);
     sp_outcome_hop(&a->s, &r);
     if (!sp_outcome_hop_will_do(&a->s, a->hop))
         return true;

@@ -198,7 +198,8 @@ struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *
 /* ---- report.c: audit events ---- */
 
 struct sp_report {
-    size_t taken;        /* index of the rung taken; the ladder's count: none was */
+    size_t taken; /* index of the rung taken; the ladder's count: none was */
+    size_t waits; /* none was taken: index of the one that is waited for, or the ladder's count */
     const char *outcome; /* "delivered", "deferred", "failed", "next-rung", ... */
     const uint16_t *ns;
     size_t n_count;

@@ -5,6 +5,7 @@
  * own journal does not have.
  */
 #include "delivery/delivery_priv.h"
+#include "transport/sts_quest.h"
 
 #include <stdio.h>
 
@@ -31,6 +32,9 @@ static bool write_object(struct sp_attempt *a, const char *kind, const char *dig
     sp_jw_cstr(&w, "digest", digest);
     sp_jw_cstr(&w, "kind", kind);
     sp_jw_text(&w, "object", object);
+    if (strcmp(kind, "sts") == 0) /* with whose it is, so that the ledger can remember it too */
+        sp_sts_put_evidence(&w, a->route->domain, a->route->sts.id, &a->route->sts,
+                            a->route->sts.fetched_at_ms);
     sp_report_end(a, &w);
     return a->event_count > before;
 }

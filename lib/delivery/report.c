@@ -37,26 +37,42 @@ void sp_report_end(struct sp_attempt *a, struct sp_jw *w)
         sp_buf_clear(w->out);
 }
 
-static void write_rungs(const struct sp_attempt *a, struct sp_jw *w, size_t taken)
+/* Why a rung above the one that was decided on was not taken. */
+static void write_cause(const struct sp_attempt *a, struct sp_jw *w, size_t i)
 {
+    const struct sp_rung_fact *f = &a->s.rungs[i];
+    const char *cause = "unavailable";
+    enum sp_rc why = f->why;
+
+    if (!sp_rung_meets(a->ladder.rungs[i].rung, a->s.floor, a->s.is_sealed))
+        why = SP_E_DELIVERY_FLOOR;
+    else if (a->s.never != SP_OK) /* the domain takes no mail, whatever the rung */
+        why = a->s.never;
+    else
+        cause = sp_rung_status_name(f->status);
+    sp_jw_cstr(w, "cause", cause);
+    sp_jw_cstr(w, "why", sp_rc_name(why));
+}
+
+/* What became of each rung, from the best down to the one that decided; below it nobody had to look. */
+static void write_rungs(const struct sp_attempt *a, struct sp_jw *w, const struct sp_report *r)
+{
+    size_t last = r->taken < a->ladder.count ? r->taken : r->waits;
+
     sp_jw_array(w, "rungs");
-    for (size_t i = 0; i < a->ladder.count && i <= taken; i++) {
+    for (size_t i = 0; i < a->ladder.count && i <= last; i++) {
         const struct sp_rung_fact *f = &a->s.rungs[i];
         enum sp_rung rung = a->ladder.rungs[i].rung;
         bool below = !sp_rung_meets(rung, a->s.floor, a->s.is_sealed);
+        bool open = !f->known || f->status == SP_STATUS_POSSIBLE;
 
-        if (i != taken && !f->known && !below)
-            continue; /* nobody had to look at it */
+        if (i != r->taken && open && !below && a->s.never == SP_OK)
+            continue; /* it was never its turn */
         sp_jw_object(w, NULL);
         sp_jw_cstr(w, "rung", sp_rung_name(rung));
-        sp_jw_bool(w, "taken", i == taken);
-        if (i != taken && below) {
-            sp_jw_cstr(w, "cause", "unavailable");
-            sp_jw_cstr(w, "why", sp_rc_name(SP_E_DELIVERY_FLOOR));
-        } else if (i != taken && f->status != SP_STATUS_POSSIBLE) {
-            sp_jw_cstr(w, "cause", sp_rung_status_name(f->status));
-            sp_jw_cstr(w, "why", sp_rc_name(f->why));
-        }
+        sp_jw_bool(w, "taken", i == r->taken);
+        if (i != r->taken)
+            write_cause(a, w, i);
         if (sp_rung_is_crypto(rung)) {
             sp_jw_array(w, "asked");
             sp_jw_cstr(w, NULL, "store");
@@ -228,7 +244,7 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
         sp_jw_cstr(&w, "kind", sp_accept_kind_name(accept->kind));
     sp_jw_text(&w, "rule", a->decision->rule);
     sp_jw_cstr(&w, "floor", sp_floor_name(a->s.floor));
-    write_rungs(a, &w, r->taken);
+    write_rungs(a, &w, r);
     write_hop(a, &w);
     write_dns(a, &w);
     write_sts(a, &w);

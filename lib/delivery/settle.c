@@ -187,6 +187,7 @@ static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16
         .reply = reply,
         .next_at_ms = retry_at(a, next),
         .taken = a->ladder.count,
+        .waits = next->index,
     };
 
     for (size_t i = 0; i < n_count; i++) {
@@ -302,6 +303,7 @@ void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
         .n_count = a->n_count,
         .why = next->why,
         .taken = a->ladder.count,
+        .waits = a->ladder.count,
     };
 
     sp_report_attempt(a, &report);

@@ -1,8 +1,7 @@
 /*
- * posture: relay <-> ledger. What domains have proved. A relay asks for the list when it starts (op LIST, no entries) and
- * the ledger replies with it; later the ledger tells each relay of changes (op CHANGED), and a relay tells the ledger
- * nothing by this road: what it saw stands in its journal. Lists longer than one frame's worth are told by several
- * CHANGED. thread: any
+ * posture: relay <-> ledger. What domains have proved. A relay asks for the list when it starts (op LIST: no entries, then one
+ * entry with the last domain of the page before) until a page is empty; later the ledger tells each relay of changes (op
+ * CHANGED), and a relay tells the ledger nothing by this road: what it saw stands in its journal. thread: any
  */
 #ifndef SP_JOBS_POSTURE_H
 #define SP_JOBS_POSTURE_H
@@ -18,8 +17,8 @@ enum sp_jobs_posture_op { SP_JOBS_POSTURE_LIST, SP_JOBS_POSTURE_CHANGED, SP_JOBS
 
 struct sp_jobs_posture_entry {
     struct sp_bytes domain; /* A-labels, lower case */
-    struct sp_bytes best;   /* floor name that was proved, "tls:dane"; empty: forget the domain */
-    int64_t proved_at_ms;   /* wall clock */
+    struct sp_bytes best; /* floor name that was proved, "tls:dane"; empty: nothing, or forgotten */
+    int64_t proved_at_ms; /* wall clock */
     int64_t accepted_at_ms; /* an administrator took a drop as right; 0: none */
     struct sp_bytes sts;    /* text of the MTA-STS policy in force; empty: none */
     struct sp_bytes sts_id; /* id of its TXT record */

@@ -8,13 +8,10 @@
 
 #include "base/arena.h"
 #include "io/loop.h"
-#include "jobs/fetch.h"
-#include "jobs/jobs.h"
-#include "log/log.h"
+#include "transport/sts_quest.h"
 
 #include <stdio.h>
 
-#define FETCH_MS    60000 /* RFC 8461 3.3 */
 #define ERROR_MS    2000
 #define NAME_MAX_   (SP_DNS_NAME_MAX + 32)
 #define FIRST_BLOCK 4096
@@ -35,11 +32,7 @@ struct sp_look_up {
     struct sp_route route;
     struct host hosts[SP_TRANSPORT_HOPS_MAX];
     size_t host_count;
-    struct sp_bytes sts_id;
-    struct sp_bytes sts_addresses[SP_JOBS_FETCH_ADDRESSES_MAX];
-    size_t sts_address_count;
-    unsigned sts_asked; /* address questions of the policy host under way */
-    sp_handle fetch;
+    struct sp_sts_quest *quest;
     sp_look_up_fn fn;
     void *arg;
 };
@@ -66,7 +59,7 @@ static int64_t wall_ms(const struct sp_look_up *l)
 
 static void finish_if_idle(struct sp_look_up *l)
 {
-    if (sp_list_is_empty(&l->asks) && l->fetch == 0)
+    if (sp_list_is_empty(&l->asks) && l->quest == NULL)
         sp_timer_start(l->done, 0);
 }
 
@@ -282,90 +275,31 @@ static void on_mx(struct sp_look_up *l, struct host *h, const struct sp_dns_answ
 
 /* ---- MTA-STS ---- */
 
-static void on_fetched(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+static void on_sts(void *arg, const struct sp_sts_found *found)
 {
     struct sp_look_up *l = arg;
-    struct sp_jobs_fetch_reply got;
 
-    l->fetch = 0;
-    if (rc == SP_OK)
-        rc = sp_jobs_fetch_reply_decode(reply->payload, &got);
-    if (rc == SP_OK)
-        rc = sp_sts_cache_put(l->plan.sts, l->plan.domain, l->sts_id, got.body, wall_ms(l));
-    if (rc != SP_OK) {
-        l->route.sts_why = rc;
-        sp_log_warn(l->plan.log, "sts.fetch-failed", SP_DOMAIN("domain", l->plan.domain),
-                    SP_RC("why", rc));
-    }
+    l->route.sts_why = found->why;
+    l->route.sts_txt = found->txt;
+    if (found->good_until_ms < l->route.good_until_ms)
+        l->route.good_until_ms = found->good_until_ms;
+    sp_sts_quest_free(l->quest);
+    l->quest = NULL;
     finish_if_idle(l);
 }
 
-static void fetch_policy(struct sp_look_up *l)
+static void ask_sts(struct sp_look_up *l)
 {
-    struct sp_jobs_fetch_request what = {
-        .kind = SP_JOBS_FETCH_STS,
+    struct sp_sts_quest_plan plan = {
+        .loop = l->plan.loop,
+        .log = l->plan.log,
+        .dns = l->plan.dns,
+        .jobs = l->plan.jobs,
+        .cache = l->plan.sts,
         .domain = l->plan.domain,
-        .addresses = l->sts_addresses,
-        .address_count = l->sts_address_count,
     };
-    struct sp_buf payload;
 
-    sp_buf_init(&payload, SP_JOBS_PAYLOAD_MAX);
-    sp_jobs_fetch_request_encode(&payload, &what);
-    if (sp_buf_rc(&payload) == SP_OK) {
-        struct sp_jobs_request call = {
-            .role = SP_ROLE_FETCHER,
-            .index = SP_JOBS_ANY,
-            .type = SP_JOBS_FETCH,
-            .payload = sp_buf_bytes(&payload),
-            .timeout_ms = FETCH_MS,
-        };
-
-        l->fetch = sp_jobs_call(l->plan.jobs, &call, on_fetched, l);
-    }
-    sp_buf_clear(&payload);
-}
-
-static void on_sts_address(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
-{
-    char text[64];
-
-    (void)h;
-    if (sp_dns_rc_is_error(a->rc))
-        l->route.sts_why = a->rc;
-    for (size_t i = 0; i < a->count && l->sts_address_count < SP_JOBS_FETCH_ADDRESSES_MAX; i++) {
-        sp_dns_ip_format(&a->records[i].ip, text);
-        l->sts_addresses[l->sts_address_count++] = sp_arena_copy(l->arena, sp_bytes_cstr(text));
-    }
-    if (--l->sts_asked == 0 && l->sts_address_count > 0)
-        fetch_policy(l);
-}
-
-static void on_sts_txt(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
-{
-    struct sp_bytes texts[SP_DNS_RECORDS_MAX];
-    struct sp_bytes id = {0};
-
-    (void)h;
-    if (sp_dns_rc_is_error(a->rc)) {
-        l->route.sts_why = a->rc;
-        return;
-    }
-    for (size_t i = 0; i < a->count; i++)
-        texts[i] = a->records[i].data;
-    if (a->rc != SP_OK || sp_sts_txt_parse(texts, a->count, &id) != SP_OK)
-        return;
-    if (l->plan.jobs == NULL) {
-        l->route.sts_why = SP_E_ROLE_GONE;
-        return;
-    }
-    if (!sp_sts_cache_should_fetch(l->plan.sts, l->plan.domain, id, wall_ms(l)))
-        return;
-    l->sts_id = sp_arena_copy(l->arena, id);
-    l->route.sts_why = SP_E_FETCH_FAILED; /* until it is there */
-    l->sts_asked = 2;
-    ask(l, NULL, "mta-sts.", l->plan.domain, SP_DNS_A, on_sts_address);
-    ask(l, NULL, "mta-sts.", l->plan.domain, SP_DNS_AAAA, on_sts_address);
+    l->quest = sp_sts_quest_new(&plan, on_sts, l);
 }
 
 /* ---- the end ---- */
@@ -377,7 +311,10 @@ static void take_policy(struct sp_look_up *l)
     if (l->plan.target != NULL || p == NULL)
         return;
     l->route.sts = *p;
-    l->route.sts_why = p->mode == SP_STS_MODE_ENFORCE ? SP_OK : SP_E_STS_NONE;
+    if (p->mode == SP_STS_MODE_ENFORCE)
+        l->route.sts_why = SP_OK;
+    else
+        l->route.sts_why = p->mode == SP_STS_MODE_TESTING ? SP_E_STS_TESTING : SP_E_STS_NONE;
     for (size_t i = 0; i < l->host_count; i++)
         l->hosts[i].hop.sts_match = sp_sts_mx_matches(p, l->hosts[i].hop.name);
 }
@@ -459,7 +396,7 @@ struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up
     };
     if (plan->target == NULL) {
         ask(l, NULL, "", l->plan.domain, SP_DNS_MX, on_mx);
-        ask(l, NULL, "_mta-sts.", l->plan.domain, SP_DNS_TXT, on_sts_txt);
+        ask_sts(l);
         return l;
     }
     target = sp_arena_alloc(l->arena, sizeof(*target));
@@ -482,8 +419,7 @@ void sp_look_up_free(struct sp_look_up *l)
         sp_list_remove(&q->at);
         sp_free(q);
     }
-    if (l->fetch != 0)
-        sp_jobs_cancel(l->plan.jobs, l->fetch);
+    sp_sts_quest_free(l->quest);
     for (size_t i = 0; i < l->host_count; i++) {
         sp_dns_answer_unref(l->hosts[i].a);
         sp_dns_answer_unref(l->hosts[i].aaaa);

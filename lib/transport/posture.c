@@ -11,14 +11,13 @@ struct entry {
     struct sp_list by_use;
     struct sp_bytes domain;
     enum sp_level level;
+    int64_t accepted_at_ms;
 };
 
 struct sp_posture {
     struct sp_map *map;
     struct sp_list by_use;
     size_t max;
-    sp_posture_changed_fn on_change;
-    void *arg;
 };
 
 struct sp_posture *sp_posture_new(size_t max)
@@ -83,8 +82,7 @@ bool sp_posture_find(struct sp_posture *p, struct sp_bytes domain, enum sp_level
     return true;
 }
 
-bool sp_posture_learn(struct sp_posture *p, struct sp_bytes domain, enum sp_level level,
-                      int64_t now_ms)
+bool sp_posture_learn(struct sp_posture *p, struct sp_bytes domain, enum sp_level level)
 {
     struct entry *e = sp_map_find(p->map, domain);
 
@@ -93,24 +91,25 @@ bool sp_posture_learn(struct sp_posture *p, struct sp_bytes domain, enum sp_leve
             touch(p, e);
         return false;
     }
-    sp_posture_accept(p, domain, level, now_ms);
-    if (p->on_change != NULL)
-        p->on_change(p->arg, domain, level, now_ms);
+    e = get(p, domain);
+    e->level = level;
+    touch(p, e);
     return true;
 }
 
-void sp_posture_accept(struct sp_posture *p, struct sp_bytes domain, enum sp_level level,
-                       int64_t now_ms)
+bool sp_posture_tell(struct sp_posture *p, struct sp_bytes domain, enum sp_level level,
+                     int64_t accepted_at_ms)
 {
-    struct entry *e = get(p, domain);
+    struct entry *e = sp_map_find(p->map, domain);
+    bool accepted = accepted_at_ms > (e == NULL ? 0 : e->accepted_at_ms);
 
-    (void)now_ms;
+    if (!accepted) {
+        (void)sp_posture_learn(p, domain, level);
+        return false;
+    }
+    e = get(p, domain);
     e->level = level;
+    e->accepted_at_ms = accepted_at_ms;
     touch(p, e);
-}
-
-void sp_posture_on_change(struct sp_posture *p, sp_posture_changed_fn fn, void *arg)
-{
-    p->on_change = fn;
-    p->arg = arg;
+    return true;
 }

@@ -21,20 +21,19 @@ SP_MUST_CHECK bool sp_posture_find(struct sp_posture *p, struct sp_bytes domain,
 
 /*
  * Notes what a delivery proved; SP_LEVEL_PLAIN proves nothing and is not kept. A lower level than before changes
- * nothing: that takes sp_posture_accept.
+ * nothing: that takes sp_posture_tell.
  *
  * returns: whether the memory changed
  */
-bool sp_posture_learn(struct sp_posture *p, struct sp_bytes domain, enum sp_level level,
-                      int64_t now_ms);
+bool sp_posture_learn(struct sp_posture *p, struct sp_bytes domain, enum sp_level level);
 
-/* Sets a domain's level outright: from the ledger, or by an operator who accepts a drop. */
-void sp_posture_accept(struct sp_posture *p, struct sp_bytes domain, enum sp_level level,
-                       int64_t now_ms);
-
-/* Called when learning changed something; at most one listener. */
-typedef void (*sp_posture_changed_fn)(void *arg, struct sp_bytes domain, enum sp_level level,
-                                      int64_t at_ms);
-void sp_posture_on_change(struct sp_posture *p, sp_posture_changed_fn fn, void *arg);
+/*
+ * Takes the ledger's word: a level that was proved raises ours, one that an administrator accepted since replaces it.
+ *
+ * accepted_at_ms: of the last acceptance, wall clock; 0: none
+ * returns:        whether it was an acceptance that we did not know of
+ */
+bool sp_posture_tell(struct sp_posture *p, struct sp_bytes domain, enum sp_level level,
+                     int64_t accepted_at_ms);
 
 #endif

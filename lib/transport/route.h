@@ -79,8 +79,10 @@ struct sp_route {
     enum sp_rc mx_rc; /* SP_OK, or SP_E_DNS_NONE where the domain is its own host */
     struct sp_bytes
         pin; /* name that the certificate must hold, from delivery.pins or the route itself; or empty */
-    struct sp_sts_policy sts;  /* mode none if there is none */
-    enum sp_rc sts_why;        /* where mode is none: sts.none, or why it could not be had */
+    struct sp_sts_policy sts; /* mode none if there is none */
+    enum sp_rc
+        sts_why; /* where mode is not enforce: sts.none, sts.testing, or why it could not be had */
+    enum sp_rc sts_txt;        /* of its TXT record: SP_OK, sts.none, or a DNS error */
     const struct sp_hop *hops; /* by preference, equal ones shuffled */
     size_t hop_count;
     int64_t good_until_ms; /* monotonic */

@@ -4,6 +4,8 @@
  */
 #include "transport/sts.h"
 
+#include "base/text.h"
+
 #define MAX_AGE_DIGITS 10
 
 const char *sp_sts_mode_name(enum sp_sts_mode mode)
@@ -167,7 +169,9 @@ enum sp_rc sp_sts_policy_parse(struct sp_bytes text, struct sp_sts_policy *out)
     struct sp_bytes line;
     unsigned seen = 0;
 
-    if (text.len > SP_STS_TEXT_MAX)
+    /* a NUL or bytes that are no UTF-8 can't stand in evidence as they came */
+    if (text.len > SP_STS_TEXT_MAX || !sp_utf8_is_valid(text) ||
+        sp_bytes_find(text, '\0') != SIZE_MAX)
         return SP_E_STS_INVALID;
     while (sp_bytes_split(&rest, '\n', &line)) {
         size_t colon = sp_bytes_find(line, ':');

@@ -25,6 +25,7 @@ struct sp_sts_policy {
     struct sp_bytes mx[SP_STS_MX_MAX]; /* lower case; "*.example.net" takes one label */
     size_t mx_count;
     struct sp_bytes id;    /* of the TXT record that led to it */
+    int64_t fetched_at_ms; /* wall clock */
     int64_t expires_at_ms; /* wall clock */
     int64_t refresh_at_ms; /* wall clock; time to ask again though nothing has changed */
     struct sp_bytes text;  /* as fetched */
@@ -59,7 +60,7 @@ struct sp_sts_cache *sp_sts_cache_new(size_t max);
 void sp_sts_cache_free(struct sp_sts_cache *c);
 
 /*
- * Takes a fetched or restored policy, replacing the domain's old one.
+ * Takes a policy that was fetched just now, in place of the domain's old one.
  *
  * fetched_at_ms: wall clock; its life is counted from there
  * returns:       SP_OK, or SP_E_STS_INVALID
@@ -68,10 +69,13 @@ SP_MUST_CHECK enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_byte
                                           struct sp_bytes id, struct sp_bytes text,
                                           int64_t fetched_at_ms);
 
-/* The same for one that another memory kept until expires_at_ms. returns: as sp_sts_cache_put */
-SP_MUST_CHECK enum sp_rc sp_sts_cache_restore(struct sp_sts_cache *c, struct sp_bytes domain,
-                                              struct sp_bytes id, struct sp_bytes text,
-                                              int64_t expires_at_ms);
+/* The same for one that another memory has: of two policies the one that was fetched later stands. returns: as put */
+SP_MUST_CHECK enum sp_rc sp_sts_cache_tell(struct sp_sts_cache *c, struct sp_bytes domain,
+                                           struct sp_bytes id, struct sp_bytes text,
+                                           int64_t fetched_at_ms);
+
+/* Forgets a domain's policy before its end: by an administrator's word, and nothing else. */
+void sp_sts_cache_forget(struct sp_sts_cache *c, struct sp_bytes domain);
 
 /* returns: the domain's policy if it is still valid (lent until the next put), else NULL */
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
@@ -86,9 +90,11 @@ const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_
 bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
                                int64_t now_ms);
 
-/* Called after each put that changed something; at most one listener. */
-typedef void (*sp_sts_changed_fn)(void *arg, struct sp_bytes domain, struct sp_bytes id,
-                                  struct sp_bytes text, int64_t fetched_at_ms);
-void sp_sts_cache_on_change(struct sp_sts_cache *c, sp_sts_changed_fn fn, void *arg);
+/*
+ * Finds a valid policy whose time to be refreshed has come, the longest known first.
+ *
+ * returns: its domain, lent until the next change, or empty
+ */
+struct sp_bytes sp_sts_cache_find_old(struct sp_sts_cache *c, int64_t now_ms);
 
 #endif

@@ -26,8 +26,6 @@ struct sp_sts_cache {
     struct sp_map *map;
     struct sp_list by_age;
     size_t max;
-    sp_sts_changed_fn on_change;
-    void *arg;
 };
 
 struct sp_sts_cache *sp_sts_cache_new(size_t max)
@@ -105,12 +103,10 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     struct sp_sts_policy p;
     struct entry *e;
     int64_t age_ms;
-    bool same;
 
     if (sp_sts_policy_parse(text, &p) != SP_OK)
         return SP_E_STS_INVALID;
     e = get(c, domain, fetched_at_ms);
-    same = e->has_policy && sp_bytes_eq(e->policy.text, text) && sp_bytes_eq(e->policy.id, id);
     sp_free(e->text);
     sp_free(e->id);
     e->text = sp_strdup_bytes(text);
@@ -118,25 +114,46 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     sp_assert(sp_sts_policy_parse(sp_bytes(e->text, text.len), &e->policy) == SP_OK);
     age_ms = e->policy.max_age_s * 1000;
     e->policy.id = sp_bytes(e->id, id.len);
+    e->policy.fetched_at_ms = fetched_at_ms;
     e->policy.expires_at_ms = fetched_at_ms + age_ms;
     e->policy.refresh_at_ms =
         fetched_at_ms + age_ms / 4 +
         (int64_t)sp_random_below(sp_random_system(), (uint64_t)age_ms / 2 + 1);
     e->has_policy = true;
     e->tried_at_ms = 0;
-    if (!same && c->on_change != NULL)
-        c->on_change(c->arg, e->domain, e->policy.id, e->policy.text, fetched_at_ms);
     return SP_OK;
 }
 
-enum sp_rc sp_sts_cache_restore(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
-                                struct sp_bytes text, int64_t expires_at_ms)
+enum sp_rc sp_sts_cache_tell(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                             struct sp_bytes text, int64_t fetched_at_ms)
 {
-    struct sp_sts_policy p;
+    const struct entry *e = sp_map_find(c->map, domain);
 
-    if (sp_sts_policy_parse(text, &p) != SP_OK)
-        return SP_E_STS_INVALID;
-    return sp_sts_cache_put(c, domain, id, text, expires_at_ms - p.max_age_s * 1000);
+    if (e != NULL && e->has_policy && e->policy.fetched_at_ms >= fetched_at_ms)
+        return SP_OK;
+    return sp_sts_cache_put(c, domain, id, text, fetched_at_ms);
+}
+
+void sp_sts_cache_forget(struct sp_sts_cache *c, struct sp_bytes domain)
+{
+    struct entry *e = sp_map_find(c->map, domain);
+
+    if (e != NULL)
+        drop(c, e);
+}
+
+struct sp_bytes sp_sts_cache_find_old(struct sp_sts_cache *c, int64_t now_ms)
+{
+    SP_LIST_EACH(at, &c->by_age)
+    {
+        struct entry *e = SP_CONTAINER(at, struct entry, by_age);
+        bool tried = e->tried_at_ms != 0 && now_ms - e->tried_at_ms < TRY_AGAIN_MS;
+
+        if (e->has_policy && e->policy.expires_at_ms > now_ms &&
+            e->policy.refresh_at_ms <= now_ms && !tried)
+            return e->domain;
+    }
+    return (struct sp_bytes){0};
 }
 
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
@@ -167,10 +184,4 @@ bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, s
     e->tried_id = sp_bytes(e->tried_id_room, id.len);
     e->tried_at_ms = now_ms;
     return true;
-}
-
-void sp_sts_cache_on_change(struct sp_sts_cache *c, sp_sts_changed_fn fn, void *arg)
-{
-    c->on_change = fn;
-    c->arg = arg;
 }

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "io/loop.h"
 #include "transport/posture.h"
+#include "transport/sts_quest.h"
 #include "transport/transport_priv.h"
 
 #define CACHE_MS    300000
@@ -59,6 +60,9 @@ struct sp_transport {
     struct sp_slots *waiters;
     struct sp_sts_cache *sts;
     struct sp_posture *posture;
+    struct sp_sts_cache *own_sts; /* or NULL */
+    struct sp_posture *own_posture;
+    struct sp_sts_quest *refresh; /* under way */
 };
 
 static int64_t now_ms(const struct sp_transport *t)
@@ -123,8 +127,10 @@ enum sp_rc sp_transport_new(const struct sp_transport_parts *parts,
     t->routes = sp_map_new();
     t->runs = sp_map_new();
     t->waiters = sp_slots_new();
-    t->sts = sp_sts_cache_new(STS_MAX);
-    t->posture = sp_posture_new(DOMAINS_MAX);
+    t->own_sts = parts->sts == NULL ? sp_sts_cache_new(STS_MAX) : NULL;
+    t->own_posture = parts->posture == NULL ? sp_posture_new(DOMAINS_MAX) : NULL;
+    t->sts = parts->sts == NULL ? t->own_sts : parts->sts;
+    t->posture = parts->posture == NULL ? t->own_posture : parts->posture;
     sp_list_init(&t->by_age);
     rc = read_settings(t, settings, err);
     if (rc == SP_OK)
@@ -300,6 +306,29 @@ void sp_transport_cancel(struct sp_transport *t, sp_handle look_up)
         drop_waiter(w);
 }
 
+/* ---- policies that get old ---- */
+
+static void on_refreshed(void *arg, const struct sp_sts_found *found)
+{
+    struct sp_transport *t = arg;
+
+    (void)found; /* what came of it stands in the memory, and in the log */
+    sp_sts_quest_free(t->refresh);
+    t->refresh = NULL;
+}
+
+void sp_transport_refresh(struct sp_transport *t)
+{
+    struct sp_sts_quest_plan plan = {
+        .loop = t->loop, .log = t->log, .dns = t->dns, .jobs = t->jobs, .cache = t->sts};
+
+    if (t->refresh != NULL || t->jobs == NULL)
+        return;
+    plan.domain = sp_sts_cache_find_old(t->sts, sp_clock_wall_ms(sp_loop_clock(t->loop)));
+    if (plan.domain.len > 0)
+        t->refresh = sp_sts_quest_new(&plan, on_refreshed, t);
+}
+
 void sp_transport_free(struct sp_transport *t)
 {
     size_t at = 0;
@@ -317,8 +346,9 @@ void sp_transport_free(struct sp_transport *t)
     sp_map_free(t->routes);
     sp_map_free(t->runs);
     sp_slots_free(t->waiters);
-    sp_sts_cache_free(t->sts);
-    sp_posture_free(t->posture);
+    sp_sts_quest_free(t->refresh);
+    sp_sts_cache_free(t->own_sts);
+    sp_posture_free(t->own_posture);
     sp_arena_free(t->arena);
     sp_free(t);
 }

@@ -31,6 +31,8 @@ struct sp_transport_parts {
     struct sp_log *log;
     const struct sp_dns_ops *dns;
     struct sp_jobs *jobs; /* NULL where no policy can be fetched: then only remembered ones count */
+    struct sp_sts_cache *sts;   /* lent, shared with other transports; NULL: one of its own */
+    struct sp_posture *posture; /* the same */
 };
 
 /*
@@ -64,7 +66,10 @@ void sp_transport_cancel(struct sp_transport *t, sp_handle look_up);
 /* Forgets a domain's route, so that the next look-up asks anew: after a hop did not keep what the route said. */
 void sp_transport_forget(struct sp_transport *t, struct sp_bytes domain);
 
-/* returns: the STS policies in memory, to seed them at start and to learn of new ones */
+/* Refreshes an MTA-STS policy that is getting old, though nobody mails its domain. Call it now and then. */
+void sp_transport_refresh(struct sp_transport *t);
+
+/* returns: the STS policies in memory */
 struct sp_sts_cache *sp_transport_sts(struct sp_transport *t);
 /* returns: what domains have proved */
 struct sp_posture *sp_transport_posture(struct sp_transport *t);

@@ -43,7 +43,7 @@ class Sink:
     def __init__(self, address="127.0.0.1", port=0, certificate=None, replies=None,
                  offer=("PIPELINING", "8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES")):
         self.certificate, self.replies, self.offer = certificate, replies or {}, offer
-        self.messages, self.wire, self.sessions = [], bytearray(), 0
+        self.messages, self.wire, self.sessions, self.closed = [], bytearray(), 0, 0
         self.changed = threading.Condition()
         self.listener = socket.create_server((address, port), backlog=256)
         self.address, self.port = self.listener.getsockname()
@@ -79,6 +79,15 @@ class Sink:
             pass
         finally:
             connection.close()
+            with self.changed:
+                self.closed += 1
+                self.changed.notify_all()
+
+    def wait_idle(self, seconds=30):
+        """Until every session so far has ended."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.closed >= self.sessions, seconds):
+                raise TimeoutError(f"{self.sessions - self.closed} sessions are still open")
 
     def add(self, message):
         with self.changed:

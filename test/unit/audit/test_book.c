@@ -607,8 +607,78 @@ START_TEST(what_a_domain_has_proved_is_remembered_and_only_rises)
 }
 END_TEST
 
+#define POLICY "version: STSv1\\nmode: enforce\\nmx: mx.b.example\\nmax_age: 86400\\n"
+
+static const char *sts_event(const char *fetched, const char *id)
+{
+    static char text[1024];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"event\":\"evidence.recorded\",\"digest\":\"sts:00\",\"kind\":\"sts\","
+                   "\"object\":\"" POLICY "\",\"sts\":{\"domain\":\"b.example\",\"id\":\"%s\","
+                   "\"fetched\":\"%s\",\"until\":\"2026-12-01T00:00:00.000Z\"}}",
+                   id, fetched);
+    return text;
+}
+
+static void say(const char *event)
+{
+    ck_assert_int_eq(sp_audit_book_say(book, sp_bytes_cstr(event), NULL), SP_OK);
+}
+
+static bool count_one(void *arg, const struct sp_audit_posture *p)
+{
+    ck_assert(sp_bytes_eq(p->domain, SP_LIT("b.example")));
+    (*(unsigned *)arg)++;
+    return true;
+}
+
+START_TEST(a_policy_outlives_restarts_and_only_a_later_one_replaces_it)
+{
+    struct sp_audit_posture p;
+    unsigned pages = 0;
+
+    say(sts_event("2026-11-02T00:00:00.000Z", "2"));
+    say(sts_event("2026-11-01T00:00:00.000Z", "1"));
+    commit();
+    close_book();
+    open_book();
+    ck_assert(sp_audit_book_posture_find(book, SP_LIT("b.example"), &p));
+    ck_assert(sp_bytes_eq(p.sts_id, SP_LIT("2")));
+    ck_assert(sp_bytes_starts_nocase(p.sts, SP_LIT("version: STSv1\nmode: enforce\n")));
+    ck_assert_int_eq(p.best, SP_FLOOR_PLAIN);
+    ck_assert_int_eq(p.proved_at_ms, 0);
+    ck_assert_int_eq(sp_audit_book_postures(book, SP_LIT(""), count_one, &pages, NULL), SP_OK);
+    ck_assert_int_eq(sp_audit_book_postures(book, SP_LIT("b.example"), count_one, &pages, NULL),
+                     SP_OK);
+    ck_assert_uint_eq(pages, 1);
+}
+END_TEST
+
+START_TEST(a_forgotten_domain_has_neither_level_nor_policy)
+{
+    struct sp_audit_posture p;
+    struct sp_id id = new_id();
+
+    fold_accept(&id, 2, 0);
+    fold_outcome(&id, &delivered);
+    say(sts_event("2026-11-02T00:00:00.000Z", "2"));
+    say("{\"event\":\"transport.posture-accepted\",\"domain\":\"b.example\",\"reason\":\"x\","
+        "\"actor\":{},\"posture\":{\"now\":\"never-seen\"}}");
+    commit();
+    close_book();
+    open_book();
+    ck_assert(sp_audit_book_posture_find(book, SP_LIT("b.example"), &p));
+    ck_assert_int_eq(p.proved_at_ms, 0);
+    ck_assert_uint_eq(p.sts.len, 0);
+    ck_assert(p.accepted_at_ms > 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_policy_outlives_restarts_and_only_a_later_one_replaces_it);
+    tcase_add_test(c, a_forgotten_domain_has_neither_level_nor_policy);
     tcase_add_checked_fixture(c, set_up, tear_down);
     tcase_add_test(c, the_largest_message_settles);
     tcase_add_test(c, a_message_settles_when_its_last_recipient_is_done);

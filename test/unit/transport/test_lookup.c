@@ -319,14 +319,19 @@ START_TEST(posture_only_rises_by_itself)
     enum sp_level level;
 
     ck_assert(!sp_posture_find(p, SP_LIT("a.test"), &level));
-    ck_assert(!sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_PLAIN, 1));
-    ck_assert(sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_VERIFIED, 1));
-    ck_assert(!sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 2));
+    ck_assert(!sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_PLAIN));
+    ck_assert(sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_VERIFIED));
+    ck_assert(!sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED));
     ck_assert(sp_posture_find(p, SP_LIT("a.test"), &level) && level == SP_LEVEL_VERIFIED);
-    sp_posture_accept(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 3);
+    ck_assert(!sp_posture_tell(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 0));
+    ck_assert(sp_posture_find(p, SP_LIT("a.test"), &level) && level == SP_LEVEL_VERIFIED);
+    ck_assert(sp_posture_tell(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 3));
     ck_assert(sp_posture_find(p, SP_LIT("a.test"), &level) && level == SP_LEVEL_ENCRYPTED);
-    sp_posture_accept(p, SP_LIT("b.test"), SP_LEVEL_DANE, 3);
-    sp_posture_accept(p, SP_LIT("c.test"), SP_LEVEL_DANE, 3);
+    ck_assert(sp_posture_learn(p, SP_LIT("a.test"), SP_LEVEL_DANE));
+    ck_assert(!sp_posture_tell(p, SP_LIT("a.test"), SP_LEVEL_ENCRYPTED, 3)); /* told again */
+    ck_assert(sp_posture_find(p, SP_LIT("a.test"), &level) && level == SP_LEVEL_DANE);
+    ck_assert(sp_posture_learn(p, SP_LIT("b.test"), SP_LEVEL_DANE));
+    ck_assert(sp_posture_learn(p, SP_LIT("c.test"), SP_LEVEL_DANE));
     ck_assert(!sp_posture_find(p, SP_LIT("a.test"), &level)); /* the longest unseen */
     sp_posture_free(p);
 }

@@ -1,0 +1,98 @@
+"""What a domain has promised and proved outlives its DNS, its web server and our own processes."""
+import http.server
+import signal
+import ssl
+import threading
+
+import pytest
+
+from lab import mail
+from lab.ports import free_port
+
+POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx-sts.example.test\r\nmax_age: 86400\r\n"
+
+
+class PolicyHost:
+    """HTTPS for mta-sts.sts.example.test; stop() refuses connections from then on."""
+
+    def __init__(self, lab):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain")
+                self.send_header("Content-Length", str(len(POLICY)))
+                self.end_headers()
+                self.wfile.write(POLICY)
+
+            def log_message(self, *_):
+                pass
+
+        self.port = free_port()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*lab.dns.certificate("mta-sts"))
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def promised(lab, gateways, sinks):
+    """A gateway that has seen sts.example.test keep its enforced policy; then its web server and its host are gone."""
+    host = PolicyHost(lab)
+    gateway = gateways(*lab.options(), "--set", f"fetcher.sts_port={host.port}", "--set", 'delivery.reuse="1s"')
+    sink = sinks(address="127.0.0.15", port=lab.mx_port, certificate=lab.dns.certificate("hosts"))
+    deliver(gateway, "tls:authenticated")
+    sink.wait_idle()
+    sink.stop()
+    host.stop()
+    return gateway
+
+
+def send(gateway):
+    message, message_id = mail.make("hello\r\n", ["s@sts.example.test"])
+    gateway.send(message, ["s@sts.example.test"])
+    return gateway.message_of(message_id)
+
+
+def deliver(gateway, rung):
+    settled = gateway.wait_record("message.settled", message=send(gateway))
+    assert settled["recipients"][0]["rung"] == rung, settled
+
+
+def shown(gateway):
+    return gateway.json("posture", "show", "sts.example.test")["domains"][0]
+
+
+def test_a_policy_binds_after_all_roles_were_killed(lab, promised, sinks):
+    """Nobody answers for the policy any more, and the host shows another's certificate: nothing goes there."""
+    gateway = promised
+    assert gateway.wait_record("evidence.recorded", kind="sts")["sts"]["domain"] == "sts.example.test"
+    for role in ("ledger", "relay", "fetcher"):
+        gateway.kill(role, signal.SIGKILL)
+    sink = sinks(address="127.0.0.15", port=lab.mx_port, certificate=lab.dns.certificate("other"))
+    record = gateway.wait_record("delivery.attempted", 60, message=send(gateway))
+    assert record["outcome"] == "deferred" and record["sts"]["mode"] == "enforce", record
+    assert {r["cause"] for r in record["rungs"] if not r["taken"]} == {"broken"}, record
+    assert sink.messages == []
+    posture = shown(gateway)
+    assert posture["best"] == "tls:authenticated" and posture["host"] == "mx-sts.example.test"
+    assert posture["sts"]["policy"].encode() == POLICY
+
+
+def test_an_administrator_forgets_a_domain(lab, promised, sinks):
+    gateway = promised
+    sink = sinks(address="127.0.0.15", port=lab.mx_port, certificate=lab.dns.certificate("other"))
+    message = send(gateway)
+    assert gateway.wait_record("delivery.attempted", message=message)["outcome"] == "deferred"
+    assert gateway.run("posture", "forget", "sts.example.test", check=False).returncode == 64  # a reason is needed
+    gateway.run("posture", "forget", "sts.example.test", "--reason", "they moved, ticket 7")
+    record = gateway.wait_record("transport.posture-accepted", domain="sts.example.test")
+    assert record["posture"] == {"before": "tls:authenticated", "now": "never-seen", "sts_forgotten": "20260101T000000"}
+    assert record["actor"]["type"] == "admin" and record["reason"] == "they moved, ticket 7"
+    gateway.run("queue", "retry", message)
+    assert gateway.wait_record("message.settled", message=message)["recipients"][0]["rung"] == "tls:encrypted"
+    assert len(sink.messages) == 1
