@@ -9,10 +9,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "audit/proof.h"
+#include "base/memfd.h"
 #include "base/text.h"
 #include "jobs/command.h"
 
@@ -31,7 +31,7 @@ struct prove {
 
 static enum sp_rc to_memfd(struct sp_bytes text, int *out)
 {
-    int fd = memfd_create("proof", MFD_CLOEXEC);
+    int fd = sp_memfd_new("proof");
 
     if (fd < 0)
         return SP_E_IO;

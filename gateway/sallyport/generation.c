@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -291,6 +292,23 @@ static void load(struct loading *l, const char *path)
     sp_buf_clear(&text);
 }
 
+/* Secrets in a memfd could be swapped out while nobody has it mapped. */
+static void pin(struct generation *g, enum sp_role_kind kind)
+{
+    struct stat st;
+    void *map;
+
+    if (fstat(g->bundles[kind], &st) != 0 || st.st_size <= 0)
+        return;
+    map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, g->bundles[kind], 0);
+    if (map == MAP_FAILED)
+        return;
+    (void)mlock(map,
+                (size_t)st.st_size); /* under a limit, and without its lifting, as much as goes */
+    g->pins[kind].at = map;
+    g->pins[kind].len = (size_t)st.st_size;
+}
+
 struct generation *generation_load(const char *path, uint64_t number, struct sp_buf *report)
 {
     struct loading l = {.g = sp_calloc(1, sizeof(struct generation)), .report = report};
@@ -304,6 +322,8 @@ struct generation *generation_load(const char *path, uint64_t number, struct sp_
     for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
         if (!l.failed && sp_role_bundle_to_memfd(l.bundles[kind], &l.g->bundles[kind]) != SP_OK)
             complain(&l, "no memory for the files of a role");
+        if (l.g->bundles[kind] >= 0)
+            pin(l.g, kind);
         sp_role_bundle_free(l.bundles[kind]);
     }
     if (l.failed) {
@@ -318,6 +338,8 @@ void generation_free(struct generation *g)
     if (g == NULL)
         return;
     for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
+        if (g->pins[kind].at != NULL)
+            munmap(g->pins[kind].at, g->pins[kind].len);
         if (g->bundles[kind] >= 0)
             close(g->bundles[kind]);
     }

@@ -5,13 +5,16 @@
  */
 #include "gateway/sallyport/supervisor.h"
 
+#include "role/caps.h"
 #include "role/process.h"
 
 #include <errno.h>
 #include <libgen.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,6 +203,32 @@ static enum sp_rc prepare(struct supervisor *s, struct sp_err *err)
     return rc;
 }
 
+/* What is left of root once folders are made and ports bound: starting roles under their uids, ending them, reading the
+ * configuration anew whoever owns it, and keeping what was read out of swap. */
+static enum sp_rc give_up_privileges(struct sp_err *err)
+{
+    const uint64_t keep = 1ULL << CAP_SETUID | 1ULL << CAP_SETGID | 1ULL << CAP_SETPCAP |
+                          1ULL << CAP_KILL | 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_IPC_LOCK;
+    enum sp_rc rc = sp_role_caps_keep(keep, err);
+
+    if (rc == SP_OK && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        rc = sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "no-new-privileges");
+    return rc;
+}
+
+/* Before any key is read. LeakSanitizer reads its own process when that ends, so its builds stay open. */
+static enum sp_rc close_memory(struct sp_err *err)
+{
+    sp_role_memory_lock_allow();
+    (void)sp_role_memory_lock();
+#ifdef __SANITIZE_ADDRESS__
+    (void)err;
+    return SP_OK;
+#else
+    return sp_role_memory_close(err);
+#endif
+}
+
 static void add_children(struct supervisor *s)
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(order); i++) {
@@ -235,7 +264,7 @@ static int serve(struct supervisor *s)
     s->log = sp_log_new(STDERR_FILENO, "supervisor", SP_LOG_INFO, sp_loop_clock(s->loop));
     sp_log_info(s->log, "supervisor.started", SP_TEXT("version", SP_VERSION),
                 SP_INT("uid_base", s->now->config->uid_base));
-    if (prepare(s, &err) == SP_OK) {
+    if (prepare(s, &err) == SP_OK && give_up_privileges(&err) == SP_OK) {
         run(s);
     } else {
         fprintf(stderr, "sallyport: %s\n", err.text);
@@ -254,6 +283,7 @@ int serve_main(int argc, char **argv)
 {
     static const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct supervisor *s = sp_calloc(1, sizeof(*s));
+    struct sp_err err = {0};
     struct sp_buf report;
     int code = EXIT_FAILURE;
 
@@ -268,7 +298,10 @@ int serve_main(int argc, char **argv)
     }
     (void)sigaction(SIGPIPE, &ignore, NULL);
     sp_buf_init(&report, REPORT_MAX);
-    s->now = generation_load(s->config_path, 1, &report);
+    if (close_memory(&err) == SP_OK)
+        s->now = generation_load(s->config_path, 1, &report);
+    else
+        fprintf(stderr, "sallyport: %s\n", err.text);
     print_report(&report);
     sp_buf_clear(&report);
     if (s->now != NULL)

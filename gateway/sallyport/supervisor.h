@@ -29,6 +29,10 @@ struct generation {
     char folder[PATH_LEN_MAX];    /* of sallyport.json; absolute */
     char state_dir[PATH_LEN_MAX]; /* absolute */
     int bundles[SP_ROLE_COUNT];   /* memfds, -1 where a role has none */
+    struct {
+        void *at;
+        size_t len;
+    } pins[SP_ROLE_COUNT]; /* their memory, mapped so that it is locked with ours */
 };
 
 enum child_state {

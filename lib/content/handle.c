@@ -4,8 +4,9 @@
  */
 #include "content/content.h"
 
+#include "base/memfd.h"
+
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 void sp_content_init(struct sp_content *c)
@@ -71,7 +72,7 @@ static enum sp_rc copy_sealed(const struct sp_content *c, int fd)
 
 enum sp_rc sp_content_export_memfd(const struct sp_content *c, struct sp_content *out)
 {
-    int fd = memfd_create("sallyport-body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = sp_memfd_new("sallyport-body");
     enum sp_rc rc;
 
     if (fd < 0)

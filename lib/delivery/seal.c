@@ -5,11 +5,11 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include "base/memfd.h"
 #include "jobs/keys.h"
 #include "jobs/seal.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define PAYLOAD_MAX ((size_t)4 * 1024 * 1024)
@@ -126,7 +126,7 @@ static int open_output(const struct sp_attempt *a)
 
     if (dir != NULL && dir[0] != '\0')
         fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return fd >= 0 ? fd : memfd_create("sealed", MFD_CLOEXEC);
+    return fd >= 0 ? fd : sp_memfd_new("sealed");
 }
 
 static enum sp_rc take_copy(struct sp_attempt *a, struct seal_wait *w, struct sp_bytes payload)

@@ -5,11 +5,11 @@
  */
 #include "ipc/wire_priv.h"
 
+#include "base/memfd.h"
 #include "base/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -149,7 +149,7 @@ static bool write_all(int fd, struct sp_bytes data)
 
 enum sp_rc sp_ipc_wire_big_make(struct sp_bytes payload, int *out)
 {
-    int fd = memfd_create("sallyport-frame", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = sp_memfd_new("sallyport-frame");
 
     if (fd < 0)
         return SP_E_IO;

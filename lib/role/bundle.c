@@ -4,6 +4,7 @@
  */
 #include "role/bundle.h"
 
+#include "base/memfd.h"
 #include "base/reader.h"
 
 #include <errno.h>
@@ -170,7 +171,7 @@ enum sp_rc sp_role_bundle_to_memfd(const struct sp_role_bundle *b, int *fd)
 {
     struct sp_buf buf;
     enum sp_rc rc;
-    int made = memfd_create("sallyport-bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int made = sp_memfd_new("sallyport-bundle");
 
     if (made < 0)
         return SP_E_IO;

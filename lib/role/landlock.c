@@ -33,8 +33,29 @@ struct ruleset {
     uint64_t scoped;
 };
 
-static const char *const public_dirs[] = {
-    "/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys/devices/system/cpu", NULL};
+/* Of /etc only what libraries read: our own configuration, with its keys, lies there too. */
+static const char *const public_dirs[] = {"/usr",
+                                          "/lib",
+                                          "/lib64",
+                                          "/bin",
+                                          "/etc/alternatives",
+                                          "/etc/ca-certificates",
+                                          "/etc/gai.conf",
+                                          "/etc/gnupg",
+                                          "/etc/group",
+                                          "/etc/host.conf",
+                                          "/etc/hosts",
+                                          "/etc/ld.so.cache",
+                                          "/etc/localtime",
+                                          "/etc/nsswitch.conf",
+                                          "/etc/passwd",
+                                          "/etc/protocols",
+                                          "/etc/resolv.conf",
+                                          "/etc/services",
+                                          "/etc/ssl",
+                                          "/proc",
+                                          "/sys/devices/system/cpu",
+                                          NULL};
 static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random",
                                       NULL};
 

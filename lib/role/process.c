@@ -4,6 +4,7 @@
  */
 #include "role/process.h"
 
+#include "role/caps.h"
 #include "role/role.h"
 
 #include <errno.h>
@@ -58,8 +59,8 @@ static void become(int64_t uid)
 
     if (uid < 0)
         return;
-    if (setgroups(1, &gid) != 0 || setresgid(gid, gid, gid) != 0 ||
-        setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
+    if (sp_role_caps_bound(0, NULL) != SP_OK || setgroups(1, &gid) != 0 ||
+        setresgid(gid, gid, gid) != 0 || setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
         give_up();
 }
 

@@ -261,7 +261,7 @@ static void on_go(struct sp_role *role)
     role->started = true;
     sp_log_info(role->log, "role.started", SP_INT("index", role->start.index),
                 SP_INT("generation", role->start.generation),
-                SP_INT("landlock", sandbox.landlock_abi));
+                SP_INT("landlock", sandbox.landlock_abi), SP_BOOL("locked", sandbox.locked));
     send_frame(role, SP_ROLE_FRAME_READY, 0, NULL);
     for (size_t i = 0; role->ops->on_peer != NULL && i < role->early_count; i++) {
         const struct peer *p = &role->early[i];

@@ -4,11 +4,11 @@
  * refusal is what an attacker meets all the same. The scanner may read the machine's public files (charset tables,
  * dictionaries in /usr), since no secret lies there and Landlock shows it nothing else.
  */
+#include "role/caps.h"
 #include "role/sandbox_priv.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 static const int no_families[] = {-1};
@@ -26,28 +26,26 @@ static const char *const gpg[] = {
     NULL};
 
 static const struct sp_role_profile profiles[SP_ROLE_COUNT] = {
-    [SP_ROLE_SUPERVISOR] = {.families = no_families},
-    [SP_ROLE_RELAY] = {.families = internet},
+    [SP_ROLE_SUPERVISOR] = {.families = no_families}, /* needs none of it: it never enters */
+    [SP_ROLE_RELAY] = {.connects = true, .families = internet},
     [SP_ROLE_SCANNER] = {.read_only = true, .families = no_families},
-    [SP_ROLE_SEALER] = {.exec = true, .families = local, .run = gpg},
-    [SP_ROLE_KEEPER] = {.exec = true, .families = local, .run = gpg},
+    [SP_ROLE_SEALER] =
+        {.exec = true, .connects = true, .listens = true, .families = local, .run = gpg},
+    [SP_ROLE_KEEPER] =
+        {.exec = true, .connects = true, .listens = true, .families = local, .run = gpg},
     [SP_ROLE_PORTAL] = {.families = no_families}, /* accepts on the socket it was given */
     [SP_ROLE_LEDGER] = {.families = no_families},
-    [SP_ROLE_FETCHER] = {.families = internet},
-    [SP_ROLE_ADMIN] = {.families = no_families},
+    [SP_ROLE_FETCHER] = {.connects = true, .families = internet},
+    [SP_ROLE_ADMIN] = {.families = no_families}, /* accepts, too */
 };
 
 static enum sp_rc harden(struct sp_err *err)
 {
-    static const struct rlimit no_core = {0, 0};
+    enum sp_rc rc = sp_role_caps_keep(0, err); /* none are left but where all run as root */
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "no-new-privileges");
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "not dumpable");
-    if (setrlimit(RLIMIT_CORE, &no_core) != 0)
-        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "core limit");
-    return SP_OK;
+    if (rc == SP_OK && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        rc = sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "no-new-privileges");
+    return rc == SP_OK ? sp_role_memory_close(err) : rc;
 }
 
 enum sp_rc sp_role_sandbox_enter(const struct sp_role_start *start,
@@ -59,6 +57,7 @@ enum sp_rc sp_role_sandbox_enter(const struct sp_role_start *start,
     *state = (struct sp_role_sandbox_state){0};
     if (rc != SP_OK)
         return rc;
+    state->locked = sp_role_memory_lock();
     rc = sp_role_landlock_enter(profile, start, &state->landlock_abi, err);
     if (rc != SP_OK && rc != SP_E_UNSUPPORTED)
         return rc;

@@ -13,6 +13,7 @@
 /* What was closed, for the log: Landlock is missing on kernels before 5.13 and where it is off. */
 struct sp_role_sandbox_state {
     int landlock_abi; /* 0: none */
+    bool locked;      /* memory is kept out of swap */
 };
 
 /*

@@ -7,7 +7,9 @@
 #include "role/sandbox.h"
 
 struct sp_role_profile {
-    bool exec;              /* may run other programs (gpg) */
+    bool exec;              /* may fork and run other programs (gpg), and end them */
+    bool connects;          /* may connect and bind */
+    bool listens;           /* may listen, and make pairs of sockets */
     bool read_only;         /* opens no file for writing, makes none */
     const int *families;    /* socket families it may ask for, -1 behind the last */
     const char *const *run; /* programs that it may run, NULL behind the last */

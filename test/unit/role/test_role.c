@@ -50,6 +50,8 @@ static int try_exec(const char *path)
     pid_t pid = fork();
     int status;
 
+    if (pid < 0)
+        return errno;
     if (pid == 0) {
         (void)close(STDOUT_FILENO);
         execl(path, path, "--version", (char *)NULL);
