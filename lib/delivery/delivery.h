@@ -44,7 +44,7 @@ struct sp_delivery_parts {
     struct sp_jobs *jobs;       /* sealer, keeper, portal */
 };
 
-/* owner: the caller, to sp_delivery_free. Parts are lent for its life, settings copied. returns: never NULL */
+/* owner: the caller, to sp_delivery_free. Parts and the settings' texts are lent for its life. returns: never NULL */
 struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
                                     const struct sp_delivery_settings *settings);
 /* Drops connections and attempts under way; what they were about stays queued. NULL is allowed. */
