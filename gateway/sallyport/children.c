@@ -1,6 +1,10 @@
 /*
  * The processes: started with all they need, joined to those they speak with, started anew when they end. A role that
  * ends at once waits longer each time, up to ten seconds; one that ran well for ten seconds is back after a tenth.
+ *
+ * A child has one reload under way at a time: what comes meanwhile is told when it has answered, the newest alone, so that
+ * a storm of signals makes no queue of work in a relay that has sessions to serve. One that finds the same files in the
+ * new generation as in its own is left alone, unless it reads the system's trust anchors too.
  */
 #include "gateway/sallyport/supervisor.h"
 
@@ -127,12 +131,27 @@ static void introduce(struct child *c)
     send_frame(c, SP_ROLE_FRAME_GO, 0, sp_bytes(NULL, 0), -1);
 }
 
+static void tell_generation(struct child *c)
+{
+    const struct generation *now = c->s->now;
+
+    if ((c->state != CHILD_STARTING && c->state != CHILD_READY) || c->reloading ||
+        c->generation == now->number)
+        return;
+    c->reloading = true;
+    c->generation = now->number;
+    send_frame(c, SP_ROLE_FRAME_RELOAD, now->number, sp_bytes(NULL, 0), now->bundles[c->kind]);
+}
+
 static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
 {
     struct sp_role_result result = {.rc = SP_E_MALFORMED};
 
-    if (sp_role_result_decode(frame->payload, &result) == SP_OK && result.rc == SP_OK)
+    c->reloading = false;
+    if (sp_role_result_decode(frame->payload, &result) == SP_OK && result.rc == SP_OK) {
+        tell_generation(c);
         return;
+    }
     sp_log_warn(c->s->log, "supervisor.reload-refused", SP_TEXT("role", sp_ipc_role_name(c->kind)),
                 SP_INT("index", c->index), SP_RC("why", result.rc));
     if (result.rc == SP_E_UNSUPPORTED) { /* it reads its configuration when it starts */
@@ -140,6 +159,7 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
         c->wait_ms = 0;
         send_frame(c, SP_ROLE_FRAME_STOP, 0, sp_bytes(NULL, 0), -1);
     }
+    tell_generation(c);
 }
 
 static void on_frame(void *arg, const struct sp_ipc_frame *frame)
@@ -216,6 +236,8 @@ static void start(struct child *c)
         c->channel = sp_ipc_new(s->loop, fds[0], &events, c);
         c->state = CHILD_STARTING;
         c->starts++;
+        c->generation = s->now->number;
+        c->reloading = false;
         introduce(c);
     }
     close(fds[1]);
@@ -279,14 +301,17 @@ void children_reap(struct supervisor *s)
     }
 }
 
-void children_reload(struct supervisor *s)
+void children_reload(struct supervisor *s, const struct generation *before)
 {
+    const unsigned trusting = 1U << SP_ROLE_RELAY | 1U << SP_ROLE_FETCHER;
+
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *c = &s->children[i];
 
-        if (c->state == CHILD_STARTING || c->state == CHILD_READY)
-            send_frame(c, SP_ROLE_FRAME_RELOAD, s->now->number, sp_bytes(NULL, 0),
-                       s->now->bundles[c->kind]);
+        if ((trusting & 1U << c->kind) == 0 && c->generation == before->number &&
+            generation_is_same_for(c->kind, before, s->now))
+            c->generation = s->now->number;
+        tell_generation(c);
     }
 }
 

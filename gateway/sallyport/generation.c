@@ -333,6 +333,42 @@ struct generation *generation_load(const char *path, uint64_t number, struct sp_
     return l.g;
 }
 
+static bool next_lasting(const struct sp_role_bundle *b, size_t *at, struct sp_bytes *name,
+                         struct sp_bytes *data)
+{
+    while (sp_role_bundle_next(b, at, name, data)) {
+        if (!sp_bytes_ends_nocase(*name, SP_LIT(".tickets")))
+            return true;
+    }
+    return false;
+}
+
+static bool same_files(const struct sp_role_bundle *a, const struct sp_role_bundle *b)
+{
+    struct sp_bytes name_a, data_a, name_b, data_b;
+    size_t at_a = 0, at_b = 0;
+    bool more;
+
+    do {
+        more = next_lasting(a, &at_a, &name_a, &data_a);
+        if (next_lasting(b, &at_b, &name_b, &data_b) != more)
+            return false;
+        if (more && (!sp_bytes_eq(name_a, name_b) || !sp_bytes_eq(data_a, data_b)))
+            return false;
+    } while (more);
+    return true;
+}
+
+bool generation_is_same_for(enum sp_role_kind kind, const struct generation *a,
+                            const struct generation *b)
+{
+    SP_AUTO(sp_role_bundle) of_a = NULL;
+    SP_AUTO(sp_role_bundle) of_b = NULL;
+
+    return sp_role_bundle_from_memfd(a->bundles[kind], &of_a) == SP_OK &&
+           sp_role_bundle_from_memfd(b->bundles[kind], &of_b) == SP_OK && same_files(of_a, of_b);
+}
+
 void generation_free(struct generation *g)
 {
     if (g == NULL)

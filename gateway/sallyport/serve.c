@@ -149,10 +149,12 @@ static void on_reload(void *arg)
         sp_log_error(s->log, "supervisor.reload-needs-restart");
         generation_free(fresh);
     } else {
+        struct generation *before = s->now;
+
         sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));
-        generation_free(s->now);
         s->now = fresh;
-        children_reload(s);
+        children_reload(s, before);
+        generation_free(before);
     }
     sp_role_notify("READY=1");
 }

@@ -53,6 +53,8 @@ struct child {
     int64_t started_at_ms;
     int64_t wait_ms;
     unsigned starts;
+    uint64_t generation; /* it was given this one last */
+    bool reloading;      /* and has not answered yet */
 };
 
 struct listening {
@@ -92,6 +94,10 @@ struct supervisor {
  */
 struct generation *generation_load(const char *path, uint64_t number, struct sp_buf *report);
 void generation_free(struct generation *g);
+
+/* returns: whether a role finds the same files in both, but for keys that are new each time */
+bool generation_is_same_for(enum sp_role_kind kind, const struct generation *a,
+                            const struct generation *b);
 
 /* ---- files.c ---- */
 
@@ -134,8 +140,8 @@ void children_start(struct supervisor *s);
 /* Collects who has ended. */
 void children_reap(struct supervisor *s);
 
-/* Tells all that run of the current generation. */
-void children_reload(struct supervisor *s);
+/* Tells of the current generation those for whom it differs from the one before. */
+void children_reload(struct supervisor *s, const struct generation *before);
 
 /* Asks the children of these kinds (a mask of 1 << kind) to end. returns: how many of them still run */
 size_t children_stop(struct supervisor *s, unsigned kinds);

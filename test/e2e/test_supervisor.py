@@ -158,6 +158,34 @@ def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(supervisor):
     assert s.stop() == 0
 
 
+def test_a_reload_that_changes_nothing_disturbs_only_who_reads_the_systems_trust(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    s.process.send_signal(signal.SIGHUP)
+    s.wait("role.reloaded", 3, generation=2)
+    s.settings["hostname"] = "other.test"  # and the next one reaches everybody
+    s.write()
+    s.process.send_signal(signal.SIGHUP)
+    s.wait("role.reloaded", 8, generation=3)
+    assert sorted(e["role"] for e in s.events("role.reloaded", generation=2)) == ["fetcher", "relay", "relay"]
+    assert s.stop() == 0
+
+
+def test_a_storm_of_reloads_ends_with_the_newest(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    for number in range(30):
+        s.settings["hostname"] = f"h{number}.test"
+        s.write()
+        s.process.send_signal(signal.SIGHUP)
+        s.wait("supervisor.reload", number + 1)
+    s.wait("role.reloaded", 8, generation=31, result="ok")
+    for role in s.children():  # one at a time, each newer than the last
+        seen = [e["generation"] for e in s.events("role.reloaded", role=role, index=0)]
+        assert seen == sorted(set(seen))
+    assert s.stop() == 0
+
+
 def test_one_gateway_a_state_folder(supervisor):
     s = supervisor().start()
     s.wait("supervisor.ready")
