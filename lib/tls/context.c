@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 
 #define SUITES_13 "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"
 #define SUITES_12                                                                                  \
@@ -188,6 +189,21 @@ struct sp_tls_context *sp_tls_server_new(const struct sp_tls_server_config *conf
         return NULL;
     }
     return context_new(ctx, true);
+}
+
+static uint64_t stamp_of(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return 0;
+    return (uint64_t)st.st_ino * 31 + (uint64_t)st.st_size * 1000003 +
+           (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+uint64_t sp_tls_system_trust_stamp(void)
+{
+    return stamp_of(X509_get_default_cert_file()) * 31 + stamp_of(X509_get_default_cert_dir());
 }
 
 static enum sp_rc set_server_trust(SSL_CTX *ctx, const struct sp_tls_client_config *config,

@@ -37,6 +37,9 @@ struct sp_tls_context *sp_tls_server_new(const struct sp_tls_server_config *conf
 struct sp_tls_context *sp_tls_client_new(const struct sp_tls_client_config *config,
                                          struct sp_err *err);
 
+/* returns: a number that changes when the system's trust anchors do; for one who keeps a context over a reload */
+uint64_t sp_tls_system_trust_stamp(void);
+
 /* A context is shared and immutable; each session holds a reference of its own. NULL is allowed for unref. returns: it */
 struct sp_tls_context *sp_tls_context_ref(struct sp_tls_context *context);
 void sp_tls_context_unref(struct sp_tls_context *context);

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from crash import rounds
+from crash import rounds, storm
 from crash.bench import Bench
 from lab.ports import open_folder
 
@@ -25,3 +25,9 @@ def benches():
 def test_killed_under_load_nothing_is_lost(benches):
     figures = rounds.run(benches(5), 20, random.Random(5))
     assert figures["kills"] >= 20 and figures["acknowledged"] >= 100
+
+
+def test_a_reload_every_second_costs_nothing(benches):
+    figures = storm.run(benches(7), 12)
+    assert figures["reloads"] >= 10 and figures["acknowledged"] >= 30
+    assert all(figures["taken_up"][role] >= 3 for role in ("relay", "ledger", "sealer", "portal", "keeper", "scanner"))

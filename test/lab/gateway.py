@@ -36,7 +36,7 @@ class Gateway:
 
     def check_log(self):
         """Sanitizer reports and failed assertions end up in the log: none may be there."""
-        for sign in ("AddressSanitizer", "runtime error:", "this must hold and does not", "LeakSanitizer"):
+        for sign in ("AddressSanitizer", "runtime error:", "this must hold and does not", "LeakSanitizer", "ThreadSanitizer"):
             assert sign not in self.log, self.log[max(0, self.log.index(sign) - 1000):][:6000]
 
     @property
