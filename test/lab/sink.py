@@ -39,6 +39,7 @@ class Sink:
     replies:  overrides by verb, {"RCPT": "451 4.3.0 later", "DOT": "550 5.7.1 no"}; a callable gets the line
     offer:    extensions beside STARTTLS
     """
+    session = None  # the class of its sessions, Session if None
 
     def __init__(self, address="127.0.0.1", port=0, certificate=None, replies=None,
                  offer=("PIPELINING", "8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES")):
@@ -74,7 +75,7 @@ class Sink:
     def serve(self, connection):
         connection.settimeout(60)
         try:
-            Session(self, connection).run()
+            (self.session or Session)(self, connection).run()
         except (OSError, EOFError):
             pass
         finally:
@@ -147,14 +148,17 @@ class Session:
 
     on_helo = on_ehlo
 
+    def make_context(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.sink.certificate)
+        return context
+
     def on_starttls(self, line):
         reply = self.sink.reply_to("STARTTLS", line, "220 2.0.0 go")
         self.say(reply)
         if not reply.startswith("220"):
             return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.sink.certificate)
-        self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.socket = self.make_context().wrap_socket(self.socket, server_side=True)
         self.tls, self.buffer = self.socket.version(), b""
 
     def on_mail(self, line):
