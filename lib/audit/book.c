@@ -146,14 +146,35 @@ static enum sp_rc say_started(struct sp_audit_book *b, const struct sp_audit_boo
     return rc;
 }
 
+/* The folder of the audit file, if no table came with the options. */
+static enum sp_rc open_folder(struct sp_audit_book *b, const char *path, struct sp_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    char *folder =
+        len == 0 ? sp_strdup(slash == NULL ? "." : "/") : sp_strdup_bytes(sp_bytes(path, len));
+    enum sp_rc rc = sp_journal_io_posix(folder, &b->own_io, err);
+
+    sp_free(folder);
+    return rc;
+}
+
 static enum sp_rc open_file(struct sp_audit_book *b, const struct sp_audit_book_options *options,
                             uint64_t file_len, struct sp_err *err)
 {
+    const char *slash = strrchr(options->file, '/');
+    const struct sp_journal_io *io = options->io;
     struct sp_audit_mend mend;
     struct sp_buf key;
-    enum sp_rc rc =
-        sp_audit_trail_open(options->file, file_len, sp_buf_bytes(&b->tail), &b->trail, &mend, err);
+    enum sp_rc rc = SP_OK;
 
+    if (io == NULL) {
+        rc = open_folder(b, options->file, err);
+        io = &b->own_io;
+    }
+    if (rc == SP_OK)
+        rc = sp_audit_trail_open(io, slash == NULL ? options->file : slash + 1, file_len,
+                                 sp_buf_bytes(&b->tail), &b->trail, &mend, err);
     if (rc != SP_OK)
         return rc;
     sp_buf_reset(&b->tail);
@@ -222,6 +243,8 @@ void sp_audit_book_free(struct sp_audit_book *b)
     sp_audit_posture_free(b);
     sp_map_free(b->domains);
     sp_audit_trail_free(b->trail);
+    if (b->own_io.ctx != NULL)
+        sp_journal_io_posix_free(&b->own_io);
     sp_store_free(b->store);
     sp_buf_clear(&b->tail);
     sp_secret_clear(&b->signer.secret);

@@ -23,6 +23,7 @@ struct sp_audit_book;
 struct sp_audit_book_options {
     const char *database;                 /* path of state.db */
     const char *file;                     /* path of the audit file */
+    const struct sp_journal_io *io;       /* of that file's folder; NULL: the real disk; lent */
     const struct sp_audit_signer *signer; /* copied; its node text is lent */
     const struct sp_clock *clock;
     struct sp_log *log;

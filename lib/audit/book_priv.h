@@ -27,6 +27,7 @@ struct sp_audit_domain {
 
 struct sp_audit_book {
     struct sp_store *store;
+    struct sp_journal_io own_io; /* the real disk, if none was given */
     struct sp_audit_trail *trail;
     struct sp_audit_signer signer;
     const struct sp_clock *clock;

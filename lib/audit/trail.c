@@ -2,41 +2,41 @@
  * The ledger first commits the lines to its database and then appends them here, so after a crash the file may be short
  * or torn, and the missing bytes are known to the last: they are compared, cut and written again, the same as before. A
  * line once written is never taken back, since somebody may have read or witnessed it. Bytes that no ledger wrote are
- * moved aside and reported, not thrown away.
+ * moved aside and reported, not thrown away. All goes through the journal's I/O table, so that the same test takes the power from both.
  */
 #include "audit/trail.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fault.h"
 
-#define PATH_LEN_MAX 4096
+#define NAME_LEN_MAX 256
 #define COPY_LEN     65536
 
 struct sp_audit_trail {
+    const struct sp_journal_io *io;
     int fd;
-    char *path;
+    char *name;
     uint64_t len;
 };
 
-static enum sp_rc write_all(int fd, struct sp_bytes data, uint64_t offset)
+/* returns: 0 or -errno */
+static int write_all(const struct sp_audit_trail *t, int fd, struct sp_bytes data, uint64_t offset)
 {
     while (data.len > 0) {
-        ssize_t n = pwrite(fd, data.ptr, data.len, (off_t)offset);
+        struct iovec iov = {(void *)data.ptr, data.len};
+        ssize_t n = t->io->pwritev(t->io->ctx, fd, &iov, 1, (int64_t)offset);
 
-        if (n < 0 && errno == EINTR)
+        if (n == -EINTR)
             continue;
         if (n <= 0)
-            return SP_E_IO;
+            return n == 0 ? -EIO : (int)n;
         data = sp_bytes_slice(data, (size_t)n, SIZE_MAX);
         offset += (uint64_t)n;
     }
-    return SP_OK;
+    return 0;
 }
 
 enum sp_rc sp_audit_trail_read(const struct sp_audit_trail *t, uint64_t offset, void *out,
@@ -45,9 +45,9 @@ enum sp_rc sp_audit_trail_read(const struct sp_audit_trail *t, uint64_t offset, 
     uint8_t *at = out;
 
     while (len > 0) {
-        ssize_t n = pread(t->fd, at, len, (off_t)offset);
+        ssize_t n = t->io->pread(t->io->ctx, t->fd, at, len, (int64_t)offset);
 
-        if (n < 0 && errno == EINTR)
+        if (n == -EINTR)
             continue;
         if (n < 0)
             return SP_E_IO;
@@ -62,10 +62,25 @@ enum sp_rc sp_audit_trail_read(const struct sp_audit_trail *t, uint64_t offset, 
 
 static enum sp_rc make_name(const struct sp_audit_trail *t, const char *suffix, struct sp_buf *out)
 {
-    sp_buf_put_cstr(out, t->path);
+    sp_buf_put_cstr(out, t->name);
     sp_buf_put_cstr(out, suffix);
     sp_buf_put_u8(out, 0);
     return sp_buf_rc(out);
+}
+
+/* Opens a file to write, making it if it is not there. returns: a descriptor or -errno */
+static int open_file(const struct sp_journal_io *io, const char *name)
+{
+    int fd = io->open(io->ctx, name, SP_IO_OPEN_WRITE);
+
+    return fd == -ENOENT ? io->open(io->ctx, name, SP_IO_OPEN_CREATE) : fd;
+}
+
+static uint64_t size_of(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 /* Moves what lies behind `from` to FILE.foreign, behind what lies there already. */
@@ -74,26 +89,30 @@ static enum sp_rc move_aside(struct sp_audit_trail *t, uint64_t from, uint64_t s
     uint8_t *block = sp_malloc(COPY_LEN);
     enum sp_rc rc = SP_E_IO;
     struct sp_buf name;
+    uint64_t to = 0;
     int fd = -1;
 
-    sp_buf_init(&name, PATH_LEN_MAX);
+    sp_buf_init(&name, NAME_LEN_MAX);
     if (make_name(t, ".foreign", &name) == SP_OK)
-        fd = open((const char *)name.ptr, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                  0640);
-    if (fd >= 0)
+        fd = open_file(t->io, (const char *)name.ptr);
+    if (fd >= 0) {
+        to = size_of(fd);
         rc = SP_OK;
+    }
     while (rc == SP_OK && from < size) {
         size_t len = size - from < COPY_LEN ? (size_t)(size - from) : COPY_LEN;
 
         rc = sp_audit_trail_read(t, from, block, len);
-        if (rc == SP_OK && write(fd, block, len) != (ssize_t)len)
+        if (rc == SP_OK && write_all(t, fd, sp_bytes(block, len), to) != 0)
             rc = SP_E_IO;
         from += len;
+        to += len;
     }
-    if (rc == SP_OK && fsync(fd) != 0)
+    if (rc == SP_OK &&
+        (t->io->sync(t->io->ctx, fd) != 0 || t->io->sync_folder(t->io->ctx, ".") != 0))
         rc = SP_E_IO;
     if (fd >= 0)
-        close(fd);
+        t->io->close(t->io->ctx, fd);
     sp_buf_clear(&name);
     sp_free(block);
     return rc;
@@ -130,14 +149,10 @@ static enum sp_rc mend_end(struct sp_audit_trail *t, uint64_t len, struct sp_byt
                            struct sp_audit_mend *mend)
 {
     uint64_t base = len - tail.len;
-    struct stat st;
-    uint64_t size;
+    uint64_t size = size_of(t->fd);
     size_t same = 0;
     enum sp_rc rc = SP_OK;
 
-    if (fstat(t->fd, &st) != 0)
-        return SP_E_IO;
-    size = (uint64_t)st.st_size;
     if (size > len) {
         mend->foreign = size - len;
         rc = move_aside(t, len, size);
@@ -151,45 +166,32 @@ static enum sp_rc mend_end(struct sp_audit_trail *t, uint64_t len, struct sp_byt
         return rc;
     t->len = mend->missing > 0 ? size : base + same;
     mend->cut = size - t->len;
-    if (ftruncate(t->fd, (off_t)t->len) != 0)
+    if (mend->cut + mend->foreign > 0 && t->io->truncate(t->io->ctx, t->fd, (int64_t)t->len) != 0)
         return SP_E_IO;
     tail = sp_bytes_slice(tail, same, SIZE_MAX);
     return tail.len == 0 ? SP_OK : sp_audit_trail_append(t, tail, NULL);
 }
 
-/* A new name must be on disk before anything relies on it. */
-static enum sp_rc sync_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? sp_strdup(".")
-                                 : sp_strdup_bytes(sp_bytes(path, (size_t)(slash - path) + 1));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum sp_rc rc = fd >= 0 && fsync(fd) == 0 ? SP_OK : SP_E_IO;
-
-    if (fd >= 0)
-        close(fd);
-    sp_free(folder);
-    return rc;
-}
-
-enum sp_rc sp_audit_trail_open(const char *path, uint64_t len, struct sp_bytes tail,
-                               struct sp_audit_trail **out, struct sp_audit_mend *mend,
-                               struct sp_err *err)
+enum sp_rc sp_audit_trail_open(const struct sp_journal_io *io, const char *name, uint64_t len,
+                               struct sp_bytes tail, struct sp_audit_trail **out,
+                               struct sp_audit_mend *mend, struct sp_err *err)
 {
     SP_AUTO(sp_audit_trail) t = sp_calloc(1, sizeof(*t));
     enum sp_rc rc;
 
     sp_assert(tail.len <= len);
     *mend = (struct sp_audit_mend){0};
-    t->path = sp_strdup(path);
-    t->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    t->io = io;
+    t->name = sp_strdup(name);
+    t->fd = open_file(io, name);
     if (t->fd < 0)
-        return sp_fail_errno(err, SP_E_IO, errno, "%s: can't open", path);
+        return sp_fail_errno(err, SP_E_IO, -t->fd, "%s: can't open", name);
     rc = mend_end(t, len, tail, mend);
-    if (rc == SP_OK)
-        rc = sync_folder(path);
+    if (rc == SP_OK &&
+        io->sync_folder(io->ctx, ".") != 0) /* the name, before anything relies on it */
+        rc = SP_E_IO;
     if (rc != SP_OK)
-        return sp_fail_errno(err, rc, errno, "%s: can't be brought in order", path);
+        return sp_fail(err, rc, "%s: can't be brought in order", name);
     *out = SP_STEAL(t);
     return SP_OK;
 }
@@ -199,8 +201,8 @@ void sp_audit_trail_free(struct sp_audit_trail *t)
     if (t == NULL)
         return;
     if (t->fd >= 0)
-        close(t->fd);
-    sp_free(t->path);
+        t->io->close(t->io->ctx, t->fd);
+    sp_free(t->name);
     sp_free(t);
 }
 
@@ -212,18 +214,33 @@ uint64_t sp_audit_trail_len(const struct sp_audit_trail *t)
 enum sp_rc sp_audit_trail_append(struct sp_audit_trail *t, struct sp_bytes lines,
                                  struct sp_err *err)
 {
-    enum sp_rc rc = SP_FAULT("audit.append") ? SP_E_IO : write_all(t->fd, lines, t->len);
+    int failed = SP_FAULT("audit.append") ? -EIO : write_all(t, t->fd, lines, t->len);
 
-    if (rc == SP_OK && (SP_FAULT("audit.sync") || fdatasync(t->fd) != 0))
-        rc = SP_E_IO;
-    if (rc != SP_OK) {
-        sp_fail_errno(err, rc, errno, "%s: can't append", t->path);
-        if (ftruncate(t->fd, (off_t)t->len) != 0)
-            return rc; /* the same bytes come again to the same place */
-        return rc;
+    if (failed == 0)
+        failed = SP_FAULT("audit.sync") ? -EIO : t->io->sync(t->io->ctx, t->fd);
+    if (failed != 0) { /* if the cut fails too, the same bytes come again to the same place */
+        (void)t->io->truncate(t->io->ctx, t->fd, (int64_t)t->len);
+        return sp_fail_errno(err, SP_E_IO, -failed, "%s: can't append", t->name);
     }
     t->len += lines.len;
     return SP_OK;
+}
+
+/* Writes a new file, whole. returns: 0 or -errno */
+static int put_file(const struct sp_audit_trail *t, const char *name, struct sp_bytes text)
+{
+    int fd = open_file(t->io, name);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = t->io->truncate(t->io->ctx, fd, 0);
+    if (rc == 0)
+        rc = write_all(t, fd, text, 0);
+    if (rc == 0)
+        rc = t->io->sync(t->io->ctx, fd);
+    t->io->close(t->io->ctx, fd);
+    return rc;
 }
 
 enum sp_rc sp_audit_trail_put_beside(const struct sp_audit_trail *t, const char *suffix,
@@ -231,22 +248,16 @@ enum sp_rc sp_audit_trail_put_beside(const struct sp_audit_trail *t, const char 
 {
     struct sp_buf name;
     struct sp_buf temporary;
-    enum sp_rc rc = SP_E_IO;
-    int fd;
+    int failed = -ENAMETOOLONG;
 
-    sp_buf_init(&name, PATH_LEN_MAX);
-    sp_buf_init(&temporary, PATH_LEN_MAX);
+    sp_buf_init(&name, NAME_LEN_MAX);
+    sp_buf_init(&temporary, NAME_LEN_MAX);
     if (make_name(t, suffix, &name) == SP_OK && make_name(t, ".new", &temporary) == SP_OK) {
-        fd = open((const char *)temporary.ptr,
-                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-        if (fd >= 0) {
-            rc = write_all(fd, text, 0);
-            close(fd);
-        }
-        if (rc == SP_OK && rename((const char *)temporary.ptr, (const char *)name.ptr) != 0)
-            rc = SP_E_IO;
+        failed = put_file(t, (const char *)temporary.ptr, text);
+        if (failed == 0)
+            failed = t->io->rename(t->io->ctx, (const char *)temporary.ptr, (const char *)name.ptr);
     }
     sp_buf_clear(&temporary);
     sp_buf_clear(&name);
-    return rc == SP_OK ? SP_OK : sp_fail_errno(err, rc, errno, "%s%s", t->path, suffix);
+    return failed == 0 ? SP_OK : sp_fail_errno(err, SP_E_IO, -failed, "%s%s", t->name, suffix);
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "journal/io.h"
 
 struct sp_audit_trail;
 
@@ -21,13 +22,16 @@ struct sp_audit_mend {
 /*
  * Opens the file, mode 0640, and brings its end in order: it must be len bytes long, of which the last tail.len are tail.
  *
+ * io:      its folder; lent as long as the trail
+ * name:    of the file in it
  * len:     what the file holds when all is well
  * tail:    the newest lines, which may be there in whole, in part or not at all
  * mend:    out: what was wrong
  * owner:   the caller, until sp_audit_trail_free
  * returns: SP_E_IO
  */
-SP_MUST_CHECK enum sp_rc sp_audit_trail_open(const char *path, uint64_t len, struct sp_bytes tail,
+SP_MUST_CHECK enum sp_rc sp_audit_trail_open(const struct sp_journal_io *io, const char *name,
+                                             uint64_t len, struct sp_bytes tail,
                                              struct sp_audit_trail **out,
                                              struct sp_audit_mend *mend, struct sp_err *err);
 void sp_audit_trail_free(struct sp_audit_trail *t);
@@ -44,7 +48,7 @@ SP_MUST_CHECK enum sp_rc sp_audit_trail_append(struct sp_audit_trail *t, struct 
 SP_MUST_CHECK enum sp_rc sp_audit_trail_read(const struct sp_audit_trail *t, uint64_t offset,
                                              void *out, size_t len);
 
-/* Writes a file beside it anew: to a temporary name, then renamed. returns: SP_E_IO */
+/* Writes a file beside it anew: to a temporary name, synced, then renamed. returns: SP_E_IO */
 SP_MUST_CHECK enum sp_rc sp_audit_trail_put_beside(const struct sp_audit_trail *t,
                                                    const char *suffix, struct sp_bytes text,
                                                    struct sp_err *err);

@@ -32,6 +32,7 @@ struct sp_journal_io {
     int (*sync_folder)(void *ctx, const char *name);
     /* Asks for early write-back of a range; a hint. */
     void (*write_back)(void *ctx, int fd, int64_t offset, int64_t len);
+    int (*truncate)(void *ctx, int fd, int64_t len);
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *name);
     int (*make_folder)(void *ctx, const char *name); /* 0 if it is there already */

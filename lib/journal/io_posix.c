@@ -99,6 +99,14 @@ static void disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
     (void)sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE);
 }
 
+static int disk_truncate(void *ctx, int fd, int64_t len)
+{
+    (void)ctx;
+    if (SP_FAULT("journal.truncate"))
+        return -EIO;
+    return ftruncate(fd, len) == 0 ? 0 : -errno;
+}
+
 static int disk_rename(void *ctx, const char *from, const char *to)
 {
     const struct disk *d = ctx;
@@ -168,6 +176,7 @@ enum sp_rc sp_journal_io_posix(const char *dir, struct sp_journal_io *out, struc
         .sync = disk_sync,
         .sync_folder = disk_sync_folder,
         .write_back = disk_write_back,
+        .truncate = disk_truncate,
         .rename = disk_rename,
         .unlink = disk_unlink,
         .make_folder = disk_make_folder,

@@ -1,8 +1,8 @@
 /*
  * Two walks. The first reads batch headers only: they say how far each segment was durable, and the next segment's say
  * where the one before ends, whatever lies behind. The second reads every record: a broken one below the durable end is
- * damage and told as such; at or above it is a tail that nobody was promised, and dropped. The last segment is synced
- * between the two: its intact tail will be relied upon, and may so far be in the page cache alone.
+ * damage and told as such; at or above it is a tail that nobody was promised, and dropped. Between the two the last
+ * segment's intact tail is written and synced: it will be relied upon, and may so far be in the page cache alone.
  */
 #include "journal/recover_priv.h"
 
@@ -185,6 +185,65 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
                    "the keyring was written under another master key");
 }
 
+/*
+ * The batch behind what is known to be durable: the last one, as the next would have said how far the sync had come. It
+ * may have been acknowledged, and is whole then; else it goes as a whole, or what is left of it would look like damage
+ * once a later segment says that this one is durable up to there.
+ */
+static enum sp_rc judge_tail(struct work *w, const struct sp_segment *s,
+                             const struct sp_scan_summary *sum, uint64_t *end)
+{
+    enum sp_rc rc;
+
+    if (sum->end <= sum->durable)
+        return SP_OK;
+    rc = sp_scan_check(w->m->io, s, sum->last);
+    if (rc == SP_E_JOURNAL_DAMAGED) {
+        *end = sum->last;
+        w->r->found.dropped++;
+        return SP_OK;
+    }
+    return rc;
+}
+
+/*
+ * Makes the tail durable that is going to be relied upon. Its bytes are written over by themselves first: after a sync
+ * that failed the page cache takes them for written, and a sync alone would do nothing and say that all is well.
+ */
+static enum sp_rc settle_tail(const struct work *w, const struct sp_segment *s, uint64_t from,
+                              uint64_t end)
+{
+    const struct sp_journal_io *io = w->m->io;
+    size_t len = end > from ? (size_t)(end - from) : 0;
+    char name[SP_SEGMENT_NAME_MAX];
+    struct iovec iov = {NULL, len};
+    ssize_t n;
+    int err;
+    int fd;
+
+    if (len == 0)
+        return SP_OK;
+    sp_segment_name(s->number, name);
+    fd = io->open(io->ctx, name, SP_IO_OPEN_WRITE);
+    if (fd < 0)
+        return SP_E_IO;
+    iov.iov_base = sp_malloc(len);
+    n = sp_read_fully(io, fd, iov.iov_base, len, (int64_t)from);
+    err = n < 0 ? (int)n : 0;
+    if (err == 0) {
+        void *bytes = iov.iov_base;
+
+        iov.iov_len = (size_t)n;
+        err = sp_write_fully(io, fd, &iov, 1, (int64_t)from);
+        iov.iov_base = bytes;
+    }
+    sp_free(iov.iov_base);
+    if (err == 0)
+        err = io->sync(io->ctx, fd);
+    io->close(io->ctx, fd);
+    return err == 0 ? SP_OK : SP_E_IO;
+}
+
 /* Where each segment ends, then all records. */
 static enum sp_rc read_all(struct work *w)
 {
@@ -192,19 +251,19 @@ static enum sp_rc read_all(struct work *w)
 
     for (size_t i = 0; i < r->count; i++) {
         struct sp_segment *s = r->segments[i];
-        bool is_last = i + 1 == r->count;
         bool is_told =
-            !is_last && w->sums[i + 1].any && r->segments[i + 1]->number == s->number + 1;
+            i + 1 < r->count && w->sums[i + 1].any && r->segments[i + 1]->number == s->number + 1;
         uint64_t end = is_told ? w->sums[i + 1].prev_end : w->sums[i].end;
         uint64_t durable = is_told ? end : w->sums[i].durable;
-        enum sp_rc rc;
+        enum sp_rc rc = is_told ? SP_OK : judge_tail(w, s, &w->sums[i], &end);
 
-        if (is_last && w->m->io->sync(w->m->io->ctx, s->fd) != 0)
-            end = durable; /* what was not acknowledged can't be relied upon */
-        rc = read_segment(w->o, s, durable, end, &r->found);
+        if (rc == SP_OK && !is_told)
+            rc = settle_tail(w, s, durable, end);
+        if (rc == SP_OK)
+            rc = read_segment(w->o, s, durable, end, &r->found);
         if (rc != SP_OK)
-            return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read", s->number);
-        if (w->sums[i].end > end)
+            return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
+        if (is_told && w->sums[i].end > end)
             r->found.dropped++;
         s->end = end;
         s->len = end;

@@ -119,7 +119,7 @@ enum sp_rc sp_scan_summary(const struct sp_journal_io *io, const struct sp_segme
     uint64_t at;
     enum sp_rc rc;
 
-    *out = (struct sp_scan_summary){.durable = SP_BLOCK, .end = SP_BLOCK};
+    *out = (struct sp_scan_summary){.durable = SP_BLOCK, .last = SP_BLOCK, .end = SP_BLOCK};
     sp_scan_init(&s, io, segment);
     while ((rc = sp_scan_next(&s, UINT64_MAX, &h, &at)) == SP_OK) {
         if (!out->any)
@@ -127,8 +127,39 @@ enum sp_rc sp_scan_summary(const struct sp_journal_io *io, const struct sp_segme
         out->any = true;
         if (h.durable_to > out->durable)
             out->durable = h.durable_to;
+        out->last = at;
         out->end = at + sp_block_up(h.len);
         out->clean = (h.flags & SP_BATCH_CLEAN) != 0;
     }
     return rc == SP_E_NOT_FOUND ? SP_OK : rc;
+}
+
+enum sp_rc sp_scan_check(const struct sp_journal_io *io, const struct sp_segment *segment,
+                         uint64_t at)
+{
+    struct sp_aead *key = sp_aead_new(&segment->record_key);
+    struct sp_batch_header h;
+    struct sp_journal_entry e;
+    struct sp_scan s;
+    struct sp_buf batch;
+    struct sp_buf meta;
+    uint64_t found;
+    enum sp_rc rc;
+
+    sp_buf_init(&batch, SP_BATCH_MAX);
+    sp_buf_init(&meta, SP_RECORD_META_MAX + SP_AEAD_TAG_LEN);
+    sp_scan_init(&s, io, segment);
+    s.at = at;
+    rc = sp_scan_next(&s, at + 1, &h, &found);
+    if (rc == SP_OK)
+        rc = sp_scan_load(&s, found, &h, &batch);
+    for (uint32_t i = 0; rc == SP_OK && i < h.count; i++) {
+        struct sp_scan_record r = {sp_buf_bytes(&batch), &h, found, i};
+
+        rc = sp_scan_record(&r, key, &meta, &e);
+    }
+    sp_buf_clear(&batch);
+    sp_buf_wipe(&meta);
+    sp_aead_free(key);
+    return rc == SP_OK || rc == SP_E_IO ? rc : SP_E_JOURNAL_DAMAGED;
 }

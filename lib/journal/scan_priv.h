@@ -51,10 +51,15 @@ SP_MUST_CHECK enum sp_rc sp_scan_record(const struct sp_scan_record *r, struct s
 struct sp_scan_summary {
     bool any;
     uint64_t durable;  /* highest durable_to */
-    uint64_t end;      /* behind the last batch with an intact header */
+    uint64_t last;     /* where the last batch with an intact header begins */
+    uint64_t end;      /* behind it */
     uint64_t prev_end; /* where the segment before ends */
     bool clean;        /* the last batch closed the journal */
 };
+/* Whether all records of the batch at `at` are intact. returns: SP_OK, SP_E_JOURNAL_DAMAGED, SP_E_IO */
+SP_MUST_CHECK enum sp_rc sp_scan_check(const struct sp_journal_io *io,
+                                       const struct sp_segment *segment, uint64_t at);
+
 SP_MUST_CHECK enum sp_rc sp_scan_summary(const struct sp_journal_io *io,
                                          const struct sp_segment *segment,
                                          struct sp_scan_summary *out);
