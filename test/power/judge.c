@@ -31,6 +31,7 @@ static void fail(struct world_verdict *v, const char *format, ...)
 static bool body_is_whole(struct world *w, const struct world_message *m)
 {
     static uint8_t out[65536];
+    static uint8_t expected[65536];
     struct sp_content c;
     uint64_t at = 0;
     size_t got = 0;
@@ -41,10 +42,10 @@ static bool body_is_whole(struct world *w, const struct world_message *m)
     if (sp_queue_body(w->queue, &m->id, &c) != SP_OK)
         return false;
     r = sp_content_reader_new(&c);
+    memset(expected, 'b', sizeof(expected));
     do {
         rc = sp_content_read(r, at, out, sizeof(out), &got);
-        for (size_t i = 0; i < got; i++)
-            same = same && out[i] == 'b';
+        same = same && memcmp(out, expected, got) == 0;
         at += got;
     } while (rc == SP_OK && got > 0);
     sp_content_clear(&c);
@@ -277,7 +278,9 @@ static size_t index_of(const struct world *w, struct sp_bytes id_text)
 {
     struct sp_id id;
 
-    for (size_t i = 0; sp_id_parse(id_text, &id) && i < w->message_count; i++)
+    if (!sp_id_parse(id_text, &id))
+        return WORLD_MESSAGES;
+    for (size_t i = 0; i < w->message_count; i++)
         if (sp_id_eq(&w->messages[i].id, &id))
             return i;
     return WORLD_MESSAGES;
