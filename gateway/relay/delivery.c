@@ -46,11 +46,12 @@ static void half_free(void *ptr)
     sp_free(h);
 }
 
-static enum sp_rc make_resolver(struct relay *r, struct half *h, struct sp_err *err)
+enum sp_rc relay_resolver_new(struct relay *r, const struct sp_config *config,
+                              struct sp_dns_resolver **out, char **first, struct sp_err *err)
 {
-    const struct sp_config_texts *servers = &r->config->resolver.servers;
-    struct sp_dns_settings settings = {.trusted = r->config->resolver.trusted,
-                                       .deadline_ms = r->config->resolver.timeout_ms};
+    const struct sp_config_texts *servers = &config->resolver.servers;
+    struct sp_dns_settings settings = {.trusted = config->resolver.trusted,
+                                       .deadline_ms = config->resolver.timeout_ms};
 
     for (size_t i = 0; i < servers->count && settings.server_count < SP_DNS_SERVERS_MAX; i++) {
         struct sp_dns_server *s = &settings.servers[settings.server_count];
@@ -64,10 +65,10 @@ static enum sp_rc make_resolver(struct relay *r, struct half *h, struct sp_err *
             return sp_fail(err, SP_E_CONFIG_INVALID, "resolver.servers: %s", servers->items[i]);
         s->port = sp_addr_port(&at);
         settings.server_count++;
-        if (h->resolver_text == NULL)
-            h->resolver_text = sp_strdup(ip);
+        if (first != NULL && *first == NULL)
+            *first = sp_strdup(ip);
     }
-    h->resolver = sp_dns_resolver_new(r->loop, r->log, &settings);
+    *out = sp_dns_resolver_new(r->loop, r->log, &settings);
     return SP_OK;
 }
 
@@ -151,7 +152,7 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
     sp_list_init(&h->link);
     h->owner = r->delivery;
     h->hostname = sp_strdup(r->config->hostname);
-    rc = make_resolver(r, h, err);
+    rc = relay_resolver_new(r, r->config, &h->resolver, &h->resolver_text, err);
     if (rc == SP_OK)
         rc = make_transport(r, h, err);
     if (rc == SP_OK)

@@ -53,6 +53,17 @@ SP_MUST_CHECK enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err
 
 /* ---- delivery.c: outbound ---- */
 
+/*
+ * Makes a resolver as the settings say.
+ *
+ * owner:   the caller
+ * first:   the address of the first server as text, to sp_free; may be NULL
+ * returns: SP_OK or SP_E_CONFIG_INVALID
+ */
+SP_MUST_CHECK enum sp_rc relay_resolver_new(struct relay *r, const struct sp_config *config,
+                                            struct sp_dns_resolver **out, char **first,
+                                            struct sp_err *err);
+
 /* Starts delivery on r's queue and settings. */
 SP_MUST_CHECK enum sp_rc relay_delivery_start(struct relay *r, struct sp_err *err);
 /* New settings are there. */

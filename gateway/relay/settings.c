@@ -13,6 +13,7 @@ struct loaded {
     struct sp_config *config;
     struct sp_policy *policy;
     struct sp_tls_context *tls;
+    struct sp_dns_resolver *resolver; /* of intake: keys of DKIM proofs */
     struct sp_intake_tenant *tenants;
     size_t tenant_count;
 };
@@ -79,12 +80,23 @@ static enum sp_rc load_tls(struct relay *r, struct loaded *l, struct sp_err *err
     return l->tls == NULL ? SP_E_TLS_CONFIG : SP_OK;
 }
 
+/* Intake asks only for keys of DKIM proofs: without one it has no resolver. */
+static enum sp_rc load_resolver(struct relay *r, struct loaded *l, struct sp_err *err)
+{
+    bool wanted = false;
+
+    for (size_t i = 0; i < l->tenant_count; i++)
+        wanted = wanted || l->tenants[i].tenant->proofs.dkim.count > 0;
+    return wanted ? relay_resolver_new(r, l->config, &l->resolver, NULL, err) : SP_OK;
+}
+
 static void drop(struct loaded *l)
 {
     for (size_t i = 0; i < l->tenant_count; i++)
         sp_tenant_free(l->tenants[i].tenant);
     sp_free(l->tenants);
     sp_tls_context_unref(l->tls);
+    sp_dns_resolver_free(l->resolver);
     sp_policy_unref(l->policy);
     sp_config_free(l->config);
 }
@@ -96,6 +108,7 @@ static void take(struct relay *r, struct loaded *l)
                                           .relays = sp_role_count(r->role),
                                           .policy = l->policy,
                                           .tls = l->tls,
+                                          .resolver = SP_STEAL(l->resolver),
                                           .tenants = l->tenants,
                                           .tenant_count = l->tenant_count};
 
@@ -132,6 +145,8 @@ enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err)
         sp_problems_rc(problems, err);
     else
         rc = load_tls(r, &l, err);
+    if (rc == SP_OK)
+        rc = load_resolver(r, &l, err);
     if (rc == SP_OK)
         take(r, &l);
     drop(&l);

@@ -58,7 +58,7 @@ struct sp_config {
         int64_t max_sessions;
         int64_t max_errors;
         int64_t idle_ms;
-        int64_t least_rate; /* bytes a second of a message; 0: any */
+        int64_t least_rate;   /* bytes a second of a message; 0: any */
         int64_t inline_limit; /* bytes of a body that lies in its record */
         int64_t memory;       /* bytes of all bodies in flight in one relay */
         int64_t scan_ms;      /* both tries of the scanner together */

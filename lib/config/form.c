@@ -87,6 +87,17 @@ static bool is_url(struct sp_bytes t)
            rest.ptr[0] != '/';
 }
 
+static bool is_sha256(struct sp_bytes t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        uint8_t c = sp_ascii_lower(t.ptr[i]);
+
+        if (!sp_ascii_is_digit(c) && (c < 'a' || c > 'f'))
+            return false;
+    }
+    return t.len == 64;
+}
+
 const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
 {
     switch (form) {
@@ -108,6 +119,8 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         return sp_bytes_starts_nocase(t, SP_LIT("$argon2id$"))
                    ? NULL
                    : "a hash that begins with $argon2id$";
+    case SP_FORM_SHA256:
+        return is_sha256(t) ? NULL : "a SHA-256 of 64 hexadecimal digits";
     default:
         return sp_bytes_find(t, '\n') == SIZE_MAX ? NULL : "text of one line";
     }

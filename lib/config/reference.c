@@ -23,6 +23,7 @@ static const char *const form_names[] = {
     [SP_FORM_CIDR] = "networks",
     [SP_FORM_MAILBOX] = "mail address",
     [SP_FORM_ARGON2] = "Argon2id hash",
+    [SP_FORM_SHA256] = "SHA-256",
 };
 
 static void put_amount(const struct sp_setting *s, int64_t v, struct sp_buf *out)

@@ -22,6 +22,38 @@ static const struct sp_setting settings[] = {
      "networks that its mail must come from"},
     {"proofs.client_certificates", SP_SETTING_TEXTS, AT(proofs.client_certificates), 0, 0, "", NULL, SP_FORM_HOST,
      "names, one of which the client's certificate must carry"},
+    {"proofs.any_network", SP_SETTING_BOOL, AT(proofs.any_network), 0, 0, "false", NULL, SP_FORM_ANY,
+     "take mail from outside networks too if all other signals hold and are two at least: providers use addresses that they do not publish"},
+    {"proofs.secret_header.name", SP_SETTING_TEXT, AT(proofs.secret_header.name), 0, 0, "", NULL, SP_FORM_NAME,
+     "name of a header field that the provider is told to add; it never leaves"},
+    {"proofs.secret_header.sha256", SP_SETTING_TEXT, AT(proofs.secret_header.sha256), 0, 0, "", NULL, SP_FORM_SHA256,
+     "SHA-256 of its value"},
+    {"proofs.originator_org", SP_SETTING_TEXTS, AT(proofs.originator_org), 0, 0, "", NULL, SP_FORM_HOST,
+     "values, one of which X-OriginatorOrg must have, letter for letter (Microsoft 365)"},
+    {"proofs.tenant_id", SP_SETTING_TEXT, AT(proofs.tenant_id), 0, 0, "", NULL, SP_FORM_NAME,
+     "what X-MS-Exchange-CrossTenant-Id must say (Microsoft 365)"},
+    {"proofs.auth_as", SP_SETTING_TEXTS, AT(proofs.auth_as), 0, 0, "Internal", NULL, SP_FORM_NAME,
+     "what X-MS-Exchange-CrossTenant-AuthAs may say, where originator_org or tenant_id is set"},
+    {"proofs.dkim", SP_SETTING_TEXTS, AT(proofs.dkim), 0, 0, "", NULL, SP_FORM_HOST,
+     "domains, one of which must have signed the whole message by DKIM"},
+
+    {"senders.null_sender", SP_SETTING_BOOL, AT(senders.null_sender), 0, 0, "true", NULL, SP_FORM_ANY,
+     "take mail with an empty envelope sender, as out-of-office answers and reports have it; From must be the tenant's"},
+    {"senders.shared_mailboxes", SP_SETTING_BOOL, AT(senders.shared_mailboxes), 0, 0, "true", NULL, SP_FORM_ANY,
+     "take mail whose Sender is another address of the tenant than From"},
+    {"senders.calendar", SP_SETTING_BOOL, AT(senders.calendar), 0, 0, "false", NULL, SP_FORM_ANY,
+     "take calendar mail with a foreign organiser in From if Sender is the tenant's: forwarded meetings"},
+    {"senders.forwards", SP_SETTING_BOOL, AT(senders.forwards), 0, 0, "false", NULL, SP_FORM_ANY,
+     "take mail with a foreign From under an envelope sender of the tenant: automatic forwards with SRS; asks for a signal in the message"},
+    {"senders.foreign_envelope", SP_SETTING_BOOL, AT(senders.foreign_envelope), 0, 0, "false", NULL, SP_FORM_ANY,
+     "take mail whose envelope sender is not the tenant's: forwards without SRS; asks for a signal in the message"},
+    {"senders.subdomains", SP_SETTING_BOOL, AT(senders.subdomains), 0, 0, "false", NULL, SP_FORM_ANY,
+     "subdomains of domains are the tenant's too, unless another tenant names them"},
+    {"senders.onmicrosoft", SP_SETTING_TEXT, AT(senders.onmicrosoft), 0, 0, "", NULL, SP_FORM_HOST,
+     "the tenant's domain under onmicrosoft.com, which then counts as its own"},
+    {"normalise_newlines", SP_SETTING_BOOL, AT(normalise_newlines), 0, 0, "false", NULL, SP_FORM_ANY,
+     "turn a bare CR or LF in its messages into CRLF instead of refusing the message"},
+
     {"dkim.domain", SP_SETTING_TEXT, AT(dkim.domain), 0, 0, "", NULL, SP_FORM_HOST,
      "domain that signs what we change or make"},
     {"dkim.selector", SP_SETTING_TEXT, AT(dkim.selector), 0, 0, "", NULL, SP_FORM_NAME,
@@ -63,18 +95,63 @@ static void lower_all(struct sp_config_texts *texts)
             *c = (char)sp_ascii_lower((uint8_t)*c);
 }
 
+/* returns: how many signals but the network its settings ask for */
+static size_t signals(const struct sp_tenant *t)
+{
+    return (size_t)(t->proofs.client_certificates.count > 0) +
+           (size_t)(t->proofs.secret_header.name[0] != 0) +
+           (size_t)(t->proofs.originator_org.count > 0) + (size_t)(t->proofs.tenant_id[0] != 0) +
+           (size_t)(t->proofs.dkim.count > 0);
+}
+
+/* A certificate that a provider shows for all its customers tells none of them from the others. */
+static bool has_shared_certificate(const struct sp_tenant *t)
+{
+    for (size_t i = 0; i < t->proofs.client_certificates.count; i++)
+        if (sp_bytes_ends_nocase(sp_bytes_cstr(t->proofs.client_certificates.items[i]),
+                                 SP_LIT(".outlook.com")))
+            return true;
+    return false;
+}
+
+static void check_signals(const struct sp_tenant *t, const struct sp_json *root,
+                          struct sp_problems *problems)
+{
+    const struct sp_json *at = sp_json_find(root, "proofs");
+
+    if ((t->proofs.secret_header.name[0] != 0) != (t->proofs.secret_header.sha256[0] != 0))
+        sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                   "secret_header: name and sha256 are given both or not at all");
+    if (has_shared_certificate(t) && !sp_tenant_has_message_signal(t))
+        sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                   "Microsoft 365 shows that certificate for every customer: give originator_org "
+                   "and tenant_id, a secret_header or dkim besides");
+    if (t->proofs.any_network && signals(t) < 2)
+        sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                   "any_network: at least two signals but the network must be given");
+    if ((t->senders.forwards || t->senders.foreign_envelope) && !sp_tenant_has_message_signal(t))
+        sp_problem(problems, sp_json_find(root, "senders"), SP_E_CONFIG_MISSING,
+                   "forwards and foreign_envelope ask for a signal in the message: "
+                   "secret_header, originator_org, tenant_id or dkim");
+    if (t->senders.onmicrosoft[0] != 0 &&
+        !sp_bytes_ends_nocase(sp_bytes_cstr(t->senders.onmicrosoft), SP_LIT(".onmicrosoft.com")))
+        sp_problem(problems, sp_json_find(root, "senders"), SP_E_CONFIG_INVALID,
+                   "onmicrosoft: expected a name under onmicrosoft.com");
+}
+
 static void check_together(const struct sp_tenant *t, const struct sp_json *root,
                            struct sp_problems *problems)
 {
-    if (t->proofs.networks.count == 0 && t->proofs.client_certificates.count == 0 &&
-        t->proofs.user_count == 0)
+    if (t->proofs.networks.count == 0 && signals(t) == 0 && t->proofs.user_count == 0)
         sp_problem(problems, root, SP_E_CONFIG_MISSING,
                    "\"proofs\" is missing: without one nobody may send for this tenant; give "
                    "networks with client_certificates, or users");
     else if (!sp_tenant_is_provable(t))
         sp_problem_warn(problems, sp_json_find(root, "proofs"),
                         "nobody can send for this tenant: networks and client_certificates count "
-                        "only together; give both, or users");
+                        "only together, or networks and a signal in the message; give both, or "
+                        "users");
+    check_signals(t, root, problems);
     if ((t->smime.certificate[0] != 0) != (t->smime.key[0] != 0))
         sp_problem(problems, sp_json_find(root, "smime"), SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");
@@ -121,13 +198,24 @@ bool sp_tenant_has_domain(const struct sp_tenant *t, struct sp_bytes domain)
     for (size_t i = 0; i < t->domains.count; i++)
         if (sp_bytes_eq_nocase(domain, sp_bytes_cstr(t->domains.items[i])))
             return true;
-    return false;
+    return t->senders.onmicrosoft[0] != 0 &&
+           sp_bytes_eq_nocase(domain, sp_bytes_cstr(t->senders.onmicrosoft));
+}
+
+bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t)
+{
+    return (t->proofs.networks.count > 0 && signals(t) > 0) ||
+           (t->proofs.any_network && signals(t) > 1);
+}
+
+bool sp_tenant_has_message_signal(const struct sp_tenant *t)
+{
+    return signals(t) > (t->proofs.client_certificates.count > 0);
 }
 
 bool sp_tenant_is_provable(const struct sp_tenant *t)
 {
-    return t->proofs.user_count > 0 ||
-           (t->proofs.networks.count > 0 && t->proofs.client_certificates.count > 0);
+    return t->proofs.user_count > 0 || sp_tenant_is_provable_by_signals(t);
 }
 
 void sp_tenant_reference(struct sp_buf *out)

@@ -20,9 +20,28 @@ struct sp_tenant {
     struct {
         struct sp_config_texts networks;            /* CIDR */
         struct sp_config_texts client_certificates; /* names in the certificate */
+        bool any_network; /* a source outside networks is noted, not refused */
+        struct {
+            const char *name;   /* of the field; "" for none */
+            const char *sha256; /* of its value, hexadecimal */
+        } secret_header;
+        struct sp_config_texts originator_org; /* X-OriginatorOrg must be one of these */
+        const char *tenant_id;                 /* X-MS-Exchange-CrossTenant-Id; "" for none */
+        struct sp_config_texts auth_as;        /* X-MS-Exchange-CrossTenant-AuthAs */
+        struct sp_config_texts dkim;           /* domains, one of which must have signed */
         struct sp_tenant_user *users;
         size_t user_count;
     } proofs;
+    struct {                     /* mail that is not simply from one of its own addresses */
+        bool null_sender;        /* <> as envelope sender: out-of-office, reports */
+        bool shared_mailboxes;   /* From and Sender differ, both its own */
+        bool calendar;           /* a foreign organiser in From, with its own Sender */
+        bool forwards;           /* a foreign From under an envelope sender of its own (SRS) */
+        bool foreign_envelope;   /* an envelope sender that is not its own */
+        bool subdomains;         /* of its domains count as its own */
+        const char *onmicrosoft; /* its domain under onmicrosoft.com; "" for none */
+    } senders;
+    bool normalise_newlines; /* a bare CR or LF in a message becomes CRLF */
     struct {
         const char *domain; /* of the signature, "" for none */
         const char *selector;
@@ -43,15 +62,22 @@ SP_MUST_CHECK enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file,
 void sp_tenant_free(struct sp_tenant *t);
 SP_AUTO_DEFINE(sp_tenant)
 
-/* returns: whether the domain (any case) is one of the tenant's */
+/* returns: whether the domain (any case) is one of the tenant's: domains, or senders.onmicrosoft */
 bool sp_tenant_has_domain(const struct sp_tenant *t, struct sp_bytes domain);
 
 /*
- * A tenant is proved by a user who logs in, or by a client certificate and a network together (lib/intake/prove.c).
+ * A tenant is proved by a user who logs in, or by a network together with at least one more signal
+ * (lib/intake/prove.c, attest.c).
  *
  * returns: whether its settings name enough for one of the two
  */
 bool sp_tenant_is_provable(const struct sp_tenant *t);
+
+/* returns: whether the connection and the message together can prove it, without a user */
+bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t);
+
+/* returns: whether a signal lies in the message itself: header fields or a signature */
+bool sp_tenant_has_message_signal(const struct sp_tenant *t);
 
 /* Appends the reference of a tenant's settings as Markdown. */
 void sp_tenant_reference(struct sp_buf *out);

@@ -40,7 +40,7 @@ static void put_proof(struct sp_jw *w, const struct proof *p)
 {
     sp_jw_object(w, "proof");
     put_names(w, "required", p->required, p->required_count);
-    put_names(w, "failed", NULL, 0);
+    put_names(w, "failed", p->failed, p->failed_count);
     put_names(w, "also", p->also, p->also_count);
     sp_jw_cstr(w, "config", p->who->digest);
     sp_jw_end(w);
@@ -88,6 +88,8 @@ static void put_content(struct sp_jw *w, struct transaction *tx)
             sp_jw_cstr(w, NULL, "bcc");
         if (tx->removed & REMOVED_EXCHANGE)
             sp_jw_cstr(w, NULL, "x-ms-exchange");
+        if (tx->removed & REMOVED_SECRET)
+            sp_jw_cstr(w, NULL, "secret-header");
         sp_jw_end(w);
     }
     sp_jw_end(w);

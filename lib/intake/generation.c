@@ -61,12 +61,25 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
     };
 }
 
+/* The settings' table has checked that it is a digest. */
+static void set_secret(struct who *w)
+{
+    struct sp_buf b;
+
+    sp_buf_init(&b, sizeof(w->secret));
+    if (sp_hex_decode(&b, sp_bytes_cstr(w->tenant->proofs.secret_header.sha256)) &&
+        b.len == sizeof(w->secret))
+        memcpy(w->secret, b.ptr, b.len);
+    sp_buf_clear(&b);
+}
+
 static void set_tenant(struct who *w, const struct sp_intake_tenant *t)
 {
     const struct sp_config_texts *networks = &t->tenant->proofs.networks;
 
     w->tenant = t->tenant;
     hex_digest(t->file, w->digest, SP_SHA256_LEN);
+    set_secret(w);
     w->networks = sp_calloc(networks->count, sizeof(*w->networks));
     for (size_t i = 0; i < networks->count; i++) {
         /* the settings' table has checked the form; what does not parse all the same proves nobody */
@@ -95,6 +108,7 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     g->scan_ms = c->intake.scan_ms;
     g->policy = sp_policy_ref(s->policy);
     g->tls = s->tls == NULL ? NULL : sp_tls_context_ref(s->tls);
+    g->resolver = s->resolver;
     g->tenants = sp_calloc(s->tenant_count, sizeof(*g->tenants));
     g->tenant_count = s->tenant_count;
     for (size_t i = 0; i < s->tenant_count; i++)
@@ -118,6 +132,7 @@ void sp_intake_generation_unref(struct generation *g)
     }
     sp_policy_unref(g->policy);
     sp_tls_context_unref(g->tls);
+    sp_dns_resolver_free(g->resolver);
     sp_free(g->tenants);
     sp_free(g->servers);
     sp_free(g->listen_tls);

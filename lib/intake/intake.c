@@ -37,6 +37,8 @@ void sp_intake_free(struct sp_intake *in)
     sp_timer_free(in->drain_timer);
     in->drain_timer = NULL;
     sp_worker_free(in->passwords);
+    sp_dkim_free(in->dkim);
+    in->dkim = NULL;
     sp_intake_generation_unref(in->now);
     in->now = NULL;
     sp_intake_unref(in);

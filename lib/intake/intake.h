@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "config/tenant.h"
+#include "dns/resolver.h"
 #include "io/loop.h"
 #include "jobs/jobs.h"
 #include "log/log.h"
@@ -52,6 +53,8 @@ struct sp_intake_settings {
     unsigned relays;                /* limits are divided by their number */
     struct sp_policy *policy;       /* a reference is taken */
     struct sp_tls_context *tls;     /* a reference is taken; NULL: TLS is not offered */
+    struct sp_dns_resolver
+        *resolver; /* taken; for keys of DKIM proofs; NULL if no tenant has one */
     struct sp_intake_tenant *tenants;
     size_t tenant_count;
 };

@@ -7,6 +7,9 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "crypt/hash.h"
+#include "dkim/dkim.h"
+#include "dns/resolver.h"
 #include "intake/intake.h"
 #include "io/stream.h"
 #include "io/worker.h"
@@ -27,7 +30,8 @@ struct who {
     struct sp_tenant *tenant;
     struct sp_network *networks;
     size_t network_count;
-    char digest[65]; /* SHA-256 of its file, hexadecimal */
+    uint8_t secret[SP_SHA256_LEN]; /* of the secret header's value */
+    char digest[65];               /* SHA-256 of its file, hexadecimal */
 };
 
 /* Immutable; counted by sessions and transactions. */
@@ -44,6 +48,7 @@ struct generation {
     int64_t scan_ms;
     struct sp_policy *policy;
     struct sp_tls_context *tls;
+    struct sp_dns_resolver *resolver; /* NULL: no key of a signature can be had */
     struct who *tenants;
     size_t tenant_count;
 };
@@ -70,6 +75,7 @@ struct sp_intake {
     struct sp_list all;   /* sessions */
     struct sp_list gates; /* listeners */
     struct sp_worker *passwords;
+    struct sp_dkim *dkim; /* made when the first signature is looked at */
     struct sp_intake_stats stats;
     unsigned transactions; /* handed to the scanner or the queue, not ended */
     bool draining;
@@ -88,6 +94,21 @@ void sp_intake_unref(struct sp_intake *in);
 
 /* Tells whoever drains that there is one session or transaction less. */
 void sp_intake_check_drained(struct sp_intake *in);
+
+#define PROOF_SIGNALS_MAX    12
+#define PROOF_CANDIDATES_MAX 64
+
+struct proof {
+    const struct who *who; /* NULL: nobody's */
+    const char *auth;      /* for the actor: "tenant-proof", "auth-plain", "plain-listener" */
+    const char *required[PROOF_SIGNALS_MAX];
+    size_t required_count;
+    const char *failed[PROOF_SIGNALS_MAX]; /* of the required ones */
+    size_t failed_count;
+    const char *also[PROOF_SIGNALS_MAX];
+    size_t also_count;
+    bool checks_header; /* fields of the message are still to be looked at */
+};
 
 /* ---- session ---- */
 
@@ -112,6 +133,7 @@ struct session {
     bool holding; /* reading is paused until the body has room */
     bool closing; /* the last output is on its way */
     bool pumping;
+    struct proof refused;   /* what failed at the last MAIL; who NULL: nothing to tell */
     struct transaction *tx; /* NULL outside */
 };
 
@@ -129,25 +151,52 @@ void sp_intake_auth_check(struct session *s, const struct sp_smtp_server_event *
 
 /* ---- who may send ---- */
 
-#define PROOF_SIGNALS_MAX 8
-
-struct proof {
-    const struct who *who;
-    const char *auth; /* for the actor: "tenant-proof", "auth-plain", "plain-listener" */
-    const char *required[PROOF_SIGNALS_MAX];
-    size_t required_count;
-    const char *also[PROOF_SIGNALS_MAX];
-    size_t also_count;
-    bool checks_from; /* the header's From must be the tenant's */
+/* Who it may be as far as the connection and the envelope tell; the header decides among them. */
+struct candidates {
+    uint16_t index[PROOF_CANDIDATES_MAX]; /* in the generation's tenants */
+    size_t count;
 };
 
 /*
  * Says which tenant the session may send for with this envelope sender.
  *
- * returns: SP_OK and *out; SP_E_INTAKE_STRANGER, SP_E_INTAKE_SENDER
+ * out:     the proof so far, of the first candidate; if refused, of the tenant that the sender names, with what failed
+ * among:   all that it may be; one, unless the envelope sender is nobody's
+ * returns: SP_OK; SP_E_INTAKE_STRANGER, or what is wrong with the sender
  */
 SP_MUST_CHECK enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
-                                         const struct sp_address *sender, struct proof *out);
+                                         const struct sp_address *sender, struct proof *out,
+                                         struct candidates *among);
+
+/* Fills the proof of one tenant from the connection alone: certificate, network. */
+void sp_intake_prove_connection(const struct session *s, const struct who *w, struct proof *out);
+void sp_intake_proof_require(struct proof *p, const char *signal, bool holds);
+
+/*
+ * Looks at the header: signals in fields, From and Sender. Sets the transaction's proof to the tenant that they prove.
+ *
+ * returns: SP_OK; SP_E_INTAKE_STRANGER if a signal failed; what is wrong with From or Sender
+ */
+SP_MUST_CHECK enum sp_rc sp_intake_attest(struct transaction *tx);
+
+/* returns: whether the domain is the tenant's by its settings, subdomains included */
+bool sp_intake_is_own(const struct generation *g, const struct who *w, struct sp_bytes domain);
+/* returns: why an envelope sender's domain is not the tenant's: SP_OK if it is, or may be foreign */
+SP_MUST_CHECK enum sp_rc sp_intake_sender_envelope(const struct generation *g, const struct who *w,
+                                                   const struct sp_address *sender);
+/* returns: SP_OK if From and Sender are such as the tenant may send, else why not */
+SP_MUST_CHECK enum sp_rc sp_intake_sender_header(const struct transaction *tx, const struct who *w);
+
+/* ---- signatures ---- */
+
+/* The tenant must be proved by DKIM: the header is there, the look-ups begin. */
+void sp_intake_signature_start(struct transaction *tx);
+/* Bytes of the message as received. */
+void sp_intake_signature_feed(struct transaction *tx, struct sp_bytes bytes);
+/* The message is whole: then(tx, rc) follows, at once or when the keys are known. */
+void sp_intake_signature_finish(struct transaction *tx,
+                                void (*then)(struct transaction *tx, enum sp_rc rc));
+void sp_intake_signature_free(struct transaction *tx);
 
 /* ---- transaction ---- */
 
@@ -168,6 +217,8 @@ struct transaction {
     struct sp_id id;
     int64_t time_ms; /* wall clock, of MAIL */
     struct proof proof;
+    struct candidates among;
+    struct signature *signature; /* NULL: no DKIM proof is asked for */
     struct sp_bytes sender;
     struct sp_mail_params mail;
     struct recipient *recipients;
@@ -204,9 +255,10 @@ struct transaction {
     bool in_flight;       /* counted in in->transactions */
 };
 
-enum { REMOVED_BCC = 1, REMOVED_EXCHANGE = 2 };
+enum { REMOVED_BCC = 1, REMOVED_EXCHANGE = 2, REMOVED_SECRET = 4 };
 
 struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
+                                     const struct candidates *among,
                                      const struct sp_smtp_server_event *ev);
 void sp_intake_tx_free(struct transaction *tx);
 /* The session is gone: drops it, unless the queue has it. */
@@ -260,6 +312,8 @@ void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do 
                           struct sp_buf *out);
 /* The facts that the decision can be replayed from, as JSON. */
 void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out);
+/* returns: whether it is a refusal for want of proof, or of a right to the sender's name */
+bool sp_intake_is_proof_rc(enum sp_rc rc);
 /* A refusal before acceptance: told to the ledger within limits. tx: NULL for a session's. rule: empty if none */
 void sp_intake_refused(struct session *s, struct transaction *tx, const char *event, enum sp_rc rc,
                        struct sp_bytes rule);

@@ -1,20 +1,26 @@
 /*
- * Who may send. A tenant is proved by several signals together (docs/THREATS.md): the certificate of a TLS client and
- * the network it comes from, or a user's password over TLS; and in either case the envelope sender, later the From
- * field, must be the tenant's own. A network alone never suffices, since whole providers share one. The only exception is
- * a listener that the settings mark plain_ok, for connections from this machine itself.
+ * Who may send, as far as connection and envelope tell. A tenant is proved by several signals together (docs/THREATS.md):
+ * every one that its settings name must hold: the certificate of a TLS client, the network it comes from, and then what
+ * the header says (attest.c) and a signature (signature.c); or else by a user's password over TLS. In either case the
+ * envelope sender must be the tenant's own (sender.c). A network alone never suffices, since whole providers share one.
+ * Where the sender names nobody, several tenants may fit, and the header decides. The only exception is a listener that
+ * the settings mark plain_ok, for connections from this machine itself.
  */
 #include "intake/intake_priv.h"
 
 #include "mail/domain.h"
 
-static void require(struct proof *p, const char *signal)
+void sp_intake_proof_require(struct proof *p, const char *signal, bool holds)
 {
+    sp_assert(p->required_count < PROOF_SIGNALS_MAX && p->failed_count < PROOF_SIGNALS_MAX);
     p->required[p->required_count++] = signal;
+    if (!holds)
+        p->failed[p->failed_count++] = signal;
 }
 
 static void note(struct proof *p, const char *signal)
 {
+    sp_assert(p->also_count < PROOF_SIGNALS_MAX);
     p->also[p->also_count++] = signal;
 }
 
@@ -45,9 +51,19 @@ static bool has_certificate(const struct who *w, const struct session *s)
            names_match(&w->tenant->proofs.client_certificates, s->proof);
 }
 
-static bool is_own_sender(const struct who *w, const struct sp_address *sender)
+void sp_intake_prove_connection(const struct session *s, const struct who *w, struct proof *out)
 {
-    return sp_address_is_null(sender) || sp_tenant_has_domain(w->tenant, sender->domain);
+    const struct sp_tenant *t = w->tenant;
+
+    *out = (struct proof){.who = w, .auth = "tenant-proof", .checks_header = true};
+    if (t->proofs.client_certificates.count > 0)
+        sp_intake_proof_require(out, "tls-cert", has_certificate(w, s));
+    if (t->proofs.any_network) {
+        if (in_network(w, s))
+            note(out, "network");
+    } else {
+        sp_intake_proof_require(out, "network", in_network(w, s));
+    }
 }
 
 /* The tenant whose user logged in, as this generation knows it; it may be gone. */
@@ -61,80 +77,99 @@ static const struct who *users_tenant(const struct session *s, const struct gene
 }
 
 static enum sp_rc by_user(const struct session *s, const struct generation *g,
-                          const struct sp_address *sender, struct proof *out)
+                          const struct sp_address *sender, struct proof *out,
+                          struct candidates *among)
 {
     const struct who *w = users_tenant(s, g);
 
     if (w == NULL)
         return SP_E_INTAKE_STRANGER;
-    if (!is_own_sender(w, sender))
-        return SP_E_INTAKE_SENDER;
-    *out = (struct proof){.who = w, .auth = "auth-plain", .checks_from = true};
-    require(out, "auth");
-    require(out, "tls");
+    *out = (struct proof){.who = w, .auth = "auth-plain", .checks_header = true};
+    sp_intake_proof_require(out, "auth", true);
+    sp_intake_proof_require(out, "tls", s->proof != NULL);
     if (in_network(w, s))
         note(out, "network");
     if (has_certificate(w, s))
         note(out, "tls-cert");
-    return SP_OK;
-}
-
-static void by_certificate(const struct who *w, struct proof *out)
-{
-    *out = (struct proof){.who = w, .auth = "tenant-proof", .checks_from = true};
-    require(out, "tls-cert");
-    require(out, "network");
+    *among = (struct candidates){{(uint16_t)(w - g->tenants)}, 1};
+    return sp_intake_sender_envelope(g, w, sender);
 }
 
 /* The tenant whose domain the sender is in, else the first: tests and benchmarks name any sender. */
 static const struct who *plain_tenant(const struct generation *g, const struct sp_address *sender)
 {
     for (size_t i = 0; i < g->tenant_count; i++) {
-        if (!sp_address_is_null(sender) && is_own_sender(&g->tenants[i], sender))
+        if (!sp_address_is_null(sender) && sp_intake_is_own(g, &g->tenants[i], sender->domain))
             return &g->tenants[i];
     }
     return g->tenant_count > 0 ? &g->tenants[0] : NULL;
 }
 
-/* Looks for a tenant that this connection proves by certificate and network. */
-static enum sp_rc find_by_certificate(const struct session *s, const struct generation *g,
-                                      const struct sp_address *sender, struct proof *out)
+/* What one tenant makes of the connection and the sender. */
+struct fit {
+    bool proved; /* by the connection */
+    bool named;  /* the envelope sender is its own */
+    enum sp_rc envelope;
+    struct proof proof;
+};
+
+static void fit_tenant(const struct session *s, const struct generation *g, const struct who *w,
+                       const struct sp_address *sender, struct fit *f)
+{
+    sp_intake_prove_connection(s, w, &f->proof);
+    f->proved = sp_tenant_is_provable_by_signals(w->tenant) && f->proof.failed_count == 0;
+    f->named = !sp_address_is_null(sender) && sp_intake_is_own(g, w, sender->domain);
+    f->envelope = sp_intake_sender_envelope(g, w, sender);
+}
+
+/* Looks for the tenants that this connection may prove; the one that the sender names is the only one, if there is one. */
+static enum sp_rc by_connection(const struct session *s, const struct generation *g,
+                                const struct sp_address *sender, struct proof *out,
+                                struct candidates *among)
 {
     enum sp_rc rc = SP_E_INTAKE_STRANGER;
 
     for (size_t i = 0; i < g->tenant_count; i++) {
-        const struct who *w = &g->tenants[i];
+        struct fit f;
 
-        if (!has_certificate(w, s) || !in_network(w, s))
-            continue;
-        if (is_own_sender(w, sender)) {
-            by_certificate(w, out);
+        fit_tenant(s, g, &g->tenants[i], sender, &f);
+        if (f.named || (f.proved && among->count == 0))
+            *out = f.proof;
+        if (f.named && f.proved) {
+            *among = (struct candidates){{(uint16_t)i}, 1};
             return SP_OK;
         }
-        rc = SP_E_INTAKE_SENDER;
+        if (f.named)
+            return SP_E_INTAKE_STRANGER;
+        if (f.proved && f.envelope == SP_OK && among->count < PROOF_CANDIDATES_MAX)
+            among->index[among->count++] = (uint16_t)i;
+        else if (f.proved)
+            rc = f.envelope;
     }
-    return rc;
+    return among->count > 0 ? SP_OK : rc;
 }
 
 enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
-                           const struct sp_address *sender, struct proof *out)
+                           const struct sp_address *sender, struct proof *out,
+                           struct candidates *among)
 {
     enum sp_rc rc;
 
+    *out = (struct proof){.who = NULL};
+    among->count = 0;
     if (s->user_tenant != NULL)
-        rc = by_user(s, g, sender, out);
+        rc = by_user(s, g, sender, out, among);
     else
-        rc = find_by_certificate(s, g, sender, out);
+        rc = by_connection(s, g, sender, out, among);
     if (rc != SP_OK && s->gen->plain_ok[s->listen] && sp_addr_is_loopback(&s->peer)) {
         const struct who *w = plain_tenant(g, sender);
 
         if (w == NULL)
             return rc;
         *out = (struct proof){.who = w, .auth = "plain-listener"};
-        require(out, "loopback");
+        sp_intake_proof_require(out, "loopback", true);
+        *among = (struct candidates){{(uint16_t)(w - g->tenants)}, 1};
         return SP_OK;
     }
-    if (rc == SP_OK)
-        require(out, "from-domain");
     return rc;
 }

@@ -52,11 +52,52 @@ static void tell(struct sp_intake *in, struct sp_bytes event)
     sp_buf_clear(&payload);
 }
 
+bool sp_intake_is_proof_rc(enum sp_rc rc)
+{
+    switch (rc) {
+    case SP_E_INTAKE_STRANGER:
+    case SP_E_INTAKE_SENDER:
+    case SP_E_INTAKE_FROM:
+    case SP_E_INTAKE_FROM_COUNT:
+    case SP_E_INTAKE_NULL:
+    case SP_E_INTAKE_FORWARD:
+    case SP_E_INTAKE_CALENDAR:
+    case SP_E_INTAKE_SHARED:
+    case SP_E_INTAKE_SENDER_FIELD:
+    case SP_E_INTAKE_SUBDOMAIN:
+    case SP_E_INTAKE_ONMICROSOFT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void put_names(struct sp_jw *w, const char *key, const char *const *names, size_t count)
+{
+    sp_jw_array(w, key);
+    for (size_t i = 0; i < count; i++)
+        sp_jw_cstr(w, NULL, names[i]);
+    sp_jw_end(w);
+}
+
+/* What was asked for in the name of the tenant that it claimed to be, and what of it failed. */
+static void put_failed(struct sp_jw *w, const struct proof *p, enum sp_rc rc)
+{
+    if (p->who == NULL || !sp_intake_is_proof_rc(rc))
+        return;
+    sp_jw_object(w, "proof");
+    sp_jw_cstr(w, "claimed", p->who->tenant->name);
+    put_names(w, "required", p->required, p->required_count);
+    put_names(w, "failed", p->failed, p->failed_count);
+    sp_jw_end(w);
+}
+
 static void put_transaction(struct sp_jw *w, const struct transaction *tx)
 {
     if (tx == NULL)
         return;
-    sp_jw_cstr(w, "tenant", tx->proof.who->tenant->name);
+    if (tx->proof.failed_count == 0)
+        sp_jw_cstr(w, "tenant", tx->proof.who->tenant->name);
     sp_jw_id(w, "message", tx->id.b);
     sp_jw_text(w, "from", tx->sender);
     sp_jw_array(w, "to");
@@ -88,6 +129,7 @@ void sp_intake_refused(struct session *s, struct transaction *tx, const char *ev
         sp_jw_text(&w, "helo", sp_buf_bytes(&s->helo));
     sp_jw_cstr(&w, "auth", tx != NULL ? tx->proof.auth : "none");
     sp_jw_end(&w);
+    put_failed(&w, tx != NULL ? &tx->proof : &s->refused, rc);
     sp_jw_cstr(&w, "why", sp_rc_name(rc));
     if (rule.len > 0)
         sp_jw_text(&w, "rule", rule);

@@ -153,15 +153,18 @@ static void forget(struct session *s)
 
 static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
 {
+    struct candidates among;
     struct proof proof;
     enum sp_rc rc = sp_queue_ready(s->in->parts.queue);
 
     if (rc == SP_OK)
-        rc = sp_intake_prove(s, s->in->now, &ev->address, &proof);
+        rc = sp_intake_prove(s, s->in->now, &ev->address, &proof, &among);
     if (rc == SP_OK) {
-        s->tx = sp_intake_tx_new(s, &proof, ev);
+        s->tx = sp_intake_tx_new(s, &proof, &among, ev);
     } else if (sp_rc_info(rc)->class == SP_CLASS_PERM) {
+        s->refused = proof; /* told at once: its tenant may be gone later */
         sp_intake_refused(s, NULL, "intake.refused", rc, sp_bytes(NULL, 0));
+        s->refused.who = NULL;
     }
     sp_smtp_server_answer(s->server, rc, sp_bytes(NULL, 0));
 }
@@ -178,6 +181,8 @@ static void on_data(struct session *s)
 {
     const struct sp_decision *d = s->tx->whole_reject;
 
+    if (d == NULL && s->tx->proof.who->tenant->normalise_newlines)
+        sp_smtp_server_normalise(s->server);
     if (d != NULL)
         sp_smtp_server_answer(s->server, SP_E_INTAKE_POLICY, d->text);
     else

@@ -1,12 +1,13 @@
 /*
  * A message's life from MAIL to its reply. The header is kept until it can be split (at most 256 KiB); what must not
  * leave is taken out there and then, so that nobody behind us ever sees it; the rest streams into the sealed body as it
- * arrives. A fault found on the way is remembered and answered at the end of data, where SMTP has a place for it.
+ * arrives. Whose message it is, is settled there too (attest.c). A fault found on the way is remembered and answered at the end of data, where SMTP has a place for it.
  */
 #include "intake/intake_priv.h"
 
 
 struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
+                                     const struct candidates *among,
                                      const struct sp_smtp_server_event *ev)
 {
     struct transaction *tx = sp_calloc(1, sizeof(*tx));
@@ -19,6 +20,7 @@ struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proo
     tx->id = sp_id_new(s->in->parts.clock, s->in->parts.random);
     tx->time_ms = sp_clock_wall_ms(s->in->parts.clock);
     tx->proof = *proof;
+    tx->among = *among;
     tx->mail = ev->mail;
     tx->mail.envid = sp_arena_copy(tx->arena, ev->mail.envid);
     sp_buf_init(&sender, SP_ADDRESS_MAX + 1);
@@ -36,6 +38,7 @@ void sp_intake_tx_free(struct transaction *tx)
 {
     if (tx->scan_call != 0)
         sp_jobs_cancel(tx->in->parts.jobs, tx->scan_call);
+    sp_intake_signature_free(tx);
     sp_content_clear(&tx->scan_content);
     sp_queue_body_free(tx->body);
     sp_queue_body_free(tx->child_body);
@@ -108,6 +111,8 @@ enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
                             .notify = ev->rcpt.notify};
+    if (tx->among.count > 1) /* whose rules hold is not known yet */
+        return SP_OK;
     sp_intake_facts_recipient(tx, &tx->facts, r);
     r->decided = sp_policy_decide_envelope(tx->gen->policy, &tx->facts, &r->decision);
     if (!r->decided || r->decision.verb != SP_DO_REJECT)
@@ -144,26 +149,6 @@ static void feed(struct transaction *tx, struct sp_bytes bytes)
         refuse(tx, rc);
 }
 
-/* The From field must be one, and every mailbox in it the tenant's own; a message without From claims nobody. */
-static enum sp_rc check_from(const struct transaction *tx)
-{
-    struct sp_address a;
-    struct sp_field f;
-    struct sp_bytes rest;
-    bool failed = false;
-
-    if (!tx->proof.checks_from || !sp_header_find(&tx->header, SP_LIT("From"), 0, &f))
-        return SP_OK;
-    if (sp_header_count(&tx->header, SP_LIT("From")) != 1)
-        return SP_E_INTAKE_SENDER;
-    rest = f.value;
-    while (sp_address_list_next(&rest, &a, &failed)) {
-        if (!sp_tenant_has_domain(tx->proof.who->tenant, a.domain))
-            return SP_E_INTAKE_SENDER;
-    }
-    return failed ? SP_E_INTAKE_SENDER : SP_OK;
-}
-
 /* returns: whether a DKIM signature names the field among those it covers (RFC 6376 3.5, h=) */
 static bool is_signed(const struct sp_header *h, const struct sp_field *field)
 {
@@ -182,6 +167,27 @@ static bool is_signed(const struct sp_header *h, const struct sp_field *field)
     return false;
 }
 
+/* A secret field is nobody else's to see, whichever tenant's it is. */
+static bool is_private(const struct transaction *tx, const struct sp_field *f)
+{
+    if (sp_trace_is_private(f, sp_bytes(NULL, 0)))
+        return true;
+    for (size_t i = 0; i < tx->gen->tenant_count; i++) {
+        const char *name = tx->gen->tenants[i].tenant->proofs.secret_header.name;
+
+        if (name[0] != 0 && sp_field_is(f, sp_bytes_cstr(name)))
+            return true;
+    }
+    return false;
+}
+
+static unsigned kind_of(const struct sp_field *f)
+{
+    if (sp_field_is(f, SP_LIT("Bcc")))
+        return REMOVED_BCC;
+    return sp_trace_is_private(f, sp_bytes(NULL, 0)) ? REMOVED_EXCHANGE : REMOVED_SECRET;
+}
+
 /* Feeds the header without what must not leave. A private field under a signature can neither go nor stay. */
 static void feed_header(struct transaction *tx)
 {
@@ -190,13 +196,13 @@ static void feed_header(struct transaction *tx)
     struct sp_field f;
 
     while (sp_header_next(&tx->header, &at, &f)) {
-        if (!sp_trace_is_private(&f, sp_bytes(NULL, 0)))
+        if (!is_private(tx, &f))
             continue;
         if (is_signed(&tx->header, &f)) {
             refuse(tx, SP_E_INTAKE_SIGNED);
             return;
         }
-        tx->removed |= sp_field_is(&f, SP_LIT("Bcc")) ? REMOVED_BCC : REMOVED_EXCHANGE;
+        tx->removed |= kind_of(&f);
         feed(tx, sp_bytes_slice(head, kept, f.at - kept));
         kept = f.at + f.raw.len;
     }
@@ -211,12 +217,18 @@ static void split_header(struct transaction *tx, bool whole)
     tx->body = sp_queue_body_new(tx->in->parts.queue, &tx->id);
     if (rc == SP_OK && sp_trace_is_loop(&tx->header, sp_bytes_cstr(tx->gen->mark)))
         rc = SP_E_INTAKE_LOOP;
-    if (rc == SP_OK)
-        rc = check_from(tx);
-    if (rc != SP_OK)
+    if (rc == SP_OK && tx->proof.checks_header)
+        rc = sp_intake_attest(tx);
+    if (rc != SP_OK) {
         refuse(tx, rc);
-    else
-        feed_header(tx);
+        return;
+    }
+    if (tx->proof.checks_header && tx->session->user_tenant == NULL &&
+        tx->proof.who->tenant->proofs.dkim.count > 0) {
+        sp_intake_signature_start(tx);
+        sp_intake_signature_feed(tx, sp_buf_bytes(&tx->head));
+    }
+    feed_header(tx);
 }
 
 /* returns: whether the end of the header is in what has come; from: bytes that were looked at before */
@@ -237,6 +249,7 @@ void sp_intake_tx_chunk(struct transaction *tx, struct sp_bytes chunk)
     if (tx->refuse_rc != SP_OK)
         return;
     if (tx->split) {
+        sp_intake_signature_feed(tx, chunk);
         feed(tx, chunk);
         return;
     }
@@ -281,16 +294,34 @@ static bool needs_scan(const struct transaction *tx)
     return false;
 }
 
-static void on_finished(void *arg, enum sp_rc rc)
+/* A message that is refused whole, now that the client listens. */
+static void turn_down(struct transaction *tx, enum sp_rc rc)
 {
-    struct transaction *tx = arg;
+    if (sp_rc_info(rc)->class == SP_CLASS_PERM)
+        sp_intake_refused(tx->session, tx,
+                          sp_intake_is_proof_rc(rc) ? "intake.refused" : "message.refused", rc,
+                          sp_bytes(NULL, 0));
+    sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+}
 
+static void on_proved(struct transaction *tx, enum sp_rc rc)
+{
     if (rc != SP_OK)
-        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+        turn_down(tx, rc);
     else if (needs_scan(tx))
         sp_intake_scan(tx);
     else
         sp_intake_decide(tx);
+}
+
+static void on_finished(void *arg, enum sp_rc rc)
+{
+    struct transaction *tx = arg;
+
+    if (rc == SP_OK && tx->signature != NULL)
+        sp_intake_signature_finish(tx, on_proved);
+    else
+        on_proved(tx, rc);
 }
 
 void sp_intake_tx_end(struct transaction *tx, const struct sp_smtp_data_facts *data)
@@ -299,9 +330,7 @@ void sp_intake_tx_end(struct transaction *tx, const struct sp_smtp_data_facts *d
     if (!tx->split)
         split_header(tx, true);
     if (tx->refuse_rc != SP_OK) {
-        if (sp_rc_info(tx->refuse_rc)->class == SP_CLASS_PERM)
-            sp_intake_refused(tx->session, tx, "message.refused", tx->refuse_rc, sp_bytes(NULL, 0));
-        sp_intake_tx_done(tx, tx->refuse_rc, sp_bytes(NULL, 0));
+        turn_down(tx, tx->refuse_rc);
         return;
     }
     sp_queue_body_finish(tx->body, on_finished, tx);

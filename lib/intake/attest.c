@@ -1,0 +1,163 @@
+/*
+ * The signals that lie in the header: the secret field, and what Microsoft 365 says of the tenant. A provider writes these
+ * fields in one form only, so anything else is no signal: each exactly once, its name letter for letter, one line, one
+ * space behind the colon, nothing around the value. Only the top header counts; what stands behind its first empty line is
+ * body (mail/header.h). A field that speaks for another tenant refuses the message, however this one was proved.
+ */
+#include "intake/intake_priv.h"
+
+#define ORIGINATOR_ORG SP_LIT("X-OriginatorOrg")
+#define TENANT_ID      SP_LIT("X-MS-Exchange-CrossTenant-Id")
+#define AUTH_AS        SP_LIT("X-MS-Exchange-CrossTenant-AuthAs")
+
+/* returns: whether the header has this field once and in the one form; value: what it says */
+static bool strict_field(const struct sp_header *h, struct sp_bytes name, struct sp_bytes *value)
+{
+    struct sp_field f;
+    size_t len = name.len + 2;
+
+    if (sp_header_count(h, name) != 1 || !sp_header_find(h, name, 0, &f))
+        return false;
+    if (f.raw.len < len + 2 || !sp_bytes_eq(sp_bytes_slice(f.raw, 0, name.len), name) ||
+        !sp_bytes_eq(sp_bytes_slice(f.raw, name.len, 2), SP_LIT(": ")))
+        return false;
+    *value = sp_bytes_slice(f.raw, len, f.raw.len - len - 2);
+    return sp_bytes_eq(sp_bytes_trim(*value), *value) && value->len > 0 &&
+           memchr(value->ptr, '\r', value->len) == NULL;
+}
+
+static bool is_among(const struct sp_config_texts *texts, struct sp_bytes value)
+{
+    for (size_t i = 0; i < texts->count; i++) {
+        if (sp_bytes_eq(sp_bytes_cstr(texts->items[i]), value))
+            return true;
+    }
+    return false;
+}
+
+static bool is_secret(const struct who *w, struct sp_bytes value)
+{
+    uint8_t digest[SP_SHA256_LEN];
+
+    sp_crypt_sha256(value, digest);
+    return sp_crypt_equal(sp_bytes(digest, sizeof(digest)), sp_bytes(w->secret, sizeof(w->secret)));
+}
+
+static void require_microsoft(const struct sp_header *h, const struct sp_tenant *t,
+                              struct proof *out)
+{
+    struct sp_bytes value;
+    bool asks = t->proofs.originator_org.count > 0 || t->proofs.tenant_id[0] != 0;
+
+    if (t->proofs.originator_org.count > 0)
+        sp_intake_proof_require(out, "originator-org",
+                                strict_field(h, ORIGINATOR_ORG, &value) &&
+                                    is_among(&t->proofs.originator_org, value));
+    if (t->proofs.tenant_id[0] != 0)
+        sp_intake_proof_require(out, "tenant-id",
+                                strict_field(h, TENANT_ID, &value) &&
+                                    sp_bytes_eq(value, sp_bytes_cstr(t->proofs.tenant_id)));
+    if (asks)
+        sp_intake_proof_require(out, "auth-as",
+                                strict_field(h, AUTH_AS, &value) &&
+                                    is_among(&t->proofs.auth_as, value));
+}
+
+/* returns: whether any field of this name says what is another tenant's */
+static bool speaks_for(const struct sp_header *h, struct sp_bytes name, const struct who *other)
+{
+    const struct sp_tenant *t = other->tenant;
+    struct sp_field f;
+
+    for (size_t i = 0; sp_header_find(h, name, i, &f); i++) {
+        struct sp_bytes value = sp_bytes_trim(f.value);
+
+        if (sp_bytes_eq_nocase(name, ORIGINATOR_ORG)) {
+            if (is_among(&t->proofs.originator_org, value))
+                return true;
+        } else if (sp_bytes_eq_nocase(name, TENANT_ID)) {
+            if (t->proofs.tenant_id[0] != 0 &&
+                sp_bytes_eq_nocase(value, sp_bytes_cstr(t->proofs.tenant_id)))
+                return true;
+        } else if (is_secret(other, value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_anothers(const struct transaction *tx, const struct who *w)
+{
+    for (size_t i = 0; i < tx->gen->tenant_count; i++) {
+        const struct who *other = &tx->gen->tenants[i];
+        struct sp_bytes secret = sp_bytes_cstr(other->tenant->proofs.secret_header.name);
+
+        if (other == w)
+            continue;
+        if (speaks_for(&tx->header, ORIGINATOR_ORG, other) ||
+            speaks_for(&tx->header, TENANT_ID, other) ||
+            (secret.len > 0 && speaks_for(&tx->header, secret, other)))
+            return true;
+    }
+    return false;
+}
+
+/* All that header and connection tell of one tenant. */
+static void prove_whole(struct transaction *tx, const struct who *w, struct proof *out)
+{
+    const struct sp_tenant *t = w->tenant;
+    struct sp_bytes secret = sp_bytes_cstr(t->proofs.secret_header.name), value;
+
+    if (tx->session->user_tenant != NULL) {
+        *out = tx->proof;
+    } else {
+        sp_intake_prove_connection(tx->session, w, out);
+        if (secret.len > 0)
+            sp_intake_proof_require(out, "secret-header",
+                                    strict_field(&tx->header, secret, &value) &&
+                                        is_secret(w, value));
+        require_microsoft(&tx->header, t, out);
+    }
+    if (is_anothers(tx, w))
+        sp_intake_proof_require(out, "own-signals", false);
+}
+
+/* Takes the tenant that was proved: what was asked under another's name is asked anew. */
+static void settle(struct transaction *tx, const struct proof *proof)
+{
+    bool moved = tx->proof.who != proof->who;
+
+    tx->proof = *proof;
+    if (!moved)
+        return;
+    sp_intake_facts_envelope(tx);
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        tx->recipients[i].decided = false;
+}
+
+enum sp_rc sp_intake_attest(struct transaction *tx)
+{
+    enum sp_rc rc = SP_E_INTAKE_STRANGER;
+    struct proof best = tx->proof;
+
+    for (size_t i = 0; i < tx->among.count; i++) {
+        const struct who *w = &tx->gen->tenants[tx->among.index[i]];
+        struct proof p;
+        enum sp_rc why = SP_E_INTAKE_STRANGER;
+
+        prove_whole(tx, w, &p);
+        if (p.failed_count == 0)
+            why = sp_intake_sender_header(tx, w);
+        if (why == SP_OK) {
+            sp_intake_proof_require(&p, "from-domain", true);
+            settle(tx, &p);
+            return SP_OK;
+        }
+        if (i == 0 || (rc == SP_E_INTAKE_STRANGER && why != SP_E_INTAKE_STRANGER)) {
+            best = p;
+            rc = why;
+        }
+    }
+    settle(tx, &best);
+    return rc;
+}
