@@ -74,7 +74,8 @@ enum sp_rc relay_resolver_new(struct relay *r, const struct sp_config *config,
 
 static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err *err)
 {
-    struct sp_transport_settings settings = {.port = (uint16_t)r->config->delivery.port,
+    struct sp_transport_settings settings = {.hostname = h->hostname,
+                                             .port = (uint16_t)r->config->delivery.port,
                                              .next_hop = r->config->delivery.next_hop,
                                              .routes = r->config->delivery.routes,
                                              .route_count = r->config->delivery.route_count,

@@ -254,6 +254,12 @@ static void warn_together(const struct sp_config *c, const struct sp_json *root,
         sp_problem_warn(problems, root,
                         "resolver.trusted is false: no domain can prove DANE, so tls:dane is never "
                         "taken");
+    for (size_t i = 0; c->resolver.trusted && i < c->resolver.servers.count; i++)
+        if (!is_loopback(c->resolver.servers.items[i]))
+            sp_problem_warn(problems, sp_json_find(root, "resolver"),
+                            "resolver.trusted: whoever stands between us and %s can make DANE say "
+                            "what he likes; a validating resolver on loopback is safe",
+                            c->resolver.servers.items[i]);
     if (c->portal.listen[0] == 0)
         sp_problem_warn(problems, root, "no portal.listen: the rung portal is never taken");
     if (c->uid_base == 0)

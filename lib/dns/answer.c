@@ -88,6 +88,15 @@ void sp_dns_answer_unref(const struct sp_dns_answer *a)
         sp_dns_draft_drop(whole(a));
 }
 
+size_t sp_dns_answer_size(const struct sp_dns_answer *a)
+{
+    size_t size = sizeof(struct sp_dns_draft) + FIRST_BLOCK + a->owner.len;
+
+    for (size_t i = 0; i < a->count; i++)
+        size += sizeof(a->records[i]) + a->records[i].name.len + a->records[i].data.len;
+    return size;
+}
+
 bool sp_dns_rc_is_error(enum sp_rc rc)
 {
     return rc != SP_OK && rc != SP_E_DNS_NONE && rc != SP_E_DNS_NXDOMAIN;

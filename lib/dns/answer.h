@@ -27,6 +27,9 @@ size_t sp_dns_draft_count(const struct sp_dns_draft *d);
 const struct sp_dns_answer *sp_dns_draft_finish(struct sp_dns_draft *d,
                                                 const struct sp_dns_answer *like);
 
+/* returns: bytes of memory that an answer holds, about */
+size_t sp_dns_answer_size(const struct sp_dns_answer *a);
+
 /* Throws a draft away. NULL is allowed. */
 void sp_dns_draft_drop(struct sp_dns_draft *d);
 

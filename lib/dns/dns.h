@@ -17,9 +17,11 @@
 enum sp_dns_type {
     SP_DNS_A = 1,
     SP_DNS_CNAME = 5,
+    SP_DNS_PTR = 12,
     SP_DNS_MX = 15,
     SP_DNS_TXT = 16,
     SP_DNS_AAAA = 28,
+    SP_DNS_SRV = 33,
     SP_DNS_TLSA = 52,
     SP_DNS_SMIMEA = 53,
     SP_DNS_OPENPGPKEY = 61,
@@ -33,10 +35,12 @@ struct sp_dns_ip {
 
 /* One record of the type that was asked for. Names are lower case, with no dot at the end; the root is empty. */
 struct sp_dns_record {
-    struct sp_bytes name;  /* MX: exchange; CNAME: target */
+    struct sp_bytes name;  /* MX: exchange; CNAME, PTR, SRV: target */
     struct sp_bytes data;  /* TXT: all strings joined; TLSA, SMIMEA: association; OPENPGPKEY: key */
     struct sp_dns_ip ip;   /* A, AAAA */
-    uint16_t preference;   /* MX */
+    uint16_t preference;   /* MX; SRV: priority */
+    uint16_t weight;       /* SRV */
+    uint16_t port;         /* SRV */
     uint8_t usage;         /* TLSA, SMIMEA: certificate usage */
     uint8_t selector;      /* TLSA, SMIMEA */
     uint8_t matching_type; /* TLSA, SMIMEA */

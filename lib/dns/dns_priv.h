@@ -11,8 +11,8 @@ struct sp_loop;
 /* ---- cache ---- */
 struct sp_dns_cache;
 
-/* owner: the caller. max: answers kept; the oldest go first */
-struct sp_dns_cache *sp_dns_cache_new(size_t max);
+/* owner: the caller. max, bytes_max: answers kept, and their memory; the oldest go first */
+struct sp_dns_cache *sp_dns_cache_new(size_t max, size_t bytes_max);
 void sp_dns_cache_free(struct sp_dns_cache *c);
 /* returns: a fresh answer, lent, or NULL */
 const struct sp_dns_answer *sp_dns_cache_find(struct sp_dns_cache *c, struct sp_bytes key,
@@ -21,6 +21,7 @@ const struct sp_dns_answer *sp_dns_cache_find(struct sp_dns_cache *c, struct sp_
 void sp_dns_cache_put(struct sp_dns_cache *c, struct sp_bytes key, const struct sp_dns_answer *a);
 void sp_dns_cache_flush(struct sp_dns_cache *c);
 size_t sp_dns_cache_count(const struct sp_dns_cache *c);
+size_t sp_dns_cache_bytes(const struct sp_dns_cache *c);
 
 /* ---- exchange ---- */
 struct sp_dns_exchange;

@@ -14,13 +14,24 @@
 #define FIRST_TRY_MS  800
 #define DEADLINE_MS   8000
 #define CACHE_MAX     20000
+#define CACHE_BYTES   ((size_t)32 << 20)
 #define IN_FLIGHT_MAX 256
+#define SILENT_MAX    3    /* silences in a row after which a server rests */
+#define REST_MS       1000 /* the first time, doubled at each */
+#define REST_STEPS    6
 #define PAUSE_MS      50 /* before the next try, doubled at each: a server may refuse at once */
 #define PAUSE_STEPS   6
 #define KEY_MAX       (SP_DNS_NAME_MAX + 2)
 
+/* A server that has gone silent is passed over for a while; one answer makes it good again. */
+struct health {
+    unsigned silences; /* in a row */
+    int64_t rest_until_ms;
+};
+
 struct question {
     struct sp_dns_resolver *r;
+    size_t server;          /* under way */
     struct sp_list in_line; /* while it waits for its turn */
     struct sp_list waiters;
     struct sp_dns_exchange *exchange;
@@ -55,6 +66,7 @@ struct sp_dns_resolver {
     struct sp_list ready; /* waiters that have their answer */
     struct sp_timer *deliver;
     size_t in_flight;
+    struct health health[SP_DNS_SERVERS_MAX];
     struct sp_dns_stats stats;
 };
 
@@ -169,10 +181,41 @@ static void weigh_failure(struct question *q, enum sp_rc rc)
         sp_timer_start(q->pause, pause_ms);
 }
 
+static void note_health(struct sp_dns_resolver *r, size_t server, bool silent)
+{
+    struct health *h = &r->health[server];
+    unsigned step;
+
+    if (!silent) {
+        *h = (struct health){0};
+        return;
+    }
+    if (++h->silences < SILENT_MAX)
+        return;
+    step = h->silences - SILENT_MAX;
+    h->rest_until_ms = now_ms(r) + ((int64_t)REST_MS << (step < REST_STEPS ? step : REST_STEPS));
+}
+
+/* The servers in turn, without those that rest; if all do, they are asked all the same. */
+static size_t choose_server(struct sp_dns_resolver *r, unsigned tries)
+{
+    size_t count = r->settings.server_count;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (tries + i) % count;
+
+        if (r->health[at].rest_until_ms <= now_ms(r))
+            return at;
+        r->stats.rested++;
+    }
+    return tries % count;
+}
+
 static void on_answer(void *arg, const struct sp_dns_answer *a)
 {
     struct question *q = arg;
 
+    note_health(q->r, q->server, a->rc == SP_E_DNS_TIMEOUT);
     sp_dns_exchange_free(q->exchange);
     q->exchange = NULL;
     if (q->unchecked) {
@@ -192,10 +235,11 @@ static void try_again(struct question *q)
     struct sp_dns_resolver *r = q->r;
     int64_t left_ms = q->deadline_ms - now_ms(r);
     unsigned round = q->tries / (unsigned)r->settings.server_count;
+    size_t server = choose_server(r, q->tries);
     struct sp_dns_exchange_plan plan = {
         .loop = r->loop,
         .random = sp_random_system(),
-        .server = &r->settings.servers[q->tries % r->settings.server_count],
+        .server = &r->settings.servers[server],
         .stats = &r->stats,
         .name = sp_bytes(q->key + 2, q->key_len - 2),
         .type = (enum sp_dns_type)(q->key[0] | q->key[1] << 8),
@@ -211,6 +255,7 @@ static void try_again(struct question *q)
     if (plan.timeout_ms > left_ms)
         plan.timeout_ms = left_ms;
     q->tries++;
+    q->server = server;
     q->exchange = sp_dns_exchange_new(&plan, on_answer, q);
 }
 
@@ -315,7 +360,8 @@ struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log 
         r->settings.first_try_ms = FIRST_TRY_MS;
     if (r->settings.deadline_ms == 0)
         r->settings.deadline_ms = DEADLINE_MS;
-    r->cache = sp_dns_cache_new(settings->cache_max == 0 ? CACHE_MAX : settings->cache_max);
+    r->cache = sp_dns_cache_new(settings->cache_max == 0 ? CACHE_MAX : settings->cache_max,
+                                settings->cache_bytes == 0 ? CACHE_BYTES : settings->cache_bytes);
     r->questions = sp_map_new();
     r->waiters = sp_slots_new();
     sp_list_init(&r->line);

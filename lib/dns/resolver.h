@@ -24,6 +24,7 @@ struct sp_dns_settings {
     int64_t first_try_ms; /* patience with the first datagram, doubled at each; 0: 800 */
     int64_t deadline_ms;  /* for a question in all; 0: 8000 */
     size_t cache_max;     /* answers kept; 0: 20000 */
+    size_t cache_bytes;   /* and their memory; 0: 32 MiB */
 };
 
 /* owner: the caller, to sp_dns_resolver_free. loop and log are lent for its life. returns: never NULL */
@@ -47,6 +48,7 @@ struct sp_dns_stats {
     uint64_t datagrams; /* sent */
     uint64_t tcp;       /* connections tried */
     uint64_t dropped;   /* packets that answered nothing we asked */
+    uint64_t rested;    /* times that a server was passed over, since it had gone silent */
 };
 /* returns: counts since the start */
 struct sp_dns_stats sp_dns_resolver_stats(const struct sp_dns_resolver *r);

@@ -201,6 +201,27 @@ static bool read_association(const ldns_rr *rr, struct sp_dns_record *out)
     return true;
 }
 
+static bool read_target(const ldns_rr *rr, size_t fields, char *text, struct sp_dns_record *out)
+{
+    if (ldns_rr_rd_count(rr) != fields + 1)
+        return false;
+    for (size_t i = 0; i < fields; i++)
+        if (ldns_rdf_size(ldns_rr_rdf(rr, i)) != 2)
+            return false;
+    return name_text(ldns_rr_rdf(rr, fields), text, &out->name);
+}
+
+/* Priority, weight, port, target (RFC 2782). */
+static bool read_service(const ldns_rr *rr, char *text, struct sp_dns_record *out)
+{
+    if (!read_target(rr, 3, text, out))
+        return false;
+    out->preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
+    out->weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
+    out->port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
+    return true;
+}
+
 /* Adds one record of the type asked for. text and joined are room that the record's views point into until added. */
 static enum sp_rc take_record(struct sp_dns_draft *d, const ldns_rr *rr, char *text,
                               struct sp_buf *joined)
@@ -215,11 +236,14 @@ static enum sp_rc take_record(struct sp_dns_draft *d, const ldns_rr *rr, char *t
         ok = read_address(rr, &r);
         break;
     case LDNS_RR_TYPE_CNAME:
-        ok = ldns_rr_rd_count(rr) == 1 && name_text(ldns_rr_rdf(rr, 0), text, &r.name);
+    case LDNS_RR_TYPE_PTR:
+        ok = read_target(rr, 0, text, &r);
+        break;
+    case LDNS_RR_TYPE_SRV:
+        ok = read_service(rr, text, &r);
         break;
     case LDNS_RR_TYPE_MX:
-        ok = ldns_rr_rd_count(rr) == 2 && ldns_rdf_size(ldns_rr_rdf(rr, 0)) == 2 &&
-             name_text(ldns_rr_rdf(rr, 1), text, &r.name);
+        ok = read_target(rr, 1, text, &r);
         if (ok)
             r.preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
         break;

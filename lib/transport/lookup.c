@@ -234,9 +234,9 @@ struct ranked {
     const struct sp_dns_record *record;
 };
 
-static void take_mx(struct sp_look_up *l, const struct sp_dns_answer *a)
+/* Sorts by preference, equal ones at random. returns: how many there are; the root, which is no host, is left out */
+static size_t rank_mx(const struct sp_dns_answer *a, struct ranked *ranked)
 {
-    struct ranked ranked[SP_DNS_RECORDS_MAX];
     size_t count = 0;
 
     for (size_t i = 0; i < a->count; i++) {
@@ -252,10 +252,46 @@ static void take_mx(struct sp_look_up *l, const struct sp_dns_answer *a)
         ranked[at] = r;
         count++;
     }
-    for (size_t i = 0; i < count && i < SP_TRANSPORT_HOPS_MAX; i++)
-        ask_addresses(l, add_host(l, ranked[i].record->name, ranked[i].record->preference));
+    return count;
+}
+
+/* We among the hosts: those that are not better than we are must not be tried (RFC 5321 5.1). returns: who is left */
+static size_t cut_at_ourselves(const struct sp_look_up *l, const struct ranked *ranked,
+                               size_t count)
+{
+    for (size_t i = 0; l->plan.own_name.len > 0 && i < count; i++) {
+        if (!sp_bytes_eq_nocase(ranked[i].record->name, l->plan.own_name))
+            continue;
+        while (i > 0 && ranked[i - 1].record->preference == ranked[i].record->preference)
+            i--;
+        return i;
+    }
+    return count;
+}
+
+static void ask_host(struct sp_look_up *l, const struct sp_dns_record *mx)
+{
+    struct host *h = add_host(l, mx->name, mx->preference);
+    struct sp_dns_ip ip;
+
+    if (sp_dns_ip_parse(mx->name, &ip)) /* an address where a name must stand (RFC 5321 5.1) */
+        h->hop.rc = SP_E_HOP_LITERAL;
+    else
+        ask_addresses(l, h);
+}
+
+static void take_mx(struct sp_look_up *l, const struct sp_dns_answer *a)
+{
+    struct ranked ranked[SP_DNS_RECORDS_MAX];
+    size_t count = rank_mx(a, ranked);
+    size_t left = cut_at_ourselves(l, ranked, count);
+
+    for (size_t i = 0; i < left && i < SP_TRANSPORT_HOPS_MAX; i++)
+        ask_host(l, ranked[i].record);
     if (count == 0) /* RFC 7505 */
         l->route.rc = SP_E_DNS_NULL_MX;
+    else if (left == 0)
+        l->route.rc = SP_E_HOP_LOOP;
 }
 
 static void on_mx(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)

@@ -49,6 +49,7 @@ struct sp_transport {
     const struct sp_dns_ops *dns;
     struct sp_jobs *jobs;
     struct sp_arena *arena; /* settings */
+    struct sp_bytes own_name;
     uint16_t port;
     int64_t cache_ms;
     struct sp_target next_hop; /* host.len 0: none */
@@ -97,6 +98,8 @@ static enum sp_rc read_settings(struct sp_transport *t, const struct sp_transpor
 {
     struct sp_bytes next_hop = sp_arena_copy(t->arena, sp_bytes_cstr(s->next_hop));
 
+    if (s->hostname != NULL)
+        t->own_name = sp_arena_copy(t->arena, sp_bytes_cstr(s->hostname));
     t->port = s->port;
     t->cache_ms = s->cache_ms == 0 ? CACHE_MS : s->cache_ms;
     if (next_hop.len > 0 && !sp_target_parse(next_hop, t->port, &t->next_hop))
@@ -265,6 +268,7 @@ static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct
         .dns = t->dns,
         .jobs = t->jobs,
         .sts = t->sts,
+        .own_name = t->own_name,
         .port = t->port,
         .cache_ms = t->cache_ms,
     };

@@ -16,8 +16,9 @@ struct sp_jobs;
 struct sp_transport;
 
 struct sp_transport_settings {
-    uint16_t port;                        /* delivery.port */
-    const char *next_hop;                 /* HOST:PORT for all, or "" */
+    const char *hostname; /* our own: an MX of that name is ourselves; NULL: not known */
+    uint16_t port;        /* delivery.port */
+    const char *next_hop; /* HOST:PORT for all, or "" */
     const struct sp_config_route *routes; /* domain to HOST:PORT, [ADDRESS]:PORT or HOST */
     size_t route_count;
     const struct sp_config_route

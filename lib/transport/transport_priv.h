@@ -41,6 +41,7 @@ struct sp_look_up_plan {
     struct sp_jobs *jobs; /* or NULL */
     struct sp_sts_cache *sts;
     struct sp_bytes domain;
+    struct sp_bytes own_name; /* or empty */
     uint16_t port;
     enum sp_via via;                /* MX, or what target stands for */
     const struct sp_target *target; /* of a route or literal; NULL for MX */

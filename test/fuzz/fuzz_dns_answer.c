@@ -15,9 +15,9 @@ static void check_name(struct sp_bytes name)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const enum sp_dns_type types[] = {SP_DNS_A,      SP_DNS_AAAA,      SP_DNS_CNAME,
-                                             SP_DNS_MX,     SP_DNS_TXT,       SP_DNS_TLSA,
-                                             SP_DNS_SMIMEA, SP_DNS_OPENPGPKEY};
+    static const enum sp_dns_type types[] = {
+        SP_DNS_A,    SP_DNS_AAAA,   SP_DNS_CNAME,      SP_DNS_MX,  SP_DNS_TXT,
+        SP_DNS_TLSA, SP_DNS_SMIMEA, SP_DNS_OPENPGPKEY, SP_DNS_SRV, SP_DNS_PTR};
     const struct sp_dns_answer *a;
     struct sp_bytes packet;
 

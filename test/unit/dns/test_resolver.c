@@ -353,6 +353,42 @@ START_TEST(a_dead_server_leaves_the_work_to_the_next)
     ask_mx(&w, "example.test");
     run(&w, 1);
     ck_assert_int_eq(w.rc, SP_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        ask_mx(&w, name);
+        run(&w, i + 2);
+        ck_assert_int_eq(w.rc, SP_OK);
+    }
+    ck_assert_uint_gt(sp_dns_resolver_stats(w.r).rested, 0); /* nobody asks it any more */
+    stop(&w);
+}
+END_TEST
+
+START_TEST(the_cache_keeps_to_its_bytes)
+{
+    struct sp_dns_settings settings = {
+        .server_count = 1, .trusted = true, .first_try_ms = 200, .cache_bytes = 20000};
+    struct world w;
+    char name[32];
+
+    start(&w, GOOD, true);
+    sp_dns_resolver_free(w.r);
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    settings.servers[0].port = dns_server_port(w.server);
+    w.r = sp_dns_resolver_new(w.loop, NULL, &settings);
+    for (unsigned i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        ask_mx(&w, name);
+        run(&w, i + 1);
+    }
+    ask_mx(&w, "n39.test"); /* the newest is here, the oldest gone */
+    run(&w, 41);
+    ck_assert_uint_eq(sp_dns_resolver_stats(w.r).cached, 1);
+    ask_mx(&w, "n0.test");
+    run(&w, 42);
+    ck_assert_uint_eq(sp_dns_resolver_stats(w.r).cached, 1);
     stop(&w);
 }
 END_TEST
@@ -399,6 +435,7 @@ static void add(TCase *c)
     tcase_add_test(c, many_names_at_once_all_get_their_answer);
     tcase_add_test(c, a_name_that_cannot_be_is_not_asked);
     tcase_add_test(c, a_dead_server_leaves_the_work_to_the_next);
+    tcase_add_test(c, the_cache_keeps_to_its_bytes);
     tcase_add_test(c, silence_about_many_names_costs_others_nothing_but_time);
     tcase_add_test(c, the_end_with_questions_under_way_leaves_nothing_behind);
 }

@@ -313,6 +313,45 @@ START_TEST(a_remembered_sts_policy_binds_though_the_record_is_gone)
 }
 END_TEST
 
+START_TEST(hosts_that_are_ourselves_or_worse_are_not_tried)
+{
+    struct sp_transport_settings settings = {.hostname = "gw.test", .port = 2525, .next_hop = ""};
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, &settings);
+    add_signed(&w);
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "20 GW.test");
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "20 same.test");
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "30 worse.test");
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->rc, SP_OK);
+    ck_assert_uint_eq(r->hop_count, 1);
+    fake_dns_add(w.dns, "loop.test", SP_DNS_MX, true, "10 gw.test");
+    ck_assert_int_eq(resolve(&w, "loop.test")->rc, SP_E_HOP_LOOP);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(an_address_is_no_mail_host)
+{
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, NULL);
+    add_signed(&w);
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, true, "5 192.0.2.7");
+    r = resolve(&w, "a.test");
+    ck_assert_int_eq(r->rc, SP_OK);
+    ck_assert_uint_eq(r->hop_count, 2);
+    ck_assert_int_eq(r->hops[0].rc, SP_E_HOP_LITERAL);
+    ck_assert_int_eq(r->hops[1].rc, SP_OK);
+    fake_dns_add(w.dns, "lit.test", SP_DNS_MX, true, "5 192.0.2.7");
+    ck_assert_int_eq(resolve(&w, "lit.test")->rc, SP_E_HOP_LITERAL);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(posture_only_rises_by_itself)
 {
     struct sp_posture *p = sp_posture_new(2);
@@ -350,6 +389,8 @@ static void add(TCase *c)
     tcase_add_test(c, settings_come_before_the_dns);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
     tcase_add_test(c, a_remembered_sts_policy_binds_though_the_record_is_gone);
+    tcase_add_test(c, hosts_that_are_ourselves_or_worse_are_not_tried);
+    tcase_add_test(c, an_address_is_no_mail_host);
     tcase_add_test(c, posture_only_rises_by_itself);
 }
 
