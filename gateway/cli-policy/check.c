@@ -87,6 +87,19 @@ static void check_file(struct cli *cli, const char *dir, const char *setting, co
                         setting);
 }
 
+/* The hosts behind the names of routes in rules are the gateway's to say. */
+static void check_routes(struct cli *cli, const struct sp_config *c, const struct sp_policy *p)
+{
+    const char *route;
+    size_t at = 0;
+
+    while (p != NULL && (route = sp_policy_route_next(p, &at)) != NULL)
+        if (!sp_config_has_route(c, sp_bytes_cstr(route)))
+            sp_problem_file(cli->problems, c->policy, 0, SP_E_POLICY_INVALID,
+                            "a rule names the route \"%s\", which is not in delivery.routes",
+                            route);
+}
+
 static void check_files(struct cli *cli, const struct sp_config *c, const char *dir)
 {
     check_file(cli, dir, "master_key", c->master_key);
@@ -158,6 +171,7 @@ static void check_all(struct cli *cli, const char *path)
         check_domains(cli, found, config->tenants);
         check_files(cli, config, dir);
         policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
+        check_routes(cli, config, policy);
     }
     if (cli->json)
         print_json(cli, policy);

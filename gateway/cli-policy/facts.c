@@ -2,6 +2,7 @@
  * Facts by their names in rules, from JSON: for the tests of policies and for explain. What a case does not mention is as
  * in an ordinary message: one recipient, nothing found, nothing sealed, scanned to the end.
  */
+#include "base/clock.h"
 #include "gateway/cli-policy/cli.h"
 #include "mail/kind.h"
 
@@ -136,11 +137,33 @@ static void set_number(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
     }
 }
 
+bool cli_fact_is_address(struct sp_bytes name)
+{
+    static const enum sp_fact facts[] = {SP_FACT_TENANT, SP_FACT_SENDER_ADDRESS,
+                                         SP_FACT_SENDER_DOMAIN, SP_FACT_RECIPIENT_ADDRESS,
+                                         SP_FACT_RECIPIENT_DOMAIN};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(facts); i++)
+        if (sp_bytes_eq(name, sp_bytes_cstr(sp_fact_name(facts[i]))))
+            return true;
+    return sp_bytes_eq(name, SP_LIT("time"));
+}
+
+/* "time": the moment of the decision, for dates and hours. returns: whether it is this one */
+static bool set_time(struct cli *cli, struct cli_facts *f, const struct sp_json *m)
+{
+    if (!sp_bytes_eq(m->key, SP_LIT("time")))
+        return false;
+    if (m->type != SP_JSON_TEXT || !sp_time_parse_rfc3339(m->text, &f->facts.now_ms))
+        wrong(cli, m, "a time like \"2026-11-23T15:04:05Z\"");
+    return true;
+}
+
 void cli_fact_set(struct cli *cli, struct cli_facts *f, const struct sp_json *m)
 {
     enum sp_fact fact;
 
-    if (set_open(cli, f, m))
+    if (set_open(cli, f, m) || set_time(cli, f, m))
         return;
     if (!find(m->key, &fact))
         unknown_name(cli, m);

@@ -2,10 +2,12 @@
  * Files for the commands: whole, bounded, and by names relative to a folder. Where a policy extends a shipped set that
  * does not lie beside it, the set that was installed with the program is taken.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +15,8 @@
 #include "base/text.h"
 #include "gateway/cli-policy/cli.h"
 
-#define FILE_MAX ((size_t)8 << 20)
+#define FILE_MAX  ((size_t)8 << 20)
+#define NAMES_MAX 4096
 
 enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
 {
@@ -81,7 +84,48 @@ const char *cli_join(struct cli *cli, const char *dir, const char *name)
 struct folder {
     struct cli *cli;
     const char *shipped; /* NULL for none */
+    const char **names;  /* of the folder being walked, sorted; NULL before */
+    size_t count;
 };
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void read_names(struct folder *f, const char *dir)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *entry;
+
+    f->names = sp_arena_alloc(f->cli->arena, NAMES_MAX * sizeof(char *));
+    f->count = 0;
+    while (d != NULL && f->count < NAMES_MAX && (entry = readdir(d)) != NULL) {
+        struct sp_buf path;
+
+        if (entry->d_name[0] == '.' || entry->d_name[strlen(entry->d_name) - 1] == '~')
+            continue;
+        sp_buf_init(&path, 8192);
+        sp_buf_printf(&path, "%s%s", dir, entry->d_name);
+        f->names[f->count++] = sp_arena_cstr(f->cli->arena, sp_buf_bytes(&path));
+        sp_buf_clear(&path);
+    }
+    if (d != NULL)
+        closedir(d);
+    qsort(f->names, f->count, sizeof(char *), by_name);
+}
+
+static bool next_policy_file(void *ctx, const char *dir, size_t *at, struct sp_bytes *name)
+{
+    struct folder *f = ctx;
+
+    if (*at == 0)
+        read_names(f, dir);
+    if (*at >= f->count)
+        return false;
+    *name = sp_bytes_cstr(f->names[(*at)++]);
+    return true;
+}
 
 static enum sp_rc read_policy_file(void *ctx, const char *name, struct sp_bytes *out)
 {
@@ -114,8 +158,8 @@ static const char *shipped_folder(struct cli *cli)
 
 struct sp_policy *cli_load_policy(struct cli *cli, const char *path)
 {
-    struct folder folder = {cli, shipped_folder(cli)};
-    struct sp_policy_reader reader = {read_policy_file, &folder};
+    struct folder folder = {cli, shipped_folder(cli), NULL, 0};
+    struct sp_policy_reader reader = {read_policy_file, &folder, next_policy_file};
     struct sp_policy *policy = NULL;
 
     if (sp_policy_load(&reader, path, cli->problems, &policy) != SP_OK)

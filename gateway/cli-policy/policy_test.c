@@ -130,25 +130,33 @@ static void run_delivery(struct cli *cli, struct cli_test *t, const struct sp_js
         cli_test_delivery(cli, t, ask, n++);
 }
 
-static void set_facts(struct cli *cli, struct cli_facts *f, const struct sp_json *object)
+/* Who writes to whom comes first: the policy's own facts hang on it, and a case may say otherwise of those. */
+static void set_facts(struct cli *cli, struct cli_facts *f, const struct sp_json *const objects[2],
+                      const struct sp_policy *policy)
 {
-    if (object == NULL)
-        return;
-    for (const struct sp_json *m = object->first; m != NULL; m = m->next)
-        cli_fact_set(cli, f, m);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < 2; i++)
+            for (const struct sp_json *m = objects[i] == NULL ? NULL : objects[i]->first; m != NULL;
+                 m = m->next)
+                if (cli_fact_is_address(m->key) == (pass == 0))
+                    cli_fact_set(cli, f, m);
+        if (pass == 0)
+            sp_policy_fill(policy, &f->facts);
+    }
 }
 
 static void run_case(struct cli *cli, struct cli_test *t, const struct sp_json *given,
                      const struct sp_json *c, const struct sp_policy *policy)
 {
     struct cli_facts *f = sp_arena_alloc(cli->arena, sizeof(*f));
+    const struct sp_json *const facts[2] = {given, sp_json_find(c, "when")};
 
+    memset(f, 0, sizeof(*f));
     t->failed = false;
     sp_buf_reset(&t->said);
     cli_test_keys(cli, c, case_keys, SP_ARRAY_LEN(case_keys));
     sp_facts_init(&f->facts);
-    set_facts(cli, f, given);
-    set_facts(cli, f, sp_json_find(c, "when"));
+    set_facts(cli, f, facts, policy);
     sp_policy_decide(policy, cli_facts_end(f), &t->decision);
     run_expect(cli, t, c, policy, f);
     run_delivery(cli, t, c);

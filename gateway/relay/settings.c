@@ -24,6 +24,13 @@ static enum sp_rc read_policy_file(void *ctx, const char *name, struct sp_bytes 
     return out->ptr == NULL ? SP_E_NOT_FOUND : SP_OK;
 }
 
+static bool next_policy_file(void *ctx, const char *dir, size_t *at, struct sp_bytes *name)
+{
+    struct sp_bytes data;
+
+    return sp_role_file_next(ctx, dir, at, name, &data);
+}
+
 static enum sp_rc load_config(struct relay *r, struct loaded *l, struct sp_problems *problems)
 {
     return sp_config_load(sp_role_file(r->role, "sallyport.json"), "sallyport.json", problems,
@@ -32,9 +39,18 @@ static enum sp_rc load_config(struct relay *r, struct loaded *l, struct sp_probl
 
 static enum sp_rc load_policy(struct relay *r, struct loaded *l, struct sp_problems *problems)
 {
-    struct sp_policy_reader reader = {read_policy_file, r->role};
+    struct sp_policy_reader reader = {read_policy_file, r->role, next_policy_file};
 
-    return sp_policy_load(&reader, l->config->policy, problems, &l->policy);
+    enum sp_rc rc = sp_policy_load(&reader, l->config->policy, problems, &l->policy);
+    const char *route;
+    size_t at = 0;
+
+    while (rc == SP_OK && (route = sp_policy_route_next(l->policy, &at)) != NULL)
+        if (!sp_config_has_route(l->config, sp_bytes_cstr(route)))
+            rc = sp_problem_file(problems, l->config->policy, 0, SP_E_POLICY_INVALID,
+                                 "a rule names the route \"%s\", which is not in delivery.routes",
+                                 route);
+    return rc;
 }
 
 static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_problems *problems)

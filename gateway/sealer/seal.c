@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "jobs/keys.h"
+#include "seal/wrap.h"
 
 struct sealing {
     struct sealer *sealer;
@@ -230,6 +231,7 @@ enum sp_rc sealer_seal(struct sealer *sealer, const struct sp_jobs_seal_request 
     SP_AUTO(sp_content_reader) reader = sp_content_reader_new(&request->content);
     struct sp_seal_source source = {read_content, request->content.len, reader};
     char *outer_subject = sp_strdup_bytes(request->protected_subject);
+    SP_AUTO(sp_seal_wrap) wrap = NULL;
     struct sp_seal_field add[SP_SEAL_ADD_MAX];
     struct sp_dkim_run *dkim = NULL;
     struct sp_seal_options options;
@@ -240,6 +242,10 @@ enum sp_rc sealer_seal(struct sealer *sealer, const struct sp_jobs_seal_request 
         sp_fail(err, rc, "too many header edits");
     else
         rc = check_tenant(&s);
+    if (rc == SP_OK && (request->above.len > 0 || request->below.len > 0))
+        rc = sp_seal_wrap_new(source, request->above, request->below, &wrap, err);
+    if (wrap != NULL)
+        source = sp_seal_wrap_source(wrap);
     if (rc == SP_OK)
         rc = start_dkim(&s, &dkim);
     if (rc == SP_OK) {

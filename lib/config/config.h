@@ -143,6 +143,9 @@ SP_MUST_CHECK enum sp_rc sp_config_load(struct sp_bytes text, const char *file,
 void sp_config_free(struct sp_config *c);
 SP_AUTO_DEFINE(sp_config)
 
+/* returns: whether delivery.routes has an entry of that name */
+bool sp_config_has_route(const struct sp_config *c, struct sp_bytes name);
+
 /* Appends the reference of all settings as Markdown: docs/settings.md. */
 void sp_config_reference(struct sp_buf *out);
 

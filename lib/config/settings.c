@@ -298,6 +298,14 @@ enum sp_rc sp_config_load(struct sp_bytes text, const char *file, struct sp_prob
     return SP_OK;
 }
 
+bool sp_config_has_route(const struct sp_config *c, struct sp_bytes name)
+{
+    for (size_t i = 0; i < c->delivery.route_count; i++)
+        if (sp_bytes_eq(sp_bytes_cstr(c->delivery.routes[i].domain), name))
+            return true;
+    return false;
+}
+
 void sp_config_free(struct sp_config *c)
 {
     if (c == NULL)

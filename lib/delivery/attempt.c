@@ -7,8 +7,9 @@
 
 #include <unistd.h>
 
-#define ROUNDS_MAX  4
-#define FIRST_BLOCK 2048
+#define ROUNDS_MAX    4
+#define FIRST_BLOCK   2048
+#define BULK_AGAIN_MS 1000
 
 static void look_hops(struct sp_attempt *a);
 static void try_hop(struct sp_attempt *a);
@@ -93,6 +94,7 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_route_unref(a->route);
     sp_parcel_unref(a->p);
     sp_list_remove(&a->at);
+    d->bulk -= a->is_bulk;
     sp_arena_free(a->arena);
     sp_free(a);
     d->active--;
@@ -175,7 +177,7 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
     memcpy(a->ns, ns, n_count * sizeof(*ns));
     a->n_count = n_count;
     a->decision = &m->accept.decisions[m->accept.recipients[ns[0]].decision];
-    a->domain = domain_of(a);
+    a->domain = a->way = domain_of(a);
     a->options = sp_arena_alloc(a->arena, sizeof(*a->options));
     for (size_t i = 0; i < n_count; i++)
         if (m->rcpts[ns[i]].attempts + 1U > a->number)
@@ -190,6 +192,15 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
         sp_attempt_settle_end(a, &next);
         return;
     }
+    if (a->options->route.len > 0)
+        a->way = a->options->route;
+    if (a->options->is_bulk && d->bulk >= SP_DELIVERY_BULK_MAX) {
+        d->stats.attempts--;
+        sp_attempt_put_back(a, BULK_AGAIN_MS);
+        return;
+    }
+    a->is_bulk = a->options->is_bulk;
+    d->bulk += a->is_bulk;
     stand(a);
     if (m->rcpts[ns[0]].state == SP_RCPT_HELD && !a->options->hold_protects)
         a->s.never = SP_E_DELIVERY_HELD; /* nobody released it in time */
@@ -206,6 +217,7 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->number = a->number;
     b->started_ms = a->started_ms;
     b->domain = sp_arena_copy(b->arena, a->domain);
+    b->way = sp_arena_copy(b->arena, a->way);
     b->options = sp_arena_alloc(b->arena, sizeof(*b->options));
     if (sp_options_read(b->decision->options, b->arena, b->options) != SP_OK)
         sp_options_init(b->options); /* it was read before: can't be */
@@ -313,7 +325,7 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
     a->verdict = r.verdict;
     note_hop(a, c);
     if (r.verdict.broken) /* a rolled key: the next attempt asks the DNS anew */
-        sp_transport_forget(a->d->parts.transport, a->domain);
+        sp_transport_forget(a->d->parts.transport, a->way);
     else
         (void)sp_posture_learn(sp_transport_posture(a->d->parts.transport), a->route->domain,
                                r.verdict.level);
@@ -390,7 +402,7 @@ static void on_route(void *arg, const struct sp_route *route)
 
 static void look_hops(struct sp_attempt *a)
 {
-    const struct sp_route *route = sp_transport_find(a->d->parts.transport, a->domain);
+    const struct sp_route *route = sp_transport_find(a->d->parts.transport, a->way);
 
     if (++a->rounds > ROUNDS_MAX) { /* hosts show something else each time */
         sp_outcome_route_failed(&a->s, SP_E_HOP_UNREACHABLE);
@@ -398,7 +410,7 @@ static void look_hops(struct sp_attempt *a)
     } else if (route != NULL) {
         on_route(a, route);
     } else {
-        a->wait_route = sp_transport_resolve(a->d->parts.transport, a->domain, on_route, a);
+        a->wait_route = sp_transport_resolve(a->d->parts.transport, a->way, on_route, a);
     }
 }
 

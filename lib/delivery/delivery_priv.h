@@ -21,10 +21,11 @@
 #include "transport/transport.h"
 
 /* one for each recipient that a host refuses, and what else an attempt has to say */
-#define SP_AUDIT_EVENTS_MAX (SP_QUEUE_DUE_MAX + 16)
-#define SP_CITED_MAX        3
-#define SP_FRESH_MAX        (2 * SP_CITED_MAX)
-#define SP_DIGEST_MAX       80
+#define SP_AUDIT_EVENTS_MAX  (SP_QUEUE_DUE_MAX + 16)
+#define SP_CITED_MAX         3
+#define SP_DELIVERY_BULK_MAX 100 /* attempts of the bulk lane at a time, a quarter of all */
+#define SP_FRESH_MAX         (2 * SP_CITED_MAX)
+#define SP_DIGEST_MAX        80
 
 struct sp_delivery {
     struct sp_delivery_parts parts;
@@ -33,6 +34,7 @@ struct sp_delivery {
     struct sp_timer *take; /* looks for what is due */
     struct sp_list attempts;
     size_t active;     /* attempts under way */
+    size_t bulk;       /* of them, those of the bulk lane */
     size_t committing; /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
     struct sp_map *evidence; /* digests in durable records since the start */
@@ -65,6 +67,8 @@ struct sp_attempt {
     uint16_t ns[SP_QUEUE_DUE_MAX];
     size_t n_count;
     struct sp_bytes domain;
+    struct sp_bytes
+        way; /* whose route is asked for: the domain, or what a rule says in its place */
     struct sp_ladder ladder;
     struct sp_standing s;
     struct sp_options *options; /* in arena */
@@ -97,6 +101,7 @@ struct sp_attempt {
     size_t fresh_count;
     struct sp_bytes ip;
     bool alerted;
+    bool is_bulk; /* counted in d->bulk */
 
     size_t taken; /* index of the rung under way */
     struct sp_source source;
@@ -194,6 +199,14 @@ SP_MUST_CHECK enum sp_rc sp_bounce_make(struct sp_attempt *a, const struct sp_bo
 /* A decision for mail of our own: every TLS rung, best first, and plain if the floor allows it. In a's arena. */
 struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *rule,
                                               enum sp_floor floor, int64_t expire_at_ms);
+
+/* ---- tell.c: a word to the sender ---- */
+
+/* returns: whether the sender is to hear that this notice was accepted */
+bool sp_tell_is_asked(const struct sp_attempt *a);
+/* Makes that mail. content: empty before. returns: SP_OK, or why it can't be made; then nobody is told */
+SP_MUST_CHECK enum sp_rc sp_tell_make(struct sp_attempt *a, struct sp_buf *content,
+                                      struct sp_child *child);
 
 /* ---- report.c: audit events ---- */
 

@@ -74,6 +74,7 @@ static struct sp_bytes notice_options(struct sp_attempt *a, struct sp_bytes pack
     o->notice_of.package = package;
     o->notice_of.sender = a->p->m->accept.sender;
     o->notice_of.n = a->ns[0];
+    o->notify = a->options->notify & SP_NOTIFY_PORTAL;
     sp_buf_init(&text, SP_OPTIONS_MAX);
     if (sp_options_write(o, &text) == SP_OK)
         copy = sp_arena_copy(a->arena, sp_buf_bytes(&text));
@@ -127,7 +128,9 @@ static void report_deposit(struct sp_attempt *a, const struct sp_jobs_deposit_re
     if (!sp_report_begin(a, &w, "portal.deposited", a->ns, 1))
         return;
     sp_buf_init(&hex, 80);
-    sp_hex_encode(&hex, sp_bytes(accept->sha256, sizeof(accept->sha256)));
+    sp_hex_encode(&hex, sp_attempt_needs_copy(a, SP_RUNG_PORTAL)
+                            ? sp_bytes(a->sealed_sha256, sizeof(a->sealed_sha256))
+                            : sp_bytes(accept->sha256, sizeof(accept->sha256)));
     sp_time_format_rfc3339(accept->time_ms + a->options->portal.expires_ms, time);
     sp_jw_cstr(&w, "rung", sp_rung_name(SP_RUNG_PORTAL));
     sp_jw_text(&w, "package", reply->package);
@@ -260,11 +263,19 @@ void sp_attempt_deposit(struct sp_attempt *a)
         split_all(a);
         return;
     }
-    sp_content_init(&content);
-    rc = sp_queue_body_for_role(a->d->parts.queue, &a->p->m->accept.id, &content);
-    if (rc == SP_OK)
-        rc = call_portal(a, &content);
-    sp_content_clear(&content);
+    if (sp_attempt_needs_copy(a, SP_RUNG_PORTAL)) {
+        if (!sp_attempt_has_copy(a, SP_RUNG_PORTAL)) {
+            sp_attempt_seal(a, SP_RUNG_PORTAL);
+            return;
+        }
+        rc = call_portal(a, &a->sealed);
+    } else {
+        sp_content_init(&content);
+        rc = sp_queue_body_for_role(a->d->parts.queue, &a->p->m->accept.id, &content);
+        if (rc == SP_OK)
+            rc = call_portal(a, &content);
+        sp_content_clear(&content);
+    }
     if (rc == SP_OK)
         return;
     sp_outcome_rung_failed(&a->s, a->taken, SP_E_ROLE_GONE);

@@ -158,6 +158,11 @@ static void on_sealed(void *arg, enum sp_rc rc, const struct sp_jobs_reply *repl
     if (w->fd >= 0)
         (void)close(w->fd);
     a->seal_fd = -1;
+    if (rc == SP_OK && w->method == SP_JOBS_SEAL_SIGN &&
+        a->ladder.rungs[a->taken].rung == SP_RUNG_PORTAL) {
+        sp_attempt_deposit(a); /* no host is asked for it */
+        return;
+    }
     if (rc == SP_OK) {
         sp_attempt_look_again(a);
         return;
@@ -219,6 +224,8 @@ static void fill_request(struct sp_attempt *a, enum sp_jobs_seal_method method,
     memcpy(&strip[1], o->strip, o->strip_count * sizeof(*strip));
     r->strip = strip;
     r->strip_count = o->strip_count + 1;
+    r->above = o->notice;
+    r->below = o->footer;
 }
 
 static enum sp_rc call_sealer(struct sp_attempt *a, const struct sp_jobs_seal_request *r,
@@ -258,7 +265,7 @@ bool sp_attempt_needs_copy(const struct sp_attempt *a, enum sp_rung rung)
     const struct sp_options *o = a->options;
 
     return sp_rung_is_crypto(rung) || o->strip_subject_tag || o->add_count > 0 ||
-           o->strip_count > 0;
+           o->strip_count > 0 || o->notice.len > 0 || o->footer.len > 0;
 }
 
 bool sp_attempt_has_copy(const struct sp_attempt *a, enum sp_rung rung)

@@ -406,6 +406,20 @@ static struct sp_attempt *settle_again(struct sp_attempt *a, const struct sorted
     return NULL;
 }
 
+/* Commits, with a word to the sender if one is asked for. Frees a. */
+static void commit_told(struct sp_attempt *a, bool delivered)
+{
+    struct sp_child child = {0};
+    struct sp_buf content;
+    bool tells;
+
+    sp_buf_init(&content, CHILD_MAX);
+    a->child_events = a->event_count;
+    tells = delivered && sp_tell_is_asked(a) && sp_tell_make(a, &content, &child) == SP_OK;
+    sp_attempt_commit(a, tells ? &child : NULL);
+    sp_buf_clear(&content);
+}
+
 void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result)
 {
     struct sorted s = {0};
@@ -420,7 +434,7 @@ void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *r
     if (s.refused_count > 0)
         give_up(a, s.refused, s.refused_count);
     else if (a->result_count > 0)
-        sp_attempt_commit(a, NULL);
+        commit_told(a, s.delivered_count > 0);
     else
         sp_attempt_free(a);
     if (rest != NULL)

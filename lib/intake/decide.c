@@ -41,6 +41,7 @@ void sp_intake_decide(struct transaction *tx)
     sp_intake_facts_content(tx);
     decide_all(tx);
     spread_whole(tx);
+    sp_intake_ways(tx);
     for (size_t i = 0; i < tx->recipient_count; i++)
         tx->refused_count += tx->recipients[i].decision.verb == SP_DO_REJECT;
     if (tx->refused_count == tx->recipient_count) {

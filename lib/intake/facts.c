@@ -4,21 +4,6 @@
  */
 #include "intake/intake_priv.h"
 
-/* Hour and weekday (1 Monday to 7 Sunday) where the policy reckons in UTC; another zone's are not known here. */
-static void set_time(struct transaction *tx)
-{
-    const char *zone = sp_policy_timezone(tx->gen->policy);
-    int64_t hours = tx->time_ms / 3600000;
-
-    if (strcmp(zone, "UTC") != 0) {
-        sp_facts_set_unknown(&tx->facts, SP_FACT_TIME_HOUR);
-        sp_facts_set_unknown(&tx->facts, SP_FACT_TIME_WEEKDAY);
-        return;
-    }
-    sp_facts_set_number(&tx->facts, SP_FACT_TIME_HOUR, hours % 24);
-    sp_facts_set_number(&tx->facts, SP_FACT_TIME_WEEKDAY, (hours / 24 + 3) % 7 + 1);
-}
-
 void sp_intake_facts_envelope(struct transaction *tx)
 {
     struct sp_facts *f = &tx->facts;
@@ -27,7 +12,6 @@ void sp_intake_facts_envelope(struct transaction *tx)
     f->now_ms = tx->time_ms;
     sp_facts_set_text(f, SP_FACT_TENANT, sp_bytes_cstr(tx->proof.who->tenant->name));
     sp_facts_set_sender(f, tx->sender);
-    set_time(tx);
 }
 
 void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
@@ -38,14 +22,13 @@ void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
     struct sp_address a;
 
     sp_facts_set_recipient(f, r->address);
-    sp_facts_set_absent(
-        f, SP_FACT_RECIPIENT_PREFERENCE); /* there is no registry: nobody has said anything */
     sp_facts_set_unknown(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
     if (parts->remembered == NULL || at == SIZE_MAX || sp_address_parse(r->address, &a) != SP_OK) {
         sp_facts_set_unknown(f, SP_FACT_DOMAIN_REMEMBERED);
-        return;
+    } else {
+        sp_facts_set_number(f, SP_FACT_DOMAIN_REMEMBERED, parts->remembered(parts->arg, a.domain));
     }
-    sp_facts_set_number(f, SP_FACT_DOMAIN_REMEMBERED, parts->remembered(parts->arg, a.domain));
+    sp_policy_fill(tx->gen->policy, f);
 }
 
 void sp_intake_facts_header(struct transaction *tx)

@@ -206,6 +206,10 @@ struct recipient {
     unsigned notify;
     bool decided; /* for certain, at RCPT */
     struct sp_decision decision;
+    bool is_copy; /* added by a rule */
+    struct sp_bytes
+        was; /* whom the sender named, where a rule redirected; empty: the address itself */
+    const char *way_rule; /* the rule that added or redirected; lent by policy */
     uint16_t group;
 };
 
@@ -282,6 +286,14 @@ void sp_intake_tx_done(struct transaction *tx, enum sp_rc rc, struct sp_bytes te
 void sp_intake_scan(struct transaction *tx);
 /* Fills the facts of the header and content stages, decides for all, and queues. */
 void sp_intake_decide(struct transaction *tx);
+/* Adds the copies and makes the redirections that the decisions ask for. */
+void sp_intake_ways(struct transaction *tx);
+/* returns: whether there are any */
+bool sp_intake_has_ways(const struct transaction *tx);
+/* Appends delivery.redirected for them. */
+void sp_intake_audit_ways(struct transaction *tx, struct sp_buf *out);
+/* returns: a new recipient at the end of the list, not yet set; those before may have moved */
+struct recipient *sp_intake_tx_add(struct transaction *tx);
 /* Builds the record from the decisions and hands it to the queue. */
 void sp_intake_record(struct transaction *tx);
 

@@ -85,7 +85,9 @@ static void set_child(struct transaction *tx, int64_t expire_at_ms)
                             .decision_count = 1,
                             .recipient_count = 1};
     c->decisions = sp_arena_alloc(tx->arena, sizeof(*c->decisions));
-    sp_intake_own_decision(tx->arena, sp_policy_floor(tx->gen->policy), expire_at_ms, c->decisions);
+    sp_intake_own_decision(
+        tx->arena, sp_policy_floor(sp_policy_for(tx->gen->policy, tx->accept.tenant, tx->sender)),
+        expire_at_ms, c->decisions);
     c->recipients = sp_arena_alloc(tx->arena, sizeof(*c->recipients));
     c->recipients[0] =
         (struct sp_accept_recipient){.address = tx->sender, .notify = SP_ACCEPT_NOTIFY_NEVER};

@@ -7,7 +7,7 @@
 #include "policy/options.h"
 
 #define AUDIT_MAX  SP_RECORD_TEXT_MAX
-#define EVENTS_MAX 5 /* accepted, held, returned, settled, the DSN's own */
+#define EVENTS_MAX 6 /* accepted, redirected, held, returned, settled, the DSN's own */
 
 /* Text that may be left out. returns: it, copied; empty if it passed its limit */
 static struct sp_bytes take_optional(struct transaction *tx, struct sp_buf *b)
@@ -96,6 +96,11 @@ static bool same_edits(const struct sp_edits *a, const struct sp_edits *b)
            a->notice.ptr == b->notice.ptr;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
 /* Names, texts and ladders are the policy's own, so that the same pointer is the same thing. */
 static bool same_decision(const struct sp_decision *a, const struct sp_decision *b)
 {
@@ -105,9 +110,9 @@ static bool same_decision(const struct sp_decision *a, const struct sp_decision 
            a->expire_ms == b->expire_ms && a->notify == b->notify && a->lowers == b->lowers &&
            a->portal.expires_ms == b->portal.expires_ms && a->portal.login == b->portal.login &&
            a->portal.reply == b->portal.reply && a->portal.forward == b->portal.forward &&
-           a->portal.notify_floor == b->portal.notify_floor &&
-           same_names(&a->raised_by, &b->raised_by) && same_names(&a->tags, &b->tags) &&
-           same_edits(&a->edits, &b->edits);
+           a->portal.notify_floor == b->portal.notify_floor && a->lane == b->lane &&
+           same_text(a->route, b->route) && same_names(&a->raised_by, &b->raised_by) &&
+           same_names(&a->tags, &b->tags) && same_edits(&a->edits, &b->edits);
 }
 
 /* Groups recipients by decision. */
@@ -264,6 +269,9 @@ static enum sp_rc set_audit(struct transaction *tx)
     tx->accept.audit.events = sp_arena_alloc(tx->arena, EVENTS_MAX * sizeof(struct sp_bytes));
     sp_buf_init(&b, AUDIT_MAX);
     sp_intake_audit_accepted(tx, &b);
+    add_event(tx, &b);
+    if (sp_intake_has_ways(tx))
+        sp_intake_audit_ways(tx, &b);
     add_event(tx, &b);
     if (any_is(tx, SP_DO_HOLD))
         sp_intake_audit_step(tx, "message.held", SP_DO_HOLD, &b);

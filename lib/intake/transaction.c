@@ -89,7 +89,7 @@ static struct sp_bytes format_recipient(struct transaction *tx, const struct sp_
     return out;
 }
 
-static struct recipient *add_recipient(struct transaction *tx)
+struct recipient *sp_intake_tx_add(struct transaction *tx)
 {
     if (tx->recipient_count == tx->recipient_cap) {
         size_t cap = tx->recipient_cap == 0 ? 1 : tx->recipient_cap * 4;
@@ -106,7 +106,7 @@ static struct recipient *add_recipient(struct transaction *tx)
 enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server_event *ev,
                              struct sp_bytes *text)
 {
-    struct recipient *r = add_recipient(tx);
+    struct recipient *r = sp_intake_tx_add(tx);
 
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),

@@ -40,6 +40,8 @@ void sp_jobs_seal_request_encode(struct sp_buf *out, const struct sp_jobs_seal_r
     }
     sp_jobs_wire_put_count(out, request->strip_count, SP_JOBS_SEAL_FIELDS_MAX);
     sp_jobs_wire_put_texts(out, request->strip, request->strip_count, SP_JOBS_SEAL_TEXT_MAX);
+    sp_jobs_wire_put_text(out, request->above, SP_JOBS_SEAL_ADDED_MAX);
+    sp_jobs_wire_put_text(out, request->below, SP_JOBS_SEAL_ADDED_MAX);
 }
 
 static void get_keys(struct sp_reader *r, struct sp_arena *arena, struct sp_jobs_seal_request *out)
@@ -70,6 +72,8 @@ static void get_edits(struct sp_reader *r, struct sp_arena *arena, struct sp_job
     out->add_count = count;
     out->strip_count = sp_jobs_wire_count(r, SP_JOBS_SEAL_FIELDS_MAX);
     out->strip = sp_jobs_wire_texts(r, arena, out->strip_count, SP_JOBS_SEAL_TEXT_MAX);
+    out->above = sp_reader_var(r, SP_JOBS_SEAL_ADDED_MAX);
+    out->below = sp_reader_var(r, SP_JOBS_SEAL_ADDED_MAX);
 }
 
 enum sp_rc sp_jobs_seal_request_decode(struct sp_bytes data, struct sp_arena *arena,

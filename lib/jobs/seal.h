@@ -30,6 +30,7 @@ enum sp_jobs_seal_cipher {
 #define SP_JOBS_SEAL_KEY_LEN_MAX    (256 * 1024)
 #define SP_JOBS_SEAL_TEXT_MAX       4096
 #define SP_JOBS_SEAL_FACTS_MAX      (64 * 1024)
+#define SP_JOBS_SEAL_ADDED_MAX      (16 * 1024)
 
 struct sp_jobs_seal_key {
     struct sp_bytes recipient; /* address that it belongs to */
@@ -61,6 +62,9 @@ struct sp_jobs_seal_request {
     size_t add_count;
     const struct sp_bytes *strip; /* names of fields to remove */
     size_t strip_count;
+    struct sp_bytes
+        above; /* text that becomes a part before the message's own content; empty: none */
+    struct sp_bytes below; /* text that becomes a part behind it */
 };
 
 struct sp_jobs_seal_reply {

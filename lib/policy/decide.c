@@ -50,11 +50,25 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f, stru
     out->text = SP_LIT("No policy covers this sender.");
     out->text_name = "";
     out->hold.by = "";
-    out->lane = "";
+    out->lane = out->route = out->redirect = "";
     out->expire_ms = p->expire_ms;
     out->portal = p->portal;
+    out->is_closed = sealed->state != SP_FACT_KNOWN || sealed->number != SP_SEALED_NONE;
     out->is_sealed = sealed->state == SP_FACT_KNOWN &&
                      (sealed->number == SP_SEALED_SMIME || sealed->number == SP_SEALED_PGP);
+}
+
+/* The first rule that names a way has it: those behind it only gather copies. */
+static void apply_ways(const struct sp_outcome *then, struct sp_decision *out)
+{
+    for (size_t i = 0; i < then->copy_count; i++)
+        add_name(&out->copies, then->copies[i]);
+    if (then->lane != NULL && out->lane[0] == 0)
+        out->lane = then->lane;
+    if (then->route != NULL && out->route[0] == 0)
+        out->route = then->route;
+    if (then->redirect != NULL && out->redirect[0] == 0)
+        out->redirect = then->redirect;
 }
 
 void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out)
@@ -75,6 +89,9 @@ void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out)
         e->protect_subject = then->protect_subject;
     if (then->notice.len > 0)
         e->notice = then->notice;
+    if (then->footer.len > 0)
+        e->footer = then->footer;
+    apply_ways(then, out);
     if (then->has_expire)
         out->expire_ms = then->expire_ms;
     if (then->has_portal)
@@ -103,11 +120,14 @@ void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct
         out->floor = then->ladder->floor;
     if (out->lowers != NULL && out->floor >= p->floor)
         out->lowers = NULL; /* it was allowed to go lower and did not */
+    if (out->is_closed)     /* what is signed or sealed takes header edits only */
+        out->edits.notice = out->edits.footer = sp_bytes(NULL, 0);
 }
 
 void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
                       struct sp_decision *out)
 {
+    p = sp_policy_of_facts(p, facts);
     sp_decision_begin(p, facts, out);
     for (size_t i = 0; i < p->rule_count; i++) {
         const struct sp_rule *r = &p->rules[i];
@@ -132,6 +152,7 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
     struct sp_decision made;
     bool open = false; /* a rule that continues may still speak */
 
+    p = sp_policy_of_facts(p, facts);
     sp_decision_begin(p, facts, &made);
     for (size_t i = 0; i < p->rule_count; i++) {
         const struct sp_rule *r = &p->rules[i];

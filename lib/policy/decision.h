@@ -47,8 +47,8 @@ struct sp_edits {
     size_t header_count;
     bool strip_subject_tag;
     const char *protect_subject; /* outer subject of a sealed copy, NULL: as it is */
-    struct sp_bytes footer;      /* empty: none */
-    struct sp_bytes notice;      /* text of the notice to the recipient, empty: none */
+    struct sp_bytes footer;      /* below the text of the message, empty: none */
+    struct sp_bytes notice;      /* above it, empty: none */
 };
 
 #define SP_LOGIN_CODE     1U
@@ -81,6 +81,7 @@ struct sp_decision {
     const struct sp_ladder
         *ladder;    /* of protect, and of a hold once released; NULL for reject and discard */
     bool is_sealed; /* arrived as real ciphertext: meets `sealed` on any TLS rung */
+    bool is_closed; /* arrived signed, sealed or unexamined: its body is not edited */
 
     struct sp_bytes text;      /* reject: what the client reads; discard: the reason */
     const char *text_name;     /* reject: the text's name, "" otherwise */
@@ -91,7 +92,10 @@ struct sp_decision {
     const char *lowers; /* why the floor lies below the settings', NULL if it does not */
 
     struct sp_edits edits;
-    const char *lane; /* "" for the ordinary one */
+    const char *lane;       /* "bulk", or "" for the ordinary one */
+    const char *route;      /* key of delivery.routes that takes the domain's place, "" for none */
+    const char *redirect;   /* who gets the copy in the recipient's place, "" for nobody */
+    struct sp_names copies; /* who gets a copy besides */
     int64_t expire_ms;
     unsigned notify; /* SP_NOTIFY_* to the sender */
     struct sp_portal_options portal;

@@ -10,11 +10,12 @@
 #include "crypt/hash.h"
 #include "policy/policy_priv.h"
 
-#define EXTENDS_MAX SP_POLICY_LAYERS_MAX
+#define EXTENDS_MAX SP_POLICY_EXTENDS_MAX
 
-static const char *const top_keys[] = {
-    "$schema", "version", "scope",   "extends", "settings", "fixed",   "labels", "lists",
-    "groups",  "texts",   "ladders", "guards",  "rules",    "default", "note",   NULL};
+static const char *const top_keys[] = {"$schema",     "version", "scope", "extends", "settings",
+                                       "fixed",       "labels",  "lists", "groups",  "texts",
+                                       "ladders",     "guards",  "rules", "default", "note",
+                                       "preferences", NULL};
 
 /* Names stay below the policy's folder, whatever a file says. */
 static bool is_safe(struct sp_bytes name)
@@ -32,15 +33,15 @@ static bool is_safe(struct sp_bytes name)
     return true;
 }
 
-static const char *join(struct sp_arena *arena, const char *dir, struct sp_bytes name,
-                        const char *end)
+const char *sp_policy_loader_join(struct sp_loader *l, const char *dir, struct sp_bytes name,
+                                  const char *end)
 {
     struct sp_buf b;
     const char *path;
 
     sp_buf_init(&b, 1024);
     sp_buf_printf(&b, "%s%.*s%s", dir, SP_FMT(name), end);
-    path = sp_arena_cstr(arena, sp_buf_bytes(&b));
+    path = sp_arena_cstr(l->policy->arena, sp_buf_bytes(&b));
     sp_buf_clear(&b);
     return path;
 }
@@ -55,7 +56,7 @@ bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct
                    "expected a file below the policy's folder, like lists/partners.txt");
         return false;
     }
-    rc = l->reader->read(l->reader->ctx, join(l->policy->arena, l->dir, name, ""), out);
+    rc = l->reader->read(l->reader->ctx, sp_policy_loader_join(l, l->dir, name, ""), out);
     if (rc != SP_OK) {
         sp_problem(l->problems, at, rc, "can't read \"%.*s\": %s", SP_FMT(name), sp_rc_name(rc));
         return false;
@@ -65,7 +66,7 @@ bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct
         return false;
     }
     sp_json_set_text(l->version, sp_json_root(l->version),
-                     join(l->policy->arena, "file:", name, ""), *out);
+                     sp_policy_loader_join(l, "file:", name, ""), *out);
     return true;
 }
 
@@ -82,43 +83,51 @@ static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
     layer->scope.user = sp_json_text_of(v, "user");
 }
 
-/* Parses one layer into the slot behind the ones that are there. */
-static struct sp_policy_layer *load_layer(struct sp_loader *l, const char *path,
-                                          struct sp_bytes text)
+bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes text,
+                          struct sp_policy_layer *layer)
 {
-    struct sp_policy *p = l->policy;
     const struct sp_json_options options = {.comments = true, .file = path};
-    struct sp_policy_layer *layer = &p->layers[p->layer_count];
     const struct sp_json *version;
     struct sp_err err;
     enum sp_rc rc = sp_json_parse(text, &options, &layer->doc, &err);
 
     if (rc != SP_OK) {
         sp_problem_file(l->problems, "", 0, rc, "%s", err.text);
-        return NULL;
+        return false;
     }
-    p->layer_count++;
     layer->file = path;
     layer->root = sp_json_root(layer->doc);
     if (!sp_policy_loader_type(l, layer->root, SP_JSON_OBJECT))
-        return NULL;
+        return false;
     sp_policy_loader_keys(l, layer->root, top_keys);
     version = sp_json_find(layer->root, "version");
     if (version == NULL || version->type != SP_JSON_INT || version->integer != 1)
         sp_problem(l->problems, version == NULL ? layer->root : version, SP_E_POLICY_INVALID,
                    "expected \"version\": 1");
     load_scope(l, layer);
-    return layer;
+    return true;
+}
+
+/* The next layer of the chain, behind the ones that are there. */
+static struct sp_policy_layer *add_layer(struct sp_loader *l, const char *path,
+                                         struct sp_bytes text)
+{
+    struct sp_policy_layer *layer = &l->policy->layers[l->policy->layer_count];
+    bool good = sp_policy_load_layer(l, path, text, layer);
+
+    if (layer->doc != NULL && layer->root != NULL)
+        l->policy->layer_count++;
+    return good ? layer : NULL;
 }
 
 /* The text of an extended set: beside the file that names it, or among the shipped ones. */
 static const char *read_set(struct sp_loader *l, const struct sp_json *name, struct sp_bytes *text)
 {
-    const char *path = join(l->policy->arena, l->dir, name->text, ".json");
+    const char *path = sp_policy_loader_join(l, l->dir, name->text, ".json");
     enum sp_rc rc = l->reader->read(l->reader->ctx, path, text);
 
     if (rc == SP_E_NOT_FOUND) {
-        path = join(l->policy->arena, "policies/", name->text, ".json");
+        path = sp_policy_loader_join(l, "policies/", name->text, ".json");
         rc = l->reader->read(l->reader->ctx, path, text);
     }
     if (rc == SP_OK)
@@ -132,7 +141,7 @@ static const char *read_set(struct sp_loader *l, const struct sp_json *name, str
 static bool load_layers(struct sp_loader *l, const char *path, struct sp_bytes text)
 {
     struct sp_policy *p = l->policy;
-    const struct sp_policy_layer *layer = load_layer(l, path, text);
+    const struct sp_policy_layer *layer = add_layer(l, path, text);
     const struct sp_json *extends;
 
     while (layer != NULL && (extends = sp_json_find(layer->root, "extends")) != NULL) {
@@ -146,7 +155,7 @@ static bool load_layers(struct sp_loader *l, const char *path, struct sp_bytes t
             return false;
         }
         path = read_set(l, extends, &text);
-        layer = path == NULL ? NULL : load_layer(l, path, text);
+        layer = path == NULL ? NULL : add_layer(l, path, text);
     }
     for (size_t i = 0; i < p->layer_count / 2; i++) {
         struct sp_policy_layer *other = &p->layers[p->layer_count - 1 - i];
@@ -172,6 +181,13 @@ static void make_version(struct sp_loader *l)
         key[5] = (char)('0' + i);
         sp_json_set_copy(l->version, sp_json_root(l->version), key, p->layers[i].root);
     }
+    for (size_t i = 0; i < p->scoped_count; i++)
+        sp_json_set_copy(l->version, sp_json_root(l->version),
+                         sp_policy_loader_join(l, "scope:", sp_bytes_cstr(p->scoped[i].file), ""),
+                         p->scoped[i].root);
+    if (strcmp(p->timezone, "UTC") != 0)
+        sp_json_set_text(l->version, sp_json_root(l->version), "timezone-rule",
+                         sp_bytes_cstr(p->zone.rule));
     sp_buf_init(&text, SP_JSON_LEN_MAX * 8);
     sp_buf_init(&hex, SP_POLICY_HASH_LEN);
     if (sp_json_canonical(sp_json_root(l->version), &text) != SP_OK)
@@ -200,14 +216,25 @@ static void load_all(struct sp_loader *l, const char *path)
     }
     if (!load_layers(l, sp_arena_cstr(l->policy->arena, sp_bytes_cstr(path)), text))
         return;
+    sp_policy_load_preferences(l);
+    sp_policy_load_compile(l);
+    sp_policy_load_scoped(l);
+    if (sp_problems_errors(l->problems) > 0)
+        return;
+    sp_policy_review_unused(l);
+    make_version(l);
+}
+
+void sp_policy_load_compile(struct sp_loader *l)
+{
+    size_t before = sp_problems_errors(l->problems);
+
     sp_policy_load_settings(l);
     sp_policy_load_lists(l);
     sp_policy_load_ladders(l);
     sp_policy_load_rules(l);
-    if (sp_problems_errors(l->problems) > 0)
-        return;
-    sp_policy_review(l);
-    make_version(l);
+    if (sp_problems_errors(l->problems) == before)
+        sp_policy_review(l);
 }
 
 enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *path,
@@ -219,6 +246,7 @@ enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *pat
 
     p->arena = sp_arena_new(16384);
     atomic_init(&p->refs, 1);
+    p->root = p;
     l.policy = p;
     l.version = sp_json_doc_new();
     load_all(&l, path);
@@ -235,14 +263,27 @@ struct sp_policy *sp_policy_ref(struct sp_policy *p)
     return p;
 }
 
+static void free_lists(const struct sp_policy *p)
+{
+    for (const struct sp_policy_list *list = p == NULL ? NULL : p->lists; list != NULL;
+         list = list->next)
+        if (list->origin == NULL)
+            sp_map_free(list->entries);
+}
+
 void sp_policy_unref(struct sp_policy *p)
 {
     if (p == NULL || atomic_fetch_sub(&p->refs, 1) > 1)
         return;
-    for (struct sp_policy_list *list = p->lists; list != NULL; list = list->next)
-        sp_map_free(list->entries);
+    for (size_t i = 0; i < p->scoped_count; i++) {
+        free_lists(p->views[i]);
+        sp_json_doc_free(p->scoped[i].doc);
+    }
+    free_lists(p);
     for (size_t i = 0; i < SP_POLICY_LAYERS_MAX; i++)
         sp_json_doc_free(p->layers[i].doc);
+    sp_map_free(p->by_scope);
+    sp_map_free(p->preferences);
     sp_arena_free(p->arena);
     sp_free(p);
 }

@@ -123,6 +123,12 @@ void sp_policy_load_ladders(struct sp_loader *l)
             named = sp_arena_alloc(p->arena, sizeof(*named));
             named->source = m;
             named->is_main = p->layers[i].is_main;
+            named->is_used = false;
+            named->origin = NULL;
+            for (struct sp_named_ladder *o = l->root == NULL ? NULL : l->root->ladders; o != NULL;
+                 o = o->next)
+                if (o->source == m)
+                    named->origin = o;
             named->ladder = load_object(l, m, sp_arena_cstr(p->arena, m->key));
             named->next = l->ladders;
             l->ladders = named;
@@ -137,6 +143,8 @@ const struct sp_ladder *sp_policy_load_ladder(struct sp_loader *l, const struct 
     for (struct sp_named_ladder *n = l->ladders; n != NULL; n = n->next) {
         if (sp_bytes_eq(n->source->key, v->text)) {
             n->is_used = true;
+            if (n->origin != NULL)
+                n->origin->is_used = true;
             return n->ladder;
         }
     }

@@ -141,7 +141,7 @@ static void load_entries(struct sp_loader *l, struct sp_policy_list *list, const
     }
 }
 
-/* returns: whether a value stands in the file that was asked for */
+/* returns: whether a value stands in the file that was asked for, or in the one of the scope */
 static bool in_main(const struct sp_loader *l, const struct sp_json *v)
 {
     return v->doc == l->policy->layers[l->policy->layer_count - 1].doc;
@@ -151,6 +151,7 @@ static struct sp_policy_list *new_list(struct sp_loader *l, const struct sp_json
 {
     struct sp_policy_list *list = sp_arena_alloc(l->policy->arena, sizeof(*list));
 
+    memset(list, 0, sizeof(*list));
     list->name = sp_arena_cstr(l->policy->arena, source->key);
     list->source = source;
     list->is_main = in_main(l, source);
@@ -160,12 +161,35 @@ static struct sp_policy_list *new_list(struct sp_loader *l, const struct sp_json
     return list;
 }
 
+/* A list of the root's layers is there already: the entries are the same. returns: whether it was */
+static bool take_origin(struct sp_loader *l, const struct sp_json *v)
+{
+    struct sp_policy_list *list;
+
+    for (struct sp_policy_list *o = l->root == NULL ? NULL : l->root->policy->lists; o != NULL;
+         o = o->next) {
+        if (o->source != v)
+            continue;
+        list = sp_arena_alloc(l->policy->arena, sizeof(*list));
+        *list = *o;
+        list->origin = o;
+        list->is_main = false;
+        list->next = l->policy->lists;
+        l->policy->lists = list;
+        return true;
+    }
+    return false;
+}
+
 static void load_list(struct sp_loader *l, const struct sp_json *v)
 {
-    struct sp_policy_list *list = new_list(l, v);
+    struct sp_policy_list *list;
     const struct sp_json *kind, *file, *entries;
     int word;
 
+    if (take_origin(l, v))
+        return;
+    list = new_list(l, v);
     if (!sp_policy_loader_is_name(v->key))
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a name is made of a to z, 0 to 9 and hyphens");
@@ -206,7 +230,7 @@ static void load_group(struct sp_loader *l, const struct sp_json *v)
                    "expected either \"list\" or \"addresses\"");
         return;
     }
-    if (addresses != NULL) {
+    if (addresses != NULL && !take_origin(l, v)) {
         struct sp_policy_list *list = new_list(l, v);
 
         list->kind = SP_LIST_ADDRESSES;
@@ -242,6 +266,8 @@ struct sp_policy_list *sp_policy_load_list_find(const struct sp_loader *l, struc
     for (struct sp_policy_list *list = l->policy->lists; list != NULL; list = list->next) {
         if (sp_bytes_eq(sp_bytes_cstr(list->name), name)) {
             list->is_used = true;
+            if (list->origin != NULL)
+                list->origin->is_used = true;
             return list;
         }
     }

@@ -1,7 +1,7 @@
 /*
  * What a rule does: its verb and all that may stand beside it. Words of the language that this version cannot carry out
  * are errors that say so; a rule that is believed to work and does not would be worse than none. Where the mail itself is
- * the same with and without the word (a sender is not told, nobody is reminded), a warning says so.
+ * the same with and without the word (nobody is reminded), a warning says so.
  */
 #include "policy/policy_priv.h"
 
@@ -9,7 +9,6 @@ static const char *const then_keys[] = {"protect",  "reject", "hold",    "discar
                                         "tags",     "header", "subject", "notice",  "expire",
                                         "portal",   "notify", "lowers",  "footer",  "copy",
                                         "redirect", "route",  "lane",    NULL};
-static const char *const later_keys[] = {"notice", "footer", "copy", "redirect", "route", "lane"};
 static const char *const hold_keys[] = {"for", "by", "within", "otherwise", "protect", NULL};
 static const char *const hold_names[] = {"approval", "quarantine", "delay", NULL};
 static const char *const otherwise_names[] = {"return", "protect", NULL};
@@ -240,7 +239,6 @@ static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_
 
     if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
-    sp_problem_warn(l->problems, v, "\"notify\" is not carried out yet: no sender is told");
     sp_policy_loader_keys(l, v, keys);
     sender = sp_json_find(v, "sender");
     if (sender == NULL || !sp_policy_loader_type(l, sender, SP_JSON_ARRAY))
@@ -250,6 +248,9 @@ static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_
 
         if (word >= 0)
             out->notify |= 1U << word;
+        if (word > 0)
+            sp_problem_warn(l->problems, i, "\"%s\" is not carried out yet: no sender is told",
+                            notify_names[word]);
     }
 }
 
@@ -278,11 +279,7 @@ static void load_beside(struct sp_loader *l, const struct sp_json *then, struct 
         v->text.len < 10)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "say why the floor may be lowered: an auditor reads this");
-    for (size_t i = 0; i < SP_ARRAY_LEN(later_keys); i++)
-        if ((v = sp_json_find(then, later_keys[i])) != NULL)
-            sp_problem(l->problems, v, SP_E_UNSUPPORTED,
-                       "\"%s\" is a word of the language that this version cannot carry out",
-                       later_keys[i]);
+    sp_policy_load_ways(l, then, out);
 }
 
 void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule)

@@ -50,6 +50,10 @@ static void check_guard(struct sp_loader *l, const struct sp_json *v, const stru
     if (r->then.has_verb && r->then.verb != SP_DO_REJECT && r->then.verb != SP_DO_HOLD)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a guard may tag, raise, hold or reject: put this under \"rules\"");
+    if (r->then.redirect != NULL || r->then.copy_count > 0 || r->then.route != NULL ||
+        r->then.lane != NULL || r->then.footer.len > 0 || r->then.notice.len > 0)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "a guard sends nothing elsewhere and edits nothing: put this under \"rules\"");
 }
 
 static void load_rule(struct sp_loader *l, const struct sp_json *v,

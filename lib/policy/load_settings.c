@@ -46,6 +46,17 @@ static void load_remind(struct sp_loader *l, const struct sp_json *v, struct sp_
     }
 }
 
+/* What a recipient may do in the portal besides reading: false is kept already, true is a promise. */
+static void load_not_yet(struct sp_loader *l, const struct sp_json *object, const char *key,
+                         bool *out)
+{
+    const struct sp_json *v = sp_json_find(object, key);
+
+    if (v != NULL && sp_policy_loader_bool(l, v, out) && *out)
+        sp_problem_warn(l->problems, v,
+                        "\"%s\" is not carried out yet: the portal only shows messages", key);
+}
+
 void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
                            struct sp_portal_options *out)
 {
@@ -58,10 +69,8 @@ void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
         sp_policy_loader_duration(l, v, &out->expires_ms);
     if ((v = sp_json_find(object, "login")) != NULL)
         load_login(l, v, &out->login);
-    if ((v = sp_json_find(object, "reply")) != NULL)
-        sp_policy_loader_bool(l, v, &out->reply);
-    if ((v = sp_json_find(object, "forward")) != NULL)
-        sp_policy_loader_bool(l, v, &out->forward);
+    load_not_yet(l, object, "reply", &out->reply);
+    load_not_yet(l, object, "forward", &out->forward);
     if ((v = sp_json_find(object, "remind")) != NULL) {
         sp_problem_warn(l->problems, v, "\"remind\" is not carried out yet: nobody is reminded");
         load_remind(l, v, out);
@@ -77,6 +86,20 @@ void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
         sp_policy_loader_text(l, v, &out->notify_from);
 }
 
+static void load_timezone(struct sp_loader *l, const struct sp_json *v)
+{
+    const char *near;
+
+    if (!sp_policy_loader_text(l, v, &l->policy->timezone) ||
+        sp_zone_find(v->text, &l->policy->zone))
+        return;
+    near = sp_zone_nearest(v->text);
+    sp_problem(l->problems, v, SP_E_CONFIG_RANGE,
+               "expected a time zone of the IANA list, like \"America/Chicago\"%s%s%s",
+               near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+               near == NULL ? "" : "\"?");
+}
+
 static void load_layer(struct sp_loader *l, const struct sp_json *object)
 {
     struct sp_policy *p = l->policy;
@@ -86,7 +109,7 @@ static void load_layer(struct sp_loader *l, const struct sp_json *object)
         return;
     sp_policy_loader_keys(l, object, setting_names);
     if ((v = sp_json_find(object, "timezone")) != NULL)
-        sp_policy_loader_text(l, v, &p->timezone);
+        load_timezone(l, v);
     if ((v = sp_json_find(object, "floor")) != NULL)
         sp_policy_loader_floor(l, v, &p->floor);
     if ((v = sp_json_find(object, "expire")) != NULL)
@@ -128,10 +151,11 @@ void sp_policy_load_settings(struct sp_loader *l)
     p->floor = SP_FLOOR_TLS_ENCRYPTED;
     p->expire_ms = 2 * DAY_MS;
     p->timezone = "UTC";
+    if (!sp_zone_find(SP_LIT("UTC"), &p->zone))
+        p->zone = (struct sp_zone){.rule = "UTC0"};
     p->dkim_selector = "";
     p->portal = (struct sp_portal_options){.expires_ms = 30 * DAY_MS,
                                            .login = SP_LOGIN_CODE,
-                                           .reply = true,
                                            .unread_after_ms = 7 * DAY_MS,
                                            .notify_floor = SP_FLOOR_TLS_ENCRYPTED,
                                            .notify_from = ""};

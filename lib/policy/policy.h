@@ -25,18 +25,22 @@ struct sp_policy;
  *
  * read:    name is a path relative to the configuration's folder ("policies/lists/x.txt"), never absolute, never with
  *          ".."; *out is lent until sp_policy_load returns
+ * next:    walks the names of the files directly in a folder ("policies/layers/"); *at is 0 to begin; *name is the whole
+ *          path, lent until the next call; false at the end. NULL: there are no further layers
  * returns: SP_OK, SP_E_NOT_FOUND or SP_E_IO
  */
 struct sp_policy_reader {
     enum sp_rc (*read)(void *ctx, const char *name, struct sp_bytes *out);
     void *ctx;
+    bool (*next)(void *ctx, const char *dir, size_t *at, struct sp_bytes *name);
 };
 
 /*
  * Loads a policy file with all that it extends and names, checks and compiles it.
  *
  * path:     as the reader takes it ("policies/policy.json"); what it names is relative to its folder, and a layer that
- *           is not there is looked for in policies/
+ *           is not there is looked for in policies/. Files in layers/ beside it are the layers of tenants, domains
+ *           and users, by their scope
  * problems: gets everything that is wrong (and warnings) at once
  * out:      owner: the caller, one reference
  * returns:  SP_OK, or the first problem's code
@@ -66,10 +70,30 @@ enum sp_stage sp_policy_last_stage(const struct sp_policy *p);
 const char *sp_policy_dkim_selector(const struct sp_policy *p);
 /* returns: the timezone of the settings (IANA name), "UTC" if none: for time.hour and time.weekday */
 const char *sp_policy_timezone(const struct sp_policy *p);
+
+/*
+ * The policy as it is for one sender: with the layers of its tenant, domain and user in it. All other functions that
+ * take facts find it by themselves; settings are asked of it.
+ *
+ * sender:  address, or empty for the null sender
+ * returns: lent by p; p itself where no layer is for this sender. cost: O(1), allocates nothing
+ */
+const struct sp_policy *sp_policy_for(const struct sp_policy *p, struct sp_bytes tenant,
+                                      struct sp_bytes sender);
+
+/*
+ * Sets the facts that the policy itself knows and that are still pending or absent: time.hour, time.weekday (from now_ms,
+ * in the sender's time zone) and recipient.preference (from the registry, while it holds). Call it for each recipient,
+ * before deciding, so that what is recorded is what was decided from.
+ */
+void sp_policy_fill(const struct sp_policy *p, struct sp_facts *facts);
 /* returns: the floor, expiry and portal options of the settings: for mail of our own */
 enum sp_floor sp_policy_floor(const struct sp_policy *p);
 int64_t sp_policy_expire_ms(const struct sp_policy *p);
 const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p);
+
+/* returns: the next key of delivery.routes that a rule names, lent; NULL at the end. at: 0 to begin */
+const char *sp_policy_route_next(const struct sp_policy *p, size_t *at);
 
 /*
  * Decides for one recipient from complete facts (facts that are still pending count as unknown).

@@ -9,8 +9,11 @@
 #include "policy/facts_priv.h"
 #include "policy/pattern.h"
 #include "policy/policy.h"
+#include "policy/zone.h"
 
-#define SP_POLICY_LAYERS_MAX 6
+#define SP_POLICY_EXTENDS_MAX 6
+#define SP_POLICY_LAYERS_MAX  (SP_POLICY_EXTENDS_MAX + 3) /* and tenant, domain, user */
+#define SP_POLICY_SCOPED_MAX  1000
 
 /* Three values: and is the least, or the greatest, not the distance from true. */
 enum sp_tri {
@@ -36,6 +39,8 @@ struct sp_policy_list {
     bool is_used;
     bool is_main; /* written in the file that was asked for */
     const struct sp_json *source;
+    struct sp_policy_list
+        *origin; /* of a copy in the policy of a scope: the one that owns the entries */
     struct sp_policy_list *next;
 };
 
@@ -86,6 +91,8 @@ struct sp_cond {
 
 #define SP_COND_DEPTH_MAX 256
 
+#define SP_POLICY_ADDED_MAX 16384 /* bytes of a notice or footer */
+
 struct sp_scope {
     struct sp_bytes tenant; /* empty: any */
     struct sp_bytes domain;
@@ -97,7 +104,8 @@ struct sp_policy_layer {
     struct sp_json_doc *doc;
     const struct sp_json *root;
     struct sp_scope scope;
-    bool is_main; /* the file that was asked for, not one that it extends */
+    bool is_main;   /* the file that was asked for, not one that it extends */
+    bool is_scoped; /* of layers/ */
 };
 
 struct sp_outcome {
@@ -116,6 +124,14 @@ struct sp_outcome {
     bool strip_subject_tag;
     const char *protect_subject;
     struct sp_bytes notice;
+    struct sp_bytes footer;
+    const char *notice_name; /* NULL: none */
+    const char *footer_name;
+    const char **copies;
+    size_t copy_count;
+    const char *redirect; /* NULL: none */
+    const char *route;
+    const char *lane;
     bool has_expire;
     int64_t expire_ms;
     bool has_portal;
@@ -139,8 +155,15 @@ struct sp_rule {
 };
 
 struct sp_policy {
-    struct sp_arena *arena;
+    struct sp_arena *arena; /* the root's */
     _Atomic int refs;
+    const struct sp_policy *root; /* itself, or the policy that this scope's one belongs to */
+    /* of the root: files in layers/, and the policies that they make, by "tenant/", "tenant/@domain", "tenant/user@d" */
+    struct sp_policy_layer *scoped;
+    size_t scoped_count;
+    struct sp_policy **views; /* one for each of scoped */
+    struct sp_map *by_scope;
+    struct sp_map *preferences; /* of the root: address to struct sp_preference_entry */
     struct sp_policy_layer layers[SP_POLICY_LAYERS_MAX]; /* outermost first */
     size_t layer_count;
     struct sp_rule *rules; /* in the order of asking; the default last */
@@ -153,6 +176,7 @@ struct sp_policy {
     enum sp_floor floor;
     int64_t expire_ms;
     const char *timezone;
+    struct sp_zone zone;
     const char *dkim_selector;
     struct sp_portal_options portal;
     /* version */
@@ -174,6 +198,9 @@ struct sp_turn {
 enum sp_tri sp_policy_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
                                 struct sp_turn *turn);
 
+/* returns: the policy of the facts' sender: sp_policy_for */
+const struct sp_policy *sp_policy_of_facts(const struct sp_policy *p, const struct sp_facts *f);
+
 /* Whether a rule is asked at all: scope of its layer, dates. */
 bool sp_policy_rule_is_on(const struct sp_rule *r, const struct sp_facts *f);
 
@@ -192,6 +219,7 @@ struct sp_named_ladder {
     const struct sp_ladder *ladder; /* NULL: it had problems */
     bool is_used;
     bool is_main;
+    struct sp_named_ladder *origin; /* in the root's loader, where it is the root's */
     struct sp_named_ladder *next;
 };
 
@@ -202,6 +230,13 @@ struct sp_loader {
     const char *dir;             /* of the main file, "" or with a slash at the end */
     struct sp_json_doc *version; /* what is hashed */
     struct sp_named_ladder *ladders;
+    struct sp_loader *root; /* of a scope's loader: the first one; NULL in that itself */
+};
+
+/* What one person has said about mail to it, and how it is known. */
+struct sp_preference_entry {
+    int64_t value; /* enum sp_preference */
+    int64_t until_ms;
 };
 
 /* Reads a file beside the main one; a problem at `at` if it is not there. returns: whether it was read */
@@ -246,10 +281,27 @@ void sp_policy_load_cond(struct sp_loader *l, const struct sp_json *when, struct
 void sp_policy_load_test(struct sp_loader *l, const struct sp_json *member,
                          struct sp_policy_test *out);
 void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);
+/* Where a copy goes and what is added to it: copy, redirect, route, lane, notice, footer. */
+void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct sp_outcome *out);
 void sp_policy_load_rules(struct sp_loader *l);
 bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out);
-/* What no single rule can tell: rungs that remain, dead rules, unused names. */
+/* What no single rule can tell: rungs that remain, dead rules. */
 void sp_policy_review(struct sp_loader *l);
+/* Names that nothing uses, when all policies have been compiled. */
+void sp_policy_review_unused(struct sp_loader *l);
+
+/* Reads layers/ and compiles a policy for each file there. */
+void sp_policy_load_scoped(struct sp_loader *l);
+/* Compiles the layers of l->policy: settings, lists, ladders, rules, review. */
+void sp_policy_load_compile(struct sp_loader *l);
+/* Parses a layer into *layer. returns: false if it can't be used */
+bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes text,
+                          struct sp_policy_layer *layer);
+/* dir, name and end in the arena */
+const char *sp_policy_loader_join(struct sp_loader *l, const char *dir, struct sp_bytes name,
+                                  const char *end);
+/* "preferences" of the main file: {"file": ...}. */
+void sp_policy_load_preferences(struct sp_loader *l);
 
 /* returns: an entry of the list that holds now, by address or domain. now_ms 0: dates are not looked at */
 bool sp_policy_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms);

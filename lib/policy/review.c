@@ -79,13 +79,22 @@ static void review_ladder(struct sp_loader *l, const struct sp_rule *r)
     review_raises(l, r, floor, is_sealed);
 }
 
+/* What lies in the portal travels nowhere, so that no signature is missed. */
+static bool only_portal(const struct sp_ladder *ladder)
+{
+    for (size_t i = 0; i < ladder->count; i++)
+        if (ladder->rungs[i].rung != SP_RUNG_PORTAL)
+            return false;
+    return true;
+}
+
 static void review_edits(struct sp_loader *l, const struct sp_rule *r)
 {
     const struct sp_outcome *t = &r->then;
 
-    if (l->policy->dkim_selector[0] != 0)
+    if (l->policy->dkim_selector[0] != 0 || (t->ladder != NULL && only_portal(t->ladder)))
         return;
-    if (t->header_count > 0 || t->strip_subject_tag || t->notice.len > 0)
+    if (t->header_count > 0 || t->strip_subject_tag || t->notice.len > 0 || t->footer.len > 0)
         sp_problem(l->problems, r->source, SP_E_POLICY_INVALID,
                    "this rule edits messages, which breaks their signature: give "
                    "settings.dkim_selector so that they are signed anew");
@@ -111,7 +120,7 @@ static void review_dead(struct sp_loader *l)
 }
 
 /* A text is used if any rule names it; only the author's own file is looked at, shipped sets may offer more. */
-static void review_unused(struct sp_loader *l)
+void sp_policy_review_unused(struct sp_loader *l)
 {
     for (const struct sp_policy_list *list = l->policy->lists; list != NULL; list = list->next)
         if (list->is_main && !list->is_used)
@@ -131,5 +140,4 @@ void sp_policy_review(struct sp_loader *l)
         review_edits(l, r);
     }
     review_dead(l);
-    review_unused(l);
 }

@@ -129,6 +129,7 @@ void sp_policy_explain(const struct sp_policy *p, const struct sp_facts *facts,
 {
     bool decided = false;
 
+    p = sp_policy_of_facts(p, facts);
     trace->arena = sp_arena_new(4096);
     trace->steps = sp_arena_alloc(trace->arena, (p->rule_count + 1) * sizeof(*trace->steps));
     trace->count = p->rule_count;

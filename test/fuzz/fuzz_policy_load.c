@@ -54,7 +54,7 @@ static void decide(const struct sp_policy *p, bool scanned)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct sp_bytes text = sp_bytes(data, len);
-    struct sp_policy_reader reader = {read_file, &text};
+    struct sp_policy_reader reader = {.read = read_file, .ctx = &text};
     SP_AUTO(sp_problems) problems = sp_problems_new();
     SP_AUTO(sp_policy) p = NULL;
     enum sp_rc rc = sp_policy_load(&reader, "policies/policy.json", problems, &p);

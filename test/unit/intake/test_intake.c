@@ -126,7 +126,7 @@ static void open_queue(struct rig *r)
 static void configure(struct rig *r)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
-    struct sp_policy_reader reader = {read_file, NULL};
+    struct sp_policy_reader reader = {.read = read_file};
     struct sp_intake_tenant tenant = {.file = sp_bytes_cstr(tenant_text)};
     struct sp_intake_settings settings = {.tenants = &tenant, .tenant_count = 1, .relays = 1};
     struct sp_config *config = NULL;

@@ -109,7 +109,7 @@ START_TEST(deciding_allocates_nothing)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
     SP_AUTO(sp_policy) p = NULL;
-    struct sp_policy_reader reader = {read_policy, NULL};
+    struct sp_policy_reader reader = {.read = read_policy};
     struct sp_facts f;
     struct sp_decision d;
     size_t before;

@@ -105,7 +105,7 @@ static enum sp_rc read_file(void *ctx, const char *name, struct sp_bytes *out)
 
 static struct sp_policy *load_files(const struct file *from, struct sp_problems *problems)
 {
-    struct sp_policy_reader reader = {read_file, (void *)from};
+    struct sp_policy_reader reader = {.read = read_file, .ctx = (void *)from};
     struct sp_policy *p = NULL;
 
     if (sp_policy_load(&reader, "policies/policy.json", problems, &p) != SP_OK)
@@ -443,8 +443,8 @@ START_TEST(all_that_is_wrong_is_told_at_once)
         "policies/policy.json:10: rules[2].when.subject.regex: a ( has no )",
         "policies/policy.json:10: rules[2].then: expected exactly one of",
         "policies/policy.json:11: rules[3].when.phi.special.at_least: \"phi.special\" has no order",
-        "policies/policy.json:11: rules[3].then.notice: \"notice\" is a word of the language that",
-        "policies/policy.json:11: rules[3].then.copy: \"copy\" is a word of the language that this",
+        "policies/policy.json:11: rules[3].then.notice: \"t\" is not in \"texts\"",
+        "policies/policy.json:11: rules[3].then.copy: expected an address like",
         "policies/policy.json:12: rules[4].when.all: this condition is empty",
         "policies/policy.json:12: rules[4].then.discard: discard is for machines' mail only",
         "policies/policy.json:13: rules[5].rule: a rule's name is made of",
@@ -543,7 +543,7 @@ START_TEST(authors_are_warned)
         "rules[0]: where \"up\" raises the floor to \"sealed\", ladder \"tls\" has no rung left",
         "rules[0]: ladder \"tls\" has rungs below the settings' floor",
         "rules[1]: never asked: rule \"all\"",
-        "rules[1].then.notify: \"notify\" is not carried out yet",
+        "rules[1].then.notify.sender[0]: \"late\" is not carried out yet",
         "settings.portal.remind: \"remind\" is not carried out yet",
         "settings.portal.unread_after: \"unread_after\" is not carried out yet",
     };

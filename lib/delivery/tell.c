@@ -1,0 +1,87 @@
+/*
+ * Telling a sender where a copy has gone: a rule may ask that the sender hears when mail went to the portal and not to the
+ * recipient's own mailbox. The word is given when the notice has been accepted, since only then can anybody read it, in the
+ * same record. It names the recipient and nothing of the message.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "mail/compose.h"
+
+#define TEXT_MAX  4096
+#define EXPIRE_MS ((int64_t)5 * 24 * 3600 * 1000)
+
+static struct sp_bytes own_address(struct sp_attempt *a)
+{
+    struct sp_buf text;
+    struct sp_bytes copy;
+
+    sp_buf_init(&text, 512);
+    sp_buf_printf(&text, "postmaster@%s", a->d->settings.hostname);
+    copy = sp_arena_copy(a->arena, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return copy;
+}
+
+bool sp_tell_is_asked(const struct sp_attempt *a)
+{
+    return a->options->notice_of.package.len > 0 && a->options->notice_of.sender.len > 0 &&
+           (a->options->notify & SP_NOTIFY_PORTAL) != 0;
+}
+
+static enum sp_rc build(struct sp_attempt *a, const struct sp_id *id, int64_t now_ms,
+                        struct sp_buf *out)
+{
+    struct sp_buf text;
+    struct sp_notice n = {
+        .id = *id,
+        .host = sp_bytes_cstr(a->d->settings.hostname),
+        .from = own_address(a),
+        .from_name = sp_bytes_cstr(a->d->settings.portal_name),
+        .to = a->options->notice_of.sender,
+        .subject = SP_LIT("Your message waits in the secure portal"),
+        .now_ms = now_ms,
+    };
+    enum sp_rc rc;
+
+    sp_buf_init(&text, TEXT_MAX);
+    sp_buf_put_cstr(&text, "A message that you sent to\n\n    ");
+    sp_buf_put(&text, sp_attempt_address(a, 0));
+    sp_buf_put_cstr(&text, "\n\nwas put into the secure portal. The recipient has been sent a "
+                           "notice and can read it\nthere. You need do nothing.\n");
+    n.text = sp_buf_bytes(&text);
+    rc = sp_buf_rc(&text) == SP_OK ? sp_notice_build(&n, out) : SP_E_LIMIT;
+    sp_buf_clear(&text);
+    return rc;
+}
+
+enum sp_rc sp_tell_make(struct sp_attempt *a, struct sp_buf *content, struct sp_child *child)
+{
+    const struct sp_clock *clock = sp_loop_clock(a->d->parts.loop);
+    const struct sp_accept *parent = &a->p->m->accept;
+    struct sp_id id = sp_id_new(clock, sp_random_system());
+    int64_t now_ms = sp_clock_wall_ms(clock);
+    struct sp_accept_recipient *to = sp_arena_alloc(a->arena, sizeof(*to));
+    enum sp_rc rc = build(a, &id, now_ms, content);
+
+    if (rc != SP_OK) {
+        sp_log_warn(a->d->parts.log, "delivery.tell-failed", SP_RC("why", rc));
+        return rc;
+    }
+    *to = (struct sp_accept_recipient){.address = a->options->notice_of.sender,
+                                       .notify = SP_ACCEPT_NOTIFY_NEVER};
+    child->accept = (struct sp_accept){
+        .id = id,
+        .parent = parent->id,
+        .time_ms = now_ms,
+        .kind = SP_ACCEPT_KIND_DSN,
+        .tenant = parent->tenant,
+        .policy = parent->policy,
+        .decisions =
+            sp_bounce_decision(a, "portal-told", SP_FLOOR_TLS_ENCRYPTED, now_ms + EXPIRE_MS),
+        .decision_count = 1,
+        .recipients = to,
+        .recipient_count = 1,
+    };
+    child->content = sp_buf_bytes(content);
+    return SP_OK;
+}

@@ -1,0 +1,84 @@
+/*
+ * Where a copy goes, and what is added to it. Addresses are written out, since a rule that sends mail elsewhere should say
+ * where; a route is a name, since hosts belong to the gateway's settings and not to a policy. A guard may do none of it.
+ */
+#include "mail/address.h"
+#include "policy/policy_priv.h"
+
+static const char *const lane_names[] = {"bulk", NULL};
+
+static bool load_address(struct sp_loader *l, const struct sp_json *v, const char **out)
+{
+    struct sp_address a;
+
+    if (v->type == SP_JSON_TEXT && sp_address_parse(v->text, &a) == SP_OK && a.domain.len > 0)
+        return sp_policy_loader_text(l, v, out);
+    sp_problem(l->problems, v, SP_E_POLICY_INVALID, "expected an address like archive@example.org");
+    return false;
+}
+
+/* One address, or an array of them. */
+static void load_copies(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
+{
+    out->copies = sp_arena_alloc(l->policy->arena, (v->count + 1) * sizeof(char *));
+    if (v->type != SP_JSON_ARRAY) {
+        out->copy_count = load_address(l, v, &out->copies[0]);
+        return;
+    }
+    for (const struct sp_json *i = v->first; i != NULL; i = i->next)
+        out->copy_count += load_address(l, i, &out->copies[out->copy_count]);
+    if (out->copy_count > SP_DECISION_NAMES_MAX)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "at most %d copies", SP_DECISION_NAMES_MAX);
+}
+
+static void load_added(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *text,
+                       const char **name)
+{
+    if (!sp_policy_load_text(l, v, text))
+        return;
+    *name = sp_arena_cstr(l->policy->arena, v->text);
+    if (text->len == 0 || text->len > SP_POLICY_ADDED_MAX)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE,
+                   "a text that is put into messages has 1 to %d bytes", SP_POLICY_ADDED_MAX);
+}
+
+void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct sp_outcome *out)
+{
+    const struct sp_json *v;
+
+    if ((v = sp_json_find(then, "notice")) != NULL)
+        load_added(l, v, &out->notice, &out->notice_name);
+    if ((v = sp_json_find(then, "footer")) != NULL)
+        load_added(l, v, &out->footer, &out->footer_name);
+    if ((v = sp_json_find(then, "copy")) != NULL)
+        load_copies(l, v, out);
+    if ((v = sp_json_find(then, "redirect")) != NULL)
+        load_address(l, v, &out->redirect);
+    if ((v = sp_json_find(then, "route")) != NULL && sp_policy_loader_text(l, v, &out->route) &&
+        !sp_policy_loader_is_name(v->text))
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "expected a name that stands in delivery.routes of sallyport.json");
+    if ((v = sp_json_find(then, "lane")) != NULL &&
+        sp_policy_loader_word(l, v, lane_names, "lane") == 0)
+        out->lane = lane_names[0];
+}
+
+/* Rules of the root first, then those of each scope. */
+const char *sp_policy_route_next(const struct sp_policy *p, size_t *at)
+{
+    size_t skip = *at;
+
+    for (size_t i = 0; i <= p->scoped_count; i++) {
+        const struct sp_policy *view = i == 0 ? p : p->views[i - 1];
+
+        for (size_t k = 0; k < view->rule_count; k++) {
+            if (view->rules[k].then.route == NULL)
+                continue;
+            if (skip-- > 0)
+                continue;
+            (*at)++;
+            return view->rules[k].then.route;
+        }
+    }
+    return NULL;
+}

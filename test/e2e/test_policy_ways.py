@@ -1,0 +1,111 @@
+"""What rules do besides protecting: copies, redirections, routes, the bulk lane, texts above and below, a word to the sender."""
+import email
+import email.policy
+import json
+import time
+
+import pytest
+
+from lab import mail
+from lab.browser import Https, code_in, cookie_of, link_in, token_of
+from lab.sink import Sink
+
+POLICY = {
+    "version": 1,
+    "settings": {"floor": "plain", "expire": "1d", "dkim_selector": "gw1", "portal": {"notify_floor": "plain"}},
+    "texts": {"law": "Federal law prohibits passing this on.\nAsk the clinic.", "foot": "Clinic for Grüße"},
+    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
+                "pickup": {"rungs": ["portal"], "floor": "sealed"}},
+    "rules": [
+        {"rule": "copied", "when": {"recipient.address": "copied@example.net"},
+         "then": {"protect": "relay", "copy": ["archive@tenant.test", "second@tenant.test"]}},
+        {"rule": "moved", "when": {"recipient.address": "old@example.net"}, "then": {"protect": "relay", "redirect": "new@example.net"}},
+        {"rule": "line", "when": {"recipient.domain": "lab.test"}, "then": {"protect": "relay", "route": "lab-line", "lane": "bulk"}},
+        {"rule": "texts", "when": {"recipient.address": "texts@example.net"},
+         "then": {"protect": "relay", "notice": "law", "footer": "foot"}},
+        {"rule": "portal", "when": {"recipient.address": "pat@example.net"},
+         "then": {"protect": "pickup", "notice": "law", "notify": {"sender": ["portal"]}}}],
+    "default": {"protect": "relay"}}
+
+
+@pytest.fixture(scope="module")
+def ways(module_gateways, tmp_path_factory):
+    policy = tmp_path_factory.mktemp("ways") / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    sink, line = Sink(), Sink()
+    gateway = module_gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy,
+                              "--route", f"lab-line={line.address}:{line.port}")
+    yield gateway, sink, line
+    sink.stop()
+    line.stop()
+
+
+def submit(gateway, recipients, text="Dear Pat\r\n"):
+    message, message_id = mail.make(text, recipients)
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", recipients, message)
+    return message, message_id, gateway.message_of(message_id)
+
+
+def arrived(sink, message_id):
+    return {m["to"][0]: m["data"] for m in sink.messages if message_id.encode() in m["data"]}
+
+
+def test_copies_go_to_whom_the_rule_names(ways):
+    gateway, sink, _ = ways
+    _, message_id, identity = submit(gateway, ["copied@example.net"])
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert sorted(arrived(sink, message_id)) == ["archive@tenant.test", "copied@example.net", "second@tenant.test"]
+    assert [r["final"] for r in settled["recipients"]] == ["delivered"] * 3
+    event = gateway.wait_record("delivery.redirected", message=identity)
+    assert event["n"] == [1, 2] and event["ways"][0] == {"n": 1, "rule": "copied", "to": "archive@tenant.test", "way": "copy"}
+
+
+def test_a_redirection_takes_the_recipients_place(ways):
+    gateway, sink, _ = ways
+    _, message_id, identity = submit(gateway, ["old@example.net"])
+    gateway.wait_record("message.settled", message=identity)
+    assert list(arrived(sink, message_id)) == ["new@example.net"]
+    event = gateway.wait_record("delivery.redirected", message=identity)
+    assert event["ways"] == [{"n": 0, "rule": "moved", "to": "new@example.net", "was": "old@example.net", "way": "redirect"}]
+
+
+def test_a_route_takes_the_domains_place(ways):
+    gateway, sink, line = ways
+    _, message_id, identity = submit(gateway, ["in@lab.test"])
+    gateway.wait_record("message.settled", message=identity)
+    assert list(arrived(line, message_id)) == ["in@lab.test"] and not arrived(sink, message_id)
+
+
+def test_texts_stand_above_and_below(ways):
+    gateway, sink, _ = ways
+    _, message_id, identity = submit(gateway, ["texts@example.net"], "Own text\r\n.dot\r\n")
+    gateway.wait_record("message.settled", message=identity)
+    data = arrived(sink, message_id)["texts@example.net"]
+    parts = [p.get_content() for p in email.message_from_bytes(data, policy=email.policy.default).iter_parts()]
+    assert parts[0].splitlines() == ["Federal law prohibits passing this on.", "Ask the clinic."]
+    assert parts[1].splitlines() == ["Own text", ".dot"] and parts[2].strip() == "Clinic for Grüße"
+
+
+def mails(sink, to, count):
+    """The mails that this address alone has got, once there are so many."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = [m["data"] for m in sink.messages if m["to"] == [to]]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < deadline, f"{len(found)} of {count} mails for {to}"
+        time.sleep(0.05)
+
+
+def test_the_portal_shows_the_notice_and_the_sender_hears(ways):
+    gateway, sink, _ = ways
+    submit(gateway, ["pat@example.net"], "The result is good.\r\n")
+    told = mails(sink, "dr@tenant.test", 1)[0]
+    assert b"waits in the secure portal" in told and b"result is good" not in told
+    https = Https(gateway)
+    asked = https.ask("POST", "/code", {"token": token_of(link_in(mails(sink, "pat@example.net", 1)[0]))})
+    code = code_in(mails(sink, "pat@example.net", 2)[1])
+    opened = https.ask("POST", "/open", {"code": code}, cookie_of(asked))
+    page = https.ask("GET", opened.getheader("Location"), cookie=cookie_of(opened)).content.decode()
+    assert "Federal law prohibits" in page and "result is good" in page
