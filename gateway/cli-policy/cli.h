@@ -43,10 +43,20 @@ int cli_check(struct cli *cli);
 int cli_settings(struct cli *cli);
 int cli_policy_check(struct cli *cli);
 int cli_policy_test(struct cli *cli);
+int cli_policy_describe(struct cli *cli);
+int cli_policy_list(struct cli *cli);
+int cli_policy_diff(struct cli *cli);
+int cli_policy_format(struct cli *cli);
 int cli_explain(struct cli *cli);
+
+/* Prints what differs between two policies. returns: how many differences there are */
+size_t cli_print_diff(struct cli *cli, const struct sp_policy *a, const struct sp_policy *b);
 
 /* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK, SP_E_NOT_FOUND, SP_E_IO or SP_E_LIMIT */
 SP_MUST_CHECK enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out);
+
+/* Writes a whole file, so that nobody reads half of it. returns: SP_OK or SP_E_IO */
+SP_MUST_CHECK enum sp_rc cli_write(struct cli *cli, const char *path, struct sp_bytes text);
 
 /* Folder of a path ("." if it has none), and its last part; in the arena. */
 const char *cli_dirname(struct cli *cli, const char *path);

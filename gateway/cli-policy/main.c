@@ -16,6 +16,11 @@ static const struct command {
     {"check", NULL, cli_check, "check [-c sallyport.json] [--json]"},
     {"policy", "check", cli_policy_check, "policy check FILE... [--json]"},
     {"policy", "test", cli_policy_test, "policy test FILE.test.json... [--json]"},
+    {"policy", "describe", cli_policy_describe, "policy describe FILE [--json]"},
+    {"policy", "list", cli_policy_list,
+     "policy list FILE --lowers|--plain|--rules|--lists [--json]"},
+    {"policy", "diff", cli_policy_diff, "policy diff FILE FILE [--json]"},
+    {"policy", "format", cli_policy_format, "policy format FILE... [--check | --stdout]"},
     {"explain", NULL, cli_explain,
      "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
      "V']...\n"

@@ -76,8 +76,8 @@ enum sp_rc sp_tell_make(struct sp_attempt *a, struct sp_buf *content, struct sp_
         .kind = SP_ACCEPT_KIND_DSN,
         .tenant = parent->tenant,
         .policy = parent->policy,
-        .decisions =
-            sp_bounce_decision(a, "portal-told", SP_FLOOR_TLS_ENCRYPTED, now_ms + EXPIRE_MS),
+        .decisions = sp_bounce_decision(a, "portal-told", sp_outcome_dsn_floor(a->s.floor),
+                                        now_ms + EXPIRE_MS),
         .decision_count = 1,
         .recipients = to,
         .recipient_count = 1,

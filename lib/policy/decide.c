@@ -151,6 +151,7 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
 {
     struct sp_decision made;
     bool open = false; /* a rule that continues may still speak */
+    bool adds_text;
 
     p = sp_policy_of_facts(p, facts);
     sp_decision_begin(p, facts, &made);
@@ -173,7 +174,10 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
         sp_decision_apply(r, &made);
         if (r->is_continue)
             continue;
+        adds_text = made.edits.notice.len > 0 || made.edits.footer.len > 0;
         sp_decision_end(p, r, &made);
+        if (adds_text && facts->values[SP_FACT_MESSAGE_SEALED].state == SP_FACT_PENDING)
+            return false; /* whether it takes one is not known yet */
         if (open && made.verb != SP_DO_REJECT && made.verb != SP_DO_DISCARD)
             return false;
         *out = made;

@@ -31,6 +31,11 @@ static enum sp_tri test_text(const struct sp_policy_test *t, struct sp_bytes tex
             if (sp_policy_list_has(t->lists[i], text, now_ms))
                 return SP_TRI_TRUE;
         return SP_TRI_FALSE;
+    case SP_TEST_RESEMBLES:
+        for (size_t i = 0; i < t->count; i++)
+            if (sp_policy_list_resembles(t->lists[i], text, now_ms))
+                return SP_TRI_TRUE;
+        return SP_TRI_FALSE;
     case SP_TEST_LIKE:
         return long_text ? SP_TRI_UNKNOWN : of_bool(sp_policy_glob_match(t->texts[0], text));
     case SP_TEST_REGEX:

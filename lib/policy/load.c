@@ -267,8 +267,12 @@ static void free_lists(const struct sp_policy *p)
 {
     for (const struct sp_policy_list *list = p == NULL ? NULL : p->lists; list != NULL;
          list = list->next)
-        if (list->origin == NULL)
+        if (list->origin == NULL) {
             sp_map_free(list->entries);
+            sp_map_free(list->lookalikes);
+        } else if (list->lookalikes != list->origin->lookalikes) {
+            sp_map_free(list->lookalikes);
+        }
 }
 
 void sp_policy_unref(struct sp_policy *p)

@@ -148,6 +148,8 @@ void sp_policy_load_rules(struct sp_loader *l)
 
         if (r->cond.stage > p->last_stage)
             p->last_stage = r->cond.stage;
+        if (r->then.notice.len > 0 || r->then.footer.len > 0)
+            p->last_stage = SP_STAGE_CONTENT; /* what is signed or sealed takes no text */
         if (strcmp(r->name, "default") == 0 && r->then.has_verb && r->then.verb == SP_DO_PROTECT &&
             r->then.ladder != NULL)
             p->default_floor = r->then.ladder->floor;

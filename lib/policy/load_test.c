@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "policy/policy_priv.h"
 
-static const char *const operators[] = {"in",    "like", "regex",  "at_least",
-                                        "below", "has",  "exists", NULL};
+static const char *const operators[] = {"in",  "like",   "regex",     "at_least", "below",
+                                        "has", "exists", "resembles", NULL};
 
 static void load_fact(struct sp_loader *l, const struct sp_json *m, struct sp_policy_test *t)
 {
@@ -160,6 +160,26 @@ static void load_in(struct sp_loader *l, const struct sp_json *v, struct sp_poli
             add_list(l, i, t);
 }
 
+static void load_resembles(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
+{
+    if (t->fact != SP_FACT_RECIPIENT_DOMAIN && t->fact != SP_FACT_RECIPIENT_ADDRESS) {
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "\"resembles\" asks recipient.domain or recipient.address only");
+        return;
+    }
+    load_in(l, v, t);
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->lists[i]->kind == SP_LIST_ADDRESSES)
+            sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                       "\"%s\" lists addresses: \"resembles\" needs domains", t->lists[i]->name);
+        else if (!sp_policy_list_make_lookalikes(l->policy->arena,
+                                                 (struct sp_policy_list *)t->lists[i]))
+            sp_problem(l->problems, v, SP_E_LIMIT,
+                       "\"%s\" is too long for \"resembles\": at most 20000 names",
+                       t->lists[i]->name);
+    }
+}
+
 static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
     struct sp_bytes *text = sp_arena_alloc(l->policy->arena, sizeof(*text));
@@ -209,9 +229,9 @@ static void load_exists(struct sp_loader *l, const struct sp_json *v, struct sp_
 
 static void load_operator(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
-    static const enum sp_test_op ops[] = {SP_TEST_IN,       SP_TEST_LIKE,  SP_TEST_REGEX,
-                                          SP_TEST_AT_LEAST, SP_TEST_BELOW, SP_TEST_HAS,
-                                          SP_TEST_EXISTS};
+    static const enum sp_test_op ops[] = {SP_TEST_IN,       SP_TEST_LIKE,     SP_TEST_REGEX,
+                                          SP_TEST_AT_LEAST, SP_TEST_BELOW,    SP_TEST_HAS,
+                                          SP_TEST_EXISTS,   SP_TEST_RESEMBLES};
     size_t i = 0;
 
     sp_policy_loader_keys(l, v, operators);
@@ -227,6 +247,8 @@ static void load_operator(struct sp_loader *l, const struct sp_json *v, struct s
     t->op = ops[i];
     if (t->op == SP_TEST_IN)
         load_in(l, v->first, t);
+    else if (t->op == SP_TEST_RESEMBLES)
+        load_resembles(l, v->first, t);
     else if (t->op == SP_TEST_LIKE || t->op == SP_TEST_REGEX)
         load_pattern(l, v->first, t);
     else if (t->op == SP_TEST_AT_LEAST || t->op == SP_TEST_BELOW)

@@ -35,7 +35,8 @@ struct sp_list_entry {
 struct sp_policy_list {
     const char *name;
     enum sp_list_kind kind;
-    struct sp_map *entries; /* lower case; ".example.org" for all below it */
+    struct sp_map *entries;    /* lower case; ".example.org" for all below it */
+    struct sp_map *lookalikes; /* forms of the names, where a rule asks "resembles"; else NULL */
     bool is_used;
     bool is_main; /* written in the file that was asked for */
     const struct sp_json *source;
@@ -45,9 +46,10 @@ struct sp_policy_list {
 };
 
 enum sp_test_op {
-    SP_TEST_EQUALS, /* any of texts or numbers */
-    SP_TEST_HAS,    /* set facts: any of texts */
-    SP_TEST_IN,     /* any of lists */
+    SP_TEST_EQUALS,    /* any of texts or numbers */
+    SP_TEST_HAS,       /* set facts: any of texts */
+    SP_TEST_IN,        /* any of lists */
+    SP_TEST_RESEMBLES, /* looks like a name of any of lists, and is none */
     SP_TEST_LIKE,
     SP_TEST_REGEX,
     SP_TEST_AT_LEAST,
@@ -287,6 +289,8 @@ void sp_policy_load_rules(struct sp_loader *l);
 bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out);
 /* What no single rule can tell: rungs that remain, dead rules. */
 void sp_policy_review(struct sp_loader *l);
+/* Rules that an earlier one leaves nothing to. shadow.c */
+void sp_policy_review_shadowed(struct sp_loader *l);
 /* Names that nothing uses, when all policies have been compiled. */
 void sp_policy_review_unused(struct sp_loader *l);
 
@@ -302,6 +306,12 @@ const char *sp_policy_loader_join(struct sp_loader *l, const char *dir, struct s
                                   const char *end);
 /* "preferences" of the main file: {"file": ...}. */
 void sp_policy_load_preferences(struct sp_loader *l);
+
+/* Makes what "resembles" asks, once. returns: false if the list is too long for it */
+bool sp_policy_list_make_lookalikes(struct sp_arena *arena, struct sp_policy_list *list);
+/* returns: whether the domain (or an address's) looks like one of the list and is not in it */
+bool sp_policy_list_resembles(const struct sp_policy_list *list, struct sp_bytes text,
+                              int64_t now_ms);
 
 /* returns: an entry of the list that holds now, by address or domain. now_ms 0: dates are not looked at */
 bool sp_policy_list_has(const struct sp_policy_list *list, struct sp_bytes text, int64_t now_ms);

@@ -154,24 +154,47 @@ static void put_frame(struct sp_buf *b, const char *id)
                   id);
 }
 
+static void put_text(struct sp_buf *b, struct sp_mime *m, size_t part)
+{
+    struct sp_buf body;
+    enum sp_rc rc;
+
+    sp_buf_init(&body, TEXT_MAX);
+    rc = sp_mime_part_text(m, part, &body);
+    sp_buf_put_cstr(b, "<pre class=\"text\">");
+    sp_web_html_escape(b, sp_buf_bytes(&body));
+    sp_buf_put_cstr(b, "</pre>\n");
+    if (rc != SP_OK)
+        sp_buf_put_cstr(b, "<p class=\"bad\">The text goes on: download the message to read "
+                           "all of it.</p>\n");
+    sp_buf_wipe(&body);
+}
+
+/* Text between other parts, not meant for saving, and of this message rather than of one inside it: a notice that the
+ * law asks for stands beside the message's own text so. */
+static bool is_shown_text(const struct sp_mime *m, size_t i)
+{
+    const struct sp_mime_part *part = sp_mime_part_get(m, i);
+
+    if (i == sp_mime_body_text(m))
+        return true;
+    if (part->attachment || part->related || part->name[0] != '\0' ||
+        strcmp(part->type, "text/plain") != 0)
+        return false;
+    for (size_t k = 0; k < i; k++)
+        if (sp_mime_part_get(m, k)->kind == SP_MIME_MESSAGE &&
+            sp_mime_part_get(m, k)->depth < part->depth)
+            return false;
+    return true;
+}
+
 static void put_body(struct sp_buf *b, struct sp_mime *m, const char *id)
 {
     size_t text = sp_mime_body_text(m), html = sp_mime_body_html(m);
-    struct sp_buf body;
 
-    if (text != SP_MIME_NONE) {
-        enum sp_rc rc;
-
-        sp_buf_init(&body, TEXT_MAX);
-        rc = sp_mime_part_text(m, text, &body);
-        sp_buf_put_cstr(b, "<pre class=\"text\">");
-        sp_web_html_escape(b, sp_buf_bytes(&body));
-        sp_buf_put_cstr(b, "</pre>\n");
-        if (rc != SP_OK)
-            sp_buf_put_cstr(b, "<p class=\"bad\">The text goes on: download the message to read "
-                               "all of it.</p>\n");
-        sp_buf_wipe(&body);
-    }
+    for (size_t i = 0; text != SP_MIME_NONE && i < sp_mime_part_count(m); i++)
+        if (is_shown_text(m, i))
+            put_text(b, m, i);
     if (html != SP_MIME_NONE && text != SP_MIME_NONE)
         sp_buf_put_cstr(b, "<details>\n<summary>Show with formatting</summary>\n");
     if (html != SP_MIME_NONE)
@@ -187,7 +210,7 @@ static bool is_file(const struct sp_mime *m, size_t i)
 {
     const struct sp_mime_part *part = sp_mime_part_get(m, i);
 
-    return part->kind != SP_MIME_MESSAGE && i != sp_mime_body_text(m) && i != sp_mime_body_html(m);
+    return part->kind != SP_MIME_MESSAGE && !is_shown_text(m, i) && i != sp_mime_body_html(m);
 }
 
 static void put_size(struct sp_buf *b, uint64_t bytes)

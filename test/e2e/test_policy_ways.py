@@ -48,7 +48,7 @@ def submit(gateway, recipients, text="Dear Pat\r\n"):
 
 
 def arrived(sink, message_id):
-    return {m["to"][0]: m["data"] for m in sink.messages if message_id.encode() in m["data"]}
+    return {to: m["data"] for m in sink.messages for to in m["to"] if message_id.encode() in m["data"]}
 
 
 def test_copies_go_to_whom_the_rule_names(ways):
