@@ -224,7 +224,7 @@ static inline void shipped_check_own(struct shipped *s, const char *file)
 static inline struct shipped *shipped_load(void)
 {
     struct shipped *s = sp_calloc(1, sizeof(*s));
-    const struct sp_policy_reader reader = {shipped_read, s};
+    const struct sp_policy_reader reader = {.read = shipped_read, .ctx = s};
 
     s->arena = sp_arena_new(65536);
     s->spoke = sp_map_new();
