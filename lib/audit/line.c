@@ -154,10 +154,13 @@ enum sp_rc sp_audit_line_build(struct sp_bytes event, const struct sp_audit_stam
     if (rc == SP_OK && out->len - before > SP_AUDIT_LINE_MAX)
         rc = sp_fail(err, SP_E_LIMIT, "%s: a line of %zu bytes", line.event->name,
                      out->len - before);
-    if (rc == SP_OK && read_stamp(&line, err) != SP_OK)
-        rc = SP_E_MALFORMED;
     if (rc != SP_OK)
         return rc;
+    line.node = sp_bytes_cstr(stamp->node);
+    line.seq = stamp->seq;
+    line.prev = stamp->prev;
+    line.time_ms = stamp->time_ms;
+    line.has_message = sp_id_parse(sp_json_text_of(line.root, "message"), &line.message);
     line.doc = SP_STEAL(doc);
     *made = line;
     return SP_OK;

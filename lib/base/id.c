@@ -17,50 +17,55 @@ struct sp_id sp_id_new(const struct sp_clock *clock, const struct sp_random *ran
     return id;
 }
 
+/* 128 bits as one number, first byte highest */
+static unsigned __int128 number_of(const struct sp_id *id)
+{
+    unsigned __int128 n = 0;
+
+    for (int i = 0; i < SP_ID_LEN; i++)
+        n = n << 8 | id->b[i];
+    return n;
+}
+
 void sp_id_format(const struct sp_id *id, char *out)
 {
-    /* 130 bits of text hold 128 bits of id: the first digit carries three bits only */
-    for (int i = 0; i < SP_ID_TEXT_LEN; i++) {
-        int low = 125 - 5 * i; /* number of the last bit of this digit */
-        unsigned v = 0;
+    unsigned __int128 n = number_of(id);
 
-        for (int bit = 4; bit >= 0; bit--) {
-            int at = low + bit; /* bit number, 0 is the last of the id */
-
-            v = v << 1 | (at > 127 ? 0U : (unsigned)(id->b[15 - at / 8] >> (at % 8)) & 1U);
-        }
-        out[i] = alphabet[v];
-    }
+    for (int i = SP_ID_TEXT_LEN; i-- > 0; n >>= 5)
+        out[i] = alphabet[(unsigned)n & 31];
     out[SP_ID_TEXT_LEN] = '\0';
 }
 
+/* What a digit stands for, plus one; 0 is no digit. Capitals only: see digit. */
+static const uint8_t digits['Z' + 1] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
+    ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30, ['Y'] = 31, ['Z'] = 32,
+};
+
 static int digit(uint8_t c)
 {
-    for (int i = 0; i < 32; i++)
-        if (sp_ascii_lower((uint8_t)alphabet[i]) == sp_ascii_lower(c))
-            return i;
-    return -1;
+    if (c >= 'a' && c <= 'z')
+        c = (uint8_t)(c - 'a' + 'A');
+    return c < sizeof(digits) ? digits[c] - 1 : -1;
 }
 
 bool sp_id_parse(struct sp_bytes b, struct sp_id *out)
 {
-    struct sp_id id = {{0}};
+    unsigned __int128 n = 0;
 
     if (b.len != SP_ID_TEXT_LEN)
         return false;
     for (int i = 0; i < SP_ID_TEXT_LEN; i++) {
         int v = digit(b.ptr[i]);
 
-        if (v < 0 || (i == 0 && v > 7))
+        if (v < 0 || (i == 0 && v > 7)) /* 130 bits of text hold 128 of an id */
             return false;
-        for (int bit = 0; bit < 5; bit++) {
-            int at = 125 - 5 * i + bit;
-
-            if (at < 128 && (v >> bit & 1) != 0)
-                id.b[15 - at / 8] = (uint8_t)(id.b[15 - at / 8] | 1U << (at % 8));
-        }
+        n = n << 5 | (unsigned)v;
     }
-    *out = id;
+    for (int i = SP_ID_LEN; i-- > 0; n >>= 8)
+        out->b[i] = (uint8_t)n;
     return true;
 }
 

@@ -100,3 +100,24 @@ enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *opt
     }
     return sp_buf_rc(out);
 }
+
+/* Strings are walked over; what is no JSON at all is the parser's to refuse. */
+enum sp_rc sp_json_check_depth(struct sp_bytes text, struct sp_err *err)
+{
+    unsigned depth = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+
+        if (c == '"') {
+            for (i++; i < text.len && text.ptr[i] != '"'; i++)
+                i += text.ptr[i] == '\\';
+        } else if (c == '{' || c == '[') {
+            if (++depth > SP_JSON_DEPTH_MAX)
+                return sp_fail(err, SP_E_JSON_SYNTAX, "json: nested too deeply");
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return SP_OK;
+}

@@ -51,7 +51,7 @@ struct sp_json_options {
  * Reads one JSON text.
  *
  * text:    borrowed for the call; longer than SP_JSON_LEN_MAX is SP_E_LIMIT
- * options: NULL for none
+ * options: NULL for what a program wrote: no comments, and values have no places (all at line 1)
  * out:     owner: the caller, to sp_json_doc_free
  * returns: SP_OK, SP_E_LIMIT or SP_E_JSON_SYNTAX with "file:line:column: what" in err
  */

@@ -42,6 +42,9 @@ static inline void sp_json_scan_step(struct sp_json_scan *s)
 SP_MUST_CHECK enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *options,
                                        struct sp_buf *out, struct sp_err *err);
 
+/* returns: SP_OK, or SP_E_JSON_SYNTAX if values are nested deeper than SP_JSON_DEPTH_MAX */
+SP_MUST_CHECK enum sp_rc sp_json_check_depth(struct sp_bytes text, struct sp_err *err);
+
 /* owner: the document. returns: a node without parent */
 struct sp_json *sp_json_node(struct sp_json_doc *doc, enum sp_json_type type);
 

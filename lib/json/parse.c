@@ -2,12 +2,16 @@
  * Text to tree. jansson decides what is valid and decodes strings and numbers, but it keeps no positions. So its result
  * is walked side by side with the text (members come out in the order of the text, since duplicates are refused): each
  * value's line and column are where the scan stands when the walk gets there. The walk uses a stack of its own; the
- * depth was bounded before jansson saw the text.
+ * depth was bounded before jansson saw the text. What programs write to each other needs no places, so its text is not
+ * walked. jansson's tree lives only as long as one call: its memory comes from an arena and goes with it.
  */
 #include <jansson.h>
 #include <math.h>
+#include <threads.h>
 
 #include "json/json_priv.h"
+
+#define ARENA_LEN 8192
 
 struct frame {
     json_t *value;
@@ -19,6 +23,7 @@ struct frame {
 
 struct walk {
     struct sp_json_doc *doc;
+    bool has_places; /* s stands where the walk is */
     struct sp_json_scan s;
     struct frame stack[SP_JSON_DEPTH_MAX + 1];
     size_t depth;
@@ -60,6 +65,12 @@ static void skip_scalar(struct walk *w)
         return;
     }
     while (w->s.at < w->s.text.len && !is_one_of(look(w), " \t\r\n,:]}"))
+        sp_json_scan_step(&w->s);
+}
+
+static void step(struct walk *w)
+{
+    if (w->has_places)
         sp_json_scan_step(&w->s);
 }
 
@@ -119,11 +130,11 @@ static enum sp_rc enter(struct walk *w, json_t *value, struct sp_json **out)
     node->line = w->s.line;
     node->column = w->s.column;
     if (json_is_object(value) || json_is_array(value)) {
-        sp_json_scan_step(&w->s);
+        step(w);
         w->stack[w->depth++] = (struct frame){.value = value, .node = node};
         if (json_is_object(value))
             w->stack[w->depth - 1].iter = json_object_iter(value);
-    } else {
+    } else if (w->has_places) {
         skip_scalar(w);
     }
     *out = node;
@@ -135,7 +146,8 @@ static json_t *next_child(struct walk *w, struct frame *f, struct sp_bytes *key)
 {
     json_t *child;
 
-    skip_between(w);
+    if (w->has_places)
+        skip_between(w);
     *key = sp_bytes(NULL, 0);
     if (json_is_array(f->value))
         return json_array_get(f->value, f->index++);
@@ -144,8 +156,10 @@ static json_t *next_child(struct walk *w, struct frame *f, struct sp_bytes *key)
     *key = sp_bytes(json_object_iter_key(f->iter), strlen(json_object_iter_key(f->iter)));
     child = json_object_iter_value(f->iter);
     f->iter = json_object_iter_next(f->value, f->iter);
-    skip_string(w);
-    skip_between(w);
+    if (w->has_places) {
+        skip_string(w);
+        skip_between(w);
+    }
     return child;
 }
 
@@ -153,7 +167,8 @@ static enum sp_rc build(struct walk *w, json_t *root)
 {
     enum sp_rc rc;
 
-    skip_between(w);
+    if (w->has_places)
+        skip_between(w);
     rc = enter(w, root, &w->doc->root);
     while (rc == SP_OK && w->depth > 0) {
         struct frame *f = &w->stack[w->depth - 1];
@@ -162,7 +177,7 @@ static enum sp_rc build(struct walk *w, json_t *root)
         json_t *child = next_child(w, f, &key);
 
         if (child == NULL) {
-            sp_json_scan_step(&w->s); /* the closing bracket */
+            step(w); /* the closing bracket */
             w->depth--;
             continue;
         }
@@ -175,19 +190,45 @@ static enum sp_rc build(struct walk *w, json_t *root)
     return rc;
 }
 
-static enum sp_rc parse_blanked(struct sp_bytes text, struct sp_json_doc *doc, struct sp_err *err)
-{
-    struct walk w = {.doc = doc, .s = {text, 0, 1, 1}, .err = err};
-    json_error_t e;
-    json_t *root =
-        json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
-    enum sp_rc rc;
+/* ---- jansson's memory ---- */
 
+static _Thread_local struct sp_arena *scratch;
+
+static void *scratch_alloc(size_t len)
+{
+    return sp_arena_alloc(scratch, len);
+}
+
+static void scratch_free(void *ptr)
+{
+    (void)ptr; /* goes with the arena */
+}
+
+static void set_memory(void)
+{
+    json_set_alloc_funcs(scratch_alloc, scratch_free);
+}
+
+static enum sp_rc parse_blanked(struct sp_bytes text, struct sp_json_doc *doc, bool has_places,
+                                struct sp_err *err)
+{
+    static once_flag once = ONCE_FLAG_INIT;
+    struct walk w = {.doc = doc, .has_places = has_places, .s = {text, 0, 1, 1}, .err = err};
+    SP_AUTO(sp_arena) arena = sp_arena_new(ARENA_LEN);
+    json_error_t e;
+    enum sp_rc rc;
+    json_t *root;
+
+    call_once(&once, set_memory);
+    scratch = arena;
+    root =
+        json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
     if (root == NULL)
-        return sp_fail(err, SP_E_JSON_SYNTAX, "%s:%d:%d: %s",
-                       doc->file[0] == 0 ? "json" : doc->file, e.line, e.column, e.text);
-    rc = build(&w, root);
-    json_decref(root);
+        rc = sp_fail(err, SP_E_JSON_SYNTAX, "%s:%d:%d: %s", doc->file[0] == 0 ? "json" : doc->file,
+                     e.line, e.column, e.text);
+    else
+        rc = build(&w, root);
+    scratch = NULL;
     return rc;
 }
 
@@ -202,13 +243,19 @@ enum sp_rc sp_json_parse(struct sp_bytes text, const struct sp_json_options *opt
         return sp_fail(err, SP_E_LIMIT, "JSON text of %zu bytes is longer than %zu", text.len,
                        SP_JSON_LEN_MAX);
     doc = sp_json_doc_new();
-    if (options != NULL && options->file != NULL)
-        doc->file = sp_arena_cstr(doc->arena, sp_bytes_cstr(options->file));
-    sp_buf_init(&blanked, SP_JSON_LEN_MAX + 1);
-    rc = sp_json_blank(text, options, &blanked, err);
-    if (rc == SP_OK)
-        rc = parse_blanked(sp_buf_bytes(&blanked), doc, err);
-    sp_buf_clear(&blanked);
+    if (options == NULL) {
+        rc = sp_json_check_depth(text, err);
+        if (rc == SP_OK)
+            rc = parse_blanked(text, doc, false, err);
+    } else {
+        if (options->file != NULL)
+            doc->file = sp_arena_cstr(doc->arena, sp_bytes_cstr(options->file));
+        sp_buf_init(&blanked, SP_JSON_LEN_MAX + 1);
+        rc = sp_json_blank(text, options, &blanked, err);
+        if (rc == SP_OK)
+            rc = parse_blanked(sp_buf_bytes(&blanked), doc, true, err);
+        sp_buf_clear(&blanked);
+    }
     if (rc == SP_OK)
         *out = SP_STEAL(doc);
     return rc;
