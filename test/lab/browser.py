@@ -69,7 +69,8 @@ class Https:
         self.context = ssl.create_default_context(cafile=gateway.info["ca"])
         self.source = source
 
-    def ask(self, method, path, form=None, cookie=None, headers=None):
+    def send(self, method, path, form=None, cookie=None, headers=None):
+        """The connection and the answer, of which nothing but the head is read yet."""
         connection = http.client.HTTPSConnection(*self.address, context=self.context, timeout=60,
                                                  source_address=(self.source, 0))
         headers = dict(headers or {})
@@ -80,10 +81,23 @@ class Https:
         if cookie:
             headers["Cookie"] = cookie
         connection.request(method, path, body=body, headers=headers)
-        answer = connection.getresponse()
+        return connection, connection.getresponse()
+
+    def ask(self, *words, **named):
+        connection, answer = self.send(*words, **named)
         answer.content = answer.read()
         connection.close()
         return answer
+
+    def drain(self, *words, **named):
+        """Reads an answer to its end and keeps nothing of it. Returns its size."""
+        connection, answer = self.send(*words, **named)
+        assert answer.status == 200, answer.status
+        size = 0
+        while piece := answer.read(65536):
+            size += len(piece)
+        connection.close()
+        return size
 
 
 def cookie_of(answer):

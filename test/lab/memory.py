@@ -1,0 +1,216 @@
+"""What a gateway's processes take together: PSS, and shared memory that none of them has mapped. And one large message
+through every way of protection, with a meter running."""
+import base64
+import os
+import pathlib
+import re
+import socket
+import threading
+import time
+
+from lab import leaks, mail
+from lab.browser import Https, code_in, cookie_of, link_in, token_of
+
+MIB = 1024 * 1024
+EVERY_S = 0.01
+
+
+def pss_of(pid):
+    """Bytes; 0 of a process that has gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return int(re.search(r"^Pss:\s+(\d+) kB", text, re.M).group(1)) * 1024
+
+
+def memfds_of(pids):
+    """Bytes in memfds, each counted once, however many hold it."""
+    seen = {}
+    for pid in pids:
+        try:
+            names = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for name in names:
+            path = f"/proc/{pid}/fd/{name}"
+            try:
+                if os.readlink(path).startswith("/memfd:"):
+                    stat = os.stat(path)
+                    seen[stat.st_ino] = stat.st_blocks * 512
+            except OSError:
+                continue
+    return sum(seen.values())
+
+
+def names_of(pids):
+    found = {}
+    for pid in pids:
+        try:
+            found[pid] = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+        except OSError:
+            continue
+    return found
+
+
+def total(gateway):
+    """Bytes of all processes together: the supervisor, the roles, gpg and its agent."""
+    pids = leaks.processes_of(gateway)
+    return sum(map(pss_of, pids)) + memfds_of(pids)
+
+
+def table(gateway):
+    """{name of program: bytes}, and "memfd"."""
+    pids = leaks.processes_of(gateway)
+    found = {"memfd": memfds_of(pids)}
+    for pid, name in names_of(pids).items():
+        found[name] = found.get(name, 0) + pss_of(pid)
+    return found
+
+
+class Meter:
+    """The highest total while it runs, and who had how much of it then."""
+
+    def __init__(self, gateway):
+        self.gateway, self.peak, self.at_peak, self.samples = gateway, 0, {}, 0
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while True:
+            found = table(self.gateway)
+            self.samples += 1
+            if sum(found.values()) > self.peak:
+                self.peak, self.at_peak = sum(found.values()), found
+            if self.stopped.wait(EVERY_S):
+                return
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+
+
+class DrainSink:
+    """An SMTP server that counts what it gets and keeps only small messages: a large one is no burden on the machine."""
+
+    KEEP = 64 * 1024
+
+    def __init__(self, address="127.0.0.1"):
+        self.listener = socket.create_server((address, 0))
+        self.address, self.port = self.listener.getsockname()
+        self.messages = []  # to, size, data (the first bytes)
+        self.changed = threading.Condition()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def stop(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+
+    def serve(self, connection):
+        with connection, connection.makefile("rb") as lines:
+            connection.sendall(b"220 drain.test\r\n")
+            recipients = []
+            for line in lines:
+                verb = line[:4].upper()
+                if verb == b"QUIT":
+                    return
+                if verb == b"EHLO":
+                    reply = b"250-drain.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000000000"
+                elif verb == b"RCPT":
+                    recipients.append(line.split(b"<")[1].split(b">")[0].decode())
+                    reply = b"250 2.1.5 ok"
+                elif verb == b"DATA":
+                    connection.sendall(b"354 go\r\n")
+                    self.add(recipients, *self.drain(lines))
+                    recipients, reply = [], b"250 2.0.0 taken"
+                else:
+                    reply = b"250 2.0.0 ok"
+                connection.sendall(reply + b"\r\n")
+
+    def drain(self, lines):
+        size, kept = 0, b""
+        for line in lines:
+            if line == b".\r\n":
+                break
+            size += len(line)
+            if len(kept) < self.KEEP:
+                kept += line
+        return size, kept
+
+    def add(self, recipients, size, kept):
+        with self.changed:
+            self.messages.append({"to": recipients, "size": size, "data": kept})
+            self.changed.notify_all()
+
+    def wait_for(self, recipient, size=0, count=1, seconds=600):
+        """The count-th message to a recipient of at least this size."""
+        def found():
+            return [m for m in self.messages if recipient in m["to"] and m["size"] >= size]
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(found()) >= count, seconds), f"nothing for {recipient}"
+            return found()[count - 1]
+
+
+def large(size, recipients, kind):
+    """A message of about size bytes with health data in it: "text", or an "attachment" in base-64."""
+    head, message_id = mail.make("", recipients, subject="[secure] Images")
+    fields = head.split(b"MIME-Version")[0]
+    if kind == "text":
+        line = b"The scan of the thorax shows nothing that has changed since the last visit, see above.\r\n"
+        return (fields + b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + mail.PHI.encode()
+                + line * (size // len(line))), message_id
+    data = base64.encodebytes(os.urandom(57 * 1000)).replace(b"\n", b"\r\n")
+    return (fields + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+            b"Content-Type: text/plain\r\n\r\n" + mail.PHI.encode() + b"\r\n--b\r\nContent-Type: application/octet-stream\r\n"
+            b"Content-Disposition: attachment; filename=scan.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            + data * (size // len(data)) + b"--b--\r\n"), message_id
+
+
+def send(gateway, recipients, size, kind):
+    """Submits a large message; returns our id of it, once it is accepted."""
+    message, message_id = large(size, recipients, kind)
+    with gateway.client(tls=False) as client:
+        client.ehlo("client.tenant.test")
+        client.mail("dr@tenant.test")
+        for recipient in recipients:
+            client.rcpt(recipient)
+        client.putcmd("data")
+        assert client.getreply()[0] == 354
+        client.sock.sendall(message)
+        client.sock.sendall(b".\r\n")
+        code, text = client.getreply()
+        assert code == 250, text
+    return gateway.message_of(message_id, 120)
+
+
+class Portal:
+    """A recipient's way into a message in the portal."""
+
+    def __init__(self, gateway, sink, recipient):
+        self.https = Https(gateway)
+        asked = self.https.ask("POST", "/code", {"token": token_of(link_in(sink.wait_for(recipient)["data"]))})
+        code = code_in(sink.wait_for(recipient, count=2)["data"])
+        opened = self.https.ask("POST", "/open", {"code": code}, cookie_of(asked))
+        self.path, self.cookie = opened.getheader("Location"), cookie_of(opened)
+
+    def page(self):
+        return self.https.ask("GET", self.path, cookie=self.cookie)
+
+    def download(self, what):
+        """Size of what came, read at once and thrown away."""
+        return self.https.drain("POST", f"{self.path}/{what}", {}, self.cookie)
