@@ -1,10 +1,39 @@
-"""No word of a message and no secret is where it should not be: the search itself, see lab/leaks.py."""
+"""No word of a message and no secret is where it should not be: not in what the gateway keeps, logs or shows of its
+processes, for every rung, while roles crash, and for codes, tokens, passwords and keys."""
 import base64
+import email.message
+import email.policy
 import os
 import pathlib
+import signal
+import smtplib
+import time
 import types
 
-from lab import leaks
+import pytest
+
+from lab import leaks, mail
+from lab.browser import Https, code_in, cookie_of, link_in, token_of
+from lab.build import build
+from lab.sink import make_certificate
+
+CRASHING = ("scanner", "sealer", "keeper", "portal", "ledger", "fetcher", "relay")
+
+
+def markers():
+    """A marker a place, none of which occurs anywhere else."""
+    return {place: f"MARKER-{place}-{os.urandom(6).hex()}" for place in ("subject", "body", "html", "name", "attachment")}
+
+
+def letter(marks, recipients, message_id, protected=False):
+    message = email.message.EmailMessage(policy=email.policy.SMTP)
+    message["From"], message["To"] = "Dr Ann <dr@tenant.test>", ", ".join(recipients)
+    message["Subject"], message["Message-ID"] = f"[secure] {marks['subject']}", message_id
+    message.set_content(f"{mail.PHI}\r\n{marks['body']}\r\n")
+    message.add_alternative(f"<p>{marks['html']}</p>", subtype="html")
+    message.add_attachment(marks["attachment"].encode() * 20000, maintype="application", subtype="octet-stream",
+                           filename=f"{marks['name']}.bin")  # larger than what lies within a journal record
+    return message.as_bytes()
 
 
 def test_the_search_finds_every_form(tmp_path):
@@ -46,3 +75,129 @@ def test_the_search_finds_every_form(tmp_path):
     assert leaks.search(fake, {"code": "81516234"}) == []  # within a number
     log.write_bytes(b'"code":81516234,')
     assert leaks.search(fake, {"code": "81516234"})
+
+
+@pytest.fixture
+def person(tmp_path):
+    return mail.SmimePerson(tmp_path, "sam@sealed.test")
+
+
+@pytest.fixture
+def pgp_person(tmp_path):
+    made = mail.PgpPerson(tmp_path, "pia@sealed.test")
+    yield made
+    made.close()
+
+
+def submit(gateway, marks, recipients):
+    """Sends a letter full of markers; returns our id of it."""
+    message_id = f"<{os.urandom(8).hex()}@tenant.test>"
+    gateway.send(letter(marks, recipients, message_id), recipients)
+    return gateway.message_of(message_id)
+
+
+def assert_clean(gateway, marks, *sinks):
+    leaks.assert_none(gateway, marks)
+    for sink in sinks:
+        leaks.assert_not_in(sink.wire, marks, "the wire")
+
+
+def test_sealed_rungs(gateways, sinks, person, pgp_person):
+    """S/MIME, PGP and the portal over a hop without TLS: not on the wire, nor in anything kept."""
+    sink, marks = sinks(), markers()
+    gateway = gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/leaks.json")
+    for path in (person.certificate, pgp_person.key):
+        gateway.run("keys", "import", str(path))
+    message = submit(gateway, marks, [person.address, pgp_person.address, "pat@plain.test"])
+    settled = gateway.wait_record("message.settled", message=message)
+    assert sorted(r["rung"] for r in settled["recipients"]) == ["pgp", "portal", "smime"]
+    assert_clean(gateway, marks, sink)
+    copies = {m["to"][0].strip("<>"): m["data"] for m in sink.messages}
+    opened = person.open(copies[person.address])
+    assert marks["body"].encode() in opened and marks["subject"].encode() in opened  # they did travel
+    assert marks["body"].encode() in pgp_person.open(copies[pgp_person.address])
+
+
+def test_the_tls_rung(lab, gateways, sinks):
+    marks = markers()
+    certificate = make_certificate(lab.folder, "mx-old.example.test", (lab.dns.ca, lab.dns.run / "ca.key"))
+    sink = sinks(address="127.0.0.13", port=lab.mx_port, certificate=certificate)
+    gateway = gateways(*lab.options(), "--policy", "test/policies/tls-verified-only.json")
+    message = submit(gateway, marks, ["anna@old.example.test"])
+    settled = gateway.wait_record("message.settled", message=message)
+    assert settled["recipients"][0]["rung"].startswith("tls:")
+    assert marks["body"].encode() in sink.messages[0]["data"]
+    assert_clean(gateway, marks, sink)
+
+
+def test_while_it_waits_and_after_roles_crash(gateways, sinks, person):
+    """The release build: a message waits in the queue, every role gets a SIGSEGV in the middle of its work, then it goes."""
+    build("release")
+    sink, marks = sinks(), markers()
+    gateway = gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/leaks.json", "--workers", 1,
+                       preset="release")
+    gateway.run("keys", "import", str(person.certificate))
+    sink.replies["RCPT"] = "451 4.3.0 later"
+    message = submit(gateway, marks, [person.address, "pat@plain.test"])
+    gateway.wait_record("delivery.attempted", message=message, outcome="deferred")
+    assert_clean(gateway, marks, sink)
+    for role in CRASHING:
+        before = gateway.pids(role)
+        gateway.kill(role, signal.SIGSEGV)
+        deadline = time.monotonic() + 60
+        while not (now := gateway.pids(role)) or set(now) & set(before):
+            assert time.monotonic() < deadline, role
+            time.sleep(0.02)
+    assert_clean(gateway, marks, sink)
+    del sink.replies["RCPT"]
+    settled = gateway.wait_record("message.settled", 120, message=message)
+    assert sorted(r["rung"] for r in settled["recipients"]) == ["portal", "smime"]
+    assert_clean(gateway, marks, sink)
+
+
+def test_secrets(gateways, sinks, person, pgp_person):
+    """Keys, passwords (wrong ones too), and the portal's links, codes and cookies."""
+    sink = sinks()
+    gateway = gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/leaks.json", "--workers", 1)
+    gateway.run("keys", "import", str(pgp_person.key))
+    given = {"wrong password": os.urandom(12).hex(), "wrong user": f"user-{os.urandom(8).hex()}"}
+    with gateway.client(login=False) as client:
+        for user, password in ((gateway.info["user"], given["wrong password"]), (given["wrong user"], "x" * 20)):
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                client.login(user, password)
+    message = submit(gateway, markers(), [pgp_person.address, "pat@plain.test"])  # the tenant's keys sign
+    gateway.wait_record("message.settled", message=message)
+    given.update(use_portal(gateway, sink))
+    gateway.wait_record("portal.opened", message=message)
+    leaks.assert_none(gateway, {**leaks.keys_of(gateway), **given}, leaks.KEY_PLACES)
+    password = next(f for f in leaks.forms(gateway.info["password"]) if f[0] == "plain")[1]
+    assert password not in sink.wire
+
+
+def use_portal(gateway, sink):
+    """Opens the message that waits for pat@plain.test; returns every secret that it took."""
+    def mails():
+        return [m["data"] for m in sink.messages if m["to"] == ["pat@plain.test"]]
+
+    def next_mail(count):
+        deadline = time.monotonic() + 30
+        while len(mails()) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return mails()[count - 1]
+
+    https = Https(gateway)
+    token = token_of(link_in(next_mail(1)))
+    asked = https.ask("POST", "/code", {"token": token})
+    code = code_in(next_mail(2))
+    wrong = "1234 5678" if code != "1234 5678" else "8765 4321"
+    assert https.ask("POST", "/open", {"code": wrong}, cookie_of(asked)).status != 303
+    opened = https.ask("POST", "/open", {"code": code}, cookie_of(asked))
+    assert opened.status == 303
+    assert https.ask("GET", opened.getheader("Location"), cookie=cookie_of(opened)).status == 200
+    found = {"code": code, "code without its gap": code.replace(" ", ""), "token": token}
+    for name, answer in (("waiting cookie", asked), ("session cookie", opened)):
+        value = cookie_of(answer).split("=", 1)[1]
+        found.update({name: value, f"{name}, its bits": base64.urlsafe_b64decode(value + "=")})
+    found["token, its bits"] = base64.urlsafe_b64decode(token + "=")
+    return found

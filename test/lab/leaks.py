@@ -25,7 +25,7 @@ Finding = collections.namedtuple("Finding", "where marker form")
 CHUNK = 8 * 1024 * 1024
 OVERLAP = 64 * 1024  # longer than any marker in any form
 # where keys lie by design: gpg-agent's folder has a tenant's signing key, the supervisor keeps each role's bundle
-KEY_PLACES = re.compile(r"/state/sealer/\d+/private-keys-v1\.d/|/memfd:sallyport-bundle")
+KEY_PLACES = re.compile(r"/state/sealer/\d+/gnupg/private-keys-v1\.d/|/memfd:sallyport-bundle")
 KEKS = ("content", "record", "portal")
 
 
