@@ -117,6 +117,19 @@ static void split(struct cli *cli, struct sp_bytes text, struct words *all)
     }
 }
 
+/* A comma belongs to the value before it: where a comment stands between, it goes before that. */
+static void move_commas(struct words *all)
+{
+    for (size_t i = 1; i < all->count; i++) {
+        for (size_t k = i; is(&all->items[k], ',') && k > 0 && all->items[k - 1].is_comment; k--) {
+            struct word comma = all->items[k];
+
+            all->items[k] = all->items[k - 1];
+            all->items[k - 1] = comma;
+        }
+    }
+}
+
 /* Finds each bracket's end, how long it is on one line, and whether a comment lies in it. */
 static void pair(struct cli *cli, struct words *all)
 {
@@ -310,6 +323,7 @@ static bool format_file(struct cli *cli, const char *path, bool check, bool to_s
     sp_buf_init(&out, OUT_MAX);
     if (rc == SP_OK) {
         split(cli, text, &all);
+        move_commas(&all);
         pair(cli, &all);
         write_words(&w, &all);
         rc = same_meaning(text, sp_buf_bytes(&out)) ? sp_buf_rc(&out) : SP_E_MALFORMED;

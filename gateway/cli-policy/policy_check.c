@@ -4,6 +4,43 @@
 #include <stdio.h>
 
 #include "gateway/cli-policy/cli.h"
+#include "policy/describe.h"
+
+/* Who could get plain mail: what an administrator should know without having asked. */
+static void tell_plain(struct cli *cli, const struct sp_policy *p)
+{
+    struct sp_policy_items all;
+    size_t count = 0;
+
+    sp_policy_describe(p, cli->arena, &all);
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.items[i].plain == NULL)
+            continue;
+        count++;
+        printf("  plain mail is possible if %s (rule \"%s\")\n", all.items[i].plain,
+               all.items[i].name);
+    }
+    if (count == 0)
+        printf("  plain mail is possible for nobody\n");
+}
+
+static void json_plain(struct cli *cli, const struct sp_policy *p, struct sp_jw *w)
+{
+    struct sp_policy_items all;
+
+    sp_policy_describe(p, cli->arena, &all);
+    sp_jw_array(w, "plain");
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.items[i].plain == NULL)
+            continue;
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "rule", all.items[i].name);
+        sp_jw_cstr(w, "for", all.items[i].plain);
+        sp_jw_cstr(w, "lowers", all.items[i].lowers);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
 
 static void report(struct cli *cli, const char *path, const struct sp_policy *p, struct sp_jw *w)
 {
@@ -14,6 +51,8 @@ static void report(struct cli *cli, const char *path, const struct sp_policy *p,
         sp_jw_cstr(w, "hash", p == NULL ? NULL : sp_policy_hash(p));
         sp_jw_cstr(w, "floor", p == NULL ? NULL : sp_floor_name(sp_policy_floor(p)));
         sp_jw_cstr(w, "asks", p == NULL ? NULL : sp_stage_name(sp_policy_last_stage(p)));
+        if (p != NULL)
+            json_plain(cli, p, w);
         cli_json_problems(cli, w);
         sp_jw_end(w);
         return;
@@ -23,6 +62,8 @@ static void report(struct cli *cli, const char *path, const struct sp_policy *p,
         printf("%s: good; floor %s, asks %s facts, version %s\n", path,
                sp_floor_name(sp_policy_floor(p)), sp_stage_name(sp_policy_last_stage(p)),
                sp_policy_hash(p));
+    if (p != NULL)
+        tell_plain(cli, p);
 }
 
 int cli_policy_check(struct cli *cli)

@@ -9,9 +9,9 @@
 
 static const char *const top_keys[] = {"$schema", "version", "policy", "given", "cases", "note"};
 static const char *const case_keys[] = {"name", "when", "expect", "delivery", "note"};
-static const char *const expect_keys[] = {"rule",      "floor",     "do",     "stage",
-                                          "tags",      "ladder",    "lowers", "text",
-                                          "raised_by", "continued", "hold_by"};
+static const char *const expect_keys[] = {
+    "rule",      "floor",     "do",      "stage",  "tags",     "ladder", "lowers", "text",
+    "raised_by", "continued", "hold_by", "copies", "redirect", "route",  "lane",   "notice"};
 
 void cli_test_keys(struct cli *cli, const struct sp_json *object, const char *const *names,
                    size_t count)
@@ -116,6 +116,13 @@ static void run_expect(struct cli *cli, struct cli_test *t, const struct sp_json
     expect_names(t, expect, "tags", &d->tags);
     expect_names(t, expect, "raised_by", &d->raised_by);
     expect_names(t, expect, "continued", &d->continued);
+    expect_names(t, expect, "copies", &d->copies);
+    expect_word(t, expect, "redirect", d->redirect);
+    expect_word(t, expect, "route", d->route);
+    expect_word(t, expect, "lane", d->lane);
+    if (sp_json_find(expect, "notice") != NULL &&
+        sp_json_bool_of(expect, "notice", false) != (d->edits.notice.len > 0))
+        cli_test_fail(t, "notice: %s", d->edits.notice.len > 0 ? "there is one" : "there is none");
     expect_stage(t, expect, policy, facts);
 }
 

@@ -142,7 +142,7 @@ static void add_rules(struct making *m)
         if (is_plain(p, r)) {
             const char *when = sp_policy_words_cond(&r->cond, m->arena);
 
-            item->plain = when == NULL ? "everybody whom no rule before it takes" : when;
+            item->plain = when == NULL ? "no rule before it decides" : when;
         }
     }
 }

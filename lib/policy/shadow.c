@@ -109,6 +109,8 @@ void sp_policy_review_shadowed(struct sp_loader *l)
     for (size_t i = 1; i < p->rule_count; i++) {
         const struct sp_rule *b = &p->rules[i];
 
+        if (!b->layer->is_main) /* a nearer layer means to stand before an outer one */
+            continue;
         for (size_t k = 0; k < i; k++) {
             if (!takes_all_of(p, &p->rules[k], b))
                 continue;

@@ -149,14 +149,16 @@ enum shipped_radix {
     R_COUNT,
     R_LAST
 };
-static const unsigned shipped_radix[R_LAST] = {4, 3, 3, 4, 7, 2, 4, 3, 2};
+static const unsigned shipped_radix[R_LAST] = {4, 3, 3, 4, 7, 4, 4, 4, 2};
 
 static inline void shipped_facts(const unsigned *v, struct sp_facts *f)
 {
     static const struct sp_bytes part2[] = {SP_LIT_INIT("part2")};
     static const struct sp_bytes other[] = {SP_LIT_INIT("house")};
+    static const struct sp_bytes label[] = {SP_LIT_INIT("confidential-phi")};
     static const struct sp_fact_type many[] = {{SP_LIT_INIT("MRN"), 40, 40}};
-    static const char *const to[] = {"a@example.net", "a@lab.example", "a@gmial.com"};
+    static const char *const to[] = {"a@example.net", "a@lab.example", "a@gmial.com",
+                                     "a@insurrer.example"};
 
     sp_facts_init(f);
     sp_facts_set_text(f, SP_FACT_TENANT, SP_LIT("test"));
@@ -168,8 +170,11 @@ static inline void shipped_facts(const unsigned *v, struct sp_facts *f)
     else if (v[R_PREFERENCE] < 5)
         sp_facts_set_number(f, SP_FACT_RECIPIENT_PREFERENCE, v[R_PREFERENCE]);
     sp_facts_set_number(f, SP_FACT_MESSAGE_KIND, 0);
-    if (v[R_TAG] == 1)
-        sp_facts_set_text(f, SP_FACT_SUBJECT_TAG, SP_LIT("secure"));
+    if (v[R_TAG] == 1 || v[R_TAG] == 2)
+        sp_facts_set_text(f, SP_FACT_SUBJECT_TAG,
+                          v[R_TAG] == 1 ? SP_LIT("secure") : SP_LIT("not-phi"));
+    if (v[R_TAG] == 3)
+        sp_facts_set_texts(f, SP_FACT_LABEL, label, 1);
     sp_facts_close_stage(f, SP_STAGE_ENVELOPE);
     sp_facts_close_stage(f, SP_STAGE_HEADER);
     sp_facts_set_number(f, SP_FACT_PHI_CLASS, v[R_CLASS]);
