@@ -83,6 +83,7 @@ static struct sp_commit *commit_list(struct sp_journal *j, struct sp_journal_app
 static void take_in(struct sp_journal *j, struct sp_commit *c)
 {
     struct sp_journal_append *a = c->appends;
+    bool has_changed = j->state != c->state;
     struct sp_segment *s;
 
     for (size_t i = 0; i < c->opened_count; i++) {
@@ -110,6 +111,8 @@ static void take_in(struct sp_journal *j, struct sp_commit *c)
         a->done(a, a->rc);
         a = next;
     }
+    if (has_changed && j->o.on_state != NULL)
+        j->o.on_state(j->o.arg);
     sp_journal_make_spares(j);
 }
 
@@ -206,6 +209,12 @@ void sp_journal_append(struct sp_journal *j, struct sp_journal_append *a)
 void sp_journal_commit(struct sp_journal *j)
 {
     sp_assert(j->o.loop == NULL);
+    sp_forget_go_on(j);
+    if (j->state != SP_JOURNAL_OPEN) { /* there may be room again */
+        sp_journal_make_spares_now(j);
+        if (j->next_made != NULL || (j->state == SP_JOURNAL_STOPPED && j->reserve_made != NULL))
+            take_in(j, commit_list(j, NULL, false));
+    }
     while (j->pending.head != NULL) {
         sp_journal_make_spares_now(j);
         take_in(j, commit_list(j, list_take(&j->pending, j->o.batch_len), false));
@@ -258,6 +267,7 @@ static struct sp_journal *journal_new(const struct sp_journal_options *options)
 static void journal_free(struct sp_journal *j)
 {
     sp_writer_free(j->writer);
+    sp_forget_free(j);
     sp_segment_drop(&j->maker, j->next_made);
     sp_segment_drop(&j->maker, j->reserve_made);
     for (size_t i = 0; i < j->count; i++)
@@ -304,6 +314,8 @@ enum sp_rc sp_journal_open(const struct sp_journal_options *options, struct sp_j
     j->segments = r.segments;
     j->count = r.count;
     j->cap = r.cap;
+    sp_forget_found(j, r.gone, r.gone_count);
+    sp_free(r.gone);
     if (rc != SP_OK) {
         journal_free(j);
         return rc;
@@ -342,5 +354,11 @@ void sp_journal_close(struct sp_journal *j)
     while (j->pending.head != NULL) /* callbacks may have appended */
         take_in(j, commit_list(j, list_take(&j->pending, j->o.batch_len), false));
     take_in(j, commit_list(j, NULL, true));
+    for (struct sp_journal_append *a = sp_writer_give_up(j->writer); a != NULL;) {
+        struct sp_journal_append *next = a->next;
+
+        a->done(a, a->rc);
+        a = next;
+    }
     journal_free(j);
 }

@@ -29,13 +29,14 @@ struct sp_journal_keys {
 
 enum sp_journal_class {
     SP_JOURNAL_ASKED, /* may be refused: an accept, an act. Fails alone if its batch fails. */
-    SP_JOURNAL_HAPPENED, /* has happened already: an outcome. Written again elsewhere if its batch fails. */
+    SP_JOURNAL_HAPPENED, /* has happened already: an outcome. Written again elsewhere if its batch fails; where
+                            nothing can be written it waits until that is possible again, or the close. */
 };
 
 enum sp_journal_state {
     SP_JOURNAL_OPEN,
     SP_JOURNAL_DRAINING, /* no room: only what has happened is taken (452 for the rest) */
-    SP_JOURNAL_STOPPED,  /* nothing can be written: 452, and no delivery */
+    SP_JOURNAL_STOPPED, /* nothing can be written: 452, and no delivery; tried again every few seconds */
 };
 
 /* A body that comes with a record. */
@@ -97,12 +98,14 @@ struct sp_journal_options {
     /* A record found at opening, in order. */
     void (*on_entry)(void *arg, const struct sp_journal_entry *e);
     /*
-     * A record with a body in a segment whose key is about to go: what is put into notes comes back by on_gone when the
-     * keyring without that key is durable. thread: the disk worker's. May be NULL.
+     * A record with a body in a segment whose key is about to go, or went before a crash: what is put into notes comes
+     * back by on_gone when the keyring without that key is durable. thread: the disk worker's. May be NULL.
      */
     void (*on_going)(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes);
-    /* thread: loop */
+    /* The key is gone; the file waits for sp_journal_told. Not told before the first sp_journal_forget. thread: loop */
     void (*on_gone)(void *arg, uint64_t segment, struct sp_bytes notes);
+    /* The state has changed. thread: loop. May be NULL. */
+    void (*on_state)(void *arg);
     /* All of this segment up to `end` is durable: for the ledger. May be NULL. */
     void (*on_durable)(void *arg, uint64_t segment, uint64_t end);
     void *arg;
@@ -183,6 +186,12 @@ void sp_journal_passed(struct sp_journal *j, uint64_t segment);
  * is written anew), then their file. thread: loop
  */
 void sp_journal_forget(struct sp_journal *j, uint64_t before);
+
+/*
+ * What on_gone gave is on record, durably: the file may go. A segment that is not told before the process ends comes by
+ * on_gone again after the next start. thread: loop
+ */
+void sp_journal_told(struct sp_journal *j, uint64_t segment);
 
 /* returns: number of the oldest segment, of the one written now, and bytes that all take on disk */
 uint64_t sp_journal_first(const struct sp_journal *j);

@@ -11,6 +11,8 @@
 
 #include <pthread.h>
 
+enum { SP_JOURNAL_RETRY_MS = 5000 /* between tries for room, or for a disk that works */ };
+
 /* What the loop will call; outlives a journal that was closed meanwhile. */
 struct sp_journal_trigger {
     struct sp_journal *journal; /* NULL: closed */
@@ -38,6 +40,7 @@ struct sp_journal {
     struct sp_worker *worker;
     struct sp_timer *retry;
     struct sp_journal_job *job; /* the one that runs, or NULL */
+    struct sp_forget *forget;   /* segments on their way out, or NULL */
     bool wants_next;
     bool wants_reserve;
     int64_t opened_ms; /* when the last segment was taken into use */
@@ -56,22 +59,33 @@ struct sp_journal {
     bool poke; /* commit even if nothing is pending */
 };
 
-/* Work for the disk worker: a spare to make, or segments to forget. */
+/* Work for the disk worker: spares to make. */
 struct sp_journal_job {
     struct sp_journal *journal; /* NULL: closed */
     const struct sp_segment_maker *maker;
-    const struct sp_journal_options *o;
     bool wants_next;
     bool wants_reserve;
+    bool in_need; /* a reserve without zeroes is better than none */
     uint64_t segment_len;
     uint64_t reserve_len;
     bool prewrite;
     struct sp_segment *next;
     struct sp_segment *reserve;
-    struct sp_segment **gone;
+};
+
+/* Segments on their way out (forget.c): keys first, then what they held is told, then the files. */
+struct sp_forget {
+    struct sp_journal *journal; /* NULL: closed */
+    const struct sp_segment_maker *maker;
+    const struct sp_journal_options *o;
+    struct sp_segment **segments;
     struct sp_buf *notes; /* one for each */
-    bool keys_gone;       /* the keyring without them is durable */
-    size_t gone_count;
+    bool *told;
+    size_t count;
+    enum { SP_FORGET_KEYS, SP_FORGET_TELLING, SP_FORGET_FILES } stage;
+    bool noted;
+    bool running;
+    bool ok; /* of the stage that ran last */
 };
 
 /* returns: the segment of that number, or NULL if it is gone */
@@ -83,6 +97,12 @@ void sp_journal_make_spares(struct sp_journal *j);
 void sp_journal_on_retry(void *arg);
 /* Without a worker: makes them now. */
 void sp_journal_make_spares_now(struct sp_journal *j);
+/* Begins with segments that recovery found without their key; they are the journal's. */
+void sp_forget_found(struct sp_journal *j, struct sp_segment **segments, size_t count);
+/* Goes on with what is on its way out, if it does not run or wait to be told. */
+void sp_forget_go_on(struct sp_journal *j);
+/* Without the worker: frees what is on its way out; the next start finds it. */
+void sp_forget_free(struct sp_journal *j);
 /* Takes what a job made, once the worker has ended. */
 void sp_journal_job_collect(struct sp_journal *j, struct sp_journal_job *job);
 

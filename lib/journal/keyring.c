@@ -2,7 +2,8 @@
  * Deleting a message for good means deleting its segment's content key, so all of a shard's content keys lie in one
  * small file that is written whole. Entries are found by the segment's salt and not by its number, because a reserve
  * segment has a key long before it has a number. The commit thread adds, the disk worker adds and removes: hence the
- * lock.
+ * lock. On a full disk a key must still be able to go, as the space of its segment comes back only then: a file of zeroes
+ * keeps the room for one more keyring.
  */
 #include "journal/keyring_priv.h"
 
@@ -15,6 +16,7 @@
 #define MAGIC     0x316b5053U /* "SPk1" */
 #define FILE_NAME "keyring"
 #define NEW_NAME  "keyring.new"
+#define ROOM_NAME "keyring.room"
 enum { ENTRY_LEN = SP_SALT_LEN + SP_WRAPPED_LEN, FILE_MAX = 16 * 1024 * 1024 };
 
 struct entry {
@@ -237,6 +239,34 @@ static int replace_file(const struct sp_journal_io *io, struct sp_bytes data)
     return rc;
 }
 
+/* Makes the file that keeps room for a keyring of this length, unless it is there. A failure is no harm yet. */
+static void keep_room(const struct sp_journal_io *io, size_t len)
+{
+    size_t room = (size_t)sp_block_up(2 * len);
+    int fd = io->open(io->ctx, ROOM_NAME, SP_IO_OPEN_CREATE_PRIVATE);
+    uint8_t *zeroes;
+
+    if (fd < 0)
+        return;
+    zeroes = sp_calloc(1, room);
+    if (write_all(io, fd, sp_bytes(zeroes, room)) != 0)
+        (void)io->unlink(io->ctx, ROOM_NAME);
+    sp_free(zeroes);
+    io->close(io->ctx, fd);
+}
+
+/* Replaces the file; where there is no room, in the room that was kept. */
+static int replace_in_room(const struct sp_journal_io *io, struct sp_bytes data)
+{
+    int rc = replace_file(io, data);
+
+    if (rc == -ENOSPC && io->unlink(io->ctx, ROOM_NAME) == 0)
+        rc = replace_file(io, data);
+    if (rc == 0)
+        keep_room(io, data.len);
+    return rc;
+}
+
 enum sp_rc sp_keyring_save(struct sp_keyring *k)
 {
     struct sp_buf file;
@@ -246,7 +276,7 @@ enum sp_rc sp_keyring_save(struct sp_keyring *k)
     pthread_mutex_lock(&k->lock);
     encode(k, &file);
     if (sp_buf_rc(&file) == SP_OK)
-        rc = replace_file(k->io, sp_buf_bytes(&file));
+        rc = replace_in_room(k->io, sp_buf_bytes(&file));
     pthread_mutex_unlock(&k->lock);
     sp_buf_clear(&file);
     if (rc == 0)

@@ -176,11 +176,11 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
     rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
     if (rc == SP_OK)
         return SP_OK;
-    sp_segment_free(w->m->io, SP_STEAL(*out));
     if (rc == SP_E_NOT_FOUND) { /* its key was deleted, the file not yet */
-        remove_segment(w->m, number);
+        (*out)->is_gone = true;
         return SP_OK;
     }
+    sp_segment_free(w->m->io, SP_STEAL(*out));
     return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
                    "the keyring was written under another master key");
 }
@@ -244,6 +244,21 @@ static enum sp_rc settle_tail(const struct work *w, const struct sp_segment *s, 
     return err == 0 ? SP_OK : SP_E_IO;
 }
 
+/* Those whose key is gone are no part of the log any more. */
+static void set_gone_aside(struct sp_recovered *r)
+{
+    size_t kept = 0;
+
+    r->gone = sp_calloc(r->count + 1, sizeof(struct sp_segment *));
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->segments[i]->is_gone)
+            r->gone[r->gone_count++] = r->segments[i];
+        else
+            r->segments[kept++] = r->segments[i];
+    }
+    r->count = kept;
+}
+
 /* Where each segment ends, then all records. */
 static enum sp_rc read_all(struct work *w)
 {
@@ -255,11 +270,11 @@ static enum sp_rc read_all(struct work *w)
             i + 1 < r->count && w->sums[i + 1].any && r->segments[i + 1]->number == s->number + 1;
         uint64_t end = is_told ? w->sums[i + 1].prev_end : w->sums[i].end;
         uint64_t durable = is_told ? end : w->sums[i].durable;
-        enum sp_rc rc = is_told ? SP_OK : judge_tail(w, s, &w->sums[i], &end);
+        enum sp_rc rc = is_told || s->is_gone ? SP_OK : judge_tail(w, s, &w->sums[i], &end);
 
-        if (rc == SP_OK && !is_told)
+        if (rc == SP_OK && !is_told && !s->is_gone)
             rc = settle_tail(w, s, durable, end);
-        if (rc == SP_OK)
+        if (rc == SP_OK && !s->is_gone)
             rc = read_segment(w->o, s, durable, end, &r->found);
         if (rc != SP_OK)
             return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
@@ -271,6 +286,7 @@ static enum sp_rc read_all(struct work *w)
         r->last_end = end;
         r->found.clean = w->sums[i].clean;
     }
+    set_gone_aside(r);
     r->found.segments = r->count;
     return SP_OK;
 }

@@ -11,6 +11,8 @@ struct sp_recovered {
     struct sp_segment **segments; /* by number */
     size_t count;
     size_t cap;
+    struct sp_segment **gone; /* whose key is gone, and whose file is not yet: to be told of */
+    size_t gone_count;
     uint64_t last;     /* number of the last, 0: none */
     uint64_t last_end; /* where it ends */
     struct sp_journal_recovery found;

@@ -12,10 +12,11 @@ struct sp_segment {
     int fd;
     uint8_t salt[SP_SALT_LEN];
     struct sp_secret record_key;
-    struct sp_secret content_key; /* all zero: gone from the keyring */
-    uint64_t len;                 /* room, bytes */
-    uint64_t end;                 /* durable end, as the loop knows it */
-    bool prewritten;              /* all of len has been written: syncs need no journal commit */
+    struct sp_secret content_key;
+    bool is_gone;    /* its content key was not in the keyring when it was recovered */
+    uint64_t len;    /* room, bytes */
+    uint64_t end;    /* durable end, as the loop knows it */
+    bool prewritten; /* all of len has been written: syncs need no journal commit */
     char spare[SP_SEGMENT_NAME_MAX];
 };
 

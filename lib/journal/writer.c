@@ -2,8 +2,9 @@
  * Batches and failure. Everything before `at` is synced, always: a batch is written at `at`, synced, and only then does
  * `at` move. A failed write or sync therefore ends the segment at `at`, and reading the rest back would prove nothing
  * (the page cache returns bytes that never reached the disk). The next segment's batches say where this one ends; what
- * was asked for in the failed batch is refused, what has happened is written again there. Bodies are written from where
- * the caller has them; only heads and metadata are gathered.
+ * was asked for in the failed batch is refused, what has happened is written again there, or waits here until something
+ * can be written again: it is never refused, or it would be done twice. Bodies are written from where the caller has
+ * them; only heads and metadata are gathered.
  */
 #include "journal/writer_priv.h"
 
@@ -11,7 +12,10 @@
 
 #include <errno.h>
 
-enum { IOV_COUNT = 2 + SP_BATCH_RECORDS * (1 + SP_JOURNAL_BODIES_MAX) };
+enum {
+    IOV_COUNT = 2 + SP_BATCH_RECORDS * (1 + SP_JOURNAL_BODIES_MAX),
+    WAITING_BATCH = 1024 * 1024,
+};
 
 struct sp_writer {
     const struct sp_segment_maker *maker;
@@ -29,6 +33,7 @@ struct sp_writer {
     uint64_t batch;
     uint64_t sequence;
     enum sp_journal_state state;
+    struct sp_journal_append *waiting; /* has happened, and could not be written yet */
     struct sp_journal_stats stats;
     struct sp_buf heads;
     uint32_t offsets[SP_BATCH_RECORDS];
@@ -113,15 +118,23 @@ static enum sp_rc activate(struct sp_writer *w, struct sp_segment *s, struct sp_
     return SP_OK;
 }
 
-/* Takes up another segment: the spare, a new one, or in need the reserve. Sets the state. */
+static void stop(struct sp_writer *w)
+{
+    w->state = SP_JOURNAL_STOPPED;
+    w->active = NULL;
+    sp_log_error(w->log, "journal.stopped", SP_INT("segment", w->last));
+}
+
+/* Takes up another segment: the spare, a new one (unless it has stopped), or in need the reserve. Sets the state. */
 static void rotate(struct sp_writer *w, struct sp_commit *out)
 {
+    bool had_stopped = w->state == SP_JOURNAL_STOPPED;
     struct sp_segment *fresh = NULL;
 
     w->state = SP_JOURNAL_OPEN;
     if (w->next != NULL && activate(w, SP_STEAL(w->next), out) == SP_OK)
         return;
-    if (sp_segment_make(w->maker, w->segment_len, false, &fresh) == SP_OK &&
+    if (!had_stopped && sp_segment_make(w->maker, w->segment_len, false, &fresh) == SP_OK &&
         activate(w, fresh, out) == SP_OK)
         return;
     if (w->reserve != NULL && activate(w, SP_STEAL(w->reserve), out) == SP_OK) {
@@ -129,9 +142,7 @@ static void rotate(struct sp_writer *w, struct sp_commit *out)
         sp_log_error(w->log, "journal.draining", SP_INT("segment", w->last));
         return;
     }
-    w->state = SP_JOURNAL_STOPPED;
-    w->active = NULL;
-    sp_log_error(w->log, "journal.stopped", SP_INT("segment", w->last));
+    stop(w);
 }
 
 /* Header, wrapped keys and sealed metadata of one record at `to`. returns: their length */
@@ -268,12 +279,6 @@ static struct sp_journal_append *refuse(struct sp_journal_append *list, enum sp_
     return kept;
 }
 
-static void set_all(struct sp_journal_append *list, enum sp_rc rc)
-{
-    for (; list != NULL; list = list->next)
-        list->rc = rc;
-}
-
 static struct sp_journal_append *join(struct sp_journal_append *a, struct sp_journal_append *b)
 {
     struct sp_journal_append **end = &a;
@@ -298,7 +303,7 @@ static void make_ready(struct sp_writer *w, size_t need, struct sp_commit *out)
         rotate(w, out);
 }
 
-/* Writes list, and after a failure what has happened of it once more. returns: the appends with their rc set */
+/* Writes list, and after a failure what has happened of it once more; else that waits. returns: the appends that have ended */
 static struct sp_journal_append *write_or_save(struct sp_writer *w, struct sp_journal_append *list,
                                                bool clean, struct sp_commit *out)
 {
@@ -308,19 +313,18 @@ static struct sp_journal_append *write_or_save(struct sp_writer *w, struct sp_jo
     if (w->state != SP_JOURNAL_OPEN)
         list = refuse(list, SP_E_JOURNAL_FULL, &refused);
     if (w->state == SP_JOURNAL_STOPPED) {
-        set_all(list, SP_E_JOURNAL_FAILED);
-        return join(refused, list);
+        w->waiting = join(w->waiting, list);
+        return refused;
     }
     err = write_batch(w, list, clean);
     if (err != 0) {
         list = refuse(list, err == -ENOSPC ? SP_E_JOURNAL_FULL : SP_E_JOURNAL_FAILED, &refused);
         rotate(w, out);
         if (w->state == SP_JOURNAL_STOPPED || write_batch(w, list, clean) != 0) {
-            w->state = SP_JOURNAL_STOPPED;
-            w->active = NULL;
-            sp_log_error(w->log, "journal.stopped", SP_INT("segment", w->last));
-            set_all(list, SP_E_JOURNAL_FAILED);
-            return join(refused, list);
+            if (w->state != SP_JOURNAL_STOPPED)
+                stop(w);
+            w->waiting = join(list, w->waiting);
+            return refused;
         }
     }
     for (struct sp_journal_append *a = list; a != NULL; a = a->next) {
@@ -330,15 +334,64 @@ static struct sp_journal_append *write_or_save(struct sp_writer *w, struct sp_jo
     return join(refused, list);
 }
 
+/* Takes one batch's worth of what waits. */
+static struct sp_journal_append *take_waiting(struct sp_writer *w, size_t *need)
+{
+    struct sp_journal_append *first = w->waiting;
+    struct sp_journal_append **end = &w->waiting;
+    size_t count = 0;
+
+    *need = SP_BATCH_HEADER;
+    while (*end != NULL && count < SP_BATCH_RECORDS && *need < WAITING_BATCH) {
+        *need += sp_writer_cost(*end);
+        count++;
+        end = &(*end)->next;
+    }
+    if (first != NULL) {
+        struct sp_journal_append *rest = *end;
+
+        *end = NULL;
+        w->waiting = rest;
+    }
+    return first;
+}
+
+/* After a stop, if there is a segment again: what waits goes first. */
+static void start_again(struct sp_writer *w, struct sp_commit *out)
+{
+    if (w->state == SP_JOURNAL_STOPPED && (w->next != NULL || w->reserve != NULL)) {
+        rotate(w, out);
+        if (w->state != SP_JOURNAL_STOPPED)
+            sp_log_info(w->log, "journal.goes-on", SP_INT("segment", w->last));
+    }
+    while (w->waiting != NULL && w->state != SP_JOURNAL_STOPPED) {
+        size_t need;
+        struct sp_journal_append *list = take_waiting(w, &need);
+
+        make_ready(w, need, out);
+        out->appends = join(out->appends, write_or_save(w, list, false, out));
+    }
+}
+
+struct sp_journal_append *sp_writer_give_up(struct sp_writer *w)
+{
+    struct sp_journal_append *list = SP_STEAL(w->waiting);
+
+    for (struct sp_journal_append *a = list; a != NULL; a = a->next)
+        a->rc = SP_E_JOURNAL_FAILED;
+    return list;
+}
+
 void sp_writer_commit(struct sp_writer *w, struct sp_journal_append *list, bool clean,
                       struct sp_commit *out)
 {
     size_t need = SP_BATCH_HEADER;
 
+    start_again(w, out);
     for (const struct sp_journal_append *a = list; a != NULL; a = a->next)
         need += sp_writer_cost(a);
     make_ready(w, need, out);
-    out->appends = write_or_save(w, list, clean, out);
+    out->appends = join(out->appends, write_or_save(w, list, clean && w->waiting == NULL, out));
     out->segment = w->last;
     out->end = w->at;
     out->state = w->state;

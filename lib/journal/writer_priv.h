@@ -14,7 +14,7 @@ struct sp_writer;
 /* What one commit came to. */
 struct sp_commit {
     struct sp_commit *next;
-    struct sp_journal_append *appends; /* with rc and place set */
+    struct sp_journal_append *appends; /* those that have ended, with rc and place set */
     struct sp_segment
         *opened[SP_COMMIT_OPENED_MAX]; /* segments activated, in order; the receiver's to free */
     size_t opened_count;
@@ -41,10 +41,14 @@ void sp_writer_give_reserve(struct sp_writer *w, struct sp_segment *s);
 
 /*
  * Writes a batch (list may be NULL: a batch that only says how far all is durable), syncs it, and sets each append's rc.
+ * After a stop it begins again if it has been given a spare since; what has happened and can't be written stays with it.
  * clean: mark it as the last one before a close.
  */
 void sp_writer_commit(struct sp_writer *w, struct sp_journal_append *list, bool clean,
                       struct sp_commit *out);
+
+/* What has happened and could never be written: at closing. returns: the appends, with rc set */
+struct sp_journal_append *sp_writer_give_up(struct sp_writer *w);
 
 /* returns: bytes that an append takes in a batch */
 size_t sp_writer_cost(const struct sp_journal_append *a);

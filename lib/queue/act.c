@@ -75,6 +75,10 @@ void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
         sp_queue_pending_end(p, SP_E_CLOSED);
         return;
     }
+    if (sp_journal_state(q->journal) != SP_JOURNAL_OPEN) {
+        sp_queue_pending_end(p, SP_E_JOURNAL_FULL);
+        return;
+    }
     if (changes_messages(type)) {
         rc = e == NULL ? SP_E_NOT_FOUND : choose(p, e, type, act);
         chosen.ns = p->ns;

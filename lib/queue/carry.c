@@ -41,7 +41,7 @@ static void carry_done(struct sp_journal_append *a, enum sp_rc rc)
     int64_t before = sp_queue_due_at(q);
 
     if (e != NULL && rc == SP_OK) {
-        sp_queue_note_carried(q, &e->id, e->place.segment);
+        sp_queue_note_carried(q, &e->id, a->place.segment);
         sp_queue_entry_move(q, e, &a->place);
         e->type = SP_RECORD_CARRY;
         e->is_child = false;

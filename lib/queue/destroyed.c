@@ -1,7 +1,8 @@
 /*
  * What is told when a segment's key has gone: which messages can no longer be read by anybody. The ids are gathered from
- * the segment itself before its key goes, on the journal's worker, so that nothing has to be kept for settled mail. A
- * message that was carried has its key in a later segment too, and is told of when that one goes.
+ * the segment itself, on the journal's worker, so that nothing has to be kept for settled mail. A message that was carried
+ * has its key in a later segment too, and is told of when that one goes. The events of a segment stand in an order that
+ * its file gives, so that after a crash the number of those on record says where to go on; the file goes behind the last.
  */
 #include "queue/queue_priv.h"
 
@@ -10,6 +11,8 @@
 #include <stdio.h>
 
 enum { EVENTS_MAX = 500, EVENT_LEN_MAX = 1024, KEY_MAX = 40 };
+
+#define KEY_PREFIX "segment-"
 
 /* thread: the journal's worker: nothing of the queue may be touched */
 void sp_queue_on_going(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes)
@@ -39,53 +42,99 @@ void sp_queue_on_going(void *arg, const struct sp_journal_entry *e, struct sp_bu
     sp_arena_free(arena);
 }
 
-void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t from)
+static void note(struct sp_map *map, struct sp_bytes key, uint64_t value)
 {
-    struct sp_bytes key = sp_bytes(id->b, SP_ID_LEN);
-    uint64_t *segment = sp_map_find(q->carried, key);
+    uint64_t *at = sp_map_find(map, key);
 
-    if (segment == NULL) {
-        segment = sp_calloc(1, sizeof(*segment));
-        (void)sp_map_put(q->carried, key, segment);
+    if (at == NULL) {
+        at = sp_calloc(1, sizeof(*at));
+        (void)sp_map_put(map, key, at);
     }
-    *segment = from;
+    *at = value;
 }
 
-/* Whether the message was carried out of that segment; the note of it ends here. */
-static bool was_carried(struct sp_queue *q, struct sp_bytes id, uint64_t segment)
+void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t into)
 {
-    const uint64_t *from = sp_map_find(q->carried, id);
+    note(q->carried, sp_bytes(id->b, SP_ID_LEN), into);
+}
 
-    if (from == NULL || *from != segment)
+void sp_queue_note_told(struct sp_queue *q, const struct sp_act *act)
+{
+    const uint64_t *before = sp_map_find(q->told, act->reason);
+
+    if (act->reason.len > 0)
+        note(q->told, act->reason, act->audit.count + (before == NULL ? 0 : *before));
+}
+
+/* Whether the message has its key in a later segment; the note of it ends with the last. */
+static bool lives_on(struct sp_queue *q, struct sp_bytes id, uint64_t segment)
+{
+    const uint64_t *into = sp_map_find(q->carried, id);
+
+    if (into == NULL)
         return false;
+    if (*into > segment)
+        return true;
     sp_free(sp_map_remove(q->carried, id));
-    return true;
+    return false;
 }
 
-static void ignore(void *arg, enum sp_rc rc)
+/* The records that tell of one segment. */
+struct telling {
+    struct sp_queue *queue;
+    uint64_t segment;
+    uint64_t skip; /* events that are on record already */
+    size_t open;   /* records on their way, and one for being made */
+    bool failed;
+    char key[KEY_MAX];
+    struct sp_bytes events[EVENTS_MAX];
+    size_t count;
+    struct sp_arena *arena;
+};
+
+static void record_ended(struct telling *t, enum sp_rc rc)
 {
-    (void)arg;
-    (void)rc;
+    struct sp_queue *q = t->queue;
+    uint64_t segment = t->segment;
+    bool all;
+
+    t->failed = t->failed || rc != SP_OK;
+    if (--t->open > 0)
+        return;
+    all = !t->failed;
+    sp_arena_free(t->arena);
+    sp_free(t);
+    if (all && q->journal != NULL)
+        sp_journal_told(q->journal, segment);
 }
 
 static void destroyed_done(struct sp_journal_append *a, enum sp_rc rc)
 {
     struct sp_queue_pending *p = a->arg;
+    struct telling *t = p->arg;
 
-    (void)rc; /* HAPPENED: fails only with the whole shard */
     sp_queue_pending_free(p);
+    record_ended(t, rc); /* HAPPENED: fails only at closing, and is told after the next start */
 }
 
-/* One record of up to EVENTS_MAX events. */
-static void append(struct sp_queue *q, const struct sp_audit_list *events)
+/* Appends one record of the events gathered. */
+static void append(struct telling *t)
 {
-    struct sp_queue_pending *p = sp_queue_pending_new(q, ignore, NULL);
-    struct sp_act act = {.time_ms = sp_clock_wall_ms(q->o.clock), .audit = *events};
+    struct sp_queue *q = t->queue;
+    struct sp_queue_pending *p = sp_queue_pending_new(q, NULL, t);
+    struct sp_act act = {.time_ms = sp_clock_wall_ms(q->o.clock),
+                         .reason = sp_bytes_cstr(t->key),
+                         .audit = {t->events, t->count}};
+    enum sp_rc rc = sp_act_encode(&act, &p->meta);
 
-    if (sp_act_encode(&act, &p->meta) != SP_OK) {
+    t->count = 0;
+    sp_arena_reset(t->arena);
+    if (rc != SP_OK) {
         sp_queue_pending_free(p);
+        t->failed = true;
         return;
     }
+    t->open++;
     p->append.type = SP_RECORD_DESTROYED;
     p->append.class = SP_JOURNAL_HAPPENED;
     p->append.meta = sp_buf_bytes(&p->meta);
@@ -114,33 +163,48 @@ static struct sp_bytes event_of(struct sp_arena *arena, struct sp_bytes id, stru
     return out;
 }
 
+static struct telling *telling_new(struct sp_queue *q, uint64_t segment)
+{
+    struct telling *t = sp_calloc(1, sizeof(*t));
+    uint64_t *told;
+
+    t->queue = q;
+    t->segment = segment;
+    t->open = 1;
+    t->arena = sp_arena_new(16384);
+    (void)snprintf(t->key, sizeof(t->key), KEY_PREFIX "%llu", (unsigned long long)segment);
+    told = sp_map_remove(q->told, sp_bytes_cstr(t->key));
+    t->skip = told == NULL ? 0 : *told;
+    sp_free(told);
+    return t;
+}
+
 void sp_queue_on_gone(void *arg, uint64_t segment, struct sp_bytes notes)
 {
     struct sp_queue *q = arg;
     struct sp_reader r = sp_reader(notes);
-    struct sp_arena *arena = sp_arena_new(16384);
-    struct sp_bytes *events = sp_calloc(EVENTS_MAX, sizeof(*events));
-    struct sp_audit_list list = {events, 0};
-    char key[KEY_MAX];
+    struct telling *t;
 
-    (void)snprintf(key, sizeof(key), "segment-%llu", (unsigned long long)segment);
-    while (q->journal != NULL && sp_reader_left(&r) > 0) {
+    if (q->journal == NULL) /* closing: told after the next start */
+        return;
+    t = telling_new(q, segment);
+    while (sp_reader_left(&r) > 0) {
         struct sp_bytes id = sp_reader_take(&r, SP_ID_LEN);
         struct sp_bytes tenant = sp_reader_var(&r, EVENT_LEN_MAX);
 
         if (sp_reader_rc(&r) != SP_OK)
             break;
-        if (was_carried(q, id, segment))
+        if (lives_on(q, id, segment))
             continue;
-        events[list.count++] = event_of(arena, id, tenant, key);
-        if (list.count == EVENTS_MAX) {
-            append(q, &list);
-            list.count = 0;
-            sp_arena_reset(arena);
+        if (t->skip > 0) {
+            t->skip--;
+            continue;
         }
+        t->events[t->count++] = event_of(t->arena, id, tenant, t->key);
+        if (t->count == EVENTS_MAX)
+            append(t);
     }
-    if (list.count > 0)
-        append(q, &list);
-    sp_free(events);
-    sp_arena_free(arena);
+    if (t->count > 0)
+        append(t);
+    record_ended(t, SP_OK);
 }

@@ -129,6 +129,16 @@ static enum sp_rc fold_act(struct sp_queue *q, const struct sp_journal_entry *je
     return SP_OK;
 }
 
+static enum sp_rc fold_destroyed(struct sp_queue *q, const struct sp_journal_entry *je)
+{
+    struct sp_act a;
+    enum sp_rc rc = sp_act_decode(je->meta, q->arena, &a);
+
+    if (rc == SP_OK)
+        sp_queue_note_told(q, &a);
+    return rc;
+}
+
 static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *je)
 {
     struct sp_carry c;
@@ -137,9 +147,7 @@ static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *
 
     if (rc != SP_OK)
         return rc;
-    e = sp_queue_entry_find(q, &c.accept.id);
-    if (e != NULL)
-        sp_queue_note_carried(q, &e->id, e->place.segment);
+    sp_queue_note_carried(q, &c.accept.id, je->place.segment);
     e = sp_queue_entry_new(&c.accept);
     e->type = je->type;
     e->open = 0;
@@ -191,7 +199,10 @@ void sp_queue_on_entry(void *arg, const struct sp_journal_entry *je)
     case SP_RECORD_DELETE:
         rc = fold_act(q, je);
         break;
-    default: /* ACT, DESTROYED: the ledger's concern */
+    case SP_RECORD_DESTROYED:
+        rc = fold_destroyed(q, je);
+        break;
+    default: /* ACT: the ledger's concern */
         break;
     }
     if (rc != SP_OK)

@@ -110,22 +110,6 @@ void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a)
 
 /* ---- outcome ---- */
 
-/*
- * The recipients of an outcome that will never be recorded are idle again where the shard has stopped: nothing is
- * delivered from it any more, and commands hear that rather than that they are under way. Otherwise they stay busy: what
- * has been sent must not be sent again.
- */
-static void let_go(struct sp_queue *q, const struct sp_outcome *o)
-{
-    struct sp_queue_entry *e = sp_queue_entry_find(q, &o->id);
-
-    if (e == NULL || sp_queue_may_deliver(q))
-        return;
-    for (size_t i = 0; i < o->result_count; i++)
-        sp_queue_entry_busy(q, e, o->results[i].n, false);
-    (void)sp_queue_entry_settle(q, e);
-}
-
 static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
 {
     struct sp_queue_pending *p = a->arg;
@@ -147,9 +131,7 @@ static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
         }
         if (p->child != NULL)
             take_in(q, SP_STEAL(p->child), NULL, &a->place);
-    } else if (sp_outcome_decode(a->meta, q->arena, &o) == SP_OK) {
-        let_go(q, &o);
-    }
+    } /* else closing: what was under way may have been attempted, says the next start */
     sp_queue_pending_free(p);
     done(arg, told);
     if (rc == SP_OK) {
@@ -166,11 +148,11 @@ static enum sp_rc check_outcome(const struct sp_queue *q, const struct sp_outcom
         return SP_E_NOT_FOUND;
     for (size_t i = 0; i < o->result_count; i++)
         sp_assert(o->results[i].n < e->count);
-    return sp_queue_may_deliver(q) ? SP_OK : SP_E_JOURNAL_FAILED;
+    return q->journal == NULL ? SP_E_JOURNAL_FAILED : SP_OK;
 }
 
 /* Encodes it with one event that says what is missing. */
-static enum sp_rc encode_gap(const struct sp_outcome *outcome, struct sp_buf *out)
+static enum sp_rc encode_gap(const struct sp_outcome *outcome, size_t events, struct sp_buf *out)
 {
     struct sp_outcome o = *outcome;
     struct sp_bytes event;
@@ -184,7 +166,7 @@ static enum sp_rc encode_gap(const struct sp_outcome *outcome, struct sp_buf *ou
     sp_jw_cstr(&w, "event", "audit.gap");
     sp_jw_id(&w, "message", o.id.b);
     sp_jw_cstr(&w, "reason", "outcome-too-large");
-    sp_jw_int(&w, "events", (int64_t)o.audit.count);
+    sp_jw_int(&w, "events", (int64_t)events);
     sp_jw_end(&w);
     event = sp_buf_bytes(&text);
     o.audit = (struct sp_audit_list){.events = &event, .count = 1};
@@ -194,17 +176,52 @@ static enum sp_rc encode_gap(const struct sp_outcome *outcome, struct sp_buf *ou
     return rc;
 }
 
-static enum sp_rc encode_outcome(struct sp_queue_pending *p, const struct sp_outcome *o)
+/*
+ * The outcome without its child, which no record can hold: those whom the child would have told of are held for a
+ * person, or the sender would never hear of them.
+ */
+static enum sp_rc encode_held(const struct sp_outcome *outcome, size_t events, struct sp_buf *out)
 {
+    struct sp_outcome o = *outcome;
+    enum sp_rc rc;
+
+    o.child = NULL;
+    o.results = sp_calloc(o.result_count + 1, sizeof(*o.results));
+    for (size_t i = 0; i < o.result_count; i++) {
+        o.results[i] = outcome->results[i];
+        if (o.results[i].state != SP_RCPT_RETURNED && o.results[i].state != SP_RCPT_DEPOSITED)
+            continue;
+        o.results[i].state = SP_RCPT_HELD;
+        o.results[i].next_at_ms = 0;
+        o.results[i].why = SP_E_LIMIT;
+    }
+    rc = encode_gap(&o, events, out);
+    sp_free(o.results);
+    return rc;
+}
+
+/* Encodes the outcome, or as much of it as fits: its audit goes first, then its child's, then the child. */
+static enum sp_rc encode_outcome(struct sp_queue_pending *p, struct sp_outcome *o,
+                                 struct sp_accept *child)
+{
+    size_t events = o->audit.count + (o->child == NULL ? 0 : child->audit.count);
     enum sp_rc rc = sp_outcome_encode(o, &p->meta);
 
     if (rc != SP_E_LIMIT)
         return rc;
-    rc = encode_gap(o, &p->meta);
+    rc = encode_gap(o, o->audit.count, &p->meta);
+    if (rc != SP_OK && o->child != NULL) {
+        child->audit.count = 0;
+        rc = encode_gap(o, events, &p->meta);
+    }
+    if (rc != SP_OK && o->child != NULL) {
+        rc = encode_held(o, events, &p->meta);
+        o->child = NULL;
+    }
     if (rc != SP_OK)
         return SP_E_MALFORMED;
     sp_log_error(p->queue->o.log, "queue.outcome-too-large", SP_ID("message", &o->id),
-                 SP_INT("events", o->audit.count));
+                 SP_INT("events", events));
     p->rc = SP_E_LIMIT;
     return SP_OK;
 }
@@ -225,9 +242,8 @@ void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
         o.child = &child;
     }
     if (rc == SP_OK)
-        rc = encode_outcome(p, &o);
+        rc = encode_outcome(p, &o, &child);
     if (rc != SP_OK) {
-        let_go(q, &o);
         sp_queue_pending_end(p, rc);
         return;
     }
@@ -253,6 +269,15 @@ static void on_durable(void *arg, uint64_t segment, uint64_t end)
         q->o.on_durable(q->o.arg, segment, end);
 }
 
+/* Deliveries that were put off may begin again. */
+static void on_state(void *arg)
+{
+    struct sp_queue *q = arg;
+
+    if (q->journal != NULL && q->o.on_due != NULL && sp_queue_may_deliver(q))
+        q->o.on_due(q->o.arg);
+}
+
 static struct sp_queue *queue_new(const struct sp_queue_options *options)
 {
     struct sp_queue *q = sp_calloc(1, sizeof(*q));
@@ -260,10 +285,22 @@ static struct sp_queue *queue_new(const struct sp_queue_options *options)
     q->o = *options;
     q->entries = sp_map_new();
     q->carried = sp_map_new();
+    q->told = sp_map_new();
     q->arena = sp_arena_new(16384);
     q->disk = sp_queue_disk_new(options->loop);
     sp_list_init(&q->waiters);
     return q;
+}
+
+static void free_notes(struct sp_map *map)
+{
+    size_t at = 0;
+    struct sp_bytes key;
+    void *value;
+
+    while (sp_map_next(map, &at, &key, &value))
+        sp_free(value);
+    sp_map_free(map);
 }
 
 static void free_entries(struct sp_queue *q)
@@ -272,10 +309,8 @@ static void free_entries(struct sp_queue *q)
     struct sp_bytes key;
     void *entry;
 
-    while (sp_map_next(q->carried, &at, &key, &entry))
-        sp_free(entry);
-    sp_map_free(q->carried);
-    at = 0;
+    free_notes(q->carried);
+    free_notes(q->told);
     sp_heap_clear(&q->due); /* its nodes lie in the entries */
     while (sp_map_next(q->entries, &at, &key, &entry))
         sp_free(entry);
@@ -323,6 +358,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         .on_durable = on_durable,
         .on_going = sp_queue_on_going,
         .on_gone = sp_queue_on_gone,
+        .on_state = on_state,
         .arg = q,
     };
     struct sp_journal_recovery found;
@@ -338,6 +374,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
     sp_log_info(q->o.log, "queue.opened", SP_INT("messages", sp_map_count(q->entries)),
                 SP_INT("records", found.records), SP_INT("damaged", found.damaged),
                 SP_INT("dropped", found.dropped), SP_BOOL("clean", found.clean));
+    if (rc == SP_OK)
+        sp_queue_reclaim(q);
     return rc;
 }
 

@@ -136,8 +136,8 @@ SP_MUST_CHECK enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct
  * outcome:    encoded at once, not kept; its child is a message of its own from then on
  * child_body: of outcome->child, finished and not in a file; taken; NULL without child
  * done:       SP_OK when durable; SP_E_LIMIT when durable, but with audit.gap for the audit events, which did not fit;
- *             SP_E_NOT_FOUND if the message is gone; else it is not recorded: where the shard has stopped the recipients
- *             are idle again and nothing may be delivered, otherwise they stay busy
+ *             SP_E_NOT_FOUND if the message is gone; SP_E_JOURNAL_FAILED at closing, where it could never be written.
+ *             A shard that has stopped keeps it until it can write again; the recipients are busy so long
  */
 void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
                       struct sp_queue_body *child_body, void (*done)(void *arg, enum sp_rc rc),

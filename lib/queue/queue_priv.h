@@ -66,7 +66,9 @@ struct sp_queue {
     size_t carry_count;
     bool carrying;
     struct sp_map
-        *carried; /* by id: the segment that it was carried out of, until that one's key goes */
+        *carried; /* by id: the segment that it was carried into last, until that one's key goes */
+    struct sp_map *
+        told; /* by segment: how many of its content.destroyed are on record, from before a crash */
     uint64_t swept_at; /* segment that was written when the last sweep looked for them */
 };
 
@@ -148,8 +150,10 @@ void sp_queue_pending_end(struct sp_queue_pending *p, enum sp_rc rc);
 /* The journal's on_going and on_gone. (destroyed.c) */
 void sp_queue_on_going(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes);
 void sp_queue_on_gone(void *arg, uint64_t segment, struct sp_bytes notes);
-/* The message has its record, and its key, in a later segment now. */
-void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t from);
+/* The message has a record, and its key, in that segment too. */
+void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t into);
+/* A record of content.destroyed found at a restart. */
+void sp_queue_note_told(struct sp_queue *q, const struct sp_act *act);
 
 /* Frees segments that nobody needs; moves the last living messages out of the oldest. (carry.c) */
 void sp_queue_reclaim(struct sp_queue *q);

@@ -243,7 +243,34 @@ START_TEST(an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap)
 }
 END_TEST
 
-START_TEST(a_stopped_shard_answers_commands_for_what_was_under_way)
+START_TEST(a_dsn_that_no_record_can_hold_leaves_its_recipients_held)
+{
+    enum { BIG = 250 * 1024 };
+    struct sp_id id = rig_put(&rig, 100);
+    struct sp_accept *dsn = rig_accept(&rig, 1);
+    struct sp_queue_due due;
+    struct sp_result result = {.n = 0, .state = SP_RCPT_RETURNED};
+    struct sp_outcome o = {
+        .id = id, .attempt = 1, .results = &result, .result_count = 1, .child = dsn};
+    uint8_t *big = sp_arena_alloc(rig.arena, BIG);
+    SP_AUTO(sp_queue_message) m = NULL;
+
+    memset(big, 'x', BIG);
+    dsn->trace = dsn->facts = dsn->envid = dsn->message_id = dsn->phi = sp_bytes(big, BIG);
+    ck_assert(rig_due(&rig, &due));
+    rig.rc = PENDING_RC;
+    sp_queue_outcome(rig.queue, &o, rig_body(&rig, &dsn->id, 500), rig_done, &rig);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_E_LIMIT);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_OK);
+    ck_assert_int_eq(m->rcpts[0].state, SP_RCPT_HELD);
+    ck_assert_int_eq(m->rcpts[0].why, SP_E_LIMIT);
+}
+END_TEST
+
+START_TEST(a_stopped_shard_keeps_outcomes_until_it_can_write_again)
 {
     struct sp_id ids[2] = {rig_put(&rig, 100), rig_put(&rig, 100)};
     struct sp_queue_due due[2];
@@ -252,12 +279,23 @@ START_TEST(a_stopped_shard_answers_commands_for_what_was_under_way)
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &ids[0]), SP_E_EXISTS);
     fake_disk_fail(rig.disk, FAKE_SYNC, 1, EIO, true);
     for (int i = 0; i < 2; i++) /* the second finds it stopped */
-        ck_assert_int_eq(rig_outcome(&rig, &due[i], SP_RCPT_DELIVERED, 0), SP_E_JOURNAL_FAILED);
+        ck_assert_int_eq(rig_outcome(&rig, &due[i], SP_RCPT_DELIVERED, 0), PENDING_RC);
     ck_assert(!sp_queue_may_deliver(rig.queue));
-    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, 2);
+    ck_assert_int_eq(sp_queue_ready(rig.queue), SP_E_JOURNAL_FULL);
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &ids[i]), SP_E_JOURNAL_FULL);
-    rig_crash(&rig, FAKE_CRASH_ALL, 0);
+    fake_disk_mend(rig.disk);
+    rig.done_count = 0;
+    rig.due_told = 0;
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(rig.done_count, 2);
+    ck_assert_int_eq(rig.rc, SP_OK);
+    ck_assert_uint_ge(rig.due_told, 1); /* deliveries may go on */
+    ck_assert_int_eq(sp_queue_ready(rig.queue), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
 }
 END_TEST
 
@@ -456,6 +494,7 @@ START_TEST(segments_of_settled_mail_go)
     sp_queue_ledger_passed(rig.queue, sp_queue_stats(rig.queue).current_segment);
     ck_assert_uint_eq(sp_queue_stats(rig.queue).first_segment,
                       sp_queue_stats(rig.queue).current_segment);
+    sp_queue_commit(rig.queue); /* the files go when their messages are told of */
     ck_assert_uint_le(fake_disk_files(rig.disk, "0000"), 1);
     rig_reopen(&rig);
     ck_assert_uint_gt(count_destroyed(NULL), 80); /* all but those in the last segment */
@@ -543,7 +582,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_deleted_message_is_gone_with_its_file);
     tcase_add_test(c, a_child_lives_on_when_its_parent_has_settled);
     tcase_add_test(c, an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap);
-    tcase_add_test(c, a_stopped_shard_answers_commands_for_what_was_under_way);
+    tcase_add_test(c, a_dsn_that_no_record_can_hold_leaves_its_recipients_held);
+    tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);
     tcase_add_test(c, refused_recipients_and_their_dsn_lie_in_one_record);
     tcase_add_test(c, nothing_changes_before_it_is_durable);
     tcase_add_test(c, an_unnamed_body_file_is_removed);
