@@ -6,6 +6,8 @@
  */
 #include "journal/journal_priv.h"
 
+#include <errno.h>
+
 enum { NOTES_MAX = 64 * 1024 * 1024 };
 
 /* Asks on_going about every record with a body in a segment. */
@@ -52,8 +54,12 @@ static bool remove_files(struct sp_forget *f)
     char name[SP_SEGMENT_NAME_MAX];
 
     for (size_t i = 0; i < f->count; i++) {
+        int rc;
+
         sp_segment_name(f->segments[i]->number, name);
-        (void)io->unlink(io->ctx, name);
+        rc = io->unlink(io->ctx, name);
+        if (rc != 0 && rc != -ENOENT)
+            return false;
     }
     return io->sync_folder(io->ctx, ".") == 0;
 }

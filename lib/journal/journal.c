@@ -54,6 +54,15 @@ static struct sp_journal_append *list_take(struct sp_journal_list *l, size_t bat
 
 static void table_put(struct sp_journal *j, struct sp_segment *s)
 {
+    struct sp_segment *last = j->count == 0 ? NULL : j->segments[j->count - 1];
+
+    if (last != NULL && last->number == s->number) { /* it failed with nothing durable in it */
+        sp_keyring_remove(j->maker.keyring, last->salt);
+        sp_segment_free(j->o.io, last);
+        j->segments[j->count - 1] = s;
+        j->key_segment = 0;
+        return;
+    }
     if (j->count == j->cap) {
         j->cap = j->cap == 0 ? 16 : j->cap * 2;
         j->segments = sp_realloc(j->segments, j->cap * sizeof(struct sp_segment *));

@@ -249,7 +249,7 @@ static void keep_room(const struct sp_journal_io *io, size_t len)
     if (fd < 0)
         return;
     zeroes = sp_calloc(1, room);
-    if (write_all(io, fd, sp_bytes(zeroes, room)) != 0)
+    if (write_all(io, fd, sp_bytes(zeroes, room)) != 0 || io->sync(io->ctx, fd) != 0)
         (void)io->unlink(io->ctx, ROOM_NAME);
     sp_free(zeroes);
     io->close(io->ctx, fd);

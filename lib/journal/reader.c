@@ -182,9 +182,14 @@ static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entr
             return rc;
     }
     if (r->scan.at >= r->limit) {
-        if (!r->limit_final)
-            return SP_E_NOT_FOUND;
-        return open_next(r, out);
+        if (r->limit_final)
+            return open_next(r, out);
+        if (r->scan.at ==
+            SP_BLOCK) { /* nothing in it yet: another file may still take its number */
+            sp_segment_free(r->io, r->segment);
+            r->segment = NULL;
+        }
+        return SP_E_NOT_FOUND;
     }
     rc = sp_scan_next(&r->scan, r->limit, &r->header, &r->batch_at);
     if (rc == SP_E_NOT_FOUND) { /* nothing readable up to where it is durable */

@@ -259,29 +259,51 @@ static void set_gone_aside(struct sp_recovered *r)
     r->count = kept;
 }
 
-/* Where each segment ends, then all records. */
+/* Where the i-th segment ends, and how far it is durable. */
+static enum sp_rc find_end(struct work *w, size_t i, uint64_t *end, uint64_t *durable)
+{
+    const struct sp_recovered *r = w->r;
+    bool is_told = i + 1 < r->count && w->sums[i + 1].any &&
+                   r->segments[i + 1]->number == r->segments[i]->number + 1;
+    enum sp_rc rc;
+
+    *end = is_told ? w->sums[i + 1].prev_end : w->sums[i].end;
+    *durable = is_told ? *end : w->sums[i].durable;
+    if (is_told) {
+        if (w->sums[i].end > *end)
+            w->r->found.dropped++;
+        return SP_OK;
+    }
+    if (r->segments[i]->is_gone)
+        return SP_OK;
+    rc = judge_tail(w, r->segments[i], &w->sums[i], end);
+    return rc == SP_OK ? settle_tail(w, r->segments[i], *durable, *end) : rc;
+}
+
+/* Where each segment ends, then all records. A last one that holds nothing after all gives its number back. */
 static enum sp_rc read_all(struct work *w)
 {
     struct sp_recovered *r = w->r;
 
     for (size_t i = 0; i < r->count; i++) {
         struct sp_segment *s = r->segments[i];
-        bool is_told =
-            i + 1 < r->count && w->sums[i + 1].any && r->segments[i + 1]->number == s->number + 1;
-        uint64_t end = is_told ? w->sums[i + 1].prev_end : w->sums[i].end;
-        uint64_t durable = is_told ? end : w->sums[i].durable;
-        enum sp_rc rc = is_told || s->is_gone ? SP_OK : judge_tail(w, s, &w->sums[i], &end);
+        uint64_t end;
+        uint64_t durable;
+        enum sp_rc rc = find_end(w, i, &end, &durable);
 
-        if (rc == SP_OK && !is_told && !s->is_gone)
-            rc = settle_tail(w, s, durable, end);
         if (rc == SP_OK && !s->is_gone)
             rc = read_segment(w->o, s, durable, end, &r->found);
         if (rc != SP_OK)
             return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
-        if (is_told && w->sums[i].end > end)
-            r->found.dropped++;
         s->end = end;
         s->len = end;
+        if (end == SP_BLOCK && i + 1 == r->count) {
+            remove_segment(w->m, s->number);
+            sp_keyring_remove(w->m->keyring, s->salt);
+            sp_segment_free(w->m->io, s);
+            r->count--;
+            break;
+        }
         r->last = s->number;
         r->last_end = end;
         r->found.clean = w->sums[i].clean;

@@ -195,6 +195,8 @@ void sp_segment_drop(const struct sp_segment_maker *m, struct sp_segment *s)
 {
     if (s == NULL)
         return;
+    if (s->number != 0)
+        sp_segment_name(s->number, s->spare);
     if (s->fd >= 0)
         (void)m->io->unlink(m->io->ctx, s->spare);
     sp_keyring_remove(m->keyring, s->salt);

@@ -29,6 +29,7 @@ struct sp_writer {
     struct sp_segment *reserve;
     struct sp_aead *record_key;
     struct sp_aead *content_key;
+    bool is_empty; /* the active segment, or the last one before a stop, has no durable batch */
     uint64_t prev_end;
     uint64_t batch;
     uint64_t sequence;
@@ -90,24 +91,30 @@ size_t sp_writer_cost(const struct sp_journal_append *a)
     return len;
 }
 
-/* Makes a spare the active segment. On failure the spare is gone. */
+/*
+ * Makes a spare the active segment. On failure the spare is gone. A segment that failed before anything in it was durable
+ * gives up its number and its file, or nobody could tell after a crash where the one before it ends.
+ */
 static enum sp_rc activate(struct sp_writer *w, struct sp_segment *s, struct sp_commit *out)
 {
+    uint64_t number = w->is_empty ? w->last : w->last + 1;
     enum sp_rc rc;
 
     if (out->opened_count == SP_COMMIT_OPENED_MAX) {
         sp_segment_drop(w->maker, s);
         return SP_E_IO;
     }
-    rc = sp_segment_number(w->maker, s, w->last + 1);
+    rc = sp_segment_number(w->maker, s, number);
     if (rc != SP_OK) {
-        sp_log_error(w->log, "journal.segment-refused", SP_INT("segment", w->last + 1),
+        sp_log_error(w->log, "journal.segment-refused", SP_INT("segment", number),
                      SP_RC("why", rc));
         sp_segment_drop(w->maker, s);
         return rc;
     }
-    w->prev_end = w->at;
-    w->last++;
+    if (!w->is_empty)
+        w->prev_end = w->at;
+    w->is_empty = true;
+    w->last = number;
     w->at = SP_BLOCK;
     w->batch = 0;
     w->sequence = 0;
@@ -248,6 +255,7 @@ static int write_batch(struct sp_writer *w, struct sp_journal_append *list, bool
         return err;
     }
     w->at += sp_block_up(len);
+    w->is_empty = false;
     w->stats.syncs++;
     w->stats.batches++;
     w->stats.bytes += len;

@@ -26,6 +26,9 @@ struct sp_store_query {
 /* returns: SP_E_EXISTS or SP_E_STORE_FAILED for a result code of SQLite, with its message in err */
 enum sp_rc sp_store_fail(struct sp_store *store, int result, const char *what, struct sp_err *err);
 
+/* Makes the log that a dead process left durable; before the database is opened. returns: SP_OK or SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_store_renew(struct sp_store *store, struct sp_err *err);
+
 /* Brings the schema up to date. returns: SP_OK or SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_store_migrate(struct sp_store *store,
                                           const struct sp_store_options *options,

@@ -86,9 +86,9 @@ void power_disk_room(struct power_disk *d, size_t bytes)
     d->room = bytes;
 }
 
-size_t power_disk_false_syncs(const struct power_disk *d)
+const char *power_disk_false_sync(const struct power_disk *d)
 {
-    return d->false_syncs;
+    return d->false_sync[0] == '\0' ? NULL : d->false_sync;
 }
 
 void power_disk_skip(struct power_disk *d, const char *site)
@@ -219,7 +219,8 @@ static bool covers(const struct power_record *over, const struct power_record *l
 static void forget_covered(struct power_walk *w, size_t count, const struct power_record *over)
 {
     for (size_t i = 0; i < count; i++)
-        if (w->waiting[i].lost && covers(over, &w->disk->ops[w->waiting[i].op]))
+        if (w->waiting[i].lost && w->waiting[i].op != SIZE_MAX &&
+            covers(over, &w->disk->ops[w->waiting[i].op]))
             w->waiting[i].op = SIZE_MAX;
 }
 

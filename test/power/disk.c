@@ -390,8 +390,8 @@ int power_sync(struct power_disk *d, int fd)
     if (skips_sync(d, fd))
         return 0;
     record(d, POWER_SYNC, fds[fd].node, NULL)->failed = rc != 0;
-    if (rc == 0 && n->unknown)
-        d->false_syncs++;
+    if (rc == 0 && n->unknown && d->false_sync[0] == '\0')
+        (void)snprintf(d->false_sync, POWER_NAME_MAX, "%s", live_name(d, fds[fd].node));
     n->unknown = rc != 0;
     return rc;
 }

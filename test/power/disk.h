@@ -75,8 +75,8 @@ struct power_fault {
 void power_disk_fail(struct power_disk *d, const struct power_fault *fault);
 /* Room for so many more bytes in files, then ENOSPC; SIZE_MAX: any. */
 void power_disk_room(struct power_disk *d, size_t bytes);
-/* returns: good syncs of a file that a failed one had left unknown, without new bytes: relying on them would be wrong */
-size_t power_disk_false_syncs(const struct power_disk *d);
+/* returns: the first file that was synced well after a failed sync of the same bytes: relying on that is wrong; or NULL */
+const char *power_disk_false_sync(const struct power_disk *d);
 
 /*
  * Mutation: syncs at the sites named so (NULL: none) are left out, though they say that they did well. A site is what

@@ -51,7 +51,7 @@ struct power_disk {
     size_t passed;
     struct power_fault fault;
     size_t room;
-    size_t false_syncs;
+    char false_sync[POWER_NAME_MAX];
     bool frozen;
     char skip[POWER_SITE_MAX];
     char sites[POWER_SITES][POWER_SITE_MAX];

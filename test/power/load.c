@@ -409,7 +409,7 @@ void world_step(struct world *w)
         world_turn(w);
         break;
     case 11:
-        if (world_roll(w, 8) == 0)
+        if (!w->is_calm && world_roll(w, 8) == 0)
             restart(w);
         break;
     default:

@@ -70,6 +70,7 @@ struct world {
     struct sp_journal_keys keys;
     size_t segment_len;
     bool prewrite;
+    bool is_calm; /* no restarts in its days */
     struct sp_arena *arena;
     char folder[64]; /* a real one, for SQLite's first look at its file */
     struct sp_audit_signer signer;
