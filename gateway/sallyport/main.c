@@ -21,6 +21,7 @@ static const struct command {
     {"check", NULL, "cli-policy", "validate the configuration and say what it would do"},
     {"policy", NULL, "cli-policy", "check, test and list policies"},
     {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
+    {"detect", NULL, "cli-detect", "say what of PHI is in files"},
     {"settings", NULL, "cli-policy", "print the reference of all settings"},
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},

@@ -14,7 +14,7 @@
 
 struct sp_detect;
 
-/* owner: the caller. Compiles the patterns (about 0.1 s). returns: SP_E_SCAN_FAILED if that can't be done */
+/* owner: the caller. Loads the dictionary that the build compiled. returns: SP_E_SCAN_FAILED if that can't be done */
 SP_MUST_CHECK enum sp_rc sp_detect_new(struct sp_detect **out, struct sp_err *err);
 void sp_detect_free(struct sp_detect *d);
 SP_AUTO_DEFINE(sp_detect)
@@ -36,17 +36,42 @@ enum sp_detect_sealed {
     SP_DETECT_SIGNED,
 };
 
+/* In the order of their names' list in docs/policy; the names are those of rules, audit and the detect command. */
 enum sp_detect_type {
+    SP_DETECT_PERSON,
+    SP_DETECT_ADDRESS,
+    SP_DETECT_ZIP,
+    SP_DETECT_DATE,
+    SP_DETECT_DOB,
+    SP_DETECT_SERVICE_DATE,
+    SP_DETECT_ADMISSION_DATE,
+    SP_DETECT_DISCHARGE_DATE,
+    SP_DETECT_PHONE,
+    SP_DETECT_FAX,
+    SP_DETECT_EMAIL,
     SP_DETECT_US_SSN,
     SP_DETECT_MRN,
-    SP_DETECT_US_MBI,
-    SP_DETECT_US_NPI,
-    SP_DETECT_PHONE,
-    SP_DETECT_DOB,
+    SP_DETECT_HEALTH_PLAN_ID,
+    SP_DETECT_MBI,
+    SP_DETECT_ACCOUNT,
+    SP_DETECT_CREDIT_CARD,
+    SP_DETECT_NPI,
+    SP_DETECT_DEA,
+    SP_DETECT_DRIVER_LICENSE,
+    SP_DETECT_LICENSE_PLATE,
+    SP_DETECT_VIN,
+    SP_DETECT_DEVICE_ID,
+    SP_DETECT_UDI,
+    SP_DETECT_URL,
+    SP_DETECT_IP,
     SP_DETECT_ICD10,
-    SP_DETECT_HEALTH_TERM,
-    SP_DETECT_PAYMENT_TERM,
-    SP_DETECT_DICOM,
+    SP_DETECT_DRUG,
+    SP_DETECT_DIAGNOSIS,
+    SP_DETECT_PROCEDURE,
+    SP_DETECT_LAB,
+    SP_DETECT_BIOMETRIC,
+    SP_DETECT_PHOTO,
+    SP_DETECT_OTHER, /* numbers of claims, prescriptions, specimens, rooms: what identifies and has no type of its own */
     SP_DETECT_TYPES
 };
 
@@ -62,11 +87,22 @@ const char *sp_detect_type_name(enum sp_detect_type type);
 /* returns: the name of the i-th category, static */
 const char *sp_detect_special_name(size_t i);
 
+struct sp_buf;
+
 struct sp_detect_limits {
     struct sp_mime_limits mime;
     uint64_t unpacked_max;        /* bytes of decoded parts in all; 0: 256 MiB */
     const struct sp_clock *clock; /* NULL: no deadline */
     int64_t deadline_ms;          /* monotonic */
+    bool findings;                /* list each finding with its place: for an admin's own test files only */
+    struct sp_buf *text;          /* NULL, or where all decoded text is appended that places refer to */
+};
+
+/* Where something was found. The place is in code points of the decoded text (limits.text). */
+struct sp_detect_finding {
+    enum sp_detect_type type;
+    uint32_t start, end; /* end: behind its last character */
+    uint32_t score;
 };
 
 struct sp_detect_count {
@@ -100,6 +136,8 @@ struct sp_detect_result {
     size_t attachment_count;
     struct sp_detect_gap *gaps;
     size_t gap_count;
+    struct sp_detect_finding *findings; /* by rising start; only if limits.findings */
+    size_t finding_count;
 };
 
 /*
@@ -114,8 +152,15 @@ SP_MUST_CHECK enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_
                                            const struct sp_detect_limits *limits,
                                            struct sp_arena *arena, struct sp_detect_result *out);
 
-/* The same for one text in UTF-8, as if it were a message's only part: for tests and tools. */
-void sp_detect_text(struct sp_detect *d, struct sp_bytes text, struct sp_arena *arena,
-                    struct sp_detect_result *out);
+/* The same for one text in UTF-8, as if it were a message's only part: for tests and tools. limits: NULL for none */
+void sp_detect_text(struct sp_detect *d, struct sp_bytes text, const struct sp_detect_limits *limits,
+                    struct sp_arena *arena, struct sp_detect_result *out);
+
+/* A file of any other kind (document, archive, picture), as if it were a message's only attachment. returns: SP_OK, look at partial */
+SP_MUST_CHECK enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
+                                        const struct sp_detect_limits *limits, struct sp_arena *arena,
+                                        struct sp_detect_result *out);
+/* returns: whether it is plain text or the source of a page, for sp_detect_text */
+bool sp_detect_is_text(struct sp_bytes file);
 
 #endif

@@ -1,7 +1,10 @@
 /*
- * Inside detection: text goes in by pieces (text.c normalises it and cuts windows), Hyperscan reports where terms and
- * number-like things end (scan.c), values are verified in C (value.c, find.c), findings are counted (tally.c), the
- * message is walked (message.c, sealed.c).
+ * Inside detection. Text goes in by pieces; text.c makes it plain (what looks like a digit is one, what can't be seen is
+ * gone) and cuts windows. In a window Hyperscan finds the terms of the dictionary (scan.c); walk.c goes through it once,
+ * cutting sentences and table columns and handing what looks like a value, a name or an address to the recognisers
+ * (number.c, code.c, date.c, person.c, contact.c, place.c), which check in C what a shape alone can't tell. What they find
+ * are entities. judge.c asks whose they are and whether that person's health, care or payment stands beside them; tally.c
+ * counts and concludes. The message is walked by message.c and sealed.c.
  */
 #ifndef SP_DETECT_DETECT_PRIV_H
 #define SP_DETECT_DETECT_PRIV_H
@@ -9,60 +12,87 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "detect/detect.h"
+#include "detect/dictionary.h"
 
 #include <hs/hs.h>
 
-#define DETECT_WINDOW  (64 * 1024) /* normalised text looked at at once */
-#define DETECT_OVERLAP 1024        /* of it belongs to the next window as well */
-#define DETECT_CONTEXT 300         /* bytes on both sides in which a label counts */
+#define DETECT_WINDOW  (64 * 1024) /* plain text looked at at once */
+#define DETECT_OVERLAP 2048        /* of it belongs to the next window as well */
+#define DETECT_COLUMNS 48          /* of a table that are told apart */
 
-/* What a dictionary term or pattern means. */
-enum detect_mark {
-    MARK_SSN_LABEL,
-    MARK_MRN_LABEL,
-    MARK_MRN_WEAK_LABEL, /* "chart", "patient id" */
-    MARK_MEDICARE_LABEL,
-    MARK_NPI_LABEL,
-    MARK_PHONE_LABEL,
-    MARK_DOB_LABEL,
-    MARK_ICD_LABEL,
-    MARK_PATIENT,
-    MARK_HEALTH,      /* says "medicine" by itself: a diagnosis, a drug, a test */
-    MARK_HEALTH_WEAK, /* "appointment", "results": two different ones are needed */
-    MARK_PAYMENT,
-    MARK_PART2,
-    MARK_PSYCHOTHERAPY,
-    MARK_HIV,
-    MARK_GENETIC,
-    MARK_TERMS, /* those above are terms, those below patterns */
-    MARK_SSN = MARK_TERMS,
-    MARK_NINE_DIGITS,
-    MARK_MBI,
-    MARK_NPI,
-    MARK_PHONE,
-    MARK_ICD10,
-    MARK_COUNT
-};
+/* Marks in groups. */
+#define DETECT_SPECIAL (M(PART2) | M(PSYCHOTHERAPY) | M(HIV) | M(GENETIC))
+#define DETECT_STRONG  (M(DIAGNOSIS) | M(DRUG) | M(PROCEDURE) | M(LAB) | DETECT_SPECIAL)
+#define DETECT_LABELS  (((UINT64_C(1) << MARK_PATIENT) - 1) & ~((UINT64_C(1) << MARK_L_SSN) - 1))
+#define DETECT_SUBJECT (M(PATIENT) | M(INSURED) | M(RELATIVE))
 
-struct detect_term {
-    const char *text;
-    enum detect_mark mark;
-};
-extern const struct detect_term sp_detect_terms[];
-extern const size_t sp_detect_term_count;
-
+/* A term of the dictionary in the window; none lies inside another. */
 struct detect_hit {
-    uint32_t end;  /* offset in the window, behind its last byte */
-    uint16_t term; /* index of the term; UINT16_MAX for a pattern */
-    uint16_t mark;
+    uint32_t start, end;
+    uint64_t marks;
+};
+
+enum detect_role {
+    ROLE_UNKNOWN,
+    ROLE_PATIENT,   /* label, title or column says so */
+    ROLE_PROVIDER,  /* clinician or staff */
+    ROLE_ADDRESSEE, /* "Dear ..." */
+    ROLE_SENDER,    /* signature */
+    ROLE_NOBODY,    /* a place, an organisation, a disease's name */
+};
+
+#define ENT_LABELLED 1U  /* a label or column says what it is */
+#define ENT_SINGLE   2U  /* one given name and no more */
+#define ENT_OF       4U  /* "...'s" */
+#define ENT_WEAK     8U  /* may not be a name at all */
+#define ENT_INITIALS 16U /* "J.S." */
+#define ENT_ROOM     32U
+#define ENT_CHECKED  64U  /* its check digits are right */
+#define ENT_ORG      128U /* an organisation's or provider's own */
+
+struct detect_entity {
+    uint32_t start, end;
+    uint32_t sentence;
+    uint8_t type;
+    uint8_t score;
+    uint8_t role;
+    uint8_t flags;
+};
+
+struct detect_sentence {
+    uint32_t start, end;
+    uint32_t paragraph;
+    uint64_t marks;
+};
+
+/* A table: columns named by the marks of its heading. */
+struct detect_table {
+    uint8_t separator; /* 0: no table here */
+    uint8_t columns;
+    uint64_t marks[DETECT_COLUMNS];
+    uint64_t all;
 };
 
 struct detect_window {
     const uint8_t *text;
     size_t len;
-    size_t from, to;         /* what begins in here is this window's to count */
-    struct detect_hit *hits; /* by rising end */
+    size_t from, to; /* what begins in here is this window's to count */
+    struct detect_hit *hits;
     size_t hit_count;
+    struct detect_entity *entities;
+    size_t entity_count;
+    struct detect_sentence *sentences;
+    size_t sentence_count;
+    uint64_t marks;             /* of all of it */
+    uint32_t seen[MARK_COUNT];  /* how often */
+    /* of the walk */
+    size_t hit_at;     /* first hit that does not start before the place looked at */
+    size_t line_start; /* of the line looked at */
+    size_t limit;      /* no value goes past it: the end of the text, or of a table's field */
+    struct detect_table table;
+    unsigned column;
+    bool row; /* this line is a row of the table */
+    struct sp_detect *d;
 };
 
 /* One scan of one message. */
@@ -71,23 +101,34 @@ struct detect_run {
     const struct sp_detect_limits *limits;
     struct sp_arena *arena;
     struct sp_detect_result *out;
-    struct sp_buf norm; /* normalised text not yet examined, or kept as overlap */
-    bool norm_first;    /* nothing of this text has been examined yet */
-    uint8_t pending[4]; /* the beginning of a character */
+    struct sp_buf norm;    /* plain text not yet examined, or kept as overlap */
+    uint32_t *places;      /* of each byte of norm, in code points of the decoded text; NULL if nobody asks */
+    uint32_t place;        /* of the next character */
+    bool norm_first;       /* nothing of this text has been examined yet */
+    bool markup;           /* tags are taken out while it is made plain */
+    uint8_t pending[4];    /* the beginning of a character */
     size_t pending_len;
+    size_t line_len;       /* of the line being written, in plain text */
+    unsigned breaks;       /* line ends waiting to be written */
+    unsigned blanks;       /* spaces waiting */
+    unsigned cells;        /* what parts columns, in this line */
+    bool equals;           /* a '=' waits for what follows it */
+    bool in_tag, in_name;  /* a tag, a character reference, is being read */
+    struct sp_buf tag;     /* it */
+    struct detect_table table;
+    struct sp_buf prefix;  /* names and Subject of a message: read together with its first text */
     struct sp_map *values; /* distinct values: type and keyed hash */
     uint8_t hash_key[16];
     uint64_t unpacked;
     uint32_t part; /* index now examined, from 1 */
     bool stopped;  /* deadline passed, or a limit: look no further */
+    uint64_t marks;         /* of all texts */
     unsigned special_seen;
-    uint32_t weak_terms; /* different weak health terms seen */
-    uint32_t health;     /* strong ones */
-    uint32_t payment;
-    uint32_t person_score; /* highest of identifiers of a person */
-    uint32_t other_score;  /* highest of other identifiers */
-    size_t column_lines;   /* that may still be looked at below headings, in this window */
-    uint8_t *term_seen;    /* a byte a term */
+    uint32_t phi_score;     /* the best link between a person and his health */
+    uint32_t person_score;  /* the best identifier of a person that waits for health context elsewhere in the message */
+    uint32_t any_score;     /* the best identifier of any kind */
+    bool health;            /* strong health or payment context somewhere */
+    size_t finding_cap;
 };
 
 struct sp_detect {
@@ -95,10 +136,17 @@ struct sp_detect {
     hs_scratch_t *scratch;
     struct detect_hit *hits;
     size_t hit_cap;
+    struct detect_entity *entities;
+    size_t entity_cap;
+    struct detect_sentence *sentences;
+    size_t sentence_cap;
 };
 
+/* ---- dictionary.c ---- */
+enum sp_rc sp_detect_dictionary_load(struct sp_detect *d, struct sp_err *err);
+
 /* ---- scan.c ---- */
-/* Fills w->hits. returns: false if there are too many, or the scan failed */
+/* Fills w->hits, by rising start. returns: false if there are too many, or the scan failed */
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w);
 
 /* ---- text.c ---- */
@@ -106,25 +154,67 @@ void sp_detect_text_begin(struct detect_run *r);
 void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8);
 void sp_detect_text_end(struct detect_run *r);
 
-/* ---- value.c: is it one? ---- */
-/* Three times digits, or nine in a row. returns: 0 no, else how much a formatted one scores by itself */
+/* ---- value.c: is it one? Digits as ASCII. ---- */
+/* returns: 0 if it can't have been issued or is one that everybody writes as an example, else how much it scores */
 uint32_t sp_detect_ssn_score(const uint8_t digits[9]);
 bool sp_detect_npi_is_valid(const uint8_t digits[10]);
-/* text begins with 11 characters (dashes taken out). */
+/* 11 characters, dashes taken out, any case. */
 bool sp_detect_mbi_is_valid(const uint8_t text[11]);
+bool sp_detect_luhn_is_valid(struct sp_bytes digits);
+/* A payment card: prefix and length of a brand, and its check digit. */
+bool sp_detect_card_is_valid(struct sp_bytes digits);
+/* Two letters (the second may be 9) and seven digits. */
+bool sp_detect_dea_is_valid(struct sp_bytes text);
+bool sp_detect_vin_is_valid(struct sp_bytes text);
+bool sp_detect_iban_is_valid(struct sp_bytes text);
+bool sp_detect_aba_is_valid(struct sp_bytes digits);
+/* A GTIN of 14 digits. */
+bool sp_detect_gtin_is_valid(struct sp_bytes digits);
+/* "2345-7" */
+bool sp_detect_loinc_is_valid(struct sp_bytes text);
+/* "E11.9": the shape, in a chapter that exists. */
+bool sp_detect_icd10_is_valid(struct sp_bytes text);
+
+/* ---- date.c ---- */
 /* A date at the beginning of text ("1/2/1980", "1980-01-02", "Jan 2, 1980", "2 January 1980"). returns: its length, or 0 */
 size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed);
-/* A record number at the beginning of text: 4 to 15 letters, digits and hyphens, three digits at least. returns: its length, or 0 */
-size_t sp_detect_record_len(struct sp_bytes text);
+/* returns: whether the word begins a month's name and is one */
+bool sp_detect_is_month(struct sp_bytes word);
 
-/* ---- find.c ---- */
-/* Examines one window's hits. */
-void sp_detect_find(struct detect_run *r, const struct detect_window *w);
+/* ---- walk.c ---- */
+void sp_detect_walk(struct detect_window *w);
+struct detect_entity *sp_detect_entity_add(struct detect_window *w, enum sp_detect_type type,
+                                           size_t start, size_t end, uint32_t score);
+
+/* ---- label.c ---- */
+/* returns: marks of the label that says what stands at a place: right before it, or at the head of its column; 0: none */
+uint64_t sp_detect_label(const struct detect_window *w, size_t at);
+/* returns: marks of the hits that begin within some bytes before the place, on its line */
+uint64_t sp_detect_line_before(const struct detect_window *w, size_t at, size_t reach);
+/* Takes the line for the heading of a table if it looks like one. */
+void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end);
+
+/* ---- recognisers: returns: the end of what was found at the place, or 0 ---- */
+size_t sp_detect_number(struct detect_window *w, size_t at,
+                        uint64_t label); /* number.c: digits in groups */
+size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label); /* date.c */
+size_t sp_detect_code(struct detect_window *w, size_t at, uint64_t label); /* code.c: letters and digits */
+size_t sp_detect_person(struct detect_window *w, size_t at); /* person.c */
+size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end); /* a table's field */
+size_t sp_detect_person_lower(struct detect_window *w, size_t at); /* "john smith" */
+size_t sp_detect_initials(struct detect_window *w, size_t at);
+size_t sp_detect_email(struct detect_window *w, size_t at); /* contact.c; at: of the @ */
+size_t sp_detect_url(struct detect_window *w, size_t at);
+size_t sp_detect_ip(struct detect_window *w, size_t at);
+size_t sp_detect_street(struct detect_window *w, size_t at); /* place.c */
+
+/* ---- judge.c ---- */
+void sp_detect_judge(struct detect_run *r, struct detect_window *w);
 
 /* ---- tally.c ---- */
 void sp_detect_count(struct detect_run *r, enum sp_detect_type type, uint32_t score,
                      struct sp_bytes value);
-void sp_detect_count_term(struct detect_run *r, uint16_t term);
+void sp_detect_count_window(struct detect_run *r, const struct detect_window *w);
 void sp_detect_gap_add(struct detect_run *r, const char *why, bool partial);
 /* Class, score, special categories from what was counted. */
 void sp_detect_conclude(struct detect_run *r);

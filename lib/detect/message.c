@@ -134,13 +134,23 @@ static enum form form_of(struct sp_bytes head, const char **type)
 
 /* ---- examining ---- */
 
+/* Whoever is written of in the Subject is meant in the text below it. */
+static void begin_text(struct detect_run *r)
+{
+    sp_detect_text_begin(r);
+    if (r->prefix.len > 0) {
+        sp_detect_text_feed(r, sp_buf_bytes(&r->prefix));
+        sp_buf_wipe(&r->prefix);
+    }
+}
+
 static enum sp_rc feed_stream(struct stream *s)
 {
     uint8_t piece[8192];
     size_t got = 1;
     enum sp_rc rc = SP_OK;
 
-    sp_detect_text_begin(s->run);
+    begin_text(s->run);
     while (got > 0 && rc == SP_OK) {
         rc = stream_read(s, piece, sizeof(piece), &got);
         if (rc == SP_OK)
@@ -153,7 +163,9 @@ static enum sp_rc feed_stream(struct stream *s)
 
 static void feed_text(struct detect_run *r, struct sp_bytes text)
 {
-    sp_detect_text_begin(r);
+    if (text.len == 0)
+        return;
+    begin_text(r);
     sp_detect_text_feed(r, text);
     sp_detect_text_end(r);
 }
@@ -304,7 +316,8 @@ static enum sp_rc examine_form(struct stream *s, enum form form, bool *opaque)
         sp_detect_gap_add(s->run, "image", false);
         return feed_stream(s);
     case FORM_DICOM: /* a picture of a patient, with his name in it */
-        sp_detect_count(s->run, SP_DETECT_DICOM, 90, SP_LIT("dicom"));
+        sp_detect_count(s->run, SP_DETECT_PHOTO, 90, SP_LIT("dicom"));
+        s->run->phi_score = 90;
         sp_detect_gap_add(s->run, "image", false);
         return feed_stream(s);
     case FORM_OPAQUE:
@@ -362,10 +375,13 @@ static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i
     return rc;
 }
 
-/* Only fields that people write texts into; the others are full of numbers that mean nothing. */
+/* Only fields that people write texts into, and names; the others are full of numbers that mean nothing. */
 static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
 {
-    static const char *const names[] = {"Subject: ", "Comments: ", "Keywords: "};
+    static const struct {
+        const char *name;
+        bool people; /* the addresses go: they are the envelope's, not the text's */
+    } fields[] = {{"From: ", true}, {"To: ", true}, {"Subject: ", false}, {"Comments: ", false}, {"Keywords: ", false}};
     struct sp_buf all;
     struct sp_bytes rest, line;
 
@@ -374,9 +390,19 @@ static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
         sp_detect_gap_add(r, "limit", true);
     rest = sp_buf_bytes(&all);
     while (sp_bytes_split(&rest, '\n', &line))
-        for (size_t k = 0; k < SP_ARRAY_LEN(names); k++)
-            if (sp_bytes_starts_nocase(line, sp_bytes_cstr(names[k])))
-                feed_text(r, sp_bytes_slice(line, strlen(names[k]), SIZE_MAX));
+        for (size_t k = 0; k < SP_ARRAY_LEN(fields); k++) {
+            struct sp_bytes value = sp_bytes_slice(line, strlen(fields[k].name), SIZE_MAX);
+
+            if (!sp_bytes_starts_nocase(line, sp_bytes_cstr(fields[k].name)))
+                continue;
+            if (fields[k].people)
+                value = sp_bytes_trim(sp_bytes_slice(value, 0, sp_bytes_find(value, '<')));
+            if (value.len == 0 || (fields[k].people && (value.len > 100 || sp_bytes_find(value, '@') != SIZE_MAX)))
+                continue;
+            sp_buf_put(&r->prefix, fields[k].people ? line : value);
+            r->prefix.len -= fields[k].people ? line.len - strlen(fields[k].name) - value.len : 0;
+            sp_buf_put_cstr(&r->prefix, "\n\n");
+        }
     sp_buf_wipe(&all);
 }
 
@@ -395,6 +421,8 @@ static enum sp_rc examine_parts(struct detect_run *r, struct sp_mime *m)
             rc = examine_leaf(r, m, i);
     }
     r->part = 0;
+    if (r->prefix.len > 0)
+        feed_text(r, SP_LIT("\n")); /* there was no text */
     return rc;
 }
 
@@ -403,13 +431,14 @@ static enum sp_rc examine(struct detect_run *r, struct sp_mime *m)
     struct sp_buf outside;
 
     r->out->sealed = sp_detect_sealed_of(m);
-    examine_fields(r, m, SP_MIME_NONE);
     sp_buf_init(&outside, OUTSIDE_MAX);
     if (sp_mime_outside(m, &outside) != SP_OK)
         sp_detect_gap_add(r, "limit", true);
     feed_text(r, sp_buf_bytes(&outside));
     sp_buf_wipe(&outside);
+    examine_fields(r, m, SP_MIME_NONE);
     if (r->out->sealed == SP_DETECT_SMIME || r->out->sealed == SP_DETECT_PGP) {
+        feed_text(r, SP_LIT("\n"));
         sp_detect_gap_add(r, "sealed", false);
         return SP_OK;
     }
@@ -425,17 +454,22 @@ static void run_begin(struct detect_run *r, struct sp_detect *d,
     *out = (struct sp_detect_result){0};
     *r = (struct detect_run){.d = d, .limits = limits, .arena = arena, .out = out};
     sp_buf_init(&r->norm, DETECT_WINDOW + 32768);
+    sp_buf_init(&r->tag, 512);
+    sp_buf_init(&r->prefix, FIELDS_MAX);
     sp_random_fill(sp_random_system(), r->hash_key, sizeof(r->hash_key));
     r->values = sp_map_new();
-    r->term_seen = sp_calloc(sp_detect_term_count, 1);
+    if (limits->findings)
+        r->places = sp_calloc(DETECT_WINDOW + 32768, sizeof(*r->places));
 }
 
 static void run_end(struct detect_run *r)
 {
     sp_detect_conclude(r);
     sp_buf_wipe(&r->norm);
+    sp_buf_wipe(&r->tag);
+    sp_buf_wipe(&r->prefix);
     sp_map_free(r->values);
-    sp_free(r->term_seen);
+    sp_free(r->places);
     sp_wipe(r, sizeof(*r));
 }
 
@@ -466,13 +500,80 @@ enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_mime_source *s
     return rc;
 }
 
-void sp_detect_text(struct sp_detect *d, struct sp_bytes text, struct sp_arena *arena,
-                    struct sp_detect_result *out)
+struct memory {
+    struct sp_bytes rest;
+};
+
+static enum sp_rc read_memory(void *ctx, uint8_t *out, size_t len, size_t *got)
 {
-    struct sp_detect_limits limits = {.unpacked_max = UNPACKED_MAX};
+    struct memory *m = ctx;
+
+    *got = m->rest.len < len ? m->rest.len : len;
+    memcpy(out, m->rest.ptr, *got);
+    m->rest = sp_bytes_slice(m->rest, *got, SIZE_MAX);
+    return SP_OK;
+}
+
+enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file, const struct sp_detect_limits *limits,
+                          struct sp_arena *arena, struct sp_detect_result *out)
+{
+    struct sp_detect_limits own = *limits;
+    struct memory memory = {file};
+    struct stream *s = sp_calloc(1, sizeof(*s));
+    struct detect_run r;
+    const char *type = "";
+    bool opaque = false;
+    enum sp_rc rc;
+
+    if (own.unpacked_max == 0)
+        own.unpacked_max = UNPACKED_MAX;
+    run_begin(&r, d, &own, arena, out);
+    *s = (struct stream){.run = &r, .read = read_memory, .ctx = &memory};
+    stream_peek(s);
+    rc = examine_form(s, form_of(sp_bytes(s->head, s->head_len), &type), &opaque);
+    if (rc == SP_E_MALFORMED) {
+        sp_detect_gap_add(&r, "malformed", true);
+        rc = SP_OK;
+    }
+    run_end(&r);
+    sp_wipe(s, sizeof(*s));
+    sp_free(s);
+    return rc;
+}
+
+bool sp_detect_is_text(struct sp_bytes file)
+{
+    const char *type;
+    enum form form = form_of(sp_bytes_slice(file, 0, HEAD_LEN), &type);
+
+    return form == FORM_TEXT || form == FORM_MARKUP;
+}
+
+/* A text that is the source of a page: tags are taken out, places stay those of the source. */
+static bool is_markup(struct sp_bytes text)
+{
+    static const char *const tags[] = {"<html", "<table", "<td", "<p>", "<br", "<div", "<span", "<!doctype", "<b>", "<li", "<p "};
+    struct sp_bytes head = sp_bytes_slice(text, 0, 65536);
+
+    for (size_t i = 0; i < head.len; i++)
+        for (size_t k = 0; head.ptr[i] == '<' && k < SP_ARRAY_LEN(tags); k++)
+            if (sp_bytes_starts_nocase(sp_bytes_slice(head, i, SIZE_MAX), sp_bytes_cstr(tags[k])))
+                return true;
+    return false;
+}
+
+void sp_detect_text(struct sp_detect *d, struct sp_bytes text, const struct sp_detect_limits *limits,
+                    struct sp_arena *arena, struct sp_detect_result *out)
+{
+    struct sp_detect_limits own = {0};
     struct detect_run r;
 
-    run_begin(&r, d, &limits, arena, out);
+    if (limits != NULL)
+        own = *limits;
+    if (own.unpacked_max == 0)
+        own.unpacked_max = UNPACKED_MAX;
+    run_begin(&r, d, &own, arena, out);
+    r.markup = is_markup(text);
     feed_text(&r, text);
     run_end(&r);
 }

@@ -1,81 +1,20 @@
 /*
- * Hyperscan's home: terms and patterns in one database, compiled at start (a few hundred terms take about
- * 0.1 s). It reports ends only; where a match begins and whether it is one is for find.c. Terms go in as escaped
- * literals; word borders are checked here, since "\b" would double the work of the automaton.
+ * Hyperscan's home: all terms of the dictionary in one pass. It reports ends only, in rising order; the start follows from
+ * the term. Word borders are checked here, since "\b" in four thousand patterns would double the work of the automaton; a
+ * plural or possessive end is allowed. Hits come out by rising start, and none inside a longer one.
  */
 #include "detect/detect_priv.h"
 
 #define HITS_MAX (128 * 1024) /* in one window: two a byte at most make sense */
 
-static const struct {
-    const char *text;
-    enum detect_mark mark;
-} patterns[] = {
-    {"[0-9]{3}[-. ][0-9]{2}[-. ][0-9]{4}", MARK_SSN},
-    {"[0-9]{9}", MARK_NINE_DIGITS},
-    {"[1-9][a-z][a-z0-9][0-9]-?[a-z][a-z0-9][0-9]-?[a-z]{2}[0-9]{2}", MARK_MBI},
-    {"[12][0-9]{9}", MARK_NPI},
-    {"[2-9][0-9]{2}\\)?[-. ]{0,2}[2-9][0-9]{2}[-. ][0-9]{4}", MARK_PHONE},
-    {"[a-tv-z][0-9][0-9ab](\\.[0-9a-tv-z]{1,4})?", MARK_ICD10},
-};
-
-#define PATTERN_COUNT SP_ARRAY_LEN(patterns)
-
-/* "alzheimer's" becomes "\x61\x6c..." : nothing in a term can be taken for an operator. */
-static char *escape(const char *term)
-{
-    struct sp_buf b;
-
-    sp_buf_init(&b, 1024);
-    for (; *term != '\0'; term++)
-        sp_buf_printf(&b, "\\x%02x", (unsigned)(uint8_t)*term);
-    return sp_buf_take_cstr(&b);
-}
-
-static enum sp_rc compile(struct sp_detect *d, struct sp_err *err)
-{
-    size_t count = sp_detect_term_count + PATTERN_COUNT;
-    char **texts = sp_calloc(count, sizeof(*texts));
-    unsigned *ids = sp_calloc(count, sizeof(*ids));
-    unsigned *flags = sp_calloc(count, sizeof(*flags));
-    hs_compile_error_t *problem = NULL;
-    enum sp_rc rc = SP_OK;
-
-    for (size_t i = 0; i < count; i++) {
-        texts[i] = i < sp_detect_term_count ? escape(sp_detect_terms[i].text)
-                                            : sp_strdup(patterns[i - sp_detect_term_count].text);
-        ids[i] = (unsigned)i;
-        flags[i] = HS_FLAG_CASELESS;
-    }
-    if (hs_compile_multi((const char *const *)texts, flags, ids, (unsigned)count, HS_MODE_BLOCK,
-                         NULL, &d->db, &problem) != HS_SUCCESS) {
-        rc = sp_fail(err, SP_E_SCAN_FAILED, "the patterns do not compile: %s",
-                     problem == NULL ? "no reason given" : problem->message);
-        hs_free_compile_error(problem);
-    } else if (hs_alloc_scratch(d->db, &d->scratch) != HS_SUCCESS) {
-        rc = sp_fail(err, SP_E_SCAN_FAILED, "no scratch space for the patterns");
-    }
-    for (size_t i = 0; i < count; i++)
-        sp_free(texts[i]);
-    sp_free(texts);
-    sp_free(ids);
-    sp_free(flags);
-    return rc;
-}
-
 enum sp_rc sp_detect_new(struct sp_detect **out, struct sp_err *err)
 {
     SP_AUTO(sp_detect) d = sp_calloc(1, sizeof(*d));
-    enum sp_rc rc = hs_valid_platform() == HS_SUCCESS
-                        ? compile(d, err)
-                        : sp_fail(err, SP_E_SCAN_FAILED, "this processor lacks SSSE3");
+    enum sp_rc rc = sp_detect_dictionary_load(d, err);
 
-    if (rc != SP_OK)
-        return rc;
-    d->hit_cap = 4096;
-    d->hits = sp_calloc(d->hit_cap, sizeof(*d->hits));
-    *out = SP_STEAL(d);
-    return SP_OK;
+    if (rc == SP_OK)
+        *out = SP_STEAL(d);
+    return rc;
 }
 
 void sp_detect_free(struct sp_detect *d)
@@ -85,6 +24,8 @@ void sp_detect_free(struct sp_detect *d)
     hs_free_scratch(d->scratch);
     hs_free_database(d->db);
     sp_free(d->hits);
+    sp_free(d->entities);
+    sp_free(d->sentences);
     sp_free(d);
 }
 
@@ -99,38 +40,118 @@ static bool is_word(uint8_t c)
     return sp_ascii_is_alnum(c) || c >= 0x80;
 }
 
-/* A term counts as a whole word only. */
-static bool is_whole(const struct detect_window *w, size_t start, size_t end)
+/* The end of the word's plural or possessive. returns: 0 if the word goes on otherwise */
+static size_t word_end(const struct detect_window *w, size_t end)
 {
-    if (start > 0 && is_word(w->text[start]) && is_word(w->text[start - 1]))
+    const uint8_t *t = w->text;
+
+    if (end >= w->len || !is_word(t[end - 1]) || !is_word(t[end]))
+        return end;
+    if (!sp_ascii_is_alpha(t[end - 1]))
+        return 0;
+    if ((t[end] | 0x20) == 's' && (end + 1 == w->len || !is_word(t[end + 1])))
+        return end + 1;
+    if (end + 1 < w->len && (t[end] | 0x20) == 'e' && (t[end + 1] | 0x20) == 's' &&
+        (end + 2 == w->len || !is_word(t[end + 2])))
+        return end + 2;
+    return 0;
+}
+
+static size_t word_start(const struct detect_window *w, size_t start)
+{
+    while (start > 0 && is_word(w->text[start - 1]))
+        start--;
+    return start;
+}
+
+/* Words that end like a disease and are none, or are words of the house. */
+static bool is_no_medicine(struct sp_bytes word)
+{
+    static const char *const words[] = {"diploma",  "aroma",    "oklahoma",  "tacoma",  "sonoma",  "soma",
+                                        "roma",     "idioma",   "paloma",    "stroma",  "academia", "bohemia",
+                                        "premia",   "empathy",  "sympathy",  "apathy",  "telepathy", "nostalgia",
+                                        "anatomy",  "dichotomy", "autonomy", "atrophy", "trophy",  "dystrophy",
+                                        "wainwright", "coma",   "visitis",   "bolzano", "medicare", "theorem"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(words); i++)
+        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(words[i])))
+            return true;
+    return false;
+}
+
+static bool whole_suffix(const struct detect_window *w, size_t *start, size_t end)
+{
+    size_t from = word_start(w, *start);
+    struct sp_bytes word = sp_bytes(w->text + from, end - from);
+
+    if (*start - from < 3 || word.len < 7 || word.len > 40 || is_no_medicine(word))
         return false;
-    return end >= w->len || !is_word(w->text[end - 1]) || !is_word(w->text[end]);
+    for (size_t i = 0; i < word.len; i++)
+        if (!sp_ascii_is_alpha(word.ptr[i]))
+            return false;
+    if ((sp_detect_word_flags(word) & (DETECT_GIVEN | DETECT_SURNAME)) != 0)
+        return false;
+    *start = from;
+    return true;
+}
+
+static void push(struct scan *s, struct detect_hit hit)
+{
+    struct sp_detect *d = s->d;
+    size_t at = s->count++;
+
+    if (at == d->hit_cap) {
+        d->hit_cap = d->hit_cap == 0 ? 4096 : d->hit_cap * 2;
+        d->hits = sp_realloc(d->hits, d->hit_cap * sizeof(*d->hits));
+    }
+    while (at > 0 && d->hits[at - 1].start > hit.start) { /* they come by end: nearly sorted */
+        d->hits[at] = d->hits[at - 1];
+        at--;
+    }
+    d->hits[at] = hit;
 }
 
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                     void *arg)
 {
     struct scan *s = arg;
-    struct sp_detect *d = s->d;
-    bool term = id < sp_detect_term_count;
+    const struct detect_term *term = &sp_detect_terms[id];
+    size_t start = (size_t)to - term->len, end = word_end(s->w, (size_t)to);
 
     (void)from;
     (void)flags;
-    if (term && !is_whole(s->w, (size_t)to - strlen(sp_detect_terms[id].text), (size_t)to))
+    if (end == 0)
         return 0;
+    if ((term->flags & DETECT_TERM_SUFFIX) != 0) {
+        if (!whole_suffix(s->w, &start, (size_t)to))
+            return 0;
+    } else if (start > 0 && is_word(s->w->text[start]) && is_word(s->w->text[start - 1])) {
+        return 0;
+    }
     if (s->count == HITS_MAX)
         return 1;
-    if (s->count == d->hit_cap) {
-        d->hit_cap *= 2;
-        d->hits = sp_realloc(d->hits, d->hit_cap * sizeof(*d->hits));
-    }
-    d->hits[s->count++] = (struct detect_hit){
-        .end = (uint32_t)to,
-        .term = term ? (uint16_t)id : UINT16_MAX,
-        .mark =
-            (uint16_t)(term ? sp_detect_terms[id].mark : patterns[id - sp_detect_term_count].mark),
-    };
+    push(s, (struct detect_hit){(uint32_t)start, (uint32_t)end, term->marks});
     return 0;
+}
+
+/* Drops what lies inside of a longer one; joins what lies in the same place. */
+static size_t weed(struct detect_hit *hits, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct detect_hit *last = kept == 0 ? NULL : &hits[kept - 1];
+
+        if (last != NULL && hits[i].start == last->start && hits[i].end == last->end) {
+            last->marks |= hits[i].marks;
+            if ((last->marks & M(PLURAL)) != 0) /* "patients": of nobody in particular */
+                last->marks &= ~(M(PATIENT) | M(INSURED));
+        } else if (last != NULL && hits[i].start == last->start && hits[i].end > last->end)
+            *last = hits[i]; /* the longer one of the same start */
+        else if (last == NULL || hits[i].end > last->end)
+            hits[kept++] = hits[i];
+    }
+    return kept;
 }
 
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
@@ -140,6 +161,6 @@ bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
         hs_scan(d->db, (const char *)w->text, (unsigned)w->len, 0, d->scratch, on_match, &s);
 
     w->hits = d->hits;
-    w->hit_count = s.count;
+    w->hit_count = weed(d->hits, s.count);
     return rc == HS_SUCCESS;
 }

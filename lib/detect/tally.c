@@ -4,21 +4,49 @@
  */
 #include "detect/detect_priv.h"
 
+#include <stdlib.h>
+
 #define MANY_PEOPLE 20 /* so many different record or security numbers are a list of patients */
 #define VALUES_MAX  100000
+#define FINDINGS_MAX 200000
 #define LIKELY      60 /* a finding from here on decides */
+#define SHOWN       30 /* one below is not counted */
 
 static const char *const type_names[] = {
+    [SP_DETECT_PERSON] = "PERSON",
+    [SP_DETECT_ADDRESS] = "ADDRESS",
+    [SP_DETECT_ZIP] = "ZIP",
+    [SP_DETECT_DATE] = "DATE",
+    [SP_DETECT_DOB] = "DOB",
+    [SP_DETECT_SERVICE_DATE] = "SERVICE_DATE",
+    [SP_DETECT_ADMISSION_DATE] = "ADMISSION_DATE",
+    [SP_DETECT_DISCHARGE_DATE] = "DISCHARGE_DATE",
+    [SP_DETECT_PHONE] = "PHONE",
+    [SP_DETECT_FAX] = "FAX",
+    [SP_DETECT_EMAIL] = "EMAIL",
     [SP_DETECT_US_SSN] = "US_SSN",
     [SP_DETECT_MRN] = "MRN",
-    [SP_DETECT_US_MBI] = "US_MBI",
-    [SP_DETECT_US_NPI] = "US_NPI",
-    [SP_DETECT_PHONE] = "PHONE",
-    [SP_DETECT_DOB] = "DOB",
+    [SP_DETECT_HEALTH_PLAN_ID] = "HEALTH_PLAN_ID",
+    [SP_DETECT_MBI] = "MBI",
+    [SP_DETECT_ACCOUNT] = "ACCOUNT",
+    [SP_DETECT_CREDIT_CARD] = "CREDIT_CARD",
+    [SP_DETECT_NPI] = "NPI",
+    [SP_DETECT_DEA] = "DEA",
+    [SP_DETECT_DRIVER_LICENSE] = "DRIVER_LICENSE",
+    [SP_DETECT_LICENSE_PLATE] = "LICENSE_PLATE",
+    [SP_DETECT_VIN] = "VIN",
+    [SP_DETECT_DEVICE_ID] = "DEVICE_ID",
+    [SP_DETECT_UDI] = "UDI",
+    [SP_DETECT_URL] = "URL",
+    [SP_DETECT_IP] = "IP",
     [SP_DETECT_ICD10] = "ICD10",
-    [SP_DETECT_HEALTH_TERM] = "HEALTH_TERM",
-    [SP_DETECT_PAYMENT_TERM] = "PAYMENT_TERM",
-    [SP_DETECT_DICOM] = "DICOM",
+    [SP_DETECT_DRUG] = "DRUG",
+    [SP_DETECT_DIAGNOSIS] = "DIAGNOSIS",
+    [SP_DETECT_PROCEDURE] = "PROCEDURE",
+    [SP_DETECT_LAB] = "LAB",
+    [SP_DETECT_BIOMETRIC] = "BIOMETRIC",
+    [SP_DETECT_PHOTO] = "PHOTO",
+    [SP_DETECT_OTHER] = "OTHER",
 };
 static const char *const special_names[] = {"part2", "psychotherapy", "hiv", "genetic"};
 
@@ -34,7 +62,7 @@ const char *sp_detect_special_name(size_t i)
 
 const char *sp_detect_version(void)
 {
-    return "2026.11.1";
+    return sp_detect_dictionary_version;
 }
 
 static bool is_new(struct detect_run *r, enum sp_detect_type type, struct sp_bytes value)
@@ -47,19 +75,6 @@ static bool is_new(struct detect_run *r, enum sp_detect_type type, struct sp_byt
     return sp_map_put(r->values, k, r) == NULL;
 }
 
-/* Which identifiers are a person's, which anybody's, which none. */
-static void weigh(struct detect_run *r, enum sp_detect_type type, uint32_t score)
-{
-    uint32_t *to = NULL;
-
-    if (type == SP_DETECT_US_NPI)
-        to = &r->other_score; /* a provider's, not a patient's */
-    else if (type <= SP_DETECT_DOB || type == SP_DETECT_DICOM)
-        to = &r->person_score;
-    if (to != NULL && score > *to)
-        *to = score;
-}
-
 void sp_detect_count(struct detect_run *r, enum sp_detect_type type, uint32_t score,
                      struct sp_bytes value)
 {
@@ -69,50 +84,82 @@ void sp_detect_count(struct detect_run *r, enum sp_detect_type type, uint32_t sc
     c->distinct += is_new(r, type, value);
     if (score > c->score)
         c->score = score;
-    weigh(r, type, score);
-    if (type == SP_DETECT_ICD10 && score >= LIKELY)
-        r->health++;
-    if (type == SP_DETECT_US_MBI)
-        r->payment++; /* Medicare pays for it */
-    if (type == SP_DETECT_DICOM)
-        r->health++;
 }
 
-void sp_detect_count_term(struct detect_run *r, uint16_t term)
+/* Keeps the place of a finding, for those who asked. */
+static void keep(struct detect_run *r, enum sp_detect_type type, size_t start, size_t end,
+                 uint32_t score)
 {
-    const struct detect_term *t = &sp_detect_terms[term];
-    bool first = r->term_seen[term] == 0;
-    struct sp_bytes value = sp_bytes_cstr(t->text);
+    struct sp_detect_result *out = r->out;
 
-    r->term_seen[term] = 1;
-    switch (t->mark) {
-    case MARK_HEALTH:
-        r->health++;
-        sp_detect_count(r, SP_DETECT_HEALTH_TERM, 80, value);
+    if (r->places == NULL || out->finding_count == FINDINGS_MAX)
+        return;
+    if (out->finding_count == r->finding_cap) {
+        size_t cap = r->finding_cap == 0 ? 64 : r->finding_cap * 2;
+        struct sp_detect_finding *more = sp_arena_alloc(r->arena, cap * sizeof(*more));
+
+        if (out->finding_count > 0)
+            memcpy(more, out->findings, out->finding_count * sizeof(*more));
+        out->findings = more;
+        r->finding_cap = cap;
+    }
+    out->findings[out->finding_count++] = (struct sp_detect_finding){
+        type, r->places[start], r->places[end - 1] + 1, score};
+}
+
+static bool is_own(const struct detect_window *w, size_t start)
+{
+    return start >= w->from && start < w->to;
+}
+
+/* Letters and digits only, in lower case: the same number written in two ways is one. */
+static struct sp_bytes plain_value(const struct detect_window *w, const struct detect_entity *e, uint8_t out[64])
+{
+    size_t n = 0;
+
+    for (size_t i = e->start; i < e->end && n < 64; i++)
+        if (sp_ascii_is_alnum(w->text[i]))
+            out[n++] = sp_ascii_lower(w->text[i]);
+    return sp_bytes(out, n);
+}
+
+static void count_hit(struct detect_run *r, const struct detect_window *w, const struct detect_hit *h)
+{
+    static const struct {
+        uint64_t mark;
+        enum sp_detect_type type;
+        uint32_t score;
+    } kinds[] = {
+        {M(DRUG), SP_DETECT_DRUG, 80},           {M(DIAGNOSIS), SP_DETECT_DIAGNOSIS, 75},
+        {M(PROCEDURE), SP_DETECT_PROCEDURE, 70}, {M(LAB), SP_DETECT_LAB, 70},
+        {M(L_BIOMETRIC), SP_DETECT_BIOMETRIC, 60}, {M(L_PHOTO), SP_DETECT_PHOTO, 50}};
+
+    if ((h->marks & (DETECT_STRONG | M(L_BIOMETRIC) | M(L_PHOTO))) == 0 || !is_own(w, h->start))
+        return;
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        if ((h->marks & kinds[i].mark) == 0 || (h->marks & (M(L_ICD) | M(L_CPT) | M(L_NDC) | M(L_LOINC))) != 0)
+            continue;
+        sp_detect_count(r, kinds[i].type, kinds[i].score, sp_bytes(w->text + h->start, h->end - h->start));
+        keep(r, kinds[i].type, h->start, h->end, kinds[i].score);
         break;
-    case MARK_HEALTH_WEAK:
-    case MARK_PATIENT:
-    case MARK_MRN_LABEL:
-    case MARK_ICD_LABEL:
-        r->weak_terms += first;
-        if (t->mark == MARK_HEALTH_WEAK)
-            sp_detect_count(r, SP_DETECT_HEALTH_TERM, 40, value);
-        break;
-    case MARK_PAYMENT:
-    case MARK_MEDICARE_LABEL:
-        r->payment++;
-        sp_detect_count(r, SP_DETECT_PAYMENT_TERM, 60, value);
-        break;
-    case MARK_PART2:
-    case MARK_PSYCHOTHERAPY:
-    case MARK_HIV:
-    case MARK_GENETIC:
-        r->special_seen |= 1U << (t->mark - MARK_PART2);
-        r->health++;
-        sp_detect_count(r, SP_DETECT_HEALTH_TERM, 90, value);
-        break;
-    default:
-        break;
+    }
+    for (unsigned i = 0; i < SP_DETECT_SPECIALS; i++)
+        if ((h->marks & UINT64_C(1) << (MARK_PART2 + i)) != 0)
+            r->special_seen |= 1U << i;
+}
+
+void sp_detect_count_window(struct detect_run *r, const struct detect_window *w)
+{
+    for (size_t i = 0; i < w->hit_count; i++)
+        count_hit(r, w, &w->hits[i]);
+    for (size_t i = 0; i < w->entity_count; i++) {
+        const struct detect_entity *e = &w->entities[i];
+        uint8_t value[64];
+
+        if (e->score < SHOWN || !is_own(w, e->start) || e->role == ROLE_NOBODY || (e->flags & ENT_WEAK) != 0)
+            continue;
+        sp_detect_count(r, e->type, e->score, plain_value(w, e, value));
+        keep(r, e->type, e->start, e->end, e->score);
     }
 }
 
@@ -132,22 +179,36 @@ static bool are_many(const struct sp_detect_result *out)
 {
     return out->types[SP_DETECT_US_SSN].distinct >= MANY_PEOPLE ||
            out->types[SP_DETECT_MRN].distinct >= MANY_PEOPLE ||
-           out->types[SP_DETECT_US_MBI].distinct >= MANY_PEOPLE;
+           out->types[SP_DETECT_HEALTH_PLAN_ID].distinct >= MANY_PEOPLE ||
+           out->types[SP_DETECT_DOB].distinct >= MANY_PEOPLE ||
+           out->types[SP_DETECT_MBI].distinct >= MANY_PEOPLE;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct sp_detect_finding *x = a, *y = b;
+
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
 }
 
 void sp_detect_conclude(struct detect_run *r)
 {
     struct sp_detect_result *out = r->out;
-    bool context = r->health > 0 || r->payment > 0 || r->weak_terms >= 2;
 
-    if (r->person_score >= LIKELY && context) {
+    if (r->phi_score < LIKELY && r->person_score >= LIKELY && r->health)
+        r->phi_score = 65; /* one in one part, the other in another */
+    if (r->phi_score >= LIKELY) {
         out->special = r->special_seen;
         out->class = out->special != 0 || are_many(out) ? SP_DETECT_SEVERE : SP_DETECT_PHI;
-        out->score = r->person_score;
-    } else if (r->person_score >= LIKELY || r->other_score >= LIKELY) {
-        out->class = SP_DETECT_IDENTIFIER;
-        out->score = r->person_score > r->other_score ? r->person_score : r->other_score;
+        out->score = r->phi_score;
     } else {
-        out->score = r->person_score > r->other_score ? r->person_score : r->other_score;
+        uint32_t any = r->any_score > r->person_score ? r->any_score : r->person_score;
+
+        out->class = any >= LIKELY ? SP_DETECT_IDENTIFIER : SP_DETECT_NONE;
+        out->score = any >= LIKELY ? any - any / 2 : any / 2; /* alone it is no PHI: the score says so */
     }
+    if (out->finding_count > 1)
+        qsort(out->findings, out->finding_count, sizeof(*out->findings), by_place);
 }

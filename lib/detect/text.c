@@ -1,35 +1,45 @@
 /*
- * Text on its way to the patterns: what looks like an ASCII digit, space or hyphen becomes one, what can't be seen
- * (zero-width characters, soft hyphens) goes, and the rest stays as UTF-8. Then it is cut into windows of 64 KiB that
- * overlap by 1 KiB; what begins in the second half of an overlap is the next window's to count, so nothing is counted
- * twice and nothing at a seam lacks its context.
+ * Text on its way to the patterns is made plain: what looks like an ASCII digit, space or hyphen becomes one, what can't be
+ * seen (zero-width characters, soft hyphens, soft line breaks of quoted-printable) goes, runs of blanks become one (three or
+ * more: a tab, since they part columns), lines wrapped by a mail program are joined, marks of quoting go, and so do tags
+ * where the text is markup. The rest stays as UTF-8. Then it is cut into windows of 64 KiB that overlap by 2 KiB; what
+ * begins in the second half of an overlap is the next window's to count, so nothing is counted twice and nothing at a
+ * seam lacks its context. Where places are asked for, each plain byte remembers the character that it came from.
  */
 #include "detect/detect_priv.h"
 
 #include "base/text.h"
 
-#define HALF (DETECT_OVERLAP / 2)
+#define HALF      (DETECT_OVERLAP / 2)
+#define WRAP_LEN  60 /* a line at least so long may have been wrapped before a capital letter */
+#define TAG_MAX   256
+#define NAMED_MAX 10 /* of a character reference */
 
 static const struct {
     uint32_t first, last;
     uint32_t to; /* of the first; 0: dropped; 1: all become a space; 2: all become a hyphen */
 } folds[] = {
-    {0x00a0, 0x00a0, 1},     {0x00ad, 0x00ad, 0},     {0x0660, 0x0669, '0'},
-    {0x06f0, 0x06f9, '0'},   {0x07c0, 0x07c9, '0'},   {0x0966, 0x096f, '0'},
-    {0x180e, 0x180e, 0},     {0x2000, 0x200a, 1},     {0x200b, 0x200f, 0},
-    {0x2010, 0x2015, 2},     {0x2019, 0x2019, '\''},  {0x2028, 0x2029, 1},
-    {0x202a, 0x202e, 0},     {0x202f, 0x202f, 1},     {0x205f, 0x205f, 1},
-    {0x2060, 0x2069, 0},     {0x2070, 0x2070, '0'},   {0x2074, 0x2079, '4'},
-    {0x2080, 0x2089, '0'},   {0x2212, 0x2212, 2},     {0x3000, 0x3000, 1},
-    {0xfe00, 0xfe0f, 0},     {0xfe58, 0xfe58, 2},     {0xfe63, 0xfe63, 2},
-    {0xfeff, 0xfeff, 0},     {0xff01, 0xff5e, '!'},   {0x1d7ce, 0x1d7d7, '0'},
-    {0x1d7d8, 0x1d7e1, '0'}, {0x1d7e2, 0x1d7eb, '0'}, {0x1d7ec, 0x1d7f5, '0'},
-    {0x1d7f6, 0x1d7ff, '0'},
+    {0x00a0, 0x00a0, 1},     {0x00ad, 0x00ad, 0},     {0x034f, 0x034f, 0},
+    {0x0660, 0x0669, '0'},   {0x06f0, 0x06f9, '0'},   {0x07c0, 0x07c9, '0'},
+    {0x0966, 0x096f, '0'},   {0x115f, 0x1160, 0},     {0x1680, 0x1680, 1},
+    {0x17b4, 0x17b5, 0},     {0x180b, 0x180e, 0},     {0x2000, 0x200a, 1},
+    {0x200b, 0x200f, 0},     {0x2010, 0x2015, 2},     {0x2018, 0x2019, '\''},
+    {0x2028, 0x2029, 1},     {0x202a, 0x202e, 0},     {0x202f, 0x202f, 1},
+    {0x2043, 0x2043, 2},     {0x205f, 0x205f, 1},     {0x2060, 0x206f, 0},
+    {0x2070, 0x2070, '0'},   {0x2074, 0x2079, '4'},   {0x2080, 0x2089, '0'},
+    {0x2212, 0x2212, 2},     {0x2460, 0x2468, '1'},   {0x3000, 0x3000, 1},
+    {0x3164, 0x3164, 0},     {0xfe00, 0xfe0f, 0},     {0xfe58, 0xfe58, 2},
+    {0xfe63, 0xfe63, 2},     {0xfeff, 0xfeff, 0},     {0xff01, 0xff5e, '!'},
+    {0xffa0, 0xffa0, 0},     {0x1d7ce, 0x1d7d7, '0'}, {0x1d7d8, 0x1d7e1, '0'},
+    {0x1d7e2, 0x1d7eb, '0'}, {0x1d7ec, 0x1d7f5, '0'}, {0x1d7f6, 0x1d7ff, '0'},
+    {0x1fbf0, 0x1fbf9, '0'}, {0xe0000, 0xe007f, 0},
 };
+
+/* ---- windows ---- */
 
 static void examine(struct detect_run *r, bool last)
 {
-    struct detect_window w = {.text = r->norm.ptr, .len = r->norm.len};
+    struct detect_window w = {.text = r->norm.ptr, .len = r->norm.len, .d = r->d};
     size_t keep = last ? 0 : DETECT_OVERLAP;
 
     if (r->stopped || w.len == 0)
@@ -43,19 +53,83 @@ static void examine(struct detect_run *r, bool last)
     }
     if (!sp_detect_scan(r->d, &w))
         sp_detect_gap_add(r, "limit", true); /* more hits than any text has: not all are known */
-    sp_detect_find(r, &w);
+    w.table = r->table;
+    sp_detect_walk(&w);
+    r->table = w.table;
+    sp_detect_judge(r, &w);
+    sp_detect_count_window(r, &w);
     r->norm_first = false;
+    if (r->places != NULL)
+        memmove(r->places, r->places + (r->norm.len - keep), keep * sizeof(*r->places));
     sp_buf_drop(&r->norm, r->norm.len - keep);
 }
 
-static void put(struct detect_run *r, struct sp_bytes bytes)
+/* place: of the first byte; step: how far apart the bytes' places are */
+static void put(struct detect_run *r, struct sp_bytes bytes, uint32_t place, uint32_t step)
 {
+    if (r->places != NULL)
+        for (size_t i = 0; i < bytes.len; i++)
+            r->places[r->norm.len + i] = place + (uint32_t)i * step;
     sp_buf_put(&r->norm, bytes);
+    r->line_len += bytes.len;
     if (r->norm.len >= DETECT_WINDOW)
         examine(r, false);
     if (r->stopped)
         sp_buf_reset(&r->norm);
 }
+
+static void put_byte(struct detect_run *r, uint8_t c, uint32_t place)
+{
+    put(r, sp_bytes(&c, 1), place, 0);
+}
+
+/* ---- blanks and line ends ---- */
+
+/* Whether the line end before this character only wraps a sentence, or a number. */
+static bool is_wrap(const struct detect_run *r, uint8_t next)
+{
+    uint8_t last = r->norm.len == 0 ? '.' : r->norm.ptr[r->norm.len - 1];
+
+    if (r->breaks != 1 || r->cells >= 2)
+        return false;
+    if (sp_ascii_is_digit(next) && last == '-')
+        return true;
+    if (next >= 'a' && next <= 'z')
+        return strchr(".:;!?|\t", last) == NULL || last == 0;
+    return r->line_len >= WRAP_LEN && (sp_ascii_is_alnum(next) || next == '(') &&
+           (sp_ascii_is_alnum(last) || last == ',' || last == '-');
+}
+
+/* Writes what waits before a visible character. */
+static void flush(struct detect_run *r, uint8_t next)
+{
+    uint32_t place = r->place == 0 ? 0 : r->place - 1;
+
+    if (r->breaks > 0) {
+        if (is_wrap(r, next)) {
+            put_byte(r, ' ', place);
+        } else {
+            put(r, sp_bytes("\n\n", r->breaks > 1 ? 2 : 1), place, 0);
+            r->line_len = 0;
+            r->cells = 0;
+        }
+    } else if (r->blanks > 0) {
+        put_byte(r, r->blanks > 2 ? '\t' : ' ', place);
+        r->cells += r->blanks > 2;
+    }
+    r->breaks = 0;
+    r->blanks = 0;
+}
+
+static void take_cell(struct detect_run *r)
+{
+    r->cells += 2;
+    r->blanks = 0;
+    flush(r, 'A');
+    put_byte(r, '\t', r->place);
+}
+
+/* ---- characters ---- */
 
 static uint32_t code_point(const uint8_t *c, size_t len)
 {
@@ -67,23 +141,217 @@ static uint32_t code_point(const uint8_t *c, size_t len)
            (uint32_t)(c[2] & 0x3f) << 6 | (c[3] & 0x3f);
 }
 
-static void put_char(struct detect_run *r, const uint8_t *c, size_t len)
+/* returns: what stands for it: 0 nothing, 1 a blank, 0x80 itself, else an ASCII character */
+static uint8_t fold(uint32_t point)
 {
-    uint32_t point = code_point(c, len);
-    uint8_t as;
-
+    if (point >= 0xc0 && point < 0x300)
+        return 0x80;
     for (size_t i = 0; i < SP_ARRAY_LEN(folds); i++) {
         if (point < folds[i].first || point > folds[i].last)
             continue;
-        if (folds[i].to == 0)
-            return;
-        as = folds[i].to == 1   ? ' '
-             : folds[i].to == 2 ? '-'
-                                : (uint8_t)(folds[i].to + point - folds[i].first);
-        put(r, sp_bytes(&as, 1));
+        return folds[i].to == 2 ? '-'
+               : folds[i].to < 2
+                   ? (uint8_t)folds[i].to
+                   : (uint8_t)(folds[i].to + point - folds[i].first);
+    }
+    return 0x80;
+}
+
+static void put_char(struct detect_run *r, const uint8_t *c, size_t len, uint32_t place)
+{
+    uint8_t as = fold(code_point(c, len));
+
+    if (as == 0)
+        return;
+    if (as == 1) {
+        r->blanks++;
         return;
     }
-    put(r, sp_bytes(c, len));
+    flush(r, as);
+    if (as == 0x80)
+        put(r, sp_bytes(c, len), place, 0);
+    else
+        put_byte(r, as, place);
+}
+
+static void put_point(struct detect_run *r, uint32_t point, uint32_t place)
+{
+    uint8_t c[4];
+    size_t len = 0;
+
+    if (point < 0x80) {
+        if (point == ' ' || point == '\t' || point == '\n') {
+            r->blanks++;
+            return;
+        }
+        flush(r, (uint8_t)point);
+        put_byte(r, (uint8_t)point, place);
+        return;
+    }
+    if (point < 0x800) {
+        c[len++] = (uint8_t)(0xc0 | point >> 6);
+    } else if (point < 0x10000) {
+        c[len++] = (uint8_t)(0xe0 | point >> 12);
+        c[len++] = (uint8_t)(0x80 | (point >> 6 & 0x3f));
+    } else {
+        c[len++] = (uint8_t)(0xf0 | (point >> 18 & 7));
+        c[len++] = (uint8_t)(0x80 | (point >> 12 & 0x3f));
+        c[len++] = (uint8_t)(0x80 | (point >> 6 & 0x3f));
+    }
+    c[len++] = (uint8_t)(0x80 | (point & 0x3f));
+    put_char(r, c, len, place);
+}
+
+/* ---- markup: tags become cells and lines, references characters ---- */
+
+static bool is_one_of(struct sp_bytes name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sp_bytes_eq_nocase(name, sp_bytes_cstr(list[i])))
+            return true;
+    return false;
+}
+
+static void end_tag(struct detect_run *r)
+{
+    static const char *const lines[] = {"tr", "p",  "div", "br", "li", "ul", "ol",    "table", "h1",
+                                        "h2", "h3", "h4",  "h5", "hr", "dt", "thead", "tbody", "body"};
+    struct sp_bytes tag = sp_buf_bytes(&r->tag);
+    size_t len = 0;
+    bool close = tag.len > 0 && tag.ptr[0] == '/';
+
+    if (close)
+        tag = sp_bytes_slice(tag, 1, SIZE_MAX);
+    while (len < tag.len && sp_ascii_is_alnum(tag.ptr[len]))
+        len++;
+    tag = sp_bytes_slice(tag, 0, len);
+    if (close && (sp_bytes_eq_nocase(tag, SP_LIT("td")) || sp_bytes_eq_nocase(tag, SP_LIT("th"))))
+        take_cell(r);
+    else if (is_one_of(tag, lines, SP_ARRAY_LEN(lines)) && r->breaks == 0)
+        r->breaks = 1, r->cells += 2; /* never a wrap */
+}
+
+static uint32_t named(struct sp_bytes name)
+{
+    static const struct {
+        const char *name;
+        uint32_t point;
+    } all[] = {{"nbsp", 0xa0},   {"amp", '&'},      {"lt", '<'},      {"gt", '>'},   {"quot", '"'},
+               {"apos", '\''},   {"shy", 0xad},     {"zwj", 0x200d},  {"ndash", '-'}, {"mdash", '-'},
+               {"zwnj", 0x200c}, {"ensp", 0x2002},  {"emsp", 0x2003}, {"thinsp", 0x2009},
+               {"hyphen", '-'},  {"rsquo", '\''},   {"lsquo", '\''},  {"middot", '.'}};
+    uint32_t point = 0;
+
+    if (name.len > 1 && name.ptr[0] == '#') {
+        bool hex = (name.ptr[1] | 0x20) == 'x';
+
+        for (size_t i = hex ? 2 : 1; i < name.len && point < 0x110000; i++) {
+            uint8_t c = sp_ascii_lower(name.ptr[i]);
+            uint32_t digit = c >= 'a' ? (uint32_t)(c - 'a' + 10) : (uint32_t)(c - '0');
+
+            if (digit >= (hex ? 16U : 10U))
+                return 0;
+            point = point * (hex ? 16 : 10) + digit;
+        }
+        return point < 0x110000 && (point < 0xd800 || point > 0xdfff) ? point : 0;
+    }
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
+        if (sp_bytes_eq(name, sp_bytes_cstr(all[i].name)))
+            return all[i].point;
+    return 0;
+}
+
+/* The reference turned out to be none, or one we don't know: it stays as it is. */
+static void spill(struct detect_run *r)
+{
+    struct sp_bytes kept = sp_buf_bytes(&r->tag);
+    uint32_t place = r->place - (uint32_t)kept.len - 1;
+
+    r->in_name = false;
+    flush(r, '&');
+    put_byte(r, '&', place);
+    put(r, kept, place + 1, 1);
+    sp_buf_reset(&r->tag);
+}
+
+/* returns: whether the byte was taken */
+static bool take_markup(struct detect_run *r, uint8_t c)
+{
+    if (r->in_tag) {
+        if (c == '>') {
+            r->in_tag = false;
+            end_tag(r);
+        } else if (r->tag.len < TAG_MAX) {
+            sp_buf_put_u8(&r->tag, c);
+        }
+        if (r->tag.len == 3 && memcmp(r->tag.ptr, "!--", 3) == 0)
+            r->in_tag = false; /* what a comment hides is text all the same */
+        return true;
+    }
+    if (r->in_name) {
+        if (c == ';') {
+            uint32_t point = named(sp_buf_bytes(&r->tag));
+
+            if (point != 0) {
+                r->in_name = false;
+                put_point(r, point, r->place);
+                return true;
+            }
+        } else if ((sp_ascii_is_alnum(c) || c == '#') && r->tag.len < NAMED_MAX) {
+            sp_buf_put_u8(&r->tag, c);
+            return true;
+        }
+        spill(r);
+    }
+    if (c == '<' || c == '&') {
+        sp_buf_reset(&r->tag);
+        r->in_tag = c == '<';
+        r->in_name = c == '&';
+        return true;
+    }
+    return false;
+}
+
+/* ---- bytes ---- */
+
+static bool is_plain(const struct detect_run *r, uint8_t c)
+{
+    return c > ' ' && c < 0x7f && c != '=' && c != '>' && c != ',' && c != '|' && c != ';' &&
+           !(r->markup && (c == '<' || c == '&'));
+}
+
+/* One ASCII byte that is not plain. */
+static void take_odd(struct detect_run *r, uint8_t c)
+{
+    uint32_t place = r->place;
+
+    if (r->equals) { /* the one before was '=' */
+        r->equals = false;
+        if (c == '\r') {
+            r->equals = true;
+            return;
+        }
+        if (c == '\n')
+            return; /* a soft line break */
+        put_byte(r, '=', place - 1);
+    }
+    if (c == '\n') {
+        r->breaks++;
+        r->blanks = 0;
+    } else if (c == '\t') {
+        take_cell(r);
+    } else if (c == ' ') {
+        r->blanks += r->breaks == 0;
+    } else if (c == '=') {
+        flush(r, c);
+        r->equals = true;
+    } else if (c == '>' && (r->breaks > 0 || r->norm.len == 0)) {
+        return; /* quoted */
+    } else if (c > ' ') {
+        flush(r, c);
+        r->cells += c == '|';
+        put_byte(r, c, place);
+    }
 }
 
 static size_t char_len(uint8_t first)
@@ -98,39 +366,90 @@ static void take_byte(struct detect_run *r, uint8_t c)
     if (r->pending_len < char_len(r->pending[0]))
         return;
     if (r->pending_len > 1 && sp_utf8_is_valid(sp_bytes(r->pending, r->pending_len)))
-        put_char(r, r->pending, r->pending_len);
+        put_char(r, r->pending, r->pending_len, r->place);
     else
-        put(r, sp_bytes(r->pending, r->pending_len));
+        put(r, sp_bytes(r->pending, r->pending_len), r->place, 0);
     r->pending_len = 0;
+    r->place++;
+}
+
+/* The text that places refer to: all that was decoded, texts parted by a line end. */
+static void record(struct detect_run *r, struct sp_bytes utf8)
+{
+    if (r->limits->text != NULL)
+        sp_buf_put(r->limits->text, utf8);
 }
 
 void sp_detect_text_begin(struct detect_run *r)
 {
+    if (r->place > 0) {
+        record(r, SP_LIT("\n"));
+        r->place++;
+    }
     sp_buf_reset(&r->norm);
     r->norm_first = true;
     r->pending_len = 0;
+    r->line_len = r->cells = 0;
+    r->breaks = r->blanks = 0;
+    r->in_tag = r->in_name = r->equals = false;
+    r->table = (struct detect_table){0};
+}
+
+/* A run of plain bytes. returns: its length */
+static size_t take_run(struct detect_run *r, struct sp_bytes rest)
+{
+    size_t n = 0;
+
+    while (n < rest.len && n < 16384 && is_plain(r, rest.ptr[n]))
+        n++;
+    if (n == 0)
+        return 0;
+    if (r->blanks == 0 && r->breaks == 0 && r->norm.len > 0 &&
+        (r->norm.ptr[r->norm.len - 1] == ',' || r->norm.ptr[r->norm.len - 1] == ';'))
+        r->cells++; /* as in tables of values, not as in prose */
+    flush(r, rest.ptr[0]);
+    put(r, sp_bytes_slice(rest, 0, n), r->place, 1);
+    r->place += (uint32_t)n;
+    return n;
 }
 
 void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8)
 {
+    record(r, utf8);
     for (size_t i = 0; i < utf8.len && !r->stopped;) {
-        size_t run = i;
+        uint8_t c = utf8.ptr[i];
+        bool in_markup = r->markup && (r->in_tag || r->in_name);
 
-        while (r->pending_len == 0 && run < utf8.len && utf8.ptr[run] < 0x80 && run - i < 16384)
-            run++;
-        if (run > i) {
-            put(r, sp_bytes_slice(utf8, i, run - i));
-            i = run;
-        } else {
-            take_byte(r, utf8.ptr[i++]);
+        if (r->pending_len == 0 && !r->equals && !in_markup) {
+            size_t n = take_run(r, sp_bytes_slice(utf8, i, SIZE_MAX));
+
+            i += n;
+            if (n > 0)
+                continue;
         }
+        i++;
+        if (r->pending_len > 0 || c >= 0x80) {
+            if (r->in_name)
+                spill(r);
+            if (r->in_tag)
+                r->place += (c & 0xc0) != 0x80;
+            else
+                take_byte(r, c);
+            continue;
+        }
+        if (!r->markup || !take_markup(r, c))
+            take_odd(r, c);
+        r->place++;
     }
 }
 
 void sp_detect_text_end(struct detect_run *r)
 {
+    if (r->in_name)
+        spill(r);
     if (r->pending_len > 0)
-        put(r, sp_bytes(r->pending, r->pending_len));
+        put(r, sp_bytes(r->pending, r->pending_len), r->place, 0);
+    r->place += r->pending_len > 0;
     r->pending_len = 0;
     examine(r, true);
     sp_buf_wipe(&r->norm);

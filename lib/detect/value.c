@@ -12,7 +12,7 @@ static uint32_t number(const uint8_t *digits, size_t count)
 
 /*
  * SSA: area is not 000, 666 or 9xx, group not 00, serial not 0000; since 2011 all other areas are in use. Numbers that
- * advertisements and forms made famous score low, but they score: people write them for real ones.
+ * advertisements and forms made famous, and one digit nine times, are nobody's.
  */
 uint32_t sp_detect_ssn_score(const uint8_t digits[9])
 {
@@ -27,7 +27,7 @@ uint32_t sp_detect_ssn_score(const uint8_t digits[9])
         same = same && digits[i] == digits[0];
     for (size_t i = 0; i < SP_ARRAY_LEN(famous); i++)
         same = same || all == famous[i];
-    return same ? 40 : 70;
+    return same ? 0 : 70;
 }
 
 /* Luhn over 80840 and the number (45 CFR 162.406): the prefix adds 24 to the sum. */
@@ -67,139 +67,164 @@ bool sp_detect_mbi_is_valid(const uint8_t text[11])
     return true;
 }
 
-/* ---- dates ---- */
 
-/* Reads 1 to max digits. returns: how many */
-static size_t read_number(struct sp_bytes text, size_t at, size_t max, uint32_t *out)
+bool sp_detect_luhn_is_valid(struct sp_bytes digits)
 {
-    size_t n = 0;
+    unsigned sum = 0;
 
-    *out = 0;
-    while (n < max && at + n < text.len && sp_ascii_is_digit(text.ptr[at + n])) {
-        *out = *out * 10 + (uint32_t)(text.ptr[at + n] - '0');
-        n++;
+    for (size_t i = 0; i < digits.len; i++) {
+        unsigned n = (unsigned)(digits.ptr[digits.len - 1 - i] - '0');
+
+        if (i % 2 == 1)
+            n = n * 2 > 9 ? n * 2 - 9 : n * 2;
+        sum += n;
     }
-    return n;
+    return digits.len > 0 && sum % 10 == 0;
 }
 
-static bool is_date(uint32_t year, uint32_t month, uint32_t day)
+/* ISO/IEC 7812: prefixes and lengths of the brands in use. */
+bool sp_detect_card_is_valid(struct sp_bytes digits)
 {
-    return year >= 1890 && year <= 2100 && month >= 1 && month <= 12 && day >= 1 && day <= 31;
+    uint32_t two, four;
+    bool brand;
+
+    if (digits.len < 13 || digits.len > 19)
+        return false;
+    two = number(digits.ptr, 2);
+    four = number(digits.ptr, 4);
+    brand = (digits.ptr[0] == '4' && (digits.len == 13 || digits.len == 16 || digits.len == 19)) ||
+            (digits.len == 16 && ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720))) ||
+            (digits.len == 15 && (two == 34 || two == 37)) ||
+            (digits.len == 14 && (two == 36 || two == 38 || two == 39 || (four >= 3000 && four <= 3059))) ||
+            (digits.len >= 16 && (four == 6011 || two == 65 || (four >= 6440 && four <= 6499) ||
+                                  (four >= 3528 && four <= 3589) || two == 62));
+    return brand && sp_detect_luhn_is_valid(digits);
 }
 
-static size_t end_of_date(struct sp_bytes text, size_t end)
+/* 21 CFR 1301: (d1 + d3 + d5) + 2 (d2 + d4 + d6) ends in d7. */
+bool sp_detect_dea_is_valid(struct sp_bytes text)
 {
-    return end < text.len && sp_ascii_is_digit(text.ptr[end]) ? 0 : end;
+    unsigned sum = 0;
+
+    if (text.len != 9 || strchr("abcdefghjklmprstux", sp_ascii_lower(text.ptr[0])) == NULL ||
+        !(sp_ascii_is_alpha(text.ptr[1]) || text.ptr[1] == '9'))
+        return false;
+    for (size_t i = 2; i < 9; i++)
+        if (!sp_ascii_is_digit(text.ptr[i]))
+            return false;
+    for (size_t i = 0; i < 6; i++)
+        sum += (unsigned)(text.ptr[2 + i] - '0') * (i % 2 == 1 ? 2 : 1);
+    return sum % 10 == (unsigned)(text.ptr[8] - '0');
 }
 
-/* 1/2/1980, 01-02-80, 2.1.1980: month first or day first. */
-static size_t numeric_date(struct sp_bytes text, uint32_t *packed)
+/* 49 CFR 565.15: weighted sum modulo 11 at the ninth place. */
+bool sp_detect_vin_is_valid(struct sp_bytes text)
 {
-    uint32_t a, b, year;
-    size_t n = read_number(text, 0, 2, &a), at = n, years;
-    uint8_t mark;
+    static const unsigned weights[17] = {8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2};
+    static const char letters[] = "abcdefgh.jklmn.p.r.stuvwxyz";
+    static const unsigned values[] = {1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 5,
+                                      0, 7, 0, 9, 0, 2, 3, 4, 5, 6, 7, 8, 9};
+    unsigned sum = 0, check;
 
-    if (n == 0 || at >= text.len)
-        return 0;
-    mark = text.ptr[at];
-    if (mark != '/' && mark != '-' && mark != '.')
-        return 0;
-    n = read_number(text, ++at, 2, &b);
-    at += n;
-    if (n == 0 || at >= text.len || text.ptr[at] != mark)
-        return 0;
-    years = read_number(text, ++at, 4, &year);
-    if (years != 2 && years != 4)
-        return 0;
-    if (years == 2)
-        year += year < 30 ? 2000 : 1900;
-    if (!is_date(year, a, b) && !is_date(year, b, a))
-        return 0;
-    *packed = year * 10000 + a * 100 + b;
-    return end_of_date(text, at + years);
-}
+    if (text.len != 17)
+        return false;
+    for (size_t i = 0; i < 17; i++) {
+        uint8_t c = sp_ascii_lower(text.ptr[i]);
+        const char *at;
 
-static size_t iso_date(struct sp_bytes text, uint32_t *packed)
-{
-    uint32_t year, month, day;
-
-    if (read_number(text, 0, 4, &year) != 4 || text.len < 10 || text.ptr[4] != '-' ||
-        read_number(text, 5, 2, &month) != 2 || text.ptr[7] != '-' ||
-        read_number(text, 8, 2, &day) != 2 || !is_date(year, month, day))
-        return 0;
-    *packed = year * 10000 + month * 100 + day;
-    return end_of_date(text, 10);
-}
-
-/* returns: the length of a month's name at the beginning, 0 if none */
-static size_t month_name(struct sp_bytes text, uint32_t *month)
-{
-    static const char *const names[] = {"jan", "feb", "mar", "apr", "may", "jun",
-                                        "jul", "aug", "sep", "oct", "nov", "dec"};
-    size_t len = 0;
-
-    while (len < text.len && sp_ascii_is_alpha(text.ptr[len]))
-        len++;
-    for (uint32_t i = 0; i < 12 && len >= 3; i++) {
-        if (sp_bytes_eq_nocase(sp_bytes_slice(text, 0, 3), sp_bytes_cstr(names[i]))) {
-            *month = i + 1;
-            return len <= 9 ? len : 0;
+        if (sp_ascii_is_digit(c)) {
+            sum += weights[i] * (unsigned)(c - '0');
+            continue;
         }
+        at = c == '.' || c == 0 ? NULL : strchr(letters, c);
+        if (at == NULL)
+            return false;
+        sum += weights[i] * values[at - letters];
     }
-    return 0;
+    check = sum % 11;
+    return check == 10 ? sp_ascii_lower(text.ptr[8]) == 'x'
+                       : text.ptr[8] == (uint8_t)('0' + check);
 }
 
-static size_t skip_blanks(struct sp_bytes text, size_t at)
+/* ISO 13616: the first four characters moved to the end, letters as 10 to 35, modulo 97 is 1. */
+bool sp_detect_iban_is_valid(struct sp_bytes text)
 {
-    while (at < text.len && (text.ptr[at] == ' ' || text.ptr[at] == ',' || text.ptr[at] == '.'))
-        at++;
-    return at;
-}
+    unsigned rest = 0;
 
-/* Jan 2, 1980; 2 January 1980 */
-static size_t worded_date(struct sp_bytes text, uint32_t *packed)
-{
-    uint32_t month = 0, day = 0, year = 0;
-    size_t n = month_name(text, &month), at = n;
+    if (text.len < 15 || text.len > 34 || !sp_ascii_is_alpha(text.ptr[0]) ||
+        !sp_ascii_is_alpha(text.ptr[1]) || !sp_ascii_is_digit(text.ptr[2]) ||
+        !sp_ascii_is_digit(text.ptr[3]))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = sp_ascii_lower(text.ptr[(i + 4) % text.len]);
 
-    if (n > 0) {
-        at = skip_blanks(text, at);
-        n = read_number(text, at, 2, &day);
-        at += n;
-    } else {
-        n = read_number(text, 0, 2, &day);
-        at = skip_blanks(text, n);
-        n = n == 0 ? 0 : month_name(sp_bytes_slice(text, at, SIZE_MAX), &month);
-        at += n;
+        if (sp_ascii_is_digit(c))
+            rest = (rest * 10 + (unsigned)(c - '0')) % 97;
+        else if (sp_ascii_is_alpha(c))
+            rest = (rest * 100 + (unsigned)(c - 'a') + 10) % 97;
+        else
+            return false;
     }
-    if (n == 0)
-        return 0;
-    at = skip_blanks(text, at);
-    n = read_number(text, at, 4, &year);
-    if (n != 4 || !is_date(year, month, day))
-        return 0;
-    *packed = year * 10000 + month * 100 + day;
-    return end_of_date(text, at + n);
+    return rest == 1;
 }
 
-size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed)
+/* ABA: 3, 7, 1 in turns, modulo 10; the first two digits name a Federal Reserve district. */
+bool sp_detect_aba_is_valid(struct sp_bytes digits)
 {
-    size_t n = iso_date(text, packed);
+    static const unsigned weights[3] = {3, 7, 1};
+    unsigned sum = 0;
+    uint32_t district;
 
-    if (n == 0)
-        n = numeric_date(text, packed);
-    return n == 0 ? worded_date(text, packed) : n;
+    if (digits.len != 9)
+        return false;
+    for (size_t i = 0; i < 9; i++)
+        sum += weights[i % 3] * (unsigned)(digits.ptr[i] - '0');
+    district = number(digits.ptr, 2);
+    return sum > 0 && sum % 10 == 0 &&
+           (district <= 12 || (district >= 21 && district <= 32) ||
+            (district >= 61 && district <= 72) || district == 80);
 }
 
-size_t sp_detect_record_len(struct sp_bytes text)
+/* GS1: 3 and 1 in turns from the left. */
+bool sp_detect_gtin_is_valid(struct sp_bytes digits)
 {
-    size_t len = 0, digits = 0;
+    unsigned sum = 0;
 
-    while (len < text.len && (sp_ascii_is_alnum(text.ptr[len]) || text.ptr[len] == '-')) {
-        digits += sp_ascii_is_digit(text.ptr[len]);
-        len++;
-    }
-    while (len > 0 && text.ptr[len - 1] == '-')
-        len--;
-    return len >= 4 && len <= 15 && digits >= 3 ? len : 0;
+    if (digits.len != 14)
+        return false;
+    for (size_t i = 0; i < 14; i++)
+        sum += (unsigned)(digits.ptr[i] - '0') * (i % 2 == 0 ? 3 : 1);
+    return sum > 0 && sum % 10 == 0;
+}
+
+/* The digit behind the hyphen is Luhn's over those before it. */
+bool sp_detect_loinc_is_valid(struct sp_bytes text)
+{
+    size_t dash = sp_bytes_find(text, '-');
+    uint8_t digits[8];
+
+    if (dash == SIZE_MAX || dash < 1 || dash > 6 || text.len != dash + 2)
+        return false;
+    memcpy(digits, text.ptr, dash);
+    digits[dash] = text.ptr[dash + 1];
+    for (size_t i = 0; i <= dash; i++)
+        if (!sp_ascii_is_digit(digits[i]))
+            return false;
+    return sp_detect_luhn_is_valid(sp_bytes(digits, dash + 1));
+}
+
+/* ICD-10-CM: a letter, a digit, a digit (or A, B), then a point and up to four more. */
+bool sp_detect_icd10_is_valid(struct sp_bytes text)
+{
+    if (text.len < 3 || text.len > 8 || !sp_ascii_is_alpha(text.ptr[0]) ||
+        !sp_ascii_is_digit(text.ptr[1]) ||
+        !(sp_ascii_is_digit(text.ptr[2]) || strchr("abAB", text.ptr[2]) != NULL))
+        return false;
+    if (text.len > 3 && (text.ptr[3] != '.' || text.len == 4))
+        return false;
+    for (size_t i = 4; i < text.len; i++)
+        if (!sp_ascii_is_alnum(text.ptr[i]) ||
+            (sp_ascii_is_alpha(text.ptr[i]) && text.ptr[i] != 'X' && text.ptr[i] != 'x' && i < text.len - 1 && i < 5))
+            return false;
+    return true;
 }

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     rc = sp_detect_message(detect, &source, &limits, arena, &result);
     sp_assert(rc == SP_OK);
     check(&result);
-    sp_detect_text(detect, mem, arena, &result);
+    sp_detect_text(detect, mem, NULL, arena, &result);
     check(&result);
     return 0;
 }

@@ -52,18 +52,18 @@ static const struct {
      95},
     {"SSN 219-45-6781, diagnosed with diabetes", SP_DETECT_PHI, SP_DETECT_US_SSN, 95},
     {"Diabetes is on the rise, says the newsletter of our hospital.", SP_DETECT_NONE,
-     SP_DETECT_HEALTH_TERM, 80},
+     SP_DETECT_DIAGNOSIS, 80},
     {"MRN: 00482911", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
     {"Medical record number: A-4829-11", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
     {"mrn none", SP_DETECT_NONE, SP_DETECT_MRN, 0},
     {"Patient MRN 00482911 is here for a refill", SP_DETECT_PHI, SP_DETECT_MRN, 90},
-    {"Medicare id 1EG4-TE5-MK73", SP_DETECT_PHI, SP_DETECT_US_MBI, 95},
-    {"1EG4TE5MK73", SP_DETECT_PHI, SP_DETECT_US_MBI, 90},
-    {"1SG4TE5MK73", SP_DETECT_NONE, SP_DETECT_US_MBI, 0}, /* no S in it */
-    {"0EG4TE5MK73", SP_DETECT_NONE, SP_DETECT_US_MBI, 0},
-    {"NPI 1234567893", SP_DETECT_IDENTIFIER, SP_DETECT_US_NPI, 95},
-    {"NPI 1234567890", SP_DETECT_NONE, SP_DETECT_US_NPI, 0},
-    {"NPI 1234567893, cardiology; echocardiogram", SP_DETECT_IDENTIFIER, SP_DETECT_US_NPI, 95},
+    {"Medicare id 1EG4-TE5-MK73", SP_DETECT_PHI, SP_DETECT_MBI, 95},
+    {"1EG4TE5MK73", SP_DETECT_PHI, SP_DETECT_MBI, 90},
+    {"1SG4TE5MK73", SP_DETECT_NONE, SP_DETECT_MBI, 0}, /* no S in it */
+    {"0EG4TE5MK73", SP_DETECT_NONE, SP_DETECT_MBI, 0},
+    {"NPI 1234567893", SP_DETECT_IDENTIFIER, SP_DETECT_NPI, 95},
+    {"NPI 1234567890", SP_DETECT_NONE, SP_DETECT_NPI, 0},
+    {"NPI 1234567893, cardiology; echocardiogram", SP_DETECT_IDENTIFIER, SP_DETECT_NPI, 95},
     {"DOB: 01/02/1980", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
     {"Date of birth 1980-01-02", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
     {"born on January 2, 1980", SP_DETECT_IDENTIFIER, SP_DETECT_DOB, 85},
@@ -77,7 +77,7 @@ static const struct {
     {"DX code E11.9, SSN 219-45-6781", SP_DETECT_PHI, SP_DETECT_ICD10, 85},
     {"model E11.9", SP_DETECT_NONE, SP_DETECT_ICD10, 0},
     {"MRN 00482911, HIV positive", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
-    {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_HEALTH_TERM, 90},
+    {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_DIAGNOSIS, 90},
     {"MRN 00482911 methadone", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
 };
 
@@ -86,7 +86,7 @@ START_TEST(a_text_has_its_class)
     struct sp_detect_result r;
 
     begin();
-    sp_detect_text(detect, sp_bytes_cstr(texts[_i].text), arena, &r);
+    sp_detect_text(detect, sp_bytes_cstr(texts[_i].text), NULL, arena, &r);
     ck_assert_msg(r.class == texts[_i].class, "%s: class %d", texts[_i].text, (int)r.class);
     ck_assert(!r.partial);
     if (texts[_i].type != SP_DETECT_TYPES)
@@ -102,9 +102,9 @@ START_TEST(special_categories_are_named_with_phi_only)
     struct sp_detect_result r;
 
     begin();
-    sp_detect_text(detect, SP_LIT("MRN 00482911: HIV, BRCA1, suboxone"), arena, &r);
+    sp_detect_text(detect, SP_LIT("MRN 00482911: HIV, BRCA1, suboxone"), NULL, arena, &r);
     ck_assert_uint_eq(r.special, SP_DETECT_HIV | SP_DETECT_GENETIC | SP_DETECT_PART2);
-    sp_detect_text(detect, SP_LIT("HIV, BRCA1, suboxone"), arena, &r);
+    sp_detect_text(detect, SP_LIT("HIV, BRCA1, suboxone"), NULL, arena, &r);
     ck_assert_uint_eq(r.special, 0);
     ck_assert_str_eq(sp_detect_special_name(0), "part2");
     end();
@@ -122,7 +122,7 @@ START_TEST(columns_under_a_heading_are_values)
     for (int i = 0; i < 40; i++)
         sp_buf_printf(&b, "Person %d,%08d,0%d/1%d/19%02d,diabetes\n", i, 4000000 + i * 7, 1 + i % 9,
                       i % 10, 40 + i);
-    sp_detect_text(detect, sp_buf_bytes(&b), arena, &r);
+    sp_detect_text(detect, sp_buf_bytes(&b), NULL, arena, &r);
     ck_assert_uint_eq(r.types[SP_DETECT_MRN].distinct, 40);
     ck_assert_uint_eq(r.types[SP_DETECT_DOB].distinct, 40);
     ck_assert_int_eq(r.class, SP_DETECT_SEVERE); /* a list of patients */
@@ -145,7 +145,7 @@ START_TEST(nothing_is_lost_or_counted_twice_at_a_seam)
         sp_buf_put_cstr(&b, " SSN 219-45-6781 ");
         for (size_t i = 0; i < 3000; i++)
             sp_buf_put_u8(&b, 'y');
-        sp_detect_text(detect, sp_buf_bytes(&b), arena, &r);
+        sp_detect_text(detect, sp_buf_bytes(&b), NULL, arena, &r);
         ck_assert_msg(r.types[SP_DETECT_US_SSN].count == 1 && r.types[SP_DETECT_US_SSN].score == 95,
                       "shift %zu: %u", shift, r.types[SP_DETECT_US_SSN].count);
     }

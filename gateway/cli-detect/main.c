@@ -1,0 +1,203 @@
+/*
+ * `sallyport detect`: what the gateway's detector says of files, for an administrator's own test files. Words by default,
+ * one JSON object a file with --json, the text without what identifies with --redact; --lines judges thousands of texts in
+ * one run. Places are in code points of the decoded text: a plain file's own, or, of a message or document, all texts one
+ * behind the other as --text prints them. Exit codes: 0 nothing that is PHI, 1 PHI in at least one, 2 something could not
+ * be examined, 64 wrong arguments, 66 a file can't be read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/cli-detect/cli.h"
+
+static const char usage[] =
+    "usage: sallyport detect FILE... [--json | --redact | --text]\n"
+    "       sallyport detect --lines [FILE]\n"
+    "\n"
+    "Says what the detector finds in texts, messages (.eml) and documents. FILE - is standard input.\n"
+    "\n"
+    "  --json     one JSON object a file: file, phi, score, class, findings (type, start, end, score)\n"
+    "  --redact   the decoded text, with each identifier replaced by its type\n"
+    "  --text     the decoded text, which places refer to\n"
+    "  --lines    reads one JSON object a line, {\"id\", \"text\"}, and answers one a line in the same order\n"
+    "\n"
+    "Exit codes: 0 no PHI, 1 PHI found, 2 something could not be examined. --lines: 0 if all lines were read.\n";
+
+bool cli_detect_read(const char *path, struct sp_buf *out)
+{
+    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return false;
+    while (n > 0) {
+        uint8_t *at = sp_buf_reserve(out, 1 << 20);
+
+        if (at == NULL) {
+            errno = EFBIG;
+            n = -1;
+            break;
+        }
+        n = read(fd, at, 1 << 20);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    }
+    if (fd != STDIN_FILENO)
+        close(fd);
+    return n == 0;
+}
+
+/* Header fields at the top, two of those that every message has. */
+static bool is_message(const char *path, struct sp_bytes file)
+{
+    static const char *const fields[] = {"from:",     "to:",         "date:",       "subject:",    "mime-version:",
+                                         "received:", "message-id:", "return-path:", "content-type:"};
+    struct sp_bytes rest = sp_bytes_slice(file, 0, 65536), line;
+    size_t len = strlen(path);
+    unsigned known = 0;
+
+    if (len > 4 && strcmp(path + len - 4, ".eml") == 0)
+        return true;
+    while (sp_bytes_split(&rest, '\n', &line)) {
+        size_t colon = sp_bytes_find(line, ':');
+
+        if (line.len <= 1)
+            break;
+        if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
+            continue;
+        if (colon == SIZE_MAX || sp_bytes_find(sp_bytes_slice(line, 0, colon), ' ') != SIZE_MAX)
+            return false;
+        for (size_t i = 0; i < SP_ARRAY_LEN(fields); i++)
+            known += sp_bytes_starts_nocase(line, sp_bytes_cstr(fields[i]));
+    }
+    return known >= 3;
+}
+
+static enum sp_rc examine(struct cli_detect *cli, const char *path, struct sp_bytes file)
+{
+    struct sp_detect_limits limits = {.findings = true, .text = &cli->text, .unpacked_max = CLI_DETECT_TEXT_MAX / 2};
+    struct sp_mime_source source = sp_mime_source_bytes(&file);
+
+    if (is_message(path, file))
+        return sp_detect_message(cli->detect, &source, &limits, cli->arena, &cli->result);
+    if (sp_detect_is_text(file)) {
+        sp_detect_text(cli->detect, file, &limits, cli->arena, &cli->result);
+        return SP_OK;
+    }
+    return sp_detect_file(cli->detect, file, &limits, cli->arena, &cli->result);
+}
+
+static void print_words(const struct cli_detect *cli, const char *path)
+{
+    const struct sp_detect_result *r = &cli->result;
+
+    printf("%s: %s (%s, score %u)\n", path, r->class >= SP_DETECT_PHI ? "PHI" : "no PHI",
+           cli_detect_class(r->class), r->score);
+    for (size_t i = 0; i < r->finding_count; i++)
+        printf("  %6u-%-6u %-18s %u\n", r->findings[i].start, r->findings[i].end,
+               sp_detect_type_name(r->findings[i].type), r->findings[i].score);
+    for (size_t i = 0; i < r->gap_count; i++)
+        printf("  part %u not examined: %s\n", r->gaps[i].part, r->gaps[i].why);
+}
+
+static int one_file(struct cli_detect *cli, const char *path)
+{
+    struct sp_buf file;
+    enum sp_rc rc;
+
+    sp_buf_init(&file, CLI_DETECT_FILE_MAX);
+    sp_arena_reset(cli->arena);
+    sp_buf_reset(&cli->text);
+    if (!cli_detect_read(path, &file)) {
+        fprintf(stderr, "sallyport detect: can't read %s\n", path);
+        sp_buf_clear(&file);
+        return CLI_DETECT_NO_INPUT;
+    }
+    rc = examine(cli, path, sp_buf_bytes(&file));
+    sp_buf_clear(&file);
+    if (rc != SP_OK) {
+        fprintf(stderr, "sallyport detect: %s: can't be examined\n", path);
+        return CLI_DETECT_PARTIAL;
+    }
+    if (cli->mode == CLI_DETECT_JSON)
+        cli_detect_print_json(cli, path);
+    else if (cli->mode == CLI_DETECT_REDACT)
+        cli_detect_print_redacted(cli);
+    else if (cli->mode == CLI_DETECT_TEXT)
+        fwrite(cli->text.ptr, 1, cli->text.len, stdout);
+    else
+        print_words(cli, path);
+    if (cli->result.partial)
+        return CLI_DETECT_PARTIAL;
+    return cli->result.class >= SP_DETECT_PHI ? CLI_DETECT_PHI : CLI_DETECT_OK;
+}
+
+/* The worst of what the files came to: unreadable, then partial, then PHI. */
+static int all_files(struct cli_detect *cli, int argc, char **argv)
+{
+    int worst = CLI_DETECT_OK;
+
+    for (int i = 0; i < argc; i++) {
+        int code = one_file(cli, argv[i]);
+
+        worst = code > worst ? code : worst;
+    }
+    return worst;
+}
+
+static bool take_options(struct cli_detect *cli, int *argc, char **argv)
+{
+    static const char *const names[] = {[CLI_DETECT_JSON] = "--json", [CLI_DETECT_REDACT] = "--redact",
+                                        [CLI_DETECT_TEXT] = "--text", [CLI_DETECT_LINES] = "--lines"};
+    int kept = 0;
+
+    for (int i = 0; i < *argc; i++) {
+        bool known = false;
+
+        for (unsigned m = CLI_DETECT_JSON; m < SP_ARRAY_LEN(names); m++)
+            if (strcmp(argv[i], names[m]) == 0) {
+                /* --lines answers in JSON anyway */
+                if (cli->mode != CLI_DETECT_LINES)
+                    cli->mode = m;
+                known = true;
+            }
+        if (!known && argv[i][0] == '-' && argv[i][1] != '\0')
+            return false;
+        if (!known)
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    return cli->mode == CLI_DETECT_LINES ? kept <= 1 : kept > 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli_detect cli = {0};
+    struct sp_err err = {0};
+    int code, count = argc - 2;
+
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
+            return CLI_DETECT_OK;
+        }
+    if (argc < 2 || !take_options(&cli, &count, argv + 2)) {
+        fputs(usage, stderr);
+        return CLI_DETECT_USAGE;
+    }
+    if (sp_detect_new(&cli.detect, &err) != SP_OK) {
+        fprintf(stderr, "sallyport detect: %s\n", err.text);
+        return CLI_DETECT_PARTIAL;
+    }
+    cli.arena = sp_arena_new(65536);
+    sp_buf_init(&cli.text, CLI_DETECT_TEXT_MAX);
+    code = cli.mode == CLI_DETECT_LINES ? cli_detect_lines(&cli, count == 1 ? argv[2] : "-")
+                                        : all_files(&cli, count, argv + 2);
+    sp_buf_wipe(&cli.text);
+    sp_arena_free(cli.arena);
+    sp_detect_free(cli.detect);
+    return fflush(stdout) == 0 ? code : CLI_DETECT_NO_INPUT;
+}

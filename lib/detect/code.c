@@ -1,0 +1,233 @@
+/*
+ * Codes of letters and digits: those with a form and check digits of their own (Medicare numbers, vehicles, DEA, IBAN), and
+ * those that only a label tells apart: record, plan, account, licence, device and other numbers.
+ */
+#include "detect/detect_priv.h"
+
+#define CODE_MAX 40
+
+struct code {
+    size_t start, end;
+    uint8_t text[CODE_MAX]; /* without hyphens and blanks */
+    size_t len, digits, letters;
+};
+
+static bool is_joint(const struct detect_window *w, size_t i, bool spaces)
+{
+    uint8_t c = w->text[i];
+
+    return i + 1 < w->limit && sp_ascii_is_alnum(w->text[i + 1]) &&
+           (c == '-' || c == '.' || c == '/' || c == '_' || (spaces && c == ' '));
+}
+
+/* spaces: blanks may part it, but only before a digit or a word of digits and capitals. */
+static void read_code(const struct detect_window *w, size_t at, bool spaces, struct code *c)
+{
+    *c = (struct code){.start = at, .end = at};
+    for (size_t i = at; i < w->limit && c->len < CODE_MAX; i++) {
+        uint8_t b = w->text[i];
+
+        if (sp_ascii_is_alnum(b)) {
+            c->text[c->len++] = b;
+            c->digits += sp_ascii_is_digit(b);
+            c->letters += sp_ascii_is_alpha(b);
+            c->end = i + 1;
+        } else if (!is_joint(w, i, spaces && i + 1 < w->limit && (sp_ascii_is_digit(w->text[i + 1]) || (w->text[i + 1] >= 'A' && w->text[i + 1] <= 'Z')))) {
+            break;
+        }
+    }
+}
+
+static bool is_bounded(const struct detect_window *w, const struct code *c)
+{
+    return (c->start == 0 || !(sp_ascii_is_alnum(w->text[c->start - 1]) || w->text[c->start - 1] == '-')) &&
+           (c->end >= w->limit || !(sp_ascii_is_alnum(w->text[c->end]) || w->text[c->end] >= 0x80));
+}
+
+static size_t add(struct detect_window *w, const struct code *c, enum sp_detect_type type,
+                  uint32_t score, unsigned flags)
+{
+    sp_detect_entity_add(w, type, c->start, c->end, score)->flags |= (uint8_t)flags;
+    return c->end;
+}
+
+/* Cuts a code to its first n characters. returns: false if it has fewer, or goes on behind them without a break */
+static bool cut(const struct detect_window *w, const struct code *c, size_t n, struct code *out)
+{
+    size_t seen = 0;
+
+    *out = *c;
+    for (size_t i = c->start; i < c->end; i++) {
+        seen += sp_ascii_is_alnum(w->text[i]);
+        if (seen < n)
+            continue;
+        out->end = i + 1;
+        out->len = n;
+        return i + 1 == c->end || !sp_ascii_is_alnum(w->text[i + 1]);
+    }
+    return false;
+}
+
+static size_t find_checked(struct detect_window *w, size_t at, uint64_t label)
+{
+    struct code c, spaced, part;
+
+    read_code(w, at, false, &c);
+    read_code(w, at, true, &spaced);
+    if (!is_bounded(w, &c))
+        return 0;
+    if (c.len == 11 && sp_detect_mbi_is_valid(c.text))
+        return add(w, &c, SP_DETECT_MBI, (label & M(L_MBI)) != 0 ? 98 : 90, ENT_CHECKED);
+    if (cut(w, &spaced, 11, &part) && sp_detect_mbi_is_valid(spaced.text))
+        return add(w, &part, SP_DETECT_MBI, (label & M(L_MBI)) != 0 ? 98 : 85, ENT_CHECKED);
+    if (c.len == 17 && c.end - c.start == 17 && (c.letters > 0 || (label & M(L_VIN)) != 0) && c.digits >= 4 &&
+        (label & (M(L_NOT) | M(L_OTHER))) == 0 && sp_detect_vin_is_valid(sp_bytes(c.text, 17)))
+        return add(w, &c, SP_DETECT_VIN, (label & M(L_VIN)) != 0 ? 98 : 80, ENT_CHECKED);
+    if (cut(w, &spaced, 17, &part) && (label & M(L_VIN)) != 0 && sp_detect_vin_is_valid(sp_bytes(spaced.text, 17)))
+        return add(w, &part, SP_DETECT_VIN, 95, ENT_CHECKED);
+    if ((label & M(L_DEA)) != 0 && cut(w, &spaced, 9, &part) && sp_detect_dea_is_valid(sp_bytes(spaced.text, 9)))
+        return add(w, &part, SP_DETECT_DEA, 95, ENT_CHECKED);
+    if (c.len == 9 && c.end - c.start == 9 && (label & (DETECT_LABELS & ~M(L_LICENSE))) == 0 &&
+        strchr("ABFGMPR", c.text[0]) != NULL && c.text[1] != '9' && sp_detect_dea_is_valid(sp_bytes(c.text, 9)) &&
+        ((label | sp_detect_line_before(w, at, 120)) & (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI))) != 0)
+        return add(w, &c, SP_DETECT_DEA, 75, ENT_CHECKED);
+    for (size_t n = spaced.len < 34 ? spaced.len : 34; n >= 15 && sp_ascii_is_alpha(c.text[0]) && c.digits >= 2; n--)
+        if (cut(w, &spaced, n, &part) && sp_detect_iban_is_valid(sp_bytes(spaced.text, n)))
+            return add(w, &part, SP_DETECT_ACCOUNT, 95, ENT_CHECKED);
+    return 0;
+}
+
+static const struct {
+    uint64_t label;
+    enum sp_detect_type type;
+    uint8_t score;
+    uint8_t len_min, digits_min;
+    bool spaces;
+} labelled[] = {
+    {M(L_MRN), SP_DETECT_MRN, 88, 4, 3, true},
+    {M(L_MBI), SP_DETECT_HEALTH_PLAN_ID, 75, 8, 5, true},
+    {M(L_PLAN), SP_DETECT_HEALTH_PLAN_ID, 85, 5, 3, true},
+    {M(L_ACCOUNT), SP_DETECT_ACCOUNT, 80, 4, 4, true},
+    {M(L_LICENSE), SP_DETECT_DRIVER_LICENSE, 80, 5, 4, true},
+    {M(L_PLATE), SP_DETECT_LICENSE_PLATE, 80, 4, 1, true},
+    {M(L_UDI), SP_DETECT_UDI, 70, 8, 6, false},
+    {M(L_DEVICE), SP_DETECT_DEVICE_ID, 80, 5, 3, false},
+    {M(L_OTHER), SP_DETECT_OTHER, 75, 5, 4, false},
+    {M(L_BIOMETRIC), SP_DETECT_BIOMETRIC, 80, 6, 3, false},
+};
+
+/* Amounts, times, doses and years stand behind labels too. */
+static bool is_measure(const struct detect_window *w, const struct code *c)
+{
+    static const char *const units[] = {"mg",   "mcg", "ml",   "units", "unit", "%",     "am",     "pm",   "hours",
+                                        "days", "kg",  "lbs",  "cm",    "mm",   "weeks", "months", "years", "minutes",
+                                        "x",    "g",   "times", "year", "day",  "tablets", "refills", "pages"};
+    struct sp_bytes rest = sp_bytes_trim(sp_bytes(w->text + c->end, w->limit - c->end < 10 ? w->limit - c->end : 10));
+
+    if (c->start > 0 && (w->text[c->start - 1] == '$' || w->text[c->start - 1] == ':'))
+        if (w->text[c->start - 1] == '$' || (c->start > 1 && sp_ascii_is_digit(w->text[c->start - 2])))
+            return true;
+    if (rest.len > 1 && (rest.ptr[0] == ':' || rest.ptr[0] == ',') && sp_ascii_is_digit(rest.ptr[1]))
+        return c->len <= 4;
+    for (size_t i = 0; i < SP_ARRAY_LEN(units); i++) {
+        size_t n = strlen(units[i]);
+
+        if (sp_bytes_starts_nocase(rest, sp_bytes_cstr(units[i])) && (rest.len == n || !sp_ascii_is_alnum(rest.ptr[n])))
+            return c->len <= 5;
+    }
+    return false;
+}
+
+/* "12/05/2023", "2023-12-05": a date stood where a number was looked for. */
+static bool is_date(const struct detect_window *w, const struct code *c)
+{
+    uint32_t packed;
+    struct sp_bytes text = sp_bytes(w->text + c->start, w->limit - c->start);
+    size_t n = sp_detect_date_len(text, &packed);
+
+    return n > 0 && n >= c->end - c->start;
+}
+
+static size_t find_labelled(struct detect_window *w, size_t at, uint64_t label)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(labelled); i++) {
+        struct code c;
+
+        if ((label & labelled[i].label) == 0)
+            continue;
+        read_code(w, at, labelled[i].spaces, &c);
+        if (labelled[i].spaces && (c.len < labelled[i].len_min || c.len > 24 || c.digits < labelled[i].digits_min ||
+                                   is_date(w, &c)))
+            read_code(w, at, false, &c);
+        if (c.len < labelled[i].len_min || c.digits < labelled[i].digits_min || c.len > 30 ||
+            is_date(w, &c) || is_measure(w, &c))
+            continue;
+        if (c.len == 4 && c.letters == 0 && labelled[i].len_min < 5 && (label & (M(CARE) | M(PAY))) != 0)
+            continue; /* "chart 2024" */
+        return add(w, &c, labelled[i].type, labelled[i].score, ENT_LABELLED);
+    }
+    return 0;
+}
+
+static size_t find_icd(struct detect_window *w, size_t at, uint64_t label)
+{
+    struct code c;
+    struct sp_bytes text;
+    uint64_t near;
+
+    read_code(w, at, false, &c);
+    text = sp_bytes(w->text + c.start, c.end - c.start);
+    if (!is_bounded(w, &c) || !sp_detect_icd10_is_valid(text))
+        return 0;
+    near = label | sp_detect_line_before(w, at, 200);
+    if ((label & M(L_ICD)) == 0 && text.len == 3 && (near & M(L_ICD)) == 0)
+        return 0;
+    if ((label & (M(L_NOT) | M(L_DEVICE))) != 0)
+        return 0;
+    if ((near & (M(L_ICD) | DETECT_STRONG | M(CARE) | M(PAY) | M(L_CPT) | DETECT_SUBJECT)) == 0 && text.len < 5)
+        return 0;
+    return add(w, &c, SP_DETECT_ICD10, (near & M(L_ICD)) != 0 ? 90 : 70, (label & M(L_ICD)) != 0 ? ENT_LABELLED : 0);
+}
+
+/* HCPCS: a letter and four digits. */
+static size_t find_hcpcs(struct detect_window *w, size_t at, uint64_t label)
+{
+    struct code c;
+
+    read_code(w, at, false, &c);
+    if ((label & M(L_CPT)) == 0 || c.len != 5 || c.digits < 4 || !is_bounded(w, &c))
+        return 0;
+    return add(w, &c, SP_DETECT_PROCEDURE, 80, ENT_LABELLED);
+}
+
+static size_t find_mac(struct detect_window *w, size_t at)
+{
+    size_t n = 0;
+    uint8_t sep = at + 2 < w->limit ? w->text[at + 2] : 0;
+
+    if (sep != ':' && sep != '-')
+        return 0;
+    while (n < 6 && at + 3 * n + 1 < w->limit && strchr("0123456789abcdefABCDEF", w->text[at + 3 * n]) != NULL &&
+           strchr("0123456789abcdefABCDEF", w->text[at + 3 * n + 1]) != NULL) {
+        n++;
+        if (n < 6 && (at + 3 * n - 1 >= w->limit || w->text[at + 3 * n - 1] != sep))
+            return 0;
+    }
+    if (n < 6 || (at + 17 < w->limit && sp_ascii_is_alnum(w->text[at + 17])))
+        return 0;
+    sp_detect_entity_add(w, SP_DETECT_DEVICE_ID, at, at + 17, 70);
+    return at + 17;
+}
+
+size_t sp_detect_code(struct detect_window *w, size_t at, uint64_t label)
+{
+    size_t end = find_mac(w, at);
+
+    if (end == 0)
+        end = find_checked(w, at, label);
+    if (end == 0)
+        end = find_hcpcs(w, at, label);
+    if (end == 0)
+        end = find_icd(w, at, label);
+    return end == 0 ? find_labelled(w, at, label) : end;
+}

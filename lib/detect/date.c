@@ -1,0 +1,179 @@
+/* Dates in the forms that people write: numbers in either order, ISO 8601, and with a month's name. */
+#include "detect/detect_priv.h"
+
+/* Reads 1 to max digits. returns: how many */
+static size_t read_number(struct sp_bytes text, size_t at, size_t max, uint32_t *out)
+{
+    size_t n = 0;
+
+    *out = 0;
+    while (n < max && at + n < text.len && sp_ascii_is_digit(text.ptr[at + n])) {
+        *out = *out * 10 + (uint32_t)(text.ptr[at + n] - '0');
+        n++;
+    }
+    return n;
+}
+
+static bool is_date(uint32_t year, uint32_t month, uint32_t day)
+{
+    return year >= 1890 && year <= 2100 && month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+static size_t end_of_date(struct sp_bytes text, size_t end)
+{
+    return end < text.len && sp_ascii_is_digit(text.ptr[end]) ? 0 : end;
+}
+
+/* 1/2/1980, 01-02-80, 2.1.1980: month first or day first. */
+static size_t numeric_date(struct sp_bytes text, uint32_t *packed)
+{
+    uint32_t a, b, year;
+    size_t n = read_number(text, 0, 2, &a), at = n, years;
+    uint8_t mark;
+
+    if (n == 0 || at >= text.len)
+        return 0;
+    mark = text.ptr[at];
+    if (mark != '/' && mark != '-' && mark != '.')
+        return 0;
+    n = read_number(text, ++at, 2, &b);
+    at += n;
+    if (n == 0 || at >= text.len || text.ptr[at] != mark)
+        return 0;
+    years = read_number(text, ++at, 4, &year);
+    if (years != 2 && years != 4)
+        return 0;
+    if (years == 2)
+        year += year < 30 ? 2000 : 1900;
+    if (!is_date(year, a, b) && !is_date(year, b, a))
+        return 0;
+    *packed = year * 10000 + a * 100 + b;
+    return end_of_date(text, at + years);
+}
+
+static size_t iso_date(struct sp_bytes text, uint32_t *packed)
+{
+    uint32_t year, month, day;
+
+    if (read_number(text, 0, 4, &year) != 4 || text.len < 10 || text.ptr[4] != '-' ||
+        read_number(text, 5, 2, &month) != 2 || text.ptr[7] != '-' ||
+        read_number(text, 8, 2, &day) != 2 || !is_date(year, month, day))
+        return 0;
+    *packed = year * 10000 + month * 100 + day;
+    return end_of_date(text, 10);
+}
+
+/* returns: the length of a month's name at the beginning, 0 if none */
+static size_t month_name(struct sp_bytes text, uint32_t *month)
+{
+    static const char *const names[] = {"jan", "feb", "mar", "apr", "may", "jun",
+                                        "jul", "aug", "sep", "oct", "nov", "dec"};
+    size_t len = 0;
+
+    while (len < text.len && sp_ascii_is_alpha(text.ptr[len]))
+        len++;
+    for (uint32_t i = 0; i < 12 && len >= 3; i++) {
+        if (sp_bytes_eq_nocase(sp_bytes_slice(text, 0, 3), sp_bytes_cstr(names[i]))) {
+            *month = i + 1;
+            return len <= 9 ? len : 0;
+        }
+    }
+    return 0;
+}
+
+static size_t skip_blanks(struct sp_bytes text, size_t at)
+{
+    while (at < text.len && (text.ptr[at] == ' ' || text.ptr[at] == ',' || text.ptr[at] == '.'))
+        at++;
+    return at;
+}
+
+/* "2nd": behind the end of the ordinal. */
+static size_t skip_ordinal(struct sp_bytes text, size_t at)
+{
+    static const char *const ends[] = {"st", "nd", "rd", "th"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(ends); i++)
+        if (sp_bytes_starts_nocase(sp_bytes_slice(text, at, 2), sp_bytes_cstr(ends[i])))
+            return at + 2;
+    return at;
+}
+
+/* Jan 2, 1980; 2 January 1980 */
+static size_t worded_date(struct sp_bytes text, uint32_t *packed)
+{
+    uint32_t month = 0, day = 0, year = 0;
+    size_t n = month_name(text, &month), at = n;
+
+    if (n > 0) {
+        at = skip_blanks(text, at);
+        n = read_number(text, at, 2, &day);
+        at = skip_ordinal(text, at + n);
+    } else {
+        n = read_number(text, 0, 2, &day);
+        at = skip_blanks(text, skip_ordinal(text, n));
+        at += at < text.len && text.ptr[at] == '-';
+        n = n == 0 ? 0 : month_name(sp_bytes_slice(text, at, SIZE_MAX), &month);
+        at += n;
+    }
+    if (n == 0)
+        return 0;
+    at = skip_blanks(text, at);
+    at += at < text.len && text.ptr[at] == '-';
+    n = read_number(text, at, 4, &year);
+    if (n != 4 || !is_date(year, month, day))
+        return 0;
+    *packed = year * 10000 + month * 100 + day;
+    return end_of_date(text, at + n);
+}
+
+size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed)
+{
+    size_t n = iso_date(text, packed);
+
+    if (n == 0)
+        n = numeric_date(text, packed);
+    return n == 0 ? worded_date(text, packed) : n;
+}
+
+bool sp_detect_is_month(struct sp_bytes word)
+{
+    uint32_t month;
+
+    return month_name(word, &month) == word.len && word.len >= 3;
+}
+
+/* The label may stand behind it too: "03/04/1961 (DOB)". */
+static uint64_t label_behind(const struct detect_window *w, size_t end)
+{
+    for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start <= end + 4; i++)
+        if (w->hits[i].start >= end)
+            return w->hits[i].marks & M(L_DOB);
+    return 0;
+}
+
+size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label)
+{
+    static const struct {
+        uint64_t label;
+        enum sp_detect_type type;
+    } kinds[] = {{M(L_DOB), SP_DETECT_DOB},
+                 {M(L_ADMISSION), SP_DETECT_ADMISSION_DATE},
+                 {M(L_DISCHARGE), SP_DETECT_DISCHARGE_DATE},
+                 {M(L_SERVICE), SP_DETECT_SERVICE_DATE}};
+    uint32_t packed;
+    size_t n = sp_detect_date_len(sp_bytes(w->text + at, w->limit - at), &packed), end = at + n;
+    enum sp_detect_type type = SP_DETECT_DATE;
+
+    if (n == 0 || (at > 0 && strchr("-/.", w->text[at - 1]) != NULL && at > 1 && sp_ascii_is_digit(w->text[at - 2])))
+        return 0;
+    if (end + 1 < w->limit && strchr("-/.", w->text[end]) != NULL && sp_ascii_is_digit(w->text[end + 1]))
+        return 0;
+    label |= label_behind(w, end);
+    for (size_t i = SP_ARRAY_LEN(kinds); i-- > 0;)
+        if ((label & kinds[i].label) != 0)
+            type = kinds[i].type;
+    sp_detect_entity_add(w, type, at, end, type == SP_DETECT_DATE ? 40 : 85)->flags =
+        (uint8_t)(type == SP_DETECT_DATE ? 0 : ENT_LABELLED);
+    return end;
+}

@@ -1,0 +1,153 @@
+/*
+ * What gives a value its meaning: the label right before it ("MRN: ", "member id no. is "), or the heading of its column.
+ * Between a label and its value there may stand signs and a few words that say nothing, and one line end, but no other
+ * value.
+ */
+#include "detect/detect_priv.h"
+
+#define GAP_MAX  40
+#define LINE_MAX_LEN 4096
+#define HITS_BACK 6
+
+static bool is_filler(struct sp_bytes word)
+{
+    static const char *const words[] = {"is",   "are", "was",  "no",   "num",  "number", "nr",     "id",    "of",
+                                        "the",  "for", "code", "be",   "as",   "to",     "on",     "at",    "and",
+                                        "a",    "an",  "has",  "with", "her",  "his",    "ending", "in",    "valid",
+                                        "new",  "old", "my",   "your", "their", "value", "listed", "under", "home",
+                                        "cell", "work", "date", "line", "full", "primary", "patient", "current",
+                                        "mobile", "direct", "it", "s", "it's", "from", "around", "about", "approx",
+                                        "last", "first", "name", "reads", "shows", "equals", "since", "back", "him",
+                                        "them", "me", "us", "this", "that", "these", "visit", "again", "either"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(words); i++)
+        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(words[i])))
+            return true;
+    return false;
+}
+
+/* Whether nothing stands in between that would part a label from its value. */
+static bool is_soft_gap(const struct detect_window *w, size_t from, size_t to)
+{
+    unsigned lines = 0, words = 0, commas = 0;
+
+    for (size_t i = from; i < to;) {
+        uint8_t c = w->text[i];
+        size_t start = i;
+
+        if (sp_ascii_is_digit(c) || c >= 0x80)
+            return false;
+        if (!sp_ascii_is_alpha(c)) {
+            lines += c == '\n';
+            commas += c == ',' || c == ';' || c == '\t' || c == '|';
+            if (lines > 1 || commas > 1 || (c == '.' && i > from && i + 1 < to && w->text[i + 1] == ' ' && words > 0))
+                return false;
+            i++;
+            continue;
+        }
+        while (i < to && (sp_ascii_is_alpha(w->text[i]) || w->text[i] == '\''))
+            i++;
+        if (++words > 4 || commas > 0 || lines > 0 || !is_filler(sp_bytes(w->text + start, i - start)))
+            return false;
+    }
+    return true;
+}
+
+uint64_t sp_detect_label(const struct detect_window *w, size_t at)
+{
+    size_t back = 0;
+
+    if (w->row && w->column < w->table.columns)
+        return w->table.marks[w->column];
+    for (size_t i = w->hit_at; i-- > 0 && back < HITS_BACK; back++) {
+        const struct detect_hit *h = &w->hits[i];
+
+        if (h->end > at)
+            continue;
+        if (at - h->end > GAP_MAX)
+            break;
+        if ((h->marks & (DETECT_LABELS | DETECT_SUBJECT | M(PROVIDER))) == 0)
+            continue;
+        return is_soft_gap(w, h->end, at) ? h->marks : 0;
+    }
+    return 0;
+}
+
+uint64_t sp_detect_line_before(const struct detect_window *w, size_t at, size_t reach)
+{
+    uint64_t marks = 0;
+    size_t from = at > reach ? at - reach : 0;
+
+    if (from < w->line_start)
+        from = w->line_start;
+    for (size_t i = w->hit_at; i-- > 0 && w->hits[i].start >= from;)
+        if (w->hits[i].end <= at)
+            marks |= w->hits[i].marks;
+    return marks;
+}
+
+/* ---- tables ---- */
+
+static uint8_t separator_of(struct sp_bytes line, unsigned *count)
+{
+    static const uint8_t all[] = {'\t', '|', ';', ','};
+    uint8_t best = 0;
+
+    *count = 0;
+    for (size_t k = 0; k < sizeof(all); k++) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < line.len; i++)
+            n += line.ptr[i] == all[k];
+        if (n > *count) {
+            *count = n;
+            best = all[k];
+        }
+    }
+    return best;
+}
+
+/* Marks of each column; words that are no heading's count against it. */
+static unsigned read_columns(const struct detect_window *w, size_t start, size_t end, uint8_t separator,
+                             struct detect_table *t)
+{
+    unsigned named = 0, column = 0;
+    size_t hit = w->hit_at;
+
+    while (hit > 0 && w->hits[hit - 1].start >= start)
+        hit--;
+    for (size_t i = start; i <= end && column < DETECT_COLUMNS; i++) {
+        uint64_t marks = 0;
+
+        if (i < end && w->text[i] != separator)
+            continue;
+        for (; hit < w->hit_count && w->hits[hit].start < i; hit++)
+            marks |= w->hits[hit].marks;
+        t->marks[column++] = marks;
+        t->all |= marks;
+        named += (marks & (DETECT_LABELS | DETECT_SUBJECT | M(CARE) | M(PROVIDER) | M(PAY))) != 0;
+    }
+    t->columns = (uint8_t)column;
+    return named;
+}
+
+void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end)
+{
+    struct sp_bytes line = sp_bytes(w->text + start, end - start);
+    struct detect_table t = {0};
+    unsigned count, digits = 0, words = 0;
+
+    if (line.len > LINE_MAX_LEN || line.len < 5)
+        return;
+    t.separator = separator_of(line, &count);
+    if (count == 0)
+        return;
+    for (size_t i = 0; i < line.len; i++) {
+        digits += sp_ascii_is_digit(line.ptr[i]);
+        words += line.ptr[i] == ' ';
+    }
+    if (digits > 4 || words > 3 * (count + 1))
+        return;
+    if (read_columns(w, start, end, t.separator, &t) >= (count == 1 ? 2U : 2U))
+        w->table = t;
+}

@@ -1,0 +1,323 @@
+/*
+ * Numbers: digits in groups, as people part them ("219-45-6781", "219 45 6781", "(312) 555-0123", "2 1 9 4 5 ..."). The
+ * groups' lengths, what parts them and the label say what they may be; check digits and the rules of those who issue them
+ * whether they are.
+ */
+#include "detect/detect_priv.h"
+
+#define GROUPS_MAX 20
+#define DIGITS_MAX 34
+
+struct groups {
+    size_t count;
+    size_t total; /* digits */
+    uint8_t len[GROUPS_MAX];
+    size_t start[GROUPS_MAX], end[GROUPS_MAX];
+    uint8_t sep[GROUPS_MAX]; /* before the group: '-', ' ', '.', ')' and so on */
+    uint8_t digits[DIGITS_MAX];
+};
+
+static bool is_digit(const struct detect_window *w, size_t i)
+{
+    return i < w->limit && sp_ascii_is_digit(w->text[i]);
+}
+
+/* What parts two groups: one to three signs. returns: their length, 0 if nothing or too much */
+static size_t gap_len(const struct detect_window *w, size_t at, uint8_t *sep)
+{
+    size_t n = 0;
+
+    *sep = ' ';
+    while (n < 3 && at + n < w->limit && w->text[at + n] != 0 && strchr("-. )\n/", w->text[at + n]) != NULL) {
+        if (w->text[at + n] != ' ' && w->text[at + n] != '\n')
+            *sep = w->text[at + n];
+        n++;
+    }
+    return n > 0 && is_digit(w, at + n) ? n : 0;
+}
+
+static void read_groups(const struct detect_window *w, size_t at, struct groups *g)
+{
+    uint8_t sep = 0;
+
+    *g = (struct groups){0};
+    while (g->count < GROUPS_MAX) {
+        size_t end = at;
+
+        while (is_digit(w, end) && g->total + (end - at) < DIGITS_MAX)
+            end++;
+        if (end == at || is_digit(w, end) || (end < w->limit && sp_ascii_is_alpha(w->text[end])))
+            return;
+        g->start[g->count] = at;
+        g->end[g->count] = end;
+        g->len[g->count] = (uint8_t)(end - at);
+        g->sep[g->count] = sep;
+        memcpy(g->digits + g->total, w->text + at, end - at);
+        g->total += end - at;
+        g->count++;
+        at = end + gap_len(w, end, &sep);
+        if (at == end)
+            return;
+    }
+}
+
+/* Whether the first groups have these lengths ("324"). */
+static bool has_shape(const struct groups *g, const char *shape)
+{
+    size_t n = strlen(shape);
+
+    if (g->count < n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (g->len[i] != shape[i] - '0')
+            return false;
+    return true;
+}
+
+/* How many groups hold just so many digits. returns: 0 if a group straddles */
+static size_t groups_of(const struct groups *g, size_t digits)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        sum += g->len[i];
+        if (sum == digits)
+            return i + 1;
+        if (sum > digits)
+            return 0;
+    }
+    return 0;
+}
+
+/* A number that goes on with a hyphen and a digit, or sits in a longer word, is something else. */
+static bool is_inside(const struct detect_window *w, size_t start, size_t end)
+{
+    if (end + 1 < w->limit && (w->text[end] == '-' || w->text[end] == '/') &&
+        (is_digit(w, end + 1) || sp_ascii_is_alpha(w->text[end + 1])))
+        return true;
+    if (end < w->limit && (sp_ascii_is_alnum(w->text[end]) || w->text[end] == '_'))
+        return true;
+    if (start == 0)
+        return false;
+    if (sp_ascii_is_alnum(w->text[start - 1]) || w->text[start - 1] == '_' || w->text[start - 1] == '$')
+        return true;
+    return start > 1 && strchr("-/.", w->text[start - 1]) != NULL &&
+           sp_ascii_is_alnum(w->text[start - 2]);
+}
+
+static struct detect_entity *add(struct detect_window *w, enum sp_detect_type type, size_t start,
+                                 size_t end, uint32_t score, bool labelled)
+{
+    struct detect_entity *e = sp_detect_entity_add(w, type, start, end, score);
+
+    if (labelled)
+        e->flags |= ENT_LABELLED;
+    return e;
+}
+
+static size_t find_ssn(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    bool labelled = (label & M(L_SSN)) != 0;
+    size_t n = labelled ? groups_of(g, 9) : has_shape(g, "324") && g->sep[1] == g->sep[2] ? 3 : 0;
+    uint32_t score;
+
+    if (n == 0 || g->sep[1] == ')' || (n > 1 && g->sep[1] == '/'))
+        return 0;
+    if (is_inside(w, g->start[0], g->end[n - 1]))
+        return 0;
+    score = sp_detect_ssn_score(g->digits);
+    if (score == 0)
+        return labelled || n == 3 ? g->end[n - 1] : 0; /* a dummy: eaten, not counted */
+    if (!labelled && (label & (M(L_NOT) | M(L_ACCOUNT) | M(L_PLAN) | M(L_MRN) | M(L_OTHER) | M(L_DEVICE))) != 0)
+        return 0;
+    if (!labelled && g->sep[1] == ' ' && g->count > 3 && g->sep[3] == ' ')
+        return 0; /* a row of numbers */
+    add(w, SP_DETECT_US_SSN, g->start[0], g->end[n - 1], labelled ? 95 : g->sep[1] == '-' ? 75 : 70, labelled);
+    return g->end[n - 1];
+}
+
+static size_t card_groups(const struct groups *g, bool labelled)
+{
+    if (has_shape(g, "4444"))
+        return has_shape(g, "44443") ? 5 : 4;
+    if (has_shape(g, "465") || has_shape(g, "464"))
+        return 3;
+    if (g->len[0] >= 13 && g->len[0] <= 19)
+        return 1;
+    for (size_t n = 16; labelled && n >= 13; n--)
+        if (groups_of(g, n) > 0)
+            return groups_of(g, n);
+    return 0;
+}
+
+static size_t find_card(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    bool labelled = (label & M(L_CARD)) != 0;
+    size_t n = card_groups(g, labelled), digits = 0;
+
+    for (size_t i = 0; i < n; i++)
+        digits += g->len[i];
+    if (n == 0 || is_inside(w, g->start[0], g->end[n - 1]) || !sp_detect_card_is_valid(sp_bytes(g->digits, digits)))
+        return 0;
+    if (!labelled && (label & (DETECT_LABELS & ~M(L_ACCOUNT) & ~M(L_NAME))) != 0)
+        return 0;
+    if (!labelled && (sp_detect_line_before(w, g->start[0], 60) & M(L_NOT)) != 0)
+        return 0;
+    add(w, SP_DETECT_CREDIT_CARD, g->start[0], g->end[n - 1], labelled ? 95 : 80, labelled)->flags |= ENT_CHECKED;
+    return g->end[n - 1];
+}
+
+static size_t find_npi(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    size_t n = g->len[0] == 10 ? 1 : groups_of(g, 10);
+    bool labelled = (label & M(L_NPI)) != 0;
+
+    if (n == 0 || (!labelled && (n > 1 || (label & DETECT_LABELS) != 0 ||
+                                 (sp_detect_line_before(w, g->start[0], 60) & M(L_NPI)) == 0)))
+        return 0;
+    if (is_inside(w, g->start[0], g->end[n - 1]) || (g->digits[0] != '1' && g->digits[0] != '2') ||
+        !sp_detect_npi_is_valid(g->digits))
+        return 0;
+    add(w, SP_DETECT_NPI, g->start[0], g->end[n - 1], labelled ? 95 : 70, labelled)->flags |= ENT_CHECKED;
+    return g->end[n - 1];
+}
+
+/* North American numbers: area and exchange begin with 2 to 9. */
+static bool is_nanp(const uint8_t *d)
+{
+    return d[0] >= '2' && d[3] >= '2' && !(d[1] == '1' && d[2] == '1');
+}
+
+/* How many groups are a telephone number, with what score. */
+static size_t phone_groups(const struct detect_window *w, const struct groups *g, bool labelled, uint32_t *score)
+{
+    bool plus = g->start[0] > 0 && w->text[g->start[0] - 1] == '+';
+
+    *score = 60;
+    if (has_shape(g, "334") && is_nanp(g->digits) && g->sep[1] != '/')
+        return 3;
+    if (has_shape(g, "1334") && g->digits[0] == '1' && is_nanp(g->digits + 1))
+        return 4;
+    if (plus && g->total >= 8) {
+        for (size_t n = 15; n >= 8; n--)
+            if (groups_of(g, n) > 0)
+                return groups_of(g, n);
+    }
+    if (g->len[0] == 10 && is_nanp(g->digits) && labelled)
+        return 1;
+    if (g->len[0] == 11 && g->digits[0] == '1' && is_nanp(g->digits + 1) && labelled)
+        return 1;
+    if (has_shape(g, "34") && g->sep[1] == '-' && g->digits[0] >= '2' && labelled)
+        return 2;
+    if (labelled && groups_of(g, 10) > 0 && is_nanp(g->digits))
+        return groups_of(g, 10);
+    if (labelled && g->digits[0] == '0' && g->total >= 9) /* abroad: "030 1234567" */
+        for (size_t n = 12; n >= 9; n--)
+            if (groups_of(g, n) > 0)
+                return groups_of(g, n);
+    return 0;
+}
+
+static size_t find_phone(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    uint64_t line = label | sp_detect_line_before(w, g->start[0], 30);
+    bool labelled = (label & (M(L_PHONE) | M(L_FAX))) != 0;
+    uint32_t score = 0;
+    size_t n = phone_groups(w, g, labelled || (line & (M(L_PHONE) | M(L_FAX))) != 0, &score);
+    size_t start = g->start[0];
+    bool fax = (label & M(L_FAX)) != 0 || ((label & M(L_PHONE)) == 0 && (line & M(L_FAX)) != 0);
+
+    if (n == 0 || is_inside(w, start, g->end[n - 1]) ||
+        (label & (DETECT_LABELS & ~(M(L_PHONE) | M(L_FAX) | M(L_NAME) | M(L_EMAIL) | M(L_ADDRESS) | M(L_SERVICE) | M(L_DOB)))) != 0)
+        return 0;
+    if (start > 0 && (w->text[start - 1] == '(' || w->text[start - 1] == '+'))
+        start--;
+    add(w, fax ? SP_DETECT_FAX : SP_DETECT_PHONE, start, g->end[n - 1], labelled ? 85 : score, labelled);
+    return g->end[n - 1];
+}
+
+/* "(01)" and a GTIN of 14 digits; what follows it belongs to it. */
+static size_t find_udi(struct detect_window *w, size_t at)
+{
+    size_t start = at - 1, end = at + 3;
+
+    if (at == 0 || w->text[start] != '(' || at + 17 > w->limit || memcmp(w->text + at, "01)", 3) != 0)
+        return 0;
+    end += w->text[end] == ' ';
+    for (size_t i = 0; i < 14; i++)
+        if (!is_digit(w, end + i))
+            return 0;
+    if (!sp_detect_gtin_is_valid(sp_bytes(w->text + end, 14)))
+        return 0;
+    end += 14;
+    while (end < w->limit && (sp_ascii_is_alnum(w->text[end]) || strchr("()-/", w->text[end]) != NULL))
+        end++;
+    while (w->text[end - 1] == '-' || w->text[end - 1] == '/' || w->text[end - 1] == '(')
+        end--;
+    add(w, SP_DETECT_UDI, start, end, 95, true)->flags |= ENT_CHECKED;
+    return end;
+}
+
+static size_t find_routing(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    if (g->len[0] != 9 || (label & M(L_ACCOUNT)) == 0 || !sp_detect_aba_is_valid(sp_bytes(g->digits, 9)))
+        return 0;
+    add(w, SP_DETECT_ACCOUNT, g->start[0], g->end[0], 85, true)->flags |= ENT_CHECKED;
+    return g->end[0];
+}
+
+static size_t find_medical(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    struct sp_bytes two = sp_bytes(w->text + g->start[0], g->count > 1 ? g->end[1] - g->start[0] : 0);
+    bool ndc = g->count >= 3 && g->sep[1] == '-' && g->sep[2] == '-' &&
+               (has_shape(g, "542") || has_shape(g, "442") || has_shape(g, "532") || has_shape(g, "541"));
+
+    if (ndc && ((label | sp_detect_line_before(w, g->start[0], 80)) & (M(L_NDC) | M(DRUG))) != 0) {
+        add(w, SP_DETECT_DRUG, g->start[0], g->end[2], 85, true);
+        return g->end[2];
+    }
+    if ((label & M(L_LOINC)) != 0 && sp_detect_loinc_is_valid(two)) {
+        add(w, SP_DETECT_LAB, g->start[0], g->end[1], 85, true)->flags |= ENT_CHECKED;
+        return g->end[1];
+    }
+    if ((label & M(L_CPT)) != 0 && g->len[0] == 5 && !is_inside(w, g->start[0], g->end[0])) {
+        add(w, SP_DETECT_PROCEDURE, g->start[0], g->end[0], 80, true);
+        return g->end[0];
+    }
+    return 0;
+}
+
+/* IMEI: fifteen digits, Luhn's check. */
+static size_t find_imei(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    size_t n = groups_of(g, 15);
+
+    if (n == 0 || (label & M(L_DEVICE)) == 0 || !sp_detect_luhn_is_valid(sp_bytes(g->digits, 15)))
+        return 0;
+    add(w, SP_DETECT_DEVICE_ID, g->start[0], g->end[n - 1], 90, true)->flags |= ENT_CHECKED;
+    return g->end[n - 1];
+}
+
+size_t sp_detect_number(struct detect_window *w, size_t at, uint64_t label)
+{
+    struct groups g;
+    size_t end = find_udi(w, at);
+
+    if (end > 0)
+        return end;
+    read_groups(w, at, &g);
+    if (g.count == 0 || g.total < 5)
+        return 0;
+    end = find_ssn(w, &g, label);
+    if (end == 0)
+        end = find_card(w, &g, label);
+    if (end == 0)
+        end = find_npi(w, &g, label);
+    if (end == 0)
+        end = find_routing(w, &g, label);
+    if (end == 0)
+        end = find_imei(w, &g, label);
+    if (end == 0)
+        end = find_phone(w, &g, label);
+    return end == 0 ? find_medical(w, &g, label) : end;
+}

@@ -1,0 +1,163 @@
+/*
+ * Postal addresses in the form of the United States: house number, a few words, a kind of street; unit, town, state and ZIP
+ * behind it if they are there. A ZIP counts where a state stands before it, or a label.
+ */
+#include "detect/detect_priv.h"
+
+#define WORDS_MAX 5
+
+static const char *const street_kinds[] = {
+    "street", "st",   "avenue", "ave",  "road",  "rd",    "drive",   "dr",  "lane",    "ln",   "boulevard", "blvd",
+    "court",  "ct",   "way",    "place", "pl",   "terrace", "ter",   "circle", "cir",  "highway", "hwy",    "parkway",
+    "pkwy",   "trail", "trl",   "loop", "square", "sq",   "alley",   "crescent", "row", "run",  "path",      "pike",
+    "turnpike", "plaza", "broadway", "route"};
+
+static const char *const states[] = {
+    "al", "ak", "az", "ar", "ca", "co", "ct", "de", "fl", "ga", "hi", "id", "il", "in", "ia", "ks", "ky",
+    "la", "me", "md", "ma", "mi", "mn", "ms", "mo", "mt", "ne", "nv", "nh", "nj", "nm", "ny", "nc", "nd",
+    "oh", "ok", "or", "pa", "ri", "sc", "sd", "tn", "tx", "ut", "vt", "va", "wa", "wv", "wi", "wy", "dc", "pr",
+    "alabama", "alaska", "arizona", "arkansas", "california", "colorado", "connecticut", "delaware", "florida",
+    "georgia", "hawaii", "idaho", "illinois", "indiana", "iowa", "kansas", "kentucky", "louisiana", "maine",
+    "maryland", "massachusetts", "michigan", "minnesota", "mississippi", "missouri", "montana", "nebraska", "nevada",
+    "hampshire", "jersey", "mexico", "york", "carolina", "dakota", "ohio", "oklahoma", "oregon", "pennsylvania",
+    "tennessee", "texas", "utah", "vermont", "virginia", "washington", "wisconsin", "wyoming"};
+
+static bool is_one_of(struct sp_bytes word, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(list[i])))
+            return true;
+    return false;
+}
+
+static struct sp_bytes word_at(const struct detect_window *w, size_t at)
+{
+    size_t end = at;
+
+    while (end < w->limit && (sp_ascii_is_alnum(w->text[end]) || w->text[end] >= 0x80 || w->text[end] == '\''))
+        end++;
+    return sp_bytes(w->text + at, end - at);
+}
+
+static size_t skip(const struct detect_window *w, size_t at, const char *signs)
+{
+    while (at < w->limit && w->text[at] != 0 && strchr(signs, w->text[at]) != NULL)
+        at++;
+    return at;
+}
+
+/* Behind a street: "Apt 4B", town, state, ZIP. returns: the end of what belongs to it */
+static size_t rest_of_address(struct detect_window *w, size_t end)
+{
+    size_t at = end, zip = 0;
+
+    for (unsigned n = 0; n < 10; n++) {
+        struct sp_bytes word;
+        size_t next = skip(w, at, ", .#\n");
+
+        word = word_at(w, next);
+        if (word.len == 0 || next - at > 3)
+            break;
+        if (zip > 0 || (n > 0 && word.len == 5 && sp_ascii_is_digit(word.ptr[0]))) {
+            size_t digits = 0;
+
+            while (digits < word.len && sp_ascii_is_digit(word.ptr[digits]))
+                digits++;
+            if (digits == 5 && word.len == 5) {
+                at = next + 5;
+                if (at + 5 <= w->limit && w->text[at] == '-' && sp_ascii_is_digit(w->text[at + 1]))
+                    at += 5;
+                sp_detect_entity_add(w, SP_DETECT_ZIP, next, at, 75);
+                return at;
+            }
+            break;
+        }
+        if (is_one_of(word, states, SP_ARRAY_LEN(states)) && word.len == 2 && word.ptr[0] >= 'a')
+            break; /* "in", "or": a word, no state */
+        zip = is_one_of(word, states, SP_ARRAY_LEN(states)) ? next : 0;
+        if (zip > 0)
+            end = next + word.len;
+        at = next + word.len;
+        if (!(word.ptr[0] >= 'A' && word.ptr[0] <= 'Z') && !sp_ascii_is_digit(word.ptr[0]))
+            break;
+    }
+    return end;
+}
+
+/* "1200 Oak Street": at: of the number. */
+static size_t find_street(struct detect_window *w, size_t at, size_t number_end)
+{
+    size_t next = number_end;
+
+    for (unsigned n = 0; n <= WORDS_MAX; n++) {
+        struct sp_bytes word;
+
+        if (next >= w->limit || w->text[next] != ' ')
+            return 0;
+        word = word_at(w, next + 1);
+        if (word.len == 0)
+            return 0;
+        next += 1 + word.len;
+        if (n > 0 && is_one_of(word, street_kinds, SP_ARRAY_LEN(street_kinds))) {
+            next += next < w->limit && w->text[next] == '.' && word.len <= 4;
+            sp_detect_entity_add(w, SP_DETECT_ADDRESS, at, next, 75);
+            return next;
+        }
+        if (next < w->limit && w->text[next] == '.' && word.len <= 2)
+            next++; /* "N." */
+        if (!(word.ptr[0] >= 'A' && word.ptr[0] <= 'Z') && !sp_ascii_is_digit(word.ptr[0]))
+            return 0;
+    }
+    return 0;
+}
+
+/* returns: whether a state stands right before the place */
+static bool is_behind_state(const struct detect_window *w, size_t at)
+{
+    size_t end = at, start;
+
+    while (end > 0 && (w->text[end - 1] == ' ' || w->text[end - 1] == ',' || w->text[end - 1] == '\t'))
+        end--;
+    if (end == at)
+        return false;
+    start = end;
+    while (start > 0 && sp_ascii_is_alpha(w->text[start - 1]))
+        start--;
+    if (end - start < 2 || !(w->text[start] >= 'A' && w->text[start] <= 'Z'))
+        return false;
+    return is_one_of(sp_bytes(w->text + start, end - start), states, SP_ARRAY_LEN(states)) &&
+           (end - start > 2 || (w->text[start + 1] >= 'A' && w->text[start + 1] <= 'Z'));
+}
+
+static size_t find_zip(struct detect_window *w, size_t at, size_t number_end)
+{
+    uint64_t label = sp_detect_label(w, at);
+    bool labelled = (label & M(L_ZIP)) != 0;
+
+    if (number_end - at != 5 || (!labelled && !is_behind_state(w, at)))
+        return 0;
+    if (number_end + 5 <= w->limit && w->text[number_end] == '-' && sp_ascii_is_digit(w->text[number_end + 1]))
+        number_end += 5;
+    sp_detect_entity_add(w, SP_DETECT_ZIP, at, number_end, labelled ? 80 : 65);
+    return number_end;
+}
+
+size_t sp_detect_street(struct detect_window *w, size_t at)
+{
+    size_t end = at, street;
+
+    while (end < w->limit && sp_ascii_is_digit(w->text[end]) && end - at < 7)
+        end++;
+    if (end - at >= 1 && end - at <= 5) {
+        size_t index = w->entity_count;
+
+        street = find_street(w, at, end);
+        if (street > 0) {
+            size_t whole = rest_of_address(w, street);
+
+            w->entities[index].end = (uint32_t)(whole > street ? whole : street);
+            return whole;
+        }
+    }
+    return find_zip(w, at, end);
+}

@@ -1,0 +1,332 @@
+/*
+ * Once through a window: sentences and paragraphs are cut, tables recognised by their heading, and each token that may
+ * begin a value, a name or an address goes to the recognisers. Words in lower case are only stepped over: Hyperscan has
+ * looked at them.
+ */
+#include "detect/detect_priv.h"
+
+enum {
+    C_OTHER,
+    C_LOWER,
+    C_UPPER,
+    C_DIGIT,
+    C_HIGH,
+    C_LINE,
+    C_STOP,
+    C_AT
+};
+
+static const uint8_t classes[256] = {
+    ['a' ... 'z'] = C_LOWER, ['A' ... 'Z'] = C_UPPER, ['0' ... '9'] = C_DIGIT, [0x80 ... 0xff] = C_HIGH,
+    ['\n'] = C_LINE,         ['.'] = C_STOP,          ['!'] = C_STOP,          ['?'] = C_STOP,
+    ['@'] = C_AT,
+};
+
+/* Columns that only lists of patients and members have. */
+#define RECORD_COLUMNS                                                                             \
+    (M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_DOB) | M(L_ICD) | M(L_ADMISSION) | M(L_DISCHARGE) | M(L_CPT) | DETECT_STRONG)
+
+struct walk {
+    struct detect_window *w;
+    size_t sentence; /* where it began */
+    uint32_t paragraph;
+};
+
+struct detect_entity *sp_detect_entity_add(struct detect_window *w, enum sp_detect_type type,
+                                           size_t start, size_t end, uint32_t score)
+{
+    struct sp_detect *d = w->d;
+    struct detect_entity *e;
+
+    if (w->entity_count == d->entity_cap) {
+        d->entity_cap = d->entity_cap == 0 ? 1024 : d->entity_cap * 2;
+        d->entities = sp_realloc(d->entities, d->entity_cap * sizeof(*d->entities));
+    }
+    w->entities = d->entities;
+    e = &w->entities[w->entity_count++];
+    *e = (struct detect_entity){.start = (uint32_t)start, .end = (uint32_t)end, .type = (uint8_t)type, .score = (uint8_t)score};
+    e->sentence = (uint32_t)w->sentence_count;
+    return e;
+}
+
+/* ---- sentences ---- */
+
+static void end_sentence(struct walk *k, size_t end)
+{
+    struct detect_window *w = k->w;
+    struct sp_detect *d = w->d;
+
+    if (end <= k->sentence)
+        return;
+    if (w->sentence_count == d->sentence_cap) {
+        d->sentence_cap = d->sentence_cap == 0 ? 512 : d->sentence_cap * 2;
+        d->sentences = sp_realloc(d->sentences, d->sentence_cap * sizeof(*d->sentences));
+    }
+    w->sentences = d->sentences;
+    w->sentences[w->sentence_count++] =
+        (struct detect_sentence){.start = (uint32_t)k->sentence, .end = (uint32_t)end, .paragraph = k->paragraph};
+    k->sentence = end;
+}
+
+/* A stop behind "Dr", "vs" or one letter ends no sentence. */
+static bool is_abbreviation(const struct detect_window *w, size_t at)
+{
+    static const char *const all[] = {"dr", "mr", "mrs", "ms", "st", "vs", "no", "jr", "sr", "dept", "approx", "prof", "inc", "appt", "pt", "hx", "ext", "etc", "ave", "rd", "blvd", "tel", "ph", "nr", "geb", "fig", "ca"};
+    size_t start = at;
+    struct sp_bytes word;
+
+    while (start > 0 && sp_ascii_is_alpha(w->text[start - 1]))
+        start--;
+    word = sp_bytes(w->text + start, at - start);
+    if (word.len == 1)
+        return true;
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
+        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(all[i])))
+            return true;
+    return false;
+}
+
+static void at_stop(struct walk *k, size_t at)
+{
+    const struct detect_window *w = k->w;
+
+    if (at + 1 >= w->len || (w->text[at + 1] != ' ' && w->text[at + 1] != '\n'))
+        return;
+    if (w->text[at] == '.' && is_abbreviation(w, at))
+        return;
+    end_sentence(k, at + 1);
+}
+
+/* ---- lines and tables ---- */
+
+static void begin_row(struct walk *k, size_t at)
+{
+    struct detect_window *w = k->w;
+    unsigned count = 0;
+    bool quoted = false;
+
+    w->column = 0;
+    w->row = false;
+    w->limit = w->len;
+    if (w->table.separator == 0)
+        return;
+    for (size_t i = at; i < w->len && w->text[i] != '\n' && i - at < 8192; i++) {
+        quoted = quoted != (w->text[i] == '"');
+        count += !quoted && w->text[i] == w->table.separator;
+    }
+    w->row = count >= 1 && count + 2 >= w->table.columns;
+    if (!w->row)
+        w->table = (struct detect_table){0};
+}
+
+static size_t field_end(const struct detect_window *w, size_t at)
+{
+    bool quoted = false;
+
+    while (at < w->len && w->text[at] != '\n' && (quoted || w->text[at] != w->table.separator)) {
+        quoted = quoted != (w->text[at] == '"');
+        at++;
+    }
+    return at;
+}
+
+/* At the beginning of a field. returns: where to go on */
+static size_t begin_field(struct detect_window *w, size_t at)
+{
+    uint64_t marks = w->column < w->table.columns ? w->table.marks[w->column] : 0;
+
+    w->limit = field_end(w, at);
+    if ((marks & (M(L_NAME) | M(PATIENT) | M(INSURED))) != 0 && (marks & (DETECT_LABELS & ~M(L_NAME))) == 0) {
+        size_t end = sp_detect_person_field(w, at, w->limit);
+
+        if (end > 0 && ((marks & DETECT_SUBJECT) != 0 || (w->table.all & RECORD_COLUMNS) != 0))
+            w->entities[w->entity_count - 1].role = ROLE_PATIENT;
+        if (end > 0 && (marks & M(PROVIDER)) != 0)
+            w->entities[w->entity_count - 1].role = ROLE_PROVIDER;
+        return end > 0 ? end : at;
+    }
+    return at;
+}
+
+static size_t at_line(struct walk *k, size_t at)
+{
+    struct detect_window *w = k->w;
+    size_t next = at + 1;
+
+    if (!w->row)
+        sp_detect_table_heading(w, w->line_start, at);
+    end_sentence(k, next);
+    if (next < w->len && w->text[next] == '\n') {
+        k->paragraph++;
+        w->table = (struct detect_table){0};
+        while (next < w->len && w->text[next] == '\n')
+            next++;
+        k->sentence = next;
+    }
+    w->line_start = next;
+    begin_row(k, next);
+    return w->row ? begin_field(w, next) : next;
+}
+
+/* ---- tokens ---- */
+
+static size_t token_end(const struct detect_window *w, size_t at, bool *digits)
+{
+    *digits = false;
+    while (at < w->limit && classes[w->text[at]] >= C_LOWER && classes[w->text[at]] <= C_HIGH) {
+        *digits = *digits || classes[w->text[at]] == C_DIGIT;
+        at++;
+    }
+    return at;
+}
+
+/* "room 302", "bed 4": who lies there is told apart by it. */
+static size_t room(struct detect_window *w, size_t at, size_t end)
+{
+    static const char *const words[] = {"room", "rm", "bed", "ward", "bay", "unit"};
+    size_t last = at, start;
+
+    while (last > 0 && (w->text[last - 1] == ' ' || w->text[last - 1] == '#' || w->text[last - 1] == '.'))
+        last--;
+    start = last;
+    while (start > 0 && sp_ascii_is_alpha(w->text[start - 1]))
+        start--;
+    for (size_t i = 0; i < SP_ARRAY_LEN(words) && end - at <= 5; i++)
+        if (sp_bytes_eq_nocase(sp_bytes(w->text + start, last - start), sp_bytes_cstr(words[i]))) {
+            sp_detect_entity_add(w, SP_DETECT_OTHER, at, end, 35)->flags |= ENT_ROOM;
+            return end;
+        }
+    return 0;
+}
+
+static size_t at_number(struct detect_window *w, size_t at, size_t end)
+{
+    uint64_t label = sp_detect_label(w, at);
+    bool digit = sp_ascii_is_digit(w->text[at]);
+    size_t found = 0;
+    uint64_t numbered = M(L_MRN) | M(L_PLAN) | M(L_DEVICE) | M(L_OTHER) | M(L_LICENSE) | M(L_PLATE);
+
+    if (digit) {
+        found = sp_detect_date(w, at, label);
+        if (found == 0 && (label & numbered) != 0 && (label & (M(L_SSN) | M(L_PHONE) | M(CARE) | M(PAY) | M(PATIENT))) == 0)
+            found = sp_detect_code(w, at, label);
+        if (found == 0)
+            found = sp_detect_ip(w, at);
+        if (found == 0)
+            found = sp_detect_number(w, at, label);
+        if (found == 0 && end - at <= 6)
+            found = sp_detect_street(w, at);
+    }
+    if (found == 0)
+        found = sp_detect_code(w, at, label);
+    return found == 0 ? room(w, at, end) : found;
+}
+
+/* "Patient J.S.": initials count behind such a word only. */
+static bool is_behind_patient(const struct detect_window *w, size_t at)
+{
+    return w->hit_at > 0 && (w->hits[w->hit_at - 1].marks & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0 &&
+           w->hits[w->hit_at - 1].end <= at && at - w->hits[w->hit_at - 1].end <= 3;
+}
+
+static size_t at_word(struct detect_window *w, size_t at, size_t end)
+{
+    struct sp_bytes word = sp_bytes(w->text + at, end - at);
+    uint8_t class = classes[w->text[at]];
+    size_t found = 0;
+
+    if ((word.len >= 3 && (sp_bytes_starts_nocase(word, SP_LIT("http")) || sp_bytes_starts_nocase(word, SP_LIT("www")))))
+        found = sp_detect_url(w, at);
+    if (found == 0 && word.len >= 3 && word.len <= 9 && sp_detect_is_month(word))
+        found = sp_detect_date(w, at, sp_detect_label(w, at));
+    if (found == 0 && class != C_LOWER) {
+        if (word.len <= 3 && is_behind_patient(w, at))
+            found = sp_detect_initials(w, at);
+        if (found == 0)
+            found = sp_detect_person(w, at);
+    }
+    if (found == 0 && class == C_UPPER && word.len <= 4) { /* "AB 1234 ..." behind a label; IBAN, MBI in groups */
+        uint64_t label = sp_detect_label(w, at);
+
+        if ((label & (M(L_PLATE) | M(L_LICENSE) | M(L_MRN) | M(L_PLAN) | M(L_ACCOUNT) | M(L_DEA) | M(L_OTHER))) != 0 ||
+            (end < w->limit && (sp_ascii_is_digit(w->text[end]) || (w->text[end] == '-' && end + 1 < w->limit && sp_ascii_is_digit(w->text[end + 1])))))
+            found = sp_detect_code(w, at, label);
+    }
+    return found;
+}
+
+static size_t at_token(struct walk *k, size_t at)
+{
+    struct detect_window *w = k->w;
+    bool digits;
+    size_t end = token_end(w, at, &digits), found;
+
+    if (end == at)
+        return at + 1;
+    while (w->hit_at < w->hit_count && w->hits[w->hit_at].start < at)
+        w->hit_at++;
+    if (digits)
+        found = at_number(w, at, end);
+    else if (classes[w->text[at]] == C_LOWER && !(end - at >= 3 && (strchr("hwjfmasondJFMASOND", w->text[at]) != NULL)))
+        return end;
+    else
+        found = at_word(w, at, end);
+    return found > end ? found : end;
+}
+
+/* Marks of the hits go to their sentences, and to the whole. */
+static void share_marks(struct detect_window *w)
+{
+    size_t s = 0;
+
+    for (size_t i = 0; i < w->hit_count; i++) {
+        uint64_t marks = w->hits[i].marks;
+
+        while (s + 1 < w->sentence_count && w->hits[i].start >= w->sentences[s].end)
+            s++;
+        if (s < w->sentence_count)
+            w->sentences[s].marks |= marks;
+        w->marks |= marks;
+        for (; marks != 0; marks &= marks - 1)
+            w->seen[__builtin_ctzll(marks)]++;
+    }
+}
+
+void sp_detect_walk(struct detect_window *w)
+{
+    struct walk k = {.w = w};
+    size_t i = 0;
+
+    w->limit = w->len;
+    begin_row(&k, 0);
+    while (i < w->len) {
+        uint8_t c = w->text[i];
+
+        switch (classes[c]) {
+        case C_LINE:
+            i = at_line(&k, i);
+            break;
+        case C_STOP:
+            at_stop(&k, i++);
+            break;
+        case C_AT: {
+            size_t end = sp_detect_email(w, i);
+
+            i = end > i ? end : i + 1;
+            break;
+        }
+        case C_OTHER:
+            if (w->row && c == w->table.separator && i >= w->limit) {
+                w->column++;
+                i = begin_field(w, i + 1);
+            } else {
+                i++;
+            }
+            break;
+        default:
+            i = at_token(&k, i);
+        }
+    }
+    end_sentence(&k, w->len);
+    share_marks(w);
+}
