@@ -17,14 +17,18 @@ static const char usage[] =
     "usage: sallyport detect FILE... [--json | --redact | --text]\n"
     "       sallyport detect --lines [FILE]\n"
     "\n"
-    "Says what the detector finds in texts, messages (.eml) and documents. FILE - is standard input.\n"
+    "Says what the detector finds in texts, messages (.eml) and documents. FILE - is standard "
+    "input.\n"
     "\n"
-    "  --json     one JSON object a file: file, phi, score, class, findings (type, start, end, score)\n"
+    "  --json     one JSON object a file: file, phi, score, class, findings (type, start, end, "
+    "score)\n"
     "  --redact   the decoded text, with each identifier replaced by its type\n"
     "  --text     the decoded text, which places refer to\n"
-    "  --lines    reads one JSON object a line, {\"id\", \"text\"}, and answers one a line in the same order\n"
+    "  --lines    reads one JSON object a line, {\"id\", \"text\"}, and answers one a line in the "
+    "same order\n"
     "\n"
-    "Exit codes: 0 no PHI, 1 PHI found, 2 something could not be examined. --lines: 0 if all lines were read.\n";
+    "Exit codes: 0 no PHI, 1 PHI found, 2 something could not be examined. --lines: 0 if all lines "
+    "were read.\n";
 
 bool cli_detect_read(const char *path, struct sp_buf *out)
 {
@@ -53,8 +57,9 @@ bool cli_detect_read(const char *path, struct sp_buf *out)
 /* Header fields at the top, two of those that every message has. */
 static bool is_message(const char *path, struct sp_bytes file)
 {
-    static const char *const fields[] = {"from:",     "to:",         "date:",       "subject:",    "mime-version:",
-                                         "received:", "message-id:", "return-path:", "content-type:"};
+    static const char *const fields[] = {
+        "from:",     "to:",         "date:",        "subject:",     "mime-version:",
+        "received:", "message-id:", "return-path:", "content-type:"};
     struct sp_bytes rest = sp_bytes_slice(file, 0, 65536), line;
     size_t len = strlen(path);
     unsigned known = 0;
@@ -78,7 +83,8 @@ static bool is_message(const char *path, struct sp_bytes file)
 
 static enum sp_rc examine(struct cli_detect *cli, const char *path, struct sp_bytes file)
 {
-    struct sp_detect_limits limits = {.findings = true, .text = &cli->text, .unpacked_max = CLI_DETECT_TEXT_MAX / 2};
+    struct sp_detect_limits limits = {
+        .findings = true, .text = &cli->text, .unpacked_max = CLI_DETECT_TEXT_MAX / 2};
     struct sp_mime_source source = sp_mime_source_bytes(&file);
 
     if (is_message(path, file))
@@ -150,8 +156,10 @@ static int all_files(struct cli_detect *cli, int argc, char **argv)
 
 static bool take_options(struct cli_detect *cli, int *argc, char **argv)
 {
-    static const char *const names[] = {[CLI_DETECT_JSON] = "--json", [CLI_DETECT_REDACT] = "--redact",
-                                        [CLI_DETECT_TEXT] = "--text", [CLI_DETECT_LINES] = "--lines"};
+    static const char *const names[] = {[CLI_DETECT_JSON] = "--json",
+                                        [CLI_DETECT_REDACT] = "--redact",
+                                        [CLI_DETECT_TEXT] = "--text",
+                                        [CLI_DETECT_LINES] = "--lines"};
     int kept = 0;
 
     for (int i = 0; i < *argc; i++) {

@@ -77,7 +77,8 @@ void cli_detect_print_redacted(const struct cli_detect *cli)
     while (i < text.len) {
         size_t from = i;
 
-        while (next < r->finding_count && (stays(r->findings[next].type) || r->findings[next].end <= place))
+        while (next < r->finding_count &&
+               (stays(r->findings[next].type) || r->findings[next].end <= place))
             next++;
         if (next < r->finding_count && r->findings[next].start <= place) {
             if (place >= until)

@@ -32,7 +32,10 @@ static void read_code(const struct detect_window *w, size_t at, bool spaces, str
             c->digits += sp_ascii_is_digit(b);
             c->letters += sp_ascii_is_alpha(b);
             c->end = i + 1;
-        } else if (!is_joint(w, i, spaces && i + 1 < w->limit && (sp_ascii_is_digit(w->text[i + 1]) || (w->text[i + 1] >= 'A' && w->text[i + 1] <= 'Z')))) {
+        } else if (!is_joint(w, i,
+                             spaces && i + 1 < w->limit &&
+                                 (sp_ascii_is_digit(w->text[i + 1]) ||
+                                  (w->text[i + 1] >= 'A' && w->text[i + 1] <= 'Z')))) {
             break;
         }
     }
@@ -40,7 +43,8 @@ static void read_code(const struct detect_window *w, size_t at, bool spaces, str
 
 static bool is_bounded(const struct detect_window *w, const struct code *c)
 {
-    return (c->start == 0 || !(sp_ascii_is_alnum(w->text[c->start - 1]) || w->text[c->start - 1] == '-')) &&
+    return (c->start == 0 ||
+            !(sp_ascii_is_alnum(w->text[c->start - 1]) || w->text[c->start - 1] == '-')) &&
            (c->end >= w->limit || !(sp_ascii_is_alnum(w->text[c->end]) || w->text[c->end] >= 0x80));
 }
 
@@ -80,18 +84,24 @@ static size_t find_checked(struct detect_window *w, size_t at, uint64_t label)
         return add(w, &c, SP_DETECT_MBI, (label & M(L_MBI)) != 0 ? 98 : 90, ENT_CHECKED);
     if (cut(w, &spaced, 11, &part) && sp_detect_mbi_is_valid(spaced.text))
         return add(w, &part, SP_DETECT_MBI, (label & M(L_MBI)) != 0 ? 98 : 85, ENT_CHECKED);
-    if (c.len == 17 && c.end - c.start == 17 && (c.letters > 0 || (label & M(L_VIN)) != 0) && c.digits >= 4 &&
-        (label & (M(L_NOT) | M(L_OTHER))) == 0 && sp_detect_vin_is_valid(sp_bytes(c.text, 17)))
+    if (c.len == 17 && c.end - c.start == 17 && (c.letters > 0 || (label & M(L_VIN)) != 0) &&
+        c.digits >= 4 && (label & (M(L_NOT) | M(L_OTHER))) == 0 &&
+        sp_detect_vin_is_valid(sp_bytes(c.text, 17)))
         return add(w, &c, SP_DETECT_VIN, (label & M(L_VIN)) != 0 ? 98 : 80, ENT_CHECKED);
-    if (cut(w, &spaced, 17, &part) && (label & M(L_VIN)) != 0 && sp_detect_vin_is_valid(sp_bytes(spaced.text, 17)))
+    if (cut(w, &spaced, 17, &part) && (label & M(L_VIN)) != 0 &&
+        sp_detect_vin_is_valid(sp_bytes(spaced.text, 17)))
         return add(w, &part, SP_DETECT_VIN, 95, ENT_CHECKED);
-    if ((label & M(L_DEA)) != 0 && cut(w, &spaced, 9, &part) && sp_detect_dea_is_valid(sp_bytes(spaced.text, 9)))
+    if ((label & M(L_DEA)) != 0 && cut(w, &spaced, 9, &part) &&
+        sp_detect_dea_is_valid(sp_bytes(spaced.text, 9)))
         return add(w, &part, SP_DETECT_DEA, 95, ENT_CHECKED);
     if (c.len == 9 && c.end - c.start == 9 && (label & (DETECT_LABELS & ~M(L_LICENSE))) == 0 &&
-        strchr("ABFGMPR", c.text[0]) != NULL && c.text[1] != '9' && sp_detect_dea_is_valid(sp_bytes(c.text, 9)) &&
-        ((label | sp_detect_line_before(w, at, 120)) & (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI))) != 0)
+        strchr("ABFGMPR", c.text[0]) != NULL && c.text[1] != '9' &&
+        sp_detect_dea_is_valid(sp_bytes(c.text, 9)) &&
+        ((label | sp_detect_line_before(w, at, 120)) &
+         (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI))) != 0)
         return add(w, &c, SP_DETECT_DEA, 75, ENT_CHECKED);
-    for (size_t n = spaced.len < 34 ? spaced.len : 34; n >= 15 && sp_ascii_is_alpha(c.text[0]) && c.digits >= 2; n--)
+    for (size_t n = spaced.len < 34 ? spaced.len : 34;
+         n >= 15 && sp_ascii_is_alpha(c.text[0]) && c.digits >= 2; n--)
         if (cut(w, &spaced, n, &part) && sp_detect_iban_is_valid(sp_bytes(spaced.text, n)))
             return add(w, &part, SP_DETECT_ACCOUNT, 95, ENT_CHECKED);
     return 0;
@@ -104,7 +114,7 @@ static const struct {
     uint8_t len_min, digits_min;
     bool spaces;
 } labelled[] = {
-    {M(L_MRN), SP_DETECT_MRN, 88, 4, 3, true},
+    {M(L_MRN), SP_DETECT_MRN, 90, 4, 3, true},
     {M(L_MBI), SP_DETECT_HEALTH_PLAN_ID, 75, 8, 5, true},
     {M(L_PLAN), SP_DETECT_HEALTH_PLAN_ID, 85, 5, 3, true},
     {M(L_ACCOUNT), SP_DETECT_ACCOUNT, 80, 4, 4, true},
@@ -119,23 +129,23 @@ static const struct {
 /* Amounts, times, doses and years stand behind labels too. */
 static bool is_measure(const struct detect_window *w, const struct code *c)
 {
-    static const char *const units[] = {"mg",   "mcg", "ml",   "units", "unit", "%",     "am",     "pm",   "hours",
-                                        "days", "kg",  "lbs",  "cm",    "mm",   "weeks", "months", "years", "minutes",
-                                        "x",    "g",   "times", "year", "day",  "tablets", "refills", "pages"};
-    struct sp_bytes rest = sp_bytes_trim(sp_bytes(w->text + c->end, w->limit - c->end < 10 ? w->limit - c->end : 10));
+    static const char units[] =
+        " mg mcg ml units unit % am pm hours days kg lbs cm mm weeks months years "
+        "minutes x g times year day tablets refills pages ";
+    size_t unit = 0;
+    struct sp_bytes rest =
+        sp_bytes_trim(sp_bytes(w->text + c->end, w->limit - c->end < 10 ? w->limit - c->end : 10));
 
     if (c->start > 0 && (w->text[c->start - 1] == '$' || w->text[c->start - 1] == ':'))
-        if (w->text[c->start - 1] == '$' || (c->start > 1 && sp_ascii_is_digit(w->text[c->start - 2])))
+        if (w->text[c->start - 1] == '$' ||
+            (c->start > 1 && sp_ascii_is_digit(w->text[c->start - 2])))
             return true;
-    if (rest.len > 1 && (rest.ptr[0] == ':' || rest.ptr[0] == ',') && sp_ascii_is_digit(rest.ptr[1]))
+    if (rest.len > 1 && (rest.ptr[0] == ':' || rest.ptr[0] == ',') &&
+        sp_ascii_is_digit(rest.ptr[1]))
         return c->len <= 4;
-    for (size_t i = 0; i < SP_ARRAY_LEN(units); i++) {
-        size_t n = strlen(units[i]);
-
-        if (sp_bytes_starts_nocase(rest, sp_bytes_cstr(units[i])) && (rest.len == n || !sp_ascii_is_alnum(rest.ptr[n])))
-            return c->len <= 5;
-    }
-    return false;
+    while (unit < rest.len && (sp_ascii_is_alpha(rest.ptr[unit]) || rest.ptr[unit] == '%'))
+        unit++;
+    return unit > 0 && c->len <= 5 && sp_detect_is_listed(sp_bytes_slice(rest, 0, unit), units);
 }
 
 /* "12/05/2023", "2023-12-05": a date stood where a number was looked for. */
@@ -156,13 +166,14 @@ static size_t find_labelled(struct detect_window *w, size_t at, uint64_t label)
         if ((label & labelled[i].label) == 0)
             continue;
         read_code(w, at, labelled[i].spaces, &c);
-        if (labelled[i].spaces && (c.len < labelled[i].len_min || c.len > 24 || c.digits < labelled[i].digits_min ||
-                                   is_date(w, &c)))
+        if (labelled[i].spaces && (c.len < labelled[i].len_min || c.len > 24 ||
+                                   c.digits < labelled[i].digits_min || is_date(w, &c)))
             read_code(w, at, false, &c);
         if (c.len < labelled[i].len_min || c.digits < labelled[i].digits_min || c.len > 30 ||
             is_date(w, &c) || is_measure(w, &c))
             continue;
-        if (c.len == 4 && c.letters == 0 && labelled[i].len_min < 5 && (label & (M(CARE) | M(PAY))) != 0)
+        if (c.len == 4 && c.letters == 0 && labelled[i].len_min < 5 &&
+            (label & (M(CARE) | M(PAY))) != 0)
             continue; /* "chart 2024" */
         return add(w, &c, labelled[i].type, labelled[i].score, ENT_LABELLED);
     }
@@ -184,9 +195,11 @@ static size_t find_icd(struct detect_window *w, size_t at, uint64_t label)
         return 0;
     if ((label & (M(L_NOT) | M(L_DEVICE))) != 0)
         return 0;
-    if ((near & (M(L_ICD) | DETECT_STRONG | M(CARE) | M(PAY) | M(L_CPT) | DETECT_SUBJECT)) == 0 && text.len < 5)
+    if ((near & (M(L_ICD) | DETECT_STRONG | M(CARE) | M(PAY) | M(L_CPT) | DETECT_SUBJECT)) == 0 &&
+        text.len < 5)
         return 0;
-    return add(w, &c, SP_DETECT_ICD10, (near & M(L_ICD)) != 0 ? 90 : 70, (label & M(L_ICD)) != 0 ? ENT_LABELLED : 0);
+    return add(w, &c, SP_DETECT_ICD10, (near & M(L_ICD)) != 0 ? 90 : 70,
+               (label & M(L_ICD)) != 0 ? ENT_LABELLED : 0);
 }
 
 /* HCPCS: a letter and four digits. */
@@ -207,7 +220,8 @@ static size_t find_mac(struct detect_window *w, size_t at)
 
     if (sep != ':' && sep != '-')
         return 0;
-    while (n < 6 && at + 3 * n + 1 < w->limit && strchr("0123456789abcdefABCDEF", w->text[at + 3 * n]) != NULL &&
+    while (n < 6 && at + 3 * n + 1 < w->limit &&
+           strchr("0123456789abcdefABCDEF", w->text[at + 3 * n]) != NULL &&
            strchr("0123456789abcdefABCDEF", w->text[at + 3 * n + 1]) != NULL) {
         n++;
         if (n < 6 && (at + 3 * n - 1 >= w->limit || w->text[at + 3 * n - 1] != sep))

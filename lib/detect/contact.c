@@ -14,17 +14,14 @@ static bool is_domain(uint8_t c)
 /* Mailboxes of offices, not of people. */
 static bool is_role_box(struct sp_bytes local)
 {
-    static const char *const boxes[] = {"info",    "support", "help",     "helpdesk", "billing",   "contact", "office",
-                                        "admin",   "sales",   "careers",  "jobs",     "hr",        "press",   "media",
-                                        "noreply", "no-reply", "donotreply", "frontdesk", "appointments", "scheduling",
-                                        "referrals", "records", "privacy", "compliance", "events",  "newsletter",
-                                        "marketing", "pharmacy", "clinic", "registration", "service", "webmaster",
-                                        "postmaster", "hello", "team", "enquiries", "inquiries", "claims", "foundation"};
+    static const char boxes[] =
+        " info support help helpdesk billing contact office admin sales careers jobs hr "
+        "press media noreply no-reply donotreply frontdesk appointments scheduling "
+        "referrals records privacy compliance events newsletter marketing pharmacy "
+        "clinic registration service webmaster postmaster hello team enquiries "
+        "inquiries claims foundation ";
 
-    for (size_t i = 0; i < SP_ARRAY_LEN(boxes); i++)
-        if (sp_bytes_eq_nocase(local, sp_bytes_cstr(boxes[i])))
-            return true;
-    return false;
+    return sp_detect_is_listed(local, boxes);
 }
 
 size_t sp_detect_email(struct detect_window *w, size_t at)
@@ -60,16 +57,17 @@ size_t sp_detect_email(struct detect_window *w, size_t at)
 /* Names of parameters that carry somebody's number. */
 static bool has_identifier(struct sp_bytes query)
 {
-    static const char *const names[] = {"mrn=",   "patient", "member", "ssn=",  "dob=", "name=", "pid=", "token=",
-                                        "acct=",  "account=", "claim", "id=",   "email=", "user=", "uid=", "chart",
-                                        "phone=", "record"};
+    static const char *const names[] = {
+        "mrn=",     "patient", "member", "ssn=",   "dob=",  "name=", "pid=",  "token=", "acct=",
+        "account=", "claim",   "id=",    "email=", "user=", "uid=",  "chart", "phone=", "record"};
     size_t digits = 0;
     bool named = false;
 
     for (size_t i = 0; i < query.len; i++) {
         digits += sp_ascii_is_digit(query.ptr[i]);
         for (size_t k = 0; !named && k < SP_ARRAY_LEN(names); k++)
-            named = sp_bytes_starts_nocase(sp_bytes_slice(query, i, SIZE_MAX), sp_bytes_cstr(names[k]));
+            named =
+                sp_bytes_starts_nocase(sp_bytes_slice(query, i, SIZE_MAX), sp_bytes_cstr(names[k]));
     }
     return named && digits >= 4;
 }
@@ -80,15 +78,18 @@ size_t sp_detect_url(struct detect_window *w, size_t at)
     size_t end = 0;
     bool id;
 
-    if (!sp_bytes_starts_nocase(rest, SP_LIT("http://")) && !sp_bytes_starts_nocase(rest, SP_LIT("https://")) &&
+    if (!sp_bytes_starts_nocase(rest, SP_LIT("http://")) &&
+        !sp_bytes_starts_nocase(rest, SP_LIT("https://")) &&
         !sp_bytes_starts_nocase(rest, SP_LIT("www.")))
         return 0;
-    while (end < rest.len && end < 2000 && rest.ptr[end] > ' ' && rest.ptr[end] < 0x7f && strchr("<>\"|", rest.ptr[end]) == NULL)
+    while (end < rest.len && end < 2000 && rest.ptr[end] > ' ' && rest.ptr[end] < 0x7f &&
+           strchr("<>\"|", rest.ptr[end]) == NULL)
         end++;
     while (end > 0 && strchr(".,;:!?)]'", rest.ptr[end - 1]) != NULL)
         end--;
     id = has_identifier(sp_bytes_slice(rest, 8, end > 8 ? (end - 8 < 500 ? end - 8 : 500) : 0));
-    sp_detect_entity_add(w, SP_DETECT_URL, at, at + end, id ? 75 : 30)->flags |= id ? ENT_LABELLED : ENT_ORG;
+    sp_detect_entity_add(w, SP_DETECT_URL, at, at + end, id ? 75 : 30)->flags |=
+        id ? ENT_LABELLED : ENT_ORG;
     return at + end;
 }
 
@@ -108,8 +109,9 @@ static size_t ip4_len(struct sp_bytes text)
         if (digits == 0 || n > 255)
             return 0;
     }
-    if (at < text.len && (sp_ascii_is_alnum(text.ptr[at]) ||
-                          (text.ptr[at] == '.' && at + 1 < text.len && sp_ascii_is_digit(text.ptr[at + 1]))))
+    if (at < text.len &&
+        (sp_ascii_is_alnum(text.ptr[at]) ||
+         (text.ptr[at] == '.' && at + 1 < text.len && sp_ascii_is_digit(text.ptr[at + 1]))))
         return 0;
     return at;
 }

@@ -143,15 +143,6 @@ bool sp_detect_is_month(struct sp_bytes word)
     return month_name(word, &month) == word.len && word.len >= 3;
 }
 
-/* The label may stand behind it too: "03/04/1961 (DOB)". */
-static uint64_t label_behind(const struct detect_window *w, size_t end)
-{
-    for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start <= end + 4; i++)
-        if (w->hits[i].start >= end)
-            return w->hits[i].marks & M(L_DOB);
-    return 0;
-}
-
 size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label)
 {
     static const struct {
@@ -165,11 +156,16 @@ size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label)
     size_t n = sp_detect_date_len(sp_bytes(w->text + at, w->limit - at), &packed), end = at + n;
     enum sp_detect_type type = SP_DETECT_DATE;
 
-    if (n == 0 || (at > 0 && strchr("-/.", w->text[at - 1]) != NULL && at > 1 && sp_ascii_is_digit(w->text[at - 2])))
+    if (n == 0 || (at > 0 && strchr("-/.", w->text[at - 1]) != NULL && at > 1 &&
+                   sp_ascii_is_digit(w->text[at - 2])))
         return 0;
-    if (end + 1 < w->limit && strchr("-/.", w->text[end]) != NULL && sp_ascii_is_digit(w->text[end + 1]))
+    if (end + 1 < w->limit && strchr("-/.", w->text[end]) != NULL &&
+        sp_ascii_is_digit(w->text[end + 1]))
         return 0;
-    label |= label_behind(w, end);
+    label |= sp_detect_label_behind(w, end) & M(L_DOB); /* "03/04/1961 (DOB)" */
+    if ((label & DETECT_LABELS) == 0 && (sp_detect_line_before(w, at, 40) &
+                                         (M(EVENT) | M(PROCEDURE) | M(CARE) | M(L_SERVICE))) != 0)
+        label |= M(L_SERVICE);
     for (size_t i = SP_ARRAY_LEN(kinds); i-- > 0;)
         if ((label & kinds[i].label) != 0)
             type = kinds[i].type;

@@ -94,8 +94,8 @@ struct sp_detect_limits {
     uint64_t unpacked_max;        /* bytes of decoded parts in all; 0: 256 MiB */
     const struct sp_clock *clock; /* NULL: no deadline */
     int64_t deadline_ms;          /* monotonic */
-    bool findings;                /* list each finding with its place: for an admin's own test files only */
-    struct sp_buf *text;          /* NULL, or where all decoded text is appended that places refer to */
+    bool findings;       /* list each finding with its place: for an admin's own test files only */
+    struct sp_buf *text; /* NULL, or where all decoded text is appended that places refer to */
 };
 
 /* Where something was found. The place is in code points of the decoded text (limits.text). */
@@ -153,13 +153,14 @@ SP_MUST_CHECK enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_
                                            struct sp_arena *arena, struct sp_detect_result *out);
 
 /* The same for one text in UTF-8, as if it were a message's only part: for tests and tools. limits: NULL for none */
-void sp_detect_text(struct sp_detect *d, struct sp_bytes text, const struct sp_detect_limits *limits,
-                    struct sp_arena *arena, struct sp_detect_result *out);
+void sp_detect_text(struct sp_detect *d, struct sp_bytes text,
+                    const struct sp_detect_limits *limits, struct sp_arena *arena,
+                    struct sp_detect_result *out);
 
 /* A file of any other kind (document, archive, picture), as if it were a message's only attachment. returns: SP_OK, look at partial */
 SP_MUST_CHECK enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
-                                        const struct sp_detect_limits *limits, struct sp_arena *arena,
-                                        struct sp_detect_result *out);
+                                        const struct sp_detect_limits *limits,
+                                        struct sp_arena *arena, struct sp_detect_result *out);
 /* returns: whether it is plain text or the source of a page, for sp_detect_text */
 bool sp_detect_is_text(struct sp_bytes file);
 

@@ -83,8 +83,8 @@ struct detect_window {
     size_t entity_count;
     struct detect_sentence *sentences;
     size_t sentence_count;
-    uint64_t marks;             /* of all of it */
-    uint32_t seen[MARK_COUNT];  /* how often */
+    uint64_t marks;            /* of all of it */
+    uint32_t seen[MARK_COUNT]; /* how often */
     /* of the walk */
     size_t hit_at;     /* first hit that does not start before the place looked at */
     size_t line_start; /* of the line looked at */
@@ -101,33 +101,35 @@ struct detect_run {
     const struct sp_detect_limits *limits;
     struct sp_arena *arena;
     struct sp_detect_result *out;
-    struct sp_buf norm;    /* plain text not yet examined, or kept as overlap */
-    uint32_t *places;      /* of each byte of norm, in code points of the decoded text; NULL if nobody asks */
-    uint32_t place;        /* of the next character */
-    bool norm_first;       /* nothing of this text has been examined yet */
-    bool markup;           /* tags are taken out while it is made plain */
-    uint8_t pending[4];    /* the beginning of a character */
+    struct sp_buf norm; /* plain text not yet examined, or kept as overlap */
+    uint32_t
+        *places; /* of each byte of norm, in code points of the decoded text; NULL if nobody asks */
+    uint32_t place;     /* of the next character */
+    bool norm_first;    /* nothing of this text has been examined yet */
+    bool markup;        /* tags are taken out while it is made plain */
+    uint8_t pending[4]; /* the beginning of a character */
     size_t pending_len;
-    size_t line_len;       /* of the line being written, in plain text */
-    unsigned breaks;       /* line ends waiting to be written */
-    unsigned blanks;       /* spaces waiting */
-    unsigned cells;        /* what parts columns, in this line */
-    bool equals;           /* a '=' waits for what follows it */
-    bool in_tag, in_name;  /* a tag, a character reference, is being read */
-    struct sp_buf tag;     /* it */
+    size_t line_len;      /* of the line being written, in plain text */
+    unsigned breaks;      /* line ends waiting to be written */
+    unsigned blanks;      /* spaces waiting */
+    unsigned cells;       /* what parts columns, in this line */
+    bool equals;          /* a '=' waits for what follows it */
+    bool in_tag, in_name; /* a tag, a character reference, is being read */
+    struct sp_buf tag;    /* it */
     struct detect_table table;
     struct sp_buf prefix;  /* names and Subject of a message: read together with its first text */
     struct sp_map *values; /* distinct values: type and keyed hash */
     uint8_t hash_key[16];
     uint64_t unpacked;
-    uint32_t part; /* index now examined, from 1 */
-    bool stopped;  /* deadline passed, or a limit: look no further */
-    uint64_t marks;         /* of all texts */
+    uint32_t part;  /* index now examined, from 1 */
+    bool stopped;   /* deadline passed, or a limit: look no further */
+    uint64_t marks; /* of all texts */
     unsigned special_seen;
-    uint32_t phi_score;     /* the best link between a person and his health */
-    uint32_t person_score;  /* the best identifier of a person that waits for health context elsewhere in the message */
-    uint32_t any_score;     /* the best identifier of any kind */
-    bool health;            /* strong health or payment context somewhere */
+    uint32_t phi_score; /* the best link between a person and his health */
+    uint32_t
+        person_score; /* the best identifier of a person that waits for health context elsewhere in the message */
+    uint32_t any_score; /* the best identifier of any kind */
+    bool health;        /* strong health or payment context somewhere */
     size_t finding_cap;
 };
 
@@ -189,19 +191,36 @@ struct detect_entity *sp_detect_entity_add(struct detect_window *w, enum sp_dete
 /* ---- label.c ---- */
 /* returns: marks of the label that says what stands at a place: right before it, or at the head of its column; 0: none */
 uint64_t sp_detect_label(const struct detect_window *w, size_t at);
+/* returns: the same of a label that stands right behind a value: "1881761864 is our NPI" */
+uint64_t sp_detect_label_behind(const struct detect_window *w, size_t end);
 /* returns: marks of the hits that begin within some bytes before the place, on its line */
 uint64_t sp_detect_line_before(const struct detect_window *w, size_t at, size_t reach);
 /* Takes the line for the heading of a table if it looks like one. */
 void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end);
 
+/* ---- whose.c ---- */
+/* list: words in lower case, each with a blank before and behind it. returns: whether the word is one of them */
+bool sp_detect_is_listed(struct sp_bytes word, const char *list);
+/* returns: the word right behind (before) a place, over one blank (over blanks and stops); empty if none */
+struct sp_bytes sp_detect_word_behind(const struct detect_window *w, size_t at);
+struct sp_bytes sp_detect_word_before(const struct detect_window *w, size_t at);
+/* returns: whether what follows a name makes it a hospital's, a street's or a disease's */
+bool sp_detect_is_named_after(const struct detect_window *w, size_t end);
+/* returns: whether a degree stands right behind a name ("MD") */
+bool sp_detect_has_degree(const struct detect_window *w, size_t end);
+/* returns: whose name it is, as far as what stands around it tells. single: one word only */
+enum detect_role sp_detect_role(const struct detect_window *w, size_t start, size_t end,
+                                bool single, uint64_t label);
+
 /* ---- recognisers: returns: the end of what was found at the place, or 0 ---- */
 size_t sp_detect_number(struct detect_window *w, size_t at,
                         uint64_t label); /* number.c: digits in groups */
 size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label); /* date.c */
-size_t sp_detect_code(struct detect_window *w, size_t at, uint64_t label); /* code.c: letters and digits */
+size_t sp_detect_code(struct detect_window *w, size_t at,
+                      uint64_t label);                       /* code.c: letters and digits */
 size_t sp_detect_person(struct detect_window *w, size_t at); /* person.c */
 size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end); /* a table's field */
-size_t sp_detect_person_lower(struct detect_window *w, size_t at); /* "john smith" */
+size_t sp_detect_person_lower(struct detect_window *w, size_t at);             /* "john smith" */
 size_t sp_detect_initials(struct detect_window *w, size_t at);
 size_t sp_detect_email(struct detect_window *w, size_t at); /* contact.c; at: of the @ */
 size_t sp_detect_url(struct detect_window *w, size_t at);

@@ -12,7 +12,7 @@
 #define SHORT_LEN 4000 /* a text up to here is about one thing */
 #define LIKELY    60
 
-#define ID_LABELS                                                                                 \
+#define ID_LABELS                                                                                  \
     (M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_ACCOUNT) | M(L_OTHER) | M(L_NPI) | M(L_LICENSE))
 #define CARE_ANY (M(CARE) | M(DEPT) | M(EVENT) | M(PAY))
 
@@ -20,7 +20,8 @@ struct judge {
     const struct detect_window *w;
     struct detect_run *r;
     bool animal, study, news, job, example;
-    uint8_t your; /* how strongly "your ..." speaks of the reader's health; "my ..." of the writer's */
+    uint8_t
+        your; /* how strongly "your ..." speaks of the reader's health; "my ..." of the writer's */
     uint8_t my;
 };
 
@@ -66,7 +67,8 @@ static uint64_t around(const struct detect_window *w, const struct detect_entity
     return marks_between(w, e->start > reach ? e->start - reach : 0, e->end + reach);
 }
 
-static const struct detect_sentence *sentence_of(const struct detect_window *w, const struct detect_entity *e)
+static const struct detect_sentence *sentence_of(const struct detect_window *w,
+                                                 const struct detect_entity *e)
 {
     return &w->sentences[e->sentence < w->sentence_count ? e->sentence : w->sentence_count - 1];
 }
@@ -83,7 +85,8 @@ static unsigned health_of(uint64_t marks)
 {
     if ((marks & DETECT_STRONG) != 0)
         return 3;
-    if ((marks & M(EVENT)) != 0 || ((marks & M(DEPT)) != 0 && (marks & (M(CARE) | M(VAGUE))) != 0) ||
+    if ((marks & M(EVENT)) != 0 ||
+        ((marks & M(DEPT)) != 0 && (marks & (M(CARE) | M(VAGUE))) != 0) ||
         ((marks & M(CARE)) != 0 && (marks & (M(VAGUE) | M(PAY))) != 0))
         return 2;
     return (marks & CARE_ANY) != 0 ? 1 : 0;
@@ -103,7 +106,8 @@ static uint8_t own_health(const struct detect_window *w, enum detect_mark pronou
             size_t gap = w->hits[k].start - w->hits[i].end;
             uint64_t marks = w->hits[k].marks;
 
-            if (w->hits[k].start < w->hits[i].end || gap > 40 || memchr(w->text + w->hits[i].end, '\n', gap) != NULL)
+            if (w->hits[k].start < w->hits[i].end || gap > 40 ||
+                memchr(w->text + w->hits[i].end, '\n', gap) != NULL)
                 break;
             if ((marks & DETECT_STRONG) != 0 && best < 3)
                 best = 3;
@@ -157,19 +161,38 @@ static uint64_t behind(const struct judge *j, const struct detect_entity *e, siz
 /* "for Maria": the words before the name. */
 static bool is_for(const struct detect_window *w, const struct detect_entity *e)
 {
-    static const char *const words[] = {"for ", "on ", "about ", "from ", "with ", "gave ", "see ", "re: ", "re ", "regarding "};
+    static const char *const words[] = {"for ",  "on ",  "about ", "from ", "with ",
+                                        "gave ", "see ", "re: ",   "re ",   "regarding "};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(words); i++) {
         size_t n = strlen(words[i]);
 
-        if (e->start >= n && sp_bytes_eq_nocase(sp_bytes(w->text + e->start - n, n), sp_bytes_cstr(words[i])))
+        if (e->start >= n &&
+            sp_bytes_eq_nocase(sp_bytes(w->text + e->start - n, n), sp_bytes_cstr(words[i])))
             return true;
     }
     return false;
 }
 
+/* "Tom is", "Maria needs": somebody is said to be or do something. */
+static bool is_subject(const struct detect_window *w, const struct detect_entity *e)
+{
+    static const char verbs[] =
+        " is was has had needs need got went took takes refused refuses wants can't "
+        "broke died started stopped spiked vomited developed feels felt in came still "
+        "didn't did hasn't isn't tested underwent finished declined gets tolerated fell "
+        "ran requested missed cannot skipped forgot ";
+    size_t from = e->end + 1, end = from;
+
+    while (end < w->len && (sp_ascii_is_alpha(w->text[end]) || w->text[end] == '\''))
+        end++;
+    return e->end < w->len && w->text[e->end] == ' ' &&
+           sp_detect_is_listed(sp_bytes(w->text + from, end - from), verbs);
+}
+
 /* One given name says little: what follows must be about its owner. */
-static uint32_t judge_single(const struct judge *j, const struct detect_entity *e, uint64_t sentence)
+static uint32_t judge_single(const struct judge *j, const struct detect_entity *e,
+                             uint64_t sentence)
 {
     uint64_t next = behind(j, e, 40), soon = behind(j, e, 15);
     unsigned health = health_of(sentence);
@@ -182,7 +205,7 @@ static uint32_t judge_single(const struct judge *j, const struct detect_entity *
         return 68;
     if ((e->flags & ENT_WEAK) != 0)
         return 0;
-    if (health == 3 && (sentence & (M(HE) | M(RELATIVE) | M(VAGUE))) != 0)
+    if (health == 3 && ((sentence & (M(HE) | M(RELATIVE) | M(VAGUE))) != 0 || is_subject(j->w, e)))
         return 66;
     return health == 3 && is_for(j->w, e) ? 62 : 0;
 }
@@ -275,7 +298,8 @@ static bool has_subject(const struct judge *j, const struct detect_entity *e, ui
 
         if (p->start > e->end + NEAR)
             break;
-        if (p->type == SP_DETECT_PERSON && p->end + NEAR > e->start && (p->role == ROLE_UNKNOWN || p->role == ROLE_PATIENT) &&
+        if (p->type == SP_DETECT_PERSON && p->end + NEAR > e->start &&
+            (p->role == ROLE_UNKNOWN || p->role == ROLE_PATIENT) &&
             (p->flags & (ENT_WEAK | ENT_SINGLE)) == 0 && sentence_of(w, p)->paragraph == paragraph)
             return true;
     }
@@ -323,7 +347,10 @@ static uint32_t judge_room(const struct judge *j, const struct detect_entity *e)
 {
     uint64_t sentence = sentence_marks(j->w, e);
 
-    return (sentence & (M(PATIENT) | M(HE))) != 0 && health_of(sentence) >= 2 && !j->news && !j->study ? 64 : 0;
+    return (sentence & (M(PATIENT) | M(HE))) != 0 && health_of(sentence) >= 2 && !j->news &&
+                   !j->study
+               ? 64
+               : 0;
 }
 
 static uint32_t judge_other(const struct judge *j, const struct detect_entity *e)
@@ -377,8 +404,9 @@ static bool is_personal(const struct detect_entity *e)
 {
     if (e->type == SP_DETECT_PERSON)
         return e->role == ROLE_PATIENT && (e->flags & ENT_INITIALS) == 0;
-    return e->type == SP_DETECT_US_SSN || e->type == SP_DETECT_MRN || e->type == SP_DETECT_HEALTH_PLAN_ID ||
-           e->type == SP_DETECT_MBI || e->type == SP_DETECT_DOB;
+    return e->type == SP_DETECT_US_SSN || e->type == SP_DETECT_MRN ||
+           e->type == SP_DETECT_HEALTH_PLAN_ID || e->type == SP_DETECT_MBI ||
+           e->type == SP_DETECT_DOB;
 }
 
 static bool is_identifier(const struct detect_entity *e)
@@ -402,7 +430,8 @@ static void add_codes(struct detect_window *w)
         const struct detect_entity *e = &w->entities[i];
 
         if (e->type >= SP_DETECT_ICD10 && e->type <= SP_DETECT_LAB)
-            for (size_t k = first_hit(w, e->start > 80 ? e->start - 80 : 0); k < w->hit_count && w->hits[k].start < e->start; k++)
+            for (size_t k = first_hit(w, e->start > 80 ? e->start - 80 : 0);
+                 k < w->hit_count && w->hits[k].start < e->start; k++)
                 if ((w->hits[k].marks & (M(L_ICD) | M(L_CPT) | M(L_NDC) | M(L_LOINC))) != 0)
                     w->hits[k].marks |= M(DIAGNOSIS); /* its label stands for it */
         if (e->type >= SP_DETECT_ICD10 && e->type <= SP_DETECT_LAB)
@@ -413,7 +442,7 @@ static void add_codes(struct detect_window *w)
 /* People who write no capitals: their sentences about health are read for names again. */
 static void find_lower(struct detect_window *w)
 {
-    size_t count = w->entity_count, found = 0;
+    size_t found = 0;
 
     for (size_t i = 0; i < w->sentence_count && found < 200; i++) {
         const struct detect_sentence *s = &w->sentences[i];
@@ -423,18 +452,20 @@ static void find_lower(struct detect_window *w)
         for (size_t at = s->start; at < s->end;) {
             size_t end = 0;
 
-            if (w->text[at] >= 'a' && w->text[at] <= 'z' && (at == 0 || !sp_ascii_is_alnum(w->text[at - 1])) && (at == 0 || strchr("@.-_/'", w->text[at - 1]) == NULL || w->text[at-1] == 0))
+            if (w->text[at] >= 'a' && w->text[at] <= 'z' &&
+                (at == 0 || !sp_ascii_is_alnum(w->text[at - 1])) &&
+                (at == 0 || strchr("@.-_/'", w->text[at - 1]) == NULL || w->text[at - 1] == 0))
                 end = sp_detect_person_lower(w, at);
             if (end > 0) {
                 w->entities[w->entity_count - 1].sentence = (uint32_t)i;
                 found++;
             }
+            if (end == 0 && sp_ascii_is_alpha(w->text[at]))
+                for (end = at; end < s->end && sp_ascii_is_alpha(w->text[end]);)
+                    end++;
             at = end > at ? end : at + 1;
-            while (at < s->end && end == 0 && sp_ascii_is_alpha(w->text[at]))
-                at++;
         }
     }
-    (void)count;
 }
 
 static bool is_written_small(const struct detect_window *w)

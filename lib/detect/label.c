@@ -5,25 +5,21 @@
  */
 #include "detect/detect_priv.h"
 
-#define GAP_MAX  40
+#define GAP_MAX      40
 #define LINE_MAX_LEN 4096
-#define HITS_BACK 6
+#define HITS_BACK    6
+#define DATE_LABELS  (M(L_DOB) | M(L_SERVICE) | M(L_ADMISSION) | M(L_DISCHARGE))
 
 static bool is_filler(struct sp_bytes word)
 {
-    static const char *const words[] = {"is",   "are", "was",  "no",   "num",  "number", "nr",     "id",    "of",
-                                        "the",  "for", "code", "be",   "as",   "to",     "on",     "at",    "and",
-                                        "a",    "an",  "has",  "with", "her",  "his",    "ending", "in",    "valid",
-                                        "new",  "old", "my",   "your", "their", "value", "listed", "under", "home",
-                                        "cell", "work", "date", "line", "full", "primary", "patient", "current",
-                                        "mobile", "direct", "it", "s", "it's", "from", "around", "about", "approx",
-                                        "last", "first", "name", "reads", "shows", "equals", "since", "back", "him",
-                                        "them", "me", "us", "this", "that", "these", "visit", "again", "either"};
+    static const char words[] =
+        " is are was no num number nr id of the for code be as to on at and a an has "
+        "with her his ending in valid new old my your their value listed under home "
+        "cell work date line full primary patient current mobile direct it s it's from "
+        "around about approx last first name reads shows equals since back him them me "
+        "us this that these visit again either ";
 
-    for (size_t i = 0; i < SP_ARRAY_LEN(words); i++)
-        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(words[i])))
-            return true;
-    return false;
+    return sp_detect_is_listed(word, words);
 }
 
 /* Whether nothing stands in between that would part a label from its value. */
@@ -40,17 +36,36 @@ static bool is_soft_gap(const struct detect_window *w, size_t from, size_t to)
         if (!sp_ascii_is_alpha(c)) {
             lines += c == '\n';
             commas += c == ',' || c == ';' || c == '\t' || c == '|';
-            if (lines > 1 || commas > 1 || (c == '.' && i > from && i + 1 < to && w->text[i + 1] == ' ' && words > 0))
+            if (lines > 1 || commas > 1 ||
+                (c == '.' && i > from && i + 1 < to && w->text[i + 1] == ' ' && words > 0))
                 return false;
             i++;
             continue;
         }
         while (i < to && (sp_ascii_is_alpha(w->text[i]) || w->text[i] == '\''))
             i++;
-        if (++words > 4 || commas > 0 || lines > 0 || !is_filler(sp_bytes(w->text + start, i - start)))
+        if (++words > 4 || commas > 0 || lines > 0 ||
+            !is_filler(sp_bytes(w->text + start, i - start)))
             return false;
     }
     return true;
+}
+
+/* Words that are labels only right before a value: "chart 44829", "claim #: 8831". */
+static bool is_tight(const struct detect_window *w, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if (strchr(" :#=\t", w->text[i]) == NULL || w->text[i] == 0)
+            return false;
+    return to - from <= 4 && sp_ascii_lower(w->text[from - 1]) != 's';
+}
+
+uint64_t sp_detect_label_behind(const struct detect_window *w, size_t end)
+{
+    for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start <= end + 16; i++)
+        if (w->hits[i].start > end && is_soft_gap(w, end, w->hits[i].start))
+            return w->hits[i].marks & DETECT_LABELS;
+    return 0;
 }
 
 uint64_t sp_detect_label(const struct detect_window *w, size_t at)
@@ -68,6 +83,10 @@ uint64_t sp_detect_label(const struct detect_window *w, size_t at)
             break;
         if ((h->marks & (DETECT_LABELS | DETECT_SUBJECT | M(PROVIDER))) == 0)
             continue;
+        if ((h->marks & (M(CARE) | M(PAY) | M(INSURED) | M(EVENT))) != 0 &&
+            (h->marks & M(L_NAME)) == 0 && !is_tight(w, h->end, at))
+            return h->marks & (M(PATIENT) | M(INSURED) | M(PROVIDER) | DATE_LABELS) &
+                   (is_soft_gap(w, h->end, at) ? ~UINT64_C(0) : 0);
         return is_soft_gap(w, h->end, at) ? h->marks : 0;
     }
     return 0;
@@ -108,8 +127,8 @@ static uint8_t separator_of(struct sp_bytes line, unsigned *count)
 }
 
 /* Marks of each column; words that are no heading's count against it. */
-static unsigned read_columns(const struct detect_window *w, size_t start, size_t end, uint8_t separator,
-                             struct detect_table *t)
+static unsigned read_columns(const struct detect_window *w, size_t start, size_t end,
+                             uint8_t separator, struct detect_table *t)
 {
     unsigned named = 0, column = 0;
     size_t hit = w->hit_at;

@@ -381,7 +381,11 @@ static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
     static const struct {
         const char *name;
         bool people; /* the addresses go: they are the envelope's, not the text's */
-    } fields[] = {{"From: ", true}, {"To: ", true}, {"Subject: ", false}, {"Comments: ", false}, {"Keywords: ", false}};
+    } fields[] = {{"From: ", true},
+                  {"To: ", true},
+                  {"Subject: ", false},
+                  {"Comments: ", false},
+                  {"Keywords: ", false}};
     struct sp_buf all;
     struct sp_bytes rest, line;
 
@@ -397,7 +401,8 @@ static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
                 continue;
             if (fields[k].people)
                 value = sp_bytes_trim(sp_bytes_slice(value, 0, sp_bytes_find(value, '<')));
-            if (value.len == 0 || (fields[k].people && (value.len > 100 || sp_bytes_find(value, '@') != SIZE_MAX)))
+            if (value.len == 0 ||
+                (fields[k].people && (value.len > 100 || sp_bytes_find(value, '@') != SIZE_MAX)))
                 continue;
             sp_buf_put(&r->prefix, fields[k].people ? line : value);
             r->prefix.len -= fields[k].people ? line.len - strlen(fields[k].name) - value.len : 0;
@@ -514,8 +519,9 @@ static enum sp_rc read_memory(void *ctx, uint8_t *out, size_t len, size_t *got)
     return SP_OK;
 }
 
-enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file, const struct sp_detect_limits *limits,
-                          struct sp_arena *arena, struct sp_detect_result *out)
+enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
+                          const struct sp_detect_limits *limits, struct sp_arena *arena,
+                          struct sp_detect_result *out)
 {
     struct sp_detect_limits own = *limits;
     struct memory memory = {file};
@@ -552,7 +558,8 @@ bool sp_detect_is_text(struct sp_bytes file)
 /* A text that is the source of a page: tags are taken out, places stay those of the source. */
 static bool is_markup(struct sp_bytes text)
 {
-    static const char *const tags[] = {"<html", "<table", "<td", "<p>", "<br", "<div", "<span", "<!doctype", "<b>", "<li", "<p "};
+    static const char *const tags[] = {"<html", "<table",    "<td", "<p>", "<br", "<div",
+                                       "<span", "<!doctype", "<b>", "<li", "<p "};
     struct sp_bytes head = sp_bytes_slice(text, 0, 65536);
 
     for (size_t i = 0; i < head.len; i++)
@@ -562,8 +569,9 @@ static bool is_markup(struct sp_bytes text)
     return false;
 }
 
-void sp_detect_text(struct sp_detect *d, struct sp_bytes text, const struct sp_detect_limits *limits,
-                    struct sp_arena *arena, struct sp_detect_result *out)
+void sp_detect_text(struct sp_detect *d, struct sp_bytes text,
+                    const struct sp_detect_limits *limits, struct sp_arena *arena,
+                    struct sp_detect_result *out)
 {
     struct sp_detect_limits own = {0};
     struct detect_run r;

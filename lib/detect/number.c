@@ -28,7 +28,8 @@ static size_t gap_len(const struct detect_window *w, size_t at, uint8_t *sep)
     size_t n = 0;
 
     *sep = ' ';
-    while (n < 3 && at + n < w->limit && w->text[at + n] != 0 && strchr("-. )\n/", w->text[at + n]) != NULL) {
+    while (n < 3 && at + n < w->limit && w->text[at + n] != 0 &&
+           strchr("-. )\n/", w->text[at + n]) != NULL) {
         if (w->text[at + n] != ' ' && w->text[at + n] != '\n')
             *sep = w->text[at + n];
         n++;
@@ -99,7 +100,8 @@ static bool is_inside(const struct detect_window *w, size_t start, size_t end)
         return true;
     if (start == 0)
         return false;
-    if (sp_ascii_is_alnum(w->text[start - 1]) || w->text[start - 1] == '_' || w->text[start - 1] == '$')
+    if (sp_ascii_is_alnum(w->text[start - 1]) || w->text[start - 1] == '_' ||
+        w->text[start - 1] == '$')
         return true;
     return start > 1 && strchr("-/.", w->text[start - 1]) != NULL &&
            sp_ascii_is_alnum(w->text[start - 2]);
@@ -128,11 +130,16 @@ static size_t find_ssn(struct detect_window *w, const struct groups *g, uint64_t
     score = sp_detect_ssn_score(g->digits);
     if (score == 0)
         return labelled || n == 3 ? g->end[n - 1] : 0; /* a dummy: eaten, not counted */
-    if (!labelled && (label & (M(L_NOT) | M(L_ACCOUNT) | M(L_PLAN) | M(L_MRN) | M(L_OTHER) | M(L_DEVICE))) != 0)
+    if (!labelled &&
+        (label & (M(L_NOT) | M(L_ACCOUNT) | M(L_PLAN) | M(L_MRN) | M(L_OTHER) | M(L_DEVICE))) != 0)
         return 0;
     if (!labelled && g->sep[1] == ' ' && g->count > 3 && g->sep[3] == ' ')
         return 0; /* a row of numbers */
-    add(w, SP_DETECT_US_SSN, g->start[0], g->end[n - 1], labelled ? 95 : g->sep[1] == '-' ? 75 : 70, labelled);
+    add(w, SP_DETECT_US_SSN, g->start[0], g->end[n - 1],
+        labelled           ? 95
+        : g->sep[1] == '-' ? 75
+                           : 70,
+        labelled);
     return g->end[n - 1];
 }
 
@@ -157,13 +164,15 @@ static size_t find_card(struct detect_window *w, const struct groups *g, uint64_
 
     for (size_t i = 0; i < n; i++)
         digits += g->len[i];
-    if (n == 0 || is_inside(w, g->start[0], g->end[n - 1]) || !sp_detect_card_is_valid(sp_bytes(g->digits, digits)))
+    if (n == 0 || is_inside(w, g->start[0], g->end[n - 1]) ||
+        !sp_detect_card_is_valid(sp_bytes(g->digits, digits)))
         return 0;
     if (!labelled && (label & (DETECT_LABELS & ~M(L_ACCOUNT) & ~M(L_NAME))) != 0)
         return 0;
     if (!labelled && (sp_detect_line_before(w, g->start[0], 60) & M(L_NOT)) != 0)
         return 0;
-    add(w, SP_DETECT_CREDIT_CARD, g->start[0], g->end[n - 1], labelled ? 95 : 80, labelled)->flags |= ENT_CHECKED;
+    add(w, SP_DETECT_CREDIT_CARD, g->start[0], g->end[n - 1], labelled ? 95 : 80, labelled)
+        ->flags |= ENT_CHECKED;
     return g->end[n - 1];
 }
 
@@ -178,7 +187,8 @@ static size_t find_npi(struct detect_window *w, const struct groups *g, uint64_t
     if (is_inside(w, g->start[0], g->end[n - 1]) || (g->digits[0] != '1' && g->digits[0] != '2') ||
         !sp_detect_npi_is_valid(g->digits))
         return 0;
-    add(w, SP_DETECT_NPI, g->start[0], g->end[n - 1], labelled ? 95 : 70, labelled)->flags |= ENT_CHECKED;
+    add(w, SP_DETECT_NPI, g->start[0], g->end[n - 1], labelled ? 95 : 70, labelled)->flags |=
+        ENT_CHECKED;
     return g->end[n - 1];
 }
 
@@ -189,7 +199,8 @@ static bool is_nanp(const uint8_t *d)
 }
 
 /* How many groups are a telephone number, with what score. */
-static size_t phone_groups(const struct detect_window *w, const struct groups *g, bool labelled, uint32_t *score)
+static size_t phone_groups(const struct detect_window *w, const struct groups *g, bool labelled,
+                           uint32_t *score)
 {
     bool plus = g->start[0] > 0 && w->text[g->start[0] - 1] == '+';
 
@@ -228,11 +239,13 @@ static size_t find_phone(struct detect_window *w, const struct groups *g, uint64
     bool fax = (label & M(L_FAX)) != 0 || ((label & M(L_PHONE)) == 0 && (line & M(L_FAX)) != 0);
 
     if (n == 0 || is_inside(w, start, g->end[n - 1]) ||
-        (label & (DETECT_LABELS & ~(M(L_PHONE) | M(L_FAX) | M(L_NAME) | M(L_EMAIL) | M(L_ADDRESS) | M(L_SERVICE) | M(L_DOB)))) != 0)
+        (label & (DETECT_LABELS & ~(M(L_PHONE) | M(L_FAX) | M(L_NAME) | M(L_EMAIL) | M(L_ADDRESS) |
+                                    M(L_SERVICE) | M(L_DOB)))) != 0)
         return 0;
     if (start > 0 && (w->text[start - 1] == '(' || w->text[start - 1] == '+'))
         start--;
-    add(w, fax ? SP_DETECT_FAX : SP_DETECT_PHONE, start, g->end[n - 1], labelled ? 85 : score, labelled);
+    add(w, fax ? SP_DETECT_FAX : SP_DETECT_PHONE, start, g->end[n - 1], labelled ? 85 : score,
+        labelled);
     return g->end[n - 1];
 }
 
@@ -241,7 +254,8 @@ static size_t find_udi(struct detect_window *w, size_t at)
 {
     size_t start = at - 1, end = at + 3;
 
-    if (at == 0 || w->text[start] != '(' || at + 17 > w->limit || memcmp(w->text + at, "01)", 3) != 0)
+    if (at == 0 || w->text[start] != '(' || at + 17 > w->limit ||
+        memcmp(w->text + at, "01)", 3) != 0)
         return 0;
     end += w->text[end] == ' ';
     for (size_t i = 0; i < 14; i++)
@@ -250,7 +264,8 @@ static size_t find_udi(struct detect_window *w, size_t at)
     if (!sp_detect_gtin_is_valid(sp_bytes(w->text + end, 14)))
         return 0;
     end += 14;
-    while (end < w->limit && (sp_ascii_is_alnum(w->text[end]) || strchr("()-/", w->text[end]) != NULL))
+    while (end < w->limit &&
+           (sp_ascii_is_alnum(w->text[end]) || strchr("()-/", w->text[end]) != NULL))
         end++;
     while (w->text[end - 1] == '-' || w->text[end - 1] == '/' || w->text[end - 1] == '(')
         end--;
@@ -260,7 +275,8 @@ static size_t find_udi(struct detect_window *w, size_t at)
 
 static size_t find_routing(struct detect_window *w, const struct groups *g, uint64_t label)
 {
-    if (g->len[0] != 9 || (label & M(L_ACCOUNT)) == 0 || !sp_detect_aba_is_valid(sp_bytes(g->digits, 9)))
+    if (g->len[0] != 9 || (label & M(L_ACCOUNT)) == 0 ||
+        !sp_detect_aba_is_valid(sp_bytes(g->digits, 9)))
         return 0;
     add(w, SP_DETECT_ACCOUNT, g->start[0], g->end[0], 85, true)->flags |= ENT_CHECKED;
     return g->end[0];
@@ -268,9 +284,11 @@ static size_t find_routing(struct detect_window *w, const struct groups *g, uint
 
 static size_t find_medical(struct detect_window *w, const struct groups *g, uint64_t label)
 {
-    struct sp_bytes two = sp_bytes(w->text + g->start[0], g->count > 1 ? g->end[1] - g->start[0] : 0);
-    bool ndc = g->count >= 3 && g->sep[1] == '-' && g->sep[2] == '-' &&
-               (has_shape(g, "542") || has_shape(g, "442") || has_shape(g, "532") || has_shape(g, "541"));
+    struct sp_bytes two =
+        sp_bytes(w->text + g->start[0], g->count > 1 ? g->end[1] - g->start[0] : 0);
+    bool ndc =
+        g->count >= 3 && g->sep[1] == '-' && g->sep[2] == '-' &&
+        (has_shape(g, "542") || has_shape(g, "442") || has_shape(g, "532") || has_shape(g, "541"));
 
     if (ndc && ((label | sp_detect_line_before(w, g->start[0], 80)) & (M(L_NDC) | M(DRUG))) != 0) {
         add(w, SP_DETECT_DRUG, g->start[0], g->end[2], 85, true);
@@ -298,6 +316,20 @@ static size_t find_imei(struct detect_window *w, const struct groups *g, uint64_
     return g->end[n - 1];
 }
 
+/* A label behind the number: only if none stands before it. */
+static uint64_t label_of(const struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    static const size_t lengths[] = {9, 10};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(lengths) && (label & DETECT_LABELS) == 0 && !w->row; i++) {
+        size_t n = groups_of(g, lengths[i]);
+
+        if (n > 0)
+            label |= sp_detect_label_behind(w, g->end[n - 1]) & (i == 0 ? M(L_SSN) : M(L_NPI));
+    }
+    return label;
+}
+
 size_t sp_detect_number(struct detect_window *w, size_t at, uint64_t label)
 {
     struct groups g;
@@ -308,6 +340,7 @@ size_t sp_detect_number(struct detect_window *w, size_t at, uint64_t label)
     read_groups(w, at, &g);
     if (g.count == 0 || g.total < 5)
         return 0;
+    label = label_of(w, &g, label);
     end = find_ssn(w, &g, label);
     if (end == 0)
         end = find_card(w, &g, label);

@@ -32,14 +32,16 @@ static bool is_capital(const struct detect_window *w, size_t i)
         return false;
     if (w->text[i] >= 'A' && w->text[i] <= 'Z')
         return true;
-    return w->text[i] == 0xc3 && i + 1 < w->limit && w->text[i + 1] >= 0x80 && w->text[i + 1] < 0x9f;
+    return w->text[i] == 0xc3 && i + 1 < w->limit && w->text[i + 1] >= 0x80 &&
+           w->text[i + 1] < 0x9f;
 }
 
 /* A word may hold an apostrophe or a hyphen before a capital: O'Brien, Lee-Smith. */
 static size_t word_end(const struct detect_window *w, size_t at)
 {
-    while (at < w->limit && (is_letter(w->text[at]) ||
-                             ((w->text[at] == '\'' || w->text[at] == '-') && is_capital(w, at + 1))))
+    while (at < w->limit &&
+           (is_letter(w->text[at]) ||
+            ((w->text[at] == '\'' || w->text[at] == '-') && is_capital(w, at + 1))))
         at++;
     return at;
 }
@@ -60,12 +62,9 @@ static unsigned flags_of(struct sp_bytes word)
 
 static bool is_particle(struct sp_bytes word)
 {
-    static const char *const all[] = {"de", "la", "del", "van", "von", "der", "den", "da", "dos", "di", "bin", "al", "el", "le", "ter", "ibn", "st."};
+    static const char all[] = " de la del van von der den da dos di bin al el le ter ibn st. ";
 
-    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
-        if (sp_bytes_eq(word, sp_bytes_cstr(all[i])))
-            return true;
-    return false;
+    return sp_detect_is_listed(word, all);
 }
 
 static bool read_token(const struct detect_window *w, size_t at, uint8_t gap, struct token *t)
@@ -105,7 +104,8 @@ static size_t next_place(const struct detect_window *w, const struct token *t, u
 
         while (end < w->limit && (is_letter(w->text[end]) || w->text[end] == '.'))
             end++;
-        if (!is_particle(sp_bytes(w->text + at, end - at)) || end >= w->limit || w->text[end] != ' ')
+        if (!is_particle(sp_bytes(w->text + at, end - at)) || end >= w->limit ||
+            w->text[end] != ' ')
             break;
         at = end + 1;
     }
@@ -139,124 +139,6 @@ static bool is_surname(const struct token *t)
     return (t->flags & DETECT_SURNAME) != 0;
 }
 
-/* ---- what stands around ---- */
-
-static struct sp_bytes word_behind(const struct detect_window *w, size_t at)
-{
-    size_t end;
-
-    if (at < w->limit && w->text[at] == ' ')
-        at++;
-    end = at;
-    while (end < w->limit && is_letter(w->text[end]))
-        end++;
-    return sp_bytes(w->text + at, end - at);
-}
-
-static struct sp_bytes word_before(const struct detect_window *w, size_t at)
-{
-    size_t end = at, start;
-
-    while (end > 0 && (w->text[end - 1] == ' ' || w->text[end - 1] == '.'))
-        end--;
-    start = end;
-    while (start > 0 && is_letter(w->text[start - 1]))
-        start--;
-    return sp_bytes(w->text + start, end - start);
-}
-
-static bool is_one_of(struct sp_bytes word, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(list[i])))
-            return true;
-    return false;
-}
-
-/* "Johns Hopkins Hospital", "Parkinson Disease", "Lincoln Avenue". */
-static bool is_something_else(const struct detect_window *w, size_t end)
-{
-    static const char *const nouns[] = {
-        "hospital", "clinic", "center", "centre", "medical", "health", "healthcare", "foundation", "university", "college",
-        "school", "institute", "street", "st", "avenue", "ave", "road", "rd", "drive", "lane", "blvd", "boulevard",
-        "court", "pharmacy", "pharmaceuticals", "laboratories", "labs", "lab", "associates", "group", "partners", "llc", "inc", "corp",
-        "company", "disease", "syndrome", "lymphoma", "palsy", "catheter", "scale", "score", "sign", "test", "procedure",
-        "county", "city", "building", "tower", "wing", "hall", "room", "park", "library", "church", "award", "memorial",
-        "fund", "scholarship", "lecture", "symposium", "trial", "study", "act", "law", "protocol", "criteria", "method",
-        "maneuver", "technologies", "systems", "software", "insurance", "bank", "airport", "hotel", "convention", "campus",
-        "family", "cancer", "children", "ltd", "plc", "gmbh", "trust", "unit", "ward", "virus", "barr", "stain", "index",
-        "fracture", "reflex", "phenomenon", "thyroiditis", "contracture", "classification", "services", "press", "news",
-        "pavilion", "house", "manor", "village", "heights", "township", "conference", "tube", "ulcer", "sarcoma", "rule", "equation"};
-    struct sp_bytes next = word_behind(w, end);
-
-    return is_one_of(next, nouns, SP_ARRAY_LEN(nouns));
-}
-
-/* ", MD", " RN", "(PA-C)": marks of a degree right behind the name. */
-static bool has_degree(const struct detect_window *w, size_t end)
-{
-    for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start <= end + 3; i++)
-        if (w->hits[i].start >= end && (w->hits[i].marks & M(CREDENTIAL)) != 0)
-            return true;
-    return false;
-}
-
-static bool is_line_start(const struct detect_window *w, size_t at)
-{
-    while (at > 0 && (w->text[at - 1] == ' ' || w->text[at - 1] == '*' || w->text[at - 1] == '-'))
-        at--;
-    return at == 0 || w->text[at - 1] == '\n';
-}
-
-/* The line before ends a letter, or the name stands behind "Thanks,". */
-static bool is_signature(const struct detect_window *w, size_t at)
-{
-    static const char *const ends[] = {"thanks", "regards", "sincerely", "best", "cheers", "thx", "you", "respectfully",
-                                       "yours", "truly", "wishes", "warmly", "gruss", "saludos", "cordially", "appreciated", "advance", "soon"};
-    size_t i = at;
-
-    while (i > 0 && strchr(" \n,.-!*~\t", w->text[i - 1]) != NULL && w->text[i - 1] != 0)
-        i--;
-    if (i == at || i == 0)
-        return false;
-    return is_one_of(word_before(w, i), ends, SP_ARRAY_LEN(ends)) && memchr(w->text + i, '\n', at - i) != NULL;
-}
-
-static bool is_greeted(const struct detect_window *w, size_t at)
-{
-    static const char *const greetings[] = {"hi", "hello", "dear", "hey", "morning", "afternoon", "evening", "hola", "hallo", "to", "cc", "attn", "attention", "greetings", "liebe", "lieber", "estimado", "estimada"};
-    size_t i = at;
-
-    while (i > 0 && (w->text[i - 1] == ' ' || w->text[i - 1] == ':' || w->text[i - 1] == ','))
-        i--;
-    return i < at && is_one_of(word_before(w, i), greetings, SP_ARRAY_LEN(greetings)) &&
-           w->line_start + 24 >= at - (at - i);
-}
-
-static enum detect_role role_of(const struct detect_window *w, const struct name *n, size_t start, size_t end,
-                                uint64_t label)
-{
-    static const char *const by[] = {"by", "from", "via"};
-    const struct token *last = &n->t[n->count - 1];
-
-    if (has_degree(w, end))
-        return ROLE_PROVIDER;
-    if ((label & (M(PATIENT) | M(INSURED) | M(RELATIVE))) != 0 && (label & M(PROVIDER)) == 0)
-        return ROLE_PATIENT;
-    if ((label & M(PROVIDER)) != 0)
-        return ROLE_PROVIDER;
-    if (is_signature(w, start) || sp_bytes_eq_nocase(word_before(w, start), SP_LIT("from")))
-        return ROLE_SENDER;
-    if (is_greeted(w, start) || (is_line_start(w, start) && last->end < w->limit && w->text[last->end] == ',' &&
-                                 last->end + 1 < w->limit && w->text[last->end + 1] == '\n'))
-        return ROLE_ADDRESSEE;
-    if (is_line_start(w, start) && start < 40 && end < w->limit && (w->text[end] == ',' || w->text[end] == '-'))
-        return ROLE_ADDRESSEE; /* "Maria, can you ..." */
-    if (is_one_of(word_before(w, start), by, SP_ARRAY_LEN(by)))
-        return ROLE_PROVIDER;
-    return ROLE_UNKNOWN;
-}
-
 /* ---- the kinds of names ---- */
 
 struct title {
@@ -267,9 +149,10 @@ struct title {
 static const struct title *find_title(const struct detect_window *w, const struct token *t)
 {
     static const struct title titles[] = {
-        {"mr", false},   {"mrs", false},  {"ms", false},   {"miss", false}, {"mx", false},   {"sr", false},
-        {"sra", false},  {"herr", false}, {"frau", false}, {"dr", true},    {"doctor", true}, {"prof", true},
-        {"professor", true}, {"nurse", true}, {"dra", true}, {"señora", false}, {"señor", false}, {"drs", true}};
+        {"mr", false},     {"mrs", false},   {"ms", false},       {"miss", false}, {"mx", false},
+        {"sr", false},     {"sra", false},   {"herr", false},     {"frau", false}, {"dr", true},
+        {"doctor", true},  {"prof", true},   {"professor", true}, {"nurse", true}, {"dra", true},
+        {"señora", false}, {"señor", false}, {"drs", true}};
     struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
 
     for (size_t i = 0; i < SP_ARRAY_LEN(titles); i++)
@@ -278,43 +161,97 @@ static const struct title *find_title(const struct detect_window *w, const struc
     return NULL;
 }
 
-/* How many tokens from the first make a name, and how sure that is. */
-static size_t judge_name(const struct name *n, uint32_t *score, unsigned *flags)
+/* Given names that begin sentences and headings as other words. */
+static bool is_risky(const struct detect_window *w, const struct token *t)
+{
+    static const char all[] =
+        " will may april june august summer art rich van long man see song love my in do "
+        "son young major early page earth so an dale sang china america winter star "
+        "season sunday royal cherry field hunter price case max sun king prince bee "
+        "lane cash mark ";
+
+    return sp_detect_is_listed(sp_bytes(w->text + t->start, t->end - t->start), all) &&
+           !(w->text[t->start] == 'M' && w->text[t->start + 1] == 'a' &&
+             w->text[t->start + 2] == 'r');
+}
+
+static bool is_frequent_pair(const struct detect_window *w, const struct token *a,
+                             const struct token *z)
+{
+    return (a->flags & DETECT_FREQUENT) != 0 && (z->flags & DETECT_FAMILIAR) != 0 && !a->upper &&
+           !is_risky(w, a);
+}
+
+/* A first and a last word. returns: how sure they are a name; flags: ENT_WEAK if only a context can tell */
+static uint32_t score_pair(const struct detect_window *w, const struct token *a,
+                           const struct token *z, unsigned *flags)
+{
+    bool plain = !is_word(a) && !is_word(z), unknown = z->flags == 0 && !z->upper;
+
+    *flags = 0;
+    if (a->initial && is_surname(z) && !is_word(z))
+        return 60;
+    if (a->initial) {
+        *flags = ENT_WEAK;
+        return unknown && w->text[a->end] == '.' ? 50 : 0;
+    }
+    if (a->upper != z->upper)
+        return 0;
+    if (is_given(a) && !is_word(a) && (is_surname(z) || unknown || (is_given(z) && !is_word(z))))
+        return is_surname(z) && !is_word(z) ? 85 : 70;
+    if (is_given(a) && is_surname(z) && !is_word(z) && !a->upper)
+        return (a->flags & DETECT_FREQUENT) != 0 ? 75 : 60;
+    if (is_given(a) && is_surname(z) && is_frequent_pair(w, a, z))
+        return 60;
+    if (is_given(a) && unknown && (a->flags & DETECT_FREQUENT) != 0 && !is_risky(w, a))
+        return 55;
+    if (a->flags == 0 && !a->upper && (z->flags & DETECT_FAMILIAR) != 0 && !is_word(z))
+        return 60;
+    *flags = ENT_WEAK;
+    if (plain && is_surname(a) && is_surname(z))
+        return 55;
+    return a->flags == 0 && unknown && a->end - a->start > 2 && z->end - z->start > 2 ? 45 : 0;
+}
+
+/* "Smith, John A." */
+static size_t judge_reversed(const struct name *n, uint32_t *score)
 {
     const struct token *a = &n->t[0], *b = &n->t[1];
+    bool more = n->count > 2 && n->t[2].gap == ' ' && (n->t[2].initial || is_given(&n->t[2]));
+
+    if (!is_surname(a) || !is_given(b) || (is_word(a) && !a->upper) || (is_word(b) && !b->upper))
+        return 0;
+    *score = 80;
+    return more ? 3 : 2;
+}
+
+/* The index of the family name: behind initials and second given names. returns: 0 if there is none */
+static size_t family_index(const struct name *n)
+{
     size_t last = 1;
+
+    while (last + 1 < n->count && last < 3 && n->t[last].gap == ' ' && n->t[last + 1].gap == ' ' &&
+           (n->t[last].initial || (is_given(&n->t[last]) && !is_word(&n->t[last + 1]) && last < 2)))
+        last++;
+    return last < n->count && n->t[last].gap == ' ' && !n->t[last].initial ? last : 0;
+}
+
+/* How many tokens from the first make a name, and how sure that is. */
+static size_t judge_name(const struct detect_window *w, const struct name *n, uint32_t *score,
+                         unsigned *flags)
+{
+    const struct token *a = &n->t[0];
+    size_t last;
 
     *flags = 0;
     *score = 0;
-    if (n->count >= 2 && b->gap == ',') {
-        bool sure = is_surname(a) && is_given(b) && (!is_word(a) || a->upper) && (!is_word(b) || b->upper);
-
-        *score = sure ? 80 : 0;
-        return sure ? (n->count > 2 && n->t[2].gap == ' ' && (n->t[2].initial || is_given(&n->t[2])) ? 3 : 2) : 0;
-    }
-    while (last < n->count && n->t[last].gap == ' ' && (n->t[last].initial || (is_given(&n->t[last]) && last + 1 < n->count && n->t[last + 1].gap == ' ' && !is_word(&n->t[last + 1]) && last < 2)))
-        last++;
-    if (last >= n->count || n->t[last].gap != ' ')
-        last = last > 1 ? last - 1 : 0;
-    if (last > 0 && !n->t[last].initial) {
-        const struct token *z = &n->t[last];
-        bool mixed = a->upper != z->upper;
-
-        if (is_given(a) && !is_word(a) && (is_surname(z) || (!is_word(z) && z->flags == 0 && !z->upper) || (is_given(z) && !is_word(z))) && !mixed)
-            *score = is_surname(z) && !is_word(z) ? 85 : 70;
-        else if (is_given(a) && is_word(a) && is_surname(z) && !is_word(z) && !mixed && !a->upper)
-            *score = (a->flags & DETECT_FREQUENT) != 0 ? 75 : 60;
-        else if (a->initial && is_surname(z) && !is_word(z))
-            *score = 60;
-        else if (a->flags == 0 && !a->initial && !a->upper && (z->flags & DETECT_FAMILIAR) != 0 && !is_word(z) && !mixed)
-            *score = 60;
-        else if (is_surname(a) && !is_word(a) && is_surname(z) && !is_word(z) && !mixed)
-            *score = 55, *flags = ENT_WEAK;
-        else if (a->flags == 0 && !a->initial && !a->upper && z->flags == 0 && !z->upper && a->end - a->start > 2 && z->end - z->start > 2)
-            *score = 45, *flags = ENT_WEAK;
-        if (*score > 0)
-            return last + 1;
-    }
+    if (n->count >= 2 && n->t[1].gap == ',')
+        return judge_reversed(n, score);
+    last = family_index(n);
+    if (last > 0)
+        *score = score_pair(w, a, &n->t[last], flags);
+    if (*score > 0)
+        return last + 1;
     if (is_given(a) && !is_word(a) && (a->flags & DETECT_FREQUENT) != 0 && !a->upper) {
         *flags = ENT_SINGLE;
         *score = 45;
@@ -331,31 +268,32 @@ static size_t judge_name(const struct name *n, uint32_t *score, unsigned *flags)
 /* "Jr.", "III" */
 static size_t skip_suffix(const struct detect_window *w, size_t end)
 {
-    static const char *const all[] = {"jr", "sr", "ii", "iii", "iv"};
+    static const char all[] = " jr sr ii iii iv ";
     size_t at = end;
 
     at += at < w->limit && w->text[at] == ',';
-    if (at < w->limit && w->text[at] == ' ' && is_one_of(word_behind(w, at), all, SP_ARRAY_LEN(all)))
-        return at + 1 + word_behind(w, at).len;
+    if (at < w->limit && w->text[at] == ' ' &&
+        sp_detect_is_listed(sp_detect_word_behind(w, at), all))
+        return at + 1 + sp_detect_word_behind(w, at).len;
     return end;
 }
 
-static size_t add_name(struct detect_window *w, const struct name *n, size_t start, size_t end, uint32_t score,
-                       unsigned flags)
+static size_t add_name(struct detect_window *w, const struct name *n, size_t start, size_t end,
+                       uint32_t score, unsigned flags)
 {
     uint64_t label = sp_detect_label(w, start);
     struct detect_entity *e = sp_detect_entity_add(w, SP_DETECT_PERSON, start, end, score);
 
-    e->role = (uint8_t)role_of(w, n, start, end, label);
+    e->role = (uint8_t)sp_detect_role(w, start, end, n->count == 1, label);
     e->flags = (uint8_t)flags;
-    if (is_something_else(w, end) && e->role != ROLE_PATIENT)
+    if (sp_detect_is_named_after(w, end) && e->role != ROLE_PATIENT)
         e->role = ROLE_NOBODY;
     if (end + 1 < w->limit && w->text[end] == '\'' && (w->text[end + 1] | 0x20) == 's')
         e->flags |= ENT_OF;
     if ((label & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0) {
         e->flags |= ENT_LABELLED;
         e->score = e->score < 85 ? 85 : e->score;
-        e->flags &= (uint8_t)~(ENT_WEAK | ENT_SINGLE);
+        e->flags &= (uint8_t) ~(ENT_WEAK | ENT_SINGLE);
     }
     return end;
 }
@@ -366,9 +304,10 @@ static size_t titled(struct detect_window *w, const struct name *n, const struct
     struct detect_entity *e;
 
     while (count < n->count && count < 4 && n->t[count].gap == ' ' &&
-           (n->t[count].initial || !is_word(&n->t[count]) || (is_surname(&n->t[count]) || is_given(&n->t[count]))))
+           (n->t[count].initial || !is_word(&n->t[count]) ||
+            (is_surname(&n->t[count]) || is_given(&n->t[count]))))
         count++;
-    if (count == 1)
+    if (count == 1 || (count == 2 && n->t[1].initial))
         return 0;
     add_name(w, n, title->clinician ? n->t[1].start : n->t[1].start, n->t[count - 1].end, 85, 0);
     e = &w->entities[w->entity_count - 1];
@@ -385,7 +324,8 @@ static size_t labelled_len(const struct name *n)
     size_t count = 0;
     bool name = false;
 
-    while (count < n->count && count < 4 && (count == 0 || n->t[count].gap == ' ' || (n->t[count].gap == ',' && count == 1)) &&
+    while (count < n->count && count < 4 &&
+           (count == 0 || n->t[count].gap == ' ' || (n->t[count].gap == ',' && count == 1)) &&
            (!is_word(&n->t[count]) || is_given(&n->t[count]) || is_surname(&n->t[count]))) {
         name = name || !is_word(&n->t[count]) || is_given(&n->t[count]);
         count++;
@@ -398,9 +338,13 @@ static bool is_term(const struct detect_window *w, size_t start, size_t end)
 {
     for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start < end; i++)
         if (w->hits[i].end > start &&
-            (w->hits[i].marks & (DETECT_STRONG | M(PAY) | M(DEPT) | M(NEWS) | M(ORG) | M(CARE) | M(VET) | M(STAFF) | M(RESEARCH) | M(HR) | M(JOB) | M(TEMPLATE) | (DETECT_LABELS & ~M(L_NAME)))) != 0)
+            (w->hits[i].marks &
+             (DETECT_STRONG | M(PAY) | M(DEPT) | M(NEWS) | M(ORG) | M(CARE) | M(VET) | M(STAFF) |
+              M(RESEARCH) | M(HR) | M(JOB) | M(TEMPLATE) | (DETECT_LABELS & ~M(L_NAME)))) != 0)
             return true;
-    return w->hit_at > 0 && w->hits[w->hit_at - 1].end > start && (w->hits[w->hit_at - 1].marks & (DETECT_STRONG | M(NEWS) | M(PAY) | M(DEPT) | M(ORG))) != 0;
+    return w->hit_at > 0 && w->hits[w->hit_at - 1].end > start &&
+           (w->hits[w->hit_at - 1].marks & (DETECT_STRONG | M(NEWS) | M(PAY) | M(DEPT) | M(ORG))) !=
+               0;
 }
 
 size_t sp_detect_person(struct detect_window *w, size_t at)
@@ -422,9 +366,10 @@ size_t sp_detect_person(struct detect_window *w, size_t at)
         return 0;
     while (n.count > 1 && is_term(w, n.t[n.count - 1].start, n.t[n.count - 1].end))
         n.count--;
-    count = judge_name(&n, &score, &flags);
+    count = judge_name(w, &n, &score, &flags);
     label = sp_detect_label(w, at);
-    if ((count == 0 || (flags & (ENT_SINGLE | ENT_WEAK)) != 0) && (label & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0) {
+    if ((count == 0 || (flags & (ENT_SINGLE | ENT_WEAK)) != 0) &&
+        (label & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0) {
         size_t labelled = labelled_len(&n);
 
         if (labelled > 0 && labelled >= count) {
@@ -449,7 +394,8 @@ size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end)
     while (end > at && (w->text[end - 1] == ' ' || w->text[end - 1] == '"'))
         end--;
     for (size_t i = at; i < end; i++) {
-        if (sp_ascii_is_digit(w->text[i]) || w->text[i] == '@' || w->text[i] == ':' || w->text[i] == '/')
+        if (sp_ascii_is_digit(w->text[i]) || w->text[i] == '@' || w->text[i] == ':' ||
+            w->text[i] == '/')
             return 0;
         letters += is_letter(w->text[i]);
         words += w->text[i] == ' ';
@@ -474,7 +420,7 @@ size_t sp_detect_person_lower(struct detect_window *w, size_t at)
     while (end < w->limit && is_letter(w->text[end]))
         end++;
     a = sp_detect_word_flags(sp_bytes(w->text + at, end - at));
-    if ((a & DETECT_GIVEN) == 0 || (a & DETECT_WORD) != 0 || (a & DETECT_FREQUENT) == 0)
+    if ((a & DETECT_FREQUENT) == 0)
         return 0;
     of = end + 1 < w->limit && w->text[end] == '\'' && w->text[end + 1] == 's';
     if (end + 1 < w->limit && w->text[end] == ' ') {
@@ -482,11 +428,13 @@ size_t sp_detect_person_lower(struct detect_window *w, size_t at)
         while (next < w->limit && is_letter(w->text[next]))
             next++;
         b = sp_detect_word_flags(sp_bytes(w->text + end + 1, next - end - 1));
-        if (next > end + 3 && (b & DETECT_SURNAME) != 0 && (b & DETECT_WORD) == 0) {
+        if (next > end + 3 && (b & DETECT_SURNAME) != 0 && ((a | b) & DETECT_WORD) == 0) {
             sp_detect_entity_add(w, SP_DETECT_PERSON, at, next, 60);
             return next;
         }
     }
+    if ((a & DETECT_WORD) != 0)
+        return 0;
     e = sp_detect_entity_add(w, SP_DETECT_PERSON, at, end, 40);
     e->flags |= (uint8_t)(ENT_SINGLE | (of ? ENT_OF : 0U));
     return end;
@@ -506,7 +454,8 @@ size_t sp_detect_initials(struct detect_window *w, size_t at)
         if (i + 2 < w->limit && w->text[i] == ' ' && w->text[i - 1] == '.' && w->text[i + 2] == '.')
             i++;
     }
-    if (letters < 2 || (i < w->limit && (sp_ascii_is_alnum(w->text[i]) || w->text[i] == '-' || w->text[i] == '/')))
+    if (letters < 2 || is_term(w, at, i) || sp_detect_has_degree(w, at > 0 ? at - 1 : 0) ||
+        (i < w->limit && (sp_ascii_is_alnum(w->text[i]) || w->text[i] == '-' || w->text[i] == '/')))
         return 0;
     e = sp_detect_entity_add(w, SP_DETECT_PERSON, at, i, 50);
     e->flags |= ENT_INITIALS;

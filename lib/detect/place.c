@@ -6,35 +6,27 @@
 
 #define WORDS_MAX 5
 
-static const char *const street_kinds[] = {
-    "street", "st",   "avenue", "ave",  "road",  "rd",    "drive",   "dr",  "lane",    "ln",   "boulevard", "blvd",
-    "court",  "ct",   "way",    "place", "pl",   "terrace", "ter",   "circle", "cir",  "highway", "hwy",    "parkway",
-    "pkwy",   "trail", "trl",   "loop", "square", "sq",   "alley",   "crescent", "row", "run",  "path",      "pike",
-    "turnpike", "plaza", "broadway", "route"};
+static const char street_kinds[] =
+    " street st avenue ave road rd drive dr lane ln boulevard blvd court ct way "
+    "place pl terrace ter circle cir highway hwy parkway pkwy trail trl loop square "
+    "sq alley crescent row run path pike turnpike plaza broadway route ";
 
-static const char *const states[] = {
-    "al", "ak", "az", "ar", "ca", "co", "ct", "de", "fl", "ga", "hi", "id", "il", "in", "ia", "ks", "ky",
-    "la", "me", "md", "ma", "mi", "mn", "ms", "mo", "mt", "ne", "nv", "nh", "nj", "nm", "ny", "nc", "nd",
-    "oh", "ok", "or", "pa", "ri", "sc", "sd", "tn", "tx", "ut", "vt", "va", "wa", "wv", "wi", "wy", "dc", "pr",
-    "alabama", "alaska", "arizona", "arkansas", "california", "colorado", "connecticut", "delaware", "florida",
-    "georgia", "hawaii", "idaho", "illinois", "indiana", "iowa", "kansas", "kentucky", "louisiana", "maine",
-    "maryland", "massachusetts", "michigan", "minnesota", "mississippi", "missouri", "montana", "nebraska", "nevada",
-    "hampshire", "jersey", "mexico", "york", "carolina", "dakota", "ohio", "oklahoma", "oregon", "pennsylvania",
-    "tennessee", "texas", "utah", "vermont", "virginia", "washington", "wisconsin", "wyoming"};
-
-static bool is_one_of(struct sp_bytes word, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(list[i])))
-            return true;
-    return false;
-}
+static const char states[] =
+    " al ak az ar ca co ct de fl ga hi id il in ia ks ky la me md ma mi mn ms mo mt "
+    "ne nv nh nj nm ny nc nd oh ok or pa ri sc sd tn tx ut vt va wa wv wi wy dc pr "
+    "alabama alaska arizona arkansas california colorado connecticut delaware "
+    "florida georgia hawaii idaho illinois indiana iowa kansas kentucky louisiana "
+    "maine maryland massachusetts michigan minnesota mississippi missouri montana "
+    "nebraska nevada hampshire jersey mexico york carolina dakota ohio oklahoma "
+    "oregon pennsylvania tennessee texas utah vermont virginia washington wisconsin "
+    "wyoming ";
 
 static struct sp_bytes word_at(const struct detect_window *w, size_t at)
 {
     size_t end = at;
 
-    while (end < w->limit && (sp_ascii_is_alnum(w->text[end]) || w->text[end] >= 0x80 || w->text[end] == '\''))
+    while (end < w->limit &&
+           (sp_ascii_is_alnum(w->text[end]) || w->text[end] >= 0x80 || w->text[end] == '\''))
         end++;
     return sp_bytes(w->text + at, end - at);
 }
@@ -72,9 +64,9 @@ static size_t rest_of_address(struct detect_window *w, size_t end)
             }
             break;
         }
-        if (is_one_of(word, states, SP_ARRAY_LEN(states)) && word.len == 2 && word.ptr[0] >= 'a')
+        if (sp_detect_is_listed(word, states) && word.len == 2 && word.ptr[0] >= 'a')
             break; /* "in", "or": a word, no state */
-        zip = is_one_of(word, states, SP_ARRAY_LEN(states)) ? next : 0;
+        zip = sp_detect_is_listed(word, states) ? next : 0;
         if (zip > 0)
             end = next + word.len;
         at = next + word.len;
@@ -98,7 +90,7 @@ static size_t find_street(struct detect_window *w, size_t at, size_t number_end)
         if (word.len == 0)
             return 0;
         next += 1 + word.len;
-        if (n > 0 && is_one_of(word, street_kinds, SP_ARRAY_LEN(street_kinds))) {
+        if (n > 0 && sp_detect_is_listed(word, street_kinds)) {
             next += next < w->limit && w->text[next] == '.' && word.len <= 4;
             sp_detect_entity_add(w, SP_DETECT_ADDRESS, at, next, 75);
             return next;
@@ -116,7 +108,8 @@ static bool is_behind_state(const struct detect_window *w, size_t at)
 {
     size_t end = at, start;
 
-    while (end > 0 && (w->text[end - 1] == ' ' || w->text[end - 1] == ',' || w->text[end - 1] == '\t'))
+    while (end > 0 &&
+           (w->text[end - 1] == ' ' || w->text[end - 1] == ',' || w->text[end - 1] == '\t'))
         end--;
     if (end == at)
         return false;
@@ -125,7 +118,7 @@ static bool is_behind_state(const struct detect_window *w, size_t at)
         start--;
     if (end - start < 2 || !(w->text[start] >= 'A' && w->text[start] <= 'Z'))
         return false;
-    return is_one_of(sp_bytes(w->text + start, end - start), states, SP_ARRAY_LEN(states)) &&
+    return sp_detect_is_listed(sp_bytes(w->text + start, end - start), states) &&
            (end - start > 2 || (w->text[start + 1] >= 'A' && w->text[start + 1] <= 'Z'));
 }
 
@@ -136,7 +129,8 @@ static size_t find_zip(struct detect_window *w, size_t at, size_t number_end)
 
     if (number_end - at != 5 || (!labelled && !is_behind_state(w, at)))
         return 0;
-    if (number_end + 5 <= w->limit && w->text[number_end] == '-' && sp_ascii_is_digit(w->text[number_end + 1]))
+    if (number_end + 5 <= w->limit && w->text[number_end] == '-' &&
+        sp_ascii_is_digit(w->text[number_end + 1]))
         number_end += 5;
     sp_detect_entity_add(w, SP_DETECT_ZIP, at, number_end, labelled ? 80 : 65);
     return number_end;

@@ -67,16 +67,13 @@ static size_t word_start(const struct detect_window *w, size_t start)
 /* Words that end like a disease and are none, or are words of the house. */
 static bool is_no_medicine(struct sp_bytes word)
 {
-    static const char *const words[] = {"diploma",  "aroma",    "oklahoma",  "tacoma",  "sonoma",  "soma",
-                                        "roma",     "idioma",   "paloma",    "stroma",  "academia", "bohemia",
-                                        "premia",   "empathy",  "sympathy",  "apathy",  "telepathy", "nostalgia",
-                                        "anatomy",  "dichotomy", "autonomy", "atrophy", "trophy",  "dystrophy",
-                                        "wainwright", "coma",   "visitis",   "bolzano", "medicare", "theorem"};
+    static const char words[] =
+        " diploma aroma oklahoma tacoma sonoma soma roma idioma paloma stroma academia "
+        "bohemia premia empathy sympathy apathy telepathy nostalgia anatomy dichotomy "
+        "autonomy atrophy trophy dystrophy wainwright coma visitis bolzano medicare "
+        "theorem ";
 
-    for (size_t i = 0; i < SP_ARRAY_LEN(words); i++)
-        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(words[i])))
-            return true;
-    return false;
+    return sp_detect_is_listed(word, words);
 }
 
 static bool whole_suffix(const struct detect_window *w, size_t *start, size_t end)
@@ -154,6 +151,40 @@ static size_t weed(struct detect_hit *hits, size_t count)
     return kept;
 }
 
+/* "cancer center", "MRI scanner", "sepsis committee": a thing of the house, nobody's illness. */
+static bool is_thing(const struct detect_window *w, size_t end)
+{
+    static const char nouns[] =
+        " machine machines scanner scanners chairs chair bundle committee guideline "
+        "guidelines training program programs awareness research society association "
+        "fund foundation equipment suite supplies syringes kits market industry "
+        "conference symposium seminar lecture presentation talk poster slides module "
+        "course policy policies protocol protocols budget project team staff nurses "
+        "department center centers centre specialist specialists prevention education "
+        "campaign month week day walk drive registry trials studies statistics rates "
+        "rate charity gala coding template templates software system systems vendor "
+        "purchasing inventory manager coordinator navigator director technician tech "
+        "institute group webinar workshop initiative task metrics dashboard volumes "
+        "throughput drugs products device devices unit units pathway survivors alliance "
+        "network screening management care control support lab analyzer reagent "
+        "reagents swabs stewardship quality safety compliance surveillance outbreak "
+        "update advocacy ";
+    size_t from = end + 1, to = from;
+
+    if (end >= w->len || w->text[end] != ' ')
+        return false;
+    while (to < w->len && sp_ascii_is_alpha(w->text[to]))
+        to++;
+    return sp_detect_is_listed(sp_bytes(w->text + from, to - from), nouns);
+}
+
+static void demote_things(const struct detect_window *w, struct detect_hit *hits, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((hits[i].marks & (DETECT_STRONG & ~M(LAB))) != 0 && is_thing(w, hits[i].end))
+            hits[i].marks = (hits[i].marks & ~DETECT_STRONG) | M(DEPT);
+}
+
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
 {
     struct scan s = {.d = d, .w = w};
@@ -162,5 +193,6 @@ bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
 
     w->hits = d->hits;
     w->hit_count = weed(d->hits, s.count);
+    demote_things(w, d->hits, w->hit_count);
     return rc == HS_SUCCESS;
 }

@@ -6,11 +6,11 @@
 
 #include <stdlib.h>
 
-#define MANY_PEOPLE 20 /* so many different record or security numbers are a list of patients */
-#define VALUES_MAX  100000
+#define MANY_PEOPLE  20 /* so many different record or security numbers are a list of patients */
+#define VALUES_MAX   100000
 #define FINDINGS_MAX 200000
-#define LIKELY      60 /* a finding from here on decides */
-#define SHOWN       30 /* one below is not counted */
+#define LIKELY       60 /* a finding from here on decides */
+#define SHOWN        30 /* one below is not counted */
 
 static const char *const type_names[] = {
     [SP_DETECT_PERSON] = "PERSON",
@@ -103,8 +103,8 @@ static void keep(struct detect_run *r, enum sp_detect_type type, size_t start, s
         out->findings = more;
         r->finding_cap = cap;
     }
-    out->findings[out->finding_count++] = (struct sp_detect_finding){
-        type, r->places[start], r->places[end - 1] + 1, score};
+    out->findings[out->finding_count++] =
+        (struct sp_detect_finding){type, r->places[start], r->places[end - 1] + 1, score};
 }
 
 static bool is_own(const struct detect_window *w, size_t start)
@@ -113,7 +113,8 @@ static bool is_own(const struct detect_window *w, size_t start)
 }
 
 /* Letters and digits only, in lower case: the same number written in two ways is one. */
-static struct sp_bytes plain_value(const struct detect_window *w, const struct detect_entity *e, uint8_t out[64])
+static struct sp_bytes plain_value(const struct detect_window *w, const struct detect_entity *e,
+                                   uint8_t out[64])
 {
     size_t n = 0;
 
@@ -123,23 +124,28 @@ static struct sp_bytes plain_value(const struct detect_window *w, const struct d
     return sp_bytes(out, n);
 }
 
-static void count_hit(struct detect_run *r, const struct detect_window *w, const struct detect_hit *h)
+static void count_hit(struct detect_run *r, const struct detect_window *w,
+                      const struct detect_hit *h)
 {
     static const struct {
         uint64_t mark;
         enum sp_detect_type type;
         uint32_t score;
-    } kinds[] = {
-        {M(DRUG), SP_DETECT_DRUG, 80},           {M(DIAGNOSIS), SP_DETECT_DIAGNOSIS, 75},
-        {M(PROCEDURE), SP_DETECT_PROCEDURE, 70}, {M(LAB), SP_DETECT_LAB, 70},
-        {M(L_BIOMETRIC), SP_DETECT_BIOMETRIC, 60}, {M(L_PHOTO), SP_DETECT_PHOTO, 50}};
+    } kinds[] = {{M(DRUG), SP_DETECT_DRUG, 80},
+                 {M(DIAGNOSIS), SP_DETECT_DIAGNOSIS, 75},
+                 {M(PROCEDURE), SP_DETECT_PROCEDURE, 70},
+                 {M(LAB), SP_DETECT_LAB, 70},
+                 {M(L_BIOMETRIC), SP_DETECT_BIOMETRIC, 60},
+                 {M(L_PHOTO), SP_DETECT_PHOTO, 50}};
 
     if ((h->marks & (DETECT_STRONG | M(L_BIOMETRIC) | M(L_PHOTO))) == 0 || !is_own(w, h->start))
         return;
     for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
-        if ((h->marks & kinds[i].mark) == 0 || (h->marks & (M(L_ICD) | M(L_CPT) | M(L_NDC) | M(L_LOINC))) != 0)
+        if ((h->marks & kinds[i].mark) == 0 ||
+            (h->marks & (M(L_ICD) | M(L_CPT) | M(L_NDC) | M(L_LOINC))) != 0)
             continue;
-        sp_detect_count(r, kinds[i].type, kinds[i].score, sp_bytes(w->text + h->start, h->end - h->start));
+        sp_detect_count(r, kinds[i].type, kinds[i].score,
+                        sp_bytes(w->text + h->start, h->end - h->start));
         keep(r, kinds[i].type, h->start, h->end, kinds[i].score);
         break;
     }
@@ -156,7 +162,8 @@ void sp_detect_count_window(struct detect_run *r, const struct detect_window *w)
         const struct detect_entity *e = &w->entities[i];
         uint8_t value[64];
 
-        if (e->score < SHOWN || !is_own(w, e->start) || e->role == ROLE_NOBODY || (e->flags & ENT_WEAK) != 0)
+        if (e->score < SHOWN || !is_own(w, e->start) || e->role == ROLE_NOBODY ||
+            (e->flags & ENT_WEAK) != 0)
             continue;
         sp_detect_count(r, e->type, e->score, plain_value(w, e, value));
         keep(r, e->type, e->start, e->end, e->score);
@@ -207,7 +214,8 @@ void sp_detect_conclude(struct detect_run *r)
         uint32_t any = r->any_score > r->person_score ? r->any_score : r->person_score;
 
         out->class = any >= LIKELY ? SP_DETECT_IDENTIFIER : SP_DETECT_NONE;
-        out->score = any >= LIKELY ? any - any / 2 : any / 2; /* alone it is no PHI: the score says so */
+        out->score =
+            any >= LIKELY ? any - any / 2 : any / 2; /* alone it is no PHI: the score says so */
     }
     if (out->finding_count > 1)
         qsort(out->findings, out->finding_count, sizeof(*out->findings), by_place);

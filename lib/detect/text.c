@@ -149,10 +149,9 @@ static uint8_t fold(uint32_t point)
     for (size_t i = 0; i < SP_ARRAY_LEN(folds); i++) {
         if (point < folds[i].first || point > folds[i].last)
             continue;
-        return folds[i].to == 2 ? '-'
-               : folds[i].to < 2
-                   ? (uint8_t)folds[i].to
-                   : (uint8_t)(folds[i].to + point - folds[i].first);
+        return folds[i].to == 2  ? '-'
+               : folds[i].to < 2 ? (uint8_t)folds[i].to
+                                 : (uint8_t)(folds[i].to + point - folds[i].first);
     }
     return 0x80;
 }
@@ -204,18 +203,10 @@ static void put_point(struct detect_run *r, uint32_t point, uint32_t place)
 
 /* ---- markup: tags become cells and lines, references characters ---- */
 
-static bool is_one_of(struct sp_bytes name, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (sp_bytes_eq_nocase(name, sp_bytes_cstr(list[i])))
-            return true;
-    return false;
-}
-
 static void end_tag(struct detect_run *r)
 {
-    static const char *const lines[] = {"tr", "p",  "div", "br", "li", "ul", "ol",    "table", "h1",
-                                        "h2", "h3", "h4",  "h5", "hr", "dt", "thead", "tbody", "body"};
+    static const char lines[] =
+        " tr p div br li ul ol table h1 h2 h3 h4 h5 hr dt thead tbody body ";
     struct sp_bytes tag = sp_buf_bytes(&r->tag);
     size_t len = 0;
     bool close = tag.len > 0 && tag.ptr[0] == '/';
@@ -227,7 +218,7 @@ static void end_tag(struct detect_run *r)
     tag = sp_bytes_slice(tag, 0, len);
     if (close && (sp_bytes_eq_nocase(tag, SP_LIT("td")) || sp_bytes_eq_nocase(tag, SP_LIT("th"))))
         take_cell(r);
-    else if (is_one_of(tag, lines, SP_ARRAY_LEN(lines)) && r->breaks == 0)
+    else if (sp_detect_is_listed(tag, lines) && r->breaks == 0)
         r->breaks = 1, r->cells += 2; /* never a wrap */
 }
 
@@ -236,10 +227,11 @@ static uint32_t named(struct sp_bytes name)
     static const struct {
         const char *name;
         uint32_t point;
-    } all[] = {{"nbsp", 0xa0},   {"amp", '&'},      {"lt", '<'},      {"gt", '>'},   {"quot", '"'},
-               {"apos", '\''},   {"shy", 0xad},     {"zwj", 0x200d},  {"ndash", '-'}, {"mdash", '-'},
-               {"zwnj", 0x200c}, {"ensp", 0x2002},  {"emsp", 0x2003}, {"thinsp", 0x2009},
-               {"hyphen", '-'},  {"rsquo", '\''},   {"lsquo", '\''},  {"middot", '.'}};
+    } all[] = {{"nbsp", 0xa0},   {"amp", '&'},       {"lt", '<'},      {"gt", '>'},
+               {"quot", '"'},    {"apos", '\''},     {"shy", 0xad},    {"zwj", 0x200d},
+               {"ndash", '-'},   {"mdash", '-'},     {"zwnj", 0x200c}, {"ensp", 0x2002},
+               {"emsp", 0x2003}, {"thinsp", 0x2009}, {"hyphen", '-'},  {"rsquo", '\''},
+               {"lsquo", '\''},  {"middot", '.'}};
     uint32_t point = 0;
 
     if (name.len > 1 && name.ptr[0] == '#') {

@@ -67,7 +67,6 @@ bool sp_detect_mbi_is_valid(const uint8_t text[11])
     return true;
 }
 
-
 bool sp_detect_luhn_is_valid(struct sp_bytes digits)
 {
     unsigned sum = 0;
@@ -95,7 +94,8 @@ bool sp_detect_card_is_valid(struct sp_bytes digits)
     brand = (digits.ptr[0] == '4' && (digits.len == 13 || digits.len == 16 || digits.len == 19)) ||
             (digits.len == 16 && ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720))) ||
             (digits.len == 15 && (two == 34 || two == 37)) ||
-            (digits.len == 14 && (two == 36 || two == 38 || two == 39 || (four >= 3000 && four <= 3059))) ||
+            (digits.len == 14 &&
+             (two == 36 || two == 38 || two == 39 || (four >= 3000 && four <= 3059))) ||
             (digits.len >= 16 && (four == 6011 || two == 65 || (four >= 6440 && four <= 6499) ||
                                   (four >= 3528 && four <= 3589) || two == 62));
     return brand && sp_detect_luhn_is_valid(digits);
@@ -142,8 +142,7 @@ bool sp_detect_vin_is_valid(struct sp_bytes text)
         sum += weights[i] * values[at - letters];
     }
     check = sum % 11;
-    return check == 10 ? sp_ascii_lower(text.ptr[8]) == 'x'
-                       : text.ptr[8] == (uint8_t)('0' + check);
+    return check == 10 ? sp_ascii_lower(text.ptr[8]) == 'x' : text.ptr[8] == (uint8_t)('0' + check);
 }
 
 /* ISO 13616: the first four characters moved to the end, letters as 10 to 35, modulo 97 is 1. */
@@ -224,7 +223,8 @@ bool sp_detect_icd10_is_valid(struct sp_bytes text)
         return false;
     for (size_t i = 4; i < text.len; i++)
         if (!sp_ascii_is_alnum(text.ptr[i]) ||
-            (sp_ascii_is_alpha(text.ptr[i]) && text.ptr[i] != 'X' && text.ptr[i] != 'x' && i < text.len - 1 && i < 5))
+            (sp_ascii_is_alpha(text.ptr[i]) && text.ptr[i] != 'X' && text.ptr[i] != 'x' &&
+             i < text.len - 1 && i < 5))
             return false;
     return true;
 }

@@ -5,26 +5,18 @@
  */
 #include "detect/detect_priv.h"
 
-enum {
-    C_OTHER,
-    C_LOWER,
-    C_UPPER,
-    C_DIGIT,
-    C_HIGH,
-    C_LINE,
-    C_STOP,
-    C_AT
-};
+enum { C_OTHER, C_LOWER, C_UPPER, C_DIGIT, C_HIGH, C_LINE, C_STOP, C_AT };
 
 static const uint8_t classes[256] = {
-    ['a' ... 'z'] = C_LOWER, ['A' ... 'Z'] = C_UPPER, ['0' ... '9'] = C_DIGIT, [0x80 ... 0xff] = C_HIGH,
-    ['\n'] = C_LINE,         ['.'] = C_STOP,          ['!'] = C_STOP,          ['?'] = C_STOP,
-    ['@'] = C_AT,
+    ['a' ... 'z'] = C_LOWER,  ['A' ... 'Z'] = C_UPPER, ['0' ... '9'] = C_DIGIT,
+    [0x80 ... 0xff] = C_HIGH, ['\n'] = C_LINE,         ['.'] = C_STOP,
+    ['!'] = C_STOP,           ['?'] = C_STOP,          ['@'] = C_AT,
 };
 
 /* Columns that only lists of patients and members have. */
 #define RECORD_COLUMNS                                                                             \
-    (M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_DOB) | M(L_ICD) | M(L_ADMISSION) | M(L_DISCHARGE) | M(L_CPT) | DETECT_STRONG)
+    (M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_DOB) | M(L_ICD) | M(L_ADMISSION) | M(L_DISCHARGE) |     \
+     M(L_CPT) | DETECT_STRONG)
 
 struct walk {
     struct detect_window *w;
@@ -44,7 +36,10 @@ struct detect_entity *sp_detect_entity_add(struct detect_window *w, enum sp_dete
     }
     w->entities = d->entities;
     e = &w->entities[w->entity_count++];
-    *e = (struct detect_entity){.start = (uint32_t)start, .end = (uint32_t)end, .type = (uint8_t)type, .score = (uint8_t)score};
+    *e = (struct detect_entity){.start = (uint32_t)start,
+                                .end = (uint32_t)end,
+                                .type = (uint8_t)type,
+                                .score = (uint8_t)score};
     e->sentence = (uint32_t)w->sentence_count;
     return e;
 }
@@ -63,15 +58,17 @@ static void end_sentence(struct walk *k, size_t end)
         d->sentences = sp_realloc(d->sentences, d->sentence_cap * sizeof(*d->sentences));
     }
     w->sentences = d->sentences;
-    w->sentences[w->sentence_count++] =
-        (struct detect_sentence){.start = (uint32_t)k->sentence, .end = (uint32_t)end, .paragraph = k->paragraph};
+    w->sentences[w->sentence_count++] = (struct detect_sentence){
+        .start = (uint32_t)k->sentence, .end = (uint32_t)end, .paragraph = k->paragraph};
     k->sentence = end;
 }
 
 /* A stop behind "Dr", "vs" or one letter ends no sentence. */
 static bool is_abbreviation(const struct detect_window *w, size_t at)
 {
-    static const char *const all[] = {"dr", "mr", "mrs", "ms", "st", "vs", "no", "jr", "sr", "dept", "approx", "prof", "inc", "appt", "pt", "hx", "ext", "etc", "ave", "rd", "blvd", "tel", "ph", "nr", "geb", "fig", "ca"};
+    static const char all[] =
+        " dr mr mrs ms st vs no jr sr dept approx prof inc appt pt hx ext etc ave rd "
+        "blvd tel ph nr geb fig ca ";
     size_t start = at;
     struct sp_bytes word;
 
@@ -80,10 +77,7 @@ static bool is_abbreviation(const struct detect_window *w, size_t at)
     word = sp_bytes(w->text + start, at - start);
     if (word.len == 1)
         return true;
-    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
-        if (sp_bytes_eq_nocase(word, sp_bytes_cstr(all[i])))
-            return true;
-    return false;
+    return sp_detect_is_listed(word, all);
 }
 
 static void at_stop(struct walk *k, size_t at)
@@ -136,7 +130,8 @@ static size_t begin_field(struct detect_window *w, size_t at)
     uint64_t marks = w->column < w->table.columns ? w->table.marks[w->column] : 0;
 
     w->limit = field_end(w, at);
-    if ((marks & (M(L_NAME) | M(PATIENT) | M(INSURED))) != 0 && (marks & (DETECT_LABELS & ~M(L_NAME))) == 0) {
+    if ((marks & (M(L_NAME) | M(PATIENT) | M(INSURED))) != 0 &&
+        (marks & (DETECT_LABELS & ~M(L_NAME))) == 0) {
         size_t end = sp_detect_person_field(w, at, w->limit);
 
         if (end > 0 && ((marks & DETECT_SUBJECT) != 0 || (w->table.all & RECORD_COLUMNS) != 0))
@@ -186,7 +181,8 @@ static size_t room(struct detect_window *w, size_t at, size_t end)
     static const char *const words[] = {"room", "rm", "bed", "ward", "bay", "unit"};
     size_t last = at, start;
 
-    while (last > 0 && (w->text[last - 1] == ' ' || w->text[last - 1] == '#' || w->text[last - 1] == '.'))
+    while (last > 0 &&
+           (w->text[last - 1] == ' ' || w->text[last - 1] == '#' || w->text[last - 1] == '.'))
         last--;
     start = last;
     while (start > 0 && sp_ascii_is_alpha(w->text[start - 1]))
@@ -208,7 +204,8 @@ static size_t at_number(struct detect_window *w, size_t at, size_t end)
 
     if (digit) {
         found = sp_detect_date(w, at, label);
-        if (found == 0 && (label & numbered) != 0 && (label & (M(L_SSN) | M(L_PHONE) | M(CARE) | M(PAY) | M(PATIENT))) == 0)
+        if (found == 0 && (label & numbered) != 0 &&
+            (label & (M(L_SSN) | M(L_PHONE) | M(CARE) | M(PAY) | M(PATIENT))) == 0)
             found = sp_detect_code(w, at, label);
         if (found == 0)
             found = sp_detect_ip(w, at);
@@ -225,7 +222,8 @@ static size_t at_number(struct detect_window *w, size_t at, size_t end)
 /* "Patient J.S.": initials count behind such a word only. */
 static bool is_behind_patient(const struct detect_window *w, size_t at)
 {
-    return w->hit_at > 0 && (w->hits[w->hit_at - 1].marks & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0 &&
+    return w->hit_at > 0 &&
+           (w->hits[w->hit_at - 1].marks & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0 &&
            w->hits[w->hit_at - 1].end <= at && at - w->hits[w->hit_at - 1].end <= 3;
 }
 
@@ -235,7 +233,8 @@ static size_t at_word(struct detect_window *w, size_t at, size_t end)
     uint8_t class = classes[w->text[at]];
     size_t found = 0;
 
-    if ((word.len >= 3 && (sp_bytes_starts_nocase(word, SP_LIT("http")) || sp_bytes_starts_nocase(word, SP_LIT("www")))))
+    if ((word.len >= 3 && (sp_bytes_starts_nocase(word, SP_LIT("http")) ||
+                           sp_bytes_starts_nocase(word, SP_LIT("www")))))
         found = sp_detect_url(w, at);
     if (found == 0 && word.len >= 3 && word.len <= 9 && sp_detect_is_month(word))
         found = sp_detect_date(w, at, sp_detect_label(w, at));
@@ -245,11 +244,15 @@ static size_t at_word(struct detect_window *w, size_t at, size_t end)
         if (found == 0)
             found = sp_detect_person(w, at);
     }
-    if (found == 0 && class == C_UPPER && word.len <= 4) { /* "AB 1234 ..." behind a label; IBAN, MBI in groups */
+    if (found == 0 && class == C_UPPER &&
+        word.len <= 4) { /* "AB 1234 ..." behind a label; IBAN, MBI in groups */
         uint64_t label = sp_detect_label(w, at);
 
-        if ((label & (M(L_PLATE) | M(L_LICENSE) | M(L_MRN) | M(L_PLAN) | M(L_ACCOUNT) | M(L_DEA) | M(L_OTHER))) != 0 ||
-            (end < w->limit && (sp_ascii_is_digit(w->text[end]) || (w->text[end] == '-' && end + 1 < w->limit && sp_ascii_is_digit(w->text[end + 1])))))
+        if ((label & (M(L_PLATE) | M(L_LICENSE) | M(L_MRN) | M(L_PLAN) | M(L_ACCOUNT) | M(L_DEA) |
+                      M(L_OTHER))) != 0 ||
+            (end < w->limit &&
+             (sp_ascii_is_digit(w->text[end]) ||
+              (w->text[end] == '-' && end + 1 < w->limit && sp_ascii_is_digit(w->text[end + 1])))))
             found = sp_detect_code(w, at, label);
     }
     return found;
@@ -267,7 +270,8 @@ static size_t at_token(struct walk *k, size_t at)
         w->hit_at++;
     if (digits)
         found = at_number(w, at, end);
-    else if (classes[w->text[at]] == C_LOWER && !(end - at >= 3 && (strchr("hwjfmasondJFMASOND", w->text[at]) != NULL)))
+    else if (classes[w->text[at]] == C_LOWER &&
+             !(end - at >= 3 && (strchr("hwjfmasondJFMASOND", w->text[at]) != NULL)))
         return end;
     else
         found = at_word(w, at, end);

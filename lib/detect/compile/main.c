@@ -123,7 +123,8 @@ static void read_terms(struct build *b, const char *name)
         line = sp_bytes_trim(line);
         if (line.len == 0 || (line.ptr[0] == '#' && line.len > 1 && line.ptr[1] == ' '))
             continue;
-        if (line.ptr[0] == '[' && line.ptr[line.len - 1] == ']' && sp_bytes_find(line, ',') == SIZE_MAX) {
+        if (line.ptr[0] == '[' && line.ptr[line.len - 1] == ']' &&
+            sp_bytes_find(line, ',') == SIZE_MAX) {
             marks = section_marks(line);
             continue;
         }
@@ -137,7 +138,8 @@ static void read_terms(struct build *b, const char *name)
 
 /* ---- names ---- */
 
-static void add_name(struct build *b, struct sp_bytes word, unsigned flags)
+/* returns: the slot of a word, marked as taken */
+static uint32_t *find_name(struct build *b, struct sp_bytes word)
 {
     uint64_t h = sp_detect_word_hash(word);
     uint32_t tag = (uint32_t)(h >> 37) << DETECT_TAG_SHIFT;
@@ -147,10 +149,17 @@ static void add_name(struct build *b, struct sp_bytes word, unsigned flags)
         tag = 1U << DETECT_TAG_SHIFT;
     while (b->names[at] != 0 && b->names[at] >> DETECT_TAG_SHIFT != tag >> DETECT_TAG_SHIFT)
         at = (at + 1) & ((1U << DETECT_NAME_BITS) - 1);
-    b->names[at] |= tag | flags;
+    b->names[at] |= tag;
+    return &b->names[at];
 }
 
-static void read_list(struct build *b, const char *name, unsigned flags, unsigned often, size_t first)
+static void add_name(struct build *b, struct sp_bytes word, unsigned flags)
+{
+    *find_name(b, word) |= flags;
+}
+
+static void read_list(struct build *b, const char *name, unsigned flags, unsigned often,
+                      size_t first)
 {
     struct sp_bytes rest = read_file(b, name), line;
 
@@ -163,19 +172,24 @@ static void read_extra(struct build *b, const char *name)
 {
     struct sp_bytes rest = read_file(b, name), line, word, part;
     unsigned flags = 0;
+    bool first = false;
 
     while (sp_bytes_split(&rest, '\n', &line)) {
         if (line.len == 0 || line.ptr[0] == '#')
             continue;
         if (line.ptr[0] == '[') {
-            flags = sp_bytes_eq(line, SP_LIT("[given]")) ? DETECT_GIVEN | DETECT_FREQUENT
-                                                         : DETECT_SURNAME | DETECT_FAMILIAR;
+            first = sp_bytes_eq(line, SP_LIT("[first]"));
+            flags = first                                  ? 0
+                    : sp_bytes_eq(line, SP_LIT("[given]")) ? DETECT_GIVEN | DETECT_FREQUENT
+                                                           : DETECT_SURNAME | DETECT_FAMILIAR;
             continue;
         }
         while (sp_bytes_split(&line, ',', &word)) {
             word = sp_bytes_trim(word);
             while (sp_bytes_split(&word, ' ', &part)) /* "da silva": each word */
-                if (part.len > 2)
+                if (first)
+                    *find_name(b, part) &= ~DETECT_WORD;
+                else if (part.len > 2)
                     add_name(b, part, flags);
         }
     }
@@ -239,9 +253,14 @@ static void write_tables(struct build *b, const char *path, const char *database
 
     if (f == NULL)
         die("can't write", path);
-    fprintf(f, "/* Made by detect-compile from lib/detect/data. */\n#include \"detect/dictionary.h\"\n\n");
-    fprintf(f, "const char sp_detect_dictionary_version[] = \"%08x\";\n", (unsigned)(b->version >> 32));
-    fprintf(f, "const uint32_t sp_detect_term_count = %u;\nconst struct detect_term sp_detect_terms[] = {\n",
+    fprintf(
+        f,
+        "/* Made by detect-compile from lib/detect/data. */\n#include \"detect/dictionary.h\"\n\n");
+    fprintf(f, "const char sp_detect_dictionary_version[] = \"%08x\";\n",
+            (unsigned)(b->version >> 32));
+    fprintf(f,
+            "const uint32_t sp_detect_term_count = %u;\nconst struct detect_term sp_detect_terms[] "
+            "= {\n",
             b->count);
     for (unsigned i = 0; i < b->count; i++)
         fprintf(f, "{UINT64_C(0x%llx),%u,%u},\n", (unsigned long long)b->terms[i].term.marks,
@@ -249,9 +268,10 @@ static void write_tables(struct build *b, const char *path, const char *database
     fprintf(f, "};\nconst uint32_t sp_detect_names[1U << DETECT_NAME_BITS] = {\n");
     for (size_t i = 0; i < 1U << DETECT_NAME_BITS; i++)
         fprintf(f, "%u,%s", b->names[i], i % 16 == 15 ? "\n" : "");
-    fprintf(f, "};\n__asm__(\".section .rodata\\n.balign 64\\n.global sp_detect_database\\n"
-               "sp_detect_database:\\n.incbin \\\"%s\\\"\\n.global sp_detect_database_end\\n"
-               "sp_detect_database_end:\\n.byte 0\\n.text\\n\");\n",
+    fprintf(f,
+            "};\n__asm__(\".section .rodata\\n.balign 64\\n.global sp_detect_database\\n"
+            "sp_detect_database:\\n.incbin \\\"%s\\\"\\n.global sp_detect_database_end\\n"
+            "sp_detect_database_end:\\n.byte 0\\n.text\\n\");\n",
             database);
     if (fclose(f) != 0)
         die("can't write", path);

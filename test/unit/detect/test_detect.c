@@ -39,8 +39,10 @@ static const struct {
     {"666-45-6781 or 000-45-6781 or 912-45-6781", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
     {"219-00-6781 or 219-45-0000", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
     {"part 1219-45-67812", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
-    {"773-45-6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 70}, /* issued since 2011 */
-    {"My SSN is 123-45-6789", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 60},
+    {"773-45-6781", SP_DETECT_IDENTIFIER, SP_DETECT_US_SSN, 70},    /* issued since 2011 */
+    {"My SSN is 123-45-6789", SP_DETECT_NONE, SP_DETECT_US_SSN, 0}, /* everybody's example */
+    {"SSN 078-05-1120, diabetes", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
+    {"SSN 000-00-0000, diabetes", SP_DETECT_NONE, SP_DETECT_US_SSN, 0},
     {"SSN 219\xe2\x80\x91"
      "45\xe2\x80\x91"
      "6781",
@@ -52,13 +54,14 @@ static const struct {
      95},
     {"SSN 219-45-6781, diagnosed with diabetes", SP_DETECT_PHI, SP_DETECT_US_SSN, 95},
     {"Diabetes is on the rise, says the newsletter of our hospital.", SP_DETECT_NONE,
-     SP_DETECT_DIAGNOSIS, 80},
+     SP_DETECT_DIAGNOSIS, 75},
     {"MRN: 00482911", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
     {"Medical record number: A-4829-11", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
     {"mrn none", SP_DETECT_NONE, SP_DETECT_MRN, 0},
     {"Patient MRN 00482911 is here for a refill", SP_DETECT_PHI, SP_DETECT_MRN, 90},
-    {"Medicare id 1EG4-TE5-MK73", SP_DETECT_PHI, SP_DETECT_MBI, 95},
-    {"1EG4TE5MK73", SP_DETECT_PHI, SP_DETECT_MBI, 90},
+    {"Medicare id 1EG4-TE5-MK73", SP_DETECT_IDENTIFIER, SP_DETECT_MBI, 95},
+    {"Medicare id 1EG4-TE5-MK73 billed for dialysis", SP_DETECT_PHI, SP_DETECT_MBI, 95},
+    {"1EG4TE5MK73", SP_DETECT_IDENTIFIER, SP_DETECT_MBI, 90},
     {"1SG4TE5MK73", SP_DETECT_NONE, SP_DETECT_MBI, 0}, /* no S in it */
     {"0EG4TE5MK73", SP_DETECT_NONE, SP_DETECT_MBI, 0},
     {"NPI 1234567893", SP_DETECT_IDENTIFIER, SP_DETECT_NPI, 95},
@@ -77,7 +80,7 @@ static const struct {
     {"DX code E11.9, SSN 219-45-6781", SP_DETECT_PHI, SP_DETECT_ICD10, 85},
     {"model E11.9", SP_DETECT_NONE, SP_DETECT_ICD10, 0},
     {"MRN 00482911, HIV positive", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
-    {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_DIAGNOSIS, 90},
+    {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_DIAGNOSIS, 75},
     {"MRN 00482911 methadone", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
 };
 
