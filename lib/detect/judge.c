@@ -174,6 +174,23 @@ static bool is_for(const struct detect_window *w, const struct detect_entity *e)
     return false;
 }
 
+/* The sentence behind, if it goes on about him. */
+static uint64_t told_next(const struct judge *j, const struct detect_entity *e)
+{
+    const struct detect_window *w = j->w;
+    uint64_t marks = 0;
+
+    for (size_t i = e->sentence + 1U; i < w->sentence_count && i <= e->sentence + 2U; i++) {
+        uint64_t m = marks_between(w, w->sentences[i].start, w->sentences[i].end);
+
+        if (w->sentences[i].start > e->end + NEAR)
+            break;
+        if ((m & (M(HE) | DETECT_SUBJECT)) != 0 && (m & M(STAFF)) == 0)
+            marks |= m;
+    }
+    return marks;
+}
+
 /* "Tom is", "Maria needs": somebody is said to be or do something. */
 static bool is_subject(const struct detect_window *w, const struct detect_entity *e)
 {
@@ -200,7 +217,14 @@ static uint32_t judge_single(const struct judge *j, const struct detect_entity *
     if ((e->flags & ENT_OF) != 0 && health_of(next) >= ((e->flags & ENT_WEAK) != 0 ? 2U : 1U))
         return 70;
     if (health < 2)
-        return 0;
+        return (e->flags & ENT_WEAK) == 0 && (health == 1 || is_subject(j->w, e)) &&
+                       health_of(sentence | told_next(j, e)) == 3 &&
+                       ((sentence | told_next(j, e)) & M(HE)) != 0
+                   ? 62
+               : (e->flags & ENT_WEAK) == 0 && (sentence & M(CARE)) != 0 &&
+                       (sentence & M(HE)) != 0 && is_subject(j->w, e)
+                   ? 61
+                   : 0;
     if ((soon & (M(EVENT) | M(VAGUE))) != 0 && health >= 2)
         return 68;
     if ((e->flags & ENT_WEAK) != 0)
@@ -208,23 +232,6 @@ static uint32_t judge_single(const struct judge *j, const struct detect_entity *
     if (health == 3 && ((sentence & (M(HE) | M(RELATIVE) | M(VAGUE))) != 0 || is_subject(j->w, e)))
         return 66;
     return health == 3 && is_for(j->w, e) ? 62 : 0;
-}
-
-/* The sentence behind, if it goes on about him. */
-static uint64_t told_next(const struct judge *j, const struct detect_entity *e)
-{
-    const struct detect_window *w = j->w;
-    uint64_t marks = 0;
-
-    for (size_t i = e->sentence + 1U; i < w->sentence_count && i <= e->sentence + 2U; i++) {
-        uint64_t m = marks_between(w, w->sentences[i].start, w->sentences[i].end);
-
-        if (w->sentences[i].start > e->end + NEAR)
-            break;
-        if ((m & (M(HE) | DETECT_SUBJECT)) != 0 && (m & M(STAFF)) == 0)
-            marks |= m;
-    }
-    return marks;
 }
 
 static uint32_t judge_named(const struct judge *j, const struct detect_entity *e, uint64_t sentence)
@@ -238,6 +245,8 @@ static uint32_t judge_named(const struct judge *j, const struct detect_entity *e
         return (sentence & M(EVENT)) != 0 || titled || of ? 75 : 66;
     if (health == 1 && (titled || of || is_for(j->w, e) || (sentence & (M(VAGUE) | M(HE))) != 0))
         return 65;
+    if (health == 1 && (sentence & M(CARE)) != 0 && (sentence & (M(ORG) | M(HR) | M(NEWS))) == 0)
+        return 61;
     if (health_of(told_next(j, e)) >= 2)
         return 70;
     if (titled && health_of(around(j->w, e, NEAR)) == 3)
@@ -257,6 +266,26 @@ static uint32_t judge_party(const struct judge *j, const struct detect_entity *e
     return own == 3 ? 80 : own == 2 ? 66 : 0;
 }
 
+/* "my name is ...", "this is ...", or the last words of a letter. */
+static bool is_writer(const struct judge *j, const struct detect_entity *e)
+{
+    static const char words[] = " is am its it's i'm im name ";
+    const struct detect_window *w = j->w;
+
+    if (j->my == 0 || (e->flags & ENT_WEAK) != 0)
+        return false;
+    return (w->len - e->end < 60 && e->end + 60 > w->len && w->len > 100) ||
+           sp_detect_is_listed(sp_detect_word_before(w, e->start), words);
+}
+
+static uint32_t judge_writer(const struct judge *j, const struct detect_entity *e)
+{
+    struct detect_entity sender = *e;
+
+    sender.role = ROLE_SENDER;
+    return judge_party(j, &sender);
+}
+
 static uint32_t judge_person(const struct judge *j, const struct detect_entity *e)
 {
     uint64_t sentence = sentence_marks(j->w, e);
@@ -269,6 +298,8 @@ static uint32_t judge_person(const struct judge *j, const struct detect_entity *
         return judge_patient(j, e);
     if (e->role == ROLE_ADDRESSEE || e->role == ROLE_SENDER)
         return judge_party(j, e);
+    if (is_writer(j, e))
+        return judge_writer(j, e);
     score = (e->flags & (ENT_SINGLE | ENT_WEAK)) != 0 ? judge_single(j, e, sentence) : 0;
     if ((e->flags & ENT_SINGLE) == 0 && (e->flags & ENT_WEAK) == 0)
         score = judge_named(j, e, sentence);

@@ -347,6 +347,14 @@ static bool is_term(const struct detect_window *w, size_t start, size_t end)
                0;
 }
 
+static bool is_medicine(const struct detect_window *w, size_t start, size_t end)
+{
+    for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start < end; i++)
+        if (w->hits[i].end > start && (w->hits[i].marks & (DETECT_STRONG | M(DEPT) | M(ORG) | M(CREDENTIAL))) != 0)
+            return true;
+    return false;
+}
+
 size_t sp_detect_person(struct detect_window *w, size_t at)
 {
     struct name n;
@@ -364,7 +372,7 @@ size_t sp_detect_person(struct detect_window *w, size_t at)
         return titled(w, &n, title);
     if (is_term(w, n.t[0].start, n.t[0].end))
         return 0;
-    while (n.count > 1 && is_term(w, n.t[n.count - 1].start, n.t[n.count - 1].end))
+    while (n.count > 1 && is_medicine(w, n.t[n.count - 1].start, n.t[n.count - 1].end))
         n.count--;
     count = judge_name(w, &n, &score, &flags);
     label = sp_detect_label(w, at);

@@ -123,6 +123,13 @@ static bool is_greeted(const struct detect_window *w, size_t at)
            w->line_start + 24 >= at - (at - i);
 }
 
+/* "... is ready, Marvin." */
+static bool is_set_off(const struct detect_window *w, size_t start, size_t end)
+{
+    return start > 2 && w->text[start - 2] == ',' && w->text[start - 1] == ' ' &&
+           (end >= w->limit || strchr(".!?\n", w->text[end]) != NULL);
+}
+
 enum detect_role sp_detect_role(const struct detect_window *w, size_t start, size_t end,
                                 bool single, uint64_t label)
 {
@@ -140,6 +147,8 @@ enum detect_role sp_detect_role(const struct detect_window *w, size_t start, siz
         return ROLE_PROVIDER;
     if (is_greeted(w, start) || (is_line_start(w, start) && end < w->limit && w->text[end] == ',' &&
                                  end + 1 < w->limit && w->text[end + 1] == '\n'))
+        return ROLE_ADDRESSEE;
+    if (single && is_set_off(w, start, end))
         return ROLE_ADDRESSEE;
     if (single && is_line_start(w, start) && start < 40 && end < w->limit &&
         (w->text[end] == ',' || w->text[end] == '-'))
