@@ -20,6 +20,15 @@ static bool is_joint(const struct detect_window *w, size_t i, bool spaces)
            (c == '-' || c == '.' || c == '/' || c == '_' || (spaces && c == ' '));
 }
 
+/* Behind a blank only a group with a digit in it belongs to a number: no word does. */
+static bool has_digit_next(const struct detect_window *w, size_t at)
+{
+    for (size_t i = at; i < w->limit && i - at < 12 && sp_ascii_is_alnum(w->text[i]); i++)
+        if (sp_ascii_is_digit(w->text[i]))
+            return true;
+    return false;
+}
+
 /* spaces: blanks may part it, but only before a digit or a word of digits and capitals. */
 static void read_code(const struct detect_window *w, size_t at, bool spaces, struct code *c)
 {
@@ -32,6 +41,8 @@ static void read_code(const struct detect_window *w, size_t at, bool spaces, str
             c->digits += sp_ascii_is_digit(b);
             c->letters += sp_ascii_is_alpha(b);
             c->end = i + 1;
+        } else if (b == ' ' && !has_digit_next(w, i + 1)) {
+            break;
         } else if (!is_joint(w, i,
                              spaces && i + 1 < w->limit &&
                                  (sp_ascii_is_digit(w->text[i + 1]) ||

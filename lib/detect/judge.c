@@ -174,6 +174,22 @@ static bool is_for(const struct detect_window *w, const struct detect_entity *e)
     return false;
 }
 
+/* "Keith will replace ...", "Anna sent ...": somebody does his work. */
+static bool is_actor(const struct detect_window *w, const struct detect_entity *e)
+{
+    static const char verbs[] =
+        " will replaced sent said says shared organized organised attached confirmed leads led "
+        "manages "
+        "reviewed wrote emailed ordered signed teaches runs installed fixed joins hosts ";
+    static const char needs[] = " need have undergo require start be get see not ";
+    struct sp_bytes verb = sp_detect_word_behind(w, e->end);
+
+    if (!sp_detect_is_listed(verb, verbs))
+        return false;
+    return !sp_detect_is_listed(sp_detect_word_behind(w, (size_t)(verb.ptr - w->text) + verb.len),
+                                needs);
+}
+
 /* The sentence behind, if it goes on about him. */
 static uint64_t told_next(const struct judge *j, const struct detect_entity *e)
 {
@@ -237,10 +253,11 @@ static uint32_t judge_single(const struct judge *j, const struct detect_entity *
 static uint32_t judge_named(const struct judge *j, const struct detect_entity *e, uint64_t sentence)
 {
     unsigned health = health_of(sentence);
-    bool titled = (e->flags & ENT_LABELLED) != 0, of = (e->flags & ENT_OF) != 0;
+    bool titled = (e->flags & ENT_LABELLED) != 0;
+    bool of = (e->flags & ENT_OF) != 0 && health_of(behind(j, e, 25)) > 0;
 
     if (health == 3)
-        return 82;
+        return is_actor(j->w, e) ? 57 : 82;
     if (health == 2)
         return (sentence & M(EVENT)) != 0 || titled || of ? 75 : 66;
     if (health == 1 && (titled || of || is_for(j->w, e) || (sentence & (M(VAGUE) | M(HE))) != 0))
@@ -269,7 +286,7 @@ static uint32_t judge_party(const struct judge *j, const struct detect_entity *e
 /* "my name is ...", "this is ...", or the last words of a letter. */
 static bool is_writer(const struct judge *j, const struct detect_entity *e)
 {
-    static const char words[] = " is am its it's i'm im name ";
+    static const char words[] = " is am its it's i'm m im name ";
     const struct detect_window *w = j->w;
 
     if (j->my == 0 || (e->flags & ENT_WEAK) != 0)
@@ -351,8 +368,10 @@ static uint32_t judge_record(const struct judge *j, const struct detect_entity *
         return health == 3 ? 92 : 82;
     if ((near & M(PAY)) != 0 && e->type != SP_DETECT_US_SSN)
         return 75;
+    if (health == 1 && e->type == SP_DETECT_US_SSN) /* employers and banks ask for it too */
+        return (near & DETECT_SUBJECT) != 0 || w->seen[MARK_CARE] + w->seen[MARK_PAY] >= 2 ? 66 : 0;
     if (health == 1)
-        return e->type == SP_DETECT_US_SSN && (near & (DETECT_SUBJECT | M(CARE))) == 0 ? 62 : 72;
+        return 72;
     return (near & M(PATIENT)) != 0 ? 65 : 0;
 }
 

@@ -126,6 +126,25 @@ static uint8_t separator_of(struct sp_bytes line, unsigned *count)
     return best;
 }
 
+/* How long the field is that ends here. */
+static size_t column_len(const struct detect_window *w, size_t start, size_t end, uint8_t separator)
+{
+    size_t at = end;
+
+    while (at > start && w->text[at - 1] != separator)
+        at--;
+    return end - at;
+}
+
+/* Words that are headings of names where a table says them, and nothing elsewhere. */
+static bool is_name_heading(const struct detect_window *w, size_t start, size_t end)
+{
+    struct sp_bytes field = sp_bytes_trim(sp_bytes(w->text + start, end - start));
+
+    return sp_detect_is_listed(
+        field, " first last fname lname client given family person who \"first\" \"last\" ");
+}
+
 /* Marks of each column; words that are no heading's count against it. */
 static unsigned read_columns(const struct detect_window *w, size_t start, size_t end,
                              uint8_t separator, struct detect_table *t)
@@ -142,6 +161,8 @@ static unsigned read_columns(const struct detect_window *w, size_t start, size_t
             continue;
         for (; hit < w->hit_count && w->hits[hit].start < i; hit++)
             marks |= w->hits[hit].marks;
+        if (is_name_heading(w, i - column_len(w, start, i, separator), i))
+            marks |= M(L_NAME);
         t->marks[column++] = marks;
         t->all |= marks;
         named += (marks & (DETECT_LABELS | DETECT_SUBJECT | M(CARE) | M(PROVIDER) | M(PAY))) != 0;

@@ -191,10 +191,8 @@ static uint32_t score_pair(const struct detect_window *w, const struct token *a,
     *flags = 0;
     if (a->initial && is_surname(z) && !is_word(z))
         return 60;
-    if (a->initial) {
-        *flags = ENT_WEAK;
+    if (a->initial)
         return unknown && w->text[a->end] == '.' ? 50 : 0;
-    }
     if (a->upper != z->upper)
         return 0;
     if (is_given(a) && !is_word(a) && (is_surname(z) || unknown || (is_given(z) && !is_word(z))))
@@ -219,6 +217,10 @@ static size_t judge_reversed(const struct name *n, uint32_t *score)
     const struct token *a = &n->t[0], *b = &n->t[1];
     bool more = n->count > 2 && n->t[2].gap == ' ' && (n->t[2].initial || is_given(&n->t[2]));
 
+    if (b->initial && is_surname(a) && n->count == 2 && (!is_word(a) || a->upper)) {
+        *score = 50; /* "Ortega, M" */
+        return 2;
+    }
     if (!is_surname(a) || !is_given(b) || (is_word(a) && !a->upper) || (is_word(b) && !b->upper))
         return 0;
     *score = 80;
@@ -252,7 +254,12 @@ static size_t judge_name(const struct detect_window *w, const struct name *n, ui
         *score = score_pair(w, a, &n->t[last], flags);
     if (*score > 0)
         return last + 1;
-    if (is_given(a) && !is_word(a) && (a->flags & DETECT_FREQUENT) != 0 && !a->upper) {
+    if (n->count >= 2 && n->t[1].initial && n->t[1].gap == ' ' && is_given(a) && !is_word(a) &&
+        !a->upper) {
+        *score = 60; /* "Kaitlyn B." */
+        return 2;
+    }
+    if (is_given(a) && !is_word(a) && !a->upper) {
         *flags = ENT_SINGLE;
         *score = 45;
         return 1;
@@ -350,7 +357,8 @@ static bool is_term(const struct detect_window *w, size_t start, size_t end)
 static bool is_medicine(const struct detect_window *w, size_t start, size_t end)
 {
     for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start < end; i++)
-        if (w->hits[i].end > start && (w->hits[i].marks & (DETECT_STRONG | M(DEPT) | M(ORG) | M(CREDENTIAL))) != 0)
+        if (w->hits[i].end > start &&
+            (w->hits[i].marks & (DETECT_STRONG | M(DEPT) | M(ORG) | M(CREDENTIAL))) != 0)
             return true;
     return false;
 }

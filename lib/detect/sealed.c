@@ -5,7 +5,6 @@
  */
 #include "detect/detect_priv.h"
 
-
 #define BESIDE_MAX     512 /* bytes outside the parts: what mail programs write there */
 #define KEYS_MAX       64  /* session key packets */
 #define CIPHERTEXT_MIN 16  /* bytes: less is no message */

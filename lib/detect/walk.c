@@ -136,7 +136,9 @@ static size_t begin_field(struct detect_window *w, size_t at)
 
         if (end > 0 && ((marks & DETECT_SUBJECT) != 0 || (w->table.all & RECORD_COLUMNS) != 0))
             w->entities[w->entity_count - 1].role = ROLE_PATIENT;
-        if (end > 0 && (marks & M(PROVIDER)) != 0)
+        if (end > 0 &&
+            ((marks & M(PROVIDER)) != 0 ||
+             ((w->table.all & (M(STAFF) | M(L_NOT))) != 0 && (w->table.all & RECORD_COLUMNS) == 0)))
             w->entities[w->entity_count - 1].role = ROLE_PROVIDER;
         return end > 0 ? end : at;
     }
