@@ -70,6 +70,7 @@ int control_keys(const struct control *c);
 int control_audit(const struct control *c);
 int control_posture(const struct control *c);
 int control_status(const struct control *c);
+int control_probe(const struct control *c);
 
 /* main.c */
 int control_usage(const char *why);

@@ -24,6 +24,7 @@ static const char usage[] =
     "       sallyport posture show DOMAIN\n"
     "       sallyport posture accept DOMAIN [LEVEL] --reason TEXT\n"
     "       sallyport posture forget DOMAIN --reason TEXT\n"
+    "       sallyport probe DOMAIN [--sender ADDRESS]\n"
     "       sallyport status\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
@@ -33,7 +34,9 @@ static const char usage[] =
     "  --reason TEXT  becomes part of the audit record\n"
     "\n"
     "Exit codes: 0 done, 1 refused or no such thing, 64 wrong arguments, 69 no gateway answers,\n"
-    "75 unknown whether it was done: repeat it, that is always safe.\n";
+    "75 unknown whether it was done: repeat it, that is always safe. probe: 0 mail would go, at or "
+    "above\n"
+    "its floor; 1 it would not; 2 that can't be told now.\n";
 
 int control_usage(const char *why)
 {
@@ -106,7 +109,7 @@ static const struct {
     int (*run)(const struct control *c);
 } groups[] = {
     {"queue", 2, control_queue},     {"keys", 2, control_keys},     {"audit", 2, control_audit},
-    {"posture", 2, control_posture}, {"status", 1, control_status},
+    {"posture", 2, control_posture}, {"status", 1, control_status}, {"probe", 2, control_probe},
 };
 
 int main(int argc, char **argv)

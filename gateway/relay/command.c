@@ -24,7 +24,7 @@
 #define NS_MAX        SP_RECORD_RECIPIENTS_MAX
 #define EVENT_MAX     (256 * 1024)
 
-static void reply_json(struct sp_jobs_job *job, enum sp_rc rc, const struct sp_buf *json)
+void relay_reply_json(struct sp_jobs_job *job, enum sp_rc rc, const struct sp_buf *json)
 {
     struct sp_jobs_command_reply reply = {.json = sp_buf_bytes(json)};
     struct sp_buf out;
@@ -37,7 +37,7 @@ static void reply_json(struct sp_jobs_job *job, enum sp_rc rc, const struct sp_b
     sp_buf_clear(&out);
 }
 
-static void reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *detail)
+void relay_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *detail)
 {
     struct sp_buf json;
     struct sp_jw w;
@@ -48,7 +48,7 @@ static void reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *deta
     sp_jw_cstr(&w, "error", sp_rc_name(rc));
     sp_jw_cstr(&w, "detail", detail);
     sp_jw_end(&w);
-    reply_json(job, rc, &json);
+    relay_reply_json(job, rc, &json);
     sp_buf_clear(&json);
 }
 
@@ -187,7 +187,7 @@ static void on_list(struct relay *r, const struct question *q)
     bool more;
 
     if (!read_query(q, &query) || limit < 1 || limit > PAGE_MESSAGES) {
-        reply_error(q->job, SP_E_USAGE, "state, after or limit is none");
+        relay_reply_error(q->job, SP_E_USAGE, "state, after or limit is none");
         return;
     }
     page.limit = (size_t)limit;
@@ -203,7 +203,7 @@ static void on_list(struct relay *r, const struct question *q)
     else
         sp_jw_null(&page.w, "next");
     sp_jw_end(&page.w);
-    reply_json(q->job, SP_OK, &page.json);
+    relay_reply_json(q->job, SP_OK, &page.json);
     sp_buf_clear(&page.json);
 }
 
@@ -224,11 +224,11 @@ static void on_show(struct relay *r, const struct question *q)
     struct sp_id id;
 
     if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &id)) {
-        reply_error(q->job, SP_E_USAGE, "message: no message id");
+        relay_reply_error(q->job, SP_E_USAGE, "message: no message id");
         return;
     }
     if (load_from_any(r, &id, &m) == NULL) {
-        reply_error(q->job, SP_E_NOT_FOUND, "no such message in the queue");
+        relay_reply_error(q->job, SP_E_NOT_FOUND, "no such message in the queue");
         return;
     }
     sp_buf_init(&json, REPLY_MAX);
@@ -236,7 +236,7 @@ static void on_show(struct relay *r, const struct question *q)
     sp_jw_object(&w, NULL);
     put_message(m, "message", &w);
     sp_jw_end(&w);
-    reply_json(q->job, SP_OK, &json);
+    relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);
 }
 
@@ -262,7 +262,7 @@ static void on_stats(struct relay *r, const struct question *q)
     sp_jw_int(&w, "syncs", (int64_t)stats.journal.syncs);
     sp_jw_int(&w, "failures", (int64_t)stats.journal.failures);
     sp_jw_end(&w);
-    reply_json(q->job, SP_OK, &json);
+    relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);
 }
 
@@ -297,9 +297,9 @@ static void on_changed(void *arg, enum sp_rc rc)
     struct sp_jw w;
 
     if (rc == SP_E_EXISTS) {
-        reply_error(change->job, rc, "it is in delivery now: repeat in a moment");
+        relay_reply_error(change->job, rc, "it is in delivery now: repeat in a moment");
     } else if (rc != SP_OK) {
-        reply_error(change->job, rc, "it was not recorded, so it was not done");
+        relay_reply_error(change->job, rc, "it was not recorded, so it was not done");
     } else {
         sp_buf_init(&json, 4096);
         sp_jw_init(&w, &json);
@@ -307,7 +307,7 @@ static void on_changed(void *arg, enum sp_rc rc)
         sp_jw_id(&w, "message", change->id.b);
         sp_jw_cstr(&w, "done", change->kind->name);
         sp_jw_end(&w);
-        reply_json(change->job, SP_OK, &json);
+        relay_reply_json(change->job, SP_OK, &json);
         sp_buf_clear(&json);
         relay_delivery_poke(change->relay);
     }
@@ -399,14 +399,14 @@ static void change(struct relay *r, const struct question *q, const struct kind 
     struct sp_buf text;
 
     if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &act.id)) {
-        reply_error(q->job, SP_E_USAGE, "message: no message id");
+        relay_reply_error(q->job, SP_E_USAGE, "message: no message id");
         return;
     }
     r = load_from_any(r, &act.id, &m);
     found = r != NULL;
     wrong = found ? read_act(q, kind, m, &act) : "no such message in the queue";
     if (wrong != NULL) {
-        reply_error(q->job, found ? SP_E_USAGE : SP_E_NOT_FOUND, wrong);
+        relay_reply_error(q->job, found ? SP_E_USAGE : SP_E_NOT_FOUND, wrong);
         return;
     }
     if (kind->record == SP_RECORD_RELEASE || kind->record == SP_RECORD_RETRY)
@@ -415,7 +415,7 @@ static void change(struct relay *r, const struct question *q, const struct kind 
     put_event(q, kind, m, &act, &text);
     event = sp_buf_bytes(&text);
     if (sp_buf_rc(&text) != SP_OK) {
-        reply_error(q->job, SP_E_LIMIT, "reason: too long");
+        relay_reply_error(q->job, SP_E_LIMIT, "reason: too long");
     } else {
         act.audit = (struct sp_audit_list){.events = &event, .count = 1};
         change = sp_calloc(1, sizeof(*change));
@@ -442,6 +442,10 @@ static void run(struct relay *r, const struct question *q)
         on_stats(r, q);
         return;
     }
+    if (sp_bytes_eq(name, SP_LIT("probe"))) {
+        relay_probe_start(r, q->job, q->ask);
+        return;
+    }
     if (sp_bytes_eq(name, SP_LIT("queue.show"))) {
         on_show(r, q);
         return;
@@ -452,7 +456,7 @@ static void run(struct relay *r, const struct question *q)
             return;
         }
     }
-    reply_error(q->job, SP_E_UNSUPPORTED, "no such command");
+    relay_reply_error(q->job, SP_E_UNSUPPORTED, "no such command");
 }
 
 static void on_command(void *arg, struct sp_jobs_job *job)
@@ -463,7 +467,7 @@ static void on_command(void *arg, struct sp_jobs_job *job)
 
     if (sp_jobs_command_request_decode(sp_jobs_job_payload(job), &request) != SP_OK ||
         sp_json_parse(request.json, NULL, &doc, NULL) != SP_OK) {
-        reply_error(job, SP_E_MALFORMED, "no command");
+        relay_reply_error(job, SP_E_MALFORMED, "no command");
         return;
     }
     q.ask = sp_json_root(doc);

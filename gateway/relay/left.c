@@ -47,6 +47,7 @@ static enum sp_rc open_one(struct relay *r, const char *dir, struct sp_err *err)
     x->keys = r->keys;
     x->dir = dir;
     x->first = r;
+    sp_list_init(&x->probes);
     x->left = r->left;
     r->left = x;
     x->durable = relay_durable_new(x);

@@ -82,6 +82,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->loop = sp_role_loop(role);
     r->log = sp_role_log(role);
     r->dir = sp_role_dir(role);
+    sp_list_init(&r->probes);
     r->jobs = sp_jobs_new(r->loop, r->log);
     r->durable = relay_durable_new(r);
     r->posture = relay_posture_new(r);
@@ -149,6 +150,7 @@ static void relay_free(void *state)
     struct relay *r = state;
 
     sp_intake_free(r->intake);
+    relay_probe_cancel(r);
     relay_delivery_free(r);
     relay_left_free(r);
     sp_queue_close(r->queue);
@@ -159,6 +161,7 @@ static void relay_free(void *state)
     sp_policy_unref(r->policy);
     sp_tls_context_unref(r->server_tls);
     sp_config_free(r->config);
+    sp_free(r->postmaster);
     sp_secret_clear(&r->keys.content);
     sp_secret_clear(&r->keys.record);
     sp_free(r);

@@ -9,6 +9,7 @@
 #include "delivery/delivery.h"
 #include "intake/intake.h"
 #include "jobs/jobs.h"
+#include "json/json.h"
 #include "policy/policy.h"
 #include "queue/queue.h"
 #include "role/role.h"
@@ -37,10 +38,12 @@ struct relay {
     struct relay_durable *durable;
     struct relay_posture *posture; /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
-    unsigned draining;   /* parts that have not ended yet */
-    const char *dir;     /* of the shard */
-    struct relay *first; /* of a shard left behind: the relay that looks after it; else NULL */
-    struct relay *left;  /* the next shard left behind */
+    char *postmaster;      /* of the first tenant; NULL: there is none */
+    struct sp_list probes; /* under way */
+    unsigned draining;     /* parts that have not ended yet */
+    const char *dir;       /* of the shard */
+    struct relay *first;   /* of a shard left behind: the relay that looks after it; else NULL */
+    struct relay *left;    /* the next shard left behind */
 };
 
 /* ---- settings.c: from the bundle ---- */
@@ -78,6 +81,9 @@ int relay_delivery_remembered(struct relay *r, struct sp_bytes domain);
 
 /* returns: the transport of the half that runs now */
 struct sp_transport *relay_delivery_transport(struct relay *r);
+
+/* returns: its TLS client context, lent */
+struct sp_tls_context *relay_delivery_tls(struct relay *r);
 
 /* ---- posture.c: what domains have proved, from the ledger ---- */
 
@@ -122,5 +128,15 @@ void relay_submit_free(struct relay_submit *s);
 /* ---- command.c: the command line's questions about the queue ---- */
 
 void relay_command_serve(struct relay *r);
+/* Answers a command. json: the result, or one that says what is wrong */
+void relay_reply_json(struct sp_jobs_job *job, enum sp_rc rc, const struct sp_buf *json);
+void relay_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *detail);
+
+/* ---- probe.c: a domain as a delivery would see it ---- */
+
+/* Answers the job once the domain has been looked at. ask: the command, for the call */
+void relay_probe_start(struct relay *r, struct sp_jobs_job *job, const struct sp_json *ask);
+/* Ends all that are under way with an error. */
+void relay_probe_cancel(struct relay *r);
 
 #endif

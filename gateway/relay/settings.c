@@ -117,6 +117,25 @@ static void drop(struct loaded *l)
     sp_config_free(l->config);
 }
 
+/* The first tenant's, for what is tried in its name. returns: to be freed, or NULL */
+static char *postmaster_of(const struct loaded *l)
+{
+    const struct sp_tenant *t = l->tenant_count == 0 ? NULL : l->tenants[0].tenant;
+    struct sp_buf text;
+    char *copy;
+
+    if (t == NULL || t->domains.count == 0)
+        return NULL;
+    if (t->postmaster[0] != 0)
+        return sp_strdup(t->postmaster);
+    sp_buf_init(&text, 512);
+    sp_buf_put_cstr(&text, "postmaster@");
+    sp_buf_put_cstr(&text, t->domains.items[0]);
+    copy = sp_strdup_bytes(sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return copy;
+}
+
 /* Puts the new in the old's place. */
 static void take(struct relay *r, struct loaded *l)
 {
@@ -128,6 +147,8 @@ static void take(struct relay *r, struct loaded *l)
                                           .tenants = l->tenants,
                                           .tenant_count = l->tenant_count};
 
+    sp_free(r->postmaster);
+    r->postmaster = postmaster_of(l);
     sp_intake_configure(r->intake, &settings);
     l->tenant_count = 0; /* taken */
     sp_config_free(r->config);

@@ -27,7 +27,8 @@ static const struct command {
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
-    {"posture", NULL, "cli-control", "what domains have proved: list, accept"},
+    {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},
+    {"probe", NULL, "cli-control", "what a domain's hosts can prove, and what mail to it would do"},
     {"status", NULL, "cli-control", "what the running gateway does"},
 };
 

@@ -4,6 +4,7 @@
  * proof has been judged in the same turn. Nothing that was known of an earlier connection to the same host counts.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/probe.h"
 
 #include <unistd.h>
 
@@ -143,6 +144,7 @@ static void stand(struct sp_attempt *a)
         .floor = (enum sp_floor)a->decision->floor,
         .is_sealed = a->options->is_sealed,
         .has_portal = sp_attempt_is_mail(a) && a->d->settings.has_portal,
+        .requires_tls = (accept->needs & SP_ASKED_REQUIRETLS) != 0,
         .since_accept_ms = now_ms - accept->time_ms,
         .expire_ms = a->decision->expire_at_ms - accept->time_ms,
     };
@@ -267,34 +269,43 @@ static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
 
 static void fill_report(struct sp_attempt *a, struct sp_hop_report *r)
 {
-    const struct sp_route *route = a->route;
-    const struct sp_hop *hop = &route->hops[a->hop];
-    bool may_auth =
-        route->sts.mode == SP_STS_MODE_ENFORCE || route->pin.len > 0 || sp_hop_has_dane(route, hop);
+    sp_outcome_hop_report_init(a->route, a->hop, sp_transport_posture(a->d->parts.transport), r);
+    a->has_before = r->has_before;
+    a->before = r->before;
+}
 
-    r->hop = a->hop;
-    r->has_before = a->has_before =
-        sp_posture_find(sp_transport_posture(a->d->parts.transport), route->domain, &a->before);
-    r->before = a->before;
-    if (!sp_hop_has_dane(route, hop))
-        r->dane_why = hop->tlsa_why == SP_OK ? SP_E_DANE_UNSIGNED : hop->tlsa_why;
-    if (hop->tlsa == SP_TLSA_ERROR)
-        r->dane_why = SP_OK; /* not known: it may be there */
-    if (!may_auth)
-        r->auth_why = route->sts_why == SP_OK ? SP_E_STS_NONE : route->sts_why;
+/*
+ * TLS-Required: No (RFC 8689 4.3): the sender would rather have it arrive than see the receiver's promises kept. The floor
+ * is ours and stays: what is lifted is only that a broken promise lets nothing through.
+ */
+static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof *proof,
+                          struct sp_hop_report *r)
+{
+    if ((a->p->m->accept.needs & SP_ASKED_TLS_NO) == 0)
+        return;
+    r->has_before = false;
+    if (!r->verdict.broken)
+        return;
+    r->verdict.broken = false;
+    r->verdict.level = SP_LEVEL_PLAIN;
+    if (proof->tls)
+        r->verdict.level =
+            r->verdict.verified_why == SP_OK ? SP_LEVEL_VERIFIED : SP_LEVEL_ENCRYPTED;
 }
 
 /* This host does not talk with us. */
 static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
 {
-    struct sp_hop_report r = {.rc = rc};
+    struct sp_hop_report r;
 
     fill_report(a, &r);
+    r.rc = rc;
     if (rc == SP_E_TLS_HANDSHAKE) { /* it talks, but TLS does not come about */
         struct sp_hop_proof none = {0};
 
         r.rc = SP_OK;
         r.verdict = sp_hop_judge(a->route, &a->route->hops[a->hop], &none, rc);
+        lift_promises(a, &none, &r);
         a->verdict = r.verdict;
         a->has_verdict = true;
     }
@@ -316,12 +327,14 @@ static void note_hop(struct sp_attempt *a, struct sp_conn *c)
 static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
 {
     const struct sp_hop *hop = &a->route->hops[a->hop];
-    struct sp_hop_report r = {.rc = SP_OK};
+    struct sp_hop_report r;
 
     fill_report(a, &r);
     r.verdict = sp_hop_judge(a->route, hop, sp_conn_proof(c),
                              a->plain ? SP_E_TLS_HANDSHAKE : SP_E_TLS_ABSENT);
     r.lacks = lacks(a, c);
+    r.has_requiretls = (sp_conn_extensions(c) & SP_SMTP_EXT_REQUIRETLS) != 0;
+    lift_promises(a, sp_conn_proof(c), &r);
     a->verdict = r.verdict;
     note_hop(a, c);
     if (r.verdict.broken) /* a rolled key: the next attempt asks the DNS anew */
@@ -457,6 +470,7 @@ static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
         is_8bit && !is_sealed && (sp_conn_extensions(a->conn) & SP_SMTP_EXT_8BITMIME) != 0
             ? SP_BODY_8BITMIME
             : SP_BODY_7BIT;
+    mail->params.requiretls = a->s.requires_tls;
     mail->params.envid = accept->envid;
     mail->params.ret = accept->ret == SP_ACCEPT_RET_NONE ? SP_RET_NONE : SP_RET_HDRS;
     for (size_t i = 0; i < a->n_count; i++) {

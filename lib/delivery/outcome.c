@@ -41,7 +41,9 @@ void sp_outcome_begin(struct sp_standing *s)
     for (size_t i = 0; i < s->ladder->count; i++) {
         if (s->ladder->rungs[i].rung != SP_RUNG_PORTAL)
             continue;
-        if (s->has_portal)
+        if (s->requires_tls)
+            set(&s->rungs[i], SP_STATUS_UNAVAILABLE, SP_E_HOP_REQUIRETLS, 0);
+        else if (s->has_portal)
             set(&s->rungs[i], SP_STATUS_POSSIBLE, SP_OK, 0);
         else
             set(&s->rungs[i], SP_STATUS_UNAVAILABLE, SP_E_PORTAL_ABSENT, 0);
@@ -217,6 +219,17 @@ static void sealed_copy(const struct sp_hop_report *r, struct sp_rung_fact *f)
         set(f, SP_STATUS_POSSIBLE, SP_OK, r->hop);
 }
 
+/*
+ * REQUIRETLS (RFC 8689 4.2.1): the host must have been named by a secure answer or a policy, prove itself, and pass the wish
+ * on. One that can't is no host for this message, whatever else it offers.
+ */
+static void ask_requiretls(const struct sp_hop_report *r, struct sp_rung_fact *f)
+{
+    if (f->status == SP_STATUS_POSSIBLE &&
+        (!r->has_requiretls || r->verdict.level < SP_LEVEL_AUTHENTICATED))
+        set(f, SP_STATUS_UNAVAILABLE, SP_E_HOP_REQUIRETLS, r->hop);
+}
+
 static void keep_better(struct sp_rung_fact *old, const struct sp_rung_fact *f)
 {
     static const int rank[] = {
@@ -245,6 +258,8 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
         } else {
             continue;
         }
+        if (s->requires_tls)
+            ask_requiretls(r, &f);
         keep_better(&s->rungs[i], &f);
     }
 }

@@ -25,6 +25,7 @@ struct sp_standing {
     enum sp_floor floor;
     bool is_sealed; /* arrived as ciphertext */
     bool has_portal;
+    bool requires_tls; /* REQUIRETLS (RFC 8689): only to authenticated hosts that offer it */
     int64_t since_accept_ms;
     int64_t expire_ms; /* since acceptance */
 
@@ -71,6 +72,7 @@ struct sp_hop_report {
     size_t hop;    /* its number in the route */
     enum sp_rc rc; /* SP_OK: it talks with us; else why not */
     struct sp_hop_verdict verdict;
+    bool has_requiretls;
     enum sp_rc lacks; /* what these bytes need and it does not offer; SP_OK if nothing */
     bool has_before;  /* the domain has proved `before` */
     enum sp_level before;

@@ -3,6 +3,7 @@
  * only: codes and names of ours, never a peer's text.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/words.h"
 
 #define EVENT_MAX 65536
 
@@ -107,29 +108,6 @@ static void write_hop(const struct sp_attempt *a, struct sp_jw *w)
     sp_jw_end(w);
 }
 
-static const char *dns_word(enum sp_rc rc, bool secure)
-{
-    if (rc == SP_E_DNS_BOGUS)
-        return "bogus";
-    if (sp_dns_rc_is_error(rc))
-        return "error";
-    if (rc == SP_OK)
-        return secure ? "secure" : "insecure";
-    return secure ? "none-secure" : "none";
-}
-
-static const char *tlsa_word(const struct sp_hop *h)
-{
-    static const char *const words[] = {
-        [SP_TLSA_NONE] = "none",
-        [SP_TLSA_USABLE] = "secure",
-        [SP_TLSA_UNUSABLE] = "unusable",
-        [SP_TLSA_ERROR] = "error",
-    };
-
-    return h->tlsa == SP_TLSA_ERROR ? dns_word(h->tlsa_why, false) : words[h->tlsa];
-}
-
 static void write_dns(const struct sp_attempt *a, struct sp_jw *w)
 {
     const struct sp_route *r = a->route;
@@ -141,14 +119,14 @@ static void write_dns(const struct sp_attempt *a, struct sp_jw *w)
         return;
     sp_jw_object(w, "dns");
     if (r->via == SP_VIA_MX || r->via == SP_VIA_IMPLICIT)
-        sp_jw_cstr(w, "mx", dns_word(r->mx_rc, r->mx_secure));
+        sp_jw_cstr(w, "mx", sp_report_dns_word(r->mx_rc, r->mx_secure));
     if (a->seen_hop < r->hop_count && !r->hops[a->seen_hop].is_address) {
         const struct sp_hop *h = &r->hops[a->seen_hop];
 
         sp_jw_cstr(w, "address",
-                   h->address_count == 0 ? dns_word(h->rc, false)
-                                         : dns_word(SP_OK, h->address_secure));
-        sp_jw_cstr(w, "tlsa", tlsa_word(h));
+                   h->address_count == 0 ? sp_report_dns_word(h->rc, false)
+                                         : sp_report_dns_word(SP_OK, h->address_secure));
+        sp_jw_cstr(w, "tlsa", sp_report_tlsa_word(h));
         if (a->tlsa_matched.len > 0)
             sp_jw_text(w, "tlsa_matched", a->tlsa_matched);
     }

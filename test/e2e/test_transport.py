@@ -1,5 +1,6 @@
 """What a domain has promised and proved outlives its DNS, its web server and our own processes."""
 import http.server
+import json
 import signal
 import ssl
 import threading
@@ -96,3 +97,68 @@ def test_an_administrator_forgets_a_domain(lab, promised, sinks):
     gateway.run("queue", "retry", message)
     assert gateway.wait_record("message.settled", message=message)["recipients"][0]["rung"] == "tls:encrypted"
     assert len(sink.messages) == 1
+
+
+@pytest.fixture(scope="module")
+def gateway(lab, module_gateways):
+    return module_gateways(*lab.options())
+
+
+def probe(gateway, domain):
+    done = gateway.run("probe", domain, "--json", check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_probe_shows_what_mail_would_meet(lab, gateway):
+    code, seen = probe(gateway, "example.test")
+    assert code == 0 and seen["mx"]["state"] == "secure"
+    host = seen["hosts"][0]
+    assert host["talks"] and host["level"] == "tls:dane" and host["tlsa"]["state"] == "secure"
+    assert host["tlsa_matched"] in host["tlsa"]["records"] and host["tls"]["verified_by"] == "dane-ee"
+    assert {r["rung"]: r["open"] for r in seen["rungs"]}["tls:dane"] is True
+    assert seen["policy"]["does"] == "take" and seen["policy"]["rung"] == "tls:dane"
+    page = gateway.run("probe", "example.test").stdout
+    assert "<- matched" in page and "worth    tls:dane" in page and len(page.splitlines()) < 60
+    assert not any(b"MAIL FROM" in seen for seen in lab.postfix.messages())
+
+
+def test_a_probe_tells_below_its_floor_from_unknown(lab, gateway, sinks):
+    sinks(address="127.0.0.12", port=lab.mx_port, certificate=lab.dns.certificate("other"))
+    code, seen = probe(gateway, "wrong.example.test")
+    assert code == 1 and seen["hosts"][0]["level"] == "broken"
+    assert seen["hosts"][0]["why_not"]["tls:dane"] == "tls.dane-mismatch"
+    assert {r["cause"] for r in seen["rungs"]} == {"broken"}
+    code, seen = probe(gateway, "bogus.test")
+    assert code == 2 and seen["why"] == "dns.bogus", seen
+    code, seen = probe(gateway, "nullmx.example.test")
+    assert code == 1 and seen["why"] == "dns.null-mx"
+
+
+def send_requiring(gateway, recipient):
+    message, message_id = mail.make("hello\r\n", [recipient])
+    gateway.send(message, [recipient], options=["REQUIRETLS"])
+    return gateway.message_of(message_id)
+
+
+def test_requiretls_goes_only_to_who_passes_it_on(lab, gateway, sinks):
+    chain = lab.folder / "requiretls-chain.pem"
+    chain.write_text(lab.dns.certificate("hosts")[0].read_text() + lab.dns.ca.read_text())
+    sink = sinks(address="127.0.0.16", port=lab.mx_port, certificate=(chain, lab.dns.certificate("hosts")[1]),
+                 offer=("PIPELINING", "8BITMIME", "REQUIRETLS", "ENHANCEDSTATUSCODES"))
+    settled = gateway.wait_record("message.settled", message=send_requiring(gateway, "t@ta.example.test"))
+    assert settled["recipients"][0]["rung"] == "tls:dane"
+    assert sink.mails[0].endswith(b" REQUIRETLS")
+    message = send_requiring(gateway, "a@sealed.example.test")  # Postfix does not offer it
+    record = gateway.wait_record("delivery.attempted", message=message)
+    assert record["outcome"] == "failed" and record["why"] == "hop.lacks-requiretls"
+    assert gateway.wait_record("message.returned", message=message)["why"] == "hop.lacks-requiretls"
+    assert gateway.wait_record("message.settled", message=message)["recipients"][0]["final"] == "returned"
+
+
+def test_tls_required_no_lifts_the_receivers_promise_and_no_floor(lab, gateway, sinks):
+    sink = sinks(address="127.0.0.12", port=lab.mx_port, certificate=lab.dns.certificate("other"))
+    message, message_id = mail.make("hello\r\n", ["a@wrong.example.test"], extra="TLS-Required: No\r\n")
+    gateway.send(message, ["a@wrong.example.test"])
+    settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+    assert settled["recipients"][0]["rung"] == "tls:encrypted" and settled["recipients"][0]["floor_met"] is True
+    assert sink.messages[0]["tls"] is not None

@@ -35,6 +35,7 @@ def make_certificate(folder, name, ca, days=30):
 class Sink:
     """
     messages: list of dicts: from, to, data (bytes as received, dots unstuffed), tls (version or None)
+    mails:    all MAIL commands
     wire:     every byte that came in clear, before or without TLS
     replies:  overrides by verb, {"RCPT": "451 4.3.0 later", "DOT": "550 5.7.1 no"}; a callable gets the line
     offer:    extensions beside STARTTLS
@@ -44,7 +45,7 @@ class Sink:
     def __init__(self, address="127.0.0.1", port=0, certificate=None, replies=None,
                  offer=("PIPELINING", "8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES")):
         self.certificate, self.replies, self.offer = certificate, replies or {}, offer
-        self.messages, self.wire, self.sessions, self.closed = [], bytearray(), 0, 0
+        self.messages, self.mails, self.wire, self.sessions, self.closed = [], [], bytearray(), 0, 0
         self.changed = threading.Condition()
         self.listener = socket.create_server((address, port), backlog=256)
         self.address, self.port = self.listener.getsockname()
@@ -162,6 +163,7 @@ class Session:
         self.tls, self.buffer = self.socket.version(), b""
 
     def on_mail(self, line):
+        self.sink.mails.append(line)
         self.sender, self.recipients = line.split(b"<", 1)[1].split(b">")[0].decode(), []
         self.say(self.sink.reply_to("MAIL", line, "250 2.1.0 ok"))
 
