@@ -47,6 +47,9 @@ int cli_policy_describe(struct cli *cli);
 int cli_policy_list(struct cli *cli);
 int cli_policy_diff(struct cli *cli);
 int cli_policy_format(struct cli *cli);
+int cli_policy_publish(struct cli *cli);
+int cli_policy_history(struct cli *cli);
+int cli_policy_rollback(struct cli *cli);
 int cli_explain(struct cli *cli);
 
 /* Prints what differs between two policies. returns: how many differences there are */
@@ -69,6 +72,22 @@ struct sp_config *cli_load_config(struct cli *cli, const char *path);
 
 /* Loads a policy by the path of its file. returns: the policy (to unref), or NULL with problems */
 struct sp_policy *cli_load_policy(struct cli *cli, const char *path);
+
+#define CLI_FILES_MAX 4096
+
+struct cli_file {
+    const char *name; /* as it was read */
+    struct sp_bytes text;
+};
+struct cli_files {
+    struct cli_file items[CLI_FILES_MAX];
+    size_t count;
+};
+/* The same, and keeps every file that it read. returns: the policy (to unref), or NULL with problems */
+struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struct cli_files *files);
+
+/* Runs one file of tests and tells of it. returns: whether all passed; *passed: how many */
+bool cli_run_tests(struct cli *cli, const char *path, size_t *passed);
 
 /*
  * Sets a fact by its name in rules from a JSON value: text, number, truth or array as the fact takes them, null for

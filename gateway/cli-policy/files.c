@@ -86,6 +86,7 @@ struct folder {
     const char *shipped; /* NULL for none */
     const char **names;  /* of the folder being walked, sorted; NULL before */
     size_t count;
+    struct cli_files *kept; /* gets what is read; NULL: nobody asks */
 };
 
 static int by_name(const void *a, const void *b)
@@ -134,6 +135,9 @@ static enum sp_rc read_policy_file(void *ctx, const char *name, struct sp_bytes 
 
     if (rc == SP_E_NOT_FOUND && folder->shipped != NULL)
         rc = cli_read(folder->cli, cli_join(folder->cli, folder->shipped, cli_basename(name)), out);
+    if (rc == SP_OK && folder->kept != NULL && folder->kept->count < CLI_FILES_MAX)
+        folder->kept->items[folder->kept->count++] =
+            (struct cli_file){sp_arena_cstr(folder->cli->arena, sp_bytes_cstr(name)), *out};
     return rc;
 }
 
@@ -158,7 +162,12 @@ static const char *shipped_folder(struct cli *cli)
 
 struct sp_policy *cli_load_policy(struct cli *cli, const char *path)
 {
-    struct folder folder = {cli, shipped_folder(cli), NULL, 0};
+    return cli_load_policy_files(cli, path, NULL);
+}
+
+struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struct cli_files *files)
+{
+    struct folder folder = {cli, shipped_folder(cli), NULL, 0, files};
     struct sp_policy_reader reader = {read_policy_file, &folder, next_policy_file};
     struct sp_policy *policy = NULL;
 

@@ -21,6 +21,11 @@ static const struct command {
      "policy list FILE --lowers|--plain|--rules|--lists [--json]"},
     {"policy", "diff", cli_policy_diff, "policy diff FILE FILE [--json]"},
     {"policy", "format", cli_policy_format, "policy format FILE... [--check | --stdout]"},
+    {"policy", "publish", cli_policy_publish,
+     "policy publish DRAFT --reason TEXT [--approved-by NAME] [-c sallyport.json] [--dry-run]"},
+    {"policy", "history", cli_policy_history, "policy history [-c sallyport.json] [--json]"},
+    {"policy", "rollback", cli_policy_rollback,
+     "policy rollback VERSION --reason TEXT [--approved-by NAME] [-c sallyport.json]"},
     {"explain", NULL, cli_explain,
      "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
      "V']...\n"

@@ -243,6 +243,24 @@ static void run_file(struct cli *cli, const char *path, struct cli_test *t, stru
     }
 }
 
+bool cli_run_tests(struct cli *cli, const char *path, size_t *passed)
+{
+    struct cli_test t = {0};
+    struct sp_buf out;
+    struct sp_jw w;
+    bool good;
+
+    sp_buf_init(&t.said, 65536);
+    sp_buf_init(&out, 64 << 20);
+    sp_jw_init(&w, &out);
+    run_file(cli, path, &t, &w);
+    good = t.failures == 0 && t.cases > 0 && sp_problems_errors(cli->problems) == 0;
+    *passed = t.cases - t.failures;
+    sp_buf_clear(&out);
+    sp_buf_clear(&t.said);
+    return good;
+}
+
 int cli_policy_test(struct cli *cli)
 {
     struct sp_buf out;

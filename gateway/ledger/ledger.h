@@ -55,6 +55,8 @@ struct ledger {
 
 /* key.c */
 SP_MUST_CHECK enum sp_rc ledger_key_load(struct ledger *l, struct sp_err *err);
+/* Tells the books which policy is in effect. returns: SP_OK, or what the database said */
+SP_MUST_CHECK enum sp_rc ledger_policy_tell(struct ledger *l, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc ledger_path(struct sp_buf *out, const char *folder, const char *name);
 
 /* tail.c */

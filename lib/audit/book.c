@@ -35,6 +35,13 @@ static const struct sp_store_migration migrations[] = {
      "ALTER TABLE posture ADD COLUMN sts_id TEXT NOT NULL DEFAULT '';"
      "ALTER TABLE posture ADD COLUMN sts_fetched_at INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE posture ADD COLUMN sts_until INTEGER NOT NULL DEFAULT 0;"},
+    {"policy versions, and the facts of decisions",
+     "CREATE TABLE policy (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, at INTEGER NOT NULL,"
+     "  canonical BLOB);"
+     "CREATE INDEX policy_hash ON policy (hash);"
+     "CREATE TABLE facts (id BLOB PRIMARY KEY, at INTEGER NOT NULL, data BLOB NOT NULL)"
+     "  WITHOUT ROWID;"
+     "CREATE INDEX facts_at ON facts (at);"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)

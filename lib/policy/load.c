@@ -183,7 +183,8 @@ static void make_version(struct sp_loader *l)
     }
     for (size_t i = 0; i < p->scoped_count; i++)
         sp_json_set_copy(l->version, sp_json_root(l->version),
-                         sp_policy_loader_join(l, "scope:", sp_bytes_cstr(p->scoped[i].file), ""),
+                         sp_policy_loader_join(
+                             l, "scope:", sp_bytes_cstr(p->scoped[i].file + strlen(l->dir)), ""),
                          p->scoped[i].root);
     if (strcmp(p->timezone, "UTC") != 0)
         sp_json_set_text(l->version, sp_json_root(l->version), "timezone-rule",

@@ -134,3 +134,51 @@ def test_list_and_check_tell_who_could_get_plain_mail(tmp_path):
     assert run("policy", "list", ROOT / "policies/strict.json", "--plain") == "none\n"
     assert "plain mail is possible if the recipient's recorded preference is plain" in run("policy", "check", path)
     assert "plain mail is possible for nobody" in run("policy", "check", ROOT / "policies/strict.json")
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A configuration folder with a live policy, as far as publishing looks at it."""
+    folder = tmp_path / "policies"
+    (folder / "lists").mkdir(parents=True)
+    (folder / "lists/labs.txt").write_text("lab.example\n")
+    live = {"version": 1, "extends": "hipaa-default", "lists": {"labs": {"kind": "domains", "file": "lists/labs.txt"}},
+            "rules": [{"rule": "labs", "when": {"recipient.domain": {"in": "labs"}}, "then": {"protect": "careful"}}]}
+    (folder / "policy.json").write_text(json.dumps(live))
+    (tmp_path / "sallyport.json").write_text(json.dumps({
+        "node": "gw1", "hostname": "gw.example", "state_dir": str(tmp_path / "state"), "master_key": "k", "policy": "policies/policy.json",
+        "tenants": "tenants", "listen": [{"address": "127.0.0.1:2525", "tls": "starttls"}], "tls": {"certificate": "c", "key": "k"}}))
+    live["rules"][0]["then"] = {"protect": "sealed"}
+    (folder / "draft.json").write_text("// stricter\n" + json.dumps(live))
+    (folder / "draft.test.json").write_text(json.dumps({
+        "version": 1, "policy": "draft.json", "given": {"sender.address": "a@b.example"},
+        "cases": [{"name": "a lab", "when": {"recipient.address": "x@lab.example"}, "expect": {"rule": "labs", "floor": "sealed"}}]}))
+    return tmp_path
+
+
+def test_a_draft_is_published_with_tests_and_a_reason_and_taken_back(house):
+    config, folder = house / "sallyport.json", house / "policies"
+    before = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+    words = ("policy", "publish", folder / "draft.json", "-c", config)
+    run(*words, code=2)  # why?
+    (folder / "draft.test.json").rename(house / "aside")
+    run(*words, "--reason", "stricter for labs", code=1)
+    (folder / "draft.test.json").write_text((house / "aside").read_text().replace('"sealed"', '"tls:dane"'))
+    run(*words, "--reason", "stricter for labs", code=1)
+    (folder / "draft.test.json").write_text((house / "aside").read_text())
+    assert "changed rule labs" in run(*words, "--reason", "stricter for labs", "--dry-run")
+    assert json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"] == before
+    run(*words, "--reason", "stricter for labs", "--approved-by", "Privacy Officer")
+    after = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+    assert after != before and (folder / "policy.json").read_text().startswith("// stricter")
+    told = json.loads((folder / "published.json").read_text())
+    assert told["before"] == before and told["after"] == after and told["approver"] == "Privacy Officer" and told["tests"] == 1
+    assert "already" in run(*words, "--reason", "stricter for labs")
+    (folder / "lists/labs.txt").write_text("other.example\n")  # a list that changed since comes back too
+    run("policy", "rollback", before[:12], "--reason", "labs complained", "-c", config)
+    assert json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"] == before
+    assert (folder / "lists/labs.txt").read_text() == "lab.example\n"
+    history = [json.loads(line) for line in run("policy", "history", "-c", config, "--json").splitlines()]
+    assert [h["event"] for h in history] == ["policy.published", "policy.rolled-back"]
+    assert "approved by Privacy Officer" in run("policy", "history", "-c", config)
+    run("policy", "rollback", "ffffffff", "--reason", "no such one", "-c", config, code=1)

@@ -2,6 +2,9 @@
 import email
 import email.policy
 import json
+import os
+import pathlib
+import signal
 import time
 
 import pytest
@@ -109,3 +112,26 @@ def test_the_portal_shows_the_notice_and_the_sender_hears(ways):
     opened = https.ask("POST", "/open", {"code": code}, cookie_of(asked))
     page = https.ask("GET", opened.getheader("Location"), cookie=cookie_of(opened)).content.decode()
     assert "Federal law prohibits" in page and "result is good" in page
+
+
+def test_publishing_takes_effect_at_a_reload_and_is_on_record(gateways, sinks):
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/relay-plain.json")
+    folder = pathlib.Path(gateway.info["config"]).parent / "policies"
+    draft = folder / "draft.json"
+    draft.write_text((folder / "policy.json").read_text().replace('"default"', '"rules": [{"rule": "new", "when": {"recipient.domain": '
+                                                                  '"example.net"}, "then": {"protect": "relay"}}], "default"'))
+    (folder / "draft.test.json").write_text(json.dumps({
+        "version": 1, "policy": "draft.json", "cases": [{"name": "new", "when": {"recipient.domain": "example.net"}, "expect": {"rule": "new"}}]}))
+    gateway.run("policy", "publish", str(draft), "--reason", "a rule for example.net")
+    os.kill(gateway.info["pid"], signal.SIGHUP)
+    record = gateway.wait_record("policy.published")
+    assert record["reason"] == "a rule for example.net" and record["tests_passed"] == 1 and record["actor"]["type"] == "admin"
+    deadline = time.monotonic() + 30
+    while True:  # relays take the new generation one by one
+        _, message_id, identity = submit(gateway, ["a@example.net"])
+        accepted = gateway.wait_record("message.accepted", message=identity)
+        if accepted["policy"] == record["version"]["after"]:
+            break
+        assert time.monotonic() < deadline
+    assert accepted["decisions"][0]["rule"] == "new"

@@ -1,0 +1,119 @@
+/*
+ * The policy versions that took effect, in order, with the canonical text of each: what a decision's hash stands for. When
+ * a version takes effect that somebody published, the line says who, why and with how many tests; where files changed
+ * without anybody having published them, a line says just that.
+ */
+#include "audit/policies.h"
+
+#include "audit/book_priv.h"
+#include "base/text.h"
+#include "json/json.h"
+
+#define EVENT_MAX 65536
+
+static enum sp_rc read_last(struct sp_audit_book *b, struct sp_buf *last, struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(b->store, "SELECT hash FROM policy ORDER BY seq DESC LIMIT 1");
+    bool row = false;
+    enum sp_rc rc = sp_store_next(q, &row, err);
+
+    if (rc == SP_OK && row)
+        sp_buf_put(last, sp_store_text(q, 0));
+    sp_store_done(q);
+    return rc;
+}
+
+static enum sp_rc keep(struct sp_audit_book *b, const struct sp_audit_policy *p, struct sp_err *err)
+{
+    struct sp_store_query *q = sp_store_query(
+        b->store,
+        "INSERT INTO policy (hash, at, canonical) VALUES (?1, ?2,"
+        " CASE WHEN EXISTS (SELECT 1 FROM policy WHERE hash = ?1) THEN NULL ELSE ?3 END)");
+
+    sp_store_bind_text(q, 1, p->hash);
+    sp_store_bind_int(q, 2, sp_clock_wall_ms(b->clock));
+    sp_store_bind_blob(q, 3, p->canonical);
+    return sp_store_run(q, err);
+}
+
+static void write_admin(struct sp_jw *w, const struct sp_json *act)
+{
+    struct sp_bytes approver = sp_json_text_of(act, "approver");
+
+    sp_jw_text(w, "event", sp_json_text_of(act, "event"));
+    sp_jw_object(w, "actor");
+    sp_jw_cstr(w, "type", "admin");
+    sp_jw_text(w, "id", sp_json_text_of(act, "who"));
+    sp_jw_end(w);
+    if (approver.len > 0)
+        sp_jw_text(w, "approver", approver);
+    sp_jw_text(w, "reason", sp_json_text_of(act, "reason"));
+    sp_jw_text(w, "published", sp_json_text_of(act, "time"));
+    sp_jw_int(w, "tests_passed", sp_json_int_of(act, "tests", 0));
+}
+
+/* Whether this act made the version live. */
+static bool is_act_of(const struct sp_json *act, struct sp_bytes hash)
+{
+    struct sp_bytes event = sp_json_text_of(act, "event");
+
+    return sp_bytes_eq(sp_json_text_of(act, "after"), hash) &&
+           sp_json_text_of(act, "who").len > 0 && sp_json_text_of(act, "reason").len > 0 &&
+           (sp_bytes_eq(event, SP_LIT("policy.published")) ||
+            sp_bytes_eq(event, SP_LIT("policy.rolled-back")));
+}
+
+static enum sp_rc say(struct sp_audit_book *b, const struct sp_audit_policy *p,
+                      struct sp_bytes before, struct sp_err *err)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_err ignored;
+    struct sp_buf text;
+    struct sp_jw w;
+    enum sp_rc rc;
+    bool known = p->published.len > 0 &&
+                 sp_json_parse(p->published, NULL, &doc, &ignored) == SP_OK &&
+                 is_act_of(sp_json_root(doc), p->hash);
+
+    if (!known && before.len == 0)
+        return SP_OK; /* the first that this gateway ever had */
+    sp_buf_init(&text, EVENT_MAX);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    if (known) {
+        write_admin(&w, sp_json_root(doc));
+    } else {
+        sp_jw_cstr(&w, "event", "config.changed");
+        sp_jw_cstr(&w, "what", "policy files, not published");
+    }
+    sp_jw_object(&w, "version");
+    sp_jw_text(&w, "before", before);
+    sp_jw_text(&w, "after", p->hash);
+    sp_jw_end(&w);
+    sp_jw_end(&w);
+    rc = sp_audit_book_say(b, sp_buf_bytes(&text), err);
+    sp_buf_clear(&text);
+    return rc;
+}
+
+enum sp_rc sp_audit_book_policy(struct sp_audit_book *b, const struct sp_audit_policy *p,
+                                struct sp_err *err)
+{
+    struct sp_buf last;
+    enum sp_rc rc;
+
+    sp_buf_init(&last, 256);
+    rc = read_last(b, &last, err);
+    if (rc == SP_OK && !sp_bytes_eq(sp_buf_bytes(&last), p->hash)) {
+        rc = sp_audit_book_begin(b, err);
+        if (rc == SP_OK)
+            rc = keep(b, p, err);
+        if (rc == SP_OK)
+            rc = say(b, p, sp_buf_bytes(&last), err);
+        if (rc == SP_OK)
+            rc = sp_audit_book_commit(b, err);
+    }
+    sp_buf_clear(&last);
+    return rc;
+}
