@@ -30,6 +30,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     *state = a;
     a->role = role;
     a->jobs = sp_jobs_new(parts.loop, parts.log);
+    sp_jobs_on_faulty(a->jobs, sp_role_peer_faulty, role);
     parts.jobs = a->jobs;
     a->server = sp_admin_new(&parts);
     while (sp_role_listener_next(role, &at, &name, &fd)) {

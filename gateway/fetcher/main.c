@@ -139,6 +139,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     f->role = role;
     f->log = sp_role_log(role);
     f->jobs = sp_jobs_new(sp_role_loop(role), f->log);
+    sp_jobs_on_faulty(f->jobs, sp_role_peer_faulty, role);
     rc = load_config(f, err);
     if (rc == SP_OK)
         rc = sp_fetch_new(sp_role_loop(role), f->log, sp_role_file(role, "secret/fetcher.sts_ca"),

@@ -29,6 +29,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     k->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
+    sp_jobs_on_faulty(k->jobs, sp_role_peer_faulty, role);
     sp_jobs_serve(k->jobs, SP_JOBS_KEYS, keeper_on_keys, k);
     sp_jobs_serve(k->jobs, SP_JOBS_COMMAND, keeper_on_command, k);
     return SP_OK;

@@ -65,6 +65,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     l->clock = sp_loop_clock(l->loop);
     sp_list_init(&l->shards);
     l->jobs = sp_jobs_new(l->loop, l->log);
+    sp_jobs_on_faulty(l->jobs, sp_role_peer_faulty, role);
     rc = load_config(l, err);
     if (rc == SP_OK)
         rc = ledger_key_load(l, err);

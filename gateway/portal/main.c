@@ -239,6 +239,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     *state = p;
     p->role = role;
     p->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
+    sp_jobs_on_faulty(p->jobs, sp_role_peer_faulty, role);
     rc = load_config(p, err);
     if (rc != SP_OK || p->config->portal.listen[0] == '\0')
         return rc; /* switched off: deposits are answered with "unsupported" */

@@ -84,6 +84,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->dir = sp_role_dir(role);
     sp_list_init(&r->probes);
     r->jobs = sp_jobs_new(r->loop, r->log);
+    sp_jobs_on_faulty(r->jobs, sp_role_peer_faulty, role);
     r->durable = relay_durable_new(r);
     r->posture = relay_posture_new(r);
     rc = load_keys(r, err);

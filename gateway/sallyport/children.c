@@ -162,6 +162,33 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
     tell_generation(c);
 }
 
+/*
+ * A channel is closed because what came over it made no sense. The relay asks all others: whoever answers it so is in no
+ * state to go on. Nobody else can end a process by a word: they only get a new channel.
+ */
+static void on_faulty(struct child *c, const struct sp_ipc_frame *frame)
+{
+    struct supervisor *s = c->s;
+    struct sp_role_peer about;
+
+    if (sp_role_peer_decode(frame->payload, &about) != SP_OK)
+        return;
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *other = &s->children[i];
+
+        if (other->kind != about.kind || other->index != about.index || other == c ||
+            other->state != CHILD_READY || !sp_ipc_roles_talk(c->kind, other->kind))
+            continue;
+        sp_log_error(s->log, "supervisor.role-faulty",
+                     SP_TEXT("role", sp_ipc_role_name(other->kind)), SP_INT("index", other->index),
+                     SP_TEXT("said_by", sp_ipc_role_name(c->kind)));
+        if (c->kind == SP_ROLE_RELAY && other->kind != SP_ROLE_RELAY)
+            (void)kill(other->pid, SIGKILL);
+        else
+            join(c, other);
+    }
+}
+
 static void on_frame(void *arg, const struct sp_ipc_frame *frame)
 {
     struct child *c = arg;
@@ -178,6 +205,9 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
     case SP_ROLE_FRAME_STOPPED:
     case SP_ROLE_FRAME_FAILED: /* it has logged why; its end follows */
         c->state = CHILD_ENDING;
+        break;
+    case SP_ROLE_FRAME_FAULTY:
+        on_faulty(c, frame);
         break;
     default:
         sp_log_warn(c->s->log, "supervisor.frame-unknown", SP_INT("frame", frame->type));

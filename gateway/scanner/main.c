@@ -196,6 +196,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     s->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
+    sp_jobs_on_faulty(s->jobs, sp_role_peer_faulty, role);
     sp_jobs_serve(s->jobs, SP_JOBS_SCAN, on_scan, s);
     return SP_OK;
 }

@@ -102,6 +102,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
         return rc;
     s->worker = sp_worker_new(sp_role_loop(role), "seal");
     s->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
+    sp_jobs_on_faulty(s->jobs, sp_role_peer_faulty, role);
     sp_jobs_serve(s->jobs, SP_JOBS_SEAL, sealer_on_seal, s);
     return SP_OK;
 }

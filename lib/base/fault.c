@@ -8,11 +8,13 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t passages; /* test builds only: the one counter that all fault points share */
+static volatile sig_atomic_t nonsense; /* test builds only: the kind that is asked for */
 
 static void note(const char *name)
 {
@@ -43,4 +45,22 @@ bool sp_fault_is_due(const char *name)
     due = ++passages == at;
     pthread_mutex_unlock(&lock);
     return due;
+}
+
+static void on_signal(int number)
+{
+    nonsense = number - SIGRTMIN;
+}
+
+void sp_fault_listen(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    for (int kind = 0; kind < SP_NONSENSE_COUNT; kind++)
+        (void)sigaction(SIGRTMIN + kind, &action, NULL);
+}
+
+enum sp_nonsense sp_fault_nonsense(void)
+{
+    return (enum sp_nonsense)nonsense;
 }

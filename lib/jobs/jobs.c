@@ -291,6 +291,8 @@ void sp_jobs_peer_drop(struct peer *peer, enum sp_rc why)
     sp_loop_free_later(jobs->loop, sp_free, peer);
     if (jobs->on_peer != NULL)
         jobs->on_peer(jobs->on_peer_arg, peer->role, peer->index, false);
+    if (why == SP_E_IPC_FRAME && jobs->on_faulty != NULL)
+        jobs->on_faulty(jobs->on_faulty_arg, peer->role, peer->index);
 }
 
 static void on_closed(void *arg, enum sp_rc why)
@@ -372,6 +374,13 @@ void sp_jobs_watch_peers(struct sp_jobs *jobs,
 {
     jobs->on_peer = fn;
     jobs->on_peer_arg = arg;
+}
+
+void sp_jobs_on_faulty(struct sp_jobs *jobs,
+                       void (*fn)(void *arg, enum sp_role_kind role, unsigned index), void *arg)
+{
+    jobs->on_faulty = fn;
+    jobs->on_faulty_arg = arg;
 }
 
 struct sp_jobs *sp_jobs_new(struct sp_loop *loop, struct sp_log *log)

@@ -69,6 +69,10 @@ void sp_jobs_watch_peers(struct sp_jobs *jobs,
                          void (*fn)(void *arg, enum sp_role_kind role, unsigned index, bool up),
                          void *arg);
 
+/* Asks to be told of each peer that is dropped because it talks nonsense. One function; NULL ends it. */
+void sp_jobs_on_faulty(struct sp_jobs *jobs,
+                       void (*fn)(void *arg, enum sp_role_kind role, unsigned index), void *arg);
+
 /* ---- calling ---- */
 struct sp_jobs_reply {
     struct sp_bytes payload; /* lent for the callback */

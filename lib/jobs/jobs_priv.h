@@ -27,6 +27,8 @@ struct sp_jobs {
     } handlers[SP_JOBS_TYPE_COUNT];
     void (*on_peer)(void *arg, enum sp_role_kind role, unsigned index, bool up);
     void *on_peer_arg;
+    void (*on_faulty)(void *arg, enum sp_role_kind role, unsigned index);
+    void *on_faulty_arg;
     bool freed;
 };
 

@@ -1,6 +1,6 @@
 /*
  * What supervisor and roles say to each other over descriptor 3. START, then a LISTENER for each socket, a PEER for each
- * channel, GO; later more PEERs, RELOAD, STOP. The role answers READY, RELOADED and STOPPED, or FAILED before it ends.
+ * channel, GO; later more PEERs, RELOAD, STOP. The role answers READY, RELOADED and STOPPED, or FAILED before it ends; FAULTY tells of a peer.
  * thread: any
  */
 #ifndef SP_ROLE_CONTROL_H
@@ -24,6 +24,7 @@ enum sp_role_frame {
     SP_ROLE_FRAME_RELOADED, /* struct sp_role_result; id: the generation */
     SP_ROLE_FRAME_STOPPED,
     SP_ROLE_FRAME_FAILED, /* struct sp_role_result */
+    SP_ROLE_FRAME_FAULTY, /* struct sp_role_peer: it talked nonsense, its channel is closed */
 };
 
 #define SP_ROLE_DIRS_MAX   256 /* folders of one role */

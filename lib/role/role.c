@@ -5,6 +5,7 @@
  */
 #include "role/role.h"
 
+#include "base/fault.h"
 #include "role/bundle.h"
 #include "role/control.h"
 #include "role/sandbox.h"
@@ -130,6 +131,21 @@ static void send_frame(struct sp_role *role, enum sp_role_frame type, uint64_t i
     frame.payload = sp_buf_bytes(&payload);
     if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK)
         sp_log_warn(role->log, "role.untold", SP_INT("frame", type));
+    sp_buf_clear(&payload);
+}
+
+void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index)
+{
+    struct sp_role *role = arg;
+    const struct sp_role_peer peer = {.kind = kind, .index = index};
+    struct sp_ipc_frame frame = {.type = SP_ROLE_FRAME_FAULTY};
+    struct sp_buf payload;
+
+    sp_buf_init(&payload, 100);
+    sp_role_peer_encode(&payload, &peer);
+    frame.payload = sp_buf_bytes(&payload);
+    if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK)
+        sp_log_warn(role->log, "role.untold", SP_INT("frame", frame.type));
     sp_buf_clear(&payload);
 }
 
@@ -336,6 +352,7 @@ static void settle(enum sp_role_kind kind)
     (void)sigaction(SIGINT, &ignore, NULL);
     (void)sigaction(SIGHUP, &ignore, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    SP_NONSENSE_LISTEN();
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     if ((kind == SP_ROLE_RELAY || kind == SP_ROLE_PORTAL) &&
         getrlimit(RLIMIT_NOFILE, &files) == 0) {

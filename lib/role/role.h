@@ -81,6 +81,12 @@ struct sp_role_ops {
  */
 int sp_role_main(const struct sp_role_ops *ops);
 
+/*
+ * Tells the supervisor that a peer talked nonsense and lost its channel, so that there will be a new one: what the relay
+ * says of another role ends that role, and it is started anew. arg: the role, as sp_jobs_on_faulty hands it over
+ */
+void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index);
+
 /* Says that all is ended: sp_role_main returns after this turn. thread: loop */
 void sp_role_stopped(struct sp_role *role);
 

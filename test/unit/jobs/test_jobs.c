@@ -363,6 +363,14 @@ START_TEST(a_callback_may_free_everything)
 }
 END_TEST
 
+static void count_faulty(void *arg, enum sp_role_kind role, unsigned index)
+{
+    unsigned *count = arg;
+
+    ck_assert(role == SP_ROLE_RELAY && index == 7);
+    (*count)++;
+}
+
 START_TEST(malformed_frames_end_the_peer)
 {
     static const struct {
@@ -382,16 +390,19 @@ START_TEST(malformed_frames_end_the_peer)
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
         const struct sp_ipc_frame frame = {
             .type = cases[i].type, .flags = cases[i].flags, .payload = cases[i].payload};
+        unsigned faulty = 0;
         struct sp_ipc *ipc;
         int fds[2];
 
         open_all();
         ck_assert_int_eq(sp_ipc_pair(fds, NULL), SP_OK);
-        sp_jobs_add_peer(server.jobs, SP_ROLE_RELAY, 0, fds[0]);
+        sp_jobs_on_faulty(server.jobs, count_faulty, &faulty);
+        sp_jobs_add_peer(server.jobs, SP_ROLE_RELAY, 7, fds[0]);
         ipc = sp_ipc_new(loop, fds[1], &none, NULL);
         ck_assert_int_eq(sp_ipc_send(ipc, &frame), SP_OK);
         sp_ipc_free(ipc);
         turn(3);
+        ck_assert_msg(faulty == 1, "%s: said %u times", cases[i].name, faulty);
         ck_assert_msg(sp_jobs_peers(server.jobs, SP_ROLE_RELAY) == 0 && server.handled == 0, "%s",
                       cases[i].name);
         close_all();
