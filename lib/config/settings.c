@@ -102,7 +102,7 @@ static const struct sp_setting settings[] = {
     {"roles.sealers", SP_SETTING_INT, AT(roles.sealers), 1, 64, "1", NULL, SP_FORM_ANY,
      "sealer processes"},
     {"roles.job", SP_SETTING_DURATION, AT(roles.job_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
-     "time for one job of sealer or keeper"},
+     "time for one job of sealer, keeper or portal"},
 
     {"portal.listen", SP_SETTING_TEXT, AT(portal.listen), 0, 0, "", NULL, SP_FORM_ADDRESS,
      "address of the pick-up portal; none switches the rung off"},

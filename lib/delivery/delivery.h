@@ -26,7 +26,7 @@ struct sp_delivery_settings {
     int64_t retry_max_ms;     /* longest wait between attempts; 0: 4 h */
     int64_t connect_ms;       /* patience with a connection; 0: 30 s */
     int64_t idle_ms;          /* how long an idle connection is kept; 0: 30 s */
-    int64_t job_ms;           /* patience with sealer and keeper; 0: 60 s */
+    int64_t job_ms;           /* patience with sealer, keeper and portal; 0: 60 s */
     bool has_portal;          /* the portal is switched on */
     const char *work_dir;     /* folder for unnamed files that the sealer fills */
     const char *portal_name;  /* sender name of notices where the policy gives none */

@@ -8,7 +8,6 @@
 #include "jobs/deposit.h"
 #include "mail/compose.h"
 
-#define DEPOSIT_MS 60000
 #define NOTICE_MAX 65536
 
 static void write_text(const struct sp_attempt *a, const struct sp_jobs_deposit_reply *reply,
@@ -225,7 +224,7 @@ static enum sp_rc call_portal(struct sp_attempt *a, struct sp_content *content)
         .type = SP_JOBS_DEPOSIT,
         .fds = &content->fd,
         .fd_count = 1,
-        .timeout_ms = DEPOSIT_MS,
+        .timeout_ms = a->d->settings.job_ms,
     };
     struct sp_buf payload;
     enum sp_rc rc;

@@ -4,6 +4,7 @@
  */
 #include "jobs/jobs_priv.h"
 
+#include "base/fault.h"
 #include "base/reader.h"
 
 #include <unistd.h>
@@ -161,6 +162,24 @@ bool sp_jobs_job_is_wanted(const struct sp_jobs_job *job)
            sp_clock_mono_ms(job->jobs->clock) < job->deadline_ms;
 }
 
+/* What a role says that has gone wrong, for tests of those who ask. returns: whether it says anything */
+static bool distort(struct sp_buf *message, enum sp_nonsense how)
+{
+    static const uint8_t an_error[] = {(uint8_t)(SP_E_NOT_FOUND >> 8), (uint8_t)SP_E_NOT_FOUND};
+
+    if (how == SP_NONSENSE_HALF)
+        message->len = sizeof(an_error) + (message->len - sizeof(an_error)) / 2;
+    if (how == SP_NONSENSE_FRAME)
+        message->len = 1;
+    if (how == SP_NONSENSE_ERROR) {
+        sp_buf_reset(message);
+        sp_buf_put(message, sp_bytes(an_error, sizeof(an_error)));
+    }
+    for (size_t i = sizeof(an_error); how == SP_NONSENSE_NOISE && i < message->len; i++)
+        message->ptr[i] ^= (uint8_t)(i * 7 + 0xA5);
+    return how != SP_NONSENSE_SILENT;
+}
+
 static enum sp_rc send_reply(const struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes payload,
                              const int *fds, size_t fd_count)
 {
@@ -172,6 +191,10 @@ static enum sp_rc send_reply(const struct sp_jobs_job *job, enum sp_rc rc, struc
     sp_buf_init(&message, SP_IPC_PAYLOAD_MAX);
     sp_buf_put_u16(&message, (uint16_t)rc);
     sp_buf_put(&message, payload);
+    if (SP_NONSENSE() != SP_NONSENSE_OFF && !distort(&message, SP_NONSENSE())) {
+        sp_buf_wipe(&message);
+        return SP_OK;
+    }
     frame.payload = sp_buf_bytes(&message);
     sent = sp_buf_rc(&message);
     if (sent == SP_OK)

@@ -87,7 +87,8 @@ class Responder:
 
     def __init__(self, zones, upstream=None, ttl=1):
         self.zones, self.upstream, self.ttl = list(zones), upstream, ttl
-        self.table, self.status, self.tricks, self.counts = {}, {}, {}, {}
+        self.table, self.tricks, self.counts = {}, {}, {}
+        self.common = None  # a trick for every question that has none of its own
         self.asked = []  # (name, kind, tcp), in order
         self.lock = threading.Lock()
         self.closed = False
@@ -107,9 +108,15 @@ class Responder:
         with self.lock:
             self.tricks[name.lower(), kind] = function
 
+    def always(self, function):
+        """The same trick for every question; None: no more."""
+        with self.lock:
+            self.common = function
+
     def be_honest(self):
         with self.lock:
             self.tricks.clear()
+            self.common = None
 
     def is_mine(self, name):
         return any(name == zone or name.endswith("." + zone) for zone in self.zones)
@@ -183,7 +190,7 @@ class Responder:
             if not tcp:
                 self.counts[key] = self.counts.get(key, 0) + 1
             question.nth = self.counts.get(key, 0)
-            trick = self.tricks.get(key)
+            trick = self.tricks.get(key, self.common)
         if trick is None:
             return [Say(question.truth())]
         return trick(question)
