@@ -51,6 +51,9 @@ int cli_policy_publish(struct cli *cli);
 int cli_policy_history(struct cli *cli);
 int cli_policy_rollback(struct cli *cli);
 int cli_explain(struct cli *cli);
+int cli_tenant_add(struct cli *cli);
+int cli_tenant_list(struct cli *cli);
+int cli_tenant_show(struct cli *cli);
 
 /* Prints what differs between two policies. returns: how many differences there are */
 size_t cli_print_diff(struct cli *cli, const struct sp_policy *a, const struct sp_policy *b);

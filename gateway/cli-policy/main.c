@@ -1,5 +1,5 @@
 /*
- * sallyport check, policy check, policy test, explain: all that works on files alone, without a daemon. Only this file
+ * sallyport check, policy check, policy test, explain, tenant: all that works on files alone, without a daemon. Only this file
  * knows the commands' names; each command lies in a file of its own and returns its exit code.
  */
 #include <stdio.h>
@@ -31,6 +31,10 @@ static const struct command {
      "V']...\n"
      "        [--message FILE] [--phi-class C] [--fact NAME=VALUE]... [--json]"},
     {"settings", NULL, cli_settings, "settings"},
+    {"tenant", "add", cli_tenant_add,
+     "tenant add NAME --m365 DOMAIN [--tenant-id GUID] [--onmicrosoft NAME] | --google DOMAIN"},
+    {"tenant", "list", cli_tenant_list, "tenant list [-c sallyport.json]"},
+    {"tenant", "show", cli_tenant_show, "tenant show NAME [-c sallyport.json]"},
 };
 
 static void print_usage(FILE *to)

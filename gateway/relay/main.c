@@ -4,6 +4,8 @@
  */
 #include "gateway/relay/relay.h"
 
+#include "crypt/hash.h"
+
 #define DRAIN_MS 15000 /* for what is under way at a stop; less than SP_ROLE_STOP_MS */
 
 static enum sp_rc load_keys(struct relay *r, struct sp_err *err)
@@ -42,7 +44,10 @@ static void make_intake(struct relay *r)
         .arg = r,
     };
 
+    sp_crypt_hkdf(sp_secret_bytes(&r->keys.record), SP_LIT("sallyport loop mark 1"),
+                  &parts.mark_key);
     r->intake = sp_intake_new(&parts);
+    sp_secret_clear(&parts.mark_key);
 }
 
 /* Sockets of the settings' `listen` come as "listen/0", "listen/1", ... */

@@ -23,6 +23,7 @@ static const struct command {
     {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
     {"detect", NULL, "cli-detect", "say what of PHI is in files"},
     {"settings", NULL, "cli-policy", "print the reference of all settings"},
+    {"tenant", NULL, "cli-policy", "add a tenant, list and show them"},
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},

@@ -16,20 +16,29 @@ enum sp_listen_tls {
     SP_LISTEN_NONE,
 };
 
-struct sp_config_listen {
-    const char *address; /* host:port */
-    enum sp_listen_tls tls;
-    bool plain_ok; /* mail from the tenant's networks without AUTH or TLS */
-};
-
-struct sp_config_route {
-    const char *domain;
-    const char *to; /* host:port */
+/* in the order of the words in settings.c */
+enum sp_listen_auth {
+    SP_LISTEN_AUTH_OFFERED,
+    SP_LISTEN_AUTH_REQUIRED, /* a submission port */
+    SP_LISTEN_AUTH_OFF,
 };
 
 struct sp_config_texts {
     const char **items;
     size_t count;
+};
+
+struct sp_config_listen {
+    const char *address; /* host:port */
+    enum sp_listen_tls tls;
+    enum sp_listen_auth auth;
+    struct sp_config_texts proxies; /* networks of load balancers that speak PROXY version 2 */
+    bool plain_ok;                  /* mail from the tenant's networks without AUTH or TLS */
+};
+
+struct sp_config_route {
+    const char *domain;
+    const char *to; /* host:port */
 };
 
 struct sp_config {
@@ -56,6 +65,7 @@ struct sp_config {
         int64_t size_limit; /* bytes */
         int64_t max_recipients;
         int64_t max_sessions;
+        int64_t max_source; /* sessions of one source */
         int64_t max_errors;
         int64_t idle_ms;
         int64_t least_rate;   /* bytes a second of a message; 0: any */

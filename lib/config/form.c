@@ -87,6 +87,16 @@ static bool is_url(struct sp_bytes t)
            rest.ptr[0] != '/';
 }
 
+static bool is_login(struct sp_bytes t)
+{
+    const struct sp_bytes certificate = SP_LIT("certificate:");
+
+    if (sp_bytes_starts_nocase(t, certificate))
+        return is_host(sp_bytes_slice(t, certificate.len, t.len));
+    return sp_bytes_starts_nocase(t, SP_LIT("$argon2id$")) ||
+           sp_bytes_starts_nocase(t, SP_LIT("SCRAM-SHA-256$"));
+}
+
 static bool is_sha256(struct sp_bytes t)
 {
     for (size_t i = 0; i < t.len; i++) {
@@ -115,10 +125,10 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         return is_cidr(t) ? NULL : "a network, like 192.0.2.0/24 or 2001:db8::/32";
     case SP_FORM_MAILBOX:
         return is_mailbox(t) ? NULL : "a mail address";
-    case SP_FORM_ARGON2:
-        return sp_bytes_starts_nocase(t, SP_LIT("$argon2id$"))
+    case SP_FORM_LOGIN:
+        return is_login(t)
                    ? NULL
-                   : "a hash that begins with $argon2id$";
+                   : "a hash that begins with $argon2id$, SCRAM-SHA-256$..., or certificate:NAME";
     case SP_FORM_SHA256:
         return is_sha256(t) ? NULL : "a SHA-256 of 64 hexadecimal digits";
     default:

@@ -22,7 +22,7 @@ static const char *const form_names[] = {
     [SP_FORM_URL] = "https URL",
     [SP_FORM_CIDR] = "networks",
     [SP_FORM_MAILBOX] = "mail address",
-    [SP_FORM_ARGON2] = "Argon2id hash",
+    [SP_FORM_LOGIN] = "hash, verifier or certificate",
     [SP_FORM_SHA256] = "SHA-256",
 };
 

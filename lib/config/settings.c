@@ -15,7 +15,8 @@
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const address_forms[] = {"plain", NULL};
-/* in the order of enum sp_listen_tls */
+/* in the order of their enums */
+static const char *const listen_auth[] = {"offered", "required", "off", NULL};
 static const char *const listen_tls[] = {"starttls", "implicit", "none", NULL};
 
 /* clang-format off */
@@ -54,6 +55,8 @@ static const struct sp_setting settings[] = {
      "recipients a message; more are answered 452"},
     {"intake.max_sessions", SP_SETTING_INT, AT(intake.max_sessions), 1, 100000, "2000", NULL, SP_FORM_ANY,
      "sessions at a time in each relay; more are answered 421"},
+    {"intake.max_source", SP_SETTING_INT, AT(intake.max_source), 1, 100000, "500", NULL, SP_FORM_ANY,
+     "sessions at a time of one IPv4 address or IPv6 /64; more are answered 421"},
     {"intake.max_errors", SP_SETTING_INT, AT(intake.max_errors), 1, 1000, "20", NULL, SP_FORM_ANY,
      "failed commands after which a session is closed"},
     {"intake.idle", SP_SETTING_DURATION, AT(intake.idle_ms), 1000, HOUR, "5m", NULL, SP_FORM_ANY,
@@ -164,6 +167,10 @@ static const struct sp_setting listen_settings[] = {
      "where it listens; port 0 takes a free one"},
     {"tls", SP_SETTING_CHOICE, offsetof(struct sp_config_listen, tls), 0, 0, "starttls", listen_tls, SP_FORM_ANY,
      "TLS after STARTTLS, from the first byte, or never"},
+    {"auth", SP_SETTING_CHOICE, offsetof(struct sp_config_listen, auth), 0, 0, "offered", listen_auth, SP_FORM_ANY,
+     "AUTH in TLS: offered, required before any mail (a submission port, as 587 and 465), or off"},
+    {"proxies", SP_SETTING_TEXTS, offsetof(struct sp_config_listen, proxies), 0, 0, "", NULL, SP_FORM_CIDR,
+     "networks of load balancers: their connections must begin with a PROXY header, version 2, whose client then counts as the peer"},
     {"plain_ok", SP_SETTING_BOOL, offsetof(struct sp_config_listen, plain_ok), 0, 0, "false", NULL, SP_FORM_ANY,
      "take mail from loopback without AUTH or TLS: for tests and benchmarks"},
 };
@@ -214,6 +221,10 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
         if (c->listen[i].tls != SP_LISTEN_NONE && !has_tls)
             sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_MISSING,
                        "listener %zu uses TLS: tls.certificate and tls.key must be given", i);
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listen[i].proxies.count > 0 && c->listen[i].tls == SP_LISTEN_IMPLICIT)
+            sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_INVALID,
+                       "listener %zu: proxies go with starttls or none, not with implicit TLS", i);
     if ((c->tls.certificate[0] != 0) != (c->tls.key[0] != 0))
         sp_problem(problems, tls, SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");

@@ -51,6 +51,10 @@ static const struct sp_setting settings[] = {
      "subdomains of domains are the tenant's too, unless another tenant names them"},
     {"senders.onmicrosoft", SP_SETTING_TEXT, AT(senders.onmicrosoft), 0, 0, "", NULL, SP_FORM_HOST,
      "the tenant's domain under onmicrosoft.com, which then counts as its own"},
+    {"limits.messages", SP_SETTING_INT, AT(limits.messages), 0, 10000000, "0", NULL, SP_FORM_ANY,
+     "messages a minute that are taken; more are answered 450; 0 for any number"},
+    {"limits.bytes", SP_SETTING_SIZE, AT(limits.bytes), 0, (int64_t)1 << 40, "0", NULL, SP_FORM_ANY,
+     "bytes a second that are read of its messages; its sessions wait, nobody else's; 0 for any number"},
     {"normalise_newlines", SP_SETTING_BOOL, AT(normalise_newlines), 0, 0, "false", NULL, SP_FORM_ANY,
      "turn a bare CR or LF in its messages into CRLF instead of refusing the message"},
 
@@ -69,8 +73,8 @@ static const struct sp_setting settings[] = {
 static const struct sp_setting user_settings[] = {
     {"name", SP_SETTING_TEXT, offsetof(struct sp_tenant_user, name), 0, 0, NULL, NULL, SP_FORM_ANY,
      "user name for AUTH"},
-    {"hash", SP_SETTING_TEXT, offsetof(struct sp_tenant_user, hash), 0, 0, NULL, NULL, SP_FORM_ARGON2,
-     "Argon2id hash of the password, encoded form"},
+    {"proof", SP_SETTING_TEXT, offsetof(struct sp_tenant_user, proof), 0, 0, NULL, NULL, SP_FORM_LOGIN,
+     "how the user logs in: an Argon2id hash in encoded form (PLAIN, LOGIN), what SCRAM-SHA-256 stores (RFC 5803), or certificate:NAME (EXTERNAL)"},
 };
 
 static const struct sp_setting_list lists[] = {
@@ -160,6 +164,24 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
                    "domain and selector are given both or not at all");
 }
 
+/* What a user's one text is. */
+static void sort_users(struct sp_tenant *t)
+{
+    static const char certificate[] = "certificate:";
+
+    for (size_t i = 0; i < t->proofs.user_count; i++) {
+        struct sp_tenant_user *u = &t->proofs.users[i];
+
+        u->hash = u->scram = u->certificate = "";
+        if (u->proof[0] == '$')
+            u->hash = u->proof;
+        else if (strncmp(u->proof, certificate, sizeof(certificate) - 1) == 0)
+            u->certificate = u->proof + sizeof(certificate) - 1;
+        else
+            u->scram = u->proof;
+    }
+}
+
 enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_problems *problems,
                           struct sp_tenant **out)
 {
@@ -181,6 +203,7 @@ enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_prob
         return sp_problems_rc(problems, NULL);
     sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
     lower_all(&t->domains);
+    sort_users(t);
     *out = SP_STEAL(t);
     return SP_OK;
 }

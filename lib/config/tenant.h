@@ -9,7 +9,10 @@
 
 struct sp_tenant_user {
     const char *name;
-    const char *hash; /* Argon2id, encoded form */
+    const char *proof;       /* as written; one of these: */
+    const char *hash;        /* Argon2id, encoded form; "" if it is another */
+    const char *scram;       /* SCRAM-SHA-256 verifier (RFC 5803); "" if it is another */
+    const char *certificate; /* name in a client certificate, for EXTERNAL; "" if it is another */
 };
 
 struct sp_tenant {
@@ -41,6 +44,10 @@ struct sp_tenant {
         bool subdomains;         /* of its domains count as its own */
         const char *onmicrosoft; /* its domain under onmicrosoft.com; "" for none */
     } senders;
+    struct {
+        int64_t messages; /* a minute; 0: any number */
+        int64_t bytes;    /* a second; 0: any number */
+    } limits;
     bool normalise_newlines; /* a bare CR or LF in a message becomes CRLF */
     struct {
         const char *domain; /* of the signature, "" for none */

@@ -23,18 +23,33 @@ static void hex_digest(struct sp_bytes data, char *out, size_t bytes)
     sp_buf_clear(&hex);
 }
 
-/* The loop mark tells our node from others without naming it. */
-static void make_mark(struct generation *g)
+/* Offered is what some user can log in by. */
+static unsigned mechanisms(const struct sp_intake_settings *s)
 {
-    struct sp_buf b;
+    unsigned out = 0;
 
-    sp_buf_init(&b, 1024);
-    sp_buf_put_cstr(&b, "sallyport hop ");
-    sp_buf_put_cstr(&b, g->node);
-    sp_buf_put_u8(&b, ' ');
-    sp_buf_put_cstr(&b, g->hostname);
-    hex_digest(sp_buf_bytes(&b), g->mark, 16);
-    sp_buf_clear(&b);
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        const struct sp_tenant *t = s->tenants[i].tenant;
+
+        for (size_t k = 0; k < t->proofs.user_count; k++) {
+            if (t->proofs.users[k].hash[0] != 0)
+                out |= SP_SMTP_AUTH_PLAIN | SP_SMTP_AUTH_LOGIN;
+            if (t->proofs.users[k].scram[0] != 0)
+                out |= SP_SMTP_AUTH_SCRAM;
+            if (t->proofs.users[k].certificate[0] != 0)
+                out |= SP_SMTP_AUTH_EXTERNAL;
+        }
+    }
+    return out;
+}
+
+static void set_proxies(struct networks *n, const struct sp_config_texts *texts)
+{
+    n->items = sp_calloc(texts->count + 1, sizeof(*n->items));
+    for (size_t i = 0; i < texts->count; i++) {
+        if (sp_network_parse(sp_bytes_cstr(texts->items[i]), &n->items[n->count]))
+            n->count++;
+    }
 }
 
 static void set_server(struct generation *g, size_t i, const struct sp_config *c, bool tls,
@@ -44,6 +59,7 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
 
     g->listen_tls[i] = mode;
     g->plain_ok[i] = c->listen[i].plain_ok;
+    set_proxies(&g->proxies[i], &c->listen[i].proxies);
     g->servers[i] = (struct sp_smtp_server_config){
         .hostname = g->hostname,
         .clock = clock,
@@ -57,7 +73,8 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
         .tls_active = mode == SP_LISTEN_IMPLICIT,
         .tls_offered = mode == SP_LISTEN_STARTTLS && tls,
         .tls_required = mode == SP_LISTEN_STARTTLS && !c->listen[i].plain_ok,
-        .auth_offered = tls,
+        .auth = tls && c->listen[i].auth != SP_LISTEN_AUTH_OFF ? g->auth : 0,
+        .auth_required = c->listen[i].auth == SP_LISTEN_AUTH_REQUIRED,
     };
 }
 
@@ -97,14 +114,17 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     g->refs = 1;
     g->node = sp_strdup(c->node);
     g->hostname = sp_strdup(c->hostname);
-    make_mark(g);
     g->listen_count = c->listen_count;
     g->servers = sp_calloc(c->listen_count, sizeof(*g->servers));
     g->listen_tls = sp_calloc(c->listen_count, sizeof(*g->listen_tls));
     g->plain_ok = sp_calloc(c->listen_count, sizeof(*g->plain_ok));
+    g->proxies = sp_calloc(c->listen_count, sizeof(*g->proxies));
+    g->auth = mechanisms(s);
     for (size_t i = 0; i < c->listen_count; i++)
         set_server(g, i, c, s->tls != NULL, clock);
     g->max_sessions = (size_t)c->intake.max_sessions / (s->relays == 0 ? 1 : s->relays) + 1;
+    g->relays = s->relays == 0 ? 1 : s->relays;
+    g->max_source = (size_t)c->intake.max_source / g->relays + 1;
     g->scan_ms = c->intake.scan_ms;
     g->policy = sp_policy_ref(s->policy);
     g->tls = s->tls == NULL ? NULL : sp_tls_context_ref(s->tls);
@@ -136,6 +156,9 @@ void sp_intake_generation_unref(struct generation *g)
     sp_free(g->tenants);
     sp_free(g->servers);
     sp_free(g->listen_tls);
+    for (size_t i = 0; i < g->listen_count; i++)
+        sp_free(g->proxies[i].items);
+    sp_free(g->proxies);
     sp_free(g->plain_ok);
     sp_free(g->node);
     sp_free(g->hostname);

@@ -15,6 +15,8 @@ struct sp_intake *sp_intake_new(const struct sp_intake_parts *parts)
     sp_list_init(&in->gates);
     in->passwords = sp_worker_new(parts->loop, "passwords");
     in->refusal_tokens = REFUSALS_BURST;
+    in->sources = sp_map_new();
+    in->quotas = sp_map_new();
     return in;
 }
 
@@ -54,6 +56,8 @@ void sp_intake_unref(struct sp_intake *in)
     if (--in->refs > 0)
         return;
     sp_slots_free(in->sessions);
+    sp_intake_limits_free(in);
+    sp_secret_clear(&in->parts.mark_key);
     sp_free(in);
 }
 
@@ -108,7 +112,8 @@ static void on_accept(void *arg, int fd, const struct sp_addr *peer)
     struct gate *g = arg;
     struct sp_intake *in = g->in;
 
-    if (!has_room(g))
+    if (!has_room(g) ||
+        (!sp_intake_is_proxy(in->now, g->index, peer) && !sp_intake_source_enter(in, peer)))
         turn_away(in, fd);
     else
         sp_intake_session_start(in, g->index, fd, peer);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "config/tenant.h"
+#include "crypt/secret.h"
 #include "dns/resolver.h"
 #include "io/loop.h"
 #include "jobs/jobs.h"
@@ -29,7 +30,8 @@ struct sp_intake_parts {
     struct sp_jobs *jobs; /* scanner, ledger */
     const struct sp_clock *clock;
     const struct sp_random *random;
-    const char *kek_id; /* of the key generation, for the audit */
+    const char *kek_id;        /* of the key generation, for the audit */
+    struct sp_secret mark_key; /* of the loop mark: the same in all relays of a deployment */
     /* What is remembered of a recipient's domain: a floor (enum sp_floor) or SP_REMEMBERED_NEVER_SEEN. May be NULL. */
     int (*remembered)(void *arg, struct sp_bytes domain);
     void *arg;

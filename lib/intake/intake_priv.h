@@ -8,9 +8,11 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "crypt/hash.h"
+#include "crypt/scram.h"
 #include "dkim/dkim.h"
 #include "dns/resolver.h"
 #include "intake/intake.h"
+#include "intake/proof_priv.h"
 #include "io/stream.h"
 #include "io/worker.h"
 #include "jobs/scan.h"
@@ -22,9 +24,13 @@
 
 #define REFUSALS_BURST      20 /* audited refusals at once; more are counted and told together */
 #define REFUSALS_PER_SECOND 2
-#define LOGINS_WAITING_MAX  32 /* password checks queued; more get a 4xx */
 
 /* ---- configuration ---- */
+
+struct networks {
+    struct sp_network *items;
+    size_t count;
+};
 
 struct who {
     struct sp_tenant *tenant;
@@ -39,12 +45,15 @@ struct generation {
     unsigned refs;
     char *node;
     char *hostname;
-    char mark[33];                         /* loop mark */
     struct sp_smtp_server_config *servers; /* by listen index */
     enum sp_listen_tls *listen_tls;
     bool *plain_ok;
+    struct networks *proxies; /* by listen index */
     size_t listen_count;
+    unsigned auth; /* mechanisms */
+    unsigned relays;
     size_t max_sessions;
+    size_t max_source;
     int64_t scan_ms;
     struct sp_policy *policy;
     struct sp_tls_context *tls;
@@ -75,7 +84,9 @@ struct sp_intake {
     struct sp_list all;   /* sessions */
     struct sp_list gates; /* listeners */
     struct sp_worker *passwords;
-    struct sp_dkim *dkim; /* made when the first signature is looked at */
+    struct sp_map *sources; /* by address: struct source of limits.c */
+    struct sp_map *quotas;  /* by tenant: struct quota of limits.c */
+    struct sp_dkim *dkim;   /* made when the first signature is looked at */
     struct sp_intake_stats stats;
     unsigned transactions; /* handed to the scanner or the queue, not ended */
     bool draining;
@@ -95,23 +106,6 @@ void sp_intake_unref(struct sp_intake *in);
 /* Tells whoever drains that there is one session or transaction less. */
 void sp_intake_check_drained(struct sp_intake *in);
 
-#define PROOF_SIGNALS_MAX    12
-#define PROOF_CANDIDATES_MAX 64
-
-struct proof {
-    const struct who *who; /* NULL: nobody's */
-    const char *auth;      /* for the actor: "tenant-proof", "auth-plain", "plain-listener" */
-    const char *required[PROOF_SIGNALS_MAX];
-    size_t required_count;
-    const char *failed[PROOF_SIGNALS_MAX]; /* of the required ones */
-    size_t failed_count;
-    const char *also[PROOF_SIGNALS_MAX];
-    size_t also_count;
-    bool checks_header; /* fields of the message are still to be looked at */
-};
-
-/* ---- session ---- */
-
 struct session {
     struct sp_intake *in;
     sp_handle handle;
@@ -121,6 +115,7 @@ struct session {
     struct sp_stream *stream;
     struct sp_smtp_server *server;
     struct sp_timer *timer;
+    struct sp_timer *pace; /* reading waits for the tenant's rate; NULL: it never had to */
     const struct sp_tls_proof *proof; /* NULL without TLS */
     char ip[SP_ADDR_TEXT_MAX];
     struct sp_addr peer;
@@ -128,6 +123,17 @@ struct session {
     char *
         user_tenant; /* name of the tenant proved by AUTH; NULL if none. Found anew in each generation */
     struct sp_buf user;
+    const char *login; /* how the user was proved: "auth-plain", ... */
+    bool counted;      /* among its source's sessions */
+    unsigned failures; /* of AUTH */
+    struct sp_timer *delay;
+    struct {
+        struct sp_scram *exchange; /* NULL: none is under way */
+        struct sp_buf user;
+        char *tenant; /* NULL: there is no such user */
+        bool proved;  /* the client; its last, empty response is awaited */
+    } scram;
+    bool proxied;   /* a load balancer's: its PROXY header is awaited */
     bool wants_tls; /* STARTTLS was answered: the handshake begins when the output has drained */
     bool in_handshake;
     bool holding; /* reading is paused until the body has room */
@@ -143,60 +149,29 @@ void sp_intake_session_pump(struct session *s);
 void sp_intake_session_answer(struct session *s, enum sp_rc rc, struct sp_bytes text);
 void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
                              const struct sp_addr *peer);
+/* returns: whether the peer is a load balancer of this listener's, which speaks for others */
+bool sp_intake_is_proxy(const struct generation *g, size_t listen, const struct sp_addr *peer);
 /* Ends it at once. */
 void sp_intake_session_free(struct session *s);
 
-/* Checks a password on the worker's thread, then answers the session's AUTH. */
+/* Looks at what AUTH says; the answer may come later. */
 void sp_intake_auth_check(struct session *s, const struct sp_smtp_server_event *ev);
+/* Forgets an exchange under way. */
+void sp_intake_login_forget(struct session *s);
 
-/* ---- who may send ---- */
+/* ---- limits ---- */
 
-/* Who it may be as far as the connection and the envelope tell; the header decides among them. */
-struct candidates {
-    uint16_t index[PROOF_CANDIDATES_MAX]; /* in the generation's tenants */
-    size_t count;
-};
-
-/*
- * Says which tenant the session may send for with this envelope sender.
- *
- * out:     the proof so far, of the first candidate; if refused, of the tenant that the sender names, with what failed
- * among:   all that it may be; one, unless the envelope sender is nobody's
- * returns: SP_OK; SP_E_INTAKE_STRANGER, or what is wrong with the sender
- */
-SP_MUST_CHECK enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
-                                         const struct sp_address *sender, struct proof *out,
-                                         struct candidates *among);
-
-/* Fills the proof of one tenant from the connection alone: certificate, network. */
-void sp_intake_prove_connection(const struct session *s, const struct who *w, struct proof *out);
-void sp_intake_proof_require(struct proof *p, const char *signal, bool holds);
-
-/*
- * Looks at the header: signals in fields, From and Sender. Sets the transaction's proof to the tenant that they prove.
- *
- * returns: SP_OK; SP_E_INTAKE_STRANGER if a signal failed; what is wrong with From or Sender
- */
-SP_MUST_CHECK enum sp_rc sp_intake_attest(struct transaction *tx);
-
-/* returns: whether the domain is the tenant's by its settings, subdomains included */
-bool sp_intake_is_own(const struct generation *g, const struct who *w, struct sp_bytes domain);
-/* returns: why an envelope sender's domain is not the tenant's: SP_OK if it is, or may be foreign */
-SP_MUST_CHECK enum sp_rc sp_intake_sender_envelope(const struct generation *g, const struct who *w,
-                                                   const struct sp_address *sender);
-/* returns: SP_OK if From and Sender are such as the tenant may send, else why not */
-SP_MUST_CHECK enum sp_rc sp_intake_sender_header(const struct transaction *tx, const struct who *w);
-
-/* ---- signatures ---- */
-
-/* The tenant must be proved by DKIM: the header is there, the look-ups begin. */
-void sp_intake_signature_start(struct transaction *tx);
-/* Bytes of the message as received. */
-void sp_intake_signature_feed(struct transaction *tx, struct sp_bytes bytes);
-/* The message is whole: then(tx, rc) follows, at once or when the keys are known. */
-void sp_intake_signature_finish(struct transaction *tx,
-                                void (*then)(struct transaction *tx, enum sp_rc rc));
-void sp_intake_signature_free(struct transaction *tx);
+/* Counts a session of this source. returns: false if it has as many as it may */
+bool sp_intake_source_enter(struct sp_intake *in, const struct sp_addr *peer);
+void sp_intake_source_leave(struct sp_intake *in, const struct sp_addr *peer);
+/* returns: whether a password of this source is looked at; false after too many wrong ones */
+bool sp_intake_source_may_guess(struct sp_intake *in, const struct sp_addr *peer);
+void sp_intake_source_failed(struct sp_intake *in, const struct sp_addr *peer);
+/* Counts a message of the tenant's. returns: false if it has sent too many within the last minute */
+bool sp_intake_tenant_may_send(struct sp_intake *in, const struct sp_tenant *t);
+/* Counts bytes of the tenant's. returns: how long its session should wait before it reads on, in ms */
+int64_t sp_intake_tenant_took(struct sp_intake *in, const struct sp_tenant *t, size_t bytes);
+void sp_intake_limits_free(struct sp_intake *in);
 
 /* ---- transaction ---- */
 
@@ -296,6 +271,10 @@ void sp_intake_audit_ways(struct transaction *tx, struct sp_buf *out);
 struct recipient *sp_intake_tx_add(struct transaction *tx);
 /* Builds the record from the decisions and hands it to the queue. */
 void sp_intake_record(struct transaction *tx);
+
+/* Writes the loop mark of a message that this tenant sends: 32 hexadecimal digits and a NUL. */
+#define MARK_LEN 32
+void sp_intake_mark(const struct transaction *tx, char out[MARK_LEN + 1]);
 
 /* Fills facts. */
 void sp_intake_facts_envelope(struct transaction *tx);

@@ -171,9 +171,15 @@ static void on_body(void *arg, enum sp_rc rc)
     sp_queue_body_sha256(sub->body, sha256);
     sp_buf_init(&event, 65536);
     sp_intake_audit_own(&sub->accept, sha256, sp_queue_body_len(sub->body), &event);
-    sub->accept.audit.events[0] = sp_arena_copy(sub->arena, sp_buf_bytes(&event));
-    sub->accept.audit.count = 1;
+    rc = sp_buf_rc(&event);
+    if (rc == SP_OK)
+        sub->accept.audit.events[0] = sp_arena_copy(sub->arena, sp_buf_bytes(&event));
     sp_buf_clear(&event);
+    if (rc != SP_OK) { /* what can't be recorded is not sent */
+        end(sub, rc);
+        return;
+    }
+    sub->accept.audit.count = 1;
     accept.body = SP_STEAL(sub->body);
     sp_queue_accept(sub->in->parts.queue, &accept);
 }

@@ -84,7 +84,7 @@ static enum sp_rc by_user(const struct session *s, const struct generation *g,
 
     if (w == NULL)
         return SP_E_INTAKE_STRANGER;
-    *out = (struct proof){.who = w, .auth = "auth-plain", .checks_header = true};
+    *out = (struct proof){.who = w, .auth = s->login, .checks_header = true};
     sp_intake_proof_require(out, "auth", true);
     sp_intake_proof_require(out, "tls", s->proof != NULL);
     if (in_network(w, s))

@@ -181,15 +181,17 @@ static const char *with_what(const struct session *s)
 static struct sp_bytes make_trace(struct transaction *tx)
 {
     struct session *s = tx->session;
+    char mark[MARK_LEN + 1];
     struct sp_trace t = {.id = tx->id,
                          .host = sp_bytes_cstr(tx->gen->hostname),
                          .helo = sp_buf_bytes(&s->helo),
                          .ip = sp_bytes_cstr(s->ip),
                          .with = with_what(s),
-                         .mark = sp_bytes_cstr(tx->gen->mark),
+                         .mark = sp_bytes(mark, MARK_LEN),
                          .now_ms = tx->time_ms};
     struct sp_buf b;
 
+    sp_intake_mark(tx, mark);
     if (s->proof != NULL) {
         t.tls_version = sp_bytes_cstr(s->proof->version);
         t.tls_cipher = sp_bytes_cstr(s->proof->cipher);

@@ -5,12 +5,48 @@
  * gone meanwhile is simply not there.
  */
 #include "intake/intake_priv.h"
+#include "io/proxy.h"
 
+#define PROXY_PATIENCE_MS 5000  /* for a load balancer's header */
 #define CLOSE_PATIENCE_MS 10000 /* for the peer to take our last words */
+#define PACE_MAX_MS       5000  /* a session is looked at again after so long */
+
+static void greet(struct session *s);
+
+/* Takes the client's address from the header before anything else is read. */
+static void take_proxy(struct session *s)
+{
+    struct sp_proxy p;
+    enum sp_rc rc = sp_proxy_parse(sp_stream_input(s->stream), &p);
+
+    if (rc == SP_E_CLOSED)
+        return; /* more is to come */
+    if (rc == SP_OK)
+        sp_stream_consume(s->stream, p.len);
+    if (rc == SP_OK && !p.is_local) {
+        s->counted = sp_intake_source_enter(s->in, &p.client);
+        s->peer = p.client;
+        sp_addr_format_ip(&s->peer, s->ip);
+    }
+    if (rc != SP_OK || (!p.is_local && !s->counted)) {
+        sp_log_info(s->in->parts.log, "intake.proxy-refused",
+                    SP_RC("why", rc != SP_OK ? rc : SP_E_INTAKE_BUSY));
+        sp_intake_session_free(s);
+        return;
+    }
+    s->proxied = false;
+    sp_timer_cancel(s->timer);
+    greet(s);
+}
 
 static void on_input(void *arg)
 {
-    sp_intake_session_pump(arg);
+    struct session *s = arg;
+
+    if (s->proxied)
+        take_proxy(s);
+    else
+        sp_intake_session_pump(s);
 }
 
 static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
@@ -74,7 +110,7 @@ static void on_timer(void *arg)
 {
     struct session *s = arg;
 
-    if (s->closing) {
+    if (s->closing || s->proxied) {
         sp_intake_session_free(s);
         return;
     }
@@ -82,6 +118,29 @@ static void on_timer(void *arg)
         sp_intake_session_pump(s);
     else
         rearm(s);
+}
+
+bool sp_intake_is_proxy(const struct generation *g, size_t listen, const struct sp_addr *peer)
+{
+    const struct networks *n = &g->proxies[listen];
+
+    for (size_t i = 0; i < n->count; i++) {
+        if (sp_network_has(&n->items[i], peer))
+            return true;
+    }
+    return false;
+}
+
+/* The client is known: TLS at once, or our greeting. */
+static void greet(struct session *s)
+{
+    if (s->gen->listen_tls[s->listen] == SP_LISTEN_IMPLICIT) {
+        s->in_handshake = true;
+        sp_tls_start(s->stream, s->gen->tls, NULL, on_tls, s);
+        return;
+    }
+    s->server = sp_smtp_server_new(&s->gen->servers[s->listen]);
+    sp_intake_session_pump(s);
 }
 
 void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
@@ -102,25 +161,29 @@ void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
     in->stats.active++;
     s->timer = sp_timer_new(in->parts.loop, on_timer, s);
     s->stream = sp_stream_new(in->parts.loop, fd, &stream_events, s);
-    if (s->gen->listen_tls[listen] == SP_LISTEN_IMPLICIT) {
-        s->in_handshake = true;
-        sp_tls_start(s->stream, s->gen->tls, NULL, on_tls, s);
-        return;
-    }
-    s->server = sp_smtp_server_new(&s->gen->servers[listen]);
-    sp_intake_session_pump(s);
+    s->proxied = sp_intake_is_proxy(s->gen, listen, peer);
+    s->counted = !s->proxied;
+    if (s->proxied)
+        sp_timer_start(s->timer, PROXY_PATIENCE_MS);
+    else
+        greet(s);
 }
 
 void sp_intake_session_free(struct session *s)
 {
     struct sp_intake *in = s->in;
 
+    if (s->counted)
+        sp_intake_source_leave(in, &s->peer);
     sp_slots_remove(in->sessions, s->handle);
     sp_list_remove(&s->link);
     if (s->tx != NULL)
         sp_intake_tx_orphan(s->tx);
     sp_smtp_server_free(s->server);
     sp_timer_free(s->timer);
+    sp_timer_free(s->pace);
+    sp_timer_free(s->delay);
+    sp_intake_login_forget(s);
     sp_stream_free(s->stream);
     sp_buf_clear(&s->helo);
     sp_buf_clear(&s->user);
@@ -136,8 +199,10 @@ static void drop_transaction(struct session *s)
     if (s->tx != NULL)
         sp_intake_tx_free(s->tx);
     s->tx = NULL;
-    if (s->holding) { /* it waited for this message's body */
+    if (s->holding) { /* it waited for this message's body, or for its tenant's rate */
         s->holding = false;
+        if (s->pace != NULL)
+            sp_timer_cancel(s->pace);
         sp_stream_hold_input(s->stream, false);
     }
 }
@@ -159,6 +224,8 @@ static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
 
     if (rc == SP_OK)
         rc = sp_intake_prove(s, s->in->now, &ev->address, &proof, &among);
+    if (rc == SP_OK && !sp_intake_tenant_may_send(s->in, proof.who->tenant))
+        rc = SP_E_INTAKE_RATE;
     if (rc == SP_OK) {
         s->tx = sp_intake_tx_new(s, &proof, &among, ev);
     } else if (sp_rc_info(rc)->class == SP_CLASS_PERM) {
@@ -189,6 +256,29 @@ static void on_data(struct session *s)
         sp_smtp_server_answer(s->server, SP_OK, sp_bytes(NULL, 0));
 }
 
+static void on_paced(void *arg)
+{
+    struct session *s = arg;
+
+    s->holding = false;
+    sp_stream_hold_input(s->stream, false);
+    sp_intake_session_pump(s);
+}
+
+/* A tenant that is ahead of its rate waits, with its sessions alone. */
+static void pace(struct session *s, size_t bytes)
+{
+    int64_t wait_ms = sp_intake_tenant_took(s->in, s->tx->proof.who->tenant, bytes);
+
+    if (wait_ms == 0 || s->holding)
+        return;
+    if (s->pace == NULL)
+        s->pace = sp_timer_new(s->in->parts.loop, on_paced, s);
+    s->holding = true;
+    sp_stream_hold_input(s->stream, true);
+    sp_timer_start(s->pace, wait_ms < PACE_MAX_MS ? wait_ms : PACE_MAX_MS);
+}
+
 static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
 {
     switch (ev->type) {
@@ -214,6 +304,7 @@ static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
         break;
     case SP_SMTP_SERVER_CHUNK:
         sp_intake_tx_chunk(s->tx, ev->text);
+        pace(s, ev->text.len);
         break;
     case SP_SMTP_SERVER_END:
         sp_intake_tx_end(s->tx, &ev->data);

@@ -3,8 +3,8 @@
  * leave is taken out there and then, so that nobody behind us ever sees it; the rest streams into the sealed body as it
  * arrives. Whose message it is, is settled there too (attest.c). A fault found on the way is remembered and answered at the end of data, where SMTP has a place for it.
  */
+#include "base/text.h"
 #include "intake/intake_priv.h"
-
 
 struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
                                      const struct candidates *among,
@@ -209,16 +209,43 @@ static void feed_header(struct transaction *tx)
     feed(tx, sp_bytes_slice(head, kept, head.len));
 }
 
+void sp_intake_mark(const struct transaction *tx, char out[MARK_LEN + 1])
+{
+    struct sp_field f;
+    struct sp_buf said, hex;
+    uint8_t mac[SP_SHA256_LEN];
+
+    sp_buf_init(&said, 2 * SP_HEADER_MAX);
+    sp_buf_put_var(&said, sp_bytes_cstr(tx->proof.who->tenant->name));
+    if (sp_header_find(&tx->header, SP_LIT("Message-ID"), 0, &f))
+        sp_buf_put_var(&said, sp_field_message_id(&f));
+    sp_crypt_hmac(sp_secret_bytes(&tx->in->parts.mark_key), sp_buf_bytes(&said), mac);
+    sp_buf_init(&hex, MARK_LEN);
+    sp_hex_encode(&hex, sp_bytes(mac, MARK_LEN / 2));
+    memcpy(out, hex.ptr, MARK_LEN);
+    out[MARK_LEN] = 0;
+    sp_buf_clear(&hex);
+    sp_buf_clear(&said);
+}
+
+static bool is_loop(const struct transaction *tx)
+{
+    char mark[MARK_LEN + 1];
+
+    sp_intake_mark(tx, mark);
+    return sp_trace_is_loop(&tx->header, sp_bytes_cstr(mark));
+}
+
 static void split_header(struct transaction *tx, bool whole)
 {
     enum sp_rc rc = sp_header_parse(sp_buf_bytes(&tx->head), whole, &tx->header);
 
     tx->split = true;
     tx->body = sp_queue_body_new(tx->in->parts.queue, &tx->id);
-    if (rc == SP_OK && sp_trace_is_loop(&tx->header, sp_bytes_cstr(tx->gen->mark)))
-        rc = SP_E_INTAKE_LOOP;
     if (rc == SP_OK && tx->proof.checks_header)
         rc = sp_intake_attest(tx);
+    if (rc == SP_OK && is_loop(tx)) /* its mark names the tenant */
+        rc = SP_E_INTAKE_LOOP;
     if (rc != SP_OK) {
         refuse(tx, rc);
         return;

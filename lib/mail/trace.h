@@ -21,7 +21,7 @@ struct sp_trace {
     const char *with;            /* "ESMTP", "ESMTPS", "ESMTPSA", "SMTP" */
     struct sp_bytes tls_version; /* empty without TLS */
     struct sp_bytes tls_cipher;
-    struct sp_bytes mark; /* value of the loop mark: our node's, opaque */
+    struct sp_bytes mark; /* value of the loop mark: a MAC over tenant and Message-ID, opaque */
     int64_t now_ms;       /* wall clock */
 };
 

@@ -38,7 +38,7 @@ static int64_t message_deadline(const struct sp_smtp_server *s, int64_t grace_ms
 {
     uint64_t rate = s->config->least_rate;
 
-    if (rate == 0 || !in_message(s))
+    if (rate == 0)
         return INT64_MAX;
     return s->data_since_ms + grace_ms + (int64_t)(s->data_taken / rate * 1000);
 }
@@ -50,7 +50,7 @@ void sp_smtp_server_touch(struct sp_smtp_server *s)
     if (limit_ms == 5 * MINUTE && s->config->idle_ms > 0)
         limit_ms = s->config->idle_ms;
     s->deadline_ms = sp_clock_mono_ms(s->config->clock) + limit_ms;
-    latest_ms = message_deadline(s, limit_ms);
+    latest_ms = in_message(s) ? message_deadline(s, limit_ms) : s->progress_ms + 3 * limit_ms;
     if (s->deadline_ms > latest_ms)
         s->deadline_ms = latest_ms;
 }
@@ -71,6 +71,7 @@ struct sp_smtp_server *sp_smtp_server_new(const struct sp_smtp_server_config *co
     s->tls = config->tls_active;
     sp_buf_init(&s->out, OUTPUT_MAX);
     sp_buf_init(&s->helo, 256);
+    s->progress_ms = sp_clock_mono_ms(config->clock);
     sp_smtp_server_touch(s);
     sp_buf_put_cstr(&s->out, "220 ");
     sp_buf_put_cstr(&s->out, config->hostname);
@@ -290,6 +291,7 @@ static void accept_answer(struct sp_smtp_server *s, struct sp_bytes text)
     switch (s->asked) {
     case SP_SMTP_SERVER_AUTH:
         s->authenticated = true;
+        s->progress_ms = sp_clock_mono_ms(s->config->clock);
         sp_smtp_server_reply(s, 235, "2.7.0", text.len > 0 ? text : SP_LIT("authenticated"));
         break;
     case SP_SMTP_SERVER_MAIL:
@@ -298,6 +300,7 @@ static void accept_answer(struct sp_smtp_server *s, struct sp_bytes text)
         break;
     case SP_SMTP_SERVER_RCPT:
         s->recipients++;
+        s->progress_ms = sp_clock_mono_ms(s->config->clock);
         sp_smtp_server_reply(s, 250, "2.1.5", text.len > 0 ? text : SP_LIT("recipient ok"));
         sp_smtp_server_enter(s, RCPT);
         break;
@@ -310,6 +313,7 @@ static void accept_answer(struct sp_smtp_server *s, struct sp_bytes text)
         sp_assert(s->asked == SP_SMTP_SERVER_END);
         s->idle = 0;
         s->errors = 0;
+        s->progress_ms = sp_clock_mono_ms(s->config->clock);
         s->recipients = 0;
         sp_smtp_server_reply(s, 250, "2.0.0", text.len > 0 ? text : SP_LIT("accepted"));
         sp_smtp_server_enter(s, READY);

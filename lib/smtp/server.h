@@ -1,6 +1,6 @@
 /*
  * The server side of SMTP (RFC 5321) as a machine: bytes in, replies and events out. No sockets; the clock is handed in.
- * Extensions: STARTTLS, AUTH PLAIN (over TLS), PIPELINING, SIZE, 8BITMIME, CHUNKING, ENHANCEDSTATUSCODES, DSN, and
+ * Extensions: STARTTLS, AUTH (over TLS), PIPELINING, SIZE, 8BITMIME, CHUNKING, ENHANCEDSTATUSCODES, DSN, and
  * REQUIRETLS (over TLS).
  *
  *     sp_smtp_server_next(s, &input, &event)   until it returns false; then send sp_smtp_server_output, read more
@@ -23,6 +23,14 @@
 
 struct sp_smtp_server;
 
+/* Mechanisms of AUTH, as bits. */
+enum sp_smtp_auth {
+    SP_SMTP_AUTH_PLAIN = 1,
+    SP_SMTP_AUTH_LOGIN = 2,
+    SP_SMTP_AUTH_EXTERNAL = 4,
+    SP_SMTP_AUTH_SCRAM = 8, /* SCRAM-SHA-256 */
+};
+
 struct sp_smtp_server_config {
     const char *hostname;
     const struct sp_clock *clock;
@@ -31,24 +39,27 @@ struct sp_smtp_server_config {
     size_t max_recipients; /* a message; more get 452 */
     unsigned max_errors;   /* a session; then 421 */
     unsigned max_idle;     /* commands without a message accepted between; then 421 */
-    int64_t idle_ms;       /* longest silence; 0: 5 minutes (RFC 5321 4.5.3.2.7) */
+    int64_t
+        idle_ms; /* longest silence; 0: 5 minutes (RFC 5321 4.5.3.2.7); three of it without any mail moved */
     uint64_t
         least_rate; /* bytes of a message a second, behind idle_ms of grace; slower gets 421; 0: any */
-    bool tls_active;   /* implicit TLS: the handshake is done */
-    bool tls_offered;  /* STARTTLS is in the EHLO reply */
-    bool tls_required; /* nothing but EHLO, NOOP, RSET, HELP, QUIT and STARTTLS before TLS */
-    bool auth_offered; /* AUTH PLAIN is offered, under TLS only */
+    bool tls_active;    /* implicit TLS: the handshake is done */
+    bool tls_offered;   /* STARTTLS is in the EHLO reply */
+    bool tls_required;  /* nothing but EHLO, NOOP, RSET, HELP, QUIT and STARTTLS before TLS */
+    unsigned auth;      /* mechanisms that are offered, under TLS only; 0: none */
+    bool auth_required; /* no MAIL before AUTH: a submission port (RFC 6409 4.3) */
 };
 
 enum sp_smtp_server_event_type {
     SP_SMTP_SERVER_HELLO,    /* text: the client's name; also after TLS */
     SP_SMTP_SERVER_STARTTLS, /* send the output, then handshake, then sp_smtp_server_tls_done */
-    SP_SMTP_SERVER_AUTH,     /* answer. user, password, authzid */
-    SP_SMTP_SERVER_MAIL,     /* answer. address, mail */
-    SP_SMTP_SERVER_RCPT,     /* answer. address, rcpt */
-    SP_SMTP_SERVER_DATA,     /* answer: SP_OK asks for the message (354, or the first BDAT) */
-    SP_SMTP_SERVER_CHUNK,    /* text: bytes of the message, unstuffed, in order */
-    SP_SMTP_SERVER_END,      /* answer. data: the whole message has come */
+    SP_SMTP_SERVER_AUTH, /* answer, or challenge. mechanism; PLAIN, LOGIN: user, password, authzid; EXTERNAL: authzid;
+                                SCRAM: text, is_first */
+    SP_SMTP_SERVER_MAIL,  /* answer. address, mail */
+    SP_SMTP_SERVER_RCPT,  /* answer. address, rcpt */
+    SP_SMTP_SERVER_DATA,  /* answer: SP_OK asks for the message (354, or the first BDAT) */
+    SP_SMTP_SERVER_CHUNK, /* text: bytes of the message, unstuffed, in order */
+    SP_SMTP_SERVER_END,   /* answer. data: the whole message has come */
     SP_SMTP_SERVER_RESET, /* the transaction ended without a message accepted: RSET, EHLO, STARTTLS, a fault */
     SP_SMTP_SERVER_REFUSED, /* rc: a reply of ours to a fault, for the audit; nothing to do */
     SP_SMTP_SERVER_CLOSE,   /* rc: send the output, then close; the last event */
@@ -68,6 +79,8 @@ struct sp_smtp_server_event {
     struct sp_address address;
     struct sp_mail_params mail;
     struct sp_rcpt_params rcpt;
+    enum sp_smtp_auth mechanism;
+    bool is_first; /* the exchange begins */
     struct sp_bytes authzid, user, password;
     struct sp_smtp_data_facts data;
 };
@@ -109,6 +122,9 @@ void sp_smtp_server_answer(struct sp_smtp_server *s, enum sp_rc rc, struct sp_by
  * CRLF.CRLF as received ends the data all the same. To be called while SP_SMTP_SERVER_DATA waits for its answer.
  */
 void sp_smtp_server_normalise(struct sp_smtp_server *s);
+
+/* Answers SP_SMTP_SERVER_AUTH with a challenge (334): the client's response comes as another such event. */
+void sp_smtp_server_challenge(struct sp_smtp_server *s, struct sp_bytes text);
 
 /* The handshake is done: the session begins again, and all that the client said before is forgotten (RFC 3207 4.2). */
 void sp_smtp_server_tls_done(struct sp_smtp_server *s);

@@ -84,8 +84,6 @@ bool sp_smtp_server_swallow(struct sp_smtp_server *s, struct sp_bytes *input)
 /* The chunk has come whole. */
 static void end_chunk(struct sp_smtp_server *s)
 {
-    struct sp_buf b;
-
     if (s->last && s->held_cr) {
         s->held_cr = false;
         sp_smtp_server_bare(s);
@@ -98,11 +96,9 @@ static void end_chunk(struct sp_smtp_server *s)
         sp_smtp_server_data_end(s);
         return;
     }
-    sp_buf_init(&b, 48);
-    sp_buf_put_dec(&b, (int64_t)s->data_taken);
-    sp_buf_put_cstr(&b, " octets so far");
-    sp_smtp_server_reply(s, 250, "2.0.0", sp_buf_bytes(&b));
-    sp_buf_clear(&b);
+    sp_buf_put_cstr(&s->out, "250 2.0.0 ");
+    sp_buf_put_dec(&s->out, (int64_t)s->data_taken);
+    sp_buf_put_cstr(&s->out, " octets so far\r\n");
     sp_smtp_server_enter(s, CHUNK_WAIT);
 }
 

@@ -43,8 +43,8 @@ static void on_ehlo(struct sp_smtp_server *s, struct sp_bytes arg)
         sp_buf_put_cstr(&s->out, "250-STARTTLS\r\n");
     if (s->tls)
         sp_buf_put_cstr(&s->out, "250-REQUIRETLS\r\n");
-    if (c->auth_offered && s->tls)
-        sp_buf_put_cstr(&s->out, "250-AUTH PLAIN\r\n");
+    if (c->auth != 0 && s->tls)
+        sp_smtp_server_auth_offer(s);
     sp_buf_put_cstr(&s->out, "250 ENHANCEDSTATUSCODES\r\n");
 }
 
@@ -82,6 +82,8 @@ static void on_mail(struct sp_smtp_server *s, struct sp_bytes arg)
     struct sp_smtp_server_event *ev;
     enum sp_rc rc = take_path(arg, SP_LIT("FROM:"), &from, &params);
 
+    if (rc == SP_OK && s->config->auth_required && !s->authenticated)
+        rc = SP_E_SMTP_AUTH_FIRST;
     if (rc == SP_OK && from.local.len > 0 && from.domain.len == 0)
         rc = SP_E_ADDR_SYNTAX;
     if (rc == SP_OK)

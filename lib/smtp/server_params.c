@@ -79,7 +79,7 @@ static enum sp_rc on_envid(struct sp_bytes value, struct sp_mail_params *out)
 /* RFC 4954 5: who first submitted it. We take nobody's word for that, so it is checked and forgotten. */
 static enum sp_rc on_auth_param(const struct sp_smtp_server *s, struct sp_bytes value)
 {
-    if (!s->config->auth_offered)
+    if (s->config->auth == 0)
         return SP_E_SMTP_PARAM;
     if (value.len == 0 || value.len > 500)
         return SP_E_SMTP_SYNTAX;

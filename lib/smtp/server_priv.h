@@ -71,8 +71,12 @@ struct sp_smtp_server {
     struct sp_smtp_server_event events[EVENTS_MAX];
     unsigned events_count;
 
-    uint8_t secret[3 * SP_SMTP_AUTH_MAX + 8]; /* decoded AUTH PLAIN, wiped when answered */
+    enum sp_smtp_auth mechanism; /* of the exchange under way */
+    bool challenged;             /* by the driver */
+    size_t auth_user_len;        /* LOGIN: the user is in secret */
+    uint8_t secret[1024];        /* decoded responses, wiped when answered */
     size_t secret_len;
+    int64_t progress_ms; /* monotonic: when mail moved last, or the session began */
 };
 
 /* Changes the state; the table in server.c says what may follow what. */
@@ -127,6 +131,8 @@ bool sp_smtp_server_chunk(struct sp_smtp_server *s, struct sp_bytes *input);
 /* Drops octets of a refused chunk. returns: false if more input is needed */
 bool sp_smtp_server_swallow(struct sp_smtp_server *s, struct sp_bytes *input);
 
+/* Says the line of the EHLO reply. */
+void sp_smtp_server_auth_offer(struct sp_smtp_server *s);
 /* Begins an AUTH exchange; arg: mechanism and initial response. */
 void sp_smtp_server_auth_start(struct sp_smtp_server *s, struct sp_bytes arg);
 /* Takes the client's response line. */

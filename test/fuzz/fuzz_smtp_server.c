@@ -35,7 +35,7 @@ static const struct sp_smtp_server_config config = {
     .max_errors = 10,
     .max_idle = 50,
     .tls_offered = true,
-    .auth_offered = true,
+    .auth = SP_SMTP_AUTH_PLAIN | SP_SMTP_AUTH_LOGIN | SP_SMTP_AUTH_EXTERNAL | SP_SMTP_AUTH_SCRAM,
 };
 
 /* The whole message, once taken: lines end with CRLF and nothing else does. */
@@ -83,7 +83,11 @@ static void on_event(struct run *r, const struct sp_smtp_server_event *ev)
         rc = judge(&ev->address);
         break;
     case SP_SMTP_SERVER_AUTH:
-        sp_assert(ev->user.len > 0);
+        sp_assert(ev->user.len > 0 || ev->mechanism >= SP_SMTP_AUTH_EXTERNAL);
+        if (ev->mechanism == SP_SMTP_AUTH_SCRAM && ev->is_first) {
+            sp_smtp_server_challenge(r->server, SP_LIT("r=nonce"));
+            return;
+        }
         break;
     default:
         return;

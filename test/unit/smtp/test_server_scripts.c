@@ -65,7 +65,10 @@ static void *start(struct sp_bytes settings)
         .tls_active = has_word(settings, "implicit"),
         .tls_offered = has_word(settings, "tls"),
         .tls_required = has_word(settings, "required"),
-        .auth_offered = has_word(settings, "auth"),
+        .auth = has_word(settings, "all-mechanisms") ? 15
+                : has_word(settings, "auth")         ? SP_SMTP_AUTH_PLAIN
+                                                     : 0,
+        .auth_required = has_word(settings, "submission"),
     };
     st->normalise = has_word(settings, "normalise");
     st->refuse_data = has_word(settings, "nodata");
@@ -165,6 +168,23 @@ static void answer(struct story *st, enum sp_rc rc)
     sp_smtp_server_answer(st->server, rc, sp_bytes(NULL, 0));
 }
 
+/* An identity "dr" is believed, and SCRAM is "hello", then "proof". */
+static void on_auth(struct story *st, const struct sp_smtp_server_event *ev)
+{
+    bool ok = sp_bytes_eq(ev->password, SP_LIT("secret"));
+
+    sp_buf_printf(&st->events, "auth %.*s", SP_FMT(ev->user));
+    if (ev->mechanism == SP_SMTP_AUTH_EXTERNAL)
+        ok = sp_bytes_eq(ev->authzid, SP_LIT("dr"));
+    if (ev->mechanism == SP_SMTP_AUTH_SCRAM && ev->is_first) {
+        sp_smtp_server_challenge(st->server, ev->text);
+        return;
+    }
+    if (ev->mechanism == SP_SMTP_AUTH_SCRAM)
+        ok = sp_bytes_eq(ev->text, SP_LIT("proof"));
+    answer(st, ok ? SP_OK : SP_E_SMTP_AUTH_FAILED);
+}
+
 static void on_event(struct story *st, const struct sp_smtp_server_event *ev)
 {
     switch (ev->type) {
@@ -176,8 +196,7 @@ static void on_event(struct story *st, const struct sp_smtp_server_event *ev)
         sp_buf_put_cstr(&st->events, "starttls");
         break;
     case SP_SMTP_SERVER_AUTH:
-        sp_buf_printf(&st->events, "auth %.*s", SP_FMT(ev->user));
-        answer(st, sp_bytes_eq(ev->password, SP_LIT("secret")) ? SP_OK : SP_E_SMTP_AUTH_FAILED);
+        on_auth(st, ev);
         break;
     case SP_SMTP_SERVER_MAIL:
         log_mail(st, ev);

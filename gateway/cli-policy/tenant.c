@@ -1,0 +1,390 @@
+/*
+ * sallyport tenant add, list, show: the files of tenants/. A new file is built for a provider, read back by the same code as the
+ * gateway's before it is written, and never put over one that is there. What has to be done on the provider's side, and
+ * in DNS, is printed: this program talks to nobody. The secret header's value is shown once; the file keeps its digest.
+ */
+#include "gateway/cli-policy/cli.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/tenant.h"
+#include "crypt/hash.h"
+
+#define SECRET_LEN 24
+#define FILE_MAX   (64 * 1024)
+
+struct wanted {
+    const char *config; /* path of sallyport.json */
+    const char *name;
+    const char *m365; /* domain, or NULL */
+    const char *google;
+    const char *tenant_id;
+    const char *onmicrosoft;
+    char secret[2 * SECRET_LEN + 1];
+    char digest[2 * SP_SHA256_LEN + 1];
+};
+
+/* ---- the command line ---- */
+
+static bool take_options(struct cli *cli, struct wanted *w, bool adds)
+{
+    const struct {
+        const char *name;
+        const char **value;
+        bool always;
+    } options[] = {{"-c", &w->config, true},
+                   {"--config", &w->config, true},
+                   {"--m365", &w->m365, adds},
+                   {"--google", &w->google, adds},
+                   {"--tenant-id", &w->tenant_id, adds},
+                   {"--onmicrosoft", &w->onmicrosoft, adds}};
+
+    w->config = "/etc/sallyport/sallyport.json";
+    for (int i = 0; i < cli->argc; i++) {
+        const char **to = NULL;
+
+        for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
+            if (options[k].always && strcmp(cli->argv[i], options[k].name) == 0)
+                to = options[k].value;
+        }
+        if (to == NULL && cli->argv[i][0] != '-' && w->name == NULL)
+            w->name = cli->argv[i];
+        else if (to == NULL || i + 1 == cli->argc)
+            return false;
+        else
+            *to = cli->argv[++i];
+    }
+    return true;
+}
+
+static const char *tenants_dir(struct cli *cli, const struct wanted *w, const struct sp_config *c)
+{
+    return cli_join(cli, cli_dirname(cli, w->config), c->tenants);
+}
+
+static char *file_of(struct cli *cli, const char *dir, const char *name)
+{
+    struct sp_buf b;
+    char *path;
+
+    sp_buf_init(&b, 4096);
+    sp_buf_printf(&b, "%s/%s.json", dir, name);
+    path = sp_arena_cstr(cli->arena, sp_buf_bytes(&b));
+    sp_buf_clear(&b);
+    return path;
+}
+
+/* ---- add ---- */
+
+static void to_hex(struct sp_bytes bytes, char *out)
+{
+    struct sp_buf b;
+
+    sp_buf_init(&b, 2 * bytes.len);
+    sp_hex_encode(&b, bytes);
+    memcpy(out, b.ptr, b.len);
+    out[b.len] = 0;
+    sp_buf_wipe(&b);
+}
+
+static void make_secret(struct wanted *w)
+{
+    uint8_t bytes[SECRET_LEN], digest[SP_SHA256_LEN];
+
+    sp_random_fill(sp_random_system(), bytes, sizeof(bytes));
+    to_hex(sp_bytes(bytes, sizeof(bytes)), w->secret);
+    sp_crypt_sha256(sp_bytes_cstr(w->secret), digest);
+    to_hex(sp_bytes(digest, sizeof(digest)), w->digest);
+    sp_wipe(bytes, sizeof(bytes));
+}
+
+/* A member of text; what it may hold is checked when the file is read back. */
+static void put(struct sp_jw *jw, const char *key, const char *value)
+{
+    sp_jw_cstr(jw, key, value);
+}
+
+static void put_list(struct sp_jw *jw, const char *key, const char *const *items, size_t count)
+{
+    sp_jw_array(jw, key);
+    for (size_t i = 0; i < count; i++)
+        sp_jw_cstr(jw, NULL, items[i]);
+    sp_jw_end(jw);
+}
+
+/* What Microsoft and Google publish for outgoing mail; addresses change, hence any_network where signals suffice. */
+static const char *const m365_networks[] = {"40.92.0.0/15",       "40.107.0.0/16",
+                                            "52.100.0.0/14",      "104.47.0.0/17",
+                                            "2a01:111:f400::/48", "2a01:111:f403::/48"};
+static const char *const google_networks[] = {
+    "35.190.247.0/24",     "64.233.160.0/19",     "66.102.0.0/20",      "66.249.80.0/20",
+    "72.14.192.0/18",      "74.125.0.0/16",       "108.177.8.0/21",     "173.194.0.0/16",
+    "209.85.128.0/17",     "216.58.192.0/19",     "216.239.32.0/19",    "2001:4860:4000::/36",
+    "2404:6800:4000::/36", "2607:f8b0:4000::/36", "2800:3f0:4000::/36", "2a00:1450:4000::/36",
+    "2c0f:fb50:4000::/36"};
+
+static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *domain)
+{
+    static const char *const certificate[] = {"mail.protection.outlook.com"};
+
+    sp_jw_object(jw, "proofs");
+    sp_jw_object(jw, "secret_header");
+    put(jw, "name", "X-Sallyport-Tenant");
+    put(jw, "sha256", w->digest);
+    sp_jw_end(jw);
+    if (w->m365 != NULL) {
+        put_list(jw, "networks", m365_networks, SP_ARRAY_LEN(m365_networks));
+        put_list(jw, "client_certificates", certificate, 1);
+        put_list(jw, "originator_org", &domain, 1);
+        if (w->tenant_id != NULL)
+            put(jw, "tenant_id", w->tenant_id);
+    } else {
+        put_list(jw, "networks", google_networks, SP_ARRAY_LEN(google_networks));
+        put_list(jw, "dkim", &domain, 1);
+    }
+    sp_jw_end(jw);
+}
+
+static void build(const struct wanted *w, struct sp_buf *out)
+{
+    const char *domain = w->m365 != NULL ? w->m365 : w->google;
+    struct sp_jw jw;
+
+    sp_jw_init(&jw, out);
+    sp_jw_object(&jw, NULL);
+    put(&jw, "tenant", w->name);
+    put_list(&jw, "domains", &domain, 1);
+    put_proofs(&jw, w, domain);
+    if (w->onmicrosoft != NULL) {
+        sp_jw_object(&jw, "senders");
+        put(&jw, "onmicrosoft", w->onmicrosoft);
+        sp_jw_end(&jw);
+    }
+    sp_jw_object(&jw, "dkim");
+    put(&jw, "domain", domain);
+    put(&jw, "selector", "sallyport");
+    sp_jw_end(&jw);
+    sp_jw_end(&jw);
+    sp_buf_put_u8(out, '\n');
+}
+
+/* The file is written whole and durable, or not at all; one that is there stays. */
+static enum sp_rc write_new(struct cli *cli, const char *path, struct sp_bytes text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    bool ok;
+
+    if (fd < 0)
+        return sp_problem_file(cli->problems, path, 0, errno == EEXIST ? SP_E_EXISTS : SP_E_IO,
+                               errno == EEXIST ? "it is there already" : "can't be made");
+    ok = write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    if (!ok) {
+        unlink(path);
+        return sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be written");
+    }
+    return SP_OK;
+}
+
+static void print_m365(const struct wanted *w, const char *host)
+{
+    printf("In Exchange Online PowerShell:\n\n"
+           "  New-OutboundConnector -Name \"Sallyport\" -ConnectorType Partner -UseMXRecord $false "
+           "\\\n"
+           "    -SmartHosts %s -TlsSettings DomainValidation -TlsDomain %s -IsTransportRuleScoped "
+           "$true\n"
+           "  New-TransportRule -Name \"Sallyport\" -FromScope InOrganization -SentToScope "
+           "NotInOrganization \\\n"
+           "    -SetHeaderName X-Sallyport-Tenant -SetHeaderValue %s \\\n"
+           "    -ExceptIfHeaderMatchesMessageHeader X-Sallyport-Hop -ExceptIfHeaderMatchesPatterns "
+           "\".+\" \\\n"
+           "    -RouteMessageOutboundConnector \"Sallyport\" -StopRuleProcessing $true\n\n",
+           host, host, w->secret);
+    if (w->tenant_id == NULL)
+        printf("Then add \"tenant_id\" to \"proofs\": "
+               "(Get-OrganizationConfig).ExternalDirectoryOrganizationId\n\n");
+}
+
+static void print_google(const struct wanted *w, const char *host)
+{
+    printf("In the Google Admin console, Apps > Google Workspace > Gmail:\n\n"
+           "  Hosts: add a route \"Sallyport\" to %s, port 25; require TLS, a CA-signed "
+           "certificate and its host name.\n"
+           "  Compliance or Routing, a rule for outbound mail: add the custom header "
+           "X-Sallyport-Tenant with the value\n"
+           "    %s\n"
+           "  and change the route to \"Sallyport\". Authenticate email: DKIM must be on for the "
+           "domain.\n\n",
+           host, w->secret);
+}
+
+static void print_dns(const char *domain, const char *host)
+{
+    printf("In the DNS of %s:\n\n"
+           "  SPF: put  a:%s  into the record v=spf1 of %s\n"
+           "  DKIM: sallyport._domainkey.%s  TXT  \"v=DKIM1; k=rsa; p=...\", with the public half "
+           "of sealer.dkim_key:\n"
+           "    openssl rsa -in keys/dkim.key -pubout -outform DER | base64 -w0\n\n",
+           domain, host, domain, domain);
+}
+
+static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
+{
+    const char *path = file_of(cli, tenants_dir(cli, w, c), w->name);
+    SP_AUTO(sp_tenant) tenant = NULL;
+    struct sp_buf text;
+    enum sp_rc rc;
+
+    make_secret(w);
+    sp_buf_init(&text, FILE_MAX);
+    build(w, &text);
+    rc = sp_buf_rc(&text);
+    if (rc == SP_OK)
+        rc = sp_tenant_load(sp_buf_bytes(&text), path, cli->problems, &tenant);
+    if (rc == SP_OK)
+        rc = write_new(cli, path, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    cli_print_problems(cli);
+    if (rc != SP_OK)
+        return CLI_WRONG;
+    printf("wrote %s\n\n", path);
+    if (w->m365 != NULL)
+        print_m365(w, c->hostname);
+    else
+        print_google(w, c->hostname);
+    print_dns(w->m365 != NULL ? w->m365 : w->google, c->hostname);
+    printf("The secret is shown this once. Then: sallyport check, and reload.\n");
+    sp_wipe(w->secret, sizeof(w->secret));
+    return CLI_OK;
+}
+
+int cli_tenant_add(struct cli *cli)
+{
+    struct wanted w = {.name = NULL};
+    SP_AUTO(sp_config) c = NULL;
+
+    if (!take_options(cli, &w, true) || w.name == NULL || (w.m365 == NULL) == (w.google == NULL) ||
+        (w.google != NULL && (w.tenant_id != NULL || w.onmicrosoft != NULL)))
+        return cli_usage("tenant add: give NAME and one of --m365 DOMAIN, --google DOMAIN");
+    c = cli_load_config(cli, w.config);
+    if (c == NULL) {
+        cli_print_problems(cli);
+        return CLI_WRONG;
+    }
+    return add(cli, &w, c);
+}
+
+/* ---- list, show ---- */
+
+static void print_list(const char *what, const struct sp_config_texts *texts)
+{
+    if (texts->count == 0)
+        return;
+    printf("  %s:", what);
+    for (size_t i = 0; i < texts->count; i++)
+        printf(" %s", texts->items[i]);
+    printf("\n");
+}
+
+static void print_switch(const char *what, bool on)
+{
+    printf("  %s: %s\n", what, on ? "on" : "off");
+}
+
+static void print_tenant(const struct sp_tenant *t)
+{
+    printf("%s\n", t->name);
+    print_list("domains", &t->domains);
+    printf("proved by %s\n", !sp_tenant_is_provable(t) ? "nothing: nobody can send for it"
+                             : !sp_tenant_is_provable_by_signals(t) ? "users alone"
+                                                                    : "all of these together");
+    print_list("networks", &t->proofs.networks);
+    if (t->proofs.any_network)
+        printf("  networks are noted, not required\n");
+    print_list("client certificates", &t->proofs.client_certificates);
+    if (t->proofs.secret_header.name[0] != 0)
+        printf("  secret header: %s\n", t->proofs.secret_header.name);
+    print_list("X-OriginatorOrg", &t->proofs.originator_org);
+    if (t->proofs.tenant_id[0] != 0)
+        printf("  tenant id: %s\n", t->proofs.tenant_id);
+    print_list("DKIM", &t->proofs.dkim);
+    for (size_t i = 0; i < t->proofs.user_count; i++)
+        printf("  or user %s\n", t->proofs.users[i].name);
+    printf("senders\n");
+    print_switch("null sender", t->senders.null_sender);
+    print_switch("shared mailboxes", t->senders.shared_mailboxes);
+    print_switch("calendar", t->senders.calendar);
+    print_switch("forwards", t->senders.forwards);
+    print_switch("foreign envelope", t->senders.foreign_envelope);
+    print_switch("subdomains", t->senders.subdomains);
+    if (t->senders.onmicrosoft[0] != 0)
+        printf("  onmicrosoft: %s\n", t->senders.onmicrosoft);
+}
+
+static struct sp_tenant *load(struct cli *cli, const char *path)
+{
+    struct sp_tenant *t = NULL;
+    struct sp_bytes text;
+    enum sp_rc rc = cli_read(cli, path, &text);
+
+    if (rc != SP_OK)
+        sp_problem_file(cli->problems, path, 0, rc, "can't be read");
+    else if (sp_tenant_load(text, path, cli->problems, &t) != SP_OK)
+        t = NULL;
+    return t;
+}
+
+static void list_all(struct cli *cli, const char *dir)
+{
+    DIR *folder = opendir(dir);
+    struct dirent *entry;
+
+    if (folder == NULL) {
+        sp_problem_file(cli->problems, dir, 0, SP_E_NOT_FOUND, "no such folder");
+        return;
+    }
+    while ((entry = readdir(folder)) != NULL) {
+        SP_AUTO(sp_tenant) t = NULL;
+
+        if (!sp_bytes_ends_nocase(sp_bytes_cstr(entry->d_name), SP_LIT(".json")))
+            continue;
+        t = load(cli, cli_join(cli, dir, entry->d_name));
+        if (t != NULL)
+            printf("%-20s %s%s\n", t->name, t->domains.count > 0 ? t->domains.items[0] : "",
+                   sp_tenant_is_provable(t) ? "" : "  (nobody can send for it)");
+    }
+    closedir(folder);
+}
+
+static int look(struct cli *cli, bool shows)
+{
+    struct wanted w = {.name = NULL};
+    SP_AUTO(sp_config) c = NULL;
+    SP_AUTO(sp_tenant) t = NULL;
+
+    if (!take_options(cli, &w, false) || (w.name != NULL) != shows)
+        return cli_usage(shows ? "tenant show: give NAME" : "tenant list takes no name");
+    c = cli_load_config(cli, w.config);
+    if (c != NULL && !shows)
+        list_all(cli, tenants_dir(cli, &w, c));
+    if (c != NULL && shows)
+        t = load(cli, file_of(cli, tenants_dir(cli, &w, c), w.name));
+    if (t != NULL)
+        print_tenant(t);
+    cli_print_problems(cli);
+    return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
+}
+
+int cli_tenant_list(struct cli *cli)
+{
+    return look(cli, false);
+}
+
+int cli_tenant_show(struct cli *cli)
+{
+    return look(cli, true);
+}
