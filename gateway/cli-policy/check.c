@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "gateway/cli-policy/cli.h"
+#include "config/partners.h"
 #include "config/tenant.h"
 
 #define TENANTS_MAX 256
@@ -159,6 +160,19 @@ static void print_json(struct cli *cli, const struct sp_policy *policy)
     sp_buf_clear(&out);
 }
 
+static void check_partners(struct cli *cli, const char *path)
+{
+    struct sp_partners *partners = NULL;
+    struct sp_bytes text;
+
+    if (access(path, F_OK) != 0)
+        return;
+    if (cli_read(cli, path, &text) != SP_OK)
+        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
+    else if (sp_partners_load(text, path, cli->problems, &partners) == SP_OK)
+        sp_partners_free(partners);
+}
+
 static void check_all(struct cli *cli, const char *path)
 {
     const char *dir = cli_dirname(cli, path);
@@ -170,6 +184,7 @@ static void check_all(struct cli *cli, const char *path)
         load_tenants(cli, found, cli_join(cli, dir, config->tenants));
         check_domains(cli, found, config->tenants);
         check_files(cli, config, dir);
+        check_partners(cli, cli_join(cli, dir, "policies/partners.json"));
         policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
         check_routes(cli, config, policy);
     }

@@ -6,10 +6,12 @@
 #include "gateway/relay/relay.h"
 
 #include "crypt/hash.h"
+#include "config/partners.h"
 #include "dns/resolver.h"
 #include "transport/posture.h"
 #include "transport/transport.h"
 
+#define PARTNERS    "policies/partners.json"
 #define PATIENCE_MS 600000 /* for the old half after a reload */
 
 struct half {
@@ -18,6 +20,7 @@ struct half {
     char *hostname;
     char *resolver_text;
     struct sp_dns_resolver *resolver;
+    struct sp_partners *partners; /* or NULL */
     struct sp_transport *transport;
     struct sp_tls_context *tls;
     uint8_t trust[SP_SHA256_LEN]; /* digest of what tls trusts */
@@ -40,6 +43,7 @@ static void half_free(void *ptr)
     sp_delivery_free(h->delivery);
     sp_transport_free(h->transport);
     sp_dns_resolver_free(h->resolver);
+    sp_partners_free(h->partners);
     sp_tls_context_unref(h->tls);
     sp_free(h->hostname);
     sp_free(h->resolver_text);
@@ -72,6 +76,17 @@ enum sp_rc relay_resolver_new(struct relay *r, const struct sp_config *config,
     return SP_OK;
 }
 
+/* The file lies beside the policies; without it there are no partners. */
+static enum sp_rc load_partners(struct relay *r, struct half *h, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_bytes text = sp_role_file(r->role, PARTNERS);
+
+    if (text.len == 0 || sp_partners_load(text, PARTNERS, problems, &h->partners) == SP_OK)
+        return SP_OK;
+    return sp_problems_rc(problems, err);
+}
+
 static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err *err)
 {
     struct sp_transport_settings settings = {.hostname = h->hostname,
@@ -80,7 +95,8 @@ static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err 
                                              .routes = r->config->delivery.routes,
                                              .route_count = r->config->delivery.route_count,
                                              .pins = r->config->delivery.pins,
-                                             .pin_count = r->config->delivery.pin_count};
+                                             .pin_count = r->config->delivery.pin_count,
+                                             .partners = h->partners};
     struct sp_transport_parts parts = {.loop = r->loop,
                                        .log = r->log,
                                        .dns = sp_dns_resolver_ops(h->resolver),
@@ -154,6 +170,8 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
     h->owner = r->delivery;
     h->hostname = sp_strdup(r->config->hostname);
     rc = relay_resolver_new(r, r->config, &h->resolver, &h->resolver_text, err);
+    if (rc == SP_OK)
+        rc = load_partners(r, h, err);
     if (rc == SP_OK)
         rc = make_transport(r, h, err);
     if (rc == SP_OK)

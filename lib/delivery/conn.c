@@ -157,7 +157,9 @@ void sp_conn_read_proof(const struct sp_route *route, const struct sp_hop *hop,
     };
     /* An address is looked for by tls, which knows the certificate's address entries. */
     out->name_ok = hop->is_address ? tls->name_ok : has_name(tls, hop->name);
-    out->pin_ok = has_name(tls, route->pin) ||
+    for (size_t i = 0; i < route->name_count; i++)
+        out->pin_ok = out->pin_ok || has_name(tls, route->names[i]);
+    out->pin_ok = out->pin_ok || has_name(tls, route->pin) ||
                   (hop->is_address && tls->name_ok && sp_bytes_eq(route->pin, hop->name));
 }
 
@@ -214,19 +216,22 @@ static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *tls)
 static void start_tls(struct sp_conn *c)
 {
     struct sp_tls_tlsa tlsa[SP_TRANSPORT_TLSA_MAX];
-    struct sp_bytes names[3] = {c->hop->name, c->hop->base, c->plan.route->domain};
+    const struct sp_route *route = c->plan.route;
+    struct sp_bytes names[SP_TLS_NAMES_MAX] = {c->hop->name, c->hop->base, route->domain};
     struct sp_tls_params params = {
         .timeout_ms = c->plan.connect_ms,
         .server_name = c->hop->is_address ? SP_LIT("") : c->hop->base,
         .names = names,
         /* the next-hop domain names a DANE-TA host too, where its MX answer was secure (RFC 7672 3.2.2) */
-        .name_count = sp_hop_has_dane(c->plan.route, c->hop) ? 3 : 2,
+        .name_count = sp_hop_has_dane(route, c->hop) || c->hop->tlsa_pinned ? 3 : 2,
         .tlsa = tlsa,
         .tlsa_count = c->hop->tlsa_count,
         .resume = true,
     };
 
     c->tls_wanted = false;
+    for (size_t i = 0; i < route->name_count && params.name_count < SP_TLS_NAMES_MAX; i++)
+        names[params.name_count++] = route->names[i];
     for (size_t i = 0; i < c->hop->tlsa_count; i++) {
         const struct sp_tlsa *t = &c->hop->tlsa_set[i];
 

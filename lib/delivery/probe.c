@@ -178,10 +178,13 @@ void sp_outcome_hop_report_init(const struct sp_route *route, size_t hop,
     *r = (struct sp_hop_report){.hop = hop};
     r->has_before = sp_posture_find(posture, route->domain, &r->before);
     if (!has_dane)
-        r->dane_why = h->tlsa_why == SP_OK ? SP_E_DANE_UNSIGNED : h->tlsa_why;
+        r->dane_why = h->tlsa_why != SP_OK ? h->tlsa_why
+                      : h->tlsa_pinned     ? SP_E_DANE_NONE
+                                           : SP_E_DANE_UNSIGNED;
     if (h->tlsa == SP_TLSA_ERROR)
         r->dane_why = SP_OK; /* not known: it may be there */
-    if (route->sts.mode != SP_STS_MODE_ENFORCE && route->pin.len == 0 && !has_dane)
+    if (route->sts.mode != SP_STS_MODE_ENFORCE && !sp_route_has_pin(route) && !has_dane &&
+        !h->tlsa_pinned)
         r->auth_why = route->sts_why == SP_OK ? SP_E_STS_NONE : route->sts_why;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "config/partners.h"
 #include "policy/policy_priv.h"
 
 #define ENTRY_MAX 320
@@ -117,6 +118,18 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
     put(l, list, entry, until_ms);
 }
 
+/* The file of pinned partners (config/partners.h): its domains are the list. */
+static void load_partners(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v,
+                          struct sp_bytes text)
+{
+    SP_AUTO(sp_partners) partners = NULL;
+
+    if (sp_partners_load(text, (const char *)v->text.ptr, l->problems, &partners) != SP_OK)
+        return;
+    for (size_t i = 0; i < sp_partners_count(partners); i++)
+        put(l, list, sp_bytes_cstr(sp_partners_at(partners, i)->domain), INT64_MAX);
+}
+
 static void load_file(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v)
 {
     struct sp_bytes text, line;
@@ -125,6 +138,10 @@ static void load_file(struct sp_loader *l, struct sp_policy_list *list, const st
 
     if (!sp_policy_loader_text(l, v, &file) || !sp_policy_loader_read(l, v, v->text, &text))
         return;
+    if (list->kind == SP_LIST_PARTNERS && sp_bytes_ends_nocase(v->text, SP_LIT(".json"))) {
+        load_partners(l, list, v, text);
+        return;
+    }
     while (sp_bytes_split(&text, '\n', &line))
         put_line(l, list, line, file, ++number);
 }

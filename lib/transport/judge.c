@@ -30,12 +30,17 @@ const char *sp_via_name(enum sp_via via)
 
 bool sp_hop_has_dane(const struct sp_route *r, const struct sp_hop *h)
 {
-    return r->mx_secure && h->tlsa == SP_TLSA_USABLE;
+    return r->mx_secure && h->tlsa == SP_TLSA_USABLE && !h->tlsa_pinned;
+}
+
+bool sp_route_has_pin(const struct sp_route *r)
+{
+    return r->pin.len > 0 || r->name_count > 0;
 }
 
 static bool sts_binds(const struct sp_route *r, const struct sp_hop *h)
 {
-    return r->sts.mode == SP_STS_MODE_ENFORCE && !sp_hop_has_dane(r, h);
+    return r->sts.mode == SP_STS_MODE_ENFORCE && !sp_hop_has_dane(r, h) && !h->tlsa_pinned;
 }
 
 static enum sp_rc pkix_why(const struct sp_hop_proof *proof, bool name_ok)
@@ -53,7 +58,8 @@ static struct sp_hop_verdict no_tls(const struct sp_route *r, const struct sp_ho
     enum sp_rc why = rc == SP_OK ? SP_E_TLS_ABSENT : rc;
 
     return (struct sp_hop_verdict){
-        .broken = h->tlsa == SP_TLSA_USABLE || h->tlsa == SP_TLSA_UNUSABLE || sts_binds(r, h),
+        .broken = h->tlsa == SP_TLSA_USABLE || h->tlsa == SP_TLSA_UNUSABLE || sts_binds(r, h) ||
+                  r->must > SP_LEVEL_PLAIN,
         .level = SP_LEVEL_PLAIN,
         .dane_why = h->tlsa == SP_TLSA_USABLE ? why : h->tlsa_why,
         .auth_why = why,
@@ -88,7 +94,20 @@ static enum sp_rc authenticated(const struct sp_route *r, const struct sp_hop *h
         if (why == SP_OK)
             return SP_OK;
     }
-    return r->pin.len > 0 ? pkix_why(proof, proof->pin_ok) : why;
+    return sp_route_has_pin(r) ? pkix_why(proof, proof->pin_ok) : why;
+}
+
+/* A partner's keys: who shows one is the partner, by the operator's word; who does not is somebody else. */
+static void judge_keys(const struct sp_hop_proof *proof, struct sp_hop_verdict *v)
+{
+    v->dane_why = SP_E_DANE_NONE;
+    if (proof->dane_ok) {
+        v->auth_why = SP_OK;
+        v->level = SP_LEVEL_AUTHENTICATED;
+    } else {
+        v->auth_why = SP_E_PARTNER_KEY;
+        v->broken = true;
+    }
 }
 
 struct sp_hop_verdict sp_hop_judge(const struct sp_route *r, const struct sp_hop *h,
@@ -106,9 +125,17 @@ struct sp_hop_verdict sp_hop_judge(const struct sp_route *r, const struct sp_hop
         v.level = SP_LEVEL_AUTHENTICATED;
     if (sts_binds(r, h) && (!h->sts_match || v.verified_why != SP_OK))
         v.broken = true;
-    judge_dane(r, h, proof, &v);
+    if (h->tlsa_pinned)
+        judge_keys(proof, &v);
+    else
+        judge_dane(r, h, proof, &v);
     if (v.level == SP_LEVEL_DANE)
         v.auth_why = v.verified_why = SP_OK;
+    if (v.level < r->must && !v.broken) {
+        v.broken = true;
+        if (v.auth_why == SP_OK || r->must == SP_LEVEL_DANE)
+            v.auth_why = SP_E_PARTNER_LEVEL;
+    }
     if (v.broken)
         v.level = SP_LEVEL_PLAIN;
     return v;

@@ -7,6 +7,7 @@
 #include "transport/transport_priv.h"
 
 #include "base/arena.h"
+#include "config/partners.h"
 #include "io/loop.h"
 #include "transport/sts_quest.h"
 
@@ -122,6 +123,26 @@ static void take_tlsa(struct sp_look_up *l, struct sp_hop *hop, const struct sp_
     hop->tlsa_why = hop->tlsa_count > 0 ? SP_OK : SP_E_DANE_UNUSABLE;
 }
 
+/* A partner's keys as records: of a host 3 1 1, of an authority 2 1 1 (RFC 6698 2.1). returns: whether there are any */
+static bool take_keys(struct sp_look_up *l, struct sp_hop *hop)
+{
+    const struct sp_partner *p = l->plan.partner;
+
+    if (p == NULL || p->key_count == 0)
+        return false;
+    for (size_t i = 0; i < p->key_count; i++)
+        hop->tlsa_set[hop->tlsa_count++] = (struct sp_tlsa){
+            .usage = p->keys[i].is_ca ? 2 : 3,
+            .selector = 1,
+            .matching_type = 1,
+            .data = sp_bytes(p->keys[i].spki_sha256, SP_PARTNER_KEY_LEN),
+        };
+    hop->tlsa = SP_TLSA_USABLE;
+    hop->tlsa_why = SP_OK;
+    hop->tlsa_pinned = true;
+    return true;
+}
+
 static void ask_tlsa(struct sp_look_up *l, struct host *h, struct sp_bytes base);
 
 static void on_tlsa(struct sp_look_up *l, struct host *h, const struct sp_dns_answer *a)
@@ -185,6 +206,8 @@ static void weigh_addresses(struct sp_look_up *l, struct host *h)
     }
     hop->address_secure =
         (h->a->rc != SP_OK || h->a->secure) && (h->aaaa->rc != SP_OK || h->aaaa->secure);
+    if (take_keys(l, hop))
+        return;
     if (!l->plan.dns->is_trusted(l->plan.dns->ctx)) {
         hop->tlsa_why = SP_E_DANE_UNTRUSTED;
         return;
@@ -408,7 +431,24 @@ static void start_target(struct sp_look_up *l)
     }
     h->hop.addresses[0] = t->ip;
     h->hop.address_count = 1;
+    (void)take_keys(l, &h->hop);
     sp_timer_start(l->done, 0);
+}
+
+static void take_partner(struct sp_look_up *l)
+{
+    static const enum sp_level levels[] = {SP_LEVEL_ENCRYPTED, SP_LEVEL_VERIFIED,
+                                           SP_LEVEL_AUTHENTICATED, SP_LEVEL_DANE};
+    const struct sp_partner *p = l->plan.partner;
+    struct sp_bytes *names = sp_arena_alloc(l->arena, sizeof(*names) * SP_PARTNER_NAMES_MAX);
+
+    for (size_t i = 0; i < p->name_count; i++)
+        names[i] = sp_bytes_cstr(p->names[i]);
+    l->route.names = names;
+    l->route.name_count = p->name_count;
+    for (size_t i = 0; i < SP_ARRAY_LEN(levels); i++)
+        if (strcmp(p->level, sp_level_name(levels[i])) == 0)
+            l->route.must = levels[i];
 }
 
 struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up_fn fn, void *arg)
@@ -430,6 +470,8 @@ struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up
         .sts_why = SP_E_STS_NONE,
         .good_until_ms = mono_ms(l) + plan->cache_ms,
     };
+    if (plan->partner != NULL)
+        take_partner(l);
     if (plan->target == NULL) {
         ask(l, NULL, "", l->plan.domain, SP_DNS_MX, on_mx);
         ask_sts(l);

@@ -27,6 +27,15 @@ static void copy_sts(struct whole *w, const struct sp_sts_policy *from)
         to->mx[i] = sp_arena_copy(w->arena, from->mx[i]);
 }
 
+static void copy_names(struct whole *w, const struct sp_route *from)
+{
+    struct sp_bytes *names = sp_arena_alloc(w->arena, from->name_count * sizeof(*names) + 1);
+
+    for (size_t i = 0; i < from->name_count; i++)
+        names[i] = sp_arena_copy(w->arena, from->names[i]);
+    w->public.names = names;
+}
+
 static void copy_hop(struct whole *w, const struct sp_hop *from, struct sp_hop *to)
 {
     *to = *from;
@@ -46,6 +55,7 @@ const struct sp_route *sp_route_copy(const struct sp_route *like)
     w->public = *like;
     w->public.domain = sp_arena_copy(w->arena, like->domain);
     w->public.pin = sp_arena_copy(w->arena, like->pin);
+    copy_names(w, like);
     copy_sts(w, &like->sts);
     hops = sp_arena_alloc(w->arena, like->hop_count * sizeof(*hops) + 1);
     for (size_t i = 0; i < like->hop_count; i++)
@@ -94,7 +104,7 @@ static void put_tlsa(struct sp_buf *b, const struct sp_route *r, const struct sp
         has_anchor = has_anchor || t->usage == DANE_TA;
     }
     /* A DANE-TA host may show the name of the domain that it serves (RFC 7672 3.2.2): good for that domain alone. */
-    if (has_anchor && sp_hop_has_dane(r, h))
+    if (has_anchor && (sp_hop_has_dane(r, h) || h->tlsa_pinned))
         sp_buf_put_var(b, r->domain);
 }
 
@@ -110,5 +120,9 @@ void sp_hop_put_site(const struct sp_route *r, const struct sp_hop *h, struct sp
         sp_buf_put(b, sp_bytes(h->addresses[i].b, sizeof(h->addresses[i].b)));
     }
     sp_buf_put_var(b, r->pin);
+    sp_buf_put_u16(b, (uint16_t)r->name_count);
+    for (size_t i = 0; i < r->name_count; i++)
+        sp_buf_put_var(b, r->names[i]);
+    sp_buf_put_u8(b, h->tlsa_pinned);
     put_tlsa(b, r, h);
 }

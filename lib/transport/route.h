@@ -65,6 +65,7 @@ struct sp_hop {
         tlsa_why; /* where not usable: dane.none, dane.zone-unsigned, dane.unusable, a DNS error */
     struct sp_tlsa tlsa_set[SP_TRANSPORT_TLSA_MAX]; /* the usable ones: usages 2 and 3 */
     size_t tlsa_count;
+    bool tlsa_pinned; /* the set is a partner's, from the settings: DNS was not asked */
     bool tlsa_secure; /* the answer, absence too, was validated */
     bool sts_match;   /* the name is one of the STS policy's */
     uint16_t preference;
@@ -79,6 +80,9 @@ struct sp_route {
     enum sp_rc mx_rc; /* SP_OK, or SP_E_DNS_NONE where the domain is its own host */
     struct sp_bytes
         pin; /* name that the certificate must hold, from delivery.pins or the route itself; or empty */
+    const struct sp_bytes *names; /* a partner's: the certificate must hold one, or the pin */
+    size_t name_count;
+    enum sp_level must;       /* a partner's hosts must prove it; plain: nothing is asked */
     struct sp_sts_policy sts; /* mode none if there is none */
     enum sp_rc
         sts_why; /* where mode is not enforce: sts.none, sts.testing, or why it could not be had */
@@ -93,6 +97,9 @@ struct sp_route {
 const struct sp_route *sp_route_ref(const struct sp_route *r);
 /* Gives one ownership back. NULL is allowed. thread: loop */
 void sp_route_unref(const struct sp_route *r);
+
+/* returns: whether a name is pinned for the route's hosts */
+bool sp_route_has_pin(const struct sp_route *r);
 
 /* returns: whether DANE binds the hop with full strength: usable TLSA behind a secure MX answer */
 bool sp_hop_has_dane(const struct sp_route *r, const struct sp_hop *h);
@@ -111,7 +118,7 @@ struct sp_hop_proof {
     bool dane_ok; /* a record of the hop's set matched, with its name where the usage asks for it */
     bool chain_ok; /* chains to system trust, valid now */
     bool name_ok;  /* the hop's own name is in the certificate */
-    bool pin_ok;   /* the route's pin is */
+    bool pin_ok;   /* the route's pin is, or one of its names */
     bool expired;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "config/partners.h"
 #include "io/loop.h"
 #include "transport/posture.h"
 #include "transport/sts_quest.h"
@@ -55,6 +56,7 @@ struct sp_transport {
     struct sp_target next_hop; /* host.len 0: none */
     struct sp_map *targets;    /* domain to struct sp_target */
     struct sp_map *pins;       /* domain to struct pinned */
+    struct sp_map *partners;   /* domain to struct sp_partner */
     struct sp_map *routes;     /* domain to struct entry */
     struct sp_list by_age;
     struct sp_map *runs; /* domain to struct run */
@@ -93,6 +95,20 @@ static void add_pin(struct sp_transport *t, const struct sp_config_route *r)
     (void)sp_map_put(t->pins, sp_bytes_cstr(r->domain), p);
 }
 
+static enum sp_rc add_partner(struct sp_transport *t, const struct sp_partner *p,
+                              struct sp_err *err)
+{
+    struct sp_config_route route = {.domain = p->domain, .to = p->next_hop};
+
+    (void)sp_map_put(t->partners, sp_bytes_cstr(p->domain), (void *)(uintptr_t)p);
+    if (p->next_hop[0] == 0)
+        return SP_OK;
+    return add_target(t, &route, err) == SP_OK
+               ? SP_OK
+               : sp_fail(err, SP_E_CONFIG_INVALID, "partners: %s: next_hop is not HOST:PORT",
+                         p->domain);
+}
+
 static enum sp_rc read_settings(struct sp_transport *t, const struct sp_transport_settings *s,
                                 struct sp_err *err)
 {
@@ -110,6 +126,9 @@ static enum sp_rc read_settings(struct sp_transport *t, const struct sp_transpor
             return SP_E_CONFIG_INVALID;
     for (size_t i = 0; i < s->pin_count; i++)
         add_pin(t, &s->pins[i]);
+    for (size_t i = 0; i < sp_partners_count(s->partners); i++)
+        if (add_partner(t, sp_partners_at(s->partners, i), err) != SP_OK)
+            return SP_E_CONFIG_INVALID;
     return SP_OK;
 }
 
@@ -127,6 +146,7 @@ enum sp_rc sp_transport_new(const struct sp_transport_parts *parts,
     t->arena = sp_arena_new(1024);
     t->targets = sp_map_new();
     t->pins = sp_map_new();
+    t->partners = sp_map_new();
     t->routes = sp_map_new();
     t->runs = sp_map_new();
     t->waiters = sp_slots_new();
@@ -173,7 +193,8 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
 /* returns: the key that the domain's route is kept under */
 static struct sp_bytes key_of(const struct sp_transport *t, struct sp_bytes domain)
 {
-    bool shared = t->next_hop.host.len > 0 && sp_map_find(t->targets, domain) == NULL;
+    bool shared = t->next_hop.host.len > 0 && sp_map_find(t->targets, domain) == NULL &&
+                  sp_map_find(t->partners, domain) == NULL;
 
     return shared ? SP_LIT(EVERYTHING) : domain;
 }
@@ -240,6 +261,7 @@ static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_target
 {
     const struct pinned *pin = sp_map_find(t->pins, domain);
 
+    plan->partner = sp_map_find(t->partners, domain);
     plan->target = sp_map_find(t->targets, domain);
     plan->via = SP_VIA_MX;
     if (plan->target != NULL) {
@@ -253,7 +275,8 @@ static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_target
     }
     if (pin != NULL)
         plan->pin = pin->name;
-    else if (plan->via == SP_VIA_ROUTE || plan->via == SP_VIA_NEXT_HOP)
+    else if ((plan->via == SP_VIA_ROUTE || plan->via == SP_VIA_NEXT_HOP) &&
+             (plan->partner == NULL || plan->partner->name_count == 0))
         plan->pin = plan->target->host; /* the operator named the host: its name is the pin */
 }
 
@@ -347,6 +370,7 @@ void sp_transport_free(struct sp_transport *t)
     drop_entry(t, SP_CONTAINER(e, struct entry, by_age));
     sp_map_free(t->targets);
     sp_map_free(t->pins);
+    sp_map_free(t->partners);
     sp_map_free(t->routes);
     sp_map_free(t->runs);
     sp_slots_free(t->waiters);

@@ -10,6 +10,7 @@
 #include "transport/route.h"
 
 struct sp_config_route;
+struct sp_partners;
 struct sp_loop;
 struct sp_log;
 struct sp_jobs;
@@ -24,7 +25,8 @@ struct sp_transport_settings {
     const struct sp_config_route
         *pins; /* domain to the name that its hosts' certificates must show */
     size_t pin_count;
-    int64_t cache_ms; /* longest life of a route; 0: 300000 */
+    const struct sp_partners *partners; /* lent for the transport's life; NULL: none */
+    int64_t cache_ms;                   /* longest life of a route; 0: 300000 */
 };
 
 struct sp_transport_parts {

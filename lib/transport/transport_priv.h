@@ -33,6 +33,7 @@ SP_MUST_CHECK bool sp_target_parse_literal(struct sp_bytes domain, uint16_t port
 
 /* ---- look-up ---- */
 struct sp_look_up;
+struct sp_partner;
 
 struct sp_look_up_plan {
     struct sp_loop *loop;
@@ -43,9 +44,10 @@ struct sp_look_up_plan {
     struct sp_bytes domain;
     struct sp_bytes own_name; /* or empty */
     uint16_t port;
-    enum sp_via via;                /* MX, or what target stands for */
-    const struct sp_target *target; /* of a route or literal; NULL for MX */
-    struct sp_bytes pin;            /* or empty */
+    enum sp_via via;                  /* MX, or what target stands for */
+    const struct sp_target *target;   /* of a route or literal; NULL for MX */
+    struct sp_bytes pin;              /* or empty */
+    const struct sp_partner *partner; /* or NULL */
     int64_t cache_ms;
 };
 

@@ -1,11 +1,17 @@
 """What a domain has promised and proved outlives its DNS, its web server and our own processes."""
+import hashlib
 import http.server
 import json
+import os
+import pathlib
 import signal
 import ssl
+import subprocess
 import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from lab import mail
 from lab.ports import free_port
@@ -162,3 +168,29 @@ def test_tls_required_no_lifts_the_receivers_promise_and_no_floor(lab, gateway, 
     settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
     assert settled["recipients"][0]["rung"] == "tls:encrypted" and settled["recipients"][0]["floor_met"] is True
     assert sink.messages[0]["tls"] is not None
+
+
+def key_of(certificate):
+    """SHA-256 of the public key of a certificate's file, the first in it."""
+    public = x509.load_pem_x509_certificate(pathlib.Path(certificate).read_bytes()).public_key()
+    return hashlib.sha256(public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+                          ).hexdigest()
+
+
+def test_a_pinned_partner_must_show_its_key(lab, gateways, sinks):
+    """old.example.test promises nothing by itself; the operator knows the key of its host."""
+    certificate = lab.dns.certificate("other")
+    gateway = gateways(*lab.options())
+    partners = pathlib.Path(gateway.info["policy"]).parent / "partners.json"
+    partners.write_text(json.dumps({"version": 1, "partners": {"old.example.test": {"keys": [key_of(certificate[0])]}}}))
+    assert subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True).returncode == 0
+    os.kill(gateway.info["pid"], signal.SIGHUP)
+    gateway.wait_record("audit.started", generation=2)
+    sink = sinks(address="127.0.0.13", port=lab.mx_port, certificate=lab.dns.certificate("hosts"))
+    code, seen = probe(gateway, "old.example.test")
+    assert code == 1 and seen["hosts"][0]["level"] == "broken", seen
+    assert seen["hosts"][0]["why_not"]["tls:authenticated"] == "partner.key-mismatch"
+    sink.stop()
+    sinks(address="127.0.0.13", port=lab.mx_port, certificate=certificate)
+    code, seen = probe(gateway, "old.example.test")
+    assert code == 0 and seen["policy"]["rung"] == "tls:authenticated", seen
