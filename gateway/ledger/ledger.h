@@ -45,6 +45,7 @@ struct ledger {
     struct sp_timer *tick;
     int64_t scan_at_ms;   /* monotonic: when to look for new shards */
     int64_t folded_at_ms; /* monotonic: last turn */
+    int64_t clock_off_ms; /* of the wall clock from the steady one, at the last turn */
     bool stopping;
 
     struct sp_journal_io own_io;

@@ -6,13 +6,16 @@
 #include "gateway/ledger/ledger.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#define NOW_TURNS    64
-#define TURN_RECORDS 1000 /* of one shard in one transaction */
-#define GATHER_MS    100
-#define IDLE_MS      1000
-#define SCAN_MS      5000
-#define RETRY_MS     1000 /* the audit file can't be written */
+#define NOW_TURNS     64
+#define TURN_RECORDS  1000 /* of one shard in one transaction */
+#define GATHER_MS     100
+#define IDLE_MS       1000
+#define SCAN_MS       5000
+#define RETRY_MS      1000 /* the audit file can't be written */
+#define CLOCK_STEP_MS 1000 /* a jump, and no correction of the kernel's */
 
 static void free_shard(struct shard *s)
 {
@@ -188,11 +191,28 @@ static int64_t pause_after(struct ledger *l, bool more)
     if (more)
         return 0;
     if (checkpoint != INT64_MAX) {
-        checkpoint -= sp_clock_wall_ms(l->clock);
+        checkpoint -= sp_clock_steady_ms(l->clock);
         if (checkpoint < pause)
             pause = checkpoint < 0 ? 0 : checkpoint;
     }
     return pause;
+}
+
+/* Who reads times must know where they jump. The kernel's slow corrections stay below the limit from turn to turn. */
+static void note_clock(struct ledger *l)
+{
+    int64_t before = l->clock_off_ms;
+    struct sp_err err = {0};
+    char event[80];
+
+    l->clock_off_ms = sp_clock_wall_ms(l->clock) - sp_clock_steady_ms(l->clock);
+    if (llabs(l->clock_off_ms - before) < CLOCK_STEP_MS)
+        return;
+    sp_log_warn(l->log, "ledger.clock-set", SP_MS("offset", l->clock_off_ms - before));
+    snprintf(event, sizeof(event), "{\"event\":\"clock.changed\",\"offset_ms\":%lld}",
+             (long long)(l->clock_off_ms - before));
+    if (sp_audit_book_say(l->book, sp_bytes_cstr(event), &err) != SP_OK)
+        sp_role_fail(l->role, &err);
 }
 
 static void on_tick(void *arg)
@@ -204,6 +224,7 @@ static void on_tick(void *arg)
         return;
     if (sp_clock_mono_ms(l->clock) >= l->scan_at_ms)
         find_shards(l);
+    note_clock(l);
     more = turn(l);
     l->folded_at_ms = sp_clock_mono_ms(l->clock);
     sp_timer_start(l->tick, pause_after(l, more));

@@ -60,6 +60,8 @@ static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, 
     b->checkpoint_seq = (uint64_t)sp_store_int(q, 5);
     b->checkpoint_at_ms = sp_store_int(q, 6);
     b->unsigned_since_ms = sp_store_int(q, 7);
+    if (b->unsigned_since_ms > sp_clock_steady_ms(b->clock)) /* set back since */
+        b->unsigned_since_ms = sp_clock_steady_ms(b->clock);
     sp_buf_put(&b->tail, sp_store_blob(q, 8));
     b->tail_committed = b->tail.len;
 }
@@ -397,7 +399,7 @@ int64_t sp_audit_book_checkpoint_at(const struct sp_audit_book *b)
 bool sp_audit_book_checkpoint_is_due(const struct sp_audit_book *b)
 {
     return unsigned_lines(b) >= b->checkpoint_records ||
-           sp_audit_book_checkpoint_at(b) <= sp_clock_wall_ms(b->clock);
+           sp_audit_book_checkpoint_at(b) <= sp_clock_steady_ms(b->clock);
 }
 
 enum sp_rc sp_audit_book_checkpoint(struct sp_audit_book *b, struct sp_err *err)

@@ -42,7 +42,7 @@ struct sp_audit_book {
     size_t tail_committed;   /* of them, bytes that lie in the database */
     uint64_t checkpoint_seq; /* of the newest checkpoint; 0: none */
     int64_t checkpoint_at_ms;
-    int64_t unsigned_since_ms; /* when the first line after it was made; 0: there is none */
+    int64_t unsigned_since_ms; /* steady time of the first line after it; 0: there is none */
     struct sp_map *messages;   /* touched since the last commit: id -> struct sp_audit_message */
     struct sp_audit_message *asked; /* lent by sp_audit_book_message */
 

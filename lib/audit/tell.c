@@ -93,7 +93,7 @@ static enum sp_rc keep(struct sp_audit_book *b, size_t from, const struct sp_aud
     sp_audit_state_add(&b->state, text);
     sp_buf_put_u8(&b->tail, '\n');
     if (b->unsigned_since_ms == 0)
-        b->unsigned_since_ms = sp_clock_wall_ms(b->clock);
+        b->unsigned_since_ms = sp_clock_steady_ms(b->clock);
     return sp_buf_rc(&b->tail);
 }
 

@@ -10,6 +10,7 @@ struct sp_clock {
     int64_t (*mono_ms)(void *ctx); /* rises always; for deadlines */
     int64_t (*wall_ms)(void *ctx); /* since 1970 UTC; for records */
     void *ctx;
+    int64_t (*steady_ms)(void *ctx); /* see sp_clock_steady_ms; NULL: the wall clock is never set */
 };
 
 /* thread: any. returns: milliseconds */
@@ -20,6 +21,21 @@ static inline int64_t sp_clock_mono_ms(const struct sp_clock *c)
 static inline int64_t sp_clock_wall_ms(const struct sp_clock *c)
 {
     return c->wall_ms(c->ctx);
+}
+
+/*
+ * The wall clock as it would be had nobody set it since the process began: for what is due at a time, and for how long
+ * something has waited. A wall clock that jumps a day ahead and back would give mail up a day early, or let it lie for one.
+ */
+static inline int64_t sp_clock_steady_ms(const struct sp_clock *c)
+{
+    return c->steady_ms == NULL ? c->wall_ms(c->ctx) : c->steady_ms(c->ctx);
+}
+
+/* returns: what to add to a time that the wall clock says now to have it on the steady one */
+static inline int64_t sp_clock_skew_ms(const struct sp_clock *c)
+{
+    return c->steady_ms == NULL ? 0 : c->steady_ms(c->ctx) - c->wall_ms(c->ctx);
 }
 
 struct sp_random {

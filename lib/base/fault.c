@@ -64,3 +64,24 @@ enum sp_nonsense sp_fault_nonsense(void)
 {
     return (enum sp_nonsense)nonsense;
 }
+
+int64_t sp_fault_clock_offset_ms(int64_t mono_ms)
+{
+    struct sp_bytes rest = sp_bytes_cstr(getenv("SP_CLOCK_AT"));
+    struct sp_bytes step, at;
+    int64_t offset_ms = 0;
+
+    while (rest.len > 0) {
+        uint64_t when, how_far;
+        bool back;
+
+        if (!sp_bytes_split(&rest, ',', &step) || !sp_bytes_split(&step, ':', &at))
+            break;
+        back = step.len > 0 && step.ptr[0] == '-';
+        if (!sp_bytes_to_u64(at, &when) || when > (uint64_t)mono_ms ||
+            !sp_bytes_to_u64(sp_bytes_slice(step, back ? 1 : 0, SIZE_MAX), &how_far))
+            break;
+        offset_ms = back ? -(int64_t)how_far : (int64_t)how_far;
+    }
+    return offset_ms;
+}

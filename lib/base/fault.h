@@ -9,6 +9,7 @@
 #define SP_BASE_FAULT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum sp_nonsense {
     SP_NONSENSE_OFF,
@@ -29,6 +30,19 @@ enum sp_nonsense {
 #define SP_NONSENSE()        SP_NONSENSE_OFF
 #define SP_NONSENSE_LISTEN() ((void)0)
 #endif
+
+/*
+ * Test builds: how far the wall clock is off now, by the environment variable SP_CLOCK_AT: "MONO:OFFSET,..." in
+ * milliseconds, of which the last one whose time on the monotonic clock has come holds. Other builds: 0. thread: any
+ */
+#ifdef SP_FAULTS
+#define SP_FAULT_CLOCK(mono_ms) sp_fault_clock_offset_ms(mono_ms)
+#else
+#define SP_FAULT_CLOCK(mono_ms) ((int64_t)0)
+#endif
+
+/* returns: the offset in milliseconds. Use the macro. */
+int64_t sp_fault_clock_offset_ms(int64_t mono_ms);
 
 /* returns: whether this passage is to fail. Use the macro. */
 bool sp_fault_is_due(const char *name);

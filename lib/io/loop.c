@@ -5,6 +5,8 @@
  */
 #include "io/loop_priv.h"
 
+#include "base/fault.h"
+
 #include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +23,7 @@ struct post {
 struct sp_loop {
     struct event_base *base;
     struct sp_clock clock;
+    int64_t born_mono_ms, born_wall_ms;
     pthread_t thread;
     bool stop;
     struct sp_list tasks; /* struct sp_task, run at the end of the turn */
@@ -51,7 +54,14 @@ static int64_t mono_ms(void *ctx)
 static int64_t wall_ms(void *ctx)
 {
     (void)ctx;
-    return read_clock(CLOCK_REALTIME);
+    return read_clock(CLOCK_REALTIME) + SP_FAULT_CLOCK(read_clock(CLOCK_MONOTONIC));
+}
+
+static int64_t steady_ms(void *ctx)
+{
+    const struct sp_loop *loop = ctx;
+
+    return loop->born_wall_ms + read_clock(CLOCK_MONOTONIC) - loop->born_mono_ms;
 }
 
 static void on_wake(evutil_socket_t fd, short events, void *arg)
@@ -73,7 +83,9 @@ struct sp_loop *sp_loop_new(void)
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
-    loop->clock = (struct sp_clock){mono_ms, wall_ms, loop};
+    loop->clock = (struct sp_clock){mono_ms, wall_ms, loop, steady_ms};
+    loop->born_mono_ms = mono_ms(NULL);
+    loop->born_wall_ms = wall_ms(NULL);
     loop->thread = pthread_self();
     sp_list_init(&loop->tasks);
     pthread_mutex_init(&loop->lock, NULL);

@@ -354,7 +354,7 @@ static void end_threads(struct sp_journal *j)
     take_in_all(j);
 }
 
-void sp_journal_close(struct sp_journal *j)
+void sp_journal_close_as(struct sp_journal *j, bool (*is_clean)(void *arg), void *arg)
 {
     if (j == NULL)
         return;
@@ -362,7 +362,7 @@ void sp_journal_close(struct sp_journal *j)
         end_threads(j);
     while (j->pending.head != NULL) /* callbacks may have appended */
         take_in(j, commit_list(j, list_take(&j->pending, j->o.batch_len), false));
-    take_in(j, commit_list(j, NULL, true));
+    take_in(j, commit_list(j, NULL, is_clean == NULL || is_clean(arg)));
     for (struct sp_journal_append *a = sp_writer_give_up(j->writer); a != NULL;) {
         struct sp_journal_append *next = a->next;
 
@@ -370,4 +370,9 @@ void sp_journal_close(struct sp_journal *j)
         a = next;
     }
     journal_free(j);
+}
+
+void sp_journal_close(struct sp_journal *j)
+{
+    sp_journal_close_as(j, NULL, NULL);
 }

@@ -134,7 +134,12 @@ SP_MUST_CHECK enum sp_rc sp_journal_open(const struct sp_journal_options *option
                                          struct sp_journal **out, struct sp_journal_recovery *found,
                                          struct sp_err *err);
 
-/* Commits what was appended, calls back, marks the end as clean, frees. NULL is allowed. thread: loop */
+/*
+ * Commits what was appended, calls back, marks the end as clean if is_clean(arg) says so then (NULL: it does), frees. A
+ * journal of NULL is allowed. thread: loop
+ */
+void sp_journal_close_as(struct sp_journal *j, bool (*is_clean)(void *arg), void *arg);
+/* The same, clean. */
 void sp_journal_close(struct sp_journal *j);
 
 /*

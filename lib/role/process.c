@@ -23,8 +23,8 @@
 
 /* What a role may learn of our environment: nothing that changes what it does, but for sanitizers and tests. */
 static const char *const env_names[] = {
-    "PATH=",         "LANG=",          "LC_ALL=",       "TZ=", "SP_FAULT_AT=",
-    "SP_FAULT_LOG=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", NULL};
+    "PATH=",        "LANG=",         "LC_ALL=",        "TZ=",           "SP_FAULT_AT=",
+    "SP_CLOCK_AT=", "SP_FAULT_LOG=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", NULL};
 
 static void build_environment(char **out)
 {

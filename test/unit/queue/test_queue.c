@@ -138,6 +138,24 @@ START_TEST(recipients_settle_one_by_one)
 }
 END_TEST
 
+/* What may have been under way when it crashed may still have been when the next run ends well. */
+START_TEST(a_doubt_outlasts_a_clean_stop)
+{
+    struct sp_queue_due due;
+
+    (void)rig_put(&rig, 100);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    rig_reopen(&rig);
+    ck_assert(rig_due(&rig, &due) && due.possibly_attempted);
+    ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DELIVERED, 0), SP_OK);
+    (void)rig_put(&rig, 100);
+    rig_reopen(&rig);
+    ck_assert(rig_due(&rig, &due) && !due.possibly_attempted);
+    rig_reopen(&rig); /* stopped with that attempt under way */
+    ck_assert(rig_due(&rig, &due) && due.possibly_attempted);
+}
+END_TEST
+
 START_TEST(held_mail_waits_for_its_release)
 {
     struct sp_accept *a = rig_accept(&rig, 1);
@@ -578,6 +596,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_message_and_its_body_survive_a_restart);
     tcase_add_test(c, a_deferred_recipient_comes_back_in_time_even_after_a_restart);
     tcase_add_test(c, recipients_settle_one_by_one);
+    tcase_add_test(c, a_doubt_outlasts_a_clean_stop);
     tcase_add_test(c, held_mail_waits_for_its_release);
     tcase_add_test(c, a_deleted_message_is_gone_with_its_file);
     tcase_add_test(c, a_child_lives_on_when_its_parent_has_settled);
