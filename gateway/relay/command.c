@@ -410,7 +410,7 @@ static void change(struct relay *r, const struct question *q, const struct kind 
         return;
     }
     if (kind->record == SP_RECORD_RELEASE || kind->record == SP_RECORD_RETRY)
-        act.next_at_ms = act.time_ms;
+        act.next_at_ms = sp_clock_steady_ms(sp_loop_clock(r->loop));
     sp_buf_init(&text, EVENT_MAX);
     put_event(q, kind, m, &act, &text);
     event = sp_buf_bytes(&text);

@@ -25,6 +25,7 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .clock = sp_loop_clock(r->loop),
         .random = sp_random_system(),
         .prewrite = r->first == NULL,
+        .wait_max_ms = 2 * r->config->delivery.retry_max_ms,
         .body_memory = (size_t)r->config->intake.memory,
         .on_due = on_due,
         .on_durable = on_durable,

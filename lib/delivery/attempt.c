@@ -104,7 +104,7 @@ void sp_attempt_free(struct sp_attempt *a)
 
 void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms)
 {
-    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+    int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(a->d->parts.loop));
 
     sp_queue_put_back(a->d->parts.queue, &a->p->m->accept.id, a->ns, a->n_count, now_ms + after_ms);
     sp_attempt_free(a);
@@ -137,7 +137,7 @@ static bool read_ladder(const struct sp_accept_decision *d, struct sp_ladder *ou
 static void stand(struct sp_attempt *a)
 {
     const struct sp_accept *accept = &a->p->m->accept;
-    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+    int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(a->d->parts.loop));
 
     a->s = (struct sp_standing){
         .ladder = &a->ladder,
@@ -145,10 +145,10 @@ static void stand(struct sp_attempt *a)
         .is_sealed = a->options->is_sealed,
         .has_portal = sp_attempt_is_mail(a) && a->d->settings.has_portal,
         .requires_tls = (accept->needs & SP_ASKED_REQUIRETLS) != 0,
-        .since_accept_ms = now_ms - accept->time_ms,
+        .since_accept_ms = now_ms - a->p->m->accepted_at_ms,
         .expire_ms = a->decision->expire_at_ms - accept->time_ms,
     };
-    if (a->s.since_accept_ms < 0) /* the clock was set back */
+    if (a->s.since_accept_ms < 0) /* the clock was set back while we did not run */
         a->s.since_accept_ms = 0;
     sp_outcome_begin(&a->s);
 }

@@ -108,6 +108,7 @@ static void make_accept(struct sp_attempt *a, const struct sp_dsn *dsn, struct s
         .id = dsn->id,
         .parent = parent->id,
         .time_ms = dsn->now_ms,
+        .skew_ms = sp_clock_skew_ms(sp_loop_clock(a->d->parts.loop)),
         .kind = SP_ACCEPT_KIND_DSN,
         .tenant = parent->tenant,
         .policy = parent->policy,

@@ -77,7 +77,7 @@ static void take_one(struct sp_delivery *d, const struct sp_queue_due *due)
     enum sp_rc rc = sp_queue_load(d->parts.queue, &due->id, &m);
 
     if (rc != SP_OK) {
-        int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(d->parts.loop));
+        int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(d->parts.loop));
 
         sp_log_error(d->parts.log, "delivery.not-loaded", SP_ID("message", &due->id),
                      SP_RC("why", rc));
@@ -106,7 +106,7 @@ static void wait_for_due(struct sp_delivery *d, int64_t now_ms)
 static void on_take(void *arg)
 {
     struct sp_delivery *d = arg;
-    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(d->parts.loop));
+    int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(d->parts.loop));
     struct sp_queue_due due;
 
     if (d->draining || !sp_queue_may_deliver(d->parts.queue))

@@ -96,6 +96,7 @@ static void make_accept(struct sp_attempt *a, const struct sp_id *id, int64_t no
         .id = *id,
         .parent = parent->id,
         .time_ms = now_ms,
+        .skew_ms = sp_clock_skew_ms(sp_loop_clock(a->d->parts.loop)),
         .kind = SP_ACCEPT_KIND_NOTICE,
         .tenant = parent->tenant,
         .policy = parent->policy,

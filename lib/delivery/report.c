@@ -236,8 +236,11 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     if (r->why != SP_OK)
         sp_jw_cstr(&w, "why", sp_rc_name(r->why));
     write_reply(&w, r->reply);
-    if (r->next_at_ms != 0) {
-        sp_time_format_rfc3339(r->next_at_ms, time);
+    if (r->next_at_ms != 0) { /* for people: by the wall clock */
+        const struct sp_clock *clock = sp_loop_clock(a->d->parts.loop);
+
+        sp_time_format_rfc3339(r->next_at_ms + sp_clock_wall_ms(clock) - sp_clock_steady_ms(clock),
+                               time);
         sp_jw_cstr(&w, "next_at", time);
     }
     if (a->p->m->possibly_attempted)

@@ -11,6 +11,11 @@ static int64_t now_ms(const struct sp_attempt *a)
     return sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
 }
 
+static int64_t steady_ms(const struct sp_attempt *a)
+{
+    return sp_clock_steady_ms(sp_loop_clock(a->d->parts.loop));
+}
+
 static uint8_t rung_number(const struct sp_attempt *a, size_t index)
 {
     return index < a->ladder.count ? (uint8_t)a->ladder.rungs[index].rung : 255;
@@ -90,7 +95,7 @@ static void commit_without_child(struct sp_attempt *a)
     size_t back_count = sp_outcome_part_told(a->results, &a->result_count, back);
 
     sp_queue_put_back(a->d->parts.queue, &a->p->m->accept.id, back, back_count,
-                      now_ms(a) + a->d->settings.retry_first_ms);
+                      steady_ms(a) + a->d->settings.retry_first_ms);
     while (a->event_count > a->child_events)
         sp_buf_clear(&a->events[--a->event_count]);
     if (a->result_count > 0)
@@ -154,11 +159,11 @@ static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next)
 {
     const struct sp_delivery_settings *s = &a->d->settings;
     struct sp_retry r = {
-        .now_ms = now_ms(a),
+        .now_ms = steady_ms(a),
         .first_ms = s->retry_first_ms,
         .max_ms = s->retry_max_ms,
         .attempts = a->number,
-        .stay_end_ms = a->p->m->accept.time_ms + next->wait_until_ms,
+        .stay_end_ms = a->p->m->accepted_at_ms + next->wait_until_ms,
     };
 
     sp_random_fill(sp_random_system(), &r.noise, sizeof(r.noise));

@@ -195,6 +195,7 @@ struct transaction {
     struct sp_arena *arena;
     struct sp_id id;
     int64_t time_ms; /* wall clock, of MAIL */
+    int64_t skew_ms; /* of the steady clock then */
     struct proof proof;
     struct candidates among;
     struct signature *signature; /* NULL: no DKIM proof is asked for */

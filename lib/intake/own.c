@@ -79,6 +79,7 @@ static void set_child(struct transaction *tx, int64_t expire_at_ms)
     *c = (struct sp_accept){.id = c->id,
                             .parent = tx->id,
                             .time_ms = tx->time_ms,
+                            .skew_ms = tx->skew_ms,
                             .kind = SP_ACCEPT_KIND_DSN,
                             .tenant = tx->accept.tenant,
                             .policy = tx->accept.policy,
@@ -195,6 +196,7 @@ static void set_submission(struct submission *sub, const struct sp_intake_own *o
     a->id = sp_id_new(in->parts.clock, in->parts.random);
     a->parent = own->parent;
     a->time_ms = now;
+    a->skew_ms = sp_clock_skew_ms(in->parts.clock);
     a->kind = own->kind;
     a->tenant = sp_arena_copy(sub->arena, own->tenant);
     a->sender = sp_arena_copy(sub->arena, own->from);

@@ -223,6 +223,7 @@ static void set_accept(struct transaction *tx)
 
     *a = (struct sp_accept){.id = tx->id,
                             .time_ms = tx->time_ms,
+                            .skew_ms = tx->skew_ms,
                             .kind = SP_ACCEPT_KIND_MAIL,
                             .needs = needs_of(tx),
                             .tenant = sp_bytes_cstr(tx->proof.who->tenant->name),

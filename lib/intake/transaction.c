@@ -19,6 +19,7 @@ struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proo
     tx->arena = sp_arena_new(8192);
     tx->id = sp_id_new(s->in->parts.clock, s->in->parts.random);
     tx->time_ms = sp_clock_wall_ms(s->in->parts.clock);
+    tx->skew_ms = sp_clock_skew_ms(s->in->parts.clock);
     tx->proof = *proof;
     tx->among = *among;
     tx->mail = ev->mail;

@@ -114,9 +114,10 @@ struct sp_accept {
     struct sp_id id;
     struct sp_id parent; /* a notice's or DSN's cause; zero if none */
     int64_t time_ms;
-    uint8_t kind;   /* enum sp_accept_kind */
-    uint8_t ret;    /* enum sp_accept_ret */
-    uint32_t needs; /* SP_NEEDS_*, SP_ASKED_* */
+    int64_t skew_ms; /* sp_clock_skew_ms then; of this run, not in the record */
+    uint8_t kind;    /* enum sp_accept_kind */
+    uint8_t ret;     /* enum sp_accept_ret */
+    uint32_t needs;  /* SP_NEEDS_*, SP_ASKED_* */
     struct sp_bytes tenant;
     struct sp_bytes sender; /* without <>; empty for the null sender */
     struct sp_bytes envid;

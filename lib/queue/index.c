@@ -49,6 +49,15 @@ struct sp_queue_entry *sp_queue_entry_new(const struct sp_accept *a)
     return e;
 }
 
+void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms)
+{
+    e->skew_ms = skew_ms;
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->rcpts[i].r.next_at_ms != 0)
+            e->rcpts[i].r.next_at_ms += e->skew_ms;
+    }
+}
+
 struct sp_queue_entry *sp_queue_entry_find(const struct sp_queue *q, const struct sp_id *id)
 {
     return sp_map_find(q->entries, key_of(id));
@@ -209,6 +218,29 @@ bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e)
     }
     place_in_heap(q, e);
     return true;
+}
+
+static void mend_times(struct sp_queue *q, struct sp_queue_entry *e, int64_t now_ms)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        struct sp_rcpt *r = &e->rcpts[i].r;
+
+        if ((r->state == SP_RCPT_PENDING || r->state == SP_RCPT_DEFERRED) &&
+            r->next_at_ms > now_ms + q->o.wait_max_ms)
+            r->next_at_ms = now_ms;
+    }
+    place_in_heap(q, e);
+}
+
+void sp_queue_index_mend_times(struct sp_queue *q)
+{
+    int64_t now_ms = sp_clock_steady_ms(q->o.clock);
+    struct sp_bytes key;
+    size_t at = 0;
+    void *entry;
+
+    while (q->o.wait_max_ms > 0 && sp_map_next(q->entries, &at, &key, &entry))
+        mend_times(q, entry, now_ms);
 }
 
 int64_t sp_queue_due_at(const struct sp_queue *q)

@@ -69,6 +69,7 @@ static struct sp_queue_entry *prepare(const struct sp_accept *a, uint8_t type, b
 {
     struct sp_queue_entry *e = sp_queue_entry_new(a);
 
+    sp_queue_entry_accepted_now(e, a->skew_ms);
     e->type = type;
     e->is_child = is_child;
     return e;
@@ -369,6 +370,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         return rc;
     if (!found.clean)
         mark_attempted(q);
+    sp_queue_index_mend_times(q);
     rc = sp_queue_body_folders(q, err);
     q->journal = journal;
     sp_log_info(q->o.log, "queue.opened", SP_INT("messages", sp_map_count(q->entries)),
@@ -400,13 +402,27 @@ enum sp_rc sp_queue_open(const struct sp_queue_options *options, struct sp_queue
     return SP_OK;
 }
 
+/* A doubt about an attempt outlasts this run: whose outcome is not known, here or from before, may have been delivered. */
+static bool has_no_doubt(void *arg)
+{
+    const struct sp_queue *q = arg;
+    struct sp_bytes key;
+    size_t at = 0;
+    void *entry;
+
+    while (sp_map_next(q->entries, &at, &key, &entry))
+        if (((const struct sp_queue_entry *)entry)->possibly_attempted)
+            return false;
+    return q->stats.recipients_busy == 0;
+}
+
 void sp_queue_close(struct sp_queue *q)
 {
     if (q == NULL)
         return;
     q->carrying = true;          /* no new carries */
     sp_queue_disk_stop(q->disk); /* bodies that end now still go into records */
-    sp_journal_close(SP_STEAL(q->journal));
+    sp_journal_close_as(SP_STEAL(q->journal), has_no_doubt, q);
     queue_free(q);
 }
 

@@ -30,6 +30,11 @@ struct sp_queue_options {
     bool prewrite;
     size_t messages_max; /* 0: 1,000,000 */
     size_t body_memory;  /* cap of all bodies in flight, bytes; 0: 32 MiB */
+    /*
+     * Who waits longer than this when the shard is opened is due at once: the clock has been set back since. 0: no limit.
+     * Held recipients keep their time.
+     */
+    int64_t wait_max_ms;
     /* Something is due earlier than sp_queue_due_at said before. */
     void (*on_due)(void *arg);
     /* This segment is durable up to end: tell the ledger. May be NULL. */
@@ -92,10 +97,13 @@ struct sp_queue_due {
         possibly_attempted; /* accepted before an unclean stop: an attempt may have been under way then */
 };
 
-/* The most overdue message with recipients that are due at now_ms and not busy; they become busy. returns: false if none */
+/*
+ * The most overdue message with recipients that are due at now_ms and not busy; they become busy. Due times here and below
+ * are steady ones (sp_clock_steady_ms), so that nobody who sets the wall clock moves them. returns: false if none
+ */
 bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out);
 
-/* returns: wall-clock time at which something will be due, INT64_MAX if nothing */
+/* returns: steady time at which something will be due, INT64_MAX if nothing */
 int64_t sp_queue_due_at(const struct sp_queue *q);
 
 /* Busy recipients are idle again and due at next_at_ms; nothing is written. */
@@ -110,6 +118,7 @@ struct sp_queue_message {
     struct sp_rcpt *rcpts;   /* state now; accept.recipient_count of them */
     bool *busy;
     bool possibly_attempted;
+    int64_t accepted_at_ms; /* steady time, where accept.time_ms is what the wall clock said */
     struct sp_arena *arena;
     struct sp_buf meta;
 };

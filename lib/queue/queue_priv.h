@@ -25,8 +25,9 @@ struct sp_queue_entry {
     struct sp_heap_node
         due; /* key: earliest next_at_ms of a recipient that is idle and not final */
     uint64_t body_len;
-    uint8_t type;  /* of the record */
-    bool is_child; /* the record's child */
+    int64_t skew_ms; /* steady time less the record's, at acceptance; 0 after a restart */
+    uint8_t type;    /* of the record */
+    bool is_child;   /* the record's child */
     bool body_in_file;
     bool possibly_attempted;
     bool quarantined;
@@ -76,6 +77,12 @@ struct sp_queue {
 
 /* A new entry of an accept, in no container yet; recipients as the decisions say. owner: the caller */
 struct sp_queue_entry *sp_queue_entry_new(const struct sp_accept *a);
+
+/* Sets an entry's times to the steady clock; for one accepted in this run. */
+void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms);
+
+/* Makes due at once who waits for longer than anybody can: at the end of opening. */
+void sp_queue_index_mend_times(struct sp_queue *q);
 
 /* Takes an entry in, once its record is durable (or drops it, if no recipient is open). returns: whether it lives */
 bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,

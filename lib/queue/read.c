@@ -64,6 +64,7 @@ static void add_states(const struct sp_queue_entry *e, struct sp_queue_message *
         m->busy[i] = e->rcpts[i].busy;
     }
     m->possibly_attempted = e->possibly_attempted;
+    m->accepted_at_ms = m->accept.time_ms + e->skew_ms;
 }
 
 static enum sp_rc load(struct sp_queue *q, const struct sp_queue_entry *e,

@@ -53,9 +53,9 @@ static int64_t mono_ms(const struct sp_look_up *l)
     return sp_clock_mono_ms(sp_loop_clock(l->plan.loop));
 }
 
-static int64_t wall_ms(const struct sp_look_up *l)
+static int64_t steady_ms(const struct sp_look_up *l)
 {
-    return sp_clock_wall_ms(sp_loop_clock(l->plan.loop));
+    return sp_clock_steady_ms(sp_loop_clock(l->plan.loop));
 }
 
 static void finish_if_idle(struct sp_look_up *l)
@@ -365,7 +365,7 @@ static void ask_sts(struct sp_look_up *l)
 
 static void take_policy(struct sp_look_up *l)
 {
-    const struct sp_sts_policy *p = sp_sts_cache_find(l->plan.sts, l->plan.domain, wall_ms(l));
+    const struct sp_sts_policy *p = sp_sts_cache_find(l->plan.sts, l->plan.domain, steady_ms(l));
 
     if (l->plan.target != NULL || p == NULL)
         return;
@@ -408,7 +408,7 @@ static void on_done(void *arg)
         hops[i] = l->hosts[i].hop;
     l->route.hops = hops;
     l->route.hop_count = l->host_count;
-    l->route.as_of_ms = wall_ms(l);
+    l->route.as_of_ms = sp_clock_wall_ms(sp_loop_clock(l->plan.loop));
     if (l->route.rc != SP_OK && sp_rc_info(l->route.rc)->class == SP_CLASS_TEMP)
         l->route.good_until_ms = now_ms + ERROR_MS;
     if (l->route.good_until_ms < now_ms + MIN_MS)

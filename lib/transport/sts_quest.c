@@ -41,9 +41,9 @@ struct sp_sts_quest {
     void *arg;
 };
 
-static int64_t wall_ms(const struct sp_sts_quest *q)
+static int64_t steady_ms(const struct sp_sts_quest *q)
 {
-    return sp_clock_wall_ms(sp_loop_clock(q->plan.loop));
+    return sp_clock_steady_ms(sp_loop_clock(q->plan.loop));
 }
 
 static void finish(struct sp_sts_quest *q, enum sp_rc why)
@@ -165,7 +165,7 @@ static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p)
 
 static void fetch_failed(struct sp_sts_quest *q, enum sp_rc rc)
 {
-    bool had = sp_sts_cache_find(q->plan.cache, q->plan.domain, wall_ms(q)) != NULL;
+    bool had = sp_sts_cache_find(q->plan.cache, q->plan.domain, steady_ms(q)) != NULL;
 
     sp_log_warn(q->plan.log, had ? "sts.refresh-failed" : "sts.fetch-failed",
                 SP_DOMAIN("domain", q->plan.domain), SP_RC("why", rc));
@@ -188,7 +188,7 @@ static void on_fetched(void *arg, enum sp_rc rc, const struct sp_jobs_reply *rep
         return;
     }
     q->text = sp_arena_copy(q->arena, got.body);
-    q->fetched_at_ms = wall_ms(q);
+    q->fetched_at_ms = steady_ms(q);
     keep(q, &policy);
 }
 
@@ -256,7 +256,7 @@ static void on_txt(void *arg, const struct sp_dns_answer *a)
 {
     struct sp_sts_quest *q = arg;
     const struct sp_sts_policy *known =
-        sp_sts_cache_find(q->plan.cache, q->plan.domain, wall_ms(q));
+        sp_sts_cache_find(q->plan.cache, q->plan.domain, steady_ms(q));
     struct sp_bytes id = {0};
     enum sp_rc rc = read_txt(a, &id);
 
@@ -270,7 +270,7 @@ static void on_txt(void *arg, const struct sp_dns_answer *a)
         finish(q, rc);
     } else if (q->plan.jobs == NULL) {
         finish(q, known == NULL ? SP_E_ROLE_GONE : SP_OK);
-    } else if (!sp_sts_cache_should_fetch(q->plan.cache, q->plan.domain, q->id, wall_ms(q))) {
+    } else if (!sp_sts_cache_should_fetch(q->plan.cache, q->plan.domain, q->id, steady_ms(q))) {
         finish(q, known == NULL ? SP_E_FETCH_FAILED : SP_OK);
     } else {
         q->open = 2;

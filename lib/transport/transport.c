@@ -351,7 +351,7 @@ void sp_transport_refresh(struct sp_transport *t)
 
     if (t->refresh != NULL || t->jobs == NULL)
         return;
-    plan.domain = sp_sts_cache_find_old(t->sts, sp_clock_wall_ms(sp_loop_clock(t->loop)));
+    plan.domain = sp_sts_cache_find_old(t->sts, sp_clock_steady_ms(sp_loop_clock(t->loop)));
     if (plan.domain.len > 0)
         t->refresh = sp_sts_quest_new(&plan, on_refreshed, t);
 }
