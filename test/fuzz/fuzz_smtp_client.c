@@ -26,7 +26,7 @@ static int64_t fixed_ms(void *ctx)
     return 1000;
 }
 
-static const struct sp_clock clock_fixed = {fixed_ms, fixed_ms, NULL};
+static const struct sp_clock clock_fixed = {fixed_ms, fixed_ms, NULL, NULL};
 
 static void send_mail(struct run *r)
 {

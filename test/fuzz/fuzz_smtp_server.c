@@ -24,7 +24,7 @@ static int64_t fixed_ms(void *ctx)
     return 1000;
 }
 
-static const struct sp_clock clock_fixed = {fixed_ms, fixed_ms, NULL};
+static const struct sp_clock clock_fixed = {fixed_ms, fixed_ms, NULL, NULL};
 
 static const struct sp_smtp_server_config config = {
     .hostname = "gw.example",

@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""The wall clock jumps a day ahead and two back while mail is taken, refused for a while, and delivered.
+
+    test/crash/clock.py --seed 1
+
+The clock is that of the roles' test build (SP_CLOCK_AT): it jumps for all of them at the same moment of the monotonic clock.
+"""
+import argparse
+import collections
+import json
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from crash.bench import Bench, wait_until  # noqa: E402  (the path comes first)
+from lab.ports import open_folder  # noqa: E402
+
+DAY = 86400 * 1000
+KINDS = ("plain", "plain", "portal")
+START = 20  # seconds from here until the first jump: the gateway starts before it
+STEPS = ((0, DAY), (5, -DAY), (10, 0))  # seconds after START, and how far the clock is off from then on
+
+
+def steps(first):
+    return ",".join(f"{int((first + at) * 1000)}:{offset}" for at, offset in STEPS)
+
+
+def run(make, **load):
+    first = time.monotonic() + START
+    bench = make(environment={"SP_CLOCK_AT": steps(first)})
+    assert time.monotonic() < first, "the gateway took too long to start"
+    bench.start_load(kinds=KINDS, **load)  # nothing sealed: the keys are of today, and not valid yesterday
+    offsets = set()
+    for at, _ in STEPS:  # over each jump some of the mail waits for its next try
+        wait_until(lambda at=at: time.monotonic() > first + at - 2, START + 2, "time goes on")
+        bench.taker.refusing = True
+        wait_until(lambda at=at: time.monotonic() > first + at + 1, 10, "time goes on")
+        bench.taker.refusing = False
+        offsets.add(round((log_time(bench) - time.time()) / 86400))
+    bench.load.stop()
+    bench.settle(40)  # a retry is due in seconds; none has moved by a day
+    figures = bench.check()
+    assert not bench.load.ends and set(bench.load.replies) == {"250"}, bench.load.ends[:3]
+    assert offsets == {1, -1, 0}, f"the roles' clock did not jump: {offsets}"
+    changed = [r["offset_ms"] for r in bench.records() if r["event"] == "clock.changed"]
+    assert [round(ms / DAY) for ms in changed] == [1, -2, 1], changed
+    events = collections.Counter(r["event"] for r in bench.records())
+    assert not events["dsn.sent"] and not events["message.expired"]
+    return {**figures, "deferred": sum(r.get("outcome") == "deferred" for r in bench.records())}
+
+
+def log_time(bench):
+    """The gateway's idea of now: a line of log is written for each message that waits."""
+    last = json.loads([line for line in bench.gateway.log.splitlines() if line.startswith("{")][-1])
+    return time.mktime(time.strptime(last["time"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
+    options = parser.parse_args()
+    os.environ["SALLYPORT_PRESET"] = options.preset
+    with open_folder("sp-clock-") as folder:
+        made = []
+
+        def make(**keywords):
+            made.append(Bench(folder, options.seed, **keywords))
+            return made[-1]
+        try:
+            print(json.dumps(run(make)))
+        except AssertionError:
+            pathlib.Path("/tmp/sallyport-clock.log").write_text(made[0].gateway.log)
+            raise
+        finally:
+            for bench in made:
+                bench.close()
+
+
+if __name__ == "__main__":
+    main()
