@@ -201,13 +201,44 @@ static int show(const struct control *c)
     return code;
 }
 
+/* Facts of one message, or of so many days: for `sallyport policy replay`, one JSON object a line. */
+static int facts(const struct control *c)
+{
+    struct control_answer answer;
+    struct sp_buf question;
+    struct sp_jw w;
+    uint64_t days;
+    int code;
+
+    if (c->word_count != 3)
+        return control_usage("facts of which message, or of how many days?");
+    sp_buf_init(&question, QUESTION_MAX);
+    sp_jw_init(&w, &question);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "command", "audit.facts");
+    if (sp_bytes_to_u64(sp_bytes_cstr(c->words[2]), &days) && days <= 1000)
+        sp_jw_int(&w, "days", (int64_t)days);
+    else
+        sp_jw_cstr(&w, "message", c->words[2]);
+    sp_jw_end(&w);
+    control_ask(c, sp_buf_bytes(&question), &answer);
+    sp_buf_clear(&question);
+    code = answer.code == CONTROL_OK ? save(&answer, c->output == NULL ? "-" : c->output)
+                                     : answer.code;
+    control_answer_clear(&answer);
+    return code;
+}
+
 int control_audit(const struct control *c)
 {
+    if (strcmp(c->words[1], "facts") == 0)
+        return facts(c);
     if (strcmp(c->words[1], "prove") == 0)
         return prove(c);
     if (strcmp(c->words[1], "show") == 0)
         return show(c);
     if (strcmp(c->words[1], "status") == 0)
         return status(c);
-    return control_usage("audit: prove, show or status (and verify, which needs no gateway)");
+    return control_usage(
+        "audit: prove, show, facts or status (and verify, which needs no gateway)");
 }

@@ -19,6 +19,7 @@ static const char usage[] =
     "       sallyport keys import FILE [--no-pin] [--reason TEXT]\n"
     "       sallyport audit prove MESSAGE [--output FILE]\n"
     "       sallyport audit show MESSAGE\n"
+    "       sallyport audit facts MESSAGE|DAYS [--output FILE]\n"
     "       sallyport audit status\n"
     "       sallyport posture list [DOMAIN]\n"
     "       sallyport posture show DOMAIN\n"

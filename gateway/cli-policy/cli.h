@@ -50,6 +50,7 @@ int cli_policy_format(struct cli *cli);
 int cli_policy_publish(struct cli *cli);
 int cli_policy_history(struct cli *cli);
 int cli_policy_rollback(struct cli *cli);
+int cli_policy_replay(struct cli *cli);
 int cli_explain(struct cli *cli);
 int cli_tenant_add(struct cli *cli);
 int cli_tenant_list(struct cli *cli);
@@ -88,6 +89,13 @@ struct cli_files {
 };
 /* The same, and keeps every file that it read. returns: the policy (to unref), or NULL with problems */
 struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struct cli_files *files);
+
+/*
+ * Loads a version that was kept, by its hash, from the history beside the live policy.
+ *
+ * returns: the policy (to unref), or NULL if it is not kept
+ */
+struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char *hash);
 
 /* Runs one file of tests and tells of it. returns: whether all passed; *passed: how many */
 bool cli_run_tests(struct cli *cli, const char *path, size_t *passed);

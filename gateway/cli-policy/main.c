@@ -26,6 +26,8 @@ static const struct command {
     {"policy", "history", cli_policy_history, "policy history [-c sallyport.json] [--json]"},
     {"policy", "rollback", cli_policy_rollback,
      "policy rollback VERSION --reason TEXT [--approved-by NAME] [-c sallyport.json]"},
+    {"policy", "replay", cli_policy_replay,
+     "policy replay --message ID | --days N [--draft FILE] [-c sallyport.json] [--json]"},
     {"explain", NULL, cli_explain,
      "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
      "V']...\n"

@@ -424,3 +424,63 @@ int cli_policy_rollback(struct cli *cli)
         rc = tell(cli, &p, "policy.rolled-back", before, hash);
     return end(cli, &p, rc, "taken back", before, hash);
 }
+
+/* ---- a kept version, without touching what is live ---- */
+
+struct kept {
+    const struct sp_json *files;
+    const char *folder; /* with a slash */
+};
+
+static enum sp_rc read_kept(void *ctx, const char *name, struct sp_bytes *out)
+{
+    const struct kept *k = ctx;
+    size_t skip = strlen(k->folder);
+    const struct sp_json *f;
+
+    if (strncmp(name, k->folder, skip) != 0)
+        return SP_E_NOT_FOUND;
+    f = sp_json_find(k->files, name + skip);
+    if (f == NULL || f->type != SP_JSON_TEXT)
+        return SP_E_NOT_FOUND;
+    *out = f->text;
+    return SP_OK;
+}
+
+static bool next_kept(void *ctx, const char *dir, size_t *at, struct sp_bytes *name)
+{
+    const struct kept *k = ctx;
+    const struct sp_json *f = k->files->first;
+    struct sp_bytes below = sp_bytes_cstr(dir + strlen(k->folder));
+
+    for (size_t i = 0; i < *at && f != NULL; i++)
+        f = f->next;
+    for (; f != NULL; f = f->next) {
+        (*at)++;
+        if (!sp_bytes_starts_nocase(f->key, below))
+            continue;
+        *name = sp_bytes((const uint8_t *)f->key.ptr, f->key.len);
+        return true;
+    }
+    return false;
+}
+
+struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char *hash)
+{
+    struct publish p = {.folder = cli_dirname(cli, live)};
+    struct kept kept = {.folder = ""};
+    struct sp_policy_reader reader = {read_kept, &kept, next_kept};
+    struct sp_policy *policy = NULL;
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_bytes text;
+    struct sp_err err;
+
+    if (cli_read(cli, history_path(cli, &p, text_of(cli, "%s.json", hash)), &text) != SP_OK ||
+        sp_json_parse(text, NULL, &doc, &err) != SP_OK)
+        return NULL;
+    kept.files = sp_json_find(sp_json_root(doc), "files");
+    if (kept.files == NULL ||
+        sp_policy_load(&reader, cli_basename(live), cli->problems, &policy) != SP_OK)
+        return NULL;
+    return policy;
+}

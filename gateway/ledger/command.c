@@ -147,10 +147,19 @@ static void on_prove(struct ledger *l, struct sp_jobs_job *job, const struct led
         ledger_reply_error(job, SP_E_USAGE, "message: no message id");
 }
 
+static void on_facts(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q)
+{
+    struct sp_id id;
+    bool one = sp_id_parse(sp_json_text_of(q->ask, "message"), &id);
+
+    ledger_facts(l, job, one ? &id : NULL, sp_json_int_of(q->ask, "days", 0), q->actor);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 } commands[] = {
+    {"audit.facts", on_facts},
     {"audit.status", on_status},
     {"audit.prove", on_prove},
     {"message.show", on_show},

@@ -56,6 +56,9 @@ struct ledger {
 
 /* key.c */
 SP_MUST_CHECK enum sp_rc ledger_key_load(struct ledger *l, struct sp_err *err);
+/* Answers with the facts of a message, or (id NULL) of all since so many days. */
+void ledger_facts(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id, int64_t days,
+                  struct sp_bytes actor);
 /* Tells the books which policy is in effect. returns: SP_OK, or what the database said */
 SP_MUST_CHECK enum sp_rc ledger_policy_tell(struct ledger *l, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc ledger_path(struct sp_buf *out, const char *folder, const char *name);

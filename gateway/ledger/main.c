@@ -30,6 +30,7 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
                                                 (uint64_t)l->config->audit.checkpoint_records,
                                             .checkpoint_ms = l->config->audit.checkpoint_ms};
     struct sp_digest config;
+    struct sp_secret facts;
     struct sp_buf database;
     struct sp_buf file;
     enum sp_rc rc;
@@ -37,6 +38,8 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
     sp_crypt_sha256(sp_role_file(l->role, "sallyport.json"), config.b);
     options.config = &config;
     options.generation = sp_role_generation(l->role);
+    sp_crypt_hkdf(sp_secret_bytes(&l->record_kek), SP_LIT("sallyport facts 1"), &facts);
+    options.facts = &facts;
     sp_buf_init(&database, LEDGER_PATH_MAX);
     sp_buf_init(&file, LEDGER_PATH_MAX);
     rc = ledger_path(&database, sp_role_dir(l->role), "state.db");
@@ -48,6 +51,7 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
         options.file = l->file;
         rc = sp_audit_book_open(&options, &l->book, err);
     }
+    sp_secret_clear(&facts);
     sp_buf_clear(&file);
     sp_buf_clear(&database);
     return rc;

@@ -7,6 +7,7 @@
 #include "audit/book.h"
 
 #include "audit/book_priv.h"
+#include "audit/facts.h"
 #include "base/text.h"
 
 #define TAIL_MAX               ((size_t)64 << 20)
@@ -217,7 +218,10 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     sp_list_init(&b->changed_domains);
     sp_list_init(&b->dirty_domains);
     sp_buf_init(&b->tail, TAIL_MAX);
+    b->facts = options->facts == NULL ? NULL : sp_aead_new(options->facts);
     rc = sp_store_open(options->database, &store, &b->store, err);
+    if (rc == SP_OK)
+        rc = sp_audit_facts_forget(b, err);
     if (rc == SP_OK)
         rc = load_state(b, &file_len, err);
     if (rc == SP_OK)
@@ -255,6 +259,7 @@ void sp_audit_book_free(struct sp_audit_book *b)
     if (b->own_io.ctx != NULL)
         sp_journal_io_posix_free(&b->own_io);
     sp_store_free(b->store);
+    sp_aead_free(b->facts);
     sp_buf_clear(&b->tail);
     sp_secret_clear(&b->signer.secret);
     sp_free(b);

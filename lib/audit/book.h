@@ -15,6 +15,7 @@
 #include "audit/message.h"
 #include "audit/trail.h"
 #include "base/clock.h"
+#include "crypt/secret.h"
 #include "journal/reader.h"
 #include "log/log.h"
 
@@ -31,6 +32,7 @@ struct sp_audit_book_options {
     int64_t checkpoint_ms;          /* or so long after an unsigned line, 0: 60 s */
     const struct sp_digest *config; /* of the settings, for audit.started; NULL: not told */
     uint64_t generation;            /* of the configuration */
+    const struct sp_secret *facts;  /* key under which facts are kept; NULL: none are */
 };
 
 /*

@@ -6,6 +6,7 @@
 
 #include "audit/book.h"
 #include "base/map.h"
+#include "crypt/aead.h"
 #include "store/store.h"
 
 struct sp_audit_domain {
@@ -45,6 +46,7 @@ struct sp_audit_book {
     int64_t unsigned_since_ms; /* steady time of the first line after it; 0: there is none */
     struct sp_map *messages;   /* touched since the last commit: id -> struct sp_audit_message */
     struct sp_audit_message *asked; /* lent by sp_audit_book_message */
+    struct sp_aead *facts;          /* NULL: facts are not kept */
 
     struct sp_map *domains;         /* name -> struct sp_audit_domain */
     struct sp_list changed_domains; /* nobody was told yet */

@@ -4,6 +4,7 @@
  * so both see the same thing. A record that can't be read becomes audit.gap: the gap is then on record too.
  */
 #include "audit/book_priv.h"
+#include "audit/facts.h"
 #include "base/text.h"
 
 #define ARENA_LEN 16384
@@ -123,7 +124,8 @@ static enum sp_rc fold_accept(struct fold *f, const struct sp_accept *accept)
         return rc;
     (void)find_told(f, "message.accepted", &accept->id, &seq);
     sp_audit_message_accept(m, accept, seq);
-    return settle(f, m);
+    rc = sp_audit_facts_store(f->b, accept, f->err);
+    return rc == SP_OK ? settle(f, m) : rc;
 }
 
 static enum sp_rc copy_member(struct sp_jw *w, const struct sp_audit_line *from, const char *name)

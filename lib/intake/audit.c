@@ -4,6 +4,7 @@
  */
 #include "base/text.h"
 #include "intake/intake_priv.h"
+#include "policy/record.h"
 
 static void put_hex(struct sp_jw *w, const char *key, const uint8_t *bytes, size_t len)
 {
@@ -352,6 +353,55 @@ static bool is_kept(enum sp_fact fact)
            fact != SP_FACT_DOMAIN_REMEMBERED;
 }
 
+/* What is a recipient's own, of the facts that is_kept leaves out. */
+static const enum sp_fact own_facts[] = {
+    SP_FACT_RECIPIENT_PREFERENCE, SP_FACT_RECIPIENT_FIRST_CONTACT, SP_FACT_DOMAIN_REMEMBERED};
+
+void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r)
+{
+    const struct sp_facts *f = &tx->facts;
+    struct sp_buf decided;
+    struct sp_jw w;
+
+    if (tx->replay.len > 0)
+        sp_buf_put_u8(&tx->replay, ',');
+    sp_jw_init(&w, &tx->replay);
+    sp_jw_object(&w, NULL);
+    sp_jw_text(&w, "recipient.address", r->address);
+    for (size_t i = 0; i < SP_ARRAY_LEN(own_facts); i++)
+        if (f->values[own_facts[i]].state == SP_FACT_KNOWN)
+            put_fact(&w, own_facts[i], &f->values[own_facts[i]]);
+    sp_jw_array(&w, "unknown");
+    for (size_t i = 0; i < SP_ARRAY_LEN(own_facts); i++)
+        if (f->values[own_facts[i]].state == SP_FACT_UNKNOWN)
+            sp_jw_cstr(&w, NULL, sp_fact_name(own_facts[i]));
+    sp_jw_end(&w);
+    sp_buf_init(&decided, SP_DECISION_TEXT_MAX);
+    sp_decision_write(&r->decision, &decided);
+    if (!sp_bytes_eq(sp_buf_bytes(&decided), sp_buf_bytes(&tx->replay_last))) {
+        sp_jw_raw(&w, "decided", sp_buf_bytes(&decided)); /* else as the one before */
+        sp_buf_reset(&tx->replay_last);
+        sp_buf_put(&tx->replay_last, sp_buf_bytes(&decided));
+    }
+    sp_buf_clear(&decided);
+    sp_jw_end(&w);
+}
+
+/* A message with very many recipients may leave no room: its evidence then does without. */
+static void put_recipients(struct sp_jw *w, const struct transaction *tx)
+{
+    struct sp_buf all;
+
+    if (sp_buf_rc(&tx->replay) != SP_OK || w->out->len + tx->replay.len + 64 > SP_RECORD_TEXT_MAX)
+        return;
+    sp_buf_init(&all, SP_RECORD_TEXT_MAX);
+    sp_buf_put_u8(&all, '[');
+    sp_buf_put(&all, sp_buf_bytes(&tx->replay));
+    sp_buf_put_u8(&all, ']');
+    sp_jw_raw(w, "recipients", sp_buf_bytes(&all));
+    sp_buf_clear(&all);
+}
+
 static void put_open_facts(struct sp_jw *w, struct transaction *tx)
 {
     const struct sp_facts *f = &tx->facts;
@@ -393,6 +443,9 @@ void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out)
             sp_jw_cstr(&w, NULL, sp_fact_name((enum sp_fact)i));
     }
     sp_jw_end(&w);
+    sp_jw_int(&w, "time_ms", f->now_ms);
+    sp_jw_text(&w, "policy", sp_bytes_cstr(sp_policy_hash(tx->gen->policy)));
     put_open_facts(&w, tx);
+    put_recipients(&w, tx);
     sp_jw_end(&w);
 }

@@ -26,12 +26,12 @@ static void decide_all(struct transaction *tx)
     for (size_t i = 0; i < tx->recipient_count; i++) {
         struct recipient *r = &tx->recipients[i];
 
-        if (r->decided)
-            continue;
+        /* also those who were decided at RCPT: the rule is the same, but now it is known whether the mail is sealed */
         sp_intake_facts_recipient(tx, &tx->facts, r);
         memset(&r->decision, 0, sizeof(r->decision));
         sp_policy_decide(tx->gen->policy, &tx->facts, &r->decision);
         r->decided = true;
+        sp_intake_audit_recipient(tx, r);
     }
 }
 

@@ -204,6 +204,8 @@ struct transaction {
     struct recipient *recipients;
     size_t recipient_count, recipient_cap;
     struct sp_facts facts;
+    struct sp_buf replay;      /* JSON objects of recipients: their facts and decisions */
+    struct sp_buf replay_last; /* the decision of the last of them */
     const struct sp_decision *whole_reject; /* a rule refused the whole message at RCPT */
     struct sp_decision whole_reject_decision;
 
@@ -302,6 +304,8 @@ void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], ui
 /* Appends a step (message.held, message.returned, ...) of all recipients whose decision is `verb`. */
 void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do verb,
                           struct sp_buf *out);
+/* Adds a recipient's own facts, and the decision that came of them, to what the next one writes. */
+void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r);
 /* The facts that the decision can be replayed from, as JSON. */
 void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out);
 /* returns: whether it is a refusal for want of proof, or of a right to the sender's name */

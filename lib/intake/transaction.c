@@ -5,6 +5,7 @@
  */
 #include "base/text.h"
 #include "intake/intake_priv.h"
+#include "policy/record.h"
 
 struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proof,
                                      const struct candidates *among,
@@ -28,6 +29,8 @@ struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proo
     sp_address_format(&ev->address, &sender);
     tx->sender = sp_arena_copy(tx->arena, sp_buf_bytes(&sender));
     sp_buf_clear(&sender);
+    sp_buf_init(&tx->replay, SP_RECORD_TEXT_MAX / 2);
+    sp_buf_init(&tx->replay_last, SP_DECISION_TEXT_MAX);
     sp_buf_init(&tx->head, SP_HEADER_MAX + SP_STREAM_INPUT_MAX);
     sp_buf_init(&tx->scan_reply_bytes, SP_JOBS_PAYLOAD_MAX * 8);
     sp_content_init(&tx->scan_content);
@@ -44,6 +47,8 @@ void sp_intake_tx_free(struct transaction *tx)
     sp_queue_body_free(tx->body);
     sp_queue_body_free(tx->child_body);
     sp_buf_clear(&tx->head);
+    sp_buf_clear(&tx->replay);
+    sp_buf_clear(&tx->replay_last);
     sp_buf_clear(&tx->scan_reply_bytes);
     sp_arena_free(tx->arena);
     sp_intake_generation_unref(tx->gen);

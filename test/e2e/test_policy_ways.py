@@ -135,3 +135,22 @@ def test_publishing_takes_effect_at_a_reload_and_is_on_record(gateways, sinks):
             break
         assert time.monotonic() < deadline
     assert accepted["decisions"][0]["rule"] == "new"
+
+
+def test_a_decision_is_replayed_byte_for_byte_and_a_draft_tried_on_the_past(ways):
+    gateway, _, _ = ways
+    _, _, identity = submit(gateway, ["copied@example.net", "pat@example.net", "b@example.net"])
+    gateway.wait_record("message.accepted", message=identity)
+    text = gateway.run("policy", "replay", "--message", identity).stdout
+    assert text.startswith("3 recipients decided again, 0 otherwise") and text.count("the same, byte for byte") == 3, text
+    assert gateway.wait_record("audit.exported", what="facts", about=identity)["actor"]["type"] == "admin"
+    folder = pathlib.Path(gateway.info["config"]).parent / "policies"
+    draft = json.loads((folder / "policy.json").read_text())
+    draft["rules"].insert(0, {"rule": "all-sealed", "when": {"recipient.address": "b@example.net"}, "then": {"protect": "pickup"}})
+    (folder / "draft.json").write_text(json.dumps(draft))
+    done = gateway.run("policy", "replay", "--days", "1", "--draft", str(folder / "draft.json"), "--json", check=False)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and told["changed"] == 1 and told["recipients"] >= 3
+    assert told["changes"][0] == {"message": identity, "recipient": "b@example.net", "recorded": "protect by default, floor plain",
+                                  "replayed": "protect by all-sealed, floor sealed"}
+    assert json.loads(gateway.run("policy", "replay", "--days", "1", "--json").stdout)["changed"] == 0

@@ -1,0 +1,383 @@
+/*
+ * sallyport policy replay: decisions of the past, decided again. With --message, by the version that decided then: the text
+ * of the decision must come out byte for byte as it was recorded, or something is not as the audit says. With --days, by a
+ * draft (or by what is live): who would fare otherwise, counted and listed. The facts come from the running gateway, which
+ * records who has asked for them; deciding happens here.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gateway/cli-policy/cli.h"
+#include "json/json.h"
+#include "policy/record.h"
+
+#define ANSWER_MAX ((size_t)512 << 20)
+#define SHOWN_MAX  20
+#define KINDS_MAX  200
+
+struct kind { /* one way in which decisions change */
+    const char *from;
+    const char *to;
+    size_t count;
+};
+
+struct replay {
+    const char *config;
+    const char *message;
+    const char *days;
+    const char *draft;
+    const char *live;
+    struct sp_policy *by;                 /* draft or live, of --days */
+    char version[SP_POLICY_HASH_LEN + 1]; /* that `by` is, of --message */
+    size_t recipients, changed, unjudged;
+    struct kind kinds[KINDS_MAX];
+    size_t kind_count;
+    struct sp_buf shown; /* lines or JSON objects */
+    struct sp_jw w;
+};
+
+/* ---- the facts, from the gateway ---- */
+
+static void run_control(struct cli *cli, const struct replay *r, int out)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    const char *what = r->message != NULL ? r->message : r->days;
+    char *argv[] = {"cli-control", "audit",           "facts", (char *)what,
+                    "--config",    (char *)r->config, NULL};
+
+    if (n > 0 && dup2(out, STDOUT_FILENO) >= 0) {
+        self[n] = 0;
+        (void)execv(cli_join(cli, cli_dirname(cli, self), "cli-control"), argv);
+    }
+    _exit(127);
+}
+
+/* returns: whether the gateway gave them */
+static bool ask_facts(struct cli *cli, const struct replay *r, struct sp_buf *out)
+{
+    uint8_t piece[65536];
+    int ends[2], status = 1;
+    ssize_t n;
+    pid_t child;
+
+    if (pipe(ends) != 0)
+        return false;
+    child = fork();
+    if (child == 0)
+        run_control(cli, r, ends[1]);
+    (void)close(ends[1]);
+    while (child > 0 && (n = read(ends[0], piece, sizeof(piece))) > 0)
+        sp_buf_put(out, sp_bytes(piece, (size_t)n));
+    (void)close(ends[0]);
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 && sp_buf_rc(out) == SP_OK;
+}
+
+/* ---- from record to facts ---- */
+
+static void set_unknown(struct cli_facts *f, const struct sp_json *names)
+{
+    for (const struct sp_json *n = names == NULL ? NULL : names->first; n != NULL; n = n->next)
+        for (size_t i = 0; i < SP_FACT_COUNT; i++)
+            if (sp_bytes_eq(n->text, sp_bytes_cstr(sp_fact_name((enum sp_fact)i))))
+                sp_facts_set_unknown(&f->facts, (enum sp_fact)i);
+}
+
+static void set_types(struct cli *cli, struct cli_facts *f, const struct sp_json *types)
+{
+    size_t n = 0;
+    struct sp_fact_type *list =
+        sp_arena_alloc(cli->arena, ((types == NULL ? 0 : types->count) + 1) * sizeof(*list));
+
+    for (const struct sp_json *t = types == NULL ? NULL : types->first; t != NULL; t = t->next)
+        list[n++] = (struct sp_fact_type){t->key, sp_json_int_of(t, "count", 0),
+                                          sp_json_int_of(t, "distinct", 0)};
+    sp_facts_set_types(&f->facts, list, n);
+}
+
+static void set_headers(struct cli *cli, struct cli_facts *f, const struct sp_json *header)
+{
+    struct sp_fact_header *list;
+    size_t n = 0;
+
+    if (header == NULL) { /* the policy of then asked for none: what they were is not known now */
+        sp_facts_set_unknown(&f->facts, SP_FACT_HEADER);
+        return;
+    }
+    list = sp_arena_alloc(cli->arena, (header->count + 1) * sizeof(*list));
+    for (const struct sp_json *h = header->first; h != NULL; h = h->next)
+        if (h->count == 2)
+            list[n++] = (struct sp_fact_header){h->first->text, h->first->next->text};
+    f->facts.headers = list;
+    f->facts.header_count = n;
+    f->facts.values[SP_FACT_HEADER].state = SP_FACT_KNOWN;
+}
+
+static void set_members(struct cli *cli, struct cli_facts *f, const struct sp_json *object,
+                        bool addresses)
+{
+    static const char *const others[] = {"unknown", "types",   "time_ms",   "policy",
+                                         "header",  "decided", "recipients"};
+
+    for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
+        bool is_other = false;
+
+        for (size_t i = 0; i < SP_ARRAY_LEN(others); i++)
+            is_other = is_other || sp_bytes_eq(m->key, sp_bytes_cstr(others[i]));
+        if (!is_other && cli_fact_is_address(m->key) == addresses &&
+            !sp_bytes_eq(m->key, SP_LIT("scan")))
+            cli_fact_set(cli, f, m);
+    }
+}
+
+static struct cli_facts *facts_of(struct cli *cli, const struct sp_json *record,
+                                  const struct sp_json *recipient)
+{
+    struct cli_facts *f = sp_arena_alloc(cli->arena, sizeof(*f));
+    int64_t scan;
+
+    memset(f, 0, sizeof(*f));
+    sp_facts_init(&f->facts);
+    f->facts.now_ms = sp_json_int_of(record, "time_ms", 0);
+    set_members(cli, f, record, true);
+    set_members(cli, f, recipient, true);
+    set_members(cli, f, record, false);
+    set_members(cli, f, recipient, false);
+    set_types(cli, f, sp_json_find(record, "types"));
+    set_headers(cli, f, sp_json_find(record, "header"));
+    if (sp_fact_value_parse(SP_FACT_SCAN, sp_json_text_of(record, "scan"), &scan))
+        sp_facts_set_number(&f->facts, SP_FACT_SCAN, scan);
+    set_unknown(f, sp_json_find(record, "unknown"));
+    set_unknown(f, sp_json_find(recipient, "unknown"));
+    for (size_t i = 0; i < SP_FACT_COUNT; i++) /* what was recorded is all there was */
+        if (f->facts.values[i].state == SP_FACT_PENDING)
+            sp_facts_set_absent(&f->facts, (enum sp_fact)i);
+    return f;
+}
+
+/* ---- judging ---- */
+
+static void count_kind(struct replay *r, const char *from, const char *to)
+{
+    for (size_t i = 0; i < r->kind_count; i++) {
+        if (strcmp(r->kinds[i].from, from) == 0 && strcmp(r->kinds[i].to, to) == 0) {
+            r->kinds[i].count++;
+            return;
+        }
+    }
+    if (r->kind_count < KINDS_MAX)
+        r->kinds[r->kind_count++] = (struct kind){from, to, 1};
+}
+
+static const char *short_form(struct cli *cli, const char *verb, const char *rule,
+                              const char *floor)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s by %s, floor %s", verb, rule, floor);
+    return sp_arena_cstr(cli->arena, sp_bytes_cstr(text));
+}
+
+static const char *form_of_text(struct cli *cli, const struct sp_json *decided)
+{
+    return short_form(cli, (const char *)sp_json_text_of(decided, "do").ptr,
+                      (const char *)sp_json_text_of(decided, "rule").ptr,
+                      (const char *)sp_json_text_of(decided, "floor").ptr);
+}
+
+static void show(struct cli *cli, struct replay *r, struct sp_bytes message, struct sp_bytes to,
+                 const char *from, const char *now)
+{
+    if (cli->json) {
+        sp_jw_object(&r->w, NULL);
+        sp_jw_text(&r->w, "message", message);
+        sp_jw_text(&r->w, "recipient", to);
+        sp_jw_cstr(&r->w, "recorded", from);
+        sp_jw_cstr(&r->w, "replayed", now);
+        sp_jw_end(&r->w);
+    } else if (r->changed <= SHOWN_MAX) {
+        sp_buf_printf(&r->shown, "  %.*s to %.*s: %s; was %s\n", SP_FMT(message), SP_FMT(to), now,
+                      from);
+    }
+}
+
+static void judge(struct cli *cli, struct replay *r, struct sp_bytes message,
+                  const struct sp_json *record, const struct sp_json *recipient,
+                  const struct sp_json *decided)
+{
+    struct cli_facts *f = facts_of(cli, record, recipient);
+    struct sp_buf then, now;
+    struct sp_decision d;
+    const char *from, *to;
+
+    sp_policy_decide(r->by, &f->facts, &d);
+    sp_buf_init(&then, SP_DECISION_TEXT_MAX);
+    sp_buf_init(&now, SP_DECISION_TEXT_MAX);
+    sp_decision_write(&d, &now);
+    r->recipients++;
+    from = form_of_text(cli, decided);
+    to = short_form(cli, sp_do_name(d.verb), d.rule, sp_floor_name(d.floor));
+    if (sp_json_canonical(decided, &then) != SP_OK) {
+        r->unjudged++;
+    } else {
+        SP_AUTO(sp_json_doc) again = NULL;
+        struct sp_err err;
+
+        sp_buf_reset(&then); /* both in the canonical order of keys */
+        if (sp_json_parse(sp_buf_bytes(&now), NULL, &again, &err) == SP_OK) {
+            sp_buf_reset(&now);
+            (void)!sp_json_canonical(sp_json_root(again), &now);
+            (void)!sp_json_canonical(decided, &then);
+        }
+        if (!sp_bytes_eq(sp_buf_bytes(&then), sp_buf_bytes(&now))) {
+            r->changed++;
+            count_kind(r, from, to);
+            show(cli, r, message, sp_json_text_of(recipient, "recipient.address"), from, to);
+        } else if (r->message != NULL && !cli->json) {
+            sp_buf_printf(&r->shown, "  %.*s: %s: the same, byte for byte (%zu bytes)\n",
+                          SP_FMT(sp_json_text_of(recipient, "recipient.address")), to, now.len);
+        }
+    }
+    sp_buf_clear(&then);
+    sp_buf_clear(&now);
+}
+
+/* The version that decided then. returns: false if it is not kept */
+static bool take_version(struct cli *cli, struct replay *r, struct sp_bytes hash)
+{
+    if (r->draft != NULL || (r->days != NULL && r->by != NULL))
+        return true;
+    if (hash.len != SP_POLICY_HASH_LEN)
+        return false;
+    memcpy(r->version, hash.ptr, hash.len);
+    if (r->by != NULL && strcmp(sp_policy_hash(r->by), r->version) == 0)
+        return true;
+    sp_policy_unref(r->by);
+    r->by = cli_load_version(cli, r->live, r->version);
+    return r->by != NULL && strcmp(sp_policy_hash(r->by), r->version) == 0;
+}
+
+static int replay_line(struct cli *cli, struct replay *r, struct sp_bytes line)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    const struct sp_json *facts, *all, *decided = NULL;
+    struct sp_err err;
+
+    if (sp_json_parse(line, NULL, &doc, &err) != SP_OK)
+        return CLI_WRONG;
+    facts = sp_json_find(sp_json_root(doc), "facts");
+    all = sp_json_find(facts, "recipients");
+    if (all == NULL) { /* mail of ours, or more recipients than were kept */
+        r->unjudged++;
+        return CLI_OK;
+    }
+    if (!take_version(cli, r, sp_json_text_of(facts, "policy"))) {
+        fprintf(stderr, "error: the policy version that decided then is not kept: %.*s\n",
+                SP_FMT(sp_json_text_of(facts, "policy")));
+        return CLI_WRONG;
+    }
+    for (const struct sp_json *to = all->first; to != NULL; to = to->next) {
+        if (sp_json_find(to, "decided") != NULL)
+            decided = sp_json_find(to, "decided");
+        if (decided != NULL)
+            judge(cli, r, sp_json_text_of(sp_json_root(doc), "message"), facts, to, decided);
+    }
+    return CLI_OK;
+}
+
+/* ---- the command ---- */
+
+static bool read_options(struct cli *cli, struct replay *r)
+{
+    r->config = "/etc/sallyport/sallyport.json";
+    for (int i = 0; i + 1 < cli->argc; i += 2) {
+        const char *o = cli->argv[i], *v = cli->argv[i + 1];
+
+        if (strcmp(o, "-c") == 0 || strcmp(o, "--config") == 0)
+            r->config = v;
+        else if (strcmp(o, "--message") == 0)
+            r->message = v;
+        else if (strcmp(o, "--days") == 0)
+            r->days = v;
+        else if (strcmp(o, "--draft") == 0)
+            r->draft = v;
+        else
+            return false;
+    }
+    return cli->argc % 2 == 0 && (r->message == NULL) != (r->days == NULL);
+}
+
+static void print_end(struct cli *cli, struct replay *r)
+{
+    if (cli->json) {
+        sp_jw_end(&r->w);
+        sp_jw_int(&r->w, "recipients", (int64_t)r->recipients);
+        sp_jw_int(&r->w, "changed", (int64_t)r->changed);
+        sp_jw_int(&r->w, "not_judged", (int64_t)r->unjudged);
+        sp_jw_cstr(&r->w, "policy", r->by == NULL ? NULL : sp_policy_hash(r->by));
+        sp_jw_end(&r->w);
+        cli_print(&r->shown);
+        return;
+    }
+    printf("%zu recipients decided again, %zu otherwise than recorded", r->recipients, r->changed);
+    printf(r->unjudged > 0 ? ", %zu messages without recorded decisions\n" : "\n", r->unjudged);
+    for (size_t i = 0; i < r->kind_count; i++)
+        printf("%6zu  %s; was %s\n", r->kinds[i].count, r->kinds[i].to, r->kinds[i].from);
+    printf("%.*s", SP_FMT(sp_buf_bytes(&r->shown)));
+    if (r->changed > SHOWN_MAX)
+        printf("  and %zu more: --json lists all\n", r->changed - SHOWN_MAX);
+}
+
+static int replay_all(struct cli *cli, struct replay *r, struct sp_buf *facts)
+{
+    struct sp_bytes rest = sp_buf_bytes(facts), line;
+    int code = CLI_OK;
+
+    sp_buf_init(&r->shown, ANSWER_MAX);
+    if (cli->json) {
+        sp_jw_init(&r->w, &r->shown);
+        sp_jw_object(&r->w, NULL);
+        sp_jw_array(&r->w, "changes");
+    }
+    while (code == CLI_OK && sp_bytes_split(&rest, '\n', &line))
+        if (line.len > 0)
+            code = replay_line(cli, r, line);
+    if (code == CLI_OK)
+        print_end(cli, r);
+    sp_buf_clear(&r->shown);
+    return code == CLI_OK && r->changed > 0 ? CLI_WRONG : code;
+}
+
+int cli_policy_replay(struct cli *cli)
+{
+    struct replay *r = sp_arena_alloc(cli->arena, sizeof(*r));
+    SP_AUTO(sp_config) config = NULL;
+    struct sp_buf facts;
+    int code = CLI_USAGE;
+
+    memset(r, 0, sizeof(*r));
+    if (!read_options(cli, r))
+        return cli_usage("policy replay --message ID | --days N [--draft FILE] "
+                         "[-c sallyport.json] [--json]");
+    config = cli_load_config(cli, r->config);
+    if (config != NULL) {
+        r->live = cli_join(cli, cli_dirname(cli, r->config), config->policy);
+        r->by = cli_load_policy(cli, r->draft != NULL ? r->draft : r->live);
+    }
+    if (config == NULL || (r->by == NULL && (r->draft != NULL || r->days != NULL))) {
+        cli_print_problems(cli);
+        sp_policy_unref(r->by);
+        return CLI_USAGE;
+    }
+    sp_buf_init(&facts, ANSWER_MAX);
+    if (ask_facts(cli, r, &facts))
+        code = replay_all(cli, r, &facts);
+    sp_buf_wipe(&facts);
+    sp_policy_unref(r->by);
+    return code;
+}
