@@ -165,17 +165,17 @@ bool sp_jobs_job_is_wanted(const struct sp_jobs_job *job)
 /* What a role says that has gone wrong, for tests of those who ask. returns: whether it says anything */
 static bool distort(struct sp_buf *message, enum sp_nonsense how)
 {
-    static const uint8_t an_error[] = {(uint8_t)(SP_E_NOT_FOUND >> 8), (uint8_t)SP_E_NOT_FOUND};
+    const size_t head = 2; /* the code */
 
     if (how == SP_NONSENSE_HALF)
-        message->len = sizeof(an_error) + (message->len - sizeof(an_error)) / 2;
+        message->len = head + (message->len - head) / 2;
     if (how == SP_NONSENSE_FRAME)
         message->len = 1;
     if (how == SP_NONSENSE_ERROR) {
         sp_buf_reset(message);
-        sp_buf_put(message, sp_bytes(an_error, sizeof(an_error)));
+        sp_buf_put_u16(message, SP_E_NOT_FOUND);
     }
-    for (size_t i = sizeof(an_error); how == SP_NONSENSE_NOISE && i < message->len; i++)
+    for (size_t i = head; how == SP_NONSENSE_NOISE && i < message->len; i++)
         message->ptr[i] ^= (uint8_t)(i * 7 + 0xA5);
     return how != SP_NONSENSE_SILENT;
 }
