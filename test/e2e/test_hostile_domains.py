@@ -211,8 +211,7 @@ class World:
     def options(self, policy):
         return ["--resolver", self.responder.address, "--mx-port", self.port, "--trust", self.trust, "--policy", policy,
                 "--set", 'resolver.timeout="5s"', "--set", 'delivery.connect="4s"', "--set", 'fetcher.timeout="2s"',
-                "--set", f"fetcher.sts_port={self.policy_port}", "--retry", "600",
-                "--workers", "1"]  # one memory of what domains promise
+                "--set", f"fetcher.sts_port={self.policy_port}", "--retry", "600"]
 
     def arrived(self):
         return {to for sink in (*self.sinks.values(), *self.untouched) for m in sink.messages for to in m["to"]}

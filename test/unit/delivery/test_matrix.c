@@ -159,6 +159,26 @@ static enum sp_rc try_rung(const struct world *w, enum sp_rung rung)
     return h == HELPER_FAILS ? SP_E_JOB_DEADLINE : SP_E_KEYS_UNUSABLE;
 }
 
+/* Takes the rung that is to be taken. returns: whether the copy is on its way */
+static bool take(const struct wish *wish, const struct world *w, struct sp_standing *s,
+                 size_t index, bool *is_ready)
+{
+    enum sp_rung rung = wish->ladder.rungs[index].rung;
+    enum sp_rc rc = try_rung(w, rung);
+
+    if (rc != SP_OK) {
+        sp_outcome_rung_failed(s, index, rc);
+        return false;
+    }
+    if (sp_rung_is_crypto(rung) && !*is_ready) {
+        *is_ready = true; /* the copy is made: the host is asked anew */
+        sp_outcome_forget_hops(s);
+        return false;
+    }
+    MUST(is_true(w, rung, s->rungs[index].hop));
+    return true;
+}
+
 /* Asks and does what delivery would, until the copy is sent, waits, or is given up. */
 static void live(const struct wish *wish, const struct world *w, struct sp_next *next)
 {
@@ -168,28 +188,17 @@ static void live(const struct wish *wish, const struct world *w, struct sp_next 
                             .has_portal = w->portal != HELPER_REFUSES,
                             .since_accept_ms = w->age_ms,
                             .expire_ms = wish->expire_ms};
-    bool looked_again = false;
+    bool is_ready = false;
 
     sp_outcome_begin(&s);
     for (int i = 0; i < STEPS_MAX; i++) {
-        enum sp_rc rc;
-
         sp_outcome_next(&s, next);
-        if (next->step == SP_STEP_KEYS) {
+        if (next->step == SP_STEP_KEYS)
             sp_outcome_keys(&s, key_rc(w->smime), key_rc(w->pgp));
-        } else if (next->step == SP_STEP_HOP) {
+        else if (next->step == SP_STEP_HOP)
             ask_hosts(&s, w);
-        } else if (next->step != SP_STEP_TAKE) {
+        else if (next->step != SP_STEP_TAKE || take(wish, w, &s, next->index, &is_ready))
             return;
-        } else if ((rc = try_rung(w, wish->ladder.rungs[next->index].rung)) != SP_OK) {
-            sp_outcome_rung_failed(&s, next->index, rc);
-        } else if (sp_rung_is_crypto(wish->ladder.rungs[next->index].rung) && !looked_again) {
-            looked_again = true; /* the copy is ready: the host is asked anew */
-            sp_outcome_forget_hops(&s);
-        } else {
-            MUST(is_true(w, wish->ladder.rungs[next->index].rung, s.rungs[next->index].hop));
-            return;
-        }
     }
     ck_abort_msg("%s %s: no end", wish->policy, wish->rule);
 }
