@@ -238,6 +238,21 @@ void sp_detect_gap_add(struct detect_run *r, const char *why, bool partial);
 /* Class, score, special categories from what was counted. */
 void sp_detect_conclude(struct detect_run *r);
 
+/* ---- form.c ---- */
+enum detect_form {
+    FORM_TEXT,
+    FORM_MARKUP,
+    FORM_ARCHIVE,
+    FORM_PICTURE,
+    FORM_DICOM,
+    FORM_OPAQUE,
+    FORM_PDF,
+    FORM_RTF,
+    FORM_OTHER
+};
+/* type: set if the bytes tell a media type, static. returns: what begins with these bytes */
+enum detect_form sp_detect_form(struct sp_bytes head, const char **type);
+
 /* ---- sealed.c ---- */
 /* Whether the whole message is ciphertext or signed. */
 enum sp_detect_sealed sp_detect_sealed_of(struct sp_mime *m);

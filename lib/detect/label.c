@@ -13,7 +13,7 @@
 static bool is_filler(struct sp_bytes word)
 {
     static const char words[] =
-        " is are was no num number nr id of the for code be as to on at and a an has "
+        " is are was our no num number nr id of the for code be as to on at and a an has "
         "with her his ending in valid new old my your their value listed under home "
         "cell work date line full primary patient current mobile direct it s it's from "
         "around about approx last first name reads shows equals since back him them me "
@@ -110,16 +110,16 @@ uint64_t sp_detect_line_before(const struct detect_window *w, size_t at, size_t 
 static uint8_t separator_of(struct sp_bytes line, unsigned *count)
 {
     static const uint8_t all[] = {'\t', '|', ';', ','};
+    unsigned n[sizeof(all)] = {0};
     uint8_t best = 0;
 
     *count = 0;
+    for (size_t i = 0; i < line.len; i++)
+        for (size_t k = 0; line.ptr[i] < 0x80 && k < sizeof(all); k++)
+            n[k] += line.ptr[i] == all[k];
     for (size_t k = 0; k < sizeof(all); k++) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < line.len; i++)
-            n += line.ptr[i] == all[k];
-        if (n > *count) {
-            *count = n;
+        if (n[k] > *count) {
+            *count = n[k];
             best = all[k];
         }
     }
@@ -171,13 +171,24 @@ static unsigned read_columns(const struct detect_window *w, size_t start, size_t
     return named;
 }
 
+/* Two words of headings at least begin in the line. */
+static bool may_be_heading(const struct detect_window *w, size_t start)
+{
+    unsigned named = 0;
+
+    for (size_t i = w->hit_at; i-- > 0 && w->hits[i].start >= start && named < 2;)
+        named += (w->hits[i].marks & (DETECT_LABELS | DETECT_SUBJECT | M(CARE) | M(PROVIDER) |
+                                      M(PAY) | DETECT_STRONG)) != 0;
+    return named >= 2;
+}
+
 void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end)
 {
     struct sp_bytes line = sp_bytes(w->text + start, end - start);
     struct detect_table t = {0};
     unsigned count, digits = 0, words = 0;
 
-    if (line.len > LINE_MAX_LEN || line.len < 5)
+    if (line.len > LINE_MAX_LEN || line.len < 5 || !may_be_heading(w, start))
         return;
     t.separator = separator_of(line, &count);
     if (count == 0)

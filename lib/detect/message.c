@@ -7,6 +7,7 @@
 #include "detect/detect_priv.h"
 
 #include "mime/archive.h"
+#include "mime/document.h"
 #include "mime/html.h"
 
 #define HEAD_LEN     4096
@@ -15,16 +16,8 @@
 #define OUTSIDE_MAX  (1024 * 1024)
 #define UNPACKED_MAX (256ULL * 1024 * 1024)
 #define ENTRIES_MAX  2000
-
-enum form {
-    FORM_TEXT,
-    FORM_MARKUP,
-    FORM_ARCHIVE,
-    FORM_PICTURE,
-    FORM_DICOM,
-    FORM_OPAQUE,
-    FORM_OTHER
-};
+#define DOCUMENT_MAX (32 * 1024 * 1024) /* a PDF or RTF, whole */
+#define PAGES_MAX    2000
 
 /* Bytes of a part or an archive's entry: the head again, then the rest. */
 struct stream {
@@ -70,66 +63,6 @@ static void stream_peek(struct stream *s)
         s->head_len += s->broken == SP_OK ? got : 0;
     }
     s->run->unpacked += s->head_len;
-}
-
-/* ---- what is it? ---- */
-
-static const struct {
-    const char *magic;
-    size_t len, at;
-    enum form form;
-    const char *type;
-} magics[] = {
-    {"PK\x03\x04", 4, 0, FORM_ARCHIVE, "application/zip"},
-    {"\x1f\x8b", 2, 0, FORM_ARCHIVE, "application/gzip"},
-    {"ustar", 5, 257, FORM_ARCHIVE, "application/x-tar"},
-    {"DICM", 4, 128, FORM_DICOM, "application/dicom"},
-    {"\xff\xd8\xff", 3, 0, FORM_PICTURE, "image/jpeg"},
-    {"\x89PNG\r\n", 6, 0, FORM_PICTURE, "image/png"},
-    {"GIF8", 4, 0, FORM_PICTURE, "image/gif"},
-    {"BM", 2, 0, FORM_PICTURE, "image/bmp"},
-    {"WEBP", 4, 8, FORM_PICTURE, "image/webp"},
-    {"7z\xbc\xaf", 4, 0, FORM_OPAQUE, "application/x-7z-compressed"},
-    {"Rar!", 4, 0, FORM_OPAQUE, "application/vnd.rar"},
-    {"-----BEGIN PGP MESSAGE", 22, 0, FORM_OPAQUE, "application/pgp-encrypted"},
-    {"%PDF-", 5, 0, FORM_OTHER, "application/pdf"},
-    {"\xd0\xcf\x11\xe0", 4, 0, FORM_OTHER, "application/x-ole-storage"},
-};
-
-static bool looks_like_text(struct sp_bytes head)
-{
-    size_t odd = 0;
-
-    for (size_t i = 0; i < head.len; i++) {
-        if (head.ptr[i] == 0)
-            return false;
-        odd += head.ptr[i] < 0x20 && strchr("\t\r\n\f\x1b", head.ptr[i]) == NULL;
-    }
-    return odd * 50 <= head.len;
-}
-
-static enum form form_of(struct sp_bytes head, const char **type)
-{
-    struct sp_bytes text = sp_bytes_trim(head);
-
-    bool readable = looks_like_text(head);
-
-    for (size_t i = 0; i < SP_ARRAY_LEN(magics); i++) {
-        if (readable && magics[i].form == FORM_PICTURE)
-            continue; /* a text that begins with "BM" is no picture */
-        if (head.len >= magics[i].at + magics[i].len &&
-            memcmp(head.ptr + magics[i].at, magics[i].magic, magics[i].len) == 0) {
-            *type = magics[i].type;
-            return magics[i].form;
-        }
-    }
-    if (!readable)
-        return FORM_OTHER;
-    if (sp_bytes_starts_nocase(text, SP_LIT("<?xml")) ||
-        sp_bytes_starts_nocase(text, SP_LIT("<html")) ||
-        sp_bytes_starts_nocase(text, SP_LIT("<!doctype html")))
-        return FORM_MARKUP;
-    return FORM_TEXT;
 }
 
 /* ---- examining ---- */
@@ -183,24 +116,75 @@ static void feed_markup_bytes(struct detect_run *r, struct sp_bytes markup)
     sp_buf_wipe(&text);
 }
 
-static enum sp_rc feed_markup(struct stream *s)
+/* Reads a stream to its end. returns: what the source said; whole.failed if it is too long */
+static enum sp_rc read_whole(struct stream *s, struct sp_buf *whole)
 {
     uint8_t piece[8192];
     size_t got = 1;
-    struct sp_buf whole;
     enum sp_rc rc = SP_OK;
 
-    sp_buf_init(&whole, MARKUP_MAX);
-    while (got > 0 && rc == SP_OK && !whole.failed) {
+    while (got > 0 && rc == SP_OK && !whole->failed) {
         rc = stream_read(s, piece, sizeof(piece), &got);
         if (rc == SP_OK)
-            sp_buf_put(&whole, sp_bytes(piece, got));
+            sp_buf_put(whole, sp_bytes(piece, got));
     }
-    if (whole.failed)
+    sp_wipe(piece, sizeof(piece));
+    if (whole->failed)
         sp_detect_gap_add(s->run, "limit", true);
+    return rc;
+}
+
+static enum sp_rc feed_markup(struct stream *s)
+{
+    struct sp_buf whole;
+    enum sp_rc rc;
+
+    sp_buf_init(&whole, MARKUP_MAX);
+    rc = read_whole(s, &whole);
     feed_markup_bytes(s->run, sp_buf_bytes(&whole));
     sp_buf_wipe(&whole);
-    sp_wipe(piece, sizeof(piece));
+    return rc;
+}
+
+static bool read_pdf(struct detect_run *r, struct sp_bytes whole, struct sp_buf *text, bool *opaque)
+{
+    struct sp_mime_pdf_found found;
+    enum sp_rc rc = sp_mime_pdf_text(whole, PAGES_MAX, text, &found);
+
+    *opaque = *opaque || found.encrypted;
+    if (rc != SP_OK)
+        sp_detect_gap_add(r,
+                          found.encrypted    ? "encrypted"
+                          : rc == SP_E_LIMIT ? "limit"
+                                             : "malformed",
+                          true);
+    else if (found.cut)
+        sp_detect_gap_add(r, "limit", true);
+    if (rc == SP_OK && found.pictures)
+        sp_detect_gap_add(r, "image", false); /* as with a picture of its own */
+    return rc != SP_E_MALFORMED;
+}
+
+static enum sp_rc feed_document(struct stream *s, enum detect_form form, bool *opaque)
+{
+    struct detect_run *r = s->run;
+    struct sp_buf whole, text;
+    enum sp_rc rc;
+
+    sp_buf_init(&whole, DOCUMENT_MAX);
+    sp_buf_init(&text, MARKUP_MAX);
+    rc = read_whole(s, &whole);
+    if (!whole.failed && form == FORM_PDF) {
+        read_pdf(r, sp_buf_bytes(&whole), &text, opaque);
+    } else if (!whole.failed) {
+        enum sp_rc read = sp_mime_rtf_text(sp_buf_bytes(&whole), &text);
+
+        if (read != SP_OK)
+            sp_detect_gap_add(r, read == SP_E_LIMIT ? "limit" : "malformed", true);
+    }
+    feed_text(r, sp_buf_bytes(&text));
+    sp_buf_wipe(&whole);
+    sp_buf_wipe(&text);
     return rc;
 }
 
@@ -214,12 +198,15 @@ static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a,
 {
     struct stream *s = sp_calloc(1, sizeof(*s));
     const char *type = "";
+    bool opaque = false;
+    enum detect_form form;
     enum sp_rc rc = SP_OK;
 
     *s = (struct stream){.run = r, .read = read_entry, .ctx = a};
     feed_text(r, sp_bytes_cstr(name));
     stream_peek(s);
-    switch (form_of(sp_bytes(s->head, s->head_len), &type)) {
+    form = sp_detect_form(sp_bytes(s->head, s->head_len), &type);
+    switch (form) {
     case FORM_TEXT:
         rc = feed_stream(s);
         break;
@@ -229,6 +216,10 @@ static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a,
     case FORM_PICTURE:
         sp_detect_gap_add(r, "image", false);
         rc = feed_stream(s);
+        break;
+    case FORM_PDF:
+    case FORM_RTF:
+        rc = feed_document(s, form, &opaque);
         break;
     case FORM_ARCHIVE:
         sp_detect_gap_add(r, "depth", true);
@@ -303,7 +294,7 @@ static enum sp_rc read_decoder(void *ctx, uint8_t *out, size_t len, size_t *got)
     return sp_mime_decoder_read(ctx, out, len, got);
 }
 
-static enum sp_rc examine_form(struct stream *s, enum form form, bool *opaque)
+static enum sp_rc examine_form(struct stream *s, enum detect_form form, bool *opaque)
 {
     switch (form) {
     case FORM_TEXT:
@@ -312,6 +303,9 @@ static enum sp_rc examine_form(struct stream *s, enum form form, bool *opaque)
         return feed_markup(s);
     case FORM_ARCHIVE:
         return examine_archive(s, opaque);
+    case FORM_PDF:
+    case FORM_RTF:
+        return feed_document(s, form, opaque);
     case FORM_PICTURE: /* no more than its captions can be read */
         sp_detect_gap_add(s->run, "image", false);
         return feed_stream(s);
@@ -353,16 +347,17 @@ static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i
     struct stream *s = sp_calloc(1, sizeof(*s));
     const char *type = "";
     bool opaque = false;
-    enum form form;
+    enum detect_form form;
     enum sp_rc rc = SP_OK;
 
     *s = (struct stream){.run = r, .read = read_decoder, .ctx = d};
     stream_peek(s);
     if (!is_signature(part)) {
-        form = form_of(sp_bytes(s->head, s->head_len), &type);
+        form = sp_detect_form(sp_bytes(s->head, s->head_len), &type);
         if (part->kind == SP_MIME_HTML)
             form = FORM_MARKUP;
-        else if (is_text_type(part) && (form != FORM_MARKUP || part->kind == SP_MIME_TEXT))
+        else if (is_text_type(part) && form != FORM_RTF &&
+                 (form != FORM_MARKUP || part->kind == SP_MIME_TEXT))
             form = FORM_TEXT;
         if (!part->encoding_known)
             sp_detect_gap_add(r, "encoding", true);
@@ -536,7 +531,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
     run_begin(&r, d, &own, arena, out);
     *s = (struct stream){.run = &r, .read = read_memory, .ctx = &memory};
     stream_peek(s);
-    rc = examine_form(s, form_of(sp_bytes(s->head, s->head_len), &type), &opaque);
+    rc = examine_form(s, sp_detect_form(sp_bytes(s->head, s->head_len), &type), &opaque);
     if (rc == SP_E_MALFORMED) {
         sp_detect_gap_add(&r, "malformed", true);
         rc = SP_OK;
@@ -550,7 +545,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
 bool sp_detect_is_text(struct sp_bytes file)
 {
     const char *type;
-    enum form form = form_of(sp_bytes_slice(file, 0, HEAD_LEN), &type);
+    enum detect_form form = sp_detect_form(sp_bytes_slice(file, 0, HEAD_LEN), &type);
 
     return form == FORM_TEXT || form == FORM_MARKUP;
 }

@@ -306,10 +306,14 @@ static bool take_markup(struct detect_run *r, uint8_t c)
 
 /* ---- bytes ---- */
 
+static const bool plain[256] = {
+    ['!' ... '%'] = true, ['\'' ... '+'] = true, ['-' ... ':'] = true,
+    ['?' ... '{'] = true, ['}' ... '~'] = true,
+};
+
 static bool is_plain(const struct detect_run *r, uint8_t c)
 {
-    return c > ' ' && c < 0x7f && c != '=' && c != '>' && c != ',' && c != '|' && c != ';' &&
-           !(r->markup && (c == '<' || c == '&'));
+    return plain[c] || (!r->markup && (c == '<' || c == '&'));
 }
 
 /* One ASCII byte that is not plain. */
@@ -392,8 +396,14 @@ static size_t take_run(struct detect_run *r, struct sp_bytes rest)
 {
     size_t n = 0;
 
-    while (n < rest.len && n < 16384 && is_plain(r, rest.ptr[n]))
-        n++;
+    while (n < rest.len && n < 16384) {
+        if (is_plain(r, rest.ptr[n]))
+            n++;
+        else if (n > 0 && rest.ptr[n] == ' ' && n + 1 < rest.len && is_plain(r, rest.ptr[n + 1]))
+            n += 2; /* one blank between two words */
+        else
+            break;
+    }
     if (n == 0)
         return 0;
     if (r->blanks == 0 && r->breaks == 0 && r->norm.len > 0 &&

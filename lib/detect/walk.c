@@ -229,6 +229,14 @@ static bool is_behind_patient(const struct detect_window *w, size_t at)
            w->hits[w->hit_at - 1].end <= at && at - w->hits[w->hit_at - 1].end <= 3;
 }
 
+/* "March 4", "Jan. 4" */
+static bool is_before_number(const struct detect_window *w, size_t end)
+{
+    end += end < w->limit && w->text[end] == '.';
+    end += end < w->limit && (w->text[end] == ' ' || w->text[end] == '-');
+    return end < w->limit && sp_ascii_is_digit(w->text[end]);
+}
+
 static size_t at_word(struct detect_window *w, size_t at, size_t end)
 {
     struct sp_bytes word = sp_bytes(w->text + at, end - at);
@@ -238,7 +246,8 @@ static size_t at_word(struct detect_window *w, size_t at, size_t end)
     if ((word.len >= 3 && (sp_bytes_starts_nocase(word, SP_LIT("http")) ||
                            sp_bytes_starts_nocase(word, SP_LIT("www")))))
         found = sp_detect_url(w, at);
-    if (found == 0 && word.len >= 3 && word.len <= 9 && sp_detect_is_month(word))
+    if (found == 0 && word.len >= 3 && word.len <= 9 && is_before_number(w, end) &&
+        sp_detect_is_month(word))
         found = sp_detect_date(w, at, sp_detect_label(w, at));
     if (found == 0 && class != C_LOWER) {
         if (word.len <= 3 && is_behind_patient(w, at))
@@ -273,7 +282,8 @@ static size_t at_token(struct walk *k, size_t at)
     if (digits)
         found = at_number(w, at, end);
     else if (classes[w->text[at]] == C_LOWER &&
-             !(end - at >= 3 && (strchr("hwjfmasondJFMASOND", w->text[at]) != NULL)))
+             !(end - at >= 3 &&
+               (w->text[at] == 'h' || w->text[at] == 'w' || is_before_number(w, end))))
         return end;
     else
         found = at_word(w, at, end);

@@ -11,14 +11,14 @@ static bool is_letter(uint8_t c)
 
 bool sp_detect_is_listed(struct sp_bytes word, const char *list)
 {
-    struct sp_bytes rest = sp_bytes_cstr(list), one;
+    uint8_t key[26];
 
-    if (word.len == 0)
+    if (word.len == 0 || word.len > sizeof(key) - 2)
         return false;
-    while (sp_bytes_split(&rest, ' ', &one))
-        if (one.len == word.len && sp_bytes_eq_nocase(one, word))
-            return true;
-    return false;
+    key[0] = key[word.len + 1] = ' ';
+    for (size_t i = 0; i < word.len; i++)
+        key[i + 1] = sp_ascii_lower(word.ptr[i]);
+    return memmem(list, strlen(list), key, word.len + 2) != NULL;
 }
 
 struct sp_bytes sp_detect_word_behind(const struct detect_window *w, size_t at)

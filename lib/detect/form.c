@@ -1,0 +1,61 @@
+/* What bytes are, by their beginning: a sender's label is not believed. */
+#include "detect/detect_priv.h"
+
+static const struct {
+    const char *magic;
+    size_t len, at;
+    enum detect_form form;
+    const char *type;
+} magics[] = {
+    {"PK\x03\x04", 4, 0, FORM_ARCHIVE, "application/zip"},
+    {"\x1f\x8b", 2, 0, FORM_ARCHIVE, "application/gzip"},
+    {"ustar", 5, 257, FORM_ARCHIVE, "application/x-tar"},
+    {"DICM", 4, 128, FORM_DICOM, "application/dicom"},
+    {"\xff\xd8\xff", 3, 0, FORM_PICTURE, "image/jpeg"},
+    {"\x89PNG\r\n", 6, 0, FORM_PICTURE, "image/png"},
+    {"GIF8", 4, 0, FORM_PICTURE, "image/gif"},
+    {"BM", 2, 0, FORM_PICTURE, "image/bmp"},
+    {"WEBP", 4, 8, FORM_PICTURE, "image/webp"},
+    {"7z\xbc\xaf", 4, 0, FORM_OPAQUE, "application/x-7z-compressed"},
+    {"Rar!", 4, 0, FORM_OPAQUE, "application/vnd.rar"},
+    {"-----BEGIN PGP MESSAGE", 22, 0, FORM_OPAQUE, "application/pgp-encrypted"},
+    {"%PDF-", 5, 0, FORM_PDF, "application/pdf"},
+    {"{\\rtf", 5, 0, FORM_RTF, "application/rtf"},
+    {"\xd0\xcf\x11\xe0", 4, 0, FORM_OTHER, "application/x-ole-storage"},
+};
+
+static bool looks_like_text(struct sp_bytes head)
+{
+    size_t odd = 0;
+
+    for (size_t i = 0; i < head.len; i++) {
+        if (head.ptr[i] == 0)
+            return false;
+        odd += head.ptr[i] < 0x20 && strchr("\t\r\n\f\x1b", head.ptr[i]) == NULL;
+    }
+    return odd * 50 <= head.len;
+}
+
+enum detect_form sp_detect_form(struct sp_bytes head, const char **type)
+{
+    struct sp_bytes text = sp_bytes_trim(head);
+
+    bool readable = looks_like_text(head);
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(magics); i++) {
+        if (readable && magics[i].form == FORM_PICTURE)
+            continue; /* a text that begins with "BM" is no picture */
+        if (head.len >= magics[i].at + magics[i].len &&
+            memcmp(head.ptr + magics[i].at, magics[i].magic, magics[i].len) == 0) {
+            *type = magics[i].type;
+            return magics[i].form;
+        }
+    }
+    if (!readable)
+        return FORM_OTHER;
+    if (sp_bytes_starts_nocase(text, SP_LIT("<?xml")) ||
+        sp_bytes_starts_nocase(text, SP_LIT("<html")) ||
+        sp_bytes_starts_nocase(text, SP_LIT("<!doctype html")))
+        return FORM_MARKUP;
+    return FORM_TEXT;
+}

@@ -1,0 +1,128 @@
+/* Check digits and shapes, as the detector's texts see them: what is one is found, what is none is not. */
+#include "base/buf.h"
+#include "detect/detect.h"
+#include "support/check_main.h"
+
+static const struct {
+    const char *text;
+    enum sp_detect_type type;
+    bool found;
+} values[] = {
+    {"SSN 219-45-6781", SP_DETECT_US_SSN, true},
+    {"SSN 2 1 9 - 4 5 - 6 7 8 1", SP_DETECT_US_SSN, true},
+    {"SSN 219.45.6781", SP_DETECT_US_SSN, true},
+    {"SSN 219-45-\n6781", SP_DETECT_US_SSN, true},
+    {"SSN 219-4=\n5-6781", SP_DETECT_US_SSN, true}, /* quoted-printable, not undone */
+    {"SSN 219\xc2\xad-45-6781", SP_DETECT_US_SSN, true},
+    {"SSN 219\xc2\xa0"
+     "45\xc2\xa0"
+     "6781",
+     SP_DETECT_US_SSN, true},
+    {"219-45-6781 (SSN)", SP_DETECT_US_SSN, true},
+    {"SSN 111-11-1111", SP_DETECT_US_SSN, false},
+    {"order 219-45-6781", SP_DETECT_US_SSN, false},
+    {"NPI 1679576722", SP_DETECT_NPI, true},
+    {"1679576722 is our NPI", SP_DETECT_NPI, true},
+    {"NPI 1679576723", SP_DETECT_NPI, false},
+    {"1679576722", SP_DETECT_NPI, false}, /* any number of ten digits */
+    {"DEA AB1234563", SP_DETECT_DEA, true},
+    {"DEA AB1234564", SP_DETECT_DEA, false},
+    {"card 4539 1488 0343 6467", SP_DETECT_CREDIT_CARD, true},
+    {"card 4539 1488 0343 6468", SP_DETECT_CREDIT_CARD, false},
+    {"tracking 4539148803436467", SP_DETECT_CREDIT_CARD, false},
+    {"VIN 1HGCM82633A004352", SP_DETECT_VIN, true},
+    {"VIN 1HGCM82643A004352", SP_DETECT_VIN, false},
+    {"MBI 1EG4 TE5 MK73", SP_DETECT_MBI, true},
+    {"(01)00844588003288(17)141120(10)7654321D", SP_DETECT_UDI, true},
+    {"(01)00844588003289(17)141120(10)7654321D", SP_DETECT_UDI, false},
+    {"IBAN DE89 3704 0044 0532 0130 00", SP_DETECT_ACCOUNT, true},
+    {"IBAN DE88 3704 0044 0532 0130 00", SP_DETECT_CREDIT_CARD, false},
+    {"routing number 021000021", SP_DETECT_ACCOUNT, true},
+    {"LOINC 2345-7", SP_DETECT_LAB, true},
+    {"LOINC 2345-8", SP_DETECT_LAB, false},
+    {"dx code E11.9", SP_DETECT_ICD10, true},
+    {"NDC 0002-8215-01", SP_DETECT_DRUG, true},
+    {"license plate 7ABC123", SP_DETECT_LICENSE_PLATE, true},
+    {"Admitted: 01/03/2024", SP_DETECT_ADMISSION_DATE, true},
+    {"Discharged 3 Jan 2024", SP_DETECT_DISCHARGE_DATE, true},
+    {"mail j.doe@example.com.", SP_DETECT_EMAIL, true},
+    {"at 192.168.4.20 now", SP_DETECT_IP, true},
+    {"version 1.2.3.400", SP_DETECT_IP, false},
+    {"lives at 88 Maple Street, Dayton, OH 45402", SP_DETECT_ADDRESS, true},
+    {"lives at 88 Maple Street, Dayton, OH 45402", SP_DETECT_ZIP, true},
+    {"fax 312-555-0188", SP_DETECT_FAX, true},
+    {"IMEI 490154203237518", SP_DETECT_DEVICE_ID, true},
+};
+
+START_TEST(a_value_is_one_or_is_none)
+{
+    struct sp_err err = {0};
+    SP_AUTO(sp_detect) detect = NULL;
+    SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+    struct sp_detect_result r;
+
+    ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
+    sp_detect_text(detect, sp_bytes_cstr(values[_i].text), NULL, arena, &r);
+    ck_assert_msg((r.types[values[_i].type].count > 0) == values[_i].found, "%s", values[_i].text);
+}
+END_TEST
+
+START_TEST(a_place_is_counted_in_code_points_of_the_text)
+{
+    struct sp_err err = {0};
+    SP_AUTO(sp_detect) detect = NULL;
+    SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+    struct sp_detect_limits limits = {.findings = true};
+    struct sp_detect_result r;
+
+    ck_assert(sp_detect_new(&detect, &err) == SP_OK);
+    /* an umlaut, an emoji, a line end, a zero-width space inside the number */
+    sp_detect_text(detect, SP_LIT("\xc3\xbc \xf0\x9f\x98\x80\nSSN 219\xe2\x80\x8b-45-6781, lupus"),
+                   &limits, arena, &r);
+    ck_assert_uint_eq(r.finding_count, 2);
+    ck_assert_int_eq(r.findings[0].type, SP_DETECT_US_SSN);
+    ck_assert_uint_eq(r.findings[0].start, 8);
+    ck_assert_uint_eq(r.findings[0].end, 20);
+    ck_assert_uint_eq(r.findings[1].start, 22);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    bool phi;
+} verdicts[] = {
+    {"Can you move John Smith's chemo to Tuesday?", true},
+    {"can you move john smith's chemo to tuesday?", true},
+    {"Dr. Smith will present on chemo on Tuesday.", false},
+    {"The John Smith Foundation funds cancer research.", false},
+    {"Bella (canine) needs her rabies vaccine. Owner: John Smith", false},
+    {"Hi Robert, your colonoscopy is scheduled for March 4.", true},
+    {"Hi Robert, the colonoscopy suite is closed on March 4.", false},
+    {"Name,MRN,Diagnosis\nJane Roe,4493021,asthma", true},
+    {"Name,Ext,Department\nJane Roe,4493,Cardiology", false},
+    {"<table><tr><th>Patient</th><th>Dx</th></tr><tr><td>Ana Diaz</td><td>lupus</td></tr></table>",
+     true},
+};
+
+START_TEST(phi_is_a_person_and_his_health)
+{
+    struct sp_err err = {0};
+    SP_AUTO(sp_detect) detect = NULL;
+    SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+    struct sp_detect_result r;
+
+    ck_assert(sp_detect_new(&detect, &err) == SP_OK);
+    sp_detect_text(detect, sp_bytes_cstr(verdicts[_i].text), NULL, arena, &r);
+    ck_assert_msg((r.class >= SP_DETECT_PHI) == verdicts[_i].phi, "%s: class %d, score %u",
+                  verdicts[_i].text, (int)r.class, r.score);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_loop_test(c, a_value_is_one_or_is_none, 0, SP_ARRAY_LEN(values));
+    tcase_add_test(c, a_place_is_counted_in_code_points_of_the_text);
+    tcase_add_loop_test(c, phi_is_a_person_and_his_health, 0, SP_ARRAY_LEN(verdicts));
+}
+
+SP_TEST_MAIN("detect.value", add)

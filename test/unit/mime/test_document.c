@@ -1,0 +1,78 @@
+/* RTF and PDF as text: what a reader would see, and what hides. */
+#include "mime/document.h"
+#include "support/check_main.h"
+
+static const struct {
+    const char *rtf;
+    const char *text;
+    enum sp_rc rc;
+} documents[] = {
+    {"{\\rtf1 Hello\\par world}", "Hello\nworld", SP_OK},
+    {"{\\rtf1{\\fonttbl{\\f0 Arial;}}\\f0 Hello}", "Hello", SP_OK},
+    {"{\\rtf1 M\\'fcller}", "M\xc3\xbcller", SP_OK},
+    {"{\\rtf1 M\\u252?ller}", "M\xc3\xbcller", SP_OK},
+    {"{\\rtf1\\uc2 M\\u252??ller}", "M\xc3\xbcller", SP_OK},
+    {"{\\rtf1 a\\cell b\\row}", "a\tb\n", SP_OK},
+    {"{\\rtf1 {\\v hidden} shown}", "hidden shown", SP_OK},
+    {"{\\rtf1 \\{x\\}\\\\}", "{x}\\", SP_OK},
+    {"{\\rtf1{\\pict\\bin3 }}}} text}", " text", SP_OK},
+    {"{\\rtf1 cut", "cut", SP_E_MALFORMED},
+    {"{\\rtf1 \\'", "", SP_E_MALFORMED},
+};
+
+START_TEST(rtf_is_read_as_text)
+{
+    struct sp_buf out;
+
+    sp_buf_init(&out, 1000);
+    ck_assert_int_eq(sp_mime_rtf_text(sp_bytes_cstr(documents[_i].rtf), &out), documents[_i].rc);
+    ck_assert_msg(sp_bytes_eq(sp_buf_bytes(&out), sp_bytes_cstr(documents[_i].text)), "%s: %.*s",
+                  documents[_i].rtf, (int)out.len, (const char *)out.ptr);
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(rtf_that_does_not_fit_is_told)
+{
+    struct sp_buf out;
+
+    sp_buf_init(&out, 4);
+    ck_assert_int_eq(sp_mime_rtf_text(SP_LIT("{\\rtf1 much too long}"), &out), SP_E_LIMIT);
+    sp_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(pdf_is_read_as_text)
+{
+    /* no cross-reference table: poppler rebuilds it */
+    struct sp_bytes pdf =
+        SP_LIT("%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n"
+               "2 0 obj\n<</Type/Pages/Kids[3 0 R]/Count 1>>\nendobj\n"
+               "3 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 700]/Contents 4 0 R"
+               "/Resources<</Font<</F1 5 0 R>>>>>>\nendobj\n"
+               "4 0 obj\n<</Length 44>>\nstream\nBT /F1 12 Tf 72 600 Td (MRN: 4482910) Tj ET    "
+               "\nendstream\nendobj\n"
+               "5 0 obj\n<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>\nendobj\n"
+               "trailer\n<</Root 1 0 R>>\n%%EOF\n");
+    struct sp_mime_pdf_found found;
+    struct sp_buf out;
+
+    sp_buf_init(&out, 1000);
+    ck_assert_int_eq(sp_mime_pdf_text(pdf, 10, &out, &found), SP_OK);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&out), SP_LIT("MRN: 4482910")) != SIZE_MAX);
+    ck_assert(!found.encrypted && !found.cut && !found.pictures);
+    sp_buf_reset(&out);
+    ck_assert_int_eq(sp_mime_pdf_text(SP_LIT("%PDF-1.4\nnothing"), 10, &out, &found),
+                     SP_E_MALFORMED);
+    sp_buf_clear(&out);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_loop_test(c, rtf_is_read_as_text, 0, SP_ARRAY_LEN(documents));
+    tcase_add_test(c, rtf_that_does_not_fit_is_told);
+    tcase_add_test(c, pdf_is_read_as_text);
+}
+
+SP_TEST_MAIN("mime.document", add)
