@@ -35,6 +35,7 @@ struct control {
     const char *rule;
     const char *address;
     const char *limit;
+    const char *day;
     bool json;
     bool no_pin;
     const char *words[4]; /* what is no option: group, verb, argument */
@@ -71,6 +72,7 @@ int control_audit(const struct control *c);
 int control_posture(const struct control *c);
 int control_status(const struct control *c);
 int control_probe(const struct control *c);
+int control_tlsrpt(const struct control *c);
 
 /* main.c */
 int control_usage(const char *why);

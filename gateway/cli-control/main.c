@@ -26,6 +26,7 @@ static const char usage[] =
     "       sallyport posture accept DOMAIN [LEVEL] --reason TEXT\n"
     "       sallyport posture forget DOMAIN --reason TEXT\n"
     "       sallyport probe DOMAIN [--sender ADDRESS]\n"
+    "       sallyport tlsrpt show [DOMAIN] [--day YYYY-MM-DD]\n"
     "       sallyport status\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
@@ -71,7 +72,7 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         {"--state", &c->state},         {"--sender", &c->sender},
         {"--recipient", &c->recipient}, {"--tenant", &c->tenant},
         {"--rule", &c->rule},           {"--limit", &c->limit},
-        {"--address", &c->address},
+        {"--address", &c->address},     {"--day", &c->day},
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
@@ -111,6 +112,7 @@ static const struct {
 } groups[] = {
     {"queue", 2, control_queue},     {"keys", 2, control_keys},     {"audit", 2, control_audit},
     {"posture", 2, control_posture}, {"status", 1, control_status}, {"probe", 2, control_probe},
+    {"tlsrpt", 2, control_tlsrpt},
 };
 
 int main(int argc, char **argv)

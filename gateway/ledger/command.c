@@ -166,6 +166,7 @@ static const struct {
     {"posture.list", ledger_posture_list},
     {"posture.accept", ledger_posture_accept},
     {"posture.forget", ledger_posture_forget},
+    {"tlsrpt.show", ledger_tlsrpt_show},
 };
 
 static void on_command(void *arg, struct sp_jobs_job *job)

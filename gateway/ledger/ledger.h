@@ -96,6 +96,9 @@ void ledger_posture_accept(struct ledger *l, struct sp_jobs_job *job,
 void ledger_posture_forget(struct ledger *l, struct sp_jobs_job *job,
                            const struct ledger_question *q);
 
+/* tlsrpt.c */
+void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
+
 /* command.c, prove.c */
 void ledger_reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json);
 void ledger_command_serve(struct ledger *l);

@@ -30,6 +30,7 @@ static const struct command {
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
     {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},
     {"probe", NULL, "cli-control", "what a domain's hosts can prove, and what mail to it would do"},
+    {"tlsrpt", NULL, "cli-control", "show: sessions and reports of TLS (RFC 8460)"},
     {"status", NULL, "cli-control", "what the running gateway does"},
 };
 

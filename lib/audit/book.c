@@ -36,6 +36,10 @@ static const struct sp_store_migration migrations[] = {
      "ALTER TABLE posture ADD COLUMN sts_id TEXT NOT NULL DEFAULT '';"
      "ALTER TABLE posture ADD COLUMN sts_fetched_at INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE posture ADD COLUMN sts_until INTEGER NOT NULL DEFAULT 0;"},
+    {"sessions for TLS reports",
+     "CREATE TABLE tlsrpt (day TEXT NOT NULL, domain TEXT NOT NULL, policy TEXT NOT NULL,"
+     "  mx TEXT NOT NULL, ip TEXT NOT NULL, result TEXT NOT NULL, sessions INTEGER NOT NULL,"
+     "  PRIMARY KEY (day, domain, policy, mx, ip, result)) WITHOUT ROWID;"},
     {"policy versions, and the facts of decisions",
      "CREATE TABLE policy (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, at INTEGER NOT NULL,"
      "  canonical BLOB);"

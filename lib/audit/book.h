@@ -158,4 +158,28 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_postures(struct sp_audit_book *b, struct 
 /* Takes one posture that has changed since it was last asked. returns: false if there is none */
 bool sp_audit_book_posture_changed(struct sp_audit_book *b, struct sp_audit_posture *out);
 
+/* ---- TLS reports (RFC 8460) ---- */
+
+struct sp_audit_tlsrpt {
+    struct sp_bytes day; /* "2026-11-22", UTC */
+    struct sp_bytes domain;
+    int64_t successful;
+    int64_t failed;
+};
+
+/* t: lent for the call */
+typedef void (*sp_audit_tlsrpt_fn)(void *arg, const struct sp_audit_tlsrpt *t);
+/* Walks the domains of a day, or of all days where day is empty. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_tlsrpt(struct sp_audit_book *b, struct sp_bytes day,
+                                              sp_audit_tlsrpt_fn fn, void *arg, struct sp_err *err);
+
+/*
+ * Appends one domain's report of a day, as JSON (RFC 8460 4.4).
+ *
+ * returns: SP_E_NOT_FOUND if no session was seen, SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b, struct sp_bytes day,
+                                                     struct sp_bytes domain, struct sp_buf *out,
+                                                     struct sp_err *err);
+
 #endif

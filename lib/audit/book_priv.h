@@ -51,6 +51,7 @@ struct sp_audit_book {
     struct sp_map *domains;         /* name -> struct sp_audit_domain */
     struct sp_list changed_domains; /* nobody was told yet */
     struct sp_list dirty_domains;
+    char tlsrpt_day[16]; /* of the last session counted */
 };
 
 /* An event that has become a line. */
@@ -96,5 +97,10 @@ void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line 
 SP_MUST_CHECK enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err);
 void sp_audit_posture_free(struct sp_audit_book *b);
+
+/* Counts the sessions of a delivery.attempted. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_tlsrpt_learn(struct sp_audit_book *b,
+                                               const struct sp_audit_line *line,
+                                               struct sp_err *err);
 
 #endif

@@ -80,9 +80,12 @@ static enum sp_rc keep(struct sp_audit_book *b, size_t from, const struct sp_aud
     struct sp_audit_place place = {
         .seq = line->seq, .offset = sp_audit_trail_len(b->trail) + from, .len = (uint32_t)text.len};
     struct sp_audit_message *m;
+    enum sp_rc rc = sp_audit_tlsrpt_learn(b, line, err);
 
+    if (rc != SP_OK)
+        return rc;
     if (line->has_message) {
-        enum sp_rc rc = sp_audit_book_touch(b, &line->message, &m, err);
+        rc = sp_audit_book_touch(b, &line->message, &m, err);
 
         if (rc != SP_OK)
             return rc;

@@ -5,6 +5,7 @@
  */
 #include "delivery/delivery_priv.h"
 #include "delivery/probe.h"
+#include "transport/tlsrpt.h"
 
 #include <unistd.h>
 
@@ -323,6 +324,18 @@ static void note_hop(struct sp_attempt *a, struct sp_conn *c)
     a->ip = sp_arena_copy(a->arena, sp_bytes_cstr(sp_conn_ip(c)));
 }
 
+static void note_session(struct sp_attempt *a, const struct sp_hop_proof *proof, enum sp_rc tls_rc,
+                         struct sp_bytes ip)
+{
+    struct sp_session_seen *s = &a->sessions[a->session_count];
+
+    if (a->session_count == SP_SESSIONS_MAX)
+        return;
+    *s = (struct sp_session_seen){.hop = a->hop, .ip = sp_arena_copy(a->arena, ip)};
+    s->result = sp_tlsrpt_result(a->route, &a->route->hops[a->hop], proof, tls_rc);
+    a->session_count++;
+}
+
 /* returns: false if this host will do, or another round began: the attempt has gone on and may be freed */
 static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
 {
@@ -330,6 +343,8 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
     struct sp_hop_report r;
 
     fill_report(a, &r);
+    if (!a->plain && sp_conn_take_new(c))
+        note_session(a, sp_conn_proof(c), SP_E_TLS_ABSENT, sp_bytes_cstr(sp_conn_ip(c)));
     r.verdict = sp_hop_judge(a->route, hop, sp_conn_proof(c),
                              a->plain ? SP_E_TLS_HANDSHAKE : SP_E_TLS_ABSENT);
     r.lacks = lacks(a, c);
@@ -353,6 +368,7 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
 
 static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
 {
+    static const struct sp_hop_proof none = {0};
     struct sp_attempt *a = arg;
 
     a->wait_conn = 0;
@@ -360,6 +376,8 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
         if (!judge_conn(a, c))
             return;
     } else {
+        if (end->is_new && end_rc(end) == SP_E_TLS_HANDSHAKE)
+            note_session(a, &none, SP_E_TLS_HANDSHAKE, SP_LIT(""));
         hop_is_silent(a, end_rc(end));
     }
     a->hop++;

@@ -33,6 +33,7 @@ struct sp_conn {
     bool tls_wanted;    /* STARTTLS was answered; the handshake starts when the output is empty */
     bool over;          /* on_end was called */
     unsigned messages;
+    bool counted;
 
     struct sp_source *source; /* of the message being sent */
     struct sp_smtp_stuff stuff;
@@ -471,6 +472,14 @@ unsigned sp_conn_extensions(const struct sp_conn *c)
 uint64_t sp_conn_size_limit(const struct sp_conn *c)
 {
     return sp_smtp_client_size_limit(c->client);
+}
+
+bool sp_conn_take_new(struct sp_conn *c)
+{
+    bool is_new = !c->counted;
+
+    c->counted = true;
+    return is_new;
 }
 
 unsigned sp_conn_messages(const struct sp_conn *c)

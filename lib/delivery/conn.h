@@ -27,6 +27,7 @@ struct sp_conn_plan {
 struct sp_conn_end {
     enum sp_rc rc;
     int reply_code; /* of the peer, 0 if none */
+    bool is_new;    /* nobody was told of this end before: it counts in reports */
 };
 
 struct sp_conn_events {
@@ -56,6 +57,8 @@ struct sp_bytes sp_conn_tlsa(const struct sp_conn *c);
 const char *sp_conn_ip(const struct sp_conn *c);
 unsigned sp_conn_extensions(const struct sp_conn *c);
 uint64_t sp_conn_size_limit(const struct sp_conn *c);
+/* returns: true once: the session is to be counted by who asked first */
+bool sp_conn_take_new(struct sp_conn *c);
 /* returns: messages sent over it so far */
 unsigned sp_conn_messages(const struct sp_conn *c);
 

@@ -59,6 +59,15 @@ SP_MUST_CHECK enum sp_rc sp_parcel_body(struct sp_delivery *d, struct sp_parcel 
 struct sp_key_ring;
 struct sp_commit;
 
+#define SP_SESSIONS_MAX 8
+
+/* A session that this attempt was the first to see, for reports (RFC 8460). */
+struct sp_session_seen {
+    size_t hop;
+    const char *result; /* of RFC 8460 4.3 */
+    struct sp_bytes ip;
+};
+
 struct sp_attempt {
     struct sp_list at;
     struct sp_delivery *d;
@@ -100,6 +109,8 @@ struct sp_attempt {
     uint8_t fresh[SP_FRESH_MAX][SP_SHA256_LEN]; /* evidence among the events */
     size_t fresh_count;
     struct sp_bytes ip;
+    struct sp_session_seen sessions[SP_SESSIONS_MAX];
+    size_t session_count;
     bool alerted;
     bool is_bulk; /* counted in d->bulk */
 

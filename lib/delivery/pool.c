@@ -115,10 +115,17 @@ static void on_tell(void *arg)
     }
 }
 
+/* All hear the same; the first alone hears it as something new. */
 static void fail_waiters(struct site *s, const struct sp_conn_end *e)
 {
+    struct sp_conn_end told = *e;
+
+    told.is_new = true;
     SP_LIST_EACH(at, &s->waiters)
-    tell_later(SP_CONTAINER(at, struct waiter, at), e);
+    {
+        tell_later(SP_CONTAINER(at, struct waiter, at), &told);
+        told.is_new = false;
+    }
 }
 
 /* ---- links ---- */

@@ -4,6 +4,7 @@
  */
 #include "delivery/delivery_priv.h"
 #include "delivery/words.h"
+#include "transport/tlsrpt.h"
 
 #define EVENT_MAX 65536
 
@@ -151,6 +152,31 @@ static void write_sts(const struct sp_attempt *a, struct sp_jw *w)
     sp_jw_end(w);
 }
 
+/* New sessions, as TLS reports count them (RFC 8460): once, by the attempt that saw them first. */
+static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
+{
+    if (a->session_count == 0 || a->route == NULL)
+        return;
+    sp_jw_array(w, "sessions");
+    for (size_t i = 0; i < a->session_count; i++) {
+        const struct sp_session_seen *s = &a->sessions[i];
+        const struct sp_hop *h;
+
+        if (s->hop >= a->route->hop_count)
+            continue;
+        h = &a->route->hops[s->hop];
+        sp_jw_object(w, NULL);
+        sp_jw_text(w, "mx", h->name);
+        if (s->ip.len > 0)
+            sp_jw_text(w, "ip", s->ip);
+        sp_jw_cstr(w, "policy", sp_tlsrpt_policy(a->route, h));
+        sp_jw_cstr(w, "result", s->result);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+    a->session_count = 0;
+}
+
 static void write_posture(const struct sp_attempt *a, struct sp_jw *w)
 {
     if (!a->has_verdict)
@@ -227,6 +253,7 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     write_dns(a, &w);
     write_sts(a, &w);
     write_posture(a, &w);
+    write_sessions(a, &w);
     if (a->tls_json.len > 0)
         sp_jw_raw(&w, "tls", a->tls_json);
     write_cited(a, &w);

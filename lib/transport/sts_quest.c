@@ -165,10 +165,12 @@ static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p)
 
 static void fetch_failed(struct sp_sts_quest *q, enum sp_rc rc)
 {
-    bool had = sp_sts_cache_find(q->plan.cache, q->plan.domain, steady_ms(q)) != NULL;
-
-    sp_log_warn(q->plan.log, had ? "sts.refresh-failed" : "sts.fetch-failed",
-                SP_DOMAIN("domain", q->plan.domain), SP_RC("why", rc));
+    if (sp_sts_cache_find(q->plan.cache, q->plan.domain, steady_ms(q)) != NULL)
+        sp_log_warn(q->plan.log, "sts.refresh-failed", SP_DOMAIN("domain", q->plan.domain),
+                    SP_RC("why", rc));
+    else
+        sp_log_warn(q->plan.log, "sts.fetch-failed", SP_DOMAIN("domain", q->plan.domain),
+                    SP_RC("why", rc));
     finish(q, rc);
 }
 

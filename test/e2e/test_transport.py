@@ -194,3 +194,22 @@ def test_a_pinned_partner_must_show_its_key(lab, gateways, sinks):
     sinks(address="127.0.0.13", port=lab.mx_port, certificate=certificate)
     code, seen = probe(gateway, "old.example.test")
     assert code == 0 and seen["policy"]["rung"] == "tls:authenticated", seen
+
+
+def test_sessions_are_counted_for_tls_reports(lab, gateways, sinks):
+    gateway = gateways(*lab.options())
+    sinks(address="127.0.0.12", port=lab.mx_port, certificate=lab.dns.certificate("other"))
+    for recipient in ("anna@example.test", "a@wrong.example.test"):
+        message, message_id = mail.make("hello\r\n", [recipient])
+        gateway.send(message, [recipient])
+        record = gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
+        assert record["sessions"], record
+    day = record["time"][:10]
+    sums = {d["domain"]: (d["successful"], d["failed"]) for d in gateway.json("tlsrpt", "show", "--day", day)["domains"]}
+    assert sums["example.test"][0] == 1 and sums["wrong.example.test"][1] >= 1, sums
+    report = json.loads(gateway.run("tlsrpt", "show", "wrong.example.test", "--day", day).stdout)
+    policy = report["policies"][0]
+    assert policy["policy"]["policy-type"] == "tlsa" and policy["summary"]["total-successful-session-count"] == 0
+    assert policy["failure-details"][0]["result-type"] == "validation-failure"
+    assert policy["failure-details"][0]["receiving-mx-hostname"] == "mx-wrong.example.test"
+    assert gateway.run("tlsrpt", "show", "nobody.test", check=False).returncode == 1
