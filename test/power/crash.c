@@ -74,6 +74,17 @@ size_t power_disk_passed(const struct power_disk *d)
 void power_disk_freeze(struct power_disk *d, bool frozen)
 {
     d->frozen = frozen;
+    d->freeze_in = 0;
+}
+
+void power_disk_freeze_in(struct power_disk *d, size_t operations)
+{
+    d->freeze_in = operations;
+}
+
+bool power_disk_is_frozen(const struct power_disk *d)
+{
+    return d->frozen;
 }
 
 void power_disk_fail(struct power_disk *d, const struct power_fault *fault)

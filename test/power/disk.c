@@ -175,6 +175,8 @@ static int fault_of(struct power_disk *d, enum power_op kind, bool *cut)
 
     if (cut != NULL)
         *cut = false;
+    if (d->freeze_in > 0 && --d->freeze_in == 0)
+        d->frozen = true;
     if (d->frozen)
         return -EIO;
     n = ++d->passed;

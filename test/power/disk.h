@@ -61,6 +61,9 @@ size_t power_disk_passed(const struct power_disk *d);
 
 /* The processes are dead: nothing has an effect from now on, until it is thawed for those who start next. */
 void power_disk_freeze(struct power_disk *d, bool frozen);
+/* The same after so many more operations: a process killed in the middle of something. */
+void power_disk_freeze_in(struct power_disk *d, size_t operations);
+bool power_disk_is_frozen(const struct power_disk *d);
 
 /*
  * Operations number first to first + count - 1 that could fail do so with errnum; a write has then put half of its bytes

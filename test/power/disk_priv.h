@@ -53,6 +53,7 @@ struct power_disk {
     size_t room;
     char false_sync[POWER_NAME_MAX];
     bool frozen;
+    size_t freeze_in; /* operations; 0: never */
     char skip[POWER_SITE_MAX];
     char sites[POWER_SITES][POWER_SITE_MAX];
     size_t site_count;

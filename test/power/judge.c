@@ -213,6 +213,49 @@ static void on_keyring(void *arg, const char *name)
     sp_free(bytes);
 }
 
+/* The record of a key's end, and the key: one of the two must not be there. */
+static void check_record(struct world *w, const struct sp_journal_entry *e, struct world_verdict *v)
+{
+    struct files files = {w, v};
+    struct sp_act act;
+
+    sp_arena_reset(w->arena);
+    if (e->type != SP_RECORD_DESTROYED || sp_act_decode(e->meta, w->arena, &act) != SP_OK ||
+        act.reason.len < 9)
+        return;
+    w->gone_count = 1;
+    if (sp_bytes_to_u64(sp_bytes_slice(act.reason, 8, act.reason.len), &w->gone[0].segment))
+        power_disk_each(w->disk, on_keyring, &files);
+}
+
+void world_judge_records(struct world *w, struct world_verdict *v)
+{
+    struct world_gone *kept = sp_calloc(w->gone_count + 1, sizeof(*kept));
+    size_t count = w->gone_count;
+    struct sp_journal_cursor from = {0, 0};
+    struct sp_journal_entry e;
+    enum sp_rc rc;
+    SP_AUTO(sp_journal_reader) r = sp_journal_reader_new(&w->spool.io, &w->keys.record, &from);
+
+    memcpy(kept, w->gone, count * sizeof(*kept));
+    do { /* no relay is there to say how far it is durable: all that lies there counts */
+        uint64_t segment = sp_journal_reader_cursor(r).segment;
+        char name[POWER_NAME_MAX];
+        int64_t len;
+
+        (void)snprintf(name, sizeof(name), "spool/0/%012llu.seg", (unsigned long long)segment);
+        len = power_disk_len(w->disk, name);
+        if (len > 0)
+            sp_journal_reader_tell(r, segment, (uint64_t)len);
+        rc = sp_journal_reader_next(r, &e);
+        if (rc == SP_OK)
+            check_record(w, &e, v);
+    } while (rc == SP_OK);
+    memcpy(w->gone, kept, count * sizeof(*kept));
+    w->gone_count = count;
+    sp_free(kept);
+}
+
 void world_judge_raw(struct world *w, struct world_verdict *v)
 {
     struct files files = {w, v};

@@ -122,9 +122,9 @@ static void on_accepted(void *arg, enum sp_rc rc)
 {
     struct answer *a = arg;
 
-    if (!a->world->dead && rc == SP_OK)
+    if (!world_is_dead(a->world) && rc == SP_OK)
         a->message->accepted = world_now(a->world);
-    else if (!a->world->dead)
+    else if (!world_is_dead(a->world))
         refuse(a->world, a->message);
     sp_free(a);
 }
@@ -177,7 +177,7 @@ struct world_message *world_submit(struct world *w, size_t body_len, size_t reci
         a->recipients[0].decision = 1;
     accept.body = body_of(w, &id, body_len, &rc);
     if (accept.body == NULL) {
-        if (!w->dead)
+        if (!world_is_dead(w))
             refuse(w, m);
         return m;
     }
@@ -194,7 +194,7 @@ static void on_ended(void *arg, enum sp_rc rc)
     struct answer *a = arg;
     size_t now = world_now(a->world);
 
-    for (size_t i = 0; i < a->n_count && rc == SP_OK && !a->world->dead; i++) {
+    for (size_t i = 0; i < a->n_count && rc == SP_OK && !world_is_dead(a->world); i++) {
         struct world_rcpt *r = &a->message->rcpts[a->ns[i]];
 
         for (size_t k = r->count; k > 0; k--) {
@@ -204,7 +204,7 @@ static void on_ended(void *arg, enum sp_rc rc)
             break;
         }
     }
-    if (rc == SP_OK && !a->world->dead && a->child != NULL)
+    if (rc == SP_OK && !world_is_dead(a->world) && a->child != NULL)
         a->child->accepted = now;
     sp_free(a);
 }
@@ -315,7 +315,7 @@ static void on_act(struct sp_journal_append *append, enum sp_rc rc)
     struct world_act *a = append->arg;
 
     a->busy = false;
-    if (rc == SP_OK && !a->world->dead)
+    if (rc == SP_OK && !world_is_dead(a->world))
         a->done = world_now(a->world);
     sp_buf_clear(&a->meta);
 }
@@ -369,7 +369,13 @@ static void people(struct world *w)
 
 static void restart(struct world *w)
 {
-    if (world_roll(w, 2) == 0) {
+    if (world_roll(w, 3) != 0) {
+        power_disk_freeze_in(w->disk, 1 + world_roll(w, 12));
+        for (int i = 0; i < 3; i++) { /* killed in the middle of this */
+            (void)world_submit(w, 3000, 1);
+            (void)end_one(w, SP_RCPT_DELIVERED);
+            world_commit(w);
+        }
         world_kill(w);
         return;
     }

@@ -7,7 +7,7 @@
  *
  * A failure prints how to repeat it alone: SP_POWER="RUN ERRNO COUNT N" test/power_failures.
  */
-#include "power/world.h"
+#include "power/cut.h"
 
 #include "base/mem.h"
 #include "support/check_main.h"
@@ -16,15 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { STEPS = 34, EVERY = 0x7fffffff };
-
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "malloc_context_size=2:quarantine_size_mb=8";
-}
 
 static size_t failures;
 
@@ -162,12 +155,7 @@ END_TEST
 
 static void add(TCase *c)
 {
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max < 65000 ? files.rlim_max : 65000;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    power_allow_files();
     tcase_set_timeout(c, 600);
     tcase_add_test(c, any_operation_may_fail);
 }

@@ -3,73 +3,33 @@
  * with everything, nothing and seeded parts of what was not synced kept. Each disk so found is opened and judged; some are
  * run on to their end, and from some the power is taken again while they recover.
  *
- * A failure prints how to repeat it alone: SP_POWER="RUN AT HOW SEED" test/power_loss. SP_POWER_RUNS=N: other numbers of
- * runs than the default (which comes to more than 10,000 recoveries).
+ * A failure prints how to repeat it alone: SP_POWER="RUN AT HOW SEED" power_loss. SP_POWER_RUNS=N: another number of days
+ * than the default (which comes to more than 10,000 recoveries).
  */
-#include "power/world.h"
+#include "power/cut.h"
 
-#include "base/mem.h"
 #include "support/check_main.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 enum { RUNS = 4, STEPS = 90, END_EVERY = 97, PROOFS_EVERY = 16, AGAIN_EVERY = 41 };
 
-/* Where memory was taken costs a third of the time, and is asked for by repeating one with it. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "malloc_context_size=2:quarantine_size_mb=8";
-}
-
 static size_t recoveries;
 
-/* Judges one disk found. again: how the power goes once more during recovery, if below POWER_CRASHES */
-static void judge_one(const struct world *day, uint64_t run, size_t at, struct power_walk *walk,
-                      enum power_crash how, uint64_t seed)
+static void judge_one(const struct world *day, uint64_t run, struct power_walk *walk,
+                      struct power_cut c)
 {
-    static struct world w;
-    struct world_verdict v = {""};
+    struct world_verdict v;
 
-    world_init_found(&w, day, at, power_walk_crash(walk, how, seed));
-    world_judge_raw(&w, &v);
-    if (world_open(&w) != SP_OK)
-        (void)snprintf(v.text, sizeof(v.text), "the queue can't be opened");
-    else
-        world_judge(&w, at, recoveries % PROOFS_EVERY == 0, &v);
-    if (v.text[0] == '\0' && recoveries % END_EVERY == 0)
-        world_judge_end(&w, &v);
-    recoveries++;
-    if (v.text[0] == '\0' && recoveries % AGAIN_EVERY == 0) { /* and goes again while it recovers */
-        struct power_walk *again = power_walk_new(w.disk);
-        size_t now = power_disk_now(w.disk);
-        static struct world second;
-
-        power_walk_to(again, now == 0 ? 0 : (size_t)(seed * 7919) % now);
-        world_init_found(&second, &w, at, power_walk_crash(again, POWER_SOME, seed + 1));
-        if (world_open(&second) != SP_OK)
-            (void)snprintf(v.text, sizeof(v.text), "the queue can't be opened after a second cut");
-        else
-            world_judge(&second, at, false, &v);
-        world_clear(&second);
-        power_walk_free(again);
-        recoveries++;
-    }
-    world_clear(&w);
+    c.proofs = recoveries % PROOFS_EVERY == 0;
+    c.records = recoveries % 4 == 0;
+    c.to_end = recoveries % END_EVERY == 0;
+    c.again = recoveries % AGAIN_EVERY == 0;
+    power_cut(day, walk, &c, &v);
+    recoveries += c.again ? 2 : 1;
     ck_assert_msg(v.text[0] == '\0', "%s (repeat: SP_POWER=\"%llu %zu %d %llu\")", v.text,
-                  (unsigned long long)run, at, (int)how, (unsigned long long)seed);
-}
-
-static void record_day(struct world *day, uint64_t run)
-{
-    world_init(day, run);
-    ck_assert_int_eq(world_open(day), SP_OK);
-    for (int i = 0; i < STEPS; i++)
-        world_step(day);
-    world_commit(day);
-    world_turn(day);
+                  (unsigned long long)run, c.at, (int)c.how, (unsigned long long)c.seed);
 }
 
 static void every_moment(uint64_t run)
@@ -77,16 +37,17 @@ static void every_moment(uint64_t run)
     static struct world day;
     struct power_walk *walk;
 
-    record_day(&day, run);
+    power_record(&day, run, STEPS, NULL);
     walk = power_walk_new(day.disk);
     for (size_t at = 0; at <= power_disk_now(day.disk); at++) {
         power_walk_to(walk, at);
-        judge_one(&day, run, at, walk, POWER_ALL, at);
+        judge_one(&day, run, walk, (struct power_cut){.at = at, .how = POWER_ALL, .seed = at});
         if (power_walk_open(walk) == 0) /* everything is durable: there is nothing to choose */
             continue;
-        judge_one(&day, run, at, walk, POWER_NONE, at);
+        judge_one(&day, run, walk, (struct power_cut){.at = at, .how = POWER_NONE, .seed = at});
         for (uint64_t seed = 0; seed < 4; seed++)
-            judge_one(&day, run, at, walk, POWER_SOME, at * 1000 + seed);
+            judge_one(&day, run, walk,
+                      (struct power_cut){.at = at, .how = POWER_SOME, .seed = at * 1000 + seed});
     }
     power_walk_free(walk);
     world_clear(&day);
@@ -94,19 +55,24 @@ static void every_moment(uint64_t run)
 
 static void repeat(const char *text)
 {
-    unsigned long long run = strtoull(text, (char **)&text, 10);
-    size_t at = strtoull(text, (char **)&text, 10);
-    enum power_crash how = (enum power_crash)strtoull(text, (char **)&text, 10);
-    uint64_t seed = strtoull(text, (char **)&text, 10);
     static struct world day;
     struct power_walk *walk;
+    struct power_cut c = {.proofs = true};
+    struct world_verdict v;
+    unsigned long long run = strtoull(text, (char **)&text, 10);
 
-    record_day(&day, run);
+    c.at = strtoull(text, (char **)&text, 10);
+    c.how = (enum power_crash)strtoul(text, (char **)&text, 10);
+    c.seed = strtoull(text, (char **)&text, 10);
+    power_record(&day, run, STEPS, NULL);
     walk = power_walk_new(day.disk);
-    power_walk_to(walk, at);
-    judge_one(&day, run, at, walk, how, seed);
+    power_walk_to(walk, c.at);
+    c.again = true;
+    c.to_end = true;
+    power_cut(&day, walk, &c, &v);
     power_walk_free(walk);
     world_clear(&day);
+    ck_assert_msg(v.text[0] == '\0', "%s", v.text);
 }
 
 START_TEST(whatever_a_power_cut_leaves_every_promise_is_kept)
@@ -128,12 +94,7 @@ END_TEST
 
 static void add(TCase *c)
 {
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max < 65000 ? files.rlim_max : 65000;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    power_allow_files();
     tcase_set_timeout(c, 600);
     tcase_add_test(c, whatever_a_power_cut_leaves_every_promise_is_kept);
 }

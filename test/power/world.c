@@ -321,6 +321,11 @@ static void adopt(struct world *w, struct world_message *m)
     sp_queue_message_free(found);
 }
 
+bool world_is_dead(const struct world *w)
+{
+    return w->dead || power_disk_is_frozen(w->disk);
+}
+
 void world_kill(struct world *w)
 {
     power_disk_freeze(w->disk, true);

@@ -110,6 +110,9 @@ void world_close(struct world *w);
 /* kill -9 of all: nothing more reaches the disk. What a new start then finds is put down in the diary as durable. */
 void world_kill(struct world *w);
 
+/* returns: whether those who would hear an answer are dead */
+bool world_is_dead(const struct world *w);
+
 /* The ledger's turn: folds what is durable, commits, tells the relay. */
 void world_turn(struct world *w);
 
@@ -141,6 +144,8 @@ struct world_verdict {
 void world_judge(struct world *w, size_t at, bool proofs, struct world_verdict *v);
 /* Judges the bytes found, before anything is opened: w from world_init_found. */
 void world_judge_raw(struct world *w, struct world_verdict *v);
+/* The same of the journal's records: a segment whose end is on record must have no key. */
+void world_judge_records(struct world *w, struct world_verdict *v);
 /* Looks through the lines that are new in the audit file for keys that are gone. */
 void world_note_gone(struct world *w);
 /* Lets it run on to the end: all delivered, all folded, old segments gone; judges what auditors then read. */

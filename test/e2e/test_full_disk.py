@@ -1,0 +1,134 @@
+"""A disk that is really full, under a running gateway: clients hear 452, what was taken is delivered, and when there is room
+again everything goes on by itself."""
+import os
+import pathlib
+import smtplib
+import subprocess
+import time
+
+import pytest
+from lab.gateway import Gateway
+from lab.ports import open_folder
+
+POLICY = pathlib.Path(__file__).resolve().parent.parent / "policies/relay-plain.json"
+SIZE = 160 << 20
+LARGE = 1 << 20
+SMALL = 200 << 10  # lies in its record, not in a file of its own
+
+
+def run(*words):
+    subprocess.run([str(w) for w in words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def small_disk():
+    """A folder for a gateway whose state lies on a small file system of its own: ext4, or tmpfs where there are no loops."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    with open_folder("sp-full-") as folder:
+        state = pathlib.Path(folder) / "g/state"
+        state.mkdir(parents=True)
+        image = pathlib.Path(folder) / "image"
+        with image.open("wb") as file:
+            file.truncate(SIZE)
+        try:
+            run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            run("mount", "-o", "loop", image, state)
+        except (OSError, subprocess.CalledProcessError):
+            run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "sallyport-test", state)
+        try:
+            yield pathlib.Path(folder) / "g", state
+        finally:
+            run("umount", state)
+
+
+def fill(path):
+    """Takes all the room there is."""
+    with open(path, "wb", buffering=0) as file:
+        block = 1 << 20
+        while block >= 512:
+            try:
+                if file.write(b"\0" * block) < block:
+                    block //= 2
+            except OSError:
+                block //= 2
+        try:
+            os.fsync(file.fileno())
+        except OSError:
+            pass
+
+
+def submit(gateway, number, size):
+    """returns: the reply to the end of data or before, None if it was taken"""
+    line = b"x" * 76 + b"\r\n"
+    text = f"From: a@tenant.test\r\nSubject: full-{number}\r\n\r\n".encode() + line * (size // len(line))
+    try:
+        with gateway.client(tls=False) as client:
+            client.sendmail("a@tenant.test", ["b@example.test"], text)
+        return None
+    except smtplib.SMTPResponseException as error:
+        return error.smtp_code, error.smtp_error.decode()
+    except smtplib.SMTPRecipientsRefused as error:
+        code, text = next(iter(error.recipients.values()))
+        return code, text.decode()
+
+
+def wait_until(true, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def subjects(sink):
+    return sorted(line.split(b": ")[1].decode() for m in list(sink.messages) for line in m["data"].split(b"\r\n")[:20]
+                  if line.startswith(b"Subject: "))
+
+
+def test_a_full_disk_and_room_again(small_disk, sinks):
+    folder, state = small_disk
+    sink = sinks(replies={"MAIL": "451 4.3.0 later"})
+    gateway = Gateway(folder, "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sink.port}",
+                      "--policy", POLICY).start()
+    try:
+        relays = gateway.pids("relay")
+        taken = [n for n in range(3) if submit(gateway, n, SMALL) is None]
+        assert len(taken) == 3
+        fill(state / "filler")
+
+        # a message with a file of its own finds no room at once; small ones when the segment is full
+        code, text = submit(gateway, 1000, LARGE)
+        assert (code, "4.3.1" in text) == (452, True), text
+        refused = None
+        while refused is None:
+            number = len(taken)
+            refused = submit(gateway, number, SMALL)
+            if refused is None:
+                taken.append(number)
+            assert len(taken) < 800
+        assert refused[0] == 452 and "4.3.1" in refused[1], refused
+
+        # full as it is, it delivers what it has
+        sink.replies.clear()
+        gateway.run("queue", "retry", "--all", check=False)
+
+        (state / "filler").unlink()
+        wait_until(lambda: submit(gateway, 2000, SMALL) is None)
+        taken.append(2000)
+        wait_until(lambda: submit(gateway, 2001, LARGE) is None)
+        taken.append(2001)
+        assert gateway.pids("relay") == relays  # nobody had to start it anew
+        expected = sorted(f"full-{n}" for n in taken)
+        wait_until(lambda: len(subjects(sink)) >= len(expected), 120)
+        assert subjects(sink) == expected  # each once
+
+        def settled():
+            lines = gateway.records()
+            accepted = {e["message"] for e in lines if e["event"] == "message.accepted"}
+            return len(accepted) == len(expected) and accepted == {e["message"] for e in lines if e["event"] == "message.settled"}
+        wait_until(settled)
+        verified = subprocess.run([gateway.info["program"], "audit", "verify", gateway.info["audit"]], capture_output=True,
+                                  text=True, check=False)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    finally:
+        gateway.stop()
