@@ -482,7 +482,7 @@ static void on_file(void *arg, const char *name)
     sp_buf_put_u8(&s->unnamed, 0);
 }
 
-enum sp_rc sp_queue_body_folders(struct sp_queue *q, struct sp_err *err)
+enum sp_rc sp_queue_body_folders(struct sp_queue *q, bool is_damaged, struct sp_err *err)
 {
     const struct sp_journal_io *io = q->o.io;
     struct sweep s = {.queue = q};
@@ -499,7 +499,7 @@ enum sp_rc sp_queue_body_folders(struct sp_queue *q, struct sp_err *err)
         }
     }
     rest = sp_buf_bytes(&s.unnamed);
-    while (sp_bytes_split(&rest, '\0', &name))
+    while (!is_damaged && sp_bytes_split(&rest, '\0', &name))
         if (name.len > 0)
             (void)io->unlink(io->ctx, (const char *)name.ptr);
     sp_buf_clear(&s.unnamed);

@@ -160,16 +160,27 @@ static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *
     return SP_OK;
 }
 
-/* Its record, or one about it, is damaged: nobody knows its state, so it goes nowhere. */
-static void quarantine(struct sp_queue *q, const struct sp_id *id)
+/*
+ * Its record, or one about it, is damaged: nobody knows its state, so it goes nowhere. One that is not known otherwise
+ * gets an entry without recipients, so that its segment stays and a person can look at it.
+ */
+static void quarantine(struct sp_queue *q, const struct sp_journal_entry *je)
 {
-    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    struct sp_queue_entry *e = sp_queue_entry_find(q, &je->message);
 
-    if (e == NULL || e->quarantined)
+    if (e == NULL) {
+        struct sp_accept unknown = {.id = je->message};
+
+        e = sp_queue_entry_new(&unknown);
+        e->type = je->type;
+        e->open = 1;
+        (void)sp_queue_entry_put(q, e, &je->place);
+    }
+    if (e->quarantined)
         return;
     e->quarantined = true;
     q->stats.quarantined++;
-    sp_log_error(q->o.log, "queue.quarantined", SP_ID("message", id));
+    sp_log_error(q->o.log, "queue.quarantined", SP_ID("message", &je->message));
     (void)sp_queue_entry_settle(q, e);
 }
 
@@ -179,7 +190,7 @@ void sp_queue_on_entry(void *arg, const struct sp_journal_entry *je)
     enum sp_rc rc = SP_OK;
 
     if (je->damaged) {
-        quarantine(q, &je->message);
+        quarantine(q, je);
         return;
     }
     sp_arena_reset(q->arena);
@@ -206,5 +217,5 @@ void sp_queue_on_entry(void *arg, const struct sp_journal_entry *je)
         break;
     }
     if (rc != SP_OK)
-        quarantine(q, &je->message);
+        quarantine(q, je);
 }

@@ -371,7 +371,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
     if (!found.clean)
         mark_attempted(q);
     sp_queue_index_mend_times(q);
-    rc = sp_queue_body_folders(q, err);
+    rc = sp_queue_body_folders(q, found.damaged > 0, err);
     q->journal = journal;
     sp_log_info(q->o.log, "queue.opened", SP_INT("messages", sp_map_count(q->entries)),
                 SP_INT("records", found.records), SP_INT("damaged", found.damaged),

@@ -121,8 +121,9 @@ bool sp_queue_body_in_file(const struct sp_queue_body *b);
 void sp_queue_body_append(const struct sp_queue_body *b, struct sp_journal_append *a);
 /* The record that names it is durable: a file stays. */
 void sp_queue_body_keep(struct sp_queue_body *b);
-/* Makes the folders; removes files that no entry names. */
-SP_MUST_CHECK enum sp_rc sp_queue_body_folders(struct sp_queue *q, struct sp_err *err);
+/* Makes the folders; removes files that no entry names, unless records are damaged: one of those may have named it. */
+SP_MUST_CHECK enum sp_rc sp_queue_body_folders(struct sp_queue *q, bool is_damaged,
+                                               struct sp_err *err);
 void sp_queue_body_free_spares(struct sp_queue *q);
 
 /* ---- records on their way (pending.c) ---- */

@@ -288,6 +288,34 @@ START_TEST(a_dsn_that_no_record_can_hold_leaves_its_recipients_held)
 }
 END_TEST
 
+START_TEST(a_damaged_record_is_quarantined_and_the_rest_flows)
+{
+    struct sp_id ids[3];
+    struct sp_queue_due due;
+    size_t delivered = 0;
+    uint8_t wrong = 0xee;
+
+    ids[0] = rig_put(&rig, 2000);
+    ids[1] = rig_put(&rig, 300000); /* its body is a file */
+    ids[2] = rig_put(&rig, 2000);
+    rig_crash(&rig, FAKE_CRASH_ALL, 0);
+    for (size_t block = 2; block <= 3; block++) /* the records of the first two */
+        fake_disk_poke(rig.disk, "000000000001.seg", block * 4096 + 200, &wrong, 1);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 2);
+    ck_assert_uint_eq(fake_disk_files(rig.disk, "body-"), 1); /* its record is broken, not gone */
+    while (rig_due(&rig, &due)) {
+        ck_assert(sp_id_eq(&due.id, &ids[2]));
+        ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DELIVERED, 0), SP_OK);
+        delivered++;
+    }
+    ck_assert_uint_eq(delivered, 1);
+    sp_queue_ledger_passed(rig.queue, UINT64_MAX);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_gt(fake_disk_len(rig.disk, "000000000001.seg"), 0); /* for a person to look at */
+}
+END_TEST
+
 START_TEST(a_stopped_shard_keeps_outcomes_until_it_can_write_again)
 {
     struct sp_id ids[2] = {rig_put(&rig, 100), rig_put(&rig, 100)};
@@ -602,6 +630,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_child_lives_on_when_its_parent_has_settled);
     tcase_add_test(c, an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap);
     tcase_add_test(c, a_dsn_that_no_record_can_hold_leaves_its_recipients_held);
+    tcase_add_test(c, a_damaged_record_is_quarantined_and_the_rest_flows);
     tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);
     tcase_add_test(c, refused_recipients_and_their_dsn_lie_in_one_record);
     tcase_add_test(c, nothing_changes_before_it_is_durable);
