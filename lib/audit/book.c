@@ -186,9 +186,14 @@ static enum sp_rc open_file(struct sp_audit_book *b, const struct sp_audit_book_
         rc = open_folder(b, options->file, err);
         io = &b->own_io;
     }
-    if (rc == SP_OK)
-        rc = sp_audit_trail_open(io, slash == NULL ? options->file : slash + 1, file_len,
-                                 sp_buf_bytes(&b->tail), &b->trail, &mend, err);
+    if (rc == SP_OK) {
+        struct sp_audit_trail_file file = {.io = io,
+                                           .name = slash == NULL ? options->file : slash + 1,
+                                           .len = file_len,
+                                           .tail = sp_buf_bytes(&b->tail)};
+
+        rc = sp_audit_trail_open(&file, &b->trail, &mend, err);
+    }
     if (rc != SP_OK)
         return rc;
     sp_buf_reset(&b->tail);

@@ -172,26 +172,24 @@ static enum sp_rc mend_end(struct sp_audit_trail *t, uint64_t len, struct sp_byt
     return tail.len == 0 ? SP_OK : sp_audit_trail_append(t, tail, NULL);
 }
 
-enum sp_rc sp_audit_trail_open(const struct sp_journal_io *io, const char *name, uint64_t len,
-                               struct sp_bytes tail, struct sp_audit_trail **out,
+enum sp_rc sp_audit_trail_open(const struct sp_audit_trail_file *file, struct sp_audit_trail **out,
                                struct sp_audit_mend *mend, struct sp_err *err)
 {
     SP_AUTO(sp_audit_trail) t = sp_calloc(1, sizeof(*t));
     enum sp_rc rc;
 
-    sp_assert(tail.len <= len);
+    sp_assert(file->tail.len <= file->len);
     *mend = (struct sp_audit_mend){0};
-    t->io = io;
-    t->name = sp_strdup(name);
-    t->fd = open_file(io, name);
+    t->io = file->io;
+    t->name = sp_strdup(file->name);
+    t->fd = open_file(t->io, t->name);
     if (t->fd < 0)
-        return sp_fail_errno(err, SP_E_IO, -t->fd, "%s: can't open", name);
-    rc = mend_end(t, len, tail, mend);
-    if (rc == SP_OK &&
-        io->sync_folder(io->ctx, ".") != 0) /* the name, before anything relies on it */
+        return sp_fail_errno(err, SP_E_IO, -t->fd, "%s: can't open", t->name);
+    rc = mend_end(t, file->len, file->tail, mend);
+    if (rc == SP_OK && t->io->sync_folder(t->io->ctx, ".") != 0) /* the name: others rely on it */
         rc = SP_E_IO;
     if (rc != SP_OK)
-        return sp_fail(err, rc, "%s: can't be brought in order", name);
+        return sp_fail(err, rc, "%s: can't be brought in order", t->name);
     *out = SP_STEAL(t);
     return SP_OK;
 }

@@ -19,19 +19,22 @@ struct sp_audit_mend {
     uint64_t foreign; /* bytes that nobody here has written; moved to FILE.foreign */
 };
 
+/* What there should be. */
+struct sp_audit_trail_file {
+    const struct sp_journal_io *io; /* its folder; lent as long as the trail */
+    const char *name;               /* of the file in it */
+    uint64_t len;                   /* what the file holds when all is well */
+    struct sp_bytes tail; /* the newest lines, which may be there in whole, in part or not at all */
+};
+
 /*
  * Opens the file, mode 0640, and brings its end in order: it must be len bytes long, of which the last tail.len are tail.
  *
- * io:      its folder; lent as long as the trail
- * name:    of the file in it
- * len:     what the file holds when all is well
- * tail:    the newest lines, which may be there in whole, in part or not at all
  * mend:    out: what was wrong
  * owner:   the caller, until sp_audit_trail_free
  * returns: SP_E_IO
  */
-SP_MUST_CHECK enum sp_rc sp_audit_trail_open(const struct sp_journal_io *io, const char *name,
-                                             uint64_t len, struct sp_bytes tail,
+SP_MUST_CHECK enum sp_rc sp_audit_trail_open(const struct sp_audit_trail_file *file,
                                              struct sp_audit_trail **out,
                                              struct sp_audit_mend *mend, struct sp_err *err);
 void sp_audit_trail_free(struct sp_audit_trail *t);

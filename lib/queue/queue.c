@@ -205,7 +205,7 @@ static enum sp_rc encode_held(const struct sp_outcome *outcome, size_t events, s
 static enum sp_rc encode_outcome(struct sp_queue_pending *p, struct sp_outcome *o,
                                  struct sp_accept *child)
 {
-    size_t events = o->audit.count + (o->child == NULL ? 0 : child->audit.count);
+    size_t events = o->audit.count + (o->child == NULL ? 0 : o->child->audit.count);
     enum sp_rc rc = sp_outcome_encode(o, &p->meta);
 
     if (rc != SP_E_LIMIT)

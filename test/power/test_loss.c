@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RUNS = 4, STEPS = 90, END_EVERY = 97, PROOFS_EVERY = 16, AGAIN_EVERY = 41 };
+enum { RUNS = 4, STEPS = 80, END_EVERY = 97, PROOFS_EVERY = 16, AGAIN_EVERY = 41 };
 
 static size_t recoveries;
 
