@@ -35,6 +35,8 @@ static const struct {
     {"ledger folder sync after create state.db-wal",
      "the audit file's folder is the same, and is synced next"},
     {"ledger folder sync after rename to audit.jsonl.pub", "written anew at every start"},
+    {"ledger folder sync after rename to audit.jsonl.head",
+     "as above; an older one speaks of fewer lines"},
 };
 
 static char sites[POWER_SITES][POWER_SITE_MAX];
