@@ -63,41 +63,49 @@ static void require_microsoft(const struct sp_header *h, const struct sp_tenant 
                                     is_among(&t->proofs.auth_as, value));
 }
 
-/* returns: whether any field of this name says what is another tenant's */
-static bool speaks_for(const struct sp_header *h, struct sp_bytes name, const struct who *other)
+static bool is_among_nocase(const struct sp_config_texts *texts, struct sp_bytes value)
 {
-    const struct sp_tenant *t = other->tenant;
-    struct sp_field f;
-
-    for (size_t i = 0; sp_header_find(h, name, i, &f); i++) {
-        struct sp_bytes value = sp_bytes_trim(f.value);
-
-        if (sp_bytes_eq_nocase(name, ORIGINATOR_ORG)) {
-            if (is_among(&t->proofs.originator_org, value))
-                return true;
-        } else if (sp_bytes_eq_nocase(name, TENANT_ID)) {
-            if (t->proofs.tenant_id[0] != 0 &&
-                sp_bytes_eq_nocase(value, sp_bytes_cstr(t->proofs.tenant_id)))
-                return true;
-        } else if (is_secret(other, value)) {
+    for (size_t i = 0; i < texts->count; i++) {
+        if (sp_bytes_eq_nocase(sp_bytes_cstr(texts->items[i]), value))
             return true;
-        }
     }
     return false;
 }
 
+/* returns: whether the field says what is this tenant's. digest: of its value, filled when first needed */
+static bool speaks_for(const struct sp_field *f, const struct who *w, uint8_t *digest, bool *has)
+{
+    const struct sp_tenant *t = w->tenant;
+    struct sp_bytes value = sp_bytes_trim(f->value), secret;
+
+    if (sp_field_is(f, ORIGINATOR_ORG))
+        return is_among_nocase(&t->proofs.originator_org, value);
+    if (sp_field_is(f, TENANT_ID))
+        return t->proofs.tenant_id[0] != 0 &&
+               sp_bytes_eq_nocase(value, sp_bytes_cstr(t->proofs.tenant_id));
+    secret = sp_bytes_cstr(t->proofs.secret_header.name);
+    if (secret.len == 0 || !sp_field_is(f, secret))
+        return false;
+    if (!*has)
+        sp_crypt_sha256(value, digest);
+    *has = true;
+    return sp_crypt_equal(sp_bytes(digest, SP_SHA256_LEN), sp_bytes(w->secret, sizeof(w->secret)));
+}
+
+/* One walk over the fields, whatever the number of tenants. */
 static bool is_anothers(const struct transaction *tx, const struct who *w)
 {
-    for (size_t i = 0; i < tx->gen->tenant_count; i++) {
-        const struct who *other = &tx->gen->tenants[i];
-        struct sp_bytes secret = sp_bytes_cstr(other->tenant->proofs.secret_header.name);
+    struct sp_field f;
+    size_t at = 0;
 
-        if (other == w)
-            continue;
-        if (speaks_for(&tx->header, ORIGINATOR_ORG, other) ||
-            speaks_for(&tx->header, TENANT_ID, other) ||
-            (secret.len > 0 && speaks_for(&tx->header, secret, other)))
-            return true;
+    while (sp_header_next(&tx->header, &at, &f)) {
+        uint8_t digest[SP_SHA256_LEN];
+        bool has = false;
+
+        for (size_t i = 0; i < tx->gen->tenant_count; i++) {
+            if (&tx->gen->tenants[i] != w && speaks_for(&f, &tx->gen->tenants[i], digest, &has))
+                return true;
+        }
     }
     return false;
 }
@@ -118,7 +126,7 @@ static void prove_whole(struct transaction *tx, const struct who *w, struct proo
                                         is_secret(w, value));
         require_microsoft(&tx->header, t, out);
     }
-    if (is_anothers(tx, w))
+    if (out->failed_count == 0 && is_anothers(tx, w))
         sp_intake_proof_require(out, "own-signals", false);
 }
 
@@ -135,28 +143,52 @@ static void settle(struct transaction *tx, const struct proof *proof)
         tx->recipients[i].decided = false;
 }
 
-enum sp_rc sp_intake_attest(struct transaction *tx)
+/* Whether an envelope sender that is nobody's is one that this tenant may use. */
+static bool may_be(const struct transaction *tx, const struct who *w)
+{
+    struct sp_address sender = {{NULL, 0}, {NULL, 0}};
+
+    if (tx->sender.len > 0 && sp_address_parse(tx->sender, &sender) != SP_OK)
+        return false;
+    return sp_tenant_is_provable_by_signals(w->tenant) &&
+           sp_intake_sender_envelope(tx->gen, w, &sender) == SP_OK;
+}
+
+/* Tries one tenant. out: its proof. returns: as sp_intake_attest */
+static enum sp_rc try_tenant(struct transaction *tx, const struct who *w, struct proof *out)
 {
     enum sp_rc rc = SP_E_INTAKE_STRANGER;
+
+    prove_whole(tx, w, out);
+    if (out->failed_count == 0)
+        rc = sp_intake_sender_header(tx, w);
+    if (rc == SP_OK)
+        sp_intake_proof_require(out, "from-domain", true);
+    return rc;
+}
+
+enum sp_rc sp_intake_attest(struct transaction *tx)
+{
+    size_t first = tx->among.open ? 0 : tx->among.index;
+    size_t end = tx->among.open ? tx->gen->tenant_count : first + 1;
+    enum sp_rc rc = SP_E_INTAKE_STRANGER;
     struct proof best = tx->proof;
+    bool tried = false;
 
-    for (size_t i = 0; i < tx->among.count; i++) {
-        const struct who *w = &tx->gen->tenants[tx->among.index[i]];
+    for (size_t i = first; i < end && rc != SP_OK; i++) {
+        const struct who *w = &tx->gen->tenants[i];
         struct proof p;
-        enum sp_rc why = SP_E_INTAKE_STRANGER;
+        enum sp_rc why;
 
-        prove_whole(tx, w, &p);
-        if (p.failed_count == 0)
-            why = sp_intake_sender_header(tx, w);
-        if (why == SP_OK) {
-            sp_intake_proof_require(&p, "from-domain", true);
-            settle(tx, &p);
-            return SP_OK;
-        }
-        if (i == 0 || (rc == SP_E_INTAKE_STRANGER && why != SP_E_INTAKE_STRANGER)) {
+        if (tx->among.open && !may_be(tx, w))
+            continue;
+        why = try_tenant(tx, w, &p);
+        /* what one that proves itself lacks tells more than what others fail in */
+        if (!tried || why == SP_OK || (rc == SP_E_INTAKE_STRANGER && why != rc)) {
             best = p;
             rc = why;
         }
+        tried = true;
     }
     settle(tx, &best);
     return rc;

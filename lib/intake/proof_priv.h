@@ -13,8 +13,7 @@ struct session;
 struct transaction;
 struct who;
 
-#define PROOF_SIGNALS_MAX    12
-#define PROOF_CANDIDATES_MAX 64
+#define PROOF_SIGNALS_MAX 12
 
 struct proof {
     const struct who *who; /* NULL: nobody's */
@@ -30,17 +29,17 @@ struct proof {
 
 /* ---- session ---- */
 
-/* Who it may be as far as the connection and the envelope tell; the header decides among them. */
+/* Who it may be as far as the connection and the envelope tell. */
 struct candidates {
-    uint16_t index[PROOF_CANDIDATES_MAX]; /* in the generation's tenants */
-    size_t count;
+    bool open;    /* the envelope sender is nobody's: the header decides among all that fit */
+    size_t index; /* else this one of the generation's tenants */
 };
 
 /*
  * Says which tenant the session may send for with this envelope sender.
  *
  * out:     the proof so far, of the first candidate; if refused, of the tenant that the sender names, with what failed
- * among:   all that it may be; one, unless the envelope sender is nobody's
+ * among:   who it may be
  * returns: SP_OK; SP_E_INTAKE_STRANGER, or what is wrong with the sender
  */
 SP_MUST_CHECK enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,

@@ -91,7 +91,7 @@ static enum sp_rc by_user(const struct session *s, const struct generation *g,
         note(out, "network");
     if (has_certificate(w, s))
         note(out, "tls-cert");
-    *among = (struct candidates){{(uint16_t)(w - g->tenants)}, 1};
+    *among = (struct candidates){.index = (size_t)(w - g->tenants)};
     return sp_intake_sender_envelope(g, w, sender);
 }
 
@@ -133,20 +133,20 @@ static enum sp_rc by_connection(const struct session *s, const struct generation
         struct fit f;
 
         fit_tenant(s, g, &g->tenants[i], sender, &f);
-        if (f.named || (f.proved && among->count == 0))
+        if (f.named || (f.proved && !among->open))
             *out = f.proof;
         if (f.named && f.proved) {
-            *among = (struct candidates){{(uint16_t)i}, 1};
+            *among = (struct candidates){.index = i};
             return SP_OK;
         }
         if (f.named)
             return SP_E_INTAKE_STRANGER;
-        if (f.proved && f.envelope == SP_OK && among->count < PROOF_CANDIDATES_MAX)
-            among->index[among->count++] = (uint16_t)i;
+        if (f.proved && f.envelope == SP_OK)
+            among->open = true;
         else if (f.proved)
             rc = f.envelope;
     }
-    return among->count > 0 ? SP_OK : rc;
+    return among->open ? SP_OK : rc;
 }
 
 enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
@@ -156,7 +156,7 @@ enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
     enum sp_rc rc;
 
     *out = (struct proof){.who = NULL};
-    among->count = 0;
+    *among = (struct candidates){.open = false};
     if (s->user_tenant != NULL)
         rc = by_user(s, g, sender, out, among);
     else
@@ -168,7 +168,7 @@ enum sp_rc sp_intake_prove(const struct session *s, const struct generation *g,
             return rc;
         *out = (struct proof){.who = w, .auth = "plain-listener"};
         sp_intake_proof_require(out, "loopback", true);
-        *among = (struct candidates){{(uint16_t)(w - g->tenants)}, 1};
+        *among = (struct candidates){.index = (size_t)(w - g->tenants)};
         return SP_OK;
     }
     return rc;

@@ -1,7 +1,8 @@
 /*
  * A message's life from MAIL to its reply. The header is kept until it can be split (at most 256 KiB); what must not
  * leave is taken out there and then, so that nobody behind us ever sees it; the rest streams into the sealed body as it
- * arrives. Whose message it is, is settled there too (attest.c). A fault found on the way is remembered and answered at the end of data, where SMTP has a place for it.
+ * arrives. Whose message it is, is settled there too (attest.c). A fault found on the way is remembered and answered at
+ * the end of data, where SMTP has a place for it.
  */
 #include "base/text.h"
 #include "intake/intake_priv.h"
@@ -117,7 +118,7 @@ enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
                             .notify = ev->rcpt.notify};
-    if (tx->among.count > 1) /* whose rules hold is not known yet */
+    if (tx->among.open) /* whose rules hold is not known yet */
         return SP_OK;
     sp_intake_facts_recipient(tx, &tx->facts, r);
     r->decided = sp_policy_decide_envelope(tx->gen->policy, &tx->facts, &r->decision);
