@@ -1,12 +1,13 @@
 /*
  * How fast the server machine alone is, on one core: recorded pipelined sessions fed from memory, and one long body.
  *
- *     bench_smtp_server [SECONDS]        prints sessions a second and MiB a second of data, as JSON
+ *     bench_smtp_server [SECONDS]        prints sessions and MiB of data for each second of CPU, as JSON
  *
  * No socket, no TLS, no queue: what is left is lines, grammar, replies and the look for the end of data.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -14,17 +15,29 @@
 
 #define BODY_LINES 100000
 
+static int64_t now_ms(void *ctx)
+{
+    struct timespec now;
+
+    (void)ctx;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID,
+                  &now); /* what others do on this machine does not count */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static const struct sp_clock cpu = {now_ms, now_ms, NULL};
+
 static const struct sp_smtp_server_config *settings(void)
 {
-    static struct sp_smtp_server_config config = {.hostname = "gw.example",
-                                                  .size_limit = UINT64_C(1) << 40,
-                                                  .line_limit = 1 << 20,
-                                                  .max_recipients = 1000,
-                                                  .max_errors = 20,
-                                                  .max_idle = 500,
-                                                  .least_rate = 1024};
+    static const struct sp_smtp_server_config config = {.hostname = "gw.example",
+                                                        .clock = &cpu,
+                                                        .size_limit = UINT64_C(1) << 40,
+                                                        .line_limit = 1 << 20,
+                                                        .max_recipients = 1000,
+                                                        .max_errors = 20,
+                                                        .max_idle = 500,
+                                                        .least_rate = 1024};
 
-    config.clock = sp_clock_system();
     return &config;
 }
 
@@ -51,13 +64,12 @@ static uint64_t run(struct sp_bytes input)
 /* Repeats for a while. count, bytes: what was done. returns: ms that it took */
 static int64_t repeat(struct sp_bytes input, int64_t for_ms, uint64_t *count, uint64_t *bytes)
 {
-    const struct sp_clock *clock = sp_clock_system();
-    int64_t start = sp_clock_mono_ms(clock), now = start;
+    int64_t start = sp_clock_mono_ms(&cpu), now = start;
 
     while (now - start < for_ms) {
         *bytes += run(input);
         ++*count;
-        now = sp_clock_mono_ms(clock);
+        now = sp_clock_mono_ms(&cpu);
     }
     return now - start;
 }
