@@ -350,6 +350,12 @@ def test_no_byte_was_said_in_clear(world, stages):
     assert world.sinks["broken"].messages == []
 
 
+def test_no_gateway_keeps_a_word_in_clear(stages):
+    """Not in spool, packages, stores, logs, audit, core files or processes, after all that went wrong."""
+    for stage in stages if WHOLE else stages[:1]:
+        leaks.assert_none(stage.gateway, {"body": MARKER})
+
+
 def test_something_arrived_where_nothing_was_wrong(world, stages):
     """The proof of zero must not be an idle gateway."""
     fine = {case.id for case in cases_of(stages) if case.trouble == NONE.name}
