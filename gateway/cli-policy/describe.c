@@ -212,7 +212,7 @@ static void print_change(const struct sp_policy_change *c)
 {
     const struct sp_policy_item *item = c->after != NULL ? c->after : c->before;
 
-    printf("%s %s %s%s%s\n", sp_change_name(c->kind), item->kind, item->name,
+    printf("%s %s %s%s%s\n", sp_policy_change_name(c->kind), item->kind, item->name,
            item->scope[0] == 0 ? "" : " for ", item->scope);
     if (c->kind == SP_CHANGE_MOVED) {
         printf("    is now asked %s%s\n", c->detail == NULL ? "first" : "after ",
@@ -236,7 +236,7 @@ static void print_change(const struct sp_policy_change *c)
 static void json_change(struct sp_jw *w, const struct sp_policy_change *c)
 {
     sp_jw_object(w, NULL);
-    sp_jw_cstr(w, "change", sp_change_name(c->kind));
+    sp_jw_cstr(w, "change", sp_policy_change_name(c->kind));
     if (c->before != NULL)
         json_item(w, "before", c->before);
     if (c->after != NULL)

@@ -90,35 +90,40 @@ static void reply(struct sp_jobs_job *job, const struct giving *g)
     sp_buf_clear(&out);
 }
 
+/* On record first, then given. returns: what stood in the way */
+static enum sp_rc collect(struct ledger *l, const struct sp_audit_facts_ask *ask, int64_t days,
+                          struct sp_bytes actor)
+{
+    struct giving *g = ask->arg;
+    struct sp_err err = {0};
+    enum sp_rc rc = g->fd < 0 ? SP_E_IO : say(l, ask->message, days, actor, &err);
+
+    if (rc == SP_OK)
+        rc = sp_audit_book_facts(l->book, ask, &err);
+    if (rc == SP_OK && (g->failed || lseek(g->fd, 0, SEEK_SET) != 0))
+        rc = SP_E_IO;
+    if (rc == SP_OK && ask->message != NULL && g->count == 0)
+        rc = SP_E_NOT_FOUND;
+    return rc;
+}
+
 void ledger_facts(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id, int64_t days,
                   struct sp_bytes actor)
 {
     struct giving g = {.fd = memfd_create("facts", MFD_CLOEXEC)};
-    struct sp_audit_facts_ask ask = {.message = id, .fn = give, .arg = &g};
-    struct sp_err err = {0};
-    enum sp_rc rc = g.fd < 0 ? SP_E_IO : SP_OK;
+    struct sp_audit_facts_ask ask = {.message = id,
+                                     .since_ms = sp_clock_wall_ms(l->clock) - days * DAY_MS,
+                                     .fn = give,
+                                     .arg = &g};
+    enum sp_rc rc = SP_E_USAGE;
 
-    if (id == NULL && (days < 1 || days > DAYS_MAX)) {
-        ledger_reply_error(job, SP_E_USAGE, "days: 1 to 90");
-        rc = SP_E_USAGE;
-    } else if (rc == SP_OK) {
-        ask.since_ms = sp_clock_wall_ms(l->clock) - days * DAY_MS;
-        rc = say(l, id, days, actor, &err);
-        if (rc == SP_OK)
-            rc = sp_audit_book_facts(l->book, &ask, &err);
-        ledger_tail_poke(l);
-        if (rc == SP_OK && !g.failed && (id == NULL || g.count > 0) &&
-            lseek(g.fd, 0, SEEK_SET) == 0)
-            reply(job, &g);
-        else
-            ledger_reply_error(job,
-                               rc != SP_OK ? rc
-                               : g.failed  ? SP_E_IO
-                                           : SP_E_NOT_FOUND,
-                               "no facts of it are kept");
-    } else {
-        ledger_reply_error(job, rc, "no room for the answer");
-    }
+    if (id != NULL || (days >= 1 && days <= DAYS_MAX))
+        rc = collect(l, &ask, days, actor);
+    if (rc == SP_OK)
+        reply(job, &g);
+    else
+        ledger_reply_error(job, rc, rc == SP_E_USAGE ? "days: 1 to 90" : "no facts of it are kept");
+    ledger_tail_poke(l);
     if (g.fd >= 0)
         (void)close(g.fd);
 }

@@ -214,10 +214,10 @@ struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *
 /* ---- tell.c: a word to the sender ---- */
 
 /* returns: whether the sender is to hear that this notice was accepted */
-bool sp_tell_is_asked(const struct sp_attempt *a);
+bool sp_report_tells_portal(const struct sp_attempt *a);
 /* Makes that mail. content: empty before. returns: SP_OK, or why it can't be made; then nobody is told */
-SP_MUST_CHECK enum sp_rc sp_tell_make(struct sp_attempt *a, struct sp_buf *content,
-                                      struct sp_child *child);
+SP_MUST_CHECK enum sp_rc sp_report_tell(struct sp_attempt *a, struct sp_buf *content,
+                                        struct sp_child *child);
 
 /* ---- report.c: audit events ---- */
 

@@ -420,7 +420,7 @@ static void commit_told(struct sp_attempt *a, bool delivered)
 
     sp_buf_init(&content, CHILD_MAX);
     a->child_events = a->event_count;
-    tells = delivered && sp_tell_is_asked(a) && sp_tell_make(a, &content, &child) == SP_OK;
+    tells = delivered && sp_report_tells_portal(a) && sp_report_tell(a, &content, &child) == SP_OK;
     sp_attempt_commit(a, tells ? &child : NULL);
     sp_buf_clear(&content);
 }

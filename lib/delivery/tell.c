@@ -22,7 +22,7 @@ static struct sp_bytes own_address(struct sp_attempt *a)
     return copy;
 }
 
-bool sp_tell_is_asked(const struct sp_attempt *a)
+bool sp_report_tells_portal(const struct sp_attempt *a)
 {
     return a->options->notice_of.package.len > 0 && a->options->notice_of.sender.len > 0 &&
            (a->options->notify & SP_NOTIFY_PORTAL) != 0;
@@ -54,7 +54,7 @@ static enum sp_rc build(struct sp_attempt *a, const struct sp_id *id, int64_t no
     return rc;
 }
 
-enum sp_rc sp_tell_make(struct sp_attempt *a, struct sp_buf *content, struct sp_child *child)
+enum sp_rc sp_report_tell(struct sp_attempt *a, struct sp_buf *content, struct sp_child *child)
 {
     const struct sp_clock *clock = sp_loop_clock(a->d->parts.loop);
     const struct sp_accept *parent = &a->p->m->accept;

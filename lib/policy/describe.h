@@ -55,6 +55,6 @@ void sp_policy_diff(const struct sp_policy_items *a, const struct sp_policy_item
                     struct sp_arena *arena, struct sp_policy_changes *out);
 
 /* returns: "added", "removed", "changed", "moved", static */
-const char *sp_change_name(enum sp_change_kind kind);
+const char *sp_policy_change_name(enum sp_change_kind kind);
 
 #endif

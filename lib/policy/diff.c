@@ -16,7 +16,7 @@ struct comparing {
     size_t room;
 };
 
-const char *sp_change_name(enum sp_change_kind kind)
+const char *sp_policy_change_name(enum sp_change_kind kind)
 {
     static const char *const names[] = {"added", "removed", "changed", "moved"};
 

@@ -1,6 +1,6 @@
 /*
  * Conditions over facts, three-valued. Conditions are postfix programs, so that evaluating needs a small stack and no
- * recursion, and every test is looked at: that costs little and tells the trace what turned the result. A fact that is
+ * recursion; where the trace or the envelope asks, every test is looked at, which tells what turned the result. A fact that is
  * unknown or pending makes its test unknown; an absent one fails every test but "does not exist".
  */
 #include "policy/policy_priv.h"
@@ -176,11 +176,27 @@ static struct slot fold(const struct slot *items, size_t n, bool is_all)
     return best;
 }
 
+/* Tests joined by and alone: the first that fails ends it. Whoever asks what turned it goes the long way. */
+static enum sp_tri all_hold(const struct sp_cond *c, const struct sp_facts *f)
+{
+    enum sp_tri least = SP_TRI_TRUE;
+
+    for (size_t i = 0; i < c->test_count && least != SP_TRI_FALSE; i++) {
+        enum sp_tri one = test(&c->tests[i], f, NULL);
+
+        least = one < least ? one : least;
+    }
+    return least;
+}
+
 enum sp_tri sp_policy_cond_eval(const struct sp_cond *c, const struct sp_facts *f, bool *pending,
                                 struct sp_turn *turn)
 {
     struct slot stack[SP_COND_DEPTH_MAX];
     size_t n = 0;
+
+    if (turn == NULL && pending == NULL && c->is_conjunction)
+        return all_hold(c, f);
 
     for (size_t i = 0; i < c->step_count; i++) {
         const struct sp_cond_step *s = &c->steps[i];

@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 #include "crypt/hash.h"
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 #define EXTENDS_MAX SP_POLICY_EXTENDS_MAX
 

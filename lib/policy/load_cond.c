@@ -3,7 +3,7 @@
  * a value, so that depth costs no stack of ours. Every member of a condition that is not all, any or not is a test, made
  * in load_test.c.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 struct build {
     struct sp_loader *l;
@@ -108,6 +108,10 @@ void sp_policy_load_cond(struct sp_loader *l, const struct sp_json *when, struct
         down = v->next != NULL;
         v = down ? v->next : v->parent;
     }
+    out->is_conjunction = true;
+    for (size_t i = 0; i < out->step_count; i++)
+        if (out->steps[i].op != SP_COND_TEST && out->steps[i].op != SP_COND_ALL)
+            out->is_conjunction = false;
     if (out->depth > SP_COND_DEPTH_MAX)
         sp_problem(l->problems, when, SP_E_CONFIG_RANGE,
                    "this condition has too many parts: put values into one array or a list");

@@ -2,7 +2,7 @@
  * Ladders: by name from the nearest layer, or written in place. Each rung stands once; a floor is always written, since
  * what a ladder allows at its end is the thing its author must have thought about.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 static const char *const ladder_keys[] = {"rungs", "floor", "at_end", "note", NULL};
 static const char *const rung_keys[] = {"rung", "stay", NULL};

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "config/partners.h"
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 #define ENTRY_MAX 320
 

@@ -3,7 +3,7 @@
  * are errors that say so; a rule that is believed to work and does not would be worse than none. Where the mail itself is
  * the same with and without the word (nobody is reminded), a warning says so.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 static const char *const then_keys[] = {"protect",  "reject", "hold",    "discard", "raise",
                                         "tags",     "header", "subject", "notice",  "expire",

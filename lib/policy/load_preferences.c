@@ -4,7 +4,7 @@
  * which warning was given, by whom, when, and until when it holds; an entry that has ended is as good as absent.
  */
 #include "base/clock.h"
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 static const char *const file_keys[] = {"file", "note", NULL};
 static const char *const top_keys[] = {"$schema", "version", "preferences", "note", NULL};

@@ -2,7 +2,7 @@
  * Rules in the order of asking: every layer's guards, outermost first, then rules, innermost first, then the nearest
  * default. A rule's name is its identity in audit, so it is checked to be one of a kind.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 static const char *const rule_keys[] = {"rule", "when", "then",  "continue", "whole_message",
                                         "note", "from", "until", NULL};

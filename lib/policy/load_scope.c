@@ -3,7 +3,7 @@
  * from the main file's layers and those that its senders stand in, so that a decision finds its policy by one look-up and
  * asks no more than a gateway with one tenant does. Lists that the outer layers own are shared, not read again.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 #define KEY_MAX 600
 

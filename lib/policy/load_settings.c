@@ -2,7 +2,7 @@
  * Settings: merged key by key, the nearer layer over the outer one, unless an outer layer has fixed the key. A fixed key
  * that a nearer layer sets is an error and not a silence, since its author believes that it holds.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 #define DAY_MS ((int64_t)86400000)
 

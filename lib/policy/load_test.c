@@ -3,7 +3,7 @@
  * does not fit is told with what would.
  */
 #include "base/buf.h"
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 static const char *const operators[] = {"in",  "like",   "regex",     "at_least", "below",
                                         "has", "exists", "resembles", NULL};

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "json/units.h"
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 bool sp_policy_loader_is_name(struct sp_bytes name)
 {

@@ -3,7 +3,7 @@
  * where; a route is a name, since hosts belong to the gateway's settings and not to a policy. A guard may do none of it.
  */
 #include "mail/address.h"
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 static const char *const lane_names[] = {"bulk", NULL};
 

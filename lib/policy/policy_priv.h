@@ -87,7 +87,8 @@ struct sp_cond {
     size_t step_count;
     struct sp_policy_test *tests;
     size_t test_count;
-    size_t depth; /* of the stack that it needs */
+    size_t depth;        /* of the stack that it needs */
+    bool is_conjunction; /* tests joined by and, nothing else */
     enum sp_stage stage;
 };
 
@@ -215,97 +216,11 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f,
 void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out);
 void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct sp_decision *out);
 
-/* ---- loading ---- */
-struct sp_named_ladder {
-    const struct sp_json *source;
-    const struct sp_ladder *ladder; /* NULL: it had problems */
-    bool is_used;
-    bool is_main;
-    struct sp_named_ladder *origin; /* in the root's loader, where it is the root's */
-    struct sp_named_ladder *next;
-};
-
-struct sp_loader {
-    struct sp_policy *policy;
-    const struct sp_policy_reader *reader;
-    struct sp_problems *problems;
-    const char *dir;             /* of the main file, "" or with a slash at the end */
-    struct sp_json_doc *version; /* what is hashed */
-    struct sp_named_ladder *ladders;
-    struct sp_loader *root; /* of a scope's loader: the first one; NULL in that itself */
-};
-
 /* What one person has said about mail to it, and how it is known. */
 struct sp_preference_entry {
     int64_t value; /* enum sp_preference */
     int64_t until_ms;
 };
-
-/* Reads a file beside the main one; a problem at `at` if it is not there. returns: whether it was read */
-bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
-                           struct sp_bytes *out);
-
-/* Finds an entry by name, the nearest layer first. returns: NULL if no layer has it */
-const struct sp_json *sp_policy_loader_find(const struct sp_loader *l, const char *section,
-                                            struct sp_bytes name);
-/* Whether a nearer layer has an entry of that name; says so there. */
-bool sp_policy_loader_is_replaced(const struct sp_loader *l, const char *section,
-                                  const struct sp_json *entry);
-/* Says that a name is not known, with the nearest one of the section. */
-void sp_policy_loader_unknown(const struct sp_loader *l, const struct sp_json *at,
-                              const char *section, struct sp_bytes name);
-
-/* Says what keys are not known in an object. names: NULL-terminated */
-void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *object,
-                           const char *const *names);
-/* The typed members; each says a problem and returns false if the value does not fit. */
-bool sp_policy_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out);
-bool sp_policy_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
-bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out);
-bool sp_policy_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
-bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
-                           enum sp_json_type type);
-bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
-/* One of names (NULL-terminated). returns: its index, or -1 */
-int sp_policy_loader_word(const struct sp_loader *l, const struct sp_json *v,
-                          const char *const *names, const char *what);
-/* A name: [a-z0-9-]+ */
-bool sp_policy_loader_is_name(struct sp_bytes name);
-
-void sp_policy_load_settings(struct sp_loader *l);
-void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
-                           struct sp_portal_options *out);
-void sp_policy_load_lists(struct sp_loader *l);
-struct sp_policy_list *sp_policy_load_list_find(const struct sp_loader *l, struct sp_bytes name);
-void sp_policy_load_ladders(struct sp_loader *l);
-const struct sp_ladder *sp_policy_load_ladder(struct sp_loader *l, const struct sp_json *v);
-void sp_policy_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out);
-void sp_policy_load_test(struct sp_loader *l, const struct sp_json *member,
-                         struct sp_policy_test *out);
-void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);
-/* Where a copy goes and what is added to it: copy, redirect, route, lane, notice, footer. */
-void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct sp_outcome *out);
-void sp_policy_load_rules(struct sp_loader *l);
-bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *out);
-/* What no single rule can tell: rungs that remain, dead rules. */
-void sp_policy_review(struct sp_loader *l);
-/* Rules that an earlier one leaves nothing to. shadow.c */
-void sp_policy_review_shadowed(struct sp_loader *l);
-/* Names that nothing uses, when all policies have been compiled. */
-void sp_policy_review_unused(struct sp_loader *l);
-
-/* Reads layers/ and compiles a policy for each file there. */
-void sp_policy_load_scoped(struct sp_loader *l);
-/* Compiles the layers of l->policy: settings, lists, ladders, rules, review. */
-void sp_policy_load_compile(struct sp_loader *l);
-/* Parses a layer into *layer. returns: false if it can't be used */
-bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes text,
-                          struct sp_policy_layer *layer);
-/* dir, name and end in the arena */
-const char *sp_policy_loader_join(struct sp_loader *l, const char *dir, struct sp_bytes name,
-                                  const char *end);
-/* "preferences" of the main file: {"file": ...}. */
-void sp_policy_load_preferences(struct sp_loader *l);
 
 /* Makes what "resembles" asks, once. returns: false if the list is too long for it */
 bool sp_policy_list_make_lookalikes(struct sp_arena *arena, struct sp_policy_list *list);

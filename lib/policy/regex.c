@@ -20,6 +20,8 @@ struct sp_regex {
     struct inst *insts;
     size_t count;
     uint16_t start;
+    struct sp_regex_class first; /* bytes that a match may begin with */
+    bool may_be_empty;           /* a match may have no bytes: first says nothing */
 };
 
 /* A piece of the machine and its loose ends: a chain through the unset x (even) and y (odd) members. */
@@ -118,31 +120,6 @@ static void add_token(struct build *b, const struct sp_regex_token *t)
     }
 }
 
-const char *sp_policy_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
-                                    const struct sp_regex **out)
-{
-    struct sp_regex_tokens *tokens = sp_calloc(1, sizeof(*tokens));
-    struct build *b = sp_calloc(1, sizeof(*b));
-    const char *wrong = sp_policy_regex_parse(pattern, tokens);
-    struct sp_regex *re;
-
-    if (wrong == NULL) {
-        for (size_t i = 0; i < tokens->count; i++)
-            add_token(b, &tokens->items[i]);
-        sp_assert(b->depth == 1);
-        patch(b, b->stack[0].ends, put(b, SP_RX_MATCH, NOWHERE, NOWHERE));
-        re = sp_arena_alloc(arena, sizeof(*re));
-        re->insts = sp_arena_alloc(arena, b->count * sizeof(struct inst));
-        memcpy(re->insts, b->insts, b->count * sizeof(struct inst));
-        re->count = b->count;
-        re->start = b->stack[0].start;
-        *out = re;
-    }
-    sp_free(tokens);
-    sp_free(b);
-    return wrong;
-}
-
 /* The states that the machine is in at one place of the text. */
 struct states {
     uint64_t seen[WORDS];
@@ -179,10 +156,61 @@ static bool follow(const struct sp_regex *re, struct states *s, uint16_t start, 
     return false;
 }
 
+/* Most texts hold no byte that a match could begin with: to see that costs less than to run the machine. */
+static void find_first(struct sp_regex *re)
+{
+    struct states *s = sp_calloc(1, sizeof(*s));
+
+    re->may_be_empty = follow(re, s, re->start, true, true);
+    for (size_t k = 0; k < s->count; k++)
+        for (size_t w = 0; w < SP_ARRAY_LEN(re->first.bits); w++)
+            re->first.bits[w] |= re->insts[s->list[k]].class.bits[w];
+    sp_free(s);
+}
+
+static bool may_match(const struct sp_regex *re, struct sp_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (re->first.bits[text.ptr[i] / 64] >> (text.ptr[i] % 64) & 1)
+            return true;
+    return re->may_be_empty;
+}
+
+const char *sp_policy_regex_compile(struct sp_arena *arena, struct sp_bytes pattern,
+                                    const struct sp_regex **out)
+{
+    struct sp_regex_tokens *tokens = sp_calloc(1, sizeof(*tokens));
+    struct build *b = sp_calloc(1, sizeof(*b));
+    const char *wrong = sp_policy_regex_parse(pattern, tokens);
+    struct sp_regex *re;
+
+    if (wrong == NULL) {
+        for (size_t i = 0; i < tokens->count; i++)
+            add_token(b, &tokens->items[i]);
+        sp_assert(b->depth == 1);
+        patch(b, b->stack[0].ends, put(b, SP_RX_MATCH, NOWHERE, NOWHERE));
+        re = sp_arena_alloc(arena, sizeof(*re));
+        re->insts = sp_arena_alloc(arena, b->count * sizeof(struct inst));
+        memcpy(re->insts, b->insts, b->count * sizeof(struct inst));
+        re->count = b->count;
+        re->start = b->stack[0].start;
+        find_first(re);
+        *out = re;
+    }
+    sp_free(tokens);
+    sp_free(b);
+    return wrong;
+}
+
 bool sp_policy_regex_search(const struct sp_regex *re, struct sp_bytes text)
 {
-    struct states a = {{0}, {0}, 0}, b;
+    struct states a, b;
     struct states *now = &a, *next = &b;
+
+    if (!may_match(re, text))
+        return false;
+    memset(a.seen, 0, sizeof(a.seen));
+    a.count = 0;
 
     for (size_t at = 0;; at++) {
         struct states *old = now;

@@ -3,7 +3,7 @@
  * is an error. A rung that vanishes only when some guard raises the floor is a warning, since the guard may never meet
  * the rule; the author sees both names. So are dead rules and names that nothing uses.
  */
-#include "policy/policy_priv.h"
+#include "policy/load_priv.h"
 
 /* Whether the condition lets only real ciphertext through. */
 static bool asks_sealed(const struct sp_rule *r)

@@ -3,15 +3,7 @@
  * conditions are plain conjunctions, and each test of the earlier one follows from a test of the later one. A rule whose
  * earlier one skips unknown facts may still be taken then, so only pairs that treat unknown alike count.
  */
-#include "policy/policy_priv.h"
-
-static bool is_conjunction(const struct sp_cond *c)
-{
-    for (size_t i = 0; i < c->step_count; i++)
-        if (c->steps[i].op != SP_COND_TEST && c->steps[i].op != SP_COND_ALL)
-            return false;
-    return true;
-}
+#include "policy/load_priv.h"
 
 static bool has_text(const struct sp_policy_test *t, struct sp_bytes text)
 {
@@ -99,7 +91,7 @@ static bool takes_all_of(const struct sp_policy *p, const struct sp_rule *a,
     return !a->is_continue && a->cond.step_count > 0 && b->cond.step_count > 0 &&
            a->from_ms == INT64_MIN && a->until_ms == INT64_MAX && same_scope(a, b) &&
            sp_policy_rule_takes_unknown(p, a) == sp_policy_rule_takes_unknown(p, b) &&
-           is_conjunction(&a->cond) && is_conjunction(&b->cond) && implies(&b->cond, &a->cond);
+           a->cond.is_conjunction && b->cond.is_conjunction && implies(&b->cond, &a->cond);
 }
 
 void sp_policy_review_shadowed(struct sp_loader *l)

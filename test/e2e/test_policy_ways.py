@@ -119,8 +119,8 @@ def test_publishing_takes_effect_at_a_reload_and_is_on_record(gateways, sinks):
     gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/relay-plain.json")
     folder = pathlib.Path(gateway.info["config"]).parent / "policies"
     draft = folder / "draft.json"
-    draft.write_text((folder / "policy.json").read_text().replace('"default"', '"rules": [{"rule": "new", "when": {"recipient.domain": '
-                                                                  '"example.net"}, "then": {"protect": "relay"}}], "default"'))
+    rule = '"rules": [{"rule": "new", "when": {"recipient.domain": "example.net"}, "then": {"protect": "relay"}}], "default"'
+    draft.write_text((folder / "policy.json").read_text().replace('"default"', rule))
     (folder / "draft.test.json").write_text(json.dumps({
         "version": 1, "policy": "draft.json", "cases": [{"name": "new", "when": {"recipient.domain": "example.net"}, "expect": {"rule": "new"}}]}))
     gateway.run("policy", "publish", str(draft), "--reason", "a rule for example.net")
@@ -154,3 +154,24 @@ def test_a_decision_is_replayed_byte_for_byte_and_a_draft_tried_on_the_past(ways
     assert told["changes"][0] == {"message": identity, "recipient": "b@example.net", "recorded": "protect by default, floor plain",
                                   "replayed": "protect by all-sealed, floor sealed"}
     assert json.loads(gateway.run("policy", "replay", "--days", "1", "--json").stdout)["changed"] == 0
+
+
+def test_lists_are_reloaded_under_load_and_no_message_is_missed(gateways, sinks):
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/relay-plain.json")
+    policy = pathlib.Path(gateway.info["config"]).parent / "policies/policy.json"
+    plain = policy.read_text()
+    sent = []
+    for turn in range(6):
+        entries = json.dumps([f"host{i}.example" for i in range(turn * 1000 + 1)])
+        policy.write_text(plain.replace('"ladders"', f'"lists": {{"l": {{"kind": "domains", "entries": {entries}}}}}, "ladders"'))
+        os.kill(gateway.info["pid"], signal.SIGHUP)
+        for _ in range(10):
+            message, message_id = mail.make("x\r\n", ["a@example.net"])
+            with gateway.client(tls=False) as client:
+                client.sendmail("dr@tenant.test", ["a@example.net"], message)
+            sent.append(message_id)
+    got = b"".join(m["data"] for m in sink.wait_for(len(sent)))
+    assert all(got.count(message_id.encode()) == 1 for message_id in sent)
+    seen = {r["policy"] for r in gateway.records() if r["event"] == "message.accepted" and r.get("origin")}
+    assert len(seen) > 1
