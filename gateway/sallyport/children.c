@@ -245,8 +245,10 @@ static void start(struct child *c)
     static const struct sp_ipc_events events = {.on_frame = on_frame, .on_closed = on_closed};
     struct supervisor *s = c->s;
     char program[PATH_LEN_MAX + 40];
-    struct sp_role_spawn spawn = {
-        .program = program, .name = sp_ipc_role_name(c->kind), .uid = folder_uid(s, c->kind)};
+    struct sp_role_spawn spawn = {.program = program,
+                                  .name = sp_ipc_role_name(c->kind),
+                                  .uid = folder_uid(s, c->kind),
+                                  .again = c->starts > 0};
     struct sp_err err;
     int fds[2];
 

@@ -4,6 +4,8 @@
  */
 #include "base/memfd.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,8 +16,13 @@
 
 int sp_memfd_new(const char *name)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    int fd;
 
+    if (SP_FAULT("memfd.new")) {
+        errno = EMFILE;
+        return -1;
+    }
+    fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     return fd;

@@ -73,6 +73,7 @@ enum sp_rc sp_report_tell(struct sp_attempt *a, struct sp_buf *content, struct s
         .id = id,
         .parent = parent->id,
         .time_ms = now_ms,
+        .skew_ms = sp_clock_skew_ms(clock),
         .kind = SP_ACCEPT_KIND_DSN,
         .tenant = parent->tenant,
         .policy = parent->policy,

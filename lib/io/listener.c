@@ -4,6 +4,7 @@
  */
 #include "io/stream.h"
 
+#include "base/fault.h"
 #include "io/loop_priv.h"
 
 #include <errno.h>
@@ -32,7 +33,12 @@ static void on_ready(void *arg, int events)
     (void)events;
     for (int i = 0; i < ACCEPT_TURN && !l->dead && !l->hold; i++) {
         struct sp_addr peer = {.len = sizeof(peer.u)};
-        int fd = accept4(l->fd, &peer.u.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = -1;
+
+        if (SP_FAULT("io.accept"))
+            errno = EMFILE;
+        else
+            fd = accept4(l->fd, &peer.u.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
             sp_watch_set(l->watch, 0);

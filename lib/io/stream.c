@@ -6,6 +6,7 @@
  */
 #include "io/stream.h"
 
+#include "base/fault.h"
 #include "io/loop_priv.h"
 
 #include <errno.h>
@@ -504,7 +505,9 @@ struct sp_stream *sp_stream_new(struct sp_loop *loop, int fd, const struct sp_st
 
 static int open_socket(const struct sp_addr *to, const struct sp_addr *source)
 {
-    int fd = socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = SP_FAULT("io.socket")
+                 ? -1
+                 : socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
 
     if (fd < 0)

@@ -5,6 +5,7 @@
  */
 #include "ipc/ipc.h"
 
+#include "base/fault.h"
 #include "base/map.h"
 #include "base/reader.h"
 #include "ipc/wire_priv.h"
@@ -40,7 +41,8 @@ struct sp_ipc {
 
 enum sp_rc sp_ipc_pair(int fds[2], struct sp_err *err)
 {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+    if (SP_FAULT("ipc.pair") ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
         return sp_fail_errno(err, SP_E_IO, errno, "socketpair");
     return SP_OK;
 }
@@ -100,7 +102,7 @@ static enum sp_rc enqueue(struct sp_ipc *ipc, const uint8_t *head, struct sp_byt
     w->payload_len = payload.len;
     ipc->queue_len += payload.len;
     for (size_t i = 0; i < fd_count; i++) {
-        w->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+        w->fds[i] = SP_FAULT("ipc.dup") ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
         w->fd_count++;
         if (w->fds[i] < 0) {
             waiting_free(ipc, w);

@@ -5,6 +5,7 @@
  */
 #include "ipc/wire_priv.h"
 
+#include "base/fault.h"
 #include "base/memfd.h"
 #include "base/reader.h"
 
@@ -69,6 +70,8 @@ enum sp_rc sp_ipc_wire_send(int fd, struct sp_bytes head, struct sp_bytes payloa
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = payload.len == 0 ? 1 : 2};
     ssize_t n;
 
+    if (SP_FAULT("ipc.send"))
+        return SP_E_IO;
     if (fd_count > 0) {
         struct cmsghdr *c;
 
@@ -120,6 +123,8 @@ enum sp_rc sp_ipc_wire_receive(int fd, struct sp_ipc_in *in)
     ssize_t n;
 
     in->fd_count = 0;
+    if (SP_FAULT("ipc.receive"))
+        return SP_E_IO;
     do {
         n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);

@@ -9,6 +9,7 @@
  */
 #include "jobs/jobs_priv.h"
 
+#include "base/fault.h"
 #include "base/reader.h"
 
 #include <fcntl.h>
@@ -156,7 +157,7 @@ static void keep(struct call *call, const struct sp_jobs_request *request)
     sp_list_append(&jobs->waiting, &call->at);
     sp_buf_put(&call->kept, request->payload);
     for (size_t i = 0; i < request->fd_count; i++) {
-        int fd = fcntl(request->fds[i], F_DUPFD_CLOEXEC, 0);
+        int fd = SP_FAULT("jobs.dup") ? -1 : fcntl(request->fds[i], F_DUPFD_CLOEXEC, 0);
 
         if (fd < 0) {
             fail_later(call, SP_E_IO);
