@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from crash import clock, rounds, storm
+from crash import clock, faults, rounds, storm
 from crash.bench import Bench
 from lab.ports import open_folder
 
@@ -36,3 +36,11 @@ def test_a_reload_every_second_costs_nothing(benches):
 def test_a_clock_that_jumps_by_days_moves_no_mail(benches):
     figures = clock.run(lambda **keywords: benches(9, **keywords))
     assert figures["acknowledged"] >= 50 and figures["deferred"] >= 5
+
+
+def test_a_failed_descriptor_or_frame_costs_no_mail():
+    """One passage of two points; test/crash/faults.py walks all of them."""
+    for point, number in (("ipc.send", 40), ("io.socket", 2)):
+        with open_folder("sp-fault-") as folder:
+            struck, figures = faults.one(folder, point, number, 3)
+        assert struck and figures["acknowledged"] >= faults.MESSAGES
