@@ -30,9 +30,12 @@ static void send_frame(struct child *c, uint16_t type, uint64_t id, struct sp_by
         .type = type, .id = id, .payload = payload, .fds = &fd, .fd_count = fd >= 0 ? 1 : 0};
     enum sp_rc rc = c->channel == NULL ? SP_E_CLOSED : sp_ipc_send(c->channel, &frame);
 
-    if (rc != SP_OK) /* its end comes by SIGCHLD */
-        sp_log_warn(c->s->log, "supervisor.untold", SP_TEXT("role", sp_ipc_role_name(c->kind)),
-                    SP_INT("index", c->index), SP_RC("why", rc));
+    if (rc == SP_OK)
+        return;
+    sp_log_warn(c->s->log, "supervisor.untold", SP_TEXT("role", sp_ipc_role_name(c->kind)),
+                SP_INT("index", c->index), SP_RC("why", rc));
+    if (rc != SP_E_CLOSED && runs(c)) /* it would wait for this for ever: a new one hears all */
+        (void)kill(c->pid, SIGKILL);
 }
 
 static unsigned count_of(const struct supervisor *s, enum sp_role_kind kind)

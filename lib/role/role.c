@@ -119,6 +119,12 @@ bool sp_role_listener_next(const struct sp_role *role, size_t *at, const char **
     return true;
 }
 
+static void leave(struct sp_role *role, int code)
+{
+    role->exit_code = code;
+    sp_loop_stop(role->loop);
+}
+
 static void send_frame(struct sp_role *role, enum sp_role_frame type, uint64_t id,
                        const struct sp_role_result *result)
 {
@@ -129,8 +135,10 @@ static void send_frame(struct sp_role *role, enum sp_role_frame type, uint64_t i
     if (result != NULL)
         sp_role_result_encode(&payload, result);
     frame.payload = sp_buf_bytes(&payload);
-    if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK)
+    if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK) {
         sp_log_warn(role->log, "role.untold", SP_INT("frame", type));
+        leave(role, EXIT_FAILURE); /* the supervisor waits for that word: a new process says it */
+    }
     sp_buf_clear(&payload);
 }
 
@@ -147,12 +155,6 @@ void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index)
     if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK)
         sp_log_warn(role->log, "role.untold", SP_INT("frame", frame.type));
     sp_buf_clear(&payload);
-}
-
-static void leave(struct sp_role *role, int code)
-{
-    role->exit_code = code;
-    sp_loop_stop(role->loop);
 }
 
 void sp_role_stopped(struct sp_role *role)
