@@ -105,6 +105,7 @@ static void join(struct child *a, struct child *b)
 
     if (sp_ipc_pair(fds, &err) != SP_OK) {
         sp_log_error(a->s->log, "supervisor.no-pair", SP_TEXT("detail", err.text));
+        (void)kill(a->pid, SIGKILL); /* the next one gets all its peers */
         return;
     }
     send_peer(a, b, fds[0]);
