@@ -1,25 +1,29 @@
 /*
  * The scanner: one message a job, examined right on the loop, since it does nothing else. It gets a descriptor and the
  * key of that message, and answers with types, counts and scores; it writes nothing and keeps nothing. A message that
- * kills it costs that message: the relay sees the channel end, tries once more elsewhere, and then takes the message as
- * most sensitive.
+ * kills it, or keeps it until the watchdog does, costs that message: the relay sees the channel end, tries once more
+ * elsewhere, and then takes the message as most sensitive.
  */
 #include "base/mem.h"
+#include "base/strike.h"
 #include "detect/detect.h"
 #include "jobs/jobs.h"
 #include "jobs/scan.h"
 #include "role/role.h"
+#include "role/watchdog.h"
 
 #include "content/content.h"
 
 #include <stdio.h>
 
 #define REPLY_MAX (SP_JOBS_PAYLOAD_MAX)
+#define GRACE_MS  250 /* past the asker's patience, before the watchdog bites */
 
 struct scanner {
     struct sp_role *role;
     struct sp_jobs *jobs;
     struct sp_detect *detect;
+    struct sp_watchdog *watchdog;
 };
 
 /* ---- the answer ---- */
@@ -134,6 +138,7 @@ static enum sp_rc examine(struct scanner *s, const struct sp_jobs_scan_request *
     SP_AUTO(sp_content_reader) reader = sp_content_reader_new(&request->content);
     struct sp_mime_source source = sp_mime_source_content(reader, request->content.len);
     const struct sp_clock *clock = sp_loop_clock(sp_role_loop(s->role));
+    struct sp_bytes head = {0};
     struct sp_detect_limits limits = {
         .mime = {.depth = request->depth_max, .parts = request->parts_max},
         .unpacked_max = request->unpacked_max,
@@ -141,6 +146,8 @@ static enum sp_rc examine(struct scanner *s, const struct sp_jobs_scan_request *
         .deadline_ms = sp_clock_mono_ms(clock) + request->time_limit_ms,
     };
 
+    if (sp_content_view(reader, 0, &head) == SP_OK)
+        SP_STRIKE("scanner", sp_bytes_slice(head, 0, SP_STRIKE_HEAD_LEN));
     return sp_detect_message(s->detect, &source, &limits, arena, result);
 }
 
@@ -176,7 +183,11 @@ static void on_scan(void *arg, struct sp_jobs_job *job)
     enum sp_rc rc;
 
     sp_buf_init(&out, REPLY_MAX);
+    sp_jobs_job_started(job);
+    sp_watchdog_start(s->watchdog, sp_jobs_job_deadline_ms(job) + GRACE_MS -
+                                       sp_clock_mono_ms(sp_loop_clock(sp_role_loop(s->role))));
     rc = scan(s, job, arena, &out);
+    sp_watchdog_cancel(s->watchdog);
     if (rc != SP_OK)
         sp_buf_reset(&out);
     sp_jobs_job_reply(job, rc, sp_buf_bytes(&out), NULL, 0);
@@ -193,6 +204,8 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     *state = s;
     s->role = role;
     rc = sp_detect_new(&s->detect, err);
+    if (rc == SP_OK)
+        rc = sp_watchdog_new(&s->watchdog, err);
     if (rc != SP_OK)
         return rc;
     s->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
@@ -227,6 +240,7 @@ static void free_state(void *state)
 
     sp_jobs_free(s->jobs);
     sp_detect_free(s->detect);
+    sp_watchdog_free(s->watchdog);
     sp_free(s);
 }
 

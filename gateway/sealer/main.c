@@ -1,7 +1,9 @@
 /*
  * The sealer: holds the tenants' signing keys, gets recipients' keys with each job, and writes only the file that came
  * with it and gpg's private home. It has no internet socket, and starts nothing but gpg and gpg-agent. Sealing blocks
- * (gpg, large bodies), so it runs on a thread of its own, one message at a time; more sealers are more processes.
+ * (gpg, large bodies), so it runs on a thread of its own, one message at a time; more sealers are more processes. A message
+ * that kills or hangs it costs that message: the watchdog ends what nobody waits for any more, and what was not started
+ * goes to another sealer.
  */
 #include "gateway/sealer/sealer.h"
 
@@ -9,7 +11,10 @@
 
 #include <unistd.h>
 
+#define GRACE_MS 250 /* past the asker's patience, before the watchdog bites */
+
 struct task {
+    struct sp_list at; /* in the sealer's line */
     struct sealer *sealer;
     struct sp_jobs_job *job;
     struct sp_arena *arena;
@@ -22,6 +27,7 @@ struct task {
 
 static void task_free(struct task *t)
 {
+    sp_list_remove(&t->at);
     sp_content_clear(&t->request.content);
     if (t->fd >= 0)
         close(t->fd);
@@ -37,9 +43,40 @@ static void run_task(void *arg)
     t->rc = sealer_seal(t->sealer, &t->request, t->fd, &t->reply, &t->err);
 }
 
+static void task_done(void *arg);
+
+/* The next job that somebody still waits for; the file of another may be in other hands by now. */
+static struct task *next_wanted(struct sealer *s)
+{
+    while (!sp_list_is_empty(&s->line)) {
+        struct task *t = SP_CONTAINER(s->line.next, struct task, at);
+
+        sp_list_remove(&t->at);
+        if (sp_jobs_job_is_wanted(t->job))
+            return t;
+        sp_jobs_job_reply(t->job, SP_E_JOB_DEADLINE, SP_LIT(""), NULL, 0);
+        task_free(t);
+    }
+    return NULL;
+}
+
+/* Begins the next job, if none runs. */
+static void start_next(struct sealer *s)
+{
+    struct task *t = s->running ? NULL : next_wanted(s);
+
+    if (t == NULL)
+        return;
+    s->running = true;
+    sp_jobs_job_started(t->job);
+    sp_watchdog_start(s->watchdog, sp_jobs_job_deadline_ms(t->job) + GRACE_MS -
+                                       sp_clock_mono_ms(sp_loop_clock(sp_role_loop(s->role))));
+    sp_worker_submit(s->worker, run_task, task_done, t);
+}
+
 static void maybe_stopped(struct sealer *s)
 {
-    if (s->stopping && sp_worker_backlog(s->worker) == 0)
+    if (s->stopping && !s->running && sp_list_is_empty(&s->line))
         sp_role_stopped(s->role);
 }
 
@@ -48,6 +85,8 @@ static void task_done(void *arg)
     struct task *t = arg;
     struct sealer *s = t->sealer;
 
+    s->running = false;
+    sp_watchdog_cancel(s->watchdog);
     if (t->rc != SP_OK)
         sp_log_warn(sp_role_log(s->role), "sealer.failed", SP_ID("message", &t->request.content.id),
                     SP_TEXT("method", sp_jobs_seal_method_name(t->request.method)),
@@ -55,6 +94,7 @@ static void task_done(void *arg)
     sp_jobs_job_reply(t->job, t->rc, t->rc == SP_OK ? sp_buf_bytes(&t->reply) : SP_LIT(""), NULL,
                       0);
     task_free(t);
+    start_next(s);
     maybe_stopped(s);
 }
 
@@ -73,6 +113,7 @@ void sealer_on_seal(void *arg, struct sp_jobs_job *job)
     t->job = job;
     t->arena = sp_arena_new(16384);
     t->fd = -1;
+    sp_list_init(&t->at);
     sp_content_init(&t->request.content);
     sp_buf_init(&t->reply, SP_JOBS_SEAL_FACTS_MAX * 2);
     rc = sp_jobs_seal_request_decode(sp_jobs_job_payload(job), t->arena, &t->request);
@@ -87,7 +128,8 @@ void sealer_on_seal(void *arg, struct sp_jobs_job *job)
         task_free(t);
         return;
     }
-    sp_worker_submit(s->worker, run_task, task_done, t);
+    sp_list_append(&s->line, &t->at);
+    start_next(s);
 }
 
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
@@ -97,7 +139,10 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 
     *state = s;
     s->role = role;
+    sp_list_init(&s->line);
     rc = sealer_load(s, err);
+    if (rc == SP_OK)
+        rc = sp_watchdog_new(&s->watchdog, err);
     if (rc != SP_OK)
         return rc;
     s->worker = sp_worker_new(sp_role_loop(role), "seal");
@@ -133,6 +178,9 @@ static void free_state(void *state)
         sp_loop_run_once(sp_role_loop(s->role),
                          0); /* the last jobs' replies, while there are jobs */
     }
+    sp_watchdog_free(s->watchdog);
+    while (!sp_list_is_empty(&s->line))
+        task_free(SP_CONTAINER(s->line.next, struct task, at));
     sp_jobs_free(s->jobs);
     sealer_unload(s);
     sp_free(s);

@@ -7,6 +7,7 @@
 #include "gateway/sealer/sealer.h"
 
 #include "base/mem.h"
+#include "base/strike.h"
 #include "base/text.h"
 #include "jobs/keys.h"
 #include "seal/wrap.h"
@@ -237,7 +238,10 @@ enum sp_rc sealer_seal(struct sealer *sealer, const struct sp_jobs_seal_request 
     struct sp_seal_options options;
     struct sealer_output output;
     enum sp_rc rc = options_of(request, outer_subject, add, &options);
+    struct sp_bytes head;
 
+    if (sp_content_view(reader, 0, &head) == SP_OK)
+        SP_STRIKE("sealer", sp_bytes_slice(head, 0, SP_STRIKE_HEAD_LEN));
     if (rc != SP_OK)
         sp_fail(err, rc, "too many header edits");
     else

@@ -4,6 +4,7 @@
 #ifndef GATEWAY_SEALER_SEALER_H
 #define GATEWAY_SEALER_SEALER_H
 
+#include "base/map.h"
 #include "config/tenant.h"
 #include "dkim/dkim.h"
 #include "io/worker.h"
@@ -11,6 +12,7 @@
 #include "jobs/seal.h"
 #include "pgp/pgp.h"
 #include "role/role.h"
+#include "role/watchdog.h"
 #include "smime/smime.h"
 
 /* What a tenant signs with. A key that is configured but can't be used makes its jobs fail: nothing goes out unsigned that
@@ -28,6 +30,9 @@ struct sealer {
     struct sp_role *role;
     struct sp_jobs *jobs;
     struct sp_worker *worker;
+    struct sp_watchdog *watchdog;
+    struct sp_list line; /* jobs that wait for the one that runs */
+    bool running;
     struct sp_config *config;
     struct sp_pgp *pgp; /* NULL: gpg does not run; PGP jobs fail */
     struct sp_dkim *dkim;

@@ -100,9 +100,9 @@ static const struct sp_setting settings[] = {
     {"delivery.dsn_delay", SP_SETTING_DURATION, AT(delivery.dsn_delay_ms), 0, 7 * DAY, "4h", NULL, SP_FORM_ANY,
      "age at which the sender hears of a delay; 0s never"},
 
-    {"roles.scanners", SP_SETTING_INT, AT(roles.scanners), 1, 64, "1", NULL, SP_FORM_ANY,
-     "scanner processes"},
-    {"roles.sealers", SP_SETTING_INT, AT(roles.sealers), 1, 64, "1", NULL, SP_FORM_ANY,
+    {"roles.scanners", SP_SETTING_INT, AT(roles.scanners), 1, 64, "2", NULL, SP_FORM_ANY,
+     "scanner processes: one that a message hangs costs others nothing while another is free"},
+    {"roles.sealers", SP_SETTING_INT, AT(roles.sealers), 1, 64, "2", NULL, SP_FORM_ANY,
      "sealer processes"},
     {"roles.job", SP_SETTING_DURATION, AT(roles.job_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
      "time for one job of sealer, keeper or portal"},

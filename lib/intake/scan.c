@@ -67,7 +67,8 @@ static void ask(struct transaction *tx)
                                    .fds = &tx->scan_content.fd,
                                    .fd_count = 1,
                                    .timeout_ms = limit,
-                                   .wait_for_peer = true};
+                                   .wait_for_peer = true,
+                                   .suspect = tx->scan_tries > 0};
     struct sp_buf payload;
 
     tx->scan_tries++;

@@ -4,8 +4,15 @@
  * could not be sent) goes through finish, which takes it out of every list before done is called, so that it is called
  * once, whatever done does then. Failures inside sp_jobs_call wait for the next turn in the list `failed`.
  *
- * Frames: a request is i64 timeout_ms and the payload under the job's type; a reply is u16 rc and the payload; a cancel is
- * empty. The flags say which.
+ * Scanners and sealers are pools whose jobs may kill or hang them. So a member of a pool gets one job at a time from us,
+ * says when it starts it, and counts as busy until it has answered, whether or not anybody still waits: what waits in line
+ * waits here and goes to whom is free. A job that dies with a member before it was started has done nothing and is given to
+ * another; only one that was started fails. Another caller's job may stand before ours in a scanner's line, and hang: a scan
+ * that is not started soon is taken back for the next scanner that is free. (Two scanners may then look at the same message,
+ * which is no harm; two sealers would write the same file, so a seal stays where it is.)
+ *
+ * Frames: a request is i64 timeout_ms and the payload under the job's type; a reply is u16 rc and the payload; a cancel and
+ * the word that a job has started are empty. The flags say which.
  */
 #include "jobs/jobs_priv.h"
 
@@ -28,11 +35,25 @@ static void rearm(struct sp_jobs *jobs)
         sp_timer_start(jobs->timer, first->key > now ? first->key - now : 0);
 }
 
-static void call_free(struct call *call)
+#define PULL_MS                                                                                    \
+    100 /* a scan that waits so long in line is taken back, if another scanner is free */
+
+static bool is_pool(enum sp_role_kind role)
+{
+    return role == SP_ROLE_SCANNER || role == SP_ROLE_SEALER;
+}
+
+static void forget_kept(struct call *call)
 {
     for (size_t i = 0; i < call->fd_count; i++)
         close(call->fds[i]);
+    call->fd_count = 0;
     sp_buf_wipe(&call->kept);
+}
+
+static void call_free(struct call *call)
+{
+    forget_kept(call);
     sp_free(call);
 }
 
@@ -44,9 +65,7 @@ static void unlink_call(struct call *call)
     sp_list_remove(&call->at);
     sp_heap_remove(&jobs->deadlines, &call->deadline);
     sp_slots_remove(jobs->calls, call->handle);
-    if (call->peer != NULL)
-        call->peer->busy--;
-    call->peer = NULL;
+    call->peer = NULL; /* which is busy with it until it answers */
 }
 
 /* returns: whether jobs still lives */
@@ -94,6 +113,8 @@ static void on_timer(void *arg)
         sp_log_warn(jobs->log, "jobs.deadline", SP_TEXT("peer", sp_ipc_role_name(call->role)),
                     SP_INT("type", call->type));
         send_cancel(call);
+        if (call->peer != NULL)
+            call->peer->overdue = true;
         if (!finish(call, SP_E_JOB_DEADLINE, NULL))
             return;
     }
@@ -102,8 +123,6 @@ static void on_timer(void *arg)
 
 static void fail_later(struct call *call, enum sp_rc why)
 {
-    if (call->peer != NULL)
-        call->peer->busy--;
     call->peer = NULL;
     call->failure = why;
     sp_list_remove(&call->at);
@@ -139,17 +158,22 @@ static void dispatch(struct call *call, struct peer *peer, struct sp_bytes messa
                                        .fd_count = fd_count};
     enum sp_rc rc = sp_ipc_send(peer->ipc, &frame);
 
+    if (rc == SP_E_CLOSED && is_pool(peer->role))
+        return; /* its end follows; the call waits for another */
     if (rc != SP_OK) {
         fail_later(call, rc == SP_E_CLOSED ? SP_E_ROLE_GONE : rc);
         return;
     }
     call->peer = peer;
+    call->sent_ms = sp_clock_mono_ms(call->jobs->clock);
+    if (peer->role == SP_ROLE_SCANNER && !sp_timer_is_running(call->jobs->pull))
+        sp_timer_start(call->jobs->pull, PULL_MS);
     peer->busy++;
     sp_list_remove(&call->at);
     sp_list_append(&peer->calls, &call->at);
 }
 
-/* Keeps what a call needs until a peer comes. */
+/* Keeps what a call needs until a peer comes, or, of a pool, has started it. */
 static void keep(struct call *call, const struct sp_jobs_request *request)
 {
     struct sp_jobs *jobs = call->jobs;
@@ -173,6 +197,64 @@ static void put_request(struct sp_buf *out, int64_t timeout_ms, struct sp_bytes 
     sp_buf_put(out, payload);
 }
 
+static void dispatch_kept(struct call *call, struct peer *peer)
+{
+    int64_t now = sp_clock_mono_ms(call->jobs->clock);
+    struct sp_buf message;
+
+    sp_buf_init(&message, SP_IPC_PAYLOAD_MAX);
+    put_request(&message, call->deadline.key > now ? call->deadline.key - now : 1,
+                sp_buf_bytes(&call->kept));
+    dispatch(call, peer, sp_buf_bytes(&message), call->fds, call->fd_count);
+    sp_buf_wipe(&message);
+}
+
+/* Whether all members of a pool live, and none is stuck. */
+static bool is_whole(const struct sp_jobs *jobs, enum sp_role_kind role)
+{
+    size_t good = 0;
+
+    SP_LIST_EACH(pos, (struct sp_list *)&jobs->peers)
+    {
+        const struct peer *p = SP_CONTAINER(pos, struct peer, at);
+
+        good += p->role == role && p->ipc != NULL && !p->overdue;
+    }
+    return good >= jobs->most[role];
+}
+
+static bool fits(const struct call *call, const struct peer *peer)
+{
+    return call->role == peer->role && (call->index == SP_JOBS_ANY || call->index == peer->index) &&
+           (!call->suspect || is_whole(call->jobs, call->role));
+}
+
+/* Gives a peer what waits for one like it: all, or, to a member of a pool, one if it is free. */
+static void serve_waiting(struct peer *peer)
+{
+    SP_LIST_EACH(pos, &peer->jobs->waiting)
+    {
+        struct call *call = SP_CONTAINER(pos, struct call, at);
+
+        if (peer->ipc == NULL || (is_pool(peer->role) && peer->busy > 0))
+            return;
+        if (fits(call, peer))
+            dispatch_kept(call, peer);
+    }
+}
+
+/* Members of a pool that are free get what waits. */
+static void share_out(struct sp_jobs *jobs, enum sp_role_kind role)
+{
+    SP_LIST_EACH(pos, &jobs->peers)
+    {
+        struct peer *p = SP_CONTAINER(pos, struct peer, at);
+
+        if (p->role == role)
+            serve_waiting(p);
+    }
+}
+
 static void start(struct call *call, const struct sp_jobs_request *request)
 {
     struct sp_jobs *jobs = call->jobs;
@@ -183,6 +265,9 @@ static void start(struct call *call, const struct sp_jobs_request *request)
         fail_later(call, SP_E_LIMIT);
     } else if (sp_slots_count(jobs->calls) > SP_JOBS_OUT_MAX) {
         fail_later(call, SP_E_IPC_FULL);
+    } else if (peer != NULL && is_pool(peer->role)) {
+        keep(call, request);
+        serve_waiting(peer);
     } else if (peer != NULL) {
         sp_buf_init(&message, SP_IPC_PAYLOAD_MAX);
         put_request(&message, request->timeout_ms, request->payload);
@@ -205,6 +290,7 @@ sp_handle sp_jobs_call(struct sp_jobs *jobs, const struct sp_jobs_request *reque
     call->type = request->type;
     call->role = request->role;
     call->index = request->index;
+    call->suspect = request->suspect;
     call->done = done;
     call->arg = arg;
     sp_list_init(&call->at);
@@ -250,16 +336,73 @@ static void on_reply(struct peer *peer, const struct sp_ipc_frame *frame)
                                   .fd_count = frame->fd_count,
                                   .from = peer->ipc};
 
-    if (sp_reader_rc(&r) != SP_OK || rc >= SP_RC_COUNT) {
+    if (sp_reader_rc(&r) != SP_OK || rc >= SP_RC_COUNT || peer->busy == 0) {
         sp_jobs_peer_drop(peer, SP_E_IPC_FRAME);
         return;
     }
+    peer->busy--;
+    peer->overdue = false;
     if (call == NULL || call->peer != peer || (uint16_t)call->type != frame->type) {
         sp_log_debug(jobs->log, "jobs.reply-late", SP_TEXT("peer", sp_ipc_role_name(peer->role)));
+    } else if (!finish(call, (enum sp_rc)rc, &reply)) {
         return;
     }
-    if (finish(call, (enum sp_rc)rc, &reply))
-        rearm(jobs);
+    if (is_pool(peer->role))
+        share_out(jobs, peer->role);
+    rearm(jobs);
+}
+
+static void wait_again(struct call *call)
+{
+    call->peer = NULL;
+    sp_list_remove(&call->at);
+    sp_list_append(&call->jobs->waiting, &call->at);
+}
+
+/* Takes back a scan that its scanner has not started. returns: whether one still waits in its line */
+static bool pull_from(struct peer *peer, struct peer *free_one)
+{
+    struct call *call;
+
+    if (sp_list_is_empty(&peer->calls))
+        return false;
+    call = SP_CONTAINER(peer->calls.next, struct call, at);
+    if (call->started)
+        return false;
+    if (free_one == NULL || !fits(call, free_one) ||
+        sp_clock_mono_ms(call->jobs->clock) - call->sent_ms < PULL_MS)
+        return true;
+    send_cancel(call);
+    wait_again(call);
+    serve_waiting(free_one);
+    return false;
+}
+
+static void on_pull(void *arg)
+{
+    struct sp_jobs *jobs = arg;
+    bool more = false;
+
+    SP_LIST_EACH(pos, &jobs->peers)
+    {
+        struct peer *peer = SP_CONTAINER(pos, struct peer, at);
+        struct peer *best = choose(jobs, SP_ROLE_SCANNER, SP_JOBS_ANY);
+
+        if (peer->role == SP_ROLE_SCANNER)
+            more |= pull_from(peer, best != NULL && best->busy == 0 ? best : NULL);
+    }
+    if (more)
+        sp_timer_start(jobs->pull, PULL_MS);
+}
+
+static void on_started(struct peer *peer, const struct sp_ipc_frame *frame)
+{
+    struct call *call = sp_slots_find(peer->jobs->calls, frame->id);
+
+    if (call == NULL || call->peer != peer)
+        return;
+    call->started = true;
+    forget_kept(call);
 }
 
 static void on_frame(void *arg, const struct sp_ipc_frame *frame)
@@ -272,6 +415,8 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
         sp_jobs_on_request(peer, frame);
     else if (frame->flags == FLAG_CANCEL)
         sp_jobs_on_cancel(peer, frame);
+    else if (frame->flags == FLAG_STARTED)
+        on_started(peer, frame);
     else
         sp_jobs_peer_drop(peer, SP_E_IPC_FRAME);
 }
@@ -287,8 +432,16 @@ void sp_jobs_peer_drop(struct peer *peer, enum sp_rc why)
     peer->ipc = NULL;
     sp_list_remove(&peer->at);
     sp_jobs_orphan(peer);
-    while (!sp_list_is_empty(&peer->calls))
-        fail_later(SP_CONTAINER(peer->calls.next, struct call, at), SP_E_ROLE_GONE);
+    while (!sp_list_is_empty(&peer->calls)) {
+        struct call *call = SP_CONTAINER(peer->calls.next, struct call, at);
+
+        if (is_pool(peer->role) && !call->started)
+            wait_again(call);
+        else
+            fail_later(call, SP_E_ROLE_GONE);
+    }
+    if (is_pool(peer->role))
+        share_out(jobs, peer->role);
     sp_loop_free_later(jobs->loop, sp_free, peer);
     if (jobs->on_peer != NULL)
         jobs->on_peer(jobs->on_peer_arg, peer->role, peer->index, false);
@@ -299,26 +452,6 @@ void sp_jobs_peer_drop(struct peer *peer, enum sp_rc why)
 static void on_closed(void *arg, enum sp_rc why)
 {
     sp_jobs_peer_drop(arg, why);
-}
-
-/* Gives a new peer the calls that wait for one like it. */
-static void serve_waiting(struct sp_jobs *jobs, struct peer *peer)
-{
-    int64_t now = sp_clock_mono_ms(jobs->clock);
-
-    SP_LIST_EACH(pos, &jobs->waiting)
-    {
-        struct call *call = SP_CONTAINER(pos, struct call, at);
-        struct sp_buf message;
-
-        if (call->role != peer->role || (call->index != SP_JOBS_ANY && call->index != peer->index))
-            continue;
-        sp_buf_init(&message, SP_IPC_PAYLOAD_MAX);
-        put_request(&message, call->deadline.key > now ? call->deadline.key - now : 1,
-                    sp_buf_bytes(&call->kept));
-        dispatch(call, peer, sp_buf_bytes(&message), call->fds, call->fd_count);
-        sp_buf_wipe(&message);
-    }
 }
 
 void sp_jobs_add_peer(struct sp_jobs *jobs, enum sp_role_kind role, unsigned index, int fd)
@@ -336,7 +469,11 @@ void sp_jobs_add_peer(struct sp_jobs *jobs, enum sp_role_kind role, unsigned ind
     sp_list_init(&peer->served);
     sp_list_append(&jobs->peers, &peer->at);
     peer->ipc = sp_ipc_new(jobs->loop, fd, &events, peer);
-    serve_waiting(jobs, peer);
+    jobs->most[role] =
+        sp_jobs_peers(jobs, role) > jobs->most[role] ? sp_jobs_peers(jobs, role) : jobs->most[role];
+    serve_waiting(peer);
+    if (is_pool(role))
+        share_out(jobs, role);
     if (jobs->on_peer != NULL)
         jobs->on_peer(jobs->on_peer_arg, role, index, true);
 }
@@ -392,6 +529,7 @@ struct sp_jobs *sp_jobs_new(struct sp_loop *loop, struct sp_log *log)
     jobs->log = log;
     jobs->clock = sp_loop_clock(loop);
     jobs->timer = sp_timer_new(loop, on_timer, jobs);
+    jobs->pull = sp_timer_new(loop, on_pull, jobs);
     jobs->calls = sp_slots_new();
     sp_list_init(&jobs->peers);
     sp_list_init(&jobs->waiting);
@@ -428,6 +566,7 @@ void sp_jobs_free(struct sp_jobs *jobs)
     }
     sp_jobs_drop_orphans(jobs);
     sp_timer_free(jobs->timer);
+    sp_timer_free(jobs->pull);
     sp_slots_free(jobs->calls);
     sp_heap_clear(&jobs->deadlines);
     sp_loop_free_later(jobs->loop, sp_free, jobs);

@@ -94,6 +94,8 @@ struct sp_jobs_request {
     int64_t timeout_ms; /* > 0; the server is told */
     bool
         wait_for_peer; /* no live peer: wait for one until the deadline, not SP_E_ROLE_GONE at once */
+    bool suspect; /* of a pool: it has ended a member before, or kept it. It waits until all of them
+                   * are there and answer, so that others still find one if it does so again */
 };
 
 /*
@@ -138,6 +140,12 @@ int64_t sp_jobs_job_deadline_ms(const struct sp_jobs_job *job);
 
 /* returns: whether the asker still waits: false after its cancel, its deadline or its death */
 bool sp_jobs_job_is_wanted(const struct sp_jobs_job *job);
+
+/*
+ * Says that work on a job begins. Scanner and sealer do, before they look at what came with it: if one dies, its asker gives
+ * what was not started to another, and only this fails. cost: one frame
+ */
+void sp_jobs_job_started(struct sp_jobs_job *job);
 
 /*
  * Ends a job.

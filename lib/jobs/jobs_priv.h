@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "jobs/jobs.h"
 
-enum { FLAG_REQUEST = 0, FLAG_REPLY = 1, FLAG_CANCEL = 2 };
+enum { FLAG_REQUEST = 0, FLAG_REPLY = 1, FLAG_CANCEL = 2, FLAG_STARTED = 3 };
 
 struct sp_jobs {
     struct sp_loop *loop;
@@ -29,6 +29,8 @@ struct sp_jobs {
     void *on_peer_arg;
     void (*on_faulty)(void *arg, enum sp_role_kind role, unsigned index);
     void *on_faulty_arg;
+    struct sp_timer *pull;      /* looks for scans that wait in a scanner's line */
+    size_t most[SP_ROLE_COUNT]; /* peers that there have been at a time */
     bool freed;
 };
 
@@ -40,7 +42,8 @@ struct peer {
     struct sp_ipc *ipc;    /* NULL once gone */
     struct sp_list calls;  /* ours, waiting for their reply */
     struct sp_list served; /* theirs, in our hands */
-    size_t busy;
+    size_t busy;           /* requests that it has not answered */
+    bool overdue;          /* one of them past its deadline */
 };
 
 struct call {
@@ -55,7 +58,10 @@ struct call {
     enum sp_rc failure;
     sp_jobs_done_fn done;
     void *arg;
-    struct sp_buf kept; /* payload and descriptors while it waits for a peer */
+    bool started; /* a pool's member has said so */
+    bool suspect;
+    int64_t sent_ms;    /* to the peer that has it */
+    struct sp_buf kept; /* payload and descriptors while it may still go to another peer */
     int fds[SP_IPC_FDS_MAX];
     size_t fd_count;
 };

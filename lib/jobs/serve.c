@@ -203,12 +203,23 @@ static enum sp_rc send_reply(const struct sp_jobs_job *job, enum sp_rc rc, struc
     return sent;
 }
 
+void sp_jobs_job_started(struct sp_jobs_job *job)
+{
+    const struct sp_ipc_frame frame = {.type = job->type, .flags = FLAG_STARTED, .id = job->id};
+
+    if (job->peer != NULL && sp_ipc_send(job->peer->ipc, &frame) != SP_OK)
+        sp_log_debug(job->jobs->log, "jobs.start-untold",
+                     SP_TEXT("peer", sp_ipc_role_name(job->role)));
+}
+
 void sp_jobs_job_reply(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes payload,
                        const int *fds, size_t fd_count)
 {
     enum sp_rc sent = SP_OK;
 
-    if (job->peer != NULL && !job->cancelled) {
+    if (job->peer != NULL && job->cancelled) { /* nobody waits, but that this is done is news */
+        sent = send_reply(job, SP_E_JOB_DEADLINE, sp_bytes(NULL, 0), NULL, 0);
+    } else if (job->peer != NULL) {
         sent = send_reply(job, rc, payload, fds, fd_count);
         if (sent != SP_OK &&
             sent != SP_E_CLOSED) /* an answer that can't travel is an error that can */

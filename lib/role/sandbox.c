@@ -9,7 +9,11 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+
+/* Many times what the largest message needs; a message that wants more costs its process, not the machine. */
+#define PARSER_MIB 768
 
 static const int no_families[] = {-1};
 static const int internet[] = {AF_INET, AF_INET6, -1};
@@ -28,11 +32,19 @@ static const char *const gpg[] = {
 static const struct sp_role_profile profiles[SP_ROLE_COUNT] = {
     [SP_ROLE_SUPERVISOR] = {.families = no_families}, /* needs none of it: it never enters */
     [SP_ROLE_RELAY] = {.connects = true, .families = internet},
-    [SP_ROLE_SCANNER] = {.read_only = true, .families = no_families},
-    [SP_ROLE_SEALER] =
-        {.exec = true, .connects = true, .listens = true, .families = local, .run = gpg},
-    [SP_ROLE_KEEPER] =
-        {.exec = true, .connects = true, .listens = true, .families = local, .run = gpg},
+    [SP_ROLE_SCANNER] = {.read_only = true, .memory_mib = PARSER_MIB, .families = no_families},
+    [SP_ROLE_SEALER] = {.exec = true,
+                        .connects = true,
+                        .listens = true,
+                        .memory_mib = PARSER_MIB,
+                        .families = local,
+                        .run = gpg},
+    [SP_ROLE_KEEPER] = {.exec = true,
+                        .connects = true,
+                        .listens = true,
+                        .memory_mib = PARSER_MIB,
+                        .families = local,
+                        .run = gpg},
     [SP_ROLE_PORTAL] = {.families = no_families}, /* accepts on the socket it was given */
     [SP_ROLE_LEDGER] = {.families = no_families},
     [SP_ROLE_FETCHER] = {.connects = true, .families = internet},
@@ -48,6 +60,21 @@ static enum sp_rc harden(struct sp_err *err)
     return rc == SP_OK ? sp_role_memory_close(err) : rc;
 }
 
+/* Sanitizers reserve far more address space than any limit. */
+static enum sp_rc limit_memory(const struct sp_role_profile *profile, struct sp_err *err)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    rlim_t max = (rlim_t)profile->memory_mib << 20;
+    const struct rlimit limit = {max, max};
+
+    if (max > 0 && setrlimit(RLIMIT_AS, &limit) != 0)
+        return sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "memory limit");
+#else
+    (void)profile, (void)err;
+#endif
+    return SP_OK;
+}
+
 enum sp_rc sp_role_sandbox_enter(const struct sp_role_start *start,
                                  struct sp_role_sandbox_state *state, struct sp_err *err)
 {
@@ -55,6 +82,8 @@ enum sp_rc sp_role_sandbox_enter(const struct sp_role_start *start,
     enum sp_rc rc = harden(err);
 
     *state = (struct sp_role_sandbox_state){0};
+    if (rc == SP_OK)
+        rc = limit_memory(profile, err);
     if (rc != SP_OK)
         return rc;
     state->locked = sp_role_memory_lock();

@@ -11,6 +11,7 @@ struct sp_role_profile {
     bool connects;          /* may connect and bind */
     bool listens;           /* may listen, and make pairs of sockets */
     bool read_only;         /* opens no file for writing, makes none */
+    unsigned memory_mib;    /* address space it may have, 0: no limit */
     const int *families;    /* socket families it may ask for, -1 behind the last */
     const char *const *run; /* programs that it may run, NULL behind the last */
 };

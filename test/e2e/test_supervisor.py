@@ -105,7 +105,7 @@ def test_all_roles_start_and_stop_cleanly(supervisor):
     assert sorted(children) == sorted(r for r in ROLES if r != "portal")
     assert len(children["relay"]) == 2
     assert s.stop() == 0
-    assert len(s.events("supervisor.role-ended", code=0)) == 8
+    assert len(s.events("supervisor.role-ended", code=0)) == 10
     assert not s.events("supervisor.role-killed")
     # the ledger is the last to go
     assert s.events("supervisor.role-ended")[-1]["role"] == "ledger"
@@ -144,7 +144,7 @@ def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(supervisor):
     s.settings["hostname"] = "other.test"
     s.write()
     s.process.send_signal(signal.SIGHUP)
-    s.wait("role.reloaded", 8, generation=2, result="ok")
+    s.wait("role.reloaded", 10, generation=2, result="ok")
     s.settings["hostnam"] = "typo.test"
     s.write()
     s.process.send_signal(signal.SIGHUP)
@@ -166,7 +166,7 @@ def test_a_reload_that_changes_nothing_disturbs_only_who_reads_the_systems_trust
     s.settings["hostname"] = "other.test"  # and the next one reaches everybody
     s.write()
     s.process.send_signal(signal.SIGHUP)
-    s.wait("role.reloaded", 8, generation=3)
+    s.wait("role.reloaded", 10, generation=3)
     assert sorted(e["role"] for e in s.events("role.reloaded", generation=2)) == ["fetcher", "relay", "relay"]
     assert s.stop() == 0
 
@@ -179,7 +179,7 @@ def test_a_storm_of_reloads_ends_with_the_newest(supervisor):
         s.write()
         s.process.send_signal(signal.SIGHUP)
         s.wait("supervisor.reload", number + 1)
-    s.wait("role.reloaded", 8, generation=31, result="ok")
+    s.wait("role.reloaded", 10, generation=31, result="ok")
     for role in s.children():  # one at a time, each newer than the last
         seen = [e["generation"] for e in s.events("role.reloaded", role=role, index=0)]
         assert seen == sorted(set(seen))

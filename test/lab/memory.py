@@ -6,7 +6,6 @@ import pathlib
 import re
 import socket
 import threading
-import time
 
 from lab import leaks, mail
 from lab.browser import Https, code_in, cookie_of, link_in, token_of

@@ -209,7 +209,22 @@ static int descriptor_of_other(const struct probe_target *t)
     return probe_descriptor((int)syscall(SYS_pidfd_open, t->other, 0));
 }
 
+/* More than any message needs; nothing of it is touched. */
+static int much_memory(const struct probe_target *t)
+{
+    size_t len = (size_t)1 << 30;
+    void *at =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    (void)t;
+    if (at == MAP_FAILED)
+        return errno;
+    munmap(at, len);
+    return 0;
+}
+
 const struct probe_try probe_processes[] = {
+    {"take 1 GiB of memory", much_memory},
     {"start a thread", thread},
     {"fork", fork_one},
     {"run /bin/true", run_true},

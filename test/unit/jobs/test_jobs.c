@@ -19,13 +19,15 @@ struct server {
     struct sp_jobs *jobs;
     struct sp_jobs_job *held[8];
     size_t held_count;
-    bool hold;
+    bool hold, starts;
     int handled;
 };
 
 static struct sp_loop *loop;
 static struct sp_jobs *caller;
 static struct server server, other;
+static enum sp_role_kind member =
+    SP_ROLE_KEEPER; /* scanner and sealer are pools, with rules of their own */
 
 static void done(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
@@ -48,6 +50,8 @@ static void handle(void *arg, struct sp_jobs_job *job)
     int fd = sp_jobs_job_take_fd(job, 0);
 
     s->handled++;
+    if (s->starts)
+        sp_jobs_job_started(job);
     if (s->hold) {
         s->held[s->held_count++] = job;
         return;
@@ -62,7 +66,7 @@ static void join(struct server *s, unsigned index)
     int fds[2];
 
     ck_assert_int_eq(sp_ipc_pair(fds, NULL), SP_OK);
-    sp_jobs_add_peer(caller, SP_ROLE_SCANNER, index, fds[0]);
+    sp_jobs_add_peer(caller, member, index, fds[0]);
     sp_jobs_add_peer(s->jobs, SP_ROLE_RELAY, 0, fds[1]);
 }
 
@@ -96,7 +100,7 @@ static void turn(int times)
 
 static struct sp_jobs_request request(const char *text, int64_t timeout_ms)
 {
-    return (struct sp_jobs_request){.role = SP_ROLE_SCANNER,
+    return (struct sp_jobs_request){.role = member,
                                     .index = SP_JOBS_ANY,
                                     .type = SP_JOBS_SCAN,
                                     .payload = sp_bytes_cstr(text),
@@ -198,7 +202,7 @@ START_TEST(a_peer_that_dies_fails_its_calls)
     ck_assert_int_eq(a.count + b.count, 2);
     ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
     ck_assert_int_eq(b.rc, SP_E_ROLE_GONE);
-    ck_assert_uint_eq(sp_jobs_peers(caller, SP_ROLE_SCANNER), 0);
+    ck_assert_uint_eq(sp_jobs_peers(caller, member), 0);
     close_all();
 }
 END_TEST
@@ -286,11 +290,176 @@ START_TEST(a_new_channel_replaces_the_old)
     turn(5);
     ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
     ck_assert_int_eq(b.rc, SP_OK);
-    ck_assert_uint_eq(sp_jobs_peers(caller, SP_ROLE_SCANNER), 1);
+    ck_assert_uint_eq(sp_jobs_peers(caller, member), 1);
     /* the old asker has gone, the job is still in hand and may be ended */
     ck_assert(!sp_jobs_job_is_wanted(server.held[0]));
     sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("x"), NULL, 0);
     close_all();
+}
+END_TEST
+
+static void open_pool(void)
+{
+    member = SP_ROLE_SCANNER;
+    open_all();
+    join(&server, 0);
+    join(&other, 1);
+    server.hold = other.hold = server.starts = other.starts = true;
+}
+
+static void close_pool(void)
+{
+    close_all();
+    member = SP_ROLE_KEEPER;
+}
+
+static struct sp_jobs_request pool_request(const char *text, int64_t timeout_ms)
+{
+    struct sp_jobs_request r = request(text, timeout_ms);
+
+    r.role = SP_ROLE_SCANNER;
+    return r;
+}
+
+START_TEST(a_member_of_a_pool_gets_one_job_at_a_time)
+{
+    struct answer a[3] = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+
+    open_pool();
+    for (size_t i = 0; i < 3; i++)
+        sp_jobs_call(caller, &r, done, &a[i]);
+    turn(3);
+    ck_assert_uint_eq(server.held_count, 1);
+    ck_assert_uint_eq(other.held_count, 1);
+    sp_jobs_job_reply(other.held[0], SP_OK, SP_LIT("done"), NULL, 0);
+    turn(5);
+    ck_assert_uint_eq(other.held_count, 2);
+    ck_assert_str_eq(a[1].text, "done");
+    ck_assert_int_eq(a[0].count + a[2].count, 0);
+    close_pool();
+}
+END_TEST
+
+START_TEST(what_a_dying_member_had_not_started_goes_to_another)
+{
+    struct answer a = {0}, b = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    r.fds = &fd;
+    r.fd_count = 1;
+    open_pool();
+    server.starts = false;
+    sp_jobs_call(caller, &r, done, &a);
+    sp_jobs_call(caller, &r, done, &b);
+    turn(3);
+    other.hold = false;
+    sp_jobs_job_reply(other.held[0], SP_OK, SP_LIT("b"), NULL, 0);
+    turn(3);
+    sp_jobs_free(server.jobs);
+    server.jobs = NULL;
+    turn(6);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(a.rc, SP_OK);
+    ck_assert_int_ge(a.fd, 0); /* its descriptor went with it */
+    ck_assert_int_eq(b.count, 1);
+    close(a.fd);
+    close(fd);
+    close_pool();
+}
+END_TEST
+
+START_TEST(what_it_had_started_fails)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+
+    open_pool();
+    sp_jobs_call(caller, &r, done, &a);
+    turn(3);
+    sp_jobs_free(server.jobs);
+    server.jobs = NULL;
+    turn(6);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
+    ck_assert_uint_eq(other.held_count, 0);
+    close_pool();
+}
+END_TEST
+
+START_TEST(a_member_that_overran_gets_nothing_until_it_answers)
+{
+    struct answer a = {0}, b = {0}, c = {0};
+    struct sp_jobs_request quick = pool_request("hog", 5), r = pool_request("x", 60000);
+
+    open_pool();
+    sp_jobs_call(caller, &quick, done, &a);
+    turn(3);
+    for (int i = 0; i < 200 && a.count == 0; i++)
+        turn(1);
+    ck_assert_int_eq(a.rc, SP_E_JOB_DEADLINE);
+    sp_jobs_call(caller, &r, done, &b);
+    sp_jobs_call(caller, &r, done, &c);
+    turn(3);
+    ck_assert_uint_eq(server.held_count, 1);
+    ck_assert_uint_eq(other.held_count, 1);
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("late"), NULL, 0);
+    turn(5);
+    ck_assert_int_eq(a.count, 1);
+    ck_assert_uint_eq(server.held_count, 2);
+    close_pool();
+}
+END_TEST
+
+START_TEST(a_scan_in_another_callers_line_is_taken_back)
+{
+    struct answer a = {0}, b = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+
+    open_pool();
+    server.starts = false; /* it has a job of somebody else's in hand */
+    sp_jobs_call(caller, &r, done, &a);
+    sp_jobs_call(caller, &r, done, &b);
+    turn(3);
+    sp_jobs_job_reply(other.held[0], SP_OK, SP_LIT("b"), NULL, 0);
+    for (int i = 0; i < 1000 && other.held_count < 2; i++)
+        turn(1);
+    ck_assert_uint_eq(other.held_count, 2);
+    sp_jobs_job_reply(other.held[1], SP_OK, SP_LIT("a"), NULL, 0);
+    turn(5);
+    ck_assert_str_eq(a.text, "a");
+    ck_assert(!sp_jobs_job_is_wanted(server.held[0]));
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("late"), NULL, 0);
+    turn(3);
+    ck_assert_int_eq(a.count, 1);
+    close_pool();
+}
+END_TEST
+
+START_TEST(a_suspect_waits_for_a_whole_pool)
+{
+    struct answer a = {0}, b = {0}, c = {0};
+    struct sp_jobs_request r = pool_request("x", 60000), suspect = pool_request("hog", 60000);
+
+    suspect.suspect = suspect.wait_for_peer = true;
+    open_pool();
+    sp_jobs_call(caller, &r, done, &a);
+    turn(3);
+    sp_jobs_free(server.jobs); /* it has gone, with the job that it had started */
+    turn(3);
+    sp_jobs_call(caller, &suspect, done, &b);
+    turn(3);
+    ck_assert_uint_eq(other.held_count, 0);
+    sp_jobs_call(caller, &r, done, &c); /* who comes later need not wait */
+    turn(3);
+    ck_assert_uint_eq(other.held_count, 1);
+    server_open(&server);
+    server.hold = server.starts = true;
+    join(&server, 0);
+    turn(3);
+    ck_assert_uint_eq(server.held_count, 1);
+    close_pool();
 }
 END_TEST
 
@@ -412,6 +581,12 @@ END_TEST
 
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_member_of_a_pool_gets_one_job_at_a_time);
+    tcase_add_test(c, what_a_dying_member_had_not_started_goes_to_another);
+    tcase_add_test(c, what_it_had_started_fails);
+    tcase_add_test(c, a_member_that_overran_gets_nothing_until_it_answers);
+    tcase_add_test(c, a_scan_in_another_callers_line_is_taken_back);
+    tcase_add_test(c, a_suspect_waits_for_a_whole_pool);
     tcase_add_test(c, a_call_is_answered_once_and_later);
     tcase_add_test(c, descriptors_go_there_and_back);
     tcase_add_test(c, without_a_peer_a_call_fails_on_a_later_turn);
