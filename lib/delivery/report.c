@@ -137,6 +137,21 @@ static void write_dns(const struct sp_attempt *a, struct sp_jw *w)
     sp_jw_end(w);
 }
 
+static const char *sts_txt_word(enum sp_rc rc)
+{
+    if (rc == SP_OK)
+        return "present";
+    return rc == SP_E_STS_NONE ? "absent" : sp_rc_name(rc);
+}
+
+static void put_time(struct sp_jw *w, const char *key, int64_t ms)
+{
+    char time[SP_TIME_TEXT_MAX];
+
+    sp_time_format_rfc3339(ms, time);
+    sp_jw_cstr(w, key, time);
+}
+
 static void write_sts(const struct sp_attempt *a, struct sp_jw *w)
 {
     const struct sp_route *r = a->route;
@@ -145,8 +160,13 @@ static void write_sts(const struct sp_attempt *a, struct sp_jw *w)
         return;
     sp_jw_object(w, "sts");
     sp_jw_cstr(w, "mode", sp_sts_mode_name(r->sts.mode));
-    if (r->sts.id.len > 0)
+    sp_jw_cstr(w, "txt", sts_txt_word(r->sts_txt));
+    if (r->sts.id.len > 0) {
         sp_jw_text(w, "id", r->sts.id);
+        put_time(w, "fetched", r->sts.fetched_at_ms);
+        put_time(w, "until", r->sts.expires_at_ms);
+    }
+    put_time(w, "as_of", r->as_of_ms);
     if (r->sts_why != SP_OK && r->sts_why != SP_E_STS_NONE)
         sp_jw_cstr(w, "why", sp_rc_name(r->sts_why));
     sp_jw_end(w);

@@ -83,6 +83,7 @@ def test_a_policy_binds_after_all_roles_were_killed(lab, promised, sinks):
     sink = sinks(address="127.0.0.15", port=lab.mx_port, certificate=lab.dns.certificate("other"))
     record = gateway.wait_record("delivery.attempted", 60, message=send(gateway))
     assert record["outcome"] == "deferred" and record["sts"]["mode"] == "enforce", record
+    assert record["sts"]["txt"] == "present" and record["sts"]["fetched"] < record["sts"]["as_of"] < record["sts"]["until"]
     assert {r["cause"] for r in record["rungs"] if not r["taken"]} == {"broken"}, record
     assert sink.messages == []
     posture = shown(gateway)
