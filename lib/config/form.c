@@ -108,30 +108,35 @@ static bool is_sha256(struct sp_bytes t)
     return t.len == 64;
 }
 
+static bool is_name(struct sp_bytes t)
+{
+    return only(t, "-._") && t.len <= 64;
+}
+
+static bool is_line(struct sp_bytes t)
+{
+    return sp_bytes_find(t, '\n') == SIZE_MAX;
+}
+
 const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
 {
-    switch (form) {
-    case SP_FORM_NAME:
-        return only(t, "-._") && t.len <= 64 ? NULL : "letters, digits, - . _, at most 64";
-    case SP_FORM_HOST:
-        return is_host(t) ? NULL : "a host name, like gw1.example.org";
-    case SP_FORM_ADDRESS:
-        return is_address(t) ? NULL : "host:port, like 127.0.0.1:2525 or [::1]:2525";
-    case SP_FORM_PATH:
-        return is_path(t) ? NULL : "the name of a file or folder";
-    case SP_FORM_URL:
-        return is_url(t) ? NULL : "a URL that begins with https://";
-    case SP_FORM_CIDR:
-        return is_cidr(t) ? NULL : "a network, like 192.0.2.0/24 or 2001:db8::/32";
-    case SP_FORM_MAILBOX:
-        return is_mailbox(t) ? NULL : "a mail address";
-    case SP_FORM_LOGIN:
-        return is_login(t)
-                   ? NULL
-                   : "a hash that begins with $argon2id$, SCRAM-SHA-256$..., or certificate:NAME";
-    case SP_FORM_SHA256:
-        return is_sha256(t) ? NULL : "a SHA-256 of 64 hexadecimal digits";
-    default:
-        return sp_bytes_find(t, '\n') == SIZE_MAX ? NULL : "text of one line";
-    }
+    static const struct {
+        bool (*holds)(struct sp_bytes t);
+        const char *wanted;
+    } forms[] = {
+        [SP_FORM_ANY] = {is_line, "text of one line"},
+        [SP_FORM_NAME] = {is_name, "letters, digits, - . _, at most 64"},
+        [SP_FORM_HOST] = {is_host, "a host name, like gw1.example.org"},
+        [SP_FORM_ADDRESS] = {is_address, "host:port, like 127.0.0.1:2525 or [::1]:2525"},
+        [SP_FORM_PATH] = {is_path, "the name of a file or folder"},
+        [SP_FORM_URL] = {is_url, "a URL that begins with https://"},
+        [SP_FORM_CIDR] = {is_cidr, "a network, like 192.0.2.0/24 or 2001:db8::/32"},
+        [SP_FORM_MAILBOX] = {is_mailbox, "a mail address"},
+        [SP_FORM_LOGIN] = {is_login, "a hash that begins with $argon2id$, SCRAM-SHA-256$..., or "
+                                     "certificate:NAME"},
+        [SP_FORM_SHA256] = {is_sha256, "a SHA-256 of 64 hexadecimal digits"},
+    };
+
+    sp_assert((size_t)form < SP_ARRAY_LEN(forms));
+    return forms[form].holds(t) ? NULL : forms[form].wanted;
 }
