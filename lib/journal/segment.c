@@ -60,7 +60,7 @@ ssize_t sp_read_fully(const struct sp_journal_io *io, int fd, void *out, size_t 
     return (ssize_t)done;
 }
 
-/* Writes header and, if asked, zeroes up to len, which then are synced; a header alone has time until the first batch. */
+/* Writes header and, if asked, zeroes up to len; syncs: a segment that has a number has a header. */
 static int fill(const struct sp_journal_io *io, int fd, uint8_t *header, uint64_t len)
 {
     struct iovec iov = {header, SP_BLOCK};
@@ -77,7 +77,7 @@ static int fill(const struct sp_journal_io *io, int fd, uint8_t *header, uint64_
         }
         sp_free(zeroes);
     }
-    return rc == 0 && len > SP_BLOCK ? io->sync(io->ctx, fd) : rc;
+    return rc == 0 ? io->sync(io->ctx, fd) : rc;
 }
 
 /* The header block of a new segment: its record key, wrapped. */

@@ -368,6 +368,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
 
     if (rc != SP_OK)
         return rc;
+    q->stats.damaged = found.damaged;
     if (!found.clean)
         mark_attempted(q);
     sp_queue_index_mend_times(q);

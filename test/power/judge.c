@@ -443,6 +443,8 @@ void world_judge(struct world *w, size_t at, bool proofs, struct world_verdict *
     stats = sp_queue_stats(w->queue);
     if (stats.quarantined > 0)
         fail(v, "%zu messages are in quarantine", stats.quarantined);
+    if (stats.damaged > 0)
+        fail(v, "damage is told where there is none");
     if (stats.messages != alive)
         fail(v, "the queue holds %zu messages, of which %zu are known", stats.messages, alive);
     world_commit(w); /* what recovery still had to tell */

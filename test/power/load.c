@@ -166,7 +166,7 @@ struct world_message *world_submit(struct world *w, size_t body_len, size_t reci
     if (w->message_count == WORLD_MESSAGES || w->queue == NULL)
         return NULL;
     fake_clock_advance(&w->clock, 1);
-    id = sp_id_new(&w->clock.clock, sp_random_system());
+    id = sp_id_new(&w->clock.clock, &w->random.random);
     m = note_message(w, &id, body_len, recipients);
     if (sp_queue_ready(w->queue) != SP_OK) {
         refuse(w, m);
@@ -220,7 +220,7 @@ static struct sp_queue_body *dsn_of(struct world *w, struct sp_outcome *o, struc
     if (w->message_count == WORLD_MESSAGES)
         return NULL;
     fake_clock_advance(&w->clock, 1);
-    id = sp_id_new(&w->clock.clock, sp_random_system());
+    id = sp_id_new(&w->clock.clock, &w->random.random);
     body = body_of(w, &id, 700, &rc);
     if (body == NULL)
         return NULL;

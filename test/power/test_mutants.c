@@ -21,9 +21,7 @@ static const struct {
     const char *site;
     const char *why;
 } not_needed[] = {
-    {"spool sync of spare",
-     "zeroes ahead are for speed; the first batch's sync takes the header with it"},
-    {"acts sync of spare", "as above"},
+    {"acts sync of spare", "the same code as the spool's, which is caught"},
     {"acts folder sync after rename to keyring",
      "it guards nothing; the numbering of the segment follows"},
     {"acts sync of segment at restart", "the same code as the spool's, which is caught"},

@@ -40,6 +40,7 @@ void world_init(struct world *w, uint64_t seed)
 
     memset(w, 0, sizeof(*w));
     w->dice = seed;
+    fake_random_init(&w->random, seed);
     fake_clock_init(&w->clock, 0);
     memset(w->keys.content.b, 0x11, SP_SECRET_LEN);
     memset(w->keys.record.b, 0x22, SP_SECRET_LEN);
@@ -138,7 +139,7 @@ static enum sp_rc open_queue(struct world *w)
         .io = &w->spool.io,
         .keys = &w->keys,
         .clock = &w->clock.clock,
-        .random = sp_random_system(),
+        .random = &w->random.random,
         .segment_len = w->segment_len,
         .reserve_len = 16 * 1024,
         .prewrite = w->prewrite,
@@ -172,7 +173,7 @@ static enum sp_rc open_own(struct world *w)
         .io = &w->acts.io,
         .keys = &w->keys,
         .clock = &w->clock.clock,
-        .random = sp_random_system(),
+        .random = &w->random.random,
         .segment_len = 16 * 1024,
         .reserve_len = 8 * 1024,
         .on_entry = on_entry,

@@ -66,6 +66,7 @@ struct world {
     struct power_view ledger;
     struct power_view acts;
     struct fake_clock clock;
+    struct fake_random random; /* of ids and keys: a seed gives the same day again */
     uint64_t dice;
     struct sp_journal_keys keys;
     size_t segment_len;
