@@ -7,10 +7,12 @@
  */
 #include "detect/detect_priv.h"
 
-#define NEAR      300  /* bytes on both sides that are context */
-#define RECORD    600  /* the same, for what a form or record holds together */
-#define SHORT_LEN 4000 /* a text up to here is about one thing */
-#define LIKELY    60
+#define NEAR       300  /* bytes on both sides that are context */
+#define RECORD     600  /* the same, for what a form or record holds together */
+#define SHORT_LEN  4000 /* a text up to here is about one thing */
+#define LIKELY     60
+#define KIND_STEP  1024 /* bytes */
+#define KIND_MARKS (M(VET) | M(RESEARCH) | M(NEWS) | M(JOB) | M(TEMPLATE))
 
 #define ID_LABELS                                                                                  \
     (M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_ACCOUNT) | M(L_OTHER) | M(L_NPI) | M(L_LICENSE))
@@ -20,6 +22,8 @@ struct judge {
     const struct detect_window *w;
     struct detect_run *r;
     bool animal, study, news, job, example;
+    bool kind_known; /* of a long text: for what surrounds the place kind_at */
+    size_t kind_at;
     uint8_t
         your; /* how strongly "your ..." speaks of the reader's health; "my ..." of the writer's */
     uint8_t my;
@@ -118,17 +122,45 @@ static uint8_t own_health(const struct detect_window *w, enum detect_mark pronou
     return best;
 }
 
-static void look_at_text(struct judge *j)
+static void set_kind(struct judge *j, const unsigned *seen, uint64_t marks)
 {
-    const struct detect_window *w = j->w;
-    const uint32_t *seen = w->seen;
-    bool subject = (w->marks & (M(L_MRN) | M(L_PLAN) | M(L_SSN) | M(INSURED))) != 0;
+    bool subject = (marks & (M(L_MRN) | M(L_PLAN) | M(L_SSN) | M(INSURED))) != 0;
 
     j->animal = seen[MARK_VET] >= 3 || (seen[MARK_VET] >= 2 && !subject);
     j->study = seen[MARK_RESEARCH] >= 2;
     j->news = seen[MARK_NEWS] >= 2;
     j->job = seen[MARK_JOB] >= 2;
     j->example = seen[MARK_TEMPLATE] >= 1;
+}
+
+/* A long text holds many things: what counts against an entity must stand within a few thousand bytes of it. */
+static void look_around(struct judge *j, size_t at)
+{
+    const struct detect_window *w = j->w;
+    unsigned seen[MARK_COUNT] = {0};
+    size_t from = at / KIND_STEP * KIND_STEP, to = from + 2 * KIND_STEP;
+    uint64_t all = 0;
+
+    if (w->len <= SHORT_LEN || (j->kind_known && j->kind_at == from))
+        return;
+    j->kind_known = true;
+    j->kind_at = from;
+    from = from > KIND_STEP ? from - KIND_STEP : 0;
+    for (size_t i = first_hit(w, from); i < w->hit_count && w->hits[i].start < to; i++) {
+        uint64_t marks = w->hits[i].marks;
+
+        all |= marks;
+        for (marks &= KIND_MARKS; marks != 0; marks &= marks - 1)
+            seen[__builtin_ctzll(marks)]++;
+    }
+    set_kind(j, seen, all);
+}
+
+static void look_at_text(struct judge *j)
+{
+    const struct detect_window *w = j->w;
+
+    set_kind(j, w->seen, w->marks);
     j->your = own_health(w, MARK_YOUR);
     j->my = own_health(w, MARK_MY);
 }
@@ -544,6 +576,7 @@ void sp_detect_judge(struct detect_run *r, struct detect_window *w)
     for (size_t i = 0; i < w->entity_count; i++) {
         const struct detect_entity *e = &w->entities[i];
 
+        look_around(&j, e->start);
         if (is_identifier(e))
             raise(&r->any_score, e->score);
         if (j.animal)

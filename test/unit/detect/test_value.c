@@ -118,8 +118,31 @@ START_TEST(phi_is_a_person_and_his_health)
 }
 END_TEST
 
+/* A digest of many mails: what counts against one of them says nothing of another. */
+START_TEST(one_mail_in_a_digest_is_judged_by_itself)
+{
+    struct sp_err err = {0};
+    SP_AUTO(sp_detect) detect = NULL;
+    SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    ck_assert(sp_detect_new(&detect, &err) == SP_OK);
+    sp_buf_init(&b, 1 << 20);
+    for (int i = 0; i < 300; i++)
+        sp_buf_put_cstr(&b, "Newsletter: unsubscribe here. The dog, the cat and their owner.\n\n");
+    for (int i = 0; i < 200; i++)
+        sp_buf_put_cstr(&b, "The meeting is at ten in the small hall, bring your notes.\n\n");
+    sp_buf_put_cstr(&b, "John Smith was admitted with pneumonia.\n");
+    sp_detect_text(detect, sp_buf_bytes(&b), NULL, arena, &r);
+    ck_assert_int_ge(r.class, SP_DETECT_PHI);
+    sp_buf_clear(&b);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, one_mail_in_a_digest_is_judged_by_itself);
     tcase_add_loop_test(c, a_value_is_one_or_is_none, 0, SP_ARRAY_LEN(values));
     tcase_add_test(c, a_place_is_counted_in_code_points_of_the_text);
     tcase_add_loop_test(c, phi_is_a_person_and_his_health, 0, SP_ARRAY_LEN(verdicts));
