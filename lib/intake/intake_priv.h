@@ -286,32 +286,6 @@ void sp_intake_facts_content(struct transaction *tx);
 void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
                                const struct recipient *r);
 
-/* ---- mail of our own ---- */
-
-/* Fills a decision for mail of ours: the rungs that meet the floor. arena: owns them */
-void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t expire_at_ms,
-                            struct sp_accept_decision *out);
-/* Builds the DSN for refused recipients: tx->child and tx->child_body (not finished). returns: SP_OK or why not */
-SP_MUST_CHECK enum sp_rc sp_intake_return(struct transaction *tx);
-
-/* ---- audit ---- */
-
-/* Appends the event message.accepted; refused ones are in it with their decisions. */
-void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out);
-/* The same for mail of ours. */
-void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], uint64_t len,
-                         struct sp_buf *out);
-/* Appends a step (message.held, message.returned, ...) of all recipients whose decision is `verb`. */
-void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do verb,
-                          struct sp_buf *out);
-/* Adds a recipient's own facts, and the decision that came of them, to what the next one writes. */
-void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r);
-/* The facts that the decision can be replayed from, as JSON. */
-void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out);
-/* returns: whether it is a refusal for want of proof, or of a right to the sender's name */
-bool sp_intake_is_proof_rc(enum sp_rc rc);
-/* A refusal before acceptance: told to the ledger within limits. tx: NULL for a session's. rule: empty if none */
-void sp_intake_refused(struct session *s, struct transaction *tx, const char *event, enum sp_rc rc,
-                       struct sp_bytes rule);
+#include "intake/evidence_priv.h" /* last: it needs all of the above */
 
 #endif
