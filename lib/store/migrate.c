@@ -4,8 +4,6 @@
  * step (VACUUM INTO writes a consistent copy, also with a log beside it); a newer one is refused, since what the extra
  * columns mean is not known here.
  */
-#include <unistd.h>
-
 #include "base/buf.h"
 #include "store/store_priv.h"
 
@@ -38,7 +36,10 @@ static enum sp_rc back_up(struct sp_store *store, size_t version, struct sp_err 
     rc = sp_buf_rc(&name);
     if (rc == SP_OK) {
         /* left by a migration that was cut short: the database itself is whole and still old */
-        (void)unlink((const char *)name.ptr);
+        sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+        if (vfs != NULL)
+            (void)vfs->xDelete(vfs, (const char *)name.ptr, 0);
         q = sp_store_query(store, "VACUUM INTO ?1");
         sp_store_bind_text(q, 1, sp_bytes(name.ptr, name.len - 1));
         rc = sp_store_run(q, err);
