@@ -1,6 +1,6 @@
 /*
  * Who is who, as a table. The relay asks everybody; the portal and the keeper
- * report to the ledger; the fetcher hands its finds to the keeper; the admin role speaks for the command line. What is
+ * report to the ledger; the fetcher answers the relay alone; the admin role speaks for the command line. What is
  * not here has no channel, so a broken role can reach nobody whom it does not need.
  */
 #include "ipc/roles.h"
@@ -18,10 +18,9 @@ static const struct {
                                     WITH(SP_ROLE_ADMIN)},
     [SP_ROLE_SCANNER] = {"scanner", 0},
     [SP_ROLE_SEALER] = {"sealer", 0},
-    [SP_ROLE_KEEPER] = {"keeper",
-                        WITH(SP_ROLE_ADMIN) | WITH(SP_ROLE_LEDGER) | WITH(SP_ROLE_FETCHER)},
+    [SP_ROLE_KEEPER] = {"keeper", WITH(SP_ROLE_ADMIN) | WITH(SP_ROLE_LEDGER)},
     [SP_ROLE_PORTAL] = {"portal", WITH(SP_ROLE_LEDGER) | WITH(SP_ROLE_ADMIN)},
-    [SP_ROLE_LEDGER] = {"ledger", WITH(SP_ROLE_FETCHER) | WITH(SP_ROLE_ADMIN)},
+    [SP_ROLE_LEDGER] = {"ledger", WITH(SP_ROLE_ADMIN)},
     [SP_ROLE_FETCHER] = {"fetcher", 0},
     [SP_ROLE_ADMIN] = {"admin", 0},
 };

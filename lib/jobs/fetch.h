@@ -1,5 +1,5 @@
 /*
- * fetch: relay or keeper -> fetcher. What only HTTPS can tell: so far a domain's MTA-STS policy (RFC 8461). The asker has
+ * fetch: relay -> fetcher. What only HTTPS can tell: so far a domain's MTA-STS policy (RFC 8461). The asker has
  * resolved the addresses; the fetcher asks no DNS of its own. An error comes back as the job's rc. thread: any
  */
 #ifndef SP_JOBS_FETCH_H

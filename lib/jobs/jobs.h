@@ -24,7 +24,7 @@ enum sp_jobs_type {
     SP_JOBS_COMMAND,  /* admin -> any, command.h */
     SP_JOBS_ACT,      /* any -> ledger, act.h */
     SP_JOBS_SUBMIT,   /* portal, ledger -> relay, submit.h */
-    SP_JOBS_FETCH,    /* relay, keeper -> fetcher, fetch.h */
+    SP_JOBS_FETCH,    /* relay -> fetcher, fetch.h */
     SP_JOBS_POSTURE,  /* relay <-> ledger, posture.h */
     SP_JOBS_DURABLE,  /* relay -> ledger, durable.h */
     SP_JOBS_TYPE_COUNT
