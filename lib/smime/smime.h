@@ -1,7 +1,8 @@
 /*
  * S/MIME (RFC 8551) by OpenSSL's CMS: sign with the tenant's certificate, then encrypt to the recipients', in one pass and
  * with bounded memory. The default cipher is AES-256-CBC with RSA PKCS#1 v1.5, and then only with a signature inside;
- * AES-256-GCM (AuthEnvelopedData, RFC 5083) where every recipient can read it or a rule asks for it.
+ * AES-256-GCM (AuthEnvelopedData, RFC 5083) where every recipient's certificate shows that it is read, or
+ * nothing is signed. No rule of a policy chooses the cipher.
  * thread: worker (all of it blocks)
  */
 #ifndef SP_SMIME_SMIME_H
