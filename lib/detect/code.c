@@ -29,6 +29,16 @@ static bool has_digit_next(const struct detect_window *w, size_t at)
     return false;
 }
 
+/* Whether the sign at a place joins what stands before and behind it to one code. */
+static bool goes_on(const struct detect_window *w, size_t i, bool spaces)
+{
+    uint8_t next = i + 1 < w->limit ? w->text[i + 1] : 0;
+
+    if (w->text[i] == ' ' && !has_digit_next(w, i + 1))
+        return false;
+    return is_joint(w, i, spaces && (sp_ascii_is_digit(next) || (next >= 'A' && next <= 'Z')));
+}
+
 /* spaces: blanks may part it, but only before a digit or a word of digits and capitals. */
 static void read_code(const struct detect_window *w, size_t at, bool spaces, struct code *c)
 {
@@ -41,12 +51,7 @@ static void read_code(const struct detect_window *w, size_t at, bool spaces, str
             c->digits += sp_ascii_is_digit(b);
             c->letters += sp_ascii_is_alpha(b);
             c->end = i + 1;
-        } else if (b == ' ' && !has_digit_next(w, i + 1)) {
-            break;
-        } else if (!is_joint(w, i,
-                             spaces && i + 1 < w->limit &&
-                                 (sp_ascii_is_digit(w->text[i + 1]) ||
-                                  (w->text[i + 1] >= 'A' && w->text[i + 1] <= 'Z')))) {
+        } else if (!goes_on(w, i, spaces)) {
             break;
         }
     }
@@ -83,39 +88,78 @@ static bool cut(const struct detect_window *w, const struct code *c, size_t n, s
     return false;
 }
 
+/* In these, c is the code as far as the first blank, spaced what it is with the groups behind blanks. */
+static size_t find_mbi(struct detect_window *w, const struct code *c, const struct code *spaced,
+                       uint64_t label)
+{
+    bool labelled = (label & M(L_MBI)) != 0;
+    struct code part;
+
+    if (c->len == 11 && sp_detect_mbi_is_valid(c->text))
+        return add(w, c, SP_DETECT_MBI, labelled ? 98 : 90, ENT_CHECKED);
+    if (cut(w, spaced, 11, &part) && sp_detect_mbi_is_valid(spaced->text))
+        return add(w, &part, SP_DETECT_MBI, labelled ? 98 : 85, ENT_CHECKED);
+    return 0;
+}
+
+static size_t find_vin(struct detect_window *w, const struct code *c, const struct code *spaced,
+                       uint64_t label)
+{
+    bool labelled = (label & M(L_VIN)) != 0;
+    struct code part;
+
+    if (c->len == 17 && c->end - c->start == 17 && (c->letters > 0 || labelled) && c->digits >= 4 &&
+        (label & (M(L_NOT) | M(L_OTHER))) == 0 && sp_detect_vin_is_valid(sp_bytes(c->text, 17)))
+        return add(w, c, SP_DETECT_VIN, labelled ? 98 : 80, ENT_CHECKED);
+    if (labelled && cut(w, spaced, 17, &part) && sp_detect_vin_is_valid(sp_bytes(spaced->text, 17)))
+        return add(w, &part, SP_DETECT_VIN, 95, ENT_CHECKED);
+    return 0;
+}
+
+static size_t find_dea(struct detect_window *w, const struct code *c, const struct code *spaced,
+                       uint64_t label)
+{
+    struct code part;
+
+    if ((label & M(L_DEA)) != 0 && cut(w, spaced, 9, &part) &&
+        sp_detect_dea_is_valid(sp_bytes(spaced->text, 9)))
+        return add(w, &part, SP_DETECT_DEA, 95, ENT_CHECKED);
+    if (c->len == 9 && c->end - c->start == 9 && (label & (DETECT_LABELS & ~M(L_LICENSE))) == 0 &&
+        strchr("ABFGMPR", c->text[0]) != NULL && c->text[1] != '9' &&
+        sp_detect_dea_is_valid(sp_bytes(c->text, 9)) &&
+        ((label | sp_detect_line_before(w, c->start, 120)) &
+         (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI))) != 0)
+        return add(w, c, SP_DETECT_DEA, 75, ENT_CHECKED);
+    return 0;
+}
+
+static size_t find_iban(struct detect_window *w, const struct code *c, const struct code *spaced)
+{
+    struct code part;
+
+    if (!sp_ascii_is_alpha(c->text[0]) || c->digits < 2)
+        return 0;
+    for (size_t n = spaced->len < 34 ? spaced->len : 34; n >= 15; n--)
+        if (cut(w, spaced, n, &part) && sp_detect_iban_is_valid(sp_bytes(spaced->text, n)))
+            return add(w, &part, SP_DETECT_ACCOUNT, 95, ENT_CHECKED);
+    return 0;
+}
+
 static size_t find_checked(struct detect_window *w, size_t at, uint64_t label)
 {
-    struct code c, spaced, part;
+    struct code c, spaced;
+    size_t end;
 
     read_code(w, at, false, &c);
     read_code(w, at, true, &spaced);
     if (!is_bounded(w, &c))
         return 0;
-    if (c.len == 11 && sp_detect_mbi_is_valid(c.text))
-        return add(w, &c, SP_DETECT_MBI, (label & M(L_MBI)) != 0 ? 98 : 90, ENT_CHECKED);
-    if (cut(w, &spaced, 11, &part) && sp_detect_mbi_is_valid(spaced.text))
-        return add(w, &part, SP_DETECT_MBI, (label & M(L_MBI)) != 0 ? 98 : 85, ENT_CHECKED);
-    if (c.len == 17 && c.end - c.start == 17 && (c.letters > 0 || (label & M(L_VIN)) != 0) &&
-        c.digits >= 4 && (label & (M(L_NOT) | M(L_OTHER))) == 0 &&
-        sp_detect_vin_is_valid(sp_bytes(c.text, 17)))
-        return add(w, &c, SP_DETECT_VIN, (label & M(L_VIN)) != 0 ? 98 : 80, ENT_CHECKED);
-    if (cut(w, &spaced, 17, &part) && (label & M(L_VIN)) != 0 &&
-        sp_detect_vin_is_valid(sp_bytes(spaced.text, 17)))
-        return add(w, &part, SP_DETECT_VIN, 95, ENT_CHECKED);
-    if ((label & M(L_DEA)) != 0 && cut(w, &spaced, 9, &part) &&
-        sp_detect_dea_is_valid(sp_bytes(spaced.text, 9)))
-        return add(w, &part, SP_DETECT_DEA, 95, ENT_CHECKED);
-    if (c.len == 9 && c.end - c.start == 9 && (label & (DETECT_LABELS & ~M(L_LICENSE))) == 0 &&
-        strchr("ABFGMPR", c.text[0]) != NULL && c.text[1] != '9' &&
-        sp_detect_dea_is_valid(sp_bytes(c.text, 9)) &&
-        ((label | sp_detect_line_before(w, at, 120)) &
-         (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI))) != 0)
-        return add(w, &c, SP_DETECT_DEA, 75, ENT_CHECKED);
-    for (size_t n = spaced.len < 34 ? spaced.len : 34;
-         n >= 15 && sp_ascii_is_alpha(c.text[0]) && c.digits >= 2; n--)
-        if (cut(w, &spaced, n, &part) && sp_detect_iban_is_valid(sp_bytes(spaced.text, n)))
-            return add(w, &part, SP_DETECT_ACCOUNT, 95, ENT_CHECKED);
-    return 0;
+    end = find_mbi(w, &c, &spaced, label);
+    if (end == 0)
+        end = find_vin(w, &c, &spaced, label);
+    if (end == 0)
+        end = find_dea(w, &c, &spaced, label);
+    return end == 0 ? find_iban(w, &c, &spaced) : end;
 }
 
 static const struct {
