@@ -227,6 +227,10 @@ size_t sp_detect_url(struct detect_window *w, size_t at);
 size_t sp_detect_ip(struct detect_window *w, size_t at);
 size_t sp_detect_street(struct detect_window *w, size_t at); /* place.c */
 
+/* ---- lower.c ---- */
+/* Looks for names in small letters in a sentence (its index). returns: how many it added */
+size_t sp_detect_lower(struct detect_window *w, uint32_t sentence);
+
 /* ---- judge.c ---- */
 void sp_detect_judge(struct detect_run *r, struct detect_window *w);
 

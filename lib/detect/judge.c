@@ -335,6 +335,21 @@ static uint32_t judge_writer(const struct judge *j, const struct detect_entity *
     return judge_party(j, &sender);
 }
 
+/* A name with nothing that says whose it is: what its sentence says of health decides. */
+static uint32_t judge_unknown(const struct judge *j, const struct detect_entity *e,
+                              uint64_t sentence)
+{
+    uint32_t score;
+
+    if ((e->flags & (ENT_SINGLE | ENT_WEAK)) == 0)
+        return judge_named(j, e, sentence);
+    score = judge_single(j, e, sentence);
+    if ((e->flags & ENT_SINGLE) == 0 && score == 0 && health_of(sentence) >= 2 &&
+        ((sentence & (M(EVENT) | M(HE))) != 0 || is_for(j->w, e)))
+        return 64;
+    return score;
+}
+
 static uint32_t judge_person(const struct judge *j, const struct detect_entity *e)
 {
     uint64_t sentence = sentence_marks(j->w, e);
@@ -349,12 +364,7 @@ static uint32_t judge_person(const struct judge *j, const struct detect_entity *
         return judge_party(j, e);
     if (is_writer(j, e))
         return judge_writer(j, e);
-    score = (e->flags & (ENT_SINGLE | ENT_WEAK)) != 0 ? judge_single(j, e, sentence) : 0;
-    if ((e->flags & ENT_SINGLE) == 0 && (e->flags & ENT_WEAK) == 0)
-        score = judge_named(j, e, sentence);
-    else if ((e->flags & ENT_SINGLE) == 0 && score == 0 && health_of(sentence) >= 2 &&
-             ((sentence & (M(EVENT) | M(HE))) != 0 || is_for(j->w, e)))
-        score = 64;
+    score = judge_unknown(j, e, sentence);
     if ((sentence & (M(STAFF) | M(CREDENTIAL))) != 0 && !about)
         score = score > 30 ? score - 30 : 0;
     if ((sentence & M(PLURAL)) != 0 && !about)
@@ -526,28 +536,9 @@ static void find_lower(struct detect_window *w)
 {
     size_t found = 0;
 
-    for (size_t i = 0; i < w->sentence_count && found < 200; i++) {
-        const struct detect_sentence *s = &w->sentences[i];
-
-        if (health_of(s->marks) == 0 || s->end - s->start > 2000)
-            continue;
-        for (size_t at = s->start; at < s->end;) {
-            size_t end = 0;
-
-            if (w->text[at] >= 'a' && w->text[at] <= 'z' &&
-                (at == 0 || !sp_ascii_is_alnum(w->text[at - 1])) &&
-                (at == 0 || strchr("@.-_/'", w->text[at - 1]) == NULL || w->text[at - 1] == 0))
-                end = sp_detect_person_lower(w, at);
-            if (end > 0) {
-                w->entities[w->entity_count - 1].sentence = (uint32_t)i;
-                found++;
-            }
-            if (end == 0 && sp_ascii_is_alpha(w->text[at]))
-                for (end = at; end < s->end && sp_ascii_is_alpha(w->text[end]);)
-                    end++;
-            at = end > at ? end : at + 1;
-        }
-    }
+    for (size_t i = 0; i < w->sentence_count && found < 200; i++)
+        if (health_of(w->sentences[i].marks) > 0)
+            found += sp_detect_lower(w, (uint32_t)i);
 }
 
 static bool is_written_small(const struct detect_window *w)
