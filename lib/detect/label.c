@@ -199,6 +199,6 @@ void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end)
     }
     if (digits > 4 || words > 3 * (count + 1))
         return;
-    if (read_columns(w, start, end, t.separator, &t) >= (count == 1 ? 2U : 2U))
+    if (read_columns(w, start, end, t.separator, &t) >= 2)
         w->table = t;
 }

@@ -90,6 +90,15 @@ static size_t groups_of(const struct groups *g, size_t digits)
     return 0;
 }
 
+/* How many groups hold the most digits, within these bounds. returns: 0 if none do */
+static size_t most_groups(const struct groups *g, size_t most, size_t least)
+{
+    for (size_t n = most; n >= least; n--)
+        if (groups_of(g, n) > 0)
+            return groups_of(g, n);
+    return 0;
+}
+
 /* A number that goes on with a hyphen and a digit, or sits in a longer word, is something else. */
 static bool is_inside(const struct detect_window *w, size_t start, size_t end)
 {
@@ -151,10 +160,7 @@ static size_t card_groups(const struct groups *g, bool labelled)
         return 3;
     if (g->len[0] >= 13 && g->len[0] <= 19)
         return 1;
-    for (size_t n = 16; labelled && n >= 13; n--)
-        if (groups_of(g, n) > 0)
-            return groups_of(g, n);
-    return 0;
+    return labelled ? most_groups(g, 16, 13) : 0;
 }
 
 static size_t find_card(struct detect_window *w, const struct groups *g, uint64_t label)
@@ -198,35 +204,37 @@ static bool is_nanp(const uint8_t *d)
     return d[0] >= '2' && d[3] >= '2' && !(d[1] == '1' && d[2] == '1');
 }
 
+/* What is a telephone number only if a label says so. */
+static size_t labelled_phone_groups(const struct groups *g)
+{
+    if (g->len[0] == 10 && is_nanp(g->digits))
+        return 1;
+    if (g->len[0] == 11 && g->digits[0] == '1' && is_nanp(g->digits + 1))
+        return 1;
+    if (has_shape(g, "34") && g->sep[1] == '-' && g->digits[0] >= '2')
+        return 2;
+    if (groups_of(g, 10) > 0 && is_nanp(g->digits))
+        return groups_of(g, 10);
+    if (g->digits[0] == '0' && g->total >= 9) /* abroad: "030 1234567" */
+        return most_groups(g, 12, 9);
+    return 0;
+}
+
 /* How many groups are a telephone number, with what score. */
 static size_t phone_groups(const struct detect_window *w, const struct groups *g, bool labelled,
                            uint32_t *score)
 {
     bool plus = g->start[0] > 0 && w->text[g->start[0] - 1] == '+';
+    size_t n = plus && g->total >= 8 ? most_groups(g, 15, 8) : 0;
 
     *score = 60;
     if (has_shape(g, "334") && is_nanp(g->digits) && g->sep[1] != '/')
         return 3;
     if (has_shape(g, "1334") && g->digits[0] == '1' && is_nanp(g->digits + 1))
         return 4;
-    if (plus && g->total >= 8) {
-        for (size_t n = 15; n >= 8; n--)
-            if (groups_of(g, n) > 0)
-                return groups_of(g, n);
-    }
-    if (g->len[0] == 10 && is_nanp(g->digits) && labelled)
-        return 1;
-    if (g->len[0] == 11 && g->digits[0] == '1' && is_nanp(g->digits + 1) && labelled)
-        return 1;
-    if (has_shape(g, "34") && g->sep[1] == '-' && g->digits[0] >= '2' && labelled)
-        return 2;
-    if (labelled && groups_of(g, 10) > 0 && is_nanp(g->digits))
-        return groups_of(g, 10);
-    if (labelled && g->digits[0] == '0' && g->total >= 9) /* abroad: "030 1234567" */
-        for (size_t n = 12; n >= 9; n--)
-            if (groups_of(g, n) > 0)
-                return groups_of(g, n);
-    return 0;
+    if (n > 0)
+        return n;
+    return labelled ? labelled_phone_groups(g) : 0;
 }
 
 static size_t find_phone(struct detect_window *w, const struct groups *g, uint64_t label)

@@ -168,9 +168,21 @@ static void read_list(struct build *b, const char *name, unsigned flags, unsigne
             add_name(b, line, flags | (n < first ? often : 0));
 }
 
-static void read_extra(struct build *b, const char *name)
+/* A name of one word or more ("da silva"): each by itself. first: they count as names, not as words. */
+static void add_extra(struct build *b, struct sp_bytes name, unsigned flags, bool first)
 {
-    struct sp_bytes rest = read_file(b, name), line, word, part;
+    struct sp_bytes part;
+
+    while (sp_bytes_split(&name, ' ', &part))
+        if (first)
+            *find_name(b, part) &= ~DETECT_WORD;
+        else if (part.len > 2)
+            add_name(b, part, flags);
+}
+
+static void read_extra(struct build *b, const char *file)
+{
+    struct sp_bytes rest = read_file(b, file), line, name;
     unsigned flags = 0;
     bool first = false;
 
@@ -184,14 +196,8 @@ static void read_extra(struct build *b, const char *name)
                                                            : DETECT_SURNAME | DETECT_FAMILIAR;
             continue;
         }
-        while (sp_bytes_split(&line, ',', &word)) {
-            word = sp_bytes_trim(word);
-            while (sp_bytes_split(&word, ' ', &part)) /* "da silva": each word */
-                if (first)
-                    *find_name(b, part) &= ~DETECT_WORD;
-                else if (part.len > 2)
-                    add_name(b, part, flags);
-        }
+        while (sp_bytes_split(&line, ',', &name))
+            add_extra(b, sp_bytes_trim(name), flags, first);
     }
 }
 
