@@ -370,17 +370,35 @@ static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i
     return rc;
 }
 
+struct field {
+    const char *name;
+    bool people; /* the addresses go: they are the envelope's, not the text's */
+};
+
+/* A line of the header goes before the text if it is this field and says something. */
+static void examine_field(struct detect_run *r, const struct field *f, struct sp_bytes line)
+{
+    struct sp_bytes value = sp_bytes_slice(line, strlen(f->name), SIZE_MAX);
+
+    if (!sp_bytes_starts_nocase(line, sp_bytes_cstr(f->name)))
+        return;
+    if (f->people)
+        value = sp_bytes_trim(sp_bytes_slice(value, 0, sp_bytes_find(value, '<')));
+    if (value.len == 0 || (f->people && (value.len > 100 || sp_bytes_find(value, '@') != SIZE_MAX)))
+        return;
+    sp_buf_put(&r->prefix, f->people ? line : value);
+    r->prefix.len -= f->people ? line.len - strlen(f->name) - value.len : 0;
+    sp_buf_put_cstr(&r->prefix, "\n\n");
+}
+
 /* Only fields that people write texts into, and names; the others are full of numbers that mean nothing. */
 static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
 {
-    static const struct {
-        const char *name;
-        bool people; /* the addresses go: they are the envelope's, not the text's */
-    } fields[] = {{"From: ", true},
-                  {"To: ", true},
-                  {"Subject: ", false},
-                  {"Comments: ", false},
-                  {"Keywords: ", false}};
+    static const struct field fields[] = {{"From: ", true},
+                                          {"To: ", true},
+                                          {"Subject: ", false},
+                                          {"Comments: ", false},
+                                          {"Keywords: ", false}};
     struct sp_buf all;
     struct sp_bytes rest, line;
 
@@ -389,20 +407,8 @@ static void examine_fields(struct detect_run *r, struct sp_mime *m, size_t i)
         sp_detect_gap_add(r, "limit", true);
     rest = sp_buf_bytes(&all);
     while (sp_bytes_split(&rest, '\n', &line))
-        for (size_t k = 0; k < SP_ARRAY_LEN(fields); k++) {
-            struct sp_bytes value = sp_bytes_slice(line, strlen(fields[k].name), SIZE_MAX);
-
-            if (!sp_bytes_starts_nocase(line, sp_bytes_cstr(fields[k].name)))
-                continue;
-            if (fields[k].people)
-                value = sp_bytes_trim(sp_bytes_slice(value, 0, sp_bytes_find(value, '<')));
-            if (value.len == 0 ||
-                (fields[k].people && (value.len > 100 || sp_bytes_find(value, '@') != SIZE_MAX)))
-                continue;
-            sp_buf_put(&r->prefix, fields[k].people ? line : value);
-            r->prefix.len -= fields[k].people ? line.len - strlen(fields[k].name) - value.len : 0;
-            sp_buf_put_cstr(&r->prefix, "\n\n");
-        }
+        for (size_t k = 0; k < SP_ARRAY_LEN(fields); k++)
+            examine_field(r, &fields[k], line);
     sp_buf_wipe(&all);
 }
 

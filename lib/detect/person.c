@@ -82,6 +82,22 @@ static bool read_token(const struct detect_window *w, size_t at, uint8_t gap, st
     return true;
 }
 
+/* "de la", "van der". returns: the place behind at most two of them */
+static size_t skip_particles(const struct detect_window *w, size_t at)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t end = at;
+
+        while (end < w->limit && (is_letter(w->text[end]) || w->text[end] == '.'))
+            end++;
+        if (!is_particle(sp_bytes(w->text + at, end - at)) || end >= w->limit ||
+            w->text[end] != ' ')
+            break;
+        at = end + 1;
+    }
+    return at;
+}
+
 /* The next token's place, over one space, "J. ", ", " or a particle. returns: 0 if no token follows */
 static size_t next_place(const struct detect_window *w, const struct token *t, uint8_t *gap)
 {
@@ -99,17 +115,7 @@ static size_t next_place(const struct detect_window *w, const struct token *t, u
     if (at >= w->limit || (w->text[at] != ' ' && !(*gap == ',' && t->upper && is_capital(w, at))))
         return t->initial && at > t->end && is_capital(w, at) ? at : 0;
     at += w->text[at] == ' ';
-    for (int i = 0; i < 2; i++) {
-        size_t end = at;
-
-        while (end < w->limit && (is_letter(w->text[end]) || w->text[end] == '.'))
-            end++;
-        if (!is_particle(sp_bytes(w->text + at, end - at)) || end >= w->limit ||
-            w->text[end] != ' ')
-            break;
-        at = end + 1;
-    }
-    return at;
+    return skip_particles(w, at);
 }
 
 static void read_name(const struct detect_window *w, size_t at, struct name *n)
@@ -137,6 +143,12 @@ static bool is_given(const struct token *t)
 static bool is_surname(const struct token *t)
 {
     return (t->flags & DETECT_SURNAME) != 0;
+}
+
+/* No list has it, and it is no heading's. */
+static bool is_unknown(const struct token *t)
+{
+    return t->flags == 0 && !t->upper;
 }
 
 /* ---- the kinds of names ---- */
@@ -182,33 +194,52 @@ static bool is_frequent_pair(const struct detect_window *w, const struct token *
            !is_risky(w, a);
 }
 
+/* "J. Ortega" */
+static uint32_t score_initial(const struct detect_window *w, const struct token *a,
+                              const struct token *z)
+{
+    if (is_surname(z) && !is_word(z))
+        return 60;
+    return is_unknown(z) && w->text[a->end] == '.' ? 50 : 0;
+}
+
+/* A given name and a last word. returns: 0 if the two say too little */
+static uint32_t score_given(const struct detect_window *w, const struct token *a,
+                            const struct token *z)
+{
+    bool family = is_surname(z) && !is_word(z), frequent = (a->flags & DETECT_FREQUENT) != 0;
+
+    if (!is_word(a) && (is_surname(z) || is_unknown(z) || (is_given(z) && !is_word(z))))
+        return family ? 85 : 70;
+    if (family && !a->upper)
+        return frequent ? 75 : 60;
+    if (is_surname(z) && is_frequent_pair(w, a, z))
+        return 60;
+    return is_unknown(z) && frequent && !is_risky(w, a) ? 55 : 0;
+}
+
 /* A first and a last word. returns: how sure they are a name; flags: ENT_WEAK if only a context can tell */
 static uint32_t score_pair(const struct detect_window *w, const struct token *a,
                            const struct token *z, unsigned *flags)
 {
-    bool plain = !is_word(a) && !is_word(z), unknown = z->flags == 0 && !z->upper;
+    bool plain = !is_word(a) && !is_word(z);
+    uint32_t score;
 
     *flags = 0;
-    if (a->initial && is_surname(z) && !is_word(z))
-        return 60;
     if (a->initial)
-        return unknown && w->text[a->end] == '.' ? 50 : 0;
+        return score_initial(w, a, z);
     if (a->upper != z->upper)
         return 0;
-    if (is_given(a) && !is_word(a) && (is_surname(z) || unknown || (is_given(z) && !is_word(z))))
-        return is_surname(z) && !is_word(z) ? 85 : 70;
-    if (is_given(a) && is_surname(z) && !is_word(z) && !a->upper)
-        return (a->flags & DETECT_FREQUENT) != 0 ? 75 : 60;
-    if (is_given(a) && is_surname(z) && is_frequent_pair(w, a, z))
-        return 60;
-    if (is_given(a) && unknown && (a->flags & DETECT_FREQUENT) != 0 && !is_risky(w, a))
-        return 55;
-    if (a->flags == 0 && !a->upper && (z->flags & DETECT_FAMILIAR) != 0 && !is_word(z))
+    score = is_given(a) ? score_given(w, a, z) : 0;
+    if (score > 0)
+        return score;
+    if (is_unknown(a) && (z->flags & DETECT_FAMILIAR) != 0 && !is_word(z))
         return 60;
     *flags = ENT_WEAK;
     if (plain && is_surname(a) && is_surname(z))
         return 55;
-    return a->flags == 0 && unknown && a->end - a->start > 2 && z->end - z->start > 2 ? 45 : 0;
+    return a->flags == 0 && is_unknown(z) && a->end - a->start > 2 && z->end - z->start > 2 ? 45
+                                                                                            : 0;
 }
 
 /* "Smith, John A." */
@@ -316,7 +347,7 @@ static size_t titled(struct detect_window *w, const struct name *n, const struct
         count++;
     if (count == 1 || (count == 2 && n->t[1].initial))
         return 0;
-    add_name(w, n, title->clinician ? n->t[1].start : n->t[1].start, n->t[count - 1].end, 85, 0);
+    add_name(w, n, n->t[1].start, n->t[count - 1].end, 85, 0);
     e = &w->entities[w->entity_count - 1];
     if (title->clinician)
         e->role = ROLE_PROVIDER;

@@ -38,10 +38,39 @@ static size_t skip(const struct detect_window *w, size_t at, const char *signs)
     return at;
 }
 
+/* returns: whether the word begins with a capital or a digit */
+static bool is_proper(struct sp_bytes word)
+{
+    return (word.ptr[0] >= 'A' && word.ptr[0] <= 'Z') || sp_ascii_is_digit(word.ptr[0]);
+}
+
+/* end: of five digits. returns: the end with the four that may follow a hyphen */
+static size_t zip_end(const struct detect_window *w, size_t end)
+{
+    if (end + 5 <= w->limit && w->text[end] == '-' && sp_ascii_is_digit(w->text[end + 1]))
+        end += 5;
+    return end;
+}
+
+/* The ZIP of an address. returns: its end; 0 if the word is none */
+static size_t add_zip(struct detect_window *w, size_t at, struct sp_bytes word)
+{
+    size_t digits = 0, end;
+
+    while (digits < word.len && sp_ascii_is_digit(word.ptr[digits]))
+        digits++;
+    if (digits != 5 || word.len != 5)
+        return 0;
+    end = zip_end(w, at + 5);
+    sp_detect_entity_add(w, SP_DETECT_ZIP, at, end, 75);
+    return end;
+}
+
 /* Behind a street: "Apt 4B", town, state, ZIP. returns: the end of what belongs to it */
 static size_t rest_of_address(struct detect_window *w, size_t end)
 {
-    size_t at = end, zip = 0;
+    size_t at = end;
+    bool state = false;
 
     for (unsigned n = 0; n < 10; n++) {
         struct sp_bytes word;
@@ -50,27 +79,18 @@ static size_t rest_of_address(struct detect_window *w, size_t end)
         word = word_at(w, next);
         if (word.len == 0 || next - at > 3)
             break;
-        if (zip > 0 || (n > 0 && word.len == 5 && sp_ascii_is_digit(word.ptr[0]))) {
-            size_t digits = 0;
+        if (state || (n > 0 && word.len == 5 && sp_ascii_is_digit(word.ptr[0]))) {
+            size_t zip = add_zip(w, next, word);
 
-            while (digits < word.len && sp_ascii_is_digit(word.ptr[digits]))
-                digits++;
-            if (digits == 5 && word.len == 5) {
-                at = next + 5;
-                if (at + 5 <= w->limit && w->text[at] == '-' && sp_ascii_is_digit(w->text[at + 1]))
-                    at += 5;
-                sp_detect_entity_add(w, SP_DETECT_ZIP, next, at, 75);
-                return at;
-            }
-            break;
+            return zip > 0 ? zip : end;
         }
-        if (sp_detect_is_listed(word, states) && word.len == 2 && word.ptr[0] >= 'a')
+        state = sp_detect_is_listed(word, states);
+        if (state && word.len == 2 && word.ptr[0] >= 'a')
             break; /* "in", "or": a word, no state */
-        zip = sp_detect_is_listed(word, states) ? next : 0;
-        if (zip > 0)
-            end = next + word.len;
         at = next + word.len;
-        if (!(word.ptr[0] >= 'A' && word.ptr[0] <= 'Z') && !sp_ascii_is_digit(word.ptr[0]))
+        if (state)
+            end = at;
+        if (!is_proper(word))
             break;
     }
     return end;
@@ -97,7 +117,7 @@ static size_t find_street(struct detect_window *w, size_t at, size_t number_end)
         }
         if (next < w->limit && w->text[next] == '.' && word.len <= 2)
             next++; /* "N." */
-        if (!(word.ptr[0] >= 'A' && word.ptr[0] <= 'Z') && !sp_ascii_is_digit(word.ptr[0]))
+        if (!is_proper(word))
             return 0;
     }
     return 0;
@@ -129,9 +149,7 @@ static size_t find_zip(struct detect_window *w, size_t at, size_t number_end)
 
     if (number_end - at != 5 || (!labelled && !is_behind_state(w, at)))
         return 0;
-    if (number_end + 5 <= w->limit && w->text[number_end] == '-' &&
-        sp_ascii_is_digit(w->text[number_end + 1]))
-        number_end += 5;
+    number_end = zip_end(w, number_end);
     sp_detect_entity_add(w, SP_DETECT_ZIP, at, number_end, labelled ? 80 : 65);
     return number_end;
 }

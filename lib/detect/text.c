@@ -222,6 +222,24 @@ static void end_tag(struct detect_run *r)
         r->breaks = 1, r->cells += 2; /* never a wrap */
 }
 
+/* "#65", "#x41". returns: 0 if it is no character */
+static uint32_t numbered(struct sp_bytes name)
+{
+    bool hex = (name.ptr[1] | 0x20) == 'x';
+    uint32_t base = hex ? 16 : 10, point = 0;
+
+    for (size_t i = hex ? 2 : 1; i < name.len && point < 0x110000; i++) {
+        uint8_t c = sp_ascii_lower(name.ptr[i]);
+        uint32_t digit = c >= 'a' ? (uint32_t)(c - 'a' + 10) : (uint32_t)(c - '0');
+
+        if (digit >= base)
+            return 0;
+        point = point * base + digit;
+    }
+    return point < 0x110000 && (point < 0xd800 || point > 0xdfff) ? point : 0;
+}
+
+/* What a character reference stands for. returns: 0 if it is none that we know */
 static uint32_t named(struct sp_bytes name)
 {
     static const struct {
@@ -232,21 +250,9 @@ static uint32_t named(struct sp_bytes name)
                {"ndash", '-'},   {"mdash", '-'},     {"zwnj", 0x200c}, {"ensp", 0x2002},
                {"emsp", 0x2003}, {"thinsp", 0x2009}, {"hyphen", '-'},  {"rsquo", '\''},
                {"lsquo", '\''},  {"middot", '.'}};
-    uint32_t point = 0;
 
-    if (name.len > 1 && name.ptr[0] == '#') {
-        bool hex = (name.ptr[1] | 0x20) == 'x';
-
-        for (size_t i = hex ? 2 : 1; i < name.len && point < 0x110000; i++) {
-            uint8_t c = sp_ascii_lower(name.ptr[i]);
-            uint32_t digit = c >= 'a' ? (uint32_t)(c - 'a' + 10) : (uint32_t)(c - '0');
-
-            if (digit >= (hex ? 16U : 10U))
-                return 0;
-            point = point * (hex ? 16 : 10) + digit;
-        }
-        return point < 0x110000 && (point < 0xd800 || point > 0xdfff) ? point : 0;
-    }
+    if (name.len > 1 && name.ptr[0] == '#')
+        return numbered(name);
     for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
         if (sp_bytes_eq(name, sp_bytes_cstr(all[i].name)))
             return all[i].point;
@@ -266,35 +272,46 @@ static void spill(struct detect_run *r)
     sp_buf_reset(&r->tag);
 }
 
+/* A byte of a tag. */
+static void take_tag(struct detect_run *r, uint8_t c)
+{
+    if (c == '>') {
+        r->in_tag = false;
+        end_tag(r);
+    } else if (r->tag.len < TAG_MAX) {
+        sp_buf_put_u8(&r->tag, c);
+    }
+    if (r->tag.len == 3 && memcmp(r->tag.ptr, "!--", 3) == 0)
+        r->in_tag = false; /* what a comment hides is text all the same */
+}
+
+/* A byte behind '&'. returns: whether it was taken, as part of a reference */
+static bool take_name(struct detect_run *r, uint8_t c)
+{
+    uint32_t point = c == ';' ? named(sp_buf_bytes(&r->tag)) : 0;
+
+    if (point != 0) {
+        r->in_name = false;
+        put_point(r, point, r->place);
+        return true;
+    }
+    if ((sp_ascii_is_alnum(c) || c == '#') && r->tag.len < NAMED_MAX) {
+        sp_buf_put_u8(&r->tag, c);
+        return true;
+    }
+    spill(r);
+    return false;
+}
+
 /* returns: whether the byte was taken */
 static bool take_markup(struct detect_run *r, uint8_t c)
 {
     if (r->in_tag) {
-        if (c == '>') {
-            r->in_tag = false;
-            end_tag(r);
-        } else if (r->tag.len < TAG_MAX) {
-            sp_buf_put_u8(&r->tag, c);
-        }
-        if (r->tag.len == 3 && memcmp(r->tag.ptr, "!--", 3) == 0)
-            r->in_tag = false; /* what a comment hides is text all the same */
+        take_tag(r, c);
         return true;
     }
-    if (r->in_name) {
-        if (c == ';') {
-            uint32_t point = named(sp_buf_bytes(&r->tag));
-
-            if (point != 0) {
-                r->in_name = false;
-                put_point(r, point, r->place);
-                return true;
-            }
-        } else if ((sp_ascii_is_alnum(c) || c == '#') && r->tag.len < NAMED_MAX) {
-            sp_buf_put_u8(&r->tag, c);
-            return true;
-        }
-        spill(r);
-    }
+    if (r->in_name && take_name(r, c))
+        return true;
     if (c == '<' || c == '&') {
         sp_buf_reset(&r->tag);
         r->in_tag = c == '<';
@@ -369,6 +386,17 @@ static void take_byte(struct detect_run *r, uint8_t c)
     r->place++;
 }
 
+/* A byte that is no ASCII, or stands in a character of several. */
+static void take_high(struct detect_run *r, uint8_t c)
+{
+    if (r->in_name)
+        spill(r);
+    if (r->in_tag)
+        r->place += (c & 0xc0) != 0x80;
+    else
+        take_byte(r, c);
+}
+
 /* The text that places refer to: all that was decoded, texts parted by a line end. */
 static void record(struct detect_run *r, struct sp_bytes utf8)
 {
@@ -431,12 +459,7 @@ void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8)
         }
         i++;
         if (r->pending_len > 0 || c >= 0x80) {
-            if (r->in_name)
-                spill(r);
-            if (r->in_tag)
-                r->place += (c & 0xc0) != 0x80;
-            else
-                take_byte(r, c);
+            take_high(r, c);
             continue;
         }
         if (!r->markup || !take_markup(r, c))

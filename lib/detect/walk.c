@@ -308,6 +308,23 @@ static void share_marks(struct detect_window *w)
     }
 }
 
+/* returns: where to go on */
+static size_t at_sign(struct detect_window *w, size_t at)
+{
+    size_t end = sp_detect_email(w, at);
+
+    return end > at ? end : at + 1;
+}
+
+/* A sign that may part two fields of a row. returns: where to go on */
+static size_t at_other(struct detect_window *w, size_t at)
+{
+    if (!w->row || w->text[at] != w->table.separator || at < w->limit)
+        return at + 1;
+    w->column++;
+    return begin_field(w, at + 1);
+}
+
 void sp_detect_walk(struct detect_window *w)
 {
     struct walk k = {.w = w};
@@ -316,28 +333,18 @@ void sp_detect_walk(struct detect_window *w)
     w->limit = w->len;
     begin_row(&k, 0);
     while (i < w->len) {
-        uint8_t c = w->text[i];
-
-        switch (classes[c]) {
+        switch (classes[w->text[i]]) {
         case C_LINE:
             i = at_line(&k, i);
             break;
         case C_STOP:
             at_stop(&k, i++);
             break;
-        case C_AT: {
-            size_t end = sp_detect_email(w, i);
-
-            i = end > i ? end : i + 1;
+        case C_AT:
+            i = at_sign(w, i);
             break;
-        }
         case C_OTHER:
-            if (w->row && c == w->table.separator && i >= w->limit) {
-                w->column++;
-                i = begin_field(w, i + 1);
-            } else {
-                i++;
-            }
+            i = at_other(w, i);
             break;
         default:
             i = at_token(&k, i);
