@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -184,6 +185,27 @@ def test_a_storm_of_reloads_ends_with_the_newest(supervisor):
         seen = [e["generation"] for e in s.events("role.reloaded", role=role, index=0)]
         assert seen == sorted(set(seen))
     assert s.stop() == 0
+
+
+def test_the_service_manager_is_told(supervisor, monkeypatch):
+    s = supervisor()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(s.folder / "notify"))
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(s.folder / "notify"))
+        s.start()
+        assert manager.recv(4096) == b"READY=1"
+        assert s.events("supervisor.ready")  # all roles had come up
+        for hostname in ("other.test", "not a name"):  # a configuration that is refused ends the reload as well
+            s.settings["hostname"] = hostname
+            s.write()
+            s.process.send_signal(signal.SIGHUP)
+            assert manager.recv(4096).splitlines()[0] == b"RELOADING=1"
+            assert manager.recv(4096) == b"READY=1"
+        assert len(s.events("supervisor.reload-invalid")) == 1
+        s.process.send_signal(signal.SIGTERM)
+        assert manager.recv(4096) == b"STOPPING=1"
+        assert s.stop() == 0
 
 
 def test_one_gateway_a_state_folder(supervisor):
