@@ -54,6 +54,14 @@ def test_smime(sealing, people, name, kind):
     people[name].verify(signed, gateway.info["ca"])
 
 
+def test_smime_opens_in_gpgsm_too(sealing, people):
+    gateway, sink = sealing
+    data, _ = send(gateway, sink, people["rsa"].address)
+    signed = people["rsa"].open_with_gpgsm(data)
+    assert signed == people["rsa"].open(data)
+    assert TEXT.encode() in people["rsa"].verify(signed, gateway.info["ca"])
+
+
 def test_pgp(sealing, people):
     gateway, sink = sealing
     data, recipient = send(gateway, sink, people["pgp"].address)

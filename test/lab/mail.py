@@ -1,8 +1,10 @@
 """Messages to send, and people who receive them: certificates and keys made with the ordinary tools."""
+import base64
 import os
 import pathlib
 import secrets
 import subprocess
+import tempfile
 
 PHI = ("Patient John Miller, MRN 4815162342, DOB 03/14/1961, was admitted with type 2 diabetes mellitus.\r\n"
        "Diagnosis: hypertension. SSN 536-22-8145.\r\n")
@@ -18,7 +20,7 @@ def make(text, recipients=("someone@example.test",), subject="Greetings", extra=
 
 
 class SmimePerson:
-    """A recipient with a certificate; opens mail with openssl."""
+    """A recipient with a certificate; opens mail with openssl, or gpgsm."""
 
     def __init__(self, folder, address, algorithm="rsa:2048"):
         base = pathlib.Path(folder) / address
@@ -33,6 +35,27 @@ class SmimePerson:
         """The decrypted inner entity (a signed one, as a rule) as bytes."""
         done = subprocess.run(["openssl", "cms", "-decrypt", "-recip", self.certificate, "-inkey", self.key],
                               input=message, capture_output=True)
+        if done.returncode != 0:
+            raise ValueError(done.stderr.decode())
+        return done.stdout
+
+    def open_with_gpgsm(self, message):
+        """The same as open by another implementation, which has the key alone and a home of its own."""
+        with tempfile.TemporaryDirectory(prefix="sp-gpgsm-", dir="/tmp") as home:  # a short name: its agent's socket
+            environment = {**os.environ, "GNUPGHOME": home}
+            bundle = subprocess.run(["openssl", "pkcs12", "-export", "-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES",
+                                     "-macalg", "sha1", "-inkey", self.key, "-in", self.certificate, "-passout", "pass:x"],
+                                    check=True, capture_output=True).stdout
+            path, sealed = pathlib.Path(home) / "key.p12", pathlib.Path(home) / "sealed.der"
+            path.write_bytes(bundle)
+            sealed.write_bytes(base64.b64decode(message.split(b"\r\n\r\n", 1)[1]))
+            common = ["gpgsm", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", "0", "--disable-crl-checks"]
+            try:
+                subprocess.run([*common, "--import", path], env=environment, input=b"x\n", capture_output=True, check=True)
+                done = subprocess.run([*common, "--decrypt", sealed], env=environment, input=b"x\n", capture_output=True,
+                                      check=False)
+            finally:
+                subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False)
         if done.returncode != 0:
             raise ValueError(done.stderr.decode())
         return done.stdout
