@@ -1,5 +1,11 @@
 """The thinnest message: a client submits, the next hop gets every byte, the audit tells of it."""
+import os
+
+import pytest
+
 from lab import mail
+from lab.gateway import Gateway
+from lab.ports import open_folder
 
 
 def plain_gateway(gateways, sink, *options):
@@ -47,3 +53,36 @@ def test_a_large_message_crosses_whole(gateways, sinks):
     with gateway.client(tls=False) as client:
         client.sendmail("dr@tenant.test", ["a@example.test"], message)
     assert sink.wait_for(1)[0]["data"].endswith(message)
+
+
+def test_microsofts_id_of_a_message_is_in_the_audit(gateways, sinks):
+    sink = sinks()
+    gateway = plain_gateway(gateways, sink)
+    known = "3f2a9c1e-5b7d-4e80-9a61-08dd0c5e7f12"
+    for extra, want in ((f"X-MS-Exchange-Organization-Network-Message-Id: {known}\r\n", known), ("", None)):
+        message, message_id = mail.make("hello\r\n", extra=extra)
+        with gateway.client(tls=False) as client:
+            client.sendmail("dr@tenant.test", ["a@example.test"], message)
+        message = gateway.message_of(message_id)
+        for event in ("message.accepted", "message.settled"):
+            origin = gateway.wait_record(event, message=message)["origin"]
+            assert (origin["message_id"], origin.get("network_message_id")) == (message_id, want)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
+def test_an_ordinary_user_runs_a_gateway_that_delivers(sinks):
+    sink, user = sinks(), 65534
+    prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    with open_folder("sp-user-") as folder:
+        os.chown(folder, user, user)
+        gateway = Gateway(os.path.join(folder, "g"), "--next-hop", f"{sink.address}:{sink.port}",
+                          "--policy", "test/policies/relay-plain.json", prefix=prefix).start()
+        try:
+            assert os.stat(f"/proc/{gateway.info['pid']}").st_uid == user
+            message, message_id = mail.make("hello\r\n")
+            gateway.send(message, ["a@example.test"])
+            assert sink.wait_for(1)[0]["data"].endswith(message)
+            settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+            assert [r["final"] for r in settled["recipients"]] == ["delivered"]
+        finally:
+            gateway.stop()
