@@ -57,11 +57,18 @@ class Bench:
         self.gateway.environment.update(environment or {})
         self.gateway.start()
         self.info = self.gateway.info
+        self.supervisor = None  # one that we started ourselves
+        try:
+            self.import_keys()
+        except BaseException:
+            self.close()
+            raise
+        self.wanted = {role: len(pids) for role, pids in self.children().items()}
+
+    def import_keys(self):
         for path in (self.people[0].certificate, self.people[1].key):
             wait_until(lambda path=path: self.gateway.run("keys", "import", str(path), check=False).returncode == 0, 30,
                        "keys are imported")
-        self.wanted = {role: len(pids) for role, pids in self.children().items()}
-        self.supervisor = None  # one that we started ourselves
 
     def start_load(self, seed=None, **options):
         address = self.info["smtp"]["host"], self.info["smtp"]["port"]
