@@ -139,11 +139,12 @@ static char *postmaster_of(const struct loaded *l)
 /* Puts the new in the old's place. */
 static void take(struct relay *r, struct loaded *l)
 {
+    struct sp_dns_resolver *resolver = SP_STEAL(l->resolver);
     struct sp_intake_settings settings = {.config = l->config,
                                           .relays = sp_role_count(r->role),
                                           .policy = l->policy,
                                           .tls = l->tls,
-                                          .resolver = SP_STEAL(l->resolver),
+                                          .resolver = resolver,
                                           .tenants = l->tenants,
                                           .tenant_count = l->tenant_count};
 

@@ -17,7 +17,7 @@ enum sp_rc sp_audit_facts_store(struct sp_audit_book *b, const struct sp_accept 
                                 struct sp_err *err)
 {
     struct sp_bytes aad = sp_bytes(accept->id.b, SP_ID_LEN);
-    struct sp_aead_nonce nonce;
+    struct sp_aead_nonce nonce = {{0}};
     struct sp_store_query *q;
     struct sp_buf data;
     uint8_t *sealed;

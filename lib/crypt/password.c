@@ -4,7 +4,6 @@
  */
 #include "crypt/password.h"
 
-
 #include <argon2.h>
 
 enum { SALT_LEN = 16, TAG_LEN = 32, MEMORY_MAX_KIB = 256 * 1024, PASSES_MAX = 16 };

@@ -3,7 +3,6 @@
  */
 #include "crypt/sign.h"
 
-
 #include <openssl/evp.h>
 
 enum sp_rc sp_sign_public(const struct sp_secret *secret, uint8_t out[SP_SIGN_PUBLIC_LEN])

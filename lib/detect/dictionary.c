@@ -6,7 +6,7 @@
 
 enum sp_rc sp_detect_dictionary_load(struct sp_detect *d, struct sp_err *err)
 {
-    size_t len = (size_t)(sp_detect_database_end - sp_detect_database);
+    size_t len = (uintptr_t)sp_detect_database_end - (uintptr_t)sp_detect_database;
 
     if (hs_valid_platform() != HS_SUCCESS)
         return sp_fail(err, SP_E_SCAN_FAILED, "this processor lacks SSSE3");

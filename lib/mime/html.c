@@ -237,7 +237,8 @@ static void end_clean(struct html *h, const char *name)
  * of theirs do not (a run ends in the middle of a number). */
 static void put_break(struct html *h, const struct element *e, const char *name)
 {
-    static const char *const lines[] = {"p", "tr", "br", "row", "si", "cr", "h", "table-row", "line-break"};
+    static const char *const lines[] = {"p",  "tr", "br",        "row",       "si",
+                                        "cr", "h",  "table-row", "line-break"};
     static const char *const cells[] = {"tc", "tab", "c", "v", "table-cell"};
     const char *colon = strchr(name, ':');
 

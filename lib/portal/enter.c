@@ -4,7 +4,6 @@
  */
 #include "portal/portal_priv.h"
 
-
 #define FORM_MAX  4096
 #define CHALLENGE "__Host-challenge"
 #define SESSION   "__Secure-session"

@@ -1,7 +1,6 @@
 """What becomes of mail that is not taken at once: retries, DSNs, several recipients, lost connections, shared ones."""
 import json
 import re
-import time
 
 import pytest
 

@@ -107,7 +107,8 @@ def test_format_keeps_every_comment_and_is_its_own_end(tmp_path):
 
 def test_diff_tells_in_words(tmp_path):
     a, b = tmp_path / "a.json", tmp_path / "b.json"
-    base = {"version": 1, "extends": "hipaa-default", "lists": {"p": {"kind": "domains", "entries": ["one.example", "two.example"]}},
+    base = {"version": 1, "extends": "hipaa-default", "lists": {"p": {"kind": "domains", "entries": ["one.example",
+                                                                                                     "two.example"]}},
             "rules": [{"rule": "first", "when": {"recipient.domain": {"in": "p"}}, "then": {"protect": "sealed"}},
                       {"rule": "second", "when": {"subject": "x"}, "then": {"protect": "sealed"}}]}
     a.write_text(json.dumps(base))
@@ -146,13 +147,16 @@ def house(tmp_path):
             "rules": [{"rule": "labs", "when": {"recipient.domain": {"in": "labs"}}, "then": {"protect": "careful"}}]}
     (folder / "policy.json").write_text(json.dumps(live))
     (tmp_path / "sallyport.json").write_text(json.dumps({
-        "node": "gw1", "hostname": "gw.example", "state_dir": str(tmp_path / "state"), "master_key": "k", "policy": "policies/policy.json",
-        "tenants": "tenants", "listen": [{"address": "127.0.0.1:2525", "tls": "starttls"}], "tls": {"certificate": "c", "key": "k"}}))
+        "node": "gw1", "hostname": "gw.example", "state_dir": str(tmp_path / "state"), "master_key": "k",
+        "policy": "policies/policy.json",
+        "tenants": "tenants", "listen": [{"address": "127.0.0.1:2525", "tls": "starttls"}], "tls": {"certificate": "c",
+                                                                                                    "key": "k"}}))
     live["rules"][0]["then"] = {"protect": "sealed"}
     (folder / "draft.json").write_text("// stricter\n" + json.dumps(live))
     (folder / "draft.test.json").write_text(json.dumps({
         "version": 1, "policy": "draft.json", "given": {"sender.address": "a@b.example"},
-        "cases": [{"name": "a lab", "when": {"recipient.address": "x@lab.example"}, "expect": {"rule": "labs", "floor": "sealed"}}]}))
+        "cases": [{"name": "a lab", "when": {"recipient.address": "x@lab.example"}, "expect": {"rule": "labs",
+                                                                                               "floor": "sealed"}}]}))
     return tmp_path
 
 

@@ -22,8 +22,10 @@ POLICY = {
     "rules": [
         {"rule": "copied", "when": {"recipient.address": "copied@example.net"},
          "then": {"protect": "relay", "copy": ["archive@tenant.test", "second@tenant.test"]}},
-        {"rule": "moved", "when": {"recipient.address": "old@example.net"}, "then": {"protect": "relay", "redirect": "new@example.net"}},
-        {"rule": "line", "when": {"recipient.domain": "lab.test"}, "then": {"protect": "relay", "route": "lab-line", "lane": "bulk"}},
+        {"rule": "moved", "when": {"recipient.address": "old@example.net"}, "then": {"protect": "relay",
+                                                                                     "redirect": "new@example.net"}},
+        {"rule": "line", "when": {"recipient.domain": "lab.test"}, "then": {"protect": "relay", "route": "lab-line",
+                                                                            "lane": "bulk"}},
         {"rule": "texts", "when": {"recipient.address": "texts@example.net"},
          "then": {"protect": "relay", "notice": "law", "footer": "foot"}},
         {"rule": "portal", "when": {"recipient.address": "pat@example.net"},
@@ -116,13 +118,15 @@ def test_the_portal_shows_the_notice_and_the_sender_hears(ways):
 
 def test_publishing_takes_effect_at_a_reload_and_is_on_record(gateways, sinks):
     sink = sinks()
-    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/relay-plain.json")
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy",
+                       "test/policies/relay-plain.json")
     folder = pathlib.Path(gateway.info["config"]).parent / "policies"
     draft = folder / "draft.json"
     rule = '"rules": [{"rule": "new", "when": {"recipient.domain": "example.net"}, "then": {"protect": "relay"}}], "default"'
     draft.write_text((folder / "policy.json").read_text().replace('"default"', rule))
     (folder / "draft.test.json").write_text(json.dumps({
-        "version": 1, "policy": "draft.json", "cases": [{"name": "new", "when": {"recipient.domain": "example.net"}, "expect": {"rule": "new"}}]}))
+        "version": 1, "policy": "draft.json", "cases": [{"name": "new", "when": {"recipient.domain": "example.net"},
+                                                         "expect": {"rule": "new"}}]}))
     gateway.run("policy", "publish", str(draft), "--reason", "a rule for example.net")
     os.kill(gateway.info["pid"], signal.SIGHUP)
     record = gateway.wait_record("policy.published")
@@ -146,19 +150,22 @@ def test_a_decision_is_replayed_byte_for_byte_and_a_draft_tried_on_the_past(ways
     assert gateway.wait_record("audit.exported", what="facts", about=identity)["actor"]["type"] == "admin"
     folder = pathlib.Path(gateway.info["config"]).parent / "policies"
     draft = json.loads((folder / "policy.json").read_text())
-    draft["rules"].insert(0, {"rule": "all-sealed", "when": {"recipient.address": "b@example.net"}, "then": {"protect": "pickup"}})
+    draft["rules"].insert(0, {"rule": "all-sealed", "when": {"recipient.address": "b@example.net"},
+                              "then": {"protect": "pickup"}})
     (folder / "draft.json").write_text(json.dumps(draft))
     done = gateway.run("policy", "replay", "--days", "1", "--draft", str(folder / "draft.json"), "--json", check=False)
     told = json.loads(done.stdout)
     assert done.returncode == 1 and told["changed"] == 1 and told["recipients"] >= 3
-    assert told["changes"][0] == {"message": identity, "recipient": "b@example.net", "recorded": "protect by default, floor plain",
+    assert told["changes"][0] == {"message": identity, "recipient": "b@example.net",
+                                  "recorded": "protect by default, floor plain",
                                   "replayed": "protect by all-sealed, floor sealed"}
     assert json.loads(gateway.run("policy", "replay", "--days", "1", "--json").stdout)["changed"] == 0
 
 
 def test_lists_are_reloaded_under_load_and_no_message_is_missed(gateways, sinks):
     sink = sinks()
-    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", "test/policies/relay-plain.json")
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy",
+                       "test/policies/relay-plain.json")
     policy = pathlib.Path(gateway.info["config"]).parent / "policies/policy.json"
     plain = policy.read_text()
     sent = []
