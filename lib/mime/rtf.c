@@ -98,6 +98,20 @@ static void on_word(struct rtf *r, const char *word, bool has_number, int32_t nu
     }
 }
 
+/* A control of one character, c, that is no letter: an octet in hex, a space that does not break, a mark as itself. */
+static void symbol(struct rtf *r, uint8_t c)
+{
+    r->at += r->at < r->in.len;
+    if (c == '\'' && r->at + 2 <= r->in.len) {
+        put_char(r, ansi((uint8_t)(hex(r->in.ptr[r->at]) << 4 | hex(r->in.ptr[r->at + 1]))));
+        r->at += 2;
+    } else if (c == '~' || c == '_') {
+        put_char(r, c == '~' ? ' ' : '-');
+    } else if (c == '\\' || c == '{' || c == '}' || c == '\n') {
+        put_char(r, c);
+    }
+}
+
 /* Behind a backslash. */
 static void control(struct rtf *r)
 {
@@ -108,15 +122,7 @@ static void control(struct rtf *r)
     uint8_t c = r->at < r->in.len ? r->in.ptr[r->at] : 0;
 
     if (!sp_ascii_is_alpha(c)) {
-        r->at += r->at < r->in.len;
-        if (c == '\'' && r->at + 2 <= r->in.len) {
-            put_char(r, ansi((uint8_t)(hex(r->in.ptr[r->at]) << 4 | hex(r->in.ptr[r->at + 1]))));
-            r->at += 2;
-        } else if (c == '~' || c == '_') {
-            put_char(r, c == '~' ? ' ' : '-');
-        } else if (c == '\\' || c == '{' || c == '}' || c == '\n') {
-            put_char(r, c);
-        }
+        symbol(r, c);
         return;
     }
     while (r->at < r->in.len && sp_ascii_is_alpha(r->in.ptr[r->at]) && len < WORD_MAX)

@@ -146,12 +146,27 @@ void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
     }
 }
 
+/*
+ * The rule that has the last word is found. open: one before it that continues may still speak.
+ *
+ * returns: whether what is made holds, whatever the rest of the message says
+ */
+static bool end_early(const struct sp_policy *p, const struct sp_rule *r,
+                      const struct sp_facts *facts, bool open, struct sp_decision *made)
+{
+    bool adds_text = made->edits.notice.len > 0 || made->edits.footer.len > 0;
+
+    sp_decision_end(p, r, made);
+    if (adds_text && facts->values[SP_FACT_MESSAGE_SEALED].state == SP_FACT_PENDING)
+        return false; /* whether it takes one is not known yet */
+    return !open || made->verb == SP_DO_REJECT || made->verb == SP_DO_DISCARD;
+}
+
 bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts *facts,
                                struct sp_decision *out)
 {
     struct sp_decision made;
     bool open = false; /* a rule that continues may still speak */
-    bool adds_text;
 
     p = sp_policy_of_facts(p, facts);
     sp_decision_begin(p, facts, &made);
@@ -174,11 +189,7 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
         sp_decision_apply(r, &made);
         if (r->is_continue)
             continue;
-        adds_text = made.edits.notice.len > 0 || made.edits.footer.len > 0;
-        sp_decision_end(p, r, &made);
-        if (adds_text && facts->values[SP_FACT_MESSAGE_SEALED].state == SP_FACT_PENDING)
-            return false; /* whether it takes one is not known yet */
-        if (open && made.verb != SP_DO_REJECT && made.verb != SP_DO_DISCARD)
+        if (!end_early(p, r, facts, open, &made))
             return false;
         *out = made;
         return true;

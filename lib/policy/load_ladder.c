@@ -103,9 +103,28 @@ static const struct sp_ladder *load_object(struct sp_loader *l, const struct sp_
     return ladder;
 }
 
+/* m: the member that defines it. is_main: it stands in the layer that is being edited */
+static void load_named(struct sp_loader *l, const struct sp_json *m, bool is_main)
+{
+    struct sp_arena *arena = l->policy->arena;
+    struct sp_named_ladder *named = sp_arena_alloc(arena, sizeof(*named));
+
+    named->source = m;
+    named->is_main = is_main;
+    named->is_used = false;
+    named->origin = NULL;
+    for (struct sp_named_ladder *o = l->root == NULL ? NULL : l->root->ladders; o != NULL;
+         o = o->next)
+        if (o->source == m)
+            named->origin = o;
+    named->ladder = load_object(l, m, sp_arena_cstr(arena, m->key));
+    named->next = l->ladders;
+    l->ladders = named;
+}
+
 void sp_policy_load_ladders(struct sp_loader *l)
 {
-    struct sp_policy *p = l->policy;
+    const struct sp_policy *p = l->policy;
 
     for (size_t i = 0; i < p->layer_count; i++) {
         const struct sp_json *all = sp_json_find(p->layers[i].root, "ladders");
@@ -113,25 +132,11 @@ void sp_policy_load_ladders(struct sp_loader *l)
         if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_OBJECT))
             continue;
         for (const struct sp_json *m = all->first; m != NULL; m = m->next) {
-            struct sp_named_ladder *named;
-
             if (!sp_policy_loader_is_name(m->key))
                 sp_problem(l->problems, m, SP_E_POLICY_INVALID,
                            "a name is made of a to z, 0 to 9 and hyphens");
-            if (sp_policy_loader_is_replaced(l, "ladders", m))
-                continue;
-            named = sp_arena_alloc(p->arena, sizeof(*named));
-            named->source = m;
-            named->is_main = p->layers[i].is_main;
-            named->is_used = false;
-            named->origin = NULL;
-            for (struct sp_named_ladder *o = l->root == NULL ? NULL : l->root->ladders; o != NULL;
-                 o = o->next)
-                if (o->source == m)
-                    named->origin = o;
-            named->ladder = load_object(l, m, sp_arena_cstr(p->arena, m->key));
-            named->next = l->ladders;
-            l->ladders = named;
+            if (!sp_policy_loader_is_replaced(l, "ladders", m))
+                load_named(l, m, p->layers[i].is_main);
         }
     }
 }

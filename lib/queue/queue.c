@@ -233,7 +233,7 @@ void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
 {
     struct sp_queue_pending *p = sp_queue_pending_new(q, done, arg);
     struct sp_outcome o = *outcome;
-    struct sp_accept child;
+    struct sp_accept child = {0};
     enum sp_rc rc = check_outcome(q, outcome);
 
     p->child_body = child_body;

@@ -44,6 +44,10 @@ struct waiter {
     void *arg;
 };
 
+struct partner_ref {
+    const struct sp_partner *partner;
+};
+
 struct sp_transport {
     struct sp_loop *loop;
     struct sp_log *log;
@@ -56,7 +60,7 @@ struct sp_transport {
     struct sp_target next_hop; /* host.len 0: none */
     struct sp_map *targets;    /* domain to struct sp_target */
     struct sp_map *pins;       /* domain to struct pinned */
-    struct sp_map *partners;   /* domain to struct sp_partner */
+    struct sp_map *partners;   /* domain to struct partner_ref */
     struct sp_map *routes;     /* domain to struct entry */
     struct sp_list by_age;
     struct sp_map *runs; /* domain to struct run */
@@ -100,7 +104,10 @@ static enum sp_rc add_partner(struct sp_transport *t, const struct sp_partner *p
 {
     struct sp_config_route route = {.domain = p->domain, .to = p->next_hop};
 
-    (void)sp_map_put(t->partners, sp_bytes_cstr(p->domain), (void *)(uintptr_t)p);
+    struct partner_ref *ref = sp_arena_alloc(t->arena, sizeof(*ref));
+
+    ref->partner = p;
+    (void)sp_map_put(t->partners, sp_bytes_cstr(p->domain), ref);
     if (p->next_hop[0] == 0)
         return SP_OK;
     return add_target(t, &route, err) == SP_OK
@@ -260,8 +267,9 @@ static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_target
                 struct sp_look_up_plan *plan)
 {
     const struct pinned *pin = sp_map_find(t->pins, domain);
+    const struct partner_ref *partner = sp_map_find(t->partners, domain);
 
-    plan->partner = sp_map_find(t->partners, domain);
+    plan->partner = partner == NULL ? NULL : partner->partner;
     plan->target = sp_map_find(t->targets, domain);
     plan->via = SP_VIA_MX;
     if (plan->target != NULL) {
