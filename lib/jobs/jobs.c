@@ -10,6 +10,8 @@
  * another; only one that was started fails. Another caller's job may stand before ours in a scanner's line, and hang: a scan
  * that is not started soon is taken back for the next scanner that is free. (Two scanners may then look at the same message,
  * which is no harm; two sealers would write the same file, so a seal stays where it is.)
+ * A member that has not answered when the time of its job has passed twice over never will: it is dropped as faulty, so
+ * that the supervisor makes a new one.
  *
  * Frames: a request is i64 timeout_ms and the payload under the job's type; a reply is u16 rc and the payload; a cancel and
  * the word that a job has started are empty. The flags say which.
@@ -35,8 +37,10 @@ static void rearm(struct sp_jobs *jobs)
         sp_timer_start(jobs->timer, first->key > now ? first->key - now : 0);
 }
 
-#define PULL_MS                                                                                    \
-    100 /* a scan that waits so long in line is taken back, if another scanner is free */
+/* A scan that waits so long in line is taken back, if another scanner is free. */
+#define PULL_MS 100
+/* What a late member of a pool is given at least before it counts as faulty. */
+#define GRACE_MIN_MS 1000
 
 static bool is_pool(enum sp_role_kind role)
 {
@@ -91,6 +95,22 @@ static void send_cancel(const struct call *call)
                      SP_TEXT("peer", sp_ipc_role_name(call->peer->role)));
 }
 
+/* Its job's time has passed without an answer. */
+static void set_overdue(struct call *call)
+{
+    struct peer *peer = call->peer;
+    struct sp_jobs *jobs = call->jobs;
+
+    if (peer == NULL)
+        return;
+    if (!peer->overdue)
+        peer->lost_at_ms = sp_clock_mono_ms(jobs->clock) +
+                           (call->timeout_ms > GRACE_MIN_MS ? call->timeout_ms : GRACE_MIN_MS);
+    peer->overdue = true;
+    if (is_pool(peer->role) && !sp_timer_is_running(jobs->pull))
+        sp_timer_start(jobs->pull, PULL_MS);
+}
+
 static void on_timer(void *arg)
 {
     struct sp_jobs *jobs = arg;
@@ -113,8 +133,7 @@ static void on_timer(void *arg)
         sp_log_warn(jobs->log, "jobs.deadline", SP_TEXT("peer", sp_ipc_role_name(call->role)),
                     SP_INT("type", call->type));
         send_cancel(call);
-        if (call->peer != NULL)
-            call->peer->overdue = true;
+        set_overdue(call);
         if (!finish(call, SP_E_JOB_DEADLINE, NULL))
             return;
     }
@@ -291,6 +310,7 @@ sp_handle sp_jobs_call(struct sp_jobs *jobs, const struct sp_jobs_request *reque
     call->role = request->role;
     call->index = request->index;
     call->suspect = request->suspect;
+    call->timeout_ms = request->timeout_ms;
     call->done = done;
     call->arg = arg;
     sp_list_init(&call->at);
@@ -378,11 +398,31 @@ static bool pull_from(struct peer *peer, struct peer *free_one)
     return false;
 }
 
+/* returns: the first member of a pool that is so late that it counts as faulty, or NULL; late: whether any is overdue */
+static struct peer *find_lost(const struct sp_jobs *jobs, bool *late)
+{
+    *late = false;
+    SP_LIST_EACH(pos, (struct sp_list *)&jobs->peers)
+    {
+        struct peer *p = SP_CONTAINER(pos, struct peer, at);
+
+        if (!p->overdue || !is_pool(p->role))
+            continue;
+        *late = true;
+        if (sp_clock_mono_ms(jobs->clock) >= p->lost_at_ms)
+            return p;
+    }
+    return NULL;
+}
+
 static void on_pull(void *arg)
 {
     struct sp_jobs *jobs = arg;
-    bool more = false;
+    struct peer *lost;
+    bool more;
 
+    while ((lost = find_lost(jobs, &more)) != NULL)
+        sp_jobs_peer_drop(lost, SP_E_IPC_FRAME);
     SP_LIST_EACH(pos, &jobs->peers)
     {
         struct peer *peer = SP_CONTAINER(pos, struct peer, at);

@@ -69,7 +69,10 @@ void sp_jobs_watch_peers(struct sp_jobs *jobs,
                          void (*fn)(void *arg, enum sp_role_kind role, unsigned index, bool up),
                          void *arg);
 
-/* Asks to be told of each peer that is dropped because it talks nonsense. One function; NULL ends it. */
+/*
+ * Asks to be told of each peer that is dropped because it talks nonsense or, as a member of a pool, never answers. One
+ * function; NULL ends it.
+ */
 void sp_jobs_on_faulty(struct sp_jobs *jobs,
                        void (*fn)(void *arg, enum sp_role_kind role, unsigned index), void *arg);
 

@@ -29,7 +29,8 @@ struct sp_jobs {
     void *on_peer_arg;
     void (*on_faulty)(void *arg, enum sp_role_kind role, unsigned index);
     void *on_faulty_arg;
-    struct sp_timer *pull;      /* looks for scans that wait in a scanner's line */
+    struct sp_timer *
+        pull; /* looks for scans that wait in a scanner's line, and for members that never answer */
     size_t most[SP_ROLE_COUNT]; /* peers that there have been at a time */
     bool freed;
 };
@@ -44,6 +45,7 @@ struct peer {
     struct sp_list served; /* theirs, in our hands */
     size_t busy;           /* requests that it has not answered */
     bool overdue;          /* one of them past its deadline */
+    int64_t lost_at_ms;    /* overdue, of a pool: when it counts as faulty */
 };
 
 struct call {
@@ -60,6 +62,7 @@ struct call {
     void *arg;
     bool started; /* a pool's member has said so */
     bool suspect;
+    int64_t timeout_ms;
     int64_t sent_ms;    /* to the peer that has it */
     struct sp_buf kept; /* payload and descriptors while it may still go to another peer */
     int fds[SP_IPC_FDS_MAX];

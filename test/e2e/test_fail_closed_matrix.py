@@ -33,7 +33,7 @@ ROADS = {"dane": ("127.0.0.41", "tls:dane"), "sts": ("127.0.0.42", "tls:authenti
 KEYED = ["dane", "broken"]  # there somebody has a certificate too
 ROLES = ["scanner", "keeper", "sealer", "portal", "ledger", "fetcher"]
 NONSENSE = ["noise", "half a reply", "no frame", "an error", "no reply"]  # asked for by SIGRTMIN + 1, + 2, ...
-COMES_BACK = ["dead", "no frame"]  # the role is started anew, and may be right again for the next message
+COMES_BACK = ["dead", "hangs", "no frame", "no reply"]  # the role is started anew, and may be right the next time
 POLICIES = ["hipaa-default", "small-clinic", "strict"]
 
 MANY = "".join(f"MRN {4815160000 + 7 * n} admitted with diabetes mellitus\r\n" for n in range(30))

@@ -412,6 +412,38 @@ START_TEST(a_member_that_overran_gets_nothing_until_it_answers)
 }
 END_TEST
 
+static void count_lost(void *arg, enum sp_role_kind role, unsigned index)
+{
+    (void)index;
+    ck_assert_int_eq(role, member);
+    ++*(unsigned *)arg;
+}
+
+START_TEST(a_member_that_never_answers_is_dropped_as_faulty)
+{
+    struct sp_jobs_request quick = pool_request("silence", 5), r = pool_request("x", 60000);
+    struct answer a = {0}, b = {0}, c = {0};
+    unsigned lost = 0;
+
+    open_pool();
+    sp_jobs_on_faulty(caller, count_lost, &lost);
+    sp_jobs_call(caller, &quick, done, &a);
+    for (int i = 0; i < 400 && a.count == 0; i++)
+        turn(1);
+    ck_assert_int_eq(a.rc, SP_E_JOB_DEADLINE);
+    sp_jobs_call(caller, &r, done, &b);
+    sp_jobs_call(caller, &r, done, &c); /* waits: one member is busy, the other silent */
+    turn(3);
+    ck_assert_uint_eq(lost, 0);
+    for (int i = 0; i < 5000 && lost == 0; i++)
+        turn(1);
+    ck_assert_uint_eq(lost, 1);
+    ck_assert_uint_eq(sp_jobs_peers(caller, member), 1);
+    ck_assert_int_eq(b.count + c.count, 0); /* they wait for who is left */
+    close_pool();
+}
+END_TEST
+
 START_TEST(a_scan_in_another_callers_line_is_taken_back)
 {
     struct answer a = {0}, b = {0};
@@ -585,6 +617,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_a_dying_member_had_not_started_goes_to_another);
     tcase_add_test(c, what_it_had_started_fails);
     tcase_add_test(c, a_member_that_overran_gets_nothing_until_it_answers);
+    tcase_add_test(c, a_member_that_never_answers_is_dropped_as_faulty);
     tcase_add_test(c, a_scan_in_another_callers_line_is_taken_back);
     tcase_add_test(c, a_suspect_waits_for_a_whole_pool);
     tcase_add_test(c, a_call_is_answered_once_and_later);
