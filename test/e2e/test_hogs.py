@@ -72,8 +72,8 @@ def test_the_scanner(gateway, way):
     thread.start()
     beside, ids = crowd(gateway, "pat@plain.test")
     thread.join()
-    # nobody waits for a hog to be ended, which takes half of SCAN_S twice; the load of the machine doubles times now and then
-    assert beside[-1] < SCAN_S / 2, (quiet, beside)
+    # a hog's end takes half of SCAN_S, twice: at most one was in its line with no other scanner free to take it over
+    assert sum(seconds >= SCAN_S / 2 for seconds in beside) <= 1 and beside[-1] < SCAN_S, (quiet, beside)
     assert beside[int(OTHERS * 0.95)] < 10 * quiet[int(OTHERS * 0.95)] + 1, (quiet, beside)
     wait_until(lambda: {hog_id, *ids} <= set(accepted(gateway)))
     taken = accepted(gateway)
