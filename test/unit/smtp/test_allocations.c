@@ -8,29 +8,28 @@
 #include "support/check_main.h"
 #include "support/fake_clock.h"
 
-void *__real_sp_calloc(size_t count,
-                       size_t len); /* NOLINT(bugprone-reserved-identifier): the linker's name */
-void *__real_sp_malloc(size_t len); /* NOLINT(bugprone-reserved-identifier) */
-void *__real_sp_realloc(void *ptr, size_t len);   /* NOLINT(bugprone-reserved-identifier) */
-void *__wrap_sp_calloc(size_t count, size_t len); /* NOLINT(bugprone-reserved-identifier) */
-void *__wrap_sp_malloc(size_t len);               /* NOLINT(bugprone-reserved-identifier) */
-void *__wrap_sp_realloc(void *ptr, size_t len);   /* NOLINT(bugprone-reserved-identifier) */
+void *__real_sp_calloc(size_t count, size_t len);
+void *__real_sp_malloc(size_t len);
+void *__real_sp_realloc(void *ptr, size_t len);
+void *__wrap_sp_calloc(size_t count, size_t len);
+void *__wrap_sp_malloc(size_t len);
+void *__wrap_sp_realloc(void *ptr, size_t len);
 
 static size_t allocations;
 
-void *__wrap_sp_calloc(size_t count, size_t len) /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_sp_calloc(size_t count, size_t len)
 {
     allocations++;
     return __real_sp_calloc(count, len);
 }
 
-void *__wrap_sp_malloc(size_t len) /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_sp_malloc(size_t len)
 {
     allocations++;
     return __real_sp_malloc(len);
 }
 
-void *__wrap_sp_realloc(void *ptr, size_t len) /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_sp_realloc(void *ptr, size_t len)
 {
     allocations++;
     return __real_sp_realloc(ptr, len);
