@@ -159,6 +159,11 @@ struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
 /* returns: whether it is mail of a tenant, not of our own making */
 bool sp_attempt_is_mail(const struct sp_attempt *a);
 
+/* ---- hops.c ---- */
+
+/* Resolves and asks the hosts in turn; outcome is told what each showed, and the attempt goes on. May free a. */
+void sp_attempt_ask_hops(struct sp_attempt *a);
+
 /* ---- seal.c ---- */
 void sp_attempt_ask_keys(struct sp_attempt *a);
 void sp_attempt_seal(struct sp_attempt *a, enum sp_rung rung);

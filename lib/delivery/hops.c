@@ -1,0 +1,217 @@
+/*
+ * An attempt asks the hosts of its route in turn: each connection's proof is judged in the turn that brought it, and what
+ * was seen is kept for the audit and for reports (RFC 8460). Whether a host will do, and what follows if none does,
+ * is outcome's to say.
+ */
+#include "delivery/delivery_priv.h"
+#include "delivery/probe.h"
+
+#include "transport/tlsrpt.h"
+
+#define ROUNDS_MAX 4
+
+static void try_hop(struct sp_attempt *a);
+
+static enum sp_rc end_rc(const struct sp_conn_end *end)
+{
+    if (end->reply_code >= 500)
+        return SP_E_HOP_REFUSED;
+    if (end->reply_code >= 400)
+        return SP_E_HOP_DEFERRED;
+    return end->rc == SP_OK ? SP_E_HOP_LOST : end->rc;
+}
+
+/* What the bytes need and the host does not offer. A sealed copy needs nothing: it is 7-bit with short lines. */
+static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    uint64_t limit = sp_conn_size_limit(c);
+    unsigned offers = sp_conn_extensions(c);
+
+    if ((accept->needs & SP_NEEDS_LONG) != 0)
+        return SP_E_HOP_LACKS;
+    if ((accept->needs & SP_NEEDS_8BIT) != 0 && (offers & SP_SMTP_EXT_8BITMIME) == 0)
+        return SP_E_HOP_LACKS;
+    if ((accept->needs & SP_NEEDS_SMTPUTF8) != 0)
+        return SP_E_HOP_LACKS;
+    if (limit > 0 && accept->body_len + accept->trace.len > limit)
+        return SP_E_SMTP_SIZE;
+    return SP_OK;
+}
+
+static void fill_report(struct sp_attempt *a, struct sp_hop_report *r)
+{
+    sp_outcome_hop_report_init(a->route, a->hop, sp_transport_posture(a->d->parts.transport), r);
+    a->has_before = r->has_before;
+    a->before = r->before;
+}
+
+/*
+ * TLS-Required: No (RFC 8689 4.3): the sender would rather have it arrive than see the receiver's promises kept. The floor
+ * is ours and stays: what is lifted is only that a broken promise lets nothing through.
+ */
+static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof *proof,
+                          struct sp_hop_report *r)
+{
+    if ((a->p->m->accept.needs & SP_ASKED_TLS_NO) == 0)
+        return;
+    r->has_before = false;
+    if (!r->verdict.broken)
+        return;
+    r->verdict.broken = false;
+    r->verdict.level = SP_LEVEL_PLAIN;
+    if (proof->tls)
+        r->verdict.level =
+            r->verdict.verified_why == SP_OK ? SP_LEVEL_VERIFIED : SP_LEVEL_ENCRYPTED;
+}
+
+/* This host does not talk with us. */
+static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
+{
+    struct sp_hop_report r;
+
+    fill_report(a, &r);
+    r.rc = rc;
+    if (rc == SP_E_TLS_HANDSHAKE) { /* it talks, but TLS does not come about */
+        struct sp_hop_proof none = {0};
+
+        r.rc = SP_OK;
+        r.verdict = sp_hop_judge(a->route, &a->route->hops[a->hop], &none, rc);
+        lift_promises(a, &none, &r);
+        a->verdict = r.verdict;
+        a->has_verdict = true;
+    }
+    a->seen_hop = a->hop;
+    sp_outcome_hop(&a->s, &r);
+}
+
+static void note_hop(struct sp_attempt *a, struct sp_conn *c)
+{
+    a->seen_hop = a->hop;
+    a->has_verdict = true;
+    a->tls_json = sp_arena_copy(a->arena, sp_conn_tls_json(c));
+    a->chain = sp_arena_copy(a->arena, sp_conn_chain(c));
+    a->tlsa_matched = sp_arena_copy(a->arena, sp_conn_tlsa(c));
+    a->ip = sp_arena_copy(a->arena, sp_bytes_cstr(sp_conn_ip(c)));
+}
+
+static void note_session(struct sp_attempt *a, const struct sp_hop_proof *proof, enum sp_rc tls_rc,
+                         struct sp_bytes ip)
+{
+    struct sp_session_seen *s = &a->sessions[a->session_count];
+
+    if (a->session_count == SP_SESSIONS_MAX)
+        return;
+    *s = (struct sp_session_seen){.hop = a->hop, .ip = sp_arena_copy(a->arena, ip)};
+    s->result = sp_tlsrpt_result(a->route, &a->route->hops[a->hop], proof, tls_rc);
+    a->session_count++;
+}
+
+/* returns: false if this host will do, or another round began: the attempt has gone on and may be freed */
+static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
+{
+    const struct sp_hop *hop = &a->route->hops[a->hop];
+    struct sp_hop_report r;
+
+    fill_report(a, &r);
+    if (!a->plain && sp_conn_take_new(c))
+        note_session(a, sp_conn_proof(c), SP_E_TLS_ABSENT, sp_bytes_cstr(sp_conn_ip(c)));
+    r.verdict = sp_hop_judge(a->route, hop, sp_conn_proof(c),
+                             a->plain ? SP_E_TLS_HANDSHAKE : SP_E_TLS_ABSENT);
+    r.lacks = lacks(a, c);
+    r.has_requiretls = (sp_conn_extensions(c) & SP_SMTP_EXT_REQUIRETLS) != 0;
+    lift_promises(a, sp_conn_proof(c), &r);
+    a->verdict = r.verdict;
+    note_hop(a, c);
+    if (r.verdict.broken) /* a rolled key: the next attempt asks the DNS anew */
+        sp_transport_forget(a->d->parts.transport, a->way);
+    else
+        (void)sp_posture_learn(sp_transport_posture(a->d->parts.transport), a->route->domain,
+                               r.verdict.level);
+    sp_outcome_hop(&a->s, &r);
+    if (!sp_outcome_hop_will_do(&a->s, a->hop))
+        return true;
+    a->conn = c;
+    a->only_hop = SIZE_MAX;
+    sp_attempt_step(a);
+    return false;
+}
+
+static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
+{
+    static const struct sp_hop_proof none = {0};
+    struct sp_attempt *a = arg;
+
+    a->wait_conn = 0;
+    if (c != NULL) {
+        if (!judge_conn(a, c))
+            return;
+    } else {
+        if (end->is_new && end_rc(end) == SP_E_TLS_HANDSHAKE)
+            note_session(a, &none, SP_E_TLS_HANDSHAKE, SP_LIT(""));
+        hop_is_silent(a, end_rc(end));
+    }
+    a->hop++;
+    try_hop(a);
+}
+
+/* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
+static void try_hop(struct sp_attempt *a)
+{
+    for (; a->hop < a->route->hop_count; a->hop++) {
+        struct sp_pool_ask ask = {.route = a->route, .hop = a->hop, .plain = a->plain};
+        struct sp_conn *c;
+        int64_t crowd_ms;
+
+        if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
+            continue;
+        if (a->route->hops[a->hop].rc != SP_OK) {
+            hop_is_silent(a, a->route->hops[a->hop].rc);
+            continue;
+        }
+        c = sp_pool_find(a->d->pool, &ask);
+        crowd_ms = c == NULL ? sp_pool_crowd_ms(a->d->pool, &ask) : 0;
+        if (crowd_ms > 0) {
+            sp_attempt_put_back(a, crowd_ms);
+            return;
+        }
+        if (c == NULL) {
+            a->wait_conn = sp_pool_wait(a->d->pool, &ask, on_conn, a);
+            return;
+        }
+        if (!judge_conn(a, c))
+            return;
+    }
+    a->only_hop = SIZE_MAX;
+    sp_attempt_step(a);
+}
+
+static void on_route(void *arg, const struct sp_route *route)
+{
+    struct sp_attempt *a = arg;
+
+    a->wait_route = 0;
+    sp_route_unref(a->route);
+    a->route = sp_route_ref(route);
+    if (route->rc != SP_OK) {
+        sp_outcome_route_failed(&a->s, route->rc);
+        sp_attempt_step(a);
+        return;
+    }
+    a->hop = 0;
+    try_hop(a);
+}
+
+void sp_attempt_ask_hops(struct sp_attempt *a)
+{
+    const struct sp_route *route = sp_transport_find(a->d->parts.transport, a->way);
+
+    if (++a->rounds > ROUNDS_MAX) { /* hosts show something else each time */
+        sp_outcome_route_failed(&a->s, SP_E_HOP_UNREACHABLE);
+        sp_attempt_step(a);
+    } else if (route != NULL) {
+        on_route(a, route);
+    } else {
+        a->wait_route = sp_transport_resolve(a->d->parts.transport, a->way, on_route, a);
+    }
+}
