@@ -36,8 +36,10 @@ struct control {
     const char *address;
     const char *limit;
     const char *day;
+    const char *network_id;
     bool json;
     bool no_pin;
+    bool quiet;           /* what is refused is not told */
     const char *words[4]; /* what is no option: group, verb, argument */
     size_t word_count;
 };
@@ -73,6 +75,7 @@ int control_posture(const struct control *c);
 int control_status(const struct control *c);
 int control_probe(const struct control *c);
 int control_tlsrpt(const struct control *c);
+int control_trace(const struct control *c);
 
 /* main.c */
 int control_usage(const char *why);

@@ -14,6 +14,8 @@ static const char usage[] =
     "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
     "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
+    "       sallyport trace MESSAGE-ID|MESSAGE\n"
+    "       sallyport trace --network-message-id ID\n"
     "       sallyport keys list [ADDRESS]\n"
     "       sallyport keys show|remove ID [--reason TEXT]\n"
     "       sallyport keys import FILE [--no-pin] [--reason TEXT]\n"
@@ -65,14 +67,23 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         const char *name;
         const char **value;
     } options[] = {
-        {"--config", &c->config},       {"-c", &c->config},
-        {"--socket", &c->socket},       {"--reason", &c->reason},
-        {"--output", &c->output},       {"-o", &c->output},
-        {"--until", &c->until},         {"--n", &c->n},
-        {"--state", &c->state},         {"--sender", &c->sender},
-        {"--recipient", &c->recipient}, {"--tenant", &c->tenant},
-        {"--rule", &c->rule},           {"--limit", &c->limit},
-        {"--address", &c->address},     {"--day", &c->day},
+        {"--config", &c->config},
+        {"-c", &c->config},
+        {"--socket", &c->socket},
+        {"--reason", &c->reason},
+        {"--output", &c->output},
+        {"-o", &c->output},
+        {"--until", &c->until},
+        {"--n", &c->n},
+        {"--state", &c->state},
+        {"--sender", &c->sender},
+        {"--recipient", &c->recipient},
+        {"--tenant", &c->tenant},
+        {"--rule", &c->rule},
+        {"--limit", &c->limit},
+        {"--address", &c->address},
+        {"--day", &c->day},
+        {"--network-message-id", &c->network_id},
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
@@ -112,7 +123,7 @@ static const struct {
 } groups[] = {
     {"queue", 2, control_queue},     {"keys", 2, control_keys},     {"audit", 2, control_audit},
     {"posture", 2, control_posture}, {"status", 1, control_status}, {"probe", 2, control_probe},
-    {"tlsrpt", 2, control_tlsrpt},
+    {"tlsrpt", 2, control_tlsrpt},   {"trace", 1, control_trace},
 };
 
 int main(int argc, char **argv)

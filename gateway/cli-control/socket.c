@@ -137,20 +137,21 @@ static size_t receive_line(int fd, struct sp_buf *in)
     }
 }
 
-static int judge(const struct sp_json *root)
+static int judge(const struct control *c, const struct sp_json *root)
 {
     struct sp_bytes error = sp_json_text_of(root, "error");
     struct sp_bytes detail = sp_json_text_of(root, "detail");
 
     if (sp_json_bool_of(root, "ok", false))
         return CONTROL_OK;
-    (void)fprintf(stderr, "sallyport: %.*s: %.*s\n", SP_FMT(error), SP_FMT(detail));
+    if (!c->quiet)
+        (void)fprintf(stderr, "sallyport: %.*s: %.*s\n", SP_FMT(error), SP_FMT(detail));
     if (sp_bytes_eq(error, SP_LIT("unknown")))
         return CONTROL_UNKNOWN;
     return sp_bytes_eq(error, SP_LIT("usage")) ? CONTROL_USAGE : CONTROL_REFUSED;
 }
 
-static int read_answer(struct control_answer *a)
+static int read_answer(const struct control *c, struct control_answer *a)
 {
     size_t end = receive_line(a->fd, &a->rest);
     struct sp_err err = {0};
@@ -161,7 +162,7 @@ static int read_answer(struct control_answer *a)
     if (sp_json_parse(sp_bytes(a->rest.ptr, end), NULL, &a->json, &err) != SP_OK)
         return fail(CONTROL_UNKNOWN, "the answer", err.text);
     sp_buf_drop(&a->rest, end + 1);
-    code = judge(sp_json_root(a->json));
+    code = judge(c, sp_json_root(a->json));
     if (code == CONTROL_OK) {
         a->result = sp_json_find(sp_json_root(a->json), "result");
         a->file_len = (uint64_t)sp_json_int_of(sp_json_root(a->json), "file_len", 0);
@@ -179,7 +180,7 @@ void control_ask(const struct control *c, struct sp_bytes question, struct contr
     if (!send_all(out->fd, question) || !send_all(out->fd, SP_LIT("\n")))
         out->code = fail(CONTROL_UNKNOWN, "the question", "could not be sent whole, repeat");
     else
-        out->code = read_answer(out);
+        out->code = read_answer(c, out);
 }
 
 void control_answer_clear(struct control_answer *a)

@@ -163,6 +163,7 @@ static const struct {
     {"audit.status", on_status},
     {"audit.prove", on_prove},
     {"message.show", on_show},
+    {"message.trace", ledger_trace},
     {"posture.list", ledger_posture_list},
     {"posture.accept", ledger_posture_accept},
     {"posture.forget", ledger_posture_forget},

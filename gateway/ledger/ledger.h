@@ -99,6 +99,9 @@ void ledger_posture_forget(struct ledger *l, struct sp_jobs_job *job,
 /* tlsrpt.c */
 void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 
+/* trace.c: message.trace */
+void ledger_trace(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
+
 /* command.c, prove.c */
 void ledger_reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json);
 void ledger_command_serve(struct ledger *l);

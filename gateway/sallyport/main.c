@@ -27,6 +27,7 @@ static const struct command {
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
+    {"trace", NULL, "cli-control", "what became of a message, a line a recipient"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
     {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},
     {"probe", NULL, "cli-control", "what a domain's hosts can prove, and what mail to it would do"},

@@ -47,6 +47,9 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE facts (id BLOB PRIMARY KEY, at INTEGER NOT NULL, data BLOB NOT NULL)"
      "  WITHOUT ROWID;"
      "CREATE INDEX facts_at ON facts (at);"},
+    {"messages by the ids that others gave them",
+     "CREATE TABLE origin (hash INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (hash, id))"
+     "  WITHOUT ROWID;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)
@@ -235,6 +238,8 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
         rc = load_state(b, &file_len, err);
     if (rc == SP_OK)
         rc = sp_audit_posture_load(b, err);
+    if (rc == SP_OK)
+        rc = sp_audit_origin_load(b, err);
     if (rc == SP_OK)
         rc = open_file(b, options, file_len, err);
     if (rc != SP_OK)

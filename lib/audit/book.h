@@ -114,6 +114,25 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_message(struct sp_audit_book *b, const st
                                                const struct sp_audit_message **out,
                                                struct sp_err *err);
 
+/* How others name a message. */
+enum sp_audit_named {
+    SP_AUDIT_BY_MESSAGE_ID, /* of its header; angle brackets may be left out */
+    SP_AUDIT_BY_NETWORK_ID, /* Microsoft 365's */
+    SP_AUDIT_BY_COUNT,
+};
+
+#define SP_AUDIT_FOUND_MAX 100
+
+struct sp_audit_found {
+    struct sp_id ids[SP_AUDIT_FOUND_MAX]; /* the newest first */
+    size_t count;
+};
+
+/* Finds the messages, settled ones too, that came under this id of others. returns: SP_OK or SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_book_find(struct sp_audit_book *b, enum sp_audit_named by,
+                                            struct sp_bytes text, struct sp_audit_found *out,
+                                            struct sp_err *err);
+
 /* Appends one line of a message, without its line end. returns: SP_E_IO, SP_E_AUDIT_INCOMPLETE */
 SP_MUST_CHECK enum sp_rc sp_audit_book_line(const struct sp_audit_book *b,
                                             const struct sp_audit_place *place, struct sp_buf *out);

@@ -98,6 +98,13 @@ SP_MUST_CHECK enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct s
 SP_MUST_CHECK enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err);
 void sp_audit_posture_free(struct sp_audit_book *b);
 
+/* Puts a message into the index of ids that others gave. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_origin_store(struct sp_audit_book *b,
+                                               const struct sp_audit_message *m,
+                                               struct sp_err *err);
+/* Makes the index of books that have none. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_origin_load(struct sp_audit_book *b, struct sp_err *err);
+
 /* Counts the sessions of a delivery.attempted. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_tlsrpt_learn(struct sp_audit_book *b,
                                                const struct sp_audit_line *line,

@@ -125,6 +125,8 @@ static enum sp_rc fold_accept(struct fold *f, const struct sp_accept *accept)
     (void)find_told(f, "message.accepted", &accept->id, &seq);
     sp_audit_message_accept(m, accept, seq);
     rc = sp_audit_facts_store(f->b, accept, f->err);
+    if (rc == SP_OK)
+        rc = sp_audit_origin_store(f->b, m, f->err);
     return rc == SP_OK ? settle(f, m) : rc;
 }
 

@@ -16,6 +16,7 @@ class Gateway:
         self.folder = pathlib.Path(folder)
         self.options, self.prefix = [str(o) for o in options], list(prefix)
         self.environment = dict(os.environ)
+        self.process = None  # one that was started without scripts/instance
         if preset:
             self.environment["SALLYPORT_PRESET"] = preset
 
@@ -32,12 +33,30 @@ class Gateway:
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
+        if self.process is not None:
+            self.process.wait(10)
         self.check_log()
 
     def check_log(self):
         """Sanitizer reports and failed assertions end up in the log: none may be there."""
         for sign in ("AddressSanitizer", "runtime error:", "this must hold and does not", "LeakSanitizer", "ThreadSanitizer"):
             assert sign not in self.log, self.log[max(0, self.log.index(sign) - 1000):][:6000]
+
+    def again(self, **settings):
+        """Stops the processes and starts them anew on the same folder, with these settings changed."""
+        config = pathlib.Path(self.info["config"])
+        self.stop()
+        config.write_text(json.dumps({**json.loads(config.read_text()), **settings}))
+        ready = self.log.count('"supervisor.ready"')
+        with open(self.info["log"], "ab") as log:
+            self.process = subprocess.Popen([self.info["program"], "serve", "-c", config], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=self.environment, start_new_session=True)
+        self.info["pid"] = self.process.pid
+        (self.folder / "pid").write_text(str(self.process.pid))
+        deadline = time.monotonic() + 60
+        while self.log.count('"supervisor.ready"') == ready:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log[-3000:]
+            time.sleep(0.02)
 
     @property
     def log(self):

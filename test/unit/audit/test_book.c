@@ -8,6 +8,7 @@
 #include "audit/verify.h"
 #include "chain.h"
 #include "policy/ladder.h"
+#include "store/store.h"
 #include "support/check_main.h"
 
 #define WALL_MS 1795359845118
@@ -655,6 +656,51 @@ START_TEST(a_policy_outlives_restarts_and_only_a_later_one_replaces_it)
 }
 END_TEST
 
+/* The books lose the index of ids, as if it had not been there when they were written. */
+static void drop_index(void)
+{
+    static const struct sp_store_migration none[20] = {{"", ""}};
+    struct sp_store_options options = {none, 1, false};
+    struct sp_store *store = NULL;
+
+    close_book();
+    while (sp_store_open(base_path, &options, &store, NULL) != SP_OK)
+        ck_assert_uint_lt(++options.migration_count, SP_ARRAY_LEN(none));
+    ck_assert_int_eq(sp_store_exec(store, "DELETE FROM origin", NULL), SP_OK);
+    sp_store_free(store);
+    open_book();
+}
+
+static size_t found(enum sp_audit_named by, const char *text, struct sp_audit_found *out)
+{
+    ck_assert_int_eq(sp_audit_book_find(book, by, sp_bytes_cstr(text), out, NULL), SP_OK);
+    return out->count;
+}
+
+START_TEST(a_message_is_found_by_the_ids_that_others_gave_it)
+{
+    struct sp_id first = new_id();
+    struct sp_id second;
+    struct sp_audit_found f;
+
+    fold_accept(&first, 1, 0);
+    fake_clock_advance(&fake, 5);
+    second = new_id();
+    fold_accept(&second, 1, 0);
+    ck_assert_uint_eq(found(SP_AUDIT_BY_MESSAGE_ID, "<1@h.example>", &f), 2);
+    commit();
+    for (int round = 0; round < 2; round++) {
+        ck_assert_uint_eq(found(SP_AUDIT_BY_MESSAGE_ID, "1@h.example", &f), 2);
+        ck_assert_msg(sp_id_eq(&f.ids[0], &second) && sp_id_eq(&f.ids[1], &first), "newest first");
+        ck_assert_uint_eq(found(SP_AUDIT_BY_MESSAGE_ID, " <1@h.example> ", &f), 2);
+        ck_assert_uint_eq(found(SP_AUDIT_BY_MESSAGE_ID, "1@H.example", &f), 0);
+        ck_assert_uint_eq(found(SP_AUDIT_BY_NETWORK_ID, "1@h.example", &f), 0);
+        ck_assert_uint_eq(found(SP_AUDIT_BY_MESSAGE_ID, "", &f), 0);
+        drop_index();
+    }
+}
+END_TEST
+
 START_TEST(a_forgotten_domain_has_neither_level_nor_policy)
 {
     struct sp_audit_posture p;
@@ -679,6 +725,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, a_policy_outlives_restarts_and_only_a_later_one_replaces_it);
     tcase_add_test(c, a_forgotten_domain_has_neither_level_nor_policy);
+    tcase_add_test(c, a_message_is_found_by_the_ids_that_others_gave_it);
     tcase_add_checked_fixture(c, set_up, tear_down);
     tcase_add_test(c, the_largest_message_settles);
     tcase_add_test(c, a_message_settles_when_its_last_recipient_is_done);

@@ -1,0 +1,186 @@
+/*
+ * Acts on messages of the queue: hold, release, retry, delete. Each names the recipients that it changes, as they are
+ * chosen now, in one record with its line for the audit.
+ *
+ *     {"command": "queue.hold", "message": ID, "n": [0], "until": TIME, "reason": TEXT}
+ *     {"command": "queue.release" | "queue.retry" | "queue.delete", "message": ID, "n": [0], "reason": TEXT}
+ *                                                          -> {"message": ID, "done": "release"}
+ */
+#include "gateway/relay/command.h"
+
+#define NS_MAX    SP_RECORD_RECIPIENTS_MAX
+#define EVENT_MAX (256 * 1024)
+
+struct kind {
+    const char *command;
+    const char *name;  /* in the answer and in admin.acted */
+    const char *event; /* of the audit */
+    uint8_t record;    /* enum sp_record_type */
+    bool reason_needed;
+};
+
+static const struct kind kinds[] = {
+    {"queue.hold", "hold", "message.held", SP_RECORD_HOLD, true},
+    {"queue.release", "release", "message.released", SP_RECORD_RELEASE, true},
+    {"queue.retry", "retry", "admin.acted", SP_RECORD_RETRY, false},
+    {"queue.delete", "delete", "admin.acted", SP_RECORD_DELETE, true},
+};
+
+struct change {
+    struct relay *relay;
+    struct sp_jobs_job *job;
+    const struct kind *kind;
+    struct sp_id id;
+};
+
+static void on_changed(void *arg, enum sp_rc rc)
+{
+    struct change *change = arg;
+    struct sp_buf json;
+    struct sp_jw w;
+
+    if (rc == SP_E_EXISTS) {
+        relay_reply_error(change->job, rc, "it is in delivery now: repeat in a moment");
+    } else if (rc != SP_OK) {
+        relay_reply_error(change->job, rc, "it was not recorded, so it was not done");
+    } else {
+        sp_buf_init(&json, 4096);
+        sp_jw_init(&w, &json);
+        sp_jw_object(&w, NULL);
+        sp_jw_id(&w, "message", change->id.b);
+        sp_jw_cstr(&w, "done", change->kind->name);
+        sp_jw_end(&w);
+        relay_reply_json(change->job, SP_OK, &json);
+        sp_buf_clear(&json);
+        relay_delivery_poke(change->relay);
+    }
+    sp_free(change);
+}
+
+/* Recipient n, if the act changes it: what is in delivery now, or does not fit, stays as it is. */
+static void put_n(const struct sp_queue_message *m, uint8_t record, size_t n, struct sp_jw *w)
+{
+    if (!m->busy[n] && sp_queue_act_fits(record, &m->rcpts[n]))
+        sp_jw_int(w, NULL, (int64_t)n);
+}
+
+static void put_ns(const struct sp_queue_message *m, uint8_t record, const struct sp_act *act,
+                   struct sp_jw *w)
+{
+    sp_jw_array(w, "n");
+    for (size_t n = 0; act->n_count == 0 && n < m->accept.recipient_count; n++)
+        put_n(m, record, n, w);
+    for (size_t i = 0; i < act->n_count; i++)
+        put_n(m, record, act->ns[i], w);
+    sp_jw_end(w);
+}
+
+static void put_event(const struct relay_question *q, const struct kind *kind,
+                      const struct sp_queue_message *m, const struct sp_act *act,
+                      struct sp_buf *out)
+{
+    struct sp_jw w;
+
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", kind->event);
+    sp_jw_text(&w, "tenant", m->accept.tenant);
+    sp_jw_id(&w, "message", m->accept.id.b);
+    put_ns(m, kind->record, act, &w);
+    sp_jw_cstr(&w, "act", kind->command);
+    sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
+    if (act->reason.len > 0)
+        sp_jw_text(&w, "reason", act->reason);
+    relay_put_time(&w, "until", act->next_at_ms);
+    sp_jw_end(&w);
+}
+
+/* returns: false if "n" is no list of recipients of this message */
+static bool read_ns(const struct relay_question *q, const struct sp_queue_message *m,
+                    struct sp_act *act)
+{
+    const struct sp_json *list = sp_json_find(q->ask, "n");
+
+    if (list == NULL || list->type == SP_JSON_NULL)
+        return true;
+    if (list->type != SP_JSON_ARRAY || list->count == 0 || list->count > NS_MAX)
+        return false;
+    act->ns = sp_arena_alloc(m->arena, list->count * sizeof(*act->ns));
+    for (const struct sp_json *n = list->first; n != NULL; n = n->next) {
+        if (n->type != SP_JSON_INT || n->integer < 0 ||
+            n->integer >= (int64_t)m->accept.recipient_count)
+            return false;
+        act->ns[act->n_count++] = (uint16_t)n->integer;
+    }
+    return true;
+}
+
+static const char *read_act(const struct relay_question *q, const struct kind *kind,
+                            const struct sp_queue_message *m, struct sp_act *act)
+{
+    struct sp_bytes until = sp_json_text_of(q->ask, "until");
+
+    act->reason = sp_json_text_of(q->ask, "reason");
+    if (kind->reason_needed && sp_bytes_trim(act->reason).len == 0)
+        return "reason: needed, it is part of the audit record";
+    if (!read_ns(q, m, act))
+        return "n: recipients of this message by their numbers";
+    if (kind->record != SP_RECORD_HOLD)
+        act->next_at_ms = 0;
+    else if (until.len > 0 && !sp_time_parse_rfc3339(until, &act->next_at_ms))
+        return "until: a time like 2026-11-23T15:04:05Z";
+    return NULL;
+}
+
+static void change(struct relay *r, const struct relay_question *q, const struct kind *kind)
+{
+    SP_AUTO(sp_queue_message) m = NULL;
+    struct sp_act act = {.time_ms = sp_clock_wall_ms(sp_loop_clock(r->loop))};
+    struct sp_bytes event;
+    struct change *change;
+    bool found;
+    const char *wrong;
+    struct sp_buf text;
+
+    if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &act.id)) {
+        relay_reply_error(q->job, SP_E_USAGE, "message: no message id");
+        return;
+    }
+    r = relay_load(r, &act.id, &m);
+    found = r != NULL;
+    wrong = found ? read_act(q, kind, m, &act) : "no such message in the queue";
+    if (wrong != NULL) {
+        relay_reply_error(q->job, found ? SP_E_USAGE : SP_E_NOT_FOUND, wrong);
+        return;
+    }
+    if (kind->record == SP_RECORD_RELEASE || kind->record == SP_RECORD_RETRY)
+        act.next_at_ms = sp_clock_steady_ms(sp_loop_clock(r->loop));
+    sp_buf_init(&text, EVENT_MAX);
+    put_event(q, kind, m, &act, &text);
+    event = sp_buf_bytes(&text);
+    if (sp_buf_rc(&text) != SP_OK) {
+        relay_reply_error(q->job, SP_E_LIMIT, "reason: too long");
+    } else {
+        act.audit = (struct sp_audit_list){.events = &event, .count = 1};
+        change = sp_calloc(1, sizeof(*change));
+        change->relay = r;
+        change->job = q->job;
+        change->kind = kind;
+        change->id = act.id;
+        sp_queue_act(r->queue, kind->record, &act, on_changed, change);
+    }
+    sp_buf_clear(&text);
+}
+
+bool relay_change(struct relay *r, const struct relay_question *q)
+{
+    struct sp_bytes name = sp_json_text_of(q->ask, "command");
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        if (sp_bytes_eq(name, sp_bytes_cstr(kinds[i].command))) {
+            change(r, q, &kinds[i]);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,35 @@
+/*
+ * What the files that answer an administrator share: command.c takes questions, list.c walks the queue, change.c changes
+ * it.
+ */
+#ifndef GATEWAY_RELAY_COMMAND_H
+#define GATEWAY_RELAY_COMMAND_H
+
+#include "gateway/relay/relay.h"
+
+#include "base/text.h"
+
+#define RELAY_REPLY_MAX ((size_t)4 << 20)
+
+struct relay_question {
+    const struct sp_json *ask;
+    struct sp_bytes actor; /* JSON object */
+    struct sp_jobs_job *job;
+};
+
+/* Loads a message from whichever of the relay's shards has it. returns: that shard, NULL if none has */
+struct relay *relay_load(struct relay *r, const struct sp_id *id, struct sp_queue_message **m);
+
+/* Writes a time, or null for 0. */
+void relay_put_time(struct sp_jw *w, const char *key, int64_t ms);
+
+/* Writes a message with its recipients as an object. */
+void relay_put_message(const struct sp_queue_message *m, const char *key, struct sp_jw *w);
+
+/* queue.list */
+void relay_list(struct relay *r, const struct relay_question *q);
+
+/* Carries out a command that changes a message. returns: false if it is none of those */
+bool relay_change(struct relay *r, const struct relay_question *q);
+
+#endif

@@ -1,0 +1,174 @@
+/*
+ * queue.list: a page of the relay's messages in the order of their ids, from all its shards. Each shard writes its own
+ * page; then they are merged. Where a shard has more than it could tell, the merged page ends at that shard's last id,
+ * so that what others told beyond it is asked for again with the next page and nothing is skipped.
+ *
+ *     {"command": "queue.list", "state": "held", "sender": T, "recipient": T, "tenant": T, "rule": R, "after": ID,
+ *      "limit": N}                                         -> {"messages": [...], "next": ID or null}
+ */
+#include <stdlib.h>
+
+#include "gateway/relay/command.h"
+
+#define PAGE_BYTES    ((size_t)2 << 20) /* a page ends when it is so long */
+#define PAGE_MESSAGES 1000
+
+struct item {
+    struct sp_id id;
+    size_t at; /* in page.json */
+    size_t len;
+};
+
+struct page {
+    struct sp_buf json; /* objects, one behind the other */
+    struct item *items;
+    size_t count;
+    size_t cap;
+    size_t from;       /* first item of the shard that is being asked */
+    size_t from_bytes; /* and where its text begins */
+    size_t limit;
+    bool is_full; /* of that shard: a message did not fit */
+};
+
+static void on_message(void *arg, const struct sp_queue_message *m)
+{
+    struct page *page = arg;
+    struct item *item;
+    struct sp_jw w;
+
+    if (page->count - page->from >= page->limit || page->json.len - page->from_bytes > PAGE_BYTES) {
+        page->is_full = true;
+        return;
+    }
+    if (page->count == page->cap) {
+        page->cap = page->cap == 0 ? 64 : page->cap * 2;
+        page->items = sp_realloc(page->items, page->cap * sizeof(*page->items));
+    }
+    item = &page->items[page->count++];
+    *item = (struct item){.id = m->accept.id, .at = page->json.len};
+    sp_jw_init(&w, &page->json);
+    relay_put_message(m, NULL, &w);
+    item->len = page->json.len - item->at;
+}
+
+static int find_state(struct sp_bytes name)
+{
+    for (int i = 0; i < SP_RCPT_STATE_COUNT; i++) {
+        if (sp_bytes_eq(name, sp_bytes_cstr(sp_rcpt_state_name((uint8_t)i))))
+            return i;
+    }
+    return -1;
+}
+
+static bool read_query(const struct relay_question *q, struct sp_queue_query *query)
+{
+    struct sp_bytes state = sp_json_text_of(q->ask, "state");
+    struct sp_bytes after = sp_json_text_of(q->ask, "after");
+
+    query->state = state.len == 0 ? -1 : find_state(state);
+    query->sender = sp_json_text_of(q->ask, "sender");
+    query->recipient = sp_json_text_of(q->ask, "recipient");
+    query->tenant = sp_json_text_of(q->ask, "tenant");
+    query->rule = sp_json_text_of(q->ask, "rule");
+    query->limit = (size_t)sp_json_int_of(q->ask, "limit", PAGE_MESSAGES - 1) + 1;
+    if (state.len > 0 && query->state < 0)
+        return false;
+    return after.len == 0 || sp_id_parse(after, &query->after);
+}
+
+/* One shard's page. returns: whether there is more behind its last item */
+static bool list_shard(struct sp_queue *q, struct sp_queue_query query, struct page *page)
+{
+    bool more = true;
+
+    page->from = page->count;
+    page->from_bytes = page->json.len;
+    page->is_full = false;
+    while (more && !page->is_full) {
+        struct sp_id last = query.after;
+
+        more = sp_queue_list(q, &query, &last);
+        query.after = last;
+        if (page->count - page->from >= page->limit)
+            return more || page->is_full;
+    }
+    return page->is_full;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return memcmp(((const struct item *)a)->id.b, ((const struct item *)b)->id.b, SP_ID_LEN);
+}
+
+/* All shards' pages, sorted. end: out: where the page ends. returns: whether there is more behind it */
+static bool gather(struct relay *r, const struct sp_queue_query *query, struct page *page,
+                   struct sp_id *end)
+{
+    bool more = false;
+
+    for (const struct relay *x = r; x != NULL; x = x->left) {
+        if (!list_shard(x->queue, *query, page) || page->count == page->from)
+            continue;
+        if (!more || memcmp(page->items[page->count - 1].id.b, end->b, SP_ID_LEN) < 0)
+            *end = page->items[page->count - 1].id;
+        more = true;
+    }
+    if (page->count > 1)
+        qsort(page->items, page->count, sizeof(*page->items), compare);
+    return more;
+}
+
+static void reply_page(const struct relay_question *q, const struct page *page, bool more,
+                       const struct sp_id *end)
+{
+    struct sp_bytes text = sp_buf_bytes(&page->json);
+    const struct sp_id *last = NULL;
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "messages");
+    for (size_t i = 0; i < page->count; i++) {
+        const struct item *item = &page->items[i];
+
+        if (more && memcmp(item->id.b, end->b, SP_ID_LEN) > 0)
+            break;
+        if (i >= page->limit || json.len > PAGE_BYTES) {
+            more = true;
+            break;
+        }
+        sp_jw_raw(&w, NULL, sp_bytes_slice(text, item->at, item->len));
+        last = &item->id;
+    }
+    sp_jw_end(&w);
+    if (more && last != NULL)
+        sp_jw_id(&w, "next", last->b);
+    else
+        sp_jw_null(&w, "next");
+    sp_jw_end(&w);
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
+void relay_list(struct relay *r, const struct relay_question *q)
+{
+    int64_t limit = sp_json_int_of(q->ask, "limit", PAGE_MESSAGES);
+    struct sp_queue_query query = {.visit = on_message};
+    struct page page = {.limit = PAGE_MESSAGES};
+    struct sp_id end = {0};
+    bool more;
+
+    if (!read_query(q, &query) || limit < 1 || limit > PAGE_MESSAGES) {
+        relay_reply_error(q->job, SP_E_USAGE, "state, after or limit is none");
+        return;
+    }
+    page.limit = (size_t)limit;
+    query.arg = &page;
+    sp_buf_init(&page.json, (size_t)64 << 20);
+    more = gather(r, &query, &page, &end);
+    reply_page(q, &page, more, &end);
+    sp_buf_clear(&page.json);
+    sp_free(page.items);
+}

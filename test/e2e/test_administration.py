@@ -1,0 +1,93 @@
+"""An administrator's commands against a gateway that works: what they show, what they change, and what the audit says of it."""
+import json
+
+import pytest
+
+from lab import mail
+
+PLAIN = "test/policies/relay-plain.json"
+
+
+def send(gateway, *recipients, extra=""):
+    """returns: (Message-ID, our id)"""
+    message, message_id = mail.make("Hello", recipients, extra=extra)
+    gateway.send(message, list(recipients))
+    return message_id, gateway.message_of(message_id)
+
+
+def later(line):
+    """A next hop's answer to RCPT by the recipient's name."""
+    if b"slow" in line:
+        return "451 4.3.0 later"
+    return "550 5.1.1 nobody here" if b"bad" in line else "250 2.1.5 ok"
+
+
+@pytest.fixture
+def place(gateways, sinks):
+    """(gateway, sink) of two relays."""
+    sink = sinks(replies={"RCPT": later})
+    gateway = gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", PLAIN, "--plain-listener", "--workers", 2,
+                       "--retry", 60)
+    return gateway, sink
+
+
+def rows(text):
+    """A table's lines as lists of cells, by its head's columns."""
+    lines = text.splitlines()
+    starts = [i for i, c in enumerate(lines[0]) if c != " " and (i == 0 or lines[0][i - 2:i] == "  ")]
+    return [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None])] for line in lines[1:]]
+
+
+def test_trace_tells_each_recipient_of_open_and_settled_messages(place):
+    gateway, _ = place
+    open_name, open_id = send(gateway, "good@a.test", "slow@b.test", "bad@b.test")
+    network = "X-MS-Exchange-Organization-Network-Message-Id: 5d2b0a3e-1111-2222-3333-0123456789ab\r\n"
+    _, settled_id = send(gateway, "good@c.test", extra=network)
+    gateway.wait_record("message.settled", message=settled_id)
+    for n in range(3):
+        gateway.wait_record("delivery.attempted", message=open_id, n=[n])
+
+    text = gateway.run("trace", open_name).stdout
+    assert open_id in text.splitlines()[0] and "(not settled)" in text
+    good, slow, bad = rows(text.split("\n", 1)[1])
+    assert good[:5] == ["good@a.test", "delivered", "plain", "default", "127.0.0.1"] and good[5].startswith("20")
+    assert slow[:3] == ["slow@b.test", "deferred", "-"] and "hop.deferred (451 4.3.0), next 20" in slow[6]
+    assert bad[:5] == ["bad@b.test", "returned", "-", "default", "127.0.0.1"] and bad[6] == "hop.refused (550 5.1.1)"
+    assert gateway.run("trace", open_name.strip("<>")).stdout == text, "angle brackets may be left out"
+    assert gateway.run("trace", open_id).stdout == text, "our own id does as well"
+
+    [found] = gateway.json("trace", "--network-message-id", "5d2b0a3e-1111-2222-3333-0123456789ab")["messages"]
+    assert found["id"] == settled_id and found["settled"] and "queue" not in found
+    assert found["recipients"][0]["rung"] == "plain" and found["recipients"][0]["hop"]["mx"] == "127.0.0.1"
+    assert gateway.run("trace", "<nobody@nowhere.test>", check=False).returncode == 1
+    assert gateway.run("trace", check=False).returncode == 64
+    assert gateway.run("trace", open_name, "--network-message-id", "x", check=False).returncode == 64
+
+
+def test_two_messages_of_one_name_are_both_told(place):
+    gateway, _ = place
+    message, name = mail.make("Hello", ["good@a.test"])
+    for _ in range(2):
+        gateway.send(message, ["good@a.test"])
+    accepted = {r["message"] for r in gateway.records() if r["event"] == "message.accepted"}
+    while len(accepted) < 2:
+        accepted = {r["message"] for r in gateway.records() if r["event"] == "message.accepted"}
+    assert {m["id"] for m in gateway.json("trace", name)["messages"]} == accepted
+
+
+def test_a_list_has_the_mail_of_shards_left_behind(place):
+    gateway, _ = place
+    ids = [send(gateway, f"slow{n}@b.test")[1] for n in range(8)]
+    shards = {r["journal"]["shard"] for r in gateway.records() if r["event"] == "message.accepted"}
+    while shards != {"0", "1"}:
+        ids.append(send(gateway, f"slow{len(ids)}@b.test")[1])
+        shards = {r["journal"]["shard"] for r in gateway.records() if r["event"] == "message.accepted"}
+    gateway.again(workers=1)
+    assert [m["id"] for m in gateway.json("queue", "list")["messages"]] == sorted(ids)
+    assert [m["id"] for m in gateway.json("queue", "list", "--limit", "3")["messages"]] == sorted(ids)[:3]
+    [relay] = gateway.json("status")["relays"]
+    assert relay["says"]["messages"] == relay["says"]["pending"] == len(ids)
+    gateway.run("queue", "delete", ids[0], "--reason", "nobody wants it")
+    gateway.run("queue", "delete", ids[-1], "--reason", "nobody wants it")
+    assert [m["id"] for m in gateway.json("queue", "list")["messages"]] == sorted(ids)[1:-1]
+    assert json.loads(gateway.run("queue", "show", ids[3], "--json").stdout)["message"]["id"] == ids[3]
