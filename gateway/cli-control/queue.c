@@ -78,6 +78,18 @@ static void add_rows(struct listing *l, const struct sp_json *m)
     const struct sp_json *r = recipients == NULL ? NULL : recipients->first;
     bool first = true;
 
+    if (sp_json_bool_of(m, "quarantined", false)) {
+        struct sp_bytes cells[] = {sp_json_text_of(m, "id"),
+                                   SP_LIT("-"),
+                                   SP_LIT("-"),
+                                   SP_LIT("-"),
+                                   SP_LIT("quarantined"),
+                                   SP_LIT("-"),
+                                   SP_LIT("journal.damaged"),
+                                   SP_LIT("-")};
+
+        table_add(l->table, cells);
+    }
     for (; r != NULL; r = r->next) {
         struct sp_bytes cells[] = {
             first ? sp_json_text_of(m, "id") : sp_bytes(NULL, 0),
@@ -220,6 +232,10 @@ static void show_recipients(const struct sp_json *m)
 static void print_message(const struct sp_json *m)
 {
     show_field(m, "id", "message");
+    if (sp_json_bool_of(m, "quarantined", false)) {
+        (void)printf("quarantined: its record is damaged and can't be read\n");
+        return;
+    }
     show_field(m, "accepted", "accepted");
     show_field(m, "kind", "kind");
     show_field(m, "tenant", "tenant");

@@ -84,7 +84,8 @@ static void put_event(const struct relay_question *q, const struct kind *kind,
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "event", kind->event);
-    sp_jw_text(&w, "tenant", m->accept.tenant);
+    if (!m->quarantined)
+        sp_jw_text(&w, "tenant", m->accept.tenant);
     sp_jw_id(&w, "message", m->accept.id.b);
     put_ns(m, kind->record, act, &w);
     sp_jw_cstr(&w, "act", kind->command);
@@ -123,6 +124,8 @@ static const char *read_act(const struct relay_question *q, const struct kind *k
     act->reason = sp_json_text_of(q->ask, "reason");
     if (kind->reason_needed && sp_bytes_trim(act->reason).len == 0)
         return "reason: needed, it is part of the audit record";
+    if (m->quarantined && kind->record != SP_RECORD_DELETE)
+        return "its record is damaged: it can be deleted, nothing else";
     if (!read_ns(q, m, act))
         return "n: recipients of this message by their numbers";
     if (kind->record != SP_RECORD_HOLD)

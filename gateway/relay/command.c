@@ -83,6 +83,11 @@ void relay_put_message(const struct sp_queue_message *m, const char *key, struct
 
     sp_jw_object(w, key);
     sp_jw_id(w, "id", a->id.b);
+    if (m->quarantined) { /* nothing else is known of it */
+        sp_jw_bool(w, "quarantined", true);
+        sp_jw_end(w);
+        return;
+    }
     relay_put_time(w, "accepted", a->time_ms);
     sp_jw_cstr(w, "kind", sp_accept_kind_name(a->kind));
     sp_jw_text(w, "tenant", a->tenant);
@@ -101,9 +106,15 @@ void relay_put_message(const struct sp_queue_message *m, const char *key, struct
 
 struct relay *relay_load(struct relay *r, const struct sp_id *id, struct sp_queue_message **m)
 {
-    while (r != NULL && sp_queue_load(r->queue, id, m) != SP_OK)
-        r = r->left;
-    return r;
+    for (; r != NULL; r = r->left) {
+        enum sp_rc rc = sp_queue_load(r->queue, id, m);
+
+        if (rc == SP_E_JOURNAL_DAMAGED)
+            *m = sp_queue_message_quarantined(id);
+        if (rc == SP_OK || rc == SP_E_JOURNAL_DAMAGED)
+            return r;
+    }
+    return NULL;
 }
 
 static void on_show(struct relay *r, const struct relay_question *q)

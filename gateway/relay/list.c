@@ -65,13 +65,14 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
     struct sp_bytes state = sp_json_text_of(q->ask, "state");
     struct sp_bytes after = sp_json_text_of(q->ask, "after");
 
-    query->state = state.len == 0 ? -1 : find_state(state);
+    query->quarantined_only = sp_bytes_eq(state, SP_LIT("quarantined"));
+    query->state = state.len == 0 || query->quarantined_only ? -1 : find_state(state);
     query->sender = sp_json_text_of(q->ask, "sender");
     query->recipient = sp_json_text_of(q->ask, "recipient");
     query->tenant = sp_json_text_of(q->ask, "tenant");
     query->rule = sp_json_text_of(q->ask, "rule");
     query->limit = (size_t)sp_json_int_of(q->ask, "limit", PAGE_MESSAGES - 1) + 1;
-    if (state.len > 0 && query->state < 0)
+    if (state.len > 0 && query->state < 0 && !query->quarantined_only)
         return false;
     return after.len == 0 || sp_id_parse(after, &query->after);
 }

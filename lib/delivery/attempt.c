@@ -239,10 +239,12 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
 static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *result)
 {
     struct sp_attempt *a = arg;
+    enum sp_rc read = a->source.rc;
 
     (void)rc;
     clear_source(a);
-    sp_attempt_settle_sent(a, result);
+    if (!sp_attempt_is_damaged(a, read))
+        sp_attempt_settle_sent(a, result);
 }
 
 static enum sp_rc open_source(struct sp_attempt *a)
@@ -314,8 +316,7 @@ static void send_mail(struct sp_attempt *a)
     if (rc == SP_OK)
         return;
     clear_source(a);
-    sp_outcome_rung_failed(&a->s, a->taken, rc);
-    sp_attempt_step(a);
+    sp_attempt_rung_failed(a, rc);
 }
 
 /* Goes back to the hosts: what they showed before does not count. */

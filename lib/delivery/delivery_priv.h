@@ -148,6 +148,19 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
 struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *ns, size_t n_count);
 /* Asks the hosts anew, for a copy that is ready. */
 void sp_attempt_look_again(struct sp_attempt *a);
+
+/* ---- damage.c ---- */
+
+/*
+ * Holds the recipients if rc says that the body as accepted can't be read, and it can't. returns: whether it did; the
+ * attempt is then at its end
+ */
+SP_MUST_CHECK bool sp_attempt_is_damaged(struct sp_attempt *a, enum sp_rc rc);
+/* The rung taken has failed: on with the next, or with a hold if the body is damaged. */
+void sp_attempt_rung_failed(struct sp_attempt *a, enum sp_rc rc);
+
+/* ---- steps ---- */
+
 /* Does what outcome says next. May free a. */
 void sp_attempt_step(struct sp_attempt *a);
 /* Ends it without a word; its recipients must have been settled, put back or split off. */

@@ -196,6 +196,8 @@ static void on_deposited(void *arg, enum sp_rc rc, const struct sp_jobs_reply *r
     }
     sp_log_warn(a->d->parts.log, "delivery.deposit-failed", SP_ID("message", &a->p->m->accept.id),
                 SP_RC("why", rc));
+    if (sp_attempt_is_damaged(a, rc))
+        return;
     if (sp_rc_info(rc)->class == SP_CLASS_PERM)
         rc = SP_E_ROLE_GONE; /* an error of the portal is no answer */
     sp_outcome_rung_failed(&a->s, a->taken, rc);
@@ -277,6 +279,8 @@ void sp_attempt_deposit(struct sp_attempt *a)
         sp_content_clear(&content);
     }
     if (rc == SP_OK)
+        return;
+    if (sp_attempt_is_damaged(a, rc))
         return;
     sp_outcome_rung_failed(&a->s, a->taken, SP_E_ROLE_GONE);
     sp_attempt_step(a);

@@ -169,8 +169,7 @@ static void on_sealed(void *arg, enum sp_rc rc, const struct sp_jobs_reply *repl
     }
     sp_log_warn(a->d->parts.log, "delivery.seal-failed", SP_ID("message", &a->p->m->accept.id),
                 SP_TEXT("method", sp_jobs_seal_method_name(w->method)), SP_RC("why", rc));
-    sp_outcome_rung_failed(&a->s, a->taken, rc);
-    sp_attempt_step(a);
+    sp_attempt_rung_failed(a, rc);
 }
 
 static size_t pick_keys(const struct sp_attempt *a, enum sp_jobs_seal_method method,
@@ -296,6 +295,5 @@ void sp_attempt_seal(struct sp_attempt *a, enum sp_rung rung)
     }
     if (w->fd >= 0)
         (void)close(w->fd);
-    sp_outcome_rung_failed(&a->s, a->taken, rc);
-    sp_attempt_step(a);
+    sp_attempt_rung_failed(a, rc);
 }

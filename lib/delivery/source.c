@@ -117,10 +117,11 @@ enum sp_rc sp_source_next(struct sp_source *s, struct sp_bytes *out)
     if (s->at >= s->len)
         return SP_OK;
     rc = sp_content_view(s->reader, s->at, out);
+    if (rc == SP_OK && out->len == 0)
+        rc = SP_E_CONTENT_TRUNCATED;
+    s->rc = rc;
     if (rc != SP_OK)
         return rc;
-    if (out->len == 0)
-        return SP_E_CONTENT_TRUNCATED;
     if (s->at + out->len > stop)
         out->len = (size_t)(stop - s->at);
     s->at += out->len;

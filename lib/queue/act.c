@@ -19,7 +19,8 @@ static void act_done(struct sp_journal_append *a, enum sp_rc rc)
         for (size_t i = 0; i < p->n_count; i++)
             sp_queue_entry_busy(q, e, p->ns[i], false);
         sp_arena_reset(q->arena);
-        if (rc == SP_OK && sp_act_decode(a->meta, q->arena, &act) == SP_OK && act.n_count > 0)
+        if (rc == SP_OK && sp_act_decode(a->meta, q->arena, &act) == SP_OK &&
+            (act.n_count > 0 || e->quarantined))
             sp_queue_apply_act(q, e, a->type, &act);
         (void)sp_queue_entry_settle(q, e);
     }
@@ -56,6 +57,16 @@ static enum sp_rc choose(struct sp_queue_pending *p, const struct sp_queue_entry
     return p->n_count == 0 && busy > 0 ? SP_E_EXISTS : SP_OK;
 }
 
+/* One that can't be read is deleted as a whole, or stays as it is. returns: as choose */
+static enum sp_rc choose_damaged(const struct sp_queue_entry *e, uint8_t type,
+                                 const struct sp_act *act)
+{
+    for (size_t n = 0; n < e->count; n++)
+        if (e->rcpts[n].busy)
+            return SP_E_EXISTS;
+    return type == SP_RECORD_DELETE && act->n_count == 0 ? SP_OK : SP_E_JOURNAL_DAMAGED;
+}
+
 static bool changes_messages(uint8_t type)
 {
     return type == SP_RECORD_HOLD || type == SP_RECORD_RELEASE || type == SP_RECORD_RETRY ||
@@ -80,10 +91,16 @@ void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
         return;
     }
     if (changes_messages(type)) {
-        rc = e == NULL ? SP_E_NOT_FOUND : choose(p, e, type, act);
+        bool is_whole = e != NULL && e->quarantined;
+
+        if (e == NULL)
+            rc = SP_E_NOT_FOUND;
+        else
+            rc = is_whole ? choose_damaged(e, type, act) : choose(p, e, type, act);
         chosen.ns = p->ns;
         chosen.n_count = p->n_count;
-        if (rc != SP_OK || p->n_count == 0) { /* repeating what stands changes nothing */
+        if (rc != SP_OK ||
+            (p->n_count == 0 && !is_whole)) { /* repeating what stands changes nothing */
             sp_queue_pending_end(p, rc);
             return;
         }

@@ -62,6 +62,10 @@ static void act_on(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
 void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
                         const struct sp_act *a)
 {
+    if (e->quarantined && type == SP_RECORD_DELETE) {
+        sp_queue_entry_give_up(q, e);
+        return;
+    }
     if (a->n_count == 0)
         for (uint16_t n = 0; n < e->count; n++)
             act_on(q, e, type, a, n);
@@ -173,15 +177,11 @@ static void quarantine(struct sp_queue *q, const struct sp_journal_entry *je)
 
         e = sp_queue_entry_new(&unknown);
         e->type = je->type;
+        e->body_in_file = true; /* it may have one */
         e->open = 1;
         (void)sp_queue_entry_put(q, e, &je->place);
     }
-    if (e->quarantined)
-        return;
-    e->quarantined = true;
-    q->stats.quarantined++;
-    sp_log_error(q->o.log, "queue.quarantined", SP_ID("message", &je->message));
-    (void)sp_queue_entry_settle(q, e);
+    sp_queue_entry_quarantine(q, e);
 }
 
 void sp_queue_on_entry(void *arg, const struct sp_journal_entry *je)

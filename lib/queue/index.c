@@ -220,6 +220,26 @@ bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e)
     return true;
 }
 
+void sp_queue_entry_quarantine(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    if (e->quarantined)
+        return;
+    e->quarantined = true;
+    q->stats.quarantined++;
+    sp_log_error(q->o.log, "queue.quarantined", SP_ID("message", &e->id));
+    place_in_heap(q, e);
+}
+
+void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    const struct sp_rcpt deleted = {.state = SP_RCPT_DELETED, .rung = UINT8_MAX};
+
+    for (uint16_t n = 0; n < e->count; n++)
+        if (!sp_rcpt_state_is_final(e->rcpts[n].r.state))
+            sp_queue_entry_set(q, e, n, &deleted);
+    e->open = 0;
+}
+
 static void mend_times(struct sp_queue *q, struct sp_queue_entry *e, int64_t now_ms)
 {
     for (size_t i = 0; i < e->count; i++) {

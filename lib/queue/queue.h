@@ -118,14 +118,20 @@ struct sp_queue_message {
     struct sp_rcpt *rcpts;   /* state now; accept.recipient_count of them */
     bool *busy;
     bool possibly_attempted;
+    bool quarantined;       /* the record can't be read; nothing but accept.id is known */
     int64_t accepted_at_ms; /* steady time, where accept.time_ms is what the wall clock said */
     struct sp_arena *arena;
     struct sp_buf meta;
 };
 
-/* owner: the caller, sp_queue_message_free. returns: SP_E_NOT_FOUND (settled or never there), SP_E_JOURNAL_DAMAGED, SP_E_IO */
+/*
+ * owner:   the caller, sp_queue_message_free
+ * returns: SP_E_NOT_FOUND (settled or never there); SP_E_JOURNAL_DAMAGED: it is quarantined from now on; SP_E_IO
+ */
 SP_MUST_CHECK enum sp_rc sp_queue_load(struct sp_queue *q, const struct sp_id *id,
                                        struct sp_queue_message **out);
+/* One of which nothing but the id is known. owner: the caller, sp_queue_message_free */
+struct sp_queue_message *sp_queue_message_quarantined(const struct sp_id *id);
 void sp_queue_message_free(struct sp_queue_message *m);
 SP_AUTO_DEFINE(sp_queue_message)
 
@@ -157,10 +163,10 @@ bool sp_queue_act_fits(uint8_t type, const struct sp_rcpt *r);
 
 /*
  * Writes an act of the record types HOLD, RELEASE, RETRY, DELETE (busy recipients are left alone: SP_E_EXISTS if all
- * that it names are) or ACT. Repeating one is harmless.
+ * that it names are) or ACT. Repeating one is harmless. A quarantined message can be deleted as a whole, nothing else.
  *
  * act:  encoded at once, not kept
- * done: SP_OK when durable; SP_E_NOT_FOUND, SP_E_EXISTS, SP_E_JOURNAL_FULL, SP_E_JOURNAL_FAILED
+ * done: SP_OK when durable; SP_E_NOT_FOUND, SP_E_EXISTS, SP_E_JOURNAL_DAMAGED, SP_E_JOURNAL_FULL, SP_E_JOURNAL_FAILED
  */
 void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
                   void (*done)(void *arg, enum sp_rc rc), void *arg);
@@ -169,6 +175,7 @@ void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
 
 struct sp_queue_query {
     int state;              /* enum sp_rcpt_state of any recipient, -1: any */
+    bool quarantined_only;  /* none but those that can't be read */
     struct sp_bytes sender; /* contains, ASCII case ignored; empty: any */
     struct sp_bytes recipient;
     struct sp_bytes tenant; /* equals; empty: any */

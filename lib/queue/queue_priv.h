@@ -94,6 +94,10 @@ void sp_queue_entry_move(struct sp_queue *q, struct sp_queue_entry *e,
 void sp_queue_entry_set(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n,
                         const struct sp_rcpt *to);
 void sp_queue_entry_busy(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n, bool busy);
+/* Its record can't be read: it goes nowhere, and waits for a person. Told once. */
+void sp_queue_entry_quarantine(struct sp_queue *q, struct sp_queue_entry *e);
+/* A quarantined one is deleted, with recipients of which nothing is known. */
+void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e);
 /* After changes: its place in the heap anew; gone if nothing is open. returns: whether it still lives */
 bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e);
 /* Calls on_due if something is due earlier than `before`. */

@@ -18,6 +18,17 @@ void sp_queue_message_free(struct sp_queue_message *m)
     sp_free(m);
 }
 
+struct sp_queue_message *sp_queue_message_quarantined(const struct sp_id *id)
+{
+    struct sp_queue_message *m = sp_calloc(1, sizeof(*m));
+
+    m->arena = sp_arena_new(1024);
+    sp_buf_init(&m->meta, SP_QUEUE_META_MAX);
+    m->accept.id = *id;
+    m->quarantined = true;
+    return m;
+}
+
 static enum sp_rc decode(const struct sp_queue_entry *e, struct sp_bytes meta,
                          struct sp_arena *arena, struct sp_accept *out)
 {
@@ -90,9 +101,12 @@ static enum sp_rc load(struct sp_queue *q, const struct sp_queue_entry *e,
 
 enum sp_rc sp_queue_load(struct sp_queue *q, const struct sp_id *id, struct sp_queue_message **out)
 {
-    const struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    enum sp_rc rc = e == NULL ? SP_E_NOT_FOUND : load(q, e, out);
 
-    return e == NULL ? SP_E_NOT_FOUND : load(q, e, out);
+    if (rc == SP_E_JOURNAL_DAMAGED)
+        sp_queue_entry_quarantine(q, e);
+    return rc;
 }
 
 enum sp_rc sp_queue_body(struct sp_queue *q, const struct sp_id *id, struct sp_content *out)
@@ -234,11 +248,31 @@ static bool matches(const struct sp_queue_query *query, const struct sp_accept *
     return recipient && rule;
 }
 
+static bool asks_nothing(const struct sp_queue_query *query)
+{
+    return query->state < 0 && query->sender.len + query->recipient.len == 0 &&
+           query->tenant.len + query->rule.len == 0;
+}
+
+/* Of one that can't be read there is an id alone. returns: whether it was visited */
+static bool visit_damaged(const struct sp_queue_query *query, const struct sp_queue_entry *e)
+{
+    struct sp_queue_message m = {.accept = {.id = e->id}, .quarantined = true};
+
+    if (!query->quarantined_only && !asks_nothing(query))
+        return false;
+    query->visit(query->arg, &m);
+    return true;
+}
+
 /* Visits one if it matches. returns: whether it did */
 static bool visit_one(struct sp_queue *q, const struct sp_queue_query *query,
                       const struct sp_queue_entry *e)
 {
     SP_AUTO(sp_queue_message) m = NULL;
+
+    if (e->quarantined || query->quarantined_only)
+        return e->quarantined && visit_damaged(query, e);
 
     if (!has_state(e, query->state) || load(q, e, &m) != SP_OK || !matches(query, &m->accept))
         return false;

@@ -316,6 +316,67 @@ START_TEST(a_damaged_record_is_quarantined_and_the_rest_flows)
 }
 END_TEST
 
+static void count_damaged(void *arg, const struct sp_queue_message *m)
+{
+    ck_assert(m->quarantined && m->accept.recipient_count == 0);
+    (*(size_t *)arg)++;
+}
+
+static size_t list_damaged(struct rig *r)
+{
+    size_t found = 0;
+    struct sp_queue_query query = {
+        .state = -1, .quarantined_only = true, .limit = 10, .visit = count_damaged, .arg = &found};
+    struct sp_id last;
+
+    ck_assert(!sp_queue_list(r->queue, &query, &last));
+    return found;
+}
+
+START_TEST(a_quarantined_message_is_listed_and_can_be_deleted)
+{
+    struct sp_id ids[2];
+    uint8_t wrong = 0xee;
+
+    ids[0] = rig_put(&rig, 300000); /* its body is a file */
+    ids[1] = rig_put(&rig, 2000);
+    rig_crash(&rig, FAKE_CRASH_ALL, 0);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(list_damaged(&rig), 1);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &ids[0]), SP_E_JOURNAL_DAMAGED);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &ids[0]), SP_OK);
+    ck_assert_uint_eq(list_damaged(&rig), 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
+    ck_assert_uint_eq(fake_disk_files(rig.disk, "body-"), 0);
+    rig_reopen(&rig); /* and it stays so */
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 0);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
+}
+END_TEST
+
+START_TEST(damage_found_while_it_runs_quarantines_that_message)
+{
+    struct sp_id ids[2] = {rig_put(&rig, 2000), rig_put(&rig, 2000)};
+    struct sp_queue_message *m;
+    struct sp_queue_due due;
+    uint8_t wrong = 0xee;
+
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    ck_assert(rig_due(&rig, &due));
+    ck_assert(sp_id_eq(&due.id, &ids[0]));
+    ck_assert_int_eq(sp_queue_load(rig.queue, &ids[0], &m), SP_E_JOURNAL_DAMAGED);
+    sp_queue_put_back(rig.queue, &ids[0], due.ns, due.n_count, rig.clock.wall_ms);
+    ck_assert_uint_eq(list_damaged(&rig), 1);
+    ck_assert(rig_due(&rig, &due));
+    ck_assert(sp_id_eq(&due.id, &ids[1]));
+    ck_assert(!rig_due(&rig, &due));
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &ids[0]), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
+}
+END_TEST
+
 START_TEST(a_stopped_shard_keeps_outcomes_until_it_can_write_again)
 {
     struct sp_id ids[2] = {rig_put(&rig, 100), rig_put(&rig, 100)};
@@ -631,6 +692,8 @@ static void add(TCase *c)
     tcase_add_test(c, an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap);
     tcase_add_test(c, a_dsn_that_no_record_can_hold_leaves_its_recipients_held);
     tcase_add_test(c, a_damaged_record_is_quarantined_and_the_rest_flows);
+    tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
+    tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);
     tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);
     tcase_add_test(c, refused_recipients_and_their_dsn_lie_in_one_record);
     tcase_add_test(c, nothing_changes_before_it_is_durable);
