@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -145,10 +144,17 @@ void sp_buf_put_var(struct sp_buf *b, struct sp_bytes bytes)
 
 void sp_buf_put_dec(struct sp_buf *b, int64_t v)
 {
+    uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     char text[24];
-    int len = snprintf(text, sizeof(text), "%" PRId64, v);
+    size_t at = sizeof(text);
 
-    sp_buf_put(b, sp_bytes(text, (size_t)len));
+    do {
+        text[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (v < 0)
+        text[--at] = '-';
+    sp_buf_put(b, sp_bytes(text + at, sizeof(text) - at));
 }
 
 void sp_buf_printf(struct sp_buf *b, const char *fmt, ...)

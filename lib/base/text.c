@@ -147,11 +147,13 @@ size_t sp_utf8_step(struct sp_bytes b)
         uint8_t first, last, second_least, second_most;
         size_t len;
     } rows[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+        {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
     };
 
+    if (b.ptr[0] < 0x80)
+        return 1;
     for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
         if (b.ptr[0] < rows[i].first || b.ptr[0] > rows[i].last)
             continue;
@@ -169,12 +171,14 @@ size_t sp_utf8_step(struct sp_bytes b)
 
 bool sp_utf8_is_valid(struct sp_bytes b)
 {
-    while (b.len > 0) {
-        size_t step = sp_utf8_step(b);
+    size_t at = 0;
+
+    while (at < b.len) {
+        size_t step = b.ptr[at] < 0x80 ? 1 : sp_utf8_step(sp_bytes(b.ptr + at, b.len - at));
 
         if (step == 0)
             return false;
-        b = sp_bytes_slice(b, step, SIZE_MAX);
+        at += step;
     }
     return true;
 }
