@@ -31,11 +31,8 @@ struct sp_digest sp_merkle_leaf(struct sp_bytes line)
 {
     static const uint8_t mark = 0;
     struct sp_digest out = {0};
-    SP_AUTO(sp_sha256) h = sp_sha256_new();
 
-    sp_sha256_feed(h, sp_bytes(&mark, 1));
-    sp_sha256_feed(h, line);
-    sp_sha256_finish(h, out.b);
+    sp_crypt_sha256_both(sp_bytes(&mark, 1), line, out.b);
     return out;
 }
 

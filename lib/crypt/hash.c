@@ -11,9 +11,26 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <threads.h>
+
+static EVP_MD *fetched;
+
+static void fetch(void)
+{
+    fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+    sp_assert(fetched != NULL);
+}
+
+/* Looking an algorithm up by its name takes longer than hashing a short text, so it is done once a process. */
+static EVP_MD *algorithm(void)
+{
+    static once_flag once = ONCE_FLAG_INIT;
+
+    call_once(&once, fetch);
+    return fetched;
+}
 
 struct sp_sha256 {
-    EVP_MD *md;
     EVP_MD_CTX *ctx;
 };
 
@@ -21,10 +38,8 @@ struct sp_sha256 *sp_sha256_new(void)
 {
     struct sp_sha256 *h = sp_calloc(1, sizeof(*h));
 
-    h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
     h->ctx = EVP_MD_CTX_new();
-    sp_assert(h->md != NULL && h->ctx != NULL);
-    sp_assert(EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1);
+    sp_assert(h->ctx != NULL && EVP_DigestInit_ex2(h->ctx, algorithm(), NULL) == 1);
     return h;
 }
 
@@ -33,7 +48,6 @@ void sp_sha256_free(struct sp_sha256 *h)
     if (h == NULL)
         return;
     EVP_MD_CTX_free(h->ctx);
-    EVP_MD_free(h->md);
     sp_free(h);
 }
 
@@ -50,7 +64,18 @@ void sp_sha256_finish(struct sp_sha256 *h, uint8_t out[SP_SHA256_LEN])
 
 void sp_crypt_sha256(struct sp_bytes data, uint8_t out[SP_SHA256_LEN])
 {
-    sp_assert(EVP_Digest(data.ptr, data.len, out, NULL, EVP_sha256(), NULL) == 1);
+    sp_assert(EVP_Digest(data.ptr, data.len, out, NULL, algorithm(), NULL) == 1);
+}
+
+void sp_crypt_sha256_both(struct sp_bytes first, struct sp_bytes second, uint8_t out[SP_SHA256_LEN])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    sp_assert(ctx != NULL && EVP_DigestInit_ex2(ctx, algorithm(), NULL) == 1);
+    sp_assert(EVP_DigestUpdate(ctx, first.ptr, first.len) == 1);
+    sp_assert(EVP_DigestUpdate(ctx, second.ptr, second.len) == 1);
+    sp_assert(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+    EVP_MD_CTX_free(ctx);
 }
 
 void sp_crypt_hmac(struct sp_bytes key, struct sp_bytes data, uint8_t out[SP_SHA256_LEN])

@@ -23,6 +23,10 @@ void sp_sha256_finish(struct sp_sha256 *h, uint8_t out[SP_SHA256_LEN]);
 /* The digest of data in one go. */
 void sp_crypt_sha256(struct sp_bytes data, uint8_t out[SP_SHA256_LEN]);
 
+/* The digest of two views, the second behind the first. */
+void sp_crypt_sha256_both(struct sp_bytes first, struct sp_bytes second,
+                          uint8_t out[SP_SHA256_LEN]);
+
 /* HMAC-SHA-256. */
 void sp_crypt_hmac(struct sp_bytes key, struct sp_bytes data, uint8_t out[SP_SHA256_LEN]);
 
