@@ -9,43 +9,62 @@
 
 #include "json/json_priv.h"
 
+#define LENT_MAX 256 /* members being sorted at one time without asking for memory */
+#define FEW      16  /* are put in order by insertion */
+
 struct level {
-    const struct sp_json **children; /* sorted, count of them */
+    const struct sp_json **members; /* of an object, sorted; else NULL */
+    const struct sp_json *item;     /* next of an array */
     size_t count;
     size_t next;
-    bool is_object;
+    size_t lent_before;
 };
 
-/* The next UTF-16 code unit sort key of valid UTF-8: code points past the BMP sort as their surrogates, that is, between
- * U+D7FF and U+E000. */
-static uint32_t utf16_key(struct sp_bytes s, size_t *at)
-{
-    uint8_t c = s.ptr[*at];
-    size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    uint32_t code = n == 1 ? c : n == 2 ? c & 0x1fU : n == 3 ? c & 0x0fU : c & 0x07U;
+struct stack {
+    struct level levels[SP_JSON_DEPTH_MAX + 2];
+    size_t depth;
+    const struct sp_json *lent[LENT_MAX]; /* to the levels that are open, outermost first */
+    size_t lent_count;
+    struct sp_arena *arena; /* for more; NULL until then */
+};
 
-    for (size_t i = 1; i < n && *at + i < s.len; i++)
-        code = code << 6 | (s.ptr[*at + i] & 0x3fU);
-    *at += n;
-    if (code >= 0x10000)
-        return 0xd800U * 0x200U +
-               (code - 0x10000); /* after 0xd7ff, before 0xe000, in order among themselves */
-    return code * 0x200U;
+/*
+ * Order of UTF-16 code units (RFC 8785 3.2.3). It is that of the bytes of UTF-8, but that code points past the BMP, whose
+ * lead bytes are f0 and up, are written as surrogates and so stand before U+E000 to U+FFFF, whose lead bytes are ee and ef.
+ */
+static int compare_keys(struct sp_bytes x, struct sp_bytes y)
+{
+    size_t len = x.len < y.len ? x.len : y.len, i = 0;
+
+    while (i < len && x.ptr[i] == y.ptr[i])
+        i++;
+    if (i == len)
+        return (x.len > y.len) - (x.len < y.len);
+    if (x.ptr[i] >= 0xee && y.ptr[i] >= 0xee && (x.ptr[i] >= 0xf0) != (y.ptr[i] >= 0xf0))
+        return x.ptr[i] >= 0xf0 ? -1 : 1;
+    return x.ptr[i] < y.ptr[i] ? -1 : 1;
 }
 
-static int compare_keys(const void *a, const void *b)
+static int compare_members(const void *a, const void *b)
 {
-    struct sp_bytes x = (*(const struct sp_json *const *)a)->key;
-    struct sp_bytes y = (*(const struct sp_json *const *)b)->key;
-    size_t i = 0, k = 0;
+    return compare_keys((*(const struct sp_json *const *)a)->key,
+                        (*(const struct sp_json *const *)b)->key);
+}
 
-    while (i < x.len && k < y.len) {
-        uint32_t p = utf16_key(x, &i), q = utf16_key(y, &k);
-
-        if (p != q)
-            return p < q ? -1 : 1;
+static void sort_members(const struct sp_json **members, size_t count)
+{
+    if (count > FEW) {
+        qsort(members, count, sizeof(*members), compare_members);
+        return;
     }
-    return (i < x.len) - (k < y.len);
+    for (size_t i = 1; i < count; i++) {
+        const struct sp_json *m = members[i];
+        size_t k = i;
+
+        for (; k > 0 && compare_keys(members[k - 1]->key, m->key) > 0; k--)
+            members[k] = members[k - 1];
+        members[k] = m;
+    }
 }
 
 static void put_escape(struct sp_buf *out, uint8_t c)
@@ -61,13 +80,18 @@ static void put_escape(struct sp_buf *out, uint8_t c)
         sp_buf_printf(out, "u%04x", c);
 }
 
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
 static void put_text(struct sp_buf *out, struct sp_bytes s)
 {
     size_t from = 0;
 
     sp_buf_put_u8(out, '"');
     for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] >= 0x20 && s.ptr[i] != '"' && s.ptr[i] != '\\')
+        if (is_plain(s.ptr[i]))
             continue;
         sp_buf_put(out, sp_bytes(s.ptr + from, i - from));
         put_escape(out, s.ptr[i]);
@@ -158,27 +182,35 @@ static void put_scalar(struct sp_buf *out, const struct sp_json *v)
     }
 }
 
-static struct level open_level(struct sp_arena *arena, const struct sp_json *v)
+static const struct sp_json **lend(struct stack *s, size_t count)
 {
-    struct level l = {.count = v->count, .is_object = v->type == SP_JSON_OBJECT};
+    const struct sp_json **room = s->lent + s->lent_count;
+
+    if (count <= LENT_MAX - s->lent_count) {
+        s->lent_count += count;
+        return room;
+    }
+    if (s->arena == NULL)
+        s->arena = sp_arena_new(count * sizeof(*room));
+    return sp_arena_alloc(s->arena, count * sizeof(*room));
+}
+
+static struct level open_level(struct stack *s, const struct sp_json *v)
+{
+    struct level l = {.item = v->first, .count = v->count, .lent_before = s->lent_count};
     size_t i = 0;
 
-    l.children = sp_arena_alloc(arena, (v->count + 1) * sizeof(void *));
-    for (const struct sp_json *c = v->first; c != NULL; c = c->next)
-        l.children[i++] = c;
-    if (l.is_object)
-        qsort(l.children, l.count, sizeof(void *), compare_keys);
+    if (v->type != SP_JSON_OBJECT)
+        return l;
+    l.members = lend(s, v->count);
+    for (const struct sp_json *m = v->first; m != NULL; m = m->next)
+        l.members[i++] = m;
+    sort_members(l.members, l.count);
     return l;
 }
 
-struct stack {
-    struct level levels[SP_JSON_DEPTH_MAX + 2];
-    size_t depth;
-};
-
 /* Writes a scalar whole, or the opening of an array or object. returns: false if nested too deeply */
-static bool put_value(struct stack *s, struct sp_arena *arena, const struct sp_json *v,
-                      struct sp_buf *out)
+static bool put_value(struct stack *s, const struct sp_json *v, struct sp_buf *out)
 {
     if (v->type != SP_JSON_OBJECT && v->type != SP_JSON_ARRAY) {
         put_scalar(out, v);
@@ -187,8 +219,16 @@ static bool put_value(struct stack *s, struct sp_arena *arena, const struct sp_j
     if (s->depth == SP_ARRAY_LEN(s->levels))
         return false;
     sp_buf_put_u8(out, v->type == SP_JSON_OBJECT ? '{' : '[');
-    s->levels[s->depth++] = open_level(arena, v);
+    s->levels[s->depth++] = open_level(s, v);
     return true;
+}
+
+static void close_level(struct stack *s, struct sp_buf *out)
+{
+    const struct level *l = &s->levels[--s->depth];
+
+    s->lent_count = l->lent_before;
+    sp_buf_put_u8(out, l->members != NULL ? '}' : ']');
 }
 
 /* Closes what is complete and goes to the next child, its key written. returns: NULL at the end */
@@ -198,30 +238,37 @@ static const struct sp_json *next_value(struct stack *s, struct sp_buf *out)
     struct level *l;
 
     while (s->depth > 0 && s->levels[s->depth - 1].next == s->levels[s->depth - 1].count)
-        sp_buf_put_u8(out, s->levels[--s->depth].is_object ? '}' : ']');
+        close_level(s, out);
     if (s->depth == 0)
         return NULL;
     l = &s->levels[s->depth - 1];
     if (l->next > 0)
         sp_buf_put_u8(out, ',');
-    v = l->children[l->next++];
-    if (l->is_object) {
+    if (l->members == NULL) {
+        v = l->item;
+        l->item = v->next;
+    } else {
+        v = l->members[l->next];
         put_text(out, v->key);
         sp_buf_put_u8(out, ':');
     }
+    l->next++;
     return v;
 }
 
 enum sp_rc sp_json_canonical(const struct sp_json *value, struct sp_buf *out)
 {
-    SP_AUTO(sp_arena) arena = sp_arena_new(1024);
+    enum sp_rc rc = SP_OK;
     struct stack s;
 
     s.depth = 0;
-    for (const struct sp_json *v = value; v != NULL; v = next_value(&s, out))
-        if (!put_value(&s, arena, v, out))
-            return SP_E_LIMIT;
-    return sp_buf_rc(out);
+    s.lent_count = 0;
+    s.arena = NULL;
+    for (const struct sp_json *v = value; v != NULL && rc == SP_OK; v = next_value(&s, out))
+        if (!put_value(&s, v, out))
+            rc = SP_E_LIMIT;
+    sp_arena_free(s.arena);
+    return rc == SP_OK ? sp_buf_rc(out) : rc;
 }
 
 enum sp_rc sp_json_canonicalise(struct sp_bytes text, struct sp_buf *out, struct sp_err *err)

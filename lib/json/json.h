@@ -108,6 +108,9 @@ void sp_json_set_int(struct sp_json_doc *doc, const struct sp_json *object, cons
                      int64_t v);
 void sp_json_set_bool(struct sp_json_doc *doc, const struct sp_json *object, const char *key,
                       bool v);
+/* returns: the new member, an empty object of this document; owner: the document */
+const struct sp_json *sp_json_set_object(struct sp_json_doc *doc, const struct sp_json *object,
+                                         const char *key);
 /* Copies a whole value of any document. */
 void sp_json_set_copy(struct sp_json_doc *doc, const struct sp_json *object, const char *key,
                       const struct sp_json *v);

@@ -45,6 +45,17 @@ SP_MUST_CHECK enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_jso
 /* returns: SP_OK, or SP_E_JSON_SYNTAX if values are nested deeper than SP_JSON_DEPTH_MAX */
 SP_MUST_CHECK enum sp_rc sp_json_check_depth(struct sp_bytes text, struct sp_err *err);
 
+/*
+ * Reads plain text: no places, and of what jansson takes only what is common.
+ *
+ * owner:   the caller
+ * returns: NULL if the text is not plain, or wrong: jansson is to be asked
+ */
+struct sp_json_doc *sp_json_quick(struct sp_bytes text);
+
+/* owner: the caller. returns: a document without a root that has room for so many bytes of nodes and text */
+struct sp_json_doc *sp_json_doc_sized(size_t len);
+
 /* owner: the document. returns: a node without parent */
 struct sp_json *sp_json_node(struct sp_json_doc *doc, enum sp_json_type type);
 

@@ -3,7 +3,8 @@
  * is walked side by side with the text (members come out in the order of the text, since duplicates are refused): each
  * value's line and column are where the scan stands when the walk gets there. The walk uses a stack of its own; the
  * depth was bounded before jansson saw the text. What programs write to each other needs no places, so its text is not
- * walked. jansson's tree lives only as long as one call: its memory comes from an arena and goes with it.
+ * walked, and where it is plain, quick.c has read it before. jansson's tree lives only as long as one call: its memory
+ * comes from an arena and goes with it.
  */
 #include <jansson.h>
 #include <math.h>
@@ -242,6 +243,13 @@ enum sp_rc sp_json_parse(struct sp_bytes text, const struct sp_json_options *opt
     if (text.len > SP_JSON_LEN_MAX)
         return sp_fail(err, SP_E_LIMIT, "JSON text of %zu bytes is longer than %zu", text.len,
                        SP_JSON_LEN_MAX);
+    if (options == NULL) {
+        doc = sp_json_quick(text);
+        if (doc != NULL) {
+            *out = SP_STEAL(doc);
+            return SP_OK;
+        }
+    }
     doc = sp_json_doc_new();
     if (options == NULL) {
         rc = sp_json_check_depth(text, err);

@@ -7,6 +7,9 @@
 
 #include "base/text.h"
 
+#define ARENA_MIN 2048
+#define ARENA_MAX 65536
+
 struct sp_json *sp_json_node(struct sp_json_doc *doc, enum sp_json_type type)
 {
     struct sp_json *node = sp_arena_alloc(doc->arena, sizeof(*node));
@@ -27,12 +30,19 @@ void sp_json_attach(struct sp_json *parent, struct sp_json *last, struct sp_json
     parent->count++;
 }
 
-struct sp_json_doc *sp_json_doc_new(void)
+struct sp_json_doc *sp_json_doc_sized(size_t len)
 {
     struct sp_json_doc *doc = sp_calloc(1, sizeof(*doc));
 
-    doc->arena = sp_arena_new(4096);
+    doc->arena = sp_arena_new(len < ARENA_MIN ? ARENA_MIN : len > ARENA_MAX ? ARENA_MAX : len);
     doc->file = "";
+    return doc;
+}
+
+struct sp_json_doc *sp_json_doc_new(void)
+{
+    struct sp_json_doc *doc = sp_json_doc_sized(ARENA_MIN);
+
     doc->root = sp_json_node(doc, SP_JSON_OBJECT);
     return doc;
 }
@@ -194,6 +204,12 @@ void sp_json_set_text(struct sp_json_doc *doc, const struct sp_json *object, con
                       struct sp_bytes v)
 {
     member(doc, object, key, SP_JSON_TEXT)->text = copy_text(doc, v);
+}
+
+const struct sp_json *sp_json_set_object(struct sp_json_doc *doc, const struct sp_json *object,
+                                         const char *key)
+{
+    return member(doc, object, key, SP_JSON_OBJECT);
 }
 
 void sp_json_set_int(struct sp_json_doc *doc, const struct sp_json *object, const char *key,
