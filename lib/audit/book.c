@@ -226,6 +226,7 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
         options->checkpoint_records == 0 ? CHECKPOINT_RECORDS_DEF : options->checkpoint_records;
     b->checkpoint_ms = options->checkpoint_ms == 0 ? CHECKPOINT_MS_DEF : options->checkpoint_ms;
     b->messages = sp_map_new();
+    b->cursors = sp_map_new();
     b->domains = sp_map_new();
     sp_list_init(&b->changed_domains);
     sp_list_init(&b->dirty_domains);
@@ -260,12 +261,26 @@ static void forget_messages(struct sp_audit_book *b)
     }
 }
 
+static void forget_cursors(struct sp_audit_book *b)
+{
+    struct sp_bytes key;
+    void *value;
+    size_t at = 0;
+
+    while (sp_map_next(b->cursors, &at, &key, &value)) {
+        sp_map_remove(b->cursors, key);
+        sp_free(value);
+    }
+}
+
 void sp_audit_book_free(struct sp_audit_book *b)
 {
     if (b == NULL)
         return;
     forget_messages(b);
     sp_map_free(b->messages);
+    forget_cursors(b);
+    sp_map_free(b->cursors);
     sp_audit_message_free(b->asked);
     sp_audit_posture_free(b);
     sp_map_free(b->domains);
@@ -337,6 +352,27 @@ static enum sp_rc store_messages(struct sp_audit_book *b, struct sp_err *err)
     return rc;
 }
 
+/* How far each shard is told: once a commit, since only the last place counts. */
+static enum sp_rc store_cursors(struct sp_audit_book *b, struct sp_err *err)
+{
+    struct sp_bytes key;
+    void *value;
+    size_t at = 0;
+    enum sp_rc rc = SP_OK;
+
+    while (rc == SP_OK && sp_map_next(b->cursors, &at, &key, &value)) {
+        struct sp_store_query *q =
+            sp_store_query(b->store, "INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3)");
+        const struct sp_journal_cursor *c = value;
+
+        sp_store_bind_text(q, 1, key);
+        sp_store_bind_int(q, 2, (int64_t)c->segment);
+        sp_store_bind_int(q, 3, (int64_t)c->offset);
+        rc = sp_store_run(q, err);
+    }
+    return rc;
+}
+
 static void write_head(struct sp_audit_book *b)
 {
     struct sp_buf text;
@@ -377,6 +413,8 @@ enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err)
         if (rc == SP_OK)
             rc = store_messages(b, err);
         if (rc == SP_OK)
+            rc = store_cursors(b, err);
+        if (rc == SP_OK)
             rc = sp_audit_posture_store(b, err);
         if (rc == SP_OK)
             rc = store_state(b, err);
@@ -388,6 +426,7 @@ enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err)
         b->dirty = false;
         b->tail_committed = b->tail.len;
         forget_messages(b);
+        forget_cursors(b);
     }
     write_file(b);
     return SP_OK;

@@ -45,6 +45,7 @@ struct sp_audit_book {
     int64_t checkpoint_at_ms;
     int64_t unsigned_since_ms; /* steady time of the first line after it; 0: there is none */
     struct sp_map *messages;   /* touched since the last commit: id -> struct sp_audit_message */
+    struct sp_map *cursors;    /* moved since the last commit: shard -> struct sp_journal_cursor */
     struct sp_audit_message *asked; /* lent by sp_audit_book_message */
     struct sp_aead *facts;          /* NULL: facts are not kept */
 

@@ -46,13 +46,11 @@ static void set_statement(struct sp_json_doc *doc, const struct sp_audit_state *
 
 static void set_clock(struct sp_json_doc *doc, const struct sp_audit_clock *clock)
 {
-    SP_AUTO(sp_json_doc) value = sp_json_doc_new();
-    const struct sp_json *root = sp_json_root(value);
+    const struct sp_json *value = sp_json_set_object(doc, sp_json_root(doc), "clock");
 
-    sp_json_set_text(value, root, "source", SP_LIT("system"));
-    sp_json_set_bool(value, root, "synced", clock->synced);
-    sp_json_set_int(value, root, "offset_ms", clock->offset_ms);
-    sp_json_set_copy(doc, sp_json_root(doc), "clock", root);
+    sp_json_set_text(doc, value, "source", SP_LIT("system"));
+    sp_json_set_bool(doc, value, "synced", clock->synced);
+    sp_json_set_int(doc, value, "offset_ms", clock->offset_ms);
 }
 
 enum sp_rc sp_audit_checkpoint_make(const struct sp_audit_state *state,

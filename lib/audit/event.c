@@ -73,7 +73,8 @@ static const struct sp_audit_event events[] = {
 const struct sp_audit_event *sp_audit_event_find(struct sp_bytes name)
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(events); i++) {
-        if (sp_bytes_eq(name, sp_bytes_cstr(events[i].name)))
+        if (name.len > 0 && events[i].name[0] == (char)name.ptr[0] &&
+            sp_bytes_eq(name, sp_bytes_cstr(events[i].name)))
             return &events[i];
     }
     return NULL;

@@ -305,16 +305,17 @@ static enum sp_rc fold_known(struct fold *f)
     }
 }
 
-static enum sp_rc store_cursor(struct sp_audit_book *b, const char *shard,
-                               const struct sp_journal_cursor *after, struct sp_err *err)
+static void note_cursor(struct sp_audit_book *b, const char *shard,
+                        const struct sp_journal_cursor *after)
 {
-    struct sp_store_query *q =
-        sp_store_query(b->store, "INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3)");
+    struct sp_bytes key = sp_bytes_cstr(shard);
+    struct sp_journal_cursor *c = sp_map_find(b->cursors, key);
 
-    sp_store_bind_text(q, 1, sp_bytes_cstr(shard));
-    sp_store_bind_int(q, 2, (int64_t)after->segment);
-    sp_store_bind_int(q, 3, (int64_t)after->offset);
-    return sp_store_run(q, err);
+    if (c == NULL) {
+        c = sp_calloc(1, sizeof(*c));
+        sp_map_put(b->cursors, key, c);
+    }
+    *c = *after;
 }
 
 enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
@@ -336,7 +337,7 @@ enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
     if (rc == SP_E_MALFORMED || rc == SP_E_LIMIT) /* it would be no better next time */
         rc = sp_audit_book_gap(b, &f.c, "record-malformed", NULL, 0, err);
     if (rc == SP_OK)
-        rc = store_cursor(b, shard, after, err);
+        note_cursor(b, shard, after);
     clear_told(&f);
     sp_arena_free(f.arena);
     return rc;

@@ -59,14 +59,12 @@ static enum sp_rc check_event(const struct sp_json *root, const struct sp_audit_
 
 static void set_origin(struct sp_json_doc *doc, const struct sp_audit_origin *origin)
 {
-    SP_AUTO(sp_json_doc) place = sp_json_doc_new();
-    const struct sp_json *root = sp_json_root(place);
+    const struct sp_json *place = sp_json_set_object(doc, sp_json_root(doc), "journal");
 
-    sp_json_set_text(place, root, "shard", sp_bytes_cstr(origin->shard));
-    sp_json_set_int(place, root, "segment", (int64_t)origin->segment);
-    sp_json_set_int(place, root, "record", (int64_t)origin->record);
-    sp_json_set_int(place, root, "part", origin->part);
-    sp_json_set_copy(doc, sp_json_root(doc), "journal", root);
+    sp_json_set_text(doc, place, "shard", sp_bytes_cstr(origin->shard));
+    sp_json_set_int(doc, place, "segment", (int64_t)origin->segment);
+    sp_json_set_int(doc, place, "record", (int64_t)origin->record);
+    sp_json_set_int(doc, place, "part", origin->part);
 }
 
 static void stamp_it(struct sp_json_doc *doc, const struct sp_audit_stamp *stamp)
