@@ -5,6 +5,8 @@
  */
 #include "gateway/relay/relay.h"
 
+#include "base/arena.h"
+
 static void on_due(void *arg)
 {
     relay_delivery_poke(arg);
@@ -13,6 +15,11 @@ static void on_due(void *arg)
 static void on_durable(void *arg, uint64_t segment, uint64_t end)
 {
     relay_durable_tell(((struct relay *)arg)->durable, segment, end);
+}
+
+static void classify(void *arg, const struct sp_accept *a, size_t n, struct sp_queue_way *way)
+{
+    sp_delivery_way(a, n, ((struct relay *)arg)->ways, way);
 }
 
 enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
@@ -28,10 +35,12 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .wait_max_ms = 2 * r->config->delivery.retry_max_ms,
         .body_memory = (size_t)r->config->intake.memory,
         .on_due = on_due,
+        .classify = classify,
         .on_durable = on_durable,
         .arg = r,
     };
 
+    r->ways = sp_arena_new(1024);
     return sp_queue_open(&options, &r->queue, err);
 }
 
@@ -103,6 +112,7 @@ void relay_left_free(struct relay *r)
         r->left = x->left;
         relay_delivery_free(x);
         sp_queue_close(x->queue);
+        sp_arena_free(x->ways);
         relay_durable_free(x->durable);
         sp_secret_clear(&x->keys.content);
         sp_secret_clear(&x->keys.record);

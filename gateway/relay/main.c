@@ -160,6 +160,7 @@ static void relay_free(void *state)
     relay_delivery_free(r);
     relay_left_free(r);
     sp_queue_close(r->queue);
+    sp_arena_free(r->ways);
     relay_submit_free(r->submit);
     relay_durable_free(r->durable);
     sp_jobs_free(r->jobs);

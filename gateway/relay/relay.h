@@ -38,6 +38,7 @@ struct relay {
     struct relay_durable *durable;
     struct relay_posture *posture; /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
+    struct sp_arena *ways; /* for classifying what comes into the queue */
     char *postmaster;      /* of the first tenant; NULL: there is none */
     struct sp_list probes; /* under way */
     unsigned draining;     /* parts that have not ended yet */

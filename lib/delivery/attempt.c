@@ -8,8 +8,7 @@
 
 #include <unistd.h>
 
-#define FIRST_BLOCK   2048
-#define BULK_AGAIN_MS 1000
+#define FIRST_BLOCK 2048
 
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i)
 {
@@ -52,6 +51,9 @@ static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p
 
     a->d = d;
     a->p = p;
+    a->lane = p->lane;
+    a->line = p->line;
+    d->bulk += a->lane == SP_LANE_BULK;
     p->refs++;
     a->arena = sp_arena_new(FIRST_BLOCK);
     a->started_ms = sp_clock_mono_ms(sp_loop_clock(d->parts.loop));
@@ -91,7 +93,7 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_route_unref(a->route);
     sp_parcel_unref(a->p);
     sp_list_remove(&a->at);
-    d->bulk -= a->is_bulk;
+    d->bulk -= a->lane == SP_LANE_BULK;
     sp_arena_free(a->arena);
     sp_free(a);
     d->active--;
@@ -192,13 +194,6 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
     }
     if (a->options->route.len > 0)
         a->way = a->options->route;
-    if (a->options->is_bulk && d->bulk >= SP_DELIVERY_BULK_MAX) {
-        d->stats.attempts--;
-        sp_attempt_put_back(a, BULK_AGAIN_MS);
-        return;
-    }
-    a->is_bulk = a->options->is_bulk;
-    d->bulk += a->is_bulk;
     stand(a);
     if (m->rcpts[ns[0]].state == SP_RCPT_HELD && !a->options->hold_protects)
         a->s.never = SP_E_DELIVERY_HELD; /* nobody released it in time */

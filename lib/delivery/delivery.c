@@ -1,13 +1,14 @@
 /*
  * The engine: takes what is due, as much as may be under way at a time, and starts an attempt for each group of
  * recipients that can share one: same decision, same domain, and no rung that makes a copy of its own for each. What is
- * left in the queue when the limit is reached comes when an attempt ends.
+ * left in the queue when the limit is reached comes when an attempt ends. Who is next is the queue's to say (lines.h).
  */
 #include "delivery/delivery.h"
 
 #include "delivery/delivery_priv.h"
 
 #define ACTIVE_MAX      400
+#define ACTIVE_URGENT   40 /* of these, for the urgent lane alone */
 #define TURN_MAX        64 /* messages taken a turn; then others run */
 #define RETRY_MAX_MS    ((int64_t)4 * 3600 * 1000)
 #define CONNECT_MS      30000
@@ -87,6 +88,8 @@ static void take_one(struct sp_delivery *d, const struct sp_queue_due *due)
     p = sp_calloc(1, sizeof(*p));
     p->refs = 1;
     p->m = m;
+    p->lane = due->lane;
+    p->line = due->line;
     start_groups(d, p, due);
     sp_parcel_unref(p);
 }
@@ -103,6 +106,21 @@ static void wait_for_due(struct sp_delivery *d, int64_t now_ms)
         sp_timer_start(d->take, at_ms > now_ms ? at_ms - now_ms : 0);
 }
 
+/* The last places are for those who are waited for; mass mail has a quarter of all. */
+static void choose_lanes(struct sp_delivery *d)
+{
+    unsigned lanes = 0;
+
+    if (d->active < ACTIVE_MAX)
+        lanes |= 1U << SP_LANE_URGENT;
+    if (d->active < ACTIVE_MAX - ACTIVE_URGENT)
+        lanes |= 1U << SP_LANE_NORMAL;
+    if (d->active < ACTIVE_MAX - ACTIVE_URGENT && d->bulk < SP_DELIVERY_BULK_MAX)
+        lanes |= 1U << SP_LANE_BULK;
+    d->holds_back = lanes != SP_LANES_ALL;
+    sp_lines_serve(sp_queue_lines(d->parts.queue), lanes);
+}
+
 static void on_take(void *arg)
 {
     struct sp_delivery *d = arg;
@@ -112,8 +130,9 @@ static void on_take(void *arg)
     if (d->draining || !sp_queue_may_deliver(d->parts.queue))
         return;
     for (int i = 0; i < TURN_MAX; i++) {
+        choose_lanes(d); /* sp_delivery_ended looks again */
         if (d->active >= ACTIVE_MAX)
-            return; /* sp_delivery_ended looks again */
+            return;
         if (!sp_queue_next_due(d->parts.queue, now_ms, &due)) {
             wait_for_due(d, now_ms);
             return;
@@ -149,7 +168,7 @@ void sp_delivery_ended(struct sp_delivery *d)
             sp_timer_start(d->patience, 0);
         return;
     }
-    if (!sp_timer_is_running(d->take) || d->active == ACTIVE_MAX - 1)
+    if (!sp_timer_is_running(d->take) || d->holds_back)
         sp_timer_start(d->take, 0);
 }
 

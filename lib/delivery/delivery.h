@@ -11,7 +11,10 @@
 #include "base/id.h"
 #include "base/mem.h"
 
+struct sp_accept;
+struct sp_arena;
 struct sp_delivery;
+struct sp_queue_way;
 struct sp_loop;
 struct sp_log;
 struct sp_queue;
@@ -57,6 +60,10 @@ void sp_delivery_poke(struct sp_delivery *d);
 /* Takes nothing new; fn is called once all attempts under way are recorded, at the latest after patience_ms. */
 void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(void *arg),
                        void *arg);
+
+/* The queue's classify: lane and destination of recipient n. arena: for what way then holds; reset by each call */
+void sp_delivery_way(const struct sp_accept *a, size_t n, struct sp_arena *arena,
+                     struct sp_queue_way *way);
 
 struct sp_delivery_stats {
     uint64_t attempts;

@@ -35,6 +35,7 @@ struct sp_delivery {
     struct sp_list attempts;
     size_t active;     /* attempts under way */
     size_t bulk;       /* of them, those of the bulk lane */
+    bool holds_back;   /* some lanes are not served now */
     size_t committing; /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
     struct sp_map *evidence; /* digests in durable records since the start */
@@ -48,6 +49,8 @@ struct sp_delivery {
 struct sp_parcel {
     unsigned refs;
     struct sp_queue_message *m;
+    enum sp_lane lane;
+    sp_handle line;
     bool has_body;
     struct sp_content body;
 };
@@ -112,7 +115,8 @@ struct sp_attempt {
     struct sp_session_seen sessions[SP_SESSIONS_MAX];
     size_t session_count;
     bool alerted;
-    bool is_bulk; /* counted in d->bulk */
+    enum sp_lane lane;
+    sp_handle line; /* in which its recipients stood */
 
     size_t taken; /* index of the rung under way */
     struct sp_source source;

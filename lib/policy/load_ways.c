@@ -5,7 +5,7 @@
 #include "mail/address.h"
 #include "policy/load_priv.h"
 
-static const char *const lane_names[] = {"bulk", NULL};
+static const char *const lane_names[] = {"urgent", "bulk", NULL};
 
 static bool load_address(struct sp_loader *l, const struct sp_json *v, const char **out)
 {
@@ -45,6 +45,7 @@ static void load_added(struct sp_loader *l, const struct sp_json *v, struct sp_b
 void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct sp_outcome *out)
 {
     const struct sp_json *v;
+    int lane;
 
     if ((v = sp_json_find(then, "notice")) != NULL)
         load_added(l, v, &out->notice, &out->notice_name);
@@ -59,8 +60,8 @@ void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "expected a name that stands in delivery.routes of sallyport.json");
     if ((v = sp_json_find(then, "lane")) != NULL &&
-        sp_policy_loader_word(l, v, lane_names, "lane") == 0)
-        out->lane = lane_names[0];
+        (lane = sp_policy_loader_word(l, v, lane_names, "lane")) >= 0)
+        out->lane = lane_names[lane];
 }
 
 /* Rules of the root first, then those of each scope. */

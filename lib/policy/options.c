@@ -41,6 +41,7 @@ void sp_options_of_decision(const struct sp_decision *d, struct sp_options *out)
     out->notice = d->edits.notice;
     out->notify = d->notify;
     out->is_bulk = d->lane != NULL && strcmp(d->lane, "bulk") == 0;
+    out->is_urgent = d->lane != NULL && strcmp(d->lane, "urgent") == 0;
     out->route = sp_bytes_cstr(d->route);
     for (size_t i = 0; i < d->edits.header_count; i++) {
         const struct sp_header_edit *e = d->edits.headers[i];
@@ -131,6 +132,7 @@ enum sp_rc sp_options_write(const struct sp_options *o, struct sp_buf *out)
     if (o->notify != 0)
         sp_jw_int(&w, "notify", o->notify);
     write_flag(&w, "bulk", o->is_bulk);
+    write_flag(&w, "urgent", o->is_urgent);
     write_text(&w, "route", o->route);
     write_portal(&w, o);
     if (o->notice_of.package.len > 0) {
@@ -208,6 +210,7 @@ enum sp_rc sp_options_read(struct sp_bytes text, struct sp_arena *arena, struct 
     out->notice = read_text(root, "notice", arena);
     out->notify = (unsigned)sp_json_int_of(root, "notify", 0);
     out->is_bulk = sp_json_bool_of(root, "bulk", false);
+    out->is_urgent = sp_json_bool_of(root, "urgent", false);
     out->route = read_text(root, "route", arena);
     notice_of = sp_json_find(root, "notice_of");
     out->notice_of.package = read_text(notice_of, "package", arena);

@@ -33,6 +33,7 @@ struct sp_options {
     struct sp_bytes notice; /* text for the recipient, or empty */
     unsigned notify;        /* SP_NOTIFY_..., to the sender */
     bool is_bulk;           /* the lane: waits where others are under way */
+    bool is_urgent;         /* the lane: before all others */
     struct sp_bytes route;  /* key of delivery.routes that takes the domain's place, or empty */
     struct {
         int64_t expires_ms;    /* from acceptance */

@@ -79,7 +79,7 @@ void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t ty
 static void put_folded(struct sp_queue *q, const struct sp_accept *a,
                        const struct sp_journal_entry *je, bool is_child)
 {
-    struct sp_queue_entry *e = sp_queue_entry_new(a);
+    struct sp_queue_entry *e = sp_queue_entry_new(q, a);
 
     e->type = je->type;
     e->is_child = is_child;
@@ -152,7 +152,7 @@ static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *
     if (rc != SP_OK)
         return rc;
     sp_queue_note_carried(q, &c.accept.id, je->place.segment);
-    e = sp_queue_entry_new(&c.accept);
+    e = sp_queue_entry_new(q, &c.accept);
     e->type = je->type;
     e->open = 0;
     for (size_t i = 0; i < e->count; i++) {
@@ -175,7 +175,7 @@ static void quarantine(struct sp_queue *q, const struct sp_journal_entry *je)
     if (e == NULL) {
         struct sp_accept unknown = {.id = je->message};
 
-        e = sp_queue_entry_new(&unknown);
+        e = sp_queue_entry_new(q, &unknown);
         e->type = je->type;
         e->body_in_file = true; /* it may have one */
         e->open = 1;

@@ -1,9 +1,12 @@
 /*
- * The index: a map by id, a heap by the time that something is due, and a count of living messages for each segment. An
- * entry is about 150 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
+ * The index: a map by id, lines of what is due (lines.h), and a count of living messages for each segment. An
+ * entry is about 180 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
  * recipient pass through two functions here, so that the counts can't drift.
  */
+#include "base/text.h"
 #include "queue/queue_priv.h"
+
+#define COST_BYTES 65536 /* of a body, that count as much as a message */
 
 static struct sp_bytes key_of(const struct sp_id *id)
 {
@@ -32,21 +35,98 @@ static struct sp_rcpt first_state(const struct sp_accept *a, const struct sp_acc
     return r;
 }
 
-struct sp_queue_entry *sp_queue_entry_new(const struct sp_accept *a)
-{
-    struct sp_queue_entry *e = sp_calloc(1, sizeof(*e) + a->recipient_count * sizeof(e->rcpts[0]));
+/* ---- groups ---- */
 
+static struct sp_bytes lower_domain(struct sp_bytes address, uint8_t *room, size_t room_len)
+{
+    size_t at = address.len;
+    size_t len = 0;
+
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    for (; at < address.len && len < room_len; at++)
+        room[len++] = sp_ascii_lower(address.ptr[at]);
+    return sp_bytes(room, len);
+}
+
+/* returns: the line of recipient n, with a reference */
+static struct sp_line *find_line(struct sp_queue *q, const struct sp_accept *a, size_t n)
+{
+    uint8_t domain[256];
+    struct sp_queue_way way = {.lane = a->kind == SP_ACCEPT_KIND_CODE ? SP_LANE_URGENT
+                                                                      : SP_LANE_NORMAL};
+
+    way.destination = lower_domain(a->recipients[n].address, domain, sizeof(domain));
+    if (q->o.classify != NULL)
+        q->o.classify(q->o.arg, a, n, &way);
+    return sp_lines_ref(q->lines, a->tenant, way.destination, way.lane);
+}
+
+static uint16_t cost_of(const struct sp_accept *a)
+{
+    uint64_t cost = 1 + a->body_len / COST_BYTES;
+
+    return (uint16_t)(cost < SP_LINE_COST_MAX ? cost : SP_LINE_COST_MAX);
+}
+
+/* Takes over the reference to line. returns: the number of the group that stands in it */
+static uint16_t find_group(struct sp_queue *q, struct sp_queue_group *groups, uint16_t *count,
+                           struct sp_line *line)
+{
+    for (uint16_t i = *count; i > 0; i--) { /* neighbours often go to the same domain */
+        if (groups[i - 1].item.line != line)
+            continue;
+        sp_lines_unref(q->lines, line);
+        return (uint16_t)(i - 1);
+    }
+    groups[*count].item.line = line;
+    return (*count)++;
+}
+
+struct sp_queue_entry *sp_queue_entry_new(struct sp_queue *q, const struct sp_accept *a)
+{
+    struct sp_queue_group few[4] = {0};
+    struct sp_queue_group *groups =
+        a->recipient_count <= SP_ARRAY_LEN(few) ? few : sp_calloc(a->recipient_count, sizeof(*few));
+    uint16_t *group_of = sp_calloc(a->recipient_count + 1, sizeof(*group_of));
+    struct sp_queue_entry *e;
+    uint16_t count = 0;
+
+    for (size_t i = 0; i < a->recipient_count; i++)
+        group_of[i] = find_group(q, groups, &count, find_line(q, a, i));
+    e = sp_calloc(1, sizeof(*e) + a->recipient_count * sizeof(e->rcpts[0]) + count * sizeof(*few));
     e->id = a->id;
     e->body_len = a->body_len;
     e->body_in_file = a->body_in_file;
     e->count = (uint16_t)a->recipient_count;
-    sp_heap_node_init(&e->due);
+    e->groups = (struct sp_queue_group *)(void *)&e->rcpts[a->recipient_count];
+    e->group_count = count;
+    for (uint16_t i = 0; i < count; i++) {
+        e->groups[i] = groups[i];
+        e->groups[i].entry = e;
+        e->groups[i].item.cost = cost_of(a);
+    }
     for (size_t i = 0; i < a->recipient_count; i++) {
         e->rcpts[i].r = first_state(a, &a->decisions[a->recipients[i].decision]);
+        e->rcpts[i].group = group_of[i];
         if (!sp_rcpt_state_is_final(e->rcpts[i].r.state))
             e->open++;
     }
+    sp_free(group_of);
+    if (groups != few)
+        sp_free(groups);
     return e;
+}
+
+void sp_queue_entry_free(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    if (e == NULL)
+        return;
+    for (uint16_t i = 0; i < e->group_count; i++) {
+        sp_lines_remove(q->lines, &e->groups[i].item);
+        sp_lines_unref(q->lines, e->groups[i].item.line);
+    }
+    sp_free(e);
 }
 
 void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms)
@@ -132,30 +212,40 @@ static void count_all(struct sp_queue *q, const struct sp_queue_entry *e, bool a
 static void drop(struct sp_queue *q, struct sp_queue_entry *e)
 {
     (void)sp_map_remove(q->entries, key_of(&e->id));
-    sp_heap_remove(&q->due, &e->due);
     count_all(q, e, false);
     live_remove(q, e->place.segment);
     if (e->body_in_file)
         sp_queue_body_unlink(q, &e->id);
-    sp_free(e);
+    sp_queue_entry_free(q, e);
 }
 
-static void place_in_heap(struct sp_queue *q, struct sp_queue_entry *e)
+static bool waits_for_time(const struct sp_queue_rcpt *r)
 {
-    int64_t at = INT64_MAX;
+    bool waits_for_person = r->r.state == SP_RCPT_HELD && r->r.next_at_ms == 0;
 
-    for (size_t i = 0; i < e->count; i++) {
-        const struct sp_queue_rcpt *r = &e->rcpts[i];
-        bool waits_for_person = r->r.state == SP_RCPT_HELD && r->r.next_at_ms == 0;
+    return !r->busy && !waits_for_person && !sp_rcpt_state_is_final(r->r.state);
+}
 
-        if (!r->busy && !waits_for_person && !sp_rcpt_state_is_final(r->r.state) &&
-            r->r.next_at_ms < at)
-            at = r->r.next_at_ms;
+static void place_in_lines(struct sp_queue *q, struct sp_queue_entry *e)
+{
+    int64_t now_ms = sp_clock_steady_ms(q->o.clock);
+
+    for (uint16_t i = 0; i < e->group_count; i++)
+        e->groups[i].at_ms = INT64_MAX;
+    for (size_t i = 0; i < e->count && !e->quarantined; i++) {
+        struct sp_queue_group *g = &e->groups[e->rcpts[i].group];
+
+        if (waits_for_time(&e->rcpts[i]) && e->rcpts[i].r.next_at_ms < g->at_ms)
+            g->at_ms = e->rcpts[i].r.next_at_ms;
     }
-    if (at == INT64_MAX || e->quarantined)
-        sp_heap_remove(&q->due, &e->due);
-    else if (e->due.index == SIZE_MAX || e->due.key != at)
-        sp_heap_put(&q->due, &e->due, at);
+    for (uint16_t i = 0; i < e->group_count; i++) {
+        struct sp_queue_group *g = &e->groups[i];
+
+        if (g->at_ms == INT64_MAX)
+            sp_lines_remove(q->lines, &g->item);
+        else
+            sp_lines_put(q->lines, &g->item, g->at_ms, now_ms);
+    }
 }
 
 bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
@@ -164,7 +254,7 @@ bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
     struct sp_queue_entry *old = sp_queue_entry_find(q, &e->id);
 
     if (e->open == 0) {
-        sp_free(e);
+        sp_queue_entry_free(q, e);
         return false;
     }
     if (old != NULL) { /* carried: the same message, told again */
@@ -175,7 +265,7 @@ bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
     (void)sp_map_put(q->entries, key_of(&e->id), e);
     count_all(q, e, true);
     live_add(q, place->segment);
-    place_in_heap(q, e);
+    place_in_lines(q, e);
     return true;
 }
 
@@ -216,7 +306,7 @@ bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e)
         drop(q, e);
         return false;
     }
-    place_in_heap(q, e);
+    place_in_lines(q, e);
     return true;
 }
 
@@ -227,7 +317,7 @@ void sp_queue_entry_quarantine(struct sp_queue *q, struct sp_queue_entry *e)
     e->quarantined = true;
     q->stats.quarantined++;
     sp_log_error(q->o.log, "queue.quarantined", SP_ID("message", &e->id));
-    place_in_heap(q, e);
+    place_in_lines(q, e);
 }
 
 void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e)
@@ -249,7 +339,7 @@ static void mend_times(struct sp_queue *q, struct sp_queue_entry *e, int64_t now
             r->next_at_ms > now_ms + q->o.wait_max_ms)
             r->next_at_ms = now_ms;
     }
-    place_in_heap(q, e);
+    place_in_lines(q, e);
 }
 
 void sp_queue_index_mend_times(struct sp_queue *q)
@@ -265,9 +355,12 @@ void sp_queue_index_mend_times(struct sp_queue *q)
 
 int64_t sp_queue_due_at(const struct sp_queue *q)
 {
-    const struct sp_heap_node *first = sp_heap_first(&q->due);
+    return sp_lines_due_at(q->lines);
+}
 
-    return first == NULL ? INT64_MAX : first->key;
+struct sp_lines *sp_queue_lines(struct sp_queue *q)
+{
+    return q->lines;
 }
 
 void sp_queue_tell_due(struct sp_queue *q, int64_t before)
@@ -278,27 +371,49 @@ void sp_queue_tell_due(struct sp_queue *q, int64_t before)
 
 bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out)
 {
-    struct sp_heap_node *first = sp_heap_first(&q->due);
+    int64_t clock_ms = sp_clock_steady_ms(q->o.clock); /* what the lines were made with */
+    struct sp_line_item *next;
+    struct sp_queue_group *g;
     struct sp_queue_entry *e;
 
-    if (first == NULL || first->key > now_ms)
+    if (now_ms < clock_ms)
+        now_ms = clock_ms;
+    next = sp_lines_next(q->lines, now_ms);
+    if (next == NULL)
         return false;
-    e = SP_CONTAINER(first, struct sp_queue_entry, due);
+    g = SP_CONTAINER(next, struct sp_queue_group, item);
+    e = g->entry;
     out->id = e->id;
     out->possibly_attempted = e->possibly_attempted;
+    out->line = sp_line_handle(next->line);
+    out->lane = sp_line_lane(next->line);
     out->n_count = 0;
     for (uint16_t i = 0; i < e->count && out->n_count < SP_QUEUE_DUE_MAX; i++) {
         const struct sp_queue_rcpt *r = &e->rcpts[i];
-        bool waits_for_person = r->r.state == SP_RCPT_HELD && r->r.next_at_ms == 0;
 
-        if (r->busy || waits_for_person || sp_rcpt_state_is_final(r->r.state) ||
-            r->r.next_at_ms > now_ms)
+        if (e->groups + r->group != g || !waits_for_time(r) || r->r.next_at_ms > now_ms)
             continue;
         out->ns[out->n_count++] = i;
         sp_queue_entry_busy(q, e, i, true);
     }
-    place_in_heap(q, e);
+    place_in_lines(q, e);
     return true;
+}
+
+void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                        size_t n_count)
+{
+    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+
+    if (e == NULL)
+        return;
+    for (size_t i = 0; i < n_count; i++) {
+        sp_assert(ns[i] < e->count);
+        sp_queue_entry_busy(q, e, ns[i], false);
+    }
+    place_in_lines(q, e);
+    if (n_count > 0 && e->groups[e->rcpts[ns[0]].group].at_ms != INT64_MAX)
+        sp_lines_put_first(q->lines, &e->groups[e->rcpts[ns[0]].group].item);
 }
 
 void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
@@ -315,6 +430,6 @@ void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_
         if (!sp_rcpt_state_is_final(e->rcpts[ns[i]].r.state))
             e->rcpts[ns[i]].r.next_at_ms = next_at_ms;
     }
-    place_in_heap(q, e);
+    place_in_lines(q, e);
     sp_queue_tell_due(q, before);
 }

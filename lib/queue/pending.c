@@ -37,8 +37,8 @@ void sp_queue_pending_free(struct sp_queue_pending *p)
 {
     struct sp_queue *q = p->queue;
 
-    sp_free(p->entry);
-    sp_free(p->child);
+    sp_queue_entry_free(q, p->entry);
+    sp_queue_entry_free(q, p->child);
     sp_free(p->ns);
     sp_free(p->sealed);
     sp_secret_clear(&p->key);

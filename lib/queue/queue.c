@@ -65,9 +65,10 @@ static struct sp_accept with_body(const struct sp_accept *a, const struct sp_que
     return out;
 }
 
-static struct sp_queue_entry *prepare(const struct sp_accept *a, uint8_t type, bool is_child)
+static struct sp_queue_entry *prepare(struct sp_queue *q, const struct sp_accept *a, uint8_t type,
+                                      bool is_child)
 {
-    struct sp_queue_entry *e = sp_queue_entry_new(a);
+    struct sp_queue_entry *e = sp_queue_entry_new(q, a);
 
     sp_queue_entry_accepted_now(e, a->skew_ms);
     e->type = type;
@@ -101,10 +102,10 @@ void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a)
     p->append.meta = sp_buf_bytes(&p->meta);
     p->append.done = accept_done;
     sp_queue_body_append(p->body, &p->append);
-    p->entry = prepare(&accept, SP_RECORD_ACCEPT, false);
+    p->entry = prepare(q, &accept, SP_RECORD_ACCEPT, false);
     if (accept.child != NULL) {
         sp_queue_body_append(p->child_body, &p->append);
-        p->child = prepare(&child, SP_RECORD_ACCEPT, true);
+        p->child = prepare(q, &child, SP_RECORD_ACCEPT, true);
     }
     sp_journal_append(q->journal, &p->append);
 }
@@ -255,7 +256,7 @@ void sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
     p->append.done = outcome_done;
     if (o.child != NULL) {
         sp_queue_body_append(child_body, &p->append);
-        p->child = prepare(&child, SP_RECORD_OUTCOME, true);
+        p->child = prepare(q, &child, SP_RECORD_OUTCOME, true);
     }
     sp_journal_append(q->journal, &p->append);
 }
@@ -285,6 +286,7 @@ static struct sp_queue *queue_new(const struct sp_queue_options *options)
 
     q->o = *options;
     q->entries = sp_map_new();
+    q->lines = sp_lines_new();
     q->carried = sp_map_new();
     q->told = sp_map_new();
     q->arena = sp_arena_new(16384);
@@ -312,10 +314,10 @@ static void free_entries(struct sp_queue *q)
 
     free_notes(q->carried);
     free_notes(q->told);
-    sp_heap_clear(&q->due); /* its nodes lie in the entries */
     while (sp_map_next(q->entries, &at, &key, &entry))
-        sp_free(entry);
+        sp_queue_entry_free(q, entry);
     sp_map_free(q->entries);
+    sp_lines_free(q->lines);
 }
 
 static void queue_free(struct sp_queue *q)

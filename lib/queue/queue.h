@@ -14,8 +14,16 @@
 #include "journal/journal.h"
 #include "journal/records.h"
 #include "queue/body.h"
+#include "queue/lines.h"
 
 struct sp_queue;
+
+/* Where a recipient's mail stands in line. */
+struct sp_queue_way {
+    struct sp_bytes
+        destination; /* its domain, or what takes the domain's place; lent by who sets it */
+    enum sp_lane lane;
+};
 
 struct sp_queue_options {
     const char *dir;                    /* the shard's folder */
@@ -37,6 +45,11 @@ struct sp_queue_options {
     int64_t wait_max_ms;
     /* Something is due earlier than sp_queue_due_at said before. */
     void (*on_due)(void *arg);
+    /*
+     * Says of recipient n what the queue can't know; way holds the domain, in lower case, and the normal lane (for codes of
+     * our own the urgent one). Must depend on the record alone. May be NULL.
+     */
+    void (*classify)(void *arg, const struct sp_accept *a, size_t n, struct sp_queue_way *way);
     /* This segment is durable up to end: tell the ledger. May be NULL. */
     void (*on_durable)(void *arg, uint64_t segment, uint64_t end);
     void *arg;
@@ -93,12 +106,15 @@ struct sp_queue_due {
     struct sp_id id;
     uint16_t ns[SP_QUEUE_DUE_MAX];
     size_t n_count;
+    sp_handle line; /* in which they stood; all in the same */
+    enum sp_lane lane;
     bool
         possibly_attempted; /* accepted before an unclean stop: an attempt may have been under way then */
 };
 
 /*
- * The most overdue message with recipients that are due at now_ms and not busy; they become busy. Due times here and below
+ * The next message with recipients that are due at now_ms and not busy; they become busy. Lanes, tenants and destinations
+ * take turns as queue/lines.h says, so the cost does not grow with the queue. Due times here and below
  * are steady ones (sp_clock_steady_ms), so that nobody who sets the wall clock moves them. returns: false if none
  */
 bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out);
@@ -109,6 +125,13 @@ int64_t sp_queue_due_at(const struct sp_queue *q);
 /* Busy recipients are idle again and due at next_at_ms; nothing is written. */
 void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                        size_t n_count, int64_t next_at_ms);
+
+/* Busy recipients of one line are idle again and stand first in it, as if they had not been handed out. */
+void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                        size_t n_count);
+
+/* The lines, for who shuts and opens them. returns: lent for the queue's life */
+struct sp_lines *sp_queue_lines(struct sp_queue *q);
 
 /* ---- reading ---- */
 

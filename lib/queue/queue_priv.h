@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "queue/disk_priv.h"
+#include "queue/lines.h"
 #include "queue/queue.h"
 
 #define SP_QUEUE_FOLDERS       16 /* of body files, by the id's last digit */
@@ -16,14 +17,21 @@
 struct sp_queue_rcpt {
     struct sp_rcpt r;
     bool busy;
+    uint16_t group;
+};
+
+/* Those of a message's recipients who stand in the same line. */
+struct sp_queue_group {
+    struct sp_line_item item;
+    struct sp_queue_entry *entry;
+    int64_t at_ms; /* earliest next_at_ms of one who is idle and not final; INT64_MAX: none */
 };
 
 /* A message in the index: what is not here is read from its record again. */
 struct sp_queue_entry {
     struct sp_id id;
     struct sp_journal_place place;
-    struct sp_heap_node
-        due; /* key: earliest next_at_ms of a recipient that is idle and not final */
+    struct sp_queue_group *groups; /* behind rcpts, in the same memory */
     uint64_t body_len;
     int64_t skew_ms; /* steady time less the record's, at acceptance; 0 after a restart */
     uint8_t type;    /* of the record */
@@ -33,6 +41,7 @@ struct sp_queue_entry {
     bool quarantined;
     uint16_t count;
     uint16_t open; /* recipients that are not final */
+    uint16_t group_count;
     struct sp_queue_rcpt rcpts[];
 };
 
@@ -50,7 +59,7 @@ struct sp_queue {
     struct sp_journal *journal;
     struct sp_queue_disk *disk;
     struct sp_map *entries; /* by id */
-    struct sp_heap due;
+    struct sp_lines *lines;
     struct sp_queue_live *live; /* by segment, rising */
     size_t live_count;
     size_t live_cap;
@@ -76,7 +85,9 @@ struct sp_queue {
 /* ---- index (index.c) ---- */
 
 /* A new entry of an accept, in no container yet; recipients as the decisions say. owner: the caller */
-struct sp_queue_entry *sp_queue_entry_new(const struct sp_accept *a);
+struct sp_queue_entry *sp_queue_entry_new(struct sp_queue *q, const struct sp_accept *a);
+/* Takes it out of its lines and frees it. NULL is allowed. */
+void sp_queue_entry_free(struct sp_queue *q, struct sp_queue_entry *e);
 
 /* Sets an entry's times to the steady clock; for one accepted in this run. */
 void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms);
@@ -98,7 +109,7 @@ void sp_queue_entry_busy(struct sp_queue *q, struct sp_queue_entry *e, uint16_t 
 void sp_queue_entry_quarantine(struct sp_queue *q, struct sp_queue_entry *e);
 /* A quarantined one is deleted, with recipients of which nothing is known. */
 void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e);
-/* After changes: its place in the heap anew; gone if nothing is open. returns: whether it still lives */
+/* After changes: its places in the lines anew; gone if nothing is open. returns: whether it still lives */
 bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e);
 /* Calls on_due if something is due earlier than `before`. */
 void sp_queue_tell_due(struct sp_queue *q, int64_t before);

@@ -114,13 +114,60 @@ START_TEST(a_deferred_recipient_comes_back_in_time_even_after_a_restart)
 }
 END_TEST
 
+/* All recipients that are due, by destination; so many must it be. returns: how often some were handed out */
+static size_t take_all(struct sp_queue_due *dues, size_t expected, bool possibly_attempted)
+{
+    bool seen[100] = {false};
+    size_t total = 0;
+    size_t count = 0;
+
+    while (count < 4 && rig_due(&rig, &dues[count])) {
+        const struct sp_queue_due *due = &dues[count++];
+
+        ck_assert_int_eq(due->possibly_attempted, possibly_attempted);
+        ck_assert_uint_ne(due->n_count, 0);
+        for (size_t i = 0; i < due->n_count; i++, total++) {
+            ck_assert_uint_eq(due->ns[i] % 3, due->ns[0] % 3); /* the same domain */
+            ck_assert(!seen[due->ns[i]]);
+            seen[due->ns[i]] = true;
+        }
+    }
+    ck_assert_uint_eq(total, expected);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, expected);
+    return count;
+}
+
 START_TEST(recipients_settle_one_by_one)
+{
+    struct sp_accept *a = rig_accept(&rig, 100);
+    struct sp_queue_due dues[4];
+    SP_AUTO(sp_queue_message) m = NULL;
+
+    rig_submit(&rig, a, 10);
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(take_all(dues, 100, false), 3);
+    ck_assert_int_eq(rig_outcome(&rig, &dues[2], SP_RCPT_DELIVERED, 0), SP_OK);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &a->id, &m), SP_OK);
+    ck_assert_int_eq(m->rcpts[dues[2].ns[0]].state, SP_RCPT_DELIVERED);
+    ck_assert_int_eq(m->rcpts[dues[0].ns[0]].state, SP_RCPT_PENDING);
+    ck_assert(m->busy[dues[0].ns[0]] && !m->busy[dues[2].ns[0]]);
+    rig_crash(&rig, FAKE_CRASH_NONE, 0);
+    ck_assert_uint_eq(take_all(dues, 100 - dues[2].n_count, true), 2);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(rig_outcome(&rig, &dues[i], SP_RCPT_FAILED, 0), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 0);
+}
+END_TEST
+
+START_TEST(recipients_of_one_domain_come_in_portions)
 {
     struct sp_accept *a = rig_accept(&rig, 100);
     struct sp_queue_due due;
     struct sp_queue_due rest;
     SP_AUTO(sp_queue_message) m = NULL;
 
+    for (size_t i = 0; i < 100; i++)
+        a->recipients[i].address = SP_LIT("p@clinic.example");
     rig_submit(&rig, a, 10);
     sp_queue_commit(rig.queue);
     ck_assert(rig_due(&rig, &due) && due.n_count == SP_QUEUE_DUE_MAX);
@@ -138,7 +185,6 @@ START_TEST(recipients_settle_one_by_one)
 }
 END_TEST
 
-/* What may have been under way when it crashed may still have been when the next run ends well. */
 START_TEST(a_doubt_outlasts_a_clean_stop)
 {
     struct sp_queue_due due;
@@ -685,6 +731,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_message_and_its_body_survive_a_restart);
     tcase_add_test(c, a_deferred_recipient_comes_back_in_time_even_after_a_restart);
     tcase_add_test(c, recipients_settle_one_by_one);
+    tcase_add_test(c, recipients_of_one_domain_come_in_portions);
     tcase_add_test(c, a_doubt_outlasts_a_clean_stop);
     tcase_add_test(c, held_mail_waits_for_its_release);
     tcase_add_test(c, a_deleted_message_is_gone_with_its_file);

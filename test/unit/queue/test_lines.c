@@ -1,0 +1,274 @@
+/*
+ * Who is next: lanes, tenants, destinations; and what it costs to find out, counted in steps, not in time.
+ */
+#include "queue/lines.h"
+#include "support/check_main.h"
+
+#include <stdio.h>
+
+#define NOW 1000000
+
+struct world {
+    struct sp_lines *lines;
+    struct sp_line_item *items;
+    size_t count;
+};
+
+static void start(struct world *w, size_t max)
+{
+    *w = (struct world){.lines = sp_lines_new()};
+    w->items = sp_calloc(max, sizeof(*w->items));
+}
+
+static void stop(struct world *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        sp_lines_remove(w->lines, &w->items[i]);
+        sp_lines_unref(w->lines, w->items[i].line);
+    }
+    sp_lines_free(w->lines);
+    sp_free(w->items);
+}
+
+static struct sp_line_item *add_at(struct world *w, const char *tenant, const char *to,
+                                   enum sp_lane lane, int64_t at_ms)
+{
+    struct sp_line_item *i = &w->items[w->count++];
+
+    i->line = sp_lines_ref(w->lines, sp_bytes_cstr(tenant), sp_bytes_cstr(to), lane);
+    sp_lines_put(w->lines, i, at_ms, NOW);
+    return i;
+}
+
+static struct sp_line_item *add(struct world *w, const char *tenant, const char *to)
+{
+    return add_at(w, tenant, to, SP_LANE_NORMAL, NOW);
+}
+
+static struct sp_line_item *next(struct world *w)
+{
+    return sp_lines_next(w->lines, NOW);
+}
+
+/* returns: how many come before it */
+static size_t before(struct world *w, const struct sp_line_item *wanted)
+{
+    for (size_t n = 0;; n++) {
+        const struct sp_line_item *i = next(w);
+
+        ck_assert_ptr_nonnull(i);
+        if (i == wanted)
+            return n;
+    }
+}
+
+START_TEST(a_line_keeps_its_order_and_time)
+{
+    struct world w;
+    struct sp_line_item *later, *first, *second;
+
+    start(&w, 8);
+    later = add_at(&w, "t", "a", SP_LANE_NORMAL, NOW + 50);
+    ck_assert_int_eq(sp_lines_due_at(w.lines), NOW + 50);
+    first = add(&w, "t", "a");
+    second = add(&w, "t", "a");
+    ck_assert_int_eq(sp_lines_due_at(w.lines), 0);
+    ck_assert_ptr_eq(next(&w), first);
+    sp_lines_put_first(w.lines, first);
+    ck_assert_ptr_eq(next(&w), first);
+    ck_assert_ptr_eq(next(&w), second);
+    ck_assert_ptr_null(next(&w));
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 50), later);
+    ck_assert_int_eq(sp_lines_due_at(w.lines), INT64_MAX);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_code_overtakes_a_newsletter)
+{
+    struct world w;
+    struct sp_line_item *code, *letter;
+
+    start(&w, 20002);
+    for (int i = 0; i < 10000; i++)
+        (void)add_at(&w, "t", "a", SP_LANE_BULK, NOW);
+    for (int i = 0; i < 10000; i++)
+        (void)add(&w, "t", "a");
+    for (int i = 0; i < 100; i++)
+        (void)next(&w);
+    code = add_at(&w, "t", "a", SP_LANE_URGENT, NOW);
+    ck_assert_uint_eq(before(&w, code), 0);
+    letter = add_at(&w, "t", "b", SP_LANE_BULK, NOW);
+    ck_assert_uint_le(before(&w, letter), 2 * (16 + 4)); /* and bulk is not starved */
+    sp_lines_serve(w.lines, 1U << SP_LANE_URGENT);
+    ck_assert_ptr_null(next(&w));
+    ck_assert_int_eq(sp_lines_due_at(w.lines), INT64_MAX);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_tenant_with_much_does_not_delay_one_with_little)
+{
+    struct world w;
+    struct sp_line_item *one;
+    size_t of_big = 0;
+
+    start(&w, 100200);
+    for (int i = 0; i < 100000; i++) {
+        char to[32];
+
+        (void)snprintf(to, sizeof(to), "d%d", i % 1000);
+        (void)add(&w, "big", to);
+    }
+    for (int i = 0; i < 50; i++)
+        (void)next(&w);
+    one = add(&w, "small", "d1");
+    ck_assert_uint_le(before(&w, one), 8);
+    for (int i = 0; i < 100; i++)
+        add(&w, "small", "d2")->cost = 1;
+    for (int i = 0; i < 200; i++) {
+        const struct sp_line_item *i_next = next(&w);
+
+        of_big += i_next < &w.items[100000];
+    }
+    ck_assert_uint_ge(of_big, 90);
+    ck_assert_uint_le(of_big, 110);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(large_mail_counts_for_more)
+{
+    struct world w;
+    size_t large = 0;
+
+    start(&w, 2000);
+    for (int i = 0; i < 1000; i++) {
+        add(&w, "large", "a")->cost = 8;
+        add(&w, "small", "a")->cost = 1;
+    }
+    for (int i = 0; i < 900; i++)
+        large += next(&w)->cost == 8;
+    ck_assert_uint_ge(large, 90);
+    ck_assert_uint_le(large, 110);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_shut_line_is_passed_and_opens_again)
+{
+    struct world w;
+    struct sp_line_item *shut, *other;
+    sp_handle line;
+
+    start(&w, 8);
+    shut = add(&w, "t", "a");
+    other = add(&w, "t", "b");
+    line = sp_line_handle(shut->line);
+    ck_assert(sp_lines_shut(w.lines, line, true));
+    ck_assert(!sp_lines_shut(w.lines, line, true));
+    ck_assert_ptr_eq(next(&w), other);
+    ck_assert_ptr_null(next(&w));
+    ck_assert_int_eq(sp_lines_due_at(w.lines), INT64_MAX);
+    ck_assert(sp_lines_shut(w.lines, line, false));
+    ck_assert_ptr_eq(next(&w), shut);
+    sp_lines_remove(w.lines, shut);
+    sp_lines_unref(w.lines, shut->line);
+    ck_assert(!sp_lines_shut(w.lines, line, true)); /* the line has gone */
+    shut->line = sp_lines_ref(w.lines, SP_LIT("t"), SP_LIT("a"), SP_LANE_NORMAL);
+    sp_lines_put(w.lines, shut, NOW, NOW);
+    (void)sp_lines_shut(w.lines, sp_line_handle(shut->line), true);
+    sp_lines_slow(w.lines, sp_line_handle(shut->line), true);
+    sp_lines_open_all(w.lines);
+    ck_assert_ptr_eq(next(&w), shut);
+    stop(&w);
+}
+END_TEST
+
+/* Steps that a thousand hand-outs cost beside a dead line with so many in it. */
+static uint64_t steps_beside(size_t dead, bool is_shut, size_t *of_dead)
+{
+    struct world w;
+    uint64_t steps;
+
+    *of_dead = 0;
+    start(&w, dead + 2000);
+    for (size_t i = 0; i < dead; i++)
+        (void)add(&w, "t", "dead.example");
+    for (size_t i = 0; i < 2000; i++) {
+        char to[32];
+
+        (void)snprintf(to, sizeof(to), "live%u.example", (unsigned)i % 50);
+        (void)add(&w, i % 2 == 0 ? "t" : "u", to);
+    }
+    if (is_shut)
+        (void)sp_lines_shut(w.lines, sp_line_handle(w.items[0].line), true);
+    else
+        sp_lines_slow(w.lines, sp_line_handle(w.items[0].line), true);
+    steps = sp_lines_steps(w.lines);
+    for (int i = 0; i < 1000; i++)
+        *of_dead += next(&w) < &w.items[dead];
+    steps = sp_lines_steps(w.lines) - steps;
+    stop(&w);
+    return steps;
+}
+
+START_TEST(a_dead_domain_with_half_a_million_costs_nobody_else)
+{
+    size_t of_dead;
+    uint64_t few = steps_beside(10, true, &of_dead);
+
+    ck_assert_uint_eq(of_dead, 0);
+    ck_assert_uint_eq(steps_beside(500000, true, &of_dead), few);
+    ck_assert_uint_eq(of_dead, 0);
+    ck_assert_uint_le(few, 1000 * 6);
+    (void)steps_beside(500000, false, &of_dead);
+    ck_assert_uint_ge(of_dead, 1); /* slow: tried still, after the others */
+    ck_assert_uint_le(of_dead, 1000 / 16);
+}
+END_TEST
+
+/* Steps of taking a thousand out of so many, over as many destinations as one in twenty, half of them not due yet. */
+static uint64_t steps_among(size_t count)
+{
+    struct world w;
+    uint64_t steps;
+
+    start(&w, count);
+    for (size_t i = 0; i < count; i++) {
+        char to[32];
+
+        (void)snprintf(to, sizeof(to), "d%u.example", (unsigned)(i % (count / 20)));
+        (void)add_at(&w, i % 3 == 0 ? "t" : "u", to, (enum sp_lane)(i % 3),
+                     i % 2 == 0 ? NOW : NOW + 1 + (int64_t)i);
+    }
+    steps = sp_lines_steps(w.lines);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_ptr_nonnull(next(&w));
+    steps = sp_lines_steps(w.lines) - steps;
+    stop(&w);
+    return steps;
+}
+
+START_TEST(the_next_costs_the_same_among_any_number)
+{
+    uint64_t few = steps_among(4000);
+    uint64_t many = steps_among(400000);
+
+    ck_assert_uint_le(many, few + few / 10);
+    ck_assert_uint_le(many, 1000 * 6);
+}
+END_TEST
+
+static void add_tests(TCase *c)
+{
+    tcase_add_test(c, a_line_keeps_its_order_and_time);
+    tcase_add_test(c, a_code_overtakes_a_newsletter);
+    tcase_add_test(c, a_tenant_with_much_does_not_delay_one_with_little);
+    tcase_add_test(c, large_mail_counts_for_more);
+    tcase_add_test(c, a_shut_line_is_passed_and_opens_again);
+    tcase_add_test(c, a_dead_domain_with_half_a_million_costs_nobody_else);
+    tcase_add_test(c, the_next_costs_the_same_among_any_number);
+}
+
+SP_TEST_MAIN("queue.lines", add_tests)
