@@ -67,7 +67,7 @@ static bool is_bounded(const struct detect_window *w, const struct code *c)
 static size_t add(struct detect_window *w, const struct code *c, enum sp_detect_type type,
                   uint32_t score, unsigned flags)
 {
-    sp_detect_entity_add(w, type, c->start, c->end, score)->flags |= (uint8_t)flags;
+    sp_detect_entity_add(w, type, c->start, c->end, score)->flags |= (uint16_t)flags;
     return c->end;
 }
 

@@ -63,6 +63,18 @@ static size_t iso_date(struct sp_bytes text, uint32_t *packed)
     return end_of_date(text, 10);
 }
 
+/* 19580923, as records of machines have it */
+static size_t packed_date(struct sp_bytes text, uint32_t *packed)
+{
+    uint32_t year, month, day;
+
+    if (read_number(text, 0, 4, &year) != 4 || read_number(text, 4, 2, &month) != 2 ||
+        read_number(text, 6, 2, &day) != 2 || !is_date(year, month, day))
+        return 0;
+    *packed = year * 10000 + month * 100 + day;
+    return end_of_date(text, 8);
+}
+
 /* returns: the length of a month's name at the beginning, 0 if none */
 static size_t month_name(struct sp_bytes text, uint32_t *month)
 {
@@ -156,6 +168,8 @@ size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label)
     size_t n = sp_detect_date_len(sp_bytes(w->text + at, w->limit - at), &packed), end = at + n;
     enum sp_detect_type type = SP_DETECT_DATE;
 
+    if (n == 0 && (label & M(L_DOB)) != 0)
+        end = at + (n = packed_date(sp_bytes(w->text + at, w->limit - at), &packed));
     if (n == 0 || (at > 0 && strchr("-/.", w->text[at - 1]) != NULL && at > 1 &&
                    sp_ascii_is_digit(w->text[at - 2])))
         return 0;

@@ -18,7 +18,7 @@
 
 #define DETECT_WINDOW  (64 * 1024) /* plain text looked at at once */
 #define DETECT_OVERLAP 2048        /* of it belongs to the next window as well */
-#define DETECT_COLUMNS 48          /* of a table that are told apart */
+#define DETECT_COLUMNS 56          /* of a table that are told apart */
 
 /* Marks in groups. */
 #define DETECT_SPECIAL (M(PART2) | M(PSYCHOTHERAPY) | M(HIV) | M(GENETIC))
@@ -49,6 +49,7 @@ enum detect_role {
 #define ENT_ROOM     32U
 #define ENT_CHECKED  64U  /* its check digits are right */
 #define ENT_ORG      128U /* an organisation's or provider's own */
+#define ENT_LISTED   256U /* "Smith, John": as lists and records write it */
 
 struct detect_entity {
     uint32_t start, end;
@@ -56,7 +57,7 @@ struct detect_entity {
     uint8_t type;
     uint8_t score;
     uint8_t role;
-    uint8_t flags;
+    uint16_t flags;
 };
 
 struct detect_sentence {
@@ -69,6 +70,7 @@ struct detect_sentence {
 struct detect_table {
     uint8_t separator; /* 0: no table here */
     uint8_t columns;
+    bool segment; /* of one line, of a machine's record; '~' may end it */
     uint64_t marks[DETECT_COLUMNS];
     uint64_t all;
 };
@@ -197,6 +199,10 @@ uint64_t sp_detect_label_behind(const struct detect_window *w, size_t end);
 uint64_t sp_detect_line_before(const struct detect_window *w, size_t at, size_t reach);
 /* Takes the line for the heading of a table if it looks like one. */
 void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end);
+
+/* ---- record.c ---- */
+/* Reads the line at a place as a segment of HL7 v2 or X12. returns: whether it is one; then t tells its fields */
+bool sp_detect_segment(const struct detect_window *w, size_t at, struct detect_table *t);
 
 /* ---- whose.c ---- */
 /* list: words in lower case, each with a blank before and behind it. returns: whether the word is one of them */

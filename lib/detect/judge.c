@@ -8,6 +8,7 @@
 #include "detect/detect_priv.h"
 
 #define NEAR       300  /* bytes on both sides that are context */
+#define STAFF_NEAR 40   /* a word of staff further away is of somebody else */
 #define RECORD     600  /* the same, for what a form or record holds together */
 #define SHORT_LEN  4000 /* a text up to here is about one thing */
 #define LIKELY     60
@@ -193,8 +194,11 @@ static uint64_t behind(const struct judge *j, const struct detect_entity *e, siz
 /* "for Maria": the words before the name. */
 static bool is_for(const struct detect_window *w, const struct detect_entity *e)
 {
-    static const char *const words[] = {"for ",  "on ",  "about ", "from ", "with ",
-                                        "gave ", "see ", "re: ",   "re ",   "regarding "};
+    static const char *const words[] = {
+        "for ",       "on ",         "about ",    "from ",       "with ",    "gave ",
+        "see ",       "re: ",        "re ",       "regarding ",  "treated ", "treating ",
+        "saw ",       "seeing ",     "told ",     "remind ",     "admit ",   "admitted ",
+        "discharge ", "discharged ", "transfer ", "transferred "};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(words); i++) {
         size_t n = strlen(words[i]);
@@ -246,7 +250,8 @@ static bool is_subject(const struct detect_window *w, const struct detect_entity
         " is was has had needs need got went took takes refused refuses wants can't "
         "broke died started stopped spiked vomited developed feels felt in came still "
         "didn't did hasn't isn't tested underwent finished declined gets tolerated fell "
-        "ran requested missed cannot skipped forgot ";
+        "ran requested missed cannot skipped forgot discussed told reports reported "
+        "denies denied complains disclosed describes described admits ";
     size_t from = e->end + 1, end = from;
 
     while (end < w->len && (sp_ascii_is_alpha(w->text[end]) || w->text[end] == '\''))
@@ -262,7 +267,8 @@ static uint32_t judge_single(const struct judge *j, const struct detect_entity *
     uint64_t next = behind(j, e, 40), soon = behind(j, e, 15);
     unsigned health = health_of(sentence);
 
-    if ((e->flags & ENT_OF) != 0 && health_of(next) >= ((e->flags & ENT_WEAK) != 0 ? 2U : 1U))
+    if ((e->flags & ENT_OF) != 0 &&
+        health_of(next & ~M(DEPT)) >= ((e->flags & ENT_WEAK) != 0 ? 2U : 1U))
         return 70;
     if (health < 2)
         return (e->flags & ENT_WEAK) == 0 && (health == 1 || is_subject(j->w, e)) &&
@@ -302,6 +308,9 @@ static uint32_t judge_named(const struct judge *j, const struct detect_entity *e
         return 72;
     if (titled && health_of(around(j->w, e, NEAR)) > 0)
         return 62;
+    if ((e->flags & ENT_LISTED) != 0 && (sentence & (M(STAFF) | M(PROVIDER) | M(RESEARCH))) == 0 &&
+        health_of(around(j->w, e, NEAR)) == 3)
+        return 68;
     return 0;
 }
 
@@ -365,7 +374,7 @@ static uint32_t judge_person(const struct judge *j, const struct detect_entity *
     if (is_writer(j, e))
         return judge_writer(j, e);
     score = judge_unknown(j, e, sentence);
-    if ((sentence & (M(STAFF) | M(CREDENTIAL))) != 0 && !about)
+    if ((sentence & around(j->w, e, STAFF_NEAR) & (M(STAFF) | M(CREDENTIAL))) != 0 && !about)
         score = score > 30 ? score - 30 : 0;
     if ((sentence & M(PLURAL)) != 0 && !about)
         score = score > 15 ? score - 15 : 0;
@@ -430,7 +439,7 @@ static uint32_t judge_contact(const struct judge *j, const struct detect_entity 
         return 0;
     if ((sentence & (M(ORG) | M(CREDENTIAL))) != 0 && (sentence & DETECT_SUBJECT) == 0)
         return 0;
-    if (health < 2 || !has_subject(j, e, near))
+    if (health < 2 || !has_subject(j, e, near) || (health < 3 && (near & M(HR)) != 0))
         return 0;
     return health == 3 ? 75 : 66;
 }
@@ -452,6 +461,8 @@ static uint32_t judge_other(const struct judge *j, const struct detect_entity *e
 
     if ((e->flags & ENT_ROOM) != 0)
         return judge_room(j, e);
+    if (health < 3 && (near & M(HR)) != 0)
+        return 0;
     if (health >= 2)
         return health == 3 ? 76 : 68;
     return health == 1 && has_subject(j, e, near) ? 64 : 0;

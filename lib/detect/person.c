@@ -112,6 +112,8 @@ static size_t next_place(const struct detect_window *w, const struct token *t, u
         if (w->row && w->table.separator == ',')
             return 0;
     }
+    if (at < w->limit && w->text[at] == '_') /* names of files */
+        return at + 1;
     if (at >= w->limit || (w->text[at] != ' ' && !(*gap == ',' && t->upper && is_capital(w, at))))
         return t->initial && at > t->end && is_capital(w, at) ? at : 0;
     at += w->text[at] == ' ';
@@ -161,9 +163,9 @@ struct title {
 static const struct title *find_title(const struct detect_window *w, const struct token *t)
 {
     static const struct title titles[] = {
-        {"mr", false},     {"mrs", false},   {"ms", false},       {"miss", false}, {"mx", false},
-        {"sr", false},     {"sra", false},   {"herr", false},     {"frau", false}, {"dr", true},
-        {"doctor", true},  {"prof", true},   {"professor", true}, {"nurse", true}, {"dra", true},
+        {"mr", false},     {"mrs", false},   {"ms", false},        {"miss", false}, {"mx", false},
+        {"sr", false},     {"sra", false},   {"herr", false},      {"frau", false}, {"dr", true},
+        {"doctor", true},  {"prof", false}, {"professor", false}, {"nurse", true}, {"dra", true},
         {"señora", false}, {"señor", false}, {"drs", true}};
     struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
 
@@ -242,8 +244,20 @@ static uint32_t score_pair(const struct detect_window *w, const struct token *a,
                                                                                             : 0;
 }
 
+/* Behind "for", "re:" or the like, or before a colon: even a word of English may be a family name there. */
+static bool is_listed_place(const struct detect_window *w, size_t start, size_t end)
+{
+    static const char words[] = " for re regarding on about patient pt member client resident ";
+    size_t at = start;
+
+    while (at > 0 && (w->text[at - 1] == ' ' || w->text[at - 1] == ':'))
+        at--;
+    return (end < w->limit && w->text[end] == ':') ||
+           sp_detect_is_listed(sp_detect_word_before(w, at), words);
+}
+
 /* "Smith, John A." */
-static size_t judge_reversed(const struct name *n, uint32_t *score)
+static size_t judge_reversed(const struct detect_window *w, const struct name *n, uint32_t *score)
 {
     const struct token *a = &n->t[0], *b = &n->t[1];
     bool more = n->count > 2 && n->t[2].gap == ' ' && (n->t[2].initial || is_given(&n->t[2]));
@@ -252,7 +266,9 @@ static size_t judge_reversed(const struct name *n, uint32_t *score)
         *score = 50; /* "Ortega, M" */
         return 2;
     }
-    if (!is_surname(a) || !is_given(b) || (is_word(a) && !a->upper) || (is_word(b) && !b->upper))
+    if (!is_surname(a) || !is_given(b) ||
+        ((is_word(a) || is_word(b)) && !a->upper &&
+         ((is_word(a) && is_word(b)) || !is_listed_place(w, a->start, b->end))))
         return 0;
     *score = 80;
     return more ? 3 : 2;
@@ -278,8 +294,10 @@ static size_t judge_name(const struct detect_window *w, const struct name *n, ui
 
     *flags = 0;
     *score = 0;
-    if (n->count >= 2 && n->t[1].gap == ',')
-        return judge_reversed(n, score);
+    if (n->count >= 2 && n->t[1].gap == ',') {
+        *flags = ENT_LISTED;
+        return judge_reversed(w, n, score);
+    }
     last = family_index(n);
     if (last > 0)
         *score = score_pair(w, a, &n->t[last], flags);
@@ -323,7 +341,7 @@ static size_t add_name(struct detect_window *w, const struct name *n, size_t sta
     struct detect_entity *e = sp_detect_entity_add(w, SP_DETECT_PERSON, start, end, score);
 
     e->role = (uint8_t)sp_detect_role(w, start, end, n->count == 1, label);
-    e->flags = (uint8_t)flags;
+    e->flags = (uint16_t)flags;
     if (sp_detect_is_named_after(w, end) && e->role != ROLE_PATIENT)
         e->role = ROLE_NOBODY;
     if (end + 1 < w->limit && w->text[end] == '\'' && (w->text[end + 1] | 0x20) == 's')
@@ -331,7 +349,7 @@ static size_t add_name(struct detect_window *w, const struct name *n, size_t sta
     if ((label & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0) {
         e->flags |= ENT_LABELLED;
         e->score = e->score < 85 ? 85 : e->score;
-        e->flags &= (uint8_t) ~(ENT_WEAK | ENT_SINGLE);
+        e->flags &= (uint16_t) ~(ENT_WEAK | ENT_SINGLE);
     }
     return end;
 }
@@ -394,6 +412,28 @@ static bool is_medicine(const struct detect_window *w, size_t start, size_t end)
     return false;
 }
 
+/* "the Hendersons", "the Whitfield boy": one of a family. */
+static size_t family(struct detect_window *w, const struct token *t)
+{
+    static const char members[] = " boy boys girl girls baby child kid twins twin family infant ";
+    struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
+    bool of = sp_detect_is_listed(sp_detect_word_behind(w, t->end), members);
+    size_t cut = 0;
+
+    if (word.len < 4 || t->upper || is_word(t) ||
+        !sp_bytes_eq_nocase(sp_detect_word_before(w, t->start), SP_LIT("the")))
+        return 0;
+    if (!of && word.ptr[word.len - 1] == 's')
+        cut =
+            word.ptr[word.len - 2] == 'e' && strchr("xzsh", word.ptr[word.len - 3]) != NULL ? 2 : 1;
+    word.len -= cut;
+    if ((!of && cut == 0) || (sp_detect_word_flags(word) & DETECT_FAMILIAR) == 0 ||
+        (sp_detect_word_flags(word) & DETECT_WORD) != 0)
+        return 0;
+    sp_detect_entity_add(w, SP_DETECT_PERSON, t->start, t->end, 55)->flags |= ENT_OF;
+    return t->end;
+}
+
 size_t sp_detect_person(struct detect_window *w, size_t at)
 {
     struct name n;
@@ -424,8 +464,11 @@ size_t sp_detect_person(struct detect_window *w, size_t at)
             score = 70;
         }
     }
-    if (count == 0)
-        return 0;
+    if (count == 0 || (count == 1 && (flags & ENT_SINGLE) != 0)) {
+        end = family(w, &n.t[0]);
+        if (end > 0 || count == 0)
+            return end;
+    }
     end = skip_suffix(w, n.t[count - 1].end);
     n.count = count;
     return add_name(w, &n, at, end, score, flags);
@@ -483,7 +526,7 @@ size_t sp_detect_person_lower(struct detect_window *w, size_t at)
     if ((a & DETECT_WORD) != 0)
         return 0;
     e = sp_detect_entity_add(w, SP_DETECT_PERSON, at, end, 40);
-    e->flags |= (uint8_t)(ENT_SINGLE | (of ? ENT_OF : 0U));
+    e->flags |= (uint16_t)(ENT_SINGLE | (of ? ENT_OF : 0U));
     return end;
 }
 

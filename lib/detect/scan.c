@@ -168,7 +168,7 @@ static bool is_thing(const struct detect_window *w, size_t end)
         "throughput drugs products device devices unit units pathway survivors alliance "
         "network screening management care control support lab analyzer reagent "
         "reagents swabs stewardship quality safety compliance surveillance outbreak "
-        "update advocacy ";
+        "update advocacy pump pumps battery batteries season clinics fair vendors ";
     size_t from = end + 1, to = from;
 
     if (end >= w->len || w->text[end] != ' ')

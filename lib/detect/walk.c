@@ -102,6 +102,12 @@ static void begin_row(struct walk *k, size_t at)
     w->column = 0;
     w->row = false;
     w->limit = w->len;
+    if (w->table.segment)
+        w->table = (struct detect_table){0};
+    if (sp_detect_segment(w, at, &w->table)) {
+        w->row = true;
+        return;
+    }
     if (w->table.separator == 0)
         return;
     for (size_t i = at; i < w->len && w->text[i] != '\n' && i - at < 8192; i++) {
@@ -117,7 +123,8 @@ static size_t field_end(const struct detect_window *w, size_t at)
 {
     bool quoted = false;
 
-    while (at < w->len && w->text[at] != '\n' && (quoted || w->text[at] != w->table.separator)) {
+    while (at < w->len && w->text[at] != '\n' && !(w->table.segment && w->text[at] == '~') &&
+           (quoted || w->text[at] != w->table.separator)) {
         quoted = quoted != (w->text[at] == '"');
         at++;
     }
@@ -317,8 +324,15 @@ static size_t at_sign(struct detect_window *w, size_t at)
 }
 
 /* A sign that may part two fields of a row. returns: where to go on */
-static size_t at_other(struct detect_window *w, size_t at)
+static size_t at_other(struct walk *k, size_t at)
 {
+    struct detect_window *w = k->w;
+    struct detect_table unused;
+
+    if (w->text[at] == '~' && (w->table.segment || sp_detect_segment(w, at + 1, &unused))) {
+        begin_row(k, at + 1);
+        return w->row ? begin_field(w, at + 1) : at + 1;
+    }
     if (!w->row || w->text[at] != w->table.separator || at < w->limit)
         return at + 1;
     w->column++;
@@ -332,6 +346,8 @@ void sp_detect_walk(struct detect_window *w)
 
     w->limit = w->len;
     begin_row(&k, 0);
+    if (w->row)
+        i = begin_field(w, 0);
     while (i < w->len) {
         switch (classes[w->text[i]]) {
         case C_LINE:
@@ -344,7 +360,7 @@ void sp_detect_walk(struct detect_window *w)
             i = at_sign(w, i);
             break;
         case C_OTHER:
-            i = at_other(w, i);
+            i = at_other(&k, i);
             break;
         default:
             i = at_token(&k, i);

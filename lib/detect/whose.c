@@ -123,6 +123,17 @@ static bool is_greeted(const struct detect_window *w, size_t at)
            w->line_start + 24 >= at - (at - i);
 }
 
+/* "message from Ann" */
+static bool is_message_of(const struct detect_window *w, size_t at)
+{
+    static const char words[] =
+        " message voicemail voice mail email e-mail letter call text note portal question ";
+    struct sp_bytes from = sp_detect_word_before(w, at);
+
+    return word_is(from, "from") &&
+           sp_detect_is_listed(sp_detect_word_before(w, (size_t)(from.ptr - w->text)), words);
+}
+
 /* "... is ready, Marvin." */
 static bool is_set_off(const struct detect_window *w, size_t start, size_t end)
 {
@@ -153,6 +164,8 @@ enum detect_role sp_detect_role(const struct detect_window *w, size_t start, siz
     if (single && is_line_start(w, start) && start < 40 && end < w->limit &&
         (w->text[end] == ',' || w->text[end] == '-'))
         return ROLE_ADDRESSEE; /* "Maria, can you ..." */
+    if (is_message_of(w, start))
+        return ROLE_SENDER;
     if (sp_detect_is_listed(sp_detect_word_before(w, start), by))
         return ROLE_PROVIDER;
     return ROLE_UNKNOWN;

@@ -209,7 +209,10 @@ static char *escape(const char *term)
 
     sp_buf_init(&b, 1024);
     for (; *term != '\0'; term++)
-        sp_buf_printf(&b, "\\x%02x", (unsigned)(uint8_t)*term);
+        if (*term == ' ') /* names of files and columns have '_' there */
+            sp_buf_put_cstr(&b, "[ _]");
+        else
+            sp_buf_printf(&b, "\\x%02x", (unsigned)(uint8_t)*term);
     return sp_buf_take_cstr(&b);
 }
 

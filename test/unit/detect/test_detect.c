@@ -82,6 +82,18 @@ static const struct {
     {"MRN 00482911, HIV positive", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
     {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_DIAGNOSIS, 75},
     {"MRN 00482911 methadone", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"MRN 00482911 started on Biktarvy", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"The Hendersons' baby is in the NICU.", SP_DETECT_PHI, SP_DETECT_PERSON, 50},
+    {"The Hendersons' boat is in the harbor.", SP_DETECT_NONE, SP_DETECT_PERSON, 50},
+    {"file gastric_bypass_Vivian_Slater.pdf", SP_DETECT_PHI, SP_DETECT_PERSON, 60},
+    {"Radiology addendum for Pike, Leonard: 9 mm nodule", SP_DETECT_PHI, SP_DETECT_PERSON, 70},
+    /* records of machines: HL7 v2, X12 */
+    {"PID|1||4481920^^^MRN||DOE^ANNA^K||19580923|F\nOBX|1|NM|2345-7^GLUCOSE||212|mg/dL|70-99|H",
+     SP_DETECT_PHI, SP_DETECT_MRN, 60},
+    {"PID|1||4481920^^^MRN||DOE^ANNA^K||19580923|F", SP_DETECT_PHI, SP_DETECT_DOB, 85},
+    {"ST*837*0001~NM1*QC*1*HOLLOWAY*BRENDA****MI*W2291883~DMG*D8*19580923*F~CLM*2646*100~",
+     SP_DETECT_PHI, SP_DETECT_DOB, 85},
+    {"ERR|PID^1^5|101^required field missing", SP_DETECT_NONE, SP_DETECT_PERSON, 0},
 };
 
 START_TEST(a_text_has_its_class)
