@@ -21,6 +21,8 @@ enum {
 
 #define CONTROL_LINE_MAX ((size_t)32 << 20)
 
+struct sp_config;
+
 struct control {
     const char *config; /* --config */
     const char *socket; /* --socket */
@@ -54,6 +56,8 @@ struct control_answer {
     struct sp_buf rest; /* bytes of the file that came with the line */
 };
 
+/* socket.c: the gateway's settings; what is wrong is printed. owner: the caller, sp_config_free */
+int control_settings(const struct control *c, struct sp_config **out);
 /* socket.c: asks; what failed is printed. question: JSON object */
 void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out);
 void control_answer_clear(struct control_answer *a);
@@ -76,6 +80,7 @@ int control_status(const struct control *c);
 int control_probe(const struct control *c);
 int control_tlsrpt(const struct control *c);
 int control_trace(const struct control *c);
+int control_upgrade(const struct control *c);
 
 /* main.c */
 int control_usage(const char *why);

@@ -30,6 +30,7 @@ static const char usage[] =
     "       sallyport probe DOMAIN [--sender ADDRESS]\n"
     "       sallyport tlsrpt show [DOMAIN] [--day YYYY-MM-DD]\n"
     "       sallyport status\n"
+    "       sallyport upgrade\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --socket PATH  its control socket, instead of the one in the settings\n"
@@ -123,7 +124,7 @@ static const struct {
 } groups[] = {
     {"queue", 2, control_queue},     {"keys", 2, control_keys},     {"audit", 2, control_audit},
     {"posture", 2, control_posture}, {"status", 1, control_status}, {"probe", 2, control_probe},
-    {"tlsrpt", 2, control_tlsrpt},   {"trace", 1, control_trace},
+    {"tlsrpt", 2, control_tlsrpt},   {"trace", 1, control_trace},   {"upgrade", 1, control_upgrade},
 };
 
 int main(int argc, char **argv)

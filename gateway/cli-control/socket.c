@@ -45,31 +45,42 @@ static int fail(int code, const char *what, const char *detail)
     return code;
 }
 
+int control_settings(const struct control *c, struct sp_config **out)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_err err = {0};
+    struct sp_buf text;
+
+    *out = NULL;
+    sp_buf_init(&text, SETTINGS_MAX);
+    if (!read_settings(c->config, &text))
+        (void)sp_fail_errno(&err, SP_E_IO, errno, "settings");
+    else if (sp_config_load(sp_buf_bytes(&text), c->config, problems, out) != SP_OK)
+        (void)sp_problems_rc(problems, &err);
+    sp_buf_clear(&text);
+    return *out != NULL ? CONTROL_OK : fail(CONTROL_NO_INPUT, c->config, err.text);
+}
+
 /* The socket that the settings name. out: PATH_BYTES_MAX bytes */
 static int find_socket(const struct control *c, char *out)
 {
-    SP_AUTO(sp_problems) problems = sp_problems_new();
     SP_AUTO(sp_config) config = NULL;
-    struct sp_err err = {0};
-    struct sp_buf text;
-    int n = 0;
+    const char *name;
+    int code;
+    int n;
 
     if (c->socket != NULL)
         return snprintf(out, PATH_BYTES_MAX, "%s", c->socket) < PATH_BYTES_MAX ? CONTROL_OK
                                                                                : CONTROL_USAGE;
-    sp_buf_init(&text, SETTINGS_MAX);
-    if (!read_settings(c->config, &text)) {
-        (void)sp_fail_errno(&err, SP_E_IO, errno, "settings");
-    } else if (sp_config_load(sp_buf_bytes(&text), c->config, problems, &config) != SP_OK) {
-        (void)sp_problems_rc(problems, &err);
-    } else {
-        const char *name = config->admin.socket;
-
-        n = name[0] == '/' ? snprintf(out, PATH_BYTES_MAX, "%s", name)
-                           : snprintf(out, PATH_BYTES_MAX, "%s/%s", config->state_dir, name);
-    }
-    sp_buf_clear(&text);
-    return n > 0 && n < PATH_BYTES_MAX ? CONTROL_OK : fail(CONTROL_NO_INPUT, c->config, err.text);
+    code = control_settings(c, &config);
+    if (code != CONTROL_OK)
+        return code;
+    name = config->admin.socket;
+    n = name[0] == '/' ? snprintf(out, PATH_BYTES_MAX, "%s", name)
+                       : snprintf(out, PATH_BYTES_MAX, "%s/%s", config->state_dir, name);
+    return n > 0 && n < PATH_BYTES_MAX
+               ? CONTROL_OK
+               : fail(CONTROL_NO_INPUT, c->config, "admin.socket: too long");
 }
 
 static int dial(const struct control *c, int *out)

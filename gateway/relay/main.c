@@ -7,6 +7,8 @@
 #include "crypt/hash.h"
 
 #define DRAIN_MS 15000 /* for what is under way at a stop; less than SP_ROLE_STOP_MS */
+#define HAND_OVER_MS                                                                               \
+    8000 /* for deliveries, then for sessions, when a successor waits for the sockets */
 
 static enum sp_rc load_keys(struct relay *r, struct sp_err *err)
 {
@@ -140,11 +142,28 @@ static void on_drained(void *arg)
         sp_role_stopped(r->role);
 }
 
+/* What was being delivered has ended: now the door, behind which connections begin to wait. */
+static void on_delivered(void *arg)
+{
+    struct relay *part = arg;
+    struct relay *r = part->first != NULL ? part->first : part;
+
+    if (--r->draining > 0)
+        return;
+    r->draining = 1;
+    sp_intake_leave_connections(r->intake);
+    sp_intake_drain(r->intake, HAND_OVER_MS, on_drained, r);
+}
+
 static void stop(struct sp_role *role, void *state)
 {
     struct relay *r = state;
 
-    (void)role;
+    if (sp_role_is_handed_over(role)) {
+        r->draining = 1 + relay_left_drain(r, HAND_OVER_MS, on_delivered);
+        relay_delivery_drain(r, HAND_OVER_MS, on_delivered);
+        return;
+    }
     r->draining = 2 + relay_left_drain(r, DRAIN_MS, on_drained);
     sp_intake_drain(r->intake, DRAIN_MS, on_drained, r);
     relay_delivery_drain(r, DRAIN_MS, on_drained);

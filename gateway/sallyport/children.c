@@ -330,6 +330,8 @@ void children_reap(struct supervisor *s)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (handover_reaped(s, pid, status))
+            continue;
         for (size_t i = 0; i < s->child_count; i++) {
             if (s->children[i].pid == pid)
                 on_end(&s->children[i], status);
@@ -363,7 +365,8 @@ size_t children_stop(struct supervisor *s, unsigned kinds)
         count++;
         if (c->state != CHILD_ENDING) {
             c->state = CHILD_ENDING;
-            send_frame(c, SP_ROLE_FRAME_STOP, 0, sp_bytes(NULL, 0), -1);
+            send_frame(c, SP_ROLE_FRAME_STOP, s->handing_over ? SP_ROLE_STOP_HANDOVER : 0,
+                       sp_bytes(NULL, 0), -1);
         }
     }
     return count;

@@ -35,13 +35,19 @@ int64_t folder_uid(const struct supervisor *s, enum sp_role_kind kind)
 
 static enum sp_rc make(const char *path, mode_t mode, int64_t uid, int64_t gid, struct sp_err *err)
 {
+    struct stat is;
     int fd;
     bool ok;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    ok = fd >= 0 && (uid < 0 || fchown(fd, (uid_t)uid, (gid_t)gid) == 0) && fchmod(fd, mode) == 0;
+    ok = fd >= 0 && fstat(fd, &is) == 0;
+    /* a successor of ours may neither give away nor open up: what is right already is left alone */
+    if (ok && uid >= 0 && (is.st_uid != (uid_t)uid || is.st_gid != (gid_t)gid))
+        ok = fchown(fd, (uid_t)uid, (gid_t)gid) == 0 && fstat(fd, &is) == 0;
+    if (ok && (is.st_mode & 07777) != mode)
+        ok = fchmod(fd, mode) == 0;
     if (!ok)
         sp_fail_errno(err, SP_E_IO, errno, "%s", path);
     if (fd >= 0)
@@ -106,6 +112,8 @@ enum sp_rc folders_lock(struct supervisor *s, struct sp_err *err)
 {
     char path[PATH_LEN_MAX + 40];
 
+    if (s->lock >= 0) /* handed over */
+        return SP_OK;
     if (mkdir(s->now->state_dir, 0711) != 0 && errno != EEXIST)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", s->now->state_dir);
     snprintf(path, sizeof(path), "%s/supervisor.lock", s->now->state_dir);

@@ -32,6 +32,7 @@ static const struct command {
     {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},
     {"probe", NULL, "cli-control", "what a domain's hosts can prove, and what mail to it would do"},
     {"tlsrpt", NULL, "cli-control", "show: sessions and reports of TLS (RFC 8460)"},
+    {"upgrade", NULL, "cli-control", "let the program that is now installed take over"},
     {"status", NULL, "cli-control", "what the running gateway does"},
 };
 

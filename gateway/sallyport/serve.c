@@ -18,12 +18,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REPORT_MAX (256 * 1024)
-#define LAST_MS    3000 /* for the later phases together, past the limit of the first */
-#define FOR(role)  (1U << SP_ROLE_##role)
+#define REPORT_MAX   (256 * 1024)
+#define VARIABLE_MAX ((size_t)1 << 20)
+#define LAST_MS      3000 /* for the later phases together, past the limit of the first */
+#define FOR(role)    (1U << SP_ROLE_##role)
 
 static const unsigned phases[] = {
     FOR(RELAY) | FOR(PORTAL) | FOR(ADMIN),
+    FOR(SCANNER) | FOR(SEALER) | FOR(KEEPER) | FOR(FETCHER),
+    FOR(LEDGER),
+};
+
+/* When a successor waits, readers and administrators are served until the relays have ended. */
+static const unsigned handover_phases[] = {
+    FOR(RELAY),
+    FOR(PORTAL) | FOR(ADMIN),
     FOR(SCANNER) | FOR(SEALER) | FOR(KEEPER) | FOR(FETCHER),
     FOR(LEDGER),
 };
@@ -59,8 +68,11 @@ static void print_report(const struct sp_buf *report)
 
 static void go_on_stopping(struct supervisor *s)
 {
-    while (s->phase < SP_ARRAY_LEN(phases)) {
-        if (children_stop(s, phases[s->phase]) > 0)
+    const unsigned *list = s->handing_over ? handover_phases : phases;
+    size_t count = s->handing_over ? SP_ARRAY_LEN(handover_phases) : SP_ARRAY_LEN(phases);
+
+    while (s->phase < count) {
+        if (children_stop(s, list[s->phase]) > 0)
             return;
         s->phase++;
     }
@@ -89,15 +101,35 @@ void supervisor_progress(struct supervisor *s)
     }
     s->told_ready = true;
     sp_log_info(s->log, "supervisor.ready", SP_INT("roles", s->child_count));
+    handover_tell(s, "ready");
     sp_role_notify("READY=1");
+}
+
+void supervisor_hand_over(struct supervisor *s)
+{
+    s->stopping = true;
+    s->handing_over = true;
+    sp_log_info(s->log, "supervisor.handing-over");
+    sp_role_notify("RELOADING=1");
+    sp_timer_start(s->limit, s->now->config->stop_ms + LAST_MS);
+    go_on_stopping(s);
+}
+
+static void on_upgrade(void *arg)
+{
+    handover_begin(arg);
 }
 
 static void on_stop(void *arg)
 {
     struct supervisor *s = arg;
 
-    if (s->stopping)
+    if (s->stopping) {
+        s->phase = s->handing_over ? 0 : s->phase; /* rather the end than a successor */
+        s->handing_over = false;
+        go_on_stopping(s);
         return;
+    }
     s->stopping = true;
     sp_log_info(s->log, "supervisor.stopping");
     sp_role_notify("STOPPING=1");
@@ -169,6 +201,7 @@ static enum sp_rc find_libexec(struct supervisor *s, struct sp_err *err)
     if (n <= 0)
         return sp_fail_errno(err, SP_E_IO, errno, "/proc/self/exe");
     self[n] = '\0';
+    memcpy(s->self, self, (size_t)n + 1);
     len = snprintf(s->libexec, sizeof(s->libexec), "%s/../libexec/" SP_LIBEXEC_NAME, dirname(self));
     return len < 0 || (size_t)len >= sizeof(s->libexec) ? sp_fail(err, SP_E_LIMIT, "path too long")
                                                         : SP_OK;
@@ -243,15 +276,22 @@ static void add_children(struct supervisor *s)
 
 static void run(struct supervisor *s)
 {
+    sigset_t ours;
+
     s->limit = sp_timer_new(s->loop, on_limit, s);
     s->signals[0] = sp_signal_new(s->loop, SIGTERM, on_stop, s);
     s->signals[1] = sp_signal_new(s->loop, SIGINT, on_stop, s);
     s->signals[2] = sp_signal_new(s->loop, SIGHUP, on_reload, s);
     s->signals[3] = sp_signal_new(s->loop, SIGCHLD, on_child, s);
+    s->signals[4] = sp_signal_new(s->loop, SIGUSR2, on_upgrade, s);
+    handover_signals(&ours);
+    (void)sigprocmask(SIG_UNBLOCK, &ours, NULL);
     add_children(s);
     children_start(s);
     supervisor_progress(s);
     sp_loop_run(s->loop);
+    if (s->handing_over)
+        handover_exec(s);
     sp_log_info(s->log, "supervisor.stopped");
     for (size_t i = 0; i < SP_ARRAY_LEN(s->signals); i++)
         sp_signal_free(s->signals[i]);
@@ -273,6 +313,7 @@ static int serve(struct supervisor *s)
         s->exit_code = EXIT_FAILURE;
     }
     children_clear(s);
+    handover_clear(s);
     sockets_close(s);
     if (s->lock >= 0)
         close(s->lock);
@@ -281,34 +322,70 @@ static int serve(struct supervisor *s)
     return s->exit_code;
 }
 
-int serve_main(int argc, char **argv)
+/* Whether we could take over from the gateway that asks: all that `serve` does before it gives up privileges. */
+static int try_it(struct supervisor *s)
 {
-    static const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    struct supervisor *s = sp_calloc(1, sizeof(*s));
+    struct sp_err err = {0};
+
+    s->loop = sp_loop_new();
+    s->log = sp_log_new(STDERR_FILENO, "supervisor", SP_LOG_WARN, sp_loop_clock(s->loop));
+    if (s->handed_count == 0)
+        sp_fail(&err, SP_E_USAGE, "--try is for a gateway that runs");
+    else if (prepare(s, &err) == SP_OK)
+        s->exit_code = EXIT_SUCCESS;
+    if (err.rc != SP_OK) {
+        fprintf(stderr, "sallyport: %s\n", err.text);
+        s->exit_code = EXIT_FAILURE;
+    }
+    s->admin_socket[0] = '\0'; /* it is the other's */
+    handover_clear(s);
+    sockets_close(s);
+    sp_log_free(s->log);
+    sp_loop_free(s->loop);
+    return s->exit_code;
+}
+
+static int load_and_run(struct supervisor *s, bool is_try)
+{
     struct sp_err err = {0};
     struct sp_buf report;
     int code = EXIT_FAILURE;
 
-    s->lock = -1;
-    s->config_path = "/etc/sallyport/sallyport.json";
-    if (argc == 3 && strcmp(argv[1], "-c") == 0) {
-        s->config_path = argv[2];
-    } else if (argc != 1) {
-        fprintf(stderr, "usage: sallyport serve [-c FILE]\n");
-        sp_free(s);
-        return 64;
-    }
-    (void)sigaction(SIGPIPE, &ignore, NULL);
     sp_buf_init(&report, REPORT_MAX);
-    if (close_memory(&err) == SP_OK)
+    if (close_memory(&err) == SP_OK && handover_take(s, &err) == SP_OK)
         s->now = generation_load(s->config_path, 1, &report);
     else
         fprintf(stderr, "sallyport: %s\n", err.text);
     print_report(&report);
     sp_buf_clear(&report);
     if (s->now != NULL)
-        code = serve(s);
+        code = is_try ? try_it(s) : serve(s);
     generation_free(s->now);
+    return code;
+}
+
+int serve_main(int argc, char **argv)
+{
+    static const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    bool is_try = argc >= 2 && strcmp(argv[1], "--try") == 0;
+    struct supervisor *s;
+    sigset_t ours;
+    int code;
+
+    argc -= is_try;
+    argv += is_try;
+    if (argc != 1 && (argc != 3 || strcmp(argv[1], "-c") != 0)) {
+        fprintf(stderr, "usage: sallyport serve [-c FILE]\n");
+        return 64;
+    }
+    s = sp_calloc(1, sizeof(*s));
+    s->lock = -1;
+    s->config_path = argc == 3 ? argv[2] : "/etc/sallyport/sallyport.json";
+    sp_buf_init(&s->variable, VARIABLE_MAX);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    handover_signals(&ours);
+    (void)sigprocmask(SIG_BLOCK, &ours, NULL); /* until run() knows what to do with them */
+    code = load_and_run(s, is_try);
     sp_free(s);
     return code;
 }

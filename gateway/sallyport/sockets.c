@@ -16,15 +16,22 @@
 
 #define BACKLOG 1024
 
-static void keep(struct supervisor *s, const char *name, enum sp_role_kind kind, unsigned index,
-                 int fd)
+static void keep(struct supervisor *s, const struct listening *wanted, int fd)
 {
     struct listening *l;
 
     s->listening = sp_realloc(s->listening, (s->listening_count + 1) * sizeof(*s->listening));
     l = &s->listening[s->listening_count++];
-    *l = (struct listening){.kind = kind, .index = index, .fd = fd};
-    snprintf(l->name, sizeof(l->name), "%s", name);
+    *l = *wanted;
+    l->fd = fd;
+}
+
+static bool name_it(struct listening *l, const char *name, const char *address)
+{
+    int n = snprintf(l->name, sizeof(l->name), "%s", name);
+    int a = snprintf(l->address, sizeof(l->address), "%s", address);
+
+    return n > 0 && (size_t)n < sizeof(l->name) && a > 0 && (size_t)a < sizeof(l->address);
 }
 
 static void tell(struct supervisor *s, const char *name, const struct sp_addr *at)
@@ -45,11 +52,17 @@ static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *a
         return sp_fail(err, SP_E_CONFIG_INVALID, "%s: \"%s\" is no IP address with a port", name,
                        address);
     for (unsigned i = 0; i < count; i++) {
-        int fd = sp_listen(&at, count > 1, BACKLOG, err);
+        struct listening wanted = {.kind = kind, .index = i};
+        int fd;
 
+        if (!name_it(&wanted, name, address))
+            return sp_fail(err, SP_E_LIMIT, "%s: too long", address);
+        fd = handover_socket(s, &wanted);
+        if (fd < 0)
+            fd = sp_listen(&at, count > 1, BACKLOG, err);
         if (fd < 0)
             return err->rc;
-        keep(s, name, kind, i, fd);
+        keep(s, &wanted, fd);
         if (i == 0) {
             at.len = sizeof(at.u);
             if (getsockname(fd, &at.u.sa, &at.len) != 0)
@@ -63,6 +76,7 @@ static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *a
 static enum sp_rc open_admin(struct supervisor *s, struct sp_err *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct listening wanted = {.kind = SP_ROLE_ADMIN};
     int fd;
 
     if (path_join(s->now->state_dir, s->now->config->admin.socket, s->admin_socket) != SP_OK ||
@@ -70,6 +84,12 @@ static enum sp_rc open_admin(struct supervisor *s, struct sp_err *err)
         return sp_fail(err, SP_E_CONFIG_INVALID, "%s is too long for a socket's path (%zu bytes)",
                        s->admin_socket, sizeof(at.sun_path) - 1);
     memcpy(at.sun_path, s->admin_socket, strlen(s->admin_socket) + 1);
+    (void)name_it(&wanted, "admin", s->admin_socket);
+    fd = handover_socket(s, &wanted);
+    if (fd >= 0) {
+        keep(s, &wanted, fd);
+        return SP_OK;
+    }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(s->admin_socket); /* of a run before; the lock says that nobody else is here */
     if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
@@ -79,7 +99,7 @@ static enum sp_rc open_admin(struct supervisor *s, struct sp_err *err)
             close(fd);
         return SP_E_IO;
     }
-    keep(s, "admin", SP_ROLE_ADMIN, 0, fd);
+    keep(s, &wanted, fd);
     return SP_OK;
 }
 
@@ -100,7 +120,9 @@ enum sp_rc sockets_open(struct supervisor *s, unsigned relays, struct sp_err *er
         rc = open_tcp(s, "portal", c->portal.listen, SP_ROLE_PORTAL, 1, err);
     if (rc == SP_OK && c->admin.listen[0] != '\0')
         rc = open_tcp(s, "metrics", c->admin.listen, SP_ROLE_ADMIN, 1, err);
-    return rc == SP_OK ? open_admin(s, err) : rc;
+    if (rc == SP_OK)
+        rc = open_admin(s, err);
+    return rc == SP_OK ? handover_check_left(s, err) : rc;
 }
 
 void sockets_close(struct supervisor *s)

@@ -5,6 +5,7 @@
 #ifndef SP_GATEWAY_SUPERVISOR_H
 #define SP_GATEWAY_SUPERVISOR_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "config/config.h"
@@ -62,6 +63,7 @@ struct listening {
     enum sp_role_kind kind;
     unsigned index; /* of the child */
     int fd;
+    char address[256]; /* as the settings have it */
 };
 
 struct supervisor {
@@ -80,8 +82,19 @@ struct supervisor {
     bool told_ready, stopping;
     unsigned phase; /* of the stop */
     struct sp_timer *limit;
-    struct sp_signal *signals[4];
+    struct sp_signal *signals[5];
     int exit_code;
+
+    char self[PATH_LEN_MAX]; /* our program, as it was named when we were started */
+    unsigned start_number;   /* 1, one more with each upgrade */
+    unsigned tries;          /* upgrades asked for */
+    bool handing_over;       /* this stop makes room for another version */
+    pid_t trial;             /* process of `serve --try`; 0: none */
+    struct sp_timer *try_limit;
+    struct sp_buf variable; /* what the successor is told */
+    char **environment;
+    struct listening *handed; /* what the predecessor left open; -1 once taken */
+    size_t handed_count;
 };
 
 /* ---- generation.c ---- */
@@ -152,7 +165,37 @@ void children_kill(struct supervisor *s);
 /* Frees what children hold. */
 void children_clear(struct supervisor *s);
 
+/* ---- handover.c: another version of the program takes over ---- */
+
+/* Finds what a predecessor left open, if there was one. returns: SP_E_ROLE_START if it is not as told */
+SP_MUST_CHECK enum sp_rc handover_take(struct supervisor *s, struct sp_err *err);
+
+/* returns: a predecessor's socket for this, now the caller's; -1 if there is none */
+int handover_socket(struct supervisor *s, const struct listening *wanted);
+
+/* returns: SP_E_CONFIG_INVALID if a socket was handed over that nobody took: its clients would be refused */
+SP_MUST_CHECK enum sp_rc handover_check_left(struct supervisor *s, struct sp_err *err);
+
+/* Asks the program that now lies in our place whether it can start; if it can, the hand-over begins. */
+void handover_begin(struct supervisor *s);
+
+/* returns: whether that process was the one asked */
+bool handover_reaped(struct supervisor *s, pid_t pid, int status);
+
+/* Becomes the other version; returns only if that is impossible. */
+void handover_exec(struct supervisor *s);
+
+/* Writes how far we are into the lock file: "trying", "refused", "handing-over", "starting", "ready". */
+void handover_tell(struct supervisor *s, const char *state);
+
+/* The signals that ask something of us: blocked across exec, so that none is lost or deadly. */
+void handover_signals(sigset_t *out);
+void handover_clear(struct supervisor *s);
+
 /* ---- serve.c ---- */
+
+/* The successor can start: stops all roles for it. */
+void supervisor_hand_over(struct supervisor *s);
 
 /* A child came up or ended: all ready? all ended? */
 void supervisor_progress(struct supervisor *s);

@@ -129,6 +129,14 @@ void sp_intake_listen(struct sp_intake *in, int fd, size_t listen)
     sp_list_append(&in->gates, &g->link);
 }
 
+void sp_intake_leave_connections(struct sp_intake *in)
+{
+    SP_LIST_EACH(pos, &in->gates)
+    {
+        sp_listener_hold(SP_CONTAINER(pos, struct gate, link)->listener, true);
+    }
+}
+
 static void tell_drained(void *arg)
 {
     struct sp_intake *in = arg;

@@ -67,6 +67,9 @@ void sp_intake_configure(struct sp_intake *in, const struct sp_intake_settings *
 /* Takes connections on a listening socket. fd: lent. listen: which entry of the settings' `listen` it is */
 void sp_intake_listen(struct sp_intake *in, int fd, size_t listen);
 
+/* Accepts no connection until the end: they wait in the kernel's queue for who listens on the same sockets next. */
+void sp_intake_leave_connections(struct sp_intake *in);
+
 /* Takes no more: idle sessions get 421, transactions may end; fn comes once all are gone, at the latest after patience_ms. */
 void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg);
 

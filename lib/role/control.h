@@ -18,7 +18,7 @@ enum sp_role_frame {
     SP_ROLE_FRAME_PEER,      /* struct sp_role_peer; descriptor 0: the channel */
     SP_ROLE_FRAME_GO,
     SP_ROLE_FRAME_RELOAD, /* id: the generation; descriptor 0: the bundle */
-    SP_ROLE_FRAME_STOP,
+    SP_ROLE_FRAME_STOP,   /* id: SP_ROLE_STOP_HANDOVER or 0 */
     /* to the supervisor */
     SP_ROLE_FRAME_READY,
     SP_ROLE_FRAME_RELOADED, /* struct sp_role_result; id: the generation */
@@ -26,6 +26,8 @@ enum sp_role_frame {
     SP_ROLE_FRAME_FAILED, /* struct sp_role_result */
     SP_ROLE_FRAME_FAULTY, /* struct sp_role_peer: it talked nonsense, its channel is closed */
 };
+
+#define SP_ROLE_STOP_HANDOVER 1 /* the listening sockets stay open for a successor */
 
 #define SP_ROLE_DIRS_MAX   256 /* folders of one role */
 #define SP_ROLE_GRANTS_MAX 64

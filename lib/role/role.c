@@ -48,7 +48,7 @@ struct sp_role {
     size_t listener_count;
     struct peer *early; /* peers that came before GO */
     size_t early_count;
-    bool started, stopping;
+    bool started, stopping, handover;
     int exit_code;
 };
 
@@ -155,6 +155,11 @@ void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index)
     if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK)
         sp_log_warn(role->log, "role.untold", SP_INT("frame", frame.type));
     sp_buf_clear(&payload);
+}
+
+bool sp_role_is_handed_over(const struct sp_role *role)
+{
+    return role->handover;
 }
 
 void sp_role_stopped(struct sp_role *role)
@@ -338,6 +343,7 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
             on_reload(role, frame);
         break;
     case SP_ROLE_FRAME_STOP:
+        role->handover = frame->id == SP_ROLE_STOP_HANDOVER;
         stop(role, SP_ROLE_STOP_MS / 1000);
         break;
     default:

@@ -87,6 +87,10 @@ int sp_role_main(const struct sp_role_ops *ops);
  */
 void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index);
 
+/* returns: whether the stop under way makes room for a successor on the same sockets: connections that are not accepted
+ * yet should be left to it */
+bool sp_role_is_handed_over(const struct sp_role *role);
+
 /* Says that all is ended: sp_role_main returns after this turn. thread: loop */
 void sp_role_stopped(struct sp_role *role);
 
