@@ -210,7 +210,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
         return rc;
     s->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
     sp_jobs_on_faulty(s->jobs, sp_role_peer_faulty, role);
-    sp_jobs_serve(s->jobs, SP_JOBS_SCAN, on_scan, s);
+    sp_jobs_serve_singly(s->jobs, SP_JOBS_SCAN, on_scan, s);
     return SP_OK;
 }
 

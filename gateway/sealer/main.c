@@ -14,7 +14,6 @@
 #define GRACE_MS 250 /* past the asker's patience, before the watchdog bites */
 
 struct task {
-    struct sp_list at; /* in the sealer's line */
     struct sealer *sealer;
     struct sp_jobs_job *job;
     struct sp_arena *arena;
@@ -27,7 +26,6 @@ struct task {
 
 static void task_free(struct task *t)
 {
-    sp_list_remove(&t->at);
     sp_content_clear(&t->request.content);
     if (t->fd >= 0)
         close(t->fd);
@@ -43,40 +41,9 @@ static void run_task(void *arg)
     t->rc = sealer_seal(t->sealer, &t->request, t->fd, &t->reply, &t->err);
 }
 
-static void task_done(void *arg);
-
-/* The next job that somebody still waits for; the file of another may be in other hands by now. */
-static struct task *next_wanted(struct sealer *s)
-{
-    while (!sp_list_is_empty(&s->line)) {
-        struct task *t = SP_CONTAINER(s->line.next, struct task, at);
-
-        sp_list_remove(&t->at);
-        if (sp_jobs_job_is_wanted(t->job))
-            return t;
-        sp_jobs_job_reply(t->job, SP_E_JOB_DEADLINE, SP_LIT(""), NULL, 0);
-        task_free(t);
-    }
-    return NULL;
-}
-
-/* Begins the next job, if none runs. */
-static void start_next(struct sealer *s)
-{
-    struct task *t = s->running ? NULL : next_wanted(s);
-
-    if (t == NULL)
-        return;
-    s->running = true;
-    sp_jobs_job_started(t->job);
-    sp_watchdog_start(s->watchdog, sp_jobs_job_deadline_ms(t->job) + GRACE_MS -
-                                       sp_clock_mono_ms(sp_loop_clock(sp_role_loop(s->role))));
-    sp_worker_submit(s->worker, run_task, task_done, t);
-}
-
 static void maybe_stopped(struct sealer *s)
 {
-    if (s->stopping && !s->running && sp_list_is_empty(&s->line))
+    if (s->stopping && !s->running)
         sp_role_stopped(s->role);
 }
 
@@ -94,8 +61,19 @@ static void task_done(void *arg)
     sp_jobs_job_reply(t->job, t->rc, t->rc == SP_OK ? sp_buf_bytes(&t->reply) : SP_LIT(""), NULL,
                       0);
     task_free(t);
-    start_next(s);
     maybe_stopped(s);
+}
+
+/* Jobs come one at a time. */
+static void begin(struct task *t)
+{
+    struct sealer *s = t->sealer;
+
+    s->running = true;
+    sp_jobs_job_started(t->job);
+    sp_watchdog_start(s->watchdog, sp_jobs_job_deadline_ms(t->job) + GRACE_MS -
+                                       sp_clock_mono_ms(sp_loop_clock(sp_role_loop(s->role))));
+    sp_worker_submit(s->worker, run_task, task_done, t);
 }
 
 void sealer_on_seal(void *arg, struct sp_jobs_job *job)
@@ -113,7 +91,6 @@ void sealer_on_seal(void *arg, struct sp_jobs_job *job)
     t->job = job;
     t->arena = sp_arena_new(16384);
     t->fd = -1;
-    sp_list_init(&t->at);
     sp_content_init(&t->request.content);
     sp_buf_init(&t->reply, SP_JOBS_SEAL_FACTS_MAX * 2);
     rc = sp_jobs_seal_request_decode(sp_jobs_job_payload(job), t->arena, &t->request);
@@ -128,8 +105,7 @@ void sealer_on_seal(void *arg, struct sp_jobs_job *job)
         task_free(t);
         return;
     }
-    sp_list_append(&s->line, &t->at);
-    start_next(s);
+    begin(t);
 }
 
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
@@ -139,7 +115,6 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 
     *state = s;
     s->role = role;
-    sp_list_init(&s->line);
     rc = sealer_load(s, err);
     if (rc == SP_OK)
         rc = sp_watchdog_new(&s->watchdog, err);
@@ -148,7 +123,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     s->worker = sp_worker_new(sp_role_loop(role), "seal");
     s->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
     sp_jobs_on_faulty(s->jobs, sp_role_peer_faulty, role);
-    sp_jobs_serve(s->jobs, SP_JOBS_SEAL, sealer_on_seal, s);
+    sp_jobs_serve_singly(s->jobs, SP_JOBS_SEAL, sealer_on_seal, s);
     return SP_OK;
 }
 
@@ -179,8 +154,6 @@ static void free_state(void *state)
                          0); /* the last jobs' replies, while there are jobs */
     }
     sp_watchdog_free(s->watchdog);
-    while (!sp_list_is_empty(&s->line))
-        task_free(SP_CONTAINER(s->line.next, struct task, at));
     sp_jobs_free(s->jobs);
     sealer_unload(s);
     sp_free(s);

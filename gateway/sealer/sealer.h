@@ -31,7 +31,6 @@ struct sealer {
     struct sp_jobs *jobs;
     struct sp_worker *worker;
     struct sp_watchdog *watchdog;
-    struct sp_list line; /* jobs that wait for the one that runs */
     bool running;
     struct sp_config *config;
     struct sp_pgp *pgp; /* NULL: gpg does not run; PGP jobs fail */

@@ -4,17 +4,11 @@
  * could not be sent) goes through finish, which takes it out of every list before done is called, so that it is called
  * once, whatever done does then. Failures inside sp_jobs_call wait for the next turn in the list `failed`.
  *
- * Scanners and sealers are pools whose jobs may kill or hang them. So a member of a pool gets one job at a time from us,
- * says when it starts it, and counts as busy until it has answered, whether or not anybody still waits: what waits in line
- * waits here and goes to whom is free. A job that dies with a member before it was started has done nothing and is given to
- * another; only one that was started fails. Another caller's job may stand before ours in a scanner's line, and hang: a scan
- * that is not started soon is taken back for the next scanner that is free. (Two scanners may then look at the same message,
- * which is no harm; two sealers would write the same file, so a seal stays where it is.)
- * A member that has not answered when the time of its job has passed twice over never will: it is dropped as faulty, so
- * that the supervisor makes a new one.
+ * Scanners and sealers are pools with more than one asker each; what is different for them stands in pool.c (who asks) and
+ * member.c (who is asked).
  *
- * Frames: a request is i64 timeout_ms and the payload under the job's type; a reply is u16 rc and the payload; a cancel and
- * the word that a job has started are empty. The flags say which.
+ * Frames: a request is i64 timeout_ms, u64 turn (of a pool's member, else 0) and the payload under the job's type; a reply
+ * is u16 rc and the payload; all others are empty. The flags say which.
  */
 #include "jobs/jobs_priv.h"
 
@@ -35,16 +29,6 @@ static void rearm(struct sp_jobs *jobs)
         sp_timer_cancel(jobs->timer);
     else
         sp_timer_start(jobs->timer, first->key > now ? first->key - now : 0);
-}
-
-/* A scan that waits so long in line is taken back, if another scanner is free. */
-#define PULL_MS 100
-/* What a late member of a pool is given at least before it counts as faulty. */
-#define GRACE_MIN_MS 1000
-
-static bool is_pool(enum sp_role_kind role)
-{
-    return role == SP_ROLE_SCANNER || role == SP_ROLE_SEALER;
 }
 
 static void forget_kept(struct call *call)
@@ -95,22 +79,6 @@ static void send_cancel(const struct call *call)
                      SP_TEXT("peer", sp_ipc_role_name(call->peer->role)));
 }
 
-/* Its job's time has passed without an answer. */
-static void set_overdue(struct call *call)
-{
-    struct peer *peer = call->peer;
-    struct sp_jobs *jobs = call->jobs;
-
-    if (peer == NULL)
-        return;
-    if (!peer->overdue)
-        peer->lost_at_ms = sp_clock_mono_ms(jobs->clock) +
-                           (call->timeout_ms > GRACE_MIN_MS ? call->timeout_ms : GRACE_MIN_MS);
-    peer->overdue = true;
-    if (is_pool(peer->role) && !sp_timer_is_running(jobs->pull))
-        sp_timer_start(jobs->pull, PULL_MS);
-}
-
 static void on_timer(void *arg)
 {
     struct sp_jobs *jobs = arg;
@@ -133,14 +101,15 @@ static void on_timer(void *arg)
         sp_log_warn(jobs->log, "jobs.deadline", SP_TEXT("peer", sp_ipc_role_name(call->role)),
                     SP_INT("type", call->type));
         send_cancel(call);
-        set_overdue(call);
+        if (sp_jobs_is_pool(call->role))
+            sp_jobs_pool_late(call);
         if (!finish(call, SP_E_JOB_DEADLINE, NULL))
             return;
     }
     rearm(jobs);
 }
 
-static void fail_later(struct call *call, enum sp_rc why)
+void sp_jobs_fail_later(struct call *call, enum sp_rc why)
 {
     call->peer = NULL;
     call->failure = why;
@@ -177,16 +146,13 @@ static void dispatch(struct call *call, struct peer *peer, struct sp_bytes messa
                                        .fd_count = fd_count};
     enum sp_rc rc = sp_ipc_send(peer->ipc, &frame);
 
-    if (rc == SP_E_CLOSED && is_pool(peer->role))
+    if (rc == SP_E_CLOSED && sp_jobs_is_pool(peer->role))
         return; /* its end follows; the call waits for another */
     if (rc != SP_OK) {
-        fail_later(call, rc == SP_E_CLOSED ? SP_E_ROLE_GONE : rc);
+        sp_jobs_fail_later(call, rc == SP_E_CLOSED ? SP_E_ROLE_GONE : rc);
         return;
     }
     call->peer = peer;
-    call->sent_ms = sp_clock_mono_ms(call->jobs->clock);
-    if (peer->role == SP_ROLE_SCANNER && !sp_timer_is_running(call->jobs->pull))
-        sp_timer_start(call->jobs->pull, PULL_MS);
     peer->busy++;
     sp_list_remove(&call->at);
     sp_list_append(&peer->calls, &call->at);
@@ -198,79 +164,48 @@ static void keep(struct call *call, const struct sp_jobs_request *request)
     struct sp_jobs *jobs = call->jobs;
 
     sp_list_append(&jobs->waiting, &call->at);
+    call->waits_since_ms = sp_clock_mono_ms(jobs->clock);
     sp_buf_put(&call->kept, request->payload);
     for (size_t i = 0; i < request->fd_count; i++) {
         int fd = SP_FAULT("jobs.dup") ? -1 : fcntl(request->fds[i], F_DUPFD_CLOEXEC, 0);
 
         if (fd < 0) {
-            fail_later(call, SP_E_IO);
+            sp_jobs_fail_later(call, SP_E_IO);
             return;
         }
         call->fds[call->fd_count++] = fd;
     }
 }
 
-static void put_request(struct sp_buf *out, int64_t timeout_ms, struct sp_bytes payload)
+static void put_request(struct sp_buf *out, int64_t timeout_ms, uint64_t turn,
+                        struct sp_bytes payload)
 {
     sp_buf_put_u64(out, (uint64_t)timeout_ms);
+    sp_buf_put_u64(out, turn);
     sp_buf_put(out, payload);
 }
 
-static void dispatch_kept(struct call *call, struct peer *peer)
+void sp_jobs_dispatch_kept(struct call *call, struct peer *peer)
 {
     int64_t now = sp_clock_mono_ms(call->jobs->clock);
     struct sp_buf message;
 
     sp_buf_init(&message, SP_IPC_PAYLOAD_MAX);
-    put_request(&message, call->deadline.key > now ? call->deadline.key - now : 1,
+    put_request(&message, call->deadline.key > now ? call->deadline.key - now : 1, peer->turn,
                 sp_buf_bytes(&call->kept));
     dispatch(call, peer, sp_buf_bytes(&message), call->fds, call->fd_count);
     sp_buf_wipe(&message);
 }
 
-/* Whether all members of a pool live, and none is stuck. */
-static bool is_whole(const struct sp_jobs *jobs, enum sp_role_kind role)
-{
-    size_t good = 0;
-
-    SP_LIST_EACH(pos, (struct sp_list *)&jobs->peers)
-    {
-        const struct peer *p = SP_CONTAINER(pos, struct peer, at);
-
-        good += p->role == role && p->ipc != NULL && !p->overdue;
-    }
-    return good >= jobs->most[role];
-}
-
-static bool fits(const struct call *call, const struct peer *peer)
-{
-    return call->role == peer->role && (call->index == SP_JOBS_ANY || call->index == peer->index) &&
-           (!call->suspect || is_whole(call->jobs, call->role));
-}
-
-/* Gives a peer what waits for one like it: all, or, to a member of a pool, one if it is free. */
+/* Gives a peer all that waits for one like it. */
 static void serve_waiting(struct peer *peer)
 {
     SP_LIST_EACH(pos, &peer->jobs->waiting)
     {
         struct call *call = SP_CONTAINER(pos, struct call, at);
 
-        if (peer->ipc == NULL || (is_pool(peer->role) && peer->busy > 0))
-            return;
-        if (fits(call, peer))
-            dispatch_kept(call, peer);
-    }
-}
-
-/* Members of a pool that are free get what waits. */
-static void share_out(struct sp_jobs *jobs, enum sp_role_kind role)
-{
-    SP_LIST_EACH(pos, &jobs->peers)
-    {
-        struct peer *p = SP_CONTAINER(pos, struct peer, at);
-
-        if (p->role == role)
-            serve_waiting(p);
+        if (call->role == peer->role && (call->index == SP_JOBS_ANY || call->index == peer->index))
+            sp_jobs_dispatch_kept(call, peer);
     }
 }
 
@@ -281,21 +216,21 @@ static void start(struct call *call, const struct sp_jobs_request *request)
     struct sp_buf message;
 
     if (request->payload.len > SP_JOBS_PAYLOAD_MAX || request->fd_count > SP_IPC_FDS_MAX) {
-        fail_later(call, SP_E_LIMIT);
+        sp_jobs_fail_later(call, SP_E_LIMIT);
     } else if (sp_slots_count(jobs->calls) > SP_JOBS_OUT_MAX) {
-        fail_later(call, SP_E_IPC_FULL);
-    } else if (peer != NULL && is_pool(peer->role)) {
+        sp_jobs_fail_later(call, SP_E_IPC_FULL);
+    } else if (peer != NULL && sp_jobs_is_pool(peer->role)) {
         keep(call, request);
-        serve_waiting(peer);
+        sp_jobs_pool_share(jobs, peer->role);
     } else if (peer != NULL) {
         sp_buf_init(&message, SP_IPC_PAYLOAD_MAX);
-        put_request(&message, request->timeout_ms, request->payload);
+        put_request(&message, request->timeout_ms, 0, request->payload);
         dispatch(call, peer, sp_buf_bytes(&message), request->fds, request->fd_count);
         sp_buf_wipe(&message);
     } else if (request->wait_for_peer) {
         keep(call, request);
     } else {
-        fail_later(call, SP_E_ROLE_GONE);
+        sp_jobs_fail_later(call, SP_E_ROLE_GONE);
     }
 }
 
@@ -367,72 +302,9 @@ static void on_reply(struct peer *peer, const struct sp_ipc_frame *frame)
     } else if (!finish(call, (enum sp_rc)rc, &reply)) {
         return;
     }
-    if (is_pool(peer->role))
-        share_out(jobs, peer->role);
+    if (sp_jobs_is_pool(peer->role))
+        sp_jobs_pool_share(jobs, peer->role);
     rearm(jobs);
-}
-
-static void wait_again(struct call *call)
-{
-    call->peer = NULL;
-    sp_list_remove(&call->at);
-    sp_list_append(&call->jobs->waiting, &call->at);
-}
-
-/* Takes back a scan that its scanner has not started. returns: whether one still waits in its line */
-static bool pull_from(struct peer *peer, struct peer *free_one)
-{
-    struct call *call;
-
-    if (sp_list_is_empty(&peer->calls))
-        return false;
-    call = SP_CONTAINER(peer->calls.next, struct call, at);
-    if (call->started)
-        return false;
-    if (free_one == NULL || !fits(call, free_one) ||
-        sp_clock_mono_ms(call->jobs->clock) - call->sent_ms < PULL_MS)
-        return true;
-    send_cancel(call);
-    wait_again(call);
-    serve_waiting(free_one);
-    return false;
-}
-
-/* returns: the first member of a pool that is so late that it counts as faulty, or NULL; late: whether any is overdue */
-static struct peer *find_lost(const struct sp_jobs *jobs, bool *late)
-{
-    *late = false;
-    SP_LIST_EACH(pos, (struct sp_list *)&jobs->peers)
-    {
-        struct peer *p = SP_CONTAINER(pos, struct peer, at);
-
-        if (!p->overdue || !is_pool(p->role))
-            continue;
-        *late = true;
-        if (sp_clock_mono_ms(jobs->clock) >= p->lost_at_ms)
-            return p;
-    }
-    return NULL;
-}
-
-static void on_pull(void *arg)
-{
-    struct sp_jobs *jobs = arg;
-    struct peer *lost;
-    bool more;
-
-    while ((lost = find_lost(jobs, &more)) != NULL)
-        sp_jobs_peer_drop(lost, SP_E_IPC_FRAME);
-    SP_LIST_EACH(pos, &jobs->peers)
-    {
-        struct peer *peer = SP_CONTAINER(pos, struct peer, at);
-        struct peer *best = choose(jobs, SP_ROLE_SCANNER, SP_JOBS_ANY);
-
-        if (peer->role == SP_ROLE_SCANNER)
-            more |= pull_from(peer, best != NULL && best->busy == 0 ? best : NULL);
-    }
-    if (more)
-        sp_timer_start(jobs->pull, PULL_MS);
 }
 
 static void on_started(struct peer *peer, const struct sp_ipc_frame *frame)
@@ -457,6 +329,10 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
         sp_jobs_on_cancel(peer, frame);
     else if (frame->flags == FLAG_STARTED)
         on_started(peer, frame);
+    else if (frame->flags == FLAG_ASK || frame->flags == FLAG_YIELD)
+        sp_jobs_member_on_word(peer, frame);
+    else if (frame->flags == FLAG_GRANT || frame->flags == FLAG_REVOKE)
+        sp_jobs_pool_on_word(peer, frame);
     else
         sp_jobs_peer_drop(peer, SP_E_IPC_FRAME);
 }
@@ -472,16 +348,13 @@ void sp_jobs_peer_drop(struct peer *peer, enum sp_rc why)
     peer->ipc = NULL;
     sp_list_remove(&peer->at);
     sp_jobs_orphan(peer);
-    while (!sp_list_is_empty(&peer->calls)) {
-        struct call *call = SP_CONTAINER(peer->calls.next, struct call, at);
-
-        if (is_pool(peer->role) && !call->started)
-            wait_again(call);
-        else
-            fail_later(call, SP_E_ROLE_GONE);
-    }
-    if (is_pool(peer->role))
-        share_out(jobs, peer->role);
+    if (sp_jobs_is_pool(peer->role))
+        sp_jobs_pool_take_back(peer);
+    while (!sp_list_is_empty(&peer->calls))
+        sp_jobs_fail_later(SP_CONTAINER(peer->calls.next, struct call, at), SP_E_ROLE_GONE);
+    if (sp_jobs_is_pool(peer->role))
+        sp_jobs_pool_share(jobs, peer->role);
+    sp_jobs_member_lost(peer);
     sp_loop_free_later(jobs->loop, sp_free, peer);
     if (jobs->on_peer != NULL)
         jobs->on_peer(jobs->on_peer_arg, peer->role, peer->index, false);
@@ -511,9 +384,9 @@ void sp_jobs_add_peer(struct sp_jobs *jobs, enum sp_role_kind role, unsigned ind
     peer->ipc = sp_ipc_new(jobs->loop, fd, &events, peer);
     jobs->most[role] =
         sp_jobs_peers(jobs, role) > jobs->most[role] ? sp_jobs_peers(jobs, role) : jobs->most[role];
-    serve_waiting(peer);
-    if (is_pool(role))
-        share_out(jobs, role);
+    if (!sp_jobs_is_pool(role)) /* a pool's member says when it can take something */
+        serve_waiting(peer);
+    sp_jobs_member_greet(peer);
     if (jobs->on_peer != NULL)
         jobs->on_peer(jobs->on_peer_arg, role, index, true);
 }
@@ -526,7 +399,8 @@ struct sp_jobs *sp_jobs_new(struct sp_loop *loop, struct sp_log *log)
     jobs->log = log;
     jobs->clock = sp_loop_clock(loop);
     jobs->timer = sp_timer_new(loop, on_timer, jobs);
-    jobs->pull = sp_timer_new(loop, on_pull, jobs);
+    jobs->pool_timer = sp_timer_new(loop, sp_jobs_pool_on_timer, jobs);
+    jobs->grant_timer = sp_timer_new(loop, sp_jobs_member_on_timer, jobs);
     jobs->calls = sp_slots_new();
     sp_list_init(&jobs->peers);
     sp_list_init(&jobs->waiting);
@@ -563,7 +437,8 @@ void sp_jobs_free(struct sp_jobs *jobs)
     }
     sp_jobs_drop_orphans(jobs);
     sp_timer_free(jobs->timer);
-    sp_timer_free(jobs->pull);
+    sp_timer_free(jobs->pool_timer);
+    sp_timer_free(jobs->grant_timer);
     sp_slots_free(jobs->calls);
     sp_heap_clear(&jobs->deadlines);
     sp_loop_free_later(jobs->loop, sp_free, jobs);

@@ -98,7 +98,7 @@ struct sp_jobs_request {
     bool
         wait_for_peer; /* no live peer: wait for one until the deadline, not SP_E_ROLE_GONE at once */
     bool suspect; /* of a pool: it has ended a member before, or kept it. It waits until all of them
-                   * are there and answer, so that others still find one if it does so again */
+                   * run and answer, so that others still find one if it does so again */
 };
 
 /*
@@ -127,6 +127,13 @@ size_t sp_jobs_out(const struct sp_jobs *jobs);
  */
 void sp_jobs_serve(struct sp_jobs *jobs, enum sp_jobs_type type,
                    void (*handler)(void *arg, struct sp_jobs_job *job), void *arg);
+
+/*
+ * The same for a member of a pool (scanner, sealer): it has one job in hand at a time, whoever asks, and starts no other
+ * before that is replied to. Before the first sp_jobs_add_peer.
+ */
+void sp_jobs_serve_singly(struct sp_jobs *jobs, enum sp_jobs_type type,
+                          void (*handler)(void *arg, struct sp_jobs_job *job), void *arg);
 
 /* returns: the request's payload, good until the job is replied to */
 struct sp_bytes sp_jobs_job_payload(const struct sp_jobs_job *job);

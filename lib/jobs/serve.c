@@ -65,6 +65,7 @@ void sp_jobs_on_request(struct peer *peer, const struct sp_ipc_frame *frame)
     struct sp_jobs *jobs = peer->jobs;
     struct sp_reader r = sp_reader(frame->payload);
     uint64_t timeout_ms = sp_reader_u64(&r);
+    uint64_t turn = sp_reader_u64(&r);
     struct sp_bytes payload = sp_reader_take(&r, sp_reader_left(&r));
     struct sp_jobs_job *job;
 
@@ -72,6 +73,8 @@ void sp_jobs_on_request(struct peer *peer, const struct sp_ipc_frame *frame)
         sp_jobs_peer_drop(peer, SP_E_IPC_FRAME);
         return;
     }
+    if (jobs->singly && !sp_jobs_member_takes(peer, turn))
+        return;
     job = job_new(peer, frame, (int64_t)timeout_ms, payload);
     if (frame->type >= SP_JOBS_TYPE_COUNT || jobs->handlers[frame->type].fn == NULL)
         sp_jobs_job_reply(job, SP_E_UNSUPPORTED, sp_bytes(NULL, 0), NULL, 0);
@@ -123,6 +126,13 @@ void sp_jobs_serve(struct sp_jobs *jobs, enum sp_jobs_type type,
     sp_assert(type > 0 && type < SP_JOBS_TYPE_COUNT);
     jobs->handlers[type].fn = handler;
     jobs->handlers[type].arg = arg;
+}
+
+void sp_jobs_serve_singly(struct sp_jobs *jobs, enum sp_jobs_type type,
+                          void (*handler)(void *arg, struct sp_jobs_job *job), void *arg)
+{
+    jobs->singly = true;
+    sp_jobs_serve(jobs, type, handler, arg);
 }
 
 struct sp_bytes sp_jobs_job_payload(const struct sp_jobs_job *job)
@@ -215,6 +225,7 @@ void sp_jobs_job_started(struct sp_jobs_job *job)
 void sp_jobs_job_reply(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes payload,
                        const int *fds, size_t fd_count)
 {
+    struct sp_jobs *jobs = job->jobs;
     enum sp_rc sent = SP_OK;
 
     if (job->peer != NULL && job->cancelled) { /* nobody waits, but that this is done is news */
@@ -226,7 +237,8 @@ void sp_jobs_job_reply(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes p
             sent = send_reply(job, sent, sp_bytes(NULL, 0), NULL, 0);
     }
     if (sent != SP_OK && sent != SP_E_CLOSED)
-        sp_log_warn(job->jobs->log, "jobs.reply-lost", SP_TEXT("peer", sp_ipc_role_name(job->role)),
+        sp_log_warn(jobs->log, "jobs.reply-lost", SP_TEXT("peer", sp_ipc_role_name(job->role)),
                     SP_RC("why", sent));
     job_free(job);
+    sp_jobs_member_done(jobs);
 }

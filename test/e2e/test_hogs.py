@@ -72,8 +72,7 @@ def test_the_scanner(gateway, way):
     thread.start()
     beside, ids = crowd(gateway, "pat@plain.test")
     thread.join()
-    # a hog's end takes half of SCAN_S, twice: at most one was in its line with no other scanner free to take it over
-    assert sum(seconds >= SCAN_S / 2 for seconds in beside) <= 1 and beside[-1] < SCAN_S, (quiet, beside)
+    assert beside[-1] < SCAN_S / 2, (quiet, beside)  # nobody has waited for a hog's end
     assert beside[int(OTHERS * 0.95)] < 10 * quiet[int(OTHERS * 0.95)] + 1, (quiet, beside)
     wait_until(lambda: {hog_id, *ids} <= set(accepted(gateway)))
     taken = accepted(gateway)

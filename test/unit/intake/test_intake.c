@@ -102,7 +102,7 @@ static void start_scanner(struct rig *r)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
                      0);
     r->scanner = sp_jobs_new(r->loop, NULL);
-    sp_jobs_serve(r->scanner, SP_JOBS_SCAN, on_scan, r);
+    sp_jobs_serve_singly(r->scanner, SP_JOBS_SCAN, on_scan, r);
     sp_jobs_add_peer(r->scanner, SP_ROLE_RELAY, 0, pair[1]);
     sp_jobs_add_peer(r->jobs, SP_ROLE_SCANNER, 0, pair[0]);
 }

@@ -5,6 +5,7 @@
 #include "support/check_main.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct answer {
@@ -25,6 +26,7 @@ struct server {
 
 static struct sp_loop *loop;
 static struct sp_jobs *caller;
+static struct sp_jobs *rival; /* another asker of the same pool */
 static struct server server, other;
 static enum sp_role_kind member =
     SP_ROLE_KEEPER; /* scanner and sealer are pools, with rules of their own */
@@ -70,10 +72,22 @@ static void join(struct server *s, unsigned index)
     sp_jobs_add_peer(s->jobs, SP_ROLE_RELAY, 0, fds[1]);
 }
 
+static void join_rival(struct server *s, unsigned index)
+{
+    int fds[2];
+
+    ck_assert_int_eq(sp_ipc_pair(fds, NULL), SP_OK);
+    sp_jobs_add_peer(rival, member, index, fds[0]);
+    sp_jobs_add_peer(s->jobs, SP_ROLE_RELAY, 1, fds[1]);
+}
+
 static void server_open(struct server *s)
 {
     *s = (struct server){.jobs = sp_jobs_new(loop, NULL)};
-    sp_jobs_serve(s->jobs, SP_JOBS_SCAN, handle, s);
+    if (member == SP_ROLE_SCANNER)
+        sp_jobs_serve_singly(s->jobs, SP_JOBS_SCAN, handle, s);
+    else
+        sp_jobs_serve(s->jobs, SP_JOBS_SCAN, handle, s);
 }
 
 static void open_all(void)
@@ -444,28 +458,156 @@ START_TEST(a_member_that_never_answers_is_dropped_as_faulty)
 }
 END_TEST
 
-START_TEST(a_scan_in_another_callers_line_is_taken_back)
+static void open_rivals(void)
+{
+    open_pool();
+    rival = sp_jobs_new(loop, NULL);
+    join_rival(&server, 0);
+    join_rival(&other, 1);
+    turn(3);
+}
+
+static void close_rivals(void)
+{
+    sp_jobs_free(rival);
+    rival = NULL;
+    close_pool();
+}
+
+/* Turns until so many answers have come, or long enough. */
+static void turn_until(const int *count, int wanted)
+{
+    for (int i = 0; i < 2000 && *count < wanted; i++)
+        turn(1);
+    ck_assert_int_eq(*count, wanted);
+}
+
+START_TEST(nothing_waits_in_the_line_of_a_member_that_hangs)
+{
+    struct answer hog = {0}, a[8] = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+
+    open_rivals();
+    sp_jobs_call(rival, &r, done, &hog);
+    turn_until(&server.handled, 1);
+    other.hold = false;
+    for (size_t i = 0; i < SP_ARRAY_LEN(a); i++) {
+        sp_jobs_call(caller, &r, done, &a[i]);
+        turn_until(&a[i].count, 1);
+        ck_assert_int_eq(a[i].rc, SP_OK);
+    }
+    ck_assert_int_eq(server.handled, 1);
+    ck_assert_int_eq(hog.count, 0);
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("x"), NULL, 0);
+    turn_until(&hog.count, 1);
+    close_rivals();
+}
+END_TEST
+
+static int answered(const struct answer *a, size_t n)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += a[i].count;
+    return count;
+}
+
+START_TEST(askers_of_one_member_take_turns)
+{
+    struct answer mine[4] = {0}, theirs[4] = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+
+    open_rivals();
+    sp_jobs_free(other.jobs);
+    other.jobs = NULL;
+    turn(3);
+    for (size_t i = 0; i < 4; i++) {
+        sp_jobs_call(caller, &r, done, &mine[i]);
+        sp_jobs_call(rival, &r, done, &theirs[i]);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        turn_until(&server.handled, (int)i + 1);
+        for (int k = 0; k < 40; k++) /* those who wait have time to ask */
+            turn(1);
+        ck_assert_uint_eq(server.held_count, 1); /* never two */
+        server.held_count = 0;
+        sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("x"), NULL, 0);
+        turn(10);
+        ck_assert_int_le(abs(answered(mine, 4) - answered(theirs, 4)), 1);
+    }
+    for (size_t i = 0; i < 4; i++)
+        ck_assert(mine[i].count == 1 && theirs[i].count == 1);
+    close_rivals();
+}
+END_TEST
+
+START_TEST(a_turn_that_is_not_used_goes_to_the_next)
+{
+    struct answer a = {0}, b = {0};
+    struct sp_jobs_request r = pool_request("x", 60000);
+    sp_handle call;
+
+    open_rivals();
+    sp_jobs_free(other.jobs);
+    other.jobs = NULL;
+    turn(3);
+    call = sp_jobs_call(rival, &r, done, &a); /* the first turn is the caller's */
+    turn(1);
+    sp_jobs_cancel(rival, call); /* it has asked, and needs it no more */
+    sp_jobs_call(caller, &r, done, &b);
+    turn_until(&server.handled, 1);
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("b"), NULL, 0);
+    turn_until(&b.count, 1);
+    ck_assert_int_eq(a.count, 0);
+    close_rivals();
+}
+END_TEST
+
+START_TEST(who_holds_the_turn_and_dies_leaves_it)
 {
     struct answer a = {0}, b = {0};
     struct sp_jobs_request r = pool_request("x", 60000);
 
-    open_pool();
-    server.starts = false; /* it has a job of somebody else's in hand */
-    sp_jobs_call(caller, &r, done, &a);
+    open_rivals();
+    sp_jobs_free(other.jobs);
+    other.jobs = NULL;
+    sp_jobs_call(rival, &r, done, &a);
+    turn_until(&server.handled, 1);
+    sp_jobs_free(rival);
+    rival = NULL;
     sp_jobs_call(caller, &r, done, &b);
-    turn(3);
-    sp_jobs_job_reply(other.held[0], SP_OK, SP_LIT("b"), NULL, 0);
-    for (int i = 0; i < 1000 && other.held_count < 2; i++)
+    for (int i = 0; i < 30; i++)
         turn(1);
-    ck_assert_uint_eq(other.held_count, 2);
-    sp_jobs_job_reply(other.held[1], SP_OK, SP_LIT("a"), NULL, 0);
-    turn(5);
-    ck_assert_str_eq(a.text, "a");
-    ck_assert(!sp_jobs_job_is_wanted(server.held[0]));
-    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("late"), NULL, 0);
+    ck_assert_int_eq(server.handled, 1); /* the orphan is still in hand */
+    sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("a"), NULL, 0);
+    turn_until(&server.handled, 2);
+    sp_jobs_job_reply(server.held[1], SP_OK, SP_LIT("b"), NULL, 0);
+    turn_until(&b.count, 1);
+    ck_assert_int_eq(a.count, 0);
+    close_rivals();
+}
+END_TEST
+
+START_TEST(a_member_that_never_grants_is_dropped_as_faulty)
+{
+    struct sp_jobs_request r = pool_request("x", 60000), quick = pool_request("y", 5);
+    struct answer a = {0}, b = {0};
+    unsigned lost = 0;
+
+    open_rivals();
+    sp_jobs_on_faulty(rival, count_lost, &lost);
+    sp_jobs_call(caller, &r, done, &a);
+    sp_jobs_call(caller, &r, done, &a);
     turn(3);
-    ck_assert_int_eq(a.count, 1);
-    close_pool();
+    sp_jobs_call(rival, &quick, done, &b);
+    turn_until(&b.count, 1);
+    ck_assert_int_eq(b.rc, SP_E_JOB_DEADLINE);
+    for (int i = 0; i < 5000 && lost == 0; i++)
+        turn(1);
+    ck_assert_uint_gt(lost, 0);
+    ck_assert_int_eq(a.count, 0);
+    close_rivals();
 }
 END_TEST
 
@@ -585,6 +727,8 @@ START_TEST(malformed_frames_end_the_peer)
         {"reply without code", SP_JOBS_SCAN, 1, SP_LIT_INIT("")},
         {"reply with a code that is none", SP_JOBS_SCAN, 1, SP_LIT_INIT("\xff\xff")},
         {"flags that are none", SP_JOBS_SCAN, 9, SP_LIT_INIT("")},
+        {"a turn asked of who is no pool's member", 0, 4, SP_LIT_INIT("")},
+        {"a turn granted by who is none", 0, 6, SP_LIT_INIT("")},
     };
     static const struct sp_ipc_events none = {0};
 
@@ -618,7 +762,11 @@ static void add(TCase *c)
     tcase_add_test(c, what_it_had_started_fails);
     tcase_add_test(c, a_member_that_overran_gets_nothing_until_it_answers);
     tcase_add_test(c, a_member_that_never_answers_is_dropped_as_faulty);
-    tcase_add_test(c, a_scan_in_another_callers_line_is_taken_back);
+    tcase_add_test(c, nothing_waits_in_the_line_of_a_member_that_hangs);
+    tcase_add_test(c, askers_of_one_member_take_turns);
+    tcase_add_test(c, a_turn_that_is_not_used_goes_to_the_next);
+    tcase_add_test(c, who_holds_the_turn_and_dies_leaves_it);
+    tcase_add_test(c, a_member_that_never_grants_is_dropped_as_faulty);
     tcase_add_test(c, a_suspect_waits_for_a_whole_pool);
     tcase_add_test(c, a_call_is_answered_once_and_later);
     tcase_add_test(c, descriptors_go_there_and_back);
