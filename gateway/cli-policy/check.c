@@ -136,7 +136,7 @@ static void print_summary(const struct sp_config *c, const struct found *found,
     printf("  sends to %s, port %d, retries after %llds, gives up after %lldh\n",
            c->delivery.next_hop[0] ? c->delivery.next_hop : "MX hosts", (int)c->delivery.port,
            (long long)c->delivery.retry_first_ms / 1000,
-           (long long)sp_policy_expire_ms(policy) / 3600000);
+           (long long)sp_policy_expire_ms(policy, c->delivery.expire_ms) / 3600000);
     printf("  policy %.16s: floor %s, %s\n", sp_policy_hash(policy),
            sp_floor_name(sp_policy_floor(policy)),
            sp_policy_asks_content(policy) ? "content is scanned" : "content is not looked at");

@@ -134,7 +134,7 @@ static int put_choice(const struct relay_probe *p, const struct sp_probe_result 
         .ladder = d->ladder,
         .floor = d->floor,
         .has_portal = p->relay->config->portal.listen[0] != 0,
-        .expire_ms = d->expire_ms > 0 ? d->expire_ms : sp_policy_expire_ms(p->relay->policy),
+        .expire_ms = d->has_expire ? d->expire_ms : p->relay->config->delivery.expire_ms,
     };
     struct sp_next next;
 

@@ -68,7 +68,8 @@ static void note_facts(struct sp_audit_message *m, const struct sp_audit_line *l
                     !sp_bytes_eq(sealed, SP_LIT("signed"));
     if (strcmp(line->event->name, "portal.deposited") == 0)
         m->package = sp_arena_copy(m->arena, package);
-    if (sp_json_bool_of(line->root, "possibly_attempted", false))
+    if (sp_json_bool_of(line->root, "possibly_attempted", false) ||
+        sp_json_bool_of(line->root, "possibly_delivered", false))
         m->duplicates_possible = true;
 }
 

@@ -88,17 +88,17 @@ static const struct sp_setting settings[] = {
     {"delivery.retry_max", SP_SETTING_DURATION, AT(delivery.retry_max_ms), 100, 7 * DAY, "2h", NULL, SP_FORM_ANY,
      "longest wait between attempts"},
     {"delivery.expire", SP_SETTING_DURATION, AT(delivery.expire_ms), 1000, 30 * DAY, "2d", NULL, SP_FORM_ANY,
-     "age at which mail goes back to its sender, where the policy sets none"},
+     "age at which mail goes back to its sender, where the policy sets none; life of a report to a sender"},
     {"delivery.connect", SP_SETTING_DURATION, AT(delivery.connect_ms), 100, 600000, "30s", NULL, SP_FORM_ANY,
      "time for a connection to a next hop, and then for a handshake"},
     {"delivery.command", SP_SETTING_DURATION, AT(delivery.command_ms), 100, 1800000, "5m", NULL, SP_FORM_ANY,
-     "time for a next hop's reply"},
+     "time for a next hop's reply; behind the last dot at least 10 minutes"},
     {"delivery.max_connections", SP_SETTING_INT, AT(delivery.max_connections), 1, 1000, "20", NULL, SP_FORM_ANY,
      "connections to one next hop at a time from each relay"},
     {"delivery.reuse", SP_SETTING_DURATION, AT(delivery.reuse_ms), 0, 300000, "10s", NULL, SP_FORM_ANY,
      "how long an idle connection is kept for the next message"},
     {"delivery.dsn_delay", SP_SETTING_DURATION, AT(delivery.dsn_delay_ms), 0, 7 * DAY, "4h", NULL, SP_FORM_ANY,
-     "age at which the sender hears of a delay; 0s never"},
+     "age at which the sender hears once of a delay; 0s never"},
 
     {"roles.scanners", SP_SETTING_INT, AT(roles.scanners), 1, 64, "2", NULL, SP_FORM_ANY,
      "scanner processes: one that a message hangs costs others nothing while another is free"},
@@ -252,9 +252,6 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
 
 static const struct sp_setting_idle idle[] = {
     {"intake.inline_limit", "256 KiB is built in"},
-    {"delivery.expire", "the policy's settings.expire decides, 2 days without one"},
-    {"delivery.command", "the limits of RFC 5321 4.5.3.2 hold"},
-    {"delivery.dsn_delay", "no notice of a delay is sent"},
 };
 
 /* What is allowed and yet worth a word. */

@@ -15,6 +15,11 @@ struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i)
     return a->p->m->accept.recipients[a->ns[i]].address;
 }
 
+bool sp_attempt_is_foreign(const struct sp_attempt *a)
+{
+    return (a->p->m->accept.needs & SP_SENDER_FOREIGN) != 0;
+}
+
 bool sp_attempt_is_mail(const struct sp_attempt *a)
 {
     return a->p->m->accept.kind == SP_ACCEPT_KIND_MAIL;
@@ -226,6 +231,7 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->tls_json = sp_arena_copy(b->arena, a->tls_json);
     b->ip = sp_arena_copy(b->arena, a->ip);
     b->alerted = a->alerted;
+    b->unsure = a->unsure;
     return b;
 }
 
@@ -304,6 +310,7 @@ static void send_mail(struct sp_attempt *a)
         fill_mail(a, &mail, rcpts);
         a->sent_bytes = sp_source_total(&a->source);
         a->sent_removed = a->source.removed;
+        a->passes_notify = (sp_conn_extensions(c) & SP_SMTP_EXT_DSN) != 0;
         a->d->stats.reused += sp_conn_messages(c) > 0;
         rc = sp_conn_send(c, &mail, &a->source, on_result, a);
     }

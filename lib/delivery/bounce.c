@@ -6,8 +6,7 @@
 
 #include "mail/dsn.h"
 
-#define DSN_EXPIRE_MS ((int64_t)2 * 24 * 3600 * 1000)
-#define HEADER_KEPT   8192
+#define HEADER_KEPT 8192
 
 struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *rule,
                                               enum sp_floor floor, int64_t expire_at_ms)
@@ -50,35 +49,44 @@ static void keep_header(struct sp_attempt *a, struct sp_buf *out)
         sp_dsn_keep_header(&h, out);
 }
 
+/* The peer's own status where it fits the action, else that of our reason. */
 static struct sp_status status_of(const struct sp_bounce_rcpt *r)
 {
-    struct sp_status status = {5, 0, 0};
+    static const uint8_t classes[] = {
+        [SP_DSN_FAILED] = 5, [SP_DSN_DELAYED] = 4, [SP_DSN_DELIVERED] = 2, [SP_DSN_RELAYED] = 2};
+    struct sp_status status = {0};
     struct sp_bytes rest;
 
-    if (r->reply.code >= 500 && r->reply.status.class == 5)
+    if (r->reply.code / 100 == classes[r->action] && r->reply.status.class == classes[r->action])
         return r->reply.status;
     if (!sp_status_parse(sp_bytes_cstr(sp_rc_info(r->why)->enhanced), &status, &rest))
-        return (struct sp_status){5, 0, 0};
-    status.class = 5; /* given up is for good, whatever the last try met */
+        status = (struct sp_status){0};
+    status.class = classes[r->action]; /* given up is for good, whatever the last try met */
     return status;
 }
 
-static struct sp_dsn_recipient *list_recipients(struct sp_attempt *a,
-                                                const struct sp_bounce_rcpt *rcpts, size_t count)
+static struct sp_dsn_recipient *list_recipients(struct sp_attempt *a)
 {
-    struct sp_dsn_recipient *list = sp_arena_alloc(a->arena, count * sizeof(*list));
+    struct sp_dsn_recipient *list = sp_arena_alloc(a->arena, a->told_count * sizeof(*list));
     const struct sp_accept *accept = &a->p->m->accept;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < a->told_count; i++) {
+        const struct sp_bounce_rcpt *r = &a->told[i];
+
         list[i] = (struct sp_dsn_recipient){
-            .address = accept->recipients[rcpts[i].n].address,
-            .orcpt = accept->recipients[rcpts[i].n].orcpt,
-            .action = SP_DSN_FAILED,
-            .status = status_of(&rcpts[i]),
-            .reply_code = rcpts[i].reply.code,
-            .why = sp_bytes_cstr(sp_rc_name(rcpts[i].why)),
+            .address = accept->recipients[r->n].address,
+            .orcpt = accept->recipients[r->n].orcpt,
+            .action = r->action,
+            .status = status_of(r),
+            .reply_code = r->reply.code,
         };
-        if (rcpts[i].reply.code != 0 && a->route != NULL && a->seen_hop < a->route->hop_count &&
+        if (a->options->notice_of.orcpt.len > 0)
+            list[i].orcpt = a->options->notice_of.orcpt;
+        if (r->why != SP_OK)
+            list[i].why = sp_bytes_cstr(sp_rc_name(r->why));
+        if (r->action == SP_DSN_DELAYED)
+            list[i].retry_until_ms = a->decision->expire_at_ms;
+        if (r->reply.code != 0 && a->route != NULL && a->seen_hop < a->route->hop_count &&
             !a->route->hops[a->seen_hop].is_address)
             list[i].remote_mta = a->route->hops[a->seen_hop].name;
     }
@@ -113,32 +121,57 @@ static void make_accept(struct sp_attempt *a, const struct sp_dsn *dsn, struct s
         .tenant = parent->tenant,
         .policy = parent->policy,
         .decisions = sp_bounce_decision(a, "dsn", sp_outcome_dsn_floor(a->s.floor),
-                                        dsn->now_ms + DSN_EXPIRE_MS),
+                                        dsn->now_ms + a->d->settings.own_expire_ms),
         .decision_count = 1,
         .recipients = to,
         .recipient_count = 1,
     };
 }
 
-static void report_dsn(struct sp_attempt *a, const struct sp_dsn *dsn,
-                       const struct sp_bounce_rcpt *rcpts, size_t count)
+static void report_dsn(struct sp_attempt *a, const struct sp_dsn *dsn, enum sp_dsn_action action)
 {
     uint16_t ns[SP_QUEUE_DUE_MAX];
+    enum sp_rc why = SP_OK;
+    size_t count = 0;
     struct sp_jw w;
 
-    for (size_t i = 0; i < count; i++)
-        ns[i] = rcpts[i].n;
-    if (!sp_report_begin(a, &w, "dsn.sent", ns, count))
+    for (size_t i = 0; i < a->told_count; i++) {
+        if (a->told[i].action != action)
+            continue;
+        why = count == 0 ? a->told[i].why : why;
+        ns[count++] = a->told[i].n;
+    }
+    if (count == 0 || !sp_report_begin(a, &w, "dsn.sent", ns, count))
         return;
     sp_jw_id(&w, "dsn", dsn->id.b);
-    sp_jw_cstr(&w, "action", "failed");
+    sp_jw_cstr(&w, "action", sp_dsn_action_name(action));
     sp_jw_text(&w, "to", dsn->to);
-    sp_jw_cstr(&w, "why", sp_rc_name(rcpts[0].why));
+    if (why != SP_OK)
+        sp_jw_cstr(&w, "why", sp_rc_name(why));
     sp_report_end(a, &w);
 }
 
-enum sp_rc sp_bounce_make(struct sp_attempt *a, const struct sp_bounce_rcpt *rcpts, size_t count,
-                          struct sp_buf *content, struct sp_child *child)
+/* Those who do not get it have a line of their own. */
+static void report_returned(struct sp_attempt *a)
+{
+    uint16_t ns[SP_QUEUE_DUE_MAX];
+    enum sp_rc why = SP_OK;
+    size_t count = 0;
+    struct sp_jw w;
+
+    for (size_t i = 0; i < a->told_count; i++) {
+        if (a->told[i].action != SP_DSN_FAILED)
+            continue;
+        why = count == 0 ? a->told[i].why : why;
+        ns[count++] = a->told[i].n;
+    }
+    if (count == 0 || !sp_report_begin(a, &w, "message.returned", ns, count))
+        return;
+    sp_jw_cstr(&w, "why", sp_rc_name(why));
+    sp_report_end(a, &w);
+}
+
+enum sp_rc sp_bounce_make(struct sp_attempt *a, struct sp_buf *content, struct sp_child *child)
 {
     const struct sp_accept *parent = &a->p->m->accept;
     const struct sp_clock *clock = sp_loop_clock(a->d->parts.loop);
@@ -149,11 +182,11 @@ enum sp_rc sp_bounce_make(struct sp_attempt *a, const struct sp_bounce_rcpt *rcp
         .host = sp_bytes_cstr(a->d->settings.hostname),
         .from = own_address(a),
         .to = of_notice ? a->options->notice_of.sender : parent->sender,
-        .envid = parent->envid,
+        .envid = of_notice ? a->options->notice_of.envid : parent->envid,
         .now_ms = sp_clock_wall_ms(clock),
         .arrived_ms = parent->time_ms,
-        .recipients = list_recipients(a, rcpts, count),
-        .count = count,
+        .recipients = list_recipients(a),
+        .count = a->told_count,
     };
     enum sp_rc rc;
 
@@ -167,6 +200,8 @@ enum sp_rc sp_bounce_make(struct sp_attempt *a, const struct sp_bounce_rcpt *rcp
         return rc;
     }
     make_accept(a, &dsn, &child->accept);
-    report_dsn(a, &dsn, rcpts, count);
+    for (int action = SP_DSN_FAILED; action <= SP_DSN_RELAYED; action++)
+        report_dsn(a, &dsn, (enum sp_dsn_action)action);
+    report_returned(a);
     return SP_OK;
 }

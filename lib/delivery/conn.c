@@ -428,6 +428,7 @@ struct sp_conn *sp_conn_new(const struct sp_conn_plan *plan, const struct sp_con
         .hostname = plan->hostname,
         .clock = sp_loop_clock(plan->loop),
         .tls = plan->plain ? SP_SMTP_TLS_NEVER : SP_SMTP_TLS_OFFERED,
+        .command_ms = plan->command_ms,
     };
     c->timer = sp_timer_new(plan->loop, on_timer, c);
     sp_buf_init(&c->tls_json, TLS_JSON_MAX);

@@ -21,6 +21,7 @@ struct sp_conn_plan {
     size_t hop;
     bool plain; /* stay without TLS */
     int64_t connect_ms;
+    int64_t command_ms; /* 0: the limits of RFC 5321 */
 };
 
 /* Why there is no connection, or no more. */

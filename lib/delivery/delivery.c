@@ -12,6 +12,7 @@
 #define TURN_MAX        64 /* messages taken a turn; then others run */
 #define RETRY_MAX_MS    ((int64_t)4 * 3600 * 1000)
 #define CONNECT_MS      30000
+#define OWN_EXPIRE_MS   ((int64_t)2 * 24 * 3600 * 1000)
 #define IDLE_MS         30000
 #define REST_MAX_MS     15000
 #define CONNECTIONS_MAX 200
@@ -191,6 +192,7 @@ static void set_defaults(struct sp_delivery_settings *s)
     s->retry_max_ms = or_default(s->retry_max_ms, RETRY_MAX_MS);
     s->connect_ms = or_default(s->connect_ms, CONNECT_MS);
     s->idle_ms = or_default(s->idle_ms, IDLE_MS);
+    s->own_expire_ms = or_default(s->own_expire_ms, OWN_EXPIRE_MS);
     s->job_ms = or_default(s->job_ms, JOB_MS);
     s->connections_max = (unsigned)or_default(s->connections_max, CONNECTIONS_MAX);
     s->site_max = (unsigned)or_default(s->site_max, SITE_MAX);
@@ -208,6 +210,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     set_defaults(&d->settings);
     pool.hostname = d->settings.hostname;
     pool.connect_ms = d->settings.connect_ms;
+    pool.command_ms = d->settings.command_ms;
     pool.idle_ms = d->settings.idle_ms;
     pool.rest_ms = d->settings.retry_first_ms / 2;
     if (pool.rest_ms > REST_MAX_MS)

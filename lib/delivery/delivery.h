@@ -28,6 +28,9 @@ struct sp_delivery_settings {
     int64_t retry_first_ms;   /* delivery.retry_first */
     int64_t retry_max_ms;     /* longest wait between attempts; 0: 4 h */
     int64_t connect_ms;       /* patience with a connection; 0: 30 s */
+    int64_t command_ms;       /* patience with a reply; 0: the limits of RFC 5321 */
+    int64_t dsn_delay_ms;     /* age at which the sender hears of a delay; 0: never */
+    int64_t own_expire_ms;    /* life of a report to a sender; 0: 2 d */
     int64_t idle_ms;          /* how long an idle connection is kept; 0: 30 s */
     int64_t job_ms;           /* patience with sealer, keeper and portal; 0: 60 s */
     bool has_portal;          /* the portal is switched on */

@@ -15,6 +15,7 @@
 #include "jobs/jobs.h"
 #include "jobs/seal.h"
 #include "log/log.h"
+#include "mail/dsn.h"
 #include "policy/options.h"
 #include "queue/queue.h"
 #include "transport/posture.h"
@@ -61,6 +62,7 @@ SP_MUST_CHECK enum sp_rc sp_parcel_body(struct sp_delivery *d, struct sp_parcel 
 
 struct sp_key_ring;
 struct sp_commit;
+struct sp_bounce_rcpt;
 
 #define SP_SESSIONS_MAX 8
 
@@ -134,13 +136,18 @@ struct sp_attempt {
     uint8_t sealed_sha256[32];
     uint64_t sent_bytes;
     uint64_t sent_removed;
+    bool
+        unsure; /* a connection was lost behind the last dot: the peer may have taken it (RFC 1047) */
+    bool passes_notify; /* the next hop knows DSN: it was told of what the sender wants to hear */
 
     /* what is written in the end */
     struct sp_result results[SP_QUEUE_DUE_MAX];
     size_t result_count;
     struct sp_buf events[SP_AUDIT_EVENTS_MAX];
     size_t event_count;
-    size_t child_events; /* those from here on go with the child */
+    size_t child_events;         /* those from here on go with the child */
+    struct sp_bounce_rcpt *told; /* in arena: what the sender is to hear */
+    size_t told_count;
 };
 
 /* ---- attempt.c ---- */
@@ -175,6 +182,8 @@ void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms);
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
 /* returns: whether it is mail of a tenant, not of our own making */
 bool sp_attempt_is_mail(const struct sp_attempt *a);
+/* returns: whether the envelope sender is not the tenant's own: no report goes there */
+bool sp_attempt_is_foreign(const struct sp_attempt *a);
 
 /* ---- hops.c ---- */
 
@@ -218,22 +227,29 @@ struct sp_bounce_rcpt {
     uint16_t n;
     enum sp_rc why;
     struct sp_smtp_reply reply;
+    enum sp_dsn_action action;
 };
 /*
- * Makes the DSN for recipients that are given up.
+ * Makes one DSN of all that the sender is to hear (a->told), and the audit's events of it.
  *
  * content: empty before; gets the message
  * child:   set; its texts lie in a's arena
  * returns: SP_OK, or why it can't be made
  */
-SP_MUST_CHECK enum sp_rc sp_bounce_make(struct sp_attempt *a, const struct sp_bounce_rcpt *rcpts,
-                                        size_t count, struct sp_buf *content,
+SP_MUST_CHECK enum sp_rc sp_bounce_make(struct sp_attempt *a, struct sp_buf *content,
                                         struct sp_child *child);
 /* A decision for mail of our own: every TLS rung, best first, and plain if the floor allows it. In a's arena. */
 struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *rule,
                                               enum sp_floor floor, int64_t expire_at_ms);
 
 /* ---- tell.c: a word to the sender ---- */
+
+/* Notes that a recipient is given up. returns: whether the sender is to hear */
+bool sp_attempt_hears_failed(struct sp_attempt *a, const struct sp_bounce_rcpt *r);
+/* Notes that a recipient has to wait. returns: the same */
+bool sp_attempt_hears_late(struct sp_attempt *a, const struct sp_bounce_rcpt *r, bool broken);
+/* Notes that the next hop has taken it, for a sender who asked. */
+void sp_attempt_hears_passed(struct sp_attempt *a, const struct sp_bounce_rcpt *r);
 
 /* returns: whether the sender is to hear that this notice was accepted */
 bool sp_report_tells_portal(const struct sp_attempt *a);

@@ -65,14 +65,22 @@ static enum sp_rc make_notice(struct sp_attempt *a, const struct sp_jobs_deposit
 
 static struct sp_bytes notice_options(struct sp_attempt *a, struct sp_bytes package)
 {
+    const struct sp_accept *accept = &a->p->m->accept;
+    const struct sp_accept_recipient *rcpt = &accept->recipients[a->ns[0]];
     struct sp_options *o = sp_arena_alloc(a->arena, sizeof(*o));
     struct sp_bytes copy = SP_LIT("");
     struct sp_buf text;
 
     sp_options_init(o);
     o->notice_of.package = package;
-    o->notice_of.sender = a->p->m->accept.sender;
+    if (!sp_attempt_is_foreign(a))
+        o->notice_of.sender = accept->sender;
     o->notice_of.n = a->ns[0];
+    o->notice_of.success = (rcpt->notify & SP_ACCEPT_NOTIFY_SUCCESS) != 0;
+    if (o->notice_of.success) {
+        o->notice_of.envid = accept->envid;
+        o->notice_of.orcpt = rcpt->orcpt;
+    }
     o->notify = a->options->notify & SP_NOTIFY_PORTAL;
     sp_buf_init(&text, SP_OPTIONS_MAX);
     if (sp_options_write(o, &text) == SP_OK)

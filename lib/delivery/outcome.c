@@ -335,6 +335,23 @@ bool sp_outcome_tells_sender(const struct sp_giving_up *g)
     return g->notify == 0 || (g->notify & SP_NOTIFY_FAILURE) != 0;
 }
 
+bool sp_outcome_tells_delay(const struct sp_waiting *w)
+{
+    if (w->told || w->who.own_mail || w->who.null_sender)
+        return false;
+    if (w->who.notify != 0 && (w->who.notify & SP_NOTIFY_DELAY) == 0)
+        return false;
+    if (w->broken || (w->asked_late && w->attempts > 1))
+        return true;
+    return w->delay_ms > 0 && w->since_accept_ms >= w->delay_ms;
+}
+
+bool sp_outcome_tells_success(const struct sp_giving_up *who, bool has_dsn)
+{
+    return !who->own_mail && !who->null_sender && !has_dsn &&
+           (who->notify & SP_NOTIFY_SUCCESS) != 0;
+}
+
 enum sp_floor sp_outcome_dsn_floor(enum sp_floor of_message)
 {
     return of_message < SP_FLOOR_TLS_ENCRYPTED ? of_message : SP_FLOOR_TLS_ENCRYPTED;
@@ -346,6 +363,7 @@ size_t sp_outcome_part_told(struct sp_result *results, size_t *count, uint16_t *
     size_t told = 0;
 
     for (size_t i = 0; i < *count; i++) {
+        results[i].told = false;
         if (results[i].state == SP_RCPT_RETURNED || results[i].state == SP_RCPT_DEPOSITED)
             ns[told++] = results[i].n;
         else

@@ -118,16 +118,35 @@ int64_t sp_outcome_retry_at(const struct sp_retry *r);
 
 struct sp_giving_up {
     bool own_mail;    /* a DSN, code or report of ours */
-    bool null_sender; /* nobody to tell */
+    bool null_sender; /* nobody to tell, or nobody of the tenant's */
     unsigned notify;  /* RFC 3461: SP_NOTIFY_ bits of mail/envelope.h, 0 if none were given */
 };
 
 /* returns: whether the sender is to get a DSN for a recipient given up (RFC 3461 5.2.1, threats: no backscatter) */
 bool sp_outcome_tells_sender(const struct sp_giving_up *g);
 
+struct sp_waiting {
+    struct sp_giving_up who;
+    bool told;       /* the sender has heard of it before */
+    bool broken;     /* the recipient's domain breaks its own promise */
+    bool asked_late; /* a rule says that the sender hears `late` */
+    unsigned attempts;
+    int64_t since_accept_ms;
+    int64_t delay_ms; /* delivery.dsn_delay; 0: never by age */
+};
+
+/*
+ * A recipient has to wait: is the sender to hear? Once at most: at once of a broken promise, from the second attempt on
+ * where a rule asks for it, else when it has taken long.
+ */
+bool sp_outcome_tells_delay(const struct sp_waiting *w);
+
+/* has_dsn: the next hop was told of the wish and will report itself. returns: whether we do (RFC 3461 5.2.2) */
+bool sp_outcome_tells_success(const struct sp_giving_up *who, bool has_dsn);
+
 /*
  * A DSN or notice could not be made after all: parts the results of those whom it was to tell of from the others, which
- * stand and must be recorded (who has the message must not get it again).
+ * stand and must be recorded (who has the message must not get it again), as not told of.
  *
  * results, count: the others are left
  * ns:             room for *count; the recipients who go back to the queue

@@ -284,6 +284,7 @@ static void open_link(struct site *s)
         .hop = s->hop,
         .plain = s->plain,
         .connect_ms = p->settings.connect_ms,
+        .command_ms = p->settings.command_ms,
     };
 
     l->site = s;

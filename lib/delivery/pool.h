@@ -16,6 +16,7 @@ struct sp_pool_settings {
     struct sp_tls_context *tls;
     const char *hostname;
     int64_t connect_ms;
+    int64_t command_ms; /* 0: the limits of RFC 5321 */
     int64_t idle_ms;
     int64_t rest_ms;    /* how long a host that could not be reached is left alone */
     unsigned total_max; /* connections in all */

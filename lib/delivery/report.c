@@ -290,6 +290,8 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
                                time);
         sp_jw_cstr(&w, "next_at", time);
     }
+    if (a->unsure)
+        sp_jw_bool(&w, "possibly_delivered", true);
     if (a->p->m->possibly_attempted)
         sp_jw_bool(&w, "possibly_attempted", true);
     sp_jw_int(&w, "took_ms", now_ms - a->started_ms);

@@ -198,79 +198,71 @@ static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16
     for (size_t i = 0; i < n_count; i++) {
         struct sp_result *r = add_result(a, ns[i], SP_RCPT_DEFERRED, next->index, next->why);
 
+        struct sp_bounce_rcpt late = {.n = ns[i], .why = next->why};
+
+        if (reply != NULL)
+            late.reply = *reply;
         r->next_at_ms = report.next_at_ms;
-        r->smtp = reply == NULL ? 0 : (uint16_t)reply->code;
+        r->smtp = (uint16_t)late.reply.code;
+        r->told = sp_attempt_hears_late(a, &late, next->late);
     }
     sp_report_attempt(a, &report);
     log_attempt(a, "deferred", next->why);
     a->d->stats.deferred += n_count;
 }
 
+/* The DSN can't be made: nobody hears, and nobody counts as told. */
+static void unsay(struct sp_attempt *a)
+{
+    a->told_count = 0;
+    for (size_t i = 0; i < a->result_count; i++) {
+        a->results[i].told = false;
+        if (a->results[i].state == SP_RCPT_RETURNED)
+            a->results[i].state = SP_RCPT_FAILED;
+    }
+}
+
+/* Commits, with a word to the sender if there is one. Frees a. */
+static void commit_told(struct sp_attempt *a)
+{
+    struct sp_child child = {0};
+    struct sp_buf content;
+    bool tells = false;
+
+    sp_buf_init(&content, CHILD_MAX);
+    a->child_events = a->event_count;
+    if (a->told_count > 0) {
+        tells = sp_bounce_make(a, &content, &child) == SP_OK;
+        if (!tells)
+            unsay(a);
+    } else if (a->result_count > 0 && a->results[0].state == SP_RCPT_DELIVERED &&
+               sp_report_tells_portal(a)) {
+        tells = sp_report_tell(a, &content, &child) == SP_OK;
+    }
+    child.content = sp_buf_bytes(&content);
+    sp_attempt_commit(a, tells ? &child : NULL);
+    sp_buf_clear(&content);
+}
+
 void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next)
 {
     defer(a, next, a->ns, a->n_count, NULL);
-    sp_attempt_commit(a, NULL);
+    commit_told(a);
 }
 
 /* ---- given up ---- */
 
-static bool tells_sender(const struct sp_attempt *a, uint16_t n)
-{
-    const struct sp_accept *accept = &a->p->m->accept;
-    bool is_notice = a->options->notice_of.package.len > 0;
-    struct sp_giving_up g = {
-        .own_mail = !sp_attempt_is_mail(a) && !is_notice,
-        .null_sender = is_notice ? a->options->notice_of.sender.len == 0 : accept->sender.len == 0,
-        .notify = accept->recipients[n].notify,
-    };
-
-    return sp_outcome_tells_sender(&g);
-}
-
-static void report_return(struct sp_attempt *a, const uint16_t *ns, size_t n_count, enum sp_rc why)
-{
-    struct sp_jw w;
-
-    if (!sp_report_begin(a, &w, "message.returned", ns, n_count))
-        return;
-    sp_jw_cstr(&w, "why", sp_rc_name(why));
-    sp_report_end(a, &w);
-}
-
-/* Gives up on recipients and commits, with a DSN for those whose sender is to hear. Frees a. */
+/* Gives up on recipients; the caller commits. */
 static void give_up(struct sp_attempt *a, const struct sp_bounce_rcpt *gone, size_t count)
 {
-    struct sp_bounce_rcpt told[SP_QUEUE_DUE_MAX];
-    uint16_t ns[SP_QUEUE_DUE_MAX];
-    struct sp_child child = {0};
-    struct sp_buf content;
-    size_t told_count = 0;
-
-    sp_buf_init(&content, CHILD_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (tells_sender(a, gone[i].n)) {
-            ns[told_count] = gone[i].n;
-            told[told_count++] = gone[i];
-        }
-    a->child_events = a->event_count;
-    if (told_count > 0 && sp_bounce_make(a, told, told_count, &content, &child) != SP_OK)
-        told_count = 0;
     for (size_t i = 0; i < count; i++) {
-        bool returned = false;
-        struct sp_result *r;
+        bool returned = sp_attempt_hears_failed(a, &gone[i]);
 
-        for (size_t k = 0; k < told_count; k++)
-            returned = returned || told[k].n == gone[i].n;
-        r = add_result(a, gone[i].n, returned ? SP_RCPT_RETURNED : SP_RCPT_FAILED, a->ladder.count,
-                       gone[i].why);
-        r->smtp = (uint16_t)gone[i].reply.code;
+        add_result(a, gone[i].n, returned ? SP_RCPT_RETURNED : SP_RCPT_FAILED, a->ladder.count,
+                   gone[i].why)
+            ->smtp = (uint16_t)gone[i].reply.code;
     }
-    if (told_count > 0)
-        report_return(a, ns, told_count, told[0].why);
     a->d->stats.failed += count;
-    child.content = sp_buf_bytes(&content);
-    sp_attempt_commit(a, told_count > 0 ? &child : NULL);
-    sp_buf_clear(&content);
 }
 
 static void report_expired(struct sp_attempt *a)
@@ -323,6 +315,7 @@ void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
         gone[i] = (struct sp_bounce_rcpt){.n = a->ns[i],
                                           .why = next->expired ? SP_E_DELIVERY_EXPIRED : next->why};
     give_up(a, gone, a->n_count);
+    commit_told(a);
 }
 
 /* ---- sent ---- */
@@ -333,6 +326,7 @@ struct sorted { /* what became of the recipients of one transaction */
     uint16_t again[SP_QUEUE_DUE_MAX];
     size_t again_count;
     enum sp_rc again_why;
+    bool unsure; /* of those: some may have it (RFC 1047) */
     const struct sp_smtp_reply *again_reply;
     const struct sp_smtp_reply *delivered_reply;
     struct sp_bounce_rcpt refused[SP_QUEUE_DUE_MAX];
@@ -353,6 +347,7 @@ static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, 
         case SP_FATE_AGAIN:
             s->again[s->again_count++] = a->ns[i];
             s->again_why = why;
+            s->unsure = s->unsure || r->state == SP_SMTP_RCPT_UNSURE;
             s->again_reply = &r->reply;
             break;
         case SP_FATE_REFUSED:
@@ -376,9 +371,13 @@ static void settle_delivered(struct sp_attempt *a, const struct sorted *s)
 
     if (s->delivered_count == 0)
         return;
-    for (size_t i = 0; i < s->delivered_count; i++)
-        add_result(a, s->delivered[i], SP_RCPT_DELIVERED, a->taken, SP_OK)->smtp =
-            (uint16_t)s->delivered_reply->code;
+    for (size_t i = 0; i < s->delivered_count; i++) {
+        struct sp_bounce_rcpt passed = {.n = s->delivered[i], .reply = *s->delivered_reply};
+
+        add_result(a, passed.n, SP_RCPT_DELIVERED, a->taken, SP_OK)->smtp =
+            (uint16_t)passed.reply.code;
+        sp_attempt_hears_passed(a, &passed);
+    }
     sp_report_attempt(a, &report);
     a->d->stats.delivered += s->delivered_count;
 }
@@ -411,20 +410,6 @@ static struct sp_attempt *settle_again(struct sp_attempt *a, const struct sorted
     return NULL;
 }
 
-/* Commits, with a word to the sender if one is asked for. Frees a. */
-static void commit_told(struct sp_attempt *a, bool delivered)
-{
-    struct sp_child child = {0};
-    struct sp_buf content;
-    bool tells;
-
-    sp_buf_init(&content, CHILD_MAX);
-    a->child_events = a->event_count;
-    tells = delivered && sp_report_tells_portal(a) && sp_report_tell(a, &content, &child) == SP_OK;
-    sp_attempt_commit(a, tells ? &child : NULL);
-    sp_buf_clear(&content);
-}
-
 void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result)
 {
     struct sorted s = {0};
@@ -435,11 +420,11 @@ void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *r
     if (s.delivered_count > 0)
         log_attempt(a, "delivered", SP_OK);
     report_refused(a, &s);
+    a->unsure = a->unsure || s.unsure;
     rest = settle_again(a, &s);
-    if (s.refused_count > 0)
-        give_up(a, s.refused, s.refused_count);
-    else if (a->result_count > 0)
-        commit_told(a, s.delivered_count > 0);
+    give_up(a, s.refused, s.refused_count);
+    if (a->result_count > 0)
+        commit_told(a);
     else
         sp_attempt_free(a);
     if (rest != NULL)

@@ -1,5 +1,6 @@
 /*
- * Telling a sender where a copy has gone: a rule may ask that the sender hears when mail went to the portal and not to the
+ * Telling a sender what becomes of a message. What goes into a DSN is gathered here while an attempt is settled, one DSN
+ * for all that it came to. Telling where a copy has gone is the other thing: a rule may ask that the sender hears when mail went to the portal and not to the
  * recipient's own mailbox. The word is given when the notice has been accepted, since only then can anybody read it, in the
  * same record. It names the recipient and nothing of the message.
  */
@@ -7,8 +8,7 @@
 
 #include "mail/compose.h"
 
-#define TEXT_MAX  4096
-#define EXPIRE_MS ((int64_t)5 * 24 * 3600 * 1000)
+#define TEXT_MAX 4096
 
 static struct sp_bytes own_address(struct sp_attempt *a)
 {
@@ -21,6 +21,71 @@ static struct sp_bytes own_address(struct sp_attempt *a)
     sp_buf_clear(&text);
     return copy;
 }
+
+/* ---- what goes into a DSN ---- */
+
+static void note(struct sp_attempt *a, const struct sp_bounce_rcpt *r, enum sp_dsn_action action)
+{
+    if (a->told == NULL)
+        a->told = sp_arena_alloc(a->arena, SP_QUEUE_DUE_MAX * sizeof(*a->told));
+    sp_assert(a->told_count < SP_QUEUE_DUE_MAX);
+    a->told[a->told_count] = *r;
+    a->told[a->told_count++].action = action;
+}
+
+/* Who would hear of recipient n: of a notice of ours, the sender of what it tells of. */
+static struct sp_giving_up listener(const struct sp_attempt *a, uint16_t n)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+    bool is_notice = a->options->notice_of.package.len > 0;
+
+    return (struct sp_giving_up){
+        .own_mail = !sp_attempt_is_mail(a) && !is_notice,
+        .null_sender = is_notice ? a->options->notice_of.sender.len == 0
+                                 : accept->sender.len == 0 || sp_attempt_is_foreign(a),
+        .notify = accept->recipients[n].notify,
+    };
+}
+
+bool sp_attempt_hears_failed(struct sp_attempt *a, const struct sp_bounce_rcpt *r)
+{
+    struct sp_giving_up g = listener(a, r->n);
+
+    if (!sp_outcome_tells_sender(&g))
+        return false;
+    note(a, r, SP_DSN_FAILED);
+    return true;
+}
+
+bool sp_attempt_hears_late(struct sp_attempt *a, const struct sp_bounce_rcpt *r, bool broken)
+{
+    struct sp_waiting w = {
+        .who = listener(a, r->n),
+        .told = a->p->m->rcpts[r->n].told,
+        .broken = broken,
+        .asked_late = (a->options->notify & SP_NOTIFY_LATE) != 0,
+        .attempts = a->number,
+        .since_accept_ms = a->s.since_accept_ms,
+        .delay_ms = a->d->settings.dsn_delay_ms,
+    };
+
+    if (!sp_outcome_tells_delay(&w))
+        return false;
+    note(a, r, SP_DSN_DELAYED);
+    return true;
+}
+
+void sp_attempt_hears_passed(struct sp_attempt *a, const struct sp_bounce_rcpt *r)
+{
+    struct sp_giving_up g = listener(a, r->n);
+
+    if (a->options->notice_of.success)
+        g.notify |= SP_ACCEPT_NOTIFY_SUCCESS;
+    if (sp_outcome_tells_success(&g, a->passes_notify && sp_attempt_is_mail(a)))
+        note(a, r, SP_DSN_RELAYED);
+}
+
+/* ---- the copy lies in the portal ---- */
 
 bool sp_report_tells_portal(const struct sp_attempt *a)
 {
@@ -78,7 +143,7 @@ enum sp_rc sp_report_tell(struct sp_attempt *a, struct sp_buf *content, struct s
         .tenant = parent->tenant,
         .policy = parent->policy,
         .decisions = sp_bounce_decision(a, "portal-told", sp_outcome_dsn_floor(a->s.floor),
-                                        now_ms + EXPIRE_MS),
+                                        now_ms + a->d->settings.own_expire_ms),
         .decision_count = 1,
         .recipients = to,
         .recipient_count = 1,

@@ -55,6 +55,7 @@ struct generation {
     size_t max_sessions;
     size_t max_source;
     int64_t scan_ms;
+    int64_t expire_ms; /* where policy names none */
     struct sp_policy *policy;
     struct sp_tls_context *tls;
     struct sp_dns_resolver *resolver; /* NULL: no key of a signature can be had */

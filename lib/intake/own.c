@@ -29,10 +29,19 @@ void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t
             (uint8_t)SP_RUNG_PORTAL, SP_STAY_UNTIL_EXPIRE, SP_STAY_DROPPED_DEFAULT};
 }
 
-/* returns: whether the sender asked not to hear of failures (RFC 3461 4.1), or can't */
+/* returns: whether the sender asked not to hear of failures (RFC 3461 4.1), can't, or is nobody of the tenant's */
 static bool is_silent(const struct transaction *tx, const struct recipient *r)
 {
-    return tx->sender.len == 0 || (r->notify != 0 && !(r->notify & SP_NOTIFY_FAILURE));
+    return tx->sender.len == 0 || sp_intake_sender_is_foreign(tx) ||
+           (r->notify != 0 && !(r->notify & SP_NOTIFY_FAILURE));
+}
+
+/* returns: whether a rule holds the message and says that the sender hears `late`, who did not say otherwise */
+static bool hears_of_hold(const struct transaction *tx, const struct recipient *r)
+{
+    return r->decision.verb == SP_DO_HOLD && (r->decision.notify & SP_NOTIFY_LATE) != 0 &&
+           tx->sender.len > 0 && !sp_intake_sender_is_foreign(tx) &&
+           (r->notify == 0 || (r->notify & SP_NOTIFY_DELAY) != 0);
 }
 
 static size_t collect_refused(struct transaction *tx, struct sp_dsn_recipient *out)
@@ -42,6 +51,17 @@ static size_t collect_refused(struct transaction *tx, struct sp_dsn_recipient *o
     for (size_t i = 0; i < tx->recipient_count; i++) {
         const struct recipient *r = &tx->recipients[i];
 
+        if (hears_of_hold(tx, r)) {
+            out[count++] = (struct sp_dsn_recipient){
+                .address = r->address,
+                .orcpt = r->orcpt,
+                .action = SP_DSN_DELAYED,
+                .status = {4, 7, 1},
+                .why = SP_LIT("It is held until a person has looked at it."),
+                .retry_until_ms =
+                    r->decision.hold.within_ms > 0 ? tx->time_ms + r->decision.hold.within_ms : 0};
+            continue;
+        }
         if (r->decision.verb != SP_DO_REJECT || is_silent(tx, r))
             continue;
         out[count++] = (struct sp_dsn_recipient){.address = r->address,
@@ -123,7 +143,7 @@ enum sp_rc sp_intake_return(struct transaction *tx)
         rc = sp_queue_body_feed(tx->child_body, sp_buf_bytes(&text));
     }
     if (rc == SP_OK)
-        set_child(tx, tx->time_ms + sp_policy_expire_ms(tx->gen->policy));
+        set_child(tx, tx->time_ms + sp_policy_expire_ms(tx->gen->policy, tx->gen->expire_ms));
     sp_buf_clear(&kept);
     sp_buf_clear(&text);
     return rc;
@@ -190,8 +210,9 @@ static void set_submission(struct submission *sub, const struct sp_intake_own *o
     struct sp_intake *in = sub->in;
     struct sp_accept *a = &sub->accept;
     int64_t now = sp_clock_wall_ms(in->parts.clock);
-    int64_t expire =
-        own->expire_at_ms > 0 ? own->expire_at_ms : now + sp_policy_expire_ms(in->now->policy);
+    int64_t expire = own->expire_at_ms > 0
+                         ? own->expire_at_ms
+                         : now + sp_policy_expire_ms(in->now->policy, in->now->expire_ms);
 
     a->id = sp_id_new(in->parts.clock, in->parts.random);
     a->parent = own->parent;

@@ -59,6 +59,8 @@ SP_MUST_CHECK enum sp_rc sp_intake_attest(struct transaction *tx);
 
 /* returns: whether the domain is the tenant's by its settings, subdomains included */
 bool sp_intake_is_own(const struct generation *g, const struct who *w, struct sp_bytes domain);
+/* returns: whether the envelope sender is not the proved tenant's own: no report of ours goes there */
+bool sp_intake_sender_is_foreign(const struct transaction *tx);
 /* returns: why an envelope sender's domain is not the tenant's: SP_OK if it is, or may be foreign */
 SP_MUST_CHECK enum sp_rc sp_intake_sender_envelope(const struct generation *g, const struct who *w,
                                                    const struct sp_address *sender);

@@ -59,7 +59,7 @@ static void set_rungs(struct transaction *tx, const struct sp_ladder *ladder,
 static void set_decision(struct transaction *tx, const struct sp_decision *d,
                          struct sp_accept_decision *out)
 {
-    int64_t expire = d->expire_ms > 0 ? d->expire_ms : sp_policy_expire_ms(tx->gen->policy);
+    int64_t expire = d->has_expire ? d->expire_ms : tx->gen->expire_ms;
     struct sp_options options;
     struct sp_buf text;
 
@@ -107,7 +107,8 @@ static bool same_decision(const struct sp_decision *a, const struct sp_decision 
     return a->verb == b->verb && a->rule == b->rule && a->floor == b->floor &&
            a->ladder == b->ladder && a->is_sealed == b->is_sealed && a->text.ptr == b->text.ptr &&
            a->hold.kind == b->hold.kind && a->hold.within_ms == b->hold.within_ms &&
-           a->expire_ms == b->expire_ms && a->notify == b->notify && a->lowers == b->lowers &&
+           a->expire_ms == b->expire_ms && a->has_expire == b->has_expire &&
+           a->notify == b->notify && a->lowers == b->lowers &&
            a->portal.expires_ms == b->portal.expires_ms && a->portal.login == b->portal.login &&
            a->portal.reply == b->portal.reply && a->portal.forward == b->portal.forward &&
            a->portal.notify_floor == b->portal.notify_floor && a->lane == b->lane &&
@@ -166,6 +167,8 @@ static uint32_t needs_of(const struct transaction *tx)
              sp_header_find(&tx->header, SP_LIT("TLS-Required"), 0, &f) &&
              sp_bytes_eq_nocase(sp_bytes_trim(f.value), SP_LIT("No")))
         needs |= SP_ASKED_TLS_NO;
+    if (sp_intake_sender_is_foreign(tx))
+        needs |= SP_SENDER_FOREIGN;
     return needs;
 }
 

@@ -47,6 +47,14 @@ static enum sp_rc foreign(const struct who *w, struct sp_bytes domain, enum sp_r
     return otherwise;
 }
 
+bool sp_intake_sender_is_foreign(const struct transaction *tx)
+{
+    struct sp_address a;
+
+    return tx->sender.len > 0 && (sp_address_parse(tx->sender, &a) != SP_OK ||
+                                  !sp_intake_is_own(tx->gen, tx->proof.who, a.domain));
+}
+
 enum sp_rc sp_intake_sender_envelope(const struct generation *g, const struct who *w,
                                      const struct sp_address *sender)
 {

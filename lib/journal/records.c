@@ -125,7 +125,7 @@ enum sp_rc sp_outcome_encode(const struct sp_outcome *o, struct sp_buf *out)
         sp_buf_put_u16(out, res->n);
         sp_buf_put_u8(out, res->state);
         sp_buf_put_u8(out, res->rung);
-        sp_buf_put_u16(out, res->smtp);
+        sp_buf_put_u16(out, (uint16_t)(res->smtp | (res->told ? SP_RECORD_TOLD : 0U)));
         sp_buf_put_u16(out, res->why);
         sp_buf_put_u64(out, (uint64_t)res->next_at_ms);
     }
@@ -152,6 +152,8 @@ enum sp_rc sp_outcome_decode(struct sp_bytes in, struct sp_arena *arena, struct 
         res->state = sp_reader_u8(&r);
         res->rung = sp_reader_u8(&r);
         res->smtp = sp_reader_u16(&r);
+        res->told = (res->smtp & SP_RECORD_TOLD) != 0;
+        res->smtp &= SP_RECORD_SMTP;
         res->why = sp_reader_u16(&r);
         res->next_at_ms = (int64_t)sp_reader_u64(&r);
         if (res->state >= SP_RCPT_STATE_COUNT)

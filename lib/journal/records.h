@@ -75,7 +75,8 @@ enum {
     SP_NEEDS_LONG = 4,     /* a line is longer than 998 bytes */
     SP_ASKED_8BITMIME = 8, /* BODY=8BITMIME was given */
     SP_ASKED_REQUIRETLS = 16,
-    SP_ASKED_TLS_NO = 32, /* TLS-Required: No (RFC 8689) */
+    SP_ASKED_TLS_NO = 32,   /* TLS-Required: No (RFC 8689) */
+    SP_SENDER_FOREIGN = 64, /* the envelope sender is not the tenant's own: no report goes there */
 };
 
 /* One step of a ladder. rung: enum sp_rung of policy/ladder.h */
@@ -161,6 +162,10 @@ const char *sp_rcpt_state_name(uint8_t state);
 /* returns: "mail", "notice", "dsn", "code", "report"; static */
 const char *sp_accept_kind_name(uint8_t kind);
 
+/* Of the 16 bits of a reply code on disk: the code, and whether the sender has heard that it takes long. */
+#define SP_RECORD_SMTP 0x7fffU
+#define SP_RECORD_TOLD 0x8000U
+
 /* What an attempt or act made of one recipient. */
 struct sp_result {
     uint16_t n;    /* index in the accept's recipients */
@@ -169,6 +174,7 @@ struct sp_result {
     uint16_t smtp; /* reply code of the peer, 0 if none */
     uint16_t why;  /* enum sp_rc */
     int64_t next_at_ms;
+    bool told; /* the sender has heard that it takes long: the outcome's child says so */
 };
 
 struct sp_outcome {
@@ -198,7 +204,8 @@ struct sp_act {
 struct sp_rcpt {
     uint8_t state; /* enum sp_rcpt_state */
     uint8_t rung;
-    uint16_t smtp;
+    uint16_t smtp : 15;
+    uint16_t told : 1; /* the sender has heard once that it takes long */
     uint16_t why;
     uint16_t attempts;
     int64_t next_at_ms;

@@ -180,7 +180,7 @@ enum sp_rc sp_carry_encode(const struct sp_carry *c, struct sp_buf *out)
 
         sp_buf_put_u8(out, s->state);
         sp_buf_put_u8(out, s->rung);
-        sp_buf_put_u16(out, s->smtp);
+        sp_buf_put_u16(out, (uint16_t)(s->smtp | (s->told ? SP_RECORD_TOLD : 0U)));
         sp_buf_put_u16(out, s->why);
         sp_buf_put_u16(out, s->attempts);
         sp_buf_put_u64(out, (uint64_t)s->next_at_ms);
@@ -202,10 +202,13 @@ enum sp_rc sp_carry_decode(struct sp_bytes in, struct sp_arena *arena, struct sp
     out->states = sp_arena_alloc(arena, out->accept.recipient_count * sizeof(*out->states));
     for (size_t i = 0; i < out->accept.recipient_count; i++) {
         struct sp_rcpt *s = &out->states[i];
+        uint16_t smtp;
 
         s->state = sp_reader_u8(&r);
         s->rung = sp_reader_u8(&r);
-        s->smtp = sp_reader_u16(&r);
+        smtp = sp_reader_u16(&r);
+        s->smtp = smtp & SP_RECORD_SMTP;
+        s->told = (smtp & SP_RECORD_TOLD) != 0;
         s->why = sp_reader_u16(&r);
         s->attempts = sp_reader_u16(&r);
         s->next_at_ms = (int64_t)sp_reader_u64(&r);

@@ -28,6 +28,11 @@ static const struct {
                         "notifications."},
 };
 
+const char *sp_dsn_action_name(enum sp_dsn_action action)
+{
+    return actions[action].action;
+}
+
 /* The gravest action gives the subject: failed before delayed before the rest, as the enum stands. */
 static enum sp_dsn_action gravest(const struct sp_dsn *dsn)
 {

@@ -18,6 +18,9 @@ enum sp_dsn_action {
     SP_DSN_RELAYED,
 };
 
+/* returns: "failed", "delayed", "delivered", "relayed" (RFC 3464 2.3.3), static */
+const char *sp_dsn_action_name(enum sp_dsn_action action);
+
 struct sp_dsn_recipient {
     struct sp_bytes address;
     struct sp_bytes orcpt; /* addr-type;xtext as given, or empty */

@@ -52,6 +52,7 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f, stru
     out->hold.by = "";
     out->lane = out->route = out->redirect = "";
     out->expire_ms = p->expire_ms;
+    out->has_expire = p->has_expire;
     out->portal = p->portal;
     out->is_closed = sealed->state != SP_FACT_KNOWN || sealed->number != SP_SEALED_NONE;
     out->is_sealed = sealed->state == SP_FACT_KNOWN &&
@@ -92,8 +93,10 @@ void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out)
     if (then->footer.len > 0)
         e->footer = then->footer;
     apply_ways(then, out);
-    if (then->has_expire)
+    if (then->has_expire) {
         out->expire_ms = then->expire_ms;
+        out->has_expire = true;
+    }
     if (then->has_portal)
         out->portal = then->portal;
     out->notify |= then->notify;
@@ -233,9 +236,9 @@ enum sp_floor sp_policy_floor(const struct sp_policy *p)
     return p->floor;
 }
 
-int64_t sp_policy_expire_ms(const struct sp_policy *p)
+int64_t sp_policy_expire_ms(const struct sp_policy *p, int64_t otherwise_ms)
 {
-    return p->expire_ms;
+    return p->has_expire ? p->expire_ms : otherwise_ms;
 }
 
 const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p)

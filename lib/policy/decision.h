@@ -97,6 +97,7 @@ struct sp_decision {
     const char *redirect;   /* who gets the copy in the recipient's place, "" for nobody */
     struct sp_names copies; /* who gets a copy besides */
     int64_t expire_ms;
+    bool has_expire; /* a rule or the settings name it; else delivery.expire is the time */
     unsigned notify; /* SP_NOTIFY_* to the sender */
     struct sp_portal_options portal;
 };

@@ -94,7 +94,7 @@ static void add_settings(struct making *m)
                   sp_policy_words_floor(p->floor));
     add_setting(m, "floor", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
     add_duration(m, "expire", "A message that can't be delivered is given up after ", p->expire_ms,
-                 ".");
+                 p->has_expire ? "." : ", unless delivery.expire says another time.");
     add_duration(m, "portal.expires", "In the portal a message can be read for ",
                  p->portal.expires_ms, ".");
     sp_buf_reset(&text);

@@ -248,7 +248,7 @@ static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_
 
         if (word >= 0)
             out->notify |= 1U << word;
-        if (word > 0)
+        if (word >= 0 && 1U << word == SP_NOTIFY_UNREAD)
             sp_problem_warn(l->problems, i, "\"%s\" is not carried out yet: no sender is told",
                             notify_names[word]);
     }

@@ -113,7 +113,7 @@ static void load_layer(struct sp_loader *l, const struct sp_json *object)
     if ((v = sp_json_find(object, "floor")) != NULL)
         sp_policy_loader_floor(l, v, &p->floor);
     if ((v = sp_json_find(object, "expire")) != NULL)
-        sp_policy_loader_duration(l, v, &p->expire_ms);
+        p->has_expire = sp_policy_loader_duration(l, v, &p->expire_ms);
     if ((v = sp_json_find(object, "portal")) != NULL)
         sp_policy_load_portal(l, v, &p->portal);
     if ((v = sp_json_find(object, "dkim_selector")) != NULL)

@@ -178,6 +178,7 @@ struct sp_policy {
     /* settings */
     enum sp_floor floor;
     int64_t expire_ms;
+    bool has_expire; /* the settings name it */
     const char *timezone;
     struct sp_zone zone;
     const char *dkim_selector;

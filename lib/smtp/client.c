@@ -29,11 +29,24 @@ static const struct {
     [OVER] = {"over", 0, FOREVER},
 };
 
+/* What the setting asks for; behind the dot, where nobody knows who has the message, never less than the RFC says. */
+static int64_t limit_of(const struct sp_smtp_client *c, enum client_state state)
+{
+    int64_t limit_ms = states[state].limit_ms;
+    int64_t asked_ms = c->config->command_ms;
+
+    if (asked_ms == 0 || limit_ms == FOREVER || state == BODY || state == QUIT_SENT)
+        return limit_ms;
+    if (state == DOT || state == EMPTY_DOT)
+        return asked_ms > limit_ms ? asked_ms : limit_ms;
+    return asked_ms;
+}
+
 void sp_smtp_client_enter(struct sp_smtp_client *c, enum client_state next)
 {
     sp_assert(next == OVER || (states[c->state].next & IN(next)));
     c->state = next;
-    c->deadline_ms = sp_clock_mono_ms(c->config->clock) + states[next].limit_ms;
+    c->deadline_ms = sp_clock_mono_ms(c->config->clock) + limit_of(c, next);
 }
 
 struct sp_smtp_client *sp_smtp_client_new(const struct sp_smtp_client_config *config)
@@ -43,7 +56,7 @@ struct sp_smtp_client *sp_smtp_client_new(const struct sp_smtp_client_config *co
     c->config = config;
     c->tls = config->tls_active;
     c->state = GREETING;
-    c->deadline_ms = sp_clock_mono_ms(config->clock) + states[GREETING].limit_ms;
+    c->deadline_ms = sp_clock_mono_ms(config->clock) + limit_of(c, GREETING);
     sp_buf_init(&c->out, 1024 * 1024);
     sp_buf_init(&c->commands, 2 * 1024 * 1024);
     return c;

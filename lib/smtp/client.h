@@ -29,6 +29,11 @@ struct sp_smtp_client_config {
     const struct sp_clock *clock;
     enum sp_smtp_client_tls tls;
     bool tls_active; /* implicit TLS: the handshake is done */
+    /*
+     * Longest wait for the reply to a command; 0: what RFC 5321 4.5.3.2 says. The last dot is waited for at least 10 minutes
+     * all the same: who gives up earlier sends twice (RFC 1047).
+     */
+    int64_t command_ms;
 };
 
 /* What the next hop offers, as its last EHLO reply says. */

@@ -141,9 +141,12 @@ END_TEST
 START_TEST(settings_that_change_nothing_are_warned_of)
 {
     static const char *const cases[] = {
-        "\"intake\": {\"inline_limit\": \"256KiB\"}", "\"delivery\": {\"expire\": \"1d\"}",
-        "\"delivery\": {\"command\": \"1m\"}",        "\"delivery\": {\"dsn_delay\": \"0s\"}",
-        "\"delivery\": {\"connect\": \"30s\"}", /* the last one does what it says */
+        "\"intake\": {\"inline_limit\": \"256KiB\"}",
+        /* these do what they say */
+        "\"delivery\": {\"expire\": \"1d\"}",
+        "\"delivery\": {\"command\": \"1m\"}",
+        "\"delivery\": {\"dsn_delay\": \"0s\"}",
+        "\"delivery\": {\"connect\": \"30s\"}",
     };
 
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
@@ -158,9 +161,8 @@ START_TEST(settings_that_change_nothing_are_warned_of)
                  cases[i]);
         ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
         said = all_of(p, true);
-        ck_assert_msg((strstr(said, "is not carried out yet") != NULL) ==
-                          (i + 1 < SP_ARRAY_LEN(cases)),
-                      "%s:\n%s", cases[i], said);
+        ck_assert_msg((strstr(said, "is not carried out yet") != NULL) == (i == 0), "%s:\n%s",
+                      cases[i], said);
         sp_free(said);
     }
 }

@@ -405,11 +405,54 @@ START_TEST(who_hears_of_a_failure)
 }
 END_TEST
 
+START_TEST(who_hears_of_a_delay)
+{
+    static const struct {
+        const char *name;
+        struct sp_waiting w;
+        bool tells;
+    } cases[] = {
+        {"young", {.since_accept_ms = HOUR, .delay_ms = 4 * HOUR, .attempts = 3}, false},
+        {"old", {.since_accept_ms = 4 * HOUR, .delay_ms = 4 * HOUR}, true},
+        {"old, switched off", {.since_accept_ms = 40 * HOUR, .delay_ms = 0}, false},
+        {"told before", {.told = true, .since_accept_ms = 9 * HOUR, .delay_ms = HOUR}, false},
+        {"asked for", {.who.notify = SP_NOTIFY_DELAY, .since_accept_ms = 2, .delay_ms = 1}, true},
+        {"not asked for",
+         {.who.notify = SP_NOTIFY_FAILURE, .since_accept_ms = 2, .delay_ms = 1},
+         false},
+        {"never", {.who.notify = SP_NOTIFY_NEVER, .broken = true}, false},
+        {"our own mail", {.who.own_mail = true, .since_accept_ms = 2, .delay_ms = 1}, false},
+        {"nobody to tell", {.who.null_sender = true, .broken = true}, false},
+        {"a broken promise", {.broken = true}, true},
+        {"a rule asks, first attempt", {.asked_late = true, .attempts = 1}, false},
+        {"a rule asks, second attempt", {.asked_late = true, .attempts = 2}, true},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
+        ck_assert_msg(sp_outcome_tells_delay(&cases[i].w) == cases[i].tells, "%s", cases[i].name);
+}
+END_TEST
+
+START_TEST(who_hears_of_success)
+{
+    struct sp_giving_up who = {.notify = SP_NOTIFY_SUCCESS | SP_NOTIFY_FAILURE};
+
+    ck_assert(sp_outcome_tells_success(&who, false));
+    ck_assert(!sp_outcome_tells_success(&who, true)); /* the next hop will say so */
+    who.notify = SP_NOTIFY_FAILURE;
+    ck_assert(!sp_outcome_tells_success(&who, false));
+    who = (struct sp_giving_up){.notify = SP_NOTIFY_SUCCESS, .null_sender = true};
+    ck_assert(!sp_outcome_tells_success(&who, false));
+    who = (struct sp_giving_up){.notify = SP_NOTIFY_SUCCESS, .own_mail = true};
+    ck_assert(!sp_outcome_tells_success(&who, false));
+}
+END_TEST
+
 START_TEST(a_dsn_that_fails_takes_back_only_whom_it_tells_of)
 {
     struct sp_result results[] = {{.n = 4, .state = SP_RCPT_DELIVERED, .smtp = 250},
                                   {.n = 1, .state = SP_RCPT_RETURNED},
-                                  {.n = 7, .state = SP_RCPT_DEFERRED},
+                                  {.n = 7, .state = SP_RCPT_DEFERRED, .told = true},
                                   {.n = 2, .state = SP_RCPT_FAILED},
                                   {.n = 9, .state = SP_RCPT_RETURNED}};
     size_t count = SP_ARRAY_LEN(results);
@@ -420,6 +463,7 @@ START_TEST(a_dsn_that_fails_takes_back_only_whom_it_tells_of)
     ck_assert_uint_eq(count, 3);
     ck_assert(results[0].n == 4 && results[0].smtp == 250);
     ck_assert(results[1].n == 7 && results[2].n == 2);
+    ck_assert(!results[1].told);
 }
 END_TEST
 
@@ -436,6 +480,8 @@ static void add(TCase *c)
     tcase_add_test(c, replies_have_their_fate);
     tcase_add_test(c, retries_double_and_never_pass_the_end_of_a_stay);
     tcase_add_test(c, who_hears_of_a_failure);
+    tcase_add_test(c, who_hears_of_a_delay);
+    tcase_add_test(c, who_hears_of_success);
     tcase_add_test(c, a_dsn_that_fails_takes_back_only_whom_it_tells_of);
 }
 

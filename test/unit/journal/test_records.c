@@ -114,8 +114,8 @@ END_TEST
 
 START_TEST(an_outcome_comes_back)
 {
-    struct sp_result results[] = {{0, SP_RCPT_DELIVERED, 3, 250, 0, 0},
-                                  {7, SP_RCPT_DEFERRED, 255, 451, SP_E_HOP_DEFERRED, 99}};
+    struct sp_result results[] = {{0, SP_RCPT_DELIVERED, 3, 250, 0, 0, false},
+                                  {7, SP_RCPT_DEFERRED, 255, 451, SP_E_HOP_DEFERRED, 99, true}};
     struct sp_outcome o = {
         .id = {{5}}, .time_ms = 1, .attempt = 3, .results = results, .result_count = 2};
     struct sp_outcome out;
@@ -126,6 +126,7 @@ START_TEST(an_outcome_comes_back)
     ck_assert_uint_eq(out.result_count, 2);
     ck_assert(out.results[1].n == 7 && out.results[1].smtp == 451 &&
               out.results[1].why == SP_E_HOP_DEFERRED && out.results[1].next_at_ms == 99);
+    ck_assert(out.results[1].told && !out.results[0].told);
     ck_assert_uint_eq(out.attempt, 3);
     ck_assert_uint_eq(out.audit.count, 1);
     ck_assert_ptr_null(out.child);
@@ -142,8 +143,8 @@ START_TEST(an_act_and_a_carry_come_back)
                          .n_count = 2,
                          .reason = SP_LIT("asked by phone")};
     struct sp_act act_out;
-    struct sp_rcpt states[] = {{SP_RCPT_DELIVERED, 3, 250, 0, 1, 0},
-                               {SP_RCPT_DEFERRED, 255, 0, 0, 9, 77}};
+    struct sp_rcpt states[] = {{SP_RCPT_DELIVERED, 3, 250, 0, 0, 1, 0},
+                               {SP_RCPT_DEFERRED, 255, 450, 1, 0, 9, 77}};
     struct sp_carry carry = {accept_of(SP_ACCEPT_KIND_MAIL, NULL), states};
     struct sp_carry carry_out;
 
@@ -156,6 +157,8 @@ START_TEST(an_act_and_a_carry_come_back)
     ck_assert_int_eq(sp_carry_decode(sp_buf_bytes(&buf), arena, &carry_out), SP_OK);
     assert_same_accept(&carry.accept, &carry_out.accept);
     ck_assert(carry_out.states[1].next_at_ms == 77 && carry_out.states[1].attempts == 9);
+    ck_assert(carry_out.states[1].smtp == 450 && carry_out.states[1].told);
+    ck_assert(carry_out.states[0].smtp == 250 && !carry_out.states[0].told);
 }
 END_TEST
 

@@ -55,7 +55,7 @@ static const char hospital[] =
     "      \"not\": {\"recipient.domain\": {\"in\": \"partners\"}}},\n"
     "     \"then\": {\"hold\": {\"for\": \"approval\", \"by\": \"privacy-office\", \"within\": "
     "\"8h\", \"otherwise\": \"return\",\n"
-    "       \"protect\": \"sealed\"}, \"notify\": {\"sender\": [\"late\"]}}},\n"
+    "       \"protect\": \"sealed\"}, \"notify\": {\"sender\": [\"late\", \"unread\"]}}},\n"
     "    {\"rule\": \"sender-asks\", \"when\": {\"any\": [{\"subject.tag\": \"secure\"}, "
     "{\"label\": \"phi\"}]},\n"
     "     \"then\": {\"protect\": \"sealed\", \"subject\": {\"strip_tag\": true}}},\n"
@@ -536,14 +536,14 @@ START_TEST(authors_are_warned)
         "\"ladders\": {\"tls\": {\"rungs\": [\"tls:dane\", \"plain\"], \"floor\": \"plain\"}},\n"
         "\"rules\": [{\"rule\": \"all\", \"then\": {\"protect\": \"tls\"}},\n"
         " {\"rule\": \"dead\", \"when\": {\"subject\": \"y\"}, \"then\": {\"protect\": "
-        "\"sealed\", \"notify\": {\"sender\": [\"late\"]}}}],\n"
+        "\"sealed\", \"notify\": {\"sender\": [\"late\", \"unread\"]}}}],\n"
         "\"settings\": {\"portal\": {\"remind\": [\"3d\"], \"unread_after\": \"7d\"}}}";
     static const char *const expected[] = {
         "lists.spare: no rule uses this list",
         "rules[0]: where \"up\" raises the floor to \"sealed\", ladder \"tls\" has no rung left",
         "rules[0]: ladder \"tls\" has rungs below the settings' floor",
         "rules[1]: never asked: rule \"all\"",
-        "rules[1].then.notify.sender[0]: \"late\" is not carried out yet",
+        "rules[1].then.notify.sender[1]: \"unread\" is not carried out yet",
         "settings.portal.remind: \"remind\" is not carried out yet",
         "settings.portal.unread_after: \"unread_after\" is not carried out yet",
     };

@@ -57,6 +57,7 @@ static void *start(struct sp_bytes settings)
                : has_word(settings, "offered") ? SP_SMTP_TLS_OFFERED
                                                : SP_SMTP_TLS_NEVER,
         .tls_active = has_word(settings, "implicit"),
+        .command_ms = has_word(settings, "hasty") ? 20000 : 0,
     };
     st->slow = has_word(settings, "slow");
     st->client = sp_smtp_client_new(&st->config);

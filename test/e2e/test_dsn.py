@@ -1,0 +1,193 @@
+"""What a sender hears: delays, success where it was asked for, mixed outcomes; and to whom nothing is ever sent."""
+import email
+import json
+import re
+
+import pytest
+
+from lab import mail
+
+POLICY = {"version": 1, "settings": {"floor": "plain"},  # names no expiry: delivery.expire is the time
+          "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
+          "rules": [{"rule": "longer", "when": {"recipient.domain": "long.example"}, "then": {"protect": "relay", "expire": "1d"}},
+                    {"rule": "watched", "when": {"recipient.domain": "watched.example"}, "then": {
+                        "hold": {"for": "approval", "within": "8h", "otherwise": "return", "protect": "relay"},
+                        "notify": {"sender": ["late"]}}},
+                    {"rule": "hasty", "when": {"recipient.domain": "hasty.example"},
+                     "then": {"protect": "relay", "notify": {"sender": ["late"]}}}],
+          "default": {"protect": "relay"}}
+DSN_OFFER = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN")
+
+
+@pytest.fixture
+def plain(gateways, tmp_path):
+    """make(sink, *options): a gateway that takes mail without proof and hands all of it to the sink, TLS or not."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    return lambda sink, *options: gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}",
+                                           "--policy", str(policy), "--retry", "0.5", *options)
+
+
+def submit(gateway, recipients, text="hello\r\n", sender="dr@tenant.test", **options):
+    message, message_id = mail.make(text, recipients)
+    with gateway.client(tls=False) as client:
+        client.sendmail(sender, recipients, message, **options)
+    return gateway.message_of(message_id)
+
+
+def is_report(data):
+    return b"multipart/report" in data
+
+
+def fields(dsn):
+    """The groups of the status part: the message's, then one for each recipient, as dicts in lower case."""
+    part = next(p for p in email.message_from_bytes(dsn["data"]).walk()
+                if p.get_content_type() in ("message/delivery-status", "message/global-delivery-status"))
+    return [{k.lower(): v for k, v in group.items()} for group in part.get_payload()]
+
+
+def kinds(gateway, identity):
+    return [r["action"] for r in gateway.records() if r["event"] == "dsn.sent" and r["message"] == identity]
+
+
+def test_a_delay_is_told_once_and_again_never(plain, sinks):
+    sink = sinks(replies={"DOT": lambda data: "250 ok" if is_report(data) else "451 4.2.1 later"})
+    gateway = plain(sink, "--set", 'delivery.dsn_delay="1s"')
+    identity = submit(gateway, ["a@example.net"], "SECRETWORD\r\n", mail_options=["ENVID=e-1"],
+                      rcpt_options=["ORCPT=rfc822;a@example.net"])
+    dsn = sink.wait_for(1)[0]
+    whole, one = fields(dsn)
+    assert dsn["from"] == "" and dsn["to"] == ["dr@tenant.test"] and b"SECRETWORD" not in dsn["data"]
+    assert whole["original-envelope-id"] == "e-1"
+    assert one["action"] == "delayed" and one["status"] == "4.2.1" and "will-retry-until" in one
+    assert one["original-recipient"] == "rfc822; a@example.net"
+    assert gateway.wait_record("dsn.sent", message=identity)["action"] == "delayed"
+    before = len([r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity])
+    gateway.restart("relay")  # that it was told is on the disk
+    sink.replies = {}
+    gateway.wait_record("message.settled", message=identity)
+    after = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
+    assert len(after) > before and kinds(gateway, identity) == ["delayed"]
+
+
+def test_no_delay_is_told_to_those_who_did_not_ask(plain, sinks):
+    sink = sinks(replies={"DOT": lambda data: "250 ok" if is_report(data) else "451 4.2.1 later"})
+    gateway = plain(sink, "--set", 'delivery.dsn_delay="500ms"', "--set", 'delivery.expire="4s"')
+    failure = submit(gateway, ["a@example.net"], rcpt_options=["NOTIFY=FAILURE"])
+    never = submit(gateway, ["a@example.net"], rcpt_options=["NOTIFY=NEVER"])
+    null = submit(gateway, ["a@example.net"], sender="")
+    for identity in (failure, never, null):
+        gateway.wait_record("message.settled", message=identity)
+    assert kinds(gateway, failure) == ["failed"]
+    assert kinds(gateway, never) == [] and kinds(gateway, null) == []
+    finals = {i: gateway.wait_record("message.settled", message=i)["recipients"][0]["final"] for i in (failure, never, null)}
+    assert list(finals.values()) == ["returned", "failed", "failed"]
+    assert len(sink.wait_for(1)) == 1
+
+
+def test_success_is_told_where_the_next_hop_will_not(plain, sinks):
+    sink = sinks()
+    gateway = plain(sink)
+    identity = submit(gateway, ["a@example.net", "b@example.net"], mail_options=["RET=HDRS", "ENVID=e-2"],
+                      rcpt_options=["NOTIFY=SUCCESS,FAILURE"])
+    dsn = sink.wait_for(2)[1]
+    whole, one, two = fields(dsn)
+    assert dsn["from"] == "" and dsn["to"] == ["dr@tenant.test"] and whole["original-envelope-id"] == "e-2"
+    assert [one["action"], two["action"]] == ["relayed"] * 2 and one["status"] == "2.0.0"
+    assert one["diagnostic-code"] == "smtp; 250 2.0.0"
+    assert "Auto-Submitted: auto-replied" in dsn["data"].decode()
+    sent = gateway.wait_record("dsn.sent", message=identity)
+    assert sent["action"] == "relayed" and sent["n"] == [0, 1]
+    gateway.wait_record("message.settled", message=sent["dsn"])
+    assert len([r for r in gateway.records() if r["event"] == "dsn.sent"]) == 1
+
+
+def test_success_is_left_to_a_next_hop_that_knows_dsn(plain, sinks):
+    sink = sinks(offer=DSN_OFFER)
+    lines = []
+    sink.replies = {"RCPT": lambda line: lines.append(line) or "250 2.1.5 ok"}
+    gateway = plain(sink)
+    identity = submit(gateway, ["a@example.net"], mail_options=["ENVID=e-3"],
+                      rcpt_options=["NOTIFY=SUCCESS", "ORCPT=rfc822;a@example.net"])
+    gateway.wait_record("message.settled", message=identity)
+    assert b" NOTIFY=SUCCESS" in lines[0] and b"ORCPT=rfc822;a@example.net" in lines[0] and b"ENVID=e-3" in sink.mails[0]
+    assert kinds(gateway, identity) == []
+
+
+def test_one_dsn_tells_all_that_a_transaction_came_to(plain, sinks):
+    replies = {b"gone": "550 5.1.1 no", b"full": "452 4.2.2 full"}
+    sink = sinks(replies={"RCPT": lambda line: next((r for k, r in replies.items() if k in line), "250 2.1.5 ok")})
+    gateway = plain(sink, "--set", 'delivery.dsn_delay="1ms"', "--set", 'delivery.expire="3s"')
+    identity = submit(gateway, ["ok@example.net", "gone@example.net", "full@example.net"],
+                      rcpt_options=["NOTIFY=SUCCESS,FAILURE,DELAY"])
+    groups = {g["final-recipient"]: (g["action"], g["status"]) for g in fields(sink.wait_for(2)[1])[1:]}
+    assert groups == {"rfc822; ok@example.net": ("relayed", "2.0.0"), "rfc822; gone@example.net": ("failed", "5.1.1"),
+                      "rfc822; full@example.net": ("delayed", "4.2.2")}
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert [r["final"] for r in settled["recipients"]] == ["delivered", "returned", "returned"]
+    assert sorted(kinds(gateway, identity)) == ["delayed", "failed", "failed", "relayed"]
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def test_a_dsn_of_any_kind_makes_no_other(plain, sinks):
+    """Delays and refusals of our own reports are told to nobody, whatever the settings."""
+    sink = sinks(replies={"DOT": lambda data: "451 4.3.0 later" if is_report(data) else "250 2.0.0 ok"})
+    gateway = plain(sink, "--set", 'delivery.dsn_delay="1ms"', "--set", 'delivery.expire="2s"')
+    identity = submit(gateway, ["a@example.net"], rcpt_options=["NOTIFY=SUCCESS"])
+    dsn = gateway.wait_record("dsn.sent", message=identity)["dsn"]
+    assert gateway.wait_record("message.settled", message=dsn)["recipients"][0]["final"] == "failed"
+    assert len([r for r in gateway.records() if r["event"] == "dsn.sent"]) == 1
+
+
+def test_an_age_of_the_settings_gives_up_where_the_policy_names_none(plain, sinks):
+    sink = sinks(replies={"DOT": lambda data: "250 ok" if is_report(data) else "451 4.3.0 never"})
+    gateway = plain(sink, "--set", 'delivery.expire="2s"')
+    identity = submit(gateway, ["a@example.net", "b@long.example"])
+    expired = gateway.wait_record("message.expired", message=identity)
+    assert expired["n"] == [0]
+    listed = {r["address"]: r["state"] for m in gateway.json("queue", "list")["messages"] for r in m["recipients"]
+              if m["id"] == identity}
+    assert listed == {"a@example.net": "returned", "b@long.example": "deferred"}
+
+
+def test_lost_behind_the_dot_is_tried_again_and_marked(plain, sinks):
+    """The peer has taken it and could not say so: RFC 1047. The copies are the same, and the records tell of it."""
+    sink = sinks()
+    copies = []
+
+    def lose(data):
+        copies.append(data)
+        return "close" if len(copies) == 1 else "250 2.0.0 taken"
+    sink.replies = {"DOT": lose}
+    gateway = plain(sink)
+    identity = submit(gateway, ["a@example.net"])
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["duplicates_possible"] is True and settled["recipients"][0]["attempts"] == 2
+    first, second = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
+    assert first["possibly_delivered"] is True and first["why"] == "hop.connection-lost"
+    assert "possibly_delivered" not in second
+    assert len(copies) == 2 and copies[0] == copies[1] and re.search(rb"\r\nMessage-ID: ", copies[0], re.I)
+
+
+def test_lost_before_the_dot_is_no_duplicate(plain, sinks):
+    answers = iter(["close", "250 2.1.5 ok"])
+    sink = sinks(replies={"RCPT": lambda line: next(answers)})
+    gateway = plain(sink)
+    identity = submit(gateway, ["a@example.net"])
+    assert gateway.wait_record("message.settled", message=identity)["duplicates_possible"] is False
+    assert len(sink.wait_for(1)) == 1
+
+
+def test_a_rule_lets_the_sender_hear_early(plain, sinks):
+    """`late`: of a hold in the record that accepts it, of any other delay after the second attempt."""
+    sink = sinks(replies={"DOT": lambda data: "250 ok" if is_report(data) else "451 4.3.0 later"})
+    gateway = plain(sink)
+    held = submit(gateway, ["a@watched.example"])
+    whole, one = fields(sink.wait_for(1)[0])
+    assert one["action"] == "delayed" and one["status"] == "4.7.1" and "will-retry-until" in one
+    told = [r for r in gateway.records() if r["event"] == "message.accepted" and r.get("parent") == held]
+    assert len(told) == 1
+    hasty = submit(gateway, ["a@hasty.example"])
+    assert gateway.wait_record("dsn.sent", message=hasty)["action"] == "delayed"
+    before = [r["attempt"] for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == hasty]
+    assert before[:2] == [1, 2]
