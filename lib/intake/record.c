@@ -359,7 +359,7 @@ void sp_intake_record(struct transaction *tx)
 
     set_accept(tx);
     rc = tx->record_rc;
-    if (rc == SP_OK && tx->refused_count > 0)
+    if (rc == SP_OK && (tx->refused_count > 0 || any_is(tx, SP_DO_HOLD)))
         rc = sp_intake_return(tx);
     if (rc != SP_OK) {
         sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
