@@ -63,6 +63,9 @@ static void table_put(struct sp_journal *j, struct sp_segment *s)
         j->key_segment = 0;
         return;
     }
+    if (last != NULL && last->number + 1 == s->number)
+        last->end =
+            s->prev_end; /* one commit may have written the end of one and the start of the other */
     if (j->count == j->cap) {
         j->cap = j->cap == 0 ? 16 : j->cap * 2;
         j->segments = sp_realloc(j->segments, j->cap * sizeof(struct sp_segment *));
@@ -123,6 +126,7 @@ static void take_in(struct sp_journal *j, struct sp_commit *c)
     if (has_changed && j->o.on_state != NULL)
         j->o.on_state(j->o.arg);
     sp_journal_make_spares(j);
+    sp_journal_make_footers(j);
 }
 
 static void take_in_all(struct sp_journal *j)
@@ -347,6 +351,7 @@ static void end_threads(struct sp_journal *j)
     (void)pthread_join(j->thread, NULL);
     sp_timer_free(SP_STEAL(j->retry));
     sp_worker_free(SP_STEAL(j->worker)); /* waits for its jobs */
+    sp_journal_footing_end(j);
     if (j->job != NULL) {
         j->job->journal = NULL;
         sp_journal_job_collect(j, SP_STEAL(j->job));

@@ -114,6 +114,7 @@ struct sp_journal_options {
 /* What recovery found. */
 struct sp_journal_recovery {
     uint64_t segments;
+    uint64_t footers; /* segments of which the footer was read, not the records */
     uint64_t records;
     uint64_t damaged; /* records below the durable end that are broken */
     uint64_t dropped; /* torn or unacknowledged records at the tail */

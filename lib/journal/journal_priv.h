@@ -39,8 +39,9 @@ struct sp_journal {
     uint64_t key_segment;
     struct sp_worker *worker;
     struct sp_timer *retry;
-    struct sp_journal_job *job; /* the one that runs, or NULL */
-    struct sp_forget *forget;   /* segments on their way out, or NULL */
+    struct sp_journal_job *job;         /* the one that runs, or NULL */
+    struct sp_forget *forget;           /* segments on their way out, or NULL */
+    struct sp_journal_footing *footing; /* the footer that is written, or NULL */
     bool wants_next;
     bool wants_reserve;
     int64_t opened_ms; /* when the last segment was taken into use */
@@ -103,6 +104,10 @@ void sp_forget_found(struct sp_journal *j, struct sp_segment **segments, size_t 
 void sp_forget_go_on(struct sp_journal *j);
 /* Without the worker: frees what is on its way out; the next start finds it. */
 void sp_forget_free(struct sp_journal *j);
+/* Has the worker write the next footer that is missing. (footing.c) */
+void sp_journal_make_footers(struct sp_journal *j);
+/* At closing, once the worker has ended. */
+void sp_journal_footing_end(struct sp_journal *j);
 /* Takes what a job made, once the worker has ended. */
 void sp_journal_job_collect(struct sp_journal *j, struct sp_journal_job *job);
 

@@ -1,10 +1,13 @@
 /*
- * Two walks. The first reads batch headers only: they say how far each segment was durable, and the next segment's say
- * where the one before ends, whatever lies behind. The second reads every record: a broken one below the durable end is
- * damage and told as such; at or above it is a tail that nobody was promised, and dropped. Between the two the last
- * segment's intact tail is written and synced: it will be relied upon, and may so far be in the page cache alone.
+ * Two walks. The first reads batch headers only: the first one of each segment says where the one before ends, whatever
+ * lies behind; where nobody says so, all of a segment's say how far it was durable. The second reads the footer of each
+ * segment, or without one every record: a broken one below the durable end is damage and told as such; at or above it is
+ * a tail that nobody was promised, and dropped. Between the two the last segment's intact tail is written and synced: it
+ * will be relied upon, and may so far be in the page cache alone.
  */
 #include "journal/recover_priv.h"
+
+#include "journal/footer_priv.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -259,25 +262,63 @@ static void set_gone_aside(struct sp_recovered *r)
     r->count = kept;
 }
 
+/* Whether the next segment says where the i-th ends. */
+static bool is_told(const struct work *w, size_t i)
+{
+    const struct sp_recovered *r = w->r;
+
+    return i + 1 < r->count && w->sums[i + 1].any &&
+           r->segments[i + 1]->number == r->segments[i]->number + 1;
+}
+
 /* Where the i-th segment ends, and how far it is durable. */
 static enum sp_rc find_end(struct work *w, size_t i, uint64_t *end, uint64_t *durable)
 {
     const struct sp_recovered *r = w->r;
-    bool is_told = i + 1 < r->count && w->sums[i + 1].any &&
-                   r->segments[i + 1]->number == r->segments[i]->number + 1;
     enum sp_rc rc;
 
-    *end = is_told ? w->sums[i + 1].prev_end : w->sums[i].end;
-    *durable = is_told ? *end : w->sums[i].durable;
-    if (is_told) {
-        if (w->sums[i].end > *end)
-            w->r->found.dropped++;
+    if (is_told(w, i)) {
+        *durable = *end = w->sums[i + 1].prev_end;
         return SP_OK;
     }
-    if (r->segments[i]->is_gone)
-        return SP_OK;
+    rc = sp_scan_summary(w->m->io, r->segments[i], &w->sums[i]);
+    *end = w->sums[i].end;
+    *durable = w->sums[i].durable;
+    if (rc != SP_OK || r->segments[i]->is_gone)
+        return rc;
     rc = judge_tail(w, r->segments[i], &w->sums[i], end);
     return rc == SP_OK ? settle_tail(w, r->segments[i], *durable, *end) : rc;
+}
+
+static void on_row(void *arg, const struct sp_journal_entry *e)
+{
+    struct work *w = arg;
+
+    w->r->found.records++;
+    if (w->o->on_entry != NULL)
+        w->o->on_entry(w->o->arg, e);
+}
+
+/* The i-th segment's records: by its footer, or one by one. */
+static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t durable)
+{
+    struct sp_segment *s = w->r->segments[i];
+    enum sp_rc rc = SP_E_NOT_FOUND;
+
+    if (is_told(w, i))
+        rc = sp_footer_read(w->m->io, s, end, on_row, w);
+    s->is_footed = rc == SP_OK;
+    w->r->found.footers += rc == SP_OK;
+    if (rc != SP_E_NOT_FOUND)
+        return rc;
+    if (is_told(w, i)) {
+        rc = sp_scan_summary(w->m->io, s, &w->sums[i]);
+        if (rc != SP_OK)
+            return rc;
+        if (w->sums[i].end > end)
+            w->r->found.dropped++;
+    }
+    return read_segment(w->o, s, durable, end, &w->r->found);
 }
 
 /* Where each segment ends, then all records. A last one that holds nothing after all gives its number back. */
@@ -292,7 +333,7 @@ static enum sp_rc read_all(struct work *w)
         enum sp_rc rc = find_end(w, i, &end, &durable);
 
         if (rc == SP_OK && !s->is_gone)
-            rc = read_segment(w->o, s, durable, end, &r->found);
+            rc = give_out(w, i, end, durable);
         if (rc != SP_OK)
             return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
         s->end = end;
@@ -313,7 +354,7 @@ static enum sp_rc read_all(struct work *w)
     return SP_OK;
 }
 
-/* Opens all segments and walks their headers; a last one without any batch is removed. */
+/* Opens all segments and looks at their first batch; a last one without any batch is removed. */
 static enum sp_rc open_all(struct work *w)
 {
     struct sp_recovered *r = w->r;
@@ -327,7 +368,7 @@ static enum sp_rc open_all(struct work *w)
             return rc;
         if (s == NULL)
             continue;
-        rc = sp_scan_summary(w->m->io, s, sum);
+        rc = sp_scan_first(w->m->io, s, sum);
         if (rc == SP_OK && !sum->any && i + 1 == w->l.count) {
             remove_segment(w->m, s->number);
             sp_segment_free(w->m->io, s);

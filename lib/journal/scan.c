@@ -111,6 +111,23 @@ enum sp_rc sp_scan_record(const struct sp_scan_record *r, struct sp_aead *key, s
     return SP_OK;
 }
 
+enum sp_rc sp_scan_first(const struct sp_journal_io *io, const struct sp_segment *segment,
+                         struct sp_scan_summary *out)
+{
+    struct sp_batch_header h;
+    struct sp_scan s;
+    uint64_t at;
+    enum sp_rc rc;
+
+    *out = (struct sp_scan_summary){.durable = SP_BLOCK, .last = SP_BLOCK, .end = SP_BLOCK};
+    sp_scan_init(&s, io, segment);
+    rc = sp_scan_next(&s, UINT64_MAX, &h, &at);
+    out->any = rc == SP_OK;
+    if (out->any)
+        out->prev_end = h.prev_end;
+    return rc == SP_E_NOT_FOUND ? SP_OK : rc;
+}
+
 enum sp_rc sp_scan_summary(const struct sp_journal_io *io, const struct sp_segment *segment,
                            struct sp_scan_summary *out)
 {

@@ -60,6 +60,11 @@ struct sp_scan_summary {
 SP_MUST_CHECK enum sp_rc sp_scan_check(const struct sp_journal_io *io,
                                        const struct sp_segment *segment, uint64_t at);
 
+/* The same of the first one alone: any and prev_end are set. */
+SP_MUST_CHECK enum sp_rc sp_scan_first(const struct sp_journal_io *io,
+                                       const struct sp_segment *segment,
+                                       struct sp_scan_summary *out);
+
 SP_MUST_CHECK enum sp_rc sp_scan_summary(const struct sp_journal_io *io,
                                          const struct sp_segment *segment,
                                          struct sp_scan_summary *out);

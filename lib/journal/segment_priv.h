@@ -13,10 +13,12 @@ struct sp_segment {
     uint8_t salt[SP_SALT_LEN];
     struct sp_secret record_key;
     struct sp_secret content_key;
-    bool is_gone;    /* its content key was not in the keyring when it was recovered */
-    uint64_t len;    /* room, bytes */
-    uint64_t end;    /* durable end, as the loop knows it */
-    bool prewritten; /* all of len has been written: syncs need no journal commit */
+    bool is_gone;      /* its content key was not in the keyring when it was recovered */
+    bool is_footed;    /* it has a footer, or is not to get one */
+    uint64_t len;      /* room, bytes */
+    uint64_t end;      /* durable end, as the loop knows it; exact once the next one is there */
+    uint64_t prev_end; /* of the segment before, when this one was taken into use in this run */
+    bool prewritten;   /* all of len has been written: syncs need no journal commit */
     char spare[SP_SEGMENT_NAME_MAX];
 };
 

@@ -119,6 +119,7 @@ static enum sp_rc activate(struct sp_writer *w, struct sp_segment *s, struct sp_
     w->batch = 0;
     w->sequence = 0;
     w->active = s;
+    s->prev_end = w->prev_end;
     sp_aead_set_key(w->record_key, &s->record_key);
     sp_aead_set_key(w->content_key, &s->content_key);
     out->opened[out->opened_count++] = s;

@@ -371,14 +371,16 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     q->stats.damaged = found.damaged;
+    q->stats.footers = found.footers;
     if (!found.clean)
         mark_attempted(q);
     sp_queue_index_mend_times(q);
     rc = sp_queue_body_folders(q, found.damaged > 0, err);
     q->journal = journal;
     sp_log_info(q->o.log, "queue.opened", SP_INT("messages", sp_map_count(q->entries)),
-                SP_INT("records", found.records), SP_INT("damaged", found.damaged),
-                SP_INT("dropped", found.dropped), SP_BOOL("clean", found.clean));
+                SP_INT("records", found.records), SP_INT("footers", found.footers),
+                SP_INT("damaged", found.damaged), SP_INT("dropped", found.dropped),
+                SP_BOOL("clean", found.clean));
     if (rc == SP_OK)
         sp_queue_reclaim(q);
     return rc;

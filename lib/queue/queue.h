@@ -224,6 +224,7 @@ struct sp_queue_stats {
     size_t recipients_held;
     size_t recipients_busy;
     size_t quarantined; /* messages whose record is damaged */
+    uint64_t footers;   /* segments whose footer was read at the start, not their records */
     uint64_t damaged;   /* records and segments that were found so at the start */
     uint64_t disk_len;
     uint64_t first_segment, current_segment;

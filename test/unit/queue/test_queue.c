@@ -368,6 +368,35 @@ static void count_damaged(void *arg, const struct sp_queue_message *m)
     (*(size_t *)arg)++;
 }
 
+static void put_states(void *arg, const struct sp_queue_message *m)
+{
+    struct sp_buf *text = arg;
+
+    sp_buf_put(text, sp_bytes(m->accept.id.b, SP_ID_LEN));
+    for (size_t i = 0; i < m->accept.recipient_count; i++) {
+        sp_buf_put_u8(text, m->rcpts[i].state);
+        sp_buf_put_u16(text, m->rcpts[i].attempts);
+        sp_buf_put_u64(text, (uint64_t)m->rcpts[i].next_at_ms);
+    }
+}
+
+/* Where the footer of a segment begins, found by its magic. */
+static uint64_t footer_of(struct rig *r, uint64_t number, char name[32])
+{
+    int64_t len;
+
+    (void)snprintf(name, 32, "%012llu.seg", (unsigned long long)number);
+    len = fake_disk_len(r->disk, name);
+    for (int64_t at = 4096; at < len; at += 4096) {
+        char magic[4];
+
+        fake_disk_peek(r->disk, name, (size_t)at, magic, sizeof(magic));
+        if (memcmp(magic, "SPf1", sizeof(magic)) == 0)
+            return (uint64_t)at;
+    }
+    ck_abort_msg("%s has no footer", name);
+}
+
 static size_t list_damaged(struct rig *r)
 {
     size_t found = 0;
@@ -420,6 +449,80 @@ START_TEST(damage_found_while_it_runs_quarantines_that_message)
     ck_assert(!rig_due(&rig, &due));
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &ids[0]), SP_OK);
     ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
+}
+END_TEST
+
+/* Fills segments until the first `count` are closed long enough to have a footer. */
+static void fill_segments(struct rig *r, uint64_t count)
+{
+    while (sp_queue_stats(r->queue).current_segment < count + 2)
+        (void)rig_put(r, 30000);
+}
+
+/* Opens the queue and lists how every recipient stands. returns: what depends on it all */
+static struct sp_buf fold_of(struct rig *r)
+{
+    struct sp_queue_query query = {.state = -1, .limit = 1000, .visit = put_states};
+    struct sp_id last;
+    struct sp_buf text;
+
+    sp_buf_init(&text, 1 << 20);
+    query.arg = &text;
+    ck_assert(!sp_queue_list(r->queue, &query, &last));
+    ck_assert_int_eq(sp_buf_rc(&text), SP_OK);
+    return text;
+}
+
+START_TEST(a_restart_by_footers_finds_the_same)
+{
+    struct sp_id first = rig_put(&rig, 2000);
+    struct sp_queue_due due;
+    struct sp_queue_stats stats;
+    struct sp_buf by_footer;
+    struct sp_buf by_record;
+    uint8_t nothing[64] = {0};
+
+    (void)rig_put(&rig, 300000);
+    (void)rig_put(&rig, 100);
+    for (int i = 0; i < 3 && rig_due(&rig, &due); i++) {
+        uint8_t state = sp_id_eq(&due.id, &first) ? SP_RCPT_DELIVERED : SP_RCPT_DEFERRED;
+
+        ck_assert_int_eq(rig_outcome(&rig, &due, state, rig.clock.wall_ms + 5000), SP_OK);
+    }
+    fill_segments(&rig, 3);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &due.id), SP_OK);
+    rig_reopen(&rig);
+    stats = sp_queue_stats(rig.queue);
+    ck_assert_uint_ge(stats.footers, 3);
+    by_footer = fold_of(&rig);
+    for (uint64_t n = 1; n <= stats.footers; n++) { /* the same without them */
+        char name[32];
+        uint64_t end = footer_of(&rig, n, name);
+
+        fake_disk_poke(rig.disk, name, end, nothing, sizeof(nothing));
+    }
+    rig_reopen(&rig);
+    ck_assert_uint_lt(sp_queue_stats(rig.queue).footers, stats.footers);
+    by_record = fold_of(&rig);
+    ck_assert_uint_gt(by_record.len, 100);
+    ck_assert(sp_bytes_eq(sp_buf_bytes(&by_footer), sp_buf_bytes(&by_record)));
+    sp_buf_clear(&by_footer);
+    sp_buf_clear(&by_record);
+}
+END_TEST
+
+START_TEST(a_row_damaged_under_a_footer_is_found_when_it_is_read)
+{
+    struct sp_id first = rig_put(&rig, 2000);
+    struct sp_queue_message *m;
+    uint8_t wrong = 0xee;
+
+    fill_segments(&rig, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    rig_reopen(&rig);
+    ck_assert_uint_ge(sp_queue_stats(rig.queue).footers, 1);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &first, &m), SP_E_JOURNAL_DAMAGED);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 1);
 }
 END_TEST
 
@@ -739,6 +842,8 @@ static void add(TCase *c)
     tcase_add_test(c, an_outcome_whose_audit_is_too_large_is_recorded_with_a_gap);
     tcase_add_test(c, a_dsn_that_no_record_can_hold_leaves_its_recipients_held);
     tcase_add_test(c, a_damaged_record_is_quarantined_and_the_rest_flows);
+    tcase_add_test(c, a_restart_by_footers_finds_the_same);
+    tcase_add_test(c, a_row_damaged_under_a_footer_is_found_when_it_is_read);
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
     tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);
     tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);
