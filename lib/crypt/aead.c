@@ -1,6 +1,6 @@
 /*
  * AES-256-GCM over one OpenSSL context that lives as long as its owner: fetching the cipher and making a context cost
- * more than sealing 4 KiB, so both happen once, and a new key or nonce only re-initialises. The context may change
+ * more than sealing 4 KiB, so the first happens once a process and the second once an owner, and a new key or nonce only re-initialises. The context may change
  * between sealing and opening with the same key schedule. An OpenSSL failure other than a wrong tag means that the
  * library or the machine is broken, and ends the process.
  */
@@ -8,22 +8,36 @@
 
 #include <limits.h>
 #include <openssl/evp.h>
+#include <threads.h>
 
 struct sp_aead {
-    EVP_CIPHER *cipher;
     EVP_CIPHER_CTX *ctx;
 };
+
+static EVP_CIPHER *fetched;
+
+static void fetch(void)
+{
+    fetched = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    sp_assert(fetched != NULL);
+}
+
+/* The cipher is looked up by its name once a process. */
+static EVP_CIPHER *cipher(void)
+{
+    static once_flag once = ONCE_FLAG_INIT;
+
+    call_once(&once, fetch);
+    return fetched;
+}
 
 struct sp_aead *sp_aead_new(const struct sp_secret *key)
 {
     struct sp_aead *a = sp_calloc(1, sizeof(*a));
 
-    a->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     a->ctx = EVP_CIPHER_CTX_new();
-    sp_assert(a->cipher != NULL && a->ctx != NULL);
-    sp_assert(EVP_EncryptInit_ex2(a->ctx, a->cipher, NULL, NULL, NULL) == 1);
-    if (key != NULL)
-        sp_aead_set_key(a, key);
+    sp_assert(a->ctx != NULL);
+    sp_assert(EVP_EncryptInit_ex2(a->ctx, cipher(), key == NULL ? NULL : key->b, NULL, NULL) == 1);
     return a;
 }
 
@@ -32,7 +46,6 @@ void sp_aead_free(struct sp_aead *a)
     if (a == NULL)
         return;
     EVP_CIPHER_CTX_free(a->ctx); /* wipes the key schedule */
-    EVP_CIPHER_free(a->cipher);
     sp_free(a);
 }
 
