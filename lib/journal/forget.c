@@ -77,6 +77,7 @@ static struct sp_forget *forget_new(struct sp_journal *j, struct sp_segment **se
 {
     struct sp_forget *f = sp_calloc(1, sizeof(*f));
 
+    sp_journal_content_key_drop(j);
     f->journal = j;
     f->maker = &j->maker;
     f->o = &j->o;

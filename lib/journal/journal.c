@@ -61,6 +61,7 @@ static void table_put(struct sp_journal *j, struct sp_segment *s)
         sp_segment_free(j->o.io, last);
         j->segments[j->count - 1] = s;
         j->key_segment = 0;
+        sp_journal_content_key_drop(j);
         return;
     }
     if (last != NULL && last->number + 1 == s->number)
@@ -268,6 +269,7 @@ static struct sp_journal *journal_new(const struct sp_journal_options *options)
     j->maker.record_kek = options->keys->record;
     memcpy(j->maker.kek_id, options->keys->kek_id, sizeof(j->maker.kek_id));
     j->key = sp_aead_new(NULL);
+    j->content = sp_aead_new(NULL);
     list_init(&j->pending);
     j->finished_end = &j->finished;
     pthread_mutex_init(&j->lock, NULL);
@@ -289,6 +291,7 @@ static void journal_free(struct sp_journal *j)
     sp_keyring_free(j->maker.keyring);
     sp_secret_clear(&j->maker.record_kek);
     sp_aead_free(j->key);
+    sp_aead_free(j->content);
     trigger_end(j->done_trigger);
     trigger_end(j->wake_trigger);
     pthread_cond_destroy(&j->wake);

@@ -37,6 +37,8 @@ struct sp_journal {
     uint64_t needed; /* segments before it may go */
     struct sp_aead *key;
     uint64_t key_segment;
+    struct sp_aead *content;  /* opens bodies' keys */
+    uint64_t content_segment; /* whose content key it holds; 0: none */
     struct sp_worker *worker;
     struct sp_timer *retry;
     struct sp_journal_job *job;         /* the one that runs, or NULL */
@@ -88,6 +90,9 @@ struct sp_forget {
     bool running;
     bool ok; /* of the stage that ran last */
 };
+
+/* Takes the content key out of the journal's hands: its segment is about to lose it. */
+void sp_journal_content_key_drop(struct sp_journal *j);
 
 /* returns: the segment of that number, or NULL if it is gone */
 struct sp_segment *sp_journal_segment_find(const struct sp_journal *j, uint64_t number);

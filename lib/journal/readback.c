@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-enum { HEAD_READ = 2048 /* covers the metadata of most records */ };
+enum { HEAD_READ = 4096 /* covers the metadata of most records */ };
 
 /* Reads a record up to the end of its metadata into buf. */
 static enum sp_rc read_head(const struct sp_journal *j, const struct sp_segment *s,
@@ -71,6 +71,14 @@ enum sp_rc sp_journal_read(struct sp_journal *j, const struct sp_journal_place *
     return SP_OK;
 }
 
+void sp_journal_content_key_drop(struct sp_journal *j)
+{
+    static const struct sp_secret none;
+
+    sp_aead_set_key(j->content, &none);
+    j->content_segment = 0;
+}
+
 enum sp_rc sp_journal_body(struct sp_journal *j, const struct sp_journal_place *at, size_t which,
                            struct sp_journal_body_place *out)
 {
@@ -78,7 +86,6 @@ enum sp_rc sp_journal_body(struct sp_journal *j, const struct sp_journal_place *
     uint8_t head[SP_RECORD_HEADER + SP_JOURNAL_BODIES_MAX * SP_WRAPPED_LEN];
     uint8_t context[SP_KEY_CONTEXT_LEN];
     struct sp_record_header h;
-    struct sp_aead *key;
     ssize_t n;
     enum sp_rc rc;
 
@@ -91,11 +98,13 @@ enum sp_rc sp_journal_body(struct sp_journal *j, const struct sp_journal_place *
         which >= h.body_count || (size_t)n < sp_record_aad_len(&h))
         return SP_E_JOURNAL_DAMAGED;
     sp_record_key_context(h.sequence, which, context);
-    key = sp_aead_new(&s->content_key);
-    rc = sp_crypt_unwrap(key, sp_bytes(context, sizeof(context)),
+    if (j->content_segment != s->number) {
+        sp_aead_set_key(j->content, &s->content_key);
+        j->content_segment = s->number;
+    }
+    rc = sp_crypt_unwrap(j->content, sp_bytes(context, sizeof(context)),
                          sp_bytes(head + SP_RECORD_HEADER + which * SP_WRAPPED_LEN, SP_WRAPPED_LEN),
                          &out->key);
-    sp_aead_free(key);
     if (rc != SP_OK)
         return rc;
     out->offset = at->offset + sp_record_body_offset(&h, which);
