@@ -9,6 +9,8 @@
 #include <stdio.h>
 
 #define FIRST_CAP 64
+#define SMALL_CAP                                                                                  \
+    1024 /* up to here a buffer grows fourfold: what outgrows 64 bytes is mostly a text of a kilobyte */
 
 void sp_buf_init(struct sp_buf *b, size_t max)
 {
@@ -56,7 +58,7 @@ uint8_t *sp_buf_reserve(struct sp_buf *b, size_t len)
     if (need > b->cap) {
         cap = b->cap == 0 ? FIRST_CAP : b->cap;
         while (cap < need)
-            cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+            cap = cap > SIZE_MAX / 2 ? need : cap < SMALL_CAP ? cap * 4 : cap * 2;
         if (cap > b->max)
             cap = b->max;
         b->ptr = sp_realloc(b->ptr, cap);
