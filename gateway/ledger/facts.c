@@ -4,10 +4,11 @@
  */
 #include "gateway/ledger/ledger.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "audit/facts.h"
+#include "base/fault.h"
+#include "base/memfd.h"
 #include "base/text.h"
 #include "jobs/command.h"
 
@@ -39,7 +40,8 @@ static void give(void *arg, const struct sp_audit_fact *fact)
     sp_buf_put_u8(&line, '\n');
     g->failed = g->failed || sp_buf_rc(&line) != SP_OK;
     while (!g->failed && done < line.len) {
-        ssize_t n = write(g->fd, line.ptr + done, line.len - done);
+        ssize_t n =
+            SP_FAULT("ledger.facts-write") ? -1 : write(g->fd, line.ptr + done, line.len - done);
 
         g->failed = n <= 0;
         done += n > 0 ? (size_t)n : 0;
@@ -110,7 +112,7 @@ static enum sp_rc collect(struct ledger *l, const struct sp_audit_facts_ask *ask
 void ledger_facts(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id, int64_t days,
                   struct sp_bytes actor)
 {
-    struct giving g = {.fd = memfd_create("facts", MFD_CLOEXEC)};
+    struct giving g = {.fd = sp_memfd_new("facts")};
     struct sp_audit_facts_ask ask = {.message = id,
                                      .since_ms = sp_clock_wall_ms(l->clock) - days * DAY_MS,
                                      .fn = give,

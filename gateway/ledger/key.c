@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/text.h"
 
 #define BUNDLE_NAME "secret/audit.signing_key"
@@ -54,14 +55,16 @@ static enum sp_rc read_pem(struct sp_bytes text, struct sp_secret *out)
 static enum sp_rc read_own(struct ledger *l, const char *path, bool *found, struct sp_err *err)
 {
     uint8_t raw[SP_SECRET_LEN + 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = SP_FAULT_ERRNO("ledger.key-open", EMFILE)
+                 ? -1
+                 : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t n;
     enum sp_rc rc;
 
     *found = fd >= 0;
     if (fd < 0)
         return errno == ENOENT ? SP_OK : sp_fail_errno(err, SP_E_IO, errno, "%s", path);
-    n = read(fd, raw, sizeof(raw));
+    n = SP_FAULT_ERRNO("ledger.key-read", EIO) ? -1 : read(fd, raw, sizeof(raw));
     close(fd);
     rc = sp_secret_parse(sp_bytes(raw, n < 0 ? 0 : (size_t)n), &l->signer.secret);
     sp_wipe(raw, sizeof(raw));
@@ -70,13 +73,16 @@ static enum sp_rc read_own(struct ledger *l, const char *path, bool *found, stru
 
 static enum sp_rc make_own(struct ledger *l, const char *path, struct sp_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = SP_FAULT_ERRNO("ledger.key-make", ENOSPC)
+                 ? -1
+                 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     bool ok;
 
     if (fd < 0)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
     sp_secret_init(&l->signer.secret, sp_random_system());
-    ok = write(fd, l->signer.secret.b, SP_SECRET_LEN) == SP_SECRET_LEN && fsync(fd) == 0;
+    ok = !SP_FAULT_ERRNO("ledger.key-write", ENOSPC) &&
+         write(fd, l->signer.secret.b, SP_SECRET_LEN) == SP_SECRET_LEN && fsync(fd) == 0;
     close(fd);
     if (!ok) {
         (void)unlink(path);

@@ -47,6 +47,7 @@ struct ledger {
     int64_t folded_at_ms; /* monotonic: last turn */
     int64_t clock_off_ms; /* of the wall clock from the steady one, at the last turn */
     bool stopping;
+    bool failed; /* the books have: the process is about to end */
 
     struct sp_journal_io own_io;
     bool own_io_open;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "audit/proof.h"
+#include "base/fault.h"
 #include "base/memfd.h"
 #include "base/text.h"
 #include "jobs/command.h"
@@ -36,7 +37,8 @@ static enum sp_rc to_memfd(struct sp_bytes text, int *out)
     if (fd < 0)
         return SP_E_IO;
     while (text.len > 0) {
-        ssize_t n = write(fd, text.ptr, text.len);
+        ssize_t n =
+            SP_FAULT_ERRNO("ledger.prove-write", ENOSPC) ? -1 : write(fd, text.ptr, text.len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -71,7 +73,7 @@ static void run(void *arg)
 {
     struct prove *p = arg;
     SP_AUTO(sp_audit_prover) prover = sp_audit_prover_new(&p->ask);
-    FILE *file = fopen(p->file, "re");
+    FILE *file = SP_FAULT_ERRNO("ledger.prove-open", EMFILE) ? NULL : fopen(p->file, "re");
     struct sp_buf text;
 
     if (file == NULL) {

@@ -111,7 +111,15 @@ struct shard *ledger_tail_shard(struct ledger *l, struct sp_bytes name)
     return s == NULL ? ledger_shard(l, name) : s;
 }
 
-/* returns: records folded; a failure of the books ends the process, which begins anew from the last commit */
+/* The process ends and begins anew from the last commit. Until it has ended, nothing more is taken. */
+static void give_up(struct ledger *l, const struct sp_err *err)
+{
+    if (!l->failed)
+        sp_role_fail(l->role, err);
+    l->failed = true;
+}
+
+/* returns: records folded; a failure of the books ends the process: the record must not be passed over */
 static size_t fold_shard(struct ledger *l, struct shard *s)
 {
     struct sp_journal_entry entry;
@@ -133,8 +141,10 @@ static size_t fold_shard(struct ledger *l, struct shard *s)
             break;
         }
         after = sp_journal_reader_cursor(s->reader);
-        if (sp_audit_book_fold(l->book, s->name, &entry, &after, &err) != SP_OK)
-            sp_role_fail(l->role, &err);
+        if (sp_audit_book_fold(l->book, s->name, &entry, &after, &err) != SP_OK) {
+            give_up(l, &err);
+            break;
+        }
         count++;
     }
     return count;
@@ -159,18 +169,26 @@ static bool turn(struct ledger *l)
     struct sp_err err = {0};
     bool more = false;
 
+    if (sp_audit_book_is_broken(l->book)) { /* by a question of the command line, or by a fold */
+        (void)sp_fail(&err, SP_E_STORE_FAILED, "the audit's database has failed");
+        give_up(l, &err);
+        return false;
+    }
     if (!sp_audit_book_is_behind(l->book)) {
         SP_LIST_EACH(node, &l->shards)
         {
             more |= fold_shard(l, SP_CONTAINER(node, struct shard, link)) == TURN_RECORDS;
         }
     }
-    if (sp_audit_book_has_work(l->book) && sp_audit_book_commit(l->book, &err) != SP_OK)
-        sp_role_fail(l->role, &err);
+    if (!l->failed && sp_audit_book_has_work(l->book) &&
+        sp_audit_book_commit(l->book, &err) != SP_OK)
+        give_up(l, &err);
+    if (l->failed)
+        return false;
     committed(l);
     if (sp_audit_book_checkpoint_is_due(l->book) &&
         sp_audit_book_checkpoint(l->book, &err) != SP_OK)
-        sp_role_fail(l->role, &err);
+        give_up(l, &err);
     return more;
 }
 
@@ -212,7 +230,7 @@ static void note_clock(struct ledger *l)
     snprintf(event, sizeof(event), "{\"event\":\"clock.changed\",\"offset_ms\":%lld}",
              (long long)(l->clock_off_ms - before));
     if (sp_audit_book_say(l->book, sp_bytes_cstr(event), &err) != SP_OK)
-        sp_role_fail(l->role, &err);
+        give_up(l, &err);
 }
 
 static void on_tick(void *arg)
@@ -220,7 +238,7 @@ static void on_tick(void *arg)
     struct ledger *l = arg;
     bool more;
 
-    if (l->stopping)
+    if (l->stopping || l->failed)
         return;
     if (sp_clock_mono_ms(l->clock) >= l->scan_at_ms)
         find_shards(l);
@@ -260,7 +278,7 @@ void ledger_tail_finish(struct ledger *l)
     find_shards(l);
     while (turn(l))
         ;
-    if (sp_audit_book_stop(l->book, &err) != SP_OK)
+    if (!l->failed && sp_audit_book_stop(l->book, &err) != SP_OK)
         sp_log_error(l->log, "ledger.stop-failed", SP_RC("why", err.rc));
 }
 

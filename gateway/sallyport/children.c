@@ -167,13 +167,15 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
 }
 
 /*
- * A channel is closed because what came over it made no sense. The relay asks all others: whoever answers it so is in no
- * state to go on. Nobody else can end a process by a word: they only get a new channel.
+ * A channel is closed on the sender's side. Because what came over it made no sense: the relay asks all others, and whoever
+ * answers it so is in no state to go on; nobody else can end a process by a word, they only get a new channel. Or because
+ * it failed (LOST): the other one sees its end only, and would wait for a process that has not died.
  */
 static void on_faulty(struct child *c, const struct sp_ipc_frame *frame)
 {
     struct supervisor *s = c->s;
     struct sp_role_peer about;
+    bool lost = frame->type == SP_ROLE_FRAME_LOST;
 
     if (sp_role_peer_decode(frame->payload, &about) != SP_OK)
         return;
@@ -183,10 +185,10 @@ static void on_faulty(struct child *c, const struct sp_ipc_frame *frame)
         if (other->kind != about.kind || other->index != about.index || other == c ||
             other->state != CHILD_READY || !sp_ipc_roles_talk(c->kind, other->kind))
             continue;
-        sp_log_error(s->log, "supervisor.role-faulty",
+        sp_log_error(s->log, lost ? "supervisor.channel-lost" : "supervisor.role-faulty",
                      SP_TEXT("role", sp_ipc_role_name(other->kind)), SP_INT("index", other->index),
                      SP_TEXT("said_by", sp_ipc_role_name(c->kind)));
-        if (c->kind == SP_ROLE_RELAY && other->kind != SP_ROLE_RELAY)
+        if (!lost && c->kind == SP_ROLE_RELAY && other->kind != SP_ROLE_RELAY)
             (void)kill(other->pid, SIGKILL);
         else
             join(c, other);
@@ -211,6 +213,7 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
         c->state = CHILD_ENDING;
         break;
     case SP_ROLE_FRAME_FAULTY:
+    case SP_ROLE_FRAME_LOST:
         on_faulty(c, frame);
         break;
     default:
@@ -249,10 +252,8 @@ static void start(struct child *c)
     static const struct sp_ipc_events events = {.on_frame = on_frame, .on_closed = on_closed};
     struct supervisor *s = c->s;
     char program[PATH_LEN_MAX + 40];
-    struct sp_role_spawn spawn = {.program = program,
-                                  .name = sp_ipc_role_name(c->kind),
-                                  .uid = folder_uid(s, c->kind),
-                                  .again = c->starts > 0};
+    struct sp_role_spawn spawn = {
+        .program = program, .name = sp_ipc_role_name(c->kind), .uid = folder_uid(s, c->kind)};
     struct sp_err err;
     int fds[2];
 
@@ -271,7 +272,6 @@ static void start(struct child *c)
     } else {
         c->channel = sp_ipc_new(s->loop, fds[0], &events, c);
         c->state = CHILD_STARTING;
-        c->starts++;
         c->generation = s->now->number;
         c->reloading = false;
         introduce(c);

@@ -3,6 +3,8 @@
  */
 #include "gateway/sallyport/supervisor.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@ static enum sp_rc read_all(int fd, const char *path, struct sp_buf *out, struct 
 
         if (room == NULL)
             return sp_fail(err, SP_E_LIMIT, "%s is too long", path);
-        n = read(fd, room, 65536);
+        n = SP_FAULT_ERRNO("supervisor.read", EIO) ? -1 : read(fd, room, 65536);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -30,7 +32,9 @@ static enum sp_rc read_all(int fd, const char *path, struct sp_buf *out, struct 
 
 enum sp_rc file_read(const char *path, struct sp_buf *out, struct sp_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = SP_FAULT_ERRNO("supervisor.open", EMFILE)
+                 ? -1
+                 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     enum sp_rc rc;
 
     if (fd < 0)

@@ -5,6 +5,8 @@
  */
 #include "gateway/sallyport/supervisor.h"
 
+#include "base/fault.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,9 +41,11 @@ static enum sp_rc make(const char *path, mode_t mode, int64_t uid, int64_t gid, 
     int fd;
     bool ok;
 
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+    if ((SP_FAULT_ERRNO("supervisor.folder", ENOSPC) || mkdir(path, 0700) != 0) && errno != EEXIST)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = SP_FAULT_ERRNO("supervisor.folder-open", EMFILE)
+             ? -1
+             : open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     ok = fd >= 0 && fstat(fd, &is) == 0;
     /* a successor of ours may neither give away nor open up: what is right already is left alone */
     if (ok && uid >= 0 && (is.st_uid != (uid_t)uid || is.st_gid != (gid_t)gid))
@@ -58,7 +62,7 @@ static enum sp_rc make(const char *path, mode_t mode, int64_t uid, int64_t gid, 
 /* Counts shards that an earlier run left, more relays or fewer. */
 static void find_shards(struct supervisor *s, const char *spool)
 {
-    DIR *dir = opendir(spool);
+    DIR *dir = SP_FAULT_ERRNO("supervisor.list-shards", EMFILE) ? NULL : opendir(spool);
     const struct dirent *entry;
 
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
@@ -117,7 +121,9 @@ enum sp_rc folders_lock(struct supervisor *s, struct sp_err *err)
     if (mkdir(s->now->state_dir, 0711) != 0 && errno != EEXIST)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", s->now->state_dir);
     snprintf(path, sizeof(path), "%s/supervisor.lock", s->now->state_dir);
-    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    s->lock = SP_FAULT_ERRNO("supervisor.lock", EMFILE)
+                  ? -1
+                  : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock < 0)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
     if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)

@@ -6,6 +6,7 @@
  */
 #include "gateway/sallyport/supervisor.h"
 
+#include "base/fault.h"
 #include "base/text.h"
 #include "config/tenant.h"
 #include "crypt/hash.h"
@@ -114,7 +115,7 @@ static bool is_hidden(const char *name)
 static void add_folder(struct loading *l, unsigned roles, const char *name, const char *path,
                        int depth)
 {
-    DIR *dir = opendir(path);
+    DIR *dir = SP_FAULT_ERRNO("supervisor.list", EMFILE) ? NULL : opendir(path);
     const struct dirent *entry;
 
     if (dir == NULL || depth > DEPTH_MAX) {
@@ -300,7 +301,9 @@ static void pin(struct generation *g, enum sp_role_kind kind)
 
     if (fstat(g->bundles[kind], &st) != 0 || st.st_size <= 0)
         return;
-    map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, g->bundles[kind], 0);
+    map = SP_FAULT("supervisor.map")
+              ? MAP_FAILED
+              : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, g->bundles[kind], 0);
     if (map == MAP_FAILED)
         return;
     (void)mlock(map,

@@ -5,6 +5,7 @@
  */
 #include "gateway/sallyport/supervisor.h"
 
+#include "base/fault.h"
 #include "io/stream.h"
 
 #include <errno.h>
@@ -90,7 +91,9 @@ static enum sp_rc open_admin(struct supervisor *s, struct sp_err *err)
         keep(s, &wanted, fd);
         return SP_OK;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = SP_FAULT_ERRNO("supervisor.socket", EMFILE)
+             ? -1
+             : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(s->admin_socket); /* of a run before; the lock says that nobody else is here */
     if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
         chmod(s->admin_socket, 0600) != 0 || listen(fd, BACKLOG) != 0) {

@@ -53,7 +53,6 @@ struct child {
     struct sp_timer *restart;
     int64_t started_at_ms;
     int64_t wait_ms;
-    unsigned starts;
     uint64_t generation; /* it was given this one last */
     bool reloading;      /* and has not answered yet */
 };

@@ -4,6 +4,7 @@
  */
 #include "gateway/sealer/sealer.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -52,7 +53,7 @@ static void start_pgp(struct sealer *s)
 
     if (len < 0 || (size_t)len >= sizeof(home))
         sp_fail(&err, SP_E_LIMIT, "the path of gpg's home is too long");
-    else if (mkdir(home, 0700) != 0 && errno != EEXIST)
+    else if ((SP_FAULT_ERRNO("sealer.folder", ENOSPC) || mkdir(home, 0700) != 0) && errno != EEXIST)
         sp_fail_errno(&err, SP_E_IO, errno, "can't make gpg's home");
     else if (sp_pgp_new(home, &s->pgp, &err) == SP_OK)
         return;

@@ -6,6 +6,7 @@
 #include "gateway/sealer/output.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -52,7 +53,7 @@ static enum sp_rc hand_over(const struct sealer_output *o, const struct sp_conte
                             uint64_t offset, struct sp_content *content,
                             uint8_t sha256[SP_SHA256_LEN])
 {
-    int fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
+    int fd = SP_FAULT_ERRNO("sealer.dup", EMFILE) ? -1 : fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
 
     if (fd < 0)
         return sp_fail_errno(o->err, SP_E_IO, errno, "out of descriptors");
@@ -86,7 +87,7 @@ static enum sp_rc rewrite(struct sealer_output *o, struct sp_bytes signature,
     int fd = -1;
 
     if (!o->in_memory)
-        fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
+        fd = SP_FAULT_ERRNO("sealer.dup", EMFILE) ? -1 : fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
     if (offset < 0 || (!o->in_memory && fd < 0))
         return sp_fail_errno(o->err, SP_E_IO, errno, "can't read the first pass");
     sp_content_writer_handle(o->writer, fd, 0, &first);

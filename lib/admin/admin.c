@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "admin/admin_priv.h"
+#include "base/fault.h"
 #include "base/text.h"
 #include "io/stream.h"
 
@@ -89,7 +90,7 @@ static void send_more(struct session *s)
 
     if (s->fd >= 0) {
         block = sp_malloc(FILE_BLOCK);
-        n = read(s->fd, block, FILE_BLOCK);
+        n = SP_FAULT("admin.read") ? -1 : read(s->fd, block, FILE_BLOCK);
         if (n > 0)
             sp_stream_write(s->stream, sp_bytes(block, (size_t)n));
         sp_free(block);

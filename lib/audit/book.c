@@ -313,13 +313,26 @@ enum sp_rc sp_audit_book_cursor(struct sp_audit_book *b, const char *shard,
     return rc;
 }
 
+bool sp_audit_book_is_broken(const struct sp_audit_book *b)
+{
+    return b->broken;
+}
+
+enum sp_rc sp_audit_book_note(struct sp_audit_book *b, enum sp_rc rc)
+{
+    b->broken = b->broken || rc == SP_E_STORE_FAILED;
+    return rc;
+}
+
 enum sp_rc sp_audit_book_begin(struct sp_audit_book *b, struct sp_err *err)
 {
     enum sp_rc rc;
 
+    if (b->broken)
+        return sp_fail(err, SP_E_STORE_FAILED, "the audit's database has failed before");
     if (b->in_transaction)
         return SP_OK;
-    rc = sp_store_begin(b->store, err);
+    rc = sp_audit_book_note(b, sp_store_begin(b->store, err));
     b->in_transaction = rc == SP_OK;
     b->dirty = b->dirty || rc == SP_OK;
     return rc;
@@ -421,7 +434,7 @@ enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err)
         if (rc == SP_OK)
             rc = sp_store_commit(b->store, err);
         if (rc != SP_OK)
-            return rc;
+            return sp_audit_book_note(b, rc);
         b->in_transaction = false;
         b->dirty = false;
         b->tail_committed = b->tail.len;

@@ -44,6 +44,12 @@ struct sp_audit_book_options {
 SP_MUST_CHECK enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
                                             struct sp_audit_book **out, struct sp_err *err);
 
+/*
+ * returns: whether a call has failed with SP_E_STORE_FAILED: a record may have been passed over, so that nothing is taken
+ *          or committed any more; opened anew, the book goes on from its last commit
+ */
+bool sp_audit_book_is_broken(const struct sp_audit_book *b);
+
 /* What was folded and not committed is given up. NULL is allowed. */
 void sp_audit_book_free(struct sp_audit_book *b);
 SP_AUTO_DEFINE(sp_audit_book)

@@ -37,7 +37,8 @@ struct sp_audit_book {
     int64_t checkpoint_ms;
 
     bool in_transaction;
-    bool dirty; /* lines or cursors since the last commit */
+    bool broken; /* the database has failed: what lies in memory is not what lies there */
+    bool dirty;  /* lines or cursors since the last commit */
     struct sp_audit_state state;
     struct sp_buf tail;      /* lines that are not in the file yet */
     size_t tail_committed;   /* of them, bytes that lie in the database */
@@ -68,6 +69,9 @@ struct sp_audit_context {
     int64_t time_ms;
     uint32_t part; /* of the next event */
 };
+
+/* Remembers a failure of the database for good. returns: rc */
+enum sp_rc sp_audit_book_note(struct sp_audit_book *b, enum sp_rc rc);
 
 /* Starts the transaction of this batch unless it runs. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_book_begin(struct sp_audit_book *b, struct sp_err *err);

@@ -27,7 +27,9 @@ enum sp_rc sp_audit_facts_store(struct sp_audit_book *b, const struct sp_accept 
     if (b->facts == NULL || accept->facts.len == 0)
         return SP_OK;
     sp_random_fill(sp_random_system(), nonce.b, sizeof(nonce.b));
-    sealed = sp_malloc(len);
+    sealed = sp_malloc_try(len);
+    if (sealed == NULL)
+        return sp_fail(err, SP_E_IO, "no room for the facts of a message");
     sp_aead_seal(b->facts, nonce, aad, accept->facts, sealed);
     sp_buf_init(&data, DATA_MAX);
     sp_buf_put(&data, sp_bytes(nonce.b, sizeof(nonce.b)));

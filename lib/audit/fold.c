@@ -340,5 +340,5 @@ enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
         note_cursor(b, shard, after);
     clear_told(&f);
     sp_arena_free(f.arena);
-    return rc;
+    return sp_audit_book_note(b, rc);
 }

@@ -108,7 +108,7 @@ enum sp_rc sp_audit_book_policy(struct sp_audit_book *b, const struct sp_audit_p
     if (rc == SP_OK && !sp_bytes_eq(sp_buf_bytes(&last), p->hash)) {
         rc = sp_audit_book_begin(b, err);
         if (rc == SP_OK)
-            rc = keep(b, p, err);
+            rc = sp_audit_book_note(b, keep(b, p, err));
         if (rc == SP_OK)
             rc = say(b, p, sp_buf_bytes(&last), err);
         if (rc == SP_OK)

@@ -125,7 +125,7 @@ enum sp_rc sp_audit_book_tell(struct sp_audit_book *b, struct sp_audit_context *
         b->tail.len = from;
         b->tail.failed = false;
         sp_audit_line_clear(&line);
-        return rc;
+        return sp_audit_book_note(b, rc);
     }
     if (told == NULL) {
         sp_audit_line_clear(&line);

@@ -71,6 +71,26 @@ uint8_t *sp_buf_reserve(struct sp_buf *b, size_t len)
     return b->ptr + b->len;
 }
 
+uint8_t *sp_buf_reserve_try(struct sp_buf *b, size_t len)
+{
+    uint8_t *moved;
+    size_t need;
+
+    if (!sp_add_size(b->len, len, &need) || need <= b->cap || need > b->max)
+        return sp_buf_reserve(b, len);
+    moved = b->failed ? NULL : sp_malloc_try(need);
+    if (moved == NULL) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->len > 0)
+        memcpy(moved, b->ptr, b->len);
+    sp_free(b->ptr);
+    b->ptr = moved;
+    b->cap = need;
+    return b->ptr + b->len;
+}
+
 void sp_buf_commit(struct sp_buf *b, size_t len)
 {
     sp_assert(len <= b->cap - b->len);

@@ -56,6 +56,14 @@ void sp_buf_printf(struct sp_buf *b, const char *fmt, ...) SP_PRINTF(2, 3);
  * after:   sp_buf_commit(b, n), n <= len, makes the first n of them content
  */
 uint8_t *sp_buf_reserve(struct sp_buf *b, size_t len);
+
+/*
+ * As sp_buf_reserve, for a length that somebody else chose: NULL (and failed) too if there is no memory for it. What is
+ * moved is not wiped.
+ *
+ * returns: as sp_buf_reserve
+ */
+uint8_t *sp_buf_reserve_try(struct sp_buf *b, size_t len);
 void sp_buf_commit(struct sp_buf *b, size_t len);
 
 /* Drops len bytes from the front (len <= b->len); moves the rest. */

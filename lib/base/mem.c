@@ -5,6 +5,8 @@
  */
 #include "base/mem.h"
 
+#include "base/fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +20,7 @@ static void out_of_memory(size_t len)
 
 void *sp_calloc(size_t count, size_t len)
 {
-    void *p = calloc(count == 0 ? 1 : count, len == 0 ? 1 : len);
+    void *p = SP_FAULT("memory.small") ? NULL : calloc(count == 0 ? 1 : count, len == 0 ? 1 : len);
 
     if (p == NULL)
         out_of_memory(len);
@@ -27,7 +29,7 @@ void *sp_calloc(size_t count, size_t len)
 
 void *sp_malloc(size_t len)
 {
-    void *p = malloc(len == 0 ? 1 : len);
+    void *p = SP_FAULT("memory.small") ? NULL : malloc(len == 0 ? 1 : len);
 
     if (p == NULL)
         out_of_memory(len);
@@ -36,11 +38,16 @@ void *sp_malloc(size_t len)
 
 void *sp_realloc(void *ptr, size_t len)
 {
-    void *p = realloc(ptr, len == 0 ? 1 : len);
+    void *p = SP_FAULT("memory.small") ? NULL : realloc(ptr, len == 0 ? 1 : len);
 
     if (p == NULL)
         out_of_memory(len);
     return p;
+}
+
+void *sp_malloc_try(size_t len)
+{
+    return SP_FAULT("memory.large") ? NULL : malloc(len == 0 ? 1 : len);
 }
 
 void sp_free(void *ptr)
@@ -67,6 +74,12 @@ void sp_wipe(void *ptr, size_t len)
 {
     if (len > 0)
         explicit_bzero(ptr, len);
+}
+
+void sp_out_of(const char *what)
+{
+    fprintf(stderr, "sallyport: out of %s\n", what);
+    abort();
 }
 
 void sp_assert_failed(const char *what, const char *file, int line)

@@ -13,6 +13,13 @@ void *sp_calloc(size_t count, size_t len) __attribute__((malloc));
 /* owner: the caller, until sp_free. returns: memory of undefined content, never NULL */
 void *sp_malloc(size_t len) __attribute__((malloc));
 
+/*
+ * For what somebody else made large, within a limit that was checked: one message or one peer bears it if there is no room.
+ *
+ * owner: the caller. returns: memory of undefined content, or NULL
+ */
+void *sp_malloc_try(size_t len) __attribute__((malloc));
+
 /* owner: as realloc: the old pointer is gone. returns: never NULL */
 void *sp_realloc(void *ptr, size_t len);
 
@@ -41,6 +48,9 @@ void sp_wipe(void *ptr, size_t len);
         (p) = NULL;                                                                                \
         sp_steal_;                                                                                 \
     })
+
+/* Ends the process with a message: the system has no more of something that a process can't be without. */
+void sp_out_of(const char *what) __attribute__((noreturn));
 
 /* Ends the process with file, line and text: for what no input can cause. On in release builds too. */
 #define sp_assert(cond) ((cond) ? (void)0 : sp_assert_failed(#cond, __FILE__, __LINE__))

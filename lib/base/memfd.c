@@ -18,10 +18,8 @@ int sp_memfd_new(const char *name)
 {
     int fd;
 
-    if (SP_FAULT("memfd.new")) {
-        errno = EMFILE;
+    if (SP_FAULT_ERRNO("memfd.new", EMFILE))
         return -1;
-    }
     fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -4,6 +4,7 @@
  */
 #include "content/content.h"
 
+#include "base/fault.h"
 #include "base/memfd.h"
 
 #include <fcntl.h>
@@ -27,7 +28,7 @@ enum sp_rc sp_content_copy(const struct sp_content *c, struct sp_content *out)
     int fd = -1;
 
     if (c->fd >= 0) {
-        fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+        fd = SP_FAULT("content.dup") ? -1 : fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
         if (fd < 0)
             return SP_E_IO;
     }
@@ -57,7 +58,9 @@ static enum sp_rc copy_sealed(const struct sp_content *c, int fd)
     }
     while (done < total) {
         size_t want = total - done < sizeof(block) ? (size_t)(total - done) : sizeof(block);
-        ssize_t n = pread(c->fd, block, want, (off_t)(c->offset + done));
+        ssize_t n = SP_FAULT_ERRNO("content.copy", EIO)
+                        ? -1
+                        : pread(c->fd, block, want, (off_t)(c->offset + done));
 
         if (n < 0)
             return SP_E_IO;

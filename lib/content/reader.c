@@ -5,6 +5,8 @@
  */
 #include "content/chunk_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -45,7 +47,9 @@ void sp_content_reader_free(struct sp_content_reader *r)
 static enum sp_rc read_file(const struct sp_content *c, uint64_t offset, uint8_t *out, size_t len)
 {
     while (len > 0) {
-        ssize_t n = pread(c->fd, out, len, (off_t)(c->offset + offset));
+        ssize_t n = SP_FAULT_ERRNO("content.read", EIO)
+                        ? -1
+                        : pread(c->fd, out, len, (off_t)(c->offset + offset));
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -5,6 +5,8 @@
  */
 #include "content/chunk_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -75,27 +77,30 @@ void sp_content_writer_reset(struct sp_content_writer *w, const struct sp_id *id
     sp_aead_set_key(w->aead, &w->key);
 }
 
-/* Room for one more chunk's first `plain` bytes and its tag. */
-static void make_room(struct sp_content_writer *w, size_t plain)
+/* Room for one more chunk's first `plain` bytes and its tag. returns: false if there is none, and then the body has failed */
+static bool make_room(struct sp_content_writer *w, size_t plain)
 {
     size_t need = w->sealed + plain + SP_AEAD_TAG_LEN;
     size_t cap = w->cap == 0 ? FIRST_CAP : w->cap;
+    uint8_t *moved;
 
     if (need <= w->cap)
-        return;
+        return true;
     while (cap < need)
         cap *= 2;
-    if (w->plain > 0) { /* realloc might leave plaintext behind in freed memory */
-        uint8_t *moved = sp_malloc(cap);
-
-        memcpy(moved, w->mem, w->sealed + w->plain);
-        sp_wipe(w->mem + w->sealed, w->plain);
-        sp_free(w->mem);
-        w->mem = moved;
-    } else {
-        w->mem = sp_realloc(w->mem, cap);
+    moved = sp_malloc_try(cap);
+    if (moved == NULL) {
+        w->rc = SP_E_IO;
+        return false;
     }
+    if (w->sealed + w->plain > 0)
+        memcpy(moved, w->mem, w->sealed + w->plain);
+    if (w->plain > 0) /* no plaintext is left behind in freed memory */
+        sp_wipe(w->mem + w->sealed, w->plain);
+    sp_free(w->mem);
+    w->mem = moved;
     w->cap = cap;
+    return true;
 }
 
 static void seal_chunk(struct sp_content_writer *w, bool last)
@@ -103,7 +108,8 @@ static void seal_chunk(struct sp_content_writer *w, bool last)
     uint8_t aad[SP_CHUNK_AAD_LEN];
     uint8_t *at;
 
-    make_room(w, w->plain);
+    if (!make_room(w, w->plain))
+        return;
     at = w->mem + w->sealed;
     sp_chunk_aad(&w->id, w->number, last, aad);
     sp_aead_seal(w->aead, sp_aead_nonce_of(w->number), sp_bytes(aad, sizeof(aad)),
@@ -134,7 +140,8 @@ enum sp_rc sp_content_writer_feed(struct sp_content_writer *w, struct sp_bytes p
         n = SP_CONTENT_CHUNK - w->plain;
         if (n > plain.len)
             n = plain.len;
-        make_room(w, w->plain + n);
+        if (!make_room(w, w->plain + n))
+            break;
         memcpy(w->mem + w->sealed + w->plain, plain.ptr, n);
         w->plain += n;
         plain = sp_bytes_slice(plain, n, plain.len);
@@ -205,7 +212,8 @@ enum sp_rc sp_content_sink_fd(void *arg, struct sp_bytes sealed)
     int fd = *(const int *)arg;
 
     while (sealed.len > 0) {
-        ssize_t n = write(fd, sealed.ptr, sealed.len);
+        ssize_t n =
+            SP_FAULT_ERRNO("content.write", ENOSPC) ? -1 : write(fd, sealed.ptr, sealed.len);
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -5,6 +5,7 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include "base/fault.h"
 #include "base/memfd.h"
 #include "jobs/keys.h"
 #include "jobs/seal.h"
@@ -125,7 +126,7 @@ static int open_output(const struct sp_attempt *a)
     int fd = -1;
 
     if (dir != NULL && dir[0] != '\0')
-        fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        fd = SP_FAULT("delivery.copy") ? -1 : open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     return fd >= 0 ? fd : sp_memfd_new("sealed");
 }
 

@@ -5,6 +5,7 @@
  * by being first.
  */
 #include "base/buf.h"
+#include "base/fault.h"
 #include "dns/dns_priv.h"
 #include "dns/wire.h"
 #include "io/addr.h"
@@ -156,7 +157,9 @@ static void on_readable(void *arg, int events)
 
     (void)events;
     for (int i = 0; i < DATAGRAMS_A_TURN && x->fd >= 0; i++) {
-        ssize_t n = recv(x->fd, packet, sizeof(packet), MSG_TRUNC);
+        ssize_t n = SP_FAULT_ERRNO("dns.receive", EIO)
+                        ? -1
+                        : recv(x->fd, packet, sizeof(packet), MSG_TRUNC);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
@@ -173,10 +176,13 @@ static void on_readable(void *arg, int events)
 
 static bool ask_by_udp(struct sp_dns_exchange *x)
 {
-    x->fd = socket(x->to.u.sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    x->fd = SP_FAULT("dns.socket")
+                ? -1
+                : socket(x->to.u.sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (x->fd < 0 || connect(x->fd, &x->to.u.sa, x->to.len) != 0)
         return false;
-    if (send(x->fd, x->query.ptr, x->query.len, MSG_NOSIGNAL) != (ssize_t)x->query.len)
+    if (SP_FAULT("dns.send") ||
+        send(x->fd, x->query.ptr, x->query.len, MSG_NOSIGNAL) != (ssize_t)x->query.len)
         return false;
     x->plan.stats->datagrams++;
     x->watch = sp_watch_new(x->plan.loop, x->fd, on_readable, x);

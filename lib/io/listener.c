@@ -91,7 +91,9 @@ int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_
 {
     char text[SP_ADDR_TEXT_MAX];
     int one = 1;
-    int fd = socket(at->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = SP_FAULT_ERRNO("io.listen", EMFILE)
+                 ? -1
+                 : socket(at->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     sp_addr_format(at, text);
     if (fd < 0) {
@@ -101,7 +103,8 @@ int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (reuse_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-    if (bind(fd, &at->u.sa, at->len) != 0 || listen(fd, backlog) != 0) {
+    if (SP_FAULT_ERRNO("io.bind", EADDRNOTAVAIL) || bind(fd, &at->u.sa, at->len) != 0 ||
+        listen(fd, backlog) != 0) {
         (void)sp_fail_errno(err, SP_E_IO, errno, "can't listen on %s", text);
         close(fd);
         return -1;

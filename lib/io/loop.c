@@ -90,8 +90,9 @@ struct sp_loop *sp_loop_new(void)
     sp_list_init(&loop->tasks);
     pthread_mutex_init(&loop->lock, NULL);
     loop->posts_tail = &loop->posts;
-    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    sp_assert(loop->base != NULL && loop->wake_fd >= 0);
+    loop->wake_fd = SP_FAULT("io.loop") ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->base == NULL || loop->wake_fd < 0)
+        sp_out_of("descriptors");
     loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
     sp_assert(loop->wake != NULL && event_add(loop->wake, NULL) == 0);
     return loop;

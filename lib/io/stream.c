@@ -201,6 +201,8 @@ static enum sp_io_want read_some(struct sp_stream *s, uint8_t *buf, size_t len, 
 {
     ssize_t got;
 
+    if (SP_FAULT("io.read"))
+        return SP_IO_FAILED;
     if (s->transport != NULL)
         return s->transport->read(s->transport_ctx, buf, len, n);
     got = recv(s->fd, buf, len, 0);
@@ -216,6 +218,8 @@ static enum sp_io_want write_some(struct sp_stream *s, size_t *n)
     size_t len = s->out.len - s->out_at;
     ssize_t put;
 
+    if (SP_FAULT("io.write"))
+        return SP_IO_FAILED;
     if (s->transport != NULL)
         return s->transport->write(s->transport_ctx, from, len, n);
     put = send(s->fd, from, len, MSG_NOSIGNAL);
@@ -505,7 +509,7 @@ struct sp_stream *sp_stream_new(struct sp_loop *loop, int fd, const struct sp_st
 
 static int open_socket(const struct sp_addr *to, const struct sp_addr *source)
 {
-    int fd = SP_FAULT("io.socket")
+    int fd = SP_FAULT_ERRNO("io.socket", EMFILE)
                  ? -1
                  : socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
@@ -514,7 +518,8 @@ static int open_socket(const struct sp_addr *to, const struct sp_addr *source)
         return -1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if ((source != NULL && bind(fd, &source->u.sa, source->len) != 0) ||
-        (connect(fd, &to->u.sa, to->len) != 0 && errno != EINPROGRESS)) {
+        ((SP_FAULT_ERRNO("io.connect", ENETUNREACH) || connect(fd, &to->u.sa, to->len) != 0) &&
+         errno != EINPROGRESS)) {
         close(fd);
         return -1;
     }

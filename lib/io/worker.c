@@ -4,6 +4,7 @@
  */
 #include "io/worker.h"
 
+#include "base/fault.h"
 #include "base/map.h"
 
 #include <pthread.h>
@@ -69,7 +70,8 @@ struct sp_worker *sp_worker_new(struct sp_loop *loop, const char *name)
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     sp_list_init(&w->jobs);
-    sp_assert(pthread_create(&w->thread, NULL, work, w) == 0);
+    if (SP_FAULT("io.thread") || pthread_create(&w->thread, NULL, work, w) != 0)
+        sp_out_of("threads");
     pthread_setname_np(w->thread, name);
     return w;
 }

@@ -41,7 +41,7 @@ struct sp_ipc {
 
 enum sp_rc sp_ipc_pair(int fds[2], struct sp_err *err)
 {
-    if (SP_FAULT("ipc.pair") ||
+    if (SP_FAULT_ERRNO("ipc.pair", EMFILE) ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
         return sp_fail_errno(err, SP_E_IO, errno, "socketpair");
     return SP_OK;
@@ -90,15 +90,19 @@ static void end(struct sp_ipc *ipc, enum sp_rc why)
 static enum sp_rc enqueue(struct sp_ipc *ipc, const uint8_t *head, struct sp_bytes payload,
                           const int *fds, size_t fd_count)
 {
-    struct waiting *w = sp_calloc(1, sizeof(*w));
+    uint8_t *room = payload.len == 0 ? NULL : sp_malloc_try(payload.len);
+    struct waiting *w;
 
+    if (room == NULL && payload.len > 0)
+        return SP_E_IPC_FULL;
+    w = sp_calloc(1, sizeof(*w));
     sp_list_append(&ipc->queue, &w->at);
     ipc->queue_count++;
     memcpy(w->head, head, sizeof(w->head));
     if (payload.len > 0) {
-        w->payload = sp_malloc(payload.len);
-        memcpy(w->payload, payload.ptr, payload.len);
+        memcpy(room, payload.ptr, payload.len);
     }
+    w->payload = room;
     w->payload_len = payload.len;
     ipc->queue_len += payload.len;
     for (size_t i = 0; i < fd_count; i++) {
@@ -188,6 +192,7 @@ static enum sp_rc decode(struct sp_ipc *ipc, struct sp_ipc_frame *frame)
 {
     struct sp_ipc_in *in = &ipc->in;
     struct sp_reader r;
+    enum sp_rc rc;
 
     if (sp_ipc_wire_decode(sp_bytes(in->data, in->len), in->fd_count, frame) != SP_OK)
         return SP_E_IPC_FRAME;
@@ -195,8 +200,9 @@ static enum sp_rc decode(struct sp_ipc *ipc, struct sp_ipc_frame *frame)
     if ((frame->flags & SP_IPC_BIG) == 0)
         return SP_OK;
     r = sp_reader(frame->payload);
-    if (sp_ipc_wire_big_read(in->fds[in->fd_count - 1], sp_reader_u64(&r), &in->big) != SP_OK)
-        return SP_E_IPC_FRAME;
+    rc = sp_ipc_wire_big_read(in->fds[in->fd_count - 1], sp_reader_u64(&r), &in->big);
+    if (rc != SP_OK)
+        return rc;
     in->fd_count--;
     close_fds(in->fds + in->fd_count, 1);
     frame->payload = sp_buf_bytes(&in->big);

@@ -134,6 +134,8 @@ enum sp_rc sp_ipc_wire_receive(int fd, struct sp_ipc_in *in)
         return SP_E_CLOSED; /* no frame is empty, so this is the end */
     take_fds(&msg, in);
     in->len = (size_t)n;
+    if ((msg.msg_flags & MSG_CTRUNC) != 0 && in->fd_count < SP_IPC_WIRE_FDS)
+        return SP_E_IO; /* we are out of descriptors: not the sender's fault */
     return (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0 ? SP_E_IPC_FRAME : SP_OK;
 }
 
@@ -158,7 +160,7 @@ enum sp_rc sp_ipc_wire_big_make(struct sp_bytes payload, int *out)
 
     if (fd < 0)
         return SP_E_IO;
-    if (!write_all(fd, payload) ||
+    if (SP_FAULT("ipc.big-write") || !write_all(fd, payload) ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
         close(fd);
         return SP_E_IO;
@@ -172,15 +174,20 @@ enum sp_rc sp_ipc_wire_big_read(int fd, uint64_t len, struct sp_buf *out)
     uint8_t *room;
     size_t at = 0;
 
-    if (len > SP_IPC_PAYLOAD_MAX || (room = sp_buf_reserve(out, (size_t)len)) == NULL)
+    if (len > SP_IPC_PAYLOAD_MAX)
         return SP_E_IPC_FRAME;
+    room = sp_buf_reserve_try(out, (size_t)len);
+    if (room == NULL)
+        return SP_E_IO; /* that is ours, not the sender's */
     while (at < len) {
-        ssize_t n = pread(fd, room + at, (size_t)len - at, (off_t)at);
+        ssize_t n = SP_FAULT_ERRNO("ipc.big-read", EIO)
+                        ? -1
+                        : pread(fd, room + at, (size_t)len - at, (off_t)at);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return SP_E_IPC_FRAME;
+            return n < 0 ? SP_E_IO : SP_E_IPC_FRAME;
         at += (size_t)n;
     }
     sp_buf_commit(out, (size_t)len);

@@ -167,7 +167,8 @@ static void keep(struct call *call, const struct sp_jobs_request *request)
     call->waits_since_ms = sp_clock_mono_ms(jobs->clock);
     sp_buf_put(&call->kept, request->payload);
     for (size_t i = 0; i < request->fd_count; i++) {
-        int fd = SP_FAULT("jobs.dup") ? -1 : fcntl(request->fds[i], F_DUPFD_CLOEXEC, 0);
+        int fd =
+            SP_FAULT_ERRNO("jobs.dup", EMFILE) ? -1 : fcntl(request->fds[i], F_DUPFD_CLOEXEC, 0);
 
         if (fd < 0) {
             sp_jobs_fail_later(call, SP_E_IO);
@@ -358,8 +359,8 @@ void sp_jobs_peer_drop(struct peer *peer, enum sp_rc why)
     sp_loop_free_later(jobs->loop, sp_free, peer);
     if (jobs->on_peer != NULL)
         jobs->on_peer(jobs->on_peer_arg, peer->role, peer->index, false);
-    if (why == SP_E_IPC_FRAME && jobs->on_faulty != NULL)
-        jobs->on_faulty(jobs->on_faulty_arg, peer->role, peer->index);
+    if (why != SP_E_CLOSED && jobs->on_faulty != NULL)
+        jobs->on_faulty(jobs->on_faulty_arg, peer->role, peer->index, why);
 }
 
 static void on_closed(void *arg, enum sp_rc why)

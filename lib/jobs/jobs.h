@@ -70,11 +70,14 @@ void sp_jobs_watch_peers(struct sp_jobs *jobs,
                          void *arg);
 
 /*
- * Asks to be told of each peer that is dropped because it talks nonsense or, as a member of a pool, never answers. One
- * function; NULL ends it.
+ * Asks to be told of each peer whose channel is closed on this side, so that there must be a new one: why is
+ * SP_E_IPC_FRAME for a peer that talks nonsense or, as a member of a pool, never answers; else the channel itself has
+ * failed, and the peer is not to blame. One function; NULL ends it.
  */
 void sp_jobs_on_faulty(struct sp_jobs *jobs,
-                       void (*fn)(void *arg, enum sp_role_kind role, unsigned index), void *arg);
+                       void (*fn)(void *arg, enum sp_role_kind role, unsigned index,
+                                  enum sp_rc why),
+                       void *arg);
 
 /* ---- calling ---- */
 struct sp_jobs_reply {

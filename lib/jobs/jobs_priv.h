@@ -37,7 +37,7 @@ struct sp_jobs {
     } handlers[SP_JOBS_TYPE_COUNT];
     void (*on_peer)(void *arg, enum sp_role_kind role, unsigned index, bool up);
     void *on_peer_arg;
-    void (*on_faulty)(void *arg, enum sp_role_kind role, unsigned index);
+    void (*on_faulty)(void *arg, enum sp_role_kind role, unsigned index, enum sp_rc why);
     void *on_faulty_arg;
     size_t most[SP_ROLE_COUNT];  /* peers that there have been at a time */
     struct sp_timer *pool_timer; /* asks for what waits, and looks for members that never answer */

@@ -41,7 +41,9 @@ void sp_jobs_watch_peers(struct sp_jobs *jobs,
 }
 
 void sp_jobs_on_faulty(struct sp_jobs *jobs,
-                       void (*fn)(void *arg, enum sp_role_kind role, unsigned index), void *arg)
+                       void (*fn)(void *arg, enum sp_role_kind role, unsigned index,
+                                  enum sp_rc why),
+                       void *arg)
 {
     jobs->on_faulty = fn;
     jobs->on_faulty_arg = arg;

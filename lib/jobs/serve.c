@@ -49,9 +49,9 @@ static struct sp_jobs_job *job_new(struct peer *peer, const struct sp_ipc_frame 
     job->id = frame->id;
     job->type = frame->type;
     job->deadline_ms = sp_clock_mono_ms(peer->jobs->clock) + timeout_ms;
-    job->payload = sp_malloc(payload.len + 1);
-    job->payload_len = payload.len;
-    if (payload.len > 0)
+    job->payload = sp_malloc_try(payload.len + 1);
+    job->payload_len = job->payload == NULL ? 0 : payload.len;
+    if (job->payload_len > 0)
         memcpy(job->payload, payload.ptr, payload.len);
     for (size_t i = 0; i < frame->fd_count; i++)
         job->fds[i] = sp_ipc_take_fd(peer->ipc, i);
@@ -78,6 +78,8 @@ void sp_jobs_on_request(struct peer *peer, const struct sp_ipc_frame *frame)
     job = job_new(peer, frame, (int64_t)timeout_ms, payload);
     if (frame->type >= SP_JOBS_TYPE_COUNT || jobs->handlers[frame->type].fn == NULL)
         sp_jobs_job_reply(job, SP_E_UNSUPPORTED, sp_bytes(NULL, 0), NULL, 0);
+    else if (job->payload == NULL) /* no room for so large a request */
+        sp_jobs_job_reply(job, SP_E_IO, sp_bytes(NULL, 0), NULL, 0);
     else
         jobs->handlers[frame->type].fn(jobs->handlers[frame->type].arg, job);
 }
@@ -226,6 +228,7 @@ void sp_jobs_job_reply(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes p
                        const int *fds, size_t fd_count)
 {
     struct sp_jobs *jobs = job->jobs;
+    struct peer *peer = job->peer;
     enum sp_rc sent = SP_OK;
 
     if (job->peer != NULL && job->cancelled) { /* nobody waits, but that this is done is news */
@@ -240,5 +243,7 @@ void sp_jobs_job_reply(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes p
         sp_log_warn(jobs->log, "jobs.reply-lost", SP_TEXT("peer", sp_ipc_role_name(job->role)),
                     SP_RC("why", sent));
     job_free(job);
+    if (sent != SP_OK && sent != SP_E_CLOSED)
+        sp_jobs_peer_drop(peer, sent); /* who asked would wait in vain */
     sp_jobs_member_done(jobs);
 }

@@ -35,6 +35,8 @@ static int disk_open(void *ctx, const char *name, enum sp_io_open how)
         flags |= O_RDWR | O_CREAT | O_EXCL;
     if (how != SP_IO_OPEN_READ && SP_FAULT("journal.open"))
         return -ENOSPC;
+    if (how == SP_IO_OPEN_READ && SP_FAULT("journal.open-read"))
+        return -EMFILE;
     fd = openat(d->folder, name, flags, mode);
     if (fd < 0)
         return -errno;
@@ -67,6 +69,8 @@ static ssize_t disk_pread(void *ctx, int fd, void *out, size_t len, int64_t offs
     ssize_t n;
 
     (void)ctx;
+    if (SP_FAULT("journal.read"))
+        return -EIO;
     n = pread(fd, out, len, offset);
     return n < 0 ? -errno : n;
 }
@@ -82,7 +86,9 @@ static int disk_sync(void *ctx, int fd)
 static int disk_sync_folder(void *ctx, const char *name)
 {
     const struct disk *d = ctx;
-    int fd = openat(d->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = SP_FAULT_ERRNO("journal.open-folder", EMFILE)
+                 ? -1
+                 : openat(d->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = 0;
 
     if (fd < 0)
@@ -120,6 +126,8 @@ static int disk_unlink(void *ctx, const char *name)
 {
     const struct disk *d = ctx;
 
+    if (SP_FAULT("journal.unlink"))
+        return -EIO;
     return unlinkat(d->folder, name, 0) == 0 ? 0 : -errno;
 }
 
@@ -127,6 +135,8 @@ static int disk_make_folder(void *ctx, const char *name)
 {
     const struct disk *d = ctx;
 
+    if (SP_FAULT("journal.folder"))
+        return -ENOSPC;
     return mkdirat(d->folder, name, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
@@ -134,7 +144,9 @@ static int disk_list(void *ctx, const char *folder, void (*visit)(void *arg, con
                      void *arg)
 {
     const struct disk *d = ctx;
-    int fd = openat(d->folder, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = SP_FAULT_ERRNO("journal.list", EMFILE)
+                 ? -1
+                 : openat(d->folder, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *e;
 
@@ -156,13 +168,17 @@ static int disk_lock(void *ctx)
 {
     const struct disk *d = ctx;
 
+    if (SP_FAULT("journal.lock"))
+        return -ENOLCK;
     return flock(d->folder, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
 }
 
 enum sp_rc sp_journal_io_posix(const char *dir, struct sp_journal_io *out, struct sp_err *err)
 {
     struct disk *d;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = SP_FAULT_ERRNO("journal.shard", EMFILE)
+                 ? -1
+                 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", dir);

@@ -7,6 +7,8 @@
  */
 #include "journal/journal_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 
 enum {
@@ -314,6 +316,12 @@ static void begin(struct sp_journal *j, const struct sp_recovered *r)
     take_in(j, commit_list(j, NULL, false));
 }
 
+static void start_thread(struct sp_journal *j)
+{
+    if (SP_FAULT("journal.thread") || pthread_create(&j->thread, NULL, commit_thread, j) != 0)
+        sp_out_of("threads");
+}
+
 enum sp_rc sp_journal_open(const struct sp_journal_options *options, struct sp_journal **out,
                            struct sp_journal_recovery *found, struct sp_err *err)
 {
@@ -338,7 +346,7 @@ enum sp_rc sp_journal_open(const struct sp_journal_options *options, struct sp_j
     }
     begin(j, &r);
     if (j->o.loop != NULL)
-        sp_assert(pthread_create(&j->thread, NULL, commit_thread, j) == 0);
+        start_thread(j);
     *found = r.found;
     *out = j;
     return SP_OK;

@@ -4,6 +4,8 @@
  */
 #include "journal/journal_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 
@@ -110,7 +112,7 @@ enum sp_rc sp_journal_body(struct sp_journal *j, const struct sp_journal_place *
     out->offset = at->offset + sp_record_body_offset(&h, which);
     out->fd = -1;
     if (h.body_len[which] > 0) {
-        out->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+        out->fd = SP_FAULT("journal.dup") ? -1 : fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
         if (out->fd < 0) {
             sp_secret_clear(&out->key);
             return SP_E_IO;

@@ -5,6 +5,8 @@
  */
 #include "keys/keys.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -41,7 +43,9 @@ static enum sp_rc make_home(const char *scratch_dir, char *home, size_t len, str
     if ((size_t)snprintf(home, len, "%s/gpg.XXXXXX", scratch_dir) >= len || mkdtemp(home) == NULL)
         return sp_fail_errno(err, SP_E_PGP_FAILED, errno, "no folder for gpg");
     snprintf(path, sizeof(path), "%s/gpg.conf", home);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    fd = SP_FAULT_ERRNO("keys.open", ENOSPC)
+             ? -1
+             : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, gpg_conf, sizeof(gpg_conf) - 1) != (ssize_t)sizeof(gpg_conf) - 1) {
         int saved = errno;
 

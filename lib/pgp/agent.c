@@ -6,6 +6,8 @@
  */
 #include "pgp/pgp_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,7 +29,8 @@
 static int listen_at(const char *home)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd =
+        SP_FAULT_ERRNO("pgp.socket", EMFILE) ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -1;
@@ -85,7 +88,7 @@ enum sp_rc sp_pgp_agent_start(struct sp_pgp *p, struct sp_err *err)
     listener = listen_at(p->home);
     if (listener < 0)
         return sp_fail_errno(err, SP_E_PGP_FAILED, errno, "no socket for gpg-agent");
-    pid = fork();
+    pid = SP_FAULT_ERRNO("pgp.fork", EAGAIN) ? -1 : fork();
     if (pid == 0)
         become_agent(listener, parent, argv, env);
     close(listener);

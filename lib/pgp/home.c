@@ -6,6 +6,8 @@
  */
 #include "pgp/pgp_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -43,11 +45,14 @@ enum sp_rc sp_pgp_write_file(const struct sp_pgp *p, const char *name, struct sp
     int fd;
 
     snprintf(path, sizeof(path), "%s/%s", p->home, name);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = SP_FAULT_ERRNO("pgp.open", ENOSPC)
+             ? -1
+             : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return sp_fail_errno(err, SP_E_IO, errno, "can't open a file for gpg");
     while (at < data.len) {
-        ssize_t n = write(fd, data.ptr + at, data.len - at);
+        ssize_t n =
+            SP_FAULT_ERRNO("pgp.write", ENOSPC) ? -1 : write(fd, data.ptr + at, data.len - at);
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -4,6 +4,8 @@
  */
 #include "portal/portal_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -35,7 +37,8 @@ static enum sp_rc open_files(struct sp_portal *p, struct sp_err *err)
     enum sp_rc rc;
 
     p->packages_dir = join(p->o.dir, "packages");
-    if (mkdir(p->packages_dir, 0700) != 0 && errno != EEXIST) {
+    if ((SP_FAULT_ERRNO("portal.folder", ENOSPC) || mkdir(p->packages_dir, 0700) != 0) &&
+        errno != EEXIST) {
         sp_free(path);
         return sp_fail_errno(err, SP_E_IO, errno, "%s", p->packages_dir);
     }

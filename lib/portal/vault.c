@@ -57,7 +57,7 @@ static enum sp_rc copy_plain(struct sp_content *from, struct sp_content_writer *
 
 static enum sp_rc sync_dir(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = SP_FAULT("portal.open-dir") ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int failed = fd < 0 || SP_FAULT("portal.sync-dir") || fsync(fd) != 0;
 
     if (fd >= 0)
@@ -69,7 +69,9 @@ static enum sp_rc sync_dir(const char *path)
 static enum sp_rc write_part(const char *path, struct sp_content *from, struct sp_content_writer *w,
                              struct sp_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = SP_FAULT_ERRNO("portal.create", ENOSPC)
+                 ? -1
+                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct sp_content_sink sink = {sp_content_sink_fd, &fd};
     enum sp_rc rc;
 
@@ -80,7 +82,7 @@ static enum sp_rc write_part(const char *path, struct sp_content *from, struct s
         rc = copy_plain(from, w);
     if (rc != SP_OK)
         sp_fail(err, rc, "a package could not be written");
-    else if (SP_FAULT("portal.sync") || fdatasync(fd) != 0)
+    else if (SP_FAULT_ERRNO("portal.sync", EIO) || fdatasync(fd) != 0)
         rc = sp_fail_errno(err, SP_E_IO, errno, "a package could not be synced");
     if (close(fd) != 0 && rc == SP_OK)
         rc = sp_fail_errno(err, SP_E_IO, errno, "a package could not be closed");
@@ -96,7 +98,8 @@ enum sp_rc sp_portal_vault_write(struct sp_portal *p, const char *id, struct sp_
     path_of(p, id, ".part", &part);
     path_of(p, id, "", &whole);
     rc = write_part((char *)part.ptr, from, w, err);
-    if (rc == SP_OK && rename((char *)part.ptr, (char *)whole.ptr) != 0)
+    if (rc == SP_OK &&
+        (SP_FAULT_ERRNO("portal.rename", EIO) || rename((char *)part.ptr, (char *)whole.ptr) != 0))
         rc = sp_fail_errno(err, SP_E_IO, errno, "a package could not be renamed");
     if (rc == SP_OK) {
         rc = sync_dir(p->packages_dir);
@@ -126,7 +129,8 @@ enum sp_rc sp_portal_vault_open(struct sp_portal *p, const struct portal_package
     if (rc != SP_OK)
         return rc;
     path_of(p, pkg->id, "", &path);
-    out->fd = open((char *)path.ptr, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    out->fd =
+        SP_FAULT("portal.open") ? -1 : open((char *)path.ptr, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     sp_buf_clear(&path);
     out->id = pkg->message;
     out->len = (uint64_t)pkg->len;
@@ -142,14 +146,14 @@ void sp_portal_vault_remove(struct sp_portal *p, const char *id)
     struct sp_buf path;
 
     path_of(p, id, "", &path);
-    if (unlink((char *)path.ptr) != 0 && errno != ENOENT)
+    if ((SP_FAULT_ERRNO("portal.unlink", EIO) || unlink((char *)path.ptr) != 0) && errno != ENOENT)
         sp_log_warn(p->o.log, "portal.remove-failed");
     sp_buf_clear(&path);
 }
 
 void sp_portal_vault_tidy(struct sp_portal *p)
 {
-    DIR *dir = opendir(p->packages_dir);
+    DIR *dir = SP_FAULT("portal.list") ? NULL : opendir(p->packages_dir);
     struct dirent *e;
 
     if (dir == NULL)

@@ -7,6 +7,8 @@
  */
 #include "queue/queue_priv.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -67,9 +69,15 @@ static enum sp_rc take_body(struct sp_queue *q, const struct sp_queue_entry *e,
     if (rc != SP_OK)
         return rc;
     p->key = body.key;
-    p->sealed = sp_malloc(len);
+    p->sealed = sp_malloc_try(len);
+    if (p->sealed == NULL) {
+        sp_content_clear(&body);
+        return SP_E_IO;
+    }
     while (done < len) {
-        ssize_t n = pread(body.fd, p->sealed + done, len - done, (off_t)(body.offset + done));
+        ssize_t n = SP_FAULT_ERRNO("queue.carry-read", EIO)
+                        ? -1
+                        : pread(body.fd, p->sealed + done, len - done, (off_t)(body.offset + done));
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -4,6 +4,8 @@
  */
 #include "queue/disk_priv.h"
 
+#include "base/fault.h"
+
 #include <pthread.h>
 
 enum {
@@ -183,7 +185,8 @@ struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop)
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->wake, NULL);
     if (loop != NULL) {
-        sp_assert(pthread_create(&d->thread, NULL, work, d) == 0);
+        if (SP_FAULT("queue.thread") || pthread_create(&d->thread, NULL, work, d) != 0)
+            sp_out_of("threads");
         pthread_setname_np(d->thread, "queue-body");
     }
     return d;

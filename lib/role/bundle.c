@@ -4,6 +4,7 @@
  */
 #include "role/bundle.h"
 
+#include "base/fault.h"
 #include "base/memfd.h"
 #include "base/reader.h"
 
@@ -155,7 +156,8 @@ enum sp_rc sp_role_bundle_decode(struct sp_bytes data, struct sp_role_bundle **o
 static bool write_all(int fd, struct sp_bytes data)
 {
     while (data.len > 0) {
-        ssize_t n = write(fd, data.ptr, data.len);
+        ssize_t n =
+            SP_FAULT_ERRNO("role.bundle-write", ENOSPC) ? -1 : write(fd, data.ptr, data.len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -200,8 +202,9 @@ enum sp_rc sp_role_bundle_from_memfd(int fd, struct sp_role_bundle **out)
         return SP_E_IO;
     if (st.st_size == 0)
         return SP_E_MALFORMED;
-    map =
-        mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0); /* sealed: it can't shrink */
+    map = SP_FAULT("role.bundle-map") ? MAP_FAILED
+                                      : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd,
+                                             0); /* sealed: it can't shrink */
     if (map == MAP_FAILED)
         return SP_E_IO;
     rc = sp_role_bundle_decode(sp_bytes(map, (size_t)st.st_size), out);

@@ -1,6 +1,7 @@
 /*
  * What supervisor and roles say to each other over descriptor 3. START, then a LISTENER for each socket, a PEER for each
- * channel, GO; later more PEERs, RELOAD, STOP. The role answers READY, RELOADED and STOPPED, or FAILED before it ends; FAULTY tells of a peer.
+ * channel, GO; later more PEERs, RELOAD, STOP. The role answers READY, RELOADED and STOPPED, or FAILED before it ends; FAULTY and LOST tell of a
+ * peer.
  * thread: any
  */
 #ifndef SP_ROLE_CONTROL_H
@@ -25,6 +26,7 @@ enum sp_role_frame {
     SP_ROLE_FRAME_STOPPED,
     SP_ROLE_FRAME_FAILED, /* struct sp_role_result */
     SP_ROLE_FRAME_FAULTY, /* struct sp_role_peer: it talked nonsense, its channel is closed */
+    SP_ROLE_FRAME_LOST,   /* struct sp_role_peer: its channel failed, and is closed */
 };
 
 #define SP_ROLE_STOP_HANDOVER 1 /* the listening sockets stay open for a successor */

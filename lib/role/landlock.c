@@ -5,6 +5,7 @@
  */
 #include "role/sandbox_priv.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -71,7 +72,9 @@ static enum sp_rc allow(int ruleset, const char *path, uint64_t access, struct s
         return SP_OK;
     if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
         rule.allowed_access &= ACCESS_OF_FILES;
-    rc = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    rc = SP_FAULT_ERRNO("role.landlock", ENOMEM)
+             ? -1
+             : syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     if (rc != 0)
         sp_fail_errno(err, SP_E_ROLE_SANDBOX, errno, "landlock rule for %s", path);
     close(rule.parent_fd);

@@ -24,16 +24,10 @@
 
 /* What a role may learn of our environment: nothing that changes what it does, but for sanitizers and tests. */
 static const char *const env_names[] = {
-    "PATH=",        "LANG=",         "LC_ALL=",        "TZ=",           "SP_FAULT_AT=",
-    "SP_CLOCK_AT=", "SP_FAULT_LOG=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", NULL};
+    "PATH=",        "LANG=",          "LC_ALL=",       "TZ=", "SP_FAULT_BOARD=",
+    "SP_CLOCK_AT=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", NULL};
 
-/* A fault that is asked for happens to the first process of a role: it must not keep the next one from its work. */
-static bool is_for_first(const char *name)
-{
-    return strncmp(name, "SP_FAULT_AT=", 12) == 0;
-}
-
-static void build_environment(char **out, bool again)
+static void build_environment(char **out)
 {
     /* LeakSanitizer traces its own process, which the sandbox refuses */
     static char asan[] = "ASAN_OPTIONS=detect_leaks=0";
@@ -41,8 +35,7 @@ static void build_environment(char **out, bool again)
 
     for (char **e = environ; e != NULL && *e != NULL && count < ENV_MAX - 2; e++) {
         for (const char *const *n = env_names; *n != NULL; n++) {
-            if (strncmp(*e, *n, strlen(*n)) == 0 && strlen(*e) < ENV_LEN_MAX &&
-                !(again && is_for_first(*n)))
+            if (strncmp(*e, *n, strlen(*n)) == 0 && strlen(*e) < ENV_LEN_MAX)
                 out[count++] = *e;
             if (count == ENV_MAX - 2)
                 break;
@@ -123,10 +116,10 @@ enum sp_rc sp_role_spawn(const struct sp_role_spawn *spawn, pid_t *pid, struct s
     enum sp_rc rc;
     pid_t made;
 
-    if (SP_FAULT("role.pipe") || pipe2(report, O_CLOEXEC) != 0)
+    if (SP_FAULT_ERRNO("role.pipe", EMFILE) || pipe2(report, O_CLOEXEC) != 0)
         return sp_fail_errno(err, SP_E_ROLE_START, errno, "pipe");
-    build_environment(environment, spawn->again);
-    made = SP_FAULT("role.fork") ? -1 : fork();
+    build_environment(environment);
+    made = SP_FAULT_ERRNO("role.fork", EAGAIN) ? -1 : fork();
     if (made == 0)
         child(spawn, report[1], environment);
     close(report[1]);

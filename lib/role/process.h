@@ -13,7 +13,6 @@ struct sp_role_spawn {
     const char *name;    /* its argv[0] */
     int channel;         /* becomes SP_ROLE_CHANNEL_FD; stays the caller's */
     int64_t uid;         /* and gid; < 0: as we are. Needs root */
-    bool again;          /* it has run before; test builds ask only the first run for faults */
 };
 
 /*

@@ -142,18 +142,22 @@ static void send_frame(struct sp_role *role, enum sp_role_frame type, uint64_t i
     sp_buf_clear(&payload);
 }
 
-void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index)
+void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index, enum sp_rc why)
 {
     struct sp_role *role = arg;
     const struct sp_role_peer peer = {.kind = kind, .index = index};
-    struct sp_ipc_frame frame = {.type = SP_ROLE_FRAME_FAULTY};
+    struct sp_ipc_frame frame = {.type = why == SP_E_IPC_FRAME ? SP_ROLE_FRAME_FAULTY
+                                                               : SP_ROLE_FRAME_LOST};
     struct sp_buf payload;
 
     sp_buf_init(&payload, 100);
     sp_role_peer_encode(&payload, &peer);
     frame.payload = sp_buf_bytes(&payload);
-    if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK)
+    if (role->channel != NULL && sp_ipc_send(role->channel, &frame) != SP_OK) {
         sp_log_warn(role->log, "role.untold", SP_INT("frame", frame.type));
+        leave(role,
+              EXIT_FAILURE); /* it would never speak with that peer again: a new process does */
+    }
     sp_buf_clear(&payload);
 }
 

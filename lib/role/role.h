@@ -82,10 +82,11 @@ struct sp_role_ops {
 int sp_role_main(const struct sp_role_ops *ops);
 
 /*
- * Tells the supervisor that a peer talked nonsense and lost its channel, so that there will be a new one: what the relay
- * says of another role ends that role, and it is started anew. arg: the role, as sp_jobs_on_faulty hands it over
+ * Tells the supervisor that a peer's channel was closed here, so that there will be a new one. why is SP_E_IPC_FRAME if it
+ * talked nonsense: what the relay says so of another role ends that role, and it is started anew. arg: the role, as
+ * sp_jobs_on_faulty hands it over
  */
-void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index);
+void sp_role_peer_faulty(void *arg, enum sp_role_kind kind, unsigned index, enum sp_rc why);
 
 /* returns: whether the stop under way makes room for a successor on the same sockets: connections that are not accepted
  * yet should be left to it */

@@ -5,12 +5,17 @@
  */
 #include "store/store_priv.h"
 
+#include "base/fault.h"
+
 static struct sp_store_query *compile(struct sp_store *store, const char *sql)
 {
     struct sp_store_query *q = sp_calloc(1, sizeof(*q));
 
     q->store = store;
-    q->failed = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
+    q->failed =
+        SP_FAULT("store.prepare")
+            ? SQLITE_NOMEM
+            : sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
     if (q->failed != SQLITE_OK)
         q->why = sp_strdup(sqlite3_errmsg(store->db));
     sp_map_put(store->queries, sp_bytes_cstr(sql), q);
@@ -85,6 +90,8 @@ enum sp_rc sp_store_next(struct sp_store_query *q, bool *row, struct sp_err *err
     *row = false;
     if (q->stmt == NULL)
         return sp_fail(err, SP_E_STORE_FAILED, "%s: %s", q->store->path, q->why);
+    if (q->failed == SQLITE_OK && SP_FAULT("store.step"))
+        q->failed = SQLITE_IOERR;
     result = q->failed == SQLITE_OK ? sqlite3_step(q->stmt) : q->failed;
     if (result == SQLITE_ROW) {
         *row = true;

@@ -28,7 +28,9 @@ static enum sp_rc make_file(const char *path, struct sp_err *err)
 
     if (strcmp(path, ":memory:") == 0)
         return SP_OK;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = SP_FAULT_ERRNO("store.file", ENOSPC)
+             ? -1
+             : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return sp_fail_errno(err, SP_E_STORE_FAILED, errno, "%s: can't open", path);
     close(fd);
@@ -71,8 +73,11 @@ enum sp_rc sp_store_open(const char *path, const struct sp_store_options *option
     rc = sp_store_renew(store, err);
     if (rc != SP_OK)
         return rc;
-    result = sqlite3_open_v2(
-        path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    result = SP_FAULT("store.open")
+                 ? SQLITE_CANTOPEN
+                 : sqlite3_open_v2(path, &store->db,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                                   NULL);
     if (result != SQLITE_OK)
         return sp_store_fail(store, result, "open", err);
     rc = configure(store, options->secure_delete, err);
@@ -114,14 +119,17 @@ size_t sp_store_version(const struct sp_store *store)
 
 enum sp_rc sp_store_exec(struct sp_store *store, const char *sql, struct sp_err *err)
 {
-    int result = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    int result =
+        SP_FAULT("store.exec") ? SQLITE_IOERR : sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 
     return result == SQLITE_OK ? SP_OK : sp_store_fail(store, result, "statement", err);
 }
 
 enum sp_rc sp_store_begin(struct sp_store *store, struct sp_err *err)
 {
-    int result = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    int result = SP_FAULT("store.begin")
+                     ? SQLITE_IOERR
+                     : sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
     return result == SQLITE_OK ? SP_OK : sp_store_fail(store, result, "begin", err);
 }
@@ -149,7 +157,10 @@ void sp_store_rollback(struct sp_store *store)
 
 enum sp_rc sp_store_checkpoint(struct sp_store *store, struct sp_err *err)
 {
-    int result = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int result =
+        SP_FAULT("store.checkpoint")
+            ? SQLITE_IOERR
+            : sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
     return result == SQLITE_OK ? SP_OK : sp_store_fail(store, result, "checkpoint", err);
 }

@@ -5,6 +5,8 @@
  */
 #include "tls/tls_priv.h"
 
+#include "base/fault.h"
+
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -242,8 +244,9 @@ void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
     s->context = sp_tls_context_ref(context);
     s->done = done;
     s->arg = arg;
-    s->ssl = SSL_new(context->ctx);
-    sp_assert(s->ssl != NULL && SSL_set_fd(s->ssl, sp_stream_fd(stream)) == 1);
+    s->ssl = SP_FAULT("tls.session") ? NULL : SSL_new(context->ctx);
+    if (s->ssl == NULL || SSL_set_fd(s->ssl, sp_stream_fd(stream)) != 1)
+        sp_out_of("memory");
     SSL_set_app_data(s->ssl, s);
     if (context->is_server)
         SSL_set_accept_state(s->ssl);

@@ -41,6 +41,13 @@ def children_of(pid):
     return found
 
 
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Bench:
     """
     folder:  of the instance; open to other users
@@ -98,22 +105,39 @@ class Bench:
         orphans = [pid for pids in self.children().values() for pid in pids]
         self.kills.append((time.monotonic(), "supervisor"))
         os.kill(self.info["pid"], signal.SIGKILL)
-        if self.supervisor is not None:
-            self.supervisor.wait()
-        wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() and "(zombie)" not in
-                                   pathlib.Path(f"/proc/{pid}/status").read_text() for pid in orphans
-                                   if pathlib.Path(f"/proc/{pid}").exists()), 30, "children end with their supervisor")
-        self.kills.append((time.monotonic(), "supervisor"))  # sessions end until here
+        self.await_end(orphans)
         self.start_supervisor()
 
-    def start_supervisor(self):
+    def is_up(self):
+        """Whether the supervisor runs."""
+        return is_alive(self.info["pid"])
+
+    def await_end(self, orphans):
+        """The supervisor has ended, or will at once: its children must end by themselves."""
+        if self.supervisor is not None:
+            self.supervisor.wait(30)
+        wait_until(lambda: not self.is_up() and not any(is_alive(pid) for pid in orphans), 30,
+                   "children end with their supervisor")
+        self.kills.append((time.monotonic(), "supervisor"))  # sessions end until here
+
+    def stop_supervisor(self):
+        """As systemd stops it."""
+        orphans = [pid for pids in self.children().values() for pid in pids]
+        self.kills.append((time.monotonic(), "supervisor"))
+        os.kill(self.info["pid"], signal.SIGTERM)
+        self.await_end(orphans)
+
+    def start_supervisor(self, must_start=True):
+        """returns: whether all roles run; False: it ended instead"""
         with open(self.info["log"], "ab") as log:
             self.supervisor = subprocess.Popen([self.info["program"], "serve", "-c", self.info["config"]],
                                                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                env=self.gateway.environment, start_new_session=True)
         self.info["pid"] = self.supervisor.pid
         (self.gateway.folder / "pid").write_text(str(self.supervisor.pid))
-        wait_until(lambda: not self.missing(), RESTART_LIMIT, "all roles start")
+        wait_until(lambda: not self.missing() or self.supervisor.poll() is not None, RESTART_LIMIT, "all roles start")
+        assert self.supervisor.poll() is None or not must_start, self.gateway.log[-2000:]
+        return self.supervisor.poll() is None
 
     def reload(self):
         os.kill(self.info["pid"], signal.SIGHUP)
@@ -137,7 +161,8 @@ class Bench:
         return self.gateway.records()
 
     def unsettled(self):
-        accepted, settled = set(), set()
+        """What was acknowledged or is in the audit, and has no end there yet."""
+        accepted, settled = {m.queue_id for m in self.load.acknowledged()}, set()
         for record in self.records():
             if record["event"] == "message.accepted":
                 accepted.add(record["message"])
@@ -179,17 +204,28 @@ class Bench:
     def check_duplicates(self):
         """A copy is taken twice only if its sender died, and died while it was under way."""
         killed = [at for at, role in self.kills if role in ("relay", "supervisor")]
+        for message, recipient, first, second in self.twice():
+            assert any(first.began - 1 <= at <= second.at and at - first.at < 5 for at in killed), \
+                f"{message} came twice for {recipient}: {first.at:.2f} and {second.at:.2f}"
+        return self.check_marks()
+
+    def twice(self):
+        """(message, recipient, one copy, the next) of what came more than once."""
+        for (message, recipient), copies in self.arrived().items():
+            for first, second in zip(copies, copies[1:]):
+                yield message, recipient, first, second
+
+    def check_marks(self):
+        """What came twice has a record that says that it may have. returns: how much did"""
         doubtful = {r["message"] for r in self.records() if r["event"] == "message.settled" and r["duplicates_possible"]}
         ids = {m.id: m.queue_id for m in self.load.sent}
         count = 0
-        for (message, recipient), copies in self.arrived().items():
-            for first, second in zip(copies, copies[1:]):
-                count += 1
-                assert any(first.began - 1 <= at <= second.at and at - first.at < 5 for at in killed), \
-                    f"{message} came twice for {recipient}: {first.at:.2f} and {second.at:.2f}"
-                # a notice of the portal is a message of its own, as is one whose answer was lost
-                if first.kind != "other" and ids.get(message):
-                    assert ids[message] in doubtful, f"{message} came twice and its record does not say that it might have"
+        for message, recipient, first, _ in self.twice():
+            count += 1
+            # a notice of the portal is a message of its own, as is one whose answer was lost
+            if first.kind != "other" and ids.get(message):
+                assert ids[message] in doubtful, \
+                    f"{message} came twice for {recipient} and its record does not say that it might have"
         return count
 
     def check_refusals(self):

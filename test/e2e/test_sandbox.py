@@ -198,7 +198,7 @@ def test_as_root_without_uids_too(probes, listener):
 
 
 SUPERVISOR_KEEPS = sum(1 << number for number in (7, 6, 8, 5, 2, 14))  # SETUID SETGID SETPCAP KILL DAC_READ_SEARCH IPC_LOCK
-ENVIRONMENT = {"PATH", "LANG", "LC_ALL", "TZ", "SP_FAULT_AT", "SP_FAULT_LOG", "UBSAN_OPTIONS", "TSAN_OPTIONS", "ASAN_OPTIONS"}
+ENVIRONMENT = {"PATH", "LANG", "LC_ALL", "TZ", "SP_FAULT_BOARD", "UBSAN_OPTIONS", "TSAN_OPTIONS", "ASAN_OPTIONS"}
 
 
 def test_nothing_is_inherited_and_nothing_left(probes, tmp_path):

@@ -10,6 +10,7 @@
 #include "policy/ladder.h"
 #include "store/store.h"
 #include "support/check_main.h"
+#include "support/fault_board.h"
 
 #define WALL_MS 1795359845118
 
@@ -466,6 +467,53 @@ START_TEST(what_was_not_committed_is_folded_again_without_a_gap_or_a_double)
 }
 END_TEST
 
+static enum sp_rc try_accept(const struct sp_id *id)
+{
+    struct sp_journal_entry entry = {.type = SP_RECORD_ACCEPT, .message = *id, .damaged = true};
+
+    entry.place = (struct sp_journal_place){.segment = at.segment, .offset = at.offset};
+    at.offset += 4096;
+    return sp_audit_book_fold(book, "0", &entry, &at, NULL);
+}
+
+START_TEST(after_a_failure_of_the_database_nothing_is_passed_over)
+{
+    static const char *const points[] = {"store.begin", "store.step", "store.prepare",
+                                         "store.commit"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(points); i++) {
+        struct sp_id first = new_id(), second = new_id();
+        struct sp_journal_cursor kept;
+        enum sp_rc rc;
+
+        fold_accept(&first, 1, 2);
+        commit();
+        kept = at;
+        close_book(); /* statements are compiled anew */
+        open_book();
+        if (!fault_board_arm(points[i], 1))
+            return;
+        rc = try_accept(&second);
+        if (rc == SP_OK)
+            rc = sp_audit_book_commit(book, NULL);
+        ck_assert_msg(fault_board_struck() && rc == SP_E_STORE_FAILED, "%s", points[i]);
+        ck_assert(sp_audit_book_is_broken(book));
+        ck_assert_int_eq(try_accept(&second), SP_E_STORE_FAILED); /* not the next one alone */
+        if (sp_audit_book_has_work(book))
+            ck_assert_int_eq(sp_audit_book_commit(book, NULL), SP_E_STORE_FAILED);
+        fault_board_end();
+        close_book();
+        open_book();
+        ck_assert_int_eq(sp_audit_book_cursor(book, "0", &at, NULL), SP_OK);
+        ck_assert_uint_eq(at.offset, kept.offset);
+        fold_accept(&second, 1, 2);
+        commit();
+        expect_proved(0);
+        ck_assert_uint_eq(sp_audit_book_status(book).last_seq, verify().records);
+    }
+}
+END_TEST
+
 START_TEST(a_file_cut_anywhere_in_its_last_batch_is_mended)
 {
     struct sp_id id = new_id();
@@ -736,6 +784,7 @@ static void add(TCase *c)
     tcase_add_test(c, held_released_and_deleted_are_followed);
     tcase_add_test(c, what_is_no_event_becomes_a_gap);
     tcase_add_test(c, what_was_not_committed_is_folded_again_without_a_gap_or_a_double);
+    tcase_add_test(c, after_a_failure_of_the_database_nothing_is_passed_over);
     tcase_add_test(c, a_file_cut_anywhere_in_its_last_batch_is_mended);
     tcase_add_test(c, a_torn_end_with_other_bytes_is_written_again);
     tcase_add_test(c, bytes_that_nobody_here_wrote_are_moved_aside_and_reported);

@@ -3,6 +3,7 @@
  */
 #include "jobs/jobs.h"
 #include "support/check_main.h"
+#include "support/fault_board.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -426,9 +427,10 @@ START_TEST(a_member_that_overran_gets_nothing_until_it_answers)
 }
 END_TEST
 
-static void count_lost(void *arg, enum sp_role_kind role, unsigned index)
+static void count_lost(void *arg, enum sp_role_kind role, unsigned index, enum sp_rc why)
 {
     (void)index;
+    ck_assert_int_eq(why, SP_E_IPC_FRAME);
     ck_assert_int_eq(role, member);
     ++*(unsigned *)arg;
 }
@@ -706,10 +708,11 @@ START_TEST(a_callback_may_free_everything)
 }
 END_TEST
 
-static void count_faulty(void *arg, enum sp_role_kind role, unsigned index)
+static void count_faulty(void *arg, enum sp_role_kind role, unsigned index, enum sp_rc why)
 {
     unsigned *count = arg;
 
+    ck_assert_int_eq(why, SP_E_IPC_FRAME);
     ck_assert(role == SP_ROLE_RELAY && index == 7);
     (*count)++;
 }
@@ -755,8 +758,97 @@ START_TEST(malformed_frames_end_the_peer)
 }
 END_TEST
 
+static void note_why(void *arg, enum sp_role_kind role, unsigned index, enum sp_rc why)
+{
+    (void)role, (void)index;
+    *(enum sp_rc *)arg = why;
+}
+
+START_TEST(a_channel_that_fails_here_is_told_so_and_blames_nobody)
+{
+    static const char *const points[] = {"ipc.receive", "ipc.big-read", "memory.large"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(points); i++) {
+        struct answer a = {0};
+        char *big = sp_calloc(1, SP_IPC_INLINE_MAX + 1);
+        struct sp_jobs_request r = request("x", 60000);
+        enum sp_rc why = SP_OK;
+
+        r.payload = sp_bytes(big, SP_IPC_INLINE_MAX + 1);
+        open_all();
+        join(&server, 0);
+        sp_jobs_on_faulty(server.jobs, note_why, &why);
+        sp_jobs_call(caller, &r, done, &a);
+        if (fault_board_arm(points[i], 1)) {
+            turn(5);
+            ck_assert_msg(fault_board_struck() && why == SP_E_IO && server.handled == 0, "%s: %d",
+                          points[i], why);
+            ck_assert_int_eq(a.rc, SP_E_ROLE_GONE);
+            ck_assert_uint_eq(sp_jobs_peers(server.jobs, SP_ROLE_RELAY), 0);
+        }
+        fault_board_end();
+        close_all();
+        sp_free(big);
+    }
+}
+END_TEST
+
+START_TEST(a_request_without_room_is_refused_for_now)
+{
+    struct answer a = {0};
+    struct sp_jobs_request r = request("x", 60000);
+
+    open_all();
+    join(&server, 0);
+    sp_jobs_call(caller, &r, done, &a);
+    if (fault_board_arm("memory.large", 1)) {
+        turn(5);
+        ck_assert(fault_board_struck());
+        ck_assert_int_eq(a.rc, SP_E_IO);
+        ck_assert_int_eq(server.handled, 0);
+    }
+    fault_board_end();
+    close_all();
+}
+END_TEST
+
+START_TEST(an_answer_that_can_not_be_sent_ends_the_channel)
+{
+    struct answer a = {0}, b = {0};
+    sp_handle b_call;
+    struct sp_jobs_request r = request("x", 60000);
+    enum sp_rc why = SP_OK;
+
+    open_all();
+    join(&server, 0);
+    server.hold = true;
+    sp_jobs_on_faulty(server.jobs, note_why, &why);
+    sp_jobs_call(caller, &r, done, &a);
+    b_call = sp_jobs_call(caller, &r, done, &b);
+    turn(3);
+    ck_assert_uint_eq(server.held_count, 2);
+    sp_jobs_cancel(caller, b_call);
+    turn(3);
+    if (fault_board_arm("ipc.send", 1)) {
+        sp_jobs_job_reply(server.held[0], SP_OK, SP_LIT("lost"), NULL, 0);
+        turn(3);
+        ck_assert(fault_board_struck() && a.rc == SP_E_IO &&
+                  why == SP_OK); /* that it could not be sent is said */
+        fault_board_arm("ipc.send", 1);
+        sp_jobs_job_reply(server.held[1], SP_OK, SP_LIT("lost"), NULL, 0);
+        ck_assert(fault_board_struck() && why == SP_E_IO);
+        ck_assert_uint_eq(sp_jobs_peers(server.jobs, SP_ROLE_RELAY), 0);
+    }
+    fault_board_end();
+    close_all();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_channel_that_fails_here_is_told_so_and_blames_nobody);
+    tcase_add_test(c, a_request_without_room_is_refused_for_now);
+    tcase_add_test(c, an_answer_that_can_not_be_sent_ends_the_channel);
     tcase_add_test(c, a_member_of_a_pool_gets_one_job_at_a_time);
     tcase_add_test(c, what_a_dying_member_had_not_started_goes_to_another);
     tcase_add_test(c, what_it_had_started_fails);
