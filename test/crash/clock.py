@@ -5,18 +5,16 @@
 
 The clock is that of the roles' test build (SP_CLOCK_AT): it jumps for all of them at the same moment of the monotonic clock.
 """
-import argparse
 import collections
 import json
-import os
 import pathlib
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from crash.bench import Bench, wait_until  # noqa: E402  (the path comes first)
-from lab.ports import open_folder  # noqa: E402
+from crash import command  # noqa: E402  (the path comes first)
+from crash.bench import wait_until  # noqa: E402
 
 DAY = 86400 * 1000
 KINDS = ("plain", "plain", "portal")
@@ -59,25 +57,7 @@ def log_time(bench):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
-    options = parser.parse_args()
-    os.environ["SALLYPORT_PRESET"] = options.preset
-    with open_folder("sp-clock-") as folder:
-        made = []
-
-        def make(**keywords):
-            made.append(Bench(folder, options.seed, **keywords))
-            return made[-1]
-        try:
-            print(json.dumps(run(make)))
-        except AssertionError:
-            pathlib.Path("/tmp/sallyport-clock.log").write_text(made[0].gateway.log)
-            raise
-        finally:
-            for bench in made:
-                bench.close()
+    command.run(__doc__, "clock", {}, lambda make, options: run(make))
 
 
 if __name__ == "__main__":

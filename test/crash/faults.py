@@ -10,7 +10,6 @@ struck densely first and then in growing steps. After each: the service goes on 
 250 arrives, nothing below its floor, nothing twice without its mark, the audit verifies and tells every end, no role stays
 down. One line of JSON a point; see docs/testing.md.
 """
-import argparse
 import json
 import os
 import pathlib
@@ -22,7 +21,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from crash.bench import RESTART_LIMIT, Bench, is_alive, wait_until  # noqa: E402  (the path comes first)
+from crash import command  # noqa: E402  (the path comes first)
+from crash.bench import RESTART_LIMIT, Bench, is_alive, wait_until  # noqa: E402
 from crash.board import Board  # noqa: E402
 from crash.load import Load, Message, Refused, Session  # noqa: E402
 from crash.storm import change  # noqa: E402
@@ -256,15 +256,9 @@ def sample(seed, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--dense", type=int, default=40)
-    parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--roles", default="")
-    parser.add_argument("--survey", action="store_true", help="only count who passes what")
-    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
-    options = parser.parse_args()
-    os.environ["SALLYPORT_PRESET"] = options.preset
+    options = command.parse(__doc__, {
+        "--dense": {"type": int, "default": 40}, "--only": {"action": "append", "default": []}, "--roles": {"default": ""},
+        "--survey": {"action": "store_true", "help": "only count who passes what"}})
 
     def say(line):
         print(json.dumps(line), flush=True)

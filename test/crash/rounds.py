@@ -7,9 +7,6 @@ A round waits until mail has gone on since the last one, and ends one process by
 now and then two at once, and the supervisor, after whose death its children must end by themselves. Every batch of rounds
 ends with a pause of the load in which everything acknowledged must arrive. One line of JSON at the end; see docs/testing.md.
 """
-import argparse
-import json
-import os
 import pathlib
 import random
 import sys
@@ -17,8 +14,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from crash.bench import RESTART_LIMIT, Bench  # noqa: E402  (the path comes first)
-from lab.ports import open_folder  # noqa: E402
+from crash import command  # noqa: E402  (the path comes first)
+from crash.bench import RESTART_LIMIT  # noqa: E402
 
 PROGRESS = 6  # messages taken and copies delivered between two kills
 BATCH = 50
@@ -88,24 +85,9 @@ def adopt(load, previous):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
-    options = parser.parse_args()
-    os.environ["SALLYPORT_PRESET"] = options.preset
-    with open_folder("sp-crash-") as folder:
-        bench = Bench(folder, options.seed)
-        try:
-            figures = run(bench, options.rounds, random.Random(options.seed), say=lambda text: print(text, flush=True))
-        except AssertionError:
-            kept = pathlib.Path(f"/tmp/sallyport-crash-{options.seed}.log")
-            kept.write_text(bench.gateway.log)
-            print(f"seed {options.seed}; the gateway's log is in {kept}", file=sys.stderr)
-            raise
-        finally:
-            bench.close()
-        print(json.dumps({"rounds": options.rounds, "preset": options.preset, **figures}))
+    arguments = {"--rounds": {"type": int, "default": 500}}
+    command.run(__doc__, "crash", arguments, lambda make, options: {"rounds": options.rounds, **run(
+        make(), options.rounds, random.Random(options.seed), say=lambda text: print(text, flush=True))})
 
 
 if __name__ == "__main__":

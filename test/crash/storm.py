@@ -6,18 +6,15 @@
 Every third reload finds another host name and a policy in other bytes, the others find all as it was. One line of JSON at
 the end; see docs/testing.md.
 """
-import argparse
 import collections
 import json
-import os
 import pathlib
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from crash.bench import Bench  # noqa: E402  (the path comes first)
-from lab.ports import open_folder  # noqa: E402
+from crash import command  # noqa: E402  (the path comes first)
 
 
 def change(bench, number):
@@ -62,23 +59,8 @@ def run(bench, seconds, every=1.0, **load):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
-    options = parser.parse_args()
-    os.environ["SALLYPORT_PRESET"] = options.preset
-    with open_folder("sp-storm-") as folder:
-        bench = Bench(folder, options.seed)
-        try:
-            print(json.dumps({"preset": options.preset, **run(bench, options.seconds)}))
-        except AssertionError:
-            kept = pathlib.Path(f"/tmp/sallyport-storm-{options.seed}.log")
-            kept.write_text(bench.gateway.log)
-            print(f"seed {options.seed}; the gateway's log is in {kept}", file=sys.stderr)
-            raise
-        finally:
-            bench.close()
+    arguments = {"--seconds": {"type": float, "default": 600}}
+    command.run(__doc__, "storm", arguments, lambda make, options: run(make(), options.seconds))
 
 
 if __name__ == "__main__":
