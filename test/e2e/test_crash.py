@@ -56,7 +56,7 @@ def test_a_fault_in_one_role_costs_no_mail():
 
 
 def test_faults_here_and_there_cost_no_mail():
-    """As many of the walk's strikes as a short time allows, others with each seed."""
-    walk = faults.sample(11, 15)
-    assert not walk.failures, walk.failures
-    assert walk.struck >= 3
+    """A few of the walk's strikes, others with each seed."""
+    struck, failures = faults.sample(11, 10)
+    assert not failures, failures
+    assert struck >= 5
