@@ -26,6 +26,7 @@ static const struct command {
     {"tenant", NULL, "cli-policy", "add a tenant, list and show them"},
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
+    {"queue", "check", "cli-spool", "read every message of the spool and tell damage"},
     {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
     {"trace", NULL, "cli-control", "what became of a message, a line a recipient"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},

@@ -328,7 +328,7 @@ enum sp_rc sp_journal_open(const struct sp_journal_options *options, struct sp_j
     struct sp_recovered r;
     struct sp_journal *j;
     enum sp_rc rc;
-    int locked = options->io->lock(options->io->ctx);
+    int locked = options->read_only ? 0 : options->io->lock(options->io->ctx);
 
     if (locked != 0)
         return sp_fail_errno(err, locked == -EWOULDBLOCK ? SP_E_JOURNAL_LOCKED : SP_E_IO, -locked,
@@ -338,14 +338,20 @@ enum sp_rc sp_journal_open(const struct sp_journal_options *options, struct sp_j
     j->segments = r.segments;
     j->count = r.count;
     j->cap = r.cap;
-    sp_forget_found(j, r.gone, r.gone_count);
+    if (!options->read_only)
+        sp_forget_found(j, r.gone, r.gone_count);
+    for (size_t i = 0; options->read_only && i < r.gone_count; i++)
+        sp_segment_free(j->o.io, r.gone[i]);
     sp_free(r.gone);
     if (rc != SP_OK) {
         journal_free(j);
         return rc;
     }
-    begin(j, &r);
-    if (j->o.loop != NULL)
+    if (options->read_only)
+        j->state = SP_JOURNAL_STOPPED;
+    else
+        begin(j, &r);
+    if (!options->read_only && j->o.loop != NULL)
         start_thread(j);
     *found = r.found;
     *out = j;
@@ -374,6 +380,10 @@ void sp_journal_close_as(struct sp_journal *j, bool (*is_clean)(void *arg), void
 {
     if (j == NULL)
         return;
+    if (j->o.read_only) {
+        journal_free(j);
+        return;
+    }
     if (j->o.loop != NULL)
         end_threads(j);
     while (j->pending.head != NULL) /* callbacks may have appended */

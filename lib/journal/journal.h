@@ -94,7 +94,9 @@ struct sp_journal_options {
     size_t segment_len; /* bytes; 0: 64 MiB */
     size_t reserve_len; /* 0: 4 MiB */
     size_t batch_len;   /* aim of one batch; 0: 1 MiB */
-    bool prewrite;      /* fill segments with zeroes beforehand: commits 2.4 times as often */
+    bool
+        read_only; /* only look: no lock, nothing is written, no footer is trusted; its owner may run meanwhile */
+    bool prewrite; /* fill segments with zeroes beforehand: commits 2.4 times as often */
     /* A record found at opening, in order. */
     void (*on_entry)(void *arg, const struct sp_journal_entry *e);
     /*

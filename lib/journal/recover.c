@@ -57,12 +57,13 @@ static void remove_spares(const struct sp_journal_io *io, struct sp_bytes names)
             (void)io->unlink(io->ctx, (const char *)name.ptr);
 }
 
-static void remove_segment(const struct sp_segment_maker *m, uint64_t number)
+static void remove_segment(const struct sp_journal_options *o, uint64_t number)
 {
     char name[SP_SEGMENT_NAME_MAX];
 
     sp_segment_name(number, name);
-    (void)m->io->unlink(m->io->ctx, name);
+    if (!o->read_only)
+        (void)o->io->unlink(o->io->ctx, name);
 }
 
 static void keep(struct sp_recovered *r, struct sp_segment *s)
@@ -171,6 +172,10 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
         *out = NULL;
         return SP_OK;
     }
+    if (rc == SP_E_NOT_FOUND && w->o->read_only) { /* its owner has let go of it just now */
+        *out = NULL;
+        return SP_OK;
+    }
     if (rc == SP_E_CRYPT_AUTH)
         return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
                        "segment %" PRIu64 " was written under another master key", number);
@@ -224,7 +229,7 @@ static enum sp_rc settle_tail(const struct work *w, const struct sp_segment *s, 
     int err;
     int fd;
 
-    if (len == 0)
+    if (len == 0 || w->o->read_only)
         return SP_OK;
     sp_segment_name(s->number, name);
     fd = io->open(io->ctx, name, SP_IO_OPEN_WRITE);
@@ -305,7 +310,7 @@ static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t dura
     struct sp_segment *s = w->r->segments[i];
     enum sp_rc rc = SP_E_NOT_FOUND;
 
-    if (is_told(w, i))
+    if (is_told(w, i) && !w->o->read_only) /* who only looks wants to see all */
         rc = sp_footer_read(w->m->io, s, end, on_row, w);
     s->is_footed = rc == SP_OK;
     w->r->found.footers += rc == SP_OK;
@@ -339,7 +344,7 @@ static enum sp_rc read_all(struct work *w)
         s->end = end;
         s->len = end;
         if (end == SP_BLOCK && i + 1 == r->count) {
-            remove_segment(w->m, s->number);
+            remove_segment(w->o, s->number);
             sp_keyring_remove(w->m->keyring, s->salt);
             sp_segment_free(w->m->io, s);
             r->count--;
@@ -370,7 +375,7 @@ static enum sp_rc open_all(struct work *w)
             continue;
         rc = sp_scan_first(w->m->io, s, sum);
         if (rc == SP_OK && !sum->any && i + 1 == w->l.count) {
-            remove_segment(w->m, s->number);
+            remove_segment(w->o, s->number);
             sp_segment_free(w->m->io, s);
             continue;
         }
@@ -403,7 +408,8 @@ enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segmen
         rc = sp_fail(err, SP_E_IO, "the shard's folder can't be read");
         goto out;
     }
-    remove_spares(m->io, sp_buf_bytes(&w.l.spares));
+    if (!o->read_only)
+        remove_spares(m->io, sp_buf_bytes(&w.l.spares));
     rc = sp_keyring_load(m->keyring);
     if (rc == SP_E_NOT_FOUND && w.l.count == 0)
         rc = SP_OK;
@@ -416,7 +422,7 @@ enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segmen
         qsort(w.l.numbers, w.l.count, sizeof(*w.l.numbers), compare);
     w.sums = sp_calloc(w.l.count + 1, sizeof(*w.sums));
     rc = open_all(&w);
-    if (rc == SP_OK && !w.passed_over)
+    if (rc == SP_OK && !w.passed_over && !o->read_only)
         sp_keyring_keep(m->keyring, is_kept, out);
     if (rc == SP_OK)
         rc = read_all(&w);

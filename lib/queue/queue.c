@@ -357,6 +357,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         .segment_len = q->o.segment_len,
         .reserve_len = q->o.reserve_len,
         .prewrite = q->o.prewrite,
+        .read_only = q->o.read_only,
         .on_entry = sp_queue_on_entry,
         .on_durable = on_durable,
         .on_going = sp_queue_on_going,
@@ -372,6 +373,13 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         return rc;
     q->stats.damaged = found.damaged;
     q->stats.footers = found.footers;
+    q->stats.dropped = found.dropped;
+    q->stats.records = found.records;
+    q->stats.segments = found.segments;
+    if (q->o.read_only) {
+        q->journal = journal;
+        return SP_OK;
+    }
     if (!found.clean)
         mark_attempted(q);
     sp_queue_index_mend_times(q);

@@ -36,6 +36,7 @@ struct sp_queue_options {
     size_t segment_len; /* 0: the journal's default */
     size_t reserve_len; /* 0: the journal's default */
     bool prewrite;
+    bool read_only; /* only look, as of the journal: nothing can be put in, taken out or changed */
     size_t messages_max; /* 0: 1,000,000 */
     size_t body_memory;  /* cap of all bodies in flight, bytes; 0: 32 MiB */
     /*
@@ -224,14 +225,28 @@ struct sp_queue_stats {
     size_t recipients_held;
     size_t recipients_busy;
     size_t quarantined; /* messages whose record is damaged */
-    uint64_t footers;   /* segments whose footer was read at the start, not their records */
-    uint64_t damaged;   /* records and segments that were found so at the start */
+    uint64_t segments;  /* found at the start, and so are the next four */
+    uint64_t records;
+    uint64_t dropped; /* records at the tail that nobody was promised */
+    uint64_t footers; /* segments whose footer was read at the start, not their records */
+    uint64_t damaged; /* records and segments that were found so at the start */
     uint64_t disk_len;
     uint64_t first_segment, current_segment;
     struct sp_journal_stats journal;
 };
 /* returns: figures of now. cost: O(segments) */
 struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
+
+/*
+ * Reads every living message, its record and its whole body. Best on a queue opened read-only, which has looked at all
+ * records before.
+ *
+ * visit:   called for each that can't be delivered as it is: SP_E_JOURNAL_DAMAGED, SP_E_CONTENT_DAMAGED,
+ *          SP_E_CONTENT_TRUNCATED, SP_E_CRYPT_AUTH, SP_E_IO (a body's file is missing)
+ * returns: how many those are
+ */
+size_t sp_queue_check(struct sp_queue *q,
+                      void (*visit)(void *arg, const struct sp_id *id, enum sp_rc why), void *arg);
 
 /* ---- disk space ---- */
 

@@ -1,4 +1,5 @@
 """Flipped bytes in the store: the message is found out, kept back and reported, all others flow, and it can be deleted."""
+import json
 import time
 
 import pytest
@@ -35,8 +36,15 @@ def test_a_damaged_body_is_held_and_the_rest_flows(plain):
     gateway, sink = plain
     damaged = [submit(gateway, size)[0] for size in SIZES.values()]
     whole = submit(gateway, 3000)
+    report = gateway.json("queue", "check")  # while it runs
+    assert report["whole"] and sum(s["messages"] for s in report["shards"]) == 3, report
     for message in damaged:
         spool.damage_body(gateway, message)
+    report = gateway.run("queue", "check", "--json", check=False)
+    assert report.returncode == 1
+    found = [m for s in json.loads(report.stdout)["shards"] for m in s["damaged_messages"]]
+    assert {m["message"] for m in found} == set(damaged)
+    assert damaged[0] in gateway.run("queue", "check", check=False).stdout
     sink.replies.clear()
     for message in damaged:
         held = gateway.wait_record("message.held", message=message)

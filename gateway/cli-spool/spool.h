@@ -1,0 +1,72 @@
+/*
+ * What the files of `sallyport queue check|repair|backup|restore` share: the settings, the keys, the shards' folders.
+ */
+#ifndef GATEWAY_CLI_SPOOL_SPOOL_H
+#define GATEWAY_CLI_SPOOL_SPOOL_H
+
+#include "config/config.h"
+#include "queue/queue.h"
+
+#include <sys/types.h>
+
+#define SPOOL_PATH_MAX   4096
+#define SPOOL_SHARDS_MAX 1024
+
+/* Exit codes. */
+enum { SPOOL_OK = 0, SPOOL_DAMAGED = 1, SPOOL_USAGE = 64, SPOOL_NO_INPUT = 66, SPOOL_FAILED = 74 };
+
+struct spool {
+    const char *config_path;
+    const char *folder; /* --state: another state folder, a backup as a rule; else NULL */
+    bool json;
+    bool yes;
+    const char *reason;
+    const char *target; /* the folder given */
+    struct sp_config *config;
+    char state[SPOOL_PATH_MAX];
+    struct sp_journal_keys keys;
+    struct sp_loop *loop; /* for its clock */
+    unsigned shards[SPOOL_SHARDS_MAX];
+    size_t shard_count;
+};
+
+/* Says on stderr what went wrong. returns: code */
+int spool_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* out: SPOOL_PATH_MAX bytes. returns: false if it is too long */
+SP_MUST_CHECK bool spool_path(char *out, const char *folder, const char *name);
+
+/* Finds the numbered folders below FOLDER/spool. returns: false if there is no such folder */
+SP_MUST_CHECK bool spool_find_shards(struct spool *s, const char *folder);
+
+/* returns: whether a gateway runs on that state folder */
+bool spool_is_running(const char *state);
+
+/*
+ * Opens a shard. Its files are made as their folder's owner's.
+ *
+ * owner:   the caller, sp_queue_close
+ * returns: as sp_queue_open
+ */
+SP_MUST_CHECK enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard,
+                                    bool read_only, struct sp_queue **out, struct sp_err *err);
+
+/* Works as that file's owner from now on, if we are root. */
+void spool_become(const char *path);
+/* Is root again. */
+void spool_come_back(void);
+
+/* What a check came to. */
+struct spool_found {
+    size_t messages, damaged, records, segments, dropped;
+};
+
+/* Reads everything below folder and tells what is damaged. returns: SPOOL_OK, SPOOL_DAMAGED, SPOOL_FAILED */
+int spool_check_folder(struct spool *s, const char *folder, bool is_running,
+                       struct spool_found *found);
+int spool_check(struct spool *s);   /* returns: an exit code; so do the others */
+int spool_repair(struct spool *s);  /* returns: see above */
+int spool_backup(struct spool *s);  /* returns: see above */
+int spool_restore(struct spool *s); /* returns: see above */
+
+#endif
