@@ -1,7 +1,7 @@
 /*
- * The fetcher role: what only HTTPS can tell, for roles that must not speak it. So far MTA-STS policies: one GET to the
- * addresses that the relay resolved, with the limits of RFC 8461 3.3. Whether the text is a policy is the relay's to
- * say; that it came from the domain's policy host, as text/plain, in time and in size, is said here.
+ * The fetcher role: HTTPS for roles that must not speak it. MTA-STS policies: one GET to the addresses that the relay
+ * resolved, with the limits of RFC 8461 3.3. Whether the text is a policy is the relay's to say; that it came from the
+ * domain's policy host, as text/plain, in time and in size, is said here. And TLS reports: one POST (RFC 8460 5.4).
  */
 #include "base/buf.h"
 #include "config/config.h"
@@ -13,6 +13,9 @@
 #define HOST_PREFIX "mta-sts."
 #define POLICY_PATH "/.well-known/mta-sts.txt"
 #define HOST_MAX    300
+#define PATH_MAX_   (SP_JOBS_FETCH_PATH_MAX + 1)
+#define REPORT_TYPE "application/tlsrpt+gzip"
+#define ANSWER_MAX  4096 /* of a report's receiver: nobody reads it */
 
 struct fetcher {
     struct sp_role *role;
@@ -65,6 +68,35 @@ static void on_fetched(void *arg, const struct sp_fetch_reply *got)
     sp_free(w);
 }
 
+static void start_fetch(struct wanted *w, struct sp_fetch_request *request,
+                        const struct sp_jobs_fetch_request *what, sp_fetch_fn fn)
+{
+    char *addresses[SP_FETCH_ADDRESSES_MAX] = {NULL};
+
+    for (size_t i = 0; i < what->address_count && i < SP_FETCH_ADDRESSES_MAX; i++) {
+        addresses[i] = sp_strdup_bytes(what->addresses[i]);
+        request->addresses[request->address_count++] = addresses[i];
+    }
+    (void)sp_fetch_start(w->f->fetch, request, fn, w);
+    for (size_t i = 0; i < request->address_count; i++)
+        sp_free(addresses[i]);
+}
+
+static enum sp_rc put_host(struct wanted *w, const char *prefix, struct sp_bytes domain)
+{
+    struct sp_buf host;
+    enum sp_rc rc;
+
+    sp_buf_init(&host, sizeof(w->host) - 1);
+    sp_buf_put_cstr(&host, prefix);
+    sp_buf_put(&host, domain);
+    rc = sp_buf_rc(&host) == SP_OK ? SP_OK : SP_E_MALFORMED;
+    if (rc == SP_OK)
+        memcpy(w->host, host.ptr, host.len);
+    sp_buf_clear(&host);
+    return rc;
+}
+
 static enum sp_rc start_policy(struct wanted *w, const struct sp_jobs_fetch_request *what)
 {
     struct sp_fetch_request request = {
@@ -74,25 +106,62 @@ static enum sp_rc start_policy(struct wanted *w, const struct sp_jobs_fetch_requ
         .body_max = SP_JOBS_FETCH_BODY_MAX,
         .timeout_ms = w->f->config->fetcher.timeout_ms,
     };
-    char *addresses[SP_FETCH_ADDRESSES_MAX] = {NULL};
-    struct sp_buf host;
+    enum sp_rc rc = put_host(w, HOST_PREFIX, what->domain);
 
-    sp_buf_init(&host, sizeof(w->host) - 1);
-    sp_buf_put_cstr(&host, HOST_PREFIX);
-    sp_buf_put(&host, what->domain);
-    if (sp_buf_rc(&host) != SP_OK) {
-        sp_buf_clear(&host);
-        return SP_E_MALFORMED;
-    }
-    memcpy(w->host, host.ptr, host.len);
-    sp_buf_clear(&host);
-    for (size_t i = 0; i < what->address_count && i < SP_FETCH_ADDRESSES_MAX; i++) {
-        addresses[i] = sp_strdup_bytes(what->addresses[i]);
-        request.addresses[request.address_count++] = addresses[i];
-    }
-    (void)sp_fetch_start(w->f->fetch, &request, on_fetched, w);
-    for (size_t i = 0; i < request.address_count; i++)
-        sp_free(addresses[i]);
+    if (rc == SP_OK)
+        start_fetch(w, &request, what, on_fetched);
+    return rc;
+}
+
+/* ---- reports ---- */
+
+static void on_posted(void *arg, const struct sp_fetch_reply *got)
+{
+    struct wanted *w = arg;
+    struct sp_jobs_fetch_reply reply = {.body = SP_LIT("")};
+    enum sp_rc rc = got->rc;
+    struct sp_buf payload;
+
+    if (rc == SP_E_LIMIT) /* it answered at length */
+        rc = got->status / 100 == 2 ? SP_OK : SP_E_FETCH_STATUS;
+    sp_log_info(w->f->log, "fetch.report", SP_DOMAIN("host", sp_bytes_cstr(w->host)),
+                SP_INT("status", got->status), SP_RC("why", rc));
+    sp_buf_init(&payload, 64);
+    sp_jobs_fetch_reply_encode(&payload, &reply);
+    sp_jobs_job_reply(w->job, rc, sp_buf_bytes(&payload), NULL, 0);
+    sp_buf_clear(&payload);
+    sp_free(w);
+}
+
+/* The path goes into a request line: a foreign one that could end it was refused by who read it, and is here once more. */
+static bool is_path(struct sp_bytes path)
+{
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] <= ' ' || path.ptr[i] > '~')
+            return false;
+    return path.len > 0 && path.ptr[0] == '/';
+}
+
+static enum sp_rc start_report(struct wanted *w, const struct sp_jobs_fetch_request *what)
+{
+    char path[PATH_MAX_] = "";
+    struct sp_fetch_request request = {
+        .host = w->host,
+        .port = what->port,
+        .path = path,
+        .body_max = ANSWER_MAX,
+        .timeout_ms = w->f->config->fetcher.timeout_ms,
+        .type = REPORT_TYPE,
+        .content = what->content,
+    };
+    enum sp_rc rc = put_host(w, "", what->domain);
+
+    if (rc == SP_OK && (!is_path(what->path) || what->port == 0))
+        rc = SP_E_MALFORMED;
+    if (rc != SP_OK)
+        return rc;
+    memcpy(path, what->path.ptr, what->path.len);
+    start_fetch(w, &request, what, on_posted);
     return SP_OK;
 }
 
@@ -112,7 +181,7 @@ static void on_job(void *arg, struct sp_jobs_job *job)
     struct wanted *w;
     enum sp_rc rc = sp_jobs_fetch_request_decode(sp_jobs_job_payload(job), arena, &what);
 
-    if (rc == SP_OK && (what.kind != SP_JOBS_FETCH_STS || !is_host(what.domain)))
+    if (rc == SP_OK && !is_host(what.domain))
         rc = SP_E_MALFORMED;
     if (rc != SP_OK) {
         sp_jobs_job_reply(job, rc, SP_LIT(""), NULL, 0);
@@ -121,7 +190,7 @@ static void on_job(void *arg, struct sp_jobs_job *job)
     w = sp_calloc(1, sizeof(*w));
     w->f = arg;
     w->job = job;
-    rc = start_policy(w, &what);
+    rc = what.kind == SP_JOBS_FETCH_STS ? start_policy(w, &what) : start_report(w, &what);
     if (rc == SP_OK)
         return;
     sp_jobs_job_reply(job, rc, SP_LIT(""), NULL, 0);

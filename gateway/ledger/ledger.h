@@ -53,6 +53,8 @@ struct ledger {
     bool own_io_open;
     struct sp_journal *own;
     size_t acts_open; /* appended, not durable yet */
+
+    struct ledger_reports *reports; /* NULL: none are sent */
 };
 
 /* key.c */
@@ -102,6 +104,11 @@ void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct 
 
 /* trace.c: message.trace */
 void ledger_trace(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
+
+/* reports.c: TLS reports, day by day */
+void ledger_reports_start(struct ledger *l);
+void ledger_reports_poke(struct ledger *l); /* looks soon whether something is due */
+void ledger_reports_free(struct ledger *l);
 
 /* command.c, prove.c */
 void ledger_reply_json(struct sp_jobs_job *job, enum sp_rc rc, struct sp_bytes json);

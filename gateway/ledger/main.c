@@ -40,6 +40,9 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
     options.generation = sp_role_generation(l->role);
     sp_crypt_hkdf(sp_secret_bytes(&l->record_kek), SP_LIT("sallyport facts 1"), &facts);
     options.facts = &facts;
+    options.organization = l->config->tls_reports.organization[0] != 0
+                               ? l->config->tls_reports.organization
+                               : l->config->hostname;
     sp_buf_init(&database, LEDGER_PATH_MAX);
     sp_buf_init(&file, LEDGER_PATH_MAX);
     rc = ledger_path(&database, sp_role_dir(l->role), "state.db");
@@ -85,6 +88,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     ledger_posture_serve(l);
     ledger_command_serve(l);
     ledger_tail_start(l);
+    ledger_reports_start(l);
     return SP_OK;
 }
 
@@ -97,6 +101,7 @@ static void stop(struct sp_role *role, void *state)
 {
     struct ledger *l = state;
 
+    ledger_reports_free(l);
     ledger_act_close(l);
     ledger_tail_finish(l);
     sp_role_stopped(role);
@@ -106,6 +111,7 @@ static void free_ledger(void *state)
 {
     struct ledger *l = state;
 
+    ledger_reports_free(l);
     if (l->worker != NULL)
         sp_worker_free(l->worker);
     ledger_act_close(l);

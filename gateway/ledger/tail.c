@@ -231,6 +231,7 @@ static void note_clock(struct ledger *l)
              (long long)(l->clock_off_ms - before));
     if (sp_audit_book_say(l->book, sp_bytes_cstr(event), &err) != SP_OK)
         give_up(l, &err);
+    ledger_reports_poke(l); /* a day may have ended */
 }
 
 static void on_tick(void *arg)

@@ -2,8 +2,10 @@
  * `sallyport tlsrpt show`: the sessions of each day and domain, or one domain's report as RFC 8460 writes it.
  *
  *     {"command": "tlsrpt.show", "day": "2026-11-22" or nothing, "domain": D or nothing}
- *         -> {"domains": [{"day", "domain", "successful", "failed"}]}, or with both {"report": {...}}
+ *         -> {"domains": [{"day", "domain", "successful", "failed"}], "sent": [{"day", "domain", "uri", "state"}]},
+ *            or with both {"report": {...}}
  */
+#include "audit/reports.h"
 #include "base/text.h"
 #include "gateway/ledger/ledger.h"
 #include "jobs/command.h"
@@ -23,6 +25,20 @@ static void put_one(void *arg, const struct sp_audit_tlsrpt *t)
     sp_jw_end(w);
 }
 
+static void put_sent(void *arg, const struct sp_audit_reports_row *r)
+{
+    struct sp_jw *w = arg;
+
+    sp_jw_object(w, NULL);
+    sp_jw_text(w, "day", r->day);
+    sp_jw_text(w, "domain", r->domain);
+    if (r->uri.len > 0)
+        sp_jw_text(w, "uri", r->uri);
+    sp_jw_text(w, "state", r->state);
+    sp_jw_int(w, "tries", r->tries);
+    sp_jw_end(w);
+}
+
 static enum sp_rc put_report(struct ledger *l, struct sp_bytes day, struct sp_bytes domain,
                              struct sp_jw *w, struct sp_err *err)
 {
@@ -30,7 +46,8 @@ static enum sp_rc put_report(struct ledger *l, struct sp_bytes day, struct sp_by
     enum sp_rc rc;
 
     sp_buf_init(&report, REPLY_MAX / 2);
-    rc = sp_audit_book_tlsrpt_report(l->book, day, domain, &report, err);
+    rc = sp_audit_book_tlsrpt_report(
+        l->book, &(struct sp_audit_tlsrpt_ask){.day = day, .domain = domain}, &report, err);
     if (rc == SP_OK)
         sp_jw_raw(w, "report", sp_buf_bytes(&report));
     sp_buf_clear(&report);
@@ -58,6 +75,10 @@ void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct 
     } else {
         sp_jw_array(&w, "domains");
         rc = sp_audit_book_tlsrpt(l->book, day, put_one, &w, &err);
+        sp_jw_end(&w);
+        sp_jw_array(&w, "sent");
+        if (rc == SP_OK)
+            rc = sp_audit_reports_each(l->book, day, put_sent, &w, &err);
         sp_jw_end(&w);
     }
     sp_jw_end(&w);

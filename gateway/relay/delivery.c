@@ -217,6 +217,7 @@ enum sp_rc relay_delivery_reload(struct relay *r, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     relay_probe_cancel(r);
+    relay_report_cancel(r);
     r->delivery->now = fresh;
     sp_list_append(&r->delivery->old, &old->link);
     sp_delivery_drain(old->delivery, PATIENCE_MS, on_old_ended, old);
@@ -253,6 +254,11 @@ void relay_delivery_free(struct relay *r)
 struct sp_transport *relay_delivery_transport(struct relay *r)
 {
     return r->delivery->now->transport;
+}
+
+const struct sp_dns_ops *relay_delivery_dns(struct relay *r)
+{
+    return sp_dns_resolver_ops(r->delivery->now->resolver);
 }
 
 struct sp_tls_context *relay_delivery_tls(struct relay *r)

@@ -90,6 +90,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->log = sp_role_log(role);
     r->dir = sp_role_dir(role);
     sp_list_init(&r->probes);
+    sp_list_init(&r->reports);
     r->jobs = sp_jobs_new(r->loop, r->log);
     sp_jobs_on_faulty(r->jobs, sp_role_peer_faulty, role);
     r->durable = relay_durable_new(r);
@@ -111,6 +112,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
         return rc;
     sp_jobs_watch_peers(r->jobs, on_peer_seen, r);
     r->submit = relay_submit_new(r);
+    relay_report_serve(r);
     relay_command_serve(r);
     listen_all(r);
     sp_log_info(r->log, "relay.started", SP_INT("shard", sp_role_index(role)),
@@ -176,6 +178,7 @@ static void relay_free(void *state)
 
     sp_intake_free(r->intake);
     relay_probe_cancel(r);
+    relay_report_cancel(r);
     relay_delivery_free(r);
     relay_left_free(r);
     sp_queue_close(r->queue);
@@ -188,6 +191,8 @@ static void relay_free(void *state)
     sp_tls_context_unref(r->server_tls);
     sp_config_free(r->config);
     sp_free(r->postmaster);
+    sp_free(r->report_tenant);
+    sp_free(r->report_domain);
     sp_secret_clear(&r->keys.content);
     sp_secret_clear(&r->keys.record);
     sp_free(r);

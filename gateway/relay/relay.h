@@ -38,13 +38,16 @@ struct relay {
     struct relay_durable *durable;
     struct relay_posture *posture; /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
-    struct sp_arena *ways; /* for classifying what comes into the queue */
-    char *postmaster;      /* of the first tenant; NULL: there is none */
-    struct sp_list probes; /* under way */
-    unsigned draining;     /* parts that have not ended yet */
-    const char *dir;       /* of the shard */
-    struct relay *first;   /* of a shard left behind: the relay that looks after it; else NULL */
-    struct relay *left;    /* the next shard left behind */
+    struct sp_arena *ways;  /* for classifying what comes into the queue */
+    char *postmaster;       /* of the first tenant; NULL: there is none */
+    char *report_tenant;    /* who signs TLS reports; NULL: nobody can */
+    char *report_domain;    /* its DKIM domain */
+    struct sp_list probes;  /* under way */
+    struct sp_list reports; /* the same: TLS reports */
+    unsigned draining;      /* parts that have not ended yet */
+    const char *dir;        /* of the shard */
+    struct relay *first;    /* of a shard left behind: the relay that looks after it; else NULL */
+    struct relay *left;     /* the next shard left behind */
 };
 
 /* ---- settings.c: from the bundle ---- */
@@ -82,6 +85,9 @@ int relay_delivery_remembered(struct relay *r, struct sp_bytes domain);
 
 /* returns: the transport of the half that runs now */
 struct sp_transport *relay_delivery_transport(struct relay *r);
+
+/* returns: its resolver, lent until the next reload */
+const struct sp_dns_ops *relay_delivery_dns(struct relay *r);
 
 /* returns: its TLS client context, lent */
 struct sp_tls_context *relay_delivery_tls(struct relay *r);
@@ -125,6 +131,12 @@ void relay_left_free(struct relay *r);
 
 struct relay_submit *relay_submit_new(struct relay *r);
 void relay_submit_free(struct relay_submit *s);
+
+/* ---- report.c: TLS reports on their way, for the ledger ---- */
+
+void relay_report_serve(struct relay *r);
+/* Ends all that are under way with an error. */
+void relay_report_cancel(struct relay *r);
 
 /* ---- command.c: the command line's questions about the queue ---- */
 

@@ -136,6 +136,31 @@ static char *postmaster_of(const struct loaded *l)
     return copy;
 }
 
+/* Whose domain TLS reports come from: the tenant of the setting, else the first that can sign. */
+static const struct sp_tenant *reporter_of(const struct loaded *l)
+{
+    const char *wanted = l->config->tls_reports.tenant;
+
+    if (l->config->sealer.dkim_key[0] == 0)
+        return NULL;
+    for (size_t i = 0; i < l->tenant_count; i++) {
+        const struct sp_tenant *t = l->tenants[i].tenant;
+
+        if ((wanted[0] == 0 || strcmp(wanted, t->name) == 0) && t->dkim.selector[0] != 0 &&
+            t->dkim.domain[0] != 0)
+            return t;
+    }
+    return NULL;
+}
+
+static void note_reporter(struct relay *r, const struct sp_tenant *t)
+{
+    sp_free(r->report_tenant);
+    sp_free(r->report_domain);
+    r->report_tenant = t == NULL ? NULL : sp_strdup(t->name);
+    r->report_domain = t == NULL ? NULL : sp_strdup(t->dkim.domain);
+}
+
 /* Puts the new in the old's place. */
 static void take(struct relay *r, struct loaded *l)
 {
@@ -150,6 +175,7 @@ static void take(struct relay *r, struct loaded *l)
 
     sp_free(r->postmaster);
     r->postmaster = postmaster_of(l);
+    note_reporter(r, reporter_of(l));
     sp_intake_configure(r->intake, &settings);
     l->tenant_count = 0; /* taken */
     sp_config_free(r->config);

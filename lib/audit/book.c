@@ -50,6 +50,14 @@ static const struct sp_store_migration migrations[] = {
     {"messages by the ids that others gave them",
      "CREATE TABLE origin (hash INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (hash, id))"
      "  WITHOUT ROWID;"},
+    {"TLS reports on their way, and the policies in them",
+     "CREATE TABLE report (day TEXT NOT NULL, domain TEXT NOT NULL, uri TEXT NOT NULL,"
+     "  state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, first_at INTEGER NOT NULL,"
+     "  next_at INTEGER NOT NULL, key TEXT NOT NULL DEFAULT '', contact TEXT NOT NULL DEFAULT '',"
+     "  PRIMARY KEY (day, domain, uri)) WITHOUT ROWID;"
+     "CREATE INDEX report_key ON report (key);"
+     "CREATE TABLE tlsrpt_text (day TEXT NOT NULL, domain TEXT NOT NULL, policy TEXT NOT NULL,"
+     "  text TEXT NOT NULL, PRIMARY KEY (day, domain, policy, text)) WITHOUT ROWID;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)
@@ -220,6 +228,8 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     enum sp_rc rc;
 
     b->signer = *options->signer;
+    b->organization =
+        sp_strdup(options->organization == NULL ? b->signer.node : options->organization);
     b->clock = options->clock;
     b->log = options->log;
     b->checkpoint_records =
@@ -291,6 +301,7 @@ void sp_audit_book_free(struct sp_audit_book *b)
     sp_aead_free(b->facts);
     sp_buf_clear(&b->tail);
     sp_secret_clear(&b->signer.secret);
+    sp_free(b->organization);
     sp_free(b);
 }
 

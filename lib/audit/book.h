@@ -33,6 +33,7 @@ struct sp_audit_book_options {
     const struct sp_digest *config; /* of the settings, for audit.started; NULL: not told */
     uint64_t generation;            /* of the configuration */
     const struct sp_secret *facts;  /* key under which facts are kept; NULL: none are */
+    const char *organization;       /* in TLS reports; NULL: the signer's node */
 };
 
 /*
@@ -198,13 +199,19 @@ typedef void (*sp_audit_tlsrpt_fn)(void *arg, const struct sp_audit_tlsrpt *t);
 SP_MUST_CHECK enum sp_rc sp_audit_book_tlsrpt(struct sp_audit_book *b, struct sp_bytes day,
                                               sp_audit_tlsrpt_fn fn, void *arg, struct sp_err *err);
 
+struct sp_audit_tlsrpt_ask {
+    struct sp_bytes day;
+    struct sp_bytes domain;
+    struct sp_bytes contact; /* for contact-info; empty: it is left out */
+};
+
 /*
  * Appends one domain's report of a day, as JSON (RFC 8460 4.4).
  *
  * returns: SP_E_NOT_FOUND if no session was seen, SP_E_STORE_FAILED
  */
-SP_MUST_CHECK enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b, struct sp_bytes day,
-                                                     struct sp_bytes domain, struct sp_buf *out,
-                                                     struct sp_err *err);
+SP_MUST_CHECK enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b,
+                                                     const struct sp_audit_tlsrpt_ask *ask,
+                                                     struct sp_buf *out, struct sp_err *err);
 
 #endif

@@ -54,6 +54,7 @@ struct sp_audit_book {
     struct sp_list changed_domains; /* nobody was told yet */
     struct sp_list dirty_domains;
     char tlsrpt_day[16]; /* of the last session counted */
+    char *organization;  /* in TLS reports */
 };
 
 /* An event that has become a line. */
@@ -114,5 +115,14 @@ SP_MUST_CHECK enum sp_rc sp_audit_origin_load(struct sp_audit_book *b, struct sp
 SP_MUST_CHECK enum sp_rc sp_audit_tlsrpt_learn(struct sp_audit_book *b,
                                                const struct sp_audit_line *line,
                                                struct sp_err *err);
+
+/* Appends the report-id: "2026-11-21.example.net@node". */
+void sp_audit_tlsrpt_put_id(const struct sp_audit_book *b, const struct sp_audit_tlsrpt_ask *ask,
+                            struct sp_buf *out);
+
+/* Learns of a report's mail in a queue from its message.accepted. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_reports_learn(struct sp_audit_book *b,
+                                                const struct sp_audit_line *line,
+                                                struct sp_err *err);
 
 #endif

@@ -83,6 +83,8 @@ static enum sp_rc keep(struct sp_audit_book *b, size_t from, const struct sp_aud
     struct sp_audit_message *m;
     enum sp_rc rc = sp_audit_tlsrpt_learn(b, line, err);
 
+    if (rc == SP_OK)
+        rc = sp_audit_reports_learn(b, line, err);
     if (rc != SP_OK)
         return rc;
     if (line->has_message) {

@@ -11,6 +11,8 @@
 #define KEEP_MS   ((int64_t)31 * 24 * 3600 * 1000)
 #define IDS_MAX   600
 
+#define TEXT_LEN_MAX 4096 /* of a policy's line */
+
 static struct sp_bytes day_of(int64_t ms, char *room)
 {
     sp_time_format_rfc3339(ms, room);
@@ -21,11 +23,42 @@ static struct sp_bytes day_of(int64_t ms, char *room)
 
 static enum sp_rc forget_old(struct sp_audit_book *b, int64_t now_ms, struct sp_err *err)
 {
-    struct sp_store_query *q = sp_store_query(b->store, "DELETE FROM tlsrpt WHERE day < ?1");
+    static const char *const statements[] = {"DELETE FROM tlsrpt WHERE day < ?1",
+                                             "DELETE FROM tlsrpt_text WHERE day < ?1",
+                                             "DELETE FROM report WHERE day < ?1"};
     char room[SP_TIME_TEXT_MAX];
+    enum sp_rc rc = SP_OK;
 
-    sp_store_bind_text(q, 1, day_of(now_ms - KEEP_MS, room));
-    return sp_store_run(q, err);
+    for (size_t i = 0; i < SP_ARRAY_LEN(statements) && rc == SP_OK; i++) {
+        struct sp_store_query *q = sp_store_query(b->store, statements[i]);
+
+        sp_store_bind_text(q, 1, day_of(now_ms - KEEP_MS, room));
+        rc = sp_store_run(q, err);
+    }
+    return rc;
+}
+
+/* What the session's policy says, once a day: the TLSA records of DANE; an MTA-STS policy is remembered by itself. */
+static enum sp_rc note_texts(struct sp_audit_book *b, struct sp_bytes day, struct sp_bytes domain,
+                             const struct sp_json *session, struct sp_err *err)
+{
+    const struct sp_json *list = sp_json_find(session, "records");
+    enum sp_rc rc = SP_OK;
+
+    for (const struct sp_json *t = list == NULL ? NULL : list->first; t != NULL && rc == SP_OK;
+         t = t->next) {
+        struct sp_store_query *q =
+            sp_store_query(b->store, "INSERT OR IGNORE INTO tlsrpt_text VALUES (?1, ?2, ?3, ?4)");
+
+        if (t->text.len > TEXT_LEN_MAX)
+            continue;
+        sp_store_bind_text(q, 1, day);
+        sp_store_bind_text(q, 2, domain);
+        sp_store_bind_text(q, 3, sp_json_text_of(session, "policy"));
+        sp_store_bind_text(q, 4, t->text);
+        rc = sp_store_run(q, err);
+    }
+    return rc;
 }
 
 static enum sp_rc count(struct sp_audit_book *b, struct sp_bytes day, struct sp_bytes domain,
@@ -61,7 +94,8 @@ enum sp_rc sp_audit_tlsrpt_learn(struct sp_audit_book *b, const struct sp_audit_
         return SP_OK;
     day = day_of(line->time_ms, room);
     for (const struct sp_json *s = sessions->first; s != NULL && rc == SP_OK; s = s->next)
-        rc = count(b, day, domain, s, err);
+        if ((rc = count(b, day, domain, s, err)) == SP_OK)
+            rc = note_texts(b, day, domain, s, err);
     if (rc == SP_OK && !sp_bytes_eq(day, sp_bytes_cstr(b->tlsrpt_day))) {
         memcpy(b->tlsrpt_day, room, DAY_LEN);
         rc = forget_old(b, line->time_ms, err);
@@ -93,26 +127,68 @@ enum sp_rc sp_audit_book_tlsrpt(struct sp_audit_book *b, struct sp_bytes day, sp
     return rc;
 }
 
-/* The policy's own lines, and for MTA-STS its hosts (RFC 8460 4.4). */
-static void put_policy(const struct sp_audit_book *b, struct sp_bytes type, struct sp_bytes domain,
-                       struct sp_jw *w)
+/* An MTA-STS policy's own lines, and the hosts that it names. */
+static void put_sts(const struct sp_audit_posture *p, struct sp_jw *w)
+{
+    static const struct sp_bytes mx = SP_LIT_INIT("mx:");
+    struct sp_bytes text = p->sts;
+    struct sp_bytes line;
+
+    sp_jw_array(w, "policy-string");
+    while (sp_bytes_split(&text, '\n', &line))
+        if (sp_bytes_trim(line).len > 0)
+            sp_jw_text(w, NULL, sp_bytes_trim(line));
+    sp_jw_end(w);
+    text = p->sts;
+    sp_jw_array(w, "mx-host");
+    while (sp_bytes_split(&text, '\n', &line)) {
+        line = sp_bytes_trim(line);
+        if (sp_bytes_starts_nocase(line, mx))
+            sp_jw_text(w, NULL, sp_bytes_trim(sp_bytes_slice(line, mx.len, SIZE_MAX)));
+    }
+    sp_jw_end(w);
+}
+
+static enum sp_rc put_texts(struct sp_audit_book *b, const struct sp_audit_tlsrpt_ask *ask,
+                            const char *policy, struct sp_jw *w, struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(b->store, "SELECT text FROM tlsrpt_text WHERE day = ?1 AND domain = ?2"
+                                 " AND policy = ?3 ORDER BY text");
+    enum sp_rc rc;
+    size_t count = 0;
+    bool row;
+
+    sp_store_bind_text(q, 1, ask->day);
+    sp_store_bind_text(q, 2, ask->domain);
+    sp_store_bind_text(q, 3, sp_bytes_cstr(policy));
+    while ((rc = sp_store_next(q, &row, err)) == SP_OK && row) {
+        if (count++ == 0)
+            sp_jw_array(w, "policy-string");
+        sp_jw_text(w, NULL, sp_store_text(q, 0));
+    }
+    if (count > 0)
+        sp_jw_end(w);
+    return rc;
+}
+
+/* RFC 8460 4.4 */
+static enum sp_rc put_policy(struct sp_audit_book *b, const struct sp_audit_tlsrpt_ask *ask,
+                             const char *type, struct sp_jw *w, struct sp_err *err)
 {
     struct sp_audit_posture p;
-    struct sp_bytes line;
-    bool has_text = sp_bytes_eq(type, SP_LIT("sts")) && sp_audit_book_posture_find(b, domain, &p) &&
-                    p.sts.len > 0;
+    enum sp_rc rc = SP_OK;
 
     sp_jw_object(w, "policy");
-    sp_jw_text(w, "policy-type", type);
-    if (has_text) {
-        sp_jw_array(w, "policy-string");
-        while (sp_bytes_split(&p.sts, '\n', &line))
-            if (sp_bytes_trim(line).len > 0)
-                sp_jw_text(w, NULL, sp_bytes_trim(line));
-        sp_jw_end(w);
-    }
-    sp_jw_text(w, "policy-domain", domain);
+    sp_jw_cstr(w, "policy-type", type);
+    if (strcmp(type, "tlsa") == 0)
+        rc = put_texts(b, ask, type, w, err);
+    else if (strcmp(type, "sts") == 0 && sp_audit_book_posture_find(b, ask->domain, &p) &&
+             p.sts.len > 0)
+        put_sts(&p, w);
+    sp_jw_text(w, "policy-domain", ask->domain);
     sp_jw_end(w);
+    return rc;
 }
 
 static enum sp_rc put_sums(struct sp_audit_book *b, struct sp_bytes day, struct sp_bytes domain,
@@ -181,13 +257,20 @@ static enum sp_rc has_policy(struct sp_audit_book *b, struct sp_bytes day, struc
     return rc;
 }
 
-static void put_head(const struct sp_audit_book *b, struct sp_bytes day, struct sp_bytes domain,
+void sp_audit_tlsrpt_put_id(const struct sp_audit_book *b, const struct sp_audit_tlsrpt_ask *ask,
+                            struct sp_buf *out)
+{
+    sp_buf_printf(out, "%.*s.%.*s@%s", SP_FMT(ask->day), SP_FMT(ask->domain), b->signer.node);
+}
+
+static void put_head(const struct sp_audit_book *b, const struct sp_audit_tlsrpt_ask *ask,
                      struct sp_jw *w)
 {
+    struct sp_bytes day = ask->day;
     struct sp_buf text;
 
     sp_buf_init(&text, IDS_MAX);
-    sp_jw_cstr(w, "organization-name", b->signer.node);
+    sp_jw_cstr(w, "organization-name", b->organization);
     sp_jw_object(w, "date-range");
     sp_buf_printf(&text, "%.*sT00:00:00Z", SP_FMT(day));
     sp_jw_text(w, "start-datetime", sp_buf_bytes(&text));
@@ -195,16 +278,20 @@ static void put_head(const struct sp_audit_book *b, struct sp_bytes day, struct 
     sp_buf_printf(&text, "%.*sT23:59:59Z", SP_FMT(day));
     sp_jw_text(w, "end-datetime", sp_buf_bytes(&text));
     sp_jw_end(w);
+    if (ask->contact.len > 0)
+        sp_jw_text(w, "contact-info", ask->contact);
     sp_buf_reset(&text);
-    sp_buf_printf(&text, "%.*s_%.*s_%s", SP_FMT(day), SP_FMT(domain), b->signer.node);
+    sp_audit_tlsrpt_put_id(b, ask, &text);
     sp_jw_text(w, "report-id", sp_buf_bytes(&text));
     sp_buf_clear(&text);
 }
 
-enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b, struct sp_bytes day,
-                                       struct sp_bytes domain, struct sp_buf *out,
+enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b,
+                                       const struct sp_audit_tlsrpt_ask *ask, struct sp_buf *out,
                                        struct sp_err *err)
 {
+    struct sp_bytes day = ask->day;
+    struct sp_bytes domain = ask->domain;
     static const char *const policies[] = {"tlsa", "sts", "no-policy-found"};
     enum sp_rc rc = SP_OK;
     size_t found = 0;
@@ -212,7 +299,7 @@ enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b, struct sp_bytes 
 
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
-    put_head(b, day, domain, &w);
+    put_head(b, ask, &w);
     sp_jw_array(&w, "policies");
     for (size_t i = 0; i < SP_ARRAY_LEN(policies) && rc == SP_OK; i++) {
         bool has;
@@ -222,8 +309,9 @@ enum sp_rc sp_audit_book_tlsrpt_report(struct sp_audit_book *b, struct sp_bytes 
             continue;
         found++;
         sp_jw_object(&w, NULL);
-        put_policy(b, sp_bytes_cstr(policies[i]), domain, &w);
-        rc = put_sums(b, day, domain, policies[i], &w, err);
+        rc = put_policy(b, ask, policies[i], &w, err);
+        if (rc == SP_OK)
+            rc = put_sums(b, day, domain, policies[i], &w, err);
         if (rc == SP_OK)
             rc = put_failures(b, day, domain, policies[i], &w, err);
         sp_jw_end(&w);

@@ -136,6 +136,15 @@ struct sp_config {
         int64_t sts_port;
         int64_t timeout_ms;
     } fetcher;
+    struct {
+        bool send;
+        const char
+            *tenant; /* whose domain reports and signs; "": the first that has a DKIM selector */
+        const char *organization; /* "": hostname */
+        const char *contact;      /* "": postmaster@ the signing domain */
+        int64_t delay_ms;         /* at most so long after the day's end, at random */
+        int64_t retry_ms;         /* after the first failure; doubles */
+    } tls_reports;
     struct sp_arena *arena; /* all of the above lives here */
 };
 

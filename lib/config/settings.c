@@ -155,11 +155,24 @@ static const struct sp_setting settings[] = {
      "trust anchors of recipients' certificates, PEM; none leaves only those that an administrator pins"},
 
     {"fetcher.sts_ca", SP_SETTING_TEXT, AT(fetcher.sts_ca), 0, 0, "", NULL, SP_FORM_PATH,
-     "trust anchors beside the system's for MTA-STS hosts, PEM"},
+     "trust anchors beside the system's for hosts of MTA-STS policies and TLS reports, PEM"},
     {"fetcher.sts_port", SP_SETTING_INT, AT(fetcher.sts_port), 1, 65535, "443", NULL, SP_FORM_ANY,
      "port of MTA-STS hosts; another one is for tests"},
     {"fetcher.timeout", SP_SETTING_DURATION, AT(fetcher.timeout_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
      "time for one fetch"},
+
+    {"tls_reports.send", SP_SETTING_BOOL, AT(tls_reports.send), 0, 0, "true", NULL, SP_FORM_ANY,
+     "send each domain that asks for it a daily report of TLS with its hosts (RFC 8460)"},
+    {"tls_reports.tenant", SP_SETTING_TEXT, AT(tls_reports.tenant), 0, 0, "", NULL, SP_FORM_ANY,
+     "tenant whose DKIM domain reports and signs; none takes the first that has a selector"},
+    {"tls_reports.organization", SP_SETTING_TEXT, AT(tls_reports.organization), 0, 0, "", NULL, SP_FORM_ANY,
+     "organization-name in the reports; none says our hostname"},
+    {"tls_reports.contact", SP_SETTING_TEXT, AT(tls_reports.contact), 0, 0, "", NULL, SP_FORM_ANY,
+     "address that reports come from and name as contact; none says postmaster@ the signing domain"},
+    {"tls_reports.delay", SP_SETTING_DURATION, AT(tls_reports.delay_ms), 1000, DAY, "4h", NULL, SP_FORM_ANY,
+     "a report goes at a random moment of this time after the day (UTC) has ended"},
+    {"tls_reports.retry", SP_SETTING_DURATION, AT(tls_reports.retry_ms), 1000, DAY, "15m", NULL, SP_FORM_ANY,
+     "pause before a report that failed is tried again; it doubles each time, for a day"},
 };
 
 static const struct sp_setting listen_settings[] = {

@@ -6,7 +6,8 @@
 #include "delivery/words.h"
 #include "transport/tlsrpt.h"
 
-#define EVENT_MAX 65536
+#define EVENT_MAX  65536
+#define RECORD_MAX 2048 /* a digest's; a whole certificate is left out of reports */
 
 bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event, const uint16_t *ns,
                      size_t n_count)
@@ -172,6 +173,29 @@ static void write_sts(const struct sp_attempt *a, struct sp_jw *w)
     sp_jw_end(w);
 }
 
+/* The records that bound the session, as a zone would have them. */
+static void write_records(struct sp_jw *w, const struct sp_hop *h)
+{
+    struct sp_buf text;
+
+    if (h->tlsa_pinned || h->tlsa_count == 0)
+        return;
+    sp_buf_init(&text, RECORD_MAX);
+    sp_jw_array(w, "records");
+    for (size_t i = 0; i < h->tlsa_count; i++) {
+        const struct sp_tlsa *t = &h->tlsa_set[i];
+
+        sp_buf_reset(&text);
+        sp_buf_printf(&text, "_%u._tcp.%.*s. IN TLSA %u %u %u ", h->port, SP_FMT(h->base), t->usage,
+                      t->selector, t->matching_type);
+        sp_hex_encode(&text, t->data);
+        if (sp_buf_rc(&text) == SP_OK)
+            sp_jw_text(w, NULL, sp_buf_bytes(&text));
+    }
+    sp_jw_end(w);
+    sp_buf_clear(&text);
+}
+
 /* New sessions, as TLS reports count them (RFC 8460): once, by the attempt that saw them first. */
 static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
 {
@@ -191,6 +215,7 @@ static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
             sp_jw_text(w, "ip", s->ip);
         sp_jw_cstr(w, "policy", sp_tlsrpt_policy(a->route, h));
         sp_jw_cstr(w, "result", s->result);
+        write_records(w, h);
         sp_jw_end(w);
     }
     sp_jw_end(w);

@@ -264,8 +264,9 @@ bool sp_attempt_needs_copy(const struct sp_attempt *a, enum sp_rung rung)
 {
     const struct sp_options *o = a->options;
 
-    return sp_rung_is_crypto(rung) || o->strip_subject_tag || o->add_count > 0 ||
-           o->strip_count > 0 || o->notice.len > 0 || o->footer.len > 0;
+    return sp_rung_is_crypto(rung) || a->p->m->accept.kind == SP_ACCEPT_KIND_REPORT ||
+           o->strip_subject_tag || o->add_count > 0 || o->strip_count > 0 || o->notice.len > 0 ||
+           o->footer.len > 0;
 }
 
 bool sp_attempt_has_copy(const struct sp_attempt *a, enum sp_rung rung)

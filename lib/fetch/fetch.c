@@ -21,6 +21,7 @@ struct transfer {
     sp_handle handle;
     CURL *easy;
     struct curl_slist *resolve;
+    struct curl_slist *header; /* of a POST, else NULL */
     struct sp_buf body;
     sp_fetch_fn fn;
     void *arg;
@@ -55,6 +56,7 @@ static void drop(struct transfer *t)
         curl_easy_cleanup(t->easy);
     }
     curl_slist_free_all(t->resolve);
+    curl_slist_free_all(t->header);
     sp_buf_clear(&t->body);
     sp_free(t);
 }
@@ -65,7 +67,8 @@ static enum sp_rc rc_of(const struct transfer *t, CURLcode code, long status)
         return t->failed;
     switch (code) {
     case CURLE_OK:
-        return status == 200 ? SP_OK : SP_E_FETCH_STATUS;
+        return status == 200 || (t->header != NULL && status / 100 == 2) ? SP_OK
+                                                                         : SP_E_FETCH_STATUS;
     case CURLE_OPERATION_TIMEDOUT:
         return SP_E_TIMEOUT;
     case CURLE_FILESIZE_EXCEEDED:
@@ -258,6 +261,30 @@ static bool set_rules(struct transfer *t, const struct sp_fetch_request *r)
     return bad == CURLE_OK;
 }
 
+/* Without "Expect: 100-continue": what is posted is small, and not every server knows it. */
+static bool set_post(struct transfer *t, const struct sp_fetch_request *r)
+{
+    struct curl_slist *more;
+    struct sp_buf type;
+    CURLcode bad = CURLE_OK;
+
+    if (r->type == NULL)
+        return true;
+    sp_buf_init(&type, RESOLVE_MAX);
+    sp_buf_printf(&type, "Content-Type: %s", r->type);
+    sp_buf_put_u8(&type, 0);
+    if (sp_buf_rc(&type) == SP_OK)
+        t->header = curl_slist_append(NULL, (const char *)type.ptr);
+    sp_buf_clear(&type);
+    more = t->header == NULL ? NULL : curl_slist_append(t->header, "Expect:");
+    if (more == NULL)
+        return false;
+    bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, more);
+    bad |= curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->content.len);
+    bad |= curl_easy_setopt(t->easy, CURLOPT_COPYPOSTFIELDS, (const char *)r->content.ptr);
+    return bad == CURLE_OK;
+}
+
 sp_handle sp_fetch_start(struct sp_fetch *f, const struct sp_fetch_request *request, sp_fetch_fn fn,
                          void *arg)
 {
@@ -271,7 +298,7 @@ sp_handle sp_fetch_start(struct sp_fetch *f, const struct sp_fetch_request *requ
     sp_buf_init(&t->body, request->body_max);
     t->easy = curl_easy_init();
     if (t->easy != NULL && set_target(t, request) && set_rules(t, request) &&
-        curl_multi_add_handle(f->multi, t->easy) == CURLM_OK)
+        set_post(t, request) && curl_multi_add_handle(f->multi, t->easy) == CURLM_OK)
         return t->handle;
     if (t->easy != NULL)
         curl_easy_cleanup(t->easy);

@@ -1,5 +1,5 @@
 /*
- * HTTPS client on our loop: one GET, to addresses that the caller resolved, with limits on time and size. Redirects
+ * HTTPS client on our loop: one GET or POST, to addresses that the caller resolved, with limits on time and size. Redirects
  * are not followed, no proxy, no cookies, certificates are always verified for the host's name.
  */
 #ifndef SP_FETCH_FETCH_H
@@ -21,14 +21,16 @@ struct sp_fetch_request {
     const char *path;                              /* "/.well-known/mta-sts.txt" */
     const char *addresses[SP_FETCH_ADDRESSES_MAX]; /* as text; the name is not looked up */
     size_t address_count;
-    size_t body_max;    /* octets */
-    int64_t timeout_ms; /* for all of it */
+    size_t body_max;         /* octets of the answer */
+    const char *type;        /* NULL: GET; else POST of content as this media type */
+    struct sp_bytes content; /* lent for the call */
+    int64_t timeout_ms;      /* for all of it */
 };
 
 /* type: the media type without parameters. Lent for the call. */
 struct sp_fetch_reply {
     enum sp_rc
-        rc; /* SP_OK; SP_E_FETCH_STATUS: not 200; SP_E_LIMIT: too long; SP_E_TIMEOUT; SP_E_TLS_UNTRUSTED; SP_E_FETCH_FAILED */
+        rc; /* SP_OK; SP_E_FETCH_STATUS: not 200, after POST not 2xx; SP_E_LIMIT: too long; SP_E_TIMEOUT; SP_E_TLS_UNTRUSTED; SP_E_FETCH_FAILED */
     int status; /* HTTP, 0 if none came */
     struct sp_bytes type;
     struct sp_bytes body;

@@ -259,6 +259,11 @@ void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], ui
     sp_jw_object(&w, "actor");
     sp_jw_cstr(&w, "type", "system");
     sp_jw_end(&w);
+    if (a->message_id.len > 0) {
+        sp_jw_object(&w, "origin");
+        sp_jw_text(&w, "message_id", a->message_id);
+        sp_jw_end(&w);
+    }
     sp_jw_text(&w, "from", a->sender);
     sp_jw_array(&w, "to");
     for (size_t i = 0; i < a->recipient_count; i++)

@@ -93,8 +93,10 @@ struct sp_intake_own {
     struct sp_bytes from;   /* envelope sender; empty: the null sender */
     struct sp_bytes to;
     enum sp_floor floor;
-    int64_t expire_at_ms;    /* 0: the policy's expiry from now */
-    struct sp_bytes content; /* borrowed for the call */
+    int64_t expire_at_ms;       /* 0: the policy's expiry from now */
+    uint32_t needs;             /* SP_ASKED_* of journal/records.h */
+    struct sp_bytes message_id; /* of its header, with <>; may be empty */
+    struct sp_bytes content;    /* borrowed for the call */
 };
 
 /* Queues it; done(arg, rc, id) follows exactly once, SP_OK when it is durable. */

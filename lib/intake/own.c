@@ -219,6 +219,8 @@ static void set_submission(struct submission *sub, const struct sp_intake_own *o
     a->time_ms = now;
     a->skew_ms = sp_clock_skew_ms(in->parts.clock);
     a->kind = own->kind;
+    a->needs = own->needs;
+    a->message_id = sp_arena_copy(sub->arena, own->message_id);
     a->tenant = sp_arena_copy(sub->arena, own->tenant);
     a->sender = sp_arena_copy(sub->arena, own->from);
     a->policy = sp_arena_copy(sub->arena, sp_bytes_cstr(sp_policy_hash(in->now->policy)));

@@ -11,6 +11,9 @@ void sp_jobs_fetch_request_encode(struct sp_buf *out, const struct sp_jobs_fetch
     sp_jobs_wire_put_text(out, request->domain, SP_JOBS_FETCH_TEXT_MAX);
     sp_jobs_wire_put_count(out, request->address_count, SP_JOBS_FETCH_ADDRESSES_MAX);
     sp_jobs_wire_put_texts(out, request->addresses, request->address_count, SP_JOBS_FETCH_TEXT_MAX);
+    sp_buf_put_u16(out, request->port);
+    sp_jobs_wire_put_text(out, request->path, SP_JOBS_FETCH_PATH_MAX);
+    sp_jobs_wire_put_text(out, request->content, SP_JOBS_FETCH_CONTENT_MAX);
 }
 
 enum sp_rc sp_jobs_fetch_request_decode(struct sp_bytes data, struct sp_arena *arena,
@@ -24,6 +27,9 @@ enum sp_rc sp_jobs_fetch_request_decode(struct sp_bytes data, struct sp_arena *a
     request.address_count = sp_jobs_wire_count(&r, SP_JOBS_FETCH_ADDRESSES_MAX);
     request.addresses =
         sp_jobs_wire_texts(&r, arena, request.address_count, SP_JOBS_FETCH_TEXT_MAX);
+    request.port = sp_reader_u16(&r);
+    request.path = sp_reader_var(&r, SP_JOBS_FETCH_PATH_MAX);
+    request.content = sp_reader_var(&r, SP_JOBS_FETCH_CONTENT_MAX);
     if (sp_reader_end(&r) != SP_OK)
         return SP_E_MALFORMED;
     *out = request;

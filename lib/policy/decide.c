@@ -236,6 +236,11 @@ enum sp_floor sp_policy_floor(const struct sp_policy *p)
     return p->floor;
 }
 
+enum sp_floor sp_policy_report_floor(const struct sp_policy *p)
+{
+    return p->report_floor;
+}
+
 int64_t sp_policy_expire_ms(const struct sp_policy *p, int64_t otherwise_ms)
 {
     return p->has_expire ? p->expire_ms : otherwise_ms;

@@ -103,6 +103,13 @@ static void add_settings(struct making *m)
                   sp_policy_words_floor(p->portal.notify_floor));
     add_setting(m, "portal.notify_floor", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
     sp_buf_reset(&text);
+    sp_buf_printf(
+        &text,
+        "A report to a domain about TLS with it, which holds nothing of any message, needs "
+        "%s.",
+        sp_policy_words_floor(p->report_floor));
+    add_setting(m, "tls_reports", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
+    sp_buf_reset(&text);
     sp_buf_printf(&text, "Hours and weekdays are those of %s.", p->timezone);
     add_setting(m, "timezone", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
     sp_buf_clear(&text);

@@ -6,8 +6,8 @@
 
 #define DAY_MS ((int64_t)86400000)
 
-static const char *const setting_names[] = {"timezone", "floor",         "expire",
-                                            "portal",   "dkim_selector", NULL};
+static const char *const setting_names[] = {"timezone",      "floor",       "expire", "portal",
+                                            "dkim_selector", "tls_reports", NULL};
 static const char *const portal_names[] = {"expires",      "login",       "reply",
                                            "forward",      "remind",      "unread_after",
                                            "notify_floor", "notify_from", NULL};
@@ -118,6 +118,8 @@ static void load_layer(struct sp_loader *l, const struct sp_json *object)
         sp_policy_load_portal(l, v, &p->portal);
     if ((v = sp_json_find(object, "dkim_selector")) != NULL)
         sp_policy_loader_text(l, v, &p->dkim_selector);
+    if ((v = sp_json_find(object, "tls_reports")) != NULL)
+        sp_policy_loader_floor(l, v, &p->report_floor);
 }
 
 /* The keys that layer i fixes must not be set by those within it. */
@@ -154,6 +156,7 @@ void sp_policy_load_settings(struct sp_loader *l)
     if (!sp_zone_find(SP_LIT("UTC"), &p->zone))
         p->zone = (struct sp_zone){.rule = "UTC0"};
     p->dkim_selector = "";
+    p->report_floor = SP_FLOOR_PLAIN;
     p->portal = (struct sp_portal_options){.expires_ms = 30 * DAY_MS,
                                            .login = SP_LOGIN_CODE,
                                            .unread_after_ms = 7 * DAY_MS,

@@ -90,6 +90,8 @@ void sp_policy_fill(const struct sp_policy *p, struct sp_facts *facts);
 /* returns: the floor, expiry (otherwise_ms if they name none) and portal options of the settings: for mail of our own */
 enum sp_floor sp_policy_floor(const struct sp_policy *p);
 int64_t sp_policy_expire_ms(const struct sp_policy *p, int64_t otherwise_ms);
+/* returns: the floor of TLS reports (RFC 8460): mail of ours about numbers of sessions, of no tenant's */
+enum sp_floor sp_policy_report_floor(const struct sp_policy *p);
 const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p);
 
 /* returns: the next key of delivery.routes that a rule names, lent; NULL at the end. at: 0 to begin */

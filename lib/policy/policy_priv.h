@@ -182,6 +182,7 @@ struct sp_policy {
     const char *timezone;
     struct sp_zone zone;
     const char *dkim_selector;
+    enum sp_floor report_floor;
     struct sp_portal_options portal;
     /* version */
     char hash[SP_POLICY_HASH_LEN + 1];

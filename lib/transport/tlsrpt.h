@@ -1,5 +1,6 @@
 /*
- * SMTP TLS reporting (RFC 8460): which policy a session was under, and what became of it in the words of that RFC. thread: any
+ * SMTP TLS reporting (RFC 8460): which policy a session was under, what became of it in the words of that RFC, and where a
+ * domain wants to be told. thread: any
  */
 #ifndef SP_TRANSPORT_TLSRPT_H
 #define SP_TRANSPORT_TLSRPT_H
@@ -17,5 +18,36 @@ const char *sp_tlsrpt_policy(const struct sp_route *r, const struct sp_hop *h);
  */
 const char *sp_tlsrpt_result(const struct sp_route *r, const struct sp_hop *h,
                              const struct sp_hop_proof *proof, enum sp_rc tls_rc);
+
+/* ---- where reports go ---- */
+
+#define SP_TLSRPT_URIS_MAX    4 /* of a record; more are left out */
+#define SP_TLSRPT_URI_MAX     512
+#define SP_TLSRPT_ADDRESS_MAX 320
+
+struct sp_tlsrpt_record {
+    struct sp_bytes uris[SP_TLSRPT_URIS_MAX]; /* views into the record */
+    size_t uri_count;                         /* at least one */
+};
+
+/*
+ * Reads the TXT answers of _smtp._tls.DOMAIN (RFC 8460 3).
+ *
+ * returns: SP_OK, or SP_E_NOT_FOUND: no such record, more than one, or one that is malformed
+ */
+SP_MUST_CHECK enum sp_rc sp_tlsrpt_record_parse(const struct sp_bytes *txt, size_t count,
+                                                struct sp_tlsrpt_record *out);
+
+struct sp_tlsrpt_uri {
+    bool is_mail;
+    char address[SP_TLSRPT_ADDRESS_MAX]; /* mailto: decoded; without NUL */
+    size_t address_len;
+    struct sp_bytes host; /* https: views into the URI */
+    struct sp_bytes path; /* with its query */
+    uint16_t port;
+};
+
+/* returns: false if it is neither a mailto: with one address nor an https: of a host name; out is then untouched */
+SP_MUST_CHECK bool sp_tlsrpt_uri_parse(struct sp_bytes uri, struct sp_tlsrpt_uri *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "jobs/fetch.h"
 #include "jobs/keys.h"
 #include "jobs/posture.h"
+#include "jobs/report.h"
 #include "jobs/scan.h"
 #include "jobs/seal.h"
 #include "jobs/submit.h"
@@ -51,12 +52,15 @@ PLAIN(submit_reply)
 LISTS(fetch_request)
 PLAIN(fetch_reply)
 LISTS(posture)
+PLAIN(report_request)
+LISTS(report_reply)
 
 static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf *) = {
     try_scan_request,    try_scan_reply,    try_seal_request, try_seal_reply,
     try_deposit_request, try_deposit_reply, try_keys_request, try_keys_reply,
     try_command_request, try_command_reply, try_act_request,  try_submit_request,
     try_submit_reply,    try_fetch_request, try_fetch_reply,  try_posture,
+    try_report_request,  try_report_reply,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

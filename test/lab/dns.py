@@ -18,9 +18,10 @@ class Dns:
 
     def start(self):
         for attempt in range(3):  # a port may be taken between choosing and binding it
-            self.auth_port, self.port = free_port(), free_port()
+            self.auth_port, self.port, self.report_port = free_port(), free_port(), free_port()
             self.environment = {**os.environ, "DNS_FIXTURE_RUN": str(self.run), "DNS_FIXTURE_AUTH_PORT": str(self.auth_port),
-                                "DNS_FIXTURE_RES_PORT": str(self.port), "DNS_FIXTURE_MX_PORT": str(self.mx_port)}
+                                "DNS_FIXTURE_RES_PORT": str(self.port), "DNS_FIXTURE_MX_PORT": str(self.mx_port),
+                                "DNS_FIXTURE_REPORT_PORT": str(self.report_port)}
             # unbound stays behind with the script's descriptors: they must not be a pipe that we wait for
             with open(str(self.run) + ".log", "wb") as log:
                 done = subprocess.run([FIXTURE / "up.sh"], env=self.environment, stdout=log, stderr=log)

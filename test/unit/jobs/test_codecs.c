@@ -7,6 +7,7 @@
 #include "jobs/fetch.h"
 #include "jobs/keys.h"
 #include "jobs/posture.h"
+#include "jobs/report.h"
 #include "jobs/scan.h"
 #include "jobs/seal.h"
 #include "jobs/submit.h"
@@ -328,6 +329,13 @@ START_TEST(fetch)
                                              .domain = SP_LIT("example.net"),
                                              .addresses = addresses,
                                              .address_count = 1};
+    const struct sp_jobs_fetch_request report = {.kind = SP_JOBS_FETCH_REPORT,
+                                                 .domain = SP_LIT("r.example.net"),
+                                                 .addresses = addresses,
+                                                 .address_count = 1,
+                                                 .port = 8443,
+                                                 .path = SP_LIT("/v1?x=1"),
+                                                 .content = SP_LIT("gzip")};
     const struct sp_jobs_fetch_reply reply_in = {.body = SP_LIT("version: STSv1")};
     struct sp_jobs_fetch_request out;
     struct sp_jobs_fetch_reply reply;
@@ -339,10 +347,52 @@ START_TEST(fetch)
     eq(out.addresses[0], "203.0.113.7");
     EACH_CUT_IS_REFUSED(sp_jobs_fetch_request_decode(part, arena, &out));
     sp_buf_reset(&buf);
+    sp_jobs_fetch_request_encode(&buf, &report);
+    ck_assert_int_eq(sp_jobs_fetch_request_decode(sp_buf_bytes(&buf), arena, &out), SP_OK);
+    ck_assert(out.kind == SP_JOBS_FETCH_REPORT && out.port == 8443);
+    eq(out.path, "/v1?x=1");
+    eq(out.content, "gzip");
+    sp_buf_reset(&buf);
     sp_jobs_fetch_reply_encode(&buf, &reply_in);
     ck_assert_int_eq(sp_jobs_fetch_reply_decode(sp_buf_bytes(&buf), &reply), SP_OK);
     eq(reply.body, "version: STSv1");
     EACH_CUT_IS_REFUSED(sp_jobs_fetch_reply_decode(part, &reply));
+    end();
+}
+END_TEST
+
+START_TEST(report)
+{
+    static const struct sp_bytes uris[] = {SP_LIT_INIT("mailto:tls@example.net")};
+    const struct sp_jobs_report_request in = {.op = SP_JOBS_REPORT_SEND,
+                                              .domain = SP_LIT("example.net"),
+                                              .uri = uris[0],
+                                              .id = SP_LIT("1"),
+                                              .key = SP_LIT("ab"),
+                                              .from_s = 5,
+                                              .to_s = 9,
+                                              .content = SP_LIT("gzip")};
+    const struct sp_jobs_report_reply reply_in = {
+        .contact = SP_LIT("a@b.test"), .uris = uris, .uri_count = 1};
+    struct sp_jobs_report_request out;
+    struct sp_jobs_report_reply reply;
+
+    begin();
+    sp_jobs_report_request_encode(&buf, &in);
+    ck_assert_int_eq(sp_jobs_report_request_decode(sp_buf_bytes(&buf), &out), SP_OK);
+    ck_assert(out.op == SP_JOBS_REPORT_SEND && out.from_s == 5 && out.to_s == 9);
+    eq(out.domain, "example.net");
+    eq(out.uri, "mailto:tls@example.net");
+    eq(out.id, "1");
+    eq(out.key, "ab");
+    eq(out.content, "gzip");
+    EACH_CUT_IS_REFUSED(sp_jobs_report_request_decode(part, &out));
+    sp_buf_reset(&buf);
+    sp_jobs_report_reply_encode(&buf, &reply_in);
+    ck_assert_int_eq(sp_jobs_report_reply_decode(sp_buf_bytes(&buf), arena, &reply), SP_OK);
+    eq(reply.contact, "a@b.test");
+    eq(reply.uris[0], "mailto:tls@example.net");
+    EACH_CUT_IS_REFUSED(sp_jobs_report_reply_decode(part, arena, &reply));
     end();
 }
 END_TEST
@@ -413,6 +463,7 @@ static void add(TCase *c)
     tcase_add_test(c, command_and_act);
     tcase_add_test(c, submit);
     tcase_add_test(c, fetch);
+    tcase_add_test(c, report);
     tcase_add_test(c, posture);
     tcase_add_test(c, over_the_limit_is_not_encoded);
     tcase_add_test(c, a_short_frame_asks_for_no_memory);

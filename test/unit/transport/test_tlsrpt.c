@@ -95,11 +95,102 @@ START_TEST(a_partner_below_its_level_is_broken)
 }
 END_TEST
 
+START_TEST(a_record_is_one_and_well_formed_or_none)
+{
+    static const struct {
+        const char *txt[2];
+        size_t uris; /* 0: none */
+        const char *last;
+    } cases[] = {
+        {{"v=TLSRPTv1; rua=mailto:tls@a.test"}, 1, "mailto:tls@a.test"},
+        {{"v=TLSRPTv1;rua=mailto:a@a.test , https://r.a.test/x;"}, 2, "https://r.a.test/x"},
+        {{"v=spf1 -all", "v=TLSRPTv1 ; ext=1; rua=mailto:a@a.test"}, 1, "mailto:a@a.test"},
+        {{"v=TLSRPTv1; rua=mailto:a@a.test", "v=TLSRPTv1; rua=mailto:b@a.test"}, 0, NULL},
+        {{"v=TLSRPTv1"}, 0, NULL},
+        {{"v=TLSRPTv1;"}, 0, NULL},
+        {{"v=TLSRPTv1; rua="}, 0, NULL},
+        {{"v=TLSRPTv1; rua=mailto:a@a.test; rua=mailto:b@a.test"}, 0, NULL},
+        {{"v=TLSRPTv1; rua=mailto:a@a.test,"}, 0, NULL},
+        {{"v=TLSRPTv1; rua=mailto:a@a.test,,mailto:b@a.test"}, 0, NULL},
+        {{"v=TLSRPTv1; rua=mailto:a b@a.test"}, 0, NULL},
+        {{"v=TLSRPTv1; nonsense; rua=mailto:a@a.test"}, 0, NULL},
+        {{"v=TLSRPTv2; rua=mailto:a@a.test"}, 0, NULL},
+        {{"V=TLSRPTv1; rua=mailto:a@a.test"}, 0, NULL},
+        {{NULL}, 0, NULL},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_tlsrpt_record r = {.uri_count = 0};
+        struct sp_bytes txt[2];
+        size_t n = 0;
+        enum sp_rc rc;
+
+        for (; n < 2 && cases[i].txt[n] != NULL; n++)
+            txt[n] = sp_bytes_cstr(cases[i].txt[n]);
+        rc = sp_tlsrpt_record_parse(txt, n, &r);
+        ck_assert_msg((rc == SP_OK) == (cases[i].uris > 0), "case %zu", i);
+        ck_assert_msg(r.uri_count == cases[i].uris, "case %zu: %zu", i, r.uri_count);
+        if (rc == SP_OK)
+            ck_assert_msg(sp_bytes_eq(r.uris[r.uri_count - 1], sp_bytes_cstr(cases[i].last)),
+                          "case %zu", i);
+    }
+}
+END_TEST
+
+START_TEST(a_report_goes_to_one_address_or_one_host)
+{
+    static const struct {
+        const char *uri;
+        const char *to; /* address, or host; NULL: refused */
+        const char *path;
+        unsigned port;
+    } cases[] = {
+        {"mailto:tls@a.test", "tls@a.test", NULL, 0},
+        {"MAILTO:t%6cs@a.test", "tls@a.test", NULL, 0},
+        {"mailto:tls@a.test?subject=x", "tls@a.test", NULL, 0},
+        {"mailto:a@a.test%2Cb@a.test", NULL, NULL, 0},
+        {"mailto:a%0d%0aRCPT@a.test", NULL, NULL, 0},
+        {"mailto:a@[127.0.0.1]", NULL, NULL, 0},
+        {"mailto:", NULL, NULL, 0},
+        {"mailto:a%4", NULL, NULL, 0},
+        {"https://r.a.test/v1/x?y=1", "r.a.test", "/v1/x?y=1", 443},
+        {"https://r.a.test:8443", "r.a.test", "/", 8443},
+        {"https://r.a.test:0/", NULL, NULL, 0},
+        {"https://r.a.test:65536/", NULL, NULL, 0},
+        {"https://u@r.a.test/", NULL, NULL, 0},
+        {"https://127.0.0.1/", NULL, NULL, 0},
+        {"https://[::1]/", NULL, NULL, 0},
+        {"https://r..test/", NULL, NULL, 0},
+        {"https://r.a.test/#f", NULL, NULL, 0},
+        {"https:///x", NULL, NULL, 0},
+        {"http://r.a.test/", NULL, NULL, 0},
+        {"ftp://r.a.test/", NULL, NULL, 0},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_tlsrpt_uri u = {.port = 0};
+        bool ok = sp_tlsrpt_uri_parse(sp_bytes_cstr(cases[i].uri), &u);
+
+        ck_assert_msg(ok == (cases[i].to != NULL), "%s", cases[i].uri);
+        if (!ok)
+            continue;
+        ck_assert_msg(sp_bytes_eq(u.is_mail ? sp_bytes(u.address, u.address_len) : u.host,
+                                  sp_bytes_cstr(cases[i].to)),
+                      "%s", cases[i].uri);
+        ck_assert_uint_eq(u.port, cases[i].port);
+        if (!u.is_mail)
+            ck_assert_msg(sp_bytes_eq(u.path, sp_bytes_cstr(cases[i].path)), "%s", cases[i].uri);
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, each_session_has_its_policy_and_result);
     tcase_add_test(c, a_partners_key_stands_in_the_place_of_dns);
     tcase_add_test(c, a_partner_below_its_level_is_broken);
+    tcase_add_test(c, a_record_is_one_and_well_formed_or_none);
+    tcase_add_test(c, a_report_goes_to_one_address_or_one_host);
 }
 
 SP_TEST_MAIN("transport.tlsrpt", add)
