@@ -97,7 +97,8 @@ static void check_routes(struct cli *cli, const struct sp_config *c, const struc
     while (p != NULL && (route = sp_policy_route_next(p, &at)) != NULL)
         if (!sp_config_has_route(c, sp_bytes_cstr(route)))
             sp_problem_file(cli->problems, c->policy, 0, SP_E_POLICY_INVALID,
-                            "a rule names the route \"%s\", which is not in delivery.routes",
+                            "a rule names the route \"%s\", which is not in delivery.routes or "
+                            "delivery.smarthosts",
                             route);
 }
 

@@ -4,6 +4,7 @@
  * recipients are busy, so nothing is tried twice.
  */
 #include "gateway/relay/relay.h"
+#include "gateway/relay/smarthost.h"
 
 #include "crypt/hash.h"
 #include "config/partners.h"
@@ -21,6 +22,7 @@ struct half {
     char *resolver_text;
     struct sp_dns_resolver *resolver;
     struct sp_partners *partners; /* or NULL */
+    struct relay_selves *selves;
     struct sp_transport *transport;
     struct sp_tls_context *tls;
     uint8_t trust[SP_SHA256_LEN]; /* digest of what tls trusts */
@@ -44,6 +46,7 @@ static void half_free(void *ptr)
     sp_transport_free(h->transport);
     sp_dns_resolver_free(h->resolver);
     sp_partners_free(h->partners);
+    relay_selves_free(h->selves);
     sp_tls_context_unref(h->tls);
     sp_free(h->hostname);
     sp_free(h->resolver_text);
@@ -96,6 +99,9 @@ static enum sp_rc make_transport(struct relay *r, struct half *h, struct sp_err 
                                              .route_count = r->config->delivery.route_count,
                                              .pins = r->config->delivery.pins,
                                              .pin_count = r->config->delivery.pin_count,
+                                             .smarthosts = r->config->delivery.smarthosts,
+                                             .smarthost_count = r->config->delivery.smarthost_count,
+                                             .selves = relay_selves_list(h->selves),
                                              .partners = h->partners};
     struct sp_transport_parts parts = {.loop = r->loop,
                                        .log = r->log,
@@ -175,6 +181,9 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
     rc = relay_resolver_new(r, r->config, &h->resolver, &h->resolver_text, err);
     if (rc == SP_OK)
         rc = load_partners(r, h, err);
+    if (rc == SP_OK)
+        rc = relay_selves_new(r, r->delivery->now == NULL ? NULL : r->delivery->now->selves,
+                              &h->selves, err);
     if (rc == SP_OK)
         rc = make_transport(r, h, err);
     if (rc == SP_OK)

@@ -47,9 +47,11 @@ static enum sp_rc load_policy(struct relay *r, struct loaded *l, struct sp_probl
 
     while (rc == SP_OK && (route = sp_policy_route_next(l->policy, &at)) != NULL)
         if (!sp_config_has_route(l->config, sp_bytes_cstr(route)))
-            rc = sp_problem_file(problems, l->config->policy, 0, SP_E_POLICY_INVALID,
-                                 "a rule names the route \"%s\", which is not in delivery.routes",
-                                 route);
+            rc =
+                sp_problem_file(problems, l->config->policy, 0, SP_E_POLICY_INVALID,
+                                "a rule names the route \"%s\", which is not in delivery.routes or "
+                                "delivery.smarthosts",
+                                route);
     return rc;
 }
 

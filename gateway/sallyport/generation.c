@@ -157,6 +157,27 @@ static void add_secrets(struct loading *l)
     }
 }
 
+/* What we show to single smarthosts: the relay's alone. */
+static void add_smarthosts(struct loading *l)
+{
+    const struct sp_config *c = l->g->config;
+
+    for (size_t i = 0; i < c->delivery.smarthost_count; i++) {
+        const char *files[] = {c->delivery.smarthosts[i].certificate,
+                               c->delivery.smarthosts[i].key};
+        static const char *const names[] = {"certificate", "key"};
+
+        for (size_t k = 0; k < SP_ARRAY_LEN(files); k++) {
+            char name[100], path[PATH_LEN_MAX];
+
+            if (files[k][0] == '\0' || path_join(l->g->folder, files[k], path) != SP_OK)
+                continue;
+            snprintf(name, sizeof(name), "secret/smarthost.%zu.%s", i, names[k]);
+            add_file(l, FOR(RELAY), name, path, false);
+        }
+    }
+}
+
 static void add_keks(struct loading *l)
 {
     struct sp_buf master;
@@ -286,6 +307,7 @@ static void load(struct loading *l, const char *path)
         add(l, EVERY_ROLE, "sallyport.json", sp_buf_bytes(&text));
         add_policies(l);
         add_secrets(l);
+        add_smarthosts(l);
         add_keks(l);
         add_tickets(l);
         add_tenant_identities(l);

@@ -41,6 +41,20 @@ struct sp_config_route {
     const char *to; /* host:port */
 };
 
+#define SP_CONFIG_SMARTHOSTS_MAX 16 /* of one route */
+
+/* One host of several that take a route's mail. */
+struct sp_config_smarthost {
+    const char *route;       /* a recipient domain, a name that rules use, or "*" for all mail */
+    const char *host;        /* host:port */
+    int64_t priority;        /* lower ones are tried first */
+    int64_t weight;          /* share among those of the same priority */
+    const char *name;        /* that its certificate must show; "" for the host's own */
+    const char *certificate; /* of ours, shown to it; "" for none */
+    const char *key;
+    const char *helo; /* our name in EHLO; "" for the hostname */
+};
+
 struct sp_config {
     const char *node;
     const char *hostname;
@@ -85,6 +99,8 @@ struct sp_config {
         size_t route_count;
         struct sp_config_route *pins; /* to: a certificate name */
         size_t pin_count;
+        struct sp_config_smarthost *smarthosts;
+        size_t smarthost_count;
         const char *ca; /* file of extra trust anchors, "" for the system's alone */
         int64_t retry_first_ms;
         int64_t retry_max_ms;
@@ -162,7 +178,7 @@ SP_MUST_CHECK enum sp_rc sp_config_load(struct sp_bytes text, const char *file,
 void sp_config_free(struct sp_config *c);
 SP_AUTO_DEFINE(sp_config)
 
-/* returns: whether delivery.routes has an entry of that name */
+/* returns: whether delivery.routes or delivery.smarthosts has an entry of that name */
 bool sp_config_has_route(const struct sp_config *c, struct sp_bytes name);
 
 /* Appends the reference of all settings as Markdown: docs/settings.md. */

@@ -202,6 +202,25 @@ static const struct sp_setting pin_settings[] = {
      "name that its hosts' certificates must show: then they count as authenticated"},
 };
 
+static const struct sp_setting smarthost_settings[] = {
+    {"route", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, route), 0, 0, NULL, NULL, SP_FORM_ANY,
+     "recipient domain, name that a rule's `route` uses, or `*` for all mail that nothing else takes"},
+    {"host", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, host), 0, 0, NULL, NULL, SP_FORM_ADDRESS,
+     "where it is, as host:port"},
+    {"priority", SP_SETTING_INT, offsetof(struct sp_config_smarthost, priority), 0, 65535, "10", NULL, SP_FORM_ANY,
+     "lower ones are tried first, the next when none of these can be reached"},
+    {"weight", SP_SETTING_INT, offsetof(struct sp_config_smarthost, weight), 1, 1000, "1", NULL, SP_FORM_ANY,
+     "share of the mail among those of the same priority"},
+    {"name", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, name), 0, 0, "", NULL, SP_FORM_HOST,
+     "name that its certificate must show to count as authenticated; the host's own if not given"},
+    {"certificate", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, certificate), 0, 0, "", NULL, SP_FORM_PATH,
+     "certificate chain that we show it, PEM: the return leg to a tenant's Microsoft 365 or Google Workspace"},
+    {"key", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, key), 0, 0, "", NULL, SP_FORM_PATH,
+     "its private key, PEM"},
+    {"helo", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, helo), 0, 0, "", NULL, SP_FORM_HOST,
+     "our name in EHLO; `hostname` if not given"},
+};
+
 static const struct sp_setting_list lists[] = {
     {"listen", AT(listen), AT(listen_count), sizeof(struct sp_config_listen), listen_settings,
      SP_ARRAY_LEN(listen_settings), 1, false, "At least one: where mail is taken."},
@@ -209,6 +228,9 @@ static const struct sp_setting_list lists[] = {
      route_settings, SP_ARRAY_LEN(route_settings), 0, true, "Next hops of single domains."},
     {"delivery.pins", AT(delivery.pins), AT(delivery.pin_count), sizeof(struct sp_config_route),
      pin_settings, SP_ARRAY_LEN(pin_settings), 0, true, "Certificate names of partners."},
+    {"delivery.smarthosts", AT(delivery.smarthosts), AT(delivery.smarthost_count), sizeof(struct sp_config_smarthost),
+     smarthost_settings, SP_ARRAY_LEN(smarthost_settings), 0, false,
+     "Several next hops of a route: priority, weight, and who we are to each."},
 };
 /* clang-format on */
 
@@ -220,6 +242,40 @@ static const struct sp_setting_table table = {
 static bool is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0;
+}
+
+static bool is_in_routes(const struct sp_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->delivery.route_count; i++)
+        if (strcmp(c->delivery.routes[i].domain, name) == 0)
+            return true;
+    return strcmp(name, "*") == 0 && c->delivery.next_hop[0] != 0;
+}
+
+static void check_smarthosts(const struct sp_config *c, const struct sp_json *root,
+                             struct sp_problems *problems)
+{
+    const struct sp_json *at = sp_json_find(sp_json_find(root, "delivery"), "smarthosts");
+
+    for (size_t i = 0; i < c->delivery.smarthost_count; i++) {
+        const struct sp_config_smarthost *s = &c->delivery.smarthosts[i];
+        size_t same = 0;
+
+        for (size_t k = 0; k < c->delivery.smarthost_count; k++)
+            same += strcmp(c->delivery.smarthosts[k].route, s->route) == 0;
+        if (s->route[0] == 0)
+            sp_problem(problems, at, SP_E_CONFIG_INVALID, "smarthost %zu: \"route\" is empty", i);
+        if (same > SP_CONFIG_SMARTHOSTS_MAX)
+            sp_problem(problems, at, SP_E_CONFIG_RANGE, "route \"%s\" has more than %d smarthosts",
+                       s->route, SP_CONFIG_SMARTHOSTS_MAX);
+        if (is_in_routes(c, s->route))
+            sp_problem(problems, at, SP_E_CONFIG_INVALID,
+                       "route \"%s\" stands in delivery.%s too: one of them must go", s->route,
+                       s->route[0] == '*' ? "next_hop" : "routes");
+        if ((s->certificate[0] != 0) != (s->key[0] != 0))
+            sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                       "smarthost %zu: certificate and key are given both or not at all", i);
+    }
 }
 
 /* What no single setting can tell. */
@@ -258,6 +314,7 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
     if ((c->sealer.smime_certificate[0] != 0) != (c->sealer.smime_key[0] != 0))
         sp_problem(problems, sp_json_find(root, "sealer"), SP_E_CONFIG_MISSING,
                    "smime_certificate and smime_key are given both or not at all");
+    check_smarthosts(c, root, problems);
     if (c->delivery.retry_max_ms < c->delivery.retry_first_ms)
         sp_problem(problems, sp_json_find(root, "delivery"), SP_E_CONFIG_RANGE,
                    "retry_max is shorter than retry_first");
@@ -323,6 +380,9 @@ bool sp_config_has_route(const struct sp_config *c, struct sp_bytes name)
 {
     for (size_t i = 0; i < c->delivery.route_count; i++)
         if (sp_bytes_eq(sp_bytes_cstr(c->delivery.routes[i].domain), name))
+            return true;
+    for (size_t i = 0; i < c->delivery.smarthost_count; i++)
+        if (sp_bytes_eq(sp_bytes_cstr(c->delivery.smarthosts[i].route), name))
             return true;
     return false;
 }

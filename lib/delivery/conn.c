@@ -1,5 +1,5 @@
 /*
- * One connection: connect to the host's addresses in turn, greeting, EHLO, STARTTLS where it is offered, then any
+ * One connection: connect to one of the host's addresses (dial.c), greeting, EHLO, STARTTLS where it is offered, then any
  * number of messages. The client machine has the protocol; here are the socket, the handshake, the timer and the flow
  * of the body, which is read only as fast as the socket takes it. The connection promises nothing: it shows what was
  * proved, and who uses it decides whether that is enough before the first byte of a message is written.
@@ -7,6 +7,7 @@
 #include "delivery/conn.h"
 
 #include "base/text.h"
+#include "delivery/dial.h"
 #include "io/addr.h"
 #include "io/loop.h"
 #include "smtp/stuff.h"
@@ -20,7 +21,7 @@ struct sp_conn {
     const struct sp_conn_events *events;
     void *arg;
     const struct sp_hop *hop;
-    size_t address; /* the one being tried or talked to */
+    struct sp_dial *dial; /* until there is a stream */
     char ip[SP_ADDR_TEXT_MAX];
     struct sp_stream *stream;
     struct sp_smtp_client_config config;
@@ -45,7 +46,6 @@ struct sp_conn {
 };
 
 static void pump(struct sp_conn *c);
-static void try_address(struct sp_conn *c);
 
 /* ---- the end ---- */
 
@@ -79,6 +79,8 @@ void sp_conn_free(struct sp_conn *c)
     if (c == NULL)
         return;
     c->over = true;
+    sp_dial_free(c->dial);
+    c->dial = NULL;
     sp_timer_free(c->timer);
     c->timer = NULL;
     sp_stream_free(c->stream);
@@ -147,6 +149,11 @@ static bool has_name(const struct sp_tls_proof *tls, struct sp_bytes host)
     return false;
 }
 
+static bool shows_pin(const struct sp_hop *hop, const struct sp_tls_proof *tls, struct sp_bytes pin)
+{
+    return has_name(tls, pin) || (hop->is_address && tls->name_ok && sp_bytes_eq(pin, hop->name));
+}
+
 void sp_conn_read_proof(const struct sp_route *route, const struct sp_hop *hop,
                         const struct sp_tls_proof *tls, struct sp_hop_proof *out)
 {
@@ -160,8 +167,7 @@ void sp_conn_read_proof(const struct sp_route *route, const struct sp_hop *hop,
     out->name_ok = hop->is_address ? tls->name_ok : has_name(tls, hop->name);
     for (size_t i = 0; i < route->name_count; i++)
         out->pin_ok = out->pin_ok || has_name(tls, route->names[i]);
-    out->pin_ok = out->pin_ok || has_name(tls, route->pin) ||
-                  (hop->is_address && tls->name_ok && sp_bytes_eq(route->pin, hop->name));
+    out->pin_ok = out->pin_ok || shows_pin(hop, tls, route->pin) || shows_pin(hop, tls, hop->pin);
 }
 
 static void write_tls_json(struct sp_conn *c, const struct sp_tls_proof *tls)
@@ -339,21 +345,6 @@ static void on_timer(void *arg)
 
 /* ---- the stream ---- */
 
-static void on_connected(void *arg, enum sp_rc rc)
-{
-    struct sp_conn *c = arg;
-
-    if (rc == SP_OK) {
-        c->client = sp_smtp_client_new(&c->config);
-        set_timer(c);
-        return;
-    }
-    sp_stream_free(c->stream);
-    c->stream = NULL;
-    c->address++;
-    try_address(c);
-}
-
 static void on_input(void *arg)
 {
     struct sp_conn *c = arg;
@@ -390,42 +381,50 @@ static void on_closed(void *arg, enum sp_rc why)
 }
 
 static const struct sp_stream_events stream_events = {
-    .on_connected = on_connected,
     .on_input = on_input,
     .on_drained = on_drained,
     .on_closed = on_closed,
 };
 
-static void try_address(struct sp_conn *c)
+static void on_dialled(void *arg, struct sp_stream *stream, const char *ip)
 {
-    while (c->address < c->hop->address_count) {
-        const struct sp_dns_ip *ip = &c->hop->addresses[c->address];
-        struct sp_addr to;
+    struct sp_conn *c = arg;
 
-        if (sp_addr_from_raw(sp_bytes(ip->b, ip->family == 4 ? 4 : 16), c->hop->port, &to)) {
-            sp_addr_format_ip(&to, c->ip);
-            c->stream =
-                sp_stream_connect(c->plan.loop, &to, NULL, c->plan.connect_ms, &stream_events, c);
-            return;
-        }
-        c->address++;
+    sp_dial_free(SP_STEAL(c->dial));
+    if (stream == NULL) {
+        end(c, SP_E_HOP_UNREACHABLE, 0);
+        return;
     }
-    end(c, SP_E_HOP_UNREACHABLE, 0);
+    memcpy(c->ip, ip, strlen(ip) + 1);
+    c->stream = stream;
+    sp_stream_set_events(stream, &stream_events, c);
+    c->client = sp_smtp_client_new(&c->config);
+    set_timer(c);
+}
+
+static void dial(struct sp_conn *c)
+{
+    struct sp_dial_plan plan = {
+        .loop = c->plan.loop, .hop = c->hop, .connect_ms = c->plan.connect_ms};
+
+    c->dial = sp_dial_new(&plan, on_dialled, c);
 }
 
 struct sp_conn *sp_conn_new(const struct sp_conn_plan *plan, const struct sp_conn_events *events,
                             void *arg)
 {
     struct sp_conn *c = sp_calloc(1, sizeof(*c));
+    const struct sp_hop_self *self;
 
     c->plan = *plan;
     c->plan.route = sp_route_ref(plan->route);
-    c->plan.tls = sp_tls_context_ref(plan->tls);
     c->hop = &c->plan.route->hops[plan->hop];
+    self = c->hop->self;
+    c->plan.tls = sp_tls_context_ref(self == NULL || self->tls == NULL ? plan->tls : self->tls);
     c->events = events;
     c->arg = arg;
     c->config = (struct sp_smtp_client_config){
-        .hostname = plan->hostname,
+        .hostname = self == NULL || self->helo[0] == 0 ? plan->hostname : self->helo,
         .clock = sp_loop_clock(plan->loop),
         .tls = plan->plain ? SP_SMTP_TLS_NEVER : SP_SMTP_TLS_OFFERED,
         .command_ms = plan->command_ms,
@@ -434,7 +433,7 @@ struct sp_conn *sp_conn_new(const struct sp_conn_plan *plan, const struct sp_con
     sp_buf_init(&c->tls_json, TLS_JSON_MAX);
     sp_buf_init(&c->tlsa, TLS_JSON_MAX);
     sp_assert(c->hop->address_count > 0);
-    try_address(c);
+    dial(c);
     return c;
 }
 

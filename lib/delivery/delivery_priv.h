@@ -92,6 +92,8 @@ struct sp_attempt {
 
     const struct sp_route *route;
     size_t hop;
+    size_t turn; /* in order */
+    uint8_t order[SP_TRANSPORT_HOPS_MAX];
     size_t only_hop;      /* SIZE_MAX, or the one host that is asked again */
     bool plain;           /* a connection without TLS is wanted */
     unsigned rounds;      /* how often the hosts were asked */

@@ -151,17 +151,19 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
             note_session(a, &none, SP_E_TLS_HANDSHAKE, SP_LIT(""));
         hop_is_silent(a, end_rc(end));
     }
-    a->hop++;
+    a->turn++;
     try_hop(a);
 }
 
 /* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
 static void try_hop(struct sp_attempt *a)
 {
-    for (; a->hop < a->route->hop_count; a->hop++) {
-        struct sp_pool_ask ask = {.route = a->route, .hop = a->hop, .plain = a->plain};
+    for (; a->turn < a->route->hop_count; a->turn++) {
+        struct sp_pool_ask ask = {.route = a->route, .hop = a->order[a->turn], .plain = a->plain};
         struct sp_conn *c;
         int64_t crowd_ms;
+
+        a->hop = ask.hop;
 
         if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
             continue;
@@ -198,7 +200,8 @@ static void on_route(void *arg, const struct sp_route *route)
         sp_attempt_step(a);
         return;
     }
-    a->hop = 0;
+    a->turn = 0;
+    sp_route_draw(route, sp_random_system(), a->order);
     try_hop(a);
 }
 

@@ -183,7 +183,7 @@ void sp_outcome_hop_report_init(const struct sp_route *route, size_t hop,
                                            : SP_E_DANE_UNSIGNED;
     if (h->tlsa == SP_TLSA_ERROR)
         r->dane_why = SP_OK; /* not known: it may be there */
-    if (route->sts.mode != SP_STS_MODE_ENFORCE && !sp_route_has_pin(route) && !has_dane &&
+    if (route->sts.mode != SP_STS_MODE_ENFORCE && !sp_hop_has_pin(route, h) && !has_dane &&
         !h->tlsa_pinned)
         r->auth_why = route->sts_why == SP_OK ? SP_E_STS_NONE : route->sts_why;
 }

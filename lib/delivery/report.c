@@ -104,6 +104,8 @@ static void write_hop(const struct sp_attempt *a, struct sp_jw *w)
         sp_jw_int(w, "port", h->port);
         if (a->ip.len > 0)
             sp_jw_text(w, "ip", a->ip);
+        if (h->self != NULL && h->self->certificate[0] != 0)
+            sp_jw_cstr(w, "client_certificate", h->self->certificate);
     }
     if (a->ip.len == 0)
         sp_jw_bool(w, "connected", false);

@@ -33,9 +33,9 @@ bool sp_hop_has_dane(const struct sp_route *r, const struct sp_hop *h)
     return r->mx_secure && h->tlsa == SP_TLSA_USABLE && !h->tlsa_pinned;
 }
 
-bool sp_route_has_pin(const struct sp_route *r)
+bool sp_hop_has_pin(const struct sp_route *r, const struct sp_hop *h)
 {
-    return r->pin.len > 0 || r->name_count > 0;
+    return r->pin.len > 0 || r->name_count > 0 || h->pin.len > 0;
 }
 
 static bool sts_binds(const struct sp_route *r, const struct sp_hop *h)
@@ -94,7 +94,7 @@ static enum sp_rc authenticated(const struct sp_route *r, const struct sp_hop *h
         if (why == SP_OK)
             return SP_OK;
     }
-    return sp_route_has_pin(r) ? pkix_why(proof, proof->pin_ok) : why;
+    return sp_hop_has_pin(r, h) ? pkix_why(proof, proof->pin_ok) : why;
 }
 
 /* A partner's keys: who shows one is the partner, by the operator's word; who does not is somebody else. */

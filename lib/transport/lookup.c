@@ -33,6 +33,7 @@ struct sp_look_up {
     struct sp_route route;
     struct host hosts[SP_TRANSPORT_HOPS_MAX];
     size_t host_count;
+    bool is_named; /* the hosts are the operator's */
     struct sp_sts_quest *quest;
     sp_look_up_fn fn;
     void *arg;
@@ -192,7 +193,7 @@ static void take_addresses(struct sp_hop *hop, const struct sp_dns_answer *a)
         hop->addresses[hop->address_count++] = a->records[i].ip;
 }
 
-/* Both answers are there. IPv4 first: an absent IPv6 road costs each delivery a failed connect. */
+/* Both answers are there. IPv4 first: the order in which the families race (docs/decisions/0196). */
 static void weigh_addresses(struct sp_look_up *l, struct host *h)
 {
     struct sp_hop *hop = &h->hop;
@@ -367,7 +368,7 @@ static void take_policy(struct sp_look_up *l)
 {
     const struct sp_sts_policy *p = sp_sts_cache_find(l->plan.sts, l->plan.domain, steady_ms(l));
 
-    if (l->plan.target != NULL || p == NULL)
+    if (l->is_named || p == NULL)
         return;
     l->route.sts = *p;
     if (p->mode == SP_STS_MODE_ENFORCE)
@@ -416,15 +417,15 @@ static void on_done(void *arg)
     l->fn(l->arg, sp_route_copy(&l->route));
 }
 
-static void start_target(struct sp_look_up *l)
+static void start_target(struct sp_look_up *l, const struct sp_target *t)
 {
-    const struct sp_target *t = l->plan.target;
-    struct host *h = add_host(l, t->host, 0);
+    struct host *h = add_host(l, t->host, t->priority);
 
-    /* A host that the operator names is not taken from the DNS: as good as a secure MX (RFC 7672 2.2.3). */
-    l->route.mx_secure = true;
     h->hop.port = t->port;
     h->hop.is_address = t->is_address;
+    h->hop.weight = t->weight;
+    h->hop.pin = sp_arena_copy(l->arena, t->pin);
+    h->hop.self = t->self;
     if (!t->is_address) {
         ask_addresses(l, h);
         return;
@@ -432,7 +433,17 @@ static void start_target(struct sp_look_up *l)
     h->hop.addresses[0] = t->ip;
     h->hop.address_count = 1;
     (void)take_keys(l, &h->hop);
-    sp_timer_start(l->done, 0);
+}
+
+/* A host that the operator names is not taken from the DNS: as good as a secure MX (RFC 7672 2.2.3). */
+static void start_targets(struct sp_look_up *l, const struct sp_targets *targets)
+{
+    l->is_named = true;
+    l->route.mx_secure = true;
+    l->plan.targets = NULL; /* the caller's: good for this call */
+    for (size_t i = 0; i < targets->count; i++)
+        start_target(l, &targets->items[i]);
+    finish_if_idle(l);
 }
 
 static void take_partner(struct sp_look_up *l)
@@ -454,7 +465,6 @@ static void take_partner(struct sp_look_up *l)
 struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up_fn fn, void *arg)
 {
     struct sp_look_up *l = sp_calloc(1, sizeof(*l));
-    struct sp_target *target;
 
     l->arena = sp_arena_new(FIRST_BLOCK);
     l->plan = *plan;
@@ -472,16 +482,12 @@ struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up
     };
     if (plan->partner != NULL)
         take_partner(l);
-    if (plan->target == NULL) {
+    if (plan->targets == NULL) {
         ask(l, NULL, "", l->plan.domain, SP_DNS_MX, on_mx);
         ask_sts(l);
         return l;
     }
-    target = sp_arena_alloc(l->arena, sizeof(*target));
-    *target = *plan->target;
-    target->host = sp_arena_copy(l->arena, plan->target->host);
-    l->plan.target = target;
-    start_target(l);
+    start_targets(l, plan->targets);
     return l;
 }
 

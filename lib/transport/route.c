@@ -41,6 +41,7 @@ static void copy_hop(struct whole *w, const struct sp_hop *from, struct sp_hop *
     *to = *from;
     to->name = sp_arena_copy(w->arena, from->name);
     to->base = sp_arena_copy(w->arena, from->base);
+    to->pin = sp_arena_copy(w->arena, from->pin);
     for (size_t i = 0; i < from->tlsa_count; i++)
         to->tlsa_set[i].data = sp_arena_copy(w->arena, from->tlsa_set[i].data);
 }
@@ -120,6 +121,8 @@ void sp_hop_put_site(const struct sp_route *r, const struct sp_hop *h, struct sp
         sp_buf_put(b, sp_bytes(h->addresses[i].b, sizeof(h->addresses[i].b)));
     }
     sp_buf_put_var(b, r->pin);
+    sp_buf_put_var(b, h->pin);
+    sp_buf_put_u64(b, (uint64_t)(uintptr_t)h->self); /* who we are there, by identity */
     sp_buf_put_u16(b, (uint16_t)r->name_count);
     for (size_t i = 0; i < r->name_count; i++)
         sp_buf_put_var(b, r->names[i]);

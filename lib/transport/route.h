@@ -50,6 +50,16 @@ struct sp_tlsa {
     struct sp_bytes data;
 };
 
+struct sp_random;
+struct sp_tls_context;
+
+/* Who we are to a host that wants to know. Lent: it outlives every route and connection that names it. */
+struct sp_hop_self {
+    struct sp_tls_context *tls; /* with a certificate of ours; NULL: the ordinary one */
+    const char *helo;           /* our name in EHLO; "": the ordinary one */
+    const char *certificate;    /* its file, for the audit; "" without one */
+};
+
 /* One host to try. Lives as long as its route. */
 struct sp_hop {
     enum sp_rc rc;        /* SP_OK, or why it can't be tried: addresses or TLSA not to be had */
@@ -69,6 +79,9 @@ struct sp_hop {
     bool tlsa_secure; /* the answer, absence too, was validated */
     bool sts_match;   /* the name is one of the STS policy's */
     uint16_t preference;
+    uint16_t weight;                /* share among those of the same preference; 0 counts as 1 */
+    struct sp_bytes pin;            /* name that its own certificate must hold; or empty */
+    const struct sp_hop_self *self; /* NULL: nobody special */
 };
 
 /* All that is known of a domain now. Immutable and counted. */
@@ -98,8 +111,17 @@ const struct sp_route *sp_route_ref(const struct sp_route *r);
 /* Gives one ownership back. NULL is allowed. thread: loop */
 void sp_route_unref(const struct sp_route *r);
 
-/* returns: whether a name is pinned for the route's hosts */
-bool sp_route_has_pin(const struct sp_route *r);
+/* returns: whether a name is pinned for the route's hosts, or for this one */
+bool sp_hop_has_pin(const struct sp_route *r, const struct sp_hop *h);
+
+/*
+ * Draws the order in which hosts are tried: by preference, among equals at random by weight (RFC 5321 5.1).
+ *
+ * random:  handed in
+ * order:   gets hop_count indices of hops
+ */
+void sp_route_draw(const struct sp_route *r, const struct sp_random *random,
+                   uint8_t order[SP_TRANSPORT_HOPS_MAX]);
 
 /* returns: whether DANE binds the hop with full strength: usable TLSA behind a secure MX answer */
 bool sp_hop_has_dane(const struct sp_route *r, const struct sp_hop *h);

@@ -57,11 +57,11 @@ struct sp_transport {
     struct sp_bytes own_name;
     uint16_t port;
     int64_t cache_ms;
-    struct sp_target next_hop; /* host.len 0: none */
-    struct sp_map *targets;    /* domain to struct sp_target */
-    struct sp_map *pins;       /* domain to struct pinned */
-    struct sp_map *partners;   /* domain to struct partner_ref */
-    struct sp_map *routes;     /* domain to struct entry */
+    struct sp_targets next_hop; /* count 0: none */
+    struct sp_map *targets;     /* domain to struct sp_targets */
+    struct sp_map *pins;        /* domain to struct pinned */
+    struct sp_map *partners;    /* domain to struct partner_ref */
+    struct sp_map *routes;      /* domain to struct entry */
     struct sp_list by_age;
     struct sp_map *runs; /* domain to struct run */
     struct sp_slots *waiters;
@@ -82,12 +82,46 @@ static int64_t now_ms(const struct sp_transport *t)
 static enum sp_rc add_target(struct sp_transport *t, const struct sp_config_route *r,
                              struct sp_err *err)
 {
-    struct sp_target *target = sp_arena_alloc(t->arena, sizeof(*target));
+    struct sp_targets *targets = sp_arena_alloc(t->arena, sizeof(*targets));
     struct sp_bytes to = sp_arena_copy(t->arena, sp_bytes_cstr(r->to));
 
-    if (!sp_target_parse(to, t->port, target))
+    if (!sp_target_parse(to, t->port, &targets->items[0]))
         return sp_fail(err, SP_E_CONFIG_INVALID, "delivery.routes: %s: not HOST:PORT", r->to);
-    (void)sp_map_put(t->targets, sp_bytes_cstr(r->domain), target);
+    targets->count = 1;
+    (void)sp_map_put(t->targets, sp_bytes_cstr(r->domain), targets);
+    return SP_OK;
+}
+
+/* returns: the hosts of a smarthost's route, as far as they are known */
+static struct sp_targets *targets_of(struct sp_transport *t, const char *route)
+{
+    struct sp_targets *targets;
+
+    if (strcmp(route, EVERYTHING) == 0)
+        return &t->next_hop;
+    targets = sp_map_find(t->targets, sp_bytes_cstr(route));
+    if (targets == NULL) {
+        targets = sp_arena_alloc(t->arena, sizeof(*targets));
+        (void)sp_map_put(t->targets, sp_bytes_cstr(route), targets);
+    }
+    return targets;
+}
+
+static enum sp_rc add_smarthost(struct sp_transport *t, const struct sp_config_smarthost *s,
+                                const struct sp_hop_self *self, struct sp_err *err)
+{
+    struct sp_targets *targets = targets_of(t, s->route);
+    struct sp_target *to = &targets->items[targets->count];
+
+    if (targets->count == SP_TRANSPORT_HOPS_MAX)
+        return sp_fail(err, SP_E_CONFIG_INVALID, "delivery.smarthosts: too many for %s", s->route);
+    if (!sp_target_parse(sp_arena_copy(t->arena, sp_bytes_cstr(s->host)), t->port, to))
+        return sp_fail(err, SP_E_CONFIG_INVALID, "delivery.smarthosts: %s: not HOST:PORT", s->host);
+    to->priority = (uint16_t)s->priority;
+    to->weight = (uint16_t)s->weight;
+    to->self = self;
+    to->pin = s->name[0] == 0 ? to->host : sp_arena_copy(t->arena, sp_bytes_cstr(s->name));
+    targets->count++;
     return SP_OK;
 }
 
@@ -125,11 +159,16 @@ static enum sp_rc read_settings(struct sp_transport *t, const struct sp_transpor
         t->own_name = sp_arena_copy(t->arena, sp_bytes_cstr(s->hostname));
     t->port = s->port;
     t->cache_ms = s->cache_ms == 0 ? CACHE_MS : s->cache_ms;
-    if (next_hop.len > 0 && !sp_target_parse(next_hop, t->port, &t->next_hop))
+    t->next_hop.count = next_hop.len > 0 ? 1 : 0;
+    if (next_hop.len > 0 && !sp_target_parse(next_hop, t->port, &t->next_hop.items[0]))
         return sp_fail(err, SP_E_CONFIG_INVALID, "delivery.next_hop: %s: not HOST:PORT",
                        s->next_hop);
     for (size_t i = 0; i < s->route_count; i++)
         if (add_target(t, &s->routes[i], err) != SP_OK)
+            return SP_E_CONFIG_INVALID;
+    for (size_t i = 0; i < s->smarthost_count; i++)
+        if (add_smarthost(t, &s->smarthosts[i], s->selves == NULL ? NULL : s->selves[i], err) !=
+            SP_OK)
             return SP_E_CONFIG_INVALID;
     for (size_t i = 0; i < s->pin_count; i++)
         add_pin(t, &s->pins[i]);
@@ -200,7 +239,7 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
 /* returns: the key that the domain's route is kept under */
 static struct sp_bytes key_of(const struct sp_transport *t, struct sp_bytes domain)
 {
-    bool shared = t->next_hop.host.len > 0 && sp_map_find(t->targets, domain) == NULL &&
+    bool shared = t->next_hop.count > 0 && sp_map_find(t->targets, domain) == NULL &&
                   sp_map_find(t->partners, domain) == NULL;
 
     return shared ? SP_LIT(EVERYTHING) : domain;
@@ -263,36 +302,39 @@ static void on_route(void *arg, const struct sp_route *route)
 }
 
 /* Says where a domain's mail is to go; target stays NULL for MX. */
-static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_target *literal,
+static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_targets *literal,
                 struct sp_look_up_plan *plan)
 {
     const struct pinned *pin = sp_map_find(t->pins, domain);
     const struct partner_ref *partner = sp_map_find(t->partners, domain);
 
     plan->partner = partner == NULL ? NULL : partner->partner;
-    plan->target = sp_map_find(t->targets, domain);
+    plan->targets = sp_map_find(t->targets, domain);
     plan->via = SP_VIA_MX;
-    if (plan->target != NULL) {
+    if (plan->targets != NULL) {
         plan->via = SP_VIA_ROUTE;
-    } else if (t->next_hop.host.len > 0) {
+    } else if (t->next_hop.count > 0) {
         plan->via = SP_VIA_NEXT_HOP;
-        plan->target = &t->next_hop;
-    } else if (sp_target_parse_literal(domain, t->port, literal)) {
+        plan->targets = &t->next_hop;
+    } else if (sp_target_parse_literal(domain, t->port, &literal->items[0])) {
         plan->via = SP_VIA_LITERAL;
-        plan->target = literal;
+        literal->count = 1;
+        plan->targets = literal;
     }
     if (pin != NULL)
         plan->pin = pin->name;
     else if ((plan->via == SP_VIA_ROUTE || plan->via == SP_VIA_NEXT_HOP) &&
-             (plan->partner == NULL || plan->partner->name_count == 0))
-        plan->pin = plan->target->host; /* the operator named the host: its name is the pin */
+             (plan->partner == NULL || plan->partner->name_count == 0) &&
+             plan->targets->items[0].pin.len == 0)
+        plan->pin =
+            plan->targets->items[0].host; /* the operator named the host: its name is the pin */
 }
 
 static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct sp_bytes domain)
 {
     struct run *r = sp_calloc(1, sizeof(*r) + key.len);
     uint8_t *name = (uint8_t *)(r + 1);
-    struct sp_target literal = {0};
+    struct sp_targets literal = {0};
     struct sp_look_up_plan plan = {
         .loop = t->loop,
         .log = t->log,
@@ -309,8 +351,8 @@ static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct
     r->domain = sp_bytes(name, key.len);
     sp_list_init(&r->waiters);
     aim(t, domain, &literal, &plan);
-    /* what the posture and the audit call the place: with next_hop that host, whatever the recipient's domain */
-    plan.domain = plan.via == SP_VIA_NEXT_HOP ? t->next_hop.host : domain;
+    /* what the posture and the audit call the place: with next_hop that host (the first of several), whatever the recipient's domain */
+    plan.domain = plan.via == SP_VIA_NEXT_HOP ? t->next_hop.items[0].host : domain;
     (void)sp_map_put(t->runs, r->domain, r);
     r->look_up = sp_look_up_new(&plan, on_route, r);
     return r;

@@ -10,6 +10,7 @@
 #include "transport/route.h"
 
 struct sp_config_route;
+struct sp_config_smarthost;
 struct sp_partners;
 struct sp_loop;
 struct sp_log;
@@ -25,6 +26,10 @@ struct sp_transport_settings {
     const struct sp_config_route
         *pins; /* domain to the name that its hosts' certificates must show */
     size_t pin_count;
+    const struct sp_config_smarthost *smarthosts;
+    size_t smarthost_count;
+    const struct sp_hop_self *const *
+        selves; /* who we are to each smarthost, or NULL for the ordinary; lent for the transport's life */
     const struct sp_partners *partners; /* lent for the transport's life; NULL: none */
     int64_t cache_ms;                   /* longest life of a route; 0: 300000 */
 };

@@ -22,6 +22,15 @@ struct sp_target {
     uint16_t port;
     bool is_address;
     struct sp_dns_ip ip;
+    uint16_t priority;
+    uint16_t weight;
+    struct sp_bytes pin; /* of this host alone; or empty */
+    const struct sp_hop_self *self;
+};
+
+struct sp_targets {
+    struct sp_target items[SP_TRANSPORT_HOPS_MAX];
+    size_t count;
 };
 
 /* Reads HOST, HOST:PORT, ADDRESS:PORT, [ADDRESS]:PORT. returns: false if it is none of them */
@@ -45,7 +54,7 @@ struct sp_look_up_plan {
     struct sp_bytes own_name; /* or empty */
     uint16_t port;
     enum sp_via via;                  /* MX, or what target stands for */
-    const struct sp_target *target;   /* of a route or literal; NULL for MX */
+    const struct sp_targets *targets; /* of a route or literal; copied; NULL for MX */
     struct sp_bytes pin;              /* or empty */
     const struct sp_partner *partner; /* or NULL */
     int64_t cache_ms;

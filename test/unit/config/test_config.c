@@ -138,6 +138,52 @@ START_TEST(settings_that_contradict_each_other_are_refused)
 }
 END_TEST
 
+START_TEST(smarthosts_are_checked_together)
+{
+    static const struct {
+        const char *delivery;
+        const char *said; /* NULL: nothing is wrong */
+    } cases[] = {
+        {"\"smarthosts\": [{\"route\": \"a.test\", \"host\": \"one.test:25\"}, {\"route\": "
+         "\"a.test\", \"host\": \"two.test:25\", \"priority\": 20, \"weight\": 5}]",
+         NULL},
+        {"\"smarthosts\": [{\"route\": \"a.test\", \"host\": \"one.test:25\", "
+         "\"certificate\": \"us.pem\"}]",
+         "certificate and key are given both or not at all"},
+        {"\"smarthosts\": [{\"route\": \"a.test\", \"host\": \"one.test:25\"}], \"routes\": "
+         "{\"a.test\": \"two.test:25\"}",
+         "stands in delivery.routes too"},
+        {"\"smarthosts\": [{\"route\": \"*\", \"host\": \"one.test:25\"}], \"next_hop\": "
+         "\"two.test:25\"",
+         "stands in delivery.next_hop too"},
+        {"\"smarthosts\": [{\"route\": \"\", \"host\": \"one.test:25\"}]", "is empty"},
+        {"\"smarthosts\": [{\"route\": \"a.test\", \"host\": \"one.test:25\", \"weight\": 0}]",
+         "weight"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_config) c = NULL;
+        char text[600];
+        char *said;
+
+        snprintf(text, sizeof(text),
+                 "{\"node\": \"g\", \"hostname\": \"gw.example\", \"listen\": [{\"address\": "
+                 "\"127.0.0.1:25\", \"tls\": \"none\"}], \"delivery\": {%s}}",
+                 cases[i].delivery);
+        ck_assert_msg((sp_config_load(sp_bytes_cstr(text), "c.json", p, &c) == SP_OK) ==
+                          (cases[i].said == NULL),
+                      "case %zu", i);
+        said = all_problems(p);
+        ck_assert_msg(cases[i].said == NULL || strstr(said, cases[i].said) != NULL, "case %zu: %s",
+                      i, said);
+        ck_assert(c == NULL || (sp_config_has_route(c, SP_LIT("a.test")) &&
+                                !sp_config_has_route(c, SP_LIT("b.test"))));
+        sp_free(said);
+    }
+}
+END_TEST
+
 START_TEST(settings_that_change_nothing_are_warned_of)
 {
     static const char *const cases[] = {
@@ -294,6 +340,7 @@ static void add(TCase *c)
     tcase_add_test(c, written_values_are_taken);
     tcase_add_test(c, all_errors_come_at_once);
     tcase_add_test(c, settings_that_contradict_each_other_are_refused);
+    tcase_add_test(c, smarthosts_are_checked_together);
     tcase_add_test(c, settings_that_change_nothing_are_warned_of);
     tcase_add_test(c, a_tenants_display_name_is_warned_of);
     tcase_add_test(c, a_tenant_needs_a_proof);

@@ -251,10 +251,24 @@ START_TEST(a_crowd_is_sent_away_for_about_its_turn)
 END_TEST
 
 /* What another route to the same host may differ in. */
-enum differs { NOTHING, STS, DOMAIN, SECURE, PORT, ADDRESS, PIN, TLSA_DATA, TLSA_USAGE, TLSA_NONE };
+enum differs {
+    NOTHING,
+    STS,
+    DOMAIN,
+    SECURE,
+    PORT,
+    ADDRESS,
+    PIN,
+    HOST_PIN,
+    SELF,
+    TLSA_DATA,
+    TLSA_USAGE,
+    TLSA_NONE
+};
 
 static const struct sp_route *route_that(uint16_t port, uint8_t usage, enum differs what)
 {
+    static const struct sp_hop_self self = {.helo = "another.test", .certificate = ""};
     struct sp_hop hop = {.name = SP_LIT("mx.test"),
                          .base = SP_LIT("mx.test"),
                          .port = port,
@@ -270,6 +284,8 @@ static const struct sp_route *route_that(uint16_t port, uint8_t usage, enum diff
     like.mx_secure = what != SECURE;
     like.sts.mode = what == STS ? SP_STS_MODE_ENFORCE : SP_STS_MODE_NONE;
     like.pin = what == PIN ? SP_LIT("pinned.test") : like.pin;
+    hop.pin = what == HOST_PIN ? SP_LIT("pinned.test") : hop.pin;
+    hop.self = what == SELF ? &self : NULL;
     hop.port = what == PORT ? 1 : port;
     hop.addresses[0].b[3] = what == ADDRESS ? 2 : 1;
     hop.tlsa_set[0].data = what == TLSA_DATA ? SP_LIT("another") : SP_LIT("digest");
@@ -293,10 +309,20 @@ START_TEST(a_connection_serves_only_what_it_would_have_proved_itself)
         enum differs what;
         bool shared;
     } cases[] = {
-        {3, NOTHING, true}, {3, STS, true}, /* weighed anew for each route */
-        {3, DOMAIN, true},  {3, SECURE, true},     {3, PORT, false},       {3, ADDRESS, false},
-        {3, PIN, false},    {3, TLSA_DATA, false}, {3, TLSA_USAGE, false}, {3, TLSA_NONE, false},
-        {2, NOTHING, true}, {2, DOMAIN, false}, /* the certificate may be in the domain's name */
+        {3, NOTHING, true},
+        {3, STS, true}, /* weighed anew for each route */
+        {3, DOMAIN, true},
+        {3, SECURE, true},
+        {3, PORT, false},
+        {3, ADDRESS, false},
+        {3, PIN, false},
+        {3, HOST_PIN, false},
+        {3, SELF, false},
+        {3, TLSA_DATA, false},
+        {3, TLSA_USAGE, false},
+        {3, TLSA_NONE, false},
+        {2, NOTHING, true},
+        {2, DOMAIN, false}, /* the certificate may be in the domain's name */
         {2, SECURE, false},
     };
 

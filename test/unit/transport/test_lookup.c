@@ -269,6 +269,49 @@ START_TEST(settings_come_before_the_dns)
 }
 END_TEST
 
+START_TEST(smarthosts_of_a_route_are_hosts_of_it)
+{
+    static const struct sp_hop_self self = {.helo = "us.test", .certificate = "us.pem"};
+    static const struct sp_hop_self *const selves[] = {&self, NULL, NULL, NULL, NULL};
+    struct sp_config_smarthost hosts[] = {
+        {.route = "m365", .host = "one.test:26", .priority = 10, .weight = 3, .name = "cert.test"},
+        {.route = "m365", .host = "127.0.0.9:27", .priority = 20, .weight = 1, .name = ""},
+        {.route = "*", .host = "all.test:28", .priority = 10, .weight = 1, .name = ""},
+        {.route = "partner.test", .host = "lost.test", .priority = 1, .weight = 1, .name = ""},
+        {.route = "partner.test", .host = "all.test", .priority = 2, .weight = 1, .name = ""}};
+    struct sp_transport_settings settings = {.port = 25,
+                                             .next_hop = "",
+                                             .smarthosts = hosts,
+                                             .smarthost_count = SP_ARRAY_LEN(hosts),
+                                             .selves = selves};
+    struct world w;
+    const struct sp_route *r;
+
+    start(&w, true, &settings);
+    fake_dns_add(w.dns, "one.test", SP_DNS_A, true, "192.0.2.7");
+    fake_dns_add(w.dns, "all.test", SP_DNS_A, true, "192.0.2.8");
+    fake_dns_set_rc(w.dns, "lost.test", SP_DNS_A, SP_E_DNS_SERVFAIL, false);
+    fake_dns_set_rc(w.dns, "lost.test", SP_DNS_AAAA, SP_E_DNS_SERVFAIL, false);
+    r = resolve(&w, "m365");
+    ck_assert_int_eq(r->rc, SP_OK);
+    ck_assert_int_eq(r->via, SP_VIA_ROUTE);
+    ck_assert_uint_eq(r->hop_count, 2);
+    ck_assert(r->hops[0].preference == 10 && r->hops[0].weight == 3 && r->hops[0].port == 26);
+    ck_assert(r->hops[0].self == &self && r->hops[1].self == NULL);
+    ck_assert(sp_bytes_eq(r->hops[0].pin, SP_LIT("cert.test")));
+    ck_assert(sp_bytes_eq(r->hops[1].pin, SP_LIT("127.0.0.9"))); /* its own name, each */
+    ck_assert(r->pin.len == 0 && sp_hop_has_pin(r, &r->hops[0]));
+    r = resolve(&w, "anybody.test");
+    ck_assert_int_eq(r->via, SP_VIA_NEXT_HOP);
+    ck_assert(sp_bytes_eq(r->hops[0].name, SP_LIT("all.test")));
+    r = resolve(&w, "partner.test"); /* a host that can't be found is one host less */
+    ck_assert_int_eq(r->rc, SP_OK);
+    ck_assert_int_eq(r->hops[0].rc, SP_E_DNS_SERVFAIL);
+    ck_assert_int_eq(r->hops[1].rc, SP_OK);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(equal_look_ups_share_one_run_and_a_cancelled_one_is_silent)
 {
     struct world w;
@@ -387,6 +430,7 @@ static void add(TCase *c)
     tcase_add_test(c, aliases_move_the_base_domain_as_far_as_they_are_signed);
     tcase_add_test(c, mx_shapes);
     tcase_add_test(c, settings_come_before_the_dns);
+    tcase_add_test(c, smarthosts_of_a_route_are_hosts_of_it);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
     tcase_add_test(c, a_remembered_sts_policy_binds_though_the_record_is_gone);
     tcase_add_test(c, hosts_that_are_ourselves_or_worse_are_not_tried);

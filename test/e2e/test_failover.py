@@ -1,0 +1,155 @@
+"""Several hosts for one route: who is tried when, who we are to each, and that no fallback is a weaker one."""
+import json
+import socket
+import ssl
+
+import pytest
+
+from lab import mail
+from lab.pki import Authority
+from lab.sink import Session, Sink
+
+NAME = "smarthost.test"
+POLICY = {"version": 1, "settings": {"floor": "tls:encrypted", "expire": "1d"},
+          "ladders": {"relay": {"rungs": ["tls:authenticated", "tls:verified", "tls:encrypted"], "floor": "tls:encrypted"},
+                      "open": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
+          "rules": [{"rule": "first-tenant", "when": {"recipient.domain": "one.example"},
+                     "then": {"protect": "relay", "route": "first-return"}},
+                    {"rule": "second-tenant", "when": {"recipient.domain": "two.example"},
+                     "then": {"protect": "relay", "route": "second-return"}},
+                    {"rule": "open", "when": {"recipient.domain": "open.example"},
+                     "then": {"protect": "open", "lowers": "a test asks for it"}}],
+          "default": {"protect": "relay"}}
+
+
+class Asking(Session):
+    """A session that asks for a certificate and notes whose it was, and the name in EHLO."""
+
+    def on_ehlo(self, line):
+        self.helo = line.split(b" ", 1)[1].decode()
+        super().on_ehlo(line)
+
+    def make_context(self):
+        context = super().make_context()
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(self.sink.client_ca)
+        return context
+
+    def on_data(self, line):
+        names = [v for k, v in (self.socket.getpeercert() or {}).get("subjectAltName", ()) if k == "DNS"] if self.tls else []
+        self.sink.shown.append((self.recipients[0], self.helo, names))
+        super().on_data(line)
+
+
+class AskingSink(Sink):
+    session = Asking
+
+    def __init__(self, client_ca, **options):
+        self.client_ca, self.shown = client_ca, []
+        super().__init__(**options)
+
+
+@pytest.fixture
+def world(gateways, tmp_path):
+    """make(smarthosts, *options) with .good and .stranger, certificates of the smarthosts' name from a trusted and another CA."""
+    authority, other = Authority(tmp_path / "pki", "Good CA"), Authority(tmp_path / "pki", "Other CA")
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+
+    class World:
+        good, stranger = authority.leaf("good", [NAME]), other.leaf("stranger", [NAME])
+        elsewhere = authority.leaf("elsewhere", ["elsewhere.test"])
+        ca = authority.certificate
+        leaf = staticmethod(authority.leaf)
+
+        @staticmethod
+        def gateway(smarthosts, *options):
+            for route in {"first-return", "second-return"} - {s["route"] for s in smarthosts}:  # the rules name them
+                smarthosts = [*smarthosts, {"route": route, "host": "127.0.0.1:9"}]
+            return gateways("--plain-listener", "--policy", str(policy), "--retry", "0.4", "--trust", str(authority.certificate),
+                            "--set", "delivery.smarthosts=" + json.dumps(smarthosts), *options)
+    return World
+
+
+def host(sink, priority=10, route="*", **more):
+    return {"route": route, "host": f"{sink.address}:{sink.port}", "priority": priority, "name": NAME, **more}
+
+
+def submit(gateway, recipient, sender="dr@tenant.test"):
+    message, message_id = mail.make("SECRETWORD\r\n", [recipient])
+    with gateway.client(tls=False) as client:
+        client.sendmail(sender, [recipient], message)
+    return gateway.message_of(message_id)
+
+
+def final(gateway, identity):
+    return gateway.wait_record("message.settled", message=identity)["recipients"][0]
+
+
+def test_the_second_takes_over_and_gives_back(world, sinks):
+    first, second = sinks(certificate=world.good.pair), sinks(certificate=world.good.pair)
+    gateway = world.gateway([host(first, 10), host(second, 20)])
+    final(gateway, submit(gateway, "a@example.net"))
+    assert len(first.messages) == 1 and second.sessions == 0
+    first.stop()
+    gateway.restart("relay")  # ends idle connections to it
+    taken = final(gateway, submit(gateway, "a@example.net"))
+    assert taken["rung"] == "tls:authenticated" and len(second.messages) == 1
+    again = sinks(port=first.port, certificate=world.good.pair)
+    for _ in range(20):
+        final(gateway, submit(gateway, "a@example.net"))
+        if again.messages:
+            break
+    assert again.messages
+
+
+@pytest.mark.parametrize("weaker", ["stranger", "elsewhere", None])
+def test_a_fallback_is_never_weaker(world, sinks, weaker):
+    """The good host proves itself and goes; the other one is there, and offers less: another CA, another name, no TLS."""
+    good = sinks(certificate=world.good.pair)
+    bad = sinks(certificate=getattr(world, weaker).pair if weaker else None)
+    gateway = world.gateway([host(good, 10), host(bad, 20)])
+    assert final(gateway, submit(gateway, "a@example.net"))["rung"] == "tls:authenticated"
+    good.stop()
+    gateway.restart("relay")
+    waiting = [submit(gateway, "a@example.net")]
+    if weaker is None:  # even where the ladder ends with plain: the better host is away, that opens no lower rung
+        waiting.append(submit(gateway, "a@open.example"))
+    for identity in waiting:
+        first = gateway.wait_record("delivery.attempted", message=identity)
+        assert first["outcome"] == "deferred" and first["next_at"]
+    assert bad.sessions > 0 and bad.messages == [] and b"SECRETWORD" not in bytes(bad.wire)
+    again = sinks(port=good.port, certificate=world.good.pair)
+    assert [final(gateway, w)["rung"] for w in waiting] == ["tls:authenticated", "tls:encrypted"][:len(waiting)]
+    assert len(again.messages) == len(waiting) and bad.messages == []
+
+
+def test_each_tenant_has_its_own_certificate_and_name(world):
+    """The return leg: one host for both, recognised by certificate alone; connections and sessions are not shared."""
+    one, two = world.leaf("first", ["first.gateway.test"]), world.leaf("second", ["second.gateway.test"])
+    sink = AskingSink(world.ca, certificate=world.good.pair)
+    try:
+        gateway = world.gateway([
+            host(sink, route="first-return", certificate=str(one.certificate), key=str(one.key), helo="first.helo.test"),
+            host(sink, route="second-return", certificate=str(two.certificate), key=str(two.key)),
+            host(sink)])
+        for _ in range(2):
+            for recipient in ("a@one.example", "a@two.example", "a@other.example"):
+                final(gateway, submit(gateway, recipient))
+        expected = {("a@one.example", "first.helo.test", ("first.gateway.test",)),
+                    ("a@two.example", "gateway.tenant.test", ("second.gateway.test",)),
+                    ("a@other.example", "gateway.tenant.test", ())}
+        assert {(a, b, tuple(c)) for a, b, c in sink.shown} == expected and len(sink.shown) == 6
+        shown = {r["hop"].get("client_certificate") for r in gateway.records() if r["event"] == "delivery.attempted"}
+        assert shown == {str(one.certificate), str(two.certificate), None}
+    finally:
+        sink.stop()
+
+
+def test_a_silent_host_is_left_for_the_next(world, sinks):
+    """It takes connections and says nothing: its greeting is waited for no longer than delivery.command."""
+    second = sinks(certificate=world.good.pair)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        gateway = world.gateway([{**host(second, 10), "host": address}, host(second, 20)], "--set", 'delivery.command="1s"')
+        assert final(gateway, submit(gateway, "a@example.net"))["rung"] == "tls:authenticated"
