@@ -34,7 +34,7 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard, stru
                        struct sp_queue_stats *stats, struct sp_err *err)
 {
     struct sp_queue *q = NULL;
-    enum sp_rc rc = spool_open(s, folder, shard, true, &q, err);
+    enum sp_rc rc = spool_open(s, folder, shard, &q, err);
 
     f->count = 0;
     if (rc != SP_OK)
@@ -64,7 +64,7 @@ static void put_shard(struct spool *s, unsigned shard, const struct findings *f,
     }
     sp_jw_end(w);
     sp_jw_end(w);
-    if (s->json)
+    if (s->json || s->quiet)
         return;
     (void)printf("shard %u: %zu messages, %llu records in %llu segments: %s\n", shard,
                  stats->messages, (unsigned long long)stats->records,
@@ -119,7 +119,7 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
     sp_jw_end(&w);
     sp_jw_bool(&w, "whole", found->damaged == 0);
     sp_jw_end(&w);
-    if (s->json)
+    if (s->json && !s->quiet)
         (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
     sp_buf_clear(&json);
     if (code == SPOOL_OK && found->damaged > 0)

@@ -1,5 +1,5 @@
 /*
- * `sallyport queue check|repair|backup|restore`: work on the files themselves, with the master key, so they need no gateway
+ * `sallyport queue check|backup|restore`: work on the files themselves, with the master key, so they need no gateway
  * and disturb none that runs. Whoever may read the master key may do this, nobody else.
  */
 #include "gateway/cli-spool/spool.h"
@@ -23,19 +23,15 @@
 
 static const char usage[] =
     "usage: sallyport queue check [--state DIR] [--json]\n"
-    "       sallyport queue repair [--yes --reason TEXT] [--json]\n"
     "       sallyport queue backup DIR\n"
     "       sallyport queue restore DIR\n"
     "\n"
     "check    reads every record and every waiting message with its whole body; the gateway may "
     "run\n"
-    "repair   gateway stopped: says what can't be read, and with --yes keeps a copy of those "
-    "files\n"
-    "         under STATE/damaged and gives the messages up, on record\n"
-    "backup   copies spool, audit, databases and packages into the new folder DIR, and checks the "
+    "backup   copies spool, audit, databases and packages into the new folder DIR and checks the "
     "copy;\n"
-    "         the gateway may run. The master key and /etc are not in it\n"
-    "restore  puts a backup into a state folder that holds no mail\n"
+    "         the gateway may run. The settings and the master key are not in it\n"
+    "restore  puts a backup into a state folder that holds no mail; the gateway must not run\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --state DIR    look into this folder instead: a backup, say\n"
@@ -165,23 +161,8 @@ bool spool_is_running(const char *state)
     return is_running;
 }
 
-void spool_become(const char *path)
-{
-    struct stat st;
-
-    if (geteuid() == 0 && stat(path, &st) == 0 && st.st_uid != 0 &&
-        (setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0))
-        exit(spool_fail(SPOOL_FAILED, "can't act as the owner of %s", path));
-}
-
-void spool_come_back(void)
-{
-    if (getuid() == 0 && (seteuid(0) != 0 || setegid(0) != 0))
-        exit(spool_fail(SPOOL_FAILED, "can't be root again"));
-}
-
-enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool read_only,
-                      struct sp_queue **out, struct sp_err *err)
+enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, struct sp_queue **out,
+                      struct sp_err *err)
 {
     char path[SPOOL_PATH_MAX];
     char name[64];
@@ -190,14 +171,12 @@ enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool 
         .keys = &s->keys,
         .clock = sp_loop_clock(s->loop),
         .random = sp_random_system(),
-        .read_only = read_only,
+        .read_only = true,
     };
 
     (void)snprintf(name, sizeof(name), "spool/%u", shard);
     if (!spool_path(path, folder, name))
         return sp_fail(err, SP_E_LIMIT, "%s: too long", folder);
-    if (!read_only)
-        spool_become(path);
     return sp_queue_open(&options, out, err);
 }
 
@@ -207,6 +186,8 @@ static const struct {
     bool has_target;
 } commands[] = {
     {"check", spool_check, false},
+    {"backup", spool_backup, true},
+    {"restore", spool_restore, true},
 };
 
 static bool take(struct spool *s, int argc, char **argv, int *i)
@@ -218,13 +199,10 @@ static bool take(struct spool *s, int argc, char **argv, int *i)
         {"--config", &s->config_path},
         {"-c", &s->config_path},
         {"--state", &s->folder},
-        {"--reason", &s->reason},
     };
 
     if (strcmp(argv[*i], "--json") == 0)
         return s->json = true;
-    if (strcmp(argv[*i], "--yes") == 0)
-        return s->yes = true;
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
         if (strcmp(argv[*i], options[k].name) == 0 && *i + 1 < argc) {
             *options[k].value = argv[++*i];

@@ -1,5 +1,5 @@
 /*
- * What the files of `sallyport queue check|repair|backup|restore` share: the settings, the keys, the shards' folders.
+ * What the files of `sallyport queue check|backup|restore` share: the settings, the keys, the shards' folders.
  */
 #ifndef GATEWAY_CLI_SPOOL_SPOOL_H
 #define GATEWAY_CLI_SPOOL_SPOOL_H
@@ -11,6 +11,7 @@
 
 #define SPOOL_PATH_MAX   4096
 #define SPOOL_SHARDS_MAX 1024
+#define SPOOL_MANIFEST   "backup.json" /* written last: a backup without it is none */
 
 /* Exit codes. */
 enum { SPOOL_OK = 0, SPOOL_DAMAGED = 1, SPOOL_USAGE = 64, SPOOL_NO_INPUT = 66, SPOOL_FAILED = 74 };
@@ -19,8 +20,7 @@ struct spool {
     const char *config_path;
     const char *folder; /* --state: another state folder, a backup as a rule; else NULL */
     bool json;
-    bool yes;
-    const char *reason;
+    bool quiet;         /* a check tells nothing */
     const char *target; /* the folder given */
     struct sp_config *config;
     char state[SPOOL_PATH_MAX];
@@ -43,18 +43,33 @@ SP_MUST_CHECK bool spool_find_shards(struct spool *s, const char *folder);
 bool spool_is_running(const char *state);
 
 /*
- * Opens a shard. Its files are made as their folder's owner's.
+ * Opens a shard to look at it.
  *
  * owner:   the caller, sp_queue_close
  * returns: as sp_queue_open
  */
 SP_MUST_CHECK enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard,
-                                    bool read_only, struct sp_queue **out, struct sp_err *err);
+                                    struct sp_queue **out, struct sp_err *err);
 
-/* Works as that file's owner from now on, if we are root. */
-void spool_become(const char *path);
-/* Is root again. */
-void spool_come_back(void);
+/* ---- copy.c ---- */
+
+/* Copies a file's first len bytes, its owner and mode, and syncs. Replaces. returns: whether all went well; so do the others */
+SP_MUST_CHECK bool spool_copy_file(const char *from, const char *to, uint64_t len);
+/* Makes a folder, unless it is there, with owner and mode of another; like: NULL for ours. returns: see above */
+SP_MUST_CHECK bool spool_make_folder(const char *path, const char *like);
+
+struct spool_walk {
+    bool (*wants)(const char *name); /* of files; NULL: all */
+    bool links;                      /* second names instead of copies */
+    bool replaces;                   /* else what is there already stays */
+};
+/* Copies a folder with all below. What goes away meanwhile is left out. depth: 0. returns: see above */
+SP_MUST_CHECK bool spool_walk(const struct spool_walk *w, const char *from, const char *to,
+                              int depth);
+/* Removes a folder with all below. */
+void spool_remove(const char *path);
+
+/* ---- check.c, repair.c, backup.c ---- */
 
 /* What a check came to. */
 struct spool_found {
@@ -65,7 +80,6 @@ struct spool_found {
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,
                        struct spool_found *found);
 int spool_check(struct spool *s);   /* returns: an exit code; so do the others */
-int spool_repair(struct spool *s);  /* returns: see above */
 int spool_backup(struct spool *s);  /* returns: see above */
 int spool_restore(struct spool *s); /* returns: see above */
 

@@ -27,6 +27,8 @@ static const struct command {
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", "check", "cli-spool", "read every message of the spool and tell damage"},
+    {"queue", "backup", "cli-spool", "copy spool, audit and packages while the gateway runs"},
+    {"queue", "restore", "cli-spool", "put a backup into an empty state folder"},
     {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
     {"trace", NULL, "cli-control", "what became of a message, a line a recipient"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},

@@ -206,6 +206,23 @@ uint64_t sp_journal_first(const struct sp_journal *j);
 uint64_t sp_journal_current(const struct sp_journal *j);
 uint64_t sp_journal_disk_len(const struct sp_journal *j);
 
+/*
+ * How far a segment says that it is durable: what lies before may be copied while its owner writes on.
+ *
+ * returns: as opening a segment: SP_E_JOURNAL_DAMAGED, SP_E_CRYPT_AUTH, SP_E_NOT_FOUND, SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_journal_durable_end(const struct sp_journal_io *io,
+                                                const struct sp_secret *record_kek, uint64_t number,
+                                                uint64_t *end);
+
+/*
+ * All keys of two copies of one shard's keyring, as one keyring file, appended to out.
+ *
+ * returns: SP_E_JOURNAL_DAMAGED if one of them is none, or they are of two generations
+ */
+SP_MUST_CHECK enum sp_rc sp_journal_merge_keyrings(struct sp_bytes a, struct sp_bytes b,
+                                                   struct sp_buf *out);
+
 struct sp_journal_stats {
     uint64_t records, batches, syncs, bytes, failures;
 };

@@ -87,7 +87,8 @@ static struct entry *push(struct sp_keyring *k)
     return &k->entries[k->count++];
 }
 
-static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in)
+static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in,
+                         char kek_id[SP_JOURNAL_KEK_ID_MAX])
 {
     struct sp_reader r = sp_reader(in);
     uint32_t magic = sp_reader_u32(&r);
@@ -96,7 +97,7 @@ static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in)
 
     if (in.len < 8 || magic != MAGIC || crc != sp_crc32c(0, sp_bytes_slice(in, 8, in.len)))
         return SP_E_JOURNAL_DAMAGED;
-    (void)sp_reader_take(&r, SP_JOURNAL_KEK_ID_MAX);
+    sp_reader_copy(&r, (uint8_t *)kek_id, SP_JOURNAL_KEK_ID_MAX);
     count = sp_reader_u32(&r);
     if (sp_reader_left(&r) != (size_t)count * ENTRY_LEN)
         return SP_E_JOURNAL_DAMAGED;
@@ -111,13 +112,14 @@ static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in)
 
 enum sp_rc sp_keyring_load(struct sp_keyring *k)
 {
+    char kek_id[SP_JOURNAL_KEK_ID_MAX];
     struct sp_buf file;
     enum sp_rc rc;
 
     sp_buf_init(&file, FILE_MAX);
     rc = read_file(k->io, FILE_NAME, &file);
     if (rc == SP_OK)
-        rc = decode(k, sp_buf_bytes(&file));
+        rc = decode(k, sp_buf_bytes(&file), kek_id);
     sp_buf_clear(&file);
     return rc;
 }
@@ -292,4 +294,39 @@ size_t sp_keyring_count(struct sp_keyring *k)
     count = k->count;
     pthread_mutex_unlock(&k->lock);
     return count;
+}
+
+/* Drops every entry whose salt stands before it already. */
+static void drop_doubles(struct sp_keyring *k)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < k->count; i++) {
+        size_t j = 0;
+
+        while (j < kept && memcmp(k->entries[j].salt, k->entries[i].salt, SP_SALT_LEN) != 0)
+            j++;
+        if (j == kept)
+            k->entries[kept++] = k->entries[i];
+    }
+    k->count = kept;
+}
+
+enum sp_rc sp_journal_merge_keyrings(struct sp_bytes a, struct sp_bytes b, struct sp_buf *out)
+{
+    struct sp_keyring k = {.io = NULL};
+    char kek_id[SP_JOURNAL_KEK_ID_MAX];
+    enum sp_rc rc = decode(&k, a, k.kek_id);
+
+    if (rc == SP_OK)
+        rc = decode(&k, b, kek_id);
+    if (rc == SP_OK && memcmp(kek_id, k.kek_id, sizeof(kek_id)) != 0)
+        rc = SP_E_JOURNAL_DAMAGED;
+    if (rc == SP_OK) {
+        drop_doubles(&k);
+        encode(&k, out);
+        rc = sp_buf_rc(out);
+    }
+    sp_free(k.entries);
+    return rc;
 }

@@ -432,3 +432,19 @@ out:
     sp_buf_clear(&w.l.spares);
     return rc;
 }
+
+enum sp_rc sp_journal_durable_end(const struct sp_journal_io *io,
+                                  const struct sp_secret *record_kek, uint64_t number,
+                                  uint64_t *end)
+{
+    struct sp_scan_summary sum;
+    struct sp_segment *s = NULL;
+    enum sp_rc rc = sp_segment_open(io, record_kek, number, &s);
+
+    if (rc != SP_OK)
+        return rc;
+    rc = sp_scan_summary(io, s, &sum);
+    *end = sum.durable;
+    sp_segment_free(io, s);
+    return rc;
+}

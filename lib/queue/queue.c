@@ -345,6 +345,20 @@ static void mark_attempted(struct sp_queue *q)
         ((struct sp_queue_entry *)entry)->possibly_attempted = true;
 }
 
+/* A doubt is kept by the log from here on: the file has done its work. */
+static bool is_restored(const struct sp_queue *q)
+{
+    const struct sp_journal_io *io = q->o.io;
+    int fd = io->open(io->ctx, SP_QUEUE_RESTORED, SP_IO_OPEN_READ);
+
+    if (fd < 0)
+        return false;
+    io->close(io->ctx, fd);
+    (void)io->unlink(io->ctx, SP_QUEUE_RESTORED);
+    sp_log_warn(q->o.log, "queue.restored");
+    return true;
+}
+
 static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
 {
     struct sp_journal_options o = {
@@ -380,7 +394,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         q->journal = journal;
         return SP_OK;
     }
-    if (!found.clean)
+    if (is_restored(q) || !found.clean)
         mark_attempted(q);
     sp_queue_index_mend_times(q);
     rc = sp_queue_body_folders(q, found.damaged > 0, err);

@@ -18,6 +18,9 @@
 
 struct sp_queue;
 
+/* A file of this name in the shard's folder: it comes from a backup, so all that waits may have been delivered since. */
+#define SP_QUEUE_RESTORED "restored"
+
 /* Where a recipient's mail stands in line. */
 struct sp_queue_way {
     struct sp_bytes

@@ -45,6 +45,17 @@ struct sp_store_options {
 SP_MUST_CHECK enum sp_rc sp_store_open(const char *path, const struct sp_store_options *options,
                                        struct sp_store **out, struct sp_err *err);
 
+/*
+ * Copies a database that others may have open, as it stands at one moment, over the file `to`.
+ *
+ * returns: SP_OK; SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_store_snapshot(const char *path, const char *to, struct sp_err *err);
+
+/* Reads one number of a copied database. sql: gives it in the first column; no row: 0. returns: SP_OK or SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_store_peek(const char *path, const char *sql, int64_t *out,
+                                       struct sp_err *err);
+
 /* Closes it; an open transaction is rolled back. NULL is allowed. */
 void sp_store_free(struct sp_store *store);
 SP_AUTO_DEFINE(sp_store)

@@ -1,0 +1,437 @@
+/*
+ * `queue backup`: a copy of one moment, of a gateway that goes on. Segments and body files never change once written, so
+ * links hold them against deletion while the rest is copied: first links of all that is there, then the databases and the
+ * audit file as far as its database knows it, then what has come since. So no cursor of the ledger stands before the log
+ * that is copied, and none behind its end. The segment that is being written is copied as far as it says that it is
+ * durable. A body that is gone by then belongs to a message whose end stands in the log a moment later: the end is copied
+ * again until the copy, checked like any spool, is whole.
+ */
+#include "gateway/cli-spool/spool.h"
+
+#include "base/text.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROUNDS = 10, KEYRING_MAX = 16 * 1024 * 1024 };
+
+#define STAGING "backup-staging"
+
+struct log_copy { /* of one journal: a shard's, or the ledger's own */
+    char name[64];
+    char from[SPOOL_PATH_MAX];
+    char staged[SPOOL_PATH_MAX];
+    char to[SPOOL_PATH_MAX];
+    struct sp_buf keyring; /* as it was at first */
+    uint64_t done;         /* segments before this one are copied */
+};
+
+struct backup {
+    struct spool *s;
+    char staging[SPOOL_PATH_MAX];
+    struct log_copy *logs;
+    size_t log_count;
+};
+
+static bool is_lasting(const char *name)
+{
+    size_t len = strlen(name);
+
+    return (len > 4 && strcmp(name + len - 4, ".seg") == 0) ||
+           (strchr(name, '.') == NULL && strncmp(name, "keyring", 7) != 0 &&
+            strncmp(name, "spare-", 6) != 0 && strcmp(name, "lock") != 0);
+}
+
+/* What lies in roles' folders beside databases, the audit file and journals. */
+static bool is_plain(const char *name)
+{
+    size_t len = strlen(name);
+
+    return !(len > 3 && strcmp(name + len - 3, ".db") == 0) && strstr(name, ".db-") == NULL &&
+           !(len > 4 && strcmp(name + len - 4, ".seg") == 0) && strncmp(name, "keyring", 7) != 0 &&
+           strncmp(name, "spare-", 6) != 0;
+}
+
+static bool read_keyring(const char *folder, struct sp_buf *out)
+{
+    char path[SPOOL_PATH_MAX];
+    ssize_t n = 1;
+    int fd;
+
+    if (!spool_path(path, folder, "keyring"))
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && n > 0) {
+        uint8_t *to = sp_buf_reserve(out, 65536);
+
+        n = to == NULL ? -1 : read(fd, to, 65536);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0 && n == 0;
+}
+
+/* Holds what is there. */
+static bool stage(const struct log_copy *l)
+{
+    static const struct spool_walk links = {.wants = is_lasting, .links = true};
+
+    return spool_walk(&links, l->from, l->staged, 0);
+}
+
+static bool add_log(struct backup *b, const char *name)
+{
+    struct log_copy *l;
+    char flat[64];
+
+    b->logs = sp_realloc(b->logs, (b->log_count + 1) * sizeof(*b->logs));
+    l = &b->logs[b->log_count++];
+    *l = (struct log_copy){.done = 0};
+    sp_buf_init(&l->keyring, KEYRING_MAX);
+    (void)snprintf(l->name, sizeof(l->name), "%s", name);
+    (void)snprintf(flat, sizeof(flat), "%s", name);
+    for (char *c = flat; *c != 0; c++)
+        if (*c == '/')
+            *c = '-';
+    return spool_path(l->from, b->s->state, name) && spool_path(l->staged, b->staging, flat) &&
+           spool_path(l->to, b->s->target, name) && read_keyring(l->from, &l->keyring) && stage(l);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The numbers of the segments held, rising. owner: the caller. returns: NULL if there is none */
+static uint64_t *list_segments(const char *folder, size_t *count)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    uint64_t *numbers = NULL;
+
+    *count = 0;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        struct sp_bytes name = sp_bytes_cstr(entry->d_name);
+        uint64_t n;
+
+        if (!sp_bytes_ends_nocase(name, SP_LIT(".seg")) ||
+            !sp_bytes_to_u64(sp_bytes_slice(name, 0, name.len - 4), &n))
+            continue;
+        numbers = sp_realloc(numbers, (*count + 1) * sizeof(*numbers));
+        numbers[(*count)++] = n;
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+    if (*count > 0)
+        qsort(numbers, *count, sizeof(*numbers), compare);
+    return numbers;
+}
+
+/* Copies the segments that may have grown or come, in their order. */
+static bool copy_segments(const struct backup *b, struct log_copy *l)
+{
+    size_t count;
+    uint64_t *numbers = list_segments(l->staged, &count);
+    struct sp_journal_io io;
+    struct sp_err err;
+    bool ok = sp_journal_io_posix(l->staged, &io, &err) == SP_OK;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        char name[64];
+        char from[SPOOL_PATH_MAX];
+        char to[SPOOL_PATH_MAX];
+        uint64_t end = UINT64_MAX;
+
+        if (numbers[i] < l->done)
+            continue;
+        (void)snprintf(name, sizeof(name), "%012llu.seg", (unsigned long long)numbers[i]);
+        if (i + 1 == count)
+            ok = sp_journal_durable_end(&io, &b->s->keys.record, numbers[i], &end) == SP_OK;
+        ok = ok && spool_path(from, l->staged, name) && spool_path(to, l->to, name) &&
+             spool_copy_file(from, to, end);
+        l->done = numbers[i];
+    }
+    sp_free(numbers);
+    sp_journal_io_posix_free(&io);
+    return ok;
+}
+
+static bool write_keyring(const struct log_copy *l)
+{
+    char from[SPOOL_PATH_MAX];
+    char to[SPOOL_PATH_MAX];
+    struct sp_buf now;
+    struct sp_buf both;
+    bool ok = spool_path(from, l->from, "keyring") && spool_path(to, l->to, "keyring");
+    int fd = -1;
+
+    sp_buf_init(&now, KEYRING_MAX);
+    sp_buf_init(&both, 2 * KEYRING_MAX);
+    ok = ok && read_keyring(l->from, &now) &&
+         sp_journal_merge_keyrings(sp_buf_bytes(&l->keyring), sp_buf_bytes(&now), &both) == SP_OK &&
+         spool_copy_file(from, to, UINT64_MAX);
+    if (ok)
+        fd = open(to, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    ok = ok && fd >= 0 && write(fd, both.ptr, both.len) == (ssize_t)both.len && fsync(fd) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    sp_buf_clear(&now);
+    sp_buf_clear(&both);
+    return ok;
+}
+
+/* What has come since, and the end of the log. */
+static bool copy_log(const struct backup *b, struct log_copy *l)
+{
+    static const struct spool_walk bodies = {.wants = is_lasting};
+
+    if (!stage(l) || !spool_make_folder(l->to, l->from))
+        return false;
+    if (!copy_segments(b, l)) /* those first: the walk takes what is there already as it is */
+        return false;
+    return write_keyring(l) && spool_walk(&bodies, l->staged, l->to, 0);
+}
+
+static bool is_database(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 3 && strcmp(name + len - 3, ".db") == 0;
+}
+
+static bool copy_databases(const char *from, const char *to)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(from);
+    bool ok = dir != NULL;
+
+    while (ok && (entry = readdir(dir)) != NULL) {
+        char source[SPOOL_PATH_MAX];
+        char target[SPOOL_PATH_MAX];
+        struct sp_err err = {0};
+
+        if (!is_database(entry->d_name))
+            continue;
+        ok = spool_path(source, from, entry->d_name) && spool_path(target, to, entry->d_name) &&
+             spool_copy_file(source, target, 0); /* owner and mode; the bytes follow */
+        if (!ok)
+            break;
+        ok = sp_store_snapshot(source, target, &err) == SP_OK;
+        if (!ok)
+            (void)spool_fail(0, "%s", err.text);
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+    return ok;
+}
+
+/* The audit file as far as the copied database has it. */
+static bool copy_audit(const struct backup *b)
+{
+    char database[SPOOL_PATH_MAX];
+    char folder[SPOOL_PATH_MAX];
+    char source[SPOOL_PATH_MAX];
+    char target[SPOOL_PATH_MAX];
+    struct sp_err err = {0};
+    int64_t len = 0;
+
+    if (!spool_path(database, b->s->target, "ledger/state.db") ||
+        !spool_path(folder, b->s->state, "ledger") ||
+        !spool_path(source, folder, b->s->config->audit.file))
+        return false;
+    if (b->s->config->audit.file[0] == '/') /* outside: the folder's name would not be its own */
+        return true;
+    if (sp_store_peek(database, "SELECT file_len FROM state", &len, &err) != SP_OK) {
+        (void)spool_fail(0, "%s", err.text);
+        return false;
+    }
+    return spool_path(folder, b->s->target, "ledger") &&
+           spool_path(target, folder, b->s->config->audit.file) &&
+           spool_copy_file(source, target, (uint64_t)len);
+}
+
+static bool copy_role(const struct backup *b, const char *role)
+{
+    static const struct spool_walk plain = {.wants = is_plain};
+    char from[SPOOL_PATH_MAX];
+    char to[SPOOL_PATH_MAX];
+
+    if (!spool_path(from, b->s->state, role) || !spool_path(to, b->s->target, role))
+        return false;
+    if (access(from, F_OK) != 0)
+        return true;
+    if (!spool_make_folder(to, from))
+        return false;
+    if (strcmp(role, "ledger") == 0)
+        return copy_databases(from, to) && copy_audit(b) && spool_walk(&plain, from, to, 0);
+    return spool_walk(&plain, from, to, 0) && copy_databases(from, to) &&
+           spool_walk(&plain, from, to,
+                      0); /* packages that have come before the database was read */
+}
+
+static bool write_manifest(const struct backup *b, const struct spool_found *found)
+{
+    char path[SPOOL_PATH_MAX];
+    char time[SP_TIME_TEXT_MAX];
+    FILE *file;
+    bool ok;
+
+    if (!spool_path(path, b->s->target, SPOOL_MANIFEST))
+        return false;
+    file = fopen(path, "we");
+    if (file == NULL)
+        return false;
+    sp_time_format_rfc3339(sp_clock_wall_ms(sp_loop_clock(b->s->loop)), time);
+    ok =
+        fprintf(file, "{\"sallyport_backup\":1,\"node\":\"%s\",\"made\":\"%s\",\"messages\":%zu}\n",
+                b->s->config->node, time, found->messages) > 0 &&
+        fflush(file) == 0 && fsync(fileno(file)) == 0;
+    return fclose(file) == 0 && ok;
+}
+
+/* Holds and copies. returns: what failed, or NULL */
+static const char *collect(struct backup *b)
+{
+    static const char *const roles[] = {"ledger", "portal", "keeper", "fetcher"};
+    char path[SPOOL_PATH_MAX];
+    char like[SPOOL_PATH_MAX];
+    char name[64];
+
+    for (size_t i = 0; i < b->s->shard_count; i++) {
+        (void)snprintf(name, sizeof(name), "spool/%u", b->s->shards[i]);
+        if (!add_log(b, name))
+            return name[0] != 0 ? "a shard can't be held" : NULL;
+    }
+    if (spool_path(path, b->s->state, "ledger/journal/keyring") && access(path, F_OK) == 0 &&
+        !add_log(b, "ledger/journal"))
+        return "the ledger's journal can't be held";
+    if (!spool_path(path, b->s->target, "spool") || !spool_path(like, b->s->state, "spool") ||
+        !spool_make_folder(path, like))
+        return "the folder can't be made";
+    for (size_t i = 0; i < SP_ARRAY_LEN(roles); i++)
+        if (!copy_role(b, roles[i]))
+            return roles[i];
+    return NULL;
+}
+
+/* The logs' ends, until all that they name is there. */
+static int finish(struct backup *b)
+{
+    struct spool_found found = {0};
+    int code = SPOOL_DAMAGED;
+
+    for (int round = 0; round < ROUNDS && code == SPOOL_DAMAGED; round++) {
+        for (size_t i = 0; i < b->log_count; i++)
+            if (!copy_log(b, &b->logs[i]))
+                return spool_fail(SPOOL_FAILED, "%s can't be copied", b->logs[i].name);
+        b->s->quiet = round + 1 < ROUNDS;
+        code = spool_check_folder(b->s, b->s->target, false, &found);
+    }
+    if (code == SPOOL_DAMAGED)
+        (void)spool_fail(0, "what is told above is damaged in the gateway's spool too");
+    if (code != SPOOL_FAILED && !write_manifest(b, &found))
+        return spool_fail(SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
+    if (code == SPOOL_OK)
+        (void)printf("%s: %zu waiting messages, all whole\n", b->s->target, found.messages);
+    return code;
+}
+
+int spool_backup(struct spool *s)
+{
+    struct backup b = {.s = s};
+    const char *failed;
+    int code;
+
+    if (!spool_find_shards(s, s->state))
+        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
+    if (mkdir(s->target, 0700) != 0)
+        return spool_fail(SPOOL_USAGE, "%s can't be made, or is there already", s->target);
+    if (!spool_path(b.staging, s->state, STAGING))
+        return SPOOL_FAILED;
+    spool_remove(b.staging); /* of one that was cut off */
+    if (mkdir(b.staging, 0700) != 0)
+        return spool_fail(SPOOL_FAILED, "%s can't be made", b.staging);
+    failed = collect(&b);
+    code = failed == NULL ? finish(&b) : spool_fail(SPOOL_FAILED, "%s can't be copied", failed);
+    spool_remove(b.staging);
+    for (size_t i = 0; i < b.log_count; i++)
+        sp_buf_clear(&b.logs[i].keyring);
+    sp_free(b.logs);
+    return code;
+}
+
+/* ---- restore ---- */
+
+static bool is_file(const char *name)
+{
+    return strcmp(name, SPOOL_MANIFEST) != 0;
+}
+
+/* Whether a state folder holds nothing that a restore would mix with. */
+static bool is_empty(struct spool *s)
+{
+    char path[SPOOL_PATH_MAX];
+    size_t count = 0;
+
+    if (spool_path(path, s->state, "ledger/state.db") && access(path, F_OK) == 0)
+        return false;
+    if (!spool_find_shards(s, s->state))
+        return true;
+    for (size_t i = 0; i < s->shard_count && count == 0; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "spool/%u", s->shards[i]);
+        if (spool_path(path, s->state, name))
+            sp_free(list_segments(path, &count));
+    }
+    return count == 0;
+}
+
+/* Says to the shard's relay that whatever waits in it may have been delivered meanwhile. */
+static bool mark(struct spool *s)
+{
+    bool ok = spool_find_shards(s, s->state);
+
+    for (size_t i = 0; ok && i < s->shard_count; i++) {
+        char keyring[SPOOL_PATH_MAX];
+        char path[SPOOL_PATH_MAX];
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "spool/%u/keyring", s->shards[i]);
+        ok = spool_path(keyring, s->state, name);
+        (void)snprintf(name, sizeof(name), "spool/%u/" SP_QUEUE_RESTORED, s->shards[i]);
+        ok = ok && spool_path(path, s->state, name) && spool_copy_file(keyring, path, 0);
+    }
+    return ok;
+}
+
+int spool_restore(struct spool *s)
+{
+    static const struct spool_walk all = {.wants = is_file};
+    char path[SPOOL_PATH_MAX];
+    struct spool_found found;
+
+    if (!spool_path(path, s->target, SPOOL_MANIFEST) || access(path, R_OK) != 0)
+        return spool_fail(SPOOL_NO_INPUT, "%s is no backup, or was not finished", s->target);
+    if (spool_is_running(s->state))
+        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
+    if (!is_empty(s))
+        return spool_fail(SPOOL_USAGE, "%s holds mail or an audit already: move it away first",
+                          s->state);
+    if (!spool_walk(&all, s->target, s->state, 0) || !mark(s))
+        return spool_fail(SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
+    s->quiet = false;
+    return spool_check_folder(s, s->state, false, &found);
+}

@@ -1,0 +1,112 @@
+"""A backup of a gateway that goes on, and what comes of it in another, empty one: nothing lost, and what may have been sent
+before says so."""
+import pathlib
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from lab import mail
+from lab.gateway import Gateway
+
+PLAIN = "test/policies/relay-plain.json"
+SIZES = [200, 3000, 600000]
+
+
+@pytest.fixture
+def plain(gateways, sinks):
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", PLAIN, "--retry", "1")
+    return gateway, sink
+
+
+def submit(gateway, size):
+    message, message_id = mail.make("x" * 70 + "\r\n" + ("y" * 76 + "\r\n") * (size // 78), ["a@example.net"])
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", ["a@example.net"], message)
+    return message_id, message
+
+
+def stop_roles(gateway):
+    """Ends the gateway's processes, its folder stays."""
+    subprocess.run(["kill", str(gateway.info["pid"])], check=True)
+    deadline = time.monotonic() + 60
+    while pathlib.Path(f"/proc/{gateway.info['pid']}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def serve_again(gateway):
+    """The same configuration once more; returns the process."""
+    log = open(gateway.info["log"], "ab")
+    process = subprocess.Popen([gateway.info["program"], "serve", "-c", gateway.info["config"]], stderr=log, stdout=log)
+    deadline = time.monotonic() + 60
+    while gateway.run("status", check=False).returncode != 0:
+        assert time.monotonic() < deadline and process.poll() is None, gateway.log[-3000:]
+        time.sleep(0.1)
+    return process
+
+
+def test_a_backup_while_it_runs_and_its_restore(plain, tmp_path):
+    gateway, sink = plain
+    before = dict(submit(gateway, size) for size in SIZES)
+    during, stop = {}, threading.Event()
+
+    def load():
+        while not stop.is_set():
+            for size in SIZES:
+                key, message = submit(gateway, size)
+                during[key] = message
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        done = gateway.run("queue", "backup", str(tmp_path / "b"), check=False)
+    finally:
+        stop.set()
+        thread.join()
+    assert done.returncode == 0, done.stdout + done.stderr
+    taken = int(done.stdout.split(":")[1].split()[0])
+    assert len(before) <= taken <= len(before) + len(during)
+    assert not (pathlib.Path(gateway.folder) / "state/backup-staging").exists()
+    again = gateway.run("queue", "backup", str(tmp_path / "b"), check=False)
+    assert again.returncode == 64  # never over another
+    refused = gateway.run("queue", "restore", str(tmp_path / "b"), check=False)
+    assert refused.returncode == 64 and "runs" in refused.stderr
+    stop_roles(gateway)
+    assert gateway.run("queue", "check").returncode == 0
+    refused = gateway.run("queue", "restore", str(tmp_path / "b"), check=False)
+    assert refused.returncode == 64 and "holds mail" in refused.stderr
+
+    # the machine is lost: an empty state folder, the same configuration and key
+    state = pathlib.Path(gateway.folder) / "state"
+    for entry in list(state.iterdir()):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    restored = gateway.run("queue", "restore", str(tmp_path / "b"))
+    assert "all whole" in restored.stdout
+    sink.replies.clear()
+    process = serve_again(gateway)
+    try:
+        got = sink.wait_for(taken, 60)
+        bodies = [m["data"] for m in got]
+        for message in before.values():
+            assert sum(b.endswith(message) for b in bodies) == 1
+        known = list(before.values()) + list(during.values())
+        assert all(any(b.endswith(k) for k in known) for b in bodies)
+        deadline = time.monotonic() + 60
+        while gateway.json("queue", "list")["messages"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        deadline = time.monotonic() + 30
+        while len([r for r in gateway.records() if r["event"] == "message.settled"]) < taken:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        sent = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["outcome"] == "delivered"]
+        assert len(sent) == taken and all(r.get("possibly_attempted") for r in sent), sent[0]
+        assert not [r for r in gateway.records() if r["event"] == "audit.gap"]
+        assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
