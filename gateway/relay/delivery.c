@@ -8,6 +8,7 @@
 
 #include "crypt/hash.h"
 #include "config/partners.h"
+#include "delivery/outcome.h"
 #include "dns/resolver.h"
 #include "transport/posture.h"
 #include "transport/transport.h"
@@ -23,6 +24,8 @@ struct half {
     struct sp_dns_resolver *resolver;
     struct sp_partners *partners; /* or NULL */
     struct relay_selves *selves;
+    struct sp_retry_class *retries;
+    size_t retry_count;
     struct sp_transport *transport;
     struct sp_tls_context *tls;
     uint8_t trust[SP_SHA256_LEN]; /* digest of what tls trusts */
@@ -48,6 +51,9 @@ static void half_free(void *ptr)
     sp_partners_free(h->partners);
     relay_selves_free(h->selves);
     sp_tls_context_unref(h->tls);
+    for (size_t i = 0; i < h->retry_count; i++)
+        sp_free((void *)h->retries[i].match);
+    sp_free(h->retries);
     sp_free(h->hostname);
     sp_free(h->resolver_text);
     sp_free(h);
@@ -142,6 +148,21 @@ static enum sp_rc make_tls(struct relay *r, struct half *h, struct sp_err *err)
     return h->tls == NULL ? SP_E_TLS_CONFIG : SP_OK;
 }
 
+/* Copies: the configuration may go before a half that drains. */
+static void copy_retries(const struct relay *r, struct half *h)
+{
+    h->retry_count = r->config->delivery.retry_count;
+    h->retries = sp_calloc(h->retry_count + 1, sizeof(*h->retries));
+    for (size_t i = 0; i < h->retry_count; i++) {
+        const struct sp_config_retry *from = &r->config->delivery.retries[i];
+
+        h->retries[i] = (struct sp_retry_class){.match = sp_strdup(from->match),
+                                                .first_ms = from->first_ms,
+                                                .max_ms = from->max_ms,
+                                                .expire_ms = from->expire_ms};
+    }
+}
+
 static void make_delivery(struct relay *r, struct half *h)
 {
     struct sp_delivery_parts parts = {.loop = r->loop,
@@ -155,6 +176,8 @@ static void make_delivery(struct relay *r, struct half *h)
         .resolver = h->resolver_text == NULL ? "" : h->resolver_text,
         .retry_first_ms = r->config->delivery.retry_first_ms,
         .retry_max_ms = r->config->delivery.retry_max_ms,
+        .retries = h->retries,
+        .retry_count = h->retry_count,
         .connect_ms = r->config->delivery.connect_ms,
         .command_ms = r->config->delivery.command_ms,
         .dsn_delay_ms = r->config->delivery.dsn_delay_ms,
@@ -192,6 +215,7 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
         half_free(h);
         return rc;
     }
+    copy_retries(r, h);
     make_delivery(r, h);
     *out = h;
     return SP_OK;

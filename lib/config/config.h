@@ -55,6 +55,14 @@ struct sp_config_smarthost {
     const char *helo; /* our name in EHLO; "" for the hostname */
 };
 
+/* How often and how long one kind of failure is tried again. */
+struct sp_config_retry {
+    const char *match;
+    int64_t first_ms; /* 0: as usual; so the others */
+    int64_t max_ms;
+    int64_t expire_ms;
+};
+
 struct sp_config {
     const char *node;
     const char *hostname;
@@ -99,6 +107,8 @@ struct sp_config {
         size_t route_count;
         struct sp_config_route *pins; /* to: a certificate name */
         size_t pin_count;
+        struct sp_config_retry *retries;
+        size_t retry_count;
         struct sp_config_smarthost *smarthosts;
         size_t smarthost_count;
         const char *ca; /* file of extra trust anchors, "" for the system's alone */

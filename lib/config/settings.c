@@ -202,6 +202,17 @@ static const struct sp_setting pin_settings[] = {
      "name that its hosts' certificates must show: then they count as authenticated"},
 };
 
+static const struct sp_setting retry_settings[] = {
+    {"match", SP_SETTING_TEXT, offsetof(struct sp_config_retry, match), 0, 0, NULL, NULL, SP_FORM_NAME,
+     "enhanced status code (`4.2.2`), its beginning (`4.7`), reply code (`421`), or the reason's name (`hop.unreachable`); the closest one holds"},
+    {"first", SP_SETTING_DURATION, offsetof(struct sp_config_retry, first_ms), 0, 7 * DAY, "0s", NULL, SP_FORM_ANY,
+     "wait before the second attempt; 0s: as usual"},
+    {"max", SP_SETTING_DURATION, offsetof(struct sp_config_retry, max_ms), 0, 7 * DAY, "0s", NULL, SP_FORM_ANY,
+     "longest wait between attempts; 0s: as usual"},
+    {"expire", SP_SETTING_DURATION, offsetof(struct sp_config_retry, expire_ms), 0, 30 * DAY, "0s", NULL, SP_FORM_ANY,
+     "age at which mail that meets this failure is given up, if that is sooner than its own; 0s: its own"},
+};
+
 static const struct sp_setting smarthost_settings[] = {
     {"route", SP_SETTING_TEXT, offsetof(struct sp_config_smarthost, route), 0, 0, NULL, NULL, SP_FORM_ANY,
      "recipient domain, name that a rule's `route` uses, or `*` for all mail that nothing else takes"},
@@ -228,6 +239,8 @@ static const struct sp_setting_list lists[] = {
      route_settings, SP_ARRAY_LEN(route_settings), 0, true, "Next hops of single domains."},
     {"delivery.pins", AT(delivery.pins), AT(delivery.pin_count), sizeof(struct sp_config_route),
      pin_settings, SP_ARRAY_LEN(pin_settings), 0, true, "Certificate names of partners."},
+    {"delivery.retries", AT(delivery.retries), AT(delivery.retry_count), sizeof(struct sp_config_retry),
+     retry_settings, SP_ARRAY_LEN(retry_settings), 0, false, "Waiting times of single kinds of failure."},
     {"delivery.smarthosts", AT(delivery.smarthosts), AT(delivery.smarthost_count), sizeof(struct sp_config_smarthost),
      smarthost_settings, SP_ARRAY_LEN(smarthost_settings), 0, false,
      "Several next hops of a route: priority, weight, and who we are to each."},
@@ -278,6 +291,22 @@ static void check_smarthosts(const struct sp_config *c, const struct sp_json *ro
     }
 }
 
+static void check_retries(const struct sp_config *c, const struct sp_json *root,
+                          struct sp_problems *problems)
+{
+    const struct sp_json *at = sp_json_find(sp_json_find(root, "delivery"), "retries");
+
+    for (size_t i = 0; i < c->delivery.retry_count; i++) {
+        const struct sp_config_retry *r = &c->delivery.retries[i];
+
+        if (r->first_ms > 0 && r->max_ms > 0 && r->max_ms < r->first_ms)
+            sp_problem(problems, at, SP_E_CONFIG_RANGE, "%s: max is shorter than first", r->match);
+        if (r->match[0] == '5' || r->match[0] == '2')
+            sp_problem(problems, at, SP_E_CONFIG_INVALID,
+                       "%s: only failures of the moment are tried again, those of 4", r->match);
+    }
+}
+
 /* What no single setting can tell. */
 static void check_together(const struct sp_config *c, const struct sp_json *root,
                            struct sp_problems *problems)
@@ -315,6 +344,7 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
         sp_problem(problems, sp_json_find(root, "sealer"), SP_E_CONFIG_MISSING,
                    "smime_certificate and smime_key are given both or not at all");
     check_smarthosts(c, root, problems);
+    check_retries(c, root, problems);
     if (c->delivery.retry_max_ms < c->delivery.retry_first_ms)
         sp_problem(problems, sp_json_find(root, "delivery"), SP_E_CONFIG_RANGE,
                    "retry_max is shorter than retry_first");

@@ -22,11 +22,15 @@ struct sp_transport;
 struct sp_tls_context;
 struct sp_jobs;
 
+struct sp_retry_class;
+
 struct sp_delivery_settings {
-    const char *hostname;     /* EHLO, Received, DSN: our name */
-    const char *resolver;     /* for the audit: the first resolver's address */
-    int64_t retry_first_ms;   /* delivery.retry_first */
-    int64_t retry_max_ms;     /* longest wait between attempts; 0: 4 h */
+    const char *hostname;                 /* EHLO, Received, DSN: our name */
+    const char *resolver;                 /* for the audit: the first resolver's address */
+    int64_t retry_first_ms;               /* delivery.retry_first */
+    int64_t retry_max_ms;                 /* longest wait between attempts; 0: 4 h */
+    const struct sp_retry_class *retries; /* lent for its life */
+    size_t retry_count;
     int64_t connect_ms;       /* patience with a connection; 0: 30 s */
     int64_t command_ms;       /* patience with a reply; 0: the limits of RFC 5321 */
     int64_t dsn_delay_ms;     /* age at which the sender hears of a delay; 0: never */

@@ -167,6 +167,7 @@ static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct
         set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
     else
         set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
+    f->weak = f->status == SP_STATUS_UNREACHABLE && r->has_before && r->before < level_of(rung);
 }
 
 static enum sp_rc why_not(enum sp_rung rung, const struct sp_hop_verdict *v)
@@ -230,14 +231,24 @@ static void ask_requiretls(const struct sp_hop_report *r, struct sp_rung_fact *f
         set(f, SP_STATUS_UNAVAILABLE, SP_E_HOP_REQUIRETLS, r->hop);
 }
 
-static void keep_better(struct sp_rung_fact *old, const struct sp_rung_fact *f)
+/*
+ * Silence outweighs a lower level elsewhere, since the silent host may be the better one. Not so for a level that the domain
+ * has never proved, by our memory: there the host that talks speaks for all, or one dead host would hold up the mail of
+ * every domain whose certificates prove nothing.
+ */
+static int rank_of(const struct sp_rung_fact *f)
 {
     static const int rank[] = {
-        [SP_STATUS_UNAVAILABLE] = 0, [SP_STATUS_DROPPED] = 1,  [SP_STATUS_UNREACHABLE] = 2,
-        [SP_STATUS_BROKEN] = 3,      [SP_STATUS_POSSIBLE] = 4,
+        [SP_STATUS_UNAVAILABLE] = 1, [SP_STATUS_DROPPED] = 2,  [SP_STATUS_UNREACHABLE] = 3,
+        [SP_STATUS_BROKEN] = 4,      [SP_STATUS_POSSIBLE] = 5,
     };
 
-    if (!old->known || rank[f->status] > rank[old->status])
+    return f->weak ? 0 : rank[f->status];
+}
+
+static void keep_better(struct sp_rung_fact *old, const struct sp_rung_fact *f)
+{
+    if (!old->known || rank_of(f) > rank_of(old))
         *old = *f;
 }
 
@@ -309,6 +320,74 @@ enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *wh
     }
     *why = r->reply.code == 0 ? SP_E_HOP_LOST : SP_E_HOP_DEFERRED;
     return SP_FATE_AGAIN;
+}
+
+/* ---- when again ---- */
+
+/* Built in, as multiples of the ordinary first wait: what is known to take longer, and what is our own fault. */
+static const struct {
+    const char *match;
+    unsigned times; /* of the first wait */
+    unsigned parts; /* the first wait is divided by it */
+} builtin[] = {
+    {"4.2.2", 6, 1},      /* a full mailbox is emptied by a person */
+    {"4.3.1", 3, 1},      /* a full disk */
+    {"role.gone", 1, 10}, /* sealer, keeper or portal of ours is being started anew */
+    {"job.deadline", 1, 10},
+};
+
+/* returns: how close the match is; 0 if it is none */
+static size_t closeness(const char *match, const struct sp_retry_cause *cause)
+{
+    struct sp_bytes m = sp_bytes_cstr(match);
+    struct sp_buf text;
+    size_t found = 0;
+
+    if (strcmp(match, sp_rc_name(cause->why)) == 0)
+        return 1;
+    if (cause->code == 0)
+        return 0;
+    sp_buf_init(&text, 64);
+    sp_buf_put_dec(&text, cause->code);
+    if (sp_bytes_eq(sp_buf_bytes(&text), m))
+        found = 2;
+    sp_buf_reset(&text);
+    sp_status_format(cause->status, &text);
+    if (text.len >= m.len && memcmp(text.ptr, m.ptr, m.len) == 0 &&
+        (text.len == m.len || text.ptr[m.len] == '.'))
+        found = 2 + m.len;
+    sp_buf_clear(&text);
+    return found;
+}
+
+void sp_outcome_retry_class(const struct sp_retry_class *classes, size_t count,
+                            const struct sp_retry_cause *cause, int64_t first_ms,
+                            struct sp_retry_class *out)
+{
+    size_t best = 0;
+
+    *out = (struct sp_retry_class){.match = ""};
+    for (size_t i = 0; i < SP_ARRAY_LEN(builtin); i++)
+        if (closeness(builtin[i].match, cause) > 0) {
+            out->match = builtin[i].match;
+            out->first_ms = first_ms * builtin[i].times / builtin[i].parts;
+        }
+    for (size_t i = 0; i < count; i++) {
+        size_t close = closeness(classes[i].match, cause);
+
+        if (close > best) {
+            best = close;
+            *out = classes[i];
+        }
+    }
+}
+
+bool sp_outcome_expires_early(struct sp_standing *s, const struct sp_retry_class *class)
+{
+    if (class->expire_ms == 0 || class->expire_ms >= s->expire_ms)
+        return false;
+    s->expire_ms = class->expire_ms;
+    return s->since_accept_ms >= s->expire_ms;
 }
 
 int64_t sp_outcome_retry_at(const struct sp_retry *r)

@@ -17,6 +17,7 @@ struct sp_rung_fact {
     enum sp_rung_status status;
     enum sp_rc why; /* why it is not possible */
     size_t hop;     /* SMTP rungs: the host that makes it possible */
+    bool weak;      /* silence, about a level that the domain has never proved */
 };
 
 /* Where an attempt stands. Set the first part, zero the rest, then sp_outcome_begin. */
@@ -103,6 +104,37 @@ enum sp_fate {
 
 /* returns: what the host's word means for one recipient; why: errors.def code for the records */
 enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *why);
+
+/* Waiting times of one kind of failure. 0: as usual */
+struct sp_retry_class {
+    const char *match; /* "4.2.2", "4.7", "421", or the name of a reason */
+    int64_t first_ms;
+    int64_t max_ms;
+    int64_t expire_ms; /* since acceptance */
+};
+
+/* What an attempt failed of. */
+struct sp_retry_cause {
+    enum sp_rc why;
+    int code; /* of the peer's reply, 0 if none */
+    struct sp_status status;
+};
+
+/*
+ * Finds the class of a failure: the settings' closest match, else what is built in.
+ *
+ * first_ms: delivery.retry_first, of which the built-in times are multiples
+ * out:      its times; 0 where they are as usual
+ */
+void sp_outcome_retry_class(const struct sp_retry_class *classes, size_t count,
+                            const struct sp_retry_cause *cause, int64_t first_ms,
+                            struct sp_retry_class *out);
+
+/*
+ * Shortens the life of what meets this class of failure. returns: whether its time is over now: ask sp_outcome_next again,
+ * which goes on as at the end of any time: the next rung if it is none that has to be waited for, else return or hold
+ */
+bool sp_outcome_expires_early(struct sp_standing *s, const struct sp_retry_class *class);
 
 struct sp_retry {
     int64_t now_ms;      /* wall clock */

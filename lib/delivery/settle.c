@@ -155,17 +155,36 @@ void sp_attempt_commit(struct sp_attempt *a, const struct sp_child *child)
 
 /* ---- deferred ---- */
 
-static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next)
+static void find_class(const struct sp_attempt *a, enum sp_rc why,
+                       const struct sp_smtp_reply *reply, struct sp_retry_class *out)
 {
     const struct sp_delivery_settings *s = &a->d->settings;
+    struct sp_retry_cause cause = {.why = why};
+
+    if (reply != NULL) {
+        cause.code = reply->code;
+        cause.status = reply->status;
+    }
+    sp_outcome_retry_class(s->retries, s->retry_count, &cause, s->retry_first_ms, out);
+}
+
+static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next,
+                        const struct sp_retry_class *class)
+{
+    const struct sp_delivery_settings *s = &a->d->settings;
+    int64_t wait_until_ms = next->wait_until_ms;
     struct sp_retry r = {
         .now_ms = steady_ms(a),
-        .first_ms = s->retry_first_ms,
-        .max_ms = s->retry_max_ms,
+        .first_ms = class->first_ms > 0 ? class->first_ms : s->retry_first_ms,
+        .max_ms = class->max_ms > 0 ? class->max_ms : s->retry_max_ms,
         .attempts = a->number,
-        .stay_end_ms = a->p->m->accepted_at_ms + next->wait_until_ms,
     };
 
+    if (r.max_ms < r.first_ms)
+        r.max_ms = r.first_ms;
+    if (wait_until_ms > a->s.expire_ms) /* which the class may have shortened */
+        wait_until_ms = a->s.expire_ms;
+    r.stay_end_ms = a->p->m->accepted_at_ms + wait_until_ms;
     sp_random_fill(sp_random_system(), &r.noise, sizeof(r.noise));
     return sp_outcome_retry_at(&r);
 }
@@ -184,17 +203,19 @@ static void log_attempt(const struct sp_attempt *a, const char *outcome, enum sp
 static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16_t *ns,
                   size_t n_count, const struct sp_smtp_reply *reply)
 {
+    struct sp_retry_class class;
     struct sp_report report = {
         .outcome = "deferred",
         .ns = ns,
         .n_count = n_count,
         .why = next->why,
         .reply = reply,
-        .next_at_ms = retry_at(a, next),
         .taken = a->ladder.count,
         .waits = next->index,
     };
 
+    find_class(a, next->why, reply, &class);
+    report.next_at_ms = retry_at(a, next, &class);
     for (size_t i = 0; i < n_count; i++) {
         struct sp_result *r = add_result(a, ns[i], SP_RCPT_DEFERRED, next->index, next->why);
 
@@ -246,6 +267,13 @@ static void commit_told(struct sp_attempt *a)
 
 void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next)
 {
+    struct sp_retry_class class;
+
+    find_class(a, next->why, NULL, &class);
+    if (sp_outcome_expires_early(&a->s, &class)) {
+        sp_attempt_step(a);
+        return;
+    }
     defer(a, next, a->ns, a->n_count, NULL);
     commit_told(a);
 }
@@ -398,11 +426,14 @@ static void report_refused(struct sp_attempt *a, const struct sorted *s)
 /* Those who were put off: wait, or go on to another rung in an attempt of their own. returns: that attempt, or NULL */
 static struct sp_attempt *settle_again(struct sp_attempt *a, const struct sorted *s)
 {
+    struct sp_retry_class class;
     struct sp_next next;
 
     if (s->again_count == 0)
         return NULL;
+    find_class(a, s->again_why, s->again_reply, &class);
     sp_outcome_rung_failed(&a->s, a->taken, s->again_why);
+    (void)sp_outcome_expires_early(&a->s, &class);
     sp_outcome_next(&a->s, &next);
     if (next.step != SP_STEP_WAIT)
         return sp_attempt_split(a, s->again, s->again_count);

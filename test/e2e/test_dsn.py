@@ -1,4 +1,5 @@
 """What a sender hears: delays, success where it was asked for, mixed outcomes; and to whom nothing is ever sent."""
+import datetime
 import email
 import json
 import re
@@ -191,3 +192,18 @@ def test_a_rule_lets_the_sender_hear_early(plain, sinks):
     assert gateway.wait_record("dsn.sent", message=hasty)["action"] == "delayed"
     before = [r["attempt"] for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == hasty]
     assert before[:2] == [1, 2]
+
+
+def test_a_kind_of_failure_has_its_own_time(plain, sinks):
+    """Per status code: when it comes again, and when it is given up though other mail may wait longer."""
+    replies = {b"full": "452 4.2.2 full", b"grey": "450 4.2.0 later"}
+    sink = sinks(replies={"RCPT": lambda line: next((r for k, r in replies.items() if k in line), "250 2.1.5 ok")})
+    gateway = plain(sink, "--set", 'delivery.retries=' + json.dumps(
+        [{"match": "4.2.2", "first": "1h", "expire": "2s"}, {"match": "4.2", "first": "3h"}]))
+    full, grey = submit(gateway, ["full@example.net"]), submit(gateway, ["grey@example.net"])
+    one = gateway.wait_record("delivery.attempted", message=grey)
+    began, next_at = (datetime.datetime.fromisoformat(one[k].replace("Z", "+00:00")) for k in ("time", "next_at"))
+    assert 2.6 * 3600 < (next_at - began).total_seconds() < 3.4 * 3600
+    settled = gateway.wait_record("message.settled", message=full)
+    assert settled["recipients"][0]["final"] == "returned" and settled["recipients"][0]["attempts"] == 2
+    assert gateway.wait_record("message.expired", message=full)["n"] == [0]

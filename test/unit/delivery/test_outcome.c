@@ -248,6 +248,43 @@ START_TEST(the_next_host_is_asked_but_a_weaker_one_wins_nothing)
 }
 END_TEST
 
+START_TEST(a_dead_host_holds_up_only_what_the_domain_has_proved)
+{
+    static const struct {
+        bool has_before;
+        enum sp_level before;
+        enum sp_level shows;
+        enum sp_step step;
+        enum sp_rung rung;
+    } cases[] = {
+        {true, SP_LEVEL_ENCRYPTED, SP_LEVEL_ENCRYPTED, SP_STEP_TAKE, SP_RUNG_TLS_ENCRYPTED},
+        {true, SP_LEVEL_VERIFIED, SP_LEVEL_ENCRYPTED, SP_STEP_WAIT, SP_RUNG_TLS_VERIFIED},
+        {false, SP_LEVEL_PLAIN, SP_LEVEL_ENCRYPTED, SP_STEP_WAIT, SP_RUNG_TLS_VERIFIED},
+        {true, SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN, SP_STEP_WAIT, SP_RUNG_TLS_ENCRYPTED},
+        {true, SP_LEVEL_VERIFIED, SP_LEVEL_VERIFIED, SP_STEP_TAKE, SP_RUNG_TLS_VERIFIED},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases) * 2; i++) { /* the dead one first, and last */
+        size_t k = i / 2;
+        struct sp_standing s = begin(&everyday, 0);
+        struct sp_hop_report dead = silent(SP_E_HOP_UNREACHABLE);
+        struct sp_hop_report alive = shows(cases[k].shows);
+        struct sp_next next;
+
+        dead.has_before = alive.has_before = cases[k].has_before;
+        dead.before = alive.before = cases[k].before;
+        alive.hop = 1 - i % 2;
+        dead.hop = i % 2;
+        sp_outcome_hop(&s, i % 2 == 0 ? &dead : &alive);
+        sp_outcome_hop(&s, i % 2 == 0 ? &alive : &dead);
+        sp_outcome_next(&s, &next);
+        ck_assert_msg(next.step == cases[k].step, "case %zu: step %d", k, next.step);
+        ck_assert_msg(everyday.rungs[next.index].rung == cases[k].rung, "case %zu: %s", k,
+                      sp_rung_name(everyday.rungs[next.index].rung));
+    }
+}
+END_TEST
+
 START_TEST(what_the_bytes_need_costs_the_rung)
 {
     struct sp_standing s = begin(&everyday, 0);
@@ -384,6 +421,66 @@ START_TEST(retries_double_and_never_pass_the_end_of_a_stay)
 }
 END_TEST
 
+START_TEST(each_kind_of_failure_has_its_time)
+{
+    static const struct sp_retry_class own[] = {{"4.7", 111, 0, 0},
+                                                {"4.7.1", 222, 2220, 9 * HOUR},
+                                                {"421", 333, 0, 0},
+                                                {"hop.unreachable", 444, 0, 5 * HOUR}};
+    static const struct {
+        struct sp_retry_cause cause;
+        int64_t first_ms;
+        int64_t expire_ms;
+    } cases[] = {
+        {{SP_E_HOP_DEFERRED, 451, {4, 7, 1}}, 222, 9 * HOUR}, /* the closest */
+        {{SP_E_HOP_DEFERRED, 451, {4, 7, 10}}, 111, 0},       /* not 4.7.1 */
+        {{SP_E_HOP_DEFERRED, 451, {4, 70, 0}}, 0, 0},         /* not 4.7 */
+        {{SP_E_HOP_DEFERRED, 421, {4, 3, 2}}, 333, 0},
+        {{SP_E_HOP_DEFERRED, 421, {4, 7, 0}}, 111, 0},
+        {{SP_E_HOP_UNREACHABLE, 0, {0}}, 444, 5 * HOUR},
+        {{SP_E_HOP_DEFERRED, 452, {4, 2, 2}}, 6000, 0}, /* built in */
+        {{SP_E_ROLE_GONE, 0, {0}}, 100, 0},
+        {{SP_E_HOP_DEFERRED, 450, {4, 2, 0}}, 0, 0}, /* as usual: greylisting */
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_retry_class c;
+
+        sp_outcome_retry_class(own, SP_ARRAY_LEN(own), &cases[i].cause, 1000, &c);
+        ck_assert_msg(c.first_ms == cases[i].first_ms && c.expire_ms == cases[i].expire_ms,
+                      "case %zu: %s", i, c.match);
+    }
+}
+END_TEST
+
+START_TEST(a_class_may_end_earlier_and_opens_no_lower_rung)
+{
+    static const struct sp_retry_class class = {.match = "", .expire_ms = 5 * HOUR};
+    static const struct sp_ladder *const ladders[] = {&chosen_plain, &tls_only, &everyday};
+    static const enum sp_step steps[] = {SP_STEP_RETURN, SP_STEP_HOLD, SP_STEP_TAKE};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(ladders); i++) {
+        struct sp_standing s = begin(ladders[i], 4 * HOUR);
+        struct sp_hop_report r = silent(SP_E_HOP_UNREACHABLE);
+        struct sp_next next;
+
+        sp_outcome_hop(&s, &r);
+        ck_assert(!sp_outcome_expires_early(&s, &class));
+        s = begin(ladders[i], 5 * HOUR);
+        sp_outcome_hop(&s, &r);
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, SP_STEP_WAIT);
+        ck_assert(sp_outcome_expires_early(&s, &class));
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, steps[i]);
+        if (next.step == SP_STEP_TAKE)
+            ck_assert_int_eq(ladders[i]->rungs[next.index].rung, SP_RUNG_PORTAL);
+        else
+            ck_assert(next.expired);
+    }
+}
+END_TEST
+
 START_TEST(who_hears_of_a_failure)
 {
     static const struct {
@@ -473,12 +570,15 @@ static void add(TCase *c)
     tcase_add_test(c, keys_come_first_and_their_error_is_not_their_absence);
     tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);
     tcase_add_test(c, the_next_host_is_asked_but_a_weaker_one_wins_nothing);
+    tcase_add_test(c, a_dead_host_holds_up_only_what_the_domain_has_proved);
     tcase_add_test(c, what_the_bytes_need_costs_the_rung);
     tcase_add_test(c, the_domain_s_own_state);
     tcase_add_test(c, without_a_portal_its_rung_is_not_there);
     tcase_add_test(c, nothing_is_ever_taken_below_the_floor);
     tcase_add_test(c, replies_have_their_fate);
     tcase_add_test(c, retries_double_and_never_pass_the_end_of_a_stay);
+    tcase_add_test(c, each_kind_of_failure_has_its_time);
+    tcase_add_test(c, a_class_may_end_earlier_and_opens_no_lower_rung);
     tcase_add_test(c, who_hears_of_a_failure);
     tcase_add_test(c, who_hears_of_a_delay);
     tcase_add_test(c, who_hears_of_success);
