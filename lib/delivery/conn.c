@@ -161,6 +161,8 @@ void sp_conn_read_proof(const struct sp_route *route, const struct sp_hop *hop,
         .tls = true,
         .dane_ok = tls->dane == SP_TLS_DANE_EE || tls->dane == SP_TLS_DANE_TA,
         .chain_ok = tls->has_certificate && tls->chain == SP_OK && tls->time_ok,
+        .chain_why =
+            tls->chain == SP_E_TLS_STAPLE || tls->chain == SP_E_TLS_REVOKED ? tls->chain : SP_OK,
         .expired = tls->chain == SP_E_TLS_EXPIRED || (tls->has_certificate && !tls->time_ok),
     };
     /* An address is looked for by tls, which knows the certificate's address entries. */

@@ -18,10 +18,7 @@
     "ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:"                                           \
     "ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256"
 
-/* 112 bits: RSA and DH of 2048, elliptic curves of 224 at least, no SHA-1 (SP 800-52r2 3.3, SP 800-57 5.6), whatever the
- * system's openssl.cnf says */
-#define SECURITY_LEVEL 2
-#define GROUPS         "P-256:X25519:P-384:P-521"
+#define GROUPS "P-256:X25519:P-384:P-521"
 
 #define VERIFY_DEPTH 8
 
@@ -108,7 +105,7 @@ static SSL_CTX *ctx_new(const SSL_METHOD *method)
     SSL_CTX *ctx = SSL_CTX_new(method);
 
     sp_assert(ctx != NULL);
-    SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+    SSL_CTX_set_security_level(ctx, SP_TLS_SECURITY_LEVEL);
     sp_assert(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
     sp_assert(SSL_CTX_set_ciphersuites(ctx, SUITES_13) == 1);
     sp_assert(SSL_CTX_set_cipher_list(ctx, SUITES_12) == 1);

@@ -13,8 +13,11 @@
 #define NAME_LEN_MAX  255
 #define NAME_FLAGS    (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
-static const char *group_name(int nid)
+/* Groups that OpenSSL offers one day stand in evidence by its own names. */
+static const char *group_name(SSL *ssl, int nid)
 {
+    const char *name;
+
     switch (nid) {
     case NID_X9_62_prime256v1:
         return "P-256";
@@ -25,7 +28,8 @@ static const char *group_name(int nid)
     case NID_X25519:
         return "X25519";
     default:
-        return "";
+        name = SSL_group_to_name(ssl, nid);
+        return name == NULL ? "" : name;
     }
 }
 
@@ -33,7 +37,7 @@ static void fill_session(struct sp_tls_proof *p, SSL *ssl)
 {
     p->version = SSL_version(ssl) == TLS1_3_VERSION ? "1.3" : "1.2";
     p->cipher = SSL_get_cipher_name(ssl);
-    p->group = group_name((int)SSL_get_negotiated_group(ssl));
+    p->group = group_name(ssl, (int)SSL_get_negotiated_group(ssl));
     p->profile = "sp800-52r2";
     p->resumed = SSL_session_reused(ssl) == 1;
     p->chain = SP_E_TLS_UNTRUSTED;
@@ -136,6 +140,7 @@ static enum sp_rc verify_chain(const struct session *s, X509 *leaf)
         X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(s->context->ctx), leaf,
                             SSL_get_peer_cert_chain(s->ssl)) == 1 &&
         X509_STORE_CTX_set_default(store, "ssl_server") == 1) {
+        X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store), SP_TLS_SECURITY_LEVEL);
         X509_STORE_CTX_set_depth(store, SSL_CTX_get_verify_depth(s->context->ctx));
         if (X509_verify_cert(store) != 1)
             result = X509_STORE_CTX_get_error(store);
@@ -231,6 +236,8 @@ struct sp_tls_evidence *sp_tls_evidence_new(const struct session *s)
     p->chain = chain_verdict(s, leaf);
     if (p->chain == SP_OK && !p->time_ok) /* a client's resumed session outlived its certificate */
         p->chain = SP_E_TLS_EXPIRED;
+    if (p->chain == SP_OK && !s->context->is_server)
+        p->chain = sp_tls_staple_check(s, leaf);
     p->name_ok = has_name(s, leaf);
     fill_dane(s, e);
     e->chain = copy_chain(e->arena, s->ssl, leaf);

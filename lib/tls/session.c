@@ -219,6 +219,7 @@ static void set_client(struct session *s, const struct sp_tls_params *params)
         sp_bytes_find(params->server_name, '\0') == SIZE_MAX)
         server_name = sp_arena_cstr(s->arena, params->server_name);
     set_dane(s, params, server_name);
+    (void)SSL_set_tlsext_status_type(s->ssl, TLSEXT_STATUSTYPE_ocsp);
     if (server_name != NULL)
         (void)SSL_set_tlsext_host_name(s->ssl, server_name);
     if (!params->resume || server_name == NULL)

@@ -97,7 +97,8 @@ struct sp_tls_proof {
     int64_t not_after_ms;
 
     enum sp_rc
-        chain; /* SP_OK: chains to trust, all valid now; else SP_E_TLS_UNTRUSTED or SP_E_TLS_EXPIRED */
+        chain; /* SP_OK: chains to trust, all valid now; else SP_E_TLS_UNTRUSTED, SP_E_TLS_EXPIRED; of a
+                  server also SP_E_TLS_REVOKED by its staple, SP_E_TLS_STAPLE: it must staple and did not */
     bool name_ok; /* one of params.names is in it */
     bool time_ok; /* the peer's own certificate is valid now */
     enum sp_tls_dane dane;

@@ -14,6 +14,10 @@ struct sp_tls_cache;
 
 enum { SP_TLS_USAGE_TA = 2, SP_TLS_USAGE_EE = 3 }; /* RFC 6698 2.1.1 */
 
+/* 112 bits: RSA and DH of 2048, elliptic curves of 224 at least, no SHA-1 (SP 800-52r2 3.3, SP 800-57 5.6), whatever the
+ * system's openssl.cnf says */
+#define SP_TLS_SECURITY_LEVEL 2
+
 struct sp_tls_context {
     SSL_CTX *ctx;
     size_t refs;
@@ -47,6 +51,13 @@ struct session {
     void (*done)(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof);
     void *arg;
 };
+
+/*
+ * What the server's staple says of a certificate that chains to trust.
+ *
+ * returns: SP_OK; SP_E_TLS_REVOKED; SP_E_TLS_STAPLE if it must staple, and no good one of now is here
+ */
+SP_MUST_CHECK enum sp_rc sp_tls_staple_check(const struct session *s, X509 *leaf);
 
 /* Builds what the peer proved. owner: the caller */
 struct sp_tls_evidence *sp_tls_evidence_new(const struct session *s);

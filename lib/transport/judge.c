@@ -49,7 +49,9 @@ static enum sp_rc pkix_why(const struct sp_hop_proof *proof, bool name_ok)
         return SP_OK;
     if (proof->expired)
         return SP_E_TLS_EXPIRED;
-    return proof->chain_ok ? SP_E_TLS_NAME : SP_E_TLS_UNTRUSTED;
+    if (proof->chain_ok)
+        return SP_E_TLS_NAME;
+    return proof->chain_why != SP_OK ? proof->chain_why : SP_E_TLS_UNTRUSTED;
 }
 
 /* Without TLS nothing holds; a host that is bound to it is broken. */

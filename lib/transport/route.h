@@ -99,7 +99,8 @@ struct sp_route {
     struct sp_sts_policy sts; /* mode none if there is none */
     enum sp_rc
         sts_why; /* where mode is not enforce: sts.none, sts.testing, or why it could not be had */
-    enum sp_rc sts_txt;        /* of its TXT record: SP_OK, sts.none, or a DNS error */
+    bool sts_doubt;     /* sts_why is an error of a moment: wait before it counts as no policy */
+    enum sp_rc sts_txt; /* of its TXT record: SP_OK, sts.none, or a DNS error */
     const struct sp_hop *hops; /* by preference, equal ones shuffled */
     size_t hop_count;
     int64_t good_until_ms; /* monotonic */

@@ -21,6 +21,8 @@ struct pki_wish {
     const char *usage;             /* extended key usage; NULL: none */
     const struct pki_cert *issuer; /* NULL: signs itself, a CA */
     int from_s, to_s;              /* validity, from now */
+    bool must_staple;
+    unsigned rsa_bits; /* 0: P-256 */
 };
 
 /* Makes a P-256 certificate. */
@@ -54,7 +56,9 @@ static inline void pki_make(struct pki_cert *c, const struct pki_wish *wish)
     static long serial = 1;
     char san[300];
 
-    *c = (struct pki_cert){.x = X509_new(), .key = EVP_EC_gen("P-256")};
+    *c = (struct pki_cert){.x = X509_new(),
+                           .key = wish->rsa_bits > 0 ? EVP_RSA_gen(wish->rsa_bits)
+                                                     : EVP_EC_gen("P-256")};
     X509_set_version(c->x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(c->x), serial++);
     X509_gmtime_adj(X509_getm_notBefore(c->x), wish->from_s);
@@ -72,6 +76,8 @@ static inline void pki_make(struct pki_cert *c, const struct pki_wish *wish)
         pki_extend(c->x, NID_subject_alt_name, san);
         if (wish->usage != NULL)
             pki_extend(c->x, NID_ext_key_usage, wish->usage);
+        if (wish->must_staple)
+            pki_extend(c->x, NID_tlsfeature, "status_request");
     }
     X509_sign(c->x, wish->issuer == NULL ? c->key : wish->issuer->key, EVP_sha256());
     pki_pem(c, wish->issuer);
