@@ -56,6 +56,7 @@ static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof 
     if ((a->p->m->accept.needs & SP_ASKED_TLS_NO) == 0)
         return;
     r->has_before = false;
+    r->doubt = SP_OK;
     if (!r->verdict.broken)
         return;
     r->verdict.broken = false;

@@ -199,6 +199,8 @@ static void talking_host(enum sp_rung rung, const struct sp_hop_report *r, struc
 
     if (r->verdict.broken)
         set(f, SP_STATUS_BROKEN, broken_why(&r->verdict), r->hop);
+    else if (r->verdict.level < level && r->doubt != SP_OK && rung == SP_RUNG_TLS_AUTHENTICATED)
+        set(f, SP_STATUS_UNREACHABLE, r->doubt, r->hop);
     else if (r->verdict.level < level && r->has_before && r->before >= level)
         set(f, SP_STATUS_DROPPED, why_not(rung, &r->verdict), r->hop);
     else if (r->verdict.level < level)

@@ -80,6 +80,7 @@ struct sp_hop_report {
     enum sp_rc
         dane_why; /* SP_OK, or why the route can't lead to tls:dane whatever the host shows */
     enum sp_rc auth_why; /* the same of tls:authenticated */
+    enum sp_rc doubt; /* not SP_OK: nobody can say now whether the domain has an MTA-STS policy */
 };
 
 /* Takes a host's report; the better of what several hosts showed stands. */

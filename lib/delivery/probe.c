@@ -174,6 +174,8 @@ void sp_outcome_hop_report_init(const struct sp_route *route, size_t hop,
 {
     const struct sp_hop *h = &route->hops[hop];
     bool has_dane = sp_hop_has_dane(route, h);
+    bool lacks_promise = route->sts.mode != SP_STS_MODE_ENFORCE && !sp_hop_has_pin(route, h) &&
+                         !has_dane && !h->tlsa_pinned;
 
     *r = (struct sp_hop_report){.hop = hop};
     r->has_before = sp_posture_find(posture, route->domain, &r->before);
@@ -183,8 +185,9 @@ void sp_outcome_hop_report_init(const struct sp_route *route, size_t hop,
                                            : SP_E_DANE_UNSIGNED;
     if (h->tlsa == SP_TLSA_ERROR)
         r->dane_why = SP_OK; /* not known: it may be there */
-    if (route->sts.mode != SP_STS_MODE_ENFORCE && !sp_hop_has_pin(route, h) && !has_dane &&
-        !h->tlsa_pinned)
+    if (lacks_promise && route->sts_doubt)
+        r->doubt = route->sts_why;
+    else if (lacks_promise)
         r->auth_why = route->sts_why == SP_OK ? SP_E_STS_NONE : route->sts_why;
 }
 

@@ -341,6 +341,7 @@ static void on_sts(void *arg, const struct sp_sts_found *found)
 
     l->route.sts_why = found->why;
     l->route.sts_txt = found->txt;
+    l->route.sts_doubt = found->doubt;
     if (found->good_until_ms < l->route.good_until_ms)
         l->route.good_until_ms = found->good_until_ms;
     sp_sts_quest_free(l->quest);

@@ -139,9 +139,10 @@ void sp_hop_put_site(const struct sp_route *r, const struct sp_hop *h, struct sp
 struct sp_hop_proof {
     bool tls;     /* an approved version and suite */
     bool dane_ok; /* a record of the hop's set matched, with its name where the usage asks for it */
-    bool chain_ok; /* chains to system trust, valid now */
-    bool name_ok;  /* the hop's own name is in the certificate */
-    bool pin_ok;   /* the route's pin is, or one of its names */
+    bool chain_ok;        /* chains to system trust, valid now, and not revoked by its staple */
+    enum sp_rc chain_why; /* where it is not: the reason, if it is a staple's; else SP_OK */
+    bool name_ok;         /* the hop's own name is in the certificate */
+    bool pin_ok;          /* the route's pin is, or one of its names */
     bool expired;
 };
 

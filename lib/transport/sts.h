@@ -90,6 +90,19 @@ const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_
 bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
                                int64_t now_ms);
 
+/* Brings the next refresh of a domain's policy forward to now: its id has changed, and nobody could wait for the new one. */
+void sp_sts_cache_hurry(struct sp_sts_cache *c, struct sp_bytes domain);
+
+#define SP_STS_DOUBT_MS (30 * 60 * 1000)
+
+/*
+ * The TXT record of a domain without a policy here could not be asked (rc: the error), or could (rc: SP_OK).
+ *
+ * returns: whether that is a reason to wait: an error that has lasted for less than SP_STS_DOUBT_MS
+ */
+bool sp_sts_cache_doubt(struct sp_sts_cache *c, struct sp_bytes domain, enum sp_rc rc,
+                        int64_t now_ms);
+
 /*
  * Finds a valid policy whose time to be refreshed has come, the longest known first.
  *

@@ -18,6 +18,7 @@ struct entry {
     bool has_policy;
     struct sp_sts_policy policy;
     int64_t tried_at_ms;
+    int64_t unsure_since_ms; /* of the first error at the TXT record, while errors last; 0: none */
     struct sp_bytes tried_id;
     uint8_t tried_id_room[SP_STS_ID_MAX];
 };
@@ -140,6 +141,31 @@ void sp_sts_cache_forget(struct sp_sts_cache *c, struct sp_bytes domain)
 
     if (e != NULL)
         drop(c, e);
+}
+
+void sp_sts_cache_hurry(struct sp_sts_cache *c, struct sp_bytes domain)
+{
+    struct entry *e = sp_map_find(c->map, domain);
+
+    if (e == NULL || !e->has_policy)
+        return;
+    e->policy.refresh_at_ms = 0;
+    e->tried_at_ms = 0;
+}
+
+bool sp_sts_cache_doubt(struct sp_sts_cache *c, struct sp_bytes domain, enum sp_rc rc,
+                        int64_t now_ms)
+{
+    struct entry *e = rc == SP_OK ? sp_map_find(c->map, domain) : get(c, domain, now_ms);
+
+    if (rc == SP_OK) {
+        if (e != NULL)
+            e->unsure_since_ms = 0;
+        return false;
+    }
+    if (e->unsure_since_ms == 0)
+        e->unsure_since_ms = now_ms;
+    return now_ms - e->unsure_since_ms < SP_STS_DOUBT_MS;
 }
 
 struct sp_bytes sp_sts_cache_find_old(struct sp_sts_cache *c, int64_t now_ms)

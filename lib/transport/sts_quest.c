@@ -3,6 +3,8 @@
  * getting old. A policy that was fetched is durable with the ledger before anything is decided by it, so that a crash
  * between the two can't lose a promise that somebody was held to. The TXT record only says that there is something to
  * fetch: when it is gone, or can't be asked, a policy in memory is refreshed over HTTPS all the same, and binds to its end.
+ * Mail waits for no refresh: a policy that is getting old is used at once, and one whose id has changed after a moment in
+ * which the new one mostly comes; the transport fetches it then, with nobody waiting.
  */
 #include "transport/sts_quest.h"
 
@@ -19,6 +21,7 @@
 #include <stdio.h>
 
 #define FETCH_MS   60000 /* RFC 8461 3.3 */
+#define MOMENT_MS  2000  /* for the policy of a new id, while an old one is valid */
 #define KEEP_MS    20000
 #define NAME_MAX_  (SP_DNS_NAME_MAX + 32)
 #define EVENT_MAX  (SP_JOBS_ACT_MAX - 1024)
@@ -28,6 +31,7 @@ struct sp_sts_quest {
     struct sp_sts_quest_plan plan;
     struct sp_arena *arena;
     struct sp_timer *done; /* brings the result on a turn of its own */
+    struct sp_timer *moment;
     sp_handle questions[QUESTS_MAX];
     unsigned open; /* questions under way */
     struct sp_bytes id;
@@ -46,8 +50,18 @@ static int64_t steady_ms(const struct sp_sts_quest *q)
     return sp_clock_steady_ms(sp_loop_clock(q->plan.loop));
 }
 
+static void drop_questions(struct sp_sts_quest *q)
+{
+    for (size_t i = 0; i < QUESTS_MAX; i++)
+        sp_dns_cancel(q->plan.dns, q->questions[i]);
+    if (q->call != 0)
+        sp_jobs_cancel(q->plan.jobs, q->call);
+    q->call = 0;
+}
+
 static void finish(struct sp_sts_quest *q, enum sp_rc why)
 {
+    sp_timer_cancel(q->moment);
     q->found.why = why;
     sp_timer_start(q->done, 0);
 }
@@ -254,6 +268,32 @@ static enum sp_rc read_txt(const struct sp_dns_answer *a, struct sp_bytes *id)
     return a->rc == SP_OK ? sp_sts_txt_parse(texts, a->count, id) : SP_E_STS_NONE;
 }
 
+/* The new policy takes its time: the old one binds, and is refreshed in the background. */
+static void on_moment(void *arg)
+{
+    struct sp_sts_quest *q = arg;
+
+    sp_sts_cache_hurry(q->plan.cache, q->plan.domain);
+    drop_questions(q);
+    finish(q, SP_OK);
+}
+
+static void ask_addresses(struct sp_sts_quest *q, bool has_old)
+{
+    if (has_old && !q->plan.refresh)
+        sp_timer_start(q->moment, MOMENT_MS);
+    q->open = 2;
+    ask(q, "mta-sts.", SP_DNS_A, on_address);
+    ask(q, "mta-sts.", SP_DNS_AAAA, on_address);
+}
+
+static bool is_fetch_due(struct sp_sts_quest *q, const struct sp_sts_policy *known)
+{
+    if (known != NULL && !q->plan.refresh && sp_bytes_eq(known->id, q->id))
+        return false;
+    return sp_sts_cache_should_fetch(q->plan.cache, q->plan.domain, q->id, steady_ms(q));
+}
+
 static void on_txt(void *arg, const struct sp_dns_answer *a)
 {
     struct sp_sts_quest *q = arg;
@@ -268,16 +308,17 @@ static void on_txt(void *arg, const struct sp_dns_answer *a)
         q->found.id = q->id = sp_arena_copy(q->arena, id);
     else if (known != NULL)
         q->id = sp_arena_copy(q->arena, known->id);
+    if (known == NULL)
+        q->found.doubt = sp_sts_cache_doubt(q->plan.cache, q->plan.domain,
+                                            sp_dns_rc_is_error(a->rc) ? rc : SP_OK, steady_ms(q));
     if (rc != SP_OK && known == NULL) {
         finish(q, rc);
     } else if (q->plan.jobs == NULL) {
         finish(q, known == NULL ? SP_E_ROLE_GONE : SP_OK);
-    } else if (!sp_sts_cache_should_fetch(q->plan.cache, q->plan.domain, q->id, steady_ms(q))) {
+    } else if (!is_fetch_due(q, known)) {
         finish(q, known == NULL ? SP_E_FETCH_FAILED : SP_OK);
     } else {
-        q->open = 2;
-        ask(q, "mta-sts.", SP_DNS_A, on_address);
-        ask(q, "mta-sts.", SP_DNS_AAAA, on_address);
+        ask_addresses(q, known != NULL);
     }
 }
 
@@ -302,6 +343,7 @@ struct sp_sts_quest *sp_sts_quest_new(const struct sp_sts_quest_plan *plan, sp_s
     q->arg = arg;
     q->found.good_until_ms = INT64_MAX;
     q->done = sp_timer_new(plan->loop, on_done, q);
+    q->moment = sp_timer_new(plan->loop, on_moment, q);
     ask(q, "_mta-sts.", SP_DNS_TXT, on_txt);
     return q;
 }
@@ -310,10 +352,8 @@ void sp_sts_quest_free(struct sp_sts_quest *q)
 {
     if (q == NULL)
         return;
-    for (size_t i = 0; i < QUESTS_MAX; i++)
-        sp_dns_cancel(q->plan.dns, q->questions[i]);
-    if (q->call != 0)
-        sp_jobs_cancel(q->plan.jobs, q->call);
+    drop_questions(q);
+    sp_timer_free(q->moment);
     sp_timer_free(q->done);
     sp_arena_free(q->arena);
     sp_free(q);

@@ -20,14 +20,17 @@ struct sp_sts_quest_plan {
     struct sp_jobs *jobs; /* to fetcher and ledger; NULL: only remembered policies count */
     struct sp_sts_cache *cache;
     struct sp_bytes domain;
+    bool
+        refresh; /* nobody waits: what is old is fetched. Else a valid policy is used as it is, and refreshed later */
 };
 
 struct sp_sts_found {
     enum sp_rc
         why; /* SP_OK, or why there is no fresh policy: a DNS error, SP_E_STS_NONE, what the fetch met */
-    enum sp_rc txt;        /* of the record: SP_OK, SP_E_STS_NONE, a DNS error */
-    struct sp_bytes id;    /* of the record; lent as long as the quest */
-    bool fetched;          /* a policy was fetched now */
+    bool doubt;         /* there is no policy, and nobody could say whether there should be one */
+    enum sp_rc txt;     /* of the record: SP_OK, SP_E_STS_NONE, a DNS error */
+    struct sp_bytes id; /* of the record; lent as long as the quest */
+    bool fetched;       /* a policy was fetched now */
     int64_t good_until_ms; /* monotonic: of the record */
 };
 

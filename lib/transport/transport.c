@@ -392,12 +392,17 @@ static void on_refreshed(void *arg, const struct sp_sts_found *found)
     (void)found; /* what came of it stands in the memory, and in the log */
     sp_sts_quest_free(t->refresh);
     t->refresh = NULL;
+    sp_transport_refresh(t); /* the next one */
 }
 
 void sp_transport_refresh(struct sp_transport *t)
 {
-    struct sp_sts_quest_plan plan = {
-        .loop = t->loop, .log = t->log, .dns = t->dns, .jobs = t->jobs, .cache = t->sts};
+    struct sp_sts_quest_plan plan = {.loop = t->loop,
+                                     .log = t->log,
+                                     .dns = t->dns,
+                                     .jobs = t->jobs,
+                                     .cache = t->sts,
+                                     .refresh = true};
 
     if (t->refresh != NULL || t->jobs == NULL)
         return;

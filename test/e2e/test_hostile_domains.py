@@ -31,7 +31,7 @@ HOSTS = {
     "bytes behind 220": ("127.0.0.27", "good", "bytes-behind-220"), "TLS 1.1": ("127.0.0.28", "good", "old-tls"),
     "stalls": ("127.0.0.29", "good", "stalls"), "nonsense": ("127.0.0.30", "good", "nonsense"),
     "closes": ("127.0.0.31", "good", "closes"), "EHLO changes": ("127.0.0.32", "good", "ehlo-changes"),
-    "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
+    "weak": ("127.0.0.33", "weak", "weak-key"), "unstapled": ("127.0.0.34", "unstapled", ""), "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
 }
 
 
@@ -87,7 +87,8 @@ CASES = [
     both("SERVFAIL for MX", "waits", but(DANE, servfail="MX")),
     both("SERVFAIL for the address", "waits", but(DANE, servfail="A")),
     both("SERVFAIL for TLSA", "waits", but(DANE, servfail="TLSA")),
-    both("SERVFAIL for the STS record", "tls:verified", but(STS, servfail="TXT")),
+    both("SERVFAIL for the STS record", "waits", but(STS, servfail="TXT")),
+    both("SERVFAIL for the STS record, STS enforced before", "tls:authenticated", but(STS, servfail="TXT"), before=STS),
     both("SERVFAIL for the policy host", "tls:verified", but(STS, servfail="policy host")),
     both("the AD bit is gone, DANE was proved", "waits", but(DANE, secure=False), before=DANE),
     both("TLSA rollover, old and new published", "tls:dane", State("new key", ("good", "new")), before=DANE),
@@ -101,6 +102,11 @@ CASES = [
     both("expired chain, nothing promised", "tls:encrypted", State("expired")),
     both("another name, nothing promised", "tls:encrypted", State("other name")),
     both("untrusted chain, nothing promised", "tls:encrypted", State("untrusted")),
+    both("RSA key of 1024 bits, nothing promised", "tls:encrypted", State("weak")),
+    both("RSA key of 1024 bits, TLSA 3 1 1 matches", "waits", State("weak", ("weak",))),
+    both("must-staple and no staple, nothing promised", "tls:encrypted", State("unstapled")),
+    both("must-staple and no staple, STS enforced", "waits", but(STS, host="unstapled")),
+    both("must-staple and no staple, TLSA 3 1 1 matches", "tls:dane", State("unstapled", ("unstapled",))),
     both("expired chain, verified before", "waits", State("expired"), before=State()),
     Case("no STARTTLS, nothing promised", "returned", "plain", State("no STARTTLS")),
     both("STARTTLS stripped, DANE promised", "waits", State("no STARTTLS", ("good",))),
@@ -173,6 +179,8 @@ class World:
         self.leaves = {"good": self.authority.leaf("good", mine), "new": self.authority.leaf("new", mine),
                        "expired": self.authority.leaf("expired", mine, days=-5),
                        "other": self.authority.leaf("other", ["mx.elsewhere.test"]),
+                       "weak": self.authority.leaf("weak", mine, rsa_bits=1024),
+                       "unstapled": self.authority.leaf("unstapled", mine, must_staple=True),
                        "untrusted": stranger.leaf("untrusted", mine),
                        "policy": self.authority.leaf("policy", [f"mta-sts.{case.domain}" for case in CASES])}
 

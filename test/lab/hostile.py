@@ -52,6 +52,11 @@ class HostileSession(Session):
             super().on_starttls(line)
 
     def make_context(self):
+        if self.sink.trouble == "weak-key":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            context.load_cert_chain(*self.sink.certificate)
+            return context
         context = super().make_context()
         if self.sink.trouble == "old-tls":
             context.set_ciphers("ALL:@SECLEVEL=0")
@@ -62,7 +67,7 @@ class HostileSession(Session):
 
 
 class HostileSink(Sink):
-    """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "old-tls", "ehlo-changes"."""
+    """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "old-tls", "ehlo-changes", "weak-key"."""
     session = HostileSession
     trouble = ""
 

@@ -5,7 +5,7 @@ import pathlib
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 
@@ -49,11 +49,12 @@ class Authority:
             builder = builder.add_extension(extension, critical)
         return builder.sign(self.private, hashes.SHA256())
 
-    def leaf(self, name, names, days=30):
+    def leaf(self, name, names, days=30, rsa_bits=0, must_staple=False):
         """A certificate for DNS names, with this authority behind it in the chain; negative days: one that has ended."""
-        private = ec.generate_private_key(ec.SECP256R1())
+        private = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
         alternatives = x509.SubjectAlternativeName([x509.DNSName(n) for n in names])
         own = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), private.public_key(), days,
-                         [(alternatives, False)])
+                         [(alternatives, False), *([(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)]
+                                                   if must_staple else [])])
         _write(self.folder / name, [own, self.own], private)
         return Leaf(self.folder / name, private)

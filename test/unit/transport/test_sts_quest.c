@@ -27,7 +27,9 @@ struct world {
     const char *policy; /* what the fetcher has; NULL: it fails */
     char kept[4096];    /* the ledger's event */
     enum sp_rc keep_rc;
-    bool was_cached; /* when the ledger was asked */
+    bool hangs;
+    struct sp_jobs_job *hanging; /* a fetch without an answer */
+    bool was_cached;             /* when the ledger was asked */
 };
 
 static int64_t now_ms(const struct world *w)
@@ -42,6 +44,10 @@ static void on_fetch(void *arg, struct sp_jobs_job *job)
     struct sp_buf out;
 
     w->fetches++;
+    if (w->hangs) {
+        w->hanging = job;
+        return;
+    }
     sp_buf_init(&out, 8192);
     if (w->policy != NULL) {
         reply.body = sp_bytes_cstr(w->policy);
@@ -105,9 +111,10 @@ static void on_found(void *arg, const struct sp_sts_found *found)
     w->found = *found;
 }
 
-static void look(struct world *w)
+static void look_so(struct world *w, bool refresh)
 {
     struct sp_sts_quest_plan plan = {
+        .refresh = refresh,
         .loop = w->loop,
         .dns = fake_dns_ops(w->dns),
         .jobs = w->jobs,
@@ -117,10 +124,16 @@ static void look(struct world *w)
     unsigned before = w->calls;
     struct sp_sts_quest *q = sp_sts_quest_new(&plan, on_found, w);
 
-    for (int i = 0; i < 400 && w->calls == before; i++)
+    for (int i = 0; i < 2000 && w->calls == before; i++)
         sp_loop_run_once(w->loop, 5);
     ck_assert_uint_eq(w->calls, before + 1);
     sp_sts_quest_free(q);
+}
+
+/* As mail does. */
+static void look(struct world *w)
+{
+    look_so(w, false);
 }
 
 static void add_txt(struct world *w, const char *text)
@@ -210,9 +223,13 @@ START_TEST(an_old_policy_is_refreshed_though_the_record_is_gone)
     ck_assert(sp_sts_cache_put(w.cache, DOMAIN, SP_LIT("7"), SP_LIT(ENFORCE),
                                now_ms(&w) - DAY_MS * 8 / 10) == SP_OK);
     ck_assert(sp_bytes_eq(sp_sts_cache_find_old(w.cache, now_ms(&w)), DOMAIN));
-    look(&w);
+    look(&w); /* mail does not wait for that */
+    ck_assert_uint_eq(w.fetches, 0);
+    ck_assert_int_eq(w.found.why, SP_OK);
+    look_so(&w, true);
     ck_assert_uint_eq(w.fetches, 1);
     ck_assert_int_eq(w.found.txt, SP_E_STS_NONE);
+    ck_assert(!w.found.doubt);
     ck_assert(sp_sts_cache_find(w.cache, DOMAIN, now_ms(&w) + DAY_MS / 2) != NULL);
     ck_assert_uint_eq(sp_sts_cache_find_old(w.cache, now_ms(&w)).len, 0);
     stop(&w);
@@ -232,6 +249,18 @@ START_TEST(a_policy_that_is_fresh_asks_nobody_without_its_record)
 }
 END_TEST
 
+START_TEST(a_record_that_is_not_there_is_no_reason_to_wait)
+{
+    struct world w;
+
+    start(&w);
+    look(&w);
+    ck_assert_int_eq(w.found.why, SP_E_STS_NONE);
+    ck_assert(!w.found.doubt);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_record_that_cannot_be_asked_is_no_absence)
 {
     struct world w;
@@ -241,7 +270,39 @@ START_TEST(a_record_that_cannot_be_asked_is_no_absence)
     look(&w);
     ck_assert_int_eq(w.found.why, SP_E_DNS_SERVFAIL);
     ck_assert_int_eq(w.found.txt, SP_E_DNS_SERVFAIL);
+    ck_assert(w.found.doubt);
     ck_assert_uint_eq(w.fetches, 0);
+    /* but no reason to wait for ever */
+    ck_assert(sp_sts_cache_doubt(w.cache, DOMAIN, SP_E_DNS_TIMEOUT, now_ms(&w) + 1000));
+    ck_assert(!sp_sts_cache_doubt(w.cache, DOMAIN, SP_E_DNS_TIMEOUT,
+                                  now_ms(&w) + SP_STS_DOUBT_MS + 1000));
+    ck_assert(!sp_sts_cache_doubt(w.cache, DOMAIN, SP_OK, now_ms(&w)));
+    ck_assert(
+        sp_sts_cache_doubt(w.cache, DOMAIN, SP_E_DNS_TIMEOUT, now_ms(&w) + SP_STS_DOUBT_MS + 1000));
+    stop(&w);
+}
+END_TEST
+
+START_TEST(mail_waits_a_moment_for_a_new_id_and_no_longer)
+{
+    struct world w;
+    int64_t began_ms;
+
+    start(&w);
+    add_txt(&w, "v=STSv1; id=7;");
+    look(&w);
+    fake_dns_clear(w.dns);
+    fake_dns_add(w.dns, "mta-sts.a.test", SP_DNS_A, false, "192.0.2.9");
+    add_txt(&w, "v=STSv1; id=8;");
+    w.hangs = true;
+    began_ms = now_ms(&w);
+    look(&w);
+    ck_assert_int_eq(w.found.why, SP_OK);
+    ck_assert(!w.found.fetched && now_ms(&w) - began_ms < 10000);
+    ck_assert(sp_bytes_eq(sp_sts_cache_find(w.cache, DOMAIN, now_ms(&w))->id, SP_LIT("7")));
+    /* it is fetched later, with nobody waiting */
+    ck_assert(sp_bytes_eq(sp_sts_cache_find_old(w.cache, now_ms(&w)), DOMAIN));
+    sp_jobs_job_reply(w.hanging, SP_E_FETCH_FAILED, SP_LIT(""), NULL, 0);
     stop(&w);
 }
 END_TEST
@@ -274,7 +335,9 @@ static void add(TCase *c)
     tcase_add_test(c, what_is_no_policy_replaces_nothing);
     tcase_add_test(c, an_old_policy_is_refreshed_though_the_record_is_gone);
     tcase_add_test(c, a_policy_that_is_fresh_asks_nobody_without_its_record);
+    tcase_add_test(c, a_record_that_is_not_there_is_no_reason_to_wait);
     tcase_add_test(c, a_record_that_cannot_be_asked_is_no_absence);
+    tcase_add_test(c, mail_waits_a_moment_for_a_new_id_and_no_longer);
     tcase_add_test(c, what_was_told_by_others_never_puts_the_clock_back);
 }
 
