@@ -9,6 +9,7 @@
 
 #include "gateway/cli-policy/cli.h"
 #include "config/partners.h"
+#include "config/sites.h"
 #include "config/tenant.h"
 
 #define TENANTS_MAX 256
@@ -174,6 +175,19 @@ static void check_partners(struct cli *cli, const char *path)
         sp_partners_free(partners);
 }
 
+static void check_sites(struct cli *cli, const char *path)
+{
+    struct sp_sites *sites = NULL;
+    struct sp_bytes text;
+
+    if (access(path, F_OK) != 0)
+        return;
+    if (cli_read(cli, path, &text) != SP_OK)
+        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
+    else if (sp_sites_load(text, path, cli->problems, &sites) == SP_OK)
+        sp_sites_free(sites);
+}
+
 static void check_all(struct cli *cli, const char *path)
 {
     const char *dir = cli_dirname(cli, path);
@@ -186,6 +200,7 @@ static void check_all(struct cli *cli, const char *path)
         check_domains(cli, found, config->tenants);
         check_files(cli, config, dir);
         check_partners(cli, cli_join(cli, dir, "policies/partners.json"));
+        check_sites(cli, cli_join(cli, dir, "policies/sites.json"));
         policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
         check_routes(cli, config, policy);
     }

@@ -9,11 +9,13 @@
 #include "crypt/hash.h"
 #include "config/partners.h"
 #include "delivery/outcome.h"
+#include "config/sites.h"
 #include "dns/resolver.h"
 #include "transport/posture.h"
 #include "transport/transport.h"
 
 #define PARTNERS    "policies/partners.json"
+#define SITES       "policies/sites.json"
 #define PATIENCE_MS 600000 /* for the old half after a reload */
 
 struct half {
@@ -26,6 +28,7 @@ struct half {
     struct relay_selves *selves;
     struct sp_retry_class *retries;
     size_t retry_count;
+    struct sp_sites *sites;
     struct sp_transport *transport;
     struct sp_tls_context *tls;
     uint8_t trust[SP_SHA256_LEN]; /* digest of what tls trusts */
@@ -50,6 +53,7 @@ static void half_free(void *ptr)
     sp_dns_resolver_free(h->resolver);
     sp_partners_free(h->partners);
     relay_selves_free(h->selves);
+    sp_sites_free(h->sites);
     sp_tls_context_unref(h->tls);
     for (size_t i = 0; i < h->retry_count; i++)
         sp_free((void *)h->retries[i].match);
@@ -92,6 +96,17 @@ static enum sp_rc load_partners(struct relay *r, struct half *h, struct sp_err *
     struct sp_bytes text = sp_role_file(r->role, PARTNERS);
 
     if (text.len == 0 || sp_partners_load(text, PARTNERS, problems, &h->partners) == SP_OK)
+        return SP_OK;
+    return sp_problems_rc(problems, err);
+}
+
+/* Without the file nothing is limited but by the settings, and the usual words of throttling are understood. */
+static enum sp_rc load_sites(struct relay *r, struct half *h, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_bytes text = sp_role_file(r->role, SITES);
+
+    if (sp_sites_load(text, SITES, problems, &h->sites) == SP_OK)
         return SP_OK;
     return sp_problems_rc(problems, err);
 }
@@ -188,6 +203,8 @@ static void make_delivery(struct relay *r, struct half *h)
         .work_dir = sp_role_dir(r->role),
         .portal_name = h->hostname,
         .site_max = (unsigned)r->config->delivery.max_connections,
+        .relays = sp_role_count(r->role),
+        .sites = h->sites,
     };
 
     h->delivery = sp_delivery_new(&parts, &settings);
@@ -207,6 +224,8 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
     if (rc == SP_OK)
         rc = relay_selves_new(r, r->delivery->now == NULL ? NULL : r->delivery->now->selves,
                               &h->selves, err);
+    if (rc == SP_OK)
+        rc = load_sites(r, h, err);
     if (rc == SP_OK)
         rc = make_transport(r, h, err);
     if (rc == SP_OK)

@@ -113,6 +113,35 @@ void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms)
     sp_attempt_free(a);
 }
 
+void sp_attempt_put_first(struct sp_attempt *a)
+{
+    sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, a->ns, a->n_count);
+    sp_attempt_free(a);
+}
+
+struct sp_pool_ask sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop)
+{
+    return (struct sp_pool_ask){.route = a->route,
+                                .hop = hop,
+                                .plain = a->plain,
+                                .tenant = a->p->m->accept.tenant,
+                                .lane = a->lane,
+                                .line = a->line};
+}
+
+/* Those who are too many for one transaction stand in line again. A copy is one recipient's, so it is all there is. */
+static void limit_recipients(struct sp_attempt *a)
+{
+    struct sp_pool_ask ask = sp_attempt_pool_ask(a, a->hop);
+    size_t most = sp_pool_recipients(a->d->pool, &ask);
+
+    if (a->n_count <= most)
+        return;
+    sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, a->ns + most, a->n_count - most);
+    a->n_count = most;
+    sp_delivery_poke(a->d);
+}
+
 /* The record's rungs as a ladder. returns: false if the record holds what no policy makes */
 static bool read_ladder(const struct sp_accept_decision *d, struct sp_ladder *out)
 {
@@ -306,6 +335,7 @@ static void send_mail(struct sp_attempt *a)
     sp_assert(!sp_attempt_needs_copy(a, rung) || sp_attempt_has_copy(a, rung));
     sp_assert(sp_rung_is_crypto(rung) || (unsigned)a->verdict.level >= (unsigned)rung);
     rc = open_source(a);
+    limit_recipients(a);
     if (rc == SP_OK) {
         fill_mail(a, &mail, rcpts);
         a->sent_bytes = sp_source_total(&a->source);

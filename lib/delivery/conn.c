@@ -49,12 +49,16 @@ static void pump(struct sp_conn *c);
 
 /* ---- the end ---- */
 
-static void end(struct sp_conn *c, enum sp_rc rc, int reply_code)
+static void end(struct sp_conn *c, enum sp_rc rc, const struct sp_smtp_reply *reply)
 {
-    struct sp_conn_end e = {.rc = rc, .reply_code = reply_code};
+    struct sp_conn_end e = {.rc = rc};
 
     if (c->over)
         return;
+    if (reply != NULL) {
+        e.reply_code = reply->code;
+        e.reply = *reply;
+    }
     c->over = true;
     sp_timer_cancel(c->timer);
     sp_stream_free(c->stream);
@@ -207,7 +211,7 @@ static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *tls)
     struct sp_conn *c = arg;
 
     if (rc != SP_OK) {
-        end(c, rc == SP_E_TLS_HANDSHAKE ? rc : SP_E_HOP_LOST, 0);
+        end(c, rc == SP_E_TLS_HANDSHAKE ? rc : SP_E_HOP_LOST, NULL);
         return;
     }
     c->tls = tls;
@@ -259,6 +263,8 @@ static void on_result(struct sp_conn *c, const struct sp_smtp_result *result)
     c->source = NULL;
     c->result_fn = NULL;
     c->messages++;
+    if (c->events->on_result != NULL)
+        c->events->on_result(c->arg, c, result);
     if (fn != NULL)
         fn(c->result_arg, SP_OK, result);
 }
@@ -280,10 +286,10 @@ static void on_event(struct sp_conn *c, const struct sp_smtp_client_event *ev)
         on_result(c, &ev->result);
         break;
     case SP_SMTP_CLIENT_FAILED:
-        end(c, ev->rc, ev->reply.code);
+        end(c, ev->rc, &ev->reply);
         break;
     case SP_SMTP_CLIENT_CLOSED:
-        end(c, SP_OK, 0);
+        end(c, SP_OK, NULL);
         break;
     }
 }
@@ -372,7 +378,7 @@ static void on_closed(void *arg, enum sp_rc why)
 
     (void)why;
     if (c->client == NULL) {
-        end(c, SP_E_HOP_LOST, 0);
+        end(c, SP_E_HOP_LOST, NULL);
         return;
     }
     pump(c); /* a last reply may lie in the input */
@@ -394,7 +400,7 @@ static void on_dialled(void *arg, struct sp_stream *stream, const char *ip)
 
     sp_dial_free(SP_STEAL(c->dial));
     if (stream == NULL) {
-        end(c, SP_E_HOP_UNREACHABLE, 0);
+        end(c, SP_E_HOP_UNREACHABLE, NULL);
         return;
     }
     memcpy(c->ip, ip, strlen(ip) + 1);
@@ -404,10 +410,45 @@ static void on_dialled(void *arg, struct sp_stream *stream, const char *ip)
     set_timer(c);
 }
 
+/* An address of ours of that family, or none if the system chooses. returns: false if the pool has none: not from there */
+static bool choose_source(void *arg, unsigned family, struct sp_addr *out,
+                          const struct sp_addr **source)
+{
+    const struct sp_conn *c = arg;
+    const struct sp_site_source *pool = c->plan.source;
+    unsigned fit = 0;
+
+    *source = NULL;
+    if (pool == NULL)
+        return true;
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned seen = 0;
+
+        for (size_t i = 0; i < pool->count; i++) {
+            bool is_six = sp_bytes_find(pool->addresses[i], ':') != SIZE_MAX;
+
+            if (is_six != (family == 6))
+                continue;
+            if (round == 1 && seen == c->plan.source_turn % fit) {
+                *source = out;
+                return sp_addr_from_ip(pool->addresses[i], 0, out);
+            }
+            seen++;
+        }
+        fit = seen;
+        if (fit == 0)
+            return false;
+    }
+    return false;
+}
+
 static void dial(struct sp_conn *c)
 {
-    struct sp_dial_plan plan = {
-        .loop = c->plan.loop, .hop = c->hop, .connect_ms = c->plan.connect_ms};
+    struct sp_dial_plan plan = {.loop = c->plan.loop,
+                                .hop = c->hop,
+                                .connect_ms = c->plan.connect_ms,
+                                .choose = choose_source,
+                                .choose_arg = c};
 
     c->dial = sp_dial_new(&plan, on_dialled, c);
 }

@@ -5,6 +5,7 @@
 #define SP_DELIVERY_CONN_H
 
 #include "base/buf.h"
+#include "config/sites.h"
 #include "delivery/source.h"
 #include "io/stream.h"
 #include "smtp/client.h"
@@ -21,14 +22,17 @@ struct sp_conn_plan {
     size_t hop;
     bool plain; /* stay without TLS */
     int64_t connect_ms;
-    int64_t command_ms; /* 0: the limits of RFC 5321 */
+    int64_t command_ms;                  /* 0: the limits of RFC 5321 */
+    const struct sp_site_source *source; /* addresses to bind to; NULL: the system chooses */
+    unsigned source_turn;                /* which of those of a family */
 };
 
 /* Why there is no connection, or no more. */
 struct sp_conn_end {
     enum sp_rc rc;
-    int reply_code; /* of the peer, 0 if none */
-    bool is_new;    /* nobody was told of this end before: it counts in reports */
+    int reply_code;             /* of the peer, 0 if none */
+    bool is_new;                /* nobody was told of this end before: it counts in reports */
+    struct sp_smtp_reply reply; /* where reply_code is not 0 */
 };
 
 struct sp_conn_events {
@@ -36,6 +40,8 @@ struct sp_conn_events {
     void (*on_ready)(void *arg, struct sp_conn *c);
     /* A message is being sent on it: it is not ready any more. Called from within sp_conn_send. */
     void (*on_busy)(void *arg, struct sp_conn *c);
+    /* What came of a transaction, before who sent it hears. May be NULL. */
+    void (*on_result)(void *arg, struct sp_conn *c, const struct sp_smtp_result *result);
     /* It is over; free it. Once, and nothing comes after it. A result that was owed has been told. */
     void (*on_end)(void *arg, struct sp_conn *c, const struct sp_conn_end *end);
 };

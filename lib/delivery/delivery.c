@@ -182,6 +182,12 @@ void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(vo
     sp_timer_start(d->patience, d->active == 0 && d->committing == 0 ? 0 : patience_ms);
 }
 
+/* A line was opened: what stands in it may go. */
+static void on_room(void *arg)
+{
+    sp_delivery_poke(arg);
+}
+
 static int64_t or_default(int64_t value, int64_t otherwise)
 {
     return value == 0 ? otherwise : value;
@@ -217,7 +223,13 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
         pool.rest_ms = REST_MAX_MS;
     pool.total_max = d->settings.connections_max;
     pool.site_max = d->settings.site_max;
+    pool.rest_max_ms = d->settings.retry_first_ms;
     pool.messages_max = d->settings.messages_max;
+    pool.relays = d->settings.relays;
+    pool.sites = d->settings.sites;
+    pool.lines = sp_queue_lines(parts->queue);
+    pool.on_room = on_room;
+    pool.arg = d;
     d->pool = sp_pool_new(&pool);
     d->take = sp_timer_new(parts->loop, on_take, d);
     d->patience = sp_timer_new(parts->loop, finish_drain, d);

@@ -15,6 +15,7 @@ struct sp_accept;
 struct sp_arena;
 struct sp_delivery;
 struct sp_queue_way;
+struct sp_sites;
 struct sp_loop;
 struct sp_log;
 struct sp_queue;
@@ -43,6 +44,9 @@ struct sp_delivery_settings {
     unsigned connections_max; /* in all; 0: 200 */
     unsigned site_max;        /* to one host; 0: 20 */
     unsigned messages_max;    /* over one connection; 0: 1000 */
+    unsigned relays;          /* the limits of sites are divided by their number; 0: 1 */
+
+    const struct sp_sites *sites; /* lent for the delivery's life; NULL: no limits but these */
 };
 
 struct sp_delivery_parts {

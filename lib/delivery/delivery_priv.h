@@ -180,6 +180,10 @@ void sp_attempt_step(struct sp_attempt *a);
 void sp_attempt_free(struct sp_attempt *a);
 /* The recipients go back to the queue, to be tried soon. Frees a. */
 void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms);
+/* The recipients stand first in their line again, which is shut. Frees a. */
+void sp_attempt_put_first(struct sp_attempt *a);
+/* returns: what the attempt asks of the pool for a host of its route */
+struct sp_pool_ask sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop);
 /* returns: the recipient's address as the record has it */
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
 /* returns: whether it is mail of a tenant, not of our own making */

@@ -160,9 +160,8 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
 static void try_hop(struct sp_attempt *a)
 {
     for (; a->turn < a->route->hop_count; a->turn++) {
-        struct sp_pool_ask ask = {.route = a->route, .hop = a->order[a->turn], .plain = a->plain};
+        struct sp_pool_ask ask = sp_attempt_pool_ask(a, a->order[a->turn]);
         struct sp_conn *c;
-        int64_t crowd_ms;
 
         a->hop = ask.hop;
 
@@ -173,9 +172,8 @@ static void try_hop(struct sp_attempt *a)
             continue;
         }
         c = sp_pool_find(a->d->pool, &ask);
-        crowd_ms = c == NULL ? sp_pool_crowd_ms(a->d->pool, &ask) : 0;
-        if (crowd_ms > 0) {
-            sp_attempt_put_back(a, crowd_ms);
+        if (c == NULL && sp_pool_shuts(a->d->pool, &ask)) {
+            sp_attempt_put_first(a);
             return;
         }
         if (c == NULL) {

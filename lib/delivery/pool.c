@@ -1,196 +1,60 @@
 /*
- * The pool. A site opens one connection for each that waits, up to a limit that grows by one with every message taken
- * and halves when the host fails; while it has any that works, failures to open more only lower the limit. A host that
- * can't be reached at all rests for a while, and those who come meanwhile hear the same at once: a dead next hop costs
- * its own queue and no connection time. Idle connections are kept for the next message, the longest idle of all goes
- * when the total is used up.
+ * The pool. A host gets one connection for each that waits, as far as its site's limit allows: that grows with messages taken and
+ * halves on trouble (site.c). A host that can't be reached at all rests, each time longer, and then one connection probes it;
+ * those who come meanwhile hear the same at once: a dead host costs its own queue and no connection time. Idle connections
+ * are kept for the next message, the longest idle of all goes when the total is used up.
  */
-#include "delivery/pool.h"
+#include "delivery/pool_priv.h"
 
-#include "io/loop.h"
 #include "log/log.h"
 
-#define START_LIMIT  8
-#define CROWD        64  /* who waits for a site in the process; others come again */
-#define COME_MS      500 /* soonest */
-#define COME_MAX_MS  60000
-#define RATE_MS      2000 /* over which a site's rate is measured */
-#define SITES_MAX    20000
-#define SITE_KEY_MAX (4 * 1024 * 1024)
-
-struct link { /* a connection in the pool */
-    struct sp_list in_site;
-    struct sp_list in_idle; /* of the pool, longest idle first */
-    struct site *site;
-    struct sp_conn *conn;
-    struct sp_timer *timer; /* idle */
-    bool ready;             /* idle, or lent for the moment */
-    bool opened;            /* was ready once */
-};
-
-struct waiter {
-    struct sp_list at;
-    struct sp_pool *pool;
-    struct site *site; /* while it waits for a connection there */
-    sp_handle handle;
-    sp_pool_fn fn;
-    void *arg;
-    struct sp_conn_end end; /* when it hears only that */
-};
-
-struct site {
-    struct sp_pool *pool;
-    struct sp_list links;
-    struct sp_list waiters;
-    size_t link_count;
-    size_t waiter_count;
-    size_t opening;
-    unsigned limit;
-    int64_t rest_until_ms; /* monotonic */
-    int64_t line_end_ms;   /* monotonic: when the last one sent away is to come again */
-    int64_t rate_from_ms;  /* monotonic */
-    unsigned served;       /* since then */
-    int64_t each_us;       /* what one took in the window before */
-    int64_t line_end_us;   /* what line_end_ms leaves over */
-    struct sp_conn_end rest_why;
-    const struct sp_route *route; /* of the last who asked */
-    size_t hop;
-    bool plain;
-};
-
-struct sp_pool {
-    struct sp_pool_settings settings;
-    struct sp_map *sites;
-    struct sp_slots *waiters;
-    struct sp_list idle;
-    struct sp_list told; /* waiters that hear that there is none, next turn */
-    struct sp_timer *tell;
-    size_t open;
-    uint64_t opened;
-    bool starved; /* somebody waits for the total to fall */
-};
-
-static void serve(struct site *s);
+#define RATE_MS    2000  /* over which a site's rate is measured */
+#define PATIENT_MS 60000 /* a longer pause is told to those who wait */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
     return sp_clock_mono_ms(sp_loop_clock(p->settings.loop));
 }
 
-/* ---- waiters ---- */
+/* ---- what is learnt ---- */
 
-static void drop_waiter(struct waiter *w)
+static void log_throttled(const struct sp_pool_site *s)
 {
-    (void)sp_slots_remove(w->pool->waiters, w->handle);
-    sp_list_remove(&w->at);
-    if (w->site != NULL)
-        w->site->waiter_count--;
-    sp_free(w);
+    int64_t pause_ms = s->state.pause_until_ms - now_ms(s->pool);
+
+    sp_log_info(s->pool->settings.log, "site.throttled", SP_DOMAIN("site", s->name),
+                SP_TEXT("why", s->state.why), SP_INT("connections", s->state.limit),
+                SP_MS("pause", pause_ms > 0 ? pause_ms : 0));
 }
 
-static void tell_later(struct waiter *w, const struct sp_conn_end *e)
+static void note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *reply)
 {
-    w->end = *e;
-    if (w->site != NULL)
-        w->site->waiter_count--;
-    w->site = NULL;
-    sp_list_remove(&w->at);
-    sp_list_append(&w->pool->told, &w->at);
-    sp_timer_start(w->pool->tell, 0);
+    const struct sp_site_throttle *rule = NULL;
+    const struct sp_sites *sites = s->pool->settings.sites;
+    enum sp_site_answer answer = SP_SITE_IGNORE;
+    struct sp_buf status;
+    bool changed;
+
+    sp_buf_init(&status, 32);
+    sp_status_format(reply->status, &status);
+    if (sites != NULL)
+        answer = sp_sites_weigh(sites, s->limits, reply->code, sp_buf_bytes(&status),
+                                sp_bytes(reply->text, reply->text_len), &rule);
+    sp_buf_clear(&status);
+    if (answer == SP_SITE_IGNORE)
+        return;
+    changed = sp_site_trouble(&s->state, "throttled", reply, now_ms(s->pool));
+    if (answer == SP_SITE_PAUSE)
+        sp_site_pause(&s->state, rule->for_ms, now_ms(s->pool));
+    if (changed)
+        log_throttled(s);
 }
 
-static void on_tell(void *arg)
-{
-    struct sp_pool *p = arg;
-    size_t count = 0;
-
-    SP_LIST_EACH(at, &p->told)
-    count++;
-    for (; count > 0 && !sp_list_is_empty(&p->told); count--) {
-        struct waiter *w = SP_CONTAINER(p->told.next, struct waiter, at);
-        struct waiter copy = *w;
-
-        drop_waiter(w);
-        copy.fn(copy.arg, NULL, &copy.end);
-    }
-}
-
-/* All hear the same; the first alone hears it as something new. */
-static void fail_waiters(struct site *s, const struct sp_conn_end *e)
-{
-    struct sp_conn_end told = *e;
-
-    told.is_new = true;
-    SP_LIST_EACH(at, &s->waiters)
-    {
-        tell_later(SP_CONTAINER(at, struct waiter, at), &told);
-        told.is_new = false;
-    }
-}
-
-/* ---- links ---- */
-
-static void drop_link(struct link *l)
-{
-    sp_list_remove(&l->in_site);
-    sp_list_remove(&l->in_idle);
-    l->site->link_count--;
-    l->site->opening -= l->opened ? 0 : 1;
-    l->site->pool->open--;
-    sp_timer_free(l->timer);
-    sp_conn_free(l->conn);
-    sp_free(l);
-}
-
-static void retire(struct link *l)
-{
-    l->ready = false;
-    sp_list_remove(&l->in_idle);
-    sp_timer_cancel(l->timer);
-    sp_conn_quit(l->conn);
-}
-
-static void on_busy(void *arg, struct sp_conn *c)
-{
-    struct link *l = arg;
-
-    (void)c;
-    l->ready = false;
-    sp_list_remove(&l->in_idle);
-    sp_timer_cancel(l->timer);
-}
-
-static void on_idle(void *arg)
-{
-    retire(arg);
-}
-
-static bool is_worn(const struct link *l)
-{
-    return sp_conn_messages(l->conn) >= l->site->pool->settings.messages_max;
-}
-
-/* Gives a ready connection to who waits, for as long as nobody sends on it. */
-static void offer(struct link *l)
-{
-    struct site *s = l->site;
-
-    while (l->ready && !sp_list_is_empty(&s->waiters)) {
-        struct waiter *w = SP_CONTAINER(s->waiters.next, struct waiter, at);
-        struct waiter copy = *w;
-
-        drop_waiter(w);
-        copy.fn(copy.arg, l->conn, NULL);
-    }
-}
-
-/* A message has been taken: the site may have one connection more, and its rate is known better. */
-static void note_served(struct site *s)
+/* A message has been taken, or not; either way the site's rate is known better. */
+static void note_served(struct sp_pool_site *s)
 {
     int64_t now = now_ms(s->pool);
 
-    if (s->limit < s->pool->settings.site_max)
-        s->limit++;
     s->served++;
     if (now - s->rate_from_ms < RATE_MS)
         return;
@@ -200,23 +64,160 @@ static void note_served(struct site *s)
     s->served = 0;
 }
 
+static void note_taken(struct sp_pool_site *s)
+{
+    bool was_troubled = s->state.why[0] != '\0';
+
+    sp_site_taken(&s->state, now_ms(s->pool));
+    if (was_troubled && s->state.why[0] == '\0')
+        sp_log_info(s->pool->settings.log, "site.recovered", SP_DOMAIN("site", s->name),
+                    SP_INT("connections", s->state.limit));
+}
+
+/* ---- links ---- */
+
+static void drop_link(struct sp_pool_link *l)
+{
+    struct sp_pool_host *h = l->host;
+
+    sp_list_remove(&l->in_host);
+    sp_list_remove(&l->in_idle);
+    sp_list_remove(&l->in_rest);
+    h->link_count--;
+    h->opening -= l->opened ? 0 : 1;
+    h->site->link_count--;
+    h->pool->open--;
+    sp_timer_free(l->timer);
+    sp_conn_free(l->conn);
+    sp_free(l);
+    sp_pool_host_unused(h);
+}
+
+static void not_ready(struct sp_pool_link *l)
+{
+    l->ready = false;
+    sp_list_remove(&l->in_idle);
+    sp_list_remove(&l->in_rest);
+    sp_timer_cancel(l->timer);
+}
+
+static void retire(struct sp_pool_link *l)
+{
+    not_ready(l);
+    l->leaving = true;
+    sp_conn_quit(l->conn);
+}
+
+static void on_busy(void *arg, struct sp_conn *c)
+{
+    struct sp_pool_link *l = arg;
+    struct sp_pool_site *s = l->host->site;
+    int64_t now = now_ms(s->pool);
+
+    (void)c;
+    not_ready(l);
+    sp_site_rate_take(&s->rate, now);
+    if (l->asker == NULL)
+        return;
+    l->asker->turn = ++s->turn;
+    sp_site_rate_take(&l->asker->rate, now);
+    if (l->asker->total != NULL)
+        sp_site_rate_take(l->asker->total, now);
+}
+
+static void on_idle(void *arg)
+{
+    retire(arg);
+}
+
+static bool is_worn(const struct sp_pool_link *l)
+{
+    unsigned most = l->host->pool->settings.messages_max;
+    int64_t own = l->host->site->limits->messages_per_connection;
+
+    if (own > 0 && own < most)
+        most = (unsigned)own;
+    return sp_conn_messages(l->conn) >= most;
+}
+
+/* It goes to a share's message: it is that one's doing if it gets busy. */
+static void lend(struct sp_pool_link *l, struct sp_pool_share *share, sp_handle line)
+{
+    const struct sp_pool *p = l->host->pool;
+
+    l->asker = share;
+    if (p->settings.lines != NULL && line != 0)
+        sp_lines_slow(p->settings.lines, line, false);
+}
+
+static void wait_until(struct sp_pool_site *s, int64_t at_ms, int64_t now)
+{
+    if (at_ms != INT64_MAX)
+        sp_timer_start(s->timer, at_ms > now ? at_ms - now : 1);
+}
+
+/* Gives a ready connection to who waits, for as long as nobody sends on it. */
+static void offer(struct sp_pool_link *l)
+{
+    struct sp_pool_site *s = l->host->site;
+
+    while (l->ready) {
+        int64_t now = now_ms(s->pool), at_ms;
+        struct sp_pool_waiter *w = sp_pool_first(s, l->host, now, &at_ms);
+        struct sp_pool_waiter copy;
+
+        if (w == NULL) {
+            wait_until(s, at_ms, now);
+            return;
+        }
+        copy = *w;
+        sp_pool_leave(w);
+        lend(l, copy.share, copy.line);
+        copy.fn(copy.arg, l->conn, NULL);
+    }
+}
+
+static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result *result)
+{
+    struct sp_pool_link *l = arg;
+    struct sp_pool_site *s = l->host->site;
+    const struct sp_smtp_reply *put_off = NULL;
+    bool taken = false;
+
+    (void)c;
+    for (size_t i = 0; i < result->count; i++) {
+        const struct sp_smtp_rcpt_result *r = &result->rcpts[i];
+
+        taken = taken || r->state == SP_SMTP_RCPT_ACCEPTED;
+        if (put_off == NULL && r->reply.code >= 400 && r->reply.code < 500)
+            put_off = &r->reply;
+    }
+    note_served(s);
+    if (taken)
+        note_taken(s);
+    if (put_off != NULL)
+        note_reply(s, put_off);
+}
+
 static void on_ready(void *arg, struct sp_conn *c)
 {
-    struct link *l = arg;
-    struct site *s = l->site;
+    struct sp_pool_link *l = arg;
+    struct sp_pool_host *h = l->host;
+    struct sp_pool_site *s = h->site;
 
     (void)c;
     if (!l->opened) {
         l->opened = true;
-        s->opening--;
+        h->opening--;
+        h->has_worked = true;
         s->pool->opened++;
-        s->rest_until_ms = 0;
-    } else {
-        note_served(s);
+        if (sp_breaker_worked(&h->breaker))
+            sp_log_info(s->pool->settings.log, "hop.recovered",
+                        SP_DOMAIN("host", h->route->hops[h->hop].name));
     }
-    if (is_worn(l)) {
+    if (is_worn(l) || s->link_count > s->state.limit) {
         retire(l);
-        serve(s);
+        sp_pool_serve(s);
         return;
     }
     l->ready = true;
@@ -225,223 +226,267 @@ static void on_ready(void *arg, struct sp_conn *c)
         return;
     sp_list_remove(&l->in_idle);
     sp_list_append(&s->pool->idle, &l->in_idle);
+    sp_list_remove(&l->in_rest);
+    sp_list_append(&s->rest, &l->in_rest);
     sp_timer_start(l->timer, s->pool->settings.idle_ms);
+    sp_pool_feed(s);
 }
 
-/* A connection has gone: whoever found the total used up may try again. */
+/* A connection has gone: who found the total used up may try again, one at a time. */
 static void serve_starved(struct sp_pool *p)
 {
-    size_t at = 0;
-    struct sp_bytes key;
-    void *value;
+    struct sp_pool_site *s;
 
-    if (!p->starved)
+    if (sp_list_is_empty(&p->starved))
         return;
-    p->starved = false;
-    while (sp_map_next(p->sites, &at, &key, &value))
-        serve(value);
+    s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
+    sp_list_remove(&s->starved);
+    sp_pool_serve(s);
+}
+
+/* All who wait for a host hear the same; the first alone hears it as something new. */
+static void fail_waiters(struct sp_pool_host *h, const struct sp_conn_end *e)
+{
+    struct sp_conn_end told = *e;
+
+    told.is_new = true;
+    SP_LIST_EACH(s, &h->site->shares)
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
+        SP_LIST_EACH(at, &SP_CONTAINER(s, struct sp_pool_share, at)->lanes[lane].waiters)
+        {
+            struct sp_pool_waiter *w = SP_CONTAINER(at, struct sp_pool_waiter, at);
+
+            if (w->host != h)
+                continue;
+            sp_pool_tell(w, &told);
+            told.is_new = false;
+        }
+}
+
+/* No connection came about. If there is none that works either, the host rests. */
+static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
+{
+    struct sp_pool *p = h->pool;
+    int64_t max_ms = p->settings.rest_max_ms;
+
+    if (h->link_count > h->opening) {
+        if (sp_site_trouble(&h->site->state, "no more connections", &why->reply, now_ms(p)))
+            log_throttled(h->site);
+        return;
+    }
+    sp_breaker_failed(&h->breaker, p->settings.rest_ms,
+                      max_ms < p->settings.rest_ms ? p->settings.rest_ms : max_ms, now_ms(p));
+    h->has_worked = false;
+    h->why = *why;
+    sp_log_info(p->settings.log, "hop.unreachable", SP_DOMAIN("host", h->route->hops[h->hop].name),
+                SP_RC("why", why->rc), SP_INT("reply", why->reply_code),
+                SP_MS("rest", h->breaker.rest_ms));
+    fail_waiters(h, why);
 }
 
 static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
 {
-    struct link *l = arg;
-    struct site *s = l->site;
-    bool opened = l->opened;
+    struct sp_pool_link *l = arg;
+    struct sp_pool_host *h = l->host;
+    struct sp_pool_site *s = h->site;
     struct sp_conn_end why = *e;
+    bool opened = l->opened;
+    bool broke_off = opened && !l->ready && !l->leaving;
 
     (void)c;
     drop_link(l);
-    if (!opened) {
-        s->limit = s->limit > 1 ? s->limit / 2 : 1;
-        if (s->link_count == s->opening) { /* no connection that works */
-            s->rest_until_ms = now_ms(s->pool) + s->pool->settings.rest_ms;
-            s->rest_why = why;
-            sp_log_info(s->pool->settings.log, "hop.unreachable",
-                        SP_DOMAIN("host", s->route->hops[s->hop].name), SP_RC("why", why.rc),
-                        SP_INT("reply", why.reply_code));
-            fail_waiters(s, &why);
-        }
-    }
-    serve(s);
+    if (!opened)
+        note_failed(h, &why);
+    if (why.reply_code >= 400 && why.reply_code < 500)
+        note_reply(s, &why.reply);
+    else if (broke_off && sp_site_trouble(&s->state, "connection lost", NULL, now_ms(s->pool)))
+        log_throttled(s);
+    sp_pool_serve(s);
     serve_starved(s->pool);
 }
 
 static const struct sp_conn_events conn_events = {
     .on_ready = on_ready,
     .on_busy = on_busy,
+    .on_result = on_result,
     .on_end = on_end,
 };
 
-static void open_link(struct site *s)
+static void open_link(struct sp_pool_host *h)
 {
-    struct sp_pool *p = s->pool;
-    struct link *l = sp_calloc(1, sizeof(*l));
+    struct sp_pool *p = h->pool;
+    struct sp_pool_link *l = sp_calloc(1, sizeof(*l));
     struct sp_conn_plan plan = {
         .loop = p->settings.loop,
         .hostname = p->settings.hostname,
         .tls = p->settings.tls,
-        .route = s->route,
-        .hop = s->hop,
-        .plain = s->plain,
+        .route = h->route,
+        .hop = h->hop,
+        .plain = h->plain,
         .connect_ms = p->settings.connect_ms,
         .command_ms = p->settings.command_ms,
+        .source = h->source,
+        .source_turn = h->source_turn++,
     };
 
-    l->site = s;
+    l->host = h;
     sp_list_init(&l->in_idle);
-    sp_list_append(&s->links, &l->in_site);
+    sp_list_init(&l->in_rest);
+    sp_list_append(&h->links, &l->in_host);
+    sp_list_remove(&h->in_unused);
     l->timer = sp_timer_new(p->settings.loop, on_idle, l);
-    s->link_count++;
-    s->opening++;
+    h->link_count++;
+    h->opening++;
+    h->site->link_count++;
     p->open++;
     l->conn = sp_conn_new(&plan, &conn_events, l);
 }
 
 /* Makes room in the total by ending what has been idle longest. */
-static bool has_room(struct sp_pool *p)
+static bool has_room(struct sp_pool_site *s)
 {
+    struct sp_pool *p = s->pool;
+
     if (p->open < p->settings.total_max)
         return true;
     if (!sp_list_is_empty(&p->idle))
-        retire(SP_CONTAINER(p->idle.next, struct link, in_idle));
-    p->starved = true;
+        retire(SP_CONTAINER(p->idle.next, struct sp_pool_link, in_idle));
+    if (sp_list_is_empty(&s->starved))
+        sp_list_append(&p->starved, &s->starved);
+    return false;
+}
+
+/* The site's limit is used up: an idle connection to another host of it makes room. returns: false if there is none */
+static bool has_place(struct sp_pool_site *s)
+{
+    if (s->link_count < s->state.limit)
+        return true;
+    if (!sp_list_is_empty(&s->rest))
+        retire(SP_CONTAINER(s->rest.next, struct sp_pool_link, in_rest));
     return false;
 }
 
 /* Opens what the waiters need. */
-static void serve(struct site *s)
+static void open_links(struct sp_pool_site *s)
 {
-    while (s->waiter_count > s->opening && s->link_count < s->limit && has_room(s->pool))
-        open_link(s);
+    int64_t now = now_ms(s->pool), at_ms;
+    struct sp_pool_waiter *w;
+
+    while (s->waiting > 0 && (w = sp_pool_first(s, NULL, now, &at_ms)) != NULL) {
+        struct sp_pool_host *h = w->host;
+
+        if (!has_place(s) || !has_room(s) || !sp_breaker_lets(&h->breaker, now))
+            return;
+        open_link(h);
+    }
+    if (s->waiting > 0)
+        wait_until(s, at_ms, now);
 }
 
-/* ---- sites ---- */
-
-static void free_site(struct site *s)
+/* What is called back may change the list: it is looked at anew each time. returns: false if nobody may have any */
+static bool give_one(struct sp_pool_site *s)
 {
-    SP_LIST_EACH(at, &s->links)
-    drop_link(SP_CONTAINER(at, struct link, in_site));
-    SP_LIST_EACH(at, &s->waiters)
-    drop_waiter(SP_CONTAINER(at, struct waiter, at));
-    sp_route_unref(s->route);
-    sp_free(s);
-}
+    int64_t now = now_ms(s->pool), at_ms;
 
-/* Forgets sites that nobody uses. */
-static void sweep(struct sp_pool *p)
-{
-    size_t at = 0;
-    struct sp_bytes key;
-    void *value;
+    SP_LIST_EACH(at, &s->rest)
+    {
+        struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_rest);
 
-    while (sp_map_next(p->sites, &at, &key, &value)) {
-        struct site *s = value;
-
-        if (s->link_count > 0 || s->waiter_count > 0 || s->rest_until_ms > now_ms(p))
+        if (l->host->waiting == 0)
             continue;
-        (void)sp_map_remove(p->sites, key);
-        free_site(s);
+        if (sp_pool_first(s, l->host, now, &at_ms) != NULL) {
+            offer(l);
+            return true;
+        }
+        wait_until(s, at_ms, now);
     }
+    return false;
 }
 
-/* The facts themselves, not a digest of them: a host that could choose its own must not meet another's. */
-static void make_key(const struct sp_pool_ask *ask, struct sp_buf *key)
+void sp_pool_serve(struct sp_pool_site *s)
 {
-    sp_buf_init(key, SITE_KEY_MAX);
-    sp_buf_put_u8(key, ask->plain);
-    sp_hop_put_site(ask->route, &ask->route->hops[ask->hop], key);
-    sp_assert(sp_buf_rc(key) == SP_OK); /* a DNS answer at most */
+    while (s->waiting > 0 && give_one(s))
+        continue;
+    if (s->waiting > 0)
+        open_links(s);
+    sp_pool_feed(s);
 }
 
-static struct site *get_site(struct sp_pool *p, const struct sp_pool_ask *ask)
-{
-    struct sp_buf key;
-    struct site *s;
-
-    make_key(ask, &key);
-    s = sp_map_find(p->sites, sp_buf_bytes(&key));
-    if (s == NULL) {
-        if (sp_map_count(p->sites) >= SITES_MAX)
-            sweep(p);
-        s = sp_calloc(1, sizeof(*s));
-        s->pool = p;
-        sp_list_init(&s->links);
-        sp_list_init(&s->waiters);
-        s->limit = p->settings.site_max < START_LIMIT ? p->settings.site_max : START_LIMIT;
-        s->plain = ask->plain;
-        (void)sp_map_put(p->sites, sp_buf_bytes(&key), s);
-    }
-    sp_buf_clear(&key);
-    if (s->route != ask->route) {
-        const struct sp_route *old = s->route;
-
-        s->route = sp_route_ref(ask->route);
-        sp_route_unref(old);
-    }
-    s->hop = ask->hop;
-    return s;
-}
+/* ---- who asks ---- */
 
 struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
-    struct site *s = get_site(p, ask);
+    struct sp_pool_host *h = sp_pool_get_host(p, ask);
+    struct sp_pool_share *share;
+    int64_t now = now_ms(p);
 
-    if (s->waiter_count > 0)
+    if (h->waiting > 0)
         return NULL;
-    SP_LIST_EACH(at, &s->links)
+    share = sp_pool_get_share(h->site, ask->tenant);
+    if (sp_pool_site_at(h->site, share, now) > now)
+        return NULL;
+    SP_LIST_EACH(at, &h->links)
     {
-        struct link *l = SP_CONTAINER(at, struct link, in_site);
+        struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_host);
 
-        if (l->ready)
-            return l->conn;
+        if (!l->ready)
+            continue;
+        lend(l, share, ask->line);
+        return l->conn;
     }
     return NULL;
 }
 
+/* Why somebody who comes now need not wait. returns: false if it is worth it */
+static bool is_closed(const struct sp_pool_host *h, struct sp_conn_end *why)
+{
+    const struct sp_site *state = &h->site->state;
+    int64_t now = now_ms(h->pool);
+
+    if (h->link_count == h->opening && sp_breaker_rests(&h->breaker, now)) {
+        *why = h->why;
+        return true;
+    }
+    *why = (struct sp_conn_end){.rc = SP_E_HOP_DEFERRED, .reply_code = state->reply_code};
+    return state->pause_until_ms > now + PATIENT_MS;
+}
+
+bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    struct sp_pool_host *h = sp_pool_get_host(p, ask);
+    struct sp_pool_share *share = sp_pool_get_share(h->site, ask->tenant);
+    struct sp_conn_end why;
+
+    return !is_closed(h, &why) && sp_pool_is_crowded(h, share, ask->lane) &&
+           sp_pool_shut_line(h, share, ask);
+}
+
 sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn, void *arg)
 {
-    struct site *s = get_site(p, ask);
-    struct waiter *w = sp_calloc(1, sizeof(*w));
+    struct sp_pool_host *h = sp_pool_get_host(p, ask);
+    struct sp_pool_waiter *w = sp_pool_join(h, ask);
+    struct sp_conn_end why;
 
-    w->pool = p;
     w->fn = fn;
     w->arg = arg;
-    w->handle = sp_slots_add(p->waiters, w);
-    sp_list_init(&w->at);
-    if (s->link_count == s->opening && s->rest_until_ms > now_ms(p)) {
-        tell_later(w, &s->rest_why);
-        return w->handle;
-    }
-    w->site = s;
-    sp_list_append(&s->waiters, &w->at);
-    s->waiter_count++;
-    serve(s);
+    if (is_closed(h, &why))
+        sp_pool_tell(w, &why);
+    else
+        sp_pool_serve(h->site);
     return w->handle;
 }
 
 void sp_pool_cancel(struct sp_pool *p, sp_handle wait)
 {
-    struct waiter *w = sp_slots_find(p->waiters, wait);
+    struct sp_pool_waiter *w = sp_slots_find(p->waiters, wait);
 
     if (w != NULL)
-        drop_waiter(w);
+        sp_pool_leave(w);
 }
 
-int64_t sp_pool_crowd_ms(struct sp_pool *p, const struct sp_pool_ask *ask)
+size_t sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
-    struct site *s = get_site(p, ask);
-    int64_t now = now_ms(p);
-
-    if (s->waiter_count <= CROWD)
-        return 0;
-    if (s->line_end_ms < now + COME_MS)
-        s->line_end_ms = now + COME_MS;
-    s->line_end_us += s->each_us * 3 / 4; /* rather too early: an idle connection costs more */
-    s->line_end_ms += s->line_end_us / 1000;
-    s->line_end_us %= 1000;
-    if (s->line_end_ms > now + COME_MAX_MS)
-        s->line_end_ms = now + COME_MAX_MS;
-    return s->line_end_ms - now;
+    return (size_t)sp_pool_get_host(p, ask)->site->limits->recipients;
 }
 
 struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
@@ -449,12 +494,28 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     struct sp_pool *p = sp_calloc(1, sizeof(*p));
 
     p->settings = *settings;
+    p->hosts = sp_map_new();
     p->sites = sp_map_new();
+    p->totals = sp_map_new();
     p->waiters = sp_slots_new();
-    p->tell = sp_timer_new(settings->loop, on_tell, p);
+    p->tell = sp_timer_new(settings->loop, sp_pool_on_tell, p);
+    p->tick = sp_timer_new(settings->loop, sp_pool_on_tick, p);
     sp_list_init(&p->idle);
+    sp_list_init(&p->unused);
+    sp_list_init(&p->starved);
     sp_list_init(&p->told);
+    sp_list_init(&p->strangers);
     return p;
+}
+
+static void empty_host(struct sp_pool_host *h)
+{
+    SP_LIST_EACH(s, &h->site->shares)
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
+        SP_LIST_EACH(at, &SP_CONTAINER(s, struct sp_pool_share, at)->lanes[lane].waiters)
+    sp_pool_leave(SP_CONTAINER(at, struct sp_pool_waiter, at));
+    SP_LIST_EACH(at, &h->links)
+    drop_link(SP_CONTAINER(at, struct sp_pool_link, in_host));
 }
 
 void sp_pool_free(struct sp_pool *p)
@@ -465,12 +526,22 @@ void sp_pool_free(struct sp_pool *p)
 
     if (p == NULL)
         return;
-    while (sp_map_next(p->sites, &at, &key, &value))
-        free_site(value);
+    p->settings.on_room = NULL;
     SP_LIST_EACH(i, &p->told)
-    drop_waiter(SP_CONTAINER(i, struct waiter, at));
+    sp_pool_leave(SP_CONTAINER(i, struct sp_pool_waiter, at));
+    while (sp_map_next(p->hosts, &at, &key, &value)) {
+        empty_host(value);
+        sp_pool_host_free(value);
+    }
+    sp_pool_open_lines(p, NULL, &p->strangers);
+    at = 0;
+    while (sp_map_next(p->totals, &at, &key, &value))
+        sp_free(value);
     sp_timer_free(p->tell);
+    sp_timer_free(p->tick);
+    sp_map_free(p->hosts);
     sp_map_free(p->sites);
+    sp_map_free(p->totals);
     sp_slots_free(p->waiters);
     sp_free(p);
 }

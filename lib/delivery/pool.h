@@ -1,12 +1,17 @@
 /*
- * Inside delivery: connections by site, so that messages to one place share them and a dead place costs only its own.
- * A site is a host with all that its connections' proofs rest on (sp_hop_put_site). thread: loop
+ * Inside delivery: connections by host, and what may be asked of the site that a host belongs to. A host is all that its
+ * connections' proofs rest on (sp_hop_put_site): only who would have proved the same shares them. A site is what limits
+ * count for: an entry of policies/sites.json, or else the same set of MX hosts, at the same security level, seen from
+ * the same addresses of ours; many domains at one provider are one site. thread: loop
  */
 #ifndef SP_DELIVERY_POOL_H
 #define SP_DELIVERY_POOL_H
 
 #include "base/map.h"
+#include "config/sites.h"
 #include "delivery/conn.h"
+#include "delivery/site.h"
+#include "queue/lines.h"
 
 struct sp_pool;
 
@@ -18,21 +23,30 @@ struct sp_pool_settings {
     int64_t connect_ms;
     int64_t command_ms; /* 0: the limits of RFC 5321 */
     int64_t idle_ms;
-    int64_t rest_ms;    /* how long a host that could not be reached is left alone */
-    unsigned total_max; /* connections in all */
-    unsigned site_max;  /* to one site */
+    int64_t rest_ms; /* how long a host that could not be reached is left alone, the first time */
+    int64_t rest_max_ms; /* at most; 0: always rest_ms */
+    unsigned total_max;  /* connections in all */
+    unsigned site_max;   /* to one site, where sites does not say */
     unsigned messages_max;
+    unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */
+    const struct sp_sites *sites; /* NULL: no limits but these */
+    struct sp_lines *lines; /* those who wait for a crowded site; NULL: nobody is ever crowded */
+    void (*on_room)(void *arg); /* a line was opened */
+    void *arg;
 };
 
 /* settings: copied; what they point at is lent. owner: the caller. returns: never NULL */
 struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings);
-/* Drops all connections and waiters without calling back. NULL is allowed. */
+/* Drops all connections and waiters without calling back, and opens all lines. NULL is allowed. */
 void sp_pool_free(struct sp_pool *p);
 
 struct sp_pool_ask {
     const struct sp_route *route;
     size_t hop;
     bool plain; /* a connection that stays without TLS */
+    struct sp_bytes tenant;
+    enum sp_lane lane;
+    sp_handle line; /* in which the message stood; 0: none */
 };
 
 /*
@@ -44,17 +58,20 @@ typedef void (*sp_pool_fn)(void *arg, struct sp_conn *c, const struct sp_conn_en
 /* returns: an idle connection, to be used at once or left alone; or NULL */
 struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask);
 
+/*
+ * Asks before waiting: where enough of this tenant's mail waits for the site already, its line is shut until there is
+ * room, so that a long backlog for a slow site is not looked at over and over.
+ *
+ * returns: whether the line was shut: give the message back to it
+ */
+bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask);
+
 /* Waits for a connection. returns: a handle; fn is called exactly once, on a later turn, and never after cancel */
 sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn, void *arg);
 void sp_pool_cancel(struct sp_pool *p, sp_handle wait);
 
-/*
- * Asks before waiting. A site serves so many a second; who would only stand in line comes back when it is about their turn,
- * so that a long backlog for one slow host is not looked at over and over.
- *
- * returns: 0 to wait now, else the milliseconds after which to come again
- */
-int64_t sp_pool_crowd_ms(struct sp_pool *p, const struct sp_pool_ask *ask);
+/* returns: how many recipients a transaction there may have */
+size_t sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 struct sp_pool_stats {
     uint64_t opened;
@@ -62,5 +79,31 @@ struct sp_pool_stats {
 };
 /* returns: counts since the start */
 struct sp_pool_stats sp_pool_stats(const struct sp_pool *p);
+
+/* A site as people see it. */
+struct sp_pool_view {
+    struct sp_bytes name;   /* of its entry, or its best host */
+    struct sp_bytes entry;  /* of policies/sites.json, "default" */
+    struct sp_bytes source; /* pool of addresses, or empty */
+    const char *
+        level; /* what all connections must prove by a partner's entry; "plain" for those without TLS */
+    size_t host_count;
+    size_t open; /* connections */
+    size_t busy;
+    size_t waiting; /* messages for a connection */
+    size_t shut;    /* lines */
+    const struct sp_site *state;
+    int64_t per_minute;            /* limit here; 0: none */
+    int64_t next_ms;               /* until a message may go; 0: now */
+    enum sp_breaker_state breaker; /* of the worst host */
+    struct sp_bytes breaker_host;
+    int64_t breaker_ms; /* that it rests still */
+    enum sp_rc breaker_why;
+};
+/* Visits every site. v: lent for the call */
+void sp_pool_each(struct sp_pool *p, void (*visit)(void *arg, const struct sp_pool_view *v),
+                  void *arg);
+/* returns: the name that the view of this route's site has, or empty if nobody has asked for it; good until the next call */
+struct sp_bytes sp_pool_site_name(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 #endif

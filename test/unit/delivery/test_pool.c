@@ -16,6 +16,12 @@ struct world {
     struct sp_content content;
 };
 
+/* of the next world */
+static struct sp_lines *w_lines;
+static void (*w_on_room)(void *arg);
+static void *w_arg;
+static const struct sp_sites *w_sites;
+
 struct sending { /* one message on its way */
     struct world *w;
     struct sp_source source;
@@ -55,6 +61,10 @@ static void start(struct world *w, unsigned site_max, int64_t idle_ms)
     w->tls = sp_tls_client_new(&tls, &err);
     ck_assert_ptr_nonnull(w->tls);
     settings.loop = w->loop;
+    settings.lines = w_lines;
+    settings.on_room = w_on_room;
+    settings.arg = w_arg;
+    settings.sites = w_sites;
     settings.tls = w->tls;
     w->pool = sp_pool_new(&settings);
     w->route = make_route(smtp_sink_port(w->sink));
@@ -230,23 +240,45 @@ START_TEST(who_cancels_never_hears_and_the_end_leaves_nothing)
 }
 END_TEST
 
-START_TEST(a_crowd_is_sent_away_for_about_its_turn)
+static void count_room(void *arg)
 {
-    struct sp_pool_ask ask;
+    (*(unsigned *)arg)++;
+}
+
+START_TEST(a_crowds_line_is_shut_until_there_is_room)
+{
+    struct sp_line_item item = {0};
     struct sending many[80];
+    struct sp_pool_ask ask;
+    unsigned rooms = 0;
     struct world w;
 
+    w_lines = sp_lines_new();
+    w_on_room = count_room;
+    w_arg = &rooms;
     start(&w, 1, 1000);
-    ask = (struct sp_pool_ask){.route = w.route};
-    ck_assert_int_eq(sp_pool_crowd_ms(w.pool, &ask), 0);
+    item.line = sp_lines_ref(w_lines, SP_LIT("t"), SP_LIT("a.test"), SP_LANE_NORMAL);
+    sp_lines_put(w_lines, &item, 0, 0);
+    ask = (struct sp_pool_ask){.route = w.route, .lane = SP_LANE_NORMAL};
+    ask.line = sp_line_handle(item.line);
+    ck_assert(!sp_pool_shuts(w.pool, &ask));
     for (size_t i = 0; i < SP_ARRAY_LEN(many); i++)
         send_one(&w, &many[i]);
-    ck_assert_int_ge(sp_pool_crowd_ms(w.pool, &ask), 500);
+    ck_assert(sp_pool_shuts(w.pool, &ask));
+    ck_assert(sp_pool_shuts(w.pool, &ask)); /* again, by one that was on its way */
+    ck_assert_ptr_null(sp_lines_next(w_lines, 0));
     for (int i = 0; i < 600 && smtp_sink_messages(w.sink) < 80; i++)
         turn(&w, 1);
-    ck_assert_int_eq(sp_pool_crowd_ms(w.pool, &ask), 0);
+    turn(&w, 3);
+    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert_uint_eq(rooms, 1);
+    ck_assert_ptr_eq(sp_lines_next(w_lines, 0), &item);
     turn(&w, 3);
     stop(&w);
+    sp_lines_unref(w_lines, item.line);
+    sp_lines_free(w_lines);
+    w_lines = NULL;
+    w_on_room = NULL;
 }
 END_TEST
 
@@ -357,7 +389,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_connection_lost_behind_the_dot_is_unsure);
     tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
-    tcase_add_test(c, a_crowd_is_sent_away_for_about_its_turn);
+    tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
 }
 
 SP_TEST_MAIN("delivery.pool", add)

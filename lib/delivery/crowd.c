@@ -1,0 +1,295 @@
+/*
+ * Who waits for a site. Lanes first, then tenants in turn, then who came first. So few wait that the next message is there
+ * when a connection is, and no more: the rest stand in their lines in the queue, which are shut meanwhile and cost
+ * nothing. Places for those who wait for hosts that have not answered yet are limited, or a hundred dead domains
+ * would fill all there are.
+ */
+#include "delivery/pool_priv.h"
+
+#define CROWD_MIN  4
+#define CROWD_MAX  64
+#define CROWD_NEW  16    /* while the site's rate is not known */
+#define CROWD_US   50000 /* that a crowd must last */
+#define STRANGERS  160
+#define UNSURE_MAX 2 /* connections opened at a time to a host that has not answered yet */
+#define AT_ONCE    4 /* lines opened */
+#define TICK_MS    1000
+
+struct shut {
+    struct sp_list at;
+    sp_handle line;
+};
+
+/* ---- shares ---- */
+
+struct sp_pool_share *sp_pool_get_share(struct sp_pool_site *s, struct sp_bytes tenant)
+{
+    struct sp_pool *p = s->pool;
+    const struct sp_site_tenant *t;
+    struct sp_pool_share *share;
+    int64_t relays = p->settings.relays == 0 ? 1 : p->settings.relays;
+
+    SP_LIST_EACH(at, &s->shares)
+    {
+        share = SP_CONTAINER(at, struct sp_pool_share, at);
+        if (sp_bytes_eq(sp_bytes(share->name, share->name_len), tenant))
+            return share;
+    }
+    share = sp_calloc(1, sizeof(*share) + tenant.len + 1);
+    share->name_len = tenant.len;
+    if (tenant.len > 0)
+        memcpy(share->name, tenant.ptr, tenant.len);
+    for (size_t i = 0; i < SP_LANE_COUNT; i++) {
+        sp_list_init(&share->lanes[i].waiters);
+        sp_list_init(&share->lanes[i].shut);
+    }
+    share->turn = s->turn;
+    share->rate.per_minute = (s->limits->tenant_messages_per_minute + relays - 1) / relays;
+    t = p->settings.sites == NULL ? NULL : sp_sites_tenant(p->settings.sites, tenant);
+    if (t != NULL && t->messages_per_minute > 0) {
+        share->total = sp_map_find(p->totals, tenant);
+        if (share->total == NULL) {
+            share->total = sp_calloc(1, sizeof(*share->total));
+            share->total->per_minute = (t->messages_per_minute + relays - 1) / relays;
+            (void)sp_map_put(p->totals, tenant, share->total);
+        }
+    }
+    sp_list_append(&s->shares, &share->at);
+    return share;
+}
+
+void sp_pool_share_free(struct sp_pool_share *share)
+{
+    sp_list_remove(&share->at);
+    sp_free(share);
+}
+
+/* ---- waiters ---- */
+
+static bool is_stranger(const struct sp_pool_host *h)
+{
+    return !h->has_worked;
+}
+
+struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool_ask *ask)
+{
+    struct sp_pool_waiter *w = sp_calloc(1, sizeof(*w));
+    struct sp_pool_crowd *crowd;
+
+    w->pool = h->pool;
+    w->host = h;
+    w->share = sp_pool_get_share(h->site, ask->tenant);
+    w->lane = ask->lane;
+    w->line = ask->line;
+    w->handle = sp_slots_add(h->pool->waiters, w);
+    w->is_stranger = is_stranger(h);
+    crowd = &w->share->lanes[w->lane];
+    sp_list_append(&crowd->waiters, &w->at);
+    crowd->count++;
+    h->waiting++;
+    h->site->waiting++;
+    h->pool->stranger_waiters += w->is_stranger;
+    sp_list_remove(&h->in_unused);
+    return w;
+}
+
+static void step_out(struct sp_pool_waiter *w)
+{
+    struct sp_pool_host *h = w->host;
+
+    sp_list_remove(&w->at);
+    if (h == NULL)
+        return;
+    w->host = NULL;
+    w->share->lanes[w->lane].count--;
+    h->waiting--;
+    h->site->waiting--;
+    if (w->is_stranger && h->pool->stranger_waiters-- == STRANGERS / 2)
+        sp_pool_open_lines(h->pool, NULL, &h->pool->strangers);
+    sp_pool_feed(h->site);
+    sp_pool_host_unused(h);
+}
+
+void sp_pool_leave(struct sp_pool_waiter *w)
+{
+    (void)sp_slots_remove(w->pool->waiters, w->handle);
+    step_out(w);
+    sp_free(w);
+}
+
+void sp_pool_tell(struct sp_pool_waiter *w, const struct sp_conn_end *e)
+{
+    struct sp_pool *p = w->pool;
+
+    w->end = *e;
+    if (p->settings.lines != NULL)
+        sp_lines_slow(p->settings.lines, w->line, true);
+    step_out(w);
+    sp_list_append(&p->told, &w->at);
+    sp_timer_start(p->tell, 0);
+}
+
+void sp_pool_on_tell(void *arg)
+{
+    struct sp_pool *p = arg;
+    size_t count = 0;
+
+    SP_LIST_EACH(at, &p->told)
+    count++;
+    for (; count > 0 && !sp_list_is_empty(&p->told); count--) {
+        struct sp_pool_waiter *w = SP_CONTAINER(p->told.next, struct sp_pool_waiter, at);
+        struct sp_pool_waiter copy = *w;
+
+        sp_pool_leave(w);
+        copy.fn(copy.arg, NULL, &copy.end);
+    }
+}
+
+/* Whether another connection may be opened there: few at a time until it has answered, and one as a probe. */
+static bool may_open(const struct sp_pool_host *h)
+{
+    size_t most = h->breaker.state == SP_BREAKER_CLOSED ? UNSURE_MAX : 1;
+
+    return h->opening < h->waiting && (h->has_worked || h->opening < most);
+}
+
+static struct sp_pool_waiter *first_of(const struct sp_pool_crowd *crowd,
+                                       const struct sp_pool_host *host)
+{
+    SP_LIST_EACH(at, &crowd->waiters)
+    {
+        struct sp_pool_waiter *w = SP_CONTAINER(at, struct sp_pool_waiter, at);
+
+        if (host == NULL ? may_open(w->host) : w->host == host)
+            return w;
+    }
+    return NULL;
+}
+
+struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_pool_host *host,
+                                     int64_t now_ms, int64_t *at_ms)
+{
+    *at_ms = INT64_MAX;
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++) {
+        struct sp_pool_waiter *best = NULL;
+
+        SP_LIST_EACH(at, &s->shares)
+        {
+            struct sp_pool_share *share = SP_CONTAINER(at, struct sp_pool_share, at);
+            struct sp_pool_waiter *w;
+            int64_t may_ms;
+
+            if (share->lanes[lane].count == 0 || (best != NULL && best->share->turn <= share->turn))
+                continue;
+            w = first_of(&share->lanes[lane], host);
+            if (w == NULL)
+                continue;
+            may_ms = sp_pool_site_at(s, share, now_ms);
+            if (may_ms <= now_ms)
+                best = w;
+            else if (may_ms < *at_ms)
+                *at_ms = may_ms;
+        }
+        if (best != NULL)
+            return best;
+    }
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+static size_t crowd_max(const struct sp_pool_site *s)
+{
+    size_t max = CROWD_NEW;
+
+    if (s->each_us > 0)
+        max = CROWD_MIN + (size_t)(CROWD_US / s->each_us);
+    return max < CROWD_MAX ? max : CROWD_MAX;
+}
+
+bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share *share,
+                        enum sp_lane lane)
+{
+    const struct sp_pool *p = h->pool;
+
+    if (p->settings.lines == NULL)
+        return false;
+    if (is_stranger(h) && (p->stranger_waiters >= STRANGERS || h->waiting >= CROWD_NEW))
+        return true;
+    return share->lanes[lane].count >= crowd_max(h->site);
+}
+
+bool sp_pool_shut_line(struct sp_pool_host *h, struct sp_pool_share *share,
+                       const struct sp_pool_ask *ask)
+{
+    struct sp_pool *p = h->pool;
+    bool among_strangers = is_stranger(h) && p->stranger_waiters >= STRANGERS;
+    struct shut *shut;
+
+    if (ask->line == 0)
+        return false;
+    if (!sp_lines_shut(p->settings.lines, ask->line, true))
+        return true; /* another message of it did */
+    shut = sp_calloc(1, sizeof(*shut));
+    shut->line = ask->line;
+    sp_list_append(among_strangers ? &p->strangers : &share->lanes[ask->lane].shut, &shut->at);
+    if (!among_strangers)
+        h->site->shut++;
+    p->shut++;
+    if (!sp_timer_is_running(p->tick))
+        sp_timer_start(p->tick, TICK_MS);
+    return true;
+}
+
+static void open_first(struct sp_pool *p, struct sp_pool_site *s, struct sp_list *list)
+{
+    struct shut *shut = SP_CONTAINER(list->next, struct shut, at);
+
+    sp_list_remove(&shut->at);
+    if (s != NULL)
+        s->shut--;
+    p->shut--;
+    if (sp_lines_shut(p->settings.lines, shut->line, false) && p->settings.on_room != NULL)
+        p->settings.on_room(p->settings.arg);
+    sp_free(shut);
+}
+
+void sp_pool_open_lines(struct sp_pool *p, struct sp_pool_site *s, struct sp_list *shut)
+{
+    while (!sp_list_is_empty(shut))
+        open_first(p, s, shut);
+}
+
+/* One at a time: a line may have much. Several where nobody waits: these may have one message each. */
+static void feed_crowd(struct sp_pool_site *s, struct sp_pool_crowd *crowd)
+{
+    for (size_t n = crowd->count == 0 ? AT_ONCE : 1; n > 0; n--) {
+        if (sp_list_is_empty(&crowd->shut) || crowd->count * 2 > crowd_max(s))
+            return;
+        open_first(s->pool, s, &crowd->shut);
+    }
+}
+
+void sp_pool_feed(struct sp_pool_site *s)
+{
+    if (s->shut == 0)
+        return;
+    SP_LIST_EACH(at, &s->shares)
+    for (size_t i = 0; i < SP_LANE_COUNT; i++)
+        feed_crowd(s, &SP_CONTAINER(at, struct sp_pool_share, at)->lanes[i]);
+}
+
+void sp_pool_on_tick(void *arg)
+{
+    struct sp_pool *p = arg;
+    struct sp_bytes key;
+    size_t at = 0;
+    void *value;
+
+    if (p->stranger_waiters < STRANGERS)
+        sp_pool_open_lines(p, NULL, &p->strangers);
+    while (sp_map_next(p->sites, &at, &key, &value))
+        sp_pool_feed(value);
+    if (p->shut > 0)
+        sp_timer_start(p->tick, TICK_MS);
+}

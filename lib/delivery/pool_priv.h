@@ -1,0 +1,173 @@
+/*
+ * What pool.c, place.c and crowd.c share.
+ */
+#ifndef SP_DELIVERY_POOL_PRIV_H
+#define SP_DELIVERY_POOL_PRIV_H
+
+#include "delivery/pool.h"
+#include "io/loop.h"
+
+struct sp_pool_host;
+struct sp_pool_site;
+
+struct sp_pool_link { /* a connection in the pool */
+    struct sp_list in_host;
+    struct sp_list in_idle; /* of the pool, longest idle first */
+    struct sp_list in_rest; /* of the site, the same */
+    struct sp_pool_host *host;
+    struct sp_conn *conn;
+    struct sp_timer *timer;      /* idle */
+    struct sp_pool_share *asker; /* who was offered it last */
+    sp_handle line;
+    bool ready;   /* idle, or lent for the moment */
+    bool opened;  /* was ready once */
+    bool leaving; /* QUIT was said */
+};
+
+struct sp_pool_crowd { /* of a share in a lane */
+    struct sp_list waiters;
+    size_t count;
+    struct sp_list shut; /* lines, longest shut first */
+};
+
+struct sp_pool_share { /* of a tenant in a site */
+    struct sp_list at;
+    struct sp_pool_crowd lanes[SP_LANE_COUNT];
+    uint64_t turn; /* when it was served last */
+    struct sp_site_rate rate;
+    struct sp_site_rate *total; /* of the tenant everywhere, or NULL */
+    size_t name_len;
+    uint8_t name[];
+};
+
+struct sp_pool_waiter {
+    struct sp_list at;
+    struct sp_pool *pool;
+    struct sp_pool_host *host; /* NULL once it is to be told */
+    struct sp_pool_share *share;
+    sp_handle handle;
+    sp_pool_fn fn;
+    void *arg;
+    sp_handle line;
+    enum sp_lane lane;
+    bool is_stranger;       /* counted so: the host had not answered */
+    struct sp_conn_end end; /* when it hears only that */
+};
+
+struct sp_pool_host {
+    struct sp_pool *pool;
+    struct sp_pool_site *site;
+    struct sp_list in_site;
+    struct sp_list in_unused;
+    struct sp_list links;
+    size_t link_count;
+    size_t opening;
+    size_t waiting;
+    bool has_worked; /* since its last rest */
+    struct sp_breaker breaker;
+    struct sp_conn_end why;       /* it rests */
+    const struct sp_route *route; /* of the last who asked */
+    size_t hop;
+    bool plain;
+    const struct sp_site_source *source;
+    unsigned source_turn;
+    size_t key_len;
+    uint8_t key[];
+};
+
+struct sp_pool_site {
+    struct sp_pool *pool;
+    const struct sp_site_limits *limits;
+    const struct sp_site_source *source;
+    struct sp_site state;
+    struct sp_site_rate rate;
+    struct sp_list hosts;
+    struct sp_list shares;
+    struct sp_list rest;    /* idle links */
+    struct sp_list starved; /* of the pool: found the total used up */
+    struct sp_timer *timer; /* when a message may go again */
+    size_t host_count;
+    size_t link_count;
+    size_t waiting;
+    size_t shut;
+    uint64_t turn;
+    int64_t rate_from_ms; /* monotonic */
+    unsigned served;      /* since then */
+    int64_t each_us;      /* what one took in the window before */
+    enum sp_level must;
+    bool plain;
+    struct sp_bytes name;
+    size_t key_len;
+    uint8_t key[];
+};
+
+#define SP_POOL_RECENT 64
+
+struct sp_pool {
+    struct sp_pool_settings settings;
+    struct sp_map *hosts;
+    struct sp_map *sites;
+    struct sp_map *totals; /* rates of tenants, by name */
+    struct sp_slots *waiters;
+    struct sp_list idle;
+    struct sp_list unused; /* hosts, longest first */
+    struct sp_list starved;
+    struct sp_list told; /* waiters that hear that there is none, next turn */
+    struct sp_timer *tell;
+    struct sp_timer *tick; /* while lines are shut */
+    struct sp_list
+        strangers; /* lines shut since too many wait for hosts that have not answered yet */
+    struct sp_pool_host *recent[SP_POOL_RECENT];
+    size_t stranger_waiters;
+    size_t shut;
+    size_t open;
+    uint64_t opened;
+};
+
+/* ---- place.c: hosts and sites ---- */
+
+/* returns: the host that is asked for, made if it is not there */
+struct sp_pool_host *sp_pool_get_host(struct sp_pool *p, const struct sp_pool_ask *ask);
+/* returns: it, or NULL */
+struct sp_pool_host *sp_pool_find_host(struct sp_pool *p, const struct sp_pool_ask *ask);
+/* It has no link and no waiter left: it may go when room is needed. */
+void sp_pool_host_unused(struct sp_pool_host *h);
+/* Frees a host that is unused, and its site if it was the last. */
+void sp_pool_host_free(struct sp_pool_host *h);
+/* returns: time at which a message of this share may go; now_ms or before: now */
+int64_t sp_pool_site_at(struct sp_pool_site *s, struct sp_pool_share *share, int64_t now_ms);
+
+/* ---- pool.c ---- */
+
+/* Gives what is ready to who may go, and opens what the others need. */
+void sp_pool_serve(struct sp_pool_site *s);
+
+/* ---- crowd.c: who waits ---- */
+
+struct sp_pool_share *sp_pool_get_share(struct sp_pool_site *s, struct sp_bytes tenant);
+void sp_pool_share_free(struct sp_pool_share *share);
+/* returns: a waiter in the crowd of its share, counted */
+struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool_ask *ask);
+/* It leaves the crowd and the pool; a line may open in its place. */
+void sp_pool_leave(struct sp_pool_waiter *w);
+/* It leaves the crowd, and hears why on the next turn. */
+void sp_pool_tell(struct sp_pool_waiter *w, const struct sp_conn_end *e);
+/* The timer of those who are told. arg: the pool */
+void sp_pool_on_tell(void *arg);
+/* returns: who is to be served first, for host or any (NULL); NULL: nobody may go now. *at_ms: when somebody may */
+struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_pool_host *host,
+                                     int64_t now_ms, int64_t *at_ms);
+/* Opens lines where there is room. */
+void sp_pool_feed(struct sp_pool_site *s);
+/* Opens a line for each crowd that has shut some, so that nobody is forgotten. arg: the pool */
+void sp_pool_on_tick(void *arg);
+/* returns: whether so many of this share wait that others had better not come */
+bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share *share,
+                        enum sp_lane lane);
+/* Shuts a line until there is room. returns: false if it is none */
+bool sp_pool_shut_line(struct sp_pool_host *h, struct sp_pool_share *share,
+                       const struct sp_pool_ask *ask);
+/* Opens all lines of a list. */
+void sp_pool_open_lines(struct sp_pool *p, struct sp_pool_site *s, struct sp_list *shut);
+
+#endif
