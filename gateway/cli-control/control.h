@@ -79,6 +79,7 @@ int control_posture(const struct control *c);
 int control_status(const struct control *c);
 int control_probe(const struct control *c);
 int control_tlsrpt(const struct control *c);
+int control_sites(const struct control *c);
 int control_trace(const struct control *c);
 int control_upgrade(const struct control *c);
 

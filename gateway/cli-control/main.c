@@ -10,6 +10,7 @@
 static const char usage[] =
     "usage: sallyport queue list [--state S] [--sender T] [--recipient T] [--tenant T] [--rule R] "
     "[--limit N]\n"
+    "       sallyport queue sites\n"
     "       sallyport queue show MESSAGE\n"
     "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"

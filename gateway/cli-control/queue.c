@@ -302,9 +302,11 @@ int control_queue(const struct control *c)
 {
     if (strcmp(c->words[1], "list") == 0)
         return list(c);
+    if (strcmp(c->words[1], "sites") == 0)
+        return control_sites(c);
     for (size_t i = 0; i < SP_ARRAY_LEN(verbs); i++) {
         if (strcmp(c->words[1], verbs[i].name) == 0)
             return about_message(c, &verbs[i]);
     }
-    return control_usage("queue: list, show, hold, release, retry or delete");
+    return control_usage("queue: list, sites, show, hold, release, retry or delete");
 }

@@ -6,6 +6,7 @@
  *     {"command": "queue.list", ...}                       list.c
  *     {"command": "queue.show", "message": ID}             -> {"message": {...}}
  *     {"command": "queue.stats"}                           -> {"messages": N, "pending": N, ...}
+ *     {"command": "queue.sites"}                           -> {"sites": [...], "destinations": [...], "elsewhere": {...}}
  *     {"command": "queue.hold", ...}                       change.c
  */
 #include "gateway/relay/command.h"
@@ -190,6 +191,20 @@ static void on_stats(struct relay *r, const struct relay_question *q)
     sp_buf_clear(&json);
 }
 
+static void on_sites(const struct relay_question *q, struct relay *r)
+{
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    relay_delivery_put_sites(r, &w);
+    sp_jw_end(&w);
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
 /* ---- dispatch ---- */
 
 static void run(struct relay *r, const struct relay_question *q)
@@ -202,6 +217,10 @@ static void run(struct relay *r, const struct relay_question *q)
     }
     if (sp_bytes_eq(name, SP_LIT("queue.stats"))) {
         on_stats(r, q);
+        return;
+    }
+    if (sp_bytes_eq(name, SP_LIT("queue.sites"))) {
+        on_sites(q, r);
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("probe"))) {

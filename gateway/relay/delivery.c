@@ -303,6 +303,11 @@ void relay_delivery_free(struct relay *r)
     r->delivery = NULL;
 }
 
+void relay_delivery_put_sites(struct relay *r, struct sp_jw *w)
+{
+    sp_delivery_put_sites(r->delivery->now->delivery, w);
+}
+
 struct sp_transport *relay_delivery_transport(struct relay *r)
 {
     return r->delivery->now->transport;

@@ -29,7 +29,7 @@ static const struct command {
     {"queue", "check", "cli-spool", "read every message of the spool and tell damage"},
     {"queue", "backup", "cli-spool", "copy spool, audit and packages while the gateway runs"},
     {"queue", "restore", "cli-spool", "put a backup into an empty state folder"},
-    {"queue", NULL, "cli-control", "list, show, hold, release, retry, delete"},
+    {"queue", NULL, "cli-control", "list, sites, show, hold, release, retry, delete"},
     {"trace", NULL, "cli-control", "what became of a message, a line a recipient"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
     {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},

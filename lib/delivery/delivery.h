@@ -15,6 +15,7 @@ struct sp_accept;
 struct sp_arena;
 struct sp_delivery;
 struct sp_queue_way;
+struct sp_jw;
 struct sp_sites;
 struct sp_loop;
 struct sp_log;
@@ -75,6 +76,9 @@ void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(vo
 /* The queue's classify: lane and destination of recipient n. arena: for what way then holds; reset by each call */
 void sp_delivery_way(const struct sp_accept *a, size_t n, struct sp_arena *arena,
                      struct sp_queue_way *way);
+
+/* Writes "sites", "elsewhere" and "destinations" into an object: all that is limited, and why. board.c */
+void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w);
 
 struct sp_delivery_stats {
     uint64_t attempts;

@@ -334,6 +334,7 @@ void sp_pool_each(struct sp_pool *p, void (*visit)(void *arg, const struct sp_po
         struct sp_pool_site *s = value;
         size_t idle = 0;
         struct sp_pool_view v = {
+            .site = s,
             .name = s->name,
             .entry = s->limits->name,
             .source = s->source == NULL ? SP_LIT("") : s->source->name,
@@ -357,9 +358,9 @@ void sp_pool_each(struct sp_pool *p, void (*visit)(void *arg, const struct sp_po
     }
 }
 
-struct sp_bytes sp_pool_site_name(struct sp_pool *p, const struct sp_pool_ask *ask)
+const void *sp_pool_site_of(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
     const struct sp_pool_host *h = sp_pool_find_host(p, ask);
 
-    return h == NULL ? SP_LIT("") : h->site->name;
+    return h == NULL ? NULL : h->site;
 }

@@ -82,6 +82,7 @@ struct sp_pool_stats sp_pool_stats(const struct sp_pool *p);
 
 /* A site as people see it. */
 struct sp_pool_view {
+    const void *site;       /* as sp_pool_site_of */
     struct sp_bytes name;   /* of its entry, or its best host */
     struct sp_bytes entry;  /* of policies/sites.json, "default" */
     struct sp_bytes source; /* pool of addresses, or empty */
@@ -103,7 +104,7 @@ struct sp_pool_view {
 /* Visits every site. v: lent for the call */
 void sp_pool_each(struct sp_pool *p, void (*visit)(void *arg, const struct sp_pool_view *v),
                   void *arg);
-/* returns: the name that the view of this route's site has, or empty if nobody has asked for it; good until the next call */
-struct sp_bytes sp_pool_site_name(struct sp_pool *p, const struct sp_pool_ask *ask);
+/* returns: which site it is, to compare with views; NULL if nobody has asked for it */
+const void *sp_pool_site_of(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 #endif

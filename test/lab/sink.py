@@ -34,7 +34,7 @@ def make_certificate(folder, name, ca, days=30):
 
 class Sink:
     """
-    messages: list of dicts: from, to, data (bytes as received, dots unstuffed), tls (version or None)
+    messages: list of dicts: from, to, data (bytes as received, dots unstuffed), tls (version or None), time, peer (address)
     mails:    all MAIL commands
     wire:     every byte that came in clear, before or without TLS
     replies:  overrides by verb, {"RCPT": "451 4.3.0 later", "DOT": "550 5.7.1 no"}; a callable gets the line
@@ -47,8 +47,9 @@ class Sink:
         self.certificate, self.replies, self.offer = certificate, replies or {}, offer
         self.messages, self.mails, self.wire, self.sessions, self.closed = [], [], bytearray(), 0, 0
         self.changed = threading.Condition()
-        self.listener = socket.create_server((address, port), backlog=256)
-        self.address, self.port = self.listener.getsockname()
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.create_server((address, port), family=family, backlog=256)
+        self.address, self.port = self.listener.getsockname()[:2]
         self.stopped = False
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -107,7 +108,7 @@ class Sink:
 class Session:
     def __init__(self, sink, connection):
         self.sink, self.socket, self.buffer, self.tls = sink, connection, b"", None
-        self.sender, self.recipients = None, []
+        self.sender, self.recipients, self.peer = None, [], connection.getpeername()[0]
 
     def say(self, text):
         if text == "close":
@@ -185,7 +186,7 @@ class Session:
         reply = self.sink.reply_to("DOT", data, "250 2.0.0 taken")
         if reply.startswith("2"):
             self.sink.add({"from": self.sender, "to": self.recipients, "data": data, "tls": self.tls,
-                           "time": time.monotonic()})
+                           "time": time.monotonic(), "peer": self.peer})
         self.say(reply)
 
     def on_rset(self, line):

@@ -1,0 +1,178 @@
+/*
+ * Everything that is limited, as people see it: each site with its connections, limit, rate and breaker, and what waits for
+ * it in the queue. Lines find their site through the routes that are known now; what goes where nobody has looked yet, or
+ * not lately, stands under its destination. Nothing is kept for this while mail flows: it is counted when asked.
+ */
+#include "delivery/delivery_priv.h"
+
+#define ELSEWHERE_MAX 50
+#define SITES_SHOWN   2000
+#define QUIET_SHOWN   200 /* of those with nothing to tell */
+
+struct queued { /* for a site */
+    size_t ready;
+    size_t waits;
+    size_t shut;
+    size_t slow;
+    size_t lines;
+};
+
+struct elsewhere {
+    struct sp_line_view line;
+    uint8_t name[300];
+};
+
+struct board {
+    struct sp_delivery *d;
+    struct sp_jw *w;
+    struct sp_map *queued; /* by the site's place in memory */
+    struct elsewhere *largest;
+    size_t count;
+    size_t shown;         /* sites */
+    struct queued others; /* of all lines without a site */
+};
+
+static struct sp_bytes key_of(const void *const *site)
+{
+    return sp_bytes((const uint8_t *)site, sizeof(*site));
+}
+
+static void add(struct queued *q, const struct sp_line_view *v)
+{
+    q->ready += v->ready;
+    q->waits += v->waits;
+    q->shut += v->is_shut;
+    q->slow += v->is_slow;
+    q->lines++;
+}
+
+/* Keeps the largest few. */
+static void keep(struct board *b, const struct sp_line_view *v)
+{
+    size_t at = b->count;
+    size_t len = v->destination.len < sizeof(b->largest[0].name) ? v->destination.len : 0;
+
+    while (at > 0 &&
+           b->largest[at - 1].line.ready + b->largest[at - 1].line.waits < v->ready + v->waits)
+        at--;
+    if (at == ELSEWHERE_MAX)
+        return;
+    if (b->count < ELSEWHERE_MAX)
+        b->count++;
+    memmove(&b->largest[at + 1], &b->largest[at], (b->count - at - 1) * sizeof(*b->largest));
+    b->largest[at].line = *v;
+    if (len > 0)
+        memcpy(b->largest[at].name, v->destination.ptr, len);
+}
+
+static void on_line(void *arg, const struct sp_line_view *v)
+{
+    struct board *b = arg;
+    struct sp_pool_ask ask = {.route = sp_transport_find(b->d->parts.transport, v->destination),
+                              .tenant = v->tenant};
+    const void *site = NULL;
+    struct queued *q;
+
+    if (v->ready + v->waits == 0)
+        return;
+    if (ask.route != NULL && ask.route->hop_count > 0)
+        site = sp_pool_site_of(b->d->pool, &ask);
+    if (site == NULL) {
+        add(&b->others, v);
+        keep(b, v);
+        return;
+    }
+    q = sp_map_find(b->queued, key_of(&site));
+    if (q == NULL) {
+        q = sp_calloc(1, sizeof(*q));
+        (void)sp_map_put(b->queued, key_of(&site), q);
+    }
+    add(q, v);
+}
+
+static void put_queued(struct sp_jw *w, const struct queued *q)
+{
+    sp_jw_int(w, "ready", (int64_t)q->ready);
+    sp_jw_int(w, "later", (int64_t)q->waits);
+    sp_jw_int(w, "lines", (int64_t)q->lines);
+    sp_jw_int(w, "lines_shut", (int64_t)q->shut);
+}
+
+static void put_breaker(struct sp_jw *w, const struct sp_pool_view *v)
+{
+    sp_jw_object(w, "breaker");
+    sp_jw_cstr(w, "state", sp_breaker_name(v->breaker));
+    if (v->breaker != SP_BREAKER_CLOSED) {
+        sp_jw_text(w, "host", v->breaker_host);
+        sp_jw_int(w, "rests_ms", v->breaker_ms);
+        sp_jw_cstr(w, "why", sp_rc_name(v->breaker_why));
+    }
+    sp_jw_end(w);
+}
+
+static void on_site(void *arg, const struct sp_pool_view *v)
+{
+    static const struct queued none = {0};
+    struct board *b = arg;
+    struct sp_jw *w = b->w;
+    const struct queued *q = sp_map_find(b->queued, key_of(&v->site));
+
+    if (b->shown >= SITES_SHOWN || (b->shown >= QUIET_SHOWN && q == NULL && v->open == 0 &&
+                                    v->state->why[0] == '\0' && v->breaker == SP_BREAKER_CLOSED))
+        return;
+    b->shown++;
+    sp_jw_object(w, NULL);
+    sp_jw_text(w, "site", v->name);
+    sp_jw_text(w, "entry", v->entry);
+    sp_jw_text(w, "source", v->source);
+    sp_jw_cstr(w, "level", v->level);
+    sp_jw_int(w, "hosts", (int64_t)v->host_count);
+    put_queued(w, q == NULL ? &none : q);
+    sp_jw_int(w, "waiting", (int64_t)v->waiting);
+    sp_jw_int(w, "connections", (int64_t)v->open);
+    sp_jw_int(w, "busy", (int64_t)v->busy);
+    sp_jw_int(w, "concurrency", v->state->limit);
+    sp_jw_int(w, "concurrency_max", v->state->max);
+    sp_jw_int(w, "per_minute", v->per_minute);
+    sp_jw_int(w, "next_ms", v->next_ms);
+    sp_jw_int(w, "sent", (int64_t)v->state->sent);
+    sp_jw_int(w, "throttled", (int64_t)v->state->throttled);
+    put_breaker(w, v);
+    sp_jw_cstr(w, "why", v->state->why);
+    sp_jw_end(w);
+}
+
+void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w)
+{
+    struct board b = {.d = d, .w = w, .queued = sp_map_new()};
+    struct sp_bytes key;
+    size_t at = 0;
+    void *value;
+
+    b.largest = sp_calloc(ELSEWHERE_MAX + 1, sizeof(*b.largest));
+    sp_lines_each(sp_queue_lines(d->parts.queue), on_line, &b);
+    sp_jw_array(w, "sites");
+    sp_pool_each(d->pool, on_site, &b);
+    sp_jw_end(w);
+    sp_jw_object(w, "elsewhere");
+    put_queued(w, &b.others);
+    sp_jw_end(w);
+    sp_jw_array(w, "destinations");
+    for (size_t i = 0; i < b.count; i++) {
+        const struct sp_line_view *v = &b.largest[i].line;
+
+        sp_jw_object(w, NULL);
+        sp_jw_text(w, "destination", sp_bytes(b.largest[i].name, v->destination.len));
+        sp_jw_cstr(w, "lane", sp_lane_name(v->lane));
+        sp_jw_int(w, "ready", (int64_t)v->ready);
+        sp_jw_int(w, "later", (int64_t)v->waits);
+        sp_jw_bool(w, "shut", v->is_shut);
+        sp_jw_bool(w, "slow", v->is_slow);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+    while (sp_map_next(b.queued, &at, &key, &value))
+        sp_free(value);
+    sp_map_free(b.queued);
+    sp_free(b.largest);
+}

@@ -1,0 +1,185 @@
+"""What a place may be asked: throttling, a breaker, rates, lanes, tenants' shares, addresses of ours, recipients a transaction."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab import mail
+
+POLICY = {
+    "version": 1,
+    "settings": {"floor": "plain", "expire": "1d"},
+    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
+    "rules": [{"rule": "news", "when": {"sender.address": "news@tenant.test"}, "then": {"protect": "relay", "lane": "bulk"}},
+              {"rule": "code", "when": {"sender.address": "code@tenant.test"}, "then": {"protect": "relay", "lane": "urgent"}}],
+    "default": {"protect": "relay"}}
+
+
+@pytest.fixture
+def place(gateways, sinks, tmp_path):
+    """make(table, *options, **of the sink): a gateway with one relay and this policies/sites.json, and where its mail goes."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+
+    def make(table, *options, retry="0.5", sink=None, **keywords):
+        sink = sink or sinks(**keywords)
+        host = f"[{sink.address}]" if ":" in sink.address else sink.address
+        gateway = gateways("--plain-listener", "--next-hop", f"{host}:{sink.port}", "--policy", policy, "--retry", retry,
+                           "--workers", "1", *options)
+        (pathlib.Path(gateway.info["policy"]).parent / "sites.json").write_text(json.dumps({"version": 1, **table}))
+        done = subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        os.kill(gateway.info["pid"], signal.SIGHUP)
+        gateway.wait_record("audit.started", generation=2)
+        return gateway, sink
+    return make
+
+
+def submit(gateway, count=1, sender="dr@tenant.test", recipients=("a@example.net",)):
+    with gateway.client(tls=False) as client:
+        for _ in range(count):
+            client.sendmail(sender, list(recipients), mail.make("hello\r\n", list(recipients))[0])
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def sites(gateway):
+    """The relay's sites, those that mail was sent to."""
+    return gateway.json("queue", "sites")["relays"][0]["says"]["sites"]
+
+
+def test_a_peer_that_throttles_gets_half_and_later_all_again(place):
+    throttles = [True]
+    gateway, sink = place({"default": {"connections": 8}},
+                          replies={"DOT": lambda data: "421 4.7.0 slow down" if throttles[0] else "250 2.0.0 taken"})
+    submit(gateway, 40)
+    until(lambda: '"site.throttled"' in gateway.log)
+    site = until(lambda: [s for s in sites(gateway) if s["throttled"] > 0])[0]
+    assert site["concurrency"] < site["concurrency_max"] == 8 and site["why"] == "throttled: 421 4.7.0", site
+    table = gateway.run("queue", "sites").stdout
+    assert "throttled: 421 4.7.0" in table and "BREAKER" in table, table
+    throttles[0] = False
+    sink.wait_for(40, 120)
+    until(lambda: submit(gateway, 10) or '"site.recovered"' in gateway.log)
+    site = until(lambda: [s for s in sites(gateway) if s["concurrency"] == 8])[0]
+    assert site["why"] == ""
+
+
+def test_a_table_says_what_a_reply_means(place):
+    answers = iter(["450 4.7.1 Greylisted, come again", "451 4.7.500 Server busy"])
+    gateway, sink = place({"default": {"throttle": [{"text": "greylist", "do": "ignore"}]},
+                           "sites": {"big": {"domains": ["example.net"], "throttle": [
+                               {"reply": 451, "status": "4.7.500", "do": "pause", "for": "3s"}]}}},
+                          replies={"DOT": lambda data: next(answers, "250 2.0.0 taken")})
+    submit(gateway)
+    first = gateway.wait_record("delivery.attempted", reply="450 4.7.1")
+    assert [s["throttled"] for s in sites(gateway)] == [0]
+    gateway.wait_record("delivery.attempted", reply="451 4.7.500", message=first["message"])
+    paused = time.monotonic()
+    site = sites(gateway)[0]
+    assert site["site"] == "big" and site["throttled"] == 1 and 0 < site["next_ms"] <= 3000, site
+    assert sink.wait_for(1)[0]["time"] - paused > 1.5  # it is tried again after half a second else
+
+
+def test_a_dead_host_rests_is_probed_and_comes_back(place, sinks):
+    dead = sinks()
+    dead.stop()
+    gateway, _ = place({}, sink=dead)
+    submit(gateway, 3)
+    site = until(lambda: [s for s in sites(gateway) if s["breaker"]["state"] == "open"])[0]
+    assert site["breaker"]["host"] == dead.address and site["breaker"]["why"] == "hop.unreachable", site
+    assert "hop.unreachable" in gateway.run("queue", "sites").stdout
+    back = sinks(port=dead.port)
+    back.wait_for(3, 60)
+    assert '"hop.recovered"' in gateway.log
+    until(lambda: all(s["breaker"]["state"] == "closed" for s in sites(gateway)))
+
+
+def test_a_rate_is_kept_and_a_code_overtakes_a_newsletter(place):
+    gateway, sink = place({"sites": {"slow": {"domains": ["example.net"], "messages_per_minute": 300}}})
+    submit(gateway, 40, "news@tenant.test")
+    submit(gateway, 1, "code@tenant.test")
+    before = len(sink.messages)
+    site = until(lambda: [s for s in sites(gateway) if s["site"] == "slow"])[0]
+    assert site["per_minute"] == 300
+    got = sink.wait_for(41, 60)
+    place_of_code = [m["from"] for m in got].index("code@tenant.test")
+    assert place_of_code <= before + 2, f"{before} were there before it, and it came as number {place_of_code}"
+    passed = got[-1]["time"] - got[0]["time"]
+    assert passed > 40 * 0.2 * 0.95, f"41 messages in {passed} s"
+
+
+def test_a_tenant_with_much_does_not_delay_anothers_one(place, tmp_path):
+    other = tmp_path / "clinic.json"
+    other.write_text(json.dumps({"tenant": "clinic", "domains": ["clinic.test"], "postmaster": "postmaster@clinic.test",
+                                 "proofs": {"networks": ["127.0.0.0/8"]}}))
+    gateway, sink = place({"default": {"messages_per_minute": 240}, "tenants": {"clinic": {"messages_per_minute": 600}}},
+                          "--tenant", other)
+    submit(gateway, 40)
+    submit(gateway, 1, "dr@clinic.test", ["b@example.net"])
+    before = len(sink.messages)
+    got = sink.wait_for(before + 12, 60)
+    number = [m["from"] for m in got].index("dr@clinic.test")
+    assert number <= before + 9, f"{before} were there before it, and it came as number {number}"
+    sink.wait_for(41, 60)
+
+
+def test_mail_leaves_from_the_addresses_of_its_pool(place, tmp_path):
+    other = tmp_path / "clinic.json"
+    other.write_text(json.dumps({"tenant": "clinic", "domains": ["clinic.test"], "postmaster": "postmaster@clinic.test",
+                                 "proofs": {"networks": ["127.0.0.0/8"]}}))
+    gateway, sink = place({"sources": {"main": ["127.0.0.5"], "clinic": ["127.0.0.6", "::1"]},
+                           "default": {"source": "main"}, "tenants": {"clinic": {"source": "clinic"}}}, "--tenant", other)
+    submit(gateway, 3)
+    submit(gateway, 3, "dr@clinic.test")
+    for message in sink.wait_for(6):
+        assert message["peer"] == ("127.0.0.6" if message["from"] == "dr@clinic.test" else "127.0.0.5")
+    assert {s["source"] for s in sites(gateway)} == {"main", "clinic"}
+
+
+def test_an_ipv6_host_is_reached_from_an_ipv6_address_alone(place):
+    gateway, sink = place({"sources": {"six": ["192.0.2.77", "::1"]}, "default": {"source": "six"}}, address="::1")
+    submit(gateway)
+    assert sink.wait_for(1)[0]["peer"] == "::1"
+
+
+def test_without_an_address_of_that_family_nothing_leaves(place):
+    gateway, sink = place({"sources": {"six": ["::1"]}, "default": {"source": "six"}})
+    submit(gateway)
+    record = gateway.wait_record("delivery.attempted")
+    assert record["outcome"] == "deferred" and record["why"] == "hop.unreachable" and sink.sessions == 0
+
+
+def test_recipients_of_a_transaction_are_limited_and_none_is_lost(place):
+    gateway, sink = place({"default": {"recipients": 2}})
+    everybody = [f"p{i}@example.net" for i in range(5)]
+    submit(gateway, recipients=everybody)
+    got = sink.wait_for(3)
+    assert sorted(len(m["to"]) for m in got) == [1, 2, 2]
+    assert sorted(to for m in got for to in m["to"]) == everybody
+    settled = gateway.wait_record("message.settled")
+    assert [r["final"] for r in settled["recipients"]] == ["delivered"] * 5
+
+
+def test_a_wrong_table_is_told_and_the_old_one_stays(place):
+    gateway, sink = place({"default": {"connections": 3}})
+    table = pathlib.Path(gateway.info["policy"]).parent / "sites.json"
+    table.write_text('{"version": 1,\n "default": {"conections": 4}}')
+    done = subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True, text=True)
+    assert done.returncode != 0 and "sites.json:2" in done.stdout + done.stderr
+    assert "meant: connections" in done.stdout + done.stderr
+    submit(gateway)
+    sink.wait_for(1)
+    assert sites(gateway)[0]["concurrency_max"] == 3
