@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from lab import mail
+from lab.gateway import ROOT
 
 POLICY = {
     "version": 1,
@@ -80,7 +82,7 @@ def test_a_peer_that_throttles_gets_half_and_later_all_again(place):
 def test_a_table_says_what_a_reply_means(place):
     answers = iter(["450 4.7.1 Greylisted, come again", "451 4.7.500 Server busy"])
     gateway, sink = place({"default": {"throttle": [{"text": "greylist", "do": "ignore"}]},
-                           "sites": {"big": {"domains": ["example.net"], "throttle": [
+                           "sites": {"big": {"mx": ["127.0.0.1"], "throttle": [
                                {"reply": 451, "status": "4.7.500", "do": "pause", "for": "3s"}]}}},
                           replies={"DOT": lambda data: next(answers, "250 2.0.0 taken")})
     submit(gateway)
@@ -108,7 +110,7 @@ def test_a_dead_host_rests_is_probed_and_comes_back(place, sinks):
 
 
 def test_a_rate_is_kept_and_a_code_overtakes_a_newsletter(place):
-    gateway, sink = place({"sites": {"slow": {"domains": ["example.net"], "messages_per_minute": 300}}})
+    gateway, sink = place({"sites": {"slow": {"mx": ["127.0.0.1"], "messages_per_minute": 300}}})
     submit(gateway, 40, "news@tenant.test")
     submit(gateway, 1, "code@tenant.test")
     before = len(sink.messages)
@@ -176,6 +178,8 @@ def test_recipients_of_a_transaction_are_limited_and_none_is_lost(place):
 def test_a_wrong_table_is_told_and_the_old_one_stays(place):
     gateway, sink = place({"default": {"connections": 3}})
     table = pathlib.Path(gateway.info["policy"]).parent / "sites.json"
+    shutil.copy(ROOT / "policies/sites.json", table)  # the shipped one is right
+    assert subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]]).returncode == 0
     table.write_text('{"version": 1,\n "default": {"conections": 4}}')
     done = subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True, text=True)
     assert done.returncode != 0 and "sites.json:2" in done.stdout + done.stderr
