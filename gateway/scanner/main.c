@@ -17,13 +17,15 @@
 #include <stdio.h>
 
 #define REPLY_MAX (SP_JOBS_PAYLOAD_MAX)
-#define GRACE_MS  250 /* past the asker's patience, before the watchdog bites */
+#define GRACE_MS  250         /* past the asker's patience, before the watchdog bites */
+#define LARGE     (64 * 1024) /* a message after which memory is given back */
 
 struct scanner {
     struct sp_role *role;
     struct sp_jobs *jobs;
     struct sp_detect *detect;
     struct sp_watchdog *watchdog;
+    uint64_t len; /* of the message in hand */
 };
 
 /* ---- the answer ---- */
@@ -164,6 +166,7 @@ static enum sp_rc scan(struct scanner *s, struct sp_jobs_job *job, struct sp_are
     if (rc != SP_OK)
         return rc;
     request.content.fd = sp_jobs_job_take_fd(job, 0);
+    s->len = request.content.len;
     rc = request.content.fd < 0 ? SP_E_MALFORMED : examine(s, &request, arena, &result);
     if (rc == SP_OK)
         fill_reply(&result, arena, &reply);
@@ -192,6 +195,8 @@ static void on_scan(void *arg, struct sp_jobs_job *job)
         sp_buf_reset(&out);
     sp_jobs_job_reply(job, rc, sp_buf_bytes(&out), NULL, 0);
     sp_buf_wipe(&out);
+    if (s->len >= LARGE)
+        sp_mem_trim();
 }
 
 /* ---- start and stop ---- */

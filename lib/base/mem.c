@@ -7,6 +7,7 @@
 
 #include "base/fault.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -86,4 +87,9 @@ void sp_assert_failed(const char *what, const char *file, int line)
 {
     fprintf(stderr, "sallyport: %s:%d: this must hold and does not: %s\n", file, line, what);
     abort();
+}
+
+void sp_mem_trim(void)
+{
+    (void)malloc_trim(0);
 }

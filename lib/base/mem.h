@@ -56,4 +56,7 @@ void sp_out_of(const char *what) __attribute__((noreturn));
 #define sp_assert(cond) ((cond) ? (void)0 : sp_assert_failed(#cond, __FILE__, __LINE__))
 void sp_assert_failed(const char *what, const char *file, int line) __attribute__((noreturn));
 
+/* Gives back to the kernel what is free: after something large, in a process that then waits. cost: a walk over the heap */
+void sp_mem_trim(void);
+
 #endif

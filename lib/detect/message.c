@@ -1,7 +1,7 @@
 /*
  * The walk through a message: Subject and file names, every text, what lies outside the parts, archives and office
- * documents. What a part is, its first bytes say, not its label. Text is fed to the patterns as it is decoded; only HTML
- * and XML are held whole, up to a limit. Whatever may hold text and is not read leaves a gap and makes the scan partial;
+ * documents. What a part is, its first bytes say, not its label. Text is fed to the patterns as it is decoded; only a
+ * PDF is held whole, up to a limit. Whatever may hold text and is not read leaves a gap and makes the scan partial;
  * pictures leave a gap only.
  */
 #include "detect/detect_priv.h"
@@ -11,12 +11,11 @@
 #include "mime/html.h"
 
 #define HEAD_LEN     4096
-#define MARKUP_MAX   (16 * 1024 * 1024)
 #define FIELDS_MAX   (256 * 1024)
 #define OUTSIDE_MAX  (1024 * 1024)
 #define UNPACKED_MAX (256ULL * 1024 * 1024)
 #define ENTRIES_MAX  2000
-#define DOCUMENT_MAX (32 * 1024 * 1024) /* a PDF or RTF, whole */
+#define PDF_MAX      (8 * 1024 * 1024) /* whole, in memory */
 #define PAGES_MAX    2000
 
 /* Bytes of a part or an archive's entry: the head again, then the rest. */
@@ -103,19 +102,6 @@ static void feed_text(struct detect_run *r, struct sp_bytes text)
     sp_detect_text_end(r);
 }
 
-static void feed_markup_bytes(struct detect_run *r, struct sp_bytes markup)
-{
-    struct sp_buf text;
-
-    sp_buf_init(&text, 2 * MARKUP_MAX);
-    if (sp_mime_html_text(markup, &text) != SP_OK) {
-        sp_detect_gap_add(r, "malformed", true);
-        feed_text(r, markup); /* as it stands, at least */
-    }
-    feed_text(r, sp_buf_bytes(&text));
-    sp_buf_wipe(&text);
-}
-
 /* Reads a stream to its end. returns: what the source said; whole.failed if it is too long */
 static enum sp_rc read_whole(struct stream *s, struct sp_buf *whole)
 {
@@ -134,57 +120,105 @@ static enum sp_rc read_whole(struct stream *s, struct sp_buf *whole)
     return rc;
 }
 
-static enum sp_rc feed_markup(struct stream *s)
-{
-    struct sp_buf whole;
+/* A stream for those who read documents: to them its failure is an end. */
+struct source {
+    struct stream *s;
     enum sp_rc rc;
+};
 
-    sp_buf_init(&whole, MARKUP_MAX);
-    rc = read_whole(s, &whole);
-    feed_markup_bytes(s->run, sp_buf_bytes(&whole));
-    sp_buf_wipe(&whole);
-    return rc;
+static enum sp_rc read_source(void *ctx, uint8_t *out, size_t len, size_t *got)
+{
+    struct source *source = ctx;
+
+    source->rc = stream_read(source->s, out, len, got);
+    if (source->rc != SP_OK)
+        *got = 0;
+    return SP_OK;
 }
 
-static bool read_pdf(struct detect_run *r, struct sp_bytes whole, struct sp_buf *text, bool *opaque)
-{
-    struct sp_mime_pdf_found found;
-    enum sp_rc rc = sp_mime_pdf_text(whole, PAGES_MAX, text, &found);
+/* A document's text; none begins if it has none. */
+struct text {
+    struct detect_run *run;
+    bool begun;
+};
 
+static bool put_text(void *ctx, struct sp_bytes piece)
+{
+    struct text *t = ctx;
+
+    if (piece.len > 0 && !t->begun)
+        begin_text(t->run);
+    t->begun |= piece.len > 0;
+    if (piece.len > 0)
+        sp_detect_text_feed(t->run, piece);
+    return !t->run->stopped;
+}
+
+static void end_text(const struct text *t)
+{
+    if (t->begun)
+        sp_detect_text_end(t->run);
+}
+
+/* What is left of a document that can't be read as such is looked at as it stands. */
+static void feed_rest(struct text *t, const struct sp_mime_input *in)
+{
+    uint8_t piece[8192];
+    size_t got = 1;
+
+    (void)put_text(t, SP_LIT("\n"));
+    while (got > 0 && in->read(in->ctx, piece, sizeof(piece), &got) == SP_OK &&
+           put_text(t, sp_bytes(piece, got)))
+        continue;
+    sp_wipe(piece, sizeof(piece));
+}
+
+/* A page or RTF, as it comes. */
+static enum sp_rc feed_document(struct stream *s,
+                                enum sp_rc (*text_of)(const struct sp_mime_input *in,
+                                                      const struct sp_mime_output *out))
+{
+    struct source source = {.s = s};
+    struct text text = {.run = s->run};
+    const struct sp_mime_input in = {read_source, &source};
+    const struct sp_mime_output out = {put_text, &text};
+    enum sp_rc rc = text_of(&in, &out);
+
+    if (rc != SP_OK && !s->run->stopped) {
+        sp_detect_gap_add(s->run, rc == SP_E_LIMIT ? "limit" : "malformed", true);
+        feed_rest(&text, &in);
+    }
+    end_text(&text);
+    return source.rc;
+}
+
+static void read_pdf(struct detect_run *r, struct sp_bytes whole, bool *opaque)
+{
+    struct text text = {.run = r};
+    const struct sp_mime_output out = {put_text, &text};
+    struct sp_mime_pdf_found found;
+    enum sp_rc rc = sp_mime_pdf_text(whole, PAGES_MAX, &out, &found);
+
+    end_text(&text);
     *opaque = *opaque || found.encrypted;
-    if (rc != SP_OK)
-        sp_detect_gap_add(r,
-                          found.encrypted    ? "encrypted"
-                          : rc == SP_E_LIMIT ? "limit"
-                                             : "malformed",
-                          true);
+    if (rc == SP_E_MALFORMED)
+        sp_detect_gap_add(r, found.encrypted ? "encrypted" : "malformed", true);
     else if (found.cut)
         sp_detect_gap_add(r, "limit", true);
     if (rc == SP_OK && found.pictures)
         sp_detect_gap_add(r, "image", false); /* as with a picture of its own */
-    return rc != SP_E_MALFORMED;
 }
 
-static enum sp_rc feed_document(struct stream *s, enum detect_form form, bool *opaque)
+static enum sp_rc feed_pdf(struct stream *s, bool *opaque)
 {
-    struct detect_run *r = s->run;
-    struct sp_buf whole, text;
+    struct sp_buf whole;
     enum sp_rc rc;
 
-    sp_buf_init(&whole, DOCUMENT_MAX);
-    sp_buf_init(&text, MARKUP_MAX);
+    sp_buf_init(&whole, PDF_MAX);
     rc = read_whole(s, &whole);
-    if (!whole.failed && form == FORM_PDF) {
-        read_pdf(r, sp_buf_bytes(&whole), &text, opaque);
-    } else if (!whole.failed) {
-        enum sp_rc read = sp_mime_rtf_text(sp_buf_bytes(&whole), &text);
-
-        if (read != SP_OK)
-            sp_detect_gap_add(r, read == SP_E_LIMIT ? "limit" : "malformed", true);
-    }
-    feed_text(r, sp_buf_bytes(&text));
+    if (!whole.failed)
+        read_pdf(s->run, sp_buf_bytes(&whole), opaque);
     sp_buf_wipe(&whole);
-    sp_buf_wipe(&text);
     return rc;
 }
 
@@ -211,15 +245,17 @@ static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a,
         rc = feed_stream(s);
         break;
     case FORM_MARKUP:
-        rc = feed_markup(s);
+        rc = feed_document(s, sp_mime_html_text);
         break;
     case FORM_PICTURE:
         sp_detect_gap_add(r, "image", false);
         rc = feed_stream(s);
         break;
     case FORM_PDF:
+        rc = feed_pdf(s, &opaque);
+        break;
     case FORM_RTF:
-        rc = feed_document(s, form, &opaque);
+        rc = feed_document(s, sp_mime_rtf_text);
         break;
     case FORM_ARCHIVE:
         sp_detect_gap_add(r, "depth", true);
@@ -300,12 +336,13 @@ static enum sp_rc examine_form(struct stream *s, enum detect_form form, bool *op
     case FORM_TEXT:
         return feed_stream(s);
     case FORM_MARKUP:
-        return feed_markup(s);
+        return feed_document(s, sp_mime_html_text);
     case FORM_ARCHIVE:
         return examine_archive(s, opaque);
     case FORM_PDF:
+        return feed_pdf(s, opaque);
     case FORM_RTF:
-        return feed_document(s, form, opaque);
+        return feed_document(s, sp_mime_rtf_text);
     case FORM_PICTURE: /* no more than its captions can be read */
         sp_detect_gap_add(s->run, "image", false);
         return feed_stream(s);
@@ -506,26 +543,12 @@ enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_mime_source *s
     return rc;
 }
 
-struct memory {
-    struct sp_bytes rest;
-};
-
-static enum sp_rc read_memory(void *ctx, uint8_t *out, size_t len, size_t *got)
-{
-    struct memory *m = ctx;
-
-    *got = m->rest.len < len ? m->rest.len : len;
-    memcpy(out, m->rest.ptr, *got);
-    m->rest = sp_bytes_slice(m->rest, *got, SIZE_MAX);
-    return SP_OK;
-}
-
 enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
                           const struct sp_detect_limits *limits, struct sp_arena *arena,
                           struct sp_detect_result *out)
 {
     struct sp_detect_limits own = *limits;
-    struct memory memory = {file};
+    const struct sp_mime_input memory = sp_mime_input_bytes(&file);
     struct stream *s = sp_calloc(1, sizeof(*s));
     struct detect_run r;
     const char *type = "";
@@ -535,7 +558,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
     if (own.unpacked_max == 0)
         own.unpacked_max = UNPACKED_MAX;
     run_begin(&r, d, &own, arena, out);
-    *s = (struct stream){.run = &r, .read = read_memory, .ctx = &memory};
+    *s = (struct stream){.run = &r, .read = memory.read, .ctx = memory.ctx};
     stream_peek(s);
     rc = examine_form(s, sp_detect_form(sp_bytes(s->head, s->head_len), &type), &opaque);
     if (rc == SP_E_MALFORMED) {

@@ -11,8 +11,10 @@
 #include <libxml/HTMLparser.h>
 
 #define PIECE_LEN 4096
-#define OPEN_MAX  200 /* elements open at a time in what is written */
-#define HREF_MAX  500 /* of a link's address, shown as text */
+#define OPEN_MAX  200  /* elements open at a time in what is written */
+#define HREF_MAX  500  /* of a link's address, shown as text */
+#define DATA_KEPT 1024 /* of what is in a data: address: less may as well be text */
+#define TEXT_KEPT 65536
 
 enum element_kind {
     KIND_INLINE = 1,
@@ -332,48 +334,118 @@ static const htmlSAXHandler handler = {
     .fatalError = on_problem,
 };
 
-/* Feeds a page in pieces, NUL bytes as spaces, since the parser takes a NUL for the end. */
-static enum sp_rc run(struct html *h, struct sp_bytes page)
+/* A picture within a page, "data:image/png;base64,iVBOR...", says nothing; the parser would hold it whole. */
+struct data_filter {
+    size_t matched; /* of the mark */
+    size_t run;     /* behind it; 0: none */
+};
+
+static bool is_base64(uint8_t c)
 {
-    htmlSAXHandler sax = handler;
-    htmlParserCtxtPtr parser =
-        htmlCreatePushParserCtxt(&sax, h, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
-    char piece[PIECE_LEN];
-    bool stopped = false;
-
-    if (parser == NULL)
-        return SP_E_INTERNAL;
-    htmlCtxtUseOptions(parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-                                   HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
-    while (page.len > 0 && !stopped && !h->out->failed) {
-        size_t len = page.len < PIECE_LEN ? page.len : PIECE_LEN;
-
-        for (size_t i = 0; i < len; i++)
-            piece[i] = page.ptr[i] == 0 ? ' ' : (char)page.ptr[i];
-        htmlParseChunk(parser, piece, (int)len, 0);
-        page = sp_bytes_slice(page, len, SIZE_MAX);
-        stopped = parser->disableSAX != 0 || parser->instate == XML_PARSER_EOF;
-    }
-    if (!stopped)
-        htmlParseChunk(parser, piece, 0, 1);
-    htmlFreeParserCtxt(parser);
-    sp_wipe(piece, sizeof(piece));
-    if (h->out->failed)
-        return SP_E_LIMIT;
-    return stopped ? SP_E_MALFORMED : SP_OK;
+    return sp_ascii_is_alnum(c) || c == '+' || c == '/' || c == '=';
 }
 
-enum sp_rc sp_mime_html_text(struct sp_bytes html, struct sp_buf *out)
+/* returns: whether this byte goes to the parser */
+static bool passes(struct data_filter *f, uint8_t c)
 {
-    struct html h = {.out = out};
+    static const char mark[] = ";base64,";
 
-    return run(&h, html);
+    if (f->run > 0 && is_base64(c))
+        return ++f->run <= DATA_KEPT;
+    f->run = 0;
+    f->matched = sp_ascii_lower(c) == mark[f->matched] ? f->matched + 1 : c == ';';
+    if (f->matched == sizeof(mark) - 1) {
+        f->run = 1;
+        f->matched = 0;
+    }
+    return true;
+}
+
+static htmlParserCtxtPtr open_parser(struct html *h, htmlSAXHandler *sax)
+{
+    htmlParserCtxtPtr parser =
+        htmlCreatePushParserCtxt(sax, h, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
+
+    if (parser != NULL)
+        htmlCtxtUseOptions(parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                                       HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
+    return parser;
+}
+
+/* Gives the parser a piece, NUL bytes as spaces, since it takes a NUL for the end. */
+static enum sp_rc push(htmlParserCtxtPtr parser, struct sp_bytes piece, struct data_filter *filter)
+{
+    char ready[PIECE_LEN];
+    size_t len = 0;
+
+    for (size_t i = 0; i < piece.len; i++)
+        if (filter == NULL || passes(filter, piece.ptr[i]))
+            ready[len++] = piece.ptr[i] == 0 ? ' ' : (char)piece.ptr[i];
+    if (len > 0)
+        htmlParseChunk(parser, ready, (int)len, 0);
+    sp_wipe(ready, sizeof(ready));
+    return parser->disableSAX != 0 || parser->instate == XML_PARSER_EOF ? SP_E_MALFORMED : SP_OK;
+}
+
+/* returns: whether the parser holds too much, of something that does not end */
+static bool holds_much(const htmlParserCtxtPtr parser)
+{
+    return parser->input != NULL && parser->input->end - parser->input->cur > SP_MIME_HTML_HELD_MAX;
+}
+
+enum sp_rc sp_mime_html_text(const struct sp_mime_input *in, const struct sp_mime_output *out)
+{
+    struct sp_buf text;
+    struct html h = {.out = &text};
+    htmlSAXHandler sax = handler;
+    htmlParserCtxtPtr parser = open_parser(&h, &sax);
+    struct data_filter filter = {0};
+    uint8_t piece[PIECE_LEN];
+    size_t got = 1;
+    enum sp_rc rc = parser == NULL ? SP_E_INTERNAL : SP_OK;
+
+    sp_buf_init(&text, 4 * SP_MIME_HTML_HELD_MAX);
+    while (rc == SP_OK && got > 0) {
+        rc = in->read(in->ctx, piece, sizeof(piece), &got);
+        if (rc == SP_OK && got > 0)
+            rc = push(parser, sp_bytes(piece, got), &filter);
+        else if (rc == SP_OK)
+            htmlParseChunk(parser, "", 0, 1);
+        if (!out->put(out->ctx, sp_buf_bytes(&text)) || text.failed ||
+            (rc == SP_OK && holds_much(parser)))
+            rc = SP_E_LIMIT;
+        sp_buf_reset(&text);
+        if (text.cap > TEXT_KEPT)
+            sp_buf_wipe(&text);
+    }
+    if (parser != NULL)
+        htmlFreeParserCtxt(parser);
+    sp_buf_wipe(&text);
+    sp_wipe(piece, sizeof(piece));
+    return rc;
+}
+
+static enum sp_rc run_clean(struct html *h, struct sp_bytes page)
+{
+    htmlSAXHandler sax = handler;
+    htmlParserCtxtPtr parser = open_parser(h, &sax);
+    enum sp_rc rc = parser == NULL ? SP_E_INTERNAL : SP_OK;
+
+    while (page.len > 0 && rc == SP_OK && !h->out->failed) {
+        rc = push(parser, sp_bytes_slice(page, 0, PIECE_LEN), NULL);
+        page = sp_bytes_slice(page, PIECE_LEN, SIZE_MAX);
+    }
+    if (rc == SP_OK)
+        htmlParseChunk(parser, "", 0, 1);
+    if (parser != NULL)
+        htmlFreeParserCtxt(parser);
+    return rc;
 }
 
 enum sp_rc sp_mime_html_clean(struct sp_bytes html, struct sp_buf *out)
 {
     struct html h = {.out = out, .clean = true};
-    enum sp_rc rc = run(&h, html);
+    enum sp_rc rc = run_clean(&h, html);
 
     while (h.open_count > 0)
         close_top(&h);

@@ -5,18 +5,21 @@
 #ifndef SP_MIME_HTML_H
 #define SP_MIME_HTML_H
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "mime/text.h"
 
 /*
  * All text of a page, a line for each block and table row, cells parted by a tab; alt, title, placeholder and value texts
  * are text too; scripts, styles and comments as well, since what hides there still leaves the house.
  *
- * out:     appended to
- * returns: SP_E_LIMIT if it does not fit, SP_E_MALFORMED if the parser gave up (out holds the beginning): look at
- *          the raw page then
+ * A page is read as it comes; what a data: address holds in base 64 is passed over.
+ *
+ * returns: SP_E_LIMIT if out wants no more, or if one element or comment is larger than SP_MIME_HTML_HELD_MAX;
+ *          SP_E_MALFORMED if the parser gave up (out has the beginning): look at the rest of in as it stands then; or what in
+ *          says
  */
-SP_MUST_CHECK enum sp_rc sp_mime_html_text(struct sp_bytes html, struct sp_buf *out);
+#define SP_MIME_HTML_HELD_MAX (3 * 1024 * 1024)
+SP_MUST_CHECK enum sp_rc sp_mime_html_text(const struct sp_mime_input *in,
+                                           const struct sp_mime_output *out);
 
 /*
  * Rebuilds a page from elements and attributes on a list of harmless ones: no script, style sheet, frame, form, object,

@@ -9,17 +9,29 @@
 
 #include <poppler.h>
 
-static void put_text(struct sp_buf *out, char *text, size_t *letters)
+struct pdf {
+    const struct sp_mime_output *out;
+    size_t letters; /* of the page */
+    bool full;
+};
+
+static void put(struct pdf *p, struct sp_bytes text)
+{
+    if (!p->full)
+        p->full = !p->out->put(p->out->ctx, text);
+}
+
+static void put_text(struct pdf *p, char *text)
 {
     if (text == NULL)
         return;
-    *letters += strlen(text);
-    sp_buf_put_cstr(out, text);
-    sp_buf_put_u8(out, '\n');
+    p->letters += strlen(text);
+    put(p, sp_bytes_cstr(text));
+    put(p, SP_LIT("\n"));
     g_free(text);
 }
 
-static void put_fields(PopplerPage *page, struct sp_buf *out, size_t *letters)
+static void put_fields(struct pdf *p, PopplerPage *page)
 {
     GList *fields = poppler_page_get_form_field_mapping(page);
 
@@ -27,33 +39,33 @@ static void put_fields(PopplerPage *page, struct sp_buf *out, size_t *letters)
         PopplerFormField *field = ((PopplerFormFieldMapping *)at->data)->field;
 
         if (poppler_form_field_get_field_type(field) == POPPLER_FORM_FIELD_TEXT)
-            put_text(out, poppler_form_field_text_get_text(field), letters);
+            put_text(p, poppler_form_field_text_get_text(field));
     }
     poppler_page_free_form_field_mapping(fields);
 }
 
-static void put_page(PopplerDocument *document, int i, struct sp_buf *out,
+static void put_page(struct pdf *p, PopplerDocument *document, int i,
                      struct sp_mime_pdf_found *found)
 {
     PopplerPage *page = poppler_document_get_page(document, i);
-    size_t letters = 0;
 
     if (page == NULL)
         return;
-    put_text(out, poppler_page_get_text(page), &letters);
-    put_fields(page, out, &letters);
-    sp_buf_put_u8(out, '\n');
-    found->pictures = found->pictures || letters < 3;
+    p->letters = 0;
+    put_text(p, poppler_page_get_text(page));
+    put_fields(p, page);
+    put(p, SP_LIT("\n"));
+    found->pictures = found->pictures || p->letters < 3;
     g_object_unref(page);
 }
 
-enum sp_rc sp_mime_pdf_text(struct sp_bytes pdf, int pages, struct sp_buf *out,
+enum sp_rc sp_mime_pdf_text(struct sp_bytes pdf, int pages, const struct sp_mime_output *out,
                             struct sp_mime_pdf_found *found)
 {
     GError *problem = NULL;
     GBytes *bytes = g_bytes_new_static(pdf.ptr, pdf.len);
     PopplerDocument *document = poppler_document_new_from_bytes(bytes, NULL, &problem);
-    size_t letters = 0;
+    struct pdf p = {.out = out};
     int count;
 
     *found = (struct sp_mime_pdf_found){0};
@@ -65,10 +77,10 @@ enum sp_rc sp_mime_pdf_text(struct sp_bytes pdf, int pages, struct sp_buf *out,
     }
     count = poppler_document_get_n_pages(document);
     found->cut = count > pages;
-    put_text(out, poppler_document_get_title(document), &letters);
-    put_text(out, poppler_document_get_subject(document), &letters);
-    for (int i = 0; i < count && i < pages && !out->failed; i++)
-        put_page(document, i, out, found);
+    put_text(&p, poppler_document_get_title(document));
+    put_text(&p, poppler_document_get_subject(document));
+    for (int i = 0; i < count && i < pages && !p.full; i++)
+        put_page(&p, document, i, found);
     g_object_unref(document);
-    return sp_buf_rc(out);
+    return p.full ? SP_E_LIMIT : SP_OK;
 }

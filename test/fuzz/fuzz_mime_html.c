@@ -25,13 +25,16 @@ static void check_tags(struct sp_bytes page)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+    struct sp_bytes rest = sp_bytes(data, len);
+    const struct sp_mime_input in = sp_mime_input_bytes(&rest);
     struct sp_buf out;
+    const struct sp_mime_output text = sp_mime_output_buf(&out);
 
     sp_buf_init(&out, 1 << 20);
     if (sp_mime_html_clean(sp_bytes(data, len), &out) == SP_OK)
         check_tags(sp_buf_bytes(&out));
     sp_buf_reset(&out);
-    if (sp_mime_html_text(sp_bytes(data, len), &out) != SP_OK)
+    if (sp_mime_html_text(&in, &text) != SP_OK)
         sp_buf_reset(&out);
     sp_buf_clear(&out);
     return 0;

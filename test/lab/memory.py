@@ -12,6 +12,7 @@ from lab.browser import Https, code_in, cookie_of, link_in, token_of
 
 MIB = 1024 * 1024
 EVERY_S = 0.01
+PDF_MAX = 8 * MIB  # as in lib/detect/message.c
 
 
 def pss_of(pid):
@@ -165,17 +166,65 @@ class DrainSink:
             return found()[count - 1]
 
 
+LINE = b"The scan of the thorax shows nothing that has changed since the last visit, see above."
+
+
+def pdf(size):
+    """A document of about size bytes: pages of text, no picture."""
+    pages, stream = 1900, b"BT /F1 9 Tf 40 750 Td 11 TL\n"
+    lines = (size // pages - 250) // (len(LINE) + 8)
+    stream += b"".join(b"(%s) Tj T*\n" % LINE for _ in range(lines)) + b"ET\n"
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>",
+               b"<</Type/Pages/Count %d/Kids[%s]>>" % (pages, b" ".join(b"%d 0 R" % (4 + 2 * i) for i in range(pages))),
+               b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
+    for i in range(pages):
+        objects.append(b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents %d 0 R/Resources<</Font<</F1 3 0 R>>>>>>"
+                       % (5 + 2 * i))
+        objects.append(b"<</Length %d>>stream\n%sendstream" % (len(stream), stream))
+    out, places = bytearray(b"%PDF-1.4\n"), []
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    return bytes(out) + (b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n"
+                         % (len(objects) + 1, table, len(objects) + 1, len(out)))
+
+
+def rtf(size):
+    """A document of about size bytes, half of it a picture."""
+    text = (LINE + b"\\par\n") * (size // 2 // (len(LINE) + 5))
+    return b"{\\rtf1\\ansi{\\pict\\pngblip\n" + (b"89504e470d0a1a0a" * 8 + b"\n") * (size // 2 // 129) + b"}\n" + text + b"}"
+
+
+def page(size):
+    """A page of about size bytes, half of it a picture in an address."""
+    picture = base64.b64encode(bytes(range(256))).rstrip(b"=")
+    return (b'<html><body><img src="data:image/png;base64,' + picture * (size // 2 // len(picture)) + b'">'
+            + (b"<p>" + LINE + b"</p>\n") * (size // 2 // (len(LINE) + 8)) + b"</body></html>")
+
+
+def part(content_type, name, data):
+    body = base64.encodebytes(data).replace(b"\n", b"\r\n")
+    return (b"--b\r\nContent-Type: %s\r\nContent-Disposition: attachment; filename=%s\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n%s" % (content_type, name, body))
+
+
 def large(size, recipients, kind):
-    """A message of about size bytes with health data in it: "text", or an "attachment" in base-64."""
+    """A message of about size bytes with health data in it: "text", an "attachment" in base-64, or "documents": the largest
+    PDF that is read, and RTF and HTML for the rest."""
     head, message_id = mail.make("", recipients, subject="[secure] Images")
     fields = head.split(b"MIME-Version")[0]
     if kind == "text":
-        line = b"The scan of the thorax shows nothing that has changed since the last visit, see above.\r\n"
         return (fields + b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + mail.PHI.encode()
-                + line * (size // len(line))), message_id
+                + (LINE + b"\r\n") * (size // (len(LINE) + 2))), message_id
+    fields += (b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+               b"Content-Type: text/plain\r\n\r\n" + mail.PHI.encode() + b"\r\n")
+    if kind == "documents":
+        rest = (size * 57 // 78 - PDF_MAX) // 2
+        return (fields + part(b"application/pdf", b"a.pdf", pdf(PDF_MAX - 100000)) + part(b"application/rtf", b"b.rtf", rtf(rest))
+                + part(b"text/html", b"c.html", page(rest)) + b"--b--\r\n"), message_id
     data = base64.encodebytes(os.urandom(57 * 1000)).replace(b"\n", b"\r\n")
-    return (fields + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
-            b"Content-Type: text/plain\r\n\r\n" + mail.PHI.encode() + b"\r\n--b\r\nContent-Type: application/octet-stream\r\n"
+    return (fields + b"--b\r\nContent-Type: application/octet-stream\r\n"
             b"Content-Disposition: attachment; filename=scan.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n"
             + data * (size // len(data)) + b"--b--\r\n"), message_id
 

@@ -20,14 +20,37 @@ static const struct {
     {"{\\rtf1 \\'", "", SP_E_MALFORMED},
 };
 
+/* Hands out a document in pieces of one byte. */
+static enum sp_rc read_byte(void *ctx, uint8_t *out, size_t len, size_t *got)
+{
+    struct sp_bytes *rest = ctx;
+
+    *got = len > 0 && rest->len > 0 ? 1 : 0;
+    if (*got > 0)
+        *out = rest->ptr[0];
+    *rest = sp_bytes_slice(*rest, 1, SIZE_MAX);
+    return SP_OK;
+}
+
+static enum sp_rc rtf_text(struct sp_bytes rtf, bool in_bytes, struct sp_buf *text)
+{
+    struct sp_mime_input in = sp_mime_input_bytes(&rtf);
+    const struct sp_mime_output out = sp_mime_output_buf(text);
+
+    if (in_bytes)
+        in.read = read_byte;
+    return sp_mime_rtf_text(&in, &out);
+}
+
 START_TEST(rtf_is_read_as_text)
 {
+    struct sp_bytes rtf = sp_bytes_cstr(documents[_i / 2].rtf);
     struct sp_buf out;
 
     sp_buf_init(&out, 1000);
-    ck_assert_int_eq(sp_mime_rtf_text(sp_bytes_cstr(documents[_i].rtf), &out), documents[_i].rc);
-    ck_assert_msg(sp_bytes_eq(sp_buf_bytes(&out), sp_bytes_cstr(documents[_i].text)), "%s: %.*s",
-                  documents[_i].rtf, (int)out.len, (const char *)out.ptr);
+    ck_assert_int_eq(rtf_text(rtf, _i % 2 == 1, &out), documents[_i / 2].rc);
+    ck_assert_msg(sp_bytes_eq(sp_buf_bytes(&out), sp_bytes_cstr(documents[_i / 2].text)),
+                  "%s: %.*s", documents[_i / 2].rtf, (int)out.len, (const char *)out.ptr);
     sp_buf_clear(&out);
 }
 END_TEST
@@ -37,7 +60,7 @@ START_TEST(rtf_that_does_not_fit_is_told)
     struct sp_buf out;
 
     sp_buf_init(&out, 4);
-    ck_assert_int_eq(sp_mime_rtf_text(SP_LIT("{\\rtf1 much too long}"), &out), SP_E_LIMIT);
+    ck_assert_int_eq(rtf_text(SP_LIT("{\\rtf1 much too long}"), false, &out), SP_E_LIMIT);
     sp_buf_clear(&out);
 }
 END_TEST
@@ -55,22 +78,26 @@ START_TEST(pdf_is_read_as_text)
                "5 0 obj\n<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>\nendobj\n"
                "trailer\n<</Root 1 0 R>>\n%%EOF\n");
     struct sp_mime_pdf_found found;
-    struct sp_buf out;
+    struct sp_buf text;
+    const struct sp_mime_output out = sp_mime_output_buf(&text);
 
-    sp_buf_init(&out, 1000);
+    sp_buf_init(&text, 1000);
     ck_assert_int_eq(sp_mime_pdf_text(pdf, 10, &out, &found), SP_OK);
-    ck_assert(sp_bytes_find_all(sp_buf_bytes(&out), SP_LIT("MRN: 4482910")) != SIZE_MAX);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("MRN: 4482910")) != SIZE_MAX);
     ck_assert(!found.encrypted && !found.cut && !found.pictures);
-    sp_buf_reset(&out);
+    sp_buf_reset(&text);
     ck_assert_int_eq(sp_mime_pdf_text(SP_LIT("%PDF-1.4\nnothing"), 10, &out, &found),
                      SP_E_MALFORMED);
-    sp_buf_clear(&out);
+    sp_buf_clear(&text);
+    sp_buf_init(&text, 5);
+    ck_assert_int_eq(sp_mime_pdf_text(pdf, 10, &out, &found), SP_E_LIMIT);
+    sp_buf_clear(&text);
 }
 END_TEST
 
 static void add(TCase *c)
 {
-    tcase_add_loop_test(c, rtf_is_read_as_text, 0, SP_ARRAY_LEN(documents));
+    tcase_add_loop_test(c, rtf_is_read_as_text, 0, 2 * SP_ARRAY_LEN(documents));
     tcase_add_test(c, rtf_that_does_not_fit_is_told);
     tcase_add_test(c, pdf_is_read_as_text);
 }

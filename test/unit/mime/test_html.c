@@ -56,13 +56,21 @@ START_TEST(a_link_shows_where_it_wanted_to_lead)
 }
 END_TEST
 
+static enum sp_rc text_of(struct sp_bytes html, struct sp_buf *text)
+{
+    const struct sp_mime_input in = sp_mime_input_bytes(&html);
+    const struct sp_mime_output out = sp_mime_output_buf(text);
+
+    return sp_mime_html_text(&in, &out);
+}
+
 static bool text_has(const char *html, const char *what)
 {
     struct sp_buf out;
     bool has;
 
     sp_buf_init(&out, 4096);
-    ck_assert_int_eq(sp_mime_html_text(sp_bytes_cstr(html), &out), SP_OK);
+    ck_assert_int_eq(text_of(sp_bytes_cstr(html), &out), SP_OK);
     has = sp_bytes_find_all(sp_buf_bytes(&out), sp_bytes_cstr(what)) != SIZE_MAX;
     sp_buf_clear(&out);
     return has;
@@ -81,6 +89,61 @@ START_TEST(hidden_text_is_text)
     ck_assert(text_has("a&nbsp;b &lt;c&gt;", "a\xc2\xa0"
                                              "b <c>"));
     ck_assert(text_has("<p>caf\xc3\xa9</p>", "caf\xc3\xa9"));
+}
+END_TEST
+
+/* fill: stands so many times between before and after */
+static void make_page(struct sp_buf *page, const char *before, const char *fill, size_t times,
+                      const char *after)
+{
+    sp_buf_init(page, 16 << 20);
+    sp_buf_put_cstr(page, before);
+    for (size_t i = 0; i < times; i++)
+        sp_buf_put_cstr(page, fill);
+    sp_buf_put_cstr(page, after);
+    ck_assert_int_eq(sp_buf_rc(page), SP_OK);
+}
+
+START_TEST(a_picture_within_a_page_is_passed_over)
+{
+    struct sp_buf page, text;
+
+    make_page(&page, "<p>before<img alt=\"it\" src=\"data:image/png;base64,", "iVBORw0K", 1 << 20,
+              "\">123-45-6789</p>");
+    sp_buf_init(&text, 4096);
+    ck_assert_int_eq(text_of(sp_buf_bytes(&page), &text), SP_OK);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("before")) != SIZE_MAX);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("it ")) != SIZE_MAX);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("123-45-6789")) != SIZE_MAX);
+    sp_buf_clear(&text);
+    sp_buf_clear(&page);
+}
+END_TEST
+
+START_TEST(nobody_hides_text_behind_such_a_picture)
+{
+    struct sp_buf page, text;
+
+    make_page(&page, "<p>;base64,", "abcdefgh\r\n", 1000, "123-45-6789</p>");
+    sp_buf_init(&text, 1 << 20);
+    ck_assert_int_eq(text_of(sp_buf_bytes(&page), &text), SP_OK);
+    ck_assert_uint_gt(text.len, 9000);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("123-45-6789")) != SIZE_MAX);
+    sp_buf_clear(&text);
+    sp_buf_clear(&page);
+}
+END_TEST
+
+START_TEST(an_element_too_large_is_told)
+{
+    struct sp_buf page, text;
+
+    make_page(&page, "<p>before<img src=\"", "a b c d ", 1 << 19, "\">");
+    sp_buf_init(&text, 4096);
+    ck_assert_int_eq(text_of(sp_buf_bytes(&page), &text), SP_E_LIMIT);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("before")) != SIZE_MAX);
+    sp_buf_clear(&text);
+    sp_buf_clear(&page);
 }
 END_TEST
 
@@ -104,7 +167,7 @@ START_TEST(what_does_not_fit_is_told)
     struct sp_buf out;
 
     sp_buf_init(&out, 10);
-    ck_assert_int_eq(sp_mime_html_text(SP_LIT("<p>more than ten bytes</p>"), &out), SP_E_LIMIT);
+    ck_assert_int_eq(text_of(SP_LIT("<p>more than ten bytes</p>"), &out), SP_E_LIMIT);
     sp_buf_clear(&out);
 }
 END_TEST
@@ -114,6 +177,9 @@ static void add(TCase *c)
     tcase_add_loop_test(c, a_page_comes_out_clean, 0, SP_ARRAY_LEN(pages));
     tcase_add_test(c, a_link_shows_where_it_wanted_to_lead);
     tcase_add_test(c, hidden_text_is_text);
+    tcase_add_test(c, a_picture_within_a_page_is_passed_over);
+    tcase_add_test(c, nobody_hides_text_behind_such_a_picture);
+    tcase_add_test(c, an_element_too_large_is_told);
     tcase_add_test(c, deep_nesting_costs_little);
     tcase_add_test(c, what_does_not_fit_is_told);
 }
