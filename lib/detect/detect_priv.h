@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "detect/detect.h"
 #include "detect/dictionary.h"
+#include "mime/text.h"
 
 #include <hs/hs.h>
 
@@ -152,6 +153,32 @@ enum sp_rc sp_detect_dictionary_load(struct sp_detect *d, struct sp_err *err);
 /* ---- scan.c ---- */
 /* Fills w->hits, by rising start. returns: false if there are too many, or the scan failed */
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w);
+
+/* ---- message.c ---- */
+#define DETECT_HEAD_LEN 4096
+
+/* Bytes of a part or an archive's entry: the head again, then the rest. */
+struct detect_stream {
+    struct detect_run *run;
+    enum sp_rc (*read)(void *ctx, uint8_t *out, size_t len, size_t *got);
+    void *ctx;
+    uint8_t head[DETECT_HEAD_LEN];
+    size_t head_len, head_at;
+    enum sp_rc broken; /* why nothing follows the head */
+};
+
+/* As mime/text.h's read. returns: SP_OK and nothing once the run is stopped */
+enum sp_rc sp_detect_stream_read(void *stream, uint8_t *out, size_t len, size_t *got);
+/* Begins a text: whoever is written of in the Subject is meant in the first one. */
+void sp_detect_text_open(struct detect_run *r);
+
+/* ---- document.c ---- */
+typedef enum sp_rc (*detect_text_of_fn)(const struct sp_mime_input *in,
+                                        const struct sp_mime_output *out);
+/* Examines a page or RTF. returns: what its source said */
+enum sp_rc sp_detect_document(struct detect_stream *s, detect_text_of_fn text_of);
+/* returns: what its source said; opaque: set if it is encrypted */
+enum sp_rc sp_detect_pdf(struct detect_stream *s, bool *opaque);
 
 /* ---- text.c ---- */
 void sp_detect_text_begin(struct detect_run *r);

@@ -1,7 +1,7 @@
 /*
  * The walk through a message: Subject and file names, every text, what lies outside the parts, archives and office
- * documents. What a part is, its first bytes say, not its label. Text is fed to the patterns as it is decoded; only a
- * PDF is held whole, up to a limit. Whatever may hold text and is not read leaves a gap and makes the scan partial;
+ * documents. What a part is, its first bytes say, not its label. Text is fed to the patterns as it is decoded
+ * (document.c: pages, RTF, PDF). Whatever may hold text and is not read leaves a gap and makes the scan partial;
  * pictures leave a gap only.
  */
 #include "detect/detect_priv.h"
@@ -10,27 +10,14 @@
 #include "mime/document.h"
 #include "mime/html.h"
 
-#define HEAD_LEN     4096
 #define FIELDS_MAX   (256 * 1024)
 #define OUTSIDE_MAX  (1024 * 1024)
 #define UNPACKED_MAX (256ULL * 1024 * 1024)
 #define ENTRIES_MAX  2000
-#define PDF_MAX      (8 * 1024 * 1024) /* whole, in memory */
-#define PAGES_MAX    2000
 
-/* Bytes of a part or an archive's entry: the head again, then the rest. */
-struct stream {
-    struct detect_run *run;
-    enum sp_rc (*read)(void *ctx, uint8_t *out, size_t len, size_t *got);
-    void *ctx;
-    uint8_t head[HEAD_LEN];
-    size_t head_len, head_at;
-    enum sp_rc broken; /* why nothing follows the head */
-};
-
-static enum sp_rc stream_read(void *arg, uint8_t *out, size_t len, size_t *got)
+enum sp_rc sp_detect_stream_read(void *arg, uint8_t *out, size_t len, size_t *got)
 {
-    struct stream *s = arg;
+    struct detect_stream *s = arg;
     struct detect_run *r = s->run;
     enum sp_rc rc = SP_OK;
 
@@ -53,12 +40,12 @@ static enum sp_rc stream_read(void *arg, uint8_t *out, size_t len, size_t *got)
 }
 
 /* Fills the head, for looking at it. What was read before an error is still examined; the error comes behind it. */
-static void stream_peek(struct stream *s)
+static void stream_peek(struct detect_stream *s)
 {
     size_t got = 1;
 
-    while (s->head_len < HEAD_LEN && got > 0 && s->broken == SP_OK) {
-        s->broken = s->read(s->ctx, s->head + s->head_len, HEAD_LEN - s->head_len, &got);
+    while (s->head_len < DETECT_HEAD_LEN && got > 0 && s->broken == SP_OK) {
+        s->broken = s->read(s->ctx, s->head + s->head_len, DETECT_HEAD_LEN - s->head_len, &got);
         s->head_len += s->broken == SP_OK ? got : 0;
     }
     s->run->unpacked += s->head_len;
@@ -66,8 +53,7 @@ static void stream_peek(struct stream *s)
 
 /* ---- examining ---- */
 
-/* Whoever is written of in the Subject is meant in the text below it. */
-static void begin_text(struct detect_run *r)
+void sp_detect_text_open(struct detect_run *r)
 {
     sp_detect_text_begin(r);
     if (r->prefix.len > 0) {
@@ -76,15 +62,15 @@ static void begin_text(struct detect_run *r)
     }
 }
 
-static enum sp_rc feed_stream(struct stream *s)
+static enum sp_rc feed_stream(struct detect_stream *s)
 {
     uint8_t piece[8192];
     size_t got = 1;
     enum sp_rc rc = SP_OK;
 
-    begin_text(s->run);
+    sp_detect_text_open(s->run);
     while (got > 0 && rc == SP_OK) {
-        rc = stream_read(s, piece, sizeof(piece), &got);
+        rc = sp_detect_stream_read(s, piece, sizeof(piece), &got);
         if (rc == SP_OK)
             sp_detect_text_feed(s->run, sp_bytes(piece, got));
     }
@@ -97,129 +83,9 @@ static void feed_text(struct detect_run *r, struct sp_bytes text)
 {
     if (text.len == 0)
         return;
-    begin_text(r);
+    sp_detect_text_open(r);
     sp_detect_text_feed(r, text);
     sp_detect_text_end(r);
-}
-
-/* Reads a stream to its end. returns: what the source said; whole.failed if it is too long */
-static enum sp_rc read_whole(struct stream *s, struct sp_buf *whole)
-{
-    uint8_t piece[8192];
-    size_t got = 1;
-    enum sp_rc rc = SP_OK;
-
-    while (got > 0 && rc == SP_OK && !whole->failed) {
-        rc = stream_read(s, piece, sizeof(piece), &got);
-        if (rc == SP_OK)
-            sp_buf_put(whole, sp_bytes(piece, got));
-    }
-    sp_wipe(piece, sizeof(piece));
-    if (whole->failed)
-        sp_detect_gap_add(s->run, "limit", true);
-    return rc;
-}
-
-/* A stream for those who read documents: to them its failure is an end. */
-struct source {
-    struct stream *s;
-    enum sp_rc rc;
-};
-
-static enum sp_rc read_source(void *ctx, uint8_t *out, size_t len, size_t *got)
-{
-    struct source *source = ctx;
-
-    source->rc = stream_read(source->s, out, len, got);
-    if (source->rc != SP_OK)
-        *got = 0;
-    return SP_OK;
-}
-
-/* A document's text; none begins if it has none. */
-struct text {
-    struct detect_run *run;
-    bool begun;
-};
-
-static bool put_text(void *ctx, struct sp_bytes piece)
-{
-    struct text *t = ctx;
-
-    if (piece.len > 0 && !t->begun)
-        begin_text(t->run);
-    t->begun |= piece.len > 0;
-    if (piece.len > 0)
-        sp_detect_text_feed(t->run, piece);
-    return !t->run->stopped;
-}
-
-static void end_text(const struct text *t)
-{
-    if (t->begun)
-        sp_detect_text_end(t->run);
-}
-
-/* What is left of a document that can't be read as such is looked at as it stands. */
-static void feed_rest(struct text *t, const struct sp_mime_input *in)
-{
-    uint8_t piece[8192];
-    size_t got = 1;
-
-    (void)put_text(t, SP_LIT("\n"));
-    while (got > 0 && in->read(in->ctx, piece, sizeof(piece), &got) == SP_OK &&
-           put_text(t, sp_bytes(piece, got)))
-        continue;
-    sp_wipe(piece, sizeof(piece));
-}
-
-/* A page or RTF, as it comes. */
-static enum sp_rc feed_document(struct stream *s,
-                                enum sp_rc (*text_of)(const struct sp_mime_input *in,
-                                                      const struct sp_mime_output *out))
-{
-    struct source source = {.s = s};
-    struct text text = {.run = s->run};
-    const struct sp_mime_input in = {read_source, &source};
-    const struct sp_mime_output out = {put_text, &text};
-    enum sp_rc rc = text_of(&in, &out);
-
-    if (rc != SP_OK && !s->run->stopped) {
-        sp_detect_gap_add(s->run, rc == SP_E_LIMIT ? "limit" : "malformed", true);
-        feed_rest(&text, &in);
-    }
-    end_text(&text);
-    return source.rc;
-}
-
-static void read_pdf(struct detect_run *r, struct sp_bytes whole, bool *opaque)
-{
-    struct text text = {.run = r};
-    const struct sp_mime_output out = {put_text, &text};
-    struct sp_mime_pdf_found found;
-    enum sp_rc rc = sp_mime_pdf_text(whole, PAGES_MAX, &out, &found);
-
-    end_text(&text);
-    *opaque = *opaque || found.encrypted;
-    if (rc == SP_E_MALFORMED)
-        sp_detect_gap_add(r, found.encrypted ? "encrypted" : "malformed", true);
-    else if (found.cut)
-        sp_detect_gap_add(r, "limit", true);
-    if (rc == SP_OK && found.pictures)
-        sp_detect_gap_add(r, "image", false); /* as with a picture of its own */
-}
-
-static enum sp_rc feed_pdf(struct stream *s, bool *opaque)
-{
-    struct sp_buf whole;
-    enum sp_rc rc;
-
-    sp_buf_init(&whole, PDF_MAX);
-    rc = read_whole(s, &whole);
-    if (!whole.failed)
-        read_pdf(s->run, sp_buf_bytes(&whole), opaque);
-    sp_buf_wipe(&whole);
-    return rc;
 }
 
 static enum sp_rc read_entry(void *ctx, uint8_t *out, size_t len, size_t *got)
@@ -230,13 +96,13 @@ static enum sp_rc read_entry(void *ctx, uint8_t *out, size_t len, size_t *got)
 /* One file in an archive. An archive in an archive is not opened: one level is what people send. */
 static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a, const char *name)
 {
-    struct stream *s = sp_calloc(1, sizeof(*s));
+    struct detect_stream *s = sp_calloc(1, sizeof(*s));
     const char *type = "";
     bool opaque = false;
     enum detect_form form;
     enum sp_rc rc = SP_OK;
 
-    *s = (struct stream){.run = r, .read = read_entry, .ctx = a};
+    *s = (struct detect_stream){.run = r, .read = read_entry, .ctx = a};
     feed_text(r, sp_bytes_cstr(name));
     stream_peek(s);
     form = sp_detect_form(sp_bytes(s->head, s->head_len), &type);
@@ -245,17 +111,17 @@ static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a,
         rc = feed_stream(s);
         break;
     case FORM_MARKUP:
-        rc = feed_document(s, sp_mime_html_text);
+        rc = sp_detect_document(s, sp_mime_html_text);
         break;
     case FORM_PICTURE:
         sp_detect_gap_add(r, "image", false);
         rc = feed_stream(s);
         break;
     case FORM_PDF:
-        rc = feed_pdf(s, &opaque);
+        rc = sp_detect_pdf(s, &opaque);
         break;
     case FORM_RTF:
-        rc = feed_document(s, sp_mime_rtf_text);
+        rc = sp_detect_document(s, sp_mime_rtf_text);
         break;
     case FORM_ARCHIVE:
         sp_detect_gap_add(r, "depth", true);
@@ -293,10 +159,10 @@ static enum sp_rc examine_entries(struct detect_run *r, struct sp_mime_archive *
     return rc;
 }
 
-static enum sp_rc examine_archive(struct stream *s, bool *opaque)
+static enum sp_rc examine_archive(struct detect_stream *s, bool *opaque)
 {
     struct sp_mime_archive *a = NULL;
-    enum sp_rc rc = sp_mime_archive_open(stream_read, s, &a);
+    enum sp_rc rc = sp_mime_archive_open(sp_detect_stream_read, s, &a);
 
     if (rc == SP_OK)
         rc = examine_entries(s->run, a, opaque);
@@ -330,19 +196,19 @@ static enum sp_rc read_decoder(void *ctx, uint8_t *out, size_t len, size_t *got)
     return sp_mime_decoder_read(ctx, out, len, got);
 }
 
-static enum sp_rc examine_form(struct stream *s, enum detect_form form, bool *opaque)
+static enum sp_rc examine_form(struct detect_stream *s, enum detect_form form, bool *opaque)
 {
     switch (form) {
     case FORM_TEXT:
         return feed_stream(s);
     case FORM_MARKUP:
-        return feed_document(s, sp_mime_html_text);
+        return sp_detect_document(s, sp_mime_html_text);
     case FORM_ARCHIVE:
         return examine_archive(s, opaque);
     case FORM_PDF:
-        return feed_pdf(s, opaque);
+        return sp_detect_pdf(s, opaque);
     case FORM_RTF:
-        return feed_document(s, sp_mime_rtf_text);
+        return sp_detect_document(s, sp_mime_rtf_text);
     case FORM_PICTURE: /* no more than its captions can be read */
         sp_detect_gap_add(s->run, "image", false);
         return feed_stream(s);
@@ -381,13 +247,13 @@ static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i
     const struct sp_mime_part *part = sp_mime_part_get(m, i);
     enum sp_mime_as as = is_text_type(part) ? SP_MIME_AS_UTF8 : SP_MIME_AS_BYTES;
     SP_AUTO(sp_mime_decoder) d = sp_mime_decoder_new(m, i, as);
-    struct stream *s = sp_calloc(1, sizeof(*s));
+    struct detect_stream *s = sp_calloc(1, sizeof(*s));
     const char *type = "";
     bool opaque = false;
     enum detect_form form;
     enum sp_rc rc = SP_OK;
 
-    *s = (struct stream){.run = r, .read = read_decoder, .ctx = d};
+    *s = (struct detect_stream){.run = r, .read = read_decoder, .ctx = d};
     stream_peek(s);
     if (!is_signature(part)) {
         form = sp_detect_form(sp_bytes(s->head, s->head_len), &type);
@@ -549,7 +415,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
 {
     struct sp_detect_limits own = *limits;
     const struct sp_mime_input memory = sp_mime_input_bytes(&file);
-    struct stream *s = sp_calloc(1, sizeof(*s));
+    struct detect_stream *s = sp_calloc(1, sizeof(*s));
     struct detect_run r;
     const char *type = "";
     bool opaque = false;
@@ -558,7 +424,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
     if (own.unpacked_max == 0)
         own.unpacked_max = UNPACKED_MAX;
     run_begin(&r, d, &own, arena, out);
-    *s = (struct stream){.run = &r, .read = memory.read, .ctx = memory.ctx};
+    *s = (struct detect_stream){.run = &r, .read = memory.read, .ctx = memory.ctx};
     stream_peek(s);
     rc = examine_form(s, sp_detect_form(sp_bytes(s->head, s->head_len), &type), &opaque);
     if (rc == SP_E_MALFORMED) {
@@ -574,7 +440,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
 bool sp_detect_is_text(struct sp_bytes file)
 {
     const char *type;
-    enum detect_form form = sp_detect_form(sp_bytes_slice(file, 0, HEAD_LEN), &type);
+    enum detect_form form = sp_detect_form(sp_bytes_slice(file, 0, DETECT_HEAD_LEN), &type);
 
     return form == FORM_TEXT || form == FORM_MARKUP;
 }
