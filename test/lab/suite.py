@@ -1,7 +1,10 @@
 """Builds with ASan and UBSan and runs everything: unit tests and fuzz corpora (ctest), end to end (pytest), the
 quickstart. Ends with one line `N passed, N failed, N skipped`; a skip that is not listed in test/skips.txt fails.
 
-    scripts/test [--only unit|e2e|quickstart]... [-k EXPRESSION]
+    scripts/test [--tsan] [--only unit|e2e|quickstart]... [-k EXPRESSION]
+
+With --tsan the same under ThreadSanitizer, without the quickstart: a report fails the test in which it came. It takes much
+longer, and is for a machine that has nothing else to do (or nice -n 10).
 """
 import argparse
 import os
@@ -13,12 +16,20 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OUT = ROOT / "build/test-results"
 CORES = os.cpu_count() or 2
 
 
 def step(text):
     print(f"== {text}", flush=True)
+
+
+class Build:
+    """What is built and run, where its results lie, and how much longer than usual a test may take."""
+
+    def __init__(self, preset, slower):
+        self.preset, self.slower = preset, slower
+        self.out = ROOT / ("build/test-results" if preset == "asan" else f"build/test-results-{preset}")
+        self.out.mkdir(parents=True, exist_ok=True)
 
 
 def must(*command):
@@ -46,11 +57,11 @@ def listed_skips():
     return {line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()}
 
 
-def run_units(totals):
+def run_units(totals, build):
     """Each ctest entry counts the checks that Check reports, or as one test."""
-    done = subprocess.run(["ctest", "--test-dir", "build/asan", "-j", str(CORES), "-V", "--timeout", "300"], cwd=ROOT,
-                          capture_output=True, text=True)
-    (OUT / "ctest.log").write_text(done.stdout + done.stderr)
+    done = subprocess.run(["ctest", "--test-dir", f"build/{build.preset}", "-j", str(CORES), "-V", "--timeout",
+                           str(300 * build.slower)], cwd=ROOT, capture_output=True, text=True)
+    (build.out / "ctest.log").write_text(done.stdout + done.stderr)
     passed = failed = 0
     results = re.findall(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.+\**\s*(\S.*?)\s+[\d.]+ sec", done.stdout, re.M)
     for number, name, result in results:
@@ -70,17 +81,17 @@ def run_units(totals):
     totals.add("unit tests and fuzz corpora", passed, failed)
 
 
-def run_pytest(totals, expression):
-    junit = OUT / "e2e.xml"
+def run_pytest(totals, build, expression):
+    junit = build.out / "e2e.xml"
     junit.unlink(missing_ok=True)
     # waiting for servers, not computing, is what these tests do: more workers than cores
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(2 * CORES), "--dist", "loadfile", "--timeout", "300",
-               "-p", "no:cacheprovider", "--junitxml", str(junit), "test/e2e"]
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(2 * CORES), "--dist", "loadfile", "--timeout",
+               str(300 * build.slower), "-p", "no:cacheprovider", "--junitxml", str(junit), "test/e2e"]
     if expression:
         command += ["-k", expression]
-    done = subprocess.run(command, cwd=ROOT, text=True, env={**os.environ, "SALLYPORT_PRESET": "asan"},
+    done = subprocess.run(command, cwd=ROOT, text=True, env={**os.environ, "SALLYPORT_PRESET": build.preset},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    (OUT / "e2e.log").write_text(done.stdout)
+    (build.out / "e2e.log").write_text(done.stdout)
     passed = failed = 0
     skipped = []
     for case in ElementTree.parse(junit).iter("testcase") if junit.exists() else []:
@@ -97,9 +108,9 @@ def run_pytest(totals, expression):
     totals.add("end to end", passed, failed, skipped)
 
 
-def run_quickstart(totals):
+def run_quickstart(totals, build):
     done = subprocess.run(["scripts/quickstart", "--once"], cwd=ROOT, capture_output=True, text=True, timeout=1200)
-    (OUT / "quickstart.log").write_text(done.stdout + done.stderr)
+    (build.out / "quickstart.log").write_text(done.stdout + done.stderr)
     if done.returncode != 0:
         print(done.stdout[-6000:], done.stderr[-3000:])
     totals.add("quickstart --once", int(done.returncode == 0), int(done.returncode != 0))
@@ -109,25 +120,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=["unit", "e2e", "quickstart"])
     parser.add_argument("-k", metavar="EXPRESSION", help="only the end-to-end tests that match")
+    parser.add_argument("--tsan", action="store_true", help="under ThreadSanitizer instead of ASan and UBSan")
     options = parser.parse_args()
-    parts = options.only or ["unit", "e2e", "quickstart"]
+    parts = options.only or ["unit", "e2e"] + ["quickstart"] * (not options.tsan)
     started = time.monotonic()
-    step("build with ASan and UBSan")
-    must("cmake", "--preset", "asan")
-    must("cmake", "--build", "--preset", "asan")
-    OUT.mkdir(parents=True, exist_ok=True)
+    build = Build("tsan", 4) if options.tsan else Build("asan", 1)
+    step("build with ThreadSanitizer" if options.tsan else "build with ASan and UBSan")
+    must("cmake", "--preset", build.preset)
+    must("cmake", "--build", "--preset", build.preset)
     totals = Totals()
     if "unit" in parts:
-        run_units(totals)
+        run_units(totals, build)
     if "e2e" in parts:
-        run_pytest(totals, options.k)
+        run_pytest(totals, build, options.k)
     if "quickstart" in parts:
-        run_quickstart(totals)
+        run_quickstart(totals, build)
     unlisted = [name for name in totals.skipped if name not in listed_skips()]
     for name in unlisted:
         print(f"-- skipped without a reason in test/skips.txt: {name}")
     totals.failed += len(unlisted)
-    print(f"== {time.monotonic() - started:.0f} s; logs in {OUT.relative_to(ROOT)}/")
+    print(f"== {time.monotonic() - started:.0f} s; logs in {build.out.relative_to(ROOT)}/")
     print(f"{totals.passed} passed, {totals.failed} failed, {len(totals.skipped)} skipped")
     sys.exit(1 if totals.failed or not totals.passed else 0)
 
