@@ -5,8 +5,12 @@ By default each state of each role meets one of the policies; SALLYPORT_MATRIX=w
 docs/fail-closed.md; SALLYPORT_MATRIX=scanner (or another part) runs all that can go wrong with that part."""
 import contextlib
 import dataclasses
+import email.message
+import email.policy
 import itertools
+import json
 import os
+import pathlib
 import signal
 import smtplib
 import struct
@@ -16,6 +20,7 @@ import time
 import pytest
 
 from lab import doc_table, leaks, mail
+from lab.browser import link_in, token_of
 from lab.hostile import HostileSink, PolicyHost
 from lab.pki import Authority
 from lab.ports import free_port, open_folder
@@ -24,6 +29,8 @@ from lab.responder import SERVFAIL, Responder, Say
 PART = os.environ.get("SALLYPORT_MATRIX")
 WHOLE = PART == "whole"
 MARKER = "MARKER-5772156649"
+# Each message has a number behind each of them: whatever case a leak comes from, it is found, and says which case it was.
+MARKERS = {"body": MARKER, **{place: f"MARKER-{place}-2718281828" for place in ("subject", "name", "attachment")}}
 STRENGTH = {"nothing": -1, "plain": 0, "tls:encrypted": 1, "tls:verified": 2, "tls:authenticated": 3, "tls:dane": 4,
             "sealed": 5}
 # road: address of its host, what the host truly proves
@@ -46,6 +53,20 @@ MESSAGES = {
     "asked": ("As you wish.\r\n", "[secure] Note", dict.fromkeys(POLICIES, "sealed")),
     "list": (MANY, "Our patients", {"hipaa-default": "tls:authenticated", "small-clinic": "sealed", "strict": "sealed"}),
 }
+
+TOKENS = 3  # of each gateway's are looked for
+
+
+def letter(text, subject, recipient, number):
+    """A message with every marker in it, and its Message-ID."""
+    marks = {place: f"{marker}-{number}" for place, marker in MARKERS.items()}
+    message = email.message.EmailMessage(policy=email.policy.SMTP)
+    message_id = f"<{os.urandom(8).hex()}@tenant.test>"
+    message["From"], message["To"], message["Message-ID"] = "Doctor <dr@tenant.test>", recipient, message_id
+    message["Subject"] = f"{subject} {marks['subject']}"
+    message.set_content(f"{text}{marks['body']}\r\n")
+    message.add_attachment(f"Nothing else: {marks['attachment']}\r\n", filename=f"{marks['name']}.txt", cte="base64")
+    return message.as_bytes(), message_id
 
 
 # ---- what can go wrong ----
@@ -174,7 +195,7 @@ class Stage:
 
     def __init__(self, world, policy, gateways):
         self.world, self.policy, self.cases, self.failure = world, policy, [], None
-        self.sts_id = 1
+        self.sts_id, self.number = 1, 0
         self.responder = world.make_responder()
         self.gateway = gateways("--resolver", self.responder.address, "--mx-port", world.port, "--trust", world.trust,
                                 "--policy", f"policies/{policy}.json", "--retry", "600", "--workers", "1",
@@ -242,7 +263,8 @@ class Stage:
 
     def send(self, trouble, name):
         text, subject, floors = MESSAGES[name]
-        message, message_id = mail.make(f"{text}{MARKER}\r\n", self.recipients[:1], subject=subject)
+        self.number += 1
+        message, message_id = letter(text, subject, self.recipients[0], f"{self.policy}-{self.number}")
         try:
             self.gateway.send(message, self.recipients)
         except smtplib.SMTPResponseException as refused:  # put off: it stays with the client, and that is safe
@@ -349,14 +371,29 @@ def test_nothing_arrived_below_its_floor(world, stages):
 
 def test_no_byte_was_said_in_clear(world, stages):
     for sink in world.sinks.values():
-        leaks.assert_not_in(bytes(sink.wire), {"body": MARKER})
+        leaks.assert_not_in(bytes(sink.wire), MARKERS)
+        for stage in stages:
+            leaks.assert_not_in(bytes(sink.wire), leaks.keys_of(stage.gateway))
     assert world.sinks["broken"].messages == []
 
 
-def test_no_gateway_keeps_a_word_in_clear(stages):
-    """Not in spool, packages, stores, logs, audit, core files or processes, after all that went wrong."""
-    for stage in stages if WHOLE else stages[:1]:
-        leaks.assert_none(stage.gateway, {"body": MARKER})
+def tokens_of(world, gateway):
+    """The secrets of some links to this gateway's portal."""
+    url = json.loads(pathlib.Path(gateway.info["config"]).read_text())["portal"]["url"]
+    links = {link_in(message["data"]) for _, _, _, message in arrivals(world) if b"/p#" in message["data"]}
+    found = sorted(token_of(link) for link in links if link.startswith(url))
+    return {f"token {n}": token for n, token in enumerate(found[::max(1, len(found) // TOKENS)])}
+
+
+def test_no_gateway_keeps_a_word_or_a_secret_in_clear(world, stages):
+    """No marker of any case, no key, no password, no link is in spool, packages, stores, logs, audit, core files or processes,
+    after all that went wrong."""
+    for stage in stages:
+        tokens = tokens_of(world, stage.gateway)
+        assert tokens, stage.policy
+        found = leaks.search(stage.gateway, {**MARKERS, **tokens, **leaks.keys_of(stage.gateway)})
+        found = [f for f in found if f.marker in MARKERS or not leaks.KEY_PLACES.search(f.where)]
+        assert not found, (stage.policy, found[:20])
 
 
 def test_something_arrived_where_nothing_was_wrong(world, stages):
