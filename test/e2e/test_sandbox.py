@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +13,11 @@ import pytest
 
 from lab.build import build
 from lab.ports import free_port, open_folder
+from lab.standin import ROLES, StandIns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PRESET = os.environ.get("SALLYPORT_SANDBOX_PRESET", "release")
 BUILD = ROOT / "build" / PRESET
-ROLES = ["relay", "scanner", "sealer", "keeper", "portal", "ledger", "fetcher", "admin"]
 REFUSED = {"EPERM", "EACCES", "ENOSYS", "ENOMEM"}
 UID_BASE, USER = 311000, 311900
 SECONDS = 60
@@ -37,56 +36,24 @@ def built():
     build(PRESET, "sallyport", "role_probe")
 
 
-class Probes:
+class Probes(StandIns):
     """A supervisor whose roles are probes."""
 
     def __init__(self, folder, uid_base):
-        self.folder = pathlib.Path(folder)
-        (self.folder / "bin").mkdir()
-        (self.folder / "libexec/sallyport").mkdir(parents=True)
-        shutil.copy(BUILD / "bin/sallyport", self.folder / "bin/sallyport")
-        for role in ROLES:
-            shutil.copy(BUILD / "test/role_probe", self.folder / "libexec/sallyport" / role)
-        self.config = self.folder / "config"
-        for name in ("policies", "tenants", "keys"):
-            (self.config / name).mkdir(parents=True)
-        (self.config / "policies/policy.json").write_text("{}")
-        (self.config / "tenants/t.json").write_text(json.dumps({"tenant": "t", "domains": ["t.test"],
-                                                                "proofs": {"networks": ["127.0.0.0/8"]}}))
-        (self.config / "keys/master.key").write_bytes(os.urandom(32))
+        pathlib.Path(folder, "config").mkdir()
+        certificate, key = (pathlib.Path(folder, "config", name) for name in ("cert.pem", "key.pem"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", self.config / "key.pem", "-out", self.config / "cert.pem", "-subj", "/CN=gw.test"],
-                       check=True, capture_output=True)
-        self.settings = {"node": "n", "hostname": "gw.test", "state_dir": str(self.folder / "state"), "workers": 1,
-                         "roles": {"scanners": 1, "sealers": 1},
-                         "uid_base": uid_base, "listen": [{"address": f"127.0.0.1:{free_port()}", "tls": "none"}],
-                         "tls": {"certificate": "cert.pem", "key": "key.pem"},
-                         "portal": {"listen": f"127.0.0.1:{free_port()}", "url": "https://localhost"}}
-        self.write()
+                        "-keyout", key, "-out", certificate, "-subj", "/CN=gw.test"], check=True, capture_output=True)
+        super().__init__(folder, BUILD, "test/role_probe", workers=1, roles={"scanners": 1, "sealers": 1}, uid_base=uid_base,
+                         tls={"certificate": certificate.name, "key": key.name},
+                         portal={"listen": f"127.0.0.1:{free_port()}", "url": "https://localhost"})
         for path in [self.config, *self.config.rglob("*")]:  # as an installation has it
             path.chmod(0o700 if path.is_dir() else 0o600)
         self.folder.chmod(0o711)
-        self.log = self.folder / "log"
-        self.process = None
-
-    def write(self, comment=""):
-        (self.config / "sallyport.json").write_text(f"{comment}\n{json.dumps(self.settings)}\n")
 
     def start(self, *prefix, **options):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*prefix, self.folder / "bin/sallyport", "serve", "-c",
-                                             self.config / "sallyport.json"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+        super().start(*prefix, **options)
         self.wait(lambda lines: any(line.get("event") == "supervisor.ready" for line in lines))
-
-    def lines(self):
-        found = []
-        for line in self.log.read_text(errors="replace").splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
-        return found
 
     def wait(self, condition):
         deadline = time.monotonic() + SECONDS
@@ -96,16 +63,8 @@ class Probes:
         return lines
 
     def children(self):
-        """{role: pid}"""
-        found = {}
-        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            try:
-                name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
-                if int(rest.split()[1]) == self.process.pid:
-                    found[name] = int(stat.parent.name)
-            except OSError:
-                continue
-        return found
+        """{role: pid}: there is one of each."""
+        return {role: pid for role, [pid] in super().children().items()}
 
     def try_all(self, port):
         """{role: {try: result}}, one role after the other's pid is known to all."""
@@ -128,9 +87,7 @@ class Probes:
         return results
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(SECONDS) == 0, self.log.read_text()[-3000:]
+        assert self.process is None or super().stop() == 0, self.log.read_text()[-3000:]
 
 
 @pytest.fixture

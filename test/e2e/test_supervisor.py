@@ -3,7 +3,6 @@ program, which behaves as one when it is started under a role's name."""
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,52 +10,19 @@ import time
 
 import pytest
 
-from lab.ports import free_port, open_folder
+from lab.ports import open_folder
+from lab.standin import ROLES, StandIns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / os.environ.get("SALLYPORT_PRESET", "asan")
-ROLES = ["relay", "scanner", "sealer", "keeper", "portal", "ledger", "fetcher", "admin"]
 
 
-class Supervisor:
+class Supervisor(StandIns):
     def __init__(self, folder, **settings):
-        self.folder = pathlib.Path(folder)
-        (self.folder / "bin").mkdir()
-        (self.folder / "libexec/sallyport").mkdir(parents=True)
-        shutil.copy(BUILD / "bin/sallyport", self.folder / "bin/sallyport")
-        for role in ROLES:
-            shutil.copy(BUILD / "test/unit_role_test_role", self.folder / "libexec/sallyport" / role)
-        self.config = self.folder / "config"
-        for name in ("policies", "tenants", "keys"):
-            (self.config / name).mkdir(parents=True)
-        (self.config / "policies/policy.json").write_text("{}")
-        (self.config / "tenants/t.json").write_text(json.dumps({"tenant": "t", "domains": ["t.test"],
-                                                                "proofs": {"networks": ["127.0.0.0/8"]}}))
-        (self.config / "keys/master.key").write_bytes(os.urandom(32))
-        self.settings = {"node": "n", "hostname": "gw.test", "state_dir": str(self.folder / "state"), "workers": 2,
-                         "listen": [{"address": f"127.0.0.1:{free_port()}", "tls": "none"}], **settings}
-        self.write()
-        self.log = self.folder / "log"
-        self.process = None
-
-    def write(self):
-        (self.config / "sallyport.json").write_text(json.dumps(self.settings))
-
-    def start(self, *prefix):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*prefix, self.folder / "bin/sallyport", "serve", "-c",
-                                             self.config / "sallyport.json"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        return self
+        super().__init__(folder, BUILD, "test/unit_role_test_role", **settings)
 
     def events(self, event, **fields):
-        found = []
-        for line in self.log.read_text().splitlines():
-            if line.startswith("{"):
-                e = json.loads(line)
-                if e["event"] == event and all(e.get(k) == v for k, v in fields.items()):
-                    found.append(e)
-        return found
+        return [e for e in self.lines() if e.get("event") == event and all(e.get(k) == v for k, v in fields.items())]
 
     def wait(self, event, count=1, **fields):
         deadline = time.monotonic() + 30
@@ -64,24 +30,6 @@ class Supervisor:
             assert time.monotonic() < deadline, f"no {event} {fields}: {self.log.read_text()[-3000:]}"
             assert self.process.poll() is None or event == "supervisor.stopped", self.log.read_text()[-3000:]
             time.sleep(0.02)
-
-    def children(self):
-        """{program name: [pid]} of the roles that run."""
-        found = {}
-        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            try:
-                name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
-                if int(rest.split()[1]) == self.process.pid:
-                    found.setdefault(name, []).append(int(stat.parent.name))
-            except OSError:
-                continue
-        return found
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
-        return self.process.returncode
 
 
 @pytest.fixture
