@@ -96,6 +96,7 @@ struct sp_queue_entry *sp_queue_entry_new(struct sp_queue *q, const struct sp_ac
         group_of[i] = find_group(q, groups, &count, find_line(q, a, i));
     e = sp_calloc(1, sizeof(*e) + a->recipient_count * sizeof(e->rcpts[0]) + count * sizeof(*few));
     e->id = a->id;
+    sp_queue_sieve_of(a, &e->sieve);
     e->body_len = a->body_len;
     e->body_in_file = a->body_in_file;
     e->count = (uint16_t)a->recipient_count;

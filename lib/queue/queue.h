@@ -208,7 +208,7 @@ struct sp_queue_query {
     struct sp_bytes tenant; /* equals; empty: any */
     struct sp_bytes rule;   /* equals that of any recipient; empty: any */
     struct sp_id after;     /* where the last page ended; zero to begin */
-    size_t limit;           /* messages to visit; at most 1,000 are examined a call */
+    size_t limit;           /* messages to visit; at most 1,000 that may match are read a call */
     /* m is lent for the call */
     void (*visit)(void *arg, const struct sp_queue_message *m);
     void *arg;

@@ -27,11 +27,26 @@ struct sp_queue_group {
     int64_t at_ms; /* earliest next_at_ms of one who is idle and not final; INT64_MAX: none */
 };
 
+#define SP_SIEVE_ANY 0U
+
+/* What a list knows of a message, or asks, before it reads a record. (sieve.c) */
+struct sp_queue_sieve {
+    uint64_t grams[2]; /* a bit for each three characters of its addresses */
+    uint32_t tenant;   /* hash; SP_SIEVE_ANY: any */
+    uint32_t rule;
+};
+
+void sp_queue_sieve_of(const struct sp_accept *a, struct sp_queue_sieve *out);
+void sp_queue_sieve_ask(const struct sp_queue_query *query, struct sp_queue_sieve *out);
+/* returns: false if it can't be what is asked for */
+bool sp_queue_sieve_passes(const struct sp_queue_sieve *has, const struct sp_queue_sieve *wanted);
+
 /* A message in the index: what is not here is read from its record again. */
 struct sp_queue_entry {
     struct sp_id id;
     struct sp_journal_place place;
     struct sp_queue_group *groups; /* behind rcpts, in the same memory */
+    struct sp_queue_sieve sieve;
     uint64_t body_len;
     int64_t skew_ms; /* steady time less the record's, at acceptance; 0 after a restart */
     uint8_t type;    /* of the record */

@@ -1,7 +1,7 @@
 /*
  * Reading: a message's record is read and opened again each time somebody asks, which costs microseconds and keeps the
- * index small enough for a million messages. A list walks ids in order with a bounded heap of the next ones, because the
- * index has no order of its own and lists are rare.
+ * index small enough for a million messages. A list walks ids in order with a bounded heap of the next ones that the
+ * sieve lets through, because the index has no order of its own and lists are rare.
  */
 #include "queue/queue_priv.h"
 
@@ -280,9 +280,19 @@ static bool visit_one(struct sp_queue *q, const struct sp_queue_query *query,
     return true;
 }
 
+/* What can be said of one without its record. */
+static bool may_match(const struct sp_queue_query *query, const struct sp_queue_sieve *wanted,
+                      const struct sp_queue_entry *e)
+{
+    if (e->quarantined || query->quarantined_only)
+        return e->quarantined && (query->quarantined_only || asks_nothing(query));
+    return has_state(e, query->state) && sp_queue_sieve_passes(&e->sieve, wanted);
+}
+
 bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last)
 {
     struct page *page = sp_calloc(1, sizeof(*page));
+    struct sp_queue_sieve wanted;
     struct sp_bytes key;
     void *entry;
     size_t at = 0;
@@ -290,10 +300,11 @@ bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struc
     size_t visited = 0;
     bool more;
 
+    sp_queue_sieve_ask(query, &wanted);
     while (sp_map_next(q->entries, &at, &key, &entry)) {
         const struct sp_queue_entry *e = entry;
 
-        if (compare(&e->id, &query->after) > 0)
+        if (compare(&e->id, &query->after) > 0 && may_match(query, &wanted, e))
             offer(page, e);
     }
     qsort(page->at, page->count, sizeof(struct sp_queue_entry *), compare_entries);

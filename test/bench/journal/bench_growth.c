@@ -21,7 +21,13 @@
 
 enum { TOGETHER = 256, TEXT_MAX = 128 };
 
+struct message {
+    struct sp_id id;
+    struct sp_queue_body *body;
+};
+
 struct bench {
+    struct message group[TOGETHER];
     struct sp_queue_options options;
     struct sp_queue *queue;
     struct sp_journal_keys keys;
@@ -30,9 +36,16 @@ struct bench {
     size_t size;
     bool fill;
     bool open;
-    size_t open_accepts;
     size_t failed;
 };
+
+static double cpu_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 static double now_s(void)
 {
@@ -76,7 +89,17 @@ static struct sp_bytes filler(size_t len)
     return sp_bytes(text, len);
 }
 
-static void put(struct bench *b, size_t i)
+static void begin(struct bench *b, struct message *m)
+{
+    m->id = sp_id_new(b->options.clock, sp_random_system());
+    m->body = sp_queue_body_new(b->queue, &m->id);
+    if (sp_queue_body_feed(m->body, SP_LIT("From: a@tenant.test\r\nSubject: x\r\n\r\n")) != SP_OK ||
+        sp_queue_body_feed(m->body, filler(b->size)) != SP_OK)
+        exit(EXIT_FAILURE);
+    sp_queue_body_finish(m->body, on_body, NULL);
+}
+
+static void put(struct bench *b, struct message *m, size_t i)
 {
     static struct sp_accept_rung rungs[] = {{1, -1, 0}, {3, -1, 0}};
     struct sp_accept_decision decision = {
@@ -90,9 +113,8 @@ static void put(struct bench *b, size_t i)
     struct sp_bytes event = filler(1100);
     struct sp_accept a = {.time_ms = sp_clock_wall_ms(b->options.clock)};
     struct sp_queue_accept accept = {.accept = &a, .done = on_accepted, .arg = b};
-    struct sp_queue_body *body;
 
-    a.id = sp_id_new(b->options.clock, sp_random_system());
+    a.id = m->id;
     (void)snprintf(from, sizeof(from), "person%zu@tenant.test", i % 5000);
     (void)snprintf(to, sizeof(to), "someone%zu@d%zu.example", i, i % b->domains);
     recipient = (struct sp_accept_recipient){.address = sp_bytes_cstr(to)};
@@ -108,14 +130,19 @@ static void put(struct bench *b, size_t i)
     a.recipients = &recipient;
     a.recipient_count = 1;
     a.audit = (struct sp_audit_list){&event, 1};
-    body = sp_queue_body_new(b->queue, &a.id);
-    if (sp_queue_body_feed(body, SP_LIT("From: a@tenant.test\r\nSubject: x\r\n\r\n")) != SP_OK ||
-        sp_queue_body_feed(body, filler(b->size)) != SP_OK)
-        exit(EXIT_FAILURE);
-    sp_queue_body_finish(body, on_body, NULL);
-    sp_queue_commit(b->queue);
-    accept.body = body;
+    accept.body = SP_STEAL(m->body);
     sp_queue_accept(b->queue, &accept);
+}
+
+/* One group: all bodies, one turn of the disk, all records, one sync. */
+static void put_group(struct bench *b, size_t from, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        begin(b, &b->group[i]);
+    sp_queue_commit(b->queue);
+    for (size_t i = 0; i < count; i++)
+        put(b, &b->group[i], from + i);
+    sp_queue_commit(b->queue);
 }
 
 static void open_queue(struct bench *b)
@@ -133,9 +160,8 @@ static void fill(struct bench *b)
     double from = now_s();
 
     open_queue(b);
-    for (size_t i = 0; i < b->count; i++)
-        put(b, i);
-    sp_queue_commit(b->queue);
+    for (size_t i = 0; i < b->count; i += TOGETHER)
+        put_group(b, i, b->count - i < TOGETHER ? b->count - i : TOGETHER);
     if (b->failed > 0)
         exit(EXIT_FAILURE);
     (void)printf("{\"filled\":%zu,\"seconds\":%.2f,\"disk_bytes\":%llu}\n", b->count,
@@ -154,6 +180,7 @@ static void visit(void *arg, const struct sp_queue_message *m)
 static void list(struct bench *b, const char *name, struct sp_queue_query query)
 {
     double from = now_s();
+    double cpu = cpu_s();
     size_t found = 0;
     bool more = true;
     struct sp_id last;
@@ -165,34 +192,38 @@ static void list(struct bench *b, const char *name, struct sp_queue_query query)
         more = sp_queue_list(b->queue, &query, &last);
         query.after = last;
     }
-    (void)printf("{\"list\":\"%s\",\"found\":%zu,\"seconds\":%.3f}\n", name, found,
-                 now_s() - from);
+    (void)printf("{\"list\":\"%s\",\"found\":%zu,\"seconds\":%.3f}\n", name, found, now_s() - from);
 }
 
 static void reopen(struct bench *b)
 {
     size_t before = resident();
     double from = now_s();
+    double cpu = cpu_s();
     struct sp_queue_due due;
     struct sp_queue_stats stats;
     double took;
 
     open_queue(b);
     took = now_s() - from;
+    cpu = cpu_s() - cpu;
     stats = sp_queue_stats(b->queue);
-    (void)printf("{\"opened\":%zu,\"seconds\":%.2f,\"footers\":%llu,\"segments\":%llu,"
-                 "\"bytes_a_message\":%zu}\n",
-                 stats.messages, took, (unsigned long long)stats.footers,
-                 (unsigned long long)(stats.current_segment - stats.first_segment + 1),
-                 stats.messages == 0 ? 0 : (resident() - before) / stats.messages);
+    (void)printf(
+        "{\"opened\":%zu,\"seconds\":%.2f,\"cpu_s\":%.2f,\"footers\":%llu,\"segments\":%llu,"
+        "\"bytes_a_message\":%zu}\n",
+        stats.messages, took, cpu, (unsigned long long)stats.footers,
+        (unsigned long long)(stats.current_segment - stats.first_segment + 1),
+        stats.messages == 0 ? 0 : (resident() - before) / stats.messages);
     from = now_s();
     for (size_t i = 0; i < 10000; i++)
         if (!sp_queue_next_due(b->queue, INT64_MAX - 1, &due))
             break;
     (void)printf("{\"next_due_us\":%.2f}\n", (now_s() - from) * 100);
     list(b, "all", (struct sp_queue_query){.state = -1});
-    list(b, "recipient, one", (struct sp_queue_query){.state = -1, .recipient = SP_LIT("one77777@")});
-    list(b, "recipient, none", (struct sp_queue_query){.state = -1, .recipient = SP_LIT("nobody@")});
+    list(b, "recipient, one",
+         (struct sp_queue_query){.state = -1, .recipient = SP_LIT("one77777@")});
+    list(b, "recipient, none",
+         (struct sp_queue_query){.state = -1, .recipient = SP_LIT("nobody@")});
     list(b, "sender, 200", (struct sp_queue_query){.state = -1, .sender = SP_LIT("person77@")});
     list(b, "state, none", (struct sp_queue_query){.state = SP_RCPT_HELD});
     list(b, "rule, many", (struct sp_queue_query){.state = -1, .rule = SP_LIT("phi-to-strangers")});
