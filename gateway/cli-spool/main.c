@@ -5,7 +5,6 @@
 #include "gateway/cli-spool/spool.h"
 
 #include "base/text.h"
-#include "crypt/hash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +24,7 @@ static const char usage[] =
     "usage: sallyport queue check [--state DIR] [--json]\n"
     "       sallyport queue backup DIR\n"
     "       sallyport queue restore DIR\n"
+    "       sallyport keys rotate\n"
     "\n"
     "check    reads every record and every waiting message with its whole body; the gateway may "
     "run\n"
@@ -32,6 +32,10 @@ static const char usage[] =
     "copy;\n"
     "         the gateway may run. The settings and the master key are not in it\n"
     "restore  puts a backup into a state folder that holds no mail; the gateway must not run\n"
+    "\n"
+    "rotate   a new generation of the content key: keyrings are rewritten while mail goes on, then "
+    "the\n"
+    "         old one is destroyed, and what was deleted before can't be read by anybody any more\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --state DIR    look into this folder instead: a backup, say\n"
@@ -60,7 +64,7 @@ bool spool_path(char *out, const char *folder, const char *name)
     return n > 0 && n < SPOOL_PATH_MAX;
 }
 
-static bool read_file(const char *path, struct sp_buf *out)
+bool spool_read_file(const char *path, struct sp_buf *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = 1;
@@ -81,16 +85,13 @@ static int load_settings(struct spool *s)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
     char real[PATH_MAX];
-    char key[SPOOL_PATH_MAX];
     struct sp_err err = {0};
     struct sp_buf text;
-    struct sp_buf master;
     const char *folder;
     int code = SPOOL_OK;
 
     sp_buf_init(&text, SETTINGS_MAX);
-    sp_buf_init(&master, 128 * 1024);
-    if (realpath(s->config_path, real) == NULL || !read_file(real, &text)) {
+    if (realpath(s->config_path, real) == NULL || !spool_read_file(real, &text)) {
         code = spool_fail(SPOOL_NO_INPUT, "%s can't be read", s->config_path);
         goto out;
     }
@@ -101,17 +102,10 @@ static int load_settings(struct spool *s)
     }
     folder = dirname(real);
     if (!spool_path(s->state, folder, s->config->state_dir) ||
-        !spool_path(key, folder, s->config->master_key) || !read_file(key, &master) ||
-        master.len != SP_SECRET_LEN) {
+        !spool_path(s->master, folder, s->config->master_key) || !spool_load_keys(s))
         code = spool_fail(SPOOL_NO_INPUT, "the master key can't be read");
-        goto out;
-    }
-    sp_crypt_hkdf(sp_buf_bytes(&master), SP_LIT("sallyport content kek 1"), &s->keys.content);
-    sp_crypt_hkdf(sp_buf_bytes(&master), SP_LIT("sallyport record kek 1"), &s->keys.record);
-    (void)snprintf(s->keys.kek_id, sizeof(s->keys.kek_id), "kek-1");
 out:
     sp_buf_clear(&text);
-    sp_buf_wipe(&master);
     return code;
 }
 
@@ -186,6 +180,7 @@ static const struct {
     bool has_target;
 } commands[] = {
     {"check", spool_check, false},
+    {"rotate", spool_rotate, false},
     {"backup", spool_backup, true},
     {"restore", spool_restore, true},
 };
@@ -255,6 +250,7 @@ int main(int argc, char **argv)
     sp_config_free(s->config);
     sp_secret_clear(&s->keys.content);
     sp_secret_clear(&s->keys.record);
+    sp_secret_clear(&s->keys.old_content);
     sp_free(s);
     return code;
 }

@@ -14,7 +14,14 @@
 #define SPOOL_MANIFEST   "backup.json" /* written last: a backup without it is none */
 
 /* Exit codes. */
-enum { SPOOL_OK = 0, SPOOL_DAMAGED = 1, SPOOL_USAGE = 64, SPOOL_NO_INPUT = 66, SPOOL_FAILED = 74 };
+enum {
+    SPOOL_OK = 0,
+    SPOOL_DAMAGED = 1,
+    SPOOL_USAGE = 64,
+    SPOOL_NO_INPUT = 66,
+    SPOOL_FAILED = 74,
+    SPOOL_AGAIN = 75
+};
 
 struct spool {
     const char *config_path;
@@ -24,6 +31,7 @@ struct spool {
     const char *target; /* the folder given */
     struct sp_config *config;
     char state[SPOOL_PATH_MAX];
+    char master[SPOOL_PATH_MAX]; /* path of the master key */
     struct sp_journal_keys keys;
     struct sp_loop *loop; /* for its clock */
     unsigned shards[SPOOL_SHARDS_MAX];
@@ -35,6 +43,12 @@ int spool_fail(int code, const char *format, ...) __attribute__((format(printf, 
 
 /* out: SPOOL_PATH_MAX bytes. returns: false if it is too long */
 SP_MUST_CHECK bool spool_path(char *out, const char *folder, const char *name);
+
+/* Appends a whole file. returns: false if it can't be read */
+SP_MUST_CHECK bool spool_read_file(const char *path, struct sp_buf *out);
+
+/* Derives the keys from what lies at s->master. returns: false if that is no key */
+SP_MUST_CHECK bool spool_load_keys(struct spool *s);
 
 /* Finds the numbered folders below FOLDER/spool. returns: false if there is no such folder */
 SP_MUST_CHECK bool spool_find_shards(struct spool *s, const char *folder);
@@ -80,6 +94,7 @@ struct spool_found {
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,
                        struct spool_found *found);
 int spool_check(struct spool *s);   /* returns: an exit code; so do the others */
+int spool_rotate(struct spool *s);  /* returns: see above */
 int spool_backup(struct spool *s);  /* returns: see above */
 int spool_restore(struct spool *s); /* returns: see above */
 

@@ -114,8 +114,7 @@ void relay_left_free(struct relay *r)
         sp_queue_close(x->queue);
         sp_arena_free(x->ways);
         relay_durable_free(x->durable);
-        sp_secret_clear(&x->keys.content);
-        sp_secret_clear(&x->keys.record);
+        relay_keys_clear(&x->keys);
         sp_free(x);
     }
 }

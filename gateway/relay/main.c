@@ -10,23 +10,6 @@
 #define HAND_OVER_MS                                                                               \
     8000 /* for deliveries, then for sessions, when a successor waits for the sockets */
 
-static enum sp_rc load_keys(struct relay *r, struct sp_err *err)
-{
-    struct sp_bytes kek_id = sp_role_file(r->role, "secret/kek.id");
-    enum sp_rc rc = sp_secret_parse(sp_role_file(r->role, "secret/content.kek"), &r->keys.content);
-
-    if (rc == SP_OK)
-        rc = sp_secret_parse(sp_role_file(r->role, "secret/record.kek"), &r->keys.record);
-    if (rc != SP_OK)
-        return sp_fail(err, rc, "no key-encryption keys came with the bundle");
-    kek_id = sp_bytes_trim(kek_id);
-    if (kek_id.len == 0)
-        kek_id = SP_LIT("kek-1");
-    kek_id = sp_bytes_slice(kek_id, 0, sizeof(r->keys.kek_id) - 1);
-    memcpy(r->keys.kek_id, kek_id.ptr, kek_id.len);
-    return SP_OK;
-}
-
 static int remembered(void *arg, struct sp_bytes domain)
 {
     return relay_delivery_remembered(arg, domain);
@@ -95,7 +78,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     sp_jobs_on_faulty(r->jobs, sp_role_peer_faulty, role);
     r->durable = relay_durable_new(r);
     r->posture = relay_posture_new(r);
-    rc = load_keys(r, err);
+    rc = relay_keys_load(r, &r->keys, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
     if (rc == SP_OK)
@@ -132,7 +115,9 @@ static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *er
     (void)role;
     if (rc == SP_OK)
         rc = relay_delivery_reload(state, err);
-    return rc == SP_OK ? relay_left_reload(state, err) : rc;
+    if (rc == SP_OK)
+        rc = relay_left_reload(state, err);
+    return rc == SP_OK ? relay_keys_renew(state, err) : rc;
 }
 
 static void on_drained(void *arg)
@@ -193,8 +178,7 @@ static void relay_free(void *state)
     sp_free(r->postmaster);
     sp_free(r->report_tenant);
     sp_free(r->report_domain);
-    sp_secret_clear(&r->keys.content);
-    sp_secret_clear(&r->keys.record);
+    relay_keys_clear(&r->keys);
     sp_free(r);
 }
 

@@ -58,6 +58,15 @@ SP_MUST_CHECK enum sp_rc relay_settings_first(struct relay *r, struct sp_err *er
 /* Reads settings, policy, tenants and TLS keys, and gives them to intake. Nothing is changed if anything is wrong. */
 SP_MUST_CHECK enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err);
 
+/* ---- keys.c: the keys above those of the segments ---- */
+
+/* Reads them from the bundle. returns: SP_E_CRYPT_KEY if they are not in it */
+SP_MUST_CHECK enum sp_rc relay_keys_load(struct relay *r, struct sp_journal_keys *out,
+                                         struct sp_err *err);
+/* New ones may be there: the keyrings of r's shards are rewritten, if so. A failure is tried again by the next reload. */
+SP_MUST_CHECK enum sp_rc relay_keys_renew(struct relay *r, struct sp_err *err);
+void relay_keys_clear(struct sp_journal_keys *keys);
+
 /* ---- delivery.c: outbound ---- */
 
 /*

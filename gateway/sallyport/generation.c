@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "config/tenant.h"
 #include "crypt/hash.h"
+#include "crypt/kek.h"
 #include "role/bundle.h"
 
 #include <dirent.h>
@@ -59,7 +60,6 @@ static const struct {
     const char *info; /* HKDF's purpose */
     unsigned roles;
 } keks[] = {
-    {"secret/content.kek", "sallyport content kek 1", FOR(RELAY)},
     {"secret/record.kek", "sallyport record kek 1", FOR(RELAY) | FOR(LEDGER)},
     {"secret/portal.kek", "sallyport portal kek 1", FOR(PORTAL)},
 };
@@ -178,6 +178,60 @@ static void add_smarthosts(struct loading *l)
     }
 }
 
+/* The secret of a generation of the content key; absent: empty. */
+static bool read_generation(struct loading *l, const char *master, const char *suffix,
+                            struct sp_buf *out, bool *is_there)
+{
+    char path[PATH_LEN_MAX];
+    struct sp_err err;
+    enum sp_rc rc;
+
+    if (snprintf(path, sizeof(path), "%s%s", master, suffix) >= (int)sizeof(path))
+        return false;
+    rc = file_read(path, out, &err);
+    *is_there = rc == SP_OK;
+    if (rc == SP_OK || rc == SP_E_NOT_FOUND)
+        return true;
+    complain(l, err.text);
+    return false;
+}
+
+/* The key of bodies: this generation's, and while the one before is still needed, that one's. */
+static void add_content_kek(struct loading *l, const char *path, struct sp_bytes master)
+{
+    static const struct {
+        const char *suffix;
+        const char *key;
+        const char *id;
+        bool may_lack; /* the first generation has no file */
+    } generations[] = {
+        {SP_KEK_FILE, "secret/content.kek", "secret/kek.id", true},
+        {SP_KEK_FILE_OLD, "secret/content.kek.old", "secret/kek.id.old", false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(generations); i++) {
+        char id[SP_KEK_ID_LEN + 1];
+        struct sp_secret kek;
+        struct sp_buf secret;
+        bool is_there;
+
+        sp_buf_init(&secret, 128 * 1024);
+        if (!read_generation(l, path, generations[i].suffix, &secret, &is_there)) {
+            sp_buf_clear(&secret);
+            return;
+        }
+        if ((is_there || generations[i].may_lack) &&
+            sp_crypt_content_kek(master, sp_buf_bytes(&secret), &kek, id) != SP_OK) {
+            complain(l, "the content key's secret must be a file of 32 random bytes");
+        } else if (is_there || generations[i].may_lack) {
+            add(l, FOR(RELAY), generations[i].key, sp_secret_bytes(&kek));
+            add(l, FOR(RELAY), generations[i].id, sp_bytes_cstr(id));
+            sp_secret_clear(&kek);
+        }
+        sp_buf_wipe(&secret);
+    }
+}
+
 static void add_keks(struct loading *l)
 {
     struct sp_buf master;
@@ -191,6 +245,7 @@ static void add_keks(struct loading *l)
     } else if (master.len != SP_SECRET_LEN) {
         complain(l, "the master key must be a file of 32 random bytes");
     } else {
+        add_content_kek(l, path, sp_buf_bytes(&master));
         for (size_t i = 0; i < SP_ARRAY_LEN(keks); i++) {
             struct sp_secret kek;
 

@@ -31,6 +31,7 @@ static const struct command {
     {"queue", "restore", "cli-spool", "put a backup into an empty state folder"},
     {"queue", NULL, "cli-control", "list, sites, show, hold, release, retry, delete"},
     {"trace", NULL, "cli-control", "what became of a message, a line a recipient"},
+    {"keys", "rotate", "cli-spool", "a new generation of the key that deletion rests on"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
     {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},
     {"probe", NULL, "cli-control", "what a domain's hosts can prove, and what mail to it would do"},

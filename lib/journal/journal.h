@@ -25,6 +25,9 @@ struct sp_journal_keys {
     struct sp_secret content;
     struct sp_secret record;
     char kek_id[SP_JOURNAL_KEK_ID_MAX]; /* of the generation, "kek-2026-2"; for audit and keyring */
+    struct sp_secret
+        old_content; /* of the generation before, while not all keyrings are rewritten */
+    char old_kek_id[SP_JOURNAL_KEK_ID_MAX]; /* "": there is none */
 };
 
 enum sp_journal_class {
@@ -155,6 +158,15 @@ void sp_journal_append(struct sp_journal *j, struct sp_journal_append *a);
 
 /* Without a loop: writes and syncs what was appended, then calls back. */
 void sp_journal_commit(struct sp_journal *j);
+
+/*
+ * Wraps all segments' keys under the content key of another generation, and makes that durable: from then on the one
+ * before is not needed. The record key stays as it is. Repeating it is harmless.
+ *
+ * returns: SP_OK; SP_E_JOURNAL_FULL, SP_E_IO: the keyring on disk may still be of the generation before
+ * thread:  loop; blocks on the disk
+ */
+SP_MUST_CHECK enum sp_rc sp_journal_rekey(struct sp_journal *j, const struct sp_journal_keys *keys);
 
 /* returns: what it can take now */
 enum sp_journal_state sp_journal_state(const struct sp_journal *j);

@@ -29,6 +29,9 @@ struct sp_keyring {
     const struct sp_random *random;
     struct sp_aead *kek;
     char kek_id[SP_JOURNAL_KEK_ID_MAX];
+    struct sp_secret old_kek; /* of the generation before */
+    char old_kek_id[SP_JOURNAL_KEK_ID_MAX];
+    bool is_old; /* the file is of that one */
     pthread_mutex_t lock;
     struct entry *entries;
     size_t count;
@@ -45,6 +48,8 @@ struct sp_keyring *sp_keyring_new(const struct sp_journal_io *io,
     k->random = random;
     k->kek = sp_aead_new(&keys->content);
     memcpy(k->kek_id, keys->kek_id, sizeof(k->kek_id));
+    k->old_kek = keys->old_content;
+    memcpy(k->old_kek_id, keys->old_kek_id, sizeof(k->old_kek_id));
     pthread_mutex_init(&k->lock, NULL);
     return k;
 }
@@ -54,6 +59,7 @@ void sp_keyring_free(struct sp_keyring *k)
     if (k == NULL)
         return;
     sp_aead_free(k->kek);
+    sp_secret_clear(&k->old_kek);
     pthread_mutex_destroy(&k->lock);
     sp_free(k->entries);
     sp_free(k);
@@ -110,6 +116,50 @@ static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in,
     return sp_reader_end(&r) == SP_OK ? SP_OK : SP_E_JOURNAL_DAMAGED;
 }
 
+/* Wraps every entry under another key; all or none. */
+static enum sp_rc wrap_anew(struct sp_keyring *k, struct sp_aead *from, struct sp_aead *to)
+{
+    struct entry *fresh = sp_calloc(k->count + 1, sizeof(*fresh));
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; i < k->count && rc == SP_OK; i++) {
+        struct sp_bytes salt = sp_bytes(k->entries[i].salt, SP_SALT_LEN);
+        struct sp_secret key;
+
+        rc = sp_crypt_unwrap(from, salt, sp_bytes(k->entries[i].wrapped, SP_WRAPPED_LEN), &key);
+        if (rc != SP_OK)
+            break;
+        memcpy(fresh[i].salt, salt.ptr, SP_SALT_LEN);
+        sp_crypt_wrap(to, k->random, salt, &key, fresh[i].wrapped);
+        sp_secret_clear(&key);
+    }
+    if (rc == SP_OK && k->count > 0)
+        memcpy(k->entries, fresh, k->count * sizeof(*fresh));
+    sp_free(fresh);
+    return rc;
+}
+
+bool sp_keyring_is_old(const struct sp_keyring *k)
+{
+    return k->is_old;
+}
+
+enum sp_rc sp_keyring_rewrap(struct sp_keyring *k, const struct sp_journal_keys *keys)
+{
+    struct sp_aead *to = sp_aead_new(&keys->content);
+    enum sp_rc rc;
+
+    pthread_mutex_lock(&k->lock);
+    rc = wrap_anew(k, k->kek, to);
+    if (rc == SP_OK) {
+        sp_aead_set_key(k->kek, &keys->content);
+        memcpy(k->kek_id, keys->kek_id, sizeof(k->kek_id));
+    }
+    pthread_mutex_unlock(&k->lock);
+    sp_aead_free(to);
+    return rc;
+}
+
 enum sp_rc sp_keyring_load(struct sp_keyring *k)
 {
     char kek_id[SP_JOURNAL_KEK_ID_MAX];
@@ -120,6 +170,15 @@ enum sp_rc sp_keyring_load(struct sp_keyring *k)
     rc = read_file(k->io, FILE_NAME, &file);
     if (rc == SP_OK)
         rc = decode(k, sp_buf_bytes(&file), kek_id);
+    if (rc == SP_OK && k->old_kek_id[0] != 0 &&
+        memcmp(kek_id, k->old_kek_id, sizeof(kek_id)) == 0 &&
+        memcmp(kek_id, k->kek_id, sizeof(kek_id)) != 0) {
+        struct sp_aead *old = sp_aead_new(&k->old_kek);
+
+        rc = wrap_anew(k, old, k->kek);
+        sp_aead_free(old);
+        k->is_old = rc == SP_OK;
+    }
     sp_buf_clear(&file);
     return rc;
 }

@@ -35,6 +35,12 @@ void sp_keyring_keep(struct sp_keyring *k, bool (*is_kept)(void *arg, const uint
 /* Makes what is in memory durable. returns: SP_E_IO, SP_E_JOURNAL_FULL; the file is then the old one */
 SP_MUST_CHECK enum sp_rc sp_keyring_save(struct sp_keyring *k);
 
+/* Wraps all under another KEK, in memory; keys: the new one. After a failure all is as it was. returns: SP_E_CRYPT_AUTH */
+SP_MUST_CHECK enum sp_rc sp_keyring_rewrap(struct sp_keyring *k,
+                                           const struct sp_journal_keys *keys);
+/* returns: whether what was loaded was wrapped under the generation before, and is so on disk */
+bool sp_keyring_is_old(const struct sp_keyring *k);
+
 size_t sp_keyring_count(struct sp_keyring *k);
 
 #endif

@@ -128,6 +128,13 @@ void sp_journal_on_retry(void *arg)
     sp_forget_go_on(arg);
 }
 
+enum sp_rc sp_journal_rekey(struct sp_journal *j, const struct sp_journal_keys *keys)
+{
+    enum sp_rc rc = sp_keyring_rewrap(j->maker.keyring, keys);
+
+    return rc == SP_OK ? sp_keyring_save(j->maker.keyring) : rc;
+}
+
 enum sp_journal_state sp_journal_state(const struct sp_journal *j)
 {
     return j->state;

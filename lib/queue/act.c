@@ -73,6 +73,23 @@ static bool changes_messages(uint8_t type)
            type == SP_RECORD_DELETE;
 }
 
+static void ignore(void *arg, enum sp_rc rc)
+{
+    (void)arg;
+    (void)rc;
+}
+
+enum sp_rc sp_queue_rekey(struct sp_queue *q, const struct sp_journal_keys *keys,
+                          struct sp_bytes event)
+{
+    struct sp_act act = {.time_ms = sp_clock_wall_ms(q->o.clock), .audit = {&event, 1}};
+    enum sp_rc rc = q->journal == NULL ? SP_E_CLOSED : sp_journal_rekey(q->journal, keys);
+
+    if (rc == SP_OK)
+        sp_queue_act(q, SP_RECORD_ACT, &act, ignore, NULL);
+    return rc;
+}
+
 void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
                   void (*done)(void *arg, enum sp_rc rc), void *arg)
 {

@@ -251,6 +251,14 @@ struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
 size_t sp_queue_check(struct sp_queue *q,
                       void (*visit)(void *arg, const struct sp_id *id, enum sp_rc why), void *arg);
 
+/*
+ * Wraps the bodies' keys under another generation's key; see sp_journal_rekey. event: for the audit, recorded behind it
+ *
+ * returns: SP_OK, SP_E_CLOSED, or why it may not be durable
+ */
+SP_MUST_CHECK enum sp_rc sp_queue_rekey(struct sp_queue *q, const struct sp_journal_keys *keys,
+                                        struct sp_bytes event);
+
 /* ---- disk space ---- */
 
 /* The ledger has durably folded all segments before this one. */

@@ -31,7 +31,7 @@ struct sp_queue_group {
 
 /* What a list knows of a message, or asks, before it reads a record. (sieve.c) */
 struct sp_queue_sieve {
-    uint64_t grams[2]; /* a bit for each three characters of its addresses */
+    uint64_t grams[4]; /* a bit for each three characters of its addresses */
     uint32_t tenant;   /* hash; SP_SIEVE_ANY: any */
     uint32_t rule;
 };

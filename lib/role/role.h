@@ -35,6 +35,7 @@
  *   sallyport.json                                       every role
  *   the policy's folder, as named in the setting; "tenants/..."   relay, ledger, admin; tenants also portal, sealer
  *   secret/content.kek                                   relay (32 bytes, derived from the master key; so all .kek)
+ *   secret/kek.id, secret/content.kek.old, kek.id.old    relay: name of its generation; the one before, while it is needed
  *   secret/record.kek                                    relay, ledger
  *   secret/portal.kek                                    portal
  *   secret/tls.tickets, secret/portal.tickets            relay, portal (SP_TLS_TICKET_KEY_LEN bytes)
