@@ -49,6 +49,9 @@ static void half_free(void *ptr)
         return;
     sp_list_remove(&h->link);
     sp_delivery_free(h->delivery);
+    /* lines that it had shut are open again */
+    if (h->owner->now != NULL && h->owner->now != h)
+        sp_delivery_poke(h->owner->now->delivery);
     sp_transport_free(h->transport);
     sp_dns_resolver_free(h->resolver);
     sp_partners_free(h->partners);

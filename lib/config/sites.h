@@ -94,11 +94,11 @@ const struct sp_site_tenant *sp_sites_tenant(const struct sp_sites *s, struct sp
 size_t sp_sites_count(const struct sp_sites *s);
 
 /*
- * What a temporary reply means: the entry's own table, then the default's, then that 421, 4.7.x, 4.3.2 and 4.4.5 ask us to
- * slow down.
+ * Weighs a reply: the entry's own table, then the default's, then that 421, 4.7.x, 4.3.2 and 4.4.5 ask us to slow down.
  *
  * status:  "4.7.28"
  * rule:    the one that fitted, or NULL; lent
+ * returns: what a temporary reply means; SP_SITE_IGNORE for any other
  */
 enum sp_site_answer sp_sites_weigh(const struct sp_sites *s, const struct sp_site_limits *limits,
                                    int code, struct sp_bytes status, struct sp_bytes text,

@@ -282,6 +282,51 @@ START_TEST(a_crowds_line_is_shut_until_there_is_room)
 }
 END_TEST
 
+static void on_site(void *arg, const struct sp_pool_view *v)
+{
+    *(struct sp_pool_view *)arg = *v;
+}
+
+START_TEST(a_host_that_throttles_gets_half_and_less_until_it_recovers)
+{
+    struct sending many[60];
+    struct sp_pool_view v = {0};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) sites = NULL;
+    struct world w;
+
+    ck_assert_int_eq(sp_sites_load(SP_LIT("{\"version\": 1}"), "s", problems, &sites), SP_OK);
+    w_sites = sites;
+    start(&w, 8, 60000);
+    smtp_sink_reply(w.sink, "DOT", "421 4.7.0 slow down");
+    for (size_t i = 0; i < 8; i++)
+        send_one(&w, &many[i]);
+    for (int i = 0; i < 300 && many[7].results == 0; i++)
+        turn(&w, 1);
+    sp_pool_each(w.pool, on_site, &v);
+    ck_assert_uint_eq(v.state->max, 8);
+    ck_assert_uint_lt(v.state->limit, 8);
+    ck_assert_uint_ge(v.state->throttled, 1);
+    ck_assert_str_eq(v.state->why, "throttled: 421 4.7.0");
+    smtp_sink_reply(w.sink, "DOT", NULL);
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++) {
+        send_one(&w, &many[i]);
+        for (int k = 0; k < 300 && many[i].calls == 0; k++)
+            turn(&w, 1);
+    }
+    for (int i = 0; i < 300 && smtp_sink_messages(w.sink) < 8 + 60; i++)
+        turn(&w, 1);
+    turn(&w, 3);
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++)
+        ck_assert_int_eq(many[i].state, SP_SMTP_RCPT_ACCEPTED);
+    sp_pool_each(w.pool, on_site, &v);
+    ck_assert_uint_eq(v.state->limit, 8);
+    ck_assert_str_eq(v.state->why, "");
+    stop(&w);
+    w_sites = NULL;
+}
+END_TEST
+
 /* What another route to the same host may differ in. */
 enum differs {
     NOTHING,
@@ -390,6 +435,7 @@ static void add(TCase *c)
     tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
+    tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
 }
 
 SP_TEST_MAIN("delivery.pool", add)
