@@ -410,34 +410,33 @@ static void on_dialled(void *arg, struct sp_stream *stream, const char *ip)
     set_timer(c);
 }
 
+static bool is_of_family(struct sp_bytes address, unsigned family)
+{
+    return (sp_bytes_find(address, ':') != SIZE_MAX) == (family == 6);
+}
+
 /* An address of ours of that family, or none if the system chooses. returns: false if the pool has none: not from there */
 static bool choose_source(void *arg, unsigned family, struct sp_addr *out,
                           const struct sp_addr **source)
 {
     const struct sp_conn *c = arg;
     const struct sp_site_source *pool = c->plan.source;
-    unsigned fit = 0;
+    size_t fit = 0;
+    size_t turn;
 
     *source = NULL;
     if (pool == NULL)
         return true;
-    for (unsigned round = 0; round < 2; round++) {
-        unsigned seen = 0;
-
-        for (size_t i = 0; i < pool->count; i++) {
-            bool is_six = sp_bytes_find(pool->addresses[i], ':') != SIZE_MAX;
-
-            if (is_six != (family == 6))
-                continue;
-            if (round == 1 && seen == c->plan.source_turn % fit) {
-                *source = out;
-                return sp_addr_from_ip(pool->addresses[i], 0, out);
-            }
-            seen++;
-        }
-        fit = seen;
-        if (fit == 0)
-            return false;
+    for (size_t i = 0; i < pool->count; i++)
+        fit += is_of_family(pool->addresses[i], family);
+    if (fit == 0)
+        return false;
+    turn = c->plan.source_turn % fit;
+    for (size_t i = 0; i < pool->count; i++) {
+        if (!is_of_family(pool->addresses[i], family) || turn-- > 0)
+            continue;
+        *source = out;
+        return sp_addr_from_ip(pool->addresses[i], 0, out);
     }
     return false;
 }

@@ -154,6 +154,11 @@ void smtp_sink_free(struct smtp_sink *s)
 
 void smtp_sink_reply(struct smtp_sink *s, const char *verb, const char *text)
 {
+    for (size_t i = 0; i < s->reply_count; i++)
+        if (strcmp(s->replies[i].verb, verb) == 0) { /* told anew */
+            s->replies[i].text = text;
+            return;
+        }
     sp_assert(s->reply_count < REPLIES_MAX);
     s->replies[s->reply_count].verb = verb;
     s->replies[s->reply_count++].text = text;
