@@ -85,7 +85,8 @@ void sp_smtp_server_free(struct sp_smtp_server *s)
         return;
     sp_buf_clear(&s->out);
     sp_buf_clear(&s->helo);
-    sp_wipe(s->secret, sizeof(s->secret));
+    sp_smtp_server_forget_secret(s);
+    sp_free(s->secret);
     sp_free(s);
 }
 
@@ -325,8 +326,7 @@ void sp_smtp_server_answer(struct sp_smtp_server *s, enum sp_rc rc, struct sp_by
 {
     sp_assert(s->waiting);
     s->waiting = false;
-    sp_wipe(s->secret, s->secret_len);
-    s->secret_len = 0;
+    sp_smtp_server_forget_secret(s);
     if (rc == SP_OK) {
         accept_answer(s, text);
         return;

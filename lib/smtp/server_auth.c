@@ -1,10 +1,13 @@
 /*
  * AUTH (RFC 4954), over TLS only: PLAIN (RFC 4616), LOGIN as it is spoken, EXTERNAL (RFC 4422 A), SCRAM-SHA-256 (RFC 7677).
  * The machine takes the exchange apart; whether a password, a proof or a certificate is right is the driver's to find out, on a
- * thread of its own where that takes time. Decoded secrets stay in one fixed place and are wiped when answered.
+ * thread of its own where that takes time. Decoded secrets stay in one fixed place, made for the first of them since most
+ * sessions have none, and are wiped when answered.
  */
 #include "base/text.h"
 #include "smtp/server_priv.h"
+
+#define SECRET_MAX 1024
 
 static const struct {
     const char *name;
@@ -50,13 +53,22 @@ static bool take_plain(struct sp_bytes text, struct sp_smtp_server_event *out)
            out->password.len <= SP_SMTP_AUTH_MAX && sp_bytes_find(out->password, 0) == SIZE_MAX;
 }
 
+void sp_smtp_server_forget_secret(struct sp_smtp_server *s)
+{
+    if (s->secret != NULL)
+        sp_wipe(s->secret, SECRET_MAX);
+    s->secret_len = 0;
+}
+
 /* Adds a decoded response to the secrets. at: where it begins. returns: false if it is no base 64, or too long */
 static bool decode(struct sp_smtp_server *s, struct sp_bytes text, size_t *at)
 {
     struct sp_buf b;
     bool ok;
 
-    sp_buf_init(&b, sizeof(s->secret) - s->secret_len);
+    if (s->secret == NULL)
+        s->secret = sp_calloc(1, SECRET_MAX);
+    sp_buf_init(&b, SECRET_MAX - s->secret_len);
     ok = sp_base64_decode(&b, text) && !b.failed;
     if (ok)
         *at = s->secret_len;
@@ -70,8 +82,7 @@ static bool decode(struct sp_smtp_server *s, struct sp_bytes text, size_t *at)
 
 static void end_exchange(struct sp_smtp_server *s, enum sp_rc rc)
 {
-    sp_wipe(s->secret, sizeof(s->secret));
-    s->secret_len = 0;
+    sp_smtp_server_forget_secret(s);
     s->auth_user_len = 0;
     if (s->state == AUTH)
         sp_smtp_server_enter(s, READY);
@@ -199,7 +210,6 @@ void sp_smtp_server_challenge(struct sp_smtp_server *s, struct sp_bytes text)
     sp_buf_put_cstr(&s->out, "334 ");
     sp_base64_encode(&s->out, text);
     sp_buf_put_cstr(&s->out, "\r\n");
-    sp_wipe(s->secret, sizeof(s->secret)); /* the text may have been a view of it */
-    s->secret_len = 0;
+    sp_smtp_server_forget_secret(s); /* the text may have been a view of it */
     sp_smtp_server_enter(s, AUTH);
 }

@@ -74,7 +74,7 @@ struct sp_smtp_server {
     enum sp_smtp_auth mechanism; /* of the exchange under way */
     bool challenged;             /* by the driver */
     size_t auth_user_len;        /* LOGIN: the user is in secret */
-    uint8_t secret[1024];        /* decoded responses, wiped when answered */
+    uint8_t *secret;             /* decoded responses, wiped when answered; NULL: none came yet */
     size_t secret_len;
     int64_t progress_ms; /* monotonic: when mail moved last, or the session began */
 };
@@ -108,6 +108,9 @@ void sp_smtp_server_close(struct sp_smtp_server *s, enum sp_rc rc);
 
 /* Runs a command line without its CRLF. */
 void sp_smtp_server_command(struct sp_smtp_server *s, struct sp_bytes line);
+
+/* Wipes what AUTH has left. */
+void sp_smtp_server_forget_secret(struct sp_smtp_server *s);
 
 /* A message begins: DATA was answered, or the first BDAT. */
 void sp_smtp_server_data_start(struct sp_smtp_server *s);
