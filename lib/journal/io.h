@@ -30,8 +30,12 @@ struct sp_journal_io {
     int (*sync)(void *ctx, int fd);
     /* fsync of a folder ("." is the shard's own). returns: 0 or -errno */
     int (*sync_folder)(void *ctx, const char *name);
-    /* Asks for early write-back of a range; a hint. */
-    void (*write_back)(void *ctx, int fd, int64_t offset, int64_t len);
+    /*
+     * Begins to write a range to the disk, and waits for what of it was being written already: a writer who names the
+     * piece before each time has at most two pieces on their way. Makes nothing durable.
+     * returns: 0 or -errno; a failure is as final as one of sync, which may not tell it a second time
+     */
+    int (*write_back)(void *ctx, int fd, int64_t offset, int64_t len);
     int (*truncate)(void *ctx, int fd, int64_t len);
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *name);

@@ -99,10 +99,15 @@ static int disk_sync_folder(void *ctx, const char *name)
     return rc;
 }
 
-static void disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
+static int disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
 {
     (void)ctx;
-    (void)sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE);
+    if (SP_FAULT("journal.write-back"))
+        return -EIO;
+    return sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) ==
+                   0
+               ? 0
+               : -errno;
 }
 
 static int disk_truncate(void *ctx, int fd, int64_t len)

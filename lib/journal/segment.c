@@ -70,10 +70,13 @@ static int fill(const struct sp_journal_io *io, int fd, uint8_t *header, uint64_
     if (rc == 0 && len > SP_BLOCK) {
         zeroes = sp_calloc(1, FILL_LEN);
         for (uint64_t at = SP_BLOCK; rc == 0 && at < len; at += FILL_LEN) {
+            int64_t before = at > FILL_LEN ? (int64_t)(at - FILL_LEN) : 0;
+
             iov.iov_base = zeroes;
             iov.iov_len = len - at < FILL_LEN ? (size_t)(len - at) : FILL_LEN;
             rc = sp_write_fully(io, fd, &iov, 1, (int64_t)at);
-            io->write_back(io->ctx, fd, (int64_t)at, FILL_LEN);
+            if (rc == 0) /* the piece before is waited for: commits of others need the disk too */
+                rc = io->write_back(io->ctx, fd, before, (int64_t)(at + FILL_LEN) - before);
         }
         sp_free(zeroes);
     }

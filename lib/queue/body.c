@@ -12,7 +12,8 @@
 enum {
     PLAIN_INLINE_MAX = 256 * 1024,
     WAITING_MAX = 1024 * 1024, /* of one body, on its way to disk */
-    WRITE_BACK_EVERY = 4 * 1024 * 1024,
+    WRITE_BACK_EVERY =
+        1024 * 1024, /* so much, and as much again, of a body is on its way to the disk at most */
     BODY_MEMORY = 32 * 1024 * 1024,
     SPARES_MAX = 64,
     SPARE_PLAIN_MAX = 64 * 1024,
@@ -39,7 +40,8 @@ struct sp_queue_body {
     /* of the disk thread, while jobs run: */
     int fd;
     int64_t offset;
-    int64_t written_back;
+    int64_t written_back; /* up to here it is on its way to the disk */
+    int64_t piece;        /* where the piece that was sent last begins */
     enum sp_rc disk_rc;
 };
 
@@ -173,6 +175,21 @@ static enum sp_rc rc_of(int errnum)
     return errnum == -ENOSPC || errnum == -EDQUOT ? SP_E_JOURNAL_FULL : SP_E_JOURNAL_FAILED;
 }
 
+/*
+ * Sends what was written since on its way, and waits for the piece before: a long queue at the disk would stand before
+ * every commit. What a commit finds there are the last two pieces of each disk thread's body.
+ */
+static void write_back(struct sp_queue_body *b)
+{
+    const struct sp_journal_io *io = b->queue->o.io;
+    int err = io->write_back(io->ctx, b->fd, b->piece, b->offset - b->piece);
+
+    b->piece = b->written_back;
+    b->written_back = b->offset;
+    if (err != 0)
+        b->disk_rc = rc_of(err);
+}
+
 static void write_run(struct sp_queue_job *job)
 {
     struct write_job *w = SP_CONTAINER(job, struct write_job, job);
@@ -205,10 +222,8 @@ static void write_run(struct sp_queue_job *job)
         done += (size_t)n;
         b->offset += n;
     }
-    if (b->offset - b->written_back >= WRITE_BACK_EVERY) {
-        io->write_back(io->ctx, b->fd, b->written_back, b->offset - b->written_back);
-        b->written_back = b->offset;
-    }
+    if (b->offset - b->written_back >= WRITE_BACK_EVERY)
+        write_back(b);
 }
 
 static void write_done(struct sp_queue_job *job)
@@ -296,10 +311,9 @@ void sp_queue_body_wait(struct sp_queue_body *b, void (*on_room)(void *arg), voi
 static void sync_prepare(struct sp_queue_job *job)
 {
     struct sp_queue_body *b = SP_CONTAINER(job, struct sp_queue_body, finish);
-    const struct sp_journal_io *io = b->queue->o.io;
 
     if (b->disk_rc == SP_OK)
-        io->write_back(io->ctx, b->fd, b->written_back, b->offset - b->written_back);
+        write_back(b);
 }
 
 static void sync_run(struct sp_queue_job *job)

@@ -532,12 +532,13 @@ static int view_sync_folder(void *ctx, const char *name)
     return power_sync_folder(v->disk, whole);
 }
 
-static void view_write_back(void *ctx, int fd, int64_t offset, int64_t len)
+static int view_write_back(void *ctx, int fd, int64_t offset, int64_t len)
 {
     (void)ctx;
     (void)fd;
     (void)offset;
     (void)len;
+    return 0;
 }
 
 static int view_rename(void *ctx, const char *from, const char *to)

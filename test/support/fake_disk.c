@@ -265,12 +265,13 @@ static int disk_sync_folder(void *ctx, const char *name)
     return rc;
 }
 
-static void disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
+static int disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
 {
     (void)ctx;
     (void)fd;
     (void)offset;
     (void)len;
+    return 0;
 }
 
 static int disk_rename(void *ctx, const char *from, const char *to)
