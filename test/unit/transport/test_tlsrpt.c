@@ -26,7 +26,7 @@ START_TEST(each_session_has_its_policy_and_result)
         {"other key", SP_TLSA_USABLE, SP_STS_MODE_ENFORCE, true, &good, SP_OK, "tlsa",
          "validation-failure"},
         {"unusable set", SP_TLSA_UNUSABLE, SP_STS_MODE_NONE, false, &bare, SP_OK, "tlsa",
-         "success"},
+         "tlsa-invalid"},
         {"stripped", SP_TLSA_USABLE, SP_STS_MODE_NONE, false, &none, SP_E_TLS_ABSENT, "tlsa",
          "starttls-not-supported"},
         {"kept", SP_TLSA_NONE, SP_STS_MODE_ENFORCE, true, &good, SP_OK, "sts", "success"},
@@ -92,6 +92,37 @@ START_TEST(a_partner_below_its_level_is_broken)
     ck_assert(!sp_hop_judge(&route, &hop, &proof, SP_OK).broken);
     route.must = SP_LEVEL_DANE;
     ck_assert(sp_hop_judge(&route, &hop, &proof, SP_OK).broken);
+}
+END_TEST
+
+START_TEST(a_policy_that_could_not_be_had_is_told)
+{
+    static const struct sp_hop_proof good = {.tls = true, .chain_ok = true, .name_ok = true};
+    static const struct {
+        enum sp_rc txt;
+        enum sp_rc why;
+        const char *policy;
+        const char *result;
+    } cases[] = {
+        {SP_OK, SP_E_FETCH_STATUS, "sts", "sts-policy-fetch-error"},
+        {SP_OK, SP_E_TIMEOUT, "sts", "sts-policy-fetch-error"},
+        {SP_OK, SP_E_DNS_SERVFAIL, "sts", "sts-policy-fetch-error"},
+        {SP_OK, SP_E_TLS_UNTRUSTED, "sts", "sts-webpki-invalid"},
+        {SP_OK, SP_E_STS_INVALID, "sts", "sts-policy-invalid"},
+        {SP_OK, SP_E_LIMIT, "sts", "sts-policy-invalid"},
+        {SP_OK, SP_E_STS_NONE, "no-policy-found", "success"},
+        {SP_E_STS_NONE, SP_E_STS_NONE, "no-policy-found", "success"},
+        {SP_E_DNS_SERVFAIL, SP_E_DNS_SERVFAIL, "no-policy-found", "success"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_hop hop = {.tlsa = SP_TLSA_NONE};
+        struct sp_route route = {.sts_txt = cases[i].txt, .sts_why = cases[i].why};
+
+        ck_assert_msg(strcmp(sp_tlsrpt_policy(&route, &hop), cases[i].policy) == 0, "case %zu", i);
+        ck_assert_msg(strcmp(sp_tlsrpt_result(&route, &hop, &good, SP_OK), cases[i].result) == 0,
+                      "case %zu: %s", i, sp_tlsrpt_result(&route, &hop, &good, SP_OK));
+    }
 }
 END_TEST
 
@@ -189,6 +220,7 @@ static void add(TCase *c)
     tcase_add_test(c, each_session_has_its_policy_and_result);
     tcase_add_test(c, a_partners_key_stands_in_the_place_of_dns);
     tcase_add_test(c, a_partner_below_its_level_is_broken);
+    tcase_add_test(c, a_policy_that_could_not_be_had_is_told);
     tcase_add_test(c, a_record_is_one_and_well_formed_or_none);
     tcase_add_test(c, a_report_goes_to_one_address_or_one_host);
 }
