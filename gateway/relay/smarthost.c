@@ -85,7 +85,7 @@ enum sp_rc relay_selves_new(struct relay *r, const struct relay_selves *before,
 
     s->count = c->delivery.smarthost_count;
     s->items = sp_calloc(s->count + 1, sizeof(*s->items));
-    s->list = sp_calloc(s->count + 1, sizeof(*s->list));
+    s->list = sp_calloc(s->count + 1, sizeof(void *));
     for (size_t i = 0; i < s->count; i++) {
         const struct sp_config_smarthost *host = &c->delivery.smarthosts[i];
         struct self *self = &s->items[i];

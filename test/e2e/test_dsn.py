@@ -10,7 +10,8 @@ from lab import mail
 
 POLICY = {"version": 1, "settings": {"floor": "plain"},  # names no expiry: delivery.expire is the time
           "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
-          "rules": [{"rule": "longer", "when": {"recipient.domain": "long.example"}, "then": {"protect": "relay", "expire": "1d"}},
+          "rules": [{"rule": "longer", "when": {"recipient.domain": "long.example"},
+                     "then": {"protect": "relay", "expire": "1d"}},
                     {"rule": "watched", "when": {"recipient.domain": "watched.example"}, "then": {
                         "hold": {"for": "approval", "within": "8h", "otherwise": "return", "protect": "relay"},
                         "notify": {"sender": ["late"]}}},
