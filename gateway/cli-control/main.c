@@ -28,6 +28,8 @@ static const char usage[] =
     "       sallyport posture show DOMAIN\n"
     "       sallyport posture accept DOMAIN [LEVEL] --reason TEXT\n"
     "       sallyport posture forget DOMAIN --reason TEXT\n"
+    "       sallyport suppression list [ADDRESS]\n"
+    "       sallyport suppression add|remove ADDRESS --reason TEXT\n"
     "       sallyport probe DOMAIN [--sender ADDRESS]\n"
     "       sallyport tlsrpt show [DOMAIN] [--day YYYY-MM-DD]\n"
     "       sallyport status\n"
@@ -123,9 +125,16 @@ static const struct {
     size_t words; /* at least */
     int (*run)(const struct control *c);
 } groups[] = {
-    {"queue", 2, control_queue},     {"keys", 2, control_keys},     {"audit", 2, control_audit},
-    {"posture", 2, control_posture}, {"status", 1, control_status}, {"probe", 2, control_probe},
-    {"tlsrpt", 2, control_tlsrpt},   {"trace", 1, control_trace},   {"upgrade", 1, control_upgrade},
+    {"queue", 2, control_queue},
+    {"keys", 2, control_keys},
+    {"audit", 2, control_audit},
+    {"posture", 2, control_posture},
+    {"status", 1, control_status},
+    {"probe", 2, control_probe},
+    {"suppression", 2, control_suppression},
+    {"tlsrpt", 2, control_tlsrpt},
+    {"trace", 1, control_trace},
+    {"upgrade", 1, control_upgrade},
 };
 
 int main(int argc, char **argv)

@@ -167,6 +167,9 @@ static const struct {
     {"posture.list", ledger_posture_list},
     {"posture.accept", ledger_posture_accept},
     {"posture.forget", ledger_posture_forget},
+    {"suppression.list", ledger_suppress_list},
+    {"suppression.add", ledger_suppress_add},
+    {"suppression.remove", ledger_suppress_remove},
     {"tlsrpt.show", ledger_tlsrpt_show},
 };
 

@@ -99,6 +99,16 @@ void ledger_posture_accept(struct ledger *l, struct sp_jobs_job *job,
 void ledger_posture_forget(struct ledger *l, struct sp_jobs_job *job,
                            const struct ledger_question *q);
 
+/* suppress.c: addresses that are not tried */
+void ledger_suppress_serve(struct ledger *l);
+void ledger_suppress_tell(struct ledger *l);
+void ledger_suppress_list(struct ledger *l, struct sp_jobs_job *job,
+                          const struct ledger_question *q);
+void ledger_suppress_add(struct ledger *l, struct sp_jobs_job *job,
+                         const struct ledger_question *q);
+void ledger_suppress_remove(struct ledger *l, struct sp_jobs_job *job,
+                            const struct ledger_question *q);
+
 /* tlsrpt.c */
 void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 

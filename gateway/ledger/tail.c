@@ -161,6 +161,7 @@ static void committed(struct ledger *l)
             ledger_act_folded(l, s->passed);
     }
     ledger_posture_tell(l);
+    ledger_suppress_tell(l);
 }
 
 /* returns: whether some shard had more than one turn's worth */

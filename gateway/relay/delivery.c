@@ -188,7 +188,8 @@ static void make_delivery(struct relay *r, struct half *h)
                                       .queue = r->queue,
                                       .transport = h->transport,
                                       .tls = h->tls,
-                                      .jobs = r->jobs};
+                                      .jobs = r->jobs,
+                                      .suppress = relay_suppress_list(r)};
     struct sp_delivery_settings settings = {
         .hostname = h->hostname,
         .resolver = h->resolver_text == NULL ? "" : h->resolver_text,
@@ -200,6 +201,7 @@ static void make_delivery(struct relay *r, struct half *h)
         .command_ms = r->config->delivery.command_ms,
         .dsn_delay_ms = r->config->delivery.dsn_delay_ms,
         .own_expire_ms = r->config->delivery.expire_ms,
+        .suppress_ms = r->config->delivery.suppress_ms,
         .idle_ms = r->config->delivery.reuse_ms,
         .job_ms = r->config->roles.job_ms,
         .has_portal = r->config->portal.listen[0] != 0,
@@ -282,7 +284,8 @@ enum sp_rc relay_delivery_reload(struct relay *r, struct sp_err *err)
 
 void relay_delivery_poke(struct relay *r)
 {
-    if (r->delivery != NULL && r->delivery->now != NULL && relay_posture_is_known(r))
+    if (r->delivery != NULL && r->delivery->now != NULL && relay_posture_is_known(r) &&
+        relay_suppress_is_known(r))
         sp_delivery_poke(r->delivery->now->delivery);
 }
 

@@ -60,6 +60,7 @@ static void on_peer_seen(void *arg, enum sp_role_kind role, unsigned index, bool
     for (struct relay *r = arg; r != NULL; r = r->left)
         relay_durable_again(r->durable);
     relay_posture_again(((struct relay *)arg)->posture);
+    relay_suppress_again(((struct relay *)arg)->suppress);
 }
 
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
@@ -78,6 +79,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     sp_jobs_on_faulty(r->jobs, sp_role_peer_faulty, role);
     r->durable = relay_durable_new(r);
     r->posture = relay_posture_new(r);
+    r->suppress = relay_suppress_new(r);
     rc = relay_keys_load(r, &r->keys, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
@@ -172,6 +174,7 @@ static void relay_free(void *state)
     relay_durable_free(r->durable);
     sp_jobs_free(r->jobs);
     relay_posture_free(r->posture);
+    relay_suppress_free(r->suppress);
     sp_policy_unref(r->policy);
     sp_tls_context_unref(r->server_tls);
     sp_config_free(r->config);

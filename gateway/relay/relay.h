@@ -20,6 +20,8 @@ struct sp_transport;
 struct relay_durable;
 struct relay_submit;
 struct relay_posture;
+struct relay_suppress;
+struct sp_suppress;
 struct sp_posture;
 struct sp_sts_cache;
 
@@ -36,7 +38,8 @@ struct relay {
     struct sp_intake *intake;
     struct relay_delivery *delivery;
     struct relay_durable *durable;
-    struct relay_posture *posture; /* NULL in a shard left behind: the first relay's counts */
+    struct relay_suppress *suppress; /* the same */
+    struct relay_posture *posture;   /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
     struct sp_arena *ways;  /* for classifying what comes into the queue */
     char *postmaster;       /* of the first tenant; NULL: there is none */
@@ -102,6 +105,16 @@ const struct sp_dns_ops *relay_delivery_dns(struct relay *r);
 
 /* returns: its TLS client context, lent */
 struct sp_tls_context *relay_delivery_tls(struct relay *r);
+
+/* ---- suppress.c: addresses that are not tried, from the ledger ---- */
+struct relay_suppress *relay_suppress_new(struct relay *r);
+void relay_suppress_free(struct relay_suppress *m);
+/* A ledger has come. NULL is allowed. */
+void relay_suppress_again(struct relay_suppress *m);
+/* returns: the memory, lent as long as the relay */
+struct sp_suppress *relay_suppress_list(const struct relay *r);
+/* returns: whether the ledger's list is here: nothing is delivered before */
+bool relay_suppress_is_known(const struct relay *r);
 
 /* ---- posture.c: what domains have proved, from the ledger ---- */
 

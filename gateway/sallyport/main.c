@@ -34,6 +34,7 @@ static const struct command {
     {"keys", "rotate", "cli-spool", "a new generation of the key that deletion rests on"},
     {"keys", NULL, "cli-control", "list, show, import, remove recipients' keys"},
     {"posture", NULL, "cli-control", "what domains have proved: list, show, accept, forget"},
+    {"suppression", NULL, "cli-control", "list, add, remove addresses that are not tried"},
     {"probe", NULL, "cli-control", "what a domain's hosts can prove, and what mail to it would do"},
     {"tlsrpt", NULL, "cli-control", "show: sessions and reports of TLS (RFC 8460)"},
     {"upgrade", NULL, "cli-control", "let the program that is now installed take over"},

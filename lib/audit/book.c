@@ -58,6 +58,9 @@ static const struct sp_store_migration migrations[] = {
      "CREATE INDEX report_key ON report (key);"
      "CREATE TABLE tlsrpt_text (day TEXT NOT NULL, domain TEXT NOT NULL, policy TEXT NOT NULL,"
      "  text TEXT NOT NULL, PRIMARY KEY (day, domain, policy, text)) WITHOUT ROWID;"},
+    {"addresses that are not tried",
+     "CREATE TABLE suppression (address TEXT PRIMARY KEY, why TEXT NOT NULL, reply TEXT NOT NULL,"
+     "  since INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)
@@ -238,6 +241,9 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     b->messages = sp_map_new();
     b->cursors = sp_map_new();
     b->domains = sp_map_new();
+    b->addresses = sp_map_new();
+    sp_list_init(&b->changed_addresses);
+    sp_list_init(&b->dirty_addresses);
     sp_list_init(&b->changed_domains);
     sp_list_init(&b->dirty_domains);
     sp_buf_init(&b->tail, TAIL_MAX);
@@ -249,6 +255,8 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
         rc = load_state(b, &file_len, err);
     if (rc == SP_OK)
         rc = sp_audit_posture_load(b, err);
+    if (rc == SP_OK)
+        rc = sp_audit_suppress_load(b, err);
     if (rc == SP_OK)
         rc = sp_audit_origin_load(b, err);
     if (rc == SP_OK)
@@ -294,6 +302,8 @@ void sp_audit_book_free(struct sp_audit_book *b)
     sp_audit_message_free(b->asked);
     sp_audit_posture_free(b);
     sp_map_free(b->domains);
+    sp_audit_suppress_free(b);
+    sp_map_free(b->addresses);
     sp_audit_trail_free(b->trail);
     if (b->own_io.ctx != NULL)
         sp_journal_io_posix_free(&b->own_io);
@@ -440,6 +450,8 @@ enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err)
             rc = store_cursors(b, err);
         if (rc == SP_OK)
             rc = sp_audit_posture_store(b, err);
+        if (rc == SP_OK)
+            rc = sp_audit_suppress_store(b, err);
         if (rc == SP_OK)
             rc = store_state(b, err);
         if (rc == SP_OK)

@@ -184,6 +184,24 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_postures(struct sp_audit_book *b, struct 
 /* Takes one posture that has changed since it was last asked. returns: false if there is none */
 bool sp_audit_book_posture_changed(struct sp_audit_book *b, struct sp_audit_posture *out);
 
+/* ---- addresses that are not tried ---- */
+
+struct sp_audit_suppressed {
+    struct sp_bytes address; /* lower case */
+    struct sp_bytes why;     /* an error's name, or "administrator" */
+    struct sp_bytes reply;   /* code and status of the peer, or empty */
+    int64_t since_ms;
+    int64_t until_ms; /* 0: until it is removed */
+    bool removed;
+};
+
+/* Walks those that hold now. at: 0 to begin, else what the last call left. returns: false at the end */
+bool sp_audit_book_suppressed_next(const struct sp_audit_book *b, size_t *at,
+                                   struct sp_audit_suppressed *out);
+
+/* Takes one that has changed since it was last asked. returns: false if there is none */
+bool sp_audit_book_suppressed_changed(struct sp_audit_book *b, struct sp_audit_suppressed *out);
+
 /* ---- TLS reports (RFC 8460) ---- */
 
 struct sp_audit_tlsrpt {

@@ -53,6 +53,9 @@ struct sp_audit_book {
     struct sp_map *domains;         /* name -> struct sp_audit_domain */
     struct sp_list changed_domains; /* nobody was told yet */
     struct sp_list dirty_domains;
+    struct sp_map *addresses; /* that are not tried: name -> struct sp_audit_address */
+    struct sp_list changed_addresses;
+    struct sp_list dirty_addresses;
     char tlsrpt_day[16]; /* of the last session counted */
     char *organization;  /* in TLS reports */
 };
@@ -103,6 +106,13 @@ void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line 
 SP_MUST_CHECK enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err);
 void sp_audit_posture_free(struct sp_audit_book *b);
+
+/* Learns from list.changed of the list "suppression". */
+void sp_audit_suppress_learn(struct sp_audit_book *b, const struct sp_audit_line *line);
+/* returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_suppress_load(struct sp_audit_book *b, struct sp_err *err);
+SP_MUST_CHECK enum sp_rc sp_audit_suppress_store(struct sp_audit_book *b, struct sp_err *err);
+void sp_audit_suppress_free(struct sp_audit_book *b);
 
 /* Puts a message into the index of ids that others gave. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_origin_store(struct sp_audit_book *b,

@@ -96,6 +96,7 @@ static enum sp_rc keep(struct sp_audit_book *b, size_t from, const struct sp_aud
         note_facts(m, line);
     }
     sp_audit_posture_learn(b, line);
+    sp_audit_suppress_learn(b, line);
     sp_audit_state_add(&b->state, text);
     sp_buf_put_u8(&b->tail, '\n');
     if (b->unsigned_since_ms == 0)

@@ -119,6 +119,7 @@ struct sp_config {
         int64_t command_ms;
         int64_t max_connections; /* per next hop */
         int64_t reuse_ms;
+        int64_t suppress_ms;  /* an address that bounced for good is left alone; 0: it is not */
         int64_t dsn_delay_ms; /* a delay DSN after this; 0 for none */
     } delivery;
     struct {

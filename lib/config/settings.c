@@ -97,6 +97,8 @@ static const struct sp_setting settings[] = {
      "connections to one next hop at a time from each relay"},
     {"delivery.reuse", SP_SETTING_DURATION, AT(delivery.reuse_ms), 0, 300000, "10s", NULL, SP_FORM_ANY,
      "how long an idle connection is kept for the next message"},
+    {"delivery.suppress", SP_SETTING_DURATION, AT(delivery.suppress_ms), 0, 365 * DAY, "0s", NULL, SP_FORM_ANY,
+     "how long an address that its host says does not exist is not tried again; 0s: it is"},
     {"delivery.dsn_delay", SP_SETTING_DURATION, AT(delivery.dsn_delay_ms), 0, 7 * DAY, "4h", NULL, SP_FORM_ANY,
      "age at which the sender hears once of a delay; 0s never"},
 

@@ -231,6 +231,8 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
     stand(a);
     if (m->rcpts[ns[0]].state == SP_RCPT_HELD && !a->options->hold_protects)
         a->s.never = SP_E_DELIVERY_HELD; /* nobody released it in time */
+    else if (sp_delivery_suppresses(d, m->accept.recipients[ns[0]].address))
+        a->s.never = SP_E_DELIVERY_SUPPRESSED;
     sp_attempt_step(a);
 }
 

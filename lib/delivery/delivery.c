@@ -52,6 +52,19 @@ static bool same_group(const struct sp_queue_message *m, uint16_t a, uint16_t b)
            sp_bytes_eq_nocase(domain_of(m, a), domain_of(m, b));
 }
 
+bool sp_delivery_suppresses(const struct sp_delivery *d, struct sp_bytes address)
+{
+    return sp_suppress_has(d->parts.suppress, address,
+                           sp_clock_wall_ms(sp_loop_clock(d->parts.loop)));
+}
+
+static bool same_luck(const struct sp_delivery *d, const struct sp_queue_message *m, uint16_t a,
+                      uint16_t b)
+{
+    return sp_delivery_suppresses(d, m->accept.recipients[a].address) ==
+           sp_delivery_suppresses(d, m->accept.recipients[b].address);
+}
+
 static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struct sp_queue_due *due)
 {
     bool taken[SP_QUEUE_DUE_MAX] = {false};
@@ -63,7 +76,8 @@ static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struc
         if (taken[i])
             continue;
         for (size_t k = i; k < due->n_count; k++) {
-            if (taken[k] || (k != i && !same_group(p->m, due->ns[i], due->ns[k])))
+            if (taken[k] || (k != i && (!same_group(p->m, due->ns[i], due->ns[k]) ||
+                                        !same_luck(d, p->m, due->ns[i], due->ns[k]))))
                 continue;
             taken[k] = true;
             group[count++] = due->ns[k];

@@ -23,6 +23,7 @@ struct sp_queue;
 struct sp_transport;
 struct sp_tls_context;
 struct sp_jobs;
+struct sp_suppress;
 
 struct sp_retry_class;
 
@@ -33,14 +34,15 @@ struct sp_delivery_settings {
     int64_t retry_max_ms;                 /* longest wait between attempts; 0: 4 h */
     const struct sp_retry_class *retries; /* lent for its life */
     size_t retry_count;
-    int64_t connect_ms;       /* patience with a connection; 0: 30 s */
-    int64_t command_ms;       /* patience with a reply; 0: the limits of RFC 5321 */
-    int64_t dsn_delay_ms;     /* age at which the sender hears of a delay; 0: never */
-    int64_t own_expire_ms;    /* life of a report to a sender; 0: 2 d */
-    int64_t idle_ms;          /* how long an idle connection is kept; 0: 30 s */
-    int64_t job_ms;           /* patience with sealer, keeper and portal; 0: 60 s */
-    bool has_portal;          /* the portal is switched on */
-    const char *work_dir;     /* folder for unnamed files that the sealer fills */
+    int64_t connect_ms;    /* patience with a connection; 0: 30 s */
+    int64_t command_ms;    /* patience with a reply; 0: the limits of RFC 5321 */
+    int64_t dsn_delay_ms;  /* age at which the sender hears of a delay; 0: never */
+    int64_t suppress_ms;   /* how long an address that does not exist is left alone; 0: it is not */
+    int64_t own_expire_ms; /* life of a report to a sender; 0: 2 d */
+    int64_t idle_ms;       /* how long an idle connection is kept; 0: 30 s */
+    int64_t job_ms;        /* patience with sealer, keeper and portal; 0: 60 s */
+    bool has_portal;       /* the portal is switched on */
+    const char *work_dir;  /* folder for unnamed files that the sealer fills */
     const char *portal_name;  /* sender name of notices where the policy gives none */
     unsigned connections_max; /* in all; 0: 200 */
     unsigned site_max;        /* to one host; 0: 20 */
@@ -55,8 +57,9 @@ struct sp_delivery_parts {
     struct sp_log *log;
     struct sp_queue *queue;
     struct sp_transport *transport;
-    struct sp_tls_context *tls; /* client context: system trust and delivery.ca */
-    struct sp_jobs *jobs;       /* sealer, keeper, portal */
+    struct sp_tls_context *tls;   /* client context: system trust and delivery.ca */
+    struct sp_jobs *jobs;         /* sealer, keeper, portal */
+    struct sp_suppress *suppress; /* addresses that are not tried; or NULL */
 };
 
 /* owner: the caller, to sp_delivery_free. Parts and the settings' texts are lent for its life. returns: never NULL */

@@ -11,6 +11,7 @@
 #include "delivery/outcome.h"
 #include "delivery/pool.h"
 #include "delivery/source.h"
+#include "delivery/suppress.h"
 #include "io/loop.h"
 #include "jobs/jobs.h"
 #include "jobs/seal.h"
@@ -188,6 +189,8 @@ struct sp_pool_ask sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop);
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
 /* returns: whether it is mail of a tenant, not of our own making */
 bool sp_attempt_is_mail(const struct sp_attempt *a);
+/* returns: whether an address is not tried, by word of the ledger */
+bool sp_delivery_suppresses(const struct sp_delivery *d, struct sp_bytes address);
 /* returns: whether the envelope sender is not the tenant's own: no report goes there */
 bool sp_attempt_is_foreign(const struct sp_attempt *a);
 
@@ -280,6 +283,8 @@ struct sp_report {
 void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r);
 /* Adds transport.posture-dropped, once an attempt. */
 void sp_report_dropped(struct sp_attempt *a);
+/* Leaves a recipient's address alone from now on, if the settings say so, and adds list.changed. */
+void sp_report_suppressed(struct sp_attempt *a, uint16_t n, const struct sp_smtp_reply *reply);
 /* Begins an event about ns; the caller ends the object with sp_report_end. returns: false if there is no room */
 SP_MUST_CHECK bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event,
                                    const uint16_t *ns, size_t n_count);

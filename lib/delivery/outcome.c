@@ -416,6 +416,20 @@ bool sp_outcome_tells_sender(const struct sp_giving_up *g)
     return g->notify == 0 || (g->notify & SP_NOTIFY_FAILURE) != 0;
 }
 
+bool sp_outcome_suppresses(const struct sp_smtp_reply *reply)
+{
+    static const struct {
+        uint16_t subject, detail;
+    } gone[] = {{1, 1}, {1, 3}, {1, 6}, {1, 10}, {2, 1}}; /* RFC 3463 3.2, 3.3; RFC 7505 */
+
+    if (reply->code < 550 || reply->code > 553 || reply->status.class != 5)
+        return false;
+    for (size_t i = 0; i < SP_ARRAY_LEN(gone); i++)
+        if (reply->status.subject == gone[i].subject && reply->status.detail == gone[i].detail)
+            return true;
+    return false;
+}
+
 bool sp_outcome_tells_delay(const struct sp_waiting *w)
 {
     if (w->told || w->who.own_mail || w->who.null_sender)

@@ -174,6 +174,12 @@ struct sp_waiting {
  */
 bool sp_outcome_tells_delay(const struct sp_waiting *w);
 
+/*
+ * returns: whether this refusal says that there is no such address: it is then left alone for a while. Not where policy,
+ *          size or content was refused, which the next message may not meet
+ */
+bool sp_outcome_suppresses(const struct sp_smtp_reply *reply);
+
 /* has_dsn: the next hop was told of the wish and will report itself. returns: whether we do (RFC 3461 5.2.2) */
 bool sp_outcome_tells_success(const struct sp_giving_up *who, bool has_dsn);
 

@@ -345,6 +345,29 @@ void sp_report_dropped(struct sp_attempt *a)
     sp_report_end(a, &w);
 }
 
+void sp_report_suppressed(struct sp_attempt *a, uint16_t n, const struct sp_smtp_reply *reply)
+{
+    struct sp_bytes address = a->p->m->accept.recipients[n].address;
+    int64_t until_ms =
+        sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop)) + a->d->settings.suppress_ms;
+    struct sp_jw w;
+
+    if (a->d->settings.suppress_ms == 0 || a->d->parts.suppress == NULL ||
+        !sp_report_begin(a, &w, "list.changed", &n, 1))
+        return;
+    sp_jw_cstr(&w, "list", "suppression");
+    sp_jw_cstr(&w, "change", "added");
+    sp_jw_text(&w, "address", address);
+    sp_jw_cstr(&w, "why", sp_rc_name(SP_E_HOP_REFUSED));
+    write_reply(&w, reply);
+    put_time(&w, "until", until_ms);
+    sp_jw_object(&w, "actor");
+    sp_jw_cstr(&w, "type", "system");
+    sp_jw_end(&w);
+    sp_report_end(a, &w);
+    sp_suppress_set(a->d->parts.suppress, address, until_ms);
+}
+
 static void write_child_decision(struct sp_jw *w, const struct sp_accept_decision *d)
 {
     sp_jw_array(w, "decisions");

@@ -420,6 +420,8 @@ static void report_refused(struct sp_attempt *a, const struct sorted *s)
         n = s->refused[i].n;
         report.reply = &s->refused[i].reply;
         sp_report_attempt(a, &report);
+        if (sp_outcome_suppresses(report.reply))
+            sp_report_suppressed(a, n, report.reply);
     }
 }
 

@@ -2,7 +2,7 @@
  * Typed requests between roles. A caller names a role, a type, a payload, descriptors and a deadline, and is called back
  * exactly once: with the reply, or with the reason why there is none. A server registers a handler a type and replies
  * when it is done, now or later. Codecs for the payloads: jobs/scan.h, seal.h, deposit.h, keys.h, command.h, act.h,
- * submit.h, fetch.h, posture.h, durable.h, report.h.
+ * submit.h, fetch.h, posture.h, durable.h, report.h, suppress.h.
  *
  * thread: loop. Callbacks never come from within sp_jobs_call, nor after sp_jobs_cancel or sp_jobs_free.
  */
@@ -28,6 +28,7 @@ enum sp_jobs_type {
     SP_JOBS_POSTURE,  /* relay <-> ledger, posture.h */
     SP_JOBS_DURABLE,  /* relay -> ledger, durable.h */
     SP_JOBS_REPORT,   /* ledger -> relay, report.h */
+    SP_JOBS_SUPPRESS, /* relay <-> ledger, suppress.h */
     SP_JOBS_TYPE_COUNT
 };
 

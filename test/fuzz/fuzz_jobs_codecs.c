@@ -9,6 +9,7 @@
 #include "jobs/fetch.h"
 #include "jobs/keys.h"
 #include "jobs/posture.h"
+#include "jobs/suppress.h"
 #include "jobs/report.h"
 #include "jobs/scan.h"
 #include "jobs/seal.h"
@@ -52,6 +53,7 @@ PLAIN(submit_reply)
 LISTS(fetch_request)
 PLAIN(fetch_reply)
 LISTS(posture)
+LISTS(suppress)
 PLAIN(report_request)
 LISTS(report_reply)
 
@@ -60,7 +62,7 @@ static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf 
     try_deposit_request, try_deposit_reply, try_keys_request, try_keys_reply,
     try_command_request, try_command_reply, try_act_request,  try_submit_request,
     try_submit_reply,    try_fetch_request, try_fetch_reply,  try_posture,
-    try_report_request,  try_report_reply,
+    try_report_request,  try_report_reply,  try_suppress,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -530,6 +530,27 @@ START_TEST(who_hears_of_a_delay)
 }
 END_TEST
 
+START_TEST(only_what_does_not_exist_is_left_alone)
+{
+    static const struct {
+        int code;
+        struct sp_status status;
+        bool suppresses;
+    } cases[] = {
+        {550, {5, 1, 1}, true},  {550, {5, 1, 10}, true}, {553, {5, 1, 3}, true},
+        {550, {5, 2, 1}, true},  {550, {5, 7, 1}, false}, {552, {5, 2, 2}, false},
+        {550, {5, 0, 0}, false}, {554, {5, 1, 1}, false}, {450, {4, 1, 1}, false},
+        {550, {4, 1, 1}, false}, {550, {5, 1, 2}, false}, /* a domain: the next look-up may know better */
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_smtp_reply reply = {.code = cases[i].code, .status = cases[i].status};
+
+        ck_assert_msg(sp_outcome_suppresses(&reply) == cases[i].suppresses, "case %zu", i);
+    }
+}
+END_TEST
+
 START_TEST(who_hears_of_success)
 {
     struct sp_giving_up who = {.notify = SP_NOTIFY_SUCCESS | SP_NOTIFY_FAILURE};
@@ -582,6 +603,7 @@ static void add(TCase *c)
     tcase_add_test(c, who_hears_of_a_failure);
     tcase_add_test(c, who_hears_of_a_delay);
     tcase_add_test(c, who_hears_of_success);
+    tcase_add_test(c, only_what_does_not_exist_is_left_alone);
     tcase_add_test(c, a_dsn_that_fails_takes_back_only_whom_it_tells_of);
 }
 
