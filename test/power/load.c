@@ -1,7 +1,7 @@
 /*
  * A random day of a gateway: messages of 200 bytes to 300 KB, some held, some for several; deliveries that end well, are
  * put off, are returned with a DSN in the same record; an administrator; the ledger's own acts; old segments forgotten or
- * compacted; restarts, clean and not. Every answer is put down with its moment.
+ * compacted; the content key rotated; restarts, clean and not. Every answer is put down with its moment.
  */
 #include "power/world.h"
 
@@ -384,6 +384,27 @@ static void restart(struct world *w)
     (void)world_open(w);
 }
 
+/* Another generation of the content key; the next one only when this one's keyring is known to be on disk. */
+static void rotate(struct world *w)
+{
+    static const char event[] = "{\"event\":\"key.rotated\",\"key\":\"content\"}";
+
+    if (w->is_renewed && w->generation_count < WORLD_GENERATIONS) {
+        struct sp_journal_keys *keys = &w->keys;
+
+        keys->old_content = keys->content;
+        memcpy(keys->old_kek_id, keys->kek_id, sizeof(keys->kek_id));
+        keys->content.b[0]++;
+        keys->kek_id[0]++;
+        w->generations[w->generation_count++] =
+            (struct world_generation){.at = world_now(w), .keys = *keys};
+        w->is_renewed = false;
+    }
+    if (!w->is_renewed)
+        w->is_renewed =
+            sp_queue_rekey(w->queue, &w->keys, sp_bytes(event, sizeof(event) - 1)) == SP_OK;
+}
+
 void world_step(struct world *w)
 {
     static const size_t lens[] = {200, 3000, 3000, 20000, 60000, 60000, 300000};
@@ -413,6 +434,8 @@ void world_step(struct world *w)
     case 9:
     case 10:
         world_turn(w);
+        if (w->message_count % 5 == 4)
+            rotate(w);
         break;
     case 11:
         if (!w->is_calm && world_roll(w, 8) == 0)

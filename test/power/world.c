@@ -45,6 +45,9 @@ void world_init(struct world *w, uint64_t seed)
     memset(w->keys.content.b, 0x11, SP_SECRET_LEN);
     memset(w->keys.record.b, 0x22, SP_SECRET_LEN);
     memcpy(w->keys.kek_id, "kek-test", 8);
+    w->acts_keys = w->keys;
+    w->generations[w->generation_count++].keys = w->keys;
+    w->is_renewed = true;
     w->segment_len = 96 * 1024;
     w->prewrite = world_roll(w, 4) == 0;
     fake_random_init(&random, 5);
@@ -69,6 +72,9 @@ void world_init_found(struct world *w, const struct world *was, size_t at, struc
         w->history = was->disk;
         w->history_at = at;
     }
+    for (size_t i = 0; was->history == NULL && i < was->generation_count; i++)
+        if (was->generations[i].at <= at)
+            w->keys = was->generations[i].keys;
     w->gone_count = 0;
     for (size_t i = 0; i < was->gone_count; i++) /* what was not said yet is not known */
         if (was->history != NULL || was->gone[i].at <= at)
@@ -171,7 +177,7 @@ static enum sp_rc open_own(struct world *w)
 {
     struct sp_journal_options o = {
         .io = &w->acts.io,
-        .keys = &w->keys,
+        .keys = &w->acts_keys,
         .clock = &w->clock.clock,
         .random = &w->random.random,
         .segment_len = 16 * 1024,

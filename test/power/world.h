@@ -18,6 +18,7 @@ enum {
     WORLD_CHANGES = 12, /* of one recipient */
     WORLD_ACTS = 24,
     WORLD_SEGMENTS = 256,
+    WORLD_GENERATIONS = 8,
 };
 
 /* A step of a recipient. */
@@ -60,6 +61,12 @@ struct world_gone {
     size_t at; /* moment when that stood in the file */
 };
 
+/* The keys that the relay is given from a moment on: a generation of the content key, and the one before. */
+struct world_generation {
+    size_t at;
+    struct sp_journal_keys keys;
+};
+
 struct world {
     struct power_disk *disk;
     struct power_view spool;
@@ -69,6 +76,10 @@ struct world {
     struct fake_random random; /* of ids and keys: a seed gives the same day again */
     uint64_t dice;
     struct sp_journal_keys keys;
+    struct sp_journal_keys acts_keys; /* of the ledger's own journal */
+    struct world_generation generations[WORLD_GENERATIONS];
+    size_t generation_count;
+    bool is_renewed; /* the relay has said that its keyring is of the last one */
     size_t segment_len;
     bool prewrite;
     bool is_calm; /* no restarts in its days */
