@@ -1,6 +1,7 @@
 """What each recipient's domain can prove decides how mail leaves: DANE, MTA-STS, PKIX; and the copy is byte-exact."""
 import base64
 import http.server
+import pathlib
 import ssl
 import subprocess
 import threading
@@ -67,6 +68,27 @@ def test_a_tlsa_record_of_the_host_is_matched(lab, gateway):
     recorded = {r["digest"] for r in gateway.records() if r["event"] == "evidence.recorded"}
     assert len(last["evidence"]) >= 2 and set(last["evidence"]) <= recorded
     assert last["sent"]["unchanged"] is True
+
+
+def lines_of(gateway, identity):
+    """The audit lines that name a message, as bytes, without evidence that others may cite too."""
+    return [line for line in pathlib.Path(gateway.info["audit"]).read_bytes().splitlines(keepends=True)
+            if identity.encode() in line and b'"evidence.recorded"' not in line]
+
+
+def test_the_audit_of_a_message_takes_4_kib_and_cites_its_evidence(lab, gateway):
+    sizes = []
+    for _ in range(4):
+        message, message_id = mail.make("the quarterly newsletter\r\n")
+        gateway.send(message, ["anna@example.test"])
+        identity, _ = settle(gateway, message_id)
+        sizes.append(sum(map(len, lines_of(gateway, identity))))
+    # what DNS and certificates said is on record once a relay, and an STS policy once more when it is fetched
+    recorded = [r["digest"] for r in gateway.records() if r["event"] == "evidence.recorded"]
+    assert set(attempt(gateway, identity)[-1]["evidence"]) <= set(recorded)
+    relays = len(gateway.pids("relay"))
+    assert all(recorded.count(d) <= relays + d.startswith("sts:") for d in recorded), recorded
+    assert max(sizes) <= 4096, sizes
 
 
 def test_a_tlsa_record_of_the_authority_is_matched(lab, gateway, sinks):
