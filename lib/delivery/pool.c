@@ -58,7 +58,8 @@ static void note_served(struct sp_pool_site *s)
     s->served++;
     if (now - s->rate_from_ms < RATE_MS)
         return;
-    if (s->rate_from_ms != 0)
+    s->each_us = 0; /* it had nothing to do: that says nothing of what it can */
+    if (now - s->rate_from_ms < 3 * RATE_MS)
         s->each_us = (now - s->rate_from_ms) * 1000 / s->served;
     s->rate_from_ms = now;
     s->served = 0;
@@ -152,8 +153,10 @@ static void lend(struct sp_pool_link *l, struct sp_pool_share *share, sp_handle 
 
 static void wait_until(struct sp_pool_site *s, int64_t at_ms, int64_t now)
 {
-    if (at_ms != INT64_MAX)
-        sp_timer_start(s->timer, at_ms > now ? at_ms - now : 1);
+    if (at_ms == INT64_MAX || (sp_timer_is_running(s->timer) && s->wake_ms <= at_ms))
+        return;
+    s->wake_ms = at_ms;
+    sp_timer_start(s->timer, at_ms > now ? at_ms - now : 1);
 }
 
 /* Gives a ready connection to who waits, for as long as nobody sends on it. */
@@ -299,7 +302,8 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
         note_failed(h, &why);
     if (why.reply_code >= 400 && why.reply_code < 500)
         note_reply(s, &why.reply);
-    else if (broke_off && sp_site_trouble(&s->state, "connection lost", NULL, now_ms(s->pool)))
+    else if (broke_off && why.reply_code == 0 &&
+             sp_site_trouble(&s->state, "connection lost", NULL, now_ms(s->pool)))
         log_throttled(s);
     sp_pool_serve(s);
     serve_starved(s->pool);

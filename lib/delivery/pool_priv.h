@@ -86,6 +86,7 @@ struct sp_pool_site {
     struct sp_list rest;    /* idle links */
     struct sp_list starved; /* of the pool: found the total used up */
     struct sp_timer *timer; /* when a message may go again */
+    int64_t wake_ms;        /* it runs until */
     size_t host_count;
     size_t link_count;
     size_t waiting;
