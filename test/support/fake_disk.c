@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_MAX_LEN = 128, FD_MAX = 4096, SECTOR = 512, KINDS = FAKE_UNLINK + 1 };
+enum { NAME_MAX_LEN = 128, FD_MAX = 4096, SECTOR = 512, KINDS = FAKE_WRITE_BACK + 1 };
 
 struct op {
     enum fake_op kind;
@@ -267,11 +267,17 @@ static int disk_sync_folder(void *ctx, const char *name)
 
 static int disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
 {
-    (void)ctx;
+    struct fake_disk *d = ctx;
+    int rc;
+
     (void)fd;
     (void)offset;
     (void)len;
-    return 0;
+    pthread_mutex_lock(&d->lock);
+    rc = fault_of(d, FAKE_WRITE_BACK);
+    record(d, FAKE_WRITE_BACK, -1, NULL)->failed = rc != 0;
+    pthread_mutex_unlock(&d->lock);
+    return rc;
 }
 
 static int disk_rename(void *ctx, const char *from, const char *to)

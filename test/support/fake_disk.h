@@ -14,7 +14,15 @@
 struct fake_disk;
 
 /* What an operation of the record was. */
-enum fake_op { FAKE_CREATE, FAKE_WRITE, FAKE_SYNC, FAKE_SYNC_FOLDER, FAKE_RENAME, FAKE_UNLINK };
+enum fake_op {
+    FAKE_CREATE,
+    FAKE_WRITE,
+    FAKE_SYNC,
+    FAKE_SYNC_FOLDER,
+    FAKE_RENAME,
+    FAKE_UNLINK,
+    FAKE_WRITE_BACK, /* changes nothing */
+};
 
 /* What survives a crash of what was not synced. */
 enum fake_crash {

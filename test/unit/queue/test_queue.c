@@ -631,6 +631,30 @@ START_TEST(a_body_file_that_fails_fails_the_message)
 }
 END_TEST
 
+/* Waiting for write-back takes the error, so that the sync behind it succeeds: the message fails all the same. */
+START_TEST(a_body_whose_write_back_fails_fails_the_message)
+{
+    for (size_t n = 1; n <= 3; n++) {
+        struct sp_id id = rig_id(&rig);
+        struct sp_queue_body *b = sp_queue_body_new(rig.queue, &id);
+        size_t from = fake_disk_now(rig.disk), pieces = 0;
+        uint8_t block[65536] = {0};
+
+        fake_disk_fail(rig.disk, FAKE_WRITE_BACK, n, EIO, false);
+        /* 2.5 MiB: two pieces of write-back, and the rest at the end */
+        while (pieces++ < 40 && sp_queue_body_feed(b, sp_bytes(block, sizeof(block))) == SP_OK)
+            sp_queue_commit(rig.queue);
+        sp_queue_body_finish(b, rig_done, &rig);
+        sp_queue_commit(rig.queue);
+        ck_assert_int_eq(rig.rc, SP_E_JOURNAL_FAILED);
+        ck_assert_uint_eq(fake_disk_count(rig.disk, FAKE_WRITE_BACK, from), n);
+        sp_queue_body_free(b);
+        sp_queue_commit(rig.queue);
+        ck_assert_uint_eq(body_files(), 0);
+    }
+}
+END_TEST
+
 static void count_room(void *arg)
 {
     ++*(size_t *)arg;
@@ -851,6 +875,7 @@ static void add(TCase *c)
     tcase_add_test(c, nothing_changes_before_it_is_durable);
     tcase_add_test(c, an_unnamed_body_file_is_removed);
     tcase_add_test(c, a_body_file_that_fails_fails_the_message);
+    tcase_add_test(c, a_body_whose_write_back_fails_fails_the_message);
     tcase_add_test(c, a_feeder_is_stopped_and_told_to_go_on);
     tcase_add_test(c, a_list_gives_each_message_once_in_order);
     tcase_add_test(c, segments_of_settled_mail_go);
