@@ -51,20 +51,22 @@ static int compare_members(const void *a, const void *b)
                         (*(const struct sp_json *const *)b)->key);
 }
 
-static void sort_members(const struct sp_json **members, size_t count)
+/* The members of an object in their order. returns: how many */
+static size_t sort_members(const struct sp_json *object, const struct sp_json **out)
 {
-    if (count > FEW) {
-        qsort(members, count, sizeof(*members), compare_members);
-        return;
-    }
-    for (size_t i = 1; i < count; i++) {
-        const struct sp_json *m = members[i];
-        size_t k = i;
+    bool is_small = object->count <= FEW;
+    size_t n = 0;
 
-        for (; k > 0 && compare_keys(members[k - 1]->key, m->key) > 0; k--)
-            members[k] = members[k - 1];
-        members[k] = m;
+    for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
+        size_t k = n++;
+
+        for (; is_small && k > 0 && compare_keys(out[k - 1]->key, m->key) > 0; k--)
+            out[k] = out[k - 1];
+        out[k] = m;
     }
+    if (!is_small)
+        qsort(out, n, sizeof(void *), compare_members);
+    return n;
 }
 
 static void put_escape(struct sp_buf *out, uint8_t c)
@@ -191,21 +193,18 @@ static const struct sp_json **lend(struct stack *s, size_t count)
         return room;
     }
     if (s->arena == NULL)
-        s->arena = sp_arena_new(count * sizeof(*room));
-    return sp_arena_alloc(s->arena, count * sizeof(*room));
+        s->arena = sp_arena_new(count * sizeof(void *));
+    return sp_arena_alloc(s->arena, count * sizeof(void *));
 }
 
 static struct level open_level(struct stack *s, const struct sp_json *v)
 {
     struct level l = {.item = v->first, .count = v->count, .lent_before = s->lent_count};
-    size_t i = 0;
 
-    if (v->type != SP_JSON_OBJECT)
-        return l;
-    l.members = lend(s, v->count);
-    for (const struct sp_json *m = v->first; m != NULL; m = m->next)
-        l.members[i++] = m;
-    sort_members(l.members, l.count);
+    if (v->type == SP_JSON_OBJECT) {
+        l.members = lend(s, v->count);
+        l.count = sort_members(v, l.members);
+    }
     return l;
 }
 

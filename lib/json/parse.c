@@ -233,36 +233,53 @@ static enum sp_rc parse_blanked(struct sp_bytes text, struct sp_json_doc *doc, b
     return rc;
 }
 
+/* What a program wrote: no places, no comments. */
+static enum sp_rc read_plain(struct sp_bytes text, struct sp_json_doc **out, struct sp_err *err)
+{
+    struct sp_json_doc *doc = sp_json_quick(text);
+    enum sp_rc rc;
+
+    if (doc != NULL) {
+        *out = doc;
+        return SP_OK;
+    }
+    rc = sp_json_check_depth(text, err);
+    if (rc != SP_OK)
+        return rc;
+    *out = sp_json_doc_new();
+    return parse_blanked(text, *out, false, err);
+}
+
+static enum sp_rc read_placed(struct sp_bytes text, const struct sp_json_options *options,
+                              struct sp_json_doc *doc, struct sp_err *err)
+{
+    struct sp_buf blanked;
+    enum sp_rc rc;
+
+    if (options->file != NULL)
+        doc->file = sp_arena_cstr(doc->arena, sp_bytes_cstr(options->file));
+    sp_buf_init(&blanked, SP_JSON_LEN_MAX + 1);
+    rc = sp_json_blank(text, options, &blanked, err);
+    if (rc == SP_OK)
+        rc = parse_blanked(sp_buf_bytes(&blanked), doc, true, err);
+    sp_buf_clear(&blanked);
+    return rc;
+}
+
 enum sp_rc sp_json_parse(struct sp_bytes text, const struct sp_json_options *options,
                          struct sp_json_doc **out, struct sp_err *err)
 {
     SP_AUTO(sp_json_doc) doc = NULL;
-    struct sp_buf blanked;
     enum sp_rc rc;
 
     if (text.len > SP_JSON_LEN_MAX)
         return sp_fail(err, SP_E_LIMIT, "JSON text of %zu bytes is longer than %zu", text.len,
                        SP_JSON_LEN_MAX);
     if (options == NULL) {
-        doc = sp_json_quick(text);
-        if (doc != NULL) {
-            *out = SP_STEAL(doc);
-            return SP_OK;
-        }
-    }
-    doc = sp_json_doc_new();
-    if (options == NULL) {
-        rc = sp_json_check_depth(text, err);
-        if (rc == SP_OK)
-            rc = parse_blanked(text, doc, false, err);
+        rc = read_plain(text, &doc, err);
     } else {
-        if (options->file != NULL)
-            doc->file = sp_arena_cstr(doc->arena, sp_bytes_cstr(options->file));
-        sp_buf_init(&blanked, SP_JSON_LEN_MAX + 1);
-        rc = sp_json_blank(text, options, &blanked, err);
-        if (rc == SP_OK)
-            rc = parse_blanked(sp_buf_bytes(&blanked), doc, true, err);
-        sp_buf_clear(&blanked);
+        doc = sp_json_doc_new();
+        rc = read_placed(text, options, doc, err);
     }
     if (rc == SP_OK)
         *out = SP_STEAL(doc);
