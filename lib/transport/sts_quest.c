@@ -21,7 +21,7 @@
 #include <stdio.h>
 
 #define FETCH_MS   60000 /* RFC 8461 3.3 */
-#define MOMENT_MS  2000  /* for the policy of a new id, while an old one is valid */
+#define MOMENT_MS  10000 /* for the policy of a new id, while an old one is valid */
 #define KEEP_MS    20000
 #define NAME_MAX_  (SP_DNS_NAME_MAX + 32)
 #define EVENT_MAX  (SP_JOBS_ACT_MAX - 1024)
@@ -281,7 +281,7 @@ static void on_moment(void *arg)
 static void ask_addresses(struct sp_sts_quest *q, bool has_old)
 {
     if (has_old && !q->plan.refresh)
-        sp_timer_start(q->moment, MOMENT_MS);
+        sp_timer_start(q->moment, q->plan.moment_ms == 0 ? MOMENT_MS : q->plan.moment_ms);
     q->open = 2;
     ask(q, "mta-sts.", SP_DNS_A, on_address);
     ask(q, "mta-sts.", SP_DNS_AAAA, on_address);

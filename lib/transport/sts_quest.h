@@ -20,6 +20,8 @@ struct sp_sts_quest_plan {
     struct sp_jobs *jobs; /* to fetcher and ledger; NULL: only remembered policies count */
     struct sp_sts_cache *cache;
     struct sp_bytes domain;
+    /* how long mail waits for the policy of a new id, while an old one is valid; 0: 10000 */
+    int64_t moment_ms;
     bool
         refresh; /* nobody waits: what is old is fetched. Else a valid policy is used as it is, and refreshed later */
 };
