@@ -187,3 +187,23 @@ def test_a_wrong_table_is_told_and_the_old_one_stays(place):
     submit(gateway)
     sink.wait_for(1)
     assert sites(gateway)[0]["concurrency_max"] == 3
+
+
+def test_a_dead_domain_with_much_delays_nobody_elses(place, sinks):
+    dead = sinks()
+    dead.stop()
+    gateway, sink = place({}, "--route", f"dead.test={dead.address}:{dead.port}", retry="2")
+    submit(gateway, 300, recipients=["a@dead.test"])
+    until(lambda: gateway.json("queue", "sites")["relays"][0]["says"]["sites"])
+    submit(gateway, 3, recipients=["b@example.net"])
+    sink.wait_for(3)
+    live = [r["message"] for r in gateway.records() if r["event"] == "message.accepted" and r["to"] == ["b@example.net"]]
+    assert len(live) == 3
+    for message in live:
+        gateway.wait_record("delivery.attempted", message=message)
+    records = gateway.records()
+    for message in live:
+        events = [(r["event"], r.get("message")) for r in records]
+        between = events[events.index(("message.accepted", message)):events.index(("delivery.attempted", message))]
+        others = sum(1 for event, of in between if event == "delivery.attempted" and of not in live)
+        assert others < 100, f"{others} of 300 went before it"
