@@ -208,3 +208,16 @@ def test_a_kind_of_failure_has_its_own_time(plain, sinks):
     settled = gateway.wait_record("message.settled", message=full)
     assert settled["recipients"][0]["final"] == "returned" and settled["recipients"][0]["attempts"] == 2
     assert gateway.wait_record("message.expired", message=full)["n"] == [0]
+
+
+def test_a_real_mta_is_asked_and_tells_of_success_itself(gateways, lab, tmp_path):
+    """Postfix offers DSN: what the sender asked for arrives there whole, and its report names envelope and recipient."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    gateway = gateways("--plain-listener", *lab.options(), "--policy", str(policy))
+    identity = submit(gateway, ["asked@example.test"], mail_options=["RET=HDRS", "ENVID=real-1"],
+                      rcpt_options=["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;Asked+2Bfirst@example.test"])
+    assert gateway.wait_record("message.settled", message=identity)["recipients"][0]["final"] == "delivered"
+    report = lab.postfix.wait_for(lambda m: b"Original-Envelope-Id: real-1" in m)
+    assert b"Action: delivered" in report and b"Original-Recipient: rfc822;Asked+first@example.test" in report
+    assert kinds(gateway, identity) == []
