@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 POLICY = HERE / "policy.json"
 RESTART_LIMIT = 25  # ten seconds of patience in the supervisor, the start itself, a busy machine
+SETTLING = re.compile(rb'"event":"message.(accepted|settled)",.*?"message":"([0-9A-Z]{26})"')  # keys are in order
 FINAL = {"delivered", "deposited-and-notified"}
 
 
@@ -30,14 +32,17 @@ def wait_until(true, seconds, what):
 def children_of(pid):
     """{program: [pid]} of the processes that run under this one."""
     found = collections.defaultdict(list)
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return found
+    for child in children:
         try:
-            name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
+            name, rest = pathlib.Path(f"/proc/{child}/stat").read_text().split("(", 1)[1].rsplit(")", 1)
         except OSError:
             continue
-        state, parent = rest.split()[:2]
-        if int(parent) == pid and state != "Z":
-            found[name].append(int(stat.parent.name))
+        if rest.split()[0] != "Z":
+            found[name].append(int(child))
     return found
 
 
@@ -162,13 +167,10 @@ class Bench:
 
     def unsettled(self):
         """What was acknowledged or is in the audit, and has no end there yet."""
-        accepted, settled = {m.queue_id for m in self.load.acknowledged()}, set()
-        for record in self.records():
-            if record["event"] == "message.accepted":
-                accepted.add(record["message"])
-            elif record["event"] == "message.settled":
-                settled.add(record["message"])
-        return accepted - settled
+        path, found = pathlib.Path(self.info["audit"]), {"accepted": set(), "settled": set()}
+        for event, message in SETTLING.findall(path.read_bytes() if path.exists() else b""):
+            found[event.decode()].add(message.decode())
+        return ({m.queue_id for m in self.load.acknowledged()} | found["accepted"]) - found["settled"]
 
     def settle(self, seconds=120):
         """The load has ended: waits for all that was acknowledged to arrive and the audit to say so."""
