@@ -19,7 +19,7 @@
 #define SITE_MAX        20
 #define MESSAGES_MAX    1000
 #define JOB_MS          60000
-#define LOAD_AGAIN_MS   60000
+#define LOAD_AGAIN_MS   10000
 
 /* ---- groups ---- */
 

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -53,6 +54,18 @@ def is_alive(pid):
         return False
 
 
+def start_gateway(gateway, tries=3):
+    """Its ports were free when it chose them, and may not be when it binds them: many do this at a time."""
+    for left in range(tries - 1, -1, -1):
+        try:
+            gateway.start()
+            return
+        except RuntimeError as e:
+            if left == 0 or "Address already in use" not in str(e):
+                raise
+            shutil.rmtree(gateway.folder)
+
+
 class Bench:
     """
     folder:  of the instance; open to other users
@@ -67,7 +80,7 @@ class Bench:
                                f"127.0.0.1:{self.taker.port}", "--policy", POLICY, "--retry", "1", "--domain", "load.test",
                                *options)
         self.gateway.environment.update(environment or {})
-        self.gateway.start()
+        start_gateway(self.gateway)
         self.info = self.gateway.info
         self.supervisor = None  # one that we started ourselves
         try:

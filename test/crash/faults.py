@@ -32,6 +32,7 @@ LETTERS = (("plain", 3 << 10, 3), ("plain", 300 << 10, 1), ("sealed", 6 << 10, "
            ("sealed", 6 << 10, "p0@sealed.test"), ("portal", 4 << 10, 1))
 QUESTIONS = (("queue", "list"), ("keys", "list"), ("status",))
 STRIKES = 150  # on one gateway; then a new one, so that audit and accounts stay small
+PATIENCE = 90  # seconds for all to arrive; a message that could not be read waits longest
 AUDITED = 8  # strikes between two looks at the whole audit
 FAILURES = 2  # of a point, after which it is left
 GROWTH = 1.35  # of the steps behind the dense part
@@ -135,7 +136,7 @@ class Stage:
     def check(self, whole=True):
         self.recover()
         self.accepts()
-        self.bench.settle(60)
+        self.bench.settle(PATIENCE)
         self.bench.check_bodies()
         self.bench.check_refusals()
         if whole:
@@ -149,7 +150,7 @@ class Stage:
         try:
             self.play(turn)
             self.recover()
-            self.bench.settle(60)
+            self.bench.settle(PATIENCE)
             struck = self.board.struck()
             self.board.disarm()
             self.check(whole=self.strikes % AUDITED == 0)
