@@ -171,6 +171,24 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
  * answers it so is in no state to go on; nobody else can end a process by a word, they only get a new channel. Or because
  * it failed (LOST): the other one sees its end only, and would wait for a process that has not died.
  */
+static void make_anew(struct child *c, struct child *other, bool lost)
+{
+    struct supervisor *s = c->s;
+
+    if (lost)
+        sp_log_error(s->log, "supervisor.channel-lost",
+                     SP_TEXT("role", sp_ipc_role_name(other->kind)), SP_INT("index", other->index),
+                     SP_TEXT("said_by", sp_ipc_role_name(c->kind)));
+    else
+        sp_log_error(s->log, "supervisor.role-faulty",
+                     SP_TEXT("role", sp_ipc_role_name(other->kind)), SP_INT("index", other->index),
+                     SP_TEXT("said_by", sp_ipc_role_name(c->kind)));
+    if (!lost && c->kind == SP_ROLE_RELAY && other->kind != SP_ROLE_RELAY)
+        (void)kill(other->pid, SIGKILL);
+    else
+        join(c, other);
+}
+
 static void on_faulty(struct child *c, const struct sp_ipc_frame *frame)
 {
     struct supervisor *s = c->s;
@@ -183,15 +201,10 @@ static void on_faulty(struct child *c, const struct sp_ipc_frame *frame)
         struct child *other = &s->children[i];
 
         if (other->kind != about.kind || other->index != about.index || other == c ||
-            other->state != CHILD_READY || !sp_ipc_roles_talk(c->kind, other->kind))
+            !sp_ipc_roles_talk(c->kind, other->kind))
             continue;
-        sp_log_error(s->log, lost ? "supervisor.channel-lost" : "supervisor.role-faulty",
-                     SP_TEXT("role", sp_ipc_role_name(other->kind)), SP_INT("index", other->index),
-                     SP_TEXT("said_by", sp_ipc_role_name(c->kind)));
-        if (!lost && c->kind == SP_ROLE_RELAY && other->kind != SP_ROLE_RELAY)
-            (void)kill(other->pid, SIGKILL);
-        else
-            join(c, other);
+        if (other->state == CHILD_READY || (lost && other->state == CHILD_STARTING))
+            make_anew(c, other, lost);
     }
 }
 

@@ -201,11 +201,9 @@ static enum sp_io_want read_some(struct sp_stream *s, uint8_t *buf, size_t len, 
 {
     ssize_t got;
 
-    if (SP_FAULT("io.read"))
-        return SP_IO_FAILED;
     if (s->transport != NULL)
         return s->transport->read(s->transport_ctx, buf, len, n);
-    got = recv(s->fd, buf, len, 0);
+    got = SP_FAULT_ERRNO("io.read", ECONNRESET) ? -1 : recv(s->fd, buf, len, 0);
     if (got <= 0)
         return from_errno(got, SP_IO_WANT_READ);
     *n = (size_t)got;
@@ -218,11 +216,9 @@ static enum sp_io_want write_some(struct sp_stream *s, size_t *n)
     size_t len = s->out.len - s->out_at;
     ssize_t put;
 
-    if (SP_FAULT("io.write"))
-        return SP_IO_FAILED;
     if (s->transport != NULL)
         return s->transport->write(s->transport_ctx, from, len, n);
-    put = send(s->fd, from, len, MSG_NOSIGNAL);
+    put = SP_FAULT_ERRNO("io.write", EPIPE) ? -1 : send(s->fd, from, len, MSG_NOSIGNAL);
     if (put < 0)
         return from_errno(put, SP_IO_WANT_WRITE);
     *n = (size_t)put;

@@ -174,6 +174,7 @@ static enum sp_rc open_next(struct sp_journal_reader *r, struct sp_journal_entry
 static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entry *out)
 {
     uint64_t expected = r->scan.at;
+    struct sp_scan before;
     enum sp_rc rc;
 
     if (r->scan.at >= r->limit) {
@@ -191,6 +192,7 @@ static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entr
         }
         return SP_E_NOT_FOUND;
     }
+    before = r->scan;
     rc = sp_scan_next(&r->scan, r->limit, &r->header, &r->batch_at);
     if (rc == SP_E_NOT_FOUND) { /* nothing readable up to where it is durable */
         r->scan.at = r->limit;
@@ -199,8 +201,12 @@ static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entr
         rc = sp_scan_load(&r->scan, r->batch_at, &r->header, &r->buf);
         r->index = 0;
     }
-    if (rc == SP_E_IO)
+    if (rc ==
+        SP_E_IO) { /* the next call begins where this one did: what can't be read now is not damage */
+        r->scan = before;
+        r->header.count = 0;
         return rc;
+    }
     if (rc != SP_OK || r->batch_at > expected) {
         *out = (struct sp_journal_entry){
             .damaged = true, .place = {.segment = r->segment->number, .offset = expected}};

@@ -34,16 +34,22 @@ static enum sp_io_want want_of(const struct session *s, int result)
 static enum sp_io_want tls_read(void *ctx, uint8_t *buf, size_t len, size_t *n)
 {
     struct session *s = ctx;
-    int result = SSL_read_ex(s->ssl, buf, len, n);
+    int result;
 
+    if (SP_FAULT("tls.read"))
+        return SP_IO_FAILED;
+    result = SSL_read_ex(s->ssl, buf, len, n);
     return result == 1 ? SP_IO_DONE : want_of(s, result);
 }
 
 static enum sp_io_want tls_write(void *ctx, const uint8_t *buf, size_t len, size_t *n)
 {
     struct session *s = ctx;
-    int result = SSL_write_ex(s->ssl, buf, len, n);
+    int result;
 
+    if (SP_FAULT("tls.write"))
+        return SP_IO_FAILED;
+    result = SSL_write_ex(s->ssl, buf, len, n);
     return result == 1 ? SP_IO_DONE : want_of(s, result);
 }
 
@@ -80,8 +86,11 @@ static void tls_free(void *ctx)
 static enum sp_io_want tls_handshake(void *ctx)
 {
     struct session *s = ctx;
-    int result = SSL_do_handshake(s->ssl);
+    int result;
 
+    if (SP_FAULT("tls.handshake"))
+        return SP_IO_FAILED;
+    result = SSL_do_handshake(s->ssl);
     if (result == 1)
         return SP_IO_DONE;
     return want_of(s, result);

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import random
+import ssl
 import subprocess
 import sys
 import threading
@@ -38,6 +39,16 @@ FAILURES = 2  # of a point, after which it is left
 GROWTH = 1.35  # of the steps behind the dense part
 
 
+class TlsSession(Session):
+    """The same behind STARTTLS."""
+
+    def __init__(self, address, timeout, authority):
+        super().__init__(address, timeout)
+        self.ask("STARTTLS", "220")
+        self.socket = ssl.create_default_context(cafile=authority).wrap_socket(self.socket, server_hostname="localhost")
+        self.ask("EHLO client.load.test", "250")
+
+
 class Stage:
     """A gateway with a board, and its account over many strikes."""
 
@@ -58,7 +69,7 @@ class Stage:
         name, _, role = turn.partition("-")
         getattr(self, name)(*([role] if role else []))
 
-    def letter(self, kind, size, whom):
+    def letter(self, kind, size, whom, tls=False):
         """returns: whether it was answered with 250"""
         several = whom if isinstance(whom, int) else 1
         load, session = self.bench.load, None
@@ -67,7 +78,8 @@ class Stage:
             message = Message(f"f{self.bench.seed}-{self.count}", kind, several, size, whom)
             load.sent.append(message)
         try:
-            session = Session(load.address, load.timeout)
+            session = TlsSession(load.address, load.timeout, self.bench.info["ca"]) if tls \
+                else Session(load.address, load.timeout)
             load.send(session, message)
             session.ask("QUIT", "221")
         except TimeoutError:
@@ -85,6 +97,9 @@ class Stage:
             sender.start()
         for sender in senders:
             sender.join()
+
+    def tls(self):
+        self.letter("plain", 30 << 10, 1, tls=True)
 
     def reload(self):
         wanted = sum(reloads_of(self.bench).values()) + sum(self.bench.wanted.values())
@@ -163,7 +178,7 @@ class Stage:
 
 
 ROLES = ("relay", "ledger", "sealer", "scanner", "keeper", "portal", "admin", "fetcher")
-TURNS = ("mail", "reload", "start", "questions", *(f"death-{role}" for role in ROLES))
+TURNS = ("mail", "tls", "reload", "start", "questions", *(f"death-{role}" for role in ROLES))
 
 
 def survey(stage, turn):

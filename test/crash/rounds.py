@@ -85,9 +85,10 @@ def adopt(load, previous):
 
 
 def main():
-    arguments = {"--rounds": {"type": int, "default": 500}}
+    arguments = {"--rounds": {"type": int, "default": 500},
+                 "--patience": {"type": float, "default": 60, "help": "seconds in which mail must go on; more on a busy machine"}}
     command.run(__doc__, "crash", arguments, lambda make, options: {"rounds": options.rounds, **run(
-        make(), options.rounds, random.Random(options.seed), say=lambda text: print(text, flush=True))})
+        make(), options.rounds, random.Random(options.seed), limit=options.patience, say=lambda text: print(text, flush=True))})
 
 
 if __name__ == "__main__":

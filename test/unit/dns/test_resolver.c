@@ -5,6 +5,7 @@
 #include "dns/resolver.h"
 #include "support/check_main.h"
 #include "support/dns_server.h"
+#include "support/fault_board.h"
 
 #include <stdio.h>
 
@@ -210,6 +211,43 @@ START_TEST(each_mood_of_a_server_has_its_result)
             ck_assert_str_eq(w.first, "10 mx1.example.test");
         stop(&w);
     }
+}
+END_TEST
+
+/* The first, the second, ... until there is no such passage: one answer each, and a failure of ours is never an absence. */
+START_TEST(a_call_that_fails_here_is_no_answer_of_the_server)
+{
+    static const char *const points[] = {"dns.socket", "dns.send",  "dns.receive", "io.socket",
+                                         "io.connect", "io.accept", "io.read",     "io.write"};
+    unsigned struck = 0;
+
+    for (size_t i = 0; i < 2 * SP_ARRAY_LEN(points); i++) {
+        const char *point = points[i / 2];
+        enum mood mood = i % 2 == 0 ? GOOD : CUT;
+
+        for (uint64_t n = 1;; n++) {
+            bool more;
+            struct world w;
+
+            start(&w, mood, true);
+            if (!fault_board_arm(point, n)) {
+                stop(&w);
+                return;
+            }
+            ask_mx(&w, "example.test");
+            run(&w, 1);
+            more = fault_board_struck();
+            struck += more;
+            ck_assert_msg(w.rc == SP_OK || w.rc == SP_E_DNS_TIMEOUT, "%s %u: %s", point,
+                          (unsigned)n, sp_rc_name(w.rc));
+            ck_assert_msg(more || w.rc == SP_OK, "%s %u: nothing failed", point, (unsigned)n);
+            stop(&w);
+            if (!more)
+                break;
+        }
+    }
+    fault_board_end();
+    ck_assert_uint_ge(struck, 10);
 }
 END_TEST
 
@@ -427,6 +465,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, each_mood_of_a_server_has_its_result);
+    tcase_add_test(c, a_call_that_fails_here_is_no_answer_of_the_server);
     tcase_add_test(c, an_alias_says_where_it_led);
     tcase_add_test(c, a_cut_answer_and_changed_letters_go_to_tcp);
     tcase_add_test(c, equal_questions_share_one_datagram_and_then_the_cache);

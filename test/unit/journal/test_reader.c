@@ -109,6 +109,78 @@ START_TEST(segments_are_followed)
 }
 END_TEST
 
+/* Reads all there is; a call that fails is made again. returns: how often it failed */
+static unsigned read_on_and_again(void)
+{
+    struct sp_journal_entry e;
+    unsigned failed = 0;
+    enum sp_rc rc;
+
+    while ((rc = sp_journal_reader_next(reader, &e)) != SP_E_NOT_FOUND) {
+        char want[32];
+
+        if (rc == SP_E_IO && ++failed < 10)
+            continue;
+        ck_assert_msg(rc == SP_OK, "record %u: %s", next, sp_rc_name(rc));
+        (void)snprintf(want, sizeof(want), "record %u", next++);
+        ck_assert(sp_bytes_eq(e.meta, sp_bytes_cstr(want)));
+    }
+    return failed;
+}
+
+enum reading { OPENING, READING, LISTING, READINGS };
+static size_t left[READINGS]; /* the call that fails; 1: the next */
+
+static bool fails(enum reading how)
+{
+    return left[how] > 0 && --left[how] == 0;
+}
+
+static int failing_open(void *ctx, const char *name, enum sp_io_open how)
+{
+    return fails(OPENING) ? -EMFILE : rig.options.io->open(ctx, name, how);
+}
+
+static ssize_t failing_pread(void *ctx, int fd, void *out, size_t len, int64_t offset)
+{
+    return fails(READING) ? -EIO : rig.options.io->pread(ctx, fd, out, len, offset);
+}
+
+static int failing_list(void *ctx, const char *folder, void (*visit)(void *arg, const char *name),
+                        void *arg)
+{
+    return fails(LISTING) ? -EMFILE : rig.options.io->list(ctx, folder, visit, arg);
+}
+
+START_TEST(what_can_not_be_read_now_is_neither_passed_over_nor_damaged)
+{
+    struct sp_journal_io io = *rig.options.io;
+    const struct sp_journal_cursor start = {0, 0};
+    unsigned failed = 0;
+
+    io.open = failing_open;
+    io.pread = failing_pread;
+    io.list = failing_list;
+    for (int i = 0; i < 12; i++)
+        put(1 + i % 3, i % 2 == 0 ? 40000 : 0);
+    for (int how = 0; how < READINGS; how++) {
+        for (size_t n = 1; left[how] == 0; n++) { /* until there was no n-th */
+            sp_journal_reader_free(reader);
+            reader = sp_journal_reader_new(&io, &rig.keys.record, &start);
+            next = 0;
+            left[how] = n;
+            failed += read_on_and_again();
+            sp_journal_reader_tell(reader, durable_segment, durable_end);
+            failed += read_on_and_again();
+            ck_assert_msg(next == 24, "%d, number %zu: %u records", how, n, next);
+        }
+        left[how] = 0;
+    }
+    ck_assert_uint_gt(failed, 20);
+    reader_open(start); /* io ends here */
+}
+END_TEST
+
 START_TEST(a_cursor_goes_on_where_it_stood)
 {
     for (int i = 0; i < 40; i++) {
@@ -190,6 +262,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_batch_is_read_when_the_next_one_or_the_relay_vouches_for_it);
     tcase_add_test(c, a_clean_close_and_a_restart_vouch_for_the_rest);
     tcase_add_test(c, segments_are_followed);
+    tcase_add_test(c, what_can_not_be_read_now_is_neither_passed_over_nor_damaged);
     tcase_add_test(c, a_cursor_goes_on_where_it_stood);
     tcase_add_test(c, what_a_failed_sync_left_behind_is_never_read);
     tcase_add_test(c, damage_is_told_once_and_passed);
