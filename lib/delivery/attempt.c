@@ -105,14 +105,6 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_delivery_ended(d);
 }
 
-void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms)
-{
-    int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(a->d->parts.loop));
-
-    sp_queue_put_back(a->d->parts.queue, &a->p->m->accept.id, a->ns, a->n_count, now_ms + after_ms);
-    sp_attempt_free(a);
-}
-
 void sp_attempt_put_first(struct sp_attempt *a)
 {
     sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, a->ns, a->n_count);

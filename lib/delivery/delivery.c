@@ -8,8 +8,9 @@
 #include "delivery/delivery_priv.h"
 
 #define ACTIVE_MAX      400
-#define ACTIVE_URGENT   40 /* of these, for the urgent lane alone */
-#define TURN_MAX        64 /* messages taken a turn; then others run */
+#define ACTIVE_URGENT   40  /* of these, for the urgent lane alone */
+#define BULK_MAX        100 /* of these, of the bulk lane */
+#define TURN_MAX        64  /* messages taken a turn; then others run */
 #define RETRY_MAX_MS    ((int64_t)4 * 3600 * 1000)
 #define CONNECT_MS      30000
 #define OWN_EXPIRE_MS   ((int64_t)2 * 24 * 3600 * 1000)
@@ -130,7 +131,7 @@ static void choose_lanes(struct sp_delivery *d)
         lanes |= 1U << SP_LANE_URGENT;
     if (d->active < ACTIVE_MAX - ACTIVE_URGENT)
         lanes |= 1U << SP_LANE_NORMAL;
-    if (d->active < ACTIVE_MAX - ACTIVE_URGENT && d->bulk < SP_DELIVERY_BULK_MAX)
+    if (d->active < ACTIVE_MAX - ACTIVE_URGENT && d->bulk < BULK_MAX)
         lanes |= 1U << SP_LANE_BULK;
     d->holds_back = lanes != SP_LANES_ALL;
     sp_lines_serve(sp_queue_lines(d->parts.queue), lanes);

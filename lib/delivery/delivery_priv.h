@@ -23,11 +23,10 @@
 #include "transport/transport.h"
 
 /* one for each recipient that a host refuses, and what else an attempt has to say */
-#define SP_AUDIT_EVENTS_MAX  (SP_QUEUE_DUE_MAX + 16)
-#define SP_CITED_MAX         3
-#define SP_DELIVERY_BULK_MAX 100 /* attempts of the bulk lane at a time, a quarter of all */
-#define SP_FRESH_MAX         (2 * SP_CITED_MAX)
-#define SP_DIGEST_MAX        80
+#define SP_AUDIT_EVENTS_MAX (SP_QUEUE_DUE_MAX + 16)
+#define SP_CITED_MAX        3
+#define SP_FRESH_MAX        (2 * SP_CITED_MAX)
+#define SP_DIGEST_MAX       80
 
 struct sp_delivery {
     struct sp_delivery_parts parts;
@@ -37,7 +36,7 @@ struct sp_delivery {
     struct sp_list attempts;
     size_t active;     /* attempts under way */
     size_t bulk;       /* of them, those of the bulk lane */
-    bool holds_back;   /* some lanes are not served now */
+    bool holds_back;   /* some lanes are not served */
     size_t committing; /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
     struct sp_map *evidence; /* digests in durable records since the start */
@@ -179,16 +178,14 @@ void sp_attempt_rung_failed(struct sp_attempt *a, enum sp_rc rc);
 void sp_attempt_step(struct sp_attempt *a);
 /* Ends it without a word; its recipients must have been settled, put back or split off. */
 void sp_attempt_free(struct sp_attempt *a);
-/* The recipients go back to the queue, to be tried soon. Frees a. */
-void sp_attempt_put_back(struct sp_attempt *a, int64_t after_ms);
 /* The recipients stand first in their line again, which is shut. Frees a. */
 void sp_attempt_put_first(struct sp_attempt *a);
 /* returns: what the attempt asks of the pool for a host of its route */
 struct sp_pool_ask sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop);
 /* returns: the recipient's address as the record has it */
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
-/* returns: whether it is mail of a tenant, not of our own making */
-bool sp_attempt_is_mail(const struct sp_attempt *a);
+bool sp_attempt_is_mail(
+    const struct sp_attempt *a); /* returns: whether it is a tenant's, not ours */
 /* returns: whether an address is not tried, by word of the ledger */
 bool sp_delivery_suppresses(const struct sp_delivery *d, struct sp_bytes address);
 /* returns: whether the envelope sender is not the tenant's own: no report goes there */

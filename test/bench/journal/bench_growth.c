@@ -192,7 +192,8 @@ static void list(struct bench *b, const char *name, struct sp_queue_query query)
         more = sp_queue_list(b->queue, &query, &last);
         query.after = last;
     }
-    (void)printf("{\"list\":\"%s\",\"found\":%zu,\"seconds\":%.3f}\n", name, found, now_s() - from);
+    (void)printf("{\"list\":\"%s\",\"found\":%zu,\"seconds\":%.3f,\"cpu_seconds\":%.3f}\n", name,
+                 found, now_s() - from, cpu_s() - cpu);
 }
 
 static void reopen(struct bench *b)
