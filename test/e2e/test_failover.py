@@ -7,6 +7,8 @@ import pytest
 
 from lab import mail
 from lab.pki import Authority
+from lab.ports import free_port
+from lab.responder import Responder
 from lab.sink import Session, Sink
 
 NAME = "smarthost.test"
@@ -57,6 +59,7 @@ def world(gateways, tmp_path):
     policy.write_text(json.dumps(POLICY))
 
     class World:
+        folder = tmp_path
         good, stranger = authority.leaf("good", [NAME]), other.leaf("stranger", [NAME])
         elsewhere = authority.leaf("elsewhere", ["elsewhere.test"])
         ca = authority.certificate
@@ -153,3 +156,32 @@ def test_a_silent_host_is_left_for_the_next(world, sinks):
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         gateway = world.gateway([{**host(second, 10), "host": address}, host(second, 20)], "--set", 'delivery.command="1s"')
         assert final(gateway, submit(gateway, "a@example.net"))["rung"] == "tls:authenticated"
+
+
+def test_mx_hosts_are_tried_by_preference_and_a_dead_one_costs_nothing(gateways, sinks, world):
+    """Two of preference 10, one of them dead, one of 20. The certificates prove nothing: what the domain has never proved is
+    not waited for once that is known; and an IPv6 address where nobody listens harms nothing."""
+    port = free_port(["127.0.0.41", "127.0.0.42", "127.0.0.43"])
+    responder = Responder(["mx.test"]).start()
+    try:
+        responder.add("mx.test", "MX", "20 last.mx.test", "10 dead.mx.test", "10 good.mx.test")
+        for name, kind, address in (("dead", "A", "127.0.0.41"), ("good", "A", "127.0.0.42"), ("last", "A", "127.0.0.43"),
+                                    ("last", "AAAA", "::1")):
+            responder.add(f"{name}.mx.test", kind, address)
+        good = sinks(address="127.0.0.42", port=port, certificate=world.stranger.pair)
+        last = sinks(address="127.0.0.43", port=port, certificate=world.stranger.pair)
+        policy = json.dumps({**POLICY, "rules": []})
+        path = world.folder / "mx.json"
+        path.write_text(policy)
+        gateway = gateways("--plain-listener", "--policy", str(path), "--retry", "0.4", "--resolver", responder.address,
+                           "--mx-port", port)
+        final(gateway, submit(gateway, "a@mx.test"))  # what the domain proves is known from now on
+        sent = [submit(gateway, "a@mx.test") for _ in range(8)]
+        assert [final(gateway, i)["attempts"] for i in sent] == [1] * 8
+        assert len(good.messages) == 9 and last.messages == []
+        good.stop()
+        gateway.restart("relay")
+        assert final(gateway, submit(gateway, "a@mx.test"))["rung"] == "tls:encrypted"
+        assert len(last.messages) == 1
+    finally:
+        responder.stop()
