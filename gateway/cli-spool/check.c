@@ -80,6 +80,35 @@ static void put_shard(struct spool *s, unsigned shard, const struct findings *f,
     }
 }
 
+/* One shard, with what it came to. returns: SPOOL_OK, SPOOL_DAMAGED or SPOOL_FAILED */
+static int check_shard(struct spool *s, const char *folder, unsigned shard, int tries,
+                       struct spool_found *found, struct sp_jw *w)
+{
+    struct sp_queue_stats stats = {0};
+    struct findings f = {0};
+    struct sp_err err = {0};
+    enum sp_rc rc = SP_OK;
+    int code = SPOOL_OK;
+
+    for (int n = 0; n < tries; n++) {
+        rc = look(s, folder, shard, &f, &stats, &err);
+        if (rc == SP_OK && f.count == 0)
+            break;
+    }
+    if (rc == SP_OK) {
+        put_shard(s, shard, &f, &stats, w);
+        found->messages += stats.messages;
+        found->damaged += f.count + stats.damaged;
+        code = f.count + stats.damaged > 0 ? SPOOL_DAMAGED : SPOOL_OK;
+    } else {
+        found->damaged++;
+        code = spool_fail(rc == SP_E_JOURNAL_DAMAGED ? SPOOL_DAMAGED : SPOOL_FAILED, "shard %u: %s",
+                          shard, err.text);
+    }
+    sp_free(f.at);
+    return code;
+}
+
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,
                        struct spool_found *found)
 {
@@ -95,26 +124,9 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
     sp_jw_object(&w, NULL);
     sp_jw_array(&w, "shards");
     for (size_t i = 0; i < s->shard_count && code != SPOOL_FAILED; i++) {
-        struct sp_queue_stats stats = {0};
-        struct findings f = {0};
-        struct sp_err err = {0};
-        enum sp_rc rc = SP_OK;
+        int of_this = check_shard(s, folder, s->shards[i], is_running ? TRIES : 1, found, &w);
 
-        for (int n = 0; n < (is_running ? TRIES : 1); n++) {
-            rc = look(s, folder, s->shards[i], &f, &stats, &err);
-            if (rc == SP_OK && f.count == 0)
-                break;
-        }
-        if (rc == SP_OK) {
-            put_shard(s, s->shards[i], &f, &stats, &w);
-            found->messages += stats.messages;
-            found->damaged += f.count + stats.damaged;
-        } else {
-            code = spool_fail(rc == SP_E_JOURNAL_DAMAGED ? SPOOL_DAMAGED : SPOOL_FAILED,
-                              "shard %u: %s", s->shards[i], err.text);
-            found->damaged++;
-        }
-        sp_free(f.at);
+        code = of_this > code ? of_this : code;
     }
     sp_jw_end(&w);
     sp_jw_bool(&w, "whole", found->damaged == 0);
@@ -122,8 +134,6 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
     if (s->json && !s->quiet)
         (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
     sp_buf_clear(&json);
-    if (code == SPOOL_OK && found->damaged > 0)
-        code = SPOOL_DAMAGED;
     return code;
 }
 

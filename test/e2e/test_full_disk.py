@@ -132,3 +132,41 @@ def test_a_full_disk_and_room_again(small_disk, sinks):
         assert verified.returncode == 0, verified.stdout + verified.stderr
     finally:
         gateway.stop()
+
+
+@pytest.fixture
+def folder_on_the_machine():
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    with open_folder("sp-ro-") as folder:
+        yield pathlib.Path(folder) / "g"
+
+
+def test_a_spool_that_is_read_only_at_start(folder_on_the_machine, sinks):
+    """The relay says what is wrong and is started again and again: nothing is lost or sent unrecorded, and it goes on by
+    itself when it can write. (Clients wait in the listener's line meanwhile.)"""
+    folder = folder_on_the_machine
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    gateway = Gateway(folder, "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sink.port}",
+                      "--policy", POLICY, "--retry", 1).start()
+    spool = folder / "state/spool"
+    try:
+        taken = [n for n in range(3) if submit(gateway, n, SMALL) is None]
+        run("mount", "--bind", spool, spool)
+        try:
+            run("mount", "-o", "remount,ro,bind", spool)
+            gateway.kill("relay")
+            wait_until(lambda: "can't be read or synced" in gateway.log)
+            sink.replies.clear()
+            wait_until(lambda: gateway.log.count('"role.failed"') >= 2)
+            assert not sink.messages  # what could not be put on record is not sent
+            run("mount", "-o", "remount,rw,bind", spool)
+            wait_until(lambda: len(subjects(sink)) >= len(taken), 120)
+            assert submit(gateway, 200, SMALL) is None
+            expected = sorted(f"full-{n}" for n in [*taken, 200])
+            wait_until(lambda: len(subjects(sink)) >= len(expected), 60)
+            assert subjects(sink) == expected  # each once
+        finally:
+            gateway.stop()
+    finally:
+        subprocess.run(["umount", str(spool)], check=False, capture_output=True)
