@@ -1,6 +1,5 @@
 """Each role's sandbox, tried: the supervisor and the sandbox of the release build (SALLYPORT_SANDBOX_PRESET says another),
 a probe in the place of each role, and the table of docs/sandbox.md as what must come out."""
-import json
 import os
 import pathlib
 import resource

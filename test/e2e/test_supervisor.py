@@ -1,6 +1,5 @@
 """The supervisor with roles that do nothing but live: start, restart, reload, stop. The roles are the role module's test
 program, which behaves as one when it is started under a role's name."""
-import json
 import os
 import pathlib
 import signal
