@@ -38,6 +38,8 @@ void ledger_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *text
 
 static void put_shards(struct ledger *l, struct sp_jw *w)
 {
+    uint64_t behind = 0;
+
     sp_jw_array(w, "shards");
     SP_LIST_EACH(node, &l->shards)
     {
@@ -48,9 +50,12 @@ static void put_shards(struct ledger *l, struct sp_jw *w)
         sp_jw_cstr(w, "shard", s->name);
         sp_jw_int(w, "segment", (int64_t)at.segment);
         sp_jw_int(w, "offset", (int64_t)at.offset);
+        sp_jw_int(w, "behind", (int64_t)sp_journal_reader_behind(s->reader));
+        behind += sp_journal_reader_behind(s->reader);
         sp_jw_end(w);
     }
     sp_jw_end(w);
+    sp_jw_int(w, "behind_bytes", (int64_t)behind);
 }
 
 static void on_status(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q)

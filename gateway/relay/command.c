@@ -5,7 +5,7 @@
  *
  *     {"command": "queue.list", ...}                       list.c
  *     {"command": "queue.show", "message": ID}             -> {"message": {...}}
- *     {"command": "queue.stats"}                           -> {"messages": N, "pending": N, ...}
+ *     {"command": "queue.stats"}                           stats.c
  *     {"command": "queue.sites"}                           -> {"sites": [...], "destinations": [...], "elsewhere": {...}}
  *     {"command": "queue.hold", ...}                       change.c
  */
@@ -142,55 +142,6 @@ static void on_show(struct relay *r, const struct relay_question *q)
     sp_buf_clear(&json);
 }
 
-/* What all shards hold together. returns: whether the relay takes mail, as sp_queue_ready */
-static enum sp_rc sum_stats(const struct relay *r, struct sp_queue_stats *sum)
-{
-    enum sp_rc ready = sp_queue_ready(r->queue);
-
-    *sum = sp_queue_stats(r->queue);
-    for (const struct relay *x = r->left; x != NULL; x = x->left) {
-        struct sp_queue_stats more = sp_queue_stats(x->queue);
-
-        sum->messages += more.messages;
-        sum->recipients_pending += more.recipients_pending;
-        sum->recipients_held += more.recipients_held;
-        sum->recipients_busy += more.recipients_busy;
-        sum->quarantined += more.quarantined;
-        sum->disk_len += more.disk_len;
-        sum->journal.records += more.journal.records;
-        sum->journal.batches += more.journal.batches;
-        sum->journal.syncs += more.journal.syncs;
-        sum->journal.failures += more.journal.failures;
-    }
-    return ready;
-}
-
-static void on_stats(struct relay *r, const struct relay_question *q)
-{
-    struct sp_queue_stats stats;
-    enum sp_rc ready = sum_stats(r, &stats);
-    struct sp_buf json;
-    struct sp_jw w;
-
-    sp_buf_init(&json, RELAY_REPLY_MAX);
-    sp_jw_init(&w, &json);
-    sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "accepts", ready == SP_OK ? "yes" : sp_rc_name(ready));
-    sp_jw_int(&w, "messages", (int64_t)stats.messages);
-    sp_jw_int(&w, "pending", (int64_t)stats.recipients_pending);
-    sp_jw_int(&w, "held", (int64_t)stats.recipients_held);
-    sp_jw_int(&w, "in_delivery", (int64_t)stats.recipients_busy);
-    sp_jw_int(&w, "quarantined", (int64_t)stats.quarantined);
-    sp_jw_int(&w, "bytes", (int64_t)stats.disk_len);
-    sp_jw_int(&w, "records", (int64_t)stats.journal.records);
-    sp_jw_int(&w, "batches", (int64_t)stats.journal.batches);
-    sp_jw_int(&w, "syncs", (int64_t)stats.journal.syncs);
-    sp_jw_int(&w, "failures", (int64_t)stats.journal.failures);
-    sp_jw_end(&w);
-    relay_reply_json(q->job, SP_OK, &json);
-    sp_buf_clear(&json);
-}
-
 static void on_sites(const struct relay_question *q, struct relay *r)
 {
     struct sp_buf json;
@@ -216,7 +167,7 @@ static void run(struct relay *r, const struct relay_question *q)
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("queue.stats"))) {
-        on_stats(r, q);
+        relay_stats(r, q);
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("queue.sites"))) {

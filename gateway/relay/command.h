@@ -26,6 +26,9 @@ void relay_put_time(struct sp_jw *w, const char *key, int64_t ms);
 /* Writes a message with its recipients as an object. */
 void relay_put_message(const struct sp_queue_message *m, const char *key, struct sp_jw *w);
 
+/* queue.stats */
+void relay_stats(struct relay *r, const struct relay_question *q);
+
 /* queue.list */
 void relay_list(struct relay *r, const struct relay_question *q);
 

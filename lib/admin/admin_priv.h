@@ -74,6 +74,14 @@ void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd);
 /* Appends an error as an answer. */
 void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes detail);
 
+/*
+ * Appends the page of metrics.
+ *
+ * questions: answered; the first to relays (queue.stats), the second to the ledger (audit.status)
+ */
+void sp_admin_figures_put(struct sp_admin_question *const *questions, size_t count,
+                          struct sp_buf *out);
+
 /* returns: the jobs to send by, lent */
 struct sp_jobs *sp_admin_jobs(const struct sp_admin *a);
 

@@ -11,43 +11,6 @@
 #define PAGE_MAX  ((size_t)1 << 20)
 #define QUESTIONS 2
 
-struct figure {
-    const char *member; /* of the answer */
-    const char *name;
-    const char *state; /* label, or NULL */
-    const char *type;
-    const char *help;
-};
-
-#define RECIPIENTS "Recipients in the queue by state"
-
-/* Rows of one name stand together: the format wants it. */
-static const struct figure relay_figures[] = {
-    {"messages", "sallyport_queue_messages", NULL, "gauge", "Messages in the queue"},
-    {"pending", "sallyport_queue_recipients", "pending", "gauge", RECIPIENTS},
-    {"held", "sallyport_queue_recipients", "held", "gauge", RECIPIENTS},
-    {"in_delivery", "sallyport_queue_recipients", "in_delivery", "gauge", RECIPIENTS},
-    {"quarantined", "sallyport_queue_quarantined", NULL, "gauge",
-     "Messages that could not be read"},
-    {"bytes", "sallyport_queue_bytes", NULL, "gauge", "Bytes of the queue on disk"},
-    {"records", "sallyport_journal_records_total", NULL, "counter",
-     "Records written since the start"},
-    {"batches", "sallyport_journal_batches_total", NULL, "counter",
-     "Batches written since the start"},
-    {"syncs", "sallyport_journal_syncs_total", NULL, "counter", "Syncs since the start"},
-    {"failures", "sallyport_journal_failures_total", NULL, "counter",
-     "Segments given up after a failed write or sync"},
-};
-
-static const struct figure ledger_figures[] = {
-    {"last_seq", "sallyport_audit_records_total", NULL, "counter", "Records of the audit stream"},
-    {"unsigned", "sallyport_audit_unsigned_records", NULL, "gauge",
-     "Records behind the last checkpoint"},
-    {"bytes", "sallyport_audit_bytes", NULL, "gauge", "Bytes of the audit file"},
-    {"waiting_bytes", "sallyport_audit_waiting_bytes", NULL, "gauge",
-     "Bytes that wait to be written"},
-};
-
 struct sp_admin_metrics {
     struct sp_admin *admin;
     struct sp_web_server *server;
@@ -63,78 +26,9 @@ struct scrape {
     struct sp_admin_question *questions[QUESTIONS];
 };
 
-static void put_head(struct sp_buf *out, const struct figure *f)
-{
-    sp_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->type);
-}
-
-static void put_value(struct sp_buf *out, const struct figure *f, int64_t relay, int64_t value)
-{
-    sp_buf_printf(out, "%s", f->name);
-    if (relay >= 0)
-        sp_buf_printf(out, "{relay=\"%lld\"", (long long)relay);
-    if (f->state != NULL)
-        sp_buf_printf(out, ",state=\"%s\"", f->state);
-    sp_buf_printf(out, "%s %lld\n", relay >= 0 ? "}" : "", (long long)value);
-}
-
 static const struct sp_json *says(const struct sp_admin_answer *a)
 {
     return a->rc == SP_OK && a->json != NULL ? sp_json_root(a->json) : NULL;
-}
-
-static void put_figures(struct sp_buf *out, const struct sp_admin_question *q,
-                        const struct figure *figures, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct figure *f = &figures[i];
-
-        if (i == 0 || strcmp(figures[i - 1].name, f->name) != 0)
-            put_head(out, f);
-        for (size_t k = 0; k < q->count; k++) {
-            const struct sp_json *said = says(&q->answers[k]);
-            int64_t relay = q->route->role == SP_ROLE_RELAY ? (int64_t)q->answers[k].index : -1;
-
-            if (said != NULL)
-                put_value(out, f, relay, sp_json_int_of(said, f->member, 0));
-        }
-    }
-}
-
-static void put_up(struct sp_buf *out, const struct sp_admin_question *q)
-{
-    for (size_t k = 0; k < q->count; k++) {
-        unsigned index = q->answers[k].index;
-
-        sp_buf_printf(out, "sallyport_up{role=\"%s\",index=\"%u\"} %d\n",
-                      sp_ipc_role_name(q->route->role), index == SP_JOBS_ANY ? 0 : index,
-                      says(&q->answers[k]) != NULL);
-    }
-}
-
-static void put_accepts(struct sp_buf *out, const struct sp_admin_question *q)
-{
-    sp_buf_put_cstr(
-        out, "# HELP sallyport_relay_accepts Whether a relay takes mail (0: it answers 4xx)\n"
-             "# TYPE sallyport_relay_accepts gauge\n");
-    for (size_t k = 0; k < q->count; k++) {
-        const struct sp_json *said = says(&q->answers[k]);
-
-        if (said != NULL)
-            sp_buf_printf(out, "sallyport_relay_accepts{relay=\"%u\"} %d\n", q->answers[k].index,
-                          sp_bytes_eq(sp_json_text_of(said, "accepts"), SP_LIT("yes")));
-    }
-}
-
-static void put_page(const struct scrape *s, struct sp_buf *out)
-{
-    sp_buf_put_cstr(out,
-                    "# HELP sallyport_up Whether a process answers\n# TYPE sallyport_up gauge\n");
-    for (size_t i = 0; i < QUESTIONS; i++)
-        put_up(out, s->questions[i]);
-    put_accepts(out, s->questions[0]);
-    put_figures(out, s->questions[0], relay_figures, SP_ARRAY_LEN(relay_figures));
-    put_figures(out, s->questions[1], ledger_figures, SP_ARRAY_LEN(ledger_figures));
 }
 
 static bool is_healthy(const struct scrape *s)
@@ -163,7 +57,7 @@ static void reply(const struct scrape *s, struct sp_web_request *req)
         return;
     }
     sp_buf_init(&out, PAGE_MAX);
-    put_page(s, &out);
+    sp_admin_figures_put(s->questions, QUESTIONS, &out);
     sp_web_reply(req, 200, "text/plain; version=0.0.4; charset=utf-8", sp_buf_bytes(&out));
     sp_buf_clear(&out);
 }

@@ -140,6 +140,7 @@ struct sp_config {
     struct {
         const char *socket; /* relative to state_dir */
         const char *listen; /* host:port on loopback, or "" */
+        int64_t sites;
     } admin;
     struct {
         const char *file; /* relative to state_dir/ledger */

@@ -130,6 +130,8 @@ static const struct sp_setting settings[] = {
      "control socket of the command line, relative to state_dir"},
     {"admin.listen", SP_SETTING_TEXT, AT(admin.listen), 0, 0, "", NULL, SP_FORM_ADDRESS,
      "loopback address of the metrics page (GET /metrics, /healthz); none switches it off"},
+    {"admin.sites", SP_SETTING_INT, AT(admin.sites), 0, 1000, "20", NULL, SP_FORM_ANY,
+     "destinations that the metrics page names, those that most wait for first; 0: none"},
 
     {"audit.file", SP_SETTING_TEXT, AT(audit.file), 0, 0, "audit.jsonl", NULL, SP_FORM_PATH,
      "file of audit records, relative to the ledger's folder"},

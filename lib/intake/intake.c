@@ -174,5 +174,8 @@ void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void 
 
 struct sp_intake_stats sp_intake_stats(const struct sp_intake *in)
 {
-    return in->stats;
+    struct sp_intake_stats stats = in->stats;
+
+    stats.refused_why = in->refused_why;
+    return stats;
 }

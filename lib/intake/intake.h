@@ -74,9 +74,10 @@ void sp_intake_leave_connections(struct sp_intake *in);
 void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg);
 
 struct sp_intake_stats {
-    uint64_t sessions; /* since the start */
-    uint64_t accepted; /* messages */
-    uint64_t refused;  /* messages and recipients, by policy or proof */
+    uint64_t sessions;           /* since the start */
+    uint64_t accepted;           /* messages */
+    uint64_t refused;            /* messages and recipients, by policy or proof */
+    const uint64_t *refused_why; /* the same by enum sp_rc, SP_RC_COUNT of them; lent */
     uint64_t scans, scans_failed;
     unsigned active; /* sessions now */
 };

@@ -115,6 +115,7 @@ void sp_intake_refused(struct session *s, struct transaction *tx, const char *ev
     struct sp_jw w;
 
     in->stats.refused++;
+    in->refused_why[rc]++;
     if (!may_tell(in))
         return;
     sp_buf_init(&b, SP_JOBS_ACT_MAX);

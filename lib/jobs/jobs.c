@@ -382,6 +382,7 @@ void sp_jobs_add_peer(struct sp_jobs *jobs, enum sp_role_kind role, unsigned ind
     sp_list_init(&peer->calls);
     sp_list_init(&peer->served);
     sp_list_append(&jobs->peers, &peer->at);
+    jobs->came[role]++;
     peer->ipc = sp_ipc_new(jobs->loop, fd, &events, peer);
     jobs->most[role] =
         sp_jobs_peers(jobs, role) > jobs->most[role] ? sp_jobs_peers(jobs, role) : jobs->most[role];

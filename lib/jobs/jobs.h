@@ -66,6 +66,17 @@ size_t sp_jobs_peers(const struct sp_jobs *jobs, enum sp_role_kind role);
 bool sp_jobs_peer_next(const struct sp_jobs *jobs, enum sp_role_kind role, size_t *at,
                        unsigned *index);
 
+/* How the peers of a role stand. */
+struct sp_jobs_view {
+    size_t up;      /* that are there */
+    size_t busy;    /* of them, with a request unanswered */
+    size_t asked;   /* requests unanswered */
+    size_t waiting; /* requests that wait for a peer */
+    uint64_t came;  /* peers since the start, each restart one more */
+};
+/* returns: how they stand now. cost: O(peers and requests that wait) */
+struct sp_jobs_view sp_jobs_look(const struct sp_jobs *jobs, enum sp_role_kind role);
+
 /* Asks to be told of each peer that comes (up) or goes. One function; NULL ends it. */
 void sp_jobs_watch_peers(struct sp_jobs *jobs,
                          void (*fn)(void *arg, enum sp_role_kind role, unsigned index, bool up),

@@ -39,8 +39,9 @@ struct sp_jobs {
     void *on_peer_arg;
     void (*on_faulty)(void *arg, enum sp_role_kind role, unsigned index, enum sp_rc why);
     void *on_faulty_arg;
-    size_t most[SP_ROLE_COUNT];  /* peers that there have been at a time */
-    struct sp_timer *pool_timer; /* asks for what waits, and looks for members that never answer */
+    size_t most[SP_ROLE_COUNT];   /* peers that there have been at a time */
+    uint64_t came[SP_ROLE_COUNT]; /* peers that there have been at all */
+    struct sp_timer *pool_timer;  /* asks for what waits, and looks for members that never answer */
     /* as a member of a pool */
     bool singly;
     struct peer *holder; /* the asker whose turn it is; it may be idle */

@@ -32,6 +32,25 @@ bool sp_jobs_peer_next(const struct sp_jobs *jobs, enum sp_role_kind role, size_
     return false;
 }
 
+struct sp_jobs_view sp_jobs_look(const struct sp_jobs *jobs, enum sp_role_kind role)
+{
+    struct sp_jobs_view v = {.came = jobs->came[role]};
+
+    SP_LIST_EACH(pos, (struct sp_list *)&jobs->peers)
+    {
+        const struct peer *p = SP_CONTAINER(pos, struct peer, at);
+
+        v.up += p->role == role;
+        v.busy += p->role == role && p->busy > 0;
+        v.asked += p->role == role ? p->busy : 0;
+    }
+    SP_LIST_EACH(pos, (struct sp_list *)&jobs->waiting)
+    {
+        v.waiting += SP_CONTAINER(pos, struct call, at)->role == role;
+    }
+    return v;
+}
+
 void sp_jobs_watch_peers(struct sp_jobs *jobs,
                          void (*fn)(void *arg, enum sp_role_kind role, unsigned index, bool up),
                          void *arg)

@@ -235,9 +235,19 @@ SP_MUST_CHECK enum sp_rc sp_journal_durable_end(const struct sp_journal_io *io,
 SP_MUST_CHECK enum sp_rc sp_journal_merge_keyrings(struct sp_bytes a, struct sp_bytes b,
                                                    struct sp_buf *out);
 
+#define SP_JOURNAL_SYNC_STEPS 11 /* of sync_steps */
+
 struct sp_journal_stats {
     uint64_t records, batches, syncs, bytes, failures;
+    uint64_t sync_us; /* that all syncs of batches took */
+    uint64_t sync_steps[SP_JOURNAL_SYNC_STEPS +
+                        1]; /* batches by how long writing and syncing took, upper ends:
+                                                       sp_journal_sync_step_us; the last: longer */
 };
+
+/* returns: microseconds that step i (below SP_JOURNAL_SYNC_STEPS) reaches to */
+int64_t sp_journal_sync_step_us(size_t i);
+
 /* returns: figures since opening */
 struct sp_journal_stats sp_journal_stats(const struct sp_journal *j);
 

@@ -62,6 +62,17 @@ void sp_journal_reader_tell(struct sp_journal_reader *r, uint64_t segment, uint6
     }
 }
 
+uint64_t sp_journal_reader_behind(const struct sp_journal_reader *r)
+{
+    uint64_t here = r->limit > r->cursor.offset ? r->limit - r->cursor.offset : 0;
+
+    if (r->told_segment > r->cursor.segment)
+        return here + r->told_end;
+    return r->told_segment == r->cursor.segment && r->told_end > r->cursor.offset
+               ? r->told_end - r->cursor.offset
+               : 0;
+}
+
 struct sp_journal_cursor sp_journal_reader_cursor(const struct sp_journal_reader *r)
 {
     return r->cursor;

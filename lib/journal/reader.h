@@ -37,6 +37,9 @@ void sp_journal_reader_tell(struct sp_journal_reader *r, uint64_t segment, uint6
 SP_MUST_CHECK enum sp_rc sp_journal_reader_next(struct sp_journal_reader *r,
                                                 struct sp_journal_entry *out);
 
+/* returns: bytes that are known to be durable and were not read yet; whole segments between are not counted */
+uint64_t sp_journal_reader_behind(const struct sp_journal_reader *r);
+
 /* returns: where the next call goes on: to be stored with what was made of the records so far */
 struct sp_journal_cursor sp_journal_reader_cursor(const struct sp_journal_reader *r);
 

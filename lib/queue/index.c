@@ -213,6 +213,7 @@ static void count_all(struct sp_queue *q, const struct sp_queue_entry *e, bool a
 static void drop(struct sp_queue *q, struct sp_queue_entry *e)
 {
     (void)sp_map_remove(q->entries, key_of(&e->id));
+    sp_queue_ages_note(q->ages, &e->id, false);
     count_all(q, e, false);
     live_remove(q, e->place.segment);
     if (e->body_in_file)
@@ -264,6 +265,7 @@ bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
     }
     e->place = *place;
     (void)sp_map_put(q->entries, key_of(&e->id), e);
+    sp_queue_ages_note(q->ages, &e->id, true);
     count_all(q, e, true);
     live_add(q, place->segment);
     place_in_lines(q, e);

@@ -112,6 +112,17 @@ void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a)
 
 /* ---- outcome ---- */
 
+static void note_results(struct sp_queue *q, const struct sp_outcome *o)
+{
+    for (size_t i = 0; i < o->result_count; i++) {
+        const struct sp_result *r = &o->results[i];
+        size_t rung = r->rung < SP_QUEUE_RUNGS - 1 ? r->rung : SP_QUEUE_RUNGS - 1;
+
+        if (r->state < SP_RCPT_STATE_COUNT)
+            q->stats.results[rung][r->state]++;
+    }
+}
+
 static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
 {
     struct sp_queue_pending *p = a->arg;
@@ -128,6 +139,7 @@ static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
         if (e != NULL && sp_outcome_decode(a->meta, q->arena, &o) == SP_OK) {
             for (size_t i = 0; i < o.result_count; i++)
                 sp_queue_entry_busy(q, e, o.results[i].n, false);
+            note_results(q, &o);
             sp_queue_apply_outcome(q, e, &o);
             (void)sp_queue_entry_settle(q, e);
         }
@@ -286,6 +298,7 @@ static struct sp_queue *queue_new(const struct sp_queue_options *options)
 
     q->o = *options;
     q->entries = sp_map_new();
+    q->ages = sp_calloc(1, sizeof(*q->ages));
     q->lines = sp_lines_new();
     q->carried = sp_map_new();
     q->told = sp_map_new();
@@ -326,6 +339,7 @@ static void queue_free(struct sp_queue *q)
     sp_queue_body_free_spares(q);
     sp_queue_pending_free_spares(q);
     free_entries(q);
+    sp_free(q->ages);
     sp_free(q->live);
     sp_free(q->carry);
     sp_arena_free(q->arena);

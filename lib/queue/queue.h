@@ -222,6 +222,8 @@ struct sp_queue_query {
  */
 bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last);
 
+#define SP_QUEUE_RUNGS 16 /* more than there are; the last is for none */
+
 struct sp_queue_stats {
     size_t messages;
     size_t recipients_pending; /* pending and deferred */
@@ -236,6 +238,8 @@ struct sp_queue_stats {
     uint64_t disk_len;
     uint64_t first_segment, current_segment;
     struct sp_journal_stats journal;
+    /* recipients by what attempts came to since opening: by rung taken or tried last (the last row: none), and state */
+    uint64_t results[SP_QUEUE_RUNGS][SP_RCPT_STATE_COUNT];
 };
 /* returns: figures of now. cost: O(segments) */
 struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
@@ -258,6 +262,16 @@ size_t sp_queue_check(struct sp_queue *q,
  */
 SP_MUST_CHECK enum sp_rc sp_queue_rekey(struct sp_queue *q, const struct sp_journal_keys *keys,
                                         struct sp_bytes event);
+
+/*
+ * Counts messages by age, by the minute of their acceptance.
+ *
+ * limits:  ages in seconds, rising
+ * counts:  out: for each, how many messages are at least so old
+ * returns: age of the oldest in seconds, 0 if there is none; at least 7 days are told apart, beyond it is 7 days
+ */
+int64_t sp_queue_ages(const struct sp_queue *q, const int64_t *limits, size_t limit_count,
+                      size_t *counts);
 
 /* ---- disk space ---- */
 

@@ -68,6 +68,17 @@ struct sp_queue_live {
 
 struct sp_queue_pending;
 
+#define SP_QUEUE_AGE_MINUTES (7 * 24 * 60)
+
+/* Messages by the minute of their acceptance; a place is used again after 7 days, what is older is only counted. */
+struct sp_queue_ages {
+    struct {
+        int64_t minute;
+        size_t messages;
+    } at[SP_QUEUE_AGE_MINUTES];
+    size_t older;
+};
+
 struct sp_queue {
     struct sp_queue_options o;
     struct sp_journal_io own_io; /* the real disk, if none was given */
@@ -79,9 +90,10 @@ struct sp_queue {
     size_t live_count;
     size_t live_cap;
     struct sp_queue_stats stats; /* of recipients */
-    struct sp_arena *arena;      /* for decoding while folding */
-    size_t body_held;            /* bytes of bodies in memory */
-    size_t body_waiting;         /* of those, on their way to disk */
+    struct sp_queue_ages *ages;
+    struct sp_arena *arena; /* for decoding while folding */
+    size_t body_held;       /* bytes of bodies in memory */
+    size_t body_waiting;    /* of those, on their way to disk */
     struct sp_queue_body *spare_bodies;
     size_t spare_body_count;
     struct sp_queue_pending *spare_pendings;
@@ -130,6 +142,9 @@ bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e);
 void sp_queue_tell_due(struct sp_queue *q, int64_t before);
 /* returns: the oldest segment that a living message needs, or the current one */
 uint64_t sp_queue_oldest_needed(const struct sp_queue *q);
+
+/* A message comes into the index, or leaves it. (ages.c) */
+void sp_queue_ages_note(struct sp_queue_ages *ages, const struct sp_id *id, bool comes);
 
 /* ---- what records change (fold.c) ---- */
 

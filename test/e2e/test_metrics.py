@@ -1,14 +1,17 @@
 """The page for machines: what it counts, that it tells of a silent role, and that it tells nothing else."""
 import http.client
 import os
+import pathlib
 import re
 import signal
+import smtplib
 
 import pytest
 
 from lab import mail
 
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PLAIN = "test/policies/relay-plain.json"
 
 
@@ -32,9 +35,12 @@ def figures(gateway):
             assert (comment[1], comment[2]) not in described, "names stand together, described once"
             described.add((comment[1], comment[2]))
             continue
-        value = re.fullmatch(r'(sallyport_[a-z_]+)((?:\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})?) (-?[0-9]+)', line)
-        assert value and ("TYPE", value[1]) in described and ("HELP", value[1]) in described, line
-        found[value[1] + value[2]] = int(value[3])
+        value = re.fullmatch(r'(sallyport_[a-z_]+)((?:\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})?) (-?[0-9]+(?:\.[0-9]{6})?)',
+                             line)
+        assert value, line
+        name = re.sub("_(bucket|sum|count)$", "", value[1]) if "_seconds_" in value[1] else value[1]
+        assert ("TYPE", name) in described and ("HELP", name) in described, line
+        found[value[1] + value[2]] = float(value[3]) if "." in value[3] else int(value[3])
     return found
 
 
@@ -59,6 +65,50 @@ def test_the_page_counts_what_happened(gateway):
     page = get(gateway, "/metrics").text
     assert "secret-name" not in page and "example.net" not in page and "tenant" not in page
     assert get(gateway, "/healthz").text == "ok\n"
+
+
+def test_the_documentation_names_what_the_page_has(gateway):
+    page = set(re.findall(r"^# TYPE (\S+) (\S+)$", get(gateway, "/metrics").text, re.M))
+    text = (ROOT / "docs/operations.md").read_text().split("## Metrics", 1)[1].split("\n## ", 1)[0]
+    table = set(re.findall(r"^\| `(sallyport_[a-z_]+)(?:\{[a-z,]+\})?` \| (\w+) \|", text, re.M))
+    assert page == table
+
+
+def test_refusals_results_helpers_and_what_waits_are_counted(gateways, sinks):
+    sink = sinks(replies={"RCPT": lambda line: "451 4.3.0 later" if b"slow" in line else "250 2.1.5 ok"})
+    gateway = gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", PLAIN, "--workers", 1, "--retry", 60)
+    names = ["a@good.test", "slow1@site-one.test", "slow2@site-one.test", "slow3@site-two.test"]
+    for recipient in names:
+        message, message_id = mail.make("Hello", [recipient])
+        gateway.send(message, [recipient])
+    gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
+    with gateway.client() as client, pytest.raises(smtplib.SMTPException):
+        client.sendmail("stranger@elsewhere.test", ["a@good.test"], b"Subject: x\r\n\r\nx\r\n")
+    for _ in range(100):
+        now = figures(gateway)
+        if now.get('sallyport_delivery_results_total{relay="0",rung="plain",result="deferred"}') == 3:
+            break
+    relay = 'relay="0"'
+    assert now[f'sallyport_delivery_results_total{{{relay},rung="plain",result="delivered"}}'] == 1
+    assert now[f'sallyport_delivery_results_total{{{relay},rung="plain",result="deferred"}}'] == 3
+    assert now[f"sallyport_accepted_messages_total{{{relay}}}"] == 4
+    assert sum(n for name, n in now.items() if name.startswith("sallyport_refused_total")) == 1
+    assert now[f'sallyport_queue_site_recipients{{{relay},site="site-one.test"}}'] == 2
+    assert now[f'sallyport_queue_site_recipients{{{relay},site="site-two.test"}}'] == 1
+    assert now[f"sallyport_queue_sites{{{relay}}}"] == 2
+    assert now[f'sallyport_queue_older_messages{{{relay},seconds="3600"}}'] == 0
+    assert now[f'sallyport_helpers{{{relay},role="scanner"}}'] == 2
+    syncs = now[f"sallyport_journal_syncs_total{{{relay}}}"]
+    assert now[f"sallyport_journal_sync_seconds_count{{{relay}}}"] == syncs >= 4
+    assert now[f'sallyport_journal_sync_seconds_bucket{{{relay},le="+Inf"}}'] == syncs
+    assert now[f"sallyport_journal_sync_seconds_sum{{{relay}}}"] > 0
+    starts = now[f'sallyport_helper_starts_total{{{relay},role="keeper"}}']
+    gateway.restart("keeper")
+    for _ in range(1000):
+        if figures(gateway)[f'sallyport_helper_starts_total{{{relay},role="keeper"}}'] == starts + 1:
+            break
+    else:
+        raise AssertionError("a restart is not counted")
 
 
 def test_a_silent_role_shows_and_its_figures_go(gateway):

@@ -1,0 +1,242 @@
+/*
+ * queue.stats: what a relay counts, for `sallyport status` and the page of metrics. Nothing here reads a message: all of it
+ * is counted as it happens, so that a look costs the same whatever lies in the queue, but for the destinations, each of
+ * which is passed once.
+ *
+ *     {"command": "queue.stats"}   -> {"messages": N, "pending": N, ..., "refused": [{"reason": R, "count": N}], ...}
+ */
+#include <stdlib.h>
+
+#include "gateway/relay/command.h"
+
+#include "policy/ladder.h"
+
+static const int64_t age_limits_s[] = {60, 300, 900, 3600, 14400, 43200, 86400, 172800, 432000};
+
+/* What all shards hold together. */
+static void add_stats(struct sp_queue_stats *sum, const struct sp_queue_stats *more)
+{
+    sum->messages += more->messages;
+    sum->recipients_pending += more->recipients_pending;
+    sum->recipients_held += more->recipients_held;
+    sum->recipients_busy += more->recipients_busy;
+    sum->quarantined += more->quarantined;
+    sum->disk_len += more->disk_len;
+    sum->journal.records += more->journal.records;
+    sum->journal.batches += more->journal.batches;
+    sum->journal.syncs += more->journal.syncs;
+    sum->journal.failures += more->journal.failures;
+    sum->journal.sync_us += more->journal.sync_us;
+    for (size_t i = 0; i <= SP_JOURNAL_SYNC_STEPS; i++)
+        sum->journal.sync_steps[i] += more->journal.sync_steps[i];
+    for (size_t rung = 0; rung < SP_QUEUE_RUNGS; rung++) {
+        for (size_t state = 0; state < SP_RCPT_STATE_COUNT; state++)
+            sum->results[rung][state] += more->results[rung][state];
+    }
+}
+
+static void put_queue(const struct relay *r, const struct sp_queue_stats *stats, struct sp_jw *w)
+{
+    enum sp_rc ready = sp_queue_ready(r->queue);
+
+    sp_jw_cstr(w, "accepts", ready == SP_OK ? "yes" : sp_rc_name(ready));
+    sp_jw_int(w, "messages", (int64_t)stats->messages);
+    sp_jw_int(w, "pending", (int64_t)stats->recipients_pending);
+    sp_jw_int(w, "held", (int64_t)stats->recipients_held);
+    sp_jw_int(w, "in_delivery", (int64_t)stats->recipients_busy);
+    sp_jw_int(w, "quarantined", (int64_t)stats->quarantined);
+    sp_jw_int(w, "bytes", (int64_t)stats->disk_len);
+    sp_jw_int(w, "records", (int64_t)stats->journal.records);
+    sp_jw_int(w, "batches", (int64_t)stats->journal.batches);
+    sp_jw_int(w, "syncs", (int64_t)stats->journal.syncs);
+    sp_jw_int(w, "failures", (int64_t)stats->journal.failures);
+}
+
+static void put_intake(const struct relay *r, struct sp_jw *w)
+{
+    struct sp_intake_stats stats = sp_intake_stats(r->intake);
+
+    sp_jw_int(w, "sessions", (int64_t)stats.sessions);
+    sp_jw_int(w, "sessions_now", (int64_t)stats.active);
+    sp_jw_int(w, "accepted", (int64_t)stats.accepted);
+    sp_jw_int(w, "scans", (int64_t)stats.scans);
+    sp_jw_int(w, "scans_failed", (int64_t)stats.scans_failed);
+    sp_jw_array(w, "refused");
+    for (int rc = 0; rc < SP_RC_COUNT; rc++) {
+        if (stats.refused_why[rc] == 0)
+            continue;
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "reason", sp_rc_name((enum sp_rc)rc));
+        sp_jw_int(w, "count", (int64_t)stats.refused_why[rc]);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+static void put_results(const struct sp_queue_stats *stats, struct sp_jw *w)
+{
+    sp_jw_array(w, "results");
+    for (size_t i = 0; i < (size_t)SP_QUEUE_RUNGS * SP_RCPT_STATE_COUNT; i++) {
+        size_t rung = i / SP_RCPT_STATE_COUNT;
+        uint8_t state = (uint8_t)(i % SP_RCPT_STATE_COUNT);
+
+        if (stats->results[rung][state] == 0)
+            continue;
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "rung", rung < SP_RUNG_COUNT ? sp_rung_name((enum sp_rung)rung) : "none");
+        sp_jw_cstr(w, "result", sp_rcpt_state_name(state));
+        sp_jw_int(w, "count", (int64_t)stats->results[rung][state]);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+/* Cumulative, as Prometheus wants it; upper ends in microseconds. */
+static void put_syncs(const struct sp_journal_stats *stats, struct sp_jw *w)
+{
+    uint64_t count = 0;
+
+    sp_jw_int(w, "sync_us", (int64_t)stats->sync_us);
+    sp_jw_array(w, "sync_steps");
+    for (size_t i = 0; i < SP_JOURNAL_SYNC_STEPS; i++) {
+        count += stats->sync_steps[i];
+        sp_jw_object(w, NULL);
+        sp_jw_int(w, "us", sp_journal_sync_step_us(i));
+        sp_jw_int(w, "count", (int64_t)count);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+static void put_ages(const struct relay *r, struct sp_jw *w)
+{
+    size_t sum[SP_ARRAY_LEN(age_limits_s)] = {0};
+    int64_t oldest_s = 0;
+
+    for (const struct relay *x = r; x != NULL; x = x->left) {
+        size_t counts[SP_ARRAY_LEN(age_limits_s)];
+        int64_t age_s = sp_queue_ages(x->queue, age_limits_s, SP_ARRAY_LEN(age_limits_s), counts);
+
+        oldest_s = age_s > oldest_s ? age_s : oldest_s;
+        for (size_t i = 0; i < SP_ARRAY_LEN(sum); i++)
+            sum[i] += counts[i];
+    }
+    sp_jw_int(w, "oldest_s", oldest_s);
+    sp_jw_array(w, "ages");
+    for (size_t i = 0; i < SP_ARRAY_LEN(sum); i++) {
+        sp_jw_object(w, NULL);
+        sp_jw_int(w, "older_than_s", age_limits_s[i]);
+        sp_jw_int(w, "count", (int64_t)sum[i]);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+static void put_helpers(const struct relay *r, struct sp_jw *w)
+{
+    static const enum sp_role_kind roles[] = {SP_ROLE_SCANNER, SP_ROLE_SEALER,  SP_ROLE_KEEPER,
+                                              SP_ROLE_PORTAL,  SP_ROLE_FETCHER, SP_ROLE_LEDGER};
+
+    sp_jw_array(w, "helpers");
+    for (size_t i = 0; i < SP_ARRAY_LEN(roles); i++) {
+        struct sp_jobs_view v = sp_jobs_look(r->jobs, roles[i]);
+
+        sp_jw_object(w, NULL);
+        sp_jw_cstr(w, "role", sp_ipc_role_name(roles[i]));
+        sp_jw_int(w, "up", (int64_t)v.up);
+        sp_jw_int(w, "busy", (int64_t)v.busy);
+        sp_jw_int(w, "queued", (int64_t)(v.asked - v.busy + v.waiting));
+        sp_jw_int(w, "came", (int64_t)v.came);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
+/* ---- the destinations that most wait for ---- */
+
+struct site {
+    struct sp_bytes name; /* lent from a line */
+    int64_t count;
+};
+
+struct sites {
+    struct sp_map *counts; /* by name */
+    struct site *list;
+    size_t count;
+    size_t cap;
+};
+
+static void on_line(void *arg, const struct sp_line_view *v)
+{
+    struct sites *s = arg;
+    size_t at = (size_t)(uintptr_t)sp_map_find(s->counts, v->destination); /* index + 1 */
+
+    if (v->ready + v->waits == 0)
+        return;
+    if (at == 0) {
+        if (s->count == s->cap) {
+            s->cap = s->cap == 0 ? 256 : s->cap * 2;
+            s->list = sp_realloc(s->list, s->cap * sizeof(*s->list));
+        }
+        s->list[s->count++] = (struct site){.name = v->destination};
+        at = s->count;
+        (void)sp_map_put(s->counts, v->destination, (void *)(uintptr_t)at);
+    }
+    s->list[at - 1].count += (int64_t)(v->ready + v->waits);
+}
+
+static int more_first(const void *a, const void *b)
+{
+    int64_t x = ((const struct site *)a)->count;
+    int64_t y = ((const struct site *)b)->count;
+
+    return x == y ? sp_bytes_cmp(((const struct site *)a)->name, ((const struct site *)b)->name)
+                  : (x < y) - (x > y);
+}
+
+static void put_sites(const struct relay *r, struct sp_jw *w)
+{
+    struct sites s = {.counts = sp_map_new()};
+
+    for (const struct relay *x = r; x != NULL; x = x->left)
+        sp_lines_each(sp_queue_lines(x->queue), on_line, &s);
+    if (s.count > 1)
+        qsort(s.list, s.count, sizeof(*s.list), more_first);
+    sp_jw_int(w, "sites_count", (int64_t)s.count);
+    sp_jw_array(w, "sites");
+    for (size_t i = 0; i < s.count && i < (size_t)r->config->admin.sites; i++) {
+        sp_jw_object(w, NULL);
+        sp_jw_text(w, "site", s.list[i].name);
+        sp_jw_int(w, "count", s.list[i].count);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+    sp_map_free(s.counts);
+    sp_free(s.list);
+}
+
+void relay_stats(struct relay *r, const struct relay_question *q)
+{
+    struct sp_queue_stats stats = sp_queue_stats(r->queue);
+    struct sp_buf json;
+    struct sp_jw w;
+
+    for (const struct relay *x = r->left; x != NULL; x = x->left) {
+        struct sp_queue_stats more = sp_queue_stats(x->queue);
+
+        add_stats(&stats, &more);
+    }
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    put_queue(r, &stats, &w);
+    put_intake(r, &w);
+    put_results(&stats, &w);
+    put_syncs(&stats.journal, &w);
+    put_ages(r, &w);
+    put_helpers(r, &w);
+    put_sites(r, &w);
+    sp_jw_end(&w);
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
