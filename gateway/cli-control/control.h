@@ -39,6 +39,8 @@ struct control {
     const char *limit;
     const char *day;
     const char *network_id;
+    const char *site;
+    const char *by;
     bool json;
     bool no_pin;
     bool quiet;           /* what is refused is not told */
@@ -73,6 +75,8 @@ void table_free(struct table *t);
 
 /* queue.c, keys.c, audit.c, status.c: return exit codes */
 int control_queue(const struct control *c);
+/* orders.c: the same; -1 if the verb is none of its */
+int control_orders(const struct control *c);
 int control_keys(const struct control *c);
 int control_audit(const struct control *c);
 int control_posture(const struct control *c);

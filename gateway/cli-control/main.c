@@ -15,6 +15,10 @@ static const char usage[] =
     "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
     "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
+    "       sallyport queue count [--by domain|tenant|reason|state] [--limit N]\n"
+    "       sallyport queue freeze|thaw --tenant NAME|--site DOMAIN --reason TEXT\n"
+    "       sallyport queue drain|resume --reason TEXT\n"
+    "       sallyport queue orders\n"
     "       sallyport trace MESSAGE-ID|MESSAGE\n"
     "       sallyport trace --network-message-id ID\n"
     "       sallyport keys list [ADDRESS]\n"
@@ -88,6 +92,8 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         {"--address", &c->address},
         {"--day", &c->day},
         {"--network-message-id", &c->network_id},
+        {"--site", &c->site},
+        {"--by", &c->by},
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {

@@ -300,6 +300,8 @@ static int about_message(const struct control *c, const struct verb *verb)
 
 int control_queue(const struct control *c)
 {
+    int code;
+
     if (strcmp(c->words[1], "list") == 0)
         return list(c);
     if (strcmp(c->words[1], "sites") == 0)
@@ -308,5 +310,9 @@ int control_queue(const struct control *c)
         if (strcmp(c->words[1], verbs[i].name) == 0)
             return about_message(c, &verbs[i]);
     }
-    return control_usage("queue: list, sites, show, hold, release, retry or delete");
+    code = control_orders(c);
+    return code >= 0
+               ? code
+               : control_usage("queue: list, sites, show, count, hold, release, retry, delete, "
+                               "freeze, thaw, drain, resume or orders");
 }

@@ -8,6 +8,8 @@
  *     {"command": "queue.stats"}                           stats.c
  *     {"command": "queue.sites"}                           -> {"sites": [...], "destinations": [...], "elsewhere": {...}}
  *     {"command": "queue.hold", ...}                       change.c
+ *     {"command": "queue.freeze", ...}                     order.c
+ *     {"command": "queue.count", ...}                      count.c
  */
 #include "gateway/relay/command.h"
 
@@ -182,7 +184,11 @@ static void run(struct relay *r, const struct relay_question *q)
         on_show(r, q);
         return;
     }
-    if (relay_change(r, q))
+    if (sp_bytes_eq(name, SP_LIT("queue.count"))) {
+        relay_count(r, q);
+        return;
+    }
+    if (relay_change(r, q) || relay_order(r, q))
         return;
     relay_reply_error(q->job, SP_E_UNSUPPORTED, "no such command");
 }

@@ -26,6 +26,12 @@ void relay_put_time(struct sp_jw *w, const char *key, int64_t ms);
 /* Writes a message with its recipients as an object. */
 void relay_put_message(const struct sp_queue_message *m, const char *key, struct sp_jw *w);
 
+/* queue.freeze, queue.thaw, queue.drain, queue.resume, queue.orders. returns: false if it is none of those */
+bool relay_order(struct relay *r, const struct relay_question *q);
+
+/* queue.count */
+void relay_count(struct relay *r, const struct relay_question *q);
+
 /* queue.stats */
 void relay_stats(struct relay *r, const struct relay_question *q);
 

@@ -88,6 +88,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     make_intake(r);
+    sp_intake_pause(r->intake, sp_queue_is_ordered(r->queue, SP_QUEUE_ORDER_DRAIN, SP_LIT("")));
     rc = relay_settings_load(r, err);
     if (rc == SP_OK)
         rc = relay_delivery_start(r, err);

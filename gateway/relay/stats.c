@@ -39,7 +39,10 @@ static void put_queue(const struct relay *r, const struct sp_queue_stats *stats,
 {
     enum sp_rc ready = sp_queue_ready(r->queue);
 
-    sp_jw_cstr(w, "accepts", ready == SP_OK ? "yes" : sp_rc_name(ready));
+    if (ready == SP_OK && sp_queue_is_ordered(r->queue, SP_QUEUE_ORDER_DRAIN, SP_LIT("")))
+        sp_jw_cstr(w, "accepts", "draining");
+    else
+        sp_jw_cstr(w, "accepts", ready == SP_OK ? "yes" : sp_rc_name(ready));
     sp_jw_int(w, "messages", (int64_t)stats->messages);
     sp_jw_int(w, "pending", (int64_t)stats->recipients_pending);
     sp_jw_int(w, "held", (int64_t)stats->recipients_held);

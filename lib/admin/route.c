@@ -10,12 +10,15 @@
 #define PAYLOAD_MAX (SP_JOBS_COMMAND_MAX + 4096)
 
 static const struct sp_admin_route routes[] = {
-    {"queue.list", SP_ROLE_RELAY, SP_ADMIN_PAGES},  {"queue.stats", SP_ROLE_RELAY, SP_ADMIN_EACH},
-    {"queue.sites", SP_ROLE_RELAY, SP_ADMIN_EACH},  {"queue.", SP_ROLE_RELAY, SP_ADMIN_OWNER},
+    {"queue.sites", SP_ROLE_RELAY, SP_ADMIN_EACH},  {"queue.list", SP_ROLE_RELAY, SP_ADMIN_PAGES},
+    {"queue.stats", SP_ROLE_RELAY, SP_ADMIN_EACH},  {"queue.count", SP_ROLE_RELAY, SP_ADMIN_EACH},
+    {"queue.orders", SP_ROLE_RELAY, SP_ADMIN_EACH}, {"queue.freeze", SP_ROLE_RELAY, SP_ADMIN_EACH},
+    {"queue.thaw", SP_ROLE_RELAY, SP_ADMIN_EACH},   {"queue.drain", SP_ROLE_RELAY, SP_ADMIN_EACH},
+    {"queue.resume", SP_ROLE_RELAY, SP_ADMIN_EACH}, {"queue.", SP_ROLE_RELAY, SP_ADMIN_OWNER},
     {"keys.", SP_ROLE_KEEPER, SP_ADMIN_ONE},        {"audit.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"message.", SP_ROLE_LEDGER, SP_ADMIN_ONE},     {"posture.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"portal.", SP_ROLE_PORTAL, SP_ADMIN_ONE},      {"probe", SP_ROLE_RELAY, SP_ADMIN_ONE},
-    {"suppression.", SP_ROLE_LEDGER, SP_ADMIN_ONE}, {"tlsrpt.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
+    {"tlsrpt.", SP_ROLE_LEDGER, SP_ADMIN_ONE},      {"suppression.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
 };
 
 static const struct sp_admin_route *find_route(struct sp_bytes command)

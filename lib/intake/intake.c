@@ -93,7 +93,8 @@ static void turn_away(struct sp_intake *in, int fd)
     *stream = sp_stream_new(in->parts.loop, fd, &events, stream);
     sp_stream_write(*stream, SP_LIT("421 4.3.2 too busy, try again\r\n"));
     sp_stream_close_after_write(*stream);
-    sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active));
+    if (!in->paused)
+        sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active));
 }
 
 /* returns: whether a session may start on this listener now */
@@ -102,7 +103,8 @@ static bool has_room(const struct gate *g)
     const struct sp_intake *in = g->in;
     const struct generation *now = in->now;
 
-    if (in->draining || in->stats.active >= now->max_sessions || g->index >= now->listen_count)
+    if (in->draining || in->paused || in->stats.active >= now->max_sessions ||
+        g->index >= now->listen_count)
         return false;
     return now->listen_tls[g->index] != SP_LISTEN_IMPLICIT || now->tls != NULL;
 }
@@ -153,13 +155,8 @@ void sp_intake_check_drained(struct sp_intake *in)
         sp_timer_start(in->drain_timer, 0);
 }
 
-void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg)
+static void shut_sessions(struct sp_intake *in)
 {
-    in->draining = true;
-    in->drained = fn;
-    in->drained_arg = arg;
-    in->drain_timer = sp_timer_new(in->parts.loop, tell_drained, in);
-    sp_timer_start(in->drain_timer, patience_ms);
     SP_LIST_EACH(pos, &in->all)
     {
         struct session *s = SP_CONTAINER(pos, struct session, link);
@@ -169,6 +166,23 @@ void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void 
         sp_smtp_server_shut(s->server, SP_E_SMTP_SHUTDOWN);
         sp_intake_session_pump(s);
     }
+}
+
+void sp_intake_pause(struct sp_intake *in, bool paused)
+{
+    in->paused = paused;
+    if (paused)
+        shut_sessions(in);
+}
+
+void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg)
+{
+    in->draining = true;
+    in->drained = fn;
+    in->drained_arg = arg;
+    in->drain_timer = sp_timer_new(in->parts.loop, tell_drained, in);
+    sp_timer_start(in->drain_timer, patience_ms);
+    shut_sessions(in);
     sp_intake_check_drained(in);
 }
 

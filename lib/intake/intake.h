@@ -70,6 +70,9 @@ void sp_intake_listen(struct sp_intake *in, int fd, size_t listen);
 /* Accepts no connection until the end: they wait in the kernel's queue for who listens on the same sockets next. */
 void sp_intake_leave_connections(struct sp_intake *in);
 
+/* Takes no mail for a while: who comes gets 421, and sessions end as soon as they may. Mail of our own goes on. */
+void sp_intake_pause(struct sp_intake *in, bool paused);
+
 /* Takes no more: idle sessions get 421, transactions may end; fn comes once all are gone, at the latest after patience_ms. */
 void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void *arg), void *arg);
 

@@ -95,6 +95,7 @@ struct sp_intake {
     void (*drained)(void *arg);
     void *drained_arg;
     /* refusals told to the ledger */
+    bool paused;
     uint64_t refused_why[SP_RC_COUNT];
     double refusal_tokens;
     int64_t refusal_at_ms;

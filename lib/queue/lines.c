@@ -41,6 +41,7 @@ struct sp_line {
     enum sp_lane lane;
     bool is_shut;
     bool is_slow;
+    bool is_frozen; /* tenant or destination */
     uint16_t key_len;
     uint16_t destination_at;
     uint8_t key[];
@@ -51,6 +52,8 @@ struct sp_lines {
     struct sp_map *tenants;
     struct sp_slots *handles;
     struct sp_heap future;
+    struct sp_map *frozen_tenants; /* name -> the lines */
+    struct sp_map *frozen_destinations;
     struct {
         struct sp_list shares;
         int credit;
@@ -78,7 +81,7 @@ static void link_line(struct sp_lines *l, struct sp_line *line)
 {
     struct share *s = &line->tenant->shares[ring_of(line)];
 
-    if (line->is_shut || line->ready == 0 || !sp_list_is_empty(&line->at))
+    if (line->is_shut || line->is_frozen || line->ready == 0 || !sp_list_is_empty(&line->at))
         return;
     if (sp_list_is_empty(&s->lines))
         sp_list_append(&l->rings[ring_of(line)].shares, &s->at);
@@ -162,6 +165,8 @@ struct sp_line *sp_lines_ref(struct sp_lines *l, struct sp_bytes tenant,
         sp_list_init(&line->items);
         line->handle = sp_slots_add(l->handles, line);
         (void)sp_map_put(l->lines, sp_bytes(key, end), line);
+        line->is_frozen = sp_map_find(l->frozen_tenants, line->tenant->name) != NULL ||
+                          sp_map_find(l->frozen_destinations, destination) != NULL;
     }
     line->refs++;
     return line;
@@ -378,6 +383,44 @@ void sp_lines_slow(struct sp_lines *l, sp_handle handle, bool is_slow)
     link_line(l, line);
 }
 
+static void freeze_line(struct sp_lines *l, struct sp_line *line)
+{
+    struct sp_line_view v = sp_line_look(line);
+    bool is_frozen = sp_map_find(l->frozen_tenants, v.tenant) != NULL ||
+                     sp_map_find(l->frozen_destinations, v.destination) != NULL;
+
+    if (line->is_frozen == is_frozen)
+        return;
+    if (is_frozen)
+        unlink_line(line);
+    line->is_frozen = is_frozen;
+    link_line(l, line);
+}
+
+static void freeze(struct sp_lines *l, struct sp_map *set, struct sp_bytes name, bool on)
+{
+    struct sp_bytes key;
+    size_t at = 0;
+    void *value;
+
+    if (on)
+        (void)sp_map_put(set, name, l);
+    else
+        (void)sp_map_remove(set, name);
+    while (sp_map_next(l->lines, &at, &key, &value))
+        freeze_line(l, value);
+}
+
+void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on)
+{
+    freeze(l, l->frozen_tenants, tenant, on);
+}
+
+void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on)
+{
+    freeze(l, l->frozen_destinations, destination, on);
+}
+
 void sp_lines_open_all(struct sp_lines *l)
 {
     struct sp_bytes key;
@@ -392,6 +435,21 @@ void sp_lines_open_all(struct sp_lines *l)
     }
 }
 
+struct sp_line_view sp_line_look(const struct sp_line *line)
+{
+    return (struct sp_line_view){
+        .tenant = line->tenant->name,
+        .destination = sp_bytes(line->key + line->destination_at,
+                                (size_t)(line->key_len - line->destination_at)),
+        .lane = line->lane,
+        .ready = line->ready,
+        .waits = line->waits,
+        .is_shut = line->is_shut,
+        .is_slow = line->is_slow,
+        .is_frozen = line->is_frozen,
+    };
+}
+
 void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const struct sp_line_view *v),
                    void *arg)
 {
@@ -400,17 +458,7 @@ void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const stru
     void *value;
 
     while (sp_map_next(l->lines, &at, &key, &value)) {
-        const struct sp_line *line = value;
-        struct sp_line_view v = {
-            .tenant = line->tenant->name,
-            .destination = sp_bytes(line->key + line->destination_at,
-                                    (size_t)(line->key_len - line->destination_at)),
-            .lane = line->lane,
-            .ready = line->ready,
-            .waits = line->waits,
-            .is_shut = line->is_shut,
-            .is_slow = line->is_slow,
-        };
+        struct sp_line_view v = sp_line_look(value);
 
         visit(arg, &v);
     }
@@ -428,6 +476,8 @@ struct sp_lines *sp_lines_new(void)
     l->lines = sp_map_new();
     l->tenants = sp_map_new();
     l->handles = sp_slots_new();
+    l->frozen_tenants = sp_map_new();
+    l->frozen_destinations = sp_map_new();
     l->served = SP_LANES_ALL;
     for (size_t i = 0; i < RINGS; i++) {
         sp_list_init(&l->rings[i].shares);
@@ -445,5 +495,7 @@ void sp_lines_free(struct sp_lines *l)
     sp_map_free(l->lines);
     sp_map_free(l->tenants);
     sp_slots_free(l->handles);
+    sp_map_free(l->frozen_tenants);
+    sp_map_free(l->frozen_destinations);
     sp_free(l);
 }

@@ -76,6 +76,10 @@ void sp_lines_serve(struct sp_lines *l, unsigned lanes);
 bool sp_lines_shut(struct sp_lines *l, sp_handle line, bool is_shut);
 /* Its destination does not answer: it is served after all others, with one in so many. */
 void sp_lines_slow(struct sp_lines *l, sp_handle line, bool is_slow);
+/* Keeps a tenant's lines, or those to a destination, from being served, also such as are made later; or no longer. */
+void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on);
+void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on);
+
 /* Opens all lines and makes none slow: whoever shut them has gone. */
 void sp_lines_open_all(struct sp_lines *l);
 
@@ -87,7 +91,10 @@ struct sp_line_view {
     size_t waits; /* due later */
     bool is_shut;
     bool is_slow;
+    bool is_frozen;
 };
+/* returns: a line as it stands; texts lent for its life */
+struct sp_line_view sp_line_look(const struct sp_line *line);
 /* Visits every line, in no order. v: lent for the call, in which no line may change */
 void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const struct sp_line_view *v),
                    void *arg);

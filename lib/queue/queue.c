@@ -299,6 +299,7 @@ static struct sp_queue *queue_new(const struct sp_queue_options *options)
     q->o = *options;
     q->entries = sp_map_new();
     q->ages = sp_calloc(1, sizeof(*q->ages));
+    q->orders = sp_map_new();
     q->lines = sp_lines_new();
     q->carried = sp_map_new();
     q->told = sp_map_new();
@@ -339,6 +340,7 @@ static void queue_free(struct sp_queue *q)
     sp_queue_body_free_spares(q);
     sp_queue_pending_free_spares(q);
     free_entries(q);
+    sp_map_free(q->orders);
     sp_free(q->ages);
     sp_free(q->live);
     sp_free(q->carry);
@@ -432,6 +434,8 @@ enum sp_rc sp_queue_open(const struct sp_queue_options *options, struct sp_queue
         rc = sp_journal_io_posix(options->dir, &q->own_io, err);
         q->o.io = &q->own_io;
     }
+    if (rc == SP_OK)
+        rc = sp_queue_orders_load(q, err);
     if (rc == SP_OK)
         rc = open_journal(q, err);
     if (rc != SP_OK) {

@@ -15,6 +15,7 @@
 #include "journal/records.h"
 #include "queue/body.h"
 #include "queue/lines.h"
+#include "queue/orders.h"
 
 struct sp_queue;
 
@@ -272,6 +273,19 @@ SP_MUST_CHECK enum sp_rc sp_queue_rekey(struct sp_queue *q, const struct sp_jour
  */
 int64_t sp_queue_ages(const struct sp_queue *q, const int64_t *limits, size_t limit_count,
                       size_t *counts);
+
+/* A recipient that is not final. */
+struct sp_queue_seen {
+    struct sp_bytes tenant;
+    struct sp_bytes destination;
+    const struct sp_rcpt *rcpt;
+    bool is_busy;
+    bool is_frozen;
+};
+
+/* Visits all recipients that are not final, in no order. v: lent for the call. cost: O(messages), no disk */
+void sp_queue_each(const struct sp_queue *q,
+                   void (*visit)(void *arg, const struct sp_queue_seen *v), void *arg);
 
 /* ---- disk space ---- */
 

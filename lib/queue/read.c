@@ -159,6 +159,32 @@ enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct sp_id *id,
     return rc;
 }
 
+void sp_queue_each(const struct sp_queue *q,
+                   void (*visit)(void *arg, const struct sp_queue_seen *v), void *arg)
+{
+    struct sp_bytes key;
+    void *value;
+    size_t at = 0;
+
+    while (sp_map_next(q->entries, &at, &key, &value)) {
+        const struct sp_queue_entry *e = value;
+
+        for (uint16_t n = 0; n < e->count; n++) {
+            const struct sp_queue_rcpt *r = &e->rcpts[n];
+            struct sp_line_view line;
+            struct sp_queue_seen seen = {.rcpt = &r->r, .is_busy = r->busy};
+
+            if (sp_rcpt_state_is_final(r->r.state) || e->group_count == 0)
+                continue;
+            line = sp_line_look(e->groups[r->group].item.line);
+            seen.tenant = line.tenant;
+            seen.destination = line.destination;
+            seen.is_frozen = line.is_frozen;
+            visit(arg, &seen);
+        }
+    }
+}
+
 /* ---- list ---- */
 
 static int compare(const struct sp_id *a, const struct sp_id *b)

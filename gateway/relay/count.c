@@ -1,0 +1,127 @@
+/*
+ * queue.count: how many recipients wait, by something that the index knows: destination, tenant, reason, state. No record is
+ * read; those with most come first.
+ *
+ *     {"command": "queue.count", "by": "domain" | "tenant" | "reason" | "state", "limit": N}
+ *         -> {"groups": [{"key": T, "count": N}], "total": N, "others": N}
+ */
+#include <stdlib.h>
+
+#include "gateway/relay/command.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     10000
+
+enum by { BY_DOMAIN, BY_TENANT, BY_REASON, BY_STATE, BY_COUNT };
+
+static const char *const by_names[BY_COUNT] = {"domain", "tenant", "reason", "state"};
+
+struct group {
+    struct sp_bytes key; /* lent from a line, or static */
+    size_t count;
+};
+
+struct count {
+    enum by by;
+    struct sp_map *places; /* key -> index + 1 */
+    struct group *groups;
+    size_t group_count;
+    size_t cap;
+    size_t total;
+};
+
+static struct sp_bytes key_of(const struct sp_queue_seen *v, enum by by)
+{
+    switch (by) {
+    case BY_DOMAIN:
+        return v->destination;
+    case BY_TENANT:
+        return v->tenant;
+    case BY_REASON:
+        return v->rcpt->why != 0 && v->rcpt->why < SP_RC_COUNT
+                   ? sp_bytes_cstr(sp_rc_name((enum sp_rc)v->rcpt->why))
+                   : SP_LIT("-");
+    default:
+        if (v->is_busy)
+            return SP_LIT("in-delivery");
+        return v->is_frozen ? SP_LIT("frozen") : sp_bytes_cstr(sp_rcpt_state_name(v->rcpt->state));
+    }
+}
+
+static void on_seen(void *arg, const struct sp_queue_seen *v)
+{
+    struct count *c = arg;
+    struct sp_bytes key = key_of(v, c->by);
+    size_t place = (size_t)(uintptr_t)sp_map_find(c->places, key);
+
+    if (place == 0) {
+        if (c->group_count == c->cap) {
+            c->cap = c->cap == 0 ? 64 : c->cap * 2;
+            c->groups = sp_realloc(c->groups, c->cap * sizeof(*c->groups));
+        }
+        c->groups[c->group_count++] = (struct group){.key = key};
+        place = c->group_count;
+        (void)sp_map_put(c->places, key, (void *)(uintptr_t)place);
+    }
+    c->groups[place - 1].count++;
+    c->total++;
+}
+
+static int more_first(const void *a, const void *b)
+{
+    const struct group *x = a;
+    const struct group *y = b;
+
+    return x->count == y->count ? sp_bytes_cmp(x->key, y->key)
+                                : (x->count < y->count) - (x->count > y->count);
+}
+
+static void reply(const struct relay_question *q, const struct count *c, size_t limit)
+{
+    size_t others = c->total;
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "groups");
+    for (size_t i = 0; i < c->group_count && i < limit; i++) {
+        sp_jw_object(&w, NULL);
+        sp_jw_text(&w, "key", c->groups[i].key);
+        sp_jw_int(&w, "count", (int64_t)c->groups[i].count);
+        sp_jw_end(&w);
+        others -= c->groups[i].count;
+    }
+    sp_jw_end(&w);
+    sp_jw_int(&w, "total", (int64_t)c->total);
+    sp_jw_int(&w, "others", (int64_t)others);
+    sp_jw_end(&w);
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
+void relay_count(struct relay *r, const struct relay_question *q)
+{
+    struct sp_bytes by = sp_json_text_of(q->ask, "by");
+    int64_t limit = sp_json_int_of(q->ask, "limit", LIMIT_DEFAULT);
+    struct count c = {.by = BY_COUNT};
+
+    for (int i = 0; i < BY_COUNT; i++) {
+        if (sp_bytes_eq(by, sp_bytes_cstr(by_names[i])))
+            c.by = (enum by)i;
+    }
+    if (c.by == BY_COUNT || limit < 1 || limit > LIMIT_MAX) {
+        relay_reply_error(q->job, SP_E_USAGE,
+                          "by: domain, tenant, reason or state; limit: 1 to 10000");
+        return;
+    }
+    c.places = sp_map_new();
+    for (const struct relay *x = r; x != NULL; x = x->left)
+        sp_queue_each(x->queue, on_seen, &c);
+    if (c.group_count > 1)
+        qsort(c.groups, c.group_count, sizeof(*c.groups), more_first);
+    reply(q, &c, (size_t)limit);
+    sp_map_free(c.places);
+    sp_free(c.groups);
+}

@@ -1,0 +1,213 @@
+/*
+ * Orders to a whole relay: freeze a tenant or a destination, thaw it, take no mail (drain), take it again. The act is in the
+ * journal, with who and why, before the order takes effect; the order itself lies beside the journal (queue/orders.h) and
+ * holds for all shards of the relay, also after a restart. Ordering twice does no harm.
+ *
+ *     {"command": "queue.freeze" | "queue.thaw", "tenant": T | "site": DOMAIN, "reason": TEXT}
+ *     {"command": "queue.drain" | "queue.resume", "reason": TEXT}          -> {"done": "freeze", "changed": BOOL}
+ *     {"command": "queue.orders"}                  -> {"draining": BOOL, "tenants": [...], "sites": [...], "messages": N}
+ */
+#include "gateway/relay/command.h"
+
+#define EVENT_MAX 65536
+
+static const struct verb {
+    const char *command;
+    const char *name;
+    bool on;
+    bool is_drain;
+} verbs[] = {
+    {"queue.freeze", "freeze", true, false},
+    {"queue.thaw", "thaw", false, false},
+    {"queue.drain", "drain", true, true},
+    {"queue.resume", "resume", false, true},
+};
+
+struct order {
+    struct relay *relay;
+    struct sp_jobs_job *job;
+    const struct verb *verb;
+    enum sp_queue_order what;
+    char *name;
+};
+
+static void reply_done(struct sp_jobs_job *job, const struct verb *verb, bool changed)
+{
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, 1024);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "done", verb->name);
+    sp_jw_bool(&w, "changed", changed);
+    sp_jw_end(&w);
+    relay_reply_json(job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
+static enum sp_rc carry_out(const struct order *o)
+{
+    struct sp_bytes name = sp_bytes_cstr(o->name);
+    enum sp_rc rc = SP_OK;
+
+    for (struct relay *x = o->relay; x != NULL && rc == SP_OK; x = x->left)
+        rc = sp_queue_order(x->queue, o->what, name, o->verb->on);
+    if (rc == SP_OK && o->what == SP_QUEUE_ORDER_DRAIN)
+        sp_intake_pause(o->relay->intake, o->verb->on);
+    return rc;
+}
+
+static void on_recorded(void *arg, enum sp_rc rc)
+{
+    struct order *o = arg;
+
+    if (rc != SP_OK) {
+        relay_reply_error(o->job, rc, "it was not recorded, so it was not done");
+    } else {
+        rc = carry_out(o);
+        if (rc == SP_OK)
+            reply_done(o->job, o->verb, true);
+        else
+            relay_reply_error(o->job, rc, "recorded, but the order could not be kept: repeat");
+        for (struct relay *x = o->relay; x != NULL; x = x->left)
+            relay_delivery_poke(x);
+    }
+    sp_free(o->name);
+    sp_free(o);
+}
+
+static void put_event(const struct relay_question *q, const struct order *o, struct sp_buf *out)
+{
+    struct sp_jw w;
+
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "admin.acted");
+    sp_jw_cstr(&w, "act", o->verb->command);
+    if (o->what == SP_QUEUE_ORDER_TENANT)
+        sp_jw_cstr(&w, "tenant", o->name);
+    else if (o->what == SP_QUEUE_ORDER_SITE)
+        sp_jw_cstr(&w, "site", o->name);
+    sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
+    sp_jw_text(&w, "reason", sp_json_text_of(q->ask, "reason"));
+    sp_jw_end(&w);
+}
+
+/* returns: what is wrong with the question, or NULL */
+static const char *read_order(const struct relay_question *q, struct order *o)
+{
+    struct sp_bytes tenant = sp_json_text_of(q->ask, "tenant");
+    struct sp_bytes site = sp_json_text_of(q->ask, "site");
+
+    if (sp_bytes_trim(sp_json_text_of(q->ask, "reason")).len == 0)
+        return "reason: needed, it is part of the audit record";
+    if (o->verb->is_drain) {
+        o->what = SP_QUEUE_ORDER_DRAIN;
+        o->name = sp_strdup("");
+        return tenant.len + site.len > 0 ? "drain and resume are for the whole gateway" : NULL;
+    }
+    if ((tenant.len > 0) == (site.len > 0))
+        return "one of tenant and site";
+    o->what = tenant.len > 0 ? SP_QUEUE_ORDER_TENANT : SP_QUEUE_ORDER_SITE;
+    o->name = sp_strdup_bytes(tenant.len > 0 ? tenant : site);
+    return NULL;
+}
+
+/* Whether all shards stand so already. */
+static bool stands(const struct order *o)
+{
+    for (const struct relay *x = o->relay; x != NULL; x = x->left) {
+        if (sp_queue_is_ordered(x->queue, o->what, sp_bytes_cstr(o->name)) != o->verb->on)
+            return false;
+    }
+    return true;
+}
+
+static void give(struct relay *r, const struct relay_question *q, const struct verb *verb)
+{
+    struct order *o = sp_calloc(1, sizeof(*o));
+    const char *wrong;
+    struct sp_act act = {.time_ms = sp_clock_wall_ms(sp_loop_clock(r->loop))};
+    struct sp_bytes event;
+    struct sp_buf text;
+
+    o->relay = r;
+    o->job = q->job;
+    o->verb = verb;
+    wrong = read_order(q, o);
+    if (wrong != NULL || stands(o)) {
+        if (wrong != NULL)
+            relay_reply_error(q->job, SP_E_USAGE, wrong);
+        else
+            reply_done(q->job, verb, false);
+        sp_free(o->name);
+        sp_free(o);
+        return;
+    }
+    sp_buf_init(&text, EVENT_MAX);
+    put_event(q, o, &text);
+    event = sp_buf_bytes(&text);
+    act.audit = (struct sp_audit_list){.events = &event, .count = 1};
+    sp_queue_act(r->queue, SP_RECORD_ACT, &act, on_recorded, o);
+    sp_buf_clear(&text);
+}
+
+struct listing {
+    struct sp_jw *w;
+    enum sp_queue_order what;
+    bool draining;
+};
+
+static void on_order(void *arg, enum sp_queue_order what, struct sp_bytes name)
+{
+    struct listing *l = arg;
+
+    l->draining |= what == SP_QUEUE_ORDER_DRAIN;
+    if (what == l->what)
+        sp_jw_text(l->w, NULL, name);
+}
+
+static void tell(const struct relay *r, const struct relay_question *q)
+{
+    struct listing l = {.what = SP_QUEUE_ORDER_TENANT};
+    size_t messages = 0;
+    struct sp_buf json;
+    struct sp_jw w;
+
+    for (const struct relay *x = r; x != NULL; x = x->left)
+        messages += sp_queue_stats(x->queue).messages;
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    l.w = &w;
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "tenants");
+    sp_queue_orders_each(r->queue, on_order, &l);
+    sp_jw_end(&w);
+    l.what = SP_QUEUE_ORDER_SITE;
+    sp_jw_array(&w, "sites");
+    sp_queue_orders_each(r->queue, on_order, &l);
+    sp_jw_end(&w);
+    sp_jw_bool(&w, "draining", l.draining);
+    sp_jw_int(&w, "messages", (int64_t)messages);
+    sp_jw_end(&w);
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
+bool relay_order(struct relay *r, const struct relay_question *q)
+{
+    struct sp_bytes name = sp_json_text_of(q->ask, "command");
+
+    if (sp_bytes_eq(name, SP_LIT("queue.orders"))) {
+        tell(r, q);
+        return true;
+    }
+    for (size_t i = 0; i < SP_ARRAY_LEN(verbs); i++) {
+        if (sp_bytes_eq(name, sp_bytes_cstr(verbs[i].command))) {
+            give(r, q, &verbs[i]);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,42 @@
+/*
+ * What an administrator has ordered of a whole shard and what outlives a restart: tenants and destinations whose mail is
+ * frozen, and that no mail is taken (drain). Kept in a small file beside the segments, written anew, synced and renamed for
+ * each change, so that a crash leaves the one or the other. thread: loop; writing blocks for two syncs
+ */
+#ifndef SP_QUEUE_ORDERS_H
+#define SP_QUEUE_ORDERS_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct sp_queue;
+
+#define SP_QUEUE_ORDERS_MAX 1000 /* frozen at a time */
+
+enum sp_queue_order {
+    SP_QUEUE_ORDER_DRAIN,  /* no name: no mail is taken */
+    SP_QUEUE_ORDER_TENANT, /* its mail is not delivered */
+    SP_QUEUE_ORDER_SITE,   /* mail to this destination is not */
+    SP_QUEUE_ORDER_COUNT,
+};
+
+/* returns: "drain", "tenant", "site"; static */
+const char *sp_queue_order_name(enum sp_queue_order what);
+
+/*
+ * Gives an order or takes it back; what stands already is no error. What is being delivered goes on to its end.
+ *
+ * returns: SP_OK and it is on disk and in effect; SP_E_LIMIT for too many or a name that can't be one, SP_E_IO and all is as before
+ */
+SP_MUST_CHECK enum sp_rc sp_queue_order(struct sp_queue *q, enum sp_queue_order what,
+                                        struct sp_bytes name, bool on);
+
+/* returns: whether this is ordered now */
+bool sp_queue_is_ordered(const struct sp_queue *q, enum sp_queue_order what, struct sp_bytes name);
+
+/* Visits all orders, in no order of their own. name: lent for the call */
+void sp_queue_orders_each(const struct sp_queue *q,
+                          void (*visit)(void *arg, enum sp_queue_order what, struct sp_bytes name),
+                          void *arg);
+
+#endif
