@@ -188,6 +188,19 @@ static void tell(const struct control *c, const struct sp_json *m, bool first)
         control_answer_clear(&live);
 }
 
+static void tell_all(const struct control *c, const struct sp_json *list)
+{
+    if (c->json)
+        (void)printf("{\"messages\":[");
+    for (const struct sp_json *m = list == NULL ? NULL : list->first; m != NULL; m = m->next) {
+        if (!c->json && m->index > 0)
+            (void)printf("\n");
+        tell(c, m, m->index == 0);
+    }
+    if (c->json)
+        (void)printf("]}\n");
+}
+
 int control_trace(const struct control *c)
 {
     struct sp_bytes word = sp_bytes_cstr(c->word_count > 1 ? c->words[1] : "");
@@ -202,19 +215,8 @@ int control_trace(const struct control *c)
     else
         ask(c, "message.trace", sp_id_parse(word, &id) ? "message" : "message_id", word, &answer);
     code = answer.code;
-    if (code == CONTROL_OK) {
-        const struct sp_json *list = sp_json_find(answer.result, "messages");
-
-        if (c->json)
-            (void)printf("{\"messages\":[");
-        for (const struct sp_json *m = list == NULL ? NULL : list->first; m != NULL; m = m->next) {
-            if (!c->json && m->index > 0)
-                (void)printf("\n");
-            tell(c, m, m->index == 0);
-        }
-        if (c->json)
-            (void)printf("]}\n");
-    }
+    if (code == CONTROL_OK)
+        tell_all(c, sp_json_find(answer.result, "messages"));
     control_answer_clear(&answer);
     return code;
 }

@@ -23,8 +23,8 @@ struct group {
 
 struct count {
     enum by by;
-    struct sp_map *places; /* key -> index + 1 */
-    struct group *groups;
+    struct sp_map *places; /* key -> struct group */
+    struct group **groups;
     size_t group_count;
     size_t cap;
     size_t total;
@@ -52,25 +52,26 @@ static void on_seen(void *arg, const struct sp_queue_seen *v)
 {
     struct count *c = arg;
     struct sp_bytes key = key_of(v, c->by);
-    size_t place = (size_t)(uintptr_t)sp_map_find(c->places, key);
+    struct group *g = sp_map_find(c->places, key);
 
-    if (place == 0) {
+    if (g == NULL) {
         if (c->group_count == c->cap) {
             c->cap = c->cap == 0 ? 64 : c->cap * 2;
             c->groups = sp_realloc(c->groups, c->cap * sizeof(*c->groups));
         }
-        c->groups[c->group_count++] = (struct group){.key = key};
-        place = c->group_count;
-        (void)sp_map_put(c->places, key, (void *)(uintptr_t)place);
+        g = sp_calloc(1, sizeof(*g));
+        g->key = key;
+        c->groups[c->group_count++] = g;
+        (void)sp_map_put(c->places, key, g);
     }
-    c->groups[place - 1].count++;
+    g->count++;
     c->total++;
 }
 
 static int more_first(const void *a, const void *b)
 {
-    const struct group *x = a;
-    const struct group *y = b;
+    const struct group *x = *(const struct group *const *)a;
+    const struct group *y = *(const struct group *const *)b;
 
     return x->count == y->count ? sp_bytes_cmp(x->key, y->key)
                                 : (x->count < y->count) - (x->count > y->count);
@@ -88,10 +89,10 @@ static void reply(const struct relay_question *q, const struct count *c, size_t 
     sp_jw_array(&w, "groups");
     for (size_t i = 0; i < c->group_count && i < limit; i++) {
         sp_jw_object(&w, NULL);
-        sp_jw_text(&w, "key", c->groups[i].key);
-        sp_jw_int(&w, "count", (int64_t)c->groups[i].count);
+        sp_jw_text(&w, "key", c->groups[i]->key);
+        sp_jw_int(&w, "count", (int64_t)c->groups[i]->count);
         sp_jw_end(&w);
-        others -= c->groups[i].count;
+        others -= c->groups[i]->count;
     }
     sp_jw_end(&w);
     sp_jw_int(&w, "total", (int64_t)c->total);
@@ -122,6 +123,8 @@ void relay_count(struct relay *r, const struct relay_question *q)
     if (c.group_count > 1)
         qsort(c.groups, c.group_count, sizeof(*c.groups), more_first);
     reply(q, &c, (size_t)limit);
+    for (size_t i = 0; i < c.group_count; i++)
+        sp_free(c.groups[i]);
     sp_map_free(c.places);
     sp_free(c.groups);
 }

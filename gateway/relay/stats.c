@@ -164,7 +164,7 @@ struct site {
 
 struct sites {
     struct sp_map *counts; /* by name */
-    struct site *list;
+    struct site **list;
     size_t count;
     size_t cap;
 };
@@ -172,29 +172,30 @@ struct sites {
 static void on_line(void *arg, const struct sp_line_view *v)
 {
     struct sites *s = arg;
-    size_t at = (size_t)(uintptr_t)sp_map_find(s->counts, v->destination); /* index + 1 */
+    struct site *site = sp_map_find(s->counts, v->destination);
 
     if (v->ready + v->waits == 0)
         return;
-    if (at == 0) {
+    if (site == NULL) {
         if (s->count == s->cap) {
             s->cap = s->cap == 0 ? 256 : s->cap * 2;
             s->list = sp_realloc(s->list, s->cap * sizeof(*s->list));
         }
-        s->list[s->count++] = (struct site){.name = v->destination};
-        at = s->count;
-        (void)sp_map_put(s->counts, v->destination, (void *)(uintptr_t)at);
+        site = sp_calloc(1, sizeof(*site));
+        site->name = v->destination;
+        s->list[s->count++] = site;
+        (void)sp_map_put(s->counts, v->destination, site);
     }
-    s->list[at - 1].count += (int64_t)(v->ready + v->waits);
+    site->count += (int64_t)(v->ready + v->waits);
 }
 
 static int more_first(const void *a, const void *b)
 {
-    int64_t x = ((const struct site *)a)->count;
-    int64_t y = ((const struct site *)b)->count;
+    const struct site *x = *(const struct site *const *)a;
+    const struct site *y = *(const struct site *const *)b;
 
-    return x == y ? sp_bytes_cmp(((const struct site *)a)->name, ((const struct site *)b)->name)
-                  : (x < y) - (x > y);
+    return x->count == y->count ? sp_bytes_cmp(x->name, y->name)
+                                : (x->count < y->count) - (x->count > y->count);
 }
 
 static void put_sites(const struct relay *r, struct sp_jw *w)
@@ -209,11 +210,13 @@ static void put_sites(const struct relay *r, struct sp_jw *w)
     sp_jw_array(w, "sites");
     for (size_t i = 0; i < s.count && i < (size_t)r->config->admin.sites; i++) {
         sp_jw_object(w, NULL);
-        sp_jw_text(w, "site", s.list[i].name);
-        sp_jw_int(w, "count", s.list[i].count);
+        sp_jw_text(w, "site", s.list[i]->name);
+        sp_jw_int(w, "count", s.list[i]->count);
         sp_jw_end(w);
     }
     sp_jw_end(w);
+    for (size_t i = 0; i < s.count; i++)
+        sp_free(s.list[i]);
     sp_map_free(s.counts);
     sp_free(s.list);
 }
