@@ -218,7 +218,7 @@ class World:
 
     def options(self, policy):
         return ["--resolver", self.responder.address, "--mx-port", self.port, "--trust", self.trust, "--policy", policy,
-                "--set", 'resolver.timeout="5s"', "--set", 'delivery.connect="4s"', "--set", 'fetcher.timeout="2s"',
+                "--set", 'resolver.timeout="5s"', "--set", 'delivery.connect="4s"', "--set", 'fetcher.timeout="8s"',
                 "--set", f"fetcher.sts_port={self.policy_port}", "--retry", "600"]
 
     def arrived(self):
