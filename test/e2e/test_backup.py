@@ -9,7 +9,6 @@ import time
 
 import pytest
 from lab import mail
-from lab.gateway import Gateway
 
 PLAIN = "test/policies/relay-plain.json"
 SIZES = [200, 3000, 600000]
