@@ -34,7 +34,7 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard, stru
                        struct sp_queue_stats *stats, struct sp_err *err)
 {
     struct sp_queue *q = NULL;
-    enum sp_rc rc = spool_open(s, folder, shard, &q, err);
+    enum sp_rc rc = spool_open(s, folder, shard, true, &q, err);
 
     f->count = 0;
     if (rc != SP_OK)

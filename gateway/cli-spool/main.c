@@ -22,12 +22,14 @@
 
 static const char usage[] =
     "usage: sallyport queue check [--state DIR] [--json]\n"
+    "       sallyport queue repair [--yes --reason TEXT]\n"
     "       sallyport queue backup DIR\n"
     "       sallyport queue restore DIR\n"
     "       sallyport keys rotate\n"
     "\n"
     "check    reads every record and every waiting message with its whole body; the gateway may "
     "run\n"
+    "repair   gateway stopped: names what can't be read; with --yes gives that up, on record\n"
     "backup   copies spool, audit, databases and packages into the new folder DIR and checks the "
     "copy;\n"
     "         the gateway may run. The settings and the master key are not in it\n"
@@ -155,8 +157,8 @@ bool spool_is_running(const char *state)
     return is_running;
 }
 
-enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, struct sp_queue **out,
-                      struct sp_err *err)
+enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool read_only,
+                      struct sp_queue **out, struct sp_err *err)
 {
     char path[SPOOL_PATH_MAX];
     char name[64];
@@ -165,7 +167,7 @@ enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, struc
         .keys = &s->keys,
         .clock = sp_loop_clock(s->loop),
         .random = sp_random_system(),
-        .read_only = true,
+        .read_only = read_only,
     };
 
     (void)snprintf(name, sizeof(name), "spool/%u", shard);
@@ -179,9 +181,8 @@ static const struct {
     int (*run)(struct spool *s);
     bool has_target;
 } commands[] = {
-    {"check", spool_check, false},
-    {"rotate", spool_rotate, false},
-    {"backup", spool_backup, true},
+    {"check", spool_check, false},    {"rotate", spool_rotate, false},
+    {"repair", spool_repair, false},  {"backup", spool_backup, true},
     {"restore", spool_restore, true},
 };
 
@@ -194,10 +195,13 @@ static bool take(struct spool *s, int argc, char **argv, int *i)
         {"--config", &s->config_path},
         {"-c", &s->config_path},
         {"--state", &s->folder},
+        {"--reason", &s->reason},
     };
 
     if (strcmp(argv[*i], "--json") == 0)
         return s->json = true;
+    if (strcmp(argv[*i], "--yes") == 0)
+        return s->yes = true;
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
         if (strcmp(argv[*i], options[k].name) == 0 && *i + 1 < argc) {
             *options[k].value = argv[++*i];

@@ -27,6 +27,8 @@ struct spool {
     const char *config_path;
     const char *folder; /* --state: another state folder, a backup as a rule; else NULL */
     bool json;
+    bool yes;
+    const char *reason;
     bool quiet;         /* a check tells nothing */
     const char *target; /* the folder given */
     struct sp_config *config;
@@ -57,13 +59,13 @@ SP_MUST_CHECK bool spool_find_shards(struct spool *s, const char *folder);
 bool spool_is_running(const char *state);
 
 /*
- * Opens a shard to look at it.
+ * Opens a shard; read_only: to look at it.
  *
  * owner:   the caller, sp_queue_close
  * returns: as sp_queue_open
  */
 SP_MUST_CHECK enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard,
-                                    struct sp_queue **out, struct sp_err *err);
+                                    bool read_only, struct sp_queue **out, struct sp_err *err);
 
 /* ---- copy.c ---- */
 
@@ -94,6 +96,7 @@ struct spool_found {
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,
                        struct spool_found *found);
 int spool_check(struct spool *s);   /* returns: an exit code; so do the others */
+int spool_repair(struct spool *s);  /* returns: see above */
 int spool_rotate(struct spool *s);  /* returns: see above */
 int spool_backup(struct spool *s);  /* returns: see above */
 int spool_restore(struct spool *s); /* returns: see above */

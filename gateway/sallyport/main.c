@@ -27,6 +27,7 @@ static const struct command {
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", "check", "cli-spool", "read every message of the spool and tell damage"},
+    {"queue", "repair", "cli-spool", "give up, on record, what nobody can read any more"},
     {"queue", "backup", "cli-spool", "copy spool, audit and packages while the gateway runs"},
     {"queue", "restore", "cli-spool", "put a backup into an empty state folder"},
     {"queue", NULL, "cli-control",

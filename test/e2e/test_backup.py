@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from lab import mail
+from lab import mail, spool
 
 PLAIN = "test/policies/relay-plain.json"
 SIZES = [200, 3000, 600000]
@@ -106,6 +106,37 @@ def test_a_backup_while_it_runs_and_its_restore(plain, tmp_path):
         assert len(sent) == taken and all(r.get("possibly_attempted") for r in sent), sent[0]
         assert not [r for r in gateway.records() if r["event"] == "audit.gap"]
         assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def test_repair_gives_up_what_is_damaged_and_nothing_else(plain):
+    gateway, sink = plain
+    damaged = [gateway.message_of(submit(gateway, size)[0]) for size in (3000, 600000)]
+    _, whole = submit(gateway, 3000)
+    refused = gateway.run("queue", "repair", check=False)
+    assert refused.returncode == 64 and "runs" in refused.stderr
+    stop_roles(gateway)
+    assert "nothing to repair" in gateway.run("queue", "repair").stdout
+    spool.damage_row(gateway, damaged[0])
+    spool.damage_body(gateway, damaged[1])
+    told = gateway.run("queue", "repair", check=False)
+    assert told.returncode == 1 and all(d in told.stdout for d in damaged) and "2 messages" in told.stdout
+    done = gateway.run("queue", "repair", "--yes", "--reason", "disk 3 is sick")
+    assert "2 messages given up" in done.stdout
+    sink.replies.clear()
+    process = serve_again(gateway)
+    try:
+        assert [m["data"].endswith(whole) for m in sink.wait_for(1, 60)] == [True]
+        for message in damaged:
+            acted = gateway.wait_record("admin.acted", message=message, act="queue.repair")
+            assert acted["reason"] == "disk 3 is sick"
+        deadline = time.monotonic() + 30
+        while gateway.json("queue", "list")["messages"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert len(sink.messages) == 1
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

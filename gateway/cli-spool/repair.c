@@ -1,0 +1,155 @@
+/*
+ * `queue repair`: gives up, on record, what a check has found that nobody can read any more. It guesses nothing and mends
+ * no bytes: without --yes it says what it would do; with it each such message gets the record of a deletion, with who and
+ * why, as `queue delete` writes it. Only with the gateway stopped, since a shard has one writer. Files are made as the
+ * shard's owner's.
+ */
+#include "gateway/cli-spool/spool.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EVENT_MAX = 8192 };
+
+struct found {
+    struct sp_id *ids;
+    size_t count;
+};
+
+static void on_damaged(void *arg, const struct sp_id *id, enum sp_rc why)
+{
+    struct found *f = arg;
+    char text[SP_ID_TEXT_LEN + 1];
+
+    sp_id_format(id, text);
+    (void)printf("  message %s: %s\n", text, sp_rc_name(why));
+    f->ids = sp_realloc(f->ids, (f->count + 1) * sizeof(*f->ids));
+    f->ids[f->count++] = *id;
+}
+
+/* Works as that folder's owner from now on, if we are root; NULL: is root again. */
+static bool act_as_owner(const char *path)
+{
+    struct stat st;
+
+    if (getuid() != 0)
+        return true;
+    if (path == NULL)
+        return seteuid(0) == 0 && setegid(0) == 0;
+    return stat(path, &st) == 0 && setegid(st.st_gid) == 0 && seteuid(st.st_uid) == 0;
+}
+
+static void on_done(void *arg, enum sp_rc rc)
+{
+    *(enum sp_rc *)arg = rc;
+}
+
+static void put_event(const struct spool *s, const struct sp_id *id, struct sp_buf *out)
+{
+    char uid[24];
+    struct sp_jw w;
+
+    (void)snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "admin.acted");
+    sp_jw_id(&w, "message", id->b);
+    sp_jw_cstr(&w, "act", "queue.repair");
+    sp_jw_object(&w, "actor");
+    sp_jw_cstr(&w, "type", "uid");
+    sp_jw_cstr(&w, "id", uid);
+    sp_jw_end(&w);
+    sp_jw_cstr(&w, "reason", s->reason);
+    sp_jw_end(&w);
+}
+
+static enum sp_rc give_up(struct spool *s, struct sp_queue *q, const struct sp_id *id)
+{
+    struct sp_act act = {.id = *id, .time_ms = sp_clock_wall_ms(sp_loop_clock(s->loop))};
+    enum sp_rc rc = SP_E_IO;
+    struct sp_bytes event;
+    struct sp_buf text;
+
+    sp_buf_init(&text, EVENT_MAX);
+    put_event(s, id, &text);
+    event = sp_buf_bytes(&text);
+    act.reason = sp_bytes_cstr(s->reason);
+    act.audit = (struct sp_audit_list){&event, 1};
+    if (sp_buf_rc(&text) == SP_OK)
+        sp_queue_act(q, SP_RECORD_DELETE, &act, on_done, &rc);
+    sp_queue_commit(q);
+    sp_buf_clear(&text);
+    return rc;
+}
+
+/* Writes the deletions of one shard. returns: how many could not be */
+static size_t repair_shard(struct spool *s, unsigned shard, const struct found *f)
+{
+    char path[SPOOL_PATH_MAX];
+    char name[64];
+    struct sp_queue *q = NULL;
+    struct sp_err err = {0};
+    size_t failed = f->count;
+
+    (void)snprintf(name, sizeof(name), "spool/%u", shard);
+    if (!spool_path(path, s->state, name) || !act_as_owner(path))
+        return failed;
+    if (spool_open(s, s->state, shard, false, &q, &err) != SP_OK) {
+        (void)spool_fail(0, "shard %u: %s", shard, err.text);
+    } else {
+        for (size_t i = 0; i < f->count; i++)
+            failed -= give_up(s, q, &f->ids[i]) == SP_OK;
+        sp_queue_close(q);
+    }
+    return act_as_owner(NULL) ? failed : f->count;
+}
+
+static int one_shard(struct spool *s, unsigned shard, size_t *total, size_t *failed)
+{
+    struct found f = {NULL, 0};
+    struct sp_queue *q = NULL;
+    struct sp_err err = {0};
+
+    if (spool_open(s, s->state, shard, true, &q, &err) != SP_OK)
+        return spool_fail(SPOOL_FAILED, "shard %u: %s", shard, err.text);
+    (void)sp_queue_check(q, on_damaged, &f);
+    sp_queue_close(q);
+    *total += f.count;
+    if (s->yes && f.count > 0)
+        *failed += repair_shard(s, shard, &f);
+    sp_free(f.ids);
+    return SPOOL_OK;
+}
+
+int spool_repair(struct spool *s)
+{
+    size_t total = 0;
+    size_t failed = 0;
+
+    if (s->yes && (s->reason == NULL || sp_bytes_trim(sp_bytes_cstr(s->reason)).len == 0))
+        return spool_fail(SPOOL_USAGE, "--reason is needed: it becomes part of the audit record");
+    if (spool_is_running(s->state))
+        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it, or use `queue delete`",
+                          s->state);
+    if (!spool_find_shards(s, s->state))
+        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
+    for (size_t i = 0; i < s->shard_count; i++)
+        if (one_shard(s, s->shards[i], &total, &failed) != SPOOL_OK)
+            return SPOOL_FAILED;
+    if (failed > 0)
+        return spool_fail(SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
+    if (total == 0)
+        (void)printf("nothing to repair: every waiting message can be read\n");
+    else if (s->yes)
+        (void)printf("%zu messages given up, on record; all others are as they were\n", total);
+    else
+        (void)printf(
+            "%zu messages can't be read by anybody: with --yes --reason TEXT they are given "
+            "up, all others stay as they are\n",
+            total);
+    return total > 0 && !s->yes ? SPOOL_DAMAGED : SPOOL_OK;
+}
