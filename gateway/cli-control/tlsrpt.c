@@ -1,5 +1,6 @@
 /*
- * `sallyport tlsrpt show [DOMAIN] [--day DAY]`: sessions by day and domain, or one domain's report (RFC 8460) as JSON.
+ * `sallyport tlsrpt show [DOMAIN] [--day DAY]`: sessions by day and domain and what became of the reports, or one domain's
+ * report (RFC 8460) as JSON.
  */
 #include "gateway/cli-control/control.h"
 
@@ -24,6 +25,26 @@ static void print_days(const struct sp_json *result)
         cells[3] = sp_bytes_cstr(bad);
         table_add(t, cells);
     }
+    table_print(t);
+    table_free(t);
+}
+
+static void print_sent(const struct sp_json *result)
+{
+    static const char *const heads[] = {"DAY", "REPORT ON", "STATE", "TO"};
+    const struct sp_json *list = sp_json_find(result, "sent");
+    struct table *t;
+
+    if (list == NULL || list->first == NULL)
+        return;
+    t = table_new(heads, SP_ARRAY_LEN(heads));
+    for (const struct sp_json *r = list->first; r != NULL; r = r->next) {
+        struct sp_bytes cells[4] = {sp_json_text_of(r, "day"), sp_json_text_of(r, "domain"),
+                                    sp_json_text_of(r, "state"), sp_json_text_of(r, "uri")};
+
+        table_add(t, cells);
+    }
+    (void)printf("\n");
     table_print(t);
     table_free(t);
 }
@@ -56,8 +77,10 @@ int control_tlsrpt(const struct control *c)
             control_print_json(report);
         else if (c->json)
             control_print_json(answer.result);
-        else
+        else {
             print_days(answer.result);
+            print_sent(answer.result);
+        }
     }
     control_answer_clear(&answer);
     return code;

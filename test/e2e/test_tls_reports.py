@@ -175,6 +175,7 @@ def test_a_days_reports_are_sent_once(lab, reporter, sinks):
         path, header, body = receiver.posts[1]
         assert path == "/v1/reports?from=us" and header["Content-Type"] == "application/tlsrpt+gzip"
         assert json.loads(gzip.decompress(body)) == bad
+        assert re.search(r"wrong\.example\.test +sent +mailto:tlsrpt@wrong", gateway.run("tlsrpt", "show").stdout)
         told = [r for r in gateway.records() if r["event"] == "transport.report-sent"]
         assert {(r["domain"], r["uri"].split(":")[0]) for r in told} == {
             ("example.test", "mailto"), ("wrong.example.test", "mailto"), ("wrong.example.test", "https")}
