@@ -260,15 +260,55 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
 
 /* ---- sending ---- */
 
+/* RFC 5321 4.5.3.1.10: so many were taken, the others are to come in another transaction. */
+static bool is_too_many(const struct sp_smtp_rcpt_result *r)
+{
+    return r->state == SP_SMTP_RCPT_DEFERRED && r->reply.code == 452 &&
+           r->reply.status.subject == 5 && r->reply.status.detail == 3;
+}
+
+/* Those who were too many stand in line again, if others were taken: so it gets on. returns: the result of the others */
+static struct sp_smtp_result part_too_many(struct sp_attempt *a,
+                                           const struct sp_smtp_result *result)
+{
+    struct sp_smtp_rcpt_result *kept;
+    uint16_t back[SP_QUEUE_DUE_MAX];
+    size_t taken = 0, too_many = 0, count = 0;
+
+    for (size_t i = 0; i < result->count; i++) {
+        taken += result->rcpts[i].state == SP_SMTP_RCPT_ACCEPTED;
+        too_many += is_too_many(&result->rcpts[i]);
+    }
+    if (taken == 0 || too_many == 0 || result->count != a->n_count)
+        return *result;
+    kept = sp_arena_alloc(a->arena, result->count * sizeof(*kept));
+    too_many = 0;
+    for (size_t i = 0; i < result->count; i++) {
+        if (is_too_many(&result->rcpts[i])) {
+            back[too_many++] = a->ns[i];
+            continue;
+        }
+        a->ns[count] = a->ns[i];
+        kept[count++] = result->rcpts[i];
+    }
+    a->n_count = count;
+    sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, back, too_many);
+    sp_delivery_poke(a->d);
+    return (struct sp_smtp_result){.rcpts = kept, .count = count};
+}
+
 static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *result)
 {
     struct sp_attempt *a = arg;
     enum sp_rc read = a->source.rc;
+    struct sp_smtp_result parted;
 
     (void)rc;
     clear_source(a);
-    if (!sp_attempt_is_damaged(a, read))
-        sp_attempt_settle_sent(a, result);
+    if (sp_attempt_is_damaged(a, read))
+        return;
+    parted = part_too_many(a, result);
+    sp_attempt_settle_sent(a, &parted);
 }
 
 static enum sp_rc open_source(struct sp_attempt *a)

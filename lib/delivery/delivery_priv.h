@@ -174,8 +174,7 @@ void sp_attempt_rung_failed(struct sp_attempt *a, enum sp_rc rc);
 
 /* ---- steps ---- */
 
-/* Does what outcome says next. May free a. */
-void sp_attempt_step(struct sp_attempt *a);
+void sp_attempt_step(struct sp_attempt *a); /* Does what outcome says next. May free a. */
 /* Ends it without a word; its recipients must have been settled, put back or split off. */
 void sp_attempt_free(struct sp_attempt *a);
 /* The recipients stand first in their line again, which is shut. Frees a. */

@@ -207,3 +207,22 @@ def test_a_dead_domain_with_much_delays_nobody_elses(place, sinks):
         between = events[events.index(("message.accepted", message)):events.index(("delivery.attempted", message))]
         others = sum(1 for event, of in between if event == "delivery.attempted" and of not in live)
         assert others < 100, f"{others} of 300 went before it"
+
+
+def test_recipients_that_are_too_many_follow_at_once(place):
+    seen = [0]
+
+    def on_mail(line):
+        seen[0] = 0
+        return "250 2.1.0 ok"
+
+    def on_rcpt(line):
+        seen[0] += 1
+        return "250 2.1.5 ok" if seen[0] <= 3 else "452 4.5.3 too many recipients"
+    gateway, sink = place({}, retry="60", replies={"MAIL": on_mail, "RCPT": on_rcpt})
+    everybody = [f"p{i}@example.net" for i in range(8)]
+    submit(gateway, recipients=everybody)
+    got = sink.wait_for(3)  # long before the first retry
+    assert sorted(to for m in got for to in m["to"]) == everybody
+    settled = gateway.wait_record("message.settled")
+    assert [r["final"] for r in settled["recipients"]] == ["delivered"] * 8
