@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from crash import clock, faults, rounds, storm
+from crash import clock, faults, rounds, soak, storm
 from crash.bench import Bench
 from lab.ports import open_folder
 
@@ -31,6 +31,13 @@ def test_a_reload_every_second_costs_nothing(benches):
     figures = storm.run(benches(7), 8)
     assert figures["reloads"] >= 5 and figures["acknowledged"] >= 20
     assert all(figures["taken_up"][role] >= 2 for role in ("relay", "ledger", "sealer", "portal", "keeper", "scanner"))
+
+
+def test_a_soak_in_short():
+    """Next hops that are well, slow, moody, throttling and dead; messages live for four seconds at most."""
+    with open_folder("sp-soak-") as folder:
+        figures = soak.soak(folder, 10, every=0.5, expire=4)
+    assert figures["messages"] >= 60 and figures["ends"]["dead returned"] >= 5 and figures["ends"]["well delivered"] >= 20
 
 
 def test_a_clock_that_jumps_by_days_moves_no_mail(benches):

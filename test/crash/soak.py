@@ -1,0 +1,249 @@
+#!/usr/bin/python3
+"""Mixed load for a long time, with next hops that are well, slow, moody, throttling and dead: memory and descriptors stay flat,
+no message is older than its schedule allows, every 250 ends as delivered or returned, and the audit is whole.
+
+    test/crash/soak.py --seconds 1800 --seed 1 [--preset release] [--clients 6]
+
+One line of JSON at the end. The first third of the time is for warming up: pools, caches and segments of the journal grow to
+their size. Under ASan and TSan memory is told, not judged: they keep what was freed. See docs/testing.md.
+"""
+import argparse
+import collections
+import json
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from crash.bench import children_of, wait_until  # noqa: E402  (the path comes first)
+from crash.load import Load  # noqa: E402
+from crash.taker import Taker  # noqa: E402
+from lab.gateway import Gateway  # noqa: E402
+from lab.ports import free_port, open_folder  # noqa: E402
+
+POLICY = pathlib.Path(__file__).resolve().parent / "soak_policy.json"
+EXPIRE = 20  # seconds
+KINDS = ("well", "well", "well", "well", "slow", "moody", "throttle", "dead")
+MEMORY_SHARE, MEMORY_SLACK = 0.10, 6 << 20  # of growth after the warming up, per role
+FD_SLACK = 24  # connections come and go
+
+
+class Slow(Taker):
+    def delay(self):
+        return self.random.random() * 3
+
+
+class Moody(Taker):
+    """Well and ill by turns of four seconds."""
+
+    def __init__(self, seed):
+        self.began = time.monotonic()
+        super().__init__(seed)
+
+    @property
+    def refusing(self):
+        return int((time.monotonic() - self.began) / 4) % 2 == 1
+
+    @refusing.setter
+    def refusing(self, value):
+        pass
+
+
+class Throttle(Taker):
+    """Takes some sessions a second, tells the others to come later, and some recipients too."""
+
+    def __init__(self, seed, sessions=5):
+        self.each, self.second, self.count = sessions, 0, 0
+        self.chance = random.Random(seed)
+        super().__init__(seed)
+
+    @property
+    def refusing(self):
+        return self.chance.random() < 0.3
+
+    @refusing.setter
+    def refusing(self, value):
+        pass
+
+    def serve(self, connection):
+        now = int(time.monotonic())
+        self.count = self.count + 1 if now == self.second else 1
+        self.second = now
+        if self.count <= self.each:
+            super().serve(connection)
+            return
+        with connection:
+            try:
+                connection.sendall(b"421 4.7.0 too many connections, slow down\r\n")
+            except OSError:
+                pass
+
+
+def rollup(pid):
+    """(private and shared memory in bytes, descriptors) of a process; None if it has gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return None
+    return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("Pss:")), descriptors
+
+
+class Soak:
+    def __init__(self, folder, seed, expire):
+        policy = pathlib.Path(folder) / "policy.json"
+        policy.write_text(POLICY.read_text().replace("EXPIRE", f"{expire}s"))
+        self.expire = expire
+        self.takers = {"well": Taker(seed), "slow": Slow(seed), "moody": Moody(seed), "throttle": Throttle(seed)}
+        ports = {kind: taker.port for kind, taker in self.takers.items()}
+        routes = [f"{kind}.test=127.0.0.1:{port}" for kind, port in {**ports, "dead": free_port()}.items()]
+        self.gateway = Gateway(pathlib.Path(folder) / "gateway", "--plain-listener", "--workers", 2, "--policy", policy,
+                               "--next-hop", f"127.0.0.1:{ports['well']}", "--retry", 1, "--domain", "load.test",
+                               *(word for route in routes for word in ("--route", route)))
+        self.gateway.start()
+        self.seed, self.load, self.samples, self.oldest = seed, None, collections.defaultdict(list), 0
+        self.accepted, self.settled, self.gaps, self.read_to = {}, {}, 0, 0
+
+    def figures(self):
+        page = self.gateway.info["admin"]
+        with urllib.request.urlopen(f"http://{page['host']}:{page['port']}/metrics", timeout=60) as answer:
+            lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
+
+    def sample(self):
+        for role, pids in children_of(self.gateway.info["pid"]).items():
+            found = [at for at in map(rollup, pids) if at]
+            self.samples[role].append((time.monotonic(), sum(pss for pss, _ in found), sum(fds for _, fds in found)))
+        now = self.figures()
+        self.oldest = max(self.oldest, max(v for k, v in now.items() if k.startswith("sallyport_queue_oldest_seconds")))
+
+    def run(self, seconds, clients, every):
+        began = time.monotonic()
+        self.load = Load((self.gateway.info["smtp"]["host"], self.gateway.info["smtp"]["port"]), self.seed, clients=clients,
+                         largest=2 << 20, kinds=KINDS, pause=0.02).start()
+        while time.monotonic() < began + seconds:
+            self.sample()
+            self.load.stopped.wait(every)
+        self.load.stop()
+        self.began, self.ended = began, time.monotonic()
+
+    # ---- what must hold ----
+
+    def growth(self, role):
+        """{memory and descriptors after the warming up and at the end}"""
+        third = (self.ended - self.began) / 3
+        middle = [s for s in self.samples[role] if self.began + third <= s[0] < self.began + 2 * third]
+        last = [s for s in self.samples[role] if s[0] >= self.began + 2 * third]
+        return {"pss": [int(statistics.median(s[1] for s in part)) for part in (middle, last)],
+                "fds": [max(s[2] for s in part) for part in (middle, last)]}
+
+    def check_flat(self):
+        found = {role: self.growth(role) for role in sorted(self.samples)}
+        for role, g in found.items():
+            (before, after), (fds_before, fds_after) = g["pss"], g["fds"]
+            sanitized = os.environ.get("SALLYPORT_PRESET") in ("asan", "tsan")  # they keep freed memory back
+            assert sanitized or after <= before * (1 + MEMORY_SHARE) + MEMORY_SLACK, f"{role} grows: {before} to {after} bytes"
+            assert fds_after <= fds_before + FD_SLACK, f"{role} keeps descriptors: {fds_before}, then {fds_after}"
+        return found
+
+    def read_audit(self):
+        """What has been written since the last time: the whole file, again and again, would take longer than the soak."""
+        with open(self.gateway.info["audit"], "rb") as file:
+            file.seek(self.read_to)
+            whole = file.read().rpartition(b"\n")[0]
+        self.read_to += len(whole) + 1 if whole else 0
+        for line in whole.splitlines():
+            record = json.loads(line)
+            if record["event"] == "message.accepted":
+                self.accepted[record["message"]] = record["time"]
+            elif record["event"] == "message.settled":
+                self.settled[record["message"]] = record
+            self.gaps += record["event"] == "audit.gap"
+
+    def unsettled(self):
+        self.read_audit()
+        return [m for m in self.load.acknowledged() if m.queue_id not in self.settled]
+
+    def check_ends(self):
+        """Every 250 has its end, at its time, and what the audit calls delivered is there."""
+        wanted = {m.queue_id: m for m in self.load.acknowledged()}
+        there, ends, longest = set(), collections.Counter(), 0
+        for taker in self.takers.values():
+            with taker.lock:
+                there |= {(t.message, t.recipient) for t in taker.taken}
+                assert all(t.whole for t in taker.taken), "a copy came altered"
+        for queue_id, message in wanted.items():
+            record = self.settled[queue_id]
+            longest = max(longest, stamp(record["time"]) - stamp(self.accepted[queue_id]))
+            for r in record["recipients"]:
+                kind = message.kind
+                ends[f"{kind} {r['final']}"] += 1
+                assert r["final"] in ("delivered", "returned"), json.dumps(record)
+                assert kind != "dead" or r["final"] == "returned"
+                assert r["final"] != "delivered" or (message.id, message.recipients[r["n"]]) in there, message.id
+        return ends, longest
+
+    def check(self):
+        flat = self.check_flat()
+        wait_until(lambda: not self.unsettled(), self.expire + 90, "every message has its end")
+        ends, longest = self.check_ends()
+        done = subprocess.run([self.gateway.info["program"], "audit", "verify", self.gateway.info["audit"]],
+                              capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not self.gaps, "audit.gap"
+        for _, why in self.load.ends:
+            raise AssertionError(f"a session ended without cause: {why}")
+        assert '"supervisor.role-ended"' not in self.gateway.log, "a role ended"
+        self.gateway.check_log()
+        limit = self.expire + 15  # the last attempt's time, and the minute's grain of what the page tells
+        assert longest <= limit, f"a message had no end for {longest:.0f} s, {self.expire} s are allowed"
+        assert self.oldest <= limit + 60, f"the queue held a message of {self.oldest:.0f} s"
+        return {"messages": len(self.load.acknowledged()), "replies": self.load.replies, "ends": dict(sorted(ends.items())),
+                "longest_life_s": round(longest, 1), "oldest_told_s": self.oldest, "roles": flat}
+
+    def close(self):
+        if self.load is not None:
+            self.load.stopped.set()
+        try:
+            self.gateway.stop()
+        finally:
+            for taker in self.takers.values():
+                taker.stop()
+
+
+def stamp(text):
+    seconds, rest = text.rstrip("Z").split(".")
+    return time.mktime(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{rest}")
+
+
+def soak(folder, seconds, seed=1, clients=6, every=1.0, expire=EXPIRE):
+    bench = Soak(folder, seed, expire)
+    try:
+        bench.run(seconds, clients, every)
+        return {"seconds": round(seconds), "seed": seed, **bench.check()}
+    finally:
+        bench.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=1800)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=6)
+    parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
+    options = parser.parse_args()
+    os.environ["SALLYPORT_PRESET"] = options.preset
+    with open_folder("sp-soak-") as folder:
+        print(json.dumps({"preset": options.preset,
+                          **soak(folder, options.seconds, options.seed, options.clients,
+                                 every=max(0.5, options.seconds / 600))}))
+
+
+if __name__ == "__main__":
+    main()
