@@ -172,8 +172,6 @@ SP_MUST_CHECK bool sp_attempt_is_damaged(struct sp_attempt *a, enum sp_rc rc);
 /* The rung taken has failed: on with the next, or with a hold if the body is damaged. */
 void sp_attempt_rung_failed(struct sp_attempt *a, enum sp_rc rc);
 
-/* ---- steps ---- */
-
 void sp_attempt_step(struct sp_attempt *a); /* Does what outcome says next. May free a. */
 /* Ends it without a word; its recipients must have been settled, put back or split off. */
 void sp_attempt_free(struct sp_attempt *a);
