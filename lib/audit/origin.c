@@ -79,8 +79,8 @@ static enum sp_rc candidates(struct sp_audit_book *b, int64_t hash, struct sp_id
     return rc;
 }
 
-enum sp_rc sp_audit_book_find(struct sp_audit_book *b, enum sp_audit_named by,
-                              struct sp_bytes text, struct sp_audit_found *out, struct sp_err *err)
+enum sp_rc sp_audit_book_find(struct sp_audit_book *b, enum sp_audit_named by, struct sp_bytes text,
+                              struct sp_audit_found *out, struct sp_err *err)
 {
     struct sp_id *ids = sp_calloc(ROWS_MAX, sizeof(*ids));
     size_t count;

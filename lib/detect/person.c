@@ -165,7 +165,7 @@ static const struct title *find_title(const struct detect_window *w, const struc
     static const struct title titles[] = {
         {"mr", false},     {"mrs", false},   {"ms", false},        {"miss", false}, {"mx", false},
         {"sr", false},     {"sra", false},   {"herr", false},      {"frau", false}, {"dr", true},
-        {"doctor", true},  {"prof", false}, {"professor", false}, {"nurse", true}, {"dra", true},
+        {"doctor", true},  {"prof", false},  {"professor", false}, {"nurse", true}, {"dra", true},
         {"señora", false}, {"señor", false}, {"drs", true}};
     struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The n-th fault of one role at a time: memory, files, descriptors, fork, sockets and frames (SP_FAULT in the code).
 
-    test/crash/faults.py [--seed 1] [--only TURN|POINT|ROLE:POINT|TURN/ROLE:POINT]... [--roles ROLE,...] [--dense 40] [--preset dev]
+    test/crash/faults.py [--seed 1] [--only TURN|POINT|ROLE:POINT|TURN/ROLE:POINT]... [--roles ROLE,...]
+        [--dense 40] [--preset dev]
 
 A turn is a small piece of a gateway's life: mail of every kind, a reload, a role that died, a start, questions of the
 command line. A first run of each turn counts who passes which point. Then the first passage fails, the second, and so on,
@@ -11,7 +12,6 @@ struck densely first and then in growing steps. After each: the service goes on 
 down. One line of JSON a point; see docs/testing.md.
 """
 import json
-import os
 import pathlib
 import random
 import ssl
@@ -127,7 +127,8 @@ class Stage:
     def questions(self):
         for words in QUESTIONS:
             self.bench.gateway.run(*words, check=False)  # an answer or an error, but an end
-        subprocess.run(["curl", "-s", "-o", "/dev/null", "-m", "20", f"http://127.0.0.1:{self.bench.info['admin']['port']}/metrics"],
+        subprocess.run(["curl", "-s", "-o", "/dev/null", "-m", "20",
+                        f"http://127.0.0.1:{self.bench.info['admin']['port']}/metrics"],
                        check=False)
         subprocess.run(["curl", "-sk", "-o", "/dev/null", "-m", "20", f"https://localhost:{self.bench.info['portal']['port']}/"],
                        check=False)
@@ -279,7 +280,8 @@ def sample(seed, count, turns=("mail", "start")):
 
 def main():
     options = command.parse(__doc__, {
-        "--dense": {"type": int, "default": 40}, "--first": {"type": int, "default": 1, "help": "passage to begin with"}, "--only": {"action": "append", "default": []}, "--roles": {"default": ""},
+        "--dense": {"type": int, "default": 40}, "--first": {"type": int, "default": 1, "help": "passage to begin with"},
+        "--only": {"action": "append", "default": []}, "--roles": {"default": ""},
         "--survey": {"action": "store_true", "help": "only count who passes what"}})
 
     def say(line):

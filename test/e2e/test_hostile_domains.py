@@ -31,7 +31,8 @@ HOSTS = {
     "bytes behind 220": ("127.0.0.27", "good", "bytes-behind-220"), "TLS 1.1": ("127.0.0.28", "good", "old-tls"),
     "stalls": ("127.0.0.29", "good", "stalls"), "nonsense": ("127.0.0.30", "good", "nonsense"),
     "closes": ("127.0.0.31", "good", "closes"), "EHLO changes": ("127.0.0.32", "good", "ehlo-changes"),
-    "weak": ("127.0.0.33", "weak", "weak-key"), "unstapled": ("127.0.0.34", "unstapled", ""), "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
+    "weak": ("127.0.0.33", "weak", "weak-key"), "unstapled": ("127.0.0.34", "unstapled", ""),
+    "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
 }
 
 

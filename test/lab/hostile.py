@@ -67,7 +67,8 @@ class HostileSession(Session):
 
 
 class HostileSink(Sink):
-    """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "old-tls", "ehlo-changes", "weak-key"."""
+    """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "old-tls", "ehlo-changes",
+    "weak-key"."""
     session = HostileSession
     trouble = ""
 
