@@ -62,6 +62,17 @@ struct control_answer {
 int control_settings(const struct control *c, struct sp_config **out);
 /* socket.c: asks; what failed is printed. question: JSON object */
 void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out);
+
+/* A member of a question; one without a value is left out. */
+struct control_member {
+    const char *key;
+    const char *value;
+};
+
+/* socket.c: asks a command with these members; what failed is printed, and the result if JSON is wanted. returns: the code */
+int control_ask_about(const struct control *c, const char *command,
+                      const struct control_member *members, size_t count,
+                      struct control_answer *out);
 void control_answer_clear(struct control_answer *a);
 /* Copies the file behind an answer. returns: an exit code */
 int control_save(struct control_answer *a, int fd);

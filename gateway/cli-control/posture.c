@@ -6,29 +6,15 @@
 
 #include <stdio.h>
 
-#define QUESTION_MAX 8192
-
 static int ask(const struct control *c, const char *command, struct control_answer *answer)
 {
-    struct sp_buf question;
-    struct sp_jw w;
+    const struct control_member members[] = {
+        {"domain", c->word_count > 2 ? c->words[2] : NULL},
+        {"level", c->word_count > 3 ? c->words[3] : NULL},
+        {"reason", c->reason},
+    };
 
-    sp_buf_init(&question, QUESTION_MAX);
-    sp_jw_init(&w, &question);
-    sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "command", command);
-    if (c->word_count > 2)
-        sp_jw_cstr(&w, "domain", c->words[2]);
-    if (c->word_count > 3)
-        sp_jw_cstr(&w, "level", c->words[3]);
-    if (c->reason != NULL)
-        sp_jw_cstr(&w, "reason", c->reason);
-    sp_jw_end(&w);
-    control_ask(c, sp_buf_bytes(&question), answer);
-    sp_buf_clear(&question);
-    if (answer->code == CONTROL_OK && c->json)
-        control_print_json(answer->result);
-    return answer->code;
+    return control_ask_about(c, command, members, SP_ARRAY_LEN(members), answer);
 }
 
 static void print_table(const struct sp_json *list)

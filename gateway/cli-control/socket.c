@@ -14,6 +14,8 @@
 
 #include "config/config.h"
 
+#define QUESTION_MAX 16384
+
 #define SETTINGS_MAX   ((size_t)16 << 20)
 #define BLOCK_LEN      65536
 #define WAIT_SECONDS   60
@@ -238,4 +240,26 @@ int control_save(struct control_answer *a, int fd)
         left -= (uint64_t)n;
     }
     return CONTROL_OK;
+}
+
+int control_ask_about(const struct control *c, const char *command,
+                      const struct control_member *members, size_t count,
+                      struct control_answer *out)
+{
+    struct sp_buf question;
+    struct sp_jw w;
+
+    sp_buf_init(&question, QUESTION_MAX);
+    sp_jw_init(&w, &question);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "command", command);
+    for (size_t i = 0; i < count; i++)
+        if (members[i].value != NULL)
+            sp_jw_cstr(&w, members[i].key, members[i].value);
+    sp_jw_end(&w);
+    control_ask(c, sp_buf_bytes(&question), out);
+    sp_buf_clear(&question);
+    if (out->code == CONTROL_OK && c->json)
+        control_print_json(out->result);
+    return out->code;
 }
