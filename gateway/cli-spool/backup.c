@@ -304,7 +304,7 @@ static bool write_manifest(const struct backup *b, const struct spool_found *fou
 /* Holds and copies. returns: what failed, or NULL */
 static const char *collect(struct backup *b)
 {
-    static const char *const roles[] = {"ledger", "portal", "keeper", "fetcher"};
+    static const char *const roles[] = {"ledger", "keeper", "fetcher"};
     char path[SPOOL_PATH_MAX];
     char like[SPOOL_PATH_MAX];
     char name[64];
@@ -341,6 +341,8 @@ static int finish(struct backup *b)
     }
     if (code == SPOOL_DAMAGED)
         (void)spool_fail(0, "what is told above is damaged in the gateway's spool too");
+    if (!copy_role(b, "portal")) /* behind the logs: what they call deposited is there */
+        return spool_fail(SPOOL_FAILED, "portal can't be copied");
     if (code != SPOOL_FAILED && !write_manifest(b, &found))
         return spool_fail(SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
     if (code == SPOOL_OK)
@@ -379,6 +381,12 @@ static bool is_file(const char *name)
     return strcmp(name, SPOOL_MANIFEST) != 0;
 }
 
+/* Without a keyring no shard opens: they come last, so that a restore that was cut off is no spool. */
+static bool is_before_keyrings(const char *name)
+{
+    return is_file(name) && strcmp(name, "keyring") != 0;
+}
+
 /* Whether a state folder holds nothing that a restore would mix with. */
 static bool is_empty(struct spool *s)
 {
@@ -410,28 +418,41 @@ static bool mark(struct spool *s)
         char name[64];
 
         (void)snprintf(name, sizeof(name), "spool/%u/keyring", s->shards[i]);
-        ok = spool_path(keyring, s->state, name);
+        ok = spool_path(keyring, s->target, name); /* its owner and mode */
         (void)snprintf(name, sizeof(name), "spool/%u/" SP_QUEUE_RESTORED, s->shards[i]);
         ok = ok && spool_path(path, s->state, name) && spool_copy_file(keyring, path, 0);
     }
     return ok;
 }
 
-int spool_restore(struct spool *s)
+/* returns: an exit code; nobody else is at the state folder */
+static int restore(struct spool *s)
 {
+    static const struct spool_walk first = {.wants = is_before_keyrings};
     static const struct spool_walk all = {.wants = is_file};
-    char path[SPOOL_PATH_MAX];
     struct spool_found found;
 
-    if (!spool_path(path, s->target, SPOOL_MANIFEST) || access(path, R_OK) != 0)
-        return spool_fail(SPOOL_NO_INPUT, "%s is no backup, or was not finished", s->target);
-    if (spool_is_running(s->state))
-        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
     if (!is_empty(s))
         return spool_fail(SPOOL_USAGE, "%s holds mail or an audit already: move it away first",
                           s->state);
-    if (!spool_walk(&all, s->target, s->state, 0) || !mark(s))
+    if (!spool_walk(&first, s->target, s->state, 0) || !mark(s) ||
+        !spool_walk(&all, s->target, s->state, 0))
         return spool_fail(SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
     s->quiet = false;
     return spool_check_folder(s, s->state, false, &found);
+}
+
+int spool_restore(struct spool *s)
+{
+    char path[SPOOL_PATH_MAX];
+    int lock, code;
+
+    if (!spool_path(path, s->target, SPOOL_MANIFEST) || access(path, R_OK) != 0)
+        return spool_fail(SPOOL_NO_INPUT, "%s is no backup, or was not finished", s->target);
+    lock = spool_hold(s->state);
+    if (lock < 0)
+        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
+    code = restore(s);
+    (void)close(lock);
+    return code;
 }

@@ -141,6 +141,21 @@ bool spool_find_shards(struct spool *s, const char *folder)
     return true;
 }
 
+int spool_hold(const char *state)
+{
+    char path[SPOOL_PATH_MAX];
+    int fd;
+
+    if (!spool_make_folder(state, NULL) || !spool_path(path, state, "supervisor.lock"))
+        return -1;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 bool spool_is_running(const char *state)
 {
     char path[SPOOL_PATH_MAX];

@@ -55,6 +55,8 @@ SP_MUST_CHECK bool spool_load_keys(struct spool *s);
 /* Finds the numbered folders below FOLDER/spool. returns: false if there is no such folder */
 SP_MUST_CHECK bool spool_find_shards(struct spool *s, const char *folder);
 
+/* Keeps gateways from starting on a state folder, made if absent. returns: what to close in the end; -1 if one runs on it */
+SP_MUST_CHECK int spool_hold(const char *state);
 /* returns: whether a gateway runs on that state folder */
 bool spool_is_running(const char *state);
 

@@ -57,7 +57,7 @@ static void on_seen(void *arg, const struct sp_queue_seen *v)
     if (g == NULL) {
         if (c->group_count == c->cap) {
             c->cap = c->cap == 0 ? 64 : c->cap * 2;
-            c->groups = sp_realloc(c->groups, c->cap * sizeof(*c->groups));
+            c->groups = sp_realloc(c->groups, c->cap * sizeof(struct group *));
         }
         g = sp_calloc(1, sizeof(*g));
         g->key = key;
@@ -121,7 +121,7 @@ void relay_count(struct relay *r, const struct relay_question *q)
     for (const struct relay *x = r; x != NULL; x = x->left)
         sp_queue_each(x->queue, on_seen, &c);
     if (c.group_count > 1)
-        qsort(c.groups, c.group_count, sizeof(*c.groups), more_first);
+        qsort(c.groups, c.group_count, sizeof(struct group *), more_first);
     reply(q, &c, (size_t)limit);
     for (size_t i = 0; i < c.group_count; i++)
         sp_free(c.groups[i]);

@@ -79,9 +79,13 @@ enum sp_rc relay_keys_renew(struct relay *r, struct sp_err *err)
     struct sp_journal_keys fresh = {.kek_id = ""};
     enum sp_rc rc = relay_keys_load(r, &fresh, err);
 
-    if (rc == SP_OK && memcmp(fresh.kek_id, r->keys.kek_id, sizeof(fresh.kek_id)) != 0)
-        for (struct relay *x = r; x != NULL && rc == SP_OK; x = x->left)
-            rc = renew_one(x, &fresh);
+    for (struct relay *x = rc == SP_OK ? r : NULL; x != NULL; x = x->left) {
+        enum sp_rc one = SP_OK;
+
+        if (memcmp(fresh.kek_id, x->keys.kek_id, sizeof(fresh.kek_id)) != 0)
+            one = renew_one(x, &fresh);
+        rc = rc == SP_OK ? one : rc; /* one that fails keeps no other from it */
+    }
     relay_keys_clear(&fresh);
     return rc == SP_OK ? SP_OK : sp_fail(err, rc, "the keyring can't be renewed now");
 }

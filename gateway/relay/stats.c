@@ -179,7 +179,7 @@ static void on_line(void *arg, const struct sp_line_view *v)
     if (site == NULL) {
         if (s->count == s->cap) {
             s->cap = s->cap == 0 ? 256 : s->cap * 2;
-            s->list = sp_realloc(s->list, s->cap * sizeof(*s->list));
+            s->list = sp_realloc(s->list, s->cap * sizeof(struct site *));
         }
         site = sp_calloc(1, sizeof(*site));
         site->name = v->destination;
@@ -205,7 +205,7 @@ static void put_sites(const struct relay *r, struct sp_jw *w)
     for (const struct relay *x = r; x != NULL; x = x->left)
         sp_lines_each(sp_queue_lines(x->queue), on_line, &s);
     if (s.count > 1)
-        qsort(s.list, s.count, sizeof(*s.list), more_first);
+        qsort(s.list, s.count, sizeof(struct site *), more_first);
     sp_jw_int(w, "sites_count", (int64_t)s.count);
     sp_jw_array(w, "sites");
     for (size_t i = 0; i < s.count && i < (size_t)r->config->admin.sites; i++) {

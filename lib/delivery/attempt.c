@@ -255,6 +255,7 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->ip = sp_arena_copy(b->arena, a->ip);
     b->alerted = a->alerted;
     b->unsure = a->unsure;
+    b->went_on = true;
     return b;
 }
 

@@ -23,7 +23,7 @@
 #include "transport/transport.h"
 
 /* one for each recipient that a host refuses, and what else an attempt has to say */
-#define SP_AUDIT_EVENTS_MAX (SP_QUEUE_DUE_MAX + 16)
+#define SP_AUDIT_EVENTS_MAX (2 * SP_QUEUE_DUE_MAX + 16) /* an attempt and a suppression each */
 #define SP_CITED_MAX        3
 #define SP_FRESH_MAX        (2 * SP_CITED_MAX)
 #define SP_DIGEST_MAX       80
@@ -119,6 +119,7 @@ struct sp_attempt {
     struct sp_session_seen sessions[SP_SESSIONS_MAX];
     size_t session_count;
     bool alerted;
+    bool went_on; /* split from another, or sent already: there is something to write about it */
     enum sp_lane lane;
     sp_handle line; /* in which its recipients stood */
 

@@ -48,12 +48,17 @@ static void fill_report(struct sp_attempt *a, struct sp_hop_report *r)
 
 /*
  * TLS-Required: No (RFC 8689 4.3): the sender would rather have it arrive than see the receiver's promises kept. The floor
- * is ours and stays: what is lifted is only that a broken promise lets nothing through.
+ * is ours and stays, and so does what an administrator demands of a partner or of a host by pins: what is lifted is only that
+ * a promise of the receiver's that is broken lets nothing through.
  */
 static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof *proof,
                           struct sp_hop_report *r)
 {
+    const struct sp_hop *hop = &a->route->hops[a->hop];
+
     if ((a->p->m->accept.needs & SP_ASKED_TLS_NO) == 0)
+        return;
+    if (a->route->must > SP_LEVEL_PLAIN || hop->tlsa_pinned || sp_hop_has_pin(a->route, hop))
         return;
     r->has_before = false;
     r->doubt = SP_OK;
@@ -156,6 +161,12 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
     try_hop(a);
 }
 
+/* Nothing has been done yet that would be lost if it went back to its line. */
+static bool is_fresh(const struct sp_attempt *a)
+{
+    return !a->went_on && !a->has_copy;
+}
+
 /* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
 static void try_hop(struct sp_attempt *a)
 {
@@ -172,7 +183,7 @@ static void try_hop(struct sp_attempt *a)
             continue;
         }
         c = sp_pool_find(a->d->pool, &ask);
-        if (c == NULL && sp_pool_shuts(a->d->pool, &ask)) {
+        if (c == NULL && is_fresh(a) && sp_pool_shuts(a->d->pool, &ask)) {
             sp_attempt_put_first(a);
             return;
         }

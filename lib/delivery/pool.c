@@ -8,8 +8,11 @@
 
 #include "log/log.h"
 
-#define RATE_MS    2000  /* over which a site's rate is measured */
-#define PATIENT_MS 60000 /* a longer pause is told to those who wait */
+#define RATE_MS 2000 /* over which a site's rate is measured */
+#define MORE_MS                                                                                    \
+    1000 /* a host that wants no more connections is not asked for one before; doubles */
+#define MORE_MAX_MS 60000
+#define PATIENT_MS  60000 /* a longer pause is told to those who wait */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
@@ -202,6 +205,18 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
         note_reply(s, put_off);
 }
 
+/* A connection has gone: who found the total used up may try again, one at a time. */
+static void serve_starved(struct sp_pool *p)
+{
+    struct sp_pool_site *s;
+
+    if (sp_list_is_empty(&p->starved))
+        return;
+    s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
+    sp_list_remove(&s->starved);
+    sp_pool_serve(s);
+}
+
 static void on_ready(void *arg, struct sp_conn *c)
 {
     struct sp_pool_link *l = arg;
@@ -213,6 +228,7 @@ static void on_ready(void *arg, struct sp_conn *c)
         l->opened = true;
         h->opening--;
         h->has_worked = true;
+        h->more_wait_ms = 0;
         s->pool->opened++;
         if (sp_breaker_worked(&h->breaker))
             sp_log_info(s->pool->settings.log, "hop.recovered",
@@ -232,19 +248,8 @@ static void on_ready(void *arg, struct sp_conn *c)
     sp_list_remove(&l->in_rest);
     sp_list_append(&s->rest, &l->in_rest);
     sp_timer_start(l->timer, s->pool->settings.idle_ms);
-    sp_pool_feed(s);
-}
-
-/* A connection has gone: who found the total used up may try again, one at a time. */
-static void serve_starved(struct sp_pool *p)
-{
-    struct sp_pool_site *s;
-
-    if (sp_list_is_empty(&p->starved))
-        return;
-    s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
-    sp_list_remove(&s->starved);
-    sp_pool_serve(s);
+    sp_pool_serve(s); /* who waits for another host of the site may have its place */
+    serve_starved(s->pool);
 }
 
 /* All who wait for a host hear the same; the first alone hears it as something new. */
@@ -273,6 +278,10 @@ static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
     int64_t max_ms = p->settings.rest_max_ms;
 
     if (h->link_count > h->opening) {
+        h->more_wait_ms = h->more_wait_ms == 0 ? MORE_MS : h->more_wait_ms * 2;
+        if (h->more_wait_ms > MORE_MAX_MS)
+            h->more_wait_ms = MORE_MAX_MS;
+        h->more_after_ms = now_ms(p) + h->more_wait_ms;
         if (sp_site_trouble(&h->site->state, "no more connections", &why->reply, now_ms(p)))
             log_throttled(h->site);
         return;
@@ -379,6 +388,10 @@ static void open_links(struct sp_pool_site *s)
     while (s->waiting > 0 && (w = sp_pool_first(s, NULL, now, &at_ms)) != NULL) {
         struct sp_pool_host *h = w->host;
 
+        if (h->more_after_ms > now) {
+            wait_until(s, h->more_after_ms, now);
+            return;
+        }
         if (!has_place(s) || !has_room(s) || !sp_breaker_lets(&h->breaker, now))
             return;
         open_link(h);

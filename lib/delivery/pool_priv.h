@@ -63,7 +63,9 @@ struct sp_pool_host {
     size_t link_count;
     size_t opening;
     size_t waiting;
-    bool has_worked; /* since its last rest */
+    bool has_worked;       /* since its last rest */
+    int64_t more_after_ms; /* it wanted no more connections: none is opened before */
+    int64_t more_wait_ms;  /* how long that was */
     struct sp_breaker breaker;
     struct sp_conn_end why;       /* it rests */
     const struct sp_route *route; /* of the last who asked */

@@ -358,6 +358,7 @@ struct sorted { /* what became of the recipients of one transaction */
     const struct sp_smtp_reply *again_reply;
     const struct sp_smtp_reply *delivered_reply;
     struct sp_bounce_rcpt refused[SP_QUEUE_DUE_MAX];
+    bool refused_own[SP_QUEUE_DUE_MAX]; /* the reply was to this recipient alone */
     size_t refused_count;
 };
 
@@ -379,6 +380,7 @@ static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, 
             s->again_reply = &r->reply;
             break;
         case SP_FATE_REFUSED:
+            s->refused_own[s->refused_count] = r->is_own;
             s->refused[s->refused_count++] =
                 (struct sp_bounce_rcpt){.n = a->ns[i], .why = why, .reply = r->reply};
             break;
@@ -420,7 +422,7 @@ static void report_refused(struct sp_attempt *a, const struct sorted *s)
         n = s->refused[i].n;
         report.reply = &s->refused[i].reply;
         sp_report_attempt(a, &report);
-        if (sp_outcome_suppresses(report.reply))
+        if (s->refused_own[i] && sp_outcome_suppresses(report.reply))
             sp_report_suppressed(a, n, report.reply);
     }
 }

@@ -312,6 +312,8 @@ static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t dura
 
     if (is_told(w, i) && !w->o->read_only) /* who only looks wants to see all */
         rc = sp_footer_read(w->m->io, s, end, on_row, w);
+    if (rc == SP_E_IO) /* nothing was given out yet: the records themselves may be readable */
+        rc = SP_E_NOT_FOUND;
     s->is_footed = rc == SP_OK;
     w->r->found.footers += rc == SP_OK;
     if (rc != SP_E_NOT_FOUND)
@@ -449,6 +451,14 @@ enum sp_rc sp_journal_durable_end(const struct sp_journal_io *io,
         return rc;
     rc = sp_scan_summary(io, s, &sum);
     *end = sum.durable;
+    if (rc == SP_OK &&
+        sum.end > sum.durable) { /* the last batch: no later one says that it is synced */
+        rc = sp_scan_check(io, s, sum.last);
+        if (rc == SP_OK)
+            *end = sum.end;
+        else if (rc == SP_E_JOURNAL_DAMAGED)
+            rc = SP_OK;
+    }
     sp_segment_free(io, s);
     return rc;
 }

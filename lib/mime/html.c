@@ -353,7 +353,7 @@ static bool passes(struct data_filter *f, uint8_t c)
     if (f->run > 0 && is_base64(c))
         return ++f->run <= DATA_KEPT;
     f->run = 0;
-    f->matched = sp_ascii_lower(c) == mark[f->matched] ? f->matched + 1 : c == ';';
+    f->matched = sp_ascii_lower(c) == (uint8_t)mark[f->matched] ? f->matched + 1 : c == ';';
     if (f->matched == sizeof(mark) - 1) {
         f->run = 1;
         f->matched = 0;

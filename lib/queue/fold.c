@@ -63,7 +63,7 @@ static void act_on(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
 void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
                         const struct sp_act *a)
 {
-    if (e->quarantined && type == SP_RECORD_DELETE) {
+    if (e->quarantined && type == SP_RECORD_DELETE && a->n_count == 0) { /* of all of it */
         sp_queue_entry_give_up(q, e);
         return;
     }

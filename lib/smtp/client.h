@@ -69,6 +69,7 @@ enum sp_smtp_rcpt_state {
 struct sp_smtp_rcpt_result {
     enum sp_smtp_rcpt_state state;
     struct sp_smtp_reply reply; /* the one that decided; code 0 if none came */
+    bool is_own;                /* it answered this recipient's RCPT, not MAIL, DATA or the body */
 };
 
 struct sp_smtp_result {

@@ -224,6 +224,7 @@ static void on_rcpt_reply(struct sp_smtp_client *c, struct sp_smtp_rcpt_result *
         return; /* MAIL was refused: what RCPT says then is an echo */
     r->state = state_of(c->reply.code);
     r->reply = c->reply;
+    r->is_own = r->state != SP_SMTP_RCPT_ACCEPTED;
     c->standing += r->state == SP_SMTP_RCPT_ACCEPTED;
 }
 

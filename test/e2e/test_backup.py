@@ -3,6 +3,7 @@ before says so."""
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -140,3 +141,11 @@ def test_repair_gives_up_what_is_damaged_and_nothing_else(plain):
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def test_the_last_message_before_a_silence_is_in_the_backup(gateways, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing: no outcome is written
+        gateway = gateways("--plain-listener", "--next-hop", f"127.0.0.1:{silent.getsockname()[1]}", "--policy", PLAIN)
+        submit(gateway, 200)
+        done = gateway.run("queue", "backup", str(tmp_path / "b"))
+        assert done.stdout.split(":")[1].split()[0] == "1", done.stdout

@@ -191,6 +191,12 @@ def test_a_pinned_partner_must_show_its_key(lab, gateways, sinks):
     code, seen = probe(gateway, "old.example.test")
     assert code == 1 and seen["hosts"][0]["level"] == "broken", seen
     assert seen["hosts"][0]["why_not"]["tls:authenticated"] == "partner.key-mismatch"
+    # what an administrator demands is no promise of the receiver's: no sender's header field lifts it
+    message, message_id = mail.make("hello\r\n", ["a@old.example.test"], extra="TLS-Required: No\r\n")
+    gateway.send(message, ["a@old.example.test"])
+    record = gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
+    assert record["outcome"] == "deferred", record
+    assert sink.messages == []
     sink.stop()
     sinks(address="127.0.0.13", port=lab.mx_port, certificate=certificate)
     code, seen = probe(gateway, "old.example.test")
