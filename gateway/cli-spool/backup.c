@@ -62,22 +62,8 @@ static bool is_plain(const char *name)
 static bool read_keyring(const char *folder, struct sp_buf *out)
 {
     char path[SPOOL_PATH_MAX];
-    ssize_t n = 1;
-    int fd;
 
-    if (!spool_path(path, folder, "keyring"))
-        return false;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && n > 0) {
-        uint8_t *to = sp_buf_reserve(out, 65536);
-
-        n = to == NULL ? -1 : read(fd, to, 65536);
-        if (n > 0)
-            sp_buf_commit(out, (size_t)n);
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    return fd >= 0 && n == 0;
+    return spool_path(path, folder, "keyring") && spool_read_file(path, out);
 }
 
 /* Holds what is there. */
