@@ -82,6 +82,12 @@ def arrived(taker):
     return found
 
 
+def unexplained(twice, doubts, lost, records):
+    """returns: ids of the messages that came twice for no reason that the sender or the audit knows"""
+    marked = {r["message"] for r in records if r["event"] == "message.settled" and r["duplicates_possible"]}
+    return [m.id for m in twice if m not in doubts and m.queue_id not in lost & marked]
+
+
 def test_one_of_two_is_killed_under_load(gateways):
     taker = Taker(3)
     options = ("--next-hop", f"127.0.0.1:{taker.port}", "--policy", POLICY, "--plain-listener", "--workers", 1)
@@ -111,8 +117,8 @@ def test_one_of_two_is_killed_under_load(gateways):
         # what came twice: its first answer was lost, or it was on its way out of the one that died
         twice = {m for m, r in wanted if arrived(taker)[r] > 1}
         lost = {m.queue_id for at, host, m in provider.took if host == 0 and at <= killed + 1}
-        doubtful = {r["message"] for r in pair[0].records() if r["event"] == "message.settled" and r["duplicates_possible"]}
-        assert all(m in provider.doubts or m.queue_id in lost & doubtful for m in twice), [m.id for m in twice]
+        # the audit tells of an arrival a little after the taker has it
+        wait_until(lambda: not unexplained(twice, provider.doubts, lost, pair[0].records()), 30, "each copy is marked")
     finally:
         taker.stop()
     for gateway in pair:
