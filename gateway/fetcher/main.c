@@ -1,7 +1,8 @@
 /*
  * The fetcher role: HTTPS for roles that must not speak it. MTA-STS policies: one GET to the addresses that the relay
  * resolved, with the limits of RFC 8461 3.3. Whether the text is a policy is the relay's to say; that it came from the
- * domain's policy host, as text/plain, in time and in size, is said here. And TLS reports: one POST (RFC 8460 5.4).
+ * domain's policy host, as text/plain, in time and in size, is said here. And TLS reports: one POST (RFC 8460 5.4); what a
+ * receiver has taken is remembered by its key, so that an asker who died before it heard of it does not have it sent twice.
  */
 #include "base/buf.h"
 #include "config/config.h"
@@ -16,6 +17,8 @@
 #define PATH_MAX_   (SP_JOBS_FETCH_PATH_MAX + 1)
 #define REPORT_TYPE "application/tlsrpt+gzip"
 #define ANSWER_MAX  4096 /* of a report's receiver: nobody reads it */
+#define TAKEN_MAX   1024 /* reports whose taking is remembered; the oldest makes room */
+#define KEY_MAX     SP_JOBS_FETCH_TEXT_MAX
 
 struct fetcher {
     struct sp_role *role;
@@ -23,12 +26,17 @@ struct fetcher {
     struct sp_jobs *jobs;
     struct sp_config *config;
     struct sp_fetch *fetch;
+    struct sp_list posting;     /* struct wanted */
+    char (*taken)[KEY_MAX + 1]; /* a ring of TAKEN_MAX keys */
+    size_t taken_at;
 };
 
 struct wanted { /* a job under way */
     struct fetcher *f;
     struct sp_jobs_job *job;
+    struct sp_list posting;
     char host[HOST_MAX];
+    char key[KEY_MAX + 1]; /* of a report; else empty */
 };
 
 static enum sp_rc load_config(struct fetcher *f, struct sp_err *err)
@@ -66,6 +74,17 @@ static void on_fetched(void *arg, const struct sp_fetch_reply *got)
     sp_jobs_job_reply(w->job, rc, sp_buf_bytes(&payload), NULL, 0);
     sp_buf_clear(&payload);
     sp_free(w);
+}
+
+static void reply_empty(struct sp_jobs_job *job, enum sp_rc rc)
+{
+    struct sp_jobs_fetch_reply reply = {.body = SP_LIT("")};
+    struct sp_buf payload;
+
+    sp_buf_init(&payload, 64);
+    sp_jobs_fetch_reply_encode(&payload, &reply);
+    sp_jobs_job_reply(job, rc, rc == SP_OK ? sp_buf_bytes(&payload) : SP_LIT(""), NULL, 0);
+    sp_buf_clear(&payload);
 }
 
 static void start_fetch(struct wanted *w, struct sp_fetch_request *request,
@@ -115,21 +134,41 @@ static enum sp_rc start_policy(struct wanted *w, const struct sp_jobs_fetch_requ
 
 /* ---- reports ---- */
 
+static bool is_taken(const struct fetcher *f, struct sp_bytes key)
+{
+    for (size_t i = 0; i < TAKEN_MAX; i++)
+        if (f->taken[i][0] != '\0' && sp_bytes_eq(sp_bytes_cstr(f->taken[i]), key))
+            return true;
+    return false;
+}
+
+static bool is_under_way(const struct fetcher *f, struct sp_bytes key)
+{
+    SP_LIST_EACH(at, &f->posting)
+    if (sp_bytes_eq(sp_bytes_cstr(SP_CONTAINER(at, struct wanted, posting)->key), key))
+        return true;
+    return false;
+}
+
+static void note_taken(struct fetcher *f, const char *key)
+{
+    memcpy(f->taken[f->taken_at], key, sizeof(f->taken[0]));
+    f->taken_at = (f->taken_at + 1) % TAKEN_MAX;
+}
+
 static void on_posted(void *arg, const struct sp_fetch_reply *got)
 {
     struct wanted *w = arg;
-    struct sp_jobs_fetch_reply reply = {.body = SP_LIT("")};
     enum sp_rc rc = got->rc;
-    struct sp_buf payload;
 
     if (rc == SP_E_LIMIT) /* it answered at length */
         rc = got->status / 100 == 2 ? SP_OK : SP_E_FETCH_STATUS;
     sp_log_info(w->f->log, "fetch.report", SP_DOMAIN("host", sp_bytes_cstr(w->host)),
                 SP_INT("status", got->status), SP_RC("why", rc));
-    sp_buf_init(&payload, 64);
-    sp_jobs_fetch_reply_encode(&payload, &reply);
-    sp_jobs_job_reply(w->job, rc, sp_buf_bytes(&payload), NULL, 0);
-    sp_buf_clear(&payload);
+    if (rc == SP_OK)
+        note_taken(w->f, w->key);
+    reply_empty(w->job, rc);
+    sp_list_remove(&w->posting);
     sp_free(w);
 }
 
@@ -156,10 +195,15 @@ static enum sp_rc start_report(struct wanted *w, const struct sp_jobs_fetch_requ
     };
     enum sp_rc rc = put_host(w, "", what->domain);
 
-    if (rc == SP_OK && (!is_path(what->path) || what->port == 0))
+    if (rc == SP_OK &&
+        (!is_path(what->path) || what->port == 0 || what->key.len == 0 || what->key.len > KEY_MAX))
         rc = SP_E_MALFORMED;
+    if (rc == SP_OK && is_under_way(w->f, what->key))
+        rc = SP_E_FETCH_FAILED; /* for one who is gone: what comes of it is known at the next try */
     if (rc != SP_OK)
         return rc;
+    memcpy(w->key, what->key.ptr, what->key.len);
+    sp_list_append(&w->f->posting, &w->posting);
     memcpy(path, what->path.ptr, what->path.len);
     start_fetch(w, &request, what, on_posted);
     return SP_OK;
@@ -187,9 +231,14 @@ static void on_job(void *arg, struct sp_jobs_job *job)
         sp_jobs_job_reply(job, rc, SP_LIT(""), NULL, 0);
         return;
     }
+    if (what.kind == SP_JOBS_FETCH_REPORT && is_taken(arg, what.key)) {
+        reply_empty(job, SP_OK);
+        return;
+    }
     w = sp_calloc(1, sizeof(*w));
     w->f = arg;
     w->job = job;
+    sp_list_init(&w->posting);
     rc = what.kind == SP_JOBS_FETCH_STS ? start_policy(w, &what) : start_report(w, &what);
     if (rc == SP_OK)
         return;
@@ -209,6 +258,8 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     f->log = sp_role_log(role);
     f->jobs = sp_jobs_new(sp_role_loop(role), f->log);
     sp_jobs_on_faulty(f->jobs, sp_role_peer_faulty, role);
+    sp_list_init(&f->posting);
+    f->taken = sp_calloc(TAKEN_MAX, sizeof(*f->taken));
     rc = load_config(f, err);
     if (rc == SP_OK)
         rc = sp_fetch_new(sp_role_loop(role), f->log, sp_role_file(role, "secret/fetcher.sts_ca"),
@@ -237,6 +288,7 @@ static void fetcher_free(void *state)
     sp_fetch_free(f->fetch);
     sp_jobs_free(f->jobs);
     sp_config_free(f->config);
+    sp_free(f->taken);
     sp_free(f);
 }
 

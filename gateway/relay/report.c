@@ -215,7 +215,8 @@ static void post(struct relay_report *t)
                                          .address_count = t->address_count,
                                          .port = t->uri.port,
                                          .path = t->uri.path,
-                                         .content = t->ask.content};
+                                         .content = t->ask.content,
+                                         .key = t->ask.key};
     struct sp_jobs_request call = {.role = SP_ROLE_FETCHER,
                                    .index = SP_JOBS_ANY,
                                    .type = SP_JOBS_FETCH,

@@ -231,7 +231,8 @@ static enum sp_rc put_failures(struct sp_audit_book *b, struct sp_bytes day, str
     while ((rc = sp_store_next(q, &row, err)) == SP_OK && row) {
         sp_jw_object(w, NULL);
         sp_jw_text(w, "result-type", sp_store_text(q, 0));
-        sp_jw_text(w, "receiving-mx-hostname", sp_store_text(q, 1));
+        if (sp_store_text(q, 1).len > 0) /* of its MX nothing could be had */
+            sp_jw_text(w, "receiving-mx-hostname", sp_store_text(q, 1));
         if (sp_store_text(q, 2).len > 0)
             sp_jw_text(w, "receiving-ip", sp_store_text(q, 2));
         sp_jw_int(w, "failed-session-count", sp_store_int(q, 3));

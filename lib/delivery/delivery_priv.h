@@ -66,9 +66,10 @@ struct sp_bounce_rcpt;
 
 #define SP_SESSIONS_MAX 8
 
-/* A session that this attempt was the first to see, for reports (RFC 8460). */
+/* A session that this attempt was the first to see, or that DNS kept from coming about, for reports (RFC 8460). */
 struct sp_session_seen {
-    size_t hop;
+    size_t hop;         /* SIZE_MAX: of no host, the domain's MX itself could not be had */
+    const char *policy; /* of RFC 8460 4.4 */
     const char *result; /* of RFC 8460 4.3 */
     struct sp_bytes ip;
 };

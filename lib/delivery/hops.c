@@ -101,16 +101,35 @@ static void note_hop(struct sp_attempt *a, struct sp_conn *c)
     a->ip = sp_arena_copy(a->arena, sp_bytes_cstr(sp_conn_ip(c)));
 }
 
+/* What we demand of the host ourselves: a partner's level, or a floor that only DANE meets. */
+static enum sp_level demanded(const struct sp_attempt *a)
+{
+    return a->s.floor == SP_FLOOR_TLS_DANE ? SP_LEVEL_DANE : a->route->must;
+}
+
 static void note_session(struct sp_attempt *a, const struct sp_hop_proof *proof, enum sp_rc tls_rc,
                          struct sp_bytes ip)
 {
     struct sp_session_seen *s = &a->sessions[a->session_count];
+    const struct sp_hop *hop = &a->route->hops[a->hop];
 
     if (a->session_count == SP_SESSIONS_MAX)
         return;
     *s = (struct sp_session_seen){.hop = a->hop, .ip = sp_arena_copy(a->arena, ip)};
-    s->result = sp_tlsrpt_result(a->route, &a->route->hops[a->hop], proof, tls_rc);
+    s->policy = sp_tlsrpt_policy(a->route, hop, demanded(a));
+    s->result = sp_tlsrpt_result(a->route, hop, demanded(a), proof, tls_rc);
     a->session_count++;
+}
+
+/* DNS that does not hold keeps a session from coming about; it is counted once an attempt. hop: SIZE_MAX for the MX */
+static void note_dns(struct sp_attempt *a, size_t hop, enum sp_rc rc)
+{
+    const char *result = sp_tlsrpt_dns_result(rc);
+
+    if (result == NULL || a->rounds > 1 || a->session_count == SP_SESSIONS_MAX)
+        return;
+    a->sessions[a->session_count++] =
+        (struct sp_session_seen){.hop = hop, .policy = "tlsa", .result = result};
 }
 
 /* returns: false if this host will do, or another round began: the attempt has gone on and may be freed */
@@ -179,6 +198,7 @@ static void try_hop(struct sp_attempt *a)
         if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
             continue;
         if (a->route->hops[a->hop].rc != SP_OK) {
+            note_dns(a, a->hop, a->route->hops[a->hop].rc);
             hop_is_silent(a, a->route->hops[a->hop].rc);
             continue;
         }
@@ -206,6 +226,7 @@ static void on_route(void *arg, const struct sp_route *route)
     sp_route_unref(a->route);
     a->route = sp_route_ref(route);
     if (route->rc != SP_OK) {
+        note_dns(a, SIZE_MAX, route->rc);
         sp_outcome_route_failed(&a->s, route->rc);
         sp_attempt_step(a);
         return;

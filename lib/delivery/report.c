@@ -206,18 +206,19 @@ static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
     sp_jw_array(w, "sessions");
     for (size_t i = 0; i < a->session_count; i++) {
         const struct sp_session_seen *s = &a->sessions[i];
-        const struct sp_hop *h;
+        const struct sp_hop *h = s->hop < a->route->hop_count ? &a->route->hops[s->hop] : NULL;
 
-        if (s->hop >= a->route->hop_count)
+        if (h == NULL && s->hop != SIZE_MAX) /* of a route before this one */
             continue;
-        h = &a->route->hops[s->hop];
         sp_jw_object(w, NULL);
-        sp_jw_text(w, "mx", h->name);
+        if (h != NULL)
+            sp_jw_text(w, "mx", h->name);
         if (s->ip.len > 0)
             sp_jw_text(w, "ip", s->ip);
-        sp_jw_cstr(w, "policy", sp_tlsrpt_policy(a->route, h));
+        sp_jw_cstr(w, "policy", s->policy);
         sp_jw_cstr(w, "result", s->result);
-        write_records(w, h);
+        if (h != NULL)
+            write_records(w, h);
         sp_jw_end(w);
     }
     sp_jw_end(w);

@@ -14,6 +14,7 @@ void sp_jobs_fetch_request_encode(struct sp_buf *out, const struct sp_jobs_fetch
     sp_buf_put_u16(out, request->port);
     sp_jobs_wire_put_text(out, request->path, SP_JOBS_FETCH_PATH_MAX);
     sp_jobs_wire_put_text(out, request->content, SP_JOBS_FETCH_CONTENT_MAX);
+    sp_jobs_wire_put_text(out, request->key, SP_JOBS_FETCH_TEXT_MAX);
 }
 
 enum sp_rc sp_jobs_fetch_request_decode(struct sp_bytes data, struct sp_arena *arena,
@@ -30,6 +31,7 @@ enum sp_rc sp_jobs_fetch_request_decode(struct sp_bytes data, struct sp_arena *a
     request.port = sp_reader_u16(&r);
     request.path = sp_reader_var(&r, SP_JOBS_FETCH_PATH_MAX);
     request.content = sp_reader_var(&r, SP_JOBS_FETCH_CONTENT_MAX);
+    request.key = sp_reader_var(&r, SP_JOBS_FETCH_TEXT_MAX);
     if (sp_reader_end(&r) != SP_OK)
         return SP_E_MALFORMED;
     *out = request;

@@ -28,6 +28,8 @@ struct sp_jobs_fetch_request {
     uint16_t port;           /* REPORT */
     struct sp_bytes path;    /* REPORT: with its query */
     struct sp_bytes content; /* REPORT: application/tlsrpt+gzip */
+    struct sp_bytes
+        key; /* REPORT: of this report to this place; what was taken is not posted again */
 };
 
 struct sp_jobs_fetch_reply {

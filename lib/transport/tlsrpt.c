@@ -29,9 +29,15 @@ static const char *sts_failure(const struct sp_route *r)
     }
 }
 
-const char *sp_tlsrpt_policy(const struct sp_route *r, const struct sp_hop *h)
+/* We want DANE, and the host has nothing to match (RFC 8460 4.3.2.1). */
+static bool lacks_dane(const struct sp_hop *h, enum sp_level must)
 {
-    if (is_tlsa(h))
+    return must == SP_LEVEL_DANE && !is_tlsa(h);
+}
+
+const char *sp_tlsrpt_policy(const struct sp_route *r, const struct sp_hop *h, enum sp_level must)
+{
+    if (is_tlsa(h) || lacks_dane(h, must))
         return "tlsa";
     return r->sts.mode == SP_STS_MODE_NONE && sts_failure(r) == NULL ? "no-policy-found" : "sts";
 }
@@ -47,9 +53,16 @@ static const char *sts_result(const struct sp_hop *h, const struct sp_hop_proof 
     return proof->name_ok ? "success" : "certificate-host-mismatch";
 }
 
-const char *sp_tlsrpt_result(const struct sp_route *r, const struct sp_hop *h,
+const char *sp_tlsrpt_dns_result(enum sp_rc rc)
+{
+    return rc == SP_E_DNS_BOGUS ? "dnssec-invalid" : NULL;
+}
+
+const char *sp_tlsrpt_result(const struct sp_route *r, const struct sp_hop *h, enum sp_level must,
                              const struct sp_hop_proof *proof, enum sp_rc tls_rc)
 {
+    if (lacks_dane(h, must))
+        return "dane-required";
     if (!proof->tls)
         return tls_rc == SP_E_TLS_ABSENT ? "starttls-not-supported" : "validation-failure";
     if (is_tlsa(h) && h->tlsa == SP_TLSA_UNUSABLE)

@@ -7,17 +7,28 @@
 
 #include "transport/route.h"
 
-/* returns: "tlsa", "sts" or "no-policy-found" (RFC 8460 4.4), static */
-const char *sp_tlsrpt_policy(const struct sp_route *r, const struct sp_hop *h);
+/*
+ * must:    what we demand of the host ourselves, by a partner's entry or the message's floor; plain: nothing
+ * returns: "tlsa", "sts" or "no-policy-found" (RFC 8460 4.4), static
+ */
+const char *sp_tlsrpt_policy(const struct sp_route *r, const struct sp_hop *h, enum sp_level must);
 
 /*
  * A session's result. An MTA-STS policy in testing mode is judged like an enforced one: that is what it is for.
  *
+ * must:    as above: without TLSA records, a host of which DANE is demanded is "dane-required"
  * proof:   as for sp_hop_judge; tls_rc says why there is no TLS
  * returns: "success" or a result type of RFC 8460 4.3, static
  */
-const char *sp_tlsrpt_result(const struct sp_route *r, const struct sp_hop *h,
+const char *sp_tlsrpt_result(const struct sp_route *r, const struct sp_hop *h, enum sp_level must,
                              const struct sp_hop_proof *proof, enum sp_rc tls_rc);
+
+/*
+ * A host, or a domain's MX, that was not tried for its DNS (RFC 8460 4.3.2.1); it counts under "tlsa".
+ *
+ * returns: "dnssec-invalid", static, or NULL: that reason is none for a report
+ */
+const char *sp_tlsrpt_dns_result(enum sp_rc rc);
 
 /* ---- where reports go ---- */
 

@@ -52,16 +52,19 @@ SCHEMA = struct({  # RFC 8460 4.4
 
 
 class Receiver:
-    """HTTPS at mta-sts.example.test that takes reports; the first `refuse` of them it answers with 503."""
+    """HTTPS at mta-sts.example.test that takes reports; the first `refuse` of them it answers with 503. on_taken is called
+    when one has been taken, before the answer."""
 
     def __init__(self, lab, refuse=0):
-        self.posts, left = [], [refuse]
+        self.posts, left, self.on_taken = [], [refuse], lambda: None
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(handler):
                 body = handler.rfile.read(int(handler.headers["Content-Length"]))
                 self.posts.append((handler.path, dict(handler.headers), body))
                 left[0] -= 1
+                if left[0] < 0:
+                    self.on_taken()
                 handler.send_response(503 if left[0] >= 0 else 201)
                 handler.send_header("Content-Length", "0")
                 handler.end_headers()
@@ -127,6 +130,8 @@ def read_mail(data, gateway):
         assert dkim.verify(data, dnsfunc=lambda name, timeout=5: asked.append(name) or record, tlsrpt="strict"), data.decode()
     assert asked[0].rstrip(b".") == b"gw1._domainkey.clinic.test"
     m = email.message_from_bytes(data, policy=email.policy.default)
+    signed = re.search(r"\bh=([^;]*)", "".join(m["DKIM-Signature"].split())).group(1).lower().split(":")
+    assert {"tls-report-domain", "tls-report-submitter", "tls-required", "from", "subject"} <= set(signed), signed
     assert m.get_content_type() == "multipart/report" and m.get_param("report-type") == "tlsrpt"
     domain = m["TLS-Report-Domain"]
     assert m["TLS-Report-Submitter"] == "clinic.test" and m["TLS-Required"] == "No"
@@ -150,6 +155,7 @@ def test_a_days_reports_are_sent_once(lab, reporter, sinks):
     receiver = Receiver(lab, refuse=1)
     sink = sinks(address="127.0.0.12", port=lab.mx_port, certificate=lab.dns.certificate("other"))
     gateway = reporter()
+    receiver.on_taken = lambda: gateway.restart("ledger", signal.SIGKILL)  # it never hears that the report was taken
     try:
         day = see_sessions(gateway)
         assert states(gateway, day) == {}, "the day has not ended"
@@ -170,7 +176,7 @@ def test_a_days_reports_are_sent_once(lab, reporter, sinks):
         bad = read_mail(next(m["data"] for m in sink.messages if b"TLS-Report-Domain" in m["data"]), gateway)
         assert bad["policies"][0]["failure-details"][0]["result-type"] == "validation-failure"
         assert all(b"TLS-Report-Domain" in m["data"] for m in sink.messages)
-        # and over HTTPS, the second time
+        # and over HTTPS, the second time, though the ledger that had asked for it was killed meanwhile
         assert len(receiver.posts) == 2
         path, header, body = receiver.posts[1]
         assert path == "/v1/reports?from=us" and header["Content-Type"] == "application/tlsrpt+gzip"

@@ -335,7 +335,8 @@ START_TEST(fetch)
                                                  .address_count = 1,
                                                  .port = 8443,
                                                  .path = SP_LIT("/v1?x=1"),
-                                                 .content = SP_LIT("gzip")};
+                                                 .content = SP_LIT("gzip"),
+                                                 .key = SP_LIT("2026-11-21.k")};
     const struct sp_jobs_fetch_reply reply_in = {.body = SP_LIT("version: STSv1")};
     struct sp_jobs_fetch_request out;
     struct sp_jobs_fetch_reply reply;
@@ -352,6 +353,7 @@ START_TEST(fetch)
     ck_assert(out.kind == SP_JOBS_FETCH_REPORT && out.port == 8443);
     eq(out.path, "/v1?x=1");
     eq(out.content, "gzip");
+    eq(out.key, "2026-11-21.k");
     sp_buf_reset(&buf);
     sp_jobs_fetch_reply_encode(&buf, &reply_in);
     ck_assert_int_eq(sp_jobs_fetch_reply_decode(sp_buf_bytes(&buf), &reply), SP_OK);

@@ -49,12 +49,13 @@ START_TEST(each_session_has_its_policy_and_result)
         struct sp_route route = {
             .sts = {.mode = cases[i].sts}, .hops = &hop, .hop_count = 1, .mx_secure = true};
 
-        ck_assert_msg(strcmp(sp_tlsrpt_policy(&route, &hop), cases[i].policy) == 0, "%s",
-                      cases[i].name);
-        ck_assert_msg(strcmp(sp_tlsrpt_result(&route, &hop, cases[i].proof, cases[i].rc),
-                             cases[i].result) == 0,
-                      "%s: %s", cases[i].name,
-                      sp_tlsrpt_result(&route, &hop, cases[i].proof, cases[i].rc));
+        ck_assert_msg(strcmp(sp_tlsrpt_policy(&route, &hop, SP_LEVEL_PLAIN), cases[i].policy) == 0,
+                      "%s", cases[i].name);
+        ck_assert_msg(
+            strcmp(sp_tlsrpt_result(&route, &hop, SP_LEVEL_PLAIN, cases[i].proof, cases[i].rc),
+                   cases[i].result) == 0,
+            "%s: %s", cases[i].name,
+            sp_tlsrpt_result(&route, &hop, SP_LEVEL_PLAIN, cases[i].proof, cases[i].rc));
     }
 }
 END_TEST
@@ -119,10 +120,35 @@ START_TEST(a_policy_that_could_not_be_had_is_told)
         struct sp_hop hop = {.tlsa = SP_TLSA_NONE};
         struct sp_route route = {.sts_txt = cases[i].txt, .sts_why = cases[i].why};
 
-        ck_assert_msg(strcmp(sp_tlsrpt_policy(&route, &hop), cases[i].policy) == 0, "case %zu", i);
-        ck_assert_msg(strcmp(sp_tlsrpt_result(&route, &hop, &good, SP_OK), cases[i].result) == 0,
-                      "case %zu: %s", i, sp_tlsrpt_result(&route, &hop, &good, SP_OK));
+        ck_assert_msg(strcmp(sp_tlsrpt_policy(&route, &hop, SP_LEVEL_PLAIN), cases[i].policy) == 0,
+                      "case %zu", i);
+        ck_assert_msg(strcmp(sp_tlsrpt_result(&route, &hop, SP_LEVEL_PLAIN, &good, SP_OK),
+                             cases[i].result) == 0,
+                      "case %zu: %s", i,
+                      sp_tlsrpt_result(&route, &hop, SP_LEVEL_PLAIN, &good, SP_OK));
     }
+}
+END_TEST
+
+START_TEST(dane_that_we_demand_and_dns_that_does_not_hold_are_told)
+{
+    static const struct sp_hop_proof good = {.tls = true, .chain_ok = true, .name_ok = true};
+    static const struct sp_hop_proof dane = {.tls = true, .dane_ok = true};
+    struct sp_hop hop = {.tlsa = SP_TLSA_NONE, .sts_match = true};
+    struct sp_route route = {.sts = {.mode = SP_STS_MODE_ENFORCE}, .mx_secure = true};
+
+    ck_assert_str_eq(sp_tlsrpt_policy(&route, &hop, SP_LEVEL_DANE), "tlsa");
+    ck_assert_str_eq(sp_tlsrpt_result(&route, &hop, SP_LEVEL_DANE, &good, SP_OK), "dane-required");
+    ck_assert_str_eq(sp_tlsrpt_policy(&route, &hop, SP_LEVEL_AUTHENTICATED), "sts");
+    ck_assert_str_eq(sp_tlsrpt_result(&route, &hop, SP_LEVEL_AUTHENTICATED, &good, SP_OK),
+                     "success");
+    hop.tlsa = SP_TLSA_USABLE;
+    ck_assert_str_eq(sp_tlsrpt_result(&route, &hop, SP_LEVEL_DANE, &dane, SP_OK), "success");
+    ck_assert_str_eq(sp_tlsrpt_result(&route, &hop, SP_LEVEL_DANE, &good, SP_OK),
+                     "validation-failure");
+    ck_assert_str_eq(sp_tlsrpt_dns_result(SP_E_DNS_BOGUS), "dnssec-invalid");
+    ck_assert_ptr_null(sp_tlsrpt_dns_result(SP_E_DNS_SERVFAIL));
+    ck_assert_ptr_null(sp_tlsrpt_dns_result(SP_E_DNS_TIMEOUT));
 }
 END_TEST
 
@@ -221,6 +247,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_partners_key_stands_in_the_place_of_dns);
     tcase_add_test(c, a_partner_below_its_level_is_broken);
     tcase_add_test(c, a_policy_that_could_not_be_had_is_told);
+    tcase_add_test(c, dane_that_we_demand_and_dns_that_does_not_hold_are_told);
     tcase_add_test(c, a_record_is_one_and_well_formed_or_none);
     tcase_add_test(c, a_report_goes_to_one_address_or_one_host);
 }
