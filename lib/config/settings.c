@@ -323,10 +323,6 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
         if (c->listen[i].tls != SP_LISTEN_NONE && !has_tls)
             sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_MISSING,
                        "listener %zu uses TLS: tls.certificate and tls.key must be given", i);
-    for (size_t i = 0; i < c->listen_count; i++)
-        if (c->listen[i].proxies.count > 0 && c->listen[i].tls == SP_LISTEN_IMPLICIT)
-            sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_INVALID,
-                       "listener %zu: proxies go with starttls or none, not with implicit TLS", i);
     if ((c->tls.certificate[0] != 0) != (c->tls.key[0] != 0))
         sp_problem(problems, tls, SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");

@@ -13,14 +13,17 @@
 
 static void greet(struct session *s);
 
-/* Takes the client's address from the header before anything else is read. */
+/* Takes the client's address from the header before anything else is read. Not a byte behind it leaves the socket before it
+ * has come whole: with implicit TLS that is the handshake's. */
 static void take_proxy(struct session *s)
 {
     struct sp_proxy p;
     enum sp_rc rc = sp_proxy_parse(sp_stream_input(s->stream), &p);
 
-    if (rc == SP_E_CLOSED)
-        return; /* more is to come */
+    if (rc == SP_E_CLOSED) {
+        sp_stream_limit_input(s->stream, p.len);
+        return;
+    }
     if (rc == SP_OK)
         sp_stream_consume(s->stream, p.len);
     if (rc == SP_OK && !p.is_local) {
@@ -36,6 +39,7 @@ static void take_proxy(struct session *s)
     }
     s->proxied = false;
     sp_timer_cancel(s->timer);
+    sp_stream_limit_input(s->stream, SP_STREAM_INPUT_MAX);
     greet(s);
 }
 
@@ -163,10 +167,12 @@ void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
     s->stream = sp_stream_new(in->parts.loop, fd, &stream_events, s);
     s->proxied = sp_intake_is_proxy(s->gen, listen, peer);
     s->counted = !s->proxied;
-    if (s->proxied)
+    if (s->proxied) {
+        sp_stream_limit_input(s->stream, SP_PROXY_MIN);
         sp_timer_start(s->timer, PROXY_PATIENCE_MS);
-    else
+    } else {
         greet(s);
+    }
 }
 
 void sp_intake_session_free(struct session *s)

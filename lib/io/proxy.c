@@ -5,8 +5,6 @@
  */
 #include "io/proxy.h"
 
-#define HEADER_LEN 16
-
 static const uint8_t signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D,
                                       0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
 
@@ -32,15 +30,17 @@ enum sp_rc sp_proxy_parse(struct sp_bytes in, struct sp_proxy *out)
         return SP_E_MALFORMED;
     if (in.len > 12 && in.ptr[12] != LOCAL && in.ptr[12] != PROXY)
         return SP_E_MALFORMED;
-    if (in.len < HEADER_LEN)
+    *out = (struct sp_proxy){.len = SP_PROXY_MIN};
+    if (in.len < SP_PROXY_MIN)
         return SP_E_CLOSED;
     len = (size_t)(in.ptr[14] << 8 | in.ptr[15]);
-    if (HEADER_LEN + len > SP_PROXY_MAX)
+    if (SP_PROXY_MIN + len > SP_PROXY_MAX)
         return SP_E_MALFORMED;
-    if (in.len < HEADER_LEN + len)
+    out->len = SP_PROXY_MIN + len;
+    out->is_local = in.ptr[12] == LOCAL;
+    if (in.len < out->len)
         return SP_E_CLOSED;
-    *out = (struct sp_proxy){.len = HEADER_LEN + len, .is_local = in.ptr[12] == LOCAL};
-    body = sp_bytes_slice(in, HEADER_LEN, len);
+    body = sp_bytes_slice(in, SP_PROXY_MIN, len);
     if (out->is_local)
         return SP_OK;
     if (in.ptr[13] == TCP4)

@@ -8,10 +8,11 @@
 #include "base/err.h"
 #include "io/addr.h"
 
+#define SP_PROXY_MIN 16          /* bytes that every header has */
 #define SP_PROXY_MAX (16 + 2048) /* bytes of a header with its extensions */
 
 struct sp_proxy {
-    size_t len;    /* bytes of the header */
+    size_t len;    /* bytes of the header; with SP_E_CLOSED: of as much of it as is known to come */
     bool is_local; /* the balancer's own connection, a health check: the peer is who it is */
     struct sp_addr client;
 };
@@ -19,7 +20,7 @@ struct sp_proxy {
 /*
  * Reads a header at the start of what has come.
  *
- * returns: SP_OK; SP_E_CLOSED if more bytes are needed; SP_E_MALFORMED if it is no header, is too long, or names no
+ * returns: SP_OK; SP_E_CLOSED if more bytes are needed, out->len in all; SP_E_MALFORMED if it is no header, is too long, or names no
  *          client over TCP
  */
 SP_MUST_CHECK enum sp_rc sp_proxy_parse(struct sp_bytes in, struct sp_proxy *out);

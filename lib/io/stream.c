@@ -52,6 +52,7 @@ struct sp_stream {
     const uint8_t
         *view; /* unconsumed input: in the loop's scratch during a callback, else in `in` */
     size_t view_len;
+    size_t input_max; /* reading pauses while so much lies unconsumed */
     struct sp_buf in;
     struct sp_buf out;
     size_t out_at; /* bytes of out that are gone */
@@ -70,6 +71,7 @@ static struct sp_stream *stream_new(struct sp_loop *loop, int fd,
     s->on = events;
     s->arg = arg;
     s->told_drained = true;
+    s->input_max = SP_STREAM_INPUT_MAX;
     s->read_want = SP_IO_WANT_READ;
     s->write_want = SP_IO_WANT_WRITE;
     sp_buf_init(&s->in, SP_STREAM_INPUT_MAX + SP_STREAM_TURN_MAX);
@@ -153,8 +155,7 @@ static bool wants_reading(const struct sp_stream *s)
 {
     if (s->eof || s->end_due)
         return false;
-    return s->phase == LINGERING ||
-           (s->phase == OPEN && !s->hold && s->view_len < SP_STREAM_INPUT_MAX);
+    return s->phase == LINGERING || (s->phase == OPEN && !s->hold && s->view_len < s->input_max);
 }
 
 /* Watches what the state asks for; called whenever that may have changed. */
@@ -252,6 +253,15 @@ static void tell_input(struct sp_stream *s)
         keep_input(s);
 }
 
+/* returns: how much may be read this turn; past an ordinary maximum a turn is finished, past a limit never */
+static size_t room_of(const struct sp_stream *s)
+{
+    size_t room = s->input_max - s->view_len;
+
+    return s->input_max == SP_STREAM_INPUT_MAX || room > SP_STREAM_TURN_MAX ? SP_STREAM_TURN_MAX
+                                                                            : room;
+}
+
 /* Reads into the scratch buffer, or behind what is left over from before. */
 static enum sp_io_want fill_input(struct sp_stream *s)
 {
@@ -259,18 +269,19 @@ static enum sp_io_want fill_input(struct sp_stream *s)
     size_t got = 0;
     enum sp_io_want want = SP_IO_DONE;
     bool own = s->view_len > 0;
+    size_t room = room_of(s);
 
     if (own)
         keep_input(s);
     to = own ? sp_buf_reserve(&s->in, SP_STREAM_TURN_MAX) : sp_loop_scratch(s->loop);
     sp_assert(to != NULL);
-    while (got < SP_STREAM_TURN_MAX && want == SP_IO_DONE) {
+    while (got < room && want == SP_IO_DONE) {
         size_t n = 0;
 
-        want = read_some(s, to + got, SP_STREAM_TURN_MAX - got, &n);
+        want = read_some(s, to + got, room - got, &n);
         if (want == SP_IO_DONE)
             got += n;
-        if (s->transport == NULL && n < SP_STREAM_TURN_MAX - (got - n))
+        if (s->transport == NULL && n < room - (got - n))
             break; /* the socket is empty: a second call would only say so */
     }
     if (own) {
@@ -559,6 +570,13 @@ void sp_stream_write(struct sp_stream *s, struct sp_bytes bytes)
     sp_buf_put(&s->out, bytes);
     s->told_drained = false;
     schedule(s);
+}
+
+void sp_stream_limit_input(struct sp_stream *s, size_t max)
+{
+    sp_assert(s->transport == NULL);
+    s->input_max = max;
+    rewatch(s);
 }
 
 void sp_stream_hold_input(struct sp_stream *s, bool hold)

@@ -84,6 +84,12 @@ void sp_stream_write(struct sp_stream *s, struct sp_bytes bytes);
 /* returns: bytes written that the kernel has not taken yet */
 size_t sp_stream_pending(const struct sp_stream *s);
 
+/*
+ * Reads on only while less than max bytes lie unconsumed, and never past them: what follows stays in the socket, for a
+ * transport that is to come. SP_STREAM_INPUT_MAX: as usual. For streams without a transport.
+ */
+void sp_stream_limit_input(struct sp_stream *s, size_t max);
+
 /* Stops (true) or resumes (false) reading; for when what is fed by it is full. */
 void sp_stream_hold_input(struct sp_stream *s, bool hold);
 

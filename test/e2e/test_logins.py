@@ -42,13 +42,15 @@ def gateway(module_gateways, sink, tmp_path_factory):
     (folder / "busy.json").write_text(json.dumps({
         "tenant": "busy", "domains": ["busy.test"], "limits": {"messages": 3, "bytes": "100KiB"},
         "proofs": {"users": {"busy": verifier(PASSWORD)}}}))
-    port, proxied = free_port(), free_port()
+    port, proxied, implicit = free_port(), free_port(), free_port()
     made = module_gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", "test/policies/relay-plain.json", "--workers", 1,
                            "--tenant", folder / "ward.json", "--tenant", folder / "busy.json",
                            "--listen", json.dumps({"address": f"127.0.0.1:{port}", "tls": "starttls", "auth": "required"}),
                            "--listen", json.dumps({"address": f"127.0.0.1:{proxied}", "proxies": ["127.0.0.95/32"]}),
+                           "--listen", json.dumps({"address": f"127.0.0.1:{implicit}", "tls": "implicit", "auth": "required",
+                                                   "proxies": ["127.0.0.95/32"]}),
                            "--set", "intake.max_source=40")
-    made.submission, made.proxied = port, proxied
+    made.submission, made.proxied, made.implicit = port, proxied, implicit
     return made
 
 
@@ -267,3 +269,60 @@ def test_a_load_balancer_without_a_header_hears_nothing(gateway, data):
 def test_a_header_of_anybody_else_is_a_command_that_nobody_knows(gateway):
     said = heard(proxied(gateway, header("127.0.0.50") + b"\r\nQUIT\r\n", source="127.0.0.98"))
     assert said.startswith(b"220 ") and b"500 5.5.2" in said
+
+
+def client_hello(context, incoming, outgoing):
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return tls
+
+
+def talk(s, tls, incoming, outgoing, do):
+    """Runs do on a connection whose TLS is ours to feed."""
+    while True:
+        try:
+            done = do()
+            s.sendall(outgoing.read())
+            return done
+        except ssl.SSLWantReadError:
+            s.sendall(outgoing.read())
+            data = s.recv(65536)
+            if not data:
+                raise EOFError from None
+            incoming.write(data)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 15, 16, 17, 27, 28, 29, 60])
+def test_implicit_tls_behind_a_load_balancer(gateway, cut):
+    """The header and the client's first flight in one segment, and cut apart at every kind of place."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_hello(ssl.create_default_context(cafile=gateway.info["ca"]), incoming, outgoing)
+    data = header("127.0.0.96") + outgoing.read()
+    with socket.create_connection(("127.0.0.1", gateway.implicit), 10, source_address=("127.0.0.95", 0)) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s.sendall(data[:cut])
+        s.sendall(data[cut:])
+        talk(s, tls, incoming, outgoing, tls.do_handshake)
+        assert talk(s, tls, incoming, outgoing, lambda: tls.read(4)) == b"220 "
+        talk(s, tls, incoming, outgoing, lambda: tls.write(b"EHLO proxied.test\r\nMAIL FROM:<dr@ward.test>\r\nQUIT\r\n"))
+        said = b""
+        while b"221 " not in said:
+            said += talk(s, tls, incoming, outgoing, lambda: tls.read(4096))
+        assert b"AUTH " in said and b"530 5.7.0" in said
+
+
+def test_implicit_tls_hears_no_client_without_a_header_from_a_balancer(gateway):
+    """A balancer that forgets the header is not taken for a client, and nobody else may speak for one."""
+    context = ssl.create_default_context(cafile=gateway.info["ca"])
+    with socket.create_connection(("127.0.0.1", gateway.implicit), 10, source_address=("127.0.0.95", 0)) as s:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(s, server_hostname="localhost")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_hello(context, incoming, outgoing)
+    with socket.create_connection(("127.0.0.1", gateway.implicit), 10, source_address=("127.0.0.98", 0)) as s:
+        s.sendall(header("127.0.0.96") + outgoing.read())
+        with pytest.raises((ssl.SSLError, EOFError, ConnectionError)):
+            talk(s, tls, incoming, outgoing, tls.do_handshake)
+    with smtplib.SMTP_SSL("localhost", gateway.implicit, timeout=10, context=context, source_address=("127.0.0.98", 0)) as client:
+        assert client.ehlo()[0] == 250

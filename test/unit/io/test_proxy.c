@@ -64,9 +64,11 @@ START_TEST(each_row_is_what_it_is)
     if (!p.is_local)
         sp_addr_format(&p.client, text);
     ck_assert_str_eq(text, row->client);
-    for (size_t n = 0; n < row->bytes.len; n++)
+    for (size_t n = 0; n < row->bytes.len; n++) {
         ck_assert_msg(sp_proxy_parse(sp_bytes_slice(row->bytes, 0, n), &p) == SP_E_CLOSED,
                       "%s cut at %zu", row->what, n);
+        ck_assert_uint_eq(p.len, n < SP_PROXY_MIN ? SP_PROXY_MIN : row->bytes.len);
+    }
 }
 END_TEST
 

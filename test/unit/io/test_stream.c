@@ -20,6 +20,7 @@ struct side {
     int connected;
     enum sp_rc connect_rc;
     bool free_on_input;
+    bool keep; /* consumes nothing */
 };
 
 static void on_input(void *arg)
@@ -27,6 +28,9 @@ static void on_input(void *arg)
     struct side *side = arg;
     struct sp_bytes in = sp_stream_input(side->s);
     size_t n = side->take == 0 || side->take > in.len ? in.len : side->take;
+
+    if (side->keep)
+        return;
 
     for (size_t i = 0; i < n; i++)
         side->sum = side->sum * 31 + in.ptr[i];
@@ -139,6 +143,35 @@ START_TEST(a_held_reader_gets_nothing_until_it_resumes)
 }
 END_TEST
 
+START_TEST(what_lies_past_a_limit_stays_in_the_socket)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+    uint8_t left[8];
+
+    pair(loop, &a, &b);
+    b.keep = true;
+    sp_stream_limit_input(b.s, 4);
+    sp_stream_write(a.s, SP_LIT("abcdefgh"));
+    turn(loop, 3);
+    ck_assert_uint_eq(sp_stream_input(b.s).len, 4);
+    ck_assert_int_eq((int)recv(sp_stream_fd(b.s), left, sizeof(left), MSG_PEEK), 4);
+    ck_assert_mem_eq(left, "efgh", 4);
+    sp_stream_limit_input(b.s, 6);
+    turn(loop, 3);
+    ck_assert_mem_eq(sp_stream_input(b.s).ptr, "abcdef", 6);
+    ck_assert_uint_eq(sp_stream_input(b.s).len, 6);
+    sp_stream_consume(b.s, 6);
+    b.keep = false;
+    sp_stream_limit_input(b.s, SP_STREAM_INPUT_MAX);
+    turn(loop, 3);
+    ck_assert_uint_eq(b.got, 2);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_stream_may_be_freed_in_its_own_callback)
 {
     struct sp_loop *loop = sp_loop_new();
@@ -228,6 +261,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, much_data_arrives_whole_at_a_slow_reader);
     tcase_add_test(c, a_held_reader_gets_nothing_until_it_resumes);
+    tcase_add_test(c, what_lies_past_a_limit_stays_in_the_socket);
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);
     tcase_add_test(c, addresses_and_networks);
