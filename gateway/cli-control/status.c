@@ -40,7 +40,8 @@ static void add_relay(struct table *t, const struct sp_json *relay)
     for (size_t i = 0; i < SP_ARRAY_LEN(members); i++) {
         (void)snprintf(texts[i], sizeof(texts[i]), "%lld",
                        (long long)sp_json_int_of(says, members[i], 0));
-        cells[2 + i] = says == NULL ? SP_LIT("-") : sp_bytes_cstr(texts[i]);
+        cells[2 + i] =
+            sp_json_find(says, members[i]) == NULL ? SP_LIT("-") : sp_bytes_cstr(texts[i]);
     }
     table_add(t, cells);
 }

@@ -1,11 +1,13 @@
 /*
  * Shards that another relay left behind: a gateway that now runs fewer relays still has the mail that the others had
  * taken. Each such folder gets a queue and a delivery of its own in this process, on the same loop, and no intake, so that
- * it empties.
+ * it empties. One that can't be opened keeps nobody else from working: it is tried again.
  */
 #include "gateway/relay/relay.h"
 
 #include "base/arena.h"
+
+#define AGAIN_MS 10000
 
 static void on_due(void *arg)
 {
@@ -40,8 +42,19 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .arg = r,
     };
 
-    r->ways = sp_arena_new(1024);
+    if (r->ways == NULL)
+        r->ways = sp_arena_new(1024);
     return sp_queue_open(&options, &r->queue, err);
+}
+
+static void left_free(struct relay *x)
+{
+    relay_delivery_free(x);
+    sp_queue_close(x->queue);
+    sp_arena_free(x->ways);
+    relay_durable_free(x->durable);
+    relay_keys_clear(&x->keys);
+    sp_free(x);
 }
 
 static enum sp_rc open_one(struct relay *r, const char *dir, struct sp_err *err)
@@ -58,28 +71,53 @@ static enum sp_rc open_one(struct relay *r, const char *dir, struct sp_err *err)
     x->dir = dir;
     x->first = r;
     sp_list_init(&x->probes);
-    x->left = r->left;
-    r->left = x;
     x->durable = relay_durable_new(x);
     rc = relay_queue_open(x, err);
     if (rc == SP_OK)
         rc = relay_delivery_start(x, err);
-    if (rc == SP_OK)
-        sp_log_info(x->log, "relay.left-behind", SP_TEXT("folder", dir),
-                    SP_INT("messages", sp_queue_stats(x->queue).messages));
-    return rc;
+    if (rc != SP_OK) {
+        left_free(x);
+        return rc;
+    }
+    x->left = r->left;
+    r->left = x;
+    sp_log_info(x->log, "relay.left-behind", SP_TEXT("folder", dir),
+                SP_INT("messages", sp_queue_stats(x->queue).messages));
+    return SP_OK;
 }
 
-enum sp_rc relay_left_open(struct relay *r, struct sp_err *err)
+static bool is_open(const struct relay *r, const char *dir)
 {
+    const struct relay *x = r->left;
+
+    while (x != NULL && x->dir != dir)
+        x = x->left;
+    return x != NULL;
+}
+
+/* Each that is not open yet is tried, and told of when it fails. */
+static void open_all(void *arg)
+{
+    struct relay *r = arg;
     const char *dir;
     size_t at = 0;
-    enum sp_rc rc = SP_OK;
 
     (void)sp_role_dir_next(r->role, &at); /* the first is r's own */
-    while (rc == SP_OK && (dir = sp_role_dir_next(r->role, &at)) != NULL)
-        rc = open_one(r, dir, err);
-    return rc;
+    while (r->draining == 0 && (dir = sp_role_dir_next(r->role, &at)) != NULL) {
+        struct sp_err err = {0};
+
+        if (is_open(r, dir) || open_one(r, dir, &err) == SP_OK)
+            continue;
+        sp_log_error(r->log, "relay.left-closed", SP_TEXT("folder", dir), SP_RC("why", err.rc),
+                     SP_TEXT("detail", err.text));
+        sp_timer_start(r->left_again, AGAIN_MS);
+    }
+}
+
+void relay_left_open(struct relay *r)
+{
+    r->left_again = sp_timer_new(r->loop, open_all, r);
+    open_all(r);
 }
 
 enum sp_rc relay_left_reload(struct relay *r, struct sp_err *err)
@@ -106,15 +144,11 @@ unsigned relay_left_drain(struct relay *r, int64_t patience_ms, void (*fn)(void 
 
 void relay_left_free(struct relay *r)
 {
+    sp_timer_free(r->left_again);
     while (r->left != NULL) {
         struct relay *x = r->left;
 
         r->left = x->left;
-        relay_delivery_free(x);
-        sp_queue_close(x->queue);
-        sp_arena_free(x->ways);
-        relay_durable_free(x->durable);
-        relay_keys_clear(&x->keys);
-        sp_free(x);
+        left_free(x);
     }
 }

@@ -63,6 +63,37 @@ static void on_peer_seen(void *arg, enum sp_role_kind role, unsigned index, bool
     relay_suppress_again(((struct relay *)arg)->suppress);
 }
 
+/* The shard is open: everything that works on it. */
+static enum sp_rc go_on(struct relay *r, struct sp_err *err)
+{
+    enum sp_rc rc;
+
+    make_intake(r);
+    sp_intake_pause(r->intake, sp_queue_is_ordered(r->queue, SP_QUEUE_ORDER_DRAIN, SP_LIT("")));
+    rc = relay_settings_load(r, err);
+    if (rc == SP_OK)
+        rc = relay_delivery_start(r, err);
+    if (rc != SP_OK)
+        return rc;
+    relay_left_open(r);
+    sp_jobs_watch_peers(r->jobs, on_peer_seen, r);
+    r->submit = relay_submit_new(r);
+    relay_report_serve(r);
+    relay_command_serve(r);
+    listen_all(r);
+    sp_log_info(r->log, "relay.started", SP_INT("shard", sp_role_index(r->role)),
+                SP_INT("messages", sp_queue_stats(r->queue).messages));
+    return SP_OK;
+}
+
+static void on_opened(struct relay *r)
+{
+    struct sp_err err = {0};
+
+    if (go_on(r, &err) != SP_OK)
+        sp_role_fail(r->role, &err);
+}
+
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 {
     struct relay *r = sp_calloc(1, sizeof(*r));
@@ -83,26 +114,11 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     rc = relay_keys_load(r, &r->keys, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
-    if (rc == SP_OK)
-        rc = relay_queue_open(r, err);
     if (rc != SP_OK)
         return rc;
-    make_intake(r);
-    sp_intake_pause(r->intake, sp_queue_is_ordered(r->queue, SP_QUEUE_ORDER_DRAIN, SP_LIT("")));
-    rc = relay_settings_load(r, err);
-    if (rc == SP_OK)
-        rc = relay_delivery_start(r, err);
-    if (rc == SP_OK)
-        rc = relay_left_open(r, err);
-    if (rc != SP_OK)
-        return rc;
-    sp_jobs_watch_peers(r->jobs, on_peer_seen, r);
-    r->submit = relay_submit_new(r);
-    relay_report_serve(r);
-    relay_command_serve(r);
-    listen_all(r);
-    sp_log_info(r->log, "relay.started", SP_INT("shard", sp_role_index(role)),
-                SP_INT("messages", sp_queue_stats(r->queue).messages));
+    if (relay_queue_open(r, err) == SP_OK)
+        return go_on(r, err);
+    r->door = relay_door_new(r, err, on_opened);
     return SP_OK;
 }
 
@@ -113,9 +129,12 @@ static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
 
 static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *err)
 {
-    enum sp_rc rc = relay_settings_load(state, err);
+    enum sp_rc rc = SP_OK;
 
     (void)role;
+    if (((struct relay *)state)->door != NULL)
+        return SP_OK; /* it is read when the shard opens */
+    rc = relay_settings_load(state, err);
     if (rc == SP_OK)
         rc = relay_delivery_reload(state, err);
     if (rc == SP_OK)
@@ -149,6 +168,10 @@ static void stop(struct sp_role *role, void *state)
 {
     struct relay *r = state;
 
+    if (r->door != NULL) {
+        sp_role_stopped(role);
+        return;
+    }
     if (sp_role_is_handed_over(role)) {
         r->draining = 1 + relay_left_drain(r, HAND_OVER_MS, on_delivered);
         relay_delivery_drain(r, HAND_OVER_MS, on_delivered);
@@ -164,6 +187,7 @@ static void relay_free(void *state)
 {
     struct relay *r = state;
 
+    relay_door_free(r->door);
     sp_intake_free(r->intake);
     relay_probe_cancel(r);
     relay_report_cancel(r);

@@ -16,6 +16,7 @@
 #include "tls/tls.h"
 
 struct relay_delivery;
+struct relay_door;
 struct sp_transport;
 struct relay_durable;
 struct relay_submit;
@@ -41,16 +42,19 @@ struct relay {
     struct relay_suppress *suppress; /* the same */
     struct relay_posture *posture;   /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
-    struct sp_arena *ways;  /* for classifying what comes into the queue */
-    char *postmaster;       /* of the first tenant; NULL: there is none */
-    char *report_tenant;    /* who signs TLS reports; NULL: nobody can */
-    char *report_domain;    /* its DKIM domain */
-    struct sp_list probes;  /* under way */
-    struct sp_list reports; /* the same: TLS reports */
-    unsigned draining;      /* parts that have not ended yet */
-    const char *dir;        /* of the shard */
-    struct relay *first;    /* of a shard left behind: the relay that looks after it; else NULL */
-    struct relay *left;     /* the next shard left behind */
+    struct relay_door
+        *door; /* while the shard can't be opened: then there is neither queue nor intake */
+    struct sp_timer *left_again; /* tries the shards left behind that could not be opened */
+    struct sp_arena *ways;       /* for classifying what comes into the queue */
+    char *postmaster;            /* of the first tenant; NULL: there is none */
+    char *report_tenant;         /* who signs TLS reports; NULL: nobody can */
+    char *report_domain;         /* its DKIM domain */
+    struct sp_list probes;       /* under way */
+    struct sp_list reports;      /* the same: TLS reports */
+    unsigned draining;           /* parts that have not ended yet */
+    const char *dir;             /* of the shard */
+    struct relay *first; /* of a shard left behind: the relay that looks after it; else NULL */
+    struct relay *left;  /* the next shard left behind */
 };
 
 /* ---- settings.c: from the bundle ---- */
@@ -139,12 +143,28 @@ void relay_durable_tell(struct relay_durable *d, uint64_t segment, uint64_t end)
 /* A ledger that has just started knows nothing of what the one before it was told. */
 void relay_durable_again(struct relay_durable *d);
 
+/* ---- door.c: while the shard can't be opened ---- */
+
+#define RELAY_CLOSED_WORDS "421 4.3.0 mail can't be taken now, try again later\r\n"
+
+/*
+ * Turns away who comes and tries to open the shard until it opens; then on_opened, once, and the door is gone.
+ *
+ * why:     what the first try said
+ * owner:   the caller
+ * returns: never NULL
+ */
+struct relay_door *relay_door_new(struct relay *r, const struct sp_err *why,
+                                  void (*on_opened)(struct relay *r));
+/* NULL is allowed. */
+void relay_door_free(struct relay_door *d);
+
 /* ---- left.c: shards that no relay of their own serves ---- */
 
 /* Opens the queue of r's shard. */
 SP_MUST_CHECK enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err);
-/* Opens all folders of the role but the first, and delivers what lies in them. */
-SP_MUST_CHECK enum sp_rc relay_left_open(struct relay *r, struct sp_err *err);
+/* Opens all folders of the role but the first, and delivers what lies in them. One that can't be opened is tried later. */
+void relay_left_open(struct relay *r);
 /* New settings are there. */
 SP_MUST_CHECK enum sp_rc relay_left_reload(struct relay *r, struct sp_err *err);
 /* Ends their deliveries; fn(arg) for each, once it is done. returns: how many there are */

@@ -4,6 +4,9 @@
  */
 #include "intake/intake_priv.h"
 
+#define BUSY         "421 4.3.2 too busy, try again\r\n"
+#define TELL_FULL_MS 10000
+
 struct sp_intake *sp_intake_new(const struct sp_intake_parts *parts)
 {
     struct sp_intake *in = sp_calloc(1, sizeof(*in));
@@ -69,30 +72,9 @@ void sp_intake_configure(struct sp_intake *in, const struct sp_intake_settings *
     sp_intake_generation_unref(old);
 }
 
-/* A connection that only hears that there is no room. */
-static void on_turned_away(void *arg, enum sp_rc why)
-{
-    struct sp_stream **stream = arg;
-
-    (void)why;
-    sp_stream_free(*stream);
-    sp_free(stream);
-}
-
-static void ignore_input(void *arg)
-{
-    (void)arg;
-}
-
 static void turn_away(struct sp_intake *in, int fd)
 {
-    static const struct sp_stream_events events = {.on_input = ignore_input,
-                                                   .on_closed = on_turned_away};
-    struct sp_stream **stream = sp_calloc(1, sizeof(struct sp_stream *));
-
-    *stream = sp_stream_new(in->parts.loop, fd, &events, stream);
-    sp_stream_write(*stream, SP_LIT("421 4.3.2 too busy, try again\r\n"));
-    sp_stream_close_after_write(*stream);
+    sp_stream_dismiss(in->parts.loop, fd, SP_LIT(BUSY));
     if (!in->paused)
         sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active));
 }
@@ -121,6 +103,19 @@ static void on_accept(void *arg, int fd, const struct sp_addr *peer)
         sp_intake_session_start(in, g->index, fd, peer);
 }
 
+/* The listener has no descriptor for who comes. One line a while is enough. */
+static void on_full(void *arg)
+{
+    struct sp_intake *in = ((struct gate *)arg)->in;
+    int64_t now_ms = sp_clock_mono_ms(in->parts.clock);
+
+    in->stats.sessions++;
+    if (in->told_full_ms != 0 && now_ms - in->told_full_ms < TELL_FULL_MS)
+        return;
+    in->told_full_ms = now_ms;
+    sp_log_error(in->parts.log, "intake.out-of-descriptors", SP_INT("sessions", in->stats.active));
+}
+
 void sp_intake_listen(struct sp_intake *in, int fd, size_t listen)
 {
     struct gate *g = sp_calloc(1, sizeof(*g));
@@ -128,6 +123,7 @@ void sp_intake_listen(struct sp_intake *in, int fd, size_t listen)
     g->in = in;
     g->index = listen;
     g->listener = sp_listener_new(in->parts.loop, fd, on_accept, g);
+    sp_listener_when_full(g->listener, SP_LIT(BUSY), on_full);
     sp_list_append(&in->gates, &g->link);
 }
 

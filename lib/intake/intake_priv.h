@@ -89,6 +89,7 @@ struct sp_intake {
     struct sp_map *quotas;  /* by tenant: struct quota of limits.c */
     struct sp_dkim *dkim;   /* made when the first signature is looked at */
     struct sp_intake_stats stats;
+    int64_t told_full_ms;  /* when it was logged that descriptors have run out; 0: never */
     unsigned transactions; /* handed to the scanner or the queue, not ended */
     bool draining;
     struct sp_timer *drain_timer;

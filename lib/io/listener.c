@@ -8,6 +8,7 @@
 #include "io/loop_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -21,9 +22,55 @@ struct sp_listener {
     bool dead;
     struct sp_watch *watch;
     struct sp_timer *rest;
+    int spare;             /* given up for a moment when there is no other; -1: none */
+    struct sp_bytes words; /* for whom there is no descriptor */
+    void (*on_full)(void *arg);
     void (*on_accept)(void *arg, int fd, const struct sp_addr *peer);
     void *arg;
 };
+
+static int take_connection(const struct sp_listener *l, struct sp_addr *peer)
+{
+    *peer = (struct sp_addr){.len = sizeof(peer->u)};
+    if (SP_FAULT_ERRNO("io.accept", EMFILE))
+        return -1;
+    return accept4(l->fd, &peer->u.sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void take_spare(struct sp_listener *l)
+{
+    if (l->words.len > 0 && l->spare < 0)
+        l->spare = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Takes one connection with the descriptor kept aside, says why it ends, and ends it. returns: false, and errno, if none was
+ * taken: EAGAIN if nobody waits, which accept can't tell without a descriptor */
+static bool turn_away(struct sp_listener *l)
+{
+    struct sp_addr peer;
+    int fd, error;
+
+    if (l->spare < 0)
+        return false;
+    close(l->spare);
+    l->spare = -1;
+    fd = take_connection(l, &peer);
+    error = errno;
+    if (fd >= 0) {
+        (void)!send(fd, l->words.ptr, l->words.len, MSG_NOSIGNAL);
+        close(fd);
+    }
+    take_spare(l);
+    if (fd >= 0 && l->on_full != NULL)
+        l->on_full(l->arg);
+    errno = error;
+    return fd >= 0;
+}
+
+static bool is_out_of_descriptors(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 static void on_ready(void *arg, int events)
 {
@@ -32,15 +79,14 @@ static void on_ready(void *arg, int events)
 
     (void)events;
     for (int i = 0; i < ACCEPT_TURN && !l->dead && !l->hold; i++) {
-        struct sp_addr peer = {.len = sizeof(peer.u)};
-        int fd = -1;
+        struct sp_addr peer;
+        int fd = take_connection(l, &peer);
 
-        if (SP_FAULT("io.accept"))
-            errno = EMFILE;
-        else
-            fd = accept4(l->fd, &peer.u.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        if (fd < 0 && is_out_of_descriptors(errno)) {
+            if (turn_away(l))
+                continue;
+            if (errno == EAGAIN)
+                return;
             sp_watch_set(l->watch, 0);
             sp_timer_start(l->rest, REST_MS);
         }
@@ -55,6 +101,7 @@ static void on_rested(void *arg)
 {
     struct sp_listener *l = arg;
 
+    take_spare(l);
     sp_watch_set(l->watch, l->hold ? 0 : SP_READ);
 }
 
@@ -64,7 +111,8 @@ sp_listener_new(struct sp_loop *loop, int fd,
 {
     struct sp_listener *l = sp_calloc(1, sizeof(*l));
 
-    *l = (struct sp_listener){.loop = loop, .fd = fd, .on_accept = on_accept, .arg = arg};
+    *l = (struct sp_listener){
+        .loop = loop, .fd = fd, .on_accept = on_accept, .arg = arg, .spare = -1};
     l->watch = sp_watch_new(loop, fd, on_ready, l);
     l->rest = sp_timer_new(loop, on_rested, l);
     sp_watch_set(l->watch, SP_READ);
@@ -76,15 +124,51 @@ void sp_listener_free(struct sp_listener *l)
     if (l == NULL || l->dead)
         return;
     l->dead = true;
+    if (l->spare >= 0)
+        close(l->spare);
     sp_watch_free(l->watch);
     sp_timer_free(l->rest);
     sp_loop_free_later(l->loop, sp_free, l);
+}
+
+void sp_listener_when_full(struct sp_listener *l, struct sp_bytes words, void (*on_full)(void *arg))
+{
+    l->words = words;
+    l->on_full = on_full;
+    take_spare(l);
 }
 
 void sp_listener_hold(struct sp_listener *l, bool hold)
 {
     l->hold = hold;
     sp_watch_set(l->watch, hold ? 0 : SP_READ);
+}
+
+/* ---- who only hears that we have no time ---- */
+
+static void on_dismissed(void *arg, enum sp_rc why)
+{
+    struct sp_stream **stream = arg;
+
+    (void)why;
+    sp_stream_free(*stream);
+    sp_free(stream);
+}
+
+static void ignore_input(void *arg)
+{
+    (void)arg;
+}
+
+void sp_stream_dismiss(struct sp_loop *loop, int fd, struct sp_bytes words)
+{
+    static const struct sp_stream_events events = {.on_input = ignore_input,
+                                                   .on_closed = on_dismissed};
+    struct sp_stream **stream = sp_calloc(1, sizeof(struct sp_stream *));
+
+    *stream = sp_stream_new(loop, fd, &events, stream);
+    sp_stream_write(*stream, words);
+    sp_stream_close_after_write(*stream);
 }
 
 int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_err *err)

@@ -93,6 +93,9 @@ void sp_stream_limit_input(struct sp_stream *s, size_t max);
 /* Stops (true) or resumes (false) reading; for when what is fed by it is full. */
 void sp_stream_hold_input(struct sp_stream *s, bool hold);
 
+/* Says this on a new connection and closes it; nobody hears how that went. fd: taken. words: borrowed for the call */
+void sp_stream_dismiss(struct sp_loop *loop, int fd, struct sp_bytes words);
+
 /* Reads no more, and closes when all is written; on_closed then says SP_OK. */
 void sp_stream_close_after_write(struct sp_stream *s);
 
@@ -127,6 +130,12 @@ struct sp_listener *
 sp_listener_new(struct sp_loop *loop, int fd,
                 void (*on_accept)(void *arg, int fd, const struct sp_addr *peer), void *arg);
 void sp_listener_free(struct sp_listener *l);
+/*
+ * What a connection is told for which there is no descriptor, before it is closed; without this, it waits until there is
+ * one. words: a literal, lent for the listener's life. on_full(arg of the listener) follows each; may be NULL
+ */
+void sp_listener_when_full(struct sp_listener *l, struct sp_bytes words,
+                           void (*on_full)(void *arg));
 /* Stops or resumes accepting. */
 void sp_listener_hold(struct sp_listener *l, bool hold);
 

@@ -1,8 +1,11 @@
 """A disk that is really full, under a running gateway: clients hear 452, what was taken is delivered, and when there is room
 again everything goes on by itself."""
+import json
 import os
 import pathlib
+import signal
 import smtplib
+import socket
 import subprocess
 import time
 
@@ -142,9 +145,21 @@ def folder_on_the_machine():
         yield pathlib.Path(folder) / "g"
 
 
+def greeting(gateway):
+    """returns: the first line that a client hears, and after how long"""
+    began = time.monotonic()
+    with socket.create_connection((gateway.info["smtp"]["host"], gateway.info["smtp"]["port"]), timeout=20) as client:
+        line = client.makefile("rb").readline()
+    return line, time.monotonic() - began
+
+
+def read_only(folder, flag):
+    run("mount", "-o", f"remount,{flag},bind", folder)
+
+
 def test_a_spool_that_is_read_only_at_start(folder_on_the_machine, sinks):
-    """The relay says what is wrong and is started again and again: nothing is lost or sent unrecorded, and it goes on by
-    itself when it can write. (Clients wait in the listener's line meanwhile.)"""
+    """The relay says what is wrong, clients hear 421 at once, nothing is lost or sent unrecorded, and it goes on by itself, in
+    the same process, when it can write."""
     folder = folder_on_the_machine
     sink = sinks(replies={"RCPT": "451 4.3.0 later"})
     gateway = Gateway(folder, "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sink.port}",
@@ -152,20 +167,31 @@ def test_a_spool_that_is_read_only_at_start(folder_on_the_machine, sinks):
     spool = folder / "state/spool"
     try:
         taken = [n for n in range(3) if submit(gateway, n, SMALL) is None]
+        assert len(taken) == 3
         run("mount", "--bind", spool, spool)
         try:
-            run("mount", "-o", "remount,ro,bind", spool)
-            gateway.kill("relay")
-            wait_until(lambda: "can't be read or synced" in gateway.log)
+            read_only(spool, "ro")
+            gateway.again()
+            assert '"relay.shard-closed"' in gateway.log and "can't be read or synced" in gateway.log
             sink.replies.clear()
-            wait_until(lambda: gateway.log.count('"role.failed"') >= 2)
+            for _ in range(20):
+                line, took = greeting(gateway)
+                assert line.startswith(b"421 4.3.0 ") and took < 5, (line, took)
+            status = json.loads(gateway.run("status", "--json").stdout)
+            assert "journal.failed" in json.dumps(status) or "io" in json.dumps(status), status
+            assert gateway.run("queue", "list", check=False).returncode == 1
+            os.kill(gateway.info["pid"], signal.SIGHUP)  # changes nothing here
+            wait_until(lambda: '"role.reloaded"' in gateway.log)
             assert not sink.messages  # what could not be put on record is not sent
-            run("mount", "-o", "remount,rw,bind", spool)
+            relays = gateway.pids("relay")
+            assert '"role.failed"' not in gateway.log
+            read_only(spool, "rw")
             wait_until(lambda: len(subjects(sink)) >= len(taken), 120)
             assert submit(gateway, 200, SMALL) is None
             expected = sorted(f"full-{n}" for n in [*taken, 200])
             wait_until(lambda: len(subjects(sink)) >= len(expected), 60)
             assert subjects(sink) == expected  # each once
+            assert gateway.pids("relay") == relays and '"relay.shard-opened"' in gateway.log
         finally:
             gateway.stop()
     finally:

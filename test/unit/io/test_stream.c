@@ -5,6 +5,8 @@
 #include "io/stream.h"
 #include "support/check_main.h"
 
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define BIG (3 * 1024 * 1024)
@@ -236,6 +238,74 @@ START_TEST(connecting_tells_once_whether_it_worked)
 }
 END_TEST
 
+static int client_of(const struct sp_addr *at)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_eq(connect(fd, &at->u.sa, at->len), 0);
+    return fd;
+}
+
+static void count_up(void *arg)
+{
+    (void)arg;
+    accepted->closed++;
+}
+
+/* Everything below the next descriptor is in use: whoever asks for one gets EMFILE. */
+static void use_up_descriptors(struct rlimit *before)
+{
+    int next = dup(0);
+    struct rlimit none;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, before), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before->rlim_max};
+    close(next);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+START_TEST(without_descriptors_who_comes_is_told_so)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side server = {0};
+    struct rlimit before;
+    struct sp_addr at;
+    struct sp_err err;
+    struct sp_listener *l;
+    char text[16];
+    int fd, clients[3];
+
+    ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:0"), &at));
+    fd = sp_listen(&at, true, 16, &err);
+    at.len = sizeof(at.u);
+    ck_assert_int_eq(getsockname(fd, &at.u.sa, &at.len), 0);
+    accepted = &server;
+    l = sp_listener_new(loop, fd, on_accept, loop);
+    sp_listener_when_full(l, SP_LIT("421 later\r\n"), count_up);
+    for (size_t i = 0; i < SP_ARRAY_LEN(clients); i++)
+        clients[i] = client_of(&at);
+    use_up_descriptors(&before);
+    turn(loop, 3);
+    ck_assert_int_eq(server.closed, 3);
+    ck_assert_ptr_null(server.s);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (size_t i = 0; i < SP_ARRAY_LEN(clients); i++) {
+        ck_assert_int_eq(recv(clients[i], text, sizeof(text), 0), 11);
+        ck_assert_int_eq(memcmp(text, "421 later\r\n", 11), 0);
+        ck_assert_int_eq(recv(clients[i], text, sizeof(text), 0), 0);
+        close(clients[i]);
+    }
+    clients[0] = client_of(&at);
+    turn(loop, 3);
+    ck_assert_ptr_nonnull(server.s);
+    sp_stream_free(server.s);
+    close(clients[0]);
+    sp_listener_free(l);
+    close(fd);
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(addresses_and_networks)
 {
     struct sp_addr a;
@@ -264,6 +334,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_lies_past_a_limit_stays_in_the_socket);
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);
+    tcase_add_test(c, without_descriptors_who_comes_is_told_so);
     tcase_add_test(c, addresses_and_networks);
 }
 
