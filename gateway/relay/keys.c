@@ -42,7 +42,7 @@ void relay_keys_clear(struct sp_journal_keys *keys)
 }
 
 /* For the audit: which generation has followed which. */
-static void put_event(const struct relay *r, const struct sp_journal_keys *keys, struct sp_buf *out)
+static void put_event(const char *from, const char *to, const char *shard, struct sp_buf *out)
 {
     struct sp_jw w;
 
@@ -50,10 +50,16 @@ static void put_event(const struct relay *r, const struct sp_journal_keys *keys,
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "event", "key.rotated");
     sp_jw_cstr(&w, "key", "content");
-    sp_jw_cstr(&w, "from", r->keys.kek_id);
-    sp_jw_cstr(&w, "to", keys->kek_id);
-    sp_jw_cstr(&w, "shard", r->dir);
+    sp_jw_cstr(&w, "from", from);
+    sp_jw_cstr(&w, "to", to);
+    sp_jw_cstr(&w, "shard", shard);
     sp_jw_end(&w);
+}
+
+void relay_keys_renewed(const struct relay *r, struct sp_buf *out)
+{
+    sp_buf_init(out, EVENT_MAX);
+    put_event(r->keys.old_kek_id, r->keys.kek_id, r->dir, out);
 }
 
 static enum sp_rc renew_one(struct relay *r, const struct sp_journal_keys *keys)
@@ -62,7 +68,7 @@ static enum sp_rc renew_one(struct relay *r, const struct sp_journal_keys *keys)
     enum sp_rc rc;
 
     sp_buf_init(&event, EVENT_MAX);
-    put_event(r, keys, &event);
+    put_event(r->keys.kek_id, keys->kek_id, r->dir, &event);
     rc = sp_queue_rekey(r->queue, keys, sp_buf_bytes(&event));
     sp_buf_clear(&event);
     if (rc != SP_OK) {

@@ -41,10 +41,16 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .on_durable = on_durable,
         .arg = r,
     };
+    struct sp_buf renewed;
+    enum sp_rc rc;
 
+    relay_keys_renewed(r, &renewed);
+    options.renewed = sp_buf_bytes(&renewed);
     if (r->ways == NULL)
         r->ways = sp_arena_new(1024);
-    return sp_queue_open(&options, &r->queue, err);
+    rc = sp_queue_open(&options, &r->queue, err);
+    sp_buf_clear(&renewed);
+    return rc;
 }
 
 static void left_free(struct relay *x)

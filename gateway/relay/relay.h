@@ -72,6 +72,8 @@ SP_MUST_CHECK enum sp_rc relay_keys_load(struct relay *r, struct sp_journal_keys
                                          struct sp_err *err);
 /* New ones may be there: the keyrings of r's shards are rewritten, if so. A failure is tried again by the next reload. */
 SP_MUST_CHECK enum sp_rc relay_keys_renew(struct relay *r, struct sp_err *err);
+/* What the audit says if opening the shard completes a rotation. out: not initialised before; owner: the caller */
+void relay_keys_renewed(const struct relay *r, struct sp_buf *out);
 void relay_keys_clear(struct sp_journal_keys *keys);
 
 /* ---- delivery.c: outbound ---- */

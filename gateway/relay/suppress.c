@@ -21,13 +21,15 @@ struct relay_suppress {
 
 static void take_all(struct relay_suppress *m, const struct sp_jobs_suppress *list)
 {
+    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(m->relay->loop));
+
     for (size_t i = 0; i < list->entry_count; i++) {
         const struct sp_jobs_suppress_entry *e = &list->entries[i];
 
         if (e->removed)
             sp_suppress_remove(m->list, e->address);
         else
-            sp_suppress_set(m->list, e->address, e->until_ms);
+            sp_suppress_set(m->list, e->address, e->until_ms, now_ms);
     }
 }
 

@@ -34,6 +34,7 @@ struct sp_audit_book_options {
     uint64_t generation;            /* of the configuration */
     const struct sp_secret *facts;  /* key under which facts are kept; NULL: none are */
     const char *organization;       /* in TLS reports; NULL: the signer's node */
+    size_t suppressed_max;          /* addresses that are not tried, at most; 0: 100,000 */
 };
 
 /*

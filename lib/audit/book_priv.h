@@ -56,6 +56,8 @@ struct sp_audit_book {
     struct sp_map *addresses; /* that are not tried: name -> struct sp_audit_address */
     struct sp_list changed_addresses;
     struct sp_list dirty_addresses;
+    size_t addresses_max;
+    int64_t addresses_full_until_ms; /* no room, and nobody's time is over before this */
     char tlsrpt_day[16]; /* of the last session counted */
     char *organization;  /* in TLS reports */
 };

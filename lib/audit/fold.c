@@ -340,5 +340,6 @@ enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
         note_cursor(b, shard, after);
     clear_told(&f);
     sp_arena_free(f.arena);
-    return sp_audit_book_note(b, rc);
+    b->broken = b->broken || rc != SP_OK; /* half of it may be in the books */
+    return rc;
 }

@@ -1,14 +1,13 @@
 /*
  * Addresses that are not tried, across restarts: read from the audit's own lines (list.changed of the list "suppression"), so
  * that all of it can be told again from the journals. All lie in memory; the database gets what changed. One whose time is
- * over is forgotten when the list is read, without a line: the line that added it says until when.
+ * over is shown no more, and forgotten when room is needed, without a line: the line that added it says until when.
  */
 #include "audit/book_priv.h"
 #include "base/clock.h"
 #include "base/text.h"
 
 #define ADDRESS_LEN_MAX 512
-#define ADDRESSES_MAX   100000 /* as many as one list for a relay holds */
 
 struct sp_audit_address {
     struct sp_list changed;
@@ -21,6 +20,70 @@ struct sp_audit_address {
     bool removed;
 };
 
+static bool is_over(const struct sp_audit_address *a, int64_t now_ms)
+{
+    return a->removed || (a->until_ms != 0 && a->until_ms <= now_ms);
+}
+
+static void put(struct sp_list *list, struct sp_list *node)
+{
+    sp_list_remove(node);
+    sp_list_append(list, node);
+}
+
+static void free_address(struct sp_audit_address *a)
+{
+    sp_list_remove(&a->changed);
+    sp_list_remove(&a->dirty);
+    sp_free(a->address);
+    sp_free(a->why);
+    sp_free(a->reply);
+    sp_free(a);
+}
+
+/* Is it out of the database, and are all told, then nobody need know of it. */
+static void drop_if_told(struct sp_audit_book *b, struct sp_audit_address *a)
+{
+    if (!a->removed || !sp_list_is_empty(&a->changed) || !sp_list_is_empty(&a->dirty))
+        return;
+    (void)sp_map_remove(b->addresses, sp_bytes_cstr(a->address));
+    free_address(a);
+}
+
+/*
+ * Those whose time is over leave the database with the next commit, and the map then. A full list is looked at once, and
+ * again when the next one's time is over.
+ *
+ * returns: whether there is room for one more
+ */
+static bool make_room(struct sp_audit_book *b)
+{
+    int64_t now_ms = sp_clock_wall_ms(b->clock);
+    int64_t next_ms = INT64_MAX;
+    size_t at = 0, living = 0;
+    struct sp_bytes key;
+    void *value;
+
+    if (now_ms < b->addresses_full_until_ms)
+        return false;
+    while (sp_map_next(b->addresses, &at, &key, &value)) {
+        struct sp_audit_address *a = value;
+
+        if (a->removed) {
+            drop_if_told(b, a);
+        } else if (is_over(a, now_ms)) {
+            a->removed = true;
+            put(&b->dirty_addresses, &a->dirty);
+        } else {
+            living++;
+            if (a->until_ms != 0 && a->until_ms < next_ms)
+                next_ms = a->until_ms;
+        }
+    }
+    b->addresses_full_until_ms = living < b->addresses_max ? 0 : next_ms;
+    return living < b->addresses_max;
+}
+
 static struct sp_audit_address *get(struct sp_audit_book *b, struct sp_bytes address)
 {
     struct sp_audit_address *a;
@@ -31,7 +94,7 @@ static struct sp_audit_address *get(struct sp_audit_book *b, struct sp_bytes add
         sp_buf_put_u8(&lower, sp_ascii_lower(address.ptr[i]));
     a = sp_map_find(b->addresses, sp_buf_bytes(&lower));
     if (a == NULL && sp_buf_rc(&lower) == SP_OK && lower.len > 0 &&
-        sp_map_count(b->addresses) < ADDRESSES_MAX) {
+        (sp_map_count(b->addresses) < b->addresses_max || make_room(b))) {
         a = sp_calloc(1, sizeof(*a));
         a->address = sp_strdup_bytes(sp_buf_bytes(&lower));
         sp_list_init(&a->changed);
@@ -48,12 +111,6 @@ static void set_text(char **at, struct sp_bytes text)
     *at = sp_strdup_bytes(text);
 }
 
-static void put(struct sp_list *list, struct sp_list *node)
-{
-    sp_list_remove(node);
-    sp_list_append(list, node);
-}
-
 void sp_audit_suppress_learn(struct sp_audit_book *b, const struct sp_audit_line *line)
 {
     struct sp_audit_address *a;
@@ -65,9 +122,13 @@ void sp_audit_suppress_learn(struct sp_audit_book *b, const struct sp_audit_line
     if (a == NULL)
         return;
     a->removed = sp_bytes_eq(sp_json_text_of(line->root, "change"), SP_LIT("removed"));
+    if (a->removed)
+        b->addresses_full_until_ms = 0;
     a->since_ms = line->time_ms;
     if (!sp_time_parse_rfc3339(sp_json_text_of(line->root, "until"), &a->until_ms))
         a->until_ms = 0;
+    if (a->until_ms != 0 && a->until_ms < b->addresses_full_until_ms)
+        b->addresses_full_until_ms = a->until_ms;
     set_text(&a->why, sp_json_text_of(line->root, "why"));
     set_text(&a->reply, sp_json_text_of(line->root, "reply"));
     put(&b->changed_addresses, &a->changed);
@@ -124,6 +185,7 @@ enum sp_rc sp_audit_suppress_store(struct sp_audit_book *b, struct sp_err *err)
         if (rc != SP_OK)
             return rc;
         sp_list_remove(&a->dirty);
+        drop_if_told(b, a);
     }
     return SP_OK;
 }
@@ -135,13 +197,8 @@ void sp_audit_suppress_free(struct sp_audit_book *b)
     void *value;
 
     while (sp_map_next(b->addresses, &at, &key, &value)) {
-        struct sp_audit_address *a = value;
-
         sp_map_remove(b->addresses, key);
-        sp_free(a->address);
-        sp_free(a->why);
-        sp_free(a->reply);
-        sp_free(a);
+        free_address(value);
     }
 }
 
@@ -166,7 +223,7 @@ bool sp_audit_book_suppressed_next(const struct sp_audit_book *b, size_t *at,
 
     while (sp_map_next(b->addresses, at, &key, &value)) {
         *out = show(value);
-        if (!out->removed && (out->until_ms == 0 || out->until_ms > now_ms))
+        if (!is_over(value, now_ms))
             return true;
     }
     return false;

@@ -90,6 +90,7 @@ struct sp_attempt {
     struct sp_arena *arena;
     int64_t started_ms; /* monotonic */
     uint32_t number;
+    uint32_t noise; /* one for all: who waits alike is tried together again */
 
     const struct sp_route *route;
     size_t hop;

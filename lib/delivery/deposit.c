@@ -76,11 +76,9 @@ static struct sp_bytes notice_options(struct sp_attempt *a, struct sp_bytes pack
     if (!sp_attempt_is_foreign(a))
         o->notice_of.sender = accept->sender;
     o->notice_of.n = a->ns[0];
-    o->notice_of.success = (rcpt->notify & SP_ACCEPT_NOTIFY_SUCCESS) != 0;
-    if (o->notice_of.success) {
-        o->notice_of.envid = accept->envid;
-        o->notice_of.orcpt = rcpt->orcpt;
-    }
+    o->notice_of.notify = rcpt->notify;
+    o->notice_of.envid = accept->envid;
+    o->notice_of.orcpt = rcpt->orcpt;
     o->notify = a->options->notify & SP_NOTIFY_PORTAL;
     sp_buf_init(&text, SP_OPTIONS_MAX);
     if (sp_options_write(o, &text) == SP_OK)

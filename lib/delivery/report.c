@@ -349,8 +349,8 @@ void sp_report_dropped(struct sp_attempt *a)
 void sp_report_suppressed(struct sp_attempt *a, uint16_t n, const struct sp_smtp_reply *reply)
 {
     struct sp_bytes address = a->p->m->accept.recipients[n].address;
-    int64_t until_ms =
-        sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop)) + a->d->settings.suppress_ms;
+    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+    int64_t until_ms = now_ms + a->d->settings.suppress_ms;
     struct sp_jw w;
 
     if (a->d->settings.suppress_ms == 0 || a->d->parts.suppress == NULL ||
@@ -366,7 +366,7 @@ void sp_report_suppressed(struct sp_attempt *a, uint16_t n, const struct sp_smtp
     sp_jw_cstr(&w, "type", "system");
     sp_jw_end(&w);
     sp_report_end(a, &w);
-    sp_suppress_set(a->d->parts.suppress, address, until_ms);
+    sp_suppress_set(a->d->parts.suppress, address, until_ms, now_ms);
 }
 
 static void write_child_decision(struct sp_jw *w, const struct sp_accept_decision *d)

@@ -178,6 +178,7 @@ static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next,
         .first_ms = class->first_ms > 0 ? class->first_ms : s->retry_first_ms,
         .max_ms = class->max_ms > 0 ? class->max_ms : s->retry_max_ms,
         .attempts = a->number,
+        .noise = a->noise,
     };
 
     if (r.max_ms < r.first_ms)
@@ -185,7 +186,6 @@ static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next,
     if (wait_until_ms > a->s.expire_ms) /* which the class may have shortened */
         wait_until_ms = a->s.expire_ms;
     r.stay_end_ms = a->p->m->accepted_at_ms + wait_until_ms;
-    sp_random_fill(sp_random_system(), &r.noise, sizeof(r.noise));
     return sp_outcome_retry_at(&r);
 }
 
@@ -348,14 +348,19 @@ void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
 
 /* ---- sent ---- */
 
+struct put_off {
+    uint16_t n;
+    enum sp_rc why;
+    const struct sp_smtp_reply *reply;
+    struct sp_retry_class class;
+};
+
 struct sorted { /* what became of the recipients of one transaction */
     uint16_t delivered[SP_QUEUE_DUE_MAX];
     size_t delivered_count;
-    uint16_t again[SP_QUEUE_DUE_MAX];
+    struct put_off again[SP_QUEUE_DUE_MAX];
     size_t again_count;
-    enum sp_rc again_why;
     bool unsure; /* of those: some may have it (RFC 1047) */
-    const struct sp_smtp_reply *again_reply;
     const struct sp_smtp_reply *delivered_reply;
     struct sp_bounce_rcpt refused[SP_QUEUE_DUE_MAX];
     bool refused_own[SP_QUEUE_DUE_MAX]; /* the reply was to this recipient alone */
@@ -374,10 +379,10 @@ static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, 
             s->delivered_reply = &r->reply;
             break;
         case SP_FATE_AGAIN:
-            s->again[s->again_count++] = a->ns[i];
-            s->again_why = why;
+            s->again[s->again_count] =
+                (struct put_off){.n = a->ns[i], .why = why, .reply = &r->reply};
+            find_class(a, why, &r->reply, &s->again[s->again_count++].class);
             s->unsure = s->unsure || r->state == SP_SMTP_RCPT_UNSURE;
-            s->again_reply = &r->reply;
             break;
         case SP_FATE_REFUSED:
             s->refused_own[s->refused_count] = r->is_own;
@@ -427,28 +432,61 @@ static void report_refused(struct sp_attempt *a, const struct sorted *s)
     }
 }
 
-/* Those who were put off: wait, or go on to another rung in an attempt of their own. returns: that attempt, or NULL */
-static struct sp_attempt *settle_again(struct sp_attempt *a, const struct sorted *s)
+/* returns: whether both wait for the same reason and as long */
+static bool is_alike(const struct put_off *a, const struct put_off *b)
 {
-    struct sp_retry_class class;
+    return a->why == b->why && a->reply->code == b->reply->code &&
+           a->class.first_ms == b->class.first_ms && a->class.max_ms == b->class.max_ms &&
+           a->class.expire_ms == b->class.expire_ms;
+}
+
+/* One kind of them: waits, or goes on to another rung in an attempt of its own. returns: that attempt, or NULL */
+static struct sp_attempt *settle_kind(struct sp_attempt *a, const struct put_off *kind,
+                                      const uint16_t *ns, size_t count)
+{
+    struct sp_standing before = a->s;
+    struct sp_attempt *rest = NULL;
     struct sp_next next;
 
-    if (s->again_count == 0)
-        return NULL;
-    find_class(a, s->again_why, s->again_reply, &class);
-    sp_outcome_rung_failed(&a->s, a->taken, s->again_why);
-    (void)sp_outcome_expires_early(&a->s, &class);
+    sp_outcome_rung_failed(&a->s, a->taken, kind->why);
+    (void)sp_outcome_expires_early(&a->s, &kind->class);
     sp_outcome_next(&a->s, &next);
-    if (next.step != SP_STEP_WAIT)
-        return sp_attempt_split(a, s->again, s->again_count);
-    defer(a, &next, s->again, s->again_count, s->again_reply);
-    return NULL;
+    if (next.step == SP_STEP_WAIT)
+        defer(a, &next, ns, count, kind->reply);
+    else
+        rest = sp_attempt_split(a, ns, count);
+    a->s = before; /* another kind's time is its own */
+    return rest;
+}
+
+/* Those who were put off, by kinds. rests: out: attempts that go on. returns: how many those are */
+static size_t settle_again(struct sp_attempt *a, struct sorted *s, struct sp_attempt **rests)
+{
+    size_t rest_count = 0;
+
+    while (s->again_count > 0) {
+        struct put_off kind = s->again[0];
+        uint16_t ns[SP_QUEUE_DUE_MAX];
+        size_t count = 0, left = 0;
+
+        for (size_t i = 0; i < s->again_count; i++) {
+            if (is_alike(&s->again[i], &kind))
+                ns[count++] = s->again[i].n;
+            else
+                s->again[left++] = s->again[i];
+        }
+        s->again_count = left;
+        rests[rest_count] = settle_kind(a, &kind, ns, count);
+        rest_count += rests[rest_count] != NULL;
+    }
+    return rest_count;
 }
 
 void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result)
 {
     struct sorted s = {0};
-    struct sp_attempt *rest;
+    struct sp_attempt *rests[SP_QUEUE_DUE_MAX];
+    size_t rest_count;
 
     sort_out(a, result, &s);
     settle_delivered(a, &s);
@@ -456,12 +494,12 @@ void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *r
         log_attempt(a, "delivered", SP_OK);
     report_refused(a, &s);
     a->unsure = a->unsure || s.unsure;
-    rest = settle_again(a, &s);
+    rest_count = settle_again(a, &s, rests);
     give_up(a, s.refused, s.refused_count);
     if (a->result_count > 0)
         commit_told(a);
     else
         sp_attempt_free(a);
-    if (rest != NULL)
-        sp_attempt_step(rest);
+    for (size_t i = 0; i < rest_count; i++)
+        sp_attempt_step(rests[i]);
 }

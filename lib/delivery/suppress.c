@@ -18,6 +18,7 @@ struct entry {
 struct sp_suppress {
     struct sp_map *map;
     size_t max;
+    int64_t full_until_ms; /* nobody's time is over before this */
 };
 
 static void lower(struct sp_bytes address, struct sp_buf *out)
@@ -50,20 +51,49 @@ void sp_suppress_free(struct sp_suppress *s)
     sp_free(s);
 }
 
-void sp_suppress_set(struct sp_suppress *s, struct sp_bytes address, int64_t until_ms)
+/* Forgets those whose time is over; of a list of none such it is tried again when the first one's is. */
+static void make_room(struct sp_suppress *s, int64_t now_ms)
+{
+    size_t at = 0;
+    struct sp_bytes key;
+    void *value;
+
+    if (now_ms < s->full_until_ms)
+        return;
+    s->full_until_ms = INT64_MAX;
+    while (sp_map_next(s->map, &at, &key, &value)) {
+        int64_t until_ms = ((const struct entry *)value)->until_ms;
+
+        if (until_ms == 0 || until_ms > now_ms) {
+            if (until_ms != 0 && until_ms < s->full_until_ms)
+                s->full_until_ms = until_ms;
+            continue;
+        }
+        (void)sp_map_remove(s->map, key);
+        sp_free(value);
+    }
+}
+
+void sp_suppress_set(struct sp_suppress *s, struct sp_bytes address, int64_t until_ms,
+                     int64_t now_ms)
 {
     struct sp_buf key;
     struct entry *e;
 
     lower(address, &key);
     e = sp_map_find(s->map, sp_buf_bytes(&key));
+    if (e == NULL && sp_map_count(s->map) >= s->max)
+        make_room(s, now_ms);
     if (e == NULL && sp_buf_rc(&key) == SP_OK && sp_map_count(s->map) < s->max) {
         e = sp_calloc(1, sizeof(*e) + key.len);
         memcpy(e + 1, key.ptr, key.len); /* the map lends its keys */
         (void)sp_map_put(s->map, sp_bytes(e + 1, key.len), e);
     }
-    if (e != NULL)
+    if (e != NULL) {
         e->until_ms = until_ms;
+        if (until_ms != 0 && until_ms < s->full_until_ms)
+            s->full_until_ms = until_ms;
+    }
     sp_buf_clear(&key);
 }
 

@@ -16,8 +16,9 @@ struct sp_suppress *sp_suppress_new(size_t max);
 void sp_suppress_free(struct sp_suppress *s);
 SP_AUTO_DEFINE(sp_suppress)
 
-/* until_ms: wall clock; 0: until it is removed. Any case of letters */
-void sp_suppress_set(struct sp_suppress *s, struct sp_bytes address, int64_t until_ms);
+/* until_ms: wall clock; 0: until it is removed. now_ms: whose time is over makes room. Any case of letters */
+void sp_suppress_set(struct sp_suppress *s, struct sp_bytes address, int64_t until_ms,
+                     int64_t now_ms);
 void sp_suppress_remove(struct sp_suppress *s, struct sp_bytes address);
 
 /* s: NULL counts as empty. returns: whether the address is left alone now (wall clock) */

@@ -43,7 +43,7 @@ static struct sp_giving_up listener(const struct sp_attempt *a, uint16_t n)
         .own_mail = !sp_attempt_is_mail(a) && !is_notice,
         .null_sender = is_notice ? a->options->notice_of.sender.len == 0
                                  : accept->sender.len == 0 || sp_attempt_is_foreign(a),
-        .notify = accept->recipients[n].notify,
+        .notify = is_notice ? a->options->notice_of.notify : accept->recipients[n].notify,
     };
 }
 
@@ -79,8 +79,6 @@ void sp_attempt_hears_passed(struct sp_attempt *a, const struct sp_bounce_rcpt *
 {
     struct sp_giving_up g = listener(a, r->n);
 
-    if (a->options->notice_of.success)
-        g.notify |= SP_ACCEPT_NOTIFY_SUCCESS;
     if (sp_outcome_tells_success(&g, a->passes_notify && sp_attempt_is_mail(a)))
         note(a, r, SP_DSN_RELAYED);
 }

@@ -426,10 +426,11 @@ enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segmen
     rc = open_all(&w);
     if (rc == SP_OK && !w.passed_over && !o->read_only)
         sp_keyring_keep(m->keyring, is_kept, out);
-    if (rc == SP_OK && sp_keyring_is_old(m->keyring) && !o->read_only &&
-        sp_keyring_save(m->keyring) !=
-            SP_OK) /* goes on all the same: the older one is still there to open it */
-        sp_log_error(o->log, "journal.keyring-not-renewed");
+    if (rc == SP_OK && sp_keyring_is_old(m->keyring) && !o->read_only) {
+        out->found.renewed = sp_keyring_save(m->keyring) == SP_OK;
+        if (!out->found.renewed) /* goes on all the same: the older one is still there to open it */
+            sp_log_error(o->log, "journal.keyring-not-renewed");
+    }
     if (rc == SP_OK)
         rc = read_all(&w);
 out:

@@ -5,6 +5,8 @@
  */
 #include "policy/options.h"
 
+#include "mail/envelope.h"
+
 #include "base/text.h"
 #include "json/json.h"
 
@@ -140,7 +142,8 @@ enum sp_rc sp_options_write(const struct sp_options *o, struct sp_buf *out)
         sp_jw_text(&w, "package", o->notice_of.package);
         sp_jw_text(&w, "sender", o->notice_of.sender);
         sp_jw_int(&w, "n", o->notice_of.n);
-        write_flag(&w, "success", o->notice_of.success);
+        if (o->notice_of.notify != 0)
+            sp_jw_int(&w, "notify", o->notice_of.notify);
         write_text(&w, "envid", o->notice_of.envid);
         write_text(&w, "orcpt", o->notice_of.orcpt);
         sp_jw_end(&w);
@@ -219,7 +222,9 @@ enum sp_rc sp_options_read(struct sp_bytes text, struct sp_arena *arena, struct 
     out->notice_of.package = read_text(notice_of, "package", arena);
     out->notice_of.sender = read_text(notice_of, "sender", arena);
     out->notice_of.n = sp_json_int_of(notice_of, "n", 0);
-    out->notice_of.success = sp_json_bool_of(notice_of, "success", false);
+    out->notice_of.notify = (unsigned)sp_json_int_of(
+        notice_of, "notify",
+        sp_json_bool_of(notice_of, "success", false) ? SP_NOTIFY_SUCCESS : 0);
     out->notice_of.envid = read_text(notice_of, "envid", arena);
     out->notice_of.orcpt = read_text(notice_of, "orcpt", arena);
     if (!read_fields(root, arena, out) || !read_portal(sp_json_find(root, "portal"), arena, out))

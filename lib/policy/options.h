@@ -47,8 +47,8 @@ struct sp_options {
         struct sp_bytes package;
         struct sp_bytes sender; /* who hears if the notice can't be delivered */
         int64_t n;              /* the recipient's index in the parent message */
-        bool success;           /* that sender asked to hear when it is passed on (RFC 3461) */
-        struct sp_bytes envid;  /* then: as the sender gave them */
+        unsigned notify;        /* what that sender wants to hear (RFC 3461): bits, 0 if not said */
+        struct sp_bytes envid;  /* as the sender gave them */
         struct sp_bytes orcpt;
     } notice_of;
 };

@@ -79,14 +79,20 @@ static void ignore(void *arg, enum sp_rc rc)
     (void)rc;
 }
 
+void sp_queue_say(struct sp_queue *q, struct sp_bytes event)
+{
+    struct sp_act act = {.time_ms = sp_clock_wall_ms(q->o.clock), .audit = {&event, 1}};
+
+    sp_queue_act(q, SP_RECORD_ACT, &act, ignore, NULL);
+}
+
 enum sp_rc sp_queue_rekey(struct sp_queue *q, const struct sp_journal_keys *keys,
                           struct sp_bytes event)
 {
-    struct sp_act act = {.time_ms = sp_clock_wall_ms(q->o.clock), .audit = {&event, 1}};
     enum sp_rc rc = q->journal == NULL ? SP_E_CLOSED : sp_journal_rekey(q->journal, keys);
 
     if (rc == SP_OK)
-        sp_queue_act(q, SP_RECORD_ACT, &act, ignore, NULL);
+        sp_queue_say(q, event);
     return rc;
 }
 

@@ -419,6 +419,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
                 SP_INT("records", found.records), SP_INT("footers", found.footers),
                 SP_INT("damaged", found.damaged), SP_INT("dropped", found.dropped),
                 SP_BOOL("clean", found.clean));
+    if (rc == SP_OK && found.renewed && q->o.renewed.len > 0)
+        sp_queue_say(q, q->o.renewed);
     if (rc == SP_OK)
         sp_queue_reclaim(q);
     return rc;

@@ -48,6 +48,7 @@ struct sp_queue_options {
      * Held recipients keep their time.
      */
     int64_t wait_max_ms;
+    struct sp_bytes renewed; /* event for the audit, recorded if opening completes a rotation of keys */
     /* Something is due earlier than sp_queue_due_at said before. */
     void (*on_due)(void *arg);
     /*
@@ -255,6 +256,9 @@ struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
  */
 size_t sp_queue_check(struct sp_queue *q,
                       void (*visit)(void *arg, const struct sp_id *id, enum sp_rc why), void *arg);
+
+/* Records an event for the audit that belongs to no message; lost if nothing can be written now. */
+void sp_queue_say(struct sp_queue *q, struct sp_bytes event);
 
 /*
  * Wraps the bodies' keys under another generation's key; see sp_journal_rekey. event: for the audit, recorded behind it

@@ -8,9 +8,11 @@ import pytest
 
 from lab import mail
 
-POLICY = {"version": 1, "settings": {"floor": "plain"},  # names no expiry: delivery.expire is the time
-          "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
-          "rules": [{"rule": "longer", "when": {"recipient.domain": "long.example"},
+POLICY = {"version": 1, "settings": {"floor": "plain", "portal": {"notify_floor": "plain"}},  # names no expiry: delivery.expire is the time
+          "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
+                      "pickup": {"rungs": ["portal"], "floor": "sealed"}},
+          "rules": [{"rule": "pickup", "when": {"recipient.domain": "pickup.example"}, "then": {"protect": "pickup"}},
+                    {"rule": "longer", "when": {"recipient.domain": "long.example"},
                      "then": {"protect": "relay", "expire": "1d"}},
                     {"rule": "watched", "when": {"recipient.domain": "watched.example"}, "then": {
                         "hold": {"for": "approval", "within": "8h", "otherwise": "return", "protect": "relay"},
@@ -208,6 +210,42 @@ def test_a_kind_of_failure_has_its_own_time(plain, sinks):
     settled = gateway.wait_record("message.settled", message=full)
     assert settled["recipients"][0]["final"] == "returned" and settled["recipients"][0]["attempts"] == 2
     assert gateway.wait_record("message.expired", message=full)["n"] == [0]
+
+
+def test_kinds_of_one_transaction_have_their_own_times(plain, sinks):
+    """The last one's reply does not decide for all that were put off together."""
+    replies = {b"full": "452 4.2.2 full", b"soon": "450 4.3.0 later", b"never": "451 4.7.1 no"}
+    sink = sinks(replies={"RCPT": lambda line: next((r for k, r in replies.items() if k in line), "250 2.1.5 ok")})
+    gateway = plain(sink, "--set", 'delivery.retries=' + json.dumps(
+        [{"match": "4.2.2", "first": "1h"}, {"match": "4.3.0", "first": "1s"}, {"match": "4.7.1", "expire": "1ms"}]))
+    names = ["soon", "never", "soon2", "full", "ok"]
+    identity = submit(gateway, [f"{name}@example.net" for name in names])
+    gateway.wait_record("message.expired", message=identity)
+    replies.pop(b"soon")
+    got = [m["to"] for m in sink.wait_for(3) if not is_report(m["data"])]
+    assert got == [["ok@example.net"], ["soon@example.net", "soon2@example.net"]]  # those alike come together again
+    tried = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
+    late = {tuple(r["n"]): (datetime.datetime.fromisoformat(r["next_at"].replace("Z", "+00:00"))
+                            - datetime.datetime.fromisoformat(r["time"].replace("Z", "+00:00"))).total_seconds()
+            for r in tried if r["outcome"] == "deferred"}
+    assert set(late) == {(0, 2), (3,)} and late[0, 2] < 2 and 3200 < late[3,] < 4000
+    assert [r["n"] for r in tried if r["outcome"] == "failed"] == [[1]]
+
+
+def test_nobody_hears_of_a_notice_who_did_not_want_to(plain, sinks):
+    """A portal notice that comes back: the sender's NOTIFY, ENVID and ORCPT are those of the message it tells of."""
+    sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 gone" if b"pickup.example" in line else "250 2.1.5 ok"})
+    gateway = plain(sink)
+    quiet = submit(gateway, ["a@pickup.example"], rcpt_options=["NOTIFY=NEVER"])
+    loud = submit(gateway, ["b@pickup.example"], mail_options=["ENVID=e-9"],
+                  rcpt_options=["NOTIFY=FAILURE", "ORCPT=rfc822;bee@pickup.example"])
+    notices = {identity: gateway.wait_record("portal.deposited", message=identity)["notice"] for identity in (quiet, loud)}
+    for notice in notices.values():
+        gateway.wait_record("message.settled", message=notice)
+    assert kinds(gateway, notices[quiet]) == [] and kinds(gateway, notices[loud]) == ["failed"]
+    whole, one = fields(sink.wait_for(1)[0])
+    assert whole["original-envelope-id"] == "e-9" and one["original-recipient"] == "rfc822; bee@pickup.example"
+    assert len(sink.messages) == 1
 
 
 def test_a_real_mta_is_asked_and_tells_of_success_itself(gateways, lab, tmp_path):

@@ -107,3 +107,20 @@ def test_a_rotation_that_was_cut_off(plain):
     assert gateway.run("queue", "check").returncode == 0
     sink.replies.clear()
     assert sink.wait_for(1)[0]["data"].endswith(message)
+
+
+def test_a_rotation_that_a_start_completes_is_on_record(plain):
+    gateway, sink = plain
+    keys = keys_folder(gateway)
+    _, message = submit(gateway)
+    gateway.again()  # stopped and started, with nothing else
+    assert not [r for r in gateway.records() if r["event"] == "key.rotated"]
+    gateway.stop()
+    (keys / "master.key.content.old").write_bytes(b"")
+    (keys / "master.key.content").write_bytes(b"n" * 32)
+    gateway.again()
+    rotated = gateway.wait_record("key.rotated", key="content", **{"from": "kek-1"})
+    assert {rotated["to"]} == {generation for generation, _ in rings(gateway)}
+    sink.replies.clear()
+    assert sink.wait_for(1)[0]["data"].endswith(message)
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0

@@ -22,6 +22,7 @@ static struct fake_random numbers;
 static struct sp_audit_signer signer;
 static struct sp_audit_book *book;
 static struct sp_journal_cursor at;
+static struct sp_secret facts_key;
 
 static void open_book(void)
 {
@@ -29,7 +30,9 @@ static void open_book(void)
                                             .file = file_path,
                                             .signer = &signer,
                                             .clock = &fake.clock,
-                                            .checkpoint_records = 100};
+                                            .checkpoint_records = 100,
+                                            .facts = &facts_key,
+                                            .suppressed_max = 2};
     struct sp_err err = {0};
 
     ck_assert_msg(sp_audit_book_open(&options, &book, &err) == SP_OK, "%s", err.text);
@@ -136,6 +139,11 @@ static void fold(uint8_t type, const struct sp_id *id, const struct sp_buf *meta
         .segment = at.segment, .offset = at.offset, .sequence = at.offset / 4096};
     at.offset += 4096;
     ck_assert_msg(sp_audit_book_fold(book, "0", &entry, &at, &err) == SP_OK, "%s", err.text);
+}
+
+static void say(const char *event)
+{
+    ck_assert_int_eq(sp_audit_book_say(book, sp_bytes_cstr(event), NULL), SP_OK);
 }
 
 static void commit(void)
@@ -467,6 +475,27 @@ START_TEST(what_was_not_committed_is_folded_again_without_a_gap_or_a_double)
 }
 END_TEST
 
+/* An accept record with facts to keep. */
+static enum sp_rc fold_facts(const struct sp_id *id)
+{
+    char text[512];
+    struct sp_bytes audit = event(text, sizeof(text), id, "message.accepted", "");
+    struct sp_accept accept = make_accept(id, &audit, 1);
+    struct sp_journal_entry entry = {.type = SP_RECORD_ACCEPT, .message = *id};
+    struct sp_buf meta;
+    enum sp_rc rc;
+
+    accept.facts = SP_LIT("{\"phi.class\":\"none\"}");
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_accept_encode(&accept, &meta), SP_OK);
+    entry.meta = sp_buf_bytes(&meta);
+    entry.place = (struct sp_journal_place){.segment = at.segment, .offset = at.offset};
+    at.offset += 4096;
+    rc = sp_audit_book_fold(book, "0", &entry, &at, NULL);
+    sp_buf_clear(&meta);
+    return rc;
+}
+
 static enum sp_rc try_accept(const struct sp_id *id)
 {
     struct sp_journal_entry entry = {.type = SP_RECORD_ACCEPT, .message = *id, .damaged = true};
@@ -511,6 +540,89 @@ START_TEST(after_a_failure_of_the_database_nothing_is_passed_over)
         expect_proved(0);
         ck_assert_uint_eq(sp_audit_book_status(book).last_seq, verify().records);
     }
+}
+END_TEST
+
+START_TEST(a_record_of_which_half_was_taken_is_taken_anew)
+{
+    struct sp_id first = new_id(), second = new_id();
+    struct sp_journal_cursor kept;
+    unsigned failures = 0;
+
+    fold_accept(&first, 1, 2);
+    commit();
+    kept = at;
+    for (uint64_t n = 1; fault_board_arm("memory.large", n); n++) {
+        enum sp_rc rc = fold_facts(&second);
+        bool struck = fault_board_struck();
+
+        fault_board_end();
+        if (rc == SP_E_IO) { /* its lines are told, its facts are not kept */
+            failures++;
+            ck_assert(sp_audit_book_is_broken(book));
+            ck_assert_int_ne(fold_facts(&second), SP_OK);
+        }
+        close_book();
+        open_book();
+        ck_assert_int_eq(sp_audit_book_cursor(book, "0", &at, NULL), SP_OK);
+        ck_assert_uint_eq(at.offset, kept.offset);
+        if (!struck)
+            break;
+    }
+    ck_assert_int_eq(fold_facts(&second), SP_OK);
+    commit();
+    expect_proved(0);
+    ck_assert_uint_eq(sp_audit_book_status(book).last_seq, verify().records);
+    ck_assert_msg(failures > 0, "no fault point was met");
+}
+END_TEST
+
+static size_t suppressed(void)
+{
+    struct sp_audit_suppressed s;
+    size_t count = 0, walk = 0;
+
+    while (sp_audit_book_suppressed_next(book, &walk, &s))
+        count++;
+    return count;
+}
+
+static void suppress(const char *address, const char *change, const char *until)
+{
+    char text[512];
+    struct sp_audit_suppressed s;
+
+    snprintf(text, sizeof(text),
+             "{\"event\":\"list.changed\",\"list\":\"suppression\",\"change\":\"%s\","
+             "\"address\":\"%s\",\"why\":\"hop.refused\",\"actor\":{}%s%s%s}",
+             change, address, until[0] == 0 ? "" : ",\"until\":\"", until,
+             until[0] == 0 ? "" : "\"");
+    say(text);
+    commit();
+    while (sp_audit_book_suppressed_changed(book, &s))
+        ;
+}
+
+START_TEST(addresses_whose_time_is_over_make_room)
+{
+    suppress("a@x.example", "added", "2026-11-22T15:04:06.000Z");
+    suppress("b@x.example", "added", "");
+    suppress("c@x.example", "added", "");
+    ck_assert_uint_eq(suppressed(), 2); /* full */
+    fake_clock_advance(&fake, 5000);
+    ck_assert_uint_eq(suppressed(), 1);
+    suppress("c@x.example", "added", "");
+    ck_assert_uint_eq(suppressed(), 2);
+    suppress("d@x.example", "added", "");
+    ck_assert_uint_eq(suppressed(), 2);
+    suppress("b@x.example", "removed", "");
+    suppress("d@x.example", "added", "");
+    ck_assert_uint_eq(suppressed(), 2);
+    close_book();
+    open_book(); /* the database has no more of them */
+    ck_assert_uint_eq(suppressed(), 2);
+    suppress("e@x.example", "added", "");
+    ck_assert_uint_eq(suppressed(), 2);
 }
 END_TEST
 
@@ -670,11 +782,6 @@ static const char *sts_event(const char *fetched, const char *id)
     return text;
 }
 
-static void say(const char *event)
-{
-    ck_assert_int_eq(sp_audit_book_say(book, sp_bytes_cstr(event), NULL), SP_OK);
-}
-
 static bool count_one(void *arg, const struct sp_audit_posture *p)
 {
     ck_assert(sp_bytes_eq(p->domain, SP_LIT("b.example")));
@@ -785,6 +892,8 @@ static void add(TCase *c)
     tcase_add_test(c, what_is_no_event_becomes_a_gap);
     tcase_add_test(c, what_was_not_committed_is_folded_again_without_a_gap_or_a_double);
     tcase_add_test(c, after_a_failure_of_the_database_nothing_is_passed_over);
+    tcase_add_test(c, a_record_of_which_half_was_taken_is_taken_anew);
+    tcase_add_test(c, addresses_whose_time_is_over_make_room);
     tcase_add_test(c, a_file_cut_anywhere_in_its_last_batch_is_mended);
     tcase_add_test(c, a_torn_end_with_other_bytes_is_written_again);
     tcase_add_test(c, bytes_that_nobody_here_wrote_are_moved_aside_and_reported);
