@@ -114,10 +114,21 @@ static void join(struct child *a, struct child *b)
     close(fds[1]);
 }
 
+/* Whoever starts gets all its channels: none is missed any more. */
+static void forget_lost(struct child *c)
+{
+    struct supervisor *s = c->s;
+
+    memset(c->lost, 0, sizeof(c->lost));
+    for (size_t i = 0; i < s->child_count; i++)
+        s->children[i].lost[c - s->children] = false;
+}
+
 static void introduce(struct child *c)
 {
     struct supervisor *s = c->s;
 
+    forget_lost(c);
     send_start(c);
     for (size_t i = 0; i < s->listening_count; i++) {
         const struct listening *l = &s->listening[i];
@@ -166,6 +177,34 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
     tell_generation(c);
 }
 
+static void on_rejoin(void *arg)
+{
+    struct child *c = arg;
+    struct supervisor *s = c->s;
+
+    c->rejoined_at_ms = sp_clock_mono_ms(sp_loop_clock(s->loop));
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *other = &s->children[i];
+
+        if (!c->lost[i])
+            continue;
+        c->lost[i] = false;
+        if (runs(c) && runs(other) && other->state != CHILD_ENDING)
+            join(c, other);
+    }
+}
+
+/* At once, but one after the other with a pause: who is out of descriptors loses the next channel as fast as this one. */
+static void rejoin(struct child *c, const struct child *other)
+{
+    int64_t since_ms = sp_clock_mono_ms(sp_loop_clock(c->s->loop)) - c->rejoined_at_ms;
+    bool pause = c->rejoined_at_ms != 0 && since_ms < REJOIN_MS;
+
+    c->lost[other - c->s->children] = true;
+    if (!sp_timer_is_running(c->rejoin))
+        sp_timer_start(c->rejoin, pause ? REJOIN_MS - since_ms : 0);
+}
+
 /*
  * A channel is closed on the sender's side. Because what came over it made no sense: the relay asks all others, and whoever
  * answers it so is in no state to go on; nobody else can end a process by a word, they only get a new channel. Or because
@@ -186,7 +225,7 @@ static void make_anew(struct child *c, struct child *other, bool lost)
     if (!lost && c->kind == SP_ROLE_RELAY && other->kind != SP_ROLE_RELAY)
         (void)kill(other->pid, SIGKILL);
     else
-        join(c, other);
+        rejoin(c, other);
 }
 
 static void on_faulty(struct child *c, const struct sp_ipc_frame *frame)
@@ -307,6 +346,7 @@ void child_add(struct supervisor *s, enum sp_role_kind kind, unsigned index)
     sp_assert(s->child_count <= CHILDREN_MAX);
     *c = (struct child){.s = s, .kind = kind, .index = index, .wait_ms = RESTART_MS};
     c->restart = sp_timer_new(s->loop, on_restart, c);
+    c->rejoin = sp_timer_new(s->loop, on_rejoin, c);
 }
 
 void children_start(struct supervisor *s)
@@ -402,6 +442,7 @@ void children_clear(struct supervisor *s)
 {
     for (size_t i = 0; i < s->child_count; i++) {
         sp_timer_free(s->children[i].restart);
+        sp_timer_free(s->children[i].rejoin);
         sp_ipc_free(s->children[i].channel);
     }
     s->child_count = 0;

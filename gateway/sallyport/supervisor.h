@@ -19,7 +19,8 @@
 #define RELAYS_MAX     256
 #define LISTEN_MAX     64
 #define CHILDREN_MAX   400
-#define RESTART_MS     100 /* before the first restart; each further one doubles it */
+#define REJOIN_MS      1000 /* between channels made anew for one process */
+#define RESTART_MS     100  /* before the first restart; each further one doubles it */
 #define RESTART_MAX_MS 10000
 #define STEADY_MS      10000 /* who ran so long starts from the first wait again */
 
@@ -55,6 +56,9 @@ struct child {
     int64_t wait_ms;
     uint64_t generation; /* it was given this one last */
     bool reloading;      /* and has not answered yet */
+    struct sp_timer *rejoin;
+    int64_t rejoined_at_ms;
+    bool lost[CHILDREN_MAX]; /* by place: channels that rejoin is to make anew */
 };
 
 struct listening {
