@@ -40,6 +40,7 @@ struct control {
     const char *day;
     const char *network_id;
     const char *site;
+    const char *host;
     const char *by;
     bool json;
     bool no_pin;

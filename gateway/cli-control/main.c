@@ -16,7 +16,7 @@ static const char usage[] =
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
     "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
     "       sallyport queue count [--by domain|tenant|reason|state] [--limit N]\n"
-    "       sallyport queue freeze|thaw --tenant NAME|--site DOMAIN --reason TEXT\n"
+    "       sallyport queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT\n"
     "       sallyport queue drain|resume --reason TEXT\n"
     "       sallyport queue orders\n"
     "       sallyport trace MESSAGE-ID|MESSAGE\n"
@@ -93,6 +93,7 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         {"--day", &c->day},
         {"--network-message-id", &c->network_id},
         {"--site", &c->site},
+        {"--host", &c->host},
         {"--by", &c->by},
     };
 

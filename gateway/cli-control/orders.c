@@ -28,6 +28,7 @@ static void ask(const struct control *c, const char *command, struct control_ans
     sp_jw_cstr(&w, "command", command);
     put_text(&w, "tenant", c->tenant);
     put_text(&w, "site", c->site);
+    put_text(&w, "host", c->host);
     put_text(&w, "reason", c->reason);
     put_text(&w, "by", c->by);
     if (c->by != NULL)
@@ -83,8 +84,8 @@ static int order(const struct control *c, const char *command)
 
 static int freeze_or_thaw(const struct control *c, const char *command)
 {
-    if ((c->tenant == NULL) == (c->site == NULL))
-        return control_usage("what: --tenant NAME or --site DOMAIN");
+    if ((c->tenant != NULL) + (c->site != NULL) + (c->host != NULL) != 1)
+        return control_usage("what: --tenant NAME, --site DOMAIN or --host NAME");
     if (c->reason == NULL)
         return control_usage("--reason is needed: it becomes part of the audit record");
     return order(c, command);
@@ -92,7 +93,7 @@ static int freeze_or_thaw(const struct control *c, const char *command)
 
 static int drain_or_resume(const struct control *c, const char *command)
 {
-    if (c->tenant != NULL || c->site != NULL)
+    if (c->tenant != NULL || c->site != NULL || c->host != NULL)
         return control_usage("drain and resume are for the whole gateway; see freeze and thaw");
     if (c->reason == NULL)
         return control_usage("--reason is needed: it becomes part of the audit record");
@@ -128,6 +129,7 @@ static int show_orders(const struct control *c)
     for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next) {
         add_orders(t, r, "tenants", "tenant");
         add_orders(t, r, "sites", "site");
+        add_orders(t, r, "hosts", "host");
         draining |= sp_json_bool_of(sp_json_find(r, "says"), "draining", false);
         messages += sp_json_int_of(sp_json_find(r, "says"), "messages", 0);
     }

@@ -3,9 +3,9 @@
  * journal, with who and why, before the order takes effect; the order itself lies beside the journal (queue/orders.h) and
  * holds for all shards of the relay, also after a restart. Ordering twice does no harm.
  *
- *     {"command": "queue.freeze" | "queue.thaw", "tenant": T | "site": DOMAIN, "reason": TEXT}
+ *     {"command": "queue.freeze" | "queue.thaw", "tenant": T | "site": DOMAIN | "host": NAME, "reason": TEXT}
  *     {"command": "queue.drain" | "queue.resume", "reason": TEXT}          -> {"done": "freeze", "changed": BOOL}
- *     {"command": "queue.orders"}                  -> {"draining": BOOL, "tenants": [...], "sites": [...], "messages": N}
+ *     {"command": "queue.orders"}                  -> {"draining": BOOL, "tenants": [...], "sites": [...], "hosts": [...], "messages": N}
  */
 #include "gateway/relay/command.h"
 
@@ -87,8 +87,8 @@ static void put_event(const struct relay_question *q, const struct order *o, str
     sp_jw_cstr(&w, "act", o->verb->command);
     if (o->what == SP_QUEUE_ORDER_TENANT)
         sp_jw_cstr(&w, "tenant", o->name);
-    else if (o->what == SP_QUEUE_ORDER_SITE)
-        sp_jw_cstr(&w, "site", o->name);
+    else if (o->what != SP_QUEUE_ORDER_DRAIN)
+        sp_jw_cstr(&w, sp_queue_order_name(o->what), o->name);
     sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
     sp_jw_text(&w, "reason", sp_json_text_of(q->ask, "reason"));
     sp_jw_end(&w);
@@ -97,21 +97,27 @@ static void put_event(const struct relay_question *q, const struct order *o, str
 /* returns: what is wrong with the question, or NULL */
 static const char *read_order(const struct relay_question *q, struct order *o)
 {
-    struct sp_bytes tenant = sp_json_text_of(q->ask, "tenant");
-    struct sp_bytes site = sp_json_text_of(q->ask, "site");
+    size_t given = 0;
 
     if (sp_bytes_trim(sp_json_text_of(q->ask, "reason")).len == 0)
         return "reason: needed, it is part of the audit record";
+    for (int i = SP_QUEUE_ORDER_TENANT; i < SP_QUEUE_ORDER_COUNT; i++) {
+        struct sp_bytes name = sp_json_text_of(q->ask, sp_queue_order_name((enum sp_queue_order)i));
+
+        if (name.len == 0)
+            continue;
+        given++;
+        o->what = (enum sp_queue_order)i;
+        sp_free(o->name);
+        o->name = sp_strdup_bytes(name);
+    }
     if (o->verb->is_drain) {
         o->what = SP_QUEUE_ORDER_DRAIN;
+        sp_free(o->name);
         o->name = sp_strdup("");
-        return tenant.len + site.len > 0 ? "drain and resume are for the whole gateway" : NULL;
+        return given > 0 ? "drain and resume are for the whole gateway" : NULL;
     }
-    if ((tenant.len > 0) == (site.len > 0))
-        return "one of tenant and site";
-    o->what = tenant.len > 0 ? SP_QUEUE_ORDER_TENANT : SP_QUEUE_ORDER_SITE;
-    o->name = sp_strdup_bytes(tenant.len > 0 ? tenant : site);
-    return NULL;
+    return given == 1 ? NULL : "one of tenant, site and host";
 }
 
 /* Whether all shards stand so already. */
@@ -168,9 +174,18 @@ static void on_order(void *arg, enum sp_queue_order what, struct sp_bytes name)
         sp_jw_text(l->w, NULL, name);
 }
 
+static void put_names(const struct relay *r, struct listing *l, enum sp_queue_order what,
+                      const char *list)
+{
+    l->what = what;
+    sp_jw_array(l->w, list);
+    sp_queue_orders_each(r->queue, on_order, l);
+    sp_jw_end(l->w);
+}
+
 static void tell(const struct relay *r, const struct relay_question *q)
 {
-    struct listing l = {.what = SP_QUEUE_ORDER_TENANT};
+    struct listing l = {.draining = false};
     size_t messages = 0;
     struct sp_buf json;
     struct sp_jw w;
@@ -181,13 +196,9 @@ static void tell(const struct relay *r, const struct relay_question *q)
     sp_jw_init(&w, &json);
     l.w = &w;
     sp_jw_object(&w, NULL);
-    sp_jw_array(&w, "tenants");
-    sp_queue_orders_each(r->queue, on_order, &l);
-    sp_jw_end(&w);
-    l.what = SP_QUEUE_ORDER_SITE;
-    sp_jw_array(&w, "sites");
-    sp_queue_orders_each(r->queue, on_order, &l);
-    sp_jw_end(&w);
+    put_names(r, &l, SP_QUEUE_ORDER_TENANT, "tenants");
+    put_names(r, &l, SP_QUEUE_ORDER_SITE, "sites");
+    put_names(r, &l, SP_QUEUE_ORDER_HOST, "hosts");
     sp_jw_bool(&w, "draining", l.draining);
     sp_jw_int(&w, "messages", (int64_t)messages);
     sp_jw_end(&w);

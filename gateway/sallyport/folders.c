@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ORDERS         "orders" /* of a shard: lib/queue/orders.h */
+#define ORDERS_LEN_MAX 400000
+
 static const struct {
     const char *name;
     enum sp_role_kind owner;
@@ -76,9 +79,66 @@ static void find_shards(struct supervisor *s, const char *spool)
         closedir(dir);
 }
 
+/* returns: a regular file of ours to read, below a folder that a role writes to; -1 if there is none */
+static int open_orders(int dir, struct stat *is)
+{
+    int fd = openat(dir, ORDERS, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd >= 0 && (fstat(fd, is) != 0 || !S_ISREG(is->st_mode) || is->st_size > ORDERS_LEN_MAX)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* What is frozen, and whether it drains, as the file of `from` has it, synced. returns: errno, 0 if all is well */
+static int copy_orders(int from, int dir, const struct stat *is)
+{
+    char *text = sp_malloc((size_t)is->st_size + 1);
+    ssize_t len = read(from, text, (size_t)is->st_size);
+    int to = -1;
+    int failed = 0;
+
+    (void)unlinkat(dir, ORDERS ".new", 0);
+    if (len >= 0)
+        to = openat(dir, ORDERS ".new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (to < 0 || write(to, text, (size_t)len) != len || fchown(to, is->st_uid, is->st_gid) != 0 ||
+        fsync(to) != 0 || renameat(dir, ORDERS ".new", dir, ORDERS) != 0 || fsync(dir) != 0)
+        failed = errno != 0 ? errno : EIO;
+    if (to >= 0)
+        close(to);
+    sp_free(text);
+    return failed;
+}
+
+/* A shard that no relay has opened yet begins with the orders that stand for the first one. */
+static enum sp_rc inherit_orders(const char *first, const char *path, struct sp_err *err)
+{
+    int from = open(first, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat is, other;
+    int fd = from < 0 ? -1 : open_orders(from, &is);
+    enum sp_rc rc = SP_OK;
+    int failed = 0;
+
+    if (fd >= 0 && dir >= 0 && fstatat(dir, "keyring", &other, AT_SYMLINK_NOFOLLOW) != 0 &&
+        fstatat(dir, ORDERS, &other, AT_SYMLINK_NOFOLLOW) != 0)
+        failed = copy_orders(fd, dir, &is);
+    if (failed != 0) /* what somebody has frozen must not go by another door */
+        rc = sp_fail_errno(err, SP_E_IO, failed, "%s/" ORDERS, path);
+    if (fd >= 0)
+        close(fd);
+    if (dir >= 0)
+        close(dir);
+    if (from >= 0)
+        close(from);
+    return rc;
+}
+
 static enum sp_rc make_numbered(const struct supervisor *s, enum sp_role_kind kind, unsigned count,
                                 struct sp_err *err)
 {
+    char first[PATH_LEN_MAX + 40] = "";
     enum sp_rc rc = SP_OK;
 
     for (unsigned i = 0; rc == SP_OK && i < count; i++) {
@@ -88,6 +148,10 @@ static enum sp_rc make_numbered(const struct supervisor *s, enum sp_role_kind ki
         snprintf(path, sizeof(path), "%s/%s/%u", s->now->state_dir, shard ? "spool" : "sealer", i);
         rc = make(path, shard ? 02750 : 0700, folder_uid(s, kind),
                   folder_uid(s, shard ? SP_ROLE_LEDGER : kind), err);
+        if (rc == SP_OK && shard && i == 0)
+            memcpy(first, path, sizeof(path));
+        else if (rc == SP_OK && shard)
+            rc = inherit_orders(first, path, err);
     }
     return rc;
 }

@@ -15,7 +15,7 @@
 #define EVENT_MAX              4096
 #define CHECKPOINT_RECORDS_DEF 1000
 #define CHECKPOINT_MS_DEF      60000
-#define SUPPRESSED_MAX_DEF 100000 /* as many as a relay's list holds */
+#define SUPPRESSED_MAX_DEF     100000 /* as many as a relay's list holds */
 
 static const struct sp_store_migration migrations[] = {
     {"the books",
@@ -243,8 +243,7 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     b->cursors = sp_map_new();
     b->domains = sp_map_new();
     b->addresses = sp_map_new();
-    b->addresses_max =
-        options->suppressed_max == 0 ? SUPPRESSED_MAX_DEF : options->suppressed_max;
+    b->addresses_max = options->suppressed_max == 0 ? SUPPRESSED_MAX_DEF : options->suppressed_max;
     sp_list_init(&b->changed_addresses);
     sp_list_init(&b->dirty_addresses);
     sp_list_init(&b->changed_domains);

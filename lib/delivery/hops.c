@@ -218,6 +218,27 @@ static void try_hop(struct sp_attempt *a)
     sp_attempt_step(a);
 }
 
+/* returns: whether the host that it would go to first is frozen: it stays in its line, and nothing has been tried */
+static bool is_frozen(struct sp_attempt *a)
+{
+    const struct sp_route *r = a->route;
+    uint16_t best = UINT16_MAX;
+
+    if (!is_fresh(a) || a->rounds > 1)
+        return false;
+    for (size_t i = 0; i < r->hop_count; i++)
+        if (r->hops[i].preference < best)
+            best = r->hops[i].preference;
+    for (size_t i = 0; i < r->hop_count; i++) {
+        if (r->hops[i].preference != best ||
+            !sp_queue_freezes_host(a->d->parts.queue, r->hops[i].name))
+            continue;
+        sp_queue_freeze_way(a->d->parts.queue, a->way);
+        return true;
+    }
+    return false;
+}
+
 static void on_route(void *arg, const struct sp_route *route)
 {
     struct sp_attempt *a = arg;
@@ -229,6 +250,10 @@ static void on_route(void *arg, const struct sp_route *route)
         note_dns(a, SIZE_MAX, route->rc);
         sp_outcome_route_failed(&a->s, route->rc);
         sp_attempt_step(a);
+        return;
+    }
+    if (is_frozen(a)) {
+        sp_attempt_put_first(a);
         return;
     }
     a->turn = 0;

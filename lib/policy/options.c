@@ -223,8 +223,7 @@ enum sp_rc sp_options_read(struct sp_bytes text, struct sp_arena *arena, struct 
     out->notice_of.sender = read_text(notice_of, "sender", arena);
     out->notice_of.n = sp_json_int_of(notice_of, "n", 0);
     out->notice_of.notify = (unsigned)sp_json_int_of(
-        notice_of, "notify",
-        sp_json_bool_of(notice_of, "success", false) ? SP_NOTIFY_SUCCESS : 0);
+        notice_of, "notify", sp_json_bool_of(notice_of, "success", false) ? SP_NOTIFY_SUCCESS : 0);
     out->notice_of.envid = read_text(notice_of, "envid", arena);
     out->notice_of.orcpt = read_text(notice_of, "orcpt", arena);
     if (!read_fields(root, arena, out) || !read_portal(sp_json_find(root, "portal"), arena, out))

@@ -17,7 +17,7 @@
 
 const char *sp_queue_order_name(enum sp_queue_order what)
 {
-    static const char *const names[SP_QUEUE_ORDER_COUNT] = {"drain", "tenant", "site"};
+    static const char *const names[SP_QUEUE_ORDER_COUNT] = {"drain", "tenant", "site", "host"};
 
     return names[what];
 }
@@ -28,7 +28,8 @@ static void key_of(enum sp_queue_order what, struct sp_bytes name, struct sp_buf
     sp_buf_put_cstr(out, sp_queue_order_name(what));
     sp_buf_put_u8(out, ' ');
     for (size_t i = 0; i < name.len; i++)
-        sp_buf_put_u8(out, what == SP_QUEUE_ORDER_SITE ? sp_ascii_lower(name.ptr[i]) : name.ptr[i]);
+        sp_buf_put_u8(out,
+                      what == SP_QUEUE_ORDER_TENANT ? name.ptr[i] : sp_ascii_lower(name.ptr[i]));
 }
 
 /* returns: false if it is no order */
@@ -59,6 +60,50 @@ static bool is_name(enum sp_queue_order what, struct sp_bytes name)
     return name.len > 0 && name.len <= NAME_LEN_MAX;
 }
 
+/* Who was kept back for a host's sake goes on, and is looked at anew. */
+static void thaw_ways(struct sp_queue *q)
+{
+    struct sp_bytes key;
+    void *value;
+    size_t at = 0;
+
+    while (sp_map_next(q->frozen_ways, &at, &key, &value)) {
+        if (!sp_queue_is_ordered(q, SP_QUEUE_ORDER_SITE, key))
+            sp_lines_freeze_destination(q->lines, key, false);
+        (void)sp_map_remove(q->frozen_ways, key);
+    }
+}
+
+void sp_queue_freeze_way(struct sp_queue *q, struct sp_bytes destination)
+{
+    (void)sp_map_put(q->frozen_ways, destination, q);
+    sp_lines_freeze_destination(q->lines, destination, true);
+}
+
+/* returns: whether a host's name is meant: the same, or below what follows "*." */
+static bool fits(struct sp_bytes pattern, struct sp_bytes host)
+{
+    struct sp_bytes end = sp_bytes_slice(pattern, 1, pattern.len);
+
+    if (pattern.len < 2 || pattern.ptr[0] != '*')
+        return sp_bytes_eq_nocase(pattern, host);
+    return host.len > end.len &&
+           sp_bytes_eq_nocase(sp_bytes_slice(host, host.len - end.len, end.len), end);
+}
+
+bool sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host)
+{
+    enum sp_queue_order what;
+    struct sp_bytes key, name;
+    void *value;
+    size_t at = 0;
+
+    while (sp_map_next(q->orders, &at, &key, &value))
+        if (split_key(key, &what, &name) && what == SP_QUEUE_ORDER_HOST && fits(name, host))
+            return true;
+    return false;
+}
+
 static void apply(struct sp_queue *q, struct sp_bytes key, bool on)
 {
     enum sp_queue_order what;
@@ -70,6 +115,8 @@ static void apply(struct sp_queue *q, struct sp_bytes key, bool on)
         sp_lines_freeze_tenant(q->lines, name, on);
     else if (what == SP_QUEUE_ORDER_SITE)
         sp_lines_freeze_destination(q->lines, name, on);
+    else if (what == SP_QUEUE_ORDER_HOST && !on)
+        thaw_ways(q);
 }
 
 /* ---- the file ---- */

@@ -16,11 +16,12 @@ struct sp_queue;
 enum sp_queue_order {
     SP_QUEUE_ORDER_DRAIN,  /* no name: no mail is taken */
     SP_QUEUE_ORDER_TENANT, /* its mail is not delivered */
-    SP_QUEUE_ORDER_SITE,   /* mail to this destination is not */
+    SP_QUEUE_ORDER_SITE, /* mail to this destination (a domain, or the route that a rule names) is not */
+    SP_QUEUE_ORDER_HOST, /* nor what would go to this host first: its name, or "*." and the end of one */
     SP_QUEUE_ORDER_COUNT,
 };
 
-/* returns: "drain", "tenant", "site"; static */
+/* returns: "drain", "tenant", "site", "host"; static */
 const char *sp_queue_order_name(enum sp_queue_order what);
 
 /*
@@ -33,6 +34,15 @@ SP_MUST_CHECK enum sp_rc sp_queue_order(struct sp_queue *q, enum sp_queue_order 
 
 /* returns: whether this is ordered now */
 bool sp_queue_is_ordered(const struct sp_queue *q, enum sp_queue_order what, struct sp_bytes name);
+
+/* returns: whether mail whose best host is this one is not delivered */
+bool sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host);
+
+/*
+ * What a destination's mail would go to first is frozen: nothing of it is handed out until an order about hosts is taken
+ * back; then it is looked at anew.
+ */
+void sp_queue_freeze_way(struct sp_queue *q, struct sp_bytes destination);
 
 /* Visits all orders, in no order of their own. name: lent for the call */
 void sp_queue_orders_each(const struct sp_queue *q,

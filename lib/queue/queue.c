@@ -300,6 +300,7 @@ static struct sp_queue *queue_new(const struct sp_queue_options *options)
     q->entries = sp_map_new();
     q->ages = sp_calloc(1, sizeof(*q->ages));
     q->orders = sp_map_new();
+    q->frozen_ways = sp_map_new();
     q->lines = sp_lines_new();
     q->carried = sp_map_new();
     q->told = sp_map_new();
@@ -341,6 +342,7 @@ static void queue_free(struct sp_queue *q)
     sp_queue_pending_free_spares(q);
     free_entries(q);
     sp_map_free(q->orders);
+    sp_map_free(q->frozen_ways);
     sp_free(q->ages);
     sp_free(q->live);
     sp_free(q->carry);

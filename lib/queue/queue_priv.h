@@ -87,6 +87,7 @@ struct sp_queue {
     struct sp_map *entries; /* by id */
     struct sp_lines *lines;
     struct sp_map *orders;      /* "tenant hospital": what an administrator has ordered */
+    struct sp_map *frozen_ways; /* destinations kept back for the sake of a frozen host */
     struct sp_queue_live *live; /* by segment, rising */
     size_t live_count;
     size_t live_cap;

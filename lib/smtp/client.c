@@ -23,7 +23,7 @@ static const struct {
     [MAILING] = {"mailing", IN(MAILING) | IN(BODY) | IN(EMPTY_DOT) | IN(RSET_SENT), 5 * MINUTE},
     [BODY] = {"body", IN(DOT), 3 * MINUTE},
     [DOT] = {"dot", IN(IDLE) | IN(RSET_SENT), 10 * MINUTE},
-    [EMPTY_DOT] = {"empty-dot", IN(RSET_SENT), 10 * MINUTE},
+    [EMPTY_DOT] = {"empty-dot", IN(RSET_SENT), 2 * MINUTE},
     [RSET_SENT] = {"rset", IN(IDLE), 5 * MINUTE},
     [QUIT_SENT] = {"quit", 0, MINUTE / 2},
     [OVER] = {"over", 0, FOREVER},
@@ -37,7 +37,7 @@ static int64_t limit_of(const struct sp_smtp_client *c, enum client_state state)
 
     if (asked_ms == 0 || limit_ms == FOREVER || state == BODY || state == QUIT_SENT)
         return limit_ms;
-    if (state == DOT || state == EMPTY_DOT)
+    if (state == DOT)
         return asked_ms > limit_ms ? asked_ms : limit_ms;
     return asked_ms;
 }

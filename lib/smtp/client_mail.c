@@ -2,7 +2,7 @@
  * A transaction of the client: MAIL, RCPT for each recipient, DATA, the dot. All commands are written once, up front;
  * with PIPELINING they leave together, else one by one, and reply i answers command i either way. If no recipient
  * stands but the server says 354 to a pipelined DATA, an empty message must follow (RFC 2920 3.1); its answer means
- * nothing to anybody.
+ * nothing to anybody, so nobody waits for it: what became of the recipients is told before.
  */
 #include "mail/address.h"
 #include "smtp/client_priv.h"
@@ -236,6 +236,7 @@ static void on_data_reply(struct sp_smtp_client *c)
         return;
     }
     if (c->reply.code == 354) {
+        sp_smtp_client_settle(c, SP_SMTP_RCPT_DEFERRED, &c->reply);
         sp_buf_put_cstr(&c->out, ".\r\n");
         sp_smtp_client_enter(c, EMPTY_DOT);
         return;
@@ -298,7 +299,6 @@ void sp_smtp_client_transaction_reply(struct sp_smtp_client *c)
         sp_smtp_client_settle(c, state_of(c->reply.code), &c->reply);
         sp_smtp_client_fail(c, SP_E_HOP_LOST, &c->reply);
     } else if (c->state == EMPTY_DOT) {
-        sp_smtp_client_settle(c, SP_SMTP_RCPT_DEFERRED, &c->reply);
         rset(c);
     } else {
         sp_smtp_client_settle(c, state_of(c->reply.code), &c->reply);

@@ -157,6 +157,33 @@ def test_a_frozen_tenant_sends_nothing(place):
     assert len(sink.messages) == 1
 
 
+def test_a_frozen_host_stops_all_that_would_go_there_first(gateways, sinks):
+    """Whatever domain it is, by a route or not; and a relay that comes later knows it."""
+    first, second = sinks(), sinks(address="127.0.0.2")
+    gateway = gateways("--next-hop", f"127.0.0.1:{first.port}", "--policy", PLAIN, "--workers", 1, "--retry", 60, "--set",
+                       "delivery.routes=" + json.dumps({"routed.test": f"127.0.0.2:{second.port}"}))
+    why = ("--reason", "their provider asks for it")
+    gateway.run("queue", "freeze", "--host", "127.0.0.1", *why)
+    assert gateway.run("queue", "freeze", "--host", "a", "--site", "b", *why, check=False).returncode == 64
+    ids = [send(gateway, f"good{n}@{name}.test")[1] for n, name in enumerate(("a", "b", "a"))]
+    send(gateway, "good@routed.test")
+    assert second.wait_for(1)[0]["to"] == ["good@routed.test"]
+    gateway.run("queue", "freeze", "--site", "routed.test", *why)
+    gateway.again(workers=3)  # two relays more
+    assert {r["relay"]: (r["says"]["hosts"], r["says"]["sites"]) for r in gateway.json("queue", "orders")["relays"]} \
+        == {n: (["127.0.0.1"], ["routed.test"]) for n in range(3)}
+    ids += [send(gateway, f"good{n}@{name}.test")[1] for n in range(6) for name in ("c", "routed")]
+    while {g["key"]: g["count"] for g in gateway.json("queue", "count", "--by", "state")["groups"]} != {"frozen": len(ids)}:
+        pass  # each line is looked at once
+    assert not first.messages and len(second.messages) == 1
+    gateway.run("queue", "thaw", "--host", "127.0.0.1", *why)
+    assert len(first.wait_for(9)) == 9 and len(second.messages) == 1
+    gateway.run("queue", "thaw", "--site", "routed.test", *why)
+    for message in ids:
+        gateway.wait_record("message.settled", message=message)
+    assert {r.get("host") for r in acts(gateway, "queue.thaw")} == {"127.0.0.1", None}
+
+
 def test_drained_it_takes_no_mail_and_empties(place):
     gateway, sink = place
     gateway.run("queue", "freeze", "--site", "a.test", "--reason", "so that something waits")

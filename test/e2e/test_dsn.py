@@ -232,6 +232,15 @@ def test_kinds_of_one_transaction_have_their_own_times(plain, sinks):
     assert [r["n"] for r in tried if r["outcome"] == "failed"] == [[1]]
 
 
+def test_refused_at_mail_with_a_go_ahead_for_data_keeps_nobody(plain, sinks):
+    """354 to the DATA that was pipelined, and no answer to what must follow: the recipients are put off at once."""
+    sink = sinks(replies={"MAIL": "451 4.3.0 later"})
+    gateway = plain(sink, "--retry", "60")
+    identity = submit(gateway, ["a@example.net"])
+    tried = gateway.wait_record("delivery.attempted", seconds=10, message=identity)
+    assert tried["outcome"] == "deferred" and tried["reply"] == "451 4.3.0"
+
+
 def test_nobody_hears_of_a_notice_who_did_not_want_to(plain, sinks):
     """A portal notice that comes back: the sender's NOTIFY, ENVID and ORCPT are those of the message it tells of."""
     sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 gone" if b"pickup.example" in line else "250 2.1.5 ok"})
