@@ -167,7 +167,8 @@ static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct
         set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
     else
         set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
-    f->weak = f->status == SP_STATUS_UNREACHABLE && r->has_before && r->before < level_of(rung);
+    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && r->has_before &&
+              r->before < level_of(rung);
 }
 
 static enum sp_rc why_not(enum sp_rung rung, const struct sp_hop_verdict *v)
@@ -236,7 +237,7 @@ static void ask_requiretls(const struct sp_hop_report *r, struct sp_rung_fact *f
 /*
  * Silence outweighs a lower level elsewhere, since the silent host may be the better one. Not so for a level that the domain
  * has never proved, by our memory: there the host that talks speaks for all, or one dead host would hold up the mail of
- * every domain whose certificates prove nothing.
+ * every domain whose certificates prove nothing. A host that we leave alone ourselves for a while is not dead: for it mail waits.
  */
 static int rank_of(const struct sp_rung_fact *f)
 {

@@ -454,7 +454,10 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
     return NULL;
 }
 
-/* Why somebody who comes now need not wait. returns: false if it is worth it */
+/*
+ * Why somebody who comes now need not wait. A pause is our own doing and says nothing of what the host would show, so it has
+ * a reason of its own. returns: false if it is worth it
+ */
 static bool is_closed(const struct sp_pool_host *h, struct sp_conn_end *why)
 {
     const struct sp_site *state = &h->site->state;
@@ -464,7 +467,7 @@ static bool is_closed(const struct sp_pool_host *h, struct sp_conn_end *why)
         *why = h->why;
         return true;
     }
-    *why = (struct sp_conn_end){.rc = SP_E_HOP_DEFERRED, .reply_code = state->reply_code};
+    *why = (struct sp_conn_end){.rc = SP_E_HOP_PAUSED};
     return state->pause_until_ms > now + PATIENT_MS;
 }
 

@@ -66,6 +66,7 @@ static const struct check checks[] = {
     {"host talks nonsense", ERROR, .host = SP_E_SMTP_REPLY, .tlsa = SP_TLSA_USABLE},
     {"plain text behind STARTTLS", ERROR, .host = SP_E_SMTP_INJECTION, .tlsa = SP_TLSA_USABLE},
     {"host puts off (4xx)", ERROR, .host = SP_E_HOP_DEFERRED, .tlsa = SP_TLSA_USABLE},
+    {"host left alone by us for a while", ERROR, .host = SP_E_HOP_PAUSED, .tlsa = SP_TLSA_USABLE},
     {"STARTTLS stripped, DANE promised", BREACH, .tls = SP_E_TLS_ABSENT, .tlsa = SP_TLSA_USABLE},
     {"STARTTLS stripped, STS enforced", BREACH, .tls = SP_E_TLS_ABSENT, NO_DANE},
     {"no STARTTLS, nothing promised", ANSWER, .tls = SP_E_TLS_ABSENT, NO_DANE, NO_STS},

@@ -285,6 +285,29 @@ START_TEST(a_dead_host_holds_up_only_what_the_domain_has_proved)
 }
 END_TEST
 
+START_TEST(a_host_that_we_leave_alone_ourselves_is_waited_for)
+{
+    for (size_t i = 0; i < 2; i++) { /* the paused one first, and last */
+        struct sp_standing s = begin(&everyday, 0);
+        struct sp_hop_report paused = silent(SP_E_HOP_PAUSED);
+        struct sp_hop_report alive = shows(SP_LEVEL_ENCRYPTED);
+        struct sp_next next;
+
+        paused.has_before = alive.has_before = true;
+        paused.before = alive.before = SP_LEVEL_ENCRYPTED;
+        paused.dane_why = SP_OK; /* it publishes what nobody has seen proved yet */
+        alive.hop = 1 - i;
+        paused.hop = i;
+        sp_outcome_hop(&s, i == 0 ? &paused : &alive);
+        sp_outcome_hop(&s, i == 0 ? &alive : &paused);
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, SP_STEP_WAIT);
+        ck_assert_int_eq(everyday.rungs[next.index].rung, SP_RUNG_TLS_DANE);
+        ck_assert_int_eq(next.why, SP_E_HOP_PAUSED);
+    }
+}
+END_TEST
+
 START_TEST(what_the_bytes_need_costs_the_rung)
 {
     struct sp_standing s = begin(&everyday, 0);
@@ -592,6 +615,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);
     tcase_add_test(c, the_next_host_is_asked_but_a_weaker_one_wins_nothing);
     tcase_add_test(c, a_dead_host_holds_up_only_what_the_domain_has_proved);
+    tcase_add_test(c, a_host_that_we_leave_alone_ourselves_is_waited_for);
     tcase_add_test(c, what_the_bytes_need_costs_the_rung);
     tcase_add_test(c, the_domain_s_own_state);
     tcase_add_test(c, without_a_portal_its_rung_is_not_there);

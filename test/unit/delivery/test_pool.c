@@ -333,6 +333,34 @@ START_TEST(a_host_that_throttles_gets_half_and_less_until_it_recovers)
 }
 END_TEST
 
+START_TEST(a_long_pause_is_told_as_our_own)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) sites = NULL;
+    struct sending first, second;
+    struct world w;
+
+    ck_assert_int_eq(
+        sp_sites_load(SP_LIT("{\"version\": 1, \"default\": {\"throttle\": [{\"reply\": 451,"
+                             " \"status\": \"4.7.500\", \"do\": \"pause\", \"for\": \"1h\"}]}}"),
+                      "s", problems, &sites),
+        SP_OK);
+    w_sites = sites;
+    start(&w, 4, 60000);
+    smtp_sink_reply(w.sink, "DOT", "451 4.7.500 come back in an hour");
+    send_one(&w, &first);
+    for (int i = 0; i < 300 && first.results == 0; i++)
+        turn(&w, 1);
+    ck_assert_int_eq(first.state, SP_SMTP_RCPT_DEFERRED);
+    send_one(&w, &second);
+    turn(&w, 3);
+    ck_assert_uint_eq(second.calls, 1);
+    ck_assert_int_eq(second.rc, SP_E_HOP_PAUSED);
+    stop(&w);
+    w_sites = NULL;
+}
+END_TEST
+
 /* What another route to the same host may differ in. */
 enum differs {
     NOTHING,
@@ -442,6 +470,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
+    tcase_add_test(c, a_long_pause_is_told_as_our_own);
 }
 
 SP_TEST_MAIN("delivery.pool", add)
