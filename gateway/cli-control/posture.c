@@ -69,6 +69,33 @@ static void print_field(const char *name, struct sp_bytes value)
         (void)putchar('\n');
 }
 
+/* A row a host; what binds is the domain's best, above. */
+static void print_hosts(const struct sp_json *list)
+{
+    static const char *const heads[] = {"HOST", "BEST", "PROVED", "NOW", "SINCE", "EVIDENCE"};
+    struct table *t;
+
+    if (list == NULL || list->first == NULL)
+        return;
+    t = table_new(heads, SP_ARRAY_LEN(heads));
+    for (const struct sp_json *h = list->first; h != NULL; h = h->next) {
+        const struct sp_json *evidence = sp_json_find(h, "evidence");
+        struct sp_bytes cells[] = {
+            sp_json_text_of(h, "host"),
+            sp_json_text_of(h, "best"),
+            sp_json_text_of(h, "proved"),
+            sp_json_text_of(h, "now"),
+            sp_json_text_of(h, "now_since"),
+            evidence == NULL || evidence->first == NULL ? SP_LIT("-") : evidence->first->text,
+        };
+
+        table_add(t, cells);
+    }
+    (void)putchar('\n');
+    table_print(t);
+    table_free(t);
+}
+
 static void print_one(const struct sp_json *d)
 {
     const struct sp_json *evidence = sp_json_find(d, "evidence");
@@ -84,12 +111,13 @@ static void print_one(const struct sp_json *d)
     print_field("now", sp_json_text_of(d, "now"));
     print_field("since", sp_json_text_of(d, "now_since"));
     print_field("accepted", sp_json_text_of(d, "accepted_at"));
-    if (sts == NULL)
-        return;
-    print_field("sts id", sp_json_text_of(sts, "id"));
-    print_field("fetched", sp_json_text_of(sts, "fetched"));
-    print_field("until", sp_json_text_of(sts, "until"));
-    print_field("policy", sp_json_text_of(sts, "policy"));
+    if (sts != NULL) {
+        print_field("sts id", sp_json_text_of(sts, "id"));
+        print_field("fetched", sp_json_text_of(sts, "fetched"));
+        print_field("until", sp_json_text_of(sts, "until"));
+        print_field("policy", sp_json_text_of(sts, "policy"));
+    }
+    print_hosts(sp_json_find(d, "hosts"));
 }
 
 static int show(const struct control *c)

@@ -1,6 +1,6 @@
 /*
- * What an administrator sees and says of domains: the best that each has proved, with its host and evidence, its MTA-STS
- * policy, what was seen last; a drop accepted, a domain forgotten. What changes is an audit record first and told to the
+ * What an administrator sees and says of domains: the best that each has proved, with its host and evidence, the same of each
+ * of its hosts, its MTA-STS policy, what was seen last; a drop accepted, a domain forgotten. What changes is an audit record first and told to the
  * relays then, so that no relay acts on a word that is not on record.
  */
 #include "base/text.h"
@@ -41,10 +41,9 @@ static void put_policy(struct sp_jw *w, const struct sp_audit_posture *p)
     sp_jw_end(w);
 }
 
-static void put_posture(struct sp_jw *w, const struct sp_audit_posture *p)
+/* What a domain and one of its hosts have in common. */
+static void put_proved(struct sp_jw *w, const struct sp_audit_posture *p)
 {
-    sp_jw_object(w, NULL);
-    sp_jw_text(w, "domain", p->domain);
     sp_jw_cstr(w, "best", p->proved_at_ms == 0 ? FORGOTTEN : sp_floor_name(p->best));
     put_time(w, "proved", p->proved_at_ms);
     if (p->host.len > 0)
@@ -55,11 +54,27 @@ static void put_posture(struct sp_jw *w, const struct sp_audit_posture *p)
         sp_jw_text(w, "now", p->now);
         put_time(w, "now_since", p->now_at_ms);
     }
+}
+
+static bool put_host(void *arg, const struct sp_audit_posture *p)
+{
+    struct sp_jw *w = arg;
+
+    sp_jw_object(w, NULL);
+    put_proved(w, p);
+    sp_jw_end(w);
+    return true;
+}
+
+static void put_posture(struct sp_jw *w, const struct sp_audit_posture *p)
+{
+    sp_jw_object(w, NULL);
+    sp_jw_text(w, "domain", p->domain);
+    put_proved(w, p);
     put_policy(w, p);
     sp_jw_bool(w, "accepted", p->accepted_at_ms != 0);
     if (p->accepted_at_ms != 0)
         put_time(w, "accepted_at", p->accepted_at_ms);
-    sp_jw_end(w);
 }
 
 void ledger_posture_list(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q)
@@ -75,8 +90,15 @@ void ledger_posture_list(struct ledger *l, struct sp_jobs_job *job, const struct
     sp_jw_object(&w, NULL);
     sp_jw_array(&w, "domains");
     while (json.len < REPLY_MAX / 2 && sp_audit_book_posture_next(l->book, &at, &p)) {
-        if (wanted.len == 0 || sp_bytes_eq_nocase(wanted, p.domain))
-            put_posture(&w, &p);
+        if (wanted.len != 0 && !sp_bytes_eq_nocase(wanted, p.domain))
+            continue;
+        put_posture(&w, &p);
+        if (wanted.len != 0) {
+            sp_jw_array(&w, "hosts");
+            (void)sp_audit_book_posture_hosts(l->book, p.domain, put_host, &w);
+            sp_jw_end(&w);
+        }
+        sp_jw_end(&w);
     }
     sp_jw_end(&w);
     sp_jw_bool(&w, "complete", json.len < REPLY_MAX / 2);

@@ -62,6 +62,10 @@ static const struct sp_store_migration migrations[] = {
     {"addresses that are not tried",
      "CREATE TABLE suppression (address TEXT PRIMARY KEY, why TEXT NOT NULL, reply TEXT NOT NULL,"
      "  since INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;"},
+    {"what each host of a domain has proved",
+     "CREATE TABLE posture_host (domain TEXT NOT NULL, host TEXT NOT NULL, best TEXT NOT NULL,"
+     "  proved_at INTEGER NOT NULL, evidence TEXT NOT NULL, now TEXT NOT NULL,"
+     "  now_at INTEGER NOT NULL, PRIMARY KEY (domain, host)) WITHOUT ROWID;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)

@@ -182,6 +182,15 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_postures(struct sp_audit_book *b, struct 
                                                 sp_audit_posture_fn fn, void *arg,
                                                 struct sp_err *err);
 
+/*
+ * Visits the hosts at which the domain was seen, who was seen last at the end: in host, best, proved_at_ms, evidence, now and
+ * now_at_ms what that host has proved. What binds is the domain's own best.
+ *
+ * returns: how many were visited
+ */
+size_t sp_audit_book_posture_hosts(const struct sp_audit_book *b, struct sp_bytes domain,
+                                   sp_audit_posture_fn fn, void *arg);
+
 /* Takes one posture that has changed since it was last asked. returns: false if there is none */
 bool sp_audit_book_posture_changed(struct sp_audit_book *b, struct sp_audit_posture *out);
 

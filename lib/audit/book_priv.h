@@ -24,6 +24,9 @@ struct sp_audit_domain {
     char *sts_id;
     int64_t sts_fetched_at_ms;
     int64_t sts_until_ms;
+    struct sp_list hosts; /* what each of its hosts has proved: hosts.c */
+    size_t host_count;
+    bool hosts_changed; /* since they were written */
 };
 
 struct sp_audit_book {
@@ -108,6 +111,24 @@ void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line 
 SP_MUST_CHECK enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err);
 void sp_audit_posture_free(struct sp_audit_book *b);
+
+/* What an attempt saw of a host. */
+struct sp_audit_seen {
+    struct sp_bytes host;
+    struct sp_bytes now;      /* a level, or "broken" */
+    enum sp_floor level;      /* plain: nothing was proved */
+    struct sp_bytes evidence; /* digests, by spaces */
+    int64_t time_ms;
+};
+
+/* returns: whether there is something to write */
+bool sp_audit_hosts_learn(struct sp_audit_domain *d, const struct sp_audit_seen *seen);
+/* Forgets the domain's hosts. */
+void sp_audit_hosts_clear(struct sp_audit_domain *d);
+/* Load: behind the domains. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_hosts_load(struct sp_audit_book *b, struct sp_err *err);
+SP_MUST_CHECK enum sp_rc sp_audit_hosts_store(struct sp_audit_book *b, struct sp_audit_domain *d,
+                                              struct sp_err *err);
 
 /* Learns from list.changed of the list "suppression". */
 void sp_audit_suppress_learn(struct sp_audit_book *b, const struct sp_audit_line *line);

@@ -2,7 +2,7 @@
  * What domains have proved, across restarts: the best level with its host and evidence, and their MTA-STS policies, read
  * from the audit events themselves, so that all of it can be told again from the journals. A level only ever rises, but
  * for transport.posture-accepted, by which an administrator takes a drop as right or has a domain forgotten; a policy is
- * replaced by one fetched later, and by nothing else. All domains lie in memory; the database gets what changed.
+ * replaced by one fetched later, and by nothing else. What each host of a domain has shown stands beside it (hosts.c). All domains lie in memory; the database gets what changed.
  */
 #include "audit/book_priv.h"
 #include "base/clock.h"
@@ -27,6 +27,7 @@ static struct sp_audit_domain *get(struct sp_audit_book *b, struct sp_bytes name
     d->name = sp_strdup_bytes(name);
     sp_list_init(&d->changed);
     sp_list_init(&d->dirty);
+    sp_list_init(&d->hosts);
     sp_map_put(b->domains, name, d);
     return d;
 }
@@ -51,19 +52,19 @@ static struct sp_bytes text_of(const char *text)
 
 /* ---- learning ---- */
 
-static void note_evidence(struct sp_audit_domain *d, const struct sp_audit_line *line)
+/* The digests that the line cites, by spaces; none if they are too many. */
+static void put_evidence(const struct sp_audit_line *line, struct sp_buf *out)
 {
     const struct sp_json *list = sp_json_find(line->root, "evidence");
-    struct sp_buf text;
 
-    sp_buf_init(&text, EVIDENCE_MAX);
+    sp_buf_init(out, EVIDENCE_MAX);
     for (const struct sp_json *e = list == NULL ? NULL : list->first; e != NULL; e = e->next) {
-        if (text.len > 0)
-            sp_buf_put_u8(&text, ' ');
-        sp_buf_put(&text, e->text);
+        if (out->len > 0)
+            sp_buf_put_u8(out, ' ');
+        sp_buf_put(out, e->text);
     }
-    set_text(&d->evidence, sp_buf_rc(&text) == SP_OK ? sp_buf_bytes(&text) : SP_LIT(""));
-    sp_buf_clear(&text);
+    if (sp_buf_rc(out) != SP_OK)
+        sp_buf_reset(out);
 }
 
 /* What was seen last; written only when it differs, since every delivery tells it. */
@@ -77,34 +78,48 @@ static void note_now(struct sp_audit_book *b, struct sp_audit_domain *d, struct 
     put(&b->dirty_domains, &d->dirty);
 }
 
+/* What was proved of the domain itself: only what is more than before, and at times that it still holds. */
+static void note_level(struct sp_audit_book *b, struct sp_audit_domain *d,
+                       const struct sp_audit_seen *seen)
+{
+    if (seen->level > d->best) {
+        d->best = seen->level;
+        d->proved_at_ms = seen->time_ms;
+        set_text(&d->host, seen->host);
+        set_text(&d->evidence, seen->evidence);
+        put(&b->changed_domains, &d->changed);
+        put(&b->dirty_domains, &d->dirty);
+    } else if (seen->level == d->best && seen->level > SP_FLOOR_PLAIN &&
+               seen->time_ms - d->proved_at_ms > TOUCH_MS) {
+        d->proved_at_ms = seen->time_ms;
+        put(&b->dirty_domains, &d->dirty);
+    }
+}
+
 static void learn_attempt(struct sp_audit_book *b, const struct sp_audit_line *line)
 {
     const struct sp_json *hop = sp_json_find(line->root, "hop");
     struct sp_bytes name = sp_json_text_of(hop, "domain");
-    struct sp_bytes now = sp_json_text_of(sp_json_find(line->root, "posture"), "now");
-    enum sp_floor floor = SP_FLOOR_PLAIN;
+    struct sp_audit_seen seen = {.host = sp_json_text_of(hop, "mx"),
+                                 .now = sp_json_text_of(sp_json_find(line->root, "posture"), "now"),
+                                 .time_ms = line->time_ms};
     struct sp_audit_domain *d;
+    struct sp_buf evidence;
 
-    if (name.len == 0 || name.len > DOMAIN_LEN_MAX || now.len == 0)
+    if (name.len == 0 || name.len > DOMAIN_LEN_MAX || seen.now.len == 0)
         return;
-    if (!sp_floor_parse(now, &floor))
-        floor = SP_FLOOR_PLAIN; /* broken */
-    d = floor > SP_FLOOR_PLAIN ? get(b, name) : sp_map_find(b->domains, name);
+    if (!sp_floor_parse(seen.now, &seen.level))
+        seen.level = SP_FLOOR_PLAIN; /* broken */
+    d = seen.level > SP_FLOOR_PLAIN ? get(b, name) : sp_map_find(b->domains, name);
     if (d == NULL)
         return;
-    note_now(b, d, now, line->time_ms);
-    if (floor > d->best) {
-        d->best = floor;
-        d->proved_at_ms = line->time_ms;
-        set_text(&d->host, sp_json_text_of(hop, "mx"));
-        note_evidence(d, line);
-        put(&b->changed_domains, &d->changed);
+    put_evidence(line, &evidence);
+    seen.evidence = sp_buf_bytes(&evidence);
+    note_now(b, d, seen.now, line->time_ms);
+    note_level(b, d, &seen);
+    if (sp_audit_hosts_learn(d, &seen))
         put(&b->dirty_domains, &d->dirty);
-    } else if (floor == d->best && floor > SP_FLOOR_PLAIN &&
-               line->time_ms - d->proved_at_ms > TOUCH_MS) {
-        d->proved_at_ms = line->time_ms;
-        put(&b->dirty_domains, &d->dirty);
-    }
+    sp_buf_clear(&evidence);
 }
 
 static void learn_accepted(struct sp_audit_book *b, const struct sp_audit_line *line)
@@ -126,6 +141,7 @@ static void learn_accepted(struct sp_audit_book *b, const struct sp_audit_line *
     set_text(&d->host, SP_LIT(""));
     set_text(&d->evidence, SP_LIT(""));
     if (forgotten) {
+        sp_audit_hosts_clear(d);
         set_text(&d->now, SP_LIT(""));
         set_text(&d->sts, SP_LIT(""));
         set_text(&d->sts_id, SP_LIT(""));
@@ -214,7 +230,7 @@ enum sp_rc sp_audit_posture_load(struct sp_audit_book *b, struct sp_err *err)
         d->sts_fetched_at_ms = p.sts_fetched_at_ms;
         d->sts_until_ms = p.sts_until_ms;
     }
-    return rc;
+    return rc == SP_OK ? sp_audit_hosts_load(b, err) : rc;
 }
 
 static enum sp_rc store_one(struct sp_audit_book *b, const struct sp_audit_domain *d,
@@ -246,6 +262,8 @@ enum sp_rc sp_audit_posture_store(struct sp_audit_book *b, struct sp_err *err)
             SP_CONTAINER(b->dirty_domains.next, struct sp_audit_domain, dirty);
         enum sp_rc rc = store_one(b, d, err);
 
+        if (rc == SP_OK)
+            rc = sp_audit_hosts_store(b, d, err);
         if (rc != SP_OK)
             return rc;
         sp_list_remove(&d->dirty);
@@ -263,6 +281,7 @@ void sp_audit_posture_free(struct sp_audit_book *b)
         struct sp_audit_domain *d = value;
 
         sp_map_remove(b->domains, key);
+        sp_audit_hosts_clear(d);
         sp_free(d->host);
         sp_free(d->evidence);
         sp_free(d->now);

@@ -159,17 +159,22 @@ static bool read_ladder(const struct sp_accept_decision *d, struct sp_ladder *ou
     return true;
 }
 
+/*
+ * REQUIRETLS is passed on or the mail goes back; a bounce, which could not go back, is asked for under it where the host
+ * offers it, and goes without it elsewhere, down to its floor (RFC 8689 5).
+ */
 static void stand(struct sp_attempt *a)
 {
     const struct sp_accept *accept = &a->p->m->accept;
     int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(a->d->parts.loop));
+    bool asked = (accept->needs & SP_ASKED_REQUIRETLS) != 0;
 
     a->s = (struct sp_standing){
         .ladder = &a->ladder,
         .floor = (enum sp_floor)a->decision->floor,
         .is_sealed = a->options->is_sealed,
-        .has_portal = sp_attempt_is_mail(a) && a->d->settings.has_portal,
-        .requires_tls = (accept->needs & SP_ASKED_REQUIRETLS) != 0,
+        .has_portal = sp_attempt_is_mail(a) && a->d->settings.has_portal && !asked,
+        .requires_tls = asked && accept->sender.len > 0,
         .since_accept_ms = now_ms - a->p->m->accepted_at_ms,
         .expire_ms = a->decision->expire_at_ms - accept->time_ms,
     };
@@ -330,6 +335,14 @@ static enum sp_rc open_source(struct sp_attempt *a)
     return rc;
 }
 
+/* returns: whether the host is to pass REQUIRETLS on */
+static bool says_requiretls(const struct sp_attempt *a)
+{
+    return a->s.requires_tls || ((a->p->m->accept.needs & SP_ASKED_REQUIRETLS) != 0 &&
+                                 (sp_conn_extensions(a->conn) & SP_SMTP_EXT_REQUIRETLS) != 0 &&
+                                 a->verdict.level >= SP_LEVEL_AUTHENTICATED);
+}
+
 static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
                       struct sp_smtp_mail_rcpt *rcpts)
 {
@@ -345,7 +358,7 @@ static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
         is_8bit && !is_sealed && (sp_conn_extensions(a->conn) & SP_SMTP_EXT_8BITMIME) != 0
             ? SP_BODY_8BITMIME
             : SP_BODY_7BIT;
-    mail->params.requiretls = a->s.requires_tls;
+    mail->params.requiretls = says_requiretls(a);
     mail->params.envid = accept->envid;
     mail->params.ret = accept->ret == SP_ACCEPT_RET_NONE ? SP_RET_NONE : SP_RET_HDRS;
     for (size_t i = 0; i < a->n_count; i++) {

@@ -118,6 +118,7 @@ static void make_accept(struct sp_attempt *a, const struct sp_dsn *dsn, struct s
         .time_ms = dsn->now_ms,
         .skew_ms = sp_clock_skew_ms(sp_loop_clock(a->d->parts.loop)),
         .kind = SP_ACCEPT_KIND_DSN,
+        .needs = parent->needs & SP_ASKED_REQUIRETLS, /* RFC 8689 5 */
         .tenant = parent->tenant,
         .policy = parent->policy,
         .decisions = sp_bounce_decision(a, "dsn", sp_outcome_dsn_floor(a->s.floor),

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from lab import mail
 from lab.ports import free_port
+from lab.sink import make_certificate
 
 POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx-sts.example.test\r\nmax_age: 86400\r\n"
 
@@ -86,6 +87,8 @@ def test_a_policy_binds_after_all_roles_were_killed(lab, promised, sinks):
     assert record["sts"]["txt"] == "present" and record["sts"]["fetched"] < record["sts"]["as_of"] < record["sts"]["until"]
     assert {r["cause"] for r in record["rungs"] if not r["taken"]} == {"broken"}, record
     assert sink.messages == []
+    told = gateway.wait_record("dsn.sent", message=record["message"])  # the sender hears of a broken promise at once
+    assert (told["action"], told["why"]) == ("delayed", "tls.name-mismatch"), told
     posture = shown(gateway)
     assert posture["best"] == "tls:authenticated" and posture["host"] == "mx-sts.example.test"
     assert posture["sts"]["policy"].encode() == POLICY
@@ -162,6 +165,25 @@ def test_requiretls_goes_only_to_who_passes_it_on(lab, gateway, sinks):
     assert gateway.wait_record("message.settled", message=message)["recipients"][0]["final"] == "returned"
 
 
+def test_the_bounce_of_requiretls_asks_for_it_and_is_not_lost_without(lab, gateways, sinks):
+    """RFC 8689 5. The sender's own host proves itself; at first it offers REQUIRETLS, and then no more."""
+    home = f"mx-ta.example.test:{lab.mx_port}"
+    gateway = gateways(*lab.options(), "--set", f'delivery.routes={{"tenant.test": "{home}"}}')
+    chain = lab.folder / "bounce-chain.pem"
+    chain.write_text(lab.dns.certificate("hosts")[0].read_text() + lab.dns.ca.read_text())
+    for offered, ending in ((["REQUIRETLS"], b" REQUIRETLS"), ([], b"<>")):
+        sink = sinks(address="127.0.0.16", port=lab.mx_port, certificate=(chain, lab.dns.certificate("hosts")[1]),
+                     offer=("ENHANCEDSTATUSCODES", *offered))
+        message = send_requiring(gateway, "a@sealed.example.test")
+        dsn = sink.wait_for(1)[0]
+        assert sink.mails[0].startswith(b"MAIL FROM:<>") and sink.mails[0].rstrip().endswith(ending), sink.mails
+        assert dsn["tls"] and b"Status: 5.7.30" in dsn["data"] and b"hello" not in dsn["data"], dsn
+        sent = gateway.wait_record("dsn.sent", message=message)
+        assert gateway.wait_record("message.settled", message=sent["dsn"])["recipients"][0]["final"] == "delivered"
+        sink.stop()
+        gateway.restart("relay")
+
+
 def test_tls_required_no_lifts_the_receivers_promise_and_no_floor(lab, gateway, sinks):
     sink = sinks(address="127.0.0.12", port=lab.mx_port, certificate=lab.dns.certificate("other"))
     message, message_id = mail.make("hello\r\n", ["a@wrong.example.test"], extra="TLS-Required: No\r\n")
@@ -220,3 +242,49 @@ def test_sessions_are_counted_for_tls_reports(lab, gateways, sinks):
     assert policy["failure-details"][0]["result-type"] == "validation-failure"
     assert policy["failure-details"][0]["receiving-mx-hostname"] == "mx-wrong.example.test"
     assert gateway.run("tlsrpt", "show", "nobody.test", check=False).returncode == 1
+
+
+def send_to(gateway, recipient):
+    message, message_id = mail.make("hello\r\n", [recipient])
+    gateway.send(message, [recipient])
+    return gateway.message_of(message_id)
+
+
+def test_a_drop_waits_until_its_time_is_over_or_somebody_takes_it_as_right(lab, gateways, sinks, tmp_path):
+    """old.example.test promises nothing; its host has shown a good certificate, and then shows that of another name."""
+    text = pathlib.Path("test/policies/every-tls.json").read_text()
+    policy = json.loads(text[text.index("{"):])
+    (ladder,) = policy["ladders"].values()
+    ladder["rungs"] = [{"rung": rung, "stay": {"dropped": "5s"}} for rung in ladder["rungs"]]
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    gateway = gateways(*lab.options(), "--policy", tmp_path / "policy.json", "--set", 'delivery.reuse="1s"')
+    good = make_certificate(lab.folder, "mx-old.example.test", (lab.dns.ca, lab.dns.run / "ca.key"))
+    sink = sinks(address="127.0.0.13", port=lab.mx_port, certificate=good)
+    settled = gateway.wait_record("message.settled", message=send_to(gateway, "a@old.example.test"))
+    assert settled["recipients"][0]["rung"] == "tls:verified", settled
+    sink.wait_idle()
+    sink.stop()
+    sink = sinks(address="127.0.0.13", port=lab.mx_port, certificate=lab.dns.certificate("other"))
+    message = send_to(gateway, "a@old.example.test")
+    dropped = gateway.wait_record("transport.posture-dropped", message=message)
+    assert dropped["domain"] == "old.example.test"
+    assert dropped["posture"] == {"before": "tls:verified", "now": "tls:encrypted"}
+    record = gateway.wait_record("delivery.attempted", message=message)
+    assert record["outcome"] == "deferred" and sink.messages == [], record
+    assert {r["rung"]: r["cause"] for r in record["rungs"]}["tls:verified"] == "dropped", record
+    # past its stay the next rung is taken
+    settled = gateway.wait_record("message.settled", 40, message=message)
+    assert settled["recipients"][0]["rung"] == "tls:encrypted" and settled["recipients"][0]["floor_met"], settled
+    domain = gateway.json("posture", "show", "old.example.test")["domains"][0]
+    (host,) = domain["hosts"]
+    assert (host["host"], host["best"], host["now"]) == (domain["host"], "tls:verified", "tls:encrypted"), domain
+    assert host["evidence"] == domain["evidence"] and host["proved"] == domain["proved"] < host["now_since"], domain
+    page = gateway.run("posture", "show", "old.example.test").stdout
+    assert "EVIDENCE" in page and host["evidence"][0] in page.split("EVIDENCE")[1], page
+    # and taken as right it is no drop any more
+    gateway.run("posture", "accept", "old.example.test", "--reason", "their postmaster confirmed it")
+    accepted = gateway.wait_record("transport.posture-accepted", domain="old.example.test")
+    assert accepted["posture"] == {"before": "tls:verified", "now": "tls:encrypted"}
+    assert accepted["actor"]["type"] == "admin" and accepted["reason"] == "their postmaster confirmed it"
+    settled = gateway.wait_record("message.settled", message=send_to(gateway, "a@old.example.test"))
+    assert settled["recipients"][0]["rung"] == "tls:encrypted" and settled["recipients"][0]["attempts"] == 1, settled

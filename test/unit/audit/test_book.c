@@ -768,6 +768,95 @@ START_TEST(what_a_domain_has_proved_is_remembered_and_only_rises)
 }
 END_TEST
 
+static void say(const char *event)
+{
+    ck_assert_int_eq(sp_audit_book_say(book, sp_bytes_cstr(event), NULL), SP_OK);
+}
+
+static void say_forgotten(void)
+{
+    say("{\"event\":\"transport.posture-accepted\",\"domain\":\"b.example\",\"reason\":\"x\","
+        "\"actor\":{},\"posture\":{\"now\":\"never-seen\"}}");
+}
+
+struct walk {
+    char text[512];
+};
+
+static bool show_host(void *arg, const struct sp_audit_posture *p)
+{
+    struct walk *w = arg;
+    size_t len = strlen(w->text);
+
+    ck_assert(sp_bytes_eq(p->domain, SP_LIT("b.example")));
+    (void)snprintf(w->text + len, sizeof(w->text) - len, "%.*s %s %.*s %.*s\n", SP_FMT(p->host),
+                   p->proved_at_ms == 0 ? "never" : sp_floor_name(p->best), SP_FMT(p->now),
+                   SP_FMT(p->evidence));
+    return true;
+}
+
+static void expect_hosts(const char *text)
+{
+    struct walk w = {""};
+
+    (void)sp_audit_book_posture_hosts(book, SP_LIT("b.example"), show_host, &w);
+    ck_assert_str_eq(w.text, text);
+}
+
+static void see(const struct sp_id *id, const char *host, const char *now, const char *evidence)
+{
+    struct step step = delivered;
+    char rest[512];
+
+    (void)snprintf(rest, sizeof(rest),
+                   ",\"n\":[1],\"hop\":{\"domain\":\"b.example\",\"mx\":\"%s\"},"
+                   "\"posture\":{\"now\":\"%s\"},\"evidence\":[%s]",
+                   host, now, evidence);
+    step.rest = rest;
+    fold_outcome(id, &step);
+}
+
+START_TEST(each_host_has_its_own_best_beside_the_domains)
+{
+    static const char all[] = "mx1.b.example tls:dane tls:encrypted chain:1 tlsa:1\n"
+                              "mx3.b.example never plain \n"
+                              "mx2.b.example tls:encrypted broken chain:2\n";
+    struct sp_audit_posture p;
+    struct sp_id id = new_id();
+
+    fold_accept(&id, 2, 0);
+    see(&id, "mx0.b.example", "plain", ""); /* of a domain of which nothing is known */
+    see(&id, "mx1.b.example", "tls:dane", "\"chain:1\",\"tlsa:1\"");
+    see(&id, "mx1.b.example", "tls:encrypted", "\"chain:3\"");
+    see(&id, "mx3.b.example", "plain", "");
+    see(&id, "mx2.b.example", "tls:encrypted", "\"chain:2\"");
+    see(&id, "mx2.b.example", "broken", "\"chain:2\"");
+    expect_hosts(all);
+    commit();
+    close_book();
+    open_book();
+    ck_assert(sp_audit_book_posture_find(book, SP_LIT("b.example"), &p));
+    ck_assert_int_eq(p.best, SP_FLOOR_TLS_DANE);
+    ck_assert(sp_bytes_eq(p.host, SP_LIT("mx1.b.example")));
+    ck_assert_uint_eq(
+        sp_audit_book_posture_hosts(book, SP_LIT("b.example"), show_host, &(struct walk){""}), 3);
+    for (int i = 0; i < 40; i++) { /* who was not seen for longest makes room */
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "many%d.b.example", i);
+        see(&id, name, "tls:encrypted", "");
+    }
+    ck_assert_uint_eq(
+        sp_audit_book_posture_hosts(book, SP_LIT("b.example"), show_host, &(struct walk){""}), 32);
+    say_forgotten();
+    commit();
+    expect_hosts("");
+    close_book();
+    open_book();
+    expect_hosts("");
+}
+END_TEST
+
 #define POLICY "version: STSv1\\nmode: enforce\\nmx: mx.b.example\\nmax_age: 86400\\n"
 
 static const char *sts_event(const char *fetched, const char *id)
@@ -864,8 +953,7 @@ START_TEST(a_forgotten_domain_has_neither_level_nor_policy)
     fold_accept(&id, 2, 0);
     fold_outcome(&id, &delivered);
     say(sts_event("2026-11-02T00:00:00.000Z", "2"));
-    say("{\"event\":\"transport.posture-accepted\",\"domain\":\"b.example\",\"reason\":\"x\","
-        "\"actor\":{},\"posture\":{\"now\":\"never-seen\"}}");
+    say_forgotten();
     commit();
     close_book();
     open_book();
@@ -900,6 +988,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_file_that_lost_old_lines_is_reported_and_not_proved);
     tcase_add_test(c, checkpoints_come_by_time_and_by_number);
     tcase_add_test(c, what_a_domain_has_proved_is_remembered_and_only_rises);
+    tcase_add_test(c, each_host_has_its_own_best_beside_the_domains);
 }
 
 SP_TEST_MAIN("audit.book", add)
