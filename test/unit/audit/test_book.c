@@ -768,11 +768,6 @@ START_TEST(what_a_domain_has_proved_is_remembered_and_only_rises)
 }
 END_TEST
 
-static void say(const char *event)
-{
-    ck_assert_int_eq(sp_audit_book_say(book, sp_bytes_cstr(event), NULL), SP_OK);
-}
-
 static void say_forgotten(void)
 {
     say("{\"event\":\"transport.posture-accepted\",\"domain\":\"b.example\",\"reason\":\"x\","
