@@ -117,7 +117,43 @@ static void check_files(struct cli *cli, const struct sp_config *c, const char *
     check_file(cli, dir, "sealer.smime_key", c->sealer.smime_key);
     check_file(cli, dir, "sealer.pgp_key", c->sealer.pgp_key);
     check_file(cli, dir, "sealer.dkim_key", c->sealer.dkim_key);
+    check_file(cli, dir, "sealer.dkim_ed25519_key", c->sealer.dkim_ed25519_key);
     check_file(cli, dir, "fetcher.sts_ca", c->fetcher.sts_ca);
+}
+
+/* A tenant with a selector but no key: what is made in its name would wait for ever. */
+static void check_dkim(struct cli *cli, const struct sp_config *c, const char *dir,
+                       const struct sp_tenant *t)
+{
+    const struct {
+        const char *selector, *setting, *key, *gateway_key;
+    } keys[] = {
+        {t->dkim.selector, "dkim.key", t->dkim.key, c->sealer.dkim_key},
+        {t->dkim.ed25519_selector, "dkim.ed25519_key", t->dkim.ed25519_key,
+         c->sealer.dkim_ed25519_key},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(keys); i++) {
+        check_file(cli, dir, keys[i].setting, keys[i].key);
+        if (keys[i].selector[0] != 0 && keys[i].key[0] == 0 && keys[i].gateway_key[0] == 0)
+            sp_problem_file(cli->problems, c->tenants, 0, SP_E_CONFIG_MISSING,
+                            "tenant %s has the DKIM selector %s but no key: give its %s, or the "
+                            "gateway's sealer.%s",
+                            t->name, keys[i].selector, keys[i].setting,
+                            i == 0 ? "dkim_key" : "dkim_ed25519_key");
+    }
+}
+
+/* A policy that says what it edits is signed anew holds for every tenant. */
+static void check_edits(struct cli *cli, const struct sp_config *c, const struct found *found,
+                        const struct sp_policy *p)
+{
+    for (size_t i = 0; p != NULL && i < found->count; i++)
+        if (sp_policy_dkim_selector(p)[0] != 0 && !sp_tenant_signs(found->tenants[i]))
+            sp_problem_file(cli->problems, c->tenants, 0, SP_E_CONFIG_MISSING,
+                            "the policy has a dkim_selector, but tenant %s signs nothing: give its "
+                            "dkim.domain and dkim.selector",
+                            found->tenants[i]->name);
 }
 
 static void print_summary(const struct sp_config *c, const struct found *found,
@@ -199,10 +235,13 @@ static void check_all(struct cli *cli, const char *path)
         load_tenants(cli, found, cli_join(cli, dir, config->tenants));
         check_domains(cli, found, config->tenants);
         check_files(cli, config, dir);
+        for (size_t i = 0; i < found->count; i++)
+            check_dkim(cli, config, dir, found->tenants[i]);
         check_partners(cli, cli_join(cli, dir, "policies/partners.json"));
         check_sites(cli, cli_join(cli, dir, "policies/sites.json"));
         policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
         check_routes(cli, config, policy);
+        check_edits(cli, config, found, policy);
     }
     if (cli->json)
         print_json(cli, policy);

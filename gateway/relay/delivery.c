@@ -10,6 +10,7 @@
 #include "config/partners.h"
 #include "delivery/outcome.h"
 #include "config/sites.h"
+#include "config/tenant.h"
 #include "dns/resolver.h"
 #include "transport/posture.h"
 #include "transport/transport.h"
@@ -29,6 +30,8 @@ struct half {
     struct sp_retry_class *retries;
     size_t retry_count;
     struct sp_sites *sites;
+    char **signers; /* names of tenants */
+    size_t signer_count;
     struct sp_transport *transport;
     struct sp_tls_context *tls;
     uint8_t trust[SP_SHA256_LEN]; /* digest of what tls trusts */
@@ -61,6 +64,9 @@ static void half_free(void *ptr)
     for (size_t i = 0; i < h->retry_count; i++)
         sp_free((void *)h->retries[i].match);
     sp_free(h->retries);
+    for (size_t i = 0; i < h->signer_count; i++)
+        sp_free(h->signers[i]);
+    sp_free(h->signers);
     sp_free(h->hostname);
     sp_free(h->resolver_text);
     sp_free(h);
@@ -210,9 +216,33 @@ static void make_delivery(struct relay *r, struct half *h)
         .site_max = (unsigned)r->config->delivery.max_connections,
         .relays = sp_role_count(r->role),
         .sites = h->sites,
+        .signers = h->signers,
+        .signer_count = h->signer_count,
     };
 
     h->delivery = sp_delivery_new(&parts, &settings);
+}
+
+/* Who has a DKIM selector: what we make in their names goes by the sealer. */
+static enum sp_rc load_signers(struct relay *r, struct half *h, struct sp_err *err)
+{
+    struct sp_bytes name, data;
+    size_t at = 0;
+
+    while (sp_role_file_next(r->role, "tenants/", &at, &name, &data)) {
+        SP_AUTO(sp_problems) problems = sp_problems_new();
+        SP_AUTO(sp_tenant) tenant = NULL;
+
+        if (!sp_bytes_ends_nocase(name, SP_LIT(".json")))
+            continue;
+        if (sp_tenant_load(data, "tenants", problems, &tenant) != SP_OK)
+            return sp_problems_rc(problems, err);
+        if (!sp_tenant_signs(tenant))
+            continue;
+        h->signers = sp_realloc(h->signers, (h->signer_count + 1) * sizeof(*h->signers));
+        h->signers[h->signer_count++] = sp_strdup(tenant->name);
+    }
+    return SP_OK;
 }
 
 static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *err)
@@ -231,6 +261,8 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
                               &h->selves, err);
     if (rc == SP_OK)
         rc = load_sites(r, h, err);
+    if (rc == SP_OK)
+        rc = load_signers(r, h, err);
     if (rc == SP_OK)
         rc = make_transport(r, h, err);
     if (rc == SP_OK)

@@ -138,18 +138,22 @@ static char *postmaster_of(const struct loaded *l)
     return copy;
 }
 
+static bool has_dkim_key(const struct sp_config *c, const struct sp_tenant *t)
+{
+    return (t->dkim.selector[0] != 0 && (t->dkim.key[0] != 0 || c->sealer.dkim_key[0] != 0)) ||
+           (t->dkim.ed25519_selector[0] != 0 &&
+            (t->dkim.ed25519_key[0] != 0 || c->sealer.dkim_ed25519_key[0] != 0));
+}
+
 /* Whose domain TLS reports come from: the tenant of the setting, else the first that can sign. */
 static const struct sp_tenant *reporter_of(const struct loaded *l)
 {
     const char *wanted = l->config->tls_reports.tenant;
 
-    if (l->config->sealer.dkim_key[0] == 0)
-        return NULL;
     for (size_t i = 0; i < l->tenant_count; i++) {
         const struct sp_tenant *t = l->tenants[i].tenant;
 
-        if ((wanted[0] == 0 || strcmp(wanted, t->name) == 0) && t->dkim.selector[0] != 0 &&
-            t->dkim.domain[0] != 0)
+        if ((wanted[0] == 0 || strcmp(wanted, t->name) == 0) && has_dkim_key(l->config, t))
             return t;
     }
     return NULL;

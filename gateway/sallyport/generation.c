@@ -51,6 +51,8 @@ static const struct {
     {"sealer.smime_key", AT(sealer.smime_key), AT(sealer.smime_key), FOR(SEALER), false},
     {"sealer.pgp_key", AT(sealer.pgp_key), AT(sealer.pgp_key), FOR(SEALER), false},
     {"sealer.dkim_key", AT(sealer.dkim_key), AT(sealer.dkim_key), FOR(SEALER), false},
+    {"sealer.dkim_ed25519_key", AT(sealer.dkim_ed25519_key), AT(sealer.dkim_ed25519_key),
+     FOR(SEALER), false},
     {"keeper.smime_ca", AT(keeper.smime_ca), AT(keeper.smime_ca), FOR(KEEPER), false},
     {"fetcher.sts_ca", AT(fetcher.sts_ca), AT(fetcher.sts_ca), FOR(FETCHER), false},
 };
@@ -282,8 +284,10 @@ static void tell_problems(struct loading *l, const struct sp_problems *problems)
 /* What a tenant signs with goes to the sealer beside the gateway's own. */
 static void add_tenant_identity(struct loading *l, const struct sp_tenant *t)
 {
-    const char *files[] = {t->smime.certificate, t->smime.key, t->pgp.key};
-    static const char *const names[] = {"smime.certificate", "smime.key", "pgp.key"};
+    const char *files[] = {t->smime.certificate, t->smime.key, t->pgp.key, t->dkim.key,
+                           t->dkim.ed25519_key};
+    static const char *const names[] = {"smime.certificate", "smime.key", "pgp.key", "dkim.key",
+                                        "dkim.ed25519_key"};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
         char name[300], path[PATH_LEN_MAX];

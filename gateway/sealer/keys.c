@@ -70,6 +70,50 @@ static struct sp_bytes secret_of(const struct sealer *s, const char *tenant, con
     return sp_role_file(s->role, name);
 }
 
+/* returns: whether there is a key that may sign; NULL without failure if there is none at all */
+static bool load_dkim(struct sealer *s, struct sp_bytes pem, const char *tenant,
+                      struct sp_pkey **out)
+{
+    struct sp_err err = {0};
+
+    if (pem.len == 0)
+        return true;
+    if (sp_pkey_parse(pem, out, &err) == SP_OK && sp_dkim_signer_check(*out, &err) == SP_OK)
+        return true;
+    sp_pkey_free(SP_STEAL(*out));
+    log_failure(s, "DKIM key", tenant, &err);
+    return false;
+}
+
+/* A selector without a key that can sign fails the tenant's jobs: nothing that should be signed goes out unsigned. */
+static void load_tenant_dkim(struct sealer *s, struct sealer_tenant *t)
+{
+    const struct sp_tenant *c = t->config;
+    const struct {
+        const char *selector, *file, *setting;
+    } keys[SEALER_DKIM_COUNT] = {
+        {c->dkim.selector, c->dkim.key, "dkim.key"},
+        {c->dkim.ed25519_selector, c->dkim.ed25519_key, "dkim.ed25519_key"},
+    };
+
+    for (size_t i = 0; i < SEALER_DKIM_COUNT; i++) {
+        const struct sp_pkey *key = s->dkim[i];
+
+        if (keys[i].selector[0] == 0)
+            continue;
+        if (keys[i].file[0] != 0) {
+            t->dkim_failed |=
+                !load_dkim(s, secret_of(s, c->name, keys[i].setting), c->name, &t->own_dkim[i]);
+            key = t->own_dkim[i];
+        }
+        if (key == NULL)
+            t->dkim_failed = true;
+        else
+            t->dkim[t->dkim_count++] =
+                (struct sp_dkim_signer){c->dkim.domain, keys[i].selector, key};
+    }
+}
+
 static void load_tenant(struct sealer *s, struct sealer_tenant *t)
 {
     const char *name = t->config->name;
@@ -85,6 +129,7 @@ static void load_tenant(struct sealer *s, struct sealer_tenant *t)
     }
     if (t->config->pgp.key[0] != 0)
         t->pgp_failed = !load_pgp(s, secret_of(s, name, "pgp.key"), name, t->pgp);
+    load_tenant_dkim(s, t);
 }
 
 static enum sp_rc load_tenants(struct sealer *s, struct sp_err *err)
@@ -119,16 +164,12 @@ enum sp_rc sealer_load(struct sealer *s, struct sp_err *err)
     SP_AUTO(sp_problems) problems = sp_problems_new();
     struct sp_bytes certificate = sp_role_file(s->role, "secret/sealer.smime_certificate");
     struct sp_bytes pgp_key = sp_role_file(s->role, "secret/sealer.pgp_key");
-    enum sp_rc rc;
 
     if (sp_config_load(sp_role_file(s->role, "sallyport.json"), "sallyport.json", problems,
                        &s->config) != SP_OK)
         return sp_problems_rc(problems, err);
-    rc = sp_dkim_new(&s->dkim, err);
-    if (rc != SP_OK)
-        return rc;
-    sp_buf_init(&s->dkim_key, 65536);
-    sp_buf_put(&s->dkim_key, sp_role_file(s->role, "secret/sealer.dkim_key"));
+    (void)load_dkim(s, sp_role_file(s->role, "secret/sealer.dkim_key"), "", &s->dkim[0]);
+    (void)load_dkim(s, sp_role_file(s->role, "secret/sealer.dkim_ed25519_key"), "", &s->dkim[1]);
     start_pgp(s);
     if (certificate.len > 0)
         s->smime_failed = !load_smime(
@@ -142,13 +183,15 @@ void sealer_unload(struct sealer *s)
 {
     for (size_t i = 0; i < s->tenant_count; i++) {
         sp_smime_signer_free(s->tenants[i].own_smime);
+        for (size_t k = 0; k < SEALER_DKIM_COUNT; k++)
+            sp_pkey_free(s->tenants[i].own_dkim[k]);
         sp_tenant_free(s->tenants[i].config);
     }
     sp_free(s->tenants);
     sp_smime_signer_free(s->smime);
     sp_pgp_free(s->pgp);
-    sp_dkim_free(s->dkim);
-    sp_buf_wipe(&s->dkim_key);
+    for (size_t i = 0; i < SEALER_DKIM_COUNT; i++)
+        sp_pkey_free(s->dkim[i]);
     sp_config_free(s->config);
 }
 

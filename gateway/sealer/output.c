@@ -13,10 +13,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define MEMORY_MAX (1U << 20) /* bytes that a first pass keeps in memory */
+#define MEMORY_MAX     (1U << 20) /* bytes that a first pass keeps in memory */
+#define SIGNATURES_MAX (256U << 10)
 
 void sealer_output_init(struct sealer_output *o, const struct sp_id *id, int fd,
-                        struct sp_dkim_run *dkim, struct sp_err *err)
+                        struct sp_dkim_sign *dkim, struct sp_err *err)
 {
     *o = (struct sealer_output){.id = *id, .fd = fd, .dkim = dkim, .err = err};
     o->file = (struct sp_content_sink){sp_content_sink_fd, &o->fd};
@@ -27,7 +28,7 @@ void sealer_output_init(struct sealer_output *o, const struct sp_id *id, int fd,
 void sealer_output_clear(struct sealer_output *o)
 {
     sp_content_writer_free(o->writer);
-    sp_dkim_run_free(o->dkim);
+    sp_dkim_sign_free(o->dkim);
 }
 
 static enum sp_rc write_output(void *ctx, struct sp_bytes data)
@@ -40,7 +41,7 @@ static enum sp_rc write_output(void *ctx, struct sp_bytes data)
         rc = sp_content_writer_spill(o->writer, &o->file);
     }
     if (rc == SP_OK && o->dkim != NULL)
-        rc = sp_dkim_run_feed(o->dkim, data, o->err);
+        rc = sp_dkim_sign_feed(o->dkim, data, o->err);
     return rc;
 }
 
@@ -117,7 +118,7 @@ enum sp_rc sealer_output_finish(struct sealer_output *o, struct sp_content *cont
         return sp_fail(o->err, rc, "can't write the sealed message");
     if (o->dkim == NULL)
         return hand_over(o, o->writer, 0, content, sha256);
-    sp_buf_init(&signature, 16384);
+    sp_buf_init(&signature, SIGNATURES_MAX);
     rc = sp_dkim_sign_finish(o->dkim, &signature, o->err);
     if (rc == SP_OK)
         rc = rewrite(o, sp_buf_bytes(&signature), content, sha256);

@@ -6,7 +6,7 @@
 #define GATEWAY_SEALER_OUTPUT_H
 
 #include "content/content.h"
-#include "dkim/dkim.h"
+#include "dkim/sign.h"
 #include "seal/stream.h"
 
 struct sealer_output {
@@ -14,14 +14,14 @@ struct sealer_output {
     int fd;
     struct sp_content_sink file;
     struct sp_content_writer *writer;
-    struct sp_dkim_run *dkim; /* NULL: no signature */
-    bool in_memory;           /* the writer still gathers */
+    struct sp_dkim_sign *dkim; /* NULL: no signature */
+    bool in_memory;            /* the writer still gathers */
     struct sp_err *err;
 };
 
 /* dkim: taken, may be NULL. fd: lent until clear. err: gets the detail of failures */
 void sealer_output_init(struct sealer_output *o, const struct sp_id *id, int fd,
-                        struct sp_dkim_run *dkim, struct sp_err *err);
+                        struct sp_dkim_sign *dkim, struct sp_err *err);
 void sealer_output_clear(struct sealer_output *o);
 
 /* returns: where the message is to be written */

@@ -133,20 +133,17 @@ static enum sp_rc run_method(struct sealing *s, struct sp_seal_source source,
                                                     : seal_pgp(s, entity, out);
 }
 
-static enum sp_rc start_dkim(struct sealing *s, struct sp_dkim_run **out)
+static enum sp_rc start_dkim(struct sealing *s, struct sp_dkim_sign **out)
 {
     const struct sealer_tenant *t = s->tenant;
-    struct sp_dkim_key key;
 
-    if (t == NULL || t->config->dkim.selector[0] == 0)
+    if (t == NULL || !sp_tenant_signs(t->config))
         return SP_OK;
-    if (s->sealer->dkim_key.len == 0)
+    if (t->dkim_failed)
         return sp_fail(s->err, SP_E_DKIM_FAILED,
-                       "the tenant has a DKIM selector but sealer.dkim_key is not set");
-    key = (struct sp_dkim_key){t->config->dkim.domain, t->config->dkim.selector,
-                               sp_buf_bytes(&s->sealer->dkim_key)};
+                       "the tenant has a DKIM selector whose key is not there or can't be used");
     s->dkim = true;
-    return sp_dkim_sign_new(s->sealer->dkim, &key,
+    return sp_dkim_sign_new(t->dkim, t->dkim_count,
                             sp_clock_wall_ms(sp_loop_clock(sp_role_loop(s->sealer->role))), out,
                             s->err);
 }
@@ -173,8 +170,10 @@ static void write_facts(const struct sealing *s, struct sp_buf *out)
     }
     if (s->dkim) {
         sp_jw_object(&w, "dkim");
-        sp_jw_cstr(&w, "domain", s->tenant->config->dkim.domain);
-        sp_jw_cstr(&w, "selector", s->tenant->config->dkim.selector);
+        sp_jw_cstr(&w, "domain", s->tenant->dkim[0].domain);
+        sp_jw_cstr(&w, "selector", s->tenant->dkim[0].selector);
+        if (s->tenant->dkim_count > 1)
+            sp_jw_cstr(&w, "also", s->tenant->dkim[1].selector);
         sp_jw_end(&w);
     }
     sp_jw_end(&w);
@@ -234,7 +233,7 @@ enum sp_rc sealer_seal(struct sealer *sealer, const struct sp_jobs_seal_request 
     char *outer_subject = sp_strdup_bytes(request->protected_subject);
     SP_AUTO(sp_seal_wrap) wrap = NULL;
     struct sp_seal_field add[SP_SEAL_ADD_MAX];
-    struct sp_dkim_run *dkim = NULL;
+    struct sp_dkim_sign *dkim = NULL;
     struct sp_seal_options options;
     struct sealer_output output;
     enum sp_rc rc = options_of(request, outer_subject, add, &options);

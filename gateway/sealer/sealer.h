@@ -6,7 +6,7 @@
 
 #include "base/map.h"
 #include "config/tenant.h"
-#include "dkim/dkim.h"
+#include "dkim/sign.h"
 #include "io/worker.h"
 #include "jobs/jobs.h"
 #include "jobs/seal.h"
@@ -14,6 +14,8 @@
 #include "role/role.h"
 #include "role/watchdog.h"
 #include "smime/smime.h"
+
+#define SEALER_DKIM_COUNT 2 /* RSA, Ed25519 */
 
 /* What a tenant signs with. A key that is configured but can't be used makes its jobs fail: nothing goes out unsigned that
  * was meant to be signed. */
@@ -24,6 +26,10 @@ struct sealer_tenant {
     bool smime_failed;
     char pgp[SP_PGP_FINGERPRINT_MAX]; /* "": none */
     bool pgp_failed;
+    struct sp_dkim_signer dkim[SEALER_DKIM_COUNT];
+    size_t dkim_count;
+    struct sp_pkey *own_dkim[SEALER_DKIM_COUNT];
+    bool dkim_failed;
 };
 
 struct sealer {
@@ -33,9 +39,8 @@ struct sealer {
     struct sp_watchdog *watchdog;
     bool running;
     struct sp_config *config;
-    struct sp_pgp *pgp; /* NULL: gpg does not run; PGP jobs fail */
-    struct sp_dkim *dkim;
-    struct sp_buf dkim_key; /* PEM; empty: none */
+    struct sp_pgp *pgp;                      /* NULL: gpg does not run; PGP jobs fail */
+    struct sp_pkey *dkim[SEALER_DKIM_COUNT]; /* NULL: none, or it can't be used */
     struct sp_smime_signer *smime;
     bool smime_failed;
     char pgp_signer[SP_PGP_FINGERPRINT_MAX];

@@ -155,6 +155,7 @@ struct sp_config {
         const char *pgp_home;
         const char *pgp_key;
         const char *dkim_key;
+        const char *dkim_ed25519_key;
     } sealer;
     struct {
         const char *smime_ca; /* trust anchors of recipients' certificates, "" for none */

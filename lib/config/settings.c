@@ -153,7 +153,9 @@ static const struct sp_setting settings[] = {
     {"sealer.pgp_key", SP_SETTING_TEXT, AT(sealer.pgp_key), 0, 0, "", NULL, SP_FORM_PATH,
      "OpenPGP secret key that signs for tenants which name none; none sends encrypted without a signature"},
     {"sealer.dkim_key", SP_SETTING_TEXT, AT(sealer.dkim_key), 0, 0, "", NULL, SP_FORM_PATH,
-     "DKIM private key for the tenants' delegated selectors, PEM"},
+     "RSA private key that signs by DKIM for tenants which name none, PEM"},
+    {"sealer.dkim_ed25519_key", SP_SETTING_TEXT, AT(sealer.dkim_ed25519_key), 0, 0, "", NULL, SP_FORM_PATH,
+     "Ed25519 private key that signs by DKIM for tenants which name none, PEM"},
 
     {"keeper.smime_ca", SP_SETTING_TEXT, AT(keeper.smime_ca), 0, 0, "", NULL, SP_FORM_PATH,
      "trust anchors of recipients' certificates, PEM; none leaves only those that an administrator pins"},

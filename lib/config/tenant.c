@@ -61,7 +61,13 @@ static const struct sp_setting settings[] = {
     {"dkim.domain", SP_SETTING_TEXT, AT(dkim.domain), 0, 0, "", NULL, SP_FORM_HOST,
      "domain that signs what we change or make"},
     {"dkim.selector", SP_SETTING_TEXT, AT(dkim.selector), 0, 0, "", NULL, SP_FORM_NAME,
-     "selector that is delegated to us"},
+     "selector that is delegated to us, of an RSA key"},
+    {"dkim.key", SP_SETTING_TEXT, AT(dkim.key), 0, 0, "", NULL, SP_FORM_PATH,
+     "its private key, PEM; none takes sealer.dkim_key"},
+    {"dkim.ed25519_selector", SP_SETTING_TEXT, AT(dkim.ed25519_selector), 0, 0, "", NULL, SP_FORM_NAME,
+     "selector that is delegated to us, of an Ed25519 key: a second signature beside the first"},
+    {"dkim.ed25519_key", SP_SETTING_TEXT, AT(dkim.ed25519_key), 0, 0, "", NULL, SP_FORM_PATH,
+     "its private key, PEM; none takes sealer.dkim_ed25519_key"},
     {"smime.certificate", SP_SETTING_TEXT, AT(smime.certificate), 0, 0, "", NULL, SP_FORM_PATH,
      "S/MIME certificate that signs its mail, PEM"},
     {"smime.key", SP_SETTING_TEXT, AT(smime.key), 0, 0, "", NULL, SP_FORM_PATH,
@@ -143,6 +149,19 @@ static void check_signals(const struct sp_tenant *t, const struct sp_json *root,
                    "onmicrosoft: expected a name under onmicrosoft.com");
 }
 
+static void check_dkim(const struct sp_tenant *t, const struct sp_json *at,
+                       struct sp_problems *problems)
+{
+    if ((t->dkim.domain[0] != 0) != sp_tenant_signs(t))
+        sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                   "domain and selector are given both or not at all");
+    if ((t->dkim.key[0] != 0 && t->dkim.selector[0] == 0) ||
+        (t->dkim.ed25519_key[0] != 0 && t->dkim.ed25519_selector[0] == 0))
+        sp_problem(problems, at, SP_E_CONFIG_MISSING, "a key has no selector");
+    if (t->dkim.selector[0] != 0 && strcmp(t->dkim.selector, t->dkim.ed25519_selector) == 0)
+        sp_problem(problems, at, SP_E_CONFIG_INVALID, "two keys can't share a selector");
+}
+
 static void check_together(const struct sp_tenant *t, const struct sp_json *root,
                            struct sp_problems *problems)
 {
@@ -159,9 +178,7 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
     if ((t->smime.certificate[0] != 0) != (t->smime.key[0] != 0))
         sp_problem(problems, sp_json_find(root, "smime"), SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");
-    if ((t->dkim.domain[0] != 0) != (t->dkim.selector[0] != 0))
-        sp_problem(problems, sp_json_find(root, "dkim"), SP_E_CONFIG_MISSING,
-                   "domain and selector are given both or not at all");
+    check_dkim(t, sp_json_find(root, "dkim"), problems);
 }
 
 /* What a user's one text is. */
@@ -234,6 +251,11 @@ bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t)
 bool sp_tenant_has_message_signal(const struct sp_tenant *t)
 {
     return signals(t) > (t->proofs.client_certificates.count > 0);
+}
+
+bool sp_tenant_signs(const struct sp_tenant *t)
+{
+    return t->dkim.selector[0] != 0 || t->dkim.ed25519_selector[0] != 0;
 }
 
 bool sp_tenant_is_provable(const struct sp_tenant *t)

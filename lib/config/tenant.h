@@ -50,8 +50,11 @@ struct sp_tenant {
     } limits;
     bool normalise_newlines; /* a bare CR or LF in a message becomes CRLF */
     struct {
-        const char *domain; /* of the signature, "" for none */
-        const char *selector;
+        const char *domain;   /* of the signatures, "" for none */
+        const char *selector; /* of the RSA key, "" for none */
+        const char *key;      /* "": the gateway's */
+        const char *ed25519_selector;
+        const char *ed25519_key;
     } dkim;
     struct {
         const char *certificate;
@@ -82,6 +85,9 @@ bool sp_tenant_is_provable(const struct sp_tenant *t);
 
 /* returns: whether the connection and the message together can prove it, without a user */
 bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t);
+
+/* returns: whether it has a selector: what is made in its name is signed, or does not go out */
+bool sp_tenant_signs(const struct sp_tenant *t);
 
 /* returns: whether a signal lies in the message itself: header fields or a signature */
 bool sp_tenant_has_message_signal(const struct sp_tenant *t);

@@ -50,6 +50,9 @@ struct sp_delivery_settings {
     unsigned relays;          /* the limits of sites are divided by their number; 0: 1 */
 
     const struct sp_sites *sites; /* lent for the delivery's life; NULL: no limits but these */
+
+    char *const *signers; /* names of tenants whose mail of ours is signed; lent for its life */
+    size_t signer_count;
 };
 
 struct sp_delivery_parts {

@@ -260,13 +260,26 @@ static enum sp_jobs_seal_method method_of(enum sp_rung rung)
     return rung == SP_RUNG_PGP ? SP_JOBS_SEAL_PGP : SP_JOBS_SEAL_SIGN;
 }
 
+/* Mail of ours in the name of a tenant that signs. Reports on TLS are of such a tenant always (RFC 8460 5.3). */
+static bool is_signed(const struct sp_attempt *a)
+{
+    const struct sp_delivery_settings *s = &a->d->settings;
+    const struct sp_accept *accept = &a->p->m->accept;
+
+    if (accept->kind == SP_ACCEPT_KIND_MAIL || accept->kind == SP_ACCEPT_KIND_REPORT)
+        return accept->kind == SP_ACCEPT_KIND_REPORT;
+    for (size_t i = 0; i < s->signer_count; i++)
+        if (sp_bytes_eq(accept->tenant, sp_bytes_cstr(s->signers[i])))
+            return true;
+    return false;
+}
+
 bool sp_attempt_needs_copy(const struct sp_attempt *a, enum sp_rung rung)
 {
     const struct sp_options *o = a->options;
 
-    return sp_rung_is_crypto(rung) || a->p->m->accept.kind == SP_ACCEPT_KIND_REPORT ||
-           o->strip_subject_tag || o->add_count > 0 || o->strip_count > 0 || o->notice.len > 0 ||
-           o->footer.len > 0;
+    return sp_rung_is_crypto(rung) || is_signed(a) || o->strip_subject_tag || o->add_count > 0 ||
+           o->strip_count > 0 || o->notice.len > 0 || o->footer.len > 0;
 }
 
 bool sp_attempt_has_copy(const struct sp_attempt *a, enum sp_rung rung)

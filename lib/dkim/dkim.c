@@ -1,14 +1,7 @@
 /*
- * DKIM by libopendkim, fed in pieces cut anywhere. The library wants fields one by one, so the header is gathered (within
+ * Verifying by libopendkim, fed in pieces cut anywhere. The library wants fields one by one, so the header is gathered (within
  * mail's limit) and split by mail's splitter; the body goes through as it comes. It would do blocking DNS of its own for
  * keys: its key look-up is always ours, and a run without one answers "no key".
- *
- * Signing is RSA only: the library loses an Ed25519 key at each signature (2.6 KiB, with the secret in it), which is no
- * way to run for months. It verifies both.
- *
- * What is signed: a fixed list of fields, not all there are, since relays add and change some; those that a reader sees are
- * oversigned, so that a second From or Subject breaks the signature. Never l=, and x= after a week: a signature is for
- * delivery, not for replay.
  */
 #include "dkim/dkim.h"
 
@@ -18,47 +11,10 @@
 
 #include <dkim.h>
 
-#include "base/text.h"
 #include "mail/header.h"
 
-#define LIFETIME_S     (UINT64_C(7) * 86400)
-#define MIN_KEY_BITS   1024U /* RFC 8301 3.2: verifiers take 1024, signers 2048 */
-#define KEY_MAX        16384U
-#define NAME_MAX_LEN   256
-#define FIELD_NAME     "DKIM-Signature: "
-#define FIELD_NAME_LEN (sizeof(FIELD_NAME) - 1)
-
-static const char *const signed_fields[] = {"from",
-                                            "sender",
-                                            "reply-to",
-                                            "subject",
-                                            "date",
-                                            "message-id",
-                                            "to",
-                                            "cc",
-                                            "references",
-                                            "in-reply-to",
-                                            "mime-version",
-                                            "content-type",
-                                            "content-transfer-encoding",
-                                            "content-disposition",
-                                            "auto-submitted",
-                                            "tls-required",
-                                            "tls-report-domain",
-                                            "tls-report-submitter",
-                                            NULL};
-static const char *const oversigned_fields[] = {"from",
-                                                "sender",
-                                                "reply-to",
-                                                "subject",
-                                                "date",
-                                                "message-id",
-                                                "to",
-                                                "cc",
-                                                "mime-version",
-                                                "content-type",
-                                                "content-transfer-encoding",
-                                                NULL};
+#define MIN_KEY_BITS 1024U /* RFC 8301 3.2: verifiers take 1024 */
+#define NAME_MAX_LEN 256
 
 struct sp_dkim {
     DKIM_LIB *lib;
@@ -66,7 +22,6 @@ struct sp_dkim {
 
 struct sp_dkim_run {
     DKIM *dkim;
-    bool verifies;
     sp_dkim_lookup_fn lookup;
     void *ctx;
     struct sp_buf header; /* until its end has come */
@@ -74,7 +29,7 @@ struct sp_dkim_run {
     bool in_body;
     const DKIM_SIGINFO *unknown[SP_DKIM_RESULTS_MAX]; /* whose key can't be had now */
     size_t unknown_count;
-    bool over; /* verifying: there is nothing to check, the body does not matter */
+    bool over; /* there is nothing to check, the body does not matter */
 };
 
 static DKIM_CBSTAT look_up(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *buf, size_t len)
@@ -107,7 +62,6 @@ static bool set(struct sp_dkim *d, dkim_opts_t option, const void *value, size_t
 
 enum sp_rc sp_dkim_new(struct sp_dkim **out, struct sp_err *err)
 {
-    static const uint64_t lifetime = LIFETIME_S;
     static const unsigned bits = MIN_KEY_BITS;
     /* else a key that can't be had ends the run at the end of the header */
     static const unsigned flags = DKIM_LIBFLAGS_DELAYSIGPROC;
@@ -117,9 +71,6 @@ enum sp_rc sp_dkim_new(struct sp_dkim **out, struct sp_err *err)
     if (d->lib == NULL)
         return sp_fail(err, SP_E_DKIM_FAILED, "libopendkim does not start");
     if (!set(d, DKIM_OPTS_FLAGS, &flags, sizeof(flags)) ||
-        !set(d, DKIM_OPTS_SIGNHDRS, signed_fields, sizeof(char **)) ||
-        !set(d, DKIM_OPTS_OVERSIGNHDRS, oversigned_fields, sizeof(char **)) ||
-        !set(d, DKIM_OPTS_SIGNATURETTL, &lifetime, sizeof(lifetime)) ||
         !set(d, DKIM_OPTS_MINKEYBITS, &bits, sizeof(bits)) ||
         dkim_set_key_lookup(d->lib, look_up) != DKIM_STAT_OK)
         return sp_fail(err, SP_E_DKIM_FAILED, "libopendkim refuses its settings");
@@ -154,69 +105,12 @@ void sp_dkim_run_free(struct sp_dkim_run *r)
     sp_free(r);
 }
 
-/*
- * Looks at a PEM key before the library does, which loses memory over one that it can't read. The key's kind stands in its
- * algorithm identifier: 1.3.101.112 is Ed25519 (RFC 8410).
- */
-static enum sp_rc check_key(struct sp_bytes pem, struct sp_err *err)
-{
-    static const uint8_t ed25519[] = {0x06, 0x03, 0x2b, 0x65, 0x70};
-    struct sp_bytes pem_all = pem;
-    enum sp_rc rc = SP_OK;
-    struct sp_buf text, der;
-    struct sp_bytes line;
-
-    sp_buf_init(&text, KEY_MAX);
-    sp_buf_init(&der, KEY_MAX);
-    while (sp_bytes_split(&pem, '\n', &line))
-        if (sp_bytes_find(line, '-') == SIZE_MAX)
-            sp_buf_put(&text, sp_bytes_trim(line));
-    if (!sp_base64_decode(&der, sp_buf_bytes(&text)) ||
-        sp_bytes_find_all(pem_all, SP_LIT("-----BEGIN ")) == SIZE_MAX || der.len == 0 ||
-        der.ptr[0] != 0x30)
-        rc = sp_fail(err, SP_E_KEYS_FORMAT, "the DKIM key is no PEM");
-    else if (sp_bytes_find_all(sp_buf_bytes(&der), sp_bytes(ed25519, sizeof(ed25519))) != SIZE_MAX)
-        rc = sp_fail(err, SP_E_UNSUPPORTED, "a DKIM key that signs must be RSA");
-    sp_buf_wipe(&text);
-    sp_buf_wipe(&der);
-    return rc;
-}
-
-enum sp_rc sp_dkim_sign_new(struct sp_dkim *d, const struct sp_dkim_key *key, int64_t now_ms,
-                            struct sp_dkim_run **out, struct sp_err *err)
-{
-    SP_AUTO(sp_dkim_run) r = run_new();
-    uint64_t now = (uint64_t)(now_ms / 1000);
-    DKIM_STAT status = DKIM_STAT_OK;
-    enum sp_rc rc;
-    char *pem;
-
-    if (key->key.len == 0 || key->key.len > KEY_MAX)
-        return sp_fail(err, SP_E_KEYS_FORMAT, "the DKIM key is empty or too large");
-    rc = check_key(key->key, err);
-    if (rc != SP_OK)
-        return rc;
-    if (!set(d, DKIM_OPTS_FIXEDTIME, &now, sizeof(now)))
-        return sp_fail(err, SP_E_DKIM_FAILED, "libopendkim refuses the time");
-    pem = sp_strdup_bytes(key->key);
-    r->dkim = dkim_sign(d->lib, (const unsigned char *)"sign", NULL, (unsigned char *)pem,
-                        (const unsigned char *)key->selector, (const unsigned char *)key->domain,
-                        DKIM_CANON_RELAXED, DKIM_CANON_RELAXED, DKIM_SIGN_RSASHA256, -1, &status);
-    sp_wipe(pem, key->key.len);
-    sp_free(pem);
-    if (r->dkim == NULL)
-        return sp_fail(err, SP_E_DKIM_FAILED, "can't begin a DKIM signature (%d)", (int)status);
-    *out = SP_STEAL(r);
-    return SP_OK;
-}
-
 enum sp_rc sp_dkim_verify_new(struct sp_dkim *d, sp_dkim_lookup_fn lookup, void *ctx,
                               struct sp_dkim_run **out, struct sp_err *err)
 {
     SP_AUTO(sp_dkim_run) r = run_new();
     DKIM_STAT status = DKIM_STAT_OK;
 
-    r->verifies = true;
     r->lookup = lookup;
     r->ctx = ctx;
     r->dkim = dkim_verify(d->lib, (const unsigned char *)"verify", NULL, &status);
@@ -263,8 +157,6 @@ static enum sp_rc feed_header(struct sp_dkim_run *r, bool whole, struct sp_err *
     }
     if (status == DKIM_STAT_OK)
         status = dkim_eoh(r->dkim);
-    if (status != DKIM_STAT_OK && !r->verifies)
-        return fail(r, status, err);
     r->over = status != DKIM_STAT_OK; /* no signature, or none that can be read */
     rc = feed_body(r, sp_bytes_slice(start, h.body_at, SIZE_MAX), err);
     sp_buf_wipe(&r->header);
@@ -299,25 +191,6 @@ static enum sp_rc finish(struct sp_dkim_run *r, DKIM_STAT *status, struct sp_err
     if (rc == SP_OK && !r->over)
         *status = dkim_eom(r->dkim, NULL);
     return rc;
-}
-
-enum sp_rc sp_dkim_sign_finish(struct sp_dkim_run *r, struct sp_buf *out, struct sp_err *err)
-{
-    DKIM_STAT status = DKIM_STAT_OK;
-    unsigned char *value = NULL;
-    size_t len = 0;
-    enum sp_rc rc = finish(r, &status, err);
-
-    if (rc != SP_OK)
-        return rc;
-    if (status == DKIM_STAT_OK)
-        status = dkim_getsighdr_d(r->dkim, FIELD_NAME_LEN, &value, &len);
-    if (status != DKIM_STAT_OK || value == NULL)
-        return fail(r, status, err);
-    sp_buf_put_cstr(out, FIELD_NAME);
-    sp_buf_put(out, sp_bytes(value, len));
-    sp_buf_put_cstr(out, "\r\n");
-    return sp_buf_rc(out);
 }
 
 static bool is_unknown(const struct sp_dkim_run *r, const DKIM_SIGINFO *sig)

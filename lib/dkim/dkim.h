@@ -1,6 +1,6 @@
 /*
- * DKIM (RFC 6376, RFC 8463) by libopendkim. Signing oversigns what a reader sees and never uses l=; verifying asks a
- * callback for key records and never the network. thread: worker
+ * Verifying DKIM signatures (RFC 6376, RFC 8463) by libopendkim: asks a callback for key records and never the network.
+ * Signing is dkim/sign.h. thread: worker
  */
 #ifndef SP_DKIM_DKIM_H
 #define SP_DKIM_DKIM_H
@@ -12,28 +12,12 @@ struct sp_dkim;
 
 /* One library handle; make one a process. owner: the caller. returns: SP_OK or SP_E_DKIM_FAILED */
 SP_MUST_CHECK enum sp_rc sp_dkim_new(struct sp_dkim **out, struct sp_err *err);
-/* NULL is allowed; all its signers and checks must be freed before. */
+/* NULL is allowed; all its runs must be freed before. */
 void sp_dkim_free(struct sp_dkim *d);
 SP_AUTO_DEFINE(sp_dkim)
 
-struct sp_dkim_key {
-    const char *domain;   /* d= */
-    const char *selector; /* s= */
-    struct sp_bytes key;  /* PEM, RSA */
-};
-
 /* One message, fed in pieces cut anywhere: header, empty line, body, in CRLF. */
 struct sp_dkim_run;
-
-/*
- * owner:   the caller, until sp_dkim_run_free
- * key:     borrowed for the call
- * now_ms:  wall clock: the signature's t=; x= is seven days later
- * returns: SP_OK, SP_E_KEYS_FORMAT, SP_E_UNSUPPORTED for another kind of key, SP_E_DKIM_FAILED
- */
-SP_MUST_CHECK enum sp_rc sp_dkim_sign_new(struct sp_dkim *d, const struct sp_dkim_key *key,
-                                          int64_t now_ms, struct sp_dkim_run **out,
-                                          struct sp_err *err);
 
 /*
  * Answers with the TXT record at name (selector._domainkey.domain), strings joined.
@@ -55,15 +39,6 @@ SP_AUTO_DEFINE(sp_dkim_run)
 SP_MUST_CHECK enum sp_rc sp_dkim_run_feed(struct sp_dkim_run *r, struct sp_bytes data,
                                           struct sp_err *err);
 
-/*
- * After the last byte, for a signing run.
- *
- * out:     the whole DKIM-Signature field, folded, ended by CRLF, is appended
- * returns: SP_OK, SP_E_DKIM_FAILED
- */
-SP_MUST_CHECK enum sp_rc sp_dkim_sign_finish(struct sp_dkim_run *r, struct sp_buf *out,
-                                             struct sp_err *err);
-
 #define SP_DKIM_DOMAIN_MAX  256
 #define SP_DKIM_RESULTS_MAX 8
 
@@ -76,7 +51,7 @@ struct sp_dkim_result {
 };
 
 /*
- * After the last byte, for a verifying run.
+ * After the last byte.
  *
  * results: one a signature, at most SP_DKIM_RESULTS_MAX
  * returns: SP_OK, even if no signature is there or valid; SP_E_DKIM_FAILED if the message could not be looked at
