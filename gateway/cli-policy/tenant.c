@@ -226,9 +226,8 @@ static void print_dns(const char *domain, const char *host)
 {
     printf("In the DNS of %s:\n\n"
            "  SPF: put  a:%s  into the record v=spf1 of %s\n"
-           "  DKIM: sallyport._domainkey.%s  TXT  \"v=DKIM1; k=rsa; p=...\", with the public half "
-           "of sealer.dkim_key:\n"
-           "    openssl rsa -in keys/dkim.key -pubout -outform DER | base64 -w0\n\n",
+           "  DKIM: what \"sallyport dkim dns\" prints for %s; \"sallyport dkim keygen\" makes the "
+           "key if there is none\n\n",
            domain, host, domain, domain);
 }
 

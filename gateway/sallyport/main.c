@@ -24,6 +24,7 @@ static const struct command {
     {"detect", NULL, "cli-detect", "say what of PHI is in files"},
     {"settings", NULL, "cli-policy", "print the reference of all settings"},
     {"tenant", NULL, "cli-policy", "add a tenant, list and show them"},
+    {"dkim", NULL, "cli-dkim", "keygen, dns, check: keys that sign, and what of them is in DNS"},
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},
     {"audit", NULL, "cli-control", "prove, show, status: what became of a message"},
     {"queue", "check", "cli-spool", "read every message of the spool and tell damage"},

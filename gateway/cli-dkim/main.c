@@ -1,0 +1,270 @@
+/*
+ * `sallyport dkim keygen|dns|check`: the keys that sign, and what of them is in DNS. Works without the daemon; whoever may read
+ * the keys may do this.
+ */
+#include "gateway/cli-dkim/cli.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FILE_MAX ((size_t)8 << 20)
+
+static const char usage[] =
+    "usage: sallyport dkim keygen [TENANT] [--bits 2048|3072|4096]\n"
+    "       sallyport dkim dns [TENANT] [--json]\n"
+    "       sallyport dkim check [TENANT] [--json]\n"
+    "\n"
+    "keygen  makes the key files that the settings name and that are not there yet (0600)\n"
+    "dns     prints the TXT records to publish\n"
+    "check   asks DNS for them and compares: one line a selector\n"
+    "\n"
+    "  -c, --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
+    "\n"
+    "Exit codes: 0 all is well, 1 something is wrong, 2 wrong arguments or nothing to read, 3 DNS "
+    "could not be asked.\n";
+
+int cli_say(int code, const char *format, ...)
+{
+    va_list args;
+
+    (void)fputs("sallyport dkim: ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return code;
+}
+
+static bool join(char *out, const char *folder, const char *name)
+{
+    int n = name[0] == '/' ? snprintf(out, PATH_MAX, "%s", name)
+                           : snprintf(out, PATH_MAX, "%s/%s", folder, name);
+
+    return n > 0 && n < PATH_MAX;
+}
+
+static bool read_file(const char *path, struct sp_buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 1;
+
+    while (fd >= 0 && n > 0) {
+        uint8_t *to = sp_buf_reserve(out, 16384);
+
+        n = to == NULL ? -1 : read(fd, to, 16384);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0 && n == 0;
+}
+
+struct sp_pkey *cli_key_read(const struct cli_key *key)
+{
+    struct sp_pkey *k = NULL;
+    struct sp_err err = {0};
+    struct sp_buf pem;
+
+    if (key->path[0] == 0) {
+        (void)cli_say(0, "tenant %s: no setting names the key of selector %s", key->tenant->name,
+                      key->selector);
+        return NULL;
+    }
+    sp_buf_init(&pem, FILE_MAX);
+    if (!read_file(key->path, &pem))
+        (void)cli_say(0, "%s: %s", key->path, strerrordesc_np(errno));
+    else if (sp_pkey_parse(sp_buf_bytes(&pem), &k, &err) != SP_OK)
+        (void)cli_say(0, "%s: %s", key->path, err.text);
+    sp_buf_wipe(&pem);
+    if (k != NULL && sp_pkey_kind(k) != key->kind) {
+        (void)cli_say(0, "%s: it is not the kind of key that selector %s is for", key->path,
+                      key->selector);
+        sp_pkey_free(SP_STEAL(k));
+    }
+    return k;
+}
+
+static void add_key(struct cli *cli, const struct sp_tenant *t, const char *selector,
+                    enum sp_pkey_kind kind, const char *file)
+{
+    struct cli_key *k = &cli->keys[cli->key_count];
+
+    if (selector[0] == 0 || cli->key_count == CLI_KEYS_MAX)
+        return;
+    *k = (struct cli_key){.tenant = t, .selector = selector, .kind = kind};
+    if (file[0] != 0 && !join(k->path, cli->folder, file))
+        k->path[0] = 0;
+    if (snprintf(k->name, sizeof(k->name), "%s._domainkey.%s", selector, t->dkim.domain) <
+        (int)sizeof(k->name))
+        cli->key_count++;
+}
+
+static const char *either(const char *own, const char *gateway)
+{
+    return own[0] != 0 ? own : gateway;
+}
+
+static int load_tenant(struct cli *cli, const char *path)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    const struct sp_config *c = cli->config;
+    struct sp_tenant *t = NULL;
+    struct sp_err err = {0};
+    struct sp_buf text;
+    int code = CLI_OK;
+
+    sp_buf_init(&text, FILE_MAX);
+    if (!read_file(path, &text))
+        code = cli_say(CLI_USAGE, "%s can't be read", path);
+    else if (sp_tenant_load(sp_buf_bytes(&text), path, problems, &t) != SP_OK) {
+        (void)sp_problems_rc(problems, &err);
+        code = cli_say(CLI_USAGE, "%s", err.text);
+    }
+    sp_buf_clear(&text);
+    if (t == NULL)
+        return code;
+    cli->tenants = sp_realloc(cli->tenants, (cli->tenant_count + 1) * sizeof(*cli->tenants));
+    cli->tenants[cli->tenant_count++] = t;
+    if (cli->only != NULL && strcmp(cli->only, t->name) != 0)
+        return code;
+    add_key(cli, t, t->dkim.selector, SP_PKEY_RSA, either(t->dkim.key, c->sealer.dkim_key));
+    add_key(cli, t, t->dkim.ed25519_selector, SP_PKEY_ED25519,
+            either(t->dkim.ed25519_key, c->sealer.dkim_ed25519_key));
+    return code;
+}
+
+static int load_tenants(struct cli *cli)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    struct dirent **names = NULL;
+    int code = CLI_OK;
+    int count = join(folder, cli->folder, cli->config->tenants)
+                    ? scandir(folder, &names, NULL, alphasort)
+                    : -1;
+
+    if (count < 0)
+        return cli_say(CLI_USAGE, "the folder of tenants can't be read");
+    for (int i = 0; i < count; i++) {
+        const char *name = names[i]->d_name;
+
+        if (code == CLI_OK && name[0] != '.' && join(path, folder, name) &&
+            sp_bytes_ends_nocase(sp_bytes_cstr(name), SP_LIT(".json")))
+            code = load_tenant(cli, path);
+        free(names[i]);
+    }
+    free(names);
+    return code;
+}
+
+static bool has_tenant(const struct cli *cli, const char *name)
+{
+    for (size_t i = 0; i < cli->tenant_count; i++)
+        if (strcmp(cli->tenants[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+int cli_load(struct cli *cli)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    char real[PATH_MAX];
+    struct sp_err err = {0};
+    struct sp_buf text;
+    int code = CLI_OK;
+
+    cli->keys = sp_calloc(CLI_KEYS_MAX, sizeof(*cli->keys));
+    sp_buf_init(&text, FILE_MAX);
+    if (realpath(cli->config_path, real) == NULL || !read_file(real, &text)) {
+        code = cli_say(CLI_USAGE, "%s can't be read", cli->config_path);
+    } else if (sp_config_load(sp_buf_bytes(&text), cli->config_path, problems, &cli->config) !=
+               SP_OK) {
+        (void)sp_problems_rc(problems, &err);
+        code = cli_say(CLI_USAGE, "%s", err.text);
+    }
+    sp_buf_clear(&text);
+    if (code != CLI_OK)
+        return code;
+    snprintf(cli->folder, sizeof(cli->folder), "%s", dirname(real));
+    code = load_tenants(cli);
+    if (code == CLI_OK && cli->only != NULL && !has_tenant(cli, cli->only))
+        code = cli_say(CLI_USAGE, "no tenant is called %s", cli->only);
+    if (code == CLI_OK && cli->key_count == 0)
+        code = cli_say(CLI_WRONG, "no tenant has a DKIM selector: give its dkim.domain and "
+                                  "dkim.selector, and the gateway's sealer.dkim_key");
+    return code;
+}
+
+void cli_clear(struct cli *cli)
+{
+    for (size_t i = 0; i < cli->tenant_count; i++)
+        sp_tenant_free(cli->tenants[i]);
+    sp_free(cli->tenants);
+    sp_free(cli->keys);
+    sp_config_free(cli->config);
+}
+
+static bool take_bits(struct cli *cli, const char *text)
+{
+    uint64_t bits = 0;
+
+    if (!sp_bytes_to_u64(sp_bytes_cstr(text), &bits) ||
+        (bits != 2048 && bits != 3072 && bits != 4096))
+        return false;
+    cli->bits = (unsigned)bits;
+    return true;
+}
+
+static bool take_arguments(struct cli *cli, int argc, char **argv, bool makes)
+{
+    for (int i = 0; i < argc; i++) {
+        bool has_value = i + 1 < argc;
+
+        if (strcmp(argv[i], "--json") == 0 && !makes)
+            cli->json = true;
+        else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && has_value)
+            cli->config_path = argv[++i];
+        else if (strcmp(argv[i], "--bits") == 0 && has_value && makes &&
+                 take_bits(cli, argv[i + 1]))
+            i++;
+        else if (argv[i][0] != '-' && cli->only == NULL)
+            cli->only = argv[i];
+        else
+            return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct cli *cli);
+    } commands[] = {{"keygen", cli_keygen}, {"dns", cli_dns}, {"check", cli_check}};
+    struct cli cli = {.config_path = "/etc/sallyport/sallyport.json", .bits = 2048};
+    int (*run)(struct cli *) = NULL;
+    int code;
+
+    for (size_t i = 0; argc >= 3 && i < SP_ARRAY_LEN(commands); i++)
+        if (strcmp(argv[2], commands[i].name) == 0)
+            run = commands[i].run;
+    if (argc >= 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[argc - 1], "--help") == 0)) {
+        (void)fputs(usage, stdout);
+        return CLI_OK;
+    }
+    if (run == NULL || !take_arguments(&cli, argc - 3, argv + 3, run == cli_keygen)) {
+        (void)fputs(usage, stderr);
+        return CLI_USAGE;
+    }
+    code = cli_load(&cli);
+    if (code == CLI_OK)
+        code = run(&cli);
+    cli_clear(&cli);
+    return fflush(stdout) == 0 ? code : CLI_USAGE;
+}
