@@ -5,10 +5,12 @@
 
 #include "admin/admin.h"
 #include "admin/metrics.h"
+#include "config/config.h"
 #include "role/role.h"
 
 struct admin {
     struct sp_role *role;
+    struct sp_config *config;
     struct sp_jobs *jobs;
     struct sp_admin *server;
     struct sp_admin_metrics *metrics; /* NULL: no page */
@@ -16,6 +18,35 @@ struct admin {
 };
 
 #define STOP_STEP_MS 20
+
+/* Who the settings name as approver may speak of policies, and of nothing else. command: empty: anything at all */
+static bool may_ask(void *arg, uint32_t uid, struct sp_bytes command)
+{
+    const struct admin *a = arg;
+    const struct sp_config_texts *approvers = &a->config->publishing.approvers;
+    uint64_t named;
+
+    if (command.len > 0 && !sp_bytes_eq(command, SP_LIT("policy.approve")) &&
+        !sp_bytes_eq(command, SP_LIT("policy.proposals")))
+        return false;
+    for (size_t i = 0; i < approvers->count; i++)
+        if (sp_bytes_to_u64(sp_bytes_cstr(approvers->items[i]), &named) && named == uid)
+            return true;
+    return false;
+}
+
+static enum sp_rc load_config(struct admin *a, struct sp_err *err)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_config *fresh = NULL;
+
+    if (sp_config_load(sp_role_file(a->role, "sallyport.json"), "sallyport.json", problems,
+                       &fresh) != SP_OK)
+        return sp_problems_rc(problems, err);
+    sp_config_free(a->config);
+    a->config = fresh;
+    return SP_OK;
+}
 
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 {
@@ -29,6 +60,10 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 
     *state = a;
     a->role = role;
+    if (load_config(a, err) != SP_OK)
+        return SP_E_CONFIG_INVALID;
+    parts.may_ask = may_ask;
+    parts.arg = a;
     a->jobs = sp_jobs_new(parts.loop, parts.log);
     sp_jobs_on_faulty(a->jobs, sp_role_peer_faulty, role);
     parts.jobs = a->jobs;
@@ -51,13 +86,11 @@ static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
     sp_jobs_add_peer(((struct admin *)state)->jobs, kind, index, fd);
 }
 
-/* Nothing of the configuration is used here but the socket, which stays. */
+/* Nothing of the configuration is used here but who may approve policies. */
 static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *err)
 {
     (void)role;
-    (void)state;
-    (void)err;
-    return SP_OK;
+    return load_config(state, err);
 }
 
 static void on_wait(void *arg)
@@ -88,6 +121,7 @@ static void free_admin(void *state)
     sp_jobs_free(a->jobs);
     sp_admin_metrics_free(a->metrics);
     sp_admin_free(a->server);
+    sp_config_free(a->config);
     sp_free(a);
 }
 

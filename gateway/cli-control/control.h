@@ -92,6 +92,7 @@ int control_orders(const struct control *c);
 int control_keys(const struct control *c);
 int control_audit(const struct control *c);
 int control_posture(const struct control *c);
+int control_policy(const struct control *c);
 int control_suppression(const struct control *c);
 int control_status(const struct control *c);
 int control_probe(const struct control *c);

@@ -34,6 +34,8 @@ static const char usage[] =
     "       sallyport posture forget DOMAIN --reason TEXT\n"
     "       sallyport suppression list [ADDRESS]\n"
     "       sallyport suppression add|remove ADDRESS --reason TEXT\n"
+    "       sallyport policy approve VERSION --reason TEXT\n"
+    "       sallyport policy proposals\n"
     "       sallyport probe DOMAIN [--sender ADDRESS]\n"
     "       sallyport tlsrpt show [DOMAIN] [--day YYYY-MM-DD]\n"
     "       sallyport status\n"
@@ -139,6 +141,7 @@ static const struct {
     {"status", 1, control_status},
     {"probe", 2, control_probe},
     {"suppression", 2, control_suppression},
+    {"policy", 2, control_policy},
     {"tlsrpt", 2, control_tlsrpt},
     {"trace", 1, control_trace},
     {"upgrade", 1, control_upgrade},

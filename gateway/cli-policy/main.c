@@ -22,12 +22,19 @@ static const struct command {
     {"policy", "diff", cli_policy_diff, "policy diff FILE FILE [--json]"},
     {"policy", "format", cli_policy_format, "policy format FILE... [--check | --stdout]"},
     {"policy", "publish", cli_policy_publish,
-     "policy publish DRAFT --reason TEXT [--approved-by NAME] [-c sallyport.json] [--dry-run]"},
+     "policy publish DRAFT --reason TEXT [--stage shadow|N%|full] [--approved-by NAME]\n"
+     "        [-c sallyport.json] [--dry-run]"},
+    {"policy", "status", cli_policy_status, "policy status [-c sallyport.json] [--json]"},
+    {"policy", "promote", cli_policy_promote,
+     "policy promote --reason TEXT [--stage N%|full] [-c sallyport.json]"},
+    {"policy", "abort", cli_policy_abort, "policy abort --reason TEXT [-c sallyport.json]"},
     {"policy", "history", cli_policy_history, "policy history [-c sallyport.json] [--json]"},
     {"policy", "rollback", cli_policy_rollback,
      "policy rollback VERSION --reason TEXT [--approved-by NAME] [-c sallyport.json]"},
     {"policy", "replay", cli_policy_replay,
      "policy replay --message ID | --days N [--draft FILE] [-c sallyport.json] [--json]"},
+    {"policy", "report", cli_policy_report,
+     "policy report [--days N] [-c sallyport.json] [--json]"},
     {"explain", NULL, cli_explain,
      "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
      "V']...\n"

@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "gateway/cli-policy/cli.h"
+#include "gateway/cli-policy/publish.h"
 #include "json/json.h"
 #include "policy/record.h"
 
@@ -41,41 +39,13 @@ struct replay {
 
 /* ---- the facts, from the gateway ---- */
 
-static void run_control(struct cli *cli, const struct replay *r, int out)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    const char *what = r->message != NULL ? r->message : r->days;
-    char *argv[] = {"cli-control", "audit",           "facts", (char *)what,
-                    "--config",    (char *)r->config, NULL};
-
-    if (n > 0 && dup2(out, STDOUT_FILENO) >= 0) {
-        self[n] = 0;
-        (void)execv(cli_join(cli, cli_dirname(cli, self), "cli-control"), argv);
-    }
-    _exit(127);
-}
-
 /* returns: whether the gateway gave them */
 static bool ask_facts(struct cli *cli, const struct replay *r, struct sp_buf *out)
 {
-    uint8_t piece[65536];
-    int ends[2], status = 1;
-    ssize_t n;
-    pid_t child;
+    const char *what = r->message != NULL ? r->message : r->days;
+    const char *words[] = {"audit", "facts", what, "--config", r->config, NULL};
 
-    if (pipe(ends) != 0)
-        return false;
-    child = fork();
-    if (child == 0)
-        run_control(cli, r, ends[1]);
-    (void)close(ends[1]);
-    while (child > 0 && (n = read(ends[0], piece, sizeof(piece))) > 0)
-        sp_buf_put(out, sp_bytes(piece, (size_t)n));
-    (void)close(ends[0]);
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return false;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 && sp_buf_rc(out) == SP_OK;
+    return cli_ask_gateway(cli, words, out) == 0;
 }
 
 /* ---- from record to facts ---- */
@@ -121,8 +91,8 @@ static void set_headers(struct cli *cli, struct cli_facts *f, const struct sp_js
 static void set_members(struct cli *cli, struct cli_facts *f, const struct sp_json *object,
                         bool addresses)
 {
-    static const char *const others[] = {"unknown", "types",   "time_ms",   "policy",
-                                         "header",  "decided", "recipients"};
+    static const char *const others[] = {"unknown", "types", "time_ms", "policy",    "header",
+                                         "decided", "other", "stage",   "recipients"};
 
     for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
         bool is_other = false;

@@ -175,6 +175,9 @@ static const struct {
     {"suppression.list", ledger_suppress_list},
     {"suppression.add", ledger_suppress_add},
     {"suppression.remove", ledger_suppress_remove},
+    {"policy.propose", ledger_policy_propose},
+    {"policy.approve", ledger_policy_approve},
+    {"policy.proposals", ledger_policy_proposals},
     {"tlsrpt.show", ledger_tlsrpt_show},
 };
 

@@ -109,6 +109,14 @@ void ledger_suppress_add(struct ledger *l, struct sp_jobs_job *job,
 void ledger_suppress_remove(struct ledger *l, struct sp_jobs_job *job,
                             const struct ledger_question *q);
 
+/* approve.c: policy versions that wait for a second person */
+void ledger_policy_propose(struct ledger *l, struct sp_jobs_job *job,
+                           const struct ledger_question *q);
+void ledger_policy_approve(struct ledger *l, struct sp_jobs_job *job,
+                           const struct ledger_question *q);
+void ledger_policy_proposals(struct ledger *l, struct sp_jobs_job *job,
+                             const struct ledger_question *q);
+
 /* tlsrpt.c */
 void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 

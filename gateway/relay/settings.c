@@ -12,6 +12,7 @@
 struct loaded {
     struct sp_config *config;
     struct sp_policy *policy;
+    struct sp_policy_stage stage;
     struct sp_tls_context *tls;
     struct sp_dns_resolver *resolver; /* of intake: keys of DKIM proofs */
     struct sp_intake_tenant *tenants;
@@ -37,22 +38,44 @@ static enum sp_rc load_config(struct relay *r, struct loaded *l, struct sp_probl
                           &l->config);
 }
 
+static enum sp_rc check_routes(const struct loaded *l, const struct sp_policy *policy,
+                               struct sp_problems *problems)
+{
+    const char *route;
+    size_t at = 0;
+
+    while ((route = sp_policy_route_next(policy, &at)) != NULL)
+        if (!sp_config_has_route(l->config, sp_bytes_cstr(route)))
+            return sp_problem_file(problems, l->config->policy, 0, SP_E_POLICY_INVALID,
+                                   "a rule names the route \"%s\", which is not in "
+                                   "delivery.routes or delivery.smarthosts",
+                                   route);
+    return SP_OK;
+}
+
 static enum sp_rc load_policy(struct relay *r, struct loaded *l, struct sp_problems *problems)
 {
     struct sp_policy_reader reader = {read_policy_file, r->role, next_policy_file};
 
     enum sp_rc rc = sp_policy_load(&reader, l->config->policy, problems, &l->policy);
-    const char *route;
-    size_t at = 0;
 
-    while (rc == SP_OK && (route = sp_policy_route_next(l->policy, &at)) != NULL)
-        if (!sp_config_has_route(l->config, sp_bytes_cstr(route)))
-            rc =
-                sp_problem_file(problems, l->config->policy, 0, SP_E_POLICY_INVALID,
-                                "a rule names the route \"%s\", which is not in delivery.routes or "
-                                "delivery.smarthosts",
-                                route);
-    return rc;
+    return rc == SP_OK ? check_routes(l, l->policy, problems) : rc;
+}
+
+/* A draft that can't be tried is left out, loudly: the live policy decides as before. */
+static void load_stage(struct relay *r, struct loaded *l)
+{
+    struct sp_policy_reader reader = {read_policy_file, r->role, next_policy_file};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    enum sp_rc rc = sp_policy_stage_load(&reader, l->config->policy, problems, &l->stage);
+
+    if (rc == SP_OK && l->stage.draft != NULL)
+        rc = check_routes(l, l->stage.draft, problems);
+    if (rc == SP_OK)
+        return;
+    sp_log_warn(r->log, "relay.stage-refused", SP_RC("why", rc));
+    sp_policy_unref(l->stage.draft);
+    l->stage = (struct sp_policy_stage){.draft = NULL};
 }
 
 static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_problems *problems)
@@ -116,6 +139,7 @@ static void drop(struct loaded *l)
     sp_tls_context_unref(l->tls);
     sp_dns_resolver_free(l->resolver);
     sp_policy_unref(l->policy);
+    sp_policy_unref(l->stage.draft);
     sp_config_free(l->config);
 }
 
@@ -174,6 +198,7 @@ static void take(struct relay *r, struct loaded *l)
     struct sp_intake_settings settings = {.config = l->config,
                                           .relays = sp_role_count(r->role),
                                           .policy = l->policy,
+                                          .stage = &l->stage,
                                           .tls = l->tls,
                                           .resolver = resolver,
                                           .tenants = l->tenants,
@@ -217,6 +242,8 @@ enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err)
         rc = load_tls(r, &l, err);
     if (rc == SP_OK)
         rc = load_resolver(r, &l, err);
+    if (rc == SP_OK)
+        load_stage(r, &l);
     if (rc == SP_OK)
         take(r, &l);
     drop(&l);

@@ -19,7 +19,9 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"check", NULL, "cli-policy", "validate the configuration and say what it would do"},
-    {"policy", NULL, "cli-policy", "check, test and list policies"},
+    {"policy", "approve", "cli-control", "be the second person of a policy version"},
+    {"policy", "proposals", "cli-control", "policy versions that wait for a second person"},
+    {"policy", NULL, "cli-policy", "check, test, list, publish, stage and replay policies"},
     {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
     {"detect", NULL, "cli-detect", "say what of PHI is in files"},
     {"settings", NULL, "cli-policy", "print the reference of all settings"},

@@ -185,6 +185,7 @@ static void on_reload(void *arg)
 
         sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));
         s->now = fresh;
+        sockets_admin_mode(s);
         children_reload(s, before);
         generation_free(before);
     }

@@ -74,6 +74,14 @@ static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *a
     return SP_OK;
 }
 
+void sockets_admin_mode(const struct supervisor *s)
+{
+    bool others = s->now->config->publishing.approvers.count > 0;
+
+    if (s->admin_socket[0] != '\0' && chmod(s->admin_socket, others ? 0666 : 0600) != 0)
+        sp_log_warn(s->log, "supervisor.socket-mode", SP_INT("errno", errno));
+}
+
 static enum sp_rc open_admin(struct supervisor *s, struct sp_err *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -125,6 +133,8 @@ enum sp_rc sockets_open(struct supervisor *s, unsigned relays, struct sp_err *er
         rc = open_tcp(s, "metrics", c->admin.listen, SP_ROLE_ADMIN, 1, err);
     if (rc == SP_OK)
         rc = open_admin(s, err);
+    if (rc == SP_OK)
+        sockets_admin_mode(s);
     return rc == SP_OK ? handover_check_left(s, err) : rc;
 }
 

@@ -143,6 +143,8 @@ size_t folders_of(const struct supervisor *s, const struct child *c, char (*path
 
 /* Binds all listening sockets of the configuration; they stay until the end. */
 SP_MUST_CHECK enum sp_rc sockets_open(struct supervisor *s, unsigned relays, struct sp_err *err);
+/* Lets those connect whom the settings name as approvers; who they are, the admin role asks the kernel. */
+void sockets_admin_mode(const struct supervisor *s);
 void sockets_close(struct supervisor *s);
 
 /* ---- children.c ---- */

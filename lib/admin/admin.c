@@ -172,6 +172,19 @@ static void put_actor(const struct session *s, struct sp_buf *out)
     sp_buf_clear(&id);
 }
 
+static bool is_trusted(const struct sp_admin *a, const struct ucred *peer)
+{
+    return peer->uid == 0 || peer->uid == a->parts.owner_uid;
+}
+
+static bool may_ask(const struct session *s, struct sp_bytes command)
+{
+    const struct sp_admin *a = s->admin;
+
+    return is_trusted(a, &s->peer) || (a->parts.may_ask != NULL && command.len > 0 &&
+                                       a->parts.may_ask(a->parts.arg, s->peer.uid, command));
+}
+
 static void ask(struct session *s, struct sp_bytes line)
 {
     struct sp_admin *a = s->admin;
@@ -183,6 +196,12 @@ static void ask(struct session *s, struct sp_bytes line)
     sp_stream_hold_input(s->stream, true);
     if (sp_json_parse(line, NULL, &json, NULL) != SP_OK) {
         answer_error(s, sp_rc_name(SP_E_MALFORMED), SP_LIT("a question is one JSON object"));
+        return;
+    }
+    if (!may_ask(s, sp_json_text_of(sp_json_root(json), "command"))) {
+        sp_json_doc_free(json);
+        sp_log_warn(a->parts.log, "admin.refused", SP_INT("uid", s->peer.uid));
+        answer_error(s, sp_rc_name(SP_E_DENIED), SP_LIT("this user may not ask that"));
         return;
     }
     errand = sp_calloc(1, sizeof(*errand));
@@ -242,13 +261,14 @@ static void on_idle(void *arg)
 static const struct sp_stream_events events = {
     .on_input = on_input, .on_drained = on_drained, .on_closed = on_closed};
 
-static bool may_ask(const struct sp_admin *a, int fd, struct ucred *peer)
+static bool may_connect(const struct sp_admin *a, int fd, struct ucred *peer)
 {
     socklen_t len = sizeof(*peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) != 0 || len != sizeof(*peer))
         return false;
-    return peer->uid == 0 || peer->uid == a->parts.owner_uid;
+    return is_trusted(a, peer) ||
+           (a->parts.may_ask != NULL && a->parts.may_ask(a->parts.arg, peer->uid, SP_LIT("")));
 }
 
 static void on_accept(void *arg, int fd, const struct sp_addr *from)
@@ -258,7 +278,7 @@ static void on_accept(void *arg, int fd, const struct sp_addr *from)
     struct session *s;
 
     (void)from;
-    if (a->session_count >= SP_ADMIN_SESSIONS_MAX || !may_ask(a, fd, &peer)) {
+    if (a->session_count >= SP_ADMIN_SESSIONS_MAX || !may_connect(a, fd, &peer)) {
         sp_log_warn(a->parts.log, "admin.refused", SP_INT("uid", peer.uid));
         close(fd);
         return;

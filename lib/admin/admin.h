@@ -29,7 +29,10 @@ struct sp_admin_parts {
     struct sp_log *log;
     struct sp_jobs *jobs;
     uint32_t owner_uid; /* who may ask beside root */
-    int64_t answer_ms;  /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
+    /* Whether a user who is neither may ask this command all the same; NULL: nobody. command: as it was asked */
+    bool (*may_ask)(void *arg, uint32_t uid, struct sp_bytes command);
+    void *arg;
+    int64_t answer_ms; /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
 };
 
 /* Watches the peers of jobs. owner: the caller, until sp_admin_free, which comes after the jobs are freed. parts: copied, what they point to is lent */

@@ -66,6 +66,12 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE posture_host (domain TEXT NOT NULL, host TEXT NOT NULL, best TEXT NOT NULL,"
      "  proved_at INTEGER NOT NULL, evidence TEXT NOT NULL, now TEXT NOT NULL,"
      "  now_at INTEGER NOT NULL, PRIMARY KEY (domain, host)) WITHOUT ROWID;"},
+    {"policies that are tried, and who approved which",
+     "CREATE TABLE policy_stage (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL);"
+     "CREATE TABLE approval (hash TEXT PRIMARY KEY, proposed_by TEXT NOT NULL,"
+     "  proposed_at INTEGER NOT NULL, reason TEXT NOT NULL,"
+     "  approved_by TEXT NOT NULL DEFAULT '', approved_at INTEGER NOT NULL DEFAULT 0)"
+     "  WITHOUT ROWID;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)

@@ -174,6 +174,10 @@ struct sp_config {
         int64_t delay_ms;         /* at most so long after the day's end, at random */
         int64_t retry_ms;         /* after the first failure; doubles */
     } tls_reports;
+    struct {
+        bool second_person;
+        struct sp_config_texts approvers; /* numeric user ids that may ask policy.* beside root */
+    } publishing;
     struct sp_arena *arena; /* all of the above lives here */
 };
 

@@ -108,6 +108,13 @@ static bool is_sha256(struct sp_bytes t)
     return t.len == 64;
 }
 
+static bool is_uid(struct sp_bytes t)
+{
+    uint64_t n;
+
+    return sp_bytes_to_u64(t, &n) && n > 0 && n < UINT32_MAX;
+}
+
 static bool is_name(struct sp_bytes t)
 {
     return only(t, "-._") && t.len <= 64;
@@ -134,6 +141,7 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         [SP_FORM_MAILBOX] = {is_mailbox, "a mail address"},
         [SP_FORM_LOGIN] = {is_login, "a hash that begins with $argon2id$, SCRAM-SHA-256$..., or "
                                      "certificate:NAME"},
+        [SP_FORM_UID] = {is_uid, "a user id above 0, as id -u prints it"},
         [SP_FORM_SHA256] = {is_sha256, "a SHA-256 of 64 hexadecimal digits"},
     };
 

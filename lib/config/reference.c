@@ -24,6 +24,7 @@ static const char *const form_names[] = {
     [SP_FORM_MAILBOX] = "mail address",
     [SP_FORM_LOGIN] = "hash, verifier or certificate",
     [SP_FORM_SHA256] = "SHA-256",
+    [SP_FORM_UID] = "user id",
 };
 
 static void put_amount(const struct sp_setting *s, int64_t v, struct sp_buf *out)

@@ -179,6 +179,11 @@ static const struct sp_setting settings[] = {
      "a report goes at a random moment of this time after the day (UTC) has ended"},
     {"tls_reports.retry", SP_SETTING_DURATION, AT(tls_reports.retry_ms), 1000, DAY, "15m", NULL, SP_FORM_ANY,
      "pause before a report that failed is tried again; it doubles each time, for a day"},
+
+    {"publishing.second_person", SP_SETTING_BOOL, AT(publishing.second_person), 0, 0, "false", NULL, SP_FORM_ANY,
+     "a policy decides mail only after another user than the one who publishes it has approved it"},
+    {"publishing.approvers", SP_SETTING_TEXTS, AT(publishing.approvers), 0, 0, "", NULL, SP_FORM_UID,
+     "user ids (as id -u prints them) that may approve, beside root; they may ask nothing else of the gateway"},
 };
 
 static const struct sp_setting listen_settings[] = {

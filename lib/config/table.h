@@ -31,6 +31,7 @@ enum sp_setting_form {
     SP_FORM_MAILBOX, /* local@domain */
     SP_FORM_LOGIN,   /* $argon2id$..., SCRAM-SHA-256$..., certificate:NAME */
     SP_FORM_SHA256,  /* 64 hexadecimal digits */
+    SP_FORM_UID,     /* digits */
 };
 
 struct sp_setting {

@@ -213,6 +213,21 @@ static void put_storage(struct sp_jw *w, const struct sp_intake *in)
     sp_jw_end(w);
 }
 
+/* A draft that is tried: which policy was only asked, and for how many recipients it says something else. */
+static void put_stage(struct sp_jw *w, const struct transaction *tx)
+{
+    bool draft = tx->policy != tx->gen->policy;
+
+    if (tx->other == NULL)
+        return;
+    sp_jw_object(w, "stage");
+    sp_jw_cstr(w, "decided_by", draft ? "draft" : "live");
+    sp_jw_cstr(w, "other", sp_policy_hash(tx->other));
+    sp_jw_int(w, "percent", tx->gen->stage.percent);
+    sp_jw_int(w, "otherwise", (int64_t)tx->otherwise);
+    sp_jw_end(w);
+}
+
 void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out)
 {
     const struct sp_accept *a = &tx->accept;
@@ -238,6 +253,7 @@ void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out)
     put_detection(&w, tx);
     sp_jw_text(&w, "policy", a->policy);
     put_decisions(&w, tx);
+    put_stage(&w, tx);
     put_storage(&w, tx->in);
     sp_jw_cstr(&w, "reply", "250 2.0.0");
     sp_jw_end(&w);
@@ -362,7 +378,8 @@ static bool is_kept(enum sp_fact fact)
 static const enum sp_fact own_facts[] = {
     SP_FACT_RECIPIENT_PREFERENCE, SP_FACT_RECIPIENT_FIRST_CONTACT, SP_FACT_DOMAIN_REMEMBERED};
 
-void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r)
+void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r,
+                               struct sp_bytes other)
 {
     const struct sp_facts *f = &tx->facts;
     struct sp_buf decided;
@@ -389,6 +406,8 @@ void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r
         sp_buf_put(&tx->replay_last, sp_buf_bytes(&decided));
     }
     sp_buf_clear(&decided);
+    if (other.len > 0) /* what is not there is what was decided */
+        sp_jw_raw(&w, "other", other);
     sp_jw_end(&w);
 }
 
@@ -419,7 +438,8 @@ static void put_open_facts(struct sp_jw *w, struct transaction *tx)
         sp_jw_end(w);
     }
     sp_jw_end(w);
-    if (sp_policy_last_stage(tx->gen->policy) < SP_STAGE_HEADER)
+    if (sp_policy_last_stage(tx->policy) < SP_STAGE_HEADER &&
+        (tx->other == NULL || sp_policy_last_stage(tx->other) < SP_STAGE_HEADER))
         return;
     sp_jw_array(w, "header");
     for (size_t i = 0; i < f->header_count; i++) {
@@ -449,7 +469,8 @@ void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out)
     }
     sp_jw_end(&w);
     sp_jw_int(&w, "time_ms", f->now_ms);
-    sp_jw_text(&w, "policy", sp_bytes_cstr(sp_policy_hash(tx->gen->policy)));
+    sp_jw_text(&w, "policy", sp_bytes_cstr(sp_policy_hash(tx->policy)));
+    put_stage(&w, tx);
     put_open_facts(&w, tx);
     put_recipients(&w, tx);
     sp_jw_end(&w);

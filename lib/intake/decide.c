@@ -3,6 +3,7 @@
  * refused, the client hears it; else the message is taken and the refused come back to the sender by DSN.
  */
 #include "intake/intake_priv.h"
+#include "policy/record.h"
 
 /* A rule with whole_message speaks for everybody; the first one that does is the one. */
 static void spread_whole(struct transaction *tx)
@@ -25,13 +26,13 @@ static void decide_all(struct transaction *tx)
 {
     for (size_t i = 0; i < tx->recipient_count; i++) {
         struct recipient *r = &tx->recipients[i];
+        struct sp_buf other;
 
         /* also those who were decided at RCPT: the rule is the same, but now it is known whether the mail is sealed */
-        sp_intake_facts_recipient(tx, &tx->facts, r);
-        memset(&r->decision, 0, sizeof(r->decision));
-        sp_policy_decide(tx->gen->policy, &tx->facts, &r->decision);
-        r->decided = true;
-        sp_intake_audit_recipient(tx, r);
+        sp_buf_init(&other, SP_DECISION_TEXT_MAX);
+        sp_intake_stage_decide(tx, r, &other);
+        sp_intake_audit_recipient(tx, r, sp_buf_bytes(&other));
+        sp_buf_clear(&other);
     }
 }
 
@@ -39,6 +40,7 @@ void sp_intake_decide(struct transaction *tx)
 {
     sp_intake_facts_header(tx);
     sp_intake_facts_content(tx);
+    sp_intake_stage_choose(tx);
     decide_all(tx);
     spread_whole(tx);
     sp_intake_ways(tx);

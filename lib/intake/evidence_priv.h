@@ -24,8 +24,10 @@ void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], ui
 /* Appends a step (message.held, message.returned, ...) of all recipients whose decision is `verb`. */
 void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do verb,
                           struct sp_buf *out);
-/* Adds a recipient's own facts, and the decision that came of them, to what the next one writes. */
-void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r);
+/* Adds a recipient's own facts, and the decision that came of them, to what the next one writes. other: what the policy
+ * that was only asked says, as JSON; empty if it says the same or there is none */
+void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r,
+                               struct sp_bytes other);
 /* The facts that the decision can be replayed from, as JSON. */
 void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out);
 /* returns: whether it is a refusal for want of proof, or of a right to the sender's name */

@@ -14,8 +14,8 @@ void sp_intake_facts_envelope(struct transaction *tx)
     sp_facts_set_sender(f, tx->sender);
 }
 
-void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
-                               const struct recipient *r)
+void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
+                               struct sp_facts *f, const struct recipient *r)
 {
     const struct sp_intake_parts *parts = &tx->in->parts;
     size_t at = sp_bytes_find(r->address, '@');
@@ -28,7 +28,7 @@ void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
     } else {
         sp_facts_set_number(f, SP_FACT_DOMAIN_REMEMBERED, parts->remembered(parts->arg, a.domain));
     }
-    sp_policy_fill(tx->gen->policy, f);
+    sp_policy_fill(policy, f);
 }
 
 void sp_intake_facts_header(struct transaction *tx)

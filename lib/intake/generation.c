@@ -128,6 +128,10 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     g->scan_ms = c->intake.scan_ms;
     g->expire_ms = c->delivery.expire_ms;
     g->policy = sp_policy_ref(s->policy);
+    if (s->stage != NULL && s->stage->draft != NULL) {
+        g->stage = *s->stage;
+        (void)sp_policy_ref(g->stage.draft);
+    }
     g->tls = s->tls == NULL ? NULL : sp_tls_context_ref(s->tls);
     g->resolver = s->resolver;
     g->tenants = sp_calloc(s->tenant_count, sizeof(*g->tenants));
@@ -152,6 +156,7 @@ void sp_intake_generation_unref(struct generation *g)
         sp_free(g->tenants[i].networks);
     }
     sp_policy_unref(g->policy);
+    sp_policy_unref(g->stage.draft);
     sp_tls_context_unref(g->tls);
     sp_dns_resolver_free(g->resolver);
     sp_free(g->tenants);

@@ -17,7 +17,7 @@
 #include "io/loop.h"
 #include "jobs/jobs.h"
 #include "log/log.h"
-#include "policy/policy.h"
+#include "policy/stage.h"
 #include "queue/queue.h"
 #include "tls/tls.h"
 
@@ -51,10 +51,11 @@ struct sp_intake_tenant {
 };
 
 struct sp_intake_settings {
-    const struct sp_config *config; /* borrowed for the call */
-    unsigned relays;                /* limits are divided by their number */
-    struct sp_policy *policy;       /* a reference is taken */
-    struct sp_tls_context *tls;     /* a reference is taken; NULL: TLS is not offered */
+    const struct sp_config *config;      /* borrowed for the call */
+    unsigned relays;                     /* limits are divided by their number */
+    struct sp_policy *policy;            /* a reference is taken */
+    const struct sp_policy_stage *stage; /* the draft beside it, or NULL; a reference is taken */
+    struct sp_tls_context *tls;          /* a reference is taken; NULL: TLS is not offered */
     struct sp_dns_resolver
         *resolver; /* taken; for keys of DKIM proofs; NULL if no tenant has one */
     struct sp_intake_tenant *tenants;

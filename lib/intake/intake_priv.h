@@ -57,6 +57,7 @@ struct generation {
     int64_t scan_ms;
     int64_t expire_ms; /* where policy names none */
     struct sp_policy *policy;
+    struct sp_policy_stage stage; /* draft NULL: nothing is staged */
     struct sp_tls_context *tls;
     struct sp_dns_resolver *resolver; /* NULL: no key of a signature can be had */
     struct who *tenants;
@@ -197,6 +198,10 @@ struct transaction {
     struct session *session; /* NULL once it is gone */
     struct generation *gen;
     struct sp_arena *arena;
+    const struct sp_policy
+        *policy;                   /* that decides: the live one, or at the end of data the draft */
+    const struct sp_policy *other; /* that is only asked; NULL: nothing is staged */
+    size_t otherwise;              /* recipients for whom it says something else */
     struct sp_id id;
     int64_t time_ms; /* wall clock, of MAIL */
     int64_t skew_ms; /* of the steady clock then */
@@ -283,12 +288,19 @@ void sp_intake_record(struct transaction *tx);
 #define MARK_LEN 32
 void sp_intake_mark(const struct transaction *tx, char out[MARK_LEN + 1]);
 
+/* Whether the draft that is staged says for certain what the live policy says of this recipient. stage.c */
+bool sp_intake_stage_agrees(struct transaction *tx, const struct recipient *r);
+/* Now that the header is there: who decides, the live policy or the draft. */
+void sp_intake_stage_choose(struct transaction *tx);
+/* Decides for one recipient, and asks the other policy what it would have said. other: gets its decision as JSON, or stays empty */
+void sp_intake_stage_decide(struct transaction *tx, struct recipient *r, struct sp_buf *other);
+
 /* Fills facts. */
 void sp_intake_facts_envelope(struct transaction *tx);
 void sp_intake_facts_header(struct transaction *tx);
 void sp_intake_facts_content(struct transaction *tx);
-void sp_intake_facts_recipient(struct transaction *tx, struct sp_facts *f,
-                               const struct recipient *r);
+void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
+                               struct sp_facts *f, const struct recipient *r);
 
 #include "intake/evidence_priv.h" /* last: it needs all of the above */
 

@@ -107,7 +107,7 @@ static void set_child(struct transaction *tx, int64_t expire_at_ms)
                             .recipient_count = 1};
     c->decisions = sp_arena_alloc(tx->arena, sizeof(*c->decisions));
     sp_intake_own_decision(
-        tx->arena, sp_policy_floor(sp_policy_for(tx->gen->policy, tx->accept.tenant, tx->sender)),
+        tx->arena, sp_policy_floor(sp_policy_for(tx->policy, tx->accept.tenant, tx->sender)),
         expire_at_ms, c->decisions);
     c->recipients = sp_arena_alloc(tx->arena, sizeof(*c->recipients));
     c->recipients[0] =
@@ -143,7 +143,7 @@ enum sp_rc sp_intake_return(struct transaction *tx)
         rc = sp_queue_body_feed(tx->child_body, sp_buf_bytes(&text));
     }
     if (rc == SP_OK)
-        set_child(tx, tx->time_ms + sp_policy_expire_ms(tx->gen->policy, tx->gen->expire_ms));
+        set_child(tx, tx->time_ms + sp_policy_expire_ms(tx->policy, tx->gen->expire_ms));
     sp_buf_clear(&kept);
     sp_buf_clear(&text);
     return rc;

@@ -232,7 +232,7 @@ static void set_accept(struct transaction *tx)
                             .tenant = sp_bytes_cstr(tx->proof.who->tenant->name),
                             .sender = tx->sender,
                             .envid = tx->mail.envid,
-                            .policy = sp_bytes_cstr(sp_policy_hash(tx->gen->policy)),
+                            .policy = sp_bytes_cstr(sp_policy_hash(tx->policy)),
                             .trace = make_trace(tx)};
     if (tx->mail.ret != SP_RET_NONE)
         a->ret = tx->mail.ret == SP_RET_FULL ? SP_ACCEPT_RET_FULL : SP_ACCEPT_RET_HDRS;

@@ -104,7 +104,7 @@ static void put_transaction(struct sp_jw *w, const struct transaction *tx)
     for (size_t i = 0; i < tx->recipient_count; i++)
         sp_jw_text(w, NULL, tx->recipients[i].address);
     sp_jw_end(w);
-    sp_jw_cstr(w, "policy", sp_policy_hash(tx->gen->policy));
+    sp_jw_cstr(w, "policy", sp_policy_hash(tx->policy));
 }
 
 void sp_intake_refused(struct session *s, struct transaction *tx, const char *event, enum sp_rc rc,

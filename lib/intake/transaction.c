@@ -18,6 +18,8 @@ struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proo
     tx->in = s->in;
     tx->session = s;
     tx->gen = sp_intake_generation_ref(s->in->now);
+    tx->policy = tx->gen->policy;
+    tx->other = tx->gen->stage.draft;
     tx->arena = sp_arena_new(8192);
     tx->id = sp_id_new(s->in->parts.clock, s->in->parts.random);
     tx->time_ms = sp_clock_wall_ms(s->in->parts.clock);
@@ -120,8 +122,9 @@ enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server
                             .notify = ev->rcpt.notify};
     if (tx->among.open) /* whose rules hold is not known yet */
         return SP_OK;
-    sp_intake_facts_recipient(tx, &tx->facts, r);
-    r->decided = sp_policy_decide_envelope(tx->gen->policy, &tx->facts, &r->decision);
+    sp_intake_facts_recipient(tx, tx->policy, &tx->facts, r);
+    r->decided = sp_policy_decide_envelope(tx->policy, &tx->facts, &r->decision) &&
+                 sp_intake_stage_agrees(tx, r);
     if (!r->decided || r->decision.verb != SP_DO_REJECT)
         return SP_OK;
     if (r->decision.whole_message) {
@@ -319,7 +322,8 @@ bool sp_intake_tx_is_full(struct transaction *tx)
 /* returns: whether any decision still hangs on what the message holds */
 static bool needs_scan(const struct transaction *tx)
 {
-    if (!sp_policy_asks_content(tx->gen->policy))
+    if (!sp_policy_asks_content(tx->policy) &&
+        (tx->other == NULL || !sp_policy_asks_content(tx->other)))
         return false;
     for (size_t i = 0; i < tx->recipient_count; i++) {
         if (!tx->recipients[i].decided)

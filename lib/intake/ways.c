@@ -17,8 +17,8 @@ static void decide_as(struct transaction *tx, struct recipient *r, const struct 
     struct sp_decision own = *from;
 
     if (from->verb == SP_DO_PROTECT) {
-        sp_intake_facts_recipient(tx, &tx->facts, r);
-        sp_policy_decide(tx->gen->policy, &tx->facts, &own);
+        sp_intake_facts_recipient(tx, tx->policy, &tx->facts, r);
+        sp_policy_decide(tx->policy, &tx->facts, &own);
         if (own.verb == SP_DO_REJECT || own.verb == SP_DO_DISCARD)
             own = *from;
     }

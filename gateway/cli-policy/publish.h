@@ -1,0 +1,65 @@
+/*
+ * What the commands that publish share.
+ */
+#ifndef SP_CLI_POLICY_PUBLISH_H
+#define SP_CLI_POLICY_PUBLISH_H
+
+#include "gateway/cli-policy/cli.h"
+#include "json/json.h"
+
+#define CLI_WAITS 3 /* for a second person */
+
+struct publish {
+    const char *config;
+    const char *word; /* the draft, or the version to take back */
+    const char *reason;
+    const char *approver;
+    const char *stage; /* "shadow", "10%", "full" */
+    bool shadow;       /* what it says: nothing is decided by the draft */
+    unsigned percent;  /* of the mail; 100: full */
+    bool dry_run;
+    bool second_person; /* the settings ask for one */
+    const char *folder; /* of the live policy */
+    const char *live;   /* its path */
+    const char *who;
+    size_t passed; /* tests */
+};
+
+#define PUBLISHED_FILE "published.json"
+
+/* versions.c */
+const char *publish_text(struct cli *cli, const char *fmt, ...) SP_PRINTF(2, 3);
+/* Reads the options. returns: false if they are not understood, or word and reason are needed and missing */
+bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool needs_reason);
+/* Where the live policy lies. returns: false, with problems, if the settings can't be read */
+bool publish_find_live(struct cli *cli, struct publish *p);
+/* A file of the history; in the arena. */
+const char *publish_history_path(struct cli *cli, const struct publish *p, const char *name);
+/* Keeps all files of a version under its hash; the main one gets the live one's name. */
+SP_MUST_CHECK enum sp_rc publish_keep(struct cli *cli, const struct publish *p, const char *hash,
+                                      const struct cli_files *files);
+/* What an act says. */
+struct publish_act {
+    const char *event;
+    const char *file; /* beside the policy, for the ledger; NULL: the log alone */
+    const char *before;
+    const char *after;
+};
+/* One line more in the log, and the same in the act's file. */
+SP_MUST_CHECK enum sp_rc publish_tell(struct cli *cli, const struct publish *p,
+                                      const struct publish_act *act);
+/* Tells how it ended. returns: the exit code */
+int publish_end(struct cli *cli, const struct publish *p, enum sp_rc rc, const char *what,
+                const struct publish_act *act);
+
+/* approve.c: whether another person has approved the version; if not, it is proposed. code: gets the exit code then */
+bool publish_is_approved(struct cli *cli, struct publish *p, const char *hash, int *code);
+
+/* stage.c: puts the draft beside the live policy. */
+SP_MUST_CHECK enum sp_rc publish_stage(struct cli *cli, const struct publish *p,
+                                       struct sp_bytes draft, const struct publish_act *act);
+
+/* control.c: runs a command of the running gateway's. out: gets what it prints. returns: its exit code, -1 if it can't be run */
+int cli_ask_gateway(struct cli *cli, const char *const *words, struct sp_buf *out);
+
+#endif

@@ -1,0 +1,206 @@
+/*
+ * What publishing, staging and taking back have in common: where the live policy lies, who acts, versions that are kept
+ * whole under their hash in .history/, and the two places where an act is told: the log there, and published.json beside
+ * the policy, from which the ledger records it when the gateway takes the new version up.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gateway/cli-policy/publish.h"
+#include "json/json.h"
+
+#define TEXT_MAX_LEN ((size_t)128 << 20)
+
+const char *publish_text(struct cli *cli, const char *fmt, ...)
+{
+    char text[8192];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    return sp_arena_cstr(cli->arena, sp_bytes_cstr(text));
+}
+
+static const char *who_acts(struct cli *cli)
+{
+    const char *sudo = getenv("SUDO_USER"); /* NOLINT(concurrency-mt-unsafe): one thread */
+
+    if (sudo != NULL && sudo[0] != 0 && strlen(sudo) < 64)
+        return publish_text(cli, "uid %u (%s)", (unsigned)getuid(), sudo);
+    return publish_text(cli, "uid %u", (unsigned)getuid());
+}
+
+/* "shadow", "25%", "full". returns: false if it is none of these */
+static bool read_stage(struct publish *p)
+{
+    struct sp_bytes text;
+    uint64_t n;
+
+    p->percent = 100;
+    if (p->stage == NULL || strcmp(p->stage, "full") == 0)
+        return true;
+    p->shadow = strcmp(p->stage, "shadow") == 0;
+    p->percent = 0;
+    if (p->shadow)
+        return true;
+    text = sp_bytes_cstr(p->stage);
+    if (text.len < 2 || text.ptr[text.len - 1] != '%' ||
+        !sp_bytes_to_u64(sp_bytes(text.ptr, text.len - 1), &n) || n < 1 || n > 99)
+        return false;
+    p->percent = (unsigned)n;
+    return true;
+}
+
+bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool needs_reason)
+{
+    p->config = "/etc/sallyport/sallyport.json";
+    for (int i = 0; i < cli->argc; i++) {
+        const char *o = cli->argv[i];
+        const char **value = strcmp(o, "-c") == 0 || strcmp(o, "--config") == 0 ? &p->config
+                             : strcmp(o, "--reason") == 0                       ? &p->reason
+                             : strcmp(o, "--approved-by") == 0                  ? &p->approver
+                             : strcmp(o, "--stage") == 0                        ? &p->stage
+                                                                                : NULL;
+
+        if (strcmp(o, "--dry-run") == 0)
+            p->dry_run = true;
+        else if (value != NULL && i + 1 < cli->argc)
+            *value = cli->argv[++i];
+        else if (o[0] != '-' && p->word == NULL && needs_word)
+            p->word = o;
+        else
+            return false;
+    }
+    p->who = who_acts(cli);
+    return read_stage(p) && (!needs_word || p->word != NULL) &&
+           (!needs_reason || (p->reason != NULL && strlen(p->reason) >= 5));
+}
+
+/* Where the live policy lies. returns: false, with problems, if the settings can't be read */
+bool publish_find_live(struct cli *cli, struct publish *p)
+{
+    SP_AUTO(sp_config) config = cli_load_config(cli, p->config);
+
+    if (config == NULL) {
+        cli_print_problems(cli);
+        return false;
+    }
+    p->live = cli_join(cli, cli_dirname(cli, p->config), config->policy);
+    p->folder = cli_dirname(cli, p->live);
+    p->second_person = config->publishing.second_person;
+    return true;
+}
+
+const char *publish_history_path(struct cli *cli, const struct publish *p, const char *name)
+{
+    return publish_text(cli, "%s/.history/%s", p->folder, name);
+}
+
+/* ---- versions ---- */
+
+/* Keeps all files of a version; the main one is named policy. returns: SP_OK or why not */
+enum sp_rc publish_keep(struct cli *cli, const struct publish *p, const char *hash,
+                        const struct cli_files *files)
+{
+    const char *path = publish_history_path(cli, p, publish_text(cli, "%s.json", hash));
+    SP_AUTO(sp_json_doc) none = sp_json_doc_new();
+    SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
+    const struct sp_json *root = sp_json_root(doc), *list;
+    size_t skip = strlen(p->folder) + 1;
+    struct sp_buf text;
+    enum sp_rc rc = SP_OK;
+
+    if (access(path, F_OK) == 0)
+        return SP_OK;
+    if (mkdir(publish_history_path(cli, p, ""), 0755) != 0 && errno != EEXIST)
+        rc = SP_E_IO;
+    sp_json_set_int(doc, root, "version", 1);
+    sp_json_set_text(doc, root, "hash", sp_bytes_cstr(hash));
+    sp_json_set_copy(doc, root, "files", sp_json_root(none));
+    list = sp_json_find(root, "files");
+    for (size_t i = 0; i < files->count; i++) /* the main file was read first */
+        sp_json_set_text(doc, list, i == 0 ? cli_basename(p->live) : files->items[i].name + skip,
+                         files->items[i].text);
+    sp_buf_init(&text, TEXT_MAX_LEN);
+    if (rc == SP_OK)
+        rc = sp_json_canonical(root, &text);
+    if (rc == SP_OK)
+        rc = cli_write(cli, path, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return rc;
+}
+
+static void write_act(struct sp_jw *w, const struct publish *p, const struct publish_act *act)
+{
+    char now[SP_TIME_TEXT_MAX];
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    sp_time_format_rfc3339((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000, now);
+    sp_jw_object(w, NULL);
+    sp_jw_int(w, "version", 1);
+    sp_jw_cstr(w, "event", act->event);
+    sp_jw_cstr(w, "time", now);
+    sp_jw_cstr(w, "who", p->who);
+    if (p->approver != NULL)
+        sp_jw_cstr(w, "approver", p->approver);
+    sp_jw_cstr(w, "reason", p->reason);
+    sp_jw_cstr(w, "before", act->before);
+    sp_jw_cstr(w, "after", act->after);
+    if (p->percent < 100) {
+        sp_jw_cstr(w, "mode", p->shadow ? "shadow" : "percent");
+        sp_jw_int(w, "percent", p->percent);
+    }
+    sp_jw_int(w, "tests", (int64_t)p->passed);
+    sp_jw_end(w);
+}
+
+/* One line more in the log, and the same beside the policy for the ledger to read. */
+enum sp_rc publish_tell(struct cli *cli, const struct publish *p, const struct publish_act *act)
+{
+    struct sp_bytes old = {NULL, 0};
+    const char *log = publish_history_path(cli, p, "log.jsonl");
+    struct sp_buf line, all;
+    struct sp_jw w;
+    enum sp_rc rc = cli_read(cli, log, &old);
+
+    sp_buf_init(&line, 65536);
+    sp_buf_init(&all, TEXT_MAX_LEN);
+    sp_jw_init(&w, &line);
+    write_act(&w, p, act);
+    sp_buf_put_u8(&line, '\n');
+    sp_buf_put(&all, old);
+    sp_buf_put(&all, sp_buf_bytes(&line));
+    if (rc == SP_OK || rc == SP_E_NOT_FOUND)
+        rc = sp_buf_rc(&all) == SP_OK ? cli_write(cli, log, sp_buf_bytes(&all)) : SP_E_LIMIT;
+    if (rc == SP_OK && act->file != NULL)
+        rc = cli_write(cli, publish_text(cli, "%s/%s", p->folder, act->file), sp_buf_bytes(&line));
+    sp_buf_clear(&line);
+    sp_buf_clear(&all);
+    return rc;
+}
+
+int publish_end(struct cli *cli, const struct publish *p, enum sp_rc rc, const char *what,
+                const struct publish_act *act)
+{
+    if (rc != SP_OK) {
+        fprintf(stderr, "error: %s: %s\n", p->folder, sp_rc_name(rc));
+        return CLI_WRONG;
+    }
+    if (cli->json)
+        printf("{\"done\":\"%s\",\"before\":\"%s\",\"after\":\"%s\"}\n", what, act->before,
+               act->after);
+    else
+        printf("%s %.16s%s%.16s; the gateway takes it up when it reloads (SIGHUP)\n", what,
+               act->after, p->percent < 100 ? " beside " : " in the place of ", act->before);
+    return CLI_OK;
+}

@@ -1,0 +1,205 @@
+"""A draft's way to the live policy: in shadow, for a share of the mail, with a second person's approval; and the reports."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab import mail
+from lab.sink import Sink
+
+LIVE = {
+    "version": 1,
+    "settings": {"floor": "plain", "expire": "1d", "dkim_selector": "gw1", "portal": {"notify_floor": "plain"}},
+    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
+                "pickup": {"rungs": ["portal"], "floor": "sealed"}},
+    "rules": [{"rule": "office", "when": {"recipient.address": "office@example.net"}, "then": {"protect": "relay"}}],
+    "default": {"protect": "relay"}}
+DRAFT = {**LIVE, "rules": [{"rule": "strangers", "when": {"recipient.domain": "example.net"}, "then": {"protect": "pickup"}},
+                          {"rule": "severe", "when": {"phi.class": "severe"}, "then": {"protect": "pickup"}}]}
+TESTS = {"version": 1, "policy": "draft.json", "given": {"sender.address": "dr@tenant.test"},
+         "cases": [{"name": "a stranger", "when": {"recipient.address": "a@example.net"}, "expect": {"rule": "strangers"}}]}
+
+
+def gateway_with(start, folder, **settings):
+    policy = folder / "policy.json"
+    policy.write_text(json.dumps(LIVE))
+    sink = Sink()
+    gateway = start("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy)
+    if settings:
+        gateway.again(**settings)
+    home = pathlib.Path(gateway.info["config"]).parent / "policies"
+    (home / "draft.json").write_text(json.dumps(DRAFT))
+    (home / "draft.test.json").write_text(json.dumps(TESTS))
+    return gateway, sink, home
+
+
+def reload(gateway):
+    before = sum(r["event"] == "audit.started" for r in gateway.records())
+    os.kill(gateway.info["pid"], signal.SIGHUP)
+    deadline = time.monotonic() + 30
+    while sum(r["event"] == "audit.started" for r in gateway.records()) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def submit(gateway, to="a@example.net"):
+    message, message_id = mail.make("Dear Pat\r\n", [to])
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", [to], message)
+    return message, gateway.wait_record("message.accepted", message=gateway.message_of(message_id))
+
+
+def submit_until(gateway, holds):
+    """Relays take a new generation one by one: mail is sent until one of them shows it."""
+    deadline = time.monotonic() + 30
+    while True:
+        _, accepted = submit(gateway)
+        if holds(accepted):
+            return accepted
+        assert time.monotonic() < deadline, accepted
+
+
+@pytest.fixture(scope="module")
+def staged(module_gateways, tmp_path_factory):
+    gateway, sink, home = gateway_with(module_gateways, tmp_path_factory.mktemp("stage"))
+    yield gateway, sink, home
+    sink.stop()
+
+
+def test_a_draft_goes_from_shadow_to_a_share_to_all(staged):
+    gateway, _, home = staged
+    words = ("policy", "publish", str(home / "draft.json"), "--reason", "strangers get the portal", "--stage")
+    assert gateway.run(*words, "0%", check=False).returncode == 2
+    live = gateway.json("policy", "status")["live"]
+    assert "beside" in gateway.run(*words, "shadow").stdout
+    status = gateway.json("policy", "status")
+    assert status["live"] == live and status["staged"]["mode"] == "shadow" and status["asked"]
+    draft = status["staged"]["after"]
+    reload(gateway)
+    told = gateway.wait_record("policy.staged", mode="shadow")
+    assert told["version"] == {"live": live, "draft": draft} and told["reason"] == "strangers get the portal"
+
+    accepted = submit_until(gateway, lambda a: "stage" in a)  # the live one decides, the draft is on record
+    assert accepted["policy"] == live and accepted["decisions"][0]["rule"] == "default"
+    assert accepted["stage"] == {"decided_by": "live", "other": draft, "otherwise": 1, "percent": 0}
+    assert "0 otherwise" in gateway.run("policy", "replay", "--message", accepted["message"]).stdout
+    rows = {(r["by"], r["rule"]): r for r in gateway.json("policy", "report", "--days", "1")["rows"]}
+    assert rows[("draft", "strangers")]["where"] == {"portal": 1} and rows[("draft", "strangers")]["recipients"] == 1
+    assert rows[("draft", "strangers")]["portals_nobody_needed"] == 1  # the draft asks what is in it: nothing
+    assert rows[("live", "default")]["recipients"] >= 1 and "portal" not in rows[("live", "default")]["where"]
+    assert "draft  strangers" in gateway.run("policy", "report").stdout
+
+    gateway.run("policy", "promote", "--stage", "60%", "--reason", "shadow looks well")
+    reload(gateway)
+    gateway.wait_record("policy.staged", percent=60)
+    submit_until(gateway, lambda a: a.get("stage", {}).get("percent") == 60)
+    sides = {}
+    for _ in range(24):
+        message, accepted = submit(gateway)
+        stage = accepted["stage"]
+        assert (accepted["policy"], stage["other"]) == ((draft, live) if stage["decided_by"] == "draft" else (live, draft))
+        assert accepted["decisions"][0]["rule"] == ("strangers" if stage["decided_by"] == "draft" else "default")
+        sides.setdefault(stage["decided_by"], (message, accepted))
+        if len(sides) == 2:
+            break
+    assert len(sides) == 2
+    for side, (message, accepted) in sides.items():  # the same message, sent again, never flips
+        for _ in range(2):
+            with gateway.client(tls=False) as client:
+                client.sendmail("dr@tenant.test", ["a@example.net"], message)
+        deadline = time.monotonic() + 30
+        while True:
+            again = [r for r in gateway.records() if r["event"] == "message.accepted" and r.get("origin") == accepted["origin"]]
+            if len(again) == 3:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert {r["stage"]["decided_by"] for r in again} == {side}
+    assert "0 otherwise" in gateway.run("policy", "replay", "--message", sides["draft"][1]["message"]).stdout
+
+    gateway.run("policy", "promote", "--reason", "all of it")
+    status = gateway.json("policy", "status")
+    assert status["live"] == draft and status["staged"] is None and not (home / "staged.json").exists()
+    reload(gateway)
+    assert gateway.wait_record("policy.published")["version"] == {"before": live, "after": draft}
+    gateway.wait_record("policy.unstaged")
+    accepted = submit_until(gateway, lambda a: "stage" not in a)
+    assert accepted["decisions"][0]["rule"] == "strangers"
+    history = [json.loads(line)["event"] for line in gateway.run("policy", "history", "--json").stdout.splitlines()]
+    assert history == ["policy.staged", "policy.staged", "policy.published"]
+
+
+def test_a_stage_is_left_and_counts_only_for_what_was_staged(gateways, tmp_path):
+    gateway, sink, home = gateway_with(gateways, tmp_path)
+    live = gateway.json("policy", "status")["live"]
+    assert gateway.run("policy", "promote", "--reason", "of what?", check=False).returncode == 1
+    gateway.run("policy", "publish", str(home / "draft.json"), "--reason", "try this one", "--stage", "99%")
+    draft = gateway.json("policy", "status")["staged"]["after"]
+    (home / "staged.json").write_text(json.dumps({**DRAFT, "default": {"protect": "pickup"}}))  # not what was tested
+    assert gateway.run("policy", "status", check=False).returncode == 1
+    assert gateway.run("policy", "promote", "--reason", "in spite of it", check=False).returncode == 1
+    reload(gateway)
+    _, accepted = submit(gateway)
+    assert accepted["policy"] == live and "stage" not in accepted
+    assert "relay.stage-refused" in gateway.log
+    gateway.run("policy", "abort", "--reason", "somebody touched it")
+    assert gateway.json("policy", "status")["staged"] is None
+    assert gateway.run("policy", "rollback", draft[:12], "--reason", "never live", check=False).returncode == 1
+    sink.stop()
+
+
+ASK = """
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("admin.sock")
+s.sendall(sys.argv[1].encode() + b"\\n")
+print(s.makefile().readline())
+"""
+
+
+def ask_as(gateway, user, **question):
+    """Asks over the control socket as another user: who asks is the kernel's word."""
+    folder = pathlib.Path(json.loads(pathlib.Path(gateway.info["config"]).read_text())["state_dir"]) / "admin"
+    done = subprocess.run(["/usr/bin/python3", "-c", ASK, json.dumps(question)], cwd=folder, user=user, group=user,
+                          extra_groups=[], capture_output=True, text=True, timeout=30)
+    return json.loads(done.stdout or "null")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become two persons")
+def test_a_second_person_must_approve(gateways, tmp_path):
+    gateway, sink, home = gateway_with(gateways, tmp_path, publishing={"second_person": True, "approvers": ["4711"]})
+    words = ("policy", "publish", str(home / "draft.json"), "--reason", "strangers get the portal")
+    live = gateway.json("policy", "status")["live"]
+    assert gateway.run(*words, "--approved-by", "Privacy Officer", check=False).returncode == 1  # saying so is not enough
+    done = gateway.run(*words, check=False)
+    assert done.returncode == 3 and "waits for a second person" in done.stdout
+    assert gateway.json("policy", "status")["live"] == live
+    proposed = gateway.wait_record("policy.proposed")
+    draft = proposed["policy"]
+    assert gateway.json("policy", "proposals")["proposals"][0]["approved_by"] == ""
+
+    mine = gateway.run("policy", "approve", draft[:16], "--reason", "I like it", check=False)
+    assert mine.returncode == 1 and "can't approve it" in mine.stderr
+    assert ask_as(gateway, 4712, command="policy.approve", policy=draft, reason="a stranger") is None
+    assert ask_as(gateway, 4711, command="queue.list")["error"] == "denied"
+    assert ask_as(gateway, 4711, command="policy.propose", policy=draft, reason="myself")["error"] == "denied"
+    assert ask_as(gateway, 4711, command="policy.approve", policy="f" * 64, reason="unknown one")["error"] == "not-found"
+    assert gateway.run(*words, check=False).returncode == 3
+    answer = ask_as(gateway, 4711, command="policy.approve", policy=draft, reason="read it twice")
+    assert answer["ok"] and answer["result"]["approved_by"] == "uid:4711"
+    approved = gateway.wait_record("policy.approved", policy=draft)
+    assert approved["actor"]["id"] == "uid:4711" and approved["reason"] == "read it twice"
+
+    gateway.run(*words)
+    reload(gateway)
+    published = gateway.wait_record("policy.published")
+    assert published["approver"] == "uid:4711" and published["version"] == {"before": live, "after": draft}
+    # who goes round it is on record
+    (home / "policy.json").write_text(json.dumps({**DRAFT, "default": {"protect": "pickup"}}))
+    reload(gateway)
+    assert gateway.wait_record("config.changed")["version"]["before"] == draft
+    sink.stop()
