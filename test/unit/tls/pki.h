@@ -17,12 +17,13 @@ struct pki_cert {
 };
 
 struct pki_wish {
-    const char *name;              /* DNS name, or the CA's common name */
+    const char *name;              /* DNS name, or the CA's common name; "": none */
     const char *usage;             /* extended key usage; NULL: none */
     const struct pki_cert *issuer; /* NULL: signs itself, a CA */
     int from_s, to_s;              /* validity, from now */
     bool must_staple;
     unsigned rsa_bits; /* 0: P-256 */
+    bool is_ca;        /* though it has an issuer */
 };
 
 /* Makes a P-256 certificate. */
@@ -63,12 +64,13 @@ static inline void pki_make(struct pki_cert *c, const struct pki_wish *wish)
     ASN1_INTEGER_set(X509_get_serialNumber(c->x), serial++);
     X509_gmtime_adj(X509_getm_notBefore(c->x), wish->from_s);
     X509_gmtime_adj(X509_getm_notAfter(c->x), wish->to_s);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(c->x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)wish->name, -1, -1, 0);
+    if (wish->name[0] != '\0')
+        X509_NAME_add_entry_by_txt(X509_get_subject_name(c->x), "CN", MBSTRING_ASC,
+                                   (const unsigned char *)wish->name, -1, -1, 0);
     X509_set_issuer_name(c->x,
                          X509_get_subject_name(wish->issuer == NULL ? c->x : wish->issuer->x));
     X509_set_pubkey(c->x, c->key);
-    if (wish->issuer == NULL) {
+    if (wish->issuer == NULL || wish->is_ca) {
         pki_extend(c->x, NID_basic_constraints, "critical,CA:TRUE");
         pki_extend(c->x, NID_key_usage, "critical,keyCertSign");
     } else {

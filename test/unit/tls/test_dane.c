@@ -2,110 +2,25 @@
  * DANE through and through: every usage, selector and matching type, of the certificate shown and of another, with a wrong
  * name and past its time; and of several digests only the strongest (RFC 7671 9, RFC 7672 2.1.3, 3.1).
  */
-#include "pki.h"
-#include "support/check_main.h"
-#include "tls/tls.h"
+#include "shake.h"
 
-#include <sys/socket.h>
-
-#define DAY_S      86400
-#define RECORD_MAX 4096
+#define DAY_S 86400
 
 static struct pki_cert ca, other_ca, good, expired, other;
-static int dones;
-static const struct sp_tls_proof *seen;
-
-struct record {
-    struct sp_tls_tlsa tlsa;
-    uint8_t data[RECORD_MAX];
-};
-
-static void make_record(struct record *r, const struct pki_cert *of, uint8_t usage,
-                        uint8_t selector, uint8_t matching)
-{
-    const EVP_MD *const digests[] = {NULL, EVP_sha256(), EVP_sha512()};
-    unsigned char *der = NULL;
-    int len =
-        selector == 1 ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(of->x), &der) : i2d_X509(of->x, &der);
-    unsigned digest_len = (unsigned)len;
-
-    ck_assert(len > 0 && len <= RECORD_MAX);
-    if (matching == 0)
-        memcpy(r->data, der, (size_t)len);
-    else
-        ck_assert_int_eq(
-            EVP_Digest(der, (size_t)len, r->data, &digest_len, digests[matching], NULL), 1);
-    OPENSSL_free(der);
-    r->tlsa = (struct sp_tls_tlsa){usage, selector, matching, sp_bytes(r->data, digest_len)};
-}
-
-static void on_input(void *arg)
-{
-    (void)arg;
-}
-
-static void on_closed(void *arg, enum sp_rc why)
-{
-    (void)arg;
-    (void)why;
-}
-
-static void on_server(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
-{
-    (void)arg;
-    (void)proof;
-    ck_assert_int_eq(rc, SP_OK);
-    dones++;
-}
-
-static void on_client(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
-{
-    on_server(arg, rc, proof);
-    seen = proof;
-}
 
 /* Shows a certificate to a client that knows these records. returns: what they proved */
 static enum sp_tls_dane shake(const struct pki_cert *shown, struct sp_bytes name,
                               const struct record *records, size_t count)
 {
-    static const struct sp_stream_events events = {.on_input = on_input, .on_closed = on_closed};
-    const struct sp_tls_server_config server = {.certificate_pem =
-                                                    sp_bytes_cstr(shown->certificate_pem),
-                                                .key_pem = sp_bytes_cstr(shown->key_pem)};
-    const struct sp_tls_client_config client = {.extra_ca_pem = sp_bytes_cstr(ca.certificate_pem)};
-    struct sp_tls_context *contexts[2] = {sp_tls_server_new(&server, NULL),
-                                          sp_tls_client_new(&client, NULL)};
-    struct sp_tls_tlsa tlsa[4];
-    struct sp_tls_params params = {.timeout_ms = 10000,
-                                   .server_name = name,
-                                   .names = &name,
-                                   .name_count = 1,
-                                   .tlsa = tlsa,
-                                   .tlsa_count = count};
-    struct sp_loop *loop = sp_loop_new();
-    struct sp_stream *ends[2];
-    enum sp_tls_dane dane;
-    int fds[2];
+    struct shake s = {.certificate_pem = shown->certificate_pem,
+                      .key_pem = shown->key_pem,
+                      .trust_pem = ca.certificate_pem,
+                      .name = name,
+                      .records = records,
+                      .count = count};
 
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    for (size_t i = 0; i < count; i++)
-        tlsa[i] = records[i].tlsa;
-    for (int i = 0; i < 2; i++)
-        ends[i] = sp_stream_new(loop, fds[i], &events, NULL);
-    dones = 0;
-    sp_tls_start(ends[0], contexts[0], NULL, on_server, NULL);
-    sp_tls_start(ends[1], contexts[1], &params, on_client, NULL);
-    for (int i = 0; i < 5000 && dones < 2; i++)
-        sp_loop_run_once(loop, 5);
-    ck_assert_int_eq(dones, 2);
-    dane = seen->dane;
-    for (int i = 0; i < 2; i++) {
-        sp_stream_free(ends[i]);
-        sp_tls_context_unref(contexts[i]);
-    }
-    sp_loop_run_once(loop, 1);
-    sp_loop_free(loop);
-    return dane;
+    shake_hands(&s);
+    return s.dane;
 }
 
 START_TEST(each_kind_of_record_proves_its_own_and_nothing_else)
@@ -177,13 +92,14 @@ END_TEST
 
 static void set_up(void)
 {
-    pki_make(&ca, &(struct pki_wish){"Test CA", NULL, NULL, -DAY_S, DAY_S, false, 0});
-    pki_make(&other_ca, &(struct pki_wish){"Other CA", NULL, NULL, -DAY_S, DAY_S, false, 0});
-    pki_make(&good, &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, false, 0});
-    pki_make(&expired,
-             &(struct pki_wish){"mx.example", "serverAuth", &ca, -2 * DAY_S, -DAY_S, false, 0});
-    pki_make(&other,
-             &(struct pki_wish){"mx.example", "serverAuth", &other_ca, -DAY_S, DAY_S, false, 0});
+    pki_make(&ca, &(struct pki_wish){"Test CA", NULL, NULL, -DAY_S, DAY_S, false, 0, false});
+    pki_make(&other_ca, &(struct pki_wish){"Other CA", NULL, NULL, -DAY_S, DAY_S, false, 0, false});
+    pki_make(&good,
+             &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, false, 0, false});
+    pki_make(&expired, &(struct pki_wish){"mx.example", "serverAuth", &ca, -2 * DAY_S, -DAY_S,
+                                          false, 0, false});
+    pki_make(&other, &(struct pki_wish){"mx.example", "serverAuth", &other_ca, -DAY_S, DAY_S, false,
+                                        0, false});
 }
 
 static void tear_down(void)

@@ -230,13 +230,14 @@ END_TEST
 
 static void set_up(void)
 {
-    pki_make(&ca, &(struct pki_wish){"Test CA", NULL, NULL, -DAY_S, DAY_S, false, 0});
-    pki_make(&other_ca, &(struct pki_wish){"Other CA", NULL, NULL, -DAY_S, DAY_S, false, 0});
-    pki_make(&plain, &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, false, 0});
+    pki_make(&ca, &(struct pki_wish){"Test CA", NULL, NULL, -DAY_S, DAY_S, false, 0, false});
+    pki_make(&other_ca, &(struct pki_wish){"Other CA", NULL, NULL, -DAY_S, DAY_S, false, 0, false});
+    pki_make(&plain,
+             &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, false, 0, false});
     pki_make(&stapling,
-             &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, true, 0});
-    pki_make(&weak,
-             &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, false, 1024});
+             &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, true, 0, false});
+    pki_make(&weak, &(struct pki_wish){"mx.example", "serverAuth", &ca, -DAY_S, DAY_S, false, 1024,
+                                       false});
 }
 
 static void tear_down(void)

@@ -508,16 +508,20 @@ static void add(TCase *c)
 {
     static const int day = 86400;
 
-    pki_make(&ca, &(struct pki_wish){.name = "Test CA", .from_s = -day, .to_s = day, false, 0});
+    pki_make(&ca,
+             &(struct pki_wish){.name = "Test CA", .from_s = -day, .to_s = day, false, 0, false});
     pki_make(&other_ca,
-             &(struct pki_wish){.name = "Other CA", .from_s = -day, .to_s = day, false, 0});
-    pki_make(&good, &(struct pki_wish){"mx.example", "serverAuth", &ca, -day, day, false, 0});
-    pki_make(&expired, &(struct pki_wish){"mx.example", NULL, &ca, -2 * day, -day, false, 0});
-    pki_make(&foreign, &(struct pki_wish){"mx.example", NULL, &other_ca, -day, day, false, 0});
+             &(struct pki_wish){.name = "Other CA", .from_s = -day, .to_s = day, false, 0, false});
+    pki_make(&good,
+             &(struct pki_wish){"mx.example", "serverAuth", &ca, -day, day, false, 0, false});
+    pki_make(&expired,
+             &(struct pki_wish){"mx.example", NULL, &ca, -2 * day, -day, false, 0, false});
+    pki_make(&foreign,
+             &(struct pki_wish){"mx.example", NULL, &other_ca, -day, day, false, 0, false});
     pki_make(&client_cert,
-             &(struct pki_wish){"out.example", "serverAuth", &ca, -day, day, false, 0});
+             &(struct pki_wish){"out.example", "serverAuth", &ca, -day, day, false, 0, false});
     pki_make(&mail_cert,
-             &(struct pki_wish){"out.example", "emailProtection", &ca, -day, day, false, 0});
+             &(struct pki_wish){"out.example", "emailProtection", &ca, -day, day, false, 0, false});
     tcase_add_test(c, certificates_and_what_they_prove);
     tcase_add_test(c, dane_records_and_what_they_prove);
     tcase_add_test(c, a_tlsa_of_bad_length_is_unusable);
