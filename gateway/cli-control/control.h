@@ -42,6 +42,8 @@ struct control {
     const char *site;
     const char *host;
     const char *by;
+    const char *to;
+    const char *route;
     bool json;
     bool no_pin;
     bool quiet;           /* what is refused is not told */

@@ -15,6 +15,7 @@ static const char usage[] =
     "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
     "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
+    "       sallyport queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]\n"
     "       sallyport queue count [--by domain|tenant|reason|state] [--limit N]\n"
     "       sallyport queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT\n"
     "       sallyport queue drain|resume --reason TEXT\n"
@@ -97,6 +98,8 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         {"--site", &c->site},
         {"--host", &c->host},
         {"--by", &c->by},
+        {"--to", &c->to},
+        {"--route", &c->route},
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {

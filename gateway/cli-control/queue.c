@@ -257,8 +257,21 @@ static const struct verb {
 } verbs[] = {
     {"show", "queue.show", false},      {"hold", "queue.hold", true},
     {"release", "queue.release", true}, {"retry", "queue.retry", false},
-    {"delete", "queue.delete", true},
+    {"delete", "queue.delete", true},   {"redirect", "queue.redirect", true},
 };
+
+static void print_done(const struct control *c, const struct verb *verb,
+                       const struct sp_json *result)
+{
+    const struct sp_json *list = sp_json_find(result, "recipients");
+
+    (void)printf("%s: %s\n", c->words[2], verb->name);
+    for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next)
+        (void)printf("  %lld %.*s: %.*s by %.*s, floor %.*s\n",
+                     (long long)sp_json_int_of(r, "n", 0), SP_FMT(sp_json_text_of(r, "address")),
+                     SP_FMT(sp_json_text_of(r, "state")), SP_FMT(sp_json_text_of(r, "rule")),
+                     SP_FMT(sp_json_text_of(r, "floor")));
+}
 
 static int about_message(const struct control *c, const struct verb *verb)
 {
@@ -279,6 +292,8 @@ static int about_message(const struct control *c, const struct verb *verb)
     sp_jw_cstr(&w, "message", c->words[2]);
     put_text(&w, "reason", c->reason);
     put_text(&w, "until", c->until);
+    put_text(&w, "to", c->to);
+    put_text(&w, "route", c->route);
     ns = put_ns(&w, c->n);
     sp_jw_end(&w);
     if (!ns) {
@@ -293,7 +308,7 @@ static int about_message(const struct control *c, const struct verb *verb)
     else if (code == CONTROL_OK && strcmp(verb->name, "show") == 0)
         print_message(sp_json_find(answer.result, "message"));
     else if (code == CONTROL_OK)
-        (void)printf("%s: %s\n", c->words[2], verb->name);
+        print_done(c, verb, answer.result);
     control_answer_clear(&answer);
     return code;
 }
@@ -314,5 +329,5 @@ int control_queue(const struct control *c)
     return code >= 0
                ? code
                : control_usage("queue: list, sites, show, count, hold, release, retry, delete, "
-                               "freeze, thaw, drain, resume or orders");
+                               "redirect, freeze, thaw, drain, resume or orders");
 }

@@ -10,6 +10,7 @@
 
 #include "gateway/cli-policy/publish.h"
 #include "json/json.h"
+#include "policy/facts_read.h"
 #include "policy/record.h"
 
 #define ANSWER_MAX ((size_t)512 << 20)
@@ -50,44 +51,6 @@ static bool ask_facts(struct cli *cli, const struct replay *r, struct sp_buf *ou
 
 /* ---- from record to facts ---- */
 
-static void set_unknown(struct cli_facts *f, const struct sp_json *names)
-{
-    for (const struct sp_json *n = names == NULL ? NULL : names->first; n != NULL; n = n->next)
-        for (size_t i = 0; i < SP_FACT_COUNT; i++)
-            if (sp_bytes_eq(n->text, sp_bytes_cstr(sp_fact_name((enum sp_fact)i))))
-                sp_facts_set_unknown(&f->facts, (enum sp_fact)i);
-}
-
-static void set_types(struct cli *cli, struct cli_facts *f, const struct sp_json *types)
-{
-    size_t n = 0;
-    struct sp_fact_type *list =
-        sp_arena_alloc(cli->arena, ((types == NULL ? 0 : types->count) + 1) * sizeof(*list));
-
-    for (const struct sp_json *t = types == NULL ? NULL : types->first; t != NULL; t = t->next)
-        list[n++] = (struct sp_fact_type){t->key, sp_json_int_of(t, "count", 0),
-                                          sp_json_int_of(t, "distinct", 0)};
-    sp_facts_set_types(&f->facts, list, n);
-}
-
-static void set_headers(struct cli *cli, struct cli_facts *f, const struct sp_json *header)
-{
-    struct sp_fact_header *list;
-    size_t n = 0;
-
-    if (header == NULL) { /* the policy of then asked for none: what they were is not known now */
-        sp_facts_set_unknown(&f->facts, SP_FACT_HEADER);
-        return;
-    }
-    list = sp_arena_alloc(cli->arena, (header->count + 1) * sizeof(*list));
-    for (const struct sp_json *h = header->first; h != NULL; h = h->next)
-        if (h->count == 2)
-            list[n++] = (struct sp_fact_header){h->first->text, h->first->next->text};
-    f->facts.headers = list;
-    f->facts.header_count = n;
-    f->facts.values[SP_FACT_HEADER].state = SP_FACT_KNOWN;
-}
-
 static void set_members(struct cli *cli, struct cli_facts *f, const struct sp_json *object,
                         bool addresses)
 {
@@ -109,21 +72,12 @@ static struct cli_facts *facts_of(struct cli *cli, const struct sp_json *record,
                                   const struct sp_json *recipient)
 {
     struct cli_facts *f = sp_arena_alloc(cli->arena, sizeof(*f));
-    int64_t scan;
 
     memset(f, 0, sizeof(*f));
-    sp_facts_init(&f->facts);
-    f->facts.now_ms = sp_json_int_of(record, "time_ms", 0);
-    set_members(cli, f, record, true);
+    sp_facts_read_record(record, cli->arena, &f->facts);
     set_members(cli, f, recipient, true);
-    set_members(cli, f, record, false);
     set_members(cli, f, recipient, false);
-    set_types(cli, f, sp_json_find(record, "types"));
-    set_headers(cli, f, sp_json_find(record, "header"));
-    if (sp_fact_value_parse(SP_FACT_SCAN, sp_json_text_of(record, "scan"), &scan))
-        sp_facts_set_number(&f->facts, SP_FACT_SCAN, scan);
-    set_unknown(f, sp_json_find(record, "unknown"));
-    set_unknown(f, sp_json_find(recipient, "unknown"));
+    sp_facts_read_unknown(sp_json_find(recipient, "unknown"), &f->facts);
     for (size_t i = 0; i < SP_FACT_COUNT; i++) /* what was recorded is all there was */
         if (f->facts.values[i].state == SP_FACT_PENDING)
             sp_facts_set_absent(&f->facts, (enum sp_fact)i);

@@ -96,9 +96,8 @@ static void put_event(const struct relay_question *q, const struct kind *kind,
     sp_jw_end(&w);
 }
 
-/* returns: false if "n" is no list of recipients of this message */
-static bool read_ns(const struct relay_question *q, const struct sp_queue_message *m,
-                    struct sp_act *act)
+bool relay_read_ns(const struct relay_question *q, const struct sp_queue_message *m,
+                   struct sp_act *act)
 {
     const struct sp_json *list = sp_json_find(q->ask, "n");
 
@@ -126,7 +125,7 @@ static const char *read_act(const struct relay_question *q, const struct kind *k
         return "reason: needed, it is part of the audit record";
     if (m->quarantined && kind->record != SP_RECORD_DELETE)
         return "its record is damaged: it can be deleted, nothing else";
-    if (!read_ns(q, m, act))
+    if (!relay_read_ns(q, m, act))
         return "n: recipients of this message by their numbers";
     if (kind->record != SP_RECORD_HOLD)
         act->next_at_ms = 0;

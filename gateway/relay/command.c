@@ -188,6 +188,10 @@ static void run(struct relay *r, const struct relay_question *q)
         relay_count(r, q);
         return;
     }
+    if (sp_bytes_eq(name, SP_LIT("queue.redirect"))) {
+        relay_redirect(r, q);
+        return;
+    }
     if (relay_change(r, q) || relay_order(r, q))
         return;
     relay_reply_error(q->job, SP_E_UNSUPPORTED, "no such command");

@@ -41,4 +41,11 @@ void relay_list(struct relay *r, const struct relay_question *q);
 /* Carries out a command that changes a message. returns: false if it is none of those */
 bool relay_change(struct relay *r, const struct relay_question *q);
 
+/* Reads "n", recipients of this message by their numbers, in its arena. returns: false if it is no such list */
+bool relay_read_ns(const struct relay_question *q, const struct sp_queue_message *m,
+                   struct sp_act *act);
+
+/* queue.redirect */
+void relay_redirect(struct relay *r, const struct relay_question *q);
+
 #endif

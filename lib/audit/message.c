@@ -71,6 +71,28 @@ void sp_audit_message_accept(struct sp_audit_message *m, const struct sp_accept 
     take_recipients(m, accept, accepted_seq);
 }
 
+void sp_audit_message_change(struct sp_audit_message *m, const struct sp_accept *accept)
+{
+    uint32_t cap = m->rule_count + (uint32_t)accept->decision_count;
+    struct sp_bytes *rules = sp_arena_alloc(m->arena, cap * sizeof(*rules));
+
+    if (m->rule_count > 0)
+        memcpy(rules, m->rules, m->rule_count * sizeof(*rules));
+    m->rules = rules;
+    for (size_t i = 0; i < accept->decision_count; i++)
+        m->rules[m->rule_count + i] = sp_arena_copy(m->arena, accept->decisions[i].rule);
+    for (size_t i = 0; i < m->rcpt_count && i < accept->recipient_count; i++) {
+        struct sp_audit_rcpt *r = &m->rcpts[i];
+        uint16_t decision = accept->recipients[i].decision;
+
+        if (sp_rcpt_state_is_final(r->state))
+            continue;
+        r->floor = accept->decisions[decision].floor;
+        r->rule = m->rule_count + decision;
+    }
+    m->rule_count = cap;
+}
+
 void sp_audit_message_add_place(struct sp_audit_message *m, const struct sp_audit_place *place)
 {
     if (m->place_count == m->place_cap) {

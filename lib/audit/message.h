@@ -68,6 +68,9 @@ SP_AUTO_DEFINE(sp_audit_message)
 void sp_audit_message_accept(struct sp_audit_message *m, const struct sp_accept *accept,
                              uint64_t accepted_seq);
 
+/* Rules and floors of those who are not done yet are as in this record from now on. */
+void sp_audit_message_change(struct sp_audit_message *m, const struct sp_accept *accept);
+
 /* Adds a line to those that tell of it. */
 void sp_audit_message_add_place(struct sp_audit_message *m, const struct sp_audit_place *place);
 

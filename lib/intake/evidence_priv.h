@@ -9,6 +9,10 @@
 /* ---- mail of our own ---- */
 
 /* Fills a decision for mail of ours: the rungs that meet the floor. arena: owns them */
+/* A policy's decision as the record has it; texts are the policy's or copies in arena. returns: SP_E_LIMIT */
+SP_MUST_CHECK enum sp_rc sp_intake_decision_of(struct sp_arena *arena, const struct sp_decision *d,
+                                               int64_t now_ms, int64_t expire_ms,
+                                               struct sp_accept_decision *out);
 void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t expire_at_ms,
                             struct sp_accept_decision *out);
 /* Builds the DSN for refused recipients: tx->child and tx->child_body (not finished). returns: SP_OK or why not */

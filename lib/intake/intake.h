@@ -88,6 +88,28 @@ struct sp_intake_stats {
 /* returns: counts since the start */
 struct sp_intake_stats sp_intake_stats(const struct sp_intake *in);
 
+/* ---- another recipient ---- */
+
+struct sp_intake_redirect {
+    const struct sp_accept *accept; /* of a message in the queue */
+    size_t n;                       /* the recipient of it */
+    struct sp_bytes to;             /* who takes its place */
+};
+
+/*
+ * Decides for another recipient by the policy of now, from the facts of then; never below the floor that was decided for the
+ * one whose place it takes.
+ *
+ * out:     set on success; texts are the policy's own or copies in arena, so use it in this turn
+ * returns: SP_OK; SP_E_USAGE, SP_E_NOT_FOUND, SP_E_INTAKE_POLICY, SP_E_DELIVERY_FLOOR, SP_E_LIMIT
+ */
+SP_MUST_CHECK enum sp_rc sp_intake_redecide(struct sp_intake *in,
+                                            const struct sp_intake_redirect *r,
+                                            struct sp_arena *arena, struct sp_accept_decision *out,
+                                            struct sp_err *err);
+/* returns: hash of the policy of now, lent until the next sp_intake_configure */
+struct sp_bytes sp_intake_policy_hash(const struct sp_intake *in);
+
 /* ---- mail of our own ---- */
 
 /* A message of ours on its way into the queue: notices, codes, reports, DSNs. */

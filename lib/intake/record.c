@@ -42,12 +42,12 @@ static uint8_t does_of(enum sp_do verb)
     }
 }
 
-static void set_rungs(struct transaction *tx, const struct sp_ladder *ladder,
+static void set_rungs(struct sp_arena *arena, const struct sp_ladder *ladder,
                       struct sp_accept_decision *out)
 {
     if (ladder == NULL)
         return;
-    out->rungs = sp_arena_alloc(tx->arena, (ladder->count + 1) * sizeof(*out->rungs));
+    out->rungs = sp_arena_alloc(arena, (ladder->count + 1) * sizeof(*out->rungs));
     out->rung_count = ladder->count;
     out->at_end = (uint8_t)ladder->at_end;
     for (size_t i = 0; i < ladder->count; i++)
@@ -56,27 +56,37 @@ static void set_rungs(struct transaction *tx, const struct sp_ladder *ladder,
                                                 ladder->rungs[i].stay_dropped_ms};
 }
 
-static void set_decision(struct transaction *tx, const struct sp_decision *d,
-                         struct sp_accept_decision *out)
+enum sp_rc sp_intake_decision_of(struct sp_arena *arena, const struct sp_decision *d,
+                                 int64_t now_ms, int64_t expire_ms, struct sp_accept_decision *out)
 {
-    int64_t expire = d->has_expire ? d->expire_ms : tx->gen->expire_ms;
+    int64_t expire = d->has_expire ? d->expire_ms : expire_ms;
     struct sp_options options;
     struct sp_buf text;
+    enum sp_rc rc;
 
     *out = (struct sp_accept_decision){.does = does_of(d->verb),
                                        .floor = (uint8_t)d->floor,
                                        .rule = sp_bytes_cstr(d->rule),
                                        .text = d->text,
-                                       .expire_at_ms = tx->time_ms + expire};
+                                       .expire_at_ms = now_ms + expire};
     if (d->verb == SP_DO_HOLD && d->hold.within_ms > 0)
-        out->hold_until_ms = tx->time_ms + d->hold.within_ms;
-    set_rungs(tx, d->ladder, out);
+        out->hold_until_ms = now_ms + d->hold.within_ms;
+    set_rungs(arena, d->ladder, out);
     sp_options_init(&options);
     sp_options_of_decision(d, &options);
     sp_buf_init(&text, SP_OPTIONS_MAX);
-    if (sp_options_write(&options, &text) != SP_OK)
+    rc = sp_options_write(&options, &text);
+    if (rc == SP_OK)
+        out->options = sp_arena_copy(arena, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return rc;
+}
+
+static void set_decision(struct transaction *tx, const struct sp_decision *d,
+                         struct sp_accept_decision *out)
+{
+    if (sp_intake_decision_of(tx->arena, d, tx->time_ms, tx->gen->expire_ms, out) != SP_OK)
         tx->record_rc = SP_E_LIMIT; /* what delivery must know can't be left out */
-    out->options = take_text(tx, &text);
 }
 
 static bool same_names(const struct sp_names *a, const struct sp_names *b)

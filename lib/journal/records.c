@@ -217,6 +217,7 @@ enum sp_rc sp_record_audit(uint8_t type, struct sp_bytes in, struct sp_arena *ar
 {
     struct sp_accept accept;
     struct sp_outcome outcome;
+    struct sp_carry carry;
     struct sp_act act;
     enum sp_rc rc = SP_E_MALFORMED;
 
@@ -235,10 +236,13 @@ enum sp_rc sp_record_audit(uint8_t type, struct sp_bytes in, struct sp_arena *ar
             join_audit(arena, &outcome.audit, outcome.child, out);
         }
         return rc;
-    case SP_RECORD_CARRY: /* told before */
-        *time_ms = 0;
-        *out = (struct sp_audit_list){NULL, 0};
-        return SP_OK;
+    case SP_RECORD_CARRY: /* what was told before is not in it */
+        rc = sp_carry_decode(in, arena, &carry);
+        if (rc == SP_OK) {
+            *time_ms = carry.accept.time_ms;
+            *out = carry.accept.audit;
+        }
+        return rc;
     default:
         if (type == 0 || type >= SP_RECORD_TYPE_COUNT)
             return SP_E_MALFORMED;

@@ -21,8 +21,8 @@ enum sp_record_type {
     SP_RECORD_RETRY,      /* struct sp_act: due at once */
     SP_RECORD_DELETE,     /* struct sp_act: recipients leave the queue undelivered */
     SP_RECORD_ACT,        /* struct sp_act: an audited step that changes no message */
-    SP_RECORD_CARRY,      /* struct sp_carry: a living message moved on from an old segment */
-    SP_RECORD_DESTROYED,  /* struct sp_act: a segment's content key is gone */
+    SP_RECORD_CARRY, /* struct sp_carry: a living message moved on from an old segment, or changed */
+    SP_RECORD_DESTROYED, /* struct sp_act: a segment's content key is gone */
     SP_RECORD_TYPE_COUNT,
 };
 
@@ -212,8 +212,9 @@ struct sp_rcpt {
 };
 
 struct sp_carry {
-    struct sp_accept accept; /* audit and child empty: they were told before */
-    struct sp_rcpt *states;  /* accept.recipient_count of them */
+    struct sp_accept
+        accept; /* no child; audit: of what was changed with this record, not what was told before */
+    struct sp_rcpt *states; /* accept.recipient_count of them */
 };
 
 /*

@@ -20,7 +20,7 @@ enum {
 
 static bool carry_next(struct sp_queue *q);
 
-static void set_busy(struct sp_queue *q, struct sp_queue_entry *e, bool busy)
+void sp_queue_entry_busy_all(struct sp_queue *q, struct sp_queue_entry *e, bool busy)
 {
     for (uint16_t i = 0; i < e->count; i++)
         sp_queue_entry_busy(q, e, i, busy);
@@ -49,7 +49,7 @@ static void carry_done(struct sp_journal_append *a, enum sp_rc rc)
         e->is_child = false;
     }
     if (e != NULL)
-        set_busy(q, e, false);
+        sp_queue_entry_busy_all(q, e, false);
     sp_queue_pending_free(p);
     sp_queue_tell_due(q, before);
     q->carrying = rc == SP_OK && q->journal != NULL && carry_next(q);
@@ -98,6 +98,27 @@ static void ignore(void *arg, enum sp_rc rc)
     (void)rc;
 }
 
+enum sp_rc sp_queue_carry_append(struct sp_queue_pending *p, const struct sp_carry *c,
+                                 void (*done)(struct sp_journal_append *a, enum sp_rc rc))
+{
+    struct sp_queue *q = p->queue;
+    struct sp_queue_entry *e = sp_queue_entry_find(q, &c->accept.id);
+    enum sp_rc rc = sp_carry_encode(c, &p->meta);
+
+    if (rc == SP_OK)
+        rc = take_body(q, e, p);
+    if (rc != SP_OK)
+        return rc;
+    sp_queue_entry_busy_all(q, e, true);
+    p->append.type = SP_RECORD_CARRY;
+    p->append.class = SP_JOURNAL_ASKED;
+    p->append.message = e->id;
+    p->append.meta = sp_buf_bytes(&p->meta);
+    p->append.done = done;
+    sp_journal_append(q->journal, &p->append);
+    return SP_OK;
+}
+
 /* Starts carrying one message. returns: whether it is under way */
 static bool carry_one(struct sp_queue *q, struct sp_queue_entry *e)
 {
@@ -110,18 +131,10 @@ static bool carry_one(struct sp_queue *q, struct sp_queue_entry *e)
     p = sp_queue_pending_new(q, ignore, NULL);
     carry.accept = m->accept;
     carry.states = m->rcpts;
-    if (sp_carry_encode(&carry, &p->meta) != SP_OK || take_body(q, e, p) != SP_OK) {
-        sp_queue_pending_free(p);
-        return false;
-    }
-    set_busy(q, e, true);
-    p->append.type = SP_RECORD_CARRY;
-    p->append.class = SP_JOURNAL_ASKED;
-    p->append.message = e->id;
-    p->append.meta = sp_buf_bytes(&p->meta);
-    p->append.done = carry_done;
-    sp_journal_append(q->journal, &p->append);
-    return true;
+    if (sp_queue_carry_append(p, &carry, carry_done) == SP_OK)
+        return true;
+    sp_queue_pending_free(p);
+    return false;
 }
 
 /* Goes on with the next message noted. returns: whether one is under way */

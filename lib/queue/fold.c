@@ -144,25 +144,35 @@ static enum sp_rc fold_destroyed(struct sp_queue *q, const struct sp_journal_ent
     return rc;
 }
 
+void sp_queue_put_carried(struct sp_queue *q, const struct sp_carry *c,
+                          const struct sp_journal_place *place, const struct sp_queue_entry *old)
+{
+    struct sp_queue_entry *e;
+
+    sp_queue_note_carried(q, &c->accept.id, place->segment);
+    e = sp_queue_entry_new(q, &c->accept);
+    e->type = SP_RECORD_CARRY;
+    e->open = 0;
+    for (size_t i = 0; i < e->count; i++) {
+        e->rcpts[i].r = c->states[i];
+        if (!sp_rcpt_state_is_final(c->states[i].state))
+            e->open++;
+    }
+    if (old != NULL) {
+        e->skew_ms = old->skew_ms;
+        e->possibly_attempted = old->possibly_attempted;
+    }
+    (void)sp_queue_entry_put(q, e, place);
+}
+
 static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *je)
 {
     struct sp_carry c;
-    struct sp_queue_entry *e;
     enum sp_rc rc = sp_carry_decode(je->meta, q->arena, &c);
 
-    if (rc != SP_OK)
-        return rc;
-    sp_queue_note_carried(q, &c.accept.id, je->place.segment);
-    e = sp_queue_entry_new(q, &c.accept);
-    e->type = je->type;
-    e->open = 0;
-    for (size_t i = 0; i < e->count; i++) {
-        e->rcpts[i].r = c.states[i];
-        if (!sp_rcpt_state_is_final(c.states[i].state))
-            e->open++;
-    }
-    (void)sp_queue_entry_put(q, e, &je->place);
-    return SP_OK;
+    if (rc == SP_OK)
+        sp_queue_put_carried(q, &c, &je->place, NULL);
+    return rc;
 }
 
 /*

@@ -160,6 +160,23 @@ void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t ty
 /* The journal's on_entry. arg: the queue */
 void sp_queue_on_entry(void *arg, const struct sp_journal_entry *e);
 
+/* ---- a message as it stands, written anew (carry.c) ---- */
+
+/*
+ * Appends a carry with the body that the message has; its recipients are busy until done.
+ *
+ * c:       encoded at once, not kept
+ * returns: SP_OK and done follows, with p as the append's arg; else p is as it was
+ */
+SP_MUST_CHECK enum sp_rc sp_queue_carry_append(struct sp_queue_pending *p, const struct sp_carry *c,
+                                               void (*done)(struct sp_journal_append *a,
+                                                            enum sp_rc rc));
+/* All recipients are busy, or idle again. */
+void sp_queue_entry_busy_all(struct sp_queue *q, struct sp_queue_entry *e, bool busy);
+/* The message as such a record has it; old: the entry whose place it takes, or NULL. (fold.c) */
+void sp_queue_put_carried(struct sp_queue *q, const struct sp_carry *c,
+                          const struct sp_journal_place *place, const struct sp_queue_entry *old);
+
 /* ---- bodies (body.c) ---- */
 
 /* out: SP_QUEUE_FILE_NAME_MAX bytes */

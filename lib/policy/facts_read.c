@@ -1,0 +1,103 @@
+/*
+ * The facts of a decision, from the record that is kept of them: what was recorded is all there was. A recipient's own facts
+ * are left open, for who decides again for the same one or another. What the policy of then did not ask for is unknown now,
+ * not absent.
+ */
+#include "policy/facts_read.h"
+
+#include "policy/facts.h"
+
+static bool is_recipient(enum sp_fact fact)
+{
+    return fact == SP_FACT_RECIPIENT_ADDRESS || fact == SP_FACT_RECIPIENT_DOMAIN ||
+           fact == SP_FACT_RECIPIENT_PREFERENCE || fact == SP_FACT_RECIPIENT_FIRST_CONTACT ||
+           fact == SP_FACT_DOMAIN_REMEMBERED;
+}
+
+static void set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_json *m,
+                      struct sp_arena *arena)
+{
+    size_t n = 0;
+    struct sp_bytes *texts = sp_arena_alloc(arena, (m->count + 1) * sizeof(*texts));
+
+    for (const struct sp_json *i = m->first; i != NULL; i = i->next)
+        texts[n++] = i->text;
+    sp_facts_set_texts(f, fact, texts, n);
+}
+
+/* What can't be read any more is unknown. */
+static void set_fact(struct sp_facts *f, enum sp_fact fact, const struct sp_json *m,
+                     struct sp_arena *arena)
+{
+    int64_t n = m->integer;
+
+    if (sp_fact_is_set(fact) && m->type == SP_JSON_ARRAY)
+        set_texts(f, fact, m, arena);
+    else if (!sp_fact_is_set(fact) && sp_fact_is_text(fact) && m->type == SP_JSON_TEXT)
+        sp_facts_set_text(f, fact, m->text);
+    else if (sp_fact_is_closed(fact) && m->type == SP_JSON_TEXT &&
+             sp_fact_value_parse(fact, m->text, &n))
+        sp_facts_set_number(f, fact, n);
+    else if (!sp_fact_is_closed(fact) && !sp_fact_is_set(fact) && !sp_fact_is_text(fact) &&
+             (m->type == SP_JSON_INT || m->type == SP_JSON_BOOL))
+        sp_facts_set_number(f, fact, n);
+    else
+        sp_facts_set_unknown(f, fact);
+}
+
+void sp_facts_read_unknown(const struct sp_json *names, struct sp_facts *out)
+{
+    for (const struct sp_json *n = names == NULL ? NULL : names->first; n != NULL; n = n->next)
+        for (size_t i = 0; i < SP_FACT_COUNT; i++)
+            if (sp_bytes_eq(n->text, sp_bytes_cstr(sp_fact_name((enum sp_fact)i))))
+                sp_facts_set_unknown(out, (enum sp_fact)i);
+}
+
+static void set_types(struct sp_facts *f, const struct sp_json *types, struct sp_arena *arena)
+{
+    size_t n = 0;
+    struct sp_fact_type *list =
+        sp_arena_alloc(arena, ((types == NULL ? 0 : types->count) + 1) * sizeof(*list));
+
+    for (const struct sp_json *t = types == NULL ? NULL : types->first; t != NULL; t = t->next)
+        list[n++] = (struct sp_fact_type){t->key, sp_json_int_of(t, "count", 0),
+                                          sp_json_int_of(t, "distinct", 0)};
+    sp_facts_set_types(f, list, n);
+}
+
+static void set_headers(struct sp_facts *f, const struct sp_json *header, struct sp_arena *arena)
+{
+    struct sp_fact_header *list;
+    size_t n = 0;
+
+    if (header == NULL) { /* the policy of then asked for none: what they were is not known now */
+        sp_facts_set_unknown(f, SP_FACT_HEADER);
+        return;
+    }
+    list = sp_arena_alloc(arena, (header->count + 1) * sizeof(*list));
+    for (const struct sp_json *h = header->first; h != NULL; h = h->next)
+        if (h->count == 2)
+            list[n++] = (struct sp_fact_header){h->first->text, h->first->next->text};
+    f->headers = list;
+    f->header_count = n;
+    f->values[SP_FACT_HEADER].state = SP_FACT_KNOWN;
+}
+
+void sp_facts_read_record(const struct sp_json *record, struct sp_arena *arena,
+                          struct sp_facts *out)
+{
+    sp_facts_init(out);
+    out->now_ms = sp_json_int_of(record, "time_ms", 0);
+    for (size_t i = 0; i < SP_FACT_COUNT; i++) {
+        const struct sp_json *m = sp_json_find(record, sp_fact_name((enum sp_fact)i));
+
+        if (m != NULL && !is_recipient((enum sp_fact)i))
+            set_fact(out, (enum sp_fact)i, m, arena);
+    }
+    set_types(out, sp_json_find(record, "types"), arena);
+    set_headers(out, sp_json_find(record, "header"), arena);
+    sp_facts_read_unknown(sp_json_find(record, "unknown"), out);
+    for (size_t i = 0; i < SP_FACT_COUNT; i++)
+        if (out->values[i].state == SP_FACT_PENDING && !is_recipient((enum sp_fact)i))
+            sp_facts_set_absent(out, (enum sp_fact)i);
+}
