@@ -32,7 +32,7 @@ HOSTS = {
     "stalls": ("127.0.0.29", "good", "stalls"), "nonsense": ("127.0.0.30", "good", "nonsense"),
     "closes": ("127.0.0.31", "good", "closes"), "EHLO changes": ("127.0.0.32", "good", "ehlo-changes"),
     "weak": ("127.0.0.33", "weak", "weak-key"), "unstapled": ("127.0.0.34", "unstapled", ""),
-    "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
+    "other letters": ("127.0.0.35", "good", "other-letters"), "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
 }
 
 
@@ -50,6 +50,8 @@ class State:
     max_age: int = 86400
     mx: str | None = None  # in the STS policy, instead of the host
     servfail: str | None = None
+    shape: str = ""  # of the MX: null, implicit, address, ourselves, alias
+    copies: int = 1  # of the STS record, each with an id of its own
 
 
 DANE = State(tlsa=("good",))
@@ -92,6 +94,11 @@ CASES = [
     both("SERVFAIL for the STS record, STS enforced before", "tls:authenticated", but(STS, servfail="TXT"), before=STS),
     both("SERVFAIL for the policy host", "tls:verified", but(STS, servfail="policy host")),
     both("the AD bit is gone, DANE was proved", "waits", but(DANE, secure=False), before=DANE),
+    both("null MX", "returned", but(DANE, shape="null")),
+    both("MX is an address", "returned", but(DANE, shape="address")),
+    both("MX is ourselves", "returned", but(DANE, shape="ourselves")),
+    both("no MX, the domain is its own host with DANE", "tls:dane", but(DANE, shape="implicit")),
+    both("MX is an alias of a host with DANE", "tls:dane", but(DANE, shape="alias")),
     both("TLSA rollover, old and new published", "tls:dane", State("new key", ("good", "new")), before=DANE),
     both("TLSA rollover, new key not published", "waits", State("new key", ("good",)), before=DANE),
     both("TLSA matches nothing, never seen before", "waits", State("new key", ("good",))),
@@ -114,6 +121,7 @@ CASES = [
     both("STARTTLS stripped, STS enforced", "waits", but(STS, host="no STARTTLS")),
     both("STARTTLS stripped, TLS was there before", "waits", State("no STARTTLS"), before=State("untrusted")),
     Case("STARTTLS refused, nothing promised", "waits", "waits", State("refuses")),
+    both("STARTTLS offered in other letters", "tls:verified", State("other letters")),
     both("STARTTLS refused, DANE promised", "waits", State("refuses", ("good",))),
     both("bytes behind 220", "waits", State("bytes behind 220")),
     Case("TLS 1.1 only, nothing promised", "returned", "plain", State("TLS 1.1")),
@@ -129,6 +137,7 @@ CASES = [
     both("STS enforced, another name", "waits", but(STS, host="other name")),
     both("STS enforced, host not in the policy", "waits", but(STS, mx="elsewhere.hostile.test")),
     both("STS testing, another name", "tls:encrypted", but(STS, sts="testing", host="other name")),
+    both("STS record twice", "tls:verified", but(STS, copies=2)),
     both("STS policy: redirect", "tls:verified", but(STS, policy="redirect")),
     both("STS policy: too large", "tls:verified", but(STS, policy="oversize")),
     both("STS policy: wrong media type", "tls:verified", but(STS, policy="wrong-type")),
@@ -198,12 +207,17 @@ class World:
         if state is None:
             return  # a zone of the fixture
         domain, host, add = case.domain, "mx-" + case.domain, self.responder.add
+        host = domain if state.shape == "implicit" else host
         owners = {"MX": (domain, "MX"), "A": (host, "A"), "TLSA": (f"_{self.port}._tcp.{host}", "TLSA"),
                   "TXT": (f"_mta-sts.{domain}", "TXT"), "policy host": (f"mta-sts.{domain}", "A")}
-        add(*owners["MX"], f"10 {host}", secure=state.secure)
+        target = {"": host, "null": ".", "address": HOSTS[state.host][0], "ourselves": "gateway.tenant.test",
+                  "alias": "alias-" + domain}.get(state.shape)
+        add(*owners["MX"], *([f"{0 if target == '.' else 10} {target}"] if target else []), secure=state.secure)
+        if state.shape == "alias":
+            add(target, "CNAME", host)
         add(*owners["A"], HOSTS[state.host][0], secure=state.secure)
         add(*owners["TLSA"], *(self.tlsa(name) for name in state.tlsa), secure=state.secure)
-        add(*owners["TXT"], *([f"v=STSv1; id={state.id};"] if state.sts and state.txt else []))
+        add(*owners["TXT"], *(f"v=STSv1; id={state.id}{n or ''};" for n in range(state.copies) if state.sts and state.txt))
         if state.sts:
             add(*owners["policy host"], NOBODY if state.sts_host == "nobody" else "127.0.0.1")
             self.publish_policy(case, state, host)
@@ -235,6 +249,7 @@ class Sender:
 
     def __init__(self, kind, world, gateways):
         self.kind, self.world = kind, world
+        self.attempts = []  # (case, the record of its attempt)
         policy = "test/policies/every-tls.json" if kind == "message" else "test/policies/portal-only.json"
         self.gateway = gateways(*world.options(policy))
 
@@ -291,6 +306,7 @@ def world():
 def results(world, module_gateways):
     """{kind: {case name: (what, why)}}"""
     senders = [Sender(kind, world, module_gateways) for kind in ("message", "notice")]
+    world.senders = senders
     remembered = [case for case in CASES if case.before]
     for case in CASES:
         world.publish(case, case.before or case.state)
@@ -316,6 +332,7 @@ def play(world, senders, cases, prefix, is_good):
     for sender, message in zip(senders, messages):
         records = sender.first_attempts(message, len(cases))
         made.append({case.name: outcome(record) for case, record in zip(cases, records)})
+        sender.attempts += zip(cases, records)
         bad = {name: found for name, found in made[-1].items() if not is_good(name, found[0])}
         assert not bad, f"{prefix}: {bad}"
     return made
@@ -350,6 +367,53 @@ def test_messages_met_their_floor_on_the_wire(world, results):
                 assert message["tls"] in ("TLSv1.2", "TLSv1.3"), message["to"]
             else:
                 assert MARKER.encode() not in message["data"]
+
+
+def check_rungs(record):
+    """Each rung above the one that was taken, or is waited for, has its cause and reason."""
+    rungs, taken = record["rungs"], [r["rung"] for r in record["rungs"] if r["taken"]]
+    assert [r["rung"] for r in rungs] == LEVELS[::-1][:len(rungs)] and len(taken) == (record["outcome"] == "delivered")
+    assert not taken or rungs[-1]["rung"] == taken[0]
+    for rung in rungs[:-1] if taken else rungs:
+        assert rung["cause"] in ("unavailable", "unreachable", "broken", "dropped") and rung["why"], rung
+
+
+def check_tls(record, recorded):
+    tls = record["tls"]
+    assert tls["version"] in ("1.2", "1.3") and tls["cipher"] and tls["group"] and tls["profile"] == "sp800-52r2"
+    assert len(bytes.fromhex(tls["spki_sha256"])) == 32 and tls["not_after"].endswith("Z") and tls["verified_by"]
+    cited = set(record["evidence"])
+    assert cited <= recorded and any(e.startswith("chain:") for e in cited), cited
+    if record["sts"]["mode"] != "none":
+        assert any(e.startswith("sts:") for e in cited), cited
+
+
+@pytest.mark.parametrize("kind", ["message", "notice"])
+def test_every_attempt_has_its_evidence(world, results, kind):
+    sender = next(s for s in world.senders if s.kind == kind)
+    recorded = {r["digest"] for r in sender.gateway.records() if r["event"] == "evidence.recorded"}
+    seen = set()
+    for case, record in sender.attempts:
+        hop, dns, sts = record["hop"], record["dns"], record["sts"]
+        check_rungs(record)
+        assert record["rule"] and record["floor"] and len(record["policy"]) == 64
+        assert hop["domain"] == case.domain and hop["via"] in ("mx", "implicit")
+        assert dns["mx"] and dns["resolver"] == world.responder.address.split(":")[0] and sts["mode"] and sts["txt"] and sts["as_of"]
+        assert "mx" not in hop or (dns["address"] and dns["tlsa"] and hop["port"] == world.port), (case.name, record)
+        assert "ip" in hop or hop["connected"] is False
+        if sts["mode"] != "none":
+            assert sts["id"] and sts["fetched"] <= sts["as_of"] and sts["fetched"] < sts["until"], (case.name, sts)
+        if "posture" in record:
+            assert record["posture"]["before"] in (*LEVELS, "never-seen") and record["posture"]["now"] in (*LEVELS, "broken")
+        if "tls" in record:
+            check_tls(record, recorded)
+        if record["rungs"][-1]["rung"] == "tls:dane" and record["rungs"][-1]["taken"]:
+            assert dns["mx"] in ("secure", "none-secure") and dns["address"] == dns["tlsa"] == "secure" and hop["ip"]
+            assert dns["tlsa_matched"] == "3 1 1 " + record["tls"]["spki_sha256"], (case.name, record)
+            assert record["tls"]["spki_sha256"] in {leaf.spki for leaf in world.leaves.values()}
+            assert any(e.startswith("tlsa:") for e in record["evidence"])
+        seen |= {key for key in ("tls", "posture", "evidence") if key in record} | {f"sts {sts['mode']}", f"mx {dns['mx']}"}
+    assert {"tls", "posture", "evidence", "sts none", "sts enforce", "sts testing", "mx secure", "mx insecure"} <= seen, seen
 
 
 def test_the_table_is_what_this_run_made(results):

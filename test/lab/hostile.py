@@ -26,6 +26,9 @@ class HostileSession(Session):
         if self.sink.trouble == "ehlo-changes" and self.tls:
             self.say("250-sink.test\r\n250-SIZE 10\r\n250 STARTTLS")  # no PIPELINING, too small, STARTTLS once more
             return
+        if self.sink.trouble == "other-letters" and not self.tls:
+            self.say("250-sink.test\r\n250-8bitMIME\r\n250 StartTls")
+            return
         super().on_ehlo(line)
 
     on_helo = on_ehlo
@@ -68,7 +71,7 @@ class HostileSession(Session):
 
 class HostileSink(Sink):
     """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "old-tls", "ehlo-changes",
-    "weak-key"."""
+    "weak-key", "other-letters"."""
     session = HostileSession
     trouble = ""
 
