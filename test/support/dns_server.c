@@ -28,6 +28,7 @@ struct dns_server {
     struct sp_listener *listener;
     struct sp_list conns;
     unsigned queries;
+    uint16_t asker;
 };
 
 static void on_udp(void *arg, int events)
@@ -42,6 +43,7 @@ static void on_udp(void *arg, int events)
     n = recvfrom(s->udp, packet, sizeof(packet), 0, &from.u.sa, &from.len);
     if (n < HEADER_LEN)
         return;
+    s->asker = sp_addr_port(&from);
     sp_buf_init(&out, 65535);
     s->fn(s->arg, sp_bytes(packet, (size_t)n), false, ++s->queries, &out);
     if (out.len > 0)
@@ -133,6 +135,11 @@ void dns_server_free(struct dns_server *s)
 uint16_t dns_server_port(const struct dns_server *s)
 {
     return s->port;
+}
+
+uint16_t dns_server_asker(const struct dns_server *s)
+{
+    return s->asker;
 }
 
 unsigned dns_server_queries(const struct dns_server *s)

@@ -18,6 +18,8 @@ struct dns_server *dns_server_new(struct sp_loop *loop, dns_server_fn fn, void *
 void dns_server_free(struct dns_server *s);
 uint16_t dns_server_port(const struct dns_server *s);
 unsigned dns_server_queries(const struct dns_server *s);
+/* returns: the port that the last datagram came from */
+uint16_t dns_server_asker(const struct dns_server *s);
 
 enum { DNS_AD = 1, DNS_TC = 2 };
 

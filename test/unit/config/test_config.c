@@ -214,6 +214,40 @@ START_TEST(settings_that_change_nothing_are_warned_of)
 }
 END_TEST
 
+START_TEST(what_a_resolver_cannot_prove_is_warned_of)
+{
+    static const struct {
+        const char *resolver;
+        const char *says; /* NULL: nothing */
+    } cases[] = {
+        {"{}", "no domain can prove DANE"},
+        {"{\"trusted\": false}", "no domain can prove DANE"},
+        {"{\"trusted\": true, \"servers\": [\"127.0.0.1:53\", \"[::1]:53\"]}", NULL},
+        {"{\"trusted\": true, \"servers\": [\"127.0.0.1:53\", \"192.0.2.53:53\"]}",
+         "whoever stands between us and 192.0.2.53:53 can make DANE say what he likes"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_config) c = NULL;
+        char text[400];
+        char *said;
+
+        snprintf(text, sizeof(text),
+                 "{\"node\": \"g\", \"hostname\": \"gw.example\", \"listen\": [{\"address\": "
+                 "\"127.0.0.1:25\", \"tls\": \"none\"}], \"resolver\": %s}",
+                 cases[i].resolver);
+        ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
+        said = all_of(p, true);
+        if (cases[i].says != NULL)
+            ck_assert_msg(strstr(said, cases[i].says) != NULL, "%s:\n%s", cases[i].resolver, said);
+        else
+            ck_assert_msg(strstr(said, "DANE") == NULL, "%s:\n%s", cases[i].resolver, said);
+        sp_free(said);
+    }
+}
+END_TEST
+
 START_TEST(a_tenants_display_name_is_warned_of)
 {
     SP_AUTO(sp_problems) p = sp_problems_new();
@@ -342,6 +376,7 @@ static void add(TCase *c)
     tcase_add_test(c, settings_that_contradict_each_other_are_refused);
     tcase_add_test(c, smarthosts_are_checked_together);
     tcase_add_test(c, settings_that_change_nothing_are_warned_of);
+    tcase_add_test(c, what_a_resolver_cannot_prove_is_warned_of);
     tcase_add_test(c, a_tenants_display_name_is_warned_of);
     tcase_add_test(c, a_tenant_needs_a_proof);
     tcase_add_test(c, a_network_or_a_certificate_alone_proves_nobody);

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#define ASKED_MAX 64
+
 enum mood {
     GOOD,
     SILENT_FIRST, /* the first datagram is lost */
@@ -40,6 +42,10 @@ struct world {
     char owner[300];
     bool inside; /* ask has not returned yet */
     unsigned tcp_queries;
+    int64_t good_for_ms;
+    unsigned noted; /* datagrams; of the first ASKED_MAX: */
+    uint16_t ids[ASKED_MAX], ports[ASKED_MAX];
+    char names[ASKED_MAX][32]; /* as they were written */
 };
 
 static void put_mx(struct sp_buf *out, const char *owner, uint32_t ttl)
@@ -87,12 +93,25 @@ static void change_case(struct sp_buf *out)
             out->ptr[i] ^= 0x20;
 }
 
+static void note_query(struct world *w, struct sp_bytes query)
+{
+    if (w->noted >= ASKED_MAX)
+        return;
+    w->ids[w->noted] = (uint16_t)(query.ptr[0] << 8 | query.ptr[1]);
+    w->ports[w->noted] = dns_server_asker(w->server);
+    (void)snprintf(w->names[w->noted], sizeof(w->names[0]), "%.*s", query.ptr[12],
+                   (const char *)query.ptr + 13);
+    w->noted++;
+}
+
 static void answer(void *arg, struct sp_bytes query, bool tcp, unsigned nth, struct sp_buf *out)
 {
     struct world *w = arg;
     int rcode = 0;
 
     w->tcp_queries += tcp;
+    if (!tcp)
+        note_query(w, query);
     if (w->mood == SILENT_ABOUT_X && dns_query_name(query)[0] == 'x')
         return;
     if (w->mood == SILENT || (w->mood == SILENT_FIRST && nth == 1))
@@ -127,6 +146,7 @@ static void on_answer(void *arg, const struct sp_dns_answer *a)
     w->secure = a->secure;
     w->aliased = a->aliased;
     w->count = a->count;
+    w->good_for_ms = a->good_until_ms - sp_clock_mono_ms(sp_loop_clock(w->loop));
     (void)snprintf(w->owner, sizeof(w->owner), "%.*s", SP_FMT(a->owner));
     if (a->count > 0)
         (void)snprintf(w->first, sizeof(w->first), "%u %.*s", a->records[0].preference,
@@ -314,6 +334,35 @@ START_TEST(absence_is_remembered_for_as_long_as_the_soa_says)
     run(&w, 2);
     ck_assert_uint_eq(dns_server_queries(w.server), 1);
     ck_assert(w.secure);
+    /* the SOA's minimum of 2 s, though its own TTL is longer (RFC 2308 5) */
+    ck_assert_int_gt(w.good_for_ms, 0);
+    ck_assert_int_le(w.good_for_ms, 2000);
+    stop(&w);
+}
+END_TEST
+
+/* A forger has to guess the id, the port and the case of each letter (RFC 5452 4; draft-vixie-dnsext-dns0x20). */
+START_TEST(each_question_has_an_id_a_port_and_letters_of_its_own)
+{
+    unsigned ids = 0, ports = 0, letters = 0;
+    struct world w;
+
+    start(&w, GOOD, true);
+    for (unsigned i = 0; i < ASKED_MAX; i++) { /* one at a time: a port may be used again */
+        ask_mx(&w, "abcdefghijklmnop.test");
+        run(&w, i + 1);
+        sp_dns_resolver_flush(w.r);
+    }
+    ck_assert_uint_eq(w.noted, ASKED_MAX);
+    for (unsigned i = 1; i < ASKED_MAX; i++) {
+        ids += w.ids[i] != w.ids[i - 1];
+        ports += w.ports[i] != w.ports[i - 1];
+        letters += strcmp(w.names[i], w.names[i - 1]) != 0;
+    }
+    /* of 63 neighbours some few may be alike by chance; 16 letters are so once in 65,536 */
+    ck_assert_uint_ge(ids, 60);
+    ck_assert_uint_ge(ports, 60);
+    ck_assert_uint_ge(letters, 60);
     stop(&w);
 }
 END_TEST
@@ -473,6 +522,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_cancelled_question_never_calls_back);
     tcase_add_test(c, many_names_at_once_all_get_their_answer);
     tcase_add_test(c, a_name_that_cannot_be_is_not_asked);
+    tcase_add_test(c, each_question_has_an_id_a_port_and_letters_of_its_own);
     tcase_add_test(c, a_dead_server_leaves_the_work_to_the_next);
     tcase_add_test(c, the_cache_keeps_to_its_bytes);
     tcase_add_test(c, silence_about_many_names_costs_others_nothing_but_time);
