@@ -10,6 +10,7 @@
 
 #include "mail/envelope.h"
 #include "policy/options.h"
+#include "queue/redirect.h"
 
 #define EVENT_MAX (256 * 1024)
 

@@ -5,6 +5,7 @@
  * counts.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 
 #include <unistd.h>
 

@@ -3,6 +3,7 @@
  * path, holds no word of the message, and travels like any other: a message of its own with a ladder and a floor.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 
 #include "mail/dsn.h"
 

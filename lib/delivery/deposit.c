@@ -4,6 +4,7 @@
  * the outcome's record, with a floor of its own and no word of what it tells of.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 
 #include "jobs/deposit.h"
 #include "mail/compose.h"

@@ -5,6 +5,7 @@
  * own journal does not have.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 #include "transport/sts_quest.h"
 
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * only: codes and names of ours, never a peer's text.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 #include "delivery/words.h"
 #include "transport/tlsrpt.h"
 

@@ -3,6 +3,7 @@
  * recipient that is given up and its DSN stand in the same record, so that a crash loses neither or both.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 
 #define CHILD_MAX (1024 * 1024)
 

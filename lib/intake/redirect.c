@@ -6,17 +6,14 @@
  */
 #include "intake/intake_priv.h"
 
-#include "json/json.h"
 #include "policy/facts_read.h"
 
 /* The facts of then, with time and recipient of now. */
-static void set_facts(struct sp_intake *in, const struct sp_json *record, struct sp_bytes to,
-                      struct sp_arena *arena, struct sp_facts *f)
+static void set_facts(struct sp_intake *in, struct sp_bytes to, struct sp_facts *f)
 {
     const struct sp_policy *policy = in->now->policy;
     struct sp_address a;
 
-    sp_facts_read_record(record, arena, f);
     f->now_ms = sp_clock_wall_ms(in->parts.clock);
     sp_facts_set_absent(f, SP_FACT_TIME_HOUR);
     sp_facts_set_absent(f, SP_FACT_TIME_WEEKDAY);
@@ -51,16 +48,15 @@ enum sp_rc sp_intake_redecide(struct sp_intake *in, const struct sp_intake_redir
 {
     const struct sp_accept_decision *was =
         &r->accept->decisions[r->accept->recipients[r->n].decision];
-    SP_AUTO(sp_json_doc) doc = NULL;
     struct sp_decision d;
     struct sp_facts facts;
     struct sp_address a;
 
     if (sp_address_parse(r->to, &a) != SP_OK)
         return sp_fail(err, SP_E_USAGE, "to: no address");
-    if (r->accept->facts.len == 0 || sp_json_parse(r->accept->facts, NULL, &doc, NULL) != SP_OK)
+    if (r->accept->facts.len == 0 || sp_facts_read(r->accept->facts, arena, &facts) != SP_OK)
         return sp_fail(err, SP_E_NOT_FOUND, "the facts of its decision are not kept");
-    set_facts(in, sp_json_root(doc), r->to, arena, &facts);
+    set_facts(in, r->to, &facts);
     sp_policy_decide(in->now->policy, &facts, &d);
     if (d.verb == SP_DO_REJECT || d.verb == SP_DO_DISCARD)
         return sp_fail(err, SP_E_INTAKE_POLICY, "rule %s does not let it go there", d.rule);

@@ -21,7 +21,7 @@ static void set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_jso
     struct sp_bytes *texts = sp_arena_alloc(arena, (m->count + 1) * sizeof(*texts));
 
     for (const struct sp_json *i = m->first; i != NULL; i = i->next)
-        texts[n++] = i->text;
+        texts[n++] = sp_arena_copy(arena, i->text);
     sp_facts_set_texts(f, fact, texts, n);
 }
 
@@ -34,7 +34,7 @@ static void set_fact(struct sp_facts *f, enum sp_fact fact, const struct sp_json
     if (sp_fact_is_set(fact) && m->type == SP_JSON_ARRAY)
         set_texts(f, fact, m, arena);
     else if (!sp_fact_is_set(fact) && sp_fact_is_text(fact) && m->type == SP_JSON_TEXT)
-        sp_facts_set_text(f, fact, m->text);
+        sp_facts_set_text(f, fact, sp_arena_copy(arena, m->text));
     else if (sp_fact_is_closed(fact) && m->type == SP_JSON_TEXT &&
              sp_fact_value_parse(fact, m->text, &n))
         sp_facts_set_number(f, fact, n);
@@ -60,8 +60,9 @@ static void set_types(struct sp_facts *f, const struct sp_json *types, struct sp
         sp_arena_alloc(arena, ((types == NULL ? 0 : types->count) + 1) * sizeof(*list));
 
     for (const struct sp_json *t = types == NULL ? NULL : types->first; t != NULL; t = t->next)
-        list[n++] = (struct sp_fact_type){t->key, sp_json_int_of(t, "count", 0),
-                                          sp_json_int_of(t, "distinct", 0)};
+        list[n++] =
+            (struct sp_fact_type){sp_arena_copy(arena, t->key), sp_json_int_of(t, "count", 0),
+                                  sp_json_int_of(t, "distinct", 0)};
     sp_facts_set_types(f, list, n);
 }
 
@@ -77,7 +78,8 @@ static void set_headers(struct sp_facts *f, const struct sp_json *header, struct
     list = sp_arena_alloc(arena, (header->count + 1) * sizeof(*list));
     for (const struct sp_json *h = header->first; h != NULL; h = h->next)
         if (h->count == 2)
-            list[n++] = (struct sp_fact_header){h->first->text, h->first->next->text};
+            list[n++] = (struct sp_fact_header){sp_arena_copy(arena, h->first->text),
+                                                sp_arena_copy(arena, h->first->next->text)};
     f->headers = list;
     f->header_count = n;
     f->values[SP_FACT_HEADER].state = SP_FACT_KNOWN;
@@ -100,4 +102,14 @@ void sp_facts_read_record(const struct sp_json *record, struct sp_arena *arena,
     for (size_t i = 0; i < SP_FACT_COUNT; i++)
         if (out->values[i].state == SP_FACT_PENDING && !is_recipient((enum sp_fact)i))
             sp_facts_set_absent(out, (enum sp_fact)i);
+}
+
+enum sp_rc sp_facts_read(struct sp_bytes text, struct sp_arena *arena, struct sp_facts *out)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    enum sp_rc rc = sp_json_parse(text, NULL, &doc, NULL);
+
+    if (rc == SP_OK)
+        sp_facts_read_record(sp_json_root(doc), arena, out);
+    return rc;
 }

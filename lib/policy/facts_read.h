@@ -12,11 +12,15 @@
 /*
  * Reads all but the recipient's own facts, which stay pending; the others that the record lacks are absent.
  *
- * record: an object; its texts are lent by what comes out
- * out:    wholly set; arrays in arena
+ * record: an object
+ * out:    wholly set; texts and arrays are copies in arena
  */
 void sp_facts_read_record(const struct sp_json *record, struct sp_arena *arena,
                           struct sp_facts *out);
+
+/* The same, of a record as text. returns: SP_OK, SP_E_LIMIT or SP_E_JSON_SYNTAX */
+SP_MUST_CHECK enum sp_rc sp_facts_read(struct sp_bytes text, struct sp_arena *arena,
+                                       struct sp_facts *out);
 
 /* Sets the facts that a list names to unknown. names: an array of texts, or NULL */
 void sp_facts_read_unknown(const struct sp_json *names, struct sp_facts *out);

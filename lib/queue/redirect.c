@@ -3,6 +3,8 @@
  * stands with the change made, so that a restart comes to the same and nothing else of the queue has to know of it; its audit
  * tells of the change, which an ordinary carry's does not. As with a carry nothing else may be under way for the message.
  */
+#include "queue/redirect.h"
+
 #include "queue/queue_priv.h"
 
 static void redirect_done(struct sp_journal_append *a, enum sp_rc rc)

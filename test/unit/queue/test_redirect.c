@@ -1,5 +1,6 @@
 /* A recipient who waits gets another address or way: after crashes, too, with the body it had, and nobody else is touched. */
 #include "queue/orders.h"
+#include "queue/redirect.h"
 #include "rig.h"
 
 static struct rig rig;
