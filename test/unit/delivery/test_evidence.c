@@ -2,6 +2,7 @@
  * Evidence is written until a record that holds it is durable, and nothing is cited that is written nowhere.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/report_priv.h"
 #include "support/check_main.h"
 
 static struct sp_delivery delivery;
