@@ -168,9 +168,9 @@ static void on_deposit(void *arg, struct sp_jobs_job *job)
 static enum sp_rc make_tls(struct portal_role *p, struct sp_err *err)
 {
     struct sp_tls_server_config c = {
-        .certificate_pem = sp_role_file(p->role, "secret/portal.certificate"),
-        .key_pem = sp_role_file(p->role, "secret/portal.key"),
-        .ticket_key = sp_role_file(p->role, "secret/portal.tickets"),
+        .identity.certificate_pem = sp_role_file(p->role, "secret/portal.certificate"),
+        .identity.key_pem = sp_role_file(p->role, "secret/portal.key"),
+        .ticket_keys = sp_role_file(p->role, "secret/portal.tickets"),
     };
 
     p->tls = sp_tls_server_new(&c, err);

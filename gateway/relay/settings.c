@@ -105,13 +105,13 @@ static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_prob
 static enum sp_rc load_tls(struct relay *r, struct loaded *l, struct sp_err *err)
 {
     struct sp_tls_server_config c = {
-        .certificate_pem = sp_role_file(r->role, "secret/tls.certificate"),
-        .key_pem = sp_role_file(r->role, "secret/tls.key"),
+        .identity.certificate_pem = sp_role_file(r->role, "secret/tls.certificate"),
+        .identity.key_pem = sp_role_file(r->role, "secret/tls.key"),
         .client_ca_pem = sp_role_file(r->role, "secret/tls.client_ca"),
-        .ticket_key = sp_role_file(r->role, "secret/tls.tickets"),
+        .ticket_keys = sp_role_file(r->role, "secret/tls.tickets"),
     };
 
-    if (c.certificate_pem.len == 0)
+    if (c.identity.certificate_pem.len == 0)
         return SP_OK;
     for (size_t i = 0; i < l->tenant_count; i++) {
         if (l->tenants[i].tenant->proofs.client_certificates.count > 0)

@@ -33,13 +33,12 @@ enum sp_rc sp_tls_fail(struct sp_err *err, enum sp_rc rc, const char *what)
     return sp_fail(err, rc, "%s%s%s", what, code == 0 ? "" : ": ", text);
 }
 
-static BIO *reader_of(struct sp_bytes pem)
+BIO *sp_tls_pem_reader(struct sp_bytes pem)
 {
     return BIO_new_mem_buf(pem.ptr, (int)pem.len);
 }
 
-/* A key that is protected by a password is an error, not a prompt. */
-static int no_password(char *buf, int size, int rwflag, void *arg)
+int sp_tls_no_password(char *buf, int size, int rwflag, void *arg)
 {
     (void)buf;
     (void)size;
@@ -48,15 +47,14 @@ static int no_password(char *buf, int size, int rwflag, void *arg)
     return -1;
 }
 
-/* Adds every certificate of pem to the trust. returns: how many */
-static int add_trust(SSL_CTX *ctx, struct sp_bytes pem)
+int sp_tls_add_trust(SSL_CTX *ctx, struct sp_bytes pem)
 {
-    BIO *bio = reader_of(pem);
+    BIO *bio = sp_tls_pem_reader(pem);
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     X509 *certificate;
     int count = 0;
 
-    while ((certificate = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL)) != NULL) {
+    while ((certificate = PEM_read_bio_X509_AUX(bio, NULL, sp_tls_no_password, NULL)) != NULL) {
         count += X509_STORE_add_cert(store, certificate);
         X509_free(certificate);
     }
@@ -67,11 +65,11 @@ static int add_trust(SSL_CTX *ctx, struct sp_bytes pem)
 
 static bool use_chain(SSL_CTX *ctx, BIO *bio)
 {
-    X509 *certificate = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL);
+    X509 *certificate = PEM_read_bio_X509_AUX(bio, NULL, sp_tls_no_password, NULL);
     bool ok = certificate != NULL && SSL_CTX_use_certificate(ctx, certificate) == 1;
 
     X509_free(certificate);
-    while (ok && (certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
+    while (ok && (certificate = PEM_read_bio_X509(bio, NULL, sp_tls_no_password, NULL)) != NULL) {
         ok = SSL_CTX_add0_chain_cert(ctx, certificate) == 1;
         if (!ok)
             X509_free(certificate);
@@ -84,8 +82,8 @@ static bool use_chain(SSL_CTX *ctx, BIO *bio)
 static enum sp_rc use_identity(SSL_CTX *ctx, struct sp_bytes certificate, struct sp_bytes key,
                                struct sp_err *err)
 {
-    BIO *chain = reader_of(certificate), *secret = reader_of(key);
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(secret, NULL, no_password, NULL);
+    BIO *chain = sp_tls_pem_reader(certificate), *secret = sp_tls_pem_reader(key);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(secret, NULL, sp_tls_no_password, NULL);
     enum sp_rc rc = SP_OK;
 
     if (pkey == NULL)
@@ -100,7 +98,7 @@ static enum sp_rc use_identity(SSL_CTX *ctx, struct sp_bytes certificate, struct
     return rc;
 }
 
-static SSL_CTX *ctx_new(const SSL_METHOD *method)
+SSL_CTX *sp_tls_ctx_new(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
 
@@ -121,76 +119,13 @@ static SSL_CTX *ctx_new(const SSL_METHOD *method)
     return ctx;
 }
 
-static struct sp_tls_context *context_new(SSL_CTX *ctx, bool is_server)
+struct sp_tls_context *sp_tls_context_new(SSL_CTX *ctx)
 {
     struct sp_tls_context *context = sp_calloc(1, sizeof(*context));
 
     context->ctx = ctx;
     context->refs = 1;
-    context->is_server = is_server;
     return context;
-}
-
-/* The handshake goes on; the result of the verification stays in the session. */
-static int go_on(int ok, X509_STORE_CTX *store)
-{
-    (void)ok;
-    (void)store;
-    return 1;
-}
-
-static enum sp_rc set_tickets(SSL_CTX *ctx, struct sp_bytes key, struct sp_err *err)
-{
-    static const unsigned char session_id_context[] = "sallyport";
-    unsigned char secret[SP_TLS_TICKET_KEY_LEN];
-
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(ctx, 1);
-    if (SSL_CTX_set_session_id_context(ctx, session_id_context, sizeof(session_id_context)) != 1)
-        return sp_tls_fail(err, SP_E_TLS_CONFIG, "session id context");
-    if (key.len == 0)
-        return SP_OK; /* OpenSSL makes one */
-    if (key.len != sizeof(secret))
-        return sp_fail(err, SP_E_TLS_CONFIG, "ticket key has %zu bytes, not %d", key.len,
-                       SP_TLS_TICKET_KEY_LEN);
-    memcpy(secret, key.ptr, sizeof(secret));
-    if (SSL_CTX_set_tlsext_ticket_keys(ctx, secret, sizeof(secret)) != 1)
-        return sp_tls_fail(err, SP_E_TLS_CONFIG, "ticket key");
-    sp_wipe(secret, sizeof(secret));
-    return SP_OK;
-}
-
-static enum sp_rc set_client_trust(SSL_CTX *ctx, const struct sp_tls_server_config *config,
-                                   struct sp_err *err)
-{
-    if (!config->ask_client_certificate)
-        return SP_OK;
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, go_on);
-    /* public CAs cease to put clientAuth into certificates; session.c looks at the usages itself */
-    if (X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(ctx), X509_PURPOSE_ANY) != 1)
-        return sp_tls_fail(err, SP_E_TLS_CONFIG, "purpose of client certificates");
-    if (config->client_ca_pem.len == 0) {
-        if (SSL_CTX_set_default_verify_paths(ctx) != 1)
-            return sp_tls_fail(err, SP_E_TLS_CONFIG, "system trust");
-    } else if (add_trust(ctx, config->client_ca_pem) == 0) {
-        return sp_fail(err, SP_E_TLS_CONFIG, "no certificate in the CAs for client certificates");
-    }
-    return SP_OK;
-}
-
-struct sp_tls_context *sp_tls_server_new(const struct sp_tls_server_config *config,
-                                         struct sp_err *err)
-{
-    SSL_CTX *ctx = ctx_new(TLS_server_method());
-
-    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
-    if (use_identity(ctx, config->certificate_pem, config->key_pem, err) != SP_OK ||
-        set_tickets(ctx, config->ticket_key, err) != SP_OK ||
-        set_client_trust(ctx, config, err) != SP_OK) {
-        SSL_CTX_free(ctx);
-        return NULL;
-    }
-    return context_new(ctx, true);
 }
 
 static uint64_t stamp_of(const char *path)
@@ -213,7 +148,7 @@ static enum sp_rc set_server_trust(SSL_CTX *ctx, const struct sp_tls_client_conf
 {
     if (config->system_trust && SSL_CTX_set_default_verify_paths(ctx) != 1)
         return sp_tls_fail(err, SP_E_TLS_CONFIG, "system trust");
-    if (config->extra_ca_pem.len > 0 && add_trust(ctx, config->extra_ca_pem) == 0)
+    if (config->extra_ca_pem.len > 0 && sp_tls_add_trust(ctx, config->extra_ca_pem) == 0)
         return sp_fail(err, SP_E_TLS_CONFIG, "no certificate in the extra CAs");
     if (config->certificate_pem.len > 0)
         return use_identity(ctx, config->certificate_pem, config->key_pem, err);
@@ -223,7 +158,7 @@ static enum sp_rc set_server_trust(SSL_CTX *ctx, const struct sp_tls_client_conf
 struct sp_tls_context *sp_tls_client_new(const struct sp_tls_client_config *config,
                                          struct sp_err *err)
 {
-    SSL_CTX *ctx = ctx_new(TLS_client_method());
+    SSL_CTX *ctx = sp_tls_ctx_new(TLS_client_method());
     struct sp_tls_context *context;
 
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
@@ -238,7 +173,7 @@ struct sp_tls_context *sp_tls_client_new(const struct sp_tls_client_config *conf
     }
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, sp_tls_session_new_ticket);
-    context = context_new(ctx, false);
+    context = sp_tls_context_new(ctx);
     context->cache = sp_tls_cache_new();
     return context;
 }
@@ -254,6 +189,7 @@ void sp_tls_context_unref(struct sp_tls_context *context)
     if (context == NULL || --context->refs > 0)
         return;
     sp_tls_cache_free(context->cache);
+    sp_tls_server_free(context->server);
     SSL_CTX_free(context->ctx);
     sp_free(context);
 }

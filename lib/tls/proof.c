@@ -44,7 +44,7 @@ static void fill_session(struct sp_tls_proof *p, SSL *ssl)
     p->verified_by = "none";
 }
 
-static int64_t ms_of(const ASN1_TIME *t)
+int64_t sp_tls_time_ms(const ASN1_TIME *t)
 {
     struct tm tm;
 
@@ -163,7 +163,7 @@ static enum sp_rc chain_verdict(const struct session *s, X509 *leaf)
 {
     if (s->dane)
         return verify_chain(s, leaf);
-    if (s->context->is_server && !has_tls_usage(leaf))
+    if (s->context->server != NULL && !has_tls_usage(leaf))
         return SP_E_TLS_UNTRUSTED;
     return rc_of_verify(SSL_get_verify_result(s->ssl));
 }
@@ -230,13 +230,13 @@ struct sp_tls_evidence *sp_tls_evidence_new(const struct session *s)
     p->has_certificate = true;
     fill_digests(p, leaf);
     fill_names(e, leaf);
-    p->not_before_ms = ms_of(X509_get0_notBefore(leaf));
-    p->not_after_ms = ms_of(X509_get0_notAfter(leaf));
+    p->not_before_ms = sp_tls_time_ms(X509_get0_notBefore(leaf));
+    p->not_after_ms = sp_tls_time_ms(X509_get0_notAfter(leaf));
     p->time_ok = now_ms >= p->not_before_ms && now_ms <= p->not_after_ms;
     p->chain = chain_verdict(s, leaf);
     if (p->chain == SP_OK && !p->time_ok) /* a client's resumed session outlived its certificate */
         p->chain = SP_E_TLS_EXPIRED;
-    if (p->chain == SP_OK && !s->context->is_server)
+    if (p->chain == SP_OK && s->context->server == NULL)
         p->chain = sp_tls_staple_check(s, leaf);
     p->name_ok = has_name(s, leaf);
     fill_dane(s, e);

@@ -103,7 +103,7 @@ static const struct sp_stream_transport transport = {.read = tls_read,
                                                      .free = tls_free,
                                                      .handshake = tls_handshake};
 
-static int64_t now_ms(const struct session *s)
+int64_t sp_tls_session_now_ms(const struct session *s)
 {
     return sp_clock_wall_ms(sp_loop_clock(sp_stream_loop(s->stream)));
 }
@@ -132,7 +132,8 @@ static void on_handshake(void *arg, enum sp_rc rc)
     else
         s->evidence = sp_tls_evidence_new(s);
     if (s->early != NULL) {
-        sp_tls_cache_put(s->context->cache, s->key, SP_STEAL(s->early), s->evidence, now_ms(s));
+        sp_tls_cache_put(s->context->cache, s->key, SP_STEAL(s->early), s->evidence,
+                         sp_tls_session_now_ms(s));
     }
     s->done(s->arg, SP_OK, &s->evidence->proof);
 }
@@ -147,7 +148,7 @@ int sp_tls_session_new_ticket(SSL *ssl, SSL_SESSION *ticket)
         SSL_SESSION_free(s->early);
         s->early = ticket;
     } else {
-        sp_tls_cache_put(s->context->cache, s->key, ticket, s->evidence, now_ms(s));
+        sp_tls_cache_put(s->context->cache, s->key, ticket, s->evidence, sp_tls_session_now_ms(s));
     }
     return 1;
 }
@@ -234,8 +235,8 @@ static void set_client(struct session *s, const struct sp_tls_params *params)
     if (!params->resume || server_name == NULL)
         return;
     set_key(s, params);
-    if (s->key.len > 0 &&
-        sp_tls_cache_take(s->context->cache, s->key, now_ms(s), &ticket, &s->offered)) {
+    if (s->key.len > 0 && sp_tls_cache_take(s->context->cache, s->key, sp_tls_session_now_ms(s),
+                                            &ticket, &s->offered)) {
         (void)SSL_set_session(s->ssl, ticket);
         SSL_SESSION_free(ticket);
     }
@@ -258,7 +259,7 @@ void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
     if (s->ssl == NULL || SSL_set_fd(s->ssl, sp_stream_fd(stream)) != 1)
         sp_out_of("memory");
     SSL_set_app_data(s->ssl, s);
-    if (context->is_server)
+    if (context->server != NULL)
         SSL_set_accept_state(s->ssl);
     else
         set_client(s, params);

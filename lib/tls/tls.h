@@ -13,15 +13,32 @@
 
 struct sp_tls_context;
 
-#define SP_TLS_TICKET_KEY_LEN 80
+#define SP_TLS_TICKET_KEY_LEN  80 /* bytes of one ticket key */
+#define SP_TLS_TICKET_KEYS_MAX 4  /* that a server knows at a time */
+#define SP_TLS_IDENTITIES_MAX  64 /* certificates of one server */
 
-struct sp_tls_server_config {
+/* A certificate of a server and what belongs to it. */
+struct sp_tls_identity {
     struct sp_bytes certificate_pem; /* with its chain, leaf first */
     struct sp_bytes key_pem;
+    struct sp_bytes staple; /* DER of an OCSP response for the leaf; empty: none is shown */
+};
+
+struct sp_tls_server_config {
+    struct sp_tls_identity
+        identity; /* for clients that ask for no name, or for one that nobody has */
+    /* Shown to who asks by SNI for a DNS name that is in them. Those with a key of another kind and a name in common with
+     * the first are shown beside it: the client's signature algorithms choose. */
+    const struct sp_tls_identity *more;
+    size_t more_count;
     struct sp_bytes client_ca_pem; /* trusted for client certificates; empty: the system's trust */
-    struct sp_bytes
-        ticket_key; /* SP_TLS_TICKET_KEY_LEN secret bytes that processes share; empty: a random one */
+    /* Keys of SP_TLS_TICKET_KEY_LEN secret bytes that processes share, the newest first: it makes tickets, all read them.
+     * Empty: a random one. */
+    struct sp_bytes ticket_keys;
     bool ask_client_certificate; /* asked for, never required */
+    /* Told of each staple that is not shown, and why; 0 is identity, then come more. May be NULL. */
+    void (*unstapled)(void *arg, size_t identity, const char *why);
+    void *arg;
 };
 
 struct sp_tls_client_config {

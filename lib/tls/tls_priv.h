@@ -18,12 +18,72 @@ enum { SP_TLS_USAGE_TA = 2, SP_TLS_USAGE_EE = 3 }; /* RFC 6698 2.1.1 */
  * system's openssl.cnf says */
 #define SP_TLS_SECURITY_LEVEL 2
 
+/* One of a server's certificates, ready to be shown. */
+struct identity {
+    X509 *leaf;
+    EVP_PKEY *key;
+    STACK_OF(X509) * chain; /* without the leaf */
+    char **names;           /* DNS names, in small letters */
+    size_t name_count;
+    uint8_t *staple; /* NULL: there is none to show */
+    size_t staple_len;
+    int64_t staple_from_ms, staple_until_ms; /* wall clock */
+};
+
+/* What only servers have. */
+struct sp_tls_server {
+    struct identity *identities;
+    size_t count;
+    uint64_t usual; /* a bit for each that is shown to who asks for no name of ours */
+    uint8_t ticket_keys[SP_TLS_TICKET_KEYS_MAX][SP_TLS_TICKET_KEY_LEN];
+    size_t ticket_key_count;
+};
+
 struct sp_tls_context {
     SSL_CTX *ctx;
     size_t refs;
-    bool is_server;
-    struct sp_tls_cache *cache; /* client only */
+    struct sp_tls_server *server; /* NULL: a client */
+    struct sp_tls_cache *cache;   /* client only */
 };
+
+/* returns: a context for ctx, which is its from now on. owner: the caller holds one reference */
+struct sp_tls_context *sp_tls_context_new(SSL_CTX *ctx);
+/* returns: OpenSSL's context with what both sides have in common. owner: the caller */
+SSL_CTX *sp_tls_ctx_new(const SSL_METHOD *method);
+/* returns: a reader of PEM, lent the text. owner: the caller */
+BIO *sp_tls_pem_reader(struct sp_bytes pem);
+/* For PEM readers: a key that is protected by a password is an error, not a prompt. returns: -1 */
+int sp_tls_no_password(char *buf, int size, int rwflag, void *arg);
+/* Adds every certificate of pem to the trust. returns: how many */
+int sp_tls_add_trust(SSL_CTX *ctx, struct sp_bytes pem);
+
+void sp_tls_server_free(struct sp_tls_server *server);
+
+/*
+ * Reads one of a server's certificates.
+ *
+ * owner:   the caller, of what out holds (sp_tls_identity_clear), also of what was read before a failure
+ * returns: SP_OK, or SP_E_TLS_CONFIG and err says what is wrong
+ */
+SP_MUST_CHECK enum sp_rc sp_tls_identity_read(const struct sp_tls_identity *in,
+                                              struct identity *out, struct sp_err *err);
+void sp_tls_identity_clear(struct identity *i);
+/* Puts the usual ones into ctx and has the others chosen by name. returns: SP_OK or SP_E_TLS_CONFIG */
+SP_MUST_CHECK enum sp_rc sp_tls_identities_use(struct sp_tls_context *context, struct sp_err *err);
+
+/*
+ * Takes an OCSP response for i's leaf if its authority, which must stand in the chain, has signed it and it says that the
+ * leaf is good. Its times are looked at when it is shown.
+ *
+ * returns: NULL, or why it will not be shown
+ */
+const char *sp_tls_stapling_take(struct identity *i, struct sp_bytes der);
+/* Has staples shown to clients that ask for them. */
+void sp_tls_stapling_use(struct sp_tls_context *context);
+
+/* Takes ticket keys, or makes one. returns: SP_OK or SP_E_TLS_CONFIG */
+SP_MUST_CHECK enum sp_rc sp_tls_tickets_use(struct sp_tls_context *context, struct sp_bytes keys,
+                                            struct sp_err *err);
 
 /* A proof with what its pointers need. */
 struct sp_tls_evidence {
@@ -51,6 +111,12 @@ struct session {
     void (*done)(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof);
     void *arg;
 };
+
+/* returns: wall-clock milliseconds of the session's loop */
+int64_t sp_tls_session_now_ms(const struct session *s);
+
+/* returns: a time of a certificate or a response in milliseconds; 0 if it can't be read */
+int64_t sp_tls_time_ms(const ASN1_TIME *t);
 
 /*
  * What the server's staple says of a certificate that chains to trust.

@@ -267,10 +267,10 @@ static int bench_tls(const char *certificate, const char *key, size_t count)
     sp_buf_init(&pem, 65536);
     sp_buf_init(&secret, 65536);
     if (read_file(certificate, &pem) && read_file(key, &secret)) {
-        server =
-            sp_tls_server_new(&(struct sp_tls_server_config){.certificate_pem = sp_buf_bytes(&pem),
-                                                             .key_pem = sp_buf_bytes(&secret)},
-                              &err);
+        server = sp_tls_server_new(
+            &(struct sp_tls_server_config){.identity.certificate_pem = sp_buf_bytes(&pem),
+                                           .identity.key_pem = sp_buf_bytes(&secret)},
+            &err);
         client = sp_tls_client_new(
             &(struct sp_tls_client_config){.extra_ca_pem = sp_buf_bytes(&pem)}, &err);
     }

@@ -59,9 +59,9 @@ static void done(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
 
 static struct sp_tls_context *server_context(const struct pki_cert *cert)
 {
-    const struct sp_tls_server_config config = {.certificate_pem =
+    const struct sp_tls_server_config config = {.identity.certificate_pem =
                                                     sp_bytes_cstr(cert->certificate_pem),
-                                                .key_pem = sp_bytes_cstr(cert->key_pem),
+                                                .identity.key_pem = sp_bytes_cstr(cert->key_pem),
                                                 .client_ca_pem = sp_bytes_cstr(ca.certificate_pem),
                                                 .ask_client_certificate = true};
     struct sp_err err;
@@ -366,10 +366,10 @@ START_TEST(processes_with_one_ticket_key_resume_each_others_sessions)
 {
     static const struct sp_bytes names[] = {SP_LIT_INIT("mx.example")};
     static const uint8_t key[SP_TLS_TICKET_KEY_LEN] = {1, 2, 3};
-    const struct sp_tls_server_config config = {.certificate_pem =
+    const struct sp_tls_server_config config = {.identity.certificate_pem =
                                                     sp_bytes_cstr(good.certificate_pem),
-                                                .key_pem = sp_bytes_cstr(good.key_pem),
-                                                .ticket_key = sp_bytes(key, sizeof(key))};
+                                                .identity.key_pem = sp_bytes_cstr(good.key_pem),
+                                                .ticket_keys = sp_bytes(key, sizeof(key))};
     struct sp_tls_params params = params_of(names, 1);
     struct sp_tls_context *one = sp_tls_server_new(&config, NULL);
     struct sp_tls_context *two = sp_tls_server_new(&config, NULL);
@@ -482,15 +482,15 @@ START_TEST(bad_configurations_are_refused)
     } cases[] = {
         {"nothing", {.ask_client_certificate = false}},
         {"another's key",
-         {.certificate_pem = sp_bytes_cstr(good.certificate_pem),
-          .key_pem = sp_bytes_cstr(foreign.key_pem)}},
+         {.identity.certificate_pem = sp_bytes_cstr(good.certificate_pem),
+          .identity.key_pem = sp_bytes_cstr(foreign.key_pem)}},
         {"short ticket key",
-         {.certificate_pem = sp_bytes_cstr(good.certificate_pem),
-          .key_pem = sp_bytes_cstr(good.key_pem),
-          .ticket_key = SP_LIT("short")}},
+         {.identity.certificate_pem = sp_bytes_cstr(good.certificate_pem),
+          .identity.key_pem = sp_bytes_cstr(good.key_pem),
+          .ticket_keys = SP_LIT("short")}},
         {"no CA in the CAs",
-         {.certificate_pem = sp_bytes_cstr(good.certificate_pem),
-          .key_pem = sp_bytes_cstr(good.key_pem),
+         {.identity.certificate_pem = sp_bytes_cstr(good.certificate_pem),
+          .identity.key_pem = sp_bytes_cstr(good.key_pem),
           .client_ca_pem = SP_LIT("nonsense"),
           .ask_client_certificate = true}},
     };
