@@ -36,6 +36,8 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .prewrite = r->first == NULL,
         .wait_max_ms = 2 * r->config->delivery.retry_max_ms,
         .body_memory = (size_t)r->config->intake.memory,
+        .body_inline =
+            r->config->intake.inline_limit == 0 ? 1 : (size_t)r->config->intake.inline_limit,
         .on_due = on_due,
         .classify = classify,
         .on_durable = on_durable,

@@ -139,6 +139,7 @@ static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *er
         rc = relay_delivery_reload(state, err);
     if (rc == SP_OK)
         rc = relay_left_reload(state, err);
+    relay_acts_record(state);
     return rc == SP_OK ? relay_keys_renew(state, err) : rc;
 }
 

@@ -76,6 +76,11 @@ SP_MUST_CHECK enum sp_rc relay_keys_renew(struct relay *r, struct sp_err *err);
 void relay_keys_renewed(const struct relay *r, struct sp_buf *out);
 void relay_keys_clear(struct sp_journal_keys *keys);
 
+/* ---- acts.c: what the supervisor has done, for the audit ---- */
+
+/* Hands the ledger the events that came with this generation, if this is the relay that speaks for all. */
+void relay_acts_record(struct relay *r);
+
 /* ---- delivery.c: outbound ---- */
 
 /*

@@ -7,6 +7,8 @@
 #include "config/tenant.h"
 #include "json/problem.h"
 
+#include <stdio.h>
+
 #define TENANTS_MAX 10000
 
 struct loaded {
@@ -102,17 +104,53 @@ static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_prob
     return SP_OK;
 }
 
+static struct sp_tls_identity identity_of(struct relay *r, const char *name)
+{
+    struct sp_tls_identity out;
+    struct {
+        const char *part;
+        struct sp_bytes *file;
+    } parts[] = {
+        {"certificate", &out.certificate_pem}, {"key", &out.key_pem}, {"staple", &out.staple}};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(parts); i++) {
+        char file[80];
+
+        snprintf(file, sizeof(file), "secret/%s.%s", name, parts[i].part);
+        *parts[i].file = sp_role_file(r->role, file);
+    }
+    return out;
+}
+
+static void on_unstapled(void *arg, size_t identity, const char *why)
+{
+    const struct relay *r = arg;
+
+    sp_log_warn(r->log, "relay.staple-refused", SP_INT("certificate", identity),
+                SP_TEXT("why", why));
+}
+
 static enum sp_rc load_tls(struct relay *r, struct loaded *l, struct sp_err *err)
 {
+    struct sp_tls_identity more[SP_CONFIG_CERTIFICATES_MAX];
     struct sp_tls_server_config c = {
-        .identity.certificate_pem = sp_role_file(r->role, "secret/tls.certificate"),
-        .identity.key_pem = sp_role_file(r->role, "secret/tls.key"),
+        .identity = identity_of(r, "tls"),
+        .more = more,
+        .more_count = l->config->tls.certificate_count,
         .client_ca_pem = sp_role_file(r->role, "secret/tls.client_ca"),
         .ticket_keys = sp_role_file(r->role, "secret/tls.tickets"),
+        .unstapled = on_unstapled,
+        .arg = r,
     };
 
     if (c.identity.certificate_pem.len == 0)
         return SP_OK;
+    for (size_t i = 0; i < c.more_count; i++) {
+        char name[40];
+
+        snprintf(name, sizeof(name), "tls.certificates.%zu", i);
+        more[i] = identity_of(r, name);
+    }
     for (size_t i = 0; i < l->tenant_count; i++) {
         if (l->tenants[i].tenant->proofs.client_certificates.count > 0)
             c.ask_client_certificate = true;

@@ -15,6 +15,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -25,7 +26,6 @@
 
 #define FILE_LEN_MAX  (64 * 1024 * 1024)
 #define DEPTH_MAX     8
-#define TICKETS_LEN   80
 #define FOR(role)     (1U << SP_ROLE_##role)
 #define AT(member)    offsetof(struct sp_config, member)
 #define EVERY_ROLE    (~0U)
@@ -34,27 +34,20 @@
 
 static const struct {
     const char *name;
-    size_t at;        /* the setting that names the file */
-    size_t otherwise; /* the setting to take if that one is empty; the same: none */
+    size_t at; /* the setting that names the file */
     unsigned roles;
     bool may_lack; /* the role makes its own */
 } secrets[] = {
-    {"tls.certificate", AT(tls.certificate), AT(tls.certificate), FOR(RELAY), false},
-    {"tls.key", AT(tls.key), AT(tls.key), FOR(RELAY), false},
-    {"tls.client_ca", AT(tls.client_ca), AT(tls.client_ca), FOR(RELAY), false},
-    {"delivery.ca", AT(delivery.ca), AT(delivery.ca), FOR(RELAY), false},
-    {"portal.certificate", AT(portal.certificate), AT(tls.certificate), FOR(PORTAL), false},
-    {"portal.key", AT(portal.key), AT(tls.key), FOR(PORTAL), false},
-    {"audit.signing_key", AT(audit.signing_key), AT(audit.signing_key), FOR(LEDGER), true},
-    {"sealer.smime_certificate", AT(sealer.smime_certificate), AT(sealer.smime_certificate),
-     FOR(SEALER), false},
-    {"sealer.smime_key", AT(sealer.smime_key), AT(sealer.smime_key), FOR(SEALER), false},
-    {"sealer.pgp_key", AT(sealer.pgp_key), AT(sealer.pgp_key), FOR(SEALER), false},
-    {"sealer.dkim_key", AT(sealer.dkim_key), AT(sealer.dkim_key), FOR(SEALER), false},
-    {"sealer.dkim_ed25519_key", AT(sealer.dkim_ed25519_key), AT(sealer.dkim_ed25519_key),
-     FOR(SEALER), false},
-    {"keeper.smime_ca", AT(keeper.smime_ca), AT(keeper.smime_ca), FOR(KEEPER), false},
-    {"fetcher.sts_ca", AT(fetcher.sts_ca), AT(fetcher.sts_ca), FOR(FETCHER), false},
+    {"tls.client_ca", AT(tls.client_ca), FOR(RELAY), false},
+    {"delivery.ca", AT(delivery.ca), FOR(RELAY), false},
+    {"audit.signing_key", AT(audit.signing_key), FOR(LEDGER), true},
+    {"sealer.smime_certificate", AT(sealer.smime_certificate), FOR(SEALER), false},
+    {"sealer.smime_key", AT(sealer.smime_key), FOR(SEALER), false},
+    {"sealer.pgp_key", AT(sealer.pgp_key), FOR(SEALER), false},
+    {"sealer.dkim_key", AT(sealer.dkim_key), FOR(SEALER), false},
+    {"sealer.dkim_ed25519_key", AT(sealer.dkim_ed25519_key), FOR(SEALER), false},
+    {"keeper.smime_ca", AT(keeper.smime_ca), FOR(KEEPER), false},
+    {"fetcher.sts_ca", AT(fetcher.sts_ca), FOR(FETCHER), false},
 };
 
 static const struct {
@@ -150,8 +143,6 @@ static void add_secrets(struct loading *l)
         const char *setting = text_at(l->g->config, secrets[i].at);
         char name[100], path[PATH_LEN_MAX];
 
-        if (setting[0] == '\0')
-            setting = text_at(l->g->config, secrets[i].otherwise);
         if (setting[0] == '\0' || path_join(l->g->folder, setting, path) != SP_OK)
             continue;
         snprintf(name, sizeof(name), "secret/%s", secrets[i].name);
@@ -259,13 +250,53 @@ static void add_keks(struct loading *l)
     sp_buf_wipe(&master);
 }
 
-/* Session tickets that any relay understands; new ones with each generation. */
-static void add_tickets(struct loading *l)
+/* Certificates of listeners and portal; a file that is not what it should be is found here. */
+static void add_pairs(struct loading *l)
 {
-    uint8_t key[TICKETS_LEN];
+    struct pair p;
 
-    sp_random_fill(sp_random_system(), key, sizeof(key));
-    add(l, FOR(RELAY), "secret/tls.tickets", sp_bytes(key, sizeof(key)));
+    l->g->stamp = pairs_stamp(l->g->folder, l->g->config);
+    for (size_t i = 0; pair_at(l->g->config, i, &p); i++) {
+        struct pair_files files;
+        struct sp_err err;
+
+        if (p.certificate[0] == '\0')
+            continue;
+        if (pair_read(l->g->folder, &p, &files, &err) != SP_OK)
+            complain(l, err.text);
+        for (enum sp_role_kind kind = SP_ROLE_RELAY; kind < SP_ROLE_COUNT; kind++) {
+            if ((p.roles & (1U << kind)) != 0 && pair_put(l->bundles[kind], &p, &files) != SP_OK)
+                complain(l, "too many or too large files of certificates");
+        }
+        pair_clear(&files);
+    }
+}
+
+void generation_rotate_tickets(struct generation *g)
+{
+    memmove(g->tickets[1], g->tickets[0], sizeof(g->tickets) - sizeof(g->tickets[0]));
+    sp_random_fill(sp_random_system(), g->tickets[0], sizeof(g->tickets[0]));
+    if (g->ticket_count < TICKET_KEYS_MAX)
+        g->ticket_count++;
+}
+
+struct sp_bytes generation_tickets(const struct generation *g)
+{
+    return sp_bytes(g->tickets, g->ticket_count * sizeof(g->tickets[0]));
+}
+
+/* Session tickets that any relay understands, and goes on to understand when the configuration is read anew. */
+static void add_tickets(struct loading *l, const struct generation *before)
+{
+    uint8_t key[TICKET_KEY_LEN];
+
+    if (before != NULL) {
+        memcpy(l->g->tickets, before->tickets, sizeof(l->g->tickets));
+        l->g->ticket_count = before->ticket_count;
+    } else {
+        generation_rotate_tickets(l->g);
+    }
+    add(l, FOR(RELAY), "secret/tls.tickets", generation_tickets(l->g));
     sp_random_fill(sp_random_system(), key, sizeof(key));
     add(l, FOR(PORTAL), "secret/portal.tickets", sp_bytes(key, sizeof(key)));
     sp_wipe(key, sizeof(key));
@@ -347,7 +378,7 @@ static bool find_folder(struct loading *l, const char *path)
     return ok;
 }
 
-static void load(struct loading *l, const char *path)
+static void load(struct loading *l, const char *path, const struct generation *before)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
     struct sp_buf text;
@@ -366,9 +397,10 @@ static void load(struct loading *l, const char *path)
         add(l, EVERY_ROLE, "sallyport.json", sp_buf_bytes(&text));
         add_policies(l);
         add_secrets(l);
+        add_pairs(l);
         add_smarthosts(l);
         add_keks(l);
-        add_tickets(l);
+        add_tickets(l, before);
         add_tenant_identities(l);
     }
     sp_buf_clear(&text);
@@ -393,16 +425,17 @@ static void pin(struct generation *g, enum sp_role_kind kind)
     g->pins[kind].len = (size_t)st.st_size;
 }
 
-struct generation *generation_load(const char *path, uint64_t number, struct sp_buf *report)
+struct generation *generation_load(const char *path, const struct generation *before,
+                                   struct sp_buf *report)
 {
     struct loading l = {.g = sp_calloc(1, sizeof(struct generation)), .report = report};
 
-    l.g->number = number;
+    l.g->number = before == NULL ? 1 : before->number + 1;
     for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
         l.g->bundles[kind] = -1;
         l.bundles[kind] = sp_role_bundle_new();
     }
-    load(&l, path);
+    load(&l, path, before);
     for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
         if (!l.failed && sp_role_bundle_to_memfd(l.bundles[kind], &l.g->bundles[kind]) != SP_OK)
             complain(&l, "no memory for the files of a role");
@@ -415,6 +448,45 @@ struct generation *generation_load(const char *path, uint64_t number, struct sp_
         return NULL;
     }
     return l.g;
+}
+
+/* Of a copy: its own bundle, or another descriptor of the same. */
+static bool copy_bundle(struct generation *g, const struct generation *now, enum sp_role_kind kind,
+                        const struct sp_role_bundle *fresh)
+{
+    if (fresh != NULL)
+        return sp_role_bundle_to_memfd(fresh, &g->bundles[kind]) == SP_OK;
+    g->bundles[kind] = now->bundles[kind] < 0 ? -1 : fcntl(now->bundles[kind], F_DUPFD_CLOEXEC, 0);
+    return now->bundles[kind] < 0 || g->bundles[kind] >= 0;
+}
+
+struct generation *generation_copy(const struct generation *now, const struct sp_role_bundle *relay,
+                                   const struct sp_role_bundle *portal)
+{
+    struct generation *g = sp_calloc(1, sizeof(*g));
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    bool ok = sp_config_load(sp_role_bundle_find(relay, SP_LIT("sallyport.json")), "", problems,
+                             &g->config) == SP_OK;
+
+    g->number = now->number + 1;
+    memcpy(g->folder, now->folder, sizeof(g->folder));
+    memcpy(g->state_dir, now->state_dir, sizeof(g->state_dir));
+    memcpy(g->tickets, now->tickets, sizeof(g->tickets));
+    g->ticket_count = now->ticket_count;
+    for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
+        const struct sp_role_bundle *fresh = kind == SP_ROLE_RELAY    ? relay
+                                             : kind == SP_ROLE_PORTAL ? portal
+                                                                      : NULL;
+
+        g->bundles[kind] = -1;
+        ok = ok && copy_bundle(g, now, kind, fresh);
+        if (g->bundles[kind] >= 0)
+            pin(g, kind);
+    }
+    if (ok)
+        return g;
+    generation_free(g);
+    return NULL;
 }
 
 static bool next_lasting(const struct sp_role_bundle *b, size_t *at, struct sp_bytes *name,
@@ -464,5 +536,6 @@ void generation_free(struct generation *g)
             close(g->bundles[kind]);
     }
     sp_config_free(g->config);
+    sp_wipe(g->tickets, sizeof(g->tickets));
     sp_free(g);
 }

@@ -172,7 +172,7 @@ static void on_reload(void *arg)
         return;
     sp_role_notify("RELOADING=1");
     sp_buf_init(&report, REPORT_MAX);
-    fresh = generation_load(s->config_path, s->now->number + 1, &report);
+    fresh = generation_load(s->config_path, s->now, &report);
     print_report(&report);
     sp_buf_clear(&report);
     if (fresh == NULL) {
@@ -188,6 +188,7 @@ static void on_reload(void *arg)
         sockets_admin_mode(s);
         children_reload(s, before);
         generation_free(before);
+        renew_start(s);
     }
     sp_role_notify("READY=1");
 }
@@ -290,12 +291,14 @@ static void run(struct supervisor *s)
     add_children(s);
     children_start(s);
     supervisor_progress(s);
+    renew_start(s);
     sp_loop_run(s->loop);
     if (s->handing_over)
         handover_exec(s);
     sp_log_info(s->log, "supervisor.stopped");
     for (size_t i = 0; i < SP_ARRAY_LEN(s->signals); i++)
         sp_signal_free(s->signals[i]);
+    renew_stop(s);
     sp_timer_free(s->limit);
 }
 
@@ -354,7 +357,7 @@ static int load_and_run(struct supervisor *s, bool is_try)
 
     sp_buf_init(&report, REPORT_MAX);
     if (close_memory(&err) == SP_OK && handover_take(s, &err) == SP_OK)
-        s->now = generation_load(s->config_path, 1, &report);
+        s->now = generation_load(s->config_path, NULL, &report);
     else
         fprintf(stderr, "sallyport: %s\n", err.text);
     print_report(&report);

@@ -9,10 +9,12 @@
 #include <sys/types.h>
 
 #include "config/config.h"
+#include "crypt/pair.h"
 #include "io/loop.h"
 #include "ipc/ipc.h"
 #include "ipc/roles.h"
 #include "log/log.h"
+#include "role/bundle.h"
 #include "role/control.h"
 
 #define PATH_LEN_MAX   4000
@@ -24,10 +26,16 @@
 #define RESTART_MAX_MS 10000
 #define STEADY_MS      10000 /* who ran so long starts from the first wait again */
 
+#define TICKET_KEY_LEN  80
+#define TICKET_KEYS_MAX 4 /* the newest makes tickets, all open them */
+
 /* One configuration, as it was when it was read. */
 struct generation {
     uint64_t number;
     struct sp_config *config;
+    uint64_t stamp; /* of the files of certificates, before they were read */
+    uint8_t tickets[TICKET_KEYS_MAX][TICKET_KEY_LEN]; /* of the relays, the newest first */
+    size_t ticket_count;
     char folder[PATH_LEN_MAX];    /* of sallyport.json; absolute */
     char state_dir[PATH_LEN_MAX]; /* absolute */
     int bundles[SP_ROLE_COUNT];   /* memfds, -1 where a role has none */
@@ -88,6 +96,10 @@ struct supervisor {
     struct sp_signal *signals[5];
     int exit_code;
 
+    struct sp_timer *watch, *rotate; /* of certificates; of ticket keys */
+    uint64_t stamp_seen; /* at the last look: files are read once they have been still for one */
+    uint64_t stamp_done; /* was taken, or refused */
+
     char self[PATH_LEN_MAX]; /* our program, as it was named when we were started */
     unsigned start_number;   /* 1, one more with each upgrade */
     unsigned tries;          /* upgrades asked for */
@@ -105,15 +117,63 @@ struct supervisor {
 /*
  * Reads configuration, policies, tenants and secrets, and packs what each role may have.
  *
+ * before:  the generation whose ticket keys go on, or NULL
  * report:  gets everything that is wrong, one problem a line
  * returns: NULL if anything is. owner: the caller
  */
-struct generation *generation_load(const char *path, uint64_t number, struct sp_buf *report);
+struct generation *generation_load(const char *path, const struct generation *before,
+                                   struct sp_buf *report);
 void generation_free(struct generation *g);
+
+/* A generation with the files of now, but for these of the relays and the portal; both bundles stay the caller's.
+ * returns: NULL if there is no memory for it. owner: the caller */
+struct generation *generation_copy(const struct generation *now, const struct sp_role_bundle *relay,
+                                   const struct sp_role_bundle *portal);
+
+/* The key that makes tickets steps back for a new one; the oldest goes. */
+void generation_rotate_tickets(struct generation *g);
+/* returns: the relays' ticket keys, lent */
+struct sp_bytes generation_tickets(const struct generation *g);
 
 /* returns: whether a role finds the same files in both, but for keys that are new each time */
 bool generation_is_same_for(enum sp_role_kind kind, const struct generation *a,
                             const struct generation *b);
+
+/* ---- pairs.c: certificates with their keys and staples ---- */
+
+struct pair {
+    char name[40]; /* the setting: "tls", "portal", "tls.certificates.0" */
+    const char *certificate, *key, *staple;
+    unsigned roles; /* a mask of 1 << kind */
+};
+
+/* What was read of one; wiped by pair_clear. */
+struct pair_files {
+    struct sp_buf certificate, key, staple;
+    struct sp_pair what;
+};
+
+/* returns: the pair at a place from 0 on; false behind the last. One that is not set has empty names */
+bool pair_at(const struct sp_config *c, size_t at, struct pair *out);
+
+/* Reads a pair and checks that it is one. A staple that is not there is empty. returns: SP_OK, or err says what is wrong with
+ * which file; files are cleared by the caller in any case */
+SP_MUST_CHECK enum sp_rc pair_read(const char *folder, const struct pair *p, struct pair_files *out,
+                                   struct sp_err *err);
+void pair_clear(struct pair_files *f);
+
+/* Puts them under their names. returns: SP_OK or SP_E_LIMIT */
+SP_MUST_CHECK enum sp_rc pair_put(struct sp_role_bundle *b, const struct pair *p,
+                                  const struct pair_files *f);
+
+/* returns: a number that changes when any of the files does */
+uint64_t pairs_stamp(const char *folder, const struct sp_config *c);
+
+/* ---- renew.c ---- */
+
+/* Begins to look at the files of certificates, and to rotate ticket keys, as the current generation says. */
+void renew_start(struct supervisor *s);
+void renew_stop(struct supervisor *s);
 
 /* ---- files.c ---- */
 

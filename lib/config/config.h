@@ -36,10 +36,19 @@ struct sp_config_listen {
     bool plain_ok;                  /* mail from the tenant's networks without AUTH or TLS */
 };
 
+/* A certificate beside the first, for clients that ask for one of its names. */
+struct sp_config_certificate {
+    const char *certificate;
+    const char *key;
+    const char *staple; /* "" for none */
+};
+
 struct sp_config_route {
     const char *domain;
     const char *to; /* host:port */
 };
+
+#define SP_CONFIG_CERTIFICATES_MAX 64 /* the first one among them */
 
 #define SP_CONFIG_SMARTHOSTS_MAX 16 /* of one route */
 
@@ -81,7 +90,12 @@ struct sp_config {
     struct {
         const char *certificate;
         const char *key;
+        const char *staple;    /* OCSP response for it, "" for none */
         const char *client_ca; /* file of CAs that client certificates chain to, "" for none */
+        int64_t watch_ms;      /* how often these files are looked at; 0: never */
+        int64_t tickets_ms;    /* how long a ticket key makes tickets */
+        struct sp_config_certificate *certificates;
+        size_t certificate_count;
     } tls;
     struct {
         int64_t size_limit; /* bytes */

@@ -46,6 +46,12 @@ static const struct sp_setting settings[] = {
      "certificate chain of the SMTP listeners, PEM; P-256 costs least"},
     {"tls.key", SP_SETTING_TEXT, AT(tls.key), 0, 0, "", NULL, SP_FORM_PATH,
      "its private key, PEM"},
+    {"tls.staple", SP_SETTING_TEXT, AT(tls.staple), 0, 0, "", NULL, SP_FORM_PATH,
+     "OCSP response for it, DER, kept fresh by somebody else; shown while it is good"},
+    {"tls.watch", SP_SETTING_DURATION, AT(tls.watch_ms), 0, HOUR, "10s", NULL, SP_FORM_ANY,
+     "how often certificates, keys and staples are looked at for renewals, which take effect by themselves; 0s: only by a reload"},
+    {"tls.tickets", SP_SETTING_DURATION, AT(tls.tickets_ms), 1000, 7 * DAY, "6h", NULL, SP_FORM_ANY,
+     "how long one key makes session tickets; the three before it still open theirs"},
     {"tls.client_ca", SP_SETTING_TEXT, AT(tls.client_ca), 0, 0, "", NULL, SP_FORM_PATH,
      "authorities that client certificates must chain to, PEM; none asks for no certificate"},
 
@@ -63,8 +69,8 @@ static const struct sp_setting settings[] = {
      "silence after which a session is closed"},
     {"intake.least_rate", SP_SETTING_SIZE, AT(intake.least_rate), 0, GIB, "1KiB", NULL, SP_FORM_ANY,
      "bytes a second that a message must come with, after intake.idle of grace; slower sessions are closed; 0 allows any"},
-    {"intake.inline_limit", SP_SETTING_SIZE, AT(intake.inline_limit), 0, 4 * MIB, "256KiB", NULL, SP_FORM_ANY,
-     "bodies up to this size lie in their journal record, larger ones in a file"},
+    {"intake.inline_limit", SP_SETTING_SIZE, AT(intake.inline_limit), 0, 256 * 1024, "256KiB", NULL, SP_FORM_ANY,
+     "bodies up to this size lie in their journal record, larger ones in a file; takes effect at a start"},
     {"intake.memory", SP_SETTING_SIZE, AT(intake.memory), MIB, 64 * GIB, "32MiB", NULL, SP_FORM_ANY,
      "memory for all bodies in flight in one relay; past it they spill, or reading stops"},
     {"intake.scan", SP_SETTING_DURATION, AT(intake.scan_ms), 1000, 600000, "60s", NULL, SP_FORM_ANY,
@@ -199,6 +205,15 @@ static const struct sp_setting listen_settings[] = {
      "take mail from loopback without AUTH or TLS: for tests and benchmarks"},
 };
 
+static const struct sp_setting certificate_settings[] = {
+    {"certificate", SP_SETTING_TEXT, offsetof(struct sp_config_certificate, certificate), 0, 0, NULL, NULL, SP_FORM_PATH,
+     "certificate chain, PEM, shown to clients that ask for a name in it (SNI); RSA beside ECDSA for the same name: the client's algorithms choose"},
+    {"key", SP_SETTING_TEXT, offsetof(struct sp_config_certificate, key), 0, 0, NULL, NULL, SP_FORM_PATH,
+     "its private key, PEM"},
+    {"staple", SP_SETTING_TEXT, offsetof(struct sp_config_certificate, staple), 0, 0, "", NULL, SP_FORM_PATH,
+     "OCSP response for it, DER"},
+};
+
 static const struct sp_setting route_settings[] = {
     {"domain", SP_SETTING_TEXT, offsetof(struct sp_config_route, domain), 0, 0, NULL, NULL, SP_FORM_HOST,
      "recipient domain"},
@@ -246,6 +261,8 @@ static const struct sp_setting smarthost_settings[] = {
 static const struct sp_setting_list lists[] = {
     {"listen", AT(listen), AT(listen_count), sizeof(struct sp_config_listen), listen_settings,
      SP_ARRAY_LEN(listen_settings), 1, false, "At least one: where mail is taken."},
+    {"tls.certificates", AT(tls.certificates), AT(tls.certificate_count), sizeof(struct sp_config_certificate),
+     certificate_settings, SP_ARRAY_LEN(certificate_settings), 0, false, "More certificates of the SMTP listeners."},
     {"delivery.routes", AT(delivery.routes), AT(delivery.route_count), sizeof(struct sp_config_route),
      route_settings, SP_ARRAY_LEN(route_settings), 0, true, "Next hops of single domains."},
     {"delivery.pins", AT(delivery.pins), AT(delivery.pin_count), sizeof(struct sp_config_route),
@@ -330,6 +347,12 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
         if (c->listen[i].tls != SP_LISTEN_NONE && !has_tls)
             sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_MISSING,
                        "listener %zu uses TLS: tls.certificate and tls.key must be given", i);
+    if (c->tls.certificate_count > 0 && !has_tls)
+        sp_problem(problems, tls, SP_E_CONFIG_MISSING,
+                   "\"certificates\" stand beside a first one: certificate and key must be given");
+    if (c->tls.certificate_count >= SP_CONFIG_CERTIFICATES_MAX)
+        sp_problem(problems, tls, SP_E_CONFIG_RANGE, "more than %d certificates",
+                   SP_CONFIG_CERTIFICATES_MAX);
     if ((c->tls.certificate[0] != 0) != (c->tls.key[0] != 0))
         sp_problem(problems, tls, SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");
@@ -356,10 +379,6 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
         sp_problem(problems, sp_json_find(root, "delivery"), SP_E_CONFIG_RANGE,
                    "retry_max is shorter than retry_first");
 }
-
-static const struct sp_setting_idle idle[] = {
-    {"intake.inline_limit", "256 KiB is built in"},
-};
 
 /* What is allowed and yet worth a word. */
 static void warn_together(const struct sp_config *c, const struct sp_json *root,
@@ -408,7 +427,6 @@ enum sp_rc sp_config_load(struct sp_bytes text, const char *file, struct sp_prob
     if (sp_problems_errors(problems) > before)
         return sp_problems_rc(problems, NULL);
     warn_together(c, sp_json_root(doc), problems);
-    sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
     *out = SP_STEAL(c);
     return SP_OK;
 }

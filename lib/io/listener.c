@@ -1,6 +1,6 @@
 /*
- * Listening sockets. Accepting takes all that waits, up to a bound a turn, so that a burst of clients does not keep
- * those who are in from being served; when descriptors run out it rests a moment instead of spinning.
+ * Sockets: those that listen, and those that connect. Accepting takes all that waits, up to a bound a turn, so that a burst
+ * of clients does not keep those who are in from being served; when descriptors run out it rests a moment instead of spinning.
  */
 #include "io/stream.h"
 
@@ -190,6 +190,25 @@ int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_
     if (SP_FAULT_ERRNO("io.bind", EADDRNOTAVAIL) || bind(fd, &at->u.sa, at->len) != 0 ||
         listen(fd, backlog) != 0) {
         (void)sp_fail_errno(err, SP_E_IO, errno, "can't listen on %s", text);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int sp_stream_open(const struct sp_addr *to, const struct sp_addr *source)
+{
+    int fd = SP_FAULT_ERRNO("io.socket", EMFILE)
+                 ? -1
+                 : socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1;
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if ((source != NULL && bind(fd, &source->u.sa, source->len) != 0) ||
+        ((SP_FAULT_ERRNO("io.connect", ENETUNREACH) || connect(fd, &to->u.sa, to->len) != 0) &&
+         errno != EINPROGRESS)) {
         close(fd);
         return -1;
     }

@@ -5,6 +5,7 @@
 #define SP_IO_LOOP_PRIV_H
 
 #include "base/map.h"
+#include "io/addr.h"
 #include "io/loop.h"
 
 #define SP_LOOP_SCRATCH_LEN (64 * 1024)
@@ -22,5 +23,8 @@ void sp_task_cancel(struct sp_task *task);
 
 /* returns: SP_LOOP_SCRATCH_LEN bytes that belong to whoever runs now, until it returns to the loop */
 uint8_t *sp_loop_scratch(struct sp_loop *loop);
+
+/* returns: a socket that connects to an address, from source if that is not NULL; -1 if that can't be begun */
+int sp_stream_open(const struct sp_addr *to, const struct sp_addr *source);
 
 #endif

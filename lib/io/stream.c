@@ -514,25 +514,6 @@ struct sp_stream *sp_stream_new(struct sp_loop *loop, int fd, const struct sp_st
     return s;
 }
 
-static int open_socket(const struct sp_addr *to, const struct sp_addr *source)
-{
-    int fd = SP_FAULT_ERRNO("io.socket", EMFILE)
-                 ? -1
-                 : socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if ((source != NULL && bind(fd, &source->u.sa, source->len) != 0) ||
-        ((SP_FAULT_ERRNO("io.connect", ENETUNREACH) || connect(fd, &to->u.sa, to->len) != 0) &&
-         errno != EINPROGRESS)) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static void on_connect_timeout(void *arg)
 {
     struct sp_stream *s = arg;
@@ -545,7 +526,7 @@ struct sp_stream *sp_stream_connect(struct sp_loop *loop, const struct sp_addr *
                                     const struct sp_addr *source, int64_t timeout_ms,
                                     const struct sp_stream_events *events, void *arg)
 {
-    struct sp_stream *s = stream_new(loop, open_socket(to, source), events, arg);
+    struct sp_stream *s = stream_new(loop, sp_stream_open(to, source), events, arg);
 
     s->phase = CONNECTING;
     s->peer = *to;

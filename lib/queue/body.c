@@ -267,6 +267,12 @@ static enum sp_rc spill(struct sp_queue_body *b)
     return sp_content_writer_spill(b->writer, &sink);
 }
 
+static size_t inline_limit(const struct sp_queue *q)
+{
+    return q->o.body_inline == 0 || q->o.body_inline > PLAIN_INLINE_MAX ? PLAIN_INLINE_MAX
+                                                                        : q->o.body_inline;
+}
+
 static size_t memory_cap(const struct sp_queue *q)
 {
     return q->o.body_memory == 0 ? BODY_MEMORY : q->o.body_memory;
@@ -280,7 +286,7 @@ enum sp_rc sp_queue_body_feed(struct sp_queue_body *b, struct sp_bytes plain)
         return b->rc;
     rc = sp_content_writer_feed(b->writer, plain);
     if (rc == SP_OK && !b->in_file &&
-        (sp_content_writer_len(b->writer) > PLAIN_INLINE_MAX ||
+        (sp_content_writer_len(b->writer) > inline_limit(b->queue) ||
          b->queue->body_held > memory_cap(b->queue)))
         rc = spill(b);
     if (b->in_file)

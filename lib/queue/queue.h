@@ -43,6 +43,8 @@ struct sp_queue_options {
     bool read_only; /* only look, as of the journal: nothing can be put in, taken out or changed */
     size_t messages_max; /* 0: 1,000,000 */
     size_t body_memory;  /* cap of all bodies in flight, bytes; 0: 32 MiB */
+    size_t
+        body_inline; /* bodies up to so many bytes lie in their record; 0, and at most: 256 KiB */
     /*
      * Who waits longer than this when the shard is opened is due at once: the clock has been set back since. 0: no limit.
      * Held recipients keep their time.

@@ -184,14 +184,11 @@ START_TEST(smarthosts_are_checked_together)
 }
 END_TEST
 
-START_TEST(settings_that_change_nothing_are_warned_of)
+START_TEST(settings_that_once_changed_nothing_do_what_they_say)
 {
     static const char *const cases[] = {
-        "\"intake\": {\"inline_limit\": \"256KiB\"}",
-        /* these do what they say */
-        "\"delivery\": {\"expire\": \"1d\"}",
-        "\"delivery\": {\"command\": \"1m\"}",
-        "\"delivery\": {\"dsn_delay\": \"0s\"}",
+        "\"intake\": {\"inline_limit\": \"4KiB\"}", "\"delivery\": {\"expire\": \"1d\"}",
+        "\"delivery\": {\"command\": \"1m\"}",      "\"delivery\": {\"dsn_delay\": \"0s\"}",
         "\"delivery\": {\"connect\": \"30s\"}",
     };
 
@@ -207,8 +204,7 @@ START_TEST(settings_that_change_nothing_are_warned_of)
                  cases[i]);
         ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
         said = all_of(p, true);
-        ck_assert_msg((strstr(said, "is not carried out yet") != NULL) == (i == 0), "%s:\n%s",
-                      cases[i], said);
+        ck_assert_msg(strstr(said, "is not carried out yet") == NULL, "%s:\n%s", cases[i], said);
         sp_free(said);
     }
 }
@@ -375,7 +371,7 @@ static void add(TCase *c)
     tcase_add_test(c, all_errors_come_at_once);
     tcase_add_test(c, settings_that_contradict_each_other_are_refused);
     tcase_add_test(c, smarthosts_are_checked_together);
-    tcase_add_test(c, settings_that_change_nothing_are_warned_of);
+    tcase_add_test(c, settings_that_once_changed_nothing_do_what_they_say);
     tcase_add_test(c, what_a_resolver_cannot_prove_is_warned_of);
     tcase_add_test(c, a_tenants_display_name_is_warned_of);
     tcase_add_test(c, a_tenant_needs_a_proof);

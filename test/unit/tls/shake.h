@@ -96,8 +96,9 @@ static inline void shake_hands(struct shake *s)
 {
     static const struct sp_stream_events events = {.on_input = shake_on_input,
                                                    .on_closed = shake_on_closed};
-    const struct sp_tls_server_config server = {
-        .certificate_pem = sp_bytes_cstr(s->certificate_pem), .key_pem = sp_bytes_cstr(s->key_pem)};
+    const struct sp_tls_server_config server = {.identity.certificate_pem =
+                                                    sp_bytes_cstr(s->certificate_pem),
+                                                .identity.key_pem = sp_bytes_cstr(s->key_pem)};
     const struct sp_tls_client_config client = {.extra_ca_pem = sp_bytes_cstr(s->trust_pem)};
     struct sp_tls_context *contexts[2] = {sp_tls_server_new(&server, NULL),
                                           sp_tls_client_new(&client, NULL)};
