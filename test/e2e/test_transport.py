@@ -200,15 +200,50 @@ def key_of(certificate):
                           ).hexdigest()
 
 
+def pin(gateway, partners):
+    """Gives the gateway these partners."""
+    file = pathlib.Path(gateway.info["policy"]).parent / "partners.json"
+    file.write_text(json.dumps({"version": 1, "partners": partners}))
+    assert subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True).returncode == 0
+    os.kill(gateway.info["pid"], signal.SIGHUP)
+    gateway.wait_record("audit.started", generation=2)
+
+
+def test_a_partner_is_what_its_entry_says(lab, gateways, sinks):
+    """Each entry sends its domain, which no DNS knows, to a host without TLSA (sts) or with one (ta)."""
+    sts, ta = (f"mx-{name}.example.test:{lab.mx_port}" for name in ("sts", "ta"))
+    chain = lab.folder / "partner-chain.pem"
+    chain.write_text(lab.dns.certificate("hosts")[0].read_text() + lab.dns.ca.read_text())
+    cases = {  # entry, rung or None
+        "named.example": ({"next_hop": sts, "names": ["mx-sts.example.test"]}, "tls:authenticated"),
+        "misnamed.example": ({"next_hop": sts, "names": ["elsewhere.example.test"]}, None),
+        "authority.example": ({"next_hop": sts, "ca_keys": [key_of(lab.dns.ca)]}, "tls:authenticated"),
+        "stranger.example": ({"next_hop": sts, "ca_keys": ["ab" * 32]}, None),
+        "dane.example": ({"next_hop": ta, "level": "tls:dane"}, "tls:dane"),
+        "no-dane.example": ({"next_hop": sts, "level": "tls:dane"}, None)}
+    gateway = gateways(*lab.options())
+    pin(gateway, {domain: entry for domain, (entry, _) in cases.items()})
+    hosts = [sinks(address=address, port=lab.mx_port, certificate=(chain, lab.dns.certificate("hosts")[1]))
+             for address in ("127.0.0.15", "127.0.0.16")]
+    text, message_id = mail.make("hello\r\n")
+    gateway.send(text, [f"a@{domain}" for domain in cases])
+    for n, (domain, (_, rung)) in enumerate(cases.items()):
+        code, seen = probe(gateway, domain)
+        assert code == (0 if rung else 1) and seen["hosts"][0]["level"] == (rung or "broken"), (domain, seen)
+        record = gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id), n=[n])
+        assert record["outcome"] == ("delivered" if rung else "deferred"), record
+    assert sorted(to for host in hosts for m in host.messages for to in m["to"]) == sorted(
+        f"a@{domain}" for domain, (_, rung) in cases.items() if rung)
+    # who demands DANE and does not get it says so in the reports
+    assert record["hop"]["domain"] == "no-dane.example" and record["sessions"], record
+    assert {(s["policy"], s["result"]) for s in record["sessions"]} == {("tlsa", "dane-required")}, record["sessions"]
+
+
 def test_a_pinned_partner_must_show_its_key(lab, gateways, sinks):
     """old.example.test promises nothing by itself; the operator knows the key of its host."""
     certificate = lab.dns.certificate("other")
     gateway = gateways(*lab.options())
-    partners = pathlib.Path(gateway.info["policy"]).parent / "partners.json"
-    partners.write_text(json.dumps({"version": 1, "partners": {"old.example.test": {"keys": [key_of(certificate[0])]}}}))
-    assert subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True).returncode == 0
-    os.kill(gateway.info["pid"], signal.SIGHUP)
-    gateway.wait_record("audit.started", generation=2)
+    pin(gateway, {"old.example.test": {"keys": [key_of(certificate[0])]}})
     sink = sinks(address="127.0.0.13", port=lab.mx_port, certificate=lab.dns.certificate("hosts"))
     code, seen = probe(gateway, "old.example.test")
     assert code == 1 and seen["hosts"][0]["level"] == "broken", seen
@@ -288,3 +323,17 @@ def test_a_drop_waits_until_its_time_is_over_or_somebody_takes_it_as_right(lab, 
     assert accepted["actor"]["type"] == "admin" and accepted["reason"] == "their postmaster confirmed it"
     settled = gateway.wait_record("message.settled", message=send_to(gateway, "a@old.example.test"))
     assert settled["recipients"][0]["rung"] == "tls:encrypted" and settled["recipients"][0]["attempts"] == 1, settled
+
+
+def test_a_lost_database_is_told_again_by_the_journals(lab, promised, sinks):
+    """state.db is gone, the policy's web server too, and somebody strips STARTTLS: level and policy bind as before."""
+    gateway = promised
+    for file in pathlib.Path(gateway.info["audit"]).parent.glob("state.db*"):
+        file.unlink()
+    for role in ("ledger", "relay"):
+        gateway.restart(role, signal.SIGKILL)
+    sink = sinks(address="127.0.0.15", port=lab.mx_port)
+    record = gateway.wait_record("delivery.attempted", 60, message=send(gateway))
+    assert record["outcome"] == "deferred" and sink.messages == [], record
+    assert {rung["cause"] for rung in record["rungs"]} == {"broken"} and record["sts"]["mode"] == "enforce", record
+    assert record["posture"] == {"before": "tls:authenticated", "now": "broken"}, record
