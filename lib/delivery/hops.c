@@ -247,7 +247,10 @@ static void on_route(void *arg, const struct sp_route *route)
     sp_route_unref(a->route);
     a->route = sp_route_ref(route);
     if (route->rc != SP_OK) {
-        note_dns(a, SIZE_MAX, route->rc);
+        for (size_t i = 0; i < route->hop_count; i++)
+            note_dns(a, i, route->hops[i].rc);
+        if (route->hop_count == 0)
+            note_dns(a, SIZE_MAX, route->rc);
         sp_outcome_route_failed(&a->s, route->rc);
         sp_attempt_step(a);
         return;

@@ -168,13 +168,12 @@ class World:
 
     def __init__(self, folder):
         self.port = free_port(["127.0.0.1", *UNTOUCHED, *(address for address, _, _ in HOSTS.values())])
-        self.policy_port = free_port()
         self.dns = Dns(folder, self.port).start()
         self.responder = Responder(["hostile.test"], upstream=self.dns.resolver, ttl=TTL).start()
         self.make_certificates(folder)
         self.trust = pathlib.Path(folder) / "trust.pem"
         self.trust.write_text(self.authority.certificate.read_text() + self.dns.ca.read_text())
-        self.policies = PolicyHost("127.0.0.1", self.policy_port, self.leaves["policy"].pair)
+        self.policies = PolicyHost("127.0.0.1", 0, self.leaves["policy"].pair)
         self.sinks = {}
         for name, (address, certificate, trouble) in HOSTS.items():
             if trouble is not None:
@@ -234,7 +233,7 @@ class World:
     def options(self, policy):
         return ["--resolver", self.responder.address, "--mx-port", self.port, "--trust", self.trust, "--policy", policy,
                 "--set", 'resolver.timeout="5s"', "--set", 'delivery.connect="4s"', "--set", 'fetcher.timeout="8s"',
-                "--set", f"fetcher.sts_port={self.policy_port}", "--retry", "600"]
+                "--set", f"fetcher.sts_port={self.policies.port}", "--retry", "600"]
 
     def arrived(self):
         return {to for sink in (*self.sinks.values(), *self.untouched) for m in sink.messages for to in m["to"]}
@@ -414,6 +413,18 @@ def test_every_attempt_has_its_evidence(world, results, kind):
             assert any(e.startswith("tlsa:") for e in record["evidence"])
         seen |= {key for key in ("tls", "posture", "evidence") if key in record} | {f"sts {sts['mode']}", f"mx {dns['mx']}"}
     assert {"tls", "posture", "evidence", "sts none", "sts enforce", "sts testing", "mx secure", "mx insecure"} <= seen, seen
+
+
+@pytest.mark.parametrize("kind", ["message", "notice"])
+def test_reports_hear_of_dns_that_does_not_hold(world, results, kind):
+    """RFC 8460 4.3.2.1: of the host whose address is bogus, and of a domain whose MX is; not of what could not be asked."""
+    sender = next(s for s in world.senders if s.kind == kind)
+    sessions = {case.name: record.get("sessions", []) for case, record in sender.attempts}
+    invalid = {"policy": "tlsa", "result": "dnssec-invalid"}
+    assert sessions["signature of the address does not hold"] == [{**invalid, "mx": "mx1.bogus.test"}]
+    assert sessions["signatures have expired"] == sessions["signatures stripped from a signed zone"] == [invalid]
+    assert [sessions[name] for name in sessions if name.startswith("SERVFAIL for") and "STS" not in name
+            and "policy" not in name] == [[], [], []]
 
 
 def test_the_table_is_what_this_run_made(results):

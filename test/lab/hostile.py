@@ -79,7 +79,7 @@ class HostileSink(Sink):
 class PolicyHost:
     """
     The HTTPS host of MTA-STS policies for many domains: policies[domain] is a text, or a trouble: "redirect", "oversize",
-    "wrong-type", "missing", "stalls". certificates: by domain where it is not the common one (a pair of paths).
+    "wrong-type", "missing", "stalls". port 0: any. certificates: by domain where it is not the common one (a pair of paths).
     """
 
     def __init__(self, address, port, certificate):
@@ -107,6 +107,7 @@ class PolicyHost:
                 super().finish_request(outer.common.wrap_socket(request, server_side=True), client_address)
 
         self.server = Server((address, port), Handler)
+        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @staticmethod
