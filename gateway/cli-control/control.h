@@ -44,6 +44,7 @@ struct control {
     const char *by;
     const char *to;
     const char *route;
+    const char *entry; /* JSON, of a preference */
     bool json;
     bool no_pin;
     bool quiet;           /* what is refused is not told */
@@ -95,6 +96,7 @@ int control_keys(const struct control *c);
 int control_audit(const struct control *c);
 int control_posture(const struct control *c);
 int control_policy(const struct control *c);
+int control_preference(const struct control *c);
 int control_suppression(const struct control *c);
 int control_status(const struct control *c);
 int control_probe(const struct control *c);

@@ -100,6 +100,7 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         {"--by", &c->by},
         {"--to", &c->to},
         {"--route", &c->route},
+        {"--entry", &c->entry},
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
@@ -145,6 +146,7 @@ static const struct {
     {"probe", 2, control_probe},
     {"suppression", 2, control_suppression},
     {"policy", 2, control_policy},
+    {"preference", 2, control_preference},
     {"tlsrpt", 2, control_tlsrpt},
     {"trace", 1, control_trace},
     {"upgrade", 1, control_upgrade},

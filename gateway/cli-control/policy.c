@@ -1,6 +1,7 @@
 /*
  * `sallyport policy approve` and `policy proposals`, and what `policy publish` asks by itself (policy propose): a policy's
- * second person speaks over the control socket, where the kernel says who it is.
+ * second person speaks over the control socket, where the kernel says who it is. And `preference set|removed`, which
+ * `sallyport preference` asks before it writes the registry.
  */
 #include "gateway/cli-control/control.h"
 
@@ -62,4 +63,23 @@ int control_policy(const struct control *c)
     if (strcmp(c->words[1], "propose") == 0 && names)
         return vote(c, "policy.propose");
     return control_usage("policy approve VERSION --reason TEXT, policy proposals");
+}
+
+int control_preference(const struct control *c)
+{
+    const struct control_member members[] = {
+        {"address", c->word_count > 2 ? c->words[2] : NULL},
+        {"reason", c->reason},
+        {"entry", c->entry},
+    };
+    bool set = strcmp(c->words[1], "set") == 0;
+    struct control_answer answer;
+    int code;
+
+    if (c->word_count != 3 || (!set && strcmp(c->words[1], "removed") != 0))
+        return control_usage("preference set|removed is what sallyport preference asks");
+    code = control_ask_about(c, set ? "preference.set" : "preference.removed", members,
+                             SP_ARRAY_LEN(members), &answer);
+    control_answer_clear(&answer);
+    return code;
 }

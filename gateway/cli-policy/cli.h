@@ -16,12 +16,18 @@
 #define CLI_WRONG 1
 #define CLI_USAGE 2
 
+struct cli_file {
+    const char *name; /* as it was read */
+    struct sp_bytes text;
+};
+
 struct cli {
     int argc; /* what follows the command's words */
     char **argv;
     bool json;
     struct sp_arena *arena;
     struct sp_problems *problems;
+    struct cli_file instead; /* read in the place of what lies there; name NULL: of nothing */
 };
 
 #define CLI_FACTS_HEADERS_MAX 64
@@ -55,6 +61,9 @@ int cli_policy_history(struct cli *cli);
 int cli_policy_rollback(struct cli *cli);
 int cli_policy_report(struct cli *cli);
 int cli_policy_replay(struct cli *cli);
+int cli_preference_set(struct cli *cli);
+int cli_preference_remove(struct cli *cli);
+int cli_preference_list(struct cli *cli);
 int cli_explain(struct cli *cli);
 int cli_tenant_add(struct cli *cli);
 int cli_tenant_list(struct cli *cli);
@@ -83,10 +92,6 @@ struct sp_policy *cli_load_policy(struct cli *cli, const char *path);
 
 #define CLI_FILES_MAX 4096
 
-struct cli_file {
-    const char *name; /* as it was read */
-    struct sp_bytes text;
-};
 struct cli_files {
     struct cli_file items[CLI_FILES_MAX];
     size_t count;

@@ -4,11 +4,15 @@
  */
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/cli-policy/publish.h"
 
 #define WORDS_MAX 16
+#define UNKNOWN   75 /* "repeat it": a role has just been started anew */
+#define TRIES     20
+#define PAUSE_NS  250000000
 
 static void run_control(struct cli *cli, const char *const *words, int out)
 {
@@ -25,7 +29,7 @@ static void run_control(struct cli *cli, const char *const *words, int out)
     _exit(127);
 }
 
-int cli_ask_gateway(struct cli *cli, const char *const *words, struct sp_buf *out)
+static int ask_once(struct cli *cli, const char *const *words, struct sp_buf *out)
 {
     uint8_t piece[65536];
     int ends[2], status = 1;
@@ -44,4 +48,17 @@ int cli_ask_gateway(struct cli *cli, const char *const *words, struct sp_buf *ou
     if (child < 0 || waitpid(child, &status, 0) != child || sp_buf_rc(out) != SP_OK)
         return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int cli_ask_gateway(struct cli *cli, const char *const *words, struct sp_buf *out)
+{
+    const struct timespec pause = {0, PAUSE_NS};
+    int code = ask_once(cli, words, out);
+
+    for (int i = 1; code == UNKNOWN && i < TRIES; i++) {
+        (void)nanosleep(&pause, NULL);
+        sp_buf_reset(out);
+        code = ask_once(cli, words, out);
+    }
+    return code;
 }

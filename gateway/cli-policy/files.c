@@ -20,12 +20,17 @@
 
 enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool instead = cli->instead.name != NULL && strcmp(cli->instead.name, path) == 0;
+    int fd = instead ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     enum sp_rc rc = SP_OK;
     struct stat st;
     uint8_t *data;
     size_t len = 0;
 
+    if (instead) {
+        *out = cli->instead.text;
+        return SP_OK;
+    }
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? SP_E_NOT_FOUND : SP_E_IO;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))

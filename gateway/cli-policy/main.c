@@ -35,6 +35,13 @@ static const struct command {
      "policy replay --message ID | --days N [--draft FILE] [-c sallyport.json] [--json]"},
     {"policy", "report", cli_policy_report,
      "policy report [--days N] [-c sallyport.json] [--json]"},
+    {"preference", "set", cli_preference_set,
+     "preference set ADDRESS plain|tls|sealed|portal|no-mail --by WHO-AND-HOW [--given DATE]\n"
+     "        [--until DATE] [--warning TEXT] [-c sallyport.json] [--offline]"},
+    {"preference", "remove", cli_preference_remove,
+     "preference remove ADDRESS --reason TEXT [-c sallyport.json] [--offline]"},
+    {"preference", "list", cli_preference_list, "preference list [-c sallyport.json] [--json]"},
+    {"preference", "show", cli_preference_list, "preference show ADDRESS [-c sallyport.json]"},
     {"explain", NULL, cli_explain,
      "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
      "V']...\n"

@@ -175,6 +175,8 @@ static const struct {
     {"suppression.list", ledger_suppress_list},
     {"suppression.add", ledger_suppress_add},
     {"suppression.remove", ledger_suppress_remove},
+    {"preference.set", ledger_preference_set},
+    {"preference.removed", ledger_preference_removed},
     {"policy.propose", ledger_policy_propose},
     {"policy.approve", ledger_policy_approve},
     {"policy.proposals", ledger_policy_proposals},

@@ -109,6 +109,10 @@ void ledger_suppress_add(struct ledger *l, struct sp_jobs_job *job,
 void ledger_suppress_remove(struct ledger *l, struct sp_jobs_job *job,
                             const struct ledger_question *q);
 
+/* contacts.c: whom tenants write to */
+void ledger_contacts_serve(struct ledger *l);
+void ledger_contacts_tell(struct ledger *l);
+
 /* approve.c: policy versions that wait for a second person */
 void ledger_policy_propose(struct ledger *l, struct sp_jobs_job *job,
                            const struct ledger_question *q);
@@ -116,6 +120,12 @@ void ledger_policy_approve(struct ledger *l, struct sp_jobs_job *job,
                            const struct ledger_question *q);
 void ledger_policy_proposals(struct ledger *l, struct sp_jobs_job *job,
                              const struct ledger_question *q);
+
+/* preference.c */
+void ledger_preference_set(struct ledger *l, struct sp_jobs_job *job,
+                           const struct ledger_question *q);
+void ledger_preference_removed(struct ledger *l, struct sp_jobs_job *job,
+                               const struct ledger_question *q);
 
 /* tlsrpt.c */
 void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);

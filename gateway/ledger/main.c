@@ -5,6 +5,8 @@
  */
 #include "gateway/ledger/ledger.h"
 
+#include "policy/contacts.h"
+
 #define BUNDLE_RECORD_KEK "secret/record.kek"
 
 static enum sp_rc load_config(struct ledger *l, struct sp_err *err)
@@ -30,7 +32,7 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
                                                 (uint64_t)l->config->audit.checkpoint_records,
                                             .checkpoint_ms = l->config->audit.checkpoint_ms};
     struct sp_digest config;
-    struct sp_secret facts;
+    struct sp_secret facts, contacts;
     struct sp_buf database;
     struct sp_buf file;
     enum sp_rc rc;
@@ -40,6 +42,10 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
     options.generation = sp_role_generation(l->role);
     sp_crypt_hkdf(sp_secret_bytes(&l->record_kek), SP_LIT("sallyport facts 1"), &facts);
     options.facts = &facts;
+    sp_crypt_hkdf(sp_secret_bytes(&l->record_kek), SP_POLICY_CONTACTS_INFO, &contacts);
+    options.contacts = l->config->contacts.max > 0 ? &contacts : NULL;
+    options.contacts_max = (size_t)l->config->contacts.max;
+    options.contacts_keep_ms = l->config->contacts.keep_ms;
     options.organization = l->config->tls_reports.organization[0] != 0
                                ? l->config->tls_reports.organization
                                : l->config->hostname;
@@ -55,6 +61,7 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
         rc = sp_audit_book_open(&options, &l->book, err);
     }
     sp_secret_clear(&facts);
+    sp_secret_clear(&contacts);
     sp_buf_clear(&file);
     sp_buf_clear(&database);
     return rc;
@@ -87,6 +94,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     l->worker = sp_worker_new(l->loop, "prove");
     ledger_posture_serve(l);
     ledger_suppress_serve(l);
+    ledger_contacts_serve(l);
     ledger_command_serve(l);
     ledger_tail_start(l);
     ledger_reports_start(l);

@@ -162,6 +162,7 @@ static void committed(struct ledger *l)
     }
     ledger_posture_tell(l);
     ledger_suppress_tell(l);
+    ledger_contacts_tell(l);
 }
 
 /* returns: whether some shard had more than one turn's worth */

@@ -10,7 +10,8 @@
 #include "jobs/command.h"
 
 #define AGAIN_MS 2000
-#define PATIENCE 4 /* a try that takes long makes those who come wait: its time is a fifth of all at most */
+#define PATIENCE                                                                                   \
+    4 /* a try that takes long makes those who come wait: its time is a fifth of all at most */
 
 struct gate {
     struct sp_listener *listener;

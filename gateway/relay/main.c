@@ -10,6 +10,11 @@
 #define HAND_OVER_MS                                                                               \
     8000 /* for deliveries, then for sessions, when a successor waits for the sockets */
 
+static int is_new(void *arg, struct sp_bytes tenant, struct sp_bytes address)
+{
+    return relay_contacts_is_new(arg, tenant, address);
+}
+
 static int remembered(void *arg, struct sp_bytes domain)
 {
     return relay_delivery_remembered(arg, domain);
@@ -26,6 +31,7 @@ static void make_intake(struct relay *r)
         .random = sp_random_system(),
         .kek_id = r->keys.kek_id,
         .remembered = remembered,
+        .is_new = is_new,
         .arg = r,
     };
 
@@ -61,6 +67,7 @@ static void on_peer_seen(void *arg, enum sp_role_kind role, unsigned index, bool
         relay_durable_again(r->durable);
     relay_posture_again(((struct relay *)arg)->posture);
     relay_suppress_again(((struct relay *)arg)->suppress);
+    relay_contacts_again(((struct relay *)arg)->contacts);
 }
 
 /* The shard is open: everything that works on it. */
@@ -111,6 +118,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->durable = relay_durable_new(r);
     r->posture = relay_posture_new(r);
     r->suppress = relay_suppress_new(r);
+    r->contacts = relay_contacts_new(r);
     rc = relay_keys_load(r, &r->keys, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
@@ -201,6 +209,7 @@ static void relay_free(void *state)
     sp_jobs_free(r->jobs);
     relay_posture_free(r->posture);
     relay_suppress_free(r->suppress);
+    relay_contacts_free(r->contacts);
     sp_policy_unref(r->policy);
     sp_tls_context_unref(r->server_tls);
     sp_config_free(r->config);

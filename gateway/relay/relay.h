@@ -21,6 +21,7 @@ struct sp_transport;
 struct relay_durable;
 struct relay_submit;
 struct relay_posture;
+struct relay_contacts;
 struct relay_suppress;
 struct sp_suppress;
 struct sp_posture;
@@ -40,6 +41,7 @@ struct relay {
     struct relay_delivery *delivery;
     struct relay_durable *durable;
     struct relay_suppress *suppress; /* the same */
+    struct relay_contacts *contacts; /* the same */
     struct relay_posture *posture;   /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
     struct relay_door
@@ -116,6 +118,14 @@ const struct sp_dns_ops *relay_delivery_dns(struct relay *r);
 
 /* returns: its TLS client context, lent */
 struct sp_tls_context *relay_delivery_tls(struct relay *r);
+
+/* ---- contacts.c: whom tenants write to, from the ledger ---- */
+struct relay_contacts *relay_contacts_new(struct relay *r);
+void relay_contacts_free(struct relay_contacts *m);
+/* The ledger may be another than before: its list is asked for again. NULL is allowed */
+void relay_contacts_again(struct relay_contacts *m);
+/* returns: 1 if the tenant has never written to that address, 0 if it has, -1 if that is not known */
+int relay_contacts_is_new(const struct relay *r, struct sp_bytes tenant, struct sp_bytes address);
 
 /* ---- suppress.c: addresses that are not tried, from the ledger ---- */
 struct relay_suppress *relay_suppress_new(struct relay *r);

@@ -22,6 +22,7 @@ static const struct command {
     {"policy", "approve", "cli-control", "be the second person of a policy version"},
     {"policy", "proposals", "cli-control", "policy versions that wait for a second person"},
     {"policy", NULL, "cli-policy", "check, test, list, publish, stage and replay policies"},
+    {"preference", NULL, "cli-policy", "what recipients want: set, show, list, remove"},
     {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
     {"detect", NULL, "cli-detect", "say what of PHI is in files"},
     {"settings", NULL, "cli-policy", "print the reference of all settings"},

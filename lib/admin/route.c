@@ -19,6 +19,7 @@ static const struct sp_admin_route routes[] = {
     {"message.", SP_ROLE_LEDGER, SP_ADMIN_ONE},     {"posture.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"portal.", SP_ROLE_PORTAL, SP_ADMIN_ONE},      {"probe", SP_ROLE_RELAY, SP_ADMIN_ONE},
     {"tlsrpt.", SP_ROLE_LEDGER, SP_ADMIN_ONE},      {"suppression.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
+    {"preference.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"policy.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
 };
 

@@ -72,6 +72,10 @@ static const struct sp_store_migration migrations[] = {
      "  proposed_at INTEGER NOT NULL, reason TEXT NOT NULL,"
      "  approved_by TEXT NOT NULL DEFAULT '', approved_at INTEGER NOT NULL DEFAULT 0)"
      "  WITHOUT ROWID;"},
+    {"whom tenants write to",
+     "CREATE TABLE contact (hash INTEGER PRIMARY KEY, day INTEGER NOT NULL);"
+     "CREATE INDEX contact_day ON contact (day);"
+     "CREATE TABLE contact_since (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL);"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)
@@ -272,6 +276,8 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     if (rc == SP_OK)
         rc = sp_audit_origin_load(b, err);
     if (rc == SP_OK)
+        rc = sp_audit_contact_load(b, options, err);
+    if (rc == SP_OK)
         rc = open_file(b, options, file_len, err);
     if (rc != SP_OK)
         return rc;
@@ -315,6 +321,7 @@ void sp_audit_book_free(struct sp_audit_book *b)
     sp_audit_posture_free(b);
     sp_map_free(b->domains);
     sp_audit_suppress_free(b);
+    sp_audit_contact_free(b);
     sp_map_free(b->addresses);
     sp_audit_trail_free(b->trail);
     if (b->own_io.ctx != NULL)

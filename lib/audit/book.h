@@ -28,13 +28,16 @@ struct sp_audit_book_options {
     const struct sp_audit_signer *signer; /* copied; its node text is lent */
     const struct sp_clock *clock;
     struct sp_log *log;
-    uint64_t checkpoint_records;    /* a checkpoint is due after so many lines, 0: 1,000 */
-    int64_t checkpoint_ms;          /* or so long after an unsigned line, 0: 60 s */
-    const struct sp_digest *config; /* of the settings, for audit.started; NULL: not told */
-    uint64_t generation;            /* of the configuration */
-    const struct sp_secret *facts;  /* key under which facts are kept; NULL: none are */
-    const char *organization;       /* in TLS reports; NULL: the signer's node */
-    size_t suppressed_max;          /* addresses that are not tried, at most; 0: 100,000 */
+    uint64_t checkpoint_records;      /* a checkpoint is due after so many lines, 0: 1,000 */
+    int64_t checkpoint_ms;            /* or so long after an unsigned line, 0: 60 s */
+    const struct sp_digest *config;   /* of the settings, for audit.started; NULL: not told */
+    uint64_t generation;              /* of the configuration */
+    const struct sp_secret *facts;    /* key under which facts are kept; NULL: none are */
+    const char *organization;         /* in TLS reports; NULL: the signer's node */
+    size_t suppressed_max;            /* addresses that are not tried, at most; 0: 100,000 */
+    const struct sp_secret *contacts; /* key of whom tenants write to; NULL: that is not kept */
+    size_t contacts_max;
+    int64_t contacts_keep_ms;
 };
 
 /*

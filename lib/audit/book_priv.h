@@ -5,6 +5,7 @@
 #define SP_AUDIT_BOOK_PRIV_H
 
 #include "audit/book.h"
+#include "audit/contacts.h"
 #include "base/map.h"
 #include "crypt/aead.h"
 #include "store/store.h"
@@ -28,6 +29,10 @@ struct sp_audit_domain {
     size_t host_count;
     bool hosts_changed; /* since they were written */
 };
+
+#define SP_AUDIT_CONTACTS_TOLD 4096 /* more at once are told when the relays start */
+
+struct sp_policy_contacts;
 
 struct sp_audit_book {
     struct sp_store *store;
@@ -61,8 +66,14 @@ struct sp_audit_book {
     struct sp_list dirty_addresses;
     size_t addresses_max;
     int64_t addresses_full_until_ms; /* no room, and nobody's time is over before this */
-    char tlsrpt_day[16]; /* of the last session counted */
-    char *organization;  /* in TLS reports */
+    char tlsrpt_day[16];             /* of the last session counted */
+    char *organization;              /* in TLS reports */
+
+    struct sp_policy_contacts *contacts; /* NULL: none are kept */
+    struct sp_secret contact_key;
+    int64_t contacts_since_ms;
+    struct sp_audit_contact told[SP_AUDIT_CONTACTS_TOLD]; /* learnt, and nobody was told yet */
+    size_t told_count;
 };
 
 /* An event that has become a line. */
@@ -136,6 +147,19 @@ void sp_audit_suppress_learn(struct sp_audit_book *b, const struct sp_audit_line
 SP_MUST_CHECK enum sp_rc sp_audit_suppress_load(struct sp_audit_book *b, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc sp_audit_suppress_store(struct sp_audit_book *b, struct sp_err *err);
 void sp_audit_suppress_free(struct sp_audit_book *b);
+
+/* Keeps whom a message is for, until it has got there. */
+void sp_audit_contact_note(struct sp_audit_book *b, struct sp_audit_message *m,
+                           const struct sp_accept *accept);
+/* Learns of a recipient whom mail has reached, or the notice of its package. returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_contact_learn(struct sp_audit_book *b,
+                                                const struct sp_audit_message *m, uint16_t n,
+                                                struct sp_err *err);
+/* returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_contact_load(struct sp_audit_book *b,
+                                               const struct sp_audit_book_options *options,
+                                               struct sp_err *err);
+void sp_audit_contact_free(struct sp_audit_book *b);
 
 /* Puts a message into the index of ids that others gave. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_origin_store(struct sp_audit_book *b,

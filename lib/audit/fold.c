@@ -124,6 +124,7 @@ static enum sp_rc fold_accept(struct fold *f, const struct sp_accept *accept)
         return rc;
     (void)find_told(f, "message.accepted", &accept->id, &seq);
     sp_audit_message_accept(m, accept, seq);
+    sp_audit_contact_note(f->b, m, accept);
     rc = sp_audit_facts_store(f->b, accept, f->err);
     if (rc == SP_OK)
         rc = sp_audit_origin_store(f->b, m, f->err);
@@ -211,6 +212,8 @@ static enum sp_rc end_notice(struct fold *f, const struct sp_audit_message *noti
         return SP_OK;
     if (delivered)
         rc = say_notified(f, notice, parent, n);
+    if (rc == SP_OK && delivered)
+        rc = sp_audit_contact_learn(f->b, parent, n, f->err);
     return rc == SP_OK ? settle(f, parent) : rc;
 }
 
@@ -228,6 +231,10 @@ static enum sp_rc fold_outcome(struct fold *f, const struct sp_outcome *outcome)
         const struct sp_result *result = &outcome->results[i];
 
         sp_audit_message_result(m, result, outcome->attempt, line_of(f, &m->id, result->n));
+        if (result->state == SP_RCPT_DELIVERED)
+            rc = sp_audit_contact_learn(f->b, m, result->n, f->err);
+        if (rc != SP_OK)
+            return rc;
         if (child != NULL && child->kind == SP_ACCEPT_KIND_NOTICE)
             sp_audit_message_await(m, result->n, &child->id);
     }
@@ -283,9 +290,11 @@ static enum sp_rc fold_carry(struct fold *f, const struct sp_accept *accept)
     rc = tell_list(f, &accept->audit);
     if (rc == SP_OK)
         rc = sp_audit_book_touch(f->b, &accept->id, &m, f->err);
-    if (rc == SP_OK)
-        sp_audit_message_change(m, accept);
-    return rc;
+    if (rc != SP_OK)
+        return rc;
+    sp_audit_message_change(m, accept);
+    sp_audit_contact_note(f->b, m, accept); /* an address may be another now */
+    return SP_OK;
 }
 
 static enum sp_rc fold_known(struct fold *f)

@@ -8,7 +8,8 @@
 #include "base/reader.h"
 #include "base/text.h"
 
-#define FORM      1
+#define FORM      2 /* 1: without contacts */
+#define FORM_OLD  1
 #define ARENA_LEN 1024
 #define TEXT_MAX  SP_RECORD_TEXT_MAX
 
@@ -245,6 +246,7 @@ static void encode_rcpt(const struct sp_audit_rcpt *r, struct sp_buf *out)
     sp_buf_put_u32(out, r->attempts);
     sp_buf_put_u64(out, r->seq);
     sp_buf_put(out, sp_bytes(r->notice.b, SP_ID_LEN));
+    sp_buf_put_u64(out, r->contact);
 }
 
 void sp_audit_message_encode(const struct sp_audit_message *m, struct sp_buf *out)
@@ -292,7 +294,7 @@ static uint32_t decode_count(struct sp_reader *r, size_t least)
     return 0;
 }
 
-static void decode_rcpt(struct sp_reader *in, struct sp_audit_rcpt *r)
+static void decode_rcpt(struct sp_reader *in, uint8_t form, struct sp_audit_rcpt *r)
 {
     uint8_t flags;
 
@@ -307,6 +309,7 @@ static void decode_rcpt(struct sp_reader *in, struct sp_audit_rcpt *r)
     r->attempts = sp_reader_u32(in);
     r->seq = sp_reader_u64(in);
     sp_reader_copy(in, r->notice.b, SP_ID_LEN);
+    r->contact = form == FORM_OLD ? 0 : sp_reader_u64(in);
     if (r->state >= SP_RCPT_STATE_COUNT)
         sp_reader_fail(in);
 }
@@ -325,7 +328,7 @@ static void decode_places(struct sp_audit_message *m, struct sp_reader *r)
     }
 }
 
-static void decode_lists(struct sp_audit_message *m, struct sp_reader *r)
+static void decode_lists(struct sp_audit_message *m, uint8_t form, struct sp_reader *r)
 {
     m->rule_count = decode_count(r, 4);
     m->rules = sp_arena_alloc(m->arena, m->rule_count * sizeof(*m->rules));
@@ -334,7 +337,7 @@ static void decode_lists(struct sp_audit_message *m, struct sp_reader *r)
     m->rcpt_count = decode_count(r, 20 + SP_ID_LEN);
     m->rcpts = sp_arena_alloc(m->arena, m->rcpt_count * sizeof(*m->rcpts));
     for (uint32_t i = 0; i < m->rcpt_count; i++)
-        decode_rcpt(r, &m->rcpts[i]);
+        decode_rcpt(r, form, &m->rcpts[i]);
     decode_places(m, r);
 }
 
@@ -361,8 +364,9 @@ enum sp_rc sp_audit_message_decode(struct sp_bytes data, struct sp_audit_message
     m->network_message_id = decode_text(m, &r);
     m->phi = decode_text(m, &r);
     m->package = decode_text(m, &r);
-    decode_lists(m, &r);
-    if (form != FORM || m->kind >= SP_ACCEPT_KIND_COUNT || sp_reader_end(&r) != SP_OK)
+    decode_lists(m, form, &r);
+    if ((form != FORM && form != FORM_OLD) || m->kind >= SP_ACCEPT_KIND_COUNT ||
+        sp_reader_end(&r) != SP_OK)
         return SP_E_MALFORMED;
     *out = SP_STEAL(m);
     return SP_OK;

@@ -32,6 +32,7 @@ struct sp_audit_rcpt {
     uint32_t attempts;
     uint64_t seq;        /* of the line that shows where it stands */
     struct sp_id notice; /* message that tells of the deposit; zero if none */
+    uint64_t contact;    /* of tenant and recipient (policy/contacts.h); 0: not kept */
 };
 
 struct sp_audit_message {

@@ -189,6 +189,11 @@ struct sp_config {
         int64_t retry_ms;         /* after the first failure; doubles */
     } tls_reports;
     struct {
+        int64_t learn_ms; /* before that nobody is said to be new */
+        int64_t keep_ms;
+        int64_t max;
+    } contacts;
+    struct {
         bool second_person;
         struct sp_config_texts approvers; /* numeric user ids that may ask policy.* beside root */
     } publishing;

@@ -186,6 +186,13 @@ static const struct sp_setting settings[] = {
     {"tls_reports.retry", SP_SETTING_DURATION, AT(tls_reports.retry_ms), 1000, DAY, "15m", NULL, SP_FORM_ANY,
      "pause before a report that failed is tried again; it doubles each time, for a day"},
 
+    {"contacts.learn", SP_SETTING_DURATION, AT(contacts.learn_ms), 0, 365 * DAY, "7d", NULL, SP_FORM_ANY,
+     "recipient.first_contact is unknown, rather than true, for so long after the gateway has begun to remember whom its tenants write to"},
+    {"contacts.keep", SP_SETTING_DURATION, AT(contacts.keep_ms), DAY, 3650 * DAY, "400d", NULL, SP_FORM_ANY,
+     "how long after the last mail a recipient is remembered"},
+    {"contacts.max", SP_SETTING_INT, AT(contacts.max), 0, 1000000, "1000000", NULL, SP_FORM_ANY,
+     "recipients that are remembered; once there are as many, who is not among them is unknown, not new; 0 remembers none"},
+
     {"publishing.second_person", SP_SETTING_BOOL, AT(publishing.second_person), 0, 0, "false", NULL, SP_FORM_ANY,
      "a policy decides mail only after another user than the one who publishes it has approved it"},
     {"publishing.approvers", SP_SETTING_TEXTS, AT(publishing.approvers), 0, 0, "", NULL, SP_FORM_UID,

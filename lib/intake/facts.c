@@ -14,6 +14,19 @@ void sp_intake_facts_envelope(struct transaction *tx)
     sp_facts_set_sender(f, tx->sender);
 }
 
+static void set_first_contact(struct transaction *tx, struct sp_facts *f, const struct recipient *r)
+{
+    const struct sp_intake_parts *parts = &tx->in->parts;
+    int is_new = -1;
+
+    if (parts->is_new != NULL)
+        is_new = parts->is_new(parts->arg, sp_bytes_cstr(tx->proof.who->tenant->name), r->address);
+    if (is_new < 0)
+        sp_facts_set_unknown(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
+    else
+        sp_facts_set_number(f, SP_FACT_RECIPIENT_FIRST_CONTACT, is_new);
+}
+
 void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
                                struct sp_facts *f, const struct recipient *r)
 {
@@ -22,7 +35,7 @@ void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *p
     struct sp_address a;
 
     sp_facts_set_recipient(f, r->address);
-    sp_facts_set_unknown(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
+    set_first_contact(tx, f, r);
     if (parts->remembered == NULL || at == SIZE_MAX || sp_address_parse(r->address, &a) != SP_OK) {
         sp_facts_set_unknown(f, SP_FACT_DOMAIN_REMEMBERED);
     } else {

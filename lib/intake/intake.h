@@ -34,6 +34,8 @@ struct sp_intake_parts {
     struct sp_secret mark_key; /* of the loop mark: the same in all relays of a deployment */
     /* What is remembered of a recipient's domain: a floor (enum sp_floor) or SP_REMEMBERED_NEVER_SEEN. May be NULL. */
     int (*remembered)(void *arg, struct sp_bytes domain);
+    /* Whether the tenant has never written to that address: 1, 0, or -1 if nobody can tell. May be NULL. */
+    int (*is_new)(void *arg, struct sp_bytes tenant, struct sp_bytes address);
     void *arg;
 };
 

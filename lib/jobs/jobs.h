@@ -29,6 +29,7 @@ enum sp_jobs_type {
     SP_JOBS_DURABLE,  /* relay -> ledger, durable.h */
     SP_JOBS_REPORT,   /* ledger -> relay, report.h */
     SP_JOBS_SUPPRESS, /* relay <-> ledger, suppress.h */
+    SP_JOBS_CONTACTS, /* relay <-> ledger, contacts.h */
     SP_JOBS_TYPE_COUNT
 };
 

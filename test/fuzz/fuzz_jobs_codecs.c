@@ -6,6 +6,7 @@
 #include "jobs/act.h"
 #include "jobs/command.h"
 #include "jobs/deposit.h"
+#include "jobs/contacts.h"
 #include "jobs/fetch.h"
 #include "jobs/keys.h"
 #include "jobs/posture.h"
@@ -54,6 +55,7 @@ LISTS(fetch_request)
 PLAIN(fetch_reply)
 LISTS(posture)
 LISTS(suppress)
+LISTS(contacts)
 PLAIN(report_request)
 LISTS(report_reply)
 
@@ -62,7 +64,7 @@ static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf 
     try_deposit_request, try_deposit_reply, try_keys_request, try_keys_reply,
     try_command_request, try_command_reply, try_act_request,  try_submit_request,
     try_submit_reply,    try_fetch_request, try_fetch_reply,  try_posture,
-    try_report_request,  try_report_reply,  try_suppress,
+    try_report_request,  try_report_reply,  try_suppress,     try_contacts,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -1,0 +1,338 @@
+/*
+ * sallyport preference: what recipients have said about mail to them, in the file that the policy names under "preferences".
+ * A change must leave a policy that loads; it is put on record by the running gateway (preference.changed, with the user
+ * that the kernel names) before it is written, and counts from the next reload.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "gateway/cli-policy/publish.h"
+
+#define FILE_LEN_MAX  ((size_t)8 << 20)
+#define ENTRY_LEN_MAX 8192
+
+struct registry {
+    const char *config, *live, *path;
+    struct sp_json_doc *doc;
+    const struct sp_json *all; /* array; NULL: none yet */
+};
+
+struct wish {
+    const char *address, *preference, *by, *given, *until, *warning, *reason;
+    const char *config;
+    bool offline;
+};
+
+static bool read_wish(struct cli *cli, struct wish *w)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } options[] = {{"-c", &w->config},      {"--config", &w->config}, {"--by", &w->by},
+                   {"--given", &w->given},  {"--until", &w->until},   {"--warning", &w->warning},
+                   {"--reason", &w->reason}};
+
+    w->config = "/etc/sallyport/sallyport.json";
+    for (int i = 0; i < cli->argc; i++) {
+        const char **value = NULL;
+
+        for (size_t k = 0; k < SP_ARRAY_LEN(options); k++)
+            if (strcmp(cli->argv[i], options[k].name) == 0)
+                value = options[k].value;
+        if (strcmp(cli->argv[i], "--offline") == 0)
+            w->offline = true;
+        else if (value != NULL && i + 1 < cli->argc)
+            *value = cli->argv[++i];
+        else if (cli->argv[i][0] == '-' || w->preference != NULL)
+            return false;
+        else if (w->address == NULL)
+            w->address = cli->argv[i];
+        else
+            w->preference = cli->argv[i];
+    }
+    return true;
+}
+
+/* ---- the file ---- */
+
+/* Where the policy says that it lies. returns: NULL, with a word to the user */
+static const char *find_file(struct cli *cli, const char *live)
+{
+    struct sp_json_options options = {.comments = true};
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_bytes text, file;
+    struct sp_err err;
+
+    if (cli_read(cli, live, &text) != SP_OK || sp_json_parse(text, &options, &doc, &err) != SP_OK) {
+        fprintf(stderr, "error: %s: can't be read\n", live);
+        return NULL;
+    }
+    file = sp_json_text_of(sp_json_find(sp_json_root(doc), "preferences"), "file");
+    if (file.len == 0) {
+        fprintf(stderr,
+                "error: %s names no registry: \"preferences\": {\"file\": \"preferences.json\"}\n",
+                live);
+        return NULL;
+    }
+    return cli_join(cli, cli_dirname(cli, live), sp_arena_cstr(cli->arena, file));
+}
+
+static bool open_registry(struct cli *cli, const char *config_path, struct registry *r)
+{
+    SP_AUTO(sp_config) config = cli_load_config(cli, config_path);
+    struct sp_json_options options = {.comments = true};
+    struct sp_bytes text;
+    struct sp_err err;
+    enum sp_rc rc;
+
+    if (config == NULL) {
+        cli_print_problems(cli);
+        return false;
+    }
+    r->config = config_path;
+    r->live = cli_join(cli, cli_dirname(cli, config_path), config->policy);
+    r->path = find_file(cli, r->live);
+    if (r->path == NULL)
+        return false;
+    rc = cli_read(cli, r->path, &text);
+    if (rc == SP_E_NOT_FOUND) {
+        r->doc = sp_json_doc_new();
+        return true;
+    }
+    if (rc != SP_OK || sp_json_parse(text, &options, &r->doc, &err) != SP_OK) {
+        fprintf(stderr, "error: %s: can't be read\n", r->path);
+        return false;
+    }
+    r->all = sp_json_find(sp_json_root(r->doc), "preferences");
+    return true;
+}
+
+static bool is_about(const struct sp_json *entry, const char *address)
+{
+    return sp_bytes_eq_nocase(sp_json_text_of(entry, "recipient"), sp_bytes_cstr(address));
+}
+
+static const struct sp_json *find(const struct registry *r, const char *address)
+{
+    for (const struct sp_json *e = r->all == NULL ? NULL : r->all->first; e != NULL; e = e->next)
+        if (is_about(e, address))
+            return e;
+    return NULL;
+}
+
+static void put_line(struct sp_buf *out, const char *between, struct sp_bytes entry)
+{
+    sp_buf_put_cstr(out, between);
+    sp_buf_put_cstr(out, "\n    ");
+    sp_buf_put(out, entry);
+}
+
+/* The file with one entry in the place of what was said before, or without it (entry empty). */
+static enum sp_rc rewrite(const struct registry *r, const char *address, struct sp_bytes entry,
+                          struct sp_buf *out)
+{
+    struct sp_buf one;
+    const char *between = "";
+    enum sp_rc rc = SP_OK;
+
+    sp_buf_init(&one, ENTRY_LEN_MAX);
+    sp_buf_put_cstr(out, "{\n  \"version\": 1,\n  \"preferences\": [");
+    for (const struct sp_json *e = r->all == NULL ? NULL : r->all->first; e != NULL && rc == SP_OK;
+         e = e->next) {
+        if (is_about(e, address))
+            continue;
+        sp_buf_reset(&one);
+        rc = sp_json_canonical(e, &one);
+        put_line(out, between, sp_buf_bytes(&one));
+        between = ",";
+    }
+    if (entry.len > 0)
+        put_line(out, between, entry);
+    sp_buf_put_cstr(out, "\n  ]\n}\n");
+    sp_buf_clear(&one);
+    return rc == SP_OK ? sp_buf_rc(out) : rc;
+}
+
+/* Comments would be lost. */
+static bool has_comments(struct cli *cli, const char *path)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_bytes text;
+    struct sp_err err;
+
+    return cli_read(cli, path, &text) == SP_OK && sp_json_parse(text, NULL, &doc, &err) != SP_OK;
+}
+
+/* ---- a change ---- */
+
+static bool record(struct cli *cli, const struct registry *r, const struct wish *w,
+                   struct sp_bytes entry)
+{
+    const char *text = sp_arena_cstr(cli->arena, entry.len == 0 ? SP_LIT("{}") : entry);
+    const char *words[] = {"preference", entry.len == 0 ? "removed" : "set",
+                           w->address,   "--reason",
+                           w->reason,    "--entry",
+                           text,         "--config",
+                           r->config,    "--json",
+                           NULL};
+    struct sp_buf out;
+    bool ok;
+
+    if (w->offline)
+        return true;
+    sp_buf_init(&out, ENTRY_LEN_MAX);
+    ok = cli_ask_gateway(cli, words, &out) == 0;
+    sp_buf_clear(&out);
+    if (!ok)
+        fprintf(stderr, "error: the gateway did not put it on record, so nothing was changed; "
+                        "--offline changes the file alone\n");
+    return ok;
+}
+
+static int change(struct cli *cli, const struct registry *r, const struct wish *w,
+                  struct sp_bytes entry)
+{
+    SP_AUTO(sp_policy) policy = NULL;
+    struct sp_buf text;
+    int code = CLI_WRONG;
+
+    if (has_comments(cli, r->path)) {
+        fprintf(stderr, "error: %s has comments, which would be lost: change it by hand\n",
+                r->path);
+        return CLI_WRONG;
+    }
+    sp_buf_init(&text, FILE_LEN_MAX);
+    if (rewrite(r, w->address, entry, &text) == SP_OK) {
+        cli->instead = (struct cli_file){r->path, sp_buf_bytes(&text)};
+        policy = cli_load_policy(cli, r->live);
+        cli->instead.name = NULL;
+        if (policy == NULL)
+            cli_print_problems(cli);
+        else if (record(cli, r, w, entry) && cli_write(cli, r->path, sp_buf_bytes(&text)) == SP_OK)
+            code = CLI_OK;
+    }
+    sp_buf_clear(&text);
+    if (code == CLI_OK && !cli->json)
+        printf("%s: %s; it counts when the gateway reloads (SIGHUP)\n", w->address,
+               entry.len == 0 ? "nothing is on record any more" : w->preference);
+    if (code == CLI_OK && cli->json)
+        printf("{\"done\":\"%s\",\"recipient\":\"%s\"}\n", entry.len == 0 ? "removed" : "set",
+               w->address);
+    return code;
+}
+
+static const char *today(struct cli *cli)
+{
+    char text[SP_TIME_TEXT_MAX];
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    sp_time_format_rfc3339((int64_t)t.tv_sec * 1000, text);
+    return sp_arena_cstr(cli->arena, sp_bytes(text, 10));
+}
+
+static void put(struct sp_json_doc *doc, const char *key, const char *value)
+{
+    if (value != NULL)
+        sp_json_set_text(doc, sp_json_root(doc), key, sp_bytes_cstr(value));
+}
+
+int cli_preference_set(struct cli *cli)
+{
+    struct wish w = {0};
+    struct registry r = {0};
+    struct sp_buf entry;
+    int code = CLI_USAGE;
+
+    if (!read_wish(cli, &w) || w.preference == NULL || w.by == NULL)
+        return cli_usage("preference set ADDRESS plain|tls|sealed|portal|no-mail --by WHO-AND-HOW "
+                         "[--given DATE] [--until DATE] [--warning TEXT] [-c sallyport.json] "
+                         "[--offline]");
+    if (w.given == NULL)
+        w.given = today(cli);
+    w.reason = w.by;
+    if (open_registry(cli, w.config, &r)) {
+        SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
+
+        put(doc, "recipient", w.address);
+        put(doc, "preference", w.preference);
+        put(doc, "given", w.given);
+        put(doc, "by", w.by);
+        put(doc, "until", w.until);
+        put(doc, "warning", w.warning);
+        sp_buf_init(&entry, ENTRY_LEN_MAX);
+        if (sp_json_canonical(sp_json_root(doc), &entry) == SP_OK)
+            code = change(cli, &r, &w, sp_buf_bytes(&entry));
+        sp_buf_clear(&entry);
+    }
+    sp_json_doc_free(r.doc);
+    return code;
+}
+
+int cli_preference_remove(struct cli *cli)
+{
+    struct wish w = {0};
+    struct registry r = {0};
+    int code = CLI_USAGE;
+
+    if (!read_wish(cli, &w) || w.address == NULL || w.preference != NULL || w.reason == NULL)
+        return cli_usage("preference remove ADDRESS --reason TEXT [-c sallyport.json] [--offline]");
+    if (open_registry(cli, w.config, &r)) {
+        if (find(&r, w.address) == NULL) {
+            fprintf(stderr, "error: %s: nothing is on record\n", w.address);
+            code = CLI_WRONG;
+        } else {
+            code = change(cli, &r, &w, SP_LIT(""));
+        }
+    }
+    sp_json_doc_free(r.doc);
+    return code;
+}
+
+/* ---- looking ---- */
+
+static void print_entry(struct cli *cli, const struct sp_json *e)
+{
+    struct sp_bytes until = sp_json_text_of(e, "until"), warning = sp_json_text_of(e, "warning");
+
+    if (cli->json) {
+        struct sp_buf text;
+
+        sp_buf_init(&text, ENTRY_LEN_MAX);
+        if (sp_json_canonical(e, &text) == SP_OK)
+            cli_print(&text);
+        sp_buf_clear(&text);
+        return;
+    }
+    printf("%-32.*s %-8.*s since %.*s by %.*s%s%.*s%s%.*s\n",
+           SP_FMT(sp_json_text_of(e, "recipient")), SP_FMT(sp_json_text_of(e, "preference")),
+           SP_FMT(sp_json_text_of(e, "given")), SP_FMT(sp_json_text_of(e, "by")),
+           until.len > 0 ? ", until " : "", SP_FMT(until), warning.len > 0 ? ", warned by " : "",
+           SP_FMT(warning));
+}
+
+int cli_preference_list(struct cli *cli)
+{
+    struct wish w = {0};
+    struct registry r = {0};
+    size_t count = 0;
+    bool ok;
+
+    if (!read_wish(cli, &w) || w.preference != NULL)
+        return cli_usage("preference list | show ADDRESS [-c sallyport.json] [--json]");
+    ok = open_registry(cli, w.config, &r);
+    for (const struct sp_json *e = r.all == NULL ? NULL : r.all->first; e != NULL; e = e->next) {
+        if (w.address != NULL && !is_about(e, w.address))
+            continue;
+        print_entry(cli, e);
+        count++;
+    }
+    sp_json_doc_free(r.doc);
+    if (ok && w.address != NULL && count == 0)
+        fprintf(stderr, "error: %s: nothing is on record\n", w.address);
+    if (!ok)
+        return CLI_USAGE;
+    return w.address != NULL && count == 0 ? CLI_WRONG : CLI_OK;
+}
