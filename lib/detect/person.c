@@ -182,7 +182,7 @@ static bool is_risky(const struct detect_window *w, const struct token *t)
         " will may april june august summer art rich van long man see song love my in do "
         "son young major early page earth so an dale sang china america winter star "
         "season sunday royal cherry field hunter price case max sun king prince bee "
-        "lane cash mark ";
+        "lane cash mark sunday monday tuesday wednesday thursday friday saturday august max ";
 
     return sp_detect_is_listed(sp_bytes(w->text + t->start, t->end - t->start), all) &&
            !(w->text[t->start] == 'M' && w->text[t->start + 1] == 'a' &&
@@ -220,6 +220,15 @@ static uint32_t score_given(const struct detect_window *w, const struct token *a
     return is_unknown(z) && frequent && !is_risky(w, a) ? 55 : 0;
 }
 
+/* "Wei-Ting": two capitalised halves. */
+static bool is_double(const struct detect_window *w, const struct token *t)
+{
+    for (size_t i = t->start + 1; i + 1 < t->end; i++)
+        if (w->text[i] == '-')
+            return true;
+    return false;
+}
+
 /* A first and a last word. returns: how sure they are a name; flags: ENT_WEAK if only a context can tell */
 static uint32_t score_pair(const struct detect_window *w, const struct token *a,
                            const struct token *z, unsigned *flags)
@@ -238,8 +247,11 @@ static uint32_t score_pair(const struct detect_window *w, const struct token *a,
     if (is_unknown(a) && (z->flags & DETECT_FAMILIAR) != 0 && !is_word(z))
         return 60;
     *flags = ENT_WEAK;
-    if (plain && is_surname(a) && is_surname(z))
-        return 55;
+    if (is_surname(a) && is_surname(z) &&
+        (plain || (!is_word(z) && !is_risky(w, a) && (z->flags & DETECT_FAMILIAR) != 0)))
+        return plain ? 55 : 50;
+    if (is_unknown(a) && is_surname(z) && a->end - a->start > 3 && is_double(w, a))
+        return 60; /* "Wei-Ting Lo" */
     return a->flags == 0 && is_unknown(z) && a->end - a->start > 2 && z->end - z->start > 2 ? 45
                                                                                             : 0;
 }
@@ -309,7 +321,7 @@ static size_t judge_name(const struct detect_window *w, const struct name *n, ui
         return 2;
     }
     if (is_given(a) && !is_word(a) && !a->upper) {
-        *flags = ENT_SINGLE;
+        *flags = is_risky(w, a) ? ENT_SINGLE | ENT_WEAK : ENT_SINGLE;
         *score = 45;
         return 1;
     }
@@ -334,6 +346,19 @@ static size_t skip_suffix(const struct detect_window *w, size_t end)
     return end;
 }
 
+/* Names that stand for anybody. */
+static bool is_nobody(struct sp_bytes name)
+{
+    static const char *const all[] = {
+        "john doe",    "jane doe",    "jane roe", "john q. public", "joe bloggs",
+        "john public", "jane public", "baby doe", "richard roe",    "john q public"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
+        if (sp_bytes_eq_nocase(name, sp_bytes_cstr(all[i])))
+            return true;
+    return false;
+}
+
 static size_t add_name(struct detect_window *w, const struct name *n, size_t start, size_t end,
                        uint32_t score, unsigned flags)
 {
@@ -342,7 +367,8 @@ static size_t add_name(struct detect_window *w, const struct name *n, size_t sta
 
     e->role = (uint8_t)sp_detect_role(w, start, end, n->count == 1, label);
     e->flags = (uint16_t)flags;
-    if (sp_detect_is_named_after(w, end) && e->role != ROLE_PATIENT)
+    if ((sp_detect_is_named_after(w, end) && e->role != ROLE_PATIENT) ||
+        is_nobody(sp_bytes(w->text + start, end - start)))
         e->role = ROLE_NOBODY;
     if (end + 1 < w->limit && w->text[end] == '\'' && (w->text[end + 1] | 0x20) == 's')
         e->flags |= ENT_OF;
@@ -419,6 +445,7 @@ static size_t family(struct detect_window *w, const struct token *t)
     struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
     bool of = sp_detect_is_listed(sp_detect_word_behind(w, t->end), members);
     size_t cut = 0;
+    struct detect_entity *e;
 
     if (word.len < 4 || t->upper || is_word(t) ||
         !sp_bytes_eq_nocase(sp_detect_word_before(w, t->start), SP_LIT("the")))
@@ -430,7 +457,10 @@ static size_t family(struct detect_window *w, const struct token *t)
     if ((!of && cut == 0) || (sp_detect_word_flags(word) & DETECT_FAMILIAR) == 0 ||
         (sp_detect_word_flags(word) & DETECT_WORD) != 0)
         return 0;
-    sp_detect_entity_add(w, SP_DETECT_PERSON, t->start, t->end, 55)->flags |= ENT_OF;
+    e = sp_detect_entity_add(w, SP_DETECT_PERSON, t->start, t->end, 55);
+    e->flags |= sp_bytes_eq_nocase(sp_detect_word_behind(w, t->end), SP_LIT("family"))
+                    ? ENT_SINGLE | ENT_WEAK
+                    : ENT_OF;
     return t->end;
 }
 

@@ -138,14 +138,47 @@ static bool is_message_of(const struct detect_window *w, size_t at)
 static bool is_set_off(const struct detect_window *w, size_t start, size_t end)
 {
     return start > 2 && w->text[start - 2] == ',' && w->text[start - 1] == ' ' &&
-           (end >= w->limit || strchr(".!?\n", w->text[end]) != NULL);
+           (end >= w->limit || strchr(".!?:;\n", w->text[end]) != NULL);
+}
+
+/* "signed by", "refused by": what a patient does, or a clinician. */
+static bool is_done_by(const struct detect_window *w, size_t at, bool of)
+{
+    static const char
+        by[] = " by from via ",
+        patients[] =
+            " signed requested refused declined reported missed needed owed taken worn experienced "
+            "sustained suffered attempted cancelled canceled received ";
+    struct sp_bytes word = sp_detect_word_before(w, at), verb;
+
+    if (!sp_detect_is_listed(word, by))
+        return false;
+    if (of && word_is(word, "from"))
+        return false; /* "from Ann Lee's biopsy" */
+    verb = sp_detect_word_before(w, (size_t)(word.ptr - w->text));
+    return !word_is(word, "by") || !sp_detect_is_listed(verb, patients);
+}
+
+/* "a doctor named", "RN Sosa" */
+static bool is_called(const struct detect_window *w, size_t at)
+{
+    static const char words[] =
+        " doctor nurse physician surgeon therapist pharmacist dentist rn np pa lpn cna md ";
+    struct sp_bytes word = sp_detect_word_before(w, at);
+
+    if ((word_is(word, "for") || word_is(word, "after")) &&
+        word_is(sp_detect_word_before(w, (size_t)(word.ptr - w->text)), "named"))
+        return true;
+    if (word_is(word, "named") || word_is(word, "called"))
+        word = sp_detect_word_before(w, (size_t)(word.ptr - w->text));
+    else if (at < 2 || w->text[at - 1] != ' ' || w->text[at - 2] == '.')
+        return false;
+    return sp_detect_is_listed(word, words);
 }
 
 enum detect_role sp_detect_role(const struct detect_window *w, size_t start, size_t end,
                                 bool single, uint64_t label)
 {
-    static const char by[] = " by from via ";
-
     if (sp_detect_has_degree(w, end) ||
         (end + 4 <= w->limit && memcmp(w->text + end, ", PT", 4) == 0))
         return ROLE_PROVIDER;
@@ -166,7 +199,7 @@ enum detect_role sp_detect_role(const struct detect_window *w, size_t start, siz
         return ROLE_ADDRESSEE; /* "Maria, can you ..." */
     if (is_message_of(w, start))
         return ROLE_SENDER;
-    if (sp_detect_is_listed(sp_detect_word_before(w, start), by))
-        return ROLE_PROVIDER;
-    return ROLE_UNKNOWN;
+    return is_done_by(w, start, end + 1 < w->limit && w->text[end] == '\'') || is_called(w, start)
+               ? ROLE_PROVIDER
+               : ROLE_UNKNOWN;
 }
