@@ -368,6 +368,19 @@ def test_messages_met_their_floor_on_the_wire(world, results):
                 assert MARKER.encode() not in message["data"]
 
 
+def test_each_host_was_asked_by_its_own_name(world, results):
+    """SNI is the TLSA base domain (RFC 7672 8.1): the host that the MX names, or what it is an alias of; or the domain itself."""
+    seen = set()
+    for sink in world.sinks.values():
+        for message in sink.messages:
+            domain = message["to"][0].split("@")[1]
+            shape = next(case.state.shape if case.state else "" for case in CASES if case.domain == domain)
+            host = domain if shape == "implicit" else "mx-" + domain if domain.endswith(".hostile.test") else "mx1." + domain
+            assert message["sni"] == (host if message["tls"] else None), message["to"]
+            seen.add((shape, bool(message["tls"])))
+    assert {("", True), ("", False), ("implicit", True), ("alias", True)} <= seen
+
+
 def check_rungs(record):
     """Each rung above the one that was taken, or is waited for, has its cause and reason."""
     rungs, taken = record["rungs"], [r["rung"] for r in record["rungs"] if r["taken"]]

@@ -191,6 +191,15 @@ def test_tls_required_no_lifts_the_receivers_promise_and_no_floor(lab, gateway, 
     settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
     assert settled["recipients"][0]["rung"] == "tls:encrypted" and settled["recipients"][0]["floor_met"] is True
     assert sink.messages[0]["tls"] is not None
+    # it counts alone and as "No", and REQUIRETLS outranks it (RFC 8689 4.1, 3)
+    for extra, options, why in (("TLS-Required: Yes\r\n", (), "tls.dane-mismatch"),
+                                ("TLS-Required: No\r\n" * 2, (), "tls.dane-mismatch"),
+                                ("TLS-Required: No\r\n", ("REQUIRETLS",), "tls.dane-mismatch")):
+        message, message_id = mail.make("hello\r\n", ["a@wrong.example.test"], extra=extra)
+        gateway.send(message, ["a@wrong.example.test"], options=options)
+        record = gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
+        assert record["outcome"] == "deferred" and record["why"] == why, record
+    assert len(sink.messages) == 1
 
 
 def key_of(certificate):

@@ -34,7 +34,8 @@ def make_certificate(folder, name, ca, days=30):
 
 class Sink:
     """
-    messages: list of dicts: from, to, data (bytes as received, dots unstuffed), tls (version or None), time, peer (address)
+    messages: list of dicts: from, to, data (bytes as received, dots unstuffed), tls (version or None), sni (name or None), time,
+              peer (address)
     mails:    all MAIL commands
     wire:     every byte that came in clear, before or without TLS
     replies:  overrides by verb, {"RCPT": "451 4.3.0 later", "DOT": "550 5.7.1 no"}; a callable gets the line
@@ -108,7 +109,7 @@ class Sink:
 class Session:
     def __init__(self, sink, connection):
         self.sink, self.socket, self.buffer, self.tls = sink, connection, b"", None
-        self.sender, self.recipients, self.peer = None, [], connection.getpeername()[0]
+        self.sender, self.recipients, self.peer, self.sni = None, [], connection.getpeername()[0], None
 
     def say(self, text):
         if text == "close":
@@ -160,7 +161,9 @@ class Session:
         self.say(reply)
         if not reply.startswith("220"):
             return
-        self.socket = self.make_context().wrap_socket(self.socket, server_side=True)
+        context = self.make_context()
+        context.sni_callback = lambda connection, name, _: setattr(self, "sni", name)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
         self.tls, self.buffer = self.socket.version(), b""
 
     def on_mail(self, line):
@@ -185,7 +188,7 @@ class Session:
         data = b"\r\n".join(part[1:] if part.startswith(b".") else part for part in body.split(b"\r\n"))
         reply = self.sink.reply_to("DOT", data, "250 2.0.0 taken")
         if reply.startswith("2"):
-            self.sink.add({"from": self.sender, "to": self.recipients, "data": data, "tls": self.tls,
+            self.sink.add({"from": self.sender, "to": self.recipients, "data": data, "tls": self.tls, "sni": self.sni,
                            "time": time.monotonic(), "peer": self.peer})
         self.say(reply)
 

@@ -480,6 +480,47 @@ START_TEST(the_cache_keeps_to_its_bytes)
 }
 END_TEST
 
+static void say_nothing(void *arg, struct sp_bytes query, bool tcp, unsigned nth,
+                        struct sp_buf *out)
+{
+    (void)arg;
+    (void)query;
+    (void)tcp;
+    (void)nth;
+    (void)out;
+}
+
+START_TEST(a_silent_server_costs_its_first_patience_and_then_rests)
+{
+    struct sp_dns_settings settings = {.server_count = 2, .trusted = true, .first_try_ms = 50};
+    struct dns_server *mute;
+    struct world w;
+
+    start(&w, GOOD, true);
+    mute = dns_server_new(w.loop, say_nothing, NULL);
+    sp_dns_resolver_free(w.r);
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    settings.servers[1] = settings.servers[0];
+    settings.servers[0].port = dns_server_port(mute);
+    settings.servers[1].port = dns_server_port(w.server);
+    w.r = sp_dns_resolver_new(w.loop, NULL, &settings);
+    for (unsigned i = 0; i < 8; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        ask_mx(&w, name);
+        run(&w, i + 1);
+        ck_assert_int_eq(w.rc, SP_OK);
+        ck_assert(w.secure);
+    }
+    ck_assert_uint_ge(dns_server_queries(mute), 3);
+    ck_assert_uint_le(dns_server_queries(mute), 5); /* it is left alone, for a second at first */
+    ck_assert_uint_ge(dns_server_queries(w.server), 8);
+    dns_server_free(mute);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(silence_about_many_names_costs_others_nothing_but_time)
 {
     struct world w;
@@ -525,6 +566,7 @@ static void add(TCase *c)
     tcase_add_test(c, each_question_has_an_id_a_port_and_letters_of_its_own);
     tcase_add_test(c, a_dead_server_leaves_the_work_to_the_next);
     tcase_add_test(c, the_cache_keeps_to_its_bytes);
+    tcase_add_test(c, a_silent_server_costs_its_first_patience_and_then_rests);
     tcase_add_test(c, silence_about_many_names_costs_others_nothing_but_time);
     tcase_add_test(c, the_end_with_questions_under_way_leaves_nothing_behind);
 }
