@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "config/table.h"
+#include "mail/idn.h"
 
 static bool only(struct sp_bytes t, const char *marks)
 {
@@ -18,6 +19,17 @@ static bool is_host(struct sp_bytes t)
 {
     return only(t, "-.") && t.len <= 253 && t.ptr[0] != '.' && t.ptr[t.len - 1] != '.' &&
            t.ptr[0] != '-';
+}
+
+static bool is_domain(struct sp_bytes t)
+{
+    struct sp_buf ascii;
+    bool ok;
+
+    sp_buf_init(&ascii, SP_DOMAIN_MAX);
+    ok = sp_domain_to_ascii(t, &ascii) == SP_OK && is_host(sp_buf_bytes(&ascii));
+    sp_buf_clear(&ascii);
+    return ok;
 }
 
 static bool is_ip(struct sp_bytes t, int *bits)
@@ -134,6 +146,7 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         [SP_FORM_ANY] = {is_line, "text of one line"},
         [SP_FORM_NAME] = {is_name, "letters, digits, - . _, at most 64"},
         [SP_FORM_HOST] = {is_host, "a host name, like gw1.example.org"},
+        [SP_FORM_DOMAIN] = {is_domain, "a domain, like example.org"},
         [SP_FORM_ADDRESS] = {is_address, "host:port, like 127.0.0.1:2525 or [::1]:2525"},
         [SP_FORM_PATH] = {is_path, "the name of a file or folder"},
         [SP_FORM_URL] = {is_url, "a URL that begins with https://"},

@@ -17,6 +17,7 @@ static const char *const form_names[] = {
     [SP_FORM_ANY] = "",
     [SP_FORM_NAME] = "name",
     [SP_FORM_HOST] = "host name",
+    [SP_FORM_DOMAIN] = "domain",
     [SP_FORM_ADDRESS] = "host:port",
     [SP_FORM_PATH] = "path",
     [SP_FORM_URL] = "https URL",

@@ -24,6 +24,7 @@ enum sp_setting_form {
     SP_FORM_ANY,
     SP_FORM_NAME,    /* letters, digits, hyphens, dots, underscores */
     SP_FORM_HOST,    /* a host name */
+    SP_FORM_DOMAIN,  /* the same, in U-labels too */
     SP_FORM_ADDRESS, /* host:port, [v6]:port */
     SP_FORM_PATH,    /* not empty, no NUL or line end */
     SP_FORM_URL,     /* https:// */

@@ -4,6 +4,8 @@
  */
 #include "config/tenant.h"
 
+#include "mail/idn.h"
+
 #include "config/table.h"
 
 #define AT(member) offsetof(struct sp_tenant, member)
@@ -12,7 +14,7 @@
 static const struct sp_setting settings[] = {
     {"tenant", SP_SETTING_TEXT, AT(name), 0, 0, NULL, NULL, SP_FORM_NAME,
      "the tenant's name in policy and audit"},
-    {"domains", SP_SETTING_TEXTS, AT(domains), 1, 0, NULL, NULL, SP_FORM_HOST,
+    {"domains", SP_SETTING_TEXTS, AT(domains), 1, 0, NULL, NULL, SP_FORM_DOMAIN,
      "its mail domains: envelope sender and From must lie in one of them"},
     {"postmaster", SP_SETTING_TEXT, AT(postmaster), 0, 0, "", NULL, SP_FORM_MAILBOX,
      "who hears of trouble; none takes postmaster at the first domain"},
@@ -97,12 +99,17 @@ static const struct sp_setting_idle idle[] = {
     {"display_name", "notices and portal name no tenant"},
 };
 
-/* Names are compared without case: folded once, here. */
-static void lower_all(struct sp_config_texts *texts)
+/* Names are compared without case and in A-labels: brought there once, here. */
+static void fold_all(struct sp_arena *arena, struct sp_config_texts *texts)
 {
-    for (size_t i = 0; i < texts->count; i++)
-        for (char *c = (char *)texts->items[i]; *c != 0; c++)
-            *c = (char)sp_ascii_lower((uint8_t)*c);
+    for (size_t i = 0; i < texts->count; i++) {
+        struct sp_buf ascii;
+
+        sp_buf_init(&ascii, SP_DOMAIN_MAX);
+        if (sp_domain_to_ascii(sp_bytes_cstr(texts->items[i]), &ascii) == SP_OK)
+            texts->items[i] = sp_arena_cstr(arena, sp_buf_bytes(&ascii));
+        sp_buf_clear(&ascii);
+    }
 }
 
 /* returns: how many signals but the network its settings ask for */
@@ -219,7 +226,7 @@ enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_prob
     if (sp_problems_errors(problems) > before)
         return sp_problems_rc(problems, NULL);
     sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
-    lower_all(&t->domains);
+    fold_all(t->arena, &t->domains);
     sort_users(t);
     *out = SP_STEAL(t);
     return SP_OK;

@@ -360,6 +360,7 @@ static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
             ? SP_BODY_8BITMIME
             : SP_BODY_7BIT;
     mail->params.requiretls = says_requiretls(a);
+    mail->params.smtputf8 = sp_attempt_is_utf8(a);
     mail->params.envid = accept->envid;
     mail->params.ret = accept->ret == SP_ACCEPT_RET_NONE ? SP_RET_NONE : SP_RET_HDRS;
     for (size_t i = 0; i < a->n_count; i++) {

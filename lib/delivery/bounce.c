@@ -6,6 +6,7 @@
 #include "delivery/report_priv.h"
 
 #include "mail/dsn.h"
+#include "mail/idn.h"
 
 #define HEADER_KEPT 8192
 
@@ -119,7 +120,8 @@ static void make_accept(struct sp_attempt *a, const struct sp_dsn *dsn, struct s
         .time_ms = dsn->now_ms,
         .skew_ms = sp_clock_skew_ms(sp_loop_clock(a->d->parts.loop)),
         .kind = SP_ACCEPT_KIND_DSN,
-        .needs = parent->needs & SP_ASKED_REQUIRETLS, /* RFC 8689 5 */
+        .needs = (parent->needs & SP_ASKED_REQUIRETLS) | /* RFC 8689 5 */
+                 (sp_text_is_ascii(dsn->to) ? 0 : SP_NEEDS_8BIT),
         .tenant = parent->tenant,
         .policy = parent->policy,
         .decisions = sp_bounce_decision(a, "dsn", sp_outcome_dsn_floor(a->s.floor),

@@ -7,6 +7,8 @@
 
 #include "delivery/delivery_priv.h"
 
+#include "mail/idn.h"
+
 #define ACTIVE_MAX      400
 #define ACTIVE_URGENT   40  /* of these, for the urgent lane alone */
 #define BULK_MAX        100 /* of these, of the bulk lane */
@@ -66,6 +68,13 @@ static bool same_luck(const struct sp_delivery *d, const struct sp_queue_message
            sp_delivery_suppresses(d, m->accept.recipients[b].address);
 }
 
+/* Whom only SMTPUTF8 reaches goes alone, so that a host without it refuses nobody else. */
+static bool same_script(const struct sp_queue_message *m, uint16_t a, uint16_t b)
+{
+    return sp_text_is_ascii(m->accept.recipients[a].address) ==
+           sp_text_is_ascii(m->accept.recipients[b].address);
+}
+
 static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struct sp_queue_due *due)
 {
     bool taken[SP_QUEUE_DUE_MAX] = {false};
@@ -78,7 +87,8 @@ static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struc
             continue;
         for (size_t k = i; k < due->n_count; k++) {
             if (taken[k] || (k != i && (!same_group(p->m, due->ns[i], due->ns[k]) ||
-                                        !same_luck(d, p->m, due->ns[i], due->ns[k]))))
+                                        !same_luck(d, p->m, due->ns[i], due->ns[k]) ||
+                                        !same_script(p->m, due->ns[i], due->ns[k]))))
                 continue;
             taken[k] = true;
             group[count++] = due->ns[k];

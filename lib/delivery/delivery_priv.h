@@ -200,6 +200,8 @@ void sp_attempt_ask_hops(struct sp_attempt *a);
 void sp_attempt_ask_keys(struct sp_attempt *a);
 void sp_attempt_seal(struct sp_attempt *a, enum sp_rung rung);
 void sp_attempt_clear_seal(struct sp_attempt *a);
+/* returns: whether it may go under SMTPUTF8 alone */
+bool sp_attempt_is_utf8(const struct sp_attempt *a);
 /* returns: whether the rung's copy is not the message as received */
 bool sp_attempt_needs_copy(const struct sp_attempt *a, enum sp_rung rung);
 /* returns: whether the copy that this rung needs is there */

@@ -5,6 +5,7 @@
  */
 #include "delivery/delivery_priv.h"
 #include "delivery/probe.h"
+#include "mail/idn.h"
 
 #include "transport/tlsrpt.h"
 
@@ -21,6 +22,15 @@ static enum sp_rc end_rc(const struct sp_conn_end *end)
     return end->rc == SP_OK ? SP_E_HOP_LOST : end->rc;
 }
 
+/* Addresses and header that are not ASCII go under SMTPUTF8 alone (RFC 6531 3.2), sealed or not. */
+bool sp_attempt_is_utf8(const struct sp_attempt *a)
+{
+    const struct sp_accept *accept = &a->p->m->accept;
+
+    return (accept->needs & SP_NEEDS_SMTPUTF8) != 0 || !sp_text_is_ascii(accept->sender) ||
+           !sp_text_is_ascii(sp_attempt_address(a, 0)); /* all of a group or none */
+}
+
 /* What the bytes need and the host does not offer. A sealed copy needs nothing: it is 7-bit with short lines. */
 static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
 {
@@ -31,8 +41,6 @@ static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
     if ((accept->needs & SP_NEEDS_LONG) != 0)
         return SP_E_HOP_LACKS;
     if ((accept->needs & SP_NEEDS_8BIT) != 0 && (offers & SP_SMTP_EXT_8BITMIME) == 0)
-        return SP_E_HOP_LACKS;
-    if ((accept->needs & SP_NEEDS_SMTPUTF8) != 0)
         return SP_E_HOP_LACKS;
     if (limit > 0 && accept->body_len + accept->trace.len > limit)
         return SP_E_SMTP_SIZE;
@@ -144,6 +152,7 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
     r.verdict = sp_hop_judge(a->route, hop, sp_conn_proof(c),
                              a->plain ? SP_E_TLS_HANDSHAKE : SP_E_TLS_ABSENT);
     r.lacks = lacks(a, c);
+    r.lacks_utf8 = sp_attempt_is_utf8(a) && (sp_conn_extensions(c) & SP_SMTP_EXT_SMTPUTF8) == 0;
     r.has_requiretls = (sp_conn_extensions(c) & SP_SMTP_EXT_REQUIRETLS) != 0;
     lift_promises(a, sp_conn_proof(c), &r);
     a->verdict = r.verdict;

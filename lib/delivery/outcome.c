@@ -234,6 +234,13 @@ static void ask_requiretls(const struct sp_hop_report *r, struct sp_rung_fact *f
         set(f, SP_STATUS_UNAVAILABLE, SP_E_HOP_REQUIRETLS, r->hop);
 }
 
+/* RFC 6531 3.2: nothing is said in another form than it was written in. A host that can't take it is none for this message. */
+static void ask_utf8(const struct sp_hop_report *r, struct sp_rung_fact *f)
+{
+    if (f->status == SP_STATUS_POSSIBLE && r->lacks_utf8)
+        set(f, SP_STATUS_UNAVAILABLE, SP_E_HOP_LACKS_UTF8, r->hop);
+}
+
 /*
  * Silence outweighs a lower level elsewhere, since the silent host may be the better one. Not so for a level that the domain
  * has never proved, by our memory: there the host that talks speaks for all, or one dead host would hold up the mail of
@@ -274,6 +281,7 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
         }
         if (s->requires_tls)
             ask_requiretls(r, &f);
+        ask_utf8(r, &f);
         keep_better(&s->rungs[i], &f);
     }
 }

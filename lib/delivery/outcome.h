@@ -74,6 +74,7 @@ struct sp_hop_report {
     enum sp_rc rc; /* SP_OK: it talks with us; else why not */
     struct sp_hop_verdict verdict;
     bool has_requiretls;
+    bool lacks_utf8;  /* SMTPUTF8, which the envelope or the header needs: a sealed copy, too */
     enum sp_rc lacks; /* what these bytes need and it does not offer; SP_OK if nothing */
     bool has_before;  /* the domain has proved `before` */
     enum sp_level before;

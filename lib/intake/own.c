@@ -4,6 +4,8 @@
  */
 #include "intake/intake_priv.h"
 
+#include "mail/idn.h"
+
 #define OWN_BODY_MAX (1024 * 1024)
 
 void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t expire_at_ms,
@@ -101,6 +103,7 @@ static void set_child(struct transaction *tx, int64_t expire_at_ms)
                             .time_ms = tx->time_ms,
                             .skew_ms = tx->skew_ms,
                             .kind = SP_ACCEPT_KIND_DSN,
+                            .needs = sp_text_is_ascii(tx->sender) ? 0 : SP_NEEDS_8BIT,
                             .tenant = tx->accept.tenant,
                             .policy = tx->accept.policy,
                             .decision_count = 1,

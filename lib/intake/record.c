@@ -4,6 +4,8 @@
  */
 #include "intake/intake_priv.h"
 
+#include "mail/idn.h"
+
 #include "policy/options.h"
 
 #define AUDIT_MAX  SP_RECORD_TEXT_MAX
@@ -171,7 +173,9 @@ static uint32_t needs_of(const struct transaction *tx)
         needs |= SP_NEEDS_LONG;
     if (tx->mail.body == SP_BODY_8BITMIME)
         needs |= SP_ASKED_8BITMIME;
-    if (tx->mail.requiretls) /* it outranks the field (RFC 8689 4.1) */
+    if (tx->mail.smtputf8 && !sp_text_is_ascii(tx->header.bytes))
+        needs |= SP_NEEDS_SMTPUTF8; /* what addresses ask for, each delivery sees for itself */
+    if (tx->mail.requiretls)        /* it outranks the field (RFC 8689 4.1) */
         needs |= SP_ASKED_REQUIRETLS;
     else if (sp_header_count(&tx->header, SP_LIT("TLS-Required")) == 1 &&
              sp_header_find(&tx->header, SP_LIT("TLS-Required"), 0, &f) &&
@@ -182,13 +186,16 @@ static uint32_t needs_of(const struct transaction *tx)
     return needs;
 }
 
-static const char *with_what(const struct session *s)
+/* RFC 3848; RFC 6531 4.3 */
+static const char *with_what(const struct session *s, bool utf8)
 {
     if (s == NULL || !sp_smtp_server_is_extended(s->server))
         return "SMTP";
     if (s->proof == NULL)
-        return "ESMTP";
-    return s->user_tenant != NULL ? "ESMTPSA" : "ESMTPS";
+        return utf8 ? "UTF8SMTP" : "ESMTP";
+    if (s->user_tenant != NULL)
+        return utf8 ? "UTF8SMTPSA" : "ESMTPSA";
+    return utf8 ? "UTF8SMTPS" : "ESMTPS";
 }
 
 static struct sp_bytes make_trace(struct transaction *tx)
@@ -199,7 +206,7 @@ static struct sp_bytes make_trace(struct transaction *tx)
                          .host = sp_bytes_cstr(tx->gen->hostname),
                          .helo = sp_buf_bytes(&s->helo),
                          .ip = sp_bytes_cstr(s->ip),
-                         .with = with_what(s),
+                         .with = with_what(s, tx->mail.smtputf8),
                          .mark = sp_bytes(mark, MARK_LEN),
                          .now_ms = tx->time_ms};
     struct sp_buf b;

@@ -8,6 +8,7 @@
 #include "intake/intake_priv.h"
 
 #include "mail/domain.h"
+#include "mail/idn.h"
 
 /* returns: length of the tenant's longest domain that the name lies in; 0 if in none */
 static size_t covering(const struct sp_tenant *t, struct sp_bytes domain)
@@ -77,6 +78,21 @@ struct boxes {
     struct sp_address first;
 };
 
+/* A header may name the domain in U-labels. What is no name is nobody's. */
+static bool is_own_box(const struct transaction *tx, const struct who *w, struct sp_bytes domain)
+{
+    struct sp_buf ascii;
+    bool own;
+
+    if (sp_text_is_ascii(domain))
+        return sp_intake_is_own(tx->gen, w, domain);
+    sp_buf_init(&ascii, SP_DOMAIN_MAX);
+    own = sp_domain_to_ascii(domain, &ascii) == SP_OK &&
+          sp_intake_is_own(tx->gen, w, sp_buf_bytes(&ascii));
+    sp_buf_clear(&ascii);
+    return own;
+}
+
 static void read_boxes(const struct transaction *tx, const struct who *w, struct sp_bytes name,
                        struct boxes *out)
 {
@@ -93,7 +109,7 @@ static void read_boxes(const struct transaction *tx, const struct who *w, struct
         while (sp_address_list_next(&rest, &a, &failed)) {
             if (out->count++ == 0)
                 out->first = a;
-            if (sp_intake_is_own(tx->gen, w, a.domain))
+            if (is_own_box(tx, w, a.domain))
                 continue;
             out->own = false;
             out->first_foreign = a.domain;

@@ -1,13 +1,28 @@
 /*
- * The Mailbox grammar of RFC 5321 4.1.2, strictly: what is accepted here is put into command lines of ours later, so
- * nothing but printable ASCII passes and a quoted local part must be closed where it should be. Two addresses that
+ * The Mailbox grammar of RFC 5321 4.1.2 with that of RFC 6531 3.3, strictly: what is accepted here is put into command lines of ours
+ * later, so nothing but printable ASCII and UTF-8 without control characters passes, and a quoted local part must be closed where it should be. Two addresses that
  * look different stay different: no unquoting, no folding of the local part's case. Address lists of header fields
  * (RFC 5322 3.4) are walked with the same grammar for the mailbox itself; on doubt the walk fails and the caller
  * treats the field as unreadable.
  */
 #include "mail/address.h"
 
+#include "base/text.h"
 #include "mail/domain.h"
+
+/* returns: length of the UTF-8 character that is not ASCII at the start, 0 if there is none or it is a control (C1) or a separator of
+ * lines, which terminals and mail programs may obey */
+static size_t utf8_span(struct sp_bytes text)
+{
+    size_t n = text.len > 0 && text.ptr[0] >= 0x80 ? sp_utf8_step(text) : 0;
+
+    if (n == 2 && text.ptr[0] == 0xc2 && text.ptr[1] < 0xa0)
+        return 0;
+    if (n == 3 && text.ptr[0] == 0xe2 && text.ptr[1] == 0x80 &&
+        (text.ptr[2] == 0xa8 || text.ptr[2] == 0xa9))
+        return 0;
+    return n;
+}
 
 static bool is_atext(uint8_t c)
 {
@@ -19,10 +34,15 @@ static size_t dot_string(struct sp_bytes text)
 {
     size_t i = 0;
 
-    while (i < text.len && (is_atext(text.ptr[i]) || text.ptr[i] == '.')) {
+    while (i < text.len) {
+        bool is_plain = is_atext(text.ptr[i]) || text.ptr[i] == '.';
+        size_t step = is_plain ? 1 : utf8_span(sp_bytes_slice(text, i, text.len));
+
+        if (step == 0)
+            break;
         if (text.ptr[i] == '.' && (i == 0 || text.ptr[i - 1] == '.'))
             return 0;
-        i++;
+        i += step;
     }
     return i > 0 && text.ptr[i - 1] == '.' ? 0 : i;
 }
@@ -39,8 +59,15 @@ static size_t quoted_string(struct sp_bytes text)
             return i + 1;
         if (c == '\\' && ++i == text.len)
             return 0;
-        if (text.ptr[i] < 32 || text.ptr[i] > 126)
+        if (c >= 0x80) {
+            size_t step = utf8_span(sp_bytes_slice(text, i, text.len));
+
+            if (step == 0)
+                return 0;
+            i += step - 1;
+        } else if (text.ptr[i] < 32 || text.ptr[i] > 126) {
             return 0;
+        }
     }
     return 0;
 }
@@ -55,10 +82,36 @@ static size_t domain_span(struct sp_bytes text)
 
         return close == SIZE_MAX ? 0 : close + 1;
     }
-    while (i < text.len &&
-           (sp_ascii_is_alnum(text.ptr[i]) || text.ptr[i] == '-' || text.ptr[i] == '.'))
-        i++;
+    while (i < text.len) {
+        bool is_plain = sp_ascii_is_alnum(text.ptr[i]) || text.ptr[i] == '-' || text.ptr[i] == '.';
+        size_t step = is_plain ? 1 : utf8_span(sp_bytes_slice(text, i, text.len));
+
+        if (step == 0)
+            break;
+        i += step;
+    }
     return i;
+}
+
+static bool is_ascii(struct sp_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* returns: whether a span of a domain is a name; what its U-labels are worth is mail/idn.h's to say */
+static bool is_name(struct sp_bytes text)
+{
+    struct sp_bytes label;
+
+    if (is_ascii(text))
+        return sp_domain_is_valid(text);
+    while (sp_bytes_split(&text, '.', &label))
+        if (label.len == 0 || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
+            return false;
+    return true;
 }
 
 /* Reads a mailbox at the start of text. len: what it took. */
@@ -76,7 +129,7 @@ static enum sp_rc take_mailbox(struct sp_bytes text, struct sp_address *out, siz
     if (a.local.len > SP_ADDRESS_LOCAL_MAX || a.domain.len > SP_DOMAIN_MAX ||
         local + 1 + a.domain.len > SP_ADDRESS_MAX)
         return SP_E_ADDR_LONG;
-    if (!sp_domain_is_valid(a.domain) && !sp_domain_is_literal(a.domain))
+    if (!is_name(a.domain) && !sp_domain_is_literal(a.domain))
         return SP_E_ADDR_SYNTAX;
     *out = a;
     *len = local + 1 + a.domain.len;
@@ -106,7 +159,7 @@ static size_t source_route(struct sp_bytes text)
         struct sp_bytes rest = sp_bytes_slice(text, i + 1, text.len);
         size_t span = domain_span(rest);
 
-        if (!sp_domain_is_valid(sp_bytes_slice(rest, 0, span)))
+        if (!is_name(sp_bytes_slice(rest, 0, span)))
             return SIZE_MAX;
         i += 1 + span;
         if (i == text.len)

@@ -1,7 +1,8 @@
 /*
- * Mailbox addresses by the grammar of RFC 5321 4.1.2: dot-string and quoted local parts, domains and address literals.
- * What passes is plain printable ASCII without CR, LF, NUL or control bytes, so that it may stand in a command line, a
- * header field or a log of ours. thread: any; allocates nothing
+ * Mailbox addresses by the grammar of RFC 5321 4.1.2 and, for what is not ASCII, RFC 6531 3.3: dot-string and quoted local parts,
+ * domains and address literals. What passes is printable ASCII and valid UTF-8 without CR, LF, NUL or control characters, so that it
+ * may stand in a command line, a header field or a log of ours; whether UTF-8 may stand there is for mail/idn.h and the
+ * caller to say. Lengths are in octets. thread: any; allocates nothing
  */
 #ifndef SP_MAIL_ADDRESS_H
 #define SP_MAIL_ADDRESS_H
@@ -17,7 +18,7 @@
 /* Views of the text that was parsed. The null reverse-path is two empty views. */
 struct sp_address {
     struct sp_bytes local;  /* as written, with its quotes */
-    struct sp_bytes domain; /* a name, or a literal with its brackets */
+    struct sp_bytes domain; /* a name, perhaps of U-labels, or a literal with its brackets */
 };
 
 /*

@@ -76,6 +76,17 @@ void sp_compose_field(struct sp_compose *c, const char *name, struct sp_bytes va
     put_folded(c, strlen(name) + 1, value);
 }
 
+void sp_compose_utf8_field(struct sp_compose *c, const char *name, struct sp_bytes value)
+{
+    if (!is_safe(value) || !sp_utf8_is_valid(value)) {
+        fault(c, SP_E_SMTP_INJECTION);
+        return;
+    }
+    sp_buf_put_cstr(c->out, name);
+    sp_buf_put_u8(c->out, ':');
+    put_folded(c, strlen(name) + 1, value);
+}
+
 /* returns: how many bytes of v make one encoded word, not cutting a UTF-8 sequence */
 static size_t word_span(struct sp_bytes v)
 {

@@ -21,6 +21,8 @@ struct sp_compose {
 void sp_compose_init(struct sp_compose *c, struct sp_buf *out);
 /* Structured text that is ASCII: folded at spaces only. */
 void sp_compose_field(struct sp_compose *c, const char *name, struct sp_bytes value);
+/* Structured text that may be UTF-8 as it is, of a message that goes by SMTPUTF8 alone (RFC 6532 3.2); folded at spaces only. */
+void sp_compose_utf8_field(struct sp_compose *c, const char *name, struct sp_bytes value);
 /* Unstructured UTF-8 text: encoded words where needed. */
 void sp_compose_text_field(struct sp_compose *c, const char *name, struct sp_bytes value);
 /* A mailbox with a display name (may be empty): encoded, quoted. address: checked by sp_address_parse */

@@ -1,6 +1,6 @@
 /*
- * Domain names and address literals. Names are ASCII only: an internationalised name travels as A-labels, since
- * SMTPUTF8 is not offered. The underscore is refused: it is legal in DNS but in no mail domain. The IPv6 form is
+ * Domain names and address literals. Names are ASCII only: an internationalised name is brought into A-labels at the door
+ * (mail/idn.h). The underscore is refused: it is legal in DNS but in no mail domain. The IPv6 form is
  * checked by hand, because inet_pton wants NUL-terminated text.
  */
 #include "mail/domain.h"

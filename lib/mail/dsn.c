@@ -2,11 +2,17 @@
  * Delivery status notifications as multipart/report (RFC 3464, 6522): a text for people, the status for programs, and of
  * the original only what it takes to recognise it. A peer's words are left out, because they may quote the message and
  * because they could lie to the reader; its reply code stays.
+ *
+ * RFC 6533: addresses that are not ASCII have the type utf-8. To a sender whose own address is not ASCII, whom only SMTPUTF8
+ * reaches, they are written as they are, in message/global-delivery-status; to any other as \x{HEX} in message/delivery-status, which
+ * every host on the way takes.
  */
 #include "mail/dsn.h"
 
+#include "base/text.h"
 #include "mail/compose.h"
 #include "mail/envelope.h"
+#include "mail/idn.h"
 
 #define KEEP_MAX 4096
 
@@ -144,14 +150,61 @@ static void put_typed(struct sp_compose *c, const char *name, const char *type,
     sp_buf_clear(&b);
 }
 
+static bool is_global(const struct sp_dsn *dsn)
+{
+    return !sp_text_is_ascii(dsn->to);
+}
+
+/* An address of type utf-8. what: UTF-8, or \x{HEX}, or both */
+static void put_utf8_recipient(struct sp_compose *c, const struct sp_dsn *dsn, const char *name,
+                               struct sp_bytes what)
+{
+    struct sp_buf value;
+    bool ok;
+
+    sp_buf_init(&value, (size_t)2 * SP_ORCPT_MAX);
+    sp_buf_put_cstr(&value, "utf-8; ");
+    ok = is_global(dsn) ? sp_orcpt_utf8_decode(what, &value)
+                        : sp_orcpt_utf8_encode(what, &value) == SP_OK;
+    if (ok)
+        sp_compose_utf8_field(c, name, sp_buf_bytes(&value));
+    sp_buf_clear(&value);
+}
+
+static void put_final_recipient(struct sp_compose *c, const struct sp_dsn *dsn,
+                                struct sp_bytes address)
+{
+    struct sp_buf quoted;
+
+    if (sp_text_is_ascii(address)) {
+        put_typed(c, "Final-Recipient", "rfc822", address);
+        return;
+    }
+    sp_buf_init(&quoted, (size_t)4 * SP_ADDRESS_MAX);
+    for (size_t i = 0; i < address.len; i++) { /* what the form of an ORCPT reserves */
+        if (address.ptr[i] <= ' ' || strchr("\\+=", address.ptr[i]) != NULL)
+            sp_buf_printf(&quoted, "\\x{%02X}", address.ptr[i]);
+        else
+            sp_buf_put_u8(&quoted, address.ptr[i]);
+    }
+    put_utf8_recipient(c, dsn, "Final-Recipient", sp_buf_bytes(&quoted));
+    sp_buf_clear(&quoted);
+}
+
 /* ORCPT travels as addr-type;xtext and is shown decoded (RFC 3464 2.3.1). What does not decode is left out. */
-static void put_original_recipient(struct sp_compose *c, struct sp_bytes orcpt)
+static void put_original_recipient(struct sp_compose *c, const struct sp_dsn *dsn,
+                                   struct sp_bytes orcpt)
 {
     size_t semicolon = sp_bytes_find(orcpt, ';');
     struct sp_buf type, value;
 
     if (semicolon == SIZE_MAX)
         return;
+    if (sp_bytes_starts_nocase(orcpt, SP_LIT("utf-8;"))) {
+        put_utf8_recipient(c, dsn, "Original-Recipient",
+                           sp_bytes_slice(orcpt, semicolon + 1, orcpt.len));
+        return;
+    }
     sp_buf_init(&type, 64);
     sp_buf_init(&value, SP_ORCPT_MAX);
     sp_buf_put(&type, sp_bytes_slice(orcpt, 0, semicolon));
@@ -169,8 +222,8 @@ static void put_recipient(struct sp_compose *c, const struct sp_dsn *dsn,
     struct sp_buf b;
 
     sp_compose_line(c, "");
-    put_original_recipient(c, r->orcpt);
-    put_typed(c, "Final-Recipient", "rfc822", r->address);
+    put_original_recipient(c, dsn, r->orcpt);
+    put_final_recipient(c, dsn, r->address);
     sp_compose_field(c, "Action", sp_bytes_cstr(actions[r->action].action));
     sp_buf_init(&b, 64);
     sp_status_format(r->status, &b);
@@ -194,7 +247,9 @@ static void put_status(struct sp_compose *c, const struct sp_dsn *dsn)
 {
     struct sp_buf envid;
 
-    put_part(c, dsn, "message/delivery-status");
+    put_part(c, dsn, is_global(dsn) ? "message/global-delivery-status" : "message/delivery-status");
+    if (is_global(dsn))
+        sp_compose_line(c, "Content-Transfer-Encoding: 8bit");
     sp_compose_line(c, "");
     sp_buf_init(&envid, SP_ENVID_MAX);
     if (dsn->envid.len > 0 && sp_xtext_decode(dsn->envid, &envid) && !envid.failed)
@@ -206,6 +261,23 @@ static void put_status(struct sp_compose *c, const struct sp_dsn *dsn)
         put_recipient(c, dsn, &dsn->recipients[i]);
 }
 
+/* The original's fields; those that are not ASCII only where UTF-8 may stand. */
+static void put_original(struct sp_compose *c, const struct sp_dsn *dsn)
+{
+    struct sp_header h;
+    struct sp_field f;
+
+    put_part(c, dsn, is_global(dsn) ? "message/global-headers" : "text/rfc822-headers");
+    if (is_global(dsn))
+        sp_compose_line(c, "Content-Transfer-Encoding: 8bit");
+    sp_compose_line(c, "");
+    if (sp_header_parse(dsn->original_header, true, &h) != SP_OK)
+        return;
+    for (size_t at = 0; sp_header_next(&h, &at, &f);)
+        if (sp_text_is_ascii(f.raw) || (is_global(dsn) && sp_utf8_is_valid(f.raw)))
+            sp_buf_put(c->out, f.raw);
+}
+
 enum sp_rc sp_dsn_build(const struct sp_dsn *dsn, struct sp_buf *out)
 {
     struct sp_compose c;
@@ -215,11 +287,8 @@ enum sp_rc sp_dsn_build(const struct sp_dsn *dsn, struct sp_buf *out)
     put_top(&c, dsn);
     put_text(&c, dsn);
     put_status(&c, dsn);
-    if (dsn->original_header.len > 0) {
-        put_part(&c, dsn, "text/rfc822-headers");
-        sp_compose_line(&c, "");
-        sp_buf_put(out, dsn->original_header);
-    }
+    if (dsn->original_header.len > 0)
+        put_original(&c, dsn);
     put_boundary(dsn, boundary, true);
     sp_compose_line(&c, "");
     sp_compose_line(&c, boundary);

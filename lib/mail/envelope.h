@@ -1,5 +1,5 @@
 /*
- * What MAIL and RCPT say beside the addresses (RFC 1870, 6152, 3461, 8689), as values that the queue keeps and the client
+ * What MAIL and RCPT say beside the addresses (RFC 1870, 6152, 3461, 6531, 8689), as values that the queue keeps and the client
  * machine says again. xtext values stay encoded as they came, checked by sp_xtext_is_valid.
  */
 #ifndef SP_MAIL_ENVELOPE_H
@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/err.h"
 
 #define SP_ENVID_MAX 100 /* RFC 3461 4.4 */
 #define SP_ORCPT_MAX 500 /* RFC 3461 4.2 */
@@ -37,6 +38,7 @@ struct sp_mail_params {
     enum sp_dsn_ret ret;
     struct sp_bytes envid; /* xtext; empty if not given */
     bool requiretls;       /* RFC 8689: only over TLS that is proved, all the way */
+    bool smtputf8;         /* RFC 6531: addresses and header may hold UTF-8 */
 };
 
 struct sp_rcpt_params {
@@ -46,6 +48,17 @@ struct sp_rcpt_params {
 
 /* returns: whether text is xtext (RFC 3461 4): printable ASCII but "+" and "=", and +XX. thread: any */
 bool sp_xtext_is_valid(struct sp_bytes text);
+
+/*
+ * An original recipient of type utf-8 (RFC 6533 3): brings the value of ORCPT behind "utf-8;", which may hold UTF-8 as it is or
+ * as \x{HEX}, into the form that is ASCII alone (utf-8-addr-xtext).
+ *
+ * returns: SP_OK, SP_E_SMTP_SYNTAX if it is neither. thread: any
+ */
+SP_MUST_CHECK enum sp_rc sp_orcpt_utf8_encode(struct sp_bytes value, struct sp_buf *out);
+
+/* The address itself in UTF-8 (utf-8-address). returns: false if the value is not of the form above. thread: any */
+SP_MUST_CHECK bool sp_orcpt_utf8_decode(struct sp_bytes value, struct sp_buf *out);
 
 /* Appends text encoded as xtext. thread: any */
 void sp_xtext_encode(struct sp_bytes text, struct sp_buf *out);

@@ -4,6 +4,7 @@
  * unknown rather than guessed, so rules that trust it do not match.
  */
 #include "mail/address.h"
+#include "mail/idn.h"
 #include "mail/kind.h"
 #include "policy/facts.h"
 
@@ -44,7 +45,7 @@ static void read_from(struct sp_facts *f, const struct sp_header *h, struct sp_a
         sp_address_list_next(&rest, &second, &failed) || failed)
         return;
     sp_buf_init(&text, SP_ADDRESS_MAX + 2);
-    sp_address_format(&address, &text);
+    sp_address_format_ascii(&address, &text);
     if (sp_buf_rc(&text) == SP_OK)
         sp_facts_set_text(f, SP_FACT_FROM_ADDRESS, sp_arena_copy(arena, sp_buf_bytes(&text)));
     sp_buf_clear(&text);

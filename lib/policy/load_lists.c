@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "config/partners.h"
+#include "mail/idn.h"
 #include "policy/load_priv.h"
 
 #define ENTRY_MAX 320
@@ -73,15 +74,22 @@ static const char *wanted(const struct sp_policy_list *list)
                : "a domain like example.org, or .example.org for all below it";
 }
 
-static void put(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes text,
+/* Domains in U-labels are kept by their A-labels, which is what facts hold. returns: false if one is no name */
+static bool put(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes text,
                 int64_t until_ms)
 {
     struct sp_list_entry *e = sp_arena_alloc(l->policy->arena, sizeof(*e));
     uint8_t folded[ENTRY_MAX];
+    struct sp_buf ascii;
+    bool ok;
 
+    sp_buf_init(&ascii, ENTRY_MAX);
+    ok = sp_domain_pattern_to_ascii(text, &ascii) == SP_OK;
     e->until_ms = until_ms;
-    if (lower(text, folded))
-        sp_map_put(list->entries, sp_bytes(folded, text.len), e);
+    if (ok && lower(sp_buf_bytes(&ascii), folded))
+        sp_map_put(list->entries, sp_bytes(folded, ascii.len), e);
+    sp_buf_clear(&ascii);
+    return ok;
 }
 
 /* "until=2026-12-31". returns: false if it is no such word */
@@ -115,7 +123,9 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
         if (word.len > 0 && !read_until(word, &until_ms))
             sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID,
                             "behind the entry only until=YYYY-MM-DD and # note are known");
-    put(l, list, entry, until_ms);
+    if (!put(l, list, entry, until_ms))
+        sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID, "expected %s",
+                        wanted(list));
 }
 
 /* The file of pinned partners (config/partners.h): its domains are the list. */
@@ -127,7 +137,7 @@ static void load_partners(struct sp_loader *l, struct sp_policy_list *list, cons
     if (sp_partners_load(text, (const char *)v->text.ptr, l->problems, &partners) != SP_OK)
         return;
     for (size_t i = 0; i < sp_partners_count(partners); i++)
-        put(l, list, sp_bytes_cstr(sp_partners_at(partners, i)->domain), INT64_MAX);
+        (void)put(l, list, sp_bytes_cstr(sp_partners_at(partners, i)->domain), INT64_MAX);
 }
 
 static void load_file(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v)

@@ -3,6 +3,7 @@
  * does not fit is told with what would.
  */
 #include "base/buf.h"
+#include "mail/idn.h"
 #include "policy/load_priv.h"
 
 static const char *const operators[] = {"in",  "like",   "regex",     "at_least", "below",
@@ -86,6 +87,25 @@ static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_po
         texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
 }
 
+/* Addresses and domains are asked for in A-labels, however a rule writes them. returns: a copy */
+static struct sp_bytes take_text(struct sp_loader *l, const struct sp_json *v, enum sp_fact fact)
+{
+    bool is_address = fact == SP_FACT_SENDER_ADDRESS || fact == SP_FACT_SENDER_DOMAIN ||
+                      fact == SP_FACT_RECIPIENT_ADDRESS || fact == SP_FACT_RECIPIENT_DOMAIN;
+    struct sp_bytes copy = v->text;
+    struct sp_buf ascii;
+
+    sp_buf_init(&ascii, 4096);
+    if (is_address && !sp_text_is_ascii(v->text)) {
+        if (sp_domain_pattern_to_ascii(v->text, &ascii) != SP_OK)
+            sp_problem(l->problems, v, SP_E_POLICY_INVALID, "the domain in it is no name");
+        copy = sp_buf_bytes(&ascii);
+    }
+    copy = sp_arena_copy(l->policy->arena, copy);
+    sp_buf_clear(&ascii);
+    return copy;
+}
+
 /* One value of "equals" or "has", or of an array of them. */
 static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
@@ -98,7 +118,7 @@ static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_po
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
-    texts[t->count] = sp_arena_copy(l->policy->arena, v->text);
+    texts[t->count] = take_text(l, v, t->fact);
     if (t->fact == SP_FACT_SENDER_GROUP)
         add_group(l, v, t);
     t->count++;
@@ -191,7 +211,8 @@ static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
-    *text = sp_arena_copy(l->policy->arena, v->text);
+    *text = t->op == SP_TEST_REGEX ? sp_arena_copy(l->policy->arena, v->text)
+                                   : take_text(l, v, t->fact);
     t->texts = text;
     t->count = 1;
     if (t->op == SP_TEST_REGEX)

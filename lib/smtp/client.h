@@ -92,7 +92,7 @@ struct sp_smtp_mail_rcpt {
 struct sp_smtp_mail {
     struct sp_bytes from; /* empty for the null path */
     struct sp_mail_params
-        params; /* size: said where SIZE is offered; body where 8BITMIME is; ret, envid where DSN is; requiretls always */
+        params; /* size: said where SIZE is offered; body where 8BITMIME is; ret, envid where DSN is; requiretls, smtputf8 always */
     const struct sp_smtp_mail_rcpt *rcpts;
     size_t count; /* 1 .. SP_SMTP_CLIENT_RCPTS_MAX */
 };
@@ -124,7 +124,8 @@ void sp_smtp_client_tls_done(struct sp_smtp_client *c);
  *
  * mail:    borrowed for the call
  * returns: SP_OK; SP_E_SMTP_INJECTION if an address or parameter can't be said safely; SP_E_HOP_LACKS if the body is
- *          8BITMIME, or REQUIRETLS is asked for, and the next hop does not offer it; SP_E_SMTP_SIZE if it is larger than the next hop's limit
+ *          8BITMIME, or REQUIRETLS is asked for, and the next hop does not offer it; SP_E_HOP_LACKS_UTF8 if SMTPUTF8 is and it does not,
+ *          or is not and an address needs it; SP_E_SMTP_SIZE if it is larger than the next hop's limit
  * after:   exactly one RESULT follows, whatever becomes of the session
  */
 SP_MUST_CHECK enum sp_rc sp_smtp_client_send(struct sp_smtp_client *c,

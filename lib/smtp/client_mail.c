@@ -46,6 +46,14 @@ static void end_command(struct sp_smtp_client *c)
     c->ends[c->commands_count++] = c->commands.len;
 }
 
+static bool is_ascii(struct sp_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] >= 0x80)
+            return false;
+    return true;
+}
+
 static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *mail)
 {
     const struct sp_mail_params *p = &mail->params;
@@ -53,6 +61,8 @@ static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *
 
     if (mail->from.len > 0 && sp_address_parse(mail->from, &a) != SP_OK)
         return SP_E_SMTP_INJECTION;
+    if (p->smtputf8 ? !(c->extensions & SP_SMTP_EXT_SMTPUTF8) : !is_ascii(mail->from))
+        return SP_E_HOP_LACKS_UTF8;
     if (!sp_xtext_is_valid(p->envid))
         return SP_E_SMTP_INJECTION;
     if (p->body == SP_BODY_8BITMIME && !(c->extensions & SP_SMTP_EXT_8BITMIME))
@@ -72,6 +82,8 @@ static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *
         sp_buf_put_cstr(&c->commands, " BODY=8BITMIME");
     if (p->requiretls)
         sp_buf_put_cstr(&c->commands, " REQUIRETLS");
+    if (p->smtputf8)
+        sp_buf_put_cstr(&c->commands, " SMTPUTF8");
     if ((c->extensions & SP_SMTP_EXT_DSN) && p->ret != SP_RET_NONE)
         sp_buf_put_cstr(&c->commands, p->ret == SP_RET_FULL ? " RET=FULL" : " RET=HDRS");
     if ((c->extensions & SP_SMTP_EXT_DSN) && p->envid.len > 0) {
@@ -116,9 +128,13 @@ static bool is_orcpt(struct sp_bytes orcpt)
     return sp_xtext_is_valid(sp_bytes_slice(orcpt, semicolon + 1, orcpt.len));
 }
 
-static enum sp_rc put_rcpt(struct sp_smtp_client *c, const struct sp_smtp_mail_rcpt *rcpt)
+static enum sp_rc put_rcpt(struct sp_smtp_client *c, const struct sp_smtp_mail_rcpt *rcpt,
+                           bool smtputf8)
 {
     struct sp_address a;
+
+    if (!smtputf8 && !is_ascii(rcpt->address))
+        return SP_E_HOP_LACKS_UTF8;
 
     if (sp_address_parse(rcpt->address, &a) != SP_OK ||
         (rcpt->params.orcpt.len > 0 && !is_orcpt(rcpt->params.orcpt)))
@@ -161,7 +177,7 @@ enum sp_rc sp_smtp_client_send(struct sp_smtp_client *c, const struct sp_smtp_ma
     c->commands_count = c->said = c->answered = c->standing = 0;
     rc = put_mail(c, mail);
     for (size_t i = 0; i < mail->count && rc == SP_OK; i++)
-        rc = put_rcpt(c, &mail->rcpts[i]);
+        rc = put_rcpt(c, &mail->rcpts[i], mail->params.smtputf8);
     sp_buf_put_cstr(&c->commands, "DATA");
     end_command(c);
     if (rc == SP_OK)

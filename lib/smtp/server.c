@@ -71,6 +71,8 @@ struct sp_smtp_server *sp_smtp_server_new(const struct sp_smtp_server_config *co
     s->tls = config->tls_active;
     sp_buf_init(&s->out, OUTPUT_MAX);
     sp_buf_init(&s->helo, 256);
+    sp_buf_init(&s->domain, SP_DOMAIN_MAX);
+    sp_buf_init(&s->orcpt, SP_ORCPT_MAX);
     s->progress_ms = sp_clock_mono_ms(config->clock);
     sp_smtp_server_touch(s);
     sp_buf_put_cstr(&s->out, "220 ");
@@ -85,6 +87,8 @@ void sp_smtp_server_free(struct sp_smtp_server *s)
         return;
     sp_buf_clear(&s->out);
     sp_buf_clear(&s->helo);
+    sp_buf_clear(&s->domain);
+    sp_buf_clear(&s->orcpt);
     sp_smtp_server_forget_secret(s);
     sp_free(s->secret);
     sp_free(s);

@@ -3,6 +3,8 @@
  */
 #include "smtp/server_priv.h"
 
+#include "mail/idn.h"
+
 #define IN(state)   (1U << (state))
 #define TRANSACTION (IN(MAIL) | IN(RCPT))
 #define ANY         (IN(GREETED) | IN(READY) | TRANSACTION | IN(CHUNK_WAIT))
@@ -38,7 +40,7 @@ static void on_ehlo(struct sp_smtp_server *s, struct sp_bytes arg)
     sp_buf_put_cstr(&s->out, c->hostname);
     sp_buf_put_cstr(&s->out, "\r\n250-PIPELINING\r\n250-SIZE ");
     sp_buf_put_dec(&s->out, (int64_t)c->size_limit);
-    sp_buf_put_cstr(&s->out, "\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n");
+    sp_buf_put_cstr(&s->out, "\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n");
     if (c->tls_offered && !s->tls)
         sp_buf_put_cstr(&s->out, "250-STARTTLS\r\n");
     if (s->tls)
@@ -74,6 +76,14 @@ static enum sp_rc take_path(struct sp_bytes arg, struct sp_bytes keyword, struct
     return params->len == 0 || params->ptr[0] == ' ' ? SP_OK : SP_E_SMTP_SYNTAX;
 }
 
+/* UTF-8 only where MAIL says SMTPUTF8 (RFC 6531 3.1); then the domain comes into A-labels, the one form that all behind us knows. */
+static enum sp_rc take_utf8(struct sp_smtp_server *s, bool allowed, struct sp_address *a)
+{
+    if (sp_text_is_ascii(a->local) && sp_text_is_ascii(a->domain))
+        return SP_OK;
+    return allowed ? sp_address_to_ascii(a, &s->domain) : SP_E_ADDR_UTF8;
+}
+
 static void on_mail(struct sp_smtp_server *s, struct sp_bytes arg)
 {
     struct sp_address from;
@@ -88,12 +98,15 @@ static void on_mail(struct sp_smtp_server *s, struct sp_bytes arg)
         rc = SP_E_ADDR_SYNTAX;
     if (rc == SP_OK)
         rc = sp_smtp_params_mail(s, params, &mail);
+    if (rc == SP_OK)
+        rc = take_utf8(s, mail.smtputf8, &from);
     if (rc == SP_OK && mail.has_size && mail.size > s->config->size_limit)
         rc = SP_E_SMTP_SIZE;
     if (rc != SP_OK) {
         sp_smtp_server_fault(s, rc);
         return;
     }
+    s->utf8 = mail.smtputf8;
     ev = sp_smtp_server_ask(s, SP_SMTP_SERVER_MAIL);
     ev->address = from;
     ev->mail = mail;
@@ -112,7 +125,9 @@ static void on_rcpt(struct sp_smtp_server *s, struct sp_bytes arg)
     if (rc == SP_OK && params.len > 0 && !s->extended)
         rc = SP_E_SMTP_PARAM;
     if (rc == SP_OK)
-        rc = sp_smtp_params_rcpt(params, &rcpt);
+        rc = sp_smtp_params_rcpt(s, params, &rcpt);
+    if (rc == SP_OK)
+        rc = take_utf8(s, s->utf8, &to);
     if (rc == SP_OK && s->recipients >= s->config->max_recipients)
         rc = SP_E_SMTP_RCPT_MANY;
     if (rc ==

@@ -1,6 +1,6 @@
 /*
  * Parameters of MAIL and RCPT: KEY or KEY=VALUE, each at most once, by single table walks. An unknown one is 555, as RFC
- * 5321 4.1.1.11 asks, never ignored: a client that says SMTPUTF8 or REQUIRETLS must learn that it was not heard.
+ * 5321 4.1.1.11 asks, never ignored: a client that says REQUIRETLS or DELIVERBY must learn that it was not heard.
  */
 #include "smtp/server_priv.h"
 
@@ -29,7 +29,8 @@ enum {
     SEEN_AUTH = 16,
     SEEN_NOTIFY = 32,
     SEEN_ORCPT = 64,
-    SEEN_REQUIRETLS = 128
+    SEEN_REQUIRETLS = 128,
+    SEEN_SMTPUTF8 = 256
 };
 
 static enum sp_rc mark(unsigned *seen, unsigned bit)
@@ -123,6 +124,13 @@ static enum sp_rc mail_param(const struct sp_smtp_server *s, unsigned *seen, str
         rc = mark(seen, SEEN_REQUIRETLS);
         return rc != SP_OK ? rc : on_requiretls(s, value, out);
     }
+    if (sp_bytes_eq_nocase(key, SP_LIT("SMTPUTF8"))) {
+        rc = mark(seen, SEEN_SMTPUTF8);
+        if (rc == SP_OK && value.ptr != NULL)
+            rc = SP_E_SMTP_SYNTAX; /* RFC 6531 3.1: a word alone */
+        out->smtputf8 = true;
+        return rc;
+    }
     if (sp_bytes_eq_nocase(key, SP_LIT("AUTH"))) {
         rc = mark(seen, SEEN_AUTH);
         return rc != SP_OK ? rc : on_auth_param(s, value);
@@ -174,23 +182,47 @@ static enum sp_rc on_notify(struct sp_bytes value, struct sp_rcpt_params *out)
     return SP_OK;
 }
 
-static enum sp_rc on_orcpt(struct sp_bytes value, struct sp_rcpt_params *out)
+/* RFC 6533 3: the type utf-8 may hold UTF-8 where MAIL said SMTPUTF8; it goes on in the form that every host takes. */
+static enum sp_rc on_orcpt_utf8(struct sp_smtp_server *s, struct sp_bytes value,
+                                struct sp_rcpt_params *out)
+{
+    enum sp_rc rc;
+
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] >= 0x80 && !s->utf8)
+            return SP_E_SMTP_SYNTAX;
+    sp_buf_reset(&s->orcpt);
+    sp_buf_put_cstr(&s->orcpt, "utf-8;");
+    rc = sp_orcpt_utf8_encode(value, &s->orcpt);
+    if (rc == SP_OK)
+        out->orcpt = sp_buf_bytes(&s->orcpt);
+    return rc;
+}
+
+static enum sp_rc on_orcpt(struct sp_smtp_server *s, struct sp_bytes value,
+                           struct sp_rcpt_params *out)
 {
     size_t semicolon = sp_bytes_find(value, ';');
+    struct sp_bytes type = sp_bytes_slice(value, 0, semicolon), rest;
 
     if (value.len > SP_ORCPT_MAX || semicolon == SIZE_MAX || semicolon == 0 || semicolon > 60 ||
-        semicolon + 1 == value.len ||
-        !sp_xtext_is_valid(sp_bytes_slice(value, semicolon + 1, value.len)))
+        semicolon + 1 == value.len)
         return SP_E_SMTP_SYNTAX;
     for (size_t i = 0; i < semicolon; i++) {
         if (!sp_ascii_is_alnum(value.ptr[i]) && value.ptr[i] != '-')
             return SP_E_SMTP_SYNTAX;
     }
+    rest = sp_bytes_slice(value, semicolon + 1, value.len);
+    if (sp_bytes_eq_nocase(type, SP_LIT("utf-8")))
+        return on_orcpt_utf8(s, rest, out);
+    if (!sp_xtext_is_valid(rest))
+        return SP_E_SMTP_SYNTAX;
     out->orcpt = value;
     return SP_OK;
 }
 
-enum sp_rc sp_smtp_params_rcpt(struct sp_bytes text, struct sp_rcpt_params *out)
+enum sp_rc sp_smtp_params_rcpt(struct sp_smtp_server *s, struct sp_bytes text,
+                               struct sp_rcpt_params *out)
 {
     struct sp_rcpt_params params = {0, {NULL, 0}};
     struct sp_bytes key, value;
@@ -206,7 +238,7 @@ enum sp_rc sp_smtp_params_rcpt(struct sp_bytes text, struct sp_rcpt_params *out)
         } else if (sp_bytes_eq_nocase(key, SP_LIT("ORCPT"))) {
             rc = mark(&seen, SEEN_ORCPT);
             if (rc == SP_OK)
-                rc = on_orcpt(value, &params);
+                rc = on_orcpt(s, value, &params);
         }
         if (rc != SP_OK)
             return rc;

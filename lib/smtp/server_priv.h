@@ -50,6 +50,10 @@ struct sp_smtp_server {
 
     /* the transaction */
     size_t recipients;
+    bool utf8; /* MAIL said SMTPUTF8 */
+    struct sp_buf
+        domain; /* of the command's address, where its A-labels differ from what was said */
+    struct sp_buf orcpt; /* the same of an ORCPT of type utf-8 */
 
     /* the data */
     bool line_start;
@@ -144,6 +148,7 @@ void sp_smtp_server_auth_response(struct sp_smtp_server *s, struct sp_bytes line
 /* Reads MAIL's (RCPT's) parameters. returns: SP_OK or the fault */
 SP_MUST_CHECK enum sp_rc sp_smtp_params_mail(const struct sp_smtp_server *s, struct sp_bytes text,
                                              struct sp_mail_params *out);
-SP_MUST_CHECK enum sp_rc sp_smtp_params_rcpt(struct sp_bytes text, struct sp_rcpt_params *out);
+SP_MUST_CHECK enum sp_rc sp_smtp_params_rcpt(struct sp_smtp_server *s, struct sp_bytes text,
+                                             struct sp_rcpt_params *out);
 
 #endif

@@ -321,6 +321,22 @@ START_TEST(what_the_bytes_need_costs_the_rung)
 }
 END_TEST
 
+START_TEST(what_only_smtputf8_carries_costs_every_rung_of_smtp)
+{
+    struct sp_standing s = begin(&everyday, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_DANE);
+    struct sp_next next;
+
+    r.lacks_utf8 = true;
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(everyday.rungs[next.index].rung, SP_RUNG_PORTAL);
+    for (size_t i = 0; i < everyday.count; i++)
+        ck_assert(!s.rungs[i].known || s.rungs[i].status != SP_STATUS_POSSIBLE ||
+                  everyday.rungs[i].rung == SP_RUNG_PORTAL);
+}
+END_TEST
+
 START_TEST(the_domain_s_own_state)
 {
     struct sp_standing s = begin(&everyday, 0);
@@ -617,6 +633,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_dead_host_holds_up_only_what_the_domain_has_proved);
     tcase_add_test(c, a_host_that_we_leave_alone_ourselves_is_waited_for);
     tcase_add_test(c, what_the_bytes_need_costs_the_rung);
+    tcase_add_test(c, what_only_smtputf8_carries_costs_every_rung_of_smtp);
     tcase_add_test(c, the_domain_s_own_state);
     tcase_add_test(c, without_a_portal_its_rung_is_not_there);
     tcase_add_test(c, nothing_is_ever_taken_below_the_floor);

@@ -43,7 +43,21 @@ static const struct {
     {"\"a\"b@b.example", SP_E_ADDR_SYNTAX},
     {"a\n@b.example", SP_E_ADDR_SYNTAX},
     {"\"a\r\n\"@b.example", SP_E_ADDR_SYNTAX},
-    {"gr\xc3\xbcn@b.example", SP_E_ADDR_SYNTAX},
+    {"gr\xc3\xbcn@b.example", SP_OK}, /* RFC 6531; whether it may stand somewhere is for others to say */
+    {"\"gr\xc3\xbcn \"@b.example", SP_OK},
+    {"a@b\xc3\xbc.example", SP_OK},
+    {"\xf0\x9f\x93\xa7@b.example", SP_OK},
+    {"gr\xc3n@b.example", SP_E_ADDR_SYNTAX},         /* cut short */
+    {"gr\xc0\xafn@b.example", SP_E_ADDR_SYNTAX},     /* overlong */
+    {"gr\xed\xa0\x80n@b.example", SP_E_ADDR_SYNTAX}, /* a surrogate */
+    {"gr\xfcn@b.example", SP_E_ADDR_SYNTAX},         /* ISO 8859-1 */
+    {"gr\xc2\x85n@b.example", SP_E_ADDR_SYNTAX},     /* NEL */
+    {"gr\xe2\x80\xa8n@b.example", SP_E_ADDR_SYNTAX}, /* line separator */
+    {"\"\\\xc3\xbc\"@b.example", SP_E_ADDR_SYNTAX},
+    {"a@\xc3\xbc..example", SP_E_ADDR_SYNTAX},
+    {"a@\xc3\xbc.example.", SP_E_ADDR_SYNTAX},
+    {"a@-\xc3\xbc.example", SP_E_ADDR_SYNTAX},
+    {"a@\xc3\xbc_.example", SP_E_ADDR_SYNTAX},
     {"a@b.example>\r\nDATA", SP_E_ADDR_SYNTAX},
     {";rm -rf x@b.example", SP_E_ADDR_SYNTAX},
 };

@@ -217,6 +217,7 @@ static void send_mail(struct story *st, struct sp_bytes what)
     mail.params.body = has_word(what, "8bit") ? SP_BODY_8BITMIME : SP_BODY_7BIT;
     mail.params.ret = has_word(what, "ret=hdrs") ? SP_RET_HDRS : SP_RET_NONE;
     mail.params.envid = value_of(what, "envid=");
+    mail.params.smtputf8 = has_word(what, "smtputf8");
     put_body(st, body == SIZE_MAX ? SP_LIT("x\\n") : sp_bytes_slice(what, body + 5, what.len));
     rc = sp_smtp_client_send(st->client, &mail);
     sp_buf_printf(&st->events, "sent %s\n", sp_rc_name(rc));

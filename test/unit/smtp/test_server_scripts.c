@@ -134,6 +134,8 @@ static void log_mail(struct story *st, const struct sp_smtp_server_event *ev)
         sp_buf_printf(&st->events, " envid=%.*s", SP_FMT(ev->mail.envid));
     if (ev->mail.requiretls)
         sp_buf_put_cstr(&st->events, " requiretls");
+    if (ev->mail.smtputf8)
+        sp_buf_put_cstr(&st->events, " smtputf8");
 }
 
 static enum sp_rc on_rcpt(struct story *st, const struct sp_smtp_server_event *ev)
