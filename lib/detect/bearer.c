@@ -119,7 +119,7 @@ static bool is_subject(const struct detect_window *w, const struct detect_entity
 /* A short text that speaks of an illness and of nobody's work: whose name stands in it is the one that has it. */
 static bool is_about_one(const struct detect_judge *j, const struct detect_entity *e)
 {
-    return j->w->len <= DETECT_SHORT_LEN && !j->example &&
+    return j->w->len <= DETECT_LETTER_LEN && !j->example &&
            (j->w->marks & (M(NEWS) | M(JOB))) == 0 &&
            (sp_detect_sentence_marks(j->w, e) & OTHERS) == 0 &&
            (sp_detect_around(j->w, e, DETECT_NEAR) &

@@ -27,6 +27,17 @@
 #define DETECT_LABELS  (((UINT64_C(1) << MARK_PATIENT) - 1) & ~((UINT64_C(1) << MARK_L_SSN) - 1))
 #define DETECT_SUBJECT (M(PATIENT) | M(INSURED) | M(RELATIVE))
 
+/* A letter, or a byte of a character beyond ASCII; the second: or a digit. They are asked for each byte of a text. */
+static inline bool sp_detect_is_letter(uint8_t c)
+{
+    return (uint8_t)((c | 0x20) - 'a') < 26 || c >= 0x80;
+}
+
+static inline bool sp_detect_is_word(uint8_t c)
+{
+    return sp_detect_is_letter(c) || (uint8_t)(c - '0') < 10;
+}
+
 /* A term of the dictionary in the window; none lies inside another. */
 struct detect_hit {
     uint32_t start, end;

@@ -25,6 +25,16 @@ struct detect_term {
     uint8_t flags;
 };
 
+/* Short words: they would end a pattern at every tenth byte, so they are looked up by whole words instead. */
+#define DETECT_SHORT_LEN  4 /* letters at most */
+#define DETECT_SHORT_BITS 11
+
+struct detect_short {
+    uint32_t key;   /* its letters in small ones, the first lowest; 0 is empty */
+    uint32_t term;  /* index */
+    uint32_t exact; /* its letters as they must be written; 0 if that does not matter */
+};
+
 /* Names and words: an open table of tags with flags in their lowest bits; 0 is empty. */
 #define DETECT_GIVEN     1U
 #define DETECT_SURNAME   2U
@@ -37,6 +47,7 @@ struct detect_term {
 /* Made by the build (dictionary_data.c). */
 extern const struct detect_term sp_detect_terms[];
 extern const uint32_t sp_detect_term_count;
+extern const struct detect_short sp_detect_shorts[1U << DETECT_SHORT_BITS];
 extern const uint32_t sp_detect_names[1U << DETECT_NAME_BITS];
 extern const uint8_t sp_detect_database[];
 extern const uint8_t sp_detect_database_end[];
@@ -54,6 +65,12 @@ static inline uint64_t sp_detect_word_hash(struct sp_bytes word)
         h = (h ^ c) * UINT64_C(0x100000001b3);
     }
     return h ^ h >> 29;
+}
+
+/* returns: the first slot to look at for a short word's key; go on until an empty one */
+static inline uint32_t sp_detect_short_slot(uint32_t key)
+{
+    return (key * 2654435761U) >> (32 - DETECT_SHORT_BITS);
 }
 
 /* returns: what the word can be (DETECT_GIVEN and so on); 0 if it stands in no list */

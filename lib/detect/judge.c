@@ -58,7 +58,7 @@ static void look_around(struct detect_judge *j, size_t at)
     size_t from = at / KIND_STEP * KIND_STEP, to = from + 2 * KIND_STEP;
     uint64_t all = 0;
 
-    if (w->len <= DETECT_SHORT_LEN || (j->kind_known && j->kind_at == from))
+    if (w->len <= DETECT_LETTER_LEN || (j->kind_known && j->kind_at == from))
         return;
     j->kind_known = true;
     j->kind_at = from;
@@ -112,7 +112,7 @@ static uint32_t judge_record(const struct detect_judge *j, const struct detect_e
     uint64_t near = sp_detect_around(w, e, DETECT_RECORD);
     unsigned health;
 
-    if (w->len <= DETECT_SHORT_LEN && !j->news && !j->study)
+    if (w->len <= DETECT_LETTER_LEN && !j->news && !j->study)
         near = sp_detect_marks_between(w, 0, w->len);
     health = sp_detect_health_of(near);
     if (health >= 2)

@@ -7,9 +7,9 @@
 
 #include "detect/detect_priv.h"
 
-#define DETECT_NEAR      300  /* on both sides: context */
-#define DETECT_RECORD    600  /* the same, for what a form or record holds together */
-#define DETECT_SHORT_LEN 4000 /* a text up to here is about one thing */
+#define DETECT_NEAR       300  /* on both sides: context */
+#define DETECT_RECORD     600  /* the same, for what a form or record holds together */
+#define DETECT_LETTER_LEN 4000 /* a text up to here is about one thing */
 
 #define DETECT_CARE_ANY (M(CARE) | M(DEPT) | M(EVENT) | M(PAY))
 

@@ -21,11 +21,6 @@ struct name {
     size_t count;
 };
 
-static bool is_letter(uint8_t c)
-{
-    return sp_ascii_is_alpha(c) || c >= 0x80;
-}
-
 static bool is_capital(const struct detect_window *w, size_t i)
 {
     if (i >= w->limit)
@@ -40,7 +35,7 @@ static bool is_capital(const struct detect_window *w, size_t i)
 static size_t word_end(const struct detect_window *w, size_t at)
 {
     while (at < w->limit &&
-           (is_letter(w->text[at]) ||
+           (sp_detect_is_letter(w->text[at]) ||
             ((w->text[at] == '\'' || w->text[at] == '-') && is_capital(w, at + 1))))
         at++;
     return at;
@@ -88,7 +83,7 @@ static size_t skip_particles(const struct detect_window *w, size_t at)
     for (int i = 0; i < 2; i++) {
         size_t end = at;
 
-        while (end < w->limit && (is_letter(w->text[end]) || w->text[end] == '.'))
+        while (end < w->limit && (sp_detect_is_letter(w->text[end]) || w->text[end] == '.'))
             end++;
         if (!is_particle(sp_bytes(w->text + at, end - at)) || end >= w->limit ||
             w->text[end] != ' ')
@@ -517,7 +512,7 @@ size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end)
         if (sp_ascii_is_digit(w->text[i]) || w->text[i] == '@' || w->text[i] == ':' ||
             w->text[i] == '/')
             return 0;
-        letters += is_letter(w->text[i]);
+        letters += sp_detect_is_letter(w->text[i]);
         words += w->text[i] == ' ';
     }
     if (letters < 2 || words > 5 || end - at > 60)
@@ -537,7 +532,7 @@ size_t sp_detect_person_lower(struct detect_window *w, size_t at)
     struct detect_entity *e;
     bool of;
 
-    while (end < w->limit && is_letter(w->text[end]))
+    while (end < w->limit && sp_detect_is_letter(w->text[end]))
         end++;
     a = sp_detect_word_flags(sp_bytes(w->text + at, end - at));
     if ((a & DETECT_FREQUENT) == 0)
@@ -545,7 +540,7 @@ size_t sp_detect_person_lower(struct detect_window *w, size_t at)
     of = end + 1 < w->limit && w->text[end] == '\'' && w->text[end + 1] == 's';
     if (end + 1 < w->limit && w->text[end] == ' ') {
         next = end + 1;
-        while (next < w->limit && is_letter(w->text[next]))
+        while (next < w->limit && sp_detect_is_letter(w->text[next]))
             next++;
         b = sp_detect_word_flags(sp_bytes(w->text + end + 1, next - end - 1));
         if (next > end + 3 && (b & DETECT_SURNAME) != 0 && ((a | b) & DETECT_WORD) == 0) {

@@ -1,5 +1,6 @@
 /*
- * Hyperscan's home: all terms of the dictionary in one pass. It reports ends only, in rising order; the start follows from
+ * Hyperscan's home: all terms of the dictionary in one pass, but for words of up to four letters, which are looked up word by
+ * word as the pass goes on: as patterns they would match a fifth of all bytes in vain. Hyperscan reports ends only, in rising order; the start follows from
  * the term. Word borders are checked here, since "\b" in four thousand patterns would double the work of the automaton; a
  * plural or possessive end is allowed. Hits come out by rising start, and none inside a longer one.
  */
@@ -33,33 +34,30 @@ struct scan {
     struct sp_detect *d;
     const struct detect_window *w;
     size_t count;
+    size_t at; /* short words have been looked up so far */
+    bool full;
 };
-
-static bool is_word(uint8_t c)
-{
-    return sp_ascii_is_alnum(c) || c >= 0x80;
-}
 
 /* The end of the word's plural or possessive. returns: 0 if the word goes on otherwise */
 static size_t word_end(const struct detect_window *w, size_t end)
 {
     const uint8_t *t = w->text;
 
-    if (end >= w->len || !is_word(t[end - 1]) || !is_word(t[end]))
+    if (end >= w->len || !sp_detect_is_word(t[end - 1]) || !sp_detect_is_word(t[end]))
         return end;
     if (!sp_ascii_is_alpha(t[end - 1]))
         return 0;
-    if ((t[end] | 0x20) == 's' && (end + 1 == w->len || !is_word(t[end + 1])))
+    if ((t[end] | 0x20) == 's' && (end + 1 == w->len || !sp_detect_is_word(t[end + 1])))
         return end + 1;
     if (end + 1 < w->len && (t[end] | 0x20) == 'e' && (t[end + 1] | 0x20) == 's' &&
-        (end + 2 == w->len || !is_word(t[end + 2])))
+        (end + 2 == w->len || !sp_detect_is_word(t[end + 2])))
         return end + 2;
     return 0;
 }
 
 static size_t word_start(const struct detect_window *w, size_t start)
 {
-    while (start > 0 && is_word(w->text[start - 1]))
+    while (start > 0 && sp_detect_is_word(w->text[start - 1]))
         start--;
     return start;
 }
@@ -108,6 +106,60 @@ static void push(struct scan *s, struct detect_hit hit)
     d->hits[at] = hit;
 }
 
+static bool take(struct scan *s, size_t start, size_t end, uint64_t marks)
+{
+    s->full = s->full || s->count == HITS_MAX;
+    if (!s->full)
+        push(s, (struct detect_hit){(uint32_t)start, (uint32_t)end, marks});
+    return !s->full;
+}
+
+/* A word, its plural's or possessive's end left out: what it means if it is a term. */
+static void look_up(struct scan *s, size_t start, size_t len, size_t end)
+{
+    const uint8_t *t = s->w->text + start;
+    uint32_t key = 0, exact = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!sp_ascii_is_alpha(t[i]))
+            return;
+        exact |= (uint32_t)t[i] << (8 * i);
+        key |= (uint32_t)(t[i] | 0x20) << (8 * i);
+    }
+    for (uint32_t at = sp_detect_short_slot(key); sp_detect_shorts[at].key != 0;
+         at = (at + 1) & ((1U << DETECT_SHORT_BITS) - 1)) {
+        const struct detect_short *word = &sp_detect_shorts[at];
+
+        if (word->key == key && (word->exact == 0 || word->exact == exact) &&
+            !take(s, start, end, sp_detect_terms[word->term].marks))
+            return;
+    }
+}
+
+/* Looks up the short words that begin before a place. */
+static void short_words(struct scan *s, size_t limit)
+{
+    const struct detect_window *w = s->w;
+    size_t end;
+
+    for (; s->at < limit; s->at = end + 1) {
+        size_t start = s->at, len;
+
+        end = start;
+        while (end < w->len && sp_detect_is_word(w->text[end]))
+            end++;
+        len = end - start;
+        if (len == 0 || len > DETECT_SHORT_LEN + 2)
+            continue;
+        if (len <= DETECT_SHORT_LEN)
+            look_up(s, start, len, end);
+        if (len > 1 && len - 1 <= DETECT_SHORT_LEN && (w->text[end - 1] | 0x20) == 's')
+            look_up(s, start, len - 1, end);
+        if (len > 2 && (w->text[end - 1] | 0x20) == 's' && (w->text[end - 2] | 0x20) == 'e')
+            look_up(s, start, len - 2, end);
+    }
+}
+
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                     void *arg)
 {
@@ -122,13 +174,12 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
     if ((term->flags & DETECT_TERM_SUFFIX) != 0) {
         if (!whole_suffix(s->w, &start, (size_t)to))
             return 0;
-    } else if (start > 0 && is_word(s->w->text[start]) && is_word(s->w->text[start - 1])) {
+    } else if (start > 0 && sp_detect_is_word(s->w->text[start]) &&
+               sp_detect_is_word(s->w->text[start - 1])) {
         return 0;
     }
-    if (s->count == HITS_MAX)
-        return 1;
-    push(s, (struct detect_hit){(uint32_t)start, (uint32_t)end, term->marks});
-    return 0;
+    short_words(s, start);
+    return take(s, start, end, term->marks) ? 0 : 1;
 }
 
 /* Drops what lies inside of a longer one; joins what lies in the same place. */
@@ -191,8 +242,9 @@ bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
     hs_error_t rc =
         hs_scan(d->db, (const char *)w->text, (unsigned)w->len, 0, d->scratch, on_match, &s);
 
+    short_words(&s, w->len);
     w->hits = d->hits;
     w->hit_count = weed(d->hits, s.count);
     demote_things(w, d->hits, w->hit_count);
-    return rc == HS_SUCCESS;
+    return rc == HS_SUCCESS && !s.full;
 }

@@ -4,11 +4,6 @@
  */
 #include "detect/detect_priv.h"
 
-static bool is_letter(uint8_t c)
-{
-    return sp_ascii_is_alpha(c) || c >= 0x80;
-}
-
 bool sp_detect_is_listed(struct sp_bytes word, const char *list)
 {
     uint8_t key[26];
@@ -28,7 +23,7 @@ struct sp_bytes sp_detect_word_behind(const struct detect_window *w, size_t at)
     if (at < w->limit && w->text[at] == ' ')
         at++;
     end = at;
-    while (end < w->limit && is_letter(w->text[end]))
+    while (end < w->limit && sp_detect_is_letter(w->text[end]))
         end++;
     return sp_bytes(w->text + at, end - at);
 }
@@ -40,7 +35,7 @@ struct sp_bytes sp_detect_word_before(const struct detect_window *w, size_t at)
     while (end > 0 && (w->text[end - 1] == ' ' || w->text[end - 1] == '.'))
         end--;
     start = end;
-    while (start > 0 && is_letter(w->text[start - 1]))
+    while (start > 0 && sp_detect_is_letter(w->text[start - 1]))
         start--;
     return sp_bytes(w->text + start, end - start);
 }

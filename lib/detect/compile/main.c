@@ -30,6 +30,7 @@ struct build {
     struct entry *terms; /* TERMS_MAX */
     unsigned count;
     struct sp_map *index; /* text with its flags -> struct entry */
+    struct detect_short *shorts;
     uint32_t *names;
     uint64_t version;
 };
@@ -201,6 +202,51 @@ static void read_extra(struct build *b, const char *file)
     }
 }
 
+/* ---- short words ---- */
+
+/* returns: the letters in a number, the first lowest; 0 if it is no short word */
+static uint32_t pack(const char *text, uint8_t bit)
+{
+    uint32_t key = 0;
+    size_t len = strlen(text);
+
+    if (len > DETECT_SHORT_LEN)
+        return 0;
+    for (size_t i = 0; i < len; i++) {
+        if (!sp_ascii_is_alpha((uint8_t)text[i]))
+            return 0;
+        key |= (uint32_t)((uint8_t)text[i] | bit) << (8 * i);
+    }
+    return key;
+}
+
+static bool is_short(const struct entry *e)
+{
+    return (e->term.flags & DETECT_TERM_SUFFIX) == 0 && pack(e->text, 0x20) != 0;
+}
+
+static void fill_shorts(struct build *b)
+{
+    unsigned taken = 0;
+
+    for (unsigned i = 0; i < b->count; i++) {
+        const struct entry *e = &b->terms[i];
+        uint32_t at;
+
+        if (!is_short(e))
+            continue;
+        if (++taken > (3U << DETECT_SHORT_BITS) / 4)
+            die("too many short words", "make DETECT_SHORT_BITS larger");
+        at = sp_detect_short_slot(pack(e->text, 0x20));
+        while (b->shorts[at].key != 0)
+            at = (at + 1) & ((1U << DETECT_SHORT_BITS) - 1);
+        b->shorts[at] = (struct detect_short){
+            .key = pack(e->text, 0x20),
+            .term = i,
+            .exact = (e->term.flags & DETECT_TERM_CASE) != 0 ? pack(e->text, 0) : 0};
+    }
+}
+
 /* ---- output ---- */
 
 static char *escape(const char *term)
@@ -224,16 +270,19 @@ static hs_database_t *compile(struct build *b)
     hs_platform_info_t any = {0};
     hs_compile_error_t *problem = NULL;
     hs_database_t *db = NULL;
+    unsigned count = 0;
 
     for (unsigned i = 0; i < b->count; i++) {
-        texts[i] = escape(b->terms[i].text);
-        ids[i] = i;
-        flags[i] = (b->terms[i].term.flags & DETECT_TERM_CASE) != 0 ? 0 : HS_FLAG_CASELESS;
+        if (is_short(&b->terms[i]))
+            continue;
+        texts[count] = escape(b->terms[i].text);
+        ids[count] = i;
+        flags[count++] = (b->terms[i].term.flags & DETECT_TERM_CASE) != 0 ? 0 : HS_FLAG_CASELESS;
     }
-    if (hs_compile_multi((const char *const *)texts, flags, ids, b->count, HS_MODE_BLOCK, &any, &db,
+    if (hs_compile_multi((const char *const *)texts, flags, ids, count, HS_MODE_BLOCK, &any, &db,
                          &problem) != HS_SUCCESS)
         die("does not compile", problem == NULL ? "?" : problem->message);
-    for (unsigned i = 0; i < b->count; i++)
+    for (unsigned i = 0; i < count; i++)
         sp_free(texts[i]);
     sp_free(texts);
     sp_free(ids);
@@ -274,6 +323,9 @@ static void write_tables(struct build *b, const char *path, const char *database
     for (unsigned i = 0; i < b->count; i++)
         fprintf(f, "{UINT64_C(0x%llx),%u,%u},\n", (unsigned long long)b->terms[i].term.marks,
                 b->terms[i].term.len, b->terms[i].term.flags);
+    fprintf(f, "};\nconst struct detect_short sp_detect_shorts[1U << DETECT_SHORT_BITS] = {\n");
+    for (size_t i = 0; i < 1U << DETECT_SHORT_BITS; i++)
+        fprintf(f, "{%u,%u,%u},\n", b->shorts[i].key, b->shorts[i].term, b->shorts[i].exact);
     fprintf(f, "};\nconst uint32_t sp_detect_names[1U << DETECT_NAME_BITS] = {\n");
     for (size_t i = 0; i < 1U << DETECT_NAME_BITS; i++)
         fprintf(f, "%u,%s", b->names[i], i % 16 == 15 ? "\n" : "");
@@ -296,12 +348,14 @@ int main(int argc, char **argv)
     b.terms = sp_calloc(TERMS_MAX, sizeof(*b.terms));
     b.index = sp_map_new();
     b.names = sp_calloc(1U << DETECT_NAME_BITS, sizeof(*b.names));
+    b.shorts = sp_calloc(1U << DETECT_SHORT_BITS, sizeof(*b.shorts));
     read_terms(&b, "health.txt");
     read_terms(&b, "cues.txt");
     read_list(&b, "given.txt", DETECT_GIVEN, DETECT_FREQUENT, 2000);
     read_list(&b, "surnames.txt", DETECT_SURNAME, DETECT_FAMILIAR, 10000);
     read_list(&b, "words.txt", DETECT_WORD, 0, 0);
     read_extra(&b, "names-extra.txt");
+    fill_shorts(&b);
     write_database(&b, argv[3]);
     write_tables(&b, argv[2], argv[3]);
     return 0;
