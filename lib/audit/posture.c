@@ -12,6 +12,7 @@
 #define EVIDENCE_MAX   1024
 #define TOUCH_MS       ((int64_t)3600 * 1000) /* how stale proved_at may get */
 #define FORGOTTEN      "never-seen"
+#define BROKEN         "broken"
 
 #define COLUMNS                                                                                    \
     "domain, best, proved_at, accepted_at, host, evidence, now, now_at, sts, sts_id,"              \
@@ -96,6 +97,26 @@ static void note_level(struct sp_audit_book *b, struct sp_audit_domain *d,
     }
 }
 
+/* The other hosts that were asked; what proved it of them is in the attempts that ended there. */
+static bool learn_asked(struct sp_audit_domain *d, const struct sp_json *hop,
+                        const struct sp_audit_seen *last)
+{
+    const struct sp_json *list = sp_json_find(hop, "asked");
+    bool has_changed = false;
+
+    for (const struct sp_json *h = list == NULL ? NULL : list->first; h != NULL; h = h->next) {
+        struct sp_audit_seen seen = {.host = sp_json_text_of(h, "mx"),
+                                     .now = sp_json_text_of(h, "shown"),
+                                     .time_ms = last->time_ms};
+
+        if (!sp_floor_parse(seen.now, &seen.level) && !sp_bytes_eq(seen.now, SP_LIT(BROKEN)))
+            continue; /* it was not to be had: that says nothing of what it shows */
+        if (!sp_bytes_eq(seen.host, last->host) && sp_audit_hosts_learn(d, &seen))
+            has_changed = true;
+    }
+    return has_changed;
+}
+
 static void learn_attempt(struct sp_audit_book *b, const struct sp_audit_line *line)
 {
     const struct sp_json *hop = sp_json_find(line->root, "hop");
@@ -105,6 +126,7 @@ static void learn_attempt(struct sp_audit_book *b, const struct sp_audit_line *l
                                  .time_ms = line->time_ms};
     struct sp_audit_domain *d;
     struct sp_buf evidence;
+    bool has_changed;
 
     if (name.len == 0 || name.len > DOMAIN_LEN_MAX || seen.now.len == 0)
         return;
@@ -117,7 +139,8 @@ static void learn_attempt(struct sp_audit_book *b, const struct sp_audit_line *l
     seen.evidence = sp_buf_bytes(&evidence);
     note_now(b, d, seen.now, line->time_ms);
     note_level(b, d, &seen);
-    if (sp_audit_hosts_learn(d, &seen))
+    has_changed = learn_asked(d, hop, &seen);
+    if (sp_audit_hosts_learn(d, &seen) || has_changed)
         put(&b->dirty_domains, &d->dirty);
     sp_buf_clear(&evidence);
 }

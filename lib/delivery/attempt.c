@@ -258,6 +258,7 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->has_before = a->has_before;
     b->before = a->before;
     b->seen_hop = a->seen_hop;
+    memcpy(b->asked, a->asked, sizeof(b->asked));
     b->tls_json = sp_arena_copy(b->arena, a->tls_json);
     b->ip = sp_arena_copy(b->arena, a->ip);
     b->alerted = a->alerted;

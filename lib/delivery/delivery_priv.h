@@ -74,6 +74,13 @@ struct sp_session_seen {
     struct sp_bytes ip;
 };
 
+/* What a host of the route showed last in this attempt. */
+struct sp_host_asked {
+    bool was_asked;
+    enum sp_rc rc; /* SP_OK: it talks with us, and verdict is set */
+    struct sp_hop_verdict verdict;
+};
+
 struct sp_attempt {
     struct sp_list at;
     struct sp_delivery *d;
@@ -98,6 +105,7 @@ struct sp_attempt {
     uint8_t order[SP_TRANSPORT_HOPS_MAX];
     size_t only_hop;      /* SIZE_MAX, or the one host that is asked again */
     bool plain;           /* a connection without TLS is wanted */
+    bool was_bare;        /* a host of this round would do in the clear: others are asked first */
     unsigned rounds;      /* how often the hosts were asked */
     struct sp_conn *conn; /* only while a callback that brought it runs */
     sp_handle wait_route;
@@ -118,6 +126,7 @@ struct sp_attempt {
     uint8_t fresh[SP_FRESH_MAX][SP_SHA256_LEN]; /* evidence among the events */
     size_t fresh_count;
     struct sp_bytes ip;
+    struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX]; /* by host of the route */
     struct sp_session_seen sessions[SP_SESSIONS_MAX];
     size_t session_count;
     bool alerted;

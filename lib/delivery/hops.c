@@ -79,6 +79,13 @@ static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof 
             r->verdict.verified_why == SP_OK ? SP_LEVEL_VERIFIED : SP_LEVEL_ENCRYPTED;
 }
 
+/* What the host showed: the last word counts. */
+static void note_asked(struct sp_attempt *a, const struct sp_hop_report *r)
+{
+    a->asked[a->hop] =
+        (struct sp_host_asked){.was_asked = true, .rc = r->rc, .verdict = r->verdict};
+}
+
 /* This host does not talk with us. */
 static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
 {
@@ -96,7 +103,9 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
         a->has_verdict = true;
     }
     a->seen_hop = a->hop;
-    sp_outcome_hop(&a->s, &r);
+    note_asked(a, &r);
+    if (r.rc == SP_OK || !a->was_bare) /* it was asked for something better, and has nothing */
+        sp_outcome_hop(&a->s, &r);
 }
 
 static void note_hop(struct sp_attempt *a, struct sp_conn *c)
@@ -140,6 +149,16 @@ static void note_dns(struct sp_attempt *a, size_t hop, enum sp_rc rc)
         (struct sp_session_seen){.hop = hop, .policy = "tlsa", .result = result};
 }
 
+/* Nothing goes in the clear while a host that may talk TLS has not been asked. */
+static bool looks_further(struct sp_attempt *a)
+{
+    bool further = a->only_hop == SIZE_MAX && a->turn + 1 < a->route->hop_count &&
+                   sp_outcome_hop_is_bare(&a->s, a->hop);
+
+    a->was_bare = a->was_bare || further;
+    return further;
+}
+
 /* returns: false if this host will do, or another round began: the attempt has gone on and may be freed */
 static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
 {
@@ -157,13 +176,14 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
     lift_promises(a, sp_conn_proof(c), &r);
     a->verdict = r.verdict;
     note_hop(a, c);
+    note_asked(a, &r);
     if (r.verdict.broken) /* a rolled key: the next attempt asks the DNS anew */
         sp_transport_forget(a->d->parts.transport, a->way);
     else
         (void)sp_posture_learn(sp_transport_posture(a->d->parts.transport), a->route->domain,
                                r.verdict.level);
     sp_outcome_hop(&a->s, &r);
-    if (!sp_outcome_hop_will_do(&a->s, a->hop))
+    if (!sp_outcome_hop_will_do(&a->s, a->hop) || looks_further(a))
         return true;
     a->conn = c;
     a->only_hop = SIZE_MAX;
@@ -253,6 +273,8 @@ static void on_route(void *arg, const struct sp_route *route)
     struct sp_attempt *a = arg;
 
     a->wait_route = 0;
+    if (route != a->route)
+        memset(a->asked, 0, sizeof(a->asked)); /* its hosts are others */
     sp_route_unref(a->route);
     a->route = sp_route_ref(route);
     if (route->rc != SP_OK) {
@@ -269,6 +291,7 @@ static void on_route(void *arg, const struct sp_route *route)
         return;
     }
     a->turn = 0;
+    a->was_bare = false;
     sp_route_draw(route, sp_random_system(), a->order);
     try_hop(a);
 }

@@ -297,13 +297,30 @@ void sp_outcome_forget_hops(struct sp_standing *s)
     }
 }
 
-bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop)
+/* returns: whether this host will do, and by which rung */
+static bool will_do(const struct sp_standing *s, size_t hop, enum sp_rung *rung)
 {
     struct sp_next next;
 
     sp_outcome_next(s, &next);
-    return next.step == SP_STEP_TAKE && s->ladder->rungs[next.index].rung != SP_RUNG_PORTAL &&
-           s->rungs[next.index].hop == hop;
+    if (next.step != SP_STEP_TAKE)
+        return false;
+    *rung = s->ladder->rungs[next.index].rung;
+    return *rung != SP_RUNG_PORTAL && s->rungs[next.index].hop == hop;
+}
+
+bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop)
+{
+    enum sp_rung rung;
+
+    return will_do(s, hop, &rung);
+}
+
+bool sp_outcome_hop_is_bare(const struct sp_standing *s, size_t hop)
+{
+    enum sp_rung rung;
+
+    return will_do(s, hop, &rung) && rung == SP_RUNG_PLAIN;
 }
 
 void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why)

@@ -92,6 +92,8 @@ void sp_outcome_forget_hops(struct sp_standing *s);
 
 /* returns: whether this host will do: an SMTP rung is to be taken there now; else the next one is asked first */
 bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop);
+/* returns: whether it will do, but only in the clear: hosts that have not been asked yet may talk TLS */
+bool sp_outcome_hop_is_bare(const struct sp_standing *s, size_t hop);
 
 /* Taking rung index came to nothing: sealer or portal failed, or the host put it off. */
 void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why);

@@ -195,6 +195,7 @@ void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *post
                    struct sp_standing *s)
 {
     const struct sp_route *route = result->route;
+    bool was_bare = false;
 
     if (route->rc != SP_OK) {
         sp_outcome_route_failed(s, route->rc);
@@ -206,8 +207,10 @@ void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *post
         sp_outcome_hop_report_init(route, i, posture, &r);
         r.rc = result->hosts[i].rc == SP_E_TLS_HANDSHAKE ? SP_OK : result->hosts[i].rc;
         r.verdict = result->hosts[i].verdict;
-        sp_outcome_hop(s, &r);
-        if (sp_outcome_hop_will_do(s, i))
-            return;
+        if (r.rc == SP_OK || !was_bare)
+            sp_outcome_hop(s, &r);
+        was_bare = was_bare || sp_outcome_hop_is_bare(s, i);
+        if (sp_outcome_hop_will_do(s, i) && !sp_outcome_hop_is_bare(s, i))
+            return; /* in the clear mail goes only when all were asked */
     }
 }

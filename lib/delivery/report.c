@@ -87,6 +87,34 @@ static void write_rungs(const struct sp_attempt *a, struct sp_jw *w, const struc
     sp_jw_end(w);
 }
 
+static const char *shown_word(const struct sp_host_asked *h)
+{
+    if (h->rc != SP_OK)
+        return sp_rc_name(h->rc);
+    return h->verdict.broken ? "broken" : sp_level_name(h->verdict.level);
+}
+
+/* Each host that was asked, if there were several: the facts beside it are the last one's. */
+static void write_asked(const struct sp_attempt *a, struct sp_jw *w)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < a->route->hop_count; i++)
+        count += a->asked[i].was_asked;
+    if (count < 2)
+        return;
+    sp_jw_array(w, "asked");
+    for (size_t i = 0; i < a->route->hop_count; i++) {
+        if (!a->asked[i].was_asked)
+            continue;
+        sp_jw_object(w, NULL);
+        sp_jw_text(w, "mx", a->route->hops[i].name);
+        sp_jw_cstr(w, "shown", shown_word(&a->asked[i]));
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+}
+
 static void write_hop(const struct sp_attempt *a, struct sp_jw *w)
 {
     const struct sp_route *r = a->route;
@@ -110,6 +138,7 @@ static void write_hop(const struct sp_attempt *a, struct sp_jw *w)
     }
     if (a->ip.len == 0)
         sp_jw_bool(w, "connected", false);
+    write_asked(a, w);
     sp_jw_end(w);
 }
 

@@ -32,7 +32,8 @@ HOSTS = {
     "stalls": ("127.0.0.29", "good", "stalls"), "nonsense": ("127.0.0.30", "good", "nonsense"),
     "closes": ("127.0.0.31", "good", "closes"), "EHLO changes": ("127.0.0.32", "good", "ehlo-changes"),
     "weak": ("127.0.0.33", "weak", "weak-key"), "unstapled": ("127.0.0.34", "unstapled", ""),
-    "other letters": ("127.0.0.35", "good", "other-letters"), "fixture": ("127.0.0.18", "fixture", ""), "nobody": (NOBODY, None, None),
+    "other letters": ("127.0.0.35", "good", "other-letters"), "fixture": ("127.0.0.18", "fixture", ""),
+    "nobody": (NOBODY, None, None),
 }
 
 
@@ -51,6 +52,7 @@ class State:
     mx: str | None = None  # in the STS policy, instead of the host
     servfail: str | None = None
     shape: str = ""  # of the MX: null, implicit, address, ourselves, alias
+    second: str | None = None  # another host, of lower preference and without TLSA
     copies: int = 1  # of the STS record, each with an id of its own
 
 
@@ -99,6 +101,11 @@ CASES = [
     both("MX is ourselves", "returned", but(DANE, shape="ourselves")),
     both("no MX, the domain is its own host with DANE", "tls:dane", but(DANE, shape="implicit")),
     both("MX is an alias of a host with DANE", "tls:dane", but(DANE, shape="alias")),
+    both("two hosts, the one with DANE is blocked", "waits", State("nobody", ("good",), second="good")),
+    both("two hosts, the one with DANE shows another key", "waits", State("new key", ("good",), second="good")),
+    both("two hosts, the first without STARTTLS", "tls:verified", State("no STARTTLS", second="good")),
+    Case("two hosts, both without STARTTLS", "returned", "plain", State("no STARTTLS", second="no STARTTLS")),
+    Case("two hosts, one without STARTTLS, one dead", "waits", "plain", State("no STARTTLS", second="nobody")),
     both("TLSA rollover, old and new published", "tls:dane", State("new key", ("good", "new")), before=DANE),
     both("TLSA rollover, new key not published", "waits", State("new key", ("good",)), before=DANE),
     both("TLSA matches nothing, never seen before", "waits", State("new key", ("good",))),
@@ -211,7 +218,10 @@ class World:
                   "TXT": (f"_mta-sts.{domain}", "TXT"), "policy host": (f"mta-sts.{domain}", "A")}
         target = {"": host, "null": ".", "address": HOSTS[state.host][0], "ourselves": "gateway.tenant.test",
                   "alias": "alias-" + domain}.get(state.shape)
-        add(*owners["MX"], *([f"{0 if target == '.' else 10} {target}"] if target else []), secure=state.secure)
+        others = [f"20 mx2-{domain}"] if state.second else []
+        add(*owners["MX"], *([f"{0 if target == '.' else 10} {target}"] if target else []), *others, secure=state.secure)
+        if state.second:
+            add(f"mx2-{domain}", "A", HOSTS[state.second][0])
         if state.shape == "alias":
             add(target, "CNAME", host)
         add(*owners["A"], HOSTS[state.host][0], secure=state.secure)
@@ -374,10 +384,15 @@ def test_each_host_was_asked_by_its_own_name(world, results):
     for sink in world.sinks.values():
         for message in sink.messages:
             domain = message["to"][0].split("@")[1]
-            shape = next(case.state.shape if case.state else "" for case in CASES if case.domain == domain)
-            host = domain if shape == "implicit" else "mx-" + domain if domain.endswith(".hostile.test") else "mx1." + domain
-            assert message["sni"] == (host if message["tls"] else None), message["to"]
-            seen.add((shape, bool(message["tls"])))
+            state = next(case.state for case in CASES if case.domain == domain) or State()
+            shape, mx = state.shape, "mx2-" if state.second else "mx-"
+            if not message["tls"]:
+                assert message["sni"] is None
+                seen.add((shape, False))
+                continue
+            host = domain if shape == "implicit" else mx + domain if domain.endswith(".hostile.test") else "mx1." + domain
+            assert message["sni"] == host, message["to"]
+            seen.add((shape, True))
     assert {("", True), ("", False), ("implicit", True), ("alias", True)} <= seen
 
 
@@ -410,9 +425,13 @@ def test_every_attempt_has_its_evidence(world, results, kind):
         check_rungs(record)
         assert record["rule"] and record["floor"] and len(record["policy"]) == 64
         assert hop["domain"] == case.domain and hop["via"] in ("mx", "implicit")
-        assert dns["mx"] and dns["resolver"] == world.responder.address.split(":")[0] and sts["mode"] and sts["txt"] and sts["as_of"]
+        assert dns["mx"] and dns["resolver"] == world.responder.address.split(":")[0]
+        assert sts["mode"] and sts["txt"] and sts["as_of"]
         assert "mx" not in hop or (dns["address"] and dns["tlsa"] and hop["port"] == world.port), (case.name, record)
         assert "ip" in hop or hop["connected"] is False
+        assert [h["mx"] for h in hop.get("asked", [])] == (
+            [f"mx-{case.domain}", f"mx2-{case.domain}"] if case.state and case.state.second else []), (case.name, hop)
+        assert all(h["shown"] in (*LEVELS, "broken") or "." in h["shown"] for h in hop.get("asked", [])), hop
         if sts["mode"] != "none":
             assert sts["id"] and sts["fetched"] <= sts["as_of"] and sts["fetched"] < sts["until"], (case.name, sts)
         if "posture" in record:

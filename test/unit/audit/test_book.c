@@ -835,6 +835,14 @@ START_TEST(each_host_has_its_own_best_beside_the_domains)
     ck_assert(sp_bytes_eq(p.host, SP_LIT("mx1.b.example")));
     ck_assert_uint_eq(
         sp_audit_book_posture_hosts(book, SP_LIT("b.example"), show_host, &(struct walk){""}), 3);
+    /* an attempt that asked several hosts tells of each; not of one that could not be had */
+    see(&id,
+        "mx1.b.example\",\"asked\":[{\"mx\":\"mx1.b.example\",\"shown\":\"tls:dane\"},"
+        "{\"mx\":\"mx4.b.example\",\"shown\":\"tls:verified\"},"
+        "{\"mx\":\"mx5.b.example\",\"shown\":\"hop.unreachable\"}],\"x\":\"",
+        "tls:dane", "\"chain:1\",\"tlsa:1\"");
+    ck_assert_uint_eq(
+        sp_audit_book_posture_hosts(book, SP_LIT("b.example"), show_host, &(struct walk){""}), 4);
     for (int i = 0; i < 40; i++) { /* who was not seen for longest makes room */
         char name[64];
 

@@ -248,6 +248,23 @@ START_TEST(the_next_host_is_asked_but_a_weaker_one_wins_nothing)
 }
 END_TEST
 
+START_TEST(in_the_clear_nothing_goes_before_all_were_asked)
+{
+    struct sp_standing s = begin(&chosen_plain, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_PLAIN);
+    struct sp_next next;
+
+    sp_outcome_hop(&s, &r);
+    ck_assert(sp_outcome_hop_will_do(&s, 0) && sp_outcome_hop_is_bare(&s, 0));
+    r = shows(SP_LEVEL_ENCRYPTED);
+    r.hop = 1;
+    sp_outcome_hop(&s, &r);
+    ck_assert(sp_outcome_hop_will_do(&s, 1) && !sp_outcome_hop_is_bare(&s, 1));
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(chosen_plain.rungs[next.index].rung, SP_RUNG_TLS_ENCRYPTED);
+}
+END_TEST
+
 START_TEST(a_dead_host_holds_up_only_what_the_domain_has_proved)
 {
     static const struct {
@@ -630,6 +647,7 @@ static void add(TCase *c)
     tcase_add_test(c, keys_come_first_and_their_error_is_not_their_absence);
     tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);
     tcase_add_test(c, the_next_host_is_asked_but_a_weaker_one_wins_nothing);
+    tcase_add_test(c, in_the_clear_nothing_goes_before_all_were_asked);
     tcase_add_test(c, a_dead_host_holds_up_only_what_the_domain_has_proved);
     tcase_add_test(c, a_host_that_we_leave_alone_ourselves_is_waited_for);
     tcase_add_test(c, what_the_bytes_need_costs_the_rung);
