@@ -25,7 +25,7 @@ static const char usage[] =
     "       sallyport queue repair [--yes --reason TEXT]\n"
     "       sallyport queue backup DIR\n"
     "       sallyport queue restore DIR\n"
-    "       sallyport keys rotate\n"
+    "       sallyport keys rotate [--master [--next FILE]]\n"
     "\n"
     "check    reads every record and every waiting message with its whole body; the gateway may "
     "run\n"
@@ -38,6 +38,12 @@ static const char usage[] =
     "rotate   a new generation of the content key: keyrings are rewritten while mail goes on, then "
     "the\n"
     "         old one is destroyed, and what was deleted before can't be read by anybody any more\n"
+    "         --master: another master key instead; nothing else is rewritten and the gateway goes "
+    "on.\n"
+    "         One that comes from elsewhere (a credential): --next FILE first, which lets that key "
+    "open\n"
+    "         everything, too; after the restart with it, --master alone, and the old one opens "
+    "nothing\n"
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --state DIR    look into this folder instead: a backup, say\n"
@@ -104,8 +110,16 @@ static int load_settings(struct spool *s)
     }
     folder = dirname(real);
     if (!spool_path(s->state, folder, s->config->state_dir) ||
-        !spool_path(s->master, folder, s->config->master_key) || !spool_load_keys(s))
-        code = spool_fail(SPOOL_NO_INPUT, "the master key can't be read");
+        sp_config_place(s->config->master_key, folder, s->master, SPOOL_PATH_MAX) != SP_OK ||
+        sp_config_place_beside(s->config->master_key, folder, s->beside, SPOOL_PATH_MAX) != SP_OK ||
+        !spool_load_keys(s))
+        code = spool_fail(
+            SPOOL_NO_INPUT,
+            "the master key can't be read, or does not open what is "
+            "kept beside it%s",
+            strncmp(s->config->master_key, SP_CONFIG_CREDENTIAL, strlen(SP_CONFIG_CREDENTIAL)) == 0
+                ? " (CREDENTIALS_DIRECTORY says where the service's lie)"
+                : "");
 out:
     sp_buf_clear(&text);
     return code;
@@ -207,16 +221,16 @@ static bool take(struct spool *s, int argc, char **argv, int *i)
         const char *name;
         const char **value;
     } options[] = {
-        {"--config", &s->config_path},
-        {"-c", &s->config_path},
-        {"--state", &s->folder},
-        {"--reason", &s->reason},
+        {"--config", &s->config_path}, {"-c", &s->config_path}, {"--state", &s->folder},
+        {"--reason", &s->reason},      {"--next", &s->next},
     };
 
     if (strcmp(argv[*i], "--json") == 0)
         return s->json = true;
     if (strcmp(argv[*i], "--yes") == 0)
         return s->yes = true;
+    if (strcmp(argv[*i], "--master") == 0)
+        return s->is_master = true;
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
         if (strcmp(argv[*i], options[k].name) == 0 && *i + 1 < argc) {
             *options[k].value = argv[++*i];

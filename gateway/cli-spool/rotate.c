@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "crypt/hash.h"
 #include "crypt/kek.h"
+#include "crypt/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,9 +34,9 @@ static bool find_paths(const struct spool *s, struct paths *p)
 {
     char copy[SPOOL_PATH_MAX];
 
-    (void)snprintf(copy, sizeof(copy), "%s", s->master);
-    return snprintf(p->now, SPOOL_PATH_MAX, "%s" SP_KEK_FILE, s->master) < SPOOL_PATH_MAX &&
-           snprintf(p->old, SPOOL_PATH_MAX, "%s" SP_KEK_FILE_OLD, s->master) < SPOOL_PATH_MAX &&
+    (void)snprintf(copy, sizeof(copy), "%s", s->beside);
+    return snprintf(p->now, SPOOL_PATH_MAX, "%s" SP_KEK_FILE, s->beside) < SPOOL_PATH_MAX &&
+           snprintf(p->old, SPOOL_PATH_MAX, "%s" SP_KEK_FILE_OLD, s->beside) < SPOOL_PATH_MAX &&
            snprintf(p->fresh, SPOOL_PATH_MAX, "%s.new", p->now) < SPOOL_PATH_MAX &&
            snprintf(p->folder, SPOOL_PATH_MAX, "%s", dirname(copy)) < SPOOL_PATH_MAX;
 }
@@ -46,28 +47,46 @@ static bool read_secret(const char *path, struct sp_buf *out)
     return access(path, F_OK) != 0 || spool_read_file(path, out);
 }
 
+/* What all keys are derived from: crypt/root.h. */
+static bool load_root(const struct spool *s, struct sp_secret *root)
+{
+    char path[SPOOL_PATH_MAX];
+    struct sp_buf master;
+    struct sp_buf file;
+    bool ok;
+
+    sp_buf_init(&master, SMALL);
+    sp_buf_init(&file, SMALL);
+    ok = snprintf(path, sizeof(path), "%s" SP_ROOT_FILE, s->beside) < SPOOL_PATH_MAX &&
+         spool_read_file(s->master, &master) && read_secret(path, &file) &&
+         sp_crypt_root_open(sp_buf_bytes(&master), sp_buf_bytes(&file), root) == SP_OK;
+    sp_buf_wipe(&master);
+    sp_buf_clear(&file);
+    return ok;
+}
+
 bool spool_load_keys(struct spool *s)
 {
-    struct sp_buf master;
+    struct sp_secret root = {{0}};
+    struct sp_bytes from = sp_secret_bytes(&root);
     struct sp_buf secret;
     struct paths p;
     bool ok;
 
-    sp_buf_init(&master, SMALL);
     sp_buf_init(&secret, SMALL);
-    ok = find_paths(s, &p) && spool_read_file(s->master, &master) && read_secret(p.now, &secret) &&
-         sp_crypt_content_kek(sp_buf_bytes(&master), sp_buf_bytes(&secret), &s->keys.content,
-                              s->keys.kek_id) == SP_OK;
+    ok = find_paths(s, &p) && load_root(s, &root) && read_secret(p.now, &secret) &&
+         sp_crypt_content_kek(from, sp_buf_bytes(&secret), &s->keys.content, s->keys.kek_id) ==
+             SP_OK;
     s->keys.old_kek_id[0] = 0;
     if (ok && access(p.old, F_OK) == 0) {
         sp_buf_reset(&secret);
         ok = spool_read_file(p.old, &secret) &&
-             sp_crypt_content_kek(sp_buf_bytes(&master), sp_buf_bytes(&secret),
-                                  &s->keys.old_content, s->keys.old_kek_id) == SP_OK;
+             sp_crypt_content_kek(from, sp_buf_bytes(&secret), &s->keys.old_content,
+                                  s->keys.old_kek_id) == SP_OK;
     }
     if (ok)
-        sp_crypt_hkdf(sp_buf_bytes(&master), SP_LIT("sallyport record kek 1"), &s->keys.record);
-    sp_buf_wipe(&master);
+        sp_crypt_hkdf(from, SP_LIT("sallyport record kek 1"), &s->keys.record);
+    sp_secret_clear(&root);
     sp_buf_wipe(&secret);
     return ok;
 }
@@ -119,8 +138,7 @@ static bool begin(const struct spool *s, const struct paths *p)
     return ok;
 }
 
-/* Has a running gateway read the files anew. returns: false if it does not say yet who it is: it has just started */
-static bool reload(const struct spool *s)
+bool spool_reload(const struct spool *s)
 {
     char path[SPOOL_PATH_MAX];
     struct sp_buf text;
@@ -164,7 +182,7 @@ static bool is_renewed(const struct spool *s, unsigned shard)
 static bool wait_renewed(struct spool *s, int limit_ms)
 {
     const struct timespec nap = {0, POLL_MS * 1000000L};
-    bool told = reload(s);
+    bool told = spool_reload(s);
     bool all = false;
 
     for (int waited = 0; !all; waited += POLL_MS) {
@@ -175,7 +193,7 @@ static bool wait_renewed(struct spool *s, int limit_ms)
             break;
         if (!all)
             (void)nanosleep(&nap, NULL);
-        told = told || all || reload(s);
+        told = told || all || spool_reload(s);
     }
     return all;
 }
@@ -199,6 +217,8 @@ int spool_rotate(struct spool *s)
     struct paths p;
     bool is_begun;
 
+    if (s->is_master)
+        return spool_master(s);
     if (!find_paths(s, &p))
         return SPOOL_FAILED;
     is_begun = s->keys.old_kek_id[0] != 0 && strcmp(s->keys.old_kek_id, s->keys.kek_id) != 0;
@@ -213,7 +233,7 @@ int spool_rotate(struct spool *s)
                           before);
     if (!retire(&p))
         return spool_fail(SPOOL_FAILED, "%s can't be destroyed", p.old);
-    (void)reload(s);
+    (void)spool_reload(s);
     (void)printf("%s is in use, %s is destroyed\n", s->keys.kek_id, before);
     return SPOOL_OK;
 }

@@ -34,6 +34,10 @@ struct spool {
     struct sp_config *config;
     char state[SPOOL_PATH_MAX];
     char master[SPOOL_PATH_MAX]; /* path of the master key */
+    char beside
+        [SPOOL_PATH_MAX]; /* what is kept beside it begins so: the same, unless it is a credential */
+    bool is_master;       /* rotate: the master key, not the content key */
+    const char *next;     /* rotate: file of the master key that comes next; else NULL */
     struct sp_journal_keys keys;
     struct sp_loop *loop; /* for its clock */
     unsigned shards[SPOOL_SHARDS_MAX];
@@ -51,6 +55,9 @@ SP_MUST_CHECK bool spool_read_file(const char *path, struct sp_buf *out);
 
 /* Derives the keys from what lies at s->master. returns: false if that is no key */
 SP_MUST_CHECK bool spool_load_keys(struct spool *s);
+
+/* Has a running gateway read its files anew. returns: false if it does not say yet who it is: it has just started */
+bool spool_reload(const struct spool *s);
 
 /* Finds the numbered folders below FOLDER/spool. returns: false if there is no such folder */
 SP_MUST_CHECK bool spool_find_shards(struct spool *s, const char *folder);
@@ -100,6 +107,7 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
 int spool_check(struct spool *s);   /* returns: an exit code; so do the others */
 int spool_repair(struct spool *s);  /* returns: see above */
 int spool_rotate(struct spool *s);  /* returns: see above */
+int spool_master(struct spool *s);  /* returns: see above */
 int spool_backup(struct spool *s);  /* returns: see above */
 int spool_restore(struct spool *s); /* returns: see above */
 

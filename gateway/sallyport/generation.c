@@ -11,6 +11,7 @@
 #include "config/tenant.h"
 #include "crypt/hash.h"
 #include "crypt/kek.h"
+#include "crypt/root.h"
 #include "role/bundle.h"
 
 #include <dirent.h>
@@ -137,13 +138,23 @@ static const char *text_at(const struct sp_config *c, size_t at)
     return *(const char *const *)((const char *)c + at);
 }
 
+/* returns: whether it is known where that file lies; else that was told */
+static bool find_secret(struct loading *l, const char *setting, char path[PATH_LEN_MAX])
+{
+    if (sp_config_place(setting, l->g->folder, path, PATH_LEN_MAX) == SP_OK)
+        return true;
+    sp_buf_printf(l->report, "%s: no such credential was given to this service\n", setting);
+    l->failed = true;
+    return false;
+}
+
 static void add_secrets(struct loading *l)
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(secrets); i++) {
         const char *setting = text_at(l->g->config, secrets[i].at);
         char name[100], path[PATH_LEN_MAX];
 
-        if (setting[0] == '\0' || path_join(l->g->folder, setting, path) != SP_OK)
+        if (setting[0] == '\0' || !find_secret(l, setting, path))
             continue;
         snprintf(name, sizeof(name), "secret/%s", secrets[i].name);
         add_file(l, secrets[i].roles, name, path, secrets[i].may_lack);
@@ -163,7 +174,7 @@ static void add_smarthosts(struct loading *l)
         for (size_t k = 0; k < SP_ARRAY_LEN(files); k++) {
             char name[100], path[PATH_LEN_MAX];
 
-            if (files[k][0] == '\0' || path_join(l->g->folder, files[k], path) != SP_OK)
+            if (files[k][0] == '\0' || !find_secret(l, files[k], path))
                 continue;
             snprintf(name, sizeof(name), "secret/smarthost.%zu.%s", i, names[k]);
             add_file(l, FOR(RELAY), name, path, false);
@@ -171,15 +182,15 @@ static void add_smarthosts(struct loading *l)
     }
 }
 
-/* The secret of a generation of the content key; absent: empty. */
-static bool read_generation(struct loading *l, const char *master, const char *suffix,
-                            struct sp_buf *out, bool *is_there)
+/* A file beside the master key; absent: empty. */
+static bool read_beside(struct loading *l, const char *beside, const char *suffix,
+                        struct sp_buf *out, bool *is_there)
 {
     char path[PATH_LEN_MAX];
     struct sp_err err;
     enum sp_rc rc;
 
-    if (snprintf(path, sizeof(path), "%s%s", master, suffix) >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s%s", beside, suffix) >= (int)sizeof(path))
         return false;
     rc = file_read(path, out, &err);
     *is_there = rc == SP_OK;
@@ -190,7 +201,7 @@ static bool read_generation(struct loading *l, const char *master, const char *s
 }
 
 /* The key of bodies: this generation's, and while the one before is still needed, that one's. */
-static void add_content_kek(struct loading *l, const char *path, struct sp_bytes master)
+static void add_content_kek(struct loading *l, const char *path, struct sp_bytes root)
 {
     static const struct {
         const char *suffix;
@@ -209,12 +220,12 @@ static void add_content_kek(struct loading *l, const char *path, struct sp_bytes
         bool is_there;
 
         sp_buf_init(&secret, 128 * 1024);
-        if (!read_generation(l, path, generations[i].suffix, &secret, &is_there)) {
+        if (!read_beside(l, path, generations[i].suffix, &secret, &is_there)) {
             sp_buf_clear(&secret);
             return;
         }
         if ((is_there || generations[i].may_lack) &&
-            sp_crypt_content_kek(master, sp_buf_bytes(&secret), &kek, id) != SP_OK) {
+            sp_crypt_content_kek(root, sp_buf_bytes(&secret), &kek, id) != SP_OK) {
             complain(l, "the content key's secret must be a file of 32 random bytes");
         } else if (is_there || generations[i].may_lack) {
             add(l, FOR(RELAY), generations[i].key, sp_secret_bytes(&kek));
@@ -225,29 +236,53 @@ static void add_content_kek(struct loading *l, const char *path, struct sp_bytes
     }
 }
 
-static void add_keks(struct loading *l)
+/* What all keys are derived from. returns: SP_E_IO if that was told already */
+static enum sp_rc read_root(struct loading *l, const char *key, const char *beside,
+                            struct sp_secret *out)
 {
-    struct sp_buf master;
+    struct sp_buf master, file;
     struct sp_err err;
-    char path[PATH_LEN_MAX];
+    enum sp_rc rc = SP_E_IO;
+    bool is_there;
 
     sp_buf_init(&master, 128 * 1024);
-    if (path_join(l->g->folder, l->g->config->master_key, path) != SP_OK ||
-        file_read(path, &master, &err) != SP_OK) {
+    sp_buf_init(&file, 128 * 1024);
+    if (file_read(key, &master, &err) != SP_OK)
         complain(l, err.text);
-    } else if (master.len != SP_SECRET_LEN) {
-        complain(l, "the master key must be a file of 32 random bytes");
-    } else {
-        add_content_kek(l, path, sp_buf_bytes(&master));
-        for (size_t i = 0; i < SP_ARRAY_LEN(keks); i++) {
-            struct sp_secret kek;
-
-            sp_crypt_hkdf(sp_buf_bytes(&master), sp_bytes_cstr(keks[i].info), &kek);
-            add(l, keks[i].roles, keks[i].name, sp_secret_bytes(&kek));
-            sp_secret_clear(&kek);
-        }
-    }
+    else if (read_beside(l, beside, SP_ROOT_FILE, &file, &is_there))
+        rc = sp_crypt_root_open(sp_buf_bytes(&master), sp_buf_bytes(&file), out);
     sp_buf_wipe(&master);
+    sp_buf_clear(&file);
+    return rc;
+}
+
+static void add_keks(struct loading *l)
+{
+    char key[PATH_LEN_MAX], beside[PATH_LEN_MAX];
+    const char *setting = l->g->config->master_key;
+    struct sp_secret root;
+    enum sp_rc rc;
+
+    if (!find_secret(l, setting, key) ||
+        sp_config_place_beside(setting, l->g->folder, beside, PATH_LEN_MAX) != SP_OK)
+        return;
+    rc = read_root(l, key, beside, &root);
+    if (rc == SP_E_CRYPT_KEY) /* it may just have been changed between the two looks */
+        rc = read_root(l, key, beside, &root);
+    if (rc == SP_E_CRYPT_KEY)
+        complain(l, "the master key must be a file of 32 random bytes, and open the file "
+                    "\"" SP_ROOT_FILE "\" beside it, if there is one");
+    if (rc != SP_OK)
+        return;
+    add_content_kek(l, beside, sp_secret_bytes(&root));
+    for (size_t i = 0; i < SP_ARRAY_LEN(keks); i++) {
+        struct sp_secret kek;
+
+        sp_crypt_hkdf(sp_secret_bytes(&root), sp_bytes_cstr(keks[i].info), &kek);
+        add(l, keks[i].roles, keks[i].name, sp_secret_bytes(&kek));
+        sp_secret_clear(&kek);
+    }
+    sp_secret_clear(&root);
 }
 
 /* Certificates of listeners and portal; a file that is not what it should be is found here. */
@@ -323,7 +358,7 @@ static void add_tenant_identity(struct loading *l, const struct sp_tenant *t)
     for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
         char name[300], path[PATH_LEN_MAX];
 
-        if (files[i][0] == '\0' || path_join(l->g->folder, files[i], path) != SP_OK)
+        if (files[i][0] == '\0' || !find_secret(l, files[i], path))
             continue;
         snprintf(name, sizeof(name), "secret/tenant.%s.%s", t->name, names[i]);
         add_file(l, FOR(SEALER), name, path, false);

@@ -217,6 +217,19 @@ SP_AUTO_DEFINE(sp_config)
 /* returns: whether delivery.routes or delivery.smarthosts has an entry of that name */
 bool sp_config_has_route(const struct sp_config *c, struct sp_bytes name);
 
+#define SP_CONFIG_CREDENTIAL "credential:" /* before the name of a systemd credential */
+
+/*
+ * Where a file that a setting names lies. folder: of sallyport.json; len: of out
+ *
+ * returns: SP_E_NOT_FOUND for a credential if this process has none, SP_E_LIMIT
+ */
+SP_MUST_CHECK enum sp_rc sp_config_place(const char *setting, const char *folder, char *out,
+                                         size_t len);
+/* The same for what we keep beside it: of a credential in the folder "keys" of the configuration. returns: SP_E_LIMIT */
+SP_MUST_CHECK enum sp_rc sp_config_place_beside(const char *setting, const char *folder, char *out,
+                                                size_t len);
+
 /* Appends the reference of all settings as Markdown: docs/settings.md. */
 void sp_config_reference(struct sp_buf *out);
 

@@ -28,7 +28,8 @@ static const struct sp_setting settings[] = {
     {"state_dir", SP_SETTING_TEXT, AT(state_dir), 0, 0, "/var/lib/sallyport", NULL, SP_FORM_PATH,
      "folder of spool, stores and audit files"},
     {"master_key", SP_SETTING_TEXT, AT(master_key), 0, 0, "keys/master.key", NULL, SP_FORM_PATH,
-     "file of 32 random bytes from which the key-encryption keys are derived; keep it outside state_dir"},
+     "file of 32 random bytes from which the key-encryption keys are derived; keep it outside state_dir. \"credential:NAME\" "
+     "here and for any file of a key or certificate: a systemd credential of the service"},
     {"workers", SP_SETTING_INT, AT(workers), 0, 256, "0", NULL, SP_FORM_ANY,
      "relay processes; 0 starts one a core"},
     {"uid_base", SP_SETTING_INT, AT(uid_base), 0, 0x7ffffff0, "0", NULL, SP_FORM_ANY,

@@ -57,5 +57,7 @@ struct sp_journal_io {
 SP_MUST_CHECK enum sp_rc sp_journal_io_posix(const char *dir, struct sp_journal_io *out,
                                              struct sp_err *err);
 void sp_journal_io_posix_free(struct sp_journal_io *io);
+/* Files made from now on belong to this user and group, if we may say so. */
+void sp_journal_io_posix_owner(struct sp_journal_io *io, uid_t uid, gid_t gid);
 
 #endif

@@ -18,6 +18,9 @@
 
 struct disk {
     int folder;
+    bool owned; /* new files are given to uid and gid */
+    uid_t uid;
+    gid_t gid;
 };
 
 static int disk_open(void *ctx, const char *name, enum sp_io_open how)
@@ -40,6 +43,10 @@ static int disk_open(void *ctx, const char *name, enum sp_io_open how)
     fd = openat(d->folder, name, flags, mode);
     if (fd < 0)
         return -errno;
+    if ((flags & O_CREAT) != 0 && d->owned && fchown(fd, d->uid, d->gid) != 0) {
+        (void)close(fd);
+        return -EPERM;
+    }
     if (how == SP_IO_OPEN_CREATE && fchmod(fd, mode) != 0) { /* whatever the umask */
         (void)close(fd);
         return -EPERM;
@@ -217,4 +224,13 @@ void sp_journal_io_posix_free(struct sp_journal_io *io)
     (void)close(d->folder);
     sp_free(d);
     *io = (struct sp_journal_io){0};
+}
+
+void sp_journal_io_posix_owner(struct sp_journal_io *io, uid_t uid, gid_t gid)
+{
+    struct disk *d = io->ctx;
+
+    d->owned = true;
+    d->uid = uid;
+    d->gid = gid;
 }

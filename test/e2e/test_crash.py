@@ -63,6 +63,24 @@ def test_a_fault_in_one_role_costs_no_mail():
             stage.close()
 
 
+# A disk that can't be read for a moment, and no room for something large: put off, refused for now or looked at again.
+UNREADABLE = (("mail", "relay:journal.read", 3), ("mail", "relay:content.read", 2), ("mail", "sealer:content.read", 1),
+              ("mail", "scanner:content.read", 2), ("mail", "portal:content.read", 1), ("mail", "relay:memory.large", 1),
+              ("mail", "relay:memory.large", 4), ("mail", "ledger:memory.large", 3), ("mail", "scanner:memory.large", 1),
+              ("mail", "sealer:memory.large", 2))
+
+
+def test_what_cannot_be_read_or_held_costs_no_mail():
+    with open_folder("sp-fault-") as folder:
+        stage = faults.Stage(folder, 4)
+        try:
+            struck = [stage.strike(turn, name, number) for turn, name, number in UNREADABLE]
+            assert sum(struck) >= len(UNREADABLE) - 2, struck
+            stage.check()
+        finally:
+            stage.close()
+
+
 def test_faults_here_and_there_cost_no_mail():
     """A few of the walk's strikes, others with each seed."""
     struck, failures = faults.sample(11, 10)

@@ -190,10 +190,18 @@ static int fault_of(struct power_disk *d, enum power_op kind, bool *cut)
 /* Files by what they are for, so that a site's name does not depend on the run. */
 static const char *class_of(const char *name)
 {
-    static const char *const classes[] = {
-        "keyring",         "spare",       "body",         "audit.jsonl.head",
-        "audit.jsonl.pub", "audit.jsonl", "state.db-wal", "state.db-journal",
-        "state.db"};
+    static const char *const classes[] = {"keyring",
+                                          "spare",
+                                          "body",
+                                          "audit.jsonl.head",
+                                          "audit.jsonl.pub",
+                                          "audit.jsonl",
+                                          "state.db-wal",
+                                          "state.db-journal",
+                                          "state.db",
+                                          "master.key.next",
+                                          "master.key.root",
+                                          "master.key"};
     const char *slash = strrchr(name, '/');
     const char *base = slash == NULL ? name : slash + 1;
 
@@ -208,6 +216,7 @@ static const char *class_of(const char *name)
 static const char *part_of(const char *name)
 {
     return strncmp(name, "spool", 5) == 0             ? "spool"
+           : strncmp(name, "keys", 4) == 0            ? "keys"
            : strncmp(name, "ledger/journal", 14) == 0 ? "acts"
                                                       : "ledger";
 }

@@ -1,0 +1,80 @@
+/*
+ * `keys rotate --master`: another master key. All other keys are derived from a root secret that it wraps, so one small
+ * file is rewritten and no keyring, record or package; the gateway, which has the derived keys, is only told so that a fault
+ * shows now and not at its next start. A key in a file is made here and exchanged; one that comes from elsewhere is let in
+ * first (--next) and, when it has taken the old one's place, left alone in it.
+ */
+#include "gateway/cli-spool/spool.h"
+
+#include "journal/master.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_elsewhere(const struct spool *s)
+{
+    return strcmp(s->master, s->beside) != 0;
+}
+
+static bool read_key(const char *path, struct sp_secret *out)
+{
+    struct sp_buf data;
+    bool ok;
+
+    sp_buf_init(&data, 65536);
+    ok = spool_read_file(path, &data) && sp_secret_parse(sp_buf_bytes(&data), out) == SP_OK;
+    sp_buf_wipe(&data);
+    return ok;
+}
+
+static int exchange(const struct spool *s, const struct sp_journal_io *io, const char *name)
+{
+    struct sp_secret present, next;
+    struct sp_err err = {0};
+    enum sp_rc rc;
+
+    if (!is_elsewhere(s) && s->next == NULL) {
+        rc = sp_journal_master_rotate(io, name, sp_random_system(), &err);
+        return rc == SP_OK ? SPOOL_OK
+                           : spool_fail(SPOOL_FAILED, "%s: nothing is lost, repeat this", err.text);
+    }
+    if (!read_key(s->master, &present) || (s->next != NULL && !read_key(s->next, &next)))
+        return spool_fail(SPOOL_NO_INPUT, "%s is no file of 32 random bytes",
+                          s->next == NULL ? s->master : s->next);
+    rc = sp_journal_master_admit(io, name, &present, s->next == NULL ? NULL : &next,
+                                 sp_random_system(), &err);
+    sp_secret_clear(&present);
+    sp_secret_clear(&next);
+    return rc == SP_OK ? SPOOL_OK : spool_fail(SPOOL_FAILED, "%s", err.text);
+}
+
+int spool_master(struct spool *s)
+{
+    char folder[SPOOL_PATH_MAX];
+    char name[SPOOL_PATH_MAX];
+    struct sp_journal_io io;
+    struct sp_err err = {0};
+    struct stat st;
+    int code;
+
+    (void)snprintf(folder, sizeof(folder), "%s", s->beside);
+    (void)snprintf(name, sizeof(name), "%s", s->beside);
+    if (stat(s->master, &st) != 0 || sp_journal_io_posix(dirname(folder), &io, &err) != SP_OK)
+        return spool_fail(SPOOL_FAILED, "the folder of %s can't be opened", s->beside);
+    if (geteuid() == 0)
+        sp_journal_io_posix_owner(&io, st.st_uid, st.st_gid);
+    code = exchange(s, &io, basename(name));
+    sp_journal_io_posix_free(&io);
+    if (code != SPOOL_OK)
+        return code;
+    (void)spool_reload(s);
+    if (s->next != NULL)
+        (void)printf("the key in %s opens everything now, beside the one in use: put it in that "
+                     "one's place, restart, and repeat this without --next\n",
+                     s->next);
+    else
+        (void)printf("%s alone opens everything now\n", s->master);
+    return SPOOL_OK;
+}
