@@ -23,7 +23,7 @@ static bool read_key(const char *path, struct sp_secret *out)
     struct sp_buf data;
     bool ok;
 
-    sp_buf_init(&data, 65536);
+    sp_buf_init(&data, 256 * 1024);
     ok = spool_read_file(path, &data) && sp_secret_parse(sp_buf_bytes(&data), out) == SP_OK;
     sp_buf_wipe(&data);
     return ok;

@@ -36,8 +36,8 @@ static enum sp_rc read_one(const char *folder, const char *name, struct sp_buf *
 {
     char path[PATH_LEN_MAX];
 
-    if (path_join(folder, name, path) != SP_OK)
-        return sp_fail(err, SP_E_LIMIT, "path too long");
+    if (sp_config_place(name, folder, path, PATH_LEN_MAX) != SP_OK)
+        return sp_fail(err, SP_E_IO, "%s: no such credential, or too long a path", name);
     return file_read(path, out, err);
 }
 
@@ -98,7 +98,8 @@ static uint64_t stamp_of(const char *folder, const char *name)
     struct stat st;
     uint64_t stamp = 0xcbf29ce484222325;
 
-    if (name[0] == '\0' || path_join(folder, name, path) != SP_OK || stat(path, &st) != 0)
+    if (name[0] == '\0' || sp_config_place(name, folder, path, PATH_LEN_MAX) != SP_OK ||
+        stat(path, &st) != 0)
         return 0;
     stamp = mix(stamp, (uint64_t)st.st_dev);
     stamp = mix(stamp, (uint64_t)st.st_ino);
