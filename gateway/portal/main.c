@@ -74,18 +74,27 @@ static void act(void *ctx, struct sp_bytes event, bool batch,
 
 static void on_submit(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
-    struct portal_role *p = arg;
+    struct act_wait *w = arg;
 
     (void)reply;
     if (rc != SP_OK)
-        sp_log_warn(sp_role_log(p->role), "portal.mail-failed", SP_RC("why", rc));
+        sp_log_warn(w->log, "portal.mail-failed", SP_RC("why", rc));
+    if (w->done != NULL)
+        w->done(w->arg, rc);
+    sp_free(w);
 }
 
 static void submit(void *ctx, const struct sp_portal_mail *mail)
 {
+    static const enum sp_jobs_submit_kind kinds[] = {[SP_PORTAL_MAIL_CODE] = SP_JOBS_SUBMIT_CODE,
+                                                     [SP_PORTAL_MAIL_NOTICE] =
+                                                         SP_JOBS_SUBMIT_NOTICE,
+                                                     [SP_PORTAL_MAIL_WORD] = SP_JOBS_SUBMIT_WORD};
     struct portal_role *p = ctx;
+    struct act_wait *w;
     struct sp_jobs_submit_request request = {
-        .kind = SP_JOBS_SUBMIT_CODE,
+        .kind = kinds[mail->kind],
+        .once = mail->once,
         .tenant = mail->tenant,
         .to = mail->to,
         .floor = mail->floor,
@@ -97,17 +106,17 @@ static void submit(void *ctx, const struct sp_portal_mail *mail)
 
     sp_buf_init(&out, SP_JOBS_PAYLOAD_MAX);
     sp_jobs_submit_request_encode(&out, &request);
-    if (sp_buf_rc(&out) != SP_OK)
-        sp_log_warn(sp_role_log(p->role), "portal.mail-failed", SP_RC("why", SP_E_LIMIT));
-    else
-        sp_jobs_call(p->jobs,
-                     &(struct sp_jobs_request){.role = SP_ROLE_RELAY,
-                                               .index = SP_JOBS_ANY,
-                                               .type = SP_JOBS_SUBMIT,
-                                               .payload = sp_buf_bytes(&out),
-                                               .timeout_ms = SUBMIT_TIMEOUT_MS,
-                                               .wait_for_peer = true},
-                     on_submit, p);
+    sp_assert(sp_buf_rc(&out) == SP_OK); /* the portal bounds what it writes */
+    w = sp_malloc(sizeof(*w));
+    *w = (struct act_wait){mail->done, mail->arg, sp_role_log(p->role)};
+    sp_jobs_call(p->jobs,
+                 &(struct sp_jobs_request){.role = SP_ROLE_RELAY,
+                                           .index = SP_JOBS_ANY,
+                                           .type = SP_JOBS_SUBMIT,
+                                           .payload = sp_buf_bytes(&out),
+                                           .timeout_ms = SUBMIT_TIMEOUT_MS,
+                                           .wait_for_peer = true},
+                 on_submit, w);
     sp_buf_wipe(&out);
 }
 
@@ -131,7 +140,10 @@ static enum sp_rc deposit(struct portal_role *p, struct sp_jobs_job *job, struct
                                    .sender = request.sender,
                                    .recipient = request.recipient,
                                    .floor = request.floor,
-                                   .expires_at_ms = request.expires_at_ms};
+                                   .expires_at_ms = request.expires_at_ms,
+                                   .unread_at_ms = request.unread_at_ms,
+                                   .name = request.name};
+    memcpy(d.remind_at_ms, request.remind_at_ms, sizeof(d.remind_at_ms));
     rc = request.content.fd < 0 ? sp_fail(err, SP_E_MALFORMED, "no descriptor came with it")
                                 : sp_portal_deposit(p->portal, &d, &receipt, err);
     sp_content_clear(&request.content);

@@ -79,6 +79,8 @@ static uint8_t kind_of(enum sp_jobs_submit_kind kind)
         return SP_ACCEPT_KIND_REPORT;
     case SP_JOBS_SUBMIT_REPLY:
         return SP_ACCEPT_KIND_MAIL;
+    case SP_JOBS_SUBMIT_WORD:
+        return SP_ACCEPT_KIND_DSN;
     default:
         return SP_ACCEPT_KIND_NOTICE;
     }
@@ -106,6 +108,8 @@ static void on_submit(void *arg, struct sp_jobs_job *job)
         reply_id(job, &before->id);
         return;
     }
+    if (request.kind == SP_JOBS_SUBMIT_WORD)
+        own.floor = sp_policy_floor(sp_policy_for(s->relay->policy, request.tenant, request.to));
     own.kind = kind_of(request.kind);
     own.parent = request.cause;
     own.tenant = request.tenant;

@@ -211,6 +211,21 @@ static void on_deposited(void *arg, enum sp_rc rc, const struct sp_jobs_reply *r
     sp_attempt_step(a);
 }
 
+/* Reminders, and the word to a sender of ours: who sent it by another house's name hears nothing. */
+static void set_dues(const struct sp_attempt *a, struct sp_jobs_deposit_request *what)
+{
+    const struct sp_options *o = a->options;
+    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(a->d->parts.loop));
+
+    what->name = o->portal.notify_from;
+    for (size_t i = 0; i < SP_JOBS_DEPOSIT_REMIND_MAX && o->portal.remind_ms[i] > 0; i++)
+        what->remind_at_ms[i] = now_ms + o->portal.remind_ms[i];
+    if (o->portal.unread_after_ms > 0 && !sp_attempt_is_foreign(a))
+        what->unread_at_ms = now_ms + o->portal.unread_after_ms < what->expires_at_ms
+                                 ? now_ms + o->portal.unread_after_ms
+                                 : what->expires_at_ms;
+}
+
 static enum sp_rc call_portal(struct sp_attempt *a, struct sp_content *content)
 {
     const struct sp_accept *accept = &a->p->m->accept;
@@ -239,6 +254,7 @@ static enum sp_rc call_portal(struct sp_attempt *a, struct sp_content *content)
     struct sp_buf payload;
     enum sp_rc rc;
 
+    set_dues(a, &what);
     sp_buf_init(&payload, SP_JOBS_PAYLOAD_MAX);
     sp_jobs_deposit_request_encode(&payload, &what);
     call.payload = sp_buf_bytes(&payload);

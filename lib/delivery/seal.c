@@ -193,6 +193,16 @@ static size_t pick_keys(const struct sp_attempt *a, enum sp_jobs_seal_method met
     return count;
 }
 
+/* What the rule asks for; else the certificates say. */
+static enum sp_jobs_seal_cipher cipher_of(const struct sp_attempt *a)
+{
+    if (sp_bytes_eq(a->options->smime_cipher, SP_LIT("aes-256-gcm")))
+        return SP_JOBS_SEAL_CIPHER_GCM;
+    if (sp_bytes_eq(a->options->smime_cipher, SP_LIT("aes-256-cbc")))
+        return SP_JOBS_SEAL_CIPHER_CBC;
+    return SP_JOBS_SEAL_CIPHER_AUTO;
+}
+
 static void fill_request(struct sp_attempt *a, enum sp_jobs_seal_method method,
                          struct sp_jobs_seal_request *r)
 {
@@ -208,7 +218,7 @@ static void fill_request(struct sp_attempt *a, enum sp_jobs_seal_method method,
     for (size_t i = 0; i < o->add_count; i++)
         add[i] = (struct sp_jobs_seal_field){o->add[i].name, o->add[i].value};
     r->method = method;
-    r->cipher = SP_JOBS_SEAL_CIPHER_AUTO;
+    r->cipher = cipher_of(a);
     r->sign = true;
     r->strip_tag = o->strip_subject_tag;
     r->tenant = accept->tenant;

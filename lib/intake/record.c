@@ -124,8 +124,11 @@ static bool same_decision(const struct sp_decision *a, const struct sp_decision 
            a->portal.expires_ms == b->portal.expires_ms && a->portal.login == b->portal.login &&
            a->portal.reply == b->portal.reply && a->portal.forward == b->portal.forward &&
            a->portal.notify_floor == b->portal.notify_floor && a->lane == b->lane &&
-           same_text(a->route, b->route) && same_names(&a->raised_by, &b->raised_by) &&
-           same_names(&a->tags, &b->tags) && same_edits(&a->edits, &b->edits);
+           memcmp(a->portal.remind_ms, b->portal.remind_ms, sizeof(a->portal.remind_ms)) == 0 &&
+           a->portal.unread_after_ms == b->portal.unread_after_ms &&
+           same_text(a->smime_cipher, b->smime_cipher) && same_text(a->route, b->route) &&
+           same_names(&a->raised_by, &b->raised_by) && same_names(&a->tags, &b->tags) &&
+           same_edits(&a->edits, &b->edits);
 }
 
 /* Groups recipients by decision. */

@@ -19,6 +19,10 @@ void sp_jobs_deposit_request_encode(struct sp_buf *out,
     sp_buf_put_u64(out, (uint64_t)request->expires_at_ms);
     sp_buf_put_u8(out, request->may_reply);
     sp_buf_put_u8(out, request->may_forward);
+    for (size_t i = 0; i < SP_JOBS_DEPOSIT_REMIND_MAX; i++)
+        sp_buf_put_u64(out, (uint64_t)request->remind_at_ms[i]);
+    sp_buf_put_u64(out, (uint64_t)request->unread_at_ms);
+    sp_jobs_wire_put_text(out, request->name, SP_JOBS_DEPOSIT_TEXT_MAX);
 }
 
 enum sp_rc sp_jobs_deposit_request_decode(struct sp_bytes data, struct sp_jobs_deposit_request *out)
@@ -37,6 +41,10 @@ enum sp_rc sp_jobs_deposit_request_decode(struct sp_bytes data, struct sp_jobs_d
     request.expires_at_ms = (int64_t)sp_reader_u64(&r);
     request.may_reply = sp_jobs_wire_bool(&r);
     request.may_forward = sp_jobs_wire_bool(&r);
+    for (size_t i = 0; i < SP_JOBS_DEPOSIT_REMIND_MAX; i++)
+        request.remind_at_ms[i] = (int64_t)sp_reader_u64(&r);
+    request.unread_at_ms = (int64_t)sp_reader_u64(&r);
+    request.name = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
     if (sp_reader_end(&r) != SP_OK) {
         sp_content_clear(&request.content);
         return SP_E_MALFORMED;

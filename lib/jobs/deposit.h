@@ -8,7 +8,8 @@
 #include "base/buf.h"
 #include "content/content.h"
 
-#define SP_JOBS_DEPOSIT_TEXT_MAX 2048
+#define SP_JOBS_DEPOSIT_TEXT_MAX   2048
+#define SP_JOBS_DEPOSIT_REMIND_MAX 4
 
 struct sp_jobs_deposit_request {
     struct sp_content content; /* its id is the message's; decoded: fd is -1 */
@@ -22,6 +23,9 @@ struct sp_jobs_deposit_request {
     int64_t expires_at_ms;  /* wall clock */
     bool may_reply;
     bool may_forward;
+    int64_t remind_at_ms[SP_JOBS_DEPOSIT_REMIND_MAX]; /* wall clock; 0: no more */
+    int64_t unread_at_ms;                             /* the sender hears then; 0: never */
+    struct sp_bytes name; /* display name of the reminders; may be empty */
 };
 
 struct sp_jobs_deposit_reply {

@@ -5,7 +5,7 @@
 
 #include "jobs/wire_priv.h"
 
-static const char *const kind_names[] = {"code", "notice", "report", "reply"};
+static const char *const kind_names[] = {"code", "notice", "report", "reply", "word"};
 
 const char *sp_jobs_submit_kind_name(enum sp_jobs_submit_kind kind)
 {

@@ -13,6 +13,7 @@ enum sp_jobs_submit_kind {
     SP_JOBS_SUBMIT_NOTICE, /* of a package */
     SP_JOBS_SUBMIT_REPORT, /* TLSRPT and alerts */
     SP_JOBS_SUBMIT_REPLY,  /* a recipient's answer to the tenant's sender */
+    SP_JOBS_SUBMIT_WORD,   /* to a sender of the tenant's, under the floor of its reports */
     SP_JOBS_SUBMIT_KIND_COUNT
 };
 
@@ -46,7 +47,7 @@ SP_MUST_CHECK enum sp_rc sp_jobs_submit_request_decode(struct sp_bytes data,
 SP_MUST_CHECK enum sp_rc sp_jobs_submit_reply_decode(struct sp_bytes data,
                                                      struct sp_jobs_submit_reply *out);
 
-/* returns: "code", "notice", "report", "reply", static */
+/* returns: "code", "notice", "report", "reply", "word", static */
 const char *sp_jobs_submit_kind_name(enum sp_jobs_submit_kind kind);
 
 #endif

@@ -50,7 +50,7 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f, stru
     out->text = SP_LIT("No policy covers this sender.");
     out->text_name = "";
     out->hold.by = "";
-    out->lane = out->route = out->redirect = "";
+    out->lane = out->route = out->redirect = out->smime_cipher = "";
     out->expire_ms = p->expire_ms;
     out->has_expire = p->has_expire;
     out->portal = p->portal;
@@ -66,6 +66,8 @@ static void apply_ways(const struct sp_outcome *then, struct sp_decision *out)
         add_name(&out->copies, then->copies[i]);
     if (then->lane != NULL && out->lane[0] == 0)
         out->lane = then->lane;
+    if (then->smime_cipher != NULL && out->smime_cipher[0] == 0)
+        out->smime_cipher = then->smime_cipher;
     if (then->route != NULL && out->route[0] == 0)
         out->route = then->route;
     if (then->redirect != NULL && out->redirect[0] == 0)

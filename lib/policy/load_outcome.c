@@ -1,14 +1,13 @@
 /*
  * What a rule does: its verb and all that may stand beside it. Words of the language that this version cannot carry out
- * are errors that say so; a rule that is believed to work and does not would be worse than none. Where the mail itself is
- * the same with and without the word (nobody is reminded), a warning says so.
+ * are errors that say so; a rule that is believed to work and does not would be worse than none.
  */
 #include "policy/load_priv.h"
 
 static const char *const then_keys[] = {"protect",  "reject", "hold",    "discard", "raise",
                                         "tags",     "header", "subject", "notice",  "expire",
                                         "portal",   "notify", "lowers",  "footer",  "copy",
-                                        "redirect", "route",  "lane",    NULL};
+                                        "redirect", "route",  "lane",    "smime",   NULL};
 static const char *const hold_keys[] = {"for", "by", "within", "otherwise", "protect", NULL};
 static const char *const hold_names[] = {"approval", "quarantine", "delay", NULL};
 static const char *const otherwise_names[] = {"return", "protect", NULL};
@@ -248,9 +247,6 @@ static void load_notify(struct sp_loader *l, const struct sp_json *v, struct sp_
 
         if (word >= 0)
             out->notify |= 1U << word;
-        if (word >= 0 && 1U << word == SP_NOTIFY_UNREAD)
-            sp_problem_warn(l->problems, i, "\"%s\" is not carried out yet: no sender is told",
-                            notify_names[word]);
     }
 }
 

@@ -71,15 +71,10 @@ void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
         load_login(l, v, &out->login);
     load_not_yet(l, object, "reply", &out->reply);
     load_not_yet(l, object, "forward", &out->forward);
-    if ((v = sp_json_find(object, "remind")) != NULL) {
-        sp_problem_warn(l->problems, v, "\"remind\" is not carried out yet: nobody is reminded");
+    if ((v = sp_json_find(object, "remind")) != NULL)
         load_remind(l, v, out);
-    }
-    if ((v = sp_json_find(object, "unread_after")) != NULL) {
-        sp_problem_warn(l->problems, v,
-                        "\"unread_after\" is not carried out yet: no sender is told");
+    if ((v = sp_json_find(object, "unread_after")) != NULL)
         sp_policy_loader_duration(l, v, &out->unread_after_ms);
-    }
     if ((v = sp_json_find(object, "notify_floor")) != NULL)
         sp_policy_loader_floor(l, v, &out->notify_floor);
     if ((v = sp_json_find(object, "notify_from")) != NULL)

@@ -5,6 +5,8 @@
 #include "mail/address.h"
 #include "policy/load_priv.h"
 
+static const char *const smime_keys[] = {"cipher", NULL};
+static const char *const cipher_names[] = {"aes-256-gcm", "aes-256-cbc", NULL};
 static const char *const lane_names[] = {"urgent", "bulk", NULL};
 
 static bool load_address(struct sp_loader *l, const struct sp_json *v, const char **out)
@@ -42,6 +44,21 @@ static void load_added(struct sp_loader *l, const struct sp_json *v, struct sp_b
                    "a text that is put into messages has 1 to %d bytes", SP_POLICY_ADDED_MAX);
 }
 
+/* {"cipher": "aes-256-gcm"} */
+static void load_smime(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
+{
+    const struct sp_json *cipher = sp_json_find(v, "cipher");
+    int word;
+
+    if (!sp_policy_loader_type(l, v, SP_JSON_OBJECT))
+        return;
+    sp_policy_loader_keys(l, v, smime_keys);
+    if (cipher == NULL)
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"cipher\" is missing");
+    else if ((word = sp_policy_loader_word(l, cipher, cipher_names, "cipher")) >= 0)
+        out->smime_cipher = cipher_names[word];
+}
+
 void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct sp_outcome *out)
 {
     const struct sp_json *v;
@@ -59,6 +76,8 @@ void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct
         !sp_policy_loader_is_name(v->text))
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "expected a name that stands in delivery.routes of sallyport.json");
+    if ((v = sp_json_find(then, "smime")) != NULL)
+        load_smime(l, v, out);
     if ((v = sp_json_find(then, "lane")) != NULL &&
         (lane = sp_policy_loader_word(l, v, lane_names, "lane")) >= 0)
         out->lane = lane_names[lane];

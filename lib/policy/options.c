@@ -61,6 +61,10 @@ void sp_options_of_decision(const struct sp_decision *d, struct sp_options *out)
     out->portal.forward = d->portal.forward;
     out->portal.notify_floor = d->portal.notify_floor;
     out->portal.notify_from = sp_bytes_cstr(d->portal.notify_from);
+    memcpy(out->portal.remind_ms, d->portal.remind_ms, sizeof(out->portal.remind_ms));
+    if ((d->notify & SP_NOTIFY_UNREAD) != 0)
+        out->portal.unread_after_ms = d->portal.unread_after_ms;
+    out->smime_cipher = sp_bytes_cstr(d->smime_cipher);
 }
 
 /* ---- writing ---- */
@@ -109,7 +113,8 @@ static void write_portal(struct sp_jw *w, const struct sp_options *o)
     sp_options_init(&plain);
     if (o->portal.expires_ms == plain.portal.expires_ms && !o->portal.reply && !o->portal.forward &&
         sp_bytes_eq(o->portal.login, plain.portal.login) && o->portal.notify_from.len == 0 &&
-        o->portal.notify_floor == plain.portal.notify_floor)
+        o->portal.notify_floor == plain.portal.notify_floor && o->portal.remind_ms[0] == 0 &&
+        o->portal.unread_after_ms == 0)
         return;
     sp_jw_object(w, "portal");
     sp_jw_int(w, "expires_ms", o->portal.expires_ms);
@@ -118,6 +123,14 @@ static void write_portal(struct sp_jw *w, const struct sp_options *o)
     write_flag(w, "forward", o->portal.forward);
     sp_jw_cstr(w, "notify_floor", sp_floor_name(o->portal.notify_floor));
     write_text(w, "notify_from", o->portal.notify_from);
+    if (o->portal.remind_ms[0] > 0) {
+        sp_jw_array(w, "remind_ms");
+        for (size_t i = 0; i < SP_OPTIONS_REMIND_MAX && o->portal.remind_ms[i] > 0; i++)
+            sp_jw_int(w, NULL, o->portal.remind_ms[i]);
+        sp_jw_end(w);
+    }
+    if (o->portal.unread_after_ms > 0)
+        sp_jw_int(w, "unread_after_ms", o->portal.unread_after_ms);
     sp_jw_end(w);
 }
 
@@ -136,6 +149,7 @@ enum sp_rc sp_options_write(const struct sp_options *o, struct sp_buf *out)
     write_flag(&w, "bulk", o->is_bulk);
     write_flag(&w, "urgent", o->is_urgent);
     write_text(&w, "route", o->route);
+    write_text(&w, "smime_cipher", o->smime_cipher);
     write_portal(&w, o);
     if (o->notice_of.package.len > 0) {
         sp_jw_object(&w, "notice_of");
@@ -182,6 +196,16 @@ static bool read_fields(const struct sp_json *root, struct sp_arena *arena, stru
     return true;
 }
 
+static void read_remind(const struct sp_json *list, struct sp_options *o)
+{
+    size_t n = 0;
+
+    for (const struct sp_json *i = list == NULL ? NULL : list->first;
+         i != NULL && n < SP_OPTIONS_REMIND_MAX; i = i->next)
+        if (i->type == SP_JSON_INT && i->integer > 0)
+            o->portal.remind_ms[n++] = i->integer;
+}
+
 static bool read_portal(const struct sp_json *portal, struct sp_arena *arena, struct sp_options *o)
 {
     if (portal == NULL)
@@ -191,6 +215,8 @@ static bool read_portal(const struct sp_json *portal, struct sp_arena *arena, st
     o->portal.reply = sp_json_bool_of(portal, "reply", false);
     o->portal.forward = sp_json_bool_of(portal, "forward", false);
     o->portal.notify_from = read_text(portal, "notify_from", arena);
+    o->portal.unread_after_ms = sp_json_int_of(portal, "unread_after_ms", 0);
+    read_remind(sp_json_find(portal, "remind_ms"), o);
     return sp_floor_parse(sp_json_text_of(portal, "notify_floor"), &o->portal.notify_floor);
 }
 
@@ -218,6 +244,7 @@ enum sp_rc sp_options_read(struct sp_bytes text, struct sp_arena *arena, struct 
     out->is_bulk = sp_json_bool_of(root, "bulk", false);
     out->is_urgent = sp_json_bool_of(root, "urgent", false);
     out->route = read_text(root, "route", arena);
+    out->smime_cipher = read_text(root, "smime_cipher", arena);
     notice_of = sp_json_find(root, "notice_of");
     out->notice_of.package = read_text(notice_of, "package", arena);
     out->notice_of.sender = read_text(notice_of, "sender", arena);

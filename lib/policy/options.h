@@ -12,6 +12,7 @@
 
 #define SP_OPTIONS_MAX        65536
 #define SP_OPTIONS_FIELDS_MAX 64
+#define SP_OPTIONS_REMIND_MAX 4
 
 struct sp_option_field {
     struct sp_bytes name;
@@ -41,8 +42,11 @@ struct sp_options {
         bool reply;
         bool forward;
         enum sp_floor notify_floor;
-        struct sp_bytes notify_from; /* display name, or empty */
+        struct sp_bytes notify_from;              /* display name, or empty */
+        int64_t remind_ms[SP_OPTIONS_REMIND_MAX]; /* from the deposit; 0: no more */
+        int64_t unread_after_ms; /* from the deposit: then the sender hears; 0: never */
     } portal;
+    struct sp_bytes smime_cipher; /* "aes-256-gcm", "aes-256-cbc"; empty: as the certificates say */
     struct { /* of a notice: whom and what it tells of; package is empty in any other mail */
         struct sp_bytes package;
         struct sp_bytes sender; /* who hears if the notice can't be delivered */

@@ -135,6 +135,7 @@ struct sp_outcome {
     const char *redirect; /* NULL: none */
     const char *route;
     const char *lane;
+    const char *smime_cipher; /* NULL: as the certificates say */
     bool has_expire;
     int64_t expire_ms;
     bool has_portal;

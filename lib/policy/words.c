@@ -314,6 +314,8 @@ static void put_beside(struct sp_buf *out, const struct sp_outcome *t)
         sp_buf_printf(out, "; it takes the route %s", t->route);
     if (t->lane != NULL)
         sp_buf_printf(out, "; it waits in the %s lane", t->lane);
+    if (t->smime_cipher != NULL)
+        sp_buf_printf(out, "; S/MIME uses %s", t->smime_cipher);
     if ((t->notify & SP_NOTIFY_PORTAL) != 0)
         sp_buf_put_cstr(out, "; the sender is told if it goes to the portal");
     if (t->lowers != NULL)

@@ -53,7 +53,7 @@ static enum sp_rc describe(struct sp_portal *p, const struct sp_portal_deposit *
     *pkg = (struct portal_package){0};
     if (d->recipient.len == 0 || !is_plain(d->recipient, sizeof(pkg->recipient)) ||
         !is_plain(d->sender, sizeof(pkg->sender)) || !is_plain(d->tenant, sizeof(pkg->tenant)) ||
-        !is_plain(floor, sizeof(pkg->floor)))
+        !is_plain(floor, sizeof(pkg->floor)) || !is_plain(d->name, PORTAL_ADDR_MAX))
         return SP_E_MALFORMED;
     memcpy(pkg->id, "pkg-", 4);
     sp_id_format(&id, pkg->id + 4);
@@ -70,6 +70,23 @@ static enum sp_rc describe(struct sp_portal *p, const struct sp_portal_deposit *
     return SP_OK;
 }
 
+/* The package and what becomes due of it, or neither. */
+static enum sp_rc insert(struct sp_portal *p, const struct sp_portal_deposit *d,
+                         const struct portal_package *pkg, struct sp_err *err)
+{
+    enum sp_rc rc = sp_store_begin(p->store, err);
+
+    if (rc != SP_OK)
+        return rc;
+    rc = sp_portal_insert(p, pkg, err);
+    if (rc == SP_OK)
+        rc = sp_portal_due_insert(p, pkg->id, d, err);
+    if (rc == SP_OK)
+        return sp_store_commit(p->store, err);
+    sp_store_rollback(p->store);
+    return rc;
+}
+
 static enum sp_rc make(struct sp_portal *p, const struct sp_portal_deposit *d,
                        struct portal_package *pkg, struct sp_err *err)
 {
@@ -84,9 +101,11 @@ static enum sp_rc make(struct sp_portal *p, const struct sp_portal_deposit *d,
         return rc;
     sp_crypt_wrap(p->kek, p->o.random, sp_portal_key_context(pkg->id), sp_content_writer_key(w),
                   pkg->wrapped);
-    rc = sp_portal_insert(p, pkg, err);
+    rc = insert(p, d, pkg, err);
     if (rc != SP_OK)
         sp_portal_vault_remove(p, pkg->id);
+    else
+        sp_timer_start(p->due_timer, 0); /* its own may be the next */
     return rc;
 }
 

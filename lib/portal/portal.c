@@ -82,6 +82,8 @@ enum sp_rc sp_portal_new(const struct sp_portal_options *options, struct sp_port
     p->web = sp_web_server_new(&web);
     p->sweep_timer = sp_timer_new(options->loop, on_sweep, p);
     sp_timer_start(p->sweep_timer, PORTAL_SWEEP_MS);
+    p->due_timer = sp_timer_new(options->loop, sp_portal_remind, p);
+    sp_timer_start(p->due_timer, 0);
     *out = SP_STEAL(p);
     return SP_OK;
 }
@@ -100,9 +102,12 @@ void sp_portal_free(struct sp_portal *p)
     }
     if (p->sweep_timer != NULL)
         sp_timer_free(p->sweep_timer);
+    if (p->due_timer != NULL)
+        sp_timer_free(p->due_timer);
     sp_store_free(p->store);
     sp_aead_free(p->kek);
     sp_free(p->reporting);
+    sp_free(p->due);
     sp_free(p->packages_dir);
     sp_wipe(p, sizeof(*p));
     sp_free(p);

@@ -23,14 +23,25 @@
 struct sp_portal;
 struct sp_tls_context;
 
-/* One mail of our own to a recipient. All views are lent for the call. */
+enum sp_portal_mail_kind {
+    SP_PORTAL_MAIL_CODE,   /* to the recipient, at once */
+    SP_PORTAL_MAIL_NOTICE, /* to the recipient */
+    SP_PORTAL_MAIL_WORD,   /* to the sender: goes by the floor of its own mail, not by this one's */
+};
+
+/* One mail of our own. All views are lent for the call. */
 struct sp_portal_mail {
+    enum sp_portal_mail_kind kind;
     struct sp_bytes tenant;
     struct sp_bytes to;
     struct sp_bytes floor;
     struct sp_bytes content; /* header and body, CRLF lines */
     struct sp_id cause;      /* the message that it is about */
     int64_t expires_at_ms;   /* wall clock */
+    struct sp_bytes once;    /* the same text again is the same mail; empty: it is not */
+    void (*done)(void *arg,
+                 enum sp_rc rc); /* on a later turn, once it is queued; NULL: nobody asks */
+    void *arg;
 };
 
 /* What the portal asks of other roles; the program's are jobs, the tests' are fakes. */
@@ -82,14 +93,19 @@ void sp_portal_accept(struct sp_portal *p, int fd);
 /* Takes no more connections; on_idle(arg) comes once when the last has ended, or after limit_ms. */
 void sp_portal_drain(struct sp_portal *p, int64_t limit_ms, void (*on_idle)(void *arg), void *arg);
 
+#define SP_PORTAL_REMIND_MAX 4
+
 struct sp_portal_deposit {
     struct sp_content *content; /* lent; its id is the message's */
     uint32_t n;                 /* the recipient's index */
     struct sp_bytes tenant;
     struct sp_bytes sender;
     struct sp_bytes recipient;
-    struct sp_bytes floor; /* of mailbox codes; empty: "tls:encrypted" */
-    int64_t expires_at_ms; /* wall clock */
+    struct sp_bytes floor;                      /* of mailbox codes; empty: "tls:encrypted" */
+    int64_t expires_at_ms;                      /* wall clock */
+    int64_t remind_at_ms[SP_PORTAL_REMIND_MAX]; /* wall clock; 0: no more */
+    int64_t unread_at_ms; /* when the sender hears that nobody has opened it; 0: never */
+    struct sp_bytes name; /* display name of the reminders' From; may be empty */
 };
 
 #define SP_PORTAL_PACKAGE_MAX 32

@@ -37,6 +37,8 @@ struct sp_portal {
     struct sp_list waits;          /* struct portal_wait: answers that wait for an audit record */
     struct portal_package *reporting; /* whose destruction is being recorded; NULL: none */
     bool reporting_unread;            /* its "unread" record is under way, the other comes next */
+    struct portal_due *due;           /* whose mail is under way; NULL: none */
+    struct sp_timer *due_timer;
 };
 
 /* A package's row, copied. */
@@ -89,6 +91,23 @@ enum sp_rc sp_portal_set_reported(struct sp_portal *p, const char *id);
 bool sp_portal_is_known(struct sp_portal *p, struct sp_bytes id);
 /* returns: whether it may be read now */
 bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *pkg);
+
+/* Something that becomes due while a package is not opened. */
+struct portal_due {
+    struct portal_package package;
+    int64_t at_ms;
+    bool is_word; /* to the sender; else a reminder */
+    char name[PORTAL_ADDR_MAX];
+};
+/* Notes what becomes due of a new package. */
+enum sp_rc sp_portal_due_insert(struct sp_portal *p, const char *id,
+                                const struct sp_portal_deposit *d, struct sp_err *err);
+/* The first that becomes due. SP_E_NOT_FOUND: none */
+enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out);
+enum sp_rc sp_portal_due_done(struct sp_portal *p, const struct portal_due *due);
+/* ---- remind.c ---- */
+/* Does what is due, one after the other, and waits for the next. */
+void sp_portal_remind(void *portal);
 
 /* ---- vault.c: package files ---- */
 enum sp_rc sp_portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
@@ -172,6 +191,7 @@ struct portal_access {
 /* Writes the event's JSON. */
 void sp_portal_record_access(struct sp_buf *out, const struct portal_access *a);
 void sp_portal_record_destroyed(struct sp_buf *out, const struct portal_package *pkg);
+void sp_portal_record_reminded(struct sp_buf *out, const struct portal_package *pkg, bool sender);
 void sp_portal_record_unread(struct sp_buf *out, const struct portal_package *pkg);
 
 /* An answer that waits for its audit record. */

@@ -70,6 +70,18 @@ void sp_portal_record_destroyed(struct sp_buf *out, const struct portal_package 
     sp_jw_end(&w);
 }
 
+void sp_portal_record_reminded(struct sp_buf *out, const struct portal_package *pkg, bool sender)
+{
+    struct sp_jw w;
+
+    begin_event(&w, out, "portal.reminded", pkg);
+    sp_jw_cstr(&w, "who", sender ? "sender" : "recipient");
+    sp_jw_object(&w, "access");
+    sp_jw_int(&w, "opens", pkg->opens);
+    sp_jw_end(&w);
+    sp_jw_end(&w);
+}
+
 void sp_portal_record_unread(struct sp_buf *out, const struct portal_package *pkg)
 {
     struct sp_jw w;

@@ -28,6 +28,10 @@ static const struct sp_store_migration migrations[] = {
      " WITHOUT ROWID;"},
     {"what a session has shown",
      "ALTER TABLE sessions ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"},
+    {"reminders, and words to senders",
+     "CREATE TABLE dues (package TEXT NOT NULL, word INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+     " name TEXT NOT NULL, PRIMARY KEY (package, word, at_ms)) WITHOUT ROWID;"
+     "CREATE INDEX dues_at ON dues (at_ms);"},
 };
 
 enum sp_rc sp_portal_store_open(const char *path, struct sp_store **out, struct sp_err *err)
@@ -145,6 +149,68 @@ enum sp_rc sp_portal_insert(struct sp_portal *p, const struct portal_package *pk
     sp_store_bind_int(q, 11, pkg->expires_ms);
     sp_store_bind_blob(q, 12, sp_bytes(hash.b, sizeof(hash.b)));
     return sp_store_run(q, err);
+}
+
+static enum sp_rc insert_due(struct sp_portal *p, const char *id, bool word, int64_t at_ms,
+                             struct sp_bytes name, struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(p->store, "INSERT OR IGNORE INTO dues VALUES (?1, ?2, ?3, ?4)");
+
+    sp_store_bind_text(q, 1, sp_bytes_cstr(id));
+    sp_store_bind_int(q, 2, word);
+    sp_store_bind_int(q, 3, at_ms);
+    sp_store_bind_text(q, 4, name);
+    return sp_store_run(q, err);
+}
+
+enum sp_rc sp_portal_due_insert(struct sp_portal *p, const char *id,
+                                const struct sp_portal_deposit *d, struct sp_err *err)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; i < SP_PORTAL_REMIND_MAX && rc == SP_OK; i++)
+        if (d->remind_at_ms[i] > 0 && d->remind_at_ms[i] < d->expires_at_ms)
+            rc = insert_due(p, id, false, d->remind_at_ms[i], d->name, err);
+    if (rc == SP_OK && d->unread_at_ms > 0)
+        rc = insert_due(p, id, true, d->unread_at_ms, d->name, err);
+    return rc;
+}
+
+enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out)
+{
+    struct sp_store_query *q = sp_store_query(
+        p->store, "SELECT package, word, at_ms, name FROM dues ORDER BY at_ms LIMIT 1");
+    bool row = false;
+    enum sp_rc rc = sp_store_next(q, &row, NULL);
+    char id[SP_PORTAL_PACKAGE_MAX];
+
+    if (rc == SP_OK && row) {
+        copy_text(id, sizeof(id), sp_store_text(q, 0));
+        out->is_word = sp_store_int(q, 1) != 0;
+        out->at_ms = sp_store_int(q, 2);
+        copy_text(out->name, sizeof(out->name), sp_store_text(q, 3));
+    }
+    sp_store_done(q);
+    if (rc != SP_OK || !row)
+        return rc == SP_OK ? SP_E_NOT_FOUND : rc;
+    rc = sp_portal_find_id(p, sp_bytes_cstr(id), &out->package);
+    if (rc != SP_E_NOT_FOUND)
+        return rc;
+    out->package = (struct portal_package){.opens = 1}; /* gone: owed to nobody */
+    copy_text(out->package.id, sizeof(out->package.id), sp_bytes_cstr(id));
+    return SP_OK;
+}
+
+enum sp_rc sp_portal_due_done(struct sp_portal *p, const struct portal_due *due)
+{
+    struct sp_store_query *q = sp_store_query(
+        p->store, "DELETE FROM dues WHERE package = ?1 AND word = ?2 AND at_ms = ?3");
+
+    sp_store_bind_text(q, 1, sp_bytes_cstr(due->package.id));
+    sp_store_bind_int(q, 2, due->is_word);
+    sp_store_bind_int(q, 3, due->at_ms);
+    return sp_store_run(q, NULL);
 }
 
 /* Runs a statement whose only parameter is a package's id. */

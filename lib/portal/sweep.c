@@ -89,5 +89,6 @@ void sp_portal_sweep(struct sp_portal *p)
         sp_log_error(p->o.log, "portal.sweep-failed", SP_RC("why", rc));
     else
         report_next(p);
+    sp_timer_start(p->due_timer, 0); /* the wall clock may have been set */
     sp_timer_start(p->sweep_timer, PORTAL_SWEEP_MS);
 }

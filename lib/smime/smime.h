@@ -2,7 +2,7 @@
  * S/MIME (RFC 8551) by OpenSSL's CMS: sign with the tenant's certificate, then encrypt to the recipients', in one pass and
  * with bounded memory. The default cipher is AES-256-CBC with RSA PKCS#1 v1.5, and then only with a signature inside;
  * AES-256-GCM (AuthEnvelopedData, RFC 5083) where every recipient's certificate shows that it is read, or
- * nothing is signed. No rule of a policy chooses the cipher.
+ * nothing is signed. A rule of a policy may ask for either.
  * thread: worker (all of it blocks)
  */
 #ifndef SP_SMIME_SMIME_H

@@ -29,7 +29,10 @@ POLICY = {
         {"rule": "texts", "when": {"recipient.address": "texts@example.net"},
          "then": {"protect": "relay", "notice": "law", "footer": "foot"}},
         {"rule": "portal", "when": {"recipient.address": "pat@example.net"},
-         "then": {"protect": "pickup", "notice": "law", "notify": {"sender": ["portal"]}}}],
+         "then": {"protect": "pickup", "notice": "law", "notify": {"sender": ["portal"]}}},
+        {"rule": "unread", "when": {"recipient.address": "slow@example.net"},
+         "then": {"protect": "pickup", "portal": {"remind": ["1s"], "unread_after": "2s", "notify_from": "Clinic Mail"},
+                  "notify": {"sender": ["unread"]}}}],
     "default": {"protect": "relay"}}
 
 
@@ -114,6 +117,20 @@ def test_the_portal_shows_the_notice_and_the_sender_hears(ways):
     opened = https.ask("POST", "/open", {"code": code}, cookie_of(asked))
     page = https.ask("GET", opened.getheader("Location"), cookie=cookie_of(opened)).content.decode()
     assert "Federal law prohibits" in page and "result is good" in page
+
+
+def test_who_does_not_open_is_reminded_and_the_sender_hears(ways):
+    gateway, sink, _ = ways
+    _, _, identity = submit(gateway, ["slow@example.net"], "The result is good.\r\n")
+    assert gateway.wait_record("portal.reminded", message=identity, who="recipient")["access"]["opens"] == 0
+    assert gateway.wait_record("portal.reminded", message=identity, who="sender")["n"] == [0]
+    notice, reminder = mails(sink, "slow@example.net", 2)[:2]
+    assert token_of(link_in(notice)) == token_of(link_in(reminder)) and b"Clinic Mail" in reminder
+    deadline = time.monotonic() + 30
+    while not (told := [m for m in mails(sink, "dr@tenant.test", 1) if b"has not been opened" in m]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert b"slow@example.net" in told[0] and b"result is good" not in told[0] + reminder
 
 
 def test_publishing_takes_effect_at_a_reload_and_is_on_record(gateways, sinks):

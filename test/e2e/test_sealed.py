@@ -1,4 +1,5 @@
 """S/MIME and PGP/MIME end to end: keys imported by the command line, mail opened by openssl and gpg, the audit's word."""
+import json
 import pathlib
 
 import pytest
@@ -52,6 +53,24 @@ def test_smime(sealing, people, name, kind):
     signed = people[name].open(data)
     assert TEXT.encode() in signed
     people[name].verify(signed, gateway.info["ca"])
+
+
+def test_a_rule_chooses_the_cipher(module_gateways, people, tmp_path):
+    """GCM for somebody whose certificate does not ask for it, CBC for somebody who would get GCM."""
+    ladder = {"rungs": ["smime"], "floor": "sealed", "at_end": "return"}
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({
+        "version": 1, "settings": {"floor": "sealed", "expire": "10m", "dkim_selector": "gw1"},
+        "rules": [{"rule": "gcm", "when": {"recipient.address": "rsa@sealed.test"},
+                   "then": {"protect": ladder, "smime": {"cipher": "aes-256-gcm"}}}],
+        "default": {"protect": ladder, "smime": {"cipher": "aes-256-cbc"}}}))
+    sink = Sink()
+    gateway = module_gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", policy)
+    for name, kind in (("rsa", b"smime-type=authEnveloped-data"), ("ec", b"smime-type=enveloped-data")):
+        gateway.run("keys", "import", str(people[name].certificate))
+        data, recipient = send(gateway, sink, people[name].address)
+        assert recipient["rung"] == "smime" and kind in data and TEXT.encode() in people[name].open(data)
+    sink.stop()
 
 
 def test_smime_opens_in_gpgsm_too(sealing, people):

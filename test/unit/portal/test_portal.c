@@ -87,9 +87,32 @@ static void answer_all(void)
         sp_loop_post(loop, answer, owed[--owed_count]);
 }
 
+/* A mail that somebody wants to hear of. */
+struct queued {
+    void (*done)(void *arg, enum sp_rc rc);
+    void *arg;
+};
+static enum sp_rc queue_rc;
+static unsigned words;
+
+static void say_queued(void *arg)
+{
+    struct queued *q = arg;
+
+    q->done(q->arg, queue_rc);
+    sp_free(q);
+}
+
 static void submit(void *ctx, const struct sp_portal_mail *mail)
 {
     (void)ctx;
+    words += mail->kind == SP_PORTAL_MAIL_WORD;
+    if (mail->done != NULL) {
+        struct queued *q = sp_calloc(1, sizeof(*q));
+
+        *q = (struct queued){mail->done, mail->arg};
+        sp_loop_post(loop, say_queued, q);
+    }
     sp_buf_reset(&mails);
     sp_buf_put(&mails, mail->content);
     ck_assert(sp_bytes_eq(mail->floor, SP_LIT("plain")));
@@ -188,6 +211,8 @@ static size_t count_files(void)
     return n;
 }
 
+static bool owes; /* deposits from now on have reminders and a word to the sender */
+
 static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char *to,
                                struct sp_portal_receipt *out)
 {
@@ -203,6 +228,12 @@ static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char
                                   .expires_at_ms = fake.wall_ms + 24 * HOUR};
     enum sp_rc rc;
 
+    if (owes) {
+        d.remind_at_ms[0] = fake.wall_ms + 3 * HOUR;
+        d.remind_at_ms[1] = fake.wall_ms + 6 * HOUR;
+        d.unread_at_ms = fake.wall_ms + 12 * HOUR;
+        d.name = SP_LIT("Clinic");
+    }
     ck_assert_int_eq(sp_content_writer_feed(w, text), SP_OK);
     ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
     sp_content_writer_handle(w, -1, 0, &content);
@@ -547,8 +578,9 @@ END_TEST
 /* Opens the portal's own database beside it and changes something there. */
 static void tamper(const char *sql)
 {
-    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}};
-    const struct sp_store_options options = {.migrations = none, .migration_count = 2};
+    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}, {"none", ""}};
+    const struct sp_store_options options = {.migrations = none,
+                                             .migration_count = SP_ARRAY_LEN(none)};
     SP_AUTO(sp_store) store = NULL;
     char name[128];
 
@@ -772,8 +804,9 @@ static bool disk_has(struct sp_bytes what)
 /* Reads a package's wrapped key out of the database. */
 static void take_key(const char *package, struct sp_buf *out)
 {
-    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}};
-    const struct sp_store_options options = {.migrations = none, .migration_count = 2};
+    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}, {"none", ""}};
+    const struct sp_store_options options = {.migrations = none,
+                                             .migration_count = SP_ARRAY_LEN(none)};
     SP_AUTO(sp_store) store = NULL;
     struct sp_store_query *q;
     char name[128];
@@ -789,6 +822,60 @@ static void take_key(const char *package, struct sp_buf *out)
     ck_assert_uint_gt(out->len, 32);
     sp_store_done(q);
 }
+
+/* Lets time pass, and the portal do what is due. */
+static void pass(int64_t ms)
+{
+    fake_clock_advance(&fake, ms);
+    sp_portal_sweep(portal);
+    for (int i = 0; i < 100; i++)
+        turn();
+}
+
+START_TEST(who_has_not_opened_is_reminded_and_then_the_sender_hears)
+{
+    struct sp_portal_receipt opened, waits;
+    char session[128];
+
+    begin();
+    owes = true;
+    opened = deposit(1);
+    waits = deposit(2);
+    owes = false;
+    words = 0;
+    queue_rc = SP_OK;
+    pass(2 * HOUR);
+    ck_assert_int_eq(mail_count, 0);
+    open_package(&opened, session);
+    sp_buf_reset(&events);
+    mail_count = 0;
+    pass(HOUR + 1000);
+    ck_assert_int_eq(mail_count, 1); /* who has opened is left alone */
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&mails), SP_LIT("still waits for you")) != SIZE_MAX);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&mails), SP_LIT("Clinic")) != SIZE_MAX);
+    ck_assert_uint_eq(count_events("\"event\":\"portal.reminded\""), 1);
+    ck_assert_uint_eq(count_events(waits.package), 1);
+    queue_rc = SP_E_ROLE_GONE; /* what was not queued is tried again */
+    pass(3 * HOUR);
+    ck_assert_int_eq(mail_count, 2);
+    ck_assert_uint_eq(count_events("portal.reminded"), 1);
+    queue_rc = SP_OK;
+    pass(2 * 60000);
+    ck_assert_int_eq(mail_count, 3);
+    ck_assert_uint_eq(count_events("portal.reminded"), 2);
+    close_portal();
+    open_portal();
+    dial();
+    pass(6 * HOUR);
+    ck_assert_int_eq(mail_count, 4);
+    ck_assert_uint_eq(words, 1);
+    ck_assert(sp_bytes_find_all(sp_buf_bytes(&mails), SP_LIT("pat@example.net")) != SIZE_MAX);
+    ck_assert_uint_eq(count_events("\"who\":\"sender\""), 1);
+    pass(20 * HOUR);
+    ck_assert_int_eq(mail_count, 4);
+    end();
+}
+END_TEST
 
 START_TEST(what_has_expired_is_destroyed_and_said_so)
 {
@@ -934,6 +1021,7 @@ static void add(TCase *c)
     tcase_add_test(c, no_record_no_access);
     tcase_add_test(c, a_session_is_for_one_package_and_a_while);
     tcase_add_test(c, other_sites_may_not_post);
+    tcase_add_test(c, who_has_not_opened_is_reminded_and_then_the_sender_hears);
     tcase_add_test(c, what_has_expired_is_destroyed_and_said_so);
     tcase_add_test(c, a_destruction_is_told_until_the_ledger_has_it);
     tcase_add_test(c, files_without_a_row_go_at_start);
