@@ -543,9 +543,6 @@ START_TEST(authors_are_warned)
         "rules[0]: where \"up\" raises the floor to \"sealed\", ladder \"tls\" has no rung left",
         "rules[0]: ladder \"tls\" has rungs below the settings' floor",
         "rules[1]: never asked: rule \"all\"",
-        "rules[1].then.notify.sender[1]: \"unread\" is not carried out yet",
-        "settings.portal.remind: \"remind\" is not carried out yet",
-        "settings.portal.unread_after: \"unread_after\" is not carried out yet",
     };
     SP_AUTO(sp_policy) p = NULL;
     char *said = load_text(text, &p);
