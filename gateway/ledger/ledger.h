@@ -133,6 +133,15 @@ void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct 
 /* trace.c: message.trace */
 void ledger_trace(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 
+/* The line of that number, parsed; NULL if it is none of the message or can't be read. owner: the caller */
+struct sp_json_doc *ledger_line(struct ledger *l, const struct sp_audit_message *m, uint64_t seq);
+
+/* origin.c: whose message it was */
+void ledger_origin_serve(struct ledger *l);
+/* accepted: its line, or NULL. returns: a message's recipients as they were sent to, in arena; empty where not known */
+struct sp_bytes *ledger_recipients(struct ledger *l, const struct sp_audit_message *m,
+                                   const struct sp_json *accepted, struct sp_arena *arena);
+
 /* reports.c: TLS reports, day by day */
 void ledger_reports_start(struct ledger *l);
 void ledger_reports_poke(struct ledger *l); /* looks soon whether something is due */

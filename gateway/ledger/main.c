@@ -95,6 +95,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     ledger_posture_serve(l);
     ledger_suppress_serve(l);
     ledger_contacts_serve(l);
+    ledger_origin_serve(l);
     ledger_command_serve(l);
     ledger_tail_start(l);
     ledger_reports_start(l);

@@ -14,8 +14,7 @@
 #define REPLY_MAX SP_JOBS_COMMAND_MAX
 #define LOOK_BACK 16 /* lines */
 
-/* The line of that number, parsed; NULL if it is none of the message or can't be read. owner: the caller */
-static struct sp_json_doc *line_of(struct ledger *l, const struct sp_audit_message *m, uint64_t seq)
+struct sp_json_doc *ledger_line(struct ledger *l, const struct sp_audit_message *m, uint64_t seq)
 {
     struct sp_json_doc *doc = NULL;
     struct sp_buf text;
@@ -46,15 +45,6 @@ static void copy(struct sp_jw *w, const struct sp_json *line, const char *from, 
     sp_buf_clear(&text);
 }
 
-static const struct sp_json *item_at(const struct sp_json *list, uint32_t n)
-{
-    const struct sp_json *item = list == NULL ? NULL : list->first;
-
-    while (item != NULL && item->index != n)
-        item = item->next;
-    return item;
-}
-
 /* Recipients stand in groups on the same lines: the last one read is kept. */
 struct read_line {
     uint64_t seq;
@@ -66,7 +56,7 @@ static const struct sp_json *read_line(struct ledger *l, const struct sp_audit_m
 {
     if (kept->seq != seq || kept->doc == NULL) {
         sp_json_doc_free(kept->doc);
-        kept->doc = line_of(l, m, seq);
+        kept->doc = ledger_line(l, m, seq);
         kept->seq = seq;
     }
     return kept->doc == NULL ? NULL : sp_json_root(kept->doc);
@@ -94,7 +84,7 @@ static struct sp_json_doc *attempt_before(struct ledger *l, const struct sp_audi
         if (m->places[i - 1].seq >= m->rcpts[n].seq)
             continue;
         looked++;
-        doc = line_of(l, m, m->places[i - 1].seq);
+        doc = ledger_line(l, m, m->places[i - 1].seq);
         if (doc != NULL && names(sp_json_root(doc), n) &&
             sp_bytes_eq(sp_json_text_of(sp_json_root(doc), "event"), SP_LIT("delivery.attempted")))
             return doc;
@@ -118,17 +108,16 @@ static void put_attempt_before(struct ledger *l, const struct sp_audit_message *
 }
 
 static void put_recipient(struct ledger *l, const struct sp_audit_message *m, uint32_t n,
-                          const struct sp_json *to, const struct sp_json *line, struct sp_jw *w)
+                          struct sp_bytes address, const struct sp_json *line, struct sp_jw *w)
 {
     static const char *const copied[] = {"hop",     "tls",   "reply",  "why",     "outcome",
                                          "next_at", "actor", "reason", "package", "act"};
     const struct sp_audit_rcpt *r = &m->rcpts[n];
-    const struct sp_json *address = item_at(to, n);
 
     sp_jw_object(w, NULL);
     sp_jw_int(w, "n", n);
-    if (address != NULL && address->type == SP_JSON_TEXT)
-        sp_jw_text(w, "address", address->text);
+    if (address.len > 0)
+        sp_jw_text(w, "address", address);
     else
         sp_jw_null(w, "address");
     sp_jw_cstr(w, "state", sp_audit_rcpt_final(r));
@@ -150,8 +139,10 @@ static void put_recipient(struct ledger *l, const struct sp_audit_message *m, ui
 
 static void put_message(struct ledger *l, const struct sp_audit_message *m, struct sp_jw *w)
 {
-    SP_AUTO(sp_json_doc) accepted = line_of(l, m, m->accepted_seq);
+    SP_AUTO(sp_json_doc) accepted = ledger_line(l, m, m->accepted_seq);
     const struct sp_json *root = accepted == NULL ? NULL : sp_json_root(accepted);
+    SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+    struct sp_bytes *to = ledger_recipients(l, m, root, arena);
     struct read_line kept = {0};
 
     sp_jw_object(w, NULL);
@@ -168,8 +159,7 @@ static void put_message(struct ledger *l, const struct sp_audit_message *m, stru
     sp_jw_bool(w, "duplicates_possible", m->duplicates_possible);
     sp_jw_array(w, "recipients");
     for (uint32_t n = 0; n < m->rcpt_count; n++)
-        put_recipient(l, m, n, sp_json_find(root, "to"), read_line(l, m, m->rcpts[n].seq, &kept),
-                      w);
+        put_recipient(l, m, n, to[n], read_line(l, m, m->rcpts[n].seq, &kept), w);
     sp_jw_end(w);
     sp_jw_end(w);
     sp_json_doc_free(kept.doc);

@@ -7,8 +7,10 @@
 #include "base/mem.h"
 #include "base/strike.h"
 #include "detect/detect.h"
+#include "jobs/bounce.h"
 #include "jobs/jobs.h"
 #include "jobs/scan.h"
+#include "mime/bounce.h"
 #include "role/role.h"
 #include "role/watchdog.h"
 
@@ -199,6 +201,57 @@ static void on_scan(void *arg, struct sp_jobs_job *job)
         sp_mem_trim();
 }
 
+/* ---- what came back ---- */
+
+static enum sp_rc read_bounce(struct scanner *s, struct sp_jobs_job *job, struct sp_buf *out)
+{
+    struct sp_jobs_bounce_request request;
+    struct sp_mime_bounce b;
+    enum sp_rc rc = sp_jobs_bounce_request_decode(sp_jobs_job_payload(job), &request);
+
+    if (rc != SP_OK)
+        return rc;
+    request.content.fd = sp_jobs_job_take_fd(job, 0);
+    s->len = request.content.len;
+    rc = request.content.fd < 0 ? SP_E_MALFORMED : SP_OK;
+    if (rc == SP_OK) {
+        SP_AUTO(sp_content_reader) reader = sp_content_reader_new(&request.content);
+        struct sp_mime_source source = sp_mime_source_content(reader, request.content.len);
+        struct sp_jobs_bounce_reply reply = {.kind = SP_JOBS_BOUNCE_OTHER};
+
+        sp_mime_bounce_read(&source, &b);
+        reply.said = b.said;
+        reply.said_count = b.said_count;
+        if (b.said_count > 0)
+            reply.kind = SP_JOBS_BOUNCE_REPORT;
+        else if (b.is_auto)
+            reply.kind = SP_JOBS_BOUNCE_AUTO;
+        sp_jobs_bounce_reply_encode(out, &reply);
+        sp_mime_bounce_clear(&b);
+        rc = sp_buf_rc(out);
+    }
+    sp_content_clear(&request.content);
+    return rc;
+}
+
+static void on_bounce(void *arg, struct sp_jobs_job *job)
+{
+    struct scanner *s = arg;
+    struct sp_buf out;
+    enum sp_rc rc;
+
+    sp_buf_init(&out, REPLY_MAX);
+    sp_jobs_job_started(job);
+    sp_watchdog_start(s->watchdog, sp_jobs_job_deadline_ms(job) + GRACE_MS -
+                                       sp_clock_mono_ms(sp_loop_clock(sp_role_loop(s->role))));
+    rc = read_bounce(s, job, &out);
+    sp_watchdog_cancel(s->watchdog);
+    if (rc != SP_OK)
+        sp_buf_reset(&out);
+    sp_jobs_job_reply(job, rc, sp_buf_bytes(&out), NULL, 0);
+    sp_buf_wipe(&out);
+}
+
 /* ---- start and stop ---- */
 
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
@@ -216,6 +269,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     s->jobs = sp_jobs_new(sp_role_loop(role), sp_role_log(role));
     sp_jobs_on_faulty(s->jobs, sp_role_peer_faulty, role);
     sp_jobs_serve_singly(s->jobs, SP_JOBS_SCAN, on_scan, s);
+    sp_jobs_serve_singly(s->jobs, SP_JOBS_BOUNCE, on_bounce, s);
     return SP_OK;
 }
 

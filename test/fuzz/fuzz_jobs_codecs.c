@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "jobs/act.h"
+#include "jobs/bounce.h"
 #include "jobs/command.h"
 #include "jobs/deposit.h"
 #include "jobs/contacts.h"
@@ -58,6 +59,10 @@ LISTS(suppress)
 LISTS(contacts)
 PLAIN(report_request)
 LISTS(report_reply)
+PLAIN(bounce_request)
+LISTS(bounce_reply)
+PLAIN(origin_request)
+PLAIN(origin_reply)
 
 static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf *) = {
     try_scan_request,    try_scan_reply,    try_seal_request, try_seal_reply,
@@ -65,6 +70,7 @@ static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf 
     try_command_request, try_command_reply, try_act_request,  try_submit_request,
     try_submit_reply,    try_fetch_request, try_fetch_reply,  try_posture,
     try_report_request,  try_report_reply,  try_suppress,     try_contacts,
+    try_bounce_request,  try_bounce_reply,  try_origin_request, try_origin_reply,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
