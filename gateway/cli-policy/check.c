@@ -80,6 +80,35 @@ static void check_domains(struct cli *cli, const struct found *found, const char
             }
 }
 
+static bool takes_bounces(const struct sp_config *c)
+{
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listen[i].bounces)
+            return true;
+    return false;
+}
+
+/* What comes back must find a door of its own, and people's addresses must not lie behind it. */
+static void check_bounces(struct cli *cli, const struct sp_config *c, const struct found *found,
+                          const char *dir)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const char *domain = found->tenants[i]->bounces.domain;
+
+        if (domain[0] == 0)
+            continue;
+        for (size_t k = 0; k < found->count; k++)
+            if (sp_tenant_has_domain(found->tenants[k], sp_bytes_cstr(domain)))
+                sp_problem_file(cli->problems, dir, 0, SP_E_CONFIG_INVALID,
+                                "bounces.domain of tenant %s: %s has addresses of tenant %s",
+                                found->tenants[i]->name, domain, found->tenants[k]->name);
+        if (!takes_bounces(c))
+            sp_problem_file(cli->problems, dir, 0, SP_E_CONFIG_MISSING,
+                            "tenant %s has a bounces.domain, but no listener has \"bounces\": true",
+                            found->tenants[i]->name);
+    }
+}
+
 static void check_file(struct cli *cli, const char *dir, const char *setting, const char *name)
 {
     const char *path = cli_join(cli, dir, name);
@@ -236,6 +265,7 @@ static void check_all(struct cli *cli, const char *path)
     if (config != NULL) {
         load_tenants(cli, found, cli_join(cli, dir, config->tenants));
         check_domains(cli, found, config->tenants);
+        check_bounces(cli, config, found, config->tenants);
         check_files(cli, config, dir);
         for (size_t i = 0; i < found->count; i++)
             check_dkim(cli, config, dir, found->tenants[i]);

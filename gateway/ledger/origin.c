@@ -30,8 +30,8 @@ struct sp_bytes *ledger_recipients(struct ledger *l, const struct sp_audit_messa
     uint32_t n = 0;
 
     memset(to, 0, (m->rcpt_count + 1) * sizeof(*to));
-    for (const struct sp_json *i = list == NULL ? NULL : list->first; i != NULL && n < m->rcpt_count;
-         i = i->next)
+    for (const struct sp_json *i = list == NULL ? NULL : list->first;
+         i != NULL && n < m->rcpt_count; i = i->next)
         to[n++] = sp_arena_copy(arena, i->text);
     for (uint32_t i = 0; i < m->place_count; i++) {
         SP_AUTO(sp_json_doc) line = NULL;

@@ -30,6 +30,9 @@ struct half {
     struct sp_retry_class *retries;
     size_t retry_count;
     struct sp_sites *sites;
+    struct sp_delivery_bounces *bounces;
+    size_t bounce_count;
+    struct sp_secret return_key;
     char **signers; /* names of tenants */
     size_t signer_count;
     struct sp_transport *transport;
@@ -67,6 +70,12 @@ static void half_free(void *ptr)
     for (size_t i = 0; i < h->signer_count; i++)
         sp_free(h->signers[i]);
     sp_free(h->signers);
+    for (size_t i = 0; i < h->bounce_count; i++) {
+        sp_free((char *)h->bounces[i].tenant);
+        sp_free((char *)h->bounces[i].domain);
+    }
+    sp_free(h->bounces);
+    sp_secret_clear(&h->return_key);
     sp_free(h->hostname);
     sp_free(h->resolver_text);
     sp_free(h);
@@ -218,13 +227,23 @@ static void make_delivery(struct relay *r, struct half *h)
         .sites = h->sites,
         .signers = h->signers,
         .signer_count = h->signer_count,
+        .bounces = h->bounces,
+        .bounce_count = h->bounce_count,
+        .return_key = &h->return_key,
     };
 
     h->delivery = sp_delivery_new(&parts, &settings);
 }
 
-/* Who has a DKIM selector: what we make in their names goes by the sealer. */
-static enum sp_rc load_signers(struct relay *r, struct half *h, struct sp_err *err)
+static void add_bounces(struct half *h, const struct sp_tenant *t)
+{
+    h->bounces = sp_realloc(h->bounces, (h->bounce_count + 1) * sizeof(*h->bounces));
+    h->bounces[h->bounce_count++] = (struct sp_delivery_bounces){
+        .tenant = sp_strdup(t->name), .domain = sp_strdup(t->bounces.domain)};
+}
+
+/* Of the tenants: who has a DKIM selector (what we make in their names goes by the sealer), and who return paths of ours. */
+static enum sp_rc load_tenants(struct relay *r, struct half *h, struct sp_err *err)
 {
     struct sp_bytes name, data;
     size_t at = 0;
@@ -237,6 +256,8 @@ static enum sp_rc load_signers(struct relay *r, struct half *h, struct sp_err *e
             continue;
         if (sp_tenant_load(data, "tenants", problems, &tenant) != SP_OK)
             return sp_problems_rc(problems, err);
+        if (tenant->bounces.domain[0] != 0)
+            add_bounces(h, tenant);
         if (!sp_tenant_signs(tenant))
             continue;
         h->signers = sp_realloc(h->signers, (h->signer_count + 1) * sizeof(*h->signers));
@@ -262,7 +283,7 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
     if (rc == SP_OK)
         rc = load_sites(r, h, err);
     if (rc == SP_OK)
-        rc = load_signers(r, h, err);
+        rc = load_tenants(r, h, err);
     if (rc == SP_OK)
         rc = make_transport(r, h, err);
     if (rc == SP_OK)
@@ -272,6 +293,7 @@ static enum sp_rc half_new(struct relay *r, struct half **out, struct sp_err *er
         return rc;
     }
     copy_retries(r, h);
+    relay_keys_return(r, &h->return_key);
     make_delivery(r, h);
     *out = h;
     return SP_OK;

@@ -34,6 +34,11 @@ enum sp_rc relay_keys_load(struct relay *r, struct sp_journal_keys *out, struct 
     return SP_OK;
 }
 
+void relay_keys_return(const struct relay *r, struct sp_secret *out)
+{
+    sp_crypt_hkdf(sp_secret_bytes(&r->keys.record), SP_LIT("sallyport return path 1"), out);
+}
+
 void relay_keys_clear(struct sp_journal_keys *keys)
 {
     sp_secret_clear(&keys->content);

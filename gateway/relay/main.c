@@ -32,13 +32,17 @@ static void make_intake(struct relay *r)
         .kek_id = r->keys.kek_id,
         .remembered = remembered,
         .is_new = is_new,
+        .left_alone_until = relay_suppress_until,
+        .leave_alone = relay_suppress_add,
         .arg = r,
     };
 
     sp_crypt_hkdf(sp_secret_bytes(&r->keys.record), SP_LIT("sallyport loop mark 1"),
                   &parts.mark_key);
+    relay_keys_return(r, &parts.return_key);
     r->intake = sp_intake_new(&parts);
     sp_secret_clear(&parts.mark_key);
+    sp_secret_clear(&parts.return_key);
 }
 
 /* Sockets of the settings' `listen` come as "listen/0", "listen/1", ... */

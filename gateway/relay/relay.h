@@ -77,6 +77,8 @@ SP_MUST_CHECK enum sp_rc relay_keys_renew(struct relay *r, struct sp_err *err);
 /* What the audit says if opening the shard completes a rotation. out: not initialised before; owner: the caller */
 void relay_keys_renewed(const struct relay *r, struct sp_buf *out);
 void relay_keys_clear(struct sp_journal_keys *keys);
+/* The key of return paths of our own: the same in all relays of a deployment. */
+void relay_keys_return(const struct relay *r, struct sp_secret *out);
 
 /* ---- acts.c: what the supervisor has done, for the audit ---- */
 
@@ -134,6 +136,10 @@ void relay_suppress_free(struct relay_suppress *m);
 void relay_suppress_again(struct relay_suppress *m);
 /* returns: the memory, lent as long as the relay */
 struct sp_suppress *relay_suppress_list(const struct relay *r);
+/* returns: until when an address is left alone of which a report says this; 0: it is not. arg: the relay */
+int64_t relay_suppress_until(void *arg, int code, struct sp_status status);
+/* It is on record. arg: the relay */
+void relay_suppress_add(void *arg, struct sp_bytes address, int64_t until_ms);
 /* returns: whether the ledger's list is here: nothing is delivered before */
 bool relay_suppress_is_known(const struct relay *r);
 

@@ -4,6 +4,7 @@
  */
 #include "gateway/relay/relay.h"
 
+#include "delivery/outcome.h"
 #include "delivery/suppress.h"
 #include "jobs/suppress.h"
 
@@ -128,4 +129,23 @@ struct sp_suppress *relay_suppress_list(const struct relay *r)
     const struct relay *whose = r->first != NULL ? r->first : r;
 
     return whose->suppress == NULL ? NULL : whose->suppress->list;
+}
+
+int64_t relay_suppress_until(void *arg, int code, struct sp_status status)
+{
+    const struct relay *r = arg;
+    const struct sp_smtp_reply reply = {.code = code, .status = status};
+    int64_t for_ms = r->config->delivery.suppress_ms;
+
+    if (for_ms == 0 || !sp_outcome_suppresses(&reply))
+        return 0;
+    return sp_clock_wall_ms(sp_loop_clock(r->loop)) + for_ms;
+}
+
+void relay_suppress_add(void *arg, struct sp_bytes address, int64_t until_ms)
+{
+    const struct relay *r = arg;
+
+    sp_suppress_set(relay_suppress_list(r), address, until_ms,
+                    sp_clock_wall_ms(sp_loop_clock(r->loop)));
 }

@@ -19,6 +19,7 @@ static const struct sp_audit_event events[] = {
     {"delivery.attempted", true, false, "one attempt for a group of recipients, with its evidence"},
     {"delivery.redirected", true, false, "a message was sent on by another way"},
     {"dsn.sent", true, false, "a delivery status notification was queued"},
+    {"dsn.received", true, false, "something came back to a return path of ours"},
     {"portal.deposited", true, false, "a package lies in the portal"},
     {"portal.notified", true, false, "the notice of a package was delivered"},
     {"portal.opened", true, false, "a package was opened"},

@@ -34,6 +34,7 @@ struct sp_config_listen {
     enum sp_listen_auth auth;
     struct sp_config_texts proxies; /* networks of load balancers that speak PROXY version 2 */
     bool plain_ok;                  /* mail from the tenant's networks without AUTH or TLS */
+    bool bounces;                   /* mail to the tenants' return paths alone */
 };
 
 /* A certificate beside the first, for clients that ask for one of its names. */

@@ -207,6 +207,8 @@ static const struct sp_setting listen_settings[] = {
      "TLS after STARTTLS, from the first byte, or never"},
     {"auth", SP_SETTING_CHOICE, offsetof(struct sp_config_listen, auth), 0, 0, "offered", listen_auth, SP_FORM_ANY,
      "AUTH in TLS: offered, required before any mail (a submission port, as 587 and 465), or off"},
+    {"bounces", SP_SETTING_BOOL, offsetof(struct sp_config_listen, bounces), 0, 0, "false", NULL, SP_FORM_ANY,
+     "this one takes what comes back to the tenants' return paths (bounces.domain) and nothing else, from anybody, with TLS or without"},
     {"proxies", SP_SETTING_TEXTS, offsetof(struct sp_config_listen, proxies), 0, 0, "", NULL, SP_FORM_CIDR,
      "networks of load balancers: their connections must begin with a PROXY header, version 2, whose client then counts as the peer"},
     {"plain_ok", SP_SETTING_BOOL, offsetof(struct sp_config_listen, plain_ok), 0, 0, "false", NULL, SP_FORM_ANY,

@@ -53,6 +53,9 @@ static const struct sp_setting settings[] = {
      "subdomains of domains are the tenant's too, unless another tenant names them"},
     {"senders.onmicrosoft", SP_SETTING_TEXT, AT(senders.onmicrosoft), 0, 0, "", NULL, SP_FORM_HOST,
      "the tenant's domain under onmicrosoft.com, which then counts as its own"},
+    {"bounces.domain", SP_SETTING_TEXT, AT(bounces.domain), 0, 0, "", NULL, SP_FORM_HOST,
+     "domain of return paths of our own, one a recipient: what comes back to it is recorded and goes on to the sender; its MX must lead to a listener with bounces; none keeps the sender's own address"},
+
     {"limits.messages", SP_SETTING_INT, AT(limits.messages), 0, 10000000, "0", NULL, SP_FORM_ANY,
      "messages a minute that are taken; more are answered 450; 0 for any number"},
     {"limits.bytes", SP_SETTING_SIZE, AT(limits.bytes), 0, (int64_t)1 << 40, "0", NULL, SP_FORM_ANY,

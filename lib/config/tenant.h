@@ -45,6 +45,9 @@ struct sp_tenant {
         const char *onmicrosoft; /* its domain under onmicrosoft.com; "" for none */
     } senders;
     struct {
+        const char *domain; /* of return paths of our own; "" for none */
+    } bounces;
+    struct {
         int64_t messages; /* a minute; 0: any number */
         int64_t bytes;    /* a second; 0: any number */
     } limits;

@@ -353,7 +353,8 @@ static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
 
     bool is_sealed = sp_rung_is_crypto(a->ladder.rungs[a->taken].rung);
 
-    *mail = (struct sp_smtp_mail){.from = accept->sender, .rcpts = rcpts, .count = a->n_count};
+    *mail = (struct sp_smtp_mail){
+        .from = sp_attempt_return_path(a), .rcpts = rcpts, .count = a->n_count};
     mail->params.has_size = true;
     mail->params.size = sp_source_total(&a->source);
     mail->params.body =

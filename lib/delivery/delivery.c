@@ -78,6 +78,7 @@ static bool same_script(const struct sp_queue_message *m, uint16_t a, uint16_t b
 static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struct sp_queue_due *due)
 {
     bool taken[SP_QUEUE_DUE_MAX] = {false};
+    bool single = sp_delivery_has_own_path(d, &p->m->accept);
 
     for (size_t i = 0; i < due->n_count; i++) {
         uint16_t group[SP_QUEUE_DUE_MAX];
@@ -86,7 +87,7 @@ static void start_groups(struct sp_delivery *d, struct sp_parcel *p, const struc
         if (taken[i])
             continue;
         for (size_t k = i; k < due->n_count; k++) {
-            if (taken[k] || (k != i && (!same_group(p->m, due->ns[i], due->ns[k]) ||
+            if (taken[k] || (k != i && (single || !same_group(p->m, due->ns[i], due->ns[k]) ||
                                         !same_luck(d, p->m, due->ns[i], due->ns[k]) ||
                                         !same_script(p->m, due->ns[i], due->ns[k]))))
                 continue;

@@ -26,6 +26,13 @@ struct sp_jobs;
 struct sp_suppress;
 
 struct sp_retry_class;
+struct sp_secret;
+
+/* A tenant with return paths of its own, and their domain. */
+struct sp_delivery_bounces {
+    const char *tenant;
+    const char *domain;
+};
 
 struct sp_delivery_settings {
     const char *hostname;                 /* EHLO, Received, DSN: our name */
@@ -48,6 +55,10 @@ struct sp_delivery_settings {
     unsigned site_max;        /* to one host; 0: 20 */
     unsigned messages_max;    /* over one connection; 0: 1000 */
     unsigned relays;          /* the limits of sites are divided by their number; 0: 1 */
+
+    const struct sp_delivery_bounces *bounces; /* lent for its life */
+    size_t bounce_count;
+    const struct sp_secret *return_key; /* of those paths; lent likewise; NULL without them */
 
     const struct sp_sites *sites; /* lent for the delivery's life; NULL: no limits but these */
 

@@ -200,6 +200,13 @@ bool sp_delivery_suppresses(const struct sp_delivery *d, struct sp_bytes address
 /* returns: whether the envelope sender is not the tenant's own: no report goes there */
 bool sp_attempt_is_foreign(const struct sp_attempt *a);
 
+/* ---- verp.c ---- */
+
+/* returns: whether each recipient's copy goes under a return path of its own */
+bool sp_delivery_has_own_path(const struct sp_delivery *d, const struct sp_accept *a);
+/* returns: what MAIL FROM says, lent or in a's arena */
+struct sp_bytes sp_attempt_return_path(const struct sp_attempt *a);
+
 /* ---- hops.c ---- */
 
 /* Resolves and asks the hosts in turn; outcome is told what each showed, and the attempt goes on. May free a. */

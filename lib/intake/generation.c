@@ -59,6 +59,7 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
 
     g->listen_tls[i] = mode;
     g->plain_ok[i] = c->listen[i].plain_ok;
+    g->bounces[i] = c->listen[i].bounces;
     set_proxies(&g->proxies[i], &c->listen[i].proxies);
     g->servers[i] = (struct sp_smtp_server_config){
         .hostname = g->hostname,
@@ -76,6 +77,10 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
         .auth = tls && c->listen[i].auth != SP_LISTEN_AUTH_OFF ? g->auth : 0,
         .auth_required = c->listen[i].auth == SP_LISTEN_AUTH_REQUIRED,
     };
+    if (c->listen[i].bounces) { /* anybody's, as it comes */
+        g->servers[i].tls_required = g->servers[i].auth_required = false;
+        g->servers[i].auth = 0;
+    }
 }
 
 /* The settings' table has checked that it is a digest. */
@@ -118,6 +123,7 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     g->servers = sp_calloc(c->listen_count, sizeof(*g->servers));
     g->listen_tls = sp_calloc(c->listen_count, sizeof(*g->listen_tls));
     g->plain_ok = sp_calloc(c->listen_count, sizeof(*g->plain_ok));
+    g->bounces = sp_calloc(c->listen_count, sizeof(*g->bounces));
     g->proxies = sp_calloc(c->listen_count, sizeof(*g->proxies));
     g->auth = mechanisms(s);
     for (size_t i = 0; i < c->listen_count; i++)
@@ -166,6 +172,7 @@ void sp_intake_generation_unref(struct generation *g)
         sp_free(g->proxies[i].items);
     sp_free(g->proxies);
     sp_free(g->plain_ok);
+    sp_free(g->bounces);
     sp_free(g->node);
     sp_free(g->hostname);
     sp_free(g);

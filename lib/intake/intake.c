@@ -61,6 +61,7 @@ void sp_intake_unref(struct sp_intake *in)
     sp_slots_free(in->sessions);
     sp_intake_limits_free(in);
     sp_secret_clear(&in->parts.mark_key);
+    sp_secret_clear(&in->parts.return_key);
     sp_free(in);
 }
 

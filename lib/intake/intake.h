@@ -17,6 +17,7 @@
 #include "io/loop.h"
 #include "jobs/jobs.h"
 #include "log/log.h"
+#include "mail/status.h"
 #include "policy/stage.h"
 #include "queue/queue.h"
 #include "tls/tls.h"
@@ -30,12 +31,19 @@ struct sp_intake_parts {
     struct sp_jobs *jobs; /* scanner, ledger */
     const struct sp_clock *clock;
     const struct sp_random *random;
-    const char *kek_id;        /* of the key generation, for the audit */
-    struct sp_secret mark_key; /* of the loop mark: the same in all relays of a deployment */
+    const char *kek_id;          /* of the key generation, for the audit */
+    struct sp_secret mark_key;   /* of the loop mark: the same in all relays of a deployment */
+    struct sp_secret return_key; /* of our return paths, likewise */
     /* What is remembered of a recipient's domain: a floor (enum sp_floor) or SP_REMEMBERED_NEVER_SEEN. May be NULL. */
     int (*remembered)(void *arg, struct sp_bytes domain);
     /* Whether the tenant has never written to that address: 1, 0, or -1 if nobody can tell. May be NULL. */
     int (*is_new)(void *arg, struct sp_bytes tenant, struct sp_bytes address);
+    /*
+     * A report says that an address takes no mail: returns until when it is left alone (wall clock), 0 if it is not. Once that is
+     * on record, leave_alone says it again, to be done. May be NULL, both.
+     */
+    int64_t (*left_alone_until)(void *arg, int code, struct sp_status status);
+    void (*leave_alone)(void *arg, struct sp_bytes address, int64_t until_ms);
     void *arg;
 };
 
@@ -82,6 +90,7 @@ void sp_intake_drain(struct sp_intake *in, int64_t patience_ms, void (*fn)(void 
 struct sp_intake_stats {
     uint64_t sessions;           /* since the start */
     uint64_t accepted;           /* messages */
+    uint64_t bounced;            /* taken at our return paths */
     uint64_t refused;            /* messages and recipients, by policy or proof */
     const uint64_t *refused_why; /* the same by enum sp_rc, SP_RC_COUNT of them; lent */
     uint64_t scans, scans_failed;

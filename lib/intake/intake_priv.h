@@ -48,6 +48,7 @@ struct generation {
     struct sp_smtp_server_config *servers; /* by listen index */
     enum sp_listen_tls *listen_tls;
     bool *plain_ok;
+    bool *bounces;            /* by listen index: takes nothing else */
     struct networks *proxies; /* by listen index */
     size_t listen_count;
     unsigned auth; /* mechanisms */
@@ -146,6 +147,7 @@ struct session {
     bool pumping;
     struct proof refused;   /* what failed at the last MAIL; who NULL: nothing to tell */
     struct transaction *tx; /* NULL outside */
+    struct bounce *bounce;  /* the same, of a listener for bounces */
 };
 
 /* Runs the machine on what has come, and sends what it says. */

@@ -4,6 +4,7 @@
  * (password, scanner, journal) come back through sp_intake_session_answer, found by handle, so that a session that has
  * gone meanwhile is simply not there.
  */
+#include "intake/bounce_priv.h"
 #include "intake/intake_priv.h"
 #include "io/proxy.h"
 
@@ -185,6 +186,8 @@ void sp_intake_session_free(struct session *s)
     sp_list_remove(&s->link);
     if (s->tx != NULL)
         sp_intake_tx_orphan(s->tx);
+    if (s->bounce != NULL)
+        sp_intake_bounce_orphan(s->bounce);
     sp_smtp_server_free(s->server);
     sp_timer_free(s->timer);
     sp_timer_free(s->pace);
@@ -205,6 +208,7 @@ static void drop_transaction(struct session *s)
     if (s->tx != NULL)
         sp_intake_tx_free(s->tx);
     s->tx = NULL;
+    sp_intake_bounce_drop(s);
     if (s->holding) { /* it waited for this message's body, or for its tenant's rate */
         s->holding = false;
         if (s->pace != NULL)
@@ -287,6 +291,8 @@ static void pace(struct session *s, size_t bytes)
 
 static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
 {
+    if (s->gen->bounces[s->listen] && sp_intake_bounce_event(s, ev))
+        return;
     switch (ev->type) {
     case SP_SMTP_SERVER_HELLO:
         sp_buf_reset(&s->helo);
@@ -367,7 +373,7 @@ void sp_intake_session_pump(struct session *s)
     s->pumping = true;
     input = left = sp_stream_input(s->stream);
     while (!s->closing) {
-        if (s->tx != NULL && sp_intake_tx_is_full(s->tx))
+        if (s->tx != NULL ? sp_intake_tx_is_full(s->tx) : sp_intake_bounce_is_full(s))
             break;
         if (!sp_smtp_server_next(s->server, &left, &ev))
             break;

@@ -11,7 +11,7 @@
 #define SP_DSN_READ_MAX 64 /* recipients that are looked at */
 
 struct sp_dsn_said {
-    struct sp_bytes final;    /* Final-Recipient without its type, trimmed, without <>; may be empty */
+    struct sp_bytes final; /* Final-Recipient without its type, trimmed, without <>; may be empty */
     struct sp_bytes original; /* Original-Recipient likewise, as xtext or not */
     bool has_action;          /* one of the four that are told of here */
     enum sp_dsn_action action;

@@ -234,12 +234,11 @@ struct sp_queue_stats {
     size_t recipients_pending; /* pending and deferred */
     size_t recipients_held;
     size_t recipients_busy;
-    size_t quarantined; /* messages whose record is damaged */
-    uint64_t segments;  /* found at the start, and so are the next four */
-    uint64_t records;
-    uint64_t dropped; /* records at the tail that nobody was promised */
-    uint64_t footers; /* segments whose footer was read at the start, not their records */
-    uint64_t damaged; /* records and segments that were found so at the start */
+    size_t quarantined;         /* messages whose record is damaged */
+    uint64_t segments, records; /* found at the start, and so are the next three */
+    uint64_t dropped;           /* records at the tail that nobody was promised */
+    uint64_t footers;           /* segments whose footer was read at the start, not their records */
+    uint64_t damaged;           /* records and segments that were found so at the start */
     uint64_t disk_len;
     uint64_t first_segment, current_segment;
     struct sp_journal_stats journal;
@@ -293,8 +292,6 @@ struct sp_queue_seen {
 /* Visits all recipients that are not final, in no order. v: lent for the call. cost: O(messages), no disk */
 void sp_queue_each(const struct sp_queue *q,
                    void (*visit)(void *arg, const struct sp_queue_seen *v), void *arg);
-
-/* ---- disk space ---- */
 
 /* The ledger has durably folded all segments before this one. */
 void sp_queue_ledger_passed(struct sp_queue *q, uint64_t segment);

@@ -1,4 +1,4 @@
-"""A recipient that waits is sent to another address or by another route: decided anew, never below what was decided, on record."""
+"""A recipient that waits gets another address or another route: decided anew, never below what was decided, on record."""
 import json
 
 import pytest

@@ -65,11 +65,11 @@ PLAIN(origin_request)
 PLAIN(origin_reply)
 
 static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf *) = {
-    try_scan_request,    try_scan_reply,    try_seal_request, try_seal_reply,
-    try_deposit_request, try_deposit_reply, try_keys_request, try_keys_reply,
-    try_command_request, try_command_reply, try_act_request,  try_submit_request,
-    try_submit_reply,    try_fetch_request, try_fetch_reply,  try_posture,
-    try_report_request,  try_report_reply,  try_suppress,     try_contacts,
+    try_scan_request,    try_scan_reply,    try_seal_request,   try_seal_reply,
+    try_deposit_request, try_deposit_reply, try_keys_request,   try_keys_reply,
+    try_command_request, try_command_reply, try_act_request,    try_submit_request,
+    try_submit_reply,    try_fetch_request, try_fetch_reply,    try_posture,
+    try_report_request,  try_report_reply,  try_suppress,       try_contacts,
     try_bounce_request,  try_bounce_reply,  try_origin_request, try_origin_reply,
 };
 

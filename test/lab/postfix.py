@@ -107,10 +107,11 @@ postlog unix-dgram n - n - 1 postlogd
 class Postfix:
     """Takes mail for every domain on port, offers STARTTLS with the certificate, keeps it all in one maildir."""
 
-    def __init__(self, folder, port, certificate, addresses=("127.0.0.1",), plain_addresses=()):
+    def __init__(self, folder, port, certificate, addresses=("127.0.0.1",), plain_addresses=(), main=""):
         self.run = pathlib.Path(folder) / "postfix"
         self.port, self.certificate, self.addresses = port, certificate, addresses
         self.plain_addresses = plain_addresses  # there it offers no STARTTLS
+        self.main = main  # lines of main.cf besides
 
     def start(self):
         root = unpack()
@@ -122,7 +123,7 @@ class Postfix:
         os.chown(self.run / "mail", owner.pw_uid, owner.pw_gid)
         (etc / "main.cf").write_text(MAIN.format(
             run=self.run, root=root, owner=OWNER, postdrop=POSTDROP, uid=owner.pw_uid, gid=owner.pw_gid,
-            certificate=self.certificate[0], key=self.certificate[1]))
+            certificate=self.certificate[0], key=self.certificate[1]) + self.main)
         listeners = [f"{a}:{self.port} inet n - n - - smtpd\n" for a in self.addresses]
         listeners += [f"{a}:{self.port} inet n - n - - smtpd -o smtpd_tls_security_level=none\n"
                       for a in self.plain_addresses]

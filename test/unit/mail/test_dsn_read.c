@@ -2,16 +2,17 @@
 #include "mail/dsn_read.h"
 #include "support/check_main.h"
 
-static const char postfix[] = "Reporting-MTA: dns; mx.example.net\r\n"
-                              "X-Postfix-Queue-ID: 4F1\r\nArrival-Date: Mon, 23 Nov 2026 10:00:00 +0000 (UTC)\r\n"
-                              "\r\n"
-                              "Final-Recipient: rfc822; Nobody@example.net\r\n"
-                              "Original-Recipient: rfc822;no+2Bbody@example.net\r\n"
-                              "Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; inner.example.net\r\n"
-                              "Diagnostic-Code: smtp; 550 5.1.1 <nobody@example.net>: Recipient address\r\n"
-                              "    rejected: User unknown\r\n"
-                              "\r\n"
-                              "Final-Recipient: rfc822; slow@example.net\r\nAction: delayed\r\nStatus: 4.4.1\r\n";
+static const char postfix[] =
+    "Reporting-MTA: dns; mx.example.net\r\n"
+    "X-Postfix-Queue-ID: 4F1\r\nArrival-Date: Mon, 23 Nov 2026 10:00:00 +0000 (UTC)\r\n"
+    "\r\n"
+    "Final-Recipient: rfc822; Nobody@example.net\r\n"
+    "Original-Recipient: rfc822;no+2Bbody@example.net\r\n"
+    "Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; inner.example.net\r\n"
+    "Diagnostic-Code: smtp; 550 5.1.1 <nobody@example.net>: Recipient address\r\n"
+    "    rejected: User unknown\r\n"
+    "\r\n"
+    "Final-Recipient: rfc822; slow@example.net\r\nAction: delayed\r\nStatus: 4.4.1\r\n";
 
 START_TEST(what_postfix_writes)
 {
@@ -40,16 +41,22 @@ START_TEST(what_others_write)
     } cases[] = {
         {"", 0, 0, 0},
         {"\n\n\n", 0, 0, 0},
-        {"Final-Recipient: rfc822;a@b.c\nAction: failed\nStatus: 5.0.0\n", 1, 0, 5}, /* no first group */
+        {"Final-Recipient: rfc822;a@b.c\nAction: failed\nStatus: 5.0.0\n", 1, 0,
+         5}, /* no first group */
         {"X: y\n\nfinal-recipient:<a@b.c>\nACTION: FAILED\n", 1, 0, 0},
-        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: expanded\n", 0, 0, 0}, /* none that is told of */
+        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: expanded\n", 0, 0,
+         0}, /* none that is told of */
         {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: exploded\n", 0, 0, 0},
         {"X: y\n\nAction: failed\nStatus: 5.1.1\n", 0, 0, 0}, /* about nobody */
-        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nDiagnostic-Code: x-qq; 550\n", 1, 0, 0},
-        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nDiagnostic-Code: smtp;9999 \n", 1, 0, 0},
-        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nDiagnostic-Code: smtp;554\n", 1, 554, 0},
+        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nDiagnostic-Code: x-qq; 550\n", 1,
+         0, 0},
+        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nDiagnostic-Code: smtp;9999 \n", 1,
+         0, 0},
+        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nDiagnostic-Code: smtp;554\n", 1,
+         554, 0},
         {"X: y\n\nFinal-Recipient: rfc822;a@b.c\nAction: failed\nStatus: nonsense\n", 1, 0, 0},
-        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\n Action: failed\n", 0, 0, 0}, /* a folded line is no field */
+        {"X: y\n\nFinal-Recipient: rfc822;a@b.c\n Action: failed\n", 0, 0,
+         0}, /* a folded line is no field */
     };
 
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {

@@ -6,13 +6,14 @@
     "From: MAILER-DAEMON@example.net\r\nTo: b@gw.example\r\nSubject: Undelivered\r\n"              \
     "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\nContent-Type: " type                     \
     "; report-type=delivery-status; boundary=\"b/1\"\r\n\r\n"                                      \
-    "--b/1\r\nContent-Type: text/plain\r\n\r\nFinal-Recipient: rfc822;forged@example.net\r\n\r\n" \
+    "--b/1\r\nContent-Type: text/plain\r\n\r\nFinal-Recipient: rfc822;forged@example.net\r\n\r\n"  \
     "--b/1\r\nContent-Type: " part "\r\n\r\nReporting-MTA: dns; mx.example.net\r\n\r\n"            \
     "Final-Recipient: rfc822; nobody@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n"           \
     "Diagnostic-Code: smtp; 550 5.1.1 no\r\n\r\n"                                                  \
     "--b/1\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: it was this\r\n\r\n--b/1--\r\n"
 
-#define PLAIN(fields) "From: a@example.net\r\n" fields "\r\nFinal-Recipient: rfc822;a@b.c\r\nAction: failed\r\n"
+#define PLAIN(fields)                                                                              \
+    "From: a@example.net\r\n" fields "\r\nFinal-Recipient: rfc822;a@b.c\r\nAction: failed\r\n"
 
 START_TEST(what_it_is)
 {
