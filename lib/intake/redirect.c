@@ -9,10 +9,12 @@
 #include "policy/facts_read.h"
 
 /* The facts of then, with time and recipient of now. */
-static void set_facts(struct sp_intake *in, struct sp_bytes to, struct sp_facts *f)
+static void set_facts(struct sp_intake *in, struct sp_bytes tenant, struct sp_bytes to,
+                      struct sp_facts *f)
 {
     const struct sp_policy *policy = in->now->policy;
     struct sp_address a;
+    int is_new = -1;
 
     f->now_ms = sp_clock_wall_ms(in->parts.clock);
     sp_facts_set_absent(f, SP_FACT_TIME_HOUR);
@@ -25,7 +27,12 @@ static void set_facts(struct sp_intake *in, struct sp_bytes to, struct sp_facts 
         sp_facts_set_scan(f, SP_SCAN_CRASHED);
     }
     sp_facts_set_recipient(f, to);
-    sp_facts_set_unknown(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
+    if (in->parts.is_new != NULL)
+        is_new = in->parts.is_new(in->parts.arg, tenant, to);
+    if (is_new < 0)
+        sp_facts_set_unknown(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
+    else
+        sp_facts_set_number(f, SP_FACT_RECIPIENT_FIRST_CONTACT, is_new);
     if (in->parts.remembered != NULL && sp_address_parse(to, &a) == SP_OK)
         sp_facts_set_number(f, SP_FACT_DOMAIN_REMEMBERED,
                             in->parts.remembered(in->parts.arg, a.domain));
@@ -56,7 +63,7 @@ enum sp_rc sp_intake_redecide(struct sp_intake *in, const struct sp_intake_redir
         return sp_fail(err, SP_E_USAGE, "to: no address");
     if (r->accept->facts.len == 0 || sp_facts_read(r->accept->facts, arena, &facts) != SP_OK)
         return sp_fail(err, SP_E_NOT_FOUND, "the facts of its decision are not kept");
-    set_facts(in, r->to, &facts);
+    set_facts(in, r->accept->tenant, r->to, &facts);
     sp_policy_decide(in->now->policy, &facts, &d);
     if (d.verb == SP_DO_REJECT || d.verb == SP_DO_DISCARD)
         return sp_fail(err, SP_E_INTAKE_POLICY, "rule %s does not let it go there", d.rule);
