@@ -14,6 +14,7 @@ static const char usage[] =
     "       sallyport queue show MESSAGE\n"
     "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
+    "       sallyport queue recall MESSAGE --reason TEXT\n"
     "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
     "       sallyport queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]\n"
     "       sallyport queue count [--by domain|tenant|reason|state] [--limit N]\n"

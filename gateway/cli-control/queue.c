@@ -255,9 +255,10 @@ static const struct verb {
     const char *command;
     bool reason_needed;
 } verbs[] = {
-    {"show", "queue.show", false},      {"hold", "queue.hold", true},
-    {"release", "queue.release", true}, {"retry", "queue.retry", false},
-    {"delete", "queue.delete", true},   {"redirect", "queue.redirect", true},
+    {"show", "queue.show", false},        {"hold", "queue.hold", true},
+    {"release", "queue.release", true},   {"retry", "queue.retry", false},
+    {"delete", "queue.delete", true},     {"recall", "queue.recall", true},
+    {"redirect", "queue.redirect", true},
 };
 
 static void print_done(const struct control *c, const struct verb *verb,
@@ -326,8 +327,8 @@ int control_queue(const struct control *c)
             return about_message(c, &verbs[i]);
     }
     code = control_orders(c);
-    return code >= 0
-               ? code
-               : control_usage("queue: list, sites, show, count, hold, release, retry, delete, "
-                               "redirect, freeze, thaw, drain, resume or orders");
+    return code >= 0 ? code
+                     : control_usage(
+                           "queue: list, sites, show, count, hold, release, retry, delete, recall, "
+                           "redirect, freeze, thaw, drain, resume or orders");
 }

@@ -167,6 +167,7 @@ static const struct {
     {"audit.facts", on_facts},
     {"audit.status", on_status},
     {"audit.prove", on_prove},
+    {"message.recall", ledger_recall},
     {"message.show", on_show},
     {"message.trace", ledger_trace},
     {"posture.list", ledger_posture_list},

@@ -127,6 +127,9 @@ void ledger_preference_set(struct ledger *l, struct sp_jobs_job *job,
 void ledger_preference_removed(struct ledger *l, struct sp_jobs_job *job,
                                const struct ledger_question *q);
 
+/* recall.c */
+void ledger_recall(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
+
 /* tlsrpt.c */
 void ledger_tlsrpt_show(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 

@@ -3,7 +3,7 @@
  * chosen now, in one record with its line for the audit.
  *
  *     {"command": "queue.hold", "message": ID, "n": [0], "until": TIME, "reason": TEXT}
- *     {"command": "queue.release" | "queue.retry" | "queue.delete", "message": ID, "n": [0], "reason": TEXT}
+ *     {"command": "queue.release" | "queue.retry" | "queue.delete" | "queue.recall", "message": ID, "n": [0], "reason": TEXT}
  *                                                          -> {"message": ID, "done": "release"}
  */
 #include "gateway/relay/command.h"
@@ -24,6 +24,7 @@ static const struct kind kinds[] = {
     {"queue.release", "release", "message.released", SP_RECORD_RELEASE, true},
     {"queue.retry", "retry", "admin.acted", SP_RECORD_RETRY, false},
     {"queue.delete", "delete", "admin.acted", SP_RECORD_DELETE, true},
+    {"queue.recall", "recall", "message.recalled", SP_RECORD_DELETE, true},
 };
 
 struct change {
@@ -115,6 +116,20 @@ bool relay_read_ns(const struct relay_question *q, const struct sp_queue_message
     return true;
 }
 
+/* Only what still waits can be taken back: the recipients on hold. returns: false if there are none */
+static bool keep_held(const struct sp_queue_message *m, struct sp_act *act)
+{
+    size_t count = 0;
+    uint16_t *held = sp_arena_alloc(m->arena, (m->accept.recipient_count + 1) * sizeof(*held));
+
+    for (size_t n = 0; !m->quarantined && n < m->accept.recipient_count; n++)
+        if (!m->busy[n] && m->rcpts[n].state == SP_RCPT_HELD)
+            held[count++] = (uint16_t)n;
+    act->ns = held;
+    act->n_count = count;
+    return count > 0;
+}
+
 static const char *read_act(const struct relay_question *q, const struct kind *kind,
                             const struct sp_queue_message *m, struct sp_act *act)
 {
@@ -153,6 +168,10 @@ static void change(struct relay *r, const struct relay_question *q, const struct
     wrong = found ? read_act(q, kind, m, &act) : "no such message in the queue";
     if (wrong != NULL) {
         relay_reply_error(q->job, found ? SP_E_USAGE : SP_E_NOT_FOUND, wrong);
+        return;
+    }
+    if (strcmp(kind->name, "recall") == 0 && !keep_held(m, &act)) {
+        relay_reply_error(q->job, SP_E_NOT_FOUND, "nothing of it is on hold any more");
         return;
     }
     if (kind->record == SP_RECORD_RELEASE || kind->record == SP_RECORD_RETRY)

@@ -11,6 +11,7 @@ static const struct sp_audit_event events[] = {
     {"message.held", true, false, "recipients of a message were put on hold"},
     {"message.released", true, true, "a hold was lifted"},
     {"message.approved", true, true, "a held message was approved"},
+    {"message.recalled", true, false, "held recipients were taken back by the sender or for him"},
     {"message.returned", true, false, "the sender was told that recipients did not get it"},
     {"message.settled", true, false, "no recipient is left to be worked on"},
     {"message.expired", true, false, "the time to deliver it has run out"},

@@ -217,6 +217,8 @@ struct transaction {
     struct sp_facts facts;
     struct sp_buf replay;      /* JSON objects of recipients: their facts and decisions */
     struct sp_buf replay_last; /* the decision of the last of them */
+    struct sp_id recall;       /* the message that this one takes back */
+    char recall_mac[25];       /* as it was given; "": it is no such mail */
     const struct sp_decision *whole_reject; /* a rule refused the whole message at RCPT */
     struct sp_decision whole_reject_decision;
 
@@ -289,6 +291,15 @@ void sp_intake_record(struct transaction *tx);
 /* Writes the loop mark of a message that this tenant sends: 32 hexadecimal digits and a NUL. */
 #define MARK_LEN 32
 void sp_intake_mark(const struct transaction *tx, char out[MARK_LEN + 1]);
+
+/* ---- recall.c: taking a held message back ---- */
+/* returns: the address that its sender answers to, to take it back */
+struct sp_bytes sp_intake_recall_address(struct transaction *tx);
+/* Looks whether a recipient is such an address. taken: gets whether it is; then it is no recipient. returns: what to answer */
+SP_MUST_CHECK enum sp_rc sp_intake_recall_rcpt(struct transaction *tx, const struct sp_address *to,
+                                               bool *taken);
+/* returns: whether the message takes another one back; it is answered then, now or later */
+bool sp_intake_recall(struct transaction *tx);
 
 /* Whether the draft that is staged says for certain what the live policy says of this recipient. stage.c */
 bool sp_intake_stage_agrees(struct transaction *tx, const struct recipient *r);

@@ -59,7 +59,9 @@ static size_t collect_refused(struct transaction *tx, struct sp_dsn_recipient *o
                 .orcpt = r->orcpt,
                 .action = SP_DSN_DELAYED,
                 .status = {4, 7, 1},
-                .why = SP_LIT("It is held until a person has looked at it."),
+                .why = r->decision.hold.kind == SP_HOLD_DELAY
+                           ? SP_LIT("It waits here for a while, so that it can be taken back.")
+                           : SP_LIT("It is held until a person has looked at it."),
                 .retry_until_ms =
                     r->decision.hold.within_ms > 0 ? tx->time_ms + r->decision.hold.within_ms : 0};
             continue;
@@ -118,6 +120,14 @@ static void set_child(struct transaction *tx, int64_t expire_at_ms)
     tx->accept.child = c;
 }
 
+static bool any_held(const struct transaction *tx)
+{
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        if (hears_of_hold(tx, &tx->recipients[i]))
+            return true;
+    return false;
+}
+
 enum sp_rc sp_intake_return(struct transaction *tx)
 {
     struct sp_dsn dsn = {.host = sp_bytes_cstr(tx->gen->hostname),
@@ -135,6 +145,8 @@ enum sp_rc sp_intake_return(struct transaction *tx)
     if (dsn.count == 0)
         return SP_OK;
     dsn.from = reporter(tx);
+    if (any_held(tx))
+        dsn.recall = sp_intake_recall_address(tx);
     dsn.id = tx->child.id = sp_id_new(tx->in->parts.clock, tx->in->parts.random);
     sp_buf_init(&kept, 8192);
     sp_dsn_keep_header(&tx->header, &kept);

@@ -115,8 +115,13 @@ struct recipient *sp_intake_tx_add(struct transaction *tx)
 enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server_event *ev,
                              struct sp_bytes *text)
 {
-    struct recipient *r = sp_intake_tx_add(tx);
+    struct recipient *r;
+    bool taken;
+    enum sp_rc rc = sp_intake_recall_rcpt(tx, &ev->address, &taken);
 
+    if (rc != SP_OK || taken)
+        return rc;
+    r = sp_intake_tx_add(tx);
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
                             .notify = ev->rcpt.notify};
@@ -346,6 +351,8 @@ static void on_proved(struct transaction *tx, enum sp_rc rc)
 {
     if (rc != SP_OK)
         turn_down(tx, rc);
+    else if (sp_intake_recall(tx))
+        return;
     else if (needs_scan(tx))
         sp_intake_scan(tx);
     else

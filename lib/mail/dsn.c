@@ -83,6 +83,8 @@ static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
 
     sp_compose_address(c, "From", SP_LIT("Mail Delivery System"), dsn->from);
     sp_compose_address(c, "To", sp_bytes(NULL, 0), dsn->to);
+    if (dsn->recall.len > 0)
+        sp_compose_address(c, "Reply-To", SP_LIT(""), dsn->recall);
     sp_compose_field(c, "Subject", sp_bytes_cstr(actions[gravest(dsn)].subject));
     sp_compose_date(c, "Date", dsn->now_ms);
     sp_compose_message_id(c, &dsn->id, dsn->host);
@@ -125,6 +127,10 @@ static void put_text(struct sp_compose *c, const struct sp_dsn *dsn)
         }
         sp_buf_put_cstr(&text, "\n");
     }
+    if (dsn->recall.len > 0)
+        sp_buf_put_cstr(&text,
+                        "\nTo take the message back before it goes, answer this mail. What you "
+                        "write is not read.\n");
     if (sp_buf_rc(&text) != SP_OK && c->rc == SP_OK)
         c->rc = SP_E_LIMIT;
     put_part(c, dsn, "text/plain; charset=utf-8");

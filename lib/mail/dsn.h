@@ -33,10 +33,11 @@ struct sp_dsn_recipient {
 };
 
 struct sp_dsn {
-    struct sp_id id;      /* ours, of this notification */
-    struct sp_bytes host; /* reporting MTA */
-    struct sp_bytes from; /* our address, e.g. postmaster@host */
-    struct sp_bytes to;   /* the sender of the original */
+    struct sp_id id;        /* ours, of this notification */
+    struct sp_bytes host;   /* reporting MTA */
+    struct sp_bytes from;   /* our address, e.g. postmaster@host */
+    struct sp_bytes to;     /* the sender of the original */
+    struct sp_bytes recall; /* an answer to this address takes the original back; or empty */
     struct sp_bytes envid;
     int64_t now_ms;     /* wall clock */
     int64_t arrived_ms; /* when the original was accepted */
