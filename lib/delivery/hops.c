@@ -149,11 +149,14 @@ static void note_dns(struct sp_attempt *a, size_t hop, enum sp_rc rc)
         (struct sp_session_seen){.hop = hop, .policy = "tlsa", .result = result};
 }
 
-/* Nothing goes in the clear while a host that may talk TLS has not been asked. */
+/*
+ * Nothing goes in the clear while a host that may talk TLS has not been asked. Hosts that an operator has named are as good as
+ * each other: he knows them.
+ */
 static bool looks_further(struct sp_attempt *a)
 {
-    bool further = a->only_hop == SIZE_MAX && a->turn + 1 < a->route->hop_count &&
-                   sp_outcome_hop_is_bare(&a->s, a->hop);
+    bool further = a->route->via == SP_VIA_MX && a->only_hop == SIZE_MAX &&
+                   a->turn + 1 < a->route->hop_count && sp_outcome_hop_is_bare(&a->s, a->hop);
 
     a->was_bare = a->was_bare || further;
     return further;

@@ -209,8 +209,9 @@ void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *post
         r.verdict = result->hosts[i].verdict;
         if (r.rc == SP_OK || !was_bare)
             sp_outcome_hop(s, &r);
-        was_bare = was_bare || sp_outcome_hop_is_bare(s, i);
-        if (sp_outcome_hop_will_do(s, i) && !sp_outcome_hop_is_bare(s, i))
+        if (sp_outcome_hop_will_do(s, i) &&
+            (route->via != SP_VIA_MX || !sp_outcome_hop_is_bare(s, i)))
             return; /* in the clear mail goes only when all were asked */
+        was_bare = was_bare || sp_outcome_hop_is_bare(s, i);
     }
 }
