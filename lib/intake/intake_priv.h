@@ -277,12 +277,6 @@ void sp_intake_tx_done(struct transaction *tx, enum sp_rc rc, struct sp_bytes te
 void sp_intake_scan(struct transaction *tx);
 /* Fills the facts of the header and content stages, decides for all, and queues. */
 void sp_intake_decide(struct transaction *tx);
-/* Adds the copies and makes the redirections that the decisions ask for. */
-void sp_intake_ways(struct transaction *tx);
-/* returns: whether there are any */
-bool sp_intake_has_ways(const struct transaction *tx);
-/* Appends delivery.redirected for them. */
-void sp_intake_audit_ways(struct transaction *tx, struct sp_buf *out);
 /* returns: a new recipient at the end of the list, not yet set; those before may have moved */
 struct recipient *sp_intake_tx_add(struct transaction *tx);
 /* Builds the record from the decisions and hands it to the queue. */
@@ -292,22 +286,6 @@ void sp_intake_record(struct transaction *tx);
 #define MARK_LEN 32
 void sp_intake_mark(const struct transaction *tx, char out[MARK_LEN + 1]);
 
-/* ---- recall.c: taking a held message back ---- */
-/* returns: the address that its sender answers to, to take it back */
-struct sp_bytes sp_intake_recall_address(struct transaction *tx);
-/* Looks whether a recipient is such an address. taken: gets whether it is; then it is no recipient. returns: what to answer */
-SP_MUST_CHECK enum sp_rc sp_intake_recall_rcpt(struct transaction *tx, const struct sp_address *to,
-                                               bool *taken);
-/* returns: whether the message takes another one back; it is answered then, now or later */
-bool sp_intake_recall(struct transaction *tx);
-
-/* Whether the draft that is staged says for certain what the live policy says of this recipient. stage.c */
-bool sp_intake_stage_agrees(struct transaction *tx, const struct recipient *r);
-/* Now that the header is there: who decides, the live policy or the draft. */
-void sp_intake_stage_choose(struct transaction *tx);
-/* Decides for one recipient, and asks the other policy what it would have said. other: gets its decision as JSON, or stays empty */
-void sp_intake_stage_decide(struct transaction *tx, struct recipient *r, struct sp_buf *other);
-
 /* Fills facts. */
 void sp_intake_facts_envelope(struct transaction *tx);
 void sp_intake_facts_header(struct transaction *tx);
@@ -315,6 +293,7 @@ void sp_intake_facts_content(struct transaction *tx);
 void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
                                struct sp_facts *f, const struct recipient *r);
 
-#include "intake/evidence_priv.h" /* last: it needs all of the above */
+#include "intake/evidence_priv.h" /* last: they need all of the above */
+#include "intake/stage_priv.h"
 
 #endif

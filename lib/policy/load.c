@@ -168,6 +168,21 @@ static bool load_layers(struct sp_loader *l, const char *path, struct sp_bytes t
     return layer != NULL;
 }
 
+/* The pinned partners beside the policy: no rule names them, and yet they say what meets tls:authenticated. */
+static void add_partners(struct sp_loader *l)
+{
+    struct sp_json_options options = {.comments = true};
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_bytes text;
+    struct sp_err err; /* what is wrong with the file, its own reader tells */
+
+    if (l->reader->read(l->reader->ctx,
+                        sp_policy_loader_join(l, l->dir, SP_LIT("partners"), ".json"),
+                        &text) == SP_OK &&
+        sp_json_parse(text, &options, &doc, &err) == SP_OK)
+        sp_json_set_copy(l->version, sp_json_root(l->version), "partners", sp_json_root(doc));
+}
+
 /* "layer0", "layer1", ... outermost first, beside the files. */
 static void make_version(struct sp_loader *l)
 {
@@ -223,6 +238,7 @@ static void load_all(struct sp_loader *l, const char *path)
     if (sp_problems_errors(l->problems) > 0)
         return;
     sp_policy_review_unused(l);
+    add_partners(l);
     make_version(l);
 }
 

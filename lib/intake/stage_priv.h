@@ -1,0 +1,33 @@
+/*
+ * What a transaction does beside being decided and queued: copies, asking a draft, and taking another message
+ * back.
+ */
+#ifndef SP_INTAKE_STAGE_PRIV_H
+#define SP_INTAKE_STAGE_PRIV_H
+
+#include "intake/intake_priv.h"
+
+/* Adds the copies and makes the redirections that the decisions ask for. */
+void sp_intake_ways(struct transaction *tx);
+/* returns: whether there are any */
+bool sp_intake_has_ways(const struct transaction *tx);
+/* Appends delivery.redirected for them. */
+void sp_intake_audit_ways(struct transaction *tx, struct sp_buf *out);
+
+/* ---- recall.c: taking a held message back ---- */
+/* returns: the address that its sender answers to, to take it back */
+struct sp_bytes sp_intake_recall_address(struct transaction *tx);
+/* Looks whether a recipient is such an address. taken: gets whether it is; then it is no recipient. returns: what to answer */
+SP_MUST_CHECK enum sp_rc sp_intake_recall_rcpt(struct transaction *tx, const struct sp_address *to,
+                                               bool *taken);
+/* returns: whether the message takes another one back; it is answered then, now or later */
+bool sp_intake_recall(struct transaction *tx);
+
+/* Whether the draft that is staged says for certain what the live policy says of this recipient. stage.c */
+bool sp_intake_stage_agrees(struct transaction *tx, const struct recipient *r);
+/* Now that the header is there: who decides, the live policy or the draft. */
+void sp_intake_stage_choose(struct transaction *tx);
+/* Decides for one recipient, and asks the other policy what it would have said. other: gets its decision as JSON, or stays empty */
+void sp_intake_stage_decide(struct transaction *tx, struct recipient *r, struct sp_buf *other);
+
+#endif
