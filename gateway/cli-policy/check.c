@@ -150,6 +150,8 @@ static void check_files(struct cli *cli, const struct sp_config *c, const char *
     check_file(cli, dir, "sealer.dkim_key", c->sealer.dkim_key);
     check_file(cli, dir, "sealer.dkim_ed25519_key", c->sealer.dkim_ed25519_key);
     check_file(cli, dir, "fetcher.sts_ca", c->fetcher.sts_ca);
+    for (size_t i = 0; i < c->oauth.issuer_count; i++)
+        check_file(cli, dir, "oauth.issuers.keys", c->oauth.issuers[i].keys);
 }
 
 /* A tenant with a selector but no key: what is made in its name would wait for ever. */

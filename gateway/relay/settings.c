@@ -6,6 +6,7 @@
 
 #include "config/tenant.h"
 #include "json/problem.h"
+#include "token/token.h"
 
 #include <stdio.h>
 
@@ -17,6 +18,7 @@ struct loaded {
     struct sp_policy_stage stage;
     struct sp_tls_context *tls;
     struct sp_dns_resolver *resolver; /* of intake: keys of DKIM proofs */
+    struct sp_token_keys *issuer_keys[SP_CONFIG_ISSUERS_MAX];
     struct sp_intake_tenant *tenants;
     size_t tenant_count;
 };
@@ -176,6 +178,8 @@ static void drop(struct loaded *l)
     sp_free(l->tenants);
     sp_tls_context_unref(l->tls);
     sp_dns_resolver_free(l->resolver);
+    for (size_t i = 0; i < SP_CONFIG_ISSUERS_MAX; i++)
+        sp_token_keys_free(l->issuer_keys[i]);
     sp_policy_unref(l->policy);
     sp_policy_unref(l->stage.draft);
     sp_config_free(l->config);
@@ -229,6 +233,22 @@ static void note_reporter(struct relay *r, const struct sp_tenant *t)
     r->report_domain = t == NULL ? NULL : sp_strdup(t->dkim.domain);
 }
 
+/* Each issuer's keys; one set that can't be read refuses the whole reload. */
+static enum sp_rc load_issuers(struct relay *r, struct loaded *l, struct sp_err *err)
+{
+    const struct sp_config *c = l->config;
+
+    for (size_t i = 0; i < c->oauth.issuer_count; i++) {
+        struct sp_err why = {0};
+        char name[100];
+
+        snprintf(name, sizeof(name), "secret/oauth.%zu.keys", i);
+        if (sp_token_keys_parse(sp_role_file(r->role, name), &l->issuer_keys[i], &why) != SP_OK)
+            return sp_fail(err, SP_E_KEYS_FORMAT, "%s: %s", c->oauth.issuers[i].keys, why.text);
+    }
+    return SP_OK;
+}
+
 /* Puts the new in the old's place. */
 static void take(struct relay *r, struct loaded *l)
 {
@@ -239,6 +259,7 @@ static void take(struct relay *r, struct loaded *l)
                                           .stage = &l->stage,
                                           .tls = l->tls,
                                           .resolver = resolver,
+                                          .issuer_keys = l->issuer_keys,
                                           .tenants = l->tenants,
                                           .tenant_count = l->tenant_count};
 
@@ -247,6 +268,7 @@ static void take(struct relay *r, struct loaded *l)
     note_reporter(r, reporter_of(l));
     sp_intake_configure(r->intake, &settings);
     l->tenant_count = 0; /* taken */
+    memset(l->issuer_keys, 0, sizeof(l->issuer_keys));
     sp_config_free(r->config);
     sp_policy_unref(r->policy);
     sp_tls_context_unref(r->server_tls);
@@ -282,6 +304,8 @@ enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err)
         rc = load_resolver(r, &l, err);
     if (rc == SP_OK)
         load_stage(r, &l);
+    if (rc == SP_OK)
+        rc = load_issuers(r, &l, err);
     if (rc == SP_OK)
         take(r, &l);
     drop(&l);

@@ -182,6 +182,21 @@ static void add_smarthosts(struct loading *l)
     }
 }
 
+/* Issuers' key sets: public, but the relay's alone. */
+static void add_issuers(struct loading *l)
+{
+    const struct sp_config *c = l->g->config;
+
+    for (size_t i = 0; i < c->oauth.issuer_count; i++) {
+        char name[100], path[PATH_LEN_MAX];
+
+        if (path_join(l->g->folder, c->oauth.issuers[i].keys, path) != SP_OK)
+            continue;
+        snprintf(name, sizeof(name), "secret/oauth.%zu.keys", i);
+        add_file(l, FOR(RELAY), name, path, false);
+    }
+}
+
 /* A file beside the master key; absent: empty. */
 static bool read_beside(struct loading *l, const char *beside, const char *suffix,
                         struct sp_buf *out, bool *is_there)
@@ -434,6 +449,7 @@ static void load(struct loading *l, const char *path, const struct generation *b
         add_secrets(l);
         add_pairs(l);
         add_smarthosts(l);
+        add_issuers(l);
         add_keks(l);
         add_tickets(l, before);
         add_tenant_identities(l);

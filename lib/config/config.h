@@ -73,6 +73,16 @@ struct sp_config_retry {
     int64_t expire_ms;
 };
 
+/* Who may vouch for users by tokens (OAUTHBEARER). */
+struct sp_config_issuer {
+    const char *issuer;
+    const char *audience;
+    const char *keys;   /* file of a key set (RFC 7517) */
+    const char *claim;  /* that names the user */
+    const char *tenant; /* the only one whose users it vouches for; "" for any */
+};
+#define SP_CONFIG_ISSUERS_MAX 32
+
 struct sp_config {
     const char *node;
     const char *hostname;
@@ -194,6 +204,11 @@ struct sp_config {
         int64_t keep_ms;
         int64_t max;
     } contacts;
+    struct {
+        struct sp_config_issuer *issuers;
+        size_t issuer_count;
+        int64_t leeway_ms; /* between their clocks and ours */
+    } oauth;
     struct {
         bool second_person;
         struct sp_config_texts approvers; /* numeric user ids that may ask policy.* beside root */

@@ -99,12 +99,19 @@ static bool is_url(struct sp_bytes t)
            rest.ptr[0] != '/';
 }
 
+static bool is_line(struct sp_bytes t)
+{
+    return sp_bytes_find(t, '\n') == SIZE_MAX;
+}
+
 static bool is_login(struct sp_bytes t)
 {
     const struct sp_bytes certificate = SP_LIT("certificate:");
 
     if (sp_bytes_starts_nocase(t, certificate))
         return is_host(sp_bytes_slice(t, certificate.len, t.len));
+    if (sp_bytes_starts_nocase(t, SP_LIT("oauth:")))
+        return t.len > 6 && t.len <= 6 + 255 && is_line(t);
     return sp_bytes_starts_nocase(t, SP_LIT("$argon2id$")) ||
            sp_bytes_starts_nocase(t, SP_LIT("SCRAM-SHA-256$"));
 }
@@ -132,11 +139,6 @@ static bool is_name(struct sp_bytes t)
     return only(t, "-._") && t.len <= 64;
 }
 
-static bool is_line(struct sp_bytes t)
-{
-    return sp_bytes_find(t, '\n') == SIZE_MAX;
-}
-
 const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
 {
     static const struct {
@@ -152,8 +154,8 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         [SP_FORM_URL] = {is_url, "a URL that begins with https://"},
         [SP_FORM_CIDR] = {is_cidr, "a network, like 192.0.2.0/24 or 2001:db8::/32"},
         [SP_FORM_MAILBOX] = {is_mailbox, "a mail address"},
-        [SP_FORM_LOGIN] = {is_login, "a hash that begins with $argon2id$, SCRAM-SHA-256$..., or "
-                                     "certificate:NAME"},
+        [SP_FORM_LOGIN] = {is_login, "a hash that begins with $argon2id$, SCRAM-SHA-256$..., "
+                                     "certificate:NAME or oauth:VALUE"},
         [SP_FORM_UID] = {is_uid, "a user id above 0, as id -u prints it"},
         [SP_FORM_SHA256] = {is_sha256, "a SHA-256 of 64 hexadecimal digits"},
     };

@@ -23,7 +23,7 @@ static const char *const form_names[] = {
     [SP_FORM_URL] = "https URL",
     [SP_FORM_CIDR] = "networks",
     [SP_FORM_MAILBOX] = "mail address",
-    [SP_FORM_LOGIN] = "hash, verifier or certificate",
+    [SP_FORM_LOGIN] = "hash, verifier, certificate or claim",
     [SP_FORM_SHA256] = "SHA-256",
     [SP_FORM_UID] = "user id",
 };

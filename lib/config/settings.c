@@ -164,6 +164,9 @@ static const struct sp_setting settings[] = {
     {"sealer.dkim_ed25519_key", SP_SETTING_TEXT, AT(sealer.dkim_ed25519_key), 0, 0, "", NULL, SP_FORM_PATH,
      "Ed25519 private key that signs by DKIM for tenants which name none, PEM"},
 
+    {"oauth.leeway", SP_SETTING_DURATION, AT(oauth.leeway_ms), 0, HOUR, "60s", NULL, SP_FORM_ANY,
+     "how far the clocks of issuers of tokens may be from ours"},
+
     {"keeper.smime_ca", SP_SETTING_TEXT, AT(keeper.smime_ca), 0, 0, "", NULL, SP_FORM_PATH,
      "trust anchors of recipients' certificates, PEM; none leaves only those that an administrator pins"},
 
@@ -268,6 +271,19 @@ static const struct sp_setting smarthost_settings[] = {
      "our name in EHLO; `hostname` if not given"},
 };
 
+static const struct sp_setting issuer_settings[] = {
+    {"issuer", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, issuer), 0, 0, NULL, NULL, SP_FORM_ANY,
+     "what a token's `iss` must say"},
+    {"audience", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, audience), 0, 0, NULL, NULL, SP_FORM_ANY,
+     "what its `aud` must say or hold"},
+    {"keys", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, keys), 0, 0, NULL, NULL, SP_FORM_PATH,
+     "the issuer's key set (JWKS, RFC 7517): RS256, ES256 and EdDSA keys of it count"},
+    {"claim", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, claim), 0, 0, "sub", NULL, SP_FORM_ANY,
+     "claim that names the user; a tenant's user has it as `oauth:VALUE`"},
+    {"tenant", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, tenant), 0, 0, "", NULL, SP_FORM_NAME,
+     "the only tenant whose users it vouches for; none: any tenant's"},
+};
+
 static const struct sp_setting_list lists[] = {
     {"listen", AT(listen), AT(listen_count), sizeof(struct sp_config_listen), listen_settings,
      SP_ARRAY_LEN(listen_settings), 1, false, "At least one: where mail is taken."},
@@ -282,6 +298,8 @@ static const struct sp_setting_list lists[] = {
     {"delivery.smarthosts", AT(delivery.smarthosts), AT(delivery.smarthost_count), sizeof(struct sp_config_smarthost),
      smarthost_settings, SP_ARRAY_LEN(smarthost_settings), 0, false,
      "Several next hops of a route: priority, weight, and who we are to each."},
+    {"oauth.issuers", AT(oauth.issuers), AT(oauth.issuer_count), sizeof(struct sp_config_issuer), issuer_settings,
+     SP_ARRAY_LEN(issuer_settings), 0, false, "Who vouches for users by tokens (AUTH OAUTHBEARER, RFC 7628)."},
 };
 /* clang-format on */
 
@@ -384,6 +402,9 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
         sp_problem(problems, sp_json_find(root, "sealer"), SP_E_CONFIG_MISSING,
                    "smime_certificate and smime_key are given both or not at all");
     check_smarthosts(c, root, problems);
+    if (c->oauth.issuer_count > SP_CONFIG_ISSUERS_MAX)
+        sp_problem(problems, sp_json_find(root, "oauth"), SP_E_CONFIG_RANGE, "more than %d issuers",
+                   SP_CONFIG_ISSUERS_MAX);
     check_retries(c, root, problems);
     if (c->delivery.retry_max_ms < c->delivery.retry_first_ms)
         sp_problem(problems, sp_json_find(root, "delivery"), SP_E_CONFIG_RANGE,

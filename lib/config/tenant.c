@@ -85,7 +85,7 @@ static const struct sp_setting user_settings[] = {
     {"name", SP_SETTING_TEXT, offsetof(struct sp_tenant_user, name), 0, 0, NULL, NULL, SP_FORM_ANY,
      "user name for AUTH"},
     {"proof", SP_SETTING_TEXT, offsetof(struct sp_tenant_user, proof), 0, 0, NULL, NULL, SP_FORM_LOGIN,
-     "how the user logs in: an Argon2id hash in encoded form (PLAIN, LOGIN), what SCRAM-SHA-256 stores (RFC 5803), or certificate:NAME (EXTERNAL)"},
+     "how the user logs in: an Argon2id hash in encoded form (PLAIN, LOGIN), what SCRAM-SHA-256 stores (RFC 5803), certificate:NAME (EXTERNAL), or oauth:VALUE, which an issuer's token must say (OAUTHBEARER)"},
 };
 
 static const struct sp_setting_list lists[] = {
@@ -199,11 +199,13 @@ static void sort_users(struct sp_tenant *t)
     for (size_t i = 0; i < t->proofs.user_count; i++) {
         struct sp_tenant_user *u = &t->proofs.users[i];
 
-        u->hash = u->scram = u->certificate = "";
+        u->hash = u->scram = u->certificate = u->oauth = "";
         if (u->proof[0] == '$')
             u->hash = u->proof;
         else if (strncmp(u->proof, certificate, sizeof(certificate) - 1) == 0)
             u->certificate = u->proof + sizeof(certificate) - 1;
+        else if (strncmp(u->proof, "oauth:", 6) == 0)
+            u->oauth = u->proof + 6;
         else
             u->scram = u->proof;
     }

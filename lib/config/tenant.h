@@ -13,6 +13,7 @@ struct sp_tenant_user {
     const char *hash;        /* Argon2id, encoded form; "" if it is another */
     const char *scram;       /* SCRAM-SHA-256 verifier (RFC 5803); "" if it is another */
     const char *certificate; /* name in a client certificate, for EXTERNAL; "" if it is another */
+    const char *oauth;       /* what an issuer's token says, for OAUTHBEARER; "" if it is another */
 };
 
 struct sp_tenant {

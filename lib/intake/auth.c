@@ -33,10 +33,23 @@ static void answer(struct session *s, enum sp_rc rc)
     sp_intake_session_answer(s, rc, sp_bytes(NULL, 0));
 }
 
+/* RFC 7628 3.2.2: an error in JSON, which the client answers before it hears that it has failed. */
+static void tell_token_failed(struct session *s)
+{
+    sp_smtp_server_challenge(s->server,
+                             SP_LIT("{\"status\":\"invalid_token\",\"schemes\":\"bearer\"}"));
+    sp_intake_session_pump(s);
+}
+
 static void on_delayed(void *arg)
 {
     struct session *s = arg;
 
+    if (s->token_failed && s->failures < FAILURES_PER_SESSION) {
+        tell_token_failed(s);
+        return;
+    }
+    s->token_failed = false;
     answer(s, s->failures >= FAILURES_PER_SESSION ? SP_E_SMTP_ERRORS_MANY : SP_E_SMTP_AUTH_FAILED);
 }
 
@@ -235,13 +248,104 @@ static void scram_next(struct session *s, struct sp_bytes text)
     challenge(s, rc, &out);
 }
 
+/* ---- tokens ---- */
+
+/* The user of whom an issuer's token speaks; an identity that the client asks for must be his. returns: NULL if there is none */
+static const struct sp_tenant_user *find_token_user(const struct generation *g,
+                                                    const struct issuer *issuer,
+                                                    struct sp_bytes value, struct sp_bytes authzid,
+                                                    const struct sp_tenant **tenant)
+{
+    for (size_t i = 0; i < g->tenant_count; i++) {
+        const struct sp_tenant *t = g->tenants[i].tenant;
+
+        if (issuer->tenant[0] != 0 && strcmp(issuer->tenant, t->name) != 0)
+            continue;
+        for (size_t k = 0; k < t->proofs.user_count; k++) {
+            const struct sp_tenant_user *u = &t->proofs.users[k];
+
+            if (u->oauth[0] == 0 || !sp_bytes_eq(value, sp_bytes_cstr(u->oauth)) ||
+                (authzid.len > 0 && !sp_bytes_eq(authzid, sp_bytes_cstr(u->name)) &&
+                 !sp_bytes_eq(authzid, value)))
+                continue;
+            *tenant = t;
+            return u;
+        }
+    }
+    return NULL;
+}
+
+/* Asks each issuer; the first whose token it is decides. why: the last one's reason. returns: the user, NULL for nobody */
+static const struct sp_tenant_user *judge_token(const struct session *s, struct sp_bytes token,
+                                                struct sp_bytes authzid,
+                                                const struct sp_tenant **tenant, struct sp_err *why)
+{
+    const struct generation *g = s->in->now;
+    const struct sp_tenant_user *user = NULL;
+    struct sp_buf value;
+
+    sp_buf_init(&value, SP_TOKEN_CLAIM_MAX);
+    for (size_t i = 0; user == NULL && i < g->issuer_count; i++) {
+        const struct issuer *issuer = &g->issuers[i];
+        struct sp_token_rules rules = {
+            .keys = issuer->keys,
+            .issuer = sp_bytes_cstr(issuer->issuer),
+            .audience = sp_bytes_cstr(issuer->audience),
+            .claim = sp_bytes_cstr(issuer->claim),
+            .now_ms = sp_clock_wall_ms(s->in->parts.clock),
+            .leeway_ms = issuer->leeway_ms,
+        };
+
+        sp_buf_reset(&value);
+        if (sp_token_verify(token, &rules, &value, why) != SP_OK)
+            continue;
+        user = find_token_user(g, issuer, sp_buf_bytes(&value), authzid, tenant);
+        if (user == NULL)
+            sp_fail(why, SP_E_DENIED, "no user has what its claim says");
+    }
+    sp_buf_wipe(&value);
+    return user;
+}
+
+static void check_token(struct session *s, const struct sp_smtp_server_event *ev)
+{
+    const struct sp_tenant *tenant = NULL;
+    const struct sp_tenant_user *user;
+    struct sp_bytes token, authzid;
+    struct sp_err why = {0};
+
+    if (s->token_failed) { /* what it says to the error means nothing (RFC 7628 3.2.3) */
+        s->token_failed = false;
+        sp_smtp_server_answer(s->server, SP_E_SMTP_AUTH_FAILED, sp_bytes(NULL, 0));
+        return;
+    }
+    if (!ev->is_first || sp_token_bearer_parse(ev->text, &token, &authzid) != SP_OK) {
+        sp_smtp_server_answer(s->server, SP_E_SMTP_AUTH_SYNTAX, sp_bytes(NULL, 0));
+        return;
+    }
+    user = judge_token(s, token, authzid, &tenant, &why);
+    if (user != NULL) {
+        let_in(s, tenant->name, sp_bytes_cstr(user->name), "auth-oauthbearer");
+        sp_smtp_server_answer(s->server, SP_OK, sp_bytes(NULL, 0));
+        return;
+    }
+    sp_log_info(s->in->parts.log, "intake.token-refused", SP_TEXT("why", why.text));
+    s->token_failed = true;
+    fail_login(s);
+}
+
 void sp_intake_auth_check(struct session *s, const struct sp_smtp_server_event *ev)
 {
     if (!sp_intake_source_may_guess(s->in, &s->peer)) {
         sp_smtp_server_answer(s->server, SP_E_INTAKE_GUESSES, sp_bytes(NULL, 0));
         return;
     }
+    if (ev->is_first)
+        s->token_failed = false; /* it gave up in the middle of another exchange */
     switch (ev->mechanism) {
+    case SP_SMTP_AUTH_OAUTH:
+        check_token(s, ev);
+        break;
     case SP_SMTP_AUTH_EXTERNAL:
         check_certificate(s, ev->authzid);
         break;

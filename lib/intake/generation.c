@@ -38,6 +38,8 @@ static unsigned mechanisms(const struct sp_intake_settings *s)
                 out |= SP_SMTP_AUTH_SCRAM;
             if (t->proofs.users[k].certificate[0] != 0)
                 out |= SP_SMTP_AUTH_EXTERNAL;
+            if (t->proofs.users[k].oauth[0] != 0 && s->config->oauth.issuer_count > 0)
+                out |= SP_SMTP_AUTH_OAUTH;
         }
     }
     return out;
@@ -110,6 +112,35 @@ static void set_tenant(struct who *w, const struct sp_intake_tenant *t)
     }
 }
 
+static void set_issuers(struct generation *g, const struct sp_intake_settings *s)
+{
+    const struct sp_config *c = s->config;
+
+    g->issuers = sp_calloc(c->oauth.issuer_count, sizeof(*g->issuers));
+    for (size_t i = 0; s->issuer_keys != NULL && i < c->oauth.issuer_count; i++) {
+        const struct sp_config_issuer *from = &c->oauth.issuers[i];
+
+        g->issuers[g->issuer_count++] = (struct issuer){.issuer = sp_strdup(from->issuer),
+                                                        .audience = sp_strdup(from->audience),
+                                                        .claim = sp_strdup(from->claim),
+                                                        .tenant = sp_strdup(from->tenant),
+                                                        .leeway_ms = c->oauth.leeway_ms,
+                                                        .keys = s->issuer_keys[i]};
+    }
+}
+
+static void free_issuers(struct generation *g)
+{
+    for (size_t i = 0; i < g->issuer_count; i++) {
+        sp_free(g->issuers[i].issuer);
+        sp_free(g->issuers[i].audience);
+        sp_free(g->issuers[i].claim);
+        sp_free(g->issuers[i].tenant);
+        sp_token_keys_free(g->issuers[i].keys);
+    }
+    sp_free(g->issuers);
+}
+
 struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
                                             const struct sp_clock *clock)
 {
@@ -140,6 +171,7 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     }
     g->tls = s->tls == NULL ? NULL : sp_tls_context_ref(s->tls);
     g->resolver = s->resolver;
+    set_issuers(g, s);
     g->tenants = sp_calloc(s->tenant_count, sizeof(*g->tenants));
     g->tenant_count = s->tenant_count;
     for (size_t i = 0; i < s->tenant_count; i++)
@@ -161,6 +193,7 @@ void sp_intake_generation_unref(struct generation *g)
         sp_tenant_free(g->tenants[i].tenant);
         sp_free(g->tenants[i].networks);
     }
+    free_issuers(g);
     sp_policy_unref(g->policy);
     sp_policy_unref(g->stage.draft);
     sp_tls_context_unref(g->tls);

@@ -68,6 +68,7 @@ struct sp_intake_settings {
     struct sp_tls_context *tls;          /* a reference is taken; NULL: TLS is not offered */
     struct sp_dns_resolver
         *resolver; /* taken; for keys of DKIM proofs; NULL if no tenant has one */
+    struct sp_token_keys *const *issuer_keys; /* of config's oauth.issuers, in their order; taken */
     struct sp_intake_tenant *tenants;
     size_t tenant_count;
 };

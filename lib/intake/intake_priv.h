@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "crypt/hash.h"
 #include "crypt/scram.h"
+#include "token/token.h"
 #include "dkim/dkim.h"
 #include "dns/resolver.h"
 #include "intake/intake.h"
@@ -40,6 +41,13 @@ struct who {
     char digest[65];               /* SHA-256 of its file, hexadecimal */
 };
 
+struct issuer {
+    char *issuer, *audience, *claim;
+    char *tenant; /* "": any */
+    int64_t leeway_ms;
+    struct sp_token_keys *keys;
+};
+
 /* Immutable; counted by sessions and transactions. */
 struct generation {
     unsigned refs;
@@ -61,6 +69,8 @@ struct generation {
     struct sp_policy_stage stage; /* draft NULL: nothing is staged */
     struct sp_tls_context *tls;
     struct sp_dns_resolver *resolver; /* NULL: no key of a signature can be had */
+    struct issuer *issuers;
+    size_t issuer_count;
     struct who *tenants;
     size_t tenant_count;
 };
@@ -139,6 +149,8 @@ struct session {
         char *tenant; /* NULL: there is no such user */
         bool proved;  /* the client; its last, empty response is awaited */
     } scram;
+    bool
+        token_failed; /* its error is on its way to the client; whatever it says to that, it is refused */
     bool proxied;   /* a load balancer's: its PROXY header is awaited */
     bool wants_tls; /* STARTTLS was answered: the handshake begins when the output has drained */
     bool in_handshake;

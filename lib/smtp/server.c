@@ -181,6 +181,16 @@ static bool has_stray(struct sp_bytes line)
            (memchr(line.ptr, '\r', line.len) != NULL || memchr(line.ptr, 0, line.len) != NULL);
 }
 
+/* A token needs more room than any command; nobody else gets it. */
+static size_t line_max(const struct sp_smtp_server *s, struct sp_bytes input)
+{
+    bool is_token = s->tls && (s->config->auth & SP_SMTP_AUTH_OAUTH) != 0 &&
+                    (s->state == AUTH ? s->mechanism == SP_SMTP_AUTH_OAUTH
+                                      : sp_bytes_starts_nocase(input, SP_LIT("AUTH OAUTHBEARER ")));
+
+    return is_token ? SP_SMTP_AUTH_LINE_MAX : SP_SMTP_COMMAND_MAX;
+}
+
 /* Handles a line that a LF ends. line: with its LF */
 static void on_line(struct sp_smtp_server *s, struct sp_bytes line)
 {
@@ -194,7 +204,7 @@ static void on_line(struct sp_smtp_server *s, struct sp_bytes line)
     }
     sp_smtp_server_touch(s);
     s->tainted = !ends_well;
-    if (line.len > SP_SMTP_COMMAND_MAX) {
+    if (line.len > line_max(s, line)) {
         if (s->state == AUTH)
             sp_smtp_server_enter(s, READY);
         sp_smtp_server_fault(s, SP_E_SMTP_LINE_LONG);
@@ -220,7 +230,7 @@ static bool line_step(struct sp_smtp_server *s, struct sp_bytes *input)
     size_t lf = sp_bytes_find(fresh, '\n');
     struct sp_bytes line;
 
-    if (lf == SIZE_MAX && input->len <= SP_SMTP_COMMAND_MAX && !s->skipping) {
+    if (lf == SIZE_MAX && input->len <= line_max(s, *input) && !s->skipping) {
         s->scanned = input->len;
         return false;
     }

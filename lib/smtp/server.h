@@ -18,8 +18,9 @@
 #include "mail/envelope.h"
 
 #define SP_SMTP_COMMAND_MAX                                                                        \
-    4096                     /* bytes of a command line with its CRLF (RFC 5321 4.5.3.1.4, 4954) */
-#define SP_SMTP_AUTH_MAX 255 /* bytes of a user name or password */
+    4096 /* bytes of a command line with its CRLF (RFC 5321 4.5.3.1.4, 4954) */
+#define SP_SMTP_AUTH_LINE_MAX 12288 /* bytes of a line with a token in it (RFC 4954 4) */
+#define SP_SMTP_AUTH_MAX      255   /* bytes of a user name or password */
 
 struct sp_smtp_server;
 
@@ -28,7 +29,8 @@ enum sp_smtp_auth {
     SP_SMTP_AUTH_PLAIN = 1,
     SP_SMTP_AUTH_LOGIN = 2,
     SP_SMTP_AUTH_EXTERNAL = 4,
-    SP_SMTP_AUTH_SCRAM = 8, /* SCRAM-SHA-256 */
+    SP_SMTP_AUTH_SCRAM = 8,  /* SCRAM-SHA-256 */
+    SP_SMTP_AUTH_OAUTH = 16, /* OAUTHBEARER */
 };
 
 struct sp_smtp_server_config {
@@ -54,7 +56,7 @@ enum sp_smtp_server_event_type {
     SP_SMTP_SERVER_HELLO,    /* text: the client's name; also after TLS */
     SP_SMTP_SERVER_STARTTLS, /* send the output, then handshake, then sp_smtp_server_tls_done */
     SP_SMTP_SERVER_AUTH, /* answer, or challenge. mechanism; PLAIN, LOGIN: user, password, authzid; EXTERNAL: authzid;
-                                SCRAM: text, is_first */
+                                SCRAM, OAUTHBEARER: text, is_first */
     SP_SMTP_SERVER_MAIL,  /* answer. address, mail */
     SP_SMTP_SERVER_RCPT,  /* answer. address, rcpt */
     SP_SMTP_SERVER_DATA,  /* answer: SP_OK asks for the message (354, or the first BDAT) */

@@ -1,5 +1,6 @@
 /*
- * AUTH (RFC 4954), over TLS only: PLAIN (RFC 4616), LOGIN as it is spoken, EXTERNAL (RFC 4422 A), SCRAM-SHA-256 (RFC 7677).
+ * AUTH (RFC 4954), over TLS only: PLAIN (RFC 4616), LOGIN as it is spoken, EXTERNAL (RFC 4422 A), SCRAM-SHA-256 (RFC 7677),
+ * OAUTHBEARER (RFC 7628).
  * The machine takes the exchange apart; whether a password, a proof or a certificate is right is the driver's to find out, on a
  * thread of its own where that takes time. Decoded secrets stay in one fixed place, made for the first of them since most
  * sessions have none, and are wiped when answered.
@@ -8,15 +9,15 @@
 #include "smtp/server_priv.h"
 
 #define SECRET_MAX 1024
+#define TOKEN_MAX  9216 /* what the longest line holds in base 64 */
 
 static const struct {
     const char *name;
     enum sp_smtp_auth mechanism;
 } mechanisms[] = {
-    {"PLAIN", SP_SMTP_AUTH_PLAIN},
-    {"LOGIN", SP_SMTP_AUTH_LOGIN},
-    {"EXTERNAL", SP_SMTP_AUTH_EXTERNAL},
-    {"SCRAM-SHA-256", SP_SMTP_AUTH_SCRAM},
+    {"PLAIN", SP_SMTP_AUTH_PLAIN},       {"LOGIN", SP_SMTP_AUTH_LOGIN},
+    {"EXTERNAL", SP_SMTP_AUTH_EXTERNAL}, {"SCRAM-SHA-256", SP_SMTP_AUTH_SCRAM},
+    {"OAUTHBEARER", SP_SMTP_AUTH_OAUTH},
 };
 
 void sp_smtp_server_auth_offer(struct sp_smtp_server *s)
@@ -56,8 +57,21 @@ static bool take_plain(struct sp_bytes text, struct sp_smtp_server_event *out)
 void sp_smtp_server_forget_secret(struct sp_smtp_server *s)
 {
     if (s->secret != NULL)
-        sp_wipe(s->secret, SECRET_MAX);
+        sp_wipe(s->secret, s->secret_cap);
     s->secret_len = 0;
+}
+
+/* The place for secrets, as large as the mechanism needs it. */
+static void make_room(struct sp_smtp_server *s)
+{
+    size_t cap = s->mechanism == SP_SMTP_AUTH_OAUTH ? TOKEN_MAX : SECRET_MAX;
+
+    if (s->secret != NULL && s->secret_cap >= cap)
+        return;
+    sp_smtp_server_forget_secret(s);
+    sp_free(s->secret);
+    s->secret = sp_calloc(1, cap);
+    s->secret_cap = cap;
 }
 
 /* Adds a decoded response to the secrets. at: where it begins. returns: false if it is no base 64, or too long */
@@ -66,9 +80,8 @@ static bool decode(struct sp_smtp_server *s, struct sp_bytes text, size_t *at)
     struct sp_buf b;
     bool ok;
 
-    if (s->secret == NULL)
-        s->secret = sp_calloc(1, SECRET_MAX);
-    sp_buf_init(&b, SECRET_MAX - s->secret_len);
+    make_room(s);
+    sp_buf_init(&b, s->secret_cap - s->secret_len);
     ok = sp_base64_decode(&b, text) && !b.failed;
     if (ok)
         *at = s->secret_len;

@@ -79,7 +79,7 @@ struct sp_smtp_server {
     bool challenged;             /* by the driver */
     size_t auth_user_len;        /* LOGIN: the user is in secret */
     uint8_t *secret;             /* decoded responses, wiped when answered; NULL: none came yet */
-    size_t secret_len;
+    size_t secret_len, secret_cap;
     int64_t progress_ms; /* monotonic: when mail moved last, or the session began */
 };
 

@@ -66,6 +66,7 @@ static void *start(struct sp_bytes settings)
         .tls_offered = has_word(settings, "tls"),
         .tls_required = has_word(settings, "required"),
         .auth = has_word(settings, "all-mechanisms") ? 15
+                : has_word(settings, "oauth")        ? SP_SMTP_AUTH_OAUTH
                 : has_word(settings, "auth")         ? SP_SMTP_AUTH_PLAIN
                                                      : 0,
         .auth_required = has_word(settings, "submission"),
@@ -170,7 +171,7 @@ static void answer(struct story *st, enum sp_rc rc)
     sp_smtp_server_answer(st->server, rc, sp_bytes(NULL, 0));
 }
 
-/* An identity "dr" is believed, and SCRAM is "hello", then "proof". */
+/* An identity "dr" is believed, SCRAM is "hello", then "proof", and a token is good if it says so. */
 static void on_auth(struct story *st, const struct sp_smtp_server_event *ev)
 {
     bool ok = sp_bytes_eq(ev->password, SP_LIT("secret"));
@@ -180,6 +181,12 @@ static void on_auth(struct story *st, const struct sp_smtp_server_event *ev)
         ok = sp_bytes_eq(ev->authzid, SP_LIT("dr"));
     if (ev->mechanism == SP_SMTP_AUTH_SCRAM && ev->is_first) {
         sp_smtp_server_challenge(st->server, ev->text);
+        return;
+    }
+    if (ev->mechanism == SP_SMTP_AUTH_OAUTH)
+        ok = ev->is_first && has_word(ev->text, "good");
+    if (ev->mechanism == SP_SMTP_AUTH_OAUTH && ev->is_first && !ok) {
+        sp_smtp_server_challenge(st->server, SP_LIT("{}"));
         return;
     }
     if (ev->mechanism == SP_SMTP_AUTH_SCRAM)
