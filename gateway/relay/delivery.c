@@ -363,6 +363,12 @@ void relay_delivery_free(struct relay *r)
     r->delivery = NULL;
 }
 
+void relay_delivery_put_pool(struct relay *r, struct sp_jw *w)
+{
+    if (r->delivery != NULL && r->delivery->now != NULL)
+        sp_delivery_put_pool(r->delivery->now->delivery, (size_t)r->config->admin.sites, w);
+}
+
 void relay_delivery_put_sites(struct relay *r, struct sp_jw *w)
 {
     sp_delivery_put_sites(r->delivery->now->delivery, w);

@@ -242,6 +242,7 @@ void relay_stats(struct relay *r, const struct relay_question *q)
     put_ages(r, &w);
     put_helpers(r, &w);
     put_sites(r, &w);
+    relay_delivery_put_pool(r, &w);
     sp_jw_end(&w);
     relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);

@@ -5,7 +5,7 @@
  */
 #include "admin/admin_priv.h"
 
-#define LABELS_MAX 2
+#define LABELS_MAX 3
 #define TEXT_MAX   600
 
 struct figure {
@@ -81,6 +81,42 @@ static const struct listed {
      "gauge",
      "What waits, by destination: those with most",
      {{"site", "site"}}},
+    {"pool",
+     "connections",
+     "sallyport_site_connections",
+     "gauge",
+     "Connections open to a site",
+     {{"site", "site"}, {"source", "source"}, {"level", "level"}}},
+    {"pool",
+     "may",
+     "sallyport_site_connections_limit",
+     "gauge",
+     "Connections that a site may have now: halved on trouble",
+     {{"site", "site"}, {"source", "source"}, {"level", "level"}}},
+    {"pool",
+     "waiting",
+     "sallyport_site_waiting",
+     "gauge",
+     "Messages that wait for a connection to a site",
+     {{"site", "site"}, {"source", "source"}, {"level", "level"}}},
+    {"pool",
+     "sent",
+     "sallyport_site_taken_total",
+     "counter",
+     "Messages that a site has taken",
+     {{"site", "site"}, {"source", "source"}, {"level", "level"}}},
+    {"pool",
+     "throttled",
+     "sallyport_site_throttled_total",
+     "counter",
+     "Times a site asked for less or broke connections off",
+     {{"site", "site"}, {"source", "source"}, {"level", "level"}}},
+    {"pool",
+     "rests",
+     "sallyport_site_rests",
+     "gauge",
+     "1 while a host of the site is left alone",
+     {{"site", "site"}, {"source", "source"}, {"level", "level"}}},
     {"helpers",
      "up",
      "sallyport_helpers",

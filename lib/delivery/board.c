@@ -142,6 +142,100 @@ static void on_site(void *arg, const struct sp_pool_view *v)
     sp_jw_end(w);
 }
 
+/* ---- for machines ---- */
+
+struct figures { /* of sites that bear one name: they count together */
+    struct sp_bytes name, source;
+    const char *level;
+    uint64_t open, may, waiting, sent, throttled;
+    bool rests, troubled;
+};
+
+struct few { /* those that matter most */
+    struct figures *list;
+    size_t count, max;
+};
+
+static bool is_same(const struct figures *a, const struct figures *b)
+{
+    return sp_bytes_eq(a->name, b->name) && sp_bytes_eq(a->source, b->source) &&
+           strcmp(a->level, b->level) == 0;
+}
+
+static bool matters_more(const struct figures *a, const struct figures *b)
+{
+    return a->troubled != b->troubled ? a->troubled : a->open + a->waiting > b->open + b->waiting;
+}
+
+static void add_figures(struct figures *to, const struct figures *f)
+{
+    to->open += f->open;
+    to->may += f->may;
+    to->waiting += f->waiting;
+    to->sent += f->sent;
+    to->throttled += f->throttled;
+    to->rests |= f->rests;
+    to->troubled |= f->troubled;
+}
+
+static void on_view(void *arg, const struct sp_pool_view *v)
+{
+    struct few *few = arg;
+    struct figures f = {.name = v->name,
+                        .source = v->source,
+                        .level = v->level,
+                        .open = v->open,
+                        .may = v->state->limit,
+                        .waiting = v->waiting,
+                        .sent = v->state->sent,
+                        .throttled = v->state->throttled,
+                        .rests = v->breaker != SP_BREAKER_CLOSED};
+    size_t at;
+
+    f.troubled = f.rests || v->state->why[0] != '\0';
+    if (f.open + f.waiting + f.sent == 0 && !f.troubled)
+        return;
+    for (at = 0; at < few->count; at++) {
+        if (!is_same(&few->list[at], &f))
+            continue;
+        add_figures(&few->list[at], &f);
+        return;
+    }
+    while (at > 0 && matters_more(&f, &few->list[at - 1]))
+        at--;
+    if (at == few->max)
+        return;
+    few->count += few->count < few->max;
+    memmove(&few->list[at + 1], &few->list[at], (few->count - at - 1) * sizeof(f));
+    few->list[at] = f;
+}
+
+void sp_delivery_put_pool(struct sp_delivery *d, size_t max, struct sp_jw *w)
+{
+    struct few few = {.max = max};
+
+    few.list = sp_calloc(max + 1, sizeof(*few.list));
+    sp_pool_each(d->pool, on_view, &few);
+    sp_jw_array(w, "pool");
+    for (size_t i = 0; i < few.count; i++) {
+        const struct figures *f = &few.list[i];
+
+        sp_jw_object(w, NULL);
+        sp_jw_text(w, "site", f->name);
+        sp_jw_text(w, "source", f->source);
+        sp_jw_cstr(w, "level", f->level);
+        sp_jw_int(w, "connections", (int64_t)f->open);
+        sp_jw_int(w, "may", (int64_t)f->may);
+        sp_jw_int(w, "waiting", (int64_t)f->waiting);
+        sp_jw_int(w, "sent", (int64_t)f->sent);
+        sp_jw_int(w, "throttled", (int64_t)f->throttled);
+        sp_jw_int(w, "rests", f->rests);
+        sp_jw_end(w);
+    }
+    sp_jw_end(w);
+    sp_free(few.list);
+}
+
 void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w)
 {
     struct board b = {.d = d, .w = w, .queued = sp_map_new()};

@@ -255,6 +255,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     pool.sites = d->settings.sites;
     pool.lines = sp_queue_lines(parts->queue);
     pool.on_room = on_room;
+    pool.on_news = sp_delivery_news;
     pool.arg = d;
     d->pool = sp_pool_new(&pool);
     d->take = sp_timer_new(parts->loop, on_take, d);

@@ -97,6 +97,9 @@ void sp_delivery_way(const struct sp_accept *a, size_t n, struct sp_arena *arena
 /* Writes "sites", "elsewhere" and "destinations" into an object: all that is limited, and why. board.c */
 void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w);
 
+/* Writes "pool" into an object: at most max sites, those in trouble and the busiest, for metrics. board.c */
+void sp_delivery_put_pool(struct sp_delivery *d, size_t max, struct sp_jw *w);
+
 struct sp_delivery_stats {
     uint64_t attempts;
     uint64_t delivered; /* recipients */

@@ -39,6 +39,11 @@ struct sp_delivery {
     bool holds_back;   /* some lanes are not served */
     size_t committing; /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
+    struct {
+        int64_t minute_ms;
+        unsigned told; /* in that minute */
+        uint64_t untold;
+    } news;
     struct sp_map *evidence; /* digests in durable records since the start */
     bool draining;
     struct sp_timer *patience;
@@ -199,6 +204,11 @@ bool sp_attempt_is_mail(
 bool sp_delivery_suppresses(const struct sp_delivery *d, struct sp_bytes address);
 /* returns: whether the envelope sender is not the tenant's own: no report goes there */
 bool sp_attempt_is_foreign(const struct sp_attempt *a);
+
+/* ---- news.c ---- */
+
+/* The pool's on_news: a line for the audit. arg: the engine */
+void sp_delivery_news(void *arg, const struct sp_pool_news *n);
 
 /* ---- verp.c ---- */
 

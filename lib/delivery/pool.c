@@ -21,13 +21,32 @@ static int64_t now_ms(const struct sp_pool *p)
 
 /* ---- what is learnt ---- */
 
-static void log_throttled(const struct sp_pool_site *s)
+static void tell(const struct sp_pool *p, const struct sp_pool_news *n)
+{
+    if (p->settings.on_news != NULL)
+        p->settings.on_news(p->settings.arg, n);
+}
+
+/* was: it was in trouble before, which is told once. */
+static void log_throttled(const struct sp_pool_site *s, bool was)
 {
     int64_t pause_ms = s->state.pause_until_ms - now_ms(s->pool);
+    struct sp_pool_news news = {.what = SP_POOL_SITE_SLOWED,
+                                .name = s->name,
+                                .why = s->state.why,
+                                .reply_code = s->state.reply_code,
+                                .for_ms = pause_ms > 0 ? pause_ms : 0};
 
+    if (!was)
+        tell(s->pool, &news);
     sp_log_info(s->pool->settings.log, "site.throttled", SP_DOMAIN("site", s->name),
                 SP_TEXT("why", s->state.why), SP_INT("connections", s->state.limit),
                 SP_MS("pause", pause_ms > 0 ? pause_ms : 0));
+}
+
+static bool is_troubled(const struct sp_pool_site *s)
+{
+    return s->state.why[0] != '\0';
 }
 
 static void note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *reply)
@@ -36,7 +55,7 @@ static void note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *reply
     const struct sp_sites *sites = s->pool->settings.sites;
     enum sp_site_answer answer = SP_SITE_IGNORE;
     struct sp_buf status;
-    bool changed;
+    bool changed, was = is_troubled(s);
 
     sp_buf_init(&status, 32);
     sp_status_format(reply->status, &status);
@@ -50,7 +69,7 @@ static void note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *reply
     if (answer == SP_SITE_PAUSE)
         sp_site_pause(&s->state, rule->for_ms, now_ms(s->pool));
     if (changed)
-        log_throttled(s);
+        log_throttled(s, was);
 }
 
 /* A message has been taken, or not; either way the site's rate is known better. */
@@ -70,12 +89,15 @@ static void note_served(struct sp_pool_site *s)
 
 static void note_taken(struct sp_pool_site *s)
 {
-    bool was_troubled = s->state.why[0] != '\0';
+    struct sp_pool_news news = {.what = SP_POOL_SITE_WELL, .name = s->name};
+    bool was = is_troubled(s);
 
     sp_site_taken(&s->state, now_ms(s->pool));
-    if (was_troubled && s->state.why[0] == '\0')
-        sp_log_info(s->pool->settings.log, "site.recovered", SP_DOMAIN("site", s->name),
-                    SP_INT("connections", s->state.limit));
+    if (!was || is_troubled(s))
+        return;
+    tell(s->pool, &news);
+    sp_log_info(s->pool->settings.log, "site.recovered", SP_DOMAIN("site", s->name),
+                SP_INT("connections", s->state.limit));
 }
 
 /* ---- links ---- */
@@ -217,6 +239,14 @@ static void serve_starved(struct sp_pool *p)
     sp_pool_serve(s);
 }
 
+static void note_back(const struct sp_pool_host *h)
+{
+    struct sp_pool_news news = {.what = SP_POOL_HOST_UP, .name = h->route->hops[h->hop].name};
+
+    tell(h->pool, &news);
+    sp_log_info(h->pool->settings.log, "hop.recovered", SP_DOMAIN("host", news.name));
+}
+
 static void on_ready(void *arg, struct sp_conn *c)
 {
     struct sp_pool_link *l = arg;
@@ -231,8 +261,7 @@ static void on_ready(void *arg, struct sp_conn *c)
         h->more_wait_ms = 0;
         s->pool->opened++;
         if (sp_breaker_worked(&h->breaker))
-            sp_log_info(s->pool->settings.log, "hop.recovered",
-                        SP_DOMAIN("host", h->route->hops[h->hop].name));
+            note_back(h);
     }
     if (is_worn(l) || s->link_count > s->state.limit) {
         retire(l);
@@ -276,6 +305,11 @@ static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
 {
     struct sp_pool *p = h->pool;
     int64_t max_ms = p->settings.rest_max_ms;
+    struct sp_pool_news news = {.what = SP_POOL_HOST_DOWN,
+                                .name = h->route->hops[h->hop].name,
+                                .why = sp_rc_name(why->rc),
+                                .reply_code = why->reply_code};
+    bool was = is_troubled(h->site), was_down = h->breaker.state != SP_BREAKER_CLOSED;
 
     if (h->link_count > h->opening) {
         h->more_wait_ms = h->more_wait_ms == 0 ? MORE_MS : h->more_wait_ms * 2;
@@ -283,13 +317,16 @@ static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
             h->more_wait_ms = MORE_MAX_MS;
         h->more_after_ms = now_ms(p) + h->more_wait_ms;
         if (sp_site_trouble(&h->site->state, "no more connections", &why->reply, now_ms(p)))
-            log_throttled(h->site);
+            log_throttled(h->site, was);
         return;
     }
     sp_breaker_failed(&h->breaker, p->settings.rest_ms,
                       max_ms < p->settings.rest_ms ? p->settings.rest_ms : max_ms, now_ms(p));
     h->has_worked = false;
     h->why = *why;
+    news.for_ms = h->breaker.rest_ms;
+    if (!was_down)
+        tell(p, &news);
     sp_log_info(p->settings.log, "hop.unreachable", SP_DOMAIN("host", h->route->hops[h->hop].name),
                 SP_RC("why", why->rc), SP_INT("reply", why->reply_code),
                 SP_MS("rest", h->breaker.rest_ms));
@@ -303,7 +340,7 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
     struct sp_pool_site *s = h->site;
     struct sp_conn_end why = *e;
     bool opened = l->opened;
-    bool broke_off = opened && !l->ready && !l->leaving;
+    bool broke_off = opened && !l->ready && !l->leaving, was = is_troubled(s);
 
     (void)c;
     drop_link(l);
@@ -313,7 +350,7 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
         note_reply(s, &why.reply);
     else if (broke_off && why.reply_code == 0 &&
              sp_site_trouble(&s->state, "connection lost", NULL, now_ms(s->pool)))
-        log_throttled(s);
+        log_throttled(s, was);
     sp_pool_serve(s);
     serve_starved(s->pool);
 }

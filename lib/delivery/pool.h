@@ -15,6 +15,20 @@
 
 struct sp_pool;
 
+/* A site or a host is not as it was before. */
+struct sp_pool_news {
+    enum sp_pool_turn {
+        SP_POOL_SITE_SLOWED, /* it asked for less, or broke connections off */
+        SP_POOL_SITE_WELL,
+        SP_POOL_HOST_DOWN, /* it can't be reached, and rests */
+        SP_POOL_HOST_UP,
+    } what;
+    struct sp_bytes name;
+    const char *why; /* or NULL */
+    int reply_code;  /* 0: none */
+    int64_t for_ms;  /* that it is left alone; 0: it is not */
+};
+
 struct sp_pool_settings {
     struct sp_loop *loop;
     struct sp_log *log;
@@ -31,7 +45,8 @@ struct sp_pool_settings {
     unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */
     const struct sp_sites *sites; /* NULL: no limits but these */
     struct sp_lines *lines; /* those who wait for a crowded site; NULL: nobody is ever crowded */
-    void (*on_room)(void *arg); /* a line was opened */
+    void (*on_room)(void *arg);                               /* a line was opened */
+    void (*on_news)(void *arg, const struct sp_pool_news *n); /* lent for the call. May be NULL */
     void *arg;
 };
 

@@ -62,6 +62,8 @@ def test_the_page_counts_what_happened(gateway):
     assert after['sallyport_journal_records_total{relay="0"}'] >= before['sallyport_journal_records_total{relay="0"}'] + 2
     assert after["sallyport_audit_records_total"] >= before["sallyport_audit_records_total"] + 3
     assert after['sallyport_queue_recipients{relay="0",state="held"}'] == 0
+    site = 'relay="0",site="127.0.0.1",source="",level=""'
+    assert after["sallyport_site_taken_total{%s}" % site] == 1 and after["sallyport_site_rests{%s}" % site] == 0
     page = get(gateway, "/metrics").text
     assert "secret-name" not in page and "example.net" not in page and "tenant" not in page
     assert get(gateway, "/healthz").text == "ok\n"

@@ -77,6 +77,10 @@ def test_a_peer_that_throttles_gets_half_and_later_all_again(place):
     until(lambda: submit(gateway, 10) or '"site.recovered"' in gateway.log)
     site = until(lambda: [s for s in sites(gateway) if s["concurrency"] == 8])[0]
     assert site["why"] == ""
+    slowed = gateway.wait_record("transport.throttled", site="127.0.0.1")
+    assert slowed["why"] == "throttled: 421 4.7.0" and slowed["reply_code"] == 421
+    assert gateway.wait_record("transport.recovered", site="127.0.0.1")["seq"] > slowed["seq"]
+    assert len([r for r in gateway.records() if r["event"] == "transport.throttled"]) < 5  # the turn, not each reply
 
 
 def test_a_table_says_what_a_reply_means(place):
@@ -106,6 +110,10 @@ def test_a_dead_host_rests_is_probed_and_comes_back(place, sinks):
     back = sinks(port=dead.port)
     back.wait_for(3, 60)
     assert '"hop.recovered"' in gateway.log
+    down = gateway.wait_record("transport.unreachable", host=dead.address)
+    assert down["why"] == "hop.unreachable" and down["for_ms"] > 0
+    assert gateway.wait_record("transport.recovered", host=dead.address)["seq"] > down["seq"]
+    assert len([r for r in gateway.records() if r["event"] == "transport.unreachable"]) == 1
     until(lambda: all(s["breaker"]["state"] == "closed" for s in sites(gateway)))
 
 
