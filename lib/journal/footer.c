@@ -128,7 +128,8 @@ static enum sp_rc gather(struct gathering *g, const struct sp_journal_io *io,
         else if (rc != SP_E_IO)
             rc = SP_E_JOURNAL_DAMAGED;
         for (uint32_t i = 0; rc == SP_OK && i < h.count; i++) {
-            struct sp_scan_record r = {sp_buf_bytes(&g->batch), &h, at, i};
+            struct sp_scan_record r = {
+                .batch = sp_buf_bytes(&g->batch), .header = &h, .batch_at = at, .index = i};
             struct sp_journal_entry e;
 
             rc = sp_scan_record(&r, g->key, &g->meta, &e);

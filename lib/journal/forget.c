@@ -24,8 +24,9 @@ static void take_notes(struct sp_forget *f, size_t which)
     sp_buf_init(&meta, SP_RECORD_META_MAX + SP_AEAD_TAG_LEN);
     sp_scan_init(&scan, f->maker->io, f->segments[which]);
     while (sp_scan_next(&scan, f->segments[which]->end, &h, &at) == SP_OK &&
-           sp_scan_load(&scan, at, &h, &batch) == SP_OK) {
-        struct sp_scan_record r = {sp_buf_bytes(&batch), &h, at, 0};
+           sp_scan_load_heads(&scan, at, &h, &batch) == SP_OK) {
+        struct sp_scan_record r = {
+            .batch = sp_buf_bytes(&batch), .header = &h, .batch_at = at, .heads_only = true};
         struct sp_journal_entry e;
 
         for (; r.index < h.count; r.index++)

@@ -1,7 +1,8 @@
 /*
  * The ledger's reader. It trusts three sources for how far a segment is durable: a batch header's durable_to (the writer
  * had synced so far when it wrote that), the next segment's prev_end (final: nothing behind it counts), and what the
- * relay tells. It keeps one batch in memory and opens metadata by GCM, which proves them without the bodies' CRC.
+ * relay tells. It keeps one batch in memory, of large records their heads alone: metadata are proved by GCM, and a damaged
+ * body is for whoever sends it to find.
  */
 #include "journal/reader.h"
 
@@ -209,7 +210,7 @@ static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entr
         r->scan.at = r->limit;
         r->header.count = 0;
     } else if (rc == SP_OK) {
-        rc = sp_scan_load(&r->scan, r->batch_at, &r->header, &r->buf);
+        rc = sp_scan_load_heads(&r->scan, r->batch_at, &r->header, &r->buf);
         r->index = 0;
     }
     if (rc ==
@@ -233,7 +234,8 @@ static enum sp_rc next_in_batch(struct sp_journal_reader *r, struct sp_journal_e
         struct sp_scan_record at = {.batch = sp_buf_bytes(&r->buf),
                                     .header = &r->header,
                                     .batch_at = r->batch_at,
-                                    .index = r->index++};
+                                    .index = r->index++,
+                                    .heads_only = true};
         enum sp_rc rc = sp_scan_record(&at, r->key, &r->meta, out);
 
         if (out->place.offset < r->cursor.offset) /* given out before */

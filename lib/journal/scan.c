@@ -4,7 +4,11 @@
  */
 #include "journal/scan_priv.h"
 
-enum { WINDOW = 64 * 1024 };
+enum {
+    WINDOW = 64 * 1024,
+    WHOLE_MAX = 16 * 1024, /* a record up to this is read whole: cheaper than one call more */
+    HEAD = 4096,           /* covers the metadata of most records */
+};
 
 void sp_scan_init(struct sp_scan *s, const struct sp_journal_io *io,
                   const struct sp_segment *segment)
@@ -82,6 +86,71 @@ enum sp_rc sp_scan_load(const struct sp_scan *s, uint64_t at, const struct sp_ba
     return SP_OK;
 }
 
+/* Reads a range of the batch to its place in buf. What the file lacks is damage, record by record. */
+static enum sp_rc load_range(const struct sp_scan *s, uint64_t at, uint8_t *batch, size_t from,
+                             size_t to)
+{
+    ssize_t n = sp_read_fully(s->io, s->segment->fd, batch + from, to - from, (int64_t)(at + from));
+
+    if (n < 0)
+        return SP_E_IO;
+    memset(batch + from + n, 0, to - from - (size_t)n);
+    return SP_OK;
+}
+
+/* How much of a large record has its metadata, once its first HEAD bytes are there. */
+static size_t head_len(struct sp_bytes record)
+{
+    struct sp_record_header h;
+    size_t len = HEAD;
+
+    if (sp_record_header_decode(record, &h) == SP_OK)
+        len = sp_record_aad_len(&h) + h.meta_len;
+    return len < record.len ? len : record.len;
+}
+
+enum sp_rc sp_scan_load_heads(const struct sp_scan *s, uint64_t at, const struct sp_batch_header *h,
+                              struct sp_buf *buf)
+{
+    size_t from = 0; /* of the run to be read next: the batch's header and records that touch */
+    size_t to = SP_BATCH_HEADER + 4 * (size_t)h->count;
+    struct sp_bytes batch;
+    struct sp_bytes record;
+    uint8_t *room;
+    enum sp_rc rc;
+
+    sp_buf_reset(buf);
+    room = sp_buf_reserve(buf, h->len);
+    if (room == NULL)
+        return SP_E_MALFORMED;
+    rc = load_range(s, at, room, 0, to); /* where the records lie */
+    batch = sp_bytes(room, h->len);
+    from = to;
+    for (uint32_t i = 0; rc == SP_OK && i < h->count; i++) {
+        size_t begin, end;
+
+        if (sp_batch_record(batch, h, i, &record) != SP_OK)
+            continue; /* told as damage when it is looked at */
+        begin = (size_t)(record.ptr - room);
+        end = begin + (record.len <= WHOLE_MAX ? record.len : HEAD);
+        if (begin != to) {
+            rc = load_range(s, at, room, from, to);
+            from = begin;
+        }
+        to = end;
+        if (rc == SP_OK && record.len > WHOLE_MAX) {
+            rc = load_range(s, at, room, from, to);
+            from = to;
+            to = begin + head_len(record);
+            to = to < from ? from : to;
+        }
+    }
+    if (rc == SP_OK)
+        rc = load_range(s, at, room, from, to);
+    sp_buf_commit(buf, h->len);
+    return rc;
+}
+
 enum sp_rc sp_scan_record(const struct sp_scan_record *r, struct sp_aead *key, struct sp_buf *meta,
                           struct sp_journal_entry *out)
 {
@@ -102,7 +171,8 @@ enum sp_rc sp_scan_record(const struct sp_scan_record *r, struct sp_aead *key, s
     out->message = h.message;
     out->place.sequence = h.sequence;
     sp_buf_reset(meta);
-    if (!sp_record_is_intact(record, &h) || sp_record_open(key, record, &h, meta) != SP_OK)
+    if (h.len != record.len || (!r->heads_only && !sp_record_is_intact(record, &h)) ||
+        sp_record_open(key, record, &h, meta) != SP_OK)
         return SP_E_JOURNAL_DAMAGED;
     out->meta = sp_buf_bytes(meta);
     out->body_count = h.body_count;
@@ -171,7 +241,8 @@ enum sp_rc sp_scan_check(const struct sp_journal_io *io, const struct sp_segment
     if (rc == SP_OK)
         rc = sp_scan_load(&s, found, &h, &batch);
     for (uint32_t i = 0; rc == SP_OK && i < h.count; i++) {
-        struct sp_scan_record r = {sp_buf_bytes(&batch), &h, found, i};
+        struct sp_scan_record r = {
+            .batch = sp_buf_bytes(&batch), .header = &h, .batch_at = found, .index = i};
 
         rc = sp_scan_record(&r, key, &meta, &e);
     }

@@ -30,16 +30,24 @@ SP_MUST_CHECK enum sp_rc sp_scan_next(struct sp_scan *s, uint64_t limit, struct 
 SP_MUST_CHECK enum sp_rc sp_scan_load(const struct sp_scan *s, uint64_t at,
                                       const struct sp_batch_header *h, struct sp_buf *buf);
 
+/*
+ * The same without the bodies of large records: what lies in their place in buf is undefined, so that only
+ * sp_scan_record with heads_only may look. returns: see above
+ */
+SP_MUST_CHECK enum sp_rc sp_scan_load_heads(const struct sp_scan *s, uint64_t at,
+                                            const struct sp_batch_header *h, struct sp_buf *buf);
+
 /* One record of a loaded batch. */
 struct sp_scan_record {
     struct sp_bytes batch;
     const struct sp_batch_header *header;
     uint64_t batch_at;
     uint32_t index;
+    bool heads_only; /* the metadata's GCM tag is proof enough: the bodies are not looked at */
 };
 
 /*
- * Opens it: checks its CRC (GCM alone if there is no need of the bodies), opens the metadata.
+ * Opens it: checks its CRC, opens the metadata.
  *
  * key:     keyed with the segment's record key; meta: reset, then holds the metadata
  * returns: SP_OK; SP_E_JOURNAL_DAMAGED, with out->damaged and what is known of the place

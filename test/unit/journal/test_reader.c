@@ -230,6 +230,21 @@ START_TEST(damage_is_told_once_and_passed)
 }
 END_TEST
 
+START_TEST(a_damaged_body_does_not_hide_its_record)
+{
+    static const size_t lens[] = {60000, 0, 300, 20000, 60000, 0};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(lens); i++)
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, lens[i]);
+    sp_journal_commit(rig.journal);
+    put(1, 0);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)rig.records[0].append.place.offset + 40000,
+                   "damage", 6);
+    read_on();
+    ck_assert_uint_eq(next, SP_ARRAY_LEN(lens));
+}
+END_TEST
+
 START_TEST(segments_gone_are_passed_over)
 {
     for (int i = 0; i < 30; i++)
@@ -266,6 +281,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_cursor_goes_on_where_it_stood);
     tcase_add_test(c, what_a_failed_sync_left_behind_is_never_read);
     tcase_add_test(c, damage_is_told_once_and_passed);
+    tcase_add_test(c, a_damaged_body_does_not_hide_its_record);
     tcase_add_test(c, segments_gone_are_passed_over);
     tcase_add_test(c, another_record_key_opens_nothing);
 }
