@@ -67,6 +67,9 @@ int control_settings(const struct control *c, struct sp_config **out);
 /* socket.c: asks; what failed is printed. question: JSON object */
 void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out);
 
+/* socket.c: one line of canonical JSON */
+void control_print_json(const struct sp_json *value);
+
 /* A member of a question; one without a value is left out. */
 struct control_member {
     const char *key;
@@ -105,8 +108,24 @@ int control_sites(const struct control *c);
 int control_trace(const struct control *c);
 int control_upgrade(const struct control *c);
 
+struct control_supervisor {
+    uint64_t pid;
+    uint64_t start;
+    uint64_t tries;
+    char state[32];
+    char version[64];
+};
+
+/* supervisor.c. returns: the lock file of the state folder, to close; -1 after saying why */
+int control_supervisor_open(const struct control *c);
+/* returns: whether a supervisor holds the lock */
+bool control_supervisor_runs(int fd);
+/* returns: whether the file said who it is */
+bool control_supervisor_read(int fd, struct control_supervisor *out);
+/* Lets the running gateway read its configuration anew. returns: CONTROL_OK, CONTROL_ABSENT, CONTROL_REFUSED */
+int control_reload(const struct control *c);
+
 /* main.c */
 int control_usage(const char *why);
-void control_print_json(const struct sp_json *value);
 
 #endif

@@ -63,16 +63,6 @@ int control_usage(const char *why)
     return CONTROL_USAGE;
 }
 
-void control_print_json(const struct sp_json *value)
-{
-    struct sp_buf text;
-
-    sp_buf_init(&text, CONTROL_LINE_MAX);
-    if (sp_json_canonical(value, &text) == SP_OK)
-        (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
-    sp_buf_clear(&text);
-}
-
 static bool take(struct control *c, int argc, char **argv, int *i)
 {
     const struct {

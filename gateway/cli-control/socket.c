@@ -242,6 +242,16 @@ int control_save(struct control_answer *a, int fd)
     return CONTROL_OK;
 }
 
+void control_print_json(const struct sp_json *value)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, CONTROL_LINE_MAX);
+    if (sp_json_canonical(value, &text) == SP_OK)
+        (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
+
 int control_ask_about(const struct control *c, const char *command,
                       const struct control_member *members, size_t count,
                       struct control_answer *out)

@@ -32,6 +32,29 @@ struct sp_config *cli_load_config(struct cli *cli, const char *path)
     return config;
 }
 
+/* The lists of providers' networks that a tenant names, beside the tenants' files. */
+static void add_networks(struct cli *cli, struct sp_tenant *t, const char *dir)
+{
+    const char *folder = cli_join(cli, dir, SP_TENANT_NETWORKS_DIR);
+
+    for (size_t i = 0; i < t->proofs.networks_from.count; i++) {
+        struct sp_bytes text;
+        struct sp_buf name;
+        const char *path;
+
+        sp_buf_init(&name, 256);
+        sp_buf_printf(&name, "%s.txt", t->proofs.networks_from.items[i]);
+        path = cli_join(cli, folder, sp_arena_cstr(cli->arena, sp_buf_bytes(&name)));
+        sp_buf_clear(&name);
+        if (cli_read(cli, path, &text) != SP_OK)
+            sp_problem_file(cli->problems, path, 0, SP_E_NOT_FOUND,
+                            "no such file, named by tenant %s: sallyport providers refresh",
+                            t->name);
+        else if (sp_tenant_add_networks(t, text, path, cli->problems) != SP_OK)
+            return;
+    }
+}
+
 static void load_tenant(struct cli *cli, struct found *found, const char *path)
 {
     struct sp_bytes text;
@@ -42,7 +65,7 @@ static void load_tenant(struct cli *cli, struct found *found, const char *path)
     else if (found->count == TENANTS_MAX)
         sp_problem_file(cli->problems, path, 0, SP_E_LIMIT, "more than %d tenants", TENANTS_MAX);
     else if (sp_tenant_load(text, path, cli->problems, &found->tenants[found->count]) == SP_OK)
-        found->count++;
+        add_networks(cli, found->tenants[found->count++], cli_dirname(cli, path));
 }
 
 static void load_tenants(struct cli *cli, struct found *found, const char *dir)

@@ -1,7 +1,7 @@
 /*
  * sallyport tenant add, list, show: the files of tenants/. A new file is built for a provider, read back by the same code as the
  * gateway's before it is written, and never put over one that is there. What has to be done on the provider's side, and
- * in DNS, is printed: this program talks to nobody. The secret header's value is shown once; the file keeps its digest.
+ * in DNS, is printed: this program talks to nobody (tenant check does). The secret header's value is shown once; the file keeps its digest.
  */
 #include "gateway/cli-policy/cli.h"
 
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/tenant.h"
@@ -116,7 +117,10 @@ static void put_list(struct sp_jw *jw, const char *key, const char *const *items
     sp_jw_end(jw);
 }
 
-/* What Microsoft and Google publish for outgoing mail; addresses change, hence any_network where signals suffice. */
+/*
+ * What Microsoft and Google publish for outgoing mail: to begin with, where no list has been read from DNS yet. Old addresses in
+ * it let nobody in by themselves; `sallyport providers refresh` brings the new ones.
+ */
 static const char *const m365_networks[] = {"40.92.0.0/15",       "40.107.0.0/16",
                                             "52.100.0.0/14",      "104.47.0.0/17",
                                             "2a01:111:f400::/48", "2a01:111:f403::/48"};
@@ -126,6 +130,17 @@ static const char *const google_networks[] = {
     "209.85.128.0/17",     "216.58.192.0/19",     "216.239.32.0/19",    "2001:4860:4000::/36",
     "2404:6800:4000::/36", "2607:f8b0:4000::/36", "2800:3f0:4000::/36", "2a00:1450:4000::/36",
     "2c0f:fb50:4000::/36"};
+
+struct provider {
+    const char *spf; /* the domain whose SPF record names its networks */
+    const char *const *networks;
+    size_t count;
+};
+
+static const struct provider m365 = {"spf.protection.outlook.com", m365_networks,
+                                     SP_ARRAY_LEN(m365_networks)};
+static const struct provider google = {"_spf.google.com", google_networks,
+                                       SP_ARRAY_LEN(google_networks)};
 
 static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *domain)
 {
@@ -137,13 +152,13 @@ static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *dom
     put(jw, "sha256", w->digest);
     sp_jw_end(jw);
     if (w->m365 != NULL) {
-        put_list(jw, "networks", m365_networks, SP_ARRAY_LEN(m365_networks));
+        put_list(jw, "networks_from", &m365.spf, 1);
         put_list(jw, "client_certificates", certificate, 1);
         put_list(jw, "originator_org", &domain, 1);
         if (w->tenant_id != NULL)
             put(jw, "tenant_id", w->tenant_id);
     } else {
-        put_list(jw, "networks", google_networks, SP_ARRAY_LEN(google_networks));
+        put_list(jw, "networks_from", &google.spf, 1);
         put_list(jw, "dkim", &domain, 1);
     }
     sp_jw_end(jw);
@@ -190,6 +205,31 @@ static enum sp_rc write_new(struct cli *cli, const char *path, struct sp_bytes t
     return SP_OK;
 }
 
+/* The provider's list, if there is none yet. returns: SP_OK, or SP_E_IO with a problem */
+static enum sp_rc write_networks(struct cli *cli, const char *dir, const struct provider *p)
+{
+    const char *folder = cli_join(cli, dir, SP_TENANT_NETWORKS_DIR), *path;
+    struct sp_buf text, name;
+    enum sp_rc rc = SP_OK;
+
+    sp_buf_init(&name, 256);
+    sp_buf_printf(&name, "%s.txt", p->spf);
+    path = cli_join(cli, folder, sp_arena_cstr(cli->arena, sp_buf_bytes(&name)));
+    sp_buf_clear(&name);
+    if (access(path, F_OK) == 0)
+        return SP_OK;
+    if (mkdir(folder, 0755) != 0 && errno != EEXIST)
+        return sp_problem_file(cli->problems, folder, 0, SP_E_IO, "can't be made");
+    sp_buf_init(&text, FILE_MAX);
+    sp_buf_printf(&text, "# to begin with; sallyport providers refresh reads them from DNS\n");
+    for (size_t i = 0; i < p->count; i++)
+        sp_buf_printf(&text, "%s\n", p->networks[i]);
+    if (cli_write(cli, path, sp_buf_bytes(&text)) != SP_OK)
+        rc = sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be written");
+    sp_buf_clear(&text);
+    return rc;
+}
+
 static void print_m365(const struct wanted *w, const char *host)
 {
     printf("In Exchange Online PowerShell:\n\n"
@@ -227,8 +267,11 @@ static void print_dns(const char *domain, const char *host)
     printf("In the DNS of %s:\n\n"
            "  SPF: put  a:%s  into the record v=spf1 of %s\n"
            "  DKIM: what \"sallyport dkim dns\" prints for %s; \"sallyport dkim keygen\" makes the "
-           "key if there is none\n\n",
-           domain, host, domain, domain);
+           "key if there is none\n"
+           "  MTA-STS, for mail that comes to you: _mta-sts.%s  TXT  \"v=STSv1; id=1\", and the "
+           "policy at\n"
+           "    https://mta-sts.%s/.well-known/mta-sts.txt\n\n",
+           domain, host, domain, domain, domain, domain);
 }
 
 static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
@@ -245,6 +288,8 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     if (rc == SP_OK)
         rc = sp_tenant_load(sp_buf_bytes(&text), path, cli->problems, &tenant);
     if (rc == SP_OK)
+        rc = write_networks(cli, tenants_dir(cli, w, c), w->m365 != NULL ? &m365 : &google);
+    if (rc == SP_OK)
         rc = write_new(cli, path, sp_buf_bytes(&text));
     sp_buf_clear(&text);
     cli_print_problems(cli);
@@ -256,7 +301,9 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     else
         print_google(w, c->hostname);
     print_dns(w->m365 != NULL ? w->m365 : w->google, c->hostname);
-    printf("The secret is shown this once. Then: sallyport check, and reload.\n");
+    printf("The secret is shown this once. Then: sallyport providers refresh, sallyport check, "
+           "reload, and sallyport tenant check %s.\n",
+           w->name);
     sp_wipe(w->secret, sizeof(w->secret));
     return CLI_OK;
 }
@@ -302,6 +349,7 @@ static void print_tenant(const struct sp_tenant *t)
                              : !sp_tenant_is_provable_by_signals(t) ? "users alone"
                                                                     : "all of these together");
     print_list("networks", &t->proofs.networks);
+    print_list("networks of", &t->proofs.networks_from);
     if (t->proofs.any_network)
         printf("  networks are noted, not required\n");
     print_list("client certificates", &t->proofs.client_certificates);

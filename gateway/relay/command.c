@@ -10,6 +10,7 @@
  *     {"command": "queue.hold", ...}                       change.c
  *     {"command": "queue.freeze", ...}                     order.c
  *     {"command": "queue.count", ...}                      count.c
+ *     {"command": "tenant.seen", "tenant": NAME}           -> {"accepted": {...}, "refused": {...}, "probed": {...}}
  */
 #include "gateway/relay/command.h"
 
@@ -158,6 +159,20 @@ static void on_sites(const struct relay_question *q, struct relay *r)
     sp_buf_clear(&json);
 }
 
+static void on_seen(const struct relay_question *q, const struct relay *r)
+{
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_intake_put_seen(r->intake, sp_json_text_of(q->ask, "tenant"), &w);
+    sp_jw_end(&w);
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
 /* ---- dispatch ---- */
 
 static void run(struct relay *r, const struct relay_question *q)
@@ -174,6 +189,10 @@ static void run(struct relay *r, const struct relay_question *q)
     }
     if (sp_bytes_eq(name, SP_LIT("queue.sites"))) {
         on_sites(q, r);
+        return;
+    }
+    if (sp_bytes_eq(name, SP_LIT("tenant.seen"))) {
+        on_seen(q, r);
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("probe"))) {

@@ -82,6 +82,25 @@ static void load_stage(struct relay *r, struct loaded *l)
     l->stage = (struct sp_policy_stage){.draft = NULL};
 }
 
+/* The providers' lists that a tenant names: one that is not there lets nobody in, so the generation is refused. */
+static enum sp_rc add_networks(struct relay *r, struct sp_tenant *t, struct sp_problems *problems)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; i < t->proofs.networks_from.count && rc == SP_OK; i++) {
+        struct sp_buf file;
+
+        sp_buf_init(&file, 512);
+        sp_buf_printf(&file, "tenants/" SP_TENANT_NETWORKS_DIR "/%s.txt",
+                      t->proofs.networks_from.items[i]);
+        sp_buf_put_u8(&file, 0);
+        rc = sp_tenant_add_networks(t, sp_role_file(r->role, (const char *)file.ptr),
+                                    (const char *)file.ptr, problems);
+        sp_buf_clear(&file);
+    }
+    return rc;
+}
+
 static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_problems *problems)
 {
     struct sp_bytes name, data;
@@ -102,6 +121,9 @@ static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_prob
             return rc;
         t->file = data;
         l->tenant_count++;
+        rc = add_networks(r, t->tenant, problems);
+        if (rc != SP_OK)
+            return rc;
     }
     return SP_OK;
 }

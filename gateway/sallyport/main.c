@@ -26,6 +26,8 @@ static const struct command {
     {"explain", NULL, "cli-policy", "say how a message would be decided, and why"},
     {"detect", NULL, "cli-detect", "say what of PHI is in files"},
     {"settings", NULL, "cli-policy", "print the reference of all settings"},
+    {"tenant", "check", "cli-tenant", "say what of a tenant's setting up is done and what is not"},
+    {"providers", NULL, "cli-tenant", "refresh, list: networks of mail providers, from DNS"},
     {"tenant", NULL, "cli-policy", "add a tenant, list and show them"},
     {"dkim", NULL, "cli-dkim", "keygen, dns, check: keys that sign, and what of them is in DNS"},
     {"audit", "verify", "cli-audit", "find any changed, dropped, added or cut audit line"},

@@ -22,6 +22,8 @@ static const struct sp_setting settings[] = {
      "its name in notices and on the portal; none takes the first domain"},
     {"proofs.networks", SP_SETTING_TEXTS, AT(proofs.networks), 0, 0, "", NULL, SP_FORM_CIDR,
      "networks that its mail must come from"},
+    {"proofs.networks_from", SP_SETTING_TEXTS, AT(proofs.networks_from), 0, 0, "", NULL, SP_FORM_NAME,
+     "domains of providers, as `spf.protection.outlook.com` and `_spf.google.com`, whose networks count too; `sallyport providers refresh` keeps them in tenants/networks/ from their SPF records"},
     {"proofs.client_certificates", SP_SETTING_TEXTS, AT(proofs.client_certificates), 0, 0, "", NULL, SP_FORM_HOST,
      "names, one of which the client's certificate must carry"},
     {"proofs.any_network", SP_SETTING_BOOL, AT(proofs.any_network), 0, 0, "false", NULL, SP_FORM_ANY,
@@ -115,6 +117,11 @@ static void fold_all(struct sp_arena *arena, struct sp_config_texts *texts)
     }
 }
 
+static bool has_networks(const struct sp_tenant *t)
+{
+    return t->proofs.networks.count > 0 || t->proofs.networks_from.count > 0;
+}
+
 /* returns: how many signals but the network its settings ask for */
 static size_t signals(const struct sp_tenant *t)
 {
@@ -175,7 +182,7 @@ static void check_dkim(const struct sp_tenant *t, const struct sp_json *at,
 static void check_together(const struct sp_tenant *t, const struct sp_json *root,
                            struct sp_problems *problems)
 {
-    if (t->proofs.networks.count == 0 && signals(t) == 0 && t->proofs.user_count == 0)
+    if (!has_networks(t) && signals(t) == 0 && t->proofs.user_count == 0)
         sp_problem(problems, root, SP_E_CONFIG_MISSING,
                    "\"proofs\" is missing: without one nobody may send for this tenant; give "
                    "networks with client_certificates, or users");
@@ -256,8 +263,7 @@ bool sp_tenant_has_domain(const struct sp_tenant *t, struct sp_bytes domain)
 
 bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t)
 {
-    return (t->proofs.networks.count > 0 && signals(t) > 0) ||
-           (t->proofs.any_network && signals(t) > 1);
+    return (has_networks(t) && signals(t) > 0) || (t->proofs.any_network && signals(t) > 1);
 }
 
 bool sp_tenant_has_message_signal(const struct sp_tenant *t)

@@ -24,7 +24,8 @@ struct sp_tenant {
     struct {
         struct sp_config_texts networks;            /* CIDR */
         struct sp_config_texts client_certificates; /* names in the certificate */
-        bool any_network; /* a source outside networks is noted, not refused */
+        struct sp_config_texts networks_from; /* domains whose SPF names more (tenants/networks) */
+        bool any_network;                     /* a source outside networks is noted, not refused */
         struct {
             const char *name;   /* of the field; "" for none */
             const char *sha256; /* of its value, hexadecimal */
@@ -95,6 +96,25 @@ bool sp_tenant_signs(const struct sp_tenant *t);
 
 /* returns: whether a signal lies in the message itself: header fields or a signature */
 bool sp_tenant_has_message_signal(const struct sp_tenant *t);
+
+#define SP_TENANT_KNOCK                                                                            \
+    "tenant-check.invalid" /* who `sallyport tenant check` says it is at the door */
+#define SP_TENANT_NETWORKS_DIR                                                                     \
+    "networks" /* in the folder of tenants: DOMAIN.txt for each of networks_from */
+
+/*
+ * Adds the networks of a provider's file to the tenant's: one a line, with lines of comment that begin with "#". Everybody's
+ * networks are no provider's: a prefix below /8, or below /24 for IPv6, is wrong, and so is an empty file.
+ *
+ * file:    its name, for problems
+ * returns: SP_OK, or SP_E_CONFIG_INVALID with problems
+ */
+SP_MUST_CHECK enum sp_rc sp_tenant_add_networks(struct sp_tenant *t, struct sp_bytes text,
+                                                const char *file, struct sp_problems *problems);
+
+/* returns: how many networks such a file names; 0 if it is wrong. refreshed_ms: when it was made, wall clock; 0: unknown */
+size_t sp_tenant_count_networks(struct sp_bytes text, int64_t *refreshed_ms,
+                                struct sp_problems *problems);
 
 /* Appends the reference of a tenant's settings as Markdown. */
 void sp_tenant_reference(struct sp_buf *out);

@@ -40,4 +40,22 @@ bool sp_intake_is_proof_rc(enum sp_rc rc);
 void sp_intake_refused(struct session *s, struct transaction *tx, const char *event, enum sp_rc rc,
                        struct sp_bytes rule);
 
+/* ---- what was last seen of a tenant ---- */
+
+enum sighting_kind { SIGHTING_ACCEPTED, SIGHTING_REFUSED, SIGHTING_PROBED, SIGHTING_COUNT };
+
+struct sight {
+    enum sp_rc rc;
+    const struct proof *proof;
+    const struct session *session; /* NULL: gone */
+    struct sp_bytes token;
+};
+
+void sp_intake_note_seen(struct sp_intake *in, enum sighting_kind kind, const struct sight *what);
+/* Notes what became of a probe; nothing if tx is none. */
+void sp_intake_note_probe(struct transaction *tx, enum sp_rc rc);
+/* returns: the token of a probe's recipient; empty if it is any other */
+struct sp_bytes sp_intake_probe_token(const struct generation *g, const struct sp_address *to);
+void sp_intake_seen_free(struct sp_intake *in);
+
 #endif

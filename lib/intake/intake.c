@@ -20,6 +20,7 @@ struct sp_intake *sp_intake_new(const struct sp_intake_parts *parts)
     in->refusal_tokens = REFUSALS_BURST;
     in->sources = sp_map_new();
     in->quotas = sp_map_new();
+    in->seen = sp_map_new();
     return in;
 }
 
@@ -60,6 +61,7 @@ void sp_intake_unref(struct sp_intake *in)
         return;
     sp_slots_free(in->sessions);
     sp_intake_limits_free(in);
+    sp_intake_seen_free(in);
     sp_secret_clear(&in->parts.mark_key);
     sp_secret_clear(&in->parts.return_key);
     sp_free(in);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "config/tenant.h"
 #include "crypt/secret.h"
@@ -121,6 +122,12 @@ SP_MUST_CHECK enum sp_rc sp_intake_redecide(struct sp_intake *in,
                                             struct sp_err *err);
 /* returns: hash of the policy of now, lent until the next sp_intake_configure */
 struct sp_bytes sp_intake_policy_hash(const struct sp_intake *in);
+
+/*
+ * Writes what was last seen of a tenant as members "accepted", "refused" and "probed" of the object that is open: time,
+ * which signals were required and which failed. What never was, is left out.
+ */
+void sp_intake_put_seen(const struct sp_intake *in, struct sp_bytes tenant, struct sp_jw *w);
 
 /* ---- mail of our own ---- */
 

@@ -99,6 +99,7 @@ struct sp_intake {
     struct sp_worker *passwords;
     struct sp_map *sources; /* by address: struct source of limits.c */
     struct sp_map *quotas;  /* by tenant: struct quota of limits.c */
+    struct sp_map *seen;    /* by tenant: struct seen of seen.c */
     struct sp_dkim *dkim;   /* made when the first signature is looked at */
     struct sp_intake_stats stats;
     int64_t told_full_ms;  /* when it was logged that descriptors have run out; 0: never */
@@ -231,6 +232,7 @@ struct transaction {
     struct sp_buf replay_last; /* the decision of the last of them */
     struct sp_id recall;       /* the message that this one takes back */
     char recall_mac[25];       /* as it was given; "": it is no such mail */
+    struct sp_bytes probe;     /* token of a probe: nothing is relayed; empty: it is a message */
     const struct sp_decision *whole_reject; /* a rule refused the whole message at RCPT */
     struct sp_decision whole_reject_decision;
 

@@ -325,6 +325,9 @@ static void on_queued(void *arg, enum sp_rc rc)
     tx->in_flight = false;
     in->transactions--;
     if (rc == SP_OK) {
+        struct sight what = {.proof = &tx->proof, .session = tx->session};
+
+        sp_intake_note_seen(in, SIGHTING_ACCEPTED, &what);
         in->stats.accepted++;
         sp_log_debug(in->parts.log, "intake.accepted", SP_ID("message", &tx->id),
                      SP_INT("size", tx->data.size), SP_INT("recipients", tx->recipient_count));

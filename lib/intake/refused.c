@@ -116,6 +116,12 @@ void sp_intake_refused(struct session *s, struct transaction *tx, const char *ev
 
     in->stats.refused++;
     in->refused_why[rc]++;
+    if (sp_intake_is_proof_rc(rc)) {
+        struct sight what = {
+            .rc = rc, .proof = tx != NULL ? &tx->proof : &s->refused, .session = s};
+
+        sp_intake_note_seen(in, SIGHTING_REFUSED, &what);
+    }
     if (!may_tell(in))
         return;
     sp_buf_init(&b, SP_JOBS_ACT_MAX);

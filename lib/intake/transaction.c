@@ -115,12 +115,17 @@ struct recipient *sp_intake_tx_add(struct transaction *tx)
 enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server_event *ev,
                              struct sp_bytes *text)
 {
+    struct sp_bytes token = sp_intake_probe_token(tx->gen, &ev->address);
     struct recipient *r;
     bool taken;
     enum sp_rc rc = sp_intake_recall_rcpt(tx, &ev->address, &taken);
 
     if (rc != SP_OK || taken)
         return rc;
+    if (token.len > 0) {
+        tx->probe = sp_arena_copy(tx->arena, token);
+        return SP_OK;
+    }
     r = sp_intake_tx_add(tx);
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
@@ -340,6 +345,7 @@ static bool needs_scan(const struct transaction *tx)
 /* A message that is refused whole, now that the client listens. */
 static void turn_down(struct transaction *tx, enum sp_rc rc)
 {
+    sp_intake_note_probe(tx, rc == SP_E_INTAKE_PROBE ? SP_OK : rc);
     if (sp_rc_info(rc)->class == SP_CLASS_PERM)
         sp_intake_refused(tx->session, tx,
                           sp_intake_is_proof_rc(rc) ? "intake.refused" : "message.refused", rc,
@@ -349,6 +355,8 @@ static void turn_down(struct transaction *tx, enum sp_rc rc)
 
 static void on_proved(struct transaction *tx, enum sp_rc rc)
 {
+    if (rc == SP_OK && tx->probe.len > 0)
+        rc = SP_E_INTAKE_PROBE;
     if (rc != SP_OK)
         turn_down(tx, rc);
     else if (sp_intake_recall(tx))

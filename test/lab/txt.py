@@ -1,18 +1,20 @@
-"""A DNS server for TXT records alone, on UDP, as a resolver that a test fills while it runs."""
+"""A DNS server for TXT records, and for others where a test names them, on UDP, as a resolver that a test fills while it runs."""
 import socketserver
 import threading
 
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 
 class Txt:
-    """records: name (with its last dot, lower case) to text; broken: names that are answered SERVFAIL."""
+    """records: name (with its last dot, lower case) to text; others: (name, type) to a list of texts; broken: names that are
+    answered SERVFAIL."""
 
     def __init__(self):
-        self.records, self.broken, self.asked = {}, set(), []
+        self.records, self.others, self.broken, self.asked = {}, {}, set(), []
         outer = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -33,12 +35,16 @@ class Txt:
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.RA
         name = query.question[0].name.to_text().lower()
+        kind = dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append(name)
         if name in self.broken:
             reply.set_rcode(dns.rcode.SERVFAIL)
+        elif (name, kind) in self.others:
+            reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", kind, *self.others[name, kind]))
         elif name not in self.records:
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-        else:
+            if not any(name == known for known, _ in self.others):
+                reply.set_rcode(dns.rcode.NXDOMAIN)
+        elif kind == "TXT":
             text = self.records[name]
             strings = " ".join('"%s"' % text[i:i + 200].replace('"', '\\"') for i in range(0, len(text), 200))
             reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "TXT", strings))

@@ -1,0 +1,195 @@
+/*
+ * Files of the configuration, read as the gateway reads them, and the one kind that is written here.
+ */
+#include "gateway/cli-tenant/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX ((size_t)8 << 20)
+
+enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat st;
+    uint8_t *data;
+    size_t len = 0;
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? SP_E_NOT_FOUND : SP_E_IO;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > FILE_MAX) {
+        close(fd);
+        return SP_E_IO;
+    }
+    data = sp_arena_alloc(cli->arena, (size_t)st.st_size + 1);
+    while (len < (size_t)st.st_size && n > 0) {
+        n = read(fd, data + len, (size_t)st.st_size - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    *out = sp_bytes(data, len);
+    return n >= 0 ? SP_OK : SP_E_IO;
+}
+
+static bool write_whole(int fd, struct sp_bytes text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.ptr, text.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        text = sp_bytes_slice(text, (size_t)n, text.len);
+    }
+    return fsync(fd) == 0;
+}
+
+static void sync_folder(const char *path)
+{
+    char folder[CLI_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int fd;
+
+    if (slash == NULL || (size_t)(slash - path) >= sizeof(folder))
+        return;
+    memcpy(folder, path, (size_t)(slash - path));
+    folder[slash - path] = 0;
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
+enum sp_rc cli_write(const char *path, struct sp_bytes text)
+{
+    char new[CLI_PATH_MAX];
+    int n = snprintf(new, sizeof(new), "%s~", path); /* what ends so is no configuration */
+    int fd;
+    bool ok;
+
+    if (n < 0 || (size_t)n >= sizeof(new))
+        return SP_E_LIMIT;
+    fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return SP_E_IO;
+    ok = write_whole(fd, text);
+    ok = close(fd) == 0 && ok && rename(new, path) == 0;
+    if (!ok) {
+        (void)unlink(new);
+        return SP_E_IO;
+    }
+    sync_folder(path);
+    return SP_OK;
+}
+
+static bool find_tenants(struct cli *cli)
+{
+    const char *slash = strrchr(cli->config, '/');
+    int n;
+
+    if (cli->settings->tenants[0] == '/' || slash == NULL)
+        n = snprintf(cli->tenants_dir, CLI_PATH_MAX, "%s", cli->settings->tenants);
+    else
+        n = snprintf(cli->tenants_dir, CLI_PATH_MAX, "%.*s/%s", (int)(slash - cli->config),
+                     cli->config, cli->settings->tenants);
+    return n > 0 && n < CLI_PATH_MAX;
+}
+
+static bool open_resolver(struct cli *cli)
+{
+    const struct sp_config_texts *servers = &cli->settings->resolver.servers;
+    struct sp_dns_settings settings = {.trusted = cli->settings->resolver.trusted,
+                                       .deadline_ms = cli->settings->resolver.timeout_ms};
+
+    for (size_t i = 0; i < servers->count && i < SP_DNS_SERVERS_MAX; i++) {
+        struct sp_dns_server *s = &settings.servers[settings.server_count];
+        char ip[SP_ADDR_TEXT_MAX];
+        struct sp_addr at;
+
+        if (!sp_addr_parse(sp_bytes_cstr(servers->items[i]), &at))
+            continue;
+        sp_addr_format_ip(&at, ip);
+        if (!sp_dns_ip_parse(sp_bytes_cstr(ip), &s->ip))
+            continue;
+        s->port = sp_addr_port(&at);
+        settings.server_count++;
+    }
+    if (settings.server_count == 0)
+        return false;
+    cli->loop = sp_loop_new();
+    cli->resolver = sp_dns_resolver_new(cli->loop, NULL, &settings);
+    cli->spf = (struct sp_spf_ops){.ask = cli_spf_ask, .ctx = cli};
+    return true;
+}
+
+bool cli_open(struct cli *cli)
+{
+    struct sp_bytes text;
+    enum sp_rc rc = cli_read(cli, cli->config, &text);
+
+    if (rc != SP_OK)
+        sp_problem_file(cli->problems, cli->config, 0, rc, "can't be read");
+    else if (sp_config_load(text, cli->config, cli->problems, &cli->settings) != SP_OK)
+        cli->settings = NULL;
+    if (cli->settings != NULL && find_tenants(cli) && open_resolver(cli))
+        return true;
+    if (cli->settings != NULL)
+        sp_problem_file(cli->problems, cli->config, 0, SP_E_CONFIG_INVALID,
+                        "resolver.servers names no address that can be asked");
+    cli_print_problems(cli);
+    return false;
+}
+
+void cli_close(struct cli *cli)
+{
+    sp_dns_resolver_free(cli->resolver);
+    if (cli->loop != NULL)
+        sp_loop_free(cli->loop);
+    sp_config_free(cli->settings);
+}
+
+bool cli_tenant_path(const struct cli *cli, const char *folder, const char *name,
+                     const char *ending, char *out)
+{
+    int n = snprintf(out, CLI_PATH_MAX, "%s%s%s/%s%s", cli->tenants_dir, folder[0] ? "/" : "",
+                     folder, name, ending);
+
+    return n > 0 && n < CLI_PATH_MAX && strchr(name, '/') == NULL;
+}
+
+struct sp_tenant *cli_tenant_load(struct cli *cli, const char *name)
+{
+    struct sp_tenant *t = NULL;
+    char path[CLI_PATH_MAX];
+    struct sp_bytes text;
+    enum sp_rc rc = SP_E_NOT_FOUND;
+
+    if (cli_tenant_path(cli, "", name, ".json", path))
+        rc = cli_read(cli, path, &text);
+    if (rc != SP_OK)
+        sp_problem_file(cli->problems, name, 0, rc, "there is no such tenant");
+    else if (sp_tenant_load(text, path, cli->problems, &t) != SP_OK)
+        t = NULL;
+    return t;
+}
+
+void cli_print_problems(const struct cli *cli)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < sp_problems_count(cli->problems); i++) {
+        sp_problem_format(sp_problems_at(cli->problems, i), &text);
+        sp_buf_put_u8(&text, '\n');
+    }
+    (void)fprintf(stderr, "%.*s", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
