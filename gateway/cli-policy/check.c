@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/cli-policy/cli.h"
@@ -55,6 +56,15 @@ static void add_networks(struct cli *cli, struct sp_tenant *t, const char *dir)
     }
 }
 
+static void look_closer(struct cli *cli, struct sp_tenant *t, const char *path)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    add_networks(cli, t, cli_dirname(cli, path));
+    sp_tenant_tell_observed(t, (int64_t)now.tv_sec * 1000, path, cli->problems);
+}
+
 static void load_tenant(struct cli *cli, struct found *found, const char *path)
 {
     struct sp_bytes text;
@@ -65,7 +75,7 @@ static void load_tenant(struct cli *cli, struct found *found, const char *path)
     else if (found->count == TENANTS_MAX)
         sp_problem_file(cli->problems, path, 0, SP_E_LIMIT, "more than %d tenants", TENANTS_MAX);
     else if (sp_tenant_load(text, path, cli->problems, &found->tenants[found->count]) == SP_OK)
-        add_networks(cli, found->tenants[found->count++], cli_dirname(cli, path));
+        look_closer(cli, found->tenants[found->count++], path);
 }
 
 static void load_tenants(struct cli *cli, struct found *found, const char *dir)

@@ -361,6 +361,8 @@ static void print_tenant(const struct sp_tenant *t)
     print_list("DKIM", &t->proofs.dkim);
     for (size_t i = 0; i < t->proofs.user_count; i++)
         printf("  or user %s\n", t->proofs.users[i].name);
+    if (t->observe.until[0] != 0)
+        printf("OBSERVED ONLY until %s: no rule is enforced\n", t->observe.until);
     printf("senders\n");
     print_switch("null sender", t->senders.null_sender);
     print_switch("shared mailboxes", t->senders.shared_mailboxes);

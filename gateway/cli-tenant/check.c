@@ -47,6 +47,23 @@ static void check_proofs(struct findings *f, const struct sp_tenant *t)
         check_list(f, t->proofs.networks_from.items[i]);
 }
 
+/* Loud: as long as it stands nothing is protected by rules. */
+static void check_observe(struct findings *f, const struct sp_tenant *t)
+{
+    int64_t now = sp_clock_wall_ms(sp_loop_clock(f->cli->loop));
+
+    if (sp_tenant_observes(t, now))
+        find(f, FINDING_WRONG, "observe",
+             "OBSERVED ONLY until %s: no rule is enforced, its mail goes on by TLS as before",
+             t->observe.until);
+    else if (t->observe.until[0] != 0)
+        find(f, FINDING_WRONG, "observe",
+             "observe.until (%s) is over or too far off: the rules are enforced; take it out",
+             t->observe.until);
+    else
+        find(f, FINDING_OK, "observe", "the rules are enforced");
+}
+
 int cli_check(struct cli *cli)
 {
     SP_AUTO(sp_tenant) t = NULL;
@@ -62,6 +79,7 @@ int cli_check(struct cli *cli)
     }
     findings_begin(&f, cli);
     find(&f, FINDING_OK, "file", "tenants/%s.json is well-formed", cli->name);
+    check_observe(&f, t);
     check_proofs(&f, t);
     check_dns(&f, t);
     check_door(&f, t);

@@ -154,8 +154,9 @@ static void check_selector(struct findings *f, const struct sp_tenant *t)
         find(f, FINDING_WRONG, "dns.dkim", "%s has no key (p=) in it", name);
     else
         find(f, FINDING_OK, "dns.dkim", "%s has a key", name);
-    if (f->cli->settings->sealer.dkim_key[0] == 0)
-        find(f, FINDING_WRONG, "dkim.key", "sealer.dkim_key is not set: nothing can be signed");
+    if (f->cli->settings->sealer.dkim_key[0] == 0 && t->dkim.key[0] == 0)
+        find(f, FINDING_WRONG, "dkim.key",
+             "neither sealer.dkim_key nor the tenant's dkim.key is set: nothing can be signed");
 }
 
 /* One record at a name under the domain, and what it is good for. */

@@ -121,6 +121,9 @@ static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_prob
             return rc;
         t->file = data;
         l->tenant_count++;
+        if (sp_tenant_observes(t->tenant, sp_clock_wall_ms(sp_loop_clock(r->loop))))
+            sp_log_warn(r->log, "intake.observes", SP_TEXT("tenant", t->tenant->name),
+                        SP_TEXT("until", t->tenant->observe.until));
         rc = add_networks(r, t->tenant, problems);
         if (rc != SP_OK)
             return rc;

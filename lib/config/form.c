@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 
+#include "base/clock.h"
 #include "config/table.h"
 #include "mail/idn.h"
 
@@ -134,6 +135,18 @@ static bool is_uid(struct sp_bytes t)
     return sp_bytes_to_u64(t, &n) && n > 0 && n < UINT32_MAX;
 }
 
+static bool is_date(struct sp_bytes t)
+{
+    char text[32];
+    int64_t ms;
+
+    if (t.len != 10)
+        return false;
+    memcpy(text, t.ptr, t.len);
+    memcpy(text + t.len, "T00:00:00Z", 10);
+    return sp_time_parse_rfc3339(sp_bytes(text, 20), &ms);
+}
+
 static bool is_name(struct sp_bytes t)
 {
     return only(t, "-._") && t.len <= 64;
@@ -157,6 +170,7 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         [SP_FORM_LOGIN] = {is_login, "a hash that begins with $argon2id$, SCRAM-SHA-256$..., "
                                      "certificate:NAME or oauth:VALUE"},
         [SP_FORM_UID] = {is_uid, "a user id above 0, as id -u prints it"},
+        [SP_FORM_DATE] = {is_date, "a day, like 2026-12-06"},
         [SP_FORM_SHA256] = {is_sha256, "a SHA-256 of 64 hexadecimal digits"},
     };
 

@@ -31,6 +31,7 @@ enum sp_setting_form {
     SP_FORM_CIDR,    /* 192.0.2.0/24, 2001:db8::/32, or one address */
     SP_FORM_MAILBOX, /* local@domain */
     SP_FORM_LOGIN,   /* $argon2id$..., SCRAM-SHA-256$..., certificate:NAME, oauth:VALUE */
+    SP_FORM_DATE,    /* 2026-12-06 */
     SP_FORM_SHA256,  /* 64 hexadecimal digits */
     SP_FORM_UID,     /* digits */
 };

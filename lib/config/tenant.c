@@ -4,9 +4,9 @@
  */
 #include "config/tenant.h"
 
-#include "mail/idn.h"
-
+#include "base/clock.h"
 #include "config/table.h"
+#include "mail/idn.h"
 
 #define AT(member) offsetof(struct sp_tenant, member)
 
@@ -62,6 +62,8 @@ static const struct sp_setting settings[] = {
      "messages a minute that are taken; more are answered 450; 0 for any number"},
     {"limits.bytes", SP_SETTING_SIZE, AT(limits.bytes), 0, (int64_t)1 << 40, "0", NULL, SP_FORM_ANY,
      "bytes a second that are read of its messages; its sessions wait, nobody else's; 0 for any number"},
+    {"observe.until", SP_SETTING_TEXT, AT(observe.until), 0, 0, "", NULL, SP_FORM_DATE,
+     "last day (UTC, as 2026-12-06; at most 62 days ahead) on which rules are only observed: what they say is recorded, and mail goes on by TLS as before; who may send is enforced all the same"},
     {"normalise_newlines", SP_SETTING_BOOL, AT(normalise_newlines), 0, 0, "false", NULL, SP_FORM_ANY,
      "turn a bare CR or LF in its messages into CRLF instead of refusing the message"},
 
@@ -198,6 +200,20 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
     check_dkim(t, sp_json_find(root, "dkim"), problems);
 }
 
+/* The form has been checked: the end of that day. */
+static void set_observe(struct sp_tenant *t)
+{
+    char text[32];
+    int64_t ms;
+
+    if (t->observe.until[0] == 0)
+        return;
+    memcpy(text, t->observe.until, 10);
+    memcpy(text + 10, "T23:59:59Z", 10);
+    if (sp_time_parse_rfc3339(sp_bytes(text, 20), &ms))
+        t->observe.until_ms = ms + 1000;
+}
+
 /* What a user's one text is. */
 static void sort_users(struct sp_tenant *t)
 {
@@ -240,6 +256,7 @@ enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_prob
     sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
     fold_all(t->arena, &t->domains);
     sort_users(t);
+    set_observe(t);
     *out = SP_STEAL(t);
     return SP_OK;
 }

@@ -53,6 +53,10 @@ struct sp_tenant {
         int64_t messages; /* a minute; 0: any number */
         int64_t bytes;    /* a second; 0: any number */
     } limits;
+    struct {
+        const char *until;   /* the last day (UTC), as 2026-12-06; "" for never */
+        int64_t until_ms;    /* its end, wall clock; 0 for never */
+    } observe;               /* rules are recorded, not enforced */
     bool normalise_newlines; /* a bare CR or LF in a message becomes CRLF */
     struct {
         const char *domain;   /* of the signatures, "" for none */
@@ -93,6 +97,15 @@ bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t);
 
 /* returns: whether it has a selector: what is made in its name is signed, or does not go out */
 bool sp_tenant_signs(const struct sp_tenant *t);
+
+#define SP_TENANT_OBSERVE_DAYS 62 /* longer is no trial any more */
+
+/* returns: whether its rules are only observed now: the date is set, not over, and not too far off. now_ms: wall clock */
+bool sp_tenant_observes(const struct sp_tenant *t, int64_t now_ms);
+
+/* Adds a warning if it observes now, or an error if its date is too far off. file: for the problem */
+void sp_tenant_tell_observed(const struct sp_tenant *t, int64_t now_ms, const char *file,
+                             struct sp_problems *problems);
 
 /* returns: whether a signal lies in the message itself: header fields or a signature */
 bool sp_tenant_has_message_signal(const struct sp_tenant *t);

@@ -253,6 +253,7 @@ void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out)
     put_detection(&w, tx);
     sp_jw_text(&w, "policy", a->policy);
     put_decisions(&w, tx);
+    sp_intake_audit_observed(&w, tx);
     put_stage(&w, tx);
     put_storage(&w, tx->in);
     sp_jw_cstr(&w, "reply", "250 2.0.0");

@@ -43,6 +43,8 @@ void sp_intake_decide(struct transaction *tx)
     sp_intake_stage_choose(tx);
     decide_all(tx);
     spread_whole(tx);
+    if (sp_intake_observes(tx))
+        sp_intake_observe(tx);
     sp_intake_ways(tx);
     for (size_t i = 0; i < tx->recipient_count; i++)
         tx->refused_count += tx->recipients[i].decision.verb == SP_DO_REJECT;

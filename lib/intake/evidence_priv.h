@@ -22,6 +22,8 @@ SP_MUST_CHECK enum sp_rc sp_intake_return(struct transaction *tx);
 
 /* Appends the event message.accepted; refused ones are in it with their decisions. */
 void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out);
+/* What the policy would have done, where it was only observed: member "observed" of the object that is open. */
+void sp_intake_audit_observed(struct sp_jw *w, const struct transaction *tx);
 /* The same for mail of ours. */
 void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], uint64_t len,
                          struct sp_buf *out);

@@ -201,7 +201,8 @@ struct recipient {
     unsigned notify;
     bool decided; /* for certain, at RCPT */
     struct sp_decision decision;
-    bool is_copy; /* added by a rule */
+    const struct sp_decision *would; /* what the policy said where it is only observed; else NULL */
+    bool is_copy;                    /* added by a rule */
     struct sp_bytes
         was; /* whom the sender named, where a rule redirected; empty: the address itself */
     const char *way_rule; /* the rule that added or redirected; lent by policy */
@@ -293,6 +294,10 @@ void sp_intake_scan(struct transaction *tx);
 void sp_intake_decide(struct transaction *tx);
 /* returns: a new recipient at the end of the list, not yet set; those before may have moved */
 struct recipient *sp_intake_tx_add(struct transaction *tx);
+/* returns: whether the tenant's rules are only observed */
+bool sp_intake_observes(const struct transaction *tx);
+/* Puts TLS in the place of every decision, and keeps what was decided. */
+void sp_intake_observe(struct transaction *tx);
 /* Builds the record from the decisions and hands it to the queue. */
 void sp_intake_record(struct transaction *tx);
 

@@ -135,7 +135,7 @@ enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server
     sp_intake_facts_recipient(tx, tx->policy, &tx->facts, r);
     r->decided = sp_policy_decide_envelope(tx->policy, &tx->facts, &r->decision) &&
                  sp_intake_stage_agrees(tx, r);
-    if (!r->decided || r->decision.verb != SP_DO_REJECT)
+    if (!r->decided || r->decision.verb != SP_DO_REJECT || sp_intake_observes(tx))
         return SP_OK;
     if (r->decision.whole_message) {
         tx->whole_reject_decision = r->decision;

@@ -107,6 +107,18 @@ enum sp_rc sp_problem_file(struct sp_problems *p, const char *file, uint32_t lin
     return rc;
 }
 
+void sp_problem_file_warn(struct sp_problems *p, const char *file, const char *fmt, ...)
+{
+    struct sp_problem *item;
+    va_list args;
+
+    va_start(args, fmt);
+    item = add(p, SP_OK, fmt, args);
+    va_end(args);
+    if (item != NULL)
+        item->file = sp_arena_cstr(p->arena, sp_bytes_cstr(file));
+}
+
 size_t sp_problems_errors(const struct sp_problems *p)
 {
     return p->errors;

@@ -31,6 +31,9 @@ SP_AUTO_DEFINE(sp_problems)
  */
 enum sp_rc sp_problem(struct sp_problems *p, const struct sp_json *at, enum sp_rc rc,
                       const char *fmt, ...) SP_PRINTF(4, 5);
+/* Adds a warning that belongs to a file. */
+void sp_problem_file_warn(struct sp_problems *p, const char *file, const char *fmt, ...)
+    SP_PRINTF(3, 4);
 /* Adds a warning at a value. */
 void sp_problem_warn(struct sp_problems *p, const struct sp_json *at, const char *fmt, ...)
     SP_PRINTF(3, 4);
