@@ -54,33 +54,36 @@ static const struct sp_ladder *ladder_for(struct transaction *tx, size_t n,
     return make_ladder(tx, would);
 }
 
+/* Nothing of what a rule asks for besides is done. */
+static void forget_rules(struct sp_decision *d)
+{
+    d->whole_message = false;
+    d->text = sp_bytes(NULL, 0);
+    d->text_name = "";
+    d->hold = (struct sp_hold){.by = ""};
+    d->raised_by.count = d->continued.count = d->tags.count = d->copies.count = 0;
+    d->edits = (struct sp_edits){.header_count = 0};
+    d->lane = d->route = d->redirect = "";
+    d->has_expire = false;
+    d->expire_ms = 0;
+    d->notify = 0;
+}
+
 static void pass_on(struct transaction *tx, size_t n)
 {
     struct recipient *r = &tx->recipients[n];
     struct sp_decision *would = sp_arena_alloc(tx->arena, sizeof(*would));
-    enum sp_floor floor = SP_FLOOR_TLS_ENCRYPTED;
 
     *would = r->decision;
-    if (would->verb == SP_DO_PROTECT && would->floor < floor)
-        floor = would->floor; /* a rule allows it, by its name */
     r->would = would;
-    r->decision =
-        (struct sp_decision){.verb = SP_DO_PROTECT,
-                             .rule = "observe",
-                             .stage = would->stage,
-                             .floor = floor,
-                             .ladder = ladder_for(tx, n, would),
-                             .is_sealed = would->is_sealed,
-                             .is_closed = would->is_closed,
-                             .text_name = "",
-                             .hold = {.by = ""},
-                             .lowers = floor < SP_FLOOR_TLS_ENCRYPTED ? would->lowers : NULL,
-                             .lane = "",
-                             .route = "",
-                             .redirect = "",
-                             .portal = would->portal};
-    if (r->decision.portal.notify_from == NULL)
-        r->decision.portal.notify_from = "";
+    forget_rules(&r->decision);
+    r->decision.verb = SP_DO_PROTECT;
+    r->decision.rule = "observe";
+    r->decision.ladder = ladder_for(tx, n, would);
+    if (would->verb != SP_DO_PROTECT || would->floor > SP_FLOOR_TLS_ENCRYPTED) {
+        r->decision.floor = SP_FLOOR_TLS_ENCRYPTED;
+        r->decision.lowers = NULL;
+    } /* else a rule allows it, by its name */
 }
 
 void sp_intake_observe(struct transaction *tx)
