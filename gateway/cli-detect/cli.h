@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "detect/detect.h"
+#include "detect/own.h"
 
 #define CLI_DETECT_OK       0
 #define CLI_DETECT_PHI      1
@@ -28,6 +29,9 @@ struct cli_detect {
     struct sp_arena *arena;         /* emptied for each file */
     struct sp_detect_result result; /* of the last one */
     struct sp_buf text;             /* its decoded text */
+    const char *own_path;           /* of --own; NULL without */
+    struct sp_detect_own *own;      /* of --own; NULL without */
+    struct sp_buf index;            /* its exact data, while own lives */
 };
 
 /* Appends a file ("-": standard input). returns: false with errno if it can't be read, or is too long */
@@ -40,6 +44,12 @@ const char *cli_detect_class(enum sp_detect_class class);
 void cli_detect_print_json(const struct cli_detect *cli, const char *path);
 /* Prints the decoded text, each identifier replaced by its type in brackets. */
 void cli_detect_print_redacted(const struct cli_detect *cli);
+/* Reads FILE.json and what lies beside it. returns: false if it can't be used; it has been told */
+bool cli_detect_own(struct cli_detect *cli, const char *path);
+/* FILE.json's brother with another suffix. returns: false if path does not end in ".json", or the name is too long */
+bool cli_detect_brother(const char *path, const char *suffix, char *out, size_t len);
+/* `detect index`: argv behind that word. returns: the exit code */
+int cli_detect_index(int argc, char **argv);
 /* Judges one text a line. returns: the exit code */
 int cli_detect_lines(struct cli_detect *cli, const char *path);
 

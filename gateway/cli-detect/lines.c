@@ -34,7 +34,7 @@ static void put_id(struct sp_jw *w, const struct sp_json *id)
 
 static void answer(struct cli_detect *cli, struct sp_buf *out, char *line, size_t len)
 {
-    struct sp_detect_limits limits = {.findings = true};
+    struct sp_detect_limits limits = {.findings = true, .own = cli->own};
     SP_AUTO(sp_json_doc) doc = NULL;
     struct sp_err err = {0};
     const struct sp_json *root, *text = NULL;

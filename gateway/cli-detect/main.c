@@ -16,6 +16,7 @@
 static const char usage[] =
     "usage: sallyport detect FILE... [--json | --redact | --text]\n"
     "       sallyport detect --lines [FILE]\n"
+    "       sallyport detect index DETECTION.json PATIENTS.csv\n"
     "\n"
     "Says what the detector finds in texts, messages (.eml) and documents. FILE - is standard "
     "input.\n"
@@ -26,6 +27,9 @@ static const char usage[] =
     "  --text     the decoded text, which places refer to\n"
     "  --lines    reads one JSON object a line, {\"id\", \"text\"}, and answers one a line in the "
     "same order\n"
+    "  --own DETECTION.json  with these patterns and terms, and the exact data beside them\n"
+    "\n"
+    "index makes DETECTION.index, keyed HMACs of a list of patients, and at first DETECTION.key.\n"
     "\n"
     "Exit codes: 0 no PHI, 1 PHI found, 2 something could not be examined. --lines: 0 if all lines "
     "were read.\n";
@@ -84,7 +88,11 @@ static bool is_message(const char *path, struct sp_bytes file)
 static enum sp_rc examine(struct cli_detect *cli, const char *path, struct sp_bytes file)
 {
     struct sp_detect_limits limits = {
-        .findings = true, .text = &cli->text, .unpacked_max = CLI_DETECT_TEXT_MAX / 2};
+        .findings = true,
+        .text = &cli->text,
+        .unpacked_max = CLI_DETECT_TEXT_MAX / 2,
+        .own = cli->own,
+    };
     struct sp_mime_source source = sp_mime_source_bytes(&file);
 
     if (is_message(path, file))
@@ -165,6 +173,10 @@ static bool take_options(struct cli_detect *cli, int *argc, char **argv)
     for (int i = 0; i < *argc; i++) {
         bool known = false;
 
+        if (strcmp(argv[i], "--own") == 0 && i + 1 < *argc) {
+            cli->own_path = argv[++i];
+            continue;
+        }
         for (unsigned m = CLI_DETECT_JSON; m < SP_ARRAY_LEN(names); m++)
             if (strcmp(argv[i], names[m]) == 0) {
                 /* --lines answers in JSON anyway */
@@ -192,6 +204,8 @@ int main(int argc, char **argv)
             fputs(usage, stdout);
             return CLI_DETECT_OK;
         }
+    if (argc > 2 && strcmp(argv[2], "index") == 0)
+        return cli_detect_index(argc - 3, argv + 3);
     if (argc < 2 || !take_options(&cli, &count, argv + 2)) {
         fputs(usage, stderr);
         return CLI_DETECT_USAGE;
@@ -202,10 +216,16 @@ int main(int argc, char **argv)
     }
     cli.arena = sp_arena_new(65536);
     sp_buf_init(&cli.text, CLI_DETECT_TEXT_MAX);
-    code = cli.mode == CLI_DETECT_LINES ? cli_detect_lines(&cli, count == 1 ? argv[2] : "-")
-                                        : all_files(&cli, count, argv + 2);
+    sp_buf_init(&cli.index, CLI_DETECT_FILE_MAX);
+    if (cli.own_path != NULL && !cli_detect_own(&cli, cli.own_path))
+        code = CLI_DETECT_NO_INPUT;
+    else
+        code = cli.mode == CLI_DETECT_LINES ? cli_detect_lines(&cli, count == 1 ? argv[2] : "-")
+                                            : all_files(&cli, count, argv + 2);
     sp_buf_wipe(&cli.text);
     sp_arena_free(cli.arena);
+    sp_detect_own_free(cli.own);
+    sp_buf_clear(&cli.index);
     sp_detect_free(cli.detect);
     return fflush(stdout) == 0 ? code : CLI_DETECT_NO_INPUT;
 }

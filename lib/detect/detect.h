@@ -88,13 +88,15 @@ const char *sp_detect_type_name(enum sp_detect_type type);
 const char *sp_detect_special_name(size_t i);
 
 struct sp_buf;
+struct sp_detect_own;
 
 struct sp_detect_limits {
     struct sp_mime_limits mime;
     uint64_t unpacked_max;        /* bytes of decoded parts in all; 0: 256 MiB */
     const struct sp_clock *clock; /* NULL: no deadline */
     int64_t deadline_ms;          /* monotonic */
-    bool findings;       /* list each finding with its place: for an admin's own test files only */
+    bool findings; /* list each finding with its place: for an admin's own test files only */
+    const struct sp_detect_own *own; /* NULL, or what the organisation adds (detect/own.h) */
     struct sp_buf *text; /* NULL, or where all decoded text is appended that places refer to */
 };
 

@@ -87,6 +87,14 @@ struct detect_table {
     uint64_t all;
 };
 
+/* Of an organisation's own pattern or term. */
+struct detect_match {
+    uint32_t start, end;
+    uint32_t id;
+};
+
+struct sp_detect_own;
+
 struct detect_window {
     const uint8_t *text;
     size_t len;
@@ -107,6 +115,8 @@ struct detect_window {
     unsigned column;
     bool row; /* this line is a row of the table */
     struct sp_detect *d;
+    const struct sp_detect_own *own; /* NULL if there is nothing of the organisation's own */
+    size_t own_count;                /* of d->own, in this window */
 };
 
 /* One scan of one message. */
@@ -156,6 +166,8 @@ struct sp_detect {
     size_t entity_cap;
     struct detect_sentence *sentences;
     size_t sentence_cap;
+    struct detect_match *own;
+    size_t own_cap;
 };
 
 /* ---- dictionary.c ---- */
@@ -164,6 +176,14 @@ enum sp_rc sp_detect_dictionary_load(struct sp_detect *d, struct sp_err *err);
 /* ---- scan.c ---- */
 /* Fills w->hits, by rising start. returns: false if there are too many, or the scan failed */
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w);
+
+/* ---- ours.c ---- */
+/* Fills d->own. returns: false if there are too many matches, or the scan failed */
+bool sp_detect_own_match(struct detect_window *w);
+/* returns: what match i says as a term; 0: it is a pattern's, or of a term to ignore */
+uint64_t sp_detect_own_marks(const struct detect_window *w, size_t i);
+/* Adds to the entities what patterns and exact data find; takes out what is to be ignored. */
+void sp_detect_own_find(struct detect_window *w);
 
 /* ---- message.c ---- */
 #define DETECT_HEAD_LEN 4096

@@ -6,6 +6,8 @@
  */
 #include "detect/detect_priv.h"
 
+#include <stdlib.h>
+
 #define HITS_MAX (128 * 1024) /* in one window: two a byte at most make sense */
 
 enum sp_rc sp_detect_new(struct sp_detect **out, struct sp_err *err)
@@ -27,6 +29,7 @@ void sp_detect_free(struct sp_detect *d)
     sp_free(d->hits);
     sp_free(d->entities);
     sp_free(d->sentences);
+    sp_free(d->own);
     sp_free(d);
 }
 
@@ -90,15 +93,23 @@ static bool whole_suffix(const struct detect_window *w, size_t *start, size_t en
     return true;
 }
 
-static void push(struct scan *s, struct detect_hit hit)
+static size_t append(struct scan *s, struct detect_hit hit)
 {
     struct sp_detect *d = s->d;
-    size_t at = s->count++;
 
-    if (at == d->hit_cap) {
+    if (s->count == d->hit_cap) {
         d->hit_cap = d->hit_cap == 0 ? 4096 : d->hit_cap * 2;
         d->hits = sp_realloc(d->hits, d->hit_cap * sizeof(*d->hits));
     }
+    d->hits[s->count] = hit;
+    return s->count++;
+}
+
+static void push(struct scan *s, struct detect_hit hit)
+{
+    struct sp_detect *d = s->d;
+    size_t at = append(s, hit);
+
     while (at > 0 && d->hits[at - 1].start > hit.start) { /* they come by end: nearly sorted */
         d->hits[at] = d->hits[at - 1];
         at--;
@@ -182,6 +193,32 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
     return take(s, start, end, term->marks) ? 0 : 1;
 }
 
+static int by_start(const void *a, const void *b)
+{
+    const struct detect_hit *x = a, *y = b;
+
+    return x->start != y->start ? (x->start < y->start ? -1 : 1)
+                                : (x->end > y->end) - (x->end < y->end);
+}
+
+/* The organisation's own terms stand among the others. returns: whether all are known */
+static bool own_terms(struct scan *s, struct detect_window *w)
+{
+    bool complete = sp_detect_own_match(w);
+    size_t before = s->count;
+
+    for (size_t i = 0; i < w->own_count; i++) {
+        uint64_t marks = sp_detect_own_marks(w, i);
+        struct detect_hit hit = {w->d->own[i].start, w->d->own[i].end, marks};
+
+        if (marks != 0)
+            append(s, hit);
+    }
+    if (s->count > before)
+        qsort(s->d->hits, s->count, sizeof(*s->d->hits), by_start);
+    return complete;
+}
+
 /* Drops what lies inside of a longer one; joins what lies in the same place. */
 static size_t weed(struct detect_hit *hits, size_t count)
 {
@@ -241,10 +278,12 @@ bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
     struct scan s = {.d = d, .w = w};
     hs_error_t rc =
         hs_scan(d->db, (const char *)w->text, (unsigned)w->len, 0, d->scratch, on_match, &s);
+    bool complete;
 
     short_words(&s, w->len);
+    complete = own_terms(&s, w);
     w->hits = d->hits;
     w->hit_count = weed(d->hits, s.count);
     demote_things(w, d->hits, w->hit_count);
-    return rc == HS_SUCCESS && !s.full;
+    return complete && rc == HS_SUCCESS && !s.full;
 }

@@ -39,7 +39,8 @@ static const struct {
 
 static void examine(struct detect_run *r, bool last)
 {
-    struct detect_window w = {.text = r->norm.ptr, .len = r->norm.len, .d = r->d};
+    struct detect_window w = {
+        .text = r->norm.ptr, .len = r->norm.len, .d = r->d, .own = r->limits->own};
     size_t keep = last ? 0 : DETECT_OVERLAP;
 
     if (r->stopped || w.len == 0)
@@ -56,6 +57,7 @@ static void examine(struct detect_run *r, bool last)
     w.table = r->table;
     sp_detect_walk(&w);
     r->table = w.table;
+    sp_detect_own_find(&w);
     sp_detect_judge(r, &w);
     sp_detect_count_window(r, &w);
     r->norm_first = false;
