@@ -414,6 +414,8 @@ static void add_policies(struct loading *l)
     sp_free(copy);
     if (path_join(l->g->folder, l->g->config->tenants, path) == SP_OK)
         add_folder(l, TENANTS_ROLES, "tenants", path, 0);
+    if (path_join(l->g->folder, "detection", path) == SP_OK && access(path, F_OK) == 0)
+        add_folder(l, FOR(SCANNER), "detection", path, 0);
 }
 
 static bool find_folder(struct loading *l, const char *path)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strike.h"
 #include "detect/detect.h"
+#include "gateway/scanner/own.h"
 #include "jobs/bounce.h"
 #include "jobs/jobs.h"
 #include "jobs/scan.h"
@@ -26,6 +27,7 @@ struct scanner {
     struct sp_role *role;
     struct sp_jobs *jobs;
     struct sp_detect *detect;
+    struct scanner_owns *owns; /* what tenants add */
     struct sp_watchdog *watchdog;
     uint64_t len; /* of the message in hand */
 };
@@ -108,8 +110,8 @@ static size_t list_gaps(const struct sp_detect_result *r, struct sp_arena *arena
     return r->gap_count;
 }
 
-static void fill_reply(const struct sp_detect_result *r, struct sp_arena *arena,
-                       struct sp_jobs_scan_reply *reply)
+static void fill_reply(const struct sp_detect_result *r, const char *version,
+                       struct sp_arena *arena, struct sp_jobs_scan_reply *reply)
 {
     struct sp_jobs_scan_type *types = sp_arena_alloc(arena, SP_DETECT_TYPES * sizeof(*types));
     struct sp_bytes *special = sp_arena_alloc(arena, SP_DETECT_SPECIALS * sizeof(*special));
@@ -122,7 +124,7 @@ static void fill_reply(const struct sp_detect_result *r, struct sp_arena *arena,
         .phi_class = class_of(r->class),
         .sealed = sealed_of(r->sealed),
         .score = r->score,
-        .version = sp_bytes_cstr(sp_detect_version()),
+        .version = sp_bytes_cstr(version),
         .special = special,
         .special_count = list_specials(r, special),
         .types = types,
@@ -137,7 +139,8 @@ static void fill_reply(const struct sp_detect_result *r, struct sp_arena *arena,
 /* ---- the job ---- */
 
 static enum sp_rc examine(struct scanner *s, const struct sp_jobs_scan_request *request,
-                          struct sp_arena *arena, struct sp_detect_result *result)
+                          const struct sp_detect_own *own, struct sp_arena *arena,
+                          struct sp_detect_result *result)
 {
     SP_AUTO(sp_content_reader) reader = sp_content_reader_new(&request->content);
     struct sp_mime_source source = sp_mime_source_content(reader, request->content.len);
@@ -148,6 +151,7 @@ static enum sp_rc examine(struct scanner *s, const struct sp_jobs_scan_request *
         .unpacked_max = request->unpacked_max,
         .clock = request->time_limit_ms > 0 ? clock : NULL,
         .deadline_ms = sp_clock_mono_ms(clock) + request->time_limit_ms,
+        .own = own,
     };
 
     if (sp_content_view(reader, 0, &head) == SP_OK)
@@ -163,15 +167,17 @@ static enum sp_rc scan(struct scanner *s, struct sp_jobs_job *job, struct sp_are
                                        .phi_class = SP_JOBS_PHI_SEVERE,
                                        .version = sp_bytes_cstr(sp_detect_version())};
     struct sp_detect_result result;
+    const struct scanner_own *added;
     enum sp_rc rc = sp_jobs_scan_request_decode(sp_jobs_job_payload(job), &request);
 
     if (rc != SP_OK)
         return rc;
+    added = scanner_own_of(s->owns, request.tenant);
     request.content.fd = sp_jobs_job_take_fd(job, 0);
     s->len = request.content.len;
-    rc = request.content.fd < 0 ? SP_E_MALFORMED : examine(s, &request, arena, &result);
+    rc = request.content.fd < 0 ? SP_E_MALFORMED : examine(s, &request, added->own, arena, &result);
     if (rc == SP_OK)
-        fill_reply(&result, arena, &reply);
+        fill_reply(&result, added->version, arena, &reply);
     else
         sp_log_warn(sp_role_log(s->role), "scanner.failed", SP_ID("message", &request.content.id),
                     SP_RC("why", rc));
@@ -263,6 +269,8 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     s->role = role;
     rc = sp_detect_new(&s->detect, err);
     if (rc == SP_OK)
+        rc = scanner_owns_load(role, s->detect, &s->owns, err);
+    if (rc == SP_OK)
         rc = sp_watchdog_new(&s->watchdog, err);
     if (rc != SP_OK)
         return rc;
@@ -280,10 +288,17 @@ static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
     sp_jobs_add_peer(s->jobs, kind, index, fd);
 }
 
-/* Nothing in the configuration concerns it yet. */
+/* Between two jobs, always: none holds what is replaced. */
 static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *err)
 {
-    (void)role, (void)state, (void)err;
+    struct scanner *s = state;
+    struct scanner_owns *owns;
+    enum sp_rc rc = scanner_owns_load(role, s->detect, &owns, err);
+
+    if (rc != SP_OK)
+        return rc;
+    scanner_owns_free(s->owns);
+    s->owns = owns;
     return SP_OK;
 }
 
@@ -298,6 +313,7 @@ static void free_state(void *state)
     struct scanner *s = state;
 
     sp_jobs_free(s->jobs);
+    scanner_owns_free(s->owns);
     sp_detect_free(s->detect);
     sp_watchdog_free(s->watchdog);
     sp_free(s);

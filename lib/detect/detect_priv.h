@@ -62,6 +62,7 @@ enum detect_role {
 #define ENT_CHECKED  64U  /* its check digits are right */
 #define ENT_ORG      128U /* an organisation's or provider's own */
 #define ENT_LISTED   256U /* "Smith, John": as lists and records write it */
+#define ENT_OWN      512U /* the organisation says that it is a patient's */
 
 struct detect_entity {
     uint32_t start, end;

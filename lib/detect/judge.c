@@ -171,6 +171,8 @@ static uint32_t judge_other(const struct detect_judge *j, const struct detect_en
 
 static uint32_t judge_entity(const struct detect_judge *j, const struct detect_entity *e)
 {
+    if ((e->flags & ENT_OWN) != 0 && e->type != SP_DETECT_PERSON)
+        return judge_record(j, e);
     switch (e->type) {
     case SP_DETECT_PERSON:
         return sp_detect_judge_person(j, e);

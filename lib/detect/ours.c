@@ -110,7 +110,7 @@ static void set(struct detect_window *w, enum sp_detect_type type, size_t start,
     }
     e->type = (uint8_t)type;
     e->score = (uint8_t)(score > e->score ? score : e->score);
-    e->flags = ENT_LABELLED | ENT_CHECKED;
+    e->flags = ENT_LABELLED | ENT_CHECKED | ENT_OWN;
     e->role = type == SP_DETECT_PERSON ? ROLE_PATIENT : ROLE_UNKNOWN;
 }
 

@@ -51,6 +51,13 @@ static void on_reply(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply
         give_up(tx, rc);
 }
 
+static struct sp_bytes tenant_of(const struct transaction *tx)
+{
+    const struct who *who = tx->proof.who;
+
+    return who == NULL || who->tenant == NULL ? SP_LIT("") : sp_bytes_cstr(who->tenant->name);
+}
+
 /* The first try may take half the time, so that the second has as much. */
 static void ask(struct transaction *tx)
 {
@@ -60,7 +67,8 @@ static void ask(struct transaction *tx)
                                            .time_limit_ms = limit,
                                            .depth_max = DEPTH_MAX,
                                            .parts_max = PARTS_MAX,
-                                           .unpacked_max = UNPACKED_MAX};
+                                           .unpacked_max = UNPACKED_MAX,
+                                           .tenant = tenant_of(tx)};
     struct sp_jobs_request call = {.role = SP_ROLE_SCANNER,
                                    .index = SP_JOBS_ANY,
                                    .type = SP_JOBS_SCAN,

@@ -34,6 +34,7 @@ void sp_jobs_scan_request_encode(struct sp_buf *out, const struct sp_jobs_scan_r
     sp_buf_put_u32(out, request->depth_max);
     sp_buf_put_u32(out, request->parts_max);
     sp_buf_put_u64(out, request->unpacked_max);
+    sp_jobs_wire_put_text(out, request->tenant, SP_JOBS_SCAN_TEXT_MAX);
 }
 
 enum sp_rc sp_jobs_scan_request_decode(struct sp_bytes data, struct sp_jobs_scan_request *out)
@@ -46,6 +47,7 @@ enum sp_rc sp_jobs_scan_request_decode(struct sp_bytes data, struct sp_jobs_scan
     request.depth_max = sp_reader_u32(&r);
     request.parts_max = sp_reader_u32(&r);
     request.unpacked_max = sp_reader_u64(&r);
+    request.tenant = sp_reader_var(&r, SP_JOBS_SCAN_TEXT_MAX);
     if (sp_reader_end(&r) != SP_OK || request.time_limit_ms < 0) {
         sp_content_clear(&request.content);
         return SP_E_MALFORMED;

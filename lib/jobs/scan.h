@@ -41,6 +41,8 @@ struct sp_jobs_scan_request {
     uint32_t depth_max; /* of nested parts and archives */
     uint32_t parts_max;
     uint64_t unpacked_max; /* bytes after decoding and unpacking */
+    struct sp_bytes
+        tenant; /* whose own patterns count too; may be empty. Decoded: lent from the payload */
 };
 
 struct sp_jobs_scan_type {

@@ -34,6 +34,7 @@
  * Names in the bundle:
  *   sallyport.json                                       every role
  *   the policy's folder, as named in the setting; "tenants/..."   relay, ledger, admin; tenants also portal, sealer
+ *   detection/...                                        scanner
  *   secret/content.kek                                   relay (32 bytes, derived from the master key; so all .kek)
  *   secret/kek.id, secret/content.kek.old, kek.id.old    relay: name of its generation; the one before, while it is needed
  *   secret/record.kek                                    relay, ledger

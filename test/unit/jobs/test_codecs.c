@@ -73,7 +73,8 @@ START_TEST(scan_request)
                                       .time_limit_ms = 60000,
                                       .depth_max = 8,
                                       .parts_max = 500,
-                                      .unpacked_max = 1ULL << 40};
+                                      .unpacked_max = 1ULL << 40,
+                                      .tenant = SP_LIT("clinic")};
     struct sp_jobs_scan_request out;
 
     begin();
@@ -84,6 +85,7 @@ START_TEST(scan_request)
     ck_assert_uint_eq(out.depth_max, 8);
     ck_assert_uint_eq(out.parts_max, 500);
     ck_assert_uint_eq(out.unpacked_max, 1ULL << 40);
+    ck_assert(sp_bytes_eq(out.tenant, SP_LIT("clinic")));
     EACH_CUT_IS_REFUSED(sp_jobs_scan_request_decode(part, &out));
     sp_content_clear(&in.content);
     end();
