@@ -312,6 +312,14 @@ static const char *collect(struct backup *b)
     return NULL;
 }
 
+/* The folder of the shards' folders. */
+static bool sync_spool(const struct backup *b)
+{
+    char path[SPOOL_PATH_MAX];
+
+    return spool_path(path, b->s->target, "spool") && spool_sync_folder(path);
+}
+
 /* The logs' ends, until all that they name is there. */
 static int finish(struct backup *b)
 {
@@ -329,7 +337,9 @@ static int finish(struct backup *b)
         (void)spool_fail(0, "what is told above is damaged in the gateway's spool too");
     if (!copy_role(b, "portal")) /* behind the logs: what they call deposited is there */
         return spool_fail(SPOOL_FAILED, "portal can't be copied");
-    if (code != SPOOL_FAILED && !write_manifest(b, &found))
+    if (!sync_spool(b) || !spool_sync_folder(b->s->target) || !spool_sync_above(b->s->target))
+        return spool_fail(SPOOL_FAILED, "%s can't be synced", b->s->target);
+    if (code != SPOOL_FAILED && (!write_manifest(b, &found) || !spool_sync_folder(b->s->target)))
         return spool_fail(SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
     if (code == SPOOL_OK)
         (void)printf("%s: %zu waiting messages, all whole\n", b->s->target, found.messages);
@@ -422,7 +432,7 @@ static int restore(struct spool *s)
         return spool_fail(SPOOL_USAGE, "%s holds mail or an audit already: move it away first",
                           s->state);
     if (!spool_walk(&first, s->target, s->state, 0) || !mark(s) ||
-        !spool_walk(&all, s->target, s->state, 0))
+        !spool_walk(&all, s->target, s->state, 0) || !spool_sync_above(s->state))
         return spool_fail(SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
     s->quiet = false;
     return spool_check_folder(s, s->state, false, &found);

@@ -73,6 +73,23 @@ bool spool_make_folder(const char *path, const char *like)
     return ok;
 }
 
+/*
+ * A second name for a file. One that is there already stands for the same file as a rule; but a segment that failed before
+ * anything in it was durable gives its name to the next, and then the new one counts.
+ */
+static bool hold(const char *source, const char *target, const struct stat *st)
+{
+    struct stat held;
+
+    if (lstat(target, &held) == 0) {
+        if (held.st_ino == st->st_ino && held.st_dev == st->st_dev)
+            return true;
+        if (unlink(target) != 0)
+            return false;
+    }
+    return link(source, target) == 0 || errno == ENOENT;
+}
+
 /* One name of a folder. A file that is gone meanwhile is none. */
 static bool walk_one(const struct spool_walk *w, const char *from, const char *to, const char *name,
                      int depth)
@@ -87,11 +104,12 @@ static bool walk_one(const struct spool_walk *w, const char *from, const char *t
         return errno == ENOENT;
     if (S_ISDIR(st.st_mode))
         return spool_walk(w, source, target, depth + 1);
-    if (!S_ISREG(st.st_mode) || (w->wants != NULL && !w->wants(name)) ||
-        (!w->replaces && access(target, F_OK) == 0))
+    if (!S_ISREG(st.st_mode) || (w->wants != NULL && !w->wants(name)))
         return true;
     if (w->links)
-        return link(source, target) == 0 || errno == ENOENT;
+        return hold(source, target, &st);
+    if (!w->replaces && access(target, F_OK) == 0)
+        return true;
     return spool_copy_file(source, target, UINT64_MAX) || access(source, F_OK) != 0;
 }
 
@@ -106,7 +124,24 @@ bool spool_walk(const struct spool_walk *w, const char *from, const char *to, in
             ok = walk_one(w, from, to, entry->d_name, depth);
     if (dir != NULL)
         (void)closedir(dir);
+    return ok && (w->links || spool_sync_folder(to)); /* names that are held need not last */
+}
+
+bool spool_sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+
+    if (fd >= 0)
+        (void)close(fd);
     return ok;
+}
+
+bool spool_sync_above(const char *path)
+{
+    char above[SPOOL_PATH_MAX];
+
+    return spool_path(above, path, "..") && spool_sync_folder(above);
 }
 
 void spool_remove(const char *path)

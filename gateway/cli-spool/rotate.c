@@ -91,16 +91,6 @@ bool spool_load_keys(struct spool *s)
     return ok;
 }
 
-static bool sync_folder(const struct paths *p)
-{
-    int fd = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-
-    if (fd >= 0)
-        (void)close(fd);
-    return ok;
-}
-
 /* Writes a secret under its first name, as the master key's owner's; durable. */
 static bool write_secret(const struct spool *s, const struct paths *p, struct sp_bytes data)
 {
@@ -129,10 +119,10 @@ static bool begin(const struct spool *s, const struct paths *p)
 
     sp_buf_init(&now, SMALL);
     ok = read_secret(p->now, &now) && write_secret(s, p, sp_buf_bytes(&now)) &&
-         rename(p->fresh, p->old) == 0 && sync_folder(p);
+         rename(p->fresh, p->old) == 0 && spool_sync_folder(p->folder);
     sp_random_fill(sp_random_system(), fresh, sizeof(fresh));
     ok = ok && write_secret(s, p, sp_bytes(fresh, sizeof(fresh))) &&
-         rename(p->fresh, p->now) == 0 && sync_folder(p);
+         rename(p->fresh, p->now) == 0 && spool_sync_folder(p->folder);
     sp_wipe(fresh, sizeof(fresh));
     sp_buf_wipe(&now);
     return ok;
@@ -208,7 +198,7 @@ static bool retire(const struct paths *p)
 
     if (fd >= 0)
         (void)close(fd);
-    return ok && unlink(p->old) == 0 && sync_folder(p);
+    return ok && unlink(p->old) == 0 && spool_sync_folder(p->folder);
 }
 
 int spool_rotate(struct spool *s)

@@ -88,9 +88,12 @@ struct spool_walk {
     bool links;                      /* second names instead of copies */
     bool replaces;                   /* else what is there already stays */
 };
-/* Copies a folder with all below. What goes away meanwhile is left out. depth: 0. returns: see above */
+/* Copies a folder with all below, and syncs it. What goes away meanwhile is left out. depth: 0. returns: see above */
 SP_MUST_CHECK bool spool_walk(const struct spool_walk *w, const char *from, const char *to,
                               int depth);
+/* Makes the names in a folder durable; the name of the folder itself in the one above it. returns: see above */
+SP_MUST_CHECK bool spool_sync_folder(const char *path);
+SP_MUST_CHECK bool spool_sync_above(const char *path); /* returns: see above */
 /* Removes a folder with all below. */
 void spool_remove(const char *path);
 
