@@ -2,7 +2,7 @@
  * A queue that has grown: fills a shard with small messages over many domains, as a gateway whose next hops are all down
  * would, and then opens it anew and measures that: time, memory a message, lists with filters.
  *
- *     bench_growth DIR [--count 1000000] [--domains 50000] [--size 1024] [--master FILE] [--fill | --open]
+ *     bench_growth DIR [--count 1000000] [--domains 50000] [--size 1024] [--dead N] [--master FILE] [--fill | --open]
  *
  * --master: keys as a gateway with that master key has them, so that it can take the folder up. --fill and --open: that
  * half alone. Prints one JSON object a line.
@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#define TEN(text) text text text text text text text text text text
+
 enum { TOGETHER = 256, TEXT_MAX = 128 };
 
 struct message {
@@ -33,6 +35,7 @@ struct bench {
     struct sp_journal_keys keys;
     size_t count;
     size_t domains;
+    size_t dead; /* so many of them for one domain */
     size_t size;
     bool fill;
     bool open;
@@ -101,7 +104,7 @@ static void begin(struct bench *b, struct message *m)
 
 static void put(struct bench *b, struct message *m, size_t i)
 {
-    static struct sp_accept_rung rungs[] = {{1, -1, 0}, {3, -1, 0}};
+    static struct sp_accept_rung rungs[] = {{1, -1, 0}, {0, -1, 0}};
     struct sp_accept_decision decision = {
         .rule = i % 10 == 0 ? SP_LIT("phi-to-strangers") : SP_LIT("default"),
         .rungs = rungs,
@@ -110,15 +113,19 @@ static void put(struct bench *b, struct message *m, size_t i)
     char from[TEXT_MAX];
     char to[TEXT_MAX];
     struct sp_accept_recipient recipient;
-    struct sp_bytes event = filler(1100);
+    struct sp_bytes event =
+        SP_LIT("{\"event\":\"message.accepted\",\"evidence\":\"" TEN(TEN("0123456789")) "\"}");
     struct sp_accept a = {.time_ms = sp_clock_wall_ms(b->options.clock)};
     struct sp_queue_accept accept = {.accept = &a, .done = on_accepted, .arg = b};
 
     a.id = m->id;
     (void)snprintf(from, sizeof(from), "person%zu@tenant.test", i % 5000);
-    (void)snprintf(to, sizeof(to), "someone%zu@d%zu.example", i, i % b->domains);
+    if (i < b->dead)
+        (void)snprintf(to, sizeof(to), "someone%zu@dead.example", i);
+    else
+        (void)snprintf(to, sizeof(to), "someone%zu@d%zu.example", i, i % b->domains);
     recipient = (struct sp_accept_recipient){.address = sp_bytes_cstr(to)};
-    a.tenant = SP_LIT("tenant");
+    a.tenant = SP_LIT("test");
     a.sender = sp_bytes_cstr(from);
     a.message_id = SP_LIT("<0123456789.abcdefgh@tenant.test>");
     a.policy = filler(64);
@@ -253,8 +260,9 @@ int main(int argc, char **argv)
     struct bench b = {.count = 1000000, .domains = 50000, .size = 1024, .fill = true, .open = true};
 
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: bench_growth DIR [--count N] [--domains N] [--size BYTES] "
-                              "[--master FILE] [--fill | --open]\n");
+        (void)fprintf(stderr,
+                      "usage: bench_growth DIR [--count N] [--domains N] [--size BYTES] [--dead N] "
+                      "[--master FILE] [--fill | --open]\n");
         return 64;
     }
     memset(b.keys.content.b, 1, SP_SECRET_LEN);
@@ -272,6 +280,8 @@ int main(int argc, char **argv)
             b.count = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--domains") == 0)
             b.domains = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--dead") == 0)
+            b.dead = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--size") == 0)
             b.size = strtoull(argv[++i], NULL, 10);
         else
