@@ -140,16 +140,22 @@ static struct row *row_of(struct cli *cli, struct report *r, const char *day, co
     return row;
 }
 
-static void count(struct cli *cli, struct report *r, const char *day, const char *by,
-                  const struct sp_json *facts, const struct sp_json *recipient,
+/* One recipient of one message. */
+struct copy {
+    const char *day;
+    const struct sp_json *facts;
+    const struct sp_json *recipient;
+};
+
+static void count(struct cli *cli, struct report *r, const struct copy *c, const char *by,
                   const struct sp_json *decided)
 {
-    struct row *row = row_of(cli, r, day, by, sp_json_text_of(decided, "rule"));
-    size_t where = where_of(r, facts, recipient, decided);
+    struct row *row = row_of(cli, r, c->day, by, sp_json_text_of(decided, "rule"));
+    size_t where = where_of(r, c->facts, c->recipient, decided);
 
     row->recipients++;
     row->where[where]++;
-    row->needless += where == SP_RUNG_PORTAL && is_needless(facts, decided);
+    row->needless += where == SP_RUNG_PORTAL && is_needless(c->facts, decided);
 }
 
 static void count_message(struct cli *cli, struct report *r, const struct sp_json *record)
@@ -167,15 +173,15 @@ static void count_message(struct cli *cli, struct report *r, const struct sp_jso
     r->unjudged += all == NULL; /* more recipients than were kept */
     for (const struct sp_json *to = all == NULL ? NULL : all->first; to != NULL; to = to->next) {
         const struct sp_json *other = sp_json_find(to, "other");
+        const struct copy c = {day, facts, to};
 
         if (sp_json_find(to, "decided") != NULL)
             decided = sp_json_find(to, "decided");
         if (decided == NULL)
             continue;
-        count(cli, r, day, drafted ? "draft" : "live", facts, to, decided);
+        count(cli, r, &c, drafted ? "draft" : "live", decided);
         if (stage != NULL)
-            count(cli, r, day, drafted ? "live" : "draft", facts, to,
-                  other != NULL ? other : decided);
+            count(cli, r, &c, drafted ? "live" : "draft", other != NULL ? other : decided);
     }
 }
 
@@ -240,7 +246,8 @@ static int by_day(const void *a, const void *b)
 
 static struct row **sorted(struct cli *cli, const struct report *r, size_t *n)
 {
-    struct row **rows = sp_arena_alloc(cli->arena, (sp_map_count(r->rows) + 1) * sizeof(*rows));
+    struct row **rows =
+        sp_arena_alloc(cli->arena, (sp_map_count(r->rows) + 1) * sizeof(struct row *));
     struct sp_bytes key;
     size_t at = 0;
     void *value;
@@ -248,7 +255,7 @@ static struct row **sorted(struct cli *cli, const struct report *r, size_t *n)
     *n = 0;
     while (sp_map_next(r->rows, &at, &key, &value))
         rows[(*n)++] = value;
-    qsort(rows, *n, sizeof(*rows), by_day);
+    qsort(rows, *n, sizeof(struct row *), by_day);
     return rows;
 }
 

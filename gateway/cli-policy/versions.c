@@ -60,16 +60,30 @@ static bool read_stage(struct publish *p)
     return true;
 }
 
+/* returns: where the option's value goes, or NULL if it has none */
+static const char **value_of(struct publish *p, const char *option)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } options[] = {{"-c", &p->config},
+                   {"--config", &p->config},
+                   {"--reason", &p->reason},
+                   {"--approved-by", &p->approver},
+                   {"--stage", &p->stage}};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
+        if (strcmp(option, options[i].name) == 0)
+            return options[i].value;
+    return NULL;
+}
+
 bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool needs_reason)
 {
     p->config = "/etc/sallyport/sallyport.json";
     for (int i = 0; i < cli->argc; i++) {
         const char *o = cli->argv[i];
-        const char **value = strcmp(o, "-c") == 0 || strcmp(o, "--config") == 0 ? &p->config
-                             : strcmp(o, "--reason") == 0                       ? &p->reason
-                             : strcmp(o, "--approved-by") == 0                  ? &p->approver
-                             : strcmp(o, "--stage") == 0                        ? &p->stage
-                                                                                : NULL;
+        const char **value = value_of(p, o);
 
         if (strcmp(o, "--dry-run") == 0)
             p->dry_run = true;
@@ -81,8 +95,9 @@ bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool n
             return false;
     }
     p->who = who_acts(cli);
-    return read_stage(p) && (!needs_word || p->word != NULL) &&
-           (!needs_reason || (p->reason != NULL && strlen(p->reason) >= 5));
+    if (needs_reason && (p->reason == NULL || strlen(p->reason) < 5))
+        return false;
+    return read_stage(p) && (!needs_word || p->word != NULL);
 }
 
 /* Where the live policy lies. returns: false, with problems, if the settings can't be read */

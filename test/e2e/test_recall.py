@@ -23,7 +23,8 @@ def slow(module_gateways, tmp_path_factory):
     policy = tmp_path_factory.mktemp("recall") / "policy.json"
     policy.write_text(json.dumps(POLICY))
     sink = Sink()
-    gateway = module_gateways("--plain-listener", "--workers", "2", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy)
+    gateway = module_gateways("--plain-listener", "--workers", "2", "--next-hop", f"{sink.address}:{sink.port}",
+                              "--policy", policy)
     yield gateway, sink
     sink.stop()
 
