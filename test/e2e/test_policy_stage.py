@@ -19,8 +19,8 @@ LIVE = {
     "rules": [{"rule": "office", "when": {"recipient.address": "office@example.net"}, "then": {"protect": "relay"}}],
     "default": {"protect": "relay"}}
 DRAFT = {**LIVE, "rules": [
-    {"rule": "strangers", "when": {"recipient.domain": "example.net"}, "then": {"protect": "pickup"}},
-    {"rule": "severe", "when": {"phi.class": "severe"}, "then": {"protect": "pickup"}}]}
+    {"rule": "severe", "when": {"phi.class": "severe"}, "then": {"protect": "pickup"}},
+    {"rule": "strangers", "when": {"recipient.domain": "example.net"}, "then": {"protect": "pickup"}}]}
 TESTS = {"version": 1, "policy": "draft.json", "given": {"sender.address": "dr@tenant.test"},
          "cases": [{"name": "a stranger", "when": {"recipient.address": "a@example.net"}, "expect": {"rule": "strangers"}}]}
 
