@@ -17,7 +17,8 @@
 #define CLI_USAGE  2
 #define CLI_UNSURE 3
 
-#define CLI_KEYS_MAX 512
+#define CLI_KEYS_MAX    512
+#define CLI_TENANTS_MAX 256
 
 /* A selector of a tenant, and the key that signs under it. */
 struct cli_key {
@@ -35,7 +36,7 @@ struct cli {
     unsigned bits;    /* of RSA keys to make */
     bool json;
     struct sp_config *config;
-    struct sp_tenant **tenants;
+    struct sp_tenant *tenants[CLI_TENANTS_MAX];
     size_t tenant_count;
     struct cli_key *keys;
     size_t key_count;

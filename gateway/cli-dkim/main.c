@@ -130,7 +130,10 @@ static int load_tenant(struct cli *cli, const char *path)
     sp_buf_clear(&text);
     if (t == NULL)
         return code;
-    cli->tenants = sp_realloc(cli->tenants, (cli->tenant_count + 1) * sizeof(*cli->tenants));
+    if (cli->tenant_count == CLI_TENANTS_MAX) {
+        sp_tenant_free(t);
+        return cli_say(CLI_USAGE, "more than %d tenants", CLI_TENANTS_MAX);
+    }
     cli->tenants[cli->tenant_count++] = t;
     if (cli->only != NULL && strcmp(cli->only, t->name) != 0)
         return code;
@@ -205,7 +208,6 @@ void cli_clear(struct cli *cli)
 {
     for (size_t i = 0; i < cli->tenant_count; i++)
         sp_tenant_free(cli->tenants[i]);
-    sp_free(cli->tenants);
     sp_free(cli->keys);
     sp_config_free(cli->config);
 }

@@ -67,26 +67,36 @@ static void put(struct sp_dkim_canon_body *b, uint8_t c)
     emit(b, c);
 }
 
+static void take(struct sp_dkim_canon_body *b, uint8_t c)
+{
+    if (c == '\r')
+        b->cr = true;
+    else if (c == ' ' || c == '\t')
+        b->space = true;
+    else
+        put(b, c);
+}
+
+/* What follows a CR. */
+static void take_behind_cr(struct sp_dkim_canon_body *b, uint8_t c)
+{
+    b->cr = false;
+    if (c == '\n') {
+        b->space = false;
+        b->ends++;
+        return;
+    }
+    put(b, '\r');
+    take(b, c);
+}
+
 void sp_dkim_canon_body_feed(struct sp_dkim_canon_body *b, struct sp_bytes data)
 {
     for (size_t i = 0; i < data.len; i++) {
-        uint8_t c = data.ptr[i];
-
-        if (b->cr) {
-            b->cr = false;
-            if (c == '\n') {
-                b->space = false;
-                b->ends++;
-                continue;
-            }
-            put(b, '\r');
-        }
-        if (c == '\r')
-            b->cr = true;
-        else if (c == ' ' || c == '\t')
-            b->space = true;
+        if (b->cr)
+            take_behind_cr(b, data.ptr[i]);
         else
-            put(b, c);
+            take(b, data.ptr[i]);
     }
 }
 

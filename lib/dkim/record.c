@@ -37,29 +37,35 @@ static struct sp_bytes *slot(struct sp_dkim_record *r, struct sp_bytes name)
     }
 }
 
+/* One tag: name, "=", value. first: it is the record's first */
+static enum sp_rc take_tag(struct sp_bytes text, bool first, struct sp_dkim_record *out)
+{
+    size_t equals = sp_bytes_find(text, '=');
+    struct sp_bytes name = sp_bytes_trim(sp_bytes_slice(text, 0, equals)), value;
+    struct sp_bytes *to = slot(out, name);
+
+    if (equals == SIZE_MAX || !is_name(name) || (to != NULL && to->ptr != NULL))
+        return SP_E_DKIM_FAILED;
+    value = sp_bytes_trim(sp_bytes_slice(text, equals + 1, SIZE_MAX));
+    if (to == &out->version && (!first || !sp_bytes_eq(value, SP_LIT("DKIM1"))))
+        return SP_E_DKIM_FAILED; /* RFC 6376 3.6.1 */
+    if (to != NULL)
+        *to = value.len == 0 ? SP_LIT("") : value;
+    out->has_key = out->has_key || to == &out->key;
+    return SP_OK;
+}
+
 enum sp_rc sp_dkim_record_parse(struct sp_bytes text, struct sp_dkim_record *out)
 {
-    struct sp_bytes rest = text, part, name;
+    struct sp_bytes rest = text, part;
     bool first = true;
 
     *out = (struct sp_dkim_record){.has_key = false};
     while (sp_bytes_split(&rest, ';', &part)) {
-        struct sp_bytes value = sp_bytes_trim(part);
-        struct sp_bytes *to;
-
-        if (value.len == 0 && rest.len == 0)
+        if (sp_bytes_trim(part).len == 0 && rest.len == 0)
             break; /* a last ";" */
-        if (!sp_bytes_split(&value, '=', &name) || name.len == sp_bytes_trim(part).len)
+        if (take_tag(sp_bytes_trim(part), first, out) != SP_OK)
             return SP_E_DKIM_FAILED;
-        name = sp_bytes_trim(name);
-        to = slot(out, name);
-        if (!is_name(name) || (to != NULL && to->ptr != NULL))
-            return SP_E_DKIM_FAILED;
-        if (to == &out->version && (!first || !sp_bytes_eq(sp_bytes_trim(value), SP_LIT("DKIM1"))))
-            return SP_E_DKIM_FAILED; /* RFC 6376 3.6.1 */
-        if (to != NULL)
-            *to = value.len == 0 ? SP_LIT("") : sp_bytes_trim(value);
-        out->has_key = out->has_key || to == &out->key;
         first = false;
     }
     return out->has_key ? SP_OK : SP_E_DKIM_FAILED;

@@ -54,7 +54,8 @@ static bool is_ascii(struct sp_bytes text)
     return true;
 }
 
-static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *mail)
+/* Whether what MAIL is to say is safe, and offered. */
+static enum sp_rc check_mail(const struct sp_smtp_client *c, const struct sp_smtp_mail *mail)
 {
     const struct sp_mail_params *p = &mail->params;
     struct sp_address a;
@@ -71,6 +72,16 @@ static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *
         return SP_E_HOP_LACKS;
     if (p->has_size && c->size_limit > 0 && p->size > c->size_limit)
         return SP_E_SMTP_SIZE;
+    return SP_OK;
+}
+
+static enum sp_rc put_mail(struct sp_smtp_client *c, const struct sp_smtp_mail *mail)
+{
+    const struct sp_mail_params *p = &mail->params;
+    enum sp_rc rc = check_mail(c, mail);
+
+    if (rc != SP_OK)
+        return rc;
     sp_buf_put_cstr(&c->commands, "MAIL FROM:<");
     sp_buf_put(&c->commands, mail->from);
     sp_buf_put_cstr(&c->commands, ">");

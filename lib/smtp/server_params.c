@@ -99,43 +99,52 @@ static enum sp_rc on_requiretls(const struct sp_smtp_server *s, struct sp_bytes 
     return SP_OK;
 }
 
+/* RFC 6531 3.1: a word alone. */
+static enum sp_rc on_smtputf8(struct sp_bytes value, struct sp_mail_params *out)
+{
+    out->smtputf8 = true;
+    return value.ptr == NULL ? SP_OK : SP_E_SMTP_SYNTAX;
+}
+
+static unsigned mail_key(struct sp_bytes key)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } keys[] = {{"SIZE", SEEN_SIZE},        {"BODY", SEEN_BODY}, {"RET", SEEN_RET},
+                {"ENVID", SEEN_ENVID},      {"AUTH", SEEN_AUTH}, {"REQUIRETLS", SEEN_REQUIRETLS},
+                {"SMTPUTF8", SEEN_SMTPUTF8}};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(keys); i++)
+        if (sp_bytes_eq_nocase(key, sp_bytes_cstr(keys[i].name)))
+            return keys[i].bit;
+    return 0;
+}
+
 static enum sp_rc mail_param(const struct sp_smtp_server *s, unsigned *seen, struct sp_bytes key,
                              struct sp_bytes value, struct sp_mail_params *out)
 {
-    enum sp_rc rc;
+    unsigned bit = mail_key(key);
+    enum sp_rc rc = bit == 0 ? SP_E_SMTP_PARAM : mark(seen, bit);
 
-    if (sp_bytes_eq_nocase(key, SP_LIT("SIZE"))) {
-        rc = mark(seen, SEEN_SIZE);
-        return rc != SP_OK ? rc : on_size(value, out);
-    }
-    if (sp_bytes_eq_nocase(key, SP_LIT("BODY"))) {
-        rc = mark(seen, SEEN_BODY);
-        return rc != SP_OK ? rc : on_body(value, out);
-    }
-    if (sp_bytes_eq_nocase(key, SP_LIT("RET"))) {
-        rc = mark(seen, SEEN_RET);
-        return rc != SP_OK ? rc : on_ret(value, out);
-    }
-    if (sp_bytes_eq_nocase(key, SP_LIT("ENVID"))) {
-        rc = mark(seen, SEEN_ENVID);
-        return rc != SP_OK ? rc : on_envid(value, out);
-    }
-    if (sp_bytes_eq_nocase(key, SP_LIT("REQUIRETLS"))) {
-        rc = mark(seen, SEEN_REQUIRETLS);
-        return rc != SP_OK ? rc : on_requiretls(s, value, out);
-    }
-    if (sp_bytes_eq_nocase(key, SP_LIT("SMTPUTF8"))) {
-        rc = mark(seen, SEEN_SMTPUTF8);
-        if (rc == SP_OK && value.ptr != NULL)
-            rc = SP_E_SMTP_SYNTAX; /* RFC 6531 3.1: a word alone */
-        out->smtputf8 = true;
+    if (rc != SP_OK)
         return rc;
+    switch (bit) {
+    case SEEN_SIZE:
+        return on_size(value, out);
+    case SEEN_BODY:
+        return on_body(value, out);
+    case SEEN_RET:
+        return on_ret(value, out);
+    case SEEN_ENVID:
+        return on_envid(value, out);
+    case SEEN_REQUIRETLS:
+        return on_requiretls(s, value, out);
+    case SEEN_SMTPUTF8:
+        return on_smtputf8(value, out);
+    default:
+        return on_auth_param(s, value);
     }
-    if (sp_bytes_eq_nocase(key, SP_LIT("AUTH"))) {
-        rc = mark(seen, SEEN_AUTH);
-        return rc != SP_OK ? rc : on_auth_param(s, value);
-    }
-    return SP_E_SMTP_PARAM;
 }
 
 enum sp_rc sp_smtp_params_mail(const struct sp_smtp_server *s, struct sp_bytes text,

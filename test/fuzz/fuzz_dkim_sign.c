@@ -9,6 +9,7 @@
 #include "crypt/hash.h"
 #include "dkim/dkim.h"
 #include "dkim/sign.h"
+#include "mail/address.h"
 #include "mail/header.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -66,14 +67,19 @@ static bool is_mail(struct sp_bytes m)
     return m.len > 2 && m.ptr[m.len - 1] == '\n';
 }
 
-/* The library refuses a message without exactly one From. */
+/* The library refuses a message without exactly one From, and one whose From it can't read as a mailbox. */
 static bool is_verifiable(struct sp_bytes message)
 {
+    struct sp_address a;
     struct sp_header h;
+    struct sp_field f;
 
     return sp_header_parse(message, true, &h) == SP_OK && h.has_blank && h.count < 100 &&
            sp_header_count(&h, SP_LIT("from")) == 1 &&
-           sp_header_count(&h, SP_LIT("dkim-signature")) == 0;
+           sp_header_count(&h, SP_LIT("dkim-signature")) == 0 &&
+           sp_header_find(&h, SP_LIT("from"), 0, &f) && f.value.len < 200 &&
+           sp_bytes_find(f.value, '(') == SIZE_MAX &&
+           sp_address_parse(sp_bytes_trim(f.value), &a) == SP_OK;
 }
 
 static void check_lines(struct sp_bytes field)
