@@ -299,7 +299,7 @@ def test_a_drop_waits_until_its_time_is_over_or_somebody_takes_it_as_right(lab, 
     text = pathlib.Path("test/policies/every-tls.json").read_text()
     policy = json.loads(text[text.index("{"):])
     (ladder,) = policy["ladders"].values()
-    ladder["rungs"] = [{"rung": rung, "stay": {"dropped": "5s"}} for rung in ladder["rungs"]]
+    ladder["rungs"] = [{"rung": rung, "stay": {"dropped": "10s"}} for rung in ladder["rungs"]]
     (tmp_path / "policy.json").write_text(json.dumps(policy))
     gateway = gateways(*lab.options(), "--policy", tmp_path / "policy.json", "--set", 'delivery.reuse="1s"')
     good = make_certificate(lab.folder, "mx-old.example.test", (lab.dns.ca, lab.dns.run / "ca.key"))
