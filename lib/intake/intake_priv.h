@@ -179,20 +179,6 @@ void sp_intake_auth_check(struct session *s, const struct sp_smtp_server_event *
 /* Forgets an exchange under way. */
 void sp_intake_login_forget(struct session *s);
 
-/* ---- limits ---- */
-
-/* Counts a session of this source. returns: false if it has as many as it may */
-bool sp_intake_source_enter(struct sp_intake *in, const struct sp_addr *peer);
-void sp_intake_source_leave(struct sp_intake *in, const struct sp_addr *peer);
-/* returns: whether a password of this source is looked at; false after too many wrong ones */
-bool sp_intake_source_may_guess(struct sp_intake *in, const struct sp_addr *peer);
-void sp_intake_source_failed(struct sp_intake *in, const struct sp_addr *peer);
-/* Counts a message of the tenant's. returns: false if it has sent too many within the last minute */
-bool sp_intake_tenant_may_send(struct sp_intake *in, const struct sp_tenant *t);
-/* Counts bytes of the tenant's. returns: how long its session should wait before it reads on, in ms */
-int64_t sp_intake_tenant_took(struct sp_intake *in, const struct sp_tenant *t, size_t bytes);
-void sp_intake_limits_free(struct sp_intake *in);
-
 /* ---- transaction ---- */
 
 struct recipient {
@@ -305,14 +291,8 @@ void sp_intake_record(struct transaction *tx);
 #define MARK_LEN 32
 void sp_intake_mark(const struct transaction *tx, char out[MARK_LEN + 1]);
 
-/* Fills facts. */
-void sp_intake_facts_envelope(struct transaction *tx);
-void sp_intake_facts_header(struct transaction *tx);
-void sp_intake_facts_content(struct transaction *tx);
-void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
-                               struct sp_facts *f, const struct recipient *r);
-
 #include "intake/evidence_priv.h" /* last: they need all of the above */
+#include "intake/limits_priv.h"
 #include "intake/stage_priv.h"
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * What a transaction does beside being decided and queued: copies, asking a draft, and taking another message
- * back.
+ * What a decision is made from, and what a transaction does beside: copies, asking a draft, taking another message back.
  */
 #ifndef SP_INTAKE_STAGE_PRIV_H
 #define SP_INTAKE_STAGE_PRIV_H
@@ -29,5 +28,12 @@ bool sp_intake_stage_agrees(struct transaction *tx, const struct recipient *r);
 void sp_intake_stage_choose(struct transaction *tx);
 /* Decides for one recipient, and asks the other policy what it would have said. other: gets its decision as JSON, or stays empty */
 void sp_intake_stage_decide(struct transaction *tx, struct recipient *r, struct sp_buf *other);
+
+/* Fills facts. */
+void sp_intake_facts_envelope(struct transaction *tx);
+void sp_intake_facts_header(struct transaction *tx);
+void sp_intake_facts_content(struct transaction *tx);
+void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
+                               struct sp_facts *f, const struct recipient *r);
 
 #endif
