@@ -64,6 +64,8 @@ void ledger_facts(struct ledger *l, struct sp_jobs_job *job, const struct sp_id 
                   struct sp_bytes actor);
 /* Tells the books which policy is in effect. returns: SP_OK, or what the database said */
 SP_MUST_CHECK enum sp_rc ledger_policy_tell(struct ledger *l, struct sp_err *err);
+/* Tells what of the files that say who may send has changed. returns: SP_OK or the failure of the book */
+SP_MUST_CHECK enum sp_rc ledger_files_tell(struct ledger *l, struct sp_err *err);
 SP_MUST_CHECK enum sp_rc ledger_path(struct sp_buf *out, const char *folder, const char *name);
 
 /* tail.c */

@@ -88,6 +88,8 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     if (rc == SP_OK)
         rc = ledger_policy_tell(l, err);
     if (rc == SP_OK)
+        rc = ledger_files_tell(l, err);
+    if (rc == SP_OK)
         rc = ledger_act_open(l, err);
     if (rc != SP_OK)
         return rc;

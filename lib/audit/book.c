@@ -76,6 +76,8 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE contact (hash INTEGER PRIMARY KEY, day INTEGER NOT NULL);"
      "CREATE INDEX contact_day ON contact (day);"
      "CREATE TABLE contact_since (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL);"},
+    {"files that say who may send",
+     "CREATE TABLE file (name TEXT PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)

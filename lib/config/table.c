@@ -393,15 +393,3 @@ void sp_config_table_read(const struct sp_setting_table *t, const struct sp_json
         read_list(&r, &t->lists[i], root, base);
     find_unknown(&r, &k, root);
 }
-
-void sp_config_table_warn_idle(const struct sp_setting_idle *idle, size_t count,
-                               const struct sp_json *root, struct sp_problems *problems)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct sp_json *v = sp_json_find_path(root, idle[i].path);
-
-        if (v != NULL)
-            sp_problem_warn(problems, v, "\"%s\" is not carried out yet: %s", idle[i].path,
-                            idle[i].instead);
-    }
-}

@@ -76,16 +76,6 @@ struct sp_setting_table {
 void sp_config_table_read(const struct sp_setting_table *t, const struct sp_json *root, void *base,
                           struct sp_arena *arena, struct sp_problems *problems);
 
-/* A setting that is read and changes nothing yet. */
-struct sp_setting_idle {
-    const char *path;
-    const char *instead; /* what holds in its place */
-};
-
-/* Warns of those that the file sets. */
-void sp_config_table_warn_idle(const struct sp_setting_idle *idle, size_t count,
-                               const struct sp_json *root, struct sp_problems *problems);
-
 /* Appends the reference as Markdown. */
 void sp_config_table_reference(const struct sp_setting_table *t, struct sp_buf *out);
 

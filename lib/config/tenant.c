@@ -19,7 +19,7 @@ static const struct sp_setting settings[] = {
     {"postmaster", SP_SETTING_TEXT, AT(postmaster), 0, 0, "", NULL, SP_FORM_MAILBOX,
      "who hears of trouble; none takes postmaster at the first domain"},
     {"display_name", SP_SETTING_TEXT, AT(display_name), 0, 0, "", NULL, SP_FORM_ANY,
-     "its name in notices and on the portal; none takes the first domain"},
+     "its name in notices of the portal, where the policy's `portal.notify_from` gives none; none of both takes the gateway's"},
     {"proofs.networks", SP_SETTING_TEXTS, AT(proofs.networks), 0, 0, "", NULL, SP_FORM_CIDR,
      "networks that its mail must come from"},
     {"proofs.networks_from", SP_SETTING_TEXTS, AT(proofs.networks_from), 0, 0, "", NULL, SP_FORM_NAME,
@@ -100,10 +100,6 @@ static const struct sp_setting_list lists[] = {
 
 static const struct sp_setting_table table = {
     "tenants/NAME.json", settings, SP_ARRAY_LEN(settings), lists, SP_ARRAY_LEN(lists),
-};
-
-static const struct sp_setting_idle idle[] = {
-    {"display_name", "notices and portal name no tenant"},
 };
 
 /* Names are compared without case and in A-labels: brought there once, here. */
@@ -253,7 +249,6 @@ enum sp_rc sp_tenant_load(struct sp_bytes text, const char *file, struct sp_prob
         check_together(t, sp_json_root(doc), problems);
     if (sp_problems_errors(problems) > before)
         return sp_problems_rc(problems, NULL);
-    sp_config_table_warn_idle(idle, SP_ARRAY_LEN(idle), sp_json_root(doc), problems);
     fold_all(t->arena, &t->domains);
     sort_users(t);
     set_observe(t);

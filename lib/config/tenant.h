@@ -20,7 +20,7 @@ struct sp_tenant {
     const char *name;
     struct sp_config_texts domains; /* lower case; envelope sender and From must lie here */
     const char *postmaster;         /* address; "" for postmaster@ the first domain */
-    const char *display_name;       /* in notices; "" for the first domain */
+    const char *display_name;       /* in notices; "" for the gateway's */
     struct {
         struct sp_config_texts networks;            /* CIDR */
         struct sp_config_texts client_certificates; /* names in the certificate */

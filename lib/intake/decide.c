@@ -36,6 +36,19 @@ static void decide_all(struct transaction *tx)
     }
 }
 
+/* What a policy does not name is the tenant's own: whose name stands in a notice. */
+static void name_notices(struct transaction *tx)
+{
+    const char *name = tx->proof.who->tenant->display_name;
+
+    for (size_t i = 0; i < tx->recipient_count && name[0] != 0; i++) {
+        struct sp_portal_options *portal = &tx->recipients[i].decision.portal;
+
+        if (portal->notify_from == NULL || portal->notify_from[0] == 0)
+            portal->notify_from = name;
+    }
+}
+
 void sp_intake_decide(struct transaction *tx)
 {
     sp_intake_facts_header(tx);
@@ -43,6 +56,7 @@ void sp_intake_decide(struct transaction *tx)
     sp_intake_stage_choose(tx);
     decide_all(tx);
     spread_whole(tx);
+    name_notices(tx);
     if (sp_intake_observes(tx))
         sp_intake_observe(tx);
     sp_intake_ways(tx);

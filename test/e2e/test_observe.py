@@ -51,10 +51,11 @@ def reloads(gateway):
     return sum('"role.reloaded"' in line and '"relay"' in line for line in gateway.log.splitlines())
 
 
-def set_until(world, until):
+def set_until(world, until, **more):
     gateway, _, path = world
     tenant = json.loads(path.read_text())
     tenant.pop("observe", None)
+    tenant.update(more)
     if until is not None:
         tenant["observe"] = {"until": until}
     if path.read_text() == json.dumps(tenant):
@@ -155,6 +156,17 @@ def test_who_may_send_is_enforced_all_the_same(world):
     with world[0].client() as client:
         assert client.mail("dr@stranger.test")[0] == 550
     set_until(world, None)
+
+
+def test_a_tenants_name_stands_in_its_notices(world):
+    gateway, sink, _ = world
+    set_until(world, None, display_name="The Clinic")
+    assert send(world, ["f@fine.test"], "[secure] for the portal") == {}
+    record = gateway.wait_record("message.accepted", to=["f@fine.test"])
+    assert record["decisions"][0]["rule"] == "asks" and "observed" not in record
+    gateway.wait_record("message.settled", message=record["message"], seconds=60)
+    notice = [m["data"] for m in sink.messages if "f@fine.test" in str(m["to"])]
+    assert len(notice) == 1 and b"The Clinic" in notice[0] and b"secure message" in notice[0]
 
 
 def test_the_reference_says_so():

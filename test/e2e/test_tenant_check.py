@@ -228,6 +228,9 @@ def test_networks_follow_the_providers_dns(world):
         world.dns.records["one.provider.test."] = "v=spf1 ip4:127.0.0.53 ip4:127.0.0.54 -all"
         assert world.say(["providers", "refresh"]).returncode == 0
         wait_until(world, "127.0.0.53", 250)
+        changed = world.gateway.wait_record("config.changed", file=f"tenants/networks/{PROVIDER}.txt")
+        assert set(changed["sha256"]) == {"before", "after"}
+        world.gateway.wait_record("tenant.changed", tenant="clinic")
         assert world.send("127.0.0.52", "patient@elsewhere.test")[0] == 550
         assert "1 networks" not in world.say(["providers", "list"]).stdout
         found, _ = world.check("--door", world.door)

@@ -1,6 +1,7 @@
 /*
  * Settings: defaults, every kind of error at once with its place and a suggestion, tenants, and the reference in docs.
  */
+#include "base/clock.h"
 #include "config/config.h"
 #include "config/tenant.h"
 
@@ -244,21 +245,90 @@ START_TEST(what_a_resolver_cannot_prove_is_warned_of)
 }
 END_TEST
 
-START_TEST(a_tenants_display_name_is_warned_of)
+START_TEST(a_tenant_on_trial_has_an_end)
 {
-    SP_AUTO(sp_problems) p = sp_problems_new();
-    SP_AUTO(sp_tenant) t = NULL;
-    char *said;
+    static const struct {
+        const char *until;
+        const char *now;
+        bool observes;
+        const char *says; /* NULL: nothing */
+    } cases[] = {
+        {"2026-12-06", "2026-11-22T10:00:00Z", true, "OBSERVED ONLY until 2026-12-06"},
+        {"2026-12-06", "2026-12-06T23:59:58Z", true, "OBSERVED ONLY"},
+        {"2026-12-06", "2026-12-07T00:00:00Z", false, "is over"},
+        {"2027-01-23", "2026-11-22T10:00:00Z", true, "OBSERVED ONLY"},
+        {"2027-01-25", "2026-11-22T10:00:00Z", false, "more than 62 days ahead"},
+        {"", "2026-11-22T10:00:00Z", false, NULL},
+    };
 
-    ck_assert_int_eq(
-        sp_tenant_load(SP_LIT("{\"tenant\": \"a\", \"domains\": [\"a.example\"], "
-                              "\"display_name\": \"A\",\n"
-                              "\"proofs\": {\"users\": {\"u\": \"$argon2id$v=19$x\"}}}"),
-                       "t.json", p, &t),
-        SP_OK);
-    said = all_of(p, true);
-    ck_assert_ptr_nonnull(strstr(said, "\"display_name\" is not carried out yet"));
-    sp_free(said);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_tenant) t = NULL;
+        char text[300];
+        int64_t now;
+        char *said;
+
+        (void)snprintf(
+            text, sizeof(text),
+            "{\"tenant\": \"a\", \"domains\": [\"a.example\"], \"display_name\": \"A\",\n"
+            "\"proofs\": {\"users\": {\"u\": \"$argon2id$v=19$x\"}}%s%s%s}",
+            cases[i].until[0] ? ", \"observe\": {\"until\": \"" : "", cases[i].until,
+            cases[i].until[0] ? "\"}" : "");
+        ck_assert_int_eq(sp_tenant_load(sp_bytes_cstr(text), "t.json", p, &t), SP_OK);
+        ck_assert(sp_time_parse_rfc3339(sp_bytes_cstr(cases[i].now), &now));
+        ck_assert_msg(sp_tenant_observes(t, now) == cases[i].observes, "case %zu", i);
+        sp_tenant_tell_observed(t, now, "t.json", p);
+        ck_assert_uint_eq(sp_problems_count(p), cases[i].says != NULL);
+        if (cases[i].says == NULL)
+            continue;
+        said = all_of(p, sp_problems_errors(p) == 0);
+        ck_assert_msg(strstr(said, cases[i].says) != NULL, "case %zu: %s", i, said);
+        sp_free(said);
+    }
+}
+END_TEST
+
+START_TEST(networks_of_a_provider_are_read_strictly)
+{
+    static const struct {
+        const char *text;
+        size_t count; /* 0: refused */
+    } cases[] = {
+        {"# a list\n# refreshed 2026-11-22T10:00:00Z\n192.0.2.0/24\n 2001:db8::/32 \n\n", 2},
+        {"192.0.2.1", 1},
+        {"10.0.0.0/8\n", 1},
+        {"10.0.0.0/7\n", 0},
+        {"0.0.0.0/0\n", 0},
+        {"192.0.2.0/24\n2000::/3\n", 0},
+        {"192.0.2.0/24\nhello\n", 0},
+        {"192.0.2.0/33\n", 0},
+        {"192.0.2.0/24 10.0.0.1\n", 0},
+        {"# nothing\n", 0},
+        {"", 0},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_tenant) t = NULL;
+        struct sp_bytes text = sp_bytes_cstr(cases[i].text);
+        int64_t refreshed;
+
+        ck_assert_msg(sp_tenant_count_networks(text, &refreshed, p) == cases[i].count, "case %zu",
+                      i);
+        ck_assert_msg((refreshed != 0) == (i == 0), "case %zu", i);
+        ck_assert_int_eq(
+            sp_tenant_load(SP_LIT("{\"tenant\": \"a\", \"domains\": [\"a.example\"],\n"
+                                  "\"proofs\": {\"client_certificates\": [\"c.example\"],\n"
+                                  "\"networks\": [\"198.51.100.0/24\"], "
+                                  "\"networks_from\": [\"_spf.example\"]}}"),
+                           "t.json", p, &t),
+            SP_OK);
+        ck_assert_msg((sp_tenant_add_networks(t, text, "n.txt", p) == SP_OK) ==
+                          (cases[i].count > 0),
+                      "case %zu", i);
+        ck_assert_uint_eq(t->proofs.networks.count, 1 + cases[i].count);
+        ck_assert_str_eq(t->proofs.networks.items[0], "198.51.100.0/24");
+    }
 }
 END_TEST
 
@@ -373,7 +443,8 @@ static void add(TCase *c)
     tcase_add_test(c, smarthosts_are_checked_together);
     tcase_add_test(c, settings_that_once_changed_nothing_do_what_they_say);
     tcase_add_test(c, what_a_resolver_cannot_prove_is_warned_of);
-    tcase_add_test(c, a_tenants_display_name_is_warned_of);
+    tcase_add_test(c, a_tenant_on_trial_has_an_end);
+    tcase_add_test(c, networks_of_a_provider_are_read_strictly);
     tcase_add_test(c, a_tenant_needs_a_proof);
     tcase_add_test(c, a_network_or_a_certificate_alone_proves_nobody);
     tcase_add_test(c, networks_are_checked);
