@@ -219,6 +219,7 @@ static void make_delivery(struct relay *r, struct half *h)
         .suppress_ms = r->config->delivery.suppress_ms,
         .idle_ms = r->config->delivery.reuse_ms,
         .job_ms = r->config->roles.job_ms,
+        .long_lines = r->config->delivery.long_lines,
         .has_portal = r->config->portal.listen[0] != 0,
         .work_dir = sp_role_dir(r->role),
         .portal_name = h->hostname,

@@ -136,7 +136,8 @@ struct sp_config {
         size_t retry_count;
         struct sp_config_smarthost *smarthosts;
         size_t smarthost_count;
-        const char *ca; /* file of extra trust anchors, "" for the system's alone */
+        const char *ca;  /* file of extra trust anchors, "" for the system's alone */
+        bool long_lines; /* lines of more than 998 bytes are sent as they are */
         int64_t retry_first_ms;
         int64_t retry_max_ms;
         int64_t expire_ms;

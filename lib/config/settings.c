@@ -90,6 +90,8 @@ static const struct sp_setting settings[] = {
      "one next hop for all mail instead of MX"},
     {"delivery.ca", SP_SETTING_TEXT, AT(delivery.ca), 0, 0, "", NULL, SP_FORM_PATH,
      "trust anchors beside the system's for next hops, PEM"},
+    {"delivery.long_lines", SP_SETTING_BOOL, AT(delivery.long_lines), 0, 0, "false", NULL, SP_FORM_ANY,
+     "send lines of more than 998 bytes (RFC 5321 4.5.3.1.6) as they came, unchanged; if not, such a message goes sealed or to the portal, or is refused at the end of data where neither is on its ladder"},
     {"delivery.retry_first", SP_SETTING_DURATION, AT(delivery.retry_first_ms), 100, DAY, "5m", NULL, SP_FORM_ANY,
      "wait before the second attempt; later ones double it"},
     {"delivery.retry_max", SP_SETTING_DURATION, AT(delivery.retry_max_ms), 100, 7 * DAY, "2h", NULL, SP_FORM_ANY,

@@ -48,6 +48,7 @@ struct sp_delivery_settings {
     int64_t own_expire_ms; /* life of a report to a sender; 0: 2 d */
     int64_t idle_ms;       /* how long an idle connection is kept; 0: 30 s */
     int64_t job_ms;        /* patience with sealer, keeper and portal; 0: 60 s */
+    bool long_lines;       /* hosts are asked to take lines of more than 998 bytes */
     bool has_portal;       /* the portal is switched on */
     const char *work_dir;  /* folder for unnamed files that the sealer fills */
     const char *portal_name;  /* sender name of notices where the policy gives none */

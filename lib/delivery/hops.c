@@ -38,7 +38,7 @@ static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
     uint64_t limit = sp_conn_size_limit(c);
     unsigned offers = sp_conn_extensions(c);
 
-    if ((accept->needs & SP_NEEDS_LONG) != 0)
+    if ((accept->needs & SP_NEEDS_LONG) != 0 && !a->d->settings.long_lines)
         return SP_E_HOP_LACKS;
     if ((accept->needs & SP_NEEDS_8BIT) != 0 && (offers & SP_SMTP_EXT_8BITMIME) == 0)
         return SP_E_HOP_LACKS;

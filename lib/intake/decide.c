@@ -70,5 +70,10 @@ void sp_intake_decide(struct transaction *tx)
         sp_intake_tx_done(tx, SP_E_INTAKE_POLICY, d->text);
         return;
     }
+    if (sp_intake_lines_must_stay(tx)) {
+        sp_intake_refused(tx->session, tx, "message.refused", SP_E_INTAKE_LINES, sp_bytes(NULL, 0));
+        sp_intake_tx_done(tx, SP_E_INTAKE_LINES, sp_bytes(NULL, 0));
+        return;
+    }
     sp_intake_record(tx);
 }

@@ -163,6 +163,7 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     g->relays = s->relays == 0 ? 1 : s->relays;
     g->max_source = (size_t)c->intake.max_source / g->relays + 1;
     g->scan_ms = c->intake.scan_ms;
+    g->long_lines = c->delivery.long_lines;
     g->expire_ms = c->delivery.expire_ms;
     g->policy = sp_policy_ref(s->policy);
     if (s->stage != NULL && s->stage->draft != NULL) {

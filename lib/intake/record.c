@@ -172,7 +172,7 @@ static uint32_t needs_of(const struct transaction *tx)
 
     if (tx->data.has_8bit)
         needs |= SP_NEEDS_8BIT;
-    if (tx->data.line_max > 998)
+    if (sp_intake_has_long_lines(tx))
         needs |= SP_NEEDS_LONG;
     if (tx->mail.body == SP_BODY_8BITMIME)
         needs |= SP_ASKED_8BITMIME;
