@@ -112,7 +112,8 @@ struct sp_config {
         int64_t size_limit; /* bytes */
         int64_t max_recipients;
         int64_t max_sessions;
-        int64_t max_source; /* sessions of one source */
+        int64_t max_source;   /* sessions of one source */
+        int64_t max_connects; /* connections of one source in a minute; 0: any */
         int64_t max_errors;
         int64_t idle_ms;
         int64_t least_rate;   /* bytes a second of a message; 0: any */

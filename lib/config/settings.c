@@ -64,6 +64,8 @@ static const struct sp_setting settings[] = {
      "sessions at a time in each relay; more are answered 421"},
     {"intake.max_source", SP_SETTING_INT, AT(intake.max_source), 1, 100000, "500", NULL, SP_FORM_ANY,
      "sessions at a time of one IPv4 address or IPv6 /64; more are answered 421"},
+    {"intake.max_connects", SP_SETTING_INT, AT(intake.max_connects), 0, 10000000, "12000", NULL, SP_FORM_ANY,
+     "connections in a minute of one IPv4 address or IPv6 /64; more are answered 421; 0 allows any"},
     {"intake.max_errors", SP_SETTING_INT, AT(intake.max_errors), 1, 1000, "20", NULL, SP_FORM_ANY,
      "failed commands after which a session is closed"},
     {"intake.idle", SP_SETTING_DURATION, AT(intake.idle_ms), 1000, HOUR, "5m", NULL, SP_FORM_ANY,

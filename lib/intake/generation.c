@@ -161,6 +161,7 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
         set_server(g, i, c, s->tls != NULL, clock);
     g->max_sessions = (size_t)c->intake.max_sessions / (s->relays == 0 ? 1 : s->relays) + 1;
     g->relays = s->relays == 0 ? 1 : s->relays;
+    g->max_connects = (double)c->intake.max_connects / g->relays;
     g->max_source = (size_t)c->intake.max_source / g->relays + 1;
     g->scan_ms = c->intake.scan_ms;
     g->long_lines = c->delivery.long_lines;

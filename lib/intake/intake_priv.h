@@ -64,8 +64,9 @@ struct generation {
     size_t max_sessions;
     size_t max_source;
     int64_t scan_ms;
-    bool long_lines;   /* they are sent as they are */
-    int64_t expire_ms; /* where policy names none */
+    double max_connects; /* of one source in a minute; 0: any */
+    bool long_lines;     /* they are sent as they are */
+    int64_t expire_ms;   /* where policy names none */
     struct sp_policy *policy;
     struct sp_policy_stage stage; /* draft NULL: nothing is staged */
     struct sp_tls_context *tls;

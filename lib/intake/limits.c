@@ -1,6 +1,6 @@
 /*
  * What one source, one tenant may take of the gateway. A source is an IPv4 address or an IPv6 /64: it has so many sessions
- * at a time, and so many wrong passwords before none of its are looked at for a while. A tenant has so many messages a minute
+ * at a time, so many connections a minute, and so many wrong passwords before none of its are looked at for a while. A tenant has so many messages a minute
  * and bytes a second, as buckets that fill with time; its sessions are slowed or deferred, nobody else's. Sources without
  * a session and without a failure that still counts are forgotten; the table has a maximum, and a full one forgets the
  * mildest first, since who has failed most is who must be known.
@@ -17,6 +17,8 @@ struct source {
     unsigned sessions;
     unsigned failures;
     int64_t failure_at_ms; /* of the last one that was forgiven or counted */
+    double connects;       /* tokens; starts full */
+    int64_t connects_at_ms;
 };
 
 struct quota {
@@ -70,6 +72,16 @@ static void make_room(struct sp_intake *in, int64_t now)
         sp_free(sp_map_remove(in->sources, mildest));
 }
 
+static void refill(const struct sp_intake *in, struct source *src, int64_t now)
+{
+    double most = in->now->max_connects;
+
+    src->connects += (double)(now - src->connects_at_ms) * most / MINUTE_MS;
+    src->connects_at_ms = now;
+    if (src->connects > most)
+        src->connects = most;
+}
+
 static struct source *source_of(struct sp_intake *in, const struct sp_addr *peer)
 {
     struct source *src = sp_map_find(in->sources, key_of(peer));
@@ -79,9 +91,12 @@ static struct source *source_of(struct sp_intake *in, const struct sp_addr *peer
         if (sp_map_count(in->sources) >= SOURCES_MAX)
             make_room(in, now);
         src = sp_calloc(1, sizeof(*src));
+        src->connects = in->now->max_connects;
+        src->connects_at_ms = now;
         sp_map_put(in->sources, key_of(peer), src);
     }
     forgive(src, now);
+    refill(in, src, now);
     return src;
 }
 
@@ -89,8 +104,12 @@ bool sp_intake_source_enter(struct sp_intake *in, const struct sp_addr *peer)
 {
     struct source *src = source_of(in, peer);
 
-    if (src->sessions >= in->now->max_source)
+    bool limited = in->now->max_connects > 0;
+
+    if (src->sessions >= in->now->max_source || (limited && src->connects < 1.0))
         return false;
+    if (limited)
+        src->connects -= 1.0;
     src->sessions++;
     return true;
 }
@@ -101,7 +120,7 @@ void sp_intake_source_leave(struct sp_intake *in, const struct sp_addr *peer)
 
     sp_assert(src->sessions > 0);
     src->sessions--;
-    if (src->sessions == 0 && src->failures == 0)
+    if (src->sessions == 0 && src->failures == 0 && src->connects >= in->now->max_connects)
         sp_free(sp_map_remove(in->sources, key_of(peer)));
 }
 

@@ -11,6 +11,7 @@
 #define PROXY_PATIENCE_MS 5000  /* for a load balancer's header */
 #define CLOSE_PATIENCE_MS 10000 /* for the peer to take our last words */
 #define PACE_MAX_MS       5000  /* a session is looked at again after so long */
+#define TURN_LINES        100   /* commands of one session in a turn; then the others have theirs */
 
 static void greet(struct session *s);
 
@@ -367,6 +368,7 @@ void sp_intake_session_pump(struct session *s)
 {
     struct sp_smtp_server_event ev;
     struct sp_bytes input, left;
+    unsigned lines = 0;
 
     if (s->pumping || s->in_handshake || s->closing || s->server == NULL)
         return;
@@ -375,11 +377,17 @@ void sp_intake_session_pump(struct session *s)
     while (!s->closing) {
         if (s->tx != NULL ? sp_intake_tx_is_full(s->tx) : sp_intake_bounce_is_full(s))
             break;
+        if (lines >= TURN_LINES &&
+            !s->wants_tls) /* behind STARTTLS the rest must be looked at now */
+            break;
         if (!sp_smtp_server_next(s->server, &left, &ev))
             break;
         on_event(s, &ev);
+        lines += ev.type != SP_SMTP_SERVER_CHUNK;
     }
     sp_stream_consume(s->stream, input.len - left.len);
+    if (lines >= TURN_LINES)
+        sp_stream_tell_again(s->stream);
     flush(s);
     s->pumping = false;
     settle(s);

@@ -155,7 +155,8 @@ static bool wants_reading(const struct sp_stream *s)
 {
     if (s->eof || s->end_due)
         return false;
-    return s->phase == LINGERING || (s->phase == OPEN && !s->hold && s->view_len < s->input_max);
+    return s->phase == LINGERING ||
+           (s->phase == OPEN && !s->hold && !s->input_due && s->view_len < s->input_max);
 }
 
 /* Watches what the state asks for; called whenever that may have changed. */
@@ -253,15 +254,6 @@ static void tell_input(struct sp_stream *s)
         keep_input(s);
 }
 
-/* returns: how much may be read this turn; past an ordinary maximum a turn is finished, past a limit never */
-static size_t room_of(const struct sp_stream *s)
-{
-    size_t room = s->input_max - s->view_len;
-
-    return s->input_max == SP_STREAM_INPUT_MAX || room > SP_STREAM_TURN_MAX ? SP_STREAM_TURN_MAX
-                                                                            : room;
-}
-
 /* Reads into the scratch buffer, or behind what is left over from before. */
 static enum sp_io_want fill_input(struct sp_stream *s)
 {
@@ -269,8 +261,11 @@ static enum sp_io_want fill_input(struct sp_stream *s)
     size_t got = 0;
     enum sp_io_want want = SP_IO_DONE;
     bool own = s->view_len > 0;
-    size_t room = room_of(s);
+    size_t room = s->input_max - s->view_len;
 
+    if (s->input_max == SP_STREAM_INPUT_MAX || room > SP_STREAM_TURN_MAX)
+        room =
+            SP_STREAM_TURN_MAX; /* past an ordinary maximum a turn is finished, past a limit never */
     if (own)
         keep_input(s);
     to = own ? sp_buf_reserve(&s->in, SP_STREAM_TURN_MAX) : sp_loop_scratch(s->loop);
@@ -492,7 +487,7 @@ static void on_task(void *arg)
         (sp_stream_pending(s) > 0 || !s->told_drained || s->phase == FLUSHING))
         do_write(s);
     if (!s->dead && s->end_due && s->phase != CLOSED &&
-        !(s->hold && s->view_len > 0 && s->end_rc == SP_E_CLOSED)) {
+        !((s->hold || s->input_due) && s->view_len > 0 && s->end_rc == SP_E_CLOSED)) {
         s->phase = CLOSED;
         rewatch(s);
         s->on->on_closed(s->arg, s->end_rc);
@@ -558,6 +553,12 @@ void sp_stream_limit_input(struct sp_stream *s, size_t max)
     sp_assert(s->transport == NULL);
     s->input_max = max;
     rewatch(s);
+}
+
+void sp_stream_tell_again(struct sp_stream *s)
+{
+    s->input_due = s->view_len > 0;
+    schedule(s);
 }
 
 void sp_stream_hold_input(struct sp_stream *s, bool hold)

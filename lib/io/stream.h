@@ -90,6 +90,10 @@ size_t sp_stream_pending(const struct sp_stream *s);
  */
 void sp_stream_limit_input(struct sp_stream *s, size_t max);
 
+/* Tells of what lies unconsumed in the next turn, once more, even if nothing comes: for who has taken its share of this one. Until
+ * then nothing more is read, not even the peer's end. */
+void sp_stream_tell_again(struct sp_stream *s);
+
 /* Stops (true) or resumes (false) reading; for when what is fed by it is full. */
 void sp_stream_hold_input(struct sp_stream *s, bool hold);
 

@@ -138,6 +138,13 @@ class Gateway:
 
 
 @contextlib.contextmanager
+def scratch():
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir=BENCH) as folder:
+        yield pathlib.Path(folder)
+
+
+@contextlib.contextmanager
 def running(tree=ROOT, tls=False, options=()):
     """A folder on the disk, a sink and a gateway, all gone afterwards."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="gateway.", dir=BENCH))

@@ -22,7 +22,10 @@ struct side {
     int connected;
     enum sp_rc connect_rc;
     bool free_on_input;
-    bool keep; /* consumes nothing */
+    bool keep;  /* consumes nothing */
+    bool again; /* asks to be told again while anything is left */
+    int told;
+    size_t got_at_close;
 };
 
 static void on_input(void *arg)
@@ -31,6 +34,7 @@ static void on_input(void *arg)
     struct sp_bytes in = sp_stream_input(side->s);
     size_t n = side->take == 0 || side->take > in.len ? in.len : side->take;
 
+    side->told++;
     if (side->keep)
         return;
 
@@ -38,6 +42,8 @@ static void on_input(void *arg)
         side->sum = side->sum * 31 + in.ptr[i];
     side->got += n;
     sp_stream_consume(side->s, n);
+    if (side->again)
+        sp_stream_tell_again(side->s);
     if (side->free_on_input) {
         sp_stream_free(side->s);
         side->s = NULL;
@@ -49,6 +55,7 @@ static void on_closed(void *arg, enum sp_rc why)
     struct side *side = arg;
 
     side->closed++;
+    side->got_at_close = side->got;
     side->why = why;
 }
 
@@ -168,6 +175,26 @@ START_TEST(what_lies_past_a_limit_stays_in_the_socket)
     sp_stream_limit_input(b.s, SP_STREAM_INPUT_MAX);
     turn(loop, 3);
     ck_assert_uint_eq(b.got, 2);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(who_asks_is_told_again_before_the_end)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {.take = 1, .again = true};
+
+    pair(loop, &a, &b);
+    sp_stream_write(a.s, SP_LIT("abcdefgh"));
+    sp_stream_close_after_write(a.s);
+    for (int i = 0; i < 100 && b.closed == 0; i++)
+        turn(loop, 1);
+    ck_assert_uint_eq(b.got, 8);
+    ck_assert_int_eq(b.told, 8);
+    ck_assert_int_eq(b.closed, 1);
+    ck_assert_uint_eq(b.got_at_close, 8);
     sp_stream_free(a.s);
     sp_stream_free(b.s);
     sp_loop_free(loop);
@@ -332,6 +359,7 @@ static void add(TCase *c)
     tcase_add_test(c, much_data_arrives_whole_at_a_slow_reader);
     tcase_add_test(c, a_held_reader_gets_nothing_until_it_resumes);
     tcase_add_test(c, what_lies_past_a_limit_stays_in_the_socket);
+    tcase_add_test(c, who_asks_is_told_again_before_the_end);
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);
     tcase_add_test(c, without_descriptors_who_comes_is_told_so);
