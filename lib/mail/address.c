@@ -108,6 +108,8 @@ static bool is_name(struct sp_bytes text)
 
     if (is_ascii(text))
         return sp_domain_is_valid(text);
+    if (text.ptr[0] == '[') /* a span up to "]" may hold anything */
+        return false;
     while (sp_bytes_split(&text, '.', &label))
         if (label.len == 0 || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
             return false;

@@ -55,6 +55,10 @@ static const struct {
     {"gr\xe2\x80\xa8n@b.example", SP_E_ADDR_SYNTAX}, /* line separator */
     {"\"\\\xc3\xbc\"@b.example", SP_E_ADDR_SYNTAX},
     {"a@\xc3\xbc..example", SP_E_ADDR_SYNTAX},
+    {"a@[\xc3\xbc]", SP_E_ADDR_SYNTAX},
+    {"a@[IPv6:2001:db8\xff\xff 0]", SP_E_ADDR_SYNTAX},
+    {"a@[\xc3\xbc\r\nDATA]", SP_E_ADDR_SYNTAX},
+    {"a@[192.0.2.1\xc3\xbc]", SP_E_ADDR_SYNTAX},
     {"a@\xc3\xbc.example.", SP_E_ADDR_SYNTAX},
     {"a@-\xc3\xbc.example", SP_E_ADDR_SYNTAX},
     {"a@\xc3\xbc_.example", SP_E_ADDR_SYNTAX},
