@@ -54,8 +54,8 @@ static bool ask_facts(struct cli *cli, const struct replay *r, struct sp_buf *ou
 static void set_members(struct cli *cli, struct cli_facts *f, const struct sp_json *object,
                         bool addresses)
 {
-    static const char *const others[] = {"unknown", "types", "time_ms", "policy",    "header",
-                                         "decided", "other", "stage",   "recipients"};
+    static const char *const others[] = {"unknown", "types", "time_ms", "policy",   "header",
+                                         "decided", "other", "stage",   "observed", "recipients"};
 
     for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
         bool is_other = false;

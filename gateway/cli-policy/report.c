@@ -22,7 +22,7 @@ enum { WHERE_REJECT = SP_RUNG_COUNT, WHERE_HOLD, WHERE_DISCARD, WHERE_RETURN, WH
 
 struct row {
     const char *day;
-    const char *by; /* "live" or "draft" */
+    const char *by; /* "live", "draft", or "observed": by the live one, and not done */
     const char *rule;
     size_t recipients;
     size_t where[WHERE_COUNT];
@@ -164,6 +164,7 @@ static void count_message(struct cli *cli, struct report *r, const struct sp_jso
     const struct sp_json *all = sp_json_find(facts, "recipients"), *decided = NULL;
     const struct sp_json *stage = sp_json_find(facts, "stage");
     bool drafted = sp_bytes_eq(sp_json_text_of(stage, "decided_by"), SP_LIT("draft"));
+    const char *live = sp_json_bool_of(facts, "observed", false) ? "observed" : "live";
     char time[SP_TIME_TEXT_MAX];
     const char *day;
 
@@ -179,9 +180,9 @@ static void count_message(struct cli *cli, struct report *r, const struct sp_jso
             decided = sp_json_find(to, "decided");
         if (decided == NULL)
             continue;
-        count(cli, r, &c, drafted ? "draft" : "live", decided);
+        count(cli, r, &c, drafted ? "draft" : live, decided);
         if (stage != NULL)
-            count(cli, r, &c, drafted ? "live" : "draft", other != NULL ? other : decided);
+            count(cli, r, &c, drafted ? live : "draft", other != NULL ? other : decided);
     }
 }
 
@@ -240,7 +241,7 @@ static int by_day(const void *a, const void *b)
     int d = strcmp(x->day, y->day);
 
     if (d == 0)
-        d = -strcmp(x->by, y->by); /* live first */
+        d = -strcmp(x->by, y->by); /* the draft last */
     return d != 0 ? d : strcmp(x->rule, y->rule);
 }
 
@@ -298,7 +299,7 @@ static void print_row(const struct row *row)
 {
     const char *between = "";
 
-    printf("  %-5s  %-24s %6zu  ", row->by, row->rule, row->recipients);
+    printf("  %-8s  %-24s %6zu  ", row->by, row->rule, row->recipients);
     for (size_t i = WHERE_COUNT; i-- > 0;) {
         if (row->where[i] == 0)
             continue;
@@ -318,10 +319,10 @@ static void print_text(struct row *const *rows, size_t n, const struct report *r
         if (i == 0 || strcmp(rows[i]->day, rows[i - 1]->day) != 0)
             printf("%s\n", rows[i]->day);
         print_row(rows[i]);
-        if (strcmp(rows[i]->by, "live") == 0)
-            live += rows[i]->needless;
-        else
+        if (strcmp(rows[i]->by, "draft") == 0)
             draft += rows[i]->needless;
+        else
+            live += rows[i]->needless;
     }
     printf("%zu messages; portals that nobody needed: %zu by what is live", r->messages, live);
     printf(draft > 0 ? ", %zu by the draft" : "", draft);

@@ -472,6 +472,8 @@ void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out)
     sp_jw_int(&w, "time_ms", f->now_ms);
     sp_jw_text(&w, "policy", sp_bytes_cstr(sp_policy_hash(tx->policy)));
     put_stage(&w, tx);
+    if (sp_intake_observes(tx)) /* what was decided was not done */
+        sp_jw_bool(&w, "observed", true);
     put_open_facts(&w, tx);
     put_recipients(&w, tx);
     sp_jw_end(&w);

@@ -63,7 +63,7 @@ static void forget_rules(struct sp_decision *d)
     d->hold = (struct sp_hold){.by = ""};
     d->raised_by.count = d->continued.count = d->tags.count = d->copies.count = 0;
     d->edits = (struct sp_edits){.header_count = 0};
-    d->lane = d->route = d->redirect = "";
+    d->lane = d->route = d->redirect = d->smime_cipher = "";
     d->has_expire = false;
     d->expire_ms = 0;
     d->notify = 0;

@@ -101,6 +101,8 @@ def test_rules_are_observed(world):
     assert all(d["do"] == "protect" and d["floor"] == "tls:encrypted" and d["ladder"][0] == "tls:dane" for d in record["decisions"])
     assert record["observed"]["until"] == day(14)
     would = {d["rule"]: (d["do"], d["n"]) for d in record["observed"]["decisions"]}
+    rows = gateway.json("policy", "report", "--days", "1")["rows"]  # counted by what the rules said
+    assert set(would) <= {r["rule"] for r in rows if r["by"] == "observed"}
     assert would == {"typo": ("reject", [0]), "asks": ("protect", [1, 2])}
     got = sorted({to for m in sink.messages for to in m["to"]})
     assert got == sorted(recipients)

@@ -92,7 +92,7 @@ def test_a_draft_goes_from_shadow_to_a_share_to_all(staged):
     assert rows[("draft", "strangers")]["where"] == {"portal": 1} and rows[("draft", "strangers")]["recipients"] == 1
     assert rows[("draft", "strangers")]["portals_nobody_needed"] == 1  # the draft asks what is in it: nothing
     assert rows[("live", "default")]["recipients"] >= 1 and "portal" not in rows[("live", "default")]["where"]
-    assert "draft  strangers" in gateway.run("policy", "report").stdout
+    assert "draft     strangers" in gateway.run("policy", "report").stdout
 
     gateway.run("policy", "promote", "--stage", "60%", "--reason", "shadow looks well")
     reload(gateway)
