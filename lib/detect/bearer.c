@@ -153,6 +153,21 @@ static bool has_note(const struct detect_judge *j, const struct detect_entity *e
            sp_detect_health_of(behind(j, e, 4)) == 3;
 }
 
+/* One given name whose sentence says hardly a word of health: the next one may go on about him. */
+static uint32_t judge_faint(const struct detect_judge *j, const struct detect_entity *e,
+                            uint64_t sentence)
+{
+    uint64_t told = sentence | told_next(j, e);
+    bool subject = is_subject(j->w, e);
+
+    if ((e->flags & ENT_WEAK) != 0)
+        return 0;
+    if ((sp_detect_health_of(sentence) == 1 || subject || is_for(j->w, e)) &&
+        sp_detect_health_of(told) >= 2 && (told & M(HE)) != 0)
+        return 62;
+    return subject && (sentence & M(CARE)) != 0 && (sentence & M(HE)) != 0 ? 61 : 0;
+}
+
 /* One given name says little: what follows must be about its owner. */
 static uint32_t judge_single(const struct detect_judge *j, const struct detect_entity *e,
                              uint64_t sentence)
@@ -166,15 +181,7 @@ static uint32_t judge_single(const struct detect_judge *j, const struct detect_e
         sp_detect_health_of(next & ~M(DEPT)) >= ((e->flags & ENT_WEAK) != 0 ? 2U : 1U))
         return 70;
     if (health < 2)
-        return (e->flags & ENT_WEAK) == 0 &&
-                       (health == 1 || is_subject(j->w, e) || is_for(j->w, e)) &&
-                       sp_detect_health_of(sentence | told_next(j, e)) >= 2 &&
-                       ((sentence | told_next(j, e)) & M(HE)) != 0
-                   ? 62
-               : (e->flags & ENT_WEAK) == 0 && (sentence & M(CARE)) != 0 &&
-                       (sentence & M(HE)) != 0 && is_subject(j->w, e)
-                   ? 61
-                   : 0;
+        return judge_faint(j, e, sentence);
     if ((soon & (M(EVENT) | M(VAGUE))) != 0 && health >= 2)
         return 68;
     if ((e->flags & ENT_WEAK) != 0)
@@ -184,6 +191,28 @@ static uint32_t judge_single(const struct detect_judge *j, const struct detect_e
     if (health == 3 && is_for(j->w, e))
         return 62;
     return health == 3 && is_about_one(j, e) ? 61 : 0;
+}
+
+/* A name whose own sentence says nothing of health. */
+static uint32_t judge_beyond(const struct detect_judge *j, const struct detect_entity *e,
+                             uint64_t sentence)
+{
+    unsigned near = sp_detect_health_of(sp_detect_around(j->w, e, DETECT_NEAR));
+    bool titled = (e->flags & ENT_LABELLED) != 0;
+
+    if (titled && near == 3)
+        return 72;
+    if (titled && near > 0)
+        return 62;
+    if ((e->flags & ENT_LISTED) != 0 && (sentence & (M(STAFF) | M(PROVIDER) | M(RESEARCH))) == 0 &&
+        near == 3)
+        return 68;
+    if (is_about_one(j, e))
+        return 63;
+    return (e->flags & ENT_LISTED) == 0 && (beside(j->w, e) & M(PATIENT)) != 0 &&
+                   (beside(j->w, e) & OTHERS) == 0 && (j->w->marks & DETECT_CARE_ANY) != 0
+               ? 61
+               : 0;
 }
 
 static uint32_t judge_named(const struct detect_judge *j, const struct detect_entity *e,
@@ -203,19 +232,7 @@ static uint32_t judge_named(const struct detect_judge *j, const struct detect_en
         return 61;
     if (sp_detect_health_of(told_next(j, e)) >= 2)
         return 70;
-    if (titled && sp_detect_health_of(sp_detect_around(j->w, e, DETECT_NEAR)) == 3)
-        return 72;
-    if (titled && sp_detect_health_of(sp_detect_around(j->w, e, DETECT_NEAR)) > 0)
-        return 62;
-    if ((e->flags & ENT_LISTED) != 0 && (sentence & (M(STAFF) | M(PROVIDER) | M(RESEARCH))) == 0 &&
-        sp_detect_health_of(sp_detect_around(j->w, e, DETECT_NEAR)) == 3)
-        return 68;
-    if (is_about_one(j, e))
-        return 63;
-    return (e->flags & ENT_LISTED) == 0 && (beside(j->w, e) & M(PATIENT)) != 0 &&
-                   (beside(j->w, e) & OTHERS) == 0 && (j->w->marks & DETECT_CARE_ANY) != 0
-               ? 61
-               : 0;
+    return judge_beyond(j, e, sentence);
 }
 
 /* A reader or writer: only if the text speaks of his own health. */
@@ -266,11 +283,33 @@ static uint32_t judge_unknown(const struct detect_judge *j, const struct detect_
     return score;
 }
 
+static uint32_t less(uint32_t score, uint32_t by)
+{
+    return score > by ? score - by : 0;
+}
+
+/* What speaks against it: somebody at work, in the news, in a study. */
+static uint32_t weigh(const struct detect_judge *j, const struct detect_entity *e,
+                      uint64_t sentence, uint32_t score)
+{
+    bool about = (sentence & DETECT_SUBJECT) != 0;
+
+    if ((sentence & sp_detect_around(j->w, e, STAFF_NEAR) & M(STAFF)) != 0 && !about &&
+        !is_sick(j->w, e) && !(is_for(j->w, e) && sp_detect_health_of(sentence) == 3))
+        score = less(score, 30);
+    if ((beside(j->w, e) & (M(NEWS) | M(HR) | M(JOB))) != 0 &&
+        (sentence & (DETECT_SUBJECT | M(HE) | M(EVENT))) == 0)
+        score = less(score, 25);
+    if ((sentence & M(PLURAL)) != 0 && !about)
+        score = less(score, 15);
+    if (j->news || j->study || j->job)
+        score = less(score, 30);
+    return score;
+}
+
 uint32_t sp_detect_judge_person(const struct detect_judge *j, const struct detect_entity *e)
 {
     uint64_t sentence = sp_detect_sentence_marks(j->w, e);
-    uint32_t score = 0;
-    bool about = (sentence & DETECT_SUBJECT) != 0;
 
     if (e->role == ROLE_PROVIDER || e->role == ROLE_NOBODY || is_work_of(j->w, e))
         return 0;
@@ -280,16 +319,5 @@ uint32_t sp_detect_judge_person(const struct detect_judge *j, const struct detec
         return judge_party(j, e);
     if (is_writer(j, e))
         return judge_writer(j, e);
-    score = judge_unknown(j, e, sentence);
-    if ((sentence & sp_detect_around(j->w, e, STAFF_NEAR) & M(STAFF)) != 0 && !about &&
-        !is_sick(j->w, e) && !(is_for(j->w, e) && sp_detect_health_of(sentence) == 3))
-        score = score > 30 ? score - 30 : 0;
-    if ((beside(j->w, e) & (M(NEWS) | M(HR) | M(JOB))) != 0 &&
-        (sentence & (DETECT_SUBJECT | M(HE) | M(EVENT))) == 0)
-        score = score > 25 ? score - 25 : 0;
-    if ((sentence & M(PLURAL)) != 0 && !about)
-        score = score > 15 ? score - 15 : 0;
-    if (j->news || j->study || j->job)
-        score = score > 30 ? score - 30 : 0;
-    return score;
+    return weigh(j, e, sentence, judge_unknown(j, e, sentence));
 }

@@ -7,6 +7,12 @@
 #define OWN_NEAR_MAX   8
 #define OWN_NEAR_REACH 60 /* bytes before a match */
 
+/* Of a pattern or term, in a window. */
+struct detect_match {
+    uint32_t start, end;
+    uint32_t id;
+};
+
 enum own_check { OWN_CHECK_NONE, OWN_CHECK_LUHN, OWN_CHECK_MOD11 };
 
 struct own_pattern {

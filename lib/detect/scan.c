@@ -4,7 +4,7 @@
  * the term. Word borders are checked here, since "\b" in four thousand patterns would double the work of the automaton; a
  * plural or possessive end is allowed. Hits come out by rising start, and none inside a longer one.
  */
-#include "detect/detect_priv.h"
+#include "detect/own_priv.h"
 
 #include <stdlib.h>
 

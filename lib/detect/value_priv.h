@@ -1,0 +1,34 @@
+/* What a value must be to be one: forms and check digits (value.c), dates (date.c). No context. thread: any */
+#ifndef SP_DETECT_VALUE_PRIV_H
+#define SP_DETECT_VALUE_PRIV_H
+
+#include "base/bytes.h"
+
+/* ---- value.c: is it one? Digits as ASCII. ---- */
+/* returns: 0 if it can't have been issued or is one that everybody writes as an example, else how much it scores */
+uint32_t sp_detect_ssn_score(const uint8_t digits[9]);
+bool sp_detect_npi_is_valid(const uint8_t digits[10]);
+/* 11 characters, dashes taken out, any case. */
+bool sp_detect_mbi_is_valid(const uint8_t text[11]);
+bool sp_detect_luhn_is_valid(struct sp_bytes digits);
+/* A payment card: prefix and length of a brand, and its check digit. */
+bool sp_detect_card_is_valid(struct sp_bytes digits);
+/* Two letters (the second may be 9) and seven digits. */
+bool sp_detect_dea_is_valid(struct sp_bytes text);
+bool sp_detect_vin_is_valid(struct sp_bytes text);
+bool sp_detect_iban_is_valid(struct sp_bytes text);
+bool sp_detect_aba_is_valid(struct sp_bytes digits);
+/* A GTIN of 14 digits. */
+bool sp_detect_gtin_is_valid(struct sp_bytes digits);
+/* "2345-7" */
+bool sp_detect_loinc_is_valid(struct sp_bytes text);
+/* "E11.9": the shape, in a chapter that exists. */
+bool sp_detect_icd10_is_valid(struct sp_bytes text);
+
+/* ---- date.c ---- */
+/* A date at the beginning of text ("1/2/1980", "1980-01-02", "Jan 2, 1980", "2 January 1980"). returns: its length, or 0 */
+size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed);
+/* returns: whether the word begins a month's name and is one */
+bool sp_detect_is_month(struct sp_bytes word);
+
+#endif
