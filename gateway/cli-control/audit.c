@@ -229,8 +229,25 @@ static int facts(const struct control *c)
     return code;
 }
 
+/* Told by the commands themselves. */
+static int note(const struct control *c)
+{
+    const struct control_member members[] = {
+        {"what", c->words[2]}, {"folder", c->folder}, {"messages", c->limit}};
+    struct control_answer answer;
+    int code;
+
+    if (c->word_count != 3)
+        return control_usage("note of what?");
+    code = control_ask_about(c, "audit.note", members, SP_ARRAY_LEN(members), &answer);
+    control_answer_clear(&answer);
+    return code;
+}
+
 int control_audit(const struct control *c)
 {
+    if (strcmp(c->words[1], "note") == 0)
+        return note(c);
     if (strcmp(c->words[1], "facts") == 0)
         return facts(c);
     if (strcmp(c->words[1], "prove") == 0)

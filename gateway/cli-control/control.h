@@ -44,6 +44,7 @@ struct control {
     const char *by;
     const char *to;
     const char *route;
+    const char *folder;
     const char *entry; /* JSON, of a preference */
     bool json;
     bool no_pin;

@@ -89,6 +89,7 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         {"--site", &c->site},
         {"--host", &c->host},
         {"--by", &c->by},
+        {"--folder", &c->folder},
         {"--to", &c->to},
         {"--route", &c->route},
         {"--entry", &c->entry},

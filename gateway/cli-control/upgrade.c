@@ -52,6 +52,20 @@ static int await(const struct control *c, int fd, const struct control_superviso
     return tell(c, CONTROL_UNKNOWN, before, &now);
 }
 
+/* Who asks for it is on record before anything is done; a ledger that can't be told is no reason to stay with the old. */
+static void note(const struct control *c)
+{
+    const struct control_member what = {"what", "upgrade"};
+    struct control asked = *c;
+    struct control_answer answer;
+
+    asked.json = false;
+    asked.quiet = true;
+    if (control_ask_about(&asked, "audit.note", &what, 1, &answer) != CONTROL_OK)
+        (void)fprintf(stderr, "sallyport: the audit was not told of this upgrade\n");
+    control_answer_clear(&answer);
+}
+
 int control_upgrade(const struct control *c)
 {
     struct control_supervisor before;
@@ -60,6 +74,8 @@ int control_upgrade(const struct control *c)
 
     if (fd < 0)
         return CONTROL_NO_INPUT;
+    if (control_supervisor_runs(fd))
+        note(c);
     if (!control_supervisor_runs(fd) || !control_supervisor_read(fd, &before)) {
         (void)fprintf(stderr,
                       "sallyport: no gateway runs on this folder that can be upgraded so\n");

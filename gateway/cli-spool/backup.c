@@ -343,6 +343,8 @@ static int finish(struct backup *b)
         return spool_fail(SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
     if (code == SPOOL_OK)
         (void)printf("%s: %zu waiting messages, all whole\n", b->s->target, found.messages);
+    if (code == SPOOL_OK)
+        spool_note_backup(b->s, found.messages);
     return code;
 }
 

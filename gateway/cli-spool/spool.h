@@ -44,6 +44,9 @@ struct spool {
     size_t shard_count;
 };
 
+/* Tells the audit of a backup that is whole; says on stderr if it can't. note.c */
+void spool_note_backup(const struct spool *s, size_t messages);
+
 /* Says on stderr what went wrong. returns: code */
 int spool_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -165,6 +165,7 @@ static const struct {
     void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 } commands[] = {
     {"audit.facts", on_facts},
+    {"audit.note", ledger_note},
     {"audit.status", on_status},
     {"audit.prove", on_prove},
     {"message.recall", ledger_recall},

@@ -141,6 +141,9 @@ void ledger_trace(struct ledger *l, struct sp_jobs_job *job, const struct ledger
 /* The line of that number, parsed; NULL if it is none of the message or can't be read. owner: the caller */
 struct sp_json_doc *ledger_line(struct ledger *l, const struct sp_audit_message *m, uint64_t seq);
 
+/* note.c: what a command has done by itself */
+void ledger_note(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
+
 /* origin.c: whose message it was */
 void ledger_origin_serve(struct ledger *l);
 /* accepted: its line, or NULL. returns: a message's recipients as they were sent to, in arena; empty where not known */

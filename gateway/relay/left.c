@@ -6,6 +6,7 @@
 #include "gateway/relay/relay.h"
 
 #include "base/arena.h"
+#include "base/text.h"
 
 #define AGAIN_MS 10000
 
@@ -22,6 +23,24 @@ static void on_durable(void *arg, uint64_t segment, uint64_t end)
 static void classify(void *arg, const struct sp_accept *a, size_t n, struct sp_queue_way *way)
 {
     sp_delivery_way(a, n, ((struct relay *)arg)->ways, way);
+}
+
+/* What the audit says of a shard that `queue restore` has made: the command ran without the gateway. */
+static void put_restored(const struct relay *r, struct sp_buf *out)
+{
+    struct sp_jw w;
+
+    sp_buf_init(out, 8192);
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "backup.restored");
+    sp_jw_object(&w, "actor");
+    sp_jw_cstr(&w, "type", "admin");
+    sp_jw_cstr(&w, "id", "root");
+    sp_jw_end(&w);
+    sp_jw_cstr(&w, "reason", "queue restore");
+    sp_jw_cstr(&w, "shard", r->dir);
+    sp_jw_end(&w);
 }
 
 enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
@@ -43,15 +62,18 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .on_durable = on_durable,
         .arg = r,
     };
-    struct sp_buf renewed;
+    struct sp_buf renewed, restored;
     enum sp_rc rc;
 
     relay_keys_renewed(r, &renewed);
+    put_restored(r, &restored);
     options.renewed = sp_buf_bytes(&renewed);
+    options.restored = sp_buf_bytes(&restored);
     if (r->ways == NULL)
         r->ways = sp_arena_new(1024);
     rc = sp_queue_open(&options, &r->queue, err);
     sp_buf_clear(&renewed);
+    sp_buf_clear(&restored);
     return rc;
 }
 

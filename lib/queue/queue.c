@@ -398,6 +398,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         .arg = q,
     };
     struct sp_journal_recovery found;
+    bool restored;
     struct sp_journal *journal = NULL;
     enum sp_rc rc = sp_journal_open(&o, &journal, &found, err);
 
@@ -412,7 +413,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         q->journal = journal;
         return SP_OK;
     }
-    if (is_restored(q) || !found.clean)
+    restored = is_restored(q);
+    if (restored || !found.clean)
         mark_attempted(q);
     sp_queue_index_mend_times(q);
     rc = sp_queue_body_folders(q, found.damaged > 0, err);
@@ -423,6 +425,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
                 SP_BOOL("clean", found.clean));
     if (rc == SP_OK && found.renewed && q->o.renewed.len > 0)
         sp_queue_say(q, q->o.renewed);
+    if (rc == SP_OK && restored && q->o.restored.len > 0)
+        sp_queue_say(q, q->o.restored);
     if (rc == SP_OK)
         sp_queue_reclaim(q);
     return rc;

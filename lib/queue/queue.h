@@ -50,8 +50,8 @@ struct sp_queue_options {
      * Held recipients keep their time.
      */
     int64_t wait_max_ms;
-    struct sp_bytes
-        renewed; /* event for the audit, recorded if opening completes a rotation of keys */
+    struct sp_bytes renewed;  /* event for the audit: opening completes a rotation of keys */
+    struct sp_bytes restored; /* the same: the shard comes from a backup */
     /* Something is due earlier than sp_queue_due_at said before. */
     void (*on_due)(void *arg);
     /*

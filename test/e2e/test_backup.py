@@ -72,6 +72,8 @@ def test_a_backup_while_it_runs_and_its_restore(plain, tmp_path):
     taken = int(done.stdout.split(":")[1].split()[0])
     assert len(before) <= taken <= len(before) + len(during)
     assert not (pathlib.Path(gateway.folder) / "state/backup-staging").exists()
+    made = gateway.wait_record("backup.made", folder=str(tmp_path / "b"))
+    assert made["messages"] == taken and made["actor"]["type"] == "admin"
     again = gateway.run("queue", "backup", str(tmp_path / "b"), check=False)
     assert again.returncode == 64  # never over another
     refused = gateway.run("queue", "restore", str(tmp_path / "b"), check=False)
@@ -107,6 +109,7 @@ def test_a_backup_while_it_runs_and_its_restore(plain, tmp_path):
         sent = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["outcome"] == "delivered"]
         assert len(sent) == taken and all(r.get("possibly_attempted") for r in sent), sent[0]
         assert not [r for r in gateway.records() if r["event"] == "audit.gap"]
+        assert {r["reason"] for r in gateway.records() if r["event"] == "backup.restored"} == {"queue restore"}
         assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
     finally:
         process.send_signal(signal.SIGTERM)

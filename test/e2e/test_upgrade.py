@@ -103,6 +103,7 @@ def test_nobody_is_refused_while_the_program_is_replaced(bench):
     assert not door.wrong and max(door.waits) < TOO_LONG, (door.wrong[:3], max(door.waits))
     assert figures["duplicates"] == 0 and set(figures["replies"]) <= {"250", "421"}, figures
     assert bench.gateway.log.count('"supervisor.handed-over"') == 2
+    assert [r["actor"]["type"] for r in bench.gateway.records() if r.get("act") == "upgrade"] == ["admin"] * 2
     assert '"supervisor.role-killed"' not in bench.gateway.log
     print(json.dumps({**figures, "connections": len(door.waits), "longest_wait_s": round(max(door.waits), 2)}))
 
