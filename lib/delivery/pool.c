@@ -6,9 +6,6 @@
  */
 #include "delivery/pool_priv.h"
 
-#include "log/log.h"
-
-#define RATE_MS 2000 /* over which a site's rate is measured */
 #define MORE_MS                                                                                    \
     1000 /* a host that wants no more connections is not asked for one before; doubles */
 #define MORE_MAX_MS 60000
@@ -17,87 +14,6 @@
 static int64_t now_ms(const struct sp_pool *p)
 {
     return sp_clock_mono_ms(sp_loop_clock(p->settings.loop));
-}
-
-/* ---- what is learnt ---- */
-
-static void tell(const struct sp_pool *p, const struct sp_pool_news *n)
-{
-    if (p->settings.on_news != NULL)
-        p->settings.on_news(p->settings.arg, n);
-}
-
-/* was: it was in trouble before, which is told once. */
-static void log_throttled(const struct sp_pool_site *s, bool was)
-{
-    int64_t pause_ms = s->state.pause_until_ms - now_ms(s->pool);
-    struct sp_pool_news news = {.what = SP_POOL_SITE_SLOWED,
-                                .name = s->name,
-                                .why = s->state.why,
-                                .reply_code = s->state.reply_code,
-                                .for_ms = pause_ms > 0 ? pause_ms : 0};
-
-    if (!was)
-        tell(s->pool, &news);
-    sp_log_info(s->pool->settings.log, "site.throttled", SP_DOMAIN("site", s->name),
-                SP_TEXT("why", s->state.why), SP_INT("connections", s->state.limit),
-                SP_MS("pause", pause_ms > 0 ? pause_ms : 0));
-}
-
-static bool is_troubled(const struct sp_pool_site *s)
-{
-    return s->state.why[0] != '\0';
-}
-
-static void note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *reply)
-{
-    const struct sp_site_throttle *rule = NULL;
-    const struct sp_sites *sites = s->pool->settings.sites;
-    enum sp_site_answer answer = SP_SITE_IGNORE;
-    struct sp_buf status;
-    bool changed, was = is_troubled(s);
-
-    sp_buf_init(&status, 32);
-    sp_status_format(reply->status, &status);
-    if (sites != NULL)
-        answer = sp_sites_weigh(sites, s->limits, reply->code, sp_buf_bytes(&status),
-                                sp_bytes(reply->text, reply->text_len), &rule);
-    sp_buf_clear(&status);
-    if (answer == SP_SITE_IGNORE)
-        return;
-    changed = sp_site_trouble(&s->state, "throttled", reply, now_ms(s->pool));
-    if (answer == SP_SITE_PAUSE)
-        sp_site_pause(&s->state, rule->for_ms, now_ms(s->pool));
-    if (changed)
-        log_throttled(s, was);
-}
-
-/* A message has been taken, or not; either way the site's rate is known better. */
-static void note_served(struct sp_pool_site *s)
-{
-    int64_t now = now_ms(s->pool);
-
-    s->served++;
-    if (now - s->rate_from_ms < RATE_MS)
-        return;
-    s->each_us = 0; /* it had nothing to do: that says nothing of what it can */
-    if (now - s->rate_from_ms < 3 * RATE_MS)
-        s->each_us = (now - s->rate_from_ms) * 1000 / s->served;
-    s->rate_from_ms = now;
-    s->served = 0;
-}
-
-static void note_taken(struct sp_pool_site *s)
-{
-    struct sp_pool_news news = {.what = SP_POOL_SITE_WELL, .name = s->name};
-    bool was = is_troubled(s);
-
-    sp_site_taken(&s->state, now_ms(s->pool));
-    if (!was || is_troubled(s))
-        return;
-    tell(s->pool, &news);
-    sp_log_info(s->pool->settings.log, "site.recovered", SP_DOMAIN("site", s->name),
-                SP_INT("connections", s->state.limit));
 }
 
 /* ---- links ---- */
@@ -220,11 +136,11 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
         if (put_off == NULL && r->reply.code >= 400 && r->reply.code < 500)
             put_off = &r->reply;
     }
-    note_served(s);
+    sp_pool_note_served(s);
     if (taken)
-        note_taken(s);
+        sp_pool_note_taken(s);
     if (put_off != NULL)
-        note_reply(s, put_off);
+        sp_pool_note_reply(s, put_off);
 }
 
 /* A connection has gone: who found the total used up may try again, one at a time. */
@@ -237,14 +153,6 @@ static void serve_starved(struct sp_pool *p)
     s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
     sp_list_remove(&s->starved);
     sp_pool_serve(s);
-}
-
-static void note_back(const struct sp_pool_host *h)
-{
-    struct sp_pool_news news = {.what = SP_POOL_HOST_UP, .name = h->route->hops[h->hop].name};
-
-    tell(h->pool, &news);
-    sp_log_info(h->pool->settings.log, "hop.recovered", SP_DOMAIN("host", news.name));
 }
 
 static void on_ready(void *arg, struct sp_conn *c)
@@ -261,7 +169,7 @@ static void on_ready(void *arg, struct sp_conn *c)
         h->more_wait_ms = 0;
         s->pool->opened++;
         if (sp_breaker_worked(&h->breaker))
-            note_back(h);
+            sp_pool_host_back(h);
     }
     if (is_worn(l) || s->link_count > s->state.limit) {
         retire(l);
@@ -305,31 +213,21 @@ static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
 {
     struct sp_pool *p = h->pool;
     int64_t max_ms = p->settings.rest_max_ms;
-    struct sp_pool_news news = {.what = SP_POOL_HOST_DOWN,
-                                .name = h->route->hops[h->hop].name,
-                                .why = sp_rc_name(why->rc),
-                                .reply_code = why->reply_code};
-    bool was = is_troubled(h->site), was_down = h->breaker.state != SP_BREAKER_CLOSED;
+    bool was_down = h->breaker.state != SP_BREAKER_CLOSED;
 
     if (h->link_count > h->opening) {
         h->more_wait_ms = h->more_wait_ms == 0 ? MORE_MS : h->more_wait_ms * 2;
         if (h->more_wait_ms > MORE_MAX_MS)
             h->more_wait_ms = MORE_MAX_MS;
         h->more_after_ms = now_ms(p) + h->more_wait_ms;
-        if (sp_site_trouble(&h->site->state, "no more connections", &why->reply, now_ms(p)))
-            log_throttled(h->site, was);
+        sp_pool_note_trouble(h->site, "no more connections", &why->reply);
         return;
     }
     sp_breaker_failed(&h->breaker, p->settings.rest_ms,
                       max_ms < p->settings.rest_ms ? p->settings.rest_ms : max_ms, now_ms(p));
     h->has_worked = false;
     h->why = *why;
-    news.for_ms = h->breaker.rest_ms;
-    if (!was_down)
-        tell(p, &news);
-    sp_log_info(p->settings.log, "hop.unreachable", SP_DOMAIN("host", h->route->hops[h->hop].name),
-                SP_RC("why", why->rc), SP_INT("reply", why->reply_code),
-                SP_MS("rest", h->breaker.rest_ms));
+    sp_pool_host_down(h, was_down);
     fail_waiters(h, why);
 }
 
@@ -340,17 +238,16 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
     struct sp_pool_site *s = h->site;
     struct sp_conn_end why = *e;
     bool opened = l->opened;
-    bool broke_off = opened && !l->ready && !l->leaving, was = is_troubled(s);
+    bool broke_off = opened && !l->ready && !l->leaving;
 
     (void)c;
     drop_link(l);
     if (!opened)
         note_failed(h, &why);
     if (why.reply_code >= 400 && why.reply_code < 500)
-        note_reply(s, &why.reply);
-    else if (broke_off && why.reply_code == 0 &&
-             sp_site_trouble(&s->state, "connection lost", NULL, now_ms(s->pool)))
-        log_throttled(s, was);
+        sp_pool_note_reply(s, &why.reply);
+    else if (broke_off && why.reply_code == 0)
+        sp_pool_note_trouble(s, "connection lost", NULL);
     sp_pool_serve(s);
     serve_starved(s->pool);
 }

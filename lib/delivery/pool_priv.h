@@ -1,5 +1,5 @@
 /*
- * What pool.c, place.c and crowd.c share.
+ * What pool.c, place.c, learn.c and crowd.c share.
  */
 #ifndef SP_DELIVERY_POOL_PRIV_H
 #define SP_DELIVERY_POOL_PRIV_H
@@ -144,6 +144,22 @@ int64_t sp_pool_site_at(struct sp_pool_site *s, struct sp_pool_share *share, int
 
 /* Gives what is ready to who may go, and opens what the others need. */
 void sp_pool_serve(struct sp_pool_site *s);
+
+/* ---- learn.c: what answers tell ---- */
+
+/* It is in trouble, for this reason; reply: or NULL */
+void sp_pool_note_trouble(struct sp_pool_site *s, const char *why,
+                          const struct sp_smtp_reply *reply);
+/* A temporary reply, as the table of sites weighs it. */
+void sp_pool_note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *reply);
+/* A message has been taken, or not; either way the site's rate is known better. */
+void sp_pool_note_served(struct sp_pool_site *s);
+/* One has been taken. */
+void sp_pool_note_taken(struct sp_pool_site *s);
+/* It rests, for h->why; was: it did before, which is told once. */
+void sp_pool_host_down(const struct sp_pool_host *h, bool was);
+/* A connection works again. */
+void sp_pool_host_back(const struct sp_pool_host *h);
 
 /* ---- crowd.c: who waits ---- */
 
