@@ -266,8 +266,8 @@ static void print_dns(const char *domain, const char *host)
 {
     printf("In the DNS of %s:\n\n"
            "  SPF: put  a:%s  into the record v=spf1 of %s\n"
-           "  DKIM: what \"sallyport dkim dns\" prints for %s; \"sallyport dkim keygen\" makes the "
-           "key if there is none\n"
+           "  DKIM: sallyport._domainkey.%s  TXT  as \"sallyport dkim dns\" prints it; "
+           "\"sallyport dkim keygen\" makes the key if there is none\n"
            "  MTA-STS, for mail that comes to you: _mta-sts.%s  TXT  \"v=STSv1; id=1\", and the "
            "policy at\n"
            "    https://mta-sts.%s/.well-known/mta-sts.txt\n\n",

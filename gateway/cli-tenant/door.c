@@ -183,33 +183,38 @@ static void on_closed(void *arg, enum sp_rc why)
 
 /* ---- where ---- */
 
-/* The first listener with STARTTLS, as this machine reaches it. returns: NULL if there is none */
-static const char *find_door(struct cli *cli)
+/* An address that stands for every one of this machine's, as it is reached from here. */
+static const char *from_here(struct cli *cli, const char *address)
 {
     static const struct {
         const char *any, *here;
     } hosts[] = {{"0.0.0.0:", "127.0.0.1:"}, {"[::]:", "[::1]:"}};
 
+    for (size_t i = 0; i < SP_ARRAY_LEN(hosts); i++) {
+        struct sp_bytes any = sp_bytes_cstr(hosts[i].any);
+        struct sp_buf b;
+
+        if (!sp_bytes_starts_nocase(sp_bytes_cstr(address), any))
+            continue;
+        sp_buf_init(&b, 64);
+        sp_buf_printf(&b, "%s%s", hosts[i].here, address + any.len);
+        address = sp_arena_cstr(cli->arena, sp_buf_bytes(&b));
+        sp_buf_clear(&b);
+        break;
+    }
+    return address;
+}
+
+/* The first listener with STARTTLS that takes mail without AUTH. returns: NULL if there is none */
+static const char *find_door(struct cli *cli)
+{
     if (cli->door != NULL)
         return cli->door;
     for (size_t i = 0; i < cli->settings->listen_count; i++) {
         const struct sp_config_listen *l = &cli->settings->listen[i];
 
-        if (l->tls != SP_LISTEN_STARTTLS || l->auth == SP_LISTEN_AUTH_REQUIRED)
-            continue;
-        for (size_t k = 0; k < SP_ARRAY_LEN(hosts); k++) {
-            if (sp_bytes_starts_nocase(sp_bytes_cstr(l->address), sp_bytes_cstr(hosts[k].any))) {
-                struct sp_buf b;
-                const char *out;
-
-                sp_buf_init(&b, 64);
-                sp_buf_printf(&b, "%s%s", hosts[k].here, l->address + strlen(hosts[k].any));
-                out = sp_arena_cstr(cli->arena, sp_buf_bytes(&b));
-                sp_buf_clear(&b);
-                return out;
-            }
-        }
-        return l->address;
+        if (l->tls == SP_LISTEN_STARTTLS && l->auth != SP_LISTEN_AUTH_REQUIRED)
+            return from_here(cli, l->address);
     }
     return NULL;
 }

@@ -137,14 +137,16 @@ static bool is_uid(struct sp_bytes t)
 
 static bool is_date(struct sp_bytes t)
 {
-    char text[32];
+    struct sp_buf text;
     int64_t ms;
+    bool ok;
 
-    if (t.len != 10)
-        return false;
-    memcpy(text, t.ptr, t.len);
-    memcpy(text + t.len, "T00:00:00Z", 10);
-    return sp_time_parse_rfc3339(sp_bytes(text, 20), &ms);
+    sp_buf_init(&text, 32);
+    sp_buf_put(&text, sp_bytes_slice(t, 0, 11));
+    sp_buf_put_cstr(&text, "T00:00:00Z");
+    ok = t.len == 10 && sp_time_parse_rfc3339(sp_buf_bytes(&text), &ms);
+    sp_buf_clear(&text);
+    return ok;
 }
 
 static bool is_name(struct sp_bytes t)

@@ -199,15 +199,16 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
 /* The form has been checked: the end of that day. */
 static void set_observe(struct sp_tenant *t)
 {
-    char text[32];
+    struct sp_buf text;
     int64_t ms;
 
     if (t->observe.until[0] == 0)
         return;
-    memcpy(text, t->observe.until, 10);
-    memcpy(text + 10, "T23:59:59Z", 10);
-    if (sp_time_parse_rfc3339(sp_bytes(text, 20), &ms))
+    sp_buf_init(&text, 32);
+    sp_buf_printf(&text, "%.10sT23:59:59Z", t->observe.until);
+    if (sp_time_parse_rfc3339(sp_buf_bytes(&text), &ms))
         t->observe.until_ms = ms + 1000;
+    sp_buf_clear(&text);
 }
 
 /* What a user's one text is. */

@@ -1,4 +1,4 @@
-"""Observe mode: a tenant's rules are recorded and not enforced; its mail goes on by TLS, and the day on which that ends is set."""
+"""Observe mode: a tenant's rules are recorded and not enforced; its mail goes on by TLS, until a day that is set."""
 import datetime
 import json
 import os
@@ -27,7 +27,8 @@ POLICY = """{ "version": 1, "scope": {"tenant": "test"}, "settings": {"floor": "
   "guards": [{"rule": "typo", "when": {"recipient.domain": {"in": "typos"}}, "then": {"reject": "typo"}}],
   "rules": [{"rule": "asks", "when": {"subject.tag": "secure"}, "then": {"protect": "pickup", "subject": {"strip_tag": true}}},
             {"rule": "odd", "when": {"recipient.domain": {"in": "odd"}},
-             "then": {"hold": {"for": "quarantine", "by": "office", "within": "8h", "otherwise": "return", "protect": "tls"}, "redirect": "x@tenant.test"}}],
+             "then": {"hold": {"for": "quarantine", "by": "office", "within": "8h", "otherwise": "return", "protect": "tls"},
+                      "redirect": "x@tenant.test"}}],
   "default": {"protect": "tls"} }"""
 
 
@@ -98,7 +99,7 @@ def test_rules_are_observed(world):
     record = accepted(world, "b@fine.test")
     gateway.wait_record("message.settled", message=record["message"])
     assert {d["rule"] for d in record["decisions"]} == {"observe"}
-    assert all(d["do"] == "protect" and d["floor"] == "tls:encrypted" and d["ladder"][0] == "tls:dane" for d in record["decisions"])
+    assert all((d["do"], d["floor"], d["ladder"][0]) == ("protect", "tls:encrypted", "tls:dane") for d in record["decisions"])
     assert record["observed"]["until"] == day(14)
     would = {d["rule"]: (d["do"], d["n"]) for d in record["observed"]["decisions"]}
     rows = gateway.json("policy", "report", "--days", "1")["rows"]  # counted by what the rules said
