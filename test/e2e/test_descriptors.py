@@ -1,5 +1,5 @@
-"""No descriptors left, in one role after another: who comes is told 421 and what can't be done is put off; nobody spins, nothing is
-lost or sent twice, and all goes on by itself when there are descriptors again."""
+"""No descriptors left, in one role after another: who comes is told 421 and what can't be done is put off; nobody spins, nothing
+is lost or sent twice, and all goes on by itself when there are descriptors again."""
 import os
 import pathlib
 import smtplib

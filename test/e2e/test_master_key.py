@@ -1,5 +1,5 @@
-"""Another master key while mail comes in: nothing else is rewritten, nothing stops, and the old key opens nothing any more. Without
-the key nothing of a message can be read from the disk. The key may come as a systemd credential."""
+"""Another master key while mail comes in: nothing else is rewritten, nothing stops, and the old key opens nothing any more.
+Without the key nothing of a message can be read from the disk. The key may come as a systemd credential."""
 import os
 import pathlib
 import subprocess

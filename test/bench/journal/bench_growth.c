@@ -113,12 +113,18 @@ static void put(struct bench *b, struct message *m, size_t i)
     char from[TEXT_MAX];
     char to[TEXT_MAX];
     struct sp_accept_recipient recipient;
-    struct sp_bytes event =
-        SP_LIT("{\"event\":\"message.accepted\",\"evidence\":\"" TEN(TEN("0123456789")) "\"}");
+    char id[SP_ID_TEXT_LEN + 1];
+    char text[TEXT_MAX + 1200];
+    struct sp_bytes event;
     struct sp_accept a = {.time_ms = sp_clock_wall_ms(b->options.clock)};
     struct sp_queue_accept accept = {.accept = &a, .done = on_accepted, .arg = b};
 
     a.id = m->id;
+    sp_id_format(&m->id, id);
+    (void)snprintf(text, sizeof(text),
+                   "{\"event\":\"message.accepted\",\"evidence\":\"%s\",\"message\":\"%s\"}",
+                   TEN(TEN("0123456789")), id);
+    event = sp_bytes_cstr(text);
     (void)snprintf(from, sizeof(from), "person%zu@tenant.test", i % 5000);
     if (i < b->dead)
         (void)snprintf(to, sizeof(to), "someone%zu@dead.example", i);
