@@ -64,9 +64,9 @@ static const char *choose(struct wish *w)
         return "n: recipients of this message by their numbers";
     if (act.n_count == 0) {
         act.ns = sp_arena_alloc(w->m->arena, w->m->accept.recipient_count * sizeof(*act.ns));
-        for (uint16_t i = 0; i < w->m->accept.recipient_count; i++)
+        for (size_t i = 0; i < w->m->accept.recipient_count; i++)
             if (!sp_rcpt_state_is_final(w->m->rcpts[i].state))
-                act.ns[act.n_count++] = i;
+                act.ns[act.n_count++] = (uint16_t)i;
     }
     w->changes = sp_arena_alloc(w->m->arena, (act.n_count + 1) * sizeof(*w->changes));
     for (size_t i = 0; i < act.n_count; i++) {

@@ -46,7 +46,7 @@ static bool decode(struct sp_bytes text, uint8_t word[WORD_LEN])
         uint64_t group = 0;
 
         for (size_t k = 0; k < 8; k++) {
-            const char *at = memchr(digits, sp_ascii_lower(text.ptr[i + k]), 32);
+            const char *at = memchr(digits, sp_ascii_lower(text.ptr[i + k]), sizeof(digits) - 1);
 
             if (at == NULL)
                 return false;

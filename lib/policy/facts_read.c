@@ -29,17 +29,16 @@ static void set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_jso
 static void set_fact(struct sp_facts *f, enum sp_fact fact, const struct sp_json *m,
                      struct sp_arena *arena)
 {
+    bool is_number = m->type == SP_JSON_INT || m->type == SP_JSON_BOOL;
     int64_t n = m->integer;
 
+    if (sp_fact_is_closed(fact))
+        is_number = m->type == SP_JSON_TEXT && sp_fact_value_parse(fact, m->text, &n);
     if (sp_fact_is_set(fact) && m->type == SP_JSON_ARRAY)
         set_texts(f, fact, m, arena);
     else if (!sp_fact_is_set(fact) && sp_fact_is_text(fact) && m->type == SP_JSON_TEXT)
         sp_facts_set_text(f, fact, sp_arena_copy(arena, m->text));
-    else if (sp_fact_is_closed(fact) && m->type == SP_JSON_TEXT &&
-             sp_fact_value_parse(fact, m->text, &n))
-        sp_facts_set_number(f, fact, n);
-    else if (!sp_fact_is_closed(fact) && !sp_fact_is_set(fact) && !sp_fact_is_text(fact) &&
-             (m->type == SP_JSON_INT || m->type == SP_JSON_BOOL))
+    else if (!sp_fact_is_set(fact) && !sp_fact_is_text(fact) && is_number)
         sp_facts_set_number(f, fact, n);
     else
         sp_facts_set_unknown(f, fact);

@@ -8,7 +8,8 @@ import pytest
 
 from lab import mail
 
-POLICY = {"version": 1, "settings": {"floor": "plain", "portal": {"notify_floor": "plain"}},  # names no expiry: delivery.expire is the time
+# It names no expiry: delivery.expire is the time.
+POLICY = {"version": 1, "settings": {"floor": "plain", "portal": {"notify_floor": "plain"}},
           "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
                       "pickup": {"rungs": ["portal"], "floor": "sealed"}},
           "rules": [{"rule": "pickup", "when": {"recipient.domain": "pickup.example"}, "then": {"protect": "pickup"}},
