@@ -2,6 +2,7 @@
  * The decision at the end of data: one for each recipient, from the same facts but for the recipient's own. If all are
  * refused, the client hears it; else the message is taken and the refused come back to the sender by DSN.
  */
+#include "intake/evidence_priv.h"
 #include "intake/intake_priv.h"
 #include "policy/record.h"
 

@@ -18,6 +18,13 @@ void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t
 /* Builds the DSN for refused recipients: tx->child and tx->child_body (not finished). returns: SP_OK or why not */
 SP_MUST_CHECK enum sp_rc sp_intake_return(struct transaction *tx);
 
+/* ---- lines.c ---- */
+
+/* returns: whether a line of the message is longer than every host must take */
+bool sp_intake_has_long_lines(const struct transaction *tx);
+/* returns: whether it has such lines and no way for them: all who were not refused would get it back */
+bool sp_intake_lines_must_stay(const struct transaction *tx);
+
 /* ---- audit ---- */
 
 /* Appends the event message.accepted; refused ones are in it with their decisions. */

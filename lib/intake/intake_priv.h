@@ -276,11 +276,6 @@ void sp_intake_tx_end(struct transaction *tx, const struct sp_smtp_data_facts *d
 /* Answers the session (if it is there) and frees the transaction. */
 void sp_intake_tx_done(struct transaction *tx, enum sp_rc rc, struct sp_bytes text);
 
-/* returns: whether a line of the message is longer than every host must take */
-bool sp_intake_has_long_lines(const struct transaction *tx);
-/* returns: whether it has such lines and no way for them: all who were not refused would get it back */
-bool sp_intake_lines_must_stay(const struct transaction *tx);
-
 /* The scanner: then sp_intake_decide. */
 void sp_intake_scan(struct transaction *tx);
 /* Fills the facts of the header and content stages, decides for all, and queues. */

@@ -4,7 +4,7 @@
  * take them, since there they are encoded. If no recipient's ladder has such a rung, and the administrator does not let them
  * go as they are, the client hears it at the end of data, while it still has the message.
  */
-#include "intake/intake_priv.h"
+#include "intake/evidence_priv.h"
 
 #define LINE_LEN_MAX 998
 

@@ -2,6 +2,7 @@
  * The record: message, recipients, decisions, evidence and, for refused recipients, the DSN, all in one, so that the 250
  * promises all of it. Recipients with the same decision share one entry.
  */
+#include "intake/evidence_priv.h"
 #include "intake/intake_priv.h"
 
 #include "mail/idn.h"
