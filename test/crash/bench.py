@@ -66,6 +66,28 @@ def start_gateway(gateway, tries=3):
             shutil.rmtree(gateway.folder)
 
 
+class Tail:
+    """A file that grows: what was added since the last look, in whole lines. All of it again if its end was cut off."""
+
+    def __init__(self, path):
+        self.path, self.at, self.last = pathlib.Path(path), 0, b""
+
+    def more(self):
+        """b"" if there is nothing new"""
+        if not self.path.exists():
+            return b""
+        with open(self.path, "rb") as file:
+            file.seek(self.at - len(self.last))
+            if file.read(len(self.last)) != self.last:
+                self.at, self.last = 0, b""
+                file.seek(0)
+            text = file.read()
+        text = text[:text.rfind(b"\n") + 1]
+        self.at += len(text)
+        self.last = text[-200:] or self.last
+        return text
+
+
 class Bench:
     """
     folder:  of the instance; open to other users
@@ -82,6 +104,9 @@ class Bench:
         self.gateway.environment.update(environment or {})
         start_gateway(self.gateway)
         self.info = self.gateway.info
+        self.audit, self.ends = Tail(self.info["audit"]), {"accepted": set(), "settled": set()}
+        self.log, self.taken_up = Tail(self.info["log"]), collections.Counter()
+        self.there = set()  # ids of messages that have arrived
         self.supervisor = None  # one that we started ourselves
         try:
             self.import_keys()
@@ -164,26 +189,28 @@ class Bench:
 
     def arrived(self):
         """{(message or recipient's message, recipient): [Taken]}"""
-        found = collections.defaultdict(list)
         with self.taker.lock:
-            for t in self.taker.taken:
-                local, domain = t.recipient.rsplit("@", 1)
-                found[(t.message if domain == "sealed.test" else local.rsplit(".", 1)[0], t.recipient)].append(t)
-        return found
+            return {key: list(copies) for key, copies in self.taker.index.items()}
 
     def not_arrived(self):
-        there = self.arrived()
-        return [(m.id, r) for m in self.load.acknowledged() for r in m.recipients if (m.id, r) not in there]
+        missing = []
+        for message in self.load.acknowledged():
+            if message.id in self.there:
+                continue
+            lost = [(message.id, r) for r in message.recipients if not self.taker.has(message.id, r)]
+            missing += lost
+            if not lost:
+                self.there.add(message.id)
+        return missing
 
     def records(self):
         return self.gateway.records()
 
     def unsettled(self):
         """What was acknowledged or is in the audit, and has no end there yet."""
-        path, found = pathlib.Path(self.info["audit"]), {"accepted": set(), "settled": set()}
-        for event, message in SETTLING.findall(path.read_bytes() if path.exists() else b""):
-            found[event.decode()].add(message.decode())
-        return ({m.queue_id for m in self.load.acknowledged()} | found["accepted"]) - found["settled"]
+        for event, message in SETTLING.findall(self.audit.more()):
+            self.ends[event.decode()].add(message.decode())
+        return ({m.queue_id for m in self.load.acknowledged()} | self.ends["accepted"]) - self.ends["settled"]
 
     def settle(self, seconds=120):
         """The load has ended: waits for all that was acknowledged to arrive and the audit to say so."""

@@ -2,16 +2,19 @@
 """The n-th fault of one role at a time: memory, files, descriptors, fork, sockets and frames (SP_FAULT in the code).
 
     test/crash/faults.py [--seed 1] [--only TURN|POINT|ROLE:POINT|TURN/ROLE:POINT]... [--roles ROLE,...]
-        [--dense 40] [--preset dev]
+        [--dense 40] [--jobs 1] [--preset dev]
 
-A turn is a small piece of a gateway's life: mail of every kind, a reload, a role that died, a start, questions of the
-command line. A first run of each turn counts who passes which point. Then the first passage fails, the second, and so on,
-until a turn ends without the fault, because there is no such passage left; points that are passed very often (memory) are
-struck densely first and then in growing steps. After each: the service goes on without a hand, all that was answered with
-250 arrives, nothing below its floor, nothing twice without its mark, the audit verifies and tells every end, no role stays
-down. One line of JSON a point; see docs/testing.md.
+A turn is a small piece of a gateway's life: mail of every kind, a recipient in the portal, a reload, a role that died, a
+start, questions of the command line. A first run of each turn counts who passes which point. Then the first passage fails, the
+second, and so on, until a turn ends without the fault, because there is no such passage left; points that are passed very often
+(memory) are struck densely first and then in growing steps. In the turns in which a role dies, what the letter behind it passes
+anyway is left to the other turns. After each: the service goes on without a hand, all that was answered with 250 arrives,
+nothing below its floor, nothing twice without its mark, the portal shows the message and the audit all that was shown, the audit
+verifies and tells every end, no role stays down. One line of JSON a point; see docs/testing.md.
 """
+import itertools
 import json
+import multiprocessing
 import pathlib
 import random
 import ssl
@@ -23,9 +26,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from crash import command  # noqa: E402  (the path comes first)
-from crash.bench import RESTART_LIMIT, Bench, is_alive, wait_until  # noqa: E402
+from crash.bench import RESTART_LIMIT, Bench, wait_until  # noqa: E402
 from crash.board import Board  # noqa: E402
 from crash.load import Load, Message, Refused, Session  # noqa: E402
+from crash.pickup import Denied, Visitor, letter  # noqa: E402
 from crash.storm import change, reloads_of  # noqa: E402
 from lab.ports import open_folder  # noqa: E402
 
@@ -56,7 +60,7 @@ class Stage:
         self.board = Board(pathlib.Path(folder) / "board")
         self.bench = Bench(folder, seed, relays=1, environment=self.board.environment)
         self.bench.load = Load((self.bench.info["smtp"]["host"], self.bench.info["smtp"]["port"]), seed, timeout=30)
-        self.count, self.strikes, self.reloads = 0, 0, 0
+        self.count, self.strikes, self.reloads, self.visitor = 0, 0, 0, None
 
     def close(self):
         self.board.disarm()
@@ -69,18 +73,33 @@ class Stage:
         name, _, role = turn.partition("-")
         getattr(self, name)(*([role] if role else []))
 
+    def prepare(self, turn):
+        """What must be there before a turn, and is not part of it."""
+        getattr(self, f"before_{turn}", lambda: None)()
+
+    def afterwards(self, turn):
+        """What must hold after a turn beside what holds after each."""
+        getattr(self, f"after_{turn}", lambda: None)()
+
+    def message(self, kind, size, whom):
+        self.count += 1
+        return Message(f"f{self.bench.seed}-{self.count}", kind, whom if isinstance(whom, int) else 1, size, whom)
+
     def letter(self, kind, size, whom, tls=False):
         """returns: whether it was answered with 250"""
-        several = whom if isinstance(whom, int) else 1
+        with self.bench.load.lock:
+            message = self.message(kind, size, whom)
+        return self.send(message, tls=tls)
+
+    def send(self, message, data=None, tls=False):
+        """returns: whether it was answered with 250"""
         load, session = self.bench.load, None
         with load.lock:
-            self.count += 1
-            message = Message(f"f{self.bench.seed}-{self.count}", kind, several, size, whom)
             load.sent.append(message)
         try:
             session = TlsSession(load.address, load.timeout, self.bench.info["ca"]) if tls \
                 else Session(load.address, load.timeout)
-            load.send(session, message)
+            load.send(session, message, data)
             session.ask("QUIT", "221")
         except TimeoutError:
             load.ended("hung")
@@ -101,6 +120,21 @@ class Stage:
     def tls(self):
         self.letter("plain", 30 << 10, 1, tls=True)
 
+    def before_portal(self):
+        message = self.message("portal", 0, 1)
+        data = letter(message)
+        self.bench.taker.kept = {message.recipients[0]: []}
+        assert self.send(message, data), f"no deposit: {message.reply}"
+        self.visitor = Visitor(self.bench, message, data)
+        self.bench.settle(PATIENCE)
+
+    def portal(self):
+        assert self.visitor.try_to_read() != "hung", "the portal gave no answer and no end"
+
+    def after_portal(self):
+        self.visitor.must_read(30)
+        wait_until(self.visitor.is_recorded, 30, "the audit tells all that was shown")
+
     def reload(self):
         wanted = sum(reloads_of(self.bench).values()) + sum(self.bench.wanted.values())
         self.reloads += 1
@@ -113,10 +147,13 @@ class Stage:
             pass  # the fault may have kept one from it; what must hold is looked at afterwards
         self.letter(*LETTERS[0])
 
+    def one(self):
+        self.letter(*LETTERS[0])
+
     def death(self, role):
         self.bench.kill(role)
         self.recover()
-        self.letter(*LETTERS[0])
+        self.one()
 
     def start(self):
         if self.bench.is_up():
@@ -135,13 +172,15 @@ class Stage:
 
     # ---- after each ----
 
-    def recover(self):
-        """Nobody lends a hand, but systemd to the supervisor."""
+    def runs(self):
+        """Whether all roles run. Nobody lends a hand, but systemd to the supervisor."""
         if not self.bench.is_up():
-            orphans = [pid for pids in self.bench.children().values() for pid in pids if is_alive(pid)]
-            self.bench.await_end(orphans)
+            self.bench.await_end(self.board.users())
             self.bench.start_supervisor()
-        wait_until(lambda: not self.bench.missing(), RESTART_LIMIT, f"all roles run ({self.bench.missing()})")
+        return not self.bench.missing()
+
+    def recover(self):
+        wait_until(self.runs, RESTART_LIMIT, "all roles run")
 
     def accepts(self):
         deadline = time.monotonic() + 30
@@ -162,15 +201,17 @@ class Stage:
 
     def strike(self, turn, name, number):
         """returns: whether there was such a passage"""
-        self.board.arm(name, number)
         try:
+            self.prepare(turn)
+            self.board.arm(name, number)
             self.play(turn)
             self.recover()
             self.bench.settle(PATIENCE)
             struck = self.board.struck()
             self.board.disarm()
+            self.afterwards(turn)
             self.check(whole=self.strikes % AUDITED == 0)
-        except AssertionError as e:
+        except (AssertionError, Denied, subprocess.SubprocessError) as e:
             kept = pathlib.Path(f"/tmp/sallyport-fault-{turn}-{name}-{number}.log")
             kept.write_text(self.bench.gateway.log)
             raise AssertionError(f"{turn}, {name}, passage {number}: {e}; the log is in {kept}") from None
@@ -179,15 +220,31 @@ class Stage:
 
 
 ROLES = ("relay", "ledger", "sealer", "scanner", "keeper", "portal", "admin", "fetcher")
-TURNS = ("mail", "tls", "reload", "start", "questions", *(f"death-{role}" for role in ROLES))
+TURNS = ("mail", "tls", "portal", "reload", "start", "questions", *(f"death-{role}" for role in ROLES))
+
+
+def is_asked_for(turn, name, only, roles):
+    role, _, point = name.partition(":")
+    return (not only or {turn, name, point, f"{turn}/{name}"} & set(only)) and (not roles or role in roles)
 
 
 def survey(stage, turn):
     """{"role:point": passages in this turn}"""
+    stage.prepare(turn)
     before = stage.board.passed()
     stage.play(turn)
+    stage.recover()
+    stage.bench.settle(PATIENCE)
+    passed = stage.board.passed()
+    stage.afterwards(turn)
     stage.check()
-    return {name: count - before.get(name, 0) for name, count in stage.board.passed().items() if count > before.get(name, 0)}
+    return {name: count - before.get(name, 0) for name, count in passed.items() if count > before.get(name, 0)}
+
+
+def turns_of(only):
+    """The turns that --only leaves."""
+    named = {word.split("/")[0] for word in only}
+    return TURNS if named - set(TURNS) else [turn for turn in TURNS if not named or turn in named]
 
 
 def next_number(number, dense):
@@ -202,24 +259,24 @@ class Walk:
         self.struck, self.failed = 0, 0
 
     def tracks(self, only, roles, first=1):
-        found = []
+        """What is to be walked, turns in turns: a role that ends again and again would be held back."""
+        found = {}
         with open_folder("sp-fault-") as folder:
             stage = Stage(folder, self.seed)
             try:
                 stage.check()
-                for turn in TURNS:
-                    for name, count in sorted(survey(stage, turn).items()):
-                        role, _, point = name.partition(":")
-                        if turn.startswith("death") and point == "memory.small":
-                            continue  # as in the other turns, and many
-                        if (not only or {turn, name, point, f"{turn}/{name}"} & set(only)) and (not roles or role in roles):
-                            found.append({"turn": turn, "name": name, "passed": count, "n": first, "struck": 0})
+                usual = survey(stage, "one")
+                for turn in turns_of(only):
+                    passed = {name: count for name, count in sorted(survey(stage, turn).items())
+                              if not turn.startswith("death") or count > usual.get(name, 0)}
+                    found[turn] = [{"turn": turn, "name": name, "passed": count, "n": first, "struck": 0}
+                                   for name, count in passed.items() if is_asked_for(turn, name, only, roles)]
             finally:
                 stage.close()
-        return found
+        return [track for row in itertools.zip_longest(*found.values()) for track in row if track]
 
     def run(self, tracks):
-        """One strike of each track after the other: a role that ends again and again would be held back."""
+        """One strike of each track after the other. returns: (strikes, failures)"""
         left = list(tracks)
         while left:
             with open_folder("sp-fault-") as folder:
@@ -228,7 +285,7 @@ class Walk:
                     left = self.on_stage(stage, left)
                 finally:
                     stage.close()
-        return self.struck
+        return self.struck, self.failed
 
     def on_stage(self, stage, left):
         while left and stage.strikes < STRIKES:
@@ -278,24 +335,36 @@ def sample(seed, count, turns=("mail", "start")):
     return struck, failures
 
 
+def run_share(arguments):
+    seed, dense, tracks = arguments
+    return Walk(seed, dense, say).run(tracks)
+
+
+def say(line):
+    print(json.dumps(line), flush=True)
+
+
 def main():
     options = command.parse(__doc__, {
         "--dense": {"type": int, "default": 40}, "--first": {"type": int, "default": 1, "help": "passage to begin with"},
         "--only": {"action": "append", "default": []}, "--roles": {"default": ""},
+        "--jobs": {"type": int, "default": 1, "help": "gateways at a time"},
         "--survey": {"action": "store_true", "help": "only count who passes what"}})
-
-    def say(line):
-        print(json.dumps(line), flush=True)
-    walk, started = Walk(options.seed, options.dense, say), time.monotonic()
-    tracks = walk.tracks(options.only, [role for role in options.roles.split(",") if role], options.first)
+    started = time.monotonic()
+    tracks = Walk(options.seed, options.dense, say).tracks(options.only, [r for r in options.roles.split(",") if r],
+                                                           options.first)
     if options.survey:
         for track in tracks:
             say(track)
         return
-    walk.run(tracks)
+    shares = [(options.seed + job, options.dense, tracks[job::options.jobs]) for job in range(options.jobs)]
+    with multiprocessing.Pool(options.jobs) as pool:
+        done = pool.map(run_share, shares, chunksize=1)
+    failed = sum(failures for _, failures in done)
     say({"preset": options.preset, "seed": options.seed, "points": len({track["name"] for track in tracks}),
-         "tracks": len(tracks), "strikes": walk.struck, "failed": walk.failed, "seconds": round(time.monotonic() - started)})
-    sys.exit(1 if walk.failed else 0)
+         "tracks": len(tracks), "strikes": sum(struck for struck, _ in done), "failed": failed,
+         "seconds": round(time.monotonic() - started)})
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

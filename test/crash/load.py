@@ -155,16 +155,22 @@ class Load:
         with self.lock:
             self.ends.append((time.monotonic(), why))
 
-    def send(self, session, message):
+    @staticmethod
+    def data_of(message):
         body = text_of(message, message.id)
         head = (f"From: dr@tenant.test\r\nTo: {', '.join(message.recipients)}\r\nSubject: load\r\n"
                 f"Message-ID: <{message.id}@load.test>\r\nX-Digest: {hashlib.sha256(body).hexdigest()}\r\n"
                 "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\n\r\n").encode()
+        return head + body
+
+    def send(self, session, message, data=None):
+        """data: the message, if not one made for it"""
+        data = data or self.data_of(message)
         session.ask("MAIL FROM:<dr@tenant.test>", "250")
         for recipient in message.recipients:
             session.ask(f"RCPT TO:<{recipient}>", "250")
         session.ask("DATA", "354")
-        session.socket.sendall(head + body)
+        session.socket.sendall(data)
         session.socket.sendall(b".\r\n")
         reply = session.reply()
         message.at, message.reply = time.monotonic(), reply

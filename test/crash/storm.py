@@ -6,7 +6,6 @@
 Every third reload finds another host name and a policy in other bytes, the others find all as it was. One line of JSON at
 the end; see docs/testing.md.
 """
-import collections
 import json
 import pathlib
 import sys
@@ -32,12 +31,11 @@ def change(bench, number):
 
 def reloads_of(bench):
     """{role: times it took a new generation, by reloading or starting anew}"""
-    found = collections.Counter()
-    for line in bench.gateway.log.splitlines():
-        if line.startswith("{") and ('"role.reloaded"' in line or '"role.started"' in line):
+    for line in bench.log.more().splitlines():
+        if line.startswith(b"{") and (b'"role.reloaded"' in line or b'"role.started"' in line):
             event = json.loads(line)
-            found[event["role"]] += event.get("result", "ok") == "ok"
-    return found
+            bench.taken_up[event["role"]] += event.get("result", "ok") == "ok"
+    return bench.taken_up
 
 
 def run(bench, seconds, every=1.0, **load):

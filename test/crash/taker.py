@@ -1,5 +1,5 @@
 """A next hop that takes everything and remembers what: which message, for whom, when, and whether it came whole. Bodies are
-not kept. A fifth of the messages is taken slowly, so that there is always something on its way."""
+kept for chosen recipients only. A fifth of the messages is taken slowly, so that there is always something on its way."""
 import hashlib
 import random
 import re
@@ -34,11 +34,22 @@ def look_at(data):
     return message, "other", MARKER.search(data) is None
 
 
+def key_of(taken):
+    """A notice of the portal is known by its recipient, all else by itself."""
+    local, domain = taken.recipient.rsplit("@", 1)
+    return taken.message if domain == "sealed.test" else local.rsplit(".", 1)[0], taken.recipient
+
+
 class Taker:
+    """
+    index: {(message or recipient's message, recipient): [Taken]}
+    kept:  {recipient: [message]} of those whose mail someone wants to read; put an empty list there before it comes
+    """
+
     def __init__(self, seed=0):
         self.random, self.lock = random.Random(seed), threading.Lock()
-        self.taken, self.sessions, self.slow = [], 0, 0.2
-        self.refusing = False
+        self.taken, self.index, self.sessions, self.slow = [], {}, 0, 0.2
+        self.refusing, self.kept = False, {}
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -70,7 +81,15 @@ class Taker:
     def add(self, recipients, data, began):
         message, kind, whole = look_at(data)
         with self.lock:
-            self.taken.extend(Taken(r, message, began, kind, whole) for r in recipients)
+            for taken in (Taken(r, message, began, kind, whole) for r in recipients):
+                self.taken.append(taken)
+                self.index.setdefault(key_of(taken), []).append(taken)
+            for recipient in self.kept.keys() & set(recipients):
+                self.kept[recipient].append(data)
+
+    def has(self, message, recipient):
+        with self.lock:
+            return (message, recipient) in self.index
 
     def delay(self):
         with self.lock:

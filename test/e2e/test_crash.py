@@ -48,7 +48,7 @@ def test_a_clock_that_jumps_by_days_moves_no_mail(benches):
 # What faults have cost before: a channel that failed on one side was never made anew; records were passed over.
 STRIKES = (("mail", "keeper:ipc.receive", 1), ("mail", "ledger:ipc.receive", 1), ("mail", "relay:ipc.receive", 5),
            ("mail", "ledger:store.begin", 1), ("mail", "ledger:store.step", 3), ("mail", "ledger:store.commit", 1),
-           ("mail", "ledger:journal.read", 5))
+           ("mail", "ledger:journal.read", 5), ("portal", "portal:tls.write", 20))
 
 
 def test_a_fault_in_one_role_costs_no_mail():
