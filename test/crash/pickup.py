@@ -37,7 +37,9 @@ class Visitor:
 
     def __init__(self, bench, message, data):
         self.bench, self.message, self.data = bench, message, data
-        self.https, self.logins, self.files, self.seen = Https(bench.gateway), 0, 0, 0
+        number = int(message.id.rsplit("-", 1)[1])  # an address for each: the portal counts what one client asks for
+        self.https = Https(bench.gateway, f"127.1.{number // 250}.{number % 250 + 1}")
+        self.logins, self.files, self.seen = 0, 0, 0
         self.token = token_of(link_in(self.next_mail(60)))
 
     def next_mail(self, seconds):
