@@ -260,14 +260,13 @@ static void number_at(struct detect_window *w, size_t at, size_t end)
         set(w, type, at, end, 99);
 }
 
-/* Numbers that are written with blanks are known as entities only. */
+/* What the recognisers have cut out: numbers with blanks in them, or glued to their label. */
 static void known_numbers(struct detect_window *w)
 {
     for (size_t i = 0; i < w->entity_count; i++) {
         struct detect_entity *e = &w->entities[i];
 
-        if (e->type != SP_DETECT_PERSON &&
-            memchr(w->text + e->start, ' ', e->end - e->start) != NULL)
+        if (e->type != SP_DETECT_PERSON)
             number_at(w, e->start, e->end);
     }
 }
@@ -276,17 +275,42 @@ static void find_exact(struct detect_window *w)
 {
     known_numbers(w);
     for (size_t at = 0; at < w->len;) {
-        size_t end = number_end(w, at);
+        size_t end = number_end(w, at), last = word_end(w, at);
 
-        if (end == at) {
-            at++;
-            continue;
-        }
         if (is_capital(w, at))
             name_at(w, at);
-        number_at(w, at, end);
-        at = end;
+        if (end > at)
+            number_at(w, at, end);
+        last = last > end ? last : end;
+        at = last > at ? last : at + 1;
     }
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct detect_entity *x = a, *y = b;
+
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+/* In the order of their places again; what lies inside one of the organisation's own is part of it. */
+static void put_in_order(struct detect_window *w)
+{
+    size_t kept = 0;
+    uint32_t own_end = 0;
+
+    if (w->entity_count > 0)
+        qsort(w->entities, w->entity_count, sizeof(*w->entities), by_start);
+    for (size_t i = 0; i < w->entity_count; i++) {
+        struct detect_entity e = w->entities[i];
+        bool own = (e.flags & ENT_OWN) != 0;
+
+        if (!own && e.end <= own_end && (e.type < SP_DETECT_ICD10 || e.type > SP_DETECT_LAB))
+            continue;
+        own_end = own && e.end > own_end ? e.end : own_end;
+        w->entities[kept++] = e;
+    }
+    w->entity_count = kept;
 }
 
 void sp_detect_own_find(struct detect_window *w)
@@ -297,4 +321,5 @@ void sp_detect_own_find(struct detect_window *w)
         find_exact(w);
     add_patterns(w);
     ignore_terms(w);
+    put_in_order(w);
 }

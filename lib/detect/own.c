@@ -113,7 +113,7 @@ static void read_expression(struct loading *l, const struct sp_json *m)
     }
     memcpy(text, m->text.ptr, m->text.len);
     text[m->text.len] = '\0';
-    add(l, m, text, HS_FLAG_CASELESS | HS_FLAG_SOM_LEFTMOST | HS_FLAG_UTF8);
+    add(l, m, text, HS_FLAG_CASELESS | HS_FLAG_SOM_LEFTMOST);
 }
 
 static void read_pattern(struct loading *l, const struct sp_json *v)

@@ -6,7 +6,7 @@
  *      "patterns": [{"name": "chart", "type": "MRN", "pattern": "CH-[0-9]{6}", "near": ["chart"], "check": "luhn", "score": 90}],
  *      "terms": {"health": ["Bluebird clinic"], "patient": ["camper"], "ignore": ["Mercy Whitfield"]}}
  *
- * pattern is what Hyperscan takes of Perl's regular expressions, whatever the case; a match counts as whole words, with one of
+ * pattern is what Hyperscan takes of Perl's regular expressions, whatever the case, byte by byte; a match counts as whole words, with one of
  * the words of near (if there are any) at most 60 bytes before it. check: "none", "luhn", "mod11" (weights 2, 3, ... from
  * the digit before the last one; 10 is written X). thread: any (one at a time)
  */

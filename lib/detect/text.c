@@ -61,6 +61,8 @@ static void examine(struct detect_run *r, bool last)
     sp_detect_judge(r, &w);
     sp_detect_count_window(r, &w);
     r->norm_first = false;
+    while (keep > 0 && (w.text[w.len - keep] & 0xc0) == 0x80)
+        keep--; /* a window begins with a whole character */
     if (r->places != NULL)
         memmove(r->places, r->places + (r->norm.len - keep), keep * sizeof(*r->places));
     sp_buf_drop(&r->norm, r->norm.len - keep);

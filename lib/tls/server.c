@@ -106,7 +106,7 @@ static enum sp_rc fill(struct sp_tls_context *context, const struct sp_tls_serve
     if (rc == SP_OK)
         rc = sp_tls_identities_use(context, err);
     if (rc == SP_OK)
-        rc = sp_tls_tickets_use(context, config->ticket_keys, err);
+        rc = sp_tls_tickets_use(context, config->ticket_keys, config->client_ca_pem, err);
     if (rc == SP_OK)
         rc = set_client_trust(context->ctx, config, err);
     return rc;

@@ -3,6 +3,7 @@
  * those that they made, and a session that comes with one of these gets a new ticket. Keys are handed in from outside and
  * live in memory alone, so what was recorded under a key that has been rotated away stays closed for ever.
  */
+#include "crypt/hash.h"
 #include "tls/tls_priv.h"
 
 #include <openssl/core_names.h>
@@ -65,16 +66,26 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return REFUSED; /* a full handshake follows */
 }
 
-enum sp_rc sp_tls_tickets_use(struct sp_tls_context *context, struct sp_bytes keys,
-                              struct sp_err *err)
+/*
+ * A ticket says that its client showed a certificate that was trusted then. It is good only where the same is trusted: the
+ * context of sessions is a digest of it, and another one makes a full handshake.
+ */
+static bool bind_to_trust(SSL_CTX *ctx, struct sp_bytes client_ca_pem)
 {
-    static const unsigned char session_id_context[] = "sallyport";
+    uint8_t digest[SP_SHA256_LEN];
+
+    sp_crypt_sha256_both(SP_LIT("sallyport session 1"), client_ca_pem, digest);
+    return SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest)) == 1;
+}
+
+enum sp_rc sp_tls_tickets_use(struct sp_tls_context *context, struct sp_bytes keys,
+                              struct sp_bytes client_ca_pem, struct sp_err *err)
+{
     struct sp_tls_server *server = context->server;
 
     SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context->ctx, 1);
-    if (SSL_CTX_set_session_id_context(context->ctx, session_id_context,
-                                       sizeof(session_id_context)) != 1)
+    if (!bind_to_trust(context->ctx, client_ca_pem))
         return sp_tls_fail(err, SP_E_TLS_CONFIG, "session id context");
     if (keys.len % SP_TLS_TICKET_KEY_LEN != 0 || keys.len > sizeof(server->ticket_keys))
         return sp_fail(err, SP_E_TLS_CONFIG, "ticket keys have %zu bytes, not up to %d times %d",

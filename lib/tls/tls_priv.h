@@ -81,9 +81,9 @@ const char *sp_tls_stapling_take(struct identity *i, struct sp_bytes der);
 /* Has staples shown to clients that ask for them. */
 void sp_tls_stapling_use(struct sp_tls_context *context);
 
-/* Takes ticket keys, or makes one. returns: SP_OK or SP_E_TLS_CONFIG */
+/* Takes ticket keys, or makes one; a ticket holds only where the same clients' CAs are trusted. returns: SP_OK or SP_E_TLS_CONFIG */
 SP_MUST_CHECK enum sp_rc sp_tls_tickets_use(struct sp_tls_context *context, struct sp_bytes keys,
-                                            struct sp_err *err);
+                                            struct sp_bytes client_ca_pem, struct sp_err *err);
 
 /* A proof with what its pointers need. */
 struct sp_tls_evidence {

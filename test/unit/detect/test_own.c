@@ -34,6 +34,7 @@ static void open_bench(struct bench *b)
     sp_buf_init(&b->index, 100000);
     ck_assert(sp_detect_index_add_name(x, SP_LIT("Sunny"), SP_LIT("River")));
     ck_assert(sp_detect_index_add_name(x, SP_LIT("Zo\xc3\xab"), SP_LIT("O'Hollow")));
+    ck_assert(sp_detect_index_add_name(x, SP_LIT("\xc3\x89mile"), SP_LIT("Quoz")));
     ck_assert(!sp_detect_index_add_name(x, SP_LIT("J"), SP_LIT("River")));
     ck_assert(sp_detect_index_add_value(x, SP_DETECT_MRN, SP_LIT("88-1234-5")));
     ck_assert(sp_detect_index_add_value(x, SP_DETECT_MRN, SP_LIT("8812345"))); /* the same */
@@ -44,7 +45,7 @@ static void open_bench(struct bench *b)
     ck_assert_int_eq(
         sp_detect_exact_open(sp_buf_bytes(&b->index), sp_bytes(key, sizeof(key)), &exact, &err),
         SP_OK);
-    ck_assert_uint_eq(sp_detect_exact_count(exact), 3);
+    ck_assert_uint_eq(sp_detect_exact_count(exact), 4);
     ck_assert_int_eq(sp_detect_own_load(b->detect, sp_bytes_cstr(own_text), "own.json", exact,
                                         problems, &b->own),
                      SP_OK);
@@ -88,6 +89,8 @@ static const struct {
     {"River, Sunny starts insulin", SP_DETECT_PERSON, true, false},
     {"Sunny K. River starts insulin", SP_DETECT_PERSON, true, false},
     {"ZO\xc3\xab O'Hollow starts insulin", SP_DETECT_PERSON, true, false},
+    {"\xc3\x89mile Quoz starts insulin", SP_DETECT_PERSON, true, false},
+    {"MRN-8812345 has lupus", SP_DETECT_MRN, true, true},
     {"sunny river starts insulin", SP_DETECT_PERSON, false, false},
     {"the 88-1234-5 has lupus", SP_DETECT_MRN, true, false},
     {"the 88.12345 has lupus", SP_DETECT_MRN, true, false},

@@ -436,6 +436,34 @@ static struct sp_tls_context *with_keys(const uint8_t *keys, size_t count)
     return context;
 }
 
+/* A ticket stands for a certificate that was trusted: not where other authorities are. */
+START_TEST(tickets_end_with_the_trust_in_clients)
+{
+    uint8_t key[SP_TLS_TICKET_KEY_LEN] = {7};
+    struct sp_tls_server_config config = {.identity = identity_of(MX),
+                                          .ticket_keys = sp_bytes(key, sizeof(key)),
+                                          .client_ca_pem = sp_bytes_cstr(ca.certificate_pem)};
+    struct sp_tls_context *before = sp_tls_server_new(&config, NULL), *same, *other;
+    struct ask ask = {.version = TLS1_3_VERSION};
+    struct answer first;
+
+    ck_assert_ptr_nonnull(before);
+    same = sp_tls_server_new(&config, NULL);
+    config.client_ca_pem = sp_bytes_cstr(other_ca.certificate_pem);
+    other = sp_tls_server_new(&config, NULL);
+    ck_assert(same != NULL && other != NULL);
+    first = shake(before, &ask);
+    ck_assert(first.ok && first.session != NULL);
+    ask.session = first.session;
+    ck_assert(!ask_once(other, &ask).resumed);
+    ck_assert(ask_once(same, &ask).resumed);
+    SSL_SESSION_free(first.session);
+    sp_tls_context_unref(before);
+    sp_tls_context_unref(same);
+    sp_tls_context_unref(other);
+}
+END_TEST
+
 START_TEST(tickets_outlive_a_rotation_and_no_more)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -509,6 +537,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_staple_is_shown_if_a_client_would_believe_it);
     tcase_add_test(c, each_certificate_has_a_staple_of_its_own);
     tcase_add_test(c, tickets_outlive_a_rotation_and_no_more);
+    tcase_add_test(c, tickets_end_with_the_trust_in_clients);
 }
 
 SP_TEST_MAIN("tls.server", add)
