@@ -203,6 +203,12 @@ static enum sp_jobs_seal_cipher cipher_of(const struct sp_attempt *a)
     return SP_JOBS_SEAL_CIPHER_AUTO;
 }
 
+/* A bounce that goes on as it came: a stranger's words, whatever From says, and never under the tenant's signature. */
+static bool is_passed_on(const struct sp_accept *accept)
+{
+    return accept->kind == SP_ACCEPT_KIND_DSN && (accept->needs & SP_SENDER_FOREIGN) != 0;
+}
+
 static void fill_request(struct sp_attempt *a, enum sp_jobs_seal_method method,
                          struct sp_jobs_seal_request *r)
 {
@@ -219,7 +225,7 @@ static void fill_request(struct sp_attempt *a, enum sp_jobs_seal_method method,
         add[i] = (struct sp_jobs_seal_field){o->add[i].name, o->add[i].value};
     r->method = method;
     r->cipher = cipher_of(a);
-    r->sign = true;
+    r->sign = !is_passed_on(accept);
     r->strip_tag = o->strip_subject_tag;
     r->tenant = accept->tenant;
     r->from = accept->sender;
@@ -278,6 +284,8 @@ static bool is_signed(const struct sp_attempt *a)
 
     if (accept->kind == SP_ACCEPT_KIND_MAIL || accept->kind == SP_ACCEPT_KIND_REPORT)
         return accept->kind == SP_ACCEPT_KIND_REPORT;
+    if (is_passed_on(accept))
+        return false;
     for (size_t i = 0; i < s->signer_count; i++)
         if (sp_bytes_eq(accept->tenant, sp_bytes_cstr(s->signers[i])))
             return true;

@@ -75,8 +75,10 @@ enum {
     SP_NEEDS_LONG = 4,     /* a line is longer than 998 bytes */
     SP_ASKED_8BITMIME = 8, /* BODY=8BITMIME was given */
     SP_ASKED_REQUIRETLS = 16,
-    SP_ASKED_TLS_NO = 32,   /* TLS-Required: No (RFC 8689) */
-    SP_SENDER_FOREIGN = 64, /* the envelope sender is not the tenant's own: no report goes there */
+    SP_ASKED_TLS_NO = 32, /* TLS-Required: No (RFC 8689) */
+    /* The envelope sender is not the tenant's own: no report goes there. Of kind DSN: a bounce that a stranger wrote and that
+     * goes on as it came, never signed by us. */
+    SP_SENDER_FOREIGN = 64,
 };
 
 /* One step of a ladder. rung: enum sp_rung of policy/ladder.h */
