@@ -96,16 +96,16 @@ static enum sp_rc take_rcpt(struct bounce *b, const struct sp_smtp_server_event 
     const struct sp_tenant *t = tenant_of(b->gen, ev->address.domain);
     int64_t today = b->time_ms / DAY_MS;
 
-    if (b->domain.len > 0)
+    if (b->tenant != NULL)
         return SP_E_SMTP_RCPT_MANY;
     if (t == NULL || sp_crypt_token_read(&b->in->parts.return_key, ev->address.local,
                                          ev->address.domain, &b->token) != SP_OK)
         return SP_E_INTAKE_PATH;
     if (b->token.day > today + 1 || b->token.day + DAYS_MAX < today)
         return SP_E_INTAKE_PATH;
-    if (!sp_intake_tenant_may_send(b->in, t))
+    if (!sp_intake_bounce_has_room(b->in, t))
         return SP_E_INTAKE_RATE;
-    b->domain = sp_bytes_cstr(t->bounces.domain);
+    b->tenant = t;
     return SP_OK;
 }
 
@@ -196,6 +196,8 @@ static void take_end(struct bounce *b, const struct sp_smtp_data_facts *data)
     b->data = *data;
     if (!b->split)
         look_at_header(b, true);
+    if (b->refuse_rc == SP_OK && !sp_intake_bounce_take_room(b->in, b->tenant))
+        refuse(b, SP_E_INTAKE_RATE);
     if (b->refuse_rc == SP_OK && b->body == NULL)
         b->body = sp_queue_body_new(b->in->parts.queue, &b->id);
     if (b->refuse_rc != SP_OK)

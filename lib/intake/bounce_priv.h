@@ -15,9 +15,9 @@ struct bounce {
     struct sp_arena *arena;
     struct sp_id id;
     int64_t time_ms, skew_ms;
-    struct sp_crypt_token token; /* of its recipient */
-    struct sp_bytes domain;      /* the same; empty: none yet */
-    struct sp_buf head;          /* until the header is whole */
+    struct sp_crypt_token token;    /* of its recipient */
+    const struct sp_tenant *tenant; /* whose return path it is, of gen; NULL: none yet */
+    struct sp_buf head;             /* until the header is whole */
     bool split;
     enum sp_rc refuse_rc; /* refused at the end of data */
     struct sp_queue_body *body;

@@ -213,6 +213,15 @@ static enum sp_rc put_trace(struct bounce *b)
     return rc;
 }
 
+/*
+ * It has no sender who could hear that a host wants no such bytes: what they are is declared where a host knows the word,
+ * and keeps them from no host. Lines of any length go as they came.
+ */
+static uint32_t needs_of(const struct bounce *b)
+{
+    return SP_SENDER_FOREIGN | (b->data.has_8bit ? SP_ASKED_8BITMIME : 0U);
+}
+
 static void fill_accept(struct bounce *b)
 {
     struct sp_accept *a = &b->accept;
@@ -223,8 +232,7 @@ static void fill_accept(struct bounce *b)
         .time_ms = b->time_ms,
         .skew_ms = b->skew_ms,
         .kind = SP_ACCEPT_KIND_DSN,
-        .needs =
-            (b->data.has_8bit ? SP_NEEDS_8BIT : 0U) | (b->data.line_max > 998 ? SP_NEEDS_LONG : 0U),
+        .needs = needs_of(b),
         .tenant = b->origin.tenant,
         .policy = sp_bytes_cstr(sp_policy_hash(b->gen->policy)),
         .decision_count = 1,
@@ -314,7 +322,8 @@ static bool is_right(const struct bounce *b)
         return false;
     for (size_t i = 0; i < b->gen->tenant_count; i++)
         if (sp_bytes_eq(o->tenant, sp_bytes_cstr(b->gen->tenants[i].tenant->name)))
-            return sp_bytes_eq(b->domain, sp_bytes_cstr(b->gen->tenants[i].tenant->bounces.domain));
+            return sp_bytes_eq(sp_bytes_cstr(b->tenant->bounces.domain),
+                               sp_bytes_cstr(b->gen->tenants[i].tenant->bounces.domain));
     return false;
 }
 

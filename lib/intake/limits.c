@@ -12,6 +12,7 @@
 #define FAILURE_LIFE_MS ((int64_t)60000) /* one is forgiven after so long */
 #define BYTES_BURST_MS  2000             /* a tenant may be ahead of its rate by so much */
 #define MINUTE_MS       60000
+#define BOUNCES_MAX     60 /* of a tenant, a minute */
 
 struct source {
     unsigned sessions;
@@ -26,6 +27,8 @@ struct quota {
     int64_t messages_at_ms;
     double bytes; /* below 0: in debt, reading waits */
     int64_t bytes_at_ms;
+    double bounces; /* tokens; starts full */
+    int64_t bounces_at_ms;
 };
 
 /* The address without port; of IPv6 the network that a site has for itself. */
@@ -148,7 +151,8 @@ static struct quota *quota_of(struct sp_intake *in, const struct sp_tenant *t)
     if (q == NULL) {
         q = sp_calloc(1, sizeof(*q));
         q->messages = (double)t->limits.messages;
-        q->messages_at_ms = q->bytes_at_ms = sp_clock_mono_ms(in->parts.clock);
+        q->bounces = BOUNCES_MAX;
+        q->messages_at_ms = q->bytes_at_ms = q->bounces_at_ms = sp_clock_mono_ms(in->parts.clock);
         sp_map_put(in->quotas, sp_bytes_cstr(t->name), q);
     }
     return q;
@@ -171,6 +175,28 @@ bool sp_intake_tenant_may_send(struct sp_intake *in, const struct sp_tenant *t)
     if (q->messages < 1.0)
         return false;
     q->messages -= 1.0;
+    return true;
+}
+
+bool sp_intake_bounce_has_room(struct sp_intake *in, const struct sp_tenant *t)
+{
+    double most = (double)BOUNCES_MAX / in->now->relays;
+    int64_t now = sp_clock_mono_ms(in->parts.clock);
+    struct quota *q = quota_of(in, t);
+
+    most = most < 1.0 ? 1.0 : most;
+    q->bounces += (double)(now - q->bounces_at_ms) * most / MINUTE_MS;
+    q->bounces_at_ms = now;
+    if (q->bounces > most)
+        q->bounces = most;
+    return q->bounces >= 1.0;
+}
+
+bool sp_intake_bounce_take_room(struct sp_intake *in, const struct sp_tenant *t)
+{
+    if (!sp_intake_bounce_has_room(in, t))
+        return false;
+    quota_of(in, t)->bounces -= 1.0;
     return true;
 }
 

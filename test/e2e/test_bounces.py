@@ -2,6 +2,7 @@
 passed on to the sender. Reports are written by hand and by a real Postfix."""
 import json
 import os
+import pathlib
 import re
 import smtplib
 
@@ -166,6 +167,49 @@ def test_a_scanner_that_dies_costs_no_bounce(place):
     place.bounce(path, REPORT.format(to=path, final="a@example.net", action="failed", status="5.1.1", code=550))
     assert place.sink.wait_for(2)[1]["to"] == ["dr@tenant.test"]
     assert place.received()["kind"] in ("report", "other")
+
+
+def test_what_a_stranger_wrote_is_never_signed(gateways, sinks):
+    sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 nobody" if b"<nobody@" in line else "250 2.1.5 ok"})
+    place = Place(gateways, sink)
+    tenant = pathlib.Path(place.gateway.info["config"]).parent / "tenants/test.json"
+    tenant.write_text(json.dumps({**json.loads(tenant.read_text()), "dkim": {
+        "domain": "tenant.test", "selector": "gw1", "key": "keys/rsa.key"}}))
+    place.gateway.run("dkim", "keygen")
+    place.gateway.again()
+    place.submit("a@example.net")
+    (_, path), = place.paths(1)
+    place.submit("nobody@example.net")
+    ours = place.sink.wait_for(2)[1]["data"]
+    assert b"multipart/report" in ours and b"d=tenant.test" in ours  # what we wrote ourselves is
+    forged = f"From: ceo@tenant.test\r\nTo: {path}\r\nSubject: Pay this\r\n\r\nToday, please.\r\n"
+    report = REPORT.format(to=path, final="a@example.net", action="failed", status="5.2.2", code=552)
+    for n, text in enumerate([forged, report]):
+        place.bounce(path, text)
+        told = place.sink.wait_for(n + 3)[n + 2]
+        assert told["to"] == ["dr@tenant.test"] and told["data"].endswith(text.encode())
+        assert b"dkim-signature" not in told["data"].lower()
+
+
+def test_bounces_and_mail_are_counted_apart(gateways, sinks):
+    place = Place(gateways, sinks(), "--tenant-set", 'limits={"messages": 2}')
+    place.submit("a@example.net")
+    (_, path), = place.paths(1)
+    for _ in range(4):
+        place.bounce(path, REPORT.format(to=path, final="a@example.net", action="failed", status="5.2.2", code=552))
+    place.submit("b@example.net")
+    assert len(place.sink.wait_for(6)) == 6
+
+
+def test_no_host_is_too_narrow_for_a_bounce(gateways, sinks):
+    place = Place(gateways, sinks(offer=("PIPELINING",)))
+    place.submit("a@example.net")
+    (_, path), = place.paths(1)
+    report = REPORT.format(to=path, final="a@example.net", action="failed", status="5.2.2", code=552).encode()
+    wide = report.replace(b"I'm sorry.", "Grüße ".encode() + b"x" * 3000)
+    place.bounce(path, wide)
+    told = place.sink.wait_for(2)[1]
+    assert told["to"] == ["dr@tenant.test"] and told["data"].endswith(wide) and "BODY" not in str(place.sink.mails[-1])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="Postfix starts as root")
