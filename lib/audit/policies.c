@@ -1,7 +1,8 @@
 /*
  * The policy versions that took effect, in order, with the canonical text of each: what a decision's hash stands for. When
  * a version takes effect that somebody published, the line says who, why and with how many tests; where files changed
- * without anybody having published them, a line says just that.
+ * without anybody having published them, a line says just that. The files beside the policy are anybody's who can write
+ * there: who approved, and what was live before, is what these books know themselves.
  */
 #include "audit/policies.h"
 
@@ -37,12 +38,8 @@ static enum sp_rc keep(struct sp_audit_book *b, const struct sp_audit_policy *p,
     return sp_store_run(q, err);
 }
 
-/* approver: as the ledger itself knows it; else as the act says */
 static void write_admin(struct sp_jw *w, const struct sp_json *act, struct sp_bytes approver)
 {
-    if (approver.len == 0)
-        approver = sp_json_text_of(act, "approver");
-
     sp_jw_text(w, "event", sp_json_text_of(act, "event"));
     sp_jw_object(w, "actor");
     sp_jw_cstr(w, "type", "admin");
@@ -55,18 +52,30 @@ static void write_admin(struct sp_jw *w, const struct sp_json *act, struct sp_by
     sp_jw_int(w, "tests_passed", sp_json_int_of(act, "tests", 0));
 }
 
+/* Whether an act is told as the command line tells it: of a version, by somebody, for a reason. */
+static bool is_told(const struct sp_json *act)
+{
+    return sp_json_text_of(act, "after").len > 0 && sp_json_text_of(act, "who").len > 0 &&
+           sp_json_text_of(act, "reason").len > 0;
+}
+
+static bool is_event(const struct sp_json *act, struct sp_bytes event)
+{
+    return sp_bytes_eq(sp_json_text_of(act, "event"), event);
+}
+
 /* Whether this act made the version live. */
 static bool is_act_of(const struct sp_json *act, struct sp_bytes hash)
 {
-    struct sp_bytes event = sp_json_text_of(act, "event");
-
-    return sp_bytes_eq(sp_json_text_of(act, "after"), hash) &&
-           sp_json_text_of(act, "who").len > 0 && sp_json_text_of(act, "reason").len > 0 &&
-           (sp_bytes_eq(event, SP_LIT("policy.published")) ||
-            sp_bytes_eq(event, SP_LIT("policy.rolled-back")));
+    return is_told(act) && sp_bytes_eq(sp_json_text_of(act, "after"), hash) &&
+           (is_event(act, SP_LIT("policy.published")) ||
+            is_event(act, SP_LIT("policy.rolled-back")));
 }
 
+/* ---- the second person ---- */
+
 struct seen {
+    struct sp_bytes hash;
     bool approved;
     struct sp_buf by;
 };
@@ -75,9 +84,29 @@ static void see(void *arg, const struct sp_audit_approval *a)
 {
     struct seen *s = arg;
 
+    if (!sp_bytes_eq(a->hash, s->hash))
+        return; /* it only begins so */
     s->approved = a->approved_by.len > 0;
     sp_buf_reset(&s->by);
     sp_buf_put(&s->by, a->approved_by);
+}
+
+/* Who approved a version, as these books know. out: seen->by is to be cleared, whatever is returned */
+static enum sp_rc look_up(struct sp_audit_book *b, struct sp_bytes hash, struct seen *seen,
+                          struct sp_err *err)
+{
+    *seen = (struct seen){.hash = hash};
+    sp_buf_init(&seen->by, 256);
+    return sp_audit_book_approvals(b, hash, see, seen, err);
+}
+
+/* What the act itself says of an approver counts only where none is asked for. */
+static struct sp_bytes approver_of(const struct seen *seen, const struct sp_json *act,
+                                   bool second_person)
+{
+    if (second_person || seen->approved)
+        return sp_buf_bytes(&seen->by);
+    return sp_json_text_of(act, "approver");
 }
 
 /* What took effect without anybody having said so, or without the second person that it needs. */
@@ -87,43 +116,61 @@ static void write_unpublished(struct sp_jw *w, const char *what)
     sp_jw_cstr(w, "what", what);
 }
 
-static bool is_rollback(const struct sp_json *act)
+/* Whether a version has ever been in effect here. */
+static enum sp_rc was_live(struct sp_audit_book *b, struct sp_bytes hash, bool *out,
+                           struct sp_err *err)
 {
-    return sp_bytes_eq(sp_json_text_of(act, "event"), SP_LIT("policy.rolled-back"));
+    struct sp_store_query *q =
+        sp_store_query(b->store, "SELECT 1 FROM policy WHERE hash = ?1 LIMIT 1");
+    enum sp_rc rc;
+
+    sp_store_bind_text(q, 1, hash);
+    rc = sp_store_next(q, out, err);
+    sp_store_done(q);
+    return rc;
 }
 
+/* What was in effect until now, and whether the new version was so at any time before. */
+struct past {
+    struct sp_bytes before;
+    bool was_live;
+};
+
 static enum sp_rc say(struct sp_audit_book *b, const struct sp_audit_policy *p,
-                      struct sp_bytes before, struct sp_err *err)
+                      const struct past *past, struct sp_err *err)
 {
-    struct seen seen = {.approved = false};
     SP_AUTO(sp_json_doc) doc = NULL;
+    const struct sp_json *act;
     struct sp_err ignored;
+    struct seen seen;
     struct sp_buf text;
     struct sp_jw w;
     enum sp_rc rc;
+    bool free_to; /* of the second person: an older version is taken back */
     bool known = p->published.len > 0 &&
                  sp_json_parse(p->published, NULL, &doc, &ignored) == SP_OK &&
                  is_act_of(sp_json_root(doc), p->hash);
 
-    if (!known && before.len == 0)
+    if (!known && past->before.len == 0)
         return SP_OK; /* the first that this gateway ever had */
-    sp_buf_init(&seen.by, 256);
-    rc = sp_audit_book_approvals(b, p->hash, see, &seen, err);
+    rc = look_up(b, p->hash, &seen, err);
     if (rc != SP_OK) {
         sp_buf_clear(&seen.by);
         return rc;
     }
+    act = known ? sp_json_root(doc) : NULL;
+    free_to = known && past->was_live && is_event(act, SP_LIT("policy.rolled-back"));
     sp_buf_init(&text, EVENT_MAX);
     sp_jw_init(&w, &text);
     sp_jw_object(&w, NULL);
-    if (known && p->second_person && !seen.approved && !is_rollback(sp_json_root(doc)))
+    if (known && p->second_person && !seen.approved && !free_to)
         write_unpublished(&w, "policy files, not approved by a second person");
     else if (known)
-        write_admin(&w, sp_json_root(doc), sp_buf_bytes(&seen.by));
+        write_admin(&w, act, approver_of(&seen, act, p->second_person));
     else
         write_unpublished(&w, "policy files, not published");
     sp_jw_object(&w, "version");
-    sp_jw_text(&w, "before", before);
+    sp_jw_text(&w, "before", past->before);
     sp_jw_text(&w, "after", p->hash);
     sp_jw_end(&w);
     sp_jw_end(&w);
@@ -157,12 +204,38 @@ static enum sp_rc keep_stage(struct sp_audit_book *b, struct sp_bytes text, stru
     return sp_store_run(q, err);
 }
 
-static enum sp_rc say_stage(struct sp_audit_book *b, struct sp_bytes act, bool ended,
-                            struct sp_err *err)
+static void write_ended(struct sp_jw *w)
+{
+    sp_jw_cstr(w, "event", "policy.unstaged");
+    sp_jw_object(w, "actor");
+    sp_jw_cstr(w, "type", "system");
+    sp_jw_end(w);
+}
+
+/* A draft that only runs in shadow decides nothing, and needs nobody's approval. */
+static void write_begun(struct sp_jw *w, const struct sp_json *act, const struct seen *seen,
+                        bool second_person)
+{
+    bool shadow = sp_bytes_eq(sp_json_text_of(act, "mode"), SP_LIT("shadow"));
+
+    if (!is_told(act) || !is_event(act, SP_LIT("policy.staged")))
+        write_unpublished(w, "policy stage, not published");
+    else if (second_person && !seen->approved && !shadow)
+        write_unpublished(w, "policy stage, not approved by a second person");
+    else
+        write_admin(w, act, approver_of(seen, act, second_person));
+    sp_jw_text(w, "mode", sp_json_text_of(act, "mode"));
+    sp_jw_int(w, "percent", shadow ? 0 : sp_json_int_of(act, "percent", 0));
+}
+
+/* act: what staging.json says, or, where that is gone, has said last */
+static enum sp_rc say_stage(struct sp_audit_book *b, const struct sp_audit_policy *p,
+                            struct sp_bytes act, struct sp_err *err)
 {
     SP_AUTO(sp_json_doc) doc = NULL;
     const struct sp_json *root;
     struct sp_err ignored;
+    struct seen seen;
     struct sp_buf text;
     struct sp_jw w;
     enum sp_rc rc;
@@ -170,19 +243,18 @@ static enum sp_rc say_stage(struct sp_audit_book *b, struct sp_bytes act, bool e
     if (sp_json_parse(act, NULL, &doc, &ignored) != SP_OK)
         return SP_OK; /* the relays refuse it too, and say so */
     root = sp_json_root(doc);
+    rc = look_up(b, sp_json_text_of(root, "after"), &seen, err);
+    if (rc != SP_OK) {
+        sp_buf_clear(&seen.by);
+        return rc;
+    }
     sp_buf_init(&text, EVENT_MAX);
     sp_jw_init(&w, &text);
     sp_jw_object(&w, NULL);
-    if (ended) {
-        sp_jw_cstr(&w, "event", "policy.unstaged");
-        sp_jw_object(&w, "actor");
-        sp_jw_cstr(&w, "type", "system");
-        sp_jw_end(&w);
-    } else {
-        write_admin(&w, root, SP_LIT(""));
-        sp_jw_text(&w, "mode", sp_json_text_of(root, "mode"));
-        sp_jw_int(&w, "percent", sp_json_int_of(root, "percent", 0));
-    }
+    if (p->staging.len == 0)
+        write_ended(&w);
+    else
+        write_begun(&w, root, &seen, p->second_person);
     sp_jw_object(&w, "version");
     sp_jw_text(&w, "live", sp_json_text_of(root, "before"));
     sp_jw_text(&w, "draft", sp_json_text_of(root, "after"));
@@ -190,6 +262,7 @@ static enum sp_rc say_stage(struct sp_audit_book *b, struct sp_bytes act, bool e
     sp_jw_end(&w);
     rc = sp_audit_book_say(b, sp_buf_bytes(&text), err);
     sp_buf_clear(&text);
+    sp_buf_clear(&seen.by);
     return rc;
 }
 
@@ -203,13 +276,11 @@ static enum sp_rc take_stage(struct sp_audit_book *b, const struct sp_audit_poli
     sp_buf_init(&last, EVENT_MAX);
     rc = read_stage(b, &last, err);
     if (rc == SP_OK && !sp_bytes_eq(sp_buf_bytes(&last), p->staging)) {
-        bool ended = p->staging.len == 0;
-
         rc = sp_audit_book_begin(b, err);
         if (rc == SP_OK)
             rc = sp_audit_book_note(b, keep_stage(b, p->staging, err));
         if (rc == SP_OK)
-            rc = say_stage(b, ended ? sp_buf_bytes(&last) : p->staging, ended, err);
+            rc = say_stage(b, p, p->staging.len == 0 ? sp_buf_bytes(&last) : p->staging, err);
         if (rc == SP_OK)
             rc = sp_audit_book_commit(b, err);
     }
@@ -220,6 +291,7 @@ static enum sp_rc take_stage(struct sp_audit_book *b, const struct sp_audit_poli
 enum sp_rc sp_audit_book_policy(struct sp_audit_book *b, const struct sp_audit_policy *p,
                                 struct sp_err *err)
 {
+    struct past past = {.was_live = false};
     struct sp_buf last;
     enum sp_rc rc;
 
@@ -227,10 +299,13 @@ enum sp_rc sp_audit_book_policy(struct sp_audit_book *b, const struct sp_audit_p
     rc = read_last(b, &last, err);
     if (rc == SP_OK && !sp_bytes_eq(sp_buf_bytes(&last), p->hash)) {
         rc = sp_audit_book_begin(b, err);
+        past.before = sp_buf_bytes(&last);
+        if (rc == SP_OK)
+            rc = sp_audit_book_note(b, was_live(b, p->hash, &past.was_live, err));
         if (rc == SP_OK)
             rc = sp_audit_book_note(b, keep(b, p, err));
         if (rc == SP_OK)
-            rc = say(b, p, sp_buf_bytes(&last), err);
+            rc = say(b, p, &past, err);
         if (rc == SP_OK)
             rc = sp_audit_book_commit(b, err);
     }

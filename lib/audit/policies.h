@@ -17,7 +17,8 @@ struct sp_audit_policy {
 /*
  * Takes the version that is in effect now. If it is another than before, it is kept, and a line tells of it:
  * policy.published or policy.rolled-back with who and why, or config.changed where nobody said so, or nobody approved it.
- * The same for what is staged: policy.staged, policy.unstaged. Commits.
+ * Only a version that was in effect here before can be rolled back to without an approval. The same for what is staged:
+ * policy.staged, policy.unstaged, or config.changed; a draft in shadow needs no approval. Commits.
  *
  * returns: SP_OK, SP_E_STORE_FAILED, SP_E_MALFORMED
  */

@@ -202,5 +202,20 @@ def test_a_second_person_must_approve(gateways, tmp_path):
     # who goes round it is on record
     (home / "policy.json").write_text(json.dumps({**DRAFT, "default": {"protect": "pickup"}}))
     reload(gateway)
-    assert gateway.wait_record("config.changed")["version"]["before"] == draft
+    unapproved = gateway.wait_record("config.changed")["version"]
+    assert unapproved["before"] == draft
+    # what was live before needs no second person; a share of the mail does, whatever the file says
+    gateway.run("policy", "rollback", live[:12], "--reason", "labs complained")
+    reload(gateway)
+    back = gateway.wait_record("policy.rolled-back")
+    assert back["version"] == {"before": unapproved["after"], "after": live} and "approver" not in back
+    (home / "staged.json").write_text(json.dumps({**DRAFT, "default": {"protect": "pickup"}}))
+    (home / "staging.json").write_text(json.dumps(
+        {"event": "policy.staged", "who": "uid 0", "approver": "Privacy Officer", "reason": "by hand", "before": live,
+         "after": unapproved["after"], "mode": "percent", "percent": 100}))
+    reload(gateway)
+    by_hand = gateway.wait_record("config.changed", percent=100)
+    assert by_hand["what"] == "policy stage, not approved by a second person" and "approver" not in by_hand
+    assert by_hand["version"] == {"live": live, "draft": unapproved["after"]}
+    submit_until(gateway, lambda a: "stage" in a)  # it decides mail all the same: the record is what tells
     sink.stop()
