@@ -1,8 +1,8 @@
 /*
  * One walker for both questions: an explicit stack of records, since includes nest and come from strangers, and one count
  * of look-ups for the whole walk. A check of a host ends a record at the first term that matches; a walk for networks
- * matches nothing, so that it sees every term. What an include gives is translated as in RFC 7208 5.2. A domain that
- * includes itself would run into the limit anyway, but is told by its name.
+ * matches nothing, so that it sees every term up to "all". What an include gives is translated as in RFC 7208 5.2. A
+ * domain that includes itself would run into the limit anyway, but is told by its name.
  */
 #include "dns/spf.h"
 
@@ -273,8 +273,12 @@ static bool on_ip(struct walk *w, const struct term *t)
     return meet(w, t, t->value);
 }
 
+/* Nobody reads on behind it, and no redirect counts beside it (RFC 7208 5.1, 6.1). */
 static bool on_all(struct walk *w, const struct term *t)
 {
+    struct frame *f = &w->stack[w->depth - 1];
+
+    f->rest = f->redirect = sp_bytes(NULL, 0);
     if (w->host == NULL && t->as == SP_SPF_PASS)
         return stop(w, SP_E_UNSUPPORTED, target_of(w, t), "everybody may send");
     return w->host != NULL;

@@ -51,6 +51,11 @@ static const struct {
      "a:mail.test a:mail.test a:mail.test ip4:192.0.2.1 -all"},
     {"late.test", SP_DNS_TXT, "v=spf1 include:broken.test ip4:192.0.2.1 -all"},
     {"spaces.test", SP_DNS_TXT, "v=spf1   ip4:192.0.2.1   -all "},
+    {"ended.test", SP_DNS_TXT, "v=spf1 ip4:192.0.2.0/24 -all redirect=soft.test"},
+    {"first.test", SP_DNS_TXT,
+     "v=spf1 redirect=soft.test ip4:192.0.2.0/24 ~all ip4:203.0.113.0/24"},
+    {"past.test", SP_DNS_TXT,
+     "v=spf1 include:ended.test ip4:198.51.100.0/24 ?all include:absent.test"},
     {"minus.test", SP_DNS_TXT, "v=spf1 -ip4:192.0.2.7 ip4:192.0.2.0/24 -all"},
 };
 
@@ -115,7 +120,9 @@ static const struct {
     {"many.test", "192.0.2.1", SP_SPF_PERMERROR},    {"ten.test", "192.0.2.1", SP_SPF_PASS},
     {"late.test", "192.0.2.1", SP_SPF_TEMPERROR},    {"broken.test", "192.0.2.1", SP_SPF_TEMPERROR},
     {"spaces.test", "192.0.2.1", SP_SPF_PASS},       {"minus.test", "192.0.2.7", SP_SPF_FAIL},
-    {"minus.test", "192.0.2.8", SP_SPF_PASS},        {"", "192.0.2.1", SP_SPF_PERMERROR},
+    {"minus.test", "192.0.2.8", SP_SPF_PASS},        {"ended.test", "192.0.2.8", SP_SPF_PASS},
+    {"ended.test", "203.0.113.1", SP_SPF_FAIL},      {"first.test", "203.0.113.1", SP_SPF_SOFTFAIL},
+    {"past.test", "203.0.113.1", SP_SPF_NEUTRAL},    {"", "192.0.2.1", SP_SPF_PERMERROR},
 };
 
 START_TEST(each_host_gets_its_result)
@@ -153,6 +160,9 @@ static const struct {
     {"within.test", SP_OK, "192.0.2.0/24 2001:db8::/32 "},
     {"mx.test", SP_OK, "203.0.113.9 2001:db8:1::9 "},
     {"host.test", SP_OK, "198.51.100.1 203.0.113.9/24 2001:db8:1::9 "},
+    {"ended.test", SP_OK, "192.0.2.0/24 "},
+    {"first.test", SP_OK, "192.0.2.0/24 "},
+    {"past.test", SP_OK, "192.0.2.0/24 198.51.100.0/24 "},
     {"open.test", SP_E_UNSUPPORTED, NULL},
     {"not.test", SP_E_UNSUPPORTED, NULL},
     {"minus.test", SP_E_UNSUPPORTED, NULL},
