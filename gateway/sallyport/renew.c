@@ -3,8 +3,9 @@
  * they have changed and been still for one look (certificate and key are two files, and who renews them writes one after the
  * other), they are read and checked, each pair by itself. A good one that holds now goes to the roles as a generation of its
  * own, in which nothing else is new: a policy that somebody is just writing stays where it is. Of a bad one the predecessor
- * stays, the log says what is wrong, and so does the audit, which a relay writes for us. Polling is preferred to inotify: a
- * renewal is often a symbolic link that changes, in a folder that nobody watches, and a stat() of a few files costs nothing.
+ * stays, the log says what is wrong, and so does the audit, which a relay writes for us. One that only holds later is bad
+ * until then: it is looked at again, without a further word. Polling is preferred to inotify: a renewal is often a symbolic
+ * link that changes, in a folder that nobody watches, and a stat() of a few files costs nothing.
  * Ticket keys are rotated here too: they exist in our memory and the roles', and nowhere else.
  */
 #include "gateway/sallyport/supervisor.h"
@@ -21,6 +22,8 @@ struct renewal {
     struct sp_role_bundle *relay, *portal; /* copies that are changed */
     struct sp_buf acts;                    /* events for the audit, one JSON object a line */
     bool changed;
+    bool told;  /* refusals of these files are known */
+    bool early; /* one of them holds later */
 };
 
 static struct sp_role_bundle *bundle_of(const struct renewal *n, const struct pair *p)
@@ -59,6 +62,8 @@ static void put_act(struct renewal *n, const struct pair *p, const char *event,
 
 static void refuse(struct renewal *n, const struct pair *p, const char *why)
 {
+    if (n->told)
+        return;
     sp_log_error(n->s->log, "supervisor.certificate-refused", SP_TEXT("setting", p->name),
                  SP_TEXT("why", why));
     put_act(n, p, "key.refused", NULL, why);
@@ -71,19 +76,22 @@ static bool is_same(const struct renewal *n, const struct pair *p, const struct 
            sp_bytes_eq(file_of(n, p, "key"), sp_buf_bytes(&f->key));
 }
 
-/* A successor must hold now. */
-static const char *out_of_time(const struct renewal *n, const struct sp_pair *what)
+/* A successor must hold now. early: set if it will */
+static const char *out_of_time(const struct renewal *n, const struct sp_pair *what, bool *early)
 {
     int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(n->s->loop));
 
     if (now_ms >= what->not_after_ms)
         return "the new certificate has expired";
-    return now_ms < what->not_before_ms ? "the new certificate does not hold yet" : NULL;
+    if (now_ms >= what->not_before_ms)
+        return NULL;
+    *early = true;
+    return "the new certificate does not hold yet";
 }
 
 static void take(struct renewal *n, const struct pair *p, const struct pair_files *f)
 {
-    const char *why = out_of_time(n, &f->what);
+    const char *why = out_of_time(n, &f->what, &n->early);
 
     if (why != NULL) {
         refuse(n, p, why);
@@ -167,14 +175,18 @@ static void renew(struct supervisor *s, uint64_t stamp)
     struct pair p;
     bool ok = renewal_open(&n, s);
 
+    n.told = stamp == s->stamp_told;
     for (size_t i = 0; ok && pair_at(s->now->config, i, &p); i++)
         look_at(&n, &p);
     if (ok && n.changed)
         ok = give_out(&n, stamp, false);
-    if (ok)
-        s->stamp_done = stamp;
-    else
+    if (ok) {
+        s->stamp_told = stamp;
+        if (!n.early)
+            s->stamp_done = stamp;
+    } else {
         sp_log_error(s->log, "supervisor.renewal-failed");
+    }
     renewal_close(&n);
 }
 

@@ -98,7 +98,8 @@ struct supervisor {
 
     struct sp_timer *watch, *rotate; /* of certificates; of ticket keys */
     uint64_t stamp_seen; /* at the last look: files are read once they have been still for one */
-    uint64_t stamp_done; /* was taken, or refused */
+    uint64_t stamp_done; /* was taken, or refused for good */
+    uint64_t stamp_told; /* its refusals are in the log and the audit */
 
     char self[PATH_LEN_MAX]; /* our program, as it was named when we were started */
     unsigned start_number;   /* 1, one more with each upgrade */

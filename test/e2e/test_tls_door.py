@@ -103,6 +103,20 @@ def test_a_renewed_certificate_is_shown_without_a_word(gateway, authority):
     assert shown(gateway, "-servername", "localhost") == loaded(gateway.pairs / "first.pem")
 
 
+def test_a_renewal_ahead_of_its_time_is_taken_when_it_holds(gateway, authority):
+    before = shown(gateway, "-servername", "other.test")
+    seen = len(gateway.records())
+    install(authority.leaf("ahead", ["other.test"], begins=datetime.timedelta(seconds=8)), gateway.pairs, "other")
+    after = loaded(gateway.pairs / "other.pem")
+    until(lambda: [r for r in gateway.records()[seen:] if r["event"] == "key.refused"])
+    assert shown(gateway, "-servername", "other.test") == before
+    gateway.wait_record("key.rotated", key="tls.certificates.1", certificate=after.fingerprint(hashes.SHA256()).hex())
+    assert datetime.datetime.utcnow() >= after.not_valid_before
+    refused = [r for r in gateway.records()[seen:] if r["event"] == "key.refused" and "does not hold yet" in r["reason"]]
+    assert len(refused) == 1, refused  # it was looked at many times
+    until(lambda: {shown(gateway, "-servername", "other.test") for _ in range(6)} == {after})
+
+
 @pytest.mark.parametrize("kind, reason", [
     ("another's key", "does not belong to the certificate"), ("expired", "expired"), ("no certificate", "no certificate"),
     ("weak", "too weak"), ("gone", "No such file"), ("no chain", "not signed by")])

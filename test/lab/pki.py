@@ -40,21 +40,22 @@ class Authority:
         _write(base, [self.own], self.private)
         self.certificate = base.with_suffix(".pem")
 
-    def _sign(self, subject, public, days, extensions):
+    def _sign(self, subject, public, days, extensions, begins=datetime.timedelta(days=-60)):
         now = datetime.datetime.utcnow()
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(public)
-                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=60))
+                   .serial_number(x509.random_serial_number()).not_valid_before(now + begins)
                    .not_valid_after(now + datetime.timedelta(days=days)))
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
         return builder.sign(self.private, hashes.SHA256())
 
-    def leaf(self, name, names, days=30, rsa_bits=0, must_staple=False):
-        """A certificate for DNS names, with this authority behind it in the chain; negative days: one that has ended."""
+    def leaf(self, name, names, days=30, rsa_bits=0, must_staple=False, begins=datetime.timedelta(days=-60)):
+        """A certificate for DNS names, with this authority behind it in the chain; negative days: one that has ended; begins:
+        when it holds, from now."""
         private = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
         alternatives = x509.SubjectAlternativeName([x509.DNSName(n) for n in names])
         own = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), private.public_key(), days,
                          [(alternatives, False), *([(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)]
-                                                   if must_staple else [])])
+                                                   if must_staple else [])], begins)
         _write(self.folder / name, [own, self.own], private)
         return Leaf(self.folder / name, private)
