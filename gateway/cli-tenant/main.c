@@ -18,7 +18,7 @@ static const char usage[] =
     "  --json           JSON instead of lines\n"
     "  --wait DURATION  also wait so long for a probe message, to an address that is shown\n"
     "  --door HOST:PORT where to knock, instead of the first listener with TLS\n"
-    "  --force          take a list that differs much from the one before\n"
+    "  --force          take a list that has lost more than half, or names private networks\n"
     "\n"
     "Exit codes: 0 all is well, 1 something is missing, 2 wrong arguments or files.\n";
 

@@ -1,8 +1,8 @@
 /*
  * sallyport providers refresh: the networks of each provider that a tenant names, read anew from its SPF records. A list that
- * can't be read whole leaves the last good one as it is, and so does one that has lost more than half of what it had,
- * unless --force says that it is meant. Each file is written whole, the running gateway then reads its configuration, and its
- * ledger records what has changed.
+ * can't be read whole leaves the last good one as it is, and so does one that has lost more than half of what it had or
+ * names private networks, unless --force says that it is meant. Each file is written whole, the running gateway then reads
+ * its configuration, and its ledger records what has changed.
  */
 #include "gateway/cli-tenant/cli.h"
 
@@ -101,6 +101,9 @@ static enum sp_rc replace(struct cli *cli, const char *domain, struct sp_bytes n
     *count = sp_tenant_count_networks(networks, &refreshed, cli->problems);
     if (*count == 0)
         return sp_fail(err, SP_E_CONFIG_INVALID, "a network in it is no provider's");
+    if (!cli->force && !sp_tenant_networks_are_public(networks, cli->problems))
+        return sp_fail(err, SP_E_CONFIG_INVALID,
+                       "a network in it is loopback or private: --force takes it");
     if (*count * 2 < before && !cli->force)
         return sp_fail(err, SP_E_LIMIT, "it has lost more than half, %zu of %zu: --force takes it",
                        before - *count, before);

@@ -117,7 +117,8 @@ bool sp_tenant_has_message_signal(const struct sp_tenant *t);
 
 /*
  * Adds the networks of a provider's file to the tenant's: one a line, with lines of comment that begin with "#". Everybody's
- * networks are no provider's: a prefix below /8, or below /24 for IPv6, is wrong, and so is an empty file.
+ * networks are no provider's: a prefix below /10, or below /24 for IPv6, is wrong, and so is an empty file. IPv4 that is written
+ * as IPv6 is judged as IPv4, since that is what it lets in.
  *
  * file:    its name, for problems
  * returns: SP_OK, or SP_E_CONFIG_INVALID with problems
@@ -128,6 +129,10 @@ SP_MUST_CHECK enum sp_rc sp_tenant_add_networks(struct sp_tenant *t, struct sp_b
 /* returns: how many networks such a file names; 0 if it is wrong. refreshed_ms: when it was made, wall clock; 0: unknown */
 size_t sp_tenant_count_networks(struct sp_bytes text, int64_t *refreshed_ms,
                                 struct sp_problems *problems);
+
+/* returns: whether such a file names only networks of the Internet: none that is loopback, private, link-local, unspecified or
+ * multicast, nor one that holds such; with problems if not */
+bool sp_tenant_networks_are_public(struct sp_bytes text, struct sp_problems *problems);
 
 /* Appends the reference of a tenant's settings as Markdown. */
 void sp_tenant_reference(struct sp_buf *out);

@@ -296,7 +296,18 @@ START_TEST(networks_of_a_provider_are_read_strictly)
     } cases[] = {
         {"# a list\n# refreshed 2026-11-22T10:00:00Z\n192.0.2.0/24\n 2001:db8::/32 \n\n", 2},
         {"192.0.2.1", 1},
-        {"10.0.0.0/8\n", 1},
+        {"10.0.0.0/10\n", 1},
+        {"10.0.0.0/9\n", 0},
+        {"10.0.0.0/8\n", 0},
+        {"::ffff:192.0.2.0/120\n::ffff:10.0.0.0/106\n", 2},
+        {"::ffff:10.0.0.0/105\n", 0},
+        {"::ffff:0:0/96\n", 0},
+        {"192.0.2.0/24\n::ffff:192.0.2.0/95\n", 0},
+        {"::/24\n", 0},
+        {"::/80\n", 0},
+        {"::/96\n::1\n", 2},
+        {"2000::/24\n", 1},
+        {"2000::/23\n", 0},
         {"10.0.0.0/7\n", 0},
         {"0.0.0.0/0\n", 0},
         {"192.0.2.0/24\n2000::/3\n", 0},
@@ -328,6 +339,36 @@ START_TEST(networks_of_a_provider_are_read_strictly)
                       "case %zu", i);
         ck_assert_uint_eq(t->proofs.networks.count, 1 + cases[i].count);
         ck_assert_str_eq(t->proofs.networks.items[0], "198.51.100.0/24");
+    }
+}
+END_TEST
+
+START_TEST(private_networks_are_told_from_a_providers)
+{
+    static const struct {
+        const char *text;
+        uint32_t wrong; /* how many */
+    } cases[] = {
+        {"# a list\n192.0.2.0/24\n2001:db8::/32\n203.0.113.9\n", 0},
+        {"9.255.255.0/24\n11.0.0.0/10\n172.15.0.0/16\n172.32.0.0/11\n192.167.0.0/16\n", 0},
+        {"126.0.0.0/10\n128.0.0.0/10\n100.128.0.0/10\n169.253.0.0/16\n", 0},
+        {"127.0.0.1\n192.0.2.1\n127.0.0.0/8\n", 2},
+        {"10.1.2.0/24\n172.31.0.0/16\n192.168.7.0/24\n169.254.1.1\n", 4},
+        {"0.0.0.0\n100.64.0.0/16\n224.0.0.1\n255.255.255.255\n", 4},
+        {"192.0.0.0/8\n172.0.0.0/10\n", 2}, /* hold such */
+        {"::1\n::\nfe80::/64\nfd00::/32\nff02::1\n", 5},
+        {"::ffff:127.0.0.1\n::ffff:10.0.0.0/120\n::/64\n", 3},
+        {"::ffff:192.0.2.0/120\n", 0},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+
+        ck_assert_msg(sp_tenant_networks_are_public(sp_bytes_cstr(cases[i].text), p) ==
+                          (cases[i].wrong == 0),
+                      "case %zu", i);
+        ck_assert_msg(sp_problems_errors(p) == cases[i].wrong, "case %zu: %zu", i,
+                      sp_problems_errors(p));
     }
 }
 END_TEST
@@ -445,6 +486,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_a_resolver_cannot_prove_is_warned_of);
     tcase_add_test(c, a_tenant_on_trial_has_an_end);
     tcase_add_test(c, networks_of_a_provider_are_read_strictly);
+    tcase_add_test(c, private_networks_are_told_from_a_providers);
     tcase_add_test(c, a_tenant_needs_a_proof);
     tcase_add_test(c, a_network_or_a_certificate_alone_proves_nobody);
     tcase_add_test(c, networks_are_checked);
