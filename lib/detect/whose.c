@@ -171,6 +171,18 @@ static bool is_called(const struct detect_window *w, size_t at)
     return sp_detect_is_listed(word, words);
 }
 
+static bool is_addressed(const struct detect_window *w, size_t start, size_t end, bool single)
+{
+    if (is_greeted(w, start) || (is_line_start(w, start) && end < w->limit && w->text[end] == ',' &&
+                                 end + 1 < w->limit && w->text[end + 1] == '\n'))
+        return true;
+    if (!single)
+        return false;
+    return is_set_off(w, start, end) ||
+           (is_line_start(w, start) && start < 40 && end < w->limit &&
+            (w->text[end] == ',' || w->text[end] == '-')); /* "Maria, can you ..." */
+}
+
 enum detect_role sp_detect_role(const struct detect_window *w, size_t start, size_t end,
                                 bool single, uint64_t label)
 {
@@ -184,14 +196,8 @@ enum detect_role sp_detect_role(const struct detect_window *w, size_t start, siz
         return ROLE_SENDER;
     if ((label & M(PROVIDER)) != 0)
         return ROLE_PROVIDER;
-    if (is_greeted(w, start) || (is_line_start(w, start) && end < w->limit && w->text[end] == ',' &&
-                                 end + 1 < w->limit && w->text[end + 1] == '\n'))
+    if (is_addressed(w, start, end, single))
         return ROLE_ADDRESSEE;
-    if (single && is_set_off(w, start, end))
-        return ROLE_ADDRESSEE;
-    if (single && is_line_start(w, start) && start < 40 && end < w->limit &&
-        (w->text[end] == ',' || w->text[end] == '-'))
-        return ROLE_ADDRESSEE; /* "Maria, can you ..." */
     if (is_message_of(w, start))
         return ROLE_SENDER;
     return is_done_by(w, start, end + 1 < w->limit && w->text[end] == '\'') || is_called(w, start)
