@@ -451,6 +451,8 @@ int spool_restore(struct spool *s)
     if (lock < 0)
         return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
     code = restore(s);
+    if (code == SPOOL_OK && spool_path(path, s->state, "root.mark"))
+        (void)unlink(path); /* of the keys of what was there before */
     (void)close(lock);
     return code;
 }

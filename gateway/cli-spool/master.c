@@ -59,6 +59,12 @@ int spool_master(struct spool *s)
     struct stat st;
     int code;
 
+    if (s->next != NULL && !is_elsewhere(s)) /* the key would be exchanged for one made here */
+        return spool_fail(SPOOL_USAGE,
+                          "--next is for a master key that comes from elsewhere (a credential): %s "
+                          "is a file, which --master alone exchanges for a new key; nothing is "
+                          "changed",
+                          s->master);
     (void)snprintf(folder, sizeof(folder), "%s", s->beside);
     (void)snprintf(name, sizeof(name), "%s", s->beside);
     if (stat(s->master, &st) != 0 || sp_journal_io_posix(dirname(folder), &io, &err) != SP_OK)

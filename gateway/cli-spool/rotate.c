@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -201,19 +202,26 @@ static bool retire(const struct paths *p)
     return ok && unlink(p->old) == 0 && spool_sync_folder(p->folder);
 }
 
-int spool_rotate(struct spool *s)
+/* One rotation at a time, of either key. returns: what to close in the end; -1 if another is under way */
+static int hold_folder(const struct paths *p)
+{
+    int fd = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int rotate_content(struct spool *s, const struct paths *p)
 {
     char before[SP_JOURNAL_KEK_ID_MAX];
-    struct paths p;
     bool is_begun;
 
-    if (s->is_master)
-        return spool_master(s);
-    if (!find_paths(s, &p))
-        return SPOOL_FAILED;
     is_begun = s->keys.old_kek_id[0] != 0 && strcmp(s->keys.old_kek_id, s->keys.kek_id) != 0;
-    if (!is_begun && (!begin(s, &p) || !spool_load_keys(s)))
-        return spool_fail(SPOOL_FAILED, "%s can't be written", p.now);
+    if (!is_begun && (!begin(s, p) || !spool_load_keys(s)))
+        return spool_fail(SPOOL_FAILED, "%s can't be written", p->now);
     memcpy(before, s->keys.old_kek_id, sizeof(before));
     if (!spool_is_running(s->state) && !wait_renewed(s, 0))
         return spool_fail(SPOOL_AGAIN,
@@ -221,9 +229,30 @@ int spool_rotate(struct spool *s)
     if (!wait_renewed(s, WAIT_MS))
         return spool_fail(SPOOL_AGAIN, "not all keyrings are rewritten yet: repeat this; %s stays",
                           before);
-    if (!retire(&p))
-        return spool_fail(SPOOL_FAILED, "%s can't be destroyed", p.old);
+    if (!retire(p))
+        return spool_fail(SPOOL_FAILED, "%s can't be destroyed", p->old);
     (void)spool_reload(s);
     (void)printf("%s is in use, %s is destroyed\n", s->keys.kek_id, before);
     return SPOOL_OK;
+}
+
+int spool_rotate(struct spool *s)
+{
+    struct paths p;
+    int folder;
+    int code;
+
+    if (!find_paths(s, &p))
+        return SPOOL_FAILED;
+    folder = hold_folder(&p);
+    if (folder < 0)
+        return spool_fail(SPOOL_AGAIN,
+                          "%s can't be locked: another rotation is under way, repeat this after it",
+                          p.folder);
+    if (!spool_load_keys(s)) /* anew: another rotation may have ended just now */
+        code = spool_fail(SPOOL_NO_INPUT, "the master key does not open what is kept beside it");
+    else
+        code = s->is_master ? spool_master(s) : rotate_content(s, &p);
+    (void)close(folder);
+    return code;
 }

@@ -11,7 +11,6 @@
 #include "config/tenant.h"
 #include "crypt/hash.h"
 #include "crypt/kek.h"
-#include "crypt/root.h"
 #include "role/bundle.h"
 
 #include <dirent.h>
@@ -201,13 +200,9 @@ static void add_issuers(struct loading *l)
 static bool read_beside(struct loading *l, const char *beside, const char *suffix,
                         struct sp_buf *out, bool *is_there)
 {
-    char path[PATH_LEN_MAX];
     struct sp_err err;
-    enum sp_rc rc;
+    enum sp_rc rc = file_read_beside(beside, suffix, out, &err);
 
-    if (snprintf(path, sizeof(path), "%s%s", beside, suffix) >= (int)sizeof(path))
-        return false;
-    rc = file_read(path, out, &err);
     *is_there = rc == SP_OK;
     if (rc == SP_OK || rc == SP_E_NOT_FOUND)
         return true;
@@ -251,53 +246,33 @@ static void add_content_kek(struct loading *l, const char *path, struct sp_bytes
     }
 }
 
-/* What all keys are derived from. returns: SP_E_IO if that was told already */
-static enum sp_rc read_root(struct loading *l, const char *key, const char *beside,
-                            struct sp_secret *out)
-{
-    struct sp_buf master, file;
-    struct sp_err err;
-    enum sp_rc rc = SP_E_IO;
-    bool is_there;
-
-    sp_buf_init(&master, 128 * 1024);
-    sp_buf_init(&file, 128 * 1024);
-    if (file_read(key, &master, &err) != SP_OK)
-        complain(l, err.text);
-    else if (read_beside(l, beside, SP_ROOT_FILE, &file, &is_there))
-        rc = sp_crypt_root_open(sp_buf_bytes(&master), sp_buf_bytes(&file), out);
-    sp_buf_wipe(&master);
-    sp_buf_clear(&file);
-    return rc;
-}
-
-static void add_keks(struct loading *l)
+static void add_keks(struct loading *l, const struct generation *before)
 {
     char key[PATH_LEN_MAX], beside[PATH_LEN_MAX];
     const char *setting = l->g->config->master_key;
-    struct sp_secret root;
-    enum sp_rc rc;
+    struct root root;
+    struct sp_err err;
 
     if (!find_secret(l, setting, key) ||
         sp_config_place_beside(setting, l->g->folder, beside, PATH_LEN_MAX) != SP_OK)
         return;
-    rc = read_root(l, key, beside, &root);
-    if (rc == SP_E_CRYPT_KEY) /* it may just have been changed between the two looks */
-        rc = read_root(l, key, beside, &root);
-    if (rc == SP_E_CRYPT_KEY)
-        complain(l, "the master key must be a file of 32 random bytes, and open the file "
-                    "\"" SP_ROOT_FILE "\" beside it, if there is one");
-    if (rc != SP_OK)
+    if (root_read(key, beside, &root, &err) != SP_OK) {
+        complain(l, err.text);
         return;
-    add_content_kek(l, beside, sp_secret_bytes(&root));
+    }
+    memcpy(l->g->root_mark, root.mark, ROOT_MARK_LEN);
+    l->g->root_has_file = root.has_file;
+    if (root_check(l->g, before, beside, &err) != SP_OK)
+        complain(l, err.text);
+    add_content_kek(l, beside, sp_secret_bytes(&root.secret));
     for (size_t i = 0; i < SP_ARRAY_LEN(keks); i++) {
         struct sp_secret kek;
 
-        sp_crypt_hkdf(sp_secret_bytes(&root), sp_bytes_cstr(keks[i].info), &kek);
+        sp_crypt_hkdf(sp_secret_bytes(&root.secret), sp_bytes_cstr(keks[i].info), &kek);
         add(l, keks[i].roles, keks[i].name, sp_secret_bytes(&kek));
         sp_secret_clear(&kek);
     }
-    sp_secret_clear(&root);
+    sp_secret_clear(&root.secret);
 }
 
 /* Certificates of listeners and portal; a file that is not what it should be is found here. */
@@ -452,7 +427,7 @@ static void load(struct loading *l, const char *path, const struct generation *b
         add_pairs(l);
         add_smarthosts(l);
         add_issuers(l);
-        add_keks(l);
+        add_keks(l, before);
         add_tickets(l, before);
         add_tenant_identities(l);
     }
@@ -526,6 +501,8 @@ struct generation *generation_copy(const struct generation *now, const struct sp
     memcpy(g->state_dir, now->state_dir, sizeof(g->state_dir));
     memcpy(g->tickets, now->tickets, sizeof(g->tickets));
     g->ticket_count = now->ticket_count;
+    memcpy(g->root_mark, now->root_mark, sizeof(g->root_mark));
+    g->root_has_file = now->root_has_file;
     for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
         const struct sp_role_bundle *fresh = kind == SP_ROLE_RELAY    ? relay
                                              : kind == SP_ROLE_PORTAL ? portal

@@ -183,8 +183,9 @@ static void on_reload(void *arg)
     } else {
         struct generation *before = s->now;
 
-        sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));
         s->now = fresh;
+        root_keep(s);
+        sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));
         sockets_admin_mode(s);
         children_reload(s, before);
         generation_free(before);
@@ -288,6 +289,7 @@ static void run(struct supervisor *s)
     s->signals[4] = sp_signal_new(s->loop, SIGUSR2, on_upgrade, s);
     handover_signals(&ours);
     (void)sigprocmask(SIG_UNBLOCK, &ours, NULL);
+    root_keep(s);
     add_children(s);
     children_start(s);
     supervisor_progress(s);

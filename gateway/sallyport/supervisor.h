@@ -1,5 +1,5 @@
 /*
- * The supervisor's parts: the configuration as roles get it (generation.c), folders (folders.c), sockets (sockets.c),
+ * The supervisor's parts: the configuration as roles get it (generation.c, root.c), folders (folders.c), sockets (sockets.c),
  * children (children.c), and the life of the whole (serve.c). thread: loop
  */
 #ifndef SP_GATEWAY_SUPERVISOR_H
@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "crypt/pair.h"
+#include "crypt/secret.h"
 #include "io/loop.h"
 #include "ipc/ipc.h"
 #include "ipc/roles.h"
@@ -30,12 +31,17 @@
 #define TICKET_KEYS_MAX 4 /* the newest makes tickets, all open them */
 
 /* One configuration, as it was when it was read. */
+#define ROOT_MARK_LEN SP_SECRET_LEN
+
 struct generation {
     uint64_t number;
     struct sp_config *config;
     uint64_t stamp; /* of the files of certificates, before they were read */
     uint8_t tickets[TICKET_KEYS_MAX][TICKET_KEY_LEN]; /* of the relays, the newest first */
     size_t ticket_count;
+    uint8_t root_mark[ROOT_MARK_LEN];
+    bool
+        root_has_file; /* the root lies wrapped beside the master key, which is not itself the root */
     char folder[PATH_LEN_MAX];    /* of sallyport.json; absolute */
     char state_dir[PATH_LEN_MAX]; /* absolute */
     int bundles[SP_ROLE_COUNT];   /* memfds, -1 where a role has none */
@@ -113,12 +119,39 @@ struct supervisor {
     size_t handed_count;
 };
 
+/* ---- root.c ---- */
+
+/* What all keys are derived from. */
+struct root {
+    struct sp_secret secret;
+    bool has_file; /* it was wrapped in a file beside the master key */
+    uint8_t mark[ROOT_MARK_LEN];
+};
+
+/*
+ * Reads it from the file of the master key and the one beside, whose path begins with `beside`.
+ *
+ * owner:   the caller clears out->secret
+ * returns: SP_E_CRYPT_KEY if the master key is none or does not open that file; or as file_read
+ */
+SP_MUST_CHECK enum sp_rc root_read(const char *key, const char *beside, struct root *out,
+                                   struct sp_err *err);
+/* returns: SP_E_CRYPT_KEY if a generation's root is not the one its gateway had before; before: NULL at a start */
+SP_MUST_CHECK enum sp_rc root_check(const struct generation *g, const struct generation *before,
+                                    const char *beside, struct sp_err *err);
+/* Leaves the mark of a root that lies in a file in the state folder, for starts without that file. */
+void root_keep(const struct supervisor *s);
+
+/* Appends the file whose path is these two together. returns: as file_read */
+SP_MUST_CHECK enum sp_rc file_read_beside(const char *beside, const char *suffix,
+                                          struct sp_buf *out, struct sp_err *err);
+
 /* ---- generation.c ---- */
 
 /*
  * Reads configuration, policies, tenants and secrets, and packs what each role may have.
  *
- * before:  the generation whose ticket keys go on, or NULL
+ * before:  the generation whose ticket keys go on, and whose root secret it must have; or NULL
  * report:  gets everything that is wrong, one problem a line
  * returns: NULL if anything is. owner: the caller
  */

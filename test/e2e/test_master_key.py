@@ -1,16 +1,19 @@
 """Another master key while mail comes in: nothing else is rewritten, nothing stops, and the old key opens nothing any more.
 Without the key nothing of a message can be read from the disk. The key may come as a systemd credential."""
+import fcntl
 import os
 import pathlib
+import signal
 import subprocess
 import threading
+import time
 
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from lab import mail
+from lab import mail, spool
 
 PLAIN = "test/policies/relay-plain.json"
 MAGIC = b"sallyport root 1\n"
@@ -111,6 +114,74 @@ def test_without_the_key_nothing_can_be_read(plain):
     assert done.returncode != 0 and "0 damaged" not in done.stdout
     (keys / "master.key.root").write_bytes(root)
     assert gateway.run("queue", "check").returncode == 0
+
+
+def reload(gateway, event):
+    """Tells it to read its files anew, and waits for one more of this event."""
+    before = gateway.log.count(f'"{event}"')
+    os.kill(gateway.info["pid"], signal.SIGHUP)
+    deadline = time.monotonic() + 30
+    while gateway.log.count(f'"{event}"') == before:
+        assert time.monotonic() < deadline, gateway.log[-3000:]
+        time.sleep(0.02)
+
+
+def rings(gateway):
+    return [(shard / "keyring").read_bytes() for shard in spool.shards(gateway)]
+
+
+def test_a_lost_root_is_refused_by_name(plain):
+    gateway, sink, keys = plain
+    sent = dict([submit(gateway)])
+    first, before = (keys / "master.key").read_bytes(), rings(gateway)
+    (keys / "master.key").write_bytes(bytes(range(32)))  # another by hand, never let in
+    reload(gateway, "supervisor.reload-invalid")
+    assert "the master key is another" in gateway.log and rings(gateway) == before
+    (keys / "master.key").write_bytes(first)
+    assert not (gateway.folder / "state/root.mark").exists()
+
+    gateway.run("keys", "rotate", "--master")
+    reload(gateway, "supervisor.reload")
+    mark = (gateway.folder / "state/root.mark").read_bytes()
+    assert mark == HKDF(hashes.SHA256(), 32, None, b"sallyport root mark 1").derive(first)
+    (keys / "master.key.root").rename(keys / "aside")
+    reload(gateway, "supervisor.reload-invalid")
+    assert gateway.log.count("master.key.root is missing") == 2 and rings(gateway) == before
+    sent.update([submit(gateway)])  # with the keys it has
+
+    gateway.stop()
+    done = subprocess.run([gateway.info["program"], "serve", "-c", gateway.info["config"]], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 1 and "master.key.root is missing" in done.stderr
+    (keys / "aside").rename(keys / "master.key.root")
+    gateway.again()
+    gateway.run("keys", "rotate", "--master")  # the mark stays through each change
+    reload(gateway, "supervisor.reload")
+    assert (gateway.folder / "state/root.mark").read_bytes() == mark
+    sink.replies.clear()
+    got = [m["data"] for m in sink.wait_for(len(sent), 60)]
+    assert [sum(b.endswith(message) for b in got) for message in sent.values()] == [1] * len(sent)
+
+
+def test_a_change_that_would_destroy_the_key_is_refused(plain):
+    gateway, _, keys = plain
+    (gateway.folder / "next").write_bytes(os.urandom(32))
+    before = {p.name: p.read_bytes() for p in keys.iterdir()}
+    done = gateway.run("keys", "rotate", "--master", "--next", str(gateway.folder / "next"), check=False)
+    assert done.returncode == 64 and "--next is for a master key that comes from elsewhere" in done.stderr
+    assert {p.name: p.read_bytes() for p in keys.iterdir()} == before
+
+    folder = os.open(keys, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # as another rotation has it
+        for words in (["--master"], []):
+            done = gateway.run("keys", "rotate", *words, check=False)
+            assert done.returncode == 75 and "another rotation is under way" in done.stderr
+    finally:
+        os.close(folder)
+    assert {p.name: p.read_bytes() for p in keys.iterdir()} == before
+    gateway.run("keys", "rotate", "--master")
+    assert (keys / "master.key").read_bytes() != before["master.key"]
 
 
 def test_the_key_as_a_credential(plain):
