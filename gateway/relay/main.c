@@ -144,8 +144,10 @@ static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *er
     enum sp_rc rc = SP_OK;
 
     (void)role;
-    if (((struct relay *)state)->door != NULL)
-        return SP_OK; /* it is read when the shard opens */
+    if (((struct relay *)state)->door != NULL) {
+        relay_acts_record(state); /* they are in this bundle alone */
+        return SP_OK;             /* the rest is read when the shard opens */
+    }
     rc = relay_settings_load(state, err);
     if (rc == SP_OK)
         rc = relay_delivery_reload(state, err);
