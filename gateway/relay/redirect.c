@@ -9,6 +9,7 @@
 #include "gateway/relay/command.h"
 
 #include "mail/envelope.h"
+#include "mail/idn.h"
 #include "policy/options.h"
 #include "queue/redirect.h"
 
@@ -84,14 +85,31 @@ static const char *choose(struct wish *w)
     return NULL;
 }
 
+/* Kept in the form that addresses have in the queue. */
+static bool read_to(struct wish *w, struct sp_bytes text)
+{
+    struct sp_buf to;
+    bool ok;
+
+    sp_buf_init(&to, SP_ADDRESS_MAX);
+    ok = sp_address_normalise(text, &to) == SP_OK;
+    if (ok)
+        w->to = sp_arena_copy(w->m->arena, sp_buf_bytes(&to));
+    sp_buf_clear(&to);
+    return ok;
+}
+
 static const char *read_wish(const struct relay *r, struct wish *w)
 {
-    w->to = sp_json_text_of(w->q->ask, "to");
+    struct sp_bytes to = sp_json_text_of(w->q->ask, "to");
+
     w->route = sp_json_text_of(w->q->ask, "route");
     if (sp_bytes_trim(sp_json_text_of(w->q->ask, "reason")).len == 0)
         return "reason: needed, it is part of the audit record";
-    if (w->to.len == 0 && w->route.len == 0)
+    if (to.len == 0 && w->route.len == 0)
         return "to or route: where shall it go?";
+    if (to.len > 0 && !read_to(w, to))
+        return "to: no address that mail can go to";
     if (w->m->quarantined)
         return "its record is damaged: it can be deleted, nothing else";
     if (w->m->accept.kind != SP_ACCEPT_KIND_MAIL)

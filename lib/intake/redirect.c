@@ -6,6 +6,7 @@
  */
 #include "intake/intake_priv.h"
 
+#include "mail/idn.h"
 #include "policy/facts_read.h"
 
 /* The facts of then, with time and recipient of now. */
@@ -59,8 +60,8 @@ enum sp_rc sp_intake_redecide(struct sp_intake *in, const struct sp_intake_redir
     struct sp_facts facts;
     struct sp_address a;
 
-    if (sp_address_parse(r->to, &a) != SP_OK)
-        return sp_fail(err, SP_E_USAGE, "to: no address");
+    if (sp_address_parse(r->to, &a) != SP_OK || !sp_text_is_ascii(a.domain))
+        return sp_fail(err, SP_E_USAGE, "to: no address that mail can go to");
     if (r->accept->facts.len == 0 || sp_facts_read(r->accept->facts, arena, &facts) != SP_OK)
         return sp_fail(err, SP_E_NOT_FOUND, "the facts of its decision are not kept");
     set_facts(in, r->accept->tenant, r->to, &facts);

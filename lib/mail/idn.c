@@ -81,6 +81,23 @@ enum sp_rc sp_address_to_ascii(struct sp_address *a, struct sp_buf *domain)
     return SP_OK;
 }
 
+enum sp_rc sp_address_normalise(struct sp_bytes text, struct sp_buf *out)
+{
+    struct sp_address a;
+    struct sp_buf domain;
+    enum sp_rc rc = sp_address_parse(text, &a);
+
+    sp_buf_init(&domain, SP_DOMAIN_MAX);
+    if (rc == SP_OK)
+        rc = a.domain.len == 0 ? SP_E_ADDR_SYNTAX : sp_address_to_ascii(&a, &domain);
+    if (rc == SP_OK) {
+        sp_address_format(&a, out);
+        rc = sp_buf_rc(out);
+    }
+    sp_buf_clear(&domain);
+    return rc;
+}
+
 void sp_address_format_ascii(const struct sp_address *a, struct sp_buf *out)
 {
     struct sp_address copy = *a;

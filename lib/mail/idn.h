@@ -30,6 +30,13 @@ bool sp_text_is_normal(struct sp_bytes text);
 SP_MUST_CHECK enum sp_rc sp_address_to_ascii(struct sp_address *a, struct sp_buf *domain);
 
 /*
+ * Appends a mailbox that somebody wrote in the form that addresses have inside.
+ *
+ * returns: SP_OK, SP_E_ADDR_SYNTAX, SP_E_ADDR_LONG
+ */
+SP_MUST_CHECK enum sp_rc sp_address_normalise(struct sp_bytes text, struct sp_buf *out);
+
+/*
  * Writes an address for people and rules: domain in A-labels if it has such, else as it stands, in lower case. For fields of headers,
  * which may hold anything.
  */

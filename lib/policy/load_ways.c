@@ -2,7 +2,7 @@
  * Where a copy goes, and what is added to it. Addresses are written out, since a rule that sends mail elsewhere should say
  * where; a route is a name, since hosts belong to the gateway's settings and not to a policy. A guard may do none of it.
  */
-#include "mail/address.h"
+#include "mail/idn.h"
 #include "policy/load_priv.h"
 
 static const char *const smime_keys[] = {"cipher", NULL};
@@ -11,12 +11,18 @@ static const char *const lane_names[] = {"urgent", "bulk", NULL};
 
 static bool load_address(struct sp_loader *l, const struct sp_json *v, const char **out)
 {
-    struct sp_address a;
+    struct sp_buf text;
+    bool ok;
 
-    if (v->type == SP_JSON_TEXT && sp_address_parse(v->text, &a) == SP_OK && a.domain.len > 0)
-        return sp_policy_loader_text(l, v, out);
-    sp_problem(l->problems, v, SP_E_POLICY_INVALID, "expected an address like archive@example.org");
-    return false;
+    sp_buf_init(&text, SP_ADDRESS_MAX);
+    ok = v->type == SP_JSON_TEXT && sp_address_normalise(v->text, &text) == SP_OK;
+    if (ok)
+        *out = sp_arena_cstr(l->policy->arena, sp_buf_bytes(&text));
+    else
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "expected an address like archive@example.org");
+    sp_buf_clear(&text);
+    return ok;
 }
 
 /* One address, or an array of them. */
