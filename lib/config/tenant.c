@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "config/table.h"
+#include "mail/compose.h"
 #include "mail/idn.h"
 
 #define AT(member) offsetof(struct sp_tenant, member)
@@ -190,6 +191,10 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
                         "only together, or networks and a signal in the message; give both, or "
                         "users");
     check_signals(t, root, problems);
+    if (!sp_compose_is_display(sp_bytes_cstr(t->display_name)))
+        sp_problem(problems, sp_json_find(root, "display_name"), SP_E_CONFIG_RANGE,
+                   "a name in a mail's From is one line of at most %d bytes",
+                   SP_COMPOSE_DISPLAY_MAX);
     if ((t->smime.certificate[0] != 0) != (t->smime.key[0] != 0))
         sp_problem(problems, sp_json_find(root, "smime"), SP_E_CONFIG_MISSING,
                    "certificate and key are given both or not at all");

@@ -140,6 +140,11 @@ static void put_quoted_name(struct sp_compose *c, struct sp_bytes display)
     sp_buf_put_cstr(c->out, "\"");
 }
 
+bool sp_compose_is_display(struct sp_bytes name)
+{
+    return is_safe(name) && sp_utf8_is_valid(name) && name.len <= SP_COMPOSE_DISPLAY_MAX;
+}
+
 void sp_compose_address(struct sp_compose *c, const char *name, struct sp_bytes display,
                         struct sp_bytes address)
 {
@@ -150,7 +155,7 @@ void sp_compose_address(struct sp_compose *c, const char *name, struct sp_bytes 
         fault(c, rc);
         return;
     }
-    if (!is_safe(display) || !sp_utf8_is_valid(display) || display.len > 256) {
+    if (!sp_compose_is_display(display)) {
         fault(c, SP_E_SMTP_INJECTION);
         return;
     }

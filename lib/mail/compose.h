@@ -25,6 +25,10 @@ void sp_compose_field(struct sp_compose *c, const char *name, struct sp_bytes va
 void sp_compose_utf8_field(struct sp_compose *c, const char *name, struct sp_bytes value);
 /* Unstructured UTF-8 text: encoded words where needed. */
 void sp_compose_text_field(struct sp_compose *c, const char *name, struct sp_bytes value);
+#define SP_COMPOSE_DISPLAY_MAX 256 /* bytes of a display name */
+
+/* returns: whether a text may stand as a display name: one line of UTF-8, not too long */
+bool sp_compose_is_display(struct sp_bytes name);
 /* A mailbox with a display name (may be empty): encoded, quoted. address: checked by sp_address_parse */
 void sp_compose_address(struct sp_compose *c, const char *name, struct sp_bytes display,
                         struct sp_bytes address);

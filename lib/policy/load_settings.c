@@ -2,6 +2,7 @@
  * Settings: merged key by key, the nearer layer over the outer one, unless an outer layer has fixed the key. A fixed key
  * that a nearer layer sets is an error and not a silence, since its author believes that it holds.
  */
+#include "mail/compose.h"
 #include "policy/load_priv.h"
 
 #define DAY_MS ((int64_t)86400000)
@@ -57,6 +58,14 @@ static void load_not_yet(struct sp_loader *l, const struct sp_json *object, cons
                         "\"%s\" is not carried out yet: the portal only shows messages", key);
 }
 
+static void load_from(struct sp_loader *l, const struct sp_json *v, const char **out)
+{
+    if (sp_policy_loader_text(l, v, out) && !sp_compose_is_display(v->text))
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE,
+                   "a name in a mail's From is one line of at most %d bytes",
+                   SP_COMPOSE_DISPLAY_MAX);
+}
+
 void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
                            struct sp_portal_options *out)
 {
@@ -78,7 +87,7 @@ void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
     if ((v = sp_json_find(object, "notify_floor")) != NULL)
         sp_policy_loader_floor(l, v, &out->notify_floor);
     if ((v = sp_json_find(object, "notify_from")) != NULL)
-        sp_policy_loader_text(l, v, &out->notify_from);
+        load_from(l, v, &out->notify_from);
 }
 
 static void load_timezone(struct sp_loader *l, const struct sp_json *v)

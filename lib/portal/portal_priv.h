@@ -95,8 +95,9 @@ bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *p
 /* Something that becomes due while a package is not opened. */
 struct portal_due {
     struct portal_package package;
-    int64_t at_ms;
-    bool is_word; /* to the sender; else a reminder */
+    int64_t at_ms;   /* what it was made for: its name */
+    int64_t next_ms; /* when it is tried */
+    bool is_word;    /* to the sender; else a reminder */
     char name[PORTAL_ADDR_MAX];
 };
 /* Notes what becomes due of a new package. */
@@ -105,6 +106,8 @@ enum sp_rc sp_portal_due_insert(struct sp_portal *p, const char *id,
 /* The first that becomes due. SP_E_NOT_FOUND: none */
 enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out);
 enum sp_rc sp_portal_due_done(struct sp_portal *p, const struct portal_due *due);
+/* Others go first: it is tried again at next_ms. */
+enum sp_rc sp_portal_due_later(struct sp_portal *p, const struct portal_due *due, int64_t next_ms);
 /* ---- remind.c ---- */
 /* Does what is due, one after the other, and waits for the next. */
 void sp_portal_remind(void *portal);

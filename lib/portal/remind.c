@@ -1,8 +1,8 @@
 /*
  * What becomes due while nobody opens a package: reminders to the recipient, and a word to the sender. The times are rows,
  * made with the package; one is done when the mail is in the queue and the audit has it, and only then the row goes, so
- * that a crash makes a second reminder at worst (and not even that, while the relay remembers the first). A package that
- * was opened, or is gone, owes nobody a reminder. Neither mail holds a word of the message.
+ * that a crash makes a second reminder at worst (and not even that, while the relay remembers the first). One that can't be
+ * made now lets the others pass and is tried again; one that can never be made is dropped, and told. A package that was opened, or is gone, owes nobody a reminder. Neither mail holds a word of the message.
  */
 #include "mail/compose.h"
 #include "portal/portal_priv.h"
@@ -76,10 +76,9 @@ static enum sp_rc build_word(struct sp_portal *p, const struct portal_due *due, 
 
 /* ---- one after the other ---- */
 
-static void end(struct sp_portal *p, enum sp_rc rc)
+/* The one at hand is done with, or put off: the next one, unless not even that could be written down. */
+static void go_on(struct sp_portal *p, enum sp_rc rc)
 {
-    if (rc == SP_OK)
-        rc = sp_portal_due_done(p, p->due);
     sp_free(p->due);
     p->due = NULL;
     if (rc != SP_OK)
@@ -87,9 +86,33 @@ static void end(struct sp_portal *p, enum sp_rc rc)
     sp_timer_start(p->due_timer, rc == SP_OK ? LEAST_MS : AGAIN_MS);
 }
 
+static void put_off(struct sp_portal *p, enum sp_rc why)
+{
+    sp_log_warn(p->o.log, "portal.due-failed", SP_TEXT("package", p->due->package.id),
+                SP_RC("why", why));
+    go_on(p, sp_portal_due_later(p, p->due, sp_clock_wall_ms(p->o.clock) + AGAIN_MS));
+}
+
+/* What no trying again helps must not stand in the way of others. */
+static void give_up(struct sp_portal *p, enum sp_rc why)
+{
+    if (sp_rc_info(why)->class != SP_CLASS_PERM) {
+        put_off(p, why);
+        return;
+    }
+    sp_log_error(p->o.log, "portal.due-dropped", SP_TEXT("package", p->due->package.id),
+                 SP_RC("why", why));
+    go_on(p, sp_portal_due_done(p, p->due));
+}
+
 static void on_recorded(void *arg, enum sp_rc rc)
 {
-    end(arg, rc);
+    struct sp_portal *p = arg;
+
+    if (rc == SP_OK)
+        go_on(p, sp_portal_due_done(p, p->due));
+    else
+        put_off(p, rc); /* the mail is queued: the relay knows it again */
 }
 
 static void on_queued(void *arg, enum sp_rc rc)
@@ -98,7 +121,7 @@ static void on_queued(void *arg, enum sp_rc rc)
     struct sp_buf event;
 
     if (rc != SP_OK) {
-        end(p, rc);
+        give_up(p, rc);
         return;
     }
     sp_buf_init(&event, 4096);
@@ -133,7 +156,7 @@ static void send_due(struct sp_portal *p)
     if (rc == SP_OK)
         p->o.ops.submit(p->o.ops.ctx, &mail);
     else
-        end(p, rc);
+        give_up(p, rc);
     sp_buf_wipe(&content);
     sp_buf_clear(&once);
 }
@@ -159,8 +182,8 @@ void sp_portal_remind(void *arg)
         sp_free(due);
         return;
     }
-    if (due->at_ms > now_ms) {
-        wait_ms = due->at_ms - now_ms;
+    if (due->next_ms > now_ms) {
+        wait_ms = due->next_ms - now_ms;
         sp_timer_start(p->due_timer, wait_ms < AGAIN_MS ? wait_ms : AGAIN_MS);
         sp_free(due);
         return;
@@ -169,5 +192,5 @@ void sp_portal_remind(void *arg)
     if (is_owed(p, due))
         send_due(p);
     else
-        end(p, SP_OK);
+        go_on(p, sp_portal_due_done(p, due));
 }

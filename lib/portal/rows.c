@@ -32,6 +32,11 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE dues (package TEXT NOT NULL, word INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
      " name TEXT NOT NULL, PRIMARY KEY (package, word, at_ms)) WITHOUT ROWID;"
      "CREATE INDEX dues_at ON dues (at_ms);"},
+    {"when a reminder that could not be made is tried again",
+     "ALTER TABLE dues ADD COLUMN next_ms INTEGER NOT NULL DEFAULT 0;"
+     "UPDATE dues SET next_ms = at_ms;"
+     "DROP INDEX dues_at;"
+     "CREATE INDEX dues_next ON dues (next_ms);"},
 };
 
 enum sp_rc sp_portal_store_open(const char *path, struct sp_store **out, struct sp_err *err)
@@ -155,7 +160,8 @@ static enum sp_rc insert_due(struct sp_portal *p, const char *id, bool word, int
                              struct sp_bytes name, struct sp_err *err)
 {
     struct sp_store_query *q =
-        sp_store_query(p->store, "INSERT OR IGNORE INTO dues VALUES (?1, ?2, ?3, ?4)");
+        sp_store_query(p->store, "INSERT OR IGNORE INTO dues (package, word, at_ms, name, next_ms)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?3)");
 
     sp_store_bind_text(q, 1, sp_bytes_cstr(id));
     sp_store_bind_int(q, 2, word);
@@ -180,7 +186,7 @@ enum sp_rc sp_portal_due_insert(struct sp_portal *p, const char *id,
 enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out)
 {
     struct sp_store_query *q = sp_store_query(
-        p->store, "SELECT package, word, at_ms, name FROM dues ORDER BY at_ms LIMIT 1");
+        p->store, "SELECT package, word, at_ms, name, next_ms FROM dues ORDER BY next_ms LIMIT 1");
     bool row = false;
     enum sp_rc rc = sp_store_next(q, &row, NULL);
     char id[SP_PORTAL_PACKAGE_MAX];
@@ -190,6 +196,7 @@ enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out)
         out->is_word = sp_store_int(q, 1) != 0;
         out->at_ms = sp_store_int(q, 2);
         copy_text(out->name, sizeof(out->name), sp_store_text(q, 3));
+        out->next_ms = sp_store_int(q, 4);
     }
     sp_store_done(q);
     if (rc != SP_OK || !row)
@@ -210,6 +217,18 @@ enum sp_rc sp_portal_due_done(struct sp_portal *p, const struct portal_due *due)
     sp_store_bind_text(q, 1, sp_bytes_cstr(due->package.id));
     sp_store_bind_int(q, 2, due->is_word);
     sp_store_bind_int(q, 3, due->at_ms);
+    return sp_store_run(q, NULL);
+}
+
+enum sp_rc sp_portal_due_later(struct sp_portal *p, const struct portal_due *due, int64_t next_ms)
+{
+    struct sp_store_query *q = sp_store_query(
+        p->store, "UPDATE dues SET next_ms = ?4 WHERE package = ?1 AND word = ?2 AND at_ms = ?3");
+
+    sp_store_bind_text(q, 1, sp_bytes_cstr(due->package.id));
+    sp_store_bind_int(q, 2, due->is_word);
+    sp_store_bind_int(q, 3, due->at_ms);
+    sp_store_bind_int(q, 4, next_ms);
     return sp_store_run(q, NULL);
 }
 

@@ -487,6 +487,13 @@ START_TEST(a_policy_that_can_not_work_is_refused)
          "extend each other too often"},
         {"{\"version\": 1, \"extends\": \"absent\"}", "can't read the set \"absent\""},
         {"{\"version\": 1, \"extends\": \"base\", \"fixed\": [1]}", "expected text"},
+        {"{\"version\": 1, \"extends\": \"base\", \"rules\": [{\"rule\": \"a\", \"then\": "
+         "{\"protect\": "
+         "\"everyday\", \"redirect\": \"a@\xe2\x99\xa5.example\"}}]}",
+         "rules[0].then.redirect: expected an address like"},
+        {"{\"version\": 1, \"extends\": \"base\", \"settings\": {\"portal\": {\"notify_from\": "
+         "\"a\\nb\"}}}",
+         "settings.portal.notify_from: a name in a mail's From is one line of at most 256 bytes"},
         {"[]", "expected object"},
         {"{", "policies/policy.json:1:"},
     };
@@ -499,6 +506,30 @@ START_TEST(a_policy_that_can_not_work_is_refused)
                       cases[i].text, said);
         sp_free(said);
     }
+}
+END_TEST
+
+START_TEST(international_domains_are_kept_in_a_labels)
+{
+    static const char text[] = "{\"version\": 1, \"extends\": \"base\", \"rules\": [{\"rule\": "
+                               "\"a\", \"then\": {\"protect\": "
+                               "\"everyday\", \"redirect\": \"Jo@b\xc3\xbc"
+                               "cher.example\", \"copy\": [\"c@B\xc3\xbc"
+                               "cher.example\", "
+                               "\"d@X.example\"]}}]}";
+    SP_AUTO(sp_policy) p = NULL;
+    char *said = load_text(text, &p);
+    struct sp_facts facts;
+    struct sp_decision d;
+
+    ck_assert_msg(p != NULL, "%s", said);
+    sp_free(said);
+    sp_facts_init(&facts);
+    sp_policy_decide(p, &facts, &d);
+    ck_assert_str_eq(d.redirect, "Jo@xn--bcher-kva.example");
+    ck_assert_uint_eq(d.copies.count, 2);
+    ck_assert_str_eq(d.copies.names[0], "c@xn--bcher-kva.example");
+    ck_assert_str_eq(d.copies.names[1], "d@x.example");
 }
 END_TEST
 
@@ -659,6 +690,7 @@ static void add(TCase *c)
     tcase_add_test(c, another_tenants_mail_is_refused);
     tcase_add_test(c, all_that_is_wrong_is_told_at_once);
     tcase_add_test(c, a_policy_that_can_not_work_is_refused);
+    tcase_add_test(c, international_domains_are_kept_in_a_labels);
     tcase_add_test(c, a_fixed_setting_binds_the_layers_within);
     tcase_add_test(c, authors_are_warned);
     tcase_add_test(c, the_version_is_what_can_change_a_decision);

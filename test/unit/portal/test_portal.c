@@ -2,6 +2,7 @@
  * The portal from deposit to destruction, over its own HTTP, with a fake clock, and other roles played by the test: acts
  * are kept and acknowledged on a later turn, mails are kept.
  */
+#include "mail/compose.h"
 #include "portal/portal.h"
 #include "store/store.h"
 #include "support/check_main.h"
@@ -212,6 +213,7 @@ static size_t count_files(void)
 }
 
 static bool owes; /* deposits from now on have reminders and a word to the sender */
+static struct sp_bytes display = SP_LIT_INIT("Clinic");
 
 static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char *to,
                                struct sp_portal_receipt *out)
@@ -232,7 +234,7 @@ static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char
         d.remind_at_ms[0] = fake.wall_ms + 3 * HOUR;
         d.remind_at_ms[1] = fake.wall_ms + 6 * HOUR;
         d.unread_at_ms = fake.wall_ms + 12 * HOUR;
-        d.name = SP_LIT("Clinic");
+        d.name = display;
     }
     ck_assert_int_eq(sp_content_writer_feed(w, text), SP_OK);
     ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
@@ -578,7 +580,8 @@ END_TEST
 /* Opens the portal's own database beside it and changes something there. */
 static void tamper(const char *sql)
 {
-    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}, {"none", ""}};
+    static const struct sp_store_migration none[] = {
+        {"none", ""}, {"none", ""}, {"none", ""}, {"none", ""}};
     const struct sp_store_options options = {.migrations = none,
                                              .migration_count = SP_ARRAY_LEN(none)};
     SP_AUTO(sp_store) store = NULL;
@@ -804,7 +807,8 @@ static bool disk_has(struct sp_bytes what)
 /* Reads a package's wrapped key out of the database. */
 static void take_key(const char *package, struct sp_buf *out)
 {
-    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}, {"none", ""}};
+    static const struct sp_store_migration none[] = {
+        {"none", ""}, {"none", ""}, {"none", ""}, {"none", ""}};
     const struct sp_store_options options = {.migrations = none,
                                              .migration_count = SP_ARRAY_LEN(none)};
     SP_AUTO(sp_store) store = NULL;
@@ -873,6 +877,40 @@ START_TEST(who_has_not_opened_is_reminded_and_then_the_sender_hears)
     ck_assert_uint_eq(count_events("\"who\":\"sender\""), 1);
     pass(20 * HOUR);
     ck_assert_int_eq(mail_count, 4);
+    end();
+}
+END_TEST
+
+START_TEST(a_reminder_that_fails_keeps_no_other)
+{
+    uint8_t longer[SP_COMPOSE_DISPLAY_MAX + 1];
+
+    begin();
+    owes = true;
+    memset(longer, 'n', sizeof(longer));
+    display = sp_bytes(longer, sizeof(longer)); /* no reminder can be made with it */
+    (void)deposit(1);
+    display = SP_LIT("Clinic");
+    (void)deposit(2);
+    (void)deposit(3);
+    owes = false;
+    mail_count = 0;
+    queue_rc = SP_E_ROLE_GONE; /* for now: each is tried, none waits for another */
+    pass(3 * HOUR + 1000);
+    ck_assert_int_eq(mail_count, 2);
+    ck_assert_uint_eq(count_events("portal.reminded"), 0);
+    queue_rc = SP_OK;
+    pass(2 * 60000);
+    ck_assert_int_eq(mail_count, 4);
+    ck_assert_uint_eq(count_events("portal.reminded"), 2);
+    queue_rc = SP_E_MALFORMED; /* for good */
+    pass(3 * HOUR);
+    ck_assert_int_eq(mail_count, 6);
+    queue_rc = SP_OK;
+    pass(2 * 60000);
+    ck_assert_int_eq(mail_count, 6);
+    pass(6 * HOUR); /* the words to the senders are theirs still */
+    ck_assert_int_eq(mail_count, 9);
     end();
 }
 END_TEST
@@ -1022,6 +1060,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_session_is_for_one_package_and_a_while);
     tcase_add_test(c, other_sites_may_not_post);
     tcase_add_test(c, who_has_not_opened_is_reminded_and_then_the_sender_hears);
+    tcase_add_test(c, a_reminder_that_fails_keeps_no_other);
     tcase_add_test(c, what_has_expired_is_destroyed_and_said_so);
     tcase_add_test(c, a_destruction_is_told_until_the_ledger_has_it);
     tcase_add_test(c, files_without_a_row_go_at_start);
