@@ -374,6 +374,7 @@ static void check_all(struct cli *cli, const char *path)
         load_tenants(cli, found, cli_join(cli, dir, config->tenants));
         check_domains(cli, found, config->tenants);
         check_bounces(cli, config, found, config->tenants);
+        sp_config_check_issuers(config, found->count, path, cli->problems);
         check_files(cli, config, dir);
         for (size_t i = 0; i < found->count; i++)
             check_dkim(cli, config, dir, found->tenants[i]);

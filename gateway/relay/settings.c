@@ -128,7 +128,7 @@ static enum sp_rc load_tenants(struct relay *r, struct loaded *l, struct sp_prob
         if (rc != SP_OK)
             return rc;
     }
-    return SP_OK;
+    return sp_config_check_issuers(l->config, l->tenant_count, "sallyport.json", problems);
 }
 
 static struct sp_tls_identity identity_of(struct relay *r, const char *name)

@@ -232,6 +232,15 @@ SP_MUST_CHECK enum sp_rc sp_config_load(struct sp_bytes text, const char *file,
 void sp_config_free(struct sp_config *c);
 SP_AUTO_DEFINE(sp_config)
 
+/*
+ * Refuses issuers of tokens that name no tenant where there is more than one: each would vouch for the users of all.
+ *
+ * file:    what problems are told to lie in
+ * returns: SP_OK, SP_E_CONFIG_MISSING with a problem for each
+ */
+enum sp_rc sp_config_check_issuers(const struct sp_config *c, size_t tenants, const char *file,
+                                   struct sp_problems *problems);
+
 /* returns: whether delivery.routes or delivery.smarthosts has an entry of that name */
 bool sp_config_has_route(const struct sp_config *c, struct sp_bytes name);
 

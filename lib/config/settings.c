@@ -285,7 +285,7 @@ static const struct sp_setting issuer_settings[] = {
     {"claim", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, claim), 0, 0, "sub", NULL, SP_FORM_ANY,
      "claim that names the user; a tenant's user has it as `oauth:VALUE`"},
     {"tenant", SP_SETTING_TEXT, offsetof(struct sp_config_issuer, tenant), 0, 0, "", NULL, SP_FORM_NAME,
-     "the only tenant whose users it vouches for; none: any tenant's"},
+     "the only tenant whose users it vouches for; needed where there is more than one tenant"},
 };
 
 static const struct sp_setting_list lists[] = {
@@ -440,6 +440,20 @@ static void warn_together(const struct sp_config *c, const struct sp_json *root,
             sp_problem_warn(problems, sp_json_find(root, "listen"),
                             "listener %zu takes mail from loopback without proof: for tests only",
                             i);
+}
+
+enum sp_rc sp_config_check_issuers(const struct sp_config *c, size_t tenants, const char *file,
+                                   struct sp_problems *problems)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; tenants > 1 && i < c->oauth.issuer_count; i++)
+        if (c->oauth.issuers[i].tenant[0] == 0)
+            rc = sp_problem_file(problems, file, 0, SP_E_CONFIG_MISSING,
+                                 "oauth.issuers[%zu]: \"tenant\" is missing: with %zu tenants, "
+                                 "an issuer says whose users it vouches for",
+                                 i, tenants);
+    return rc;
 }
 
 enum sp_rc sp_config_load(struct sp_bytes text, const char *file, struct sp_problems *problems,

@@ -250,29 +250,49 @@ static void scram_next(struct session *s, struct sp_bytes text)
 
 /* ---- tokens ---- */
 
-/* The user of whom an issuer's token speaks; an identity that the client asks for must be his. returns: NULL if there is none */
-static const struct sp_tenant_user *find_token_user(const struct generation *g,
-                                                    const struct issuer *issuer,
-                                                    struct sp_bytes value, struct sp_bytes authzid,
-                                                    const struct sp_tenant **tenant)
+/* A tenant's user with that claim; an identity that the client asks for must be his. returns: NULL if there is none */
+static const struct sp_tenant_user *find_claimed(const struct sp_tenant *t, struct sp_bytes value,
+                                                 struct sp_bytes authzid)
 {
-    for (size_t i = 0; i < g->tenant_count; i++) {
-        const struct sp_tenant *t = g->tenants[i].tenant;
+    for (size_t k = 0; k < t->proofs.user_count; k++) {
+        const struct sp_tenant_user *u = &t->proofs.users[k];
 
-        if (issuer->tenant[0] != 0 && strcmp(issuer->tenant, t->name) != 0)
-            continue;
-        for (size_t k = 0; k < t->proofs.user_count; k++) {
-            const struct sp_tenant_user *u = &t->proofs.users[k];
-
-            if (u->oauth[0] == 0 || !sp_bytes_eq(value, sp_bytes_cstr(u->oauth)) ||
-                (authzid.len > 0 && !sp_bytes_eq(authzid, sp_bytes_cstr(u->name)) &&
-                 !sp_bytes_eq(authzid, value)))
-                continue;
-            *tenant = t;
+        if (u->oauth[0] != 0 && sp_bytes_eq(value, sp_bytes_cstr(u->oauth)) &&
+            (authzid.len == 0 || sp_bytes_eq(authzid, sp_bytes_cstr(u->name)) ||
+             sp_bytes_eq(authzid, value)))
             return u;
-        }
     }
     return NULL;
+}
+
+/* The user of whom an issuer's token speaks. Whom it may speak of must be beyond doubt. returns: NULL and why, for nobody */
+static const struct sp_tenant_user *
+find_token_user(const struct generation *g, const struct issuer *issuer, struct sp_bytes value,
+                struct sp_bytes authzid, const struct sp_tenant **tenant, struct sp_err *why)
+{
+    const struct sp_tenant_user *user = NULL;
+
+    if (issuer->tenant[0] == 0 && g->tenant_count > 1) {
+        sp_fail(why, SP_E_DENIED, "its issuer names no tenant, and there are several");
+        return NULL;
+    }
+    for (size_t i = 0; i < g->tenant_count; i++) {
+        const struct sp_tenant *t = g->tenants[i].tenant;
+        const struct sp_tenant_user *u;
+
+        if ((issuer->tenant[0] != 0 && strcmp(issuer->tenant, t->name) != 0) ||
+            (u = find_claimed(t, value, authzid)) == NULL)
+            continue;
+        if (user != NULL) {
+            sp_fail(why, SP_E_DENIED, "users of two tenants have what its claim says");
+            return NULL;
+        }
+        *tenant = t;
+        user = u;
+    }
+    if (user == NULL)
+        sp_fail(why, SP_E_DENIED, "no user has what its claim says");
+    return user;
 }
 
 /* Asks each issuer; the first whose token it is decides. why: the last one's reason. returns: the user, NULL for nobody */
@@ -299,9 +319,7 @@ static const struct sp_tenant_user *judge_token(const struct session *s, struct 
         sp_buf_reset(&value);
         if (sp_token_verify(token, &rules, &value, why) != SP_OK)
             continue;
-        user = find_token_user(g, issuer, sp_buf_bytes(&value), authzid, tenant);
-        if (user == NULL)
-            sp_fail(why, SP_E_DENIED, "no user has what its claim says");
+        user = find_token_user(g, issuer, sp_buf_bytes(&value), authzid, tenant, why);
     }
     sp_buf_wipe(&value);
     return user;

@@ -139,6 +139,49 @@ START_TEST(settings_that_contradict_each_other_are_refused)
 }
 END_TEST
 
+START_TEST(an_issuer_vouches_for_one_tenant)
+{
+    static const char text[] =
+        "{\"node\": \"g\", \"hostname\": \"gw.example\", \"listen\": [{\"address\": "
+        "\"127.0.0.1:25\", \"tls\": \"none\", \"plain_ok\": true}],\n"
+        "\"oauth\": {\"issuers\": [{\"issuer\": \"https://a.example/\", \"audience\": \"gw\", "
+        "\"keys\": \"a.json\", \"tenant\": \"a\"},\n"
+        "{\"issuer\": \"https://b.example/\", \"audience\": \"gw\", \"keys\": \"b.json\"}]}}";
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    SP_AUTO(sp_config) c = NULL;
+    char *said;
+
+    if (sp_config_load(sp_bytes_cstr(text), "c.json", p, &c) != SP_OK)
+        ck_abort_msg("%s", all_problems(p));
+    ck_assert_int_eq(sp_config_check_issuers(c, 1, "c.json", p), SP_OK);
+    ck_assert_uint_eq(sp_problems_errors(p), 0);
+    ck_assert_int_eq(sp_config_check_issuers(c, 2, "c.json", p), SP_E_CONFIG_MISSING);
+    ck_assert_uint_eq(sp_problems_errors(p), 1);
+    said = all_problems(p);
+    ck_assert_ptr_nonnull(strstr(said, "oauth.issuers[1]: \"tenant\" is missing: with 2 tenants"));
+    sp_free(said);
+}
+END_TEST
+
+START_TEST(a_display_name_fits_a_mail)
+{
+    for (size_t len = 256; len <= 257; len++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_tenant) t = NULL;
+        char name[300] = "", text[600];
+
+        memset(name, 'n', len);
+        (void)snprintf(
+            text, sizeof(text),
+            "{\"tenant\": \"a\", \"domains\": [\"a.example\"], \"display_name\": \"%s\",\n"
+            "\"proofs\": {\"users\": {\"u\": \"$argon2id$v=19$x\"}}}",
+            name);
+        ck_assert_int_eq(sp_tenant_load(sp_bytes_cstr(text), "t.json", p, &t),
+                         len == 256 ? SP_OK : SP_E_CONFIG_RANGE);
+    }
+}
+END_TEST
+
 START_TEST(smarthosts_are_checked_together)
 {
     static const struct {
@@ -481,6 +524,8 @@ static void add(TCase *c)
     tcase_add_test(c, written_values_are_taken);
     tcase_add_test(c, all_errors_come_at_once);
     tcase_add_test(c, settings_that_contradict_each_other_are_refused);
+    tcase_add_test(c, an_issuer_vouches_for_one_tenant);
+    tcase_add_test(c, a_display_name_fits_a_mail);
     tcase_add_test(c, smarthosts_are_checked_together);
     tcase_add_test(c, settings_that_once_changed_nothing_do_what_they_say);
     tcase_add_test(c, what_a_resolver_cannot_prove_is_warned_of);
