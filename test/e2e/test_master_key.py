@@ -126,17 +126,27 @@ def reload(gateway, event):
         time.sleep(0.02)
 
 
-def rings(gateway):
-    return [(shard / "keyring").read_bytes() for shard in spool.shards(gateway)]
+def opens(gateway, root):
+    """Whether every keyring is under this root's content key, entry by entry."""
+    key = AESGCM(HKDF(hashes.SHA256(), 32, None, b"sallyport content kek 1").derive(root))
+    for shard in spool.shards(gateway):
+        entries = (shard / "keyring").read_bytes()[44:]
+        for at in range(0, len(entries), 16 + WRAPPED):
+            salt, wrapped = entries[at:at + 16], entries[at + 16:at + 16 + WRAPPED]
+            try:
+                key.decrypt(wrapped[:12], wrapped[12:], salt)
+            except InvalidTag:
+                return False
+    return True
 
 
 def test_a_lost_root_is_refused_by_name(plain):
     gateway, sink, keys = plain
     sent = dict([submit(gateway)])
-    first, before = (keys / "master.key").read_bytes(), rings(gateway)
+    first = (keys / "master.key").read_bytes()
     (keys / "master.key").write_bytes(bytes(range(32)))  # another by hand, never let in
     reload(gateway, "supervisor.reload-invalid")
-    assert "the master key is another" in gateway.log and rings(gateway) == before
+    assert "the master key is another" in gateway.log and opens(gateway, first)
     (keys / "master.key").write_bytes(first)
     assert not (gateway.folder / "state/root.mark").exists()
 
@@ -146,7 +156,9 @@ def test_a_lost_root_is_refused_by_name(plain):
     assert mark == HKDF(hashes.SHA256(), 32, None, b"sallyport root mark 1").derive(first)
     (keys / "master.key.root").rename(keys / "aside")
     reload(gateway, "supervisor.reload-invalid")
-    assert gateway.log.count("master.key.root is missing") == 2 and rings(gateway) == before
+    # at least: the rotation's own word to reload may come in between
+    assert gateway.log.count("master.key.root is missing") >= 2
+    assert opens(gateway, first)
     sent.update([submit(gateway)])  # with the keys it has
 
     gateway.stop()
