@@ -192,7 +192,7 @@ def test_what_a_stranger_wrote_is_never_signed(gateways, sinks):
 
 
 def test_bounces_and_mail_are_counted_apart(gateways, sinks):
-    place = Place(gateways, sinks(), "--tenant-set", 'limits={"messages": 2}')
+    place = Place(gateways, sinks(), "--workers", 1, "--tenant-set", 'limits={"messages": 2}')  # relays share a limit
     place.submit("a@example.net")
     (_, path), = place.paths(1)
     for _ in range(4):

@@ -56,7 +56,7 @@ def test_nmap_finds_no_open_relay_and_no_weak_suite(gateway, way):
         assert "TLSv1.1" not in said["ssl-enum-ciphers"] and "CBC" not in said["ssl-enum-ciphers"]
 
 
-def testssl_finds_nothing(gateway, tmp_path, way):
+def no_finding_of_testssl(gateway, tmp_path, way):
     out = tmp_path / "testssl.json"
     done = run("testssl", "--quiet", "--color", "0", "--warnings", "batch", "--ip", "one", "--add-ca", gateway.info["ca"],
                "--jsonfile", out, *(["--starttls", "smtp"] if way == "smtp" else []), f"localhost:{gateway.info[way]['port']}",
@@ -68,4 +68,4 @@ def testssl_finds_nothing(gateway, tmp_path, way):
 
 
 if "SALLYPORT_TESTSSL" in os.environ:  # minutes long: no test of every run
-    test_testssl_finds_nothing = pytest.mark.timeout(1800)(PORTS(testssl_finds_nothing))
+    test_testssl_finds_nothing = pytest.mark.timeout(1800)(PORTS(no_finding_of_testssl))
