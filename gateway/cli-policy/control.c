@@ -20,7 +20,7 @@ static void run_control(struct cli *cli, const char *const *words, int out)
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *argv[WORDS_MAX + 2] = {"cli-control"};
 
-    for (size_t i = 0; words[i] != NULL && i < WORDS_MAX; i++)
+    for (size_t i = 0; i < WORDS_MAX && words[i] != NULL; i++)
         argv[i + 1] = (char *)words[i];
     if (n > 0 && dup2(out, STDOUT_FILENO) >= 0) {
         self[n] = 0;

@@ -18,9 +18,8 @@ static const struct sp_admin_route routes[] = {
     {"keys.", SP_ROLE_KEEPER, SP_ADMIN_ONE},        {"audit.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"message.", SP_ROLE_LEDGER, SP_ADMIN_ONE},     {"posture.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"portal.", SP_ROLE_PORTAL, SP_ADMIN_ONE},      {"probe", SP_ROLE_RELAY, SP_ADMIN_ONE},
-    {"tenant.seen", SP_ROLE_RELAY, SP_ADMIN_EACH},
-    {"tlsrpt.", SP_ROLE_LEDGER, SP_ADMIN_ONE},      {"suppression.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
-    {"preference.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
+    {"tenant.seen", SP_ROLE_RELAY, SP_ADMIN_EACH},  {"tlsrpt.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
+    {"suppression.", SP_ROLE_LEDGER, SP_ADMIN_ONE}, {"preference.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
     {"policy.", SP_ROLE_LEDGER, SP_ADMIN_ONE},
 };
 

@@ -96,7 +96,7 @@ void sp_jobs_origin_request_encode(struct sp_buf *out, const struct sp_jobs_orig
 enum sp_rc sp_jobs_origin_request_decode(struct sp_bytes data, struct sp_jobs_origin_request *out)
 {
     struct sp_reader r = sp_reader(data);
-    struct sp_jobs_origin_request request;
+    struct sp_jobs_origin_request request = {0};
 
     sp_reader_copy(&r, request.id.b, SP_ID_LEN);
     request.n = sp_reader_u16(&r);

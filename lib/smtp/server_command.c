@@ -87,7 +87,7 @@ static enum sp_rc take_utf8(struct sp_smtp_server *s, bool allowed, struct sp_ad
 static void on_mail(struct sp_smtp_server *s, struct sp_bytes arg)
 {
     struct sp_address from;
-    struct sp_mail_params mail;
+    struct sp_mail_params mail = {0};
     struct sp_bytes params;
     struct sp_smtp_server_event *ev;
     enum sp_rc rc = take_path(arg, SP_LIT("FROM:"), &from, &params);

@@ -1,4 +1,4 @@
-"""What a tenant adds to the detector: exact data and patterns in detection/TENANT.json, by the command line and in the gateway."""
+"""What a tenant adds to the detector: exact data and patterns in detection/TENANT.json, by the command line and the gateway."""
 import json
 import os
 import pathlib
@@ -72,7 +72,8 @@ def test_what_cannot_be_used_is_told(folder):
 
 
 def verdict(gateway, number, text):
-    message = f"From: dr@tenant.test\r\nTo: b@example.test\r\nMessage-ID: <own-{number}@tenant.test>\r\nSubject: s\r\n\r\n{text}\r\n"
+    head = f"From: dr@tenant.test\r\nTo: b@example.test\r\nMessage-ID: <own-{number}@tenant.test>\r\nSubject: s\r\n"
+    message = f"{head}\r\n{text}\r\n"
     gateway.send(message.encode(), ["b@example.test"])
     identity = gateway.message_of(f"<own-{number}@tenant.test>")
     return gateway.wait_record("message.accepted", message=identity)["detection"]

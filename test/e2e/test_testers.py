@@ -19,7 +19,8 @@ PORTS = pytest.mark.parametrize("way", ["smtp", "smtps"], ids=["starttls", "impl
 
 @pytest.fixture(scope="module")
 def gateway(module_gateways, tmp_path_factory):
-    rsa = Authority(tmp_path_factory.mktemp("authority")).leaf("rsa", ["localhost", "gateway.tenant.test"], days=300, rsa_bits=2048)
+    names = ["localhost", "gateway.tenant.test"]
+    rsa = Authority(tmp_path_factory.mktemp("authority")).leaf("rsa", names, days=300, rsa_bits=2048)
     return module_gateways("--next-hop", "127.0.0.1:1", "--policy", "test/policies/relay-plain.json", "--workers", 1,
                            "--set", f'tls.certificates=[{{"certificate": "{rsa.certificate}", "key": "{rsa.key}"}}]')
 

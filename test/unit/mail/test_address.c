@@ -43,7 +43,8 @@ static const struct {
     {"\"a\"b@b.example", SP_E_ADDR_SYNTAX},
     {"a\n@b.example", SP_E_ADDR_SYNTAX},
     {"\"a\r\n\"@b.example", SP_E_ADDR_SYNTAX},
-    {"gr\xc3\xbcn@b.example", SP_OK}, /* RFC 6531; whether it may stand somewhere is for others to say */
+    {"gr\xc3\xbcn@b.example",
+     SP_OK}, /* RFC 6531; whether it may stand somewhere is for others to say */
     {"\"gr\xc3\xbcn \"@b.example", SP_OK},
     {"a@b\xc3\xbc.example", SP_OK},
     {"\xf0\x9f\x93\xa7@b.example", SP_OK},
