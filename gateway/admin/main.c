@@ -19,20 +19,81 @@ struct admin {
 
 #define STOP_STEP_MS 20
 
-/* Who the settings name as approver may speak of policies, and of nothing else. command: empty: anything at all */
-static bool may_ask(void *arg, uint32_t uid, struct sp_bytes command)
+static bool is_uid(struct sp_bytes text, uint32_t uid)
 {
-    const struct admin *a = arg;
-    const struct sp_config_texts *approvers = &a->config->publishing.approvers;
     uint64_t named;
 
-    if (command.len > 0 && !sp_bytes_eq(command, SP_LIT("policy.approve")) &&
-        !sp_bytes_eq(command, SP_LIT("policy.proposals")))
-        return false;
-    for (size_t i = 0; i < approvers->count; i++)
-        if (sp_bytes_to_u64(sp_bytes_cstr(approvers->items[i]), &named) && named == uid)
+    return sp_bytes_to_u64(text, &named) && named == uid;
+}
+
+static bool is_one_of(struct sp_bytes command, const char *const *names)
+{
+    for (size_t i = 0; names[i] != NULL; i++)
+        if (sp_bytes_eq(command, sp_bytes_cstr(names[i])))
             return true;
     return false;
+}
+
+/* Who the settings name as approver may speak of policies. */
+static bool is_approver(const struct admin *a, uint32_t uid)
+{
+    const struct sp_config_texts *approvers = &a->config->publishing.approvers;
+
+    for (size_t i = 0; i < approvers->count; i++)
+        if (is_uid(sp_bytes_cstr(approvers->items[i]), uid))
+            return true;
+    return false;
+}
+
+/* "group:uid". returns: the group if it is that user's, else empty */
+static struct sp_bytes group_of(const char *entry, uint32_t uid)
+{
+    struct sp_bytes text = sp_bytes_cstr(entry);
+    size_t at = sp_bytes_find(text, ':');
+
+    if (at == SIZE_MAX || !is_uid(sp_bytes_slice(text, at + 1, text.len), uid))
+        return SP_LIT("");
+    return sp_bytes_slice(text, 0, at);
+}
+
+static bool is_of_a_group(const struct admin *a, uint32_t uid)
+{
+    const struct sp_config_texts *approvers = &a->config->holds.approvers;
+
+    for (size_t i = 0; i < approvers->count; i++)
+        if (group_of(approvers->items[i], uid).len > 0)
+            return true;
+    return false;
+}
+
+/* Approvers speak of policies, members of a group of what is held for it, and nobody else of anything. command: empty: at all */
+static bool may_ask(void *arg, uint32_t uid, struct sp_bytes command)
+{
+    static const char *const of_policies[] = {"", "policy.approve", "policy.proposals", NULL};
+    static const char *const of_holds[] = {"", "queue.list", "queue.release", "queue.delete", NULL};
+
+    return (is_approver(arg, uid) && is_one_of(command, of_policies)) ||
+           (is_of_a_group(arg, uid) && is_one_of(command, of_holds));
+}
+
+/* The relays look only at what is held for these. */
+static void limit(void *arg, uint32_t uid, struct sp_json_doc *question)
+{
+    const struct admin *a = arg;
+    const struct sp_config_texts *approvers = &a->config->holds.approvers;
+    const struct sp_json *groups =
+        sp_json_set_object(question, sp_json_root(question), "approver_of");
+
+    for (size_t i = 0; i < approvers->count; i++) {
+        struct sp_bytes group = group_of(approvers->items[i], uid);
+        char name[80];
+
+        if (group.len == 0 || group.len >= sizeof(name))
+            continue;
+        memcpy(name, group.ptr, group.len);
+        name[group.len] = 0;
+        sp_json_set_bool(question, groups, name, true);
+    }
 }
 
 static enum sp_rc load_config(struct admin *a, struct sp_err *err)
@@ -63,6 +124,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     if (load_config(a, err) != SP_OK)
         return SP_E_CONFIG_INVALID;
     parts.may_ask = may_ask;
+    parts.limit = limit;
     parts.arg = a;
     a->jobs = sp_jobs_new(parts.loop, parts.log);
     sp_jobs_on_faulty(a->jobs, sp_role_peer_faulty, role);
@@ -86,7 +148,7 @@ static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
     sp_jobs_add_peer(((struct admin *)state)->jobs, kind, index, fd);
 }
 
-/* Nothing of the configuration is used here but who may approve policies. */
+/* Nothing of the configuration is used here but who may approve policies, and release what is held. */
 static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *err)
 {
     (void)role;

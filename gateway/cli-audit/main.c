@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "audit/proof.h"
+#include "audit/series.h"
 #include "base/text.h"
 #include "config/config.h"
 
@@ -18,13 +19,17 @@
 #define BLOCK_LEN     65536
 #define SMALL_MAX     ((size_t)16 << 20) /* keys, heads, settings */
 #define PATH_LEN_MAX  4096
+#define FILES_MAX     4096
+#define TRIES         5
 
 static const char usage[] =
-    "usage: sallyport audit verify [FILE] [--key FILE] [--head FILE] [--config FILE] [--json]\n"
+    "usage: sallyport audit verify [FILE]... [--key FILE] [--head FILE] [--config FILE] [--json]\n"
     "\n"
     "Verifies an audit file or a proof made by `sallyport audit prove`, offline.\n"
     "Without FILE, the audit file of the gateway that --config describes\n"
     "(default /etc/sallyport/sallyport.json). FILE - is standard input.\n"
+    "Older files beside FILE (FILE.000000048212, or the same with .gz) are read before it.\n"
+    "Such a one alone is verified as a part; several FILEs as one row, the oldest first.\n"
     "\n"
     "  --key FILE     believe only the public keys in FILE (lines \"sallyport-audit-key ID "
     "BASE64\");\n"
@@ -35,7 +40,8 @@ static const char usage[] =
     "Exit codes: 0 proved, 1 altered, 2 incomplete, 3 key unknown.\n";
 
 struct options {
-    const char *file;
+    const char *files[FILES_MAX]; /* in their order */
+    size_t file_count;
     const char *key;
     const char *head;
     const char *config;
@@ -44,7 +50,8 @@ struct options {
 
 struct verify {
     struct options options;
-    char path[PATH_LEN_MAX]; /* of the file, made absolute or "-" */
+    char path[PATH_LEN_MAX]; /* of the last file, or "-" */
+    size_t files;            /* how many were read */
     struct sp_audit_ring ring;
     struct sp_buf head;
     bool is_proof;
@@ -120,9 +127,12 @@ static int load_keys(struct verify *v)
     char beside[PATH_LEN_MAX];
     struct sp_err err = {0};
     struct sp_buf text;
+    size_t base_len = strlen(v->path);
     int code = 0;
 
-    if (path == NULL && snprintf(beside, sizeof(beside), "%s.pub", v->path) < PATH_LEN_MAX &&
+    (void)sp_audit_series_number(v->path, &base_len); /* one key for all files of a series */
+    if (path == NULL &&
+        snprintf(beside, sizeof(beside), "%.*s.pub", (int)base_len, v->path) < PATH_LEN_MAX &&
         access(beside, R_OK) == 0)
         path = beside;
     if (path == NULL)
@@ -143,6 +153,7 @@ static int load_head(struct verify *v)
     const char *path = v->options.head;
     char beside[PATH_LEN_MAX];
 
+    sp_buf_reset(&v->head);
     if (path != NULL)
         return read_small(path, &v->head) ? 0 : no_input("head", path);
     if (snprintf(beside, sizeof(beside), "%s.head", v->path) < PATH_LEN_MAX &&
@@ -151,13 +162,13 @@ static int load_head(struct verify *v)
     return 0;
 }
 
-static bool collect_proof(int fd, struct sp_buf *text)
+static bool collect_proof(struct sp_audit_source *source, struct sp_buf *text)
 {
     uint8_t *at;
-    ssize_t n;
+    int n;
 
     while ((at = sp_buf_reserve(text, BLOCK_LEN)) != NULL) {
-        n = read(fd, at, BLOCK_LEN);
+        n = sp_audit_source_read(source, at, BLOCK_LEN);
         if (n <= 0)
             return n == 0;
         sp_buf_commit(text, (size_t)n);
@@ -165,37 +176,98 @@ static bool collect_proof(int fd, struct sp_buf *text)
     return true; /* too long: what is there does not parse */
 }
 
-static bool read_file(struct verify *v, int fd)
+static void check_proof(struct verify *v, struct sp_bytes text)
 {
-    SP_AUTO(sp_audit_verifier) verifier = sp_audit_verifier_new(&v->ring, sp_buf_bytes(&v->head));
-    struct sp_buf text;
-    ssize_t n = 1;
-    bool first = true;
-    bool ok = true;
+    v->is_proof = true;
+    sp_audit_proof_check(text, &v->ring, &v->proof);
+    v->report = v->proof.report;
+}
 
+/* Feeds one file. may_be_proof: nothing was fed before. returns: whether it could be read */
+static bool feed_file(struct verify *v, const char *path, struct sp_audit_verifier *verifier,
+                      bool may_be_proof)
+{
+    SP_AUTO(sp_audit_source) source = NULL;
+    struct sp_buf text;
+    struct sp_err err = {0};
+    int n = 1;
+
+    if (sp_audit_source_open(path, &source, &err) != SP_OK) {
+        (void)fprintf(stderr, "sallyport audit: %s\n", err.text);
+        return false;
+    }
     sp_buf_init(&text, SP_AUDIT_PROOF_MAX + BLOCK_LEN);
-    while (n > 0) {
+    while (n > 0 && !v->is_proof) {
         uint8_t *at = sp_buf_reserve(&text, BLOCK_LEN);
 
-        n = at == NULL ? -1 : read(fd, at, BLOCK_LEN);
+        n = at == NULL ? -1 : sp_audit_source_read(source, at, BLOCK_LEN);
         if (n <= 0)
             break;
         sp_buf_commit(&text, (size_t)n);
-        if (first && sp_audit_proof_is(sp_buf_bytes(&text))) {
-            v->is_proof = true;
-            ok = collect_proof(fd, &text);
-            sp_audit_proof_check(sp_buf_bytes(&text), &v->ring, &v->proof);
-            v->report = v->proof.report;
-            sp_buf_clear(&text);
-            return ok;
+        if (may_be_proof && sp_audit_proof_is(sp_buf_bytes(&text))) {
+            n = collect_proof(source, &text) ? 0 : -1;
+            check_proof(v, sp_buf_bytes(&text));
+            break;
         }
-        first = false;
+        may_be_proof = false;
         sp_audit_verifier_feed(verifier, sp_buf_bytes(&text));
         sp_buf_reset(&text);
     }
     sp_buf_clear(&text);
-    v->report = *sp_audit_verifier_finish(verifier);
+    if (n < 0)
+        (void)fprintf(stderr, "sallyport audit: %s: can't be read to its end\n", path);
     return n == 0;
+}
+
+/* The head first, then the files: they only grow, so they are never behind it. */
+static int read_files(struct verify *v, const struct sp_audit_series *series)
+{
+    size_t count = series == NULL ? v->options.file_count : sp_audit_series_count(series);
+    int code = load_head(v);
+    bool ok = true;
+
+    if (code != 0)
+        return code;
+    {
+        SP_AUTO(sp_audit_verifier)
+        verifier = sp_audit_verifier_new(&v->ring, sp_buf_bytes(&v->head));
+
+        if (sp_audit_series_number(v->path, NULL) != 0 && count == 1)
+            sp_audit_verifier_set_part(verifier);
+        for (size_t i = 0; i < count && ok && !v->is_proof; i++)
+            ok =
+                feed_file(v, series == NULL ? v->options.files[i] : sp_audit_series_path(series, i),
+                          verifier, i == 0);
+        if (ok && !v->is_proof)
+            v->report = *sp_audit_verifier_finish(verifier);
+    }
+    return ok ? 0 : EXIT_NO_INPUT;
+}
+
+/* A file that is written with the older ones beside it. A ledger that rotates meanwhile makes us begin anew. */
+static int read_series(struct verify *v)
+{
+    struct sp_err err = {0};
+    int code = 0;
+
+    for (int i = 0; i < TRIES; i++) {
+        SP_AUTO(sp_audit_series) before = NULL;
+        SP_AUTO(sp_audit_series) after = NULL;
+
+        if (sp_audit_series_list(v->path, &before, &err) != SP_OK) {
+            (void)fprintf(stderr, "sallyport audit: %s\n", err.text);
+            return EXIT_NO_INPUT;
+        }
+        v->report = (struct sp_audit_report){0};
+        v->files = sp_audit_series_count(before);
+        code = read_files(v, before);
+        if (code == 0 && (v->is_proof || v->report.verdict == SP_AUDIT_PROVED))
+            return code;
+        if (sp_audit_series_list(v->path, &after, &err) != SP_OK ||
+            sp_audit_series_same(before, after))
+            return code;
+    }
+    return code;
 }
 
 static void print_json(const struct verify *v)
@@ -220,6 +292,8 @@ static void print_json(const struct verify *v)
     sp_jw_int(&w, "signed_to", (int64_t)r->signed_to);
     sp_jw_cstr(&w, "key", r->key[0] == 0 ? NULL : r->key);
     sp_jw_cstr(&w, "key_from", r->key_from_file ? "the file itself" : "a trusted key");
+    sp_jw_int(&w, "files", (int64_t)v->files);
+    sp_jw_int(&w, "purged_to", (int64_t)r->purged_to);
     sp_jw_bool(&w, "witnessed", false);
     if (v->is_proof) {
         sp_jw_id(&w, "message", v->proof.message.b);
@@ -270,8 +344,16 @@ static void print_proved(const struct verify *v)
         "proved: %llu records, %llu to %llu, no line changed, dropped, swapped, added or cut\n",
         (unsigned long long)r->records, (unsigned long long)r->first_seq,
         (unsigned long long)r->last_seq);
-    (void)printf("  from %s to %s, %llu checkpoints\n", from, to,
-                 (unsigned long long)r->checkpoints);
+    (void)printf("  from %s to %s, %llu checkpoints", from, to, (unsigned long long)r->checkpoints);
+    if (v->files > 1)
+        (void)printf(", %zu files", v->files);
+    (void)printf("\n");
+    if (r->begins_later && r->purged_to + 1 >= r->first_seq)
+        (void)printf("  records 1 to %llu were removed, on record: audit.purged\n",
+                     (unsigned long long)r->first_seq - 1);
+    else if (r->begins_later)
+        (void)printf("  a part: records 1 to %llu are in older files\n",
+                     (unsigned long long)r->first_seq - 1);
     if (r->signed_to < r->last_seq && r->last_seq - r->signed_to > 1)
         (void)printf("  the newest %llu are chained but not signed yet\n",
                      (unsigned long long)(r->last_seq - r->signed_to));
@@ -300,20 +382,16 @@ static void print_words(const struct verify *v)
 
 static int verify(struct verify *v)
 {
-    bool from_stdin = strcmp(v->path, "-") == 0;
-    int fd = from_stdin ? STDIN_FILENO : open(v->path, O_RDONLY | O_CLOEXEC);
-    int code;
+    int code = load_keys(v);
 
-    if (fd < 0)
-        return no_input("file", v->path);
-    code = load_keys(v);
-    /* head before file: the file only grows, so it is never behind the head */
-    if (code == 0)
-        code = load_head(v);
-    if (code == 0 && !read_file(v, fd))
-        code = no_input("read", v->path);
-    if (!from_stdin)
-        close(fd);
+    if (code != 0)
+        return code;
+    v->files = v->options.file_count;
+    if (v->options.file_count > 1 || strcmp(v->path, "-") == 0 ||
+        sp_audit_series_number(v->path, NULL) != 0)
+        code = read_files(v, NULL);
+    else
+        code = read_series(v);
     if (code != 0)
         return code;
     if (v->options.json)
@@ -348,10 +426,10 @@ static bool parse(int argc, char **argv, struct options *o)
                  take_value(argc, argv, &i, "--config", &o->config) ||
                  take_value(argc, argv, &i, "-c", &o->config))
             continue;
-        else if ((argv[i][0] == '-' && argv[i][1] != 0) || o->file != NULL)
+        else if ((argv[i][0] == '-' && argv[i][1] != 0) || o->file_count == FILES_MAX)
             return false;
         else
-            o->file = argv[i];
+            o->files[o->file_count++] = argv[i];
     }
     return true;
 }
@@ -366,9 +444,10 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     sp_buf_init(&v.head, SMALL_MAX);
-    if (v.options.file == NULL)
+    if (v.options.file_count == 0)
         code = find_file(&v);
-    else if (snprintf(v.path, sizeof(v.path), "%s", v.options.file) >= PATH_LEN_MAX)
+    else if (snprintf(v.path, sizeof(v.path), "%s", v.options.files[v.options.file_count - 1]) >=
+             PATH_LEN_MAX)
         code = EXIT_USAGE;
     if (code == 0)
         code = verify(&v);

@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define QUESTION_MAX 4096
-#define NAME_MAX_LEN 256
+#define QUESTION_MAX    4096
+#define POLICY_HASH_LEN 64 /* SHA-256 in hexadecimal; a message has another name */
+#define NAME_MAX_LEN    256
 
 static void ask(const struct control *c, const char *command, const char *message,
                 struct control_answer *answer)
@@ -201,7 +202,7 @@ static int show(const struct control *c)
     return code;
 }
 
-/* Facts of one message, or of so many days: for `sallyport policy replay`, one JSON object a line. */
+/* Facts of one message, or of so many days: for `sallyport policy replay`, one JSON object a line; or the policy of then. */
 static int facts(const struct control *c)
 {
     struct control_answer answer;
@@ -211,12 +212,14 @@ static int facts(const struct control *c)
     int code;
 
     if (c->word_count != 3)
-        return control_usage("facts of which message, or of how many days?");
+        return control_usage("facts of which message, or of how many days, or which policy?");
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "command", "audit.facts");
-    if (sp_bytes_to_u64(sp_bytes_cstr(c->words[2]), &days) && days <= 1000)
+    if (strlen(c->words[2]) == POLICY_HASH_LEN)
+        sp_jw_cstr(&w, "policy", c->words[2]);
+    else if (sp_bytes_to_u64(sp_bytes_cstr(c->words[2]), &days) && days <= 1000)
         sp_jw_int(&w, "days", (int64_t)days);
     else
         sp_jw_cstr(&w, "message", c->words[2]);
@@ -246,6 +249,10 @@ static int note(const struct control *c)
 
 int control_audit(const struct control *c)
 {
+    int code = control_pseudonym(c);
+
+    if (code >= 0)
+        return code;
     if (strcmp(c->words[1], "note") == 0)
         return note(c);
     if (strcmp(c->words[1], "facts") == 0)
@@ -257,5 +264,6 @@ int control_audit(const struct control *c)
     if (strcmp(c->words[1], "status") == 0)
         return status(c);
     return control_usage(
-        "audit: prove, show, facts or status (and verify, which needs no gateway)");
+        "audit: prove, show, find, address, reveal, facts or status (and verify, which needs no "
+        "gateway)");
 }

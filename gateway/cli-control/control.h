@@ -96,6 +96,8 @@ void table_free(struct table *t);
 int control_queue(const struct control *c);
 /* orders.c: the same; -1 if the verb is none of its */
 int control_orders(const struct control *c);
+/* pseudonym.c: the same; -1 if the verb is none of its */
+int control_pseudonym(const struct control *c);
 int control_keys(const struct control *c);
 int control_audit(const struct control *c);
 int control_posture(const struct control *c);

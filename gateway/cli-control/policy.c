@@ -1,7 +1,7 @@
 /*
  * `sallyport policy approve` and `policy proposals`, and what `policy publish` asks by itself (policy propose): a policy's
- * second person speaks over the control socket, where the kernel says who it is. And `preference set|removed`, which
- * `sallyport preference` asks before it writes the registry.
+ * second person speaks over the control socket, where the kernel says who it is. And what `sallyport preference` asks:
+ * set|removed before it writes the registry, own and forget for what recipients have chosen in the portal.
  */
 #include "gateway/cli-control/control.h"
 
@@ -65,21 +65,40 @@ int control_policy(const struct control *c)
     return control_usage("policy approve VERSION --reason TEXT, policy proposals");
 }
 
+static int own_preferences(const struct control *c)
+{
+    const struct control_member members[] = {{"address", c->word_count > 2 ? c->words[2] : NULL}};
+    struct control_answer answer;
+    int code = control_ask_about(c, "preference.own", members, SP_ARRAY_LEN(members), &answer);
+
+    control_answer_clear(&answer);
+    return code;
+}
+
 int control_preference(const struct control *c)
 {
+    static const struct {
+        const char *word, *command;
+    } acts[] = {{"set", "preference.set"},
+                {"removed", "preference.removed"},
+                {"forget", "preference.forget"}};
     const struct control_member members[] = {
         {"address", c->word_count > 2 ? c->words[2] : NULL},
         {"reason", c->reason},
         {"entry", c->entry},
     };
-    bool set = strcmp(c->words[1], "set") == 0;
+    const char *command = NULL;
     struct control_answer answer;
     int code;
 
-    if (c->word_count != 3 || (!set && strcmp(c->words[1], "removed") != 0))
-        return control_usage("preference set|removed is what sallyport preference asks");
-    code = control_ask_about(c, set ? "preference.set" : "preference.removed", members,
-                             SP_ARRAY_LEN(members), &answer);
+    if (strcmp(c->words[1], "own") == 0)
+        return own_preferences(c);
+    for (size_t i = 0; i < SP_ARRAY_LEN(acts); i++)
+        if (strcmp(c->words[1], acts[i].word) == 0)
+            command = acts[i].command;
+    if (c->word_count != 3 || command == NULL)
+        return control_usage("preference set|removed|forget|own is what sallyport preference asks");
+    code = control_ask_about(c, command, members, SP_ARRAY_LEN(members), &answer);
     control_answer_clear(&answer);
     return code;
 }

@@ -1,11 +1,17 @@
 /*
- * `sallyport status`: each relay with its numbers.
+ * `sallyport status`: each relay with its numbers, and the age of each list that a directory keeps. The ages are those of the
+ * configuration's files, which no role has.
  */
 #include "gateway/cli-control/control.h"
 
+#include "config/config.h"
+#include "config/directory.h"
+
 #include <stdio.h>
+#include <time.h>
 
 #define QUESTION_MAX 8192
+#define HOUR_MS      ((int64_t)3600 * 1000)
 
 static void ask(const struct control *c, struct sp_buf *question, struct sp_jw *w,
                 struct control_answer *answer)
@@ -25,38 +31,130 @@ static void begin(struct sp_buf *question, struct sp_jw *w, const char *command)
 
 /* ---- status ---- */
 
+/* Numbers of a relay behind its own and what it accepts. */
+static const struct {
+    const char *head, *member;
+} columns[] = {
+    {"MESSAGES", "messages"},       {"PENDING", "pending"},         {"HELD", "held"},
+    {"IN DELIVERY", "in_delivery"}, {"QUARANTINED", "quarantined"}, {"SESSIONS", "sessions_now"},
+    {"SLOWED", "slowed"},           {"MEMORY", "memory"},           {"SYNCS", "syncs"},
+};
+
 static void add_relay(struct table *t, const struct sp_json *relay)
 {
-    static const char *const members[] = {"messages",    "pending",     "held",
-                                          "in_delivery", "quarantined", "syncs"};
     const struct sp_json *says = sp_json_find(relay, "says");
-    struct sp_bytes cells[8];
-    char texts[7][24];
+    struct sp_bytes cells[SP_ARRAY_LEN(columns) + 2];
+    char texts[SP_ARRAY_LEN(columns)][24], number[24];
 
-    (void)snprintf(texts[6], sizeof(texts[6]), "%lld",
-                   (long long)sp_json_int_of(relay, "relay", -1));
-    cells[0] = sp_bytes_cstr(texts[6]);
+    (void)snprintf(number, sizeof(number), "%lld", (long long)sp_json_int_of(relay, "relay", -1));
+    cells[0] = sp_bytes_cstr(number);
     cells[1] = says == NULL ? sp_json_text_of(relay, "error") : sp_json_text_of(says, "accepts");
-    for (size_t i = 0; i < SP_ARRAY_LEN(members); i++) {
+    for (size_t i = 0; i < SP_ARRAY_LEN(columns); i++) {
+        const char *member = columns[i].member;
+
         (void)snprintf(texts[i], sizeof(texts[i]), "%lld",
-                       (long long)sp_json_int_of(says, members[i], 0));
-        cells[2 + i] =
-            sp_json_find(says, members[i]) == NULL ? SP_LIT("-") : sp_bytes_cstr(texts[i]);
+                       (long long)sp_json_int_of(says, member, 0));
+        cells[2 + i] = sp_json_find(says, member) == NULL ? SP_LIT("-") : sp_bytes_cstr(texts[i]);
     }
     table_add(t, cells);
 }
 
 static void print_relays(const struct sp_json *result)
 {
-    static const char *const heads[] = {"RELAY", "ACCEPTS",     "MESSAGES",    "PENDING",
-                                        "HELD",  "IN DELIVERY", "QUARANTINED", "SYNCS"};
     const struct sp_json *list = sp_json_find(result, "relays");
-    struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
+    const char *heads[SP_ARRAY_LEN(columns) + 2] = {"RELAY", "ACCEPTS"};
+    struct table *t;
 
+    for (size_t i = 0; i < SP_ARRAY_LEN(columns); i++)
+        heads[2 + i] = columns[i].head;
+    t = table_new(heads, SP_ARRAY_LEN(heads));
     for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next)
         add_relay(t, r);
     table_print(t);
     table_free(t);
+}
+
+/* ---- lists of directories ---- */
+
+struct ages {
+    struct table *table;
+    struct sp_jw *w; /* instead of the table */
+    size_t count;
+};
+
+static void on_age(void *arg, const struct sp_directory_age *age)
+{
+    struct ages *a = arg;
+    struct sp_bytes cells[4] = {sp_bytes_cstr(age->list), sp_bytes_cstr(age->directory)};
+    char text[40];
+
+    a->count++;
+    if (a->w != NULL) {
+        sp_jw_object(a->w, NULL);
+        sp_jw_cstr(a->w, "list", age->list);
+        sp_jw_cstr(a->w, "directory", age->directory);
+        sp_jw_int(a->w, "age_ms", age->age_ms);
+        sp_jw_bool(a->w, "stale", age->is_stale);
+        sp_jw_end(a->w);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%lldh", (long long)(age->age_ms / HOUR_MS));
+    cells[2] = age->age_ms < 0 ? SP_LIT("never loaded") : sp_bytes_cstr(text);
+    cells[3] = age->is_stale ? SP_LIT("yes") : SP_LIT("no");
+    table_add(a->table, cells);
+}
+
+/* A gateway that was named by its socket alone has no files here. */
+static void look_at_ages(const struct control *c, struct ages *a)
+{
+    SP_AUTO(sp_problems) ignored = sp_problems_new();
+    const char *slash = strrchr(c->config, '/');
+    SP_AUTO(sp_config) config = NULL;
+    struct timespec now;
+    char folder[4096];
+
+    if (c->socket != NULL || control_settings(c, &config) != CONTROL_OK)
+        return;
+    (void)snprintf(folder, sizeof(folder), "%.*s",
+                   slash == NULL || slash == c->config ? 1 : (int)(slash - c->config),
+                   slash == NULL ? "." : c->config);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    sp_directory_ages(folder, config->policy, (int64_t)now.tv_sec * 1000, ignored, on_age, a);
+}
+
+static void print_ages(const struct control *c)
+{
+    static const char *const heads[] = {"LIST", "DIRECTORY", "REFRESHED", "TOO OLD"};
+    struct ages a = {.table = table_new(heads, SP_ARRAY_LEN(heads))};
+
+    look_at_ages(c, &a);
+    if (a.count > 0) {
+        (void)printf("\n");
+        table_print(a.table);
+    }
+    table_free(a.table);
+}
+
+static void print_json(const struct control *c, const struct sp_json *relays)
+{
+    struct sp_buf text, out;
+    struct ages a = {.count = 0};
+    struct sp_jw w;
+
+    sp_buf_init(&text, CONTROL_LINE_MAX);
+    sp_buf_init(&out, CONTROL_LINE_MAX);
+    sp_jw_init(&w, &out);
+    a.w = &w;
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "lists");
+    look_at_ages(c, &a);
+    sp_jw_end(&w);
+    if (relays != NULL && sp_json_canonical(relays, &text) == SP_OK)
+        sp_jw_raw(&w, "relays", sp_buf_bytes(&text));
+    sp_jw_end(&w);
+    (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&out)));
+    sp_buf_clear(&text);
+    sp_buf_clear(&out);
 }
 
 int control_status(const struct control *c)
@@ -69,10 +167,12 @@ int control_status(const struct control *c)
     begin(&question, &w, "queue.stats");
     ask(c, &question, &w, &answer);
     code = answer.code;
-    if (code == CONTROL_OK && c->json)
-        control_print_json(answer.result);
-    else if (code == CONTROL_OK)
+    if (code == CONTROL_OK && c->json) {
+        print_json(c, sp_json_find(answer.result, "relays"));
+    } else if (code == CONTROL_OK) {
         print_relays(answer.result);
+        print_ages(c);
+    }
     control_answer_clear(&answer);
     return code;
 }

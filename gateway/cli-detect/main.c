@@ -113,6 +113,11 @@ static void print_words(const struct cli_detect *cli, const char *path)
     for (size_t i = 0; i < r->finding_count; i++)
         printf("  %6u-%-6u %-18s %u\n", r->findings[i].start, r->findings[i].end,
                sp_detect_type_name(r->findings[i].type), r->findings[i].score);
+    if (r->reason_count > 0)
+        printf("  by weight, no rule; what weighed most:\n");
+    for (size_t i = 0; i < r->reason_count; i++)
+        printf("  %6u-%-6u %-18s %u\n", r->reasons[i].start, r->reasons[i].end, "weight",
+               r->reasons[i].score);
     for (size_t i = 0; i < r->gap_count; i++)
         printf("  part %u not examined: %s\n", r->gaps[i].part, r->gaps[i].why);
 }

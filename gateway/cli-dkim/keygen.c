@@ -1,47 +1,16 @@
 /*
- * keygen and dns. A key file is written whole and durable, readable by its owner alone, who is the owner of its folder; one
- * that is there stays, since the records of a key that is in use must not stop fitting it.
+ * keygen and dns. A key that is there stays, since the records of a key that is in use must not stop fitting it.
  */
 #include "gateway/cli-dkim/cli.h"
 
 #include "base/text.h"
+#include "gateway/cli-dkim/keyfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define STRING_MAX 255 /* octets of one string of a TXT record, RFC 1035 3.3 */
-
-/* returns: whether the file is there now, durable, and its owner is its folder's */
-static bool write_key(const char *path, struct sp_bytes pem)
-{
-    char copy[PATH_MAX];
-    struct stat st;
-    const char *folder;
-    int dir, fd = -1;
-    bool ok = false;
-
-    snprintf(copy, sizeof(copy), "%s", path);
-    folder = dirname(copy);
-    dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir >= 0 && fstat(dir, &st) == 0)
-        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        ok = (geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0) &&
-             write(fd, pem.ptr, pem.len) == (ssize_t)pem.len && fsync(fd) == 0;
-        ok = close(fd) == 0 && ok && fsync(dir) == 0;
-        if (!ok)
-            (void)unlink(path);
-    }
-    if (!ok)
-        (void)cli_say(0, "%s can't be made: %s", path, strerrordesc_np(errno));
-    if (dir >= 0)
-        (void)close(dir);
-    return ok;
-}
 
 static int make(const struct cli *cli, const struct cli_key *k)
 {
@@ -64,10 +33,12 @@ static int make(const struct cli *cli, const struct cli_key *k)
         return CLI_OK;
     }
     sp_buf_init(&pem, SP_PKEY_PEM_MAX);
-    if (sp_pkey_new(k->kind, cli->bits, &key) == SP_OK && sp_pkey_format(key, &pem) == SP_OK)
-        ok = write_key(k->path, sp_buf_bytes(&pem));
-    else
+    if (sp_pkey_new(k->kind, cli->bits, &key) != SP_OK || sp_pkey_format(key, &pem) != SP_OK)
         (void)cli_say(0, "no key could be made");
+    else if (!key_file_write(k->path, sp_buf_bytes(&pem)))
+        (void)cli_say(0, "%s can't be made: %s", k->path, strerrordesc_np(errno));
+    else
+        ok = true;
     sp_buf_wipe(&pem);
     sp_pkey_free(key);
     if (ok)

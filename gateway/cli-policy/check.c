@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gateway/cli-policy/cli.h"
+#include "config/directory.h"
 #include "config/partners.h"
 #include "config/sites.h"
 #include "config/tenant.h"
@@ -168,6 +169,50 @@ static void check_routes(struct cli *cli, const struct sp_config *c, const struc
                             route);
 }
 
+/* A hold for a group that nobody may speak for waits for an administrator. */
+static void check_holds(struct cli *cli, const struct sp_config *c, const struct sp_policy *p)
+{
+    const struct sp_config_texts *approvers = &c->holds.approvers;
+    const char *group, *told = "";
+    size_t at = 0;
+
+    while (p != NULL && (group = sp_policy_hold_group_next(p, &at)) != NULL) {
+        size_t len = strlen(group);
+        bool found = strcmp(told, group) == 0;
+
+        for (size_t i = 0; i < approvers->count; i++)
+            found = found || (strncmp(approvers->items[i], group, len) == 0 &&
+                              approvers->items[i][len] == ':');
+        if (found)
+            continue;
+        told = group;
+        sp_problem_file_warn(cli->problems, c->policy,
+                             "a rule holds mail for the group \"%s\", for which holds.approvers "
+                             "names nobody: an administrator must release it",
+                             group);
+    }
+}
+
+/* A slip in a group's name would leave everybody untold. */
+static void check_told(struct cli *cli, const struct sp_config *c, const struct sp_policy *p)
+{
+    for (size_t i = 0; p != NULL && i < c->holds.notify.count; i++) {
+        struct sp_bytes text = sp_bytes_cstr(c->holds.notify.items[i]);
+        struct sp_bytes group = sp_bytes_slice(text, 0, sp_bytes_find(text, ':'));
+        const char *held;
+        bool found = false;
+        size_t at = 0;
+
+        while (!found && (held = sp_policy_hold_group_next(p, &at)) != NULL)
+            found = sp_bytes_eq(sp_bytes_cstr(held), group);
+        if (!found)
+            sp_problem_file_warn(
+                cli->problems, c->policy,
+                "holds.notify names the group \"%.*s\", for which no rule holds mail",
+                SP_FMT(group));
+    }
+}
+
 static void check_files(struct cli *cli, const struct sp_config *c, const char *dir)
 {
     check_file(cli, dir, "master_key", c->master_key);
@@ -178,6 +223,7 @@ static void check_files(struct cli *cli, const struct sp_config *c, const char *
     check_file(cli, dir, "portal.certificate", c->portal.certificate);
     check_file(cli, dir, "portal.key", c->portal.key);
     check_file(cli, dir, "audit.signing_key", c->audit.signing_key);
+    check_file(cli, dir, "audit.address_key", c->audit.address_key);
     check_file(cli, dir, "sealer.smime_certificate", c->sealer.smime_certificate);
     check_file(cli, dir, "sealer.smime_key", c->sealer.smime_key);
     check_file(cli, dir, "sealer.pgp_key", c->sealer.pgp_key);
@@ -291,6 +337,25 @@ static void check_sites(struct cli *cli, const char *path)
         sp_sites_free(sites);
 }
 
+static void on_age(void *arg, const struct sp_directory_age *age)
+{
+    const struct cli *cli = arg;
+
+    if (age->is_stale)
+        sp_problem_file_warn(cli->problems, age->path,
+                             "the directory %s has not refreshed it%s: sallyport directory refresh",
+                             age->directory, age->age_ms < 0 ? " ever" : " for too long");
+}
+
+/* What is wrong with directories' files, and which of their lists are too old. */
+static void check_directories(struct cli *cli, const char *dir, const char *policy)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    sp_directory_ages(dir, policy, (int64_t)now.tv_sec * 1000, cli->problems, on_age, cli);
+}
+
 /* The name's stem with another suffix: its index or key. */
 static const char *brother(struct cli *cli, const char *path, const char *suffix)
 {
@@ -380,9 +445,12 @@ static void check_all(struct cli *cli, const char *path)
             check_dkim(cli, config, dir, found->tenants[i]);
         check_partners(cli, cli_join(cli, dir, "policies/partners.json"));
         check_sites(cli, cli_join(cli, dir, "policies/sites.json"));
+        check_directories(cli, dir, config->policy);
         check_detection(cli, found, cli_join(cli, dir, "detection"));
         policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
         check_routes(cli, config, policy);
+        check_holds(cli, config, policy);
+        check_told(cli, config, policy);
         check_edits(cli, config, found, policy);
     }
     if (cli->json)
@@ -399,7 +467,8 @@ int cli_check(struct cli *cli)
 {
     const char *path = "/etc/sallyport/sallyport.json";
 
-    if (cli->argc == 2 && strcmp(cli->argv[0], "-c") == 0)
+    if (cli->argc == 2 &&
+        (strcmp(cli->argv[0], "-c") == 0 || strcmp(cli->argv[0], "--config") == 0))
         path = cli->argv[1];
     else if (cli->argc == 1 && cli->argv[0][0] != '-')
         path = cli->argv[0];

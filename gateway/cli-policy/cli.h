@@ -19,7 +19,10 @@
 struct cli_file {
     const char *name; /* as it was read */
     struct sp_bytes text;
+    bool is_shipped; /* it came with the program: there is none of that name beside the policy */
 };
+
+struct cli_files;
 
 struct cli {
     int argc; /* what follows the command's words */
@@ -27,7 +30,8 @@ struct cli {
     bool json;
     struct sp_arena *arena;
     struct sp_problems *problems;
-    struct cli_file instead; /* read in the place of what lies there; name NULL: of nothing */
+    const struct cli_files
+        *instead; /* read in the place of what lies there, or does not; NULL: of nothing */
 };
 
 #define CLI_FACTS_HEADERS_MAX 64
@@ -58,6 +62,7 @@ int cli_policy_status(struct cli *cli);
 int cli_policy_promote(struct cli *cli);
 int cli_policy_abort(struct cli *cli);
 int cli_policy_history(struct cli *cli);
+int cli_policy_keep(struct cli *cli);
 int cli_policy_rollback(struct cli *cli);
 int cli_policy_report(struct cli *cli);
 int cli_policy_replay(struct cli *cli);
@@ -75,8 +80,8 @@ size_t cli_print_diff(struct cli *cli, const struct sp_policy *a, const struct s
 /* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK, SP_E_NOT_FOUND, SP_E_IO or SP_E_LIMIT */
 SP_MUST_CHECK enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out);
 
-/* Writes a whole file, so that nobody reads half of it. returns: SP_OK or SP_E_IO */
-SP_MUST_CHECK enum sp_rc cli_write(struct cli *cli, const char *path, struct sp_bytes text);
+/* Writes a whole file that anybody may read (config/replace.h), if the one before was so. returns: SP_OK or why not */
+SP_MUST_CHECK enum sp_rc cli_write(const char *path, struct sp_bytes text);
 
 /* Folder of a path ("." if it has none), and its last part; in the arena. */
 const char *cli_dirname(struct cli *cli, const char *path);
@@ -96,8 +101,13 @@ struct cli_files {
     struct cli_file items[CLI_FILES_MAX];
     size_t count;
 };
+/* returns: none yet, in the arena */
+struct cli_files *cli_files_new(struct cli *cli);
 /* The same, and keeps every file that it read. returns: the policy (to unref), or NULL with problems */
 struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struct cli_files *files);
+
+/* returns: whether a set of that name came with the program */
+bool cli_is_shipped(struct cli *cli, const char *name);
 
 /*
  * Loads a version that was kept, by its hash, from the history beside the live policy.
@@ -105,6 +115,9 @@ struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struc
  * returns: the policy (to unref), or NULL if it is not kept
  */
 struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char *hash);
+
+/* The same from the canonical text of a version, as the gateway's books have it. live: path of the live policy */
+struct sp_policy *cli_load_canonical(struct cli *cli, const char *live, struct sp_bytes text);
 
 /* Runs one file of tests and tells of it. returns: whether all passed; *passed: how many */
 bool cli_run_tests(struct cli *cli, const char *path, size_t *passed);
@@ -124,6 +137,9 @@ void cli_facts_envelope(const struct cli_facts *f, struct sp_facts *out);
 
 /* Sets the content facts of a whole message, as the scanner would find them. path: for messages */
 void cli_scan(struct cli *cli, struct cli_facts *f, const char *path, struct sp_bytes message);
+
+/* returns: the version of the detector that would examine a tenant's mail now. dir: of the configuration */
+const char *cli_detector_version(struct cli *cli, const char *dir, struct sp_bytes tenant);
 
 /* Prints all problems to standard error as text. */
 void cli_print_problems(const struct cli *cli);

@@ -61,11 +61,6 @@ static bool read_hop(struct cli *cli, const struct sp_json *ask, struct hop *out
     const struct sp_json *offers = sp_json_find(ask, "offers");
 
     *out = (struct hop){.keys = sp_json_find(ask, "keys")};
-    if (offers == NULL) {
-        sp_problem(cli->problems, ask, SP_E_CONFIG_MISSING,
-                   "\"offers\" is missing: a TLS level, none, broken or unreachable");
-        return false;
-    }
     out->is_broken = sp_bytes_eq(offers->text, SP_LIT("broken"));
     out->is_unreachable = sp_bytes_eq(offers->text, SP_LIT("unreachable"));
     if (!out->is_broken && !out->is_unreachable && !read_level(cli, offers, &out->offers))

@@ -1,13 +1,15 @@
 /*
  * sallyport explain: which rule decides for a message, and what each rule before it was waiting for. Facts come from the
- * command line and, with --message, from a file, which is examined as the scanner would; nothing is looked up and
- * nothing is sent.
+ * command line, from the registry of preferences and, with --message, from a file, which is examined as the scanner would;
+ * nothing is looked up, but with --live what recipients have chosen in the portal, and nothing is sent.
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/cli-policy/cli.h"
+#include "gateway/cli-policy/wishes.h"
 #include "policy/trace.h"
 
 #define TO_MAX 100
@@ -19,6 +21,7 @@ struct ask {
     const char *from;
     const char *to[TO_MAX];
     size_t to_count;
+    bool live;                 /* the gateway is asked what recipients have chosen */
     struct sp_json_doc *facts; /* what the options say, under the facts' names */
 };
 
@@ -101,7 +104,10 @@ static bool read_option(struct cli *cli, struct ask *a, const char *option, cons
 static bool read_options(struct cli *cli, struct ask *a)
 {
     for (int i = 0; i < cli->argc; i += 2) {
-        if (i + 1 == cli->argc || !read_option(cli, a, cli->argv[i], cli->argv[i + 1])) {
+        if (strcmp(cli->argv[i], "--live") == 0) {
+            a->live = true;
+            i--;
+        } else if (i + 1 == cli->argc || !read_option(cli, a, cli->argv[i], cli->argv[i + 1])) {
             cli_usage("explain: %s is not understood here", cli->argv[i]);
             return false;
         }
@@ -143,8 +149,29 @@ static void read_message(struct cli *cli, struct cli_facts *f, const char *path)
     cli_scan(cli, f, path, text);
 }
 
+/* What the policy itself knows, as of now if no other time was asked for; what an option says counts before it. */
+static void fill(struct cli *cli, const struct ask *a, const struct sp_policy *policy,
+                 struct sp_facts *f, const char *to)
+{
+    struct sp_bytes tenant = f->values[SP_FACT_TENANT].text;
+    SP_AUTO(sp_json_doc) wishes = a->live ? cli_wishes(cli, a->config, to) : NULL;
+    struct sp_fact_wish wish;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (f->now_ms == 0)
+        f->now_ms = (int64_t)now.tv_sec * 1000;
+    if (a->live && wishes == NULL)
+        sp_problem_file(cli->problems, a->config, 0, SP_E_ROLE_GONE,
+                        "what %s has chosen in the portal is not known", to);
+    if (cli_wishes_find(cli, wishes, sp_bytes_cstr(to), tenant, &wish))
+        sp_facts_set_wish(f, &wish);
+    sp_policy_fill(policy, f);
+}
+
 /* The facts of one recipient. */
-static struct cli_facts *facts_for(struct cli *cli, const struct ask *a, const char *to)
+static struct cli_facts *facts_for(struct cli *cli, const struct ask *a,
+                                   const struct sp_policy *policy, const char *to)
 {
     struct cli_facts *f = sp_arena_alloc(cli->arena, sizeof(*f));
 
@@ -156,6 +183,7 @@ static struct cli_facts *facts_for(struct cli *cli, const struct ask *a, const c
     sp_facts_set_number(&f->facts, SP_FACT_RECIPIENT_COUNT, (int64_t)a->to_count);
     for (const struct sp_json *m = sp_json_root(a->facts)->first; m != NULL; m = m->next)
         cli_fact_set(cli, f, m);
+    fill(cli, a, policy, &f->facts, to);
     cli_facts_end(f);
     return f;
 }
@@ -182,7 +210,26 @@ static void print_names(const char *what, const struct sp_names *names)
     printf("\n");
 }
 
-static void print_text(const char *to, const struct sp_decision *d,
+/* returns: the name of a fact's value, NULL if it has none */
+static const char *value_name(const struct sp_facts *f, enum sp_fact fact)
+{
+    return f->values[fact].state == SP_FACT_KNOWN ? sp_fact_value_name(fact, f->values[fact].number)
+                                                  : NULL;
+}
+
+static void print_preference(const struct sp_facts *f)
+{
+    const char *what = value_name(f, SP_FACT_RECIPIENT_PREFERENCE);
+    const char *by = value_name(f, SP_FACT_RECIPIENT_PREFERENCE_BY);
+
+    if (what != NULL)
+        printf("  preference %s%s\n", what,
+               by == NULL                     ? ""
+               : strcmp(by, "recipient") == 0 ? ", chosen by the recipient in the portal"
+                                              : ", by the registry");
+}
+
+static void print_text(const char *to, const struct sp_facts *f, const struct sp_decision *d,
                        const struct sp_policy_trace *trace)
 {
     printf("%s: %s by rule \"%s\" (known at the %s)\n", to, sp_do_name(d->verb), d->rule,
@@ -195,6 +242,7 @@ static void print_text(const char *to, const struct sp_decision *d,
         printf("  text: %.*s\n", SP_FMT(d->text));
     if (d->lowers != NULL)
         printf("  lowers the floor: %s\n", d->lowers);
+    print_preference(f);
     print_names("floor raised by", &d->raised_by);
     print_names("tags", &d->tags);
     for (size_t i = 0; i < trace->count; i++) {
@@ -261,7 +309,7 @@ static void json_trace(struct sp_jw *w, const struct sp_policy_trace *trace)
 static void explain_one(struct cli *cli, const struct ask *a, const struct sp_policy *policy,
                         const char *to, struct sp_jw *w)
 {
-    struct cli_facts *f = facts_for(cli, a, to);
+    struct cli_facts *f = facts_for(cli, a, policy, to);
     struct sp_policy_trace trace;
     struct sp_decision d;
 
@@ -269,10 +317,14 @@ static void explain_one(struct cli *cli, const struct ask *a, const struct sp_po
         return;
     sp_policy_explain(policy, &f->facts, &d, &trace);
     if (!cli->json)
-        print_text(to, &d, &trace);
+        print_text(to, &f->facts, &d, &trace);
     sp_jw_object(w, NULL);
     sp_jw_cstr(w, "to", to);
     json_decision(w, &d);
+    if (value_name(&f->facts, SP_FACT_RECIPIENT_PREFERENCE) != NULL) {
+        sp_jw_cstr(w, "preference", value_name(&f->facts, SP_FACT_RECIPIENT_PREFERENCE));
+        sp_jw_cstr(w, "preference_by", value_name(&f->facts, SP_FACT_RECIPIENT_PREFERENCE_BY));
+    }
     json_trace(w, &trace);
     sp_jw_end(w);
     sp_policy_trace_clear(&trace);

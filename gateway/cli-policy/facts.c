@@ -26,7 +26,12 @@ static void set_count(struct cli *cli, struct cli_facts *f, struct sp_bytes name
                       const struct sp_json *m, bool is_distinct)
 {
     struct sp_fact_type *type = NULL;
+    const char *near;
 
+    if (!sp_fact_is_type(name, &near))
+        sp_problem(cli->problems, m, SP_E_CONFIG_UNKNOWN, "unknown type of findings%s%s%s",
+                   near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+                   near == NULL ? "" : "\"?");
     for (size_t k = 0; k < f->type_count; k++)
         if (sp_bytes_eq_nocase(f->types[k].name, name))
             type = &f->types[k];
@@ -84,6 +89,20 @@ static void unknown_name(struct cli *cli, const struct sp_json *m)
                near == NULL ? "" : "\"?");
 }
 
+/* Any name may be the organisation's own, but for one that is nearly the detector's. */
+static void check_specials(struct cli *cli, const struct sp_json *m, const struct sp_bytes *texts,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *near;
+
+        if (!sp_fact_is_special(texts[i], &near) && near != NULL)
+            sp_problem(cli->problems, m, SP_E_CONFIG_UNKNOWN,
+                       "unknown special class \"%.*s\"; did you mean \"%s\"?", SP_FMT(texts[i]),
+                       near);
+    }
+}
+
 static void set_texts(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
                       const struct sp_json *m)
 {
@@ -97,6 +116,8 @@ static void set_texts(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
     else
         for (const struct sp_json *i = m->first; i != NULL; i = i->next)
             texts[n++] = i->text;
+    if (fact == SP_FACT_PHI_SPECIAL)
+        check_specials(cli, m, texts, n);
     sp_facts_set_texts(&f->facts, fact, texts, n);
 }
 

@@ -18,17 +18,26 @@
 #define FILE_MAX  ((size_t)8 << 20)
 #define NAMES_MAX 4096
 
+/* returns: what is read in the place of that file, or NULL */
+static const struct cli_file *find_instead(const struct cli *cli, const char *path)
+{
+    for (size_t i = 0; cli->instead != NULL && i < cli->instead->count; i++)
+        if (strcmp(cli->instead->items[i].name, path) == 0)
+            return &cli->instead->items[i];
+    return NULL;
+}
+
 enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
 {
-    bool instead = cli->instead.name != NULL && strcmp(cli->instead.name, path) == 0;
-    int fd = instead ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    const struct cli_file *instead = find_instead(cli, path);
+    int fd = instead != NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     enum sp_rc rc = SP_OK;
     struct stat st;
     uint8_t *data;
     size_t len = 0;
 
-    if (instead) {
-        *out = cli->instead.text;
+    if (instead != NULL) {
+        *out = instead->text;
         return SP_OK;
     }
     if (fd < 0)
@@ -99,6 +108,21 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Files of the folder that do not lie there yet. */
+static void add_instead(struct folder *f, const char *dir)
+{
+    const struct cli_files *instead = f->cli->instead;
+    size_t len = strlen(dir);
+
+    for (size_t i = 0; instead != NULL && i < instead->count && f->count < NAMES_MAX; i++) {
+        const char *name = instead->items[i].name;
+
+        if (strncmp(name, dir, len) == 0 && strchr(name + len, '/') == NULL &&
+            access(name, F_OK) != 0)
+            f->names[f->count++] = name;
+    }
+}
+
 static void read_names(struct folder *f, const char *dir)
 {
     DIR *d = opendir(dir);
@@ -118,6 +142,7 @@ static void read_names(struct folder *f, const char *dir)
     }
     if (d != NULL)
         closedir(d);
+    add_instead(f, dir);
     qsort(f->names, f->count, sizeof(char *), by_name);
 }
 
@@ -137,12 +162,13 @@ static enum sp_rc read_policy_file(void *ctx, const char *name, struct sp_bytes 
 {
     struct folder *folder = ctx;
     enum sp_rc rc = cli_read(folder->cli, name, out);
+    bool is_shipped = rc == SP_E_NOT_FOUND && folder->shipped != NULL;
 
-    if (rc == SP_E_NOT_FOUND && folder->shipped != NULL)
+    if (is_shipped)
         rc = cli_read(folder->cli, cli_join(folder->cli, folder->shipped, cli_basename(name)), out);
     if (rc == SP_OK && folder->kept != NULL && folder->kept->count < CLI_FILES_MAX)
-        folder->kept->items[folder->kept->count++] =
-            (struct cli_file){sp_arena_cstr(folder->cli->arena, sp_bytes_cstr(name)), *out};
+        folder->kept->items[folder->kept->count++] = (struct cli_file){
+            sp_arena_cstr(folder->cli->arena, sp_bytes_cstr(name)), *out, is_shipped};
     return rc;
 }
 
@@ -163,6 +189,21 @@ static const char *shipped_folder(struct cli *cli)
             return place;
     }
     return NULL;
+}
+
+bool cli_is_shipped(struct cli *cli, const char *name)
+{
+    const char *folder = shipped_folder(cli);
+
+    return folder != NULL && access(cli_join(cli, folder, cli_basename(name)), R_OK) == 0;
+}
+
+struct cli_files *cli_files_new(struct cli *cli)
+{
+    struct cli_files *files = sp_arena_alloc(cli->arena, sizeof(*files));
+
+    memset(files, 0, sizeof(*files));
+    return files;
 }
 
 struct sp_policy *cli_load_policy(struct cli *cli, const char *path)

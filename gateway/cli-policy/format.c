@@ -4,12 +4,10 @@
  * A value that fits on its line stays there; a longer one has a member a line, two spaces deeper. A comment on a line of
  * its own stays so, before what followed it; one behind a value stays behind it. An empty line between members stays one.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "config/replace.h"
 #include "gateway/cli-policy/cli.h"
 #include "json/json.h"
 
@@ -275,33 +273,26 @@ static bool same_meaning(struct sp_bytes a, struct sp_bytes b)
     return same;
 }
 
-/* Beside the file, then in its place: nobody ever reads half of it. */
-enum sp_rc cli_write(struct cli *cli, const char *path, struct sp_bytes text)
+enum sp_rc cli_write(const char *path, struct sp_bytes text)
 {
-    struct sp_buf beside;
-    const char *name;
-    size_t done = 0;
-    int fd;
+    return sp_config_replace(path, text, 0644);
+}
 
-    sp_buf_init(&beside, 8192);
-    sp_buf_printf(&beside, "%s.new~", path);
-    name = sp_arena_cstr(cli->arena, sp_buf_bytes(&beside));
-    sp_buf_clear(&beside);
-    fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    while (fd >= 0 && done < text.len) {
-        ssize_t n = write(fd, text.ptr + done, text.len - done);
+/* One object a file. */
+static void tell_json(const char *path, bool same, bool written)
+{
+    struct sp_buf out;
+    struct sp_jw w;
 
-        if (n < 0 && errno != EINTR)
-            break;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    if (fd < 0)
-        return SP_E_IO;
-    if (done < text.len || fsync(fd) != 0 || close(fd) != 0 || rename(name, path) != 0) {
-        (void)unlink(name);
-        return SP_E_IO;
-    }
-    return SP_OK;
+    sp_buf_init(&out, 65536);
+    sp_jw_init(&w, &out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "file", path);
+    sp_jw_bool(&w, "canonical", same);
+    sp_jw_bool(&w, "written", written);
+    sp_jw_end(&w);
+    cli_print(&out);
+    sp_buf_clear(&out);
 }
 
 static bool format_file(struct cli *cli, const char *path, bool check, bool to_stdout)
@@ -332,9 +323,11 @@ static bool format_file(struct cli *cli, const char *path, bool check, bool to_s
     if (rc == SP_OK && to_stdout)
         fwrite(out.ptr, 1, out.len, stdout);
     else if (rc == SP_OK && !same && !check)
-        rc = cli_write(cli, path, sp_buf_bytes(&out));
+        rc = cli_write(path, sp_buf_bytes(&out));
     if (rc != SP_OK)
         fprintf(stderr, "error: %s: %s\n", path, sp_rc_name(rc));
+    else if (cli->json)
+        tell_json(path, same, !same && !check && !to_stdout);
     else if (check && !same)
         printf("%s: not in canonical form\n", path);
     sp_buf_clear(&out);
@@ -351,8 +344,8 @@ int cli_policy_format(struct cli *cli)
         to_stdout = to_stdout || strcmp(cli->argv[i], "--stdout") == 0;
         files += cli->argv[i][0] != '-';
     }
-    if (files == 0 || (check && to_stdout))
-        return cli_usage("policy format FILE... [--check | --stdout]");
+    if (files == 0 || (to_stdout && (check || cli->json)))
+        return cli_usage("policy format FILE... [--check | --stdout] [--json]");
     for (int i = 0; i < cli->argc; i++)
         if (cli->argv[i][0] != '-' && !format_file(cli, cli->argv[i], check, to_stdout))
             code = CLI_WRONG;

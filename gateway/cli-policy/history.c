@@ -1,5 +1,5 @@
 /*
- * sallyport policy history and rollback: what was published, and a version that is kept taken back as it was.
+ * sallyport policy history: what was published; and loading a version that is kept without touching what is live.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/replace.h"
 #include "gateway/cli-policy/publish.h"
 #include "json/json.h"
+
+#define CANONICAL_MAX ((size_t)64 << 20)
 
 /* ---- history ---- */
 
@@ -30,6 +33,16 @@ static const char *word_of(struct cli *cli, const struct sp_json *act)
     if (sp_bytes_eq(sp_json_text_of(act, "mode"), SP_LIT("shadow")))
         return "in shadow";
     return publish_text(cli, "for %d%%", (int)sp_json_int_of(act, "percent", 0));
+}
+
+/* Of a version taken back beside which something stayed: whose rules it has. */
+static const char *whose_rules(struct cli *cli, const struct sp_json *act)
+{
+    struct sp_bytes restored = sp_json_text_of(act, "restored");
+
+    if (restored.len == 0 || sp_bytes_eq(restored, sp_json_text_of(act, "after")))
+        return "";
+    return publish_text(cli, " (the rules of %.16s)", (const char *)restored.ptr);
 }
 
 int cli_policy_history(struct cli *cli)
@@ -55,137 +68,15 @@ int cli_policy_history(struct cli *cli)
             const struct sp_json *r = sp_json_root(doc);
             struct sp_bytes approver = sp_json_text_of(r, "approver");
 
-            printf("%.19s  %.16s  %-12s  by %.*s%s%.*s, %lld tests: %.*s\n",
+            printf("%.19s  %.16s  %-12s%s  by %.*s%s%.*s, %lld tests: %.*s\n",
                    (const char *)sp_json_text_of(r, "time").ptr,
                    (const char *)sp_json_text_of(r, "after").ptr, word_of(cli, r),
-                   SP_FMT(sp_json_text_of(r, "who")), approver.len > 0 ? ", approved by " : "",
-                   SP_FMT(approver), (long long)sp_json_int_of(r, "tests", 0),
-                   SP_FMT(sp_json_text_of(r, "reason")));
+                   whose_rules(cli, r), SP_FMT(sp_json_text_of(r, "who")),
+                   approver.len > 0 ? ", approved by " : "", SP_FMT(approver),
+                   (long long)sp_json_int_of(r, "tests", 0), SP_FMT(sp_json_text_of(r, "reason")));
         }
     }
     return CLI_OK;
-}
-
-/* ---- rollback ---- */
-
-static bool is_about_stage(const struct sp_json *act)
-{
-    struct sp_bytes event = sp_json_text_of(act, "event");
-
-    return sp_bytes_eq(event, SP_LIT("policy.staged")) ||
-           sp_bytes_eq(event, SP_LIT("policy.unstaged"));
-}
-
-/* The one version in the log whose hash begins so. returns: its whole hash, or NULL */
-static const char *publish_find_version(struct cli *cli, const struct publish *p)
-{
-    struct sp_bytes log = {NULL, 0}, line, wanted = sp_bytes_cstr(p->word);
-    const char *found = NULL;
-
-    if (wanted.len < 6 || cli_read(cli, publish_history_path(cli, p, "log.jsonl"), &log) != SP_OK)
-        return NULL;
-    while (sp_bytes_split(&log, '\n', &line)) {
-        static const char *const keys[] = {"before", "after"};
-        SP_AUTO(sp_json_doc) doc = NULL;
-        struct sp_err err;
-
-        if (line.len == 0 || sp_json_parse(line, NULL, &doc, &err) != SP_OK ||
-            is_about_stage(sp_json_root(doc))) /* what never was live can't be taken back */
-            continue;
-        for (size_t i = 0; i < SP_ARRAY_LEN(keys); i++) {
-            struct sp_bytes hash = sp_json_text_of(sp_json_root(doc), keys[i]);
-
-            if (!sp_bytes_starts_nocase(hash, wanted))
-                continue;
-            if (found != NULL && !sp_bytes_eq(hash, sp_bytes_cstr(found)))
-                return NULL; /* not the one version */
-            found = sp_arena_cstr(cli->arena, hash);
-        }
-    }
-    return found;
-}
-
-/* A name in a kept version leads nowhere but into the folder. */
-static bool is_inside(struct sp_bytes name)
-{
-    struct sp_bytes rest = name, part;
-
-    if (name.len == 0 || name.ptr[0] == '/')
-        return false;
-    while (sp_bytes_split(&rest, '/', &part))
-        if (part.len == 0 || sp_bytes_eq(part, SP_LIT("..")) || sp_bytes_eq(part, SP_LIT(".")))
-            return false;
-    return true;
-}
-
-static enum sp_rc write_files(struct cli *cli, const struct publish *p, const struct sp_json *files)
-{
-    enum sp_rc rc = SP_OK;
-
-    for (const struct sp_json *f = files->first; f != NULL && rc == SP_OK; f = f->next) {
-        const char *path = publish_text(cli, "%s/%.*s", p->folder, SP_FMT(f->key));
-        struct sp_bytes now = {NULL, 0};
-
-        if (f->type != SP_JSON_TEXT || !is_inside(f->key))
-            return SP_E_MALFORMED;
-        if (cli_read(cli, path, &now) != SP_OK || !sp_bytes_eq(now, f->text)) {
-            if (mkdir(cli_dirname(cli, path), 0755) != 0 && errno != EEXIST)
-                return SP_E_IO;
-            rc = cli_write(cli, path, f->text);
-        }
-    }
-    return rc;
-}
-
-int cli_policy_rollback(struct cli *cli)
-{
-    struct publish p = {0};
-    struct cli_files *old = sp_arena_alloc(cli->arena, sizeof(*old));
-    SP_AUTO(sp_policy) live = NULL;
-    SP_AUTO(sp_policy) back = NULL;
-    SP_AUTO(sp_json_doc) doc = NULL;
-    const char *hash, *before = "";
-    struct sp_bytes text = {NULL, 0};
-    struct publish_act act;
-    struct sp_err err;
-    enum sp_rc rc;
-
-    if (!publish_options(cli, &p, true, true))
-        return cli_usage("policy rollback VERSION --reason TEXT [--approved-by NAME] "
-                         "[-c sallyport.json]");
-    if (!publish_find_live(cli, &p))
-        return CLI_USAGE;
-    hash = publish_find_version(cli, &p);
-    if (hash == NULL ||
-        cli_read(cli, publish_history_path(cli, &p, publish_text(cli, "%s.json", hash)), &text) !=
-            SP_OK ||
-        sp_json_parse(text, NULL, &doc, &err) != SP_OK) {
-        fprintf(stderr, "error: no such version: sallyport policy history tells which are kept\n");
-        return CLI_WRONG;
-    }
-    live = cli_load_policy_files(cli, p.live, old);
-    if (live != NULL) {
-        before = sp_policy_hash(live);
-        rc = publish_keep(cli, &p, before, old);
-    } else {
-        rc = SP_OK; /* what is broken is not kept, and need not be */
-        sp_problems_free(cli->problems);
-        cli->problems = sp_problems_new();
-    }
-    if (rc == SP_OK)
-        rc = write_files(cli, &p, sp_json_find(sp_json_root(doc), "files"));
-    if (rc == SP_OK)
-        back = cli_load_policy(cli, p.live);
-    if (rc == SP_OK && (back == NULL || strcmp(sp_policy_hash(back), hash) != 0)) {
-        cli_print_problems(cli);
-        fprintf(stderr, "error: the files are back, but files in layers/ that came since make "
-                        "another version of them\n");
-        return CLI_WRONG;
-    }
-    act = (struct publish_act){"policy.rolled-back", PUBLISHED_FILE, before, hash};
-    if (rc == SP_OK)
-        rc = publish_tell(cli, &p, &act);
-    return publish_end(cli, &p, rc, "taken back", &act);
 }
 
 /* ---- a kept version, without touching what is live ---- */
@@ -228,12 +119,21 @@ static bool next_kept(void *ctx, const char *dir, size_t *at, struct sp_bytes *n
     return false;
 }
 
+static struct sp_policy *load_kept(struct cli *cli, const char *live, const struct sp_json *files)
+{
+    struct kept kept = {.files = files, .folder = ""};
+    struct sp_policy_reader reader = {read_kept, &kept, next_kept};
+    struct sp_policy *policy = NULL;
+
+    if (files == NULL ||
+        sp_policy_load(&reader, cli_basename(live), cli->problems, &policy) != SP_OK)
+        return NULL;
+    return policy;
+}
+
 struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char *hash)
 {
     struct publish p = {.folder = cli_dirname(cli, live)};
-    struct kept kept = {.folder = ""};
-    struct sp_policy_reader reader = {read_kept, &kept, next_kept};
-    struct sp_policy *policy = NULL;
     SP_AUTO(sp_json_doc) doc = NULL;
     struct sp_bytes text;
     struct sp_err err;
@@ -242,9 +142,70 @@ struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char
             SP_OK ||
         sp_json_parse(text, NULL, &doc, &err) != SP_OK)
         return NULL;
-    kept.files = sp_json_find(sp_json_root(doc), "files");
-    if (kept.files == NULL ||
-        sp_policy_load(&reader, cli_basename(live), cli->problems, &policy) != SP_OK)
+    return load_kept(cli, live, sp_json_find(sp_json_root(doc), "files"));
+}
+
+/* ---- a version as the books have it: made into files again ---- */
+
+struct remade {
+    struct cli *cli;
+    const char *live;
+    const struct sp_json *version;
+    struct sp_json_doc *files;
+};
+
+static void put_file(struct remade *r, struct sp_bytes name, struct sp_bytes text)
+{
+    sp_json_set_text(r->files, sp_json_root(r->files), sp_arena_cstr(r->cli->arena, name), text);
+}
+
+static void put_document(struct remade *r, struct sp_bytes name, const struct sp_json *value)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, CANONICAL_MAX);
+    if (sp_json_canonical(value, &text) == SP_OK)
+        put_file(r, name, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+}
+
+/* A layer's file has the name by which the next one extends it; the nearest is the policy itself. */
+static void put_layer(struct remade *r, const struct sp_json *layer)
+{
+    const char *next = publish_text(r->cli, "layer%c", layer->key.ptr[5] + 1);
+    struct sp_bytes name = sp_json_text_of(sp_json_find(r->version, next), "extends");
+
+    if (sp_json_find(r->version, next) == NULL)
+        put_document(r, sp_bytes_cstr(cli_basename(r->live)), layer);
+    else
+        put_document(r, sp_bytes_cstr(publish_text(r->cli, "%.*s.json", SP_FMT(name))), layer);
+}
+
+static void put_member(struct remade *r, const struct sp_json *m)
+{
+    const struct sp_bytes file = SP_LIT("file:"), scope = SP_LIT("scope:");
+
+    if (sp_bytes_starts_nocase(m->key, file) && m->type == SP_JSON_TEXT)
+        put_file(r, sp_bytes_slice(m->key, file.len, m->key.len), m->text);
+    else if (sp_bytes_starts_nocase(m->key, scope))
+        put_document(r, sp_bytes_slice(m->key, scope.len, m->key.len), m);
+    else if (sp_bytes_eq(m->key, SP_LIT("partners")))
+        put_document(r, SP_LIT("partners.json"), m);
+    else if (sp_bytes_starts_nocase(m->key, SP_LIT("layer")) && m->key.len == 6)
+        put_layer(r, m);
+}
+
+struct sp_policy *cli_load_canonical(struct cli *cli, const char *live, struct sp_bytes text)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    SP_AUTO(sp_json_doc) files = sp_json_doc_new();
+    struct remade r = {.cli = cli, .live = live, .files = files};
+    struct sp_err err;
+
+    if (sp_json_parse(text, NULL, &doc, &err) != SP_OK)
         return NULL;
-    return policy;
+    r.version = sp_json_root(doc);
+    for (const struct sp_json *m = r.version->first; m != NULL; m = m->next)
+        put_member(&r, m);
+    return load_kept(cli, live, sp_json_root(files));
 }

@@ -97,6 +97,12 @@ static void expect_stage(struct cli_test *t, const struct sp_json *expect,
         cli_test_fail(t, "stage: at RCPT rule \"%s\" decides", d.rule);
 }
 
+/* Whether the recipient is shown one: in the message, or beside it in the portal. */
+static bool has_notice(const struct sp_decision *d)
+{
+    return d->edits.notice.len > 0 || d->page_notice.len > 0;
+}
+
 static void run_expect(struct cli *cli, struct cli_test *t, const struct sp_json *c,
                        const struct sp_policy *policy, const struct cli_facts *facts)
 {
@@ -121,8 +127,8 @@ static void run_expect(struct cli *cli, struct cli_test *t, const struct sp_json
     expect_word(t, expect, "route", d->route);
     expect_word(t, expect, "lane", d->lane);
     if (sp_json_find(expect, "notice") != NULL &&
-        sp_json_bool_of(expect, "notice", false) != (d->edits.notice.len > 0))
-        cli_test_fail(t, "notice: %s", d->edits.notice.len > 0 ? "there is one" : "there is none");
+        sp_json_bool_of(expect, "notice", false) != has_notice(d))
+        cli_test_fail(t, "notice: %s", has_notice(d) ? "there is one" : "there is none");
     expect_stage(t, expect, policy, facts);
 }
 
@@ -198,11 +204,8 @@ static void run_cases(struct cli *cli, const struct sp_json *root, const char *p
     SP_AUTO(sp_policy) policy = NULL;
 
     cli_test_keys(cli, root, top_keys, SP_ARRAY_LEN(top_keys));
-    if (name.len == 0 || cases == NULL || cases->type != SP_JSON_ARRAY) {
-        sp_problem(cli->problems, root, SP_E_CONFIG_MISSING,
-                   "a test file needs \"policy\", a file beside it, and \"cases\"");
+    if (!cli_test_shape(cli, root))
         return;
-    }
     policy = cli_load_policy(
         cli, cli_join(cli, cli_dirname(cli, path), sp_arena_cstr(cli->arena, name)));
     if (policy == NULL)

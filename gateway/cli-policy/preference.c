@@ -1,7 +1,8 @@
 /*
  * sallyport preference: what recipients have said about mail to them, in the file that the policy names under "preferences".
  * A change must leave a policy that loads; it is put on record by the running gateway (preference.changed, with the user
- * that the kernel names) before it is written, and counts from the next reload.
+ * that the kernel names) before it is written, and counts from the next reload. What a recipient has chosen in the portal is
+ * shown beside it; it lies with the gateway, and counts at once.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "base/clock.h"
 #include "gateway/cli-policy/publish.h"
+#include "gateway/cli-policy/wishes.h"
 
 #define FILE_LEN_MAX  ((size_t)8 << 20)
 #define ENTRY_LEN_MAX 8192
@@ -23,6 +25,7 @@ struct wish {
     const char *address, *preference, *by, *given, *until, *warning, *reason;
     const char *config;
     bool offline;
+    bool own; /* of what the recipient has chosen in the portal */
 };
 
 static bool read_wish(struct cli *cli, struct wish *w)
@@ -43,6 +46,8 @@ static bool read_wish(struct cli *cli, struct wish *w)
                 value = options[k].value;
         if (strcmp(cli->argv[i], "--offline") == 0)
             w->offline = true;
+        else if (strcmp(cli->argv[i], "--own") == 0)
+            w->own = true;
         else if (value != NULL && i + 1 < cli->argc)
             *value = cli->argv[++i];
         else if (cli->argv[i][0] == '-' || w->preference != NULL)
@@ -93,6 +98,8 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
     }
     r->config = config_path;
     r->live = cli_join(cli, cli_dirname(cli, config_path), config->policy);
+    if (strchr(r->live, '/') == NULL)
+        r->live = publish_text(cli, "./%s", r->live);
     r->path = find_file(cli, r->live);
     if (r->path == NULL)
         return false;
@@ -191,6 +198,23 @@ static bool record(struct cli *cli, const struct registry *r, const struct wish 
     return ok;
 }
 
+/* What decided until now is kept, so that it can be replayed. A version that does not load has decided nothing. */
+static bool keep_live(struct cli *cli, const struct registry *r)
+{
+    const struct publish p = {.live = r->live, .folder = cli_dirname(cli, r->live)};
+    struct cli_files *files = cli_files_new(cli);
+    SP_AUTO(sp_policy) live = cli_load_policy_files(cli, r->live, files);
+    enum sp_rc rc = SP_OK;
+
+    if (live != NULL)
+        rc = publish_keep(cli, &p, sp_policy_hash(live), files);
+    if (rc != SP_OK)
+        fprintf(stderr, "error: %s/.history: %s\n", p.folder, sp_rc_name(rc));
+    sp_problems_free(cli->problems);
+    cli->problems = sp_problems_new();
+    return rc == SP_OK;
+}
+
 static int change(struct cli *cli, const struct registry *r, const struct wish *w,
                   struct sp_bytes entry)
 {
@@ -203,14 +227,20 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
                 r->path);
         return CLI_WRONG;
     }
+    if (!keep_live(cli, r))
+        return CLI_WRONG;
     sp_buf_init(&text, FILE_LEN_MAX);
     if (rewrite(r, w->address, entry, &text) == SP_OK) {
-        cli->instead = (struct cli_file){r->path, sp_buf_bytes(&text)};
+        struct cli_files *instead = cli_files_new(cli);
+
+        instead->items[instead->count++] =
+            (struct cli_file){.name = r->path, .text = sp_buf_bytes(&text)};
+        cli->instead = instead;
         policy = cli_load_policy(cli, r->live);
-        cli->instead.name = NULL;
+        cli->instead = NULL;
         if (policy == NULL)
             cli_print_problems(cli);
-        else if (record(cli, r, w, entry) && cli_write(cli, r->path, sp_buf_bytes(&text)) == SP_OK)
+        else if (record(cli, r, w, entry) && cli_write(r->path, sp_buf_bytes(&text)) == SP_OK)
             code = CLI_OK;
     }
     sp_buf_clear(&text);
@@ -271,6 +301,17 @@ int cli_preference_set(struct cli *cli)
     return code;
 }
 
+static int remove_own(struct cli *cli, const struct wish *w)
+{
+    if (!cli_wishes_forget(cli, w->config, w->address, w->reason))
+        return CLI_WRONG;
+    if (cli->json)
+        printf("{\"done\":\"removed\",\"recipient\":\"%s\"}\n", w->address);
+    else
+        printf("%s: what was chosen in the portal does not count any more\n", w->address);
+    return CLI_OK;
+}
+
 int cli_preference_remove(struct cli *cli)
 {
     struct wish w = {0};
@@ -278,7 +319,10 @@ int cli_preference_remove(struct cli *cli)
     int code = CLI_USAGE;
 
     if (!read_wish(cli, &w) || w.address == NULL || w.preference != NULL || w.reason == NULL)
-        return cli_usage("preference remove ADDRESS --reason TEXT [-c sallyport.json] [--offline]");
+        return cli_usage("preference remove ADDRESS --reason TEXT [--own] [-c sallyport.json] "
+                         "[--offline]");
+    if (w.own)
+        return remove_own(cli, &w);
     if (open_registry(cli, w.config, &r)) {
         if (find(&r, w.address) == NULL) {
             fprintf(stderr, "error: %s: nothing is on record\n", w.address);
@@ -296,6 +340,7 @@ int cli_preference_remove(struct cli *cli)
 static void print_entry(struct cli *cli, const struct sp_json *e)
 {
     struct sp_bytes until = sp_json_text_of(e, "until"), warning = sp_json_text_of(e, "warning");
+    struct sp_bytes tenant = sp_json_text_of(e, "tenant");
 
     if (cli->json) {
         struct sp_buf text;
@@ -306,33 +351,58 @@ static void print_entry(struct cli *cli, const struct sp_json *e)
         sp_buf_clear(&text);
         return;
     }
-    printf("%-32.*s %-8.*s since %.*s by %.*s%s%.*s%s%.*s\n",
+    printf("%-32.*s %-8.*s since %.*s by %.*s%s%.*s%s%.*s%s%.*s\n",
            SP_FMT(sp_json_text_of(e, "recipient")), SP_FMT(sp_json_text_of(e, "preference")),
            SP_FMT(sp_json_text_of(e, "given")), SP_FMT(sp_json_text_of(e, "by")),
-           until.len > 0 ? ", until " : "", SP_FMT(until), warning.len > 0 ? ", warned by " : "",
-           SP_FMT(warning));
+           tenant.len > 0 ? ", for mail of " : "", SP_FMT(tenant), until.len > 0 ? ", until " : "",
+           SP_FMT(until), warning.len > 0 ? ", warned by " : "", SP_FMT(warning));
+}
+
+/* Prints those of the address, or all. returns: how many */
+static size_t print_entries(struct cli *cli, const struct sp_json *first, const char *address)
+{
+    size_t count = 0;
+
+    for (const struct sp_json *e = first; e != NULL; e = e->next) {
+        if (address != NULL && !is_about(e, address))
+            continue;
+        print_entry(cli, e);
+        count++;
+    }
+    return count;
+}
+
+/* A house may have no registry and yet a portal. */
+static bool has_registry(struct cli *cli, const struct wish *w)
+{
+    SP_AUTO(sp_config) config = cli_load_config(cli, w->config);
+    SP_AUTO(sp_policy) policy = NULL;
+
+    if (config != NULL)
+        policy = cli_load_policy(cli, cli_join(cli, cli_dirname(cli, w->config), config->policy));
+    if (policy == NULL)
+        cli_print_problems(cli);
+    return policy == NULL || sp_policy_has_registry(policy);
 }
 
 int cli_preference_list(struct cli *cli)
 {
     struct wish w = {0};
     struct registry r = {0};
-    size_t count = 0;
-    bool ok;
+    SP_AUTO(sp_json_doc) own = NULL;
+    size_t count;
 
     if (!read_wish(cli, &w) || w.preference != NULL)
-        return cli_usage("preference list | show ADDRESS [-c sallyport.json] [--json]");
-    ok = open_registry(cli, w.config, &r);
-    for (const struct sp_json *e = r.all == NULL ? NULL : r.all->first; e != NULL; e = e->next) {
-        if (w.address != NULL && !is_about(e, w.address))
-            continue;
-        print_entry(cli, e);
-        count++;
-    }
-    sp_json_doc_free(r.doc);
-    if (ok && w.address != NULL && count == 0)
-        fprintf(stderr, "error: %s: nothing is on record\n", w.address);
-    if (!ok)
+        return cli_usage("preference list | show ADDRESS [-c sallyport.json] [--offline] [--json]");
+    if (has_registry(cli, &w) && !open_registry(cli, w.config, &r))
         return CLI_USAGE;
+    count = print_entries(cli, r.all == NULL ? NULL : r.all->first, w.address);
+    fflush(stdout);
+    if (!w.offline)
+        own = cli_wishes(cli, w.config, w.address);
+    count += print_entries(cli, cli_wishes_first(own), w.address);
+    sp_json_doc_free(r.doc);
+    if (w.address != NULL && count == 0)
+        fprintf(stderr, "error: %s: nothing is on record\n", w.address);
     return w.address != NULL && count == 0 ? CLI_WRONG : CLI_OK;
 }

@@ -75,7 +75,7 @@ static int carry_out(struct cli *cli, struct publish *p, struct sp_bytes draft,
     act->file = PUBLISHED_FILE;
     rc = publish_tell(cli, p, act);
     if (rc == SP_OK)
-        rc = cli_write(cli, p->live, draft);
+        rc = cli_write(p->live, draft);
     return publish_end(cli, p, rc, "published", act);
 }
 
@@ -85,7 +85,8 @@ static int publish_draft(struct cli *cli, struct publish *p, const struct sp_pol
 {
     struct cli_files *old = sp_arena_alloc(cli->arena, sizeof(*old));
     SP_AUTO(sp_policy) live = NULL;
-    struct publish_act act = {.before = "", .after = sp_policy_hash(draft)};
+    struct publish_act act = {
+        .before = "", .after = sp_policy_hash(draft), .rules = sp_policy_rules_hash(draft)};
     enum sp_rc rc = SP_OK;
     int code = CLI_OK;
 
@@ -94,10 +95,14 @@ static int publish_draft(struct cli *cli, struct publish *p, const struct sp_pol
     if (live != NULL)
         act.before = sp_policy_hash(live);
     if (strcmp(act.before, act.after) == 0) {
-        printf("the draft is what is live already\n");
+        if (cli->json)
+            printf("{\"done\":\"nothing\",\"before\":\"%s\",\"after\":\"%s\"}\n", act.before,
+                   act.after);
+        else
+            printf("the draft is what is live already\n");
         return CLI_OK;
     }
-    if (live != NULL && !cli->json)
+    if (live != NULL && (!cli->json || p->dry_run)) /* else the act is the one object */
         cli_print_diff(cli, live, draft);
     if (p->dry_run)
         return CLI_OK;

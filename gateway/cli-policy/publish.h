@@ -44,6 +44,11 @@ struct publish_act {
     const char *file; /* beside the policy, for the ledger; NULL: the log alone */
     const char *before;
     const char *after;
+    const char
+        *rules; /* of what comes after, whatever members its kept lists have; NULL: not told */
+    const char *restored;    /* the version whose rules came back; NULL: no rollback */
+    const char *const *left; /* files beside it that stayed as they were */
+    size_t left_count;
 };
 /* One line more in the log, and the same in the act's file. */
 SP_MUST_CHECK enum sp_rc publish_tell(struct cli *cli, const struct publish *p,

@@ -32,6 +32,7 @@ struct replay {
     struct sp_policy *by;                 /* draft or live, of --days */
     char version[SP_POLICY_HASH_LEN + 1]; /* that `by` is, of --message */
     size_t recipients, changed, unjudged;
+    size_t other_detector; /* messages whose content another version of the detector found */
     struct kind kinds[KINDS_MAX];
     size_t kind_count;
     struct sp_buf shown; /* lines or JSON objects */
@@ -54,8 +55,9 @@ static bool ask_facts(struct cli *cli, const struct replay *r, struct sp_buf *ou
 static void set_members(struct cli *cli, struct cli_facts *f, const struct sp_json *object,
                         bool addresses)
 {
-    static const char *const others[] = {"unknown", "types", "time_ms", "policy",   "header",
-                                         "decided", "other", "stage",   "observed", "recipients"};
+    static const char *const others[] = {"unknown",  "types",      "time_ms", "policy",
+                                         "header",   "decided",    "other",   "stage",
+                                         "observed", "recipients", "language"};
 
     for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
         bool is_other = false;
@@ -171,6 +173,20 @@ static void judge(struct cli *cli, struct replay *r, struct sp_bytes message,
     sp_buf_clear(&now);
 }
 
+/* A version that nobody kept beside the policy: the gateway's books have the text of each that ever decided. */
+static struct sp_policy *ask_version(struct cli *cli, const struct replay *r)
+{
+    const char *words[] = {"audit", "facts", r->version, "--config", r->config, NULL};
+    struct sp_policy *policy = NULL;
+    struct sp_buf text;
+
+    sp_buf_init(&text, ANSWER_MAX);
+    if (cli_ask_gateway(cli, words, &text) == 0)
+        policy = cli_load_canonical(cli, r->live, sp_buf_bytes(&text));
+    sp_buf_wipe(&text);
+    return policy;
+}
+
 /* The version that decided then. returns: false if it is not kept */
 static bool take_version(struct cli *cli, struct replay *r, struct sp_bytes hash)
 {
@@ -183,7 +199,28 @@ static bool take_version(struct cli *cli, struct replay *r, struct sp_bytes hash
         return true;
     sp_policy_unref(r->by);
     r->by = cli_load_version(cli, r->live, r->version);
+    if (r->by == NULL)
+        r->by = ask_version(cli, r);
     return r->by != NULL && strcmp(sp_policy_hash(r->by), r->version) == 0;
+}
+
+/* Content facts are what the detector of then found: by another one a message may hold something else. */
+static void compare_detector(struct cli *cli, struct replay *r, const struct sp_json *facts)
+{
+    struct sp_bytes then = sp_json_text_of(facts, "detector");
+    const char *now;
+
+    if (then.len == 0) /* nobody looked into it */
+        return;
+    now = cli_detector_version(cli, cli_dirname(cli, r->config), sp_json_text_of(facts, "tenant"));
+    r->other_detector += !sp_bytes_eq(then, sp_bytes_cstr(now));
+    if (r->message == NULL || cli->json)
+        return;
+    sp_buf_printf(&r->shown, "  what it holds was found by detector %.*s", SP_FMT(then));
+    if (sp_bytes_eq(then, sp_bytes_cstr(now)))
+        sp_buf_put_cstr(&r->shown, ", the present one\n");
+    else
+        sp_buf_printf(&r->shown, "; the present one is %s, and may find something else\n", now);
 }
 
 static int replay_line(struct cli *cli, struct replay *r, struct sp_bytes line)
@@ -205,6 +242,7 @@ static int replay_line(struct cli *cli, struct replay *r, struct sp_bytes line)
                 SP_FMT(sp_json_text_of(facts, "policy")));
         return CLI_WRONG;
     }
+    compare_detector(cli, r, facts);
     for (const struct sp_json *to = all->first; to != NULL; to = to->next) {
         if (sp_json_find(to, "decided") != NULL)
             decided = sp_json_find(to, "decided");
@@ -243,6 +281,7 @@ static void print_end(struct cli *cli, struct replay *r)
         sp_jw_int(&r->w, "recipients", (int64_t)r->recipients);
         sp_jw_int(&r->w, "changed", (int64_t)r->changed);
         sp_jw_int(&r->w, "not_judged", (int64_t)r->unjudged);
+        sp_jw_int(&r->w, "other_detector", (int64_t)r->other_detector);
         sp_jw_cstr(&r->w, "policy", r->by == NULL ? NULL : sp_policy_hash(r->by));
         sp_jw_end(&r->w);
         cli_print(&r->shown);
@@ -250,6 +289,10 @@ static void print_end(struct cli *cli, struct replay *r)
     }
     printf("%zu recipients decided again, %zu otherwise than recorded", r->recipients, r->changed);
     printf(r->unjudged > 0 ? ", %zu messages without recorded decisions\n" : "\n", r->unjudged);
+    if (r->other_detector > 0 && r->message == NULL)
+        printf("%zu messages were examined by another version of the detector than the present "
+               "one\n",
+               r->other_detector);
     for (size_t i = 0; i < r->kind_count; i++)
         printf("%6zu  %s; was %s\n", r->kinds[i].count, r->kinds[i].to, r->kinds[i].from);
     printf("%.*s", SP_FMT(sp_buf_bytes(&r->shown)));

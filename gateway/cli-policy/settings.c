@@ -5,6 +5,7 @@
 
 #include "gateway/cli-policy/cli.h"
 #include "config/config.h"
+#include "config/directory.h"
 #include "config/tenant.h"
 
 static const char head[] = "# Settings\n\n"
@@ -29,6 +30,8 @@ int cli_settings(struct cli *cli)
     sp_config_reference(&out);
     sp_buf_put_u8(&out, '\n');
     sp_tenant_reference(&out);
+    sp_buf_put_u8(&out, '\n');
+    sp_directory_reference(&out);
     fwrite(out.ptr, 1, out.len, stdout);
     sp_buf_clear(&out);
     return CLI_OK;

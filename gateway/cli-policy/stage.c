@@ -20,7 +20,7 @@ enum sp_rc publish_stage(struct cli *cli, const struct publish *p, struct sp_byt
                          const struct publish_act *act)
 {
     struct publish_act staged = *act;
-    enum sp_rc rc = cli_write(cli, beside(cli, p, SP_POLICY_STAGE_MAIN), draft);
+    enum sp_rc rc = cli_write(beside(cli, p, SP_POLICY_STAGE_MAIN), draft);
 
     staged.file = SP_POLICY_STAGE_FILE;
     return rc == SP_OK ? publish_tell(cli, p, &staged) : rc;
@@ -45,8 +45,7 @@ static struct sp_policy *load_staged(struct cli *cli, const struct publish *p,
     struct sp_policy *draft =
         cli_load_policy_files(cli, beside(cli, p, SP_POLICY_STAGE_MAIN), files);
 
-    if (draft != NULL &&
-        sp_bytes_eq(sp_json_text_of(act, "after"), sp_bytes_cstr(sp_policy_hash(draft))))
+    if (draft != NULL && sp_policy_stage_is_of(act, draft))
         return draft;
     cli_print_problems(cli);
     fprintf(stderr,
@@ -77,7 +76,7 @@ static int make_live(struct cli *cli, const struct publish *p, const struct cli_
     act->file = PUBLISHED_FILE;
     rc = publish_tell(cli, p, act);
     if (rc == SP_OK)
-        rc = cli_write(cli, p->live, draft->items[0].text);
+        rc = cli_write(p->live, draft->items[0].text);
     if (rc == SP_OK)
         rc = end_stage(cli, p);
     return publish_end(cli, p, rc, "published", act);
@@ -99,6 +98,7 @@ static int promote(struct cli *cli, struct publish *p, const struct sp_json *sta
         return CLI_WRONG;
     p->passed = (size_t)sp_json_int_of(staged, "tests", 0);
     act.after = sp_policy_hash(draft);
+    act.rules = sp_policy_rules_hash(draft);
     live = cli_load_policy_files(cli, p->live, old);
     if (live != NULL) {
         act.before = sp_policy_hash(live);
@@ -231,8 +231,7 @@ int cli_policy_status(struct cli *cli)
     }
     if (cli_read(cli, beside(cli, &p, PUBLISHED_FILE), &text) == SP_OK &&
         sp_json_parse(text, NULL, &told, &err) == SP_OK &&
-        sp_bytes_eq(sp_json_text_of(sp_json_root(told), "after"),
-                    sp_bytes_cstr(sp_policy_hash(live))))
+        sp_policy_stage_is_of(sp_json_root(told), live))
         published = sp_json_root(told);
     staged = read_stage(cli, &p);
     if (staged != NULL) {

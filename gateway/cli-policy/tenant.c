@@ -14,9 +14,12 @@
 
 #include "config/tenant.h"
 #include "crypt/hash.h"
+#include "dkim/record.h"
+#include "gateway/cli-dkim/keyfile.h"
 
 #define SECRET_LEN 24
 #define FILE_MAX   (64 * 1024)
+#define KEY_BITS   2048 /* what one string of a TXT record nearly holds, and all verifiers take */
 
 struct wanted {
     const char *config; /* path of sallyport.json */
@@ -27,6 +30,8 @@ struct wanted {
     const char *onmicrosoft;
     char secret[2 * SECRET_LEN + 1];
     char digest[2 * SP_SHA256_LEN + 1];
+    const char *key; /* the setting: where the tenant's DKIM key lies, beside sallyport.json */
+    char record[SP_DKIM_RECORD_MAX]; /* that publishes it */
 };
 
 /* ---- the command line ---- */
@@ -80,6 +85,18 @@ static char *file_of(struct cli *cli, const char *dir, const char *name)
 }
 
 /* ---- add ---- */
+
+static const char *key_of(struct cli *cli, const char *name)
+{
+    struct sp_buf b;
+    char *key;
+
+    sp_buf_init(&b, 4096);
+    sp_buf_printf(&b, "keys/dkim-%s.key", name);
+    key = sp_arena_cstr(cli->arena, sp_buf_bytes(&b));
+    sp_buf_clear(&b);
+    return key;
+}
 
 static void to_hex(struct sp_bytes bytes, char *out)
 {
@@ -145,6 +162,7 @@ static const struct provider google = {"_spf.google.com", google_networks,
 static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *domain)
 {
     static const char *const certificate[] = {"mail.protection.outlook.com"};
+    const char *const orgs[] = {domain, w->onmicrosoft}; /* that of who writes */
 
     sp_jw_object(jw, "proofs");
     sp_jw_object(jw, "secret_header");
@@ -154,7 +172,7 @@ static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *dom
     if (w->m365 != NULL) {
         put_list(jw, "networks_from", &m365.spf, 1);
         put_list(jw, "client_certificates", certificate, 1);
-        put_list(jw, "originator_org", &domain, 1);
+        put_list(jw, "originator_org", orgs, w->onmicrosoft != NULL ? 2 : 1);
         if (w->tenant_id != NULL)
             put(jw, "tenant_id", w->tenant_id);
     } else {
@@ -182,21 +200,25 @@ static void build(const struct wanted *w, struct sp_buf *out)
     sp_jw_object(&jw, "dkim");
     put(&jw, "domain", domain);
     put(&jw, "selector", "sallyport");
+    put(&jw, "key", w->key);
     sp_jw_end(&jw);
     sp_jw_end(&jw);
     sp_buf_put_u8(out, '\n');
 }
 
-/* The file is written whole and durable, or not at all; one that is there stays. */
+/* The file is written whole and durable, or not at all, and is its folder's owner's; one that is there stays. */
 static enum sp_rc write_new(struct cli *cli, const char *path, struct sp_bytes text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    struct stat st;
     bool ok;
 
     if (fd < 0)
         return sp_problem_file(cli->problems, path, 0, errno == EEXIST ? SP_E_EXISTS : SP_E_IO,
                                errno == EEXIST ? "it is there already" : "can't be made");
-    ok = write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    ok = stat(cli_dirname(cli, path), &st) == 0 &&
+         (geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0) &&
+         write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
     if (!ok) {
         unlink(path);
@@ -224,26 +246,83 @@ static enum sp_rc write_networks(struct cli *cli, const char *dir, const struct 
     sp_buf_printf(&text, "# to begin with; sallyport providers refresh reads them from DNS\n");
     for (size_t i = 0; i < p->count; i++)
         sp_buf_printf(&text, "%s\n", p->networks[i]);
-    if (cli_write(cli, path, sp_buf_bytes(&text)) != SP_OK)
+    if (cli_write(path, sp_buf_bytes(&text)) != SP_OK)
         rc = sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be written");
     sp_buf_clear(&text);
     return rc;
 }
 
+/* A key that is there, of a tenant that was here before, stays: its record may be published. */
+static struct sp_pkey *read_key(struct cli *cli, const char *path)
+{
+    struct sp_pkey *key = NULL;
+    struct sp_bytes pem;
+    struct sp_err err;
+
+    if (cli_read(cli, path, &pem) != SP_OK)
+        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
+    else if (sp_pkey_parse(pem, &key, &err) != SP_OK)
+        sp_problem_file(cli->problems, path, 0, SP_E_KEYS_FORMAT, "%s", err.text);
+    return key;
+}
+
+static struct sp_pkey *make_key(struct cli *cli, const char *path)
+{
+    struct sp_pkey *key = NULL;
+    struct sp_buf pem;
+
+    sp_buf_init(&pem, SP_PKEY_PEM_MAX);
+    if (sp_pkey_new(SP_PKEY_RSA, KEY_BITS, &key) != SP_OK || sp_pkey_format(key, &pem) != SP_OK ||
+        !key_file_write(path, sp_buf_bytes(&pem))) {
+        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be made: %s",
+                        strerrordesc_np(errno));
+        sp_pkey_free(key);
+        key = NULL;
+    }
+    sp_buf_wipe(&pem);
+    return key;
+}
+
+/* The tenant's DKIM key, beside sallyport.json, and the record that publishes it. */
+static enum sp_rc give_key(struct cli *cli, struct wanted *w)
+{
+    const char *path = cli_join(cli, cli_dirname(cli, w->config), w->key);
+    const char *folder = cli_dirname(cli, path);
+    SP_AUTO(sp_pkey) key = NULL;
+    struct sp_buf record;
+    enum sp_rc rc;
+
+    if (!key_folder_make(folder))
+        return sp_problem_file(cli->problems, folder, 0, SP_E_IO, "can't be made");
+    key = access(path, F_OK) == 0 ? read_key(cli, path) : make_key(cli, path);
+    if (key == NULL)
+        return SP_E_IO;
+    sp_buf_init(&record, sizeof(w->record) - 1);
+    rc = sp_dkim_record_format(key, &record);
+    if (rc == SP_OK)
+        (void)snprintf(w->record, sizeof(w->record), "%.*s", SP_FMT(sp_buf_bytes(&record)));
+    sp_buf_clear(&record);
+    return rc;
+}
+
 static void print_m365(const struct wanted *w, const char *host)
 {
-    printf("In Exchange Online PowerShell:\n\n"
-           "  New-OutboundConnector -Name \"Sallyport\" -ConnectorType Partner -UseMXRecord $false "
-           "\\\n"
-           "    -SmartHosts %s -TlsSettings DomainValidation -TlsDomain %s -IsTransportRuleScoped "
-           "$true\n"
-           "  New-TransportRule -Name \"Sallyport\" -FromScope InOrganization -SentToScope "
-           "NotInOrganization \\\n"
-           "    -SetHeaderName X-Sallyport-Tenant -SetHeaderValue %s \\\n"
-           "    -ExceptIfHeaderMatchesMessageHeader X-Sallyport-Hop -ExceptIfHeaderMatchesPatterns "
-           "\".+\" \\\n"
-           "    -RouteMessageOutboundConnector \"Sallyport\" -StopRuleProcessing $true\n\n",
-           host, host, w->secret);
+    printf(
+        "In Exchange Online PowerShell:\n\n"
+        "  New-OutboundConnector -Name \"Sallyport\" -ConnectorType Partner -UseMXRecord $false "
+        "\\\n"
+        "    -SmartHosts %s -TlsSettings DomainValidation -TlsDomain %s -IsTransportRuleScoped "
+        "$true\n"
+        "  New-TransportRule -Name \"Sallyport\" -SentToScope NotInOrganization \\\n"
+        "    -SetHeaderName X-Sallyport-Tenant -SetHeaderValue %s \\\n"
+        "    -RouteMessageOutboundConnector \"Sallyport\" -StopRuleProcessing $true\n\n"
+        "The rule names no sender, so that what is forwarded for people outside passes here too; "
+        "it is refused\n"
+        "until \"forwards\" and \"auth_as\" of the tenant's file allow it. It has no exception by "
+        "a header field,\n"
+        "which any sender could write. Only if this gateway gives mail back to Microsoft 365 add\n"
+        "-ExceptIfSenderIpRanges with the gateway's public addresses.\n\n",
+        host, host, w->secret);
     if (w->tenant_id == NULL)
         printf("Then add \"tenant_id\" to \"proofs\": "
                "(Get-OrganizationConfig).ExternalDirectoryOrganizationId\n\n");
@@ -262,16 +341,27 @@ static void print_google(const struct wanted *w, const char *host)
            host, w->secret);
 }
 
-static void print_dns(const char *domain, const char *host)
+/* A TXT record holds strings of at most 255 octets (RFC 1035 3.3). */
+static void print_key(const struct wanted *w)
+{
+    size_t len = strlen(w->record);
+
+    for (size_t at = 0; at < len; at += 255)
+        printf(" \"%.255s\"", w->record + at);
+    printf("\n");
+}
+
+static void print_dns(const struct wanted *w, const char *domain, const char *host)
 {
     printf("In the DNS of %s:\n\n"
            "  SPF: put  a:%s  into the record v=spf1 of %s\n"
-           "  DKIM: sallyport._domainkey.%s  TXT  as \"sallyport dkim dns\" prints it; "
-           "\"sallyport dkim keygen\" makes the key if there is none\n"
-           "  MTA-STS, for mail that comes to you: _mta-sts.%s  TXT  \"v=STSv1; id=1\", and the "
+           "  DKIM: sallyport._domainkey.%s  TXT ",
+           domain, host, domain, domain);
+    print_key(w);
+    printf("  MTA-STS, for mail that comes to you: _mta-sts.%s  TXT  \"v=STSv1; id=1\", and the "
            "policy at\n"
            "    https://mta-sts.%s/.well-known/mta-sts.txt\n\n",
-           domain, host, domain, domain, domain, domain);
+           domain, domain);
 }
 
 static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
@@ -282,11 +372,16 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     enum sp_rc rc;
 
     make_secret(w);
+    w->key = key_of(cli, w->name);
     sp_buf_init(&text, FILE_MAX);
     build(w, &text);
     rc = sp_buf_rc(&text);
     if (rc == SP_OK)
         rc = sp_tenant_load(sp_buf_bytes(&text), path, cli->problems, &tenant);
+    if (rc == SP_OK && access(path, F_OK) == 0)
+        rc = sp_problem_file(cli->problems, path, 0, SP_E_EXISTS, "it is there already");
+    if (rc == SP_OK)
+        rc = give_key(cli, w);
     if (rc == SP_OK)
         rc = write_networks(cli, tenants_dir(cli, w, c), w->m365 != NULL ? &m365 : &google);
     if (rc == SP_OK)
@@ -295,12 +390,12 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     cli_print_problems(cli);
     if (rc != SP_OK)
         return CLI_WRONG;
-    printf("wrote %s\n\n", path);
+    printf("wrote %s, and its DKIM key %s\n\n", path, w->key);
     if (w->m365 != NULL)
         print_m365(w, c->hostname);
     else
         print_google(w, c->hostname);
-    print_dns(w->m365 != NULL ? w->m365 : w->google, c->hostname);
+    print_dns(w, w->m365 != NULL ? w->m365 : w->google, c->hostname);
     printf("The secret is shown this once. Then: sallyport providers refresh, sallyport check, "
            "reload, and sallyport tenant check %s.\n",
            w->name);

@@ -17,6 +17,9 @@ struct cli_test {
 /* Adds a line of why the case fails. */
 void cli_test_fail(struct cli_test *t, const char *fmt, ...) SP_PRINTF(2, 3);
 
+/* Says what is not as a file of tests must be. returns: whether it may be run */
+bool cli_test_shape(struct cli *cli, const struct sp_json *root);
+
 /* Says which keys of an object are not known. */
 void cli_test_keys(struct cli *cli, const struct sp_json *object, const char *const *names,
                    size_t count);

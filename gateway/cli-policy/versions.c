@@ -4,7 +4,6 @@
  * the policy, from which the ledger records it when the gateway takes the new version up.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "config/replace.h"
 #include "gateway/cli-policy/publish.h"
 #include "json/json.h"
 
@@ -95,8 +95,11 @@ bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool n
             return false;
     }
     p->who = who_acts(cli);
-    if (needs_reason && (p->reason == NULL || strlen(p->reason) < 5))
+    if (needs_reason && (p->reason == NULL || strlen(p->reason) < 5)) {
+        fprintf(stderr, "error: say why, in five letters or more: --reason TEXT; it stands in the "
+                        "audit\n");
         return false;
+    }
     return read_stage(p) && (!needs_word || p->word != NULL);
 }
 
@@ -110,6 +113,8 @@ bool publish_find_live(struct cli *cli, struct publish *p)
         return false;
     }
     p->live = cli_join(cli, cli_dirname(cli, p->config), config->policy);
+    if (strchr(p->live, '/') == NULL)
+        p->live = publish_text(cli, "./%s", p->live);
     p->folder = cli_dirname(cli, p->live);
     p->second_person = config->publishing.second_person;
     return true;
@@ -121,6 +126,17 @@ const char *publish_history_path(struct cli *cli, const struct publish *p, const
 }
 
 /* ---- versions ---- */
+
+/* The names of the files that are the program's own and none of this house. */
+static void set_shipped(struct sp_json_doc *doc, const struct sp_json *root,
+                        const struct cli_files *files, size_t skip)
+{
+    const struct sp_json *list = sp_json_set_object(doc, root, "shipped");
+
+    for (size_t i = 0; i < files->count; i++)
+        if (files->items[i].is_shipped)
+            sp_json_set_bool(doc, list, files->items[i].name + skip, true);
+}
 
 /* Keeps all files of a version; the main one is named policy. returns: SP_OK or why not */
 enum sp_rc publish_keep(struct cli *cli, const struct publish *p, const char *hash,
@@ -145,11 +161,12 @@ enum sp_rc publish_keep(struct cli *cli, const struct publish *p, const char *ha
     for (size_t i = 0; i < files->count; i++) /* the main file was read first */
         sp_json_set_text(doc, list, i == 0 ? cli_basename(p->live) : files->items[i].name + skip,
                          files->items[i].text);
+    set_shipped(doc, root, files, skip);
     sp_buf_init(&text, TEXT_MAX_LEN);
     if (rc == SP_OK)
         rc = sp_json_canonical(root, &text);
     if (rc == SP_OK)
-        rc = cli_write(cli, path, sp_buf_bytes(&text));
+        rc = sp_config_replace(path, sp_buf_bytes(&text), 0640); /* lists of people are in it */
     sp_buf_clear(&text);
     return rc;
 }
@@ -171,6 +188,10 @@ static void write_act(struct sp_jw *w, const struct publish *p, const struct pub
     sp_jw_cstr(w, "reason", p->reason);
     sp_jw_cstr(w, "before", act->before);
     sp_jw_cstr(w, "after", act->after);
+    if (act->rules != NULL)
+        sp_jw_cstr(w, "rules", act->rules);
+    if (act->restored != NULL)
+        sp_jw_cstr(w, "restored", act->restored);
     if (p->percent < 100) {
         sp_jw_cstr(w, "mode", p->shadow ? "shadow" : "percent");
         sp_jw_int(w, "percent", p->percent);
@@ -196,12 +217,35 @@ enum sp_rc publish_tell(struct cli *cli, const struct publish *p, const struct p
     sp_buf_put(&all, old);
     sp_buf_put(&all, sp_buf_bytes(&line));
     if (rc == SP_OK || rc == SP_E_NOT_FOUND)
-        rc = sp_buf_rc(&all) == SP_OK ? cli_write(cli, log, sp_buf_bytes(&all)) : SP_E_LIMIT;
+        rc = sp_buf_rc(&all) == SP_OK ? cli_write(log, sp_buf_bytes(&all)) : SP_E_LIMIT;
     if (rc == SP_OK && act->file != NULL)
-        rc = cli_write(cli, publish_text(cli, "%s/%s", p->folder, act->file), sp_buf_bytes(&line));
+        rc = cli_write(publish_text(cli, "%s/%s", p->folder, act->file), sp_buf_bytes(&line));
     sp_buf_clear(&line);
     sp_buf_clear(&all);
     return rc;
+}
+
+static void print_act(const char *what, const struct publish_act *act)
+{
+    struct sp_buf text;
+    struct sp_jw w;
+
+    sp_buf_init(&text, TEXT_MAX_LEN);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "done", what);
+    sp_jw_cstr(&w, "before", act->before);
+    sp_jw_cstr(&w, "after", act->after);
+    if (act->restored != NULL) {
+        sp_jw_cstr(&w, "restored", act->restored);
+        sp_jw_array(&w, "left");
+        for (size_t i = 0; i < act->left_count; i++)
+            sp_jw_cstr(&w, NULL, act->left[i]); /* names of files: anything may be in them */
+        sp_jw_end(&w);
+    }
+    sp_jw_end(&w);
+    printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
 }
 
 int publish_end(struct cli *cli, const struct publish *p, enum sp_rc rc, const char *what,
@@ -212,8 +256,9 @@ int publish_end(struct cli *cli, const struct publish *p, enum sp_rc rc, const c
         return CLI_WRONG;
     }
     if (cli->json)
-        printf("{\"done\":\"%s\",\"before\":\"%s\",\"after\":\"%s\"}\n", what, act->before,
-               act->after);
+        print_act(what, act);
+    else if (strcmp(act->before, act->after) == 0)
+        printf("this is what is live already\n");
     else
         printf("%s %.16s%s%.16s; the gateway takes it up when it reloads (SIGHUP)\n", what,
                act->after, p->percent < 100 ? " beside " : " in the place of ", act->before);

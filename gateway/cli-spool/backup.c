@@ -63,7 +63,7 @@ static bool read_keyring(const char *folder, struct sp_buf *out)
 {
     char path[SPOOL_PATH_MAX];
 
-    return spool_path(path, folder, "keyring") && spool_read_file(path, out);
+    return spool_path(path, folder, "keyring") && spool_read_theirs(path, out);
 }
 
 /* Holds what is there. */
@@ -223,9 +223,85 @@ static bool copy_databases(const char *from, const char *to)
     return ok;
 }
 
-/* The audit file as far as the copied database has it. */
+#define AUDIT_DIGITS                                                                               \
+    12 /* of the number in the name of an audit file that has ended (lib/audit/series.h) */
+
+/* The audit file that began with this record, should it have ended since. */
+static bool ended_name(char *out, const char *path, int64_t first_seq)
+{
+    int n = snprintf(out, SPOOL_PATH_MAX, "%s.%0*lld", path, AUDIT_DIGITS, (long long)first_seq);
+
+    return n > 0 && n < SPOOL_PATH_MAX;
+}
+
+/* Audit files that ended behind the copied database: it will make them anew, by the same records or others. */
+static bool drop_later(const char *folder, const char *name, int64_t first_seq)
+{
+    DIR *dir = opendir(folder);
+    size_t len = strlen(name);
+    const struct dirent *entry;
+    char path[SPOOL_PATH_MAX];
+    bool ok = dir != NULL;
+
+    while (ok && (entry = readdir(dir)) != NULL) {
+        const char *digits = entry->d_name + len + 1;
+        uint64_t number = 0;
+
+        if (strncmp(entry->d_name, name, len) == 0 && entry->d_name[len] == '.' &&
+            strspn(digits, "0123456789") >= AUDIT_DIGITS &&
+            sp_bytes_to_u64(sp_bytes(digits, strspn(digits, "0123456789")), &number) &&
+            number >= (uint64_t)first_seq)
+            ok = spool_path(path, folder, entry->d_name) && unlink(path) == 0;
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+    return ok;
+}
+
+/* The same for the backup's own folder. */
+static bool drop_later_audit(const struct backup *b)
+{
+    const char *file = b->s->config->audit.file;
+    const char *slash = strrchr(file, '/');
+    char database[SPOOL_PATH_MAX];
+    char ledger[SPOOL_PATH_MAX];
+    char path[SPOOL_PATH_MAX];
+    char folder[SPOOL_PATH_MAX];
+    struct sp_err err = {0};
+    int64_t first = 0;
+
+    if (file[0] == '/')
+        return true; /* outside: nothing of it is in the backup */
+    (void)snprintf(folder, sizeof(folder), "%.*s", slash == NULL ? 1 : (int)(slash - file),
+                   slash == NULL ? "." : file);
+    return spool_path(ledger, b->s->target, "ledger") && spool_path(database, ledger, "state.db") &&
+           spool_path(path, ledger, folder) &&
+           sp_store_peek(database, "SELECT file_first FROM state", &first, &err) == SP_OK &&
+           drop_later(path, slash == NULL ? file : slash + 1, first);
+}
+
+/* The folders that the name of the audit file begins with, below the ledger's in the backup. */
+static bool make_audit_folders(const struct backup *b)
+{
+    const char *file = b->s->config->audit.file;
+
+    for (const char *slash = strchr(file, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        char name[SPOOL_PATH_MAX], from[SPOOL_PATH_MAX], to[SPOOL_PATH_MAX];
+        int n = snprintf(name, sizeof(name), "ledger/%.*s", (int)(slash - file), file);
+
+        if (n < 0 || n >= SPOOL_PATH_MAX || !spool_path(from, b->s->state, name) ||
+            !spool_path(to, b->s->target, name) ||
+            (access(to, F_OK) != 0 && !spool_make_folder(to, from)))
+            return false;
+    }
+    return true;
+}
+
+/* The audit file as far as the copied database has it. The ledger may begin another one meanwhile: then it has its final name. */
 static bool copy_audit(const struct backup *b)
 {
+    char ended[SPOOL_PATH_MAX];
+    int64_t first = 0;
     char database[SPOOL_PATH_MAX];
     char folder[SPOOL_PATH_MAX];
     char source[SPOOL_PATH_MAX];
@@ -239,13 +315,17 @@ static bool copy_audit(const struct backup *b)
         return false;
     if (b->s->config->audit.file[0] == '/') /* outside: the folder's name would not be its own */
         return true;
-    if (sp_store_peek(database, "SELECT file_len FROM state", &len, &err) != SP_OK) {
+    if (sp_store_peek(database, "SELECT file_len FROM state", &len, &err) != SP_OK ||
+        sp_store_peek(database, "SELECT file_first FROM state", &first, &err) != SP_OK) {
         (void)spool_fail(0, "%s", err.text);
         return false;
     }
-    return spool_path(folder, b->s->target, "ledger") &&
-           spool_path(target, folder, b->s->config->audit.file) &&
-           spool_copy_file(source, target, (uint64_t)len);
+    if (!make_audit_folders(b) || !spool_path(folder, b->s->target, "ledger") ||
+        !spool_path(target, folder, b->s->config->audit.file) || !ended_name(ended, source, first))
+        return false;
+    if (spool_copy_file(source, target, (uint64_t)len) && access(ended, F_OK) != 0)
+        return true;
+    return spool_copy_file(ended, target, (uint64_t)len);
 }
 
 static bool copy_role(const struct backup *b, const char *role)
@@ -261,7 +341,8 @@ static bool copy_role(const struct backup *b, const char *role)
     if (!spool_make_folder(to, from))
         return false;
     if (strcmp(role, "ledger") == 0)
-        return copy_databases(from, to) && copy_audit(b) && spool_walk(&plain, from, to, 0);
+        return copy_databases(from, to) && copy_audit(b) && spool_walk(&plain, from, to, 0) &&
+               drop_later_audit(b);
     return spool_walk(&plain, from, to, 0) && copy_databases(from, to) &&
            spool_walk(&plain, from, to,
                       0); /* packages that have come before the database was read */
@@ -320,6 +401,29 @@ static bool sync_spool(const struct backup *b)
     return spool_path(path, b->s->target, "spool") && spool_sync_folder(path);
 }
 
+/* In JSON unless the check of the last round has told it. */
+static void tell_done(const struct spool *s, size_t messages)
+{
+    struct sp_buf json;
+    struct sp_jw w;
+
+    if (!s->json) {
+        (void)printf("%s: %zu waiting messages, all whole\n", s->target, messages);
+        return;
+    }
+    if (!s->quiet)
+        return;
+    sp_buf_init(&json, SPOOL_PATH_MAX * 8);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "folder", s->target);
+    sp_jw_int(&w, "messages", (int64_t)messages);
+    sp_jw_bool(&w, "whole", true);
+    sp_jw_end(&w);
+    (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
+    sp_buf_clear(&json);
+}
+
 /* The logs' ends, until all that they name is there. */
 static int finish(struct backup *b)
 {
@@ -342,7 +446,7 @@ static int finish(struct backup *b)
     if (code != SPOOL_FAILED && (!write_manifest(b, &found) || !spool_sync_folder(b->s->target)))
         return spool_fail(SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
     if (code == SPOOL_OK)
-        (void)printf("%s: %zu waiting messages, all whole\n", b->s->target, found.messages);
+        tell_done(b->s, found.messages);
     if (code == SPOOL_OK)
         spool_note_backup(b->s, found.messages);
     return code;

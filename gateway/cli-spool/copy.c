@@ -1,5 +1,7 @@
 /*
  * Files as they are: bytes, owner, mode. What is copied is synced, since a backup that a power cut can hollow out is none.
+ * Root works here in folders that roles write to: no link that one of them plants leads it to a file of somebody else's, and
+ * no pipe holds it up.
  */
 #include "gateway/cli-spool/spool.h"
 
@@ -7,10 +9,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = 1 << 20, DEPTH_MAX = 8 };
+enum { BLOCK = 1 << 20, READ_BLOCK = 65536, DEPTH_MAX = 8 };
+
+bool spool_path(char *out, const char *folder, const char *name)
+{
+    int n = name[0] == '/' ? snprintf(out, SPOOL_PATH_MAX, "%s", name)
+                           : snprintf(out, SPOOL_PATH_MAX, "%s/%s", folder, name);
+
+    return n > 0 && n < SPOOL_PATH_MAX;
+}
 
 /* Copies up to len bytes. returns: whether all went well */
 static bool copy_bytes(int from, int to, uint64_t len)
@@ -33,16 +44,89 @@ static bool copy_bytes(int from, int to, uint64_t len)
     return ok;
 }
 
+/* Another name for a file of somebody else's: root must not be led to it. */
+static bool is_planted(const struct stat *file, const struct stat *folder)
+{
+    return file->st_nlink > 1 && file->st_uid != folder->st_uid;
+}
+
+int spool_open_theirs(int folder, const char *name, struct stat *is)
+{
+    struct stat of;
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd >= 0 && (fstat(folder, &of) != 0 || fstat(fd, is) != 0 || !S_ISREG(is->st_mode) ||
+                    is_planted(is, &of))) {
+        (void)close(fd);
+        errno = EPERM;
+        fd = -1;
+    }
+    return fd;
+}
+
+/* The same by its path. */
+static int open_theirs(const char *path, struct stat *is)
+{
+    char folder[SPOOL_PATH_MAX];
+    char *slash;
+    int dir, fd, failed;
+
+    if (!spool_path(folder, ".", path))
+        return -1;
+    slash = strrchr(folder, '/');
+    if (slash == NULL)
+        return -1;
+    *slash = 0;
+    dir = open(slash == folder ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -1;
+    fd = spool_open_theirs(dir, slash + 1, is);
+    failed = errno;
+    (void)close(dir);
+    errno = failed;
+    return fd;
+}
+
+bool spool_read_theirs(const char *path, struct sp_buf *out)
+{
+    struct stat is;
+    int fd = open_theirs(path, &is);
+    bool ok = fd >= 0 && spool_read_whole(fd, out);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+bool spool_read_whole(int fd, struct sp_buf *out)
+{
+    ssize_t n = 1;
+
+    while (n > 0) {
+        uint8_t *to = sp_buf_reserve(out, READ_BLOCK);
+
+        n = to == NULL ? -1 : read(fd, to, READ_BLOCK);
+        if (n > 0)
+            sp_buf_commit(out, (size_t)n);
+    }
+    return n == 0;
+}
+
+/* A new file in place of what bears the name, whatever that is. */
+static int open_new(const char *to)
+{
+    if (unlink(to) != 0 && errno != ENOENT)
+        return -1;
+    return open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 bool spool_copy_file(const char *from, const char *to, uint64_t len)
 {
-    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    int out = -1;
     struct stat st;
-    bool ok = in >= 0 && fstat(in, &st) == 0;
+    int in = open_theirs(from, &st);
+    int out = in < 0 ? -1 : open_new(to);
+    bool ok = in >= 0 && out >= 0 && copy_bytes(in, out, len);
 
-    if (ok)
-        out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    ok = ok && out >= 0 && copy_bytes(in, out, len);
     if (ok && geteuid() == 0)
         ok = fchown(out, st.st_uid, st.st_gid) == 0;
     ok = ok && fchmod(out, st.st_mode & 0777) == 0 && fsync(out) == 0;
@@ -116,7 +200,9 @@ static bool walk_one(const struct spool_walk *w, const char *from, const char *t
 bool spool_walk(const struct spool_walk *w, const char *from, const char *to, int depth)
 {
     const struct dirent *entry;
-    DIR *dir = opendir(from);
+    /* the first is given by us; what lies below may be a role's, and be a symbolic link by now */
+    int fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (depth > 0 ? O_NOFOLLOW : 0));
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     bool ok = dir != NULL && depth <= DEPTH_MAX && spool_make_folder(to, from);
 
     while (ok && (entry = readdir(dir)) != NULL)
@@ -124,6 +210,8 @@ bool spool_walk(const struct spool_walk *w, const char *from, const char *to, in
             ok = walk_one(w, from, to, entry->d_name, depth);
     if (dir != NULL)
         (void)closedir(dir);
+    else if (fd >= 0)
+        (void)close(fd);
     return ok && (w->links || spool_sync_folder(to)); /* names that are held need not last */
 }
 

@@ -22,10 +22,10 @@
 
 static const char usage[] =
     "usage: sallyport queue check [--state DIR] [--json]\n"
-    "       sallyport queue repair [--yes --reason TEXT]\n"
-    "       sallyport queue backup DIR\n"
-    "       sallyport queue restore DIR\n"
-    "       sallyport keys rotate [--master [--next FILE]]\n"
+    "       sallyport queue repair [--yes --reason TEXT] [--json]\n"
+    "       sallyport queue backup DIR [--json]\n"
+    "       sallyport queue restore DIR [--json]\n"
+    "       sallyport keys rotate [--master [--next FILE]] [--json]\n"
     "\n"
     "check    reads every record and every waiting message with its whole body; the gateway may "
     "run\n"
@@ -64,29 +64,14 @@ int spool_fail(int code, const char *format, ...)
     return code;
 }
 
-bool spool_path(char *out, const char *folder, const char *name)
-{
-    int n = name[0] == '/' ? snprintf(out, SPOOL_PATH_MAX, "%s", name)
-                           : snprintf(out, SPOOL_PATH_MAX, "%s/%s", folder, name);
-
-    return n > 0 && n < SPOOL_PATH_MAX;
-}
-
 bool spool_read_file(const char *path, struct sp_buf *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = 1;
+    bool ok = fd >= 0 && spool_read_whole(fd, out);
 
-    while (fd >= 0 && n > 0) {
-        uint8_t *to = sp_buf_reserve(out, 65536);
-
-        n = to == NULL ? -1 : read(fd, to, 65536);
-        if (n > 0)
-            sp_buf_commit(out, (size_t)n);
-    }
     if (fd >= 0)
         (void)close(fd);
-    return fd >= 0 && n == 0;
+    return ok;
 }
 
 static int load_settings(struct spool *s)

@@ -7,6 +7,7 @@
 #include "gateway/cli-spool/spool.h"
 
 #include "journal/master.h"
+#include "base/text.h"
 
 #include <libgen.h>
 #include <stdio.h>
@@ -50,6 +51,22 @@ static int exchange(const struct spool *s, const struct sp_journal_io *io, const
     return rc == SP_OK ? SPOOL_OK : spool_fail(SPOOL_FAILED, "%s", err.text);
 }
 
+/* {"opens": FILE, "alone": whether no other key opens anything now} */
+static void tell_json(const struct spool *s)
+{
+    struct sp_buf json;
+    struct sp_jw w;
+
+    sp_buf_init(&json, SPOOL_PATH_MAX * 8);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "opens", s->next != NULL ? s->next : s->master);
+    sp_jw_bool(&w, "alone", s->next == NULL);
+    sp_jw_end(&w);
+    (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
+    sp_buf_clear(&json);
+}
+
 int spool_master(struct spool *s)
 {
     char folder[SPOOL_PATH_MAX];
@@ -75,8 +92,14 @@ int spool_master(struct spool *s)
     sp_journal_io_posix_free(&io);
     if (code != SPOOL_OK)
         return code;
-    (void)spool_reload(s);
     if (s->next != NULL)
+        spool_note_master(s, "master-key-admitted");
+    else
+        spool_note_master(s, is_elsewhere(s) ? "master-key-alone" : "master-key-replaced");
+    (void)spool_reload(s);
+    if (s->json)
+        tell_json(s);
+    else if (s->next != NULL)
         (void)printf("the key in %s opens everything now, beside the one in use: put it in that "
                      "one's place, restart, and repeat this without --next\n",
                      s->next);

@@ -18,6 +18,7 @@ enum { EVENT_MAX = 8192 };
 struct found {
     struct sp_id *ids;
     size_t count;
+    struct sp_jw *w; /* of the array that names them; NULL: words */
 };
 
 static void on_damaged(void *arg, const struct sp_id *id, enum sp_rc why)
@@ -25,8 +26,15 @@ static void on_damaged(void *arg, const struct sp_id *id, enum sp_rc why)
     struct found *f = arg;
     char text[SP_ID_TEXT_LEN + 1];
 
-    sp_id_format(id, text);
-    (void)printf("  message %s: %s\n", text, sp_rc_name(why));
+    if (f->w != NULL) {
+        sp_jw_object(f->w, NULL);
+        sp_jw_id(f->w, "message", id->b);
+        sp_jw_cstr(f->w, "why", sp_rc_name(why));
+        sp_jw_end(f->w);
+    } else {
+        sp_id_format(id, text);
+        (void)printf("  message %s: %s\n", text, sp_rc_name(why));
+    }
     f->ids = sp_realloc(f->ids, (f->count + 1) * sizeof(*f->ids));
     f->ids[f->count++] = *id;
 }
@@ -108,9 +116,10 @@ static size_t repair_shard(struct spool *s, unsigned shard, const struct found *
     return act_as_owner(NULL) ? failed : f->count;
 }
 
-static int one_shard(struct spool *s, unsigned shard, size_t *total, size_t *failed)
+static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, size_t *total,
+                     size_t *failed)
 {
-    struct found f = {NULL, 0};
+    struct found f = {NULL, 0, s->json ? w : NULL};
     struct sp_queue *q = NULL;
     struct sp_err err = {0};
 
@@ -125,23 +134,8 @@ static int one_shard(struct spool *s, unsigned shard, size_t *total, size_t *fai
     return SPOOL_OK;
 }
 
-int spool_repair(struct spool *s)
+static void tell_words(const struct spool *s, size_t total)
 {
-    size_t total = 0;
-    size_t failed = 0;
-
-    if (s->yes && (s->reason == NULL || sp_bytes_trim(sp_bytes_cstr(s->reason)).len == 0))
-        return spool_fail(SPOOL_USAGE, "--reason is needed: it becomes part of the audit record");
-    if (spool_is_running(s->state))
-        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it, or use `queue delete`",
-                          s->state);
-    if (!spool_find_shards(s, s->state))
-        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
-    for (size_t i = 0; i < s->shard_count; i++)
-        if (one_shard(s, s->shards[i], &total, &failed) != SPOOL_OK)
-            return SPOOL_FAILED;
-    if (failed > 0)
-        return spool_fail(SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
     if (total == 0)
         (void)printf("nothing to repair: every waiting message can be read\n");
     else if (s->yes)
@@ -151,5 +145,49 @@ int spool_repair(struct spool *s)
             "%zu messages can't be read by anybody: with --yes --reason TEXT they are given "
             "up, all others stay as they are\n",
             total);
+}
+
+/* All shards, one after the other; json gets what is told in JSON. */
+static int repair_all(struct spool *s, struct sp_buf *json, size_t *total, size_t *failed)
+{
+    struct sp_jw w;
+
+    sp_jw_init(&w, json);
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "damaged_messages");
+    for (size_t i = 0; i < s->shard_count; i++)
+        if (one_shard(s, s->shards[i], &w, total, failed) != SPOOL_OK)
+            return SPOOL_FAILED;
+    sp_jw_end(&w);
+    sp_jw_int(&w, "given_up", s->yes ? (int64_t)(*total - *failed) : 0);
+    sp_jw_end(&w);
+    return SPOOL_OK;
+}
+
+int spool_repair(struct spool *s)
+{
+    struct sp_buf json;
+    size_t total = 0;
+    size_t failed = 0;
+    int code;
+
+    if (s->yes && (s->reason == NULL || sp_bytes_trim(sp_bytes_cstr(s->reason)).len == 0))
+        return spool_fail(SPOOL_USAGE, "--reason is needed: it becomes part of the audit record");
+    if (spool_is_running(s->state))
+        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it, or use `queue delete`",
+                          s->state);
+    if (!spool_find_shards(s, s->state))
+        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
+    sp_buf_init(&json, (size_t)64 << 20);
+    code = repair_all(s, &json, &total, &failed);
+    if (code == SPOOL_OK && s->json)
+        (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
+    sp_buf_clear(&json);
+    if (code != SPOOL_OK)
+        return code;
+    if (failed > 0)
+        return spool_fail(SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
+    if (!s->json)
+        tell_words(s, total);
     return total > 0 && !s->yes ? SPOOL_DAMAGED : SPOOL_OK;
 }

@@ -162,7 +162,7 @@ static bool is_renewed(const struct spool *s, unsigned shard)
     sp_buf_init(&ring, (size_t)16 << 20);
     if (spool_path(path, s->state, name) && access(path, F_OK) != 0) {
         is = errno == ENOENT;
-    } else if (spool_read_file(path, &ring) && ring.len > KEYRING_ID_AT + SP_JOURNAL_KEK_ID_MAX) {
+    } else if (spool_read_theirs(path, &ring) && ring.len > KEYRING_ID_AT + SP_JOURNAL_KEK_ID_MAX) {
         id = sp_bytes_cstr(s->keys.kek_id);
         is = memcmp(ring.ptr + KEYRING_ID_AT, id.ptr, id.len + 1) == 0;
     }
@@ -232,7 +232,10 @@ static int rotate_content(struct spool *s, const struct paths *p)
     if (!retire(p))
         return spool_fail(SPOOL_FAILED, "%s can't be destroyed", p->old);
     (void)spool_reload(s);
-    (void)printf("%s is in use, %s is destroyed\n", s->keys.kek_id, before);
+    if (s->json)
+        (void)printf("{\"in_use\":\"%s\",\"destroyed\":\"%s\"}\n", s->keys.kek_id, before);
+    else
+        (void)printf("%s is in use, %s is destroyed\n", s->keys.kek_id, before);
     return SPOOL_OK;
 }
 

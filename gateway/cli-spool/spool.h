@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "queue/queue.h"
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define SPOOL_PATH_MAX   4096
@@ -47,6 +48,10 @@ struct spool {
 /* Tells the audit of a backup that is whole; says on stderr if it can't. note.c */
 void spool_note_backup(const struct spool *s, size_t messages);
 
+#define SPOOL_NOTE "note" /* in the ledger's folder: for its next start (gateway/ledger/note.c) */
+/* Tells the audit what was done with the master key, now or when the gateway starts; what: of gateway/ledger/note.c */
+void spool_note_master(const struct spool *s, const char *what);
+
 /* Says on stderr what went wrong. returns: code */
 int spool_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -55,6 +60,21 @@ SP_MUST_CHECK bool spool_path(char *out, const char *folder, const char *name);
 
 /* Appends a whole file. returns: false if it can't be read */
 SP_MUST_CHECK bool spool_read_file(const char *path, struct sp_buf *out);
+
+/* Appends what is left of an open file. returns: false if it can't be read, or is too long for out */
+SP_MUST_CHECK bool spool_read_whole(int fd, struct sp_buf *out);
+
+/*
+ * Opens a file of a folder that a role writes to, to read it: a regular file; no symbolic link, pipe, or second name for a
+ * file of somebody other than the folder's owner.
+ *
+ * is:      what it is
+ * owner:   the caller, close
+ * returns: -1 if there is none, errno says why
+ */
+SP_MUST_CHECK int spool_open_theirs(int folder, const char *name, struct stat *is);
+/* Appends such a file. returns: false if it can't be read */
+SP_MUST_CHECK bool spool_read_theirs(const char *path, struct sp_buf *out);
 
 /* Derives the keys from what lies at s->master. returns: false if that is no key */
 SP_MUST_CHECK bool spool_load_keys(struct spool *s);
@@ -81,7 +101,7 @@ SP_MUST_CHECK enum sp_rc spool_open(struct spool *s, const char *folder, unsigne
 
 /* ---- copy.c ---- */
 
-/* Copies a file's first len bytes, its owner and mode, and syncs. Replaces. returns: whether all went well; so do the others */
+/* Copies a file's first len bytes, its owner and mode, and syncs. Replaces, and follows no link. returns: whether all went well; so do the others */
 SP_MUST_CHECK bool spool_copy_file(const char *from, const char *to, uint64_t len);
 /* Makes a folder, unless it is there, with owner and mode of another; like: NULL for ours. returns: see above */
 SP_MUST_CHECK bool spool_make_folder(const char *path, const char *like);

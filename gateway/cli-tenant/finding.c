@@ -16,7 +16,7 @@ void findings_begin(struct findings *f, struct cli *cli)
     sp_buf_init(&f->json, FINDINGS_MAX);
     sp_jw_init(&f->w, &f->json);
     sp_jw_object(&f->w, NULL);
-    sp_jw_cstr(&f->w, "tenant", cli->name);
+    sp_jw_cstr(&f->w, cli->key, cli->name);
     sp_jw_array(&f->w, "findings");
 }
 

@@ -1,12 +1,11 @@
 /*
- * Files of the configuration, read as the gateway reads them, and the one kind that is written here.
+ * Files of the configuration, read as the gateway reads them.
  */
 #include "gateway/cli-tenant/cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,70 +36,15 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
     return n >= 0 ? SP_OK : SP_E_IO;
 }
 
-static bool write_whole(int fd, struct sp_bytes text)
-{
-    while (text.len > 0) {
-        ssize_t n = write(fd, text.ptr, text.len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        text = sp_bytes_slice(text, (size_t)n, text.len);
-    }
-    return fsync(fd) == 0;
-}
-
-static void sync_folder(const char *path)
-{
-    char folder[CLI_PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int fd;
-
-    if (slash == NULL || (size_t)(slash - path) >= sizeof(folder))
-        return;
-    memcpy(folder, path, (size_t)(slash - path));
-    folder[slash - path] = 0;
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-}
-
-enum sp_rc cli_write(const char *path, struct sp_bytes text)
-{
-    char new[CLI_PATH_MAX];
-    int n = snprintf(new, sizeof(new), "%s~", path); /* what ends so is no configuration */
-    int fd;
-    bool ok;
-
-    if (n < 0 || (size_t)n >= sizeof(new))
-        return SP_E_LIMIT;
-    fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return SP_E_IO;
-    ok = write_whole(fd, text);
-    ok = close(fd) == 0 && ok && rename(new, path) == 0;
-    if (!ok) {
-        (void)unlink(new);
-        return SP_E_IO;
-    }
-    sync_folder(path);
-    return SP_OK;
-}
-
-static bool find_tenants(struct cli *cli)
+static bool find_folders(struct cli *cli)
 {
     const char *slash = strrchr(cli->config, '/');
-    int n;
+    int len = slash == NULL ? 1 : (int)(slash - cli->config) + (slash == cli->config);
+    int n = snprintf(cli->dir, CLI_PATH_MAX, "%.*s", len, slash == NULL ? "." : cli->config);
 
-    if (cli->settings->tenants[0] == '/' || slash == NULL)
-        n = snprintf(cli->tenants_dir, CLI_PATH_MAX, "%s", cli->settings->tenants);
-    else
-        n = snprintf(cli->tenants_dir, CLI_PATH_MAX, "%.*s/%s", (int)(slash - cli->config),
-                     cli->config, cli->settings->tenants);
-    return n > 0 && n < CLI_PATH_MAX;
+    return n > 0 && n < CLI_PATH_MAX &&
+           sp_config_place(cli->settings->tenants, cli->dir, cli->tenants_dir, CLI_PATH_MAX) ==
+               SP_OK;
 }
 
 static bool open_resolver(struct cli *cli)
@@ -130,7 +74,7 @@ static bool open_resolver(struct cli *cli)
     return true;
 }
 
-bool cli_open(struct cli *cli)
+bool cli_settings(struct cli *cli)
 {
     struct sp_bytes text;
     enum sp_rc rc = cli_read(cli, cli->config, &text);
@@ -139,13 +83,32 @@ bool cli_open(struct cli *cli)
         sp_problem_file(cli->problems, cli->config, 0, rc, "can't be read");
     else if (sp_config_load(text, cli->config, cli->problems, &cli->settings) != SP_OK)
         cli->settings = NULL;
-    if (cli->settings != NULL && find_tenants(cli) && open_resolver(cli))
+    else if (!find_folders(cli))
+        sp_problem_file(cli->problems, cli->config, 0, SP_E_LIMIT, "the path is too long");
+    else
         return true;
-    if (cli->settings != NULL)
-        sp_problem_file(cli->problems, cli->config, 0, SP_E_CONFIG_INVALID,
-                        "resolver.servers names no address that can be asked");
     cli_print_problems(cli);
     return false;
+}
+
+bool cli_open(struct cli *cli)
+{
+    if (!cli_settings(cli))
+        return false;
+    if (open_resolver(cli))
+        return true;
+    sp_problem_file(cli->problems, cli->config, 0, SP_E_CONFIG_INVALID,
+                    "resolver.servers names no address that can be asked");
+    cli_print_problems(cli);
+    return false;
+}
+
+void cli_reload(const struct cli *cli)
+{
+    struct control c = {.config = cli->config};
+
+    if (control_reload(&c) != CONTROL_OK)
+        (void)fprintf(stderr, "sallyport: no gateway runs here that could read it now\n");
 }
 
 void cli_close(struct cli *cli)

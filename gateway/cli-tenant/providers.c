@@ -6,6 +6,8 @@
  */
 #include "gateway/cli-tenant/cli.h"
 
+#include "config/replace.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -113,7 +115,7 @@ static enum sp_rc replace(struct cli *cli, const char *domain, struct sp_bytes n
     build(cli, domain, networks, &text);
     rc = sp_buf_rc(&text);
     if (rc == SP_OK)
-        rc = cli_write(path, sp_buf_bytes(&text));
+        rc = sp_config_replace(path, sp_buf_bytes(&text), 0644);
     sp_buf_clear(&text);
     return rc == SP_OK ? SP_OK : sp_fail(err, rc, "%s can't be written", path);
 }
@@ -155,7 +157,6 @@ static bool begin(struct cli *cli, struct domains *domains)
 
 int cli_providers_refresh(struct cli *cli)
 {
-    struct control c = {.config = cli->config};
     struct domains domains = {.count = 0};
     struct findings f;
     bool changed = false;
@@ -168,8 +169,8 @@ int cli_providers_refresh(struct cli *cli)
         changed = refresh(&f, domains.items[i]) || changed;
     code = findings_end(&f);
     cli_print_problems(cli);
-    if (changed && control_reload(&c) != CONTROL_OK)
-        (void)fprintf(stderr, "sallyport: no gateway runs here that could read it now\n");
+    if (changed)
+        cli_reload(cli);
     return code;
 }
 

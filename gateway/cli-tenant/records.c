@@ -122,43 +122,6 @@ static void check_name(struct findings *f, const struct sp_tenant *t)
     }
 }
 
-/* returns: whether the record has a key: p= with something behind it */
-static bool has_key(struct sp_bytes record)
-{
-    struct sp_bytes tag;
-
-    while (sp_bytes_split(&record, ';', &tag)) {
-        tag = sp_bytes_trim(tag);
-        if (sp_bytes_starts_nocase(tag, SP_LIT("p=")))
-            return sp_bytes_trim(sp_bytes_slice(tag, 2, tag.len)).len > 0;
-    }
-    return false;
-}
-
-static void check_selector(struct findings *f, const struct sp_tenant *t)
-{
-    char name[NAME_MAX_];
-    struct sp_bytes record;
-    enum sp_rc rc;
-
-    if (t->dkim.selector[0] == 0) {
-        find(f, FINDING_ADVICE, "dns.dkim",
-             "no \"dkim\" in the tenant's file: what a rule edits can't be signed");
-        return;
-    }
-    (void)snprintf(name, sizeof(name), "%s._domainkey.%s", t->dkim.selector, t->dkim.domain);
-    if (!has_txt(f->cli, name, SP_LIT(""), &record, &rc))
-        find(f, FINDING_WRONG, "dns.dkim", "%s: %s: publish the key there", name,
-             sp_dns_rc_is_error(rc) ? sp_rc_name(rc) : "no record");
-    else if (!has_key(record))
-        find(f, FINDING_WRONG, "dns.dkim", "%s has no key (p=) in it", name);
-    else
-        find(f, FINDING_OK, "dns.dkim", "%s has a key", name);
-    if (f->cli->settings->sealer.dkim_key[0] == 0 && t->dkim.key[0] == 0)
-        find(f, FINDING_WRONG, "dkim.key",
-             "neither sealer.dkim_key nor the tenant's dkim.key is set: nothing can be signed");
-}
-
 /* One record at a name under the domain, and what it is good for. */
 static void check_advice(struct findings *f, const char *what, const char *under,
                          const char *domain, struct sp_bytes begins, const char *why)
@@ -178,7 +141,7 @@ static void check_advice(struct findings *f, const char *what, const char *under
 void check_dns(struct findings *f, const struct sp_tenant *t)
 {
     check_name(f, t);
-    check_selector(f, t);
+    check_selectors(f, t);
     for (size_t i = 0; i < t->domains.count; i++) {
         check_advice(f, "dns.dmarc", "_dmarc", t->domains.items[i], SP_LIT("v=DMARC1"),
                      "receivers do not know what to make of forged mail");

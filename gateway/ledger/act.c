@@ -48,6 +48,7 @@ static enum sp_rc check(struct ledger *l, struct sp_bytes event, struct sp_act *
     rc = sp_audit_line_build(event, &stamp, &text, &line, &err);
     if (rc == SP_OK) {
         act->id = line.message;
+        rc = ledger_wishes_check(l, line.root);
         sp_audit_line_clear(&line);
     } else {
         sp_log_warn(l->log, "ledger.act-refused", SP_RC("why", rc), SP_TEXT("detail", err.text));

@@ -119,6 +119,8 @@ static void on_show(struct ledger *l, struct sp_jobs_job *job, const struct ledg
         ledger_reply_error(job, SP_E_USAGE, "message: no message id");
         return;
     }
+    if (!ledger_old_ready(l, job, &id, 1, ledger_command))
+        return;
     rc = sp_audit_book_message(l->book, &id, &m, &err);
     if (rc != SP_OK || m == NULL) {
         ledger_reply_error(job, rc == SP_OK ? SP_E_NOT_FOUND : rc, "no audit record of it");
@@ -156,7 +158,12 @@ static void on_facts(struct ledger *l, struct sp_jobs_job *job, const struct led
 {
     struct sp_id id;
     bool one = sp_id_parse(sp_json_text_of(q->ask, "message"), &id);
+    struct sp_bytes policy = sp_json_text_of(q->ask, "policy");
 
+    if (policy.len > 0) {
+        ledger_facts_policy(l, job, policy, q->actor);
+        return;
+    }
     ledger_facts(l, job, one ? &id : NULL, sp_json_int_of(q->ask, "days", 0), q->actor);
 }
 
@@ -164,10 +171,12 @@ static const struct {
     const char *name;
     void (*run)(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);
 } commands[] = {
+    {"audit.address", ledger_pseudonym_tell},
     {"audit.facts", on_facts},
     {"audit.note", ledger_note},
     {"audit.status", on_status},
     {"audit.prove", on_prove},
+    {"audit.reveal", ledger_pseudonym_reveal},
     {"message.recall", ledger_recall},
     {"message.show", on_show},
     {"message.trace", ledger_trace},
@@ -179,13 +188,15 @@ static const struct {
     {"suppression.remove", ledger_suppress_remove},
     {"preference.set", ledger_preference_set},
     {"preference.removed", ledger_preference_removed},
+    {"preference.own", ledger_wishes_list},
+    {"preference.forget", ledger_wishes_forget},
     {"policy.propose", ledger_policy_propose},
     {"policy.approve", ledger_policy_approve},
     {"policy.proposals", ledger_policy_proposals},
     {"tlsrpt.show", ledger_tlsrpt_show},
 };
 
-static void on_command(void *arg, struct sp_jobs_job *job)
+void ledger_command(void *arg, struct sp_jobs_job *job)
 {
     struct ledger *l = arg;
     struct sp_jobs_command_request request;
@@ -211,5 +222,5 @@ static void on_command(void *arg, struct sp_jobs_job *job)
 
 void ledger_command_serve(struct ledger *l)
 {
-    sp_jobs_serve(l->jobs, SP_JOBS_COMMAND, on_command, l);
+    sp_jobs_serve(l->jobs, SP_JOBS_COMMAND, ledger_command, l);
 }

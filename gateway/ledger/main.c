@@ -30,7 +30,10 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
                                             .log = l->log,
                                             .checkpoint_records =
                                                 (uint64_t)l->config->audit.checkpoint_records,
-                                            .checkpoint_ms = l->config->audit.checkpoint_ms};
+                                            .checkpoint_ms = l->config->audit.checkpoint_ms,
+                                            .rotate_len = (uint64_t)l->config->audit.rotate_size,
+                                            .rotate_every_ms = l->config->audit.rotate_every_ms,
+                                            .keep_ms = l->config->audit.keep_ms};
     struct sp_digest config;
     struct sp_secret facts, contacts;
     struct sp_buf database;
@@ -46,6 +49,7 @@ static enum sp_rc open_book(struct ledger *l, struct sp_err *err)
     options.contacts = l->config->contacts.max > 0 ? &contacts : NULL;
     options.contacts_max = (size_t)l->config->contacts.max;
     options.contacts_keep_ms = l->config->contacts.keep_ms;
+    options.addresses = strcmp(l->config->audit.addresses, "hmac") == 0 ? &l->address_key : NULL;
     options.organization = l->config->tls_reports.organization[0] != 0
                                ? l->config->tls_reports.organization
                                : l->config->hostname;
@@ -78,17 +82,23 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     l->log = sp_role_log(role);
     l->clock = sp_loop_clock(l->loop);
     sp_list_init(&l->shards);
+    sp_list_init(&l->asked);
+    sp_list_init(&l->wish_relays);
     l->jobs = sp_jobs_new(l->loop, l->log);
     sp_jobs_on_faulty(l->jobs, sp_role_peer_faulty, role);
     rc = load_config(l, err);
     if (rc == SP_OK)
         rc = ledger_key_load(l, err);
     if (rc == SP_OK)
+        rc = ledger_pseudonym_key(l, err);
+    if (rc == SP_OK)
         rc = open_book(l, err);
     if (rc == SP_OK)
         rc = ledger_policy_tell(l, err);
     if (rc == SP_OK)
         rc = ledger_files_tell(l, err);
+    if (rc == SP_OK)
+        rc = ledger_note_left(l, err);
     if (rc == SP_OK)
         rc = ledger_act_open(l, err);
     if (rc != SP_OK)
@@ -97,6 +107,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     ledger_posture_serve(l);
     ledger_suppress_serve(l);
     ledger_contacts_serve(l);
+    ledger_wishes_serve(l);
     ledger_origin_serve(l);
     ledger_command_serve(l);
     ledger_tail_start(l);
@@ -113,6 +124,7 @@ static void stop(struct sp_role *role, void *state)
 {
     struct ledger *l = state;
 
+    atomic_store(&l->ending, true);
     ledger_reports_free(l);
     ledger_act_close(l);
     ledger_tail_finish(l);
@@ -123,15 +135,19 @@ static void free_ledger(void *state)
 {
     struct ledger *l = state;
 
+    atomic_store(&l->ending, true);
     ledger_reports_free(l);
     if (l->worker != NULL)
         sp_worker_free(l->worker);
+    ledger_asked_leave(l);
     ledger_act_close(l);
     ledger_tail_free(l);
+    ledger_wishes_free(l);
     sp_jobs_free(l->jobs);
     sp_audit_book_free(l->book);
     sp_config_free(l->config);
     sp_secret_clear(&l->record_kek);
+    sp_secret_clear(&l->address_key);
     sp_secret_clear(&l->signer.secret);
     sp_free(l->node);
     sp_free(l->file);

@@ -1,14 +1,11 @@
 /*
  * `audit prove MESSAGE`. A checkpoint over the message's last line is made if there is none yet; the rest is one pass over
- * the audit file, which may be long, on the worker thread. The worker shares nothing: it has the question, opens the file
+ * the audit files, which may be long, on the worker thread. The worker shares nothing: it has the question, opens the files
  * for itself, and the lines that it needs are all written and never change.
  */
 #include "gateway/ledger/ledger.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "audit/proof.h"
@@ -20,6 +17,7 @@
 #define EVENT_MAX 8192
 
 struct prove {
+    struct ledger_asked asked;
     struct sp_jobs_job *job;
     char *file;
     struct sp_audit_proof_ask ask;
@@ -56,34 +54,15 @@ static enum sp_rc to_memfd(struct sp_bytes text, int *out)
     return SP_OK;
 }
 
-static void pass_over(FILE *file, struct sp_audit_prover *prover)
-{
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
-
-    while ((n = getline(&line, &cap, file)) > 0) {
-        if (line[n - 1] != '\n' || !sp_audit_prover_add(prover, sp_bytes(line, (size_t)n - 1)))
-            break;
-    }
-    free(line); /* getline's own, not of base */
-}
-
 static void run(void *arg)
 {
     struct prove *p = arg;
-    SP_AUTO(sp_audit_prover) prover = sp_audit_prover_new(&p->ask);
-    FILE *file = SP_FAULT_ERRNO("ledger.prove-open", EMFILE) ? NULL : fopen(p->file, "re");
     struct sp_buf text;
 
-    if (file == NULL) {
-        p->rc = sp_fail_errno(&p->err, SP_E_IO, errno, "audit file");
-        return;
-    }
-    pass_over(file, prover);
-    (void)fclose(file);
     sp_buf_init(&text, SP_AUDIT_PROOF_MAX);
-    p->rc = sp_audit_prover_finish(prover, &text, &p->err);
+    p->rc = SP_FAULT_ERRNO("ledger.prove-open", EMFILE)
+                ? sp_fail_errno(&p->err, SP_E_IO, errno, "audit file")
+                : sp_audit_prove_files(&p->ask, p->file, &text, &p->err);
     if (p->rc == SP_OK)
         p->rc = to_memfd(sp_buf_bytes(&text), &p->fd);
     sp_buf_clear(&text);
@@ -106,6 +85,10 @@ static void done(void *arg)
     struct sp_buf out;
     struct sp_jw w;
 
+    if (!ledger_asked_end(&p->asked)) {
+        free_prove(p);
+        return;
+    }
     if (p->rc != SP_OK) {
         ledger_reply_error(p->job, p->rc, p->err.text);
         free_prove(p);
@@ -190,5 +173,6 @@ void ledger_prove(struct ledger *l, struct sp_jobs_job *job, const struct sp_id 
     if (rc != SP_OK)
         sp_role_fail(l->role, &err);
     ledger_tail_poke(l);
+    ledger_asked_begin(l, &p->asked);
     sp_worker_submit(l->worker, run, done, p);
 }

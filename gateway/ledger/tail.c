@@ -6,16 +6,18 @@
 #include "gateway/ledger/ledger.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define NOW_TURNS     64
-#define TURN_RECORDS  1000 /* of one shard in one transaction */
+#define TURN_RECORDS  400 /* of one shard in one transaction */
 #define GATHER_MS     100
 #define IDLE_MS       1000
 #define SCAN_MS       5000
-#define RETRY_MS      1000 /* the audit file can't be written */
-#define CLOCK_STEP_MS 1000 /* a jump, and no correction of the kernel's */
+#define RETRY_MS      1000  /* the audit file can't be written */
+#define TRIM_MS       10000 /* between two times that free memory is given back */
+#define CLOCK_STEP_MS 1000  /* a jump, and no correction of the kernel's */
 
 static void free_shard(struct shard *s)
 {
@@ -147,6 +149,7 @@ static size_t fold_shard(struct ledger *l, struct shard *s)
         }
         count++;
     }
+    l->untrimmed |= count > 0;
     return count;
 }
 
@@ -163,6 +166,7 @@ static void committed(struct ledger *l)
     ledger_posture_tell(l);
     ledger_suppress_tell(l);
     ledger_contacts_tell(l);
+    ledger_wishes_tell(l);
 }
 
 /* returns: whether some shard had more than one turn's worth */
@@ -189,7 +193,8 @@ static bool turn(struct ledger *l)
         return false;
     committed(l);
     if (sp_audit_book_checkpoint_is_due(l->book) &&
-        sp_audit_book_checkpoint(l->book, &err) != SP_OK)
+        (sp_audit_book_checkpoint(l->book, &err) != SP_OK ||
+         sp_audit_book_rotate(l->book, &err) != SP_OK))
         give_up(l, &err);
     return more;
 }
@@ -236,6 +241,16 @@ static void note_clock(struct ledger *l)
     ledger_reports_poke(l); /* a day may have ended */
 }
 
+/* A destroyed segment is a line a message in one transaction, ten times what a turn needs else: it is given back. */
+static void give_back(struct ledger *l)
+{
+    if (!l->untrimmed || l->folded_at_ms - l->trimmed_at_ms < TRIM_MS)
+        return;
+    (void)malloc_trim(0);
+    l->trimmed_at_ms = l->folded_at_ms;
+    l->untrimmed = false;
+}
+
 static void on_tick(void *arg)
 {
     struct ledger *l = arg;
@@ -248,6 +263,7 @@ static void on_tick(void *arg)
     note_clock(l);
     more = turn(l);
     l->folded_at_ms = sp_clock_mono_ms(l->clock);
+    give_back(l);
     sp_timer_start(l->tick, pause_after(l, more));
 }
 

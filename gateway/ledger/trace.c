@@ -142,13 +142,13 @@ static void put_message(struct ledger *l, const struct sp_audit_message *m, stru
     SP_AUTO(sp_json_doc) accepted = ledger_line(l, m, m->accepted_seq);
     const struct sp_json *root = accepted == NULL ? NULL : sp_json_root(accepted);
     SP_AUTO(sp_arena) arena = sp_arena_new(4096);
-    struct sp_bytes *to = ledger_recipients(l, m, root, arena);
+    struct sp_bytes *to = ledger_recipients(l, m, root, arena, ledger_shown);
     struct read_line kept = {0};
 
     sp_jw_object(w, NULL);
     sp_jw_id(w, "id", m->id.b);
     copy(w, root, "time", "accepted");
-    copy(w, root, "from", "sender");
+    sp_jw_text(w, "sender", ledger_shown(l, sp_json_find(root, "from"), arena));
     sp_jw_cstr(w, "kind", sp_accept_kind_name(m->kind));
     sp_jw_text(w, "tenant", m->tenant);
     sp_jw_text(w, "message_id", m->message_id);
@@ -195,6 +195,8 @@ void ledger_trace(struct ledger *l, struct sp_jobs_job *job, const struct ledger
     size_t told = 0;
     enum sp_rc rc = find(l, q->ask, &found, &err);
 
+    if (rc == SP_OK && !ledger_old_ready(l, job, found.ids, found.count, ledger_command))
+        return;
     sp_buf_init(&json, REPLY_MAX);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);

@@ -9,6 +9,7 @@
 #include "jobs/deposit.h"
 #include "jobs/jobs.h"
 #include "jobs/submit.h"
+#include "jobs/wishes.h"
 #include "portal/portal.h"
 #include "role/role.h"
 #include "tls/tls.h"
@@ -17,6 +18,7 @@
 
 #define ACT_TIMEOUT_MS    10000
 #define SUBMIT_TIMEOUT_MS 60000
+#define FIND_TIMEOUT_MS   10000
 #define DRAIN_MS          10000
 #define MAIL_FROM_MAX     300
 
@@ -72,15 +74,23 @@ static void act(void *ctx, struct sp_bytes event, bool batch,
     sp_buf_clear(&out);
 }
 
+struct submit_wait {
+    void (*done)(void *arg, enum sp_rc rc, const struct sp_id *id);
+    void *arg;
+    struct sp_log *log;
+};
+
 static void on_submit(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
-    struct act_wait *w = arg;
+    struct submit_wait *w = arg;
+    struct sp_jobs_submit_reply got = {0};
 
-    (void)reply;
+    if (rc == SP_OK)
+        rc = sp_jobs_submit_reply_decode(reply->payload, &got);
     if (rc != SP_OK)
         sp_log_warn(w->log, "portal.mail-failed", SP_RC("why", rc));
     if (w->done != NULL)
-        w->done(w->arg, rc);
+        w->done(w->arg, rc, &got.id);
     sp_free(w);
 }
 
@@ -89,9 +99,10 @@ static void submit(void *ctx, const struct sp_portal_mail *mail)
     static const enum sp_jobs_submit_kind kinds[] = {[SP_PORTAL_MAIL_CODE] = SP_JOBS_SUBMIT_CODE,
                                                      [SP_PORTAL_MAIL_NOTICE] =
                                                          SP_JOBS_SUBMIT_NOTICE,
-                                                     [SP_PORTAL_MAIL_WORD] = SP_JOBS_SUBMIT_WORD};
+                                                     [SP_PORTAL_MAIL_WORD] = SP_JOBS_SUBMIT_WORD,
+                                                     [SP_PORTAL_MAIL_REPORT] = SP_JOBS_SUBMIT_DSN};
     struct portal_role *p = ctx;
-    struct act_wait *w;
+    struct submit_wait *w;
     struct sp_jobs_submit_request request = {
         .kind = kinds[mail->kind],
         .once = mail->once,
@@ -101,6 +112,8 @@ static void submit(void *ctx, const struct sp_portal_mail *mail)
         .content = mail->content,
         .cause = mail->cause,
         .expires_at_ms = mail->expires_at_ms,
+        .requires_tls = mail->requires_tls,
+        .again = mail->again,
     };
     struct sp_buf out;
 
@@ -108,7 +121,7 @@ static void submit(void *ctx, const struct sp_portal_mail *mail)
     sp_jobs_submit_request_encode(&out, &request);
     sp_assert(sp_buf_rc(&out) == SP_OK); /* the portal bounds what it writes */
     w = sp_malloc(sizeof(*w));
-    *w = (struct act_wait){mail->done, mail->arg, sp_role_log(p->role)};
+    *w = (struct submit_wait){mail->done, mail->arg, sp_role_log(p->role)};
     sp_jobs_call(p->jobs,
                  &(struct sp_jobs_request){.role = SP_ROLE_RELAY,
                                            .index = SP_JOBS_ANY,
@@ -118,6 +131,59 @@ static void submit(void *ctx, const struct sp_portal_mail *mail)
                                            .wait_for_peer = true},
                  on_submit, w);
     sp_buf_wipe(&out);
+}
+
+struct find_wait {
+    void (*done)(void *arg, enum sp_rc rc, const struct sp_portal_wish *wish);
+    void *arg;
+};
+
+static void on_wish(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+{
+    SP_AUTO(sp_arena) arena = sp_arena_new(1024);
+    struct find_wait *w = arg;
+    struct sp_portal_wish wish = {SP_PORTAL_CHOICE_NONE, 0};
+    struct sp_jobs_wishes list;
+
+    if (rc == SP_OK)
+        rc = sp_jobs_wishes_decode(reply->payload, arena, &list);
+    if (rc == SP_OK && list.entry_count > 0) {
+        static const enum sp_portal_choice choices[] = {
+            [SP_JOBS_WISH_TLS] = SP_PORTAL_CHOICE_TLS,
+            [SP_JOBS_WISH_SEALED] = SP_PORTAL_CHOICE_SEALED,
+            [SP_JOBS_WISH_PORTAL] = SP_PORTAL_CHOICE_PORTAL};
+        uint8_t preference = list.entries[0].preference;
+
+        wish.choice = preference < SP_ARRAY_LEN(choices) ? choices[preference] : wish.choice;
+        wish.until_ms = list.entries[0].until_ms;
+    }
+    w->done(w->arg, rc, &wish);
+    sp_free(w);
+}
+
+static void find_wish(void *ctx, struct sp_bytes tenant, struct sp_bytes address,
+                      void (*done)(void *arg, enum sp_rc rc, const struct sp_portal_wish *wish),
+                      void *arg)
+{
+    struct portal_role *p = ctx;
+    struct sp_jobs_wish entry = {.tenant = tenant, .address = address};
+    struct sp_jobs_wishes list = {.op = SP_JOBS_WISHES_FIND, .entries = &entry, .entry_count = 1};
+    struct find_wait *w = sp_malloc(sizeof(*w));
+    struct sp_buf out;
+
+    *w = (struct find_wait){done, arg};
+    sp_buf_init(&out, 4096);
+    sp_jobs_wishes_encode(&out, &list);
+    sp_assert(sp_buf_rc(&out) == SP_OK); /* the deposit has bounded both */
+    sp_jobs_call(p->jobs,
+                 &(struct sp_jobs_request){.role = SP_ROLE_LEDGER,
+                                           .index = SP_JOBS_ANY,
+                                           .type = SP_JOBS_WISHES,
+                                           .payload = sp_buf_bytes(&out),
+                                           .timeout_ms = FIND_TIMEOUT_MS,
+                                           .wait_for_peer = true},
+                 on_wish, w);
+    sp_buf_clear(&out);
 }
 
 /* ---- what others ask of the portal ---- */
@@ -142,7 +208,12 @@ static enum sp_rc deposit(struct portal_role *p, struct sp_jobs_job *job, struct
                                    .floor = request.floor,
                                    .expires_at_ms = request.expires_at_ms,
                                    .unread_at_ms = request.unread_at_ms,
-                                   .name = request.name};
+                                   .notice = request.notice,
+                                   .name = request.name,
+                                   .report = {.wants = request.reports,
+                                              .envid = request.envid,
+                                              .orcpt = request.orcpt,
+                                              .arrived_ms = request.accepted_at_ms}};
     memcpy(d.remind_at_ms, request.remind_at_ms, sizeof(d.remind_at_ms));
     rc = request.content.fd < 0 ? sp_fail(err, SP_E_MALFORMED, "no descriptor came with it")
                                 : sp_portal_deposit(p->portal, &d, &receipt, err);
@@ -175,6 +246,18 @@ static void on_deposit(void *arg, struct sp_jobs_job *job)
     sp_buf_wipe(&out);
 }
 
+static void on_unreached(void *arg, struct sp_jobs_job *job)
+{
+    struct portal_role *p = arg;
+    struct sp_jobs_returned_request request;
+    enum sp_rc rc = sp_jobs_returned_request_decode(sp_jobs_job_payload(job), &request);
+
+    if (rc == SP_OK)
+        rc = request.tells ? sp_portal_bounced(p->portal, request.package, request.status)
+                           : sp_portal_unreached(p->portal, request.package);
+    sp_jobs_job_reply(job, rc, sp_bytes(NULL, 0), NULL, 0);
+}
+
 /* ---- start and stop ---- */
 
 static enum sp_rc make_tls(struct portal_role *p, struct sp_err *err)
@@ -204,11 +287,12 @@ static enum sp_rc make_portal(struct portal_role *p, struct sp_err *err)
         .mail_from = p->mail_from,
         .kek = &kek,
         .tls = p->tls,
-        .ops = {act, submit, p},
+        .ops = {act, submit, find_wish, p},
         .code_ms = p->config->portal.code_ms,
         .session_ms = p->config->portal.session_ms,
         .max_codes = p->config->portal.max_codes,
         .max_tries = p->config->portal.max_tries,
+        .choice_ms = p->config->portal.choice_ms,
     };
     enum sp_rc rc = sp_secret_parse(sp_role_file(p->role, "secret/portal.kek"), &kek);
 
@@ -261,6 +345,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     sp_jobs_serve(p->jobs, SP_JOBS_DEPOSIT, on_deposit, p);
+    sp_jobs_serve(p->jobs, SP_JOBS_RETURNED, on_unreached, p);
     listen_all(p);
     return SP_OK;
 }

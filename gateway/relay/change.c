@@ -8,6 +8,8 @@
  */
 #include "gateway/relay/command.h"
 
+#include "policy/options.h"
+
 #define NS_MAX    SP_RECORD_RECIPIENTS_MAX
 #define EVENT_MAX (256 * 1024)
 
@@ -130,6 +132,53 @@ static bool keep_held(const struct sp_queue_message *m, struct sp_act *act)
     return count > 0;
 }
 
+struct sp_bytes relay_held_for(const struct sp_queue_message *m, size_t n)
+{
+    const struct sp_accept *a = &m->accept;
+    struct sp_bytes group = SP_LIT("");
+    struct sp_options *o;
+
+    if (m->quarantined || m->rcpts[n].state != SP_RCPT_HELD || m->rcpts[n].by_hand ||
+        a->recipients[n].decision >= a->decision_count)
+        return group;
+    o = sp_calloc(1, sizeof(*o));
+    if (sp_options_read(a->decisions[a->recipients[n].decision].options, m->arena, o) == SP_OK)
+        group = o->hold_by;
+    sp_free(o);
+    return group;
+}
+
+bool relay_is_for(const struct relay_question *q, const struct sp_queue_message *m, size_t n)
+{
+    const struct sp_json *groups = sp_json_find(q->ask, "approver_of");
+    struct sp_bytes group;
+
+    if (groups == NULL)
+        return true;
+    group = relay_held_for(m, n);
+    return group.len > 0 && sp_json_find_bytes(groups, group) != NULL;
+}
+
+/* Of those asked for (all, if none is named) the ones that this user may act on. returns: false if there are none */
+static bool keep_own(const struct relay_question *q, const struct sp_queue_message *m,
+                     struct sp_act *act)
+{
+    size_t count = 0, all = m->accept.recipient_count;
+    uint16_t *own = sp_arena_alloc(m->arena, (all + act->n_count + 1) * sizeof(*own));
+
+    if (sp_json_find(q->ask, "approver_of") == NULL)
+        return true;
+    for (size_t i = 0; i < (act->n_count > 0 ? act->n_count : all); i++) {
+        uint16_t n = act->n_count > 0 ? act->ns[i] : (uint16_t)i;
+
+        if (relay_is_for(q, m, n))
+            own[count++] = n;
+    }
+    act->ns = own;
+    act->n_count = count;
+    return count > 0;
+}
+
 static const char *read_act(const struct relay_question *q, const struct kind *kind,
                             const struct sp_queue_message *m, struct sp_act *act)
 {
@@ -168,6 +217,10 @@ static void change(struct relay *r, const struct relay_question *q, const struct
     wrong = found ? read_act(q, kind, m, &act) : "no such message in the queue";
     if (wrong != NULL) {
         relay_reply_error(q->job, found ? SP_E_USAGE : SP_E_NOT_FOUND, wrong);
+        return;
+    }
+    if (!keep_own(q, m, &act)) {
+        relay_reply_error(q->job, SP_E_DENIED, "nothing of it is on hold for a group of yours");
         return;
     }
     if (strcmp(kind->name, "recall") == 0 && !keep_held(m, &act)) {

@@ -81,7 +81,8 @@ static void put_recipient(const struct sp_queue_message *m, size_t n, struct sp_
     sp_jw_end(w);
 }
 
-void relay_put_message(const struct sp_queue_message *m, const char *key, struct sp_jw *w)
+void relay_put_message(const struct relay_question *q, const struct sp_queue_message *m,
+                       const char *key, struct sp_jw *w)
 {
     const struct sp_accept *a = &m->accept;
 
@@ -103,7 +104,8 @@ void relay_put_message(const struct sp_queue_message *m, const char *key, struct
     sp_jw_bool(w, "possibly_attempted", m->possibly_attempted);
     sp_jw_array(w, "recipients");
     for (size_t n = 0; n < a->recipient_count; n++)
-        put_recipient(m, n, w);
+        if (relay_is_for(q, m, n))
+            put_recipient(m, n, w);
     sp_jw_end(w);
     sp_jw_end(w);
 }
@@ -139,7 +141,7 @@ static void on_show(struct relay *r, const struct relay_question *q)
     sp_buf_init(&json, RELAY_REPLY_MAX);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);
-    relay_put_message(m, "message", &w);
+    relay_put_message(q, m, "message", &w);
     sp_jw_end(&w);
     relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);

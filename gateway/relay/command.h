@@ -23,8 +23,9 @@ struct relay *relay_load(struct relay *r, const struct sp_id *id, struct sp_queu
 /* Writes a time, or null for 0. */
 void relay_put_time(struct sp_jw *w, const char *key, int64_t ms);
 
-/* Writes a message with its recipients as an object. */
-void relay_put_message(const struct sp_queue_message *m, const char *key, struct sp_jw *w);
+/* Writes a message as an object, with those of its recipients that concern who asks. */
+void relay_put_message(const struct relay_question *q, const struct sp_queue_message *m,
+                       const char *key, struct sp_jw *w);
 
 /* queue.freeze, queue.thaw, queue.drain, queue.resume, queue.orders. returns: false if it is none of those */
 bool relay_order(struct relay *r, const struct relay_question *q);
@@ -44,6 +45,14 @@ bool relay_change(struct relay *r, const struct relay_question *q);
 /* Reads "n", recipients of this message by their numbers, in its arena. returns: false if it is no such list */
 bool relay_read_ns(const struct relay_question *q, const struct sp_queue_message *m,
                    struct sp_act *act);
+
+/* returns: the group that recipient n is on hold for, since a rule says so and nothing else; empty if it is not */
+struct sp_bytes relay_held_for(const struct sp_queue_message *m, size_t n);
+
+/*
+ * Whether recipient n is on hold for a group that the one who asks may speak for. Who is limited to none may speak of all.
+ */
+bool relay_is_for(const struct relay_question *q, const struct sp_queue_message *m, size_t n);
 
 /* queue.redirect */
 void relay_redirect(struct relay *r, const struct relay_question *q);

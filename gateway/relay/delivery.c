@@ -217,7 +217,9 @@ static void make_delivery(struct relay *r, struct half *h)
         .dsn_delay_ms = r->config->delivery.dsn_delay_ms,
         .own_expire_ms = r->config->delivery.expire_ms,
         .suppress_ms = r->config->delivery.suppress_ms,
-        .idle_ms = r->config->delivery.reuse_ms,
+        .idle_ms = r->config->delivery.reuse_ms > 0
+                       ? r->config->delivery.reuse_ms
+                       : 1, /* 0 is a default there, and here: not kept */
         .job_ms = r->config->roles.job_ms,
         .long_lines = r->config->delivery.long_lines,
         .has_portal = r->config->portal.listen[0] != 0,

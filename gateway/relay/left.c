@@ -55,6 +55,8 @@ enum sp_rc relay_queue_open(struct relay *r, struct sp_err *err)
         .prewrite = r->first == NULL,
         .wait_max_ms = 2 * r->config->delivery.retry_max_ms,
         .body_memory = (size_t)r->config->intake.memory,
+        .messages_max = ((size_t)r->config->intake.max_queue + sp_role_count(r->role) - 1) /
+                        sp_role_count(r->role),
         .body_inline =
             r->config->intake.inline_limit == 0 ? 1 : (size_t)r->config->intake.inline_limit,
         .on_due = on_due,
@@ -111,6 +113,7 @@ static enum sp_rc open_one(struct relay *r, const char *dir, struct sp_err *err)
     }
     x->left = r->left;
     r->left = x;
+    relay_waiting_look(r->waiting);
     sp_log_info(x->log, "relay.left-behind", SP_TEXT("folder", dir),
                 SP_INT("messages", sp_queue_stats(x->queue).messages));
     return SP_OK;

@@ -20,6 +20,7 @@ struct item {
 };
 
 struct page {
+    const struct relay_question *q;
     struct sp_buf json; /* objects, one behind the other */
     struct item *items;
     size_t count;
@@ -30,12 +31,35 @@ struct page {
     bool is_full; /* of that shard: a message did not fit */
 };
 
+/* returns: whether it may be told to who asks, who learns nothing of recipients that are not his, from a filter neither */
+static bool is_told(const struct page *page, const struct sp_queue_message *m)
+{
+    struct sp_bytes recipient = sp_json_text_of(page->q->ask, "recipient");
+    struct sp_bytes rule = sp_json_text_of(page->q->ask, "rule");
+    bool is_recipient = false, is_rule = false;
+
+    if (sp_json_find(page->q->ask, "approver_of") == NULL)
+        return true; /* the queue has asked */
+    for (size_t n = 0; n < m->accept.recipient_count; n++) {
+        const struct sp_accept_recipient *to = &m->accept.recipients[n];
+
+        if (!relay_is_for(page->q, m, n))
+            continue;
+        is_recipient = is_recipient || sp_bytes_has_nocase(to->address, recipient);
+        is_rule =
+            is_rule || rule.len == 0 || sp_bytes_eq(m->accept.decisions[to->decision].rule, rule);
+    }
+    return is_recipient && is_rule;
+}
+
 static void on_message(void *arg, const struct sp_queue_message *m)
 {
     struct page *page = arg;
     struct item *item;
     struct sp_jw w;
 
+    if (!is_told(page, m))
+        return;
     if (page->count - page->from >= page->limit || page->json.len - page->from_bytes > PAGE_BYTES) {
         page->is_full = true;
         return;
@@ -47,7 +71,7 @@ static void on_message(void *arg, const struct sp_queue_message *m)
     item = &page->items[page->count++];
     *item = (struct item){.id = m->accept.id, .at = page->json.len};
     sp_jw_init(&w, &page->json);
-    relay_put_message(m, NULL, &w);
+    relay_put_message(page->q, m, NULL, &w);
     item->len = page->json.len - item->at;
 }
 
@@ -67,10 +91,14 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
 
     query->quarantined_only = sp_bytes_eq(state, SP_LIT("quarantined"));
     query->state = state.len == 0 || query->quarantined_only ? -1 : find_state(state);
+    if (state.len == 0 && sp_json_find(q->ask, "approver_of") != NULL)
+        query->state = SP_RCPT_HELD; /* the index tells these, no record of others is read */
     query->sender = sp_json_text_of(q->ask, "sender");
-    query->recipient = sp_json_text_of(q->ask, "recipient");
     query->tenant = sp_json_text_of(q->ask, "tenant");
-    query->rule = sp_json_text_of(q->ask, "rule");
+    if (sp_json_find(q->ask, "approver_of") == NULL) {
+        query->recipient = sp_json_text_of(q->ask, "recipient");
+        query->rule = sp_json_text_of(q->ask, "rule");
+    }
     query->limit = (size_t)sp_json_int_of(q->ask, "limit", PAGE_MESSAGES - 1) + 1;
     if (state.len > 0 && query->state < 0 && !query->quarantined_only)
         return false;
@@ -157,7 +185,7 @@ void relay_list(struct relay *r, const struct relay_question *q)
 {
     int64_t limit = sp_json_int_of(q->ask, "limit", PAGE_MESSAGES);
     struct sp_queue_query query = {.visit = on_message};
-    struct page page = {.limit = PAGE_MESSAGES};
+    struct page page = {.q = q, .limit = PAGE_MESSAGES};
     struct sp_id end = {0};
     bool more;
 
@@ -168,7 +196,10 @@ void relay_list(struct relay *r, const struct relay_question *q)
     page.limit = (size_t)limit;
     query.arg = &page;
     sp_buf_init(&page.json, (size_t)64 << 20);
-    more = gather(r, &query, &page, &end);
+    if (sp_json_find(q->ask, "approver_of") != NULL && query.state != SP_RCPT_HELD)
+        more = false; /* of others than the held nothing is an approver's */
+    else
+        more = gather(r, &query, &page, &end);
     reply_page(q, &page, more, &end);
     sp_buf_clear(&page.json);
     sp_free(page.items);

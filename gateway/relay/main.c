@@ -15,6 +15,17 @@ static int is_new(void *arg, struct sp_bytes tenant, struct sp_bytes address)
     return relay_contacts_is_new(arg, tenant, address);
 }
 
+static int wish(void *arg, struct sp_bytes tenant, struct sp_bytes address,
+                struct sp_fact_wish *out)
+{
+    return relay_wishes_find(arg, tenant, address, out);
+}
+
+static void held(void *arg, const struct sp_id *id, struct sp_bytes group)
+{
+    relay_waiting_news(arg, id, group);
+}
+
 static int remembered(void *arg, struct sp_bytes domain)
 {
     return relay_delivery_remembered(arg, domain);
@@ -32,6 +43,8 @@ static void make_intake(struct relay *r)
         .kek_id = r->keys.kek_id,
         .remembered = remembered,
         .is_new = is_new,
+        .wish = wish,
+        .held = held,
         .left_alone_until = relay_suppress_until,
         .leave_alone = relay_suppress_add,
         .arg = r,
@@ -52,7 +65,7 @@ static void listen_all(struct relay *r)
     size_t at = 0;
     int fd;
 
-    while (sp_role_listener_next(r->role, &at, &name, &fd)) {
+    while (r->draining == 0 && sp_role_listener_next(r->role, &at, &name, &fd)) {
         struct sp_bytes text = sp_bytes_cstr(name);
         uint64_t index;
 
@@ -72,6 +85,7 @@ static void on_peer_seen(void *arg, enum sp_role_kind role, unsigned index, bool
     relay_posture_again(((struct relay *)arg)->posture);
     relay_suppress_again(((struct relay *)arg)->suppress);
     relay_contacts_again(((struct relay *)arg)->contacts);
+    relay_wishes_again(((struct relay *)arg)->wishes);
 }
 
 /* The shard is open: everything that works on it. */
@@ -87,11 +101,12 @@ static enum sp_rc go_on(struct relay *r, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     relay_left_open(r);
+    relay_waiting_configure(r->waiting);
     sp_jobs_watch_peers(r->jobs, on_peer_seen, r);
     r->submit = relay_submit_new(r);
     relay_report_serve(r);
     relay_command_serve(r);
-    listen_all(r);
+    relay_wishes_then(r->wishes, listen_all);
     sp_log_info(r->log, "relay.started", SP_INT("shard", sp_role_index(r->role)),
                 SP_INT("messages", sp_queue_stats(r->queue).messages));
     return SP_OK;
@@ -123,6 +138,8 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->posture = relay_posture_new(r);
     r->suppress = relay_suppress_new(r);
     r->contacts = relay_contacts_new(r);
+    r->wishes = relay_wishes_new(r);
+    r->waiting = relay_waiting_new(r);
     rc = relay_keys_load(r, &r->keys, err);
     if (rc == SP_OK)
         rc = relay_settings_first(r, err);
@@ -153,6 +170,8 @@ static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *er
         rc = relay_delivery_reload(state, err);
     if (rc == SP_OK)
         rc = relay_left_reload(state, err);
+    if (rc == SP_OK)
+        relay_waiting_configure(((struct relay *)state)->waiting);
     relay_acts_record(state);
     return rc == SP_OK ? relay_keys_renew(state, err) : rc;
 }
@@ -216,8 +235,9 @@ static void relay_free(void *state)
     relay_posture_free(r->posture);
     relay_suppress_free(r->suppress);
     relay_contacts_free(r->contacts);
+    relay_wishes_free(r->wishes);
+    relay_waiting_free(r->waiting);
     sp_policy_unref(r->policy);
-    sp_tls_context_unref(r->server_tls);
     sp_config_free(r->config);
     sp_free(r->postmaster);
     sp_free(r->report_tenant);

@@ -23,6 +23,8 @@ struct relay_submit;
 struct relay_posture;
 struct relay_contacts;
 struct relay_suppress;
+struct relay_wishes;
+struct relay_waiting;
 struct sp_suppress;
 struct sp_posture;
 struct sp_sts_cache;
@@ -34,7 +36,6 @@ struct relay {
     struct sp_jobs *jobs;
     struct sp_config *config;
     struct sp_policy *policy;
-    struct sp_tls_context *server_tls; /* NULL: no certificate is set, TLS is not offered */
     struct sp_journal_keys keys;
     struct sp_queue *queue;
     struct sp_intake *intake;
@@ -42,6 +43,8 @@ struct relay {
     struct relay_durable *durable;
     struct relay_suppress *suppress; /* the same */
     struct relay_contacts *contacts; /* the same */
+    struct relay_wishes *wishes;     /* the same */
+    struct relay_waiting *waiting;   /* the same */
     struct relay_posture *posture;   /* NULL in a shard left behind: the first relay's counts */
     struct relay_submit *submit;
     struct relay_door
@@ -130,6 +133,27 @@ void relay_contacts_free(struct relay_contacts *m);
 void relay_contacts_again(struct relay_contacts *m);
 /* returns: 1 if the tenant has never written to that address, 0 if it has, -1 if that is not known */
 int relay_contacts_is_new(const struct relay *r, struct sp_bytes tenant, struct sp_bytes address);
+
+/* ---- waiting.c: word to those who decide about mail on hold ---- */
+struct relay_waiting *relay_waiting_new(struct relay *r);
+void relay_waiting_free(struct relay_waiting *w);
+/* The settings may be new. What waits for a group that nobody was told of before is told. */
+void relay_waiting_configure(struct relay_waiting *w);
+/* A message is held for a group since now. */
+void relay_waiting_news(struct relay *r, const struct sp_id *id, struct sp_bytes group);
+/* There may be messages on hold that nobody spoke of, in a shard that is open since now: they are looked for. */
+void relay_waiting_look(struct relay_waiting *w);
+
+/* ---- wishes.c: what recipients have chosen in the portal, from the ledger ---- */
+struct relay_wishes *relay_wishes_new(struct relay *r);
+void relay_wishes_free(struct relay_wishes *m);
+/* The ledger may be another than before: its list is asked for again. NULL is allowed */
+void relay_wishes_again(struct relay_wishes *m);
+/* fn(relay) once the list is here, or the ledger is late: then senders are told to come later. May be at once. */
+void relay_wishes_then(struct relay_wishes *m, void (*fn)(struct relay *r));
+/* returns: 1 and *out, 0 if nothing was chosen, -1 if that is not known yet */
+int relay_wishes_find(const struct relay *r, struct sp_bytes tenant, struct sp_bytes address,
+                      struct sp_fact_wish *out);
 
 /* ---- suppress.c: addresses that are not tried, from the ledger ---- */
 struct relay_suppress *relay_suppress_new(struct relay *r);

@@ -16,7 +16,9 @@ struct loaded {
     struct sp_config *config;
     struct sp_policy *policy;
     struct sp_policy_stage stage;
-    struct sp_tls_context *tls;
+    struct sp_tls_context *
+        *tls; /* of each listener; NULL: no certificate is set, TLS is not offered */
+    size_t listen_count;
     struct sp_dns_resolver *resolver; /* of intake: keys of DKIM proofs */
     struct sp_token_keys *issuer_keys[SP_CONFIG_ISSUERS_MAX];
     struct sp_intake_tenant *tenants;
@@ -157,42 +159,84 @@ static void on_unstapled(void *arg, size_t identity, const char *why)
                 SP_TEXT("why", why));
 }
 
-static enum sp_rc load_tls(struct relay *r, struct loaded *l, struct sp_err *err)
+/* What a listener shows of tls.certificates, in the order of its names. returns: how many */
+static size_t identities_of(struct relay *r, const struct sp_config *c,
+                            const struct sp_config_texts *names, struct sp_tls_identity *out)
+{
+    size_t count = 0;
+
+    for (size_t k = 0; k == 0 || k < names->count; k++) {
+        for (size_t i = 0; i < c->tls.certificate_count; i++) {
+            char name[40];
+
+            if (count == SP_CONFIG_CERTIFICATES_MAX ||
+                (names->count > 0 && strcmp(names->items[k], c->tls.certificates[i].name) != 0))
+                continue;
+            snprintf(name, sizeof(name), "tls.certificates.%zu", i);
+            out[count++] = identity_of(r, name);
+        }
+    }
+    return count;
+}
+
+/* names: of certificates; none takes the first one and all. returns: NULL with err set */
+static struct sp_tls_context *new_tls(struct relay *r, const struct loaded *l,
+                                      const struct sp_config_texts *names, struct sp_err *err)
 {
     struct sp_tls_identity more[SP_CONFIG_CERTIFICATES_MAX];
     struct sp_tls_server_config c = {
         .identity = identity_of(r, "tls"),
         .more = more,
-        .more_count = l->config->tls.certificate_count,
+        .more_count = identities_of(r, l->config, names, more),
         .client_ca_pem = sp_role_file(r->role, "secret/tls.client_ca"),
         .ticket_keys = sp_role_file(r->role, "secret/tls.tickets"),
-        .unstapled = on_unstapled,
+        .unstapled = names->count == 0 ? on_unstapled : NULL, /* all are among the common ones */
         .arg = r,
     };
 
-    if (c.identity.certificate_pem.len == 0)
-        return SP_OK;
-    for (size_t i = 0; i < c.more_count; i++) {
-        char name[40];
-
-        snprintf(name, sizeof(name), "tls.certificates.%zu", i);
-        more[i] = identity_of(r, name);
+    if (names->count > 0 &&
+        c.more_count > 0) { /* the settings' check has seen that all are there */
+        c.identity = more[0];
+        c.more = more + 1;
+        c.more_count--;
     }
-    for (size_t i = 0; i < l->tenant_count; i++) {
-        if (l->tenants[i].tenant->proofs.client_certificates.count > 0)
-            c.ask_client_certificate = true;
-    }
-    l->tls = sp_tls_server_new(&c, err);
-    return l->tls == NULL ? SP_E_TLS_CONFIG : SP_OK;
+    for (size_t i = 0; i < l->tenant_count; i++)
+        c.ask_client_certificate =
+            c.ask_client_certificate || sp_tenant_asks_certificate(l->tenants[i].tenant);
+    return sp_tls_server_new(&c, err);
 }
 
-/* Intake asks only for keys of DKIM proofs: without one it has no resolver. */
+/* One context for all listeners that name no certificates, one of its own for each that does. */
+static enum sp_rc load_tls(struct relay *r, struct loaded *l, struct sp_err *err)
+{
+    static const struct sp_config_texts all = {NULL, 0};
+    struct sp_tls_context *common;
+
+    if (sp_role_file(r->role, "secret/tls.certificate").len == 0)
+        return SP_OK;
+    common = new_tls(r, l, &all, err);
+    l->listen_count = l->config->listen_count;
+    l->tls = sp_calloc(l->listen_count, sizeof(struct sp_tls_context *));
+    for (size_t i = 0; common != NULL && i < l->listen_count; i++) {
+        const struct sp_config_texts *names = &l->config->listen[i].certificates;
+
+        l->tls[i] = names->count > 0 ? new_tls(r, l, names, err) : sp_tls_context_ref(common);
+        if (l->tls[i] == NULL) {
+            sp_tls_context_unref(common);
+            return SP_E_TLS_CONFIG;
+        }
+    }
+    sp_tls_context_unref(common);
+    return common == NULL ? SP_E_TLS_CONFIG : SP_OK;
+}
+
+/* Intake asks only for keys of DKIM signatures, of tenants that are proved by signals: without one it has no resolver. */
 static enum sp_rc load_resolver(struct relay *r, struct loaded *l, struct sp_err *err)
 {
     bool wanted = false;
 
     for (size_t i = 0; i < l->tenant_count; i++)
-        wanted = wanted || l->tenants[i].tenant->proofs.dkim.count > 0;
+        wanted = wanted || sp_tenant_is_provable_by_signals(l->tenants[i].tenant);
     return wanted ? relay_resolver_new(r, l->config, &l->resolver, NULL, err) : SP_OK;
 }
 
@@ -201,7 +245,9 @@ static void drop(struct loaded *l)
     for (size_t i = 0; i < l->tenant_count; i++)
         sp_tenant_free(l->tenants[i].tenant);
     sp_free(l->tenants);
-    sp_tls_context_unref(l->tls);
+    for (size_t i = 0; l->tls != NULL && i < l->listen_count; i++)
+        sp_tls_context_unref(l->tls[i]);
+    sp_free(l->tls);
     sp_dns_resolver_free(l->resolver);
     for (size_t i = 0; i < SP_CONFIG_ISSUERS_MAX; i++)
         sp_token_keys_free(l->issuer_keys[i]);
@@ -296,10 +342,8 @@ static void take(struct relay *r, struct loaded *l)
     memset(l->issuer_keys, 0, sizeof(l->issuer_keys));
     sp_config_free(r->config);
     sp_policy_unref(r->policy);
-    sp_tls_context_unref(r->server_tls);
     r->config = SP_STEAL(l->config);
     r->policy = SP_STEAL(l->policy);
-    r->server_tls = SP_STEAL(l->tls);
 }
 
 enum sp_rc relay_settings_first(struct relay *r, struct sp_err *err)

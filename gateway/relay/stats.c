@@ -22,6 +22,9 @@ static void add_stats(struct sp_queue_stats *sum, const struct sp_queue_stats *m
     sum->recipients_busy += more->recipients_busy;
     sum->quarantined += more->quarantined;
     sum->disk_len += more->disk_len;
+    sum->living_len += more->living_len;
+    sum->carried += more->carried;
+    sum->carried_len += more->carried_len;
     sum->journal.records += more->journal.records;
     sum->journal.batches += more->journal.batches;
     sum->journal.syncs += more->journal.syncs;
@@ -49,6 +52,9 @@ static void put_queue(const struct relay *r, const struct sp_queue_stats *stats,
     sp_jw_int(w, "in_delivery", (int64_t)stats->recipients_busy);
     sp_jw_int(w, "quarantined", (int64_t)stats->quarantined);
     sp_jw_int(w, "bytes", (int64_t)stats->disk_len);
+    sp_jw_int(w, "living_bytes", (int64_t)stats->living_len);
+    sp_jw_int(w, "carried", (int64_t)stats->carried);
+    sp_jw_int(w, "carried_bytes", (int64_t)stats->carried_len);
     sp_jw_int(w, "records", (int64_t)stats->journal.records);
     sp_jw_int(w, "batches", (int64_t)stats->journal.batches);
     sp_jw_int(w, "syncs", (int64_t)stats->journal.syncs);
@@ -61,6 +67,14 @@ static void put_intake(const struct relay *r, struct sp_jw *w)
 
     sp_jw_int(w, "sessions", (int64_t)stats.sessions);
     sp_jw_int(w, "sessions_now", (int64_t)stats.active);
+    sp_jw_int(w, "slowed", (int64_t)stats.slowed);
+    sp_jw_int(w, "slowings", (int64_t)stats.slowings);
+    sp_jw_int(w, "memory", (int64_t)stats.memory);
+    sp_jw_int(w, "memory_refused", (int64_t)stats.memory_refused);
+    sp_jw_int(w, "turned_away", (int64_t)stats.turned_away);
+    sp_jw_int(w, "timed_out", (int64_t)stats.timed_out);
+    sp_jw_int(w, "handshakes_failed", (int64_t)stats.handshakes_failed);
+    sp_jw_int(w, "handshakes_timed_out", (int64_t)stats.handshakes_timed_out);
     sp_jw_int(w, "accepted", (int64_t)stats.accepted);
     sp_jw_int(w, "scans", (int64_t)stats.scans);
     sp_jw_int(w, "scans_failed", (int64_t)stats.scans_failed);

@@ -1,11 +1,14 @@
 /*
  * Mail of our own that the portal and the ledger submit: mailbox codes, notices, replies, reports. It is queued with the
  * floor that it names. The same `once` text again within this process's memory is answered with the first one's id, so
- * that a caller who lost the answer may simply repeat.
+ * that a caller who lost the answer, or died waiting for it, may simply repeat. That memory dies with the relay: what is
+ * asked for again then goes into the queue once more, and its record says that it may be a duplicate.
  */
 #include "gateway/relay/relay.h"
 
+#include "delivery/outcome.h"
 #include "jobs/submit.h"
+#include "mail/idn.h"
 
 #define REMEMBERED_MAX 4096
 
@@ -18,6 +21,7 @@ struct once {
 struct relay_submit {
     struct relay *relay;
     struct sp_map *seen;
+    struct sp_map *waiting; /* those under way that have a `once` text: struct under_way */
     struct once ring[REMEMBERED_MAX]; /* the oldest is forgotten first */
     size_t next;
 };
@@ -27,6 +31,7 @@ struct under_way {
     struct sp_jobs_job *job;
     char *once;
     size_t once_len;
+    struct under_way *also; /* asked for the same meanwhile: gets the same answer */
 };
 
 static void reply_id(struct sp_jobs_job *job, const struct sp_id *id)
@@ -58,16 +63,37 @@ static void remember(struct relay_submit *s, struct sp_bytes key, const struct s
 
 static void on_queued(void *arg, enum sp_rc rc, const struct sp_id *id)
 {
-    struct under_way *u = arg;
+    struct under_way *u = arg, *also;
 
-    if (rc == SP_OK) {
+    if (u->once_len > 0)
+        sp_map_remove(u->submit->waiting, sp_bytes(u->once, u->once_len));
+    if (rc == SP_OK)
         remember(u->submit, sp_bytes(u->once, u->once_len), id);
-        reply_id(u->job, id);
-    } else {
-        sp_jobs_job_reply(u->job, rc, sp_bytes(NULL, 0), NULL, 0);
+    for (; u != NULL; u = also) {
+        also = u->also;
+        if (rc == SP_OK)
+            reply_id(u->job, id);
+        else
+            sp_jobs_job_reply(u->job, rc, sp_bytes(NULL, 0), NULL, 0);
+        sp_free(u->once);
+        sp_free(u);
     }
-    sp_free(u->once);
-    sp_free(u);
+}
+
+/* returns: whether the same is under way already; then its answer is this job's, too */
+static bool join(struct relay_submit *s, struct sp_bytes once, struct sp_jobs_job *job)
+{
+    struct under_way *first = once.len > 0 ? sp_map_find(s->waiting, once) : NULL;
+    struct under_way *u;
+
+    if (first == NULL)
+        return false;
+    u = sp_calloc(1, sizeof(*u));
+    u->submit = s;
+    u->job = job;
+    u->also = first->also;
+    first->also = u;
+    return true;
 }
 
 static uint8_t kind_of(enum sp_jobs_submit_kind kind)
@@ -80,6 +106,7 @@ static uint8_t kind_of(enum sp_jobs_submit_kind kind)
     case SP_JOBS_SUBMIT_REPLY:
         return SP_ACCEPT_KIND_MAIL;
     case SP_JOBS_SUBMIT_WORD:
+    case SP_JOBS_SUBMIT_DSN:
         return SP_ACCEPT_KIND_DSN;
     default:
         return SP_ACCEPT_KIND_NOTICE;
@@ -108,8 +135,12 @@ static void on_submit(void *arg, struct sp_jobs_job *job)
         reply_id(job, &before->id);
         return;
     }
+    if (join(s, request.once, job))
+        return;
     if (request.kind == SP_JOBS_SUBMIT_WORD)
         own.floor = sp_policy_floor(sp_policy_for(s->relay->policy, request.tenant, request.to));
+    if (request.kind == SP_JOBS_SUBMIT_DSN)
+        own.floor = sp_outcome_dsn_floor(own.floor);
     own.kind = kind_of(request.kind);
     own.parent = request.cause;
     own.tenant = request.tenant;
@@ -117,11 +148,17 @@ static void on_submit(void *arg, struct sp_jobs_job *job)
     own.to = request.to;
     own.expire_at_ms = request.expires_at_ms;
     own.content = request.content;
+    own.needs = request.requires_tls ? SP_ASKED_REQUIRETLS : 0;
+    own.again = request.again;
+    if (request.kind == SP_JOBS_SUBMIT_DSN && !sp_text_is_ascii(request.to))
+        own.needs |= SP_NEEDS_8BIT; /* RFC 6533: a report to such an address is not ASCII */
     u = sp_calloc(1, sizeof(*u));
     u->submit = s;
     u->job = job;
     u->once = sp_strdup_bytes(request.once);
     u->once_len = request.once.len;
+    if (u->once_len > 0)
+        sp_map_put(s->waiting, request.once, u);
     sp_intake_submit(s->relay->intake, &own, on_queued, u);
 }
 
@@ -131,6 +168,7 @@ struct relay_submit *relay_submit_new(struct relay *r)
 
     s->relay = r;
     s->seen = sp_map_new();
+    s->waiting = sp_map_new();
     sp_jobs_serve(r->jobs, SP_JOBS_SUBMIT, on_submit, s);
     return s;
 }
@@ -141,6 +179,7 @@ void relay_submit_free(struct relay_submit *s)
         return;
     sp_jobs_serve(s->relay->jobs, SP_JOBS_SUBMIT, NULL, NULL);
     sp_map_free(s->seen);
+    sp_map_free(s->waiting); /* nothing is under way: intake has ended */
     for (size_t i = 0; i < REMEMBERED_MAX; i++)
         sp_free(s->ring[i].key);
     sp_free(s);

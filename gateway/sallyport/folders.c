@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define ORDERS         "orders" /* of a shard: lib/queue/orders.h */
 #define ORDERS_LEN_MAX 400000
+#define SQLITE_PAGE    4096 /* bytes, of its shared index */
 
 static const struct {
     const char *name;
@@ -176,6 +178,16 @@ enum sp_rc folders_make(struct supervisor *s, unsigned relays, unsigned sealers,
     return rc == SP_OK ? make_numbered(s, SP_ROLE_SEALER, sealers, err) : rc;
 }
 
+/* SQLite takes room for its index of the log by pages. Where blocks are smaller, a full disk shows only when a page is
+ * written, and ends the process. */
+static void warn_of_small_blocks(struct supervisor *s)
+{
+    struct statvfs v;
+
+    if (fstatvfs(s->lock, &v) == 0 && v.f_frsize < SQLITE_PAGE)
+        sp_log_warn(s->log, "supervisor.small-blocks", SP_INT("bytes", (int64_t)v.f_frsize));
+}
+
 enum sp_rc folders_lock(struct supervisor *s, struct sp_err *err)
 {
     char path[PATH_LEN_MAX + 40];
@@ -192,6 +204,7 @@ enum sp_rc folders_lock(struct supervisor *s, struct sp_err *err)
         return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
     if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
         return sp_fail(err, SP_E_EXISTS, "%s: another gateway runs on this folder", path);
+    warn_of_small_blocks(s);
     return SP_OK;
 }
 

@@ -41,6 +41,7 @@ static const struct {
     {"tls.client_ca", AT(tls.client_ca), FOR(RELAY), false},
     {"delivery.ca", AT(delivery.ca), FOR(RELAY), false},
     {"audit.signing_key", AT(audit.signing_key), FOR(LEDGER), true},
+    {"audit.address_key", AT(audit.address_key), FOR(LEDGER), false},
     {"sealer.smime_certificate", AT(sealer.smime_certificate), FOR(SEALER), false},
     {"sealer.smime_key", AT(sealer.smime_key), FOR(SEALER), false},
     {"sealer.pgp_key", AT(sealer.pgp_key), FOR(SEALER), false},

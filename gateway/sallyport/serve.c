@@ -190,6 +190,7 @@ static void on_reload(void *arg)
         children_reload(s, before);
         generation_free(before);
         renew_start(s);
+        ages_look(s);
     }
     sp_role_notify("READY=1");
 }
@@ -294,6 +295,7 @@ static void run(struct supervisor *s)
     children_start(s);
     supervisor_progress(s);
     renew_start(s);
+    ages_look(s);
     sp_loop_run(s->loop);
     if (s->handing_over)
         handover_exec(s);
@@ -301,6 +303,7 @@ static void run(struct supervisor *s)
     for (size_t i = 0; i < SP_ARRAY_LEN(s->signals); i++)
         sp_signal_free(s->signals[i]);
     renew_stop(s);
+    sp_timer_free(s->ages);
     sp_timer_free(s->limit);
 }
 

@@ -13,9 +13,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+#define BACKLOG   1024
+#define OTHERS_MS 10000 /* what the roles of a supervisor that was killed may take to end */
+#define AGAIN_MS  50
 
 static void keep(struct supervisor *s, const struct listening *wanted, int fd)
 {
@@ -43,15 +46,63 @@ static void tell(struct supervisor *s, const char *name, const struct sp_addr *a
     sp_log_info(s->log, "supervisor.listening", SP_TEXT("name", name), SP_TEXT("address", text));
 }
 
+/*
+ * Sockets of one user's processes may share an address, and the kernel would give a part of the mail to whoever else listens
+ * there: another gateway, or another listener of this one. So it is bound alone once. Roles of a supervisor that was killed
+ * may need a moment to leave it.
+ */
+static int take_alone(const struct sp_addr *at, unsigned flags, struct sp_err *err)
+{
+    struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
+    int fd = sp_listen(at, flags, BACKLOG, err);
+
+    for (int ms = 0; fd < 0 && errno == EADDRINUSE && ms < OTHERS_MS; ms += AGAIN_MS) {
+        nanosleep(&pause, NULL);
+        fd = sp_listen(at, flags, BACKLOG, err);
+    }
+    return fd;
+}
+
+static int take_address(const struct sp_addr *at, bool first, bool shared, unsigned flags,
+                        struct sp_err *err)
+{
+    int fd;
+
+    if (first) {
+        fd = take_alone(at, flags, err);
+        if (fd < 0 || !shared)
+            return fd;
+        close(fd);
+    }
+    return sp_listen(at, flags | (shared ? SP_LISTEN_SHARED : 0), BACKLOG, err);
+}
+
+/* Beside a listener for IPv4 with the same port, one for all of IPv6 can't have both. */
+static unsigned flags_for(const struct supervisor *s, const struct sp_addr *at)
+{
+    const struct sp_config *c = s->now->config;
+    struct sp_addr other;
+
+    if (at->u.sa.sa_family != AF_INET6)
+        return 0;
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (sp_addr_parse(sp_bytes_cstr(c->listen[i].address), &other) &&
+            other.u.sa.sa_family == AF_INET && other.u.in4.sin_port == at->u.in6.sin6_port)
+            return SP_LISTEN_V6_ONLY;
+    return 0;
+}
+
 /* Opens one address for `count` processes of a role. Port 0 becomes the first one's for all. */
 static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *address,
                            enum sp_role_kind kind, unsigned count, struct sp_err *err)
 {
     struct sp_addr at;
+    unsigned flags;
 
     if (!sp_addr_parse(sp_bytes_cstr(address), &at))
         return sp_fail(err, SP_E_CONFIG_INVALID, "%s: \"%s\" is no IP address with a port", name,
                        address);
+    flags = flags_for(s, &at);
     for (unsigned i = 0; i < count; i++) {
         struct listening wanted = {.kind = kind, .index = i};
         int fd;
@@ -60,7 +111,7 @@ static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *a
             return sp_fail(err, SP_E_LIMIT, "%s: too long", address);
         fd = handover_socket(s, &wanted);
         if (fd < 0)
-            fd = sp_listen(&at, count > 1, BACKLOG, err);
+            fd = take_address(&at, i == 0, count > 1, flags, err);
         if (fd < 0)
             return err->rc;
         keep(s, &wanted, fd);
@@ -76,7 +127,8 @@ static enum sp_rc open_tcp(struct supervisor *s, const char *name, const char *a
 
 void sockets_admin_mode(const struct supervisor *s)
 {
-    bool others = s->now->config->publishing.approvers.count > 0;
+    bool others =
+        s->now->config->publishing.approvers.count > 0 || s->now->config->holds.approvers.count > 0;
 
     if (s->admin_socket[0] != '\0' && chmod(s->admin_socket, others ? 0666 : 0600) != 0)
         sp_log_warn(s->log, "supervisor.socket-mode", SP_INT("errno", errno));

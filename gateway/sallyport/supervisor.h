@@ -103,6 +103,7 @@ struct supervisor {
     int exit_code;
 
     struct sp_timer *watch, *rotate; /* of certificates; of ticket keys */
+    struct sp_timer *ages;           /* of lists that directories keep */
     uint64_t stamp_seen; /* at the last look: files are read once they have been still for one */
     uint64_t stamp_done; /* was taken, or refused for good */
     uint64_t stamp_told; /* its refusals are in the log and the audit */
@@ -208,6 +209,11 @@ uint64_t pairs_stamp(const char *folder, const struct sp_config *c);
 /* Begins to look at the files of certificates, and to rotate ticket keys, as the current generation says. */
 void renew_start(struct supervisor *s);
 void renew_stop(struct supervisor *s);
+
+/* ---- ages.c ---- */
+
+/* Says which lists that directories keep are too old, now and every hour. */
+void ages_look(struct supervisor *s);
 
 /* ---- files.c ---- */
 

@@ -70,13 +70,15 @@ static size_t list_types(const struct sp_detect_result *r, struct sp_jobs_scan_t
     return n;
 }
 
-static size_t list_specials(const struct sp_detect_result *r, struct sp_bytes *out)
+static size_t list_specials(const struct sp_detect_result *r, const struct sp_detect_own *own,
+                            struct sp_bytes *out)
 {
+    const char *name;
     size_t n = 0;
 
-    for (size_t i = 0; i < SP_DETECT_SPECIALS; i++)
+    for (size_t i = 0; (name = sp_detect_own_special(own, i)) != NULL; i++)
         if ((r->special & 1U << i) != 0)
-            out[n++] = sp_bytes_cstr(sp_detect_special_name(i));
+            out[n++] = sp_bytes_cstr(name);
     return n;
 }
 
@@ -110,11 +112,12 @@ static size_t list_gaps(const struct sp_detect_result *r, struct sp_arena *arena
     return r->gap_count;
 }
 
-static void fill_reply(const struct sp_detect_result *r, const char *version,
+static void fill_reply(const struct sp_detect_result *r, const struct scanner_own *added,
                        struct sp_arena *arena, struct sp_jobs_scan_reply *reply)
 {
     struct sp_jobs_scan_type *types = sp_arena_alloc(arena, SP_DETECT_TYPES * sizeof(*types));
-    struct sp_bytes *special = sp_arena_alloc(arena, SP_DETECT_SPECIALS * sizeof(*special));
+    struct sp_bytes *special =
+        sp_arena_alloc(arena, (SP_DETECT_SPECIALS + SP_DETECT_OWN_SPECIALS_MAX) * sizeof(*special));
     struct sp_jobs_scan_attachment *attachments =
         sp_arena_alloc(arena, (r->attachment_count + 1) * sizeof(*attachments));
     struct sp_jobs_scan_gap *gaps = sp_arena_alloc(arena, (r->gap_count + 1) * sizeof(*gaps));
@@ -124,9 +127,9 @@ static void fill_reply(const struct sp_detect_result *r, const char *version,
         .phi_class = class_of(r->class),
         .sealed = sealed_of(r->sealed),
         .score = r->score,
-        .version = sp_bytes_cstr(version),
+        .version = sp_bytes_cstr(added->version),
         .special = special,
-        .special_count = list_specials(r, special),
+        .special_count = list_specials(r, added->own, special),
         .types = types,
         .type_count = list_types(r, types),
         .attachments = attachments,
@@ -177,7 +180,7 @@ static enum sp_rc scan(struct scanner *s, struct sp_jobs_job *job, struct sp_are
     s->len = request.content.len;
     rc = request.content.fd < 0 ? SP_E_MALFORMED : examine(s, &request, added->own, arena, &result);
     if (rc == SP_OK)
-        fill_reply(&result, added->version, arena, &reply);
+        fill_reply(&result, added, arena, &reply);
     else
         sp_log_warn(sp_role_log(s->role), "scanner.failed", SP_ID("message", &request.content.id),
                     SP_RC("why", rc));

@@ -5,7 +5,6 @@
 #include "gateway/scanner/own.h"
 
 #include "base/text.h"
-#include "crypt/hash.h"
 
 #include <stdio.h>
 
@@ -35,16 +34,6 @@ static struct sp_bytes brother(const struct sp_role *role, struct sp_bytes tenan
     return sp_role_file(role, name);
 }
 
-/* The dictionary's version, and a digest of what is added to it. */
-static void set_version(struct scanner_own *shown, struct sp_bytes text, struct sp_bytes index)
-{
-    uint8_t digest[SP_SHA256_LEN];
-
-    sp_crypt_sha256_both(text, index, digest);
-    snprintf(shown->version, sizeof(shown->version), "%s+%02x%02x%02x%02x", sp_detect_version(),
-             digest[0], digest[1], digest[2], digest[3]);
-}
-
 static enum sp_rc load_one(const struct sp_role *role, struct sp_detect *d, struct entry *e,
                            struct sp_bytes text, struct sp_err *err)
 {
@@ -64,7 +53,7 @@ static enum sp_rc load_one(const struct sp_role *role, struct sp_detect *d, stru
     if (rc != SP_OK)
         return sp_problems_rc(problems, err);
     e->shown.own = e->own;
-    set_version(&e->shown, text, index);
+    sp_detect_own_version(text, index, e->shown.version);
     return SP_OK;
 }
 
@@ -75,7 +64,7 @@ enum sp_rc scanner_owns_load(const struct sp_role *role, struct sp_detect *d,
     struct sp_bytes name, text;
     size_t at = 0;
 
-    snprintf(o->none.version, sizeof(o->none.version), "%s", sp_detect_version());
+    sp_detect_own_version(SP_LIT(""), SP_LIT(""), o->none.version);
     while (sp_role_file_next(role, FOLDER, &at, &name, &text)) {
         struct entry *e = &o->list[o->count];
         enum sp_rc rc;

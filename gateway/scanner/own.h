@@ -6,12 +6,10 @@
 #include "detect/own.h"
 #include "role/role.h"
 
-#define SCANNER_VERSION_LEN 40
-
 struct scanner_own {
     const struct sp_detect_own *own; /* NULL: nothing is added */
-    char
-        version[SCANNER_VERSION_LEN]; /* of the detector with it: whatever could change a verdict */
+    char version
+        [SP_DETECT_VERSION_LEN]; /* of the detector with it: whatever could change a verdict */
 };
 
 struct scanner_owns;

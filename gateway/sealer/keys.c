@@ -1,6 +1,7 @@
 /*
  * Signing keys from the bundle: the gateway's own for tenants that name none, and each tenant's. A key that can't be read
- * is logged and remembered as failed, so that one tenant's mistake stops that tenant's signed mail and nothing else.
+ * is logged and remembered as failed, so that one tenant's mistake stops that tenant's signed mail and nothing else. What
+ * gpg could not do when the sealer started (a full disk, no descriptor left) may go well later, so it is tried again.
  */
 #include "gateway/sealer/sealer.h"
 
@@ -12,7 +13,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define SECRET_NAME_MAX 512
+#define SECRET_NAME_MAX  512
+#define PGP_PAUSE_MS     1000 /* between two tries of what gpg could not do, at first */
+#define PGP_PAUSE_MAX_MS 60000
 
 static void log_failure(struct sealer *s, const char *what, const char *tenant,
                         const struct sp_err *err)
@@ -32,15 +35,22 @@ static bool load_smime(struct sealer *s, struct sp_bytes certificate, struct sp_
     return false;
 }
 
-static bool load_pgp(struct sealer *s, struct sp_bytes key, const char *tenant, char *fingerprint)
+/* What may pass by itself, other than what is wrong with a key. */
+static bool may_pass(enum sp_rc rc)
+{
+    return rc == SP_E_PGP_FAILED || rc == SP_E_IO;
+}
+
+static void load_pgp(struct sealer *s, struct sp_bytes key, const char *tenant,
+                     struct sealer_pgp_key *out)
 {
     struct sp_err err = {.rc = SP_E_PGP_FAILED, .text = "gpg does not run"};
 
-    if (s->pgp != NULL && sp_pgp_signer_add(s->pgp, key, fingerprint, &err) == SP_OK)
-        return true;
-    fingerprint[0] = 0;
+    *out = (struct sealer_pgp_key){.failed = false};
+    if (s->pgp != NULL && sp_pgp_signer_add(s->pgp, key, out->fingerprint, &err) == SP_OK)
+        return;
+    *out = (struct sealer_pgp_key){.failed = true, .may_pass = may_pass(err.rc)};
     log_failure(s, "PGP key", tenant, &err);
-    return false;
 }
 
 /* gpg's home lies in the role's folder. Without gpg the sealer still does S/MIME. */
@@ -114,21 +124,66 @@ static void load_tenant_dkim(struct sealer *s, struct sealer_tenant *t)
     }
 }
 
+static void load_tenant_pgp(struct sealer *s, struct sealer_tenant *t)
+{
+    if (t->config->pgp.key[0] == 0)
+        t->pgp = s->pgp_key;
+    else
+        load_pgp(s, secret_of(s, t->config->name, "pgp.key"), t->config->name, &t->pgp);
+}
+
+static void load_own_pgp(struct sealer *s)
+{
+    struct sp_bytes key = sp_role_file(s->role, "secret/sealer.pgp_key");
+
+    if (key.len > 0)
+        load_pgp(s, key, "", &s->pgp_key);
+}
+
+/* Each time later than the last, as long as it does not help. */
+static bool is_time(struct sealer *s)
+{
+    int64_t now = sp_clock_mono_ms(sp_loop_clock(sp_role_loop(s->role)));
+
+    if (now < s->pgp_next_ms)
+        return false;
+    s->pgp_pause_ms = s->pgp_pause_ms == 0                     ? PGP_PAUSE_MS
+                      : s->pgp_pause_ms < PGP_PAUSE_MAX_MS / 2 ? 2 * s->pgp_pause_ms
+                                                               : PGP_PAUSE_MAX_MS;
+    s->pgp_next_ms = now + s->pgp_pause_ms;
+    return true;
+}
+
+void sealer_pgp_again(struct sealer *s)
+{
+    bool all = s->pgp == NULL; /* else gpg has the keys of those that did not fail */
+
+    if (!is_time(s))
+        return;
+    if (all)
+        start_pgp(s);
+    if (all || (s->pgp_key.failed && s->pgp_key.may_pass))
+        load_own_pgp(s);
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        struct sealer_tenant *t = &s->tenants[i];
+
+        if (all || t->config->pgp.key[0] == 0 || (t->pgp.failed && t->pgp.may_pass))
+            load_tenant_pgp(s, t);
+    }
+}
+
 static void load_tenant(struct sealer *s, struct sealer_tenant *t)
 {
     const char *name = t->config->name;
 
     t->smime = s->smime;
     t->smime_failed = s->smime_failed;
-    t->pgp_failed = s->pgp_failed;
-    memcpy(t->pgp, s->pgp_signer, sizeof(t->pgp));
     if (t->config->smime.certificate[0] != 0) {
         t->smime_failed = !load_smime(s, secret_of(s, name, "smime.certificate"),
                                       secret_of(s, name, "smime.key"), name, &t->own_smime);
         t->smime = t->own_smime;
     }
-    if (t->config->pgp.key[0] != 0)
-        t->pgp_failed = !load_pgp(s, secret_of(s, name, "pgp.key"), name, t->pgp);
+    load_tenant_pgp(s, t);
     load_tenant_dkim(s, t);
 }
 
@@ -163,7 +218,6 @@ enum sp_rc sealer_load(struct sealer *s, struct sp_err *err)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
     struct sp_bytes certificate = sp_role_file(s->role, "secret/sealer.smime_certificate");
-    struct sp_bytes pgp_key = sp_role_file(s->role, "secret/sealer.pgp_key");
 
     if (sp_config_load(sp_role_file(s->role, "sallyport.json"), "sallyport.json", problems,
                        &s->config) != SP_OK)
@@ -171,11 +225,10 @@ enum sp_rc sealer_load(struct sealer *s, struct sp_err *err)
     (void)load_dkim(s, sp_role_file(s->role, "secret/sealer.dkim_key"), "", &s->dkim[0]);
     (void)load_dkim(s, sp_role_file(s->role, "secret/sealer.dkim_ed25519_key"), "", &s->dkim[1]);
     start_pgp(s);
+    load_own_pgp(s);
     if (certificate.len > 0)
         s->smime_failed = !load_smime(
             s, certificate, sp_role_file(s->role, "secret/sealer.smime_key"), "", &s->smime);
-    if (pgp_key.len > 0)
-        s->pgp_failed = !load_pgp(s, pgp_key, "", s->pgp_signer);
     return load_tenants(s, err);
 }
 

@@ -100,14 +100,17 @@ static enum sp_rc seal_pgp(struct sealing *s, struct sp_seal_entity *entity,
     const struct sp_jobs_seal_request *r = s->request;
     struct sp_bytes keys[SP_PGP_RECIPIENTS_MAX];
 
+    if (s->sealer->pgp == NULL ||
+        (r->sign && s->tenant != NULL && s->tenant->pgp.failed && s->tenant->pgp.may_pass))
+        sealer_pgp_again(s->sealer);
     if (s->sealer->pgp == NULL)
         return sp_fail(s->err, SP_E_PGP_FAILED, "gpg does not run");
     if (r->key_count > SP_PGP_RECIPIENTS_MAX)
         return sp_fail(s->err, SP_E_LIMIT, "more than %d keys", SP_PGP_RECIPIENTS_MAX);
     if (r->sign && s->tenant != NULL) {
-        if (s->tenant->pgp_failed)
+        if (s->tenant->pgp.failed)
             return sp_fail(s->err, SP_E_PGP_FAILED, "the tenant's PGP key can't be used");
-        s->pgp_signer = s->tenant->pgp[0] == 0 ? NULL : s->tenant->pgp;
+        s->pgp_signer = s->tenant->pgp.fingerprint[0] == 0 ? NULL : s->tenant->pgp.fingerprint;
     }
     for (size_t i = 0; i < r->key_count; i++)
         keys[i] = r->keys[i].bytes;

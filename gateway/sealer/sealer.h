@@ -17,6 +17,12 @@
 
 #define SEALER_DKIM_COUNT 2 /* RSA, Ed25519 */
 
+struct sealer_pgp_key {
+    char fingerprint[SP_PGP_FINGERPRINT_MAX]; /* "": none */
+    bool failed;
+    bool may_pass; /* it is worth another try: the key itself is not what is wrong */
+};
+
 /* What a tenant signs with. A key that is configured but can't be used makes its jobs fail: nothing goes out unsigned that
  * was meant to be signed. */
 struct sealer_tenant {
@@ -24,8 +30,7 @@ struct sealer_tenant {
     const struct sp_smime_signer *smime; /* NULL: none; lent from own or from the default */
     struct sp_smime_signer *own_smime;
     bool smime_failed;
-    char pgp[SP_PGP_FINGERPRINT_MAX]; /* "": none */
-    bool pgp_failed;
+    struct sealer_pgp_key pgp;
     struct sp_dkim_signer dkim[SEALER_DKIM_COUNT];
     size_t dkim_count;
     struct sp_pkey *own_dkim[SEALER_DKIM_COUNT];
@@ -39,12 +44,13 @@ struct sealer {
     struct sp_watchdog *watchdog;
     bool running;
     struct sp_config *config;
-    struct sp_pgp *pgp;                      /* NULL: gpg does not run; PGP jobs fail */
+    struct sp_pgp *pgp;  /* NULL: gpg does not run; PGP jobs fail */
+    int64_t pgp_next_ms; /* monotonic: not to be tried again before */
+    int64_t pgp_pause_ms;
     struct sp_pkey *dkim[SEALER_DKIM_COUNT]; /* NULL: none, or it can't be used */
     struct sp_smime_signer *smime;
     bool smime_failed;
-    char pgp_signer[SP_PGP_FINGERPRINT_MAX];
-    bool pgp_failed;
+    struct sealer_pgp_key pgp_key;
     struct sealer_tenant *tenants;
     size_t tenant_count;
     bool stopping;
@@ -54,6 +60,13 @@ struct sealer {
 SP_MUST_CHECK enum sp_rc sealer_load(struct sealer *s, struct sp_err *err);
 /* Frees all that sealer_load made. */
 void sealer_unload(struct sealer *s);
+
+/*
+ * Tries again what gpg could not do: to start, or to take a signing key for a reason that may have passed. Nothing before its
+ * time, which is a second and up to a minute after the last try. Keys that gpg has are left alone while it runs. For a job
+ * that would fail. thread: worker
+ */
+void sealer_pgp_again(struct sealer *s);
 
 /* returns: the tenant of that name, or NULL */
 const struct sealer_tenant *sealer_tenant_find(const struct sealer *s, struct sp_bytes name);

@@ -204,6 +204,8 @@ static void ask(struct session *s, struct sp_bytes line)
         answer_error(s, sp_rc_name(SP_E_DENIED), SP_LIT("this user may not ask that"));
         return;
     }
+    if (!is_trusted(a, &s->peer) && a->parts.limit != NULL)
+        a->parts.limit(a->parts.arg, s->peer.uid, json);
     errand = sp_calloc(1, sizeof(*errand));
     errand->admin = a;
     errand->session = s->handle;

@@ -23,6 +23,7 @@
 #define SP_ADMIN_ANSWER_MS    15000
 
 struct sp_admin;
+struct sp_json_doc;
 
 struct sp_admin_parts {
     struct sp_loop *loop;
@@ -31,6 +32,8 @@ struct sp_admin_parts {
     uint32_t owner_uid; /* who may ask beside root */
     /* Whether a user who is neither may ask this command all the same; NULL: nobody. command: as it was asked */
     bool (*may_ask)(void *arg, uint32_t uid, struct sp_bytes command);
+    /* Writes into such a user's question what it is limited to, over whatever it says; NULL: to nothing */
+    void (*limit)(void *arg, uint32_t uid, struct sp_json_doc *question);
     void *arg;
     int64_t answer_ms; /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
 };

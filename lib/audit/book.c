@@ -8,9 +8,11 @@
 
 #include "audit/book_priv.h"
 #include "audit/facts.h"
+#include "audit/wishes.h"
 #include "base/text.h"
 
 #define TAIL_MAX               ((size_t)64 << 20)
+#define TAIL_KEPT              ((size_t)2 << 20) /* of its memory, once it is written */
 #define BEHIND_LEN             ((size_t)4 << 20)
 #define EVENT_MAX              4096
 #define CHECKPOINT_RECORDS_DEF 1000
@@ -78,6 +80,20 @@ static const struct sp_store_migration migrations[] = {
      "CREATE TABLE contact_since (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL);"},
     {"files that say who may send",
      "CREATE TABLE file (name TEXT PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;"},
+    {"what recipients have chosen in the portal",
+     "CREATE TABLE wish (tenant TEXT NOT NULL, address TEXT NOT NULL, preference INTEGER NOT NULL,"
+     "  given INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (tenant, address))"
+     "  WITHOUT ROWID;"},
+    {"whose pseudonyms stand in the lines",
+     "CREATE TABLE pseudonym (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"},
+    {"audit files that have ended",
+     "CREATE TABLE audit_file (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL,"
+     "  base INTEGER NOT NULL, len INTEGER NOT NULL, head BLOB NOT NULL, ended_at INTEGER NOT NULL,"
+     "  removed_at INTEGER NOT NULL DEFAULT 0, gone_at INTEGER NOT NULL DEFAULT 0);"
+     "CREATE INDEX audit_file_base ON audit_file (base);"
+     "ALTER TABLE state ADD COLUMN base INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE state ADD COLUMN file_first INTEGER NOT NULL DEFAULT 1;"
+     "ALTER TABLE state ADD COLUMN file_at INTEGER NOT NULL DEFAULT 0;"},
 };
 
 static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, uint64_t *file_len)
@@ -100,29 +116,38 @@ static void read_state(struct sp_audit_book *b, const struct sp_store_query *q, 
         b->unsigned_since_ms = sp_clock_steady_ms(b->clock);
     sp_buf_put(&b->tail, sp_store_blob(q, 8));
     b->tail_committed = b->tail.len;
+    b->base = (uint64_t)sp_store_int(q, 9);
+    b->file_first = (uint64_t)sp_store_int(q, 10);
+    if (sp_store_int(q, 11) > 0)
+        b->file_at_ms = sp_store_int(q, 11);
 }
 
 static enum sp_rc load_state(struct sp_audit_book *b, uint64_t *file_len, struct sp_err *err)
 {
     struct sp_store_query *q = sp_store_query(
         b->store, "SELECT last_seq, head, tree_size, tree, file_len, checkpoint_seq, checkpoint_at,"
-                  " unsigned_since, tail FROM state WHERE id = 1");
+                  " unsigned_since, tail, base, file_first, file_at FROM state WHERE id = 1");
     enum sp_rc rc;
     bool row;
 
     *file_len = 0;
+    b->file_first = 1;
+    b->file_at_ms = sp_clock_wall_ms(b->clock);
     sp_audit_state_init(&b->state);
     rc = sp_store_next(q, &row, err);
     if (rc == SP_OK && row)
         read_state(b, q, file_len);
     sp_store_done(q);
+    b->known_mono_ms = sp_clock_mono_ms(b->clock);
+    b->known_wall_ms = b->checkpoint_at_ms > 0 ? b->checkpoint_at_ms : sp_clock_wall_ms(b->clock);
     return rc;
 }
 
 static enum sp_rc store_state(struct sp_audit_book *b, struct sp_err *err)
 {
     struct sp_store_query *q = sp_store_query(
-        b->store, "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+        b->store, "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+                  " ?10, ?11, ?12)");
     struct sp_buf tree;
     enum sp_rc rc;
 
@@ -133,11 +158,14 @@ static enum sp_rc store_state(struct sp_audit_book *b, struct sp_err *err)
     sp_store_bind_blob(q, 2, sp_bytes(b->state.head.b, SP_SHA256_LEN));
     sp_store_bind_int(q, 3, (int64_t)b->state.tree.size);
     sp_store_bind_blob(q, 4, sp_buf_bytes(&tree));
-    sp_store_bind_int(q, 5, (int64_t)(sp_audit_trail_len(b->trail) + b->tail.len));
+    sp_store_bind_int(q, 5, (int64_t)(sp_audit_book_end(b) - b->base + b->tail.len));
     sp_store_bind_int(q, 6, (int64_t)b->checkpoint_seq);
     sp_store_bind_int(q, 7, b->checkpoint_at_ms);
     sp_store_bind_int(q, 8, b->unsigned_since_ms);
     sp_store_bind_blob(q, 9, sp_buf_bytes(&b->tail));
+    sp_store_bind_int(q, 10, (int64_t)b->base);
+    sp_store_bind_int(q, 11, (int64_t)b->file_first);
+    sp_store_bind_int(q, 12, b->file_at_ms);
     rc = sp_store_run(q, err);
     sp_buf_clear(&tree);
     return rc;
@@ -217,6 +245,9 @@ static enum sp_rc open_file(struct sp_audit_book *b, const struct sp_audit_book_
         rc = open_folder(b, options->file, err);
         io = &b->own_io;
     }
+    b->io = io;
+    if (rc == SP_OK)
+        rc = sp_audit_rotate_recover(b, io, slash == NULL ? options->file : slash + 1, err);
     if (rc == SP_OK) {
         struct sp_audit_trail_file file = {.io = io,
                                            .name = slash == NULL ? options->file : slash + 1,
@@ -255,17 +286,26 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
     b->checkpoint_records =
         options->checkpoint_records == 0 ? CHECKPOINT_RECORDS_DEF : options->checkpoint_records;
     b->checkpoint_ms = options->checkpoint_ms == 0 ? CHECKPOINT_MS_DEF : options->checkpoint_ms;
+    b->path = sp_strdup(options->file);
+    b->rotate_len = options->rotate_len;
+    b->rotate_every_ms = options->rotate_every_ms;
+    b->keep_ms = options->keep_ms;
     b->messages = sp_map_new();
     b->cursors = sp_map_new();
     b->domains = sp_map_new();
     b->addresses = sp_map_new();
+    b->wishes_max = options->wishes_max == 0 ? SP_AUDIT_WISHES_MAX : options->wishes_max;
     b->addresses_max = options->suppressed_max == 0 ? SUPPRESSED_MAX_DEF : options->suppressed_max;
+    sp_list_init(&b->told_wishes);
     sp_list_init(&b->changed_addresses);
     sp_list_init(&b->dirty_addresses);
     sp_list_init(&b->changed_domains);
     sp_list_init(&b->dirty_domains);
     sp_buf_init(&b->tail, TAIL_MAX);
     b->facts = options->facts == NULL ? NULL : sp_aead_new(options->facts);
+    b->hides = options->addresses != NULL;
+    if (b->hides)
+        b->pseudonym_key = *options->addresses;
     rc = sp_store_open(options->database, &store, &b->store, err);
     if (rc == SP_OK)
         rc = sp_audit_facts_forget(b, err);
@@ -279,6 +319,8 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
         rc = sp_audit_origin_load(b, err);
     if (rc == SP_OK)
         rc = sp_audit_contact_load(b, options, err);
+    if (rc == SP_OK)
+        rc = sp_audit_wish_load(b, err);
     if (rc == SP_OK)
         rc = open_file(b, options, file_len, err);
     if (rc != SP_OK)
@@ -324,6 +366,7 @@ void sp_audit_book_free(struct sp_audit_book *b)
     sp_map_free(b->domains);
     sp_audit_suppress_free(b);
     sp_audit_contact_free(b);
+    sp_audit_wish_free(b);
     sp_map_free(b->addresses);
     sp_audit_trail_free(b->trail);
     if (b->own_io.ctx != NULL)
@@ -332,27 +375,10 @@ void sp_audit_book_free(struct sp_audit_book *b)
     sp_aead_free(b->facts);
     sp_buf_clear(&b->tail);
     sp_secret_clear(&b->signer.secret);
+    sp_secret_clear(&b->pseudonym_key);
     sp_free(b->organization);
+    sp_free(b->path);
     sp_free(b);
-}
-
-enum sp_rc sp_audit_book_cursor(struct sp_audit_book *b, const char *shard,
-                                struct sp_journal_cursor *out, struct sp_err *err)
-{
-    struct sp_store_query *q =
-        sp_store_query(b->store, "SELECT segment, offset FROM cursor WHERE shard = ?1");
-    enum sp_rc rc;
-    bool row;
-
-    *out = (struct sp_journal_cursor){0};
-    sp_store_bind_text(q, 1, sp_bytes_cstr(shard));
-    rc = sp_store_next(q, &row, err);
-    if (rc == SP_OK && row) {
-        out->segment = (uint64_t)sp_store_int(q, 0);
-        out->offset = (uint64_t)sp_store_int(q, 1);
-    }
-    sp_store_done(q);
-    return rc;
 }
 
 bool sp_audit_book_is_broken(const struct sp_audit_book *b)
@@ -445,16 +471,22 @@ static void write_head(struct sp_audit_book *b)
 /* What waits goes to the file; if that fails it waits on, and stays in the database. */
 static void write_file(struct sp_audit_book *b)
 {
-    enum sp_rc rc;
+    enum sp_rc rc = SP_OK;
 
     if (b->tail.len == 0)
         return;
-    rc = sp_audit_trail_append(b->trail, sp_buf_bytes(&b->tail), NULL);
+    if (b->rotating)
+        rc = sp_audit_rotate_finish(b);
+    if (rc == SP_OK)
+        rc = sp_audit_trail_append(b->trail, sp_buf_bytes(&b->tail), NULL);
     if (rc != SP_OK) {
         sp_log_error(b->log, "audit.file-failed", SP_RC("why", rc), SP_INT("waiting", b->tail.len));
         return;
     }
-    sp_buf_reset(&b->tail);
+    if (b->tail.cap > TAIL_KEPT)
+        sp_buf_clear(&b->tail);
+    else
+        sp_buf_reset(&b->tail);
     b->tail_committed = 0;
     write_head(b);
 }
@@ -560,27 +592,4 @@ struct sp_audit_book_status sp_audit_book_status(const struct sp_audit_book *b)
         .file_len = sp_audit_trail_len(b->trail),
         .waiting_len = b->tail.len,
     };
-}
-
-enum sp_rc sp_audit_book_line(const struct sp_audit_book *b, const struct sp_audit_place *place,
-                              struct sp_buf *out)
-{
-    uint64_t in_file = sp_audit_trail_len(b->trail);
-    uint8_t *at;
-    enum sp_rc rc;
-
-    if (place->len > SP_AUDIT_LINE_MAX)
-        return SP_E_AUDIT_INCOMPLETE;
-    if (place->offset >= in_file) {
-        sp_buf_put(out,
-                   sp_bytes_slice(sp_buf_bytes(&b->tail), place->offset - in_file, place->len));
-        return sp_buf_rc(out);
-    }
-    at = sp_buf_reserve(out, place->len);
-    if (at == NULL)
-        return SP_E_LIMIT;
-    rc = sp_audit_trail_read(b->trail, place->offset, at, place->len);
-    if (rc == SP_OK)
-        sp_buf_commit(out, place->len);
-    return rc;
 }

@@ -28,16 +28,22 @@ struct sp_audit_book_options {
     const struct sp_audit_signer *signer; /* copied; its node text is lent */
     const struct sp_clock *clock;
     struct sp_log *log;
-    uint64_t checkpoint_records;      /* a checkpoint is due after so many lines, 0: 1,000 */
-    int64_t checkpoint_ms;            /* or so long after an unsigned line, 0: 60 s */
-    const struct sp_digest *config;   /* of the settings, for audit.started; NULL: not told */
-    uint64_t generation;              /* of the configuration */
-    const struct sp_secret *facts;    /* key under which facts are kept; NULL: none are */
+    uint64_t checkpoint_records;    /* a checkpoint is due after so many lines, 0: 1,000 */
+    int64_t checkpoint_ms;          /* or so long after an unsigned line, 0: 60 s */
+    const struct sp_digest *config; /* of the settings, for audit.started; NULL: not told */
+    uint64_t generation;            /* of the configuration */
+    const struct sp_secret *facts;  /* key under which facts are kept; NULL: none are */
+    const struct sp_secret
+        *addresses; /* key of pseudonyms (audit/pseudonym.h); NULL: addresses stand in plain */
     const char *organization;         /* in TLS reports; NULL: the signer's node */
     size_t suppressed_max;            /* addresses that are not tried, at most; 0: 100,000 */
+    size_t wishes_max;                /* of what recipients chose themselves, at most; 0: 100,000 */
     const struct sp_secret *contacts; /* key of whom tenants write to; NULL: that is not kept */
     size_t contacts_max;
     int64_t contacts_keep_ms;
+    uint64_t rotate_len; /* the file gives way to the next when it has so many bytes; 0: never */
+    int64_t rotate_every_ms; /* or when such a piece of the UTC clock is over; 0: never */
+    int64_t keep_ms;         /* what has ended so long ago is removed; 0: never */
 };
 
 /*
@@ -100,6 +106,12 @@ int64_t sp_audit_book_checkpoint_at(const struct sp_audit_book *b);
 /* Says audit.checkpoint over all lines so far and commits. returns: SP_E_STORE_FAILED, SP_E_CRYPT_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_book_checkpoint(struct sp_audit_book *b, struct sp_err *err);
 
+/*
+ * Behind a checkpoint: removes an old file of which the checkpoint covers the word, begins a new file if it is due, says of
+ * the oldest file that it is to go if its time is over. returns: SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_rotate(struct sp_audit_book *b, struct sp_err *err);
+
 /* Says audit.stopped, makes a last checkpoint and commits. returns: as sp_audit_book_checkpoint */
 SP_MUST_CHECK enum sp_rc sp_audit_book_stop(struct sp_audit_book *b, struct sp_err *err);
 
@@ -147,6 +159,14 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_find(struct sp_audit_book *b, enum sp_aud
 /* Appends one line of a message, without its line end. returns: SP_E_IO, SP_E_AUDIT_INCOMPLETE */
 SP_MUST_CHECK enum sp_rc sp_audit_book_line(const struct sp_audit_book *b,
                                             const struct sp_audit_place *place, struct sp_buf *out);
+
+/*
+ * Appends the address behind a pseudonym that stands in these books.
+ *
+ * returns: SP_E_NOT_FOUND, SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_reveal(struct sp_audit_book *b, struct sp_bytes pseudonym,
+                                              struct sp_buf *out, struct sp_err *err);
 
 /* ---- posture ---- */
 

@@ -36,8 +36,21 @@ struct sp_policy_contacts;
 
 struct sp_audit_book {
     struct sp_store *store;
-    struct sp_journal_io own_io; /* the real disk, if none was given */
+    struct sp_journal_io own_io;    /* the real disk, if none was given */
+    const struct sp_journal_io *io; /* of the file's folder */
     struct sp_audit_trail *trail;
+    char *path; /* of the file */
+    uint64_t rotate_len;
+    int64_t rotate_every_ms;
+    int64_t keep_ms;
+    int64_t known_wall_ms; /* of the newest checkpoint before this start, */
+    int64_t known_mono_ms; /* and when that was read */
+    uint64_t base;       /* bytes in the files before this one: places count from the very first */
+    uint64_t file_first; /* seq of this file's first line */
+    int64_t file_at_ms;  /* when that was */
+    bool rotating;       /* the next file is committed, and not begun: */
+    uint64_t rotated_first;         /* behind this one */
+    const struct sp_audit_old *old; /* lent: lines of ended files that were read already */
     struct sp_audit_signer signer;
     const struct sp_clock *clock;
     struct sp_log *log;
@@ -57,6 +70,8 @@ struct sp_audit_book {
     struct sp_map *cursors;    /* moved since the last commit: shard -> struct sp_journal_cursor */
     struct sp_audit_message *asked; /* lent by sp_audit_book_message */
     struct sp_aead *facts;          /* NULL: facts are not kept */
+    bool hides;                     /* addresses stand as pseudonyms */
+    struct sp_secret pseudonym_key;
 
     struct sp_map *domains;         /* name -> struct sp_audit_domain */
     struct sp_list changed_domains; /* nobody was told yet */
@@ -74,6 +89,11 @@ struct sp_audit_book {
     int64_t contacts_since_ms;
     struct sp_audit_contact told[SP_AUDIT_CONTACTS_TOLD]; /* learnt, and nobody was told yet */
     size_t told_count;
+
+    struct sp_list told_wishes;           /* learnt, and nobody was told yet */
+    struct sp_audit_told_wish *told_wish; /* lent by sp_audit_book_wish_changed */
+    size_t wish_count;
+    size_t wishes_max;
 };
 
 /* An event that has become a line. */
@@ -89,6 +109,32 @@ struct sp_audit_context {
     int64_t time_ms;
     uint32_t part; /* of the next event */
 };
+
+/* rotate.c: completes a rotation that a crash has broken off. returns: SP_E_STORE_FAILED, SP_E_IO */
+SP_MUST_CHECK enum sp_rc sp_audit_rotate_recover(struct sp_audit_book *b,
+                                                 const struct sp_journal_io *io, const char *name,
+                                                 struct sp_err *err);
+/* Begins the new file on the disk. returns: SP_E_IO; it is tried again */
+SP_MUST_CHECK enum sp_rc sp_audit_rotate_finish(struct sp_audit_book *b);
+/* A file that has ended; its bytes count from those of the very first. */
+struct sp_audit_ended {
+    uint64_t first;
+    uint64_t base;
+    uint64_t len;
+};
+struct sp_audit_source;
+/* Which file holds the byte at offset. returns: SP_E_AUDIT_INCOMPLETE if it was removed, SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_rotate_find(const struct sp_audit_book *b, uint64_t offset,
+                                              struct sp_audit_ended *out);
+/* Opens one, compressed or not. owner: the caller. returns: SP_E_AUDIT_INCOMPLETE if it is not there, SP_E_IO */
+SP_MUST_CHECK enum sp_rc sp_audit_rotate_open(const char *file, uint64_t first,
+                                              struct sp_audit_source **out);
+struct sp_audit_old;
+/* Copies a line that was read. returns: SP_E_NOT_FOUND if old (may be NULL) has no such line; else how its reading went */
+SP_MUST_CHECK enum sp_rc sp_audit_old_get(const struct sp_audit_old *old,
+                                          const struct sp_audit_place *place, void *out);
+/* returns: where the tail begins, from the beginning of the very first file */
+uint64_t sp_audit_book_end(const struct sp_audit_book *b);
 
 /* Remembers a failure of the database for good. returns: rc */
 enum sp_rc sp_audit_book_note(struct sp_audit_book *b, enum sp_rc rc);
@@ -161,12 +207,29 @@ SP_MUST_CHECK enum sp_rc sp_audit_contact_load(struct sp_audit_book *b,
                                                struct sp_err *err);
 void sp_audit_contact_free(struct sp_audit_book *b);
 
+/* Learns from preference.changed of source "recipient". returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_wish_learn(struct sp_audit_book *b,
+                                             const struct sp_audit_line *line, struct sp_err *err);
+/* returns: SP_E_STORE_FAILED */
+SP_MUST_CHECK enum sp_rc sp_audit_wish_load(struct sp_audit_book *b, struct sp_err *err);
+void sp_audit_wish_free(struct sp_audit_book *b);
+
 /* Puts a message into the index of ids that others gave. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_origin_store(struct sp_audit_book *b,
                                                const struct sp_audit_message *m,
                                                struct sp_err *err);
 /* Makes the index of books that have none. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_origin_load(struct sp_audit_book *b, struct sp_err *err);
+
+/*
+ * Puts pseudonyms in place of the addresses in the line at the end of the tail, and keeps which is whose.
+ *
+ * from:    where the line begins
+ * returns: SP_E_LIMIT, SP_E_MALFORMED if that makes no line, SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_pseudonym_line(struct sp_audit_book *b, size_t from,
+                                                 const struct sp_audit_line *line,
+                                                 struct sp_err *err);
 
 /* Counts the sessions of a delivery.attempted. returns: SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_tlsrpt_learn(struct sp_audit_book *b,

@@ -63,6 +63,7 @@ static const struct sp_audit_event events[] = {
     {"admin.acted", false, false, "any other act of an administrator"},
     {"audit.checkpoint", false, false, "root and head of all lines so far, signed"},
     {"audit.started", false, false, "the ledger has begun to write"},
+    {"audit.continued", false, false, "a file begins where another has ended"},
     {"audit.stopped", false, false, "the ledger has ended in good order"},
     {"audit.gap", false, false, "something could not be recorded, and what"},
     {"audit.exported", false, false, "lines were handed out"},

@@ -26,6 +26,19 @@ static void clear_told(struct fold *f)
     f->count = 0;
 }
 
+/* told: left alone if the event could not be told and a gap stands in its place (has: false) */
+static enum sp_rc tell_one(struct fold *f, struct sp_bytes event, struct sp_audit_told *told,
+                           bool *has)
+{
+    struct sp_err detail = {0};
+    enum sp_rc rc = sp_audit_book_tell(f->b, &f->c, event, told, &detail);
+
+    *has = rc == SP_OK;
+    if (rc == SP_E_MALFORMED || rc == SP_E_LIMIT)
+        rc = sp_audit_book_gap(f->b, &f->c, "event-malformed", detail.text, 0, f->err);
+    return rc;
+}
+
 static enum sp_rc tell_list(struct fold *f, const struct sp_audit_list *list)
 {
     struct sp_audit_told *told = sp_arena_alloc(f->arena, (f->count + list->count) * sizeof(*told));
@@ -34,18 +47,30 @@ static enum sp_rc tell_list(struct fold *f, const struct sp_audit_list *list)
         memcpy(told, f->told, f->count * sizeof(*told));
     f->told = told;
     for (size_t i = 0; i < list->count; i++) {
-        struct sp_err detail = {0};
-        enum sp_rc rc =
-            sp_audit_book_tell(f->b, &f->c, list->events[i], &f->told[f->count], &detail);
+        bool has;
+        enum sp_rc rc = tell_one(f, list->events[i], &f->told[f->count], &has);
 
-        if (rc == SP_OK)
-            f->count++;
-        else if (rc == SP_E_MALFORMED || rc == SP_E_LIMIT)
-            rc = sp_audit_book_gap(f->b, &f->c, "event-malformed", detail.text, 0, f->err);
+        f->count += has;
         if (rc != SP_OK)
             return rc;
     }
     return SP_OK;
+}
+
+/* For records whose lines nobody looks at again. A destroyed segment has one for each of its thousands of messages. */
+static enum sp_rc tell_and_forget(struct fold *f, const struct sp_audit_list *list)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; rc == SP_OK && i < list->count; i++) {
+        struct sp_audit_told told;
+        bool has;
+
+        rc = tell_one(f, list->events[i], &told, &has);
+        if (has)
+            sp_audit_line_clear(&told.line);
+    }
+    return rc;
 }
 
 static bool names_recipient(const struct sp_json *line, uint16_t n)
@@ -166,7 +191,7 @@ static enum sp_rc put_notified(const struct fold *f, const struct sp_audit_messa
     sp_jw_array(&w, "n");
     sp_jw_int(&w, NULL, n);
     sp_jw_end(&w);
-    sp_jw_text(&w, "package", parent->package);
+    sp_jw_text(&w, "package", notice->package.len > 0 ? notice->package : parent->package);
     sp_jw_id(&w, "notice", notice->id.b);
     sp_jw_cstr(&w, "floor",
                r->floor < SP_FLOOR_COUNT ? sp_floor_name((enum sp_floor)r->floor) : NULL);
@@ -217,6 +242,21 @@ static enum sp_rc end_notice(struct fold *f, const struct sp_audit_message *noti
     return rc == SP_OK ? settle(f, parent) : rc;
 }
 
+/* A message that goes to several has a package for each, and the notice tells of the one that was laid down with it. */
+static enum sp_rc fold_child(struct fold *f, const struct sp_audit_message *parent,
+                             const struct sp_accept *child)
+{
+    struct sp_audit_message *m;
+    enum sp_rc rc = fold_accept(f, child);
+
+    if (rc != SP_OK || child->kind != SP_ACCEPT_KIND_NOTICE)
+        return rc;
+    rc = sp_audit_book_touch(f->b, &child->id, &m, f->err);
+    if (rc == SP_OK)
+        m->package = sp_arena_copy(m->arena, parent->package);
+    return rc;
+}
+
 static enum sp_rc fold_outcome(struct fold *f, const struct sp_outcome *outcome)
 {
     const struct sp_accept *child = outcome->child;
@@ -241,9 +281,7 @@ static enum sp_rc fold_outcome(struct fold *f, const struct sp_outcome *outcome)
     rc = end_notice(f, m);
     if (rc == SP_OK)
         rc = settle(f, m);
-    if (rc == SP_OK && child != NULL)
-        rc = fold_accept(f, child);
-    return rc;
+    return rc == SP_OK && child != NULL ? fold_child(f, m, child) : rc;
 }
 
 static uint8_t state_after(uint8_t type)
@@ -262,10 +300,12 @@ static enum sp_rc fold_act(struct fold *f, const struct sp_act *act)
 {
     uint8_t type = f->c.entry->type;
     struct sp_audit_message *m;
-    enum sp_rc rc = tell_list(f, &act->audit);
+    enum sp_rc rc;
 
-    if (rc != SP_OK || type == SP_RECORD_ACT || type == SP_RECORD_DESTROYED ||
-        sp_id_is_zero(&act->id))
+    if (type == SP_RECORD_ACT || type == SP_RECORD_DESTROYED)
+        return tell_and_forget(f, &act->audit);
+    rc = tell_list(f, &act->audit);
+    if (rc != SP_OK || sp_id_is_zero(&act->id))
         return rc;
     rc = sp_audit_book_touch(f->b, &act->id, &m, f->err);
     if (rc != SP_OK)
@@ -368,5 +408,24 @@ enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
     clear_told(&f);
     sp_arena_free(f.arena);
     b->broken = b->broken || rc != SP_OK; /* half of it may be in the books */
+    return rc;
+}
+
+enum sp_rc sp_audit_book_cursor(struct sp_audit_book *b, const char *shard,
+                                struct sp_journal_cursor *out, struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(b->store, "SELECT segment, offset FROM cursor WHERE shard = ?1");
+    enum sp_rc rc;
+    bool row;
+
+    *out = (struct sp_journal_cursor){0};
+    sp_store_bind_text(q, 1, sp_bytes_cstr(shard));
+    rc = sp_store_next(q, &row, err);
+    if (rc == SP_OK && row) {
+        out->segment = (uint64_t)sp_store_int(q, 0);
+        out->offset = (uint64_t)sp_store_int(q, 1);
+    }
+    sp_store_done(q);
     return rc;
 }

@@ -73,6 +73,7 @@ struct range {
 };
 
 struct sp_merkle_prover {
+    uint64_t index;
     uint64_t size;
     uint64_t next; /* leaf that comes now */
     size_t count;  /* ranges */
@@ -128,6 +129,7 @@ struct sp_merkle_prover *sp_merkle_prover_new(uint64_t index, uint64_t size)
     struct sp_merkle_prover *p = sp_calloc(1, sizeof(*p));
 
     sp_assert(index < size);
+    p->index = index;
     p->size = size;
     find_ranges(p, index);
     sort_ranges(p);
@@ -137,6 +139,32 @@ struct sp_merkle_prover *sp_merkle_prover_new(uint64_t index, uint64_t size)
 void sp_merkle_prover_free(struct sp_merkle_prover *p)
 {
     sp_free(p);
+}
+
+/*
+ * A range left of the leaf is a full subtree of 2^k leaves whose place is a multiple of 2^(k+1). So, if the edge is not to
+ * the left of it and not beyond the leaf, either that subtree is the edge's node k, or the edge's smaller nodes lie in it.
+ */
+bool sp_merkle_prover_seed(struct sp_merkle_prover *p, const struct sp_merkle *edge)
+{
+    sp_assert(p->next == 0);
+    if (p->index < edge->size)
+        return false;
+    p->next = edge->size;
+    for (; p->at < p->count; p->at++) {
+        struct range *r = &p->range[p->order[p->at]];
+        struct sp_merkle part = *edge;
+
+        if (r->from >= edge->size)
+            break;
+        part.size = (r->to < edge->size ? r->to : edge->size) - r->from;
+        if (r->to > edge->size) {
+            p->running = part;
+            break;
+        }
+        r->root = sp_merkle_root(&part); /* of one node */
+    }
+    return true;
 }
 
 void sp_merkle_prover_add(struct sp_merkle_prover *p, const struct sp_digest *leaf)

@@ -52,6 +52,12 @@ struct sp_merkle_prover;
 struct sp_merkle_prover *sp_merkle_prover_new(uint64_t index, uint64_t size);
 void sp_merkle_prover_free(struct sp_merkle_prover *p);
 SP_AUTO_DEFINE(sp_merkle_prover)
+/*
+ * Goes on behind the leaves of a tree, of which only the right edge is known; before any leaf was added.
+ *
+ * returns: false if the leaf to be proved is one of those: there is no proof then
+ */
+SP_MUST_CHECK bool sp_merkle_prover_seed(struct sp_merkle_prover *p, const struct sp_merkle *edge);
 /* Takes the next leaf; those past size are ignored. */
 void sp_merkle_prover_add(struct sp_merkle_prover *p, const struct sp_digest *leaf);
 /* returns: SP_OK once all leaves have passed, else SP_E_AUDIT_INCOMPLETE */

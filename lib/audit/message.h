@@ -50,7 +50,7 @@ struct sp_audit_message {
     struct sp_bytes message_id;
     struct sp_bytes network_message_id;
     struct sp_bytes phi;
-    struct sp_bytes package; /* of the portal, for portal.notified */
+    struct sp_bytes package; /* of the portal: the one laid down last, or that a notice tells of */
     struct sp_bytes *rules;
     uint32_t rule_count;
     struct sp_audit_rcpt *rcpts;

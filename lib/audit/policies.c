@@ -7,10 +7,12 @@
 #include "audit/policies.h"
 
 #include "audit/book_priv.h"
+#include "audit/policies_priv.h"
 #include "base/text.h"
 #include "json/json.h"
 
-#define EVENT_MAX 65536
+#define EVENT_MAX     65536
+#define CANONICAL_MAX ((size_t)64 << 20)
 
 static enum sp_rc read_last(struct sp_audit_book *b, struct sp_buf *last, struct sp_err *err)
 {
@@ -130,6 +132,86 @@ static enum sp_rc was_live(struct sp_audit_book *b, struct sp_bytes hash, bool *
     return rc;
 }
 
+/* The canonical text of a version, as the books have it; empty if they don't. */
+static enum sp_rc read_canonical(struct sp_audit_book *b, struct sp_bytes hash, struct sp_buf *out,
+                                 struct sp_err *err)
+{
+    struct sp_store_query *q = sp_store_query(
+        b->store, "SELECT canonical FROM policy WHERE hash = ?1 AND canonical IS NOT NULL LIMIT 1");
+    bool row = false;
+    enum sp_rc rc;
+
+    sp_store_bind_text(q, 1, hash);
+    rc = sp_store_next(q, &row, err);
+    if (rc == SP_OK && row)
+        sp_buf_put(out, sp_store_blob(q, 0));
+    sp_store_done(q);
+    return rc;
+}
+
+enum sp_rc sp_audit_book_policy_text(struct sp_audit_book *b, struct sp_bytes hash,
+                                     struct sp_buf *out, struct sp_err *err)
+{
+    size_t before = out->len;
+    enum sp_rc rc = read_canonical(b, hash, out, err);
+
+    return rc == SP_OK && out->len == before ? SP_E_NOT_FOUND : rc;
+}
+
+/* Files that nobody published: members of lists that change by themselves are told as what they are. */
+static enum sp_rc write_files(struct sp_audit_book *b, const struct sp_audit_policy *p,
+                              struct sp_bytes before, struct sp_jw *w, struct sp_err *err)
+{
+    struct sp_buf old, files;
+    struct sp_jw list;
+    bool only_lists;
+    enum sp_rc rc;
+
+    sp_buf_init(&old, CANONICAL_MAX);
+    sp_buf_init(&files, EVENT_MAX / 2);
+    rc = read_canonical(b, before, &old, err);
+    sp_jw_init(&list, &files);
+    sp_jw_array(&list, NULL);
+    only_lists = rc == SP_OK && sp_audit_policy_lists(sp_buf_bytes(&old), p->canonical, &list) &&
+                 sp_buf_rc(&files) == SP_OK;
+    sp_jw_end(&list);
+    write_unpublished(
+        w, only_lists ? "members of lists that are marked as kept from a directory or a table"
+                      : "policy files, not published");
+    if (only_lists)
+        sp_jw_raw(w, "files", sp_buf_bytes(&files));
+    sp_buf_clear(&old);
+    sp_buf_clear(&files);
+    return rc;
+}
+
+/*
+ * Whether an act takes back what was live: that very version, or its rules beside what is recorded now. What the act says it
+ * restored counts only as far as these books had it live.
+ */
+static enum sp_rc takes_back(struct sp_audit_book *b, const struct sp_audit_policy *p,
+                             const struct sp_json *act, struct sp_bytes before, bool *out,
+                             struct sp_err *err)
+{
+    struct sp_bytes restored = sp_json_text_of(act, "restored");
+    struct sp_buf old, then;
+    enum sp_rc rc;
+
+    *out = false;
+    if (!is_event(act, SP_LIT("policy.rolled-back")) || restored.len == 0)
+        return SP_OK;
+    sp_buf_init(&old, CANONICAL_MAX);
+    sp_buf_init(&then, CANONICAL_MAX);
+    rc = read_canonical(b, before, &old, err);
+    if (rc == SP_OK)
+        rc = read_canonical(b, restored, &then, err);
+    *out = rc == SP_OK &&
+           sp_audit_policy_is_taken_back(sp_buf_bytes(&old), sp_buf_bytes(&then), p->canonical);
+    sp_buf_clear(&old);
+    sp_buf_clear(&then);
+    return rc;
+}
+
 /* What was in effect until now, and whether the new version was so at any time before. */
 struct past {
     struct sp_bytes before;
@@ -160,6 +242,8 @@ static enum sp_rc say(struct sp_audit_book *b, const struct sp_audit_policy *p,
     }
     act = known ? sp_json_root(doc) : NULL;
     free_to = known && past->was_live && is_event(act, SP_LIT("policy.rolled-back"));
+    if (known && !free_to)
+        rc = takes_back(b, p, act, past->before, &free_to, err);
     sp_buf_init(&text, EVENT_MAX);
     sp_jw_init(&w, &text);
     sp_jw_object(&w, NULL);
@@ -168,13 +252,16 @@ static enum sp_rc say(struct sp_audit_book *b, const struct sp_audit_policy *p,
     else if (known)
         write_admin(&w, act, approver_of(&seen, act, p->second_person));
     else
-        write_unpublished(&w, "policy files, not published");
+        rc = write_files(b, p, past->before, &w, err);
     sp_jw_object(&w, "version");
     sp_jw_text(&w, "before", past->before);
     sp_jw_text(&w, "after", p->hash);
+    if (free_to && !past->was_live) /* the rules of a version beside what was recorded since */
+        sp_jw_text(&w, "restored", sp_json_text_of(act, "restored"));
     sp_jw_end(&w);
     sp_jw_end(&w);
-    rc = sp_audit_book_say(b, sp_buf_bytes(&text), err);
+    if (rc == SP_OK)
+        rc = sp_audit_book_say(b, sp_buf_bytes(&text), err);
     sp_buf_clear(&text);
     sp_buf_clear(&seen.by);
     return rc;

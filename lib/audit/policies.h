@@ -43,6 +43,14 @@ struct sp_audit_vote {
 };
 
 /*
+ * Appends the canonical text of a version that took effect once: what was hashed.
+ *
+ * returns: SP_OK, SP_E_NOT_FOUND if these books never had it, SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_policy_text(struct sp_audit_book *b, struct sp_bytes hash,
+                                                   struct sp_buf *out, struct sp_err *err);
+
+/*
  * Proposes a version: policy.proposed. One that waits already, or is approved, stays as it is. Commits.
  *
  * returns: SP_OK, SP_E_USAGE, SP_E_MALFORMED, SP_E_STORE_FAILED

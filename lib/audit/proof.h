@@ -28,6 +28,25 @@ struct sp_audit_prover *sp_audit_prover_new(const struct sp_audit_proof_ask *ask
 void sp_audit_prover_free(struct sp_audit_prover *p);
 SP_AUTO_DEFINE(sp_audit_prover)
 
+/*
+ * Goes on behind the lines of the state, which are not looked at; before any line was added.
+ *
+ * returns: false if one of the records is among those lines
+ */
+SP_MUST_CHECK bool sp_audit_prover_seed(struct sp_audit_prover *p,
+                                        const struct sp_audit_state *state);
+
+/*
+ * Makes a proof from an audit file and the older ones beside it, of which it reads those that it needs. A file may be
+ * rotated meanwhile.
+ *
+ * out:     the proof is appended
+ * returns: SP_OK; SP_E_AUDIT_INCOMPLETE if a record lies in a file that is not here; SP_E_IO, SP_E_NOT_FOUND
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_prove_files(const struct sp_audit_proof_ask *ask,
+                                              const char *path, struct sp_buf *out,
+                                              struct sp_err *err);
+
 /* Takes the next line of the file, without its line end. returns: false when no more lines are needed */
 bool sp_audit_prover_add(struct sp_audit_prover *p, struct sp_bytes line);
 

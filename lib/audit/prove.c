@@ -60,6 +60,16 @@ void sp_audit_prover_free(struct sp_audit_prover *p)
     sp_free(p);
 }
 
+bool sp_audit_prover_seed(struct sp_audit_prover *p, const struct sp_audit_state *state)
+{
+    bool ok = true;
+
+    p->next = state->last_seq + 1;
+    for (size_t i = 0; i < p->count; i++)
+        ok = sp_merkle_prover_seed(p->wanted[i].path, &state->tree) && ok;
+    return ok && p->checkpoint_seq > state->last_seq;
+}
+
 bool sp_audit_prover_add(struct sp_audit_prover *p, struct sp_bytes line)
 {
     uint64_t seq = p->next++;

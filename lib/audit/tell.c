@@ -1,6 +1,7 @@
 /*
  * From an event to a line of the books: stamped, chained, put behind the others, and noted with the message it is about.
- * What the line says is looked at once more here for what the ledger itself remembers.
+ * What the line says is looked at once more here for what the ledger itself remembers: by the line as it was told, with its
+ * addresses, also where what is written has pseudonyms for them.
  */
 #include "audit/book_priv.h"
 #include "base/text.h"
@@ -69,7 +70,8 @@ static void note_facts(struct sp_audit_message *m, const struct sp_audit_line *l
     if (strcmp(line->event->name, "portal.deposited") == 0)
         m->package = sp_arena_copy(m->arena, package);
     if (sp_json_bool_of(line->root, "possibly_attempted", false) ||
-        sp_json_bool_of(line->root, "possibly_delivered", false))
+        sp_json_bool_of(line->root, "possibly_delivered", false) ||
+        sp_json_bool_of(line->root, "possibly_repeated", false))
         m->duplicates_possible = true;
 }
 
@@ -79,12 +81,14 @@ static enum sp_rc keep(struct sp_audit_book *b, size_t from, const struct sp_aud
 {
     struct sp_bytes text = sp_bytes_slice(sp_buf_bytes(&b->tail), from, SIZE_MAX);
     struct sp_audit_place place = {
-        .seq = line->seq, .offset = sp_audit_trail_len(b->trail) + from, .len = (uint32_t)text.len};
+        .seq = line->seq, .offset = sp_audit_book_end(b) + from, .len = (uint32_t)text.len};
     struct sp_audit_message *m;
     enum sp_rc rc = sp_audit_tlsrpt_learn(b, line, err);
 
     if (rc == SP_OK)
         rc = sp_audit_reports_learn(b, line, err);
+    if (rc == SP_OK)
+        rc = sp_audit_wish_learn(b, line, err);
     if (rc != SP_OK)
         return rc;
     if (line->has_message) {
@@ -122,6 +126,8 @@ enum sp_rc sp_audit_book_tell(struct sp_audit_book *b, struct sp_audit_context *
                                                 c->entry->place.sequence, c->part};
     c->part++;
     rc = sp_audit_line_build(event, &stamp, &b->tail, &line, err);
+    if (rc == SP_OK && b->hides)
+        rc = sp_audit_pseudonym_line(b, from, &line, err);
     if (rc == SP_OK)
         rc = keep(b, from, &line, err);
     if (rc != SP_OK) {

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 
 #define NAME_LEN_MAX 256
+#define ASIDE_MAX    100
 #define COPY_LEN     65536
 
 struct sp_audit_trail {
@@ -20,6 +21,7 @@ struct sp_audit_trail {
     int fd;
     char *name;
     uint64_t len;
+    bool renamed; /* it has its final name, and there is no new one yet */
 };
 
 /* returns: 0 or -errno */
@@ -221,6 +223,96 @@ enum sp_rc sp_audit_trail_append(struct sp_audit_trail *t, struct sp_bytes lines
         return sp_fail_errno(err, SP_E_IO, -failed, "%s: can't append", t->name);
     }
     t->len += lines.len;
+    return SP_OK;
+}
+
+/* returns: 1 if there is a file of that name, 0 if not, or -errno */
+static int is_there(const struct sp_journal_io *io, const char *name)
+{
+    int fd = io->open(io->ctx, name, SP_IO_OPEN_READ);
+
+    if (fd == -EACCES || fd == -ELOOP) /* somebody else's file, or a link */
+        return 1;
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    io->close(io->ctx, fd);
+    return 1;
+}
+
+/* What has that name gets another, which no file has yet. returns: 0 or -errno */
+static int make_room(const struct sp_journal_io *io, const char *name)
+{
+    struct sp_buf other;
+    int there = 1;
+    int failed;
+
+    sp_buf_init(&other, NAME_LEN_MAX);
+    for (unsigned i = 1; there == 1 && i <= ASIDE_MAX; i++) {
+        sp_buf_reset(&other);
+        sp_buf_printf(&other, "%s.foreign", name);
+        if (i > 1)
+            sp_buf_printf(&other, "-%u", i);
+        sp_buf_put_u8(&other, 0);
+        there = sp_buf_rc(&other) == SP_OK ? is_there(io, (const char *)other.ptr) : -ENAMETOOLONG;
+    }
+    failed = there == 1 ? -EEXIST : there;
+    if (failed == 0)
+        failed = io->rename(io->ctx, name, (const char *)other.ptr);
+    if (failed == 0) /* for good before another has its name */
+        failed = io->sync_folder(io->ctx, ".");
+    sp_buf_clear(&other);
+    return failed;
+}
+
+int sp_audit_trail_finish(const struct sp_journal_io *io, const char *name, const char *final,
+                          struct sp_audit_finish *finish)
+{
+    int there = SP_FAULT("audit.rotate-rename") ? -EIO : is_there(io, name);
+    int failed = 0;
+
+    if (there < 0)
+        return there;
+    finish->lost = there == 0;
+    if (finish->lost) /* what has the final name may be it */
+        return 0;
+    there = is_there(io, final);
+    if (there == 1) {
+        failed = make_room(io, final);
+        finish->aside = finish->aside || failed == 0;
+    }
+    if (there < 0 || failed < 0)
+        return there < 0 ? there : failed;
+    return io->rename(io->ctx, name, final);
+}
+
+enum sp_rc sp_audit_trail_rotate(struct sp_audit_trail *t, const char *final,
+                                 struct sp_audit_finish *finish, struct sp_err *err)
+{
+    const struct sp_journal_io *io = t->io;
+    int failed = 0;
+    int fd = -1;
+
+    if (!t->renamed)
+        failed = sp_audit_trail_finish(io, t->name, final, finish);
+    t->renamed = t->renamed || failed == 0;
+    if (failed ==
+        0) /* for good before another has the name: else a power cut may leave that one alone */
+        failed = io->sync_folder(io->ctx, ".");
+    if (failed == 0) {
+        fd = SP_FAULT("audit.rotate-open") ? -EMFILE : open_file(io, t->name);
+        failed = fd < 0 ? fd : 0;
+    }
+    if (failed == 0)
+        failed = SP_FAULT("audit.rotate-folder") ? -EIO : io->sync_folder(io->ctx, ".");
+    if (failed != 0) {
+        if (fd >= 0)
+            io->close(io->ctx, fd);
+        return sp_fail_errno(err, SP_E_IO, -failed, "%s: can't rotate", t->name);
+    }
+    io->close(io->ctx, t->fd);
+    t->fd = fd;
+    t->len = 0;
+    t->renamed = false;
     return SP_OK;
 }
 

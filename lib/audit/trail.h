@@ -47,6 +47,30 @@ uint64_t sp_audit_trail_len(const struct sp_audit_trail *t);
 SP_MUST_CHECK enum sp_rc sp_audit_trail_append(struct sp_audit_trail *t, struct sp_bytes lines,
                                                struct sp_err *err);
 
+/* What was found when a file got its final name. */
+struct sp_audit_finish {
+    bool lost; /* it was not there any more: somebody has moved it away */
+    bool
+        aside; /* another had that name; it is now called NAME.foreign, or NAME.foreign-2 and so on */
+};
+
+/*
+ * Gives a file its final name, and replaces none that has it. A file that is gone counts as done: nothing can bring it back,
+ * and the lines to come need a place.
+ *
+ * finish:  out; aside is never set to false
+ * returns: 0 or -errno; try again
+ */
+SP_MUST_CHECK int sp_audit_trail_finish(const struct sp_journal_io *io, const char *name,
+                                        const char *final, struct sp_audit_finish *finish);
+
+/*
+ * Gives the file its final name and begins a new one under the old name. Both are durable then; what fails may be tried
+ * again, and until then nothing can be appended. returns: SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_trail_rotate(struct sp_audit_trail *t, const char *final,
+                                               struct sp_audit_finish *finish, struct sp_err *err);
+
 /* Reads len bytes at offset into out, whole. returns: SP_E_IO, SP_E_AUDIT_INCOMPLETE if they are not there */
 SP_MUST_CHECK enum sp_rc sp_audit_trail_read(const struct sp_audit_trail *t, uint64_t offset,
                                              void *out, size_t len);

@@ -7,6 +7,8 @@
  */
 #include "audit/verify.h"
 
+#include "audit/series.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,6 +17,7 @@ struct sp_audit_verifier {
     bool may_learn; /* keys from the file */
     bool key_unknown;
     bool stopped;
+    bool is_part;     /* of a series, alone */
     bool ends_signed; /* the last line is a good checkpoint */
     bool head_seen;   /* passed its place and fitted */
     char *head;       /* text of the head file; NULL if there is none */
@@ -136,6 +139,10 @@ static bool check_first(struct sp_audit_verifier *v, const struct sp_audit_line 
     memcpy(v->node, line->node.ptr, line->node.len);
     v->report.first_seq = line->seq;
     v->report.first_ms = line->time_ms;
+    if (line->seq != 1 && sp_audit_continued_get(line, &v->state)) {
+        v->report.begins_later = true; /* the next checkpoint shows whether the edge is right */
+        return true;
+    }
     if (line->seq != 1) {
         stop_here(v, SP_AUDIT_IS_INCOMPLETE, "the file begins with record %llu, not with 1",
                   (unsigned long long)line->seq);
@@ -155,6 +162,9 @@ static bool check_link(struct sp_audit_verifier *v, const struct sp_audit_line *
 
     if (!sp_bytes_eq(line->node, sp_bytes_cstr(v->node)))
         stop_here(v, SP_AUDIT_WAS_ALTERED, "record %llu is of another node", is);
+    else if (is > due && strcmp(line->event->name, "audit.continued") == 0)
+        stop_here(v, SP_AUDIT_IS_INCOMPLETE, "records %llu to %llu are missing: a file of its own",
+                  due, is - 1);
     else if (is > due)
         stop_here(v, SP_AUDIT_WAS_ALTERED,
                   "record %llu stands where %llu is due: dropped or swapped", is, due);
@@ -168,12 +178,41 @@ static bool check_link(struct sp_audit_verifier *v, const struct sp_audit_line *
     return !v->stopped;
 }
 
+/* Where a file goes on from another, it says what the lines before come to. */
+static bool check_edge(struct sp_audit_verifier *v, const struct sp_audit_line *line)
+{
+    struct sp_audit_state said;
+
+    if (strcmp(line->event->name, "audit.continued") != 0)
+        return true;
+    if (sp_audit_continued_get(line, &said) && said.tree.size == v->state.tree.size &&
+        sp_digest_eq(&said.head, &v->state.head)) {
+        struct sp_digest theirs = sp_merkle_root(&said.tree);
+        struct sp_digest ours = sp_merkle_root(&v->state.tree);
+
+        if (sp_digest_eq(&theirs, &ours))
+            return true;
+    }
+    stop_here(v, SP_AUDIT_WAS_ALTERED, "what it goes on from are other lines than these");
+    return false;
+}
+
+static void note_purge(struct sp_audit_verifier *v, const struct sp_audit_line *line)
+{
+    int64_t last = sp_json_int_of(line->root, "last_seq", 0);
+
+    if (strcmp(line->event->name, "audit.purged") == 0 && last > 0 &&
+        (uint64_t)last > v->report.purged_to)
+        v->report.purged_to = (uint64_t)last;
+}
+
 /* A key that the file brings: believed only where nobody gave a better one. */
 static void learn_key(struct sp_audit_verifier *v, const struct sp_audit_line *line)
 {
     struct sp_audit_public key;
 
-    if (!v->may_learn || strcmp(line->event->name, "audit.started") != 0)
+    if (!v->may_learn || (strcmp(line->event->name, "audit.started") != 0 &&
+                          strcmp(line->event->name, "audit.continued") != 0))
         return;
     if (!sp_audit_public_get(sp_json_find(line->root, "key"), &key))
         return;
@@ -227,8 +266,10 @@ static void take_line(struct sp_audit_verifier *v, struct sp_bytes text)
         stop(v, SP_AUDIT_WAS_ALTERED, v->report.records + 1, &err);
         return;
     }
-    if (v->report.records == 0 ? check_first(v, &line) : check_link(v, &line)) {
+    if (v->report.records == 0 ? check_first(v, &line)
+                               : check_link(v, &line) && check_edge(v, &line)) {
         learn_key(v, &line);
+        note_purge(v, &line);
         check_checkpoint(v, &line);
     }
     if (!v->stopped) {
@@ -262,6 +303,17 @@ void sp_audit_verifier_feed(struct sp_audit_verifier *v, struct sp_bytes data)
     }
 }
 
+void sp_audit_verifier_set_part(struct sp_audit_verifier *v)
+{
+    v->is_part = true;
+}
+
+/* returns: whether lines before the first are missing and nothing says why */
+static bool lacks_beginning(const struct sp_audit_verifier *v)
+{
+    return v->report.begins_later && !v->is_part && v->report.purged_to + 1 < v->report.first_seq;
+}
+
 static void check_end(struct sp_audit_verifier *v)
 {
     unsigned long long lines = (unsigned long long)v->state.tree.size;
@@ -271,6 +323,11 @@ static void check_end(struct sp_audit_verifier *v)
     else if (v->report.has_head && !v->head_seen && v->said.tree_size > v->state.tree.size)
         stop_here(v, SP_AUDIT_IS_INCOMPLETE, "cut at its end: %llu lines of %llu are there", lines,
                   (unsigned long long)v->said.tree_size);
+    else if (lacks_beginning(v))
+        stop_here(v, SP_AUDIT_IS_INCOMPLETE,
+                  "records 1 to %llu are in older files that are not here, and no record says "
+                  "that they were removed",
+                  (unsigned long long)v->report.first_seq - 1);
     else if (lines == 0)
         stop_here(v, SP_AUDIT_IS_INCOMPLETE, "there is no record in it");
     else if (!v->report.has_head && !v->ends_signed)

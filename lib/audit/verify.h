@@ -32,6 +32,8 @@ struct sp_audit_report {
     char key[SP_AUDIT_KEY_ID_MAX]; /* of the last good signature; "" if none */
     bool key_from_file;            /* nobody vouches for the key but the file itself */
     bool has_head;
+    bool begins_later;  /* it goes on from an older file that was not looked at */
+    uint64_t purged_to; /* seq of the last line that was removed on record */
 };
 
 struct sp_audit_verifier;
@@ -46,7 +48,10 @@ struct sp_audit_verifier *sp_audit_verifier_new(const struct sp_audit_ring *trus
 void sp_audit_verifier_free(struct sp_audit_verifier *v);
 SP_AUTO_DEFINE(sp_audit_verifier)
 
-/* Takes the next bytes of the file; any split will do. After the first fault the rest is not looked at. */
+/* One final file of a series is looked at by itself: that the lines before it are elsewhere is no fault. */
+void sp_audit_verifier_set_part(struct sp_audit_verifier *v);
+
+/* Takes the next bytes of the file, or of one file of a series after the other; any split will do. After the first fault the rest is not looked at. */
 void sp_audit_verifier_feed(struct sp_audit_verifier *v, struct sp_bytes data);
 
 /* Says that the file has ended. returns: the report, lent, good as long as the verifier */

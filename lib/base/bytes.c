@@ -35,27 +35,6 @@ bool sp_bytes_eq(struct sp_bytes a, struct sp_bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-uint8_t sp_ascii_lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
-bool sp_ascii_is_alpha(uint8_t c)
-{
-    c = sp_ascii_lower(c);
-    return c >= 'a' && c <= 'z';
-}
-
-bool sp_ascii_is_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9';
-}
-
-bool sp_ascii_is_alnum(uint8_t c)
-{
-    return sp_ascii_is_alpha(c) || sp_ascii_is_digit(c);
-}
-
 bool sp_bytes_eq_nocase(struct sp_bytes a, struct sp_bytes b)
 {
     return a.len == b.len && sp_bytes_starts_nocase(a, b);
@@ -79,6 +58,14 @@ bool sp_bytes_starts_nocase(struct sp_bytes b, struct sp_bytes prefix)
         if (sp_ascii_lower(b.ptr[i]) != sp_ascii_lower(prefix.ptr[i]))
             return false;
     return true;
+}
+
+bool sp_bytes_has_nocase(struct sp_bytes text, struct sp_bytes part)
+{
+    for (size_t at = 0; at + part.len <= text.len; at++)
+        if (sp_bytes_eq_nocase(sp_bytes_slice(text, at, part.len), part))
+            return true;
+    return false;
 }
 
 bool sp_bytes_ends_nocase(struct sp_bytes b, struct sp_bytes suffix)

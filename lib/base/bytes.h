@@ -58,6 +58,8 @@ int sp_bytes_cmp(struct sp_bytes a, struct sp_bytes b);
 
 /* returns: whether b begins with (ends with) the other, ASCII case ignored */
 bool sp_bytes_starts_nocase(struct sp_bytes b, struct sp_bytes prefix);
+/* returns: whether part, which may be empty, stands somewhere in text; ASCII letters of either case are one */
+bool sp_bytes_has_nocase(struct sp_bytes text, struct sp_bytes part);
 bool sp_bytes_ends_nocase(struct sp_bytes b, struct sp_bytes suffix);
 
 /* returns: offset of the first such byte (of the first such sequence), or SIZE_MAX */
@@ -80,10 +82,26 @@ bool sp_bytes_split(struct sp_bytes *rest, uint8_t separator, struct sp_bytes *p
 SP_MUST_CHECK bool sp_bytes_to_u64(struct sp_bytes b, uint64_t *out);
 
 /* ASCII only, whatever the locale. returns: the lower-case letter, or c itself */
-uint8_t sp_ascii_lower(uint8_t c);
-bool sp_ascii_is_alpha(uint8_t c);
-bool sp_ascii_is_digit(uint8_t c);
-bool sp_ascii_is_alnum(uint8_t c);
+static inline uint8_t sp_ascii_lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+/* The same: inline, since readers of text ask them for each byte. returns: whether it is such a byte */
+static inline bool sp_ascii_is_alpha(uint8_t c)
+{
+    return (uint8_t)((c | 0x20) - 'a') < 26;
+}
+
+static inline bool sp_ascii_is_digit(uint8_t c)
+{
+    return (uint8_t)(c - '0') < 10;
+}
+
+static inline bool sp_ascii_is_alnum(uint8_t c)
+{
+    return sp_ascii_is_alpha(c) || sp_ascii_is_digit(c);
+}
 
 /* returns: a hash of the bytes that a peer can't steer (SipHash with the given 16-byte key) */
 uint64_t sp_bytes_hash(struct sp_bytes b, const uint8_t key[16]);

@@ -33,12 +33,15 @@ struct sp_config_listen {
     enum sp_listen_tls tls;
     enum sp_listen_auth auth;
     struct sp_config_texts proxies; /* networks of load balancers that speak PROXY version 2 */
-    bool plain_ok;                  /* mail from the tenant's networks without AUTH or TLS */
-    bool bounces;                   /* mail to the tenants' return paths alone */
+    struct sp_config_texts
+        certificates; /* names in tls.certificates; none: the first one and all */
+    bool plain_ok;    /* mail from the tenant's networks without AUTH or TLS */
+    bool bounces;     /* mail to the tenants' return paths alone */
 };
 
 /* A certificate beside the first, for clients that ask for one of its names. */
 struct sp_config_certificate {
+    const char *name; /* by which listeners name it, others may share it; "" for none */
     const char *certificate;
     const char *key;
     const char *staple; /* "" for none */
@@ -112,10 +115,16 @@ struct sp_config {
         int64_t size_limit; /* bytes */
         int64_t max_recipients;
         int64_t max_sessions;
-        int64_t max_source;   /* sessions of one source */
-        int64_t max_connects; /* connections of one source in a minute; 0: any */
+        int64_t max_source; /* sessions of one source */
+        int64_t max_queue;
+        int64_t max_memory;        /* bytes, of all sessions and messages that come; 0: any */
+        int64_t max_source_memory; /* the same, of one source */
+        int64_t max_bytes;         /* a second, of all; 0: any */
+        int64_t max_source_bytes;  /* a second, of one source; 0: any */
+        int64_t max_connects;      /* connections of one source in a minute; 0: any */
         int64_t max_errors;
         int64_t idle_ms;
+        int64_t handshake_ms;
         int64_t least_rate;   /* bytes a second of a message; 0: any */
         int64_t inline_limit; /* bytes of a body that lies in its record */
         int64_t memory;       /* bytes of all bodies in flight in one relay */
@@ -163,6 +172,7 @@ struct sp_config {
         int64_t session_ms;
         int64_t max_codes; /* codes sent per package and hour */
         int64_t max_tries; /* per code */
+        int64_t choice_ms; /* how long a recipient's choice holds; 0: none is offered */
     } portal;
     struct {
         const char *socket; /* relative to state_dir */
@@ -174,7 +184,11 @@ struct sp_config {
         const char *signing_key;
         int64_t checkpoint_ms;
         int64_t checkpoint_records;
-        const char *addresses; /* "plain" */
+        int64_t rotate_size;     /* 0: never */
+        int64_t rotate_every_ms; /* 0: never */
+        int64_t keep_ms;         /* 0: for ever */
+        const char *addresses;   /* "plain" or "hmac" */
+        const char *address_key; /* of hmac; "": derived */
     } audit;
     struct {
         const char *smime_certificate;
@@ -211,6 +225,12 @@ struct sp_config {
         size_t issuer_count;
         int64_t leeway_ms; /* between their clocks and ours */
     } oauth;
+    struct {
+        struct sp_config_texts
+            approvers;                 /* "group:uid": who may release what is held for a group */
+        struct sp_config_texts notify; /* "group:address": who is told that something is */
+        int64_t notify_every_ms;
+    } holds;
     struct {
         bool second_person;
         struct sp_config_texts approvers; /* numeric user ids that may ask policy.* beside root */

@@ -128,11 +128,32 @@ static bool is_sha256(struct sp_bytes t)
     return t.len == 64;
 }
 
+static bool is_name(struct sp_bytes t)
+{
+    return only(t, "-._") && t.len <= 64;
+}
+
 static bool is_uid(struct sp_bytes t)
 {
     uint64_t n;
 
     return sp_bytes_to_u64(t, &n) && n > 0 && n < UINT32_MAX;
+}
+
+static bool is_group_uid(struct sp_bytes t)
+{
+    size_t at = sp_bytes_find(t, ':');
+
+    return at != SIZE_MAX && at > 0 && is_name(sp_bytes_slice(t, 0, at)) &&
+           is_uid(sp_bytes_slice(t, at + 1, t.len));
+}
+
+static bool is_group_mailbox(struct sp_bytes t)
+{
+    size_t at = sp_bytes_find(t, ':');
+
+    return at != SIZE_MAX && at > 0 && is_name(sp_bytes_slice(t, 0, at)) &&
+           is_mailbox(sp_bytes_slice(t, at + 1, t.len));
 }
 
 static bool is_date(struct sp_bytes t)
@@ -147,11 +168,6 @@ static bool is_date(struct sp_bytes t)
     ok = t.len == 10 && sp_time_parse_rfc3339(sp_buf_bytes(&text), &ms);
     sp_buf_clear(&text);
     return ok;
-}
-
-static bool is_name(struct sp_bytes t)
-{
-    return only(t, "-._") && t.len <= 64;
 }
 
 const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
@@ -172,6 +188,11 @@ const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes t)
         [SP_FORM_LOGIN] = {is_login, "a hash that begins with $argon2id$, SCRAM-SHA-256$..., "
                                      "certificate:NAME or oauth:VALUE"},
         [SP_FORM_UID] = {is_uid, "a user id above 0, as id -u prints it"},
+        [SP_FORM_GROUP_UID] = {is_group_uid, "a group of the policy and a user id, like "
+                                             "privacy-office:1001"},
+        [SP_FORM_GROUP_MAILBOX] = {is_group_mailbox,
+                                   "a group of the policy and a mail address, like "
+                                   "privacy-office:privacy@example.org"},
         [SP_FORM_DATE] = {is_date, "a day, like 2026-12-06"},
         [SP_FORM_SHA256] = {is_sha256, "a SHA-256 of 64 hexadecimal digits"},
     };

@@ -17,6 +17,7 @@ struct sp_partners {
 
 static const char *const levels[] = {"tls:encrypted", "tls:verified", "tls:authenticated",
                                      "tls:dane"};
+static const char *const top[] = {"$schema", "version", "partners", "note"};
 static const char *const members[] = {"level", "names", "keys", "ca_keys", "next_hop", "note"};
 
 static bool is_host(struct sp_bytes name)
@@ -102,10 +103,27 @@ static void read_member(struct sp_partners *p, const struct sp_json *m, struct s
         read_keys(m, m->key.len > 4, out, problems);
     else if (sp_bytes_eq(m->key, SP_LIT("next_hop")) && m->type == SP_JSON_TEXT)
         out->next_hop = lower(p, m->text);
-    else if (!sp_bytes_eq(m->key, SP_LIT("note"))) {
+    else if (sp_bytes_eq(m->key, SP_LIT("note"))) {
+        if (m->type != SP_JSON_TEXT)
+            sp_problem(problems, m, SP_E_CONFIG_TYPE, "expected a text");
+    } else {
         near = sp_problem_nearest(m->key, members, SP_ARRAY_LEN(members));
         sp_problem(problems, m, SP_E_CONFIG_UNKNOWN, "not known here%s%s",
                    near == NULL ? "" : "; meant: ", near == NULL ? "" : near);
+    }
+}
+
+static void read_top(const struct sp_json *root, struct sp_problems *problems)
+{
+    for (const struct sp_json *m = root->first; m != NULL; m = m->next) {
+        const char *near = sp_problem_nearest(m->key, top, SP_ARRAY_LEN(top));
+        bool known = false;
+
+        for (size_t i = 0; i < SP_ARRAY_LEN(top); i++)
+            known = known || sp_bytes_eq(m->key, sp_bytes_cstr(top[i]));
+        if (!known)
+            sp_problem(problems, m, SP_E_CONFIG_UNKNOWN, "not known here%s%s",
+                       near == NULL ? "" : "; meant: ", near == NULL ? "" : near);
     }
 }
 
@@ -149,6 +167,7 @@ enum sp_rc sp_partners_load(struct sp_bytes text, const char *file, struct sp_pr
         return sp_problem(problems, sp_json_root(doc), SP_E_CONFIG_TYPE,
                           "expected \"version\": 1 and an object \"partners\", of at most %d",
                           SP_PARTNERS_MAX);
+    read_top(sp_json_root(doc), problems);
     p->list = sp_arena_alloc(p->arena, (list->count + 1) * sizeof(*p->list));
     for (const struct sp_json *v = list->first; v != NULL; v = v->next)
         read_partner(p, v, problems);

@@ -26,6 +26,8 @@ static const char *const form_names[] = {
     [SP_FORM_LOGIN] = "hash, verifier, certificate or claim",
     [SP_FORM_SHA256] = "SHA-256",
     [SP_FORM_UID] = "user id",
+    [SP_FORM_GROUP_UID] = "group:user id",
+    [SP_FORM_GROUP_MAILBOX] = "group:mailbox",
 };
 
 static void put_amount(const struct sp_setting *s, int64_t v, struct sp_buf *out)

@@ -14,7 +14,7 @@
 #define GIB        ((int64_t)1 << 30)
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
-static const char *const address_forms[] = {"plain", NULL};
+static const char *const address_forms[] = {"plain", "hmac", NULL};
 /* in the order of their enums */
 static const char *const listen_auth[] = {"offered", "required", "off", NULL};
 static const char *const listen_tls[] = {"starttls", "implicit", "none", NULL};
@@ -54,22 +54,34 @@ static const struct sp_setting settings[] = {
     {"tls.tickets", SP_SETTING_DURATION, AT(tls.tickets_ms), 1000, 7 * DAY, "6h", NULL, SP_FORM_ANY,
      "how long one key makes session tickets; the three before it still open theirs"},
     {"tls.client_ca", SP_SETTING_TEXT, AT(tls.client_ca), 0, 0, "", NULL, SP_FORM_PATH,
-     "authorities that client certificates must chain to, PEM; none asks for no certificate"},
+     "authorities that client certificates must chain to, PEM; none takes the system's. One is asked for where a tenant names client_certificates or has a user with certificate:NAME"},
 
     {"intake.size_limit", SP_SETTING_SIZE, AT(intake.size_limit), 1024, 2 * GIB, "150MiB", NULL, SP_FORM_ANY,
      "largest message that is taken (SIZE)"},
     {"intake.max_recipients", SP_SETTING_INT, AT(intake.max_recipients), 1, 10000, "1000", NULL, SP_FORM_ANY,
      "recipients a message; more are answered 452"},
     {"intake.max_sessions", SP_SETTING_INT, AT(intake.max_sessions), 1, 100000, "2000", NULL, SP_FORM_ANY,
-     "sessions at a time in each relay; more are answered 421"},
+     "sessions at a time of the gateway, in equal parts for its relays; more are answered 421"},
+    {"intake.max_queue", SP_SETTING_INT, AT(intake.max_queue), 1, 100000000, "1000000", NULL, SP_FORM_ANY,
+     "messages in the queue, in equal parts for the relays; with so many, new ones are answered 452; read at the start"},
     {"intake.max_source", SP_SETTING_INT, AT(intake.max_source), 1, 100000, "500", NULL, SP_FORM_ANY,
      "sessions at a time of one IPv4 address or IPv6 /64; more are answered 421"},
     {"intake.max_connects", SP_SETTING_INT, AT(intake.max_connects), 0, 10000000, "12000", NULL, SP_FORM_ANY,
      "connections in a minute of one IPv4 address or IPv6 /64; more are answered 421; 0 allows any"},
+    {"intake.max_bytes", SP_SETTING_SIZE, AT(intake.max_bytes), 0, (int64_t)1 << 40, "0", NULL, SP_FORM_ANY,
+     "bytes a second that the gateway reads of its clients, in equal parts for its relays; sessions wait for their turn, a tenant's behind each other's; a relay's part counts as 16KiB if it is less; 0 allows any"},
+    {"intake.max_source_bytes", SP_SETTING_SIZE, AT(intake.max_source_bytes), 0, (int64_t)1 << 40, "0", NULL, SP_FORM_ANY,
+     "bytes a second that are read of one IPv4 address or IPv6 /64, counted in the same way; its sessions wait, nobody else's; 0 allows any"},
+    {"intake.max_memory", SP_SETTING_SIZE, AT(intake.max_memory), 0, (int64_t)1 << 44, "1GiB", NULL, SP_FORM_ANY,
+     "memory of sessions and of messages on their way in, of the gateway in equal parts for its relays (4MiB at least); past it, who holds more than an equal share is answered 452 or 421; 0 allows any"},
+    {"intake.max_source_memory", SP_SETTING_SIZE, AT(intake.max_source_memory), 0, (int64_t)1 << 44, "256MiB", NULL, SP_FORM_ANY,
+     "the same of one IPv4 address or IPv6 /64"},
     {"intake.max_errors", SP_SETTING_INT, AT(intake.max_errors), 1, 1000, "20", NULL, SP_FORM_ANY,
      "failed commands after which a session is closed"},
     {"intake.idle", SP_SETTING_DURATION, AT(intake.idle_ms), 1000, HOUR, "5m", NULL, SP_FORM_ANY,
      "silence after which a session is closed"},
+    {"intake.handshake", SP_SETTING_DURATION, AT(intake.handshake_ms), 1000, HOUR / 6, "30s", NULL, SP_FORM_ANY,
+     "time for the whole of a TLS handshake, whatever of it comes"},
     {"intake.least_rate", SP_SETTING_SIZE, AT(intake.least_rate), 0, GIB, "1KiB", NULL, SP_FORM_ANY,
      "bytes a second that a message must come with, after intake.idle of grace; slower sessions are closed; 0 allows any"},
     {"intake.inline_limit", SP_SETTING_SIZE, AT(intake.inline_limit), 0, 256 * 1024, "256KiB", NULL, SP_FORM_ANY,
@@ -93,7 +105,7 @@ static const struct sp_setting settings[] = {
     {"delivery.ca", SP_SETTING_TEXT, AT(delivery.ca), 0, 0, "", NULL, SP_FORM_PATH,
      "trust anchors beside the system's for next hops, PEM"},
     {"delivery.long_lines", SP_SETTING_BOOL, AT(delivery.long_lines), 0, 0, "false", NULL, SP_FORM_ANY,
-     "send lines of more than 998 bytes (RFC 5321 4.5.3.1.6) as they came, unchanged; if not, such a message goes sealed or to the portal, or is refused at the end of data where neither is on its ladder"},
+     "send lines of more than 998 bytes (RFC 5321 4.5.3.1.6) as they came, unchanged; if not, such a message goes sealed or to the portal (to the portal alone for a word of the header that can't be folded), or is refused at the end of data where neither is on its ladder"},
     {"delivery.retry_first", SP_SETTING_DURATION, AT(delivery.retry_first_ms), 100, DAY, "5m", NULL, SP_FORM_ANY,
      "wait before the second attempt; later ones double it"},
     {"delivery.retry_max", SP_SETTING_DURATION, AT(delivery.retry_max_ms), 100, 7 * DAY, "2h", NULL, SP_FORM_ANY,
@@ -136,6 +148,8 @@ static const struct sp_setting settings[] = {
      "codes sent for one package to one client in an hour; four times as many in all, and to one mailbox"},
     {"portal.max_tries", SP_SETTING_INT, AT(portal.max_tries), 1, 100, "5", NULL, SP_FORM_ANY,
      "wrong entries after which a code is void"},
+    {"portal.choice", SP_SETTING_DURATION, AT(portal.choice_ms), 0, 3650 * DAY, "365d", NULL, SP_FORM_ANY,
+     "how long what a recipient chooses in the portal for future mail holds (recipient.preference); 0 offers no choice"},
 
     {"admin.socket", SP_SETTING_TEXT, AT(admin.socket), 0, 0, "admin/admin.sock", NULL, SP_FORM_PATH,
      "control socket of the command line, relative to state_dir"},
@@ -152,8 +166,16 @@ static const struct sp_setting settings[] = {
      "time between checkpoints"},
     {"audit.checkpoint_records", SP_SETTING_INT, AT(audit.checkpoint_records), 1, 1000000, "1000", NULL, SP_FORM_ANY,
      "records between checkpoints"},
+    {"audit.rotate_size", SP_SETTING_SIZE, AT(audit.rotate_size), 0, 1024 * GIB, "1GiB", NULL, SP_FORM_ANY,
+     "behind the next checkpoint a file of that size gives way to a new one; 0: whatever its size"},
+    {"audit.rotate_every", SP_SETTING_DURATION, AT(audit.rotate_every_ms), 0, 366 * DAY, "30d", NULL, SP_FORM_ANY,
+     "and so does one when such a piece of the UTC clock is over: 1d is each day; 0s: however old it is"},
+    {"audit.keep", SP_SETTING_DURATION, AT(audit.keep_ms), 0, 36500 * DAY, "2192d", NULL, SP_FORM_ANY,
+     "a file that has ended so long ago is removed, on record (six years, 45 CFR 164.316(b)(2)(i)); 0s: never"},
     {"audit.addresses", SP_SETTING_WORD, AT(audit.addresses), 0, 0, "plain", address_forms, SP_FORM_ANY,
-     "how addresses stand in audit records"},
+     "how addresses stand in audit records: as they are, or as keyed hashes with the domain in plain"},
+    {"audit.address_key", SP_SETTING_TEXT, AT(audit.address_key), 0, 0, "", NULL, SP_FORM_PATH,
+     "file with the key of these hashes, 32 random bytes or more, for gateways that shall give an address the same hash; none: derived from the master key"},
 
     {"sealer.smime_certificate", SP_SETTING_TEXT, AT(sealer.smime_certificate), 0, 0, "", NULL, SP_FORM_PATH,
      "S/MIME certificate that signs for tenants which name none, PEM"},
@@ -205,6 +227,13 @@ static const struct sp_setting settings[] = {
      "a policy decides mail only after another user than the one who publishes it has approved it"},
     {"publishing.approvers", SP_SETTING_TEXTS, AT(publishing.approvers), 0, 0, "", NULL, SP_FORM_UID,
      "user ids (as id -u prints them) that may approve, beside root; they may ask nothing else of the gateway"},
+
+    {"holds.approvers", SP_SETTING_TEXTS, AT(holds.approvers), 0, 0, "", NULL, SP_FORM_GROUP_UID,
+     "who may release or delete, beside root, what a rule holds for a group (`by`), and list it; such a user may ask nothing else of the gateway"},
+    {"holds.notify", SP_SETTING_TEXTS, AT(holds.notify), 0, 0, "", NULL, SP_FORM_GROUP_MAILBOX,
+     "who is told by mail that something is held for a group; the notice names messages by their ids and has no word of them"},
+    {"holds.notify_every", SP_SETTING_DURATION, AT(holds.notify_every_ms), 1000, 7 * DAY, "15m", NULL, SP_FORM_ANY,
+     "such notices of one relay to one address follow each other no sooner; each relay tells what waits in its own shard"},
 };
 
 static const struct sp_setting listen_settings[] = {
@@ -218,11 +247,15 @@ static const struct sp_setting listen_settings[] = {
      "this one takes what comes back to the tenants' return paths (bounces.domain) and nothing else, from anybody, with TLS or without"},
     {"proxies", SP_SETTING_TEXTS, offsetof(struct sp_config_listen, proxies), 0, 0, "", NULL, SP_FORM_CIDR,
      "networks of load balancers: their connections must begin with a PROXY header, version 2, whose client then counts as the peer"},
+    {"certificates", SP_SETTING_TEXTS, offsetof(struct sp_config_listen, certificates), 0, 0, "", NULL, SP_FORM_NAME,
+     "names of those tls.certificates that it shows, the first of them to who asks for no name; none: tls.certificate and all of them"},
     {"plain_ok", SP_SETTING_BOOL, offsetof(struct sp_config_listen, plain_ok), 0, 0, "false", NULL, SP_FORM_ANY,
      "take mail from loopback without AUTH or TLS: for tests and benchmarks"},
 };
 
 static const struct sp_setting certificate_settings[] = {
+    {"name", SP_SETTING_TEXT, offsetof(struct sp_config_certificate, name), 0, 0, "", NULL, SP_FORM_NAME,
+     "by which listeners name it in their certificates; an ECDSA and an RSA one may share it"},
     {"certificate", SP_SETTING_TEXT, offsetof(struct sp_config_certificate, certificate), 0, 0, NULL, NULL, SP_FORM_PATH,
      "certificate chain, PEM, shown to clients that ask for a name in it (SNI); RSA beside ECDSA for the same name: the client's algorithms choose"},
     {"key", SP_SETTING_TEXT, offsetof(struct sp_config_certificate, key), 0, 0, NULL, NULL, SP_FORM_PATH,
@@ -367,6 +400,37 @@ static void check_retries(const struct sp_config *c, const struct sp_json *root,
     }
 }
 
+static bool has_certificate(const struct sp_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->tls.certificate_count; i++) {
+        if (strcmp(c->tls.certificates[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_listeners(const struct sp_config *c, const struct sp_json *at,
+                            struct sp_problems *problems)
+{
+    bool has_tls = c->tls.certificate[0] != 0 && c->tls.key[0] != 0;
+
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct sp_config_listen *l = &c->listen[i];
+
+        if (l->tls != SP_LISTEN_NONE && !has_tls)
+            sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                       "listener %zu uses TLS: tls.certificate and tls.key must be given", i);
+        if (l->tls == SP_LISTEN_NONE && l->certificates.count > 0)
+            sp_problem(problems, at, SP_E_CONFIG_INVALID,
+                       "listener %zu has no TLS, and certificates", i);
+        for (size_t k = 0; k < l->certificates.count; k++)
+            if (!has_certificate(c, l->certificates.items[k]))
+                sp_problem(problems, at, SP_E_CONFIG_MISSING,
+                           "listener %zu: no certificate of tls.certificates has the name \"%s\"",
+                           i, l->certificates.items[k]);
+    }
+}
+
 /* What no single setting can tell. */
 static void check_together(const struct sp_config *c, const struct sp_json *root,
                            struct sp_problems *problems)
@@ -375,10 +439,7 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
     bool has_tls = c->tls.certificate[0] != 0 && c->tls.key[0] != 0;
     bool portal_cert = c->portal.certificate[0] != 0;
 
-    for (size_t i = 0; i < c->listen_count; i++)
-        if (c->listen[i].tls != SP_LISTEN_NONE && !has_tls)
-            sp_problem(problems, sp_json_find(root, "listen"), SP_E_CONFIG_MISSING,
-                       "listener %zu uses TLS: tls.certificate and tls.key must be given", i);
+    check_listeners(c, sp_json_find(root, "listen"), problems);
     if (c->tls.certificate_count > 0 && !has_tls)
         sp_problem(problems, tls, SP_E_CONFIG_MISSING,
                    "\"certificates\" stand beside a first one: certificate and key must be given");

@@ -22,18 +22,20 @@ enum sp_setting_type {
 /* What a text must look like. */
 enum sp_setting_form {
     SP_FORM_ANY,
-    SP_FORM_NAME,    /* letters, digits, hyphens, dots, underscores */
-    SP_FORM_HOST,    /* a host name */
-    SP_FORM_DOMAIN,  /* the same, in U-labels too */
-    SP_FORM_ADDRESS, /* host:port, [v6]:port */
-    SP_FORM_PATH,    /* not empty, no NUL or line end */
-    SP_FORM_URL,     /* https:// */
-    SP_FORM_CIDR,    /* 192.0.2.0/24, 2001:db8::/32, or one address */
-    SP_FORM_MAILBOX, /* local@domain */
-    SP_FORM_LOGIN,   /* $argon2id$..., SCRAM-SHA-256$..., certificate:NAME, oauth:VALUE */
-    SP_FORM_DATE,    /* 2026-12-06 */
-    SP_FORM_SHA256,  /* 64 hexadecimal digits */
-    SP_FORM_UID,     /* digits */
+    SP_FORM_NAME,          /* letters, digits, hyphens, dots, underscores */
+    SP_FORM_HOST,          /* a host name */
+    SP_FORM_DOMAIN,        /* the same, in U-labels too */
+    SP_FORM_ADDRESS,       /* host:port, [v6]:port */
+    SP_FORM_PATH,          /* not empty, no NUL or line end */
+    SP_FORM_URL,           /* https:// */
+    SP_FORM_CIDR,          /* 192.0.2.0/24, 2001:db8::/32, or one address */
+    SP_FORM_MAILBOX,       /* local@domain */
+    SP_FORM_LOGIN,         /* $argon2id$..., SCRAM-SHA-256$..., certificate:NAME, oauth:VALUE */
+    SP_FORM_DATE,          /* 2026-12-06 */
+    SP_FORM_SHA256,        /* 64 hexadecimal digits */
+    SP_FORM_UID,           /* digits */
+    SP_FORM_GROUP_UID,     /* name:digits */
+    SP_FORM_GROUP_MAILBOX, /* name:address */
 };
 
 struct sp_setting {

@@ -59,10 +59,14 @@ static const struct sp_setting settings[] = {
     {"bounces.domain", SP_SETTING_TEXT, AT(bounces.domain), 0, 0, "", NULL, SP_FORM_HOST,
      "domain of return paths of our own, one a recipient: what comes back to it is recorded and goes on to the sender; its MX must lead to a listener with bounces; none keeps the sender's own address"},
 
+    {"limits.sessions", SP_SETTING_INT, AT(limits.sessions), 0, 100000, "0", NULL, SP_FORM_ANY,
+     "sessions in which its mail is under way at a time (from MAIL to the reply), in equal parts for the relays; more are answered 450; 0 for any number"},
     {"limits.messages", SP_SETTING_INT, AT(limits.messages), 0, 10000000, "0", NULL, SP_FORM_ANY,
      "messages a minute that are taken; more are answered 450; 0 for any number"},
     {"limits.bytes", SP_SETTING_SIZE, AT(limits.bytes), 0, (int64_t)1 << 40, "0", NULL, SP_FORM_ANY,
-     "bytes a second that are read of its messages; its sessions wait, nobody else's; 0 for any number"},
+     "bytes a second that are read of its messages, in equal parts for the relays (16KiB at least); its sessions wait, nobody else's; 0 for any number"},
+    {"limits.memory", SP_SETTING_SIZE, AT(limits.memory), 0, (int64_t)1 << 44, "0", NULL, SP_FORM_ANY,
+     "memory that its messages hold on their way in, in equal parts for the relays (4MiB at least); past it they wait, and are answered 452; 0 for any"},
     {"observe.until", SP_SETTING_TEXT, AT(observe.until), 0, 0, "", NULL, SP_FORM_DATE,
      "last day (UTC, as 2026-12-06; at most 62 days ahead) on which rules are only observed: what they say is recorded, and mail goes on by TLS as before; who may send is enforced all the same"},
     {"normalise_newlines", SP_SETTING_BOOL, AT(normalise_newlines), 0, 0, "false", NULL, SP_FORM_ANY,
@@ -121,6 +125,15 @@ static bool has_networks(const struct sp_tenant *t)
     return t->proofs.networks.count > 0 || t->proofs.networks_from.count > 0;
 }
 
+bool sp_tenant_asks_certificate(const struct sp_tenant *t)
+{
+    for (size_t i = 0; i < t->proofs.user_count; i++) {
+        if (t->proofs.users[i].certificate[0] != 0)
+            return true;
+    }
+    return t->proofs.client_certificates.count > 0;
+}
+
 /* returns: how many signals but the network its settings ask for */
 static size_t signals(const struct sp_tenant *t)
 {
@@ -140,6 +153,20 @@ static bool has_shared_certificate(const struct sp_tenant *t)
     return false;
 }
 
+static bool asks_auth_as(const struct sp_tenant *t)
+{
+    return t->proofs.originator_org.count > 0 || t->proofs.tenant_id[0] != 0;
+}
+
+static bool takes_anonymous(const struct sp_tenant *t)
+{
+    for (size_t i = 0; i < t->proofs.auth_as.count; i++) {
+        if (strcmp(t->proofs.auth_as.items[i], "Anonymous") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void check_signals(const struct sp_tenant *t, const struct sp_json *root,
                           struct sp_problems *problems)
 {
@@ -155,13 +182,22 @@ static void check_signals(const struct sp_tenant *t, const struct sp_json *root,
     if (t->proofs.any_network && signals(t) < 2)
         sp_problem(problems, at, SP_E_CONFIG_MISSING,
                    "any_network: at least two signals but the network must be given");
+}
+
+static void check_senders(const struct sp_tenant *t, const struct sp_json *at,
+                          struct sp_problems *problems)
+{
     if ((t->senders.forwards || t->senders.foreign_envelope) && !sp_tenant_has_message_signal(t))
-        sp_problem(problems, sp_json_find(root, "senders"), SP_E_CONFIG_MISSING,
+        sp_problem(problems, at, SP_E_CONFIG_MISSING,
                    "forwards and foreign_envelope ask for a signal in the message: "
                    "secret_header, originator_org, tenant_id or dkim");
+    if (t->senders.forwards && asks_auth_as(t) && !takes_anonymous(t))
+        sp_problem_warn(problems, at,
+                        "forwards: Microsoft 365 says Anonymous of what it forwards for people "
+                        "outside, and auth_as has only Internal: such mail is refused");
     if (t->senders.onmicrosoft[0] != 0 &&
         !sp_bytes_ends_nocase(sp_bytes_cstr(t->senders.onmicrosoft), SP_LIT(".onmicrosoft.com")))
-        sp_problem(problems, sp_json_find(root, "senders"), SP_E_CONFIG_INVALID,
+        sp_problem(problems, at, SP_E_CONFIG_INVALID,
                    "onmicrosoft: expected a name under onmicrosoft.com");
 }
 
@@ -191,6 +227,7 @@ static void check_together(const struct sp_tenant *t, const struct sp_json *root
                         "only together, or networks and a signal in the message; give both, or "
                         "users");
     check_signals(t, root, problems);
+    check_senders(t, sp_json_find(root, "senders"), problems);
     if (!sp_compose_is_display(sp_bytes_cstr(t->display_name)))
         sp_problem(problems, sp_json_find(root, "display_name"), SP_E_CONFIG_RANGE,
                    "a name in a mail's From is one line of at most %d bytes",

@@ -50,8 +50,10 @@ struct sp_tenant {
         const char *domain; /* of return paths of our own; "" for none */
     } bounces;
     struct {
+        int64_t sessions; /* that send at a time; 0: any number */
         int64_t messages; /* a minute; 0: any number */
         int64_t bytes;    /* a second; 0: any number */
+        int64_t memory;   /* bytes that its messages hold on their way in; 0: any number */
     } limits;
     struct {
         const char *until;   /* the last day (UTC), as 2026-12-06; "" for never */
@@ -94,6 +96,9 @@ bool sp_tenant_is_provable(const struct sp_tenant *t);
 
 /* returns: whether the connection and the message together can prove it, without a user */
 bool sp_tenant_is_provable_by_signals(const struct sp_tenant *t);
+
+/* returns: whether a certificate of the client's tells something of it: that it is the tenant, or one of its users */
+bool sp_tenant_asks_certificate(const struct sp_tenant *t);
 
 /* returns: whether it has a selector: what is made in its name is signed, or does not go out */
 bool sp_tenant_signs(const struct sp_tenant *t);

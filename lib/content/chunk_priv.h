@@ -1,5 +1,5 @@
 /*
- * The one place that knows how a chunk is bound to its message: nonce and additional data. For content alone.
+ * The one place that knows how a chunk is bound to its message, nonce and additional data; and kept plaintext. For content alone.
  */
 #ifndef SP_CONTENT_CHUNK_PRIV_H
 #define SP_CONTENT_CHUNK_PRIV_H
@@ -7,6 +7,17 @@
 #include "content/content.h"
 
 #define SP_CHUNK_AAD_LEN (SP_ID_LEN + 8 + 1)
+
+struct sp_content_plain {
+    unsigned refs;
+    size_t len;
+    size_t cap;
+    struct sp_content_tally *tally; /* where it is counted, or NULL */
+    uint8_t *data;
+};
+
+/* Makes room for len bytes in all, leaving nothing behind in freed memory. returns: false if there is none */
+bool sp_content_plain_reserve(struct sp_content_plain *p, size_t len);
 
 /* Message id, chunk number (big-endian), last flag. */
 static inline void sp_chunk_aad(const struct sp_id *id, uint64_t number, bool last,

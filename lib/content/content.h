@@ -19,7 +19,31 @@
 #define SP_CONTENT_SEALED_CHUNK (SP_CONTENT_CHUNK + SP_AEAD_TAG_LEN)
 
 /*
- * A handle of a body: where its sealed chunks lie, and the key. With fd < 0 they lie in lent memory.
+ * The plaintext of a body that is still in memory: shared, not changed any more, wiped with the last reference.
+ * thread: any (one at a time)
+ */
+struct sp_content_plain;
+/* returns: the same, with one more owner */
+struct sp_content_plain *sp_content_plain_ref(struct sp_content_plain *p);
+/* NULL is allowed. */
+void sp_content_plain_unref(struct sp_content_plain *p);
+/* returns: its length, bytes */
+size_t sp_content_plain_len(const struct sp_content_plain *p);
+
+/* Bytes of plaintexts that are still with somebody. thread: that of the plaintexts in it */
+struct sp_content_tally;
+/* owner: the caller holds one reference, and each plaintext that is counted another */
+struct sp_content_tally *sp_content_tally_new(void);
+/* NULL is allowed. */
+void sp_content_tally_unref(struct sp_content_tally *t);
+/* returns: bytes of all that are counted, until their last references have gone */
+size_t sp_content_tally_len(const struct sp_content_tally *t);
+/* Counts it there, once, until its last reference goes. */
+void sp_content_plain_count(struct sp_content_plain *p, struct sp_content_tally *t);
+
+/*
+ * A handle of a body: where its sealed chunks lie, and the key. With fd < 0 they lie in lent memory, or there is
+ * the plaintext alone: it can then be read, and not exported.
  * Belongs to whoever holds it: sp_content_clear closes the descriptor and wipes the key.
  */
 struct sp_content {
@@ -29,10 +53,14 @@ struct sp_content {
     int fd;          /* of a file or memfd, or -1 */
     uint64_t offset; /* of the first chunk in it */
     struct sp_bytes memory;
+    struct sp_content_plain *plain; /* NULL: only sealed */
 };
 
 /* An empty handle: no descriptor, no memory. */
 void sp_content_init(struct sp_content *c);
+/* A handle of plaintext alone, for reading in this process. owner: plain is taken; the caller, of out */
+void sp_content_init_plain(struct sp_content *c, const struct sp_id *id,
+                           struct sp_content_plain *plain);
 /* Closes the descriptor, wipes the key. */
 void sp_content_clear(struct sp_content *c);
 /* A second handle with a descriptor of its own. owner: the caller. returns: SP_E_IO if out of descriptors */
@@ -79,6 +107,17 @@ SP_AUTO_DEFINE(sp_content_writer)
 /* Makes a used writer ready for another body, under a fresh key; keeps its memory. */
 void sp_content_writer_reset(struct sp_content_writer *w, const struct sp_id *id,
                              const struct sp_content_sink *sink);
+
+/* Wipes what is there in the clear, and gives memory back that is larger than max. after: what was written is not needed any more */
+void sp_content_writer_trim(struct sp_content_writer *w, size_t max);
+
+/*
+ * Keeps the plaintext beside the sealed chunks, as long as it is not longer than max and nothing goes to a sink. Before
+ * the first byte, and again after each reset.
+ */
+void sp_content_writer_keep(struct sp_content_writer *w, size_t max);
+/* After finish. owner: the caller. returns: the plaintext, or NULL if it was not kept */
+struct sp_content_plain *sp_content_writer_take_plain(struct sp_content_writer *w);
 
 /* returns: what the sink returned. cost: one copy, AES and SHA-256 of the bytes */
 SP_MUST_CHECK enum sp_rc sp_content_writer_feed(struct sp_content_writer *w, struct sp_bytes plain);
@@ -130,7 +169,8 @@ SP_MUST_CHECK enum sp_rc sp_content_read(struct sp_content_reader *r, uint64_t o
                                          size_t len, size_t *got);
 
 /*
- * A view of the plaintext from offset to the end of its chunk, without a copy; empty at the end of the body.
+ * A view of the plaintext from offset to the end of its chunk, or of the body where that is at hand, without a copy; empty
+ * at the end of the body.
  * Good until the next call. returns: as sp_content_read
  */
 SP_MUST_CHECK enum sp_rc sp_content_view(struct sp_content_reader *r, uint64_t offset,

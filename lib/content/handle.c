@@ -2,7 +2,7 @@
  * Handles: what travels between the parts and processes that read a body. A handle is a value; the descriptor in it has
  * one owner, and copies get a descriptor of their own, so that nobody has to ask who closes.
  */
-#include "content/content.h"
+#include "content/chunk_priv.h"
 
 #include "base/fault.h"
 #include "base/memfd.h"
@@ -15,10 +15,20 @@ void sp_content_init(struct sp_content *c)
     *c = (struct sp_content){.fd = -1};
 }
 
+void sp_content_init_plain(struct sp_content *c, const struct sp_id *id,
+                           struct sp_content_plain *plain)
+{
+    sp_content_init(c);
+    c->id = *id;
+    c->len = plain->len;
+    c->plain = plain;
+}
+
 void sp_content_clear(struct sp_content *c)
 {
     if (c->fd >= 0)
         (void)close(c->fd);
+    sp_content_plain_unref(c->plain);
     sp_secret_clear(&c->key);
     sp_content_init(c);
 }
@@ -34,6 +44,8 @@ enum sp_rc sp_content_copy(const struct sp_content *c, struct sp_content *out)
     }
     *out = *c;
     out->fd = fd;
+    if (c->plain != NULL)
+        out->plain = sp_content_plain_ref(c->plain);
     return SP_OK;
 }
 
@@ -92,6 +104,7 @@ enum sp_rc sp_content_export_memfd(const struct sp_content *c, struct sp_content
     out->fd = fd;
     out->offset = 0;
     out->memory = sp_bytes(NULL, 0);
+    out->plain = NULL;
     return SP_OK;
 }
 

@@ -1,7 +1,7 @@
 /*
  * The reader opens the chunk that holds the wanted offset and keeps it until another is wanted, so that reading in order
  * opens each chunk once and a seek costs one. The chunk's memory holds the sealed bytes and is opened in place; only as
- * much is allocated as the largest chunk of this body needs.
+ * much is allocated as the largest chunk of this body needs. Where the plaintext is at hand, it is that which is shown.
  */
 #include "content/chunk_priv.h"
 
@@ -26,6 +26,8 @@ struct sp_content_reader *sp_content_reader_new(const struct sp_content *content
     struct sp_content_reader *r = sp_calloc(1, sizeof(*r));
 
     r->content = content;
+    if (content->plain != NULL)
+        return r;
     r->aead = sp_aead_new(&content->key);
     r->mem_len = (content->len < SP_CONTENT_CHUNK ? (size_t)content->len : SP_CONTENT_CHUNK) +
                  SP_AEAD_TAG_LEN;
@@ -38,7 +40,8 @@ void sp_content_reader_free(struct sp_content_reader *r)
 {
     if (r == NULL)
         return;
-    sp_wipe(r->mem, r->mem_len);
+    if (r->mem != NULL)
+        sp_wipe(r->mem, r->mem_len);
     sp_free(r->mem);
     sp_aead_free(r->aead);
     sp_free(r);
@@ -106,6 +109,12 @@ enum sp_rc sp_content_view(struct sp_content_reader *r, uint64_t offset, struct 
 
     if (offset > r->content->len || (offset == r->content->len && offset > 0)) {
         *out = sp_bytes(NULL, 0);
+        return SP_OK;
+    }
+    if (r->content->plain != NULL) {
+        const struct sp_content_plain *p = r->content->plain;
+
+        *out = sp_bytes_slice(sp_bytes(p->data, p->len), (size_t)offset, p->len);
         return SP_OK;
     }
     rc = load_chunk(r, offset / SP_CONTENT_CHUNK);

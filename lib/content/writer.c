@@ -1,7 +1,8 @@
 /*
  * The writer copies plaintext to where its chunk will lie sealed, and seals in place when more comes or the body ends
  * (only then is it known whether a chunk is the last). So a small body costs one copy, one pass of AES and one of
- * SHA-256, and its memory is what goes into the journal. With a sink one chunk's memory is used over and over.
+ * SHA-256, and its memory is what goes into the journal. With a sink one chunk's memory is used over and over. Where the
+ * plaintext is to be kept, it is copied there instead, and sealed from there: the work is the same.
  */
 #include "content/chunk_priv.h"
 
@@ -21,8 +22,10 @@ struct sp_content_writer {
     struct sp_sha256 *sha;
     uint8_t *mem;
     size_t cap;
-    size_t sealed; /* bytes of sealed chunks at the front of mem */
-    size_t plain;  /* bytes of plaintext behind them */
+    size_t sealed;                 /* bytes of sealed chunks at the front of mem */
+    size_t plain;                  /* bytes of plaintext behind them, or at the end of kept */
+    struct sp_content_plain *kept; /* NULL: not wanted, or not any more */
+    size_t kept_max;
     uint64_t number;
     uint64_t len;
     uint8_t digest[SP_SHA256_LEN];
@@ -43,13 +46,21 @@ struct sp_content_writer *sp_content_writer_new(const struct sp_id *id,
     return w;
 }
 
+/* Wipes what is there in the clear. */
+static void forget_plain(struct sp_content_writer *w)
+{
+    if (w->plain > 0 && w->kept == NULL)
+        sp_wipe(w->mem + w->sealed, w->plain);
+    w->plain = 0;
+    sp_content_plain_unref(SP_STEAL(w->kept));
+}
+
 void sp_content_writer_free(struct sp_content_writer *w)
 {
     if (w == NULL)
         return;
     sp_secret_clear(&w->key);
-    if (w->plain > 0)
-        sp_wipe(w->mem + w->sealed, w->plain);
+    forget_plain(w);
     sp_free(w->mem);
     sp_sha256_free(w->sha);
     sp_aead_free(w->aead);
@@ -61,14 +72,12 @@ void sp_content_writer_reset(struct sp_content_writer *w, const struct sp_id *id
 {
     uint8_t unused[SP_SHA256_LEN];
 
-    if (w->plain > 0)
-        sp_wipe(w->mem + w->sealed, w->plain);
+    forget_plain(w);
     if (w->len > 0 && !w->finished)
         sp_sha256_finish(w->sha, unused);
     w->id = *id;
     w->sink = sink != NULL ? *sink : (struct sp_content_sink){NULL, NULL};
     w->sealed = 0;
-    w->plain = 0;
     w->number = 0;
     w->len = 0;
     w->rc = SP_OK;
@@ -81,22 +90,25 @@ void sp_content_writer_reset(struct sp_content_writer *w, const struct sp_id *id
 static bool make_room(struct sp_content_writer *w, size_t plain)
 {
     size_t need = w->sealed + plain + SP_AEAD_TAG_LEN;
-    size_t cap = w->cap == 0 ? FIRST_CAP : w->cap;
+    size_t open = w->kept == NULL ? w->plain : 0;
+    size_t cap = FIRST_CAP;
     uint8_t *moved;
 
     if (need <= w->cap)
         return true;
-    while (cap < need)
-        cap *= 2;
+    if (need > FIRST_CAP) /* whole chunks, and half as much again as there was */
+        cap = ((need > w->cap + w->cap / 2 ? need : w->cap + w->cap / 2) + SP_CONTENT_SEALED_CHUNK -
+               1) /
+              SP_CONTENT_SEALED_CHUNK * SP_CONTENT_SEALED_CHUNK;
     moved = sp_malloc_try(cap);
     if (moved == NULL) {
         w->rc = SP_E_IO;
         return false;
     }
-    if (w->sealed + w->plain > 0)
-        memcpy(moved, w->mem, w->sealed + w->plain);
-    if (w->plain > 0) /* no plaintext is left behind in freed memory */
-        sp_wipe(w->mem + w->sealed, w->plain);
+    if (w->sealed + open > 0)
+        memcpy(moved, w->mem, w->sealed + open);
+    if (open > 0) /* no plaintext is left behind in freed memory */
+        sp_wipe(w->mem + w->sealed, open);
     sp_free(w->mem);
     w->mem = moved;
     w->cap = cap;
@@ -106,14 +118,17 @@ static bool make_room(struct sp_content_writer *w, size_t plain)
 static void seal_chunk(struct sp_content_writer *w, bool last)
 {
     uint8_t aad[SP_CHUNK_AAD_LEN];
+    const uint8_t *from;
     uint8_t *at;
 
     if (!make_room(w, w->plain))
         return;
-    at = w->mem + w->sealed;
+    from = at = w->mem + w->sealed;
     sp_chunk_aad(&w->id, w->number, last, aad);
+    if (w->kept != NULL && w->plain > 0)
+        from = w->kept->data + w->kept->len - w->plain;
     sp_aead_seal(w->aead, sp_aead_nonce_of(w->number), sp_bytes(aad, sizeof(aad)),
-                 sp_bytes(at, w->plain), at);
+                 sp_bytes(from, w->plain), at);
     w->number++;
     w->sealed += w->plain + SP_AEAD_TAG_LEN;
     w->plain = 0;
@@ -123,6 +138,31 @@ static void seal_chunk(struct sp_content_writer *w, bool last)
     }
 }
 
+/* The plaintext is not kept any longer: what of it is not sealed yet goes where it would have been without. */
+static bool stop_keeping(struct sp_content_writer *w)
+{
+    if (w->kept == NULL)
+        return true;
+    if (!make_room(w, w->plain))
+        return false;
+    if (w->plain > 0)
+        memcpy(w->mem + w->sealed, w->kept->data + w->kept->len - w->plain, w->plain);
+    sp_content_plain_unref(SP_STEAL(w->kept));
+    return true;
+}
+
+/* returns: where the next n bytes of plaintext go, or NULL: there is no memory, and the body has failed */
+static uint8_t *room_for(struct sp_content_writer *w, size_t n)
+{
+    if (w->kept != NULL && !sp_content_plain_reserve(w->kept, w->kept->len + n)) {
+        w->rc = SP_E_IO;
+        return NULL;
+    }
+    if (w->kept != NULL)
+        return w->kept->data + w->kept->len;
+    return make_room(w, w->plain + n) ? w->mem + w->sealed + w->plain : NULL;
+}
+
 enum sp_rc sp_content_writer_feed(struct sp_content_writer *w, struct sp_bytes plain)
 {
     sp_assert(!w->finished);
@@ -130,7 +170,10 @@ enum sp_rc sp_content_writer_feed(struct sp_content_writer *w, struct sp_bytes p
         return w->rc;
     sp_sha256_feed(w->sha, plain);
     w->len += plain.len;
+    if (w->kept != NULL && w->len > w->kept_max && !stop_keeping(w))
+        return w->rc;
     while (plain.len > 0 && w->rc == SP_OK) {
+        uint8_t *to;
         size_t n;
 
         if (w->plain == SP_CONTENT_CHUNK) { /* more has come, so it is not the last */
@@ -140,10 +183,13 @@ enum sp_rc sp_content_writer_feed(struct sp_content_writer *w, struct sp_bytes p
         n = SP_CONTENT_CHUNK - w->plain;
         if (n > plain.len)
             n = plain.len;
-        if (!make_room(w, w->plain + n))
+        to = room_for(w, n);
+        if (to == NULL)
             break;
-        memcpy(w->mem + w->sealed + w->plain, plain.ptr, n);
+        memcpy(to, plain.ptr, n);
         w->plain += n;
+        if (w->kept != NULL)
+            w->kept->len += n;
         plain = sp_bytes_slice(plain, n, plain.len);
     }
     return w->rc;
@@ -161,6 +207,8 @@ enum sp_rc sp_content_writer_finish(struct sp_content_writer *w)
 
 enum sp_rc sp_content_writer_spill(struct sp_content_writer *w, const struct sp_content_sink *sink)
 {
+    if (!stop_keeping(w))
+        return w->rc;
     w->sink = *sink;
     if (w->sealed == 0 || w->rc != SP_OK)
         return w->rc;
@@ -171,6 +219,30 @@ enum sp_rc sp_content_writer_spill(struct sp_content_writer *w, const struct sp_
     }
     w->sealed = 0;
     return w->rc;
+}
+
+void sp_content_writer_trim(struct sp_content_writer *w, size_t max)
+{
+    forget_plain(w); /* a body that was refused or broken off has left some */
+    if (w->cap <= max)
+        return;
+    sp_free(SP_STEAL(w->mem));
+    w->cap = w->sealed = 0;
+}
+
+void sp_content_writer_keep(struct sp_content_writer *w, size_t max)
+{
+    sp_assert(w->len == 0 && w->sink.write == NULL);
+    sp_content_plain_unref(w->kept);
+    w->kept = sp_calloc(1, sizeof(*w->kept));
+    w->kept->refs = 1;
+    w->kept_max = max;
+}
+
+struct sp_content_plain *sp_content_writer_take_plain(struct sp_content_writer *w)
+{
+    sp_assert(w->finished);
+    return w->rc == SP_OK ? SP_STEAL(w->kept) : NULL;
 }
 
 uint64_t sp_content_writer_len(const struct sp_content_writer *w)

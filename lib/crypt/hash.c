@@ -4,11 +4,9 @@
  */
 #include "crypt/hash.h"
 
-#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <threads.h>
@@ -78,14 +76,37 @@ void sp_crypt_sha256_both(struct sp_bytes first, struct sp_bytes second, uint8_t
     EVP_MD_CTX_free(ctx);
 }
 
+static EVP_MAC_CTX *keyless;
+
+/* Looked up once a process, too: both names together take longer than the MAC of a short text. */
+static void prepare_hmac(void)
+{
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, sizeof(digest) - 1),
+        OSSL_PARAM_END,
+    };
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+
+    keyless = EVP_MAC_CTX_new(mac);
+    sp_assert(keyless != NULL && EVP_MAC_CTX_set_params(keyless, params) == 1);
+    EVP_MAC_free(mac);
+}
+
 void sp_crypt_hmac(struct sp_bytes key, struct sp_bytes data, uint8_t out[SP_SHA256_LEN])
 {
-    unsigned len = 0;
+    static once_flag once = ONCE_FLAG_INIT;
+    EVP_MAC_CTX *ctx;
+    size_t len = 0;
 
-    sp_assert(key.len < INT_MAX);
+    call_once(&once, prepare_hmac);
+    ctx = EVP_MAC_CTX_dup(keyless);
     /* OpenSSL takes a NULL key for "the key of before", so an empty one gets an address. */
-    sp_assert(HMAC(EVP_sha256(), key.len > 0 ? (const void *)key.ptr : "", (int)key.len, data.ptr,
-                   data.len, out, &len) != NULL);
+    sp_assert(ctx != NULL &&
+              EVP_MAC_init(ctx, key.len > 0 ? key.ptr : (const uint8_t *)"", key.len, NULL) == 1);
+    sp_assert(EVP_MAC_update(ctx, data.ptr, data.len) == 1);
+    sp_assert(EVP_MAC_final(ctx, out, &len, SP_SHA256_LEN) == 1 && len == SP_SHA256_LEN);
+    EVP_MAC_CTX_free(ctx);
 }
 
 void sp_crypt_hkdf(struct sp_bytes secret, struct sp_bytes info, struct sp_secret *out)

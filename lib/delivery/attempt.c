@@ -44,6 +44,10 @@ enum sp_rc sp_parcel_body(struct sp_delivery *d, struct sp_parcel *p)
 
     if (p->has_body)
         return SP_OK;
+    if (sp_queue_body_at_hand(d->parts.queue, &p->m->accept.id, &p->body)) {
+        p->has_body = true;
+        return SP_OK;
+    }
     rc = sp_queue_body(d->parts.queue, &p->m->accept.id, &p->body);
     p->has_body = rc == SP_OK;
     return rc;
@@ -176,6 +180,8 @@ static void stand(struct sp_attempt *a)
         .is_sealed = a->options->is_sealed,
         .has_portal = sp_attempt_is_mail(a) && a->d->settings.has_portal && !asked,
         .requires_tls = asked && accept->sender.len > 0,
+        .sealed_only = (accept->needs & SP_NEEDS_LONG) != 0 && !a->d->settings.long_lines,
+        .portal_only = (accept->needs & SP_NEEDS_LONG_WORD) != 0 && !a->d->settings.long_lines,
         .since_accept_ms = now_ms - a->p->m->accepted_at_ms,
         .expire_ms = a->decision->expire_at_ms - accept->time_ms,
     };

@@ -189,6 +189,7 @@ enum sp_rc sp_bounce_make(struct sp_attempt *a, struct sp_buf *content, struct s
         .envid = of_notice ? a->options->notice_of.envid : parent->envid,
         .now_ms = sp_clock_wall_ms(clock),
         .arrived_ms = parent->time_ms,
+        .is_of_portal = of_notice && a->told[0].action == SP_DSN_RELAYED,
         .recipients = list_recipients(a),
         .count = a->told_count,
     };

@@ -102,6 +102,8 @@ static bool write_body(struct sp_conn *c)
     while (sp_stream_pending(c->stream) < OUT_MAX) {
         struct sp_bytes slice;
 
+        if (c->chunk.len == 0 && sp_stream_has_lent(c->stream) && !sp_source_is_at_end(c->source))
+            return true; /* its view is still needed: on_drained goes on */
         if (c->chunk.len == 0 && sp_source_next(c->source, &c->chunk) != SP_OK)
             return false;
         if (c->chunk.len == 0) {
@@ -114,7 +116,7 @@ static bool write_body(struct sp_conn *c)
         while (c->chunk.len > 0) {
             if (sp_smtp_stuff_next(&c->stuff, &c->chunk, &slice) != SP_OK)
                 return false;
-            sp_stream_write(c->stream, slice);
+            sp_stream_lend(c->stream, slice);
         }
     }
     return true;
@@ -259,6 +261,7 @@ static void on_result(struct sp_conn *c, const struct sp_smtp_result *result)
 {
     sp_conn_result_fn fn = c->result_fn;
 
+    sp_stream_end_lending(c->stream); /* the source goes with its attempt */
     c->in_body = false;
     c->source = NULL;
     c->result_fn = NULL;

@@ -211,9 +211,9 @@ bool sp_attempt_is_foreign(const struct sp_attempt *a);
 void sp_delivery_news(void *arg, const struct sp_pool_news *n);
 
 /* ---- verp.c ---- */
-
-/* returns: whether each recipient's copy goes under a return path of its own */
+/* Each: of a copy, and of a notice too. returns: whether it goes under a return path of its own */
 bool sp_delivery_has_own_path(const struct sp_delivery *d, const struct sp_accept *a);
+bool sp_attempt_has_own_path(const struct sp_attempt *a);
 /* returns: what MAIL FROM says, lent or in a's arena */
 struct sp_bytes sp_attempt_return_path(const struct sp_attempt *a);
 
@@ -284,7 +284,10 @@ bool sp_attempt_hears_failed(struct sp_attempt *a, const struct sp_bounce_rcpt *
 bool sp_attempt_hears_late(struct sp_attempt *a, const struct sp_bounce_rcpt *r, bool broken);
 /* Notes that the next hop has taken it, for a sender who asked. */
 void sp_attempt_hears_passed(struct sp_attempt *a, const struct sp_bounce_rcpt *r);
-
+/* returns: SP_JOBS_DEPOSIT_TELL_*: what the sender hears of recipient n's package */
+uint8_t sp_attempt_portal_reports(const struct sp_attempt *a, uint16_t n);
+/* The sender has heard that a package's notice reached nobody: the portal makes no other report of it. */
+void sp_delivery_unreached(struct sp_delivery *d, struct sp_bytes package);
 /* returns: whether the sender is to hear that this notice was accepted */
 bool sp_report_tells_portal(const struct sp_attempt *a);
 /* Makes that mail. content: empty before. returns: SP_OK, or why it can't be made; then nobody is told */

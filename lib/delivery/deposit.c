@@ -220,6 +220,9 @@ static void set_dues(const struct sp_attempt *a, struct sp_jobs_deposit_request 
     what->name = o->portal.notify_from;
     for (size_t i = 0; i < SP_JOBS_DEPOSIT_REMIND_MAX && o->portal.remind_ms[i] > 0; i++)
         what->remind_at_ms[i] = now_ms + o->portal.remind_ms[i];
+    what->reports = sp_attempt_portal_reports(a, a->ns[0]);
+    what->envid = a->p->m->accept.envid;
+    what->orcpt = a->p->m->accept.recipients[a->ns[0]].orcpt;
     if (o->portal.unread_after_ms > 0 && !sp_attempt_is_foreign(a))
         what->unread_at_ms = now_ms + o->portal.unread_after_ms < what->expires_at_ms
                                  ? now_ms + o->portal.unread_after_ms
@@ -242,6 +245,7 @@ static enum sp_rc call_portal(struct sp_attempt *a, struct sp_content *content)
         .expires_at_ms = accept->time_ms + o->portal.expires_ms,
         .may_reply = o->portal.reply,
         .may_forward = o->portal.forward,
+        .notice = o->portal.notice,
     };
     struct sp_jobs_request call = {
         .role = SP_ROLE_PORTAL,
@@ -263,6 +267,35 @@ static enum sp_rc call_portal(struct sp_attempt *a, struct sp_content *content)
         a->wait_job = sp_jobs_call(a->d->parts.jobs, &call, on_deposited, a);
     sp_buf_wipe(&payload);
     return rc;
+}
+
+static void on_unreached(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+{
+    struct sp_delivery *d = arg;
+
+    (void)reply;
+    if (rc != SP_OK) /* the sender may hear twice that it came to nothing */
+        sp_log_warn(d->parts.log, "delivery.unreached-untold", SP_RC("why", rc));
+}
+
+void sp_delivery_unreached(struct sp_delivery *d, struct sp_bytes package)
+{
+    struct sp_jobs_returned_request what = {.package = package};
+    struct sp_jobs_request call = {
+        .role = SP_ROLE_PORTAL,
+        .index = SP_JOBS_ANY,
+        .type = SP_JOBS_RETURNED,
+        .timeout_ms = d->settings.job_ms,
+        .wait_for_peer = true,
+    };
+    struct sp_buf payload;
+
+    sp_buf_init(&payload, SP_JOBS_PAYLOAD_MAX);
+    sp_jobs_returned_request_encode(&payload, &what);
+    call.payload = sp_buf_bytes(&payload);
+    if (sp_buf_rc(&payload) == SP_OK)
+        sp_jobs_call(d->parts.jobs, &call, on_unreached, d);
+    sp_buf_clear(&payload);
 }
 
 /* Each recipient has a package of its own: the attempt goes on as one for each. */

@@ -31,15 +31,13 @@ bool sp_attempt_is_utf8(const struct sp_attempt *a)
            !sp_text_is_ascii(sp_attempt_address(a, 0)); /* all of a group or none */
 }
 
-/* What the bytes need and the host does not offer. A sealed copy needs nothing: it is 7-bit with short lines. */
+/* What the bytes need and the host does not offer. A sealed copy needs nothing: its body is 7-bit with short lines, and its header folded. */
 static enum sp_rc lacks(const struct sp_attempt *a, const struct sp_conn *c)
 {
     const struct sp_accept *accept = &a->p->m->accept;
     uint64_t limit = sp_conn_size_limit(c);
     unsigned offers = sp_conn_extensions(c);
 
-    if ((accept->needs & SP_NEEDS_LONG) != 0 && !a->d->settings.long_lines)
-        return SP_E_HOP_LACKS;
     if ((accept->needs & SP_NEEDS_8BIT) != 0 && (offers & SP_SMTP_EXT_8BITMIME) == 0)
         return SP_E_HOP_LACKS;
     if (limit > 0 && accept->body_len + accept->trace.len > limit)

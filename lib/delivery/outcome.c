@@ -33,12 +33,26 @@ static void set(struct sp_rung_fact *f, enum sp_rung_status status, enum sp_rc w
     *f = (struct sp_rung_fact){.known = true, .status = status, .why = why, .hop = hop};
 }
 
+/* returns: whether it is for a host to say if this rung is possible */
+static bool asks_host(const struct sp_standing *s, size_t i)
+{
+    enum sp_rung rung = s->ladder->rungs[i].rung;
+
+    if (is_smtp_level(rung))
+        return !s->sealed_only;
+    return sp_rung_is_crypto(rung) && !s->portal_only && s->keys[i].known &&
+           s->keys[i].status == SP_STATUS_POSSIBLE;
+}
+
 void sp_outcome_begin(struct sp_standing *s)
 {
     memset(s->rungs, 0, sizeof(s->rungs));
     memset(s->keys, 0, sizeof(s->keys));
     s->never = SP_OK;
     for (size_t i = 0; i < s->ladder->count; i++) {
+        if ((s->sealed_only && is_smtp_level(s->ladder->rungs[i].rung)) ||
+            (s->portal_only && sp_rung_is_crypto(s->ladder->rungs[i].rung)))
+            set(&s->rungs[i], SP_STATUS_UNAVAILABLE, SP_E_HOP_LACKS, 0);
         if (s->ladder->rungs[i].rung != SP_RUNG_PORTAL)
             continue;
         if (s->requires_tls)
@@ -127,10 +141,7 @@ void sp_outcome_route_failed(struct sp_standing *s, enum sp_rc rc)
         return;
     }
     for (size_t i = 0; i < s->ladder->count; i++) {
-        enum sp_rung rung = s->ladder->rungs[i].rung;
-        bool has_key = s->keys[i].known && s->keys[i].status == SP_STATUS_POSSIBLE;
-
-        if (is_smtp_level(rung) || (sp_rung_is_crypto(rung) && has_key))
+        if (asks_host(s, i))
             set(&s->rungs[i], SP_STATUS_UNREACHABLE, rc, 0);
     }
 }
@@ -268,16 +279,15 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
         enum sp_rung rung = s->ladder->rungs[i].rung;
         struct sp_rung_fact f = {0};
 
+        if (!asks_host(s, i))
+            continue;
         if (is_smtp_level(rung)) {
             if (r->rc != SP_OK)
                 silent_host(rung, r, &f);
             else
                 talking_host(rung, r, &f);
-        } else if (sp_rung_is_crypto(rung) && s->keys[i].known &&
-                   s->keys[i].status == SP_STATUS_POSSIBLE) {
-            sealed_copy(r, &f);
         } else {
-            continue;
+            sealed_copy(r, &f);
         }
         if (s->requires_tls)
             ask_requiretls(r, &f);
@@ -289,10 +299,7 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
 void sp_outcome_forget_hops(struct sp_standing *s)
 {
     for (size_t i = 0; i < s->ladder->count; i++) {
-        enum sp_rung rung = s->ladder->rungs[i].rung;
-        bool has_key = s->keys[i].known && s->keys[i].status == SP_STATUS_POSSIBLE;
-
-        if (is_smtp_level(rung) || (sp_rung_is_crypto(rung) && has_key))
+        if (asks_host(s, i))
             s->rungs[i] = (struct sp_rung_fact){0};
     }
 }

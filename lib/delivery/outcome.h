@@ -27,6 +27,8 @@ struct sp_standing {
     bool is_sealed; /* arrived as ciphertext */
     bool has_portal;
     bool requires_tls; /* REQUIRETLS (RFC 8689): only to authenticated hosts that offer it */
+    bool sealed_only;  /* lines that no host is asked to take as they are (delivery.long_lines) */
+    bool portal_only;  /* and one of the header, which would stand outside of a sealed copy */
     int64_t since_accept_ms;
     int64_t expire_ms; /* since acceptance */
 

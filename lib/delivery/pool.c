@@ -420,14 +420,18 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
     struct sp_pool_host *h = sp_pool_get_host(p, ask);
     struct sp_pool_waiter *w = sp_pool_join(h, ask);
     struct sp_conn_end why;
+    sp_handle handle;
 
     w->fn = fn;
     w->arg = arg;
+    handle = w->handle;
     if (is_closed(h, &why))
         sp_pool_tell(w, &why);
-    else
+    else if (sp_list_is_empty(&h->site->rest))
         sp_pool_serve(h->site);
-    return w->handle;
+    else /* a connection is at hand: whoever gets it hears so on a later turn, never before he has his handle */
+        wait_until(h->site, now_ms(p), now_ms(p));
+    return handle;
 }
 
 void sp_pool_cancel(struct sp_pool *p, sp_handle wait)

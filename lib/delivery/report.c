@@ -280,7 +280,7 @@ static void write_sent(const struct sp_attempt *a, struct sp_jw *w)
         sp_jw_text(w, "sha256", sp_buf_bytes(&hex));
     sp_jw_bool(w, "unchanged", !a->sends_copy && a->sent_removed == 0);
     sp_jw_int(w, "bytes", (int64_t)a->sent_bytes);
-    if (sp_delivery_has_own_path(a->d, accept))
+    if (sp_attempt_has_own_path(a))
         sp_jw_bool(w, "own_return_path", true);
     sp_jw_end(w);
     sp_buf_clear(&hex);

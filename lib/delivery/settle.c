@@ -5,7 +5,7 @@
 #include "delivery/delivery_priv.h"
 #include "delivery/report_priv.h"
 
-#define CHILD_MAX (1024 * 1024)
+#define CHILD_MAX SP_QUEUE_BODY_INLINE_MAX /* it lies in the record of what came of the attempt */
 
 static int64_t now_ms(const struct sp_attempt *a)
 {
@@ -45,6 +45,7 @@ struct record { /* on its way to the disk */
     struct sp_delivery *d;
     uint8_t fresh[SP_FRESH_MAX][SP_SHA256_LEN];
     size_t fresh_count;
+    char *unreached; /* package of a notice that has come back; NULL: none */
 };
 
 static void on_durable(void *arg, enum sp_rc rc)
@@ -55,6 +56,9 @@ static void on_durable(void *arg, enum sp_rc rc)
     d->committing--;
     if (rc == SP_OK)
         sp_report_evidence_durable(d, r->fresh, r->fresh_count);
+    if (rc == SP_OK && r->unreached != NULL)
+        sp_delivery_unreached(d, sp_bytes_cstr(r->unreached));
+    sp_free(r->unreached);
     sp_free(r);
     if (rc != SP_OK && rc != SP_E_LIMIT) /* the queue has told that its audit did not fit */
         sp_log_error(d->parts.log, "delivery.not-recorded", SP_RC("why", rc));
@@ -81,6 +85,9 @@ static void write_record(struct sp_attempt *a, const struct sp_child *child,
     r->d = a->d;
     r->fresh_count = a->fresh_count;
     memcpy(r->fresh, a->fresh, sizeof(r->fresh));
+    if (a->options->notice_of.package.len > 0 && a->result_count > 0 &&
+        a->results[0].state == SP_RCPT_RETURNED)
+        r->unreached = sp_strdup_bytes(a->options->notice_of.package);
     a->d->committing++;
     sp_queue_outcome(a->d->parts.queue, &o, body, on_durable, r);
     sp_attempt_free(a);
@@ -146,6 +153,7 @@ void sp_attempt_commit(struct sp_attempt *a, const struct sp_child *child)
     sp_report_child(a, &c->child);
     a->commit = c;
     c->body = sp_queue_body_new(a->d->parts.queue, &child->accept.id);
+    sp_queue_body_stay(c->body);
     rc = sp_queue_body_feed(c->body, child->content);
     if (rc == SP_OK) {
         sp_queue_body_finish(c->body, on_body, c);

@@ -97,6 +97,11 @@ uint64_t sp_source_total(const struct sp_source *s)
     return s->prefix.len + s->len - s->removed;
 }
 
+bool sp_source_is_at_end(const struct sp_source *s)
+{
+    return s->prefix_done && s->at >= s->len;
+}
+
 enum sp_rc sp_source_next(struct sp_source *s, struct sp_bytes *out)
 {
     uint64_t stop = s->len;

@@ -47,6 +47,9 @@ void sp_source_rewind(struct sp_source *s);
 /* returns: bytes that will go out in all, before dot-stuffing */
 uint64_t sp_source_total(const struct sp_source *s);
 
+/* returns: whether the next bytes are none, so that asking leaves the last view alone */
+bool sp_source_is_at_end(const struct sp_source *s);
+
 /*
  * Takes the next bytes.
  *

@@ -6,6 +6,7 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include "jobs/deposit.h"
 #include "mail/compose.h"
 
 #define TEXT_MAX 4096
@@ -84,6 +85,20 @@ void sp_attempt_hears_passed(struct sp_attempt *a, const struct sp_bounce_rcpt *
 }
 
 /* ---- the copy lies in the portal ---- */
+
+uint8_t sp_attempt_portal_reports(const struct sp_attempt *a, uint16_t n)
+{
+    struct sp_giving_up g = listener(a, n);
+    uint8_t reports = 0;
+
+    if (sp_outcome_tells_success(&g, false))
+        reports |= SP_JOBS_DEPOSIT_TELL_OPENED;
+    if (sp_outcome_tells_sender(&g))
+        reports |= SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    if (reports != 0 && (a->p->m->accept.needs & SP_ASKED_REQUIRETLS) != 0)
+        reports |= SP_JOBS_DEPOSIT_TELL_TLS;
+    return reports;
+}
 
 bool sp_report_tells_portal(const struct sp_attempt *a)
 {

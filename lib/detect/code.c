@@ -42,7 +42,8 @@ static bool goes_on(const struct detect_window *w, size_t i, bool spaces)
 /* spaces: blanks may part it, but only before a digit or a word of digits and capitals. */
 static void read_code(const struct detect_window *w, size_t at, bool spaces, struct code *c)
 {
-    *c = (struct code){.start = at, .end = at};
+    c->start = c->end = at;
+    c->len = c->digits = c->letters = 0;
     for (size_t i = at; i < w->limit && c->len < CODE_MAX; i++) {
         uint8_t b = w->text[i];
 
@@ -71,59 +72,81 @@ static size_t add(struct detect_window *w, const struct code *c, enum sp_detect_
     return c->end;
 }
 
-/* Cuts a code to its first n characters. returns: false if it has fewer, or goes on behind them without a break */
-static bool cut(const struct detect_window *w, const struct code *c, size_t n, struct code *out)
+/* Where a code's first n characters end. returns: 0 if it has fewer, or goes on behind them without a break */
+static size_t cut(const struct detect_window *w, const struct code *c, size_t n)
 {
     size_t seen = 0;
 
-    *out = *c;
     for (size_t i = c->start; i < c->end; i++) {
         seen += sp_ascii_is_alnum(w->text[i]);
-        if (seen < n)
-            continue;
-        out->end = i + 1;
-        out->len = n;
-        return i + 1 == c->end || !sp_ascii_is_alnum(w->text[i + 1]);
+        if (seen == n)
+            return i + 1 == c->end || !sp_ascii_is_alnum(w->text[i + 1]) ? i + 1 : 0;
     }
-    return false;
-}
-
-/* In these, c is the code as far as the first blank, spaced what it is with the groups behind blanks. */
-static size_t find_mbi(struct detect_window *w, const struct code *c, const struct code *spaced,
-                       uint64_t label)
-{
-    bool labelled = (label & M(L_MBI)) != 0;
-    struct code part;
-
-    if (c->len == 11 && sp_detect_mbi_is_valid(c->text))
-        return add(w, c, SP_DETECT_MBI, labelled ? 98 : 90, ENT_CHECKED);
-    if (cut(w, spaced, 11, &part) && sp_detect_mbi_is_valid(spaced->text))
-        return add(w, &part, SP_DETECT_MBI, labelled ? 98 : 85, ENT_CHECKED);
     return 0;
 }
 
-static size_t find_vin(struct detect_window *w, const struct code *c, const struct code *spaced,
-                       uint64_t label)
+static size_t add_part(struct detect_window *w, const struct code *c, size_t end,
+                       enum sp_detect_type type, uint32_t score)
 {
+    sp_detect_entity_add(w, type, c->start, end, score)->flags |= ENT_CHECKED;
+    return end;
+}
+
+/* A number as it stands: as far as the first blank, and with the groups behind blanks; the same if there are none. */
+struct number {
+    struct code code;
+    struct code with_blanks;
+    const struct code *spaced;
+};
+
+static void read_number(const struct detect_window *w, size_t at, struct number *n)
+{
+    const struct code *c = &n->code;
+
+    read_code(w, at, false, &n->code);
+    n->spaced = c;
+    if (c->end >= w->limit || w->text[c->end] != ' ')
+        return;
+    read_code(w, at, true, &n->with_blanks);
+    n->spaced = &n->with_blanks;
+}
+
+static size_t find_mbi(struct detect_window *w, const struct number *n, uint64_t label)
+{
+    const struct code *c = &n->code, *spaced = n->spaced;
+    bool labelled = (label & M(L_MBI)) != 0;
+    size_t end;
+
+    if (c->len == 11 && sp_detect_mbi_is_valid(c->text))
+        return add(w, c, SP_DETECT_MBI, labelled ? 98 : 90, ENT_CHECKED);
+    if (spaced->len < 11 || !sp_detect_mbi_is_valid(spaced->text))
+        return 0;
+    end = cut(w, spaced, 11);
+    return end > 0 ? add_part(w, spaced, end, SP_DETECT_MBI, labelled ? 98 : 85) : 0;
+}
+
+static size_t find_vin(struct detect_window *w, const struct number *n, uint64_t label)
+{
+    const struct code *c = &n->code;
     bool labelled = (label & M(L_VIN)) != 0;
-    struct code part;
+    size_t end;
 
     if (c->len == 17 && c->end - c->start == 17 && (c->letters > 0 || labelled) && c->digits >= 4 &&
         (label & (M(L_NOT) | M(L_OTHER))) == 0 && sp_detect_vin_is_valid(sp_bytes(c->text, 17)))
         return add(w, c, SP_DETECT_VIN, labelled ? 98 : 80, ENT_CHECKED);
-    if (labelled && cut(w, spaced, 17, &part) && sp_detect_vin_is_valid(sp_bytes(spaced->text, 17)))
-        return add(w, &part, SP_DETECT_VIN, 95, ENT_CHECKED);
+    end = labelled ? cut(w, n->spaced, 17) : 0;
+    if (end > 0 && sp_detect_vin_is_valid(sp_bytes(n->spaced->text, 17)))
+        return add_part(w, n->spaced, end, SP_DETECT_VIN, 95);
     return 0;
 }
 
-static size_t find_dea(struct detect_window *w, const struct code *c, const struct code *spaced,
-                       uint64_t label)
+static size_t find_dea(struct detect_window *w, const struct number *n, uint64_t label)
 {
-    struct code part;
+    const struct code *c = &n->code;
+    size_t end = (label & M(L_DEA)) != 0 ? cut(w, n->spaced, 9) : 0;
 
-    if ((label & M(L_DEA)) != 0 && cut(w, spaced, 9, &part) &&
-        sp_detect_dea_is_valid(sp_bytes(spaced->text, 9)))
-        return add(w, &part, SP_DETECT_DEA, 95, ENT_CHECKED);
+    if (end > 0 && sp_detect_dea_is_valid(sp_bytes(n->spaced->text, 9)))
+        return add_part(w, n->spaced, end, SP_DETECT_DEA, 95);
     if (c->len == 9 && c->end - c->start == 9 && (label & (DETECT_LABELS & ~M(L_LICENSE))) == 0 &&
         strchr("ABFGMPR", c->text[0]) != NULL && c->text[1] != '9' &&
         sp_detect_dea_is_valid(sp_bytes(c->text, 9)) &&
@@ -133,33 +156,34 @@ static size_t find_dea(struct detect_window *w, const struct code *c, const stru
     return 0;
 }
 
-static size_t find_iban(struct detect_window *w, const struct code *c, const struct code *spaced)
+static size_t find_iban(struct detect_window *w, const struct number *n)
 {
-    struct code part;
+    const struct code *c = n->spaced;
+    size_t end;
 
-    if (!sp_ascii_is_alpha(c->text[0]) || c->digits < 2)
+    if (c->len < 15 || !sp_ascii_is_alpha(c->text[0]) || !sp_ascii_is_alpha(c->text[1]) ||
+        !sp_ascii_is_digit(c->text[2]) || !sp_ascii_is_digit(c->text[3]) || n->code.digits < 2)
         return 0;
-    for (size_t n = spaced->len < 34 ? spaced->len : 34; n >= 15; n--)
-        if (cut(w, spaced, n, &part) && sp_detect_iban_is_valid(sp_bytes(spaced->text, n)))
-            return add(w, &part, SP_DETECT_ACCOUNT, 95, ENT_CHECKED);
+    for (size_t len = c->len < 34 ? c->len : 34; len >= 15; len--) {
+        end = cut(w, c, len);
+        if (end > 0 && sp_detect_iban_is_valid(sp_bytes(c->text, len)))
+            return add_part(w, c, end, SP_DETECT_ACCOUNT, 95);
+    }
     return 0;
 }
 
-static size_t find_checked(struct detect_window *w, size_t at, uint64_t label)
+static size_t find_checked(struct detect_window *w, const struct number *n, uint64_t label)
 {
-    struct code c, spaced;
     size_t end;
 
-    read_code(w, at, false, &c);
-    read_code(w, at, true, &spaced);
-    if (!is_bounded(w, &c))
+    if (!is_bounded(w, &n->code))
         return 0;
-    end = find_mbi(w, &c, &spaced, label);
+    end = find_mbi(w, n, label);
     if (end == 0)
-        end = find_vin(w, &c, &spaced, label);
+        end = find_vin(w, n, label);
     if (end == 0)
-        end = find_dea(w, &c, &spaced, label);
-    return end == 0 ? find_iban(w, &c, &spaced) : end;
+        end = find_dea(w, n, label);
+    return end == 0 ? find_iban(w, n) : end;
 }
 
 static const struct {
@@ -203,6 +227,15 @@ static bool is_measure(const struct detect_window *w, const struct code *c)
     return unit > 0 && c->len <= 5 && sp_detect_is_listed(sp_bytes_slice(rest, 0, unit), units);
 }
 
+/* 0 or 9 over and over: what testers and forms fill in. Other digits may be somebody's, however alike. */
+static bool is_filler(const struct code *c)
+{
+    for (size_t i = 1; i < c->len; i++)
+        if (c->text[i] != c->text[0])
+            return false;
+    return c->len >= 6 && (c->text[0] == '0' || c->text[0] == '9');
+}
+
 /* "12/05/2023", "2023-12-05": a date stood where a number was looked for. */
 static bool is_date(const struct detect_window *w, const struct code *c)
 {
@@ -215,6 +248,8 @@ static bool is_date(const struct detect_window *w, const struct code *c)
 
 static size_t find_labelled(struct detect_window *w, size_t at, uint64_t label)
 {
+    if ((label & DETECT_LABELS) == 0) /* of most numbers */
+        return 0;
     for (size_t i = 0; i < SP_ARRAY_LEN(labelled); i++) {
         struct code c;
 
@@ -230,22 +265,21 @@ static size_t find_labelled(struct detect_window *w, size_t at, uint64_t label)
         if (c.len == 4 && c.letters == 0 && labelled[i].len_min < 5 &&
             (label & (M(CARE) | M(PAY))) != 0)
             continue; /* "chart 2024" */
+        if (is_filler(&c))
+            return c.end;
         return add(w, &c, labelled[i].type, labelled[i].score, ENT_LABELLED);
     }
     return 0;
 }
 
-static size_t find_icd(struct detect_window *w, size_t at, uint64_t label)
+static size_t find_icd(struct detect_window *w, const struct code *c, uint64_t label)
 {
-    struct code c;
-    struct sp_bytes text;
+    struct sp_bytes text = sp_bytes(w->text + c->start, c->end - c->start);
     uint64_t near;
 
-    read_code(w, at, false, &c);
-    text = sp_bytes(w->text + c.start, c.end - c.start);
-    if (!is_bounded(w, &c) || !sp_detect_icd10_is_valid(text))
+    if (!sp_detect_icd10_is_valid(text) || !is_bounded(w, c))
         return 0;
-    near = label | sp_detect_line_before(w, at, 200);
+    near = label | sp_detect_line_before(w, c->start, 200);
     if ((label & M(L_ICD)) == 0 && text.len == 3 && (near & M(L_ICD)) == 0)
         return 0;
     if ((label & (M(L_NOT) | M(L_DEVICE))) != 0)
@@ -253,19 +287,16 @@ static size_t find_icd(struct detect_window *w, size_t at, uint64_t label)
     if ((near & (M(L_ICD) | DETECT_STRONG | M(CARE) | M(PAY) | M(L_CPT) | DETECT_SUBJECT)) == 0 &&
         text.len < 5)
         return 0;
-    return add(w, &c, SP_DETECT_ICD10, (near & M(L_ICD)) != 0 ? 90 : 70,
+    return add(w, c, SP_DETECT_ICD10, (near & M(L_ICD)) != 0 ? 90 : 70,
                (label & M(L_ICD)) != 0 ? ENT_LABELLED : 0);
 }
 
 /* HCPCS: a letter and four digits. */
-static size_t find_hcpcs(struct detect_window *w, size_t at, uint64_t label)
+static size_t find_hcpcs(struct detect_window *w, const struct code *c, uint64_t label)
 {
-    struct code c;
-
-    read_code(w, at, false, &c);
-    if ((label & M(L_CPT)) == 0 || c.len != 5 || c.digits < 4 || !is_bounded(w, &c))
+    if ((label & M(L_CPT)) == 0 || c->len != 5 || c->digits < 4 || !is_bounded(w, c))
         return 0;
-    return add(w, &c, SP_DETECT_PROCEDURE, 80, ENT_LABELLED);
+    return add(w, c, SP_DETECT_PROCEDURE, 80, ENT_LABELLED);
 }
 
 static size_t find_mac(struct detect_window *w, size_t at)
@@ -290,13 +321,16 @@ static size_t find_mac(struct detect_window *w, size_t at)
 
 size_t sp_detect_code(struct detect_window *w, size_t at, uint64_t label)
 {
+    struct number n;
     size_t end = find_mac(w, at);
 
+    if (end > 0)
+        return end;
+    read_number(w, at, &n);
+    end = find_checked(w, &n, label);
     if (end == 0)
-        end = find_checked(w, at, label);
+        end = find_hcpcs(w, &n.code, label);
     if (end == 0)
-        end = find_hcpcs(w, at, label);
-    if (end == 0)
-        end = find_icd(w, at, label);
+        end = find_icd(w, &n.code, label);
     return end == 0 ? find_labelled(w, at, label) : end;
 }

@@ -1,6 +1,8 @@
 /* Where somebody can be reached on a network: mail addresses, web addresses that carry an identifier, IP addresses. */
 #include "detect/detect_priv.h"
 
+#include <arpa/inet.h>
+
 static bool is_local(uint8_t c)
 {
     return sp_ascii_is_alnum(c) || strchr("._%+-'", c) != NULL;
@@ -63,13 +65,14 @@ static bool has_identifier(struct sp_bytes query)
     size_t digits = 0;
     bool named = false;
 
-    for (size_t i = 0; i < query.len; i++) {
+    for (size_t i = 0; i < query.len; i++)
         digits += sp_ascii_is_digit(query.ptr[i]);
+    for (size_t i = 0; digits >= 4 && i < query.len && !named; i++) {
         for (size_t k = 0; !named && k < SP_ARRAY_LEN(names); k++)
             named =
                 sp_bytes_starts_nocase(sp_bytes_slice(query, i, SIZE_MAX), sp_bytes_cstr(names[k]));
     }
-    return named && digits >= 4;
+    return named;
 }
 
 size_t sp_detect_url(struct detect_window *w, size_t at)
@@ -114,6 +117,45 @@ static size_t ip4_len(struct sp_bytes text)
          (text.ptr[at] == '.' && at + 1 < text.len && sp_ascii_is_digit(text.ptr[at + 1]))))
         return 0;
     return at;
+}
+
+/* Groups of hexadecimal digits as RFC 4291 2.2 writes them; not eight pairs, which are another machine's number. */
+static size_t ip6_len(struct sp_bytes text)
+{
+    char copy[INET6_ADDRSTRLEN];
+    struct in6_addr ignored;
+    size_t n = 0, groups = 0, group = 0, longest = 0;
+
+    while (n < text.len && n < sizeof(copy) &&
+           (text.ptr[n] == ':' || text.ptr[n] == '.' || sp_ascii_is_digit(text.ptr[n]) ||
+            (sp_ascii_lower(text.ptr[n]) >= 'a' && sp_ascii_lower(text.ptr[n]) <= 'f'))) {
+        group = text.ptr[n] == ':' ? 0 : group + 1;
+        groups += group == 1;
+        longest = group > longest ? group : longest;
+        n++;
+    }
+    if (n == sizeof(copy) ||
+        (n < text.len && (sp_ascii_is_alnum(text.ptr[n]) || text.ptr[n] == '_')))
+        return 0; /* no longer run is walked: each of its parts may begin one */
+    while (n > 0 &&
+           (text.ptr[n - 1] == '.' || (n > 1 && text.ptr[n - 1] == ':' && text.ptr[n - 2] != ':')))
+        n--; /* the sentence's */
+    if (groups < 3 || longest < 3)
+        return 0;
+    memcpy(copy, text.ptr, n);
+    copy[n] = '\0';
+    return inet_pton(AF_INET6, copy, &ignored) == 1 ? n : 0;
+}
+
+size_t sp_detect_ip6(struct detect_window *w, size_t at)
+{
+    size_t n = 0;
+
+    if (at == 0 || (w->text[at - 1] != ':' && !sp_ascii_is_alnum(w->text[at - 1])))
+        n = ip6_len(sp_bytes(w->text + at, w->limit - at));
+    if (n > 0)
+        sp_detect_entity_add(w, SP_DETECT_IP, at, at + n, 60);
+    return n > 0 ? at + n : 0;
 }
 
 size_t sp_detect_ip(struct detect_window *w, size_t at)

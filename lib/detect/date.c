@@ -1,6 +1,8 @@
 /* Dates in the forms that people write: numbers in either order, ISO 8601, and with a month's name. */
 #include "detect/detect_priv.h"
 
+#define NO_DATE 19000101 /* what databases hold where nobody knows the day, and test records */
+
 /* Reads 1 to max digits. returns: how many */
 static size_t read_number(struct sp_bytes text, size_t at, size_t max, uint32_t *out)
 {
@@ -75,22 +77,37 @@ static size_t packed_date(struct sp_bytes text, uint32_t *packed)
     return end_of_date(text, 8);
 }
 
+#define LETTERS(a, b, c) ((uint32_t)(a) << 16 | (uint32_t)(b) << 8 | (uint32_t)(c))
+
+/* returns: the month whose name begins with these three letters, 0 if none */
+static uint32_t month_of(const uint8_t *name)
+{
+    static const uint32_t names[] = {
+        LETTERS('j', 'a', 'n'), LETTERS('f', 'e', 'b'), LETTERS('m', 'a', 'r'),
+        LETTERS('a', 'p', 'r'), LETTERS('m', 'a', 'y'), LETTERS('j', 'u', 'n'),
+        LETTERS('j', 'u', 'l'), LETTERS('a', 'u', 'g'), LETTERS('s', 'e', 'p'),
+        LETTERS('o', 'c', 't'), LETTERS('n', 'o', 'v'), LETTERS('d', 'e', 'c')};
+    uint32_t letters = LETTERS(name[0] | 0x20, name[1] | 0x20, name[2] | 0x20);
+
+    for (uint32_t i = 0; i < SP_ARRAY_LEN(names); i++)
+        if (letters == names[i])
+            return i + 1;
+    return 0;
+}
+
 /* returns: the length of a month's name at the beginning, 0 if none */
 static size_t month_name(struct sp_bytes text, uint32_t *month)
 {
-    static const char *const names[] = {"jan", "feb", "mar", "apr", "may", "jun",
-                                        "jul", "aug", "sep", "oct", "nov", "dec"};
     size_t len = 0;
+    uint32_t found;
 
-    while (len < text.len && sp_ascii_is_alpha(text.ptr[len]))
+    while (len < text.len && len <= 9 && sp_ascii_is_alpha(text.ptr[len]))
         len++;
-    for (uint32_t i = 0; i < 12 && len >= 3; i++) {
-        if (sp_bytes_eq_nocase(sp_bytes_slice(text, 0, 3), sp_bytes_cstr(names[i]))) {
-            *month = i + 1;
-            return len <= 9 ? len : 0;
-        }
-    }
-    return 0;
+    found = len >= 3 && len <= 9 ? month_of(text.ptr) : 0;
+    if (found == 0)
+        return 0;
+    *month = found;
+    return len;
 }
 
 static size_t skip_blanks(struct sp_bytes text, size_t at)
@@ -103,11 +120,11 @@ static size_t skip_blanks(struct sp_bytes text, size_t at)
 /* "2nd": behind the end of the ordinal. */
 static size_t skip_ordinal(struct sp_bytes text, size_t at)
 {
-    static const char *const ends[] = {"st", "nd", "rd", "th"};
+    uint8_t a = at + 1 < text.len ? sp_ascii_lower(text.ptr[at]) : 0,
+            b = at + 1 < text.len ? sp_ascii_lower(text.ptr[at + 1]) : 0;
 
-    for (size_t i = 0; i < SP_ARRAY_LEN(ends); i++)
-        if (sp_bytes_starts_nocase(sp_bytes_slice(text, at, 2), sp_bytes_cstr(ends[i])))
-            return at + 2;
+    if ((a == 's' && b == 't') || ((a == 'n' || a == 'r') && b == 'd') || (a == 't' && b == 'h'))
+        return at + 2;
     return at;
 }
 
@@ -141,10 +158,13 @@ static size_t worded_date(struct sp_bytes text, uint32_t *packed)
 
 size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed)
 {
-    size_t n = iso_date(text, packed);
+    size_t digits = 0, n;
 
-    if (n == 0)
-        n = numeric_date(text, packed);
+    while (digits < 5 && digits < text.len && sp_ascii_is_digit(text.ptr[digits]))
+        digits++;
+    if (digits > 2) /* it begins with a year or not at all */
+        return digits == 4 ? iso_date(text, packed) : 0;
+    n = numeric_date(text, packed);
     return n == 0 ? worded_date(text, packed) : n;
 }
 
@@ -183,7 +203,55 @@ size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label)
     for (size_t i = SP_ARRAY_LEN(kinds); i-- > 0;)
         if ((label & kinds[i].label) != 0)
             type = kinds[i].type;
+    if (type == SP_DETECT_DOB && packed == NO_DATE)
+        type = SP_DETECT_DATE;
     sp_detect_entity_add(w, type, at, end, type == SP_DETECT_DATE ? 40 : 85)->flags =
         (uint8_t)(type == SP_DETECT_DATE ? 0 : ENT_LABELLED);
+    return end;
+}
+
+static bool is_years(struct sp_bytes behind)
+{
+    static const char *const words[] = {
+        "year-old", "year old", "years old",    "years-old",  "yr-old",  "yr old", "yrs old", "y/o",
+        "y.o",      "yo ",      "years of age", "yrs of age", "yearold", "yo,",    "yo."};
+
+    while (behind.len > 0 &&
+           (behind.ptr[0] == ' ' || behind.ptr[0] == '-' || behind.ptr[0] == '\n'))
+        behind = sp_bytes_slice(behind, 1, SIZE_MAX);
+    for (size_t i = 0; i < SP_ARRAY_LEN(words); i++)
+        if (sp_bytes_starts_nocase(behind, sp_bytes_cstr(words[i])))
+            return true;
+    return false;
+}
+
+/* "age 93", "Aged: 93" */
+static bool is_behind_age(const struct detect_window *w, size_t at)
+{
+    size_t from, end = at;
+    struct sp_bytes word;
+
+    while (end > 0 && at - end < 3 && strchr(" :=", w->text[end - 1]) != NULL &&
+           w->text[end - 1] != 0)
+        end--;
+    for (from = end; from > 0 && end - from < 5 && sp_ascii_is_alpha(w->text[from - 1]);)
+        from--;
+    word = sp_bytes(w->text + from, end - from);
+    return end < at &&
+           (sp_bytes_eq_nocase(word, SP_LIT("age")) || sp_bytes_eq_nocase(word, SP_LIT("aged")));
+}
+
+/* 45 CFR 164.514(b)(2)(i)(C): an age over 89 tells who it is as a date does; alone it decides nothing. */
+size_t sp_detect_age(struct detect_window *w, size_t at, size_t end)
+{
+    uint32_t years;
+    size_t n = read_number(sp_bytes(w->text + at, end - at), 0, 3, &years);
+
+    if (n < 2 || years < 90 || years > 125 || (at > 0 && strchr(".-/$", w->text[at - 1]) != NULL))
+        return 0;
+    if (!is_years(sp_bytes(w->text + at + n, w->limit - at - n)) &&
+        (at + n < end || !is_behind_age(w, at)))
+        return 0;
+    sp_detect_entity_add(w, SP_DETECT_DATE, at, at + n, 40);
     return end;
 }

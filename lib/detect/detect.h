@@ -124,15 +124,17 @@ struct sp_detect_gap {
     const char *why; /* "encrypted", "limit", "type", "image", "malformed", "time": static */
 };
 
-#define SP_DETECT_LIST_MAX 250
+#define SP_DETECT_LIST_MAX    250
+#define SP_DETECT_REASONS_MAX 5
 
 /* All of it lives in the arena given. */
 struct sp_detect_result {
     bool partial; /* something that may hold text was not examined */
     enum sp_detect_class class;
     enum sp_detect_sealed sealed;
-    uint32_t score;   /* of what made the class */
-    unsigned special; /* SP_DETECT_PART2 and so on; only with PHI */
+    uint32_t score; /* of what made the class */
+    unsigned
+        special; /* SP_DETECT_PART2 and so on, then the organisation's (own.h); only with PHI */
     struct sp_detect_count types[SP_DETECT_TYPES];
     struct sp_detect_attachment *attachments;
     size_t attachment_count;
@@ -140,6 +142,9 @@ struct sp_detect_result {
     size_t gap_count;
     struct sp_detect_finding *findings; /* by rising start; only if limits.findings */
     size_t finding_count;
+    /* what weighed most where the model made it PHI and no rule did (type: OTHER, score: the weight); only if limits.findings */
+    struct sp_detect_finding reasons[SP_DETECT_REASONS_MAX];
+    size_t reason_count;
 };
 
 /*

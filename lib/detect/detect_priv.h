@@ -1,6 +1,6 @@
 /*
  * Inside detection. Text goes in by pieces; text.c makes it plain (what looks like a digit is one, what can't be seen is
- * gone) and cuts windows. In a window Hyperscan finds the terms of the dictionary (scan.c); walk.c goes through it once,
+ * gone) and cuts windows. In a window scan.c finds the terms of the dictionary, word by word; walk.c goes through it once,
  * cutting sentences and table columns and handing what looks like a value, a name or an address to the recognisers
  * (number.c, code.c, date.c, person.c, contact.c, place.c), which check in C what a shape alone can't tell. What they find
  * are entities. judge.c asks whose they are and whether that person's health, care or payment stands beside them; tally.c
@@ -10,16 +10,16 @@
 #define SP_DETECT_DETECT_PRIV_H
 
 #include "base/buf.h"
-#include "base/map.h"
+#include "detect/bits_priv.h"
 #include "detect/detect.h"
 #include "detect/dictionary.h"
 #include "detect/value_priv.h"
-#include "mime/text.h"
 
 #include <hs/hs.h>
 
 #define DETECT_WINDOW  (64 * 1024) /* plain text looked at at once */
 #define DETECT_OVERLAP 2048        /* of it belongs to the next window as well */
+#define DETECT_SLACK   16          /* bytes that may be read behind a window's text */
 #define DETECT_COLUMNS 56          /* of a table that are told apart */
 
 /* Marks in groups. */
@@ -89,12 +89,12 @@ struct detect_table {
     uint64_t all;
 };
 
-struct detect_match;
 struct sp_detect_own;
 
 struct detect_window {
     const uint8_t *text;
     size_t len;
+    size_t begin;    /* nothing before it counts: judge.c */
     size_t from, to; /* what begins in here is this window's to count */
     struct detect_hit *hits;
     size_t hit_count;
@@ -114,6 +114,13 @@ struct detect_window {
     struct sp_detect *d;
     const struct sp_detect_own *own; /* NULL if there is nothing of the organisation's own */
     size_t own_count;                /* of d->own, in this window */
+    size_t block_count;              /* of d->blocks: near.c */
+};
+
+/* Distinct values, as keyed hashes; 0 is empty. */
+struct detect_values {
+    uint64_t *slots;
+    size_t cap, count;
 };
 
 /* One scan of one message. */
@@ -123,8 +130,7 @@ struct detect_run {
     struct sp_arena *arena;
     struct sp_detect_result *out;
     struct sp_buf norm; /* plain text not yet examined, or kept as overlap */
-    uint32_t
-        *places; /* of each byte of norm, in code points of the decoded text; NULL if nobody asks */
+    uint32_t *places;   /* of norm's bytes, in code points of the decoded text; or NULL */
     uint32_t place;     /* of the next character */
     bool norm_first;    /* nothing of this text has been examined yet */
     bool markup;        /* tags are taken out while it is made plain */
@@ -138,25 +144,26 @@ struct detect_run {
     bool in_tag, in_name; /* a tag, a character reference, is being read */
     struct sp_buf tag;    /* it */
     struct detect_table table;
-    struct sp_buf prefix;  /* names and Subject of a message: read together with its first text */
-    struct sp_map *values; /* distinct values: type and keyed hash */
+    struct sp_buf prefix; /* names and Subject of a message: read together with its first text */
+    struct detect_values values;
     uint8_t hash_key[16];
     uint64_t unpacked;
     uint32_t part;  /* index now examined, from 1 */
+    bool pictures;  /* a page of a PDF in this part is a picture and nothing else */
     bool stopped;   /* deadline passed, or a limit: look no further */
+    bool late;      /* the deadline: what was read is not even examined */
     uint64_t marks; /* of all texts */
     unsigned special_seen;
-    uint32_t phi_score; /* the best link between a person and his health */
-    uint32_t
-        person_score; /* the best identifier of a person that waits for health context elsewhere in the message */
-    uint32_t any_score; /* the best identifier of any kind */
-    bool health;        /* strong health or payment context somewhere */
-    size_t finding_cap;
+    uint32_t phi_score;    /* the best link between a person and his health */
+    uint32_t person_score; /* the best identifier of a person that waits for health elsewhere */
+    uint32_t any_score;    /* the best identifier of any kind */
+    bool health;           /* strong health or payment context somewhere */
+    size_t finding_cap, weighed; /* pieces: weigh.c */
 };
 
 struct sp_detect {
-    hs_database_t *db;
-    hs_scratch_t *scratch;
+    hs_scratch_t *scratch; /* of the organisation's own patterns */
+    struct detect_bits bits;
     struct detect_hit *hits;
     size_t hit_cap;
     struct detect_entity *entities;
@@ -165,10 +172,10 @@ struct sp_detect {
     size_t sentence_cap;
     struct detect_match *own;
     size_t own_cap;
+    uint64_t *blocks;
+    size_t block_cap;
+    struct detect_scale *scale; /* made when first needed: weigh.c */
 };
-
-/* ---- dictionary.c ---- */
-enum sp_rc sp_detect_dictionary_load(struct sp_detect *d, struct sp_err *err);
 
 /* ---- scan.c ---- */
 /* Fills w->hits, by rising start. returns: false if there are too many, or the scan failed */
@@ -179,34 +186,10 @@ bool sp_detect_scan(struct sp_detect *d, struct detect_window *w);
 bool sp_detect_own_match(struct detect_window *w);
 /* returns: what match i says as a term; 0: it is a pattern's, or of a term to ignore */
 uint64_t sp_detect_own_marks(const struct detect_window *w, size_t i);
+/* returns: the bit of the i-th match's special class; 0 if it makes nothing special */
+unsigned sp_detect_own_specials(const struct detect_window *w, size_t i);
 /* Adds to the entities what patterns and exact data find; takes out what is to be ignored. */
 void sp_detect_own_find(struct detect_window *w);
-
-/* ---- message.c ---- */
-#define DETECT_HEAD_LEN 4096
-
-/* Bytes of a part or an archive's entry: the head again, then the rest. */
-struct detect_stream {
-    struct detect_run *run;
-    enum sp_rc (*read)(void *ctx, uint8_t *out, size_t len, size_t *got);
-    void *ctx;
-    uint8_t head[DETECT_HEAD_LEN];
-    size_t head_len, head_at;
-    enum sp_rc broken; /* why nothing follows the head */
-};
-
-/* As mime/text.h's read. returns: SP_OK and nothing once the run is stopped */
-enum sp_rc sp_detect_stream_read(void *stream, uint8_t *out, size_t len, size_t *got);
-/* Begins a text: whoever is written of in the Subject is meant in the first one. */
-void sp_detect_text_open(struct detect_run *r);
-
-/* ---- document.c ---- */
-typedef enum sp_rc (*detect_text_of_fn)(const struct sp_mime_input *in,
-                                        const struct sp_mime_output *out);
-/* Examines a page or RTF. returns: what its source said */
-enum sp_rc sp_detect_document(struct detect_stream *s, detect_text_of_fn text_of);
-/* returns: what its source said; opaque: set if it is encrypted */
-enum sp_rc sp_detect_pdf(struct detect_stream *s, bool *opaque);
 
 /* ---- text.c ---- */
 void sp_detect_text_begin(struct detect_run *r);
@@ -233,8 +216,6 @@ void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end);
 bool sp_detect_segment(const struct detect_window *w, size_t at, struct detect_table *t);
 
 /* ---- whose.c ---- */
-/* list: words in lower case, each with a blank before and behind it. returns: whether the word is one of them */
-bool sp_detect_is_listed(struct sp_bytes word, const char *list);
 /* returns: the word right behind (before) a place, over one blank (over blanks and stops); empty if none */
 struct sp_bytes sp_detect_word_behind(const struct detect_window *w, size_t at);
 struct sp_bytes sp_detect_word_before(const struct detect_window *w, size_t at);
@@ -254,16 +235,21 @@ size_t sp_detect_code(struct detect_window *w, size_t at,
                       uint64_t label);                       /* code.c: letters and digits */
 size_t sp_detect_person(struct detect_window *w, size_t at); /* person.c */
 size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end); /* a table's field */
-size_t sp_detect_person_lower(struct detect_window *w, size_t at);             /* "john smith" */
 size_t sp_detect_initials(struct detect_window *w, size_t at);
 size_t sp_detect_email(struct detect_window *w, size_t at); /* contact.c; at: of the @ */
 size_t sp_detect_url(struct detect_window *w, size_t at);
 size_t sp_detect_ip(struct detect_window *w, size_t at);
-size_t sp_detect_street(struct detect_window *w, size_t at); /* place.c */
+size_t sp_detect_ip6(struct detect_window *w, size_t at);
+size_t sp_detect_age(struct detect_window *w, size_t at, size_t end); /* date.c */
+size_t sp_detect_street(struct detect_window *w, size_t at);          /* place.c */
 
 /* ---- lower.c ---- */
 /* Looks for names in small letters in a sentence (its index). returns: how many it added */
 size_t sp_detect_lower(struct detect_window *w, uint32_t sentence);
+/* Takes a name in small letters behind a dash or alone on the last line for the writer's. */
+void sp_detect_lower_signature(struct detect_window *w);
+/* Looks for "mr. ito" at a word in small letters. returns: its end, or 0 */
+size_t sp_detect_lower_titled(struct detect_window *w, size_t at, size_t end);
 
 /* ---- judge.c ---- */
 void sp_detect_judge(struct detect_run *r, struct detect_window *w);
@@ -275,21 +261,6 @@ void sp_detect_count_window(struct detect_run *r, const struct detect_window *w)
 void sp_detect_gap_add(struct detect_run *r, const char *why, bool partial);
 /* Class, score, special categories from what was counted. */
 void sp_detect_conclude(struct detect_run *r);
-
-/* ---- form.c ---- */
-enum detect_form {
-    FORM_TEXT,
-    FORM_MARKUP,
-    FORM_ARCHIVE,
-    FORM_PICTURE,
-    FORM_DICOM,
-    FORM_OPAQUE,
-    FORM_PDF,
-    FORM_RTF,
-    FORM_OTHER
-};
-/* type: set if the bytes tell a media type, static. returns: what begins with these bytes */
-enum detect_form sp_detect_form(struct sp_bytes head, const char **type);
 
 /* ---- sealed.c ---- */
 /* Whether the whole message is ciphertext or signed. */

@@ -1,26 +1,13 @@
-/* The dictionary that the build compiled: loading its database, looking names up. Loading copies half a megabyte. */
+/* The dictionary that the build compiled: looking names and words up. */
 #include "detect/detect_priv.h"
 
 #define TAG_MASK (~((1U << DETECT_TAG_SHIFT) - 1))
 #define SLOTS    (1U << DETECT_NAME_BITS)
 
-enum sp_rc sp_detect_dictionary_load(struct sp_detect *d, struct sp_err *err)
-{
-    size_t len = (uintptr_t)sp_detect_database_end - (uintptr_t)sp_detect_database;
-
-    if (hs_valid_platform() != HS_SUCCESS)
-        return sp_fail(err, SP_E_SCAN_FAILED, "this processor lacks SSSE3");
-    if (hs_deserialize_database((const char *)sp_detect_database, len, &d->db) != HS_SUCCESS)
-        return sp_fail(err, SP_E_SCAN_FAILED, "the dictionary is not for this Hyperscan");
-    if (hs_alloc_scratch(d->db, &d->scratch) != HS_SUCCESS)
-        return sp_fail(err, SP_E_SCAN_FAILED, "no scratch space for the patterns");
-    return SP_OK;
-}
-
 unsigned sp_detect_word_flags(struct sp_bytes word)
 {
     uint64_t h = sp_detect_word_hash(word);
-    uint32_t tag = (uint32_t)(h >> 37) << DETECT_TAG_SHIFT;
+    uint32_t tag = (uint32_t)(h >> (32 + DETECT_TAG_SHIFT)) << DETECT_TAG_SHIFT;
     size_t at = h & (SLOTS - 1);
 
     if (tag == 0)
@@ -31,4 +18,32 @@ unsigned sp_detect_word_flags(struct sp_bytes word)
         at = (at + 1) & (SLOTS - 1);
     }
     return 0;
+}
+
+static bool is_text(struct sp_bytes word, const struct detect_listed *l)
+{
+    const uint8_t *text = sp_detect_listed_texts + l->text;
+
+    if (word.len != l->len)
+        return false;
+    for (size_t i = 0; i < word.len; i++)
+        if (sp_ascii_lower(word.ptr[i]) != text[i])
+            return false;
+    return true;
+}
+
+bool sp_detect_is_in(struct sp_bytes word, enum detect_list list)
+{
+    uint64_t hash;
+    uint32_t at, tag;
+
+    if (word.len == 0 || word.len > DETECT_LISTED_LEN)
+        return false;
+    hash = sp_detect_head_hash(word.ptr, word.len);
+    tag = sp_detect_head_tag(hash);
+    for (at = sp_detect_listed_slot(hash); sp_detect_listed[at].lists != 0;
+         at = (at + 1) & ((1U << DETECT_LISTED_BITS) - 1))
+        if (sp_detect_listed[at].tag == tag && is_text(word, &sp_detect_listed[at]))
+            return (sp_detect_listed[at].lists >> list & 1) != 0;
+    return false;
 }

@@ -1,13 +1,16 @@
 /*
- * Documents whose text is not what stands in them: pages and RTF, which are read as they come, and PDF, which must be whole
- * in memory and has a limit for that. Text goes on to the patterns piece by piece; none of it is held.
+ * Documents whose text is not what stands in them: pages and RTF, which are read as they come; PDF, which must be whole in
+ * memory, and spreadsheets, whose parts make sense together only: both have a limit for that. Text goes on to the patterns
+ * piece by piece.
  */
-#include "detect/detect_priv.h"
+#include "detect/document_priv.h"
 
 #include "mime/document.h"
+#include "mime/workbook.h"
 
 #define PDF_MAX   (8 * 1024 * 1024) /* whole, in memory */
 #define PAGES_MAX 2000
+#define CELLS_MAX (6 * 1024 * 1024) /* of a spreadsheet, and as much of its texts */
 
 /* Reads a stream to its end. returns: what the source said; whole.failed if it is too long */
 static enum sp_rc read_whole(struct detect_stream *s, struct sp_buf *whole)
@@ -96,6 +99,70 @@ enum sp_rc sp_detect_document(struct detect_stream *s, detect_text_of_fn text_of
     return source.rc;
 }
 
+enum sp_rc sp_detect_workbook_take(struct detect_stream *s, struct sp_mime_workbook **w,
+                                   const char *name)
+{
+    struct source source = {.s = s};
+    struct text text = {.run = s->run};
+    const struct sp_mime_input in = {read_source, &source};
+    enum sp_rc rc;
+
+    if (*w == NULL)
+        *w = sp_mime_workbook_new(CELLS_MAX);
+    rc = sp_mime_workbook_take(*w, name, &in);
+    if (rc != SP_OK && !s->run->stopped) {
+        sp_detect_gap_add(s->run, rc == SP_E_LIMIT ? "limit" : "malformed", true);
+        feed_rest(&text, &in);
+    }
+    end_text(&text);
+    return source.rc;
+}
+
+void sp_detect_workbook_end(struct detect_run *r, const struct sp_mime_workbook *w)
+{
+    struct text text = {.run = r};
+    const struct sp_mime_output out = {put_text, &text};
+
+    if (w != NULL && sp_mime_workbook_text(w, &out) != SP_OK && !r->stopped)
+        sp_detect_gap_add(r, "limit", true);
+    end_text(&text);
+}
+
+/* ---- old office files ---- */
+
+/* The name, in UTF-16, of the only stream of a document with a password (MS-OFFCRYPTO 2.3). */
+static const uint8_t ole_mark[] = "E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e";
+
+/* returns: how much of the mark stands at the end of what has passed; no part of it but its first letter begins it anew */
+static size_t match_mark(size_t matched, struct sp_bytes piece)
+{
+    for (size_t i = 0; i < piece.len && matched < sizeof(ole_mark) - 1; i++)
+        matched = piece.ptr[i] == ole_mark[matched] ? matched + 1 : piece.ptr[i] == ole_mark[0];
+    return matched;
+}
+
+enum sp_rc sp_detect_ole(struct detect_stream *s, bool *opaque)
+{
+    struct text text = {.run = s->run};
+    uint8_t piece[8192];
+    size_t got = 1, matched = 0;
+    enum sp_rc rc = SP_OK;
+
+    while (got > 0 && rc == SP_OK) {
+        rc = sp_detect_stream_read(s, piece, sizeof(piece), &got);
+        if (rc == SP_OK)
+            (void)put_text(&text, sp_bytes(piece, got));
+        matched = match_mark(matched, sp_bytes(piece, rc == SP_OK ? got : 0));
+    }
+    end_text(&text);
+    sp_wipe(piece, sizeof(piece));
+    *opaque = *opaque || matched == sizeof(ole_mark) - 1;
+    sp_detect_gap_add(s->run, *opaque ? "encrypted" : "type", true);
+    return rc;
+}
+
+/* ---- PDF ---- */
+
 static void read_pdf(struct detect_run *r, struct sp_bytes whole, bool *opaque)
 {
     struct text text = {.run = r};
@@ -111,6 +178,7 @@ static void read_pdf(struct detect_run *r, struct sp_bytes whole, bool *opaque)
         sp_detect_gap_add(r, "limit", true);
     if (rc == SP_OK && found.pictures)
         sp_detect_gap_add(r, "image", false); /* as with a picture of its own */
+    r->pictures = r->pictures || (rc == SP_OK && found.pictures);
 }
 
 enum sp_rc sp_detect_pdf(struct detect_stream *s, bool *opaque)

@@ -4,17 +4,43 @@
  * address or a plate needs a person as well. What is said of clinicians and staff, by newsletters, studies, vacancies and of
  * animals, and what belongs to an organisation, counts against it.
  */
-#include "detect/judge_priv.h"
+#include "detect/weigh_priv.h"
 
 #define KIND_STEP  1024 /* bytes */
-#define KIND_MARKS (M(VET) | M(RESEARCH) | M(NEWS) | M(JOB) | M(TEMPLATE))
+#define SMALL_LEN  8192
+#define PARTS_MAX  12 /* from each end of a text are judged by themselves */
+#define CUTS_MAX   64
+#define RUN_MAX    8 /* lines together */
+#define KIND_MARKS (M(VET) | M(RESEARCH) | M(NEWS) | M(JOB) | M(TEMPLATE) | M(SHOP))
+#define ILLNESS                                                                                    \
+    (M(DIAGNOSIS) | M(DRUG) | M(LAB) | M(EVENT) | DETECT_SPECIAL | DETECT_SUBJECT | M(HE) |        \
+     M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_DOB))
 
 /* ---- the kind of text ---- */
+
+/* What the next terms behind the one at an index say of health, on its line and close to it. */
+static uint8_t health_behind(const struct detect_window *w, size_t i)
+{
+    uint8_t best = 0;
+
+    for (size_t k = i + 1; k < w->hit_count && k <= i + 3; k++) {
+        size_t gap = w->hits[k].start > w->hits[i].end ? w->hits[k].start - w->hits[i].end : 0;
+        uint64_t marks = w->hits[k].marks;
+
+        if (gap > 40 || memchr(w->text + w->hits[i].end, '\n', gap) != NULL)
+            break;
+        if ((marks & DETECT_STRONG) != 0)
+            return 3;
+        if ((marks & DETECT_CARE_ANY & ~M(DEPT)) != 0 && gap < 25)
+            best = 2;
+    }
+    return best;
+}
 
 /* "your mammogram", "my insulin": a word of health right behind the pronoun. */
 static uint8_t own_health(const struct detect_window *w, enum detect_mark pronoun)
 {
-    uint8_t best = 0;
+    uint8_t best = 0, found;
 
     for (size_t i = 0; i < w->hit_count; i++) {
         if (pronoun == MARK_MY && (w->hits[i].marks & DETECT_STRONG) != 0 &&
@@ -23,18 +49,8 @@ static uint8_t own_health(const struct detect_window *w, enum detect_mark pronou
         if ((w->hits[i].marks & (UINT64_C(1) << pronoun)) == 0 ||
             sp_detect_is_work(sp_detect_word_behind(w, w->hits[i].end)))
             continue;
-        for (size_t k = i + 1; k < w->hit_count && k <= i + 3; k++) {
-            size_t gap = w->hits[k].start - w->hits[i].end;
-            uint64_t marks = w->hits[k].marks;
-
-            if (w->hits[k].start < w->hits[i].end || gap > 40 ||
-                memchr(w->text + w->hits[i].end, '\n', gap) != NULL)
-                break;
-            if ((marks & DETECT_STRONG) != 0 && best < 3)
-                best = 3;
-            else if ((marks & DETECT_CARE_ANY) != 0 && gap < 25 && best < 2)
-                best = 2;
-        }
+        found = health_behind(w, i);
+        best = found > best ? found : best;
     }
     return best;
 }
@@ -48,6 +64,7 @@ static void set_kind(struct detect_judge *j, const unsigned *seen, uint64_t mark
     j->news = seen[MARK_NEWS] >= 2;
     j->job = seen[MARK_JOB] >= 2;
     j->example = seen[MARK_TEMPLATE] >= 1;
+    j->shop = seen[MARK_SHOP] >= 2 && (marks & ILLNESS) == 0;
 }
 
 /* A long text holds many things: what counts against an entity must stand within a few thousand bytes of it. */
@@ -126,6 +143,17 @@ static uint32_t judge_record(const struct detect_judge *j, const struct detect_e
     return (near & M(PATIENT)) != 0 ? 65 : 0;
 }
 
+/* "Patient acct 5590-2281": the label says whose it is. */
+static bool is_patients(const struct detect_window *w, const struct detect_entity *e)
+{
+    size_t from = e->start > 24 ? e->start - 24 : 0;
+
+    for (size_t i = from; e->type == SP_DETECT_ACCOUNT && i + 7 < e->start; i++)
+        if (sp_bytes_eq_nocase(sp_bytes(w->text + i, 7), SP_LIT("patient")))
+            return true;
+    return false;
+}
+
 /* What anybody has: it must be this person's, and his health beside it. */
 static uint32_t judge_contact(const struct detect_judge *j, const struct detect_entity *e)
 {
@@ -134,13 +162,14 @@ static uint32_t judge_contact(const struct detect_judge *j, const struct detect_
     unsigned health = sp_detect_health_of(near);
     bool about = (sentence & (DETECT_SUBJECT | M(HE) | M(MY))) != 0;
 
-    if ((e->flags & ENT_ORG) != 0 || j->news || j->study || j->job)
+    if ((e->flags & ENT_ORG) != 0 || j->news || j->study || j->job || j->shop)
         return 0;
     if ((sentence & (M(ORG) | M(STAFF) | M(CREDENTIAL) | M(YOUR))) != 0 && !about)
         return 0;
     if ((sentence & (M(ORG) | M(CREDENTIAL))) != 0 && (sentence & DETECT_SUBJECT) == 0)
         return 0;
-    if (health < 2 || !has_subject(j, e, near) || (health < 3 && (near & M(HR)) != 0))
+    if (health < 2 || (!has_subject(j, e, near) && !is_patients(j->w, e)) ||
+        (health < 3 && (near & M(HR)) != 0))
         return 0;
     return health == 3 ? 75 : 66;
 }
@@ -245,50 +274,271 @@ static void add_codes(struct detect_window *w)
     }
 }
 
+/* Of somebody's, not of the public's or a beast's. */
+static bool speaks_of_health(const struct detect_judge *j)
+{
+    return !j->news && !j->study && !j->animal && sp_detect_health_of(j->w->marks) >= 2;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct detect_entity *x = a, *y = b;
+
+    return x->start != y->start ? (x->start > y->start) - (x->start < y->start)
+                                : (x->end > y->end) - (x->end < y->end);
+}
+
+/* The end of the paragraph that ends with the sentence before the i-th. returns: 0 if it goes on there */
+static size_t paragraph_end(const struct detect_window *w, size_t i)
+{
+    if (i < w->sentence_count && w->sentences[i].paragraph == w->sentences[i - 1].paragraph)
+        return 0;
+    return i < w->sentence_count ? w->sentences[i].start : w->len;
+}
+
+/* How many sentences there are up to the end of the last paragraph before which hardly a capital stands. */
+static size_t written_small(const struct detect_window *w)
+{
+    size_t capitals = 0, at = 0, count = 0;
+
+    for (size_t i = 1; i <= w->sentence_count; i++) {
+        size_t end = paragraph_end(w, i);
+
+        if (end > SMALL_LEN)
+            break;
+        for (; at < end; at++)
+            capitals += w->text[at] >= 'A' && w->text[at] <= 'Z';
+        if (end > 0 && capitals * 25 < end)
+            count = i;
+    }
+    return count;
+}
+
 /* People who write no capitals: their sentences about health are read for names again. */
 static void find_lower(struct detect_window *w)
 {
-    size_t found = 0;
+    size_t found = 0, small = written_small(w);
+    bool letter = w->len <= DETECT_LETTER_LEN && sp_detect_health_of(w->marks) == 3;
 
-    for (size_t i = 0; i < w->sentence_count && found < 200; i++)
-        if (sp_detect_health_of(w->sentences[i].marks) > 0)
+    if (small == 0)
+        return;
+    for (size_t i = 0; i < small && found < 200; i++)
+        if (letter || sp_detect_health_of(w->sentences[i].marks) > 0)
             found += sp_detect_lower(w, (uint32_t)i);
+    if (small == w->sentence_count)
+        sp_detect_lower_signature(w);
+    if (w->entity_count > 1) /* what was found late stands at the end */
+        qsort(w->entities, w->entity_count, sizeof(*w->entities), by_start);
 }
 
-static bool is_written_small(const struct detect_window *w)
-{
-    size_t capitals = 0;
+/* ---- the whole, and its parts ---- */
 
-    if (w->len > 8192)
-        return false;
-    for (size_t i = 0; i < w->len; i++)
-        capitals += w->text[i] >= 'A' && w->text[i] <= 'Z';
-    return capitals * 25 < w->len;
+static void note_doubt(struct detect_judge *j, const struct detect_entity *e)
+{
+    if (j->doubt_count < DETECT_DOUBTS_MAX)
+        j->doubts[j->doubt_count] = (uint32_t)(sp_detect_sentence_of(j->w, e) - j->w->sentences);
+    j->doubt_count++;
+}
+
+/* The best score of an entity. person: raised to that of an identifier of a person */
+static uint32_t judge_entities(struct detect_judge *j, uint32_t *person)
+{
+    const struct detect_window *w = j->w;
+    uint32_t best = 0;
+
+    for (size_t i = 0; i < w->entity_count; i++) {
+        const struct detect_entity *e = &w->entities[i];
+        uint32_t score;
+
+        look_around(j, e->start);
+        if (is_identifier(e))
+            raise(&j->r->any_score, e->score);
+        if (j->animal)
+            continue;
+        if (is_personal(e) && !j->example)
+            raise(person, e->score);
+        score = judge_entity(j, e);
+        if (score >= DETECT_LIKELY)
+            note_doubt(j, e);
+        raise(&best, score);
+    }
+    return best;
+}
+
+/* Where a line that ends with a sentence ends, or a paragraph, before the i-th sentence. returns: 0 if neither does */
+static size_t line_end(const struct detect_window *w, size_t i)
+{
+    size_t at = i < w->sentence_count ? w->sentences[i].start : w->len;
+    uint8_t last = at > 1 && w->text[at - 1] == '\n' ? w->text[at - 2] : 0;
+
+    return last == '.' || last == '!' || last == '?' ? at : paragraph_end(w, i);
+}
+
+/* Leaves of a window what begins between two places. */
+static void cut(struct detect_window *w, size_t from, size_t to)
+{
+    w->len = w->limit = to;
+    while (w->sentence_count > 0 && w->sentences[w->sentence_count - 1].start >= to)
+        w->sentence_count--;
+    while (w->hit_count > 0 && w->hits[w->hit_count - 1].start >= to)
+        w->hit_count--;
+    while (w->entity_count > 0 && w->entities[w->entity_count - 1].start >= to)
+        w->entity_count--;
+    for (; w->hit_count > 0 && w->hits->start < from; w->hit_count--)
+        w->hits++;
+    for (; w->entity_count > 0 && w->entities->start < from; w->entity_count--)
+        w->entities++;
+    w->begin = from;
+    w->marks = 0;
+    memset(w->seen, 0, sizeof(w->seen));
+    for (size_t k = 0; k < w->hit_count; k++) {
+        uint64_t marks = w->hits[k].marks;
+
+        w->marks |= marks;
+        for (; marks != 0; marks &= marks - 1)
+            w->seen[__builtin_ctzll(marks)]++;
+    }
+    sp_detect_marks_gather(w);
+}
+
+/* Judges what stands between two places as if nothing else did. */
+static uint32_t judge_alone(struct detect_run *r, const struct detect_window *all, size_t from,
+                            size_t to, bool line)
+{
+    struct detect_window w = *all;
+    struct detect_judge j = {.w = &w, .r = r, .part = true, .line = line};
+    uint32_t person = 0;
+
+    cut(&w, from, to);
+    look_at_text(&j);
+    r->health = r->health || speaks_of_health(&j);
+    return sp_detect_weigh(&j, judge_entities(&j, &person));
+}
+
+/* Places at which a text may be cut: ends of paragraphs and of lines of whole sentences. */
+struct cuts {
+    size_t at[CUTS_MAX];
+    bool paragraph[CUTS_MAX];
+    bool told[CUTS_MAX]; /* between it and the next one something is known */
+    size_t count;
+};
+
+static void find_cuts(const struct detect_window *w, struct cuts *c)
+{
+    size_t hit = 0, entity = 0;
+
+    c->count = 0;
+    for (size_t i = 1; i < w->sentence_count && c->count < CUTS_MAX; i++) {
+        size_t end = line_end(w, i);
+
+        if (end == 0)
+            continue;
+        c->at[c->count] = end;
+        c->told[c->count] = false;
+        c->paragraph[c->count++] = paragraph_end(w, i) != 0;
+    }
+    for (size_t i = 0; i + 1 < c->count; i++) {
+        size_t hits, entities;
+
+        for (; hit < w->hit_count && w->hits[hit].start < c->at[i]; hit++)
+            ;
+        for (; entity < w->entity_count && w->entities[entity].start < c->at[i]; entity++)
+            ;
+        hits = hit;
+        entities = entity;
+        for (; hit < w->hit_count && w->hits[hit].start < c->at[i + 1]; hit++)
+            ;
+        for (; entity < w->entity_count && w->entities[entity].start < c->at[i + 1]; entity++)
+            ;
+        c->told[i] = hit > hits || entity > entities;
+    }
+}
+
+/* Judges what stands between two cuts. tried: counts what was judged */
+static uint32_t judge_between(struct detect_run *r, const struct detect_window *w,
+                              const struct cuts *c, size_t from, size_t to, size_t *tried)
+{
+    if (!c->told[from] || !c->told[to - 1] || c->at[to] - c->at[from] > DETECT_LETTER_LEN)
+        return 0;
+    ++*tried;
+    return judge_alone(r, w, c->at[from], c->at[to], !c->paragraph[from] || !c->paragraph[to]);
+}
+
+/* With neighbours on both sides: each paragraph, then runs of lines, the longest first. */
+static uint32_t judge_inner(struct detect_run *r, const struct detect_window *w)
+{
+    struct cuts c;
+    uint32_t score = 0;
+    size_t tried = 0, last = 0;
+
+    find_cuts(w, &c);
+    for (size_t i = 1; i < c.count && tried < PARTS_MAX && score < DETECT_LIKELY; i++) {
+        if (!c.paragraph[i])
+            continue;
+        if (c.paragraph[last])
+            raise(&score, judge_between(r, w, &c, last, i, &tried));
+        last = i;
+    }
+    tried = 0;
+    for (size_t n = c.count > RUN_MAX ? RUN_MAX : c.count - (c.count > 0); n > 0; n--)
+        for (size_t i = 0; i + n < c.count && tried < PARTS_MAX && score < DETECT_LIKELY; i++)
+            if (!c.paragraph[i] || !c.paragraph[i + n])
+                raise(&score, judge_between(r, w, &c, i, i + n, &tried));
+    return score;
+}
+
+/*
+ * A line about lunch, a notice or a newsletter's footer beside a letter says nothing of who is spoken of in it: a text is
+ * judged again up to the end of each of its first paragraphs, or lines of whole sentences, as if nothing followed, and from the
+ * start of each of its last as if nothing stood before; then what stands between two of them.
+ */
+static uint32_t judge_parts(struct detect_run *r, const struct detect_window *w)
+{
+    uint32_t score = 0, tried = 0;
+
+    for (size_t i = 1; i < w->sentence_count && tried < PARTS_MAX && score < DETECT_LIKELY; i++) {
+        size_t end = line_end(w, i);
+
+        if (end > DETECT_LETTER_LEN)
+            break;
+        if (end == 0)
+            continue;
+        raise(&score, judge_alone(r, w, 0, end, paragraph_end(w, i) == 0));
+        tried++;
+    }
+    tried = 0;
+    for (size_t i = w->sentence_count; i-- > 1 && tried < PARTS_MAX && score < DETECT_LIKELY;) {
+        size_t start = paragraph_end(w, i);
+
+        if (w->len - w->sentences[i].start > DETECT_LETTER_LEN)
+            break;
+        if (start == 0)
+            continue;
+        raise(&score, judge_alone(r, w, start, w->len, false));
+        tried++;
+    }
+    if (score < DETECT_LIKELY)
+        raise(&score, judge_inner(r, w));
+    return score;
 }
 
 void sp_detect_judge(struct detect_run *r, struct detect_window *w)
 {
     struct detect_judge j = {.w = w, .r = r};
+    uint32_t score;
 
     if (w->sentence_count == 0)
         return;
-    if (is_written_small(w))
-        find_lower(w);
+    find_lower(w);
     add_codes(w);
+    sp_detect_marks_gather(w);
     look_at_text(&j);
     r->marks |= w->marks;
-    r->health =
-        r->health || (!j.news && !j.study && !j.animal && sp_detect_health_of(w->marks) >= 2);
-    for (size_t i = 0; i < w->entity_count; i++) {
-        const struct detect_entity *e = &w->entities[i];
-
-        look_around(&j, e->start);
-        if (is_identifier(e))
-            raise(&r->any_score, e->score);
-        if (j.animal)
-            continue;
-        if (is_personal(e) && !j.example)
-            raise(&r->person_score, e->score);
-        raise(&r->phi_score, judge_entity(&j, e));
-    }
+    r->health = r->health || speaks_of_health(&j);
+    score = sp_detect_weigh(&j, judge_entities(&j, &r->person_score));
+    raise(&r->phi_score, score);
+    if (r->phi_score >= DETECT_LIKELY)
+        return;
+    raise(&r->phi_score, judge_parts(r, w));
+    sp_detect_marks_gather(w);
 }

@@ -10,6 +10,9 @@
 #define DETECT_NEAR       300  /* on both sides: context */
 #define DETECT_RECORD     600  /* the same, for what a form or record holds together */
 #define DETECT_LETTER_LEN 4000 /* a text up to here is about one thing */
+#define DETECT_LIKELY     60   /* of a score: PHI */
+#define DETECT_SURE       76   /* from here on no weight takes it back */
+#define DETECT_DOUBTS_MAX 8
 
 #define DETECT_CARE_ANY (M(CARE) | M(DEPT) | M(EVENT) | M(PAY))
 
@@ -17,8 +20,13 @@ struct detect_judge {
     const struct detect_window *w;
     struct detect_run *r;
     bool animal, study, news, job, example;
+    bool shop;       /* things are bought and sent, and nobody's illness is spoken of */
     bool kind_known; /* of a long text: for what surrounds the place kind_at */
     size_t kind_at;
+    bool part;                          /* of a text, judged as if it were all of it */
+    bool line;                          /* which ends within a paragraph */
+    uint32_t doubts[DETECT_DOUBTS_MAX]; /* sentences with an entity that is likely, not sure */
+    size_t doubt_count;                 /* of entities; maybe more than fit */
     uint8_t
         your; /* how strongly "your ..." speaks of the reader's health; "my ..." of the writer's */
     uint8_t my;
@@ -29,6 +37,8 @@ struct detect_judge {
 size_t sp_detect_first_hit(const struct detect_window *w, size_t at);
 /* returns: what the hits between two places say of health and of whom; labels of numbers say nothing of health */
 uint64_t sp_detect_marks_between(const struct detect_window *w, size_t from, size_t to);
+/* Makes the function above quick over many hits. Their marks must not change any more. */
+void sp_detect_marks_gather(struct detect_window *w);
 /* returns: the same of what lies within so many bytes on both sides */
 uint64_t sp_detect_around(const struct detect_window *w, const struct detect_entity *e,
                           size_t reach);

@@ -12,14 +12,7 @@
 
 static bool is_filler(struct sp_bytes word)
 {
-    static const char words[] =
-        " is are was our no num number nr id of the for code be as to on at and a an has "
-        "with her his ending in valid new old my your their value listed under home "
-        "cell work date line full primary patient current mobile direct it s it's from "
-        "around about approx last first name reads shows equals since back him them me "
-        "us this that these visit again either ";
-
-    return sp_detect_is_listed(word, words);
+    return sp_detect_is_in(word, LIST_FILLER);
 }
 
 /* Whether nothing stands in between that would part a label from its value. */
@@ -57,7 +50,7 @@ static bool is_tight(const struct detect_window *w, size_t from, size_t to)
     for (size_t i = from; i < to; i++)
         if (strchr(" :#=\t", w->text[i]) == NULL || w->text[i] == 0)
             return false;
-    return to - from <= 4 && sp_ascii_lower(w->text[from - 1]) != 's';
+    return to - from <= 4 && w->text[from - 1] != 's'; /* "claims 44829" */
 }
 
 uint64_t sp_detect_label_behind(const struct detect_window *w, size_t end)
@@ -66,6 +59,14 @@ uint64_t sp_detect_label_behind(const struct detect_window *w, size_t end)
         if (w->hits[i].start > end && is_soft_gap(w, end, w->hits[i].start))
             return w->hits[i].marks & DETECT_LABELS;
     return 0;
+}
+
+/* "... the camp nurse. Otis Kim ...": behind a whole word a stop ends the sentence; behind "no" or "pt" it does not. */
+static bool ends_sentence(const struct detect_window *w, const struct detect_hit *h)
+{
+    return h->end - h->start >= 5 && h->end + 1 < w->len && w->text[h->end] == '.' &&
+           w->text[h->end + 1] == ' ' && sp_detect_is_letter(w->text[h->end - 1]) &&
+           (h->marks & M(PROVIDER)) != 0;
 }
 
 uint64_t sp_detect_label(const struct detect_window *w, size_t at)
@@ -79,7 +80,7 @@ uint64_t sp_detect_label(const struct detect_window *w, size_t at)
 
         if (h->end > at)
             continue;
-        if (at - h->end > GAP_MAX)
+        if (at - h->end > GAP_MAX || ends_sentence(w, h))
             break;
         if ((h->marks & (DETECT_LABELS | DETECT_SUBJECT | M(PROVIDER))) == 0)
             continue;
@@ -107,20 +108,21 @@ uint64_t sp_detect_line_before(const struct detect_window *w, size_t at, size_t 
 
 /* ---- tables ---- */
 
-static uint8_t separator_of(struct sp_bytes line, unsigned *count)
+/* The sign that a line has most of, and how many. */
+static uint8_t separator_of(const struct detect_signs *signs, unsigned *count)
 {
-    static const uint8_t all[] = {'\t', '|', ';', ','};
-    unsigned n[sizeof(all)] = {0};
+    const struct {
+        uint8_t sign;
+        unsigned count;
+    } all[] = {
+        {'\t', signs->tabs}, {'|', signs->bars}, {';', signs->semicolons}, {',', signs->commas}};
     uint8_t best = 0;
 
     *count = 0;
-    for (size_t i = 0; i < line.len; i++)
-        for (size_t k = 0; line.ptr[i] < 0x80 && k < sizeof(all); k++)
-            n[k] += line.ptr[i] == all[k];
-    for (size_t k = 0; k < sizeof(all); k++) {
-        if (n[k] > *count) {
-            *count = n[k];
-            best = all[k];
+    for (size_t k = 0; k < SP_ARRAY_LEN(all); k++) {
+        if (all[k].count > *count) {
+            *count = all[k].count;
+            best = all[k].sign;
         }
     }
     return best;
@@ -185,19 +187,19 @@ static bool may_be_heading(const struct detect_window *w, size_t start)
 void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end)
 {
     struct sp_bytes line = sp_bytes(w->text + start, end - start);
-    struct detect_table t = {0};
-    unsigned count, digits = 0, words = 0;
+    struct detect_signs signs;
+    struct detect_table t;
+    unsigned count;
+    uint8_t separator;
 
     if (line.len > LINE_MAX_LEN || line.len < 5 || !may_be_heading(w, start))
         return;
-    t.separator = separator_of(line, &count);
+    signs = sp_detect_sweep_signs(line);
+    separator = separator_of(&signs, &count);
     if (count == 0)
         return;
-    for (size_t i = 0; i < line.len; i++) {
-        digits += sp_ascii_is_digit(line.ptr[i]);
-        words += line.ptr[i] == ' ';
-    }
-    if (digits > 4 || words > 3 * (count + 1))
+    t = (struct detect_table){.separator = separator};
+    if (signs.digits > 4 || signs.blanks > 3 * (count + 1))
         return;
     if (read_columns(w, start, end, t.separator, &t) >= 2)
         w->table = t;

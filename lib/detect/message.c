@@ -1,18 +1,21 @@
 /*
  * The walk through a message: Subject and file names, every text, what lies outside the parts, archives and office
- * documents. What a part is, its first bytes say, not its label. Text is fed to the patterns as it is decoded
- * (document.c: pages, RTF, PDF). Whatever may hold text and is not read leaves a gap and makes the scan partial;
- * pictures leave a gap only.
+ * documents. What a part is, its first bytes say; one that is labelled a text is read as that as well. Text is fed to the
+ * patterns as it is decoded (document.c: pages, RTF, PDF). Whatever may hold text and is not read leaves a gap and makes the
+ * scan partial; pictures leave a gap only.
  */
-#include "detect/detect_priv.h"
+#include "detect/document_priv.h"
 
 #include "mime/archive.h"
 #include "mime/document.h"
 #include "mime/html.h"
+#include "mime/workbook.h"
 
 #define FIELDS_MAX   (256 * 1024)
 #define OUTSIDE_MAX  (1024 * 1024)
 #define UNPACKED_MAX (256ULL * 1024 * 1024)
+#define RATIO_MAX    100 /* unpacked bytes for each that came; deflate alone could make 1,032 of one */
+#define SMALL_MAX    ((uint64_t)8 << 20) /* what the smallest may unpack to */
 #define ENTRIES_MAX  2000
 
 enum sp_rc sp_detect_stream_read(void *arg, uint8_t *out, size_t len, size_t *got)
@@ -93,20 +96,15 @@ static enum sp_rc read_entry(void *ctx, uint8_t *out, size_t len, size_t *got)
     return sp_mime_archive_data(ctx, out, len, got);
 }
 
-/* One file in an archive. An archive in an archive is not opened: one level is what people send. */
-static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a, const char *name)
+/* An archive in an archive is not opened: one level is what people send. */
+static enum sp_rc examine_file(struct detect_stream *s)
 {
-    struct detect_stream *s = sp_calloc(1, sizeof(*s));
+    struct detect_run *r = s->run;
     const char *type = "";
     bool opaque = false;
-    enum detect_form form;
     enum sp_rc rc = SP_OK;
 
-    *s = (struct detect_stream){.run = r, .read = read_entry, .ctx = a};
-    feed_text(r, sp_bytes_cstr(name));
-    stream_peek(s);
-    form = sp_detect_form(sp_bytes(s->head, s->head_len), &type);
-    switch (form) {
+    switch (sp_detect_form(sp_bytes(s->head, s->head_len), &type)) {
     case FORM_TEXT:
         rc = feed_stream(s);
         break;
@@ -129,6 +127,23 @@ static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a,
     default:
         sp_detect_gap_add(r, "type", true);
     }
+    return rc;
+}
+
+/* One file in an archive. w: the spreadsheet among them, if one was met */
+static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a, const char *name,
+                                struct sp_mime_workbook **w)
+{
+    struct detect_stream *s = sp_calloc(1, sizeof(*s));
+    enum sp_rc rc;
+
+    *s = (struct detect_stream){.run = r, .read = read_entry, .ctx = a};
+    feed_text(r, sp_bytes_cstr(name));
+    stream_peek(s);
+    if (sp_mime_workbook_wants(name))
+        rc = sp_detect_workbook_take(s, w, name);
+    else
+        rc = examine_file(s);
     sp_wipe(s, sizeof(*s));
     sp_free(s);
     return rc;
@@ -136,6 +151,7 @@ static enum sp_rc examine_entry(struct detect_run *r, struct sp_mime_archive *a,
 
 static enum sp_rc examine_entries(struct detect_run *r, struct sp_mime_archive *a, bool *opaque)
 {
+    SP_AUTO(sp_mime_workbook) w = NULL;
     struct sp_mime_archive_entry entry;
     bool more = true;
     enum sp_rc rc = SP_OK;
@@ -154,8 +170,9 @@ static enum sp_rc examine_entries(struct detect_run *r, struct sp_mime_archive *
             break; /* its end can't be found without reading it */
         }
         if (entry.is_file)
-            rc = examine_entry(r, a, entry.name);
+            rc = examine_entry(r, a, entry.name, &w);
     }
+    sp_detect_workbook_end(r, w);
     return rc;
 }
 
@@ -209,6 +226,8 @@ static enum sp_rc examine_form(struct detect_stream *s, enum detect_form form, b
         return sp_detect_pdf(s, opaque);
     case FORM_RTF:
         return sp_detect_document(s, sp_mime_rtf_text);
+    case FORM_OLE:
+        return sp_detect_ole(s, opaque);
     case FORM_PICTURE: /* no more than its captions can be read */
         sp_detect_gap_add(s->run, "image", false);
         return feed_stream(s);
@@ -216,6 +235,10 @@ static enum sp_rc examine_form(struct detect_stream *s, enum detect_form form, b
         sp_detect_count(s->run, SP_DETECT_PHOTO, 90, SP_LIT("dicom"));
         s->run->phi_score = 90;
         sp_detect_gap_add(s->run, "image", false);
+        return feed_stream(s);
+    case FORM_BIOMETRIC: /* somebody's, but not whose: what else it holds nobody has seen */
+        sp_detect_count(s->run, SP_DETECT_BIOMETRIC, 90, SP_LIT("file"));
+        sp_detect_gap_add(s->run, "type", true);
         return feed_stream(s);
     case FORM_OPAQUE:
         *opaque = true;
@@ -242,34 +265,102 @@ static bool is_signature(const struct sp_mime_part *part)
             strcmp(part->type, "application/pgp-signature") == 0);
 }
 
-static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i)
+/* What bears the signs of a file though it is labelled a text. PGP's armor is a text. */
+static bool is_disguised(enum detect_form form, const char *type)
 {
-    const struct sp_mime_part *part = sp_mime_part_get(m, i);
-    enum sp_mime_as as = is_text_type(part) ? SP_MIME_AS_UTF8 : SP_MIME_AS_BYTES;
-    SP_AUTO(sp_mime_decoder) d = sp_mime_decoder_new(m, i, as);
+    switch (form) {
+    case FORM_ARCHIVE:
+    case FORM_PDF:
+    case FORM_PICTURE:
+    case FORM_DICOM:
+    case FORM_BIOMETRIC:
+        return true;
+    case FORM_OPAQUE:
+    case FORM_OLE:
+    case FORM_OTHER:
+        return type[0] != '\0' && strcmp(type, "application/pgp-encrypted") != 0;
+    default:
+        return false;
+    }
+}
+
+/* A part that is being examined. */
+struct leaf {
+    struct sp_mime *m;
+    size_t i;
+    const struct sp_mime_part *part;
+    const char *type; /* what its bytes tell, or "" */
+    bool opaque;
+};
+
+/* A text is read as such: its label says whether as a page, its bytes may say so of other than plain text. */
+static enum detect_form form_as_text(const struct leaf *l, enum detect_form form)
+{
+    if (l->part->kind == SP_MIME_HTML)
+        return FORM_MARKUP;
+    if (l->part->kind != SP_MIME_TEXT && (form == FORM_RTF || form == FORM_MARKUP))
+        return form;
+    return FORM_TEXT;
+}
+
+/* Reads the part once. form: set to what its bytes are */
+static enum sp_rc read_leaf(struct detect_run *r, struct leaf *l, enum sp_mime_as as, bool examined,
+                            enum detect_form *form)
+{
+    SP_AUTO(sp_mime_decoder) d = sp_mime_decoder_new(l->m, l->i, as);
     struct detect_stream *s = sp_calloc(1, sizeof(*s));
-    const char *type = "";
-    bool opaque = false;
-    enum detect_form form;
     enum sp_rc rc = SP_OK;
 
     *s = (struct detect_stream){.run = r, .read = read_decoder, .ctx = d};
     stream_peek(s);
-    if (!is_signature(part)) {
-        form = sp_detect_form(sp_bytes(s->head, s->head_len), &type);
-        if (part->kind == SP_MIME_HTML)
-            form = FORM_MARKUP;
-        else if (is_text_type(part) && form != FORM_RTF &&
-                 (form != FORM_MARKUP || part->kind == SP_MIME_TEXT))
-            form = FORM_TEXT;
-        if (!part->encoding_known)
-            sp_detect_gap_add(r, "encoding", true);
-        rc = examine_form(s, form, &opaque);
-    }
-    if (part->attachment)
-        add_attachment(r, part, type, opaque);
+    *form = sp_detect_form(sp_bytes(s->head, s->head_len), &l->type);
+    if (examined)
+        rc = examine_form(s, as == SP_MIME_AS_UTF8 ? form_as_text(l, *form) : *form, &l->opaque);
     sp_wipe(s, sizeof(*s));
     sp_free(s);
+    return rc;
+}
+
+/*
+ * A text is always read as one, converted from its charset: that is what its reader sees, whatever its first bytes are. If
+ * they are a file's, the file is examined too; what else the part may be to somebody nobody knows: the scan is not complete.
+ */
+static enum sp_rc examine_text(struct detect_run *r, struct leaf *l)
+{
+    enum detect_form form = FORM_TEXT, unused;
+    enum sp_rc rc;
+    bool disguised;
+
+    (void)read_leaf(r, l, SP_MIME_AS_BYTES, false, &form); /* an error comes again */
+    disguised = is_disguised(form, l->type);
+    if (disguised)
+        sp_detect_gap_add(r, "type", true);
+    else
+        l->type = "";
+    rc = read_leaf(r, l, SP_MIME_AS_UTF8, true, &unused);
+    if (rc == SP_OK && !r->stopped &&
+        (disguised || (form == FORM_RTF && l->part->kind == SP_MIME_TEXT)))
+        rc = read_leaf(r, l, SP_MIME_AS_BYTES, true, &form);
+    return rc;
+}
+
+static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i)
+{
+    struct leaf l = {.m = m, .i = i, .part = sp_mime_part_get(m, i), .type = ""};
+    enum detect_form form;
+    enum sp_rc rc = SP_OK;
+
+    r->pictures = false;
+    if (!is_signature(l.part)) {
+        if (!l.part->encoding_known)
+            sp_detect_gap_add(r, "encoding", true);
+        rc = is_text_type(l.part) ? examine_text(r, &l)
+                                  : read_leaf(r, &l, SP_MIME_AS_BYTES, true, &form);
+    }
+    if (l.part->attachment)
+        add_attachment(r, l.part, l.type, l.opaque);
+    if (l.part->attachment && r->pictures) /* rules that ask for pictures mean these pages too */
+        add_attachment(r, l.part, "image/pdf", false);
     return rc;
 }
 
@@ -366,7 +457,6 @@ static void run_begin(struct detect_run *r, struct sp_detect *d,
     sp_buf_init(&r->tag, 512);
     sp_buf_init(&r->prefix, FIELDS_MAX);
     sp_random_fill(sp_random_system(), r->hash_key, sizeof(r->hash_key));
-    r->values = sp_map_new();
     if (limits->findings)
         r->places = sp_calloc(DETECT_WINDOW + 32768, sizeof(*r->places));
 }
@@ -377,9 +467,21 @@ static void run_end(struct detect_run *r)
     sp_buf_wipe(&r->norm);
     sp_buf_wipe(&r->tag);
     sp_buf_wipe(&r->prefix);
-    sp_map_free(r->values);
+    sp_free(r->values.slots);
     sp_free(r->places);
     sp_wipe(r, sizeof(*r));
+}
+
+/* What unpacks to so much more than it is was made to. */
+static void bound_unpacked(struct sp_detect_limits *limits, uint64_t len)
+{
+    uint64_t honest =
+        len > UINT64_MAX / RATIO_MAX - SMALL_MAX ? UINT64_MAX : SMALL_MAX + len * RATIO_MAX;
+
+    if (limits->unpacked_max == 0)
+        limits->unpacked_max = UNPACKED_MAX;
+    if (limits->unpacked_max > honest)
+        limits->unpacked_max = honest;
 }
 
 enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_mime_source *source,
@@ -391,8 +493,7 @@ enum sp_rc sp_detect_message(struct sp_detect *d, const struct sp_mime_source *s
     struct detect_run r;
     enum sp_rc rc;
 
-    if (own.unpacked_max == 0)
-        own.unpacked_max = UNPACKED_MAX;
+    bound_unpacked(&own, source->len);
     run_begin(&r, d, &own, arena, out);
     rc = sp_mime_open(source, &own.mime, &m, NULL);
     if (rc == SP_E_SCAN_LIMIT || rc == SP_E_MALFORMED) {
@@ -421,8 +522,7 @@ enum sp_rc sp_detect_file(struct sp_detect *d, struct sp_bytes file,
     bool opaque = false;
     enum sp_rc rc;
 
-    if (own.unpacked_max == 0)
-        own.unpacked_max = UNPACKED_MAX;
+    bound_unpacked(&own, file.len);
     run_begin(&r, d, &own, arena, out);
     *s = (struct detect_stream){.run = &r, .read = memory.read, .ctx = memory.ctx};
     stream_peek(s);
@@ -468,8 +568,7 @@ void sp_detect_text(struct sp_detect *d, struct sp_bytes text,
 
     if (limits != NULL)
         own = *limits;
-    if (own.unpacked_max == 0)
-        own.unpacked_max = UNPACKED_MAX;
+    bound_unpacked(&own, text.len);
     run_begin(&r, d, &own, arena, out);
     r.markup = is_markup(text);
     feed_text(&r, text);

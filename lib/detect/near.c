@@ -4,6 +4,11 @@
  */
 #include "detect/judge_priv.h"
 
+#define SHIFT 3
+#define STEP                                                                                       \
+    (1U                                                                                            \
+     << SHIFT) /* so many hits are known together, and so many of those: a sentence may be a whole window */
+#define LEVELS 3
 #define ID_LABELS                                                                                  \
     (M(L_MRN) | M(L_PLAN) | M(L_MBI) | M(L_ACCOUNT) | M(L_OTHER) | M(L_NPI) | M(L_LICENSE))
 
@@ -33,12 +38,67 @@ size_t sp_detect_first_hit(const struct detect_window *w, size_t at)
     return low;
 }
 
+void sp_detect_marks_gather(struct detect_window *w)
+{
+    struct sp_detect *d = w->d;
+    size_t count = w->hit_count / STEP, need = count * 2;
+    uint64_t *level;
+
+    w->block_count = count;
+    if (count == 0)
+        return;
+    if (need > d->block_cap) {
+        d->blocks = sp_realloc(d->blocks, need * sizeof(*d->blocks));
+        d->block_cap = need;
+    }
+    for (size_t b = 0; b < count; b++) {
+        d->blocks[b] = 0;
+        for (size_t i = b * STEP; i < (b + 1) * STEP; i++)
+            d->blocks[b] |= meaning(&w->hits[i]);
+    }
+    level = d->blocks;
+    for (unsigned n = 1; n < LEVELS; n++) { /* each from the one below, and behind it */
+        for (size_t b = 0; b < count / STEP; b++) {
+            level[count + b] = 0;
+            for (size_t i = b * STEP; i < (b + 1) * STEP; i++)
+                level[count + b] |= level[i];
+        }
+        level += count;
+        count /= STEP;
+    }
+}
+
+/* The most hits that begin with one, are known together and begin before the place. returns: how many; 1: none are */
+static size_t known_together(const struct detect_window *w, size_t i, size_t to, uint64_t *marks)
+{
+    const uint64_t *level = w->d->blocks;
+    size_t known = 1, count = w->block_count;
+
+    for (unsigned bits = SHIFT; bits <= LEVELS * SHIFT; bits += SHIFT) {
+        size_t n = (size_t)1 << bits;
+
+        if ((i & (n - 1)) != 0 || i >> bits >= count || w->hits[i + n - 1].start >= to)
+            break;
+        *marks = level[i >> bits];
+        known = n;
+        level += count;
+        count /= STEP;
+    }
+    return known;
+}
+
 uint64_t sp_detect_marks_between(const struct detect_window *w, size_t from, size_t to)
 {
     uint64_t marks = 0;
+    size_t i = sp_detect_first_hit(w, from);
 
-    for (size_t i = sp_detect_first_hit(w, from); i < w->hit_count && w->hits[i].start < to; i++)
-        marks |= meaning(&w->hits[i]);
+    while (i < w->hit_count && w->hits[i].start < to) {
+        uint64_t more = 0;
+        size_t known = known_together(w, i, to, &more);
+
+        marks |= known > 1 ? more : meaning(&w->hits[i]);
+        i += known;
+    }
     return marks;
 }
 
@@ -75,10 +135,5 @@ unsigned sp_detect_health_of(uint64_t marks)
 
 bool sp_detect_is_work(struct sp_bytes word)
 {
-    static const char works[] =
-        " presentation talk lecture slides slide report meeting email mail message team office "
-        "book class idea question proposal project paper article draft desk laptop schedule "
-        "calendar shift birthday party retirement comment comments request suggestion ";
-
-    return sp_detect_is_listed(word, works);
+    return sp_detect_is_in(word, LIST_WORK);
 }

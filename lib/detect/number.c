@@ -12,9 +12,10 @@ struct groups {
     size_t count;
     size_t total; /* digits */
     uint8_t len[GROUPS_MAX];
-    size_t start[GROUPS_MAX], end[GROUPS_MAX];
     uint8_t sep[GROUPS_MAX]; /* before the group: '-', ' ', '.', ')' and so on */
     uint8_t digits[DIGITS_MAX];
+    size_t start[GROUPS_MAX],
+        end[GROUPS_MAX]; /* last: only those of groups that are there are ever set */
 };
 
 static bool is_digit(const struct detect_window *w, size_t i)
@@ -41,7 +42,7 @@ static void read_groups(const struct detect_window *w, size_t at, struct groups 
 {
     uint8_t sep = 0;
 
-    *g = (struct groups){0};
+    memset(g, 0, offsetof(struct groups, start));
     while (g->count < GROUPS_MAX) {
         size_t end = at;
 
@@ -65,12 +66,8 @@ static void read_groups(const struct detect_window *w, size_t at, struct groups 
 /* Whether the first groups have these lengths ("324"). */
 static bool has_shape(const struct groups *g, const char *shape)
 {
-    size_t n = strlen(shape);
-
-    if (g->count < n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (g->len[i] != shape[i] - '0')
+    for (size_t i = 0; shape[i] != '\0'; i++)
+        if (i >= g->count || g->len[i] != shape[i] - '0')
             return false;
     return true;
 }
@@ -126,6 +123,18 @@ static struct detect_entity *add(struct detect_window *w, enum sp_detect_type ty
     return e;
 }
 
+/* returns: 0 for what is neither an SSN nor an ITIN */
+static uint32_t ssn_score(const struct groups *g, bool labelled)
+{
+    uint32_t score = sp_detect_ssn_score(g->digits);
+
+    if (score == 0)
+        score = sp_detect_itin_score(g->digits);
+    else if (g->sep[1] == '-')
+        score = 75;
+    return score > 0 && labelled ? 95 : score;
+}
+
 static size_t find_ssn(struct detect_window *w, const struct groups *g, uint64_t label)
 {
     bool labelled = (label & M(L_SSN)) != 0;
@@ -136,7 +145,7 @@ static size_t find_ssn(struct detect_window *w, const struct groups *g, uint64_t
         return 0;
     if (is_inside(w, g->start[0], g->end[n - 1]))
         return 0;
-    score = sp_detect_ssn_score(g->digits);
+    score = ssn_score(g, labelled);
     if (score == 0)
         return labelled || n == 3 ? g->end[n - 1] : 0; /* a dummy: eaten, not counted */
     if (!labelled &&
@@ -144,12 +153,34 @@ static size_t find_ssn(struct detect_window *w, const struct groups *g, uint64_t
         return 0;
     if (!labelled && g->sep[1] == ' ' && g->count > 3 && g->sep[3] == ' ')
         return 0; /* a row of numbers */
-    add(w, SP_DETECT_US_SSN, g->start[0], g->end[n - 1],
-        labelled           ? 95
-        : g->sep[1] == '-' ? 75
-                           : 70,
-        labelled);
+    add(w, SP_DETECT_US_SSN, g->start[0], g->end[n - 1], score, labelled);
     return g->end[n - 1];
+}
+
+/* "xxx-xx-", "***-**-": the rest is not shown. */
+static bool is_masked(const struct detect_window *w, size_t at)
+{
+    static const size_t places[] = {2, 3, 5, 6, 7};
+
+    if (at < 7 || w->text[at - 1] != '-' || w->text[at - 4] != '-' ||
+        strchr("xX*#", w->text[at - 2]) == NULL)
+        return false;
+    for (size_t i = 0; i < SP_ARRAY_LEN(places); i++)
+        if (w->text[at - places[i]] != w->text[at - 2])
+            return false;
+    return at == 7 || !sp_ascii_is_alnum(w->text[at - 8]);
+}
+
+/* The last four digits of an SSN, which is how people are asked for theirs. */
+static size_t find_last_four(struct detect_window *w, const struct groups *g, uint64_t label)
+{
+    bool masked = g->len[0] == 4 && is_masked(w, g->start[0]);
+
+    if (g->count != 1 || g->len[0] != 4 || (!masked && (label & M(L_SSN)) == 0) ||
+        (!masked && is_inside(w, g->start[0], g->end[0])))
+        return 0;
+    add(w, SP_DETECT_US_SSN, g->start[0], g->end[0], 40, true);
+    return g->end[0];
 }
 
 static size_t card_groups(const struct groups *g, bool labelled)
@@ -175,17 +206,27 @@ static size_t find_card(struct detect_window *w, const struct groups *g, uint64_
         return 0;
     if (!labelled && (label & (DETECT_LABELS & ~M(L_ACCOUNT) & ~M(L_NAME))) != 0)
         return 0;
-    if (!labelled && (sp_detect_line_before(w, g->start[0], 60) & M(L_NOT)) != 0)
-        return 0;
+    if (!labelled && n < 4 &&
+        (sp_detect_line_before(w, g->start[0], 60) & (M(L_NOT) | M(L_CARD))) == M(L_NOT))
+        return 0; /* in four groups of four it can hardly be an order's */
     add(w, SP_DETECT_CREDIT_CARD, g->start[0], g->end[n - 1], labelled ? 95 : 80, labelled)
         ->flags |= ENT_CHECKED;
     return g->end[n - 1];
 }
 
+/* "NM1*82*...*XX*1234567893": in X12 XX qualifies an NPI. "Ann Lee, MD (1234567893)". */
+static bool is_after_clinician(const struct detect_window *w, size_t at)
+{
+    const uint8_t *t = w->text + at;
+
+    return (at > 3 && memcmp(t - 4, "*XX*", 4) == 0) ||
+           (at > 0 && t[-1] == '(' && (sp_detect_line_before(w, at, 8) & M(CREDENTIAL)) != 0);
+}
+
 static size_t find_npi(struct detect_window *w, const struct groups *g, uint64_t label)
 {
     size_t n = g->len[0] == 10 ? 1 : groups_of(g, 10);
-    bool labelled = (label & M(L_NPI)) != 0;
+    bool labelled = (label & M(L_NPI)) != 0 || (n == 1 && is_after_clinician(w, g->start[0]));
 
     if (n == 0 || (!labelled && (n > 1 || (label & DETECT_LABELS) != 0 ||
                                  (sp_detect_line_before(w, g->start[0], 60) & M(L_NPI)) == 0)))
@@ -272,8 +313,8 @@ static size_t find_udi(struct detect_window *w, size_t at)
     if (!sp_detect_gtin_is_valid(sp_bytes(w->text + end, 14)))
         return 0;
     end += 14;
-    while (end < w->limit &&
-           (sp_ascii_is_alnum(w->text[end]) || strchr("()-/", w->text[end]) != NULL))
+    while (end < w->limit && (sp_ascii_is_alnum(w->text[end]) ||
+                              (w->text[end] != 0 && strchr("()-/", w->text[end]) != NULL)))
         end++;
     while (w->text[end - 1] == '-' || w->text[end - 1] == '/' || w->text[end - 1] == '(')
         end--;
@@ -347,7 +388,7 @@ size_t sp_detect_number(struct detect_window *w, size_t at, uint64_t label)
         return end;
     read_groups(w, at, &g);
     if (g.count == 0 || g.total < 5)
-        return 0;
+        return g.total == 4 ? find_last_four(w, &g, label) : 0;
     label = label_of(w, &g, label);
     end = find_ssn(w, &g, label);
     if (end == 0)

@@ -65,6 +65,13 @@ uint64_t sp_detect_own_marks(const struct detect_window *w, size_t i)
     return id < w->own->pattern_count ? 0 : w->own->terms[id - w->own->pattern_count].marks;
 }
 
+unsigned sp_detect_own_specials(const struct detect_window *w, size_t i)
+{
+    uint32_t id = w->d->own[i].id;
+
+    return id < w->own->pattern_count ? 0 : w->own->terms[id - w->own->pattern_count].special;
+}
+
 /* ---- entities ---- */
 
 static uint32_t sentence_at(const struct detect_window *w, size_t at)

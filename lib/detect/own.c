@@ -8,9 +8,10 @@
 
 #include <stdio.h>
 
-#define PATTERN_LEN_MAX 256
-#define TERM_LEN_MAX    100
-#define SCORE_DEFAULT   85
+#define PATTERN_LEN_MAX  256
+#define TERM_LEN_MAX     100
+#define SCORE_DEFAULT    85
+#define SPECIAL_NAME_MAX 32 /* as policies take them */
 
 struct loading {
     struct sp_detect_own *own;
@@ -160,7 +161,7 @@ static void read_patterns(struct loading *l, const struct sp_json *list)
 
 /* ---- terms ---- */
 
-static void read_term(struct loading *l, const struct sp_json *v, uint64_t marks)
+static void read_term(struct loading *l, const struct sp_json *v, uint64_t marks, unsigned special)
 {
     struct sp_detect_own *own = l->own;
     char text[4 * TERM_LEN_MAX + 1];
@@ -178,7 +179,54 @@ static void read_term(struct loading *l, const struct sp_json *v, uint64_t marks
     for (size_t i = 0; i < v->text.len; i++)
         snprintf(text + 4 * i, 5, "\\x%02x", (unsigned)v->text.ptr[i]);
     add(l, v, text, HS_FLAG_CASELESS);
-    own->terms[own->term_count++] = (struct own_term){marks, v->text.len};
+    own->terms[own->term_count++] = (struct own_term){marks, v->text.len, special};
+}
+
+static void read_list(struct loading *l, const struct sp_json *list, uint64_t marks,
+                      unsigned special)
+{
+    if (list->type != SP_JSON_ARRAY) {
+        sp_problem(l->problems, list, SP_E_CONFIG_TYPE, "expected an array of terms");
+        return;
+    }
+    for (const struct sp_json *v = list->first; v != NULL; v = v->next)
+        read_term(l, v, marks, special);
+}
+
+static bool is_special_name(struct sp_bytes name)
+{
+    for (size_t i = 0; i < SP_DETECT_SPECIALS; i++)
+        if (sp_bytes_eq(name, sp_bytes_cstr(sp_detect_special_name(i))))
+            return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] != '-' && !sp_ascii_is_digit(name.ptr[i]) &&
+            !(name.ptr[i] >= 'a' && name.ptr[i] <= 'z'))
+            return false;
+    return name.len > 0 && name.len <= SPECIAL_NAME_MAX;
+}
+
+/* Classes of the organisation's own, as special as the law's: words of health that make what they stand in one. */
+static void read_specials(struct loading *l, const struct sp_json *object)
+{
+    struct sp_detect_own *own = l->own;
+
+    if (object->type != SP_JSON_OBJECT || object->count > SP_DETECT_OWN_SPECIALS_MAX) {
+        sp_problem(l->problems, object, SP_E_CONFIG_TYPE,
+                   "expected an object of at most %d classes with their terms",
+                   SP_DETECT_OWN_SPECIALS_MAX);
+        return;
+    }
+    for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
+        if (!is_special_name(m->key)) {
+            sp_problem(l->problems, m, SP_E_CONFIG_RANGE,
+                       "a class of your own is named by a to z, 0 to 9 and hyphens, at most %d, "
+                       "and is none of the detector's",
+                       SPECIAL_NAME_MAX);
+            continue;
+        }
+        read_list(l, m, M(DIAGNOSIS), 1U << (SP_DETECT_SPECIALS + own->special_count));
+        own->specials[own->special_count++] = sp_arena_cstr(own->arena, m->key);
+    }
 }
 
 static void read_terms(struct loading *l, const struct sp_json *object)
@@ -187,11 +235,11 @@ static void read_terms(struct loading *l, const struct sp_json *object)
         const char *name;
         uint64_t marks;
     } kinds[] = {{"health", M(DIAGNOSIS)}, {"patient", M(PATIENT)}, {"ignore", 0}};
-    static const char *const members[] = {"health", "patient", "ignore"};
+    static const char *const members[] = {"health", "patient", "ignore", "special"};
 
     if (object->type != SP_JSON_OBJECT) {
         sp_problem(l->problems, object, SP_E_CONFIG_TYPE,
-                   "expected an object with health, patient, ignore");
+                   "expected an object with health, patient, ignore, special");
         return;
     }
     for (const struct sp_json *m = object->first; m != NULL; m = m->next) {
@@ -199,13 +247,12 @@ static void read_terms(struct loading *l, const struct sp_json *object)
 
         while (k < SP_ARRAY_LEN(kinds) && !sp_bytes_eq(m->key, sp_bytes_cstr(kinds[k].name)))
             k++;
-        if (k == SP_ARRAY_LEN(kinds))
+        if (sp_bytes_eq(m->key, SP_LIT("special")))
+            read_specials(l, m);
+        else if (k == SP_ARRAY_LEN(kinds))
             unknown(l, m, members, SP_ARRAY_LEN(members));
-        else if (m->type != SP_JSON_ARRAY)
-            sp_problem(l->problems, m, SP_E_CONFIG_TYPE, "expected an array of terms");
         else
-            for (const struct sp_json *v = m->first; v != NULL; v = v->next)
-                read_term(l, v, kinds[k].marks);
+            read_list(l, m, kinds[k].marks, 0);
     }
 }
 
@@ -287,6 +334,14 @@ enum sp_rc sp_detect_own_load(struct sp_detect *d, struct sp_bytes text, const c
         return rc == SP_OK ? SP_E_CONFIG_INVALID : rc;
     *out = SP_STEAL(own);
     return SP_OK;
+}
+
+const char *sp_detect_own_special(const struct sp_detect_own *own, size_t i)
+{
+    if (i < SP_DETECT_SPECIALS)
+        return sp_detect_special_name(i);
+    i -= SP_DETECT_SPECIALS;
+    return own != NULL && i < own->special_count ? own->specials[i] : NULL;
 }
 
 void sp_detect_own_free(struct sp_detect_own *own)

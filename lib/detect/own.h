@@ -18,6 +18,15 @@
 
 #define SP_DETECT_OWN_PATTERNS_MAX 64
 #define SP_DETECT_OWN_TERMS_MAX    1000
+#define SP_DETECT_OWN_SPECIALS_MAX 16 /* special classes of its own */
+
+/*
+ * The name of the i-th special category of a result (bit i of its `special`): the detector's own first.
+ *
+ * own:     of the scan; NULL for none
+ * returns: the name, lent; NULL if there are no more
+ */
+const char *sp_detect_own_special(const struct sp_detect_own *own, size_t i);
 
 struct sp_detect_own;
 struct sp_detect_exact;
@@ -73,6 +82,15 @@ bool sp_detect_index_add_value(struct sp_detect_index *x, enum sp_detect_type ty
                                struct sp_bytes value);
 /* Appends the index, each value once. returns: SP_OK, or SP_E_LIMIT (more than SP_DETECT_EXACT_MAX, or more than out holds) */
 SP_MUST_CHECK enum sp_rc sp_detect_index_finish(struct sp_detect_index *x, struct sp_buf *out);
+
+#define SP_DETECT_VERSION_LEN 40
+/*
+ * Writes the version of the detector with what an organisation adds to it: whatever could change a verdict.
+ *
+ * text:  the file of patterns; index: of exact data. Both empty: nothing is added
+ */
+void sp_detect_own_version(struct sp_bytes text, struct sp_bytes index,
+                           char out[SP_DETECT_VERSION_LEN]);
 
 /* returns: the type of that name ("MRN"), or SP_DETECT_TYPES */
 enum sp_detect_type sp_detect_type_of(struct sp_bytes name);

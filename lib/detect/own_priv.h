@@ -26,6 +26,7 @@ struct own_pattern {
 struct own_term {
     uint64_t marks; /* 0: what it covers is nobody's and says nothing */
     size_t len;
+    unsigned special; /* bit of a result's special; 0: none */
 };
 
 /* Ids of matches: patterns first, then terms. */
@@ -36,6 +37,8 @@ struct sp_detect_own {
     size_t pattern_count;
     struct own_term *terms;
     size_t term_count;
+    const char *specials[SP_DETECT_OWN_SPECIALS_MAX];
+    size_t special_count;
     struct sp_detect_exact *exact; /* NULL if there is none */
 };
 

@@ -4,323 +4,161 @@
  * given one. Words that are both (Mark, Grace, White) need more than one sign. What the name is followed by can make it a
  * street, a hospital or a disease; letters of a degree make its owner a clinician.
  */
-#include "detect/detect_priv.h"
-
-#define TOKENS_MAX 6
-
-struct token {
-    size_t start, end;
-    unsigned flags; /* of the lists */
-    bool upper;     /* all in capitals */
-    bool initial;   /* one letter */
-    uint8_t gap;    /* before it: ' ', ',' or 0 for the first */
-};
-
-struct name {
-    struct token t[TOKENS_MAX];
-    size_t count;
-};
-
-static bool is_capital(const struct detect_window *w, size_t i)
-{
-    if (i >= w->limit)
-        return false;
-    if (w->text[i] >= 'A' && w->text[i] <= 'Z')
-        return true;
-    return w->text[i] == 0xc3 && i + 1 < w->limit && w->text[i + 1] >= 0x80 &&
-           w->text[i + 1] < 0x9f;
-}
-
-/* A word may hold an apostrophe or a hyphen before a capital: O'Brien, Lee-Smith. */
-static size_t word_end(const struct detect_window *w, size_t at)
-{
-    while (at < w->limit &&
-           (sp_detect_is_letter(w->text[at]) ||
-            ((w->text[at] == '\'' || w->text[at] == '-') && is_capital(w, at + 1))))
-        at++;
-    return at;
-}
-
-/* Flags of a word; of a double name, those of its last part, as a family name. */
-static unsigned flags_of(struct sp_bytes word)
-{
-    unsigned flags = sp_detect_word_flags(word);
-
-    for (size_t i = word.len; flags == 0 && i-- > 1;)
-        if (word.ptr[i] == '-' || word.ptr[i] == '\'') {
-            flags = sp_detect_word_flags(sp_bytes_slice(word, i + 1, SIZE_MAX));
-            flags = word.ptr[i] == '\'' ? DETECT_SURNAME | DETECT_FAMILIAR : flags & ~DETECT_WORD;
-            break;
-        }
-    return flags;
-}
-
-static bool is_particle(struct sp_bytes word)
-{
-    static const char all[] = " de la del van von der den da dos di bin al el le ter ibn st. ";
-
-    return sp_detect_is_listed(word, all);
-}
-
-static bool read_token(const struct detect_window *w, size_t at, uint8_t gap, struct token *t)
-{
-    size_t end = word_end(w, at);
-    struct sp_bytes word = sp_bytes(w->text + at, end - at);
-
-    if (!is_capital(w, at) || end - at > 30 || (end < w->limit && sp_ascii_is_digit(w->text[end])))
-        return false;
-    *t = (struct token){.start = at, .end = end, .gap = gap, .initial = word.len == 1};
-    t->upper = word.len > 1;
-    for (size_t i = 0; i < word.len; i++)
-        t->upper = t->upper && !(word.ptr[i] >= 'a' && word.ptr[i] <= 'z');
-    t->flags = t->initial ? 0 : flags_of(word);
-    return true;
-}
-
-/* "de la", "van der". returns: the place behind at most two of them */
-static size_t skip_particles(const struct detect_window *w, size_t at)
-{
-    for (int i = 0; i < 2; i++) {
-        size_t end = at;
-
-        while (end < w->limit && (sp_detect_is_letter(w->text[end]) || w->text[end] == '.'))
-            end++;
-        if (!is_particle(sp_bytes(w->text + at, end - at)) || end >= w->limit ||
-            w->text[end] != ' ')
-            break;
-        at = end + 1;
-    }
-    return at;
-}
-
-/* The next token's place, over one space, "J. ", ", " or a particle. returns: 0 if no token follows */
-static size_t next_place(const struct detect_window *w, const struct token *t, uint8_t *gap)
-{
-    size_t at = t->end;
-
-    *gap = ' ';
-    if (at < w->limit && w->text[at] == '.' && (t->initial || t->end - t->start <= 3))
-        at++;
-    else if (at < w->limit && w->text[at] == ',') {
-        *gap = ',';
-        at++;
-        if (w->row && w->table.separator == ',')
-            return 0;
-    }
-    if (at < w->limit && w->text[at] == '_') /* names of files */
-        return at + 1;
-    if (at >= w->limit || (w->text[at] != ' ' && !(*gap == ',' && t->upper && is_capital(w, at))))
-        return t->initial && at > t->end && is_capital(w, at) ? at : 0;
-    at += w->text[at] == ' ';
-    return skip_particles(w, at);
-}
-
-static void read_name(const struct detect_window *w, size_t at, struct name *n)
-{
-    uint8_t gap = 0;
-
-    n->count = 0;
-    while (n->count < TOKENS_MAX && read_token(w, at, gap, &n->t[n->count])) {
-        at = next_place(w, &n->t[n->count++], &gap);
-        if (at == 0 || (gap == ',' && n->count > 2))
-            break;
-    }
-}
-
-static bool is_word(const struct token *t)
-{
-    return (t->flags & DETECT_WORD) != 0;
-}
-
-static bool is_given(const struct token *t)
-{
-    return (t->flags & DETECT_GIVEN) != 0;
-}
-
-static bool is_surname(const struct token *t)
-{
-    return (t->flags & DETECT_SURNAME) != 0;
-}
-
-/* No list has it, and it is no heading's. */
-static bool is_unknown(const struct token *t)
-{
-    return t->flags == 0 && !t->upper;
-}
+#include "detect/name_priv.h"
 
 /* ---- the kinds of names ---- */
 
 struct title {
     const char *text;
     bool clinician;
+    bool child; /* before a family name only: "Baby Zuniga", no "Baby Boomers" */
 };
 
-static const struct title *find_title(const struct detect_window *w, const struct token *t)
+static const struct title *find_title(const struct detect_window *w, const struct detect_token *t)
 {
     static const struct title titles[] = {
-        {"mr", false},     {"mrs", false},   {"ms", false},        {"miss", false}, {"mx", false},
-        {"sr", false},     {"sra", false},   {"herr", false},      {"frau", false}, {"dr", true},
-        {"doctor", true},  {"prof", false},  {"professor", false}, {"nurse", true}, {"dra", true},
-        {"señora", false}, {"señor", false}, {"drs", true}};
+        {"mr", false, false},        {"mrs", false, false},    {"ms", false, false},
+        {"miss", false, false},      {"mx", false, false},     {"sr", false, false},
+        {"sra", false, false},       {"herr", false, false},   {"frau", false, false},
+        {"dr", true, false},         {"doctor", true, false},  {"prof", false, false},
+        {"professor", false, false}, {"nurse", true, false},   {"dra", true, false},
+        {"baby", false, true},       {"señora", false, false}, {"señor", false, false},
+        {"drs", true, false}};
     struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
 
+    if (!sp_detect_is_in(word, LIST_TITLE))
+        return NULL;
     for (size_t i = 0; i < SP_ARRAY_LEN(titles); i++)
         if (sp_bytes_eq_nocase(word, sp_bytes_cstr(titles[i].text)))
             return &titles[i];
     return NULL;
 }
 
-/* Given names that begin sentences and headings as other words. */
-static bool is_risky(const struct detect_window *w, const struct token *t)
-{
-    static const char all[] =
-        " will may april june august summer art rich van long man see song love my in do "
-        "son young major early page earth so an dale sang china america winter star "
-        "season sunday royal cherry field hunter price case max sun king prince bee "
-        "lane cash mark sunday monday tuesday wednesday thursday friday saturday august max ";
-
-    return sp_detect_is_listed(sp_bytes(w->text + t->start, t->end - t->start), all) &&
-           !(w->text[t->start] == 'M' && w->text[t->start + 1] == 'a' &&
-             w->text[t->start + 2] == 'r');
-}
-
-static bool is_frequent_pair(const struct detect_window *w, const struct token *a,
-                             const struct token *z)
-{
-    return (a->flags & DETECT_FREQUENT) != 0 && (z->flags & DETECT_FAMILIAR) != 0 && !a->upper &&
-           !is_risky(w, a);
-}
-
-/* "J. Ortega" */
-static uint32_t score_initial(const struct detect_window *w, const struct token *a,
-                              const struct token *z)
-{
-    if (is_surname(z) && !is_word(z))
-        return 60;
-    return is_unknown(z) && w->text[a->end] == '.' ? 50 : 0;
-}
-
-/* A given name and a last word. returns: 0 if the two say too little */
-static uint32_t score_given(const struct detect_window *w, const struct token *a,
-                            const struct token *z)
-{
-    bool family = is_surname(z) && !is_word(z), frequent = (a->flags & DETECT_FREQUENT) != 0;
-
-    if (!is_word(a) && (is_surname(z) || is_unknown(z) || (is_given(z) && !is_word(z))))
-        return family ? 85 : 70;
-    if (family && !a->upper)
-        return frequent ? 75 : 60;
-    if (is_surname(z) && is_frequent_pair(w, a, z))
-        return 60;
-    return is_unknown(z) && frequent && !is_risky(w, a) ? 55 : 0;
-}
-
-/* "Wei-Ting": two capitalised halves. */
-static bool is_double(const struct detect_window *w, const struct token *t)
-{
-    for (size_t i = t->start + 1; i + 1 < t->end; i++)
-        if (w->text[i] == '-')
-            return true;
-    return false;
-}
-
-/* A first and a last word. returns: how sure they are a name; flags: ENT_WEAK if only a context can tell */
-static uint32_t score_pair(const struct detect_window *w, const struct token *a,
-                           const struct token *z, unsigned *flags)
-{
-    bool plain = !is_word(a) && !is_word(z);
-    uint32_t score;
-
-    *flags = 0;
-    if (a->initial)
-        return score_initial(w, a, z);
-    if (a->upper != z->upper)
-        return 0;
-    score = is_given(a) ? score_given(w, a, z) : 0;
-    if (score > 0)
-        return score;
-    if (is_unknown(a) && (z->flags & DETECT_FAMILIAR) != 0 && !is_word(z))
-        return 60;
-    *flags = ENT_WEAK;
-    if (is_surname(a) && is_surname(z) &&
-        (plain || (!is_word(z) && !is_risky(w, a) && (z->flags & DETECT_FAMILIAR) != 0)))
-        return plain ? 55 : 50;
-    if (is_unknown(a) && is_surname(z) && a->end - a->start > 3 && is_double(w, a))
-        return 60; /* "Wei-Ting Lo" */
-    return a->flags == 0 && is_unknown(z) && a->end - a->start > 2 && z->end - z->start > 2 ? 45
-                                                                                            : 0;
-}
-
 /* Behind "for", "re:" or the like, or before a colon: even a word of English may be a family name there. */
 static bool is_listed_place(const struct detect_window *w, size_t start, size_t end)
 {
-    static const char words[] = " for re regarding on about patient pt member client resident ";
     size_t at = start;
 
     while (at > 0 && (w->text[at - 1] == ' ' || w->text[at - 1] == ':'))
         at--;
     return (end < w->limit && w->text[end] == ':') ||
-           sp_detect_is_listed(sp_detect_word_before(w, at), words);
+           sp_detect_is_in(sp_detect_word_before(w, at), LIST_PLACED);
+}
+
+/* Two names of which the lists know one, at the beginning of a line or behind "for", and the second is no State's. */
+static bool is_reversed_unknown(const struct detect_window *w, const struct detect_name *n)
+{
+    const struct detect_token *a = &n->t[0], *b = &n->t[1];
+
+    if (((a->flags | b->flags) & (DETECT_WORD | DETECT_RARE)) != 0 || b->initial ||
+        a->end - a->start < 2 || b->end - b->start < 2 ||
+        (b->upper && b->end - b->start < 4 && b->flags == 0) ||
+        sp_detect_is_state(sp_bytes(w->text + b->start, b->end - b->start)))
+        return false;
+    return (a->start == w->line_start || is_listed_place(w, a->start, b->end) ||
+            sp_detect_is_behind_sign(w, a->start)) &&
+           (sp_detect_is_surname(a) || sp_detect_is_given(b) ||
+            (sp_detect_is_strange(a) && sp_detect_is_strange(b)));
 }
 
 /* "Smith, John A." */
-static size_t judge_reversed(const struct detect_window *w, const struct name *n, uint32_t *score)
+static size_t judge_reversed(const struct detect_window *w, const struct detect_name *n,
+                             uint32_t *score)
 {
-    const struct token *a = &n->t[0], *b = &n->t[1];
-    bool more = n->count > 2 && n->t[2].gap == ' ' && (n->t[2].initial || is_given(&n->t[2]));
+    const struct detect_token *a = &n->t[0], *b = &n->t[1];
+    bool more =
+        n->count > 2 && n->t[2].gap == ' ' && (n->t[2].initial || sp_detect_is_given(&n->t[2]));
 
-    if (b->initial && is_surname(a) && n->count == 2 && (!is_word(a) || a->upper)) {
+    if (b->initial && sp_detect_is_surname(a) && n->count == 2 &&
+        (!sp_detect_is_english(a) || a->upper)) {
         *score = 50; /* "Ortega, M" */
         return 2;
     }
-    if (!is_surname(a) || !is_given(b) ||
-        ((is_word(a) || is_word(b)) && !a->upper &&
-         ((is_word(a) && is_word(b)) || !is_listed_place(w, a->start, b->end))))
+    if (is_reversed_unknown(w, n)) {
+        *score = 60;
+        return more ? 3 : 2;
+    }
+    if (!sp_detect_is_surname(a) || !sp_detect_is_given(b) ||
+        ((sp_detect_is_english(a) || sp_detect_is_english(b)) && !a->upper &&
+         ((sp_detect_is_english(a) && sp_detect_is_english(b)) ||
+          !is_listed_place(w, a->start, b->end))))
         return 0;
     *score = 80;
     return more ? 3 : 2;
 }
 
 /* The index of the family name: behind initials and second given names. returns: 0 if there is none */
-static size_t family_index(const struct name *n)
+static size_t family_index(const struct detect_name *n)
 {
     size_t last = 1;
 
     while (last + 1 < n->count && last < 3 && n->t[last].gap == ' ' && n->t[last + 1].gap == ' ' &&
-           (n->t[last].initial || (is_given(&n->t[last]) && !is_word(&n->t[last + 1]) && last < 2)))
+           (n->t[last].initial || (sp_detect_is_given(&n->t[last]) &&
+                                   !sp_detect_is_english(&n->t[last + 1]) && last < 2)))
         last++;
     return last < n->count && n->t[last].gap == ' ' && !n->t[last].initial ? last : 0;
 }
 
-/* How many tokens from the first make a name, and how sure that is. */
-static size_t judge_name(const struct detect_window *w, const struct name *n, uint32_t *score,
-                         unsigned *flags)
+/* "culture on Zielke", "labs for Kubiak": whose test it was. */
+static bool is_tested(const struct detect_window *w, const struct detect_token *t)
 {
-    const struct token *a = &n->t[0];
-    size_t last;
+    struct sp_bytes word = sp_detect_word_before(w, t->start);
+    size_t from = (size_t)(word.ptr - w->text);
+    bool on = sp_bytes_eq_nocase(word, SP_LIT("on"));
 
-    *flags = 0;
-    *score = 0;
-    if (n->count >= 2 && n->t[1].gap == ',') {
-        *flags = ENT_LISTED;
-        return judge_reversed(w, n, score);
+    if ((!on && !sp_bytes_eq_nocase(word, SP_LIT("for"))) || from == 0 || w->hit_at == 0 ||
+        w->hits[w->hit_at - 1].end + 1 != from ||
+        (w->hits[w->hit_at - 1].marks & (M(LAB) | M(PROCEDURE) | M(DRUG))) == 0)
+        return false;
+    return !t->initial && !t->upper && (t->flags & (DETECT_WORD | DETECT_RARE)) == 0 &&
+           !sp_detect_is_risky(w, t) &&
+           (sp_detect_is_surname(t) || sp_detect_is_given(t) || (on && sp_detect_is_strange(t)));
+}
+
+/* "my sister Jolanta": right behind a word for a relative. */
+static bool is_kin(const struct detect_window *w, const struct detect_token *t)
+{
+    return w->hit_at > 0 && w->hits[w->hit_at - 1].end + 1 == t->start && !t->upper &&
+           !t->initial && (w->hits[w->hit_at - 1].marks & M(RELATIVE)) != 0 &&
+           w->text[t->start - 1] == ' ' && (t->flags & (DETECT_WORD | DETECT_RARE)) == 0;
+}
+
+/* "2) Ebanks - ...", "- Ebanks: ...": an item of a list that begins with a family name. */
+static bool is_item(const struct detect_window *w, const struct detect_token *t)
+{
+    return (t->end < w->limit && (w->text[t->end] == ':' || w->text[t->end] == '(')) ||
+                   (t->end + 2 < w->limit && w->text[t->end] == ' ' &&
+                    strchr("-(:", w->text[t->end + 1]) != NULL && w->text[t->end + 1] != 0)
+               ? t->end - t->start > 2 && sp_detect_is_family(t) &&
+                     (t->start == w->line_start || sp_detect_is_behind_sign(w, t->start))
+               : false;
+}
+
+/* One word alone. */
+static size_t judge_one(const struct detect_window *w, const struct detect_token *a,
+                        uint32_t *score, unsigned *flags)
+{
+    if (is_tested(w, a)) {
+        *score = 60;
+        return 1;
     }
-    last = family_index(n);
-    if (last > 0)
-        *score = score_pair(w, a, &n->t[last], flags);
-    if (*score > 0)
-        return last + 1;
-    if (n->count >= 2 && n->t[1].initial && n->t[1].gap == ' ' && is_given(a) && !is_word(a) &&
-        !a->upper) {
-        *score = 60; /* "Kaitlyn B." */
-        return 2;
+    if (is_kin(w, a)) {
+        *flags = ENT_SINGLE;
+        *score = 55;
+        return 1;
     }
-    if (is_given(a) && !is_word(a) && !a->upper) {
-        *flags = is_risky(w, a) ? ENT_SINGLE | ENT_WEAK : ENT_SINGLE;
+    if (is_item(w, a)) {
+        *flags = ENT_SINGLE | ENT_WEAK;
+        *score = 40;
+        return 1;
+    }
+    if (sp_detect_is_given(a) && !sp_detect_is_english(a) && !a->upper) {
+        *flags = sp_detect_is_risky(w, a) ? ENT_SINGLE | ENT_WEAK : ENT_SINGLE;
         *score = 45;
         return 1;
     }
-    if (is_surname(a) && !is_word(a) && (a->flags & DETECT_FAMILIAR) != 0 && !a->upper) {
+    if (sp_detect_is_surname(a) && !sp_detect_is_english(a) && (a->flags & DETECT_FAMILIAR) != 0 &&
+        !a->upper) {
         *flags = ENT_SINGLE | ENT_WEAK;
         *score = 35;
         return 1;
@@ -328,17 +166,74 @@ static size_t judge_name(const struct detect_window *w, const struct name *n, ui
     return 0;
 }
 
+/* How many tokens from the first make a name, and how sure that is. */
+static size_t judge_name(const struct detect_window *w, const struct detect_name *n,
+                         uint32_t *score, unsigned *flags)
+{
+    const struct detect_token *a = &n->t[0];
+    size_t last;
+
+    *flags = 0;
+    *score = 0;
+    if (n->count >= 2 && n->t[1].gap == ',') {
+        if (sp_bytes_eq_nocase(sp_bytes(w->text + a->start, a->end - a->start), SP_LIT("ok")))
+            return 0; /* "OK, Sunday it is" */
+        *flags = ENT_LISTED;
+        return judge_reversed(w, n, score);
+    }
+    last = family_index(n);
+    if (last > 0)
+        *score = sp_detect_name_pair(w, a, &n->t[last], flags);
+    if (*score > 0)
+        return last + 1;
+    if (n->count >= 2 && n->t[1].initial && n->t[1].gap == ' ' && sp_detect_is_given(a) &&
+        !sp_detect_is_english(a) && !a->upper) {
+        *score = 60; /* "Kaitlyn B." */
+        return 2;
+    }
+    return judge_one(w, a, score, flags);
+}
+
 /* "Jr.", "III" */
 static size_t skip_suffix(const struct detect_window *w, size_t end)
 {
-    static const char all[] = " jr sr ii iii iv ";
     size_t at = end;
 
     at += at < w->limit && w->text[at] == ',';
     if (at < w->limit && w->text[at] == ' ' &&
-        sp_detect_is_listed(sp_detect_word_behind(w, at), all))
+        sp_detect_is_in(sp_detect_word_behind(w, at), LIST_SUFFIX))
         return at + 1 + sp_detect_word_behind(w, at).len;
     return end;
+}
+
+/*
+ * What testers call their records: a word that is nobody's name, or "test" as all of it or before the comma. Beside other words
+ * "test" is somebody's name or the next word of a note.
+ */
+static bool is_tester(struct sp_bytes name)
+{
+    static const char sure[] = " zztest zzztest zzz testpatient ", maybe[] = " test dummy ",
+                      beside[] = " patient donotuse ";
+    size_t word = 0;
+    bool any = false, all = true;
+
+    for (size_t i = 0; i <= name.len; i++) {
+        struct sp_bytes one = sp_bytes_slice(name, word, i - word);
+
+        if (i < name.len && sp_ascii_is_alnum(name.ptr[i]))
+            continue;
+        word = i + 1;
+        if (one.len == 0)
+            continue;
+        if (sp_detect_is_listed(one, sure))
+            return true;
+        any = any || sp_detect_is_listed(one, maybe);
+        all = all &&
+              (one.len == 1 || sp_detect_is_listed(one, maybe) || sp_detect_is_listed(one, beside));
+        if (any && all && i < name.len && name.ptr[i] == ',')
+            return true;
+    }
+    return any && all;
 }
 
 /* Names that stand for anybody. */
@@ -346,28 +241,90 @@ static bool is_nobody(struct sp_bytes name)
 {
     static const char *const all[] = {
         "john doe",    "jane doe",    "jane roe", "john q. public", "joe bloggs",
-        "john public", "jane public", "baby doe", "richard roe",    "john q public"};
+        "john public", "jane public", "baby doe", "richard roe",    "john q public",
+        "john sample", "jane sample", "monday",   "tuesday",        "wednesday",
+        "thursday",    "friday",      "saturday", "sunday"};
 
+    if (is_tester(name))
+        return true;
     for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
-        if (sp_bytes_eq_nocase(name, sp_bytes_cstr(all[i])))
+        if (all[i][0] == (name.ptr[0] | 0x20) && sp_bytes_eq_nocase(name, sp_bytes_cstr(all[i])))
             return true;
     return false;
 }
 
-static size_t add_name(struct detect_window *w, const struct name *n, size_t start, size_t end,
-                       uint32_t score, unsigned flags)
+/* "Rm 3 Tennyson", "chair 4: Ruiz": a name right behind where somebody lies or sits. */
+static bool is_placed(const struct detect_window *w, size_t start)
+{
+    const struct detect_entity *last =
+        w->entity_count > 0 ? &w->entities[w->entity_count - 1] : NULL;
+    size_t gap;
+
+    if (last == NULL || (last->flags & ENT_ROOM) == 0 || last->end >= start ||
+        start - last->end > 3)
+        return false;
+    gap = last->end;
+    while (gap < start && strchr(" :-,)(\t", w->text[gap]) != NULL && w->text[gap] != 0)
+        gap++;
+    return gap == start;
+}
+
+/* "the Ann Lee ICU": a place that bears somebody's name. */
+static bool is_house(const struct detect_window *w, size_t start, size_t end)
+{
+    size_t i = w->hit_at;
+
+    if (end >= w->limit || w->text[end] != ' ' ||
+        !sp_bytes_eq_nocase(sp_detect_word_before(w, start), SP_LIT("the")))
+        return false;
+    while (i < w->hit_count && w->hits[i].start <= end)
+        i++;
+    return i < w->hit_count && w->hits[i].start == end + 1 &&
+           (w->hits[i].marks & (M(DEPT) | M(ORG) | M(PROCEDURE))) != 0;
+}
+
+/*
+ * "Sandhills Allergy PLLC", "Jones, LLC": a firm, whatever label stands before it. Behind a comma only the legal form itself
+ * belongs to the name: "Mary Johnson, Acme Inc employee" is a person.
+ */
+static bool is_firm(const struct detect_window *w, size_t end)
+{
+    static const char forms[] = " llc pllc llp inc corp ltd gmbh ";
+    bool comma = end < w->limit && w->text[end] == ',';
+
+    end += comma;
+    for (size_t words = 0; words < (comma ? 1 : 3) && end + 1 < w->limit; words++) {
+        struct sp_bytes word;
+
+        if (w->text[end] != ' ' || w->text[end + 1] < 'A' || w->text[end + 1] > 'Z')
+            return false;
+        word = sp_detect_word_behind(w, end);
+        if (word.len > 1 && sp_detect_is_listed(word, forms))
+            return true;
+        end = (size_t)(word.ptr - w->text) + word.len;
+    }
+    return false;
+}
+
+static size_t add_name(struct detect_window *w, const struct detect_name *n, size_t start,
+                       size_t end, uint32_t score, unsigned flags)
 {
     uint64_t label = sp_detect_label(w, start);
+    bool placed = is_placed(w, start);
     struct detect_entity *e = sp_detect_entity_add(w, SP_DETECT_PERSON, start, end, score);
 
     e->role = (uint8_t)sp_detect_role(w, start, end, n->count == 1, label);
     e->flags = (uint16_t)flags;
-    if ((sp_detect_is_named_after(w, end) && e->role != ROLE_PATIENT) ||
+    if (((sp_detect_is_named_after(w, end) || is_house(w, start, end) || is_firm(w, end)) &&
+         e->role != ROLE_PATIENT && (label & M(PATIENT)) == 0) ||
         is_nobody(sp_bytes(w->text + start, end - start)))
         e->role = ROLE_NOBODY;
     if (end + 1 < w->limit && w->text[end] == '\'' && (w->text[end + 1] | 0x20) == 's')
         e->flags |= ENT_OF;
-    if ((label & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0) {
+    if ((e->flags & (ENT_OF | ENT_SINGLE)) == (ENT_OF | ENT_SINGLE) &&
+        (label & (M(PATIENT) | M(INSURED) | M(RELATIVE))) == M(RELATIVE))
+        e->role = ROLE_UNKNOWN; /* "Aunt Ann's cake" */
+    if (placed || (label & (M(PATIENT) | M(INSURED) | M(L_NAME))) != 0) {
         e->flags |= ENT_LABELLED;
         e->score = e->score < 85 ? 85 : e->score;
         e->flags &= (uint16_t) ~(ENT_WEAK | ENT_SINGLE);
@@ -375,16 +332,18 @@ static size_t add_name(struct detect_window *w, const struct name *n, size_t sta
     return end;
 }
 
-static size_t titled(struct detect_window *w, const struct name *n, const struct title *title)
+static size_t titled(struct detect_window *w, const struct detect_name *n,
+                     const struct title *title)
 {
     size_t count = 1;
     struct detect_entity *e;
 
     while (count < n->count && count < 4 && n->t[count].gap == ' ' &&
-           (n->t[count].initial || !is_word(&n->t[count]) ||
-            (is_surname(&n->t[count]) || is_given(&n->t[count]))))
+           (n->t[count].initial || !sp_detect_is_english(&n->t[count]) ||
+            (sp_detect_is_surname(&n->t[count]) || sp_detect_is_given(&n->t[count]))))
         count++;
-    if (count == 1 || (count == 2 && n->t[1].initial))
+    if (count == 1 || (count == 2 && n->t[1].initial) ||
+        (title->child && !sp_detect_is_family(&n->t[1])))
         return 0;
     add_name(w, n, n->t[1].start, n->t[count - 1].end, 85, 0);
     e = &w->entities[w->entity_count - 1];
@@ -396,15 +355,16 @@ static size_t titled(struct detect_window *w, const struct name *n, const struct
 }
 
 /* Behind "Patient:" any capitalised words are a name that are no words of English. */
-static size_t labelled_len(const struct name *n)
+static size_t labelled_len(const struct detect_name *n)
 {
     size_t count = 0;
     bool name = false;
 
     while (count < n->count && count < 4 &&
            (count == 0 || n->t[count].gap == ' ' || (n->t[count].gap == ',' && count == 1)) &&
-           (!is_word(&n->t[count]) || is_given(&n->t[count]) || is_surname(&n->t[count]))) {
-        name = name || !is_word(&n->t[count]) || is_given(&n->t[count]);
+           (!sp_detect_is_english(&n->t[count]) || sp_detect_is_given(&n->t[count]) ||
+            sp_detect_is_surname(&n->t[count]))) {
+        name = name || !sp_detect_is_english(&n->t[count]) || sp_detect_is_given(&n->t[count]);
         count++;
     }
     return name ? count : 0;
@@ -417,7 +377,8 @@ static bool is_term(const struct detect_window *w, size_t start, size_t end)
         if (w->hits[i].end > start &&
             (w->hits[i].marks &
              (DETECT_STRONG | M(PAY) | M(DEPT) | M(NEWS) | M(ORG) | M(CARE) | M(VET) | M(STAFF) |
-              M(RESEARCH) | M(HR) | M(JOB) | M(TEMPLATE) | (DETECT_LABELS & ~M(L_NAME)))) != 0)
+              M(RESEARCH) | M(HR) | M(JOB) | M(TEMPLATE) | M(PATIENT) | M(INSURED) | M(RELATIVE) |
+              M(PROVIDER) | M(CREDENTIAL) | (DETECT_LABELS & ~M(L_NAME)))) != 0)
             return true;
     return w->hit_at > 0 && w->hits[w->hit_at - 1].end > start &&
            (w->hits[w->hit_at - 1].marks & (DETECT_STRONG | M(NEWS) | M(PAY) | M(DEPT) | M(ORG))) !=
@@ -434,15 +395,14 @@ static bool is_medicine(const struct detect_window *w, size_t start, size_t end)
 }
 
 /* "the Hendersons", "the Whitfield boy": one of a family. */
-static size_t family(struct detect_window *w, const struct token *t)
+static size_t family(struct detect_window *w, const struct detect_token *t)
 {
-    static const char members[] = " boy boys girl girls baby child kid twins twin family infant ";
     struct sp_bytes word = sp_bytes(w->text + t->start, t->end - t->start);
-    bool of = sp_detect_is_listed(sp_detect_word_behind(w, t->end), members);
+    bool of = sp_detect_is_in(sp_detect_word_behind(w, t->end), LIST_MEMBER);
     size_t cut = 0;
     struct detect_entity *e;
 
-    if (word.len < 4 || t->upper || is_word(t) ||
+    if (word.len < 4 || t->upper || sp_detect_is_english(t) ||
         !sp_bytes_eq_nocase(sp_detect_word_before(w, t->start), SP_LIT("the")))
         return 0;
     if (!of && word.ptr[word.len - 1] == 's')
@@ -459,17 +419,24 @@ static size_t family(struct detect_window *w, const struct token *t)
     return t->end;
 }
 
+/* "Twin B Abernathy": the letter belongs to the word before it. */
+static bool is_twin(const struct detect_window *w, const struct detect_token *t)
+{
+    return t->initial && w->hit_at > 0 && w->hits[w->hit_at - 1].end == t->end &&
+           (w->hits[w->hit_at - 1].marks & M(PATIENT)) != 0;
+}
+
 size_t sp_detect_person(struct detect_window *w, size_t at)
 {
-    struct name n;
+    struct detect_name n;
     const struct title *title;
     uint64_t label;
     uint32_t score;
     unsigned flags;
     size_t count, end;
 
-    read_name(w, at, &n);
-    if (n.count == 0)
+    sp_detect_name_read(w, at, &n);
+    if (n.count == 0 || is_twin(w, &n.t[0]))
         return 0;
     title = find_title(w, &n.t[0]);
     if (title != NULL)
@@ -488,6 +455,10 @@ size_t sp_detect_person(struct detect_window *w, size_t at)
             count = labelled;
             score = 70;
         }
+    }
+    if (count == 0 && is_placed(w, at) && !sp_detect_is_english(&n.t[0])) {
+        count = 1;
+        score = 60;
     }
     if (count == 0 || (count == 1 && (flags & ENT_SINGLE) != 0)) {
         end = family(w, &n.t[0]);
@@ -521,37 +492,6 @@ size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end)
         return 0;
     e = sp_detect_entity_add(w, SP_DETECT_PERSON, at, end, 80);
     e->flags |= ENT_LABELLED;
-    return end;
-}
-
-/* "john smith's": people who write no capitals. Both must be names and no words, or a frequent one own something. */
-size_t sp_detect_person_lower(struct detect_window *w, size_t at)
-{
-    size_t end = at, next;
-    unsigned a, b;
-    struct detect_entity *e;
-    bool of;
-
-    while (end < w->limit && sp_detect_is_letter(w->text[end]))
-        end++;
-    a = sp_detect_word_flags(sp_bytes(w->text + at, end - at));
-    if ((a & DETECT_FREQUENT) == 0)
-        return 0;
-    of = end + 1 < w->limit && w->text[end] == '\'' && w->text[end + 1] == 's';
-    if (end + 1 < w->limit && w->text[end] == ' ') {
-        next = end + 1;
-        while (next < w->limit && sp_detect_is_letter(w->text[next]))
-            next++;
-        b = sp_detect_word_flags(sp_bytes(w->text + end + 1, next - end - 1));
-        if (next > end + 3 && (b & DETECT_SURNAME) != 0 && ((a | b) & DETECT_WORD) == 0) {
-            sp_detect_entity_add(w, SP_DETECT_PERSON, at, next, 60);
-            return next;
-        }
-    }
-    if ((a & DETECT_WORD) != 0)
-        return 0;
-    e = sp_detect_entity_add(w, SP_DETECT_PERSON, at, end, 40);
-    e->flags |= (uint16_t)(ENT_SINGLE | (of ? ENT_OF : 0U));
     return end;
 }
 

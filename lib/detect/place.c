@@ -6,20 +6,10 @@
 
 #define WORDS_MAX 5
 
-static const char street_kinds[] =
-    " street st avenue ave road rd drive dr lane ln boulevard blvd court ct way "
-    "place pl terrace ter circle cir highway hwy parkway pkwy trail trl loop square "
-    "sq alley crescent row run path pike turnpike plaza broadway route ";
-
-static const char states[] =
-    " al ak az ar ca co ct de fl ga hi id il in ia ks ky la me md ma mi mn ms mo mt "
-    "ne nv nh nj nm ny nc nd oh ok or pa ri sc sd tn tx ut vt va wa wv wi wy dc pr "
-    "alabama alaska arizona arkansas california colorado connecticut delaware "
-    "florida georgia hawaii idaho illinois indiana iowa kansas kentucky louisiana "
-    "maine maryland massachusetts michigan minnesota mississippi missouri montana "
-    "nebraska nevada hampshire jersey mexico york carolina dakota ohio oklahoma "
-    "oregon pennsylvania tennessee texas utah vermont virginia washington wisconsin "
-    "wyoming ";
+bool sp_detect_is_state(struct sp_bytes word)
+{
+    return sp_detect_is_in(word, LIST_STATE);
+}
 
 static struct sp_bytes word_at(const struct detect_window *w, size_t at)
 {
@@ -84,7 +74,7 @@ static size_t rest_of_address(struct detect_window *w, size_t end)
 
             return zip > 0 ? zip : end;
         }
-        state = sp_detect_is_listed(word, states);
+        state = sp_detect_is_in(word, LIST_STATE);
         if (state && word.len == 2 && word.ptr[0] >= 'a')
             break; /* "in", "or": a word, no state */
         at = next + word.len;
@@ -110,7 +100,7 @@ static size_t find_street(struct detect_window *w, size_t at, size_t number_end)
         if (word.len == 0)
             return 0;
         next += 1 + word.len;
-        if (n > 0 && sp_detect_is_listed(word, street_kinds)) {
+        if (n > 0 && sp_detect_is_in(word, LIST_STREET)) {
             next += next < w->limit && w->text[next] == '.' && word.len <= 4;
             sp_detect_entity_add(w, SP_DETECT_ADDRESS, at, next, 75);
             return next;
@@ -138,7 +128,7 @@ static bool is_behind_state(const struct detect_window *w, size_t at)
         start--;
     if (end - start < 2 || !(w->text[start] >= 'A' && w->text[start] <= 'Z'))
         return false;
-    return sp_detect_is_listed(sp_bytes(w->text + start, end - start), states) &&
+    return sp_detect_is_in(sp_bytes(w->text + start, end - start), LIST_STATE) &&
            (end - start > 2 || (w->text[start + 1] >= 'A' && w->text[start + 1] <= 'Z'));
 }
 

@@ -56,6 +56,9 @@ static const struct {
 
 bool sp_detect_segment(const struct detect_window *w, size_t at, struct detect_table *t)
 {
+    if (w->len - at < 4 || !sp_ascii_is_alpha(w->text[at]) || w->text[at] > 'Z' ||
+        w->text[at + 2] >= 'a')
+        return false; /* no segment begins with small letters: most lines end here */
     for (size_t i = 0; i < SP_ARRAY_LEN(layouts); i++) {
         size_t n = strlen(layouts[i].id);
 

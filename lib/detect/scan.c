@@ -1,23 +1,24 @@
 /*
- * Hyperscan's home: all terms of the dictionary in one pass, but for words of up to four letters, which are looked up word by
- * word as the pass goes on: as patterns they would match a fifth of all bytes in vain. Hyperscan reports ends only, in rising order; the start follows from
- * the term. Word borders are checked here, since "\b" in four thousand patterns would double the work of the automaton; a
- * plural or possessive end is allowed. Hits come out by rising start, and none inside a longer one.
+ * The terms of the dictionary in a window, found word by word: of most words a filter of bits says that no term begins with
+ * them. A term of several words is looked up by its first one and what stands right behind it, so that "the" and "her"
+ * do not try all of theirs; an ending ("-itis") by the last letters of a long word. What is found so is compared in full.
+ * A plural or possessive end is allowed. Hits come out by rising start, and none inside a longer one. A multi-pattern
+ * automaton (Hyperscan) for the same terms took longer than all else: it looks at each byte for thousands of them.
  */
 #include "detect/own_priv.h"
 
 #include <stdlib.h>
 
-#define HITS_MAX (128 * 1024) /* in one window: two a byte at most make sense */
+#define BATCH     80           /* words: twice as many as 64 bytes hold, and more */
+#define ENDED_LEN 7            /* bytes of a word whose ending counts */
+#define HITS_MAX  (128 * 1024) /* in one window: two a byte at most make sense */
 
 enum sp_rc sp_detect_new(struct sp_detect **out, struct sp_err *err)
 {
-    SP_AUTO(sp_detect) d = sp_calloc(1, sizeof(*d));
-    enum sp_rc rc = sp_detect_dictionary_load(d, err);
-
-    if (rc == SP_OK)
-        *out = SP_STEAL(d);
-    return rc;
+    if (hs_valid_platform() != HS_SUCCESS) /* for the organisation's own patterns */
+        return sp_fail(err, SP_E_SCAN_FAILED, "this processor lacks SSSE3");
+    *out = sp_calloc(1, sizeof(**out));
+    return SP_OK;
 }
 
 void sp_detect_free(struct sp_detect *d)
@@ -25,11 +26,13 @@ void sp_detect_free(struct sp_detect *d)
     if (d == NULL)
         return;
     hs_free_scratch(d->scratch);
-    hs_free_database(d->db);
+    sp_detect_bits_clear(&d->bits);
     sp_free(d->hits);
     sp_free(d->entities);
     sp_free(d->sentences);
     sp_free(d->own);
+    sp_free(d->blocks);
+    sp_free(d->scale);
     sp_free(d);
 }
 
@@ -37,8 +40,19 @@ struct scan {
     struct sp_detect *d;
     const struct detect_window *w;
     size_t count;
-    size_t at; /* short words have been looked up so far */
     bool full;
+};
+
+struct word {
+    uint64_t hash;
+    uint32_t start, end;
+};
+
+/* Words, and which of them are to be looked up as what. */
+struct batch {
+    struct word words[BATCH];
+    unsigned count, term_count, pair_count, ending_count, plural_count;
+    uint16_t terms[BATCH], pairs[BATCH], endings[BATCH], plurals[BATCH];
 };
 
 /* The end of the word's plural or possessive. returns: 0 if the word goes on otherwise */
@@ -58,39 +72,25 @@ static size_t word_end(const struct detect_window *w, size_t end)
     return 0;
 }
 
-static size_t word_start(const struct detect_window *w, size_t start)
-{
-    while (start > 0 && sp_detect_is_word(w->text[start - 1]))
-        start--;
-    return start;
-}
-
 /* Words that end like a disease and are none, or are words of the house. */
 static bool is_no_medicine(struct sp_bytes word)
 {
-    static const char words[] =
-        " diploma aroma oklahoma tacoma sonoma soma roma idioma paloma stroma academia "
-        "bohemia premia empathy sympathy apathy telepathy nostalgia anatomy dichotomy "
-        "autonomy atrophy trophy dystrophy wainwright coma visitis bolzano medicare "
-        "theorem ";
-
-    return sp_detect_is_listed(word, words);
+    return sp_detect_is_in(word, LIST_NO_MEDICINE);
 }
 
-static bool whole_suffix(const struct detect_window *w, size_t *start, size_t end)
+/* Whether a whole word with such an ending is a term. */
+static bool is_ended(struct sp_bytes word, const struct detect_term *term)
 {
-    size_t from = word_start(w, *start);
-    struct sp_bytes word = sp_bytes(w->text + from, end - from);
+    unsigned none = DETECT_GIVEN | DETECT_SURNAME;
 
-    if (*start - from < 3 || word.len < 7 || word.len > 40 || is_no_medicine(word))
+    if (word.len < term->len + 3U || word.len < ENDED_LEN || word.len > 40)
         return false;
     for (size_t i = 0; i < word.len; i++)
         if (!sp_ascii_is_alpha(word.ptr[i]))
             return false;
-    if ((sp_detect_word_flags(word) & (DETECT_GIVEN | DETECT_SURNAME)) != 0)
-        return false;
-    *start = from;
-    return true;
+    if ((term->flags & DETECT_TERM_RARE) != 0)
+        none |= DETECT_WORD;
+    return (sp_detect_word_flags(word) & none) == 0 && !is_no_medicine(word);
 }
 
 static size_t append(struct scan *s, struct detect_hit hit)
@@ -125,72 +125,189 @@ static bool take(struct scan *s, size_t start, size_t end, uint64_t marks)
     return !s->full;
 }
 
-/* A word, its plural's or possessive's end left out: what it means if it is a term. */
-static void look_up(struct scan *s, size_t start, size_t len, size_t end)
+/* Whether a term stands at a place, blanks of it as '_' too: names of files and columns have that. */
+static bool stands_at(const struct detect_window *w, const struct detect_term *term, size_t at)
 {
-    const uint8_t *t = s->w->text + start;
-    uint32_t key = 0, exact = 0;
+    const uint8_t *text = w->text + at, *want = sp_detect_term_texts + term->text;
+    bool as_is = (term->flags & DETECT_TERM_CASE) != 0;
 
-    for (size_t i = 0; i < len; i++) {
-        if (!sp_ascii_is_alpha(t[i]))
-            return;
-        exact |= (uint32_t)t[i] << (8 * i);
-        key |= (uint32_t)(t[i] | 0x20) << (8 * i);
-    }
-    for (uint32_t at = sp_detect_short_slot(key); sp_detect_shorts[at].key != 0;
-         at = (at + 1) & ((1U << DETECT_SHORT_BITS) - 1)) {
-        const struct detect_short *word = &sp_detect_shorts[at];
-
-        if (word->key == key && (word->exact == 0 || word->exact == exact) &&
-            !take(s, start, end, sp_detect_terms[word->term].marks))
-            return;
-    }
+    if (w->len - at < term->len || sp_ascii_lower(text[term->len - 1]) != term->last)
+        return false;
+    for (size_t i = 0; i < term->len; i++)
+        if ((as_is ? text[i] : sp_ascii_lower(text[i])) != want[i] &&
+            !(want[i] == ' ' && text[i] == '_'))
+            return false;
+    return true;
 }
 
-/* Looks up the short words that begin before a place. */
-static void short_words(struct scan *s, size_t limit)
+/* returns: the terms of a hash, NULL if there are none */
+static const struct detect_head *find_head(uint64_t hash)
 {
-    const struct detect_window *w = s->w;
-    size_t end;
+    uint32_t at = sp_detect_head_slot(hash), tag = sp_detect_head_tag(hash);
 
-    for (; s->at < limit; s->at = end + 1) {
-        size_t start = s->at, len;
+    while (sp_detect_heads[at].tag != tag)
+        if (sp_detect_heads[at].tag == 0)
+            return NULL;
+        else
+            at = (at + 1) & ((1U << DETECT_HEAD_BITS) - 1);
+    return &sp_detect_heads[at];
+}
 
-        end = start;
-        while (end < w->len && sp_detect_is_word(w->text[end]))
-            end++;
-        len = end - start;
-        if (len == 0 || len > DETECT_SHORT_LEN + 2)
+/* Takes those terms of a hash whose first word begins at the place. */
+static void take_terms(struct scan *s, uint64_t hash, size_t at)
+{
+    const struct detect_head *head = find_head(hash);
+
+    for (unsigned i = 0; head != NULL && i < head->count; i++) {
+        const struct detect_term *term = &sp_detect_terms[head->first + i];
+        size_t start = at - term->lead, end;
+
+        if (term->lead > at || !stands_at(s->w, term, start))
             continue;
-        if (len <= DETECT_SHORT_LEN)
-            look_up(s, start, len, end);
-        if (len > 1 && len - 1 <= DETECT_SHORT_LEN && (w->text[end - 1] | 0x20) == 's')
-            look_up(s, start, len - 1, end);
-        if (len > 2 && (w->text[end - 1] | 0x20) == 's' && (w->text[end - 2] | 0x20) == 'e')
-            look_up(s, start, len - 2, end);
+        end = word_end(s->w, start + term->len);
+        if (end > 0 && !take(s, start, end, term->marks))
+            return;
     }
 }
 
-static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                    void *arg)
+/* Takes what the ending of a word makes of it. to: the word's end, or where its plural's begins */
+static void take_endings(struct scan *s, size_t start, size_t to)
 {
-    struct scan *s = arg;
-    const struct detect_term *term = &sp_detect_terms[id];
-    size_t start = (size_t)to - term->len, end = word_end(s->w, (size_t)to);
+    uint64_t hash = sp_detect_ending_hash(s->w->text + to - DETECT_ENDING_LEN);
+    const struct detect_head *head =
+        (sp_detect_may_be(hash) & DETECT_FILTER_TERM) != 0 ? find_head(hash) : NULL;
 
-    (void)from;
-    (void)flags;
-    if (end == 0)
-        return 0;
-    if ((term->flags & DETECT_TERM_SUFFIX) != 0) {
-        if (!whole_suffix(s->w, &start, (size_t)to))
-            return 0;
-    } else if (start > 0 && sp_detect_is_word(s->w->text[start]) &&
-               sp_detect_is_word(s->w->text[start - 1])) {
-        return 0;
+    for (unsigned i = 0; head != NULL && i < head->count; i++) {
+        const struct detect_term *term = &sp_detect_terms[head->first + i];
+        size_t end = word_end(s->w, to);
+
+        if (end == 0 || to - start < term->len || !stands_at(s->w, term, to - term->len) ||
+            !is_ended(sp_bytes(s->w->text + start, to - start), term))
+            continue;
+        if (!take(s, start, end, term->marks))
+            return;
     }
-    short_words(s, start);
-    return take(s, start, end, term->marks) ? 0 : 1;
+}
+
+static void look_up_hash(struct scan *s, uint64_t hash, size_t start)
+{
+    if ((sp_detect_may_be(hash) & DETECT_FILTER_TERM) != 0)
+        take_terms(s, hash, start);
+}
+
+/* The terms that begin with a word and go on behind it. */
+static void look_up_behind(struct scan *s, const struct word *w)
+{
+    const uint8_t *behind = s->w->text + w->end;
+
+    look_up_hash(s, sp_detect_long_hash(w->hash, behind), w->start);
+    look_up_hash(s, sp_detect_short_hash(w->hash, *behind), w->start);
+}
+
+/* What the word that a plural is of may be. */
+static void look_up_one(struct scan *s, size_t start, size_t len)
+{
+    look_up_hash(s, sp_detect_head_hash(s->w->text + start, len), start);
+}
+
+/* A word that ends in "s": what it may be the plural of. */
+static void look_up_plural(struct scan *s, size_t start, size_t end)
+{
+    size_t len = end - start;
+    bool longer = len > 2 && (s->w->text[end - 2] | 0x20) == 'e';
+
+    if (len == 1)
+        return;
+    look_up_one(s, start, len - 1);
+    if (longer)
+        look_up_one(s, start, len - 2);
+    if (len < ENDED_LEN)
+        return;
+    take_endings(s, start, end - 1);
+    if (longer)
+        take_endings(s, start, end - 2);
+}
+
+/* Notes what is to be looked up for a word. No step depends on what the word is: most are nothing, none can be foreseen. */
+static inline void note(struct batch *b, const uint8_t *text, size_t start, size_t end)
+{
+    size_t len = end - start;
+    unsigned at = b->count, may, is_long = len >= ENDED_LEN;
+    uint64_t hash, ending;
+
+    if (len > DETECT_HEAD_LEN_MAX + 2)
+        return;
+    hash = sp_detect_head_hash(text + start, len);
+    ending = sp_detect_ending_hash(text + start + is_long * (len - DETECT_ENDING_LEN));
+    may = sp_detect_may_be(hash);
+    b->words[at] = (struct word){hash, (uint32_t)start, (uint32_t)end};
+    b->terms[b->term_count] = b->pairs[b->pair_count] = b->endings[b->ending_count] =
+        b->plurals[b->plural_count] = (uint16_t)at;
+    b->count = at + 1;
+    b->term_count += may & DETECT_FILTER_TERM;
+    b->pair_count += may / DETECT_FILTER_PAIR;
+    b->ending_count += is_long & sp_detect_may_be(ending) & DETECT_FILTER_TERM;
+    b->plural_count += (text[end - 1] | 0x20) == 's';
+}
+
+/* Looks up what was noted. */
+static void look_up(struct scan *s, struct batch *b)
+{
+    const struct word *w = b->words;
+
+    for (unsigned i = 0; i < b->term_count; i++)
+        take_terms(s, w[b->terms[i]].hash, w[b->terms[i]].start);
+    for (unsigned i = 0; i < b->pair_count; i++)
+        look_up_behind(s, &w[b->pairs[i]]);
+    for (unsigned i = 0; i < b->ending_count; i++)
+        take_endings(s, w[b->endings[i]].start, w[b->endings[i]].end);
+    for (unsigned i = 0; i < b->plural_count; i++)
+        look_up_plural(s, w[b->plurals[i]].start, w[b->plurals[i]].end);
+    b->count = b->term_count = b->pair_count = b->ending_count = b->plural_count = 0;
+}
+
+/* Where a window's words begin and end among 64 of its bytes. */
+struct edges {
+    uint64_t starts, ends;
+    bool open;    /* a word goes on from the bytes before */
+    size_t start; /* of it, or of the last one */
+};
+
+static inline void note_words(struct batch *b, const uint8_t *text, size_t at, struct edges *e)
+{
+    for (; e->ends != 0; e->ends &= e->ends - 1) {
+        if (!e->open) {
+            e->start = at + (unsigned)__builtin_ctzll(e->starts);
+            e->starts &= e->starts - 1;
+        }
+        e->open = false;
+        note(b, text, e->start, at + (unsigned)__builtin_ctzll(e->ends));
+    }
+    if (e->starts != 0)
+        e->start = at + (unsigned)__builtin_ctzll(e->starts);
+}
+
+/* Words begin and end where bits change. */
+static void find_terms(struct scan *s)
+{
+    const uint64_t *words = s->d->bits.words;
+    struct edges e = {0};
+    struct batch b;
+    uint64_t before = 0;
+
+    b.count = b.term_count = b.pair_count = b.ending_count = b.plural_count = 0;
+    for (size_t i = 0; i <= s->w->len / 64 && !s->full; i++) {
+        uint64_t one_on = words[i] << 1 | before;
+
+        e.starts = words[i] & ~one_on;
+        e.ends = one_on & ~words[i];
+        e.open = before != 0;
+        before = words[i] >> 63;
+        note_words(&b, s->w->text, i * 64, &e);
+        if (b.count >= BATCH / 2)
+            look_up(s, &b);
+    }
+    look_up(s, &b);
 }
 
 static int by_start(const void *a, const void *b)
@@ -239,51 +356,56 @@ static size_t weed(struct detect_hit *hits, size_t count)
     return kept;
 }
 
-/* "cancer center", "MRI scanner", "sepsis committee": a thing of the house, nobody's illness. */
-static bool is_thing(const struct detect_window *w, size_t end)
+/* The word behind one blank. */
+static struct sp_bytes next_word(const struct detect_window *w, size_t end)
 {
-    static const char nouns[] =
-        " machine machines scanner scanners chairs chair bundle committee guideline "
-        "guidelines training program programs awareness research society association "
-        "fund foundation equipment suite supplies syringes kits market industry "
-        "conference symposium seminar lecture presentation talk poster slides module "
-        "course policy policies protocol protocols budget project team staff nurses "
-        "department center centers centre specialist specialists prevention education "
-        "campaign month week day walk drive registry trials studies statistics rates "
-        "rate charity gala coding template templates software system systems vendor "
-        "purchasing inventory manager coordinator navigator director technician tech "
-        "institute group webinar workshop initiative task metrics dashboard volumes "
-        "throughput drugs products device devices unit units pathway survivors alliance "
-        "network screening management care control support lab analyzer reagent "
-        "reagents swabs stewardship quality safety compliance surveillance outbreak "
-        "update advocacy pump pumps battery batteries season clinics fair vendors ";
     size_t from = end + 1, to = from;
 
     if (end >= w->len || w->text[end] != ' ')
-        return false;
+        return sp_bytes(w->text, 0);
     while (to < w->len && sp_ascii_is_alpha(w->text[to]))
         to++;
-    return sp_detect_is_listed(sp_bytes(w->text + from, to - from), nouns);
+    return sp_bytes(w->text + from, to - from);
+}
+
+/* "cancer center", "MRI scanner", "sepsis committee": a thing of the house, nobody's illness. */
+static bool is_thing(const struct detect_window *w, size_t end)
+{
+    return sp_detect_is_in(next_word(w, end), LIST_THING);
+}
+
+/* "blood pressure cuff", "glucose meter": what measures, not what was measured. */
+static bool is_instrument(const struct detect_window *w, size_t end)
+{
+    return sp_detect_is_in(next_word(w, end), LIST_INSTRUMENT);
+}
+
+/* "Tovah's feeding pump": somebody's own is no thing of the house. */
+static bool is_owned(const struct detect_window *w, size_t start)
+{
+    return start > 3 && w->text[start - 1] == ' ' && w->text[start - 2] == 's' &&
+           w->text[start - 3] == '\'';
 }
 
 static void demote_things(const struct detect_window *w, struct detect_hit *hits, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if ((hits[i].marks & (DETECT_STRONG & ~M(LAB))) != 0 && is_thing(w, hits[i].end))
+        if (((hits[i].marks & (DETECT_STRONG & ~M(LAB))) != 0 && is_thing(w, hits[i].end) &&
+             !is_owned(w, hits[i].start)) ||
+            ((hits[i].marks & M(LAB)) != 0 && is_instrument(w, hits[i].end)))
             hits[i].marks = (hits[i].marks & ~DETECT_STRONG) | M(DEPT);
 }
 
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w)
 {
     struct scan s = {.d = d, .w = w};
-    hs_error_t rc =
-        hs_scan(d->db, (const char *)w->text, (unsigned)w->len, 0, d->scratch, on_match, &s);
     bool complete;
 
-    short_words(&s, w->len);
+    sp_detect_bits_fill(&d->bits, sp_bytes(w->text, w->len));
+    find_terms(&s);
     complete = own_terms(&s, w);
     w->hits = d->hits;
     w->hit_count = weed(d->hits, s.count);
     demote_things(w, d->hits, w->hit_count);
-    return complete && rc == HS_SUCCESS && !s.full;
+    return complete && !s.full;
 }

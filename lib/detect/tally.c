@@ -3,6 +3,7 @@
  * message and dies with it.
  */
 #include "detect/detect_priv.h"
+#include "detect/own_priv.h"
 
 #include <stdlib.h>
 
@@ -65,14 +66,42 @@ const char *sp_detect_version(void)
     return sp_detect_dictionary_version;
 }
 
+static void grow(struct detect_values *v)
+{
+    size_t cap = v->cap == 0 ? 64 : v->cap * 2;
+    uint64_t *slots = sp_calloc(cap, sizeof(*slots));
+
+    for (size_t i = 0; i < v->cap; i++) {
+        size_t at = v->slots[i] & (cap - 1);
+
+        while (v->slots[i] != 0 && slots[at] != 0)
+            at = (at + 1) & (cap - 1);
+        if (v->slots[i] != 0)
+            slots[at] = v->slots[i];
+    }
+    sp_free(v->slots);
+    v->slots = slots;
+    v->cap = cap;
+}
+
 static bool is_new(struct detect_run *r, enum sp_detect_type type, struct sp_bytes value)
 {
-    uint64_t key[2] = {(uint64_t)type, sp_bytes_hash(value, r->hash_key)};
-    struct sp_bytes k = sp_bytes(key, sizeof(key));
+    struct detect_values *v = &r->values;
+    uint64_t hash =
+        sp_bytes_hash(value, r->hash_key) + ((uint64_t)type + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at;
 
-    if (sp_map_count(r->values) >= VALUES_MAX)
+    if (v->count >= VALUES_MAX)
         return true;
-    return sp_map_put(r->values, k, r) == NULL;
+    if ((v->count + 1) * 4 > v->cap * 3)
+        grow(v);
+    hash += hash == 0;
+    for (at = hash & (v->cap - 1); v->slots[at] != 0; at = (at + 1) & (v->cap - 1))
+        if (v->slots[at] == hash)
+            return false;
+    v->slots[at] = hash;
+    v->count++;
+    return true;
 }
 
 void sp_detect_count(struct detect_run *r, enum sp_detect_type type, uint32_t score,
@@ -158,6 +187,9 @@ void sp_detect_count_window(struct detect_run *r, const struct detect_window *w)
 {
     for (size_t i = 0; i < w->hit_count; i++)
         count_hit(r, w, &w->hits[i]);
+    for (size_t i = 0; i < w->own_count; i++)
+        if (is_own(w, w->d->own[i].start))
+            r->special_seen |= sp_detect_own_specials(w, i);
     for (size_t i = 0; i < w->entity_count; i++) {
         const struct detect_entity *e = &w->entities[i];
         uint8_t value[64];

@@ -13,7 +13,9 @@
 #define HALF      (DETECT_OVERLAP / 2)
 #define WRAP_LEN  60 /* a line at least so long may have been wrapped before a capital letter */
 #define TAG_MAX   256
-#define NAMED_MAX 10 /* of a character reference */
+#define RUN_MAX   16384 /* bytes taken at once */
+#define RUN_LEAST 64    /* of a window's end: too little for a run over all signs */
+#define NAMED_MAX 10    /* of a character reference */
 
 static const struct {
     uint32_t first, last;
@@ -39,17 +41,17 @@ static const struct {
 
 static void examine(struct detect_run *r, bool last)
 {
-    struct detect_window w = {
-        .text = r->norm.ptr, .len = r->norm.len, .d = r->d, .own = r->limits->own};
+    struct detect_window w = {.len = r->norm.len, .d = r->d, .own = r->limits->own};
     size_t keep = last ? 0 : DETECT_OVERLAP;
 
-    if (r->stopped || w.len == 0)
+    if (r->late || w.len == 0) /* what was read before a limit of size still counts */
         return;
+    w.text = sp_buf_reserve(&r->norm, DETECT_SLACK) - w.len;
     w.from = r->norm_first ? 0 : HALF;
     w.to = last ? w.len : w.len - HALF;
     if (r->limits->clock != NULL && sp_clock_mono_ms(r->limits->clock) >= r->limits->deadline_ms) {
         sp_detect_gap_add(r, "time", true);
-        r->stopped = true;
+        r->stopped = r->late = true;
         return;
     }
     if (!sp_detect_scan(r->d, &w))
@@ -327,16 +329,6 @@ static bool take_markup(struct detect_run *r, uint8_t c)
 
 /* ---- bytes ---- */
 
-static const bool plain[256] = {
-    ['!' ... '%'] = true, ['\'' ... '+'] = true, ['-' ... ':'] = true,
-    ['?' ... '{'] = true, ['}' ... '~'] = true,
-};
-
-static bool is_plain(const struct detect_run *r, uint8_t c)
-{
-    return plain[c] || (!r->markup && (c == '<' || c == '&'));
-}
-
 /* One ASCII byte that is not plain. */
 static void take_odd(struct detect_run *r, uint8_t c)
 {
@@ -423,28 +415,76 @@ void sp_detect_text_begin(struct detect_run *r)
     r->table = (struct detect_table){0};
 }
 
-/* A run of plain bytes. returns: its length */
+/*
+ * How many bytes need no change. Where the window may end among them, it ends where it would if runs ended at each sign that is
+ * not plain: so one that comes to a limit is taken up to its last such sign.
+ */
+static size_t plain_run(const struct detect_run *r, struct sp_bytes rest, unsigned *cells)
+{
+    static const uint8_t signs[] = {',', ';', '=', '|', '>'};
+    size_t room = DETECT_WINDOW - 1 - r->norm.len, n;
+
+    if (room > RUN_LEAST) {
+        size_t max = room - 2 < RUN_MAX ? room - 2 : RUN_MAX; /* 2: flush */
+
+        n = sp_detect_sweep_run(sp_bytes(rest.ptr, rest.len < max ? rest.len : max), r->markup,
+                                cells);
+        if (n + 2 < max)
+            return n;
+        while (n > 0 && memchr(signs, rest.ptr[n - 1], sizeof(signs)) == NULL)
+            n--;
+        *cells = 0;
+        if (n > 0)
+            return sp_detect_sweep_run(sp_bytes(rest.ptr, n), r->markup, cells);
+    }
+    n = sp_detect_sweep_plain(sp_bytes(rest.ptr, rest.len < RUN_MAX ? rest.len : RUN_MAX),
+                              r->markup);
+    if (n + 1 == RUN_MAX && rest.len > RUN_MAX && rest.ptr[n] == ' ')
+        n = sp_detect_sweep_plain(sp_bytes(rest.ptr, RUN_MAX + 1),
+                                  r->markup); /* what follows a blank */
+    return n;
+}
+
+/* A run of bytes that need no change. returns: its length */
 static size_t take_run(struct detect_run *r, struct sp_bytes rest)
 {
-    size_t n = 0;
+    unsigned cells = 0;
+    size_t n = plain_run(r, rest, &cells);
 
-    while (n < rest.len && n < 16384) {
-        if (is_plain(r, rest.ptr[n]))
-            n++;
-        else if (n > 0 && rest.ptr[n] == ' ' && n + 1 < rest.len && is_plain(r, rest.ptr[n + 1]))
-            n += 2; /* one blank between two words */
-        else
-            break;
-    }
     if (n == 0)
         return 0;
     if (r->blanks == 0 && r->breaks == 0 && r->norm.len > 0 &&
         (r->norm.ptr[r->norm.len - 1] == ',' || r->norm.ptr[r->norm.len - 1] == ';'))
         r->cells++; /* as in tables of values, not as in prose */
     flush(r, rest.ptr[0]);
-    put(r, sp_bytes_slice(rest, 0, n), r->place, 1);
+    r->cells += cells;
+    put(r, sp_bytes(rest.ptr, n), r->place, 1);
     r->place += (uint32_t)n;
     return n;
+}
+
+/* What of a tag can't end it or make it a comment any more. returns: its length */
+static size_t take_tag_run(struct detect_run *r, struct sp_bytes rest)
+{
+    size_t n = 0, room = TAG_MAX - (r->tag.len < TAG_MAX ? r->tag.len : TAG_MAX);
+
+    if (r->tag.len <= 3)
+        return 0;
+    while (n < rest.len && rest.ptr[n] != '>' && rest.ptr[n] < 0x80)
+        n++;
+    sp_buf_put(&r->tag, sp_bytes_slice(rest, 0, n < room ? n : room));
+    r->place += (uint32_t)n;
+    return n;
+}
+
+/* As many bytes as can be taken at once. returns: how many */
+static size_t take_many(struct detect_run *r, struct sp_bytes rest)
+{
+    if (r->pending_len > 0)
+        return 0;
+    if (r->markup && r->in_tag)
+        return take_tag_run(r, rest);
+    return r->equals || (r->markup && r->in_name) ? 0 : take_run(r, rest);
 }
 
 void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8)
@@ -452,15 +492,11 @@ void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8)
     record(r, utf8);
     for (size_t i = 0; i < utf8.len && !r->stopped;) {
         uint8_t c = utf8.ptr[i];
-        bool in_markup = r->markup && (r->in_tag || r->in_name);
+        size_t n = take_many(r, sp_bytes(utf8.ptr + i, utf8.len - i));
 
-        if (r->pending_len == 0 && !r->equals && !in_markup) {
-            size_t n = take_run(r, sp_bytes_slice(utf8, i, SIZE_MAX));
-
-            i += n;
-            if (n > 0)
-                continue;
-        }
+        i += n;
+        if (n > 0)
+            continue;
         i++;
         if (r->pending_len > 0 || c >= 0x80) {
             take_high(r, c);

@@ -30,6 +30,19 @@ uint32_t sp_detect_ssn_score(const uint8_t digits[9])
     return same ? 0 : 70;
 }
 
+/* IRS: numbers of taxpayers who get no SSN begin with 9; the fourth and fifth digit are of these ranges. */
+uint32_t sp_detect_itin_score(const uint8_t digits[9])
+{
+    uint32_t group = number(digits + 3, 2);
+
+    return digits[0] == '9' &&
+                   ((group >= 50 && group <= 65) || (group >= 70 && group <= 88) ||
+                    (group >= 90 && group <= 92) || (group >= 94 && group <= 99)) &&
+                   number(digits, 9) != 987654321
+               ? 60
+               : 0;
+}
+
 /* Luhn over 80840 and the number (45 CFR 162.406): the prefix adds 24 to the sum. */
 bool sp_detect_npi_is_valid(const uint8_t digits[10])
 {

@@ -1,4 +1,4 @@
-/* What a value must be to be one: forms and check digits (value.c), dates (date.c). No context. thread: any */
+/* What a value must be to be one: forms and check digits (value.c), dates (date.c), words of a list. No context. thread: any */
 #ifndef SP_DETECT_VALUE_PRIV_H
 #define SP_DETECT_VALUE_PRIV_H
 
@@ -7,6 +7,7 @@
 /* ---- value.c: is it one? Digits as ASCII. ---- */
 /* returns: 0 if it can't have been issued or is one that everybody writes as an example, else how much it scores */
 uint32_t sp_detect_ssn_score(const uint8_t digits[9]);
+uint32_t sp_detect_itin_score(const uint8_t digits[9]);
 bool sp_detect_npi_is_valid(const uint8_t digits[10]);
 /* 11 characters, dashes taken out, any case. */
 bool sp_detect_mbi_is_valid(const uint8_t text[11]);
@@ -30,5 +31,18 @@ bool sp_detect_icd10_is_valid(struct sp_bytes text);
 size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed);
 /* returns: whether the word begins a month's name and is one */
 bool sp_detect_is_month(struct sp_bytes word);
+
+/* ---- place.c ---- */
+/* returns: whether the word is a State's name or its two letters */
+bool sp_detect_is_state(struct sp_bytes word);
+
+/* ---- whose.c ---- */
+/* The second below, with the list's length. */
+bool sp_detect_is_among(struct sp_bytes word, const char *list, size_t len);
+/* list: words in lower case, each with a blank before and behind it. returns: whether the word is one of them */
+static inline bool sp_detect_is_listed(struct sp_bytes word, const char *list)
+{
+    return sp_detect_is_among(word, list, strlen(list)); /* of a constant the compiler knows it */
+}
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Once through a window: sentences and paragraphs are cut, tables recognised by their heading, and each token that may
- * begin a value, a name or an address goes to the recognisers. Words in lower case are only stepped over: Hyperscan has
+ * begin a value, a name or an address goes to the recognisers. Words in lower case are only stepped over: scan.c has
  * looked at them.
  */
 #include "detect/detect_priv.h"
@@ -66,9 +66,6 @@ static void end_sentence(struct walk *k, size_t end)
 /* A stop behind "Dr", "vs" or one letter ends no sentence. */
 static bool is_abbreviation(const struct detect_window *w, size_t at)
 {
-    static const char all[] =
-        " dr mr mrs ms st vs no jr sr dept approx prof inc appt pt hx ext etc ave rd "
-        "blvd tel ph nr geb fig ca ";
     size_t start = at;
     struct sp_bytes word;
 
@@ -77,7 +74,7 @@ static bool is_abbreviation(const struct detect_window *w, size_t at)
     word = sp_bytes(w->text + start, at - start);
     if (word.len == 1)
         return true;
-    return sp_detect_is_listed(word, all);
+    return word.len <= 6 && sp_detect_is_in(word, LIST_ABBREVIATION);
 }
 
 static void at_stop(struct walk *k, size_t at)
@@ -93,11 +90,27 @@ static void at_stop(struct walk *k, size_t at)
 
 /* ---- lines and tables ---- */
 
+/* Whether a line has so many separators outside of quotes. */
+static bool has_separators(const struct detect_window *w, size_t at, unsigned least)
+{
+    bool quoted = false;
+
+    for (size_t end = at + 8192 < w->len ? at + 8192 : w->len; at < end && least > 0; at++) {
+        uint8_t c = w->text[at];
+
+        if (c == '\n')
+            break;
+        if (c == '"')
+            quoted = !quoted;
+        else if (c == w->table.separator)
+            least -= !quoted;
+    }
+    return least == 0;
+}
+
 static void begin_row(struct walk *k, size_t at)
 {
     struct detect_window *w = k->w;
-    unsigned count = 0;
-    bool quoted = false;
 
     w->column = 0;
     w->row = false;
@@ -110,23 +123,23 @@ static void begin_row(struct walk *k, size_t at)
     }
     if (w->table.separator == 0)
         return;
-    for (size_t i = at; i < w->len && w->text[i] != '\n' && i - at < 8192; i++) {
-        quoted = quoted != (w->text[i] == '"');
-        count += !quoted && w->text[i] == w->table.separator;
-    }
-    w->row = count >= 1 && count + 2 >= w->table.columns;
+    w->row = has_separators(w, at, w->table.columns > 3 ? w->table.columns - 2U : 1);
     if (!w->row)
         w->table = (struct detect_table){0};
 }
 
 static size_t field_end(const struct detect_window *w, size_t at)
 {
+    const uint8_t other = w->table.segment ? '~' : '\n';
     bool quoted = false;
 
-    while (at < w->len && w->text[at] != '\n' && !(w->table.segment && w->text[at] == '~') &&
-           (quoted || w->text[at] != w->table.separator)) {
-        quoted = quoted != (w->text[at] == '"');
-        at++;
+    for (; at < w->len; at++) {
+        uint8_t c = w->text[at];
+
+        if (c == '"')
+            quoted = !quoted;
+        else if (c == '\n' || c == other || (c == w->table.separator && !quoted))
+            break;
     }
     return at;
 }
@@ -162,7 +175,8 @@ static size_t at_line(struct walk *k, size_t at)
     end_sentence(k, next);
     if (next < w->len && w->text[next] == '\n') {
         k->paragraph++;
-        w->table = (struct detect_table){0};
+        if (w->table.separator != 0)
+            w->table = (struct detect_table){0};
         while (next < w->len && w->text[next] == '\n')
             next++;
         k->sentence = next;
@@ -176,18 +190,17 @@ static size_t at_line(struct walk *k, size_t at)
 
 static size_t token_end(const struct detect_window *w, size_t at, bool *digits)
 {
-    *digits = false;
-    while (at < w->limit && classes[w->text[at]] >= C_LOWER && classes[w->text[at]] <= C_HIGH) {
-        *digits = *digits || classes[w->text[at]] == C_DIGIT;
-        at++;
-    }
-    return at;
+    size_t end = sp_detect_bits_unset(w->d->bits.words, at);
+
+    if (end > w->limit)
+        end = at < w->limit ? w->limit : at;
+    *digits = sp_detect_bits_unset(w->d->bits.letters, at) < end;
+    return end;
 }
 
 /* "room 302", "bed 4": who lies there is told apart by it. */
 static size_t room(struct detect_window *w, size_t at, size_t end)
 {
-    static const char *const words[] = {"room", "rm", "bed", "ward", "bay", "unit"};
     size_t last = at, start;
 
     while (last > 0 &&
@@ -196,12 +209,12 @@ static size_t room(struct detect_window *w, size_t at, size_t end)
     start = last;
     while (start > 0 && sp_ascii_is_alpha(w->text[start - 1]))
         start--;
-    for (size_t i = 0; i < SP_ARRAY_LEN(words) && end - at <= 5; i++)
-        if (sp_bytes_eq_nocase(sp_bytes(w->text + start, last - start), sp_bytes_cstr(words[i]))) {
-            sp_detect_entity_add(w, SP_DETECT_OTHER, at, end, 35)->flags |= ENT_ROOM;
-            return end;
-        }
-    return 0;
+    if (end - at > 5 ||
+        (!sp_detect_is_in(sp_bytes(w->text + start, last - start), LIST_ROOM) &&
+         !sp_bytes_eq(sp_bytes(w->text + start, last - start), SP_LIT("OR")))) /* a theatre */
+        return 0;
+    sp_detect_entity_add(w, SP_DETECT_OTHER, at, end, 35)->flags |= ENT_ROOM;
+    return end;
 }
 
 static size_t at_number(struct detect_window *w, size_t at, size_t end)
@@ -211,7 +224,9 @@ static size_t at_number(struct detect_window *w, size_t at, size_t end)
     size_t found = 0;
     uint64_t numbered = M(L_MRN) | M(L_PLAN) | M(L_DEVICE) | M(L_OTHER) | M(L_LICENSE) | M(L_PLATE);
 
-    if (digit) {
+    if (end < w->limit && w->text[end] == ':')
+        found = sp_detect_ip6(w, at);
+    if (digit && found == 0) {
         found = sp_detect_date(w, at, label);
         if (found == 0 && (label & numbered) != 0 &&
             (label & (M(L_SSN) | M(L_PHONE) | M(CARE) | M(PAY) | M(PATIENT))) == 0)
@@ -225,6 +240,8 @@ static size_t at_number(struct detect_window *w, size_t at, size_t end)
     }
     if (found == 0)
         found = sp_detect_code(w, at, label);
+    if (found == 0 && end - at <= 5)
+        found = sp_detect_age(w, at, end);
     return found == 0 ? room(w, at, end) : found;
 }
 
@@ -244,14 +261,23 @@ static bool is_before_number(const struct detect_window *w, size_t end)
     return end < w->limit && sp_ascii_is_digit(w->text[end]);
 }
 
+/* Asked for most words: the letters one by one. */
+static bool begins_url(struct sp_bytes word)
+{
+    const uint8_t *p = word.ptr;
+
+    return ((p[0] | 0x20) == 'w' && (p[1] | 0x20) == 'w' && (p[2] | 0x20) == 'w') ||
+           (word.len >= 4 && (p[0] | 0x20) == 'h' && (p[1] | 0x20) == 't' && (p[2] | 0x20) == 't' &&
+            (p[3] | 0x20) == 'p');
+}
+
 static size_t at_word(struct detect_window *w, size_t at, size_t end)
 {
     struct sp_bytes word = sp_bytes(w->text + at, end - at);
     uint8_t class = classes[w->text[at]];
     size_t found = 0;
 
-    if ((word.len >= 3 && (sp_bytes_starts_nocase(word, SP_LIT("http")) ||
-                           sp_bytes_starts_nocase(word, SP_LIT("www")))))
+    if (word.len >= 3 && begins_url(word))
         found = sp_detect_url(w, at);
     if (found == 0 && word.len >= 3 && word.len <= 9 && is_before_number(w, end) &&
         sp_detect_is_month(word))
@@ -276,6 +302,17 @@ static size_t at_word(struct detect_window *w, size_t at, size_t end)
     return found;
 }
 
+/* A word in small letters: a title, an address of the web, or a month. */
+static size_t at_small(struct detect_window *w, size_t at, size_t end)
+{
+    uint8_t c = w->text[at];
+    size_t found = c == 'm' && end - at <= 4 ? sp_detect_lower_titled(w, at, end) : 0;
+
+    if (found == 0 && end - at >= 3 && (c == 'h' || c == 'w' || is_before_number(w, end)))
+        found = at_word(w, at, end);
+    return found;
+}
+
 static size_t at_token(struct walk *k, size_t at)
 {
     struct detect_window *w = k->w;
@@ -288,10 +325,8 @@ static size_t at_token(struct walk *k, size_t at)
         w->hit_at++;
     if (digits)
         found = at_number(w, at, end);
-    else if (classes[w->text[at]] == C_LOWER &&
-             !(end - at >= 3 &&
-               (w->text[at] == 'h' || w->text[at] == 'w' || is_before_number(w, end))))
-        return end;
+    else if (classes[w->text[at]] == C_LOWER)
+        found = at_small(w, at, end);
     else
         found = at_word(w, at, end);
     return found > end ? found : end;
@@ -339,6 +374,62 @@ static size_t at_other(struct walk *k, size_t at)
     return begin_field(w, at + 1);
 }
 
+/* ---- what need not be looked at ---- */
+
+/* Hits before the last word that was stepped over are behind us. from: no word began before it */
+static void pass_hits(struct detect_window *w, size_t from, size_t to)
+{
+    const uint64_t *words = w->d->bits.words;
+    size_t last = to;
+
+    if (to <= from)
+        return;
+    if (!sp_detect_is_word(w->text[to - 1]))
+        last = sp_detect_bits_begin(words, to);
+    if (last <= from)
+        return;
+    last = sp_detect_bits_begin(words, last);
+    while (w->hit_at < w->hit_count && w->hits[w->hit_at].start < last)
+        w->hit_at++;
+}
+
+/* The word before a number, a stop between them or not, may be a month. returns: where it begins; to if it is none */
+static size_t month_before(const struct detect_window *w, size_t from, size_t to)
+{
+    size_t end = to, next = to + 1, start;
+
+    if (w->text[to] == '.') {
+        next += next < w->limit && (w->text[next] == ' ' || w->text[next] == '-');
+        if (next >= w->limit || !sp_ascii_is_digit(w->text[next]))
+            return to;
+    } else if (!sp_ascii_is_digit(w->text[to]) ||
+               (w->text[to - 1] != ' ' && w->text[to - 1] != '-')) {
+        return to;
+    } else {
+        end--;
+    }
+    if (end <= from || !sp_detect_is_word(w->text[end - 1]))
+        return to;
+    start = sp_detect_bits_begin(w->d->bits.words, end);
+    return end - start >= 3 && end - start <= 9 ? start : to;
+}
+
+/* From a place that is no word's, before the limit. returns: the next one to look at */
+static size_t skip(struct detect_window *w, size_t from)
+{
+    const struct detect_bits *bits = &w->d->bits;
+    size_t to = sp_detect_bits_set(bits->calls, from, w->limit);
+
+    if (to >= w->limit || w->text[to] == '\n' || w->text[to] == '~') {
+        to = to < w->limit ? to : w->limit;
+        pass_hits(w, from, to);
+        return to;
+    }
+    if (sp_detect_is_word(w->text[to]))
+        to = sp_detect_bits_begin(bits->words, to + 1);
+    return to > from ? month_before(w, from, to) : to;
+}
+
 void sp_detect_walk(struct detect_window *w)
 {
     struct walk k = {.w = w};
@@ -349,6 +440,8 @@ void sp_detect_walk(struct detect_window *w)
     if (w->row)
         i = begin_field(w, 0);
     while (i < w->len) {
+        if (i < w->limit && !sp_detect_is_word(w->text[i]) && (i = skip(w, i)) == w->len)
+            break;
         switch (classes[w->text[i]]) {
         case C_LINE:
             i = at_line(&k, i);
@@ -360,7 +453,7 @@ void sp_detect_walk(struct detect_window *w)
             i = at_sign(w, i);
             break;
         case C_OTHER:
-            i = at_other(&k, i);
+            i = w->text[i] == ' ' ? i + 1 : at_other(&k, i); /* no table is parted by blanks */
             break;
         default:
             i = at_token(&k, i);

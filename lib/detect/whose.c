@@ -4,16 +4,64 @@
  */
 #include "detect/detect_priv.h"
 
-bool sp_detect_is_listed(struct sp_bytes word, const char *list)
-{
-    uint8_t key[26];
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
-    if (word.len == 0 || word.len > sizeof(key) - 2)
+#if defined(__SSE2__)
+/* Which of 16 places hold the first three signs of a key; it reads 18 bytes. */
+static unsigned heads_at(const char *at, __m128i first, __m128i second, __m128i third)
+{
+    __m128i a = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)at), first),
+            b = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(at + 1)), second),
+            c = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(at + 2)), third);
+
+    return (unsigned)_mm_movemask_epi8(_mm_and_si128(a, _mm_and_si128(b, c)));
+}
+
+/* As far as whole vectors go. returns: where to go on, SIZE_MAX if the key was found */
+static size_t find_wide(const char *list, size_t len, const uint8_t *key, size_t n)
+{
+    __m128i first = _mm_set1_epi8((char)key[0]), second = _mm_set1_epi8((char)key[1]),
+            third = _mm_set1_epi8((char)key[2]);
+    size_t i = 0;
+
+    for (; i + 18 <= len; i += 16)
+        for (unsigned at = heads_at(list + i, first, second, third); at != 0; at &= at - 1) {
+            size_t from = i + (unsigned)__builtin_ctz(at);
+
+            if (from + n <= len && memcmp(list + from + 3, key + 3, n - 3) == 0)
+                return SIZE_MAX;
+        }
+    return i;
+}
+#else
+static size_t find_wide(const char *list, size_t len, const uint8_t *key, size_t n)
+{
+    (void)list;
+    (void)len;
+    (void)key;
+    (void)n;
+    return 0;
+}
+#endif
+
+bool sp_detect_is_among(struct sp_bytes word, const char *list, size_t len)
+{
+    uint8_t key[32] = {0};
+    size_t n = word.len + 2, i;
+
+    if (word.len == 0 || n > 28 || n > len)
         return false;
-    key[0] = key[word.len + 1] = ' ';
-    for (size_t i = 0; i < word.len; i++)
+    key[0] = ' ';
+    for (i = 0; i < word.len; i++)
         key[i + 1] = sp_ascii_lower(word.ptr[i]);
-    return memmem(list, strlen(list), key, word.len + 2) != NULL;
+    key[word.len + 1] = ' ';
+    i = find_wide(list, len, key, n);
+    for (; i != SIZE_MAX && i + n <= len; i++) /* what is left at the end */
+        if (memcmp(list + i, key, n) == 0)
+            return true;
+    return i == SIZE_MAX;
 }
 
 struct sp_bytes sp_detect_word_behind(const struct detect_window *w, size_t at)
@@ -22,10 +70,10 @@ struct sp_bytes sp_detect_word_behind(const struct detect_window *w, size_t at)
 
     if (at < w->limit && w->text[at] == ' ')
         at++;
-    end = at;
-    while (end < w->limit && sp_detect_is_letter(w->text[end]))
-        end++;
-    return sp_bytes(w->text + at, end - at);
+    if (at >= w->limit)
+        return sp_bytes(w->text + at, 0);
+    end = sp_detect_bits_unset(w->d->bits.letters, at);
+    return sp_bytes(w->text + at, (end < w->limit ? end : w->limit) - at);
 }
 
 struct sp_bytes sp_detect_word_before(const struct detect_window *w, size_t at)
@@ -35,29 +83,25 @@ struct sp_bytes sp_detect_word_before(const struct detect_window *w, size_t at)
     while (end > 0 && (w->text[end - 1] == ' ' || w->text[end - 1] == '.'))
         end--;
     start = end;
-    while (start > 0 && sp_detect_is_letter(w->text[start - 1]))
-        start--;
+    if (end > 0 && sp_detect_is_letter(w->text[end - 1]))
+        start = sp_detect_bits_begin(w->d->bits.letters, end);
     return sp_bytes(w->text + start, end - start);
 }
 
 /* "Johns Hopkins Hospital", "Parkinson Disease", "Lincoln Avenue". */
 bool sp_detect_is_named_after(const struct detect_window *w, size_t end)
 {
-    static const char nouns[] =
-        " hospital clinic center centre medical health healthcare foundation university "
-        "college school institute street st avenue ave road rd drive lane blvd "
-        "boulevard court pharmacy pharmaceuticals laboratories labs lab associates "
-        "group partners llc inc corp company disease syndrome lymphoma palsy catheter "
-        "scale score sign test procedure county city building tower wing hall room park "
-        "library church award memorial fund scholarship lecture symposium trial study "
-        "act law protocol criteria method maneuver technologies systems software "
-        "insurance bank airport hotel convention campus family cancer children ltd plc "
-        "gmbh trust unit ward virus barr stain index fracture reflex phenomenon "
-        "thyroiditis contracture classification services press news pavilion house "
-        "manor village heights township conference tube ulcer sarcoma rule equation ";
     struct sp_bytes next = sp_detect_word_behind(w, end);
 
-    return sp_detect_is_listed(next, nouns);
+    return sp_detect_is_in(next, LIST_NAMED_AFTER);
+}
+
+/* "OD -4.25": an eye, no optometrist. */
+static bool is_measured(const struct detect_window *w, size_t at)
+{
+    return at + 2 < w->limit && w->text[at] == ' ' &&
+           (sp_ascii_is_digit(w->text[at + 1]) ||
+            (strchr("-+", w->text[at + 1]) != NULL && sp_ascii_is_digit(w->text[at + 2])));
 }
 
 /* ", MD", " RN", "(PA-C)": marks of a degree right behind the name. */
@@ -65,7 +109,7 @@ bool sp_detect_has_degree(const struct detect_window *w, size_t end)
 {
     for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start <= end + 3; i++)
         if (w->hits[i].start >= end && (w->hits[i].marks & M(CREDENTIAL)) != 0)
-            return true;
+            return !is_measured(w, w->hits[i].end);
     return false;
 }
 
@@ -79,16 +123,13 @@ static bool is_line_start(const struct detect_window *w, size_t at)
 /* The line before ends a letter, or the name stands behind "Thanks,". */
 static bool is_signature(const struct detect_window *w, size_t at)
 {
-    static const char ends[] =
-        " thanks regards sincerely best cheers thx you respectfully yours truly wishes "
-        "warmly gruss saludos cordially appreciated advance soon ";
     size_t i = at;
 
     while (i > 0 && strchr(" \n,.-!*~\t", w->text[i - 1]) != NULL && w->text[i - 1] != 0)
         i--;
     if (i == at || i == 0)
         return false;
-    return sp_detect_is_listed(sp_detect_word_before(w, i), ends) &&
+    return sp_detect_is_in(sp_detect_word_before(w, i), LIST_LETTER_END) &&
            memchr(w->text + i, '\n', at - i) != NULL;
 }
 
@@ -107,26 +148,21 @@ static struct sp_bytes word_before_sign(const struct detect_window *w, size_t at
 
 static bool is_greeted(const struct detect_window *w, size_t at)
 {
-    static const char greetings[] =
-        " hi hello dear hey morning afternoon evening hola hallo to cc attn attention "
-        "greetings liebe lieber estimado estimada ";
     size_t i = at;
 
     while (i > 0 && (w->text[i - 1] == ' ' || w->text[i - 1] == ':' || w->text[i - 1] == ','))
         i--;
-    return i < at && sp_detect_is_listed(sp_detect_word_before(w, i), greetings) &&
+    return i < at && sp_detect_is_in(sp_detect_word_before(w, i), LIST_GREETING) &&
            w->line_start + 24 >= at - (at - i);
 }
 
 /* "message from Ann" */
 static bool is_message_of(const struct detect_window *w, size_t at)
 {
-    static const char words[] =
-        " message voicemail voice mail email e-mail letter call text note portal question ";
     struct sp_bytes from = sp_detect_word_before(w, at);
 
     return word_is(from, "from") &&
-           sp_detect_is_listed(sp_detect_word_before(w, (size_t)(from.ptr - w->text)), words);
+           sp_detect_is_in(sp_detect_word_before(w, (size_t)(from.ptr - w->text)), LIST_MESSAGE);
 }
 
 /* "... is ready, Marvin." */
@@ -136,29 +172,32 @@ static bool is_set_off(const struct detect_window *w, size_t start, size_t end)
            (end >= w->limit || strchr(".!?:;\n", w->text[end]) != NULL);
 }
 
+/* '..." says Ann Lee', "explained Dr. Ito": whose words were quoted. */
+static bool is_quoted(const struct detect_window *w, size_t at)
+{
+    struct sp_bytes verb = sp_detect_word_before(w, at);
+    size_t from = (size_t)(verb.ptr - w->text);
+
+    return from >= 2 && sp_detect_is_in(verb, LIST_QUOTED) && w->text[from - 1] == ' ' &&
+           strchr("\",", w->text[from - 2]) != NULL && w->text[from - 2] != 0;
+}
+
 /* "signed by", "refused by": what a patient does, or a clinician. */
 static bool is_done_by(const struct detect_window *w, size_t at, bool of)
 {
-    static const char
-        by[] = " by from via ",
-        patients[] =
-            " signed requested refused declined reported missed needed owed taken worn experienced "
-            "sustained suffered attempted cancelled canceled received ";
     struct sp_bytes word = sp_detect_word_before(w, at), verb;
 
-    if (!sp_detect_is_listed(word, by))
+    if (!sp_detect_is_in(word, LIST_BY))
         return false;
     if (of && word_is(word, "from"))
         return false; /* "from Ann Lee's biopsy" */
     verb = sp_detect_word_before(w, (size_t)(word.ptr - w->text));
-    return !word_is(word, "by") || !sp_detect_is_listed(verb, patients);
+    return !word_is(word, "by") || !sp_detect_is_in(verb, LIST_DONE_BY_PATIENT);
 }
 
 /* "a doctor named", "RN Sosa" */
 static bool is_called(const struct detect_window *w, size_t at)
 {
-    static const char words[] =
-        " doctor nurse physician surgeon therapist pharmacist dentist rn np pa lpn cna md ";
     struct sp_bytes word = sp_detect_word_before(w, at);
 
     if ((word_is(word, "for") || word_is(word, "after")) &&
@@ -168,7 +207,7 @@ static bool is_called(const struct detect_window *w, size_t at)
         word = sp_detect_word_before(w, (size_t)(word.ptr - w->text));
     else if (at < 2 || w->text[at - 1] != ' ' || w->text[at - 2] == '.')
         return false;
-    return sp_detect_is_listed(word, words);
+    return sp_detect_is_in(word, LIST_CALLED);
 }
 
 static bool is_addressed(const struct detect_window *w, size_t start, size_t end, bool single)
@@ -200,7 +239,8 @@ enum detect_role sp_detect_role(const struct detect_window *w, size_t start, siz
         return ROLE_ADDRESSEE;
     if (is_message_of(w, start))
         return ROLE_SENDER;
-    return is_done_by(w, start, end + 1 < w->limit && w->text[end] == '\'') || is_called(w, start)
+    return is_done_by(w, start, end + 1 < w->limit && w->text[end] == '\'') ||
+                   is_called(w, start) || is_quoted(w, start)
                ? ROLE_PROVIDER
                : ROLE_UNKNOWN;
 }

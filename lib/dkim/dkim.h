@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "mail/header.h"
 
 struct sp_dkim;
 
@@ -39,8 +40,23 @@ SP_AUTO_DEFINE(sp_dkim_run)
 SP_MUST_CHECK enum sp_rc sp_dkim_run_feed(struct sp_dkim_run *r, struct sp_bytes data,
                                           struct sp_err *err);
 
-#define SP_DKIM_DOMAIN_MAX  256
+#define SP_DKIM_DOMAIN_MAX 256
+/*
+ * Signatures that are looked at, from the top; what there is more counts as not there (RFC 6376 6.1: a verifier may limit
+ * them). Each costs a canonical form of the header and, with a length of its own, a hash over the body.
+ */
 #define SP_DKIM_RESULTS_MAX 8
+/* Bytes of a signature field; a longer one is not looked at: its list of names is walked against all fields. */
+#define SP_DKIM_FIELD_MAX 4096
+
+/*
+ * Finds a tag of a DKIM-Signature field (RFC 6376 3.2): the first of that name, wherever it stands, its value trimmed.
+ *
+ * returns: false if there is none
+ */
+bool sp_dkim_tag_find(const struct sp_field *f, char name, struct sp_bytes *out);
+/* returns: whether this DKIM-Signature field is one that a run looks at, if there are not too many before it */
+bool sp_dkim_is_looked_at(const struct sp_field *f);
 
 struct sp_dkim_result {
     char domain[SP_DKIM_DOMAIN_MAX];

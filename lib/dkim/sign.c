@@ -135,21 +135,23 @@ static void list_name(struct sp_dkim_sign *s, struct sp_bytes name, size_t *widt
 /* Of several fields of a name the last is signed first (RFC 6376 5.4.2); one more in the list than there are is oversigning. */
 static void take_fields(struct sp_dkim_sign *s, const struct sp_header *h, struct sp_buf *out)
 {
+    struct sp_field *found = sp_calloc(h->count + 1, sizeof(*found));
     size_t width = 0;
 
     for (size_t i = 0; i < SP_ARRAY_LEN(fields); i++) {
-        struct sp_field f;
+        size_t at = 0, left = 0;
 
-        for (size_t left = sp_header_count(h, fields[i].name); left > 0; left--) {
-            if (!sp_header_find(h, fields[i].name, left - 1, &f))
-                continue;
-            sp_dkim_canon_field(f.name, f.value, out);
+        while (left < h->count && sp_header_next_of(h, fields[i].name, &at, &found[left]))
+            left++;
+        while (left-- > 0) {
+            sp_dkim_canon_field(found[left].name, found[left].value, out);
             sp_buf_put_cstr(out, "\r\n");
             list_name(s, fields[i].name, &width);
         }
         if (fields[i].over)
             list_name(s, fields[i].name, &width);
     }
+    sp_free(found);
 }
 
 /* The header becomes what is signed of it; what followed it in the same bytes is body. */

@@ -102,6 +102,9 @@ static bool is_anothers(const struct transaction *tx, const struct who *w)
         uint8_t digest[SP_SHA256_LEN];
         bool has = false;
 
+        if (!sp_field_is(&f, ORIGINATOR_ORG) && !sp_field_is(&f, TENANT_ID) &&
+            !sp_intake_is_secret(tx->gen, f.name))
+            continue; /* it speaks for nobody, and there may be thousands of tenants */
         for (size_t i = 0; i < tx->gen->tenant_count; i++) {
             if (&tx->gen->tenants[i] != w && speaks_for(&f, &tx->gen->tenants[i], digest, &has))
                 return true;
@@ -141,6 +144,19 @@ static void settle(struct transaction *tx, const struct proof *proof)
     sp_intake_facts_envelope(tx);
     for (size_t i = 0; i < tx->recipient_count; i++)
         tx->recipients[i].decided = false;
+}
+
+/* Counts session and message for the tenant that was proved, if MAIL could not tell yet whose they are. */
+static enum sp_rc count(struct transaction *tx)
+{
+    const struct sp_tenant *t = tx->proof.who->tenant;
+    enum sp_rc rc = SP_OK;
+
+    if (tx->counted == NULL)
+        rc = sp_intake_tenant_begin(tx->session, t);
+    if (rc == SP_OK)
+        tx->counted = t;
+    return rc;
 }
 
 /* Whether an envelope sender that is nobody's is one that this tenant may use. */
@@ -191,5 +207,5 @@ enum sp_rc sp_intake_attest(struct transaction *tx)
         tried = true;
     }
     settle(tx, &best);
-    return rc;
+    return rc == SP_OK ? count(tx) : rc;
 }

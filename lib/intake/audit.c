@@ -81,7 +81,7 @@ static void put_content(struct sp_jw *w, struct transaction *tx)
     sp_jw_int(w, "size", (int64_t)sp_queue_body_len(tx->body));
     put_hex(w, "sha256", sha256, sizeof(sha256));
     sp_jw_cstr(w, "kind", "mail");
-    if (tx->scanned && !tx->scan_failed)
+    if (tx->scanned && tx->scan_why == SP_OK)
         sp_jw_cstr(w, "sealed", sp_jobs_sealed_name(tx->scan.sealed));
     if (tx->removed != 0) {
         sp_jw_array(w, "removed");
@@ -131,8 +131,9 @@ static void put_detection(struct sp_jw *w, struct transaction *tx)
     if (!tx->scanned)
         return;
     sp_jw_object(w, "detection");
-    if (tx->scan_failed) {
+    if (tx->scan_why != SP_OK) {
         sp_jw_cstr(w, "scan", "failed");
+        sp_jw_cstr(w, "why", sp_rc_name(tx->scan_why));
         sp_jw_cstr(w, "class", sp_fact_value_name(SP_FACT_PHI_CLASS, class->number));
         sp_jw_end(w);
         return;
@@ -261,7 +262,7 @@ void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out)
 }
 
 void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], uint64_t len,
-                         struct sp_buf *out)
+                         bool again, struct sp_buf *out)
 {
     struct sp_jw w;
 
@@ -276,6 +277,8 @@ void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], ui
     sp_jw_object(&w, "actor");
     sp_jw_cstr(&w, "type", "system");
     sp_jw_end(&w);
+    if (again)
+        sp_jw_bool(&w, "possibly_repeated", true);
     if (a->message_id.len > 0) {
         sp_jw_object(&w, "origin");
         sp_jw_text(&w, "message_id", a->message_id);
@@ -371,13 +374,14 @@ static bool is_kept(enum sp_fact fact)
 {
     return fact != SP_FACT_HEADER && fact != SP_FACT_PHI_COUNT && fact != SP_FACT_PHI_DISTINCT &&
            fact != SP_FACT_RECIPIENT_ADDRESS && fact != SP_FACT_RECIPIENT_DOMAIN &&
-           fact != SP_FACT_RECIPIENT_PREFERENCE && fact != SP_FACT_RECIPIENT_FIRST_CONTACT &&
-           fact != SP_FACT_DOMAIN_REMEMBERED;
+           fact != SP_FACT_RECIPIENT_PREFERENCE && fact != SP_FACT_RECIPIENT_PREFERENCE_BY &&
+           fact != SP_FACT_RECIPIENT_FIRST_CONTACT && fact != SP_FACT_DOMAIN_REMEMBERED;
 }
 
 /* What is a recipient's own, of the facts that is_kept leaves out. */
 static const enum sp_fact own_facts[] = {
-    SP_FACT_RECIPIENT_PREFERENCE, SP_FACT_RECIPIENT_FIRST_CONTACT, SP_FACT_DOMAIN_REMEMBERED};
+    SP_FACT_RECIPIENT_PREFERENCE, SP_FACT_RECIPIENT_PREFERENCE_BY, SP_FACT_RECIPIENT_FIRST_CONTACT,
+    SP_FACT_DOMAIN_REMEMBERED};
 
 void sp_intake_audit_recipient(struct transaction *tx, const struct recipient *r,
                                struct sp_bytes other)
@@ -460,9 +464,12 @@ void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out)
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
     for (int i = 0; i < SP_FACT_COUNT; i++) {
-        if (is_kept((enum sp_fact)i) && f->values[i].state == SP_FACT_KNOWN)
+        bool found = f->values[i].state == SP_FACT_KNOWN || f->values[i].state == SP_FACT_LEAST;
+
+        if (is_kept((enum sp_fact)i) && found)
             put_fact(&w, (enum sp_fact)i, &f->values[i]);
     }
+    sp_jw_int(&w, "language", f->language);
     sp_jw_array(&w, "unknown");
     for (int i = 0; i < SP_FACT_COUNT; i++) {
         if (is_kept((enum sp_fact)i) && f->values[i].state == SP_FACT_UNKNOWN)
@@ -474,6 +481,8 @@ void sp_intake_audit_facts(struct transaction *tx, struct sp_buf *out)
     put_stage(&w, tx);
     if (sp_intake_observes(tx)) /* what was decided was not done */
         sp_jw_bool(&w, "observed", true);
+    if (tx->scanned && tx->scan_why == SP_OK) /* facts of content are what this version found */
+        sp_jw_text(&w, "detector", tx->scan.version);
     put_open_facts(&w, tx);
     put_recipients(&w, tx);
     sp_jw_end(&w);

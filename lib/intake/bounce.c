@@ -70,6 +70,8 @@ static enum sp_rc take_mail(struct session *s, const struct sp_smtp_server_event
 {
     enum sp_rc rc = sp_queue_ready(s->in->parts.queue);
 
+    if (rc == SP_OK)
+        rc = sp_intake_memory_check(s, NULL);
     if (rc == SP_OK && (ev->address.local.len > 0 || ev->address.domain.len > 0)) {
         rc = SP_E_INTAKE_REPORTS;
         sp_intake_refused(s, NULL, "intake.refused", rc, sp_bytes(NULL, 0));
@@ -165,7 +167,7 @@ static void on_room(void *arg)
     struct session *s = arg;
 
     s->holding = false;
-    sp_stream_hold_input(s->stream, false);
+    sp_intake_session_hold(s);
     sp_intake_session_pump(s);
 }
 
@@ -178,7 +180,7 @@ bool sp_intake_bounce_is_full(struct session *s)
     if (s->bounce->body == NULL || !sp_queue_body_is_full(s->bounce->body))
         return false;
     s->holding = true;
-    sp_stream_hold_input(s->stream, true);
+    sp_intake_session_hold(s);
     sp_queue_body_wait(s->bounce->body, on_room, s);
     return true;
 }

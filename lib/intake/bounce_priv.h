@@ -28,8 +28,11 @@ struct bounce {
     struct sp_jobs_origin_reply origin;
     int64_t alone_until_ms; /* the recipient is left alone; 0: it is not */
     struct sp_accept accept;
+    size_t told;    /* of its audit events, if they go to the ledger alone */
     bool in_flight; /* counted in in->transactions */
 };
+
+#define SP_BOUNCE_EVENTS_MAX 3
 
 /* ---- bounce.c: the session's side ---- */
 
@@ -48,5 +51,16 @@ void sp_intake_bounce_done(struct bounce *b, enum sp_rc rc, struct sp_bytes text
 
 /* Asks what it is and whose, and queues it; sp_intake_bounce_done follows. */
 void sp_intake_bounced(struct bounce *b);
+/* What it says of the recipient; of a report about one alone, whoever it names. *exact: it names the recipient */
+const struct sp_dsn_said *sp_intake_bounce_said(const struct bounce *b, bool *exact);
+/* Adds dsn.received, and list.changed if the address is left alone, to its audit. returns: SP_E_LIMIT */
+SP_MUST_CHECK enum sp_rc sp_intake_bounce_events(struct bounce *b);
+
+/* ---- bounced_notice.c ---- */
+
+/* returns: whether it is the report that a notice of the portal's came back */
+bool sp_intake_bounced_is_notice(const struct bounce *b);
+/* Tells the audit and the portal; sp_intake_bounce_done follows. returns: else, why not */
+SP_MUST_CHECK enum sp_rc sp_intake_bounced_notice(struct bounce *b);
 
 #endif

@@ -9,9 +9,8 @@
 #include "base/text.h"
 #include "journal/records.h"
 
-#define LEDGER_MS  30000
-#define EVENT_MAX  16384
-#define EVENTS_MAX 3
+#define LEDGER_MS 30000
+#define EVENT_MAX 16384
 
 static void ask_ledger(struct bounce *b);
 
@@ -60,8 +59,7 @@ void sp_intake_bounced(struct bounce *b)
 
 /* ---- what is written ---- */
 
-/* What it says of the recipient; of a report about one alone, whoever it names. *exact: it names the recipient */
-static const struct sp_dsn_said *find_said(const struct bounce *b, bool *exact)
+const struct sp_dsn_said *sp_intake_bounce_said(const struct bounce *b, bool *exact)
 {
     for (size_t i = 0; i < b->said.said_count; i++) {
         *exact = sp_dsn_said_is_about(&b->said.said[i], b->origin.recipient);
@@ -79,9 +77,9 @@ static void begin_event(struct bounce *b, struct sp_jw *w, struct sp_buf *out, c
     sp_jw_object(w, NULL);
     sp_jw_cstr(w, "event", event);
     sp_jw_text(w, "tenant", b->origin.tenant);
-    sp_jw_id(w, "message", b->token.id.b);
+    sp_jw_id(w, "message", b->origin.message.b);
     sp_jw_array(w, "n");
-    sp_jw_int(w, NULL, b->token.n);
+    sp_jw_int(w, NULL, b->origin.n);
     sp_jw_end(w);
 }
 
@@ -120,7 +118,12 @@ static bool put_received(struct bounce *b, const struct sp_dsn_said *said, bool 
     struct sp_jw w;
 
     begin_event(b, &w, &text, "dsn.received");
-    sp_jw_id(&w, "dsn", b->id.b);
+    if (b->origin.package.len > 0) {
+        sp_jw_text(&w, "package", b->origin.package);
+        sp_jw_id(&w, "notice", b->token.id.b);
+    }
+    if (!sp_intake_bounced_is_notice(b))
+        sp_jw_id(&w, "dsn", b->id.b);
     sp_jw_cstr(&w, "kind", sp_jobs_bounce_kind_name(b->said.kind));
     if (said != NULL) {
         put_status(&w, said);
@@ -228,7 +231,7 @@ static void fill_accept(struct bounce *b)
 
     *a = (struct sp_accept){
         .id = b->id,
-        .parent = b->token.id,
+        .parent = b->origin.message,
         .time_ms = b->time_ms,
         .skew_ms = b->skew_ms,
         .kind = SP_ACCEPT_KIND_DSN,
@@ -245,24 +248,32 @@ static void fill_accept(struct bounce *b)
     a->recipients = sp_arena_alloc(b->arena, sizeof(*a->recipients));
     a->recipients[0] =
         (struct sp_accept_recipient){.address = b->origin.sender, .notify = SP_ACCEPT_NOTIFY_NEVER};
-    a->audit.events = sp_arena_alloc(b->arena, EVENTS_MAX * sizeof(*a->audit.events));
+    a->audit.events = sp_arena_alloc(b->arena, SP_BOUNCE_EVENTS_MAX * sizeof(*a->audit.events));
 }
 
-static enum sp_rc fill_audit(struct bounce *b)
+enum sp_rc sp_intake_bounce_events(struct bounce *b)
 {
     bool exact = false;
-    const struct sp_dsn_said *said = find_said(b, &exact);
-    struct sp_audit_list *list = &b->accept.audit;
-    uint8_t sha256[32];
-    struct sp_buf text;
-    enum sp_rc rc;
+    const struct sp_dsn_said *said = sp_intake_bounce_said(b, &exact);
 
     choose_alone(b, said, exact);
     if (!put_received(b, said, exact) || (b->alone_until_ms > 0 && !put_left_alone(b, said)))
         return SP_E_LIMIT;
+    return SP_OK;
+}
+
+static enum sp_rc fill_audit(struct bounce *b)
+{
+    struct sp_audit_list *list = &b->accept.audit;
+    enum sp_rc rc = sp_intake_bounce_events(b);
+    uint8_t sha256[32];
+    struct sp_buf text;
+
+    if (rc != SP_OK)
+        return rc;
     sp_queue_body_sha256(b->body, sha256);
     sp_buf_init(&text, EVENT_MAX);
-    sp_intake_audit_own(&b->accept, sha256, sp_queue_body_len(b->body), &text);
+    sp_intake_audit_own(&b->accept, sha256, sp_queue_body_len(b->body), false, &text);
     rc = sp_buf_rc(&text);
     if (rc == SP_OK)
         list->events[list->count++] = sp_arena_copy(b->arena, sp_buf_bytes(&text));
@@ -279,7 +290,7 @@ static void on_queued(void *arg, enum sp_rc rc)
     in->transactions--;
     if (rc == SP_OK) {
         in->stats.bounced++;
-        sp_log_info(in->parts.log, "intake.bounced", SP_ID("message", &b->token.id),
+        sp_log_info(in->parts.log, "intake.bounced", SP_ID("message", &b->origin.message),
                     SP_TEXT("kind", sp_jobs_bounce_kind_name(b->said.kind)),
                     SP_BOOL("left_alone", b->alone_until_ms > 0));
         if (b->alone_until_ms > 0)
@@ -339,7 +350,7 @@ static void on_origin(void *arg, enum sp_rc rc, const struct sp_jobs_reply *repl
     else if (!is_right(b))
         rc = SP_E_INTAKE_PATH;
     else
-        rc = record(b);
+        rc = sp_intake_bounced_is_notice(b) ? sp_intake_bounced_notice(b) : record(b);
     if (rc != SP_OK)
         sp_intake_bounce_done(b, rc, sp_bytes(NULL, 0));
 }

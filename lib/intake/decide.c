@@ -6,20 +6,46 @@
 #include "intake/intake_priv.h"
 #include "policy/record.h"
 
-/* A rule with whole_message speaks for everybody; the first one that does is the one. */
+/* A rule with whole_message speaks for everybody; the first one that does is the one, a refusal before a hold. */
+static const struct sp_decision *find_whole(const struct transaction *tx, enum sp_do verb)
+{
+    for (size_t i = 0; i < tx->recipient_count; i++)
+        if (tx->recipients[i].decision.whole_message && tx->recipients[i].decision.verb == verb)
+            return &tx->recipients[i].decision;
+    return NULL;
+}
+
+void sp_intake_hold_with(struct sp_decision *d, const struct sp_decision *whole)
+{
+    struct sp_decision held = *d;
+
+    if (d->verb != SP_DO_PROTECT)
+        return;
+    if (whole->floor > d->floor) {
+        held.ladder = whole->ladder;
+        held.floor = whole->floor;
+        held.lowers = NULL;
+    }
+    held.verb = whole->verb;
+    held.hold = whole->hold;
+    held.rule = whole->rule;
+    held.stage = whole->stage;
+    held.notify |= whole->notify;
+    *d = held;
+}
+
 static void spread_whole(struct transaction *tx)
 {
-    const struct sp_decision *whole = NULL;
+    const struct sp_decision *reject = find_whole(tx, SP_DO_REJECT);
+    const struct sp_decision *hold = find_whole(tx, SP_DO_HOLD);
 
-    for (size_t i = 0; i < tx->recipient_count && whole == NULL; i++) {
-        const struct sp_decision *d = &tx->recipients[i].decision;
+    for (size_t i = 0; i < tx->recipient_count; i++) {
+        struct sp_decision *d = &tx->recipients[i].decision;
 
-        if (d->whole_message && (d->verb == SP_DO_REJECT || d->verb == SP_DO_HOLD))
-            whole = d;
-    }
-    for (size_t i = 0; i < tx->recipient_count && whole != NULL; i++) {
-        if (&tx->recipients[i].decision != whole)
-            tx->recipients[i].decision = *whole;
+        if (reject != NULL && d != reject)
+            *d = *reject;
+        else if (reject == NULL && hold != NULL && d != hold)
+            sp_intake_hold_with(d, hold);
     }
 }
 

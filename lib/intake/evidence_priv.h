@@ -22,6 +22,8 @@ SP_MUST_CHECK enum sp_rc sp_intake_return(struct transaction *tx);
 
 /* returns: whether a line of the message is longer than every host must take */
 bool sp_intake_has_long_lines(const struct transaction *tx);
+/* returns: whether the header has one that can't be folded */
+bool sp_intake_has_long_word(const struct transaction *tx);
 /* returns: whether it has such lines and no way for them: all who were not refused would get it back */
 bool sp_intake_lines_must_stay(const struct transaction *tx);
 
@@ -31,9 +33,9 @@ bool sp_intake_lines_must_stay(const struct transaction *tx);
 void sp_intake_audit_accepted(struct transaction *tx, struct sp_buf *out);
 /* What the policy would have done, where it was only observed: member "observed" of the object that is open. */
 void sp_intake_audit_observed(struct sp_jw *w, const struct transaction *tx);
-/* The same for mail of ours. */
+/* The same for mail of ours. again: it may have been queued before */
 void sp_intake_audit_own(const struct sp_accept *a, const uint8_t sha256[32], uint64_t len,
-                         struct sp_buf *out);
+                         bool again, struct sp_buf *out);
 /* Appends a step (message.held, message.returned, ...) of all recipients whose decision is `verb`. */
 void sp_intake_audit_step(struct transaction *tx, const char *event, enum sp_do verb,
                           struct sp_buf *out);
@@ -66,5 +68,19 @@ void sp_intake_note_probe(struct transaction *tx, enum sp_rc rc);
 /* returns: the token of a probe's recipient; empty if it is any other */
 struct sp_bytes sp_intake_probe_token(const struct generation *g, const struct sp_address *to);
 void sp_intake_seen_free(struct sp_intake *in);
+
+/* ---- private fields (private.c) ---- */
+
+#define SECRET_NAME_MAX 128 /* longer names of fields are nobody's secret */
+/* Writes a field's name in lower case. out: SECRET_NAME_MAX bytes. returns: it, or empty if it is too long */
+struct sp_bytes sp_intake_secret_key(struct sp_bytes name, uint8_t *out);
+/* returns: whether any tenant's secret has this name. cost: O(1), however many tenants there are */
+bool sp_intake_is_secret(const struct generation *g, struct sp_bytes name);
+/* Walks the fields that must not leave. at: 0 to begin. returns: false behind the last */
+bool sp_intake_private_next(const struct transaction *tx, size_t *at, struct sp_field *out);
+/* returns: the REMOVED_ bit of such a field */
+unsigned sp_intake_private_kind(const struct sp_field *f);
+/* returns: whether a DKIM signature covers one of them. cost: O(header) */
+bool sp_intake_private_is_signed(const struct transaction *tx);
 
 #endif

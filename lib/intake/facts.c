@@ -27,6 +27,16 @@ static void set_first_contact(struct transaction *tx, struct sp_facts *f, const 
         sp_facts_set_number(f, SP_FACT_RECIPIENT_FIRST_CONTACT, is_new);
 }
 
+int sp_intake_wish(const struct sp_intake *in, struct sp_bytes tenant, struct sp_bytes address,
+                   struct sp_facts *f)
+{
+    struct sp_fact_wish wish;
+    int known = in->parts.wish == NULL ? 0 : in->parts.wish(in->parts.arg, tenant, address, &wish);
+
+    sp_facts_set_wish(f, known > 0 ? &wish : NULL);
+    return known;
+}
+
 void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
                                struct sp_facts *f, const struct recipient *r)
 {
@@ -36,6 +46,7 @@ void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *p
 
     sp_facts_set_recipient(f, r->address);
     set_first_contact(tx, f, r);
+    (void)sp_intake_wish(tx->in, sp_bytes_cstr(tx->proof.who->tenant->name), r->address, f);
     if (parts->remembered == NULL || at == SIZE_MAX || sp_address_parse(r->address, &a) != SP_OK) {
         sp_facts_set_unknown(f, SP_FACT_DOMAIN_REMEMBERED);
     } else {
@@ -105,7 +116,7 @@ void sp_intake_facts_content(struct transaction *tx)
         sp_facts_close_stage(f, SP_STAGE_CONTENT);
         return;
     }
-    if (tx->scan_failed || r->state == SP_JOBS_SCAN_FAILED) {
+    if (tx->scan_why != SP_OK || r->state == SP_JOBS_SCAN_FAILED) {
         for (size_t i = 0; i < SP_ARRAY_LEN(unseen); i++)
             sp_facts_set_unknown(f, unseen[i]);
         sp_facts_set_scan(f, SP_SCAN_CRASHED);

@@ -45,6 +45,13 @@ static unsigned mechanisms(const struct sp_intake_settings *s)
     return out;
 }
 
+/* Each relay's part of a limit that is the gateway's; the parts are rounded up. */
+static size_t divided(size_t limit, size_t relays)
+{
+    relays = relays == 0 ? 1 : relays;
+    return (limit + relays - 1) / relays;
+}
+
 static void set_proxies(struct networks *n, const struct sp_config_texts *texts)
 {
     n->items = sp_calloc(texts->count + 1, sizeof(*n->items));
@@ -85,6 +92,15 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
     }
 }
 
+static void set_tls(struct generation *g, const struct sp_intake_settings *s)
+{
+    if (s->tls == NULL)
+        return;
+    g->tls = sp_calloc(g->listen_count, sizeof(struct sp_tls_context *));
+    for (size_t i = 0; i < g->listen_count; i++)
+        g->tls[i] = sp_tls_context_ref(s->tls[i]);
+}
+
 /* The settings' table has checked that it is a digest. */
 static void set_secret(struct who *w)
 {
@@ -95,6 +111,15 @@ static void set_secret(struct who *w)
         b.len == sizeof(w->secret))
         memcpy(w->secret, b.ptr, b.len);
     sp_buf_clear(&b);
+}
+
+static void set_secret_name(struct generation *g, const char *name)
+{
+    uint8_t text[SECRET_NAME_MAX];
+    struct sp_bytes key = sp_intake_secret_key(sp_bytes_cstr(name), text);
+
+    if (key.len > 0)
+        (void)sp_map_put(g->secrets, key, g);
 }
 
 static void set_tenant(struct who *w, const struct sp_intake_tenant *t)
@@ -159,10 +184,15 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
     g->auth = mechanisms(s);
     for (size_t i = 0; i < c->listen_count; i++)
         set_server(g, i, c, s->tls != NULL, clock);
-    g->max_sessions = (size_t)c->intake.max_sessions / (s->relays == 0 ? 1 : s->relays) + 1;
+    g->handshake_ms = c->intake.handshake_ms;
+    g->max_sessions = divided((size_t)c->intake.max_sessions, s->relays);
     g->relays = s->relays == 0 ? 1 : s->relays;
     g->max_connects = (double)c->intake.max_connects / g->relays;
     g->max_source = (size_t)c->intake.max_source / g->relays + 1;
+    g->bytes = (double)c->intake.max_bytes / g->relays / 1000.0;
+    g->source_bytes = (double)c->intake.max_source_bytes / g->relays / 1000.0;
+    g->memory = (double)c->intake.max_memory / g->relays;
+    g->source_memory = (double)c->intake.max_source_memory / g->relays;
     g->scan_ms = c->intake.scan_ms;
     g->long_lines = c->delivery.long_lines;
     g->expire_ms = c->delivery.expire_ms;
@@ -171,13 +201,16 @@ struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
         g->stage = *s->stage;
         (void)sp_policy_ref(g->stage.draft);
     }
-    g->tls = s->tls == NULL ? NULL : sp_tls_context_ref(s->tls);
+    set_tls(g, s);
     g->resolver = s->resolver;
     set_issuers(g, s);
     g->tenants = sp_calloc(s->tenant_count, sizeof(*g->tenants));
     g->tenant_count = s->tenant_count;
-    for (size_t i = 0; i < s->tenant_count; i++)
+    g->secrets = sp_map_new();
+    for (size_t i = 0; i < s->tenant_count; i++) {
         set_tenant(&g->tenants[i], &s->tenants[i]);
+        set_secret_name(g, g->tenants[i].tenant->proofs.secret_header.name);
+    }
     return g;
 }
 
@@ -196,9 +229,12 @@ void sp_intake_generation_unref(struct generation *g)
         sp_free(g->tenants[i].networks);
     }
     free_issuers(g);
+    sp_map_free(g->secrets);
     sp_policy_unref(g->policy);
     sp_policy_unref(g->stage.draft);
-    sp_tls_context_unref(g->tls);
+    for (size_t i = 0; g->tls != NULL && i < g->listen_count; i++)
+        sp_tls_context_unref(g->tls[i]);
+    sp_free(g->tls);
     sp_dns_resolver_free(g->resolver);
     sp_free(g->tenants);
     sp_free(g->servers);

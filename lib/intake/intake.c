@@ -21,6 +21,7 @@ struct sp_intake *sp_intake_new(const struct sp_intake_parts *parts)
     in->sources = sp_map_new();
     in->quotas = sp_map_new();
     in->seen = sp_map_new();
+    sp_intake_flows_init(&in->flows);
     return in;
 }
 
@@ -42,6 +43,8 @@ void sp_intake_free(struct sp_intake *in)
     }
     sp_timer_free(in->drain_timer);
     in->drain_timer = NULL;
+    sp_intake_shares_clear(in);
+    sp_intake_flows_clear(in);
     sp_worker_free(in->passwords);
     sp_dkim_free(in->dkim);
     in->dkim = NULL;
@@ -73,13 +76,22 @@ void sp_intake_configure(struct sp_intake *in, const struct sp_intake_settings *
 
     in->now = sp_intake_generation_new(settings, in->parts.clock);
     sp_intake_generation_unref(old);
+    sp_intake_flows_look(in);
 }
 
 static void turn_away(struct sp_intake *in, int fd)
 {
+    int64_t now_ms = sp_clock_mono_ms(in->parts.clock);
+
+    in->stats.turned_away++;
     sp_stream_dismiss(in->parts.loop, fd, SP_LIT(BUSY));
-    if (!in->paused)
-        sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active));
+    in->turned_away_untold++;
+    if (in->paused || (in->told_many_ms != 0 && now_ms - in->told_many_ms < TELL_FULL_MS))
+        return;
+    in->told_many_ms = now_ms;
+    sp_log_warn(in->parts.log, "intake.too-many", SP_INT("sessions", in->stats.active),
+                SP_INT("turned_away", in->turned_away_untold));
+    in->turned_away_untold = 0;
 }
 
 /* returns: whether a session may start on this listener now */
@@ -113,6 +125,7 @@ static void on_full(void *arg)
     int64_t now_ms = sp_clock_mono_ms(in->parts.clock);
 
     in->stats.sessions++;
+    in->stats.turned_away++;
     if (in->told_full_ms != 0 && now_ms - in->told_full_ms < TELL_FULL_MS)
         return;
     in->told_full_ms = now_ms;
@@ -162,6 +175,8 @@ static void shut_sessions(struct sp_intake *in)
 
         if (s->server == NULL)
             continue;
+        sp_intake_flow_forget(s);
+        sp_intake_session_hold(s);
         sp_smtp_server_shut(s->server, SP_E_SMTP_SHUTDOWN);
         sp_intake_session_pump(s);
     }
@@ -190,5 +205,9 @@ struct sp_intake_stats sp_intake_stats(const struct sp_intake *in)
     struct sp_intake_stats stats = in->stats;
 
     stats.refused_why = in->refused_why;
+    stats.slowed = in->flows.now;
+    stats.memory = in->memories.all.bytes;
+    stats.memory_refused = in->memories.refused;
+    stats.slowings = in->flows.waits;
     return stats;
 }

@@ -39,6 +39,12 @@ struct sp_intake_parts {
     int (*remembered)(void *arg, struct sp_bytes domain);
     /* Whether the tenant has never written to that address: 1, 0, or -1 if nobody can tell. May be NULL. */
     int (*is_new)(void *arg, struct sp_bytes tenant, struct sp_bytes address);
+    /* What a recipient has chosen in the portal for this tenant's mail: 1 and *out, 0 if nothing, or -1 if nobody can tell yet:
+     * then it is not taken. May be NULL. */
+    int (*wish)(void *arg, struct sp_bytes tenant, struct sp_bytes address,
+                struct sp_fact_wish *out);
+    /* A message is durable that a rule holds for a group of the policy (`by`). May be NULL. */
+    void (*held)(void *arg, const struct sp_id *id, struct sp_bytes group);
     /*
      * A report says that an address takes no mail: returns until when it is left alone (wall clock), 0 if it is not. Once that is
      * on record, leave_alone says it again, to be done. May be NULL, both.
@@ -66,7 +72,8 @@ struct sp_intake_settings {
     unsigned relays;                     /* limits are divided by their number */
     struct sp_policy *policy;            /* a reference is taken */
     const struct sp_policy_stage *stage; /* the draft beside it, or NULL; a reference is taken */
-    struct sp_tls_context *tls;          /* a reference is taken; NULL: TLS is not offered */
+    struct sp_tls_context *const
+        *tls; /* one of each listener, references are taken; NULL: TLS is not offered */
     struct sp_dns_resolver
         *resolver; /* taken; for keys of DKIM proofs; NULL if no tenant has one */
     struct sp_token_keys *const *issuer_keys; /* of config's oauth.issuers, in their order; taken */
@@ -96,7 +103,15 @@ struct sp_intake_stats {
     uint64_t refused;            /* messages and recipients, by policy or proof */
     const uint64_t *refused_why; /* the same by enum sp_rc, SP_RC_COUNT of them; lent */
     uint64_t scans, scans_failed;
-    unsigned active; /* sessions now */
+    uint64_t turned_away;          /* connections answered with 421 at once */
+    uint64_t timed_out;            /* sessions that were too slow, or silent */
+    uint64_t handshakes_failed;    /* of TLS; those that took too long, too */
+    uint64_t handshakes_timed_out; /* took too long */
+    unsigned active;               /* sessions now */
+    unsigned slowed;               /* of those, that are not read from: bytes a second */
+    size_t memory;                 /* bytes that sessions and coming messages hold */
+    uint64_t memory_refused;       /* for lack of it: connections, commands, messages */
+    uint64_t slowings;             /* how often one was, since the start */
 };
 /* returns: counts since the start */
 struct sp_intake_stats sp_intake_stats(const struct sp_intake *in);
@@ -143,6 +158,7 @@ struct sp_intake_own {
     uint32_t needs;             /* SP_ASKED_* of journal/records.h */
     struct sp_bytes message_id; /* of its header, with <>; may be empty */
     struct sp_bytes content;    /* borrowed for the call */
+    bool again;                 /* it may have been queued before: the audit says so */
 };
 
 /* Queues it; done(arg, rc, id) follows exactly once, SP_OK when it is durable. */

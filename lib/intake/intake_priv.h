@@ -12,8 +12,12 @@
 #include "token/token.h"
 #include "dkim/dkim.h"
 #include "dns/resolver.h"
+#include "intake/flow_priv.h"
+#include "intake/memory_priv.h"
+#include "intake/generation_priv.h"
 #include "intake/intake.h"
 #include "intake/proof_priv.h"
+#include "intake/share_priv.h"
 #include "io/stream.h"
 #include "io/worker.h"
 #include "jobs/scan.h"
@@ -26,64 +30,7 @@
 #define REFUSALS_BURST      20 /* audited refusals at once; more are counted and told together */
 #define REFUSALS_PER_SECOND 2
 
-/* ---- configuration ---- */
-
-struct networks {
-    struct sp_network *items;
-    size_t count;
-};
-
-struct who {
-    struct sp_tenant *tenant;
-    struct sp_network *networks;
-    size_t network_count;
-    uint8_t secret[SP_SHA256_LEN]; /* of the secret header's value */
-    char digest[65];               /* SHA-256 of its file, hexadecimal */
-};
-
-struct issuer {
-    char *issuer, *audience, *claim;
-    char *tenant; /* "": any */
-    int64_t leeway_ms;
-    struct sp_token_keys *keys;
-};
-
-/* Immutable; counted by sessions and transactions. */
-struct generation {
-    unsigned refs;
-    char *node;
-    char *hostname;
-    struct sp_smtp_server_config *servers; /* by listen index */
-    enum sp_listen_tls *listen_tls;
-    bool *plain_ok;
-    bool *bounces;            /* by listen index: takes nothing else */
-    struct networks *proxies; /* by listen index */
-    size_t listen_count;
-    unsigned auth; /* mechanisms */
-    unsigned relays;
-    size_t max_sessions;
-    size_t max_source;
-    int64_t scan_ms;
-    double max_connects; /* of one source in a minute; 0: any */
-    bool long_lines;     /* they are sent as they are */
-    int64_t expire_ms;   /* where policy names none */
-    struct sp_policy *policy;
-    struct sp_policy_stage stage; /* draft NULL: nothing is staged */
-    struct sp_tls_context *tls;
-    struct sp_dns_resolver *resolver; /* NULL: no key of a signature can be had */
-    struct issuer *issuers;
-    size_t issuer_count;
-    struct who *tenants;
-    size_t tenant_count;
-};
-
-struct generation *sp_intake_generation_new(const struct sp_intake_settings *s,
-                                            const struct sp_clock *clock);
-struct generation *sp_intake_generation_ref(struct generation *g);
-void sp_intake_generation_unref(struct generation *g);
-
 /* ---- intake ---- */
-
 struct gate {
     struct sp_intake *in;
     struct sp_listener *listener;
@@ -102,8 +49,13 @@ struct sp_intake {
     struct sp_map *sources; /* by address: struct source of limits.c */
     struct sp_map *quotas;  /* by tenant: struct quota of limits.c */
     struct sp_map *seen;    /* by tenant: struct seen of seen.c */
-    struct sp_dkim *dkim;   /* made when the first signature is looked at */
+    struct shares shares;
+    struct flows flows;
+    struct memories memories;
+    struct sp_dkim *dkim; /* made when the first signature is looked at */
     struct sp_intake_stats stats;
+    int64_t told_many_ms; /* when it was logged that some are turned away; 0: never */
+    uint64_t turned_away_untold;
     int64_t told_full_ms;  /* when it was logged that descriptors have run out; 0: never */
     unsigned transactions; /* handed to the scanner or the queue, not ended */
     bool draining;
@@ -134,17 +86,25 @@ struct session {
     struct sp_stream *stream;
     struct sp_smtp_server *server;
     struct sp_timer *timer;
-    struct sp_timer *pace; /* reading waits for the tenant's rate; NULL: it never had to */
     const struct sp_tls_proof *proof; /* NULL without TLS */
     char ip[SP_ADDR_TEXT_MAX];
     struct sp_addr peer;
     struct sp_buf helo;
-    char *
-        user_tenant; /* name of the tenant proved by AUTH; NULL if none. Found anew in each generation */
+    char *user_tenant; /* name of that proved by AUTH, or NULL; found anew in each generation */
     struct sp_buf user;
-    const char *login; /* how the user was proved: "auth-plain", ... */
-    bool counted;      /* among its source's sessions */
-    unsigned failures; /* of AUTH */
+    const char *login;     /* how the user was proved: "auth-plain", ... */
+    bool counted;          /* among its source's sessions */
+    struct source *source; /* if counted */
+    struct share *share;   /* its source's, then its tenant's; NULL: none */
+    struct flow_place flow;
+    struct {
+        size_t of_all, of_source; /* bytes counted there */
+        bool waits;               /* its message: there is no room for more of it */
+        int64_t since_ms;
+        struct sp_timer *timer; /* NULL: it never had to */
+    } memory;
+    int64_t held_at_ms; /* since when we don't read from it; 0: we do */
+    unsigned failures;  /* of AUTH */
     struct sp_timer *delay;
     struct {
         struct sp_scram *exchange; /* NULL: none is under way */
@@ -152,13 +112,14 @@ struct session {
         char *tenant; /* NULL: there is no such user */
         bool proved;  /* the client; its last, empty response is awaited */
     } scram;
-    bool
-        token_failed; /* its error is on its way to the client; whatever it says to that, it is refused */
-    bool proxied;   /* a load balancer's: its PROXY header is awaited */
-    bool wants_tls; /* STARTTLS was answered: the handshake begins when the output has drained */
+    bool token_failed; /* its error is on its way; whatever the client says to it, it is refused */
+    bool proxied;      /* a load balancer's: its PROXY header is awaited */
+    bool wants_tls;    /* STARTTLS was answered: the handshake begins when the output has drained */
     bool in_handshake;
-    bool holding; /* reading is paused until the body has room */
-    bool closing; /* the last output is on its way */
+    bool holding;    /* reading waits until the body has room */
+    bool is_stuffed; /* reading waits until the peer has taken our replies */
+    bool is_held;    /* reading waits, whatever for */
+    bool closing;    /* the last output is on its way */
     bool pumping;
     struct proof refused;   /* what failed at the last MAIL; who NULL: nothing to tell */
     struct transaction *tx; /* NULL outside */
@@ -167,6 +128,8 @@ struct session {
 
 /* Runs the machine on what has come, and sends what it says. */
 void sp_intake_session_pump(struct session *s);
+/* Reads from it, or does not, as the session's state asks. */
+void sp_intake_session_hold(struct session *s);
 /* Answers the event that waits, and goes on. text: may be empty */
 void sp_intake_session_answer(struct session *s, enum sp_rc rc, struct sp_bytes text);
 void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
@@ -191,9 +154,8 @@ struct recipient {
     struct sp_decision decision;
     const struct sp_decision *would; /* what the policy said where it is only observed; else NULL */
     bool is_copy;                    /* added by a rule */
-    struct sp_bytes
-        was; /* whom the sender named, where a rule redirected; empty: the address itself */
-    const char *way_rule; /* the rule that added or redirected; lent by policy */
+    struct sp_bytes was;             /* whom the sender named, where a rule redirected; or empty */
+    const char *way_rule;            /* the rule that added or redirected; lent by policy */
     uint16_t group;
 };
 
@@ -202,14 +164,16 @@ struct transaction {
     struct session *session; /* NULL once it is gone */
     struct generation *gen;
     struct sp_arena *arena;
-    const struct sp_policy
-        *policy;                   /* that decides: the live one, or at the end of data the draft */
-    const struct sp_policy *other; /* that is only asked; NULL: nothing is staged */
-    size_t otherwise;              /* recipients for whom it says something else */
+    const struct sp_policy *policy; /* that decides: the live one, or at the end the draft */
+    const struct sp_policy *other;  /* that is only asked; NULL: nothing is staged */
+    size_t otherwise;               /* recipients for whom it says something else */
     struct sp_id id;
     int64_t time_ms; /* wall clock, of MAIL */
     int64_t skew_ms; /* of the steady clock then */
     struct proof proof;
+    struct memory *memory;           /* where its bytes are counted: the tenant's; NULL: nowhere */
+    size_t of_tenant, of_all;        /* of_all: behind its session's end */
+    const struct sp_tenant *counted; /* as a session of this tenant's; NULL: not known yet whose */
     struct candidates among;
     struct signature *signature; /* NULL: no DKIM proof is asked for */
     struct sp_bytes sender;
@@ -228,6 +192,7 @@ struct transaction {
     /* the message */
     struct sp_buf head; /* until the header is split; then the header as received */
     bool split;
+    bool whole;           /* its end has come: it goes its way, and is not given up any more */
     enum sp_rc refuse_rc; /* refused at the end of data */
     struct sp_header header;
     unsigned removed; /* REMOVED_ bits */
@@ -241,8 +206,8 @@ struct transaction {
     int64_t scan_deadline_ms; /* monotonic */
     struct sp_buf scan_reply_bytes;
     struct sp_jobs_scan_reply scan;
-    bool scanned; /* asked, whatever came */
-    bool scan_failed;
+    bool scanned;        /* asked, whatever came */
+    enum sp_rc scan_why; /* it failed; SP_OK: it did not */
 
     /* the record */
     struct sp_accept accept;
@@ -268,6 +233,8 @@ SP_MUST_CHECK enum sp_rc sp_intake_tx_rcpt(struct transaction *tx,
                                            struct sp_bytes *text);
 /* Takes bytes of the message. */
 void sp_intake_tx_chunk(struct transaction *tx, struct sp_bytes chunk);
+/* It is refused at its end, and keeps nothing until then. before: its end. after: sp_intake_session_hold */
+void sp_intake_tx_give_up(struct transaction *tx, enum sp_rc rc);
 /* returns: whether the session should stop reading until tx's body has room (it pumps then) */
 bool sp_intake_tx_is_full(struct transaction *tx);
 /* The message is whole: finishes, scans, decides, queues; the session's answer follows. */

@@ -1,8 +1,8 @@
 /*
  * What one source, one tenant may take of the gateway. A source is an IPv4 address or an IPv6 /64: it has so many sessions
- * at a time, so many connections a minute, and so many wrong passwords before none of its are looked at for a while. A tenant has so many messages a minute
- * and bytes a second, as buckets that fill with time; its sessions are slowed or deferred, nobody else's. Sources without
- * a session and without a failure that still counts are forgotten; the table has a maximum, and a full one forgets the
+ * at a time, so many connections a minute, and so many wrong passwords before none of its are looked at for a while. A tenant has so many sessions that send, and
+ * so many messages a minute, as buckets that fill with time; its sessions are deferred, nobody else's. Bytes a second of
+ * either are flow.c's. Sources without a session and without a failure that still counts are forgotten; the table has a maximum, and a full one forgets the
  * mildest first, since who has failed most is who must be known.
  */
 #include "intake/intake_priv.h"
@@ -10,25 +10,18 @@
 #define SOURCES_MAX     20000
 #define FAILURES_MAX    20               /* wrong passwords that a source may have standing */
 #define FAILURE_LIFE_MS ((int64_t)60000) /* one is forgiven after so long */
-#define BYTES_BURST_MS  2000             /* a tenant may be ahead of its rate by so much */
 #define MINUTE_MS       60000
 #define BOUNCES_MAX     60 /* of a tenant, a minute */
 
-struct source {
-    unsigned sessions;
-    unsigned failures;
-    int64_t failure_at_ms; /* of the last one that was forgiven or counted */
-    double connects;       /* tokens; starts full */
-    int64_t connects_at_ms;
-};
-
 struct quota {
+    size_t sessions; /* with a transaction in its name */
     double messages; /* tokens; starts full */
     int64_t messages_at_ms;
-    double bytes; /* below 0: in debt, reading waits */
-    int64_t bytes_at_ms;
     double bounces; /* tokens; starts full */
     int64_t bounces_at_ms;
+    struct share share;
+    struct flow flow;
+    struct memory memory;
 };
 
 /* The address without port; of IPv6 the network that a site has for itself. */
@@ -109,7 +102,8 @@ bool sp_intake_source_enter(struct sp_intake *in, const struct sp_addr *peer)
 
     bool limited = in->now->max_connects > 0;
 
-    if (src->sessions >= in->now->max_source || (limited && src->connects < 1.0))
+    if (src->sessions >= in->now->max_source || (limited && src->connects < 1.0) ||
+        !sp_intake_memory_admits(in, src, peer))
         return false;
     if (limited)
         src->connects -= 1.0;
@@ -123,8 +117,15 @@ void sp_intake_source_leave(struct sp_intake *in, const struct sp_addr *peer)
 
     sp_assert(src->sessions > 0);
     src->sessions--;
-    if (src->sessions == 0 && src->failures == 0 && src->connects >= in->now->max_connects)
+    if (src->sessions == 0 && src->failures == 0 && src->connects >= in->now->max_connects &&
+        sp_intake_flow_is_full(&src->flow, in->now->source_bytes,
+                               sp_clock_mono_ms(in->parts.clock)))
         sp_free(sp_map_remove(in->sources, key_of(peer)));
+}
+
+struct source *sp_intake_source_get(struct sp_intake *in, const struct sp_addr *peer)
+{
+    return source_of(in, peer);
 }
 
 bool sp_intake_source_may_guess(struct sp_intake *in, const struct sp_addr *peer)
@@ -152,10 +153,34 @@ static struct quota *quota_of(struct sp_intake *in, const struct sp_tenant *t)
         q = sp_calloc(1, sizeof(*q));
         q->messages = (double)t->limits.messages;
         q->bounces = BOUNCES_MAX;
-        q->messages_at_ms = q->bytes_at_ms = q->bounces_at_ms = sp_clock_mono_ms(in->parts.clock);
+        q->messages_at_ms = q->bounces_at_ms = sp_clock_mono_ms(in->parts.clock);
         sp_map_put(in->quotas, sp_bytes_cstr(t->name), q);
     }
     return q;
+}
+
+struct share *sp_intake_tenant_share(struct sp_intake *in, const struct sp_tenant *t)
+{
+    return &quota_of(in, t)->share;
+}
+
+bool sp_intake_tenant_enter(struct sp_intake *in, const struct sp_tenant *t)
+{
+    struct quota *q = quota_of(in, t);
+    size_t relays = in->now->relays;
+
+    if (t->limits.sessions > 0 && q->sessions >= ((size_t)t->limits.sessions + relays - 1) / relays)
+        return false;
+    q->sessions++;
+    return true;
+}
+
+void sp_intake_tenant_leave(struct sp_intake *in, const struct sp_tenant *t)
+{
+    struct quota *q = quota_of(in, t);
+
+    sp_assert(q->sessions > 0);
+    q->sessions--;
 }
 
 bool sp_intake_tenant_may_send(struct sp_intake *in, const struct sp_tenant *t)
@@ -176,6 +201,22 @@ bool sp_intake_tenant_may_send(struct sp_intake *in, const struct sp_tenant *t)
         return false;
     q->messages -= 1.0;
     return true;
+}
+
+enum sp_rc sp_intake_tenant_begin(struct session *s, const struct sp_tenant *t)
+{
+    enum sp_rc rc = sp_intake_memory_check(s, t);
+
+    if (rc != SP_OK)
+        return rc;
+    if (!sp_intake_tenant_enter(s->in, t))
+        return SP_E_INTAKE_RATE;
+    if (!sp_intake_tenant_may_send(s->in, t)) {
+        sp_intake_tenant_leave(s->in, t);
+        return SP_E_INTAKE_RATE;
+    }
+    s->share = sp_intake_tenant_share(s->in, t);
+    return SP_OK;
 }
 
 bool sp_intake_bounce_has_room(struct sp_intake *in, const struct sp_tenant *t)
@@ -200,21 +241,14 @@ bool sp_intake_bounce_take_room(struct sp_intake *in, const struct sp_tenant *t)
     return true;
 }
 
-int64_t sp_intake_tenant_took(struct sp_intake *in, const struct sp_tenant *t, size_t bytes)
+struct memory *sp_intake_tenant_memory(struct sp_intake *in, const struct sp_tenant *t)
 {
-    double rate = (double)t->limits.bytes / in->now->relays / 1000.0; /* a millisecond */
-    int64_t now = sp_clock_mono_ms(in->parts.clock);
-    struct quota *q;
+    return &quota_of(in, t)->memory;
+}
 
-    if (t->limits.bytes == 0)
-        return 0;
-    q = quota_of(in, t);
-    q->bytes += (double)(now - q->bytes_at_ms) * rate;
-    q->bytes_at_ms = now;
-    if (q->bytes > rate * BYTES_BURST_MS)
-        q->bytes = rate * BYTES_BURST_MS;
-    q->bytes -= (double)bytes;
-    return q->bytes >= 0 ? 0 : (int64_t)(-q->bytes / rate) + 1;
+struct flow *sp_intake_tenant_flow(struct sp_intake *in, const struct sp_tenant *t)
+{
+    return &quota_of(in, t)->flow;
 }
 
 void sp_intake_limits_free(struct sp_intake *in)

@@ -6,8 +6,6 @@
 
 #include "mail/idn.h"
 
-#define OWN_BODY_MAX (1024 * 1024)
-
 void sp_intake_own_decision(struct sp_arena *arena, enum sp_floor floor, int64_t expire_at_ms,
                             struct sp_accept_decision *out)
 {
@@ -151,10 +149,11 @@ enum sp_rc sp_intake_return(struct transaction *tx)
     sp_buf_init(&kept, 8192);
     sp_dsn_keep_header(&tx->header, &kept);
     dsn.original_header = sp_buf_bytes(&kept);
-    sp_buf_init(&text, OWN_BODY_MAX);
+    sp_buf_init(&text, SP_QUEUE_BODY_STAY_MAX);
     rc = sp_dsn_build(&dsn, &text);
     if (rc == SP_OK) {
         tx->child_body = sp_queue_body_new(tx->in->parts.queue, &tx->child.id);
+        sp_queue_body_stay(tx->child_body);
         rc = sp_queue_body_feed(tx->child_body, sp_buf_bytes(&text));
     }
     if (rc == SP_OK)
@@ -171,6 +170,7 @@ struct submission {
     struct sp_arena *arena;
     struct sp_accept accept;
     struct sp_queue_body *body;
+    bool again;
     void (*done)(void *arg, enum sp_rc rc, const struct sp_id *id);
     void *arg;
 };
@@ -206,7 +206,7 @@ static void on_body(void *arg, enum sp_rc rc)
     }
     sp_queue_body_sha256(sub->body, sha256);
     sp_buf_init(&event, 65536);
-    sp_intake_audit_own(&sub->accept, sha256, sp_queue_body_len(sub->body), &event);
+    sp_intake_audit_own(&sub->accept, sha256, sp_queue_body_len(sub->body), sub->again, &event);
     rc = sp_buf_rc(&event);
     if (rc == SP_OK)
         sub->accept.audit.events[0] = sp_arena_copy(sub->arena, sp_buf_bytes(&event));
@@ -235,6 +235,7 @@ static void set_submission(struct submission *sub, const struct sp_intake_own *o
     a->skew_ms = sp_clock_skew_ms(in->parts.clock);
     a->kind = own->kind;
     a->needs = own->needs;
+    sub->again = own->again;
     a->message_id = sp_arena_copy(sub->arena, own->message_id);
     a->tenant = sp_arena_copy(sub->arena, own->tenant);
     a->sender = sp_arena_copy(sub->arena, own->from);

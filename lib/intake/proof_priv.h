@@ -49,6 +49,8 @@ SP_MUST_CHECK enum sp_rc sp_intake_prove(const struct session *s, const struct g
 /* Fills the proof of one tenant from the connection alone: certificate, network. */
 void sp_intake_prove_connection(const struct session *s, const struct who *w, struct proof *out);
 void sp_intake_proof_require(struct proof *p, const char *signal, bool holds);
+/* One that holds and was not asked for. */
+void sp_intake_proof_note(struct proof *p, const char *signal);
 
 /*
  * Looks at the header: signals in fields, From and Sender. Sets the transaction's proof to the tenant that they prove.
@@ -69,7 +71,7 @@ SP_MUST_CHECK enum sp_rc sp_intake_sender_header(const struct transaction *tx, c
 
 /* ---- signatures ---- */
 
-/* The tenant must be proved by DKIM: the header is there, the look-ups begin. */
+/* The header is there: look-ups begin, if the tenant must be proved by DKIM, or if one of its domains has signed. */
 void sp_intake_signature_start(struct transaction *tx);
 /* Bytes of the message as received. */
 void sp_intake_signature_feed(struct transaction *tx, struct sp_bytes bytes);

@@ -18,7 +18,7 @@ void sp_intake_proof_require(struct proof *p, const char *signal, bool holds)
         p->failed[p->failed_count++] = signal;
 }
 
-static void note(struct proof *p, const char *signal)
+void sp_intake_proof_note(struct proof *p, const char *signal)
 {
     sp_assert(p->also_count < PROOF_SIGNALS_MAX);
     p->also[p->also_count++] = signal;
@@ -60,7 +60,7 @@ void sp_intake_prove_connection(const struct session *s, const struct who *w, st
         sp_intake_proof_require(out, "tls-cert", has_certificate(w, s));
     if (t->proofs.any_network) {
         if (in_network(w, s))
-            note(out, "network");
+            sp_intake_proof_note(out, "network");
     } else {
         sp_intake_proof_require(out, "network", in_network(w, s));
     }
@@ -88,9 +88,9 @@ static enum sp_rc by_user(const struct session *s, const struct generation *g,
     sp_intake_proof_require(out, "auth", true);
     sp_intake_proof_require(out, "tls", s->proof != NULL);
     if (in_network(w, s))
-        note(out, "network");
+        sp_intake_proof_note(out, "network");
     if (has_certificate(w, s))
-        note(out, "tls-cert");
+        sp_intake_proof_note(out, "tls-cert");
     *among = (struct candidates){.index = (size_t)(w - g->tenants)};
     return sp_intake_sender_envelope(g, w, sender);
 }

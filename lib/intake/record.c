@@ -175,6 +175,8 @@ static uint32_t needs_of(const struct transaction *tx)
         needs |= SP_NEEDS_8BIT;
     if (sp_intake_has_long_lines(tx))
         needs |= SP_NEEDS_LONG;
+    if (sp_intake_has_long_word(tx))
+        needs |= SP_NEEDS_LONG_WORD;
     if (tx->mail.body == SP_BODY_8BITMIME)
         needs |= SP_ASKED_8BITMIME;
     if (tx->mail.smtputf8 && !sp_text_is_ascii(tx->header.bytes))
@@ -310,11 +312,24 @@ static enum sp_rc set_audit(struct transaction *tx)
         uint8_t sha256[32];
 
         sp_queue_body_sha256(tx->child_body, sha256);
-        sp_intake_audit_own(&tx->child, sha256, sp_queue_body_len(tx->child_body), &b);
+        sp_intake_audit_own(&tx->child, sha256, sp_queue_body_len(tx->child_body), false, &b);
     }
     add_event(tx, &b);
     sp_buf_clear(&b);
     return tx->record_rc;
+}
+
+/* Those who decide about it can be told now. */
+static void tell_held(const struct transaction *tx)
+{
+    const struct sp_intake_parts *parts = &tx->in->parts;
+
+    for (size_t i = 0; parts->held != NULL && i < tx->recipient_count; i++) {
+        const struct sp_decision *d = &tx->recipients[i].decision;
+
+        if (d->verb == SP_DO_HOLD && d->hold.by[0] != '\0')
+            parts->held(parts->arg, &tx->id, sp_bytes_cstr(d->hold.by));
+    }
 }
 
 static void on_queued(void *arg, enum sp_rc rc)
@@ -330,6 +345,7 @@ static void on_queued(void *arg, enum sp_rc rc)
 
         sp_intake_note_seen(in, SIGHTING_ACCEPTED, &what);
         in->stats.accepted++;
+        tell_held(tx);
         sp_log_debug(in->parts.log, "intake.accepted", SP_ID("message", &tx->id),
                      SP_INT("size", tx->data.size), SP_INT("recipients", tx->recipient_count));
         sp_id_format(&tx->id, text + 10);

@@ -10,8 +10,8 @@
 #include "policy/facts_read.h"
 
 /* The facts of then, with time and recipient of now. */
-static void set_facts(struct sp_intake *in, struct sp_bytes tenant, struct sp_bytes to,
-                      struct sp_facts *f)
+static enum sp_rc set_facts(struct sp_intake *in, struct sp_bytes tenant, struct sp_bytes to,
+                            struct sp_facts *f)
 {
     const struct sp_policy *policy = in->now->policy;
     struct sp_address a;
@@ -34,12 +34,15 @@ static void set_facts(struct sp_intake *in, struct sp_bytes tenant, struct sp_by
         sp_facts_set_unknown(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
     else
         sp_facts_set_number(f, SP_FACT_RECIPIENT_FIRST_CONTACT, is_new);
+    if (sp_intake_wish(in, tenant, to, f) < 0)
+        return SP_E_ROLE_GONE;
     if (in->parts.remembered != NULL && sp_address_parse(to, &a) == SP_OK)
         sp_facts_set_number(f, SP_FACT_DOMAIN_REMEMBERED,
                             in->parts.remembered(in->parts.arg, a.domain));
     else
         sp_facts_set_unknown(f, SP_FACT_DOMAIN_REMEMBERED);
     sp_policy_fill(policy, f);
+    return SP_OK;
 }
 
 static bool has_way(const struct sp_decision *d)
@@ -64,7 +67,8 @@ enum sp_rc sp_intake_redecide(struct sp_intake *in, const struct sp_intake_redir
         return sp_fail(err, SP_E_USAGE, "to: no address that mail can go to");
     if (r->accept->facts.len == 0 || sp_facts_read(r->accept->facts, arena, &facts) != SP_OK)
         return sp_fail(err, SP_E_NOT_FOUND, "the facts of its decision are not kept");
-    set_facts(in, r->accept->tenant, r->to, &facts);
+    if (set_facts(in, r->accept->tenant, r->to, &facts) != SP_OK)
+        return sp_fail(err, SP_E_ROLE_GONE, "what recipients have chosen is not known yet");
     sp_policy_decide(in->now->policy, &facts, &d);
     if (d.verb == SP_DO_REJECT || d.verb == SP_DO_DISCARD)
         return sp_fail(err, SP_E_INTAKE_POLICY, "rule %s does not let it go there", d.rule);

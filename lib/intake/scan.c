@@ -14,7 +14,7 @@ static void ask(struct transaction *tx);
 
 static void give_up(struct transaction *tx, enum sp_rc why)
 {
-    tx->scan_failed = true;
+    tx->scan_why = why;
     tx->in->stats.scans_failed++;
     sp_log_warn(tx->in->parts.log, "intake.scan-failed", SP_ID("message", &tx->id),
                 SP_RC("why", why));

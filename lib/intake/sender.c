@@ -99,9 +99,10 @@ static void read_boxes(const struct transaction *tx, const struct who *w, struct
     struct sp_field f;
     struct sp_address a;
     struct sp_bytes rest;
+    size_t at = 0;
 
     *out = (struct boxes){.readable = true, .own = true};
-    while (sp_header_find(&tx->header, name, out->fields, &f)) {
+    while (sp_header_next_of(&tx->header, name, &at, &f)) {
         bool failed = false;
 
         out->fields++;

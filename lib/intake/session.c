@@ -8,10 +8,10 @@
 #include "intake/intake_priv.h"
 #include "io/proxy.h"
 
-#define PROXY_PATIENCE_MS 5000  /* for a load balancer's header */
-#define CLOSE_PATIENCE_MS 10000 /* for the peer to take our last words */
-#define PACE_MAX_MS       5000  /* a session is looked at again after so long */
-#define TURN_LINES        100   /* commands of one session in a turn; then the others have theirs */
+#define PROXY_PATIENCE_MS 5000        /* for a load balancer's header */
+#define CLOSE_PATIENCE_MS 10000       /* for the peer to take our last words */
+#define COMMAND_LEN       20          /* bytes of a command, for who does how much */
+#define UNREAD_MAX        (64 * 1024) /* of our replies, that the peer has not taken */
 
 static void greet(struct session *s);
 
@@ -51,8 +51,18 @@ static void on_input(void *arg)
 
     if (s->proxied)
         take_proxy(s);
+    else if (sp_intake_share_waits(s->in, s->share))
+        sp_stream_tell_anyway(s->stream);
     else
         sp_intake_session_pump(s);
+}
+
+/* It is greeted at once, and read from when its source may send. */
+static void greet_in_smtp(struct session *s)
+{
+    s->server = sp_smtp_server_new(&s->gen->servers[s->listen]);
+    sp_intake_flow_ask(s);
+    sp_intake_session_pump(s);
 }
 
 static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
@@ -61,24 +71,35 @@ static void on_tls(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof)
 
     s->in_handshake = false;
     if (rc != SP_OK) {
+        s->in->stats.handshakes_failed++;
+        s->in->stats.handshakes_timed_out += rc == SP_E_TIMEOUT;
         sp_log_info(s->in->parts.log, "intake.tls-failed", SP_RC("why", rc));
         sp_intake_session_free(s);
         return;
     }
     s->proof = proof;
-    if (s->server == NULL)
-        s->server = sp_smtp_server_new(&s->gen->servers[s->listen]);
-    else
-        sp_smtp_server_tls_done(s->server);
+    if (s->server == NULL) {
+        greet_in_smtp(s);
+        return;
+    }
+    sp_smtp_server_tls_done(s->server);
     sp_intake_session_pump(s);
+}
+
+/* The time for it runs from its beginning: no byte of it moves the end. */
+static void shake_hands(struct session *s)
+{
+    struct sp_tls_params params = {.timeout_ms = s->gen->handshake_ms};
+
+    s->in_handshake = true;
+    sp_tls_start(s->stream, s->gen->tls[s->listen], &params, on_tls, s);
 }
 
 static void start_tls(struct session *s)
 {
     s->wants_tls = false;
-    s->in_handshake = true;
-    sp_stream_hold_input(s->stream, false);
-    sp_tls_start(s->stream, s->gen->tls, NULL, on_tls, s);
+    sp_intake_session_hold(s);
+    shake_hands(s);
 }
 
 static void on_drained(void *arg)
@@ -87,6 +108,11 @@ static void on_drained(void *arg)
 
     if (s->wants_tls && !s->in_handshake && !s->closing)
         start_tls(s);
+    if (s->is_stuffed) {
+        s->is_stuffed = false;
+        sp_intake_session_hold(s);
+        sp_intake_session_pump(s);
+    }
 }
 
 static void on_closed(void *arg, enum sp_rc why)
@@ -112,18 +138,49 @@ static void rearm(struct session *s)
     sp_timer_start(s->timer, due > now ? due - now : 0);
 }
 
+static bool waits_for_us(const struct session *s)
+{
+    return s->holding || s->flow.waits || s->memory.waits;
+}
+
+/* What we keep a client waiting for is not its time: the machine's deadlines move. */
+void sp_intake_session_hold(struct session *s)
+{
+    bool waits = waits_for_us(s);
+    bool hold = waits || s->wants_tls || s->is_stuffed;
+    int64_t now = sp_clock_mono_ms(s->in->parts.clock);
+
+    if (waits && s->held_at_ms == 0) {
+        s->held_at_ms = now;
+    } else if (!waits && s->held_at_ms != 0) {
+        if (s->server != NULL)
+            sp_smtp_server_held(s->server, now - s->held_at_ms);
+        s->held_at_ms = 0;
+    }
+    if (hold != s->is_held)
+        sp_stream_hold_input(s->stream, hold);
+    s->is_held = hold;
+    rearm(s);
+}
+
 static void on_timer(void *arg)
 {
     struct session *s = arg;
 
     if (s->closing || s->proxied) {
+        s->in->stats.timed_out += s->proxied;
         sp_intake_session_free(s);
         return;
     }
-    if (s->server != NULL && !s->in_handshake && sp_smtp_server_check_time(s->server))
-        sp_intake_session_pump(s);
-    else
+    /* the time that it waits is not its own; it is armed again when it goes on */
+    if (waits_for_us(s))
+        return;
+    if (s->server == NULL || s->in_handshake || !sp_smtp_server_check_time(s->server)) {
         rearm(s);
+        return;
+    }
+    s->in->stats.timed_out++;
+    sp_intake_session_pump(s);
 }
 
 bool sp_intake_is_proxy(const struct generation *g, size_t listen, const struct sp_addr *peer)
@@ -140,13 +197,16 @@ bool sp_intake_is_proxy(const struct generation *g, size_t listen, const struct 
 /* The client is known: TLS at once, or our greeting. */
 static void greet(struct session *s)
 {
+    if (s->counted) {
+        s->source = sp_intake_source_get(s->in, &s->peer);
+        s->share = &s->source->share;
+    }
+    sp_intake_share_took(s->in, s->share, SP_INTAKE_COST_SESSION);
     if (s->gen->listen_tls[s->listen] == SP_LISTEN_IMPLICIT) {
-        s->in_handshake = true;
-        sp_tls_start(s->stream, s->gen->tls, NULL, on_tls, s);
+        shake_hands(s);
         return;
     }
-    s->server = sp_smtp_server_new(&s->gen->servers[s->listen]);
-    sp_intake_session_pump(s);
+    greet_in_smtp(s);
 }
 
 void sp_intake_session_start(struct sp_intake *in, size_t listen, int fd,
@@ -181,6 +241,8 @@ void sp_intake_session_free(struct session *s)
 {
     struct sp_intake *in = s->in;
 
+    sp_intake_flow_forget(s);
+    sp_intake_memory_leave(s);
     if (s->counted)
         sp_intake_source_leave(in, &s->peer);
     sp_slots_remove(in->sessions, s->handle);
@@ -191,7 +253,6 @@ void sp_intake_session_free(struct session *s)
         sp_intake_bounce_orphan(s->bounce);
     sp_smtp_server_free(s->server);
     sp_timer_free(s->timer);
-    sp_timer_free(s->pace);
     sp_timer_free(s->delay);
     sp_intake_login_forget(s);
     sp_stream_free(s->stream);
@@ -210,11 +271,14 @@ static void drop_transaction(struct session *s)
         sp_intake_tx_free(s->tx);
     s->tx = NULL;
     sp_intake_bounce_drop(s);
-    if (s->holding) { /* it waited for this message's body, or for its tenant's rate */
+    if (s->memory.waits) {
+        s->memory.waits = false;
+        sp_timer_cancel(s->memory.timer);
+        sp_intake_session_hold(s);
+    }
+    if (s->holding) { /* it waited for this message's body */
         s->holding = false;
-        if (s->pace != NULL)
-            sp_timer_cancel(s->pace);
-        sp_stream_hold_input(s->stream, false);
+        sp_intake_session_hold(s);
     }
 }
 
@@ -227,16 +291,32 @@ static void forget(struct session *s)
     sp_buf_reset(&s->user);
 }
 
+/* Where several tenants may fit, only the header tells whose mail it is: till then it counts for its source alone. */
+static enum sp_rc count_mail(struct session *s, const struct proof *proof,
+                             const struct candidates *among)
+{
+    const struct sp_tenant *t = among->open ? NULL : proof->who->tenant;
+    enum sp_rc rc = sp_intake_flow_check(s, t);
+
+    if (rc == SP_OK && t != NULL)
+        rc = sp_intake_tenant_begin(s, t);
+    else if (rc == SP_OK)
+        rc = sp_intake_memory_check(s, NULL);
+    if (rc == SP_OK && t == NULL && s->source != NULL)
+        s->share = &s->source->share;
+    return rc;
+}
+
 static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
 {
     struct candidates among;
-    struct proof proof;
+    struct proof proof = {0};
     enum sp_rc rc = sp_queue_ready(s->in->parts.queue);
 
     if (rc == SP_OK)
         rc = sp_intake_prove(s, s->in->now, &ev->address, &proof, &among);
-    if (rc == SP_OK && !sp_intake_tenant_may_send(s->in, proof.who->tenant))
-        rc = SP_E_INTAKE_RATE;
+    if (rc == SP_OK)
+        rc = count_mail(s, &proof, &among);
     if (rc == SP_OK) {
         s->tx = sp_intake_tx_new(s, &proof, &among, ev);
     } else if (sp_rc_info(rc)->class == SP_CLASS_PERM) {
@@ -250,8 +330,10 @@ static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
 static void on_rcpt(struct session *s, const struct sp_smtp_server_event *ev)
 {
     struct sp_bytes text = {NULL, 0};
-    enum sp_rc rc = sp_intake_tx_rcpt(s->tx, ev, &text);
+    enum sp_rc rc = sp_intake_memory_check(s, s->tx->counted);
 
+    if (rc == SP_OK)
+        rc = sp_intake_tx_rcpt(s->tx, ev, &text);
     sp_smtp_server_answer(s->server, rc, text);
 }
 
@@ -265,29 +347,6 @@ static void on_data(struct session *s)
         sp_smtp_server_answer(s->server, SP_E_INTAKE_POLICY, d->text);
     else
         sp_smtp_server_answer(s->server, SP_OK, sp_bytes(NULL, 0));
-}
-
-static void on_paced(void *arg)
-{
-    struct session *s = arg;
-
-    s->holding = false;
-    sp_stream_hold_input(s->stream, false);
-    sp_intake_session_pump(s);
-}
-
-/* A tenant that is ahead of its rate waits, with its sessions alone. */
-static void pace(struct session *s, size_t bytes)
-{
-    int64_t wait_ms = sp_intake_tenant_took(s->in, s->tx->proof.who->tenant, bytes);
-
-    if (wait_ms == 0 || s->holding)
-        return;
-    if (s->pace == NULL)
-        s->pace = sp_timer_new(s->in->parts.loop, on_paced, s);
-    s->holding = true;
-    sp_stream_hold_input(s->stream, true);
-    sp_timer_start(s->pace, wait_ms < PACE_MAX_MS ? wait_ms : PACE_MAX_MS);
 }
 
 static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
@@ -317,7 +376,6 @@ static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
         break;
     case SP_SMTP_SERVER_CHUNK:
         sp_intake_tx_chunk(s->tx, ev->text);
-        pace(s, ev->text.len);
         break;
     case SP_SMTP_SERVER_END:
         sp_intake_tx_end(s->tx, &ev->data);
@@ -352,49 +410,104 @@ static void flush(struct session *s)
 static void settle(struct session *s)
 {
     if (s->closing) {
+        sp_intake_flow_forget(s);
         sp_stream_close_after_write(s->stream);
         sp_timer_start(s->timer, CLOSE_PATIENCE_MS);
         return;
     }
     if (s->wants_tls) {
-        sp_stream_hold_input(s->stream, true); /* what comes now belongs to the handshake */
+        sp_intake_session_hold(s); /* what comes now belongs to the handshake */
         if (sp_stream_pending(s->stream) == 0)
             start_tls(s);
     }
     rearm(s);
 }
 
+/* A command costs much more than as many bytes of a message; many are answered by the machine alone, without an event. */
+static void charge(struct session *s, size_t len, size_t data_len)
+{
+    size_t of_commands = len > data_len ? len - data_len : 0;
+
+    sp_intake_share_took(s->in, s->share,
+                         (unsigned)(1 + of_commands / COMMAND_LEN + data_len / 1024));
+}
+
+/* Who doesn't take our replies is not asked for more; that time is its own. */
+static void look_at_output(struct session *s)
+{
+    if (s->closing || sp_stream_pending(s->stream) <= UNREAD_MAX)
+        return;
+    s->is_stuffed = true;
+    sp_intake_session_hold(s);
+}
+
+/* returns: whether it has to wait before any more of its input is looked at */
+static bool is_full(struct session *s)
+{
+    return s->flow.waits || s->memory.waits || s->is_stuffed ||
+           (s->tx != NULL ? sp_intake_tx_is_full(s->tx) : sp_intake_bounce_is_full(s));
+}
+
+/* returns: whether the rest is for later. Not if the machine has closed: it takes no input then, and what it has to tell (the end)
+ * waits for nobody. */
+static bool is_enough(struct session *s, unsigned lines, unsigned most)
+{
+    if (is_full(s))
+        return true;
+    return lines >= most && !s->wants_tls; /* behind STARTTLS the rest must be looked at now */
+}
+
 void sp_intake_session_pump(struct session *s)
 {
     struct sp_smtp_server_event ev;
     struct sp_bytes input, left;
-    unsigned lines = 0;
+    unsigned lines = 0, most;
+    size_t data_len = 0, counted = 0;
+    bool is_cut = false;
 
     if (s->pumping || s->in_handshake || s->closing || s->server == NULL)
         return;
     s->pumping = true;
+    most = sp_intake_share_lines(s->in);
     input = left = sp_stream_input(s->stream);
+    if (input.len > 0 && !s->wants_tls && !sp_smtp_server_is_closed(s->server))
+        sp_intake_flow_ask(s);
     while (!s->closing) {
-        if (s->tx != NULL ? sp_intake_tx_is_full(s->tx) : sp_intake_bounce_is_full(s))
+        is_cut = !sp_smtp_server_is_closed(s->server) && is_enough(s, lines, most);
+        if (is_cut || !sp_smtp_server_next(s->server, &left, &ev))
             break;
-        if (lines >= TURN_LINES &&
-            !s->wants_tls) /* behind STARTTLS the rest must be looked at now */
-            break;
-        if (!sp_smtp_server_next(s->server, &left, &ev))
-            break;
+        if (ev.type == SP_SMTP_SERVER_END || ev.type == SP_SMTP_SERVER_RESET) {
+            sp_intake_flow_took(s, input.len - left.len - counted); /* while it is known whose */
+            counted = input.len - left.len;
+        }
         on_event(s, &ev);
+        if (ev.type == SP_SMTP_SERVER_END)
+            sp_intake_share_took(s->in, s->share, SP_INTAKE_COST_END);
+        else if (ev.type == SP_SMTP_SERVER_CHUNK)
+            data_len += ev.text.len;
         lines += ev.type != SP_SMTP_SERVER_CHUNK;
     }
     sp_stream_consume(s->stream, input.len - left.len);
-    if (lines >= TURN_LINES)
-        sp_stream_tell_again(s->stream);
+    charge(s, input.len - left.len, data_len);
+    sp_intake_flow_took(s, input.len - left.len - counted);
+    if (is_cut)
+        sp_stream_tell_anyway(s->stream);
     flush(s);
     s->pumping = false;
+    sp_intake_memory_weigh(s);
+    look_at_output(s);
     settle(s);
 }
 
 void sp_intake_session_answer(struct session *s, enum sp_rc rc, struct sp_bytes text)
 {
     sp_smtp_server_answer(s->server, rc, text);
-    sp_intake_session_pump(s);
+    if (!s->pumping && !s->closing && !sp_smtp_server_is_closed(s->server) &&
+        sp_stream_input(s->stream).len > 0 && sp_intake_share_waits(s->in, s->share)) {
+        flush(s); /* it has its answer now, and what it sent behind waits */
+        sp_stream_tell_again(s->stream);
+        rearm(s);
+    } else {
+        sp_intake_session_pump(s);
+    }
 }

@@ -3,12 +3,17 @@
  * body. The message goes through the library as it arrives, with nothing taken out of it yet; the keys are asked for as soon as
  * the header is there, so that they are mostly known when the body ends. A signature by any other domain is nobody's
  * business here and costs no question. If a key can't be had now, the client is told to come again.
+ *
+ * Where the settings ask for no signature, one by a domain of the tenant's is looked at all the same: if it is good, the record
+ * says so (a signal more than were needed), and if it is not, or can't be judged now, nothing comes of it. Mail waits for such
+ * keys a moment at most: a resolver that is down delays nobody's.
  */
 #include "intake/intake_priv.h"
 
 #include <stdio.h>
 
 #define KEYS_MAX     4
+#define NOTE_WAIT_MS 400 /* behind the body, for keys of a signature that is only noted */
 #define KEY_NAME_MAX 330
 #define KEY_TEXT_MAX 2048
 
@@ -25,7 +30,9 @@ struct signature {
     enum sp_rc rc; /* of the run so far */
     struct key keys[KEYS_MAX];
     size_t count;
-    size_t open; /* questions without an answer */
+    size_t open;   /* questions without an answer */
+    bool required; /* else it is only noted */
+    struct sp_timer *patience;
     void (*then)(struct transaction *tx, enum sp_rc rc);
 };
 
@@ -69,6 +76,8 @@ static bool is_signer(const struct transaction *tx, struct sp_bytes domain)
 {
     const struct sp_config_texts *wanted = &tx->proof.who->tenant->proofs.dkim;
 
+    if (!tx->signature->required)
+        return sp_tenant_has_domain(tx->proof.who->tenant, domain);
     for (size_t i = 0; i < wanted->count; i++) {
         if (sp_bytes_eq_nocase(sp_bytes_cstr(wanted->items[i]), domain))
             return true;
@@ -93,7 +102,7 @@ static void ask(struct transaction *tx, const struct sp_field *f)
     struct sp_bytes domain, selector;
     int n;
 
-    if (!sp_field_param(f, SP_LIT("d"), &domain) || !sp_field_param(f, SP_LIT("s"), &selector) ||
+    if (!sp_dkim_tag_find(f, 'd', &domain) || !sp_dkim_tag_find(f, 's', &selector) ||
         !is_signer(tx, domain) || !is_label_text(selector))
         return;
     n = snprintf(k->name, sizeof(k->name), "%.*s._domainkey.%.*s", SP_FMT(selector),
@@ -114,21 +123,39 @@ static void ask(struct transaction *tx, const struct sp_field *f)
                              SP_DNS_TXT, on_key, k);
 }
 
+static void ask_all(struct transaction *tx)
+{
+    struct signature *sig = tx->signature;
+    size_t at = 0, seen = 0;
+    struct sp_field f;
+
+    while (sig->count < KEYS_MAX && seen < SP_DKIM_RESULTS_MAX &&
+           sp_header_next_of(&tx->header, SP_LIT("DKIM-Signature"), &at, &f)) {
+        if (!sp_dkim_is_looked_at(&f))
+            continue;
+        seen++;
+        ask(tx, &f);
+    }
+}
+
 void sp_intake_signature_start(struct transaction *tx)
 {
     struct signature *sig = sp_calloc(1, sizeof(*sig));
     struct sp_intake *in = tx->in;
-    struct sp_field f;
     struct sp_err err;
 
     tx->signature = sig;
+    sig->required = tx->proof.who->tenant->proofs.dkim.count > 0;
+    if (sig->required || tx->gen->resolver != NULL)
+        ask_all(tx);
+    if (!sig->required && sig->count == 0) { /* nothing to look at: the message is not hashed */
+        sp_intake_signature_free(tx);
+        return;
+    }
     if (in->dkim == NULL)
         sig->rc = sp_dkim_new(&in->dkim, &err);
     if (sig->rc == SP_OK)
         sig->rc = sp_dkim_verify_new(in->dkim, look_up, sig, &sig->run, &err);
-    for (size_t i = 0;
-         sig->count < KEYS_MAX && sp_header_find(&tx->header, SP_LIT("DKIM-Signature"), i, &f); i++)
-        ask(tx, &f);
 }
 
 void sp_intake_signature_feed(struct transaction *tx, struct sp_bytes bytes)
@@ -168,18 +195,34 @@ static void judge(struct transaction *tx)
 {
     void (*then)(struct transaction *, enum sp_rc) = tx->signature->then;
     enum sp_rc rc = verdict(tx);
+    bool required = tx->signature->required;
 
     sp_intake_signature_free(tx);
-    sp_intake_proof_require(&tx->proof, "dkim", rc == SP_OK);
-    then(tx, rc);
+    if (required)
+        sp_intake_proof_require(&tx->proof, "dkim", rc == SP_OK);
+    else if (rc == SP_OK)
+        sp_intake_proof_note(&tx->proof, "dkim");
+    then(tx, required ? rc : SP_OK);
+}
+
+/* The keys that are still open count as not to be had. */
+static void on_late(void *arg)
+{
+    judge(arg);
 }
 
 void sp_intake_signature_finish(struct transaction *tx,
                                 void (*then)(struct transaction *tx, enum sp_rc rc))
 {
-    tx->signature->then = then;
-    if (tx->signature->open == 0)
+    struct signature *sig = tx->signature;
+
+    sig->then = then;
+    if (sig->open == 0) {
         judge(tx);
+    } else if (!sig->required) {
+        sig->patience = sp_timer_new(tx->in->parts.loop, on_late, tx);
+        sp_timer_start(sig->patience, NOTE_WAIT_MS);
+    }
 }
 
 void sp_intake_signature_free(struct transaction *tx)
@@ -192,6 +235,7 @@ void sp_intake_signature_free(struct transaction *tx)
         if (sig->keys[i].question != 0)
             sp_dns_cancel(sp_dns_resolver_ops(tx->gen->resolver), sig->keys[i].question);
     }
+    sp_timer_free(sig->patience);
     sp_dkim_run_free(sig->run);
     sp_free(sig);
     tx->signature = NULL;

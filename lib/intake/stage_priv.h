@@ -29,10 +29,19 @@ void sp_intake_stage_choose(struct transaction *tx);
 /* Decides for one recipient, and asks the other policy what it would have said. other: gets its decision as JSON, or stays empty */
 void sp_intake_stage_decide(struct transaction *tx, struct recipient *r, struct sp_buf *other);
 
+/*
+ * Holds a recipient's copy with another's (d, by whole's hold). Once it is released it goes as its own rules say, and by the
+ * hold's ladder only where that asks for more: no hold lowers a floor. Who is refused, or held already, stays that.
+ */
+void sp_intake_hold_with(struct sp_decision *d, const struct sp_decision *whole);
+
 /* Fills facts. */
 void sp_intake_facts_envelope(struct transaction *tx);
 void sp_intake_facts_header(struct transaction *tx);
 void sp_intake_facts_content(struct transaction *tx);
+/* What the recipient has chosen in the portal. returns: 1 if something, 0 if nothing, -1 if nobody knows yet */
+int sp_intake_wish(const struct sp_intake *in, struct sp_bytes tenant, struct sp_bytes address,
+                   struct sp_facts *f);
 void sp_intake_facts_recipient(struct transaction *tx, const struct sp_policy *policy,
                                struct sp_facts *f, const struct recipient *r);
 

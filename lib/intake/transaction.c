@@ -25,6 +25,7 @@ struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proo
     tx->time_ms = sp_clock_wall_ms(s->in->parts.clock);
     tx->skew_ms = sp_clock_skew_ms(s->in->parts.clock);
     tx->proof = *proof;
+    tx->counted = among->open ? NULL : proof->who->tenant;
     tx->among = *among;
     tx->mail = ev->mail;
     tx->mail.envid = sp_arena_copy(tx->arena, ev->mail.envid);
@@ -41,11 +42,20 @@ struct transaction *sp_intake_tx_new(struct session *s, const struct proof *proo
     return tx;
 }
 
+static void leave(struct transaction *tx)
+{
+    if (tx->counted != NULL)
+        sp_intake_tenant_leave(tx->in, tx->counted);
+    tx->counted = NULL;
+}
+
 void sp_intake_tx_free(struct transaction *tx)
 {
     if (tx->scan_call != 0)
         sp_jobs_cancel(tx->in->parts.jobs, tx->scan_call);
     sp_intake_signature_free(tx);
+    sp_intake_memory_drop(tx);
+    leave(tx);
     sp_content_clear(&tx->scan_content);
     sp_queue_body_free(tx->body);
     sp_queue_body_free(tx->child_body);
@@ -70,6 +80,7 @@ void sp_intake_tx_done(struct transaction *tx, enum sp_rc rc, struct sp_bytes te
 {
     struct session *s = tx->session;
 
+    leave(tx); /* the next may stand behind this one already */
     if (s != NULL) {
         s->tx = NULL;
         sp_intake_session_answer(s, rc, text);
@@ -126,6 +137,8 @@ enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server
         tx->probe = sp_arena_copy(tx->arena, token);
         return SP_OK;
     }
+    if (sp_intake_wish(tx->in, SP_LIT(""), SP_LIT(""), &tx->facts) < 0)
+        return SP_E_ROLE_GONE; /* nobody knows yet what any recipient wants */
     r = sp_intake_tx_add(tx);
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
@@ -158,6 +171,17 @@ static void refuse(struct transaction *tx, enum sp_rc rc)
     tx->body = NULL;
 }
 
+void sp_intake_tx_give_up(struct transaction *tx, enum sp_rc rc)
+{
+    sp_assert(!tx->whole);
+    refuse(tx, rc);
+    tx->session->holding = false; /* it waited for this body */
+    sp_intake_signature_free(tx);
+    if (!tx->split)
+        sp_buf_clear(&tx->head);
+    tx->split = true; /* what follows is dropped as it comes */
+}
+
 static void feed(struct transaction *tx, struct sp_bytes bytes)
 {
     enum sp_rc rc;
@@ -169,60 +193,19 @@ static void feed(struct transaction *tx, struct sp_bytes bytes)
         refuse(tx, rc);
 }
 
-/* returns: whether a DKIM signature names the field among those it covers (RFC 6376 3.5, h=) */
-static bool is_signed(const struct sp_header *h, const struct sp_field *field)
-{
-    struct sp_field sig;
-
-    for (size_t i = 0; sp_header_find(h, SP_LIT("DKIM-Signature"), i, &sig); i++) {
-        struct sp_bytes list, name;
-
-        if (!sp_field_param(&sig, SP_LIT("h"), &list))
-            continue;
-        while (sp_bytes_split(&list, ':', &name)) {
-            if (sp_bytes_eq_nocase(sp_bytes_trim(name), field->name))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* A secret field is nobody else's to see, whichever tenant's it is. */
-static bool is_private(const struct transaction *tx, const struct sp_field *f)
-{
-    if (sp_trace_is_private(f, sp_bytes(NULL, 0)))
-        return true;
-    for (size_t i = 0; i < tx->gen->tenant_count; i++) {
-        const char *name = tx->gen->tenants[i].tenant->proofs.secret_header.name;
-
-        if (name[0] != 0 && sp_field_is(f, sp_bytes_cstr(name)))
-            return true;
-    }
-    return false;
-}
-
-static unsigned kind_of(const struct sp_field *f)
-{
-    if (sp_field_is(f, SP_LIT("Bcc")))
-        return REMOVED_BCC;
-    return sp_trace_is_private(f, sp_bytes(NULL, 0)) ? REMOVED_EXCHANGE : REMOVED_SECRET;
-}
-
-/* Feeds the header without what must not leave. A private field under a signature can neither go nor stay. */
+/* Feeds the header without what must not leave. */
 static void feed_header(struct transaction *tx)
 {
     struct sp_bytes head = sp_buf_bytes(&tx->head);
     size_t at = 0, kept = 0;
     struct sp_field f;
 
-    while (sp_header_next(&tx->header, &at, &f)) {
-        if (!is_private(tx, &f))
-            continue;
-        if (is_signed(&tx->header, &f)) {
-            refuse(tx, SP_E_INTAKE_SIGNED);
-            return;
-        }
-        tx->removed |= kind_of(&f);
+    if (sp_intake_private_is_signed(tx)) {
+        refuse(tx, SP_E_INTAKE_SIGNED);
+        return;
+    }
+    while (sp_intake_private_next(tx, &at, &f)) {
+        tx->removed |= sp_intake_private_kind(&f);
         feed(tx, sp_bytes_slice(head, kept, f.at - kept));
         kept = f.at + f.raw.len;
     }
@@ -270,8 +253,7 @@ static void split_header(struct transaction *tx, bool whole)
         refuse(tx, rc);
         return;
     }
-    if (tx->proof.checks_header && tx->session->user_tenant == NULL &&
-        tx->proof.who->tenant->proofs.dkim.count > 0) {
+    if (tx->proof.checks_header && tx->session->user_tenant == NULL) {
         sp_intake_signature_start(tx);
         sp_intake_signature_feed(tx, sp_buf_bytes(&tx->head));
     }
@@ -289,20 +271,49 @@ static bool has_header_end(const struct transaction *tx, size_t from)
     return sp_bytes_find_all(sp_bytes_slice(head, from, head.len), SP_LIT("\r\n\r\n")) != SIZE_MAX;
 }
 
-void sp_intake_tx_chunk(struct transaction *tx, struct sp_bytes chunk)
+/*
+ * Takes what belongs to the header into tx->head, and some bytes of the body at most. returns: whether it is whole;
+ * chunk: what is left of it
+ */
+static bool gather_header(struct transaction *tx, struct sp_bytes *chunk)
 {
+    static const struct sp_bytes end = {(const uint8_t *)"\r\n\r\n", 4};
     size_t before = tx->head.len;
+    size_t len = chunk->len < end.len ? chunk->len : end.len; /* it may have begun before */
+    bool whole;
 
+    sp_buf_put(&tx->head, sp_bytes_slice(*chunk, 0, len));
+    whole = has_header_end(tx, before);
+    if (!whole) {
+        size_t at = sp_bytes_find_all(*chunk, end);
+        size_t upto = at == SIZE_MAX ? chunk->len : at + end.len;
+
+        whole = at != SIZE_MAX;
+        sp_buf_put(&tx->head, sp_bytes_slice(*chunk, len, upto - len));
+        len = upto;
+    }
+    *chunk = sp_bytes_slice(*chunk, len, chunk->len);
+    return whole || tx->head.len >= SP_HEADER_MAX;
+}
+
+static void feed_body(struct transaction *tx, struct sp_bytes chunk)
+{
     if (tx->refuse_rc != SP_OK)
         return;
-    if (tx->split) {
-        sp_intake_signature_feed(tx, chunk);
-        feed(tx, chunk);
+    sp_intake_signature_feed(tx, chunk);
+    feed(tx, chunk);
+}
+
+void sp_intake_tx_chunk(struct transaction *tx, struct sp_bytes chunk)
+{
+    if (tx->refuse_rc != SP_OK)
         return;
-    }
-    sp_buf_put(&tx->head, chunk);
-    if (has_header_end(tx, before) || tx->head.len >= SP_HEADER_MAX)
+    if (!tx->split) {
+        if (!gather_header(tx, &chunk))
+            return;
         split_header(tx, false);
+    }
+    feed_body(tx, chunk);
 }
 
 static void on_room(void *arg)
@@ -311,7 +322,7 @@ static void on_room(void *arg)
     struct session *s = tx->session;
 
     s->holding = false;
-    sp_stream_hold_input(s->stream, false);
+    sp_intake_session_hold(s);
     sp_intake_session_pump(s);
 }
 
@@ -324,7 +335,7 @@ bool sp_intake_tx_is_full(struct transaction *tx)
     if (tx->body == NULL || !sp_queue_body_is_full(tx->body))
         return false;
     s->holding = true;
-    sp_stream_hold_input(s->stream, true);
+    sp_intake_session_hold(s);
     sp_queue_body_wait(tx->body, on_room, tx);
     return true;
 }
@@ -379,6 +390,7 @@ static void on_finished(void *arg, enum sp_rc rc)
 
 void sp_intake_tx_end(struct transaction *tx, const struct sp_smtp_data_facts *data)
 {
+    tx->whole = true;
     tx->data = *data;
     if (!tx->split)
         split_header(tx, true);

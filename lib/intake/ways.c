@@ -14,14 +14,14 @@ static bool same_address(struct sp_bytes a, struct sp_bytes b)
 /* What r gets for a copy that `from` was decided for. */
 static void decide_as(struct transaction *tx, struct recipient *r, const struct sp_decision *from)
 {
-    struct sp_decision own = *from;
+    struct sp_decision own;
 
-    if (from->verb == SP_DO_PROTECT) {
-        sp_intake_facts_recipient(tx, tx->policy, &tx->facts, r);
-        sp_policy_decide(tx->policy, &tx->facts, &own);
-        if (own.verb == SP_DO_REJECT || own.verb == SP_DO_DISCARD)
-            own = *from;
-    }
+    sp_intake_facts_recipient(tx, tx->policy, &tx->facts, r);
+    sp_policy_decide(tx->policy, &tx->facts, &own);
+    if (own.verb == SP_DO_REJECT || own.verb == SP_DO_DISCARD)
+        own = *from;
+    if (from->verb == SP_DO_HOLD)
+        sp_intake_hold_with(&own, from);
     if (own.floor < from->floor) {
         own.floor = from->floor;
         own.lowers = NULL;

@@ -12,7 +12,8 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#define ACCEPT_TURN 64
+#define ACCEPT_TURN 16
+#define SPARES      2
 #define REST_MS     100
 
 struct sp_listener {
@@ -22,7 +23,7 @@ struct sp_listener {
     bool dead;
     struct sp_watch *watch;
     struct sp_timer *rest;
-    int spare;             /* given up for a moment when there is no other; -1: none */
+    int spares[SPARES];    /* one is given up for a moment when there is no other; -1: none */
     struct sp_bytes words; /* for whom there is no descriptor */
     void (*on_full)(void *arg);
     void (*on_accept)(void *arg, int fd, const struct sp_addr *peer);
@@ -37,39 +38,57 @@ static int take_connection(const struct sp_listener *l, struct sp_addr *peer)
     return accept4(l->fd, &peer->u.sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static void take_spare(struct sp_listener *l)
+static void take_spares(struct sp_listener *l)
 {
-    if (l->words.len > 0 && l->spare < 0)
-        l->spare = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < SPARES && l->words.len > 0; i++) {
+        if (l->spares[i] < 0)
+            l->spares[i] = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    }
 }
 
-/* Takes one connection with the descriptor kept aside, says why it ends, and ends it. returns: false, and errno, if none was
- * taken: EAGAIN if nobody waits, which accept can't tell without a descriptor */
-static bool turn_away(struct sp_listener *l)
+/* Makes room for one descriptor. Another thread may be quicker to take it, hence more than one spare. returns: whether there
+ * was one to give up */
+static bool give_up_spare(struct sp_listener *l)
 {
-    struct sp_addr peer;
-    int fd, error;
-
-    if (l->spare < 0)
-        return false;
-    close(l->spare);
-    l->spare = -1;
-    fd = take_connection(l, &peer);
-    error = errno;
-    if (fd >= 0) {
-        (void)!send(fd, l->words.ptr, l->words.len, MSG_NOSIGNAL);
-        close(fd);
+    for (int i = 0; i < SPARES; i++) {
+        if (l->spares[i] >= 0) {
+            close(l->spares[i]);
+            l->spares[i] = -1;
+            return true;
+        }
     }
-    take_spare(l);
-    if (fd >= 0 && l->on_full != NULL)
-        l->on_full(l->arg);
-    errno = error;
-    return fd >= 0;
+    return false;
 }
 
 static bool is_out_of_descriptors(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* Takes one connection with a descriptor kept aside, says why it ends, and ends it. returns: false, and errno, if none was
+ * taken: EAGAIN if nobody waits, which accept can't tell without a descriptor */
+static bool turn_away(struct sp_listener *l)
+{
+    struct sp_addr peer;
+    int fd = -1, error = EMFILE;
+
+    while (fd < 0 && is_out_of_descriptors(error)) {
+        if (!give_up_spare(l)) {
+            errno = error;
+            return false;
+        }
+        fd = take_connection(l, &peer);
+        error = errno;
+    }
+    if (fd >= 0) {
+        (void)!send(fd, l->words.ptr, l->words.len, MSG_NOSIGNAL);
+        close(fd);
+    }
+    take_spares(l);
+    if (fd >= 0 && l->on_full != NULL)
+        l->on_full(l->arg);
+    errno = error;
+    return fd >= 0;
 }
 
 static void on_ready(void *arg, int events)
@@ -101,7 +120,7 @@ static void on_rested(void *arg)
 {
     struct sp_listener *l = arg;
 
-    take_spare(l);
+    take_spares(l);
     sp_watch_set(l->watch, l->hold ? 0 : SP_READ);
 }
 
@@ -112,7 +131,7 @@ sp_listener_new(struct sp_loop *loop, int fd,
     struct sp_listener *l = sp_calloc(1, sizeof(*l));
 
     *l = (struct sp_listener){
-        .loop = loop, .fd = fd, .on_accept = on_accept, .arg = arg, .spare = -1};
+        .loop = loop, .fd = fd, .on_accept = on_accept, .arg = arg, .spares = {-1, -1}};
     l->watch = sp_watch_new(loop, fd, on_ready, l);
     l->rest = sp_timer_new(loop, on_rested, l);
     sp_watch_set(l->watch, SP_READ);
@@ -124,8 +143,8 @@ void sp_listener_free(struct sp_listener *l)
     if (l == NULL || l->dead)
         return;
     l->dead = true;
-    if (l->spare >= 0)
-        close(l->spare);
+    while (give_up_spare(l))
+        ;
     sp_watch_free(l->watch);
     sp_timer_free(l->rest);
     sp_loop_free_later(l->loop, sp_free, l);
@@ -135,7 +154,7 @@ void sp_listener_when_full(struct sp_listener *l, struct sp_bytes words, void (*
 {
     l->words = words;
     l->on_full = on_full;
-    take_spare(l);
+    take_spares(l);
 }
 
 void sp_listener_hold(struct sp_listener *l, bool hold)
@@ -171,7 +190,7 @@ void sp_stream_dismiss(struct sp_loop *loop, int fd, struct sp_bytes words)
     sp_stream_close_after_write(*stream);
 }
 
-int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_err *err)
+int sp_listen(const struct sp_addr *at, unsigned flags, int backlog, struct sp_err *err)
 {
     char text[SP_ADDR_TEXT_MAX];
     int one = 1;
@@ -185,12 +204,17 @@ int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_
         return -1;
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (reuse_port)
+    if ((flags & SP_LISTEN_SHARED) != 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+    if ((flags & SP_LISTEN_V6_ONLY) != 0)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
     if (SP_FAULT_ERRNO("io.bind", EADDRNOTAVAIL) || bind(fd, &at->u.sa, at->len) != 0 ||
         listen(fd, backlog) != 0) {
-        (void)sp_fail_errno(err, SP_E_IO, errno, "can't listen on %s", text);
+        int error = errno;
+
+        (void)sp_fail_errno(err, SP_E_IO, error, "can't listen on %s", text);
         close(fd);
+        errno = error;
         return -1;
     }
     return fd;

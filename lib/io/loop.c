@@ -27,7 +27,8 @@ struct sp_loop {
     pthread_t thread;
     bool stop;
     struct sp_list tasks; /* struct sp_task, run at the end of the turn */
-    struct post *frees;   /* newest first */
+    uint64_t turn;
+    struct post *frees; /* newest first */
     uint8_t *scratch;
 
     pthread_mutex_t lock; /* guards posts, posts_tail */
@@ -153,6 +154,7 @@ static void run_frees(struct sp_loop *loop)
 
 static void end_turn(struct sp_loop *loop)
 {
+    loop->turn++; /* these tasks and the events behind them stand in one row: they are one turn */
     run_tasks(loop);
     run_posts(loop);
     run_frees(loop);
@@ -221,6 +223,11 @@ void sp_loop_stop(struct sp_loop *loop)
 const struct sp_clock *sp_loop_clock(const struct sp_loop *loop)
 {
     return &loop->clock;
+}
+
+uint64_t sp_loop_turn(const struct sp_loop *loop)
+{
+    return loop->turn;
 }
 
 bool sp_loop_is_here(const struct sp_loop *loop)

@@ -29,6 +29,9 @@ void sp_loop_stop(struct sp_loop *loop);
 /* returns: the real clock, good as long as the loop. mono_ms is cached a turn; wall_ms too. thread: any may read */
 const struct sp_clock *sp_loop_clock(const struct sp_loop *loop);
 
+/* returns: the number of this turn: what is counted by the turn begins anew when it changes */
+uint64_t sp_loop_turn(const struct sp_loop *loop);
+
 /* returns: whether the calling thread is the loop's */
 bool sp_loop_is_here(const struct sp_loop *loop);
 #define SP_ON_LOOP(loop) sp_assert(sp_loop_is_here(loop))

@@ -7,56 +7,15 @@
 #include "io/stream.h"
 
 #include "base/fault.h"
-#include "io/loop_priv.h"
+#include "io/stream_priv.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#define LINGER_MS                                                                                  \
-    2000 /* how long a stream that has said its last word waits for the peer to close */
-
-enum phase {
-    CONNECTING,
-    OPEN,
-    HANDSHAKE,
-    FLUSHING,  /* close_after_write: output still to go */
-    LINGERING, /* all written and shut down; reads and drops until the peer closes */
-    CLOSED,    /* on_closed was told */
-};
-
-struct sp_stream {
-    struct sp_loop *loop;
-    int fd;
-    enum phase phase;
-    bool dead; /* freed, memory goes at the end of the turn */
-    bool hold;
-    bool told_drained;
-    bool eof;
-    enum sp_rc end_rc; /* what on_closed will say, with end_due */
-    bool end_due;
-    bool input_due; /* tell of input at the end of the turn, without reading */
-    bool read_due;  /* the transport has bytes that no poll shows */
-    int events;     /* watched */
-    enum sp_io_want read_want, write_want;
-    struct sp_addr peer;
-    const struct sp_stream_events *on;
-    void *arg;
-    const struct sp_stream_transport *transport;
-    void *transport_ctx;
-    void (*on_handshake)(void *arg, enum sp_rc rc);
-    void *handshake_arg;
-    struct sp_watch *watch;
-    struct sp_timer *timer; /* connecting and lingering */
-    struct sp_task task;
-    const uint8_t
-        *view; /* unconsumed input: in the loop's scratch during a callback, else in `in` */
-    size_t view_len;
-    size_t input_max; /* reading pauses while so much lies unconsumed */
-    struct sp_buf in;
-    struct sp_buf out;
-    size_t out_at; /* bytes of out that are gone */
-};
+#define LEND_MIN   8192 /* less is copied: it costs less than a piece of its own */
+#define TLS_RECORD (16 * 1024)
+#define LINGER_MS  2000 /* how long the peer may take to close after our last word */
 
 static void on_ready(void *arg, int events);
 static void on_task(void *arg);
@@ -75,7 +34,7 @@ static struct sp_stream *stream_new(struct sp_loop *loop, int fd,
     s->read_want = SP_IO_WANT_READ;
     s->write_want = SP_IO_WANT_WRITE;
     sp_buf_init(&s->in, SP_STREAM_INPUT_MAX + SP_STREAM_TURN_MAX);
-    sp_buf_init(&s->out, SIZE_MAX / 2);
+    sp_output_init(&s->out);
     sp_task_init(&s->task, on_task, s);
     if (fd >= 0)
         s->watch = sp_watch_new(loop, fd, on_ready, s);
@@ -87,7 +46,7 @@ static void free_now(void *ptr)
     struct sp_stream *s = ptr;
 
     sp_buf_clear(&s->in);
-    sp_buf_clear(&s->out);
+    sp_output_clear(&s->out);
     sp_free(s);
 }
 
@@ -113,36 +72,11 @@ void sp_stream_set_events(struct sp_stream *s, const struct sp_stream_events *ev
     s->arg = arg;
 }
 
-struct sp_bytes sp_stream_input(const struct sp_stream *s)
-{
-    return sp_bytes(s->view, s->view_len);
-}
-
 void sp_stream_consume(struct sp_stream *s, size_t n)
 {
     sp_assert(n <= s->view_len);
     s->view += n;
     s->view_len -= n;
-}
-
-size_t sp_stream_pending(const struct sp_stream *s)
-{
-    return s->out.len - s->out_at;
-}
-
-const struct sp_addr *sp_stream_peer(const struct sp_stream *s)
-{
-    return &s->peer;
-}
-
-int sp_stream_fd(const struct sp_stream *s)
-{
-    return s->fd;
-}
-
-struct sp_loop *sp_stream_loop(const struct sp_stream *s)
-{
-    return s->loop;
 }
 
 static void schedule(struct sp_stream *s)
@@ -214,13 +148,19 @@ static enum sp_io_want read_some(struct sp_stream *s, uint8_t *buf, size_t len, 
 
 static enum sp_io_want write_some(struct sp_stream *s, size_t *n)
 {
-    const uint8_t *from = s->out.ptr + s->out_at;
-    size_t len = s->out.len - s->out_at;
+    struct iovec iov[SP_OUTPUT_PIECES];
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = sp_output_list(&s->out, iov)};
     ssize_t put;
 
     if (s->transport != NULL)
-        return s->transport->write(s->transport_ctx, from, len, n);
-    put = SP_FAULT_ERRNO("io.write", EPIPE) ? -1 : send(s->fd, from, len, MSG_NOSIGNAL);
+        return s->transport->write(s->transport_ctx, iov[0].iov_base, iov[0].iov_len,
+                                   message.msg_iovlen > 1, n);
+    if (SP_FAULT_ERRNO("io.write", EPIPE))
+        put = -1;
+    else if (message.msg_iovlen == 1)
+        put = send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+    else
+        put = sendmsg(s->fd, &message, MSG_NOSIGNAL);
     if (put < 0)
         return from_errno(put, SP_IO_WANT_WRITE);
     *n = (size_t)put;
@@ -247,11 +187,21 @@ static void keep_input(struct sp_stream *s)
 static void tell_input(struct sp_stream *s)
 {
     s->input_due = false;
-    if (s->view_len == 0 || s->hold || s->phase != OPEN)
+    if ((s->view_len == 0 && !s->again) || s->hold || s->phase != OPEN)
         return;
+    s->again = false;
     s->on->on_input(s->arg);
     if (!s->dead)
         keep_input(s);
+}
+
+/* returns: whether another read, after one of n bytes, would only say that there is nothing */
+static bool is_read_out(const struct sp_stream *s, size_t n, size_t asked)
+{
+    if (s->transport == NULL)
+        return n < asked;
+    return n < TLS_RECORD && n < asked && s->transport->pending != NULL &&
+           !s->transport->pending(s->transport_ctx);
 }
 
 /* Reads into the scratch buffer, or behind what is left over from before. */
@@ -276,8 +226,8 @@ static enum sp_io_want fill_input(struct sp_stream *s)
         want = read_some(s, to + got, room - got, &n);
         if (want == SP_IO_DONE)
             got += n;
-        if (s->transport == NULL && n < room - (got - n))
-            break; /* the socket is empty: a second call would only say so */
+        if (is_read_out(s, n, room - (got - n)))
+            break;
     }
     if (own) {
         sp_buf_commit(&s->in, got);
@@ -328,15 +278,13 @@ static void do_read(struct sp_stream *s)
         schedule(s);
 }
 
-/* All is written and the stream is to close: say goodbye, then wait a while for the peer to do the same, since closing a
- * socket with unread input would make the kernel throw our last reply away. */
-static void say_goodbye(struct sp_stream *s);
-
 static void on_linger_over(void *arg)
 {
     end_with(arg, SP_OK);
 }
 
+/* All is written and the stream is to close: say goodbye, then wait a while for the peer to do the same, since closing a
+ * socket with unread input would make the kernel throw our last reply away. */
 static void say_goodbye(struct sp_stream *s)
 {
     if (s->transport != NULL && s->transport->end != NULL)
@@ -352,8 +300,7 @@ static void say_goodbye(struct sp_stream *s)
 
 static void on_all_written(struct sp_stream *s)
 {
-    sp_buf_clear(&s->out);
-    s->out_at = 0;
+    sp_output_clear(&s->out);
     if (s->phase == FLUSHING) {
         say_goodbye(s);
         return;
@@ -372,18 +319,16 @@ static void do_write(struct sp_stream *s)
         enum sp_io_want want = write_some(s, &n);
 
         if (want == SP_IO_DONE) {
-            s->out_at += n;
+            sp_output_drop(&s->out, n);
             continue;
         }
         s->write_want = want == SP_IO_WANT_READ ? SP_IO_WANT_READ : SP_IO_WANT_WRITE;
         if (want == SP_IO_EOF || want == SP_IO_FAILED) {
             s->eof = true;
-            sp_buf_clear(&s->out);
-            s->out_at = 0;
+            sp_output_clear(&s->out);
             end_with(s, SP_E_IO);
-        } else if (s->out_at > SP_STREAM_TURN_MAX) {
-            sp_buf_drop(&s->out, s->out_at);
-            s->out_at = 0;
+        } else {
+            sp_output_trim(&s->out, SP_STREAM_TURN_MAX);
         }
         return;
     }
@@ -487,7 +432,7 @@ static void on_task(void *arg)
         (sp_stream_pending(s) > 0 || !s->told_drained || s->phase == FLUSHING))
         do_write(s);
     if (!s->dead && s->end_due && s->phase != CLOSED &&
-        !((s->hold || s->input_due) && s->view_len > 0 && s->end_rc == SP_E_CLOSED)) {
+        !((s->hold || s->input_due) && (s->view_len > 0 || s->again) && s->end_rc == SP_E_CLOSED)) {
         s->phase = CLOSED;
         rewatch(s);
         s->on->on_closed(s->arg, s->end_rc);
@@ -535,17 +480,42 @@ struct sp_stream *sp_stream_connect(struct sp_loop *loop, const struct sp_addr *
     return s;
 }
 
-void sp_stream_write(struct sp_stream *s, struct sp_bytes bytes)
+/* returns: whether anybody will read what is written now */
+static bool takes_output(const struct sp_stream *s)
 {
-    if (bytes.len == 0 || s->end_due || s->eof || s->phase > HANDSHAKE)
-        return; /* nobody will read it */
-    if (s->out_at == s->out.len) {
-        sp_buf_reset(&s->out);
-        s->out_at = 0;
-    }
-    sp_buf_put(&s->out, bytes);
+    return !s->end_due && !s->eof && s->phase <= HANDSHAKE;
+}
+
+static void output_due(struct sp_stream *s)
+{
     s->told_drained = false;
     schedule(s);
+}
+
+void sp_stream_write(struct sp_stream *s, struct sp_bytes bytes)
+{
+    if (bytes.len == 0 || !takes_output(s))
+        return;
+    sp_output_put(&s->out, bytes);
+    output_due(s);
+}
+
+void sp_stream_lend(struct sp_stream *s, struct sp_bytes bytes)
+{
+    if (bytes.len < LEND_MIN || !takes_output(s) || !sp_output_lend(&s->out, bytes))
+        sp_stream_write(s, bytes);
+    else
+        output_due(s);
+}
+
+bool sp_stream_has_lent(const struct sp_stream *s)
+{
+    return s->out.lent.len > 0;
+}
+
+void sp_stream_end_lending(struct sp_stream *s)
+{
+    sp_output_end_lending(&s->out);
 }
 
 void sp_stream_limit_input(struct sp_stream *s, size_t max)
@@ -561,10 +531,17 @@ void sp_stream_tell_again(struct sp_stream *s)
     schedule(s);
 }
 
+void sp_stream_tell_anyway(struct sp_stream *s)
+{
+    s->again = true;
+    s->input_due = true;
+    schedule(s);
+}
+
 void sp_stream_hold_input(struct sp_stream *s, bool hold)
 {
     s->hold = hold;
-    if (!hold && s->view_len > 0)
+    if (!hold && (s->view_len > 0 || s->again))
         s->input_due = true;
     if (!hold && s->transport != NULL)
         s->read_due = true;

@@ -35,11 +35,12 @@ enum sp_io_want { SP_IO_DONE, SP_IO_WANT_READ, SP_IO_WANT_WRITE, SP_IO_EOF, SP_I
 
 /*
  * What tls puts between stream and socket. read and write move at most len bytes and set *n (> 0 with SP_IO_DONE);
- * pending tells of decrypted bytes that no poll would show; end sends a closing alert if there is one; free frees ctx.
+ * more says that something else is written behind it at once; pending tells of decrypted bytes that no poll would show;
+ * end sends a closing alert if there is one; free frees ctx.
  */
 struct sp_stream_transport {
     enum sp_io_want (*read)(void *ctx, uint8_t *buf, size_t len, size_t *n);
-    enum sp_io_want (*write)(void *ctx, const uint8_t *buf, size_t len, size_t *n);
+    enum sp_io_want (*write)(void *ctx, const uint8_t *buf, size_t len, bool more, size_t *n);
     bool (*pending)(void *ctx);
     void (*end)(void *ctx);
     void (*free)(void *ctx);
@@ -81,8 +82,21 @@ void sp_stream_consume(struct sp_stream *s, size_t n);
 /* Copies bytes to the output; they leave at the end of this turn or when the socket takes them. */
 void sp_stream_write(struct sp_stream *s, struct sp_bytes bytes);
 
+/*
+ * Writes bytes that stay where they are, if they are many: they must not change until on_drained, until
+ * sp_stream_has_lent says no, or until sp_stream_end_lending. One piece at a time; a second one is copied.
+ */
+void sp_stream_lend(struct sp_stream *s, struct sp_bytes bytes);
+/* returns: whether some of what was lent has not gone out */
+bool sp_stream_has_lent(const struct sp_stream *s);
+/* Takes a copy of what has not: the lender goes away. */
+void sp_stream_end_lending(struct sp_stream *s);
+
 /* returns: bytes written that the kernel has not taken yet */
 size_t sp_stream_pending(const struct sp_stream *s);
+
+/* returns: bytes of memory that it holds for both directions */
+size_t sp_stream_memory(const struct sp_stream *s);
 
 /*
  * Reads on only while less than max bytes lie unconsumed, and never past them: what follows stays in the socket, for a
@@ -93,6 +107,9 @@ void sp_stream_limit_input(struct sp_stream *s, size_t max);
 /* Tells of what lies unconsumed in the next turn, once more, even if nothing comes: for who has taken its share of this one. Until
  * then nothing more is read, not even the peer's end. */
 void sp_stream_tell_again(struct sp_stream *s);
+
+/* The same, even if nothing lies there: for who has work left that takes no input. Of a held stream: when it is held no more. */
+void sp_stream_tell_anyway(struct sp_stream *s);
 
 /* Stops (true) or resumes (false) reading; for when what is fed by it is full. */
 void sp_stream_hold_input(struct sp_stream *s, bool hold);
@@ -143,7 +160,12 @@ void sp_listener_when_full(struct sp_listener *l, struct sp_bytes words,
 /* Stops or resumes accepting. */
 void sp_listener_hold(struct sp_listener *l, bool hold);
 
-/* returns: a bound, listening, non-blocking socket with SO_REUSEADDR (and SO_REUSEPORT), or -1 and err filled */
-int sp_listen(const struct sp_addr *at, bool reuse_port, int backlog, struct sp_err *err);
+enum sp_listen_flags {
+    SP_LISTEN_SHARED = 1, /* with other sockets of this user (SO_REUSEPORT) */
+    SP_LISTEN_V6_ONLY = 2 /* [::] without IPv4 */
+};
+
+/* returns: a bound, listening, non-blocking socket with SO_REUSEADDR, or -1, err filled, and errno */
+int sp_listen(const struct sp_addr *at, unsigned flags, int backlog, struct sp_err *err);
 
 #endif

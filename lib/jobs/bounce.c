@@ -114,12 +114,15 @@ void sp_jobs_origin_reply_encode(struct sp_buf *out, const struct sp_jobs_origin
     sp_jobs_wire_put_text(out, r->tenant, SP_JOBS_BOUNCE_TEXT_MAX);
     sp_jobs_wire_put_text(out, r->sender, SP_JOBS_BOUNCE_TEXT_MAX);
     sp_jobs_wire_put_text(out, r->recipient, SP_JOBS_BOUNCE_TEXT_MAX);
+    sp_buf_put(out, sp_bytes(r->message.b, SP_ID_LEN));
+    sp_buf_put_u16(out, r->n);
+    sp_jobs_wire_put_text(out, r->package, SP_JOBS_BOUNCE_TEXT_MAX);
 }
 
 enum sp_rc sp_jobs_origin_reply_decode(struct sp_bytes data, struct sp_jobs_origin_reply *out)
 {
     struct sp_reader r = sp_reader(data);
-    struct sp_jobs_origin_reply reply;
+    struct sp_jobs_origin_reply reply = {0};
 
     reply.known = sp_jobs_wire_bool(&r);
     reply.kind = (uint8_t)sp_jobs_wire_enum(&r, KINDS);
@@ -127,6 +130,9 @@ enum sp_rc sp_jobs_origin_reply_decode(struct sp_bytes data, struct sp_jobs_orig
     reply.tenant = sp_reader_var(&r, SP_JOBS_BOUNCE_TEXT_MAX);
     reply.sender = sp_reader_var(&r, SP_JOBS_BOUNCE_TEXT_MAX);
     reply.recipient = sp_reader_var(&r, SP_JOBS_BOUNCE_TEXT_MAX);
+    sp_reader_copy(&r, reply.message.b, SP_ID_LEN);
+    reply.n = sp_reader_u16(&r);
+    reply.package = sp_reader_var(&r, SP_JOBS_BOUNCE_TEXT_MAX);
     if (sp_reader_end(&r) != SP_OK)
         return SP_E_MALFORMED;
     *out = reply;

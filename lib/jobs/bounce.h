@@ -43,6 +43,10 @@ struct sp_jobs_origin_reply {
     struct sp_bytes tenant; /* its name */
     struct sp_bytes sender;
     struct sp_bytes recipient;
+    struct sp_id
+        message; /* the one asked for; of a portal notice the one that it tells of, and so is all above */
+    uint16_t n;
+    struct sp_bytes package; /* of a notice; else empty */
 };
 
 /* Appends the encoding; what passes a limit marks out as failed. */

@@ -23,6 +23,10 @@ void sp_jobs_deposit_request_encode(struct sp_buf *out,
         sp_buf_put_u64(out, (uint64_t)request->remind_at_ms[i]);
     sp_buf_put_u64(out, (uint64_t)request->unread_at_ms);
     sp_jobs_wire_put_text(out, request->name, SP_JOBS_DEPOSIT_TEXT_MAX);
+    sp_buf_put_u8(out, request->reports);
+    sp_jobs_wire_put_text(out, request->envid, SP_JOBS_DEPOSIT_TEXT_MAX);
+    sp_jobs_wire_put_text(out, request->orcpt, SP_JOBS_DEPOSIT_TEXT_MAX);
+    sp_jobs_wire_put_text(out, request->notice, SP_JOBS_DEPOSIT_NOTICE_MAX);
 }
 
 enum sp_rc sp_jobs_deposit_request_decode(struct sp_bytes data, struct sp_jobs_deposit_request *out)
@@ -45,10 +49,37 @@ enum sp_rc sp_jobs_deposit_request_decode(struct sp_bytes data, struct sp_jobs_d
         request.remind_at_ms[i] = (int64_t)sp_reader_u64(&r);
     request.unread_at_ms = (int64_t)sp_reader_u64(&r);
     request.name = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
+    request.reports = sp_reader_u8(&r);
+    request.envid = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
+    request.orcpt = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
+    request.notice = sp_reader_var(&r, SP_JOBS_DEPOSIT_NOTICE_MAX);
     if (sp_reader_end(&r) != SP_OK) {
         sp_content_clear(&request.content);
         return SP_E_MALFORMED;
     }
+    *out = request;
+    return SP_OK;
+}
+
+void sp_jobs_returned_request_encode(struct sp_buf *out,
+                                     const struct sp_jobs_returned_request *request)
+{
+    sp_jobs_wire_put_text(out, request->package, SP_JOBS_DEPOSIT_TEXT_MAX);
+    sp_buf_put_u8(out, request->tells);
+    sp_jobs_wire_put_text(out, request->status, SP_JOBS_DEPOSIT_TEXT_MAX);
+}
+
+enum sp_rc sp_jobs_returned_request_decode(struct sp_bytes data,
+                                           struct sp_jobs_returned_request *out)
+{
+    struct sp_reader r = sp_reader(data);
+    struct sp_jobs_returned_request request = {0};
+
+    request.package = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
+    request.tells = sp_jobs_wire_bool(&r);
+    request.status = sp_reader_var(&r, SP_JOBS_DEPOSIT_TEXT_MAX);
+    if (sp_reader_end(&r) != SP_OK)
+        return SP_E_MALFORMED;
     *out = request;
     return SP_OK;
 }

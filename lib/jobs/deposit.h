@@ -10,6 +10,13 @@
 
 #define SP_JOBS_DEPOSIT_TEXT_MAX   2048
 #define SP_JOBS_DEPOSIT_REMIND_MAX 4
+#define SP_JOBS_DEPOSIT_NOTICE_MAX 16384
+
+enum {
+    SP_JOBS_DEPOSIT_TELL_OPENED = 1,   /* `delivered`, when it is first opened */
+    SP_JOBS_DEPOSIT_TELL_UNOPENED = 2, /* `failed`, when it expires and nobody has opened it */
+    SP_JOBS_DEPOSIT_TELL_TLS = 4,      /* by REQUIRETLS */
+};
 
 struct sp_jobs_deposit_request {
     struct sp_content content; /* its id is the message's; decoded: fd is -1 */
@@ -26,6 +33,17 @@ struct sp_jobs_deposit_request {
     int64_t remind_at_ms[SP_JOBS_DEPOSIT_REMIND_MAX]; /* wall clock; 0: no more */
     int64_t unread_at_ms;                             /* the sender hears then; 0: never */
     struct sp_bytes name; /* display name of the reminders; may be empty */
+    uint8_t reports;      /* SP_JOBS_DEPOSIT_TELL_*: what the sender hears of its end */
+    struct sp_bytes envid;
+    struct sp_bytes orcpt;
+    struct sp_bytes notice; /* shown beside the message, UTF-8; may be empty */
+};
+
+/* returned: relay -> portal. The notice of this package reached nobody; an empty reply when that is durable. */
+struct sp_jobs_returned_request {
+    struct sp_bytes package;
+    bool tells;             /* nobody has told the sender: the portal does */
+    struct sp_bytes status; /* then: "5.1.1" */
 };
 
 struct sp_jobs_deposit_reply {
@@ -37,11 +55,16 @@ struct sp_jobs_deposit_reply {
 /* Appends the encoding; what passes a limit marks out as failed. Holds keys: wipe the buffer. */
 void sp_jobs_deposit_request_encode(struct sp_buf *out,
                                     const struct sp_jobs_deposit_request *request);
+void sp_jobs_returned_request_encode(struct sp_buf *out,
+                                     const struct sp_jobs_returned_request *request);
 void sp_jobs_deposit_reply_encode(struct sp_buf *out, const struct sp_jobs_deposit_reply *reply);
 
 /* owner: the handle is the caller's, to sp_content_clear; text is lent from data. returns: SP_OK, or SP_E_MALFORMED and out untouched */
 SP_MUST_CHECK enum sp_rc sp_jobs_deposit_request_decode(struct sp_bytes data,
                                                         struct sp_jobs_deposit_request *out);
+/* owner: text is lent from data. returns: SP_OK, or SP_E_MALFORMED and out untouched */
+SP_MUST_CHECK enum sp_rc sp_jobs_returned_request_decode(struct sp_bytes data,
+                                                         struct sp_jobs_returned_request *out);
 SP_MUST_CHECK enum sp_rc sp_jobs_deposit_reply_decode(struct sp_bytes data,
                                                       struct sp_jobs_deposit_reply *out);
 

@@ -2,7 +2,7 @@
  * Typed requests between roles. A caller names a role, a type, a payload, descriptors and a deadline, and is called back
  * exactly once: with the reply, or with the reason why there is none. A server registers a handler a type and replies
  * when it is done, now or later. Codecs for the payloads: jobs/scan.h, seal.h, deposit.h, keys.h, command.h, act.h,
- * submit.h, fetch.h, posture.h, durable.h, report.h, suppress.h, bounce.h.
+ * submit.h, fetch.h, posture.h, durable.h, report.h, suppress.h, bounce.h, wishes.h.
  *
  * thread: loop. Callbacks never come from within sp_jobs_call, nor after sp_jobs_cancel or sp_jobs_free.
  */
@@ -32,6 +32,8 @@ enum sp_jobs_type {
     SP_JOBS_CONTACTS, /* relay <-> ledger, contacts.h */
     SP_JOBS_BOUNCE,   /* relay -> scanner, bounce.h */
     SP_JOBS_ORIGIN,   /* relay -> ledger, bounce.h */
+    SP_JOBS_RETURNED, /* relay -> portal, deposit.h */
+    SP_JOBS_WISHES,   /* relay <-> ledger, portal -> ledger: wishes.h */
     SP_JOBS_TYPE_COUNT
 };
 

@@ -5,7 +5,7 @@
 
 #include "jobs/wire_priv.h"
 
-static const char *const kind_names[] = {"code", "notice", "report", "reply", "word"};
+static const char *const kind_names[] = {"code", "notice", "report", "reply", "word", "dsn"};
 
 const char *sp_jobs_submit_kind_name(enum sp_jobs_submit_kind kind)
 {
@@ -24,6 +24,8 @@ void sp_jobs_submit_request_encode(struct sp_buf *out, const struct sp_jobs_subm
     sp_jobs_wire_put_text(out, request->content, SP_JOBS_SUBMIT_BODY_MAX);
     sp_buf_put(out, sp_bytes(request->cause.b, SP_ID_LEN));
     sp_buf_put_u64(out, (uint64_t)request->expires_at_ms);
+    sp_buf_put_u8(out, request->requires_tls);
+    sp_buf_put_u8(out, request->again);
 }
 
 enum sp_rc sp_jobs_submit_request_decode(struct sp_bytes data, struct sp_jobs_submit_request *out)
@@ -40,6 +42,8 @@ enum sp_rc sp_jobs_submit_request_decode(struct sp_bytes data, struct sp_jobs_su
     request.content = sp_reader_var(&r, SP_JOBS_SUBMIT_BODY_MAX);
     sp_reader_copy(&r, request.cause.b, SP_ID_LEN);
     request.expires_at_ms = (int64_t)sp_reader_u64(&r);
+    request.requires_tls = sp_jobs_wire_bool(&r);
+    request.again = sp_jobs_wire_bool(&r);
     if (sp_reader_end(&r) != SP_OK)
         return SP_E_MALFORMED;
     *out = request;

@@ -1,6 +1,7 @@
 /*
  * submit: portal or ledger -> relay. Mail of our own making, to be queued like any other; SP_OK and its id come back once
- * it is durable. The same `once` text given again within the queue's memory is one message. thread: any
+ * it is durable. The same `once` text given again within the relay's memory is one message; behind that memory it is another
+ * one, which the audit marks as a possible duplicate if the asker says that it asks again. thread: any
  */
 #ifndef SP_JOBS_SUBMIT_H
 #define SP_JOBS_SUBMIT_H
@@ -14,6 +15,7 @@ enum sp_jobs_submit_kind {
     SP_JOBS_SUBMIT_REPORT, /* TLSRPT and alerts */
     SP_JOBS_SUBMIT_REPLY,  /* a recipient's answer to the tenant's sender */
     SP_JOBS_SUBMIT_WORD,   /* to a sender of the tenant's, under the floor of its reports */
+    SP_JOBS_SUBMIT_DSN,    /* to a sender of the tenant's: the end of a package */
     SP_JOBS_SUBMIT_KIND_COUNT
 };
 
@@ -30,6 +32,8 @@ struct sp_jobs_submit_request {
     struct sp_bytes content; /* header and body, CRLF lines */
     struct sp_id cause;      /* message that it is about; zero if none */
     int64_t expires_at_ms;   /* wall clock; 0: the queue's default */
+    bool requires_tls;       /* RFC 8689 5 */
+    bool again; /* it was asked for before, and no answer is known: it may be queued already */
 };
 
 struct sp_jobs_submit_reply {
@@ -47,7 +51,7 @@ SP_MUST_CHECK enum sp_rc sp_jobs_submit_request_decode(struct sp_bytes data,
 SP_MUST_CHECK enum sp_rc sp_jobs_submit_reply_decode(struct sp_bytes data,
                                                      struct sp_jobs_submit_reply *out);
 
-/* returns: "code", "notice", "report", "reply", "word", static */
+/* returns: "code", "notice", "report", "reply", "word", "dsn", static */
 const char *sp_jobs_submit_kind_name(enum sp_jobs_submit_kind kind);
 
 #endif

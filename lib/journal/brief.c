@@ -53,7 +53,9 @@ static enum sp_rc brief_outcome(struct sp_bytes meta, struct sp_arena *arena, st
     return sp_outcome_encode(&o, out);
 }
 
-static enum sp_rc brief_act(struct sp_bytes meta, struct sp_arena *arena, struct sp_buf *out)
+/* The reason of a hold tells a person's from one for damage. */
+static enum sp_rc brief_act(uint8_t type, struct sp_bytes meta, struct sp_arena *arena,
+                            struct sp_buf *out)
 {
     struct sp_act act;
     enum sp_rc rc = sp_act_decode(meta, arena, &act);
@@ -61,7 +63,8 @@ static enum sp_rc brief_act(struct sp_bytes meta, struct sp_arena *arena, struct
     if (rc != SP_OK)
         return rc;
     act.audit = (struct sp_audit_list){NULL, 0};
-    act.reason = sp_bytes(NULL, 0);
+    if (type != SP_RECORD_HOLD)
+        act.reason = sp_bytes(NULL, 0);
     return sp_act_encode(&act, out);
 }
 
@@ -90,7 +93,7 @@ enum sp_rc sp_record_brief(uint8_t type, struct sp_bytes meta, struct sp_arena *
     case SP_RECORD_RELEASE:
     case SP_RECORD_RETRY:
     case SP_RECORD_DELETE:
-        return brief_act(meta, arena, out);
+        return brief_act(type, meta, arena, out);
     case SP_RECORD_ACT:
         return SP_E_NOT_FOUND;
     default: /* DESTROYED: how many events it holds counts; one of a later version: whole */

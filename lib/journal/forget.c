@@ -1,6 +1,6 @@
 /*
  * Segments that nobody needs any more, in three stages: their keys leave the keyring, durably; what they held is told (and
- * stands in the log before anything else happens); then the files go, and the folder is synced. So a key whose loss was
+ * stands in the log before anything else happens); then the files go, oldest first, the folder synced for each. So a key whose loss was
  * told is gone for good, and after a crash in between the file without a key is still there to be told of. A stage that
  * fails, on a full disk as a rule, is tried again with the spares' timer.
  */
@@ -49,6 +49,18 @@ static bool forget_keys(struct sp_forget *f)
     return sp_keyring_save(f->maker->keyring) == SP_OK;
 }
 
+/* The last descriptor of a removed file takes its pages with it, some milliseconds of work: not the loop's. */
+static void close_removed(const struct sp_journal_io *io, struct sp_segment *s)
+{
+    if (s->fd >= 0)
+        io->close(io->ctx, s->fd);
+    s->fd = -1;
+}
+
+/*
+ * Oldest first, each durably: one that is back after a crash has those behind it that went with it, and what is told of it
+ * is what was told before.
+ */
 static bool remove_files(struct sp_forget *f)
 {
     const struct sp_journal_io *io = f->maker->io;
@@ -59,10 +71,11 @@ static bool remove_files(struct sp_forget *f)
 
         sp_segment_name(f->segments[i]->number, name);
         rc = io->unlink(io->ctx, name);
-        if (rc != 0 && rc != -ENOENT)
+        if ((rc != 0 && rc != -ENOENT) || io->sync_folder(io->ctx, ".") != 0)
             return false;
+        close_removed(io, f->segments[i]);
     }
-    return io->sync_folder(io->ctx, ".") == 0;
+    return true;
 }
 
 /* thread: the disk worker's, if there is one */
@@ -109,6 +122,8 @@ static void tell(struct sp_journal *j, struct sp_forget *f)
 {
     f->stage = SP_FORGET_TELLING;
     f->running = true; /* no answer goes on from within */
+    for (size_t i = 0; i < f->count && j->o.on_noted != NULL; i++)
+        j->o.on_noted(j->o.arg, f->segments[i]->number, sp_buf_bytes(&f->notes[i]));
     for (size_t i = 0; i < f->count; i++) {
         if (j->o.on_gone == NULL)
             f->told[i] = true;

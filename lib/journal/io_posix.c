@@ -26,7 +26,8 @@ struct disk {
 static int disk_open(void *ctx, const char *name, enum sp_io_open how)
 {
     const struct disk *d = ctx;
-    int flags = O_CLOEXEC | O_NOFOLLOW;
+    int flags =
+        O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK; /* a pipe in place of a file must not hold us up */
     mode_t mode = how == SP_IO_OPEN_CREATE ? 0640 : 0600;
     int fd;
 

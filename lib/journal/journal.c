@@ -17,6 +17,7 @@ enum {
     BATCH_LEN = 1024 * 1024,
     FAST_LEN =
         64 * 1024, /* bytes a ms: filling with zeroes would then take disk time from batches */
+    BULKY_BATCH = 128 * 1024, /* bytes: a batch as large as that pays for its blocks by itself */
 };
 
 static void list_init(struct sp_journal_list *l)
@@ -94,6 +95,21 @@ static struct sp_commit *commit_list(struct sp_journal *j, struct sp_journal_app
     return c;
 }
 
+/* A segment was opened: how did the one before fill? */
+static void judge_pace(struct sp_journal *j)
+{
+    int64_t now = sp_clock_mono_ms(j->o.clock);
+    int64_t least = (int64_t)(j->o.segment_len / FAST_LEN);
+    uint64_t bytes = j->stats.bytes - j->before.bytes;
+    uint64_t batches = j->stats.batches - j->before.batches;
+
+    j->is_fast = j->opened_ms > 0 && now - j->opened_ms < least;
+    j->opened_ms = now;
+    if (bytes >= j->o.segment_len / 4) /* less says nothing */
+        j->is_bulky = bytes / BULKY_BATCH >= batches;
+    j->before = j->stats;
+}
+
 /* Takes a finished commit in: state first, then the callbacks. */
 static void take_in(struct sp_journal *j, struct sp_commit *c)
 {
@@ -102,12 +118,8 @@ static void take_in(struct sp_journal *j, struct sp_commit *c)
     struct sp_segment *s;
 
     for (size_t i = 0; i < c->opened_count; i++) {
-        int64_t now = sp_clock_mono_ms(j->o.clock);
-        int64_t least = (int64_t)(j->o.segment_len / FAST_LEN);
-
         table_put(j, c->opened[i]);
-        j->is_fast = j->opened_ms > 0 && now - j->opened_ms < least;
-        j->opened_ms = now;
+        judge_pace(j);
     }
     j->state = c->state;
     j->stats = c->stats;

@@ -107,6 +107,8 @@ struct sp_journal_options {
      * back by on_gone when the keyring without that key is durable. thread: the disk worker's. May be NULL.
      */
     void (*on_going)(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes);
+    /* The notes of each of the segments that go together, before on_gone of the first. thread: loop. May be NULL. */
+    void (*on_noted)(void *arg, uint64_t segment, struct sp_bytes notes);
     /* The key is gone; the file waits for sp_journal_told. Not told before the first sp_journal_forget. thread: loop */
     void (*on_gone)(void *arg, uint64_t segment, struct sp_bytes notes);
     /* The state has changed. thread: loop. May be NULL. */
@@ -218,6 +220,8 @@ void sp_journal_told(struct sp_journal *j, uint64_t segment);
 uint64_t sp_journal_first(const struct sp_journal *j);
 uint64_t sp_journal_current(const struct sp_journal *j);
 uint64_t sp_journal_disk_len(const struct sp_journal *j);
+/* returns: bytes that this segment and those behind it take */
+uint64_t sp_journal_len_from(const struct sp_journal *j, uint64_t segment);
 
 /*
  * How far a segment says that it is durable: what lies before may be copied while its owner writes on.

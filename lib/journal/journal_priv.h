@@ -46,8 +46,10 @@ struct sp_journal {
     struct sp_journal_footing *footing; /* the footer that is written, or NULL */
     bool wants_next;
     bool wants_reserve;
-    int64_t opened_ms; /* when the last segment was taken into use */
-    bool is_fast;      /* segments fill so fast that spares are made without zeroes */
+    int64_t opened_ms;              /* when the last segment was taken into use */
+    struct sp_journal_stats before; /* when it was, the commit that did so left out */
+    bool is_fast;                   /* segments fill so fast that spares are made without zeroes */
+    bool is_bulky; /* the same, by batches so large that zeroes are not worth their writing */
     struct sp_journal_trigger *done_trigger;
     struct sp_journal_trigger *wake_trigger;
     pthread_t thread;

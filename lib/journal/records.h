@@ -79,6 +79,8 @@ enum {
     /* The envelope sender is not the tenant's own: no report goes there. Of kind DSN: a bounce that a stranger wrote and that
      * goes on as it came, never signed by us. */
     SP_SENDER_FOREIGN = 64,
+    SP_NEEDS_LONG_WORD =
+        128, /* a line of the header is longer than 998 bytes however it is folded */
 };
 
 /* One step of a ladder. rung: enum sp_rung of policy/ladder.h */
@@ -164,9 +166,11 @@ const char *sp_rcpt_state_name(uint8_t state);
 /* returns: "mail", "notice", "dsn", "code", "report"; static */
 const char *sp_accept_kind_name(uint8_t kind);
 
-/* Of the 16 bits of a reply code on disk: the code, and whether the sender has heard that it takes long. */
-#define SP_RECORD_SMTP 0x7fffU
-#define SP_RECORD_TOLD 0x8000U
+/* Of the 16 bits of a reply code on disk: the code, whether the sender has heard that it takes long, and whether somebody
+ * other than the policy holds it. */
+#define SP_RECORD_SMTP    0x3fffU
+#define SP_RECORD_BY_HAND 0x4000U
+#define SP_RECORD_TOLD    0x8000U
 
 /* What an attempt or act made of one recipient. */
 struct sp_result {
@@ -206,8 +210,9 @@ struct sp_act {
 struct sp_rcpt {
     uint8_t state; /* enum sp_rcpt_state */
     uint8_t rung;
-    uint16_t smtp : 15;
-    uint16_t told : 1; /* the sender has heard once that it takes long */
+    uint16_t smtp : 14;
+    uint16_t told : 1;    /* the sender has heard once that it takes long */
+    uint16_t by_hand : 1; /* held, and not by the policy alone: whom that names can't release it */
     uint16_t why;
     uint16_t attempts;
     int64_t next_at_ms;

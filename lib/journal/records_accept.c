@@ -180,7 +180,8 @@ enum sp_rc sp_carry_encode(const struct sp_carry *c, struct sp_buf *out)
 
         sp_buf_put_u8(out, s->state);
         sp_buf_put_u8(out, s->rung);
-        sp_buf_put_u16(out, (uint16_t)(s->smtp | (s->told ? SP_RECORD_TOLD : 0U)));
+        sp_buf_put_u16(out, (uint16_t)(s->smtp | (s->told ? SP_RECORD_TOLD : 0U) |
+                                       (s->by_hand ? SP_RECORD_BY_HAND : 0U)));
         sp_buf_put_u16(out, s->why);
         sp_buf_put_u16(out, s->attempts);
         sp_buf_put_u64(out, (uint64_t)s->next_at_ms);
@@ -209,6 +210,7 @@ enum sp_rc sp_carry_decode(struct sp_bytes in, struct sp_arena *arena, struct sp
         smtp = sp_reader_u16(&r);
         s->smtp = smtp & SP_RECORD_SMTP;
         s->told = (smtp & SP_RECORD_TOLD) != 0;
+        s->by_hand = (smtp & SP_RECORD_BY_HAND) != 0;
         s->why = sp_reader_u16(&r);
         s->attempts = sp_reader_u16(&r);
         s->next_at_ms = (int64_t)sp_reader_u64(&r);

@@ -77,7 +77,7 @@ static struct sp_journal_job *job_new(struct sp_journal *j)
     job->maker = &j->maker;
     job->segment_len = j->o.segment_len;
     job->reserve_len = j->o.reserve_len;
-    job->prewrite = j->o.prewrite && !j->is_fast && j->state == SP_JOURNAL_OPEN;
+    job->prewrite = j->o.prewrite && !j->is_fast && !j->is_bulky && j->state == SP_JOURNAL_OPEN;
     job->in_need = j->state == SP_JOURNAL_STOPPED;
     return job;
 }
@@ -152,10 +152,15 @@ uint64_t sp_journal_current(const struct sp_journal *j)
 
 uint64_t sp_journal_disk_len(const struct sp_journal *j)
 {
+    return sp_journal_len_from(j, 0);
+}
+
+uint64_t sp_journal_len_from(const struct sp_journal *j, uint64_t segment)
+{
     uint64_t len = 0;
 
-    for (size_t i = 0; i < j->count; i++)
-        len += j->segments[i]->end;
+    for (size_t i = j->count; i > 0 && j->segments[i - 1]->number >= segment; i--)
+        len += j->segments[i - 1]->end;
     return len;
 }
 

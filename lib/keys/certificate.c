@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/text.h"
+#include "mail/idn.h"
 
 #define MIN_RSA_BITS 2048
 #define CHAIN_MAX    8
@@ -68,7 +69,32 @@ static void add_address(struct sp_keys_key *key, struct sp_bytes text)
     key->address_count++;
 }
 
-/* The subjectAltName's rfc822Names; the subject's emailAddress counts only where there is none (RFC 8550 3). */
+/*
+ * SmtpUTF8Mailbox (RFC 9598 3): a UTF8String, for local parts that are not ASCII alone; any other address has its one place
+ * among the rfc822Names, and here it says nothing.
+ */
+static struct sp_bytes utf8_mailbox(const GENERAL_NAME *name)
+{
+    const OTHERNAME *other = name->d.otherName;
+    const ASN1_UTF8STRING *text;
+    struct sp_bytes all;
+    size_t at;
+
+    if (OBJ_obj2nid(other->type_id) != NID_id_on_SmtpUTF8Mailbox || other->value == NULL ||
+        other->value->type != V_ASN1_UTF8STRING)
+        return sp_bytes(NULL, 0);
+    text = other->value->value.utf8string;
+    all = sp_bytes(ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text));
+    at = sp_bytes_find(all, '@');
+    if (at == SIZE_MAX || sp_text_is_ascii(sp_bytes_slice(all, 0, at)))
+        return sp_bytes(NULL, 0);
+    return all;
+}
+
+/*
+ * The subjectAltName's rfc822Names and SmtpUTF8Mailboxes; the subject's emailAddress counts only where there is none
+ * (RFC 8550 3).
+ */
 static void read_addresses(X509 *x, struct sp_keys_key *key)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
@@ -81,6 +107,8 @@ static void read_addresses(X509 *x, struct sp_keys_key *key)
         if (name->type == GEN_EMAIL)
             add_address(key, sp_bytes(ASN1_STRING_get0_data(name->d.rfc822Name),
                                       (size_t)ASN1_STRING_length(name->d.rfc822Name)));
+        else if (name->type == GEN_OTHERNAME)
+            add_address(key, utf8_mailbox(name));
     }
     GENERAL_NAMES_free(names);
     if (key->address_count > 0)

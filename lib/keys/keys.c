@@ -6,7 +6,7 @@
 #include "keys/keys.h"
 
 #include "base/clock.h"
-#include "mail/address.h"
+#include "mail/idn.h"
 
 const char *sp_keys_kind_name(enum sp_keys_kind kind)
 {
@@ -22,15 +22,18 @@ const char *sp_keys_trust_name(enum sp_keys_trust trust)
 
 bool sp_keys_address_normalise(struct sp_bytes address, char *out)
 {
-    struct sp_address parsed;
+    struct sp_buf inside;
+    bool good;
 
-    if (address.len >= SP_KEYS_ADDRESS_MAX || sp_address_parse(address, &parsed) != SP_OK ||
-        parsed.domain.len == 0)
-        return false;
-    for (size_t i = 0; i < address.len; i++)
-        out[i] = (char)sp_ascii_lower(address.ptr[i]);
-    out[address.len] = 0;
-    return true;
+    sp_buf_init(&inside, SP_KEYS_ADDRESS_MAX - 1);
+    good = address.len < SP_KEYS_ADDRESS_MAX && sp_address_normalise(address, &inside) == SP_OK &&
+           sp_bytes_find(sp_buf_bytes(&inside), '@') != SIZE_MAX;
+    for (size_t i = 0; good && i < inside.len; i++)
+        out[i] = (char)sp_ascii_lower(inside.ptr[i]);
+    if (good)
+        out[inside.len] = 0;
+    sp_buf_clear(&inside);
+    return good;
 }
 
 enum sp_rc sp_keys_judge(const struct sp_keys_key *key, int64_t now_ms, struct sp_err *why)

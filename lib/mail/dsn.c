@@ -14,7 +14,17 @@
 #include "mail/envelope.h"
 #include "mail/idn.h"
 
-#define KEEP_MAX 4096
+#define KEEP_MAX   4096
+#define TEXT_MAX   ((size_t)1024 * 1024)
+#define GROUPS_MAX 16
+
+/* How much a report says, most first. What programs read of each recipient is never left out. */
+enum detail {
+    WHOLE,
+    WITHOUT_ORIGINAL, /* whom it tells of counts more than of what */
+    BRIEF,            /* nor does the text for people name everyone */
+    DETAIL_COUNT,
+};
 
 static const struct {
     const char *action; /* RFC 3464 2.3.3 */
@@ -34,6 +44,26 @@ static const struct {
                         "notifications."},
 };
 
+/* What lies in the portal: nobody can say more of a reader than that he had the mailbox. */
+static const struct {
+    const char *subject;
+    const char *opening;
+} portal_words[] = {
+    [SP_DSN_FAILED] = {"Your secure message was not opened in time",
+                       "Nobody has opened your message in the secure portal before its time ran "
+                       "out. It can't be read any more: the recipients below do not have it."},
+    [SP_DSN_DELAYED] = {"Mail not delivered yet",
+                        "Your message waits for the secure portal. It will be tried again; you "
+                        "need do nothing."},
+    [SP_DSN_DELIVERED] = {"Your secure message was opened",
+                          "The recipients below have opened your message in the secure portal: "
+                          "somebody who can read the mail of that address. Whether it was read "
+                          "and understood can't be told."},
+    [SP_DSN_RELAYED] = {"Your message waits in the secure portal",
+                        "Your message waits in the secure portal, and a notice of it was passed "
+                        "on to the recipients below. You will hear when it is opened."},
+};
+
 const char *sp_dsn_action_name(enum sp_dsn_action action)
 {
     return actions[action].action;
@@ -49,6 +79,16 @@ static enum sp_dsn_action gravest(const struct sp_dsn *dsn)
             worst = dsn->recipients[i].action;
     }
     return worst;
+}
+
+static const char *subject_of(const struct sp_dsn *dsn)
+{
+    return dsn->is_of_portal ? portal_words[gravest(dsn)].subject : actions[gravest(dsn)].subject;
+}
+
+static const char *opening_of(const struct sp_dsn *dsn)
+{
+    return dsn->is_of_portal ? portal_words[gravest(dsn)].opening : actions[gravest(dsn)].opening;
 }
 
 static void put_boundary(const struct sp_dsn *dsn, char out[SP_ID_TEXT_LEN + 16], bool last)
@@ -85,7 +125,7 @@ static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
     sp_compose_address(c, "To", sp_bytes(NULL, 0), dsn->to);
     if (dsn->recall.len > 0)
         sp_compose_address(c, "Reply-To", SP_LIT(""), dsn->recall);
-    sp_compose_field(c, "Subject", sp_bytes_cstr(actions[gravest(dsn)].subject));
+    sp_compose_field(c, "Subject", sp_bytes_cstr(subject_of(dsn)));
     sp_compose_date(c, "Date", dsn->now_ms);
     sp_compose_message_id(c, &dsn->id, dsn->host);
     sp_compose_line(c, "Auto-Submitted: auto-replied");
@@ -99,34 +139,94 @@ static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
     sp_buf_clear(&type);
 }
 
-static void put_text(struct sp_compose *c, const struct sp_dsn *dsn)
+static void put_what(struct sp_buf *text, const struct sp_dsn_recipient *r)
 {
-    struct sp_buf text;
     char when[SP_TIME_TEXT_MAX];
 
-    sp_buf_init(&text, 1024 * 1024);
-    sp_buf_put_cstr(&text, actions[gravest(dsn)].opening);
-    sp_buf_put_cstr(&text, "\n");
-    for (size_t i = 0; i < dsn->count; i++) {
-        const struct sp_dsn_recipient *r = &dsn->recipients[i];
-
-        sp_buf_put_cstr(&text, "\n<");
-        sp_buf_put(&text, r->address);
-        sp_buf_put_cstr(&text, ">: ");
-        sp_buf_put_cstr(&text, actions[r->action].action);
-        sp_buf_put_cstr(&text, ", status ");
-        sp_status_format(r->status, &text);
-        if (r->why.len > 0) {
-            sp_buf_put_cstr(&text, "\n    ");
-            sp_buf_put(&text, r->why);
-        }
-        if (r->retry_until_ms > 0) {
-            sp_time_format_rfc5322(r->retry_until_ms, when);
-            sp_buf_put_cstr(&text, "\n    will be tried until ");
-            sp_buf_put_cstr(&text, when);
-        }
-        sp_buf_put_cstr(&text, "\n");
+    sp_buf_put_cstr(text, ": ");
+    sp_buf_put_cstr(text, actions[r->action].action);
+    sp_buf_put_cstr(text, ", status ");
+    sp_status_format(r->status, text);
+    if (r->why.len > 0) {
+        sp_buf_put_cstr(text, "\n    ");
+        sp_buf_put(text, r->why);
     }
+    if (r->retry_until_ms > 0) {
+        sp_time_format_rfc5322(r->retry_until_ms, when);
+        sp_buf_put_cstr(text, "\n    will be tried until ");
+        sp_buf_put_cstr(text, when);
+    }
+    sp_buf_put_cstr(text, "\n");
+}
+
+static void put_everyone(struct sp_buf *text, const struct sp_dsn *dsn)
+{
+    for (size_t i = 0; i < dsn->count; i++) {
+        sp_buf_put_cstr(text, "\n<");
+        sp_buf_put(text, dsn->recipients[i].address);
+        sp_buf_put_cstr(text, ">");
+        put_what(text, &dsn->recipients[i]);
+    }
+}
+
+static bool is_like(const struct sp_dsn_recipient *a, const struct sp_dsn_recipient *b)
+{
+    return a->action == b->action && a->status.class == b->status.class &&
+           a->status.subject == b->status.subject && a->status.detail == b->status.detail &&
+           a->retry_until_ms == b->retry_until_ms && sp_bytes_eq(a->why, b->why);
+}
+
+/* How many each thing happened to, the first GROUPS_MAX things. */
+static void put_groups(struct sp_buf *text, const struct sp_dsn *dsn)
+{
+    struct {
+        const struct sp_dsn_recipient *first;
+        size_t count;
+    } groups[GROUPS_MAX];
+    size_t count = 0;
+    size_t rest = 0;
+
+    for (size_t i = 0; i < dsn->count; i++) {
+        size_t g = 0;
+
+        while (g < count && !is_like(groups[g].first, &dsn->recipients[i]))
+            g++;
+        if (g == GROUPS_MAX) {
+            rest++;
+            continue;
+        }
+        if (g == count) {
+            groups[count].first = &dsn->recipients[i];
+            groups[count++].count = 0;
+        }
+        groups[g].count++;
+    }
+    for (size_t g = 0; g < count; g++) {
+        sp_buf_put_cstr(text, "\n");
+        sp_buf_put_dec(text, (int64_t)groups[g].count);
+        sp_buf_put_cstr(text, groups[g].count == 1 ? " recipient" : " recipients");
+        put_what(text, groups[g].first);
+    }
+    if (rest > 0) {
+        sp_buf_put_cstr(text, "\nand for other reasons: ");
+        sp_buf_put_dec(text, (int64_t)rest);
+        sp_buf_put_cstr(text, "\n");
+    }
+    sp_buf_put_cstr(text, "\nThey are too many for this text; the status part of this report names "
+                          "each of them.\n");
+}
+
+static void put_text(struct sp_compose *c, const struct sp_dsn *dsn, enum detail detail)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, TEXT_MAX);
+    sp_buf_put_cstr(&text, opening_of(dsn));
+    sp_buf_put_cstr(&text, "\n");
+    if (detail < BRIEF)
+        put_everyone(&text, dsn);
+    else
+        put_groups(&text, dsn);
     if (dsn->recall.len > 0)
         sp_buf_put_cstr(&text,
                         "\nTo take the message back before it goes, answer this mail. What you "
@@ -284,21 +384,32 @@ static void put_original(struct sp_compose *c, const struct sp_dsn *dsn)
             sp_buf_put(c->out, f.raw);
 }
 
-enum sp_rc sp_dsn_build(const struct sp_dsn *dsn, struct sp_buf *out)
+static enum sp_rc build(const struct sp_dsn *dsn, enum detail detail, struct sp_buf *out)
 {
     struct sp_compose c;
     char boundary[SP_ID_TEXT_LEN + 16];
 
     sp_compose_init(&c, out);
     put_top(&c, dsn);
-    put_text(&c, dsn);
+    put_text(&c, dsn, detail);
     put_status(&c, dsn);
-    if (dsn->original_header.len > 0)
+    if (dsn->original_header.len > 0 && detail < WITHOUT_ORIGINAL)
         put_original(&c, dsn);
     put_boundary(dsn, boundary, true);
     sp_compose_line(&c, "");
     sp_compose_line(&c, boundary);
     return sp_compose_end(&c);
+}
+
+enum sp_rc sp_dsn_build(const struct sp_dsn *dsn, struct sp_buf *out)
+{
+    enum sp_rc rc = SP_E_LIMIT;
+
+    for (int detail = WHOLE; detail < DETAIL_COUNT && rc == SP_E_LIMIT; detail++) {
+        sp_buf_reset(out);
+        rc = build(dsn, (enum detail)detail, out);
+    }
+    return rc;
 }
 
 /* A kept line may hold its own CRLF folds and printable bytes; anything else drops the field. */

@@ -41,13 +41,19 @@ struct sp_dsn {
     struct sp_bytes envid;
     int64_t now_ms;     /* wall clock */
     int64_t arrived_ms; /* when the original was accepted */
+    bool is_of_portal;  /* it tells of packages in the portal: other words for people */
     struct sp_bytes
         original_header; /* From, To, Date, Message-ID as kept (sp_dsn_keep_header); or empty */
     const struct sp_dsn_recipient *recipients;
     size_t count;
 };
 
-/* Appends the whole message: multipart/report. returns: SP_OK, or what sp_compose_end says */
+/*
+ * Writes the whole message, multipart/report, in place of what is in out. What there is no room for is left out: first
+ * what is kept of the original, then the text for people no longer names everyone. The status names each recipient always.
+ *
+ * returns: SP_OK, or what sp_compose_end says
+ */
 SP_MUST_CHECK enum sp_rc sp_dsn_build(const struct sp_dsn *dsn, struct sp_buf *out);
 
 /*

@@ -118,15 +118,27 @@ bool sp_header_next(const struct sp_header *h, size_t *at, struct sp_field *out)
     return true;
 }
 
+bool sp_header_next_of(const struct sp_header *h, struct sp_bytes name, size_t *at,
+                       struct sp_field *out)
+{
+    struct sp_field f;
+
+    while (sp_header_next(h, at, &f)) {
+        if (!sp_field_is(&f, name))
+            continue;
+        *out = f;
+        return true;
+    }
+    return false;
+}
+
 bool sp_header_find(const struct sp_header *h, struct sp_bytes name, size_t nth,
                     struct sp_field *out)
 {
     struct sp_field f;
     size_t at = 0;
 
-    while (sp_header_next(h, &at, &f)) {
-        if (!sp_bytes_eq_nocase(f.name, name))
-            continue;
+    while (sp_header_next_of(h, name, &at, &f)) {
         if (nth-- > 0)
             continue;
         *out = f;
@@ -140,8 +152,8 @@ size_t sp_header_count(const struct sp_header *h, struct sp_bytes name)
     struct sp_field f;
     size_t at = 0, count = 0;
 
-    while (sp_header_next(h, &at, &f))
-        count += sp_bytes_eq_nocase(f.name, name);
+    while (sp_header_next_of(h, name, &at, &f))
+        count++;
     return count;
 }
 

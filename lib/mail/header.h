@@ -42,7 +42,17 @@ SP_MUST_CHECK enum sp_rc sp_header_parse(struct sp_bytes start, bool whole, stru
 /* Walks the fields. at: 0 to begin. returns: false behind the last */
 bool sp_header_next(const struct sp_header *h, size_t *at, struct sp_field *out);
 
-/* returns: false if there are fewer than nth + 1 fields of that name (case aside) */
+/*
+ * Walks the fields of one name (case aside). Whoever wants several of a name walks so: with sp_header_find each is found
+ * from the top, and a header of nothing else costs the square of its fields.
+ *
+ * at:      0 to begin
+ * returns: false behind the last
+ */
+bool sp_header_next_of(const struct sp_header *h, struct sp_bytes name, size_t *at,
+                       struct sp_field *out);
+
+/* returns: false if there are fewer than nth + 1 fields of that name (case aside). cost: O(header) */
 bool sp_header_find(const struct sp_header *h, struct sp_bytes name, size_t nth,
                     struct sp_field *out);
 
@@ -74,6 +84,18 @@ struct sp_bytes sp_field_token(const struct sp_field *f);
  * returns: false if there is none
  */
 bool sp_field_param(const struct sp_field *f, struct sp_bytes name, struct sp_bytes *out);
+
+/* What RFC 5322 2.1.1 allows a line, without its CRLF. */
+#define SP_LINE_LEN_MAX 998
+
+/*
+ * Folds lines of more than SP_LINE_LEN_MAX bytes of a header, at white space that is there: unfolded it says the same (RFC 5322
+ * 2.2.3). No line comes to be of white space alone.
+ *
+ * out:     gets all of it; NULL: to see whether it can be done
+ * returns: false if a line stays longer: it has no white space where it would be needed
+ */
+bool sp_header_fold(struct sp_bytes header, struct sp_buf *out);
 
 /*
  * Finds a tag like [secure] at the start of a subject text, behind reply marks ("Re:", "AW:").

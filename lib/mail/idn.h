@@ -18,6 +18,17 @@ bool sp_text_is_ascii(struct sp_bytes text);
  */
 SP_MUST_CHECK enum sp_rc sp_domain_to_ascii(struct sp_bytes name, struct sp_buf *out);
 
+#define SP_DOMAIN_POINTS_MAX 256
+
+/*
+ * Reads a domain name as people see it: in lower case, A-labels decoded (RFC 3492). A label that can't be decoded stands as it is
+ * written. name: at most SP_DOMAIN_MAX bytes
+ *
+ * out:     SP_DOMAIN_POINTS_MAX code points
+ * returns: how many there are. cost: allocates nothing
+ */
+size_t sp_domain_read(struct sp_bytes name, uint32_t *out);
+
 /* returns: whether text is in normal form C (RFC 6532 3.1), or has more bytes than an address */
 bool sp_text_is_normal(struct sp_bytes text);
 

@@ -33,8 +33,8 @@ enum sp_rc sp_trace_build(const struct sp_trace *t, struct sp_buf *out)
     sp_time_format_rfc5322(t->now_ms, date);
     sp_buf_put_cstr(&value, "from ");
     put_helo(&value, t->helo);
-    sp_buf_put_cstr(&value, " ([");
-    sp_buf_put(&value, t->ip);
+    sp_buf_put_cstr(&value, sp_bytes_find(t->ip, ':') == SIZE_MAX ? " ([" : " ([IPv6:");
+    sp_buf_put(&value, t->ip); /* RFC 5321 4.1.3 */
     sp_buf_put_cstr(&value, "]) by ");
     sp_buf_put(&value, t->host);
     sp_buf_put_cstr(&value, " with ");

@@ -10,11 +10,12 @@
 
 #include <libxml/HTMLparser.h>
 
-#define PIECE_LEN 4096
-#define OPEN_MAX  200  /* elements open at a time in what is written */
-#define HREF_MAX  500  /* of a link's address, shown as text */
-#define DATA_KEPT 1024 /* of what is in a data: address: less may as well be text */
-#define TEXT_KEPT 65536
+#define PIECE_LEN  4096
+#define OPEN_MAX   200  /* elements open at a time in what is written */
+#define HREF_MAX   500  /* of a link's address, shown as text */
+#define DATA_KEPT  1024 /* of what is in a data: address: less may as well be text */
+#define TEXT_KEPT  65536
+#define HELD_LINES 2 /* a blank line; more say no more */
 
 enum element_kind {
     KIND_INLINE = 1,
@@ -85,6 +86,11 @@ struct html {
     const struct element *open[OPEN_MAX];
     size_t open_count;
     char href[HREF_MAX + 1]; /* of the link that is open */
+    bool in_row;             /* writing text: behind a cell of this row */
+    bool cell_empty;         /* nothing was said in that cell yet */
+    bool row_ended;          /* and nothing was said since */
+    unsigned
+        held_lines; /* line ends within that cell, not written: the next cell is on the same line all the same */
 };
 
 static const struct element *find_element(const char *name)
@@ -235,24 +241,81 @@ static void end_clean(struct html *h, const char *name)
 
 /* ---- writing text ---- */
 
+/* A cell that holds paragraphs, as word processors write them, stays on the line of its row. */
+static void break_line(struct html *h)
+{
+    if (!h->in_row)
+        sp_buf_put_u8(h->out, '\n');
+    else if (!h->cell_empty && h->held_lines < HELD_LINES)
+        h->held_lines++;
+}
+
+static void write_held_lines(struct html *h)
+{
+    for (; h->held_lines > 0; h->held_lines--)
+        sp_buf_put_u8(h->out, '\n');
+}
+
+/* Rows follow each other without an empty line, which would end the table; one stands around a table. */
+static void break_row(struct html *h, bool table)
+{
+    h->held_lines = 0;
+    h->in_row = false;
+    if (table || !h->row_ended)
+        sp_buf_put_u8(h->out, '\n');
+    h->row_ended = true;
+}
+
+static void break_cell(struct html *h)
+{
+    h->held_lines = 0;
+    h->in_row = h->cell_empty = true;
+    h->row_ended = false;
+    sp_buf_put_u8(h->out, '\t');
+}
+
+static bool is_row(const char *name)
+{
+    static const char *const rows[] = {"tr", "row", "table-row", "thead", "tbody", "tfoot"};
+
+    return is_in(name, rows, SP_ARRAY_LEN(rows));
+}
+
+static bool is_table(const char *name)
+{
+    return strcmp(name, "table") == 0 || strcmp(name, "tbl") == 0;
+}
+
 /* Office documents are XML that this parser reads as well: their paragraphs, rows and cells part words, other elements
  * of theirs do not (a run ends in the middle of a number). */
 static void put_break(struct html *h, const struct element *e, const char *name)
 {
-    static const char *const lines[] = {"p",  "tr", "br",        "row",       "si",
-                                        "cr", "h",  "table-row", "line-break"};
-    static const char *const cells[] = {"tc", "tab", "c", "v", "table-cell"};
+    static const char *const lines[] = {"p", "br", "si", "cr", "h", "line-break"};
+    static const char *const cells[] = {"tc", "c", "v", "table-cell"};
     const char *colon = strchr(name, ':');
 
-    if (e != NULL && e->kind != KIND_INLINE) {
-        sp_buf_put_u8(h->out, e->kind == KIND_CELL ? '\t' : '\n');
-        return;
-    }
-    name = colon == NULL ? name : colon + 1;
-    if (e == NULL && is_in(name, lines, SP_ARRAY_LEN(lines)))
-        sp_buf_put_u8(h->out, '\n');
-    else if (e == NULL && is_in(name, cells, SP_ARRAY_LEN(cells)))
+    name = e != NULL || colon == NULL ? name : colon + 1;
+    if (is_row(name) || is_table(name))
+        break_row(h, is_table(name));
+    else if (e == NULL ? is_in(name, cells, SP_ARRAY_LEN(cells)) : e->kind == KIND_CELL)
+        break_cell(h);
+    else if (e == NULL && strcmp(name, "tab") == 0)
         sp_buf_put_u8(h->out, '\t');
+    else if (e == NULL ? is_in(name, lines, SP_ARRAY_LEN(lines)) : e->kind != KIND_INLINE)
+        break_line(h);
+}
+
+/* Text between elements: spaces there say nothing of a cell's end. */
+static void put_text(struct html *h, struct sp_bytes text)
+{
+    bool blank = sp_bytes_trim(text).len == 0;
+
+    if (blank && (h->row_ended || (h->in_row && (h->cell_empty || h->held_lines > 0))))
+        return;
+    h->cell_empty = h->cell_empty && blank;
+    h->row_ended = h->row_ended && blank;
+    write_held_lines(h);
+    sp_buf_put(h->out, text);
 }
 
 static void start_text(struct html *h, const char *name, const xmlChar **atts)
@@ -263,7 +326,7 @@ static void start_text(struct html *h, const char *name, const xmlChar **atts)
     for (; atts != NULL && atts[0] != NULL; atts += 2) {
         if (atts[1] == NULL || !is_in((const char *)atts[0], texts, SP_ARRAY_LEN(texts)))
             continue;
-        sp_buf_put(h->out, sp_bytes_cstr((const char *)atts[1]));
+        put_text(h, sp_bytes_cstr((const char *)atts[1]));
         sp_buf_put_u8(h->out, ' ');
     }
 }
@@ -290,8 +353,10 @@ static void on_end(void *arg, const xmlChar *name)
         return;
     }
     e = find_element((const char *)name);
-    if (e != NULL && e->kind == KIND_BLOCK)
-        sp_buf_put_u8(h->out, '\n');
+    if (e != NULL && (is_row(e->name) || is_table(e->name)))
+        break_row(h, is_table(e->name));
+    else if (e != NULL && e->kind == KIND_BLOCK)
+        break_line(h);
 }
 
 static void on_text(void *arg, const xmlChar *text, int len)
@@ -300,7 +365,7 @@ static void on_text(void *arg, const xmlChar *text, int len)
     struct sp_bytes b = sp_bytes(text, len < 0 ? 0 : (size_t)len);
 
     if (!h->clean)
-        sp_buf_put(h->out, b);
+        put_text(h, b);
     else if (h->dropping == 0)
         put_escaped(h->out, b);
 }
@@ -311,9 +376,9 @@ static void on_comment(void *arg, const xmlChar *text)
 
     if (h->clean)
         return;
-    sp_buf_put_u8(h->out, '\n');
-    sp_buf_put(h->out, sp_bytes_cstr((const char *)text));
-    sp_buf_put_u8(h->out, '\n');
+    break_line(h);
+    put_text(h, sp_bytes_cstr((const char *)text));
+    break_line(h);
 }
 
 static void on_problem(void *arg, const char *format, ...)

@@ -138,10 +138,12 @@ static enum sp_rc import_secret(struct sp_pgp *p, struct sp_bytes secret, const 
 
     if (e != 0)
         return sp_pgp_fail(err, SP_E_PGP_FAILED, "no memory for gpg", e);
-    e = gpgme_op_import(p->ctx, data);
+    e = SP_FAULT("pgp.import") ? gpgme_error_from_errno(ENOMEM) : gpgme_op_import(p->ctx, data);
     gpgme_data_release(data);
     if (e != 0)
-        return sp_pgp_fail(err, SP_E_PGP_FAILED, "gpg could not import the signing key", e);
+        return sp_pgp_fail(
+            err, gpgme_err_code(e) == GPG_ERR_NO_DATA ? SP_E_KEYS_FORMAT : SP_E_PGP_FAILED,
+            "gpg could not import the signing key", e);
     result = gpgme_op_import_result(p->ctx);
     if (result == NULL || result->considered == 0 || result->secret_read == 0 ||
         result->imports == NULL || result->imports->fpr == NULL)

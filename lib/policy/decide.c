@@ -2,7 +2,8 @@
  * First match decides. Guards come first, then rules, then the default, in the order that loading has fixed. What a rule
  * says beside its verb gathers on the way; the floor is worked out at the end, when every raise has spoken: it is the
  * highest of the settings' floor, the raises and the ladder's own. Only a rule that says why may go below the settings'
- * floor, and never below a raise.
+ * floor, and never below a raise. A hold that is taken in doubt is not the last word on the floor: who releases it may not
+ * know of the rule that would have decided.
  */
 #include "policy/policy_priv.h"
 
@@ -34,7 +35,7 @@ bool sp_policy_rule_takes_unknown(const struct sp_policy *p, const struct sp_rul
 {
     const struct sp_outcome *then = &r->then;
 
-    if (then->lowers != NULL)
+    if (then->lowers != NULL || r->is_certain)
         return false;
     return !(then->has_verb && then->verb == SP_DO_PROTECT &&
              then->ladder->floor <= p->default_floor);
@@ -54,6 +55,7 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f, stru
     out->expire_ms = p->expire_ms;
     out->has_expire = p->has_expire;
     out->portal = p->portal;
+    out->language = f->language;
     out->is_closed = sealed->state != SP_FACT_KNOWN || sealed->number != SP_SEALED_NONE;
     out->is_sealed = sealed->state == SP_FACT_KNOWN &&
                      (sealed->number == SP_SEALED_SMIME || sealed->number == SP_SEALED_PGP);
@@ -107,6 +109,15 @@ void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out)
         add_name(&out->continued, r->name);
 }
 
+/* Beside the message, where the portal shows it, or into it. What is there stays. */
+static void put_notice(struct sp_decision *out, struct sp_bytes notice)
+{
+    struct sp_bytes *at = out->is_closed ? &out->page_notice : &out->edits.notice;
+
+    if (at->len == 0 && (!out->is_closed || out->language >= 2))
+        *at = notice;
+}
+
 void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct sp_decision *out)
 {
     const struct sp_outcome *then = &by->then;
@@ -125,14 +136,53 @@ void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct
         out->floor = then->ladder->floor;
     if (out->lowers != NULL && out->floor >= p->floor)
         out->lowers = NULL; /* it was allowed to go lower and did not */
-    if (out->is_closed)     /* what is signed or sealed takes header edits only */
+    if (out->is_closed) {   /* what is signed or sealed takes header edits only */
+        put_notice(out, out->edits.notice);
         out->edits.notice = out->edits.footer = sp_bytes(NULL, 0);
+    }
+}
+
+/* What a rule asks that would decide, or gather, if the hold did not: to be no worse off by the doubt. */
+static void heed(const struct sp_rule *r, struct sp_decision *out)
+{
+    const struct sp_outcome *then = &r->then;
+
+    if (then->has_raise) {
+        add_name(&out->raised_by, r->name);
+        out->floor = then->raise > out->floor ? then->raise : out->floor;
+    }
+    put_notice(out, then->notice);
+    if (then->ladder == NULL)
+        return;
+    if (then->ladder->floor > out->ladder->floor)
+        out->ladder = then->ladder;
+    out->floor = out->ladder->floor > out->floor ? out->ladder->floor : out->floor;
+}
+
+bool sp_decision_take(struct sp_decision_walk *w, const struct sp_rule *r, bool in_doubt)
+{
+    bool is_hold = r->then.has_verb && r->then.verb == SP_DO_HOLD;
+    bool is_reject = r->then.has_verb && r->then.verb == SP_DO_REJECT;
+    bool goes_on = in_doubt && is_hold && w->language >= 2;
+
+    if (w->held != NULL && !(is_reject && !in_doubt)) {
+        heed(r, w->out);
+        return !r->is_continue && !goes_on && !is_reject; /* one in doubt may not be it either */
+    }
+    sp_decision_apply(r, w->out);
+    if (r->is_continue)
+        return false;
+    sp_decision_end(w->p, r, w->out);
+    w->held = goes_on ? r : NULL;
+    return !goes_on;
 }
 
 void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
                       struct sp_decision *out)
 {
-    p = sp_policy_of_facts(p, facts);
+    struct sp_decision_walk walk = {.language = facts->language, .out = out};
+
+    walk.p = p = sp_policy_of_facts(p, facts);
     sp_decision_begin(p, facts, out);
     for (size_t i = 0; i < p->rule_count; i++) {
         const struct sp_rule *r = &p->rules[i];
@@ -143,11 +193,8 @@ void sp_policy_decide(const struct sp_policy *p, const struct sp_facts *facts,
         t = sp_policy_cond_eval(&r->cond, facts, NULL, NULL);
         if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_policy_rule_takes_unknown(p, r)))
             continue;
-        sp_decision_apply(r, out);
-        if (!r->is_continue) {
-            sp_decision_end(p, r, out);
+        if (sp_decision_take(&walk, r, t == SP_TRI_UNKNOWN))
             return;
-        }
     }
 }
 
@@ -191,6 +238,8 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
         }
         if (t == SP_TRI_FALSE || (t == SP_TRI_UNKNOWN && !sp_policy_rule_takes_unknown(p, r)))
             continue;
+        if (t == SP_TRI_UNKNOWN && r->then.has_verb && r->then.verb == SP_DO_HOLD)
+            return false; /* the rules behind it are heard when all is there */
         sp_decision_apply(r, &made);
         if (r->is_continue)
             continue;
@@ -206,6 +255,11 @@ bool sp_policy_decide_envelope(const struct sp_policy *p, const struct sp_facts 
 const char *sp_policy_hash(const struct sp_policy *p)
 {
     return p->hash;
+}
+
+const char *sp_policy_rules_hash(const struct sp_policy *p)
+{
+    return p->rules_hash;
 }
 
 struct sp_bytes sp_policy_canonical(const struct sp_policy *p)

@@ -92,8 +92,10 @@ struct sp_decision {
     const char *lowers; /* why the floor lies below the settings', NULL if it does not */
 
     struct sp_edits edits;
-    const char *smime_cipher; /* "aes-256-gcm" or "aes-256-cbc", "" as the certificates say */
-    const char *lane;         /* "urgent", "bulk", or "" for the ordinary one */
+    unsigned language;           /* SP_POLICY_LANGUAGE of the facts */
+    struct sp_bytes page_notice; /* that notice; empty where the message itself takes it */
+    const char *smime_cipher;    /* "aes-256-gcm" or "aes-256-cbc", "" as the certificates say */
+    const char *lane;            /* "urgent", "bulk", or "" for the ordinary one */
     const char *route;      /* key of delivery.routes that takes the domain's place, "" for none */
     const char *redirect;   /* who gets the copy in the recipient's place, "" for nobody */
     struct sp_names copies; /* who gets a copy besides */

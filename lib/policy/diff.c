@@ -52,7 +52,7 @@ static bool same_entry(const struct sp_policy_item *item, const void *a, const v
     const struct sp_preference_entry *p = a, *q = b;
 
     if (strcmp(item->kind, "preferences") == 0)
-        return p->value == q->value && p->until_ms == q->until_ms;
+        return p->value == q->value && p->given_ms == q->given_ms && p->until_ms == q->until_ms;
     return x->until_ms == y->until_ms;
 }
 

@@ -1,7 +1,8 @@
 /*
  * Conditions over facts, three-valued. Conditions are postfix programs, so that evaluating needs a small stack and no
  * recursion; where the trace or the envelope asks, every test is looked at, which tells what turned the result. A fact that is
- * unknown or pending makes its test unknown; an absent one fails every test but "does not exist".
+ * unknown or pending makes its test unknown; an absent one fails every test but "does not exist". Of a fact that is known in part a
+ * test is true or false only where nothing that is still to be found could turn it.
  */
 #include "policy/policy_priv.h"
 
@@ -55,6 +56,11 @@ static enum sp_tri test_number(const struct sp_policy_test *t, int64_t n)
         if (t->numbers[i] == n)
             return SP_TRI_TRUE;
     return SP_TRI_FALSE;
+}
+
+bool sp_policy_test_holds_for(const struct sp_policy_test *t, struct sp_bytes text, int64_t now_ms)
+{
+    return test_text(t, text, now_ms) == SP_TRI_TRUE;
 }
 
 /* A set: any member will do. An empty one does not exist. */
@@ -144,6 +150,42 @@ static enum sp_tri test_known(const struct sp_policy_test *t, const struct sp_fa
     }
 }
 
+/* returns: the result if it is the one that more of the fact can't turn, else unknown */
+static enum sp_tri only(enum sp_tri result, enum sp_tri final)
+{
+    return result == final ? result : SP_TRI_UNKNOWN;
+}
+
+/* A number that may be higher is none of those below what was found. */
+static enum sp_tri least_equals(const struct sp_policy_test *t, int64_t found)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->numbers[i] >= found)
+            return SP_TRI_UNKNOWN;
+    return SP_TRI_FALSE;
+}
+
+/* Of what was found: sets may have more members, numbers may be higher. */
+static enum sp_tri test_least(const struct sp_policy_test *t, const struct sp_facts *f)
+{
+    enum sp_tri found = test_known(t, f);
+
+    switch (t->op) {
+    case SP_TEST_BELOW:
+        return only(found, SP_TRI_FALSE);
+    case SP_TEST_EXISTS:
+        return only(found, of_bool(t->numbers[0] != 0));
+    case SP_TEST_EQUALS:
+        if (t->fact == SP_FACT_PHI_SCORE)
+            return least_equals(t, f->values[t->fact].number);
+        if (sp_fact_rows[t->fact].kind == SP_KIND_OF_NAMED_NUMBER)
+            return least_equals(t, count_of(t, f));
+        return only(found, SP_TRI_TRUE);
+    default:
+        return only(found, SP_TRI_TRUE);
+    }
+}
+
 static enum sp_tri test(const struct sp_policy_test *t, const struct sp_facts *f, bool *pending)
 {
     enum sp_fact_state state = f->values[t->fact].state;
@@ -157,6 +199,8 @@ static enum sp_tri test(const struct sp_policy_test *t, const struct sp_facts *f
         return SP_TRI_UNKNOWN;
     if (state == SP_FACT_ABSENT)
         return of_bool(t->op == SP_TEST_EXISTS && t->numbers[0] == 0);
+    if (state == SP_FACT_LEAST)
+        return test_least(t, f);
     return t->fact == SP_FACT_SENDER_GROUP ? group : test_known(t, f);
 }
 

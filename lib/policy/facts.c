@@ -8,6 +8,7 @@
 #include "policy/facts_priv.h"
 
 static const char *const preferences[] = {"plain", "tls", "sealed", "portal", "no-mail", NULL};
+static const char *const preference_by[] = {"registry", "recipient", NULL};
 static const char *const remembered[] = {
     "never-seen",        "plain",    "tls:encrypted", "tls:verified",
     "tls:authenticated", "tls:dane", "sealed",        NULL};
@@ -28,6 +29,7 @@ const struct sp_fact_row sp_fact_rows[SP_FACT_COUNT] = {
     [SP_FACT_RECIPIENT_DOMAIN] = {"recipient.domain", SP_KIND_OF_TEXT, SP_STAGE_ENVELOPE, false, NULL, 0},
     [SP_FACT_RECIPIENT_COUNT] = {"recipient.count", SP_KIND_OF_NUMBER, SP_STAGE_ENVELOPE, false, NULL, 0},
     [SP_FACT_RECIPIENT_PREFERENCE] = {"recipient.preference", SP_KIND_OF_CLOSED, SP_STAGE_ENVELOPE, false, preferences, 0},
+    [SP_FACT_RECIPIENT_PREFERENCE_BY] = {"recipient.preference_by", SP_KIND_OF_CLOSED, SP_STAGE_ENVELOPE, false, preference_by, 0},
     [SP_FACT_RECIPIENT_FIRST_CONTACT] = {"recipient.first_contact", SP_KIND_OF_TRUTH, SP_STAGE_ENVELOPE, false, NULL, 0},
     [SP_FACT_DOMAIN_REMEMBERED] = {"domain.remembered", SP_KIND_OF_CLOSED, SP_STAGE_ENVELOPE, true, remembered, SP_REMEMBERED_NEVER_SEEN},
     [SP_FACT_TIME_HOUR] = {"time.hour", SP_KIND_OF_NUMBER, SP_STAGE_ENVELOPE, false, NULL, 0},
@@ -132,6 +134,7 @@ bool sp_fact_value_parse(enum sp_fact fact, struct sp_bytes name, int64_t *out)
 void sp_facts_init(struct sp_facts *f)
 {
     memset(f, 0, sizeof(*f));
+    f->language = SP_POLICY_LANGUAGE;
     for (size_t i = 0; i < SP_FACT_COUNT; i++)
         f->values[i].state = SP_FACT_PENDING;
 }
@@ -215,10 +218,26 @@ void sp_facts_set_sender(struct sp_facts *f, struct sp_bytes address)
     set_address(f, address, SP_FACT_SENDER_ADDRESS, SP_FACT_SENDER_DOMAIN);
 }
 
+void sp_facts_set_wish(struct sp_facts *f, const struct sp_fact_wish *wish)
+{
+    f->has_wish = wish != NULL;
+    memset(&f->wish, 0, sizeof(f->wish));
+    if (wish != NULL)
+        f->wish = *wish;
+}
+
+bool sp_fact_is_wish(int64_t preference)
+{
+    return preference == SP_PREFERENCE_TLS || preference == SP_PREFERENCE_SEALED ||
+           preference == SP_PREFERENCE_PORTAL;
+}
+
 void sp_facts_set_recipient(struct sp_facts *f, struct sp_bytes address)
 {
     set_address(f, address, SP_FACT_RECIPIENT_ADDRESS, SP_FACT_RECIPIENT_DOMAIN);
+    sp_facts_set_wish(f, NULL);
     sp_facts_set_absent(f, SP_FACT_RECIPIENT_PREFERENCE);
+    sp_facts_set_absent(f, SP_FACT_RECIPIENT_PREFERENCE_BY);
     sp_facts_set_absent(f, SP_FACT_RECIPIENT_FIRST_CONTACT);
     sp_facts_set_absent(f, SP_FACT_DOMAIN_REMEMBERED);
 }
@@ -232,6 +251,13 @@ void sp_facts_set_scan(struct sp_facts *f, enum sp_scan scan)
     if (scan == SP_SCAN_COMPLETE)
         return;
     sp_facts_set_number(f, SP_FACT_PHI_CLASS, SP_PHI_SEVERE);
-    for (size_t i = 0; i < SP_ARRAY_LEN(others); i++)
-        sp_facts_set_unknown(f, others[i]);
+    for (size_t i = 0; i < SP_ARRAY_LEN(others); i++) {
+        struct sp_fact_value *v = &f->values[others[i]];
+        bool found = v->state == SP_FACT_KNOWN || v->state == SP_FACT_LEAST;
+
+        if (scan == SP_SCAN_PARTIAL && found && f->language >= 2)
+            v->state = SP_FACT_LEAST;
+        else
+            sp_facts_set_unknown(f, others[i]);
+    }
 }

@@ -23,6 +23,7 @@ enum sp_fact {
     SP_FACT_RECIPIENT_DOMAIN,
     SP_FACT_RECIPIENT_COUNT,
     SP_FACT_RECIPIENT_PREFERENCE,
+    SP_FACT_RECIPIENT_PREFERENCE_BY,
     SP_FACT_RECIPIENT_FIRST_CONTACT,
     SP_FACT_DOMAIN_REMEMBERED,
     SP_FACT_TIME_HOUR,
@@ -60,7 +61,17 @@ enum sp_fact_state {
     SP_FACT_KNOWN,
     SP_FACT_UNKNOWN,
     SP_FACT_PENDING,
+    SP_FACT_LEAST, /* known in part: what is there was found, and there may be more */
 };
+
+/*
+ * The meaning of facts and rules. A record of facts names the one that it was decided by, so that what was decided then can be
+ * shown again. 1: a scan that was cut makes phi.* unknown. 2: what it found is the least that there is,
+ * and behind a hold that is taken in doubt the rules that would decide without it are heard, and a
+ * notice that a signed message can't take stands on the portal's page; and the
+ * group that a hold is for may release it.
+ */
+#define SP_POLICY_LANGUAGE 2
 
 /*
  * Values of facts with a closed list; the numbers are their order and stand in records. message.kind takes
@@ -90,6 +101,10 @@ enum sp_preference {
     SP_PREFERENCE_PORTAL,
     SP_PREFERENCE_NO_MAIL,
 };
+enum sp_preference_by {
+    SP_PREFERENCE_BY_REGISTRY,  /* somebody of the house has put it down */
+    SP_PREFERENCE_BY_RECIPIENT, /* the recipient, in the portal */
+};
 #define SP_REMEMBERED_NEVER_SEEN (-1) /* else an enum sp_floor */
 
 struct sp_fact_value {
@@ -111,7 +126,15 @@ struct sp_fact_type {
     int64_t distinct;
 };
 
+/* What a recipient has chosen in the portal: tls, sealed or portal. Nobody lowers anything there. */
+struct sp_fact_wish {
+    int64_t preference; /* enum sp_preference */
+    int64_t given_ms;   /* wall clock */
+    int64_t until_ms;   /* wall clock: from then on it is as good as absent */
+};
+
 struct sp_facts {
+    unsigned language; /* SP_POLICY_LANGUAGE, or the one of a record */
     int64_t
         now_ms; /* wall clock, for dates of rules and list entries; 0: dates are not looked at */
     struct sp_fact_value values[SP_FACT_COUNT];
@@ -120,6 +143,8 @@ struct sp_facts {
     const struct sp_fact_type
         *types; /* for phi.count.* and phi.distinct.*; lent; a type not listed counts 0 */
     size_t type_count;
+    bool has_wish; /* of the recipient: sp_policy_fill makes the facts of it */
+    struct sp_fact_wish wish;
 };
 
 /* returns: the name in rules ("recipient.domain"; "header.", "phi.count." and "phi.distinct." for the open ones), static */
@@ -134,6 +159,16 @@ bool sp_fact_is_text(enum sp_fact fact);
 bool sp_fact_is_set(enum sp_fact fact);
 bool sp_fact_is_closed(enum sp_fact fact);
 
+#define SP_FACT_SPECIAL_MAX 32 /* letters of the name of a special class */
+
+/* returns: the types that phi.count.TYPE and phi.distinct.TYPE may ask for, NULL-terminated, static */
+const char *const *sp_fact_types(void);
+/* returns: the special classes that the detector knows, NULL-terminated, static; organisations have more */
+const char *const *sp_fact_specials(void);
+/* near: gets the name that was perhaps meant, or NULL. returns: whether the name is one of them, in letters of any case */
+SP_MUST_CHECK bool sp_fact_is_type(struct sp_bytes name, const char **near);
+SP_MUST_CHECK bool sp_fact_is_special(struct sp_bytes name, const char **near);
+
 /* Everything pending: nothing has been looked at yet. */
 void sp_facts_init(struct sp_facts *f);
 
@@ -145,6 +180,8 @@ void sp_facts_set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_b
 /* Sets phi.count.* and phi.distinct.*: types that are not listed count 0. types: lent */
 void sp_facts_set_types(struct sp_facts *f, const struct sp_fact_type *types, size_t count);
 void sp_facts_set_absent(struct sp_facts *f, enum sp_fact fact);
+/* Sets what this recipient has chosen in the portal, for sp_policy_fill. wish: copied; NULL: nothing */
+void sp_facts_set_wish(struct sp_facts *f, const struct sp_fact_wish *wish);
 void sp_facts_set_unknown(struct sp_facts *f, enum sp_fact fact);
 
 /*
@@ -178,10 +215,13 @@ void sp_facts_set_headers(struct sp_facts *f, const struct sp_fact_header *field
 void sp_facts_read_header(struct sp_facts *f, const struct sp_header *h, struct sp_arena *arena);
 
 /*
- * Sets scan; partial and failed make phi.class severe and the other phi.* unknown (what is cut may hide anything), so
- * call it last.
+ * Sets scan; partial and failed make phi.class severe (what is cut may hide anything). What was set of the other phi.* before is
+ * the least that there is if the scan is partial, else it is unknown; so call it last.
  */
 void sp_facts_set_scan(struct sp_facts *f, enum sp_scan scan);
+
+/* returns: whether a recipient may choose this for itself: enum sp_preference without plain and no-mail */
+bool sp_fact_is_wish(int64_t preference);
 
 /* returns: the name of a value of a closed list ("severe"), static; NULL if the fact has none or it is out of range */
 const char *sp_fact_value_name(enum sp_fact fact, int64_t number);

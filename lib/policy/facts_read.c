@@ -1,7 +1,7 @@
 /*
  * The facts of a decision, from the record that is kept of them: what was recorded is all there was. A recipient's own facts
  * are left open, for who decides again for the same one or another. What the policy of then did not ask for is unknown now,
- * not absent.
+ * not absent. What a scan that was cut had found counts as it did then (SP_POLICY_LANGUAGE).
  */
 #include "policy/facts_read.h"
 
@@ -10,8 +10,8 @@
 static bool is_recipient(enum sp_fact fact)
 {
     return fact == SP_FACT_RECIPIENT_ADDRESS || fact == SP_FACT_RECIPIENT_DOMAIN ||
-           fact == SP_FACT_RECIPIENT_PREFERENCE || fact == SP_FACT_RECIPIENT_FIRST_CONTACT ||
-           fact == SP_FACT_DOMAIN_REMEMBERED;
+           fact == SP_FACT_RECIPIENT_PREFERENCE || fact == SP_FACT_RECIPIENT_PREFERENCE_BY ||
+           fact == SP_FACT_RECIPIENT_FIRST_CONTACT || fact == SP_FACT_DOMAIN_REMEMBERED;
 }
 
 static void set_texts(struct sp_facts *f, enum sp_fact fact, const struct sp_json *m,
@@ -84,10 +84,20 @@ static void set_headers(struct sp_facts *f, const struct sp_json *header, struct
     f->values[SP_FACT_HEADER].state = SP_FACT_KNOWN;
 }
 
+/* What was found before a scan was cut: by the language of then. */
+static void set_scan(struct sp_facts *f)
+{
+    const struct sp_fact_value *scan = &f->values[SP_FACT_SCAN];
+
+    if (scan->state == SP_FACT_KNOWN)
+        sp_facts_set_scan(f, (enum sp_scan)scan->number);
+}
+
 void sp_facts_read_record(const struct sp_json *record, struct sp_arena *arena,
                           struct sp_facts *out)
 {
     sp_facts_init(out);
+    out->language = (unsigned)sp_json_int_of(record, "language", 1);
     out->now_ms = sp_json_int_of(record, "time_ms", 0);
     for (size_t i = 0; i < SP_FACT_COUNT; i++) {
         const struct sp_json *m = sp_json_find(record, sp_fact_name((enum sp_fact)i));
@@ -98,6 +108,7 @@ void sp_facts_read_record(const struct sp_json *record, struct sp_arena *arena,
     set_types(out, sp_json_find(record, "types"), arena);
     set_headers(out, sp_json_find(record, "header"), arena);
     sp_facts_read_unknown(sp_json_find(record, "unknown"), out);
+    set_scan(out);
     for (size_t i = 0; i < SP_FACT_COUNT; i++)
         if (out->values[i].state == SP_FACT_PENDING && !is_recipient((enum sp_fact)i))
             sp_facts_set_absent(out, (enum sp_fact)i);

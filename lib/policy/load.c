@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/text.h"
+#include "config/directory.h"
 #include "crypt/hash.h"
 #include "policy/load_priv.h"
 
@@ -15,7 +16,7 @@
 static const char *const top_keys[] = {"$schema",     "version", "scope", "extends", "settings",
                                        "fixed",       "labels",  "lists", "groups",  "texts",
                                        "ladders",     "guards",  "rules", "default", "note",
-                                       "preferences", NULL};
+                                       "preferences", "special", NULL};
 
 /* Names stay below the policy's folder, whatever a file says. */
 static bool is_safe(struct sp_bytes name)
@@ -83,6 +84,22 @@ static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
     layer->scope.user = sp_json_text_of(v, "user");
 }
 
+/* Texts and labels, whether a rule names them or not. */
+static void check_texts(struct sp_loader *l, const struct sp_json *root)
+{
+    const struct sp_json *texts = sp_json_find(root, "texts");
+    const struct sp_json *labels = sp_json_find(root, "labels");
+
+    if (texts != NULL && sp_policy_loader_type(l, texts, SP_JSON_OBJECT))
+        for (const struct sp_json *m = texts->first; m != NULL; m = m->next)
+            if (m->type != SP_JSON_TEXT && m->type != SP_JSON_OBJECT)
+                sp_problem(l->problems, m, SP_E_CONFIG_TYPE, "expected a text, or {\"file\": ...}");
+    sp_policy_load_special(l, root);
+    if (labels != NULL && sp_policy_loader_type(l, labels, SP_JSON_OBJECT))
+        for (const struct sp_json *m = labels->first; m != NULL; m = m->next)
+            (void)sp_policy_loader_type(l, m, SP_JSON_TEXT);
+}
+
 bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes text,
                           struct sp_policy_layer *layer)
 {
@@ -105,6 +122,7 @@ bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes
         sp_problem(l->problems, version == NULL ? layer->root : version, SP_E_POLICY_INVALID,
                    "expected \"version\": 1");
     load_scope(l, layer);
+    check_texts(l, layer->root);
     return true;
 }
 
@@ -183,12 +201,48 @@ static void add_partners(struct sp_loader *l)
         sp_json_set_copy(l->version, sp_json_root(l->version), "partners", sp_json_root(doc));
 }
 
-/* "layer0", "layer1", ... outermost first, beside the files. */
-static void make_version(struct sp_loader *l)
+/* The canonical text of what is hashed, and its hash. out: SP_POLICY_HASH_LEN bytes; a NUL stands behind already */
+static void hash_of(struct sp_loader *l, const struct sp_json_doc *doc, struct sp_bytes *canonical,
+                    char *out)
 {
     struct sp_policy *p = l->policy;
     uint8_t digest[SP_SHA256_LEN];
     struct sp_buf text, hex;
+
+    sp_buf_init(&text, SP_JSON_LEN_MAX * 8);
+    sp_buf_init(&hex, SP_POLICY_HASH_LEN);
+    if (sp_json_canonical(sp_json_root(doc), &text) != SP_OK)
+        sp_problem_file(l->problems, p->layers[p->layer_count - 1].file, 0, SP_E_LIMIT,
+                        "the policy with its lists and texts is too large");
+    if (canonical != NULL)
+        *canonical = sp_arena_copy(p->arena, sp_buf_bytes(&text));
+    sp_crypt_sha256(sp_buf_bytes(&text), digest);
+    sp_hex_encode(&hex, sp_bytes(digest, sizeof(digest)));
+    memcpy(out, hex.ptr, hex.len);
+    sp_buf_clear(&text);
+    sp_buf_clear(&hex);
+}
+
+/* The same without the members of lists that are marked as kept. */
+static void hash_rules(struct sp_loader *l)
+{
+    SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
+
+    for (const struct sp_json *m = sp_json_root(l->version)->first; m != NULL; m = m->next) {
+        const char *key = sp_arena_cstr(l->policy->arena, m->key);
+
+        if (m->type == SP_JSON_TEXT && sp_policy_list_is_kept(m->text))
+            sp_json_set_text(doc, sp_json_root(doc), key, SP_LIT(SP_DIRECTORY_MARK));
+        else
+            sp_json_set_copy(doc, sp_json_root(doc), key, m);
+    }
+    hash_of(l, doc, NULL, l->policy->rules_hash);
+}
+
+/* "layer0", "layer1", ... outermost first, beside the files. */
+static void make_version(struct sp_loader *l)
+{
+    struct sp_policy *p = l->policy;
 
     for (size_t i = 0; i < p->layer_count; i++) {
         char key[] = "layer0";
@@ -204,17 +258,8 @@ static void make_version(struct sp_loader *l)
     if (strcmp(p->timezone, "UTC") != 0)
         sp_json_set_text(l->version, sp_json_root(l->version), "timezone-rule",
                          sp_bytes_cstr(p->zone.rule));
-    sp_buf_init(&text, SP_JSON_LEN_MAX * 8);
-    sp_buf_init(&hex, SP_POLICY_HASH_LEN);
-    if (sp_json_canonical(sp_json_root(l->version), &text) != SP_OK)
-        sp_problem_file(l->problems, p->layers[p->layer_count - 1].file, 0, SP_E_LIMIT,
-                        "the policy with its lists and texts is too large");
-    p->canonical = sp_arena_copy(p->arena, sp_buf_bytes(&text));
-    sp_crypt_sha256(p->canonical, digest);
-    sp_hex_encode(&hex, sp_bytes(digest, sizeof(digest)));
-    memcpy(p->hash, hex.ptr, hex.len);
-    sp_buf_clear(&text);
-    sp_buf_clear(&hex);
+    hash_of(l, l->version, &p->canonical, p->hash);
+    hash_rules(l);
 }
 
 static void load_all(struct sp_loader *l, const char *path)

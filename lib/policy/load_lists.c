@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "config/directory.h"
 #include "config/partners.h"
 #include "mail/idn.h"
 #include "policy/load_priv.h"
@@ -103,15 +104,28 @@ static bool read_until(struct sp_bytes word, int64_t *out)
     return sp_time_parse_rfc3339(sp_bytes_cstr(text), out);
 }
 
+bool sp_policy_list_is_kept(struct sp_bytes text)
+{
+    return sp_bytes_starts_nocase(text, SP_LIT(SP_DIRECTORY_MARK));
+}
+
+/* A note begins a line or stands behind a space: an address may have a "#" in it (RFC 5321 4.1.2). */
+static struct sp_bytes without_note(struct sp_bytes line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if (line.ptr[i] == '#' && (i == 0 || line.ptr[i - 1] == ' ' || line.ptr[i - 1] == '\t'))
+            return sp_bytes_slice(line, 0, i);
+    return line;
+}
+
 /* A line: entry [until=DATE] [# note] */
 static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes line,
                      const char *file, uint32_t number)
 {
-    size_t hash = sp_bytes_find(line, '#');
     struct sp_bytes entry, word;
     int64_t until_ms = INT64_MAX;
 
-    line = sp_bytes_trim(sp_bytes_slice(line, 0, hash == SIZE_MAX ? line.len : hash));
+    line = sp_bytes_trim(without_note(line));
     if (line.len == 0)
         return;
     if (!sp_bytes_split(&line, ' ', &entry) || !looks_right(list, entry)) {

@@ -29,7 +29,7 @@ bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp
         *out = sp_arena_copy(l->policy->arena, text->text);
         return true;
     }
-    if (!sp_policy_loader_type(l, text, SP_JSON_OBJECT))
+    if (text->type != SP_JSON_OBJECT) /* what it is was told with its layer */
         return false;
     sp_policy_loader_keys(l, text, keys);
     file = sp_json_find(text, "file");

@@ -49,7 +49,6 @@ static void load_entry(struct sp_loader *l, const struct sp_json *entry)
 {
     struct sp_preference_entry e = {.until_ms = INT64_MAX};
     const struct sp_json *v;
-    int64_t given = 0;
     int word;
 
     if (!sp_policy_loader_type(l, entry, SP_JSON_OBJECT))
@@ -58,7 +57,7 @@ static void load_entry(struct sp_loader *l, const struct sp_json *entry)
     if (!need(l, entry, "recipient") || !need(l, entry, "preference") || !need(l, entry, "given") ||
         !need(l, entry, "by"))
         return;
-    if (!sp_policy_loader_date(l, sp_json_find(entry, "given"), &given))
+    if (!sp_policy_loader_date(l, sp_json_find(entry, "given"), &e.given_ms))
         return;
     if ((v = sp_json_find(entry, "until")) != NULL)
         sp_policy_loader_date(l, v, &e.until_ms);
@@ -104,7 +103,12 @@ void sp_policy_load_preferences(struct sp_loader *l)
     l->policy->preferences = sp_map_new();
     sp_policy_loader_keys(l, sp_json_root(doc), top_keys);
     all = sp_json_find(sp_json_root(doc), "preferences");
-    if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_ARRAY))
+    if (all == NULL || sp_json_int_of(sp_json_root(doc), "version", 0) != 1) {
+        sp_problem(l->problems, sp_json_root(doc), SP_E_CONFIG_MISSING,
+                   "expected \"version\": 1 and \"preferences\"");
+        return;
+    }
+    if (!sp_policy_loader_type(l, all, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *e = all->first; e != NULL; e = e->next)
         load_entry(l, e);

@@ -90,6 +90,10 @@ bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes
 /* dir, name and end in the arena */
 const char *sp_policy_loader_join(struct sp_loader *l, const char *dir, struct sp_bytes name,
                                   const char *end);
+/* findings.c: what the detector can't find, told where a rule asks for it; and a layer's own special classes. */
+void sp_policy_load_type_name(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name);
+void sp_policy_load_special_name(struct sp_loader *l, const struct sp_json *v);
+void sp_policy_load_special(struct sp_loader *l, const struct sp_json *root);
 /* "preferences" of the main file: {"file": ...}. */
 void sp_policy_load_preferences(struct sp_loader *l);
 

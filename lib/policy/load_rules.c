@@ -1,11 +1,13 @@
 /*
  * Rules in the order of asking: every layer's guards, outermost first, then rules, innermost first, then the nearest
- * default. A rule's name is its identity in audit, so it is checked to be one of a kind.
+ * default. A rule's name is its identity in audit, so it is checked to be one of a kind; a file that extends a set may
+ * have a rule of the same name, which then takes the set's place, as with lists and ladders. A layer of a tenant may not:
+ * what binds it must not be replaced from within.
  */
 #include "policy/load_priv.h"
 
 static const char *const rule_keys[] = {"rule", "when", "then",  "continue", "whole_message",
-                                        "note", "from", "until", NULL};
+                                        "note", "from", "until", "certain",  NULL};
 
 static struct sp_rule *new_rule(struct sp_loader *l, const struct sp_json *v,
                                 const struct sp_policy_layer *layer, const char *section)
@@ -50,6 +52,9 @@ static void check_guard(struct sp_loader *l, const struct sp_json *v, const stru
     if (r->then.has_verb && r->then.verb != SP_DO_REJECT && r->then.verb != SP_DO_HOLD)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a guard may tag, raise, hold or reject: put this under \"rules\"");
+    if (r->is_certain)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "a guard holds in doubt, too: put a rule that is \"certain\" under \"rules\"");
     if (r->then.redirect != NULL || r->then.copy_count > 0 || r->then.route != NULL ||
         r->then.lane != NULL || r->then.footer.len > 0 || r->then.notice.len > 0)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
@@ -70,6 +75,8 @@ static void load_rule(struct sp_loader *l, const struct sp_json *v,
         sp_policy_loader_bool(l, m, &r->is_continue);
     if ((m = sp_json_find(v, "whole_message")) != NULL)
         sp_policy_loader_bool(l, m, &r->whole_message);
+    if ((m = sp_json_find(v, "certain")) != NULL)
+        sp_policy_loader_bool(l, m, &r->is_certain);
     if ((m = sp_json_find(v, "from")) != NULL)
         sp_policy_loader_date(l, m, &r->from_ms);
     if ((m = sp_json_find(v, "until")) != NULL)
@@ -88,6 +95,31 @@ static void load_rule(struct sp_loader *l, const struct sp_json *v,
                    "\"whole_message\" goes with reject and hold only");
 }
 
+static const struct sp_json *find_rule(const struct sp_json *all, struct sp_bytes name)
+{
+    for (const struct sp_json *v = all == NULL ? NULL : all->first; v != NULL; v = v->next)
+        if (name.len > 0 && sp_bytes_eq(sp_json_text_of(v, "rule"), name))
+            return v;
+    return NULL;
+}
+
+/* Whether a file that extends this layer has a rule of the same name in the same section; says so there. */
+static bool is_replaced(const struct sp_loader *l, const struct sp_policy_layer *layer,
+                        const char *section, const struct sp_json *v)
+{
+    const struct sp_policy *p = l->policy;
+    const struct sp_json *found = NULL;
+
+    for (size_t i = (size_t)(layer - p->layers) + 1; i < p->layer_count && found == NULL; i++)
+        if (!p->layers[i].is_scoped)
+            found = find_rule(sp_json_find(p->layers[i].root, section), sp_json_text_of(v, "rule"));
+    if (found != NULL && l->root == NULL)
+        sp_problem_warn(l->problems, found,
+                        "replaces the rule \"%.*s\" in %s:%u, which is not asked any more",
+                        SP_FMT(sp_json_text_of(v, "rule")), layer->file, v->line);
+    return found != NULL;
+}
+
 static void load_section(struct sp_loader *l, const struct sp_policy_layer *layer,
                          const char *section)
 {
@@ -96,7 +128,8 @@ static void load_section(struct sp_loader *l, const struct sp_policy_layer *laye
     if (all == NULL || !sp_policy_loader_type(l, all, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *v = all->first; v != NULL; v = v->next)
-        load_rule(l, v, layer, section);
+        if (!is_replaced(l, layer, section, v))
+            load_rule(l, v, layer, section);
 }
 
 static void load_default(struct sp_loader *l)

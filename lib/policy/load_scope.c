@@ -191,7 +191,7 @@ static void read_layers(struct sp_loader *l, const char *dir)
         if (rc != SP_OK)
             sp_problem_file(l->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
         else if (sp_policy_load_layer(l, path, text, layer) && check_scope(l, layer))
-            p->scoped_count++;
+            p->scoped[p->scoped_count++].is_scoped = true;
         else
             sp_json_doc_free(layer->doc);
     }

@@ -24,6 +24,11 @@ static void load_login(struct sp_loader *l, const struct sp_json *v, unsigned *o
 
         if (word >= 0)
             *out |= 1U << word;
+        if (word > 0)
+            sp_problem_warn(l->problems, i,
+                            "\"%s\" is not served: the portal lets recipients in by a code that "
+                            "goes to their mailbox",
+                            login_names[word]);
     }
     if (v->first == NULL)
         sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected at least one way to log in");

@@ -3,6 +3,7 @@
  * does not fit is told with what would.
  */
 #include "base/buf.h"
+#include "json/units.h"
 #include "mail/idn.h"
 #include "policy/load_priv.h"
 
@@ -16,6 +17,8 @@ static void load_fact(struct sp_loader *l, const struct sp_json *m, struct sp_po
 
     if (sp_fact_find(m->key, &t->fact, &t->name)) {
         t->name = sp_arena_copy(l->policy->arena, t->name);
+        if (t->fact == SP_FACT_PHI_COUNT || t->fact == SP_FACT_PHI_DISTINCT)
+            sp_policy_load_type_name(l, m, t->name);
         return;
     }
     for (size_t i = 0; i < SP_FACT_COUNT; i++)
@@ -52,6 +55,13 @@ static bool load_number(struct sp_loader *l, const struct sp_json *v, enum sp_fa
         return ok;
     }
     *out = v->integer;
+    if (fact == SP_FACT_MESSAGE_SIZE && v->type == SP_JSON_TEXT) {
+        if (sp_units_parse_size(v->text, out))
+            return true;
+        sp_problem(l->problems, v, SP_E_CONFIG_TYPE,
+                   "expected a size like \"25MiB\", or a number of bytes");
+        return false;
+    }
     return sp_policy_loader_type(l, v, SP_JSON_INT);
 }
 
@@ -83,7 +93,7 @@ static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_po
 
     if (id == NULL)
         sp_policy_loader_unknown(l, v, "labels", v->text);
-    else if (sp_policy_loader_type(l, id, SP_JSON_TEXT))
+    else if (id->type == SP_JSON_TEXT) /* what else it is was told with its layer */
         texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
 }
 
@@ -121,6 +131,8 @@ static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_po
     texts[t->count] = take_text(l, v, t->fact);
     if (t->fact == SP_FACT_SENDER_GROUP)
         add_group(l, v, t);
+    if (t->fact == SP_FACT_PHI_SPECIAL)
+        sp_policy_load_special_name(l, v);
     t->count++;
     if (t->fact == SP_FACT_LABEL)
         add_label(l, v, t);

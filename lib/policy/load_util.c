@@ -32,6 +32,8 @@ void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *obje
 
         for (size_t i = 0; i < count && !known; i++)
             known = sp_bytes_eq(m->key, sp_bytes_cstr(names[i]));
+        if (known && sp_bytes_eq(m->key, SP_LIT("note")))
+            (void)sp_policy_loader_type(l, m, SP_JSON_TEXT);
         if (known)
             continue;
         near = sp_problem_nearest(m->key, names, count);

@@ -90,7 +90,21 @@ void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct
 }
 
 /* Rules of the root first, then those of each scope. */
-const char *sp_policy_route_next(const struct sp_policy *p, size_t *at)
+static const char *route_of(const struct sp_rule *r)
+{
+    return r->then.route;
+}
+
+static const char *hold_group_of(const struct sp_rule *r)
+{
+    bool is_hold = r->then.has_verb && r->then.verb == SP_DO_HOLD;
+
+    return is_hold && r->then.hold.by[0] != 0 ? r->then.hold.by : NULL;
+}
+
+/* Walks the rules of all scopes. of: what is asked for; NULL: the rule has none */
+static const char *next_name(const struct sp_policy *p, const char *(*of)(const struct sp_rule *r),
+                             size_t *at)
 {
     size_t skip = *at;
 
@@ -98,13 +112,21 @@ const char *sp_policy_route_next(const struct sp_policy *p, size_t *at)
         const struct sp_policy *view = i == 0 ? p : p->views[i - 1];
 
         for (size_t k = 0; k < view->rule_count; k++) {
-            if (view->rules[k].then.route == NULL)
-                continue;
-            if (skip-- > 0)
+            if (of(&view->rules[k]) == NULL || skip-- > 0)
                 continue;
             (*at)++;
-            return view->rules[k].then.route;
+            return of(&view->rules[k]);
         }
     }
     return NULL;
+}
+
+const char *sp_policy_route_next(const struct sp_policy *p, size_t *at)
+{
+    return next_name(p, route_of, at);
+}
+
+const char *sp_policy_hold_group_next(const struct sp_policy *p, size_t *at)
+{
+    return next_name(p, hold_group_of, at);
 }

@@ -36,6 +36,8 @@ void sp_options_of_decision(const struct sp_decision *d, struct sp_options *out)
     sp_options_init(out);
     out->is_sealed = d->is_sealed;
     out->hold_protects = d->verb == SP_DO_HOLD && d->hold.otherwise_protect;
+    if (d->verb == SP_DO_HOLD && d->language >= 2)
+        out->hold_by = sp_bytes_cstr(d->hold.by);
     out->strip_subject_tag = d->edits.strip_subject_tag;
     out->protect_subject = d->edits.protect_subject != NULL;
     out->subject = sp_bytes_cstr(d->edits.protect_subject);
@@ -64,6 +66,7 @@ void sp_options_of_decision(const struct sp_decision *d, struct sp_options *out)
     memcpy(out->portal.remind_ms, d->portal.remind_ms, sizeof(out->portal.remind_ms));
     if ((d->notify & SP_NOTIFY_UNREAD) != 0)
         out->portal.unread_after_ms = d->portal.unread_after_ms;
+    out->portal.notice = d->page_notice;
     out->smime_cipher = sp_bytes_cstr(d->smime_cipher);
 }
 
@@ -114,7 +117,7 @@ static void write_portal(struct sp_jw *w, const struct sp_options *o)
     if (o->portal.expires_ms == plain.portal.expires_ms && !o->portal.reply && !o->portal.forward &&
         sp_bytes_eq(o->portal.login, plain.portal.login) && o->portal.notify_from.len == 0 &&
         o->portal.notify_floor == plain.portal.notify_floor && o->portal.remind_ms[0] == 0 &&
-        o->portal.unread_after_ms == 0)
+        o->portal.unread_after_ms == 0 && o->portal.notice.len == 0)
         return;
     sp_jw_object(w, "portal");
     sp_jw_int(w, "expires_ms", o->portal.expires_ms);
@@ -131,6 +134,7 @@ static void write_portal(struct sp_jw *w, const struct sp_options *o)
     }
     if (o->portal.unread_after_ms > 0)
         sp_jw_int(w, "unread_after_ms", o->portal.unread_after_ms);
+    write_text(w, "notice", o->portal.notice);
     sp_jw_end(w);
 }
 
@@ -143,6 +147,7 @@ enum sp_rc sp_options_write(const struct sp_options *o, struct sp_buf *out)
     sp_jw_object(&w, NULL);
     write_flag(&w, "sealed", o->is_sealed);
     write_flag(&w, "hold_protects", o->hold_protects);
+    write_text(&w, "hold_by", o->hold_by);
     write_edits(&w, o);
     if (o->notify != 0)
         sp_jw_int(&w, "notify", o->notify);
@@ -215,6 +220,7 @@ static bool read_portal(const struct sp_json *portal, struct sp_arena *arena, st
     o->portal.reply = sp_json_bool_of(portal, "reply", false);
     o->portal.forward = sp_json_bool_of(portal, "forward", false);
     o->portal.notify_from = read_text(portal, "notify_from", arena);
+    o->portal.notice = read_text(portal, "notice", arena);
     o->portal.unread_after_ms = sp_json_int_of(portal, "unread_after_ms", 0);
     read_remind(sp_json_find(portal, "remind_ms"), o);
     return sp_floor_parse(sp_json_text_of(portal, "notify_floor"), &o->portal.notify_floor);
@@ -235,6 +241,7 @@ enum sp_rc sp_options_read(struct sp_bytes text, struct sp_arena *arena, struct 
     root = sp_json_root(doc);
     out->is_sealed = sp_json_bool_of(root, "sealed", false);
     out->hold_protects = sp_json_bool_of(root, "hold_protects", false);
+    out->hold_by = read_text(root, "hold_by", arena);
     out->strip_subject_tag = sp_json_bool_of(root, "strip_tag", false);
     out->protect_subject = sp_json_find(root, "subject") != NULL;
     out->subject = read_text(root, "subject", arena);

@@ -23,6 +23,8 @@ struct sp_options {
     bool is_sealed; /* arrived as ciphertext */
     bool
         hold_protects; /* when a hold's time is over: go on by the ladder; else back to the sender */
+    struct sp_bytes
+        hold_by; /* group of the policy that may release it; empty: administrators alone */
     bool strip_subject_tag;
     bool protect_subject;
     struct sp_bytes subject; /* outer subject of a sealed copy, where protect_subject */
@@ -44,6 +46,7 @@ struct sp_options {
         enum sp_floor notify_floor;
         struct sp_bytes notify_from;              /* display name, or empty */
         int64_t remind_ms[SP_OPTIONS_REMIND_MAX]; /* from the deposit; 0: no more */
+        struct sp_bytes notice;  /* shown beside the message, which takes none itself; or empty */
         int64_t unread_after_ms; /* from the deposit: then the sender hears; 0: never */
     } portal;
     struct sp_bytes smime_cipher; /* "aes-256-gcm", "aes-256-cbc"; empty: as the certificates say */

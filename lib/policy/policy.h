@@ -58,6 +58,15 @@ SP_AUTO_DEFINE(sp_policy)
 /* returns: SHA-256 in hexadecimal over all that can change a decision, NUL-terminated, lent */
 const char *sp_policy_hash(const struct sp_policy *p);
 
+/*
+ * The same hash but for the members of lists that `sallyport directory` keeps, which change from day to day: two versions with
+ * this in common are the same policy for other people. returns: lent
+ */
+const char *sp_policy_rules_hash(const struct sp_policy *p);
+
+/* returns: whether the text of a list's file says that `sallyport directory` keeps it */
+bool sp_policy_list_is_kept(struct sp_bytes text);
+
 /* returns: the canonical text that was hashed (RFC 8785): what is kept as the policy version, lent */
 struct sp_bytes sp_policy_canonical(const struct sp_policy *p);
 
@@ -83,10 +92,13 @@ const struct sp_policy *sp_policy_for(const struct sp_policy *p, struct sp_bytes
 
 /*
  * Sets the facts that the policy itself knows and that are still pending or absent: time.hour, time.weekday (from now_ms,
- * in the sender's time zone) and recipient.preference (from the registry, while it holds). Call it for each recipient,
+ * in the sender's time zone), recipient.preference and recipient.preference_by (from the registry and what the recipient has
+ * chosen in the portal, while they hold). Call it for each recipient,
  * before deciding, so that what is recorded is what was decided from.
  */
 void sp_policy_fill(const struct sp_policy *p, struct sp_facts *facts);
+/* returns: whether there is a registry of what recipients prefer */
+bool sp_policy_has_registry(const struct sp_policy *p);
 /* returns: the floor, expiry (otherwise_ms if they name none) and portal options of the settings: for mail of our own */
 enum sp_floor sp_policy_floor(const struct sp_policy *p);
 int64_t sp_policy_expire_ms(const struct sp_policy *p, int64_t otherwise_ms);
@@ -94,6 +106,8 @@ int64_t sp_policy_expire_ms(const struct sp_policy *p, int64_t otherwise_ms);
 enum sp_floor sp_policy_report_floor(const struct sp_policy *p);
 const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p);
 
+/* returns: the next group that a rule's hold waits for, lent, perhaps one again; NULL at the end. at: 0 to begin */
+const char *sp_policy_hold_group_next(const struct sp_policy *p, size_t *at);
 /* returns: the next key of delivery.routes that a rule names, lent; NULL at the end. at: 0 to begin */
 const char *sp_policy_route_next(const struct sp_policy *p, size_t *at);
 

@@ -152,6 +152,7 @@ struct sp_rule {
     const char *section;
     bool is_continue;
     bool whole_message;
+    bool is_certain; /* not taken in doubt */
     int64_t from_ms; /* INT64_MIN: since ever */
     int64_t until_ms;
     struct sp_cond cond;
@@ -187,6 +188,7 @@ struct sp_policy {
     struct sp_portal_options portal;
     /* version */
     char hash[SP_POLICY_HASH_LEN + 1];
+    char rules_hash[SP_POLICY_HASH_LEN + 1]; /* without the members of lists that are kept */
     struct sp_bytes canonical;
 };
 
@@ -219,11 +221,40 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f,
 void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out);
 void sp_decision_end(const struct sp_policy *p, const struct sp_rule *by, struct sp_decision *out);
 
+/* A decision on its way through the rules. */
+struct sp_decision_walk {
+    const struct sp_policy *p;
+    unsigned language;          /* of the facts */
+    const struct sp_rule *held; /* a hold that was taken in doubt; NULL: none */
+    struct sp_decision *out;
+};
+/*
+ * Takes a rule whose condition holds, or that is taken in doubt. Behind a hold in doubt the rules that would decide without it
+ * are still heard: a refusal for certain stands, and what they protect better is protected so.
+ *
+ * returns: whether it is decided now
+ */
+bool sp_decision_take(struct sp_decision_walk *w, const struct sp_rule *r, bool in_doubt);
+
 /* What one person has said about mail to it, and how it is known. */
 struct sp_preference_entry {
     int64_t value; /* enum sp_preference */
+    int64_t given_ms;
     int64_t until_ms;
 };
+
+/* returns: whether a text meets the test by what it is itself. now_ms 0: dates of list entries are not looked at */
+bool sp_policy_test_holds_for(const struct sp_policy_test *t, struct sp_bytes text, int64_t now_ms);
+/*
+ * What a condition comes to wherever another one holds, as far as that can be told without facts.
+ *
+ * given:   tests joined by and; another form tells nothing
+ * returns: true, false, or unknown where it may be either
+ */
+enum sp_tri sp_policy_cond_under(const struct sp_cond *given, const struct sp_cond *c);
+/* returns: two tests of it that can't hold at once; NULL if there are none. other: gets the second */
+const struct sp_policy_test *sp_policy_cond_contradiction(const struct sp_cond *c,
+                                                          const struct sp_policy_test **other);
 
 /* Makes what "resembles" asks, once. returns: false if the list is too long for it */
 bool sp_policy_list_make_lookalikes(struct sp_arena *arena, struct sp_policy_list *list);

@@ -45,7 +45,8 @@ static void review_raises(struct sp_loader *l, const struct sp_rule *r, enum sp_
                           bool is_sealed)
 {
     for (const struct sp_rule *g = l->policy->rules; g != r; g++) {
-        if (!g->then.has_raise || g->then.raise <= floor)
+        if (!g->then.has_raise || g->then.raise <= floor ||
+            sp_policy_cond_under(&r->cond, &g->cond) == SP_TRI_FALSE) /* it never meets the rule */
             continue;
         if (rungs_left(r, g->then.raise, is_sealed) == 0)
             sp_problem_warn(l->problems, r->source,

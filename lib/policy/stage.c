@@ -35,8 +35,14 @@ static bool read_step(const struct sp_json *root, struct sp_policy_stage *out)
     return true;
 }
 
+bool sp_policy_stage_is_of(const struct sp_json *act, const struct sp_policy *p)
+{
+    return sp_bytes_eq(sp_json_text_of(act, "after"), sp_bytes_cstr(sp_policy_hash(p))) ||
+           sp_bytes_eq(sp_json_text_of(act, "rules"), sp_bytes_cstr(sp_policy_rules_hash(p)));
+}
+
 static enum sp_rc load_draft(const struct sp_policy_reader *reader, const char *path,
-                             struct sp_bytes hash, struct sp_problems *problems,
+                             const struct sp_json *act, struct sp_problems *problems,
                              struct sp_policy_stage *out)
 {
     SP_AUTO(sp_policy) draft = NULL;
@@ -44,7 +50,7 @@ static enum sp_rc load_draft(const struct sp_policy_reader *reader, const char *
 
     if (rc != SP_OK)
         return rc;
-    if (!sp_bytes_eq(hash, sp_bytes_cstr(sp_policy_hash(draft))))
+    if (!sp_policy_stage_is_of(act, draft))
         return sp_problem_file(problems, path, 0, SP_E_POLICY_INVALID,
                                "is not the version that was staged: its files have changed; "
                                "publish it anew");
@@ -71,8 +77,8 @@ enum sp_rc sp_policy_stage_load(const struct sp_policy_reader *reader, const cha
         rc = sp_problem_file(problems, (const char *)name.ptr, 0, SP_E_POLICY_INVALID,
                              "is not what sallyport policy publish --stage writes");
     else
-        rc = load_draft(reader, beside(path, SP_POLICY_STAGE_MAIN, &name),
-                        sp_json_text_of(sp_json_root(doc), "after"), problems, out);
+        rc = load_draft(reader, beside(path, SP_POLICY_STAGE_MAIN, &name), sp_json_root(doc),
+                        problems, out);
     sp_buf_clear(&name);
     return rc;
 }

@@ -11,6 +11,9 @@
 #define SP_POLICY_STAGE_FILE "staging.json"
 #define SP_POLICY_STAGE_MAIN "staged.json"
 
+/* returns: whether what an act (staging.json, published.json) tells of is this version, for whatever members of kept lists */
+bool sp_policy_stage_is_of(const struct sp_json *act, const struct sp_policy *p);
+
 struct sp_policy_stage {
     struct sp_policy *draft; /* NULL: nothing is staged */
     unsigned percent;        /* of the mail that it decides; 0: shadow */
@@ -18,7 +21,7 @@ struct sp_policy_stage {
 
 /*
  * Loads what is staged beside the policy at `path`. Only the very version that was staged counts: a draft whose files
- * have changed since is not asked.
+ * have changed since is not asked, unless only members of lists that `sallyport directory` keeps are others.
  *
  * problems: gets what keeps a draft from being asked
  * out:      owner: the caller, one reference of out->draft

@@ -83,13 +83,15 @@ static const char *value_text(const struct sp_policy_test *t, const struct sp_fa
 
     if (t->fact == SP_FACT_SENDER_GROUP && v->state != SP_FACT_KNOWN)
         v = &f->values[SP_FACT_SENDER_ADDRESS];
-    if (v->state != SP_FACT_KNOWN)
+    if (v->state != SP_FACT_KNOWN && v->state != SP_FACT_LEAST)
         return states[v->state];
     sp_buf_init(&text, 4096);
     if (t->fact == SP_FACT_SENDER_GROUP && v != &f->values[t->fact])
         put_texts(&v->text, 1, &text);
     else
         put_known(t, f, &text);
+    if (v->state == SP_FACT_LEAST)
+        sp_buf_put_cstr(&text, ", perhaps more");
     kept = sp_arena_cstr(arena, sp_buf_bytes(&text));
     sp_buf_clear(&text);
     return kept;
@@ -127,9 +129,10 @@ static enum sp_trace_result ask(const struct sp_policy *p, const struct sp_rule 
 void sp_policy_explain(const struct sp_policy *p, const struct sp_facts *facts,
                        struct sp_decision *out, struct sp_policy_trace *trace)
 {
+    struct sp_decision_walk walk = {.language = facts->language, .out = out};
     bool decided = false;
 
-    p = sp_policy_of_facts(p, facts);
+    walk.p = p = sp_policy_of_facts(p, facts);
     trace->arena = sp_arena_new(4096);
     trace->steps = sp_arena_alloc(trace->arena, (p->rule_count + 1) * sizeof(*trace->steps));
     trace->count = p->rule_count;
@@ -152,11 +155,7 @@ void sp_policy_explain(const struct sp_policy *p, const struct sp_facts *facts,
         if (s->result != SP_TRACE_MATCHED && s->result != SP_TRACE_CONTINUED &&
             s->result != SP_TRACE_UNKNOWN_TAKEN)
             continue;
-        sp_decision_apply(r, out);
-        if (!r->is_continue) {
-            sp_decision_end(p, r, out);
-            decided = true;
-        }
+        decided = sp_decision_take(&walk, r, s->result == SP_TRACE_UNKNOWN_TAKEN);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "policy/words_priv.h"
 
 #include "base/clock.h"
+#include "json/units.h"
 
 static const char *const fact_words[SP_FACT_COUNT] = {
     [SP_FACT_TENANT] = "the tenant",
@@ -15,6 +16,7 @@ static const char *const fact_words[SP_FACT_COUNT] = {
     [SP_FACT_RECIPIENT_DOMAIN] = "the recipient's domain",
     [SP_FACT_RECIPIENT_COUNT] = "the number of recipients",
     [SP_FACT_RECIPIENT_PREFERENCE] = "the recipient's recorded preference",
+    [SP_FACT_RECIPIENT_PREFERENCE_BY] = "who has put the recipient's preference down",
     [SP_FACT_RECIPIENT_FIRST_CONTACT] = "that this is the first mail to the recipient",
     [SP_FACT_DOMAIN_REMEMBERED] = "what the recipient's domain has proved before",
     [SP_FACT_TIME_HOUR] = "the hour of the day",
@@ -25,7 +27,7 @@ static const char *const fact_words[SP_FACT_COUNT] = {
     [SP_FACT_SUBJECT_TAG] = "the [tag] in the subject",
     [SP_FACT_LABEL] = "the sensitivity label",
     [SP_FACT_MESSAGE_KIND] = "the kind of message",
-    [SP_FACT_MESSAGE_SIZE] = "the size in bytes",
+    [SP_FACT_MESSAGE_SIZE] = "the size",
     [SP_FACT_MESSAGE_SEALED] = "the encryption or signature that the message arrives with",
     [SP_FACT_ATTACHMENT_TYPE] = "the type of an attachment",
     [SP_FACT_ATTACHMENT_NAME] = "the name of an attachment",
@@ -51,6 +53,8 @@ static void put_value(struct sp_buf *out, const struct sp_policy_test *t, size_t
         sp_buf_put_cstr(out, name);
     else if (sp_fact_rows[t->fact].kind == SP_KIND_OF_TRUTH)
         sp_buf_put_cstr(out, t->numbers[i] ? "true" : "false");
+    else if (t->fact == SP_FACT_MESSAGE_SIZE)
+        sp_units_format_size(t->numbers[i], out);
     else
         sp_buf_put_dec(out, t->numbers[i]);
 }
@@ -353,6 +357,8 @@ const char *sp_policy_words_rule(const struct sp_rule *r, struct sp_arena *arena
         put_verb(&then, &r->then);
     put_beside(&then, &r->then);
     sp_buf_put(&out, sp_bytes_slice(sp_buf_bytes(&then), r->then.has_verb ? 0 : 2, SIZE_MAX));
+    if (r->is_certain)
+        sp_buf_put_cstr(&out, "; not where that is in doubt");
     if (r->is_continue)
         sp_buf_put_cstr(&out, "; the rules that follow decide the rest");
     if (r->whole_message)

@@ -53,7 +53,9 @@ static enum sp_rc describe(struct sp_portal *p, const struct sp_portal_deposit *
     *pkg = (struct portal_package){0};
     if (d->recipient.len == 0 || !is_plain(d->recipient, sizeof(pkg->recipient)) ||
         !is_plain(d->sender, sizeof(pkg->sender)) || !is_plain(d->tenant, sizeof(pkg->tenant)) ||
-        !is_plain(floor, sizeof(pkg->floor)) || !is_plain(d->name, PORTAL_ADDR_MAX))
+        !is_plain(floor, sizeof(pkg->floor)) || !is_plain(d->name, PORTAL_ADDR_MAX) ||
+        !is_plain(d->report.envid, SP_PORTAL_ENVID_MAX + 1) ||
+        !is_plain(d->report.orcpt, SP_PORTAL_ORCPT_MAX + 1))
         return SP_E_MALFORMED;
     memcpy(pkg->id, "pkg-", 4);
     sp_id_format(&id, pkg->id + 4);
@@ -79,6 +81,8 @@ static enum sp_rc insert(struct sp_portal *p, const struct sp_portal_deposit *d,
     if (rc != SP_OK)
         return rc;
     rc = sp_portal_insert(p, pkg, err);
+    if (rc == SP_OK && d->notice.len > 0)
+        rc = sp_portal_notice_set(p, pkg->id, d->notice, err);
     if (rc == SP_OK)
         rc = sp_portal_due_insert(p, pkg->id, d, err);
     if (rc == SP_OK)

@@ -306,5 +306,7 @@ const struct sp_web_route sp_portal_routes[] = {
     {SP_WEB_POST, "/m/:/part/:", FORM_MAX, sp_portal_on_part},
     {SP_WEB_POST, "/m/:/original", FORM_MAX, sp_portal_on_original},
     {SP_WEB_POST, "/m/:/leave", FORM_MAX, sp_portal_on_leave},
+    {SP_WEB_GET, "/m/:/choice", 0, sp_portal_on_choice},
+    {SP_WEB_POST, "/m/:/choice", FORM_MAX, sp_portal_on_choose},
 };
 const size_t sp_portal_route_count = SP_ARRAY_LEN(sp_portal_routes);

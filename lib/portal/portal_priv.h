@@ -1,6 +1,5 @@
 /*
- * Inside the portal: rows, login, sessions, limits, pages. login.c and limit.c know no HTTP; enter.c and read.c know no
- * SQL.
+ * Inside the portal: rows, login, sessions, limits, pages. login.c and limit.c know no HTTP, the handlers know no SQL.
  */
 #ifndef SP_PORTAL_PORTAL_PRIV_H
 #define SP_PORTAL_PORTAL_PRIV_H
@@ -79,7 +78,7 @@ enum sp_rc sp_portal_find_token(struct sp_portal *p, struct sp_bytes token,
 enum sp_rc sp_portal_find_id(struct sp_portal *p, struct sp_bytes id, struct portal_package *out);
 enum sp_rc sp_portal_insert(struct sp_portal *p, const struct portal_package *pkg,
                             struct sp_err *err);
-/* Counts an opening. */
+/* Counts an opening; what the sender hears of it becomes due. */
 enum sp_rc sp_portal_count_open(struct sp_portal *p, const struct portal_package *pkg);
 /* Forgets key, sessions and challenges of a package. What is left of them in the write-ahead log goes with the next
  * sp_store_checkpoint. */
@@ -92,22 +91,38 @@ bool sp_portal_is_known(struct sp_portal *p, struct sp_bytes id);
 /* returns: whether it may be read now */
 bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *pkg);
 
-/* Something that becomes due while a package is not opened. */
+enum portal_due_kind {                      /* as rows have it */
+                       PORTAL_DUE_REMINDER, /* to the recipient */
+                       PORTAL_DUE_WORD,     /* to the sender, that nobody has opened it */
+                       PORTAL_DUE_REPORT,   /* to the sender, how it ended: report.c */
+};
+/* Something that becomes due of a package. */
 struct portal_due {
     struct portal_package package;
     int64_t at_ms;   /* what it was made for: its name */
     int64_t next_ms; /* when it is tried */
-    bool is_word;    /* to the sender; else a reminder */
+    enum portal_due_kind kind;
+    bool asked;      /* a relay was asked to queue it before: it may have it */
+    const char *why; /* of a report: what became of it, NULL if it was opened; static */
     char name[PORTAL_ADDR_MAX];
 };
+/* What the law wants to be read beside a message that takes no text. returns: SP_OK or the failure of the database */
+enum sp_rc sp_portal_notice_set(struct sp_portal *p, const char *id, struct sp_bytes notice,
+                                struct sp_err *err);
+/* Appends it. returns: SP_OK, SP_E_NOT_FOUND, or the failure of the database */
+enum sp_rc sp_portal_notice(struct sp_portal *p, const char *id, struct sp_buf *out);
+
 /* Notes what becomes due of a new package. */
 enum sp_rc sp_portal_due_insert(struct sp_portal *p, const char *id,
                                 const struct sp_portal_deposit *d, struct sp_err *err);
 /* The first that becomes due. SP_E_NOT_FOUND: none */
 enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out);
 enum sp_rc sp_portal_due_done(struct sp_portal *p, const struct portal_due *due);
+/* A relay is about to be asked to queue it: from here on nobody but that relay knows whether it has. */
+enum sp_rc sp_portal_due_asked(struct sp_portal *p, const struct portal_due *due);
 /* Others go first: it is tried again at next_ms. */
 enum sp_rc sp_portal_due_later(struct sp_portal *p, const struct portal_due *due, int64_t next_ms);
+
 /* ---- remind.c ---- */
 /* Does what is due, one after the other, and waits for the next. */
 void sp_portal_remind(void *portal);
@@ -214,6 +229,8 @@ struct portal_wait {
  * owner: w is taken
  */
 void sp_portal_after_record(struct portal_wait *w, const struct portal_access *a);
+/* The same with an event that is written already. */
+void sp_portal_after_event(struct portal_wait *w, struct sp_bytes event);
 /* returns: a wait for this request, to be taken by sp_portal_after_record or freed by sp_portal_wait_free */
 struct portal_wait *sp_portal_wait_new(struct sp_portal *p, const struct sp_web_request *req,
                                        const struct portal_package *pkg,
@@ -240,7 +257,7 @@ extern const char sp_portal_script[];
 /* Fields of every answer. */
 extern const char sp_portal_headers[];
 
-/* ---- enter.c, read.c: handlers ---- */
+/* ---- enter.c, read.c, choice.c: handlers ---- */
 extern const struct sp_web_route sp_portal_routes[];
 extern const size_t sp_portal_route_count;
 void sp_portal_on_message(void *arg, struct sp_web_request *req);
@@ -248,6 +265,11 @@ void sp_portal_on_html(void *arg, struct sp_web_request *req);
 void sp_portal_on_part(void *arg, struct sp_web_request *req);
 void sp_portal_on_original(void *arg, struct sp_web_request *req);
 void sp_portal_on_leave(void *arg, struct sp_web_request *req);
+void sp_portal_on_choice(void *arg, struct sp_web_request *req);
+void sp_portal_on_choose(void *arg, struct sp_web_request *req);
+/* At the head of every handler of a package. returns: false, and the answer is given */
+bool sp_portal_may_read(struct sp_portal *p, struct sp_web_request *req,
+                        struct portal_package *pkg);
 /* The client's address as text, lent from out. out: SP_ADDR_TEXT_MAX bytes */
 struct sp_bytes sp_portal_client(const struct sp_web_request *req, char *out);
 /* returns: whether the request comes from a page of another site (then it is answered with 403) */

@@ -61,8 +61,7 @@ static struct opened *open_package(struct sp_portal *p, const struct portal_pack
     return NULL;
 }
 
-/* Object-level authorisation, at the head of every handler here. returns: false, and the answer is given */
-static bool may_read(struct sp_portal *p, struct sp_web_request *req, struct portal_package *pkg)
+bool sp_portal_may_read(struct sp_portal *p, struct sp_web_request *req, struct portal_package *pkg)
 {
     struct sp_bytes secret = sp_web_request_cookie(req, SP_LIT(SESSION));
     struct sp_bytes id = sp_web_request_segment(req, 0);
@@ -260,7 +259,7 @@ static void put_files(struct sp_buf *b, const struct sp_mime *m, const char *id)
         sp_buf_put_cstr(b, "</ul>\n");
 }
 
-static void put_foot(struct sp_buf *b, const struct portal_package *pkg)
+static void put_foot(struct sp_buf *b, const struct sp_portal *p, const struct portal_package *pkg)
 {
     char until[SP_TIME_TEXT_MAX];
 
@@ -272,8 +271,31 @@ static void put_foot(struct sp_buf *b, const struct portal_package *pkg)
                   "class=\"quiet\" type=\"submit\">Download</button></form></li>\n"
                   "<li><span>Close the message in this browser</span>\n<form method=\"post\" "
                   "action=\"/m/%s/leave\"><button class=\"quiet\" type=\"submit\">Leave</button>"
-                  "</form></li>\n</ul>\n",
+                  "</form></li>\n",
                   until, pkg->id, pkg->id);
+    if (p->o.choice_ms > 0)
+        sp_buf_printf(b,
+                      "<li><span>How future messages reach you</span>\n<a id=\"choice\" "
+                      "href=\"/m/%s/choice\">Choose</a></li>\n",
+                      pkg->id);
+    sp_buf_put_cstr(b, "</ul>\n");
+}
+
+/* What the law wants read beside a message that took no text, since it came signed. returns: false if it can't be told */
+static bool put_notice(struct sp_buf *b, struct sp_portal *p, const char *id)
+{
+    struct sp_buf notice;
+    enum sp_rc rc;
+
+    sp_buf_init(&notice, TEXT_MAX);
+    rc = sp_portal_notice(p, id, &notice);
+    if (rc == SP_OK && notice.len > 0) {
+        sp_buf_put_cstr(b, "<pre class=\"text\" id=\"notice\">");
+        sp_web_html_escape(b, sp_buf_bytes(&notice));
+        sp_buf_put_cstr(b, "</pre>\n");
+    }
+    sp_buf_clear(&notice);
+    return rc == SP_OK;
 }
 
 static void show_message(struct portal_wait *w, struct sp_web_request *req)
@@ -291,8 +313,15 @@ static void show_message(struct portal_wait *w, struct sp_web_request *req)
     }
     sp_buf_init(&b, PORTAL_PAGE_MAX + 6 * TEXT_MAX);
     sp_portal_page_begin(&b, "Your secure message");
-    if (o->mime != NULL) {
+    if (o->mime != NULL)
         put_heading(&b, o->mime);
+    if (!put_notice(&b, w->portal, pkg->id)) { /* without it the message is not shown */
+        sp_buf_wipe(&b);
+        opened_free(o);
+        sp_web_reply_error(req, 503);
+        return;
+    }
+    if (o->mime != NULL) {
         put_body(&b, o->mime, pkg->id);
         put_files(&b, o->mime, pkg->id);
     } else {
@@ -300,7 +329,7 @@ static void show_message(struct portal_wait *w, struct sp_web_request *req)
                         "<h1>Your secure message</h1>\n<p>Its inner structure is unusual, so it "
                         "is not shown here. Download it and open it in a mail program.</p>\n");
     }
-    put_foot(&b, pkg);
+    put_foot(&b, w->portal, pkg);
     sp_portal_page_end(&b);
     sp_portal_page_send(req, 200, &b);
     opened_free(o);
@@ -311,7 +340,7 @@ void sp_portal_on_message(void *arg, struct sp_web_request *req)
     struct sp_portal *p = arg;
     struct portal_package pkg;
 
-    if (may_read(p, req, &pkg))
+    if (sp_portal_may_read(p, req, &pkg))
         read_package(p, req, &pkg, PORTAL_VIEW_PAGE, show_message);
 }
 
@@ -355,7 +384,7 @@ void sp_portal_on_html(void *arg, struct sp_web_request *req)
     struct sp_portal *p = arg;
     struct portal_package pkg;
 
-    if (may_read(p, req, &pkg))
+    if (sp_portal_may_read(p, req, &pkg))
         read_package(p, req, &pkg, PORTAL_VIEW_HTML, show_html);
 }
 
@@ -435,7 +464,7 @@ void sp_portal_on_part(void *arg, struct sp_web_request *req)
     struct portal_package pkg;
     uint64_t part;
 
-    if (sp_portal_is_foreign(req) || !may_read(p, req, &pkg))
+    if (sp_portal_is_foreign(req) || !sp_portal_may_read(p, req, &pkg))
         return;
     if (!sp_bytes_to_u64(sp_web_request_segment(req, 1), &part) || part > 10000)
         sp_web_reply_error(req, 404);
@@ -448,7 +477,7 @@ void sp_portal_on_original(void *arg, struct sp_web_request *req)
     struct sp_portal *p = arg;
     struct portal_package pkg;
 
-    if (!sp_portal_is_foreign(req) && may_read(p, req, &pkg))
+    if (!sp_portal_is_foreign(req) && sp_portal_may_read(p, req, &pkg))
         begin_download(p, req, &pkg, -1);
 }
 
@@ -459,7 +488,7 @@ void sp_portal_on_leave(void *arg, struct sp_web_request *req)
     struct sp_buf b;
     char path[8 + SP_PORTAL_PACKAGE_MAX] = "/m/";
 
-    if (sp_portal_is_foreign(req) || !may_read(p, req, &pkg))
+    if (sp_portal_is_foreign(req) || !sp_portal_may_read(p, req, &pkg))
         return;
     if (sp_portal_session_end(p, sp_web_request_cookie(req, SP_LIT(SESSION))) != SP_OK) {
         sp_web_reply_error(req, 503); /* it is not closed, and nobody shall think so */

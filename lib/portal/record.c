@@ -2,7 +2,7 @@
  * Audit events of the portal, and answers that wait until theirs is durable: whoever reads a package has left a line in
  * the audit stream first. No record, no access.
  */
-#include "portal/portal_priv.h"
+#include "portal/report_priv.h"
 
 #include "base/text.h"
 
@@ -82,6 +82,20 @@ void sp_portal_record_reminded(struct sp_buf *out, const struct portal_package *
     sp_jw_end(&w);
 }
 
+void sp_portal_record_report(struct sp_buf *out, const struct portal_package *pkg,
+                             const struct sp_id *dsn, const char *why)
+{
+    struct sp_jw w;
+
+    begin_event(&w, out, "dsn.sent", pkg);
+    sp_jw_id(&w, "dsn", dsn->b);
+    sp_jw_cstr(&w, "action", why == NULL ? "delivered" : "failed");
+    sp_jw_cstr(&w, "to", pkg->sender);
+    if (why != NULL)
+        sp_jw_cstr(&w, "why", why);
+    sp_jw_end(&w);
+}
+
 void sp_portal_record_unread(struct sp_buf *out, const struct portal_package *pkg)
 {
     struct sp_jw w;
@@ -133,14 +147,18 @@ static void on_recorded(void *arg, enum sp_rc rc)
     sp_portal_wait_free(w);
 }
 
+void sp_portal_after_event(struct portal_wait *w, struct sp_bytes event)
+{
+    w->portal->o.ops.act(w->portal->o.ops.ctx, event, false, on_recorded, w);
+}
+
 void sp_portal_after_record(struct portal_wait *w, const struct portal_access *a)
 {
-    struct sp_portal *p = w->portal;
     struct sp_buf event;
 
     sp_buf_init(&event, 8192);
     sp_portal_record_access(&event, a);
     sp_assert(sp_buf_rc(&event) == SP_OK);
-    p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), false, on_recorded, w);
+    sp_portal_after_event(w, sp_buf_bytes(&event));
     sp_buf_clear(&event);
 }

@@ -1,11 +1,15 @@
 /*
- * What becomes due while nobody opens a package: reminders to the recipient, and a word to the sender. The times are rows,
- * made with the package; one is done when the mail is in the queue and the audit has it, and only then the row goes, so
- * that a crash makes a second reminder at worst (and not even that, while the relay remembers the first). One that can't be
- * made now lets the others pass and is tried again; one that can never be made is dropped, and told. A package that was opened, or is gone, owes nobody a reminder. Neither mail holds a word of the message.
+ * What becomes due of a package: reminders to the recipient and a word to the sender while nobody opens it, and the report
+ * that the sender wants of its end (report.c). The times are rows, made with the package; one is done when the mail is in
+ * the queue and the audit has it, and only then the row goes, so that a crash makes a second mail at worst (and not even
+ * that, while the relay remembers the first; of a report not once the relay's answer is written down). That a relay is
+ * asked is written down before: who asks again says so, and the audit marks the second mail. One that can't be made now lets the others pass and is tried again; one that can never be made is dropped, and told. A package that was
+ * opened, or is gone, owes nobody a reminder. No mail holds a word of the message.
  */
+#include "portal/report_priv.h"
+
+#include "jobs/deposit.h"
 #include "mail/compose.h"
-#include "portal/portal_priv.h"
 
 #define MAIL_LEN_MAX 65536
 #define LIFE_MS      ((int64_t)2 * 24 * 3600 * 1000)
@@ -115,32 +119,73 @@ static void on_recorded(void *arg, enum sp_rc rc)
         put_off(p, rc); /* the mail is queued: the relay knows it again */
 }
 
-static void on_queued(void *arg, enum sp_rc rc)
+static void record_sent(struct sp_portal *p, const struct sp_id *id)
 {
-    struct sp_portal *p = arg;
+    const struct portal_due *due = p->due;
     struct sp_buf event;
 
-    if (rc != SP_OK) {
-        give_up(p, rc);
-        return;
-    }
     sp_buf_init(&event, 4096);
-    sp_portal_record_reminded(&event, &p->due->package, p->due->is_word);
+    if (due->kind == PORTAL_DUE_REPORT)
+        sp_portal_record_report(&event, &due->package, id, due->why);
+    else
+        sp_portal_record_reminded(&event, &due->package, due->kind == PORTAL_DUE_WORD);
     p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), false, on_recorded, p);
     sp_buf_clear(&event);
 }
 
-static void send_due(struct sp_portal *p)
+static void on_queued(void *arg, enum sp_rc rc, const struct sp_id *id)
+{
+    struct sp_portal *p = arg;
+
+    if (rc == SP_OK && p->due->kind == PORTAL_DUE_REPORT) {
+        rc = sp_portal_report_queued(p, p->due->package.id, id);
+        if (rc != SP_OK) {
+            put_off(p, rc); /* the relay knows it again */
+            return;
+        }
+    }
+    if (rc == SP_OK)
+        record_sent(p, id);
+    else
+        give_up(p, rc);
+}
+
+static const struct {
+    const char *name;
+    enum sp_portal_mail_kind mail;
+} kinds[] = {
+    [PORTAL_DUE_REMINDER] = {"remind", SP_PORTAL_MAIL_NOTICE},
+    [PORTAL_DUE_WORD] = {"word", SP_PORTAL_MAIL_WORD},
+    [PORTAL_DUE_REPORT] = {"report", SP_PORTAL_MAIL_REPORT},
+};
+
+static enum sp_rc build_due(struct sp_portal *p, const struct portal_due *due,
+                            struct portal_report *report, struct sp_buf *content)
+{
+    switch (due->kind) {
+    case PORTAL_DUE_REPORT:
+        return sp_portal_report_build(p, &due->package, report, content);
+    case PORTAL_DUE_WORD:
+        return build_word(p, due, content);
+    default:
+        return build_reminder(p, due, content);
+    }
+}
+
+/* report: of PORTAL_DUE_REPORT */
+static void send_due(struct sp_portal *p, struct portal_report *report)
 {
     const struct portal_package *pkg = &p->due->package;
-    bool word = p->due->is_word;
+    bool reminds = p->due->kind == PORTAL_DUE_REMINDER;
     struct sp_portal_mail mail = {
-        .kind = word ? SP_PORTAL_MAIL_WORD : SP_PORTAL_MAIL_NOTICE,
+        .kind = kinds[p->due->kind].mail,
         .tenant = sp_bytes_cstr(pkg->tenant),
-        .to = sp_bytes_cstr(word ? pkg->sender : pkg->recipient),
+        .to = sp_bytes_cstr(reminds ? pkg->recipient : pkg->sender),
         .floor = sp_bytes_cstr(pkg->floor),
         .cause = pkg->message,
         .expires_at_ms = sp_clock_wall_ms(p->o.clock) + LIFE_MS,
+        .requires_tls = report != NULL && (report->wants & SP_JOBS_DEPOSIT_TELL_TLS) != 0,
+        .again = p->due->asked,
         .done = on_queued,
         .arg = p,
     };
@@ -149,10 +194,12 @@ static void send_due(struct sp_portal *p)
 
     sp_buf_init(&content, MAIL_LEN_MAX);
     sp_buf_init(&once, ONCE_LEN_MAX);
-    rc = word ? build_word(p, p->due, &content) : build_reminder(p, p->due, &content);
-    sp_buf_printf(&once, "%s %s %lld", pkg->id, word ? "word" : "remind", (long long)p->due->at_ms);
+    rc = build_due(p, p->due, report, &content);
+    sp_buf_printf(&once, "%s %s %lld", pkg->id, kinds[p->due->kind].name, (long long)p->due->at_ms);
     mail.content = sp_buf_bytes(&content);
     mail.once = sp_buf_bytes(&once);
+    if (rc == SP_OK && !mail.again)
+        rc = sp_portal_due_asked(p, p->due);
     if (rc == SP_OK)
         p->o.ops.submit(p->o.ops.ctx, &mail);
     else
@@ -161,12 +208,36 @@ static void send_due(struct sp_portal *p)
     sp_buf_clear(&once);
 }
 
-/* Whether it is still owed: to nobody who has opened it; a reminder of what can't be opened any more to nobody at all. */
-static bool is_owed(const struct sp_portal *p, const struct portal_due *due)
+static void send_report(struct sp_portal *p)
 {
-    if (due->package.opens > 0)
-        return false;
-    return due->is_word ? due->package.sender[0] != 0 : sp_portal_is_live(p, &due->package);
+    struct portal_report report;
+    enum sp_rc rc = sp_portal_report_find(p, p->due->package.id, &report);
+
+    if (rc == SP_OK)
+        p->due->why = sp_portal_report_why(&p->due->package, &report);
+    if (rc != SP_OK)
+        put_off(p, rc);
+    else if (report.is_queued) /* before the portal was started */
+        record_sent(p, &report.dsn);
+    else
+        send_due(p, &report);
+    sp_portal_report_clear(&report);
+}
+
+/* Whether it is still owed. A reminder: to nobody who has opened the package, and of none that can't be opened any more. A
+ * word: not where the report says the same. */
+static bool is_owed(struct sp_portal *p, const struct portal_due *due)
+{
+    const struct portal_package *pkg = &due->package;
+
+    switch (due->kind) {
+    case PORTAL_DUE_REPORT:
+        return sp_portal_report_is_owed(p, pkg);
+    case PORTAL_DUE_WORD:
+        return pkg->opens == 0 && pkg->sender[0] != 0 && !sp_portal_report_is_owed(p, pkg);
+    default:
+        return pkg->opens == 0 && sp_portal_is_live(p, pkg);
+    }
 }
 
 void sp_portal_remind(void *arg)
@@ -189,8 +260,10 @@ void sp_portal_remind(void *arg)
         return;
     }
     p->due = due;
-    if (is_owed(p, due))
-        send_due(p);
-    else
+    if (!is_owed(p, due))
         go_on(p, sp_portal_due_done(p, due));
+    else if (due->kind == PORTAL_DUE_REPORT)
+        send_report(p);
+    else
+        send_due(p, NULL);
 }

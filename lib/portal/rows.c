@@ -3,7 +3,7 @@
  * a deleted key is in no file of the database. A destroyed package keeps its row without the key for a while, so that
  * its link can still be told "expired" and its audit records are repeated until the ledger has them.
  */
-#include "portal/portal_priv.h"
+#include "portal/report_priv.h"
 
 #define COLUMNS                                                                                    \
     "id, message, n, tenant, sender, recipient, floor, key, len, created_ms, expires_ms, opens "
@@ -37,6 +37,14 @@ static const struct sp_store_migration migrations[] = {
      "UPDATE dues SET next_ms = at_ms;"
      "DROP INDEX dues_at;"
      "CREATE INDEX dues_next ON dues (next_ms);"},
+    {"what a sender wants to hear of the end of a package",
+     "CREATE TABLE reports (package TEXT PRIMARY KEY, wants INTEGER NOT NULL, envid TEXT NOT NULL,"
+     " orcpt TEXT NOT NULL, arrived_ms INTEGER NOT NULL, dsn BLOB, header BLOB) WITHOUT ROWID;"},
+    {"notices that came back", "ALTER TABLE reports ADD COLUMN returned TEXT NOT NULL DEFAULT '';"},
+    {"what a relay may have queued, though it gave no answer",
+     "ALTER TABLE dues ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;"},
+    {"notices beside messages that take none",
+     "ALTER TABLE packages ADD COLUMN notice TEXT NOT NULL DEFAULT '';"},
 };
 
 enum sp_rc sp_portal_store_open(const char *path, struct sp_store **out, struct sp_err *err)
@@ -156,15 +164,41 @@ enum sp_rc sp_portal_insert(struct sp_portal *p, const struct portal_package *pk
     return sp_store_run(q, err);
 }
 
-static enum sp_rc insert_due(struct sp_portal *p, const char *id, bool word, int64_t at_ms,
-                             struct sp_bytes name, struct sp_err *err)
+enum sp_rc sp_portal_notice_set(struct sp_portal *p, const char *id, struct sp_bytes notice,
+                                struct sp_err *err)
+{
+    struct sp_store_query *q =
+        sp_store_query(p->store, "UPDATE packages SET notice = ?2 WHERE id = ?1");
+
+    sp_store_bind_text(q, 1, sp_bytes_cstr(id));
+    sp_store_bind_text(q, 2, notice);
+    return sp_store_run(q, err);
+}
+
+enum sp_rc sp_portal_notice(struct sp_portal *p, const char *id, struct sp_buf *out)
+{
+    struct sp_store_query *q =
+        sp_store_query(p->store, "SELECT notice FROM packages WHERE id = ?1");
+    bool row = false;
+    enum sp_rc rc;
+
+    sp_store_bind_text(q, 1, sp_bytes_cstr(id));
+    rc = sp_store_next(q, &row, NULL);
+    if (rc == SP_OK && row)
+        sp_buf_put(out, sp_store_text(q, 0));
+    sp_store_done(q);
+    return rc == SP_OK && !row ? SP_E_NOT_FOUND : rc;
+}
+
+static enum sp_rc insert_due(struct sp_portal *p, const char *id, enum portal_due_kind kind,
+                             int64_t at_ms, struct sp_bytes name, struct sp_err *err)
 {
     struct sp_store_query *q =
         sp_store_query(p->store, "INSERT OR IGNORE INTO dues (package, word, at_ms, name, next_ms)"
                                  " VALUES (?1, ?2, ?3, ?4, ?3)");
 
     sp_store_bind_text(q, 1, sp_bytes_cstr(id));
-    sp_store_bind_int(q, 2, word);
+    sp_store_bind_int(q, 2, kind);
     sp_store_bind_int(q, 3, at_ms);
     sp_store_bind_text(q, 4, name);
     return sp_store_run(q, err);
@@ -177,26 +211,32 @@ enum sp_rc sp_portal_due_insert(struct sp_portal *p, const char *id,
 
     for (size_t i = 0; i < SP_PORTAL_REMIND_MAX && rc == SP_OK; i++)
         if (d->remind_at_ms[i] > 0 && d->remind_at_ms[i] < d->expires_at_ms)
-            rc = insert_due(p, id, false, d->remind_at_ms[i], d->name, err);
+            rc = insert_due(p, id, PORTAL_DUE_REMINDER, d->remind_at_ms[i], d->name, err);
     if (rc == SP_OK && d->unread_at_ms > 0)
-        rc = insert_due(p, id, true, d->unread_at_ms, d->name, err);
+        rc = insert_due(p, id, PORTAL_DUE_WORD, d->unread_at_ms, d->name, err);
+    if (rc == SP_OK && d->report.wants != 0)
+        rc = insert_due(p, id, PORTAL_DUE_REPORT, d->expires_at_ms, d->name, err);
+    if (rc == SP_OK && d->report.wants != 0)
+        rc = sp_portal_report_insert(p, id, d, err);
     return rc;
 }
 
 enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out)
 {
-    struct sp_store_query *q = sp_store_query(
-        p->store, "SELECT package, word, at_ms, name, next_ms FROM dues ORDER BY next_ms LIMIT 1");
+    struct sp_store_query *q =
+        sp_store_query(p->store, "SELECT package, word, at_ms, name, next_ms, asked FROM dues "
+                                 "ORDER BY next_ms, word LIMIT 1");
     bool row = false;
     enum sp_rc rc = sp_store_next(q, &row, NULL);
     char id[SP_PORTAL_PACKAGE_MAX];
 
     if (rc == SP_OK && row) {
         copy_text(id, sizeof(id), sp_store_text(q, 0));
-        out->is_word = sp_store_int(q, 1) != 0;
+        out->kind = (enum portal_due_kind)sp_store_int(q, 1);
         out->at_ms = sp_store_int(q, 2);
         copy_text(out->name, sizeof(out->name), sp_store_text(q, 3));
         out->next_ms = sp_store_int(q, 4);
+        out->asked = sp_store_int(q, 5) != 0;
     }
     sp_store_done(q);
     if (rc != SP_OK || !row)
@@ -211,11 +251,29 @@ enum sp_rc sp_portal_next_due(struct sp_portal *p, struct portal_due *out)
 
 enum sp_rc sp_portal_due_done(struct sp_portal *p, const struct portal_due *due)
 {
+    struct sp_store_query *q = NULL;
+
+    if (due->kind == PORTAL_DUE_REPORT) {
+        enum sp_rc rc = sp_portal_report_end(p, due->package.id);
+
+        if (rc != SP_OK)
+            return rc;
+    }
+    q = sp_store_query(p->store,
+                       "DELETE FROM dues WHERE package = ?1 AND word = ?2 AND at_ms = ?3");
+    sp_store_bind_text(q, 1, sp_bytes_cstr(due->package.id));
+    sp_store_bind_int(q, 2, due->kind);
+    sp_store_bind_int(q, 3, due->at_ms);
+    return sp_store_run(q, NULL);
+}
+
+enum sp_rc sp_portal_due_asked(struct sp_portal *p, const struct portal_due *due)
+{
     struct sp_store_query *q = sp_store_query(
-        p->store, "DELETE FROM dues WHERE package = ?1 AND word = ?2 AND at_ms = ?3");
+        p->store, "UPDATE dues SET asked = 1 WHERE package = ?1 AND word = ?2 AND at_ms = ?3");
 
     sp_store_bind_text(q, 1, sp_bytes_cstr(due->package.id));
-    sp_store_bind_int(q, 2, due->is_word);
+    sp_store_bind_int(q, 2, due->kind);
     sp_store_bind_int(q, 3, due->at_ms);
     return sp_store_run(q, NULL);
 }
@@ -226,7 +284,7 @@ enum sp_rc sp_portal_due_later(struct sp_portal *p, const struct portal_due *due
         p->store, "UPDATE dues SET next_ms = ?4 WHERE package = ?1 AND word = ?2 AND at_ms = ?3");
 
     sp_store_bind_text(q, 1, sp_bytes_cstr(due->package.id));
-    sp_store_bind_int(q, 2, due->is_word);
+    sp_store_bind_int(q, 2, due->kind);
     sp_store_bind_int(q, 3, due->at_ms);
     sp_store_bind_int(q, 4, next_ms);
     return sp_store_run(q, NULL);
@@ -241,14 +299,40 @@ static enum sp_rc run_for(struct sp_portal *p, const char *sql, const char *id)
     return sp_store_run(q, NULL);
 }
 
+enum sp_rc sp_portal_hasten_report(struct sp_portal *p, struct sp_bytes id)
+{
+    struct sp_store_query *q =
+        sp_store_query(p->store, "UPDATE dues SET next_ms = ?2 WHERE package = ?1 AND word = ?3"
+                                 " AND next_ms > ?2");
+
+    sp_store_bind_text(q, 1, id);
+    sp_store_bind_int(q, 2, sp_clock_wall_ms(p->o.clock));
+    sp_store_bind_int(q, 3, PORTAL_DUE_REPORT);
+    return sp_store_run(q, NULL);
+}
+
 enum sp_rc sp_portal_count_open(struct sp_portal *p, const struct portal_package *pkg)
 {
-    return run_for(p, "UPDATE packages SET opens = opens + 1 WHERE id = ?1", pkg->id);
+    enum sp_rc rc = sp_store_begin(p->store, NULL);
+
+    if (rc != SP_OK)
+        return rc;
+    rc = run_for(p, "UPDATE packages SET opens = opens + 1 WHERE id = ?1", pkg->id);
+    if (rc == SP_OK)
+        rc = sp_portal_hasten_report(p, sp_bytes_cstr(pkg->id));
+    if (rc != SP_OK) {
+        sp_store_rollback(p->store);
+        return rc;
+    }
+    rc = sp_store_commit(p->store, NULL);
+    if (rc == SP_OK)
+        sp_timer_start(p->due_timer, 0);
+    return rc;
 }
 
 enum sp_rc sp_portal_forget(struct sp_portal *p, const char *id)
 {
-    static const char *const steps[] = {"UPDATE packages SET key = NULL WHERE id = ?1",
+    static const char *const steps[] = {"UPDATE packages SET key = NULL, notice = '' WHERE id = ?1",
                                         "DELETE FROM sessions WHERE package = ?1",
                                         "DELETE FROM challenges WHERE package = ?1"};
     enum sp_rc rc = sp_store_begin(p->store, NULL);

@@ -3,7 +3,7 @@
  * file goes; then the write-ahead log is emptied; and only then the audit says "destroyed". A crash anywhere is mended
  * by the next sweep: what has no key and no record yet is recorded again.
  */
-#include "portal/portal_priv.h"
+#include "portal/report_priv.h"
 
 #define DESTROY_A_SWEEP 500
 
@@ -66,8 +66,10 @@ static enum sp_rc destroy_expired(struct sp_portal *p)
 
     for (int i = 0; i < DESTROY_A_SWEEP && rc == SP_OK; i++) {
         rc = sp_portal_next_expired(p, &pkg);
-        if (rc == SP_OK)
+        if (rc == SP_OK) {
+            sp_portal_report_keep(p, &pkg);
             rc = sp_portal_forget(p, pkg.id);
+        }
         if (rc == SP_OK) {
             sp_portal_vault_remove(p, pkg.id);
             sp_log_info(p->o.log, "portal.destroyed", SP_ID("message", &pkg.message),

@@ -1,7 +1,8 @@
 /*
  * Bodies on their way in. Up to 256 KiB the sealed chunks stay in the writer's memory and go into the record from there;
  * beyond, they are handed to the disk thread chunk by chunk, into a file under the name it will keep: if its record never
- * becomes durable, the file is removed, at the latest at the next start. Small bodies are reused, because a writer's
+ * becomes durable, the file is removed, at the latest at the next start. Those that lie in another message's record
+ * never go into a file. Small bodies are reused, because a writer's
  * cipher and hash contexts cost as much as sealing a message.
  */
 #include "queue/queue_priv.h"
@@ -10,13 +11,13 @@
 #include <stdio.h>
 
 enum {
-    PLAIN_INLINE_MAX = 256 * 1024,
     WAITING_MAX = 1024 * 1024, /* of one body, on its way to disk */
     WRITE_BACK_EVERY =
         1024 * 1024, /* so much, and as much again, of a body is on its way to the disk at most */
     BODY_MEMORY = 32 * 1024 * 1024,
     SPARES_MAX = 64,
-    SPARE_PLAIN_MAX = 64 * 1024,
+    SPARE_MEMORY_MAX =
+        2 * SP_CONTENT_SEALED_CHUNK, /* of one; a spare without memory is one still */
 };
 
 struct sp_queue_body {
@@ -36,6 +37,9 @@ struct sp_queue_body {
     enum sp_rc rc;
     bool in_file;
     bool is_kept;
+    bool stays;     /* in its record, whatever happens */
+    bool has_plain; /* the plaintext is kept for who sends it on */
+    bool has_ended; /* and who asked is told when it is safe where it is */
     bool is_freed;
     /* of the disk thread, while jobs run: */
     int fd;
@@ -83,8 +87,17 @@ struct sp_queue_body *sp_queue_body_new(struct sp_queue *q, const struct sp_id *
         w = sp_content_writer_new(id, q->o.random, NULL);
     }
     *b = (struct sp_queue_body){.queue = q, .id = *id, .writer = w, .fd = -1};
+    b->has_plain = sp_queue_warm_has_room(q);
+    if (b->has_plain)
+        sp_content_writer_keep(w, SP_QUEUE_BODY_INLINE_MAX);
     sp_list_init(&b->waiter);
     return b;
+}
+
+void sp_queue_body_stay(struct sp_queue_body *b)
+{
+    sp_assert(sp_content_writer_len(b->writer) == 0);
+    b->stays = true;
 }
 
 static void destroy(struct sp_queue_body *b)
@@ -135,11 +148,11 @@ static void end(struct sp_queue_body *b)
     b->fd = -1;
     if (b->in_file && !b->is_kept)
         sp_queue_body_unlink(q, &b->id);
-    if (b->in_file || q->spare_body_count == SPARES_MAX ||
-        sp_content_writer_len(b->writer) > SPARE_PLAIN_MAX) {
+    if (b->in_file || q->spare_body_count == SPARES_MAX) {
         destroy(b);
         return;
     }
+    sp_content_writer_trim(b->writer, SPARE_MEMORY_MAX);
     b->next = q->spare_bodies;
     q->spare_bodies = b;
     q->spare_body_count++;
@@ -264,18 +277,27 @@ static enum sp_rc spill(struct sp_queue_body *b)
     struct sp_content_sink sink = {to_disk, b};
 
     b->in_file = true;
+    b->has_plain = false;
     return sp_content_writer_spill(b->writer, &sink);
 }
 
 static size_t inline_limit(const struct sp_queue *q)
 {
-    return q->o.body_inline == 0 || q->o.body_inline > PLAIN_INLINE_MAX ? PLAIN_INLINE_MAX
-                                                                        : q->o.body_inline;
+    return q->o.body_inline == 0 || q->o.body_inline > SP_QUEUE_BODY_INLINE_MAX
+               ? SP_QUEUE_BODY_INLINE_MAX
+               : q->o.body_inline;
 }
 
 static size_t memory_cap(const struct sp_queue *q)
 {
     return q->o.body_memory == 0 ? BODY_MEMORY : q->o.body_memory;
+}
+
+/* returns: whether it is too much for its place in the record, or for memory */
+static bool is_for_file(const struct sp_queue_body *b)
+{
+    return !b->stays && (sp_content_writer_len(b->writer) > inline_limit(b->queue) ||
+                         b->queue->body_held > memory_cap(b->queue));
 }
 
 enum sp_rc sp_queue_body_feed(struct sp_queue_body *b, struct sp_bytes plain)
@@ -284,18 +306,36 @@ enum sp_rc sp_queue_body_feed(struct sp_queue_body *b, struct sp_bytes plain)
 
     if (b->rc != SP_OK)
         return b->rc;
+    if (b->stays && sp_content_writer_len(b->writer) + plain.len > SP_QUEUE_BODY_STAY_MAX)
+        return b->rc = SP_E_LIMIT;
     rc = sp_content_writer_feed(b->writer, plain);
-    if (rc == SP_OK && !b->in_file &&
-        (sp_content_writer_len(b->writer) > inline_limit(b->queue) ||
-         b->queue->body_held > memory_cap(b->queue)))
+    if (rc == SP_OK && !b->in_file && is_for_file(b))
         rc = spill(b);
     if (b->in_file)
         hold(b, SP_CONTENT_SEALED_CHUNK);
     else
-        hold(b, (size_t)sp_content_writer_len(b->writer));
+        hold(b, (size_t)sp_content_writer_len(b->writer) * (b->has_plain ? 2 : 1));
     if (b->rc == SP_OK)
         b->rc = rc;
     return b->rc;
+}
+
+size_t sp_queue_body_memory(const struct sp_queue_body *b)
+{
+    return b == NULL ? 0 : b->held + b->waiting;
+}
+
+void sp_queue_body_spill(struct sp_queue_body *b)
+{
+    enum sp_rc rc;
+
+    if (b->has_ended || b->in_file || b->stays || b->rc != SP_OK ||
+        sp_content_writer_len(b->writer) == 0)
+        return;
+    rc = spill(b);
+    hold(b, SP_CONTENT_SEALED_CHUNK);
+    if (b->rc == SP_OK)
+        b->rc = rc;
 }
 
 bool sp_queue_body_is_full(const struct sp_queue_body *b)
@@ -364,6 +404,7 @@ void sp_queue_body_finish(struct sp_queue_body *b, void (*done)(void *arg, enum 
 
     if (b->rc == SP_OK)
         b->rc = rc;
+    b->has_ended = true;
     b->done = done;
     b->done_arg = arg;
     b->jobs++;
@@ -446,6 +487,11 @@ void sp_queue_body_append(const struct sp_queue_body *b, struct sp_journal_appen
 void sp_queue_body_keep(struct sp_queue_body *b)
 {
     b->is_kept = true;
+}
+
+struct sp_content_plain *sp_queue_body_take_plain(struct sp_queue_body *b)
+{
+    return sp_content_writer_take_plain(b->writer);
 }
 
 /* ---- files ---- */

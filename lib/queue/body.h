@@ -8,7 +8,11 @@
 
 #include "content/content.h"
 
-#define SP_QUEUE_BODY_INLINE_MAX (256 * 1024) /* sealed bytes that still go into the record */
+#define SP_QUEUE_BODY_INLINE_MAX                                                                   \
+    (256 * 1024) /* bytes of plaintext that may still lie in the record */
+#define SP_QUEUE_BODY_STAY_MAX                                                                     \
+    (4 * 1024 *                                                                                    \
+     1024) /* the same of one that must: a report of all recipients that a record can name */
 
 struct sp_queue;
 struct sp_queue_body;
@@ -20,10 +24,17 @@ struct sp_queue_body;
  */
 struct sp_queue_body *sp_queue_body_new(struct sp_queue *q, const struct sp_id *id);
 
+/*
+ * Before the first byte: this body, of a child, lies in the record of what causes it, whatever the settings are and however
+ * much other bodies hold. Feeding it more than SP_QUEUE_BODY_STAY_MAX fails with SP_E_LIMIT.
+ */
+void sp_queue_body_stay(struct sp_queue_body *b);
+
 /* Drops it; a file is removed. NULL is allowed. A finish that is under way is cancelled. */
 void sp_queue_body_free(struct sp_queue_body *b);
 
-/* Never blocks: what goes to disk goes through the worker. returns: SP_E_JOURNAL_FAILED, SP_E_JOURNAL_FULL of the file */
+/* Never blocks: what goes to disk goes through the worker. returns: SP_E_JOURNAL_FAILED, SP_E_JOURNAL_FULL of the file;
+ * SP_E_LIMIT of one that stays in its record */
 SP_MUST_CHECK enum sp_rc sp_queue_body_feed(struct sp_queue_body *b, struct sp_bytes plain);
 
 /*
@@ -40,6 +51,12 @@ void sp_queue_body_wait(struct sp_queue_body *b, void (*on_room)(void *arg), voi
  */
 void sp_queue_body_finish(struct sp_queue_body *b, void (*done)(void *arg, enum sp_rc rc),
                           void *arg);
+
+/* returns: bytes that it holds in memory, or that wait for the disk; 0 for NULL */
+size_t sp_queue_body_memory(const struct sp_queue_body *b);
+/* Gives what it holds to the disk, and all that comes, unless it stays in its record, or has ended: a file that begins then is
+ * synced by nobody. */
+void sp_queue_body_spill(struct sp_queue_body *b);
 
 /* returns: bytes of plaintext fed */
 uint64_t sp_queue_body_len(const struct sp_queue_body *b);

@@ -1,7 +1,8 @@
 /*
  * What is told when a segment's key has gone: which messages can no longer be read by anybody. The ids are gathered from
  * the segment itself, on the journal's worker, so that nothing has to be kept for settled mail. A message that was carried
- * has its key in a later segment too, and is told of when that one goes. The events of a segment stand in an order that
+ * has its key in a later segment too, and is told of when that one goes; after a crash that later one may be among those whose
+ * key has gone, which no fold reads, so what they hold is gone through before any is told of. The events of a segment stand in an order that
  * its file gives, so that after a crash the number of those on record says where to go on; the file goes behind the last.
  */
 #include "queue/queue_priv.h"
@@ -36,6 +37,7 @@ void sp_queue_on_going(void *arg, const struct sp_journal_entry *e, struct sp_bu
     for (size_t i = 0; i < 2; i++) {
         if (found[i] == NULL)
             continue;
+        sp_buf_put_u8(notes, e->type == SP_RECORD_CARRY);
         sp_buf_put(notes, sp_bytes(found[i]->id.b, SP_ID_LEN));
         sp_buf_put_var(notes, found[i]->tenant);
     }
@@ -58,6 +60,34 @@ void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t 
     note(q->carried, sp_bytes(id->b, SP_ID_LEN), into);
 }
 
+/* Reads one of what on_going wrote. returns: false at the end */
+static bool next_note(struct sp_reader *r, bool *is_carried, struct sp_bytes *id,
+                      struct sp_bytes *tenant)
+{
+    if (sp_reader_left(r) == 0)
+        return false;
+    *is_carried = sp_reader_u8(r) != 0;
+    *id = sp_reader_take(r, SP_ID_LEN);
+    *tenant = sp_reader_var(r, EVENT_LEN_MAX);
+    return sp_reader_rc(r) == SP_OK;
+}
+
+void sp_queue_on_noted(void *arg, uint64_t segment, struct sp_bytes notes)
+{
+    struct sp_queue *q = arg;
+    struct sp_reader r = sp_reader(notes);
+    struct sp_bytes id;
+    struct sp_bytes tenant;
+    bool is_carried;
+
+    while (next_note(&r, &is_carried, &id, &tenant)) {
+        const uint64_t *into = is_carried ? sp_map_find(q->carried, id) : NULL;
+
+        if (is_carried && (into == NULL || *into < segment))
+            note(q->carried, id, segment);
+    }
+}
+
 void sp_queue_note_told(struct sp_queue *q, const struct sp_act *act)
 {
     const uint64_t *before = sp_map_find(q->told, act->reason);
@@ -66,17 +96,35 @@ void sp_queue_note_told(struct sp_queue *q, const struct sp_act *act)
         note(q->told, act->reason, act->audit.count + (before == NULL ? 0 : *before));
 }
 
-/* Whether the message has its key in a later segment; the note of it ends with the last. */
+#define TOLD 0 /* in place of the segment, while a segment is told of: of this one */
+
+/* Whether the message has its key in a later segment, or has been told of with this one, in which it may lie twice. */
 static bool lives_on(struct sp_queue *q, struct sp_bytes id, uint64_t segment)
 {
-    const uint64_t *into = sp_map_find(q->carried, id);
+    uint64_t *into = sp_map_find(q->carried, id);
 
     if (into == NULL)
         return false;
-    if (*into > segment)
+    if (*into == TOLD || *into > segment)
         return true;
-    sp_free(sp_map_remove(q->carried, id));
+    *into = TOLD;
     return false;
+}
+
+/* The notes of those end that were told of. */
+static void drop_told(struct sp_queue *q, struct sp_bytes notes)
+{
+    struct sp_reader r = sp_reader(notes);
+    struct sp_bytes tenant;
+    struct sp_bytes id;
+    bool is_carried;
+
+    while (next_note(&r, &is_carried, &id, &tenant)) {
+        const uint64_t *into = sp_map_find(q->carried, id);
+
+        if (into != NULL && *into == TOLD)
+            sp_free(sp_map_remove(q->carried, id));
+    }
 }
 
 /* The records that tell of one segment. */
@@ -183,17 +231,15 @@ void sp_queue_on_gone(void *arg, uint64_t segment, struct sp_bytes notes)
 {
     struct sp_queue *q = arg;
     struct sp_reader r = sp_reader(notes);
+    struct sp_bytes tenant;
+    struct sp_bytes id;
     struct telling *t;
+    bool is_carried;
 
     if (q->journal == NULL) /* closing: told after the next start */
         return;
     t = telling_new(q, segment);
-    while (sp_reader_left(&r) > 0) {
-        struct sp_bytes id = sp_reader_take(&r, SP_ID_LEN);
-        struct sp_bytes tenant = sp_reader_var(&r, EVENT_LEN_MAX);
-
-        if (sp_reader_rc(&r) != SP_OK)
-            break;
+    while (next_note(&r, &is_carried, &id, &tenant)) {
         if (lives_on(q, id, segment))
             continue;
         if (t->skip > 0) {
@@ -204,6 +250,7 @@ void sp_queue_on_gone(void *arg, uint64_t segment, struct sp_bytes notes)
         if (t->count == EVENTS_MAX)
             append(t);
     }
+    drop_told(q, notes);
     if (t->count > 0)
         append(t);
     record_ended(t, SP_OK);

@@ -18,6 +18,7 @@ void sp_queue_apply_outcome(struct sp_queue *q, struct sp_queue_entry *e,
             .rung = res->rung,
             .smtp = res->smtp & SP_RECORD_SMTP,
             .told = res->told || e->rcpts[res->n].r.told,
+            .by_hand = res->state == SP_RCPT_HELD && e->rcpts[res->n].r.by_hand,
             .why = res->why,
             .attempts = o->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)o->attempt,
             .next_at_ms = res->next_at_ms,
@@ -56,6 +57,7 @@ static void act_on(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
         to.state = SP_RCPT_DELETED;
     else
         to.state = to.attempts == 0 ? SP_RCPT_PENDING : SP_RCPT_DEFERRED;
+    to.by_hand = type == SP_RECORD_HOLD;
     to.next_at_ms = a->next_at_ms;
     sp_queue_entry_set(q, e, n, &to);
 }
@@ -63,6 +65,10 @@ static void act_on(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
 void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
                         const struct sp_act *a)
 {
+    if (sp_queue_act_tells_damage(type, a))
+        e->damage_told = true;
+    else if (type == SP_RECORD_RELEASE)
+        e->damage_told = false;
     if (e->quarantined && type == SP_RECORD_DELETE && a->n_count == 0) { /* of all of it */
         sp_queue_entry_give_up(q, e);
         return;

@@ -1,6 +1,6 @@
 /*
- * The index: a map by id, lines of what is due (lines.h), and a count of living messages for each segment. An
- * entry is about 180 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
+ * The index: a map by id, lines of what is due (lines.h), and a list of each segment's living messages (live.c). An
+ * entry is about 200 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
  * recipient pass through two functions here, so that the counts can't drift.
  */
 #include "base/text.h"
@@ -123,6 +123,7 @@ void sp_queue_entry_free(struct sp_queue *q, struct sp_queue_entry *e)
 {
     if (e == NULL)
         return;
+    sp_queue_warm_drop(q, &e->id);
     for (uint16_t i = 0; i < e->group_count; i++) {
         sp_lines_remove(q->lines, &e->groups[i].item);
         sp_lines_unref(q->lines, e->groups[i].item.line);
@@ -142,45 +143,6 @@ void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms)
 struct sp_queue_entry *sp_queue_entry_find(const struct sp_queue *q, const struct sp_id *id)
 {
     return sp_map_find(q->entries, key_of(id));
-}
-
-/* ---- living messages of a segment ---- */
-
-static void live_add(struct sp_queue *q, uint64_t segment)
-{
-    size_t at = q->live_count;
-
-    while (at > 0 && q->live[at - 1].segment > segment)
-        at--;
-    if (at > 0 && q->live[at - 1].segment == segment) {
-        q->live[at - 1].messages++;
-        return;
-    }
-    if (q->live_count == q->live_cap) {
-        q->live_cap = q->live_cap == 0 ? 16 : q->live_cap * 2;
-        q->live = sp_realloc(q->live, q->live_cap * sizeof(*q->live));
-    }
-    memmove(q->live + at + 1, q->live + at, (q->live_count - at) * sizeof(*q->live));
-    q->live[at] = (struct sp_queue_live){segment, 1};
-    q->live_count++;
-}
-
-static void live_remove(struct sp_queue *q, uint64_t segment)
-{
-    for (size_t i = 0; i < q->live_count; i++) {
-        if (q->live[i].segment != segment)
-            continue;
-        if (--q->live[i].messages == 0) {
-            q->live_count--;
-            memmove(q->live + i, q->live + i + 1, (q->live_count - i) * sizeof(*q->live));
-        }
-        return;
-    }
-}
-
-uint64_t sp_queue_oldest_needed(const struct sp_queue *q)
-{
-    return q->live_count > 0 ? q->live[0].segment : sp_journal_current(q->journal);
 }
 
 /* ---- counts ---- */
@@ -215,7 +177,7 @@ static void drop(struct sp_queue *q, struct sp_queue_entry *e)
     (void)sp_map_remove(q->entries, key_of(&e->id));
     sp_queue_ages_note(q->ages, &e->id, false);
     count_all(q, e, false);
-    live_remove(q, e->place.segment);
+    sp_queue_live_remove(q, e);
     if (e->body_in_file)
         sp_queue_body_unlink(q, &e->id);
     sp_queue_entry_free(q, e);
@@ -267,7 +229,7 @@ bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
     (void)sp_map_put(q->entries, key_of(&e->id), e);
     sp_queue_ages_note(q->ages, &e->id, true);
     count_all(q, e, true);
-    live_add(q, place->segment);
+    sp_queue_live_add(q, e);
     place_in_lines(q, e);
     return true;
 }
@@ -275,9 +237,9 @@ bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
 void sp_queue_entry_move(struct sp_queue *q, struct sp_queue_entry *e,
                          const struct sp_journal_place *place)
 {
-    live_remove(q, e->place.segment);
+    sp_queue_live_remove(q, e);
     e->place = *place;
-    live_add(q, place->segment);
+    sp_queue_live_add(q, e);
 }
 
 void sp_queue_entry_set(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n,
@@ -321,6 +283,7 @@ void sp_queue_entry_quarantine(struct sp_queue *q, struct sp_queue_entry *e)
     q->stats.quarantined++;
     sp_log_error(q->o.log, "queue.quarantined", SP_ID("message", &e->id));
     place_in_lines(q, e);
+    sp_queue_tell_damage(q, e);
 }
 
 void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e)

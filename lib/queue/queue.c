@@ -30,8 +30,12 @@ bool sp_queue_may_deliver(const struct sp_queue *q)
 static void take_in(struct sp_queue *q, struct sp_queue_entry *e, struct sp_queue_body *body,
                     const struct sp_journal_place *place)
 {
-    if (sp_queue_entry_put(q, e, place) && body != NULL)
-        sp_queue_body_keep(body);
+    struct sp_id id = e->id;
+
+    if (!sp_queue_entry_put(q, e, place))
+        return;
+    sp_queue_body_keep(body);
+    sp_queue_warm_put(q, &id, sp_queue_body_take_plain(body));
 }
 
 static void accept_done(struct sp_journal_append *a, enum sp_rc rc)
@@ -45,7 +49,7 @@ static void accept_done(struct sp_journal_append *a, enum sp_rc rc)
     if (rc == SP_OK) {
         take_in(q, SP_STEAL(p->entry), p->body, &a->place);
         if (p->child != NULL)
-            take_in(q, SP_STEAL(p->child), NULL, &a->place);
+            take_in(q, SP_STEAL(p->child), p->child_body, &a->place);
     }
     sp_queue_pending_free(p);
     done(arg, rc);
@@ -135,6 +139,7 @@ static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
     enum sp_rc told = rc == SP_OK ? p->rc : rc;
 
     sp_arena_reset(q->arena);
+    sp_queue_warm_drop(q, &a->message); /* whoever tries again reads what is on the disk */
     if (rc == SP_OK) {
         if (e != NULL && sp_outcome_decode(a->meta, q->arena, &o) == SP_OK) {
             for (size_t i = 0; i < o.result_count; i++)
@@ -144,7 +149,7 @@ static void outcome_done(struct sp_journal_append *a, enum sp_rc rc)
             (void)sp_queue_entry_settle(q, e);
         }
         if (p->child != NULL)
-            take_in(q, SP_STEAL(p->child), NULL, &a->place);
+            take_in(q, SP_STEAL(p->child), p->child_body, &a->place);
     } /* else closing: what was under way may have been attempted, says the next start */
     sp_queue_pending_free(p);
     done(arg, told);
@@ -339,13 +344,13 @@ static void queue_free(struct sp_queue *q)
 {
     sp_queue_disk_free(q->disk);
     sp_queue_body_free_spares(q);
+    sp_queue_warm_free(q);
     sp_queue_pending_free_spares(q);
     free_entries(q);
     sp_map_free(q->orders);
     sp_map_free(q->frozen_ways);
     sp_free(q->ages);
-    sp_free(q->live);
-    sp_free(q->carry);
+    sp_queue_live_free(q);
     sp_arena_free(q->arena);
     if (q->own_io.ctx != NULL)
         sp_journal_io_posix_free(&q->own_io);
@@ -393,6 +398,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         .on_entry = sp_queue_on_entry,
         .on_durable = on_durable,
         .on_going = sp_queue_on_going,
+        .on_noted = sp_queue_on_noted,
         .on_gone = sp_queue_on_gone,
         .on_state = on_state,
         .arg = q,
@@ -423,6 +429,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
                 SP_INT("records", found.records), SP_INT("footers", found.footers),
                 SP_INT("damaged", found.damaged), SP_INT("dropped", found.dropped),
                 SP_BOOL("clean", found.clean));
+    if (rc == SP_OK)
+        sp_queue_tell_damages(q);
     if (rc == SP_OK && found.renewed && q->o.renewed.len > 0)
         sp_queue_say(q, q->o.renewed);
     if (rc == SP_OK && restored && q->o.restored.len > 0)

@@ -95,7 +95,7 @@ bool sp_queue_may_deliver(const struct sp_queue *q);
  * accept: encoded at once, not kept. Recipients with SP_ACCEPT_DO_PROTECT are due at once, SP_ACCEPT_DO_HOLD are held, SP_ACCEPT_DO_REJECT
  *         and SP_ACCEPT_DO_DISCARD are final. `body_len`, `sha256`, `body_in_file` are set from body.
  * body:   finished; taken
- * child_body: of accept->child, finished and not in a file; taken; NULL without child
+ * child_body: of accept->child, finished, one that stays in its record; taken; NULL without child
  */
 struct sp_queue_accept {
     const struct sp_accept *accept;
@@ -108,8 +108,7 @@ void sp_queue_accept(struct sp_queue *q, const struct sp_queue_accept *a);
 
 /* ---- what is due ---- */
 
-#define SP_QUEUE_DUE_MAX                                                                           \
-    64 /* recipients handed out at once; the rest of a message comes with the next call */
+#define SP_QUEUE_DUE_MAX 64 /* recipients handed out at once; the rest comes with the next call */
 
 struct sp_queue_due {
     struct sp_id id;
@@ -117,8 +116,7 @@ struct sp_queue_due {
     size_t n_count;
     sp_handle line; /* in which they stood; all in the same */
     enum sp_lane lane;
-    bool
-        possibly_attempted; /* accepted before an unclean stop: an attempt may have been under way then */
+    bool possibly_attempted; /* by a run that ended uncleanly after it was accepted */
 };
 
 /*
@@ -170,6 +168,8 @@ SP_AUTO_DEFINE(sp_queue_message)
 /* The body, for sending in this process (its descriptor reads the journal or the body's file). owner: the caller, of out */
 SP_MUST_CHECK enum sp_rc sp_queue_body(struct sp_queue *q, const struct sp_id *id,
                                        struct sp_content *out);
+/* The same from memory. owner: the caller, of out. returns: false if it was not accepted just now: it has to be read */
+bool sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id, struct sp_content *out);
 /* The same to hand to another process: chunks of this message alone. owner: the caller, of out */
 SP_MUST_CHECK enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct sp_id *id,
                                                 struct sp_content *out);
@@ -181,7 +181,7 @@ SP_MUST_CHECK enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct
  * final the message leaves the queue.
  *
  * outcome:    encoded at once, not kept; its child is a message of its own from then on
- * child_body: of outcome->child, finished and not in a file; taken; NULL without child
+ * child_body: of outcome->child, finished, one that stays in its record; taken; NULL without child
  * done:       SP_OK when durable; SP_E_LIMIT when durable, but with audit.gap for the audit events, which did not fit;
  *             SP_E_NOT_FOUND if the message is gone; SP_E_JOURNAL_FAILED at closing, where it could never be written.
  *             A shard that has stopped keeps it until it can write again; the recipients are busy so long
@@ -234,12 +234,12 @@ struct sp_queue_stats {
     size_t recipients_pending; /* pending and deferred */
     size_t recipients_held;
     size_t recipients_busy;
-    size_t quarantined;         /* messages whose record is damaged */
-    uint64_t segments, records; /* found at the start, and so are the next three */
-    uint64_t dropped;           /* records at the tail that nobody was promised */
-    uint64_t footers;           /* segments whose footer was read at the start, not their records */
-    uint64_t damaged;           /* records and segments that were found so at the start */
-    uint64_t disk_len;
+    size_t quarantined;            /* messages whose record is damaged */
+    uint64_t segments, records;    /* found at the start, and so are the next three */
+    uint64_t dropped, footers;     /* records at the tail that nobody was promised; footers read */
+    uint64_t damaged;              /* records and segments that were found so at the start */
+    uint64_t disk_len, living_len; /* of all segments, and of living messages' records in them */
+    uint64_t carried, carried_len; /* messages moved out of old segments, and their records */
     uint64_t first_segment, current_segment;
     struct sp_journal_stats journal;
     /* recipients by what attempts came to since opening: by rung taken or tried last (the last row: none), and state */

@@ -45,6 +45,7 @@ bool sp_queue_sieve_passes(const struct sp_queue_sieve *has, const struct sp_que
 struct sp_queue_entry {
     struct sp_id id;
     struct sp_journal_place place;
+    struct sp_list neighbours;     /* among those that live in its segment */
     struct sp_queue_group *groups; /* behind rcpts, in the same memory */
     struct sp_queue_sieve sieve;
     uint64_t body_len;
@@ -54,16 +55,18 @@ struct sp_queue_entry {
     bool body_in_file;
     bool possibly_attempted;
     bool quarantined;
+    bool damage_told; /* that it is, stands on record */
     uint16_t count;
     uint16_t open; /* recipients that are not final */
     uint16_t group_count;
     struct sp_queue_rcpt rcpts[];
 };
 
-/* How many living messages have their record in a segment. */
+/* The living messages that have their record in a segment. */
 struct sp_queue_live {
     uint64_t segment;
     size_t messages;
+    struct sp_list entries;
 };
 
 struct sp_queue_pending;
@@ -86,9 +89,9 @@ struct sp_queue {
     struct sp_queue_disk *disk;
     struct sp_map *entries; /* by id */
     struct sp_lines *lines;
-    struct sp_map *orders;      /* "tenant hospital": what an administrator has ordered */
-    struct sp_map *frozen_ways; /* destinations kept back for the sake of a frozen host */
-    struct sp_queue_live *live; /* by segment, rising */
+    struct sp_map *orders;       /* "tenant hospital": what an administrator has ordered */
+    struct sp_map *frozen_ways;  /* destinations kept back for the sake of a frozen host */
+    struct sp_queue_live **live; /* by segment, rising */
     size_t live_count;
     size_t live_cap;
     struct sp_queue_stats stats; /* of recipients */
@@ -98,17 +101,19 @@ struct sp_queue {
     size_t body_waiting;    /* of those, on their way to disk */
     struct sp_queue_body *spare_bodies;
     size_t spare_body_count;
+    struct sp_queue_warm *warm; /* NULL until there is some */
     struct sp_queue_pending *spare_pendings;
     size_t spare_pending_count;
     struct sp_list waiters; /* bodies whose feeder waits for room */
-    struct sp_id *carry;    /* messages to be carried, the last first */
-    size_t carry_count;
+    size_t carry_open;      /* carries on their way */
+    uint64_t carry_from;    /* segment that they come from */
+    size_t carry_count;     /* done, out of that one */
     bool carrying;
     struct sp_map
         *carried; /* by id: the segment that it was carried into last, until that one's key goes */
     struct sp_map *
         told; /* by segment: how many of its content.destroyed are on record, from before a crash */
-    uint64_t swept_at; /* segment that was written when the last sweep looked for them */
+    uint64_t carry_failed_at; /* segment that was written when one could not be carried; 0: none */
 };
 
 /* ---- index (index.c) ---- */
@@ -136,12 +141,26 @@ void sp_queue_entry_set(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n
 void sp_queue_entry_busy(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n, bool busy);
 /* Its record can't be read: it goes nowhere, and waits for a person. Told once. */
 void sp_queue_entry_quarantine(struct sp_queue *q, struct sp_queue_entry *e);
+/* Puts on record that it is, unless that stands there. Opening does it at its end, for all. (damage.c) */
+void sp_queue_tell_damage(struct sp_queue *q, struct sp_queue_entry *e);
+void sp_queue_tell_damages(struct sp_queue *q);
+/* returns: whether it is such a record */
+bool sp_queue_act_tells_damage(uint8_t type, const struct sp_act *act);
 /* A quarantined one is deleted, with recipients of which nothing is known. */
 void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e);
 /* After changes: its places in the lines anew; gone if nothing is open. returns: whether it still lives */
 bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e);
 /* Calls on_due if something is due earlier than `before`. */
 void sp_queue_tell_due(struct sp_queue *q, int64_t before);
+
+/* ---- what lives in each segment (live.c) ---- */
+
+/* An entry comes into the index with its place, or leaves it. */
+void sp_queue_live_add(struct sp_queue *q, struct sp_queue_entry *e);
+void sp_queue_live_remove(struct sp_queue *q, struct sp_queue_entry *e);
+void sp_queue_live_free(struct sp_queue *q);
+/* returns: of the oldest segment in which something lives, lent; NULL: nothing lives */
+struct sp_queue_live *sp_queue_live_oldest(const struct sp_queue *q);
 /* returns: the oldest segment that a living message needs, or the current one */
 uint64_t sp_queue_oldest_needed(const struct sp_queue *q);
 
@@ -192,6 +211,21 @@ void sp_queue_body_keep(struct sp_queue_body *b);
 SP_MUST_CHECK enum sp_rc sp_queue_body_folders(struct sp_queue *q, bool is_damaged,
                                                struct sp_err *err);
 void sp_queue_body_free_spares(struct sp_queue *q);
+/* Once its record is durable. owner: the caller. returns: the plaintext, or NULL if it was not kept */
+struct sp_content_plain *sp_queue_body_take_plain(struct sp_queue_body *b);
+
+/* ---- plaintext kept for the first attempt (warm.c) ---- */
+
+struct sp_queue_warm;
+/* returns: whether the plaintext of one more body may be kept */
+bool sp_queue_warm_has_room(const struct sp_queue *q);
+/* Keeps it for a while. owner: plain is taken; NULL is allowed */
+void sp_queue_warm_put(struct sp_queue *q, const struct sp_id *id, struct sp_content_plain *plain);
+/* returns: the plaintext, lent; NULL if it is not kept */
+struct sp_content_plain *sp_queue_warm_find(const struct sp_queue *q, const struct sp_id *id);
+/* The message is gone, or an attempt has ended. */
+void sp_queue_warm_drop(struct sp_queue *q, const struct sp_id *id);
+void sp_queue_warm_free(struct sp_queue *q);
 
 /* ---- records on their way (pending.c) ---- */
 
@@ -222,15 +256,16 @@ void sp_queue_pending_free_spares(struct sp_queue *q);
 /* Ends it without a record: done(arg, rc) follows from the loop, then it is freed. */
 void sp_queue_pending_end(struct sp_queue_pending *p, enum sp_rc rc);
 
-/* The journal's on_going and on_gone. (destroyed.c) */
+/* The journal's on_going, on_noted and on_gone. (destroyed.c) */
 void sp_queue_on_going(void *arg, const struct sp_journal_entry *e, struct sp_buf *notes);
+void sp_queue_on_noted(void *arg, uint64_t segment, struct sp_bytes notes);
 void sp_queue_on_gone(void *arg, uint64_t segment, struct sp_bytes notes);
 /* The message has a record, and its key, in that segment too. */
 void sp_queue_note_carried(struct sp_queue *q, const struct sp_id *id, uint64_t into);
 /* A record of content.destroyed found at a restart. */
 void sp_queue_note_told(struct sp_queue *q, const struct sp_act *act);
 
-/* Frees segments that nobody needs; moves the last living messages out of the oldest. (carry.c) */
+/* Frees segments that nobody needs; carries what lives out of the oldest while that pays. (carry.c) */
 void sp_queue_reclaim(struct sp_queue *q);
 
 #endif

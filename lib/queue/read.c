@@ -141,6 +141,16 @@ enum sp_rc sp_queue_body(struct sp_queue *q, const struct sp_id *id, struct sp_c
     return SP_E_IO;
 }
 
+bool sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id, struct sp_content *out)
+{
+    struct sp_content_plain *plain = sp_queue_warm_find(q, id);
+
+    if (plain == NULL || sp_queue_entry_find(q, id) == NULL)
+        return false;
+    sp_content_init_plain(out, id, sp_content_plain_ref(plain));
+    return true;
+}
+
 enum sp_rc sp_queue_body_for_role(struct sp_queue *q, const struct sp_id *id,
                                   struct sp_content *out)
 {
@@ -248,14 +258,6 @@ static bool has_state(const struct sp_queue_entry *e, int state)
     return state < 0;
 }
 
-static bool contains(struct sp_bytes text, struct sp_bytes part)
-{
-    for (size_t at = 0; at + part.len <= text.len; at++)
-        if (sp_bytes_eq_nocase(sp_bytes_slice(text, at, part.len), part))
-            return true;
-    return false;
-}
-
 static bool matches(const struct sp_queue_query *query, const struct sp_accept *a)
 {
     bool recipient = query->recipient.len == 0;
@@ -263,12 +265,12 @@ static bool matches(const struct sp_queue_query *query, const struct sp_accept *
 
     if (query->tenant.len > 0 && !sp_bytes_eq(query->tenant, a->tenant))
         return false;
-    if (query->sender.len > 0 && !contains(a->sender, query->sender))
+    if (query->sender.len > 0 && !sp_bytes_has_nocase(a->sender, query->sender))
         return false;
     for (size_t i = 0; i < a->recipient_count && !(recipient && rule); i++) {
         const struct sp_accept_recipient *to = &a->recipients[i];
 
-        recipient = recipient || contains(to->address, query->recipient);
+        recipient = recipient || sp_bytes_has_nocase(to->address, query->recipient);
         rule = rule || sp_bytes_eq(a->decisions[to->decision].rule, query->rule);
     }
     return recipient && rule;

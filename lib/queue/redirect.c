@@ -38,6 +38,7 @@ static void begin_anew(const struct sp_queue *q, const struct sp_accept_decision
     if (r->state == SP_RCPT_HELD) {
         fresh.state = SP_RCPT_HELD;
         fresh.next_at_ms = r->next_at_ms;
+        fresh.by_hand = r->by_hand;
     } else if (d->does == SP_ACCEPT_DO_HOLD) {
         fresh.state = SP_RCPT_HELD;
         fresh.next_at_ms =

@@ -41,7 +41,7 @@
  *   secret/portal.kek                                    portal
  *   secret/tls.tickets, secret/portal.tickets            relay, portal (SP_TLS_TICKET_KEY_LEN bytes)
  *   secret/SETTING, the file that a setting names:       tls.certificate tls.key tls.client_ca delivery.ca (relay);
- *     portal.certificate portal.key, or else those of tls (portal); audit.signing_key (ledger); fetcher.sts_ca (fetcher);
+ *     portal.certificate portal.key, or else those of tls (portal); audit.signing_key, audit.address_key (ledger); fetcher.sts_ca (fetcher);
  *     sealer.smime_certificate sealer.smime_key sealer.pgp_key sealer.dkim_key (sealer)
  *     keeper.smime_ca (keeper)
  *   secret/tenant.NAME.smime.certificate, .smime.key, .pgp.key   sealer

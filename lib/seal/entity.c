@@ -1,6 +1,6 @@
 /*
  * The inner entity and the outer header. The header is split by mail's bounded field splitter; fields are copied as they
- * stand, folds and all, and the body is read by range, so what the recipient opens is byte for byte what was sent.
+ * stand, folds and all (outside, lines that are too long for a host get more of them), and the body is read by range, so what the recipient opens is byte for byte what was sent.
  *
  * Without a protected subject everything stays outside but Content-*, Bcc, signatures that the sealing breaks, and what
  * the caller strips. With one, a list of what the road needs says what stays outside, since a Thread-Topic or Keywords
@@ -165,6 +165,20 @@ static bool is_line(const char *text)
            sp_bytes_find(b, '\n') == SIZE_MAX;
 }
 
+/* A host takes no longer lines, of what is sealed either. Words that can't be folded never come here, unless such lines are
+ * let through (delivery.long_lines): then they stay as they are. */
+static void fold_outer(struct sp_seal_entity *e)
+{
+    struct sp_buf folded;
+
+    if (sp_buf_rc(&e->outer) != SP_OK)
+        return;
+    sp_buf_init(&folded, OUTER_MAX + OUTER_MAX / 256);
+    (void)sp_header_fold(sp_buf_bytes(&e->outer), &folded);
+    sp_buf_wipe(&e->outer);
+    e->outer = folded;
+}
+
 static enum sp_rc plan(struct sp_seal_entity *e, struct sp_bytes start,
                        const struct sp_seal_options *options, struct sp_err *err)
 {
@@ -180,6 +194,7 @@ static enum sp_rc plan(struct sp_seal_entity *e, struct sp_bytes start,
         plan_protected(e, &h, options);
     else
         plan_open(e, &h, options);
+    fold_outer(e);
     plan_content(e, &h, options);
     e->body_at = h.body_at;
     rc = sp_buf_rc(&e->outer);

@@ -196,14 +196,23 @@ static void on_reply(struct sp_smtp_client *c)
     }
 }
 
-/* Keeps a line's text for people: printable ASCII, cut. */
-static void keep_text(struct sp_smtp_reply *reply, struct sp_bytes text)
+/*
+ * Takes a line's status and keeps its text, behind that of the lines before: printable ASCII, cut. What a large provider means
+ * stands in the first of several lines, its status in each.
+ */
+static void keep_line(struct sp_smtp_reply *reply, int code, struct sp_bytes text)
 {
-    size_t len = text.len < SP_SMTP_REPLY_TEXT_MAX ? text.len : SP_SMTP_REPLY_TEXT_MAX;
+    size_t room;
 
-    for (size_t i = 0; i < len; i++)
-        reply->text[i] = text.ptr[i] >= 32 && text.ptr[i] < 127 ? text.ptr[i] : '?';
-    reply->text_len = len;
+    reply->code = code;
+    if (!sp_status_parse(text, &reply->status, &text) ||
+        reply->status.class != (unsigned)code / 100)
+        reply->status = sp_status_of_reply(code);
+    if (reply->text_len > 0 && reply->text_len < SP_SMTP_REPLY_TEXT_MAX)
+        reply->text[reply->text_len++] = ' ';
+    room = SP_SMTP_REPLY_TEXT_MAX - reply->text_len;
+    for (size_t i = 0; i < text.len && i < room; i++)
+        reply->text[reply->text_len++] = text.ptr[i] >= 32 && text.ptr[i] < 127 ? text.ptr[i] : '?';
 }
 
 static enum sp_rc take_line(struct sp_smtp_client *c, struct sp_bytes *input, bool *progress)
@@ -225,14 +234,12 @@ static enum sp_rc take_line(struct sp_smtp_client *c, struct sp_bytes *input, bo
     c->code = code;
     if (c->state == EHLO_SENT && code == 250)
         sp_smtp_client_ehlo_line(c, text, c->lines == 1);
+    if (c->lines == 1)
+        c->reply.text_len = 0;
+    keep_line(&c->reply, code, text);
     if (!last)
         return SP_OK;
     c->lines = 0;
-    c->reply = (struct sp_smtp_reply){.code = code};
-    if (!sp_status_parse(text, &c->reply.status, &text) ||
-        c->reply.status.class != (unsigned)code / 100)
-        c->reply.status = sp_status_of_reply(code);
-    keep_text(&c->reply, text);
     on_reply(c);
     return SP_OK;
 }

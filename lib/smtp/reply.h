@@ -16,7 +16,8 @@
 struct sp_smtp_reply {
     int code;                /* 200 .. 599 */
     struct sp_status status; /* of the last line; made from the code where the peer gave none */
-    uint8_t text[SP_SMTP_REPLY_TEXT_MAX]; /* last line's text, printable ASCII, cut */
+    uint8_t
+        text[SP_SMTP_REPLY_TEXT_MAX]; /* of all lines, a space between them, printable ASCII, cut */
     size_t text_len;
 };
 

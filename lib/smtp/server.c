@@ -386,6 +386,13 @@ bool sp_smtp_server_check_time(struct sp_smtp_server *s)
     return true;
 }
 
+void sp_smtp_server_held(struct sp_smtp_server *s, int64_t ms)
+{
+    s->deadline_ms += ms;
+    s->progress_ms += ms;
+    s->data_since_ms += ms;
+}
+
 struct sp_bytes sp_smtp_server_output(const struct sp_smtp_server *s)
 {
     return sp_buf_bytes(&s->out);
@@ -408,6 +415,11 @@ void sp_smtp_server_normalise(struct sp_smtp_server *s)
 {
     sp_assert(s->waiting && s->asked == SP_SMTP_SERVER_DATA);
     s->normalise = true;
+}
+
+bool sp_smtp_server_is_closed(const struct sp_smtp_server *s)
+{
+    return s->state == CLOSED;
 }
 
 bool sp_smtp_server_is_extended(const struct sp_smtp_server *s)

@@ -139,6 +139,9 @@ int64_t sp_smtp_server_deadline_ms(const struct sp_smtp_server *s);
 /* Ends the session with 421 4.4.2 if its time has passed. after: next() yields CLOSE. returns: whether it has */
 bool sp_smtp_server_check_time(struct sp_smtp_server *s);
 
+/* The session was not read from for so long, for reasons of ours: its deadlines move by as much. */
+void sp_smtp_server_held(struct sp_smtp_server *s, int64_t ms);
+
 /* returns: bytes to send, lent until the next call with this server */
 struct sp_bytes sp_smtp_server_output(const struct sp_smtp_server *s);
 /* Says that the first len bytes of the output are on their way. */
@@ -146,6 +149,8 @@ void sp_smtp_server_sent(struct sp_smtp_server *s, size_t len);
 
 /* returns: whether a message is being received (between DATA's 354, or the first BDAT, and the last reply) */
 bool sp_smtp_server_in_data(const struct sp_smtp_server *s);
+/* returns: whether the session has ended: it takes no more input, and next() yields what there is to tell of it */
+bool sp_smtp_server_is_closed(const struct sp_smtp_server *s);
 /* returns: whether the client said EHLO (not HELO) */
 bool sp_smtp_server_is_extended(const struct sp_smtp_server *s);
 

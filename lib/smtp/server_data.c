@@ -1,10 +1,12 @@
 /*
  * The message itself. Only CRLF.CRLF ends it (RFC 5321 2.3.8, 4.1.1.4): a bare CR, bare LF or NUL is answered and ends the
  * session, because what another server might take for an end of data must not be passed on (SMTP smuggling). Slices of
- * the input are given on as they are, cut only where a dot was stuffed; the work is memchr from line to line. A CR or a
- * line's first dot at the end of the input waits there for what follows it. The text of a BDAT goes the same way, but for
- * the dots. A tenant may have bare ones normalised; even then they end nothing, and a dot behind one is text.
+ * the input are given on as they are, cut only where a dot was stuffed; long stretches without anything of note are found
+ * by clean.c, the rest by memchr from line to line. A CR or a line's first dot at the end of the input waits there for
+ * what follows it. The text of a BDAT goes the same way, but for the dots. A tenant may have bare ones normalised; even
+ * then they end nothing, and a dot behind one is text.
  */
+#include "smtp/clean.h"
 #include "smtp/server_priv.h"
 
 /* What one look at the input found. */
@@ -14,20 +16,6 @@ struct look {
     bool dot;      /* a dot begins the line behind them */
     bool wait;     /* more input is needed behind them */
 };
-
-static bool has_high_bit(struct sp_bytes b)
-{
-    uint64_t all = 0, word;
-    size_t i = 0;
-
-    for (; i + 8 <= b.len; i += 8) {
-        memcpy(&word, b.ptr + i, 8);
-        all |= word;
-    }
-    for (; i < b.len; i++)
-        all |= b.ptr[i];
-    return (all & 0x8080808080808080ULL) != 0;
-}
 
 /* Notes the length of a line or a piece of it. */
 static void count_line(struct sp_smtp_server *s, size_t len, bool ended)
@@ -42,6 +30,23 @@ static void count_line(struct sp_smtp_server *s, size_t len, bool ended)
     s->line_start = ended;
 }
 
+/* Notes the lines of text that is known to be clean. */
+static void count_lines(struct sp_smtp_server *s, struct sp_bytes text)
+{
+    while (text.len > 0) {
+        const uint8_t *lf = memchr(text.ptr, '\n', text.len);
+        size_t len = lf == NULL ? text.len : (size_t)(lf - text.ptr) + 1;
+
+        count_line(s, lf == NULL ? len : len - 2, lf != NULL);
+        text = sp_bytes(text.ptr + len, text.len - len);
+    }
+}
+
+static uint8_t byte_before(const struct sp_smtp_server *s)
+{
+    return s->line_start ? '\n' : 0;
+}
+
 /* Looks from line to line, up to a stuffed dot, a fault or the end of the input. */
 static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in, bool dots)
 {
@@ -50,8 +55,14 @@ static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in, bool
     while (l.end < in.len) {
         const uint8_t *line = in.ptr + l.end;
         size_t left = in.len - l.end;
-        const uint8_t *lf, *cr;
+        size_t clean = sp_smtp_clean_len(sp_bytes(line, left), byte_before(s));
+        const uint8_t *lf, *cr, *bare;
 
+        if (clean > 0) {
+            count_lines(s, sp_bytes(line, clean));
+            l.end += clean;
+            continue;
+        }
         if (dots && s->line_start && line[0] == '.') {
             l.dot = true;
             return l;
@@ -69,14 +80,10 @@ static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in, bool
             return l;
         }
         /* a CR that is not the last byte, or a LF without one: bare; a CR at the very end may yet get its LF */
-        if (cr != NULL) {
-            l.end += (size_t)(cr - line);
-            count_line(s, (size_t)(cr - line), false);
-            l.wait = cr + 1 == in.ptr + in.len;
-        } else {
-            l.end += (size_t)(lf - line);
-            count_line(s, (size_t)(lf - line), false);
-        }
+        bare = cr != NULL ? cr : lf;
+        l.end += (size_t)(bare - line);
+        count_line(s, (size_t)(bare - line), false);
+        l.wait = cr != NULL && cr + 1 == in.ptr + in.len;
         l.rc = l.wait ? SP_OK : SP_E_SMTP_BARE_DATA;
         return l;
     }
@@ -91,7 +98,7 @@ static void give(struct sp_smtp_server *s, struct sp_bytes chunk)
         s->too_big = true;
     if (s->too_big || s->too_long)
         return;
-    s->data.has_8bit = s->data.has_8bit || has_high_bit(chunk);
+    s->data.has_8bit = s->data.has_8bit || sp_smtp_clean_has_high(chunk);
     sp_smtp_server_emit(s, SP_SMTP_SERVER_CHUNK)->text = chunk;
 }
 

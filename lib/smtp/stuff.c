@@ -5,6 +5,18 @@
  */
 #include "smtp/stuff.h"
 
+#include "smtp/clean.h"
+
+/* Many lines at once, if nothing in them needs a closer look. returns: their bytes, or 0 */
+static size_t take_clean(struct sp_smtp_stuff *st, struct sp_bytes in)
+{
+    size_t len = st->cr ? 0 : sp_smtp_clean_len(in, st->in_line ? 0 : '\n');
+
+    if (len > 0)
+        st->in_line = in.ptr[len - 1] != '\n';
+    return len;
+}
+
 /* Walks one line or what there is of it. returns: bytes that are good; *rc: a fault at or before their end */
 static size_t take_line(struct sp_smtp_stuff *st, struct sp_bytes in, enum sp_rc *rc)
 {
@@ -43,9 +55,12 @@ enum sp_rc sp_smtp_stuff_next(struct sp_smtp_stuff *st, struct sp_bytes *in, str
         return SP_OK;
     }
     while (len < in->len && rc == SP_OK) {
+        size_t clean;
+
         if (len > 0 && !st->in_line && in->ptr[len] == '.')
             break;
-        len += take_line(st, sp_bytes_slice(*in, len, in->len), &rc);
+        clean = take_clean(st, sp_bytes_slice(*in, len, in->len));
+        len += clean > 0 ? clean : take_line(st, sp_bytes_slice(*in, len, in->len), &rc);
     }
     if (rc != SP_OK)
         return rc;

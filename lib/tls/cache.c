@@ -1,7 +1,8 @@
 /*
  * Client sessions to resume, each with the proof of the handshake that made it: a resumed handshake shows no
  * certificate, so what it proves is what the first one proved, for the same names and the same TLSA records (they are in
- * the key), for an hour at most and never past the certificate's end.
+ * the key), for an hour at most and never past the certificate's end. The hour is that of the first one, however many tickets
+ * have followed from it: else busy traffic would never see a certificate again.
  */
 #include "tls/tls_priv.h"
 
@@ -11,7 +12,6 @@
 struct entry {
     SSL_SESSION *ticket;
     struct sp_tls_evidence *evidence;
-    int64_t made_at_ms;
 };
 
 struct sp_tls_cache {
@@ -45,7 +45,7 @@ static void purge(struct sp_tls_cache *cache, int64_t before_ms)
     while (sp_map_next(cache->map, &at, &key, &value)) {
         struct entry *e = value;
 
-        if (e->made_at_ms < before_ms) {
+        if (e->evidence->proved_at_ms < before_ms) {
             sp_map_remove(cache->map, key);
             entry_free(e);
         }
@@ -72,24 +72,31 @@ void sp_tls_cache_put(struct sp_tls_cache *cache, struct sp_bytes key, SSL_SESSI
         purge(cache, INT64_MAX);
     e->ticket = ticket;
     e->evidence = sp_tls_evidence_copy(evidence);
-    e->made_at_ms = now_ms;
     entry_free(sp_map_put(cache->map, key, e));
 }
 
 bool sp_tls_cache_take(struct sp_tls_cache *cache, struct sp_bytes key, int64_t now_ms,
                        SSL_SESSION **ticket, struct sp_tls_evidence **evidence)
 {
-    struct entry *e = sp_map_remove(cache->map, key);
-    bool good = e != NULL && now_ms - e->made_at_ms < AGE_MAX_MS && now_ms >= e->made_at_ms &&
-                now_ms < e->evidence->proof.not_after_ms &&
+    struct entry *e = sp_map_find(cache->map, key);
+    bool good = e != NULL && now_ms - e->evidence->proved_at_ms < AGE_MAX_MS &&
+                now_ms >= e->evidence->proved_at_ms && now_ms < e->evidence->proof.not_after_ms &&
                 SSL_SESSION_is_resumable(e->ticket) == 1;
 
     if (good) {
+        (void)SSL_SESSION_up_ref(e->ticket);
         *ticket = e->ticket;
-        *evidence = e->evidence;
-        e->ticket = NULL;
-        e->evidence = NULL;
+        *evidence = sp_tls_evidence_copy(e->evidence);
     }
-    entry_free(e);
+    /* a ticket of TLS 1.3 is used once (RFC 8446 C.4); before, a resumed session brings no other one as a rule */
+    if (e != NULL && (!good || SSL_SESSION_get_protocol_version(e->ticket) > TLS1_2_VERSION)) {
+        (void)sp_map_remove(cache->map, key);
+        entry_free(e);
+    }
     return good;
+}
+
+void sp_tls_cache_drop(struct sp_tls_cache *cache, struct sp_bytes key)
+{
+    entry_free(sp_map_remove(cache->map, key));
 }

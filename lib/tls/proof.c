@@ -223,6 +223,7 @@ struct sp_tls_evidence *sp_tls_evidence_new(const struct session *s)
     X509 *leaf = SSL_get0_peer_certificate(s->ssl);
     int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(sp_stream_loop(s->stream)));
 
+    e->proved_at_ms = now_ms;
     fill_session(p, s->ssl);
     p->dane = s->dane ? SP_TLS_DANE_MISMATCH : SP_TLS_DANE_NOT_ASKED;
     if (leaf == NULL)
@@ -251,6 +252,7 @@ struct sp_tls_evidence *sp_tls_evidence_copy(const struct sp_tls_evidence *old)
     struct sp_bytes *list = sp_arena_alloc(e->arena, old->proof.name_count * sizeof(*list));
 
     e->proof = old->proof;
+    e->proved_at_ms = old->proved_at_ms;
     e->proof.names = list;
     for (size_t i = 0; i < old->proof.name_count; i++)
         list[i] = sp_arena_copy(e->arena, old->proof.names[i]);

@@ -42,14 +42,19 @@ static enum sp_io_want tls_read(void *ctx, uint8_t *buf, size_t len, size_t *n)
     return result == 1 ? SP_IO_DONE : want_of(s, result);
 }
 
-static enum sp_io_want tls_write(void *ctx, const uint8_t *buf, size_t len, size_t *n)
+static enum sp_io_want tls_write(void *ctx, const uint8_t *buf, size_t len, bool more, size_t *n)
 {
     struct session *s = ctx;
     int result;
 
     if (SP_FAULT("tls.write"))
         return SP_IO_FAILED;
+    s->more_follows = more || len > SSL3_RT_MAX_PLAIN_LENGTH;
+    if (len >
+        SSL3_RT_MAX_PLAIN_LENGTH) /* one record at a time: only the last may be sent at once */
+        len = SSL3_RT_MAX_PLAIN_LENGTH;
     result = SSL_write_ex(s->ssl, buf, len, n);
+    s->more_follows = false;
     return result == 1 ? SP_IO_DONE : want_of(s, result);
 }
 
@@ -68,12 +73,22 @@ static void tls_end(void *ctx)
     }
 }
 
+/* Some hosts hang up on a session that they have forgotten, and would do so again each time it is offered. */
+static void take_back_offer(struct session *s)
+{
+    if (s->offered == NULL || s->handshaken)
+        return;
+    sp_tls_cache_drop(s->context->cache, s->key);
+    sp_tls_evidence_free(SP_STEAL(s->offered));
+}
+
 static void tls_free(void *ctx)
 {
     struct session *s = ctx;
 
     sp_timer_free(s->timer);
-    if (s->handshaken) /* else OpenSSL takes the session for broken, and it can't be resumed */
+    take_back_offer(s); /* the caller may have given up on it */
+    if (s->handshaken)  /* else OpenSSL takes the session for broken, and it can't be resumed */
         SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     SSL_SESSION_free(s->early);
@@ -123,6 +138,7 @@ static void on_handshake(void *arg, enum sp_rc rc)
     sp_timer_free(s->timer);
     s->timer = NULL;
     if (rc != SP_OK) {
+        take_back_offer(s);
         s->done(s->arg, s->timed_out ? SP_E_TIMEOUT : rc, NULL);
         return;
     }
@@ -232,7 +248,7 @@ static void set_client(struct session *s, const struct sp_tls_params *params)
     (void)SSL_set_tlsext_status_type(s->ssl, TLSEXT_STATUSTYPE_ocsp);
     if (server_name != NULL)
         (void)SSL_set_tlsext_host_name(s->ssl, server_name);
-    if (!params->resume || server_name == NULL)
+    if (!params->resume)
         return;
     set_key(s, params);
     if (s->key.len > 0 && sp_tls_cache_take(s->context->cache, s->key, sp_tls_session_now_ms(s),
@@ -249,6 +265,7 @@ void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
 {
     struct sp_arena *arena = sp_arena_new(512);
     struct session *s = sp_arena_alloc(arena, sizeof(*s));
+    BIO *socket;
 
     s->arena = arena;
     s->stream = stream;
@@ -256,8 +273,10 @@ void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
     s->done = done;
     s->arg = arg;
     s->ssl = SP_FAULT("tls.session") ? NULL : SSL_new(context->ctx);
-    if (s->ssl == NULL || SSL_set_fd(s->ssl, sp_stream_fd(stream)) != 1)
+    socket = s->ssl == NULL ? NULL : sp_tls_socket(s);
+    if (socket == NULL)
         sp_out_of("memory");
+    SSL_set_bio(s->ssl, socket, socket);
     SSL_set_app_data(s->ssl, s);
     if (context->server != NULL)
         SSL_set_accept_state(s->ssl);

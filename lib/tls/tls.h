@@ -84,7 +84,7 @@ struct sp_tls_params {
     const struct sp_tls_tlsa
         *tlsa; /* as DNS gave them; usages 0 and 1 are dropped here (RFC 7672 3.1.3) */
     size_t tlsa_count;
-    bool resume; /* keep and use sessions with this server (same names, same TLSA) */
+    bool resume; /* keep and use sessions with this server (same address and port, names, TLSA) */
 };
 
 enum sp_tls_dane {

@@ -89,6 +89,7 @@ SP_MUST_CHECK enum sp_rc sp_tls_tickets_use(struct sp_tls_context *context, stru
 struct sp_tls_evidence {
     struct sp_tls_proof proof; /* first: sp_tls_proof_chain finds the rest from it */
     struct sp_bytes chain;
+    int64_t proved_at_ms; /* wall clock of the handshake that showed the certificate */
     struct sp_arena *arena;
 };
 
@@ -99,8 +100,10 @@ struct session {
     struct sp_timer *timer;
     bool timed_out;
     bool handshaken;
-    bool unusable; /* TLSA were given, none was usable */
-    bool dane;     /* usable TLSA are set */
+    bool more_follows; /* what is written now is not the last of this turn */
+    bool ended;        /* the peer has closed its side */
+    bool unusable;     /* TLSA were given, none was usable */
+    bool dane;         /* usable TLSA are set */
     char **names;
     size_t name_count;
     struct sp_bytes key;              /* of the resumption cache; empty: not resumed */
@@ -111,6 +114,9 @@ struct session {
     void (*done)(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof);
     void *arg;
 };
+
+/* returns: a BIO that reads and writes the stream's socket, or NULL: no memory. owner: the caller; s must outlive it */
+BIO *sp_tls_socket(struct session *s);
 
 /* returns: wall-clock milliseconds of the session's loop */
 int64_t sp_tls_session_now_ms(const struct session *s);
@@ -136,17 +142,20 @@ void sp_tls_evidence_free(struct sp_tls_evidence *e);
 /* owner: the caller. returns: an empty cache of client sessions */
 struct sp_tls_cache *sp_tls_cache_new(void);
 void sp_tls_cache_free(struct sp_tls_cache *cache);
-/* Takes ticket over; the evidence is copied. */
+/* Takes ticket over; the evidence is copied. now_ms: wall clock */
 void sp_tls_cache_put(struct sp_tls_cache *cache, struct sp_bytes key, SSL_SESSION *ticket,
                       const struct sp_tls_evidence *evidence, int64_t now_ms);
 /*
- * Takes a session out (TLS 1.3 tickets are for one use, RFC 8446 C.4).
+ * Takes a session out, if its ticket is for one use (TLS 1.3: RFC 8446 C.4), or lends it.
  *
  * owner:   the caller, of both
  * returns: false if there is none that may still be used
  */
 bool sp_tls_cache_take(struct sp_tls_cache *cache, struct sp_bytes key, int64_t now_ms,
                        SSL_SESSION **ticket, struct sp_tls_evidence **evidence);
+
+/* The handshake that offered it has failed: whoever comes next makes a whole one. */
+void sp_tls_cache_drop(struct sp_tls_cache *cache, struct sp_bytes key);
 
 /* OpenSSL's new-session callback for client contexts. */
 int sp_tls_session_new_ticket(SSL *ssl, SSL_SESSION *ticket);

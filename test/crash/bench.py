@@ -13,6 +13,7 @@ from crash.load import Load
 from crash.taker import Taker
 from lab import mail
 from lab.gateway import Gateway
+from lab.ports import free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -20,6 +21,9 @@ POLICY = HERE / "policy.json"
 RESTART_LIMIT = 25  # ten seconds of patience in the supervisor, the start itself, a busy machine
 SETTLING = re.compile(rb'"event":"message.(accepted|settled)",.*?"message":"([0-9A-Z]{26})"')  # keys are in order
 FINAL = {"delivered", "deposited-and-notified"}
+# as what a copy or a report may come, by the recipient's domain
+TAKEN = {"plain.test": {"plain", "other"}, "told.test": {"plain", "relayed"}, "routed.test": {"plain"},
+         "refused.test": {"failed"}, "late.test": {"failed"}, "sealed.test": {"sealed"}, "portal.test": {"other", "code"}}
 
 
 def wait_until(true, seconds, what):
@@ -97,10 +101,12 @@ class Bench:
     def __init__(self, folder, seed, *options, relays=2, environment=None):
         self.folder, self.seed = pathlib.Path(folder), seed
         self.taker, self.kills, self.load = Taker(seed), [], None
+        self.second = Taker(seed, "second", beside=self.taker)
         self.people = [mail.SmimePerson(folder, "s0@sealed.test"), mail.PgpPerson(folder, "p0@sealed.test")]
         self.gateway = Gateway(self.folder / "gateway", "--plain-listener", "--workers", relays, "--next-hop",
                                f"127.0.0.1:{self.taker.port}", "--policy", POLICY, "--retry", "1", "--domain", "load.test",
-                               *options)
+                               "--set", 'audit.rotate_every="0s"',  # one file, which is read as it grows
+                               "--set", f"delivery.smarthosts={json.dumps(self.smarthosts())}", *options)
         self.gateway.environment.update(environment or {})
         start_gateway(self.gateway)
         self.info = self.gateway.info
@@ -115,9 +121,14 @@ class Bench:
             raise
         self.wanted = {role: len(pids) for role, pids in self.children().items()}
 
+    def smarthosts(self):
+        """A route of its own, one of whose two hosts has died."""
+        return [{"route": "routed.test", "host": f"127.0.0.1:{port}", "priority": 10, "weight": weight}
+                for port, weight in ((self.second.port, 3), (free_port(), 1))]
+
     def import_keys(self):
         for path in (self.people[0].certificate, self.people[1].key):
-            wait_until(lambda path=path: self.gateway.run("keys", "import", str(path), check=False).returncode == 0, 30,
+            wait_until(lambda path=path: self.gateway.run("keys", "import", str(path), check=False).returncode == 0, 60,
                        "keys are imported")
 
     def start_load(self, seed=None, **options):
@@ -131,6 +142,9 @@ class Bench:
     def missing(self):
         running = self.children()
         return [role for role, count in self.wanted.items() if len(running[role]) < count]
+
+    def all_run(self):
+        return not self.missing()
 
     # ---- killing ----
 
@@ -158,8 +172,8 @@ class Bench:
     def await_end(self, orphans):
         """The supervisor has ended, or will at once: its children must end by themselves."""
         if self.supervisor is not None:
-            self.supervisor.wait(30)
-        wait_until(lambda: not self.is_up() and not any(is_alive(pid) for pid in orphans), 30,
+            self.supervisor.wait(60)
+        wait_until(lambda: not self.is_up() and not any(is_alive(pid) for pid in orphans), 60,
                    "children end with their supervisor")
         self.kills.append((time.monotonic(), "supervisor"))  # sessions end until here
 
@@ -197,7 +211,7 @@ class Bench:
         for message in self.load.acknowledged():
             if message.id in self.there:
                 continue
-            lost = [(message.id, r) for r in message.recipients if not self.taker.has(message.id, r)]
+            lost = [key for key in message.keys() if not self.taker.has(*key)]
             missing += lost
             if not lost:
                 self.there.add(message.id)
@@ -214,7 +228,7 @@ class Bench:
 
     def settle(self, seconds=120):
         """The load has ended: waits for all that was acknowledged to arrive and the audit to say so."""
-        wait_until(lambda: not self.missing(), RESTART_LIMIT, f"all roles run again ({self.missing()})")
+        wait_until(self.all_run, RESTART_LIMIT, "all roles run again")
         try:
             wait_until(lambda: not self.not_arrived(), seconds, "every 250 arrives")
             wait_until(lambda: not self.unsettled(), seconds, "the audit tells every message's end")
@@ -230,18 +244,25 @@ class Bench:
         self.check_refusals()
         self.check_ends()
         self.check_audit()
+        self.check_spool()
         self.gateway.check_log()
         return {"seed": self.seed, "kills": len(self.kills), "sent": len(self.load.sent), "replies": self.load.replies,
                 "acknowledged": len(self.load.acknowledged()), "copies": self.taker.count(), "duplicates": duplicates,
-                "sessions_ended": len(self.load.ends)}
+                "reports": self.reports(), "sessions_ended": len(self.load.ends)}
+
+    def reports(self):
+        """How many recipients a report told of."""
+        with self.taker.lock:
+            return sum(t.kind in ("failed", "relayed") for t in self.taker.taken)
 
     def check_bodies(self):
         with self.taker.lock:
             for t in self.taker.taken:
                 domain = t.recipient.rsplit("@", 1)[1]
                 assert t.whole, f"altered or below its floor: {t.message} for {t.recipient} as {t.kind}"
-                wanted = {"plain.test": ("plain", "other"), "sealed.test": ("sealed",), "portal.test": ("other",)}[domain]
-                assert t.kind in wanted, f"{t.message} for {t.recipient} came as {t.kind}"
+                assert t.kind in TAKEN[domain], f"{t.message} for {t.recipient} came as {t.kind}"
+                second = domain == "routed.test"
+                assert t.by == ("second" if second else "first"), f"{t.message} for {t.recipient} went to the {t.by} next hop"
 
     def check_duplicates(self):
         """A copy is taken twice only if its sender died, and died while it was under way."""
@@ -260,15 +281,25 @@ class Bench:
     def check_marks(self):
         """What came twice has a record that says that it may have. returns: how much did"""
         doubtful = {r["message"] for r in self.records() if r["event"] == "message.settled" and r["duplicates_possible"]}
-        ids = {m.id: m.queue_id for m in self.load.sent}
-        count = 0
-        for message, recipient, first, _ in self.twice():
+        ids, count = self.ids(), 0
+        for message, recipient, first, second in self.twice():
             count += 1
-            # a notice of the portal is a message of its own, as is one whose answer was lost
-            if first.kind != "other" and ids.get(message):
-                assert ids[message] in doubtful, \
+            assert first.message == second.message, f"{message}: two mails of our own for {recipient}, not one twice"
+            if first.message is not None and first.kind != "code":  # a code names another id than the queue's
+                assert ids.get(first.message, first.message) in doubtful, \
                     f"{message} came twice for {recipient} and its record does not say that it might have"
         return count
+
+    def ids(self):
+        """{our name of a message: the gateway's}, also of those whose answer was lost"""
+        named = {m.id for m in self.load.sent}
+        found = {}
+        for r in self.records():
+            if r["event"] == "message.accepted":
+                name = r.get("origin", {}).get("message_id", "")[1:].partition("@")[0]
+                if name in named:
+                    found[name] = r["message"]
+        return found
 
     def check_refusals(self):
         """What was refused did not go out, and nothing is refused for good."""
@@ -302,10 +333,31 @@ class Bench:
         accepted = {r["message"] for r in records if r["event"] == "message.accepted"}
         for m in self.load.acknowledged():
             assert m.queue_id in accepted, f"{m.id} was acknowledged as {m.queue_id}, which the audit does not know"
+        self.check_finals(records)
+
+    def check_finals(self, records):
+        """Each recipient had the end that is his."""
+        to = {r["message"]: r["to"] for r in records if r["event"] == "message.accepted"}
         for r in records:
             if r["event"] == "message.settled":
                 for recipient in r["recipients"]:
-                    assert recipient["final"] in FINAL and recipient["floor_met"], json.dumps(r)
+                    ends = FINAL
+                    if to[r["message"]][recipient["n"]].endswith(("@refused.test", "@late.test")):
+                        # what could not be scanned lies in the portal, and its notice is refused
+                        ends = {"deposited"} if recipient["rule"] == "not-scanned" else {"returned"}
+                    assert recipient["final"] in ends and recipient["floor_met"], json.dumps(r)
+
+    def check_spool(self):
+        """All has its end: every shard is whole, and no body lies there that no message names."""
+        wait_until(lambda: not self.bodies() or self.gateway.json("queue", "list")["messages"], 60,
+                   "bodies go with their messages")
+        found = self.gateway.json("queue", "check")
+        assert found["whole"] and not any(s["damaged_records"] or s["damaged_messages"] for s in found["shards"]), found
+        held = {m["id"] for m in self.gateway.json("queue", "list")["messages"]}
+        assert not (left := [path for path in self.bodies() if path.name not in held]), f"bodies without a message: {left}"
+
+    def bodies(self):
+        return list(pathlib.Path(self.info["spool"]).glob("*/body-*/*"))
 
     def close(self):
         if self.load is not None:
@@ -316,6 +368,7 @@ class Bench:
         try:
             self.gateway.stop()
             if self.supervisor is not None:
-                self.supervisor.wait(10)
+                self.supervisor.wait(60)
         finally:
             self.taker.stop()
+            self.second.stop()

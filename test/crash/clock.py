@@ -6,6 +6,7 @@
 The clock is that of the roles' test build (SP_CLOCK_AT): it jumps for all of them at the same moment of the monotonic clock.
 """
 import collections
+import contextlib
 import json
 import pathlib
 import sys
@@ -18,7 +19,7 @@ from crash.bench import wait_until  # noqa: E402
 
 DAY = 86400 * 1000
 KINDS = ("plain", "plain", "portal")
-START = 20  # seconds from here until the first jump: the gateway starts before it
+START = 35  # seconds from here until the first jump: the gateway starts before it
 STEPS = ((0, DAY), (5, -DAY), (10, 0))  # seconds after START, and how far the clock is off from then on
 
 
@@ -32,14 +33,16 @@ def run(make, **load):
     assert time.monotonic() < first, "the gateway took too long to start"
     bench.start_load(kinds=KINDS, **load)  # nothing sealed: the keys are of today, and not valid yesterday
     offsets = set()
-    for at, _ in STEPS:  # over each jump some of the mail waits for its next try
+    for at, offset in STEPS:  # over each jump some of the mail waits for its next try
         wait_until(lambda at=at: time.monotonic() > first + at - 2, START + 2, "time goes on")
         bench.taker.refusing = True
         wait_until(lambda at=at: time.monotonic() > first + at + 1, 10, "time goes on")
         bench.taker.refusing = False
-        offsets.add(round((log_time(bench) - time.time()) / 86400))
+        with contextlib.suppress(AssertionError):  # what it is then is told below
+            wait_until(lambda offset=offset: days_off(bench) == round(offset / DAY), 3, "a line of log is written")
+        offsets.add(days_off(bench))
     bench.load.stop()
-    bench.settle(40)  # a retry is due in seconds; none has moved by a day
+    bench.settle(120)  # a retry is due in seconds; none has moved by a day
     figures = bench.check()
     assert not bench.load.ends and set(bench.load.replies) == {"250"}, bench.load.ends[:3]
     assert offsets == {1, -1, 0}, f"the roles' clock did not jump: {offsets}"
@@ -48,6 +51,10 @@ def run(make, **load):
     events = collections.Counter(r["event"] for r in bench.records())
     assert not events["dsn.sent"] and not events["message.expired"]
     return {**figures, "deferred": sum(r.get("outcome") == "deferred" for r in bench.records())}
+
+
+def days_off(bench):
+    return round((log_time(bench) - time.time()) / 86400)
 
 
 def log_time(bench):

@@ -4,10 +4,15 @@ import hashlib
 import random
 import re
 import socket
+import ssl
 import threading
 import time
 
+from lab import mail
+
 KINDS = ("plain", "plain", "plain", "sealed", "portal")
+# what the sender hears of a recipient there; who is put off first and refused then, is at late.test
+REPORTED = {"refused.test": "failed", "late.test": "failed", "told.test": "relayed"}
 QUEUED = re.compile(r"queued as ([0-9A-Z]{26})")
 SEALED = ("s0@sealed.test", "p0@sealed.test")
 
@@ -17,7 +22,21 @@ class Message:
 
     def __init__(self, name, kind, count, size, chosen):
         self.id, self.kind, self.size, self.reply, self.queue_id, self.at = name, kind, size, None, None, None
-        self.recipients = [chosen] if kind == "sealed" else [f"{name}.{n}@{kind}.test" for n in range(count)]
+        if kind == "sealed":
+            self.recipients = [chosen]
+        elif kind == "mixed":
+            self.recipients = [f"{name}.0@plain.test", f"{name}.1@refused.test"]
+        else:
+            self.recipients = [f"{name}.{n}@{kind}.test" for n in range(count)]
+
+    def keys(self):
+        """What has to arrive, as the taker files it: copies, and reports to the sender."""
+        for recipient in self.recipients:
+            domain = recipient.rsplit("@", 1)[1]
+            if REPORTED.get(domain) != "failed":
+                yield self.id, recipient
+            if domain in REPORTED:
+                yield f"{REPORTED[domain]} {self.id}", recipient
 
 
 def text_of(message, seed):
@@ -25,6 +44,8 @@ def text_of(message, seed):
     words = random.Random(seed)
     line = "".join(words.choice("bcdfgklmnprstv") + words.choice("aeou") for _ in range(30))
     lines, length = [f"marker-{message.id}"], 0
+    if message.kind == "phi":
+        lines += mail.PHI.splitlines()
     while length < message.size:
         lines.append(line)
         length += len(line) + 2
@@ -69,6 +90,16 @@ class Session:
         self.socket.close()
 
 
+class TlsSession(Session):
+    """The same behind STARTTLS."""
+
+    def __init__(self, address, timeout, authority):
+        super().__init__(address, timeout)
+        self.ask("STARTTLS", "220")
+        self.socket = ssl.create_default_context(cafile=authority).wrap_socket(self.socket, server_hostname="localhost")
+        self.ask("EHLO client.load.test", "250")
+
+
 class Load:
     """
     sent:     every Message that was begun
@@ -76,8 +107,9 @@ class Load:
     ends:     (when, why) of sessions that did not end by QUIT
     """
 
-    def __init__(self, address, seed=0, clients=4, largest=5 << 20, timeout=90, kinds=KINDS, pause=0.0):
-        self.address, self.seed, self.largest, self.timeout = address, seed, largest, timeout
+    def __init__(self, address, seed=0, clients=4, largest=5 << 20, timeout=90, kinds=KINDS, pause=0.0, authority=None):
+        """authority: whose certificate the gateway has; then every second client sends behind STARTTLS"""
+        self.address, self.seed, self.largest, self.timeout, self.authority = address, seed, largest, timeout, authority
         self.kinds, self.pause = kinds, pause
         self.sent, self.replies, self.ends, self.lock = [], {}, [], threading.Lock()
         self.stopped = threading.Event()
@@ -126,7 +158,8 @@ class Load:
         while not self.stopped.is_set():
             session = None
             try:
-                session = Session(self.address, self.timeout)
+                session = TlsSession(self.address, self.timeout, self.authority) if self.authority and client % 2 \
+                    else Session(self.address, self.timeout)
                 for _ in range(dice.randrange(1, 20)):
                     if self.stopped.is_set():
                         break
@@ -168,7 +201,7 @@ class Load:
         data = data or self.data_of(message)
         session.ask("MAIL FROM:<dr@tenant.test>", "250")
         for recipient in message.recipients:
-            session.ask(f"RCPT TO:<{recipient}>", "250")
+            session.ask(f"RCPT TO:<{recipient}>{' NOTIFY=SUCCESS' if recipient.endswith('@told.test') else ''}", "250")
         session.ask("DATA", "354")
         session.socket.sendall(data)
         session.socket.sendall(b".\r\n")

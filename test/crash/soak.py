@@ -1,6 +1,8 @@
 #!/usr/bin/python3
-"""Mixed load for a long time, with next hops that are well, slow, moody, throttling and dead: memory and descriptors stay flat,
-no message is older than its schedule allows, every 250 ends as delivered or returned, and the audit is whole.
+"""Mixed load for a long time: mail that goes on as it is, behind TLS, sealed by S/MIME and PGP, to the portal because it is
+asked for and because PHI is found in it, from clients in clear and behind STARTTLS, to next hops that are well, slow, moody,
+throttling and dead. Memory and descriptors stay flat, no message is older than its schedule allows, every 250 ends as delivered,
+deposited or returned, nothing goes out below its floor, and the audit is whole.
 
     test/crash/soak.py --seconds 1800 --seed 1 [--preset release] [--clients 6]
 
@@ -24,12 +26,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from crash.bench import children_of, wait_until  # noqa: E402  (the path comes first)
 from crash.load import Load  # noqa: E402
 from crash.taker import Taker  # noqa: E402
+from lab import mail  # noqa: E402
 from lab.gateway import Gateway  # noqa: E402
+from lab.pki import Authority  # noqa: E402
 from lab.ports import free_port, open_folder  # noqa: E402
 
 POLICY = pathlib.Path(__file__).resolve().parent / "soak_policy.json"
 EXPIRE = 20  # seconds
-KINDS = ("well", "well", "well", "well", "slow", "moody", "throttle", "dead")
+KINDS = ("well", "well", "well", "tls", "tls", "sealed", "portal", "phi", "slow", "moody", "throttle", "dead")
+FINAL = {"sealed": {"delivered"}, "tls": {"delivered"}, "well": {"delivered"}, "portal": {"deposited-and-notified"},
+         "phi": {"deposited-and-notified"}, "dead": {"returned"}}  # of the others: delivered, or returned in the end
+AS = {"sealed": "sealed", "portal": "other", "phi": "other"}  # how it arrives; all else as it was
 MEMORY_SHARE, MEMORY_SLACK = 0.10, 6 << 20  # of growth after the warming up, per role
 FD_SLACK = 24  # connections come and go
 
@@ -100,13 +107,18 @@ class Soak:
         policy = pathlib.Path(folder) / "policy.json"
         policy.write_text(POLICY.read_text().replace("EXPIRE", f"{expire}s"))
         self.expire = expire
-        self.takers = {"well": Taker(seed), "slow": Slow(seed), "moody": Moody(seed), "throttle": Throttle(seed)}
+        certificate = Authority(pathlib.Path(folder) / "pki").leaf("tls.test", ["tls.test"]).pair
+        self.takers = {"well": Taker(seed), "slow": Slow(seed), "moody": Moody(seed), "throttle": Throttle(seed),
+                       "tls": Taker(seed, certificate=certificate)}
         ports = {kind: taker.port for kind, taker in self.takers.items()}
         routes = [f"{kind}.test=127.0.0.1:{port}" for kind, port in {**ports, "dead": free_port()}.items()]
         self.gateway = Gateway(pathlib.Path(folder) / "gateway", "--plain-listener", "--workers", 2, "--policy", policy,
                                "--next-hop", f"127.0.0.1:{ports['well']}", "--retry", 1, "--domain", "load.test",
                                *(word for route in routes for word in ("--route", route)))
         self.gateway.start()
+        self.people = [mail.SmimePerson(folder, "s0@sealed.test"), mail.PgpPerson(folder, "p0@sealed.test")]
+        for path in (self.people[0].certificate, self.people[1].key):
+            self.gateway.run("keys", "import", str(path))
         self.seed, self.load, self.samples, self.oldest = seed, None, collections.defaultdict(list), 0
         self.accepted, self.settled, self.gaps, self.read_to = {}, {}, 0, 0
 
@@ -126,7 +138,7 @@ class Soak:
     def run(self, seconds, clients, every):
         began = time.monotonic()
         self.load = Load((self.gateway.info["smtp"]["host"], self.gateway.info["smtp"]["port"]), self.seed, clients=clients,
-                         largest=2 << 20, kinds=KINDS, pause=0.02).start()
+                         largest=2 << 20, kinds=KINDS, pause=0.02, authority=self.gateway.info["ca"]).start()
         while time.monotonic() < began + seconds:
             self.sample()
             self.load.stopped.wait(every)
@@ -176,17 +188,19 @@ class Soak:
         there, ends, longest = set(), collections.Counter(), 0
         for taker in self.takers.values():
             with taker.lock:
-                there |= {(t.message, t.recipient) for t in taker.taken}
-                assert all(t.whole for t in taker.taken), "a copy came altered"
+                there |= set(taker.index)
+                assert all(t.whole for t in taker.taken), "a copy came altered, or below its floor"
+                assert all(t.kind == AS.get(kind_of(t), t.kind) for t in taker.taken), "a copy came as what it must not be"
+        assert self.takers["tls"].behind_tls > 0
         for queue_id, message in wanted.items():
             record = self.settled[queue_id]
             longest = max(longest, stamp(record["time"]) - stamp(self.accepted[queue_id]))
             for r in record["recipients"]:
                 kind = message.kind
                 ends[f"{kind} {r['final']}"] += 1
-                assert r["final"] in ("delivered", "returned"), json.dumps(record)
-                assert kind != "dead" or r["final"] == "returned"
-                assert r["final"] != "delivered" or (message.id, message.recipients[r["n"]]) in there, message.id
+                assert r["final"] in FINAL.get(kind, {"delivered", "returned"}), json.dumps(record)
+                assert r["floor_met"] and (kind != "tls" or r["rung"] == "tls:encrypted"), json.dumps(record)
+                assert r["final"] == "returned" or (message.id, message.recipients[r["n"]]) in there, message.id
         return ends, longest
 
     def check(self):
@@ -211,10 +225,16 @@ class Soak:
         if self.load is not None:
             self.load.stopped.set()
         try:
+            self.people[1].close()
             self.gateway.stop()
         finally:
             for taker in self.takers.values():
                 taker.stop()
+
+
+def kind_of(taken):
+    """What kind of message it is a copy of."""
+    return taken.recipient.rsplit("@", 1)[1].removesuffix(".test")
 
 
 def stamp(text):

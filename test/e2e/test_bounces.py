@@ -5,6 +5,8 @@ import os
 import pathlib
 import re
 import smtplib
+import subprocess
+import time
 
 import pytest
 
@@ -40,10 +42,10 @@ Diagnostic-Code: smtp; {code} {status} no such user here\r
 
 
 class Place:
-    def __init__(self, gateways, sink, *options):
+    def __init__(self, gateways, sink, *options, policy=PLAIN):
         self.sink, self.port = sink, free_port()
         self.gateway = gateways(
-            "--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", PLAIN, "--retry", "1", "--listen",
+            "--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy, "--retry", "1", "--listen",
             json.dumps({"address": f"127.0.0.1:{self.port}", "tls": "starttls", "bounces": True}), "--tenant-set",
             "bounces=" + json.dumps({"domain": DOMAIN}), "--set", 'delivery.suppress="1h"', *options)
 
@@ -58,7 +60,7 @@ class Place:
         return [(m["to"][0], m["from"]) for m in self.sink.wait_for(count) if "tenant.test" not in m["to"][0]]
 
     def bounce(self, to, text, sender=""):
-        with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mx.example.net", timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mx.example.net", timeout=60) as client:
             return client.sendmail(sender, [to] if isinstance(to, str) else to, text)
 
     def refused(self, to, sender=""):
@@ -106,6 +108,65 @@ def test_a_report_is_known_recorded_and_passed_on(place):
     next_one = place.submit("b@example.net")
     assert place.gateway.wait_record("message.settled", message=next_one)["recipients"][0]["final"] == "returned"
     assert place.gateway.run("audit", "verify", place.gateway.info["audit"]).returncode == 0
+
+
+def test_a_report_finds_its_sender_where_the_audit_has_no_addresses(gateways, sinks):
+    place = Place(gateways, sinks(), "--set", 'audit.addresses="hmac"')
+    gateway, everybody = place.gateway, ["a@example.net", "b@example.net"]
+    identity = place.submit(*everybody)
+    paths = dict(place.paths(2))
+    gateway.wait_record("message.settled", message=identity)
+    place.bounce(paths["b@example.net"], REPORT.format(to=paths["b@example.net"], final="b@example.net", action="failed",
+                                                       status="5.1.1", code=550))
+    assert place.sink.wait_for(3)[2]["to"] == ["dr@tenant.test"]
+    place.received(message=identity)
+    gateway.wait_record("list.changed", change="added")
+    assert place.suppressed() == ["b@example.net"]
+    lines = pathlib.Path(gateway.info["audit"]).read_text()
+    # our own Message-IDs and the test's have an @, and nothing else has
+    rest = re.sub(r'"message_id":"[^"]*"', "", lines)
+    plain = re.sub(r"k[0-9a-f]{8}:[0-9a-f]{32}@", "", rest)
+    assert "@" not in plain, re.findall(r".{30}@.{30}", plain)
+    assert not [w for w in ("dr@", "a@example", "b@example") if w in rest]
+    # who has the right follows an address, and learns who is meant; that is on record first
+    pseudonym = gateway.run("audit", "address", "B@Example.net").stdout.strip()
+    accepted = gateway.wait_record("message.accepted", message=identity)
+    assert {"domain": "example.net", "h": pseudonym} in accepted["to"]
+    found = gateway.run("audit", "find", "b@example.net").stdout
+    assert identity in found and "list.changed" in found and "message.settled" not in found
+    assert gateway.run("audit", "reveal", pseudonym, check=False).returncode == 64  # no reason
+    told = gateway.json("audit", "reveal", f"{pseudonym}@example.net", "--reason", "incident 7, b@example.net asked")
+    assert told == {"addresses": [{"address": "b@example.net", "pseudonym": pseudonym}]}
+    record = gateway.wait_record("audit.revealed", about=pseudonym)
+    assert record["reason"] == f"incident 7, {pseudonym}@example.net asked" and record["actor"]["type"] == "admin"
+    told = {a["address"] for a in gateway.json("audit", "reveal", identity, "--reason", "incident 7")["addresses"]}
+    assert told >= {"dr@tenant.test", "a@example.net", "b@example.net"}
+    [message] = gateway.json("trace", identity)["messages"]
+    assert message["sender"].endswith("@tenant.test") and "dr@" not in json.dumps(message)
+    assert pseudonym + "@example.net" in [r["address"] for r in message["recipients"]]
+    assert gateway.run("audit", "verify").returncode == 0
+    log = pathlib.Path(gateway.info["log"]).read_text()
+    assert not [w for w in ("dr@tenant", "a@example", "b@example") if w in log]
+
+
+def test_a_report_finds_its_sender_in_a_file_that_has_ended(gateways, sinks):
+    place = Place(gateways, sinks(), "--set", 'audit.rotate_size="4KiB"', "--set", 'audit.checkpoint="100ms"')
+    gateway = place.gateway
+    identity = place.submit("a@example.net", "b@example.net")
+    path = dict(place.paths(2))["b@example.net"]
+    gateway.wait_record("message.settled", message=identity)
+    deadline = time.monotonic() + 90
+    while len(gateway.audit_files()) < 3:
+        assert time.monotonic() < deadline, gateway.log[-3000:]
+        gateway.wait_record("message.settled", message=place.submit("c@example.net"))
+    for ended in gateway.audit_files()[:-1]:
+        subprocess.run(["gzip", ended], check=True)
+    place.bounce(path, REPORT.format(to=path, final="b@example.net", action="failed", status="5.1.1", code=550))
+    place.received(message=identity)
+    gateway.wait_record("list.changed", change="added")
+    [added] = [r for r in gateway.records() if r["event"] == "list.changed" and r["change"] == "added"]
+    assert (added["address"], added["message"]) == ("b@example.net", identity)
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
 
 
 def test_nobody_else_is_answered(place):
@@ -235,3 +296,35 @@ def test_what_postfix_sends_back(gateways, sinks, lab):
             assert told["to"] == ["dr@tenant.test"] and told["from"] == "" and b"multipart/report" in told["data"]
         finally:
             postfix.stop()
+
+
+def test_a_notice_that_comes_back_later_is_told_to_its_sender_once(gateways, sinks):
+    """Not as it came: it holds the recipient's link."""
+    place = Place(gateways, sinks(), policy="test/policies/portal-only.json")
+    identity = place.submit("gone@example.net", "here@example.net")
+    notices = {m["to"][0]: m for m in place.sink.wait_for(2)}
+    path = notices["gone@example.net"]["from"]
+    assert re.fullmatch(r"b-[a-z2-7]{48}@bounce\.tenant\.test", path)
+    place.gateway.wait_record("message.settled", message=identity)
+    deposited = {r["n"][0]: r for r in place.gateway.records() if r["event"] == "portal.deposited"}
+    late = REPORT.format(to=path, final="gone@example.net", action="delayed", status="4.4.1", code=451)
+    place.bounce(path, late)  # that goes on as it came, like any other: not below the message's floor, so nowhere here
+    assert "dsn" in place.received(message=identity, action="delayed")
+    report = REPORT.format(to=path, final="gone@example.net", action="failed", status="5.1.1", code=550)
+    link = re.search(r"https://\S+/p#(\S+)", notices["gone@example.net"]["data"].decode())[1]
+    for _ in range(2):  # whoever lost our answer repeats it
+        place.bounce(path, report.replace("I'm sorry.", f"I'm sorry. It was: {link}"))
+    told = place.sink.wait_for(3)[2]
+    assert told["to"] == ["dr@tenant.test"] and told["from"] == ""
+    assert b"Action: failed" in told["data"] and b"Status: 5.1.1" in told["data"] and b"gone@example.net" in told["data"]
+    assert link.encode() not in told["data"] and b"hello" not in told["data"]
+    received = place.received(message=identity, action="failed")
+    assert (received["n"], received["status"], received["package"], received["notice"]) \
+        == ([0], "5.1.1", deposited[0]["package"], deposited[0]["notice"])
+    sent = place.gateway.wait_record("dsn.sent", message=identity)
+    assert (sent["action"], sent["why"], sent["package"]) == ("failed", "hop.bounced-later", deposited[0]["package"])
+    place.gateway.wait_record("message.settled", message=sent["dsn"])
+    assert place.suppressed() == ["gone@example.net"]
+    assert len([r for r in place.gateway.records() if r["event"] == "dsn.sent"]) == 1 and len(place.sink.messages) == 3
+    place.refused(path, sender="someone@example.net")
+    assert place.gateway.run("audit", "verify", place.gateway.info["audit"]).returncode == 0

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from lab import mail, spool
+from lab.wait import until
 
 PLAIN = "test/policies/relay-plain.json"
 SIZES = {"in-record": 3000, "in-file": 600000}
@@ -25,7 +26,7 @@ def submit(gateway, size=200):
     return gateway.message_of(message_id), message
 
 
-def wait_empty(gateway, seconds=30):
+def wait_empty(gateway, seconds=60):
     deadline = time.monotonic() + seconds
     while gateway.json("queue", "list")["messages"]:
         assert time.monotonic() < deadline, gateway.json("queue", "list")
@@ -53,15 +54,16 @@ def test_a_damaged_body_is_held_and_the_rest_flows(plain):
     assert [m["data"].endswith(whole[1]) for m in sink.wait_for(1)] == [True]
     rows = gateway.json("queue", "list", "--state", "held")["messages"]
     assert {(m["id"], m["recipients"][0]["why"]) for m in rows} == {(d, "content.damaged") for d in damaged}
+    until(lambda: gateway.log.count('"queue.quarantined"') >= 2)
     assert gateway.log.count('"queue.quarantined"') == 2
     # released, it is tried again, and found out again
     gateway.run("queue", "release", damaged[0], "--reason", "once more")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while gateway.log.count('"queue.quarantined"') < 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for message in damaged:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while gateway.run("queue", "delete", message, "--reason", "unreadable", check=False).returncode != 0:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -81,12 +83,15 @@ def test_a_damaged_row_is_quarantined_and_can_be_deleted(plain):
     gateway.wait_record("message.settled", message=whole)
     assert [m["data"].endswith(text) for m in sink.wait_for(1)] == [True]
     assert gateway.json("queue", "list", "--state", "quarantined")["messages"] == [{"id": damaged, "quarantined": True}]
+    held = gateway.wait_record("message.held", message=damaged)
+    assert held["reason"] == "content.damaged" and held["actor"] == {"type": "system", "id": "queue"}, held
     assert "quarantined" in gateway.run("queue", "list").stdout
     assert "damaged" in gateway.run("queue", "show", damaged).stdout
     refused = gateway.run("queue", "release", damaged, "--reason", "try", check=False)
     assert refused.returncode == 64 and "deleted" in refused.stdout + refused.stderr
     gateway.run("queue", "delete", damaged, "--reason", "unreadable")
     gateway.wait_record("admin.acted", message=damaged, act="queue.delete")
+    gateway.wait_record("message.settled", message=damaged)
     wait_empty(gateway)
     gateway.restart("relay")
     assert gateway.json("queue", "list")["messages"] == []

@@ -36,7 +36,8 @@ def limit(pid, soft, hard):
 
 
 class Starved:
-    """While it lasts, these processes may open nothing: each may have as many descriptors as it has now."""
+    """While it lasts, these processes may open nothing, but in place of what they close: none may have a descriptor above its
+    highest of now. (A bound below one that is open would do worse than any system does: to close that one makes no room.)"""
 
     def __init__(self, pids):
         self.pids, self.before = pids, {}
@@ -45,7 +46,7 @@ class Starved:
         for pid in self.pids:
             self.before[pid] = limits_of(pid)
             taken = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
-            limit(pid, next(n for n in range(len(taken) + 1) if n not in taken), self.before[pid][1])
+            limit(pid, max(taken) + 1, self.before[pid][1])
         return self
 
     def __exit__(self, *_):
@@ -118,7 +119,7 @@ def test_a_relay_without_descriptors(plain):
         for client in kept:
             client.close()
     assert '"intake.out-of-descriptors"' in gateway.log
-    wait_until(lambda: send(gateway.client(tls=False), sent, "d@example.net", LARGE * 8000) is None)
+    wait_until(lambda: send(gateway_client(gateway, inside), sent, "d@example.net", LARGE * 8000) is None)
     wait_until(lambda: settled(gateway, sent))
     assert sorted(id_of(m) for m in sink.messages) == sorted(sent)
     assert gateway.pids("relay") == [relay]

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from lab import mail
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SALLYPORT = ROOT / "build" / os.environ["SALLYPORT_PRESET"] / "bin/sallyport"
 OWN = {"version": 1, "patterns": [{"name": "chart", "type": "MRN", "pattern": "CH-[0-9]{4}", "near": ["ref"]}],
@@ -98,7 +100,7 @@ def test_mail_of_the_tenant_is_judged_by_what_it_adds(gateways, sinks, folder):
             assert time.monotonic() < deadline, gateway.log[-3000:]
             time.sleep(0.05)
 
-    def told(number, text, seconds=30):
+    def told(number, text, seconds=60):
         """Relays and scanners take the new configuration one behind the other."""
         deadline = time.monotonic() + seconds
         while True:
@@ -117,5 +119,31 @@ def test_mail_of_the_tenant_is_judged_by_what_it_adds(gateways, sinks, folder):
     done = run("check", gateway.info["config"])
     assert done.returncode != 0 and "patterns[0].pattern" in done.stdout + done.stderr
     reload('"supervisor.reload-')
-    assert verdict(gateway, 3, "Sunny River starts the Bluebird program.")["version"] == after["version"]
+    for number in range(3, 9):  # but for one who takes the first change only now
+        version = verdict(gateway, number, "Sunny River starts the Bluebird program.")["version"]
+        assert version in (before["version"], after["version"])
+    assert told(900, "Sunny River starts the Bluebird program.")["version"] == after["version"]
     assert "sunny" not in gateway.log.lower()
+
+
+def test_a_class_of_ones_own_decides(gateways, sinks, tmp_path):
+    """Found by the tenant's terms, declared by its policy, asked for by a rule, and in the audit."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "special": {"abuse": "people in shelters"}, "rules": [
+        {"rule": "abuse", "certain": True, "when": {"phi.special": {"has": "abuse"}},
+         "then": {"protect": "pickup", "tags": ["shelter"]}}]}))
+    gateway = gateways("--next-hop", f"127.0.0.1:{sinks().port}", "--policy", str(policy))
+    folder = pathlib.Path(gateway.info["config"]).parent / "detection"
+    folder.mkdir()
+    (folder / "test.json").write_text(json.dumps({"version": 1, "terms": {"special": {"abuse": ["Harbor House"]}}}))
+    os.kill(gateway.info["pid"], signal.SIGHUP)
+    deadline, text = time.monotonic() + 60, "Patient John Miller, MRN 00918273, stays at Harbor House.\r\n"
+    while True:
+        message, message_id = mail.make(text, ["pat@example.net"])
+        gateway.send(message, ["pat@example.net"])
+        accepted = gateway.wait_record("message.accepted", message=gateway.message_of(message_id))
+        if accepted["detection"]["special"]:
+            break
+        assert time.monotonic() < deadline, accepted
+    assert accepted["detection"]["special"] == ["abuse"] and accepted["detection"]["class"] == "severe"
+    assert accepted["decisions"][0]["rule"] == "abuse" and "shelter" in json.dumps(accepted["decisions"][0])

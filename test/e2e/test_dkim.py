@@ -13,19 +13,23 @@ import dkim
 import pytest
 
 from lab import mail
+from lab.browser import Https, link_in, token_of
 from lab.gateway import ROOT
 from lab.sink import Sink
 from lab.txt import Txt
 
 POLICY = {
     "version": 1,
-    "settings": {"floor": "plain", "expire": "1d", "dkim_selector": "gw1"},
+    "settings": {"floor": "plain", "expire": "1d", "dkim_selector": "gw1",
+                 "portal": {"login": ["code"], "notify_floor": "plain"}},
     "texts": {"foot": "Clinic for Grüße"},
-    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
+    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
+                "kept": {"rungs": ["portal"], "floor": "sealed"}},
     "rules": [{"rule": "footed", "when": {"recipient.address": "footed@example.net"},
                "then": {"protect": "relay", "footer": "foot"}},
               {"rule": "tagged", "when": {"recipient.address": "tagged@example.net"},
-               "then": {"protect": "relay", "header": {"add": {"X-Clinic": "yes"}}}}],
+               "then": {"protect": "relay", "header": {"add": {"X-Clinic": "yes"}}}},
+              {"rule": "kept", "when": {"recipient.address": "kept@example.net"}, "then": {"protect": "kept"}}],
     "default": {"protect": "relay"}}
 
 
@@ -49,7 +53,7 @@ def clinic(program, tmp_path, txt):
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     (tmp_path / "sallyport.json").write_text(json.dumps({
         "node": "gw1", "hostname": "gw1.example.org", "policy": "policies/hipaa-default.json",
-        "listen": [{"address": "127.0.0.1:0", "tls": "none"}], "resolver": {"servers": [txt.address], "timeout": "2s"},
+        "listen": [{"address": "127.0.0.1:0", "tls": "none"}], "resolver": {"servers": [txt.address], "timeout": "10s"},
         "sealer": {"dkim_key": "keys/dkim.key", "dkim_ed25519_key": "keys/ed.key"}}))
     for name, own in (("a", {}), ("b", {"key": "keys/b.key"})):
         (tmp_path / f"tenants/{name}.json").write_text(json.dumps({
@@ -186,11 +190,21 @@ def test_what_we_make_is_signed_by_both_keys(signing):
     gateway, sink = signing
     message, message_id = mail.make("hello\r\n", ["nobody@example.net"])
     gateway.send(message, ["nobody@example.net"])
-    gateway.wait_record("message.settled", message=gateway.message_of(message_id))
-    sink.wait_for(len(sink.messages) or 1)
-    report = next(m for m in reversed(sink.messages) if m["to"] == ["dr@tenant.test"])
+    report = sink.wait_for_one(lambda m: m["to"] == ["dr@tenant.test"] and message_id.encode() in m["data"])
     assert b"multipart/report" in report["data"]
     check_both(gateway, report["data"])
+
+
+def test_a_notice_of_the_portal_and_its_code_are_signed_by_both_keys(signing):
+    gateway, sink = signing
+    message, message_id = mail.make("hello\r\n", ["kept@example.net"])
+    gateway.send(message, ["kept@example.net"])
+    notice = sink.wait_for_one(lambda m: m["to"] == ["kept@example.net"])["data"]
+    assert b"hello" not in notice
+    check_both(gateway, notice)
+    assert Https(gateway).ask("POST", "/code", {"token": token_of(link_in(notice))}).status == 200
+    code = sink.wait_for_one(lambda m: m["to"] == ["kept@example.net"] and m["data"] != notice)["data"]
+    check_both(gateway, code)
 
 
 def test_what_is_passed_on_as_it_came_is_not_signed(signing):

@@ -110,6 +110,7 @@ def test_a_dead_scanner(lab, gateways):
         message = send(gateway, "anna@example.test", "harmless words " + MARKER + "\r\n")
         accepted = gateway.wait_record("message.accepted", message=message)
         assert accepted["detection"]["scan"] == "failed"
+        assert accepted["detection"]["why"] == "job.deadline"
         assert accepted["decisions"][0]["floor"] == "sealed"
         settled = gateway.wait_record("message.settled", 60, message=message)
         assert settled["recipients"][0]["rung"] == "portal" and settled["recipients"][0]["floor_met"] is True

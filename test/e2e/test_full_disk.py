@@ -23,8 +23,8 @@ def run(*words):
     subprocess.run([str(w) for w in words], check=True, capture_output=True)
 
 
-@pytest.fixture
-def small_disk():
+@pytest.fixture(params=[4096])
+def small_disk(request):
     """A folder for a gateway whose state lies on a small file system of its own: ext4, or tmpfs where there are no loops."""
     if os.geteuid() != 0:
         pytest.skip("needs root to mount")
@@ -35,7 +35,7 @@ def small_disk():
         with image.open("wb") as file:
             file.truncate(SIZE)
         try:
-            run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            run("mkfs.ext4", "-q", "-F", "-m", "0", "-b", request.param, image)
             run("mount", "-o", "loop", image, state)
         except (OSError, subprocess.CalledProcessError):
             run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "sallyport-test", state)
@@ -92,7 +92,7 @@ def test_a_full_disk_and_room_again(small_disk, sinks):
     folder, state = small_disk
     sink = sinks(replies={"MAIL": "451 4.3.0 later"})
     gateway = Gateway(folder, "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sink.port}",
-                      "--policy", POLICY).start()
+                      "--policy", POLICY, "--set", 'delivery.retry_max="2s"').start()
     try:
         relays = gateway.pids("relay")
         taken = [n for n in range(3) if submit(gateway, n, SMALL) is None]
@@ -119,8 +119,9 @@ def test_a_full_disk_and_room_again(small_disk, sinks):
         assert refused[0] == 452 and "4.3.1" in refused[1], refused
 
         # full as it is, it delivers what it has
+        waiting = len(taken)
         sink.replies.clear()
-        gateway.run("queue", "retry", "--all", check=False)
+        wait_until(lambda: len(subjects(sink)) >= waiting, 120)
 
         for filler in state.glob("filler*"):
             filler.unlink()
@@ -180,7 +181,7 @@ def test_a_spool_that_is_read_only_at_start(folder_on_the_machine, sinks):
         try:
             read_only(spool, "ro")
             gateway.again()
-            assert '"relay.shard-closed"' in gateway.log and "can't be read or synced" in gateway.log
+            wait_until(lambda: '"relay.shard-closed"' in gateway.log and "can't be read or synced" in gateway.log)
             sink.replies.clear()
             for _ in range(20):
                 line, took = greeting(gateway)
@@ -204,3 +205,11 @@ def test_a_spool_that_is_read_only_at_start(folder_on_the_machine, sinks):
             gateway.stop()
     finally:
         subprocess.run(["umount", str(spool)], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("small_disk", [1024, 4096], indirect=True)
+def test_blocks_below_a_page_are_warned_of(small_disk):
+    folder, state = small_disk
+    gateway = Gateway(folder, "--plain-listener", "--workers", 1).start()
+    gateway.stop()
+    assert ("supervisor.small-blocks" in gateway.log) == (os.statvfs(state).f_frsize < 4096)

@@ -1,4 +1,5 @@
 """The door: ordinary clients come in, strangers and tricksters do not."""
+import base64
 import smtplib
 import socket
 import ssl
@@ -7,6 +8,7 @@ import subprocess
 import pytest
 
 from lab import mail
+from lab.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +21,15 @@ def sink():
 
 @pytest.fixture(scope="module")
 def gateway(module_gateways, sink):
-    return module_gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", "test/policies/relay-plain.json",
-                           "--size-limit", 1000000)
+    clear = free_port()
+    made = module_gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", "test/policies/relay-plain.json",
+                           "--size-limit", 1000000,
+                           "--listen", f'{{"address": "127.0.0.1:{clear}", "tls": "none", "plain_ok": true}}')
+    made.clear = clear
+    return made
 
 
-def arrived(sink, message_id, seconds=20):
+def arrived(sink, message_id, seconds=60):
     with sink.changed:
         def find():
             return next((m for m in sink.messages if message_id.encode() in m["data"]), None)
@@ -51,7 +57,7 @@ def test_a_client_certificate_proves_the_tenant(gateway, sink):
 def test_implicit_tls(gateway, sink):
     message, message_id = mail.make("hello\r\n")
     context = ssl.create_default_context(cafile=gateway.info["ca"])
-    with smtplib.SMTP_SSL("localhost", gateway.info["smtps"]["port"], context=context, timeout=30) as client:
+    with smtplib.SMTP_SSL("localhost", gateway.info["smtps"]["port"], context=context, timeout=60) as client:
         client.login(gateway.info["user"], gateway.info["password"])
         client.sendmail("dr@tenant.test", ["a@example.test"], message)
     arrived(sink, message_id)
@@ -63,30 +69,50 @@ def run(*words, data=None):
     return done
 
 
-def test_swaks(gateway, sink):
+WAYS = ["starttls", "implicit", "clear"]
+
+
+def way_to(gateway, way):
+    """The port, and whether one logs in there: in clear nobody can, and the network is the proof."""
+    return {"starttls": (gateway.info["smtp"]["port"], True), "implicit": (gateway.info["smtps"]["port"], True),
+            "clear": (gateway.clear, False)}[way]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_swaks(gateway, sink, way):
     message, message_id = mail.make("by swaks\r\n")
-    run("swaks", "--server", "127.0.0.1", "--port", gateway.info["smtp"]["port"], "--tls", "--auth", "PLAIN",
-        "--auth-user", gateway.info["user"], "--auth-password", gateway.info["password"], "--from", "dr@tenant.test",
-        "--to", "a@example.test", "--data", message.decode().rstrip("\r\n"), "--pipeline")
+    port, logs_in = way_to(gateway, way)
+    login = ["--auth", "PLAIN", "--auth-user", gateway.info["user"], "--auth-password", gateway.info["password"]]
+    tls = {"starttls": ["--tls"], "implicit": ["--tls-on-connect"], "clear": []}[way]
+    run("swaks", "--server", "127.0.0.1", "--port", port, *tls,
+        *(login if logs_in else ()), "--from", "dr@tenant.test", "--to", "a@example.test", "--data",
+        message.decode().rstrip("\r\n"), "--pipeline")
     arrived(sink, message_id)
 
 
-def test_curl(gateway, sink, tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_curl(gateway, sink, tmp_path, way):
     message, message_id = mail.make("by curl\r\n")
     file = tmp_path / "message"
     file.write_bytes(message)
-    run("curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", gateway.info["ca"], "--url",
-        f"smtp://localhost:{gateway.info['smtp']['port']}", "--user", f"{gateway.info['user']}:{gateway.info['password']}",
+    port, logs_in = way_to(gateway, way)
+    run("curl", "--silent", "--show-error", *{"starttls": ["--ssl-reqd"], "implicit": [], "clear": []}[way],
+        "--cacert", gateway.info["ca"], "--url", f"{'smtps' if way == 'implicit' else 'smtp'}://localhost:{port}",
+        *(("--user", f"{gateway.info['user']}:{gateway.info['password']}") if logs_in else ()),
         "--mail-from", "dr@tenant.test", "--mail-rcpt", "a@example.test", "--upload-file", file)
     arrived(sink, message_id)
 
 
-def test_msmtp(gateway, sink):
+@pytest.mark.parametrize("way", WAYS)
+def test_msmtp(gateway, sink, way):
     message, message_id = mail.make("by msmtp\r\n")
-    run("msmtp", "--host=localhost", f"--port={gateway.info['smtp']['port']}", "--tls=on", "--tls-starttls=on",
-        f"--tls-trust-file={gateway.info['ca']}", "--auth=plain", f"--user={gateway.info['user']}",
-        f"--passwordeval=echo {gateway.info['password']}", "--from=dr@tenant.test", "a@example.test",
-        data=message.replace(b"\r\n", b"\n"))
+    port, logs_in = way_to(gateway, way)
+    login = ("--auth=plain", f"--user={gateway.info['user']}", f"--passwordeval=echo {gateway.info['password']}") if logs_in \
+        else ("--auth=off",)
+    tls = {"starttls": ["--tls=on", "--tls-starttls=on"], "implicit": ["--tls=on", "--tls-starttls=off"],
+           "clear": ["--tls=off"]}[way]
+    run("msmtp", "--host=localhost", f"--port={port}", *tls, f"--tls-trust-file={gateway.info['ca']}", *login,
+        "--from=dr@tenant.test", "a@example.test", data=message.replace(b"\r\n", b"\n"))
     arrived(sink, message_id)
 
 
@@ -169,7 +195,7 @@ def test_only_crlf_dot_crlf_ends_data(gateway, sink, end):
 
 
 def test_what_comes_behind_starttls_ends_the_session(gateway):
-    with socket.create_connection(("127.0.0.1", gateway.info["smtp"]["port"]), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", gateway.info["smtp"]["port"]), timeout=60) as s:
         file = s.makefile("rb")
         assert file.readline().startswith(b"220")
         s.sendall(b"EHLO x.test\r\n")
@@ -188,9 +214,86 @@ def test_old_tls_is_refused(gateway):
 
 
 def test_a_silent_flood_of_sessions_does_not_stop_others(gateway, sink):
-    idle = [socket.create_connection(("127.0.0.1", gateway.info["smtp"]["port"]), timeout=10) for _ in range(200)]
+    idle = [socket.create_connection(("127.0.0.1", gateway.info["smtp"]["port"]), timeout=60) for _ in range(200)]
     message, message_id = mail.make("hello\r\n")
     gateway.send(message, ["a@example.test"])
     arrived(sink, message_id)
     for s in idle:
         s.close()
+
+
+class Layered:
+    """A TLS client whose records and plain bytes can be mixed at will."""
+
+    def __init__(self, gateway, door="smtps"):
+        self.socket = socket.create_connection(("127.0.0.1", gateway.info[door]["port"]), 60)
+        context = ssl.create_default_context(cafile=gateway.info["ca"])
+        context.check_hostname = False
+        self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.into, self.out)
+        self.drive(self.tls.do_handshake)
+
+    def drive(self, act, *arguments):
+        while True:
+            try:
+                return act(*arguments)
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.into.write(self.socket.recv(65536) or b"")
+            finally:
+                self.flush()
+
+    def flush(self):
+        self.socket.sendall(self.out.read())
+
+    def say(self, text, code):
+        self.tls.write(text)
+        self.flush()
+        said = b""
+        while not said.endswith(b"\r\n"):
+            said += self.drive(self.tls.read, 65536)
+        assert said.startswith(code), said
+        return said
+
+    def to_the_end(self):
+        """What comes in clear until the peer closes."""
+        got = b""
+        try:
+            while chunk := self.socket.recv(65536):
+                got += chunk
+        except ConnectionResetError:
+            pass
+        self.socket.close()
+        return got
+
+
+@pytest.mark.parametrize("behind", [b"x", b"x" * 4000, b"\r\nMAIL FROM:<dr@tenant.test>\r\n", b""],
+                         ids=["a byte", "many", "a command", "nothing"])
+@pytest.mark.parametrize("amid", ["a chunk", "data", "commands"])
+def test_a_session_that_had_tls_never_reads_plain_text(gateway, sink, amid, behind):
+    """The client ends TLS in the middle, and goes on in clear: the session is over, and nothing of it counts."""
+    before, relays = len(sink.messages), gateway.pids("relay")
+    client = Layered(gateway)
+    assert client.drive(client.tls.read, 65536).startswith(b"220 ")
+    client.say(b"EHLO client.test\r\n", b"250-")
+    password = f"\0{gateway.info['user']}\0{gateway.info['password']}"
+    client.say(b"AUTH PLAIN " + base64.b64encode(password.encode()) + b"\r\n", b"235 ")
+    if amid != "commands":
+        client.say(b"MAIL FROM:<dr@tenant.test>\r\n", b"250 ")
+        client.say(b"RCPT TO:<a@example.test>\r\n", b"250 ")
+    if amid == "data":
+        client.say(b"DATA\r\n", b"354 ")
+    client.tls.write({"a chunk": b"BDAT 5000 LAST\r\nFrom: <dr@tenant.test>\r\n\r\nhello\r\n",
+                      "data": b"From: <dr@tenant.test>\r\n\r\nhello\r\n", "commands": b"NO"}[amid])
+    client.flush()
+    try:
+        client.tls.unwrap()
+    except ssl.SSLWantReadError:
+        pass  # our close_notify is written, the peer's need not come
+    client.flush()
+    client.socket.sendall(behind)
+    said = client.to_the_end()
+    assert b"250 " not in said and b"MAIL" not in said and b"503" not in said and b"500" not in said
+    assert len(sink.messages) == before and gateway.pids("relay") == relays
+    with gateway.client() as other:
+        assert other.noop()[0] == 250

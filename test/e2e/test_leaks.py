@@ -182,7 +182,7 @@ def use_portal(gateway, sink):
         return [m["data"] for m in sink.messages if m["to"] == ["pat@plain.test"]]
 
     def next_mail(count):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(mails()) < count:
             assert time.monotonic() < deadline
             time.sleep(0.02)

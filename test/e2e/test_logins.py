@@ -42,9 +42,11 @@ def gateway(module_gateways, sink, tmp_path_factory):
     (folder / "busy.json").write_text(json.dumps({
         "tenant": "busy", "domains": ["busy.test"], "limits": {"messages": 3, "bytes": "100KiB"},
         "proofs": {"users": {"busy": verifier(PASSWORD)}}}))
+    (folder / "few.json").write_text(json.dumps({
+        "tenant": "few", "domains": ["few.test"], "limits": {"sessions": 2}, "proofs": {"users": {"few": verifier(PASSWORD)}}}))
     port, proxied, implicit = free_port(), free_port(), free_port()
     made = module_gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", "test/policies/relay-plain.json", "--workers", 1,
-                           "--tenant", folder / "ward.json", "--tenant", folder / "busy.json",
+                           "--tenant", folder / "ward.json", "--tenant", folder / "busy.json", "--tenant", folder / "few.json",
                            "--listen", json.dumps({"address": f"127.0.0.1:{port}", "tls": "starttls", "auth": "required"}),
                            "--listen", json.dumps({"address": f"127.0.0.1:{proxied}", "proxies": ["127.0.0.95/32"]}),
                            "--listen", json.dumps({"address": f"127.0.0.1:{implicit}", "tls": "implicit", "auth": "required",
@@ -127,6 +129,18 @@ def test_external(gateway):
     assert record["actor"]["auth"] == "auth-external"
 
 
+def test_external_where_nothing_but_a_user_asks_for_a_certificate(gateways, sink):
+    proofs = {"networks": ["127.0.0.0/8"], "users": {"device": "certificate:client.tenant.test"}}
+    gateway = gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", "test/policies/relay-plain.json", "--workers", 1,
+                       "--tenant-set", "proofs=" + json.dumps(proofs))
+    with joined(gateway, certificate=True) as client:
+        assert client.esmtp_features["auth"].split() == ["EXTERNAL"]
+        assert client.docmd("AUTH", "EXTERNAL =")[0] == 235
+        submit(client, "dr@tenant.test")
+    with joined(gateway) as client:
+        assert client.docmd("AUTH", "EXTERNAL =")[0] == 535
+
+
 @pytest.mark.parametrize("source, attempt", [
     ("127.0.0.71", lambda c: scram(c, "scram", "wrong")),
     ("127.0.0.72", lambda c: scram(c, "nobody", PASSWORD)),
@@ -182,20 +196,47 @@ def test_a_submission_port_wants_a_login_first(gateway):
 
 def test_one_source_has_so_many_sessions(gateway):
     address = "127.0.0.1", gateway.info["smtp"]["port"]
-    mine = [socket.create_connection(address, 10, source_address=("127.0.0.90", 0)) for _ in range(60)]
+    mine = [socket.create_connection(address, 60, source_address=("127.0.0.90", 0)) for _ in range(60)]
     heard = [s.recv(100)[:3] for s in mine]
     assert heard.count(b"220") == 41 and heard.count(b"421") == 19
-    other = socket.create_connection(address, 10, source_address=("127.0.0.91", 0))
+    other = socket.create_connection(address, 60, source_address=("127.0.0.91", 0))
     assert other.recv(100).startswith(b"220")
     for s in (*mine, other):
         s.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:  # and they count no longer once they are gone
-        with socket.create_connection(address, 10, source_address=("127.0.0.90", 0)) as again:
+        with socket.create_connection(address, 60, source_address=("127.0.0.90", 0)) as again:
             if again.recv(100).startswith(b"220"):
                 return
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_tenant_has_so_many_sessions_that_send(gateway):
+    inside = [joined(gateway) for _ in range(3)]
+    for client in inside:
+        assert scram(client, "few", PASSWORD) == 235  # idle ones don't count
+    with joined(gateway) as other:
+        said = [c.mail("dr@few.test") for c in inside]
+        assert [code for code, _ in said] == [250, 250, 450] and said[2][1].startswith(b"4.7.1")
+        assert scram(other, "scram", PASSWORD) == 235 and other.mail("dr@ward.test")[0] == 250
+    inside[0].rset()  # makes room
+    assert inside[2].mail("dr@few.test")[0] == 250
+    assert inside[0].mail("dr@few.test")[0] == 450
+    inside[1].sock.close()  # so does one that is cut
+    inside[1].file.close()
+    deadline = time.monotonic() + 60
+    while inside[0].mail("dr@few.test")[0] != 250:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    inside[0].rset()
+    submit(inside[0], "dr@few.test")  # and one whose message is taken
+    assert inside[0].mail("dr@few.test")[0] == 250
+    assert inside[0].rcpt("a@example.test")[0] == 250 and inside[0].docmd("DATA")[0] == 354
+    inside[0].send(b"From: dr@few.test\r\n\r\nhello\r\n.\r\nMAIL FROM:<dr@few.test>\r\n")  # the next at once (RFC 2920 3.1)
+    assert [inside[0].getreply()[0] for _ in range(2)] == [250, 250]
+    for client in inside:
+        client.close()
 
 
 def test_a_tenant_has_its_rate_and_the_others_theirs(gateway):
@@ -223,7 +264,7 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 def proxied(gateway, data, source="127.0.0.95"):
-    s = socket.create_connection(("127.0.0.1", gateway.proxied), 10, source_address=(source, 0))
+    s = socket.create_connection(("127.0.0.1", gateway.proxied), 60, source_address=(source, 0))
     s.sendall(data)
     return s
 
@@ -299,7 +340,7 @@ def test_implicit_tls_behind_a_load_balancer(gateway, cut):
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_hello(ssl.create_default_context(cafile=gateway.info["ca"]), incoming, outgoing)
     data = header("127.0.0.96") + outgoing.read()
-    with socket.create_connection(("127.0.0.1", gateway.implicit), 10, source_address=("127.0.0.95", 0)) as s:
+    with socket.create_connection(("127.0.0.1", gateway.implicit), 60, source_address=("127.0.0.95", 0)) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         s.sendall(data[:cut])
         s.sendall(data[cut:])
@@ -315,14 +356,14 @@ def test_implicit_tls_behind_a_load_balancer(gateway, cut):
 def test_implicit_tls_hears_no_client_without_a_header_from_a_balancer(gateway):
     """A balancer that forgets the header is not taken for a client, and nobody else may speak for one."""
     context = ssl.create_default_context(cafile=gateway.info["ca"])
-    with socket.create_connection(("127.0.0.1", gateway.implicit), 10, source_address=("127.0.0.95", 0)) as s:
+    with socket.create_connection(("127.0.0.1", gateway.implicit), 60, source_address=("127.0.0.95", 0)) as s:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             context.wrap_socket(s, server_hostname="localhost")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_hello(context, incoming, outgoing)
-    with socket.create_connection(("127.0.0.1", gateway.implicit), 10, source_address=("127.0.0.98", 0)) as s:
+    with socket.create_connection(("127.0.0.1", gateway.implicit), 60, source_address=("127.0.0.98", 0)) as s:
         s.sendall(header("127.0.0.96") + outgoing.read())
         with pytest.raises((ssl.SSLError, EOFError, ConnectionError)):
             talk(s, tls, incoming, outgoing, tls.do_handshake)
-    with smtplib.SMTP_SSL("localhost", gateway.implicit, timeout=10, context=context, source_address=("127.0.0.98", 0)) as client:
+    with smtplib.SMTP_SSL("localhost", gateway.implicit, timeout=60, context=context, source_address=("127.0.0.98", 0)) as client:
         assert client.ehlo()[0] == 250

@@ -3,6 +3,7 @@ Without the key nothing of a message can be read from the disk. The key may come
 import fcntl
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import threading
@@ -60,7 +61,7 @@ def test_another_master_key_under_load(plain):
     thread = threading.Thread(target=load)
     thread.start()
     try:
-        gateway.run("keys", "rotate", "--master")
+        assert gateway.json("keys", "rotate", "--master") == {"opens": str(keys / "master.key"), "alone": True}
         second = (keys / "master.key").read_bytes()
         gateway.run("keys", "rotate")  # the key of bodies goes on from there
         gateway.run("keys", "rotate", "--master")
@@ -76,6 +77,8 @@ def test_another_master_key_under_load(plain):
     assert {p.stat().st_mode & 0o777 for p in keys.glob("master.key*")} == {0o600}
     assert {role: gateway.pids(role) for role in pids} == pids and '"supervisor.reload-invalid"' not in gateway.log
     assert gateway.run("queue", "check").returncode == 0
+    rotated = [r for r in gateway.records() if r["event"] == "key.rotated" and r["key"] == "master"]
+    assert [r["step"] for r in rotated] == ["replaced"] * 2 and rotated[0]["actor"]["id"] == f"uid:{os.getuid()}"
     gateway.again()  # what is on disk is enough
     sink.replies.clear()
     got = [m["data"] for m in sink.wait_for(len(sent), 60)]
@@ -120,7 +123,7 @@ def reload(gateway, event):
     """Tells it to read its files anew, and waits for one more of this event."""
     before = gateway.log.count(f'"{event}"')
     os.kill(gateway.info["pid"], signal.SIGHUP)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while gateway.log.count(f'"{event}"') == before:
         assert time.monotonic() < deadline, gateway.log[-3000:]
         time.sleep(0.02)
@@ -149,6 +152,7 @@ def test_a_lost_root_is_refused_by_name(plain):
     assert "the master key is another" in gateway.log and opens(gateway, first)
     (keys / "master.key").write_bytes(first)
     assert not (gateway.folder / "state/root.mark").exists()
+    assert not [r for r in gateway.records() if r["event"] == "key.rotated"]
 
     gateway.run("keys", "rotate", "--master")
     reload(gateway, "supervisor.reload")
@@ -173,6 +177,36 @@ def test_a_lost_root_is_refused_by_name(plain):
     sink.replies.clear()
     got = [m["data"] for m in sink.wait_for(len(sent), 60)]
     assert [sum(b.endswith(message) for b in got) for message in sent.values()] == [1] * len(sent)
+
+
+def test_a_change_while_it_sleeps_is_on_record_at_the_next_start(plain):
+    gateway, _, keys = plain
+    gateway.stop()
+    gateway.run("keys", "rotate", "--master")
+    gateway.run("keys", "rotate", "--master")
+    note = gateway.folder / "state/ledger/note"
+    assert note.stat().st_uid == note.parent.stat().st_uid
+    gateway.again()
+    record = gateway.wait_record("key.rotated", key="master", step="replaced")
+    assert record["actor"] == {"type": "admin", "id": f"uid:{os.getuid()}", "auth": "command-line"}
+    assert record["done"] < record["time"]
+    gateway.again()
+    assert not note.exists()
+    assert len([r for r in gateway.records() if r["event"] == "key.rotated"]) == 2
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def test_a_note_that_is_too_long_is_kept_for_a_person(plain):
+    gateway, _, _ = plain
+    gateway.stop()
+    note = gateway.folder / "state/ledger/note"
+    text = b"master-key-replaced 0 1795359845118\n" * 8000
+    note.write_bytes(text)
+    shutil.chown(note, note.parent.stat().st_uid, note.parent.stat().st_gid)
+    gateway.again()
+    assert not note.exists() and note.with_name("note.unread").read_bytes() == text
+    assert "ledger.note-unread" in (pathlib.Path(gateway.info["log"])).read_text()
+    assert not [r for r in gateway.records() if r["event"] == "key.rotated"]
 
 
 def test_a_change_that_would_destroy_the_key_is_refused(plain):

@@ -1,6 +1,5 @@
 """The page for machines: what it counts, that it tells of a silent role, and that it tells nothing else."""
 import http.client
-import os
 import pathlib
 import re
 import signal
@@ -9,6 +8,7 @@ import smtplib
 import pytest
 
 from lab import mail
+from lab.wait import until
 
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -86,11 +86,13 @@ def test_refusals_results_helpers_and_what_waits_are_counted(gateways, sinks):
     gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
     with gateway.client() as client, pytest.raises(smtplib.SMTPException):
         client.sendmail("stranger@elsewhere.test", ["a@good.test"], b"Subject: x\r\n\r\nx\r\n")
-    for _ in range(100):
-        now = figures(gateway)
-        if now.get('sallyport_delivery_results_total{relay="0",rung="plain",result="deferred"}') == 3:
-            break
-    relay = 'relay="0"'
+    relay, results, now = 'relay="0"', 'sallyport_delivery_results_total{relay="0",rung="plain",result="%s"}', {}
+
+    def all_is_done():
+        now.update(figures(gateway))
+        return now.get(results % "deferred") == 3 and now.get(results % "delivered") == 1 and now.get(
+            f'sallyport_helpers{{{relay},role="scanner"}}') == 2
+    until(all_is_done, what=lambda: now)
     assert now[f'sallyport_delivery_results_total{{{relay},rung="plain",result="delivered"}}'] == 1
     assert now[f'sallyport_delivery_results_total{{{relay},rung="plain",result="deferred"}}'] == 3
     assert now[f"sallyport_accepted_messages_total{{{relay}}}"] == 4
@@ -106,24 +108,19 @@ def test_refusals_results_helpers_and_what_waits_are_counted(gateways, sinks):
     assert now[f"sallyport_journal_sync_seconds_sum{{{relay}}}"] > 0
     starts = now[f'sallyport_helper_starts_total{{{relay},role="keeper"}}']
     gateway.restart("keeper")
-    for _ in range(1000):
-        if figures(gateway)[f'sallyport_helper_starts_total{{{relay},role="keeper"}}'] == starts + 1:
-            break
-    else:
-        raise AssertionError("a restart is not counted")
+    until(lambda: figures(gateway)[f'sallyport_helper_starts_total{{{relay},role="keeper"}}'] == starts + 1,
+          what="a restart is not counted")
 
 
 def test_a_silent_role_shows_and_its_figures_go(gateway):
-    for pid in gateway.pids("ledger"):
-        os.kill(pid, signal.SIGSTOP)
+    gateway.kill("ledger", signal.SIGSTOP)
     try:
         assert get(gateway, "/healthz").status == 503
         now = figures(gateway)
         assert now['sallyport_up{role="ledger",index="0"}'] == 0 and now['sallyport_up{role="relay",index="0"}'] == 1
         assert "sallyport_audit_records_total" not in now
     finally:
-        for pid in gateway.pids("ledger"):
-            os.kill(pid, signal.SIGCONT)
+        gateway.kill("ledger", signal.SIGCONT)
 
 
 def test_it_takes_no_orders(gateway):

@@ -168,6 +168,7 @@ def test_a_tenants_name_stands_in_its_notices(world):
     record = gateway.wait_record("message.accepted", to=["f@fine.test"])
     assert record["decisions"][0]["rule"] == "asks" and "observed" not in record
     gateway.wait_record("message.settled", message=record["message"], seconds=60)
+    sink.wait_for_one(lambda m: "f@fine.test" in str(m["to"]))
     notice = [m["data"] for m in sink.messages if "f@fine.test" in str(m["to"])]
     assert len(notice) == 1 and b"The Clinic" in notice[0] and b"secure message" in notice[0]
 

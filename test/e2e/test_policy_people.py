@@ -40,7 +40,7 @@ def submit(gateway, to):
 
 def decided_until(gateway, to, rule):
     """The ledger tells the relays of new contacts one after the other, behind what is delivered."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         decision, identity = submit(gateway, to)
         if decision["rule"] == rule:
@@ -86,7 +86,7 @@ def test_nobody_is_new_while_the_gateway_is_still_learning(gateways, tmp_path):
     listed = [json.loads(line) for line in gateway.run("preference", "list", "--json").stdout.splitlines()]
     assert [e["recipient"] for e in listed] == ["pat@example.net", "lee@example.net"]
     os.kill(gateway.info["pid"], signal.SIGHUP)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         message, _ = mail.make("x\r\n", ["pat@example.net"])
         with gateway.client(tls=False) as client:
@@ -105,3 +105,21 @@ def test_nobody_is_new_while_the_gateway_is_still_learning(gateways, tmp_path):
     gateway.run(*words, "--offline")
     assert "no-mail" in gateway.run("preference", "show", "pat@example.net").stdout
     sink.stop()
+
+
+def test_what_a_domain_has_proved_before_is_a_fact_for_rules(gateways, lab, tmp_path):
+    """A domain that nobody has sent to is told from one whose proof is remembered, also by a relay that has just started."""
+    (tmp_path / "policy.json").write_text(json.dumps({
+        **{k: v for k, v in POLICY.items() if k != "preferences"},
+        "ladders": {"relay": {"rungs": ["tls:dane", "tls:encrypted"], "floor": "tls:encrypted"}},
+        "rules": [{"rule": "stranger", "when": {"domain.remembered": "never-seen"}, "then": {"protect": "relay"}},
+                  {"rule": "proved", "when": {"domain.remembered": {"at_least": "tls:verified"}},
+                   "then": {"protect": "relay"}}]}))
+    gateway = gateways("--plain-listener", *lab.options(), "--policy", tmp_path / "policy.json")
+    decision, identity = submit(gateway, "pat@example.test")
+    assert decision["rule"] == "stranger"
+    assert gateway.wait_record("message.settled", message=identity)["recipients"][0]["rung"] == "tls:dane"
+    later = decided_until(gateway, "lee@example.test", "proved")
+    assert "0 otherwise" in gateway.run("policy", "replay", "--message", later).stdout
+    gateway.again()
+    decided_until(gateway, "kim@example.test", "proved")

@@ -3,6 +3,8 @@ import json
 import os
 import pathlib
 import re
+import shlex
+import shutil
 import subprocess
 
 import jsonschema
@@ -11,14 +13,14 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = ROOT / "build" / os.environ["SALLYPORT_PRESET"] / "bin/sallyport"
 GUIDE = (ROOT / "docs/policy.md").read_text()
-BLOCK = re.compile(r"<!-- (policy|test|file): (\S+) -->\n```jsonc\n(.*?)```", re.S)
+BLOCK = re.compile(r"<!-- (policy|test|file|layer): (\S+) -->\n```(?:jsonc|text)\n(.*?)```", re.S)
 SHIPPED = sorted(p for p in (ROOT / "policies").glob("*.json")
                  if not p.name.endswith(".test.json") and p.name != "sites.json")  # which is none
 
 
 def run(*words, code=0):
     done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+    assert code is None or done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
@@ -43,12 +45,31 @@ def recipes():
 def kitchen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes")
     for kind, name, text in BLOCK.findall(GUIDE):
-        (folder / {"policy": f"{name}.json", "test": f"{name}.test.json", "file": name}[kind]).write_text(text)
+        if kind == "layer":  # stands beside one policy alone
+            continue
+        path = folder / {"policy": f"{name}.json", "test": f"{name}.test.json", "file": name}[kind]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     return folder
 
 
-def test_the_guide_has_its_recipes():
-    assert len(recipes()) >= 6
+def test_the_guide_has_its_recipes_and_no_example_that_is_not_run():
+    assert len(recipes()) >= 7
+    assert GUIDE.count("```jsonc\n") + GUIDE.count("```text\n") == len(BLOCK.findall(GUIDE))
+
+
+def test_the_guides_layer_binds_its_domain(kitchen, tmp_path):
+    [(name, text)] = [(name, text) for kind, name, text in BLOCK.findall(GUIDE) if kind == "layer"]
+    for file in ("policy.json", "lists/partners.txt", f"layers/{name}.json"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text if file.startswith("layers") else (kitchen / file).read_text())
+    cases = [{"name": domain, "when": {"sender.address": f"dr@{domain}"}, "expect": {"floor": floor}}
+             for domain, floor in (("oncology.example", "tls:authenticated"), ("hospital.example", "tls:encrypted"))]
+    (tmp_path / "x.test.json").write_text(json.dumps({
+        "version": 1, "policy": "policy.json", "cases": cases,
+        "given": {"tenant": "hospital", "recipient.address": "a@b.example"}}))
+    run("policy", "test", tmp_path / "x.test.json")
+    assert not list(checker("policy.json").iter_errors(plain(text)))
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -73,6 +94,60 @@ def test_shipped_sets_are_documented_tested_and_described(path):
     assert len(items) == len(numbers) and all(item["text"] for item in items)
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_the_written_policy_says_what_the_set_does(path):
+    """What an auditor is handed, word for word: a change of a set or of the words is read here first."""
+    golden = ROOT / f"test/policies/described/{path.stem}.txt"
+    text = re.sub(r"\b[0-9a-f]{16,64}\b", "HASH", run("policy", "describe", path).replace(str(ROOT), ""))
+    if os.environ.get("SALLYPORT_TABLES") == "write":
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_ways_to_log_in_that_nothing_serves_are_told(tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "settings": {
+        "portal": {"login": ["code", "passkey", "totp"]}}}))
+    [told] = json.loads(run("policy", "check", path, "--json"))
+    warned_at = {p["path"]: p["text"] for p in told["problems"] if p["severity"] == "warning"}
+    assert set(warned_at) == {"settings.portal.login[1]", "settings.portal.login[2]"}, warned_at
+    assert '"passkey" is not served' in warned_at["settings.portal.login[1]"]
+
+
+def test_explain_goes_by_both_names():
+    words = ("--policy", ROOT / "policies/hipaa-default.json", "--from", "a@b.example", "--to", "c@d.example",
+             "--subject", "[secure] x")
+    assert run("policy", "explain", *words) == run("explain", *words) and "sender-asks" in run("policy", "explain", *words)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_special_laws_are_obeyed_whoever_asks_for_what(path, tmp_path):
+    """42 CFR Part 2 and its like in every shipped set: the portal, and the notice where the law has one."""
+    people = ["pat@example.net", "in@lab.example", "pat@gmail.com"]
+    cases = [{"name": f"{special} {to} {wish} {subject} {label} {found} {sealed}",
+              "when": {"recipient.address": to, "phi.special": [special], "phi.class": found, "message.sealed": sealed,
+                       "subject": subject, "label": [label] if label else [],
+                       "recipient.preference": wish},  # null: absent
+              "expect": {"floor": "sealed", "do": "protect", "ladder": "pickup",
+                         "notice": special == "part2"},  # beside what arrives signed, on the portal's page
+              "delivery": [{"offers": "tls:dane", "keys": ["smime", "pgp"], "rung": "portal"}]}
+             for special in ("part2", "hiv") for to in people
+             for wish in (None, "plain", "tls")
+             for subject in ("x", "[secure] x", "[not-phi] x") for label in (None, "1f0c8a52-0000-4000-8000-000000000001")
+             for found in ("identifier", "phi", "severe") for sealed in ("none", "signed")]
+    # and whatever else of the message could not be read
+    cases += [{**case, "name": f"cut: {case['name']}", "when": {**case["when"], "scan": "partial"}} for case in cases]
+    for name in ("hipaa-default.json", path.name):
+        (tmp_path / name).write_text((path.parent / name).read_text())
+    (tmp_path / "x.test.json").write_text(json.dumps({"version": 1, "policy": path.name, "cases": cases,
+                                                      "given": {"sender.address": "dr@hospital.example"}}))
+    told = json.loads(run("policy", "test", tmp_path / "x.test.json", "--json", code=None))[0]
+    failed = [c for c in told["cases"] if not c["passed"]]
+    assert not failed, failed[:3]
+    assert len(cases) == 2 * 648
+
+
 def test_schemas_refuse_what_the_loader_refuses(tmp_path):
     good = {"version": 1, "extends": "hipaa-default"}
     cases = [{"rules": [{"rule": "a", "then": {"protcet": "everyday"}}]}, {"settings": {"floor": "tls"}},
@@ -86,6 +161,39 @@ def test_schemas_refuse_what_the_loader_refuses(tmp_path):
         assert list(checker("policy.json").iter_errors({**good, **case})), case
     wish = {"version": 1, "preferences": [{"recipient": "a@b.example", "preference": "plain", "given": "2026-01-01", "by": "x"}]}
     assert list(checker("preferences.json").iter_errors(wish))
+
+
+SLIPS = [({"phi.count.US_SNN": {"at_least": 2}}, "US_SSN"), ({"phi.distinct.MRM": {"at_least": 20}}, "MRN"),
+         ({"phi.special": {"has": ["hiv", "pyschotherapy"]}}, "psychotherapy"), ({"phi.special": "part-2"}, "part2"),
+         ({"phi.special": {"has": "vpi"}}, "vip"), ({"phi.count.NOTHING_LIKE_IT": 1}, "unknown type")]
+
+
+def test_findings_that_nothing_finds_are_errors(tmp_path):
+    path, tests = tmp_path / "policy.json", tmp_path / "x.test.json"
+    base = {"version": 1, "extends": "hipaa-default", "special": {"vip": "staff and people of public interest"}}
+    schema, test_schema = checker("policy.json"), checker("test.json")
+    for when, meant in SLIPS:
+        policy = {**base, "rules": [{"rule": "a", "when": when, "then": {"protect": "pickup"}}]}
+        path.write_text(json.dumps(policy))
+        problems = json.loads(run("policy", "check", path, "--json", code=1))[0]["problems"]
+        [problem] = [p for p in problems if p["severity"] == "error"]
+        assert meant in problem["text"] and problem["path"].startswith("rules[0].when."), problem
+        assert list(schema.iter_errors(policy)) or "phi.special" in when, when  # which may be a name of one's own
+    good = {**base, "rules": [{"rule": "a", "when": {"phi.special": {"has": ["vip", "hiv"]}, "phi.count.MRN": 2},
+                               "then": {"protect": "pickup"}}]}
+    path.write_text(json.dumps(good))
+    run("policy", "check", path)
+    assert not list(schema.iter_errors(good))
+    for facts, meant in (({"phi.count.US_SNN": 2}, "US_SSN"), ({"phi.special": ["hvi"]}, "hiv")):
+        test = {"version": 1, "policy": "policy.json", "cases": [{"name": "x", "when": facts, "expect": {}}]}
+        tests.write_text(json.dumps(test))
+        done = subprocess.run([PROGRAM, "policy", "test", tests], capture_output=True, text=True)
+        assert done.returncode != 0 and meant in done.stderr + done.stdout, done
+        assert list(test_schema.iter_errors(test)) or "phi.special" in facts
+    for special in ({"hiv": "x"}, {"Not A Name": "x"}, {"vip": 3}, {"x" * 33: "x"}):
+        path.write_text(json.dumps({**base, "special": special}))
+        run("policy", "check", path, code=1)
+        assert list(schema.iter_errors({**base, "special": special}))
 
 
 def test_format_keeps_every_comment_and_is_its_own_end(tmp_path):
@@ -138,6 +246,72 @@ def test_list_and_check_tell_who_could_get_plain_mail(tmp_path):
     assert "plain mail is possible for nobody" in run("policy", "check", ROOT / "policies/strict.json")
 
 
+def warned(path, *rules, **more):
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default", **more, "rules": [
+        {"rule": f"r{i}", "when": when, "then": {"protect": "sealed"}} for i, when in enumerate(rules)]}))
+    problems = json.loads(run("policy", "check", path, "--json"))[0]["problems"]
+    return [(p["path"], p["text"]) for p in problems if p["severity"] == "warning"]
+
+
+LISTS = {"l": {"kind": "domains", "file": "l.txt"}}
+DEAD = [({"recipient.domain": ["a.example", "b.example"]}, {"recipient.domain": "B.example", "subject": "x"}),
+        ({"recipient.domain": {"in": "l"}}, {"recipient.domain": "in.example"}),
+        ({"recipient.domain": {"like": "*.x.example"}}, {"recipient.domain": ["a.x.example", "b.x.example"]}),
+        ({"subject": {"regex": "(?i)invoice"}}, {"subject": "An Invoice"}),
+        ({"any": [{"subject": "p"}, {"subject": "q"}]}, {"subject": "q"}),
+        ({"not": {"recipient.domain": "a.example"}}, {"recipient.domain": "b.example"}),
+        ({"phi.class": {"at_least": "identifier"}}, {"phi.class": "severe"}),
+        ({"phi.score": {"below": 50}}, {"phi.score": {"below": 20}}),
+        ({"recipient.preference": {"exists": True}}, {"recipient.preference": "tls"}),
+        ({"phi.special": {"has": ["hiv", "part2"]}}, {"phi.special": {"has": "hiv"}})]
+LIVING = [({"recipient.domain": {"in": "l"}}, {"recipient.domain": "ends.example"}),  # one day it leaves the list
+          ({"recipient.domain": "a.example", "subject": "x"}, {"recipient.domain": "a.example"}),
+          ({"any": [{"subject": "p"}, {"phi.class": "phi"}]}, {"subject": "q"}),
+          ({"not": {"recipient.domain": "a.example"}}, {"recipient.domain": ["a.example", "b.example"]}),
+          ({"header.x-a": "1"}, {"header.x-b": "1"}), ({"phi.score": {"at_least": 50}}, {"phi.score": {"at_least": 20}})]
+IMPOSSIBLE = [{"subject": "p", "all": [{"subject": "q"}]}, {"phi.score": {"at_least": 5}, "all": [{"phi.score": {"below": 3}}]},
+              {"recipient.domain": "c.example", "all": [{"recipient.domain": {"in": "l"}}]},
+              {"recipient.preference": {"exists": False}, "all": [{"recipient.preference": "tls"}]}]
+POSSIBLE = [{"header.received": "p", "all": [{"header.received": "q"}]},
+            {"attachment.name": "a", "all": [{"attachment.name": "b"}]},
+            {"recipient.domain": "ends.example", "all": [{"recipient.domain": {"in": "l"}}]}]
+
+
+def test_rules_that_never_decide_are_told(tmp_path):
+    path = tmp_path / "policy.json"
+    (tmp_path / "l.txt").write_text("in.example\nends.example until=2030-01-01\n")
+    for pair in DEAD:
+        told = [text for at, text in warned(path, *pair, lists=LISTS) if at == "rules[1]"]
+        assert told and 'rule "r0"' in told[0], pair
+    for pair in LIVING:
+        assert not [text for at, text in warned(path, *pair, lists=LISTS) if "never decides" in text], pair
+    for when in IMPOSSIBLE:
+        assert [text for at, text in warned(path, when, lists=LISTS) if at == "rules[0]" and "can't hold at once" in text], when
+    for when in POSSIBLE:
+        assert not [text for at, text in warned(path, when, lists=LISTS) if "never decides" in text], when
+
+
+def test_a_rule_of_a_sets_name_takes_its_place(tmp_path):
+    path = tmp_path / "policy.json"
+    told = [text for at, text in warned(path) if at]
+    assert told == []
+    mine = {"rule": "phi", "when": {"phi.class": "phi"}, "then": {"protect": "sealed"}}
+    guard = {"rule": "special-class", "continue": True, "when": {"phi.special": {"exists": True}},
+             "then": {"raise": "sealed"}}
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "guards": [guard], "rules": [mine]}))
+    problems = json.loads(run("policy", "check", path, "--json"))[0]["problems"]
+    assert sorted(p["path"] for p in problems if "which is not asked any more" in p["text"]) == ["guards[0]", "rules[0]"]
+    names = [item["name"] for item in json.loads(run("policy", "list", path, "--rules", "--json"))["items"]]
+    assert names.count("phi") == 1 and names.count("special-class") == 1
+    # a guard is no rule, and what binds a tenant is not replaced by it
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "rules": [{**mine, "rule": "special-class"}]}))
+    assert "this name is taken" in json.dumps(json.loads(run("policy", "check", path, "--json", code=1)))
+    (tmp_path / "layers").mkdir()
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
+    (tmp_path / "layers/t.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "t"}, "guards": [guard]}))
+    assert "this name is taken" in json.dumps(json.loads(run("policy", "check", path, "--json", code=1)))
+
+
 @pytest.fixture
 def house(tmp_path):
     """A configuration folder with a live policy, as far as publishing looks at it."""
@@ -187,3 +361,207 @@ def test_a_draft_is_published_with_tests_and_a_reason_and_taken_back(house):
     assert [h["event"] for h in history] == ["policy.published", "policy.rolled-back"]
     assert "approved by Privacy Officer" in run("policy", "history", "-c", config)
     run("policy", "rollback", "ffffffff", "--reason", "no such one", "-c", config, code=1)
+
+
+STAFF = 'lists/"our" staff.txt'
+
+
+@pytest.fixture
+def people(house):
+    """The same house with a registry of wishes, pinned partners and a list that a directory keeps."""
+    folder = house / "policies"
+    for name in ("policy.json", "draft.json"):
+        text = (folder / name).read_text()
+        head, body = text[:text.index("{")], json.loads(text[text.index("{"):])
+        body["preferences"] = {"file": "preferences.json"}
+        body["lists"]["staff"] = {"kind": "addresses", "file": STAFF}
+        body["rules"].append({"rule": "staff", "when": {"recipient.address": {"in": "staff"}}, "then": {"protect": "everyday"}})
+        (folder / name).write_text(head + json.dumps(body))
+    (folder / STAFF).write_text("# kept by sallyport directory: directory h\nann@hospital.example\n")
+    (folder / "preferences.json").write_text(json.dumps({"version": 1, "preferences": [
+        {"recipient": "pat@example.net", "preference": "plain", "given": "2026-01-01", "by": "desk", "until": "2030-01-01",
+         "warning": "w1"}]}))
+    (folder / "partners.json").write_text(json.dumps({"version": 1, "partners": [
+        {"domain": "lab.example", "match": ["mx.lab.example"]}]}))
+    return house
+
+
+def test_what_people_have_said_since_stands_when_rules_are_taken_back(people):
+    """A version taken back is its rules, lists and texts. What was recorded of people meanwhile is nobody's draft."""
+    config, folder = people / "sallyport.json", people / "policies"
+    before = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+    run("policy", "publish", folder / "draft.json", "--reason", "stricter for labs", "-c", config)
+    run("preference", "remove", "pat@example.net", "--reason", "took it back", "--offline", "-c", config)
+    run("preference", "set", "sam@example.net", "no-mail", "--by", "letter", "--offline", "-c", config)
+    (folder / "partners.json").write_text(json.dumps({"version": 1, "partners": [
+        {"domain": "other.example", "match": ["mx.other.example"]}]}))
+    (folder / STAFF).write_text("# kept by sallyport directory: directory h\nbob@hospital.example\n")
+    (folder / "lists/labs.txt").write_text("other.example\n")
+    stay = {name: (folder / name).read_text() for name in ("preferences.json", "partners.json", STAFF)}
+    [done] = [json.loads(line) for line in run("policy", "rollback", before, "--reason", "labs complained", "-c", config,
+                                               "--json").splitlines()]
+    assert {name: (folder / name).read_text() for name in stay} == stay
+    assert (folder / "lists/labs.txt").read_text() == "lab.example\n"
+    assert '"careful"' in (folder / "policy.json").read_text()
+    assert not (folder / "hipaa-default.json").exists()  # the shipped set is no file of this house
+    live = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+    assert live not in ("", before) and done["after"] == live and done["restored"] == before
+    assert sorted(done["left"]) == sorted(stay)
+    told = json.loads((folder / "published.json").read_text())
+    assert told["event"] == "policy.rolled-back" and told["after"] == live and told["restored"] == before
+    assert "is what is live already" in run("policy", "rollback", before, "--reason", "labs complained", "-c", config)
+    assert f"rules of {before[:16]}" in run("policy", "history", "-c", config)
+    # what came to be is kept too, and can be named
+    run("policy", "publish", folder / "draft.json", "--reason", "stricter for labs", "-c", config)
+    run("policy", "rollback", live, "--reason", "labs complained", "-c", config)
+    assert json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"] == live
+
+
+def test_what_decided_is_kept_before_a_preference_changes(people):
+    config, folder = people / "sallyport.json", people / "policies"
+    for words in (("set", "sam@example.net", "no-mail", "--by", "letter"),
+                  ("remove", "pat@example.net", "--reason", "took it back")):
+        before = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+        run("preference", *words, "--offline", "-c", config)
+        kept = json.loads((folder / f".history/{before}.json").read_text())
+        assert kept["hash"] == before and "preferences.json" in kept["files"]
+        assert json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"] != before
+
+
+def test_what_can_not_be_taken_back_changes_nothing(people):
+    config, folder = people / "sallyport.json", people / "policies"
+    before = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+    run("policy", "publish", folder / "draft.json", "--reason", "stricter for labs", "-c", config)
+    (folder / "layers").mkdir()
+    (folder / "layers/t.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "t"}, "rules": []}))
+    (folder / "lists/labs.txt").write_text("other.example\n")
+    files = {f: f.read_text() for f in folder.rglob("*.*") if f.is_file() and ".history" not in f.parts}
+    done = subprocess.run([PROGRAM, "policy", "rollback", before, "--reason", "labs complained", "-c", config],
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and "layers/t.json" in done.stderr and "nothing was changed" in done.stderr, done.stderr
+    (folder / "preferences.json").write_text("{")  # what stays must go with what comes back
+    run("policy", "rollback", before, "--reason", "labs complained", "-c", config, code=1)
+    (folder / "preferences.json").write_text(files[folder / "preferences.json"])
+    assert {f: f.read_text() for f in files} == files
+    assert not (folder / "hipaa-default.json").exists()
+
+
+def test_each_command_answers_in_json_with_its_exit_code(house):
+    config, folder = house / "sallyport.json", house / "policies"
+    live, draft = folder / "policy.json", folder / "draft.json"
+    before = json.loads(run("policy", "check", live, "--json"))[0]["hash"]
+
+    def ask(*words, code=0):
+        return [json.loads(line) for line in run(*words, "--json", code=code).splitlines()]
+    assert ask("policy", "format", live, "--check", code=1) == [{"file": str(live), "canonical": False, "written": False}]
+    assert ask("policy", "format", live)[0]["written"] and ask("policy", "format", live, "--check")[0]["canonical"]
+    [same] = ask("policy", "diff", live, live)
+    assert same["changes"] == [] and same["before"] == same["after"] == before
+    [tried] = ask("policy", "publish", draft, "--reason", "stricter", "-c", config, "--dry-run")
+    assert [(c["change"], c["after"]["name"]) for c in tried["changes"]] == [("changed", "labs")] and tried["before"] == before
+    [staged] = ask("policy", "publish", draft, "--reason", "stricter", "-c", config, "--stage", "shadow")
+    assert staged["done"] == "staged" and ask("policy", "status", "-c", config)[0]["staged"]["mode"] == "shadow"
+    assert ask("policy", "promote", "--reason", "a quiet week", "-c", config, "--stage", "10%")[0]["done"] == "staged"
+    assert ask("policy", "abort", "--reason", "not now", "-c", config)[0]["done"] == "aborted"
+    [done] = ask("policy", "publish", draft, "--reason", "stricter", "-c", config)
+    assert done == {"done": "published", "before": before, "after": tried["after"]}
+    assert ask("policy", "publish", live, "--reason", "stricter", "-c", config, code=1) == []  # no tests beside it
+    assert ask("policy", "publish", draft, "--reason", "stricter", "-c", config)[0]["done"] == "nothing"
+    assert ask("policy", "rollback", before, "--reason", "labs complained", "-c", config)[0]["done"] == "taken back"
+    assert [h["event"] for h in ask("policy", "history", "-c", config)] == [
+        "policy.staged", "policy.staged", "policy.unstaged", "policy.published", "policy.rolled-back"]
+    [tests] = ask("policy", "test", folder / "draft.test.json")[0]
+    assert tests["passed"] == 1 and tests["failed"] == 0
+    told = subprocess.run([PROGRAM, "policy", "publish", draft, "--reason", "x", "-c", config], capture_output=True, text=True)
+    assert told.returncode == 2 and "say why" in told.stderr
+    for words in (("policy",), ("policy", "check"), ("policy", "diff", live), ("policy", "format", live, "--check", "--stdout"),
+                  ("policy", "replay"), ("policy", "replay", "--days", "1", "--message", "x"), ("policy", "publish")):
+        run(*words, code=2)
+
+
+WRONG = """// a comment before
+{
+  "version": 1, /* two
+  lines */ "extends": "hipaa-default",
+  "ladders": {
+    "mine": {"rungs": ["tls:dane", "portl"], "floor": "tls:dane"}   // here
+  },
+  "rules": [
+    {"rule": "one", "when": {"recipient.domain": {"in": "partnrs"}},
+     "then": {"protect": "mine", "lnae": "bulk"}},
+    {"rule": "two",
+     "when": {"any": [{"phi.clas": "phi"}, {"phi.score": {"at_least": "x"}}]},
+     "then": {"protect": "everydai"}}
+  ],
+  "lists": {"partners": {"kind": "domains", "entries": ["a b"]}}
+}
+"""
+
+
+def test_errors_are_told_at_once_with_place_and_what_would_be_right(tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_text(WRONG)
+    problems = json.loads(run("policy", "check", path, "--json", code=1))[0]["problems"]
+    told = {(p["line"], p["path"]): p["text"] for p in problems if p["severity"] == "error"}
+    for place, says in {(6, "ladders.mine.rungs[1]"): 'did you mean "portal"?',
+                        (9, "rules[0].when.recipient.domain.in"): "partners",
+                        (10, "rules[0].then.lnae"): 'did you mean "lane"?', (12, "rules[1].when.any[0].phi.clas"): '"phi.class"?',
+                        (12, "rules[1].when.any[1].phi.score.at_least"): "number",
+                        (13, "rules[1].then.protect"): '"everyday"?',
+                        (15, "lists.partners.entries[0]"): "expected a domain"}.items():
+        assert says in told.get(place, ""), (place, told)
+    text = subprocess.run([PROGRAM, "policy", "check", path], capture_output=True, text=True).stderr
+    assert f"error: {path}:6: ladders.mine.rungs[1]: " in text and text.count("error: ") == len(told)
+    path.write_text('{"version": 1,\n "extends": "hipaa-default",\n "note": "x"\n "rules": []}')
+    done = subprocess.run([PROGRAM, "policy", "check", path], capture_output=True, text=True)
+    assert done.returncode == 1 and f"{path}:4" in done.stderr, done.stderr
+
+
+def printed(command):
+    """What the guide shows under a command, line by line."""
+    blocks = re.findall(r"^```([a-z]*)\n(.*?)^```$", GUIDE, re.S | re.M)
+    [block] = [b for language, b in blocks if language == "" and f"$ sallyport {command}" in b]
+    lines = block[block.index(f"$ sallyport {command}"):].replace("\\\n", " ").splitlines()
+    until = next((n for n, line in enumerate(lines) if n > 0 and line.startswith("$ ")), len(lines))
+    return shlex.split(lines[0], comments=True)[2:], lines[1:until]
+
+
+SHOWN = {"policies/policy.json": {"version": 1, "extends": "hipaa-default"},
+         "policies/wrong.json": """{
+  "version": 1,
+  "extends": "hipaa-default",
+  // who gets
+  // which
+  // mail is
+  // said by
+  // rules
+  // below
+  //
+  "rules": [
+    {"rule": "labs", "when": {"recipent.domain": "lab.example"}, "then": {"protect": "everday"}}]}
+""",
+         "policies/policy.test.json": {"version": 1, "policy": "policy.json", "cases": [
+             {"name": f"{n}", "when": {"recipient.address": f"pat{n}@example.net"}, "expect": {"rule": "default"}}
+             for n in range(12)]}}
+
+
+@pytest.mark.parametrize("command", ["policy check", "policy test", "policy diff", "explain --policy"])
+def test_the_guide_shows_what_the_commands_print(command, tmp_path):
+    """A line that ends in ... is shown in part; lines between those that are shown may be left out."""
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    words, shown = printed(command)
+    for name, text in SHOWN.items():
+        (tmp_path / name).write_text(text if isinstance(text, str) else json.dumps(text))
+    if command == "policy check":
+        shutil.copy(tmp_path / "policies/wrong.json", tmp_path / "policies/policy.json")
+    if command == "policy diff":
+        rule = {"rule": "phi", "when": {"phi.class": {"at_least": "phi"}}, "then": {"protect": "careful"}}
+        for name, ladder in (("policies/policy.json", "careful"), ("draft.json", "sealed")):
+            (tmp_path / name).write_text(json.dumps({"version": 1, "extends": "hipaa-default",
+                                                     "rules": [{**rule, "then": {"protect": ladder}}]}))
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False)
+    text = done.stdout + done.stderr
+    said = iter(text.splitlines())
+    for line in shown:
+        assert any(s == line or (line.endswith("...") and s.startswith(line[:-3])) for s in said), (line, text)
+    assert shown

@@ -1,12 +1,13 @@
 """The portal: a notice without content, link and mailbox code, reading and downloading, and what scanners can't do."""
+import contextlib
 import email
 import email.message
 import email.policy
 import itertools
 import json
-import os
 import pathlib
 import signal
+import sqlite3
 import ssl
 import time
 
@@ -45,12 +46,12 @@ def start(gateways, sink, policy="test/policies/portal-only.json", *options):
 class Deposited:
     """A message of its own in the portal of a gateway whose mail goes to a sink."""
 
-    def __init__(self, gateway, sink):
+    def __init__(self, gateway, sink, *rcpt_options):
         self.gateway, self.sink, self.seen = gateway, sink, 0
         self.to = f"pat{next(COUNT)}@example.net"
         self.message = letter(self.to)
         with gateway.client(tls=False) as client:
-            client.sendmail("dr@tenant.test", [self.to], self.message)
+            client.sendmail("dr@tenant.test", [self.to], self.message, rcpt_options=list(rcpt_options))
         self.link = link_in(self.next_mail())
         self.token = token_of(self.link)
         self.id = gateway.message_of(email.message_from_bytes(self.message)["Message-ID"])
@@ -60,7 +61,7 @@ class Deposited:
         return [m["data"] for m in self.sink.messages if [to.strip("<>") for to in m["to"]] == [self.to]]
 
     def next_mail(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(self.mails()) <= self.seen:
             assert time.monotonic() < deadline, f"no mail; log ends:\n{self.gateway.log[-2000:]}"
             time.sleep(0.02)
@@ -74,11 +75,25 @@ class Deposited:
 
     def skip_codes(self):
         """Waits for all codes that were sent, which nobody will use."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(self.mails()) < 1 + self.codes_sent():
             assert time.monotonic() < deadline, f"no mail; log ends:\n{self.gateway.log[-2000:]}"
             time.sleep(0.02)
         self.seen = len(self.mails())
+
+    def reports(self):
+        """The fields of each report to the sender: RFC 3464."""
+        return [dict(part.get_payload()[1].items())
+                for m in self.sink.messages if [to.strip("<>") for to in m["to"]] == ["dr@tenant.test"]
+                for part in email.message_from_bytes(m["data"]).walk()
+                if part.get_content_type() == "message/delivery-status"]
+
+    def wait_report(self, count):
+        deadline = time.monotonic() + 60
+        while len(self.reports()) < count:
+            assert time.monotonic() < deadline, f"{self.reports()}; log ends:\n{self.gateway.log[-2000:]}"
+            time.sleep(0.05)
+        return self.reports()[count - 1]
 
     def code(self):
         return code_in(self.next_mail())
@@ -95,7 +110,7 @@ class Deposited:
 
     def wait_events(self, name, count):
         """The ledger writes an access down before the page is answered, and its line a moment later."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(self.events(name)) < count:
             assert time.monotonic() < deadline, self.events(name)
             time.sleep(0.02)
@@ -257,7 +272,7 @@ def test_limits_and_sessions_outlive_a_restart(gateways, sinks):
     deposited.code()
     before = deposited.gateway.pids("portal")
     deposited.gateway.kill("portal")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if deposited.gateway.pids("portal") not in ([], before) and https.ask("GET", path, cookie=cookie).status == 200:
@@ -279,14 +294,104 @@ def test_no_record_no_access(alone):
     https = Https(deposited.gateway)
     asked = https.ask("POST", "/code", {"token": deposited.token})
     code = deposited.code()
-    for pid in deposited.gateway.pids("ledger"):
-        os.kill(pid, signal.SIGSTOP)
+    deposited.gateway.kill("ledger", signal.SIGSTOP)
     try:
         assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status == 503
     finally:
-        for pid in deposited.gateway.pids("ledger"):
-            os.kill(pid, signal.SIGCONT)
+        deposited.gateway.kill("ledger", signal.SIGCONT)
     assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status == 303
+
+
+def test_who_asked_hears_that_it_was_opened_once(gateways, sinks):
+    """`relayed` when the notice is accepted, `delivered` at the first opening, and nothing behind that; the portal dies
+    between the opening and the report."""
+    sink = sinks()
+    deposited = Deposited(start(gateways, sink), sink, "NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;first@example.test")
+    gateway = deposited.gateway
+    assert deposited.wait_report(1)["Action"] == "relayed"
+    assert b"waits in the secure portal" in sink.messages[-1]["data"]
+    https = Https(gateway)
+    asked = https.ask("POST", "/code", {"token": deposited.token})
+    code = deposited.code()
+    gateway.kill("relay", signal.SIGSTOP)  # which takes no report until it goes on
+    try:
+        assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status == 303
+        gateway.restart("portal")
+    finally:
+        gateway.kill("relay", signal.SIGCONT)
+    told = deposited.wait_report(2)
+    assert (told["Action"], told["Status"]) == ("delivered", "2.0.0")
+    assert told["Original-Recipient"] == "rfc822; first@example.test" and deposited.to in told["Final-Recipient"]
+    report = sink.messages[-1]["data"]
+    assert b"have opened your message" in report and SECRET.encode() not in report and b"Monday" not in report
+    deposited.skip_codes()
+    deposited.enter(Https(gateway))
+    gateway.restart("portal")
+    deposited.wait_events("portal.opened", 2)
+    gateway.wait_record("dsn.sent", message=deposited.id, action="delivered")
+    sent = [r for r in gateway.records() if r["event"] == "dsn.sent" and r["message"] == deposited.id]
+    notices = [r for r in gateway.records() if r["event"] == "dsn.sent" and r["action"] == "relayed"]
+    assert len(notices) == 1 and [r["action"] for r in sent if r["action"] != "relayed"] == ["delivered"]
+    assert len(deposited.reports()) == 2
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def rows(gateway, sql):
+    store = pathlib.Path(gateway.info["config"]).parent.parent / "state/portal/portal.db"
+    with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as db:
+        return db.execute(sql).fetchall()
+
+
+def test_a_report_that_may_be_the_second_says_so(gateways, sinks):
+    """The relay has queued the report and dies, and the portal with it, before that has heard of it: the next one
+    asks again, of a relay that knows nothing. Both mails are one to the sender's program; the audit tells which may be the
+    second."""
+    sink = sinks()
+    deposited = Deposited(start(gateways, sink), sink, "NOTIFY=SUCCESS,FAILURE")
+    gateway, https = deposited.gateway, Https(deposited.gateway)
+    deposited.wait_report(1)
+    asked = https.ask("POST", "/code", {"token": deposited.token})
+    code = deposited.code()
+    gateway.kill("relay", signal.SIGSTOP)
+    assert https.ask("POST", "/open", {"code": code}, cookie_of(asked)).status == 303
+    deadline = time.monotonic() + 60
+    while rows(gateway, "SELECT count(*) FROM dues WHERE asked") != [(1,)]:
+        assert time.monotonic() < deadline, "the portal asks for no report"
+        time.sleep(0.02)
+    https.ask("GET", "/p")  # a turn of its loop later it has asked
+    gateway.kill("portal", signal.SIGSTOP)  # and will not hear the answer
+    gateway.kill("relay", signal.SIGCONT)
+    first = deposited.wait_report(2)
+    gateway.restart("relay")  # first: else the next portal asks one that remembers
+    gateway.kill("portal", signal.SIGKILL)
+    second = deposited.wait_report(3)
+    assert first["Action"] == second["Action"] == "delivered"
+    told = [m["data"] for m in sink.messages if [to.strip("<>") for to in m["to"]] == ["dr@tenant.test"]][1:]
+    assert len({email.message_from_bytes(data)["Message-ID"] for data in told}) == 1
+    marked = gateway.wait_record("message.accepted", possibly_repeated=True)
+    sent = [r["message"] for r in gateway.records() if r["event"] == "message.accepted" and r["to"] == ["dr@tenant.test"]]
+    assert len(sent) == 3 and sent[2] == marked["message"] and marked["parent"] == deposited.id
+    settled = [gateway.wait_record("message.settled", message=message) for message in sent]
+    assert settled[2]["duplicates_possible"] and not settled[0]["duplicates_possible"]
+    gateway.wait_record("dsn.sent", message=deposited.id, action="delivered")
+    recorded = [r for r in gateway.records() if r["event"] == "dsn.sent" and r["message"] == deposited.id
+                and r["action"] == "delivered"]
+    assert len(recorded) == 1
+
+
+def test_a_notice_that_came_back_is_the_last_word(gateways, sinks):
+    """The sender has heard `failed`: the portal owes no second report of the package."""
+    sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 no" if b"example.net" in line else "250 2.1.5 ok"})
+    gateway = start(gateways, sink)
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", ["gone@example.net"], letter("gone@example.net"),
+                        rcpt_options=["NOTIFY=SUCCESS,FAILURE"])
+    returned = gateway.wait_record("dsn.sent")
+    assert returned["action"] == "failed"
+    deadline = time.monotonic() + 60
+    while (found := rows(gateway, "SELECT (SELECT count(*) FROM packages), (SELECT count(*) FROM reports)")) != [(1, 0)]:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
 
 
 def test_an_expired_package_is_gone(gateways, sinks, tmp_path):
@@ -296,14 +401,16 @@ def test_an_expired_package_is_gone(gateways, sinks, tmp_path):
     sink = sinks()
     deposited = Deposited(start(gateways, sink, policy), sink)
     gateway, token = deposited.gateway, deposited.token
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while Https(gateway).ask("POST", "/code", {"token": token}).status != 410:
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert b"expired" in Https(gateway).ask("POST", "/code", {"token": token}).content
+    told = deposited.wait_report(1)  # without NOTIFY a sender hears of failures: RFC 3461 4.1
+    assert (told["Action"], told["Status"]) == ("failed", "5.4.7") and deposited.to in told["Final-Recipient"]
     unread = gateway.wait_record("portal.expired-unread", 90)
     # the queue's own copy goes, too, when its segment does: its record says nothing of copies elsewhere
-    destroyed = gateway.wait_record("content.destroyed", 10, message=unread["message"], copies_left=[])
+    destroyed = gateway.wait_record("content.destroyed", 60, message=unread["message"], copies_left=[])
     assert destroyed["how"] == "key-destroyed"
     packages = pathlib.Path(gateway.info["config"]).parent.parent / "state/portal/packages"
     assert list(packages.iterdir()) == []

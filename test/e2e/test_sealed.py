@@ -1,6 +1,7 @@
 """S/MIME and PGP/MIME end to end: keys imported by the command line, mail opened by openssl and gpg, the audit's word."""
 import json
 import pathlib
+import smtplib
 
 import pytest
 
@@ -114,3 +115,41 @@ def test_a_protected_subject_is_nowhere_outside(module_gateways, people):
     inner = people["rsa"].verify(people["rsa"].open(data), gateway.info["ca"])
     assert f"Subject: About {MARKER}".encode() in inner and b"HP-Outer: Subject: Secure message" in inner
     assert all(MARKER not in str(record) for record in gateway.records()) and MARKER not in gateway.log
+
+
+def test_no_line_outside_is_longer_than_a_host_must_take(module_gateways, people, tmp_path):
+    """Folded where there is white space. A word that can't be folded keeps the sealed rungs from the message."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({
+        "version": 1, "settings": {"floor": "sealed", "expire": "10m", "dkim_selector": "gw1",
+                                   "portal": {"expires": "30d", "login": ["code"], "notify_floor": "plain"}},
+        "rules": [{"rule": "or-portal", "when": {"recipient.address": "ec@sealed.test"},
+                   "then": {"protect": {"rungs": ["smime", "portal"], "floor": "sealed", "at_end": "return"}}}],
+        "default": {"protect": {"rungs": ["smime"], "floor": "sealed", "at_end": "return"}}}))
+    sink = Sink()
+    gateway = module_gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", policy)
+    for name in ("rsa", "ec"):
+        gateway.run("keys", "import", str(people[name].certificate))
+
+    def make(references, recipient):
+        return mail.make("z" * 3000 + "\r\n" + TEXT, [recipient], extra=f"References: {references}\r\n")
+
+    ids = [f"<{n}@hospital.example>" for n in range(200)]
+    message, message_id = make(" ".join(ids), "rsa@sealed.test")
+    gateway.send(message, ["rsa@sealed.test"])
+    settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+    assert settled["recipients"][0]["rung"] == "smime"
+    data = next(m["data"] for m in sink.messages if message_id.encode() in m["data"])
+    assert max(map(len, data.split(b"\r\n"))) <= 998
+    outside = data.split(b"\r\n\r\n", 1)[0].replace(b"\r\n ", b" ")
+    assert b"References: " + " ".join(ids).encode() in outside
+    assert TEXT.encode() in people["rsa"].open(data)
+
+    message, _ = make(f"<{'w' * 1500}@x>", "rsa@sealed.test")
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        gateway.send(message, ["rsa@sealed.test"])
+    assert refused.value.smtp_code == 554 and b"5.6.0" in refused.value.smtp_error
+    message, message_id = make(f"<{'w' * 1500}@x>", "ec@sealed.test")
+    gateway.send(message, ["ec@sealed.test"])
+    gateway.wait_record("portal.deposited", message=gateway.message_of(message_id))
+    sink.stop()

@@ -1,22 +1,24 @@
 """What a place may be asked: throttling, a breaker, rates, lanes, tenants' shares, our addresses, recipients a transaction."""
 import json
-import os
 import pathlib
 import shutil
-import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from lab import mail
+from lab.browser import Https, code_in, link_in, token_of
 from lab.gateway import ROOT
 
 POLICY = {
     "version": 1,
-    "settings": {"floor": "plain", "expire": "1d"},
-    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
-    "rules": [{"rule": "news", "when": {"sender.address": "news@tenant.test"}, "then": {"protect": "relay", "lane": "bulk"}},
+    "settings": {"floor": "plain", "expire": "1d", "portal": {"notify_floor": "plain"}},
+    "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
+                "pickup": {"rungs": ["portal"], "floor": "sealed"}},
+    "rules": [{"rule": "pickup", "when": {"recipient.domain": "pickup.example"}, "then": {"protect": "pickup"}},
+              {"rule": "news", "when": {"sender.address": "news@tenant.test"}, "then": {"protect": "relay", "lane": "bulk"}},
               {"rule": "code", "when": {"sender.address": "code@tenant.test"}, "then": {"protect": "relay", "lane": "urgent"}}],
     "default": {"protect": "relay"}}
 
@@ -35,8 +37,7 @@ def place(gateways, sinks, tmp_path):
         (pathlib.Path(gateway.info["policy"]).parent / "sites.json").write_text(json.dumps({"version": 1, **table}))
         done = subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-        os.kill(gateway.info["pid"], signal.SIGHUP)
-        gateway.wait_record("audit.started", generation=2)
+        gateway.reload()
         return gateway, sink
     return make
 
@@ -84,19 +85,39 @@ def test_a_peer_that_throttles_gets_half_and_later_all_again(place):
 
 
 def test_a_table_says_what_a_reply_means(place):
-    answers = iter(["450 4.7.1 Greylisted, come again", "451 4.7.500 Server busy"])
+    answers, looked = iter(["450 4.7.1 Greylisted, come again", "451 4.7.500 Server busy"]), threading.Event()
+
+    def dot(data):
+        reply = next(answers, "250 2.0.0 taken")
+        if reply.startswith("451"):
+            looked.wait(60)
+        return reply
     gateway, sink = place({"default": {"throttle": [{"text": "greylist", "do": "ignore"}]},
                            "sites": {"big": {"mx": ["127.0.0.1"], "throttle": [
-                               {"reply": 451, "status": "4.7.500", "do": "pause", "for": "3s"}]}}},
-                          replies={"DOT": lambda data: next(answers, "250 2.0.0 taken")})
+                               {"reply": 451, "status": "4.7.500", "do": "pause", "for": "6s"}]}}}, replies={"DOT": dot})
     submit(gateway)
     first = gateway.wait_record("delivery.attempted", reply="450 4.7.1")
     assert [s["throttled"] for s in sites(gateway)] == [0]
+    looked.set()
     gateway.wait_record("delivery.attempted", reply="451 4.7.500", message=first["message"])
     paused = time.monotonic()
     site = sites(gateway)[0]
-    assert site["site"] == "big" and site["throttled"] == 1 and 0 < site["next_ms"] <= 3000, site
+    assert site["site"] == "big" and site["throttled"] == 1 and 0 < site["next_ms"] <= 6000, site
     assert sink.wait_for(1)[0]["time"] - paused > 1.5  # it is tried again after half a second else
+
+
+def test_what_a_reply_of_several_lines_says_is_understood(place):
+    """As Google says it: what it means in the first line, a link in the last."""
+    lines = "421-4.7.0 [192.0.2.1 15] This is an unusual rate of\r\n421-4.7.0 unsolicited mail.\r\n421 4.7.0 go there"
+    answers = iter([lines])
+    gateway, sink = place({"default": {"throttle": [{"reply": 421, "text": "unusual rate of unsolicited", "do": "pause",
+                                                     "for": "6s"}]}},
+                          replies={"DOT": lambda data: next(answers, "250 2.0.0 taken")})
+    submit(gateway)
+    gateway.wait_record("delivery.attempted", reply="421 4.7.0")
+    paused, site = time.monotonic(), sites(gateway)[0]
+    assert site["throttled"] >= 1 and 0 < site["next_ms"] <= 6000, json.dumps(site)
+    assert sink.wait_for(1)[0]["time"] - paused > 1.5
 
 
 def test_a_dead_host_rests_is_probed_and_comes_back(place, sinks):
@@ -109,7 +130,7 @@ def test_a_dead_host_rests_is_probed_and_comes_back(place, sinks):
     assert "hop.unreachable" in gateway.run("queue", "sites").stdout
     back = sinks(port=dead.port)
     back.wait_for(3, 60)
-    assert '"hop.recovered"' in gateway.log
+    until(lambda: '"hop.recovered"' in gateway.log)
     down = gateway.wait_record("transport.unreachable", host=dead.address)
     assert down["why"] == "hop.unreachable" and down["for_ms"] > 0
     assert gateway.wait_record("transport.recovered", host=dead.address)["seq"] > down["seq"]
@@ -144,6 +165,56 @@ def test_a_tenant_with_much_does_not_delay_anothers_one(place, tmp_path):
     number = [m["from"] for m in got].index("dr@clinic.test")
     assert number <= before + 9, f"{before} were there before it, and it came as number {number}"
     sink.wait_for(41, 60)
+
+
+def test_a_tenants_rate_binds_him_and_nobody_else(place, tmp_path):
+    other = tmp_path / "clinic.json"
+    other.write_text(json.dumps({"tenant": "clinic", "domains": ["clinic.test"], "postmaster": "postmaster@clinic.test",
+                                 "proofs": {"networks": ["127.0.0.0/8"]}}))
+    gateway, sink = place({"tenants": {"clinic": {"messages_per_minute": 120}}}, "--tenant", other)
+    submit(gateway, 16, "dr@clinic.test", ["b@example.net"])
+    submit(gateway, 16)
+    got = sink.wait_for(32, 60)
+    clinics, others = ([m["time"] for m in got if (m["from"] == "dr@clinic.test") == is_clinic] for is_clinic in (True, False))
+    assert len(clinics) == len(others) == 16
+    assert clinics[-1] - clinics[0] > 15 * 0.5 * 0.95, f"16 messages in {clinics[-1] - clinics[0]} s"
+    assert others[-1] < clinics[-1] and others[-1] - others[0] < 5, f"the other's 16 took {others[-1] - others[0]} s"
+
+
+def test_a_rate_is_the_gateways_and_not_each_relays(place, sinks, tmp_path):
+    """Two relays have half of it each: what a place may be sent, and what a tenant may send."""
+    sink = sinks()
+    other = tmp_path / "clinic.json"
+    other.write_text(json.dumps({"tenant": "clinic", "domains": ["clinic.test"], "postmaster": "postmaster@clinic.test",
+                                 "proofs": {"networks": ["127.0.0.0/8"]}}))
+    gateway, sink = place({"sites": {"slow": {"domains": ["slow.example"], "messages_per_minute": 240}},
+                           "tenants": {"clinic": {"messages_per_minute": 240}}}, "--tenant", other, "--workers", "2",
+                          "--route", f"slow.example=127.0.0.1:{sink.port}", sink=sink)
+    for _ in range(20):  # each by a connection of its own, so that both relays get some
+        submit(gateway, 1, "dr@clinic.test", ["b@example.net"])
+        submit(gateway, 1, recipients=["b@slow.example"])
+    got = sink.wait_for(40, 60)
+    shards = {r["journal"]["shard"] for r in gateway.records() if r["event"] == "message.accepted"}
+    assert len(shards) == 2, "one relay got all"
+    for wanted in ("dr@clinic.test", "dr@tenant.test"):
+        times = [m["time"] for m in got if m["from"] == wanted]
+        # ten a relay at best, half a second between two of them
+        assert len(times) == 20 and times[-1] - times[0] > 9 * 0.5 * 0.95, f"{wanted}: 20 in {times[-1] - times[0]} s"
+
+
+def test_a_code_of_the_portal_overtakes_what_waits(place):
+    """Somebody sits before the page and waits for it: no rule has to say so."""
+    gateway, sink = place({"default": {"messages_per_minute": 120}})
+    submit(gateway, recipients=["pat@pickup.example"])
+    notice = sink.wait_for(1)[0]
+    submit(gateway, 30)
+    asked = Https(gateway).ask("POST", "/code", {"token": token_of(link_in(notice["data"]))})
+    assert asked.status == 200
+    before = len(sink.messages)
+    got = sink.wait_for(before + 4, 60)
+    number = next((n for n, m in enumerate(got) if m["to"] == ["pat@pickup.example"] and n > 0), None)
+    assert number is not None and number <= before + 2, f"{before} were there before it, and it came as number {number}"
+    assert code_in(got[number]["data"]) and len(sink.messages) < 32
 
 
 def test_mail_leaves_from_the_addresses_of_its_pool(place, tmp_path):

@@ -1,7 +1,7 @@
 """Addresses that are not tried: who puts them on the list, what becomes of mail to them, and that a restart forgets none."""
 import pytest
 
-from lab import mail
+from lab import mail, wait
 
 PLAIN = "test/policies/relay-plain.json"
 
@@ -46,8 +46,8 @@ def test_an_address_that_does_not_exist_is_left_alone(plain, sinks):
     assert not [a for a in asked if b"NOBODY" in a]
     tried = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == second and r["n"] == [0]]
     assert tried[0]["why"] == "delivery.suppressed" and tried[0]["outcome"] == "failed"
-    dsn = [m for m in sink.messages if b"multipart/report" in m["data"]][-1]
-    assert b"Status: 5.1.1" in dsn["data"] and b"delivery.suppressed" in dsn["data"]
+    dsn = sink.wait_for_one(lambda m: b"multipart/report" in m["data"] and b"delivery.suppressed" in m["data"])
+    assert b"Status: 5.1.1" in dsn["data"]
 
 
 def test_an_administrator_adds_and_removes(plain, sinks):
@@ -74,8 +74,7 @@ def test_its_time_runs_out(plain, sinks):
     finals(gateway, submit(gateway, "nobody@example.net"))
     until = gateway.wait_record("list.changed", change="added")["until"]
     sink.replies = {}
-    while gateway.json("suppression", "list")["addresses"]:
-        pass
+    wait.until(lambda: not gateway.json("suppression", "list")["addresses"])
     late = submit(gateway, "nobody@example.net")
     assert finals(gateway, late) == ["delivered"]
     assert gateway.wait_record("message.accepted", message=late)["time"] >= until

@@ -32,6 +32,37 @@ def run(program, config, *words):
     return subprocess.run([program, "tenant", *words, "-c", config], capture_output=True, text=True, timeout=60)
 
 
+STEPS = {
+    "--m365": [
+        r'New-OutboundConnector -Name "Sallyport" -ConnectorType Partner -UseMXRecord \$false -SmartHosts gw1\.example\.org '
+        r"-TlsSettings DomainValidation -TlsDomain gw1\.example\.org -IsTransportRuleScoped \$true\b",
+        r'New-TransportRule -Name "Sallyport" -SentToScope NotInOrganization -SetHeaderName X-Sallyport-Tenant '
+        r'-SetHeaderValue SECRET -RouteMessageOutboundConnector "Sallyport" -StopRuleProcessing \$true\b',
+        r'Then add "tenant_id" to "proofs": \(Get-OrganizationConfig\)\.ExternalDirectoryOrganizationId'],
+    "--google": [
+        r'Hosts: add a route "Sallyport" to gw1\.example\.org, port 25; require TLS, a CA-signed certificate and its host name\.',
+        r"rule for outbound mail: add the custom header X-Sallyport-Tenant with the value SECRET and change the route to "
+        r'"Sallyport"\.', r"Authenticate email: DKIM must be on for the domain\."],
+}
+RECORDS = [r"In the DNS of hospital\.example:", r"SPF: put a:gw1\.example\.org into the record v=spf1 of hospital\.example\b",
+           r'DKIM: sallyport\._domainkey\.hospital\.example TXT "v=DKIM1; k=rsa; p=MII',
+           r'MTA-STS, for mail that comes to you: _mta-sts\.hospital\.example TXT "v=STSv1; id=1", and the policy at '
+           r"https://mta-sts\.hospital\.example/\.well-known/mta-sts\.txt\b"]
+
+
+def assert_steps(provider, printed, secret):
+    """Each step once, whole, in this order; a command may go on behind a backslash. None of the other provider's."""
+    words = " ".join(printed.replace("\\\n", " ").split())
+    at = 0
+    for step in STEPS[provider] + RECORDS:
+        found = list(re.finditer(step.replace("SECRET", secret), words))
+        assert len(found) == 1 and found[0].start() >= at, step
+        at = found[0].end()
+    for other in {"--m365": ("Google", "Hosts:"), "--google": ("PowerShell", "New-", "ExternalDirectory")}[provider]:
+        assert other not in words
+    assert words.count(secret) == 1
+
+
 @pytest.mark.parametrize("provider", ["--m365", "--google"])
 def test_a_tenant_is_added_once(program, config, provider):
     done = run(program, config, "add", "hospital", provider, "hospital.example")
@@ -43,13 +74,52 @@ def test_a_tenant_is_added_once(program, config, provider):
     assert secret not in path.read_text() and path.stat().st_mode & 0o007 == 0
     assert "gw1.example.org" in done.stdout and "sallyport._domainkey.hospital.example" in done.stdout
     assert ("New-OutboundConnector" in done.stdout) == (provider == "--m365")
+    key = config.parent / "keys/dkim-hospital.key"
+    assert made["dkim"] == {"domain": "hospital.example", "selector": "sallyport", "key": "keys/dkim-hospital.key"}
+    assert key.stat().st_mode & 0o777 == 0o600 and b"PRIVATE KEY" in key.read_bytes() and "PRIVATE" not in done.stdout
+    strings = re.search(r"sallyport\._domainkey\.hospital\.example  TXT (.*)", done.stdout).group(1)
+    record = "".join(re.findall(r'"([^"]*)"', strings))
+    dns = subprocess.run([program, "dkim", "dns", "--json", "-c", config], capture_output=True, text=True, timeout=60)
+    assert [r["value"] for r in json.loads(dns.stdout)] == [record] and record.startswith("v=DKIM1; k=rsa; p=MII")
+    if provider == "--m365":
+        rule = done.stdout[done.stdout.index("New-TransportRule"):done.stdout.index("-StopRuleProcessing")]
+        assert "-SentToScope NotInOrganization" in rule and f"-SetHeaderValue {secret}" in rule
+        assert "FromScope" not in rule and "ExceptIf" not in rule  # nothing leaves round the gateway by what a sender writes
+    assert_steps(provider, done.stdout, secret)
     before = path.read_bytes()
     again = run(program, config, "add", "hospital", provider, "hospital.example")
     assert again.returncode == 1 and "it is there already" in again.stderr
     assert path.read_bytes() == before
+    kept = key.read_bytes()
+    path.unlink()  # a tenant that comes back keeps the key that is published
+    assert record in run(program, config, "add", "hospital", provider, "hospital.example").stdout.replace('" "', "")
+    assert key.read_bytes() == kept
     shown = run(program, config, "show", "hospital")
     assert shown.returncode == 0 and "all of these together" in shown.stdout and "null sender: on" in shown.stdout
     assert "hospital.example" in run(program, config, "list").stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")
+def test_what_root_adds_is_the_owners_of_the_settings(program, config):
+    """A gateway that runs as somebody else reads the file and the key."""
+    for path in (config.parent, config, config.parent / "tenants"):
+        os.chown(path, 4711, 4712)
+    done = run(program, config, "add", "hospital", "--m365", "hospital.example")
+    assert done.returncode == 0, done.stderr
+    for name, mode in (("keys", 0o700), ("keys/dkim-hospital.key", 0o600), ("tenants/hospital.json", 0o640)):
+        made = (config.parent / name).stat()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (4711, 4712, mode), name
+    os.chown(config.parent / "keys", 0, 0)  # one that is there stays whose it is
+    assert run(program, config, "add", "ward", "--m365", "ward.example").returncode == 0
+    assert (config.parent / "keys").stat().st_uid == 0
+
+
+def test_mail_of_the_onmicrosoft_domain_is_the_tenants(program, config):
+    done = run(program, config, "add", "x", "--m365", "a.test", "--onmicrosoft", "a.onmicrosoft.com")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((config.parent / "tenants/x.json").read_text())
+    assert made["senders"]["onmicrosoft"] == "a.onmicrosoft.com"
+    assert made["proofs"]["originator_org"] == ["a.test", "a.onmicrosoft.com"]
 
 
 @pytest.mark.parametrize("words", [

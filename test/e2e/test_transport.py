@@ -2,7 +2,6 @@
 import hashlib
 import http.server
 import json
-import os
 import pathlib
 import signal
 import ssl
@@ -214,8 +213,7 @@ def pin(gateway, partners):
     file = pathlib.Path(gateway.info["policy"]).parent / "partners.json"
     file.write_text(json.dumps({"version": 1, "partners": partners}))
     assert subprocess.run([gateway.info["program"], "check", "-c", gateway.info["config"]], capture_output=True).returncode == 0
-    os.kill(gateway.info["pid"], signal.SIGHUP)
-    gateway.wait_record("audit.started", generation=2)
+    gateway.reload()
 
 
 def test_a_partner_is_what_its_entry_says(lab, gateways, sinks):

@@ -67,7 +67,23 @@ static bool is_mail(struct sp_bytes m)
     return m.len > 2 && m.ptr[m.len - 1] == '\n';
 }
 
-/* The library refuses a message without exactly one From, and one whose From it can't read as a mailbox. */
+/* A semicolon in the name, or a tab between it and its colon: the library knows neither. */
+static bool has_odd_name(const struct sp_header *h)
+{
+    struct sp_field f;
+
+    for (size_t at = 0; sp_header_next(h, &at, &f);) {
+        struct sp_bytes front =
+            sp_bytes_slice(f.raw, 0, sp_bytes_find(f.raw, ':')); /* all of it, if there is none */
+
+        if (sp_bytes_find(front, ';') != SIZE_MAX || sp_bytes_find(front, '\t') != SIZE_MAX)
+            return true;
+    }
+    return false;
+}
+
+/* The library refuses a message without exactly one From, and one whose From it can't read as a mailbox. In a header it takes
+ * VT and FF for white space, which they are not (RFC 6376 section 2.8). */
 static bool is_verifiable(struct sp_bytes message)
 {
     struct sp_address a;
@@ -75,7 +91,9 @@ static bool is_verifiable(struct sp_bytes message)
     struct sp_field f;
 
     return sp_header_parse(message, true, &h) == SP_OK && h.has_blank && h.count < 100 &&
-           sp_header_count(&h, SP_LIT("from")) == 1 &&
+           sp_bytes_find(sp_bytes_slice(message, 0, h.body_at), '\v') == SIZE_MAX &&
+           sp_bytes_find(sp_bytes_slice(message, 0, h.body_at), '\f') == SIZE_MAX &&
+           !has_odd_name(&h) && sp_header_count(&h, SP_LIT("from")) == 1 &&
            sp_header_count(&h, SP_LIT("dkim-signature")) == 0 &&
            sp_header_find(&h, SP_LIT("from"), 0, &f) && f.value.len < 200 &&
            sp_bytes_find(f.value, '(') == SIZE_MAX &&

@@ -16,6 +16,7 @@
 #include "jobs/scan.h"
 #include "jobs/seal.h"
 #include "jobs/submit.h"
+#include "jobs/wishes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -57,20 +58,23 @@ PLAIN(fetch_reply)
 LISTS(posture)
 LISTS(suppress)
 LISTS(contacts)
+LISTS(wishes)
 PLAIN(report_request)
 LISTS(report_reply)
 PLAIN(bounce_request)
 LISTS(bounce_reply)
 PLAIN(origin_request)
 PLAIN(origin_reply)
+PLAIN(returned_request)
 
 static bool (*const codecs[])(struct sp_bytes, struct sp_arena *, struct sp_buf *) = {
-    try_scan_request,    try_scan_reply,    try_seal_request,   try_seal_reply,
-    try_deposit_request, try_deposit_reply, try_keys_request,   try_keys_reply,
-    try_command_request, try_command_reply, try_act_request,    try_submit_request,
-    try_submit_reply,    try_fetch_request, try_fetch_reply,    try_posture,
-    try_report_request,  try_report_reply,  try_suppress,       try_contacts,
-    try_bounce_request,  try_bounce_reply,  try_origin_request, try_origin_reply,
+    try_scan_request,     try_scan_reply,    try_seal_request,   try_seal_reply,
+    try_deposit_request,  try_deposit_reply, try_keys_request,   try_keys_reply,
+    try_command_request,  try_command_reply, try_act_request,    try_submit_request,
+    try_submit_reply,     try_fetch_request, try_fetch_reply,    try_posture,
+    try_report_request,   try_report_reply,  try_suppress,       try_contacts,
+    try_bounce_request,   try_bounce_reply,  try_origin_request, try_origin_reply,
+    try_returned_request, try_wishes,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -49,7 +49,7 @@ class Browser:
         self.find(selector).click()
         self.wait(lambda d: d.find_element(By.TAG_NAME, "html").id != page)
 
-    def wait(self, condition, seconds=20):
+    def wait(self, condition, seconds=60):
         return WebDriverWait(self.driver, seconds, poll_frequency=0.05,
                              ignored_exceptions=[Exception]).until(condition)
 

@@ -1,4 +1,5 @@
 """An instance of Sallyport as an object, brought up by scripts/instance like everywhere else."""
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,10 @@ import smtplib
 import ssl
 import subprocess
 import time
+
+from . import ports
+from .jitter import Jitter
+from .wait import until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -26,15 +31,19 @@ class Gateway:
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         self.info = json.loads(done.stdout)
+        for name in ("smtp", "smtps", "portal", "admin"):  # also while it is started anew
+            ports.mark(self.info[name]["port"])
+        self.jitter = Jitter(lambda: self.info["pid"])
         return self
 
     def stop(self):
+        self.jitter.stop()
         done = subprocess.run([*self.prefix, ROOT / "scripts/instance", "stop", self.folder], env=self.environment,
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         if self.process is not None:
-            self.process.wait(10)
+            self.process.wait(60)
         self.check_log()
 
     def check_log(self):
@@ -53,6 +62,7 @@ class Gateway:
                                             stderr=log, env=self.environment, start_new_session=True)
         self.info["pid"] = self.process.pid
         (self.folder / "pid").write_text(str(self.process.pid))
+        self.jitter = Jitter(lambda: self.info["pid"])
         deadline = time.monotonic() + 60
         while self.log.count('"supervisor.ready"') == ready:
             assert self.process.poll() is None and time.monotonic() < deadline, self.log[-3000:]
@@ -87,13 +97,20 @@ class Gateway:
 
     def records(self):
         """All audit records written so far, but a line that is being written now."""
-        path = pathlib.Path(self.info["audit"])
-        if not path.exists():
-            return []
-        lines = path.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
+        while True:
+            files = self.audit_files()
+            with contextlib.suppress(FileNotFoundError):  # one whose time is over
+                lines = [line for path in files for line in path.read_bytes().split(b"\n")[:-1]]
+                if self.audit_files() == files:  # none has given way meanwhile
+                    return [json.loads(line) for line in lines]
 
-    def wait_record(self, event, seconds=30, **fields):
+    def audit_files(self):
+        """The audit file behind those that have ended (and were not compressed)."""
+        path = pathlib.Path(self.info["audit"])
+        ended = sorted(f for f in path.parent.glob(f"{path.name}.*") if f.suffix[1:].isdigit())
+        return ended + [path] * path.exists()
+
+    def wait_record(self, event, seconds=60, **fields):
         """The first record of this event that has these fields."""
         deadline = time.monotonic() + seconds
         while True:
@@ -105,7 +122,7 @@ class Gateway:
                 raise TimeoutError(f"no {event} {fields}; records: {seen}; log ends:\n{self.log[-3000:]}")
             time.sleep(0.05)
 
-    def message_of(self, message_id, seconds=30):
+    def message_of(self, message_id, seconds=60):
         """Our id of the message with this Message-ID."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -126,6 +143,26 @@ class Gateway:
     def json(self, *words):
         return json.loads(self.run(*words, "--json").stdout)
 
+    # ---- reloading ----
+
+    def generations(self):
+        """Each configuration that a relay has taken, by its number, since the last start."""
+        lines = [json.loads(line) for line in self.log.rpartition('"supervisor.ready"')[2].splitlines()[1:]
+                 if '"role.reloaded"' in line and '"relay"' in line and line.endswith("}")]
+        return [line["generation"] for line in lines]
+
+    def reload(self):
+        """Has its files read anew, and waits until the ledger and each relay have taken what lies in them."""
+        started, relays = sum(r["event"] == "audit.started" for r in self.records()), len(self.pids("relay"))
+        before = max(self.generations(), default=1)
+
+        def all_have_it():
+            newest = max(taken := self.generations(), default=1)
+            return newest > before and taken.count(newest) == relays
+        os.kill(self.info["pid"], signal.SIGHUP)
+        until(lambda: sum(r["event"] == "audit.started" for r in self.records()) > started, what=lambda: self.log[-3000:])
+        until(all_have_it, what=lambda: self.log[-3000:])
+
     # ---- breaking ----
 
     def pids(self, role):
@@ -145,9 +182,10 @@ class Gateway:
 
     def kill(self, role, number=signal.SIGKILL):
         for pid in self.pids(role):
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # one that was just ending when it was listed
+                self.jitter.kill(pid, number)
 
-    def restart(self, role, number=signal.SIGKILL, seconds=30):
+    def restart(self, role, number=signal.SIGKILL, seconds=60):
         """Kills a role and waits until others run in the place of those killed."""
         before = set(self.pids(role))
         self.kill(role, number)

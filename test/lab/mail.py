@@ -25,11 +25,14 @@ class SmimePerson:
     def __init__(self, folder, address, algorithm="rsa:2048"):
         base = pathlib.Path(folder) / address
         self.address, self.certificate, self.key = address, base.with_suffix(".pem"), base.with_suffix(".key")
+        names = f"email.1={address}" if address.isascii() else f"otherName.1=1.3.6.1.5.5.7.8.9;FORMAT:UTF8,UTF8:{address}"
+        config = base.with_suffix(".cnf")  # RFC 9598 for who is not ASCII
+        config.write_text("[req]\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\n[ext]\nsubjectAltName=@names\n"
+                          f"keyUsage=digitalSignature,keyEncipherment,keyAgreement\n[names]\n{names}\n")
         kind = ["rsa:2048"] if algorithm == "rsa:2048" else ["ec", "-pkeyopt", f"ec_paramgen_curve:{algorithm}"]
-        subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "365", "-keyout", self.key,
-                        "-out", self.certificate, "-subj", f"/CN={address}", "-addext", f"subjectAltName=email:{address}",
-                        "-addext", "keyUsage=digitalSignature,keyEncipherment,keyAgreement"],
-                       check=True, capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "365", "-utf8", "-keyout", self.key,
+                        "-out", self.certificate, "-subj", f"/CN={address}", "-config", config], check=True,
+                       capture_output=True)
 
     def open(self, message):
         """The decrypted inner entity (a signed one, as a rule) as bytes."""

@@ -1,12 +1,20 @@
 """Certificates for hosts of the laboratory: an authority of its own, and leaves that are good, old, or somebody else's."""
 import datetime
 import hashlib
+import ipaddress
 import pathlib
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+
+def _alternative(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _write(base, certificates, key):
@@ -50,10 +58,10 @@ class Authority:
         return builder.sign(self.private, hashes.SHA256())
 
     def leaf(self, name, names, days=30, rsa_bits=0, must_staple=False, begins=datetime.timedelta(days=-60)):
-        """A certificate for DNS names, with this authority behind it in the chain; negative days: one that has ended; begins:
-        when it holds, from now."""
+        """A certificate for DNS names or addresses, with this authority behind it; negative days: one that has ended;
+        begins: when it holds, from now."""
         private = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(n) for n in names])
+        alternatives = x509.SubjectAlternativeName([_alternative(n) for n in names])
         own = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), private.public_key(), days,
                          [(alternatives, False), *([(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)]
                                                    if must_staple else [])], begins)

@@ -130,7 +130,7 @@ class Postfix:
         (etc / "master.cf").write_text(MASTER + "".join(listeners))
         self.environment = {**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/postfix", "MAIL_CONFIG": str(etc)}
         started = self.command("start")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self.is_up():
             if started.returncode != 0 or time.monotonic() > deadline:
                 raise RuntimeError(f"Postfix does not start: {started.stdout}{started.stderr}")
@@ -157,7 +157,7 @@ class Postfix:
         files = [*(self.run / "mail/box/new").glob("*"), *(self.run / "mail/box/cur").glob("*")]
         return [path.read_bytes().replace(b"\n", b"\r\n") for path in sorted(files, key=lambda p: p.stat().st_mtime_ns)]
 
-    def wait_for(self, what, seconds=30):
+    def wait_for(self, what, seconds=60):
         """The first message for which what(bytes) is true (or that holds these bytes)."""
         test = what if callable(what) else lambda message: what in message
         deadline = time.monotonic() + seconds

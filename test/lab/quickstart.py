@@ -27,7 +27,7 @@ def send(gateway, recipients):
     """An ordinary client: STARTTLS, AUTH, one message, four recipients."""
     message, message_id = mail.make(mail.PHI, recipients, subject="Referral")
     (gateway.folder / "message.eml").write_bytes(message)
-    with smtplib.SMTP("localhost", gateway.info["smtp"]["port"], timeout=30) as client:
+    with smtplib.SMTP("localhost", gateway.info["smtp"]["port"], timeout=60) as client:
         client.starttls(context=ssl.create_default_context(cafile=gateway.info["ca"]))
         client.login(gateway.info["user"], gateway.info["password"])
         client.sendmail("dr@tenant.test", recipients, message)

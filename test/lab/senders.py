@@ -65,7 +65,7 @@ smtpd_relay_restrictions = permit_mynetworks, reject
             postfix.MASTER + f"127.0.0.1:{self.port} inet n - n - - smtpd -o smtpd_tls_security_level=none\n")
         self.environment = {**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/postfix", "MAIL_CONFIG": str(self.run / "etc")}
         self.command("postfix", "start")
-        self.wait_for(lambda: postfix.Postfix.is_up(self), "Postfix does not start", 30)
+        self.wait_for(lambda: postfix.Postfix.is_up(self), "Postfix does not start", 60)
 
     addresses = ("127.0.0.1",)
 
@@ -76,7 +76,7 @@ smtpd_relay_restrictions = permit_mynetworks, reject
     def log(self):
         return (self.run / "mail.log").read_text(errors="replace") if (self.run / "mail.log").exists() else ""
 
-    def wait_sent(self, count, seconds=20):
+    def wait_sent(self, count, seconds=90):
         self.wait_for(lambda: self.log().count("status=sent (250 ") >= count, "Postfix has not sent it all", seconds)
 
     def connections(self):
@@ -191,7 +191,7 @@ class EximSender(Sender):
         for runner in runners:
             runner.wait(120)
 
-    def wait_sent(self, count, seconds=20):
+    def wait_sent(self, count, seconds=90):
         self.wait_for(lambda: self.log().count(" => ") + self.log().count(" -> ") >= count, "Exim has not sent it all", seconds)
 
     def stop(self):
@@ -199,4 +199,4 @@ class EximSender(Sender):
             os.killpg(self.daemon.pid, signal.SIGTERM)
         except ProcessLookupError:
             pass
-        self.daemon.wait(10)
+        self.daemon.wait(60)

@@ -1,5 +1,6 @@
 """An SMTP server that records every byte and misbehaves on demand: what Postfix can't be made to do."""
 import datetime
+import errno
 import pathlib
 import socket
 import ssl
@@ -10,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from . import jitter, ports
 
 
 def make_certificate(folder, name, ca, days=30):
@@ -32,6 +35,16 @@ def make_certificate(folder, name, ca, days=30):
     return base.with_suffix(".crt"), base.with_suffix(".priv")
 
 
+def listen(address, port, family):
+    """At a port that nobody's outgoing connection takes meanwhile, where none is named: a sink may come back to it."""
+    while True:
+        try:
+            return socket.create_server((address, port or ports.candidate()), family=family, backlog=256)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+
+
 class Sink:
     """
     messages: list of dicts: from, to, data (bytes as received, dots unstuffed), tls (version or None), sni (name or None), time,
@@ -49,7 +62,7 @@ class Sink:
         self.messages, self.mails, self.wire, self.sessions, self.closed = [], [], bytearray(), 0, 0
         self.changed = threading.Condition()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.listener = socket.create_server((address, port), family=family, backlog=256)
+        self.listener = listen(address, port, family)
         self.address, self.port = self.listener.getsockname()[:2]
         self.stopped = False
         threading.Thread(target=self.accept, daemon=True).start()
@@ -87,7 +100,7 @@ class Sink:
                 self.closed += 1
                 self.changed.notify_all()
 
-    def wait_idle(self, seconds=30):
+    def wait_idle(self, seconds=60):
         """Until every session so far has ended."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.closed >= self.sessions, seconds):
@@ -98,12 +111,21 @@ class Sink:
             self.messages.append(message)
             self.changed.notify_all()
 
-    def wait_for(self, count=1, seconds=30):
+    def wait_for(self, count=1, seconds=60):
         """The messages, once there are so many."""
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.messages) >= count, seconds):
                 raise TimeoutError(f"{len(self.messages)} of {count} messages arrived in {seconds} s")
             return list(self.messages)
+
+    def wait_for_one(self, wanted, seconds=60):
+        """The newest message for which wanted(message), once there is one."""
+        def newest():
+            return next((m for m in reversed(self.messages) if wanted(m)), None)
+        with self.changed:
+            if not self.changed.wait_for(newest, seconds):
+                raise TimeoutError(f"none of {len(self.messages)} messages is the one, after {seconds} s")
+            return newest()
 
 
 class Session:
@@ -128,6 +150,7 @@ class Session:
         return line
 
     def run(self):
+        jitter.wait()
         self.say(self.sink.reply_to("CONNECT", b"", "220 sink.test ESMTP"))
         while True:
             line = self.read_until(b"\r\n")
@@ -186,6 +209,7 @@ class Session:
             return
         body = self.read_until(b"\r\n.\r\n") + b"\r\n"
         data = b"\r\n".join(part[1:] if part.startswith(b".") else part for part in body.split(b"\r\n"))
+        jitter.wait()
         reply = self.sink.reply_to("DOT", data, "250 2.0.0 taken")
         if reply.startswith("2"):
             self.sink.add({"from": self.sender, "to": self.recipients, "data": data, "tls": self.tls, "sni": self.sni,

@@ -69,5 +69,5 @@ class StandIns:
         """Returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(60)
         return self.process.returncode

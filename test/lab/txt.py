@@ -11,16 +11,18 @@ import dns.rrset
 
 class Txt:
     """records: name (with its last dot, lower case) to text; others: (name, type) to a list of texts; broken: names that are
-    answered SERVFAIL."""
+    answered SERVFAIL; mute: names that get no answer at all."""
 
     def __init__(self):
-        self.records, self.others, self.broken, self.asked = {}, {}, set(), []
+        self.records, self.others, self.broken, self.mute, self.asked = {}, {}, set(), set(), []
         outer = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self):
                 data, sock = self.request
-                sock.sendto(outer.answer(data), self.client_address)
+                reply = outer.answer(data)
+                if reply is not None:
+                    sock.sendto(reply, self.client_address)
 
         self.server = socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -37,6 +39,8 @@ class Txt:
         name = query.question[0].name.to_text().lower()
         kind = dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append(name)
+        if name in self.mute:
+            return None
         if name in self.broken:
             reply.set_rcode(dns.rcode.SERVFAIL)
         elif (name, kind) in self.others:

@@ -23,15 +23,20 @@ void power_allow_files(void)
     }
 }
 
-void power_record(struct world *day, uint64_t run, int steps, const char *skip)
+size_t power_record(struct world *day, const struct power_day *of, struct world_met *met)
 {
-    world_init(day, run);
-    power_disk_skip(day->disk, skip);
+    size_t from;
+
+    world_init(day, of->run);
+    day->met = met;
+    if (of->is_tight)
+        world_make_tight(day);
+    power_disk_skip(day->disk, of->skip);
     (void)world_open(day);
-    for (int i = 0; i < steps; i++)
-        world_step(day);
-    world_commit(day);
-    world_turn(day);
+    world_past(day);
+    from = day->is_tight ? world_now(day) : 0;
+    world_steps(day, of->steps);
+    return from;
 }
 
 static void open_and_judge(struct world *w, const struct power_cut *c, bool proofs,

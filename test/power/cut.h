@@ -17,8 +17,16 @@ struct power_cut {
     bool again;   /* and cut the power once more while it recovers */
 };
 
-/* Records a day of so many steps. */
-void power_record(struct world *day, uint64_t run, int steps, const char *skip);
+/* A day to be recorded. */
+struct power_day {
+    uint64_t run;
+    int steps;
+    const char *skip; /* a place where syncs do nothing; may be NULL */
+    bool is_tight;
+};
+
+/* met: as of the world; lent as long as it. returns: the moment from which on cuts are worth while: before lies its past */
+size_t power_record(struct world *day, const struct power_day *of, struct world_met *met);
 
 /* walk: of the day's disk, at c->at. v: out */
 void power_cut(const struct world *day, struct power_walk *walk, const struct power_cut *c,

@@ -84,6 +84,14 @@ static bool must_be_final(const struct world_rcpt *r, size_t at)
     return true;
 }
 
+/* Whether a recipient may have that address at that moment. */
+static bool may_bear(const struct world_rcpt *r, size_t at, struct sp_bytes address)
+{
+    if (sp_bytes_eq(address, SP_LIT(WORLD_OTHER)))
+        return r->moved_from != 0 && r->moved_from <= at;
+    return r->moved_at == 0 || r->moved_at > at;
+}
+
 static void judge_states(struct world_message *m, size_t at, const struct sp_queue_message *found,
                          struct world_verdict *v)
 {
@@ -96,6 +104,8 @@ static void judge_states(struct world_message *m, size_t at, const struct sp_que
         if (found != NULL && !may_be(&m->rcpts[n], at, found->rcpts[n].state))
             fail(v, "recipient %zu stands at '%s', which nobody acknowledged last", n,
                  sp_rcpt_state_name(found->rcpts[n].state));
+        if (found != NULL && !may_bear(&m->rcpts[n], at, found->accept.recipients[n].address))
+            fail(v, "recipient %zu bears an address that is not the one acknowledged last", n);
     }
     if (found == NULL && !may_be_gone)
         fail(v, "an acknowledged message is lost");
@@ -281,10 +291,59 @@ static struct sp_bytes member(struct sp_bytes line, const char *name)
     return sp_bytes(at, (size_t)(end - at));
 }
 
+/* ---- the audit files, one behind the other ---- */
+
+#define AUDIT_FILE  "ledger/audit.jsonl"
+#define AUDIT_FILES 64
+
+struct audit_files {
+    char names[AUDIT_FILES]
+              [64]; /* of those that have ended: names with as many digits sort by number */
+    size_t count;
+};
+
+static void note_audit(void *arg, const char *name)
+{
+    struct audit_files *f = arg;
+    size_t i = f->count;
+
+    if (strncmp(name, AUDIT_FILE ".0", sizeof(AUDIT_FILE ".0") - 1) != 0)
+        return;
+    sp_assert(f->count < AUDIT_FILES);
+    for (; i > 0 && strcmp(f->names[i - 1], name) > 0; i--)
+        memcpy(f->names[i], f->names[i - 1], sizeof(f->names[i]));
+    (void)snprintf(f->names[i], sizeof(f->names[i]), "%s", name);
+    f->count++;
+}
+
+/* owner: the caller, of the bytes. returns: NULL if there are none */
+static uint8_t *read_audit(struct power_disk *d, size_t *len)
+{
+    static struct audit_files files;
+    uint8_t *all = NULL;
+
+    files.count = 0;
+    *len = 0;
+    power_disk_each(d, note_audit, &files);
+    for (size_t i = 0; i <= files.count; i++) {
+        size_t part_len = 0;
+        uint8_t *part =
+            power_disk_read(d, i < files.count ? files.names[i] : AUDIT_FILE, &part_len);
+
+        if (part_len > 0) {
+            all = sp_realloc(all, *len + part_len);
+            memcpy(all + *len, part, part_len);
+            *len += part_len;
+        }
+        sp_free(part);
+    }
+    return all;
+}
+
 void world_note_gone(struct world *w)
 {
     size_t len = 0;
-    uint8_t *text = power_disk_read(w->disk, "ledger/audit.jsonl", &len);
+    uint8_t *text = read_audit(w->disk, &len);
     struct sp_bytes rest;
     struct sp_bytes line;
 
@@ -395,7 +454,7 @@ static void judge_audit(struct world *w, size_t at, bool proofs, struct counts *
                         struct world_verdict *v)
 {
     size_t len = 0;
-    uint8_t *text = power_disk_read(w->disk, "ledger/audit.jsonl", &len);
+    uint8_t *text = read_audit(w->disk, &len);
 
     memset(c, 0, sizeof(*c));
     check_chain(sp_bytes(text, len), c, w, v);
@@ -476,7 +535,7 @@ static void ignore(void *arg, enum sp_rc rc)
 /* Everything delivered; then enough new mail that the old segments can go. */
 static void run_on(struct world *w)
 {
-    fake_clock_advance(&w->clock, 60000);
+    fake_clock_advance(&w->clock, 2 * 86400000LL);
     world_commit(w);
     for (size_t i = 0; i < w->message_count; i++) {
         struct sp_act act = {.id = w->messages[i].id,

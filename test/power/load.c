@@ -1,16 +1,17 @@
 /*
  * A random day of a gateway: messages of 200 bytes to 300 KB, some held, some for several; deliveries that end well, are
- * put off, are returned with a DSN in the same record; an administrator; the ledger's own acts; old segments forgotten or
- * compacted; the content key rotated; restarts, clean and not. Every answer is put down with its moment.
+ * put off, are returned with a DSN in the same record; an administrator who also redirects; the ledger's own acts; old segments
+ * forgotten; the content key rotated; and on tight days, with tiny segments and mail that waits for a day, carries; restarts, clean and not. Every answer is put down with its moment.
  */
 #include "power/world.h"
 
 #include "base/mem.h"
+#include "queue/redirect.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { EVENT_MAX = 256 };
+enum { EVENT_MAX = 256, DAY_MS = 86400000 };
 
 void world_commit(struct world *w)
 {
@@ -240,6 +241,7 @@ static bool end_one(struct world *w, uint8_t state)
     struct sp_queue_body *body = NULL;
     struct sp_queue_due due;
     struct sp_outcome o = {.attempt = 1, .results = results, .time_ms = w->clock.wall_ms};
+    int64_t wait_ms = 500;
     struct answer *a;
 
     if (w->queue == NULL || !sp_queue_may_deliver(w->queue) ||
@@ -247,6 +249,8 @@ static bool end_one(struct world *w, uint8_t state)
         return false;
     a = answer_new(w, find(w, &due.id));
     sp_assert(a->message != NULL);
+    if (w->is_tight && state == SP_RCPT_DEFERRED && world_roll(w, 2) == 0)
+        wait_ms = DAY_MS;
     o.id = due.id;
     o.result_count = due.n_count;
     a->n_count = due.n_count;
@@ -259,7 +263,7 @@ static bool end_one(struct world *w, uint8_t state)
     }
     for (size_t i = 0; i < due.n_count; i++) {
         results[i] = (struct sp_result){
-            .n = due.ns[i], .state = state, .rung = 2, .next_at_ms = w->clock.wall_ms + 500};
+            .n = due.ns[i], .state = state, .rung = 2, .next_at_ms = w->clock.wall_ms + wait_ms};
         a->states[i] = state;
         begin(w, &a->message->rcpts[due.ns[i]], state);
         if (state == SP_RCPT_DELIVERED)
@@ -308,6 +312,68 @@ static void act_on_one(struct world *w, uint8_t type)
     }
     sp_queue_message_free(found);
     sp_queue_act(w->queue, type, &act, on_ended, a);
+}
+
+static void on_redirected(void *arg, enum sp_rc rc)
+{
+    struct answer *a = arg;
+
+    if (rc == SP_OK && !world_is_dead(a->world)) {
+        a->message->rcpts[a->ns[0]].moved_at = world_now(a->world);
+        if (a->world->met != NULL)
+            a->world->met->redirected++;
+    }
+    on_ended(a, rc);
+}
+
+/* Whether the recipient can be sent elsewhere: it waits, nobody of the message is busy, and it never was before. */
+static bool may_move(const struct world_message *m, const struct sp_queue_message *found,
+                     uint16_t n)
+{
+    for (size_t i = 0; i < m->rcpt_count; i++)
+        if (found->busy[i])
+            return false;
+    return m->rcpts[n].moved_from == 0 && !sp_rcpt_state_is_final(found->rcpts[n].state);
+}
+
+/* One of those that wait. found: out, owned by the caller. returns: NULL if none was hit upon */
+static struct world_message *pick_living(struct world *w, struct sp_queue_message **found)
+{
+    for (int i = 0; i < 8 && w->message_count > 0 && w->queue != NULL; i++) {
+        struct world_message *m = &w->messages[world_roll(w, w->message_count)];
+
+        if (sp_queue_load(w->queue, &m->id, found) == SP_OK)
+            return m;
+    }
+    return NULL;
+}
+
+/* A recipient gets another address, and begins anew. */
+static void redirect_one(struct world *w)
+{
+    struct sp_queue_change change = {.address = SP_LIT(WORLD_OTHER),
+                                     .decision = {.does = SP_ACCEPT_DO_PROTECT}};
+    struct sp_queue_redirect r = {.changes = &change, .n_count = 1, .policy = SP_LIT("41f0")};
+    struct sp_queue_message *found = NULL;
+    struct world_message *m = pick_living(w, &found);
+    struct answer *a;
+
+    if (m == NULL)
+        return;
+    change.n = (uint16_t)world_roll(w, m->rcpt_count);
+    if (may_move(m, found, change.n)) {
+        a = answer_new(w, m);
+        a->ns[0] = change.n;
+        a->states[0] =
+            found->rcpts[change.n].state == SP_RCPT_HELD ? SP_RCPT_HELD : SP_RCPT_PENDING;
+        a->n_count = 1;
+        begin(w, &m->rcpts[change.n], a->states[0]);
+        m->rcpts[change.n].moved_from = world_now(w);
+        r.id = m->id;
+        r.audit = event_of(w, &m->id, "admin.acted", "");
+        sp_queue_redirect(w->queue, &r, on_redirected, a);
+    }
+    sp_queue_message_free(found);
 }
 
 static void on_act(struct sp_journal_append *append, enum sp_rc rc)
@@ -408,8 +474,10 @@ static void rotate(struct world *w)
 void world_step(struct world *w)
 {
     static const size_t lens[] = {200, 3000, 3000, 20000, 60000, 60000, 300000};
+    static const size_t tight_lens[] = {200, 200, 600, 600, 3000, 6000, 20000};
     static const uint8_t ends[] = {SP_RCPT_DELIVERED, SP_RCPT_DELIVERED, SP_RCPT_DELIVERED,
                                    SP_RCPT_DEFERRED, SP_RCPT_RETURNED};
+    size_t len;
 
     fake_clock_advance(&w->clock, 100);
     if (w->queue == NULL && world_open(w) != SP_OK)
@@ -419,8 +487,8 @@ void world_step(struct world *w)
     case 1:
     case 2:
     case 3:
-        (void)world_submit(w, lens[world_roll(w, SP_ARRAY_LEN(lens))],
-                           1 + world_roll(w, WORLD_RECIPIENTS));
+        len = (w->is_tight ? tight_lens : lens)[world_roll(w, SP_ARRAY_LEN(lens))];
+        (void)world_submit(w, len, 1 + world_roll(w, WORLD_RECIPIENTS));
         break;
     case 4:
     case 5:
@@ -441,8 +509,32 @@ void world_step(struct world *w)
         if (!w->is_calm && world_roll(w, 8) == 0)
             restart(w);
         break;
+    case 12:
+        if (w->is_tight)
+            redirect_one(w);
+        else
+            world_commit(w);
+        break;
     default:
         world_commit(w);
         break;
     }
+    if (w->is_tight && world_roll(w, 2) == 0)
+        world_commit(w);
+}
+
+void world_past(struct world *w)
+{
+    for (int i = 0; w->is_tight && i < WORLD_PAST; i++)
+        world_step(w);
+}
+
+void world_steps(struct world *w, int steps)
+{
+    if (w->is_tight)
+        steps = steps * 2 / 5;
+    for (int i = 0; i < steps; i++)
+        world_step(w);
+    world_commit(w);
+    world_turn(w);
 }

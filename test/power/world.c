@@ -64,6 +64,12 @@ void world_init(struct world *w, uint64_t seed)
     attach(w);
 }
 
+void world_make_tight(struct world *w)
+{
+    w->is_tight = true;
+    w->segment_len = 16 * 1024;
+}
+
 void world_init_found(struct world *w, const struct world *was, size_t at, struct power_disk *found)
 {
     *w = *was;
@@ -107,6 +113,8 @@ static void close_books(struct world *w)
 static void close_all(struct world *w)
 {
     power_vfs_use(w->disk, "ledger");
+    if (w->queue != NULL && w->met != NULL)
+        w->met->carried += sp_queue_stats(w->queue).carried;
     sp_queue_close(w->queue);
     sp_journal_close(w->own);
     w->queue = NULL;
@@ -149,12 +157,17 @@ static enum sp_rc open_queue(struct world *w)
         .segment_len = w->segment_len,
         .reserve_len = 16 * 1024,
         .prewrite = w->prewrite,
+        .body_inline = w->is_tight ? 8192 : 0,
         .on_durable = on_durable,
         .arg = w,
     };
     struct sp_err err = {0};
+    enum sp_rc rc;
 
-    return sp_queue_open(&o, &w->queue, &err);
+    rc = sp_queue_open(&o, &w->queue, &err);
+    if (rc == SP_OK && w->met != NULL)
+        w->met->footers += sp_queue_stats(w->queue).footers;
+    return rc;
 }
 
 /* ---- the ledger's half ---- */
@@ -215,6 +228,7 @@ static bool open_books(struct world *w)
         .signer = &w->signer,
         .clock = &w->clock.clock,
         .checkpoint_records = 40,
+        .rotate_len = 6000, /* a few files in a run */
     };
     enum sp_rc rc;
 
@@ -265,6 +279,8 @@ void world_turn(struct world *w)
         rc = sp_audit_book_commit(w->book, NULL);
     if (rc == SP_OK && sp_audit_book_checkpoint_is_due(w->book))
         rc = sp_audit_book_checkpoint(w->book, NULL);
+    if (rc == SP_OK)
+        rc = sp_audit_book_rotate(w->book, NULL);
     if (rc != SP_OK) { /* the process ends, and another begins from what was committed */
         w->book_failures++;
         close_books(w);
@@ -315,6 +331,10 @@ static void adopt(struct world *w, struct world_message *m)
     for (size_t n = 0; n < m->rcpt_count && m->accepted != 0; n++) {
         struct world_rcpt *r = &m->rcpts[n];
         size_t last = r->count;
+
+        if (there && sp_bytes_eq(found->accept.recipients[n].address, SP_LIT(WORLD_OTHER)) &&
+            r->moved_at == 0)
+            r->moved_at = now;
 
         while (last > 0 && r->changes[last - 1].at == 0)
             last--;

@@ -12,6 +12,8 @@
 #include "queue/queue.h"
 #include "support/fake_clock.h"
 
+#define WORLD_OTHER "elsewhere@clinic.example" /* where a recipient is redirected to */
+
 enum {
     WORLD_MESSAGES = 64,
     WORLD_RECIPIENTS = 3,
@@ -19,6 +21,14 @@ enum {
     WORLD_ACTS = 24,
     WORLD_SEGMENTS = 256,
     WORLD_GENERATIONS = 8,
+    WORLD_PAST = 60, /* steps that a tight day has behind it before anybody looks */
+};
+
+/* What days and recoveries have met: a test that never meets a thing proves nothing of it. */
+struct world_met {
+    size_t footers; /* read at a start */
+    size_t carried;
+    size_t redirected;
 };
 
 /* A step of a recipient. */
@@ -31,6 +41,8 @@ struct world_change {
 struct world_rcpt {
     struct world_change changes[WORLD_CHANGES];
     size_t count;
+    size_t moved_from; /* moment when another address was asked for; 0: never */
+    size_t moved_at;   /* when that was acknowledged */
 };
 
 struct world_message {
@@ -82,7 +94,9 @@ struct world {
     bool is_renewed; /* the relay has said that its keyring is of the last one */
     size_t segment_len;
     bool prewrite;
-    bool is_calm; /* no restarts in its days */
+    bool is_calm;  /* no restarts in its days */
+    bool is_tight; /* tiny segments, small bodies, some that wait for a day: much is carried */
+    struct world_met *met; /* lent; NULL: nobody counts */
     struct sp_arena *arena;
     char folder[64]; /* a real one, for SQLite's first look at its file */
     struct sp_audit_signer signer;
@@ -109,6 +123,8 @@ struct world {
 
 /* Makes an empty gateway on a new disk, all closed. seed: of all that is random */
 void world_init(struct world *w, uint64_t seed);
+/* Its days are tight; before it is opened. */
+void world_make_tight(struct world *w);
 /* Takes another disk for the same gateway: what was found at that moment. The diary is copied. */
 void world_init_found(struct world *w, const struct world *was, size_t at,
                       struct power_disk *found);
@@ -135,6 +151,10 @@ size_t world_now(const struct world *w);
 
 /* One random step of a day: mail in, outcomes, DSNs, acts, deletions, turns, and now and then a restart. */
 void world_step(struct world *w);
+/* A tight day's steps before it is looked at: segments enough that some are footed, and some carried. */
+void world_past(struct world *w);
+/* So many steps, fewer of a tight day (of more operations each), and all that is under way to its end. */
+void world_steps(struct world *w, int steps);
 /* A client hands over a message of that size. returns: NULL if the diary is full */
 struct world_message *world_submit(struct world *w, size_t body_len, size_t recipients);
 /* Takes what is due and ends it with that state, until nothing is due. */

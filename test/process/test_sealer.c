@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/text.h"
 #include "jobs/seal.h"
 #include "process/child.h"
@@ -333,6 +334,90 @@ START_TEST(what_can_not_be_protected_as_asked_is_refused)
 }
 END_TEST
 
+/* A key that is wrong in itself is not tried again, and gpg with everybody else's keys runs on. */
+START_TEST(a_tenants_bad_key_leaves_gpg_alone)
+{
+    struct sealing bad = {
+        .method = SP_JOBS_SEAL_PGP, .tenant = "broken", .key = "pat.pgp", .subject = ""};
+    struct sealing good = bad;
+
+    good.tenant = "plain";
+    must_seal(&good);
+    sp_buf_clear(&good.facts);
+    tool_must(dir, "pgrep -f \"gpg-agent.*$PWD/sealer\" > before");
+    sp_buf_init(&bad.facts, 1U << 16);
+    for (time_t end = time(NULL) + 3;
+         time(NULL) < end;) /* longer than the pause between two tries */
+        ck_assert_int_eq(seal(&bad), SP_E_PGP_FAILED);
+    sp_buf_clear(&bad.facts);
+    tool_must(dir, "pgrep -f \"gpg-agent.*$PWD/sealer\" > after; cmp before after");
+    must_seal(&good);
+    sp_buf_clear(&good.facts);
+}
+END_TEST
+
+#ifdef SP_FAULTS
+/* Instead of the sealer there is, one that fails at that point once. */
+static void start_with_fault(const char *point)
+{
+    struct sp_fault_board board = {.left = 1};
+    char path[100];
+
+    snprintf(board.wanted, sizeof(board.wanted), "sealer:%s", point);
+    snprintf(path, sizeof(path), "/tmp/sp-sealer-board.%d", (int)getpid());
+    tool_write("/tmp", strrchr(path, '/') + 1, sp_bytes(&board, sizeof(board)));
+    teardown();
+    setenv("SP_FAULT_BOARD", path, 1);
+    setup();
+    unsetenv("SP_FAULT_BOARD");
+    unlink(path);
+}
+
+static void must_recover(void)
+{
+    struct sealing s = {
+        .method = SP_JOBS_SEAL_PGP, .tenant = "plain", .key = "pat.pgp", .subject = ""};
+    time_t limit = time(NULL) + 30;
+    enum sp_rc rc;
+
+    do {
+        sp_buf_init(&s.facts, 1U << 16);
+        rc = seal(&s);
+        ck_assert(rc == SP_OK || rc == SP_E_PGP_FAILED);
+        if (rc == SP_OK)
+            ck_assert(holds(&s.facts, "\"method\":\"pgp\",\"signed\":true"));
+        sp_buf_clear(&s.facts);
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+    } while (rc != SP_OK && time(NULL) < limit);
+    ck_assert_int_eq(rc, SP_OK);
+}
+
+START_TEST(gpg_that_could_not_start_is_started_later)
+{
+    start_with_fault("pgp.open");
+    must_recover();
+}
+END_TEST
+
+START_TEST(a_signing_key_that_gpg_could_not_take_is_given_again)
+{
+    start_with_fault("pgp.import");
+    must_recover();
+}
+END_TEST
+
+static void add_faults(TCase *c)
+{
+    tcase_add_test(c, gpg_that_could_not_start_is_started_later);
+    tcase_add_test(c, a_signing_key_that_gpg_could_not_take_is_given_again);
+}
+#else
+static void add_faults(TCase *c)
+{
+    (void)c;
+}
+#endif
+
 static void add(TCase *c)
 {
     tcase_add_unchecked_fixture(c, setup, teardown);
@@ -341,6 +426,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_tenant_with_a_selector_signs_what_we_make);
     tcase_add_test(c, edits_are_made_and_nothing_else);
     tcase_add_test(c, what_can_not_be_protected_as_asked_is_refused);
+    tcase_add_test(c, a_tenants_bad_key_leaves_gpg_alone);
+    add_faults(c);
 }
 
 SP_TEST_MAIN("process.sealer", add)

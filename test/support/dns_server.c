@@ -110,7 +110,7 @@ struct dns_server *dns_server_new(struct sp_loop *loop, dns_server_fn fn, void *
     sp_list_init(&s->conns);
     sp_assert(sp_addr_parse(SP_LIT("127.0.0.1:1"), &at));
     at.u.in4.sin_port = 0;
-    s->tcp = sp_listen(&at, false, 16, &err);
+    s->tcp = sp_listen(&at, 0, 16, &err);
     sp_assert(s->tcp >= 0 && getsockname(s->tcp, &at.u.sa, &len) == 0);
     s->port = sp_addr_port(&at);
     s->udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -128,7 +128,7 @@ struct smtp_sink *smtp_sink_new(struct sp_loop *loop)
     sp_list_init(&s->sessions);
     sp_assert(sp_addr_parse(SP_LIT("127.0.0.1:1"), &at));
     at.u.in4.sin_port = 0;
-    s->fd = sp_listen(&at, false, 64, &err);
+    s->fd = sp_listen(&at, 0, 64, &err);
     sp_assert(s->fd >= 0 && getsockname(s->fd, &at.u.sa, &len) == 0);
     s->port = sp_addr_port(&at);
     s->listener = sp_listener_new(loop, s->fd, on_accept, s);

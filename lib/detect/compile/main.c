@@ -1,18 +1,19 @@
 /*
- * detect-compile DATA_DIR OUT.c OUT.db: makes the detector's dictionary while the tree is built, since compiling it takes
- * Hyperscan seconds and more memory than a scanner may have. The database is made for any processor that Hyperscan runs
- * on, so that a package built here works there.
+ * detect-compile DATA_DIR OUT.c OUT.db: makes the detector's dictionary while the tree is built, since a scanner neither
+ * reads files nor fills tables. Each term is put under the hash of what the detector will look it up by (detect/scan.c):
+ * its only word; the first and what stands right behind it, if it goes on; the last bytes of an ending.
  */
 #include "base/buf.h"
 #include "base/map.h"
 #include "detect/dictionary.h"
 
-#include <hs/hs.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TERMS_MAX 16384
-#define FILE_MAX  (4 * 1024 * 1024)
+#define TERMS_MAX  16384
+#define TERM_MAX   60 /* bytes */
+#define FILE_MAX   (4 * 1024 * 1024)
+#define NAMES_SIZE (sizeof(uint32_t) << DETECT_NAME_BITS)
 
 static const char *const mark_names[] = {
 #define SP_MARK(id, name) name,
@@ -20,8 +21,15 @@ static const char *const mark_names[] = {
 #undef SP_MARK
 };
 
+static const char *const lists[] = {
+#define SP_LIST(id, words) words,
+#include "detect/lists.def"
+#undef SP_LIST
+};
+
 struct entry {
     char *text;
+    uint64_t hash; /* that it is looked up by */
     struct detect_term term;
 };
 
@@ -30,8 +38,12 @@ struct build {
     struct entry *terms; /* TERMS_MAX */
     unsigned count;
     struct sp_map *index; /* text with its flags -> struct entry */
-    struct detect_short *shorts;
+    struct detect_head *heads;
+    uint64_t *filter;
     uint32_t *names;
+    struct detect_listed *listed;
+    struct sp_buf listed_texts;
+    unsigned listed_count;
     uint64_t version;
 };
 
@@ -99,17 +111,21 @@ static void add_term(struct build *b, struct sp_bytes text, uint64_t marks)
 
     if (text.len > 1 && text.ptr[0] == '=')
         flags = DETECT_TERM_CASE;
+    else if (text.len > 2 && text.ptr[0] == '*' && text.ptr[1] == '*')
+        flags = DETECT_TERM_SUFFIX | DETECT_TERM_RARE;
     else if (text.len > 1 && text.ptr[0] == '*')
         flags = DETECT_TERM_SUFFIX;
     e = sp_map_find(b->index, text);
     if (e == NULL) {
-        if (b->count == TERMS_MAX || text.len > 60)
+        if (b->count == TERMS_MAX || text.len > TERM_MAX)
             die("too many terms, or one too long", "");
         e = &b->terms[b->count++];
         sp_map_put(b->index, text, e);
         if (flags != 0)
-            text = sp_bytes_slice(text, 1, SIZE_MAX);
+            text = sp_bytes_slice(text, (flags & DETECT_TERM_RARE) != 0 ? 2 : 1, SIZE_MAX);
         e->text = sp_strdup_bytes(text);
+        for (char *c = e->text; (flags & DETECT_TERM_CASE) == 0 && *c != '\0'; c++)
+            *c = (char)sp_ascii_lower((uint8_t)*c);
         e->term = (struct detect_term){.len = (uint8_t)text.len, .flags = flags};
     }
     e->term.marks |= marks;
@@ -143,7 +159,7 @@ static void read_terms(struct build *b, const char *name)
 static uint32_t *find_name(struct build *b, struct sp_bytes word)
 {
     uint64_t h = sp_detect_word_hash(word);
-    uint32_t tag = (uint32_t)(h >> 37) << DETECT_TAG_SHIFT;
+    uint32_t tag = (uint32_t)(h >> (32 + DETECT_TAG_SHIFT)) << DETECT_TAG_SHIFT;
     size_t at = h & ((1U << DETECT_NAME_BITS) - 1);
 
     if (tag == 0)
@@ -202,110 +218,196 @@ static void read_extra(struct build *b, const char *file)
     }
 }
 
-/* ---- short words ---- */
+/* ---- how terms are found ---- */
 
-/* returns: the letters in a number, the first lowest; 0 if it is no short word */
-static uint32_t pack(const char *text, uint8_t bit)
+static bool is_word(char c)
 {
-    uint32_t key = 0;
-    size_t len = strlen(text);
+    return sp_ascii_is_alnum((uint8_t)c) || (uint8_t)c >= 0x80;
+}
 
-    if (len > DETECT_SHORT_LEN)
-        return 0;
-    for (size_t i = 0; i < len; i++) {
-        if (!sp_ascii_is_alpha((uint8_t)text[i]))
-            return 0;
-        key |= (uint32_t)((uint8_t)text[i] | bit) << (8 * i);
+/* The first word of a term decides, and what stands right behind it. */
+static void find_hash(struct entry *e)
+{
+    uint8_t text[TERM_MAX + 8] = {0};
+    size_t len = strlen(e->text), from = 0, end;
+
+    memcpy(text, e->text, len);
+    if ((e->term.flags & DETECT_TERM_SUFFIX) != 0) {
+        if (len < DETECT_ENDING_LEN)
+            die("too short an ending", e->text);
+        e->hash = sp_detect_ending_hash(text + len - DETECT_ENDING_LEN);
+        return;
     }
-    return key;
+    while (from < len && !is_word(e->text[from]))
+        from++;
+    for (end = from; end < len && is_word(e->text[end]);)
+        end++;
+    if (end == from || end - from > DETECT_HEAD_LEN_MAX)
+        die("a term without a word, or with one too long", e->text);
+    e->term.lead = (uint8_t)from;
+    e->hash = sp_detect_head_hash(text + from, end - from);
 }
 
-static bool is_short(const struct entry *e)
+static void let_pass(struct build *b, uint64_t hash, unsigned what)
 {
-    return (e->term.flags & DETECT_TERM_SUFFIX) == 0 && pack(e->text, 0x20) != 0;
+    size_t at = hash >> (64 - DETECT_FILTER_BITS);
+
+    b->filter[at / 32] |= (uint64_t)what << at % 32 * 2;
 }
 
-static void fill_shorts(struct build *b)
+/* One that goes on behind its first word is looked up by what follows that as well. end: of the word */
+static void add_behind(struct build *b, struct entry *e, size_t end)
 {
-    unsigned taken = 0;
+    const uint8_t *behind = (const uint8_t *)e->text + end;
 
+    let_pass(b, e->hash, DETECT_FILTER_PAIR);
+    e->hash = strlen(e->text) - end >= DETECT_BEHIND_LEN ? sp_detect_long_hash(e->hash, behind)
+                                                         : sp_detect_short_hash(e->hash, *behind);
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+
+    return x->hash != y->hash ? (x->hash > y->hash) - (x->hash < y->hash)
+                              : strcmp(x->text, y->text);
+}
+
+static void add_head(struct build *b, uint64_t hash, unsigned first, unsigned count)
+{
+    uint32_t at = sp_detect_head_slot(hash);
+
+    while (b->heads[at].tag != 0) {
+        if (b->heads[at].tag == sp_detect_head_tag(hash))
+            die("two hashes are alike", "change sp_detect_mix");
+        at = (at + 1) & ((1U << DETECT_HEAD_BITS) - 1);
+    }
+    b->heads[at] = (struct detect_head){sp_detect_head_tag(hash), (uint16_t)first, (uint16_t)count};
+}
+
+static void hash_terms(struct build *b)
+{
     for (unsigned i = 0; i < b->count; i++) {
-        const struct entry *e = &b->terms[i];
-        uint32_t at;
+        struct entry *e = &b->terms[i];
+        size_t end;
 
-        if (!is_short(e))
-            continue;
-        if (++taken > (3U << DETECT_SHORT_BITS) / 4)
-            die("too many short words", "make DETECT_SHORT_BITS larger");
-        at = sp_detect_short_slot(pack(e->text, 0x20));
-        while (b->shorts[at].key != 0)
-            at = (at + 1) & ((1U << DETECT_SHORT_BITS) - 1);
-        b->shorts[at] = (struct detect_short){
-            .key = pack(e->text, 0x20),
-            .term = i,
-            .exact = (e->term.flags & DETECT_TERM_CASE) != 0 ? pack(e->text, 0) : 0};
+        find_hash(e);
+        for (end = e->term.lead; is_word(e->text[end]);)
+            end++;
+        if ((e->term.flags & DETECT_TERM_SUFFIX) == 0 && e->text[end] != '\0')
+            add_behind(b, e, end);
+        let_pass(b, e->hash, DETECT_FILTER_TERM);
     }
+}
+
+static void fill_heads(struct build *b)
+{
+    unsigned first = 0, taken = 0;
+    uint32_t text = 0;
+
+    hash_terms(b);
+    qsort(b->terms, b->count, sizeof(*b->terms), by_hash);
+    for (unsigned i = 0; i < b->count; i++) {
+        b->terms[i].term.text = text;
+        text += b->terms[i].term.len;
+        if (i + 1 < b->count && b->terms[i + 1].hash == b->terms[i].hash)
+            continue;
+        add_head(b, b->terms[i].hash, first, i + 1 - first);
+        first = i + 1;
+        if (++taken > (1U << DETECT_HEAD_BITS) * 3 / 4)
+            die("too many terms", "make DETECT_HEAD_BITS larger");
+    }
+}
+
+/* ---- lists of words ---- */
+
+static void add_listed(struct build *b, struct sp_bytes word, unsigned list)
+{
+    uint8_t text[DETECT_LISTED_LEN + 8] = {0};
+    uint64_t hash;
+    uint32_t at;
+
+    if (word.len == 0 || word.len > DETECT_LISTED_LEN)
+        die("a word too long for a list", lists[list]);
+    memcpy(text, word.ptr, word.len);
+    hash = sp_detect_head_hash(text, word.len);
+    at = sp_detect_listed_slot(hash);
+    while (
+        b->listed[at].lists != 0 &&
+        !sp_bytes_eq(word, sp_bytes(b->listed_texts.ptr + b->listed[at].text, b->listed[at].len)))
+        at = (at + 1) & ((1U << DETECT_LISTED_BITS) - 1);
+    if (b->listed[at].lists == 0) {
+        b->listed[at] = (struct detect_listed){.tag = sp_detect_head_tag(hash),
+                                               .text = (uint16_t)b->listed_texts.len,
+                                               .len = (uint8_t)word.len};
+        sp_buf_put(&b->listed_texts, word);
+        b->listed_count++;
+    }
+    b->listed[at].lists |= UINT64_C(1) << list;
+}
+
+static void fill_listed(struct build *b)
+{
+    _Static_assert(LIST_COUNT <= 64, "a list is a bit");
+    sp_buf_init(&b->listed_texts, UINT16_MAX);
+    for (unsigned i = 0; i < LIST_COUNT; i++) {
+        struct sp_bytes rest = sp_bytes_cstr(lists[i]), word;
+
+        b->version = (b->version ^ sp_detect_word_hash(rest)) * 31;
+        while (sp_bytes_split(&rest, ' ', &word))
+            add_listed(b, word, i);
+    }
+    if (b->listed_count > (1U << DETECT_LISTED_BITS) / 2 || sp_buf_rc(&b->listed_texts) != SP_OK)
+        die("too many words in lists", "make DETECT_LISTED_BITS larger");
 }
 
 /* ---- output ---- */
 
-static char *escape(const char *term)
+static void write_names(const struct build *b, const char *path)
 {
-    struct sp_buf b;
-
-    sp_buf_init(&b, 1024);
-    for (; *term != '\0'; term++)
-        if (*term == ' ') /* names of files and columns have '_' there */
-            sp_buf_put_cstr(&b, "[ _]");
-        else
-            sp_buf_printf(&b, "\\x%02x", (unsigned)(uint8_t)*term);
-    return sp_buf_take_cstr(&b);
-}
-
-static hs_database_t *compile(struct build *b)
-{
-    char **texts = sp_calloc(b->count, sizeof(*texts));
-    unsigned *ids = sp_calloc(b->count, sizeof(*ids));
-    unsigned *flags = sp_calloc(b->count, sizeof(*flags));
-    hs_platform_info_t any = {0};
-    hs_compile_error_t *problem = NULL;
-    hs_database_t *db = NULL;
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < b->count; i++) {
-        if (is_short(&b->terms[i]))
-            continue;
-        texts[count] = escape(b->terms[i].text);
-        ids[count] = i;
-        flags[count++] = (b->terms[i].term.flags & DETECT_TERM_CASE) != 0 ? 0 : HS_FLAG_CASELESS;
-    }
-    if (hs_compile_multi((const char *const *)texts, flags, ids, count, HS_MODE_BLOCK, &any, &db,
-                         &problem) != HS_SUCCESS)
-        die("does not compile", problem == NULL ? "?" : problem->message);
-    for (unsigned i = 0; i < count; i++)
-        sp_free(texts[i]);
-    sp_free(texts);
-    sp_free(ids);
-    sp_free(flags);
-    return db;
-}
-
-static void write_database(struct build *b, const char *path)
-{
-    hs_database_t *db = compile(b);
-    char *bytes = NULL;
-    size_t len = 0;
     FILE *f = fopen(path, "wb");
 
-    if (hs_serialize_database(db, &bytes, &len) != HS_SUCCESS)
-        die("can't serialise", path);
-    if (f == NULL || fwrite(bytes, 1, len, f) != len || fclose(f) != 0)
+    if (f == NULL || fwrite(b->names, 1, NAMES_SIZE, f) != NAMES_SIZE || fclose(f) != 0)
         die("can't write", path);
-    free(bytes); /* Hyperscan's */
-    hs_free_database(db);
 }
 
-static void write_tables(struct build *b, const char *path, const char *database)
+static void write_texts(const struct build *b, FILE *f)
+{
+    fprintf(f, "const uint8_t sp_detect_term_texts[] = {\n");
+    for (unsigned i = 0; i < b->count; i++)
+        for (const char *c = b->terms[i].text; *c != '\0'; c++)
+            fprintf(f, c[1] == '\0' ? "%u,\n" : "%u,", (unsigned)(uint8_t)*c);
+    fprintf(f, "};\n");
+}
+
+static void write_heads(const struct build *b, FILE *f)
+{
+    fprintf(f, "const struct detect_head sp_detect_heads[1U << DETECT_HEAD_BITS] = {\n");
+    for (size_t i = 0; i < 1U << DETECT_HEAD_BITS; i++)
+        if (b->heads[i].tag != 0)
+            fprintf(f, "[%zu]={%u,%u,%u},\n", i, b->heads[i].tag, b->heads[i].first,
+                    b->heads[i].count);
+    fprintf(f, "};\nconst uint64_t sp_detect_filter[] = {\n");
+    for (size_t i = 0; i < (1U << DETECT_FILTER_BITS) / 32; i++)
+        fprintf(f, "UINT64_C(0x%llx),\n", (unsigned long long)b->filter[i]);
+    fprintf(f, "};\n");
+}
+
+static void write_listed(const struct build *b, FILE *f)
+{
+    fprintf(f, "const uint8_t sp_detect_listed_texts[] = {\n");
+    for (size_t i = 0; i < b->listed_texts.len; i++)
+        fprintf(f, i % 32 == 31 ? "%u,\n" : "%u,", b->listed_texts.ptr[i]);
+    fprintf(f, "};\nconst struct detect_listed sp_detect_listed[1U << DETECT_LISTED_BITS] = {\n");
+    for (size_t i = 0; i < 1U << DETECT_LISTED_BITS; i++)
+        if (b->listed[i].lists != 0)
+            fprintf(f, "[%zu]={UINT64_C(0x%llx),%u,%u,%u},\n", i,
+                    (unsigned long long)b->listed[i].lists, b->listed[i].tag, b->listed[i].text,
+                    b->listed[i].len);
+    fprintf(f, "};\n");
+}
+
+static void write_tables(const struct build *b, const char *path, const char *names)
 {
     FILE *f = fopen(path, "w");
 
@@ -314,26 +416,23 @@ static void write_tables(struct build *b, const char *path, const char *database
     fprintf(
         f,
         "/* Made by detect-compile from lib/detect/data. */\n#include \"detect/dictionary.h\"\n\n");
-    fprintf(f, "const char sp_detect_dictionary_version[] = \"%08x\";\n",
+    fprintf(f, "const char sp_detect_dictionary_version[] = \"" SP_VERSION "-%08x\";\n",
             (unsigned)(b->version >> 32));
-    fprintf(f,
-            "const uint32_t sp_detect_term_count = %u;\nconst struct detect_term sp_detect_terms[] "
-            "= {\n",
-            b->count);
+    fprintf(f, "const struct detect_term sp_detect_terms[] = {\n");
     for (unsigned i = 0; i < b->count; i++)
-        fprintf(f, "{UINT64_C(0x%llx),%u,%u},\n", (unsigned long long)b->terms[i].term.marks,
-                b->terms[i].term.len, b->terms[i].term.flags);
-    fprintf(f, "};\nconst struct detect_short sp_detect_shorts[1U << DETECT_SHORT_BITS] = {\n");
-    for (size_t i = 0; i < 1U << DETECT_SHORT_BITS; i++)
-        fprintf(f, "{%u,%u,%u},\n", b->shorts[i].key, b->shorts[i].term, b->shorts[i].exact);
-    fprintf(f, "};\nconst uint32_t sp_detect_names[1U << DETECT_NAME_BITS] = {\n");
-    for (size_t i = 0; i < 1U << DETECT_NAME_BITS; i++)
-        fprintf(f, "%u,%s", b->names[i], i % 16 == 15 ? "\n" : "");
+        fprintf(f, "{UINT64_C(0x%llx),%u,%u,%u,%u,%u},\n",
+                (unsigned long long)b->terms[i].term.marks, b->terms[i].term.text,
+                b->terms[i].term.len, b->terms[i].term.lead, b->terms[i].term.flags,
+                sp_ascii_lower((uint8_t)b->terms[i].text[b->terms[i].term.len - 1]));
+    fprintf(f, "};\n");
+    write_texts(b, f);
+    write_heads(b, f);
+    write_listed(b, f);
     fprintf(f,
-            "};\n__asm__(\".section .rodata\\n.balign 64\\n.global sp_detect_database\\n"
-            "sp_detect_database:\\n.incbin \\\"%s\\\"\\n.global sp_detect_database_end\\n"
-            "sp_detect_database_end:\\n.byte 0\\n.text\\n\");\n",
-            database);
+            "__asm__(\".section .rodata\\n.balign 64\\n.global "
+            "sp_detect_names\\nsp_detect_names:\\n"
+            ".incbin \\\"%s\\\"\\n.text\\n\");\n",
+            names);
     if (fclose(f) != 0)
         die("can't write", path);
 }
@@ -347,16 +446,21 @@ int main(int argc, char **argv)
     b.dir = argv[1];
     b.terms = sp_calloc(TERMS_MAX, sizeof(*b.terms));
     b.index = sp_map_new();
-    b.names = sp_calloc(1U << DETECT_NAME_BITS, sizeof(*b.names));
-    b.shorts = sp_calloc(1U << DETECT_SHORT_BITS, sizeof(*b.shorts));
+    b.names = sp_calloc(NAMES_SIZE / sizeof(*b.names), sizeof(*b.names));
+    b.heads = sp_calloc(1U << DETECT_HEAD_BITS, sizeof(*b.heads));
+    b.filter = sp_calloc((1U << DETECT_FILTER_BITS) / 32, sizeof(*b.filter));
     read_terms(&b, "health.txt");
     read_terms(&b, "cues.txt");
     read_list(&b, "given.txt", DETECT_GIVEN, DETECT_FREQUENT, 2000);
     read_list(&b, "surnames.txt", DETECT_SURNAME, DETECT_FAMILIAR, 10000);
     read_list(&b, "words.txt", DETECT_WORD, 0, 0);
+    read_list(&b, "words-rare.txt", DETECT_RARE, 0, 0);
     read_extra(&b, "names-extra.txt");
-    fill_shorts(&b);
-    write_database(&b, argv[3]);
+    (void)read_file(&b, "weights.def"); /* part of the version */
+    b.listed = sp_calloc(1U << DETECT_LISTED_BITS, sizeof(*b.listed));
+    fill_heads(&b);
+    fill_listed(&b);
+    write_names(&b, argv[3]);
     write_tables(&b, argv[2], argv[3]);
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * A queue that has grown: fills a shard with small messages over many domains, as a gateway whose next hops are all down
- * would, and then opens it anew and measures that: time, memory a message, lists with filters.
+ * would, and then opens it anew and measures that: time, memory a message, a decision
+ * about disk space, lists with filters.
  *
  *     bench_growth DIR [--count 1000000] [--domains 50000] [--size 1024] [--dead N] [--master FILE] [--fill | --open]
  *
@@ -209,6 +210,28 @@ static void list(struct bench *b, const char *name, struct sp_queue_query query)
                  found, now_s() - from, cpu_s() - cpu);
 }
 
+static void on_seen(void *arg, const struct sp_queue_seen *v)
+{
+    (void)v;
+    (*(size_t *)arg)++;
+}
+
+/* What deciding about the oldest segment costs, and what a walk over all that wait would. */
+static void reclaim(struct bench *b)
+{
+    double from = now_s();
+    double walk;
+    size_t seen = 0;
+
+    sp_queue_each(b->queue, on_seen, &seen);
+    walk = now_s() - from;
+    from = now_s();
+    for (int i = 0; i < 1000; i++)
+        sp_queue_ledger_passed(b->queue, 1);
+    (void)printf("{\"reclaim_us\":%.2f,\"walk_us\":%.0f,\"seen\":%zu}\n", (now_s() - from) * 1000,
+                 walk * 1e6, seen);
+}
+
 static void reopen(struct bench *b)
 {
     size_t before = resident();
@@ -228,6 +251,7 @@ static void reopen(struct bench *b)
         stats.messages, took, cpu, (unsigned long long)stats.footers,
         (unsigned long long)(stats.current_segment - stats.first_segment + 1),
         stats.messages == 0 ? 0 : (resident() - before) / stats.messages);
+    reclaim(b);
     from = now_s();
     for (size_t i = 0; i < 10000; i++)
         if (!sp_queue_next_due(b->queue, INT64_MAX - 1, &due))

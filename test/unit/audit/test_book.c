@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "audit/book.h"
+#include "audit/pseudonym.h"
 #include "audit/verify.h"
+#include "audit/wishes.h"
 #include "chain.h"
 #include "policy/ladder.h"
 #include "store/store.h"
@@ -23,6 +25,8 @@ static struct sp_audit_signer signer;
 static struct sp_audit_book *book;
 static struct sp_journal_cursor at;
 static struct sp_secret facts_key;
+static const struct sp_secret address_key = {.b = {9}};
+static bool hide;
 
 static void open_book(void)
 {
@@ -32,7 +36,9 @@ static void open_book(void)
                                             .clock = &fake.clock,
                                             .checkpoint_records = 100,
                                             .facts = &facts_key,
-                                            .suppressed_max = 2};
+                                            .addresses = hide ? &address_key : NULL,
+                                            .suppressed_max = 2,
+                                            .wishes_max = 3};
     struct sp_err err = {0};
 
     ck_assert_msg(sp_audit_book_open(&options, &book, &err) == SP_OK, "%s", err.text);
@@ -50,6 +56,7 @@ static void set_up(void)
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(file_path, sizeof(file_path), "%s/audit.jsonl", folder);
     snprintf(base_path, sizeof(base_path), "%s/state.db", folder);
+    hide = false;
     fake_clock_init(&fake, WALL_MS);
     fake_random_init(&numbers, 3);
     chain_signer(&signer, 1);
@@ -128,6 +135,17 @@ static bool file_has(const char *needle)
 
     sp_free(text);
     return has;
+}
+
+static size_t count_in_file(const char *needle)
+{
+    size_t len, count = 0;
+    char *text = read_file(file_path, &len);
+
+    for (const char *at_text = text; (at_text = strstr(at_text, needle)) != NULL; at_text++)
+        count++;
+    sp_free(text);
+    return count;
 }
 
 static void fold(uint8_t type, const struct sp_id *id, const struct sp_buf *meta)
@@ -352,6 +370,41 @@ START_TEST(a_deposit_counts_when_its_notice_is_delivered)
     ck_assert(file_has("\"package\":\"pkg-1\""));
     ck_assert(file_has("\"final\":\"deposited-and-notified\""));
     ck_assert(file_has("\"copies_left\":[\"portal\"]"));
+    expect_proved(0);
+}
+END_TEST
+
+START_TEST(each_notice_is_told_with_its_own_package)
+{
+    static const char *const rest[] = {",\"n\":[0],\"package\":\"pkg-1\"",
+                                       ",\"n\":[1],\"package\":\"pkg-2\""};
+    struct sp_id id = new_id();
+    struct sp_id notices[2] = {new_id(), new_id()};
+
+    fold_accept(&id, 2, 0);
+    for (uint16_t n = 0; n < 2; n++) {
+        char text[512];
+        struct sp_bytes audit = event(text, sizeof(text), &notices[n], "message.accepted", "");
+        struct sp_accept child = make_accept(&notices[n], &audit, 1);
+        struct step deposited = {"portal.deposited", rest[n],        n,
+                                 SP_RCPT_DEPOSITED,  SP_RUNG_PORTAL, &child};
+
+        child.kind = SP_ACCEPT_KIND_NOTICE;
+        child.parent = id;
+        child.recipient_count = 1;
+        fold_outcome(&id, &deposited);
+    }
+    commit();
+    close_book();
+    open_book();
+    fold_outcome(&notices[0], &delivered);
+    commit();
+    ck_assert_uint_eq(count_in_file("\"package\":\"pkg-1\""), 2); /* deposited, notified */
+    ck_assert_uint_eq(count_in_file("\"package\":\"pkg-2\""), 1);
+    fold_outcome(&notices[1], &delivered);
+    commit();
+    ck_assert_uint_eq(count_in_file("\"package\":\"pkg-1\""), 2);
+    ck_assert_uint_eq(count_in_file("\"package\":\"pkg-2\""), 2);
     expect_proved(0);
 }
 END_TEST
@@ -623,6 +676,117 @@ START_TEST(addresses_whose_time_is_over_make_room)
     ck_assert_uint_eq(suppressed(), 2);
     suppress("e@x.example", "added", "");
     ck_assert_uint_eq(suppressed(), 2);
+}
+END_TEST
+
+static void choose(const char *tenant, const char *to, const char *what, const char *until)
+{
+    char text[600];
+
+    snprintf(text, sizeof(text),
+             "{\"event\":\"preference.changed\",\"tenant\":\"%s\",\"recipient\":\"%s\",\"source\":"
+             "\"recipient\",\"change\":\"%s\",\"entry\":{\"preference\":\"%s\",\"given\":"
+             "\"2026-11-22T15:00:00.000Z\",\"until\":\"%s\"},\"actor\":{\"type\":\"recipient\"}}",
+             tenant, to, what[0] == 0 ? "removed" : "set", what, until);
+    say(text);
+}
+
+static bool put_wish(void *arg, const struct sp_audit_wish *w)
+{
+    struct sp_buf *out = arg;
+
+    sp_buf_printf(out, "%.*s/%.*s=%s ", SP_FMT(w->tenant), SP_FMT(w->address),
+                  sp_fact_value_name(SP_FACT_RECIPIENT_PREFERENCE, w->wish.preference));
+    return out->len < 200;
+}
+
+static const char *wishes(const char *behind_tenant, const char *behind)
+{
+    static char text[512];
+    struct sp_buf out;
+
+    sp_buf_init(&out, sizeof(text) - 1);
+    ck_assert_int_eq(sp_audit_book_wishes(book, sp_bytes_cstr(behind_tenant), sp_bytes_cstr(behind),
+                                          put_wish, &out, NULL),
+                     SP_OK);
+    memcpy(text, out.ptr == NULL ? (uint8_t *)"" : out.ptr, out.len);
+    text[out.len] = 0;
+    sp_buf_clear(&out);
+    return text;
+}
+
+START_TEST(what_recipients_chose_is_remembered_while_it_holds)
+{
+    static const char later[] = "2027-11-22T15:00:00.000Z", soon[] = "2026-11-22T15:04:06.000Z";
+    struct sp_audit_wish w;
+    struct sp_fact_wish found;
+
+    choose("clinic", "Pat@example.net", "portal", later);
+    choose("ward", "pat@example.net", "tls", soon);
+    choose("clinic", "ann@example.net", "sealed", later);
+    choose("clinic", "bad@example.net", "plain", later); /* nobody's to choose */
+    choose("clinic", "odd@example.net", "portal", "some day");
+    say("{\"event\":\"preference.changed\",\"recipient\":\"reg@example.net\",\"change\":\"set\","
+        "\"entry\":{\"preference\":\"portal\"},\"actor\":{}}"); /* of the registry */
+    commit();
+    ck_assert_str_eq(wishes("", ""), "clinic/ann@example.net=sealed clinic/pat@example.net=portal "
+                                     "ward/pat@example.net=tls ");
+    ck_assert_str_eq(wishes("clinic", "ann@example.net"),
+                     "clinic/pat@example.net=portal ward/pat@example.net=tls ");
+    ck_assert(sp_audit_book_wish_changed(book, &w));
+    ck_assert(sp_bytes_eq(w.address, SP_LIT("pat@example.net")) && !w.removed);
+    while (sp_audit_book_wish_changed(book, &w))
+        ;
+    choose("clinic", "PAT@example.net", "", "");
+    commit();
+    ck_assert(sp_audit_book_wish_changed(book, &w) && w.removed &&
+              sp_bytes_eq(w.tenant, SP_LIT("clinic")));
+    ck_assert(!sp_audit_book_wish_changed(book, &w));
+    close_book();
+    open_book(); /* across restarts */
+    ck_assert_str_eq(wishes("", ""), "clinic/ann@example.net=sealed ward/pat@example.net=tls ");
+    ck_assert_int_eq(
+        sp_audit_book_wish_find(book, SP_LIT("ward"), SP_LIT("PAT@example.net"), &found, NULL),
+        SP_OK);
+    ck_assert_int_eq(found.preference, SP_PREFERENCE_TLS);
+    fake_clock_advance(&fake, 5000);
+    ck_assert_int_eq(
+        sp_audit_book_wish_find(book, SP_LIT("ward"), SP_LIT("pat@example.net"), &found, NULL),
+        SP_E_NOT_FOUND);
+    ck_assert_str_eq(wishes("", ""), "clinic/ann@example.net=sealed ");
+}
+END_TEST
+
+static enum sp_rc fits(const char *tenant, const char *address)
+{
+    struct sp_err err = {0};
+
+    return sp_audit_book_wish_fits(book, sp_bytes_cstr(tenant), sp_bytes_cstr(address), &err);
+}
+
+START_TEST(a_full_table_of_choices_locks_nobody_out_who_stands_in_it)
+{
+    static const char later[] = "2027-11-22T15:00:00.000Z", soon[] = "2026-11-22T15:04:06.000Z";
+
+    choose("clinic", "pat@example.net", "portal", later);
+    choose("clinic", "ann@example.net", "sealed", later);
+    ck_assert_int_eq(fits("clinic", "lee@example.net"), SP_OK);
+    choose("ward", "pat@example.net", "tls", soon);
+    ck_assert_int_eq(fits("clinic", "lee@example.net"), SP_E_LIMIT);
+    ck_assert_int_eq(fits("ward", "ann@example.net"), SP_E_LIMIT); /* of another tenant */
+    ck_assert_int_eq(fits("clinic", "Ann@example.net"), SP_OK);
+    choose("clinic", "ann@example.net", "portal", later);
+    commit();
+    ck_assert_str_eq(wishes("", ""), "clinic/ann@example.net=portal clinic/pat@example.net=portal "
+                                     "ward/pat@example.net=tls ");
+    fake_clock_advance(&fake, 5000); /* one is over, and makes room */
+    ck_assert_int_eq(fits("clinic", "lee@example.net"), SP_OK);
+    choose("clinic", "lee@example.net", "tls", later);
+    ck_assert_int_eq(fits("ward", "pat@example.net"), SP_E_LIMIT);
+    choose("clinic", "lee@example.net", "", "");
+    ck_assert_int_eq(fits("ward", "pat@example.net"), SP_OK);
+    commit();
+    expect_proved(0);
 }
 END_TEST
 
@@ -967,16 +1131,68 @@ START_TEST(a_forgotten_domain_has_neither_level_nor_policy)
 }
 END_TEST
 
+static void expect_revealed(const struct sp_buf *pseudonym, const char *address)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, 512);
+    ck_assert_int_eq(sp_audit_book_reveal(book, sp_buf_bytes(pseudonym), &text, NULL), SP_OK);
+    ck_assert_msg(sp_bytes_eq(sp_buf_bytes(&text), sp_bytes_cstr(address)), "%.*s",
+                  SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
+
+START_TEST(addresses_are_hidden_in_lines_and_known_to_the_books)
+{
+    struct sp_buf pseudonym, stranger;
+    char *text;
+    size_t len;
+
+    close_book();
+    hide = true;
+    open_book();
+    suppress("Bob@x.example", "added", "");
+    suppress("bob@x.example", "added", "");
+    sp_buf_init(&pseudonym, 64);
+    sp_buf_init(&stranger, 64);
+    sp_audit_pseudonym_format(&address_key, SP_LIT("bob@X.example"), &pseudonym);
+    sp_audit_pseudonym_format(&address_key, SP_LIT("eve@x.example"), &stranger);
+    ck_assert(!file_has("ob@x") && file_has("\"address\":{\"domain\":\"x.example\",\"h\":\"k"));
+    sp_buf_put_u8(&pseudonym, 0);
+    ck_assert(file_has((const char *)pseudonym.ptr));
+    pseudonym.len--;
+    ck_assert_uint_eq(suppressed(), 1); /* what is learnt from lines has the address */
+    for (int round = 0; round < 2; round++) {
+        expect_revealed(&pseudonym, "Bob@x.example"); /* as it came first */
+        ck_assert_int_eq(sp_audit_book_reveal(book, sp_buf_bytes(&stranger), &stranger, NULL),
+                         SP_E_NOT_FOUND);
+        close_book();
+        hide = false; /* what is hidden stays known when the setting goes */
+        open_book();
+    }
+    suppress("bob@x.example", "removed", "");
+    ck_assert(file_has("bob@x.example"));
+    expect_proved(0);
+    text = read_file(base_path, &len);
+    ck_assert_ptr_null(memmem(text, len, "Bob@x.example", 13)); /* sealed */
+    sp_free(text);
+    sp_buf_clear(&pseudonym);
+    sp_buf_clear(&stranger);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_policy_outlives_restarts_and_only_a_later_one_replaces_it);
     tcase_add_test(c, a_forgotten_domain_has_neither_level_nor_policy);
     tcase_add_test(c, a_message_is_found_by_the_ids_that_others_gave_it);
     tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_test(c, addresses_are_hidden_in_lines_and_known_to_the_books);
     tcase_add_test(c, the_largest_message_settles);
     tcase_add_test(c, a_message_settles_when_its_last_recipient_is_done);
     tcase_add_test(c, a_refused_recipient_needs_no_outcome);
     tcase_add_test(c, a_deposit_counts_when_its_notice_is_delivered);
+    tcase_add_test(c, each_notice_is_told_with_its_own_package);
     tcase_add_test(c, a_deposit_whose_notice_fails_settles_as_deposited);
     tcase_add_test(c, a_refusal_with_a_dsn_is_returned_and_the_dsn_settles_too);
     tcase_add_test(c, held_released_and_deleted_are_followed);
@@ -985,6 +1201,8 @@ static void add(TCase *c)
     tcase_add_test(c, after_a_failure_of_the_database_nothing_is_passed_over);
     tcase_add_test(c, a_record_of_which_half_was_taken_is_taken_anew);
     tcase_add_test(c, addresses_whose_time_is_over_make_room);
+    tcase_add_test(c, what_recipients_chose_is_remembered_while_it_holds);
+    tcase_add_test(c, a_full_table_of_choices_locks_nobody_out_who_stands_in_it);
     tcase_add_test(c, a_file_cut_anywhere_in_its_last_batch_is_mended);
     tcase_add_test(c, a_torn_end_with_other_bytes_is_written_again);
     tcase_add_test(c, bytes_that_nobody_here_wrote_are_moved_aside_and_reported);

@@ -102,6 +102,43 @@ START_TEST(every_leaf_of_every_small_tree_is_proved)
 }
 END_TEST
 
+/* Behind the right edge of the first leaves alone: the same path, for every leaf behind it. */
+START_TEST(a_proof_needs_no_more_of_the_older_leaves_than_their_edge)
+{
+    for (uint64_t size = 1; size <= 24; size++) {
+        for (uint64_t edge_size = 0; edge_size < size; edge_size++) {
+            struct sp_merkle edge;
+
+            sp_merkle_init(&edge);
+            for (uint64_t i = 0; i < edge_size; i++) {
+                struct sp_digest leaf = leaf_of(i);
+
+                sp_merkle_add(&edge, &leaf);
+            }
+            for (uint64_t index = 0; index < size; index++) {
+                SP_AUTO(sp_merkle_prover) p = sp_merkle_prover_new(index, size);
+                struct sp_merkle_path whole, path;
+
+                ck_assert(sp_merkle_prover_seed(p, &edge) == (index >= edge_size));
+                if (index < edge_size)
+                    continue;
+                for (uint64_t i = edge_size; i < size; i++) {
+                    struct sp_digest leaf = leaf_of(i);
+
+                    sp_merkle_prover_add(p, &leaf);
+                }
+                prove(index, size, &whole);
+                ck_assert_int_eq(sp_merkle_prover_path(p, &path), SP_OK);
+                ck_assert_uint_eq(path.count, whole.count);
+                for (size_t i = 0; i < path.count; i++)
+                    ck_assert_msg(sp_digest_eq(&path.node[i], &whole.node[i]), "%u of %u, edge %u",
+                                  (unsigned)index, (unsigned)size, (unsigned)edge_size);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_proof_of_another_place_size_or_leaf_fails)
 {
     struct sp_digest leaf = leaf_of(5);
@@ -135,6 +172,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, the_known_roots_come_out);
     tcase_add_test(c, every_leaf_of_every_small_tree_is_proved);
+    tcase_add_test(c, a_proof_needs_no_more_of_the_older_leaves_than_their_edge);
     tcase_add_test(c, a_proof_of_another_place_size_or_leaf_fails);
 }
 

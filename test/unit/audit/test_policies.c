@@ -236,6 +236,128 @@ START_TEST(a_stage_that_nobody_tells_of_is_recorded_as_such)
 }
 END_TEST
 
+#define KEPT(members) "\"# kept by sallyport directory: directory h\\n" members "\""
+
+/* A version with this canonical text takes effect, and nobody has said so. */
+static void take_text(const char *hash, const char *canonical)
+{
+    struct sp_audit_policy p = {.hash = sp_bytes_cstr(hash), .canonical = sp_bytes_cstr(canonical)};
+    struct sp_err err = {0};
+
+    ck_assert_msg(sp_audit_book_policy(book, &p, &err) == SP_OK, "%s", err.text);
+    read_on();
+}
+
+START_TEST(members_of_kept_lists_are_told_as_such)
+{
+    static const char first[] =
+        "{\"file:lists/a.txt\":" KEPT("a@h.example") ",\"file:t.txt\":\"x\","
+                                                     "\"layer0\":{\"rules\":[1]}}";
+    static const struct {
+        const char *text;
+        bool only_lists;
+    } cases[] = {
+        {"{\"file:lists/a.txt\":" KEPT(
+             "b@h.example") ",\"file:t.txt\":\"x\",\"layer0\":{\"rules\":[1]}}",
+         true},
+        {"{\"file:lists/a.txt\":" KEPT(
+             "b@h.example") ",\"file:t.txt\":\"x\",\"layer0\":{\"rules\":[2]}}",
+         false},
+        {"{\"file:lists/a.txt\":" KEPT(
+             "b@h.example") ",\"file:t.txt\":\"y\",\"layer0\":{\"rules\":[1]}}",
+         false},
+        {"{\"file:lists/a.txt\":\"b@h.example\",\"file:t.txt\":\"x\",\"layer0\":{\"rules\":[1]}}",
+         false},
+        {"{\"file:lists/a.txt\":" KEPT("b@h.example") ",\"layer0\":{\"rules\":[1]}}", false},
+        {"{\"file:lists/a.txt\":" KEPT(
+             "b@h.example") ",\"file:t.txt\":\"x\",\"layer0\":{\"rules\":[1]},"
+                            "\"layer1\":{}}",
+         false},
+        {"", false},
+    };
+    char hash[SP_ARRAY_LEN(cases)][2][65];
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        snprintf(hash[i][0], sizeof(hash[i][0]), "%064zx", 2 * i + 1);
+        snprintf(hash[i][1], sizeof(hash[i][1]), "%064zx", 2 * i + 2);
+        take_text(hash[i][0], first);
+        take_text(hash[i][1], cases[i].text);
+        expect("\"event\":\"config.changed\"");
+        if (cases[i].only_lists) {
+            expect("\"what\":\"members of lists that are marked as kept from a directory or a "
+                   "table\"");
+            expect("\"files\":[\"lists/a.txt\"]");
+        } else {
+            expect("\"what\":\"policy files, not published\"");
+            expect_not("\"files\"");
+        }
+        expect_not("h.example");
+    }
+}
+END_TEST
+
+/* A version with this text, whose act says that it restored another. */
+static void take_back(const char *hash, const char *restored, const char *canonical)
+{
+    char text[1024];
+    struct sp_audit_policy p = {
+        .hash = sp_bytes_cstr(hash), .canonical = sp_bytes_cstr(canonical), .second_person = true};
+    struct sp_err err = {0};
+
+    snprintf(text, sizeof(text),
+             "{\"event\":\"policy.rolled-back\",\"before\":\"x\",\"after\":\"%s\","
+             "\"restored\":\"%s\"," CLAIMS "}",
+             hash, restored);
+    p.published = sp_bytes_cstr(text);
+    ck_assert_msg(sp_audit_book_policy(book, &p, &err) == SP_OK, "%s", err.text);
+    read_on();
+}
+
+#define VERSION(wishes, list, kept, set, rules)                                                    \
+    "{\"file:a.txt\":\"" list "\",\"file:k.txt\":" KEPT(                                           \
+        kept) ",\"file:p.json\":\"" wishes "\","                                                   \
+              "\"layer0\":{\"rules\":[" set "]},"                                                  \
+              "\"layer1\":{\"preferences\":{\"file\":\"p.json\"},\"rules\":[" rules "]}}"
+
+START_TEST(rules_of_before_beside_what_is_recorded_now_are_taken_back_by_one_person)
+{
+    static const char then[] = VERSION("plain", "lab", "ann", "1", "1");
+    static const char now[] = VERSION("none", "other", "bob", "2", "2");
+    static const struct {
+        const char *what, *text;
+        bool free;
+    } cases[] = {
+        {"wishes, members and set of now", VERSION("none", "lab", "bob", "2", "1"), true},
+        {"all of then", VERSION("plain", "lab", "ann", "1", "1"), true},
+        {"another list than any", VERSION("none", "new", "bob", "2", "1"), false},
+        {"the list of now", VERSION("none", "other", "bob", "2", "1"), false},
+        {"wishes that nobody recorded", VERSION("new", "lab", "bob", "2", "1"), false},
+        {"a set that never was", VERSION("none", "lab", "bob", "3", "1"), false},
+        {"rules that never were", VERSION("none", "lab", "bob", "2", "3"), false},
+        {"a file more", "{\"file:z.txt\":\"x\"}", false},
+    };
+    char hash[SP_ARRAY_LEN(cases)][3][65];
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        for (size_t k = 0; k < 3; k++)
+            snprintf(hash[i][k], sizeof(hash[i][k]), "%064zx", 16 + 4 * i + k);
+        take_text(hash[i][0], then);
+        take_text(hash[i][1], now);
+        take_back(hash[i][2], hash[i][0], cases[i].text);
+        if (cases[i].free) {
+            expect("\"event\":\"policy.rolled-back\"");
+            expect("\"restored\":\"");
+            expect_not(UNAPPROVED("policy files"));
+        } else {
+            expect(UNAPPROVED("policy files"));
+            expect_not("policy.rolled-back");
+        }
+    }
+    take_back(HASH_C, HASH_B, then); /* these books never had it */
+    expect(UNAPPROVED("policy files"));
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, set_up, tear_down);
@@ -247,6 +369,8 @@ static void add(TCase *c)
     tcase_add_test(c, the_approver_of_a_stage_is_whom_the_books_know);
     tcase_add_test(c, shadow_is_free_and_decides_nothing);
     tcase_add_test(c, a_stage_that_nobody_tells_of_is_recorded_as_such);
+    tcase_add_test(c, rules_of_before_beside_what_is_recorded_now_are_taken_back_by_one_person);
+    tcase_add_test(c, members_of_kept_lists_are_told_as_such);
 }
 
 SP_TEST_MAIN("audit.policies", add)

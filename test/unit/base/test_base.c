@@ -220,6 +220,38 @@ START_TEST(a_stale_handle_finds_nothing)
 }
 END_TEST
 
+/* As the polynomial says it. */
+static uint32_t crc_by_bits(const uint8_t *data, size_t len)
+{
+    uint32_t crc = UINT32_MAX;
+
+    for (size_t i = 0; i < len; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1U ? 0x82f63b78U : 0);
+    }
+    return ~crc;
+}
+
+START_TEST(a_crc_is_the_same_for_any_length_and_cut)
+{
+    static const size_t lengths[] = {0, 1, 7, 8, 511, 1535, 1536, 1537, 3071, 3072, 5000, 20000};
+    static uint8_t data[20001];
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 131 + i / 257);
+    for (size_t i = 0; i < SP_ARRAY_LEN(lengths); i++) {
+        size_t len = lengths[i], cut = len / 3;
+        uint32_t want = crc_by_bits(data + 1, len);
+
+        ck_assert_msg(sp_crc32c(0, sp_bytes(data + 1, len)) == want, "%zu bytes", len);
+        ck_assert_msg(sp_crc32c(sp_crc32c(0, sp_bytes(data + 1, cut)),
+                                sp_bytes(data + 1 + cut, len - cut)) == want,
+                      "%zu bytes, cut", len);
+    }
+}
+END_TEST
+
 START_TEST(encodings_are_strict)
 {
     struct sp_buf b;
@@ -287,6 +319,7 @@ END_TEST
 
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_crc_is_the_same_for_any_length_and_cut);
     tcase_add_test(c, numbers_that_do_not_fit_are_refused);
     tcase_add_test(c, split_gives_every_part_once);
     tcase_add_test(c, a_buffer_past_its_maximum_fails_and_keeps_its_bytes);

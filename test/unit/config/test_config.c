@@ -3,6 +3,7 @@
  */
 #include "base/clock.h"
 #include "config/config.h"
+#include "config/directory.h"
 #include "config/tenant.h"
 
 #include <stdio.h>
@@ -416,6 +417,39 @@ START_TEST(private_networks_are_told_from_a_providers)
 }
 END_TEST
 
+/* What Microsoft 365 forwards for people outside is Anonymous: who allows forwards and not that is told. */
+START_TEST(forwards_without_anonymous_are_told)
+{
+    static const struct {
+        const char *proofs;
+        bool forwards, warned;
+    } rows[] = {
+        {"\"originator_org\": [\"a.example\"]", true, true},
+        {"\"originator_org\": [\"a.example\"]", false, false},
+        {"\"tenant_id\": \"1\", \"auth_as\": [\"Internal\"]", true, true},
+        {"\"tenant_id\": \"1\", \"auth_as\": [\"Internal\", \"Anonymous\"]", true, false},
+        {"\"dkim\": [\"a.example\"]", true, false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_tenant) t = NULL;
+        bool told = false;
+        char text[500];
+
+        snprintf(text, sizeof(text),
+                 "{\"tenant\": \"a\", \"domains\": [\"a.example\"],\n"
+                 " \"proofs\": {\"networks\": [\"192.0.2.0/24\"], %s},\n"
+                 " \"senders\": {\"forwards\": %s}}",
+                 rows[i].proofs, rows[i].forwards ? "true" : "false");
+        ck_assert_int_eq(sp_tenant_load(sp_bytes_cstr(text), "t.json", p, &t), SP_OK);
+        for (size_t k = 0; k < sp_problems_count(p); k++)
+            told = told || strstr(sp_problems_at(p, k)->text, "Anonymous") != NULL;
+        ck_assert_msg(told == rows[i].warned, "row %zu", i);
+    }
+}
+END_TEST
+
 START_TEST(a_tenant_needs_a_proof)
 {
     SP_AUTO(sp_problems) p = sp_problems_new();
@@ -510,6 +544,8 @@ START_TEST(docs_hold_the_reference_as_it_is)
     sp_config_reference(&made);
     sp_buf_put_u8(&made, '\n');
     sp_tenant_reference(&made);
+    sp_buf_put_u8(&made, '\n');
+    sp_directory_reference(&made);
     sp_buf_put_u8(&made, 0);
     ck_assert_msg(strstr(text, (const char *)made.ptr) != NULL,
                   "docs/settings.md is old: build/dev/libexec/sallyport/cli-policy settings > "
@@ -532,6 +568,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_tenant_on_trial_has_an_end);
     tcase_add_test(c, networks_of_a_provider_are_read_strictly);
     tcase_add_test(c, private_networks_are_told_from_a_providers);
+    tcase_add_test(c, forwards_without_anonymous_are_told);
     tcase_add_test(c, a_tenant_needs_a_proof);
     tcase_add_test(c, a_network_or_a_certificate_alone_proves_nobody);
     tcase_add_test(c, networks_are_checked);

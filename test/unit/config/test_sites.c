@@ -2,7 +2,10 @@
  * The table of sites: what it says, what it inherits, and that every mistake is told with its place.
  */
 #include "config/sites.h"
+#include "base/mem.h"
 #include "support/check_main.h"
+
+#include <stdio.h>
 
 static enum sp_rc load(const char *text, struct sp_problems *problems, struct sp_sites **out)
 {
@@ -110,6 +113,111 @@ START_TEST(the_first_rule_that_fits_counts_and_the_sites_own_before_the_defaults
 }
 END_TEST
 
+static char *read_shipped(size_t *len)
+{
+    FILE *f = fopen(SP_SOURCE_DIR "/policies/sites.json", "rb");
+    char *text = sp_malloc(65536);
+
+    ck_assert_ptr_nonnull(f);
+    *len = fread(text, 1, 65536, f);
+    ck_assert_uint_lt(*len, 65536);
+    fclose(f);
+    return text;
+}
+
+/* Replies as the providers' hosts give them, addresses aside, against the table as it is shipped. */
+START_TEST(what_large_providers_say_is_understood)
+{
+    static const struct {
+        const char *mx;
+        int code;
+        const char *status;
+        const char *text;
+        enum sp_site_answer answer;
+        int minutes;
+    } cases[] = {
+        {"alt1.aspmx.l.google.com", 421, "4.7.28",
+         "[192.0.2.1 4] Our system has detected an unusual rate of\nunsolicited mail originating "
+         "from your IP address. To protect our\nusers from spam, mail sent from your IP address "
+         "has "
+         "been temporarily\nrate limited. - gsmtp",
+         SP_SITE_PAUSE, 10},
+        {"gmail-smtp-in.l.google.com", 421, "4.7.28",
+         "Gmail has detected an unusual rate of mail originating from your SPF\ndomain. - gsmtp",
+         SP_SITE_PAUSE, 10},
+        {"gmail-smtp-in.l.google.com", 421, "4.7.0",
+         "[192.0.2.1 15] Our system has detected an unusual rate of unsolicited mail originating "
+         "from your IP address.",
+         SP_SITE_PAUSE, 10},
+        {"gmail-smtp-in.l.google.com", 421, "4.7.0",
+         "[192.0.2.1 15] Our system has detected that this message is\nsuspicious due to the very "
+         "low reputation of the sending IP address.",
+         SP_SITE_SLOW, 0},
+        {"gmail-smtp-in.l.google.com", 450, "4.2.1",
+         "The user you are trying to contact is receiving mail at a rate that\nprevents additional "
+         "messages from being delivered. Please resend your\nmessage at a later time.",
+         SP_SITE_IGNORE, 0},
+        {"gmail-smtp-in.l.google.com", 452, "4.2.2",
+         "The email account that you tried to reach is over quota.", SP_SITE_IGNORE, 0},
+        {"tenant-com.mail.protection.outlook.com", 451, "4.7.500",
+         "Server busy. Please try again later from [192.0.2.1]. (S77719)", SP_SITE_PAUSE, 5},
+        {"tenant-com.mail.protection.outlook.com", 451, "4.7.550",
+         "Access denied, please try again later", SP_SITE_PAUSE, 2},
+        {"tenant-com.mail.protection.outlook.com", 451, "4.7.651",
+         "The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. "
+         "(S3114)",
+         SP_SITE_PAUSE, 10},
+        {"tenant-com.mail.protection.outlook.com", 452, "4.5.3", "Too many recipients",
+         SP_SITE_IGNORE, 0},
+        {"hotmail-com.olc.protection.outlook.com", 451, "4.7.650",
+         "The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. For "
+         "e-mail delivery information, see https://aka.ms/postmaster (S775) [Name=Protocol Filter "
+         "Agent]",
+         SP_SITE_PAUSE, 10},
+        {"hotmail-com.olc.protection.outlook.com", 421, "",
+         "RP-001 (BAY004-MC1F1) Unfortunately, some messages from 192.0.2.1 weren't sent. Please "
+         "try again. We have limits for how many messages can be sent per hour and per day.",
+         SP_SITE_PAUSE, 10},
+        {"mx-eu.mail.am0.yahoodns.net", 421, "4.7.0",
+         "[TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user "
+         "complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes",
+         SP_SITE_PAUSE, 240},
+        {"mx-eu.mail.am0.yahoodns.net", 421, "4.7.0",
+         "[TSS05] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user "
+         "complaints - 4.16.55.1",
+         SP_SITE_PAUSE, 120},
+        {"mta7.am0.yahoodns.net", 421, "4.7.0",
+         "[TS02] Messages from 192.0.2.1 temporarily deferred - 4.16.56.1", SP_SITE_PAUSE, 120},
+        {"mta7.am0.yahoodns.net", 421, "4.7.0",
+         "Resources temporarily unavailable. Please try later", SP_SITE_SLOW, 0},
+        {"mx.small.example", 450, "4.7.1", "Greylisted, see https://postgrey.schweikert.ch/help",
+         SP_SITE_IGNORE, 0},
+        {"mx.small.example", 451, "4.7.1", "Greylisting in action, please come back later",
+         SP_SITE_IGNORE, 0},
+    };
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) s = NULL;
+    size_t len;
+    char *text = read_shipped(&len);
+
+    ck_assert_int_eq(sp_sites_load(sp_bytes(text, len), "sites.json", problems, &s), SP_OK);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        const struct sp_site_throttle *rule = NULL;
+        const struct sp_site_limits *site =
+            sp_sites_find(s, SP_LIT("example.net"), sp_bytes_cstr(cases[i].mx));
+        enum sp_site_answer answer =
+            sp_sites_weigh(s, site, cases[i].code, sp_bytes_cstr(cases[i].status),
+                           sp_bytes_cstr(cases[i].text), &rule);
+
+        ck_assert_msg(answer == cases[i].answer, "%s %s %.40s: %d", cases[i].mx, cases[i].status,
+                      cases[i].text, answer);
+        ck_assert_msg(answer != SP_SITE_PAUSE || rule->for_ms == cases[i].minutes * 60000LL,
+                      "%s %.40s", cases[i].mx, cases[i].text);
+    }
+    sp_free(text);
+}
+END_TEST
+
 START_TEST(a_mistake_is_told_with_its_place)
 {
     static const struct {
@@ -167,6 +275,7 @@ static void add_tests(TCase *c)
     tcase_add_test(c, a_site_says_what_the_default_does_not);
     tcase_add_test(c, no_file_limits_nothing);
     tcase_add_test(c, the_first_rule_that_fits_counts_and_the_sites_own_before_the_defaults);
+    tcase_add_test(c, what_large_providers_say_is_understood);
     tcase_add_test(c, a_mistake_is_told_with_its_place);
 }
 

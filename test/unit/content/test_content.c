@@ -110,6 +110,32 @@ START_TEST(a_body_spilled_midway_is_whole)
 }
 END_TEST
 
+START_TEST(nothing_in_the_clear_is_left_in_a_writer_that_waits)
+{
+    enum { LEN = 5000 };
+    uint8_t *plain = sp_malloc(LEN);
+    struct sp_bytes sealed;
+    size_t left = 0;
+    SP_AUTO(sp_content_writer) w = sp_content_writer_new(&some_id, sp_random_system(), NULL);
+
+    memset(plain, 'p', LEN);
+    feed_in_steps(w, plain, LEN, 1000); /* and there it breaks off */
+    sp_content_writer_trim(w, 2 * SP_CONTENT_SEALED_CHUNK);
+    sealed = sp_content_writer_sealed(w);
+    ck_assert(sealed.ptr != NULL);
+    for (size_t i = 0; i < LEN; i++)
+        left += sealed.ptr[i] == 'p';
+    ck_assert_uint_eq(left, 0);
+    sp_content_writer_reset(w, &some_id, NULL);
+    sp_content_writer_keep(w, LEN);
+    feed_in_steps(w, plain, LEN, 1000); /* whole, but refused */
+    ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
+    sp_content_writer_trim(w, 2 * SP_CONTENT_SEALED_CHUNK);
+    ck_assert_ptr_null(sp_content_writer_take_plain(w));
+    sp_free(plain);
+}
+END_TEST
+
 START_TEST(an_export_holds_this_body_alone_and_cannot_be_changed)
 {
     uint8_t *plain = make_plain(100000);
@@ -271,15 +297,97 @@ START_TEST(a_handle_survives_the_frame)
 }
 END_TEST
 
+/* Reads all of it in views. */
+static void expect_plain(const struct sp_content *c, const uint8_t *plain, size_t len)
+{
+    SP_AUTO(sp_content_reader) r = sp_content_reader_new(c);
+    size_t at = 0;
+
+    for (;;) {
+        struct sp_bytes view;
+
+        ck_assert_int_eq(sp_content_view(r, at, &view), SP_OK);
+        if (view.len == 0)
+            break;
+        ck_assert(at + view.len <= len && memcmp(view.ptr, plain + at, view.len) == 0);
+        at += view.len;
+    }
+    ck_assert_uint_eq(at, len);
+}
+
+START_TEST(kept_plaintext_is_what_was_sealed)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(lengths); i++) {
+        size_t len = lengths[i];
+        uint8_t *plain = make_plain(len);
+        SP_AUTO(sp_content_writer)
+        w = sp_content_writer_new(&some_id, sp_random_system(), NULL);
+        struct sp_content_plain *kept;
+        struct sp_content sealed, c, copy;
+
+        sp_content_writer_keep(w, 300000);
+        feed_in_steps(w, plain, len, 1 + len / 3);
+        ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
+        sp_content_writer_handle(w, -1, 0, &sealed);
+        expect_plain(&sealed, plain, len);
+        kept = sp_content_writer_take_plain(w);
+        ck_assert_msg((kept != NULL) == (len <= 300000), "%zu bytes", len);
+        if (kept != NULL) {
+            ck_assert_uint_eq(sp_content_plain_len(kept), len);
+            sp_content_init_plain(&c, &some_id, kept);
+            ck_assert_int_eq(sp_content_copy(&c, &copy), SP_OK);
+            sp_content_clear(&c);
+            expect_plain(&copy, plain, len);
+            sp_content_clear(&copy);
+        }
+        sp_content_clear(&sealed);
+        sp_free(plain);
+    }
+}
+END_TEST
+
+START_TEST(plaintext_is_kept_no_longer_than_wanted)
+{
+    enum { LEN = 200000 };
+    uint8_t *plain = make_plain(LEN);
+    SP_AUTO(sp_content_writer) w = sp_content_writer_new(&some_id, sp_random_system(), NULL);
+    int fd = memfd_create("kept", MFD_CLOEXEC);
+    struct sp_content_sink sink = {sp_content_sink_fd, &fd};
+    struct sp_content c;
+
+    sp_content_writer_keep(w, LEN);
+    feed_in_steps(w, plain, LEN / 2, 777);
+    ck_assert_int_eq(sp_content_writer_spill(w, &sink), SP_OK);
+    ck_assert_int_eq(sp_content_writer_feed(w, sp_bytes(plain + LEN / 2, LEN - LEN / 2)), SP_OK);
+    ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
+    ck_assert_ptr_null(sp_content_writer_take_plain(w));
+    sp_content_writer_handle(w, fd, 0, &c);
+    expect_plain(&c, plain, LEN);
+    sp_content_clear(&c);
+    sp_content_writer_reset(w, &some_id, NULL); /* and the next body is not kept unasked */
+    sp_content_writer_trim(w, 1000);
+    feed_in_steps(w, plain, LEN, 70000);
+    ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
+    ck_assert_ptr_null(sp_content_writer_take_plain(w));
+    sp_content_writer_handle(w, -1, 0, &c);
+    expect_plain(&c, plain, LEN);
+    sp_content_clear(&c);
+    sp_free(plain);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, what_is_written_is_read_whatever_the_steps);
     tcase_add_test(c, a_body_spilled_midway_is_whole);
+    tcase_add_test(c, nothing_in_the_clear_is_left_in_a_writer_that_waits);
     tcase_add_test(c, an_export_holds_this_body_alone_and_cannot_be_changed);
     tcase_add_test(c, cut_swapped_and_foreign_chunks_are_seen);
     tcase_add_test(c, a_sink_sees_no_plaintext_and_may_end_the_writing);
     tcase_add_test(c, a_reset_writer_takes_another_key_and_hash);
     tcase_add_test(c, a_handle_survives_the_frame);
+    tcase_add_test(c, kept_plaintext_is_what_was_sealed);
+    tcase_add_test(c, plaintext_is_kept_no_longer_than_wanted);
 }
 
 SP_TEST_MAIN("content", add)

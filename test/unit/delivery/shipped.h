@@ -150,7 +150,7 @@ enum shipped_radix {
     R_COUNT,
     R_LAST
 };
-static const unsigned shipped_radix[R_LAST] = {4, 3, 3, 4, 7, 4, 4, 4, 2};
+static const unsigned shipped_radix[R_LAST] = {4, 3, 3, 4, 8, 4, 4, 5, 2};
 
 static inline void shipped_facts(const unsigned *v, struct sp_facts *f)
 {
@@ -159,7 +159,7 @@ static inline void shipped_facts(const unsigned *v, struct sp_facts *f)
     static const struct sp_bytes label[] = {SP_LIT_INIT("confidential-phi")};
     static const struct sp_fact_type many[] = {{SP_LIT_INIT("MRN"), 40, 40}};
     static const char *const to[] = {"a@example.net", "a@lab.example", "a@gmial.com",
-                                     "a@insurrer.example"};
+                                     "a@lba.example", "a@otulook.com"};
 
     sp_facts_init(f);
     sp_facts_set_text(f, SP_FACT_TENANT, SP_LIT("test"));
@@ -170,6 +170,10 @@ static inline void shipped_facts(const unsigned *v, struct sp_facts *f)
         sp_facts_set_unknown(f, SP_FACT_RECIPIENT_PREFERENCE);
     else if (v[R_PREFERENCE] < 5)
         sp_facts_set_number(f, SP_FACT_RECIPIENT_PREFERENCE, v[R_PREFERENCE]);
+    if (v[R_PREFERENCE] == 7) { /* the only one for which it matters whose word it is */
+        sp_facts_set_number(f, SP_FACT_RECIPIENT_PREFERENCE, SP_PREFERENCE_TLS);
+        sp_facts_set_number(f, SP_FACT_RECIPIENT_PREFERENCE_BY, SP_PREFERENCE_BY_RECIPIENT);
+    }
     sp_facts_set_number(f, SP_FACT_MESSAGE_KIND, 0);
     if (v[R_TAG] == 1 || v[R_TAG] == 2)
         sp_facts_set_text(f, SP_FACT_SUBJECT_TAG,

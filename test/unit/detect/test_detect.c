@@ -57,6 +57,9 @@ static const struct {
      SP_DETECT_DIAGNOSIS, 75},
     {"MRN: 00482911", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
     {"Medical record number: A-4829-11", SP_DETECT_IDENTIFIER, SP_DETECT_MRN, 90},
+    {"Patient MRN 1111111, diabetes", SP_DETECT_PHI, SP_DETECT_MRN, 90},
+    {"MRN 0000000, diabetes", SP_DETECT_NONE, SP_DETECT_MRN, 0}, /* filled in */
+    {"MRN 9999999, diabetes", SP_DETECT_NONE, SP_DETECT_MRN, 0},
     {"mrn none", SP_DETECT_NONE, SP_DETECT_MRN, 0},
     {"Patient MRN 00482911 is here for a refill", SP_DETECT_PHI, SP_DETECT_MRN, 90},
     {"Medicare id 1EG4-TE5-MK73", SP_DETECT_IDENTIFIER, SP_DETECT_MBI, 95},

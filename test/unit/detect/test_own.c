@@ -11,7 +11,8 @@ static const char own_text[] =
     "{\"type\": \"OTHER\", \"pattern\": \"[0-9]{9}[0-9X]\", \"check\": \"mod11\", \"near\": "
     "[\"study\"]}],"
     "\"terms\": {\"health\": [\"Bluebird program\"], \"patient\": [\"camper\"], "
-    "\"ignore\": [\"Mercy Whitfield\"]}}";
+    "\"ignore\": [\"Mercy Whitfield\"], \"special\": {\"abuse\": [\"Harbor House\"], "
+    "\"vip\": [\"Suite Nine\"]}}}";
 
 static const uint8_t key[SP_DETECT_EXACT_KEY_LEN] = {7, 1, 9};
 
@@ -89,13 +90,49 @@ static const struct {
     {"River, Sunny starts insulin", SP_DETECT_PERSON, true, false},
     {"Sunny K. River starts insulin", SP_DETECT_PERSON, true, false},
     {"ZO\xc3\xab O'Hollow starts insulin", SP_DETECT_PERSON, true, false},
-    {"\xc3\x89mile Quoz starts insulin", SP_DETECT_PERSON, true, false},
+    {"\xc3\x89mile Quoz starts insulin", SP_DETECT_PERSON, true, true}, /* by its shape */
     {"MRN-8812345 has lupus", SP_DETECT_MRN, true, true},
     {"sunny river starts insulin", SP_DETECT_PERSON, false, false},
     {"the 88-1234-5 has lupus", SP_DETECT_MRN, true, false},
     {"the 88.12345 has lupus", SP_DETECT_MRN, true, false},
     {"the 88-1234-6 has lupus", SP_DETECT_MRN, false, false},
 };
+
+START_TEST(classes_of_its_own_make_a_message_special)
+{
+    static const struct {
+        const char *text;
+        unsigned own; /* bits behind the detector's */
+        bool hiv;
+    } cases[] = {
+        {"Patient John Miller, MRN 00918273, stays at Harbor House.", 1, false},
+        {"Patient John Miller, MRN 00918273, in suite nine, has lupus.", 2, false},
+        {"Patient John Miller, MRN 00918273, HIV positive, is at Harbor House.", 1, true},
+        {"Patient John Miller, MRN 00918273, has lupus.", 0, false},
+        {"Patient John Miller, MRN 00918273, has lupus; Harbor Houses are built.", 0, false},
+        {"The board of Harbor House meets at nine.", 0, false}, /* nobody's health */
+    };
+    struct bench b;
+
+    open_bench(&b);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        const struct sp_detect_result *r = look(&b, cases[i].text, true);
+
+        ck_assert_msg(r->special >> SP_DETECT_SPECIALS == cases[i].own, "%s: %x", cases[i].text,
+                      r->special);
+        ck_assert_msg(((r->special & SP_DETECT_HIV) != 0) == cases[i].hiv, "%s", cases[i].text);
+        ck_assert_msg((r->class == SP_DETECT_SEVERE) == (r->special != 0), "%s", cases[i].text);
+        r = look(&b, cases[i].text, false);
+        ck_assert_msg(r->special >> SP_DETECT_SPECIALS == 0, "without: %s", cases[i].text);
+    }
+    ck_assert_str_eq(sp_detect_own_special(b.own, 0), "part2");
+    ck_assert_str_eq(sp_detect_own_special(b.own, SP_DETECT_SPECIALS), "abuse");
+    ck_assert_str_eq(sp_detect_own_special(b.own, SP_DETECT_SPECIALS + 1), "vip");
+    ck_assert_ptr_null(sp_detect_own_special(b.own, SP_DETECT_SPECIALS + 2));
+    ck_assert_ptr_null(sp_detect_own_special(NULL, SP_DETECT_SPECIALS));
+    close_bench(&b);
+}
+END_TEST
 
 START_TEST(values_are_found_with_what_is_added)
 {
@@ -175,6 +212,12 @@ static const struct {
     {"{\"version\": 1, \"patterns\": [{\"pattern\": \"A1\", \"near\": []}]}", "words"},
     {"{\"version\": 1, \"terms\": {\"helth\": []}}", "meant: health"},
     {"{\"version\": 1, \"terms\": {\"health\": [\"x\"]}}", "expected a term"},
+    {"{\"version\": 1, \"terms\": {\"special\": {\"hiv\": [\"house\"]}}}",
+     "none of the detector's"},
+    {"{\"version\": 1, \"terms\": {\"special\": {\"My Own\": [\"house\"]}}}",
+     "a class of your own"},
+    {"{\"version\": 1, \"terms\": {\"special\": [\"house\"]}}", "at most 16 classes"},
+    {"{\"version\": 1, \"terms\": {\"special\": {\"own\": \"house\"}}}", "expected an array"},
     {"{\"version\": 1", ""},
 };
 
@@ -201,6 +244,7 @@ END_TEST
 
 static void add(TCase *c)
 {
+    tcase_add_test(c, classes_of_its_own_make_a_message_special);
     tcase_add_test(c, values_are_found_with_what_is_added);
     tcase_add_test(c, own_terms_count_like_the_dictionarys);
     tcase_add_test(c, an_index_tells_nothing_and_wants_its_key);

@@ -2,6 +2,7 @@
 #include "dkim/dkim.h"
 #include "dkim/sign.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -305,6 +306,97 @@ START_TEST(the_field_is_whole_and_oversigned)
 }
 END_TEST
 
+static double cpu_s(void)
+{
+    struct timespec t;
+
+    ck_assert_int_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Puts count signatures that can be read, each with a length of its own, of a domain whose key there is. */
+static void put_crowd(struct sp_buf *out, size_t count, const char *names, size_t repeat)
+{
+    for (size_t i = 0; i < count; i++) {
+        sp_buf_put_cstr(out, "DKIM-Signature: v=1; a=rsa-sha256; d=hospital.example; s=gw1; l=");
+        sp_buf_put_dec(out, (int64_t)i + 1);
+        sp_buf_put_cstr(out, ";\r\n\tbh=AAAA; b=AAAA; h=from");
+        for (size_t k = 0; k < repeat; k++)
+            sp_buf_put_cstr(out, names);
+        sp_buf_put_cstr(out, "\r\n");
+    }
+}
+
+/* Signatures in a crowd cost no more than the few that are looked at (RFC 6376 6.1), and the first of all still counts. */
+START_TEST(of_a_crowd_of_signatures_few_are_looked_at)
+{
+    static const struct {
+        bool first; /* the good one stands above the crowd, else below */
+        size_t count, repeat;
+        bool valid;
+    } rows[] = {{true, 7, 0, true},   {true, 1900, 0, true},  {false, 7, 0, true},
+                {false, 8, 0, false}, {true, 3, 10000, true}, {false, 9, 1000, true}};
+    struct sp_buf good, all;
+
+    use_key(0);
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+        size_t head, count;
+        bool valid = false;
+        double before;
+
+        sign(now_ms(), 1000, &good);
+        head = sp_bytes_find_all(sp_buf_bytes(&good), SP_LIT("Received:"));
+        sp_buf_init(&all, 1U << 20);
+        if (rows[i].first)
+            sp_buf_put(&all, sp_bytes_slice(sp_buf_bytes(&good), 0, head));
+        put_crowd(&all, rows[i].count, ":subject", rows[i].repeat);
+        sp_buf_put(&all, sp_bytes_slice(sp_buf_bytes(&good), rows[i].first ? head : 0, SIZE_MAX));
+        before = cpu_s();
+        count = verify(sp_buf_bytes(&all), SP_OK, 4000, results);
+        ck_assert_msg(cpu_s() - before < 0.5, "row %zu took %f s", i, cpu_s() - before);
+        ck_assert_msg(count <= SP_DKIM_RESULTS_MAX, "row %zu: %zu", i, count);
+        for (size_t k = 0; k < count; k++)
+            valid = valid || (results[k].valid && results[k].whole);
+        ck_assert_msg(valid == rows[i].valid, "row %zu", i);
+        sp_buf_clear(&all);
+        sp_buf_clear(&good);
+    }
+}
+END_TEST
+
+/* A body of 32 MiB is hashed as it comes by: what is held for it does not grow. */
+START_TEST(a_large_body_costs_no_memory)
+{
+    static char piece[65536];
+    struct sp_dkim_result results[SP_DKIM_RESULTS_MAX];
+    SP_AUTO(sp_dkim_run) r = NULL;
+    enum sp_rc dns = SP_OK;
+    struct sp_buf good;
+    size_t before = 0, count = 0;
+
+    memset(piece, 'x', sizeof(piece));
+    for (size_t i = 0; i + 78 <= sizeof(piece); i += 78) {
+        piece[i + 76] = '\r';
+        piece[i + 77] = '\n';
+    }
+    use_key(0);
+    sign(now_ms(), 1000, &good);
+    ck_assert_int_eq(sp_dkim_verify_new(dkim, answer, &dns, &r, NULL), SP_OK);
+    feed_cut(r, sp_buf_bytes(&good), 1000);
+    for (size_t i = 0; i < 512; i++) {
+        ck_assert_int_eq(sp_dkim_run_feed(r, sp_bytes(piece, 65520), NULL), SP_OK);
+        if (i == 8)
+            before = mallinfo2().uordblks;
+    }
+    ck_assert_msg(mallinfo2().uordblks <= before + 65536, "%zu, then %zu", before,
+                  mallinfo2().uordblks);
+    ck_assert_int_eq(sp_dkim_verify_finish(r, results, &count, NULL), SP_OK);
+    ck_assert(count == 1 && !results[0].valid); /* the body is another */
+    sp_buf_clear(&good);
+}
+END_TEST
+
 START_TEST(changed_messages_fail)
 {
     static const struct {
@@ -405,6 +497,8 @@ static void add(TCase *c)
     tcase_add_test(c, others_verify_what_we_sign);
     tcase_add_test(c, we_verify_what_others_sign);
     tcase_add_test(c, the_field_is_whole_and_oversigned);
+    tcase_add_test(c, of_a_crowd_of_signatures_few_are_looked_at);
+    tcase_add_test(c, a_large_body_costs_no_memory);
     tcase_add_test(c, changed_messages_fail);
     tcase_add_test(c, a_key_that_is_not_there_and_one_that_can_not_be_had_differ);
     tcase_add_test(c, messages_without_signature_or_body_are_no_failure);

@@ -40,7 +40,7 @@ static void start(struct world *w, bool talks)
     *w = (struct world){.loop = sp_loop_new(), .talks = talks};
     ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:1"), &at));
     at.u.in4.sin_port = 0;
-    w->fd = sp_listen(&at, false, 4, &err);
+    w->fd = sp_listen(&at, 0, 4, &err);
     ck_assert_int_ge(w->fd, 0);
     ck_assert_int_eq(getsockname(w->fd, &at.u.sa, &len), 0);
     w->port = sp_addr_port(&at);

@@ -4,29 +4,35 @@
  */
 #include "intake/intake.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "intake/intake_priv.h"
 #include "jobs/scan.h"
 #include "json/problem.h"
 #include "support/check_main.h"
 
 #define HEAR_MS 10000
+#define MUCH    ((size_t)300 * 1024 * 1024) /* more than a source may hold */
 
 static const char config_text[] =
     "{\"node\": \"gw1\", \"hostname\": \"gw.example\", \"state_dir\": \"/nowhere\","
     " \"master_key\": \"keys/master.key\","
     " \"listen\": [{\"address\": \"127.0.0.1:0\", \"tls\": \"none\", \"plain_ok\": true},"
     "              {\"address\": \"127.0.0.1:0\", \"tls\": \"none\"}],"
-    " \"intake\": {\"size_limit\": 300000, \"scan\": \"1s\"}}";
+    " \"intake\": {\"size_limit\": 300000, \"scan\": \"1s\", \"max_recipients\": 3000}}";
 
 static const char tenant_text[] = "{\"tenant\": \"hospital\", \"domains\": [\"hospital.example\"],"
                                   " \"proofs\": {\"networks\": [\"127.0.0.0/8\"],"
-                                  "  \"client_certificates\": [\"client.hospital.example\"]}}";
+                                  "  \"client_certificates\": [\"client.hospital.example\"]},"
+                                  " \"limits\": {\"bytes\": \"100MiB\"}}";
 
 static const char policy_text[] =
     "{\"version\": 1, \"scope\": {\"tenant\": \"hospital\"},"
@@ -63,7 +69,21 @@ struct rig {
     enum sp_jobs_phi_class finding;
     unsigned scans;
     bool scanner_is_mute;
+    bool scanner_thinks;
+    struct sp_jobs_job *thought_of; /* it will answer, later */
+    struct sp_journal_io io;
 };
+
+/* Who writes to the disk goes through here. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static ssize_t (*write_out)(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset);
+
+static ssize_t write_through(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return write_out(ctx, fd, iov, count, offset);
+}
 
 static enum sp_rc read_file(void *ctx, const char *name, struct sp_bytes *out)
 {
@@ -74,13 +94,22 @@ static enum sp_rc read_file(void *ctx, const char *name, struct sp_bytes *out)
     return SP_OK;
 }
 
+static void tell_finding(struct rig *r, struct sp_jobs_job *job)
+{
+    struct sp_jobs_scan_reply reply = {
+        .state = SP_JOBS_SCAN_COMPLETE, .phi_class = r->finding, .version = SP_LIT("test")};
+    struct sp_buf b;
+
+    sp_buf_init(&b, 65536);
+    sp_jobs_scan_reply_encode(&b, &reply);
+    sp_jobs_job_reply(job, SP_OK, sp_buf_bytes(&b), NULL, 0);
+    sp_buf_clear(&b);
+}
+
 static void on_scan(void *arg, struct sp_jobs_job *job)
 {
     struct rig *r = arg;
     struct sp_jobs_scan_request request;
-    struct sp_jobs_scan_reply reply = {
-        .state = SP_JOBS_SCAN_COMPLETE, .phi_class = r->finding, .version = SP_LIT("test")};
-    struct sp_buf b;
 
     r->scans++;
     ck_assert_int_eq(sp_jobs_scan_request_decode(sp_jobs_job_payload(job), &request), SP_OK);
@@ -89,10 +118,10 @@ static void on_scan(void *arg, struct sp_jobs_job *job)
         sp_jobs_job_reply(job, SP_E_SCAN_FAILED, sp_bytes(NULL, 0), NULL, 0);
         return;
     }
-    sp_buf_init(&b, 65536);
-    sp_jobs_scan_reply_encode(&b, &reply);
-    sp_jobs_job_reply(job, SP_OK, sp_buf_bytes(&b), NULL, 0);
-    sp_buf_clear(&b);
+    if (r->scanner_thinks)
+        r->thought_of = job;
+    else
+        tell_finding(r, job);
 }
 
 static void start_scanner(struct rig *r)
@@ -112,6 +141,7 @@ static void open_queue(struct rig *r)
     static const struct sp_journal_keys keys = {
         .content = {{1}}, .record = {{2}}, .kek_id = "kek-test"};
     struct sp_queue_options options = {.dir = r->dir,
+                                       .io = &r->io,
                                        .keys = &keys,
                                        .loop = r->loop,
                                        .clock = sp_loop_clock(r->loop),
@@ -120,6 +150,9 @@ static void open_queue(struct rig *r)
                                        .reserve_len = 1 << 20};
     struct sp_err err = {.text = ""};
 
+    ck_assert_msg(sp_journal_io_posix(r->dir, &r->io, &err) == SP_OK, "%s", err.text);
+    write_out = r->io.pwritev;
+    r->io.pwritev = write_through;
     ck_assert_msg(sp_queue_open(&options, &r->queue, &err) == SP_OK, "%s", err.text);
 }
 
@@ -152,7 +185,7 @@ static void listen_on(struct rig *r, size_t i)
     struct sp_err err = {.text = ""};
 
     ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:0"), &at));
-    r->listeners[i] = sp_listen(&at, false, 10, &err);
+    r->listeners[i] = sp_listen(&at, 0, 10, &err);
     ck_assert_msg(r->listeners[i] >= 0, "%s", err.text);
     at.len = sizeof(at.u);
     ck_assert_int_eq(getsockname(r->listeners[i], &at.u.sa, &at.len), 0);
@@ -192,6 +225,7 @@ static void rig_stop(struct rig *r)
         close(r->fd);
     sp_intake_free(r->intake);
     sp_queue_close(r->queue);
+    sp_journal_io_posix_free(&r->io);
     sp_jobs_free(r->jobs);
     sp_jobs_free(r->scanner);
     sp_loop_free(r->loop);
@@ -271,6 +305,7 @@ struct found {
     size_t count;
     char text[4096]; /* of the messages: sender>recipient:rule:state; */
     struct sp_id last_mail;
+    struct sp_id last_dsn;
     char trace[2048];
 };
 
@@ -287,6 +322,8 @@ static void visit(void *arg, const struct sp_queue_message *m)
                  SP_FMT(rcpt->address), SP_FMT(m->accept.decisions[rcpt->decision].rule),
                  sp_rcpt_state_name(m->rcpts[i].state));
     }
+    if (m->accept.kind == SP_ACCEPT_KIND_DSN)
+        f->last_dsn = m->accept.id;
     if (m->accept.kind == SP_ACCEPT_KIND_MAIL) {
         f->last_mail = m->accept.id;
         snprintf(f->trace, sizeof(f->trace), "%.*s", SP_FMT(m->accept.trace));
@@ -390,6 +427,36 @@ START_TEST(one_refused_of_two_is_returned_by_dsn)
 }
 END_TEST
 
+/* The report of so many is longer than a body in a record may otherwise be. */
+START_TEST(two_thousand_refused_are_all_in_the_report)
+{
+    enum { REFUSED = 2000 };
+    static char body[2 << 20];
+    char line[64];
+    struct found f;
+    struct rig r;
+
+    rig_start(&r);
+    begin(&r);
+    say_hear(&r, "RCPT TO:<a@partner.example>\r\n", "250");
+    for (unsigned i = 0; i < REFUSED; i++) {
+        snprintf(line, sizeof(line), "RCPT TO:<somebody-%u@c.example>\r\n", i);
+        say_hear(&r, line, "250");
+    }
+    say_hear(&r, "DATA\r\n", "354");
+    say_hear(&r, "Subject: [no] x\r\n\r\nhello\r\n.\r\n", "250 2.0.0");
+    f = look(&r);
+    ck_assert_uint_eq(f.count, 2);
+    read_body(&r, &f.last_dsn, body, sizeof(body));
+    ck_assert_uint_gt(strlen(body), SP_QUEUE_BODY_INLINE_MAX);
+    for (unsigned i = 0; i < REFUSED; i++) {
+        snprintf(line, sizeof(line), "Final-Recipient: rfc822; somebody-%u@c.example\r\n", i);
+        ck_assert_ptr_nonnull(strstr(body, line));
+    }
+    rig_stop(&r);
+}
+END_TEST
+
 START_TEST(all_refused_is_a_550)
 {
     struct rig r;
@@ -471,6 +538,46 @@ START_TEST(our_own_mark_is_a_loop)
     snprintf(text, sizeof(text), "%sSubject: x\r\n\r\nhello\r\n.\r\n", f.trace);
     say_hear(&r, text, "554 5.4.6");
     rig_stop(&r);
+}
+END_TEST
+
+static double cpu_s(void)
+{
+    struct timespec t;
+
+    ck_assert_int_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* As many fields as a header may have, in two lots, cost what their bytes do: not their square, not their cube. */
+START_TEST(a_crowd_of_fields_is_walked_once)
+{
+    static const struct {
+        const char *one, *other, *wanted;
+    } rows[] = {
+        {"Bcc: a\r\n", "DKIM-Signature: a\r\n", "250 2.0.0"},
+        {"Bcc: a\r\n", "DKIM-Signature: h=x:y:z\r\n", "250 2.0.0"},
+        {"Bcc: a\r\n", "DKIM-Signature: h=from:bCC\r\n", "554 5.7.7"},
+        {"X-MS-Exchange-Organization-A: b\r\n", "dkim-signature: a\r\n", "250 2.0.0"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        double before;
+
+        rig_start(&r);
+        begin(&r);
+        say_hear(&r, "RCPT TO:<a@partner.example>\r\n", "250");
+        say_hear(&r, "DATA\r\n", "354");
+        before = cpu_s();
+        for (unsigned k = 0; k < 2000; k++) {
+            say(&r, k < 1000 ? rows[i].one : rows[i].other);
+            sp_loop_run_once(r.loop, 0);
+        }
+        say_hear(&r, "\r\nhello\r\n.\r\n", rows[i].wanted);
+        ck_assert_msg(cpu_s() - before < 1.0, "row %zu took %f s", i, cpu_s() - before);
+        rig_stop(&r);
+    }
 }
 END_TEST
 
@@ -584,22 +691,390 @@ START_TEST(mail_of_our_own_goes_no_lower_than_its_floor)
 }
 END_TEST
 
+static struct session *only(struct rig *r)
+{
+    ck_assert_uint_eq(r->intake->stats.active, 1);
+    return SP_CONTAINER(r->intake->all.next, struct session, link);
+}
+
+static bool has_ended(struct rig *r)
+{
+    char c;
+
+    for (int64_t until = sp_clock_mono_ms(sp_loop_clock(r->loop)) + HEAR_MS / 5;
+         sp_clock_mono_ms(sp_loop_clock(r->loop)) < until;) {
+        sp_loop_run_once(r->loop, 20);
+        if (recv(r->fd, &c, 1, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Says so much, and reads nothing, that it is not read from. */
+static void stuff(struct rig *r)
+{
+    static const char line[] = "EHLO aaaaaaaaaaaaaaaaaaaa\r\n";
+    int small = 4096;
+    char many[sizeof(line) * 100] = "";
+
+    for (size_t i = 0; i + sizeof(line) <= sizeof(many); i += sizeof(line) - 1)
+        memcpy(many + i, line, sizeof(line));
+    ck_assert_int_eq(setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    for (unsigned i = 0; i < 20000; i++) {
+        if (i > 10 && only(r)->is_stuffed)
+            return;
+        (void)send(r->fd, many, strlen(many), MSG_NOSIGNAL | MSG_DONTWAIT);
+        sp_loop_run_once(r->loop, 0);
+    }
+    ck_abort_msg("it took all");
+}
+
+START_TEST(who_reads_no_replies_has_its_time_and_no_more)
+{
+    struct rig r;
+
+    rig_start(&r);
+    r.intake->now->servers[0].max_idle = 1U << 30;
+    r.intake->now->servers[0].idle_ms = 1000;
+    join(&r, 0);
+    stuff(&r);
+    for (unsigned i = 0; i < 400 && !only(&r)->closing; i++)
+        sp_loop_run_once(r.loop, 20);
+    ck_assert(only(&r)->closing && sp_timer_is_running(only(&r)->timer));
+    ck_assert_uint_eq(r.intake->stats.timed_out, 1);
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(who_waits_for_our_disk_is_not_timed_out)
+{
+    struct rig r;
+
+    rig_start(&r);
+    r.intake->now->servers[0].idle_ms = 50;
+    join(&r, 0);
+    hear(&r, "220");
+    only(&r)->holding = true;
+    sp_intake_session_hold(only(&r));
+    for (unsigned i = 0; i < 10; i++)
+        sp_loop_run_once(r.loop, 20);
+    ck_assert_uint_eq(r.intake->stats.timed_out, 0);
+    only(&r)->holding = false;
+    sp_intake_session_hold(only(&r));
+    hear(&r, "421 4.4.2"); /* its own time goes on */
+    rig_stop(&r);
+}
+END_TEST
+
+/* Runs turns in which others have done much before it. */
+static void run_beside_others(struct rig *r)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        r->intake->shares.busy_turn = sp_loop_turn(r->loop) + i % 2;
+        r->intake->shares.busy = 1000;
+        sp_loop_run_once(r->loop, 2);
+    }
+}
+
+#define ENVELOPE                                                                                   \
+    "MAIL FROM:<dr@hospital.example>\r\nRCPT TO:<a1@partner.example>\r\n"                          \
+    "RCPT TO:<a2@partner.example>\r\nRCPT TO:<a3@partner.example>\r\n"                             \
+    "RCPT TO:<a4@partner.example>\r\nRCPT TO:<a5@partner.example>\r\n"                             \
+    "RCPT TO:<a6@partner.example>\r\nRCPT TO:<a7@partner.example>\r\n"                             \
+    "RCPT TO:<a8@partner.example>\r\n"
+
+START_TEST(a_quit_in_a_long_turn_is_the_end)
+{
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    say_hear(&r, "EHLO client.example\r\n", "250");
+    say(&r, ENVELOPE "QUIT\r\n");
+    run_beside_others(&r);
+    for (unsigned i = 0; i < 9; i++)
+        hear(&r, "250");
+    hear(&r, "221");
+    ck_assert(has_ended(&r));
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(an_empty_chunk_in_a_long_turn_ends_its_message)
+{
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    say_hear(&r, "EHLO client.example\r\n", "250");
+    say(&r, ENVELOPE "BDAT 0 LAST\r\n");
+    run_beside_others(&r);
+    for (unsigned i = 0; i < 9; i++)
+        hear(&r, "250");
+    hear(&r, "");
+    rig_stop(&r);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+static void run_until(struct rig *r, bool (*is_so)(struct rig *r))
+{
+    int64_t give_up = sp_clock_mono_ms(sp_loop_clock(r->loop)) + HEAR_MS;
+
+    while (!is_so(r)) {
+        ck_assert(sp_clock_mono_ms(sp_loop_clock(r->loop)) < give_up);
+        sp_loop_run_once(r->loop, 20);
+    }
+}
+
+static bool is_thought_of(struct rig *r)
+{
+    return r->thought_of != NULL;
+}
+
+static bool is_given_up(struct rig *r)
+{
+    return only(r)->tx->refuse_rc != SP_OK;
+}
+
+static bool is_empty(struct rig *r)
+{
+    return r->intake->stats.active == 0;
+}
+
+static size_t body_files(struct rig *r)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < 16; i++) {
+        char name[300];
+        DIR *d;
+
+        snprintf(name, sizeof(name), "%s/body-%x", r->dir, i);
+        d = opendir(name);
+        ck_assert_ptr_nonnull(d);
+        for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+            count += e->d_name[0] != '.';
+        closedir(d);
+    }
+    return count;
+}
+
+/* Others of its source hold more than the source may. */
+static void crowd(struct rig *r)
+{
+    only(r)->source->memory.bytes += MUCH;
+}
+
+static void uncrowd(struct rig *r)
+{
+    only(r)->source->memory.bytes -= MUCH;
+}
+
+START_TEST(a_body_that_has_ended_stays_where_it_is)
+{
+    struct rig r;
+    struct found f;
+    char body[512];
+
+    rig_start(&r);
+    begin(&r);
+    say_hear(&r, "RCPT TO:<a@partner.example>\r\n", "250 2.1.5");
+    say_hear(&r, "DATA\r\n", "354");
+    crowd(&r);
+    say_hear(&r, "From: dr@hospital.example\r\n\r\nhello\r\n.\r\n", "250 2.0.0 queued as ");
+    ck_assert(!only(&r)->memory.waits);
+    ck_assert_uint_eq(body_files(&r), 0); /* it is in its record, and that was synced */
+    f = look(&r);
+    read_body(&r, &f.last_mail, body, sizeof(body));
+    ck_assert_ptr_nonnull(strstr(body, "hello"));
+    say_hear(&r, "MAIL FROM:<dr@hospital.example>\r\n", "452 4.3.1");
+    uncrowd(&r);
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(a_message_that_is_scanned_waits_for_no_memory)
+{
+    struct rig r;
+
+    rig_start(&r);
+    r.intake->now->scan_ms = 10LL * HEAR_MS;
+    r.scanner_thinks = true;
+    begin(&r);
+    say_hear(&r, "RCPT TO:<a@c.example>\r\n", "250 2.1.5");
+    say_hear(&r, "DATA\r\n", "354");
+    say(&r, "From: dr@hospital.example\r\n\r\nhello\r\n.\r\n");
+    run_until(&r, is_thought_of);
+    crowd(&r);
+    sp_intake_memory_weigh(only(&r));
+    ck_assert(!only(&r)->memory.waits);
+    ck_assert_int_eq(only(&r)->tx->refuse_rc, SP_OK);
+    tell_finding(&r, r.thought_of);
+    hear(&r, "250 2.0.0 queued as ");
+    ck_assert_uint_eq(look(&r).count, 1);
+    uncrowd(&r);
+    rig_stop(&r);
+}
+END_TEST
+
+/* Sends lines until the body is as much as may wait for the disk. */
+static void fill(struct rig *r)
+{
+    static char lines[64 * 1024];
+    size_t at = 0;
+
+    for (size_t i = 0; i < sizeof(lines); i++)
+        lines[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : 'a';
+    while (!only(r)->holding) {
+        ssize_t n = send(r->fd, lines + at, sizeof(lines) - at, MSG_NOSIGNAL);
+
+        at = n > 0 ? (at + (size_t)n) % 64 : at;
+        sp_loop_run_once(r->loop, 1);
+    }
+}
+
+START_TEST(a_message_given_up_while_the_disk_is_slow_is_read_to_its_end)
+{
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    r.intake->now->servers[0].size_limit = 64 << 20;
+    hear(&r, "220");
+    say_hear(&r, "EHLO client.example\r\n", "250");
+    say_hear(&r, "MAIL FROM:<dr@hospital.example>\r\n", "250");
+    say_hear(&r, "RCPT TO:<a@partner.example>\r\n", "250 2.1.5");
+    say_hear(&r, "DATA\r\n", "354");
+    say(&r, "From: dr@hospital.example\r\n\r\n");
+    pthread_mutex_lock(&gate);
+    fill(&r);
+    crowd(&r);
+    sp_intake_memory_weigh(only(&r));
+    ck_assert(only(&r)->memory.waits);
+    only(&r)->memory.since_ms -= HEAR_MS; /* its patience has ended */
+    run_until(&r, is_given_up);
+    pthread_mutex_unlock(&gate);
+    uncrowd(&r);
+    ck_assert(!only(&r)->holding && !only(&r)->is_held);
+    close(r.fd);
+    r.fd = -1;
+    run_until(&r, is_empty);
+    rig_stop(&r);
+}
+END_TEST
+
+/* ---- bytes a second ---- */
+
+static void run_up_debt(struct rig *r)
+{
+    struct flow *all = &r->intake->flows.all;
+
+    r->intake->now->bytes = 1024;
+    all->begun = true;
+    all->at_ms = sp_clock_mono_ms(sp_loop_clock(r->loop));
+    all->room = -1e7;
+}
+
+static void run_some_turns(struct rig *r)
+{
+    for (unsigned i = 0; i < 10; i++)
+        sp_loop_run_once(r->loop, 10);
+}
+
+START_TEST(who_comes_in_debt_is_not_read_from)
+{
+    struct rig r;
+    char c;
+
+    rig_start(&r);
+    run_up_debt(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    say(&r, "EHLO client.example\r\n");
+    run_some_turns(&r);
+    ck_assert(only(&r)->flow.waits);
+    ck_assert_uint_eq(sp_stream_input(only(&r)->stream).len, 0);
+    ck_assert_int_eq(recv(r.fd, &c, 1, 0), -1);
+    r.intake->flows.all.room = 0;
+    sp_intake_flows_look(r.intake);
+    hear(&r, "250");
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(who_was_there_waits_with_what_it_says_in_debt)
+{
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    run_up_debt(&r);
+    say(&r, "EHLO client.example\r\n");
+    run_some_turns(&r);
+    ck_assert(only(&r)->flow.waits);
+    ck_assert_uint_eq(sp_stream_input(only(&r)->stream).len, 21);
+    r.intake->flows.all.room = 0;
+    sp_intake_flows_look(r.intake);
+    hear(&r, "250");
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(what_begins_and_ends_at_once_is_its_tenants)
+{
+    static const char all_at_once[] = ENVELOPE "RSET\r\n";
+    static const struct sp_tenant t = {.name = "hospital"};
+    struct rig r;
+    struct flow *f;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    say_hear(&r, "EHLO client.example\r\n", "250");
+    f = sp_intake_tenant_flow(r.intake, &t);
+    ck_assert(!f->begun);
+    say(&r, all_at_once);
+    for (unsigned i = 0; i < 10; i++)
+        hear(&r, "250");
+    ck_assert(f->begun);
+    ck_assert_double_eq(f->room, 2.0 * 100 * 1024 * 1024 - (double)strlen(all_at_once));
+    rig_stop(&r);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_stranger_is_refused);
     tcase_add_test(c, a_message_lies_in_the_queue_behind_its_250);
     tcase_add_test(c, a_rule_on_the_envelope_answers_at_rcpt);
     tcase_add_test(c, one_refused_of_two_is_returned_by_dsn);
+    tcase_add_test(c, two_thousand_refused_are_all_in_the_report);
     tcase_add_test(c, all_refused_is_a_550);
     tcase_add_test(c, what_the_scanner_finds_decides);
     tcase_add_test(c, a_scanner_that_fails_twice_is_a_fact);
     tcase_add_test(c, no_scanner_at_all_is_the_same_fact);
     tcase_add_test(c, our_own_mark_is_a_loop);
+    tcase_add_test(c, a_crowd_of_fields_is_walked_once);
     tcase_add_test(c, a_header_without_end_is_refused);
     tcase_add_test(c, evidence_that_does_not_fit_refuses_the_message);
     tcase_add_test(c, a_large_message_goes_through);
     tcase_add_test(c, draining_says_421_and_ends);
     tcase_add_test(c, mail_of_our_own_goes_no_lower_than_its_floor);
+    tcase_add_test(c, a_body_that_has_ended_stays_where_it_is);
+    tcase_add_test(c, a_message_that_is_scanned_waits_for_no_memory);
+    tcase_add_test(c, a_message_given_up_while_the_disk_is_slow_is_read_to_its_end);
+    tcase_add_test(c, who_reads_no_replies_has_its_time_and_no_more);
+    tcase_add_test(c, who_waits_for_our_disk_is_not_timed_out);
+    tcase_add_test(c, a_quit_in_a_long_turn_is_the_end);
+    tcase_add_test(c, an_empty_chunk_in_a_long_turn_ends_its_message);
+    tcase_add_test(c, who_comes_in_debt_is_not_read_from);
+    tcase_add_test(c, who_was_there_waits_with_what_it_says_in_debt);
+    tcase_add_test(c, what_begins_and_ends_at_once_is_its_tenants);
 }
 
 SP_TEST_MAIN("intake", add)

@@ -125,6 +125,112 @@ START_TEST(much_data_arrives_whole_at_a_slow_reader)
 }
 END_TEST
 
+static void fill(uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        data[i] = (uint8_t)(i * 7 + i / 1000);
+}
+
+static uint64_t sum_of(uint64_t sum, struct sp_bytes b)
+{
+    for (size_t i = 0; i < b.len; i++)
+        sum = sum * 31 + b.ptr[i];
+    return sum;
+}
+
+/* Words before, a lent piece, words behind, a second piece that is copied; at_turn: ends the lending there */
+static void lend_and_read(size_t len, size_t take, int at_turn)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {.take = take, .again = take > 0};
+    uint8_t *lent = sp_malloc(len), *other = sp_malloc(10000);
+    uint64_t sum = sum_of(0, SP_LIT("before"));
+    size_t all = len + 10000 + 12;
+
+    pair(loop, &a, &b);
+    fill(lent, len);
+    fill(other, 10000);
+    sum = sum_of(sum_of(sum, sp_bytes(lent, len)), SP_LIT("behind"));
+    sum = sum_of(sum, sp_bytes(other, 10000));
+    sp_stream_write(a.s, SP_LIT("before"));
+    sp_stream_lend(a.s, sp_bytes(lent, len));
+    ck_assert(sp_stream_has_lent(a.s));
+    sp_stream_write(a.s, SP_LIT("behind"));
+    sp_stream_lend(a.s, sp_bytes(other, 10000));
+    memset(other, 'x', 10000);
+    ck_assert_uint_eq(sp_stream_pending(a.s), all);
+    for (int i = 0; i < 3000 && b.got < all; i++) {
+        size_t pending = sp_stream_pending(a.s);
+
+        if (i == at_turn) {
+            sp_stream_end_lending(a.s);
+            memset(lent, 'x', len);
+            ck_assert_uint_eq(sp_stream_pending(a.s), pending);
+            ck_assert(!sp_stream_has_lent(a.s));
+        }
+        sp_loop_run_once(loop, 5);
+    }
+    ck_assert_uint_eq(b.got, all);
+    ck_assert_msg(b.sum == sum, "%zu bytes, ended at %d", len, at_turn);
+    ck_assert(!sp_stream_has_lent(a.s));
+    ck_assert_int_eq(a.drained, 1);
+    sp_free(lent);
+    sp_free(other);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+
+START_TEST(what_is_lent_arrives_in_its_place)
+{
+    lend_and_read(10000, 0, -1);
+    lend_and_read(BIG, 0, -1);
+    for (int at = 0; at < 12; at++)
+        lend_and_read(1000000, 30000, at);
+}
+END_TEST
+
+START_TEST(a_little_is_copied_at_once)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+    char text[] = "short";
+
+    pair(loop, &a, &b);
+    sp_stream_lend(a.s, sp_bytes_cstr(text));
+    ck_assert(!sp_stream_has_lent(a.s));
+    memset(text, 'x', 5);
+    turn(loop, 3);
+    ck_assert_uint_eq(b.got, 5);
+    ck_assert(b.sum == sum_of(0, SP_LIT("short")));
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(what_is_lent_to_a_dead_peer_is_let_go)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+    uint8_t *lent = sp_calloc(1, BIG);
+
+    pair(loop, &a, &b);
+    sp_stream_hold_input(b.s, true);
+    sp_stream_lend(a.s, sp_bytes(lent, BIG));
+    turn(loop, 3);
+    ck_assert(sp_stream_has_lent(a.s));
+    sp_stream_free(b.s);
+    for (int i = 0; i < 100 && a.closed == 0; i++)
+        sp_loop_run_once(loop, 5);
+    ck_assert_int_eq(a.closed, 1);
+    ck_assert(!sp_stream_has_lent(a.s));
+    sp_free(lent);
+    sp_stream_free(a.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_held_reader_gets_nothing_until_it_resumes)
 {
     struct sp_loop *loop = sp_loop_new();
@@ -201,6 +307,31 @@ START_TEST(who_asks_is_told_again_before_the_end)
 }
 END_TEST
 
+START_TEST(who_has_work_left_is_told_without_input)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+
+    pair(loop, &a, &b);
+    sp_stream_tell_anyway(b.s);
+    turn(loop, 2);
+    ck_assert_int_eq(b.told, 1); /* once */
+    sp_stream_hold_input(b.s, true);
+    sp_stream_tell_anyway(b.s);
+    sp_stream_close_after_write(a.s);
+    turn(loop, 2);
+    ck_assert_int_eq(b.told, 1);
+    sp_stream_hold_input(b.s, false);
+    for (int i = 0; i < 100 && b.closed == 0; i++)
+        turn(loop, 1);
+    ck_assert_int_eq(b.told, 2);
+    ck_assert_int_eq(b.closed, 1);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_stream_may_be_freed_in_its_own_callback)
 {
     struct sp_loop *loop = sp_loop_new();
@@ -238,7 +369,7 @@ START_TEST(connecting_tells_once_whether_it_worked)
     int fd;
 
     ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:0"), &at));
-    fd = sp_listen(&at, true, 16, &err);
+    fd = sp_listen(&at, SP_LISTEN_SHARED, 16, &err);
     ck_assert_int_ge(fd, 0);
     at.len = sizeof(at.u);
     ck_assert_int_eq(getsockname(fd, &at.u.sa, &at.len), 0);
@@ -303,7 +434,7 @@ START_TEST(without_descriptors_who_comes_is_told_so)
     int fd, clients[3];
 
     ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:0"), &at));
-    fd = sp_listen(&at, true, 16, &err);
+    fd = sp_listen(&at, SP_LISTEN_SHARED, 16, &err);
     at.len = sizeof(at.u);
     ck_assert_int_eq(getsockname(fd, &at.u.sa, &at.len), 0);
     accepted = &server;
@@ -357,9 +488,13 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, much_data_arrives_whole_at_a_slow_reader);
+    tcase_add_test(c, what_is_lent_arrives_in_its_place);
+    tcase_add_test(c, a_little_is_copied_at_once);
+    tcase_add_test(c, what_is_lent_to_a_dead_peer_is_let_go);
     tcase_add_test(c, a_held_reader_gets_nothing_until_it_resumes);
     tcase_add_test(c, what_lies_past_a_limit_stays_in_the_socket);
     tcase_add_test(c, who_asks_is_told_again_before_the_end);
+    tcase_add_test(c, who_has_work_left_is_told_without_input);
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);
     tcase_add_test(c, without_descriptors_who_comes_is_told_so);

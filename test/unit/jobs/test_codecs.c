@@ -206,7 +206,12 @@ START_TEST(deposit)
                                          .login = SP_LIT("code"),
                                          .accepted_at_ms = 5,
                                          .expires_at_ms = -1,
-                                         .may_reply = true};
+                                         .may_reply = true,
+                                         .reports = SP_JOBS_DEPOSIT_TELL_OPENED,
+                                         .envid = SP_LIT("e-1"),
+                                         .orcpt = SP_LIT("rfc822;c@d")};
+    const struct sp_jobs_returned_request returned_in = {.package = SP_LIT("pkg-1")};
+    struct sp_jobs_returned_request returned;
     struct sp_jobs_deposit_request out;
     const struct sp_jobs_deposit_reply reply_in = {
         .package = SP_LIT("pkg-1"), .link = SP_LIT("https://p#t"), .key = SP_LIT("pk-1")};
@@ -220,12 +225,20 @@ START_TEST(deposit)
     eq(out.recipient, "c@d");
     ck_assert_int_eq(out.expires_at_ms, -1);
     ck_assert(out.may_reply && !out.may_forward);
+    ck_assert_uint_eq(out.reports, SP_JOBS_DEPOSIT_TELL_OPENED);
+    eq(out.envid, "e-1");
+    eq(out.orcpt, "rfc822;c@d");
     EACH_CUT_IS_REFUSED(sp_jobs_deposit_request_decode(part, &out));
     sp_buf_reset(&buf);
     sp_jobs_deposit_reply_encode(&buf, &reply_in);
     ck_assert_int_eq(sp_jobs_deposit_reply_decode(sp_buf_bytes(&buf), &reply), SP_OK);
     eq(reply.link, "https://p#t");
     EACH_CUT_IS_REFUSED(sp_jobs_deposit_reply_decode(part, &reply));
+    sp_buf_reset(&buf);
+    sp_jobs_returned_request_encode(&buf, &returned_in);
+    ck_assert_int_eq(sp_jobs_returned_request_decode(sp_buf_bytes(&buf), &returned), SP_OK);
+    eq(returned.package, "pkg-1");
+    EACH_CUT_IS_REFUSED(sp_jobs_returned_request_decode(part, &returned));
     sp_content_clear(&in.content);
     end();
 }

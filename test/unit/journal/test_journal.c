@@ -237,6 +237,35 @@ START_TEST(prewritten_segments_hold_the_same)
 }
 END_TEST
 
+static void commit_several(int commits, int records)
+{
+    for (int i = 0; i < commits; i++) {
+        fake_clock_advance(&rig.clock, 1000);
+        for (int n = 0; n < records; n++)
+            (void)rig_append(&rig, SP_JOURNAL_ASKED, 30000);
+        sp_journal_commit(rig.journal);
+    }
+}
+
+START_TEST(large_batches_get_segments_without_zeroes)
+{
+    rig_close(&rig);
+    rig.options.prewrite = true;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    commit_several(8, 5); /* each fills more than half a segment */
+    ck_assert_uint_ge(sp_journal_current(rig.journal), 8);
+    ck_assert_int_ge(fake_disk_len(rig.disk, "000000000008.seg"), 5 * 30000);
+    ck_assert_int_lt(fake_disk_len(rig.disk, "000000000008.seg"), 256 * 1024);
+    commit_several(40, 1); /* small again: from the one after the next on there are zeroes */
+    ck_assert_uint_ge(sp_journal_current(rig.journal), 12);
+    ck_assert_int_eq(fake_disk_len(rig.disk, "000000000012.seg"), 256 * 1024);
+    reopen();
+    for (int i = 0; i < 80; i++)
+        ck_assert_uint_eq(rig.seen[i], 1);
+    ck_assert_uint_eq(rig.found.damaged, 0);
+}
+END_TEST
+
 START_TEST(a_batch_is_cut_at_its_length)
 {
     size_t from;
@@ -266,6 +295,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_second_process_is_kept_out);
     tcase_add_test(c, other_keys_or_no_keyring_are_refused_and_nothing_is_lost);
     tcase_add_test(c, prewritten_segments_hold_the_same);
+    tcase_add_test(c, large_batches_get_segments_without_zeroes);
     tcase_add_test(c, a_batch_is_cut_at_its_length);
 }
 

@@ -143,8 +143,8 @@ START_TEST(an_act_and_a_carry_come_back)
                          .n_count = 2,
                          .reason = SP_LIT("asked by phone")};
     struct sp_act act_out;
-    struct sp_rcpt states[] = {{SP_RCPT_DELIVERED, 3, 250, 0, 0, 1, 0},
-                               {SP_RCPT_DEFERRED, 255, 450, 1, 0, 9, 77}};
+    struct sp_rcpt states[] = {{SP_RCPT_DELIVERED, 3, 250, 0, 0, 0, 1, 0},
+                               {SP_RCPT_DEFERRED, 255, 450, 1, 1, 0, 9, 77}};
     struct sp_carry carry = {accept_of(SP_ACCEPT_KIND_MAIL, NULL), states};
     struct sp_carry carry_out;
 
@@ -157,8 +157,10 @@ START_TEST(an_act_and_a_carry_come_back)
     ck_assert_int_eq(sp_carry_decode(sp_buf_bytes(&buf), arena, &carry_out), SP_OK);
     assert_same_accept(&carry.accept, &carry_out.accept);
     ck_assert(carry_out.states[1].next_at_ms == 77 && carry_out.states[1].attempts == 9);
-    ck_assert(carry_out.states[1].smtp == 450 && carry_out.states[1].told);
-    ck_assert(carry_out.states[0].smtp == 250 && !carry_out.states[0].told);
+    ck_assert(carry_out.states[1].smtp == 450 && carry_out.states[1].told &&
+              carry_out.states[1].by_hand);
+    ck_assert(carry_out.states[0].smtp == 250 && !carry_out.states[0].told &&
+              !carry_out.states[0].by_hand);
 }
 END_TEST
 

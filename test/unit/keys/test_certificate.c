@@ -72,6 +72,55 @@ START_TEST(a_certificate_is_described)
 }
 END_TEST
 
+#define OTHER        "otherName.1=1.3.6.1.5.5.7.8.9;FORMAT:UTF8,"
+#define ANOTHER_KIND "otherName.1=1.3.6.1.4.1.311.20.2.3;FORMAT:UTF8,"
+#define MAIL         "\nemail.1=p@b.example"
+
+/* RFC 9598: an otherName for local parts that are not ASCII, its domain in A-labels. */
+START_TEST(addresses_that_are_not_ascii)
+{
+    static const struct {
+        const char *names; /* lines of openssl's configuration */
+        const char *want[2];
+    } cases[] = {
+        {OTHER "UTF8:jörg@xn--mller-kva.example", {"jörg@xn--mller-kva.example"}},
+        {OTHER "UTF8:Jörg@Müller.example" MAIL, {"p@b.example", "jörg@xn--mller-kva.example"}},
+        {"email.1=pat@xn--mller-kva.example", {"pat@xn--mller-kva.example"}},
+        /* what may not stand there, and what is another kind of name */
+        {OTHER "UTF8:pat@b.example" MAIL, {"p@b.example"}},
+        {OTHER "UTF8:ö" MAIL, {"p@b.example"}},
+        {OTHER "UTF8:jörg@b.example x" MAIL, {"p@b.example"}},
+        {OTHER "IA5:pat@c.example" MAIL, {"p@b.example"}},
+        {ANOTHER_KIND "UTF8:jörg@c.example" MAIL, {"p@b.example"}},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+        struct sp_keys_key key;
+        struct sp_err err = {0};
+        struct sp_buf file;
+        size_t count = cases[i].want[1] == NULL ? 1 : 2;
+
+        tool_must(dir,
+                  "printf '%%s\n' '[req]' distinguished_name=dn x509_extensions=v3 '[dn]' '[v3]' "
+                  "subjectAltName=@alt '[alt]' '%s' > k.cnf && "
+                  "openssl req -x509 " EC " -nodes -utf8 -config k.cnf -keyout k.key -out k.pem "
+                  "-days 30 -subj /CN=x",
+                  cases[i].names);
+        read_file("k.pem", &file);
+        ck_assert_msg(sp_keys_certificate_parse(sp_buf_bytes(&file), SP_LIT(""), now_ms(), arena,
+                                                &key, &err) == SP_OK,
+                      "%s: %s", cases[i].names, err.text);
+        ck_assert_msg(key.address_count == count, "%s: %zu", cases[i].names, key.address_count);
+        for (size_t k = 0; k < count; k++)
+            ck_assert_msg(strcmp(key.addresses[0], cases[i].want[k]) == 0 ||
+                              strcmp(key.addresses[count - 1], cases[i].want[k]) == 0,
+                          "%s: %s", cases[i].names, key.addresses[k]);
+        sp_buf_clear(&file);
+    }
+}
+END_TEST
+
 START_TEST(refusals_and_their_kind)
 {
     static const struct {
@@ -260,6 +309,7 @@ static void add(TCase *c)
 {
     tcase_add_unchecked_fixture(c, setup, teardown);
     tcase_add_test(c, a_certificate_is_described);
+    tcase_add_test(c, addresses_that_are_not_ascii);
     tcase_add_test(c, refusals_and_their_kind);
     tcase_add_test(c, capabilities_and_curve_are_known);
     tcase_add_test(c, a_chain_to_an_anchor_gives_trust);

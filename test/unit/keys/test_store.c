@@ -142,6 +142,9 @@ START_TEST(addresses_are_compared_in_lower_case)
                  {"", NULL},
                  {"a", NULL},
                  {"<a@b.example>", NULL},
+                 {"J\xc3\xb6rg@M\xc3\xbcller.example", "j\xc3\xb6rg@xn--mller-kva.example"},
+                 {"gru\xcc\x88n@b.example", NULL}, /* not in normal form */
+                 {"postmaster", NULL},
                  {"a@b.example\n", NULL}};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {

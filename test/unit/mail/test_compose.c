@@ -5,6 +5,8 @@
 #include "mail/dsn.h"
 #include "mail/envelope.h"
 #include "mail/trace.h"
+#include <stdio.h>
+
 #include "support/check_main.h"
 
 static const struct sp_bytes evil[] = {
@@ -142,6 +144,69 @@ START_TEST(a_dsn_holds_codes_and_nothing_of_the_message)
 }
 END_TEST
 
+static size_t count_of(struct sp_bytes all, struct sp_bytes what)
+{
+    size_t count = 0;
+    size_t at;
+
+    while ((at = sp_bytes_find_all(all, what)) != SIZE_MAX) {
+        count++;
+        all = sp_bytes_slice(all, at + what.len, all.len);
+    }
+    return count;
+}
+
+/* 2,000 with long reasons, three of them of another kind, into ever less room. */
+START_TEST(a_dsn_of_thousands_leaves_out_what_programs_do_not_need)
+{
+    static struct sp_dsn_recipient rs[2000];
+    static char names[SP_ARRAY_LEN(rs)][64];
+    struct sp_dsn dsn = {.host = SP_LIT("gw.example"),
+                         .from = SP_LIT("postmaster@hospital.example"),
+                         .to = SP_LIT("dr@hospital.example"),
+                         .original_header = SP_LIT("From: a@b.example\r\n"),
+                         .recipients = rs,
+                         .count = SP_ARRAY_LEN(rs)};
+    struct sp_bytes why = SP_LIT("Patients' data goes to them by the portal alone: ask the data "
+                                 "protection officer how to send this list.");
+    size_t whole;
+    struct sp_buf out;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(rs); i++) {
+        snprintf(names[i], sizeof(names[i]), "recipient-%zu@elsewhere.example", i);
+        rs[i] = (struct sp_dsn_recipient){.address = sp_bytes_cstr(names[i]),
+                                          .action = i % 999 == 0 ? SP_DSN_DELAYED : SP_DSN_FAILED,
+                                          .status = {5, 7, 1},
+                                          .why = why};
+    }
+    sp_buf_init(&out, 4 << 20);
+    ck_assert_int_eq(sp_dsn_build(&dsn, &out), SP_OK);
+    whole = out.len;
+    ck_assert(HAS("From: a@b.example"));
+    ck_assert_uint_eq(count_of(sp_buf_bytes(&out), SP_LIT("officer")), 2000);
+    sp_buf_clear(&out);
+    sp_buf_init(&out, whole - 10);
+    ck_assert_int_eq(sp_dsn_build(&dsn, &out), SP_OK);
+    ck_assert(!HAS("From: a@b.example"));
+    ck_assert_uint_eq(count_of(sp_buf_bytes(&out), SP_LIT("officer")), 2000);
+    sp_buf_clear(&out);
+    sp_buf_init(&out, whole - 100000);
+    ck_assert_int_eq(sp_dsn_build(&dsn, &out), SP_OK);
+    ck_assert_uint_eq(count_of(sp_buf_bytes(&out), SP_LIT("officer")), 2);
+    ck_assert(HAS("\r\n1997 recipients: failed, status 5.7.1\r\n"));
+    ck_assert(HAS("\r\n3 recipients: delayed, status 5.7.1\r\n"));
+    ck_assert_uint_eq(count_of(sp_buf_bytes(&out), SP_LIT("Final-Recipient: ")), 2000);
+    ck_assert(HAS("Final-Recipient: rfc822; recipient-1999@elsewhere.example\r\n"));
+    sp_buf_clear(&out);
+    for (size_t i = 0; i < SP_ARRAY_LEN(rs); i++) /* more reasons than it tells */
+        rs[i].why = rs[i].address;
+    sp_buf_init(&out, whole - 300000);
+    ck_assert_int_eq(sp_dsn_build(&dsn, &out), SP_OK);
+    ck_assert(HAS("\r\nand for other reasons: 1984\r\n"));
+    sp_buf_clear(&out);
+}
+END_TEST
+
 START_TEST(trace_is_two_fields_whatever_the_client_says)
 {
     struct sp_trace t = {.host = SP_LIT("gw.example"),
@@ -161,6 +226,32 @@ START_TEST(trace_is_two_fields_whatever_the_client_says)
     ck_assert_uint_eq(h.count, 2);
     ck_assert_uint_eq(h.bytes.len, out.len);
     sp_buf_clear(&out);
+}
+END_TEST
+
+/* RFC 5321 4.1.3: an address of version 6 has a tag. */
+START_TEST(trace_names_the_clients_address)
+{
+    static const struct {
+        const char *ip, *shown;
+    } rows[] = {{"192.0.2.1", "from c.example ([192.0.2.1]) by "},
+                {"2001:db8::1", "from c.example ([IPv6:2001:db8::1]) by "}};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        struct sp_trace t = {.host = SP_LIT("gw.example"),
+                             .helo = SP_LIT("c.example"),
+                             .ip = sp_bytes_cstr(rows[i].ip),
+                             .with = "ESMTP",
+                             .mark = SP_LIT("0123")};
+        struct sp_buf out;
+
+        sp_buf_init(&out, 4000);
+        ck_assert_int_eq(sp_trace_build(&t, &out), SP_OK);
+        ck_assert_msg(sp_bytes_find_all(sp_buf_bytes(&out), sp_bytes_cstr(rows[i].shown)) !=
+                          SIZE_MAX,
+                      "%.*s", SP_FMT(sp_buf_bytes(&out)));
+        sp_buf_clear(&out);
+    }
 }
 END_TEST
 
@@ -205,7 +296,9 @@ static void add(TCase *c)
     tcase_add_test(c, text_fields_come_back);
     tcase_add_test(c, quoted_printable_has_short_lines_and_no_lone_dot);
     tcase_add_test(c, a_dsn_holds_codes_and_nothing_of_the_message);
+    tcase_add_test(c, a_dsn_of_thousands_leaves_out_what_programs_do_not_need);
     tcase_add_test(c, trace_is_two_fields_whatever_the_client_says);
+    tcase_add_test(c, trace_names_the_clients_address);
     tcase_add_test(c, xtext_goes_and_comes);
     tcase_add_test(c, enhanced_codes);
 }

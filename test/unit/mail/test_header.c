@@ -1,6 +1,9 @@
 /*
  * The header splitter and what is read from fields.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "mail/header.h"
 #include "mail/kind.h"
 #include "mail/trace.h"
@@ -197,8 +200,38 @@ START_TEST(loops_are_seen)
 }
 END_TEST
 
+/* A word is never cut, and no line comes to be of white space alone. */
+START_TEST(folds_stand_at_white_space_that_is_there)
+{
+    char text[4000], word[1000];
+    struct sp_buf out;
+
+    memset(word, 'w', sizeof(word));
+    sp_buf_init(&out, 8000);
+    (void)snprintf(text, sizeof(text), "R: %.900s %.997s\r\nS: x\r\n", word, word);
+    ck_assert(sp_header_fold(sp_bytes_cstr(text), &out));
+    ck_assert_uint_eq(out.len, strlen(text) + 2);
+    ck_assert_mem_eq(out.ptr + 903, "\r\n w", 4);
+    sp_buf_reset(&out);
+    (void)snprintf(text, sizeof(text), "R: %.900s %.998s\r\nS: x\r\n", word, word);
+    ck_assert(!sp_header_fold(sp_bytes_cstr(text), &out));
+    ck_assert(!sp_header_fold(sp_bytes_cstr(text), NULL));
+    ck_assert(sp_bytes_ends_nocase(sp_buf_bytes(&out), SP_LIT("w\r\nS: x\r\n")));
+    sp_buf_reset(&out);
+    (void)snprintf(text, sizeof(text), "R:x%1500s\r\n", "");
+    ck_assert(!sp_header_fold(sp_bytes_cstr(text), &out));
+    ck_assert_uint_eq(out.len, strlen(text));
+    sp_buf_reset(&out);
+    (void)snprintf(text, sizeof(text), "R: %.995s\r\n", word);
+    ck_assert(sp_header_fold(sp_bytes_cstr(text), &out));
+    ck_assert_uint_eq(out.len, strlen(text));
+    sp_buf_clear(&out);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, folds_stand_at_white_space_that_is_there);
     tcase_add_test(c, where_the_header_ends);
     tcase_add_test(c, fields_are_views_with_their_folds);
     tcase_add_test(c, a_header_without_end_is_over_the_limit);

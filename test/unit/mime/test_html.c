@@ -86,6 +86,17 @@ START_TEST(hidden_text_is_text)
     ck_assert(text_has("<title>123-45-6789</title>", "123-45-6789"));
     ck_assert(text_has("<p>123-45-<b>6789</b></p>", "123-45-6789"));
     ck_assert(text_has("<td>SSN</td><td>1</td>", "SSN\t1"));
+    ck_assert(text_has("<table><tr><td><p class=x>MRN<o:p></o:p></p></td>\r\n <td><p>DOB</p> </td>"
+                       "</tr><tr><td><p>1</p></td><td><p>2</p><p>3</p></td></tr></table><p>end</p>",
+                       "\tMRN\tDOB\n"));
+    ck_assert(text_has("<tr><td><p>1</p></td><td><p>2</p><p>3</p></td></tr></table><p>end</p>",
+                       "\t1\t2\n\n3\n"));
+    ck_assert(text_has("<w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:t>b"
+                       "</w:t></w:p></w:tc></w:tr><w:p><w:t>c</w:t></w:p>",
+                       "\ta\tb\nc"));
+    ck_assert(text_has("<table:table-row><table:table-cell><text:p>a</text:p></table:table-cell>"
+                       "<table:table-cell><text:p>b</text:p></table:table-cell></table:table-row>",
+                       "\ta\tb"));
     ck_assert(text_has("a&nbsp;b &lt;c&gt;", "a\xc2\xa0"
                                              "b <c>"));
     ck_assert(text_has("<p>caf\xc3\xa9</p>", "caf\xc3\xa9"));

@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include "policy/facts.h"
+#include "policy/facts_read.h"
 #include "policy/policy.h"
 #include "mail/kind.h"
 #include "support/check_main.h"
@@ -85,6 +86,38 @@ START_TEST(stages_close_to_absent_but_never_content_to_nothing_found)
 }
 END_TEST
 
+START_TEST(what_a_cut_scan_had_found_counts_as_it_did_when_it_was_recorded)
+{
+    static const struct {
+        const char *record;
+        enum sp_fact_state state;
+    } cases[] = {
+        {"\"scan\":\"partial\",\"language\":2", SP_FACT_LEAST},
+        {"\"scan\":\"partial\"", SP_FACT_UNKNOWN}, /* of a time that did not count what was found */
+        {"\"scan\":\"failed\",\"language\":2", SP_FACT_UNKNOWN},
+        {"\"scan\":\"complete\"", SP_FACT_KNOWN},
+        {"\"scan\":\"complete\",\"language\":2", SP_FACT_KNOWN},
+    };
+    static const enum sp_fact facts[] = {SP_FACT_PHI_SPECIAL, SP_FACT_PHI_COUNT,
+                                         SP_FACT_PHI_DISTINCT};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_arena) arena = sp_arena_new(4096);
+        struct sp_facts f;
+        char text[512];
+
+        snprintf(text, sizeof(text),
+                 "{%s,\"phi.class\":\"severe\",\"phi.special\":[\"hiv\"],\"types\":"
+                 "{\"MRN\":{\"count\":3,\"distinct\":2}}}",
+                 cases[i].record);
+        ck_assert_int_eq(sp_facts_read(sp_bytes_cstr(text), arena, &f), SP_OK);
+        for (size_t k = 0; k < SP_ARRAY_LEN(facts); k++)
+            ck_assert_msg(f.values[facts[k]].state == cases[i].state, "%s: %s", cases[i].record,
+                          sp_fact_name(facts[k]));
+    }
+}
+END_TEST
+
 static const char policy_text[] =
     "{\"version\": 1, \"lists\": {\"l\": {\"kind\": \"domains\", \"entries\": [\".b.example\"]}},\n"
     "\"guards\": [{\"rule\": \"g\", \"continue\": true, \"when\": {\"phi.class\": {\"at_least\": "
@@ -136,6 +169,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, header_facts_are_unfolded_and_decoded);
     tcase_add_test(c, a_from_that_is_not_one_address_is_unknown);
+    tcase_add_test(c, what_a_cut_scan_had_found_counts_as_it_did_when_it_was_recorded);
     tcase_add_test(c, stages_close_to_absent_but_never_content_to_nothing_found);
     tcase_add_test(c, deciding_allocates_nothing);
 }

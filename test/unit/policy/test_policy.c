@@ -268,6 +268,43 @@ START_TEST(a_group_is_asked_of_the_sender)
 }
 END_TEST
 
+START_TEST(a_list_may_have_addresses_with_a_number_sign)
+{
+    static const struct file from[] = {
+        {"policies/policy.json",
+         "{\"version\": 1, \"lists\": {\"staff\": {\"kind\": \"addresses\", \"file\": "
+         "\"lists/staff.txt\"}}, \"groups\": {\"staff\": {\"list\": \"staff\"}}, "
+         "\"ladders\": {\"sealed\": {\"rungs\": [\"portal\"], \"floor\": \"sealed\"}}, "
+         "\"guards\": [{\"rule\": \"g\", \"continue\": true, \"when\": {\"sender.group\": "
+         "\"staff\"}, \"then\": {\"raise\": \"sealed\"}}], \"default\": {\"protect\": "
+         "{\"rungs\": [\"tls:encrypted\", \"portal\"], \"floor\": \"tls:encrypted\"}}}"},
+        {"policies/lists/staff.txt",
+         "# kept from a table\n#no@h.example\na#b@h.example\t# a note\n c@h.example #x\n"},
+        {NULL, NULL},
+    };
+    static const struct {
+        const char *sender;
+        enum sp_floor floor;
+    } cases[] = {{"A#b@h.example", SP_FLOOR_SEALED},
+                 {"c@h.example", SP_FLOOR_SEALED},
+                 {"#no@h.example", SP_FLOOR_TLS_ENCRYPTED},
+                 {"a@h.example", SP_FLOOR_TLS_ENCRYPTED}};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_policy) p = load_files(from, problems);
+    char *said = all_problems(problems);
+
+    ck_assert_msg(p != NULL, "%s", said);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_facts f;
+
+        ordinary(&f);
+        sp_facts_set_sender(&f, sp_bytes_cstr(cases[i].sender));
+        ck_decision(p, &f, "default", cases[i].floor);
+    }
+    sp_free(said);
+}
+END_TEST
+
 START_TEST(a_failed_scan_is_the_most_sensitive)
 {
     SP_AUTO(sp_policy) p = load_hospital();
@@ -564,13 +601,17 @@ START_TEST(authors_are_warned)
         "\"entries\": [\"a.example\"]}},\n"
         "\"guards\": [{\"rule\": \"up\", \"continue\": true, \"when\": {\"subject\": \"x\"}, "
         "\"then\": {\"raise\": \"sealed\"}}],\n"
-        "\"ladders\": {\"tls\": {\"rungs\": [\"tls:dane\", \"plain\"], \"floor\": \"plain\"}},\n"
+        "\"ladders\": {\"tls\": {\"rungs\": [\"tls:dane\", \"plain\"], \"floor\": \"plain\"}, "
+        "\"idle\": {\"rungs\": [\"portal\"], \"floor\": \"sealed\"}}, \"texts\": {\"unsaid\": "
+        "\"x\"},\n"
         "\"rules\": [{\"rule\": \"all\", \"then\": {\"protect\": \"tls\"}},\n"
         " {\"rule\": \"dead\", \"when\": {\"subject\": \"y\"}, \"then\": {\"protect\": "
         "\"sealed\", \"notify\": {\"sender\": [\"late\", \"unread\"]}}}],\n"
         "\"settings\": {\"portal\": {\"remind\": [\"3d\"], \"unread_after\": \"7d\"}}}";
     static const char *const expected[] = {
         "lists.spare: no rule uses this list",
+        "ladders.idle: no rule uses this ladder",
+        "texts.unsaid: no rule uses this text",
         "rules[0]: where \"up\" raises the floor to \"sealed\", ladder \"tls\" has no rung left",
         "rules[0]: ladder \"tls\" has rungs below the settings' floor",
         "rules[1]: never asked: rule \"all\"",
@@ -682,6 +723,7 @@ static void add(TCase *c)
     tcase_add_test(c, list_entries_end_on_their_day);
     tcase_add_test(c, a_guard_raises_over_every_wish);
     tcase_add_test(c, a_group_is_asked_of_the_sender);
+    tcase_add_test(c, a_list_may_have_addresses_with_a_number_sign);
     tcase_add_test(c, a_failed_scan_is_the_most_sensitive);
     tcase_add_test(c, unknown_facts_never_lower_and_always_protect);
     tcase_add_test(c, ciphertext_passes_and_keeps_its_worth);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "policy/options.h"
+#include "policy/wishes.h"
 #include "support/check_main.h"
 
 struct file {
@@ -84,7 +85,9 @@ static struct sp_policy *load(const struct file *files, char *said, size_t room)
 static const char preferences[] =
     "{\"version\": 1, \"preferences\": [\n"
     "{\"recipient\": \"Pat@example.net\", \"preference\": \"portal\", \"given\": \"2026-01-01\", "
-    "\"by\": \"front desk\", \"until\": \"2026-06-01\"}]}";
+    "\"by\": \"front desk\", \"until\": \"2026-06-01\"},\n"
+    "{\"recipient\": \"no@example.net\", \"preference\": \"no-mail\", \"given\": \"2025-01-01\", "
+    "\"by\": \"phone\"}]}";
 
 static const struct file files[] = {
     {"policies/policy.json", GLOBAL},
@@ -205,14 +208,106 @@ START_TEST(a_preference_holds_until_it_ends)
 }
 END_TEST
 
+/* Mail to an address of whom the registry says what it does, and who chose that in the portal. */
+static void decide_wish(const struct sp_policy *p, const char *to, const char *now,
+                        const struct sp_fact_wish *wish, struct sp_facts *f)
+{
+    sp_facts_init(f);
+    sp_facts_set_text(f, SP_FACT_TENANT, SP_LIT("clinic"));
+    sp_facts_set_sender(f, SP_LIT("a@clinic.example"));
+    sp_facts_set_recipient(f, sp_bytes_cstr(to));
+    sp_facts_set_wish(f, wish);
+    ck_assert(sp_time_parse_rfc3339(sp_bytes_cstr(now), &f->now_ms));
+    sp_policy_fill(p, f);
+}
+
+START_TEST(what_a_recipient_chose_counts_beside_the_registry)
+{
+    static const char jan[] = "2026-01-15T00:00:00Z";
+    static const struct {
+        const char *name, *to, *now, *given;
+        int wish, is, by; /* -1: nothing */
+    } cases[] = {
+        {"alone", "lee@example.net", jan, "2026-01-10T00:00:00Z", SP_PREFERENCE_PORTAL,
+         SP_PREFERENCE_PORTAL, SP_PREFERENCE_BY_RECIPIENT},
+        {"nobody said anything", "lee@example.net", jan, jan, -1, -1, -1},
+        {"the registry alone", "pat@example.net", jan, jan, -1, SP_PREFERENCE_PORTAL,
+         SP_PREFERENCE_BY_REGISTRY},
+        {"its time is over", "lee@example.net", "2027-02-01T00:00:00Z", jan, SP_PREFERENCE_TLS, -1,
+         -1},
+        {"chosen later", "pat@example.net", jan, "2026-01-10T00:00:00Z", SP_PREFERENCE_TLS,
+         SP_PREFERENCE_TLS, SP_PREFERENCE_BY_RECIPIENT},
+        {"put down later", "pat@example.net", jan, "2025-12-10T00:00:00Z", SP_PREFERENCE_TLS,
+         SP_PREFERENCE_PORTAL, SP_PREFERENCE_BY_REGISTRY},
+        {"at once: the more careful", "pat@example.net", jan, "2026-01-01T00:00:00Z",
+         SP_PREFERENCE_TLS, SP_PREFERENCE_PORTAL, SP_PREFERENCE_BY_REGISTRY},
+        {"the registry's has ended", "pat@example.net", "2026-07-01T00:00:00Z",
+         "2025-12-10T00:00:00Z", SP_PREFERENCE_SEALED, SP_PREFERENCE_SEALED,
+         SP_PREFERENCE_BY_RECIPIENT},
+        {"no mail is not chosen away", "no@example.net", jan, "2026-01-10T00:00:00Z",
+         SP_PREFERENCE_TLS, SP_PREFERENCE_NO_MAIL, SP_PREFERENCE_BY_REGISTRY},
+        {"plain is nobody's to choose", "lee@example.net", jan, jan, SP_PREFERENCE_PLAIN, -1, -1},
+        {"no mail neither", "lee@example.net", jan, jan, SP_PREFERENCE_NO_MAIL, -1, -1},
+    };
+    char said[20000];
+    SP_AUTO(sp_policy) p = load(files, said, sizeof(said));
+    struct sp_facts f;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_fact_wish wish = {.preference = cases[i].wish};
+        const struct sp_fact_value *v = &f.values[SP_FACT_RECIPIENT_PREFERENCE];
+        const struct sp_fact_value *by = &f.values[SP_FACT_RECIPIENT_PREFERENCE_BY];
+
+        ck_assert(sp_time_parse_rfc3339(sp_bytes_cstr(cases[i].given), &wish.given_ms));
+        wish.until_ms = wish.given_ms + 365LL * 24 * 3600 * 1000;
+        decide_wish(p, cases[i].to, cases[i].now, cases[i].wish < 0 ? NULL : &wish, &f);
+        ck_assert_msg((v->state == SP_FACT_KNOWN) == (cases[i].is >= 0), "%s", cases[i].name);
+        if (cases[i].is >= 0)
+            ck_assert_msg(v->number == cases[i].is && by->number == cases[i].by, "%s: %lld by %lld",
+                          cases[i].name, (long long)v->number, (long long)by->number);
+    }
+    sp_facts_set_recipient(&f, SP_LIT("other@example.net")); /* it is nobody else's */
+    ck_assert(!f.has_wish);
+}
+END_TEST
+
+START_TEST(wishes_are_kept_by_tenant_and_address)
+{
+    SP_AUTO(sp_policy_wishes) w = sp_policy_wishes_new(2);
+    struct sp_fact_wish a = {SP_PREFERENCE_TLS, 1, 2}, b = {SP_PREFERENCE_PORTAL, 3, 4};
+    char far[1000];
+
+    memset(far, 'x', sizeof(far));
+    ck_assert(sp_policy_wishes_set(w, SP_LIT("clinic"), SP_LIT("Pat@Example.net"), &a));
+    ck_assert_ptr_null(sp_policy_wishes_find(w, SP_LIT("other"), SP_LIT("pat@example.net")));
+    ck_assert_int_eq(
+        sp_policy_wishes_find(w, SP_LIT("clinic"), SP_LIT("pat@example.NET"))->until_ms, 2);
+    ck_assert(sp_policy_wishes_set(w, SP_LIT("other"), SP_LIT("pat@example.net"), &b));
+    ck_assert(!sp_policy_wishes_set(w, SP_LIT("third"), SP_LIT("pat@example.net"), &b));
+    ck_assert(sp_policy_wishes_set(w, SP_LIT("clinic"), SP_LIT("pat@example.net"), &b));
+    ck_assert_int_eq(
+        sp_policy_wishes_find(w, SP_LIT("clinic"), SP_LIT("pat@example.net"))->until_ms, 4);
+    sp_policy_wishes_remove(w, SP_LIT("clinic"), SP_LIT("PAT@example.net"));
+    sp_policy_wishes_remove(w, SP_LIT("clinic"), SP_LIT("PAT@example.net"));
+    ck_assert_uint_eq(sp_policy_wishes_count(w), 1);
+    ck_assert(!sp_policy_wishes_set(w, SP_LIT("clinic"), SP_LIT(""), &b));
+    ck_assert(!sp_policy_wishes_set(w, SP_LIT("clinic"), sp_bytes(far, sizeof(far)), &b));
+    ck_assert_ptr_null(sp_policy_wishes_find(w, SP_LIT(""), SP_LIT("pat@example.net")));
+}
+END_TEST
+
 START_TEST(ways_and_texts_stand_in_the_decision)
 {
     char said[20000];
     SP_AUTO(sp_policy) p = load(files, said, sizeof(said));
+    SP_AUTO(sp_arena) arena = sp_arena_new(4096);
     struct sp_options *o = calloc(1, sizeof(*o));
     struct sp_decision d;
     struct sp_facts f;
+    struct sp_buf text;
     size_t at = 0;
+
+    sp_buf_init(&text, SP_OPTIONS_MAX);
 
     facts_for(&f, "clinic", "a@clinic.example", "r@lab.example");
     close_all(p, &f);
@@ -228,6 +323,15 @@ START_TEST(ways_and_texts_stand_in_the_decision)
     sp_facts_set_number(&f, SP_FACT_MESSAGE_SEALED, SP_SEALED_SIGNED); /* a signature stays whole */
     sp_policy_decide(p, &f, &d);
     ck_assert(d.edits.notice.len == 0 && d.edits.footer.len == 0);
+    sp_options_of_decision(&d, o); /* the portal shows it beside the message */
+    ck_assert(o->notice.len == 0 && sp_bytes_eq(o->portal.notice, SP_LIT("Do not pass on.")));
+    ck_assert_int_eq(sp_options_write(o, &text), SP_OK);
+    ck_assert_int_eq(sp_options_read(sp_buf_bytes(&text), arena, o), SP_OK);
+    ck_assert(sp_bytes_eq(o->portal.notice, SP_LIT("Do not pass on.")));
+    f.language = 1; /* as it was decided before */
+    sp_policy_decide(p, &f, &d);
+    ck_assert(d.edits.notice.len == 0 && d.page_notice.len == 0);
+    sp_buf_clear(&text);
     facts_for(&f, "clinic", "a@clinic.example", "OLD@y.example");
     close_all(p, &f);
     sp_policy_decide(p, &f, &d);
@@ -310,6 +414,8 @@ static void add(TCase *c)
     tcase_add_test(c, each_sender_has_its_layers);
     tcase_add_test(c, guards_are_asked_outermost_first_and_rules_innermost_first);
     tcase_add_test(c, a_preference_holds_until_it_ends);
+    tcase_add_test(c, what_a_recipient_chose_counts_beside_the_registry);
+    tcase_add_test(c, wishes_are_kept_by_tenant_and_address);
     tcase_add_test(c, ways_and_texts_stand_in_the_decision);
     tcase_add_test(c, layers_that_can_not_be_meant_are_refused);
     tcase_add_test(c, plain_mail_needs_a_warning_that_was_given);

@@ -1,5 +1,6 @@
 /*
- * A large policy: 1,000 rules, a list of 100,000 entries. Deciding allocates nothing: every allocation of the process is
+ * A large policy: 1,000 rules, a list of 100,000 entries; names compared with 20,000 that they may look like; who was written to
+ * before, and what recipients chose; a draft asked beside the live policy. Deciding allocates nothing: every allocation of the process is
  * counted while it decides. How long it takes is printed with SALLYPORT_FIGURES set (docs/benchmarks.md); the bound here is
  * wide, for slow builds on busy machines.
  */
@@ -8,11 +9,25 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "policy/contacts.h"
+#include "policy/record.h"
+#include "policy/wishes.h"
 #include "support/check_main.h"
 
 #define RULES   1000
 #define ENTRIES 100000
 #define ROUNDS  500
+#define ALIKE   20000 /* as many as "resembles" takes */
+#define PEOPLE  100000
+
+/* Bounds of an optimised build, which is what runs: some six times what was measured, so that a busy machine passes. */
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ALL_NS_MAX   500000
+#define FIRST_NS_MAX 10000
+#else
+#define ALL_NS_MAX   5000000
+#define FIRST_NS_MAX 1000000
+#endif
 
 static _Atomic size_t allocations;
 
@@ -189,7 +204,126 @@ START_TEST(a_large_policy_decides_in_microseconds_and_allocates_nothing)
         printf("1,000 rules, 100,000 entries: loaded in %.0f ms; %.1f us to ask all rules, %.2f us "
                "where the first one decides\n",
                (double)load_ns / 1e6, (double)all_ns / 1e3, (double)first_ns / 1e3);
-    ck_assert_msg(all_ns < 5000000, "%lld ns a decision", (long long)all_ns);
+    ck_assert_msg(all_ns < ALL_NS_MAX, "%lld ns a decision", (long long)all_ns);
+    ck_assert_msg(first_ns < FIRST_NS_MAX, "%lld ns where the first decides", (long long)first_ns);
+    sp_buf_clear(&policy_text);
+    sp_buf_clear(&list_text);
+}
+END_TEST
+
+static void figure(const char *what, int64_t ns)
+{
+    if (getenv("SALLYPORT_FIGURES") != NULL)
+        printf("%s: %.2f us\n", what, (double)ns / 1e3);
+    ck_assert_msg(ns < 1000000, "%s: %lld ns", what, (long long)ns);
+}
+
+/* A policy whose guard compares each name with 20,000, and whose rules ask who the recipient is. */
+static void make_alike(void)
+{
+    sp_buf_init(&policy_text, 8U << 20);
+    sp_buf_init(&list_text, 8U << 20);
+    for (int i = 0; i < ALIKE; i++)
+        sp_buf_printf(&list_text, "house%d-clinic%d.example\n", i, i % 89);
+    sp_buf_put_cstr(
+        &policy_text,
+        "{\"version\": 1, \"lists\": {\"large\": {\"kind\": \"domains\", \"file\": "
+        "\"lists/large.txt\"}}, \"texts\": {\"no\": \"No.\"}, \"ladders\": {\"l\": "
+        "{\"rungs\": [\"tls:dane\", \"portal\"], \"floor\": \"tls:dane\"}}, \"guards\": "
+        "[{\"rule\": \"like\", \"when\": {\"recipient.domain\": {\"resembles\": "
+        "\"large\"}}, \"then\": {\"reject\": \"no\"}}], \"rules\": [{\"rule\": \"new\", "
+        "\"when\": {\"recipient.first_contact\": true, \"recipient.preference\": "
+        "\"portal\"}, \"then\": {\"protect\": \"l\"}}], \"default\": {\"protect\": "
+        "\"l\"}}");
+}
+
+START_TEST(names_that_look_alike_are_found_in_microseconds)
+{
+    struct sp_policy_reader reader = {.read = read_file};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_policy) p = NULL;
+    int64_t load_ns;
+
+    make_alike();
+    load_ns = now_ns();
+    ck_assert_int_eq(sp_policy_load(&reader, "policies/policy.json", problems, &p), SP_OK);
+    load_ns = now_ns() - load_ns;
+    count_from_now_on();
+    if (getenv("SALLYPORT_FIGURES") != NULL)
+        printf("20,000 names to compare with: loaded in %.0f ms\n", (double)load_ns / 1e6);
+    figure("a name unlike all", measure(p, "pat@example.net", "hello", "default"));
+    figure("a name of the list", measure(p, "a@house77-clinic77.example", "hello", "default"));
+    figure("a letter too many", measure(p, "a@house777-cllinic65.example", "hello", "like"));
+    figure("of other scripts", /* house123-clinic34 with a Cyrillic o and c */
+           measure(p, "a@xn--huse123-linic34-8rm6c.example", "hello", "like"));
+    sp_buf_clear(&policy_text);
+    sp_buf_clear(&list_text);
+}
+END_TEST
+
+START_TEST(who_a_recipient_is_costs_one_look)
+{
+    static const struct sp_secret key = {{3}};
+    SP_AUTO(sp_policy_contacts) contacts = sp_policy_contacts_new(PEOPLE);
+    SP_AUTO(sp_policy_wishes) wishes = sp_policy_wishes_new(PEOPLE);
+    struct sp_fact_wish wish = {SP_PREFERENCE_PORTAL, 1, INT64_MAX};
+    char address[64];
+    int64_t from;
+    size_t found = 0;
+
+    for (int i = 0; i < PEOPLE; i++) {
+        size_t len = (size_t)snprintf(address, sizeof(address), "pat%d@example.net", i);
+
+        (void)sp_policy_contacts_put(
+            contacts, sp_policy_contacts_hash(&key, SP_LIT("clinic"), sp_bytes(address, len)), 9);
+        ck_assert(sp_policy_wishes_set(wishes, SP_LIT("clinic"), sp_bytes(address, len), &wish));
+    }
+    from = now_ns();
+    for (int i = 0; i < ROUNDS; i++)
+        found += sp_policy_contacts_has(
+            contacts, sp_policy_contacts_hash(&key, SP_LIT("clinic"), SP_LIT("pat777@example.net")),
+            1);
+    figure("first contact, of 100,000", (now_ns() - from) / ROUNDS);
+    from = now_ns();
+    for (int i = 0; i < ROUNDS; i++)
+        found +=
+            sp_policy_wishes_find(wishes, SP_LIT("clinic"), SP_LIT("Pat777@example.net")) != NULL;
+    figure("a recipient's choice, of 100,000", (now_ns() - from) / ROUNDS);
+    ck_assert_uint_eq(found, (size_t)2 * ROUNDS);
+}
+END_TEST
+
+START_TEST(a_draft_in_shadow_costs_what_it_costs_alone)
+{
+    struct sp_policy_reader reader = {.read = read_file};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_policy) live = NULL;
+    SP_AUTO(sp_policy) draft = NULL;
+    struct sp_buf a, b;
+    struct sp_decision d;
+    struct sp_facts f;
+    int64_t from;
+
+    make_texts();
+    ck_assert_int_eq(sp_policy_load(&reader, "policies/policy.json", problems, &live), SP_OK);
+    ck_assert_int_eq(sp_policy_load(&reader, "policies/policy.json", problems, &draft), SP_OK);
+    sp_buf_init(&a, SP_DECISION_TEXT_MAX);
+    sp_buf_init(&b, SP_DECISION_TEXT_MAX);
+    set_facts(&f, "pat@example.net", "hello");
+    from = now_ns();
+    for (int i = 0; i < ROUNDS; i++) {
+        sp_buf_reset(&a);
+        sp_buf_reset(&b);
+        sp_policy_fill(live, &f);
+        sp_policy_decide(live, &f, &d);
+        sp_decision_write(&d, &a);
+        sp_policy_decide(draft, &f, &d);
+        sp_decision_write(&d, &b);
+        ck_assert(sp_bytes_eq(sp_buf_bytes(&a), sp_buf_bytes(&b)));
+    }
+    figure("live and draft, all 1,000 rules of both, texts compared", (now_ns() - from) / ROUNDS);
+    sp_buf_clear(&a);
+    sp_buf_clear(&b);
     sp_buf_clear(&policy_text);
     sp_buf_clear(&list_text);
 }
@@ -197,6 +331,9 @@ END_TEST
 
 static void add(TCase *c)
 {
+    tcase_add_test(c, names_that_look_alike_are_found_in_microseconds);
+    tcase_add_test(c, who_a_recipient_is_costs_one_look);
+    tcase_add_test(c, a_draft_in_shadow_costs_what_it_costs_alone);
     tcase_add_test(c, a_large_policy_decides_in_microseconds_and_allocates_nothing);
 }
 

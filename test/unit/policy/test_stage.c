@@ -85,6 +85,50 @@ START_TEST(only_the_version_that_was_staged_counts)
 }
 END_TEST
 
+START_TEST(members_of_a_kept_list_may_change_meanwhile)
+{
+    static const char draft[] =
+        "{\"version\": 1, \"lists\": {\"l\": {\"kind\": \"addresses\", \"file\": \"l.txt\"}}, "
+        "\"ladders\": {\"l\": {\"rungs\": [\"tls:encrypted\"], \"floor\": \"tls:encrypted\"}}, "
+        "\"rules\": [{\"rule\": \"r\", \"when\": {\"sender.address\": {\"in\": \"l\"}}, \"then\": "
+        "{\"protect\": \"l\"}}], \"default\": {\"protect\": \"l\"}}";
+    static const char kept[] = "# kept by sallyport directory: directory h\n";
+    static const struct {
+        const char *now;
+        bool counts;
+    } cases[] = {
+        {"# kept by sallyport directory: directory h\nb@h.example\nc@h.example\n", true},
+        {"# kept by sallyport directory: import\nc@h.example\n", true},
+        {"# kept by hand\na@h.example\n", false},
+        {"b@h.example\n", false},
+    };
+    struct sp_policy_reader reader = {read_file, NULL, NULL};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_policy) staged = NULL;
+    struct file files[] = {{"policies/policy.json", LIVE},
+                           {"policies/staged.json", draft},
+                           {"policies/l.txt", kept},
+                           {"policies/staging.json", NULL},
+                           {NULL, NULL}};
+    struct sp_policy_stage stage;
+    char staging[512];
+
+    reader.ctx = files;
+    ck_assert_int_eq(sp_policy_load(&reader, "policies/staged.json", problems, &staged), SP_OK);
+    snprintf(staging, sizeof(staging),
+             "{\"mode\": \"shadow\", \"after\": \"%s\", \"rules\": \"%s\"}", sp_policy_hash(staged),
+             sp_policy_rules_hash(staged));
+    files[3].text = staging;
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        files[2].text = cases[i].now;
+        ck_assert_msg((load(files, &stage) == SP_OK) == cases[i].counts, "case %zu", i);
+        ck_assert(stage.draft == NULL ||
+                  strcmp(sp_policy_hash(stage.draft), sp_policy_hash(staged)) != 0);
+        sp_policy_unref(stage.draft);
+    }
+}
+END_TEST
+
 START_TEST(a_share_only_grows_and_is_about_what_it_says)
 {
     size_t count[101] = {0};
@@ -135,6 +179,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, only_the_version_that_was_staged_counts);
+    tcase_add_test(c, members_of_a_kept_list_may_change_meanwhile);
     tcase_add_test(c, a_share_only_grows_and_is_about_what_it_says);
     tcase_add_test(c, pinned_partners_are_part_of_the_version);
 }

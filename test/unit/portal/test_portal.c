@@ -2,6 +2,7 @@
  * The portal from deposit to destruction, over its own HTTP, with a fake clock, and other roles played by the test: acts
  * are kept and acknowledged on a later turn, mails are kept.
  */
+#include "jobs/deposit.h"
 #include "mail/compose.h"
 #include "portal/portal.h"
 #include "store/store.h"
@@ -90,25 +91,30 @@ static void answer_all(void)
 
 /* A mail that somebody wants to hear of. */
 struct queued {
-    void (*done)(void *arg, enum sp_rc rc);
+    void (*done)(void *arg, enum sp_rc rc, const struct sp_id *id);
     void *arg;
 };
 static enum sp_rc queue_rc;
+static unsigned repeated; /* mails that may have been queued before */
+static bool is_mute;      /* the relay takes mail and never answers */
 static unsigned words;
 
 static void say_queued(void *arg)
 {
     struct queued *q = arg;
 
-    q->done(q->arg, queue_rc);
+    struct sp_id id = {{0xd5}};
+
+    q->done(q->arg, queue_rc, &id);
     sp_free(q);
 }
 
 static void submit(void *ctx, const struct sp_portal_mail *mail)
 {
     (void)ctx;
-    words += mail->kind == SP_PORTAL_MAIL_WORD;
-    if (mail->done != NULL) {
+    words += mail->kind == SP_PORTAL_MAIL_WORD || mail->kind == SP_PORTAL_MAIL_REPORT;
+    repeated += mail->again;
+    if (mail->done != NULL && !is_mute) {
         struct queued *q = sp_calloc(1, sizeof(*q));
 
         *q = (struct queued){mail->done, mail->arg};
@@ -119,6 +125,35 @@ static void submit(void *ctx, const struct sp_portal_mail *mail)
     ck_assert(sp_bytes_eq(mail->floor, SP_LIT("plain")));
     mail_count++;
 }
+
+static struct sp_portal_wish wish; /* what the ledger has on record */
+struct asked {
+    void (*done)(void *arg, enum sp_rc rc, const struct sp_portal_wish *wish);
+    void *arg;
+};
+
+static void say_wish(void *arg)
+{
+    struct asked *a = arg;
+
+    a->done(a->arg, act_rc, &wish);
+    sp_free(a);
+}
+
+static void find_wish(void *ctx, struct sp_bytes tenant, struct sp_bytes address,
+                      void (*done)(void *arg, enum sp_rc rc, const struct sp_portal_wish *wish),
+                      void *arg)
+{
+    struct asked *a = sp_malloc(sizeof(*a));
+
+    (void)ctx;
+    ck_assert(sp_bytes_eq(tenant, SP_LIT("hospital")) &&
+              sp_bytes_eq(address, SP_LIT("pat@example.net")));
+    *a = (struct asked){done, arg};
+    sp_loop_post(loop, say_wish, a);
+}
+
+static int64_t choice_ms = 365 * 24 * HOUR;
 
 static void open_portal(void)
 {
@@ -131,7 +166,8 @@ static void open_portal(void)
                                   .hostname = "gw.example",
                                   .mail_from = "no-reply@gw.example",
                                   .kek = &kek,
-                                  .ops = {act, submit, NULL},
+                                  .ops = {act, submit, find_wish, NULL},
+                                  .choice_ms = choice_ms,
                                   .code_ms = 15 * 60000,
                                   .session_ms = 30 * 60000,
                                   .max_codes = 5,
@@ -212,8 +248,11 @@ static size_t count_files(void)
     return n;
 }
 
-static bool owes; /* deposits from now on have reminders and a word to the sender */
+static unsigned wants; /* deposits from now on: what their senders hear of the end */
+static bool owes;      /* deposits from now on have reminders and a word to the sender */
 static struct sp_bytes display = SP_LIT_INIT("Clinic");
+
+static const char *beside = ""; /* notice beside the message */
 
 static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char *to,
                                struct sp_portal_receipt *out)
@@ -227,9 +266,12 @@ static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char
                                   .sender = SP_LIT("dr@hospital.example"),
                                   .recipient = sp_bytes_cstr(to),
                                   .floor = SP_LIT("plain"),
+                                  .notice = sp_bytes_cstr(beside),
                                   .expires_at_ms = fake.wall_ms + 24 * HOUR};
     enum sp_rc rc;
 
+    d.report = (struct sp_portal_report){
+        .wants = wants, .envid = SP_LIT("e-7"), .orcpt = SP_LIT("rfc822;p@example.org")};
     if (owes) {
         d.remind_at_ms[0] = fake.wall_ms + 3 * HOUR;
         d.remind_at_ms[1] = fake.wall_ms + 6 * HOUR;
@@ -580,8 +622,9 @@ END_TEST
 /* Opens the portal's own database beside it and changes something there. */
 static void tamper(const char *sql)
 {
-    static const struct sp_store_migration none[] = {
-        {"none", ""}, {"none", ""}, {"none", ""}, {"none", ""}};
+    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}, {"none", ""},
+                                                     {"none", ""}, {"none", ""}, {"none", ""},
+                                                     {"none", ""}, {"none", ""}};
     const struct sp_store_options options = {.migrations = none,
                                              .migration_count = SP_ARRAY_LEN(none)};
     SP_AUTO(sp_store) store = NULL;
@@ -807,8 +850,9 @@ static bool disk_has(struct sp_bytes what)
 /* Reads a package's wrapped key out of the database. */
 static void take_key(const char *package, struct sp_buf *out)
 {
-    static const struct sp_store_migration none[] = {
-        {"none", ""}, {"none", ""}, {"none", ""}, {"none", ""}};
+    static const struct sp_store_migration none[] = {{"none", ""}, {"none", ""}, {"none", ""},
+                                                     {"none", ""}, {"none", ""}, {"none", ""},
+                                                     {"none", ""}, {"none", ""}};
     const struct sp_store_options options = {.migrations = none,
                                              .migration_count = SP_ARRAY_LEN(none)};
     SP_AUTO(sp_store) store = NULL;
@@ -881,6 +925,176 @@ START_TEST(who_has_not_opened_is_reminded_and_then_the_sender_hears)
 }
 END_TEST
 
+static bool mailed(const char *text)
+{
+    return sp_bytes_find_all(sp_buf_bytes(&mails), sp_bytes_cstr(text)) != SIZE_MAX;
+}
+
+START_TEST(who_asked_hears_of_the_first_opening)
+{
+    struct sp_portal_receipt asked, other;
+    char session[128], again[128];
+
+    begin();
+    wants = SP_JOBS_DEPOSIT_TELL_OPENED | SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    asked = deposit(1);
+    wants = SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    other = deposit(2);
+    wants = 0;
+    words = 0;
+    queue_rc = SP_OK;
+    open_package(&asked, session);
+    pass(1000);
+    ck_assert_uint_eq(words, 1);
+    ck_assert(mailed("Action: delivered") && mailed("Original-Envelope-Id: e-7") &&
+              mailed("Original-Recipient: rfc822; p@example.org") &&
+              mailed("Final-Recipient: rfc822; pat@example.net"));
+    ck_assert(mailed("From: Dr A <dr@hospital.example>") && !mailed("results") && !mailed("well"));
+    ck_assert_uint_eq(count_events("\"event\":\"dsn.sent\""), 1);
+    ck_assert_uint_eq(count_events("\"action\":\"delivered\""), 1);
+    open_package(&asked, again); /* again: told already */
+    open_package(&other, session);
+    pass(25 * HOUR); /* and both expire: who has opened is told of no failure */
+    ck_assert_uint_eq(words, 1);
+    ck_assert_uint_eq(count_events("dsn.sent"), 1);
+    end();
+}
+END_TEST
+
+START_TEST(who_asked_hears_that_nobody_opened_it)
+{
+    begin();
+    wants = SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    (void)deposit(1);
+    wants = SP_JOBS_DEPOSIT_TELL_OPENED; /* NOTIFY=SUCCESS alone */
+    (void)deposit(2);
+    wants = SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    owes = true; /* the word to the sender is another thing */
+    (void)deposit(3);
+    ck_assert_int_eq(sp_portal_unreached(portal, sp_bytes_cstr(deposit(4).package)), SP_OK);
+    owes = false;
+    wants = 0;
+    words = 0;
+    queue_rc = SP_OK;
+    pass(23 * HOUR);
+    ck_assert_uint_eq(words, 2); /* words of 3 and 4, long before */
+    pass(2 * HOUR);
+    ck_assert_uint_eq(words, 4);
+    ck_assert(mailed("Action: failed") && mailed("Status: 5.4.7"));
+    ck_assert(mailed("From: Dr A <dr@hospital.example>") && !mailed("results"));
+    ck_assert_uint_eq(count_events("dsn.sent"), 2);
+    ck_assert_uint_eq(count_events("\"why\":\"portal.expired-unread\""), 2);
+    pass(2 * HOUR);
+    ck_assert_uint_eq(words, 4);
+    end();
+}
+END_TEST
+
+START_TEST(who_asked_hears_that_a_notice_came_back_later)
+{
+    struct sp_portal_receipt back, opened;
+    char session[128];
+
+    begin();
+    wants = SP_JOBS_DEPOSIT_TELL_OPENED | SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    back = deposit(1);
+    opened = deposit(2);
+    wants = 0;
+    words = 0;
+    queue_rc = SP_OK;
+    ck_assert_int_eq(sp_portal_bounced(portal, sp_bytes_cstr(back.package), SP_LIT("4.2.2")),
+                     SP_E_MALFORMED);
+    for (int i = 0; i < 2; i++) /* the report is repeated by who heard no answer */
+        ck_assert_int_eq(sp_portal_bounced(portal, sp_bytes_cstr(back.package), SP_LIT("5.1.1")),
+                         SP_OK);
+    pass(1000);
+    ck_assert_uint_eq(words, 1);
+    ck_assert(mailed("Action: failed") && mailed("Status: 5.1.1") && mailed("hop.bounced-later"));
+    ck_assert_uint_eq(count_events("\"why\":\"hop.bounced-later\""), 1);
+    open_package(&opened, session);
+    pass(1000);
+    ck_assert_uint_eq(words, 2);
+    ck_assert_int_eq(sp_portal_bounced(portal, sp_bytes_cstr(opened.package), SP_LIT("5.1.1")),
+                     SP_OK);
+    open_package(&back, session); /* by another way, after all */
+    pass(30 * HOUR);
+    ck_assert_uint_eq(words, 2);
+    ck_assert_uint_eq(count_events("dsn.sent"), 2);
+    end();
+}
+END_TEST
+
+/* Once a relay has said that it has the report, no stop of the portal and no failing ledger sends it again. */
+START_TEST(a_report_is_sent_once_whatever_stops)
+{
+    struct sp_portal_receipt r;
+    char session[128];
+
+    begin();
+    wants = SP_JOBS_DEPOSIT_TELL_OPENED;
+    r = deposit(1);
+    wants = 0;
+    words = 0;
+    repeated = 0;
+    queue_rc = SP_E_ROLE_GONE;
+    open_package(&r, session);
+    act_rc = SP_E_ROLE_GONE; /* the ledger is away */
+    pass(1000);
+    ck_assert_uint_eq(words, 1); /* tried, not taken */
+    ck_assert_uint_eq(repeated, 0);
+    queue_rc = SP_OK;
+    pass(61000);
+    ck_assert_uint_eq(words, 2);
+    ck_assert_uint_eq(repeated, 1); /* for all that is known here it may have been */
+    pass(5 * 60000);
+    ck_assert_uint_eq(words, 2);
+    close_portal();
+    open_portal();
+    dial();
+    sp_buf_reset(&events);
+    act_rc = SP_OK;
+    pass(61000);
+    ck_assert_uint_eq(words, 2);
+    ck_assert_uint_eq(count_events("\"event\":\"dsn.sent\""), 1);
+    close_portal();
+    open_portal();
+    dial();
+    pass(30 * HOUR);
+    ck_assert_uint_eq(words, 2);
+    ck_assert_uint_eq(count_events("dsn.sent"), 1);
+    end();
+}
+END_TEST
+
+/* Nobody knows whether a relay has what it was asked for when the portal stopped: it says so when it asks again. */
+START_TEST(what_was_asked_before_a_stop_is_asked_again_as_such)
+{
+    struct sp_portal_receipt r;
+    char session[128];
+
+    begin();
+    wants = SP_JOBS_DEPOSIT_TELL_OPENED;
+    r = deposit(1);
+    wants = 0;
+    words = 0;
+    repeated = 0;
+    is_mute = true;
+    open_package(&r, session);
+    pass(1000);
+    ck_assert_uint_eq(words, 1);
+    ck_assert_uint_eq(repeated, 0);
+    close_portal();
+    is_mute = false;
+    open_portal();
+    dial();
+    pass(1000);
+    ck_assert_uint_eq(words, 2);
+    ck_assert_uint_eq(repeated, 1);
+    ck_assert_uint_eq(count_events("\"event\":\"dsn.sent\""), 1);
+    end();
+}
+END_TEST
+
 START_TEST(a_reminder_that_fails_keeps_no_other)
 {
     uint8_t longer[SP_COMPOSE_DISPLAY_MAX + 1];
@@ -895,7 +1109,7 @@ START_TEST(a_reminder_that_fails_keeps_no_other)
     (void)deposit(3);
     owes = false;
     mail_count = 0;
-    queue_rc = SP_E_ROLE_GONE; /* for now: each is tried, none waits for another */
+    queue_rc = SP_E_ROLE_GONE; /* until it is there again: each is tried, none waits for another */
     pass(3 * HOUR + 1000);
     ck_assert_int_eq(mail_count, 2);
     ck_assert_uint_eq(count_events("portal.reminded"), 0);
@@ -917,13 +1131,17 @@ END_TEST
 
 START_TEST(what_has_expired_is_destroyed_and_said_so)
 {
+    static const char notice[] = "What 42 CFR Part 2 says of this record";
     struct sp_portal_receipt read, unread;
     struct sp_buf key;
     char session[128], cookie[128];
 
     begin();
+    beside = notice;
     read = deposit(1);
     unread = deposit(2);
+    beside = "";
+    ck_assert(disk_has(sp_bytes_cstr(notice)));
     take_key(unread.package, &key);
     ck_assert(disk_has(sp_buf_bytes(&key)));
     open_package(&read, session);
@@ -948,6 +1166,7 @@ START_TEST(what_has_expired_is_destroyed_and_said_so)
     ck_assert_int_eq(ask_code(token_of(&unread), cookie), 410);
     ck_assert(disk_has(sp_bytes_cstr(unread.package))); /* the row is kept, its key is not: */
     ck_assert(!disk_has(sp_buf_bytes(&key)));
+    ck_assert(!disk_has(sp_bytes_cstr(notice))); /* nor what it said of the message */
     sp_buf_clear(&key);
     {
         struct sp_portal_receipt again;
@@ -1040,6 +1259,96 @@ START_TEST(mail_with_a_code_says_nothing_else)
 }
 END_TEST
 
+START_TEST(a_recipient_chooses_how_mail_comes)
+{
+    struct sp_portal_receipt r;
+    char session[128];
+    struct sp_bytes a;
+
+    begin();
+    wish = (struct sp_portal_wish){SP_PORTAL_CHOICE_NONE, 0};
+    r = deposit(1);
+    a = ask("GET", path_of(&r, "/choice"), NULL, NULL); /* not without the log-in */
+    ck_assert_int_eq(web_client_status(a), 403);
+    a = ask("POST", path_of(&r, "/choice"), NULL, "choice=tls");
+    ck_assert_int_eq(web_client_status(a), 403);
+    open_package(&r, session);
+    a = ask("GET", path_of(&r, ""), session, NULL);
+    ck_assert(web_client_has(a, "/choice\">Choose"));
+    a = ask("GET", path_of(&r, "/choice"), session, NULL);
+    ck_assert_int_eq(web_client_status(a), 200);
+    ck_assert(web_client_has(a, "pat@example.net") && web_client_has(a, "chosen nothing"));
+    ck_assert_uint_eq(count_events("preference.changed"), 0); /* looking changes nothing */
+    a = ask("POST", path_of(&r, "/choice"), session, "choice=tls");
+    ck_assert_int_eq(web_client_status(a), 303);
+    ck_assert_uint_eq(
+        count_events("\"event\":\"preference.changed\",\"tenant\":\"hospital\",\"recipient\":"
+                     "\"pat@example.net\",\"source\":\"recipient\",\"change\":\"set\",\"entry\":"
+                     "{\"preference\":\"tls\",\"given\":"),
+        1);
+    ck_assert_uint_eq(count_events("\"actor\":{\"type\":\"recipient\",\"id\":\"pat@example.net\","
+                                   "\"auth\":\"code\""),
+                      2); /* the opening, and this */
+    wish = (struct sp_portal_wish){SP_PORTAL_CHOICE_TLS, fake.wall_ms + 24 * HOUR};
+    a = ask("GET", path_of(&r, "/choice"), session, NULL);
+    ck_assert(web_client_has(a, "value=\"tls\" checked") && web_client_has(a, "It holds until"));
+    a = ask("POST", path_of(&r, "/choice"), session, "choice=none");
+    ck_assert_int_eq(web_client_status(a), 303);
+    ck_assert_uint_eq(count_events("\"change\":\"removed\",\"package\""), 1);
+    ck_assert_int_eq(mail_count, 1); /* the code, and no more */
+    end();
+}
+END_TEST
+
+START_TEST(only_what_is_on_record_is_chosen)
+{
+    static const char *const wrong[] = {"choice=plain", "choice=no-mail", "choice=", "x=tls",
+                                        "choice=tls&choice=portal"};
+    struct sp_portal_receipt r;
+    char session[128];
+    int limited = 0;
+
+    begin();
+    r = deposit(1);
+    open_package(&r, session);
+    for (size_t i = 0; i < SP_ARRAY_LEN(wrong); i++) {
+        struct sp_bytes a = ask("POST", path_of(&r, "/choice"), session, wrong[i]);
+
+        ck_assert_msg(web_client_status(a) == 400, "%s", wrong[i]);
+    }
+    ck_assert_uint_eq(count_events("preference.changed"), 0);
+    act_rc = SP_E_STORE_FAILED; /* the ledger could not write it down, nor say what it knows */
+    ck_assert_int_eq(
+        web_client_status(ask("POST", path_of(&r, "/choice"), session, "choice=portal")), 503);
+    ck_assert_int_eq(web_client_status(ask("GET", path_of(&r, "/choice"), session, NULL)), 503);
+    act_rc = SP_OK;
+    for (int i = 0; i < 25; i++)
+        limited +=
+            web_client_status(ask("POST", path_of(&r, "/choice"), session, "choice=portal")) == 429;
+    ck_assert_int_eq(limited, 25 - 19);
+    end();
+}
+END_TEST
+
+START_TEST(a_house_may_offer_no_choice)
+{
+    struct sp_portal_receipt r;
+    char session[128];
+
+    choice_ms = 0;
+    begin();
+    r = deposit(1);
+    open_package(&r, session);
+    ck_assert(!web_client_has(ask("GET", path_of(&r, ""), session, NULL), "/choice"));
+    ck_assert_int_eq(web_client_status(ask("GET", path_of(&r, "/choice"), session, NULL)), 404);
+    ck_assert_int_eq(
+        web_client_status(ask("POST", path_of(&r, "/choice"), session, "choice=portal")), 404);
+    ck_assert_uint_eq(count_events("preference.changed"), 0);
+    end();
+    choice_ms = 365 * 24 * HOUR;
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_deposit_repeated_is_the_same_package);
@@ -1061,11 +1370,19 @@ static void add(TCase *c)
     tcase_add_test(c, other_sites_may_not_post);
     tcase_add_test(c, who_has_not_opened_is_reminded_and_then_the_sender_hears);
     tcase_add_test(c, a_reminder_that_fails_keeps_no_other);
+    tcase_add_test(c, who_asked_hears_of_the_first_opening);
+    tcase_add_test(c, who_asked_hears_that_nobody_opened_it);
+    tcase_add_test(c, who_asked_hears_that_a_notice_came_back_later);
+    tcase_add_test(c, a_report_is_sent_once_whatever_stops);
+    tcase_add_test(c, what_was_asked_before_a_stop_is_asked_again_as_such);
     tcase_add_test(c, what_has_expired_is_destroyed_and_said_so);
     tcase_add_test(c, a_destruction_is_told_until_the_ledger_has_it);
     tcase_add_test(c, files_without_a_row_go_at_start);
     tcase_add_test(c, what_cannot_be_looked_into_can_be_downloaded);
     tcase_add_test(c, mail_with_a_code_says_nothing_else);
+    tcase_add_test(c, a_recipient_chooses_how_mail_comes);
+    tcase_add_test(c, only_what_is_on_record_is_chosen);
+    tcase_add_test(c, a_house_may_offer_no_choice);
 }
 
 SP_TEST_MAIN("portal.portal", add)

@@ -132,10 +132,9 @@ static inline struct sp_accept *rig_accept(struct rig *r, size_t recipients)
     return a;
 }
 
-/* A finished body of len bytes. */
-static inline struct sp_queue_body *rig_body(struct rig *r, const struct sp_id *id, size_t len)
+/* Feeds it len bytes and finishes it. */
+static inline struct sp_queue_body *rig_fill(struct rig *r, struct sp_queue_body *b, size_t len)
 {
-    struct sp_queue_body *b = sp_queue_body_new(r->queue, id);
     uint8_t block[8192];
 
     memset(block, 'b', sizeof(block));
@@ -153,6 +152,22 @@ static inline struct sp_queue_body *rig_body(struct rig *r, const struct sp_id *
     return b;
 }
 
+/* A finished body of len bytes. */
+static inline struct sp_queue_body *rig_body(struct rig *r, const struct sp_id *id, size_t len)
+{
+    return rig_fill(r, sp_queue_body_new(r->queue, id), len);
+}
+
+/* The same, for a child. */
+static inline struct sp_queue_body *rig_child_body(struct rig *r, const struct sp_id *id,
+                                                   size_t len)
+{
+    struct sp_queue_body *b = sp_queue_body_new(r->queue, id);
+
+    sp_queue_body_stay(b);
+    return rig_fill(r, b, len);
+}
+
 static inline void rig_submit(struct rig *r, const struct sp_accept *a, size_t body_len)
 {
     struct sp_queue_accept accept = {
@@ -160,7 +175,7 @@ static inline void rig_submit(struct rig *r, const struct sp_accept *a, size_t b
 
     r->rc = PENDING_RC;
     if (a->child != NULL)
-        accept.child_body = rig_body(r, &a->child->id, 500);
+        accept.child_body = rig_child_body(r, &a->child->id, 500);
     r->rc = PENDING_RC;
     sp_queue_accept(r->queue, &accept);
     ck_assert_int_eq(r->rc, PENDING_RC);

@@ -94,6 +94,28 @@ START_TEST(a_message_and_its_body_survive_a_restart)
 }
 END_TEST
 
+/* Nothing would sync a file that begins behind the end. */
+START_TEST(a_body_that_has_ended_goes_into_no_file)
+{
+    struct sp_accept *a = rig_accept(&rig, 1);
+    struct sp_queue_accept accept = {.accept = a, .done = rig_done, .arg = &rig};
+
+    accept.body = sp_queue_body_new(rig.queue, &a->id);
+    ck_assert_int_eq(sp_queue_body_feed(accept.body, SP_LIT("bbbb")), SP_OK);
+    sp_queue_body_finish(accept.body, rig_done, &rig);
+    sp_queue_body_spill(accept.body);
+    sp_queue_commit(rig.queue);
+    sp_queue_body_spill(accept.body);
+    rig.rc = PENDING_RC;
+    sp_queue_accept(rig.queue, &accept);
+    sp_queue_commit(rig.queue);
+    ck_assert_int_eq(rig.rc, SP_OK);
+    ck_assert_uint_eq(body_files(), 0);
+    rig_crash(&rig, FAKE_CRASH_NONE, 1);
+    assert_body(&a->id, 4, false);
+}
+END_TEST
+
 START_TEST(a_deferred_recipient_comes_back_in_time_even_after_a_restart)
 {
     struct sp_queue_due due;
@@ -408,6 +430,90 @@ static size_t list_damaged(struct rig *r)
     return found;
 }
 
+/* Fills segments until the first `count` are closed long enough to have a footer. */
+static void fill_segments(struct rig *r, uint64_t count)
+{
+    while (sp_queue_stats(r->queue).current_segment < count + 2)
+        (void)rig_put(r, 30000);
+}
+
+/* Records of a hold for damage that name this message, as the ledger reads them. */
+static size_t count_held(const struct sp_id *id)
+{
+    struct sp_journal_cursor from = {0, 0};
+    struct sp_journal_entry e;
+    size_t count = 0;
+    char want[SP_ID_TEXT_LEN + 1];
+    enum sp_rc rc;
+    SP_AUTO(sp_journal_reader)
+    r = sp_journal_reader_new(rig.options.io, &rig.keys.record, &from);
+
+    sp_id_format(id, want);
+    while ((rc = sp_journal_reader_next(r, &e)) == SP_OK || rc == SP_E_JOURNAL_DAMAGED) {
+        struct sp_act act;
+
+        if (rc != SP_OK || e.type != SP_RECORD_HOLD || !sp_id_eq(&e.message, id))
+            continue;
+        sp_arena_reset(rig.arena);
+        ck_assert_int_eq(sp_act_decode(e.meta, rig.arena, &act), SP_OK);
+        ck_assert_uint_eq(act.audit.count, 1);
+        ck_assert(sp_bytes_find_all(act.audit.events[0], sp_bytes_cstr(want)) != SIZE_MAX);
+        if (sp_bytes_find_all(act.audit.events[0], SP_LIT("content.damaged")) != SIZE_MAX)
+            count++;
+    }
+    return count;
+}
+
+START_TEST(damage_of_a_row_is_on_record_once)
+{
+    struct sp_id id = rig_put(&rig, 2000);
+    struct sp_queue_message *m;
+    uint8_t wrong = 0xee;
+
+    fill_segments(&rig, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    rig_reopen(&rig); /* by the footer: not seen yet */
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 0);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_JOURNAL_DAMAGED);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_JOURNAL_DAMAGED);
+    sp_queue_commit(rig.queue);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_held, 1);
+    for (int i = 0; i < 2; i++) {
+        rig_reopen(&rig);
+        ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_held, 1);
+        ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_JOURNAL_DAMAGED);
+        fill_segments(&rig,
+                      sp_queue_stats(rig.queue).current_segment); /* that record has a footer too */
+    }
+    rig_reopen(&rig);
+    ck_assert_uint_eq(count_held(&id), 1);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &id), SP_OK); /* not known yet in this run */
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_JOURNAL_DAMAGED);
+    sp_queue_commit(rig.queue);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(count_held(&id), 2);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_JOURNAL_DAMAGED);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &id), SP_OK);
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(damage_found_at_a_start_is_on_record_once)
+{
+    struct sp_id id = rig_put(&rig, 2000);
+    uint8_t wrong = 0xee;
+
+    rig_crash(&rig, FAKE_CRASH_ALL, 0);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    for (int i = 0; i < 3; i++) {
+        rig_reopen(&rig);
+        sp_queue_commit(rig.queue);
+        ck_assert_uint_eq(list_damaged(&rig), 1);
+    }
+    ck_assert_uint_eq(count_held(&id), 1);
+}
+END_TEST
+
 START_TEST(a_quarantined_message_is_listed_and_can_be_deleted)
 {
     struct sp_id ids[2];
@@ -451,13 +557,6 @@ START_TEST(damage_found_while_it_runs_quarantines_that_message)
     ck_assert_uint_eq(sp_queue_stats(rig.queue).messages, 1);
 }
 END_TEST
-
-/* Fills segments until the first `count` are closed long enough to have a footer. */
-static void fill_segments(struct rig *r, uint64_t count)
-{
-    while (sp_queue_stats(r->queue).current_segment < count + 2)
-        (void)rig_put(r, 30000);
-}
 
 /* Opens the queue and lists how every recipient stands. returns: what depends on it all */
 static struct sp_buf fold_of(struct rig *r)
@@ -856,6 +955,7 @@ static void add(TCase *c)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, an_accepted_message_is_due_once_and_settles);
     tcase_add_test(c, a_message_and_its_body_survive_a_restart);
+    tcase_add_test(c, a_body_that_has_ended_goes_into_no_file);
     tcase_add_test(c, a_deferred_recipient_comes_back_in_time_even_after_a_restart);
     tcase_add_test(c, recipients_settle_one_by_one);
     tcase_add_test(c, recipients_of_one_domain_come_in_portions);
@@ -868,6 +968,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_damaged_record_is_quarantined_and_the_rest_flows);
     tcase_add_test(c, a_restart_by_footers_finds_the_same);
     tcase_add_test(c, a_row_damaged_under_a_footer_is_found_when_it_is_read);
+    tcase_add_test(c, damage_of_a_row_is_on_record_once);
+    tcase_add_test(c, damage_found_at_a_start_is_on_record_once);
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
     tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);
     tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);

@@ -24,11 +24,13 @@ static struct session sessions[SESSIONS];
 static struct sp_journal_io disk;
 static struct sp_journal_io counted; /* disk, with its syncs counted */
 static atomic_uint syncs;
-static unsigned messages; /* to be taken in all */
-static bool small;        /* none with a file of its own */
+static unsigned messages;  /* to be taken in all */
+static bool small;         /* none with a file of its own */
+static size_t blocks_each; /* 0: a few have many */
 static unsigned begun;
 static unsigned accepted;
 static unsigned delivered;
+static unsigned at_hand; /* bodies that need not be read from the disk */
 static bool deliver;
 
 static struct sp_accept_decision decision = {.rule = SP_LIT_INIT("r")};
@@ -57,8 +59,8 @@ static void on_finished(void *arg, enum sp_rc rc)
 
 static void begin(struct session *s)
 {
-    static uint8_t text[70000];
-    size_t blocks = !small && begun % 7 == 0 ? 6 : 0;
+    static uint8_t text[70000] = "its own text";
+    size_t blocks = blocks_each > 0 ? blocks_each : !small && begun % 7 == 0 ? 6 : 0;
 
     if (begun == messages)
         return;
@@ -83,6 +85,24 @@ static void on_outcome(void *arg, enum sp_rc rc)
         sp_loop_stop(loop);
 }
 
+/* What is kept in the clear is what was sealed. */
+static void look_at_hand(const struct sp_id *id, struct sp_bytes first)
+{
+    struct sp_content body;
+    struct sp_bytes view;
+
+    if (!sp_queue_body_at_hand(queue, id, &body))
+        return;
+    at_hand++;
+    {
+        SP_AUTO(sp_content_reader) r = sp_content_reader_new(&body);
+
+        ck_assert_int_eq(sp_content_view(r, 0, &view), SP_OK);
+        ck_assert(sp_bytes_eq(view, first));
+    }
+    sp_content_clear(&body);
+}
+
 static void deliver_due(void *arg)
 {
     struct sp_queue_due due;
@@ -98,6 +118,7 @@ static void deliver_due(void *arg)
         ck_assert_int_eq(sp_queue_body(queue, &due.id, &body), SP_OK);
         r = sp_content_reader_new(&body);
         ck_assert_int_eq(sp_content_view(r, 0, &view), SP_OK);
+        look_at_hand(&due.id, view);
         sp_content_clear(&body);
         sp_queue_outcome(queue, &o, NULL, on_outcome, NULL);
     }
@@ -158,8 +179,9 @@ static void setup(void)
     counted = disk;
     counted.sync = count_sync;
     counted.sync_folder = count_sync_folder;
-    begun = accepted = delivered = 0;
+    begun = accepted = delivered = at_hand = 0;
     messages = MESSAGES_MIXED;
+    blocks_each = 0;
     deliver = small = false;
     open_queue();
 }
@@ -194,6 +216,7 @@ START_TEST(many_sessions_share_syncs_and_all_is_there_again)
     deliver_due(NULL);
     sp_loop_run(loop);
     ck_assert_uint_eq(delivered, messages);
+    ck_assert_uint_eq(at_hand, 0); /* it was another process, as it were */
     ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
 }
 END_TEST
@@ -206,9 +229,88 @@ START_TEST(accepting_and_delivering_at_once)
         begin(&sessions[i]);
     sp_loop_run(loop);
     ck_assert_uint_eq(delivered, messages);
+    ck_assert_uint_ge(at_hand, messages / 2); /* not those with a file of their own */
+    ck_assert_uint_lt(at_hand, messages);
     close_queue();
     open_queue();
     ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
+}
+END_TEST
+
+static void forget_it(void *arg, enum sp_rc rc)
+{
+    (void)arg;
+    ck_assert_int_eq(rc, SP_OK);
+    sp_loop_stop(loop);
+}
+
+START_TEST(plaintext_goes_with_its_message)
+{
+    struct sp_result result = {.state = SP_RCPT_DELIVERED};
+    struct sp_content body;
+    struct sp_queue_due due;
+    struct sp_outcome o = {.results = &result, .result_count = 1};
+
+    messages = 1;
+    small = true;
+    begin(&sessions[0]);
+    sp_loop_run(loop);
+    ck_assert(sp_queue_next_due(queue, INT64_MAX - 1, &due));
+    ck_assert(sp_queue_body_at_hand(queue, &due.id, &body));
+    sp_content_clear(&body);
+    o.id = due.id;
+    sp_queue_outcome(queue, &o, NULL, forget_it, NULL);
+    sp_loop_run(loop);
+    ck_assert(!sp_queue_body_at_hand(queue, &due.id, &body));
+}
+END_TEST
+
+/* Takes one in and borrows its plaintext; the attempt then ends. returns: false if it was not kept */
+static bool borrow(struct sp_content *out)
+{
+    struct sp_result result = {.state = SP_RCPT_DELIVERED};
+    struct sp_outcome o = {.results = &result, .result_count = 1};
+    struct sp_queue_due due;
+    bool kept;
+
+    messages = begun + 1;
+    begin(&sessions[0]);
+    sp_loop_run(loop);
+    ck_assert(sp_queue_next_due(queue, INT64_MAX - 1, &due));
+    kept = sp_queue_body_at_hand(queue, &due.id, out);
+    o.id = due.id;
+    sp_queue_outcome(queue, &o, NULL, forget_it, NULL);
+    sp_loop_run(loop);
+    return kept;
+}
+
+START_TEST(plaintext_that_is_lent_counts_until_it_comes_back)
+{
+    enum { MOST = 8 * 1024 * 1024 };
+    struct sp_content lent[64];
+    size_t count = 0;
+    uint64_t len = 0;
+
+    blocks_each = 3;
+    while (count < SP_ARRAY_LEN(lent) && borrow(&lent[count]))
+        len += lent[count++].len;
+    ck_assert_uint_ge(len, MOST / 2);
+    ck_assert_uint_le(len, MOST);
+    close_queue(); /* before those who borrowed */
+    open_queue();
+    ck_assert(borrow(&lent[count]));
+    sp_content_clear(&lent[count]);
+    while (count > 0)
+        sp_content_clear(&lent[--count]);
+    while (borrow(&lent[count]) && ++count < 20) {
+    }
+    ck_assert_uint_eq(count, 20);
+    while (count > 0)
+        sp_content_clear(&lent[--count]);
+    for (; count < SP_ARRAY_LEN(lent); count++) { /* what has come back is free for others */
+        ck_assert(borrow(&lent[count]));
+        sp_content_clear(&lent[count]);
+    }
 }
 END_TEST
 
@@ -245,6 +347,8 @@ static void add(TCase *c)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, many_sessions_share_syncs_and_all_is_there_again);
     tcase_add_test(c, accepting_and_delivering_at_once);
+    tcase_add_test(c, plaintext_goes_with_its_message);
+    tcase_add_test(c, plaintext_that_is_lent_counts_until_it_comes_back);
     tcase_add_test(c, closing_commits_what_is_under_way);
     tcase_add_test(c, fifty_sessions_cost_a_tenth_of_a_sync_a_message);
 }

@@ -209,8 +209,53 @@ START_TEST(boundaries_differ_and_fit)
 }
 END_TEST
 
+/* Outside nothing is encoded: what is too long for a host is folded where it may be, and says the same. */
+START_TEST(outside_has_no_long_line_that_can_be_folded)
+{
+    struct sp_buf text, unfolded;
+    struct sp_bytes message, outer;
+    struct sp_seal_options options = {0};
+    struct sp_seal_entity *e;
+    size_t longest = 0, len = 0;
+
+    sp_buf_init(&text, (size_t)1 << 20);
+    sp_buf_init(&unfolded, (size_t)1 << 20);
+    sp_buf_put_cstr(&text, "From: a@b.example\r\nReferences:");
+    for (int i = 0; i < 400; i++)
+        sp_buf_put_cstr(&text,
+                        i % 2 == 0 ? " <one@hospital.example>" : "\t\t<two@hospital.example>");
+    sp_buf_put_cstr(&text, "\r\nX-Short: as\r\n it is\r\n");
+    len = text.len;
+    sp_buf_put_cstr(&text, "\r\nbody\r\n");
+    message = sp_buf_bytes(&text);
+    e = open_entity(&message, &options);
+    outer = sp_seal_entity_outer(e);
+    for (size_t i = 0, n = 0; i < outer.len; i++) {
+        n = outer.ptr[i] == '\n' ? 0 : n + 1;
+        longest = n > longest ? n : longest;
+    }
+    ck_assert_uint_le(longest, 999); /* with its CR */
+    for (size_t i = 0; i < outer.len; i++) {
+        bool added =
+            i + 3 < outer.len && outer.ptr[i] == '\r' &&
+            (outer.ptr[i + 2] == '\t' || (outer.ptr[i + 2] == ' ' && outer.ptr[i + 3] == '<'));
+
+        if (added)
+            i++;
+        else
+            sp_buf_put(&unfolded, sp_bytes(outer.ptr + i, 1));
+    }
+    ck_assert_uint_eq(unfolded.len, len);
+    ck_assert_mem_eq(unfolded.ptr, text.ptr, len);
+    sp_seal_entity_free(e);
+    sp_buf_clear(&unfolded);
+    sp_buf_clear(&text);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, outside_has_no_long_line_that_can_be_folded);
     tcase_add_test(c, inner_entity_is_content_fields_and_body_byte_for_byte);
     tcase_add_test(c, bcc_and_broken_signatures_stay_nowhere);
     tcase_add_test(c, outside_keeps_what_the_mailbox_shows);

@@ -4,7 +4,7 @@
  */
 #include "pki.h"
 #include "support/check_main.h"
-#include "tls/tls.h"
+#include "tls/tls_priv.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -362,6 +362,75 @@ START_TEST(a_second_session_is_resumed_with_the_same_proof)
 }
 END_TEST
 
+/* A smarthost given by its address: what is kept is kept for that peer. */
+START_TEST(a_session_without_a_server_name_is_resumed_too)
+{
+    static const struct sp_bytes names[] = {SP_LIT_INIT("mx.example")};
+    struct sp_tls_params params = params_of(names, 1);
+    struct sp_tls_context *sctx, *cctx;
+
+    begin();
+    sctx = server_context(&good);
+    params.resume = true;
+    params.server_name = SP_LIT("");
+    cctx = client_context(NULL);
+    for (int i = 0; i < 2; i++) {
+        shake(sctx, cctx, &params);
+        ck_assert(client.rc == SP_OK && client.proof->resumed == (i > 0));
+        ck_assert(client.proof->name_ok);
+        say(&server, "220");
+        turn(10);
+        disconnect();
+    }
+    params.server_name = SP_LIT("mx.example"); /* another question */
+    shake(sctx, cctx, &params);
+    ck_assert(client.rc == SP_OK && !client.proof->resumed);
+    disconnect();
+    sp_tls_context_unref(sctx);
+    sp_tls_context_unref(cctx);
+    end();
+}
+END_TEST
+
+/* A host may have forgotten its sessions and hang up on who offers one: the next handshake is a whole one. */
+START_TEST(a_session_on_which_a_host_hangs_up_is_not_offered_again)
+{
+    static const struct sp_bytes names[] = {SP_LIT_INIT("mx.example")};
+    struct sp_tls_params params = params_of(names, 1);
+    struct sp_tls_context *sctx;
+
+    begin();
+    params.resume = true;
+    sctx = server_context(&good);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(sctx->ctx, TLS1_2_VERSION), 1);
+    for (int i = 0; i < 3; i++) { /* one of TLS 1.2 is offered again and again */
+        shake(sctx, client_ctx, &params);
+        ck_assert(client.rc == SP_OK && client.proof->resumed == (i > 0));
+        disconnect();
+    }
+    connect_pair();
+    sp_tls_start(client.stream, client_ctx, &params, done, &client);
+    sp_stream_free(server.stream);
+    for (int i = 0; i < 3000 && client.dones == 0; i++)
+        turn(1);
+    ck_assert(client.dones == 1 && client.rc != SP_OK);
+    sp_stream_free(client.stream);
+    turn(2);
+    shake(sctx, client_ctx, &params);
+    ck_assert(client.rc == SP_OK && !client.proof->resumed);
+    disconnect();
+    connect_pair(); /* the same when the caller gives up on it */
+    sp_tls_start(client.stream, client_ctx, &params, done, &client);
+    turn(2);
+    disconnect();
+    shake(sctx, client_ctx, &params);
+    ck_assert(client.rc == SP_OK && !client.proof->resumed);
+    disconnect();
+    sp_tls_context_unref(sctx);
+    end();
+}
+END_TEST
+
 START_TEST(processes_with_one_ticket_key_resume_each_others_sessions)
 {
     static const struct sp_bytes names[] = {SP_LIT_INIT("mx.example")};
@@ -527,6 +596,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_tlsa_of_bad_length_is_unusable);
     tcase_add_test(c, a_client_shows_its_certificate_if_it_has_one);
     tcase_add_test(c, a_second_session_is_resumed_with_the_same_proof);
+    tcase_add_test(c, a_session_without_a_server_name_is_resumed_too);
+    tcase_add_test(c, a_session_on_which_a_host_hangs_up_is_not_offered_again);
     tcase_add_test(c, processes_with_one_ticket_key_resume_each_others_sessions);
     tcase_add_test(c, much_goes_through_and_the_end_is_seen);
     tcase_add_test(c, a_handshake_that_can_not_be_fails_once);

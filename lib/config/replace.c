@@ -1,0 +1,93 @@
+/*
+ * The new file begins as one that only who writes can read, and is opened to others before anything is in it, to those alone
+ * who could read the old one: an administrator who closed a list of people would not see that a nightly refresh opened it.
+ * What can't be given back to its owner is not written, since with another group the same mode means other people. The mode
+ * is set first: who has given a file away may not change it.
+ */
+#include "config/replace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_LEN_MAX 4096
+
+/* returns: whether the owner, group and mode are now those of the file at path, if there is one */
+static enum sp_rc make_like(int fd, const char *path, mode_t mode)
+{
+    struct stat old, own;
+
+    if (stat(path, &old) != 0) {
+        mode_t mask = umask(0);
+
+        (void)umask(mask);
+        return errno == ENOENT && fchmod(fd, mode & ~mask) == 0 ? SP_OK : SP_E_IO;
+    }
+    if (fstat(fd, &own) != 0 || fchmod(fd, old.st_mode & 0777) != 0)
+        return SP_E_IO;
+    if (own.st_uid == old.st_uid && own.st_gid == old.st_gid)
+        return SP_OK;
+    return fchown(fd, old.st_uid, old.st_gid) == 0 ? SP_OK : SP_E_DENIED;
+}
+
+static enum sp_rc write_whole(int fd, struct sp_bytes text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.ptr, text.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return SP_E_IO;
+        text = sp_bytes_slice(text, (size_t)n, text.len);
+    }
+    return fsync(fd) == 0 ? SP_OK : SP_E_IO;
+}
+
+static void sync_folder(const char *path)
+{
+    char folder[PATH_LEN_MAX];
+    const char *slash = strrchr(path, '/');
+    int fd;
+
+    if (slash == NULL || (size_t)(slash - path) >= sizeof(folder))
+        return;
+    memcpy(folder, path, (size_t)(slash - path));
+    folder[slash - path] = 0;
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
+enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode)
+{
+    char beside[PATH_LEN_MAX];
+    int n =
+        snprintf(beside, sizeof(beside), "%s.new~", path); /* what ends so is no configuration */
+    enum sp_rc rc;
+    int fd;
+
+    if (n < 0 || (size_t)n >= sizeof(beside))
+        return SP_E_LIMIT;
+    (void)unlink(beside); /* one that was never ended, with whatever mode */
+    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return SP_E_IO;
+    rc = make_like(fd, path, mode);
+    if (rc == SP_OK)
+        rc = write_whole(fd, text);
+    if (close(fd) != 0 && rc == SP_OK)
+        rc = SP_E_IO;
+    if (rc == SP_OK && rename(beside, path) != 0)
+        rc = SP_E_IO;
+    if (rc == SP_OK)
+        sync_folder(path);
+    else
+        (void)unlink(beside);
+    return rc;
+}

@@ -1,0 +1,22 @@
+/*
+ * A file of the configuration that a command writes: whole, durable, and readable for nobody who could not read it before.
+ * thread: one, since the umask is looked at by setting it
+ */
+#ifndef SP_CONFIG_REPLACE_H
+#define SP_CONFIG_REPLACE_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+#include <sys/types.h>
+
+/*
+ * Writes a file beside its place, then into it, so that there is always the old or the new one. It has the owner, group and
+ * mode of the one before; what else was set on that (ACLs) is lost.
+ *
+ * mode:    of one that is not there yet, which the umask may lessen
+ * returns: SP_OK; SP_E_LIMIT if the path is too long; SP_E_DENIED if it can't be given to its owner; or SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * What may be asked of a stream: its input, its peer, how much it holds. Nothing here changes it.
+ */
+#include "io/stream_priv.h"
+
+size_t sp_stream_pending(const struct sp_stream *s)
+{
+    return sp_output_len(&s->out);
+}
+
+size_t sp_stream_memory(const struct sp_stream *s)
+{
+    return s->in.cap + s->out.own.cap;
+}
+
+const struct sp_addr *sp_stream_peer(const struct sp_stream *s)
+{
+    return &s->peer;
+}
+
+int sp_stream_fd(const struct sp_stream *s)
+{
+    return s->fd;
+}
+
+struct sp_loop *sp_stream_loop(const struct sp_stream *s)
+{
+    return s->loop;
+}
+
+struct sp_bytes sp_stream_input(const struct sp_stream *s)
+{
+    return sp_bytes(s->view, s->view_len);
+}

@@ -1,0 +1,109 @@
+"""The commands of `queue` against mail that waits: filters, a retry that brings it forward, and JSON from every one of them."""
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from lab import mail
+
+POLICY = {"version": 1, "settings": {"floor": "plain", "expire": "1d"},
+          "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
+          "rules": [{"rule": "watched", "when": {"recipient.domain": "watched.example"}, "then": {
+              "hold": {"for": "approval", "within": "8h", "otherwise": "return", "protect": "relay"}}}],
+          "default": {"protect": "relay"}}
+
+
+@pytest.fixture
+def waiting(gateways, sinks, tmp_path):
+    """(gateway, sink): the next hop puts everything off, and the next attempt is an hour away."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy, "--retry", "3600",
+                       "--workers", 2)
+    return gateway, sink
+
+
+def submit(gateway, sender, *recipients):
+    message, message_id = mail.make("hello\r\n", recipients)
+    with gateway.client(tls=False) as client:
+        client.sendmail(sender, list(recipients), message)
+    return gateway.message_of(message_id)
+
+
+def deferred(gateway, identity):
+    gateway.wait_record("delivery.attempted", message=identity, outcome="deferred")
+    return identity
+
+
+def listed(gateway, *words):
+    return {m["id"] for m in gateway.json("queue", "list", *words)["messages"]}
+
+
+def test_a_list_is_filtered_by_sender_and_by_all_at_once(waiting):
+    gateway, _ = waiting
+    ann = deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example"))
+    both = deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example", "b@two.example"))
+    bob = deferred(gateway, submit(gateway, "bob@bench.test", "a@one.example"))
+    assert listed(gateway) == {ann, both, bob}
+    assert listed(gateway, "--sender", "ann@tenant.test") == {ann, both}
+    assert listed(gateway, "--sender", "bench.test") == {bob}
+    assert listed(gateway, "--sender", "carl@tenant.test") == set()
+    assert listed(gateway, "--sender", "ann@tenant.test", "--recipient", "b@two.example") == {both}
+    assert listed(gateway, "--sender", "bob@bench.test", "--recipient", "b@two.example") == set()
+    assert listed(gateway, "--sender", "ann@tenant.test", "--state", "deferred", "--tenant", "test", "--rule", "default") == \
+        {ann, both}
+    table = gateway.run("queue", "list", "--sender", "bob@bench.test").stdout
+    assert bob in table and ann not in table
+
+
+def test_a_retry_brings_forward_what_waits_for_an_hour(waiting):
+    gateway, sink = waiting
+    other = deferred(gateway, submit(gateway, "dr@tenant.test", "a@one.example"))
+    identity = deferred(gateway, submit(gateway, "dr@tenant.test", "a@one.example", "b@one.example"))
+    attempts = [r for r in gateway.records() if r["event"] == "delivery.attempted"]
+    assert all("next_at" in r for r in attempts)
+    sink.replies.clear()
+    gateway.run("queue", "retry", identity, "--n", "1", "--reason", "they are there again")
+    assert sink.wait_for(1)[0]["to"] == ["b@one.example"]
+    gateway.run("queue", "retry", identity)
+    assert sink.wait_for(2)[1]["to"] == ["a@one.example"]
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert [r["final"] for r in settled["recipients"]] == ["delivered"] * 2
+    assert listed(gateway) == {other} and len(sink.messages) == 2  # nobody asked for that one
+
+
+def commands(gateway, waits, held):
+    """Every command of the family, in an order in which each has something to do."""
+    copy = str(pathlib.Path(gateway.folder) / "copy")
+    reason = ("--reason", "a test")
+    yield from (("list",), ("list", "--state", "deferred", "--limit", "1"), ("sites",), ("show", waits[0]), ("orders",))
+    yield from (("count", "--by", by) for by in ("domain", "tenant", "reason", "state"))
+    for what in (("--tenant", "test"), ("--site", "one.example"), ("--host", "127.0.0.1")):
+        yield from (("freeze", *what, *reason), ("orders",), ("thaw", *what, *reason))
+    yield from (("drain", *reason), ("resume", *reason))
+    yield from (("hold", waits[0], *reason), ("show", waits[0]), ("release", waits[0], *reason), ("retry", waits[2], *reason))
+    yield from (("redirect", waits[1], "--to", "c@one.example", *reason), ("delete", waits[3], *reason))
+    yield from (("recall", held, *reason), ("check",), ("backup", copy))
+
+
+def test_every_command_speaks_json(waiting):
+    gateway, _ = waiting
+    waits = [deferred(gateway, submit(gateway, "dr@tenant.test", "a@one.example")) for _ in range(4)]
+    held = submit(gateway, "dr@tenant.test", "a@watched.example")
+    gateway.wait_record("message.held", message=held)
+    for words in commands(gateway, waits, held):
+        done = gateway.run("queue", *words, "--json", check=False)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        assert done.stdout.startswith("{") and isinstance(json.loads(done.stdout), dict), (words, done.stdout)
+    unknown = gateway.run("queue", "show", "01M84EZ1QY6Q2N8W4M5T7R3HBC", "--json", check=False)
+    assert unknown.returncode == 1
+    gateway.stop()
+    assert json.loads(gateway.run("queue", "repair", "--json").stdout) == {"damaged_messages": [], "given_up": 0}
+    other = pathlib.Path(gateway.info["config"]).with_name("restored.json")
+    settings = json.loads(pathlib.Path(gateway.info["config"]).read_text())
+    other.write_text(json.dumps({**settings, "state_dir": f"{gateway.folder}/restored"}))
+    done = subprocess.run([gateway.info["program"], "queue", "restore", f"{gateway.folder}/copy", "--json", "--config", other],
+                          capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["whole"]

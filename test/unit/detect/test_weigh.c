@@ -1,0 +1,157 @@
+/*
+ * The linear model beside the rules: what only it finds, in a short text and in a piece of a long one, is PHI and said to be so
+ * by the words that weighed most; a number, an illness or a name alone stays none, and what was found stays found
+ * whatever stands behind it.
+ */
+#include "base/buf.h"
+#include "detect/detect.h"
+#include "support/check_main.h"
+
+#include <string.h>
+
+#define PHONED                                                                                     \
+    "Just got off the phone with the daughter of Mr. Winter in 218. She is asking whether we can " \
+    "stop sticking him every morning."
+#define SQUEEZE                                                                                    \
+    "Colt is 14 now and the seizures are back. Dr. Im, can you squeeze us in? - Dawn Prairie, "    \
+    "his mom"
+
+static struct sp_detect *detect;
+static struct sp_arena *arena;
+
+static void begin(void)
+{
+    struct sp_err err = {0};
+
+    if (detect == NULL)
+        ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
+    arena = sp_arena_new(4096);
+}
+
+static struct sp_detect_result look(struct sp_bytes text, bool findings)
+{
+    const struct sp_detect_limits limits = {.findings = findings};
+    struct sp_detect_result r;
+
+    sp_detect_text(detect, text, &limits, arena, &r);
+    return r;
+}
+
+START_TEST(what_weighed_most_is_told_to_those_who_ask)
+{
+    struct sp_detect_result r;
+
+    begin();
+    r = look(SP_LIT(PHONED), true);
+    ck_assert_int_eq(r.class, SP_DETECT_PHI);
+    ck_assert_uint_gt(r.reason_count, 0);
+    for (size_t i = 0; i < r.reason_count; i++) {
+        ck_assert_uint_lt(r.reasons[i].start, r.reasons[i].end);
+        ck_assert_uint_le(r.reasons[i].end, strlen(PHONED));
+        ck_assert(i == 0 || r.reasons[i].score <= r.reasons[i - 1].score);
+    }
+    ck_assert_uint_eq(look(SP_LIT(PHONED), false).reason_count, 0);
+    r = look(SP_LIT("Patient: Maria Gonzalez, MRN 4482910, lupus"), true);
+    ck_assert_int_eq(r.class, SP_DETECT_PHI);
+    ck_assert_uint_eq(r.reason_count, 0); /* rules say so */
+    sp_arena_free(arena);
+}
+END_TEST
+
+START_TEST(a_piece_of_a_long_text_is_weighed)
+{
+    static const char filler[] =
+        "The shipment left the warehouse in the morning and was signed for at "
+        "noon by the clerk of the day. ";
+    struct sp_detect_result without, with;
+    struct sp_buf text;
+
+    begin();
+    sp_buf_init(&text, 65536);
+    for (size_t i = 0; i < 60; i++)
+        sp_buf_put_cstr(&text, filler);
+    without = look(sp_buf_bytes(&text), true);
+    sp_buf_put_cstr(&text, "\n\n" SQUEEZE "\n\n");
+    for (size_t i = 0; i < 60; i++)
+        sp_buf_put_cstr(&text, filler);
+    with = look(sp_buf_bytes(&text), true);
+    ck_assert_int_lt(without.class, SP_DETECT_PHI);
+    ck_assert_int_eq(with.class, SP_DETECT_PHI);
+    sp_buf_clear(&text);
+    sp_arena_free(arena);
+}
+END_TEST
+
+static const char *const alone[] = {
+    "Member id HB 4410 2291",
+    "MRN 00482911",
+    "Medicare id 1EG4-TE5-MK73",
+    "SSN 219-45-6781",
+    "Howard Abernethy, 12 Elm St, Salem OR 97301",
+    "What are the symptoms of lupus?",
+    "hypertension, diabetes and asthma",
+};
+
+START_TEST(one_half_alone_is_never_phi)
+{
+    begin();
+    ck_assert_msg(look(sp_bytes_cstr(alone[_i]), false).class < SP_DETECT_PHI, "%s", alone[_i]);
+    sp_arena_free(arena);
+}
+END_TEST
+
+#define ALVAREZ                                                                                    \
+    "Hi Anna, Mrs. Alvarez in room 412 was diagnosed with breast cancer on Tuesday and starts "    \
+    "chemotherapy next week."
+
+#define SIDDIQUI "Abdul Siddiqui presented with STEMI, cath lab activated."
+#define EXTUBATE                                                                                   \
+    "EEG slowing only. Neuro ok to extubate Goldie M. today. Her parents want Dr. Rao there."
+#define NALOXONE                                                                                   \
+    "Per EMS: unresponsive at a stop, pinpoint pupils, woke with naloxone, gave name as Lyric "    \
+    "Boone."
+#define MEETING                                                                                    \
+    "The staff meeting on Thursday is moved to 3 pm in the large conference room. Please bring "   \
+    "your agenda items by Wednesday noon."
+#define NEWSLETTER                                                                                 \
+    "Unsubscribe from this newsletter at any time. Our next webinar: register now. Read more on "  \
+    "our website."
+
+static const char *const behind[] = {
+    ALVAREZ
+    "\nPS: The potluck is on Friday, bring a dish. Parking in lot B is closed, and new badges "
+    "are at the front desk.",
+    ALVAREZ "\n\nUnsubscribe from this newsletter at any time. Our next webinar: register now.",
+    ALVAREZ "\n\nThe conference is in May, and the symposium in June.\n\nBoth need volunteers.",
+    "Abdul Siddiqui presented with STEMI, cath lab activated.\nUnsubscribe from this newsletter. "
+    "Our next webinar: register now.",
+    SQUEEZE "\n\nThe staff meeting on Thursday is moved to 3 pm in the large conference room.",
+    MEETING "\n\n" ALVAREZ "\n\n" NEWSLETTER,
+    MEETING "\n" ALVAREZ "\n" NEWSLETTER,
+    MEETING "\n\n" SIDDIQUI "\n\n" NEWSLETTER,
+    MEETING "\n" SIDDIQUI "\n" NEWSLETTER,
+    MEETING "\n\n" EXTUBATE "\n\n" NEWSLETTER,
+    MEETING "\n" EXTUBATE "\n" NEWSLETTER,
+    MEETING "\n" NALOXONE "\n" NEWSLETTER,
+    MEETING "\n\n" MEETING "\n\n" EXTUBATE "\n\n" NEWSLETTER "\n\n" NEWSLETTER,
+    "wanted 2 let u know steph's surgery got moved to the 14th, shes freaking out\n\n"
+    "CONFIDENTIALITY NOTICE: THIS E-MAIL IS FOR THE USE OF ITS RECIPIENT ONLY.",
+};
+
+START_TEST(what_stands_behind_takes_nothing_back)
+{
+    begin();
+    ck_assert_msg(look(sp_bytes_cstr(behind[_i]), false).class == SP_DETECT_PHI, "%s", behind[_i]);
+    sp_arena_free(arena);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, what_weighed_most_is_told_to_those_who_ask);
+    tcase_add_test(c, a_piece_of_a_long_text_is_weighed);
+    tcase_add_loop_test(c, what_stands_behind_takes_nothing_back, 0, SP_ARRAY_LEN(behind));
+    tcase_add_loop_test(c, one_half_alone_is_never_phi, 0, SP_ARRAY_LEN(alone));
+}
+
+SP_TEST_MAIN("detect.weigh", add)
