@@ -54,9 +54,9 @@ class Browser:
                              ignored_exceptions=[Exception]).until(condition)
 
     def downloaded(self, name):
-        """The bytes of a finished download."""
+        """The bytes of a finished download. Chromium takes the name with an empty file, and puts the whole one in its place."""
         path = os.path.join(self.downloads, name)
-        self.wait(lambda d: os.path.exists(path))
+        self.wait(lambda d: os.path.getsize(path) > 0)
         with open(path, "rb") as file:
             return file.read()
 
