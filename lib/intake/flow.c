@@ -22,6 +22,7 @@
 #define WAIT_MAX_MS 60000 /* of the last in the row, before new mail is asked to come later */
 #define DEBT_MAX_MS 60000 /* more is forgiven: who owes it must come to an end, too */
 #define TOLD_MS     60000
+#define LOOK_MS     10 /* behind something that was given back */
 
 /* A bucket and what flows into it. */
 struct lane {
@@ -127,20 +128,6 @@ static void leave(struct session *s)
     p->share = NULL;
 }
 
-static void give_back(struct flow_place *p)
-{
-    for (size_t i = 0; i < p->payer_count; i++)
-        p->payers[i]->room += (double)p->paid;
-    p->paid = 0;
-    p->payer_count = 0;
-}
-
-void sp_intake_flow_forget(struct session *s)
-{
-    leave(s);
-    give_back(&s->flow);
-}
-
 /* ---- waiting ---- */
 
 static void tell(struct session *s, struct flow *f)
@@ -176,6 +163,29 @@ static void wake_in(struct sp_intake *in, int64_t ms)
         return;
     f->due_ms = due;
     sp_timer_start(f->timer, ms);
+}
+
+/* Who waits for what is given back need not wait until the debt would have ended: the row is looked at soon. Not at once, since
+ * a look costs as much as the row is long, and connections that come and go give back as often as they like. */
+static void give_back(struct session *s)
+{
+    struct flow_place *p = &s->flow;
+    bool is_missed = false;
+
+    for (size_t i = 0; i < p->payer_count; i++) {
+        p->payers[i]->room += (double)p->paid;
+        is_missed = is_missed || (p->paid > 0 && p->payers[i]->waiting > 0);
+    }
+    p->paid = 0;
+    p->payer_count = 0;
+    if (is_missed)
+        wake_in(s->in, LOOK_MS);
+}
+
+void sp_intake_flow_forget(struct session *s)
+{
+    leave(s);
+    give_back(s);
 }
 
 /* Finds its place in the row: behind what its tenant has had, and not before who went last. */
@@ -298,7 +308,7 @@ void sp_intake_flow_took(struct session *s, size_t bytes)
     if (bytes == 0 || p->waits || (count == 0 && p->paid == 0))
         return;
     if (p->paid > 0 && !is_paid_to(p, lanes, count))
-        give_back(p);
+        give_back(s);
     paid = bytes < p->paid ? bytes : p->paid;
     p->paid -= paid;
     charge(s, lanes, count, bytes - paid);

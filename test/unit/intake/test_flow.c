@@ -171,6 +171,21 @@ START_TEST(what_was_not_used_goes_back)
 }
 END_TEST
 
+/* The next in the row would have had to wait for four seconds. */
+START_TEST(what_goes_back_lets_the_next_one_go)
+{
+    now.bytes = 16 * KIB / 1000.0;
+    sp_intake_flow_took(&crowd[0], PIECE);
+    sp_intake_flow_took(&crowd[1], PIECE);
+    pass(6 * SECOND + 10);
+    ck_assert(!crowd[0].flow.waits && crowd[1].flow.waits);
+    sp_intake_flow_forget(&crowd[0]);
+    for (int i = 0; i < 200 && crowd[1].flow.waits; i++)
+        sp_loop_run_once(in.parts.loop, 5);
+    ck_assert(!crowd[1].flow.waits);
+}
+END_TEST
+
 START_TEST(a_limit_that_is_gone_keeps_nobody)
 {
     now.bytes = 64 * KIB / 1000.0;
@@ -319,6 +334,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_crowd_takes_no_more_than_the_rate);
     tcase_add_test(c, who_sends_little_waits_for_one_piece_of_the_others);
     tcase_add_test(c, what_was_not_used_goes_back);
+    tcase_add_test(c, what_goes_back_lets_the_next_one_go);
     tcase_add_test(c, a_limit_that_is_gone_keeps_nobody);
     tcase_add_test(c, a_row_that_is_too_long_is_told_at_mail);
     tcase_add_test(c, a_tenant_has_its_rate_in_each_relay);
