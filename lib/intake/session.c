@@ -106,6 +106,7 @@ static void on_drained(void *arg)
 {
     struct session *s = arg;
 
+    sp_intake_memory_weigh(s); /* what it was told and what it said are held no more */
     if (s->wants_tls && !s->in_handshake && !s->closing)
         start_tls(s);
     if (s->is_stuffed) {

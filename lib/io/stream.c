@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#define SHRINK_MIN (16 * 1024)
 #define LEND_MIN   8192 /* less is copied: it costs less than a piece of its own */
 #define TLS_RECORD (16 * 1024)
 #define LINGER_MS  2000 /* how long the peer may take to close after our last word */
@@ -72,17 +73,19 @@ void sp_stream_set_events(struct sp_stream *s, const struct sp_stream_events *ev
     s->arg = arg;
 }
 
+static void schedule(struct sp_stream *s)
+{
+    if (!s->dead)
+        sp_task_schedule(s->loop, &s->task);
+}
+
 void sp_stream_consume(struct sp_stream *s, size_t n)
 {
     sp_assert(n <= s->view_len);
     s->view += n;
     s->view_len -= n;
-}
-
-static void schedule(struct sp_stream *s)
-{
-    if (!s->dead)
-        sp_task_schedule(s->loop, &s->task);
+    if (s->view_len == 0 && s->in.ptr != NULL)
+        schedule(s); /* it holds nothing at the end of the turn, whoever consumed it */
 }
 
 static bool wants_reading(const struct sp_stream *s)
@@ -167,6 +170,19 @@ static enum sp_io_want write_some(struct sp_stream *s, size_t *n)
     return SP_IO_DONE;
 }
 
+/* Much memory for the little that is left is given back. */
+static void shrink(struct sp_buf *b)
+{
+    struct sp_buf less;
+
+    if (b->cap < SHRINK_MIN || b->len > b->cap / 4)
+        return;
+    sp_buf_init(&less, b->max);
+    sp_buf_put(&less, sp_buf_bytes(b));
+    sp_buf_clear(b);
+    *b = less;
+}
+
 /* What lies unconsumed in the scratch buffer moves to the stream's own. */
 static void keep_input(struct sp_stream *s)
 {
@@ -177,6 +193,7 @@ static void keep_input(struct sp_stream *s)
     }
     if (s->in.ptr != NULL && s->view >= s->in.ptr && s->view <= s->in.ptr + s->in.len) {
         sp_buf_drop(&s->in, (size_t)(s->view - s->in.ptr));
+        shrink(&s->in);
     } else {
         sp_buf_reset(&s->in);
         sp_buf_put(&s->in, sp_bytes(s->view, s->view_len));
@@ -204,10 +221,11 @@ static bool is_read_out(const struct sp_stream *s, size_t n, size_t asked)
            !s->transport->pending(s->transport_ctx);
 }
 
-/* Reads into the scratch buffer, or behind what is left over from before. */
+/* Reads into the scratch buffer. If something is left over from before, what came is copied behind it: a line that comes in
+ * pieces then holds as much as it has, and not a turn's worth. */
 static enum sp_io_want fill_input(struct sp_stream *s)
 {
-    uint8_t *to;
+    uint8_t *to = sp_loop_scratch(s->loop);
     size_t got = 0;
     enum sp_io_want want = SP_IO_DONE;
     bool own = s->view_len > 0;
@@ -218,8 +236,6 @@ static enum sp_io_want fill_input(struct sp_stream *s)
             SP_STREAM_TURN_MAX; /* past an ordinary maximum a turn is finished, past a limit never */
     if (own)
         keep_input(s);
-    to = own ? sp_buf_reserve(&s->in, SP_STREAM_TURN_MAX) : sp_loop_scratch(s->loop);
-    sp_assert(to != NULL);
     while (got < room && want == SP_IO_DONE) {
         size_t n = 0;
 
@@ -230,7 +246,8 @@ static enum sp_io_want fill_input(struct sp_stream *s)
             break;
     }
     if (own) {
-        sp_buf_commit(&s->in, got);
+        sp_buf_put(&s->in, sp_bytes(to, got));
+        sp_assert(!s->in.failed);
         s->view = s->in.ptr;
         s->view_len = s->in.len;
     } else {
@@ -422,6 +439,8 @@ static void on_task(void *arg)
     }
     if (s->phase == CONNECTING || s->phase == CLOSED)
         return;
+    if (s->view_len == 0)
+        keep_input(s);
     if (s->input_due)
         tell_input(s);
     if (!s->dead && s->read_due && wants_reading(s)) {
@@ -527,7 +546,8 @@ void sp_stream_limit_input(struct sp_stream *s, size_t max)
 
 void sp_stream_tell_again(struct sp_stream *s)
 {
-    s->input_due = s->view_len > 0;
+    if (s->view_len > 0)
+        s->input_due = true;
     schedule(s);
 }
 

@@ -95,7 +95,7 @@ void sp_stream_end_lending(struct sp_stream *s);
 /* returns: bytes written that the kernel has not taken yet */
 size_t sp_stream_pending(const struct sp_stream *s);
 
-/* returns: bytes of memory that it holds for both directions */
+/* returns: bytes of memory that it holds for both directions when this turn has ended; what was written counts until on_drained */
 size_t sp_stream_memory(const struct sp_stream *s);
 
 /*

@@ -10,7 +10,9 @@ size_t sp_stream_pending(const struct sp_stream *s)
 
 size_t sp_stream_memory(const struct sp_stream *s)
 {
-    return s->in.cap + s->out.own.cap;
+    size_t in = s->view_len > s->in.cap ? s->view_len : s->in.cap;
+
+    return (s->view_len == 0 ? 0 : in) + s->out.own.cap;
 }
 
 const struct sp_addr *sp_stream_peer(const struct sp_stream *s)

@@ -830,6 +830,12 @@ static void run_until(struct rig *r, bool (*is_so)(struct rig *r))
     }
 }
 
+static void run_some_turns(struct rig *r)
+{
+    for (unsigned i = 0; i < 10; i++)
+        sp_loop_run_once(r->loop, 10);
+}
+
 static bool is_thought_of(struct rig *r)
 {
     return r->thought_of != NULL;
@@ -921,6 +927,39 @@ START_TEST(a_message_that_is_scanned_waits_for_no_memory)
 }
 END_TEST
 
+static bool is_counted_bare(struct rig *r)
+{
+    return only(r)->memory.of_all == 4096; /* SESSION_LEN */
+}
+
+/* What it said in one piece and what it was told are gone; half a command is little. */
+START_TEST(an_idle_session_counts_as_one)
+{
+    static char many[3000 * 6 + 1];
+    struct rig r;
+
+    for (size_t i = 0; i + 6 < sizeof(many); i += 6)
+        memcpy(many + i, "NOOP\r\n", 6);
+    rig_start(&r);
+    r.intake->now->servers[0].max_idle = 1U << 30;
+    join(&r, 0);
+    hear(&r, "220");
+    run_until(&r, is_counted_bare);
+    say(&r, many);
+    for (unsigned i = 0; i < 3000; i++)
+        hear(&r, "250");
+    run_until(&r, is_counted_bare);
+    for (unsigned i = 0; i < 5; i++) {
+        say(&r, "N");
+        run_some_turns(&r);
+    }
+    say(&r, "\r\n");
+    hear(&r, "500");
+    run_until(&r, is_counted_bare);
+    rig_stop(&r);
+}
+END_TEST
+
 /* Sends lines until the body is as much as may wait for the disk. */
 static void fill(struct rig *r)
 {
@@ -977,12 +1016,6 @@ static void run_up_debt(struct rig *r)
     all->begun = true;
     all->at_ms = sp_clock_mono_ms(sp_loop_clock(r->loop));
     all->room = -1e7;
-}
-
-static void run_some_turns(struct rig *r)
-{
-    for (unsigned i = 0; i < 10; i++)
-        sp_loop_run_once(r->loop, 10);
 }
 
 START_TEST(who_comes_in_debt_is_not_read_from)
@@ -1065,6 +1098,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_large_message_goes_through);
     tcase_add_test(c, draining_says_421_and_ends);
     tcase_add_test(c, mail_of_our_own_goes_no_lower_than_its_floor);
+    tcase_add_test(c, an_idle_session_counts_as_one);
     tcase_add_test(c, a_body_that_has_ended_stays_where_it_is);
     tcase_add_test(c, a_message_that_is_scanned_waits_for_no_memory);
     tcase_add_test(c, a_message_given_up_while_the_disk_is_slow_is_read_to_its_end);

@@ -2,7 +2,7 @@
  * Streams over socket pairs and loopback: what is written arrives, once and in order, whatever the pace of the reader;
  * endings are told exactly once.
  */
-#include "io/stream.h"
+#include "io/stream_priv.h"
 #include "support/check_main.h"
 
 #include <sys/resource.h>
@@ -19,6 +19,7 @@ struct side {
     int closed;
     enum sp_rc why;
     int drained;
+    size_t memory_at_drain;
     int connected;
     enum sp_rc connect_rc;
     bool free_on_input;
@@ -61,7 +62,10 @@ static void on_closed(void *arg, enum sp_rc why)
 
 static void on_drained(void *arg)
 {
-    ((struct side *)arg)->drained++;
+    struct side *side = arg;
+
+    side->drained++;
+    side->memory_at_drain = sp_stream_memory(side->s);
 }
 
 static void on_connected(void *arg, enum sp_rc rc)
@@ -332,6 +336,85 @@ START_TEST(who_has_work_left_is_told_without_input)
 }
 END_TEST
 
+/* Nothing is left of what came: neither in the books nor in memory, whoever consumed it, and without another event. */
+START_TEST(what_was_consumed_is_not_held)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {.keep = true};
+    uint8_t *data = sp_calloc(1, 100000);
+
+    pair(loop, &a, &b);
+    sp_stream_write(a.s, sp_bytes(data, 100000));
+    for (int i = 0; i < 100 && sp_stream_input(b.s).len < 100000; i++)
+        turn(loop, 1);
+    ck_assert_uint_ge(sp_stream_memory(b.s), 100000);
+    sp_stream_consume(b.s, 99990); /* from outside its callbacks */
+    sp_stream_tell_again(b.s);
+    turn(loop, 2);
+    ck_assert_uint_le(sp_stream_memory(b.s), 64);
+    sp_stream_consume(b.s, 10);
+    ck_assert_uint_eq(sp_stream_memory(b.s), 0);
+    turn(loop, 2);
+    ck_assert_uint_eq(sp_stream_memory(b.s), 0);
+    ck_assert_uint_eq(b.s->in.cap, 0);
+    sp_free(data);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_line_that_comes_in_pieces_holds_as_much_as_it_has)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {.keep = true};
+
+    pair(loop, &a, &b);
+    for (int i = 0; i < 10; i++) {
+        sp_stream_write(a.s, SP_LIT("NO"));
+        turn(loop, 3);
+    }
+    ck_assert_uint_eq(sp_stream_input(b.s).len, 20);
+    ck_assert_uint_le(sp_stream_memory(b.s), 64);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(what_has_gone_out_is_not_held)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+
+    pair(loop, &a, &b);
+    sp_stream_write(a.s, SP_LIT("250 fine\r\n"));
+    ck_assert_uint_ge(sp_stream_memory(a.s), 10);
+    turn(loop, 3);
+    ck_assert_int_eq(a.drained, 1);
+    ck_assert_uint_eq(a.memory_at_drain, 0);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
+START_TEST(telling_again_takes_nothing_from_telling_anyway)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+
+    pair(loop, &a, &b);
+    sp_stream_tell_anyway(b.s);
+    sp_stream_tell_again(b.s);
+    turn(loop, 2);
+    ck_assert_int_eq(b.told, 1);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_stream_may_be_freed_in_its_own_callback)
 {
     struct sp_loop *loop = sp_loop_new();
@@ -495,6 +578,10 @@ static void add(TCase *c)
     tcase_add_test(c, what_lies_past_a_limit_stays_in_the_socket);
     tcase_add_test(c, who_asks_is_told_again_before_the_end);
     tcase_add_test(c, who_has_work_left_is_told_without_input);
+    tcase_add_test(c, what_was_consumed_is_not_held);
+    tcase_add_test(c, a_line_that_comes_in_pieces_holds_as_much_as_it_has);
+    tcase_add_test(c, what_has_gone_out_is_not_held);
+    tcase_add_test(c, telling_again_takes_nothing_from_telling_anyway);
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);
     tcase_add_test(c, without_descriptors_who_comes_is_told_so);
