@@ -77,13 +77,13 @@ static int take_address(const struct sp_addr *at, bool first, bool shared, unsig
     return sp_listen(at, flags | (shared ? SP_LISTEN_SHARED : 0), BACKLOG, err);
 }
 
-/* Beside a listener for IPv4 with the same port, one for all of IPv6 can't have both. */
+/* Beside a listener for IPv4 with the same port, one for all of IPv6 can't have both; who reads the settings is told. */
 static unsigned flags_for(const struct supervisor *s, const struct sp_addr *at)
 {
     const struct sp_config *c = s->now->config;
     struct sp_addr other;
 
-    if (at->u.sa.sa_family != AF_INET6)
+    if (at->u.sa.sa_family != AF_INET6 || sp_addr_port(at) == 0)
         return 0;
     for (size_t i = 0; i < c->listen_count; i++)
         if (sp_addr_parse(sp_bytes_cstr(c->listen[i].address), &other) &&

@@ -476,6 +476,36 @@ static void check_together(const struct sp_config *c, const struct sp_json *root
                    "retry_max is shorter than retry_first");
 }
 
+/* Beside an IPv4 listener of the same port the socket of [::] has to leave IPv4 to it: all of IPv4, the kernel knows no less. */
+static void warn_of_families(const struct sp_config *c, const struct sp_json *at,
+                             struct sp_problems *problems)
+{
+    static const char any4[] = "0.0.0.0:", any6[] = "[::]:";
+
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const char *address = c->listen[i].address, *port = strrchr(address, ':');
+        const char *beside = NULL;
+
+        if (strncmp(address, any6, strlen(any6)) != 0 || strcmp(port, ":0") == 0)
+            continue;
+        for (size_t k = 0; k < c->listen_count; k++) {
+            const char *other = c->listen[k].address;
+
+            if (other[0] == '[' || strcmp(strrchr(other, ':'), port) != 0)
+                continue;
+            beside = other;
+            if (strncmp(other, any4, strlen(any4)) == 0)
+                break; /* it has the rest */
+        }
+        if (beside != NULL && strncmp(beside, any4, strlen(any4)) != 0)
+            sp_problem_warn(problems, at,
+                            "listener %zu: %s takes IPv6 alone, since %s has the same port: this "
+                            "machine's other IPv4 addresses have no listener; 0.0.0.0%s instead of "
+                            "it takes them all",
+                            i, address, beside, port);
+    }
+}
+
 /* What is allowed and yet worth a word. */
 static void warn_together(const struct sp_config *c, const struct sp_json *root,
                           struct sp_problems *problems)
@@ -496,6 +526,7 @@ static void warn_together(const struct sp_config *c, const struct sp_json *root,
         sp_problem_warn(problems, root,
                         "uid_base is 0: all roles run as one user, so the system keeps no role "
                         "from another's files and memory");
+    warn_of_families(c, sp_json_find(root, "listen"), problems);
     for (size_t i = 0; i < c->listen_count; i++)
         if (c->listen[i].plain_ok)
             sp_problem_warn(problems, sp_json_find(root, "listen"),

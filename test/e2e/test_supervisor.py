@@ -165,6 +165,18 @@ def test_both_families_have_listeners_of_the_same_port(supervisor):
     assert s.stop() == 0
 
 
+def test_ipv4_that_nobody_serves_is_told_at_the_start(supervisor):
+    port = free_port(("0.0.0.0", "::"))
+    s = supervisor(listen=[{"address": f"127.0.0.1:{port}", "tls": "none"}, {"address": f"[::]:{port}", "tls": "none"}]).start()
+    s.wait("supervisor.ready")
+    assert f"[::]:{port} takes IPv6 alone, since 127.0.0.1:{port} has the same port" in s.log.read_text()
+    for host in "127.0.0.1", "::1":
+        socket.create_connection((host, port), 10).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), 10)
+    assert s.stop() == 0
+
+
 def test_the_service_manager_is_told(supervisor, monkeypatch):
     s = supervisor()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

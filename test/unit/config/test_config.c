@@ -289,6 +289,45 @@ START_TEST(what_a_resolver_cannot_prove_is_warned_of)
 }
 END_TEST
 
+START_TEST(ipv4_that_nobody_serves_is_told)
+{
+    static const struct {
+        const char *listen;
+        const char *said; /* NULL: nothing */
+    } cases[] = {
+        {"{\"address\": \"[::]:25\"}", NULL}, /* alone it takes both */
+        {"{\"address\": \"[::]:25\"}, {\"address\": \"0.0.0.0:25\"}", NULL},
+        {"{\"address\": \"[::]:25\"}, {\"address\": \"127.0.0.1:587\"}", NULL},
+        {"{\"address\": \"[::]:0\"}, {\"address\": \"127.0.0.1:0\"}", NULL},
+        {"{\"address\": \"[::1]:25\"}, {\"address\": \"127.0.0.1:25\"}", NULL},
+        {"{\"address\": \"0.0.0.0:25\"}, {\"address\": \"127.0.0.1:25\"}, {\"address\": "
+         "\"[::]:25\"}",
+         NULL},
+        {"{\"address\": \"127.0.0.1:25\"}, {\"address\": \"[::]:25\"}",
+         "listener 1: [::]:25 takes IPv6 alone, since 127.0.0.1:25 has the same port"},
+        {"{\"address\": \"[::]:25\"}, {\"address\": \"192.0.2.1:25\"}",
+         "listener 0: [::]:25 takes IPv6 alone, since 192.0.2.1:25 has the same port"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        SP_AUTO(sp_problems) p = sp_problems_new();
+        SP_AUTO(sp_config) c = NULL;
+        char text[600], *said;
+
+        snprintf(text, sizeof(text),
+                 "{\"node\": \"gw1\", \"hostname\": \"gw.example\", \"tls\": {\"certificate\": "
+                 "\"a\", \"key\": \"b\"}, \"listen\": [%s]}",
+                 cases[i].listen);
+        ck_assert_int_eq(sp_config_load(sp_bytes_cstr(text), "c.json", p, &c), SP_OK);
+        said = all_of(p, true);
+        ck_assert_msg(cases[i].said != NULL ? strstr(said, cases[i].said) != NULL
+                                            : strstr(said, "IPv6 alone") == NULL,
+                      "%s: %s", cases[i].listen, said);
+        sp_free(said);
+    }
+}
+END_TEST
+
 START_TEST(a_tenant_on_trial_has_an_end)
 {
     static const struct {
@@ -565,6 +604,7 @@ static void add(TCase *c)
     tcase_add_test(c, smarthosts_are_checked_together);
     tcase_add_test(c, settings_that_once_changed_nothing_do_what_they_say);
     tcase_add_test(c, what_a_resolver_cannot_prove_is_warned_of);
+    tcase_add_test(c, ipv4_that_nobody_serves_is_told);
     tcase_add_test(c, a_tenant_on_trial_has_an_end);
     tcase_add_test(c, networks_of_a_provider_are_read_strictly);
     tcase_add_test(c, private_networks_are_told_from_a_providers);
