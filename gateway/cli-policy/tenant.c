@@ -30,8 +30,21 @@ struct wanted {
     const char *onmicrosoft;
     char secret[2 * SECRET_LEN + 1];
     char digest[2 * SP_SHA256_LEN + 1];
-    const char *key; /* the setting: where the tenant's DKIM key lies, beside sallyport.json */
-    char record[SP_DKIM_RECORD_MAX]; /* that publishes it */
+    struct signer {
+        const char *key; /* the setting: where the tenant's key lies, beside sallyport.json */
+        char record[SP_DKIM_RECORD_MAX]; /* that publishes it */
+    } signers[2];                        /* as in kinds */
+};
+
+/* A new tenant signs by both: not all verifiers know Ed25519 (RFC 8463), and RSA alone is one break away from nothing. */
+static const struct {
+    enum sp_pkey_kind kind;
+    const char *selector;
+    const char *suffix;                         /* of the file's name */
+    const char *selector_setting, *key_setting; /* of "dkim" */
+} kinds[] = {
+    {SP_PKEY_RSA, "sallyport", "", "selector", "key"},
+    {SP_PKEY_ED25519, "sallyport-ed25519", "-ed25519", "ed25519_selector", "ed25519_key"},
 };
 
 /* ---- the command line ---- */
@@ -86,13 +99,13 @@ static char *file_of(struct cli *cli, const char *dir, const char *name)
 
 /* ---- add ---- */
 
-static const char *key_of(struct cli *cli, const char *name)
+static const char *key_of(struct cli *cli, const char *name, const char *suffix)
 {
     struct sp_buf b;
     char *key;
 
     sp_buf_init(&b, 4096);
-    sp_buf_printf(&b, "keys/dkim-%s.key", name);
+    sp_buf_printf(&b, "keys/dkim-%s%s.key", name, suffix);
     key = sp_arena_cstr(cli->arena, sp_buf_bytes(&b));
     sp_buf_clear(&b);
     return key;
@@ -199,8 +212,10 @@ static void build(const struct wanted *w, struct sp_buf *out)
     }
     sp_jw_object(&jw, "dkim");
     put(&jw, "domain", domain);
-    put(&jw, "selector", "sallyport");
-    put(&jw, "key", w->key);
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        put(&jw, kinds[i].selector_setting, kinds[i].selector);
+        put(&jw, kinds[i].key_setting, w->signers[i].key);
+    }
     sp_jw_end(&jw);
     sp_jw_end(&jw);
     sp_buf_put_u8(out, '\n');
@@ -253,7 +268,7 @@ static enum sp_rc write_networks(struct cli *cli, const char *dir, const struct 
 }
 
 /* A key that is there, of a tenant that was here before, stays: its record may be published. */
-static struct sp_pkey *read_key(struct cli *cli, const char *path)
+static struct sp_pkey *read_key(struct cli *cli, const char *path, enum sp_pkey_kind kind)
 {
     struct sp_pkey *key = NULL;
     struct sp_bytes pem;
@@ -263,16 +278,23 @@ static struct sp_pkey *read_key(struct cli *cli, const char *path)
         sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
     else if (sp_pkey_parse(pem, &key, &err) != SP_OK)
         sp_problem_file(cli->problems, path, 0, SP_E_KEYS_FORMAT, "%s", err.text);
+    if (key != NULL && sp_pkey_kind(key) != kind) { /* of a tenant whose name ends like that */
+        sp_problem_file(cli->problems, path, 0, SP_E_KEYS_FORMAT,
+                        "it is there already, and no %s key",
+                        kind == SP_PKEY_RSA ? "RSA" : "Ed25519");
+        sp_pkey_free(key);
+        key = NULL;
+    }
     return key;
 }
 
-static struct sp_pkey *make_key(struct cli *cli, const char *path)
+static struct sp_pkey *make_key(struct cli *cli, const char *path, enum sp_pkey_kind kind)
 {
     struct sp_pkey *key = NULL;
     struct sp_buf pem;
 
     sp_buf_init(&pem, SP_PKEY_PEM_MAX);
-    if (sp_pkey_new(SP_PKEY_RSA, KEY_BITS, &key) != SP_OK || sp_pkey_format(key, &pem) != SP_OK ||
+    if (sp_pkey_new(kind, KEY_BITS, &key) != SP_OK || sp_pkey_format(key, &pem) != SP_OK ||
         !key_file_write(path, sp_buf_bytes(&pem))) {
         sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be made: %s",
                         strerrordesc_np(errno));
@@ -283,10 +305,11 @@ static struct sp_pkey *make_key(struct cli *cli, const char *path)
     return key;
 }
 
-/* The tenant's DKIM key, beside sallyport.json, and the record that publishes it. */
-static enum sp_rc give_key(struct cli *cli, struct wanted *w)
+/* A DKIM key of the tenant's, beside sallyport.json, and the record that publishes it. */
+static enum sp_rc give_key(struct cli *cli, const struct wanted *w, enum sp_pkey_kind kind,
+                           struct signer *s)
 {
-    const char *path = cli_join(cli, cli_dirname(cli, w->config), w->key);
+    const char *path = cli_join(cli, cli_dirname(cli, w->config), s->key);
     const char *folder = cli_dirname(cli, path);
     SP_AUTO(sp_pkey) key = NULL;
     struct sp_buf record;
@@ -294,14 +317,23 @@ static enum sp_rc give_key(struct cli *cli, struct wanted *w)
 
     if (!key_folder_make(folder))
         return sp_problem_file(cli->problems, folder, 0, SP_E_IO, "can't be made");
-    key = access(path, F_OK) == 0 ? read_key(cli, path) : make_key(cli, path);
+    key = access(path, F_OK) == 0 ? read_key(cli, path, kind) : make_key(cli, path, kind);
     if (key == NULL)
         return SP_E_IO;
-    sp_buf_init(&record, sizeof(w->record) - 1);
+    sp_buf_init(&record, sizeof(s->record) - 1);
     rc = sp_dkim_record_format(key, &record);
     if (rc == SP_OK)
-        (void)snprintf(w->record, sizeof(w->record), "%.*s", SP_FMT(sp_buf_bytes(&record)));
+        (void)snprintf(s->record, sizeof(s->record), "%.*s", SP_FMT(sp_buf_bytes(&record)));
     sp_buf_clear(&record);
+    return rc;
+}
+
+static enum sp_rc give_keys(struct cli *cli, struct wanted *w)
+{
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; rc == SP_OK && i < SP_ARRAY_LEN(kinds); i++)
+        rc = give_key(cli, w, kinds[i].kind, &w->signers[i]);
     return rc;
 }
 
@@ -342,22 +374,24 @@ static void print_google(const struct wanted *w, const char *host)
 }
 
 /* A TXT record holds strings of at most 255 octets (RFC 1035 3.3). */
-static void print_key(const struct wanted *w)
+static void print_key(const char *record)
 {
-    size_t len = strlen(w->record);
+    size_t len = strlen(record);
 
     for (size_t at = 0; at < len; at += 255)
-        printf(" \"%.255s\"", w->record + at);
+        printf(" \"%.255s\"", record + at);
     printf("\n");
 }
 
 static void print_dns(const struct wanted *w, const char *domain, const char *host)
 {
     printf("In the DNS of %s:\n\n"
-           "  SPF: put  a:%s  into the record v=spf1 of %s\n"
-           "  DKIM: sallyport._domainkey.%s  TXT ",
-           domain, host, domain, domain);
-    print_key(w);
+           "  SPF: put  a:%s  into the record v=spf1 of %s\n",
+           domain, host, domain);
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        printf("  DKIM: %s._domainkey.%s  TXT ", kinds[i].selector, domain);
+        print_key(w->signers[i].record);
+    }
     printf("  MTA-STS, for mail that comes to you: _mta-sts.%s  TXT  \"v=STSv1; id=1\", and the "
            "policy at\n"
            "    https://mta-sts.%s/.well-known/mta-sts.txt\n\n",
@@ -372,7 +406,8 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     enum sp_rc rc;
 
     make_secret(w);
-    w->key = key_of(cli, w->name);
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++)
+        w->signers[i].key = key_of(cli, w->name, kinds[i].suffix);
     sp_buf_init(&text, FILE_MAX);
     build(w, &text);
     rc = sp_buf_rc(&text);
@@ -381,7 +416,7 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     if (rc == SP_OK && access(path, F_OK) == 0)
         rc = sp_problem_file(cli->problems, path, 0, SP_E_EXISTS, "it is there already");
     if (rc == SP_OK)
-        rc = give_key(cli, w);
+        rc = give_keys(cli, w);
     if (rc == SP_OK)
         rc = write_networks(cli, tenants_dir(cli, w, c), w->m365 != NULL ? &m365 : &google);
     if (rc == SP_OK)
@@ -390,7 +425,7 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     cli_print_problems(cli);
     if (rc != SP_OK)
         return CLI_WRONG;
-    printf("wrote %s, and its DKIM key %s\n\n", path, w->key);
+    printf("wrote %s, and its DKIM keys %s and %s\n\n", path, w->signers[0].key, w->signers[1].key);
     if (w->m365 != NULL)
         print_m365(w, c->hostname);
     else

@@ -46,6 +46,7 @@ STEPS = {
 }
 RECORDS = [r"In the DNS of hospital\.example:", r"SPF: put a:gw1\.example\.org into the record v=spf1 of hospital\.example\b",
            r'DKIM: sallyport\._domainkey\.hospital\.example TXT "v=DKIM1; k=rsa; p=MII',
+           r'DKIM: sallyport-ed25519\._domainkey\.hospital\.example TXT "v=DKIM1; k=ed25519; p=[A-Za-z0-9+/]{43}="',
            r'MTA-STS, for mail that comes to you: _mta-sts\.hospital\.example TXT "v=STSv1; id=1", and the policy at '
            r"https://mta-sts\.hospital\.example/\.well-known/mta-sts\.txt\b"]
 
@@ -74,13 +75,16 @@ def test_a_tenant_is_added_once(program, config, provider):
     assert secret not in path.read_text() and path.stat().st_mode & 0o007 == 0
     assert "gw1.example.org" in done.stdout and "sallyport._domainkey.hospital.example" in done.stdout
     assert ("New-OutboundConnector" in done.stdout) == (provider == "--m365")
-    key = config.parent / "keys/dkim-hospital.key"
-    assert made["dkim"] == {"domain": "hospital.example", "selector": "sallyport", "key": "keys/dkim-hospital.key"}
-    assert key.stat().st_mode & 0o777 == 0o600 and b"PRIVATE KEY" in key.read_bytes() and "PRIVATE" not in done.stdout
-    strings = re.search(r"sallyport\._domainkey\.hospital\.example  TXT (.*)", done.stdout).group(1)
-    record = "".join(re.findall(r'"([^"]*)"', strings))
+    keys = [config.parent / "keys/dkim-hospital.key", config.parent / "keys/dkim-hospital-ed25519.key"]
+    assert made["dkim"] == {"domain": "hospital.example", "selector": "sallyport", "key": "keys/dkim-hospital.key",
+                            "ed25519_selector": "sallyport-ed25519", "ed25519_key": "keys/dkim-hospital-ed25519.key"}
+    assert "PRIVATE" not in done.stdout
+    for key in keys:
+        assert key.stat().st_mode & 0o777 == 0o600 and b"PRIVATE KEY" in key.read_bytes()
+    printed = re.findall(r"(\S+\._domainkey\.hospital\.example)  TXT (.*)", done.stdout)
+    records = {name: "".join(re.findall(r'"([^"]*)"', strings)) for name, strings in printed}
     dns = subprocess.run([program, "dkim", "dns", "--json", "-c", config], capture_output=True, text=True, timeout=60)
-    assert [r["value"] for r in json.loads(dns.stdout)] == [record] and record.startswith("v=DKIM1; k=rsa; p=MII")
+    assert {r["name"]: r["value"] for r in json.loads(dns.stdout)} == records and len(records) == 2
     if provider == "--m365":
         rule = done.stdout[done.stdout.index("New-TransportRule"):done.stdout.index("-StopRuleProcessing")]
         assert "-SentToScope NotInOrganization" in rule and f"-SetHeaderValue {secret}" in rule
@@ -90,13 +94,22 @@ def test_a_tenant_is_added_once(program, config, provider):
     again = run(program, config, "add", "hospital", provider, "hospital.example")
     assert again.returncode == 1 and "it is there already" in again.stderr
     assert path.read_bytes() == before
-    kept = key.read_bytes()
-    path.unlink()  # a tenant that comes back keeps the key that is published
-    assert record in run(program, config, "add", "hospital", provider, "hospital.example").stdout.replace('" "', "")
-    assert key.read_bytes() == kept
+    kept = [key.read_bytes() for key in keys]
+    path.unlink()  # a tenant that comes back keeps the keys that are published
+    printed = run(program, config, "add", "hospital", provider, "hospital.example").stdout.replace('" "', "")
+    assert all(record in printed for record in records.values())
+    assert [key.read_bytes() for key in keys] == kept
     shown = run(program, config, "show", "hospital")
     assert shown.returncode == 0 and "all of these together" in shown.stdout and "null sender: on" in shown.stdout
     assert "hospital.example" in run(program, config, "list").stdout
+
+
+def test_a_tenant_takes_no_key_of_anothers(program, config):
+    """The second key of one has the name that the first of another would have."""
+    assert run(program, config, "add", "ward", "--m365", "ward.example").returncode == 0
+    done = run(program, config, "add", "ward-ed25519", "--m365", "other.example")
+    assert done.returncode == 1 and "dkim-ward-ed25519.key: it is there already, and no RSA key" in done.stderr
+    assert not (config.parent / "tenants/ward-ed25519.json").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")
@@ -106,7 +119,8 @@ def test_what_root_adds_is_the_owners_of_the_settings(program, config):
         os.chown(path, 4711, 4712)
     done = run(program, config, "add", "hospital", "--m365", "hospital.example")
     assert done.returncode == 0, done.stderr
-    for name, mode in (("keys", 0o700), ("keys/dkim-hospital.key", 0o600), ("tenants/hospital.json", 0o640)):
+    for name, mode in (("keys", 0o700), ("keys/dkim-hospital.key", 0o600),
+                       ("keys/dkim-hospital-ed25519.key", 0o600), ("tenants/hospital.json", 0o640)):
         made = (config.parent / name).stat()
         assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (4711, 4712, mode), name
     os.chown(config.parent / "keys", 0, 0)  # one that is there stays whose it is
