@@ -178,6 +178,7 @@ struct transaction {
     struct signature *signature; /* NULL: no DKIM proof is asked for */
     struct sp_bytes sender;
     struct sp_mail_params mail;
+    /* on the heap: they are large, and an arena would keep all that they outgrew */
     struct recipient *recipients;
     size_t recipient_count, recipient_cap;
     struct sp_facts facts;

@@ -63,6 +63,7 @@ void sp_intake_tx_free(struct transaction *tx)
     sp_buf_clear(&tx->replay);
     sp_buf_clear(&tx->replay_last);
     sp_buf_clear(&tx->scan_reply_bytes);
+    sp_free(tx->recipients);
     sp_arena_free(tx->arena);
     sp_intake_generation_unref(tx->gen);
     sp_free(tx);
@@ -112,12 +113,9 @@ static struct sp_bytes format_recipient(struct transaction *tx, const struct sp_
 struct recipient *sp_intake_tx_add(struct transaction *tx)
 {
     if (tx->recipient_count == tx->recipient_cap) {
-        size_t cap = tx->recipient_cap == 0 ? 1 : tx->recipient_cap * 4;
-        struct recipient *more = sp_arena_alloc(tx->arena, cap * sizeof(*more));
+        size_t cap = tx->recipient_cap == 0 ? 1 : tx->recipient_cap * 2;
 
-        if (tx->recipient_count > 0)
-            memcpy(more, tx->recipients, tx->recipient_count * sizeof(*more));
-        tx->recipients = more;
+        tx->recipients = sp_realloc(tx->recipients, cap * sizeof(*tx->recipients));
         tx->recipient_cap = cap;
     }
     return &tx->recipients[tx->recipient_count++];

@@ -19,8 +19,9 @@
 #include "json/problem.h"
 #include "support/check_main.h"
 
-#define HEAR_MS 10000
-#define MUCH    ((size_t)300 * 1024 * 1024) /* more than a source may hold */
+#define HEAR_MS   10000
+#define MANY_HOLD ((size_t)1200 * 1024)       /* for 400 recipients, until they are on disk */
+#define MUCH      ((size_t)300 * 1024 * 1024) /* more than a source may hold */
 
 static const char config_text[] =
     "{\"node\": \"gw1\", \"hostname\": \"gw.example\", \"state_dir\": \"/nowhere\","
@@ -960,6 +961,34 @@ START_TEST(an_idle_session_counts_as_one)
 }
 END_TEST
 
+START_TEST(many_recipients_hold_little)
+{
+    struct rig r;
+    char line[100];
+
+    rig_start(&r);
+    r.scanner_thinks = true;
+    r.intake->now->scan_ms = 10LL * HEAR_MS;
+    begin(&r);
+    for (unsigned i = 0; i < 400; i++) {
+        snprintf(line, sizeof(line), "RCPT TO:<somebody%u@c.example>\r\n", i);
+        say_hear(&r, line, "250 2.1.5");
+    }
+    say_hear(&r, "DATA\r\n", "354");
+    ck_assert_uint_le(only(&r)->memory.of_all, MANY_HOLD);
+    say(&r, "From: dr@hospital.example\r\n\r\nhello\r\n.\r\n");
+    run_until(&r, is_thought_of);
+    pthread_mutex_lock(&gate);
+    tell_finding(&r, r.thought_of);
+    run_some_turns(&r);
+    sp_intake_memory_weigh(only(&r));
+    ck_assert_uint_le(only(&r)->memory.of_all, MANY_HOLD);
+    pthread_mutex_unlock(&gate);
+    hear(&r, "250 2.0.0 queued as ");
+    rig_stop(&r);
+}
+END_TEST
+
 /* Sends lines until the body is as much as may wait for the disk. */
 static void fill(struct rig *r)
 {
@@ -1099,6 +1128,7 @@ static void add(TCase *c)
     tcase_add_test(c, draining_says_421_and_ends);
     tcase_add_test(c, mail_of_our_own_goes_no_lower_than_its_floor);
     tcase_add_test(c, an_idle_session_counts_as_one);
+    tcase_add_test(c, many_recipients_hold_little);
     tcase_add_test(c, a_body_that_has_ended_stays_where_it_is);
     tcase_add_test(c, a_message_that_is_scanned_waits_for_no_memory);
     tcase_add_test(c, a_message_given_up_while_the_disk_is_slow_is_read_to_its_end);
