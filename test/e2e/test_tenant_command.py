@@ -52,8 +52,9 @@ RECORDS = [r"In the DNS of hospital\.example:", r"SPF: put a:gw1\.example\.org i
 
 
 def assert_steps(provider, printed, secret):
-    """Each step once, whole, in this order; a command may go on behind a backslash. None of the other provider's."""
-    words = " ".join(printed.replace("\\\n", " ").split())
+    """Each step once, whole, in this order; a command goes on behind PowerShell's backtick. None of the other provider's."""
+    assert "\\" not in printed
+    words = " ".join(printed.replace(" `\n", " ").split())
     at = 0
     for step in STEPS[provider] + RECORDS:
         found = list(re.finditer(step.replace("SECRET", secret), words))
