@@ -20,6 +20,7 @@
 struct found {
     struct sp_tenant *tenants[TENANTS_MAX];
     size_t count;
+    bool some_failed; /* there are tenants that could not be read */
 };
 
 struct sp_config *cli_load_config(struct cli *cli, const char *path)
@@ -78,6 +79,8 @@ static void load_tenant(struct cli *cli, struct found *found, const char *path)
         sp_problem_file(cli->problems, path, 0, SP_E_LIMIT, "more than %d tenants", TENANTS_MAX);
     else if (sp_tenant_load(text, path, cli->problems, &found->tenants[found->count]) == SP_OK)
         look_closer(cli, found->tenants[found->count++], path);
+    else
+        found->some_failed = true;
 }
 
 static void load_tenants(struct cli *cli, struct found *found, const char *dir)
@@ -210,6 +213,48 @@ static void check_told(struct cli *cli, const struct sp_config *c, const struct 
                 cli->problems, c->policy,
                 "holds.notify names the group \"%.*s\", for which no rule holds mail",
                 SP_FMT(group));
+    }
+}
+
+static const struct sp_tenant *find_tenant(const struct found *found, struct sp_bytes name)
+{
+    for (size_t i = 0; i < found->count; i++)
+        if (sp_bytes_eq_nocase(sp_bytes_cstr(found->tenants[i]->name), name))
+            return found->tenants[i];
+    return NULL;
+}
+
+/* returns: whether any tenant that the layer may be for sends as the domain */
+static bool has_domain(const struct found *found, const struct sp_tenant *t, struct sp_bytes domain)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < found->count; i++)
+        if (t == NULL || t == found->tenants[i])
+            has = has || sp_tenant_has_domain(found->tenants[i], domain);
+    return has;
+}
+
+/* A slip in a layer's scope would leave its senders without what it says. */
+static void check_whose(struct cli *cli, const struct found *found, const struct sp_policy *p)
+{
+    struct sp_policy_whose w;
+    size_t at = 0;
+
+    while (p != NULL && sp_policy_whose_next(p, &at, &w)) {
+        const struct sp_tenant *t = find_tenant(found, w.tenant);
+
+        if (w.tenant.len > 0 && t == NULL && found->some_failed)
+            continue; /* it may be one of them */
+        if (w.tenant.len > 0 && t == NULL)
+            sp_problem_file(cli->problems, w.file, 0, SP_E_CONFIG_UNKNOWN,
+                            "no tenant is named \"%.*s\": nobody stands in this layer",
+                            SP_FMT(w.tenant));
+        else if (w.domain.len > 0 && !has_domain(found, t, w.domain))
+            sp_problem_file_warn(cli->problems, w.file,
+                                 "the domain %.*s is not the tenant's: mail from there stands in "
+                                 "this layer only where it may send as others",
+                                 SP_FMT(w.domain));
     }
 }
 
@@ -451,6 +496,7 @@ static void check_all(struct cli *cli, const char *path)
         check_routes(cli, config, policy);
         check_holds(cli, config, policy);
         check_told(cli, config, policy);
+        check_whose(cli, found, policy);
         check_edits(cli, config, found, policy);
     }
     if (cli->json)

@@ -122,6 +122,9 @@ struct sp_policy *cli_load_canonical(struct cli *cli, const char *live, struct s
 /* Runs one file of tests and tells of it. returns: whether all passed; *passed: how many */
 bool cli_run_tests(struct cli *cli, const char *path, size_t *passed);
 
+/* A domain or address in the form that facts have, in A-labels; what can't be one as it stands. returns: lent by the arena or text */
+struct sp_bytes cli_inner(struct cli *cli, struct sp_bytes text);
+
 /*
  * Sets a fact by its name in rules from a JSON value: text, number, truth or array as the fact takes them, null for
  * absent, {"unknown": true} for unknown. What is wrong goes to the problems, at the value.

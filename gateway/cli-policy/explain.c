@@ -74,6 +74,11 @@ static const struct {
     {"--preference", "recipient.preference"},
 };
 
+static const char *inner(struct cli *cli, const char *address)
+{
+    return sp_arena_cstr(cli->arena, cli_inner(cli, sp_bytes_cstr(address)));
+}
+
 static bool read_option(struct cli *cli, struct ask *a, const char *option, const char *value)
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(shorts); i++) {
@@ -93,9 +98,9 @@ static bool read_option(struct cli *cli, struct ask *a, const char *option, cons
     else if (strcmp(option, "--message") == 0)
         a->message = value;
     else if (strcmp(option, "--from") == 0)
-        a->from = value;
+        a->from = inner(cli, value);
     else if (strcmp(option, "--to") == 0 && a->to_count < TO_MAX)
-        a->to[a->to_count++] = value;
+        a->to[a->to_count++] = inner(cli, value);
     else
         return false;
     return true;

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "gateway/cli-policy/cli.h"
+#include "mail/idn.h"
 #include "mail/kind.h"
 
 static const char *const open_names[] = {"header.", "phi.count.", "phi.distinct."};
@@ -121,6 +122,18 @@ static void set_texts(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
     sp_facts_set_texts(&f->facts, fact, texts, n);
 }
 
+struct sp_bytes cli_inner(struct cli *cli, struct sp_bytes text)
+{
+    struct sp_bytes inner = text;
+    struct sp_buf ascii;
+
+    sp_buf_init(&ascii, 4096);
+    if (!sp_text_is_ascii(text) && sp_domain_pattern_to_ascii(text, &ascii) == SP_OK)
+        inner = sp_arena_copy(cli->arena, sp_buf_bytes(&ascii));
+    sp_buf_clear(&ascii);
+    return inner;
+}
+
 static void set_text(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
                      const struct sp_json *m)
 {
@@ -129,9 +142,12 @@ static void set_text(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
         return;
     }
     if (fact == SP_FACT_SENDER_ADDRESS)
-        sp_facts_set_sender(&f->facts, m->text);
+        sp_facts_set_sender(&f->facts, cli_inner(cli, m->text));
     else if (fact == SP_FACT_RECIPIENT_ADDRESS)
-        sp_facts_set_recipient(&f->facts, m->text);
+        sp_facts_set_recipient(&f->facts, cli_inner(cli, m->text));
+    else if (fact == SP_FACT_SENDER_DOMAIN || fact == SP_FACT_RECIPIENT_DOMAIN ||
+             fact == SP_FACT_FROM_ADDRESS)
+        sp_facts_set_text(&f->facts, fact, cli_inner(cli, m->text));
     else
         sp_facts_set_text(&f->facts, fact, m->text);
 }

@@ -53,7 +53,7 @@ static bool read_wish(struct cli *cli, struct wish *w)
         else if (cli->argv[i][0] == '-' || w->preference != NULL)
             return false;
         else if (w->address == NULL)
-            w->address = cli->argv[i];
+            w->address = sp_arena_cstr(cli->arena, cli_inner(cli, sp_bytes_cstr(cli->argv[i])));
         else
             w->preference = cli->argv[i];
     }
@@ -116,15 +116,16 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
     return true;
 }
 
-static bool is_about(const struct sp_json *entry, const char *address)
+static bool is_about(struct cli *cli, const struct sp_json *entry, const char *address)
 {
-    return sp_bytes_eq_nocase(sp_json_text_of(entry, "recipient"), sp_bytes_cstr(address));
+    return sp_bytes_eq_nocase(cli_inner(cli, sp_json_text_of(entry, "recipient")),
+                              sp_bytes_cstr(address));
 }
 
-static const struct sp_json *find(const struct registry *r, const char *address)
+static const struct sp_json *find(struct cli *cli, const struct registry *r, const char *address)
 {
     for (const struct sp_json *e = r->all == NULL ? NULL : r->all->first; e != NULL; e = e->next)
-        if (is_about(e, address))
+        if (is_about(cli, e, address))
             return e;
     return NULL;
 }
@@ -137,8 +138,8 @@ static void put_line(struct sp_buf *out, const char *between, struct sp_bytes en
 }
 
 /* The file with one entry in the place of what was said before, or without it (entry empty). */
-static enum sp_rc rewrite(const struct registry *r, const char *address, struct sp_bytes entry,
-                          struct sp_buf *out)
+static enum sp_rc rewrite(struct cli *cli, const struct registry *r, const char *address,
+                          struct sp_bytes entry, struct sp_buf *out)
 {
     struct sp_buf one;
     const char *between = "";
@@ -148,7 +149,7 @@ static enum sp_rc rewrite(const struct registry *r, const char *address, struct 
     sp_buf_put_cstr(out, "{\n  \"version\": 1,\n  \"preferences\": [");
     for (const struct sp_json *e = r->all == NULL ? NULL : r->all->first; e != NULL && rc == SP_OK;
          e = e->next) {
-        if (is_about(e, address))
+        if (is_about(cli, e, address))
             continue;
         sp_buf_reset(&one);
         rc = sp_json_canonical(e, &one);
@@ -230,7 +231,7 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
     if (!keep_live(cli, r))
         return CLI_WRONG;
     sp_buf_init(&text, FILE_LEN_MAX);
-    if (rewrite(r, w->address, entry, &text) == SP_OK) {
+    if (rewrite(cli, r, w->address, entry, &text) == SP_OK) {
         struct cli_files *instead = cli_files_new(cli);
 
         instead->items[instead->count++] =
@@ -324,7 +325,7 @@ int cli_preference_remove(struct cli *cli)
     if (w.own)
         return remove_own(cli, &w);
     if (open_registry(cli, w.config, &r)) {
-        if (find(&r, w.address) == NULL) {
+        if (find(cli, &r, w.address) == NULL) {
             fprintf(stderr, "error: %s: nothing is on record\n", w.address);
             code = CLI_WRONG;
         } else {
@@ -364,7 +365,7 @@ static size_t print_entries(struct cli *cli, const struct sp_json *first, const 
     size_t count = 0;
 
     for (const struct sp_json *e = first; e != NULL; e = e->next) {
-        if (address != NULL && !is_about(e, address))
+        if (address != NULL && !is_about(cli, e, address))
             continue;
         print_entry(cli, e);
         count++;

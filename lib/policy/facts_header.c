@@ -55,24 +55,45 @@ static void read_from(struct sp_facts *f, const struct sp_header *h, struct sp_a
  * Sensitivity labels as Microsoft's programs write them: "MSIP_Label_<GUID>_Enabled=true;". The fact holds the GUIDs;
  * the policy knows their names.
  */
-static void read_labels(struct sp_facts *f, struct sp_arena *arena)
+static bool is_label(struct sp_bytes part, struct sp_bytes *id)
 {
-    struct sp_bytes *ids = sp_arena_alloc(arena, 8 * sizeof(*ids));
     const struct sp_bytes mark = SP_LIT("MSIP_Label_"), on = SP_LIT("_Enabled=true");
+
+    part = sp_bytes_trim(part);
+    if (!sp_bytes_starts_nocase(part, mark) || !sp_bytes_ends_nocase(part, on) ||
+        part.len <= mark.len + on.len)
+        return false;
+    *id = sp_bytes_slice(part, mark.len, part.len - mark.len - on.len);
+    return true;
+}
+
+/* out: room for all, NULL to count them. returns: how many there are */
+static size_t list_labels(const struct sp_facts *f, struct sp_bytes *out)
+{
     size_t n = 0;
 
     for (size_t i = 0; i < f->header_count; i++) {
-        struct sp_bytes rest = f->headers[i].value, part;
+        struct sp_bytes rest = f->headers[i].value, part, id;
 
         if (!sp_bytes_eq_nocase(f->headers[i].name, SP_LIT("msip_labels")))
             continue;
-        while (n < 8 && sp_bytes_split(&rest, ';', &part)) {
-            part = sp_bytes_trim(part);
-            if (sp_bytes_starts_nocase(part, mark) && sp_bytes_ends_nocase(part, on) &&
-                part.len > mark.len + on.len)
-                ids[n++] = sp_bytes_slice(part, mark.len, part.len - mark.len - on.len);
+        while (sp_bytes_split(&rest, ';', &part)) {
+            if (!is_label(part, &id))
+                continue;
+            if (out != NULL)
+                out[n] = id;
+            n++;
         }
     }
+    return n;
+}
+
+static void read_labels(struct sp_facts *f, struct sp_arena *arena)
+{
+    size_t n = list_labels(f, NULL);
+    struct sp_bytes *ids = sp_arena_alloc(arena, (n + 1) * sizeof(*ids));
+
+    (void)list_labels(f, ids);
     sp_facts_set_texts(f, SP_FACT_LABEL, ids, n);
 }
 

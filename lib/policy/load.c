@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "config/directory.h"
 #include "crypt/hash.h"
+#include "mail/idn.h"
 #include "policy/load_priv.h"
 
 #define EXTENDS_MAX SP_POLICY_EXTENDS_MAX
@@ -71,6 +72,24 @@ bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct
     return true;
 }
 
+/* A domain or address of a scope in the form that facts have. */
+static struct sp_bytes scope_name(struct sp_loader *l, const struct sp_json *scope, const char *key)
+{
+    const struct sp_json *v = sp_json_find(scope, key);
+    struct sp_bytes name = {NULL, 0};
+    struct sp_buf ascii;
+
+    if (v == NULL || !sp_policy_loader_type(l, v, SP_JSON_TEXT))
+        return name;
+    sp_buf_init(&ascii, SP_ADDRESS_MAX);
+    if (sp_domain_pattern_to_ascii(v->text, &ascii) != SP_OK)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID, "the domain in it is no name");
+    else
+        name = sp_arena_copy(l->policy->arena, sp_buf_bytes(&ascii));
+    sp_buf_clear(&ascii);
+    return name;
+}
+
 static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
 {
     static const char *const keys[] = {"tenant", "domain", "user", NULL};
@@ -80,8 +99,8 @@ static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
         return;
     sp_policy_loader_keys(l, v, keys);
     layer->scope.tenant = sp_json_text_of(v, "tenant");
-    layer->scope.domain = sp_json_text_of(v, "domain");
-    layer->scope.user = sp_json_text_of(v, "user");
+    layer->scope.domain = scope_name(l, v, "domain");
+    layer->scope.user = scope_name(l, v, "user");
 }
 
 /* Texts and labels, whether a rule names them or not. */

@@ -47,6 +47,27 @@ static void load_rung(struct sp_loader *l, const struct sp_json *v, struct sp_la
         out->rungs[out->count++] = rung;
 }
 
+/* The best rung stands first: what stands behind one that any host with it meets, too, is hardly ever asked. */
+static void check_order(struct sp_loader *l, const struct sp_json *rungs,
+                        const struct sp_ladder *ladder)
+{
+    for (size_t i = 1; i < ladder->count; i++) {
+        enum sp_rung rung = ladder->rungs[i].rung, before = ladder->rungs[i - 1].rung;
+
+        if (before == SP_RUNG_PORTAL)
+            sp_problem_warn(l->problems, rungs,
+                            "rung \"%s\" stands behind \"portal\", which takes all mail: the best "
+                            "rung stands first",
+                            sp_rung_name(rung));
+        else if (rung != SP_RUNG_PORTAL && !sp_rung_is_crypto(rung) && !sp_rung_is_crypto(before) &&
+                 sp_rung_floor(before) < sp_rung_floor(rung))
+            sp_problem_warn(l->problems, rungs,
+                            "rung \"%s\" stands behind \"%s\", which takes whatever it would, but "
+                            "where the floor is higher: the best rung stands first",
+                            sp_rung_name(rung), sp_rung_name(before));
+    }
+}
+
 /*
  * A rung below the ladder's own floor can never be taken: its author meant something else. TLS under `sealed` is right
  * for mail that arrives as ciphertext, so that is only said.
@@ -100,6 +121,7 @@ static const struct sp_ladder *load_object(struct sp_loader *l, const struct sp_
                              ? SP_AT_END_HOLD
                              : SP_AT_END_RETURN;
     check_rungs(l, rungs, ladder);
+    check_order(l, rungs, ladder);
     return ladder;
 }
 

@@ -75,11 +75,17 @@ static const char *wanted(const struct sp_policy_list *list)
                : "a domain like example.org, or .example.org for all below it";
 }
 
-/* Domains in U-labels are kept by their A-labels, which is what facts hold. returns: false if one is no name */
+/*
+ * Domains in U-labels are kept by their A-labels, which is what facts hold.
+ *
+ * other_end: gets true if the entry is there already and ends at another time; it may be NULL
+ * returns:   false if it is no name
+ */
 static bool put(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes text,
-                int64_t until_ms)
+                int64_t until_ms, bool *other_end)
 {
     struct sp_list_entry *e = sp_arena_alloc(l->policy->arena, sizeof(*e));
+    const struct sp_list_entry *before = NULL;
     uint8_t folded[ENTRY_MAX];
     struct sp_buf ascii;
     bool ok;
@@ -88,7 +94,9 @@ static bool put(struct sp_loader *l, struct sp_policy_list *list, struct sp_byte
     ok = sp_domain_pattern_to_ascii(text, &ascii) == SP_OK;
     e->until_ms = until_ms;
     if (ok && lower(sp_buf_bytes(&ascii), folded))
-        sp_map_put(list->entries, sp_bytes(folded, ascii.len), e);
+        before = sp_map_put(list->entries, sp_bytes(folded, ascii.len), e);
+    if (other_end != NULL)
+        *other_end = before != NULL && before->until_ms != until_ms;
     sp_buf_clear(&ascii);
     return ok;
 }
@@ -124,6 +132,7 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
 {
     struct sp_bytes entry, word;
     int64_t until_ms = INT64_MAX;
+    bool other_end = false;
 
     line = sp_bytes_trim(without_note(line));
     if (line.len == 0)
@@ -137,9 +146,13 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
         if (word.len > 0 && !read_until(word, &until_ms))
             sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID,
                             "behind the entry only until=YYYY-MM-DD and # note are known");
-    if (!put(l, list, entry, until_ms))
+    if (!put(l, list, entry, until_ms, &other_end))
         sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID, "expected %s",
                         wanted(list));
+    if (other_end)
+        sp_problem_file_warn(l->problems, file,
+                             "line %u: \"%.*s\" stands before with another end; this line counts",
+                             number, SP_FMT(entry));
 }
 
 /* The file of pinned partners (config/partners.h): its domains are the list. */
@@ -151,7 +164,7 @@ static void load_partners(struct sp_loader *l, struct sp_policy_list *list, cons
     if (sp_partners_load(text, (const char *)v->text.ptr, l->problems, &partners) != SP_OK)
         return;
     for (size_t i = 0; i < sp_partners_count(partners); i++)
-        (void)put(l, list, sp_bytes_cstr(sp_partners_at(partners, i)->domain), INT64_MAX);
+        (void)put(l, list, sp_bytes_cstr(sp_partners_at(partners, i)->domain), INT64_MAX, NULL);
 }
 
 static void load_file(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v)
@@ -178,7 +191,7 @@ static void load_entries(struct sp_loader *l, struct sp_policy_list *list, const
         if (i->type != SP_JSON_TEXT || !looks_right(list, i->text))
             sp_problem(l->problems, i, SP_E_POLICY_INVALID, "expected %s", wanted(list));
         else
-            put(l, list, i->text, INT64_MAX);
+            put(l, list, i->text, INT64_MAX, NULL);
     }
 }
 

@@ -82,11 +82,14 @@ static void load_hold(struct sp_loader *l, const struct sp_json *v, struct sp_ou
     if ((m = sp_json_find(v, "by")) != NULL && sp_policy_loader_text(l, m, &out->hold.by) &&
         sp_policy_loader_find(l, "groups", m->text) == NULL)
         sp_policy_loader_unknown(l, m, "groups", m->text);
-    if ((m = sp_json_find(v, "within")) != NULL)
-        sp_policy_loader_duration(l, m, &out->hold.within_ms);
     out->hold.otherwise_protect = out->hold.kind == SP_HOLD_DELAY; /* it waits for nobody */
     if ((m = sp_json_find(v, "otherwise")) != NULL)
         out->hold.otherwise_protect = sp_policy_loader_word(l, m, otherwise_names, "way on") == 1;
+    if ((m = sp_json_find(v, "within")) != NULL)
+        sp_policy_loader_span(l, m, &out->hold.within_ms);
+    else if (out->hold.kind == SP_HOLD_DELAY || out->hold.otherwise_protect)
+        sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
+                   "\"within\" is missing: without it such mail waits until somebody releases it");
     m = sp_json_find(v, "protect");
     if (m == NULL)
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
@@ -155,6 +158,8 @@ static void load_tags(struct sp_loader *l, const struct sp_json *v, struct sp_ou
 {
     if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
+    if (v->count > SP_DECISION_NAMES_MAX)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "at most %d tags", SP_DECISION_NAMES_MAX);
     out->tags = sp_arena_alloc(l->policy->arena, (v->count + 1) * sizeof(char *));
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
         if (i->type != SP_JSON_TEXT || !sp_policy_loader_is_name(i->text))
@@ -263,7 +268,7 @@ static void load_beside(struct sp_loader *l, const struct sp_json *then, struct 
     if ((v = sp_json_find(then, "subject")) != NULL)
         load_subject(l, v, out);
     if ((v = sp_json_find(then, "expire")) != NULL)
-        out->has_expire = sp_policy_loader_duration(l, v, &out->expire_ms);
+        out->has_expire = sp_policy_loader_span(l, v, &out->expire_ms);
     if ((v = sp_json_find(then, "portal")) != NULL) {
         out->has_portal = true;
         out->portal = l->policy->portal;

@@ -3,7 +3,7 @@
  * "until", "warning"}]}. Plain mail is a patient's right only after a warning (45 CFR 164.522(b)), so that entry must say
  * which warning was given, by whom, when, and until when it holds; an entry that has ended is as good as absent.
  */
-#include "base/clock.h"
+#include "mail/idn.h"
 #include "policy/load_priv.h"
 
 static const char *const file_keys[] = {"file", "note", NULL};
@@ -25,24 +25,27 @@ static bool need(struct sp_loader *l, const struct sp_json *entry, const char *k
     return false;
 }
 
+/* Kept by the form that facts have: the domain in A-labels, all in lower case. */
 static void put_entry(struct sp_loader *l, const struct sp_json *entry,
                       const struct sp_preference_entry *e)
 {
     struct sp_preference_entry *kept = sp_arena_alloc(l->policy->arena, sizeof(*kept));
-    struct sp_bytes recipient = sp_json_text_of(entry, "recipient");
-    uint8_t key[320];
+    const struct sp_json *recipient = sp_json_find(entry, "recipient");
+    struct sp_buf key;
 
     *kept = *e;
-    if (recipient.len > sizeof(key) || sp_bytes_find(recipient, '@') == SIZE_MAX) {
-        sp_problem(l->problems, sp_json_find(entry, "recipient"), SP_E_POLICY_INVALID,
+    sp_buf_init(&key, SP_ADDRESS_MAX);
+    if (sp_address_normalise(recipient->text, &key) != SP_OK) {
+        sp_problem(l->problems, recipient, SP_E_POLICY_INVALID,
                    "expected an address like pat@example.net");
-        return;
+    } else {
+        for (size_t i = 0; i < key.len; i++)
+            key.ptr[i] = sp_ascii_lower(key.ptr[i]);
+        if (sp_map_put(l->policy->preferences, sp_buf_bytes(&key), kept) != NULL)
+            sp_problem(l->problems, recipient, SP_E_POLICY_INVALID,
+                       "this person stands in the registry already");
     }
-    for (size_t i = 0; i < recipient.len; i++)
-        key[i] = sp_ascii_lower(recipient.ptr[i]);
-    if (sp_map_put(l->policy->preferences, sp_bytes(key, recipient.len), kept) != NULL)
-        sp_problem(l->problems, sp_json_find(entry, "recipient"), SP_E_POLICY_INVALID,
-                   "this person stands in the registry already");
+    sp_buf_clear(&key);
 }
 
 static void load_entry(struct sp_loader *l, const struct sp_json *entry)
@@ -75,6 +78,21 @@ static void load_entry(struct sp_loader *l, const struct sp_json *entry)
     put_entry(l, entry, &e);
 }
 
+/* A set that is extended can't have one: it would be overlooked. */
+static void check_sets(struct sp_loader *l)
+{
+    const struct sp_policy *p = l->policy;
+
+    for (size_t i = 0; i + 1 < p->layer_count; i++) {
+        const struct sp_json *v = sp_json_find(p->layers[i].root, "preferences");
+
+        if (v != NULL)
+            sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                       "the registry of preferences is one: name it in the main file, not in a "
+                       "set that it extends");
+    }
+}
+
 void sp_policy_load_preferences(struct sp_loader *l)
 {
     const struct sp_policy *p = l->policy;
@@ -85,6 +103,7 @@ void sp_policy_load_preferences(struct sp_loader *l)
     struct sp_bytes text;
     struct sp_err err;
 
+    check_sets(l);
     if (v == NULL || !sp_policy_loader_type(l, v, SP_JSON_OBJECT))
         return;
     sp_policy_loader_keys(l, v, file_keys);

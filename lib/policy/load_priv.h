@@ -47,6 +47,8 @@ void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *obje
 /* The typed members; each says a problem and returns false if the value does not fit. */
 bool sp_policy_loader_text(const struct sp_loader *l, const struct sp_json *v, const char **out);
 bool sp_policy_loader_duration(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
+/* The same, above 0. */
+bool sp_policy_loader_span(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
 bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out);
 bool sp_policy_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
 bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
@@ -77,6 +79,8 @@ bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp
 void sp_policy_review(struct sp_loader *l);
 /* Rules that an earlier one leaves nothing to. shadow.c */
 void sp_policy_review_shadowed(struct sp_loader *l);
+/* What comes together in one decision and would not fit. room.c */
+void sp_policy_review_room(struct sp_loader *l);
 /* Names that nothing uses, when all policies have been compiled. */
 void sp_policy_review_unused(struct sp_loader *l);
 

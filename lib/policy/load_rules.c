@@ -8,6 +8,9 @@
 
 static const char *const rule_keys[] = {"rule", "when", "then",  "continue", "whole_message",
                                         "note", "from", "until", "certain",  NULL};
+static const char *const not_a_guards[] = {"redirect", "copy",   "route",  "lane",
+                                           "footer",   "notice", "header", "subject",
+                                           "expire",   "portal", "smime",  "lowers"};
 
 static struct sp_rule *new_rule(struct sp_loader *l, const struct sp_json *v,
                                 const struct sp_policy_layer *layer, const char *section)
@@ -46,7 +49,7 @@ static void load_name(struct sp_loader *l, const struct sp_json *v, struct sp_ru
                        l->policy->rules[i].layer->file, l->policy->rules[i].line);
 }
 
-/* Guards may tag, raise, hold or reject. */
+/* Guards may tag, raise, hold or reject, and say who hears of it. */
 static void check_guard(struct sp_loader *l, const struct sp_json *v, const struct sp_rule *r)
 {
     if (r->then.has_verb && r->then.verb != SP_DO_REJECT && r->then.verb != SP_DO_HOLD)
@@ -55,10 +58,12 @@ static void check_guard(struct sp_loader *l, const struct sp_json *v, const stru
     if (r->is_certain)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a guard holds in doubt, too: put a rule that is \"certain\" under \"rules\"");
-    if (r->then.redirect != NULL || r->then.copy_count > 0 || r->then.route != NULL ||
-        r->then.lane != NULL || r->then.footer.len > 0 || r->then.notice.len > 0)
-        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                   "a guard sends nothing elsewhere and edits nothing: put this under \"rules\"");
+    for (size_t i = 0; i < SP_ARRAY_LEN(not_a_guards); i++)
+        if (sp_json_find(sp_json_find(v, "then"), not_a_guards[i]) != NULL)
+            sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                       "a guard sends nothing elsewhere, edits nothing and lowers nothing: put "
+                       "\"%s\" under \"rules\"",
+                       not_a_guards[i]);
 }
 
 static void load_rule(struct sp_loader *l, const struct sp_json *v,
@@ -89,10 +94,15 @@ static void load_rule(struct sp_loader *l, const struct sp_json *v,
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"then\" is missing");
     if (section[0] == 'g')
         check_guard(l, v, r);
-    if (r->whole_message && r->then.has_verb && r->then.verb != SP_DO_REJECT &&
-        r->then.verb != SP_DO_HOLD)
+    if (r->whole_message &&
+        (!r->then.has_verb || (r->then.verb != SP_DO_REJECT && r->then.verb != SP_DO_HOLD)))
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "\"whole_message\" goes with reject and hold only");
+    if (r->is_continue && r->then.lowers != NULL)
+        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
+                   "a rule that continues lowers nothing: say \"lowers\" in the one that decides");
+    if (r->from_ms >= r->until_ms)
+        sp_problem_warn(l->problems, v, "never asked: it ends before it begins");
 }
 
 static const struct sp_json *find_rule(const struct sp_json *all, struct sp_bytes name)

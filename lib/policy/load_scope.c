@@ -73,6 +73,23 @@ const struct sp_policy *sp_policy_of_facts(const struct sp_policy *p, const stru
                          sender->state == SP_FACT_KNOWN ? sender->text : sp_bytes(NULL, 0));
 }
 
+bool sp_policy_whose_next(const struct sp_policy *p, size_t *at, struct sp_policy_whose *out)
+{
+    while (*at < p->layer_count + p->scoped_count) {
+        size_t i = (*at)++;
+        const struct sp_policy_layer *l =
+            i < p->layer_count ? &p->layers[i] : &p->scoped[i - p->layer_count];
+        const struct sp_scope *s = &l->scope;
+
+        if (s->tenant.len + s->domain.len + s->user.len == 0)
+            continue;
+        *out = (struct sp_policy_whose){l->file, s->tenant,
+                                        s->user.len > 0 ? domain_of(s->user) : s->domain};
+        return true;
+    }
+    return false;
+}
+
 /* ---- loading ---- */
 
 static bool check_scope(struct sp_loader *l, const struct sp_policy_layer *layer)

@@ -47,7 +47,7 @@ static void load_remind(struct sp_loader *l, const struct sp_json *v, struct sp_
                        SP_ARRAY_LEN(out->remind_ms));
             return;
         }
-        if (sp_policy_loader_duration(l, i, &out->remind_ms[n]))
+        if (sp_policy_loader_span(l, i, &out->remind_ms[n]))
             n++;
     }
 }
@@ -80,7 +80,7 @@ void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
         return;
     sp_policy_loader_keys(l, object, portal_names);
     if ((v = sp_json_find(object, "expires")) != NULL)
-        sp_policy_loader_duration(l, v, &out->expires_ms);
+        sp_policy_loader_span(l, v, &out->expires_ms);
     if ((v = sp_json_find(object, "login")) != NULL)
         load_login(l, v, &out->login);
     load_not_yet(l, object, "reply", &out->reply);
@@ -88,7 +88,7 @@ void sp_policy_load_portal(struct sp_loader *l, const struct sp_json *object,
     if ((v = sp_json_find(object, "remind")) != NULL)
         load_remind(l, v, out);
     if ((v = sp_json_find(object, "unread_after")) != NULL)
-        sp_policy_loader_duration(l, v, &out->unread_after_ms);
+        sp_policy_loader_span(l, v, &out->unread_after_ms);
     if ((v = sp_json_find(object, "notify_floor")) != NULL)
         sp_policy_loader_floor(l, v, &out->notify_floor);
     if ((v = sp_json_find(object, "notify_from")) != NULL)
@@ -122,13 +122,34 @@ static void load_layer(struct sp_loader *l, const struct sp_json *object)
     if ((v = sp_json_find(object, "floor")) != NULL)
         sp_policy_loader_floor(l, v, &p->floor);
     if ((v = sp_json_find(object, "expire")) != NULL)
-        p->has_expire = sp_policy_loader_duration(l, v, &p->expire_ms);
+        p->has_expire = sp_policy_loader_span(l, v, &p->expire_ms);
     if ((v = sp_json_find(object, "portal")) != NULL)
         sp_policy_load_portal(l, v, &p->portal);
     if ((v = sp_json_find(object, "dkim_selector")) != NULL)
         sp_policy_loader_text(l, v, &p->dkim_selector);
     if ((v = sp_json_find(object, "tls_reports")) != NULL)
         sp_policy_loader_floor(l, v, &p->report_floor);
+}
+
+/* A name that is none would fix nothing, and its author believes that it does. */
+static bool is_setting(struct sp_loader *l, const struct sp_json *key)
+{
+    const char *names[SP_ARRAY_LEN(setting_names) + SP_ARRAY_LEN(portal_names)];
+    const char *near;
+    size_t n = 0;
+
+    for (size_t i = 0; setting_names[i] != NULL; i++)
+        names[n++] = setting_names[i];
+    for (size_t i = 0; portal_names[i] != NULL; i++)
+        names[n++] = sp_policy_loader_join(l, "portal.", sp_bytes_cstr(portal_names[i]), "");
+    for (size_t i = 0; i < n; i++)
+        if (sp_bytes_eq(key->text, sp_bytes_cstr(names[i])))
+            return true;
+    near = sp_problem_nearest(key->text, names, n);
+    sp_problem(l->problems, key, SP_E_CONFIG_UNKNOWN, "no such setting%s%s%s",
+               near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+               near == NULL ? "" : "\"?");
+    return false;
 }
 
 /* The keys that layer i fixes must not be set by those within it. */
@@ -142,7 +163,7 @@ static void check_fixed(struct sp_loader *l, size_t i)
     for (const struct sp_json *key = fixed->first; key != NULL; key = key->next) {
         const char *path;
 
-        if (!sp_policy_loader_text(l, key, &path))
+        if (!sp_policy_loader_text(l, key, &path) || !is_setting(l, key))
             continue;
         for (size_t k = i + 1; k < p->layer_count; k++) {
             const struct sp_json *set =

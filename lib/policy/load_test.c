@@ -65,6 +65,28 @@ static bool load_number(struct sp_loader *l, const struct sp_json *v, enum sp_fa
     return sp_policy_loader_type(l, v, SP_JSON_INT);
 }
 
+/* A number that the fact never has makes a rule that is never taken. */
+static void check_number(struct sp_loader *l, const struct sp_json *v,
+                         const struct sp_policy_test *t, int64_t n)
+{
+    int64_t least = t->fact == SP_FACT_RECIPIENT_COUNT ? 1 : 0, most = INT64_MAX;
+
+    if (v->type != SP_JSON_INT)
+        return;
+    if (t->fact == SP_FACT_TIME_HOUR)
+        most = 23;
+    if (t->fact == SP_FACT_PHI_SCORE)
+        most = 100;
+    if (t->op == SP_TEST_BELOW ? n > least : n <= most && (n >= least || t->op == SP_TEST_AT_LEAST))
+        return;
+    if (most == INT64_MAX)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "this never holds: %s is at least %lld",
+                   sp_fact_rows[t->fact].name, (long long)least);
+    else
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "this never holds: %s is %lld to %lld",
+                   sp_fact_rows[t->fact].name, (long long)least, (long long)most);
+}
+
 static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
     const struct sp_json *group = sp_policy_loader_find(l, "groups", v->text);
@@ -101,7 +123,8 @@ static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_po
 static struct sp_bytes take_text(struct sp_loader *l, const struct sp_json *v, enum sp_fact fact)
 {
     bool is_address = fact == SP_FACT_SENDER_ADDRESS || fact == SP_FACT_SENDER_DOMAIN ||
-                      fact == SP_FACT_RECIPIENT_ADDRESS || fact == SP_FACT_RECIPIENT_DOMAIN;
+                      fact == SP_FACT_RECIPIENT_ADDRESS || fact == SP_FACT_RECIPIENT_DOMAIN ||
+                      fact == SP_FACT_FROM_ADDRESS;
     struct sp_bytes copy = v->text;
     struct sp_buf ascii;
 
@@ -123,7 +146,8 @@ static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_po
     struct sp_bytes *texts = (struct sp_bytes *)t->texts;
 
     if (is_number_kind(sp_fact_rows[t->fact].kind)) {
-        t->count += load_number(l, v, t->fact, &numbers[t->count]);
+        if (load_number(l, v, t->fact, &numbers[t->count]))
+            check_number(l, v, t, numbers[t->count++]);
         return;
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
@@ -190,6 +214,8 @@ static void load_in(struct sp_loader *l, const struct sp_json *v, struct sp_poli
     else
         for (const struct sp_json *i = v->first; i != NULL; i = i->next)
             add_list(l, i, t);
+    if (v->type == SP_JSON_ARRAY && v->count == 0)
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected at least one list");
 }
 
 static void load_resembles(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
@@ -241,11 +267,13 @@ static void load_bound(struct sp_loader *l, const struct sp_json *v, struct sp_p
     t->numbers = number;
     t->count = 1;
     if (row->kind == SP_KIND_OF_NUMBER || row->kind == SP_KIND_OF_NAMED_NUMBER ||
-        (row->kind == SP_KIND_OF_CLOSED && row->ordered))
-        load_number(l, v, t->fact, number);
-    else
+        (row->kind == SP_KIND_OF_CLOSED && row->ordered)) {
+        if (load_number(l, v, t->fact, number))
+            check_number(l, v, t, *number);
+    } else {
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "\"%s\" has no order: ask for its values in an array", row->name);
+    }
 }
 
 static void load_exists(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)

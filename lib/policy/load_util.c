@@ -78,6 +78,20 @@ bool sp_policy_loader_duration(const struct sp_loader *l, const struct sp_json *
     return false;
 }
 
+bool sp_policy_loader_span(const struct sp_loader *l, const struct sp_json *v, int64_t *out)
+{
+    int64_t span = 0;
+
+    if (!sp_policy_loader_duration(l, v, &span))
+        return false;
+    if (span == 0) {
+        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected a duration above 0");
+        return false;
+    }
+    *out = span;
+    return true;
+}
+
 bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, enum sp_floor *out)
 {
     const char *names[SP_FLOOR_COUNT + 1] = {NULL};

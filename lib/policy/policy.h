@@ -106,6 +106,16 @@ int64_t sp_policy_expire_ms(const struct sp_policy *p, int64_t otherwise_ms);
 enum sp_floor sp_policy_report_floor(const struct sp_policy *p);
 const struct sp_portal_options *sp_policy_portal(const struct sp_policy *p);
 
+/* Whose a layer is. */
+struct sp_policy_whose {
+    const char *file;
+    struct sp_bytes tenant; /* empty: any */
+    struct sp_bytes domain; /* of the layer, or of its user's address; empty: any */
+};
+/* returns: whether there is another layer with a scope; *out is set only then, lent. at: 0 to begin */
+SP_MUST_CHECK bool sp_policy_whose_next(const struct sp_policy *p, size_t *at,
+                                        struct sp_policy_whose *out);
+
 /* returns: the next group that a rule's hold waits for, lent, perhaps one again; NULL at the end. at: 0 to begin */
 const char *sp_policy_hold_group_next(const struct sp_policy *p, size_t *at);
 /* returns: the next key of delivery.routes that a rule names, lent; NULL at the end. at: 0 to begin */

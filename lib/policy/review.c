@@ -172,4 +172,5 @@ void sp_policy_review(struct sp_loader *l)
     }
     review_dead(l);
     sp_policy_review_shadowed(l);
+    sp_policy_review_room(l);
 }

@@ -23,6 +23,11 @@ MATCH = [  # condition, facts, whether a rule that asks it is taken
     ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@ended.example", "time": "2025-12-31T23:59:59Z"}, True),
     ({"recipient.domain": {"resembles": "labs"}}, {"recipient.address": "a@lba.example"}, True),
     ({"recipient.domain": {"resembles": "labs"}}, ADDRESS, False),
+    # names that are not ASCII, as people write them and as they are in mail
+    ({"recipient.domain": "b\u00fccher.example"}, {"recipient.address": "a@b\u00fccher.example"}, True),
+    ({"recipient.address": {"like": "*@b\u00fccher.example"}}, {"recipient.address": "a@xn--bcher-kva.example"}, True),
+    ({"sender.domain": "xn--bcher-kva.example"}, {"sender.address": "a@b\u00fccher.example"}, True),
+    ({"from.address": "a@b\u00fccher.example"}, {"from.address": "a@xn--bcher-kva.example"}, True),
     # numbers and ordered names
     ({"recipient.count": 3}, {"recipient.count": 3}, True), ({"recipient.count": [1, 2]}, {"recipient.count": 3}, False),
     ({"message.size": {"at_least": 1000}}, {"message.size": 1000}, True),

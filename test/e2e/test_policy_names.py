@@ -1,0 +1,59 @@
+"""Names as people write them: addresses that are not ASCII, and layers whose tenant or domain nobody has."""
+import json
+
+import pytest
+
+from test_policy_tools import run
+
+INNER, WRITTEN = "pat@xn--bcher-kva.example", "Pat@b\u00fccher.example"
+TENANT = {"tenant": "clinic", "domains": ["clinic.example"], "proofs": {"networks": ["127.0.0.1/32"]}}
+
+
+@pytest.fixture
+def house(tmp_path):
+    (tmp_path / "policies/layers").mkdir(parents=True)
+    (tmp_path / "tenants").mkdir()
+    (tmp_path / "tenants/clinic.json").write_text(json.dumps(TENANT))
+    (tmp_path / "policies/policy.json").write_text(json.dumps({
+        "version": 1, "extends": "hipaa-default", "preferences": {"file": "preferences.json"}}))
+    (tmp_path / "policies/preferences.json").write_text('{"version": 1, "preferences": []}')
+    (tmp_path / "sallyport.json").write_text(json.dumps({
+        "node": "gw1", "hostname": "gw.example", "state_dir": str(tmp_path / "state"), "master_key": "k",
+        "policy": "policies/policy.json", "tenants": "tenants", "listen": [{"address": "127.0.0.1:2525", "tls": "starttls"}],
+        "tls": {"certificate": "c", "key": "k"}}))
+    return tmp_path
+
+
+@pytest.mark.parametrize("registered", [INNER, WRITTEN])
+@pytest.mark.parametrize("asked", [INNER, WRITTEN])
+def test_a_wish_is_found_however_the_address_is_written(house, registered, asked):
+    config = house / "sallyport.json"
+    run("preference", "set", registered, "no-mail", "--by", "letter", "--offline", "-c", config)
+    [told] = json.loads(run("explain", "--policy", house / "policies/policy.json", "--from", "dr@clinic.example", "--to", asked,
+                            "--json"))["recipients"]
+    assert told["rule"] == "asked-for-no-mail" and told["to"].lower() == INNER
+    assert "no-mail" in run("preference", "show", asked, "--offline", "-c", config)
+    run("preference", "set", asked, "portal", "--by", "phone", "--offline", "-c", config)  # in its place, not beside it
+    kept = json.loads((house / "policies/preferences.json").read_text())["preferences"]
+    assert [e["preference"] for e in kept] == ["portal"]
+    run("preference", "remove", registered, "--reason", "moved", "--offline", "-c", config)
+    # and by hand
+    (house / "policies/preferences.json").write_text(json.dumps({"version": 1, "preferences": [
+        {"recipient": address, "preference": "portal", "given": "2026-01-01", "by": "x"} for address in (WRITTEN, INNER)]}))
+    assert "stands in the registry already" in run("policy", "check", house / "policies/policy.json", "--json", code=1)
+
+
+def test_layers_of_nobody_are_told(house):
+    layers = house / "policies/layers"
+
+    def told():
+        problems = json.loads(run("check", "-c", house / "sallyport.json", "--json", code=None))["problems"]
+        return [(p["severity"], p["text"]) for p in problems if "layer" in p["text"]]
+    (layers / "a.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "Clinic", "domain": "clinic.example"}}))
+    assert told() == []
+    (layers / "b.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "clinc"}, "settings": {"floor": "sealed"}}))
+    [(severity, text)] = told()
+    assert severity == "error" and 'no tenant is named "clinc"' in text
+    (layers / "b.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "clinic", "user": "dr@clnic.example"}}))
+    [(severity, text)] = told()
+    assert severity == "warning" and "clnic.example is not the tenant's" in text

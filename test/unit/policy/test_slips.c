@@ -1,0 +1,352 @@
+/*
+ * What an author would believe and what would not hold: words that were taken and did nothing. Each is an error now, or holds.
+ */
+#include "policy/policy.h"
+
+#include <stdio.h>
+
+#include "mail/header.h"
+#include "support/check_main.h"
+
+struct file {
+    const char *name, *text;
+};
+
+#define BASE                                                                                       \
+    "\"version\": 1, \"settings\": {\"dkim_selector\": \"gw\"}, \"texts\": {\"no\": \"No.\"},\n"   \
+    "\"ladders\": {\"usual\": {\"rungs\": [\"tls:encrypted\", \"portal\"], \"floor\": "            \
+    "\"tls:encrypted\"}, \"best\": {\"rungs\": [\"portal\"], \"floor\": \"sealed\"}},\n"           \
+    "\"default\": {\"protect\": \"usual\"}"
+#define WITH(more)     "{" BASE ", " more "}"
+#define RULE(more)     WITH("\"rules\": [{\"rule\": \"r\", " more "}]")
+#define GUARD(more)    WITH("\"guards\": [{\"rule\": \"g\", " more "}]")
+#define WHEN(cond)     RULE("\"when\": {" cond "}, \"then\": {\"protect\": \"best\"}")
+#define SETTINGS(more) "{\"version\": 1, \"extends\": \"base\", \"settings\": {" more "}}"
+
+static enum sp_rc read_file(void *ctx, const char *name, struct sp_bytes *out)
+{
+    for (const struct file *f = ctx; f->name != NULL; f++) {
+        if (strcmp(f->name, name) != 0)
+            continue;
+        *out = sp_bytes_cstr(f->text);
+        return SP_OK;
+    }
+    return SP_E_NOT_FOUND;
+}
+
+static bool next_file(void *ctx, const char *dir, size_t *at, struct sp_bytes *name)
+{
+    const struct file *files = ctx;
+
+    while (files[*at].name != NULL) {
+        const char *found = files[(*at)++].name;
+
+        if (strncmp(found, dir, strlen(dir)) != 0)
+            continue;
+        *name = sp_bytes_cstr(found);
+        return true;
+    }
+    return false;
+}
+
+/* said: gets all that was told; to be freed. returns: NULL if it was refused */
+static struct sp_policy *load(const struct file *files, char **said)
+{
+    struct sp_policy_reader reader = {read_file, (void *)files, next_file};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    struct sp_policy *p = NULL;
+    struct sp_buf out;
+
+    sp_buf_init(&out, 100000);
+    (void)!sp_policy_load(&reader, "policies/policy.json", problems, &p);
+    for (size_t i = 0; i < sp_problems_count(problems); i++) {
+        sp_problem_format(sp_problems_at(problems, i), &out);
+        sp_buf_put_u8(&out, '\n');
+    }
+    *said = sp_buf_take_cstr(&out);
+    return p;
+}
+
+struct told {
+    const char *text, *expected;
+};
+
+static void ck_told(const struct told *t, bool refused)
+{
+    const struct file files[] = {{"policies/policy.json", t->text},
+                                 {"policies/base.json", WITH("\"note\": \"x\"")},
+                                 {"policies/l.txt", "a.example until=2026-01-01\na.example\n"},
+                                 {NULL, NULL}};
+    char *said;
+    SP_AUTO(sp_policy) p = load(files, &said);
+
+    ck_assert_msg((p == NULL) == refused, "%s:\n%s", t->text, said);
+    ck_assert_msg(strstr(said, t->expected) != NULL, "%s:\n%s", t->text, said);
+    sp_free(said);
+}
+
+START_TEST(words_that_would_do_nothing_are_refused)
+{
+    static const struct told cases[] = {
+        {WITH("\"fixed\": [\"flor\"]"), "fixed[0]: no such setting; did you mean \"floor\"?"},
+        {WITH("\"fixed\": [\"portal.expries\"]"), "did you mean \"portal.expires\"?"},
+        {WHEN("\"recipient.domain\": {\"in\": []}"), "expected at least one list"},
+        {WHEN("\"recipient.domain\": {\"resembles\": []}"), "expected at least one list"},
+        {WHEN("\"time.hour\": 24"), "this never holds: time.hour is 0 to 23"},
+        {WHEN("\"time.hour\": {\"below\": 0}"), "this never holds"},
+        {WHEN("\"phi.score\": {\"at_least\": 101}"), "this never holds: phi.score is 0 to 100"},
+        {WHEN("\"recipient.count\": [1, 0]"), "this never holds: recipient.count is at least 1"},
+        {WHEN("\"phi.count.MRN\": {\"below\": 0}"), "this never holds"},
+        {RULE("\"continue\": true, \"then\": {\"tags\": [\"x\"], \"lowers\": \"because it is\"}"),
+         "a rule that continues lowers nothing"},
+        {RULE("\"continue\": true, \"whole_message\": true, \"then\": {\"tags\": [\"x\"]}"),
+         "\"whole_message\" goes with reject and hold only"},
+        {RULE("\"then\": {\"hold\": {\"for\": \"delay\", \"protect\": \"best\"}}"),
+         "\"within\" is missing"},
+        {RULE("\"then\": {\"hold\": {\"for\": \"approval\", \"otherwise\": \"protect\", "
+              "\"protect\": \"best\"}}"),
+         "\"within\" is missing"},
+        {RULE("\"then\": {\"hold\": {\"for\": \"delay\", \"within\": \"0s\", \"protect\": "
+              "\"best\"}}"),
+         "expected a duration above 0"},
+        {RULE("\"then\": {\"protect\": \"best\", \"expire\": \"0h\"}"), "above 0"},
+        {SETTINGS("\"expire\": \"0s\""), "settings.expire: expected a duration above 0"},
+        {SETTINGS("\"portal\": {\"expires\": \"0d\"}"), "settings.portal.expires: expected"},
+        {SETTINGS("\"portal\": {\"remind\": [\"1d\", \"0d\"]}"), "settings.portal.remind[1]:"},
+        {SETTINGS("\"portal\": {\"unread_after\": \"0d\"}"), "settings.portal.unread_after:"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
+        ck_told(&cases[i], true);
+}
+END_TEST
+
+START_TEST(a_guard_neither_lowers_nor_edits_nor_sends_elsewhere)
+{
+    static const char *const members[] = {"\"lowers\": \"because I say so\"",
+                                          "\"header\": {\"strip\": [\"x-a\"]}",
+                                          "\"subject\": {\"strip_tag\": true}",
+                                          "\"portal\": {\"notify_floor\": \"plain\"}",
+                                          "\"expire\": \"1d\"",
+                                          "\"smime\": {\"cipher\": \"aes-256-cbc\"}",
+                                          "\"copy\": \"a@b.example\"",
+                                          "\"redirect\": \"a@b.example\"",
+                                          "\"route\": \"r\"",
+                                          "\"lane\": \"bulk\"",
+                                          "\"notice\": \"no\"",
+                                          "\"footer\": \"no\""};
+    static const struct told good = {
+        GUARD("\"then\": {\"hold\": {\"for\": \"quarantine\", \"protect\": \"best\"}, \"raise\": "
+              "\"sealed\", \"tags\": [\"x\"], \"notify\": {\"sender\": [\"late\"]}}"),
+        ""};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(members); i++) {
+        char text[1000];
+
+        snprintf(text, sizeof(text),
+                 GUARD("\"then\": {\"hold\": {\"for\": \"quarantine\", \"protect\": \"best\"}, "
+                       "%s}"),
+                 members[i]);
+        ck_told(&(struct told){text, "a guard sends nothing elsewhere, edits nothing and lowers"},
+                true);
+    }
+    ck_told(&good, false);
+}
+END_TEST
+
+START_TEST(what_is_likely_a_slip_is_told)
+{
+    static const struct told cases[] = {
+        {RULE("\"from\": \"2026-05-01\", \"until\": \"2026-01-01\", \"when\": {\"subject\": "
+              "\"x\"}, \"then\": {\"protect\": \"best\"}"),
+         "rules[0]: never asked: it ends before it begins"},
+        {RULE("\"when\": {\"subject\": \"x\"}, \"then\": {\"protect\": {\"rungs\": [\"portal\", "
+              "\"tls:dane\"], \"floor\": \"tls:dane\"}}"),
+         "rung \"tls:dane\" stands behind \"portal\", which takes all mail"},
+        {RULE("\"when\": {\"subject\": \"x\"}, \"then\": {\"protect\": {\"rungs\": "
+              "[\"tls:encrypted\", \"tls:dane\"], \"floor\": \"tls:encrypted\"}}"),
+         "rung \"tls:dane\" stands behind \"tls:encrypted\", which takes whatever it would"},
+        {WITH("\"lists\": {\"l\": {\"kind\": \"domains\", \"file\": \"l.txt\"}}, \"rules\": "
+              "[{\"rule\": \"r\", \"when\": {\"recipient.domain\": {\"in\": \"l\"}}, \"then\": "
+              "{\"protect\": \"best\"}}]"),
+         "line 2: \"a.example\" stands before with another end; this line counts"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
+        ck_told(&cases[i], false);
+}
+END_TEST
+
+/* Rules that continue, each with so many, before the default. apart: one of them at most can speak */
+static void write_edits(struct sp_buf *out, const char *what, size_t rules, size_t each, bool apart)
+{
+    sp_buf_put_cstr(out, "{" BASE ", \"rules\": [");
+    for (size_t r = 0; r < rules; r++) {
+        sp_buf_printf(out, "%s{\"rule\": \"c%zu\", \"continue\": true, \"when\": {",
+                      r == 0 ? "" : ", ", r);
+        sp_buf_printf(out,
+                      apart ? "\"sender.address\": \"a%zu@b.example\"}, \"then\": {"
+                            : "\"subject\": {\"like\": \"*%zu*\"}}, \"then\": {",
+                      r);
+        sp_buf_put_cstr(out, what);
+        for (size_t i = 0; i < each; i++)
+            sp_buf_printf(out, "%s\"x%zu%zu@b.example\"", i == 0 ? "" : ", ", r, i);
+        sp_buf_put_cstr(out, strstr(what, "strip") != NULL ? "]}}}" : "]}}");
+    }
+    sp_buf_put_cstr(out, "]}");
+}
+
+START_TEST(no_edit_and_no_copy_is_left_out_for_want_of_room)
+{
+    static const char *const whats[] = {"\"header\": {\"strip\": [", "\"copy\": ["};
+    static const struct {
+        size_t rules, each;
+        bool apart;
+        const char *expected;
+    } cases[] = {{1, 33, false, "may come together here"},
+                 {3, 11, false, "33 "},
+                 {2, 16, false, ""},
+                 {3, 11, true, ""}};
+
+    for (size_t w = 0; w < SP_ARRAY_LEN(whats); w++) {
+        for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+            struct sp_buf text;
+            struct told t;
+
+            sp_buf_init(&text, 100000);
+            write_edits(&text, whats[w], cases[i].rules, cases[i].each, cases[i].apart);
+            sp_buf_put_u8(&text, 0);
+            t = (struct told){(const char *)text.ptr, cases[i].expected};
+            if (w == 1 && i == 0)
+                t.expected = "at most 32 copies";
+            ck_told(&t, t.expected[0] != 0);
+            sp_buf_clear(&text);
+        }
+    }
+}
+END_TEST
+
+START_TEST(international_names_are_asked_for_in_a_labels)
+{
+    static const char registry[] =
+        "{\"version\": 1, \"preferences\": [{\"recipient\": \"Jo@B\xc3\xbc"
+        "cher.example\", \"preference\": \"no-mail\", \"given\": \"2026-01-01\", \"by\": "
+        "\"phone\"}]}";
+    static const struct file files[] = {
+        {"policies/policy.json",
+         WITH("\"preferences\": {\"file\": \"p.json\"}, \"rules\": [{\"rule\": \"no\", \"when\": "
+              "{\"recipient.preference\": \"no-mail\"}, \"then\": {\"reject\": \"no\"}}, "
+              "{\"rule\": \"from\", \"when\": {\"from.address\": \"dr@b\xc3\xbc"
+              "cher.example\"}, \"then\": {\"protect\": \"best\"}}]")},
+        {"policies/p.json", registry},
+        {"policies/layers/d.json", "{\"version\": 1, \"scope\": {\"tenant\": \"t\", \"domain\": "
+                                   "\"b\xc3\xbc"
+                                   "cher.example\"}, \"settings\": {\"floor\": \"sealed\"}}"},
+        {"policies/layers/u.json", "{\"version\": 1, \"scope\": {\"tenant\": \"t\", \"user\": "
+                                   "\"dr@\xc3\xa4rzte.example\"}, \"settings\": {\"floor\": "
+                                   "\"tls:dane\"}}"},
+        {NULL, NULL}};
+    struct sp_facts f;
+    struct sp_decision d;
+    char *said;
+    SP_AUTO(sp_policy) p = load(files, &said);
+
+    ck_assert_msg(p != NULL, "%s", said);
+    sp_free(said);
+    sp_facts_init(&f);
+    sp_facts_set_text(&f, SP_FACT_TENANT, SP_LIT("t"));
+    sp_facts_set_sender(&f, SP_LIT("a@xn--bcher-kva.example"));
+    sp_facts_set_recipient(&f, SP_LIT("jo@xn--bcher-kva.example"));
+    sp_policy_fill(p, &f);
+    sp_policy_decide(p, &f, &d);
+    ck_assert_str_eq(d.rule, "no");
+    sp_facts_set_recipient(&f, SP_LIT("other@xn--bcher-kva.example"));
+    sp_policy_fill(p, &f);
+    sp_facts_set_text(&f, SP_FACT_FROM_ADDRESS, SP_LIT("dr@xn--bcher-kva.example"));
+    sp_policy_decide(p, &f, &d);
+    ck_assert_str_eq(d.rule, "from");
+    sp_facts_set_absent(&f, SP_FACT_FROM_ADDRESS);
+    sp_policy_decide(p, &f, &d);
+    ck_assert_str_eq(d.rule, "default");
+    ck_assert_int_eq(d.floor, SP_FLOOR_SEALED);
+    sp_facts_set_sender(&f, SP_LIT("Dr@xn--rzte-koa.example"));
+    sp_policy_decide(p, &f, &d);
+    ck_assert_int_eq(d.floor, SP_FLOOR_TLS_DANE);
+}
+END_TEST
+
+START_TEST(whose_layers_there_are)
+{
+    static const struct file files[] = {
+        {"policies/policy.json", WITH("\"note\": \"of all\"")},
+        {"policies/layers/t.json", "{\"version\": 1, \"scope\": {\"tenant\": \"t\"}}"},
+        {"policies/layers/u.json",
+         "{\"version\": 1, \"scope\": {\"tenant\": \"t\", \"user\": \"a@b.example\"}}"},
+        {NULL, NULL}};
+    struct sp_policy_whose w;
+    size_t at = 0;
+    char *said;
+    SP_AUTO(sp_policy) p = load(files, &said);
+
+    ck_assert_msg(p != NULL, "%s", said);
+    sp_free(said);
+    ck_assert(sp_policy_whose_next(p, &at, &w));
+    ck_assert_str_eq(w.file, "policies/layers/t.json");
+    ck_assert(sp_bytes_eq(w.tenant, SP_LIT("t")) && w.domain.len == 0);
+    ck_assert(sp_policy_whose_next(p, &at, &w));
+    ck_assert(sp_bytes_eq(w.domain, SP_LIT("b.example")));
+    ck_assert(!sp_policy_whose_next(p, &at, &w));
+}
+END_TEST
+
+START_TEST(a_set_that_is_extended_has_no_registry)
+{
+    static const struct file files[] = {
+        {"policies/policy.json", "{\"version\": 1, \"extends\": \"site\"}"},
+        {"policies/site.json", WITH("\"preferences\": {\"file\": \"p.json\"}")},
+        {"policies/p.json", "{\"version\": 1, \"preferences\": []}"},
+        {NULL, NULL}};
+    char *said;
+    SP_AUTO(sp_policy) p = load(files, &said);
+
+    ck_assert_ptr_null(p);
+    ck_assert_ptr_nonnull(strstr(said, "site.json:"));
+    ck_assert_ptr_nonnull(strstr(said, "name it in the main file"));
+    sp_free(said);
+}
+END_TEST
+
+START_TEST(every_label_counts)
+{
+    SP_AUTO(sp_arena) arena = sp_arena_new(1024);
+    struct sp_facts f;
+    struct sp_header h;
+    struct sp_buf text;
+
+    sp_buf_init(&text, 10000);
+    sp_buf_put_cstr(&text, "From: a@b.example\r\nmsip_labels: ");
+    for (int i = 0; i < 20; i++)
+        sp_buf_printf(&text, "MSIP_Label_%d_Enabled=true; MSIP_Label_%d_SiteId=7;\r\n ", i, i);
+    sp_buf_put_cstr(&text, "MSIP_Label_phi_Enabled=True\r\n\r\n");
+    ck_assert_int_eq(sp_header_parse(sp_buf_bytes(&text), true, &h), SP_OK);
+    sp_facts_init(&f);
+    sp_facts_read_header(&f, &h, arena);
+    ck_assert_uint_eq(f.values[SP_FACT_LABEL].count, 21);
+    ck_assert(sp_bytes_eq(f.values[SP_FACT_LABEL].texts[20], SP_LIT("phi")));
+    sp_buf_clear(&text);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, words_that_would_do_nothing_are_refused);
+    tcase_add_test(c, a_guard_neither_lowers_nor_edits_nor_sends_elsewhere);
+    tcase_add_test(c, what_is_likely_a_slip_is_told);
+    tcase_add_test(c, no_edit_and_no_copy_is_left_out_for_want_of_room);
+    tcase_add_test(c, international_names_are_asked_for_in_a_labels);
+    tcase_add_test(c, whose_layers_there_are);
+    tcase_add_test(c, a_set_that_is_extended_has_no_registry);
+    tcase_add_test(c, every_label_counts);
+}
+
+SP_TEST_MAIN("policy.slips", add)
