@@ -35,6 +35,7 @@ struct replay {
     size_t other_detector; /* messages whose content another version of the detector found */
     struct kind kinds[KINDS_MAX];
     size_t kind_count;
+    size_t kinds_left;   /* recipients in ways that have no room */
     struct sp_buf shown; /* lines or JSON objects */
     struct sp_jw w;
 };
@@ -98,6 +99,16 @@ static void count_kind(struct replay *r, const char *from, const char *to)
     }
     if (r->kind_count < KINDS_MAX)
         r->kinds[r->kind_count++] = (struct kind){from, to, 1};
+    else
+        r->kinds_left++;
+}
+
+/* The most frequent first. */
+static int by_count(const void *a, const void *b)
+{
+    size_t x = ((const struct kind *)a)->count, y = ((const struct kind *)b)->count;
+
+    return (x < y) - (x > y);
 }
 
 static const char *short_form(struct cli *cli, const char *verb, const char *rule,
@@ -293,8 +304,11 @@ static void print_end(struct cli *cli, struct replay *r)
         printf("%zu messages were examined by another version of the detector than the present "
                "one\n",
                r->other_detector);
+    qsort(r->kinds, r->kind_count, sizeof(r->kinds[0]), by_count);
     for (size_t i = 0; i < r->kind_count; i++)
         printf("%6zu  %s; was %s\n", r->kinds[i].count, r->kinds[i].to, r->kinds[i].from);
+    if (r->kinds_left > 0)
+        printf("%6zu  in other ways: --json lists all\n", r->kinds_left);
     printf("%.*s", SP_FMT(sp_buf_bytes(&r->shown)));
     if (r->changed > SHOWN_MAX)
         printf("  and %zu more: --json lists all\n", r->changed - SHOWN_MAX);

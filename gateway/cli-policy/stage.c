@@ -178,8 +178,9 @@ static void put_act(struct sp_jw *w, const char *key, const struct sp_json *act)
 static void print_act(const struct sp_json *act)
 {
     struct sp_bytes approver = sp_json_text_of(act, "approver");
+    struct sp_bytes second = sp_bytes_slice(sp_json_text_of(act, "time"), 0, 19);
 
-    printf(" since %.*s by %.*s%s%.*s, %lld tests: %.*s\n", SP_FMT(sp_json_text_of(act, "time")),
+    printf(" since %.*sZ by %.*s%s%.*s, %lld tests: %.*s\n", SP_FMT(second),
            SP_FMT(sp_json_text_of(act, "who")), approver.len > 0 ? ", approved by " : "",
            SP_FMT(approver), (long long)sp_json_int_of(act, "tests", 0),
            SP_FMT(sp_json_text_of(act, "reason")));
