@@ -127,7 +127,7 @@ def test_a_source_that_holds_much_is_asked_to_come_later(narrow):
     """Thirty headers without an end: some wait, and are refused at their end; who comes then is told so; nobody else is."""
     field = b"X-Long: " + b"a" * 900 + b"\r\n"
     head = b"From: Doctor <dr@tenant.test>\r\n" + field * (200 * 1024 // len(field))
-    begin = time.monotonic()
+    begin, refused = time.monotonic(), counted(narrow, "intake_memory_refused_total")
     hogs = [Client(narrow, HOG) for _ in range(30)]
     for hog in hogs:
         hog.ask(b"MAIL FROM:<dr@tenant.test>\r\n", b"250 ")
@@ -142,6 +142,7 @@ def test_a_source_that_holds_much_is_asked_to_come_later(narrow):
         assert s.makefile("rb").readline().startswith(b"421 4.3.2 ")
     quick = Client(narrow, QUICK)
     assert quick.send(mail.make("beside\r\n")[0]) < 5
+    until(lambda: counted(narrow, "intake_memory_refused_total") >= refused + 2 + 5)  # none has ended that made room for them
     for hog in hogs:
         hog.socket.sendall(b"\r\nhello\r\n.\r\n")
     said = [hog.reply()[:9] for hog in hogs]
