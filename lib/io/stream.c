@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define SHRINK_MIN (16 * 1024)
+#define READS_MAX  16   /* a turn: records may hold a byte each, and cost as much as others */
 #define LEND_MIN   8192 /* less is copied: it costs less than a piece of its own */
 #define TLS_RECORD (16 * 1024)
 #define LINGER_MS  2000 /* how long the peer may take to close after our last word */
@@ -236,7 +237,7 @@ static enum sp_io_want fill_input(struct sp_stream *s)
             SP_STREAM_TURN_MAX; /* past an ordinary maximum a turn is finished, past a limit never */
     if (own)
         keep_input(s);
-    while (got < room && want == SP_IO_DONE) {
+    for (int i = 0; i < READS_MAX && got < room && want == SP_IO_DONE; i++) {
         size_t n = 0;
 
         want = read_some(s, to + got, room - got, &n);

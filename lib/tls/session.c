@@ -39,7 +39,10 @@ static enum sp_io_want tls_read(void *ctx, uint8_t *buf, size_t len, size_t *n)
     if (SP_FAULT("tls.read"))
         return SP_IO_FAILED;
     result = SSL_read_ex(s->ssl, buf, len, n);
-    return result == 1 ? SP_IO_DONE : want_of(s, result);
+    if (result != 1)
+        return want_of(s, result);
+    s->without_data = 0;
+    return SP_IO_DONE;
 }
 
 static enum sp_io_want tls_write(void *ctx, const uint8_t *buf, size_t len, bool more, size_t *n)

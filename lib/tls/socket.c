@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <threads.h>
 
+#define WITHOUT_DATA_MAX ((size_t)32 * 1024) /* a record is half of it */
+
 static BIO_METHOD *method;
 
 static bool has_to_wait(ssize_t n)
@@ -28,14 +30,23 @@ static int socket_write(BIO *bio, const char *data, int len)
     return (int)n;
 }
 
+/* Behind the handshake a peer may send records that hold no data, as new keys (RFC 8446 4.6.3), and OpenSSL reads on until some
+ * comes: a stream of them would keep the loop for itself, and is nothing that anybody needs. */
 static int socket_read(BIO *bio, char *out, int len)
 {
     struct session *s = BIO_get_data(bio);
-    ssize_t n = recv(sp_stream_fd(s->stream), out, (size_t)len, 0);
+    ssize_t n;
 
     BIO_clear_retry_flags(bio);
+    if (s->without_data > WITHOUT_DATA_MAX) {
+        errno = EPROTO;
+        return -1;
+    }
+    n = recv(sp_stream_fd(s->stream), out, (size_t)len, 0);
     if (has_to_wait(n))
         BIO_set_retry_read(bio);
+    if (s->handshaken && n > 0)
+        s->without_data += (size_t)n;
     s->ended = s->ended || n == 0;
     return (int)n;
 }

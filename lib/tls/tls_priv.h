@@ -100,10 +100,11 @@ struct session {
     struct sp_timer *timer;
     bool timed_out;
     bool handshaken;
-    bool more_follows; /* what is written now is not the last of this turn */
-    bool ended;        /* the peer has closed its side */
-    bool unusable;     /* TLSA were given, none was usable */
-    bool dane;         /* usable TLSA are set */
+    bool more_follows;   /* what is written now is not the last of this turn */
+    bool ended;          /* the peer has closed its side */
+    size_t without_data; /* bytes read since the handshake, or since there was data in them */
+    bool unusable;       /* TLSA were given, none was usable */
+    bool dane;           /* usable TLSA are set */
     char **names;
     size_t name_count;
     struct sp_bytes key;              /* of the resumption cache; empty: not resumed */

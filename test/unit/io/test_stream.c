@@ -399,6 +399,48 @@ START_TEST(what_has_gone_out_is_not_held)
 }
 END_TEST
 
+/* A transport whose records hold a byte each. ctx: how many are left */
+static enum sp_io_want read_a_byte(void *ctx, uint8_t *buf, size_t len, size_t *n)
+{
+    size_t *left = ctx;
+
+    ck_assert_uint_gt(len, 0);
+    if (*left == 0)
+        return SP_IO_WANT_READ;
+    --*left;
+    *n = 1;
+    buf[0] = 'x';
+    return SP_IO_DONE;
+}
+
+static bool has_bytes(void *ctx)
+{
+    return *(size_t *)ctx > 0;
+}
+
+START_TEST(a_turn_takes_few_records_however_small)
+{
+    static const struct sp_stream_transport small = {.read = read_a_byte, .pending = has_bytes};
+    struct sp_loop *loop = sp_loop_new();
+    struct side a = {0}, b = {0};
+    size_t left = 1000;
+
+    pair(loop, &a, &b);
+    sp_stream_set_transport(b.s, &small, &left, NULL, NULL);
+    sp_stream_write(a.s, SP_LIT("x"));
+    for (int i = 0; i < 1000 && left > 0; i++) {
+        size_t before = left;
+
+        turn(loop, 1);
+        ck_assert_uint_le(before - left, 32); /* what is ready, and what is due */
+    }
+    ck_assert_uint_eq(b.got, 1000);
+    sp_stream_free(a.s);
+    sp_stream_free(b.s);
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(telling_again_takes_nothing_from_telling_anyway)
 {
     struct sp_loop *loop = sp_loop_new();
@@ -581,6 +623,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_was_consumed_is_not_held);
     tcase_add_test(c, a_line_that_comes_in_pieces_holds_as_much_as_it_has);
     tcase_add_test(c, what_has_gone_out_is_not_held);
+    tcase_add_test(c, a_turn_takes_few_records_however_small);
     tcase_add_test(c, telling_again_takes_nothing_from_telling_anyway);
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);

@@ -486,6 +486,64 @@ START_TEST(much_goes_through_and_the_end_is_seen)
 }
 END_TEST
 
+/* A client of OpenSSL alone, so that it can do what ours never does. returns: it, with the handshake done */
+static SSL *strange_client(SSL_CTX *ctx, struct sp_tls_context *sctx)
+{
+    SSL *ssl = SSL_new(ctx);
+    int fds[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    server = (struct end){0};
+    server.stream = sp_stream_new(loop, fds[1], &events, &server);
+    sp_tls_start(server.stream, sctx, NULL, done, &server);
+    ck_assert_int_eq(SSL_set_fd(ssl, fds[0]), 1);
+    SSL_set_connect_state(ssl);
+    for (int i = 0; i < 500 && (server.dones == 0 || SSL_is_init_finished(ssl) == 0); i++) {
+        (void)SSL_do_handshake(ssl);
+        turn(1);
+    }
+    ck_assert_int_eq(server.rc, SP_OK);
+    return ssl;
+}
+
+static void renew_keys(SSL *ssl)
+{
+    ck_assert_int_eq(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    for (int i = 0; i < 500 && server.closed == 0 && SSL_do_handshake(ssl) != 1; i++)
+        turn(1);
+}
+
+START_TEST(records_without_data_come_to_an_end)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    struct sp_tls_context *sctx;
+    SSL *ssl;
+
+    begin();
+    sctx = server_context(&good);
+    ssl = strange_client(ctx, sctx);
+    for (int i = 0; i < 3000; i++) { /* with data between, as many as one likes */
+        renew_keys(ssl);
+        for (int k = 0; i % 100 == 99 && k < 500 && SSL_write(ssl, "x", 1) != 1; k++)
+            turn(1);
+    }
+    for (int i = 0; i < 500 && server.got_len < 30; i++)
+        turn(1);
+    ck_assert_uint_eq(server.got_len, 30);
+    ck_assert_int_eq(server.closed, 0);
+    for (int i = 0; i < 20000 && server.closed == 0; i++)
+        renew_keys(ssl);
+    ck_assert_int_eq(server.closed, 1);
+    close(SSL_get_fd(ssl));
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    sp_stream_free(server.stream);
+    turn(2);
+    sp_tls_context_unref(sctx);
+    end();
+}
+END_TEST
+
 START_TEST(a_handshake_that_can_not_be_fails_once)
 {
     static const struct {
@@ -600,6 +658,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_session_on_which_a_host_hangs_up_is_not_offered_again);
     tcase_add_test(c, processes_with_one_ticket_key_resume_each_others_sessions);
     tcase_add_test(c, much_goes_through_and_the_end_is_seen);
+    tcase_add_test(c, records_without_data_come_to_an_end);
     tcase_add_test(c, a_handshake_that_can_not_be_fails_once);
     tcase_add_test(c, a_stream_freed_in_the_handshake_hears_nothing);
     tcase_add_test(c, bad_configurations_are_refused);
