@@ -43,7 +43,7 @@ bool sp_intake_private_next(const struct transaction *tx, size_t *at, struct sp_
 
 unsigned sp_intake_private_kind(const struct sp_field *f)
 {
-    if (sp_field_is(f, SP_LIT("Bcc")))
+    if (sp_field_is(f, SP_LIT("Bcc")) || sp_field_is(f, SP_LIT("Resent-Bcc")))
         return REMOVED_BCC;
     return sp_trace_is_private(f, sp_bytes(NULL, 0)) ? REMOVED_EXCHANGE : REMOVED_SECRET;
 }

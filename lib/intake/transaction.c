@@ -237,6 +237,12 @@ static bool is_loop(const struct transaction *tx)
     return sp_trace_is_loop(&tx->header, sp_bytes_cstr(mark));
 }
 
+/* A line that is no field ends the header for us. Somebody behind us may pass over it and see more: another From, a Bcc. */
+static bool is_broken(const struct transaction *tx)
+{
+    return !tx->header.has_blank && tx->header.bytes.len < tx->head.len;
+}
+
 static void split_header(struct transaction *tx, bool whole)
 {
     enum sp_rc rc = sp_header_parse(sp_buf_bytes(&tx->head), whole, &tx->header);
@@ -247,6 +253,8 @@ static void split_header(struct transaction *tx, bool whole)
         rc = sp_intake_attest(tx);
     if (rc == SP_OK && is_loop(tx)) /* its mark names the tenant */
         rc = SP_E_INTAKE_LOOP;
+    if (rc == SP_OK && is_broken(tx))
+        rc = SP_E_INTAKE_HEADER;
     if (rc != SP_OK) {
         refuse(tx, rc);
         return;

@@ -82,5 +82,6 @@ bool sp_trace_is_private(const struct sp_field *f, struct sp_bytes secret)
         if (sp_bytes_starts_nocase(f->name, prefixes[i]))
             return true;
     }
-    return sp_field_is(f, SP_LIT("Bcc")) || (secret.len > 0 && sp_field_is(f, secret));
+    return sp_field_is(f, SP_LIT("Bcc")) || sp_field_is(f, SP_LIT("Resent-Bcc")) ||
+           (secret.len > 0 && sp_field_is(f, secret));
 }

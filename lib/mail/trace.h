@@ -1,6 +1,6 @@
 /*
  * The fields that we put before a message that passes: Received (RFC 5321 4.4) with what TLS proved, and a loop mark;
- * and what we take out: Bcc, X-MS-Exchange-Organization-* and the tenant's secret header. thread: any
+ * and what we take out: Bcc, Resent-Bcc, X-MS-Exchange-Organization-* and the tenant's secret header. thread: any
  */
 #ifndef SP_MAIL_TRACE_H
 #define SP_MAIL_TRACE_H
@@ -32,7 +32,7 @@ SP_MUST_CHECK enum sp_rc sp_trace_build(const struct sp_trace *t, struct sp_buf 
 bool sp_trace_is_loop(const struct sp_header *h, struct sp_bytes mark);
 
 /*
- * Says whether a field must not leave: Bcc, X-MS-Exchange-Organization-*, X-MS-Exchange-CrossPremises-*, the secret.
+ * Says whether a field must not leave: Bcc, Resent-Bcc, X-MS-Exchange-Organization-*, X-MS-Exchange-CrossPremises-*, the secret.
  *
  * secret:  the tenant's secret header name, or empty
  */

@@ -10,11 +10,6 @@
 #define SUBJECT_MAX (64U * 1024U)
 #define PIECE       (64U * 1024U)
 
-static const struct sp_bytes blind_fields[] = {
-    SP_LIT_INIT("Bcc"),
-    SP_LIT_INIT("Resent-Bcc"),
-};
-
 bool sp_seal_is_among(const struct sp_field *f, const struct sp_bytes *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -26,7 +21,6 @@ bool sp_seal_is_among(const struct sp_field *f, const struct sp_bytes *names, si
 bool sp_seal_is_stripped(const struct sp_field *f, const struct sp_seal_options *options)
 {
     return sp_trace_is_private(f, (struct sp_bytes){NULL, 0}) ||
-           sp_seal_is_among(f, blind_fields, SP_ARRAY_LEN(blind_fields)) ||
            sp_seal_is_among(f, options->strip, options->strip_count);
 }
 

@@ -384,6 +384,7 @@ START_TEST(a_message_lies_in_the_queue_behind_its_250)
     say_hear(
         &r,
         "From: dr@hospital.example\r\nBcc: hidden@x.example\r\n folded\r\nTo: a@partner.example\r\n"
+        "resent-bcc: hidden@y.example\r\n"
         "X-MS-Exchange-Organization-AuthAs: Internal\r\n\r\nhello\r\n..dot\r\n.\r\n",
         "250 2.0.0 queued as ");
     f = look(&r);
@@ -595,6 +596,37 @@ START_TEST(a_header_without_end_is_refused)
     say_hear(&r, "\r\n.\r\n", "552 5.3.4");
     say_hear(&r, "NOOP\r\n", "250");
     ck_assert_uint_eq(look(&r).count, 0);
+    rig_stop(&r);
+}
+END_TEST
+
+/* What reads it behind us may go on with the header there, and see fields that we did not. */
+START_TEST(a_line_in_the_header_that_is_no_field_is_refused)
+{
+    static const char *const broken[] = {
+        ": x\r\nFrom: ceo@elsewhere.example\r\n\r\nhello\r\n",
+        "no field at all\r\nBcc: hidden@x.example\r\n\r\nhello\r\n",
+        "Caf\xc3\xa9: x\r\n\r\nhello\r\n",
+        ">From dr@hospital.example Mon Nov 23 03:00:00 2026\r\n\r\nhello\r\n",
+        "hello without an empty line\r\n",
+    };
+    struct rig r;
+
+    rig_start(&r);
+    begin(&r);
+    for (size_t i = 0; i < SP_ARRAY_LEN(broken); i++) {
+        say_hear(&r, "RCPT TO:<a@partner.example>\r\n", "250");
+        say_hear(&r, "DATA\r\n", "354");
+        say(&r, "From: dr@hospital.example\r\n");
+        say(&r, broken[i]);
+        say_hear(&r, ".\r\n", "554 5.6.0 ");
+        ck_assert_uint_eq(look(&r).count, 0);
+        say_hear(&r, "MAIL FROM:<dr@hospital.example>\r\n", "250");
+    }
+    say_hear(&r, "RCPT TO:<a@partner.example>\r\n", "250");
+    say_hear(&r, "DATA\r\n", "354");
+    say_hear(&r, "From: dr@hospital.example\r\nSubject : a header alone\r\n\t \r\n.\r\n", "250");
+    ck_assert_uint_eq(look(&r).count, 1);
     rig_stop(&r);
 }
 END_TEST
@@ -1123,6 +1155,7 @@ static void add(TCase *c)
     tcase_add_test(c, our_own_mark_is_a_loop);
     tcase_add_test(c, a_crowd_of_fields_is_walked_once);
     tcase_add_test(c, a_header_without_end_is_refused);
+    tcase_add_test(c, a_line_in_the_header_that_is_no_field_is_refused);
     tcase_add_test(c, evidence_that_does_not_fit_refuses_the_message);
     tcase_add_test(c, a_large_message_goes_through);
     tcase_add_test(c, draining_says_421_and_ends);
