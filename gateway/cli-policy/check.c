@@ -14,6 +14,7 @@
 #include "config/sites.h"
 #include "config/tenant.h"
 #include "detect/own.h"
+#include "mail/address.h"
 
 #define TENANTS_MAX 256
 
@@ -258,6 +259,31 @@ static void check_whose(struct cli *cli, const struct found *found, const struct
     }
 }
 
+/* What the gateway itself writes goes at the settings' floor: nobody has given it keys, so that `sealed` leaves the portal. */
+static void check_own_mail(struct cli *cli, const struct sp_config *c, const struct sp_policy *p)
+{
+    struct sp_policy_whose w = {.file = c->policy};
+    bool is_sealed = p != NULL && sp_policy_floor(p) == SP_FLOOR_SEALED;
+    size_t at = 0;
+
+    if (p == NULL || c->portal.listen[0] != 0)
+        return;
+    while (!is_sealed && sp_policy_whose_next(p, &at, &w)) {
+        struct sp_buf sender;
+
+        sp_buf_init(&sender, SP_DOMAIN_MAX + 8);
+        if (w.domain.len > 0)
+            sp_buf_printf(&sender, "any@%.*s", SP_FMT(w.domain));
+        is_sealed =
+            sp_policy_floor(sp_policy_for(p, w.tenant, sp_buf_bytes(&sender))) == SP_FLOOR_SEALED;
+        sp_buf_clear(&sender);
+    }
+    if (is_sealed)
+        sp_problem_file_warn(cli->problems, w.file,
+                             "settings.floor is sealed and there is no portal.listen: reports to "
+                             "senders and the notices of holds.notify reach nobody");
+}
+
 static void check_files(struct cli *cli, const struct sp_config *c, const char *dir)
 {
     check_file(cli, dir, "master_key", c->master_key);
@@ -497,6 +523,7 @@ static void check_all(struct cli *cli, const char *path)
         check_holds(cli, config, policy);
         check_told(cli, config, policy);
         check_whose(cli, found, policy);
+        check_own_mail(cli, config, policy);
         check_edits(cli, config, found, policy);
     }
     if (cli->json)

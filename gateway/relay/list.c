@@ -1,7 +1,8 @@
 /*
  * queue.list: a page of the relay's messages in the order of their ids, from all its shards. Each shard writes its own
- * page; then they are merged. Where a shard has more than it could tell, the merged page ends at that shard's last id,
- * so that what others told beyond it is asked for again with the next page and nothing is skipped.
+ * page; then they are merged. Where a shard has more than it could tell, the merged page ends at the last id that it told or, if
+ * it looked through many that were not for who asks, looked at, so that what others told beyond it is asked for again with the next
+ * page and nothing is skipped. A page may be empty and yet not the last.
  *
  *     {"command": "queue.list", "state": "held", "sender": T, "recipient": T, "tenant": T, "rule": R, "after": ID,
  *      "limit": N}                                         -> {"messages": [...], "next": ID or null}
@@ -12,6 +13,7 @@
 
 #define PAGE_BYTES    ((size_t)2 << 20) /* a page ends when it is so long */
 #define PAGE_MESSAGES 1000
+#define LOOKS_MAX     4 /* over the index of a shard for a page: the loop has other work */
 
 struct item {
     struct sp_id id;
@@ -105,23 +107,24 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
     return after.len == 0 || sp_id_parse(after, &query->after);
 }
 
-/* One shard's page. returns: whether there is more behind its last item */
-static bool list_shard(struct sp_queue *q, struct sp_queue_query query, struct page *page)
+/* One shard's page. end: out: where it ends, if there is more. returns: whether there is */
+static bool list_shard(struct sp_queue *q, struct sp_queue_query query, struct page *page,
+                       struct sp_id *end)
 {
     bool more = true;
 
     page->from = page->count;
     page->from_bytes = page->json.len;
     page->is_full = false;
-    while (more && !page->is_full) {
-        struct sp_id last = query.after;
-
-        more = sp_queue_list(q, &query, &last);
-        query.after = last;
+    for (int looks = 0; more && !page->is_full && looks < LOOKS_MAX; looks++) {
+        more = sp_queue_list(q, &query, end);
+        query.after = *end;
         if (page->count - page->from >= page->limit)
-            return more || page->is_full;
+            break;
     }
-    return page->is_full;
+    if (page->is_full || page->count - page->from >= page->limit)
+        *end = page->items[page->count - 1].id; /* what was looked at behind it was not told */
+    return more || page->is_full;
 }
 
 static int compare(const void *a, const void *b)
@@ -136,10 +139,12 @@ static bool gather(struct relay *r, const struct sp_queue_query *query, struct p
     bool more = false;
 
     for (const struct relay *x = r; x != NULL; x = x->left) {
-        if (!list_shard(x->queue, *query, page) || page->count == page->from)
+        struct sp_id last;
+
+        if (!list_shard(x->queue, *query, page, &last))
             continue;
-        if (!more || memcmp(page->items[page->count - 1].id.b, end->b, SP_ID_LEN) < 0)
-            *end = page->items[page->count - 1].id;
+        if (!more || memcmp(last.b, end->b, SP_ID_LEN) < 0)
+            *end = last;
         more = true;
     }
     if (page->count > 1)
@@ -151,7 +156,7 @@ static void reply_page(const struct relay_question *q, const struct page *page, 
                        const struct sp_id *end)
 {
     struct sp_bytes text = sp_buf_bytes(&page->json);
-    const struct sp_id *last = NULL;
+    const struct sp_id *last = more ? end : NULL;
     struct sp_buf json;
     struct sp_jw w;
 
@@ -165,14 +170,13 @@ static void reply_page(const struct relay_question *q, const struct page *page, 
         if (more && memcmp(item->id.b, end->b, SP_ID_LEN) > 0)
             break;
         if (i >= page->limit || json.len > PAGE_BYTES) {
-            more = true;
+            last = &page->items[i - 1].id; /* something fits always */
             break;
         }
         sp_jw_raw(&w, NULL, sp_bytes_slice(text, item->at, item->len));
-        last = &item->id;
     }
     sp_jw_end(&w);
-    if (more && last != NULL)
+    if (last != NULL)
         sp_jw_id(&w, "next", last->b);
     else
         sp_jw_null(&w, "next");

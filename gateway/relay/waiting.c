@@ -34,6 +34,10 @@ struct relay_waiting {
     size_t count;
     struct relay *at; /* the shard that is being walked; NULL: none is */
     struct sp_id after;
+    struct sp_id
+        *ids; /* of the walk: that are on hold there, and are still to be read; NULL: none */
+    size_t id_count;
+    size_t id_at;
 };
 
 struct told { /* a notice that is with the queue */
@@ -168,16 +172,54 @@ static bool all_are_full(const struct relay_waiting *w)
     return true;
 }
 
+static void forget_ids(struct relay_waiting *w)
+{
+    sp_free(w->ids);
+    w->ids = NULL;
+    w->id_count = w->id_at = 0;
+}
+
+/* What is on hold in the shard, behind what was read. Each look goes over the whole index: so it fetches thousands. */
+static void fetch_ids(struct relay_waiting *w)
+{
+    w->ids = sp_calloc(SP_QUEUE_IDS_MAX, sizeof(*w->ids));
+    w->id_count = sp_queue_ids(w->at->queue, SP_RCPT_HELD, &w->after, w->ids, SP_QUEUE_IDS_MAX);
+}
+
+/* returns: whether there may be more in this shard */
+static bool read_page(struct relay_waiting *w)
+{
+    bool more;
+
+    if (w->ids == NULL)
+        fetch_ids(w);
+    for (size_t n = 0; n < PAGE && w->id_at < w->id_count; n++) {
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        w->after = w->ids[w->id_at++];
+        if (sp_queue_load(w->at->queue, &w->after, &m) == SP_OK)
+            on_found(w, m);
+    }
+    if (w->id_at < w->id_count)
+        return true;
+    more = w->id_count == SP_QUEUE_IDS_MAX;
+    forget_ids(w);
+    return more;
+}
+
+static void begin_shard(struct relay_waiting *w, struct relay *r)
+{
+    forget_ids(w);
+    w->at = r;
+    w->after = (struct sp_id){0};
+}
+
 /* One page, of one of the shards that this relay has. */
 static void walk(struct relay_waiting *w)
 {
-    struct sp_queue_query query = {
-        .state = SP_RCPT_HELD, .after = w->after, .limit = PAGE, .visit = on_found, .arg = w};
-
-    if (w->at->queue != NULL && sp_queue_list(w->at->queue, &query, &w->after) && !all_are_full(w))
+    if (w->at->queue != NULL && read_page(w) && !all_are_full(w))
         return;
-    w->at = all_are_full(w) ? NULL : w->at->left;
-    w->after = (struct sp_id){0};
+    begin_shard(w, all_are_full(w) ? NULL : w->at->left);
 }
 
 static bool still_waits(struct summary *s, const struct place *p, const struct sp_id *id)
@@ -365,8 +407,7 @@ void relay_waiting_news(struct relay *r, const struct sp_id *id, struct sp_bytes
 
 void relay_waiting_look(struct relay_waiting *w)
 {
-    w->at = w->count > 0 ? w->relay : NULL;
-    w->after = (struct sp_id){0};
+    begin_shard(w, w->count > 0 ? w->relay : NULL);
     set_timer(w);
 }
 
@@ -424,5 +465,6 @@ void relay_waiting_free(struct relay_waiting *w)
         return;
     sp_timer_free(w->timer);
     drop(w->places, w->count);
+    sp_free(w->ids);
     sp_free(w);
 }

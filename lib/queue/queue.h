@@ -227,6 +227,18 @@ struct sp_queue_query {
  */
 bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last);
 
+#define SP_QUEUE_IDS_MAX 10000
+/*
+ * The ids of messages that have a recipient in a state, in order, those behind `after`: for who goes through a long queue and reads a
+ * few records a turn (sp_queue_load), since each look goes over the whole index.
+ *
+ * state:   enum sp_rcpt_state; -1: any
+ * out:     room for max, at most SP_QUEUE_IDS_MAX
+ * returns: how many; max: there may be more. cost: O(messages in the queue)
+ */
+size_t sp_queue_ids(struct sp_queue *q, int state, const struct sp_id *after, struct sp_id *out,
+                    size_t max);
+
 #define SP_QUEUE_RUNGS 16 /* more than there are; the last is for none */
 
 struct sp_queue_stats {

@@ -204,7 +204,8 @@ static int compare(const struct sp_id *a, const struct sp_id *b)
 
 /* The least ids behind `after`, as a heap with the greatest on top. */
 struct page {
-    const struct sp_queue_entry *at[EXAMINED_MAX];
+    const struct sp_queue_entry **at;
+    size_t room;
     size_t count;
     bool more;
 };
@@ -230,10 +231,10 @@ static void sift_down(struct page *p, size_t i)
 
 static void offer(struct page *p, const struct sp_queue_entry *e)
 {
-    if (p->count < EXAMINED_MAX) {
+    if (p->count < p->room) {
         p->at[p->count++] = e;
-        if (p->count == EXAMINED_MAX)
-            for (size_t i = EXAMINED_MAX / 2; i > 0; i--)
+        if (p->count == p->room)
+            for (size_t i = p->room / 2; i > 0; i--)
                 sift_down(p, i - 1);
         return;
     }
@@ -317,32 +318,52 @@ static bool may_match(const struct sp_queue_query *query, const struct sp_queue_
     return has_state(e, query->state) && sp_queue_sieve_passes(&e->sieve, wanted);
 }
 
-bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last)
+/* All that may match, the least ids of them, in order. out: at and room are set */
+static void look(struct sp_queue *q, const struct sp_queue_query *query, struct page *out)
 {
-    struct page *page = sp_calloc(1, sizeof(*page));
     struct sp_queue_sieve wanted;
     struct sp_bytes key;
     void *entry;
     size_t at = 0;
-    size_t i;
-    size_t visited = 0;
-    bool more;
 
     sp_queue_sieve_ask(query, &wanted);
     while (sp_map_next(q->entries, &at, &key, &entry)) {
         const struct sp_queue_entry *e = entry;
 
         if (compare(&e->id, &query->after) > 0 && may_match(query, &wanted, e))
-            offer(page, e);
+            offer(out, e);
     }
-    qsort(page->at, page->count, sizeof(struct sp_queue_entry *), compare_entries);
+    qsort(out->at, out->count, sizeof(struct sp_queue_entry *), compare_entries);
+}
+
+size_t sp_queue_ids(struct sp_queue *q, int state, const struct sp_id *after, struct sp_id *out,
+                    size_t max)
+{
+    const struct sp_queue_query query = {.state = state, .after = *after};
+    struct page page = {.room = max < SP_QUEUE_IDS_MAX ? max : SP_QUEUE_IDS_MAX};
+
+    page.at = sp_calloc(page.room, sizeof(struct sp_queue_entry *));
+    look(q, &query, &page);
+    for (size_t i = 0; i < page.count; i++)
+        out[i] = page.at[i]->id;
+    sp_free(page.at);
+    return page.count;
+}
+
+bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last)
+{
+    struct page page = {.room = EXAMINED_MAX};
+    size_t visited = 0;
+    size_t i;
+
+    page.at = sp_calloc(page.room, sizeof(struct sp_queue_entry *));
+    look(q, query, &page);
     *last = query->after;
-    for (i = 0; i < page->count && visited < query->limit; i++) {
-        *last = page->at[i]->id;
-        if (visit_one(q, query, page->at[i]))
+    for (i = 0; i < page.count && visited < query->limit; i++) {
+        *last = page.at[i]->id;
+        if (visit_one(q, query, page.at[i]))
             visited++;
     }
-    more = page->more || i < page->count;
-    sp_free(page);
-    return more;
+    sp_free(page.at);
+    return page.more || i < page.count;
 }

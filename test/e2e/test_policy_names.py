@@ -43,12 +43,32 @@ def test_a_wish_is_found_however_the_address_is_written(house, registered, asked
     assert "stands in the registry already" in run("policy", "check", house / "policies/policy.json", "--json", code=1)
 
 
+def told_by_check(house, word):
+    problems = json.loads(run("check", "-c", house / "sallyport.json", "--json", code=None))["problems"]
+    return [(p["severity"], p["text"]) for p in problems if word in p["text"]]
+
+
+@pytest.mark.parametrize("where", ["policies/policy.json", "policies/layers/x.json"])
+def test_it_is_told_where_reports_and_notices_reach_nobody(house, where):
+    """Own mail goes at the settings' floor; `sealed` leaves it the portal alone."""
+    rungs = {"ladders": {"by-key": {"rungs": ["smime", "pgp"], "floor": "sealed"}}, "default": {"protect": "by-key"}}
+    (house / "policies/policy.json").write_text(json.dumps({"version": 1, **rungs}))
+    layer = {"version": 1, **({"scope": {"tenant": "clinic", "domain": "clinic.example"}} if "layers" in where else rungs)}
+    (house / where).write_text(json.dumps(layer))
+    assert told_by_check(house, "reach nobody") == []
+    (house / where).write_text(json.dumps({**layer, "settings": {"floor": "sealed"}}))
+    assert [severity for severity, _ in told_by_check(house, "reach nobody")] == ["warning"]
+    config = json.loads((house / "sallyport.json").read_text())
+    config["portal"] = {"listen": "127.0.0.1:8443", "url": "https://x.example"}
+    (house / "sallyport.json").write_text(json.dumps(config))
+    assert told_by_check(house, "reach nobody") == []
+
+
 def test_layers_of_nobody_are_told(house):
     layers = house / "policies/layers"
 
     def told():
-        problems = json.loads(run("check", "-c", house / "sallyport.json", "--json", code=None))["problems"]
-        return [(p["severity"], p["text"]) for p in problems if "layer" in p["text"]]
+        return told_by_check(house, "layer")
     (layers / "a.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "Clinic", "domain": "clinic.example"}}))
     assert told() == []
     (layers / "b.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "clinc"}, "settings": {"floor": "sealed"}}))

@@ -266,6 +266,30 @@ def test_a_hold_for_a_group_is_released_by_the_group(gateways, sinks, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_others_mail_costs_a_list_no_more_than_a_page(gateways, sinks, tmp_path):
+    """What is held for others is gone through in pages that may be empty, not in one turn of the relay's loop."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(GROUPS))
+    gateway = gateways("--next-hop", f"127.0.0.1:{sinks().port}", "--policy", str(policy), "--workers", "1",
+                       "--set", 'holds.approvers=["privacy-office:4711"]')
+    ids = []
+    for subject in ["board"] * 20 + ["privacy-office"] + ["board"] * 20 + ["privacy-office"]:
+        message, message_id = mail.make("Dear Pat\r\n", ["pat@example.net"], subject)
+        gateway.send(message, ["pat@example.net"])
+        ids += [gateway.message_of(message_id)] if subject != "board" else []
+    pages, after = [], {}
+    while True:
+        result = ask_as(gateway, 4711, command="queue.list", limit=1, **after)["result"]
+        pages.append([m["id"] for m in result["messages"]])
+        if result["next"] is None:
+            break
+        after = {"after": result["next"]}
+    assert pages[0] == [] and [i for page in pages for i in page] == ids, pages
+    listed = json.loads(gateway.run("queue", "list", "--state", "held", "--json").stdout)["messages"]
+    assert len(listed) == 42 and len({m["id"] for m in listed}) == 42
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_what_an_administrator_holds_no_group_releases(gateways, sinks, tmp_path):
     """Of a message a group sees its own recipients; of those the ones that an administrator holds are not its any more."""
     policy = tmp_path / "policy.json"

@@ -811,6 +811,25 @@ static size_t list_all(struct sp_queue_query query, size_t *pages)
     return l.count;
 }
 
+/* The ids in portions of any size: the same, each once, in order. */
+static void ck_ids(int state, size_t expected)
+{
+    for (size_t max = 1; max <= expected + 1; max++) {
+        struct sp_id ids[40], after = {0};
+        size_t n, all = 0;
+
+        do {
+            n = sp_queue_ids(rig.queue, state, &after, ids, max);
+            for (size_t i = 0; i < n; i++) {
+                ck_assert_int_gt(memcmp(ids[i].b, after.b, SP_ID_LEN), 0);
+                after = ids[i];
+            }
+            all += n;
+        } while (n == max);
+        ck_assert_uint_eq(all, expected);
+    }
+}
+
 START_TEST(a_list_gives_each_message_once_in_order)
 {
     struct sp_queue_query any = {.state = -1, .limit = 7};
@@ -828,6 +847,8 @@ START_TEST(a_list_gives_each_message_once_in_order)
     ck_assert_uint_eq(list_all(any, &pages), 30);
     ck_assert_uint_eq(pages, 5);
     ck_assert_uint_eq(list_all(query, &pages), 3);
+    ck_ids(SP_RCPT_HELD, 3);
+    ck_ids(-1, 30);
     query = (struct sp_queue_query){.state = -1, .limit = 100, .recipient = SP_LIT("CLINIC2")};
     ck_assert_uint_eq(list_all(query, &pages), 1);
     query = (struct sp_queue_query){.state = -1, .limit = 100, .rule = SP_LIT("hold-it")};
