@@ -25,7 +25,7 @@ static int64_t now_ms(void *ctx)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static const struct sp_clock cpu = {now_ms, now_ms, NULL};
+static const struct sp_clock cpu = {.wall_ms = now_ms, .mono_ms = now_ms};
 
 static const struct sp_smtp_server_config *settings(void)
 {
