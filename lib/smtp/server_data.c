@@ -12,6 +12,7 @@
 /* What one look at the input found. */
 struct look {
     size_t end;    /* bytes that are good to give on */
+    size_t clean;  /* of these the first, which are known to hold no NUL */
     enum sp_rc rc; /* a fault behind them */
     bool dot;      /* a dot begins the line behind them */
     bool wait;     /* more input is needed behind them */
@@ -30,16 +31,41 @@ static void count_line(struct sp_smtp_server *s, size_t len, bool ended)
     s->line_start = ended;
 }
 
+/*
+ * Whole lines that end where the longest so far would have ended: none of them is longer, so only the last end among them is
+ * looked for, from behind. returns: their bytes, or 0
+ */
+static size_t skip_lines(const struct sp_smtp_server *s, struct sp_bytes text)
+{
+    size_t most = s->data.line_max + 2;
+    const uint8_t *lf = s->line_len > 0 || most > text.len ? NULL : memrchr(text.ptr, '\n', most);
+
+    return lf == NULL ? 0 : (size_t)(lf - text.ptr) + 1;
+}
+
 /* Notes the lines of text that is known to be clean. */
 static void count_lines(struct sp_smtp_server *s, struct sp_bytes text)
 {
     while (text.len > 0) {
-        const uint8_t *lf = memchr(text.ptr, '\n', text.len);
-        size_t len = lf == NULL ? text.len : (size_t)(lf - text.ptr) + 1;
+        size_t len = skip_lines(s, text);
 
-        count_line(s, lf == NULL ? len : len - 2, lf != NULL);
+        if (len == 0) {
+            const uint8_t *lf = memchr(text.ptr, '\n', text.len);
+
+            len = lf == NULL ? text.len : (size_t)(lf - text.ptr) + 1;
+            count_line(s, lf == NULL ? len : len - 2, lf != NULL);
+        } else {
+            s->line_start = true;
+        }
         text = sp_bytes(text.ptr + len, text.len - len);
     }
+}
+
+static void add_clean(struct look *l, size_t len)
+{
+    if (l->clean == l->end)
+        l->clean += len;
+    l->end += len;
 }
 
 static uint8_t byte_before(const struct sp_smtp_server *s)
@@ -50,7 +76,7 @@ static uint8_t byte_before(const struct sp_smtp_server *s)
 /* Looks from line to line, up to a stuffed dot, a fault or the end of the input. */
 static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in, bool dots)
 {
-    struct look l = {0, SP_OK, false, false};
+    struct look l = {0};
 
     while (l.end < in.len) {
         const uint8_t *line = in.ptr + l.end;
@@ -60,7 +86,7 @@ static struct look look_ahead(struct sp_smtp_server *s, struct sp_bytes in, bool
 
         if (clean > 0) {
             count_lines(s, sp_bytes(line, clean));
-            l.end += clean;
+            add_clean(&l, clean);
             continue;
         }
         if (dots && s->line_start && line[0] == '.') {
@@ -151,16 +177,18 @@ static bool on_dot(struct sp_smtp_server *s, struct sp_bytes *input)
 }
 
 /* Takes good bytes off the input; a message that will never stop is broken off at a fixed byte. */
-static void take_good(struct sp_smtp_server *s, struct sp_bytes *input, size_t len)
+static void take_good(struct sp_smtp_server *s, struct sp_bytes *input, const struct look *l)
 {
     uint64_t most = s->config->size_limit * 2 + 1;
-    bool endless = s->data.size + len >= most;
-    struct sp_bytes good = sp_bytes_slice(*input, 0, endless ? (size_t)(most - s->data.size) : len);
+    bool endless = s->data.size + l->end >= most;
+    struct sp_bytes good =
+        sp_bytes_slice(*input, 0, endless ? (size_t)(most - s->data.size) : l->end);
+    struct sp_bytes seen_by_lines = sp_bytes_slice(good, l->clean, good.len);
 
     *input = sp_bytes_slice(*input, good.len, input->len);
     s->data_taken += good.len;
     sp_smtp_server_touch(s);
-    if (memchr(good.ptr, 0, good.len) != NULL) {
+    if (sp_bytes_find(seen_by_lines, 0) != SIZE_MAX) {
         break_off(s, SP_E_SMTP_NUL);
         return;
     }
@@ -194,7 +222,7 @@ bool sp_smtp_server_text(struct sp_smtp_server *s, struct sp_bytes *input, bool 
         return false;
     l = look_ahead(s, *input, dots);
     if (l.end > 0) {
-        take_good(s, input, l.end);
+        take_good(s, input, &l);
         return true;
     }
     if (l.rc != SP_OK) {

@@ -4,8 +4,10 @@
  */
 #include "base/buf.h"
 #include "smtp/clean.h"
+#include "smtp/server.h"
 #include "smtp/stuff.h"
 #include "support/check_main.h"
+#include "support/fake_clock.h"
 
 enum { TEXT_LEN = 1500, ROUNDS = 300 };
 
@@ -184,6 +186,86 @@ START_TEST(no_fault_leaves_in_any_cut)
 }
 END_TEST
 
+/* Longest line of a text without faults, its CRLF and a stuffed dot left out. */
+static size_t longest_line(const uint8_t *text, size_t len)
+{
+    size_t longest = 0, start = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] != '\n')
+            continue;
+        start += text[start] == '.';
+        longest = i - 1 - start > longest ? i - 1 - start : longest;
+        start = i + 1;
+    }
+    return longest;
+}
+
+/* Gives the server a message in pieces of n bytes. returns: what it says of it */
+static struct sp_smtp_data_facts take_message(struct sp_smtp_server *s, struct sp_bytes message,
+                                              size_t n)
+{
+    struct sp_smtp_data_facts facts = {0};
+    struct sp_buf in;
+
+    sp_buf_init(&in, 10000);
+    sp_buf_put(&in, SP_LIT("EHLO a.example\r\nMAIL FROM:<a@b.example>\r\n"
+                           "RCPT TO:<c@d.example>\r\nDATA\r\n"));
+    while (in.len > 0 || message.len > 0) {
+        struct sp_bytes left, piece = sp_bytes_slice(message, 0, n);
+        struct sp_smtp_server_event ev;
+
+        sp_buf_put(&in, piece);
+        message = sp_bytes_slice(message, piece.len, SIZE_MAX);
+        left = sp_buf_bytes(&in);
+        while (sp_smtp_server_next(s, &left, &ev)) {
+            if (ev.type == SP_SMTP_SERVER_END)
+                facts = ev.data;
+            if (ev.type == SP_SMTP_SERVER_MAIL || ev.type == SP_SMTP_SERVER_RCPT ||
+                ev.type == SP_SMTP_SERVER_DATA || ev.type == SP_SMTP_SERVER_END)
+                sp_smtp_server_answer(s, SP_OK, sp_bytes(NULL, 0));
+        }
+        sp_buf_drop(&in, in.len - left.len);
+        sp_smtp_server_sent(s, sp_smtp_server_output(s).len);
+    }
+    sp_buf_clear(&in);
+    return facts;
+}
+
+START_TEST(the_longest_line_is_the_same_in_any_cut)
+{
+    struct fake_clock clock;
+    struct sp_smtp_server_config config = {.hostname = "gw.example",
+                                           .clock = &clock.clock,
+                                           .size_limit = 1000000,
+                                           .line_limit = 2000,
+                                           .max_recipients = 100,
+                                           .max_errors = 1000,
+                                           .max_idle = 100000};
+    struct sp_smtp_server *s;
+
+    fake_clock_init(&clock, 0);
+    s = sp_smtp_server_new(&config);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint8_t text[TEXT_LEN + 3];
+        size_t len = make_text(text, TEXT_LEN, round % 2 == 0 ? 0 : 5);
+        size_t n = round % 3 == 0 ? sizeof(text) : 1 + any(900);
+        struct sp_smtp_data_facts facts;
+        size_t longest = 0;
+
+        for (size_t i = 1; i < len; i++) /* a dot that begins a line is stuffed, and never alone */
+            if (text[i - 1] == '.' && text[i] == '\r')
+                text[i - 1] = 'x';
+        longest = longest_line(text, len);
+        memcpy(text + len, ".\r\n", 3);
+        facts = take_message(s, sp_bytes(text, len + 3), n);
+        ck_assert_msg(facts.line_max == longest, "round %d in pieces of %zu: %zu, not %zu", round,
+                      n, facts.line_max, longest);
+    }
+    sp_smtp_server_free(s);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_fault_at_any_place_is_not_passed_over);
@@ -191,6 +273,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_high_byte_is_seen_at_any_place);
     tcase_add_test(c, any_text_in_any_cut_is_stuffed_the_same);
     tcase_add_test(c, no_fault_leaves_in_any_cut);
+    tcase_add_test(c, the_longest_line_is_the_same_in_any_cut);
 }
 
 SP_TEST_MAIN("clean", add)
