@@ -12,6 +12,7 @@
 struct queued { /* for a site */
     size_t ready;
     size_t waits;
+    size_t parked; /* of those */
     size_t shut;
     size_t slow;
     size_t lines;
@@ -41,6 +42,7 @@ static void add(struct queued *q, const struct sp_line_view *v)
 {
     q->ready += v->ready;
     q->waits += v->waits;
+    q->parked += v->parked;
     q->shut += v->is_shut;
     q->slow += v->is_slow;
     q->lines++;
@@ -94,6 +96,7 @@ static void put_queued(struct sp_jw *w, const struct queued *q)
 {
     sp_jw_int(w, "ready", (int64_t)q->ready);
     sp_jw_int(w, "later", (int64_t)q->waits);
+    sp_jw_int(w, "parked", (int64_t)q->parked);
     sp_jw_int(w, "lines", (int64_t)q->lines);
     sp_jw_int(w, "lines_shut", (int64_t)q->shut);
 }
@@ -260,6 +263,7 @@ void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w)
         sp_jw_cstr(w, "lane", sp_lane_name(v->lane));
         sp_jw_int(w, "ready", (int64_t)v->ready);
         sp_jw_int(w, "later", (int64_t)v->waits);
+        sp_jw_int(w, "parked", (int64_t)v->parked);
         sp_jw_bool(w, "shut", v->is_shut);
         sp_jw_bool(w, "slow", v->is_slow);
         sp_jw_end(w);

@@ -258,6 +258,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     pool.on_news = sp_delivery_news;
     pool.arg = d;
     d->pool = sp_pool_new(&pool);
+    sp_lines_open_all(pool.lines); /* what is known of hosts begins anew */
     d->take = sp_timer_new(parts->loop, on_take, d);
     d->patience = sp_timer_new(parts->loop, finish_drain, d);
     d->evidence = sp_map_new();

@@ -112,6 +112,7 @@ struct sp_attempt {
     bool plain;           /* a connection without TLS is wanted */
     bool was_bare;        /* a host of this round would do in the clear: others are asked first */
     unsigned rounds;      /* how often the hosts were asked */
+    bool has_asked;       /* a host answered, or failed to for its sake */
     struct sp_conn *conn; /* only while a callback that brought it runs */
     sp_handle wait_route;
     sp_handle wait_conn;
@@ -170,7 +171,6 @@ struct sp_attempt {
 };
 
 /* ---- attempt.c ---- */
-
 /* Starts an attempt; ns are busy in the queue. */
 void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t *ns,
                       size_t n_count);
@@ -198,8 +198,8 @@ void sp_attempt_put_first(struct sp_attempt *a);
 struct sp_pool_ask sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop);
 /* returns: the recipient's address as the record has it */
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i);
-bool sp_attempt_is_mail(
-    const struct sp_attempt *a); /* returns: whether it is a tenant's, not ours */
+/* returns: whether it is a tenant's, not ours */
+bool sp_attempt_is_mail(const struct sp_attempt *a);
 /* returns: whether an address is not tried, by word of the ledger */
 bool sp_delivery_suppresses(const struct sp_delivery *d, struct sp_bytes address);
 /* returns: whether the envelope sender is not the tenant's own: no report goes there */

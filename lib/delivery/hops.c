@@ -4,6 +4,7 @@
  * is outcome's to say.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/park_priv.h"
 #include "delivery/probe.h"
 #include "mail/idn.h"
 
@@ -166,6 +167,7 @@ static bool judge_conn(struct sp_attempt *a, struct sp_conn *c)
     const struct sp_hop *hop = &a->route->hops[a->hop];
     struct sp_hop_report r;
 
+    a->has_asked = true;
     fill_report(a, &r);
     if (!a->plain && sp_conn_take_new(c))
         note_session(a, sp_conn_proof(c), SP_E_TLS_ABSENT, sp_bytes_cstr(sp_conn_ip(c)));
@@ -202,6 +204,7 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
         if (!judge_conn(a, c))
             return;
     } else {
+        a->has_asked = a->has_asked || end->is_new;
         if (end->is_new && end_rc(end) == SP_E_TLS_HANDSHAKE)
             note_session(a, &none, SP_E_TLS_HANDSHAKE, SP_LIT(""));
         hop_is_silent(a, end_rc(end));
@@ -210,8 +213,7 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
     try_hop(a);
 }
 
-/* Nothing has been done yet that would be lost if it went back to its line. */
-static bool is_fresh(const struct sp_attempt *a)
+bool sp_attempt_is_fresh(const struct sp_attempt *a)
 {
     return !a->went_on && !a->has_copy;
 }
@@ -233,7 +235,7 @@ static void try_hop(struct sp_attempt *a)
             continue;
         }
         c = sp_pool_find(a->d->pool, &ask);
-        if (c == NULL && is_fresh(a) && sp_pool_shuts(a->d->pool, &ask)) {
+        if (c == NULL && sp_attempt_is_fresh(a) && sp_pool_shuts(a->d->pool, &ask)) {
             sp_attempt_put_first(a);
             return;
         }
@@ -254,7 +256,7 @@ static bool is_frozen(struct sp_attempt *a)
     const struct sp_route *r = a->route;
     uint16_t best = UINT16_MAX;
 
-    if (!is_fresh(a) || a->rounds > 1)
+    if (!sp_attempt_is_fresh(a) || a->rounds > 1)
         return false;
     for (size_t i = 0; i < r->hop_count; i++)
         if (r->hops[i].preference < best)

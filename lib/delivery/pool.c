@@ -88,8 +88,11 @@ static void lend(struct sp_pool_link *l, struct sp_pool_share *share, sp_handle 
     const struct sp_pool *p = l->host->pool;
 
     l->asker = share;
-    if (p->settings.lines != NULL && line != 0)
-        sp_lines_slow(p->settings.lines, line, false);
+    if (p->settings.lines == NULL || line == 0)
+        return;
+    sp_lines_slow(p->settings.lines, line, false);
+    if (sp_lines_wake(p->settings.lines, line) && p->settings.on_room != NULL)
+        p->settings.on_room(p->settings.arg);
 }
 
 static void wait_until(struct sp_pool_site *s, int64_t at_ms, int64_t now)
@@ -390,19 +393,27 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
 
 /*
  * Why somebody who comes now need not wait. A pause is our own doing and says nothing of what the host would show, so it has
- * a reason of its own. returns: false if it is worth it
+ * a reason of its own. returns: for how long still; 0 if it is worth it
  */
-static bool is_closed(const struct sp_pool_host *h, struct sp_conn_end *why)
+static int64_t closed_ms(const struct sp_pool_host *h, struct sp_conn_end *why)
 {
     const struct sp_site *state = &h->site->state;
     int64_t now = now_ms(h->pool);
 
     if (h->link_count == h->opening && sp_breaker_rests(&h->breaker, now)) {
         *why = h->why;
-        return true;
+        return h->breaker.until_ms - now;
     }
     *why = (struct sp_conn_end){.rc = SP_E_HOP_PAUSED};
-    return state->pause_until_ms > now + PATIENT_MS;
+    return state->pause_until_ms > now + PATIENT_MS ? state->pause_until_ms - now - PATIENT_MS : 0;
+}
+
+int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    const struct sp_pool_host *h = sp_pool_find_host(p, ask);
+    struct sp_conn_end why;
+
+    return h == NULL ? 0 : closed_ms(h, &why);
 }
 
 bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
@@ -411,7 +422,7 @@ bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
     struct sp_pool_share *share = sp_pool_get_share(h->site, ask->tenant);
     struct sp_conn_end why;
 
-    return !is_closed(h, &why) && sp_pool_is_crowded(h, share, ask->lane) &&
+    return closed_ms(h, &why) == 0 && sp_pool_is_crowded(h, share, ask->lane) &&
            sp_pool_shut_line(h, share, ask);
 }
 
@@ -425,7 +436,7 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
     w->fn = fn;
     w->arg = arg;
     handle = w->handle;
-    if (is_closed(h, &why))
+    if (closed_ms(h, &why) > 0)
         sp_pool_tell(w, &why);
     else if (sp_list_is_empty(&h->site->rest))
         sp_pool_serve(h->site);

@@ -45,7 +45,7 @@ struct sp_pool_settings {
     unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */
     const struct sp_sites *sites; /* NULL: no limits but these */
     struct sp_lines *lines; /* those who wait for a crowded site; NULL: nobody is ever crowded */
-    void (*on_room)(void *arg);                               /* a line was opened */
+    void (*on_room)(void *arg);                               /* a line was opened, or woken */
     void (*on_news)(void *arg, const struct sp_pool_news *n); /* lent for the call. May be NULL */
     void *arg;
 };
@@ -84,6 +84,9 @@ bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask);
 /* Waits for a connection. returns: a handle; fn is called exactly once, on a later turn, and never after cancel */
 sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn, void *arg);
 void sp_pool_cancel(struct sp_pool *p, sp_handle wait);
+
+/* returns: how long a host is left alone still, ms: who waits for it hears so at once; 0: it may be asked */
+int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 /* returns: how many recipients a transaction there may have */
 size_t sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask);

@@ -3,6 +3,7 @@
  * recipient that is given up and its DSN stand in the same record, so that a crash loses neither or both.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/park_priv.h"
 #include "delivery/report_priv.h"
 
 #define CHILD_MAX SP_QUEUE_BODY_INLINE_MAX /* it lies in the record of what came of the attempt */
@@ -283,6 +284,8 @@ void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next)
         sp_attempt_step(a);
         return;
     }
+    if (sp_attempt_park(a, next))
+        return;
     defer(a, next, a->ns, a->n_count, NULL);
     commit_told(a);
 }

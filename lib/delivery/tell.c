@@ -5,6 +5,7 @@
  * same record. It names the recipient and nothing of the message.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/park_priv.h"
 
 #include "jobs/deposit.h"
 #include "mail/compose.h"
@@ -58,18 +59,31 @@ bool sp_attempt_hears_failed(struct sp_attempt *a, const struct sp_bounce_rcpt *
     return true;
 }
 
-bool sp_attempt_hears_late(struct sp_attempt *a, const struct sp_bounce_rcpt *r, bool broken)
+static struct sp_waiting waiting(const struct sp_attempt *a, uint16_t n)
 {
-    struct sp_waiting w = {
-        .who = listener(a, r->n),
-        .told = a->p->m->rcpts[r->n].told,
-        .broken = broken,
+    return (struct sp_waiting){
+        .who = listener(a, n),
+        .told = a->p->m->rcpts[n].told,
         .asked_late = (a->options->notify & SP_NOTIFY_LATE) != 0,
         .attempts = a->number,
         .since_accept_ms = a->s.since_accept_ms,
         .delay_ms = a->d->settings.dsn_delay_ms,
     };
+}
 
+bool sp_attempt_may_hear(const struct sp_attempt *a, uint16_t n)
+{
+    struct sp_waiting w = waiting(a, n);
+
+    w.attempts++;
+    return sp_outcome_tells_delay(&w);
+}
+
+bool sp_attempt_hears_late(struct sp_attempt *a, const struct sp_bounce_rcpt *r, bool broken)
+{
+    struct sp_waiting w = waiting(a, r->n);
+
+    w.broken = broken;
     if (!sp_outcome_tells_delay(&w))
         return false;
     note(a, r, SP_DSN_DELAYED);

@@ -194,12 +194,17 @@ static void place_in_lines(struct sp_queue *q, struct sp_queue_entry *e)
 {
     int64_t now_ms = sp_clock_steady_ms(q->o.clock);
 
-    for (uint16_t i = 0; i < e->group_count; i++)
+    for (uint16_t i = 0; i < e->group_count; i++) {
         e->groups[i].at_ms = INT64_MAX;
+        e->groups[i].item.may_wake = false;
+    }
     for (size_t i = 0; i < e->count && !e->quarantined; i++) {
         struct sp_queue_group *g = &e->groups[e->rcpts[i].group];
 
-        if (waits_for_time(&e->rcpts[i]) && e->rcpts[i].r.next_at_ms < g->at_ms)
+        if (!waits_for_time(&e->rcpts[i]))
+            continue;
+        g->item.may_wake = g->item.may_wake || e->rcpts[i].parked;
+        if (e->rcpts[i].r.next_at_ms < g->at_ms)
             g->at_ms = e->rcpts[i].r.next_at_ms;
     }
     for (uint16_t i = 0; i < e->group_count; i++) {
@@ -251,6 +256,7 @@ void sp_queue_entry_set(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n
     if (!sp_rcpt_state_is_final(r->r.state))
         e->open--;
     r->r = *to;
+    r->parked = false;
     if (!sp_rcpt_state_is_final(r->r.state))
         e->open++;
     count_one(q, r, true);
@@ -355,10 +361,15 @@ bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *
     out->lane = sp_line_lane(next->line);
     out->n_count = 0;
     for (uint16_t i = 0; i < e->count && out->n_count < SP_QUEUE_DUE_MAX; i++) {
-        const struct sp_queue_rcpt *r = &e->rcpts[i];
+        struct sp_queue_rcpt *r = &e->rcpts[i];
 
-        if (e->groups + r->group != g || !waits_for_time(r) || r->r.next_at_ms > now_ms)
+        if (e->groups + r->group != g || !waits_for_time(r))
             continue;
+        if (r->parked && next->is_woken && r->r.next_at_ms > now_ms)
+            r->r.next_at_ms = now_ms;
+        if (r->r.next_at_ms > now_ms)
+            continue;
+        r->parked = false;
         out->ns[out->n_count++] = i;
         sp_queue_entry_busy(q, e, i, true);
     }

@@ -4,7 +4,8 @@
  * then a dead domain's half million had to be taken out, tried and put back before the one behind them was seen.
  *
  * Credits, not strict order, between lanes: a lane that is marked wrongly must not stop the others for good. The last
- * ring holds the lines of destinations that do not answer, one in SLOW_SHARE.
+ * ring holds the lines of destinations that do not answer, with the fewest credits. A line's parked items are a heap of its
+ * own; one heap over such lines tells which has somebody to be looked at, or may let one try.
  */
 #include "queue/lines.h"
 
@@ -13,8 +14,9 @@
 #define RINGS    (SP_LANE_COUNT + 1)
 #define SLOW     SP_LANE_COUNT
 #define KEY_MAX  600
+#define AGAIN_MS 30000 /* a line that let one try and heard nothing lets another */
 
-enum { NOWHERE, FUTURE, READY };
+enum { NOWHERE, FUTURE, READY, PARKED };
 
 static const int credits[RINGS] = {64, 16, 4, 1};
 
@@ -34,11 +36,15 @@ struct sp_line {
     struct tenant *tenant;
     struct sp_list at; /* in its share, while it could be served */
     struct sp_list items;
+    struct sp_heap parked;
+    struct sp_heap_node node; /* in wakes, while anybody is parked */
+    int64_t wake_ms;          /* one of the parked may try */
     sp_handle handle;
     size_t refs;
     size_t ready;
-    size_t waits;
+    size_t waits; /* parked or not */
     enum sp_lane lane;
+    bool is_awake; /* the parked are served as if they were due */
     bool is_shut;
     bool is_slow;
     bool is_frozen; /* tenant or destination */
@@ -52,6 +58,7 @@ struct sp_lines {
     struct sp_map *tenants;
     struct sp_slots *handles;
     struct sp_heap future;
+    struct sp_heap wakes;          /* lines with parked items */
     struct sp_map *frozen_tenants; /* name -> the lines */
     struct sp_map *frozen_destinations;
     struct {
@@ -76,12 +83,17 @@ static unsigned ring_of(const struct sp_line *line)
     return line->is_slow ? SLOW : (unsigned)line->lane;
 }
 
+static bool has_some(const struct sp_line *line)
+{
+    return line->ready > 0 || (line->is_awake && line->parked.count > 0);
+}
+
 /* Links a line in where it could be served, and only then. */
 static void link_line(struct sp_lines *l, struct sp_line *line)
 {
     struct share *s = &line->tenant->shares[ring_of(line)];
 
-    if (line->is_shut || line->is_frozen || line->ready == 0 || !sp_list_is_empty(&line->at))
+    if (line->is_shut || line->is_frozen || !has_some(line) || !sp_list_is_empty(&line->at))
         return;
     if (sp_list_is_empty(&s->lines))
         sp_list_append(&l->rings[ring_of(line)].shares, &s->at);
@@ -163,6 +175,7 @@ struct sp_line *sp_lines_ref(struct sp_lines *l, struct sp_bytes tenant,
         memcpy(line->key, key, end);
         sp_list_init(&line->at);
         sp_list_init(&line->items);
+        sp_heap_node_init(&line->node);
         line->handle = sp_slots_add(l->handles, line);
         (void)sp_map_put(l->lines, sp_bytes(key, end), line);
         line->is_frozen = sp_map_find(l->frozen_tenants, line->tenant->name) != NULL ||
@@ -178,6 +191,7 @@ void sp_lines_unref(struct sp_lines *l, struct sp_line *line)
         return;
     sp_assert(line->ready == 0 && line->waits == 0);
     unlink_line(line);
+    sp_heap_clear(&line->parked);
     (void)sp_slots_remove(l->handles, line->handle);
     (void)sp_map_remove(l->lines, sp_bytes(line->key, line->key_len));
     unref_tenant(l, line->tenant);
@@ -201,10 +215,23 @@ static void stand(struct sp_lines *l, struct sp_line_item *i, bool first)
     struct sp_line *line = i->line;
 
     i->stands = READY;
+    i->is_woken = false;
     sp_list_init(&i->at);
     sp_list_append(first ? line->items.next : &line->items, &i->at);
     line->ready++;
     link_line(l, line);
+}
+
+/* Finds its place in wakes anew. */
+static void set_wake(struct sp_lines *l, struct sp_line *line)
+{
+    const struct sp_heap_node *first = sp_heap_first(&line->parked);
+
+    if (first == NULL || line->is_awake)
+        sp_heap_remove(&l->wakes, &line->node);
+    else
+        sp_heap_put(&l->wakes, &line->node,
+                    first->key < line->wake_ms ? first->key : line->wake_ms);
 }
 
 void sp_lines_remove(struct sp_lines *l, struct sp_line_item *i)
@@ -217,27 +244,37 @@ void sp_lines_remove(struct sp_lines *l, struct sp_line_item *i)
     } else if (i->stands == READY) {
         sp_list_remove(&i->at);
         line->ready--;
-        if (line->ready == 0)
-            unlink_line(line);
+    } else if (i->stands == PARKED) {
+        sp_heap_remove(&line->parked, &i->node);
+        line->waits--;
+        set_wake(l, line);
     }
+    if (i->stands != FUTURE && !has_some(line))
+        unlink_line(line);
     i->stands = NOWHERE;
 }
 
 void sp_lines_put(struct sp_lines *l, struct sp_line_item *i, int64_t at_ms, int64_t now_ms)
 {
-    if (i->stands == READY && at_ms <= now_ms)
-        return;
-    if (i->stands == FUTURE && at_ms > now_ms && i->node.key == at_ms)
+    uint8_t later = i->may_wake ? PARKED : FUTURE;
+    struct sp_line *line = i->line;
+
+    if (i->stands == READY && (at_ms <= now_ms || (i->is_woken && i->may_wake)))
+        return; /* the turn that its line gave it included */
+    if (i->stands == later && at_ms > now_ms && i->node.key == at_ms)
         return;
     sp_lines_remove(l, i);
     if (at_ms <= now_ms) {
         stand(l, i, false);
         return;
     }
-    i->stands = FUTURE;
+    i->stands = later;
     sp_heap_node_init(&i->node);
-    sp_heap_put(&l->future, &i->node, at_ms);
-    i->line->waits++;
+    sp_heap_put(i->may_wake ? &line->parked : &l->future, &i->node, at_ms);
+    line->waits++;
+    if (i->may_wake)
+        set_wake(l, line);
+    link_line(l, line); /* which may be awake */
 }
 
 void sp_lines_put_first(struct sp_lines *l, struct sp_line_item *i)
@@ -246,9 +283,32 @@ void sp_lines_put_first(struct sp_lines *l, struct sp_line_item *i)
     stand(l, i, true);
 }
 
+/* Of a line's parked those join it whose own time has come, and one who tries for all. */
+static void wake_some(struct sp_lines *l, int64_t now_ms)
+{
+    for (int n = 0; n < MOVE_MAX; n++) {
+        struct sp_heap_node *node = sp_heap_first(&l->wakes);
+        struct sp_line *line;
+        struct sp_line_item *i;
+
+        if (node == NULL || node->key > now_ms)
+            return;
+        l->steps++;
+        line = SP_CONTAINER(node, struct sp_line, node);
+        node = sp_heap_first(&line->parked);
+        i = SP_CONTAINER(node, struct sp_line_item, node);
+        if (node->key > now_ms)
+            line->wake_ms = now_ms + AGAIN_MS;
+        sp_lines_remove(l, i);
+        stand(l, i, false);
+        i->is_woken = true;
+    }
+}
+
 /* Those whose time has come join their lines. */
 static void move_due(struct sp_lines *l, int64_t now_ms)
 {
+    wake_some(l, now_ms);
     for (int n = 0; n < MOVE_MAX; n++) {
         struct sp_heap_node *first = sp_heap_first(&l->future);
         struct sp_line_item *i;
@@ -316,6 +376,13 @@ static uint16_t cost_of(const struct sp_line_item *i)
     return i->cost > SP_LINE_COST_MAX ? SP_LINE_COST_MAX : i->cost;
 }
 
+static struct sp_line_item *first_of(const struct sp_line *line)
+{
+    if (sp_list_is_empty(&line->items))
+        return SP_CONTAINER(sp_heap_first(&line->parked), struct sp_line_item, node);
+    return SP_CONTAINER(line->items.next, struct sp_line_item, at);
+}
+
 struct sp_line_item *sp_lines_next(struct sp_lines *l, int64_t now_ms)
 {
     struct sp_line_item *i;
@@ -329,7 +396,8 @@ struct sp_line_item *sp_lines_next(struct sp_lines *l, int64_t now_ms)
         return NULL;
     s = choose_share(l, ring);
     line = SP_CONTAINER(s->lines.next, struct sp_line, at);
-    i = SP_CONTAINER(line->items.next, struct sp_line_item, at);
+    i = first_of(line);
+    i->is_woken = i->is_woken || i->stands == PARKED;
     l->rings[ring].credit--;
     s->deficit -= cost_of(i);
     sp_list_remove(&line->at); /* its next turn is after the tenant's other lines */
@@ -345,11 +413,13 @@ struct sp_line_item *sp_lines_next(struct sp_lines *l, int64_t now_ms)
 int64_t sp_lines_due_at(const struct sp_lines *l)
 {
     const struct sp_heap_node *first = sp_heap_first(&l->future);
+    const struct sp_heap_node *wake = sp_heap_first(&l->wakes);
+    int64_t at_ms = first == NULL ? INT64_MAX : first->key;
 
     for (unsigned r = 0; r < RINGS; r++)
         if (is_served(l, r))
             return 0;
-    return first == NULL ? INT64_MAX : first->key;
+    return wake == NULL || wake->key > at_ms ? at_ms : wake->key;
 }
 
 void sp_lines_serve(struct sp_lines *l, unsigned lanes)
@@ -381,6 +451,31 @@ void sp_lines_slow(struct sp_lines *l, sp_handle handle, bool is_slow)
     unlink_line(line);
     line->is_slow = is_slow;
     link_line(l, line);
+}
+
+void sp_lines_rest(struct sp_lines *l, sp_handle handle, int64_t until_ms)
+{
+    struct sp_line *line = sp_slots_find(l->handles, handle);
+
+    if (line == NULL)
+        return;
+    line->wake_ms = until_ms;
+    line->is_awake = false;
+    set_wake(l, line);
+    if (!has_some(line))
+        unlink_line(line);
+}
+
+bool sp_lines_wake(struct sp_lines *l, sp_handle handle)
+{
+    struct sp_line *line = sp_slots_find(l->handles, handle);
+
+    if (line == NULL || line->is_awake)
+        return false;
+    line->is_awake = true;
+    set_wake(l, line);
+    link_line(l, line);
+    return line->parked.count > 0;
 }
 
 static void freeze_line(struct sp_lines *l, struct sp_line *line)
@@ -432,6 +527,7 @@ void sp_lines_open_all(struct sp_lines *l)
 
         sp_lines_slow(l, line->handle, false);
         (void)sp_lines_shut(l, line->handle, false);
+        (void)sp_lines_wake(l, line->handle);
     }
 }
 
@@ -444,6 +540,8 @@ struct sp_line_view sp_line_look(const struct sp_line *line)
         .lane = line->lane,
         .ready = line->ready,
         .waits = line->waits,
+        .parked = line->parked.count,
+        .wake_ms = line->is_awake ? 0 : line->wake_ms,
         .is_shut = line->is_shut,
         .is_slow = line->is_slow,
         .is_frozen = line->is_frozen,
@@ -492,6 +590,7 @@ void sp_lines_free(struct sp_lines *l)
         return;
     sp_assert(sp_map_count(l->lines) == 0 && l->future.count == 0);
     sp_heap_clear(&l->future);
+    sp_heap_clear(&l->wakes);
     sp_map_free(l->lines);
     sp_map_free(l->tenants);
     sp_slots_free(l->handles);

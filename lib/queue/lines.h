@@ -1,7 +1,9 @@
 /*
  * Who is next. What is due stands in a line: one for each destination of a tenant in a lane. What is not due yet waits in
  * one heap by time. A line can be shut while its destination takes no more, and what stands in it is then not looked at
- * at all; so taking the next costs the same whether ten wait or a million, and a dead destination costs its own line.
+ * at all; so taking the next costs the same whether ten wait or a million, and a dead destination costs its own line. What
+ * could only hear again that its destination is left alone is parked beside its line: one of them tries from time to
+ * time, and all go when that one finds somebody.
  *
  * Lanes come first (urgent before normal before bulk, by credits, so that none starves), tenants share a lane by deficit
  * round robin, a tenant's lines take turns. Pure: no clock, no disk. thread: any (one at a time)
@@ -25,15 +27,17 @@ const char *sp_lane_name(enum sp_lane lane);
 struct sp_lines;
 struct sp_line;
 
-/* A place in a line, in the struct of what waits. Zero it, then set line and cost. */
+/* A place in a line, in the struct of what waits. Zero it, then set line, cost and may_wake. */
 struct sp_line_item {
     union {
-        struct sp_heap_node node; /* while it is not due */
+        struct sp_heap_node node; /* while it is not due, or parked */
         struct sp_list at;        /* in its line */
     };
     struct sp_line *line;
     uint16_t cost;  /* 1 and more for what is large */
+    bool may_wake;  /* while it is not due it is parked, as sp_lines_rest must have told before */
     uint8_t stands; /* lines.c's own */
+    bool is_woken;  /* for who takes it: it was parked, and may be before its time */
 };
 
 #define SP_LINE_COST_MAX 32
@@ -76,11 +80,18 @@ void sp_lines_serve(struct sp_lines *l, unsigned lanes);
 bool sp_lines_shut(struct sp_lines *l, sp_handle line, bool is_shut);
 /* Its destination does not answer: it is served after all others, with one in so many. */
 void sp_lines_slow(struct sp_lines *l, sp_handle line, bool is_slow);
+/*
+ * Its destination is left alone until until_ms: then one of the parked comes, and while nothing is heard of that one another
+ * each half minute. A stale handle is ignored, here and below.
+ */
+void sp_lines_rest(struct sp_lines *l, sp_handle line, int64_t until_ms);
+/* Its destination answers: those parked come as if they were due. returns: whether there are any that would not have come yet */
+bool sp_lines_wake(struct sp_lines *l, sp_handle line);
 /* Keeps a tenant's lines, or those to a destination, from being served, also such as are made later; or no longer. */
 void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on);
 void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on);
 
-/* Opens all lines and makes none slow: whoever shut them has gone. */
+/* Opens all lines, makes none slow and wakes all: whoever shut them has gone. */
 void sp_lines_open_all(struct sp_lines *l);
 
 struct sp_line_view {
@@ -88,7 +99,9 @@ struct sp_line_view {
     struct sp_bytes destination;
     enum sp_lane lane;
     size_t ready; /* due now */
-    size_t waits; /* due later */
+    size_t waits; /* due later, parked or not */
+    size_t parked;
+    int64_t wake_ms; /* when one of these tries; 0: all may go */
     bool is_shut;
     bool is_slow;
     bool is_frozen;

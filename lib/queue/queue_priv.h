@@ -17,6 +17,7 @@
 struct sp_queue_rcpt {
     struct sp_rcpt r;
     bool busy;
+    bool parked; /* next_at_ms is when it has to be looked at, and in memory alone */
     uint16_t group;
 };
 

@@ -65,6 +65,14 @@ static enum sp_rc decode(const struct sp_queue_entry *e, struct sp_bytes meta,
     return SP_OK;
 }
 
+/* When a parked one is tried again: what is written into a carry too, so that a restart has no other time than people saw. */
+static int64_t tried_at(const struct sp_queue_entry *e, const struct sp_queue_rcpt *r)
+{
+    struct sp_line_view line = sp_line_look(e->groups[r->group].item.line);
+
+    return line.wake_ms < r->r.next_at_ms ? line.wake_ms : r->r.next_at_ms;
+}
+
 /* Copies how the recipients stand. */
 static void add_states(const struct sp_queue_entry *e, struct sp_queue_message *m)
 {
@@ -72,6 +80,8 @@ static void add_states(const struct sp_queue_entry *e, struct sp_queue_message *
     m->busy = sp_arena_alloc(m->arena, e->count * sizeof(*m->busy));
     for (size_t i = 0; i < e->count; i++) {
         m->rcpts[i] = e->rcpts[i].r;
+        if (e->rcpts[i].parked)
+            m->rcpts[i].next_at_ms = tried_at(e, &e->rcpts[i]);
         m->busy[i] = e->rcpts[i].busy;
     }
     m->possibly_attempted = e->possibly_attempted;

@@ -291,6 +291,63 @@ def test_a_dead_domain_with_much_delays_nobody_elses(place, sinks):
         assert others < 100, f"{others} of 300 went before it"
 
 
+def probes(gateway):
+    """How often the log tells that a host can't be reached."""
+    return sum(json.loads(line).get("event") == "hop.unreachable" for line in gateway.log.splitlines() if line.startswith("{"))
+
+
+def test_who_waits_for_a_dead_host_is_parked_and_nothing_is_written(place, sinks):
+    dead = sinks()
+    dead.stop()
+    gateway, _ = place({}, "--route", f"dead.test={dead.address}:{dead.port}", retry="1")
+    submit(gateway, 200, recipients=["a@dead.test"])
+
+    def parked():
+        says = gateway.json("queue", "sites")["relays"][0]["says"]
+        return sum(row["parked"] for row in says["sites"] + says["destinations"])
+
+    until(lambda: parked() > 150)
+    before = probes(gateway)
+    until(lambda: probes(gateway) > before + 2)
+    tried = [r for r in gateway.records() if r["event"] == "delivery.attempted"]
+    assert len(tried) <= probes(gateway) < 150, "only who was tried is on record"
+    assert parked() > 50
+    waits = gateway.json("queue", "list", "--state", "pending", "--limit", "500")["messages"][-1]
+    one = gateway.json("queue", "show", waits["id"])["message"]["recipients"][0]
+    assert one["state"] == "pending" and one["why"] == "hop.unreachable" and one["attempts"] == 0 and one["next"], one
+    back = sinks(port=dead.port)
+    got = back.wait_for(200, 120)
+    assert len({m["data"] for m in got}) == 200 == len(got), "each once"
+
+
+def test_who_is_parked_has_its_times(gateways, sinks, tmp_path):
+    """The host rests for a quarter of a minute, then longer: far longer than anything here waits."""
+    dead = sinks()
+    dead.stop()
+    policy = tmp_path / "policy.json"
+    rungs = [{"rung": "tls:encrypted", "stay": {"unreachable": "4s"}}, "portal"]
+    policy.write_text(json.dumps({
+        "version": 1, "settings": {"floor": "plain", "expire": "1d", "portal": {"notify_floor": "plain"}},
+        "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"},
+                    "pickup": {"rungs": rungs, "floor": "tls:encrypted"}},
+        "rules": [{"rule": "pickup", "when": {"recipient.domain": "pickup.example"}, "then": {"protect": "pickup"}},
+                  {"rule": "soon", "when": {"recipient.domain": "soon.example"}, "then": {"protect": "relay", "expire": "4s"}}],
+        "default": {"protect": "relay"}}))
+    gateway = gateways("--plain-listener", "--next-hop", f"{dead.address}:{dead.port}", "--policy", policy, "--retry", "3600",
+                       "--workers", "1", "--set", 'delivery.dsn_delay="3s"')
+    count = 8
+    for domain in ("pickup.example", "soon.example", "late.example"):
+        submit(gateway, count, recipients=[f"a@{domain}"])
+
+    def of(event, **fields):
+        return [r for r in gateway.records() if r["event"] == event and all(r.get(k) == v for k, v in fields.items())]
+
+    until(lambda: len(of("dsn.sent", action="delayed")) >= count)
+    until(lambda: len(of("message.expired")) == count)
+    until(lambda: len(of("portal.deposited")) == count)
+    assert probes(gateway) < count, "somebody was looked at only because a probe was due"
+
+
 def test_recipients_that_are_too_many_follow_at_once(place):
     seen = [0]
 

@@ -260,6 +260,153 @@ START_TEST(the_next_costs_the_same_among_any_number)
 }
 END_TEST
 
+/* Puts it beside its line, to be looked at then. */
+static void park(struct world *w, struct sp_line_item *i, int64_t at_ms)
+{
+    i->may_wake = true;
+    sp_lines_put(w->lines, i, at_ms, NOW);
+}
+
+START_TEST(what_is_parked_sends_one_to_try_and_follows_it)
+{
+    struct world w;
+    struct sp_line_item *first, *second, *third, *other;
+    sp_handle line;
+
+    start(&w, 8);
+    first = add(&w, "t", "dead");
+    second = add(&w, "t", "dead");
+    third = add(&w, "t", "dead");
+    other = add(&w, "u", "dead"); /* another tenant's line is another's */
+    line = sp_line_handle(first->line);
+    sp_lines_rest(w.lines, line, NOW + 100);
+    park(&w, first, NOW + 5000);
+    park(&w, second, NOW + 6000);
+    park(&w, third, NOW + 7000);
+    ck_assert_uint_eq(sp_line_look(first->line).parked, 3);
+    ck_assert_uint_eq(sp_line_look(first->line).waits, 3);
+    ck_assert_ptr_eq(next(&w), other);
+    ck_assert_ptr_null(next(&w));
+    ck_assert_int_eq(sp_lines_due_at(w.lines), NOW + 100);
+    ck_assert_ptr_null(sp_lines_next(w.lines, NOW + 99));
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 100), first); /* it tries, and alone */
+    ck_assert(first->is_woken);
+    ck_assert_ptr_null(sp_lines_next(w.lines, NOW + 100));
+    sp_lines_rest(w.lines, line, NOW + 300);
+    ck_assert_int_eq(sp_lines_due_at(w.lines), NOW + 300);
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 300), second);
+    (void)sp_lines_wake(w.lines, line);
+    ck_assert_int_eq(sp_lines_due_at(w.lines), 0);
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 300), third);
+    ck_assert_ptr_null(sp_lines_next(w.lines, NOW + 300));
+    ck_assert_int_eq(sp_lines_due_at(w.lines), INT64_MAX);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_try_that_nothing_is_heard_of_is_followed_by_another)
+{
+    struct world w;
+    struct sp_line_item *first, *second;
+    int64_t again;
+
+    start(&w, 8);
+    first = add(&w, "t", "dead");
+    second = add(&w, "t", "dead");
+    sp_lines_rest(w.lines, sp_line_handle(first->line), NOW + 100);
+    park(&w, first, NOW + 500000);
+    park(&w, second, NOW + 600000);
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 100), first);
+    sp_lines_remove(w.lines, first); /* somebody deleted it */
+    again = sp_lines_due_at(w.lines);
+    ck_assert_int_gt(again, NOW + 100);
+    ck_assert_int_lt(again, NOW + 100000);
+    ck_assert_ptr_eq(sp_lines_next(w.lines, again), second);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(what_is_parked_comes_at_its_own_time_whatever_its_line_does)
+{
+    struct world w;
+    struct sp_line_item *early, *late, *next_one;
+
+    start(&w, 8);
+    late = add(&w, "t", "dead");
+    early = add(&w, "t", "dead");
+    sp_lines_rest(w.lines, sp_line_handle(late->line), NOW + 9000);
+    park(&w, late, NOW + 5000);
+    park(&w, early, NOW + 4000);
+    ck_assert_int_eq(sp_lines_due_at(w.lines), NOW + 4000);
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 4000), early);
+    ck_assert_ptr_null(sp_lines_next(w.lines, NOW + 4999));
+    next_one = add(&w, "t", "dead"); /* what comes new is looked at once */
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 4999), next_one);
+    ck_assert_ptr_eq(sp_lines_next(w.lines, NOW + 5000), late);
+    park(&w, late, NOW + 8000);
+    late->may_wake = false; /* an order by hand: it is due */
+    sp_lines_put(w.lines, late, NOW, NOW);
+    ck_assert_ptr_eq(next(&w), late);
+    ck_assert(!late->is_woken);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_frozen_line_wakes_when_it_has_thawed)
+{
+    struct world w;
+    struct sp_line_item *one;
+
+    start(&w, 8);
+    one = add(&w, "t", "dead");
+    sp_lines_rest(w.lines, sp_line_handle(one->line), NOW + 100);
+    park(&w, one, NOW + 5000);
+    sp_lines_freeze_tenant(w.lines, SP_LIT("t"), true);
+    (void)sp_lines_wake(w.lines, sp_line_handle(one->line));
+    ck_assert_ptr_null(next(&w));
+    sp_lines_freeze_tenant(w.lines, SP_LIT("t"), false);
+    ck_assert_ptr_eq(next(&w), one);
+    sp_lines_rest(w.lines, sp_line_handle(one->line), NOW + 100);
+    park(&w, one, NOW + 5000);
+    sp_lines_open_all(w.lines); /* whoever knew of the rest has gone */
+    ck_assert_ptr_eq(next(&w), one);
+    stop(&w);
+}
+END_TEST
+
+/* Steps of a thousand hand-outs beside a dead line with so many parked, which lets one try ten times meanwhile. */
+static uint64_t steps_beside_parked(size_t dead)
+{
+    struct world w;
+    uint64_t steps;
+    size_t tried = 0;
+
+    start(&w, dead + 2000);
+    for (size_t i = 0; i < dead; i++)
+        park(&w, add(&w, "t", "dead.example"), NOW + 1000000 + (int64_t)i);
+    for (size_t i = 0; i < 2000; i++)
+        (void)add(&w, i % 2 == 0 ? "t" : "u", "live.example");
+    steps = sp_lines_steps(w.lines);
+    for (int i = 0; i < 1000; i++) {
+        if (i % 100 == 0)
+            sp_lines_rest(w.lines, sp_line_handle(w.items[0].line), NOW + i);
+        tried += sp_lines_next(w.lines, NOW + i) < &w.items[dead];
+    }
+    steps = sp_lines_steps(w.lines) - steps;
+    ck_assert_uint_eq(tried, 10);
+    stop(&w);
+    return steps;
+}
+
+START_TEST(half_a_million_parked_cost_a_try_now_and_then)
+{
+    uint64_t few = steps_beside_parked(20);
+
+    ck_assert_uint_eq(steps_beside_parked(500000), few);
+    ck_assert_uint_le(few, 1000 * 6);
+}
+END_TEST
+
 static void add_tests(TCase *c)
 {
     tcase_add_test(c, a_line_keeps_its_order_and_time);
@@ -269,6 +416,11 @@ static void add_tests(TCase *c)
     tcase_add_test(c, a_shut_line_is_passed_and_opens_again);
     tcase_add_test(c, a_dead_domain_with_half_a_million_costs_nobody_else);
     tcase_add_test(c, the_next_costs_the_same_among_any_number);
+    tcase_add_test(c, what_is_parked_sends_one_to_try_and_follows_it);
+    tcase_add_test(c, a_try_that_nothing_is_heard_of_is_followed_by_another);
+    tcase_add_test(c, what_is_parked_comes_at_its_own_time_whatever_its_line_does);
+    tcase_add_test(c, a_frozen_line_wakes_when_it_has_thawed);
+    tcase_add_test(c, half_a_million_parked_cost_a_try_now_and_then);
 }
 
 SP_TEST_MAIN("queue.lines", add_tests)

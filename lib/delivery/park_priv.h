@@ -1,0 +1,25 @@
+/*
+ * What park.c shares with the rest of an attempt.
+ */
+#ifndef SP_DELIVERY_PARK_PRIV_H
+#define SP_DELIVERY_PARK_PRIV_H
+
+#include "delivery/delivery_priv.h"
+
+/*
+ * WAIT: tells the line how long its hosts are left alone, if they are; and parks all recipients if that is all there is to
+ * know. returns: whether it parked them; a is freed then
+ */
+bool sp_attempt_park(struct sp_attempt *a, const struct sp_next *next);
+
+/* ---- hops.c ---- */
+
+/* returns: whether nothing has been done yet that would be lost if it went back to its line */
+bool sp_attempt_is_fresh(const struct sp_attempt *a);
+
+/* ---- tell.c ---- */
+
+/* returns: whether the sender would hear that recipient n has to wait, now or after one attempt more */
+bool sp_attempt_may_hear(const struct sp_attempt *a, uint16_t n);
+
+#endif
