@@ -248,6 +248,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     if (pool.rest_ms > REST_MAX_MS)
         pool.rest_ms = REST_MAX_MS;
     pool.total_max = d->settings.connections_max;
+    pool.places = ACTIVE_MAX - ACTIVE_URGENT;
     pool.site_max = d->settings.site_max;
     pool.rest_max_ms = d->settings.retry_first_ms;
     pool.messages_max = d->settings.messages_max;

@@ -292,17 +292,21 @@ static void open_link(struct sp_pool_host *h)
     l->conn = sp_conn_new(&plan, &conn_events, l);
 }
 
-/* Makes room in the total by ending what has been idle longest. */
+/*
+ * A site may have no more than half of what it leaves, so that sites that are slow with all they have leave some for the
+ * next. Else room is made by ending what has been idle longest; who has no connection at all is the first to get it.
+ */
 static bool has_room(struct sp_pool_site *s)
 {
     struct sp_pool *p = s->pool;
+    size_t left = p->open < p->settings.total_max ? p->settings.total_max - p->open : 0;
 
-    if (p->open < p->settings.total_max)
+    if (left > 0 && s->link_count <= left / 2)
         return true;
     if (!sp_list_is_empty(&p->idle))
         retire(SP_CONTAINER(p->idle.next, struct sp_pool_link, in_idle));
     if (sp_list_is_empty(&s->starved))
-        sp_list_append(&p->starved, &s->starved);
+        sp_list_append(s->link_count == 0 ? p->starved.next : &p->starved, &s->starved);
     return false;
 }
 

@@ -40,6 +40,7 @@ struct sp_pool_settings {
     int64_t rest_ms; /* how long a host that could not be reached is left alone, the first time */
     int64_t rest_max_ms; /* at most; 0: always rest_ms */
     unsigned total_max;  /* connections in all */
+    unsigned places;     /* attempts at a time, of which no site may have all; 0: no matter */
     unsigned site_max;   /* to one site, where sites does not say */
     unsigned messages_max;
     unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */

@@ -291,6 +291,34 @@ def test_a_dead_domain_with_much_delays_nobody_elses(place, sinks):
         assert others < 100, f"{others} of 300 went before it"
 
 
+def test_sites_that_stall_keep_nobody_elses_mail(gateways, sinks, tmp_path):
+    """Thirty hosts that take a message and never say so, each with more mail than it has connections; one that answers."""
+    until_the_end = threading.Event()
+
+    def stalls(data):
+        until_the_end.wait(300)
+        return "250 ok"
+
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    slow = [sinks(address=f"127.0.1.{n + 1}", replies={"DOT": stalls}) for n in range(30)]
+    routes = [word for n, s in enumerate(slow) for word in ("--route", f"d{n}.test={s.address}:{s.port}")]
+    good = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{good.address}:{good.port}", "--policy", policy, "--workers", "1",
+                       *routes)
+    try:
+        with gateway.client(tls=False) as client:
+            for _ in range(25):
+                for n in range(len(slow)):
+                    client.sendmail("dr@tenant.test", [f"a@d{n}.test"], mail.make("hello\r\n", [f"a@d{n}.test"])[0])
+        until(lambda: sum(s["busy"] > 0 for s in sites(gateway)) == len(slow))
+        submit(gateway, 3, recipients=["b@good.test"])
+        assert len(good.wait_for(3)) == 3
+        assert sum(s["busy"] > 0 for s in sites(gateway)) >= len(slow), "the others stall no more: nothing was shown"
+    finally:
+        until_the_end.set()
+
+
 def probes(gateway):
     """How often the log tells that a host can't be reached."""
     return sum(json.loads(line).get("event") == "hop.unreachable" for line in gateway.log.splitlines() if line.startswith("{"))

@@ -21,6 +21,7 @@ static struct sp_lines *w_lines;
 static void (*w_on_room)(void *arg);
 static void *w_arg;
 static const struct sp_sites *w_sites;
+static unsigned w_total, w_places;
 
 struct sending { /* one message on its way */
     struct world *w;
@@ -30,10 +31,10 @@ struct sending { /* one message on its way */
     enum sp_smtp_rcpt_state state;
 };
 
-static const struct sp_route *make_route(uint16_t port)
+static const struct sp_route *route_by(const char *name, uint16_t port)
 {
-    struct sp_hop hop = {.name = SP_LIT("127.0.0.1"),
-                         .base = SP_LIT("127.0.0.1"),
+    struct sp_hop hop = {.name = sp_bytes_cstr(name),
+                         .base = sp_bytes_cstr(name),
                          .port = port,
                          .is_address = true,
                          .address_count = 1};
@@ -43,6 +44,11 @@ static const struct sp_route *make_route(uint16_t port)
     return sp_route_copy(&like);
 }
 
+static const struct sp_route *make_route(uint16_t port)
+{
+    return route_by("127.0.0.1", port);
+}
+
 static void start(struct world *w, unsigned site_max, int64_t idle_ms)
 {
     struct sp_tls_client_config tls = {.system_trust = false};
@@ -50,7 +56,8 @@ static void start(struct world *w, unsigned site_max, int64_t idle_ms)
                                         .connect_ms = 1000,
                                         .idle_ms = idle_ms,
                                         .rest_ms = 60000,
-                                        .total_max = 100,
+                                        .total_max = w_total == 0 ? 100 : w_total,
+                                        .places = w_places,
                                         .site_max = site_max,
                                         .messages_max = 1000};
     struct sp_id id = {{1}};
@@ -287,6 +294,71 @@ static void on_site(void *arg, const struct sp_pool_view *v)
     *(struct sp_pool_view *)arg = *v;
 }
 
+/* Sends by a route of its own, which it has from then on. */
+static void send_by(struct world *w, struct sending *s, const struct sp_route *route)
+{
+    sp_route_unref(w->route);
+    w->route = route;
+    (void)send_one(w, s);
+}
+
+START_TEST(sites_that_are_slow_leave_connections_for_another)
+{
+    struct sending slow[24], one;
+    struct world w;
+
+    w_total = 12;
+    start(&w, 20, 1000);
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    for (size_t i = 0; i < SP_ARRAY_LEN(slow); i++) {
+        send_by(&w, &slow[i], route_by(i % 2 == 0 ? "a.test" : "b.test", smtp_sink_port(w.sink)));
+        turn(&w, 10); /* the next comes when the host has answered */
+    }
+    ck_assert_uint_ge(smtp_sink_open(w.sink), 6); /* they have much */
+    ck_assert_uint_le(smtp_sink_open(w.sink), 10);
+    smtp_sink_reply(w.sink, "DOT", NULL);
+    send_by(&w, &one, route_by("c.test", smtp_sink_port(w.sink)));
+    for (int i = 0; i < 300 && one.results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(one.results, 1);
+    ck_assert_int_eq(one.state, SP_SMTP_RCPT_ACCEPTED);
+    stop(&w);
+    w_total = 0;
+}
+END_TEST
+
+START_TEST(sites_that_are_slow_leave_places_for_another)
+{
+    const struct sp_route *other;
+    struct sp_line_item item = {0};
+    struct sending slow[14];
+    struct sp_pool_ask ask;
+    struct world w;
+
+    w_lines = sp_lines_new();
+    w_places = 30;
+    start(&w, 20, 1000);
+    item.line = sp_lines_ref(w_lines, SP_LIT("t"), SP_LIT("a.test"), SP_LANE_NORMAL);
+    ask = (struct sp_pool_ask){.route = w.route, .line = sp_line_handle(item.line)};
+    for (size_t i = 0; i < 7; i++)
+        send_one(&w, &slow[i]);
+    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* 2 connections on their way, 7 wait, 21 are left */
+    for (size_t i = 7; i < 14; i++)
+        send_one(&w, &slow[i]);
+    other = route_by("c.test", smtp_sink_port(w.sink));
+    ask.route = other;
+    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ask.route = w.route;
+    ck_assert(sp_pool_shuts(w.pool, &ask));
+    stop(&w);
+    sp_route_unref(other);
+    sp_lines_unref(w_lines, item.line);
+    sp_lines_free(w_lines);
+    w_lines = NULL;
+    w_places = 0;
+}
+END_TEST
+
 START_TEST(a_host_that_throttles_gets_half_and_less_until_it_recovers)
 {
     struct sending first[8], many[60];
@@ -469,6 +541,8 @@ static void add(TCase *c)
     tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
+    tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
+    tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
     tcase_add_test(c, a_long_pause_is_told_as_our_own);
 }
