@@ -106,6 +106,8 @@ static void add_row(struct table *t, const struct sp_json *r, const struct sp_js
     put_how(r, &how);
     if (why.len == 0)
         why = sp_json_text_of(r, "reason");
+    if (why.len == 0) /* nothing was tried: the queue knows what it waits for */
+        why = sp_json_text_of(now, "why");
     sp_buf_put(&note, or_dash(why.len > 0 ? why : reply));
     if (why.len > 0 && reply.len > 0)
         sp_buf_printf(&note, " (%.*s)", SP_FMT(reply));

@@ -88,7 +88,6 @@ struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool
     crowd->count++;
     h->waiting++;
     h->site->waiting++;
-    h->pool->waiting++;
     h->pool->stranger_waiters += w->is_stranger;
     sp_list_remove(&h->in_unused);
     return w;
@@ -105,7 +104,6 @@ static void step_out(struct sp_pool_waiter *w)
     w->share->lanes[w->lane].count--;
     h->waiting--;
     h->site->waiting--;
-    h->pool->waiting--;
     if (w->is_stranger && h->pool->stranger_waiters-- == STRANGERS / 2)
         sp_pool_open_lines(h->pool, NULL, &h->pool->strangers);
     sp_pool_feed(h->site);
@@ -210,14 +208,12 @@ static size_t crowd_max(const struct sp_pool_site *s)
 }
 
 /* The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. */
-static bool takes_too_much(const struct sp_pool_site *s)
+static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
 {
-    const struct sp_pool *p = s->pool;
+    const struct sp_pool_settings *p = &s->pool->settings;
     size_t has = s->waiting + s->link_count;
-    size_t used = p->waiting + p->open;
-    size_t left = used < p->settings.places ? p->settings.places - used : 0;
 
-    return p->settings.places > 0 && has > 0 && has > left / 2;
+    return p->places != NULL && has > 0 && has > p->places(p->arg, lane) / 2;
 }
 
 bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share *share,
@@ -229,7 +225,7 @@ bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share
         return false;
     if (is_stranger(h) && (p->stranger_waiters >= STRANGERS || h->waiting >= CROWD_NEW))
         return true;
-    return share->lanes[lane].count >= crowd_max(h->site) || takes_too_much(h->site);
+    return share->lanes[lane].count >= crowd_max(h->site) || takes_too_much(h->site, lane);
 }
 
 bool sp_pool_shut_line(struct sp_pool_host *h, struct sp_pool_share *share,

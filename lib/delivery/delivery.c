@@ -214,6 +214,17 @@ static void on_room(void *arg)
     sp_delivery_poke(arg);
 }
 
+/* As choose_lanes counts; the attempt that asks has its place already. */
+static size_t places_left(void *arg, enum sp_lane lane)
+{
+    const struct sp_delivery *d = arg;
+    size_t most = lane == SP_LANE_URGENT ? ACTIVE_MAX : ACTIVE_MAX - ACTIVE_URGENT;
+    size_t left = d->active < most ? most - d->active : 0;
+    size_t bulk = d->bulk < BULK_MAX ? BULK_MAX - d->bulk : 0;
+
+    return lane == SP_LANE_BULK && bulk < left ? bulk : left;
+}
+
 static int64_t or_default(int64_t value, int64_t otherwise)
 {
     return value == 0 ? otherwise : value;
@@ -248,7 +259,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     if (pool.rest_ms > REST_MAX_MS)
         pool.rest_ms = REST_MAX_MS;
     pool.total_max = d->settings.connections_max;
-    pool.places = ACTIVE_MAX - ACTIVE_URGENT;
+    pool.places = places_left;
     pool.site_max = d->settings.site_max;
     pool.rest_max_ms = d->settings.retry_first_ms;
     pool.messages_max = d->settings.messages_max;

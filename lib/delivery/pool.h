@@ -40,12 +40,13 @@ struct sp_pool_settings {
     int64_t rest_ms; /* how long a host that could not be reached is left alone, the first time */
     int64_t rest_max_ms; /* at most; 0: always rest_ms */
     unsigned total_max;  /* connections in all */
-    unsigned places;     /* attempts at a time, of which no site may have all; 0: no matter */
     unsigned site_max;   /* to one site, where sites does not say */
     unsigned messages_max;
     unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */
     const struct sp_sites *sites; /* NULL: no limits but these */
     struct sp_lines *lines; /* those who wait for a crowded site; NULL: nobody is ever crowded */
+    /* returns: how many attempts more a lane may have, of which no site may take all. May be NULL: they don't matter */
+    size_t (*places)(void *arg, enum sp_lane lane);
     void (*on_room)(void *arg);                               /* a line was opened, or woken */
     void (*on_news)(void *arg, const struct sp_pool_news *n); /* lent for the call. May be NULL */
     void *arg;

@@ -121,7 +121,6 @@ struct sp_pool {
     struct sp_list
         strangers; /* lines shut since too many wait for hosts that have not answered yet */
     struct sp_pool_host *recent[SP_POOL_RECENT];
-    size_t waiting;
     size_t stranger_waiters;
     size_t shut;
     size_t open;

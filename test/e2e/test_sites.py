@@ -343,6 +343,7 @@ def test_who_waits_for_a_dead_host_is_parked_and_nothing_is_written(place, sinks
     waits = gateway.json("queue", "list", "--state", "pending", "--limit", "500")["messages"][-1]
     one = gateway.json("queue", "show", waits["id"])["message"]["recipients"][0]
     assert one["state"] == "pending" and one["why"] == "hop.unreachable" and one["attempts"] == 0 and one["next"], one
+    assert "hop.unreachable, next 20" in gateway.run("trace", waits["id"]).stdout
     back = sinks(port=dead.port)
     got = back.wait_for(200, 120)
     assert len({m["data"] for m in got}) == 200 == len(got), "each once"

@@ -21,7 +21,8 @@ static struct sp_lines *w_lines;
 static void (*w_on_room)(void *arg);
 static void *w_arg;
 static const struct sp_sites *w_sites;
-static unsigned w_total, w_places;
+static unsigned w_total;
+static size_t (*w_places)(void *arg, enum sp_lane lane);
 
 struct sending { /* one message on its way */
     struct world *w;
@@ -327,6 +328,12 @@ START_TEST(sites_that_are_slow_leave_connections_for_another)
 }
 END_TEST
 
+static size_t places(void *arg, enum sp_lane lane)
+{
+    (void)arg;
+    return lane == SP_LANE_BULK ? 14 : 20;
+}
+
 START_TEST(sites_that_are_slow_leave_places_for_another)
 {
     const struct sp_route *other;
@@ -336,13 +343,17 @@ START_TEST(sites_that_are_slow_leave_places_for_another)
     struct world w;
 
     w_lines = sp_lines_new();
-    w_places = 30;
+    w_places = places;
     start(&w, 20, 1000);
     item.line = sp_lines_ref(w_lines, SP_LIT("t"), SP_LIT("a.test"), SP_LANE_NORMAL);
     ask = (struct sp_pool_ask){.route = w.route, .line = sp_line_handle(item.line)};
     for (size_t i = 0; i < 7; i++)
         send_one(&w, &slow[i]);
-    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* 2 connections on their way, 7 wait, 21 are left */
+    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* 2 connections on their way, 7 wait */
+    ask.lane = SP_LANE_BULK;
+    ck_assert(sp_pool_shuts(w.pool, &ask));
+    ck_assert(sp_lines_shut(w_lines, ask.line, false));
+    ask.lane = SP_LANE_NORMAL;
     for (size_t i = 7; i < 14; i++)
         send_one(&w, &slow[i]);
     other = route_by("c.test", smtp_sink_port(w.sink));
@@ -355,7 +366,7 @@ START_TEST(sites_that_are_slow_leave_places_for_another)
     sp_lines_unref(w_lines, item.line);
     sp_lines_free(w_lines);
     w_lines = NULL;
-    w_places = 0;
+    w_places = NULL;
 }
 END_TEST
 
