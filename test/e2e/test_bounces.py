@@ -122,7 +122,7 @@ def test_a_report_finds_its_sender_where_the_audit_has_no_addresses(gateways, si
     place.received(message=identity)
     gateway.wait_record("list.changed", change="added")
     assert place.suppressed() == ["b@example.net"]
-    lines = pathlib.Path(gateway.info["audit"]).read_text()
+    lines = pathlib.Path(gateway.info["audit"]).read_text().rpartition("\n")[0]  # without one that is half written
     # our own Message-IDs and the test's have an @, and nothing else has
     rest = re.sub(r'"message_id":"[^"]*"', "", lines)
     plain = re.sub(r"k[0-9a-f]{8}:[0-9a-f]{32}@", "", rest)

@@ -9,6 +9,7 @@ import threading
 import time
 
 from lab import mail
+from lab.wait import until
 
 COUNT = int(os.environ.get("SALLYPORT_MANY", "5000"))
 TRIES = 20
@@ -80,10 +81,9 @@ def kill_and_again(gateway, times):
     gateway.kill("relay")
     for _ in range(times):
         killed.add(kill_while_opening(gateway, killed))
-    deadline = time.monotonic() + 90
-    while not set(gateway.pids("relay")) - killed or len(opened(gateway)) == before:
-        assert time.monotonic() < deadline, gateway.log[-3000:]
-        time.sleep(0.02)
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in killed), 90, what=lambda: gateway.log[-3000:])
+    seen = len(opened(gateway))  # by those that are dead, which say nothing more
+    until(lambda: len(opened(gateway)) > seen, 90, what=lambda: gateway.log[-3000:])
     return times + 1 - (len(opened(gateway)) - before)
 
 

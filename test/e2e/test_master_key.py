@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from lab import mail, spool
+from lab.wait import until
 
 PLAIN = "test/policies/relay-plain.json"
 MAGIC = b"sallyport root 1\n"
@@ -77,7 +78,10 @@ def test_another_master_key_under_load(plain):
     assert {p.stat().st_mode & 0o777 for p in keys.glob("master.key*")} == {0o600}
     assert {role: gateway.pids(role) for role in pids} == pids and '"supervisor.reload-invalid"' not in gateway.log
     assert gateway.run("queue", "check").returncode == 0
-    rotated = [r for r in gateway.records() if r["event"] == "key.rotated" and r["key"] == "master"]
+
+    def changes():
+        return [r for r in gateway.records() if r["event"] == "key.rotated" and r["key"] == "master"]
+    rotated = until(lambda: len(changes()) >= 2 and changes())
     assert [r["step"] for r in rotated] == ["replaced"] * 2 and rotated[0]["actor"]["id"] == f"uid:{os.getuid()}"
     gateway.again()  # what is on disk is enough
     sink.replies.clear()

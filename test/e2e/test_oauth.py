@@ -47,6 +47,7 @@ def gateway(module_gateways, issuer, tmp_path_factory):
 
 
 SOURCES = itertools.count(1)
+GRAIN = 0.01  # the clock of timers goes in steps of a few milliseconds
 
 
 def connect(gateway):
@@ -124,7 +125,7 @@ def test_failures_are_slow_and_end_the_session(gateway, issuer):
         client.docmd("AUTH", "OAUTHBEARER " + response(expired))
         assert client.docmd("*")[0] == 501  # giving up saves nothing
         second = time.monotonic() - started - first
-        assert first >= 0.5 and second >= 1
+        assert first >= 0.5 - GRAIN and second >= 1 - GRAIN
         assert log_in(client, expired)[0] == 421
         client.close()
 
