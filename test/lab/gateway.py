@@ -133,9 +133,15 @@ class Gateway:
         raise TimeoutError(f"{message_id} was not accepted; log ends:\n{self.log[-3000:]}")
 
     def run(self, *words, check=True):
-        """The command line against this instance: completed process with text output."""
-        done = subprocess.run([self.info["program"], *words, "--config", self.info["config"]], capture_output=True,
-                              text=True, timeout=120)
+        """The command line against this instance: completed process with text output. With check, an order that is refused
+        because its message is in delivery at that moment is repeated, as its words ask."""
+        deadline = time.monotonic() + 60
+        while True:
+            done = subprocess.run([self.info["program"], *words, "--config", self.info["config"]], capture_output=True,
+                                  text=True, timeout=120)
+            if not (check and "is in delivery now: repeat in a moment" in done.stderr and time.monotonic() < deadline):
+                break
+            time.sleep(0.05)
         if check and done.returncode != 0:
             raise RuntimeError(f"sallyport {' '.join(words)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done
