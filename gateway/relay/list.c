@@ -11,6 +11,8 @@
 
 #include "gateway/relay/command.h"
 
+#include "queue/list.h"
+
 #define PAGE_BYTES    ((size_t)2 << 20) /* a page ends when it is so long */
 #define PAGE_MESSAGES 1000
 #define LOOKS_MAX     4 /* over the index of a shard for a page: the loop has other work */

@@ -9,6 +9,7 @@
 #include "gateway/relay/command.h"
 
 #include "mail/compose.h"
+#include "queue/list.h"
 
 #define SOON_MS   1000  /* what comes together is told together */
 #define AGAIN_MS  60000 /* after the queue could not take a notice */

@@ -5,6 +5,7 @@
 #define SP_QUEUE_QUEUE_PRIV_H
 
 #include "base/map.h"
+#include "queue/list.h"
 #include "queue/disk_priv.h"
 #include "queue/lines.h"
 #include "queue/queue.h"

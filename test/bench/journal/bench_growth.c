@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "crypt/hash.h"
 #include "io/loop.h"
+#include "queue/list.h"
 #include "queue/queue.h"
 
 #include <malloc.h>

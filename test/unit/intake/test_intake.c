@@ -2,6 +2,7 @@
  * Intake with a real queue on a folder of its own, a policy of a few rules, and a scanner that says what the test wants:
  * what the client hears, and what then lies in the queue.
  */
+#include "queue/list.h"
 #include "intake/intake.h"
 
 #include <dirent.h>

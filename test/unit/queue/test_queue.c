@@ -2,6 +2,7 @@
  * A message's way through the queue, with a restart at every turn: accepted, due, deferred, held, released, delivered,
  * with its children, its body in the record or in a file; and the disk space that comes back.
  */
+#include "queue/list.h"
 #include "rig.h"
 
 #include "journal/reader.h"
