@@ -143,6 +143,7 @@ static void look_at_header(struct bounce *b, bool whole)
 
 static void take_chunk(struct bounce *b, struct sp_bytes chunk)
 {
+    size_t from;
     enum sp_rc rc;
 
     if (b->refuse_rc != SP_OK)
@@ -156,9 +157,11 @@ static void take_chunk(struct bounce *b, struct sp_bytes chunk)
     }
     if (b->split)
         return;
+    from = b->head.len < 3 ? 0 : b->head.len - 3; /* what was looked at is not looked at again */
     sp_buf_put(&b->head, chunk);
     if (b->head.len >= SP_HEADER_MAX ||
-        sp_bytes_find_all(sp_buf_bytes(&b->head), SP_LIT("\r\n\r\n")) != SIZE_MAX)
+        sp_bytes_find_all(sp_bytes_slice(sp_buf_bytes(&b->head), from, b->head.len),
+                          SP_LIT("\r\n\r\n")) != SIZE_MAX)
         look_at_header(b, false);
 }
 
