@@ -254,14 +254,15 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
     return code;
 }
 
-static const char *today(struct cli *cli)
+/* To the second: the later of two words counts, the recipient's own in the portal and this one. */
+static const char *now_text(struct cli *cli)
 {
     char text[SP_TIME_TEXT_MAX];
     struct timespec t;
 
     clock_gettime(CLOCK_REALTIME, &t);
     sp_time_format_rfc3339((int64_t)t.tv_sec * 1000, text);
-    return sp_arena_cstr(cli->arena, sp_bytes(text, 10));
+    return sp_arena_cstr(cli->arena, sp_bytes_cstr(text));
 }
 
 static void put(struct sp_json_doc *doc, const char *key, const char *value)
@@ -282,7 +283,7 @@ int cli_preference_set(struct cli *cli)
                          "[--given DATE] [--until DATE] [--warning TEXT] [-c sallyport.json] "
                          "[--offline]");
     if (w.given == NULL)
-        w.given = today(cli);
+        w.given = now_text(cli);
     w.reason = w.by;
     if (open_registry(cli, w.config, &r)) {
         SP_AUTO(sp_json_doc) doc = sp_json_doc_new();

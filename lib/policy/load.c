@@ -296,8 +296,8 @@ static void load_all(struct sp_loader *l, const char *path)
     }
     if (!load_layers(l, sp_arena_cstr(l->policy->arena, sp_bytes_cstr(path)), text))
         return;
-    sp_policy_load_preferences(l);
     sp_policy_load_compile(l);
+    sp_policy_load_preferences(l); /* their days are those of the settings' time zone */
     sp_policy_load_scoped(l);
     if (sp_problems_errors(l->problems) > 0)
         return;

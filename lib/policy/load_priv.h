@@ -53,6 +53,7 @@ bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, 
 bool sp_policy_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
 bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
                            enum sp_json_type type);
+/* A time, or a day as it begins in the settings' time zone. */
 bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
 /* One of names (NULL-terminated). returns: its index, or -1 */
 int sp_policy_loader_word(const struct sp_loader *l, const struct sp_json *v,

@@ -112,8 +112,10 @@ bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, i
 
     if (v->type == SP_JSON_TEXT && v->text.len == 10) {
         snprintf(text, sizeof(text), "%.*sT00:00:00Z", SP_FMT(v->text));
-        if (sp_time_parse_rfc3339(sp_bytes_cstr(text), out))
+        if (sp_time_parse_rfc3339(sp_bytes_cstr(text), out)) {
+            *out = sp_zone_day(&l->policy->zone, *out);
             return true;
+        }
     } else if (v->type == SP_JSON_TEXT && sp_time_parse_rfc3339(v->text, out)) {
         return true;
     }

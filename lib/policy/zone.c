@@ -189,3 +189,12 @@ struct sp_local_time sp_zone_local(const struct sp_zone *zone, int64_t wall_ms)
     out.weekday = weekday_of(days) == 0 ? 7 : weekday_of(days);
     return out;
 }
+
+int64_t sp_zone_day(const struct sp_zone *zone, int64_t day_ms)
+{
+    int64_t ms = day_ms;
+
+    for (int i = 0; i < 2; i++) /* the second time by the offset that is in force then */
+        ms = day_ms - sp_zone_local(zone, ms).offset_s * 1000;
+    return ms;
+}

@@ -19,8 +19,8 @@ MATCH = [  # condition, facts, whether a rule that asks it is taken
     ({"recipient.address": {"in": "people"}}, {"recipient.address": "NURSE@here.example"}, True),
     ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@north.group.example"}, True),
     ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@group.example"}, False),
-    ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@ended.example", "time": "2026-01-02T00:00:00Z"}, False),
-    ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@ended.example", "time": "2025-12-31T23:59:59Z"}, True),
+    ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@ended.example", "time": "2026-01-01T06:00:00Z"}, False),
+    ({"recipient.domain": {"in": "labs"}}, {"recipient.address": "a@ended.example", "time": "2026-01-01T05:59:59Z"}, True),
     ({"recipient.domain": {"resembles": "labs"}}, {"recipient.address": "a@lba.example"}, True),
     ({"recipient.domain": {"resembles": "labs"}}, ADDRESS, False),
     # names that are not ASCII, as people write them and as they are in mail
@@ -185,8 +185,9 @@ def test_behind_a_hold_in_doubt_the_safer_rules_are_heard(tmp_path):
     assert not failed, failed
 
 
-@pytest.mark.parametrize("now,taken", [("2025-12-31T23:59:59Z", False), ("2026-01-01T00:00:00Z", True),
-                                       ("2026-06-29T23:59:59Z", True), ("2026-06-30T00:00:00Z", False)])
+# days are those of the policy's time zone: in Chicago they begin six hours later than in UTC, in summer five
+@pytest.mark.parametrize("now,taken", [("2026-01-01T05:59:59Z", False), ("2026-01-01T06:00:00Z", True),
+                                       ("2026-06-30T04:59:59Z", True), ("2026-06-30T05:00:00Z", False)])
 def test_a_rule_holds_between_its_dates(tmp_path, now, taken):
     dates = {"from": "2026-01-01", "until": "2026-06-30"}
     assert outcomes(tmp_path, [({}, {"time": now})], {"protect": "best"}, **dates) == [taken]

@@ -45,6 +45,33 @@ START_TEST(hours_are_those_of_the_place)
 }
 END_TEST
 
+START_TEST(a_day_begins_at_its_midnight)
+{
+    static const struct {
+        const char *zone, *day, *begins;
+    } cases[] = {
+        {"UTC", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"},
+        {"America/Chicago", "2026-01-01T00:00:00Z", "2026-01-01T06:00:00Z"},
+        {"America/Chicago", "2026-06-30T00:00:00Z", "2026-06-30T05:00:00Z"},
+        {"America/Chicago", "2026-03-08T00:00:00Z",
+         "2026-03-08T06:00:00Z"}, /* summer begins at 2 */
+        {"America/Chicago", "2026-11-01T00:00:00Z", "2026-11-01T05:00:00Z"},
+        {"Europe/Berlin", "2026-03-29T00:00:00Z", "2026-03-28T23:00:00Z"},
+        {"Australia/Sydney", "2026-01-05T00:00:00Z", "2026-01-04T13:00:00Z"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_zone zone;
+        int64_t day, begins;
+
+        ck_assert(sp_zone_find(sp_bytes_cstr(cases[i].zone), &zone));
+        ck_assert(sp_time_parse_rfc3339(sp_bytes_cstr(cases[i].day), &day));
+        ck_assert(sp_time_parse_rfc3339(sp_bytes_cstr(cases[i].begins), &begins));
+        ck_assert_msg(sp_zone_day(&zone, day) == begins, "%s %s", cases[i].zone, cases[i].day);
+    }
+}
+END_TEST
+
 START_TEST(unknown_names_are_told_the_nearest)
 {
     struct sp_zone zone;
@@ -57,6 +84,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, hours_are_those_of_the_place);
+    tcase_add_test(c, a_day_begins_at_its_midnight);
     tcase_add_test(c, unknown_names_are_told_the_nearest);
 }
 
