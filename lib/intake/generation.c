@@ -78,6 +78,7 @@ static void set_server(struct generation *g, size_t i, const struct sp_config *c
         .max_recipients = (size_t)c->intake.max_recipients,
         .max_errors = (unsigned)c->intake.max_errors,
         .max_idle = 500,
+        .free_idle = 100,
         .idle_ms = c->intake.idle_ms,
         .least_rate = (uint64_t)c->intake.least_rate,
         .tls_active = mode == SP_LISTEN_IMPLICIT,

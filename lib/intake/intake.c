@@ -177,6 +177,7 @@ static void shut_sessions(struct sp_intake *in)
             continue;
         sp_intake_flow_forget(s);
         sp_intake_session_hold(s);
+        sp_intake_late_now(s);
         sp_smtp_server_shut(s->server, SP_E_SMTP_SHUTDOWN);
         sp_intake_session_pump(s);
     }

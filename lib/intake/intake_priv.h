@@ -13,6 +13,7 @@
 #include "dkim/dkim.h"
 #include "dns/resolver.h"
 #include "intake/flow_priv.h"
+#include "intake/late_priv.h"
 #include "intake/memory_priv.h"
 #include "intake/generation_priv.h"
 #include "intake/intake.h"
@@ -51,6 +52,7 @@ struct sp_intake {
     struct sp_map *seen;    /* by tenant: struct seen of seen.c */
     struct shares shares;
     struct flows flows;
+    size_t late; /* sessions whose refusal waits */
     struct memories memories;
     struct sp_dkim *dkim; /* made when the first signature is looked at */
     struct sp_intake_stats stats;
@@ -97,6 +99,7 @@ struct session {
     struct source *source; /* if counted */
     struct share *share;   /* its source's, then its tenant's; NULL: none */
     struct flow_place flow;
+    struct late late;
     struct {
         size_t of_all, of_source; /* bytes counted there */
         bool waits;               /* its message: there is no room for more of it */

@@ -22,6 +22,7 @@ struct quota {
     struct share share;
     struct flow flow;
     struct memory memory;
+    struct refusals refusals;
 };
 
 /* The address without port; of IPv6 the network that a site has for itself. */
@@ -114,12 +115,13 @@ bool sp_intake_source_enter(struct sp_intake *in, const struct sp_addr *peer)
 void sp_intake_source_leave(struct sp_intake *in, const struct sp_addr *peer)
 {
     struct source *src = source_of(in, peer);
+    int64_t now = sp_clock_mono_ms(in->parts.clock);
 
     sp_assert(src->sessions > 0);
     src->sessions--;
     if (src->sessions == 0 && src->failures == 0 && src->connects >= in->now->max_connects &&
-        sp_intake_flow_is_full(&src->flow, in->now->source_bytes,
-                               sp_clock_mono_ms(in->parts.clock)))
+        sp_intake_refusals_are_none(&src->refusals, now) &&
+        sp_intake_flow_is_full(&src->flow, in->now->source_bytes, now))
         sp_free(sp_map_remove(in->sources, key_of(peer)));
 }
 
@@ -249,6 +251,11 @@ struct memory *sp_intake_tenant_memory(struct sp_intake *in, const struct sp_ten
 struct flow *sp_intake_tenant_flow(struct sp_intake *in, const struct sp_tenant *t)
 {
     return &quota_of(in, t)->flow;
+}
+
+struct refusals *sp_intake_tenant_refusals(struct sp_intake *in, const struct sp_tenant *t)
+{
+    return &quota_of(in, t)->refusals;
 }
 
 void sp_intake_limits_free(struct sp_intake *in)

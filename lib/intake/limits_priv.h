@@ -15,6 +15,8 @@ struct source {
     struct share share;
     struct flow flow;
     struct memory memory;
+    struct refusals refusals;
+    size_t late; /* sessions of it whose refusal waits */
 };
 
 /* Counts a session of this source. returns: false if it has as many as it may */
@@ -39,6 +41,8 @@ bool sp_intake_bounce_take_room(struct sp_intake *in, const struct sp_tenant *t)
 struct memory *sp_intake_tenant_memory(struct sp_intake *in, const struct sp_tenant *t);
 /* returns: its bytes a second, lent as long as the intake */
 struct flow *sp_intake_tenant_flow(struct sp_intake *in, const struct sp_tenant *t);
+/* returns: how often it was refused lately, lent as long as the intake */
+struct refusals *sp_intake_tenant_refusals(struct sp_intake *in, const struct sp_tenant *t);
 /* Lent: as long as the source has a session, as long as the intake. returns: what they do, and make the loop do */
 struct source *sp_intake_source_get(struct sp_intake *in, const struct sp_addr *peer);
 struct share *sp_intake_tenant_share(struct sp_intake *in, const struct sp_tenant *t);

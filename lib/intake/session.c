@@ -92,6 +92,7 @@ static void shake_hands(struct session *s)
     struct sp_tls_params params = {.timeout_ms = s->gen->handshake_ms};
 
     s->in_handshake = true;
+    sp_intake_share_took(s->in, s->share, SP_INTAKE_COST_TLS);
     sp_tls_start(s->stream, s->gen->tls[s->listen], &params, on_tls, s);
 }
 
@@ -244,6 +245,7 @@ void sp_intake_session_free(struct session *s)
 
     sp_intake_flow_forget(s);
     sp_intake_memory_leave(s);
+    sp_intake_late_forget(s);
     if (s->counted)
         sp_intake_source_leave(in, &s->peer);
     sp_slots_remove(in->sessions, s->handle);
@@ -308,9 +310,20 @@ static enum sp_rc count_mail(struct session *s, const struct proof *proof,
     return rc;
 }
 
+/* Whose refusal it is: that of a tenant's own limit is the tenant's. What the gateway lacks is nobody's. */
+static struct refusals *whose_refusal(struct session *s, enum sp_rc rc, const struct proof *proof,
+                                      const struct candidates *among)
+{
+    if (rc == SP_E_INTAKE_RATE && proof->who != NULL && !among->open)
+        return sp_intake_tenant_refusals(s->in, proof->who->tenant);
+    if (s->source != NULL && (rc == SP_E_INTAKE_RATE || sp_rc_info(rc)->class == SP_CLASS_PERM))
+        return &s->source->refusals;
+    return NULL;
+}
+
 static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
 {
-    struct candidates among;
+    struct candidates among = {.open = false};
     struct proof proof = {0};
     enum sp_rc rc = sp_queue_ready(s->in->parts.queue);
 
@@ -325,7 +338,10 @@ static void on_mail(struct session *s, const struct sp_smtp_server_event *ev)
         sp_intake_refused(s, NULL, "intake.refused", rc, sp_bytes(NULL, 0));
         s->refused.who = NULL;
     }
-    sp_smtp_server_answer(s->server, rc, sp_bytes(NULL, 0));
+    if (rc == SP_OK)
+        sp_smtp_server_answer(s->server, rc, sp_bytes(NULL, 0));
+    else
+        sp_intake_answer_late(s, rc, whose_refusal(s, rc, &proof, &among));
 }
 
 static void on_rcpt(struct session *s, const struct sp_smtp_server_event *ev)
@@ -381,6 +397,9 @@ static void on_event(struct session *s, const struct sp_smtp_server_event *ev)
     case SP_SMTP_SERVER_END:
         sp_intake_tx_end(s->tx, &ev->data);
         break;
+    case SP_SMTP_SERVER_IDLE:
+        sp_intake_answer_late(s, SP_OK, s->source == NULL ? NULL : &s->source->refusals);
+        break;
     case SP_SMTP_SERVER_RESET:
         drop_transaction(s);
         break;
@@ -429,8 +448,9 @@ static void charge(struct session *s, size_t len, size_t data_len)
 {
     size_t of_commands = len > data_len ? len - data_len : 0;
 
-    sp_intake_share_took(s->in, s->share,
-                         (unsigned)(1 + of_commands / COMMAND_LEN + data_len / 1024));
+    sp_intake_share_took(
+        s->in, s->share,
+        (unsigned)(SP_INTAKE_COST_ROUND + of_commands / COMMAND_LEN + data_len / 1024));
 }
 
 /* Who doesn't take our replies is not asked for more; that time is its own. */
@@ -469,7 +489,7 @@ void sp_intake_session_pump(struct session *s)
     if (s->pumping || s->in_handshake || s->closing || s->server == NULL)
         return;
     s->pumping = true;
-    most = sp_intake_share_lines(s->in);
+    most = sp_intake_share_lines(s->in, s->share);
     input = left = sp_stream_input(s->stream);
     if (input.len > 0 && !s->wants_tls && !sp_smtp_server_is_closed(s->server))
         sp_intake_flow_ask(s);

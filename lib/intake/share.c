@@ -14,7 +14,8 @@
 #define EPOCH_MS        250
 #define EPOCHS_MAX      24   /* after so many nothing is left */
 #define AHEAD           1.25 /* times the mean */
-#define TURN_COST       100  /* that all who are ahead may have in a turn together */
+#define TURN_COST       50   /* that all who are ahead may have in a turn together */
+#define AHEAD_LINES     25   /* of each of them */
 #define TURN_LINES      100  /* commands of one session in a turn; then the others have theirs */
 #define LONG_TURN       200  /* in a turn that has cost so much, */
 #define LONG_TURN_LINES 10   /* the rest have so many: who comes new waits for the turn */
@@ -57,10 +58,12 @@ static void begin_turn(struct sp_intake *in)
     in->shares.busy_turn = turn;
 }
 
-unsigned sp_intake_share_lines(struct sp_intake *in)
+unsigned sp_intake_share_lines(struct sp_intake *in, const struct share *share)
 {
     begin_turn(in);
-    return in->shares.busy < LONG_TURN ? TURN_LINES : LONG_TURN_LINES;
+    if (in->shares.busy >= LONG_TURN)
+        return LONG_TURN_LINES;
+    return share != NULL && share->is_ahead ? AHEAD_LINES : TURN_LINES;
 }
 
 void sp_intake_share_took(struct sp_intake *in, struct share *share, unsigned cost)

@@ -7,8 +7,10 @@
 #include "io/loop.h"
 
 /* A command, a KiB of a message: 1 */
-#define SP_INTAKE_COST_END     50 /* of a message: policy, journal and delivery */
-#define SP_INTAKE_COST_SESSION 20 /* its beginning and end */
+#define SP_INTAKE_COST_ROUND   5   /* a read, and a write that wakes the client */
+#define SP_INTAKE_COST_END     50  /* of a message: policy, journal and delivery */
+#define SP_INTAKE_COST_SESSION 20  /* its beginning and end */
+#define SP_INTAKE_COST_TLS     100 /* a handshake */
 
 struct share {
     double work; /* fades with time */
@@ -35,8 +37,8 @@ struct sp_intake;
 void sp_intake_share_took(struct sp_intake *in, struct share *share, unsigned cost);
 /* returns: whether it is ahead of the others, and as many of its kind as may have been served in this turn */
 bool sp_intake_share_waits(struct sp_intake *in, struct share *share);
-/* returns: commands that a session may have in this turn: few, where it has been long already */
-unsigned sp_intake_share_lines(struct sp_intake *in);
+/* returns: commands that a session may have in this turn: few, if it is ahead, or where the turn has been long already */
+unsigned sp_intake_share_lines(struct sp_intake *in, const struct share *share);
 void sp_intake_shares_clear(struct sp_intake *in);
 
 #endif

@@ -12,7 +12,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#define ACCEPT_TURN 16
+#define ACCEPT_TURN 4
 #define SPARES      2
 #define REST_MS     100
 

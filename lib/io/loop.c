@@ -14,6 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A step costs as much as a hundred commands: in one turn no more than a few milliseconds' worth of them */
+#define HANDSHAKES_TURN 4
+
 struct post {
     struct post *next;
     void (*fn)(void *arg);
@@ -28,7 +31,8 @@ struct sp_loop {
     bool stop;
     struct sp_list tasks; /* struct sp_task, run at the end of the turn */
     uint64_t turn;
-    struct post *frees; /* newest first */
+    unsigned handshakes; /* steps of them in this turn */
+    struct post *frees;  /* newest first */
     uint8_t *scratch;
 
     pthread_mutex_t lock; /* guards posts, posts_tail */
@@ -154,6 +158,7 @@ static void run_frees(struct sp_loop *loop)
 
 static void end_turn(struct sp_loop *loop)
 {
+    loop->handshakes = 0;
     loop->turn++; /* these tasks and the events behind them stand in one row: they are one turn */
     run_tasks(loop);
     run_posts(loop);
@@ -285,6 +290,14 @@ void sp_task_schedule(struct sp_loop *loop, struct sp_task *task)
 void sp_task_cancel(struct sp_task *task)
 {
     sp_list_remove(&task->link);
+}
+
+bool sp_loop_take_handshake(struct sp_loop *loop)
+{
+    if (loop->handshakes >= HANDSHAKES_TURN)
+        return false;
+    loop->handshakes++;
+    return true;
 }
 
 uint8_t *sp_loop_scratch(struct sp_loop *loop)

@@ -21,6 +21,9 @@ void sp_task_init(struct sp_task *task, void (*fn)(void *arg), void *arg);
 void sp_task_schedule(struct sp_loop *loop, struct sp_task *task);
 void sp_task_cancel(struct sp_task *task);
 
+/* Counts a step of a handshake. returns: false if as many were made in this turn as it may have: next turn, then */
+bool sp_loop_take_handshake(struct sp_loop *loop);
+
 /* returns: SP_LOOP_SCRATCH_LEN bytes that belong to whoever runs now, until it returns to the loop */
 uint8_t *sp_loop_scratch(struct sp_loop *loop);
 

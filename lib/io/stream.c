@@ -107,7 +107,7 @@ static void rewatch(struct sp_stream *s)
     if (s->phase == CONNECTING)
         events = SP_WRITE;
     else if (s->phase == HANDSHAKE)
-        events = s->read_want == SP_IO_WANT_WRITE ? SP_WRITE : SP_READ;
+        events = s->step_due ? 0 : s->read_want == SP_IO_WANT_WRITE ? SP_WRITE : SP_READ;
     else if (s->phase != CLOSED) {
         if (wants_reading(s))
             events |= s->read_want == SP_IO_WANT_WRITE ? SP_WRITE : SP_READ;
@@ -366,10 +366,17 @@ static void finish_handshake(struct sp_stream *s, enum sp_rc rc)
     s->on_handshake(s->handshake_arg, rc);
 }
 
+/* Those that find the turn full stand in the row of its tasks, and go on in that order. */
 static void do_handshake(struct sp_stream *s)
 {
-    enum sp_io_want want = s->transport->handshake(s->transport_ctx);
+    enum sp_io_want want;
 
+    s->step_due = !sp_loop_take_handshake(s->loop);
+    if (s->step_due) {
+        schedule(s);
+        return;
+    }
+    want = s->transport->handshake(s->transport_ctx);
     switch (want) {
     case SP_IO_DONE:
         finish_handshake(s, SP_OK);

@@ -30,6 +30,7 @@ struct sp_stream {
     bool input_due; /* tell of input at the end of the turn, without reading */
     bool again;     /* told even if nothing lies there */
     bool read_due;  /* the transport has bytes that no poll shows */
+    bool step_due;  /* of the handshake: the turn had as many as it may */
     int events;     /* watched */
     enum sp_io_want read_want, write_want;
     struct sp_addr peer;

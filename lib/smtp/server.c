@@ -319,6 +319,9 @@ static void accept_answer(struct sp_smtp_server *s, struct sp_bytes text)
         sp_smtp_server_reply(s, 250, "2.1.5", text.len > 0 ? text : SP_LIT("recipient ok"));
         sp_smtp_server_enter(s, RCPT);
         break;
+    case SP_SMTP_SERVER_IDLE:
+        sp_smtp_server_touch(s);
+        break;
     case SP_SMTP_SERVER_DATA:
         if (!s->chunking)
             sp_buf_put_cstr(&s->out, "354 end with <CRLF>.<CRLF>\r\n");

@@ -41,6 +41,7 @@ struct sp_smtp_server_config {
     size_t max_recipients; /* a message; more get 452 */
     unsigned max_errors;   /* a session; then 421 */
     unsigned max_idle;     /* commands without a message accepted between; then 421 */
+    unsigned free_idle; /* of those so many, then the driver says when the next may come; 0: all */
     int64_t
         idle_ms; /* longest silence; 0: 5 minutes (RFC 5321 4.5.3.2.7); three of it without any mail moved */
     uint64_t
@@ -62,6 +63,7 @@ enum sp_smtp_server_event_type {
     SP_SMTP_SERVER_DATA,  /* answer: SP_OK asks for the message (354, or the first BDAT) */
     SP_SMTP_SERVER_CHUNK, /* text: bytes of the message, unstuffed, in order */
     SP_SMTP_SERVER_END,   /* answer. data: the whole message has come */
+    SP_SMTP_SERVER_IDLE, /* answer, SP_OK. Many commands have moved no mail; this one's reply is in the output */
     SP_SMTP_SERVER_RESET, /* the transaction ended without a message accepted: RSET, EHLO, STARTTLS, a fault */
     SP_SMTP_SERVER_REFUSED, /* rc: a reply of ours to a fault, for the audit; nothing to do */
     SP_SMTP_SERVER_CLOSE,   /* rc: send the output, then close; the last event */

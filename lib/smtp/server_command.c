@@ -258,6 +258,14 @@ static const struct verb *find_verb(struct sp_bytes line, struct sp_bytes *arg)
     return NULL;
 }
 
+/* A handshake, an exchange and an end go on by themselves. */
+static void look_at_idle(struct sp_smtp_server *s, const struct verb *v)
+{
+    if (v->is_idle && s->config->free_idle > 0 && s->idle > s->config->free_idle && !s->waiting &&
+        (ANY & IN(s->state)) != 0)
+        sp_smtp_server_ask(s, SP_SMTP_SERVER_IDLE);
+}
+
 void sp_smtp_server_command(struct sp_smtp_server *s, struct sp_bytes line)
 {
     struct sp_bytes arg;
@@ -280,4 +288,6 @@ void sp_smtp_server_command(struct sp_smtp_server *s, struct sp_bytes line)
         sp_smtp_server_fault(s, rc);
     else
         v->run(s, arg);
+    if (rc == SP_OK)
+        look_at_idle(s, v);
 }

@@ -227,7 +227,7 @@ def test_control_characters_of_a_stranger_reach_nobodys_terminal(gateway, sink):
         ("queue", "show", identity, "--json"), ("audit", "show", identity))]
     assert all(d.returncode == 0 and d.stdout for d in shown), shown
     del sink.replies["RCPT"]
-    gateway.run("queue", "retry", identity)
+    gateway.run("queue", "retry", identity, check=False)  # it may have gone by itself
     sink.wait_for_one(lambda m: b"\x1b]0;owned" in m["data"])  # what is mail is carried as it is
     raw = pathlib.Path(gateway.info["log"]).read_bytes() + b"".join(f.read_bytes() for f in gateway.audit_files())
     assert b"client" in raw and b"u001b" in raw.lower()  # it is there, in a form that does nothing

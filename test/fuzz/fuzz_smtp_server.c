@@ -44,6 +44,7 @@ static const struct sp_smtp_server_config config = {
     .max_recipients = 5,
     .max_errors = 10,
     .max_idle = 50,
+    .free_idle = 20,
     .least_rate = 100,
     .tls_offered = true,
     .auth = SP_SMTP_AUTH_PLAIN | SP_SMTP_AUTH_LOGIN | SP_SMTP_AUTH_EXTERNAL | SP_SMTP_AUTH_SCRAM |
@@ -123,6 +124,8 @@ static void on_event(struct run *r, const struct sp_smtp_server_event *ev)
         sp_buf_reset(&r->current);
         if (r->normalise)
             sp_smtp_server_normalise(r->server);
+        break;
+    case SP_SMTP_SERVER_IDLE:
         break;
     case SP_SMTP_SERVER_MAIL:
         sp_assert(r->known || !r->config.auth_required);

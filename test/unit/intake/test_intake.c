@@ -769,6 +769,7 @@ START_TEST(who_reads_no_replies_has_its_time_and_no_more)
 
     rig_start(&r);
     r.intake->now->servers[0].max_idle = 1U << 30;
+    r.intake->now->servers[0].free_idle = 0;
     r.intake->now->servers[0].idle_ms = 1000;
     join(&r, 0);
     stuff(&r);
@@ -976,6 +977,7 @@ START_TEST(an_idle_session_counts_as_one)
         memcpy(many + i, "NOOP\r\n", 6);
     rig_start(&r);
     r.intake->now->servers[0].max_idle = 1U << 30;
+    r.intake->now->servers[0].free_idle = 0;
     join(&r, 0);
     hear(&r, "220");
     run_until(&r, is_counted_bare);
@@ -1142,8 +1144,163 @@ START_TEST(what_begins_and_ends_at_once_is_its_tenants)
 }
 END_TEST
 
+/* ---- refusals that come late ---- */
+
+static struct source *here(struct rig *r)
+{
+    return sp_intake_source_get(r->intake, &only(r)->peer);
+}
+
+static bool is_late(struct rig *r)
+{
+    return only(r)->late.waits;
+}
+
+static struct refusals so_often(struct rig *r, double count)
+{
+    return (struct refusals){count, sp_clock_mono_ms(sp_loop_clock(r->loop))};
+}
+
+/* A stranger that was refused so often, and now asks again. */
+static void ask_again(struct rig *r, double refusals)
+{
+    join(r, 1);
+    hear(r, "220");
+    say_hear(r, "EHLO client.example\r\n", "250");
+    here(r)->refusals = so_often(r, refusals);
+    say(r, "MAIL FROM:<dr@hospital.example>\r\nNOOP\r\n");
+}
+
+START_TEST(who_is_refused_often_is_answered_late_and_in_order)
+{
+    struct rig r;
+
+    rig_start(&r);
+    ask_again(&r, 30);
+    run_until(&r, is_late);
+    ck_assert_uint_eq(r.intake->late, 1);
+    ck_assert_uint_eq(here(&r)->late, 1);
+    ck_assert_int_eq(sp_smtp_server_deadline_ms(only(&r)->server), INT64_MAX); /* our time */
+    hear(&r, "550 5.7.1");
+    hear(&r, "250 2.0.0");
+    ck_assert_uint_eq(r.intake->late + here(&r)->late, 0);
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(who_is_let_in_never_waits_for_the_refused)
+{
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    say_hear(&r, "EHLO client.example\r\n", "250");
+    here(&r)->refusals = so_often(&r, 520);
+    say(&r, "MAIL FROM:<dr@hospital.example>\r\n");
+    while (only(&r)->tx == NULL && !is_late(&r))
+        sp_loop_run_once(r.loop, 20);
+    ck_assert(!is_late(&r));
+    hear(&r, "250 2.1.0");
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(a_tenant_over_its_limit_is_answered_late_whatever_its_source)
+{
+    static const struct sp_tenant t = {.name = "hospital"};
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    say_hear(&r, "EHLO client.example\r\n", "250");
+    ((struct sp_tenant *)r.intake->now->tenants[0].tenant)->limits.sessions = 1;
+    ck_assert(sp_intake_tenant_enter(r.intake, &t)); /* another session */
+    *sp_intake_tenant_refusals(r.intake, &t) = so_often(&r, 30);
+    say(&r, "MAIL FROM:<dr@hospital.example>\r\n");
+    run_until(&r, is_late);
+    hear(&r, "450 4.7.1");
+    ck_assert(sp_intake_refusals_are_none(&here(&r)->refusals, INT64_MAX / 2));
+    sp_intake_tenant_leave(r.intake, &t);
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(half_of_the_sessions_are_for_others)
+{
+    struct rig r;
+
+    rig_start(&r);
+    r.intake->now->max_source = 2;
+    ask_again(&r, 520); /* five seconds, if there were room for one more */
+    here(&r)->late = 1;
+    hear(&r, "550 5.7.1");
+    ck_assert(!is_late(&r));
+    here(&r)->late = 0;
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(what_waits_is_answered_when_we_drain)
+{
+    bool drained = false;
+    struct rig r;
+
+    rig_start(&r);
+    ask_again(&r, 520);
+    run_until(&r, is_late);
+    sp_intake_drain(r.intake, 60000, on_drained, &drained);
+    hear(&r, "550 5.7.1");
+    hear(&r, "421 4.3.2");
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(who_goes_while_it_waits_leaves_its_place)
+{
+    struct rig r;
+
+    rig_start(&r);
+    ask_again(&r, 520);
+    run_until(&r, is_late);
+    close(r.fd);
+    r.fd = -1;
+    run_until(&r, is_empty);
+    ck_assert_uint_eq(r.intake->late, 0);
+    ck_assert_uint_eq(sp_map_count(r.intake->sources), 1); /* it is remembered */
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(many_commands_without_mail_are_looked_at_later)
+{
+    struct rig r;
+
+    rig_start(&r);
+    join(&r, 0);
+    hear(&r, "220");
+    here(&r)->refusals = so_often(&r, 520);
+    for (int i = 0; i < 101; i++)
+        say(&r, "NOOP\r\n");
+    for (int i = 0; i < 101; i++)
+        hear(&r, "250");
+    run_until(&r, is_late);
+    sp_timer_start(only(&r)->late.timer, 0); /* its time has come */
+    say_hear(&r, "NOOP\r\n", "250");
+    rig_stop(&r);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, who_is_refused_often_is_answered_late_and_in_order);
+    tcase_add_test(c, who_is_let_in_never_waits_for_the_refused);
+    tcase_add_test(c, a_tenant_over_its_limit_is_answered_late_whatever_its_source);
+    tcase_add_test(c, half_of_the_sessions_are_for_others);
+    tcase_add_test(c, what_waits_is_answered_when_we_drain);
+    tcase_add_test(c, who_goes_while_it_waits_leaves_its_place);
+    tcase_add_test(c, many_commands_without_mail_are_looked_at_later);
     tcase_add_test(c, a_stranger_is_refused);
     tcase_add_test(c, a_message_lies_in_the_queue_behind_its_250);
     tcase_add_test(c, a_rule_on_the_envelope_answers_at_rcpt);

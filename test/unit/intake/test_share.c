@@ -70,19 +70,31 @@ START_TEST(each_turn_serves_some_of_who_is_ahead)
             served++;
         }
     }
-    ck_assert_int_eq(served, 20 * 3); /* up to a hundred, and what was begun is ended */
+    ck_assert_int_eq(served, 20 * 2); /* up to fifty, and what was begun is ended */
 }
 END_TEST
 
 START_TEST(a_long_turn_leaves_each_few_commands)
 {
-    ck_assert_uint_eq(sp_intake_share_lines(&in), 100);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, &quiet), 100);
     sp_intake_share_took(&in, &flood, 199);
-    ck_assert_uint_eq(sp_intake_share_lines(&in), 100);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, &quiet), 100);
     sp_intake_share_took(&in, &flood, 1); /* even if nobody else is there: somebody may come */
-    ck_assert_uint_eq(sp_intake_share_lines(&in), 10);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, &quiet), 10);
     sp_loop_run_once(in.parts.loop, 0);
-    ck_assert_uint_eq(sp_intake_share_lines(&in), 100);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, &quiet), 100);
+}
+END_TEST
+
+START_TEST(who_is_ahead_has_few_commands)
+{
+    run(&flood, 500, &quiet, 5, 50);
+    sp_loop_run_once(in.parts.loop, 0); /* a turn that was not long */
+    (void)sp_intake_share_waits(&in, &flood);
+    (void)sp_intake_share_waits(&in, &quiet);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, &flood), 25);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, &quiet), 100);
+    ck_assert_uint_eq(sp_intake_share_lines(&in, NULL), 100);
 }
 END_TEST
 
@@ -133,6 +145,7 @@ static void add(TCase *c)
     tcase_add_test(c, who_does_much_more_waits_and_nobody_else);
     tcase_add_test(c, each_turn_serves_some_of_who_is_ahead);
     tcase_add_test(c, a_long_turn_leaves_each_few_commands);
+    tcase_add_test(c, who_is_ahead_has_few_commands);
     tcase_add_test(c, equals_dont_wait_for_each_other);
     tcase_add_test(c, two_floods_wait_for_a_third);
     tcase_add_test(c, a_flood_is_forgotten);

@@ -589,6 +589,105 @@ START_TEST(without_descriptors_who_comes_is_told_so)
 }
 END_TEST
 
+static void close_at_once(void *arg, int fd, const struct sp_addr *peer)
+{
+    (void)peer;
+    ++*(int *)arg;
+    close(fd);
+}
+
+START_TEST(a_turn_accepts_a_few)
+{
+    struct sp_loop *loop = sp_loop_new();
+    struct sp_addr at;
+    struct sp_err err;
+    struct sp_listener *l;
+    int fd, clients[10], count = 0;
+
+    ck_assert(sp_addr_parse(SP_LIT("127.0.0.1:0"), &at));
+    fd = sp_listen(&at, SP_LISTEN_SHARED, 16, &err);
+    at.len = sizeof(at.u);
+    ck_assert_int_eq(getsockname(fd, &at.u.sa, &at.len), 0);
+    l = sp_listener_new(loop, fd, close_at_once, &count);
+    for (size_t i = 0; i < SP_ARRAY_LEN(clients); i++)
+        clients[i] = client_of(&at);
+    for (int turns = 1; count < 10; turns++) {
+        sp_loop_run_once(loop, 1000);
+        ck_assert_int_le(count, 4 * turns);
+        ck_assert_int_le(turns, 20);
+    }
+    for (size_t i = 0; i < SP_ARRAY_LEN(clients); i++)
+        close(clients[i]);
+    sp_listener_free(l);
+    close(fd);
+    sp_loop_free(loop);
+}
+END_TEST
+
+/* ---- handshakes ---- */
+
+struct shaking {
+    struct sp_stream *s;
+    bool done;
+};
+
+static int steps;
+
+static enum sp_io_want step_once(void *ctx)
+{
+    (void)ctx;
+    steps++;
+    return SP_IO_DONE;
+}
+
+static void on_shaken(void *arg, enum sp_rc rc)
+{
+    ck_assert_int_eq(rc, SP_OK);
+    ((struct shaking *)arg)->done = true;
+}
+
+static enum sp_io_want nothing_yet(void *ctx, uint8_t *buf, size_t len, size_t *n)
+{
+    (void)ctx;
+    (void)buf;
+    (void)len;
+    (void)n;
+    return SP_IO_WANT_READ;
+}
+
+START_TEST(a_turn_makes_a_few_steps_of_handshakes_and_each_has_its_turn)
+{
+    static const struct sp_stream_transport transport = {.read = nothing_yet,
+                                                         .handshake = step_once};
+    struct sp_loop *loop = sp_loop_new();
+    struct shaking many[10] = {{NULL, false}};
+    struct side side = {0};
+    int fds[2], others[10], turns = 0;
+
+    steps = 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++) {
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        others[i] = fds[1];
+        many[i].s = sp_stream_new(loop, fds[0], &events, &side);
+        sp_stream_set_transport(many[i].s, &transport, NULL, on_shaken, &many[i]);
+    }
+    while (steps < 10) {
+        int before = steps;
+
+        sp_loop_run_once(loop, 0);
+        ck_assert_int_le(steps - before, 4);
+        ck_assert_int_le(++turns, 10);
+        for (int i = 0; i < 10; i++) /* in the order in which they came */
+            ck_assert_int_eq(many[i].done, i < steps);
+    }
+    for (size_t i = 0; i < SP_ARRAY_LEN(many); i++) {
+        sp_stream_free(many[i].s);
+        close(others[i]);
+    }
+    sp_loop_free(loop);
+}
+END_TEST
+
 START_TEST(addresses_and_networks)
 {
     struct sp_addr a;
@@ -628,6 +727,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_stream_may_be_freed_in_its_own_callback);
     tcase_add_test(c, connecting_tells_once_whether_it_worked);
     tcase_add_test(c, without_descriptors_who_comes_is_told_so);
+    tcase_add_test(c, a_turn_accepts_a_few);
+    tcase_add_test(c, a_turn_makes_a_few_steps_of_handshakes_and_each_has_its_turn);
     tcase_add_test(c, addresses_and_networks);
 }
 

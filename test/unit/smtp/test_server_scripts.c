@@ -61,6 +61,7 @@ static void *start(struct sp_bytes settings)
         .max_recipients = (size_t)number(settings, "recipients=", 100),
         .max_errors = (unsigned)number(settings, "errors=", 20),
         .max_idle = (unsigned)number(settings, "idle=", 100),
+        .free_idle = (unsigned)number(settings, "free=", 0),
         .least_rate = number(settings, "rate=", 0),
         .tls_active = has_word(settings, "implicit"),
         .tls_offered = has_word(settings, "tls"),
@@ -226,6 +227,10 @@ static void on_event(struct story *st, const struct sp_smtp_server_event *ev)
         return;
     case SP_SMTP_SERVER_END:
         answer(st, on_end(st, ev));
+        break;
+    case SP_SMTP_SERVER_IDLE:
+        sp_buf_put_cstr(&st->events, "idle");
+        answer(st, SP_OK);
         break;
     case SP_SMTP_SERVER_RESET:
         sp_buf_put_cstr(&st->events, "reset");
