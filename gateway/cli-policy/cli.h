@@ -148,6 +148,9 @@ const char *cli_detector_version(struct cli *cli, const char *dir, struct sp_byt
 void cli_print_problems(const struct cli *cli);
 /* Writes them as JSON array "problems". */
 void cli_json_problems(const struct cli *cli, struct sp_jw *w);
+struct sp_tenant;
+/* Prints a tenant as one JSON object on a line: all that tenant show tells, and no secret. */
+void cli_tenant_put(const struct sp_tenant *t);
 /* Prints a buffer and a line end to standard output. */
 void cli_print(const struct sp_buf *b);
 /* Says what is wrong with the command line. returns: CLI_USAGE */

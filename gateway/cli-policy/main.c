@@ -51,8 +51,8 @@ static const struct command {
     {"settings", NULL, cli_settings, "settings"},
     {"tenant", "add", cli_tenant_add,
      "tenant add NAME --m365 DOMAIN [--tenant-id GUID] [--onmicrosoft NAME] | --google DOMAIN"},
-    {"tenant", "list", cli_tenant_list, "tenant list [-c sallyport.json]"},
-    {"tenant", "show", cli_tenant_show, "tenant show NAME [-c sallyport.json]"},
+    {"tenant", "list", cli_tenant_list, "tenant list [-c sallyport.json] [--json]"},
+    {"tenant", "show", cli_tenant_show, "tenant show NAME [-c sallyport.json] [--json]"},
 };
 
 static void print_usage(FILE *to)

@@ -532,7 +532,9 @@ static void list_all(struct cli *cli, const char *dir)
         if (!sp_bytes_ends_nocase(sp_bytes_cstr(entry->d_name), SP_LIT(".json")))
             continue;
         t = load(cli, cli_join(cli, dir, entry->d_name));
-        if (t != NULL)
+        if (t != NULL && cli->json)
+            cli_tenant_put(t);
+        else if (t != NULL)
             printf("%-20s %s%s\n", t->name, t->domains.count > 0 ? t->domains.items[0] : "",
                    sp_tenant_is_provable(t) ? "" : "  (nobody can send for it)");
     }
@@ -552,7 +554,9 @@ static int look(struct cli *cli, bool shows)
         list_all(cli, tenants_dir(cli, &w, c));
     if (c != NULL && shows)
         t = load(cli, file_of(cli, tenants_dir(cli, &w, c), w.name));
-    if (t != NULL)
+    if (t != NULL && cli->json)
+        cli_tenant_put(t);
+    else if (t != NULL)
         print_tenant(t);
     cli_print_problems(cli);
     return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;

@@ -103,6 +103,12 @@ def test_a_tenant_is_added_once(program, config, provider):
     shown = run(program, config, "show", "hospital")
     assert shown.returncode == 0 and "all of these together" in shown.stdout and "null sender: on" in shown.stdout
     assert "hospital.example" in run(program, config, "list").stdout
+    told = json.loads(run(program, config, "show", "hospital", "--json").stdout)
+    assert told["tenant"] == "hospital" and "hospital.example" in told["domains"] and told["provable"], told
+    assert told["senders"]["null_sender"] is True and told["proofs"]["secret_header"], told
+    secret = json.loads((config.parent / "tenants/hospital.json").read_text())["proofs"]["secret_header"]["sha256"]
+    assert secret not in json.dumps(told)
+    assert [json.loads(line) for line in run(program, config, "list", "--json").stdout.splitlines()] == [told]
 
 
 def test_a_tenant_takes_no_key_of_anothers(program, config):
