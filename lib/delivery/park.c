@@ -1,7 +1,8 @@
 /*
- * Who waits for hosts that are left alone. Nobody was asked, so it is no attempt: no record, no number, no event. The queue
- * parks it until one of the hosts may be asked, or its own time has come, whichever is first. Whoever has something to say
- * now, or waits for something other than hosts, is put off in a record like anybody else.
+ * Who waits for hosts that are left alone, and has been put off before, so that the audit has a word of it. Nobody was asked,
+ * so it is no attempt: no record, no number, no event. The queue parks it until one of the hosts may be asked, or its own
+ * time has come, whichever is first. Whoever has something to say now, or waits for something other than hosts, is put off in
+ * a record like anybody else.
  */
 #include "delivery/park_priv.h"
 
@@ -27,11 +28,11 @@ static int64_t rests_for(const struct sp_attempt *a)
     return least_ms;
 }
 
-/* returns: whether anybody hears of it now, or when it has been tried once more */
+/* returns: whether the audit has nothing yet of one, or somebody hears of it now or when it has been tried once more */
 static bool has_word(const struct sp_attempt *a)
 {
     for (size_t i = 0; i < a->n_count; i++)
-        if (sp_attempt_may_hear(a, a->ns[i]))
+        if (a->p->m->rcpts[a->ns[i]].attempts == 0 || sp_attempt_may_hear(a, a->ns[i]))
             return true;
     return false;
 }
