@@ -111,6 +111,29 @@ static void read_number(const struct detect_window *w, size_t at, struct number 
     n->spaced = &n->with_blanks;
 }
 
+/* Hyphens with a blank or a line end beside them: "5N01-AD7-\nJE48", "3TJ1- TF7- JY16". returns: its end, or 0 */
+static size_t parted_mbi(const struct detect_window *w, size_t at)
+{
+    uint8_t text[11];
+    size_t n = 0;
+
+    for (unsigned gap = 0; at < w->limit && n < sizeof(text) && gap < 3; at++) {
+        uint8_t c = w->text[at];
+
+        if (sp_ascii_is_alnum(c)) {
+            text[n++] = c;
+            gap = 0;
+        } else if (c == '-' || c == ' ' || c == '\n') {
+            gap++;
+        } else {
+            return 0;
+        }
+    }
+    if (n < sizeof(text) || (at < w->limit && sp_detect_is_word(w->text[at])))
+        return 0;
+    return sp_detect_mbi_is_valid(text) ? at : 0;
+}
+
 static size_t find_mbi(struct detect_window *w, const struct number *n, uint64_t label)
 {
     const struct code *c = &n->code, *spaced = n->spaced;
@@ -119,10 +142,16 @@ static size_t find_mbi(struct detect_window *w, const struct number *n, uint64_t
 
     if (c->len == 11 && sp_detect_mbi_is_valid(c->text))
         return add(w, c, SP_DETECT_MBI, labelled ? 98 : 90, ENT_CHECKED);
-    if (spaced->len < 11 || !sp_detect_mbi_is_valid(spaced->text))
+    if (spaced->len >= 11 && sp_detect_mbi_is_valid(spaced->text)) {
+        end = cut(w, spaced, 11);
+        return end > 0 ? add_part(w, spaced, end, SP_DETECT_MBI, labelled ? 98 : 85) : 0;
+    }
+    if (c->len < 4 || c->len > 10 || !sp_ascii_is_digit(c->text[0]) ||
+        !sp_ascii_is_alpha(c->text[1]) || c->end >= w->limit ||
+        (w->text[c->end] != '-' && w->text[c->end] != ' ' && w->text[c->end] != '\n'))
         return 0;
-    end = cut(w, spaced, 11);
-    return end > 0 ? add_part(w, spaced, end, SP_DETECT_MBI, labelled ? 98 : 85) : 0;
+    end = parted_mbi(w, c->start);
+    return end > 0 ? add_part(w, c, end, SP_DETECT_MBI, labelled ? 95 : 80) : 0;
 }
 
 static size_t find_vin(struct detect_window *w, const struct number *n, uint64_t label)
@@ -151,7 +180,7 @@ static size_t find_dea(struct detect_window *w, const struct number *n, uint64_t
         strchr("ABFGMPR", c->text[0]) != NULL && c->text[1] != '9' &&
         sp_detect_dea_is_valid(sp_bytes(c->text, 9)) &&
         ((label | sp_detect_line_before(w, c->start, 120)) &
-         (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI))) != 0)
+         (M(L_DEA) | M(CREDENTIAL) | M(PROVIDER) | M(L_NPI) | M(DRUG))) != 0)
         return add(w, c, SP_DETECT_DEA, 75, ENT_CHECKED);
     return 0;
 }
@@ -246,9 +275,16 @@ static bool is_date(const struct detect_window *w, const struct code *c)
     return n > 0 && n >= c->end - c->start;
 }
 
+/* "HICN/MBI 1EG4...": what stands where the number was looked for is a label as well. */
+static bool is_label(const struct detect_window *w, size_t at)
+{
+    return w->hit_at < w->hit_count && w->hits[w->hit_at].start == at &&
+           (w->hits[w->hit_at].marks & DETECT_LABELS) != 0;
+}
+
 static size_t find_labelled(struct detect_window *w, size_t at, uint64_t label)
 {
-    if ((label & DETECT_LABELS) == 0) /* of most numbers */
+    if ((label & DETECT_LABELS) == 0 || is_label(w, at)) /* of most numbers */
         return 0;
     for (size_t i = 0; i < SP_ARRAY_LEN(labelled); i++) {
         struct code c;

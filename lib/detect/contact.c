@@ -119,6 +119,13 @@ static size_t ip4_len(struct sp_bytes text)
     return at;
 }
 
+/* A stop between two digits, as in the last 32 bits; any other is the sentence's, or leads the eye to a column. */
+static bool is_inner_stop(struct sp_bytes text, size_t at)
+{
+    return text.ptr[at] == '.' && at > 0 && sp_ascii_is_digit(text.ptr[at - 1]) &&
+           at + 1 < text.len && sp_ascii_is_digit(text.ptr[at + 1]);
+}
+
 /* Groups of hexadecimal digits as RFC 4291 2.2 writes them; not eight pairs, which are another machine's number. */
 static size_t ip6_len(struct sp_bytes text)
 {
@@ -127,7 +134,7 @@ static size_t ip6_len(struct sp_bytes text)
     size_t n = 0, groups = 0, group = 0, longest = 0;
 
     while (n < text.len && n < sizeof(copy) &&
-           (text.ptr[n] == ':' || text.ptr[n] == '.' || sp_ascii_is_digit(text.ptr[n]) ||
+           (text.ptr[n] == ':' || is_inner_stop(text, n) || sp_ascii_is_digit(text.ptr[n]) ||
             (sp_ascii_lower(text.ptr[n]) >= 'a' && sp_ascii_lower(text.ptr[n]) <= 'f'))) {
         group = text.ptr[n] == ':' ? 0 : group + 1;
         groups += group == 1;
@@ -137,8 +144,7 @@ static size_t ip6_len(struct sp_bytes text)
     if (n == sizeof(copy) ||
         (n < text.len && (sp_ascii_is_alnum(text.ptr[n]) || text.ptr[n] == '_')))
         return 0; /* no longer run is walked: each of its parts may begin one */
-    while (n > 0 &&
-           (text.ptr[n - 1] == '.' || (n > 1 && text.ptr[n - 1] == ':' && text.ptr[n - 2] != ':')))
+    while (n > 1 && text.ptr[n - 1] == ':' && text.ptr[n - 2] != ':')
         n--; /* the sentence's */
     if (groups < 3 || longest < 3)
         return 0;

@@ -8,9 +8,9 @@
 
 #define KIND_STEP  1024 /* bytes */
 #define SMALL_LEN  8192
-#define PARTS_MAX  12 /* from each end of a text are judged by themselves */
-#define CUTS_MAX   64
-#define RUN_MAX    8 /* lines together */
+#define PARTS_MAX  12   /* from each end of a text are judged by themselves */
+#define CUTS_MAX   1024 /* of a window; more than a letter has */
+#define RUN_MAX    8    /* lines together */
 #define KIND_MARKS (M(VET) | M(RESEARCH) | M(NEWS) | M(JOB) | M(TEMPLATE) | M(SHOP))
 #define ILLNESS                                                                                    \
     (M(DIAGNOSIS) | M(DRUG) | M(LAB) | M(EVENT) | DETECT_SPECIAL | DETECT_SUBJECT | M(HE) |        \
@@ -419,8 +419,10 @@ static uint32_t judge_alone(struct detect_run *r, const struct detect_window *al
 struct cuts {
     size_t at[CUTS_MAX];
     bool paragraph[CUTS_MAX];
-    bool told[CUTS_MAX]; /* between it and the next one something is known */
+    uint8_t told[CUTS_MAX]; /* between it and the next one is 1 a term or a value, 2 both */
     size_t count;
+    uint8_t wanted; /* of the above, at this turn */
+    size_t tried;   /* stretches between two of them */
 };
 
 static void find_cuts(const struct detect_window *w, struct cuts *c)
@@ -434,7 +436,7 @@ static void find_cuts(const struct detect_window *w, struct cuts *c)
         if (end == 0)
             continue;
         c->at[c->count] = end;
-        c->told[c->count] = false;
+        c->told[c->count] = 0;
         c->paragraph[c->count++] = paragraph_end(w, i) != 0;
     }
     for (size_t i = 0; i + 1 < c->count; i++) {
@@ -450,40 +452,63 @@ static void find_cuts(const struct detect_window *w, struct cuts *c)
             ;
         for (; entity < w->entity_count && w->entities[entity].start < c->at[i + 1]; entity++)
             ;
-        c->told[i] = hit > hits || entity > entities;
+        c->told[i] = (uint8_t)((hit > hits) + (entity > entities));
     }
 }
 
-/* Judges what stands between two cuts. tried: counts what was judged */
-static uint32_t judge_between(struct detect_run *r, const struct detect_window *w,
-                              const struct cuts *c, size_t from, size_t to, size_t *tried)
+/* Judges what stands between two cuts, if that is told at its ends as much as is wanted now. */
+static uint32_t judge_between(struct detect_run *r, const struct detect_window *w, struct cuts *c,
+                              size_t from, size_t to)
 {
-    if (!c->told[from] || !c->told[to - 1] || c->at[to] - c->at[from] > DETECT_LETTER_LEN)
+    uint8_t ends = c->told[from] < c->told[to - 1] ? c->told[from] : c->told[to - 1];
+
+    if (ends != c->wanted || c->at[to] - c->at[from] > DETECT_LETTER_LEN)
         return 0;
-    ++*tried;
+    c->tried++;
     return judge_alone(r, w, c->at[from], c->at[to], !c->paragraph[from] || !c->paragraph[to]);
 }
 
-/* With neighbours on both sides: each paragraph, then runs of lines, the longest first. */
+static uint32_t judge_paragraphs(struct detect_run *r, const struct detect_window *w,
+                                 struct cuts *c)
+{
+    uint32_t score = 0;
+    size_t last = 0;
+
+    for (size_t i = 1; i < c->count && c->tried < PARTS_MAX && score < DETECT_LIKELY; i++) {
+        if (!c->paragraph[i])
+            continue;
+        if (c->paragraph[last])
+            raise(&score, judge_between(r, w, c, last, i));
+        last = i;
+    }
+    return score;
+}
+
+/* Runs of lines, the longest first. */
+static uint32_t judge_lines(struct detect_run *r, const struct detect_window *w, struct cuts *c)
+{
+    uint32_t score = 0;
+
+    for (size_t n = c->count > RUN_MAX ? RUN_MAX : c->count - (c->count > 0); n > 0; n--)
+        for (size_t i = 0; i + n < c->count && c->tried < PARTS_MAX && score < DETECT_LIKELY; i++)
+            if (!c->paragraph[i] || !c->paragraph[i + n])
+                raise(&score, judge_between(r, w, c, i, i + n));
+    return score;
+}
+
+/* With neighbours on both sides: each paragraph, then runs of lines; first those in which both halves may be. */
 static uint32_t judge_inner(struct detect_run *r, const struct detect_window *w)
 {
     struct cuts c;
     uint32_t score = 0;
-    size_t tried = 0, last = 0;
 
     find_cuts(w, &c);
-    for (size_t i = 1; i < c.count && tried < PARTS_MAX && score < DETECT_LIKELY; i++) {
-        if (!c.paragraph[i])
-            continue;
-        if (c.paragraph[last])
-            raise(&score, judge_between(r, w, &c, last, i, &tried));
-        last = i;
-    }
-    tried = 0;
-    for (size_t n = c.count > RUN_MAX ? RUN_MAX : c.count - (c.count > 0); n > 0; n--)
-        for (size_t i = 0; i + n < c.count && tried < PARTS_MAX && score < DETECT_LIKELY; i++)
-            if (!c.paragraph[i] || !c.paragraph[i + n])
-                raise(&score, judge_between(r, w, &c, i, i + n, &tried));
+    c.tried = 0;
+    for (c.wanted = 2; c.wanted > 0 && score < DETECT_LIKELY; c.wanted--)
+        raise(&score, judge_paragraphs(r, w, &c));
+    c.tried = 0;
+    for (c.wanted = 2; c.wanted > 0 && score < DETECT_LIKELY; c.wanted--)
+        raise(&score, judge_lines(r, w, &c));
     return score;
 }
 

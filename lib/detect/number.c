@@ -135,13 +135,40 @@ static uint32_t ssn_score(const struct groups *g, bool labelled)
     return score > 0 && labelled ? 95 : score;
 }
 
+/* "3 1 9 - 6 2 - 4 4 0 8": each digit by itself, and hyphens where an SSN has them. */
+static bool is_spelt_ssn(const struct groups *g)
+{
+    if (g->count != 9 || g->total != 9)
+        return false;
+    for (size_t i = 1; i < 9; i++)
+        if (g->sep[i] != (i == 3 || i == 5 ? '-' : ' '))
+            return false;
+    return true;
+}
+
+/* "HZN 440 21 8873": capitals before digits in blanks are of a plan's or a card's number. */
+static bool is_behind_capitals(const struct detect_window *w, const struct groups *g)
+{
+    size_t at = g->start[0], n = 0;
+
+    if (g->sep[1] != ' ' || at == 0 || w->text[at - 1] != ' ')
+        return false;
+    while (n + 1 < at && w->text[at - 2 - n] >= 'A' && w->text[at - 2 - n] <= 'Z')
+        n++;
+    return n > 0 && n < 5 && (n + 1 >= at || !sp_detect_is_word(w->text[at - 2 - n]));
+}
+
 static size_t find_ssn(struct detect_window *w, const struct groups *g, uint64_t label)
 {
     bool labelled = (label & M(L_SSN)) != 0;
     size_t n = labelled ? groups_of(g, 9) : has_shape(g, "324") && g->sep[1] == g->sep[2] ? 3 : 0;
     uint32_t score;
 
+    if (n == 0 && is_spelt_ssn(g))
+        n = 9;
     if (n == 0 || g->sep[1] == ')' || (n > 1 && g->sep[1] == '/'))
+        return 0;
+    if (!labelled && is_behind_capitals(w, g))
         return 0;
     if (is_inside(w, g->start[0], g->end[n - 1]))
         return 0;
@@ -171,13 +198,42 @@ static bool is_masked(const struct detect_window *w, size_t at)
     return at == 7 || !sp_ascii_is_alnum(w->text[at - 8]);
 }
 
+/* "x-4402", "*4402": one sign for what is left out. */
+static bool is_short_mask(const struct detect_window *w, size_t at)
+{
+    size_t sign = at > 1 && w->text[at - 1] == '-' ? at - 2 : at - 1;
+
+    return at > 1 && strchr("xX*#", w->text[sign]) != NULL && w->text[sign] != 0 &&
+           (sign == 0 || !sp_ascii_is_alnum(w->text[sign - 1]));
+}
+
+/* "Skip Rasmussen last 4 9606": of a card or an account if one is spoken of beside it. */
+static bool is_last_four(const struct detect_window *w, size_t at)
+{
+    size_t from = at > 20 ? at - 20 : 0, line = at > 60 ? at - 60 : 0;
+    struct sp_bytes before;
+
+    while (at > from && strchr(" :#-xX*", w->text[at - 1]) != NULL && w->text[at - 1] != 0)
+        at--;
+    before = sp_bytes(w->text + from, at - from);
+    for (size_t i = line; i + 4 <= at; i++)
+        if (sp_bytes_eq_nocase(sp_bytes(w->text + i, 4), SP_LIT("card")))
+            return false;
+    return (sp_bytes_ends_nocase(before, SP_LIT("last four")) ||
+            sp_bytes_ends_nocase(before, SP_LIT("last 4"))) &&
+           (sp_detect_line_before(w, at, 60) & (M(L_CARD) | M(L_ACCOUNT) | M(L_PHONE))) == 0;
+}
+
 /* The last four digits of an SSN, which is how people are asked for theirs. */
 static size_t find_last_four(struct detect_window *w, const struct groups *g, uint64_t label)
 {
     bool masked = g->len[0] == 4 && is_masked(w, g->start[0]);
 
-    if (g->count != 1 || g->len[0] != 4 || (!masked && (label & M(L_SSN)) == 0) ||
-        (!masked && is_inside(w, g->start[0], g->end[0])))
+    if (g->count != 1 || g->len[0] != 4 || memcmp(g->digits, "0000", 4) == 0)
+        return 0; /* or a form's */
+    if (!masked && (label & M(L_SSN)) == 0 && !is_last_four(w, g->start[0]))
+        return 0;
+    if (!masked && !is_short_mask(w, g->start[0]) && is_inside(w, g->start[0], g->end[0]))
         return 0;
     add(w, SP_DETECT_US_SSN, g->start[0], g->end[0], 40, true);
     return g->end[0];
@@ -194,9 +250,28 @@ static size_t card_groups(const struct groups *g, bool labelled)
     return labelled ? most_groups(g, 16, 13) : 0;
 }
 
+static bool is_behind_card(const struct detect_window *w, size_t at)
+{
+    return sp_bytes_eq_nocase(sp_detect_word_before(w, at), SP_LIT("card"));
+}
+
+/* "..., exp 09/28", "..., cvv given": only a card has them. */
+static bool is_before_expiry(const struct detect_window *w, size_t end)
+{
+    while (end < w->limit && (w->text[end] == ' ' || w->text[end] == ','))
+        end++;
+    for (size_t len = 3; len <= 7; len++)
+        if (end + len <= w->limit &&
+            (end + len == w->limit || !sp_detect_is_word(w->text[end + len])) &&
+            sp_detect_is_listed(sp_bytes(w->text + end, len),
+                                " exp expires expiry cvv cvc cvv2 cid "))
+            return true;
+    return false;
+}
+
 static size_t find_card(struct detect_window *w, const struct groups *g, uint64_t label)
 {
-    bool labelled = (label & M(L_CARD)) != 0;
+    bool labelled = (label & M(L_CARD)) != 0 || is_behind_card(w, g->start[0]);
     size_t n = card_groups(g, labelled), digits = 0;
 
     for (size_t i = 0; i < n; i++)
@@ -204,35 +279,62 @@ static size_t find_card(struct detect_window *w, const struct groups *g, uint64_
     if (n == 0 || is_inside(w, g->start[0], g->end[n - 1]) ||
         !sp_detect_card_is_valid(sp_bytes(g->digits, digits)))
         return 0;
+    labelled = labelled || is_before_expiry(w, g->end[n - 1]);
     if (!labelled && (label & (DETECT_LABELS & ~M(L_ACCOUNT) & ~M(L_NAME))) != 0)
         return 0;
-    if (!labelled && n < 4 &&
-        (sp_detect_line_before(w, g->start[0], 60) & (M(L_NOT) | M(L_CARD))) == M(L_NOT))
+    if (!labelled && n < 4 && (sp_detect_line_before(w, g->start[0], 60) & M(L_NOT)) != 0 &&
+        (sp_detect_line_before(w, g->start[0], 160) & M(L_CARD)) == 0)
         return 0; /* in four groups of four it can hardly be an order's */
     add(w, SP_DETECT_CREDIT_CARD, g->start[0], g->end[n - 1], labelled ? 95 : 80, labelled)
         ->flags |= ENT_CHECKED;
     return g->end[n - 1];
 }
 
-/* "NM1*82*...*XX*1234567893": in X12 XX qualifies an NPI. "Ann Lee, MD (1234567893)". */
-static bool is_after_clinician(const struct detect_window *w, size_t at)
+/* Whether a number is all that its line holds, and a clinician's degree stands in the three lines before: a signature. */
+static bool is_in_signature(const struct detect_window *w, size_t start, size_t end)
 {
-    const uint8_t *t = w->text + at;
+    size_t from = start, lines = 0;
 
-    return (at > 3 && memcmp(t - 4, "*XX*", 4) == 0) ||
-           (at > 0 && t[-1] == '(' && (sp_detect_line_before(w, at, 8) & M(CREDENTIAL)) != 0);
+    if ((end < w->limit && w->text[end] != '\n') || start == 0 || w->text[start - 1] != '\n')
+        return false;
+    for (; from > 0 && start - from < 200 && lines < 4; from--)
+        lines += w->text[from - 1] == '\n';
+    for (size_t i = w->hit_at; i-- > 0 && w->hits[i].start >= from;)
+        if ((w->hits[i].marks & M(CREDENTIAL)) != 0)
+            return true;
+    return false;
+}
+
+/*
+ * "NM1*82*...*XX*1234567893": in X12 XX qualifies an NPI. "Ann Lee, MD (1234567893)", "Lee, Ann, PA-C, 1234567893"; in a list
+ * one tells what the others are; and no telephone number begins with 1, of which clinicians have most.
+ */
+static bool is_clinicians(const struct detect_window *w, const struct groups *g)
+{
+    size_t at = g->start[0], from = at > 120 ? at - 120 : 0;
+
+    if ((at > 3 && memcmp(w->text + at - 4, "*XX*", 4) == 0) ||
+        (sp_detect_line_before(w, at, 8) & M(CREDENTIAL)) != 0 || is_in_signature(w, at, g->end[0]))
+        return true;
+    for (size_t i = w->entity_count; i-- > 0 && w->entities[i].end > from;)
+        if (w->entities[i].type == SP_DETECT_NPI)
+            return true;
+    return g->digits[0] == '1' &&
+           (sp_detect_line_before(w, at, 40) & (M(CREDENTIAL) | M(PROVIDER))) != 0;
 }
 
 static size_t find_npi(struct detect_window *w, const struct groups *g, uint64_t label)
 {
     size_t n = g->len[0] == 10 ? 1 : groups_of(g, 10);
-    bool labelled = (label & M(L_NPI)) != 0 || (n == 1 && is_after_clinician(w, g->start[0]));
+    bool labelled = (label & M(L_NPI)) != 0;
 
-    if (n == 0 || (!labelled && (n > 1 || (label & DETECT_LABELS) != 0 ||
-                                 (sp_detect_line_before(w, g->start[0], 60) & M(L_NPI)) == 0)))
+    if (n == 0 || (g->digits[0] != '1' && g->digits[0] != '2') ||
+        !sp_detect_npi_is_valid(g->digits) || is_inside(w, g->start[0], g->end[n - 1]))
         return 0;
-    if (is_inside(w, g->start[0], g->end[n - 1]) || (g->digits[0] != '1' && g->digits[0] != '2') ||
-        !sp_detect_npi_is_valid(g->digits))
+    if (!labelled && n == 1 && (label & DETECT_LABELS) == 0)
+        labelled = is_clinicians(w, g);
+    if (!labelled && (n > 1 || (label & DETECT_LABELS) != 0 ||
+                      (sp_detect_line_before(w, g->start[0], 120) & M(L_NPI)) == 0))
         return 0;
     add(w, SP_DETECT_NPI, g->start[0], g->end[n - 1], labelled ? 95 : 70, labelled)->flags |=
         ENT_CHECKED;

@@ -10,13 +10,15 @@
 
 #include <stdlib.h>
 
-#define UNIT       DETECT_WEIGHT_UNIT
-#define SLOTS      (1U << DETECT_WEIGHT_BITS)
-#define LIFT       (UNIT / 4)     /* from here on a short text is PHI whatever the rules say */
-#define LIFT_FAR   (UNIT * 3 / 2) /* the same of one in which one half is hardly hinted at */
-#define LIFT_WHO   0 /* and of one that names somebody, but holds no word of care that is known */
-#define LIFT_PIECE UNIT /* and a piece of a longer one, of which there are many */
+#define UNIT  DETECT_WEIGHT_UNIT
+#define SLOTS (1U << DETECT_WEIGHT_BITS)
+/* What a text must weigh to be PHI whatever the rules say. */
+#define LIFT       0
+#define LIFT_FAR   UNIT       /* with care in it, and a capital alone that hints at somebody */
+#define LIFT_CARE  (2 * UNIT) /* with care in it, and no hint at anybody */
+#define LIFT_PIECE UNIT       /* a piece or a part of a longer one, of which there are many */
 #define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
+#define SAYS_WHOM  40          /* bytes; a few words of care say nothing of whom */
 #define DOUBT      (-2 * UNIT) /* a text from here down is none if rules are not sure of it */
 #define DOUBT_PART (-UNIT)     /* and what stands round what they found */
 #define DOUBTED    50
@@ -142,6 +144,8 @@ static bool is_somebody(const struct detect_entity *e)
     if (e->role == ROLE_PROVIDER || e->role == ROLE_NOBODY || (e->flags & ENT_ROOM) != 0)
         return false;
     return e->type == SP_DETECT_PERSON || e->type == SP_DETECT_OTHER || e->type == SP_DETECT_DOB ||
+           e->type == SP_DETECT_DRIVER_LICENSE || e->type == SP_DETECT_LICENSE_PLATE ||
+           e->type == SP_DETECT_BIOMETRIC || e->type == SP_DETECT_PHOTO ||
            (e->type >= SP_DETECT_PHONE && e->type <= SP_DETECT_ACCOUNT);
 }
 
@@ -235,23 +239,21 @@ static uint32_t weigh_pieces(const struct detect_judge *j)
     return 0;
 }
 
-static int32_t lift_of(unsigned hints, bool line)
+static int32_t lift_of(unsigned hints, const struct detect_judge *j)
 {
-    if ((hints & BOTH) == BOTH)
-        return line ? LIFT_PIECE : LIFT;
-    if ((hints & DETECT_HINT_CARE) != 0)
-        return LIFT_FAR;
-    return line ? LIFT_PIECE : LIFT_WHO;
+    if ((hints & DETECT_HINT_CARE) != 0 && (hints & BOTH) != BOTH)
+        return (hints & DETECT_HINT_PERSON) != 0 ? LIFT_FAR : LIFT_CARE;
+    return j->part ? LIFT_PIECE : LIFT;
 }
 
 static uint32_t weigh_whole(const struct detect_judge *j, uint32_t score)
 {
     const struct detect_window *w = j->w;
     unsigned hints = sp_detect_hints(w, w->begin, w->len);
-    bool both = (hints & BOTH) == BOTH;
-    int32_t weight, lift = lift_of(hints, j->line);
+    int32_t weight, lift = lift_of(hints, j);
 
-    if (!both && (hints & DETECT_HINT_PERSON) == 0)
+    if ((hints & (DETECT_HINT_CARE | DETECT_HINT_PERSON)) == 0 ||
+        (hints == DETECT_HINT_CARE && w->len - w->begin < SAYS_WHOM))
         return score;
     weight = sp_detect_weight_of(w->d->scale, j, w->begin, w->len);
     return weight < lift ? score : lifted(j, w->begin, w->len, weight - lift);

@@ -94,7 +94,7 @@ void sp_detect_features(struct detect_scale *s, const struct detect_judge *j, si
                         size_t to, detect_feature_fn fn, void *arg);
 
 /* ---- weigh.c ---- */
-#define DETECT_WEIGHT_BITS 15
+#define DETECT_WEIGHT_BITS 16
 #define DETECT_WEIGHT_UNIT 32 /* of a weight: so many are one of the model's logits */
 
 /* returns: what a piece of a judged window weighs; 0: as likely PHI as not */

@@ -32,7 +32,9 @@ def test_the_corpus_is_judged_within_the_goals():
 
 # These sets hold beside each text that is PHI another's words turned into something that is none. Until the model could no
 # longer take back what the rules had found, it hid these false alarms, and PHI behind a line about lunch with them.
-TWINS = {"heldout14": 0.88, "heldout15": 0.90, "heldout19": 0.88, "heldout22": 0.92}
+TWINS = {"heldout14": 0.88, "heldout15": 0.90, "heldout19": 0.88, "heldout22": 0.92, "heldout26": 0.90}
+# Whole mails in pairs that differ in a sentence or two: all other words are those of both.
+TWINS |= {"heldout30": 0.66, "heldout31": 0.66}
 
 # What stands behind PHI in mail, or before it, and has nothing to do with it.
 TAILS = {

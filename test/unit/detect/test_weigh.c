@@ -58,6 +58,39 @@ START_TEST(what_weighed_most_is_told_to_those_who_ask)
 }
 END_TEST
 
+START_TEST(a_paragraph_is_judged_alone_however_many_lines_stand_before)
+{
+    static const char footer[] = "You receive this newsletter because you subscribe. Unsubscribe.\n"
+                                 "Our next webinar: register now and learn more.";
+    struct sp_buf text;
+
+    begin();
+    sp_buf_init(&text, 65536);
+    sp_buf_put_cstr(&text, footer);
+    sp_buf_put_cstr(&text, "\n\n");
+    for (size_t i = 0; i < 200; i++)
+        sp_buf_put_cstr(&text, "It rained.\n");
+    sp_buf_put_cstr(&text, "\nMrs. Maria Gonzalez has lupus.\n\n");
+    sp_buf_put_cstr(&text, footer);
+    ck_assert_int_eq(look(sp_buf_bytes(&text), false).class, SP_DETECT_PHI);
+    sp_buf_clear(&text);
+    sp_arena_free(arena);
+}
+END_TEST
+
+START_TEST(care_is_weighed_if_enough_is_said_of_whom)
+{
+    begin();
+    ck_assert_int_lt(look(SP_LIT("HIV, BRCA1, suboxone"), false).class, SP_DETECT_PHI);
+    ck_assert_int_eq(look(SP_LIT("Marigold in memory care fell again at 4, no head strike, skin "
+                                 "tear L elbow. Left vm for POA at 555-0186."),
+                          false)
+                         .class,
+                     SP_DETECT_PHI);
+    sp_arena_free(arena);
+}
+END_TEST
+
 START_TEST(a_piece_of_a_long_text_is_weighed)
 {
     static const char filler[] =
@@ -150,6 +183,8 @@ static void add(TCase *c)
 {
     tcase_add_test(c, what_weighed_most_is_told_to_those_who_ask);
     tcase_add_test(c, a_piece_of_a_long_text_is_weighed);
+    tcase_add_test(c, a_paragraph_is_judged_alone_however_many_lines_stand_before);
+    tcase_add_test(c, care_is_weighed_if_enough_is_said_of_whom);
     tcase_add_loop_test(c, what_stands_behind_takes_nothing_back, 0, SP_ARRAY_LEN(behind));
     tcase_add_loop_test(c, one_half_alone_is_never_phi, 0, SP_ARRAY_LEN(alone));
 }
