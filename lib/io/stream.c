@@ -535,11 +535,6 @@ void sp_stream_lend(struct sp_stream *s, struct sp_bytes bytes)
         output_due(s);
 }
 
-bool sp_stream_has_lent(const struct sp_stream *s)
-{
-    return s->out.lent.len > 0;
-}
-
 void sp_stream_end_lending(struct sp_stream *s)
 {
     sp_output_end_lending(&s->out);

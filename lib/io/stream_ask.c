@@ -15,6 +15,11 @@ size_t sp_stream_memory(const struct sp_stream *s)
     return (s->view_len == 0 ? 0 : in) + s->out.own.cap;
 }
 
+bool sp_stream_has_lent(const struct sp_stream *s)
+{
+    return s->out.lent.len > 0;
+}
+
 const struct sp_addr *sp_stream_peer(const struct sp_stream *s)
 {
     return &s->peer;
