@@ -261,6 +261,19 @@ static void set_client(struct session *s, const struct sp_tls_params *params)
     }
 }
 
+static void on_message(int written, int version, int type, const void *message, size_t len,
+                       SSL *ssl, void *arg)
+{
+    struct session *s = arg;
+
+    (void)version;
+    (void)message;
+    (void)len;
+    (void)ssl;
+    if (s->handshaken && written == 0 && type == SSL3_RT_HANDSHAKE)
+        s->messages++;
+}
+
 void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
                   const struct sp_tls_params *params,
                   void (*done)(void *arg, enum sp_rc rc, const struct sp_tls_proof *proof),
@@ -281,6 +294,8 @@ void sp_tls_start(struct sp_stream *stream, struct sp_tls_context *context,
         sp_out_of("memory");
     SSL_set_bio(s->ssl, socket, socket);
     SSL_set_app_data(s->ssl, s);
+    SSL_set_msg_callback(s->ssl, on_message);
+    SSL_set_msg_callback_arg(s->ssl, s);
     if (context->server != NULL)
         SSL_set_accept_state(s->ssl);
     else

@@ -10,6 +10,7 @@
 #include <threads.h>
 
 #define WITHOUT_DATA_MAX ((size_t)32 * 1024) /* a record is half of it */
+#define MESSAGES_MAX     100 /* tickets are a few, new keys come once in gigabytes */
 
 static BIO_METHOD *method;
 
@@ -31,14 +32,15 @@ static int socket_write(BIO *bio, const char *data, int len)
 }
 
 /* Behind the handshake a peer may send records that hold no data, as new keys (RFC 8446 4.6.3), and OpenSSL reads on until some
- * comes: a stream of them would keep the loop for itself, and is nothing that anybody needs. */
+ * comes: a stream of them would keep the loop for itself, and is nothing that anybody needs. Messages of handshakes cost as much as
+ * hundreds of bytes of data each, so a byte of it between them buys no more of them. */
 static int socket_read(BIO *bio, char *out, int len)
 {
     struct session *s = BIO_get_data(bio);
     ssize_t n;
 
     BIO_clear_retry_flags(bio);
-    if (s->without_data > WITHOUT_DATA_MAX) {
+    if (s->without_data > WITHOUT_DATA_MAX || s->messages > MESSAGES_MAX) {
         errno = EPROTO;
         return -1;
     }

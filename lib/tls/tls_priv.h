@@ -103,6 +103,7 @@ struct session {
     bool more_follows;   /* what is written now is not the last of this turn */
     bool ended;          /* the peer has closed its side */
     size_t without_data; /* bytes read since the handshake, or since there was data in them */
+    unsigned messages;   /* of handshakes, that came behind it */
     bool unusable;       /* TLSA were given, none was usable */
     bool dane;           /* usable TLSA are set */
     char **names;

@@ -2,6 +2,7 @@
  * Real handshakes over a socket pair: what a proof says of good, wrong, old, foreign and DANE-named certificates, of
  * clients' certificates, of resumed sessions, and of handshakes that fail.
  */
+#include "io/stream_priv.h"
 #include "pki.h"
 #include "support/check_main.h"
 #include "tls/tls_priv.h"
@@ -513,27 +514,17 @@ static void renew_keys(SSL *ssl)
         turn(1);
 }
 
-START_TEST(records_without_data_come_to_an_end)
+/* Begins with a strange client. */
+static SSL *begin_strangely(SSL_CTX **ctx, struct sp_tls_context **sctx)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    struct sp_tls_context *sctx;
-    SSL *ssl;
-
     begin();
-    sctx = server_context(&good);
-    ssl = strange_client(ctx, sctx);
-    for (int i = 0; i < 3000; i++) { /* with data between, as many as one likes */
-        renew_keys(ssl);
-        for (int k = 0; i % 100 == 99 && k < 500 && SSL_write(ssl, "x", 1) != 1; k++)
-            turn(1);
-    }
-    for (int i = 0; i < 500 && server.got_len < 30; i++)
-        turn(1);
-    ck_assert_uint_eq(server.got_len, 30);
-    ck_assert_int_eq(server.closed, 0);
-    for (int i = 0; i < 20000 && server.closed == 0; i++)
-        renew_keys(ssl);
-    ck_assert_int_eq(server.closed, 1);
+    *ctx = SSL_CTX_new(TLS_client_method());
+    *sctx = server_context(&good);
+    return strange_client(*ctx, *sctx);
+}
+
+static void end_strangely(SSL *ssl, SSL_CTX *ctx, struct sp_tls_context *sctx)
+{
     close(SSL_get_fd(ssl));
     SSL_free(ssl);
     SSL_CTX_free(ctx);
@@ -541,6 +532,50 @@ START_TEST(records_without_data_come_to_an_end)
     turn(2);
     sp_tls_context_unref(sctx);
     end();
+}
+
+START_TEST(records_without_data_come_to_an_end)
+{
+    struct sp_tls_context *sctx;
+    SSL_CTX *ctx;
+    SSL *ssl = begin_strangely(&ctx, &sctx);
+    struct session *s = server.stream->transport_ctx;
+    int count = 0;
+
+    for (; count < 5000 && server.closed == 0; count++) {
+        s->messages = 0; /* as if there were no limit of these */
+        renew_keys(ssl);
+        turn(1);
+    }
+    ck_assert_int_eq(server.closed, 1);
+    ck_assert_int_gt(count, 1000);
+    end_strangely(ssl, ctx, sctx);
+}
+END_TEST
+
+START_TEST(new_keys_come_to_an_end_whatever_is_between)
+{
+    struct sp_tls_context *sctx;
+    SSL_CTX *ctx;
+    SSL *ssl = begin_strangely(&ctx, &sctx);
+
+    for (int i = 0; i < 100; i++) {
+        renew_keys(ssl);
+        for (int k = 0; i % 10 == 9 && k < 500 && SSL_write(ssl, "x", 1) != 1; k++)
+            turn(1);
+    }
+    for (int i = 0; i < 500 && server.got_len < 10; i++)
+        turn(1);
+    ck_assert_uint_eq(server.got_len, 10);
+    ck_assert_int_eq(server.closed, 0);
+    for (int i = 0; i < 1000 && server.closed == 0; i++) {
+        renew_keys(ssl);
+        (void)SSL_write(ssl, "x", 1);
+        turn(1);
+    }
+    ck_assert_int_eq(server.closed, 1);
+    ck_assert_uint_lt(server.got_len, 20);
+    end_strangely(ssl, ctx, sctx);
 }
 END_TEST
 
@@ -659,6 +694,7 @@ static void add(TCase *c)
     tcase_add_test(c, processes_with_one_ticket_key_resume_each_others_sessions);
     tcase_add_test(c, much_goes_through_and_the_end_is_seen);
     tcase_add_test(c, records_without_data_come_to_an_end);
+    tcase_add_test(c, new_keys_come_to_an_end_whatever_is_between);
     tcase_add_test(c, a_handshake_that_can_not_be_fails_once);
     tcase_add_test(c, a_stream_freed_in_the_handshake_hears_nothing);
     tcase_add_test(c, bad_configurations_are_refused);
