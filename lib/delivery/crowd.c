@@ -88,6 +88,7 @@ struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool
     crowd->count++;
     h->waiting++;
     h->site->waiting++;
+    h->site->urgent_waiting += w->lane == SP_LANE_URGENT;
     h->pool->stranger_waiters += w->is_stranger;
     sp_list_remove(&h->in_unused);
     return w;
@@ -104,6 +105,7 @@ static void step_out(struct sp_pool_waiter *w)
     w->share->lanes[w->lane].count--;
     h->waiting--;
     h->site->waiting--;
+    h->site->urgent_waiting -= w->lane == SP_LANE_URGENT;
     if (w->is_stranger && h->pool->stranger_waiters-- == STRANGERS / 2)
         sp_pool_open_lines(h->pool, NULL, &h->pool->strangers);
     sp_pool_feed(h->site);
@@ -207,11 +209,14 @@ static size_t crowd_max(const struct sp_pool_site *s)
     return max < CROWD_MAX ? max : CROWD_MAX;
 }
 
-/* The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. */
+/*
+ * The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. Urgent mail has
+ * places of its own, and goes before who waits already: what others have there does not keep it.
+ */
 static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
 {
     const struct sp_pool_settings *p = &s->pool->settings;
-    size_t has = s->waiting + s->link_count;
+    size_t has = lane == SP_LANE_URGENT ? s->urgent_waiting : s->waiting + s->link_count;
 
     return p->places != NULL && has > 0 && has > p->places(p->arg, lane) / 2;
 }

@@ -146,16 +146,43 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
         sp_pool_note_reply(s, put_off);
 }
 
-/* A connection has gone: who found the total used up may try again, one at a time. */
+/* Room is made by ending what has been idle longest. */
+static void end_idle(struct sp_pool *p)
+{
+    if (!sp_list_is_empty(&p->idle))
+        retire(SP_CONTAINER(p->idle.next, struct sp_pool_link, in_idle));
+}
+
+/* It found no room: who has no connection at all stands behind others who have none, and before all who have some. */
+static void starve(struct sp_pool_site *s)
+{
+    struct sp_list *all = &s->pool->starved, *at = all;
+
+    if (!sp_list_is_empty(&s->starved))
+        return;
+    if (s->link_count == 0)
+        for (at = all->next; at != all; at = at->next)
+            if (SP_CONTAINER(at, struct sp_pool_site, starved)->link_count > 0)
+                break;
+    sp_list_append(at, &s->starved);
+}
+
+/* A connection has gone, or may: who found no room may try again, one at a time. */
 static void serve_starved(struct sp_pool *p)
 {
-    struct sp_pool_site *s;
+    while (!sp_list_is_empty(&p->starved)) {
+        struct sp_pool_site *s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
 
-    if (sp_list_is_empty(&p->starved))
+        if (p->open >= p->settings.total_max) { /* nobody loses his turn for it */
+            end_idle(p);
+            return;
+        }
+        sp_list_remove(&s->starved);
+        if (s->waiting == 0) /* it has been served meanwhile */
+            continue;
+        sp_pool_serve(s);
         return;
-    s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
-    sp_list_remove(&s->starved);
-    sp_pool_serve(s);
+    }
 }
 
 static void on_ready(void *arg, struct sp_conn *c)
@@ -294,7 +321,7 @@ static void open_link(struct sp_pool_host *h)
 
 /*
  * A site may have no more than half of what it leaves, so that sites that are slow with all they have leave some for the
- * next. Else room is made by ending what has been idle longest; who has no connection at all is the first to get it.
+ * next. Who has no connection at all is the first to get one when there is room again.
  */
 static bool has_room(struct sp_pool_site *s)
 {
@@ -303,10 +330,8 @@ static bool has_room(struct sp_pool_site *s)
 
     if (left > 0 && s->link_count <= left / 2)
         return true;
-    if (!sp_list_is_empty(&p->idle))
-        retire(SP_CONTAINER(p->idle.next, struct sp_pool_link, in_idle));
-    if (sp_list_is_empty(&s->starved))
-        sp_list_append(s->link_count == 0 ? p->starved.next : &p->starved, &s->starved);
+    end_idle(p);
+    starve(s);
     return false;
 }
 

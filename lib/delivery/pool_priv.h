@@ -92,6 +92,7 @@ struct sp_pool_site {
     size_t host_count;
     size_t link_count;
     size_t waiting;
+    size_t urgent_waiting; /* of those */
     size_t shut;
     uint64_t turn;
     int64_t rate_from_ms; /* monotonic */

@@ -227,11 +227,11 @@ static void set_wake(struct sp_lines *l, struct sp_line *line)
 {
     const struct sp_heap_node *first = sp_heap_first(&line->parked);
 
-    if (first == NULL || line->is_awake)
+    if (first == NULL)
         sp_heap_remove(&l->wakes, &line->node);
-    else
+    else /* awake it serves who stands in it first: the times of the others hold all the same */
         sp_heap_put(&l->wakes, &line->node,
-                    first->key < line->wake_ms ? first->key : line->wake_ms);
+                    line->is_awake || first->key < line->wake_ms ? first->key : line->wake_ms);
 }
 
 void sp_lines_remove(struct sp_lines *l, struct sp_line_item *i)

@@ -66,22 +66,26 @@ static enum sp_rc decode(const struct sp_queue_entry *e, struct sp_bytes meta,
 }
 
 /* When a parked one is tried again: what is written into a carry too, so that a restart has no other time than people saw. */
-static int64_t tried_at(const struct sp_queue_entry *e, const struct sp_queue_rcpt *r)
+static int64_t tried_at(const struct sp_queue *q, const struct sp_queue_entry *e,
+                        const struct sp_queue_rcpt *r)
 {
     struct sp_line_view line = sp_line_look(e->groups[r->group].item.line);
 
+    if (line.wake_ms == 0) /* it may go now; no time at all would be a hold's without an end */
+        line.wake_ms = sp_clock_steady_ms(q->o.clock);
     return line.wake_ms < r->r.next_at_ms ? line.wake_ms : r->r.next_at_ms;
 }
 
 /* Copies how the recipients stand. */
-static void add_states(const struct sp_queue_entry *e, struct sp_queue_message *m)
+static void add_states(const struct sp_queue *q, const struct sp_queue_entry *e,
+                       struct sp_queue_message *m)
 {
     m->rcpts = sp_arena_alloc(m->arena, e->count * sizeof(*m->rcpts));
     m->busy = sp_arena_alloc(m->arena, e->count * sizeof(*m->busy));
     for (size_t i = 0; i < e->count; i++) {
         m->rcpts[i] = e->rcpts[i].r;
         if (e->rcpts[i].parked)
-            m->rcpts[i].next_at_ms = tried_at(e, &e->rcpts[i]);
+            m->rcpts[i].next_at_ms = tried_at(q, e, &e->rcpts[i]);
         m->busy[i] = e->rcpts[i].busy;
     }
     m->possibly_attempted = e->possibly_attempted;
@@ -104,7 +108,7 @@ static enum sp_rc load(struct sp_queue *q, const struct sp_queue_entry *e,
         rc = decode(e, je.meta, m->arena, &m->accept);
     if (rc != SP_OK)
         return rc;
-    add_states(e, m);
+    add_states(q, e, m);
     *out = SP_STEAL(m);
     return SP_OK;
 }

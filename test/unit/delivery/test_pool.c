@@ -122,7 +122,7 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
 
 static sp_handle send_one(struct world *w, struct sending *s)
 {
-    struct sp_pool_ask ask = {.route = w->route};
+    struct sp_pool_ask ask = {.route = w->route, .lane = SP_LANE_NORMAL};
     struct sp_conn *c;
 
     *s = (struct sending){.w = w};
@@ -328,6 +328,27 @@ START_TEST(sites_that_are_slow_leave_connections_for_another)
 }
 END_TEST
 
+START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
+{
+    static const char *const names[] = {"a.test", "b.test", "c.test", "d.test"};
+    struct sending s[4];
+    struct world w;
+
+    w_total = 1;
+    start(&w, 20, 60000);
+    for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
+        send_by(&w, &s[i], route_by(names[i], smtp_sink_port(w.sink)));
+    for (int i = 0; i < 1000 && s[3].results == 0; i++) {
+        turn(&w, 1);
+        for (size_t k = 1; k < SP_ARRAY_LEN(s); k++)
+            ck_assert_uint_le(s[k].calls, s[k - 1].results);
+    }
+    ck_assert_uint_eq(s[3].results, 1);
+    stop(&w);
+    w_total = 0;
+}
+END_TEST
+
 static size_t places(void *arg, enum sp_lane lane)
 {
     (void)arg;
@@ -361,6 +382,8 @@ START_TEST(sites_that_are_slow_leave_places_for_another)
     ck_assert(!sp_pool_shuts(w.pool, &ask));
     ask.route = w.route;
     ck_assert(sp_pool_shuts(w.pool, &ask));
+    ask.lane = SP_LANE_URGENT;
+    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* it goes before all that, to places of its own */
     stop(&w);
     sp_route_unref(other);
     sp_lines_unref(w_lines, item.line);
@@ -553,6 +576,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
     tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
+    tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
     tcase_add_test(c, a_long_pause_is_told_as_our_own);

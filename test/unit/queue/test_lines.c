@@ -352,6 +352,35 @@ START_TEST(what_is_parked_comes_at_its_own_time_whatever_its_line_does)
 }
 END_TEST
 
+START_TEST(what_is_parked_comes_at_its_own_time_in_a_line_that_is_never_empty)
+{
+    struct world w;
+    struct sp_line_item *old, *one = NULL;
+
+    start(&w, 32);
+    old = add(&w, "t", "back");
+    sp_lines_rest(w.lines, sp_line_handle(old->line), NOW + 100);
+    park(&w, old, NOW + 10);
+    (void)sp_lines_wake(w.lines,
+                        sp_line_handle(old->line)); /* its host answers, and has much to do */
+    (void)add(&w, "t", "back");
+    for (int64_t now = NOW; now < NOW + 20; now++) {
+        (void)add(&w, "t", "back");
+        ck_assert_ptr_nonnull(one = sp_lines_next(w.lines, now));
+        if (one == old)
+            break;
+    }
+    ck_assert_ptr_eq(one, old);
+    park(&w, old, NOW + 90);
+    ck_assert(sp_lines_shut(w.lines, sp_line_handle(old->line), true));
+    ck_assert_int_eq(sp_lines_due_at(w.lines), NOW + 90);
+    ck_assert_ptr_null(sp_lines_next(w.lines, NOW + 90));
+    ck_assert_uint_eq(sp_line_look(old->line).parked, 0); /* it stands in line */
+    ck_assert_int_eq(sp_lines_due_at(w.lines), INT64_MAX);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_frozen_line_wakes_when_it_has_thawed)
 {
     struct world w;
@@ -419,6 +448,7 @@ static void add_tests(TCase *c)
     tcase_add_test(c, what_is_parked_sends_one_to_try_and_follows_it);
     tcase_add_test(c, a_try_that_nothing_is_heard_of_is_followed_by_another);
     tcase_add_test(c, what_is_parked_comes_at_its_own_time_whatever_its_line_does);
+    tcase_add_test(c, what_is_parked_comes_at_its_own_time_in_a_line_that_is_never_empty);
     tcase_add_test(c, a_frozen_line_wakes_when_it_has_thawed);
     tcase_add_test(c, half_a_million_parked_cost_a_try_now_and_then);
 }

@@ -104,6 +104,10 @@ START_TEST(people_see_why_it_waits_and_until_when)
     ck_assert_uint_eq(m->rcpts[0].state, SP_RCPT_PENDING);
     ck_assert_uint_eq(m->rcpts[0].attempts, 0);
     sp_queue_message_free(m);
+    sp_lines_open_all(sp_queue_lines(rig.queue)); /* it may go now, which is a time too */
+    ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_OK);
+    ck_assert_int_eq(m->rcpts[0].next_at_ms, rig.clock.wall_ms);
+    sp_queue_message_free(m);
 }
 END_TEST
 
