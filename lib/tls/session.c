@@ -261,6 +261,7 @@ static void set_client(struct session *s, const struct sp_tls_params *params)
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): so OpenSSL wants it */
 static void on_message(int written, int version, int type, const void *message, size_t len,
                        SSL *ssl, void *arg)
 {

@@ -32,8 +32,8 @@ static int socket_write(BIO *bio, const char *data, int len)
 }
 
 /* Behind the handshake a peer may send records that hold no data, as new keys (RFC 8446 4.6.3), and OpenSSL reads on until some
- * comes: a stream of them would keep the loop for itself, and is nothing that anybody needs. Messages of handshakes cost as much as
- * hundreds of bytes of data each, so a byte of it between them buys no more of them. */
+ * comes: a stream of them would keep the loop for itself, and is nothing that anybody needs. Messages of handshakes cost as much
+ * as hundreds of bytes of data each, so a byte of it between them buys no more of them. */
 static int socket_read(BIO *bio, char *out, int len)
 {
     struct session *s = BIO_get_data(bio);
