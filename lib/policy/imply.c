@@ -126,12 +126,27 @@ static enum sp_tri under(const struct sp_policy_test *from, const struct sp_poli
     return is_number(from) ? number_under(from, to) : text_under(from, to);
 }
 
-static enum sp_tri test_under(const struct sp_cond *given, const struct sp_policy_test *t)
+/* Facts that are known of all mail, or absent. */
+static bool is_always_known(enum sp_fact fact)
+{
+    return fact == SP_FACT_TENANT || fact == SP_FACT_SENDER_ADDRESS ||
+           fact == SP_FACT_SENDER_DOMAIN || fact == SP_FACT_RECIPIENT_ADDRESS ||
+           fact == SP_FACT_RECIPIENT_DOMAIN || fact == SP_FACT_RECIPIENT_COUNT ||
+           fact == SP_FACT_RECIPIENT_PREFERENCE || fact == SP_FACT_TIME_HOUR ||
+           fact == SP_FACT_TIME_WEEKDAY || fact == SP_FACT_SUBJECT || fact == SP_FACT_SUBJECT_TAG ||
+           fact == SP_FACT_MESSAGE_KIND || fact == SP_FACT_MESSAGE_SIZE ||
+           fact == SP_FACT_PHI_CLASS || fact == SP_FACT_SCAN;
+}
+
+/* in_doubt: what a test of an unknown fact says is not taken as given */
+static enum sp_tri test_under(const struct sp_cond *given, const struct sp_policy_test *t,
+                              bool in_doubt)
 {
     enum sp_tri found = SP_TRI_UNKNOWN;
 
     for (size_t i = 0; i < given->test_count && found == SP_TRI_UNKNOWN; i++)
-        found = under(&given->tests[i], t);
+        if (!in_doubt || is_always_known(given->tests[i].fact))
+            found = under(&given->tests[i], t);
     return found;
 }
 
@@ -145,7 +160,7 @@ static enum sp_tri fold(const enum sp_tri *items, size_t n, bool is_all)
     return best;
 }
 
-enum sp_tri sp_policy_cond_under(const struct sp_cond *given, const struct sp_cond *c)
+static enum sp_tri cond_under(const struct sp_cond *given, const struct sp_cond *c, bool in_doubt)
 {
     enum sp_tri stack[SP_COND_DEPTH_MAX];
     size_t n = 0;
@@ -156,7 +171,7 @@ enum sp_tri sp_policy_cond_under(const struct sp_cond *given, const struct sp_co
         const struct sp_cond_step *s = &c->steps[i];
 
         if (s->op == SP_COND_TEST) {
-            stack[n++] = test_under(given, &c->tests[s->arg]);
+            stack[n++] = test_under(given, &c->tests[s->arg], in_doubt);
         } else if (s->op == SP_COND_NOT) {
             sp_assert(n > 0);
             stack[n - 1] = SP_TRI_TRUE - stack[n - 1];
@@ -167,6 +182,16 @@ enum sp_tri sp_policy_cond_under(const struct sp_cond *given, const struct sp_co
         }
     }
     return n == 0 ? SP_TRI_TRUE : stack[0];
+}
+
+enum sp_tri sp_policy_cond_under(const struct sp_cond *given, const struct sp_cond *c)
+{
+    return cond_under(given, c, false);
+}
+
+bool sp_policy_cond_excludes(const struct sp_cond *given, const struct sp_cond *c)
+{
+    return cond_under(given, c, true) == SP_TRI_FALSE;
 }
 
 const struct sp_policy_test *sp_policy_cond_contradiction(const struct sp_cond *c,

@@ -252,6 +252,8 @@ bool sp_policy_test_holds_for(const struct sp_policy_test *t, struct sp_bytes te
  * returns: true, false, or unknown where it may be either
  */
 enum sp_tri sp_policy_cond_under(const struct sp_cond *given, const struct sp_cond *c);
+/* returns: whether a condition is false wherever another one holds, or is taken in doubt since a fact is unknown */
+bool sp_policy_cond_excludes(const struct sp_cond *given, const struct sp_cond *c);
 /* returns: two tests of it that can't hold at once; NULL if there are none. other: gets the second */
 const struct sp_policy_test *sp_policy_cond_contradiction(const struct sp_cond *c,
                                                           const struct sp_policy_test **other);

@@ -4,7 +4,6 @@
  */
 #include "policy/words_priv.h"
 
-#include "base/clock.h"
 #include "json/units.h"
 
 static const char *const fact_words[SP_FACT_COUNT] = {
@@ -326,18 +325,13 @@ static void put_beside(struct sp_buf *out, const struct sp_outcome *t)
         sp_buf_printf(out, "; this may go below the floor of the settings, because %s", t->lowers);
 }
 
+/* As they are written: a day is the place's. */
 static void put_dates(struct sp_buf *out, const struct sp_rule *r)
 {
-    char time[SP_TIME_TEXT_MAX];
-
-    if (r->from_ms != INT64_MIN) {
-        sp_time_format_rfc3339(r->from_ms, time);
-        sp_buf_printf(out, "From %.10s on: ", time);
-    }
-    if (r->until_ms != INT64_MAX) {
-        sp_time_format_rfc3339(r->until_ms, time);
-        sp_buf_printf(out, "Until %.10s: ", time);
-    }
+    if (r->from_ms != INT64_MIN)
+        sp_buf_printf(out, "From %.*s on: ", SP_FMT(sp_json_text_of(r->source, "from")));
+    if (r->until_ms != INT64_MAX)
+        sp_buf_printf(out, "Until %.*s: ", SP_FMT(sp_json_text_of(r->source, "until")));
 }
 
 const char *sp_policy_words_rule(const struct sp_rule *r, struct sp_arena *arena)

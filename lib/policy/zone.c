@@ -192,9 +192,11 @@ struct sp_local_time sp_zone_local(const struct sp_zone *zone, int64_t wall_ms)
 
 int64_t sp_zone_day(const struct sp_zone *zone, int64_t day_ms)
 {
-    int64_t ms = day_ms;
+    int64_t begins[2], ms = day_ms;
 
     for (int i = 0; i < 2; i++) /* the second time by the offset that is in force then */
-        ms = day_ms - sp_zone_local(zone, ms).offset_s * 1000;
-    return ms;
+        begins[i] = ms = day_ms - sp_zone_local(zone, ms).offset_s * 1000;
+    if (ms + sp_zone_local(zone, ms).offset_s * 1000 == day_ms)
+        return ms;
+    return begins[0] > begins[1] ? begins[0] : begins[1]; /* clocks go on at midnight, to one */
 }

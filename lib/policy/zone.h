@@ -33,7 +33,7 @@ SP_MUST_CHECK bool sp_zone_find(struct sp_bytes name, struct sp_zone *out);
 /* returns: the nearest known name, for messages, static; NULL if none is near */
 const char *sp_zone_nearest(struct sp_bytes name);
 
-/* returns: when a day begins there, wall clock in ms. day_ms: midnight of that day in UTC */
+/* returns: when a day begins there, wall clock in ms; where clocks leave midnight out, at one. day_ms: midnight of that day in UTC */
 int64_t sp_zone_day(const struct sp_zone *zone, int64_t day_ms);
 
 /* returns: hour and weekday there */

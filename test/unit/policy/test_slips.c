@@ -1,6 +1,7 @@
 /*
  * What an author would believe and what would not hold: words that were taken and did nothing. Each is an error now, or holds.
  */
+#include "policy/describe.h"
 #include "policy/policy.h"
 
 #include <stdio.h>
@@ -226,6 +227,44 @@ START_TEST(no_edit_and_no_copy_is_left_out_for_want_of_room)
 }
 END_TEST
 
+START_TEST(what_an_unknown_fact_parts_may_come_together)
+{
+    static const struct {
+        const char *one, *other;
+        bool refused;
+    } cases[] = {
+        {"\"phi.score\": {\"at_least\": 50}", "\"phi.score\": {\"below\": 50}", true},
+        {"\"attachment.opaque\": true", "\"attachment.opaque\": false", true},
+        {"\"phi.score\": {\"at_least\": 50}, \"sender.domain\": \"a.example\"",
+         "\"phi.score\": {\"below\": 50}, \"sender.domain\": \"b.example\"", false},
+        {"\"phi.class\": \"phi\"", "\"phi.class\": \"severe\"", false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        const char *const conds[] = {cases[i].one, cases[i].other};
+        struct sp_buf text;
+
+        sp_buf_init(&text, 100000);
+        sp_buf_put_cstr(&text, "{" BASE ", \"rules\": [");
+        for (size_t r = 0; r < 2; r++) {
+            sp_buf_printf(&text,
+                          "%s{\"rule\": \"c%zu\", \"continue\": true, \"when\": {%s}, "
+                          "\"then\": {\"header\": {\"strip\": [\"x\"",
+                          r == 0 ? "" : ", ", r, conds[r]);
+            for (size_t k = 0; k < 19; k++)
+                sp_buf_printf(&text, ", \"x%zu%zu\"", r, k);
+            sp_buf_put_cstr(&text, "]}}}");
+        }
+        sp_buf_put_cstr(&text, "]}");
+        sp_buf_put_u8(&text, 0);
+        ck_told(&(struct told){(const char *)text.ptr,
+                               cases[i].refused ? "40 edits of the header may come together" : ""},
+                cases[i].refused);
+        sp_buf_clear(&text);
+    }
+}
+END_TEST
+
 START_TEST(international_names_are_asked_for_in_a_labels)
 {
     static const char registry[] =
@@ -316,6 +355,42 @@ START_TEST(a_set_that_is_extended_has_no_registry)
 }
 END_TEST
 
+START_TEST(a_description_has_the_days_as_they_are_written)
+{
+    static const struct file files[] = {
+        {"policies/policy.json",
+         "{" BASE ", \"rules\": [{\"rule\": \"r\", \"from\": \"2026-01-05\", \"until\": "
+         "\"2026-06-30\", \"when\": {\"subject\": \"x\"}, \"then\": {\"protect\": \"best\"}}]}"},
+        {"policies/layers/t.json", "{\"version\": 1, \"scope\": {\"tenant\": \"t\"}, \"settings\": "
+                                   "{\"timezone\": \"Australia/Sydney\"}, \"rules\": [{\"rule\": "
+                                   "\"s\", \"from\": \"2026-01-05\", \"until\": "
+                                   "\"2026-06-30T12:00:00Z\", \"when\": {\"subject\": \"y\"}, "
+                                   "\"then\": {\"protect\": \"best\"}}]}"},
+        {NULL, NULL}};
+    SP_AUTO(sp_arena) arena = sp_arena_new(1024);
+    struct sp_policy_items all;
+    size_t found = 0;
+    char *said;
+    SP_AUTO(sp_policy) p = load(files, &said);
+
+    ck_assert_msg(p != NULL, "%s", said);
+    sp_free(said);
+    sp_policy_describe(p, arena, &all);
+    for (size_t i = 0; i < all.count; i++) {
+        if (strcmp(all.items[i].kind, "rule") != 0)
+            continue;
+        found++;
+        ck_assert_msg(strstr(all.items[i].text, "From 2026-01-05 on: ") != NULL, "%s",
+                      all.items[i].text);
+        ck_assert_msg(strstr(all.items[i].text, all.items[i].scope[0] == 0
+                                                    ? "Until 2026-06-30: "
+                                                    : "Until 2026-06-30T12:00:00Z: ") != NULL,
+                      "%s", all.items[i].text);
+    }
+    ck_assert_uint_eq(found, 2);
+}
+END_TEST
+
 START_TEST(every_label_counts)
 {
     SP_AUTO(sp_arena) arena = sp_arena_new(1024);
@@ -343,9 +418,11 @@ static void add(TCase *c)
     tcase_add_test(c, a_guard_neither_lowers_nor_edits_nor_sends_elsewhere);
     tcase_add_test(c, what_is_likely_a_slip_is_told);
     tcase_add_test(c, no_edit_and_no_copy_is_left_out_for_want_of_room);
+    tcase_add_test(c, what_an_unknown_fact_parts_may_come_together);
     tcase_add_test(c, international_names_are_asked_for_in_a_labels);
     tcase_add_test(c, whose_layers_there_are);
     tcase_add_test(c, a_set_that_is_extended_has_no_registry);
+    tcase_add_test(c, a_description_has_the_days_as_they_are_written);
     tcase_add_test(c, every_label_counts);
 }
 

@@ -58,6 +58,15 @@ START_TEST(a_day_begins_at_its_midnight)
         {"America/Chicago", "2026-11-01T00:00:00Z", "2026-11-01T05:00:00Z"},
         {"Europe/Berlin", "2026-03-29T00:00:00Z", "2026-03-28T23:00:00Z"},
         {"Australia/Sydney", "2026-01-05T00:00:00Z", "2026-01-04T13:00:00Z"},
+        /* summer begins at midnight: the day begins at one */
+        {"America/Havana", "2026-03-08T00:00:00Z", "2026-03-08T05:00:00Z"},
+        {"America/Santiago", "2026-09-06T00:00:00Z", "2026-09-06T04:00:00Z"},
+        {"Atlantic/Azores", "2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z"},
+        {"Asia/Beirut", "2026-03-29T00:00:00Z", "2026-03-28T22:00:00Z"},
+        /* it ends at midnight, or an hour later: the day begins once, or at the first midnight */
+        {"America/Santiago", "2026-04-05T00:00:00Z", "2026-04-05T04:00:00Z"},
+        {"America/Havana", "2026-11-01T00:00:00Z", "2026-11-01T04:00:00Z"},
+        {"Asia/Beirut", "2026-10-25T00:00:00Z", "2026-10-24T22:00:00Z"},
     };
 
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
