@@ -579,6 +579,29 @@ START_TEST(new_keys_come_to_an_end_whatever_is_between)
 }
 END_TEST
 
+START_TEST(a_wish_to_begin_again_is_one_of_them)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    struct sp_tls_context *sctx;
+    const struct session *s;
+    SSL *ssl;
+
+    begin();
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION), 1);
+    sctx = server_context(&good);
+    ssl = strange_client(ctx, sctx);
+    s = server.stream->transport_ctx;
+    ck_assert_uint_eq(s->messages, 0);
+    ck_assert_int_eq(SSL_renegotiate(ssl), 1);
+    (void)SSL_do_handshake(ssl);
+    for (int i = 0; i < 500 && s->messages == 0; i++)
+        turn(1);
+    ck_assert_uint_eq(s->messages, 1);
+    ck_assert_int_eq(server.closed, 0);
+    end_strangely(ssl, ctx, sctx);
+}
+END_TEST
+
 START_TEST(a_handshake_that_can_not_be_fails_once)
 {
     static const struct {
@@ -695,6 +718,7 @@ static void add(TCase *c)
     tcase_add_test(c, much_goes_through_and_the_end_is_seen);
     tcase_add_test(c, records_without_data_come_to_an_end);
     tcase_add_test(c, new_keys_come_to_an_end_whatever_is_between);
+    tcase_add_test(c, a_wish_to_begin_again_is_one_of_them);
     tcase_add_test(c, a_handshake_that_can_not_be_fails_once);
     tcase_add_test(c, a_stream_freed_in_the_handshake_hears_nothing);
     tcase_add_test(c, bad_configurations_are_refused);
