@@ -271,6 +271,13 @@ static bool is_frozen(struct sp_attempt *a)
     return false;
 }
 
+/* There is no host any more that its line could wait for: those parked go now, and hear the same. */
+static void wake_line(struct sp_attempt *a)
+{
+    if (sp_lines_wake(sp_queue_lines(a->d->parts.queue), a->line))
+        sp_delivery_poke(a->d);
+}
+
 static void on_route(void *arg, const struct sp_route *route)
 {
     struct sp_attempt *a = arg;
@@ -286,6 +293,8 @@ static void on_route(void *arg, const struct sp_route *route)
         if (route->hop_count == 0)
             note_dns(a, SIZE_MAX, route->rc);
         sp_outcome_route_failed(&a->s, route->rc);
+        if (a->s.never != SP_OK)
+            wake_line(a);
         sp_attempt_step(a);
         return;
     }

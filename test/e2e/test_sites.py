@@ -11,6 +11,7 @@ import pytest
 from lab import mail
 from lab.browser import Https, code_in, link_in, token_of
 from lab.gateway import ROOT
+from lab.responder import Responder
 
 POLICY = {
     "version": 1,
@@ -348,6 +349,31 @@ def test_who_waits_for_a_dead_host_is_put_off_once_and_parked(place, sinks):
     back = sinks(port=dead.port)
     got = back.wait_for(200, 120)
     assert len({m["data"] for m in got}) == 200 == len(got), "each once"
+
+
+def test_who_is_parked_hears_that_the_domain_takes_no_mail_any_more(gateways, sinks, tmp_path):
+    dead = sinks()
+    dead.stop()
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    responder = Responder(["gone.test"]).start()
+    responder.add("gone.test", "MX", "10 mx.gone.test")
+    responder.add("mx.gone.test", "A", dead.address)
+    try:
+        gateway = gateways("--plain-listener", "--policy", policy, "--retry", "1", "--workers", "1",
+                           "--resolver", responder.address, "--mx-port", dead.port)
+        submit(gateway, 30, recipients=["a@gone.test"])
+
+        def parked():
+            says = gateway.json("queue", "sites")["relays"][0]["says"]
+            return sum(row["parked"] for row in says["sites"] + says["destinations"])
+
+        until(lambda: parked() > 20)
+        responder.add("gone.test", "MX", "0 .")
+        until(lambda: gateway.json("queue", "list", "--recipient", "gone.test")["messages"] == [])
+        until(lambda: sum(r["event"] == "dsn.sent" and r["action"] == "failed" for r in gateway.records()) == 30)
+    finally:
+        responder.stop()
 
 
 def test_who_is_parked_has_its_times(gateways, sinks, tmp_path):
