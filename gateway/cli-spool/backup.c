@@ -297,6 +297,24 @@ static bool make_audit_folders(const struct backup *b)
     return true;
 }
 
+/* The signed head of the audit, before all else of the ledger: one that knew more lines than are copied would make the copy look cut. */
+static bool copy_audit_head(const struct backup *b)
+{
+    char name[SPOOL_PATH_MAX];
+    char folder[SPOOL_PATH_MAX];
+    char source[SPOOL_PATH_MAX];
+    char target[SPOOL_PATH_MAX];
+    int n = snprintf(name, sizeof(name), "%s.head", b->s->config->audit.file);
+
+    if (name[0] == '/') /* outside, like the file */
+        return true;
+    if (n < 0 || n >= SPOOL_PATH_MAX || !spool_path(folder, b->s->state, "ledger") ||
+        !spool_path(source, folder, name) || !spool_path(folder, b->s->target, "ledger") ||
+        !spool_path(target, folder, name) || !make_audit_folders(b))
+        return false;
+    return access(source, F_OK) != 0 || spool_copy_file(source, target, UINT64_MAX);
+}
+
 /* The audit file as far as the copied database has it. The ledger may begin another one meanwhile: then it has its final name. */
 static bool copy_audit(const struct backup *b)
 {
@@ -341,8 +359,8 @@ static bool copy_role(const struct backup *b, const char *role)
     if (!spool_make_folder(to, from))
         return false;
     if (strcmp(role, "ledger") == 0)
-        return copy_databases(from, to) && copy_audit(b) && spool_walk(&plain, from, to, 0) &&
-               drop_later_audit(b);
+        return copy_audit_head(b) && copy_databases(from, to) && copy_audit(b) &&
+               spool_walk(&plain, from, to, 0) && drop_later_audit(b);
     return spool_walk(&plain, from, to, 0) && copy_databases(from, to) &&
            spool_walk(&plain, from, to,
                       0); /* packages that have come before the database was read */

@@ -117,7 +117,7 @@ static const struct sp_setting settings[] = {
     {"delivery.command", SP_SETTING_DURATION, AT(delivery.command_ms), 100, 1800000, "5m", NULL, SP_FORM_ANY,
      "time for a next hop's reply; behind the last dot at least 10 minutes"},
     {"delivery.max_connections", SP_SETTING_INT, AT(delivery.max_connections), 1, 1000, "20", NULL, SP_FORM_ANY,
-     "connections to one next hop at a time from each relay"},
+     "connections to one next hop at a time from each relay (67 at most: others have the rest of its 200)"},
     {"delivery.reuse", SP_SETTING_DURATION, AT(delivery.reuse_ms), 0, 300000, "10s", NULL, SP_FORM_ANY,
      "how long an idle connection is kept for the next message"},
     {"delivery.suppress", SP_SETTING_DURATION, AT(delivery.suppress_ms), 0, 365 * DAY, "0s", NULL, SP_FORM_ANY,

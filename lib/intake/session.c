@@ -310,7 +310,8 @@ static enum sp_rc count_mail(struct session *s, const struct proof *proof,
     return rc;
 }
 
-/* Whose refusal it is: that of a tenant's own limit is the tenant's. What the gateway lacks is nobody's. */
+/* Whose refusal it is: that of a rate, whosever it is, counts for the tenant who asked, if one has proved himself; it makes
+ * only his next refusals late. What the gateway lacks is nobody's. */
 static struct refusals *whose_refusal(struct session *s, enum sp_rc rc, const struct proof *proof,
                                       const struct candidates *among)
 {

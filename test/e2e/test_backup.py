@@ -72,6 +72,9 @@ def test_a_backup_while_it_runs_and_its_restore(plain, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     taken = int(done.stdout.split(":")[1].split()[0])
     assert len(before) <= taken <= len(before) + len(during)
+    audit = tmp_path / "b/ledger" / pathlib.Path(gateway.info["audit"]).name
+    verified = gateway.run("audit", "verify", str(audit), check=False)
+    assert verified.returncode == 0, verified.stdout + verified.stderr  # its head knows no line that was written behind the copy
     assert not (pathlib.Path(gateway.folder) / "state/backup-staging").exists()
     made = gateway.wait_record("backup.made", folder=str(tmp_path / "b"))
     assert made["messages"] == taken and made["actor"]["type"] == "admin"
