@@ -1,17 +1,20 @@
 """What a place may be asked: throttling, a breaker, rates, lanes, tenants' shares, our addresses, recipients a transaction."""
+import collections
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import threading
 import time
 
 import pytest
 
-from lab import mail
+from lab import jitter, mail
 from lab.browser import Https, code_in, link_in, token_of
 from lab.gateway import ROOT
 from lab.responder import Responder
+from lab.sink import Session
 
 POLICY = {
     "version": 1,
@@ -43,10 +46,26 @@ def place(gateways, sinks, tmp_path):
     return make
 
 
+class QuickSession(Session):
+    """Answers at once, where the kernel would wait for the acknowledgement of the answer before."""
+
+    def __init__(self, sink, connection):
+        super().__init__(sink, connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def submit(gateway, count=1, sender="dr@tenant.test", recipients=("a@example.net",)):
     with gateway.client(tls=False) as client:
         for _ in range(count):
             client.sendmail(sender, list(recipients), mail.make("hello\r\n", list(recipients))[0])
+
+
+def submit_much(gateway, count, sender, clients=8):
+    threads = [threading.Thread(target=submit, args=(gateway, count // clients, sender)) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def until(condition, seconds=60):
@@ -166,6 +185,44 @@ def test_a_tenant_with_much_does_not_delay_anothers_one(place, tmp_path):
     number = [m["from"] for m in got].index("dr@clinic.test")
     assert number <= before + 9, f"{before} were there before it, and it came as number {number}"
     sink.wait_for(41, 60)
+
+
+def test_a_backlog_of_thousands_is_overtaken_by_anothers_one_and_by_a_code(place, tmp_path):
+    """One connection, which takes nothing before all is there: then what arrives says who goes first."""
+    count, go, at_dot = 40 if jitter.MOST else 2000, threading.Event(), threading.Event()
+    other = tmp_path / "clinic.json"
+    other.write_text(json.dumps({"tenant": "clinic", "domains": ["clinic.test"], "postmaster": "postmaster@clinic.test",
+                                 "proofs": {"networks": ["127.0.0.0/8"]}}))
+
+    def dot(data):
+        at_dot.set()
+        go.wait(300)
+        return "250 2.0.0 taken"
+
+    gateway, sink = place({"default": {"connections": 1}}, "--tenant", other, replies={"DOT": dot})
+    sink.session = QuickSession
+    try:
+        submit(gateway, 1, "news@tenant.test")
+        assert at_dot.wait(60)  # all others come behind it
+        submit_much(gateway, count, "news@tenant.test")
+        submit_much(gateway, count, "dr@tenant.test")
+        crowd = until(lambda: [s["waiting"] for s in sites(gateway) if s["lines_shut"] == 2])[0]
+        for sender, to in (("dr@clinic.test", "b@example.net"), ("dr@clinic.test", "b@elsewhere.example"),
+                           ("code@tenant.test", "c@example.net"), ("code@tenant.test", "c@elsewhere.example")):
+            submit(gateway, 1, sender, [to])
+        until(lambda: sites(gateway)[0]["waiting"] == crowd + 4)  # they stand before the site beside those of the backlog
+        go.set()
+        first = [m["from"] for m in sink.wait_for(8)][:8]
+        assert first[0] == "news@tenant.test" and first[1:3] == ["code@tenant.test"] * 2, first
+        # then normal mail, a tenant in turn: three of the clinic's and the backlog's at most between its first and its last
+        assert [n for n, sender in enumerate(first) if sender == "dr@clinic.test"][-1] <= 6, first
+        got = sink.wait_for(2 * count + 5, 300)
+    finally:
+        go.set()
+    numbers = [n for n, m in enumerate(got) if m["from"] == "dr@tenant.test"]
+    assert numbers[-1] < len(got) - count // 2, "newsletters went before half of the tenant's own letters"
+    assert collections.Counter(m["from"] for m in got) == {
+        "news@tenant.test": count + 1, "dr@tenant.test": count, "dr@clinic.test": 2, "code@tenant.test": 2}
 
 
 def test_a_tenants_rate_binds_him_and_nobody_else(place, tmp_path):
