@@ -2,10 +2,9 @@
  * Lines, lanes, tenants. Three rings inside each other: a lane's tenants, a tenant's lines, a line's items; only what
  * could be served now is linked in, so that nobody ever searches. A heap of everything by time alone was there before:
  * then a dead domain's half million had to be taken out, tried and put back before the one behind them was seen.
- *
- * Credits, not strict order, between lanes: a lane that is marked wrongly must not stop the others for good. The last
- * ring holds the lines of destinations that do not answer, with the fewest credits. A line's parked items are a heap of its
- * own; one heap over such lines tells which has somebody to be looked at, or may let one try.
+ * Credits, not strict order, between lanes: a lane that is marked wrongly must not stop the others for good. The last ring is for
+ * destinations that do not answer, with the fewest. Parked items are a heap of their line; one heap over such lines tells which
+ * has somebody to be looked at, or may let one try.
  */
 #include "queue/lines.h"
 
@@ -44,7 +43,8 @@ struct sp_line {
     size_t ready;
     size_t waits; /* parked or not */
     enum sp_lane lane;
-    bool is_awake; /* the parked are served as if they were due */
+    bool is_awake;   /* the parked are served as if they were due */
+    bool had_parked; /* the turn before */
     bool is_shut;
     bool is_slow;
     bool is_frozen; /* tenant or destination */
@@ -229,7 +229,7 @@ static void set_wake(struct sp_lines *l, struct sp_line *line)
 
     if (first == NULL)
         sp_heap_remove(&l->wakes, &line->node);
-    else /* awake it serves who stands in it first: the times of the others hold all the same */
+    else /* the times of the parked hold in an awake line as well: it may have much to do, or be shut */
         sp_heap_put(&l->wakes, &line->node,
                     line->is_awake || first->key < line->wake_ms ? first->key : line->wake_ms);
 }
@@ -295,9 +295,8 @@ static void wake_some(struct sp_lines *l, int64_t now_ms)
             return;
         l->steps++;
         line = SP_CONTAINER(node, struct sp_line, node);
-        node = sp_heap_first(&line->parked);
-        i = SP_CONTAINER(node, struct sp_line_item, node);
-        if (node->key > now_ms)
+        i = SP_CONTAINER(sp_heap_first(&line->parked), struct sp_line_item, node);
+        if (i->node.key > now_ms)
             line->wake_ms = now_ms + AGAIN_MS;
         sp_lines_remove(l, i);
         stand(l, i, false);
@@ -359,9 +358,7 @@ static struct share *choose_share(struct sp_lines *l, unsigned ring)
         struct share *s = SP_CONTAINER(shares->next, struct share, at);
 
         l->steps++;
-        if (s->deficit > 0)
-            return s;
-        s->deficit += QUANTUM;
+        s->deficit += s->deficit > 0 ? 0 : QUANTUM;
         if (s->deficit > 0)
             return s;
         sp_list_remove(&s->at);
@@ -376,9 +373,12 @@ static uint16_t cost_of(const struct sp_line_item *i)
     return i->cost > SP_LINE_COST_MAX ? SP_LINE_COST_MAX : i->cost;
 }
 
-static struct sp_line_item *first_of(const struct sp_line *line)
+/* Awake, it serves the parked and who stands in it by turns: neither has to wait until there are no more of the other. */
+static struct sp_line_item *take_turn(struct sp_line *line)
 {
-    if (sp_list_is_empty(&line->items))
+    line->had_parked =
+        line->ready == 0 || (!line->had_parked && line->is_awake && line->parked.count > 0);
+    if (line->had_parked)
         return SP_CONTAINER(sp_heap_first(&line->parked), struct sp_line_item, node);
     return SP_CONTAINER(line->items.next, struct sp_line_item, at);
 }
@@ -396,7 +396,7 @@ struct sp_line_item *sp_lines_next(struct sp_lines *l, int64_t now_ms)
         return NULL;
     s = choose_share(l, ring);
     line = SP_CONTAINER(s->lines.next, struct sp_line, at);
-    i = first_of(line);
+    i = take_turn(line);
     i->is_woken = i->is_woken || i->stands == PARKED;
     l->rings[ring].credit--;
     s->deficit -= cost_of(i);

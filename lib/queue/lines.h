@@ -85,7 +85,7 @@ void sp_lines_slow(struct sp_lines *l, sp_handle line, bool is_slow);
  * each half minute. A stale handle is ignored, here and below.
  */
 void sp_lines_rest(struct sp_lines *l, sp_handle line, int64_t until_ms);
-/* Its destination answers: those parked come, behind those who stand in line. returns: whether any would not have come yet */
+/* Its destination answers: those parked come, in turn with those who stand in line. returns: whether any would not have come yet */
 bool sp_lines_wake(struct sp_lines *l, sp_handle line);
 /* Keeps a tenant's lines, or those to a destination, from being served, also such as are made later; or no longer. */
 void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on);

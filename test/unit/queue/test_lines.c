@@ -381,6 +381,65 @@ START_TEST(what_is_parked_comes_at_its_own_time_in_a_line_that_is_never_empty)
 }
 END_TEST
 
+/* Its host answers again, and as much new mail comes as leaves: each gets its turns. */
+START_TEST(what_is_parked_and_what_is_new_take_turns_in_an_awake_line)
+{
+    enum { PARKED = 20 };
+    struct world w;
+    struct sp_line_item *items[PARKED];
+    size_t came = 0, was_new = 0;
+
+    start(&w, 256);
+    for (size_t i = 0; i < PARKED; i++)
+        items[i] = add(&w, "t", "back");
+    sp_lines_rest(w.lines, sp_line_handle(items[0]->line), NOW + 100);
+    for (size_t i = 0; i < PARKED; i++)
+        park(&w, items[i], NOW + 100000 + (int64_t)i);
+    for (size_t i = 0; i < PARKED; i++)
+        (void)add(&w, "t", "back");
+    (void)sp_lines_wake(w.lines, sp_line_handle(items[0]->line));
+    for (size_t i = 0; i < (size_t)2 * PARKED; i++) {
+        struct sp_line_item *one = next(&w);
+
+        ck_assert_ptr_nonnull(one);
+        (void)add(&w, "t", "back");
+        if (one->is_woken)
+            ck_assert_ptr_eq(one, items[came++]); /* the oldest first */
+        else
+            was_new++;
+    }
+    ck_assert_uint_eq(came, PARKED);
+    ck_assert_uint_eq(was_new, PARKED);
+    stop(&w);
+}
+END_TEST
+
+/* What was handed out and not tried is the next of those that stand, and no turn of the parked is lost by it. */
+START_TEST(what_is_handed_back_in_an_awake_line_keeps_its_place)
+{
+    struct world w;
+    struct sp_line_item *old, *older, *one, *two;
+
+    start(&w, 8);
+    older = add(&w, "t", "back");
+    old = add(&w, "t", "back");
+    sp_lines_rest(w.lines, sp_line_handle(old->line), NOW + 100);
+    park(&w, older, NOW + 1000);
+    park(&w, old, NOW + 1001);
+    one = add(&w, "t", "back");
+    two = add(&w, "t", "back");
+    (void)sp_lines_wake(w.lines, sp_line_handle(old->line));
+    ck_assert_ptr_eq(next(&w), older);
+    sp_lines_put_first(w.lines, older);
+    ck_assert_ptr_eq(next(&w), older);
+    ck_assert_ptr_eq(next(&w), old);
+    ck_assert_ptr_eq(next(&w), one);
+    ck_assert_ptr_eq(next(&w), two);
+    ck_assert_ptr_null(next(&w));
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_frozen_line_wakes_when_it_has_thawed)
 {
     struct world w;
@@ -449,6 +508,8 @@ static void add_tests(TCase *c)
     tcase_add_test(c, a_try_that_nothing_is_heard_of_is_followed_by_another);
     tcase_add_test(c, what_is_parked_comes_at_its_own_time_whatever_its_line_does);
     tcase_add_test(c, what_is_parked_comes_at_its_own_time_in_a_line_that_is_never_empty);
+    tcase_add_test(c, what_is_parked_and_what_is_new_take_turns_in_an_awake_line);
+    tcase_add_test(c, what_is_handed_back_in_an_awake_line_keeps_its_place);
     tcase_add_test(c, a_frozen_line_wakes_when_it_has_thawed);
     tcase_add_test(c, half_a_million_parked_cost_a_try_now_and_then);
 }
