@@ -11,6 +11,9 @@
 
 static struct rig rig;
 
+/* Written over ciphertext: one byte would, one time in 256, be what is there already. */
+static const uint8_t damage[] = {'d', 'a', 'm', 'a', 'g', 'e', '!', '!'};
+
 static void setup(void)
 {
     rig_init(&rig, fake_disk_new());
@@ -362,14 +365,13 @@ START_TEST(a_damaged_record_is_quarantined_and_the_rest_flows)
     struct sp_id ids[3];
     struct sp_queue_due due;
     size_t delivered = 0;
-    uint8_t wrong = 0xee;
 
     ids[0] = rig_put(&rig, 2000);
     ids[1] = rig_put(&rig, 300000); /* its body is a file */
     ids[2] = rig_put(&rig, 2000);
     rig_crash(&rig, FAKE_CRASH_ALL, 0);
     for (size_t block = 2; block <= 3; block++) /* the records of the first two */
-        fake_disk_poke(rig.disk, "000000000001.seg", block * 4096 + 200, &wrong, 1);
+        fake_disk_poke(rig.disk, "000000000001.seg", block * 4096 + 200, damage, sizeof(damage));
     rig_reopen(&rig);
     ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 2);
     ck_assert_uint_eq(fake_disk_files(rig.disk, "body-"), 1); /* its record is broken, not gone */
@@ -469,10 +471,9 @@ START_TEST(damage_of_a_row_is_on_record_once)
 {
     struct sp_id id = rig_put(&rig, 2000);
     struct sp_queue_message *m;
-    uint8_t wrong = 0xee;
 
     fill_segments(&rig, 1);
-    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, damage, sizeof(damage));
     rig_reopen(&rig); /* by the footer: not seen yet */
     ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 0);
     ck_assert_int_eq(sp_queue_load(rig.queue, &id, &m), SP_E_JOURNAL_DAMAGED);
@@ -502,10 +503,9 @@ END_TEST
 START_TEST(damage_found_at_a_start_is_on_record_once)
 {
     struct sp_id id = rig_put(&rig, 2000);
-    uint8_t wrong = 0xee;
 
     rig_crash(&rig, FAKE_CRASH_ALL, 0);
-    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, damage, sizeof(damage));
     for (int i = 0; i < 3; i++) {
         rig_reopen(&rig);
         sp_queue_commit(rig.queue);
@@ -518,12 +518,11 @@ END_TEST
 START_TEST(a_quarantined_message_is_listed_and_can_be_deleted)
 {
     struct sp_id ids[2];
-    uint8_t wrong = 0xee;
 
     ids[0] = rig_put(&rig, 300000); /* its body is a file */
     ids[1] = rig_put(&rig, 2000);
     rig_crash(&rig, FAKE_CRASH_ALL, 0);
-    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, damage, sizeof(damage));
     rig_reopen(&rig);
     ck_assert_uint_eq(list_damaged(&rig), 1);
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &ids[0]), SP_E_JOURNAL_DAMAGED);
@@ -543,9 +542,8 @@ START_TEST(damage_found_while_it_runs_quarantines_that_message)
     struct sp_id ids[2] = {rig_put(&rig, 2000), rig_put(&rig, 2000)};
     struct sp_queue_message *m;
     struct sp_queue_due due;
-    uint8_t wrong = 0xee;
 
-    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, damage, sizeof(damage));
     ck_assert(rig_due(&rig, &due));
     ck_assert(sp_id_eq(&due.id, &ids[0]));
     ck_assert_int_eq(sp_queue_load(rig.queue, &ids[0], &m), SP_E_JOURNAL_DAMAGED);
@@ -615,10 +613,9 @@ START_TEST(a_row_damaged_under_a_footer_is_found_when_it_is_read)
 {
     struct sp_id first = rig_put(&rig, 2000);
     struct sp_queue_message *m;
-    uint8_t wrong = 0xee;
 
     fill_segments(&rig, 1);
-    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, &wrong, 1);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096 + 200, damage, sizeof(damage));
     rig_reopen(&rig);
     ck_assert_uint_ge(sp_queue_stats(rig.queue).footers, 1);
     ck_assert_int_eq(sp_queue_load(rig.queue, &first, &m), SP_E_JOURNAL_DAMAGED);
