@@ -48,6 +48,7 @@ struct control {
     const char *entry; /* JSON, of a preference */
     bool json;
     bool no_pin;
+    bool now;
     bool quiet;           /* what is refused is not told */
     const char *words[4]; /* what is no option: group, verb, argument */
     size_t word_count;

@@ -15,7 +15,7 @@ static const char usage[] =
     "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
     "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
     "       sallyport queue recall MESSAGE --reason TEXT\n"
-    "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N]\n"
+    "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N] [--now]\n"
     "       sallyport queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]\n"
     "       sallyport queue count [--by domain|tenant|reason|state] [--limit N]\n"
     "       sallyport queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT\n"
@@ -116,6 +116,8 @@ static bool parse(struct control *c, int argc, char **argv)
             c->json = true;
         } else if (strcmp(argv[i], "--no-pin") == 0) {
             c->no_pin = true;
+        } else if (strcmp(argv[i], "--now") == 0) {
+            c->now = true;
         } else if (argv[i][0] == '-' && argv[i][1] != 0) {
             if (!take(c, argc, argv, &i))
                 return false;

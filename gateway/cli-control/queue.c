@@ -265,8 +265,14 @@ static void print_done(const struct control *c, const struct verb *verb,
                        const struct sp_json *result)
 {
     const struct sp_json *list = sp_json_find(result, "recipients");
+    const struct sp_json *rests = sp_json_find(result, "rests");
 
     (void)printf("%s: %s\n", c->words[2], verb->name);
+    if (rests != NULL)
+        (void)printf(
+            "  %lld of it parked again: the host rests until %.*s (--now asks it at once)\n",
+            (long long)sp_json_int_of(rests, "recipients", 0),
+            SP_FMT(sp_json_text_of(rests, "until")));
     for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next)
         (void)printf("  %lld %.*s: %.*s by %.*s, floor %.*s\n",
                      (long long)sp_json_int_of(r, "n", 0), SP_FMT(sp_json_text_of(r, "address")),
@@ -295,6 +301,8 @@ static int about_message(const struct control *c, const struct verb *verb)
     put_text(&w, "until", c->until);
     put_text(&w, "to", c->to);
     put_text(&w, "route", c->route);
+    if (c->now)
+        sp_jw_bool(&w, "now", true);
     ns = put_ns(&w, c->n);
     sp_jw_end(&w);
     if (!ns) {

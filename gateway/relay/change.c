@@ -5,10 +5,14 @@
  *     {"command": "queue.hold", "message": ID, "n": [0], "until": TIME, "reason": TEXT}
  *     {"command": "queue.release" | "queue.retry" | "queue.delete" | "queue.recall", "message": ID, "n": [0], "reason": TEXT}
  *                                                          -> {"message": ID, "done": "release"}
+ *
+ * Of those retried whose host rests, which will hear the same again without an attempt, it is told how many and until when:
+ * "rests": {"recipients": N, "until": TIME}. With "now": true the hosts are asked all the same.
  */
 #include "gateway/relay/command.h"
 
 #include "policy/options.h"
+#include "queue/park.h"
 
 #define NS_MAX    SP_RECORD_RECIPIENTS_MAX
 #define EVENT_MAX (256 * 1024)
@@ -34,7 +38,32 @@ struct change {
     struct sp_jobs_job *job;
     const struct kind *kind;
     struct sp_id id;
+    bool now;
+    uint16_t *ns; /* that it changes */
+    size_t n_count;
 };
+
+/* Who comes to a host that rests is parked at once: nobody would know why nothing happens. */
+static void put_rests(const struct change *c, struct sp_jw *w)
+{
+    const struct sp_clock *clock = sp_loop_clock(c->relay->loop);
+    int64_t first_ms = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->n_count; i++) {
+        int64_t until_ms = sp_queue_rests_until(c->relay->queue, &c->id, c->ns[i]);
+
+        count += until_ms != 0;
+        if (until_ms != 0 && (first_ms == 0 || until_ms < first_ms))
+            first_ms = until_ms;
+    }
+    if (count == 0)
+        return;
+    sp_jw_object(w, "rests");
+    sp_jw_int(w, "recipients", (int64_t)count);
+    relay_put_time(w, "until", first_ms - sp_clock_steady_ms(clock) + sp_clock_wall_ms(clock));
+    sp_jw_end(w);
+}
 
 static void on_changed(void *arg, enum sp_rc rc)
 {
@@ -52,11 +81,16 @@ static void on_changed(void *arg, enum sp_rc rc)
         sp_jw_object(&w, NULL);
         sp_jw_id(&w, "message", change->id.b);
         sp_jw_cstr(&w, "done", change->kind->name);
+        if (change->now)
+            relay_delivery_ask_now(change->relay, &change->id, change->n_count);
+        else if (change->kind->record == SP_RECORD_RETRY)
+            put_rests(change, &w);
         sp_jw_end(&w);
         relay_reply_json(change->job, SP_OK, &json);
         sp_buf_clear(&json);
         relay_delivery_poke(change->relay);
     }
+    sp_free(change->ns);
     sp_free(change);
 }
 
@@ -76,6 +110,24 @@ static void put_ns(const struct sp_queue_message *m, uint8_t record, const struc
     for (size_t i = 0; i < act->n_count; i++)
         put_n(m, record, act->ns[i], w);
     sp_jw_end(w);
+}
+
+/* What a retry's answer needs to know of whom it is for. */
+static void note_ns(struct change *c, const struct relay_question *q,
+                    const struct sp_queue_message *m, const struct sp_act *act)
+{
+    size_t all = act->n_count > 0 ? act->n_count : m->accept.recipient_count;
+
+    if (c->kind->record != SP_RECORD_RETRY)
+        return;
+    c->now = sp_json_bool_of(q->ask, "now", false);
+    c->ns = sp_calloc(all + 1, sizeof(*c->ns));
+    for (size_t i = 0; i < all; i++) {
+        uint16_t n = act->n_count > 0 ? act->ns[i] : (uint16_t)i;
+
+        if (!m->busy[n] && sp_queue_act_fits(c->kind->record, &m->rcpts[n]))
+            c->ns[c->n_count++] = n;
+    }
 }
 
 static void put_event(const struct relay_question *q, const struct kind *kind,
@@ -241,6 +293,7 @@ static void change(struct relay *r, const struct relay_question *q, const struct
         change->job = q->job;
         change->kind = kind;
         change->id = act.id;
+        note_ns(change, q, m, &act);
         sp_queue_act(r->queue, kind->record, &act, on_changed, change);
     }
     sp_buf_clear(&text);

@@ -346,6 +346,12 @@ void relay_delivery_poke(struct relay *r)
         sp_delivery_poke(r->delivery->now->delivery);
 }
 
+void relay_delivery_ask_now(struct relay *r, const struct sp_id *id, size_t recipients)
+{
+    if (r->delivery != NULL && r->delivery->now != NULL)
+        sp_delivery_ask_now(r->delivery->now->delivery, id, recipients);
+}
+
 void relay_delivery_drain(struct relay *r, int64_t patience_ms, void (*fn)(void *arg))
 {
     sp_delivery_drain(r->delivery->now->delivery, patience_ms, fn, r);

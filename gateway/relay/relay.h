@@ -105,6 +105,8 @@ SP_MUST_CHECK enum sp_rc relay_resolver_new(struct relay *r, const struct sp_con
 SP_MUST_CHECK enum sp_rc relay_delivery_start(struct relay *r, struct sp_err *err);
 /* New settings are there. */
 SP_MUST_CHECK enum sp_rc relay_delivery_reload(struct relay *r, struct sp_err *err);
+/* As sp_delivery_ask_now; nothing before delivery has begun. */
+void relay_delivery_ask_now(struct relay *r, const struct sp_id *id, size_t recipients);
 /* Something may be due: queue's on_due. */
 void relay_delivery_poke(struct relay *r);
 /* Takes nothing new; fn(r) once what is under way is recorded. */

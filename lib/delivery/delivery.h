@@ -87,6 +87,12 @@ SP_AUTO_DEFINE(sp_delivery)
 /* Something may be due now: a message was accepted, released, or asked to be tried again. thread: loop; cheap */
 void sp_delivery_poke(struct sp_delivery *d);
 
+/*
+ * So many recipients of a message, which are due now, ask their hosts even if these rest. Forgotten if they are not tried before a
+ * few other messages are to do so.
+ */
+void sp_delivery_ask_now(struct sp_delivery *d, const struct sp_id *id, size_t recipients);
+
 /* Takes nothing new; fn is called once all attempts under way are recorded, at the latest after patience_ms. */
 void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(void *arg),
                        void *arg);

@@ -44,6 +44,10 @@ struct sp_delivery {
         unsigned told; /* in that minute */
         uint64_t untold;
     } news;
+    struct {
+        struct sp_id id;
+        size_t left;         /* recipients that are still to be tried */
+    } asked_now[8];          /* messages whose hosts are asked though they rest, oldest first */
     struct sp_map *evidence; /* digests in durable records since the start */
     bool draining;
     struct sp_timer *patience;
@@ -156,8 +160,7 @@ struct sp_attempt {
     uint8_t sealed_sha256[32];
     uint64_t sent_bytes;
     uint64_t sent_removed;
-    bool
-        unsure; /* a connection was lost behind the last dot: the peer may have taken it (RFC 1047) */
+    bool unsure;        /* a connection was lost behind the last dot: it may be there (RFC 1047) */
     bool passes_notify; /* the next hop knows DSN: it was told of what the sender wants to hear */
 
     /* what is written in the end */
@@ -181,10 +184,7 @@ void sp_attempt_look_again(struct sp_attempt *a);
 
 /* ---- damage.c ---- */
 
-/*
- * Holds the recipients if rc says that the body as accepted can't be read, and it can't. returns: whether it did; the
- * attempt is then at its end
- */
+/* Holds the recipients if the body can't be read, as rc says. returns: whether it did; the attempt is then at its end */
 SP_MUST_CHECK bool sp_attempt_is_damaged(struct sp_attempt *a, enum sp_rc rc);
 /* The rung taken has failed: on with the next, or with a hold if the body is damaged. */
 void sp_attempt_rung_failed(struct sp_attempt *a, enum sp_rc rc);

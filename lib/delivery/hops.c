@@ -278,6 +278,41 @@ static void wake_line(struct sp_attempt *a)
         sp_delivery_poke(a->d);
 }
 
+void sp_delivery_ask_now(struct sp_delivery *d, const struct sp_id *id, size_t recipients)
+{
+    size_t most = SP_ARRAY_LEN(d->asked_now) - 1;
+
+    memmove(&d->asked_now[0], &d->asked_now[1], most * sizeof(d->asked_now[0]));
+    d->asked_now[most].id = *id;
+    d->asked_now[most].left = recipients;
+}
+
+/* returns: whether somebody wants to hear now how its hosts are */
+static bool asks_now(const struct sp_attempt *a)
+{
+    struct sp_delivery *d = a->d;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(d->asked_now); i++) {
+        size_t *left = &d->asked_now[i].left;
+
+        if (*left == 0 || !sp_id_eq(&d->asked_now[i].id, &a->p->m->accept.id))
+            continue;
+        *left -= a->n_count < *left ? a->n_count : *left;
+        return true;
+    }
+    return false;
+}
+
+static void end_rests(const struct sp_attempt *a)
+{
+    for (size_t i = 0; i < a->route->hop_count; i++) {
+        struct sp_pool_ask ask = sp_attempt_pool_ask(a, i);
+
+        if (a->route->hops[i].rc == SP_OK)
+            sp_pool_end_rest(a->d->pool, &ask);
+    }
+}
+
 static void on_route(void *arg, const struct sp_route *route)
 {
     struct sp_attempt *a = arg;
@@ -302,6 +337,8 @@ static void on_route(void *arg, const struct sp_route *route)
         sp_attempt_put_first(a);
         return;
     }
+    if (a->rounds == 1 && sp_attempt_is_fresh(a) && asks_now(a))
+        end_rests(a);
     a->turn = 0;
     a->was_bare = false;
     sp_route_draw(route, sp_random_system(), a->order);

@@ -445,6 +445,14 @@ int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
     return h == NULL ? 0 : closed_ms(h, &why);
 }
 
+void sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    struct sp_pool_host *h = sp_pool_find_host(p, ask);
+
+    if (h != NULL && sp_breaker_rests(&h->breaker, now_ms(p)))
+        h->breaker.until_ms = now_ms(p);
+}
+
 bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
     struct sp_pool_host *h = sp_pool_get_host(p, ask);

@@ -90,6 +90,9 @@ void sp_pool_cancel(struct sp_pool *p, sp_handle wait);
 /* returns: how long a host is left alone still, ms: who waits for it hears so at once; 0: it may be asked */
 int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask);
 
+/* A host that is left alone since it can't be reached is asked by who comes next. What its site asked for, a pause, stays. */
+void sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask);
+
 /* returns: how many recipients a transaction there may have */
 size_t sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask);
 

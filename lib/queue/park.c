@@ -14,6 +14,17 @@ void sp_queue_rest(struct sp_queue *q, sp_handle line, int64_t until_ms)
     sp_queue_tell_due(q, before);
 }
 
+int64_t sp_queue_rests_until(struct sp_queue *q, const struct sp_id *id, uint16_t n)
+{
+    const struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    struct sp_line_view line;
+
+    if (e == NULL || n >= e->count || e->groups == NULL)
+        return 0;
+    line = sp_line_look(e->groups[e->rcpts[n].group].item.line);
+    return line.wake_ms > sp_clock_steady_ms(q->o.clock) ? line.wake_ms : 0;
+}
+
 void sp_queue_park(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns, size_t n_count,
                    int64_t at_ms, enum sp_rc why)
 {

@@ -16,4 +16,10 @@ void sp_queue_rest(struct sp_queue *q, sp_handle line, int64_t until_ms);
 void sp_queue_park(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns, size_t n_count,
                    int64_t at_ms, enum sp_rc why);
 
+/*
+ * returns: steady time until which the destination of recipient n is left alone, as its line was told: who comes before hears what
+ *          was heard last, and is parked again; 0 if it is not, or there is no such recipient
+ */
+int64_t sp_queue_rests_until(struct sp_queue *q, const struct sp_id *id, uint16_t n);
+
 #endif

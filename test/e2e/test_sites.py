@@ -408,6 +408,30 @@ def test_who_waits_for_a_dead_host_is_put_off_once_and_parked(place, sinks):
     assert len({m["data"] for m in got}) == 200 == len(got), "each once"
 
 
+def test_a_retry_tells_that_the_host_rests_and_asks_it_if_told_to(place, sinks):
+    dead = sinks()
+    dead.stop()
+    gateway, _ = place({}, "--route", f"dead.test={dead.address}:{dead.port}", retry="3600")
+    submit(gateway, recipients=["a@dead.test", "b@dead.test"])
+
+    def attempts():
+        return [r for r in gateway.records() if r["event"] == "delivery.attempted"]
+
+    message = until(attempts)[0]["message"]
+    for count in range(2, 7):  # it rests longer each time: long enough at last for what follows
+        assert gateway.json("queue", "retry", message, "--now") == {"message": message, "done": "retry"}
+        until(lambda: len(attempts()) >= count)
+    assert len(probed := attempts()) == 6
+    told = gateway.json("queue", "retry", message)["rests"]
+    assert told["recipients"] == 2 and told["until"] > probed[-1]["time"], told
+    back = sinks(port=dead.port)
+    words = gateway.run("queue", "retry", message, "--n", "1").stdout
+    assert "1 of it parked again: the host rests until 20" in words and "--now" in words, words
+    assert len(attempts()) == len(probed) and not back.sessions
+    gateway.run("queue", "retry", message, "--n", "0", "--now")
+    assert {to for m in back.wait_for(2) for to in m["to"]} == {"a@dead.test", "b@dead.test"}  # who was parked follows
+
+
 def test_who_is_parked_hears_that_the_domain_takes_no_mail_any_more(gateways, sinks, tmp_path):
     dead = sinks()
     dead.stop()
