@@ -153,6 +153,15 @@ static void end_idle(struct sp_pool *p)
         retire(SP_CONTAINER(p->idle.next, struct sp_pool_link, in_idle));
 }
 
+/* The same among the site's own. returns: false if none is idle */
+static bool end_own_idle(struct sp_pool_site *s)
+{
+    if (sp_list_is_empty(&s->rest))
+        return false;
+    retire(SP_CONTAINER(s->rest.next, struct sp_pool_link, in_rest));
+    return true;
+}
+
 /* It found no room: who has no connection at all stands behind others who have none, and before all who have some. */
 static void starve(struct sp_pool_site *s)
 {
@@ -321,7 +330,7 @@ static void open_link(struct sp_pool_host *h)
 
 /*
  * A site may have no more than half of what it leaves, so that sites that are slow with all they have leave some for the
- * next. Who has no connection at all is the first to get one when there is room again.
+ * next. Its own idle ones go before others' do. Who has no connection at all is the first to get one when there is room again.
  */
 static bool has_room(struct sp_pool_site *s)
 {
@@ -330,7 +339,8 @@ static bool has_room(struct sp_pool_site *s)
 
     if (left > 0 && s->link_count <= left / 2)
         return true;
-    end_idle(p);
+    if (!end_own_idle(s))
+        end_idle(p);
     starve(s);
     return false;
 }
@@ -340,8 +350,7 @@ static bool has_place(struct sp_pool_site *s)
 {
     if (s->link_count < s->state.limit)
         return true;
-    if (!sp_list_is_empty(&s->rest))
-        retire(SP_CONTAINER(s->rest.next, struct sp_pool_link, in_rest));
+    (void)end_own_idle(s);
     return false;
 }
 

@@ -45,6 +45,21 @@ static const struct sp_route *route_by(const char *name, uint16_t port)
     return sp_route_copy(&like);
 }
 
+static const struct sp_route *route_by_two(const char *first, const char *second, uint16_t port)
+{
+    struct sp_hop hops[2];
+    struct sp_route like = {.domain = SP_LIT("a.test"), .hops = hops, .hop_count = 2};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct sp_bytes name = sp_bytes_cstr(i == 0 ? first : second);
+
+        hops[i] = (struct sp_hop){
+            .name = name, .base = name, .port = port, .is_address = true, .address_count = 1};
+        ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &hops[i].addresses[0]));
+    }
+    return sp_route_copy(&like);
+}
+
 static const struct sp_route *make_route(uint16_t port)
 {
     return route_by("127.0.0.1", port);
@@ -330,6 +345,41 @@ START_TEST(sites_that_are_slow_leave_connections_for_another)
 }
 END_TEST
 
+/* One host of it was asked before, and has an idle connection; now the other one is. */
+START_TEST(who_has_too_much_ends_an_idle_connection_of_its_own)
+{
+    const struct sp_route *both, *other;
+    struct sp_pool_ask ask;
+    struct sending s[3];
+    struct world w;
+
+    w_total = 3;
+    start(&w, 20, 60000);
+    both = route_by_two("a.test", "b.test", smtp_sink_port(w.sink));
+    other = route_by("c.test", smtp_sink_port(w.sink));
+    ask = (struct sp_pool_ask){.route = other};
+    send_by(&w, &s[0], sp_route_ref(other));
+    for (int i = 0; i < 300 && s[0].results == 0; i++)
+        turn(&w, 1);
+    turn(&w, 3);
+    send_by(&w, &s[1], sp_route_ref(both));
+    for (int i = 0; i < 300 && s[1].results == 0; i++)
+        turn(&w, 1);
+    turn(&w, 3);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, 2); /* both idle, the other site's for longer */
+    s[2] = (struct sending){.w = &w};
+    (void)sp_pool_wait(w.pool, &(struct sp_pool_ask){.route = both, .hop = 1}, on_conn, &s[2]);
+    for (int i = 0; i < 300 && s[2].results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(s[2].results, 1);
+    ck_assert_ptr_nonnull(sp_pool_find(w.pool, &ask));
+    stop(&w);
+    sp_route_unref(both);
+    sp_route_unref(other);
+    w_total = 0;
+}
+END_TEST
+
 START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
 {
     static const char *const names[] = {"a.test", "b.test", "c.test", "d.test"};
@@ -578,6 +628,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
     tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
+    tcase_add_test(c, who_has_too_much_ends_an_idle_connection_of_its_own);
     tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
