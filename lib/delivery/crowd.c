@@ -209,6 +209,14 @@ static size_t crowd_max(const struct sp_pool_site *s)
     return max < CROWD_MAX ? max : CROWD_MAX;
 }
 
+/* returns: whether what is left of the places is for sites that are proven, which it is not */
+static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
+{
+    const struct sp_pool_settings *p = &s->pool->settings;
+
+    return p->places != NULL && p->places(p->arg, lane, false) == 0 && !sp_pool_is_proven(s);
+}
+
 /*
  * The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. Urgent mail has
  * places of its own, and goes before who waits already: what others have there does not keep it.
@@ -217,8 +225,14 @@ static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
 {
     const struct sp_pool_settings *p = &s->pool->settings;
     size_t has = lane == SP_LANE_URGENT ? s->urgent_waiting : s->waiting + s->link_count;
+    size_t left;
 
-    return p->places != NULL && has > 0 && has > p->places(p->arg, lane) / 2;
+    if (p->places == NULL)
+        return false;
+    left = p->places(p->arg, lane, false);
+    if (left > 0 && has <= left / 2) /* whatever it has proved */
+        return false;
+    return !sp_pool_is_proven(s) || (has > 0 && has > p->places(p->arg, lane, true) / 2);
 }
 
 bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share *share,
@@ -275,8 +289,10 @@ void sp_pool_open_lines(struct sp_pool *p, struct sp_pool_site *s, struct sp_lis
 }
 
 /* One at a time: a line may have much. Several where nobody waits: these may have one message each. */
-static void feed_crowd(struct sp_pool_site *s, struct sp_pool_crowd *crowd)
+static void feed_crowd(struct sp_pool_site *s, struct sp_pool_crowd *crowd, enum sp_lane lane)
 {
+    if (sp_list_is_empty(&crowd->shut) || finds_no_place(s, lane))
+        return;
     for (size_t n = crowd->count == 0 ? AT_ONCE : 1; n > 0; n--) {
         if (sp_list_is_empty(&crowd->shut) || crowd->count * 2 > crowd_max(s))
             return;
@@ -290,7 +306,7 @@ void sp_pool_feed(struct sp_pool_site *s)
         return;
     SP_LIST_EACH(at, &s->shares)
     for (size_t i = 0; i < SP_LANE_COUNT; i++)
-        feed_crowd(s, &SP_CONTAINER(at, struct sp_pool_share, at)->lanes[i]);
+        feed_crowd(s, &SP_CONTAINER(at, struct sp_pool_share, at)->lanes[i], (enum sp_lane)i);
 }
 
 void sp_pool_on_tick(void *arg)

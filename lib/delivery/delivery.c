@@ -214,13 +214,20 @@ static void on_room(void *arg)
     sp_delivery_poke(arg);
 }
 
-/* As choose_lanes counts; the attempt that asks has its place already. */
-static size_t places_left(void *arg, enum sp_lane lane)
+static size_t without(size_t most, size_t taken)
+{
+    return taken < most ? most - taken : 0;
+}
+
+/* As choose_lanes counts; the attempt that asks has its place already. A quarter of each lane's own is kept for proven sites. */
+static size_t places_left(void *arg, enum sp_lane lane, bool is_proven)
 {
     const struct sp_delivery *d = arg;
-    size_t most = lane == SP_LANE_URGENT ? ACTIVE_MAX : ACTIVE_MAX - ACTIVE_URGENT;
-    size_t left = d->active < most ? most - d->active : 0;
-    size_t bulk = d->bulk < BULK_MAX ? BULK_MAX - d->bulk : 0;
+    size_t normal = ACTIVE_MAX - ACTIVE_URGENT;
+    size_t most = lane == SP_LANE_URGENT ? ACTIVE_MAX : normal;
+    size_t kept = lane == SP_LANE_URGENT ? ACTIVE_URGENT / 4 : normal / 4;
+    size_t left = without(is_proven ? most : most - kept, d->active);
+    size_t bulk = without(is_proven ? BULK_MAX : BULK_MAX - BULK_MAX / 4, d->bulk);
 
     return lane == SP_LANE_BULK && bulk < left ? bulk : left;
 }

@@ -6,7 +6,8 @@
 
 #include "log/log.h"
 
-#define RATE_MS 2000 /* over which a site's rate is measured */
+#define RATE_MS   2000  /* over which a site's rate is measured */
+#define STALLS_MS 30000 /* who takes longer for a message is not at his best */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
@@ -85,6 +86,23 @@ void sp_pool_note_served(struct sp_pool_site *s)
         s->each_us = (now - s->rate_from_ms) * 1000 / s->served;
     s->rate_from_ms = now;
     s->served = 0;
+}
+
+bool sp_pool_is_proven(const struct sp_pool_site *s)
+{
+    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(s->pool->settings.loop));
+
+    if (s->state.sent == 0)
+        return false;
+    SP_LIST_EACH(h, &s->hosts)
+    SP_LIST_EACH(at, &SP_CONTAINER(h, struct sp_pool_host, in_site)->links)
+    {
+        const struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_host);
+
+        if (l->busy_ms != 0 && now_ms - l->busy_ms > STALLS_MS)
+            return false;
+    }
+    return true;
 }
 
 void sp_pool_note_taken(struct sp_pool_site *s)

@@ -18,13 +18,19 @@ static int64_t now_ms(const struct sp_pool *p)
 
 /* ---- links ---- */
 
+static void leave_idle(struct sp_pool_link *l)
+{
+    l->host->pool->idle_count -= !sp_list_is_empty(&l->in_idle);
+    sp_list_remove(&l->in_idle);
+    sp_list_remove(&l->in_rest);
+}
+
 static void drop_link(struct sp_pool_link *l)
 {
     struct sp_pool_host *h = l->host;
 
     sp_list_remove(&l->in_host);
-    sp_list_remove(&l->in_idle);
-    sp_list_remove(&l->in_rest);
+    leave_idle(l);
     h->link_count--;
     h->opening -= l->opened ? 0 : 1;
     h->site->link_count--;
@@ -38,8 +44,7 @@ static void drop_link(struct sp_pool_link *l)
 static void not_ready(struct sp_pool_link *l)
 {
     l->ready = false;
-    sp_list_remove(&l->in_idle);
-    sp_list_remove(&l->in_rest);
+    leave_idle(l);
     sp_timer_cancel(l->timer);
 }
 
@@ -58,6 +63,7 @@ static void on_busy(void *arg, struct sp_conn *c)
 
     (void)c;
     not_ready(l);
+    l->busy_ms = now;
     sp_site_rate_take(&s->rate, now);
     if (l->asker == NULL)
         return;
@@ -162,17 +168,40 @@ static bool end_own_idle(struct sp_pool_site *s)
     return true;
 }
 
-/* It found no room: who has no connection at all stands behind others who have none, and before all who have some. */
+/*
+ * Connections of which it may have half. A quarter of all is for sites that are proven: any number of others may hold what
+ * they have for as long as they like.
+ */
+static size_t left_for(const struct sp_pool_site *s, size_t open)
+{
+    size_t most = s->pool->settings.total_max;
+
+    most -= sp_pool_is_proven(s) ? 0 : most / 4;
+    return open < most ? most - open : 0;
+}
+
+/* Who is proven and has no connection at all comes first, then the others who have none; who has some comes last. */
+static unsigned starves_behind(const struct sp_pool_site *s)
+{
+    if (s->link_count > 0)
+        return 2;
+    return sp_pool_is_proven(s) ? 0 : 1;
+}
+
+/* It found no room: it stands behind those who are as badly off. */
 static void starve(struct sp_pool_site *s)
 {
     struct sp_list *all = &s->pool->starved, *at = all;
+    unsigned own = starves_behind(s);
 
-    if (!sp_list_is_empty(&s->starved))
+    if (!sp_list_is_empty(&s->starved) && own >= s->starved_as)
         return;
-    if (s->link_count == 0)
+    sp_list_remove(&s->starved);
+    if (own < 2)
         for (at = all->next; at != all; at = at->next)
-            if (SP_CONTAINER(at, struct sp_pool_site, starved)->link_count > 0)
+            if (SP_CONTAINER(at, struct sp_pool_site, starved)->starved_as > own)
                 break;
+    s->starved_as = own;
     sp_list_append(at, &s->starved);
 }
 
@@ -182,8 +211,9 @@ static void serve_starved(struct sp_pool *p)
     while (!sp_list_is_empty(&p->starved)) {
         struct sp_pool_site *s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
 
-        if (p->open >= p->settings.total_max) { /* nobody loses his turn for it */
-            end_idle(p);
+        if (left_for(s, p->open) == 0) { /* nobody loses his turn for it */
+            if (left_for(s, p->open - p->idle_count) > 0)
+                end_idle(p);
             return;
         }
         sp_list_remove(&s->starved);
@@ -201,6 +231,7 @@ static void on_ready(void *arg, struct sp_conn *c)
     struct sp_pool_site *s = h->site;
 
     (void)c;
+    l->busy_ms = 0;
     if (!l->opened) {
         l->opened = true;
         h->opening--;
@@ -219,9 +250,9 @@ static void on_ready(void *arg, struct sp_conn *c)
     offer(l);
     if (!l->ready)
         return;
-    sp_list_remove(&l->in_idle);
+    leave_idle(l);
     sp_list_append(&s->pool->idle, &l->in_idle);
-    sp_list_remove(&l->in_rest);
+    s->pool->idle_count++;
     sp_list_append(&s->rest, &l->in_rest);
     sp_timer_start(l->timer, s->pool->settings.idle_ms);
     sp_pool_serve(s); /* who waits for another host of the site may have its place */
@@ -335,11 +366,11 @@ static void open_link(struct sp_pool_host *h)
 static bool has_room(struct sp_pool_site *s)
 {
     struct sp_pool *p = s->pool;
-    size_t left = p->open < p->settings.total_max ? p->settings.total_max - p->open : 0;
+    size_t left = left_for(s, p->open);
 
     if (left > 0 && s->link_count <= left / 2)
         return true;
-    if (!end_own_idle(s))
+    if (!end_own_idle(s) && left_for(s, p->open - p->idle_count) > 0)
         end_idle(p);
     starve(s);
     return false;

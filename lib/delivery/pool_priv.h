@@ -19,9 +19,10 @@ struct sp_pool_link { /* a connection in the pool */
     struct sp_timer *timer;      /* idle */
     struct sp_pool_share *asker; /* who was offered it last */
     sp_handle line;
-    bool ready;   /* idle, or lent for the moment */
-    bool opened;  /* was ready once */
-    bool leaving; /* QUIT was said */
+    int64_t busy_ms; /* a message is under way since then, monotonic; 0: none */
+    bool ready;      /* idle, or lent for the moment */
+    bool opened;     /* was ready once */
+    bool leaving;    /* QUIT was said */
 };
 
 struct sp_pool_crowd { /* of a share in a lane */
@@ -87,6 +88,7 @@ struct sp_pool_site {
     struct sp_list shares;
     struct sp_list rest;    /* idle links */
     struct sp_list starved; /* of the pool: found the total used up */
+    unsigned starved_as;    /* its place there */
     struct sp_timer *timer; /* when a message may go again */
     int64_t wake_ms;        /* it runs until */
     size_t host_count;
@@ -114,6 +116,7 @@ struct sp_pool {
     struct sp_map *totals; /* rates of tenants, by name */
     struct sp_slots *waiters;
     struct sp_list idle;
+    size_t idle_count;
     struct sp_list unused; /* hosts, longest first */
     struct sp_list starved;
     struct sp_list told; /* waiters that hear that there is none, next turn */
@@ -157,6 +160,8 @@ void sp_pool_note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *repl
 void sp_pool_note_served(struct sp_pool_site *s);
 /* One has been taken. */
 void sp_pool_note_taken(struct sp_pool_site *s);
+/* returns: whether it has taken mail and none is under way to it for long: such sites have connections and places of their own */
+bool sp_pool_is_proven(const struct sp_pool_site *s);
 /* It rests, for h->why; was: it did before, which is told once. */
 void sp_pool_host_down(const struct sp_pool_host *h, bool was);
 /* A connection works again. */

@@ -377,6 +377,39 @@ def test_sites_that_stall_keep_nobody_elses_mail(gateways, sinks, tmp_path):
         until_the_end.set()
 
 
+def test_more_sites_that_stall_than_there_are_connections_leave_some_to_those_that_take_mail(gateways, sinks, tmp_path):
+    """Four hundred hosts that take a message and never say so, one or two messages each; one that has taken mail before."""
+    count, until_the_end, stalling = 400, threading.Event(), []
+
+    def stalls(data):
+        stalling.append(data)
+        until_the_end.wait(300)
+        return "250 ok"
+
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    slow = sinks(address="0.0.0.0", replies={"DOT": stalls})
+    routes = [word for n in range(count)
+              for word in ("--route", f"d{n}.test=127.0.{n // 200 + 1}.{n % 200 + 1}:{slow.port}")]
+    good = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{good.address}:{good.port}", "--policy", policy, "--workers", "1",
+                       *routes)
+    try:
+        submit(gateway, recipients=["b@good.test"])
+        good.wait_for(1)
+        with gateway.client(tls=False) as client:
+            for n in range(2 * count):
+                to = [f"a@d{n % count}.test"]
+                client.sendmail("dr@tenant.test", to, mail.make("hello\r\n", to)[0])
+        until(lambda: len(stalling) >= 150)
+        for n in range(2, 12):  # one after another: who has been waited for once is not so again
+            submit(gateway, recipients=["b@good.test"])
+            good.wait_for(n)
+        assert sum(s["busy"] > 0 for s in sites(gateway)) >= 150, "the others stall no more: nothing was shown"
+    finally:
+        until_the_end.set()
+
+
 def probes(gateway):
     """How often the log tells that a host can't be reached."""
     return sum(json.loads(line).get("event") == "hop.unreachable" for line in gateway.log.splitlines() if line.startswith("{"))

@@ -6,6 +6,8 @@
 #include "support/smtp_sink.h"
 #include "transport/transport_priv.h"
 
+#include <stdio.h>
+
 struct world {
     struct sp_loop *loop;
     struct smtp_sink *sink;
@@ -22,7 +24,7 @@ static void (*w_on_room)(void *arg);
 static void *w_arg;
 static const struct sp_sites *w_sites;
 static unsigned w_total;
-static size_t (*w_places)(void *arg, enum sp_lane lane);
+static size_t (*w_places)(void *arg, enum sp_lane lane, bool is_proven);
 
 struct sending { /* one message on its way */
     struct world *w;
@@ -380,6 +382,45 @@ START_TEST(who_has_too_much_ends_an_idle_connection_of_its_own)
 }
 END_TEST
 
+/* Each has one connection, and never ends with it; one has taken mail before. */
+START_TEST(any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_mail)
+{
+    enum { TOTAL = 8, SITES = 12 };
+    const struct sp_route *good;
+    struct sending slow[SITES], s[4];
+    char name[32];
+    struct world w;
+
+    w_total = TOTAL;
+    start(&w, 20, 60000);
+    good = route_by("good.test", smtp_sink_port(w.sink));
+    send_by(&w, &s[0], sp_route_ref(good));
+    for (int i = 0; i < 300 && s[0].results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(s[0].results, 1);
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    for (size_t i = 0; i < SITES; i++) {
+        (void)snprintf(name, sizeof(name), "slow%zu.test", i);
+        send_by(&w, &slow[i], route_by(name, smtp_sink_port(w.sink)));
+        turn(&w, 10);
+    }
+    smtp_sink_reply(w.sink, "DOT", NULL);
+    for (size_t i = 1; i < SP_ARRAY_LEN(s); i++) {
+        send_by(&w, &s[i], sp_route_ref(good));
+        for (int k = 0; k < 300 && s[i].results == 0; k++)
+            turn(&w, 1);
+        ck_assert_uint_eq(s[i].results, 1);
+        ck_assert_int_eq(s[i].state, SP_SMTP_RCPT_ACCEPTED);
+    }
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, TOTAL - TOTAL / 4 + 1);
+    stop(&w);
+    sp_route_unref(good);
+    for (size_t i = 0; i < SITES; i++)
+        sp_source_clear(&slow[i].source); /* no end of theirs was told */
+    w_total = 0;
+}
+END_TEST
+
 START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
 {
     static const char *const names[] = {"a.test", "b.test", "c.test", "d.test"};
@@ -401,9 +442,10 @@ START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
 }
 END_TEST
 
-static size_t places(void *arg, enum sp_lane lane)
+static size_t places(void *arg, enum sp_lane lane, bool is_proven)
 {
     (void)arg;
+    (void)is_proven;
     return lane == SP_LANE_BULK ? 14 : 20;
 }
 
@@ -629,6 +671,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
     tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
     tcase_add_test(c, who_has_too_much_ends_an_idle_connection_of_its_own);
+    tcase_add_test(c, any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_mail);
     tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
