@@ -15,7 +15,6 @@
 
 #define PAGE_BYTES    ((size_t)2 << 20) /* a page ends when it is so long */
 #define PAGE_MESSAGES 1000
-#define LOOKS_MAX     4 /* over the index of a shard for a page: the loop has other work */
 
 struct item {
     struct sp_id id;
@@ -104,26 +103,26 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
         query->rule = sp_json_text_of(q->ask, "rule");
     }
     query->limit = (size_t)sp_json_int_of(q->ask, "limit", PAGE_MESSAGES - 1) + 1;
+    if (sp_json_find(q->ask, "approver_of") != NULL)
+        query->limit = PAGE_MESSAGES; /* most may be for others */
     if (state.len > 0 && query->state < 0 && !query->quarantined_only)
         return false;
     return after.len == 0 || sp_id_parse(after, &query->after);
 }
 
-/* One shard's page. end: out: where it ends, if there is more. returns: whether there is */
-static bool list_shard(struct sp_queue *q, struct sp_queue_query query, struct page *page,
+/*
+ * One shard's page, of one look over its index and a thousand records: the loop has other work, and who asks can ask on. end: out: where
+ * it ends, if there is more. returns: whether there is
+ */
+static bool list_shard(struct sp_queue *q, const struct sp_queue_query *query, struct page *page,
                        struct sp_id *end)
 {
-    bool more = true;
+    bool more;
 
     page->from = page->count;
     page->from_bytes = page->json.len;
     page->is_full = false;
-    for (int looks = 0; more && !page->is_full && looks < LOOKS_MAX; looks++) {
-        more = sp_queue_list(q, &query, end);
-        query.after = *end;
-        if (page->count - page->from >= page->limit)
-            break;
-    }
+    more = sp_queue_list(q, query, end);
     if (page->is_full || page->count - page->from >= page->limit)
         *end = page->items[page->count - 1].id; /* what was looked at behind it was not told */
     return more || page->is_full;
@@ -143,7 +142,7 @@ static bool gather(struct relay *r, const struct sp_queue_query *query, struct p
     for (const struct relay *x = r; x != NULL; x = x->left) {
         struct sp_id last;
 
-        if (!list_shard(x->queue, *query, page, &last))
+        if (!list_shard(x->queue, query, page, &last))
             continue;
         if (!more || memcmp(last.b, end->b, SP_ID_LEN) < 0)
             *end = last;
