@@ -183,6 +183,7 @@ struct transaction {
     struct sp_mail_params mail;
     /* on the heap: they are large, and an arena would keep all that they outgrew */
     struct recipient *recipients;
+    uint32_t *marks; /* of the sender's recipients: equal where they may be the same */
     size_t recipient_count, recipient_cap;
     struct sp_facts facts;
     struct sp_buf replay;      /* JSON objects of recipients: their facts and decisions */

@@ -38,10 +38,10 @@ static size_t of_bytes(const struct sp_buf *b)
 
 static size_t of_message(const struct transaction *tx)
 {
-    return sizeof(*tx) + tx->recipient_cap * sizeof(*tx->recipients) + of_bytes(&tx->head) +
-           of_bytes(&tx->replay) + of_bytes(&tx->replay_last) + of_bytes(&tx->scan_reply_bytes) +
-           sp_arena_size(tx->arena) + sp_queue_body_memory(tx->body) +
-           sp_queue_body_memory(tx->child_body);
+    return sizeof(*tx) + tx->recipient_cap * (sizeof(*tx->recipients) + sizeof(*tx->marks)) +
+           of_bytes(&tx->head) + of_bytes(&tx->replay) + of_bytes(&tx->replay_last) +
+           of_bytes(&tx->scan_reply_bytes) + sp_arena_size(tx->arena) +
+           sp_queue_body_memory(tx->body) + sp_queue_body_memory(tx->child_body);
 }
 
 static size_t of_bounce(const struct bounce *b)

@@ -64,6 +64,7 @@ void sp_intake_tx_free(struct transaction *tx)
     sp_buf_clear(&tx->replay_last);
     sp_buf_clear(&tx->scan_reply_bytes);
     sp_free(tx->recipients);
+    sp_free(tx->marks);
     sp_arena_free(tx->arena);
     sp_intake_generation_unref(tx->gen);
     sp_free(tx);
@@ -116,9 +117,58 @@ struct recipient *sp_intake_tx_add(struct transaction *tx)
         size_t cap = tx->recipient_cap == 0 ? 1 : tx->recipient_cap * 2;
 
         tx->recipients = sp_realloc(tx->recipients, cap * sizeof(*tx->recipients));
+        tx->marks = sp_realloc(tx->marks, cap * sizeof(*tx->marks));
         tx->recipient_cap = cap;
     }
     return &tx->recipients[tx->recipient_count++];
+}
+
+/* returns: where the domain begins */
+static size_t domain_at(struct sp_bytes address)
+{
+    size_t at = address.len;
+
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    return at;
+}
+
+/* Two that a report would tell apart are two (RFC 3461 4.1, 4.2). The local part is the receiver's to read (RFC 5321 2.4). */
+static bool is_same(const struct recipient *a, const struct recipient *b)
+{
+    size_t at = domain_at(a->address);
+
+    return a->notify == b->notify && sp_bytes_eq(a->orcpt, b->orcpt) &&
+           domain_at(b->address) == at &&
+           sp_bytes_eq(sp_bytes_slice(a->address, 0, at), sp_bytes_slice(b->address, 0, at)) &&
+           sp_bytes_eq_nocase(a->address, b->address);
+}
+
+/* FNV-1a, begun at what no client knows: else thousands could be chosen that all look the same. */
+static uint32_t mark_of(const struct transaction *tx, struct sp_bytes address)
+{
+    size_t at = domain_at(address);
+    uint32_t mark;
+
+    memcpy(&mark, tx->id.b + sizeof(tx->id.b) - sizeof(mark), sizeof(mark));
+    for (size_t i = 0; i < address.len; i++) {
+        mark ^= i < at ? address.ptr[i] : sp_ascii_lower(address.ptr[i]);
+        mark *= 16777619U;
+    }
+    return mark;
+}
+
+/* returns: whether the last recipient was named before. Its mark is set */
+static bool is_repeated(struct transaction *tx)
+{
+    size_t last = tx->recipient_count - 1;
+    const struct recipient *r = &tx->recipients[last];
+
+    tx->marks[last] = mark_of(tx, r->address);
+    for (size_t i = 0; i < last; i++)
+        if (tx->marks[i] == tx->marks[last] && is_same(&tx->recipients[i], r))
+            return true;
+    return false;
 }
 
 enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server_event *ev,
@@ -141,6 +191,10 @@ enum sp_rc sp_intake_tx_rcpt(struct transaction *tx, const struct sp_smtp_server
     *r = (struct recipient){.address = format_recipient(tx, &ev->address),
                             .orcpt = sp_arena_copy(tx->arena, ev->rcpt.orcpt),
                             .notify = ev->rcpt.notify};
+    if (is_repeated(tx)) {
+        tx->recipient_count--;
+        return SP_OK; /* one copy is what is meant, and what others deliver */
+    }
     if (tx->among.open) /* whose rules hold is not known yet */
         return SP_OK;
     sp_intake_facts_recipient(tx, tx->policy, &tx->facts, r);

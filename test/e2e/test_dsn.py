@@ -148,6 +148,30 @@ def test_one_dsn_tells_all_that_a_transaction_came_to(plain, sinks):
     assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
 
 
+def test_who_is_named_twice_gets_one_copy(plain, sinks):
+    """Unless a report would tell the two apart; the local part is the receiver's to read, the domain is not."""
+    sink = sinks()
+    gateway = plain(sink, "--workers", "1")
+    never, success = ["NOTIFY=NEVER"], ["NOTIFY=SUCCESS", "ORCPT=rfc822;list@tenant.test"]
+    named = [("a@example.net", []), ("b@example.net", []), ("a@EXAMPLE.net", []), ("A@example.net", []), ("a@example.net", []),
+             ("b@example.net", never), ("c@other.example", success), ("b@Example.Net", never), ("c@other.example", success),
+             ("c@other.example", [success[0]])]
+    message, message_id = mail.make("hello\r\n", ["a@example.net"])
+    with gateway.client(tls=False) as client:
+        client.ehlo()
+        assert client.mail("dr@tenant.test")[0] == 250
+        assert [client.rcpt(*words)[0] for words in named] == [250] * len(named)
+        assert client.data(message)[0] == 250
+    wanted = ["a@example.net", "b@example.net", "A@example.net", "b@example.net", "c@other.example", "c@other.example"]
+    identity = gateway.message_of(message_id)
+    assert gateway.wait_record("message.accepted", message=identity)["to"] == wanted
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert [r["final"] for r in settled["recipients"]] == ["delivered"] * len(wanted)
+    assert sorted(to for m in sink.messages if not is_report(m["data"]) for to in m["to"]) == sorted(wanted)
+    told = [r["to"] for r in gateway.records() if r["event"] == "message.accepted" and r["message"] == identity]
+    assert told == [wanted]
+
+
 def test_thousands_of_refused_are_told_in_one_report(plain, sinks):
     """Whom content refuses is known at the end of data: the report outgrows what other bodies in a record may be."""
     sink = sinks()
