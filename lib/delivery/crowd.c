@@ -1,5 +1,5 @@
 /*
- * Who waits for a site. Lanes first, then tenants in turn, then who came first. So few wait that the next message is there
+ * Who waits for a site. Lanes first, by credits as in the queue (lines.h), then tenants in turn, then who came first. So few wait that the next message is there
  * when a connection is, and no more: the rest stand in their lines in the queue, which are shut meanwhile and cost
  * nothing. Places for those who wait for hosts that have not answered yet are limited, or a hundred dead domains
  * would fill all there are.
@@ -14,6 +14,9 @@
 #define UNSURE_MAX 2 /* connections opened at a time to a host that has not answered yet */
 #define AT_ONCE    4 /* lines opened */
 #define TICK_MS    1000
+
+/* that a lane may have while others wait, one round */
+static const unsigned turns_max[SP_LANE_COUNT] = {64, 16, 4};
 
 struct shut {
     struct sp_list at;
@@ -168,34 +171,54 @@ static struct sp_pool_waiter *first_of(const struct sp_pool_crowd *crowd,
     return NULL;
 }
 
+/* Of a lane, the tenant who was served longest ago. at_ms: as sp_pool_first */
+static struct sp_pool_waiter *first_in_lane(struct sp_pool_site *s, const struct sp_pool_host *host,
+                                            size_t lane, int64_t now_ms, int64_t *at_ms)
+{
+    struct sp_pool_waiter *best = NULL;
+
+    SP_LIST_EACH(at, &s->shares)
+    {
+        struct sp_pool_share *share = SP_CONTAINER(at, struct sp_pool_share, at);
+        struct sp_pool_waiter *w;
+        int64_t may_ms;
+
+        if (share->lanes[lane].count == 0 || (best != NULL && best->share->turn <= share->turn))
+            continue;
+        w = first_of(&share->lanes[lane], host);
+        if (w == NULL)
+            continue;
+        may_ms = sp_pool_site_at(s, share, now_ms);
+        if (may_ms <= now_ms)
+            best = w;
+        else if (may_ms < *at_ms)
+            *at_ms = may_ms;
+    }
+    return best;
+}
+
 struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_pool_host *host,
                                      int64_t now_ms, int64_t *at_ms)
 {
+    struct sp_pool_waiter *over = NULL; /* of a lane that has had its turns */
+
     *at_ms = INT64_MAX;
     for (size_t lane = 0; lane < SP_LANE_COUNT; lane++) {
-        struct sp_pool_waiter *best = NULL;
+        struct sp_pool_waiter *w = first_in_lane(s, host, lane, now_ms, at_ms);
 
-        SP_LIST_EACH(at, &s->shares)
-        {
-            struct sp_pool_share *share = SP_CONTAINER(at, struct sp_pool_share, at);
-            struct sp_pool_waiter *w;
-            int64_t may_ms;
-
-            if (share->lanes[lane].count == 0 || (best != NULL && best->share->turn <= share->turn))
-                continue;
-            w = first_of(&share->lanes[lane], host);
-            if (w == NULL)
-                continue;
-            may_ms = sp_pool_site_at(s, share, now_ms);
-            if (may_ms <= now_ms)
-                best = w;
-            else if (may_ms < *at_ms)
-                *at_ms = may_ms;
-        }
-        if (best != NULL)
-            return best;
+        if (w != NULL && s->lane_turns[lane] < turns_max[lane])
+            return w;
+        if (over == NULL)
+            over = w;
     }
-    return NULL;
+    return over;
+}
+
+void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane)
+{
+    if (s->lane_turns[lane] >= turns_max[lane]) /* nobody else who could go has any left */
+        memset(s->lane_turns, 0, sizeof(s->lane_turns));
+    s->lane_turns[lane]++;
 }
 
 /* ---- lines ---- */

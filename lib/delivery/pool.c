@@ -125,6 +125,7 @@ static void offer(struct sp_pool_link *l)
         }
         copy = *w;
         sp_pool_leave(w);
+        sp_pool_count_turn(s, copy.lane);
         lend(l, copy.share, copy.line);
         copy.fn(copy.arg, l->conn, NULL);
     }

@@ -97,9 +97,10 @@ struct sp_pool_site {
     size_t urgent_waiting; /* of those */
     size_t shut;
     uint64_t turn;
-    int64_t rate_from_ms; /* monotonic */
-    unsigned served;      /* since then */
-    int64_t each_us;      /* what one took in the window before */
+    unsigned lane_turns[SP_LANE_COUNT]; /* of this round */
+    int64_t rate_from_ms;               /* monotonic */
+    unsigned served;                    /* since then */
+    int64_t each_us;                    /* what one took in the window before */
     enum sp_level must;
     bool plain;
     struct sp_bytes name;
@@ -182,6 +183,8 @@ void sp_pool_on_tell(void *arg);
 /* returns: who is to be served first, for host or any (NULL); NULL: nobody may go now. *at_ms: when somebody may */
 struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_pool_host *host,
                                      int64_t now_ms, int64_t *at_ms);
+/* Somebody of this lane is served: it has one turn less before those behind it have theirs. */
+void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane);
 /* Opens lines where there is room. */
 void sp_pool_feed(struct sp_pool_site *s);
 /* Opens a line for each crowd that has shut some, so that nobody is forgotten. arg: the pool */

@@ -421,6 +421,49 @@ START_TEST(any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_m
 }
 END_TEST
 
+static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
+{
+    struct sp_pool_ask ask = {.route = w->route, .lane = lane};
+
+    *s = (struct sending){.w = w};
+    return sp_pool_wait(w->pool, &ask, on_conn, s);
+}
+
+/* One connection, and whoever has been served in the first lane is followed by another. */
+static unsigned served_before(enum sp_lane lane, enum sp_lane behind)
+{
+    struct sending first[4], one;
+    unsigned served = 0;
+    struct world w;
+
+    start(&w, 1, 60000);
+    for (size_t i = 0; i < SP_ARRAY_LEN(first); i++)
+        (void)send_in(&w, &first[i], lane);
+    (void)send_in(&w, &one, behind);
+    for (int k = 0; k < 3000 && one.results == 0; k++) {
+        turn(&w, 1);
+        for (size_t i = 0; i < SP_ARRAY_LEN(first); i++) {
+            if (first[i].results == 0)
+                continue;
+            served++;
+            (void)send_in(&w, &first[i], lane);
+        }
+    }
+    ck_assert_uint_eq(one.results, 1);
+    for (int k = 0; k < 300 && smtp_sink_messages(w.sink) < served + 5; k++)
+        turn(&w, 1);
+    stop(&w);
+    return served;
+}
+
+START_TEST(mail_without_end_in_one_lane_leaves_turns_to_the_next)
+{
+    ck_assert_uint_ge(served_before(SP_LANE_URGENT, SP_LANE_NORMAL), 50);
+    ck_assert_uint_ge(served_before(SP_LANE_NORMAL, SP_LANE_BULK), 10);
+    ck_assert_uint_le(served_before(SP_LANE_BULK, SP_LANE_URGENT), 3);
+}
+END_TEST
+
 START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
 {
     static const char *const names[] = {"a.test", "b.test", "c.test", "d.test"};
@@ -672,6 +715,7 @@ static void add(TCase *c)
     tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
     tcase_add_test(c, who_has_too_much_ends_an_idle_connection_of_its_own);
     tcase_add_test(c, any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_mail);
+    tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);
     tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
