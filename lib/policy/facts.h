@@ -69,9 +69,10 @@ enum sp_fact_state {
  * shown again. 1: a scan that was cut makes phi.* unknown. 2: what it found is the least that there is,
  * and behind a hold that is taken in doubt the rules that would decide without it are heard, and a
  * notice that a signed message can't take stands on the portal's page; and the
- * group that a hold is for may release it.
+ * group that a hold is for may release it. 3: days are those of the policy's time zone and no longer of UTC, and the rules of the zones
+ * of layers are in the version.
  */
-#define SP_POLICY_LANGUAGE 2
+#define SP_POLICY_LANGUAGE 3
 
 /*
  * Values of facts with a closed list; the numbers are their order and stand in records. message.kind takes

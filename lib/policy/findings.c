@@ -86,10 +86,10 @@ void sp_policy_load_type_name(struct sp_loader *l, const struct sp_json *at, str
 
     if (sp_fact_is_type(name, &near))
         return;
-    sp_problem(l->problems, at, SP_E_CONFIG_UNKNOWN,
-               "unknown type of findings \"%.*s\"%s%s%s (docs/detection.md)", SP_FMT(name),
-               near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
-               near == NULL ? "" : "\"?");
+    sp_policy_loader_idle(l, at, SP_E_CONFIG_UNKNOWN,
+                          "unknown type of findings \"%.*s\"%s%s%s (docs/detection.md)",
+                          SP_FMT(name), near == NULL ? "" : "; did you mean \"",
+                          near == NULL ? "" : near, near == NULL ? "" : "\"?");
 }
 
 void sp_policy_load_special_name(struct sp_loader *l, const struct sp_json *v)
@@ -98,12 +98,13 @@ void sp_policy_load_special_name(struct sp_loader *l, const struct sp_json *v)
 
     if (sp_fact_is_special(v->text, &near) || sp_policy_loader_find(l, "special", v->text) != NULL)
         return;
-    if (near == NULL) {
+    if (near == NULL && !l->is_past) {
         sp_policy_loader_unknown(l, v, "special", v->text);
         return;
     }
-    sp_problem(l->problems, v, SP_E_CONFIG_UNKNOWN, "unknown special class; did you mean \"%s\"?",
-               near);
+    sp_policy_loader_idle(l, v, SP_E_CONFIG_UNKNOWN, "unknown special class%s%s%s",
+                          near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+                          near == NULL ? "" : "\"?");
 }
 
 void sp_policy_load_special(struct sp_loader *l, const struct sp_json *root)

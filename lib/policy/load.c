@@ -277,6 +277,12 @@ static void make_version(struct sp_loader *l)
     if (strcmp(p->timezone, "UTC") != 0)
         sp_json_set_text(l->version, sp_json_root(l->version), "timezone-rule",
                          sp_bytes_cstr(p->zone.rule));
+    for (size_t i = 0; i < p->scoped_count && l->language >= 3; i++)
+        if (strcmp(p->views[i]->timezone, p->timezone) != 0)
+            sp_json_set_text(l->version, sp_json_root(l->version),
+                             sp_policy_loader_join(
+                                 l, "timezone-rule:", sp_bytes_cstr(p->views[i]->timezone), ""),
+                             sp_bytes_cstr(p->views[i]->zone.rule));
     hash_of(l, l->version, &p->canonical, p->hash);
     hash_rules(l);
 }
@@ -284,6 +290,7 @@ static void make_version(struct sp_loader *l)
 static void load_all(struct sp_loader *l, const char *path)
 {
     const char *slash = strrchr(path, '/');
+    size_t before = sp_problems_errors(l->problems);
     struct sp_bytes text;
     enum sp_rc rc = l->reader->read(l->reader->ctx, path, &text);
 
@@ -299,7 +306,7 @@ static void load_all(struct sp_loader *l, const char *path)
     sp_policy_load_compile(l);
     sp_policy_load_preferences(l); /* their days are those of the settings' time zone */
     sp_policy_load_scoped(l);
-    if (sp_problems_errors(l->problems) > 0)
+    if (sp_problems_errors(l->problems) > before)
         return;
     sp_policy_review_unused(l);
     add_partners(l);
@@ -318,24 +325,40 @@ void sp_policy_load_compile(struct sp_loader *l)
         sp_policy_review(l);
 }
 
-enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *path,
-                          struct sp_problems *problems, struct sp_policy **out)
+static enum sp_rc load(struct sp_loader *l, const char *path, struct sp_policy **out)
 {
-    struct sp_loader l = {.reader = reader, .problems = problems};
     SP_AUTO(sp_policy) p = sp_calloc(1, sizeof(*p));
-    size_t before = sp_problems_errors(problems);
+    size_t before = sp_problems_errors(l->problems);
 
     p->arena = sp_arena_new(16384);
     atomic_init(&p->refs, 1);
     p->root = p;
-    l.policy = p;
-    l.version = sp_json_doc_new();
-    load_all(&l, path);
-    sp_json_doc_free(l.version);
-    if (sp_problems_errors(problems) > before)
-        return sp_problems_rc(problems, NULL);
+    l->policy = p;
+    l->version = sp_json_doc_new();
+    load_all(l, path);
+    sp_json_doc_free(l->version);
+    if (sp_problems_errors(l->problems) > before)
+        return sp_problems_rc(l->problems, NULL);
     *out = SP_STEAL(p);
     return SP_OK;
+}
+
+enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *path,
+                          struct sp_problems *problems, struct sp_policy **out)
+{
+    struct sp_loader l = {.reader = reader, .problems = problems, .language = SP_POLICY_LANGUAGE};
+
+    return load(&l, path, out);
+}
+
+enum sp_rc sp_policy_load_past(const struct sp_policy_reader *reader, const char *path,
+                               unsigned language, struct sp_problems *problems,
+                               struct sp_policy **out)
+{
+    struct sp_loader l = {
+        .reader = reader, .problems = problems, .language = language, .is_past = true};
+
+    return load(&l, path, out);
 }
 
 struct sp_policy *sp_policy_ref(struct sp_policy *p)

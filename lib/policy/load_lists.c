@@ -102,7 +102,7 @@ static bool put(struct sp_loader *l, struct sp_policy_list *list, struct sp_byte
 }
 
 /* "until=2026-12-31". returns: false if it is no such word */
-static bool read_until(const struct sp_policy *p, struct sp_bytes word, int64_t *out)
+static bool read_until(const struct sp_loader *l, struct sp_bytes word, int64_t *out)
 {
     char text[40];
 
@@ -111,7 +111,7 @@ static bool read_until(const struct sp_policy *p, struct sp_bytes word, int64_t 
     snprintf(text, sizeof(text), "%.*sT00:00:00Z", SP_FMT(sp_bytes_slice(word, 6, 10)));
     if (!sp_time_parse_rfc3339(sp_bytes_cstr(text), out))
         return false;
-    *out = sp_zone_day(&p->zone, *out);
+    *out = sp_policy_loader_day(l, *out);
     return true;
 }
 
@@ -146,7 +146,7 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
         return;
     }
     while (sp_bytes_split(&line, ' ', &word))
-        if (word.len > 0 && !read_until(l->policy, word, &until_ms))
+        if (word.len > 0 && !read_until(l, word, &until_ms))
             sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID,
                             "behind the entry only until=YYYY-MM-DD and # note are known");
     if (!put(l, list, entry, until_ms, &other_end))

@@ -88,8 +88,9 @@ static void load_hold(struct sp_loader *l, const struct sp_json *v, struct sp_ou
     if ((m = sp_json_find(v, "within")) != NULL)
         sp_policy_loader_span(l, m, &out->hold.within_ms);
     else if (out->hold.kind == SP_HOLD_DELAY || out->hold.otherwise_protect)
-        sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
-                   "\"within\" is missing: without it such mail waits until somebody releases it");
+        sp_policy_loader_idle(
+            l, v, SP_E_CONFIG_MISSING,
+            "\"within\" is missing: without it such mail waits until somebody releases it");
     m = sp_json_find(v, "protect");
     if (m == NULL)
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING,
@@ -159,7 +160,7 @@ static void load_tags(struct sp_loader *l, const struct sp_json *v, struct sp_ou
     if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
     if (v->count > SP_DECISION_NAMES_MAX)
-        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "at most %d tags", SP_DECISION_NAMES_MAX);
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "at most %d tags", SP_DECISION_NAMES_MAX);
     out->tags = sp_arena_alloc(l->policy->arena, (v->count + 1) * sizeof(char *));
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
         if (i->type != SP_JSON_TEXT || !sp_policy_loader_is_name(i->text))

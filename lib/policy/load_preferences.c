@@ -87,9 +87,10 @@ static void check_sets(struct sp_loader *l)
         const struct sp_json *v = sp_json_find(p->layers[i].root, "preferences");
 
         if (v != NULL)
-            sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                       "the registry of preferences is one: name it in the main file, not in a "
-                       "set that it extends");
+            sp_policy_loader_idle(
+                l, v, SP_E_POLICY_INVALID,
+                "the registry of preferences is one: name it in the main file, not in a "
+                "set that it extends");
     }
 }
 
@@ -112,8 +113,8 @@ void sp_policy_load_preferences(struct sp_loader *l)
                    "expected {\"file\": \"preferences.json\"}");
         return;
     }
-    if (!sp_policy_loader_read(l, file, file->text, &text))
-        return;
+    if (!sp_policy_loader_read(l, file, file->text, &text) || l->is_past)
+        return; /* what it said then is in the facts */
     options.file = sp_policy_loader_join(l, l->dir, file->text, "");
     if (sp_json_parse(text, &options, &doc, &err) != SP_OK) {
         sp_problem_file(l->problems, "", 0, err.rc, "%s", err.text);

@@ -25,7 +25,13 @@ struct sp_loader {
     struct sp_json_doc *version; /* what is hashed */
     struct sp_named_ladder *ladders;
     struct sp_loader *root; /* of a scope's loader: the first one; NULL in that itself */
+    unsigned language;      /* SP_POLICY_LANGUAGE, or that of the facts which are decided again */
+    bool is_past;           /* it has decided mail before */
 };
+
+/* Refuses what loads and never acts, or acts in part only. Of a version that has decided so it is said, and no more. */
+void sp_policy_loader_idle(const struct sp_loader *l, const struct sp_json *at, enum sp_rc rc,
+                           const char *fmt, ...) SP_PRINTF(4, 5);
 
 /* Reads a file beside the main one; a problem at `at` if it is not there. returns: whether it was read */
 bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct sp_bytes name,
@@ -53,6 +59,8 @@ bool sp_policy_loader_floor(const struct sp_loader *l, const struct sp_json *v, 
 bool sp_policy_loader_bool(const struct sp_loader *l, const struct sp_json *v, bool *out);
 bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
                            enum sp_json_type type);
+/* returns: when a day begins for rules and lists. day_ms: midnight of that day in UTC */
+int64_t sp_policy_loader_day(const struct sp_loader *l, int64_t day_ms);
 /* A time, or a day as it begins in the settings' time zone. */
 bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, int64_t *out);
 /* One of names (NULL-terminated). returns: its index, or -1 */

@@ -56,14 +56,16 @@ static void check_guard(struct sp_loader *l, const struct sp_json *v, const stru
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a guard may tag, raise, hold or reject: put this under \"rules\"");
     if (r->is_certain)
-        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                   "a guard holds in doubt, too: put a rule that is \"certain\" under \"rules\"");
+        sp_policy_loader_idle(
+            l, v, SP_E_POLICY_INVALID,
+            "a guard holds in doubt, too: put a rule that is \"certain\" under \"rules\"");
     for (size_t i = 0; i < SP_ARRAY_LEN(not_a_guards); i++)
         if (sp_json_find(sp_json_find(v, "then"), not_a_guards[i]) != NULL)
-            sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                       "a guard sends nothing elsewhere, edits nothing and lowers nothing: put "
-                       "\"%s\" under \"rules\"",
-                       not_a_guards[i]);
+            sp_policy_loader_idle(
+                l, v, SP_E_POLICY_INVALID,
+                "a guard sends nothing elsewhere, edits nothing and lowers nothing: put "
+                "\"%s\" under \"rules\"",
+                not_a_guards[i]);
 }
 
 static void load_rule(struct sp_loader *l, const struct sp_json *v,
@@ -96,11 +98,12 @@ static void load_rule(struct sp_loader *l, const struct sp_json *v,
         check_guard(l, v, r);
     if (r->whole_message &&
         (!r->then.has_verb || (r->then.verb != SP_DO_REJECT && r->then.verb != SP_DO_HOLD)))
-        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                   "\"whole_message\" goes with reject and hold only");
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              "\"whole_message\" goes with reject and hold only");
     if (r->is_continue && r->then.lowers != NULL)
-        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                   "a rule that continues lowers nothing: say \"lowers\" in the one that decides");
+        sp_policy_loader_idle(
+            l, v, SP_E_POLICY_INVALID,
+            "a rule that continues lowers nothing: say \"lowers\" in the one that decides");
     if (r->from_ms >= r->until_ms)
         sp_problem_warn(l->problems, v, "never asked: it ends before it begins");
 }

@@ -113,8 +113,8 @@ static bool check_scope(struct sp_loader *l, const struct sp_policy_layer *layer
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a file in layers/ lies within the main file and extends nothing else");
     if ((v = sp_json_find(layer->root, "preferences")) != NULL)
-        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                   "the registry of preferences is one: name it in the main file");
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              "the registry of preferences is one: name it in the main file");
     if (layer->scope.user.len > 0)
         sp_policy_loader_keys(l, layer->root, user_keys);
     return true;
@@ -160,7 +160,9 @@ static void compile(struct sp_loader *l, struct sp_policy_layer *own, struct sp_
                               .problems = l->problems,
                               .dir = l->dir,
                               .version = l->version,
-                              .root = l};
+                              .root = l,
+                              .language = l->language,
+                              .is_past = l->is_past};
 
     view->arena = root->arena;
     view->root = root;

@@ -146,9 +146,9 @@ static bool is_setting(struct sp_loader *l, const struct sp_json *key)
         if (sp_bytes_eq(key->text, sp_bytes_cstr(names[i])))
             return true;
     near = sp_problem_nearest(key->text, names, n);
-    sp_problem(l->problems, key, SP_E_CONFIG_UNKNOWN, "no such setting%s%s%s",
-               near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
-               near == NULL ? "" : "\"?");
+    sp_policy_loader_idle(l, key, SP_E_CONFIG_UNKNOWN, "no such setting%s%s%s",
+                          near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+                          near == NULL ? "" : "\"?");
     return false;
 }
 

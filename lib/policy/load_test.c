@@ -80,11 +80,11 @@ static void check_number(struct sp_loader *l, const struct sp_json *v,
     if (t->op == SP_TEST_BELOW ? n > least : n <= most && (n >= least || t->op == SP_TEST_AT_LEAST))
         return;
     if (most == INT64_MAX)
-        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "this never holds: %s is at least %lld",
-                   sp_fact_rows[t->fact].name, (long long)least);
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: %s is at least %lld",
+                              sp_fact_rows[t->fact].name, (long long)least);
     else
-        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "this never holds: %s is %lld to %lld",
-                   sp_fact_rows[t->fact].name, (long long)least, (long long)most);
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: %s is %lld to %lld",
+                              sp_fact_rows[t->fact].name, (long long)least, (long long)most);
 }
 
 static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
@@ -215,7 +215,7 @@ static void load_in(struct sp_loader *l, const struct sp_json *v, struct sp_poli
         for (const struct sp_json *i = v->first; i != NULL; i = i->next)
             add_list(l, i, t);
     if (v->type == SP_JSON_ARRAY && v->count == 0)
-        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected at least one list");
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "expected at least one list");
 }
 
 static void load_resembles(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)

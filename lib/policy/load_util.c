@@ -2,6 +2,7 @@
  * The typed members of policy documents. Every helper says its own problem, with what would be right, and lets loading
  * go on: an author sees all that is wrong at once.
  */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -41,6 +42,26 @@ void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *obje
                    near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
                    near == NULL ? "" : "\"?");
     }
+}
+
+void sp_policy_loader_idle(const struct sp_loader *l, const struct sp_json *at, enum sp_rc rc,
+                           const char *fmt, ...)
+{
+    char text[600];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (l->is_past)
+        sp_problem_warn(l->problems, at, "%s", text);
+    else
+        sp_problem(l->problems, at, rc, "%s", text);
+}
+
+int64_t sp_policy_loader_day(const struct sp_loader *l, int64_t day_ms)
+{
+    return l->language >= 3 ? sp_zone_day(&l->policy->zone, day_ms) : day_ms;
 }
 
 bool sp_policy_loader_type(const struct sp_loader *l, const struct sp_json *v,
@@ -84,10 +105,10 @@ bool sp_policy_loader_span(const struct sp_loader *l, const struct sp_json *v, i
 
     if (!sp_policy_loader_duration(l, v, &span))
         return false;
-    if (span == 0) {
-        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected a duration above 0");
+    if (span == 0)
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "expected a duration above 0");
+    if (span == 0 && !l->is_past)
         return false;
-    }
     *out = span;
     return true;
 }
@@ -113,7 +134,7 @@ bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, i
     if (v->type == SP_JSON_TEXT && v->text.len == 10) {
         snprintf(text, sizeof(text), "%.*sT00:00:00Z", SP_FMT(v->text));
         if (sp_time_parse_rfc3339(sp_bytes_cstr(text), out)) {
-            *out = sp_zone_day(&l->policy->zone, *out);
+            *out = sp_policy_loader_day(l, *out);
             return true;
         }
     } else if (v->type == SP_JSON_TEXT && sp_time_parse_rfc3339(v->text, out)) {

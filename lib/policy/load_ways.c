@@ -36,7 +36,7 @@ static void load_copies(struct sp_loader *l, const struct sp_json *v, struct sp_
     for (const struct sp_json *i = v->first; i != NULL; i = i->next)
         out->copy_count += load_address(l, i, &out->copies[out->copy_count]);
     if (out->copy_count > SP_DECISION_NAMES_MAX)
-        sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "at most %d copies", SP_DECISION_NAMES_MAX);
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "at most %d copies", SP_DECISION_NAMES_MAX);
 }
 
 static void load_added(struct sp_loader *l, const struct sp_json *v, struct sp_bytes *text,

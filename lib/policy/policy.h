@@ -48,6 +48,19 @@ struct sp_policy_reader {
 SP_MUST_CHECK enum sp_rc sp_policy_load(const struct sp_policy_reader *reader, const char *path,
                                         struct sp_problems *problems, struct sp_policy **out);
 
+/*
+ * Loads a version that has decided mail, to decide that mail again: as it was meant then. What was taken when it was loaded and is
+ * refused today, since it does nothing or is cut for want of room, is a warning; what the registry of preferences has is not
+ * asked, since what it said is in the facts.
+ *
+ * language: of the facts (SP_POLICY_LANGUAGE of then): whose days rules and lists have, and what the hash is made of
+ * out:      owner: the caller, one reference
+ * returns:  SP_OK, or the first problem's code
+ */
+SP_MUST_CHECK enum sp_rc sp_policy_load_past(const struct sp_policy_reader *reader,
+                                             const char *path, unsigned language,
+                                             struct sp_problems *problems, struct sp_policy **out);
+
 /* owner: the caller, one more reference. returns: p */
 struct sp_policy *sp_policy_ref(struct sp_policy *p);
 void sp_policy_unref(struct sp_policy *p);

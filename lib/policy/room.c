@@ -71,9 +71,10 @@ static size_t most(const struct givers *g, const struct sp_rule *r,
 static void tell(struct sp_loader *l, const struct sp_rule *r, size_t n, const char *what)
 {
     if (n > SP_DECISION_NAMES_MAX)
-        sp_problem(l->problems, r->source, SP_E_CONFIG_RANGE,
-                   "%zu %s may come together here, with those of rules before it: at most %d", n,
-                   what, SP_DECISION_NAMES_MAX);
+        sp_policy_loader_idle(
+            l, r->source, SP_E_CONFIG_RANGE,
+            "%zu %s may come together here, with those of rules before it: at most %d", n, what,
+            SP_DECISION_NAMES_MAX);
 }
 
 void sp_policy_review_room(struct sp_loader *l)

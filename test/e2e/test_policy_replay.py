@@ -80,7 +80,7 @@ def test_what_is_found_beside_an_unread_part_decides_and_can_be_shown_again(gate
         [unread] = accepted["detection"]["not_scanned"]
         assert unread["why"] == "encrypted" and unread["part"]
         facts = json.loads(gateway.run("audit", "facts", accepted["message"]).stdout)["facts"]
-        assert facts["language"] == 2 and facts["recipients"][0]["decided"]["rule"] == rule
+        assert facts["language"] == 3 and facts["recipients"][0]["decided"]["rule"] == rule
         told = gateway.run("policy", "replay", "--message", accepted["message"]).stdout
         assert "byte for byte" in told, told
 
