@@ -66,10 +66,11 @@ def pss(roles):
 class Sink:
     """Takes and counts what the gateway relays."""
 
-    def __init__(self, folder, tls):
+    def __init__(self, folder, tls, delay_ms=0):
         self.port = free_port()
         self.stats = folder / "sink.json"
-        self.process = subprocess.Popen([BIN / "smtpsink", "-p", str(self.port), *(["-t"] if tls else []), "-o", self.stats])
+        self.process = subprocess.Popen([BIN / "smtpsink", "-p", str(self.port), *(["-t"] if tls else []), "-l", str(delay_ms),
+                                         "-o", self.stats])
 
     def seen(self, name="unique"):
         """Different messages so far; or another of its figures. Two loads use the same ids."""
@@ -84,6 +85,20 @@ class Sink:
             if time.monotonic() > deadline:
                 sys.exit(f"{self.seen()} of {count} messages arrived")
             time.sleep(0.05)
+
+    def times(self):
+        """Milliseconds from the times that messages carry to their arrival: the half and 99 of a hundred took no longer."""
+        final = self.stats.with_name(self.stats.name + ".final")
+        final.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            try:
+                told = json.loads(final.read_text())
+                return told["e2e_p50_ms"], told["e2e_p99_ms"]
+            except (OSError, ValueError):
+                time.sleep(0.05)
+        sys.exit("the sink says nothing")
 
     def forget(self):
         self.process.send_signal(signal.SIGUSR2)
