@@ -109,15 +109,24 @@ struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struc
 /* returns: whether a set of that name came with the program */
 bool cli_is_shipped(struct cli *cli, const char *name);
 
+/* A version of the past, to decide again what it decided (sp_policy_load_past). */
+struct cli_version {
+    const char *live; /* path of the live policy */
+    const char *hash;
+    unsigned language;
+    struct sp_problems *problems;
+};
+
 /*
  * Loads a version that was kept, by its hash, from the history beside the live policy.
  *
- * returns: the policy (to unref), or NULL if it is not kept
+ * returns: the policy (to unref), or NULL if it is not kept, or with problems
  */
-struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char *hash);
+struct sp_policy *cli_load_version(struct cli *cli, const struct cli_version *v);
 
-/* The same from the canonical text of a version, as the gateway's books have it. live: path of the live policy */
-struct sp_policy *cli_load_canonical(struct cli *cli, const char *live, struct sp_bytes text);
+/* The same from the canonical text of a version, as the gateway's books have it. */
+struct sp_policy *cli_load_canonical(struct cli *cli, const struct cli_version *v,
+                                     struct sp_bytes text);
 
 /* Runs one file of tests and tells of it. returns: whether all passed; *passed: how many */
 bool cli_run_tests(struct cli *cli, const char *path, size_t *passed);

@@ -119,30 +119,30 @@ static bool next_kept(void *ctx, const char *dir, size_t *at, struct sp_bytes *n
     return false;
 }
 
-static struct sp_policy *load_kept(struct cli *cli, const char *live, const struct sp_json *files)
+static struct sp_policy *load_kept(const struct cli_version *v, const struct sp_json *files)
 {
     struct kept kept = {.files = files, .folder = ""};
     struct sp_policy_reader reader = {read_kept, &kept, next_kept};
     struct sp_policy *policy = NULL;
 
-    if (files == NULL ||
-        sp_policy_load(&reader, cli_basename(live), cli->problems, &policy) != SP_OK)
+    if (files == NULL || sp_policy_load_past(&reader, cli_basename(v->live), v->language,
+                                             v->problems, &policy) != SP_OK)
         return NULL;
     return policy;
 }
 
-struct sp_policy *cli_load_version(struct cli *cli, const char *live, const char *hash)
+struct sp_policy *cli_load_version(struct cli *cli, const struct cli_version *v)
 {
-    struct publish p = {.folder = cli_dirname(cli, live)};
+    struct publish p = {.folder = cli_dirname(cli, v->live)};
     SP_AUTO(sp_json_doc) doc = NULL;
     struct sp_bytes text;
     struct sp_err err;
 
-    if (cli_read(cli, publish_history_path(cli, &p, publish_text(cli, "%s.json", hash)), &text) !=
-            SP_OK ||
+    if (cli_read(cli, publish_history_path(cli, &p, publish_text(cli, "%s.json", v->hash)),
+                 &text) != SP_OK ||
         sp_json_parse(text, NULL, &doc, &err) != SP_OK)
         return NULL;
-    return load_kept(cli, live, sp_json_find(sp_json_root(doc), "files"));
+    return load_kept(v, sp_json_find(sp_json_root(doc), "files"));
 }
 
 /* ---- a version as the books have it: made into files again ---- */
@@ -195,11 +195,12 @@ static void put_member(struct remade *r, const struct sp_json *m)
         put_layer(r, m);
 }
 
-struct sp_policy *cli_load_canonical(struct cli *cli, const char *live, struct sp_bytes text)
+struct sp_policy *cli_load_canonical(struct cli *cli, const struct cli_version *v,
+                                     struct sp_bytes text)
 {
     SP_AUTO(sp_json_doc) doc = NULL;
     SP_AUTO(sp_json_doc) files = sp_json_doc_new();
-    struct remade r = {.cli = cli, .live = live, .files = files};
+    struct remade r = {.cli = cli, .live = v->live, .files = files};
     struct sp_err err;
 
     if (sp_json_parse(text, NULL, &doc, &err) != SP_OK)
@@ -207,5 +208,5 @@ struct sp_policy *cli_load_canonical(struct cli *cli, const char *live, struct s
     r.version = sp_json_root(doc);
     for (const struct sp_json *m = r.version->first; m != NULL; m = m->next)
         put_member(&r, m);
-    return load_kept(cli, live, sp_json_root(files));
+    return load_kept(v, sp_json_root(files));
 }

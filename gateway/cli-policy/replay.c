@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gateway/cli-policy/publish.h"
+#include "gateway/cli-policy/replay.h"
 #include "json/json.h"
 #include "policy/facts_read.h"
 #include "policy/record.h"
@@ -29,8 +30,9 @@ struct replay {
     const char *days;
     const char *draft;
     const char *live;
-    struct sp_policy *by;                 /* draft or live, of --days */
-    char version[SP_POLICY_HASH_LEN + 1]; /* that `by` is, of --message */
+    struct sp_policy
+        *by; /* draft or live, of --days; of --message what decided then, if it is had */
+    struct replay_version then;
     size_t recipients, changed, unjudged;
     size_t other_detector; /* messages whose content another version of the detector found */
     struct kind kinds[KINDS_MAX];
@@ -184,35 +186,23 @@ static void judge(struct cli *cli, struct replay *r, struct sp_bytes message,
     sp_buf_clear(&now);
 }
 
-/* A version that nobody kept beside the policy: the gateway's books have the text of each that ever decided. */
-static struct sp_policy *ask_version(struct cli *cli, const struct replay *r)
+/* The version that decided then, by the language of then. returns: false if it can't be had; r->then.lost says why */
+static bool take_version(struct cli *cli, struct replay *r, const struct sp_json *facts)
 {
-    const char *words[] = {"audit", "facts", r->version, "--config", r->config, NULL};
-    struct sp_policy *policy = NULL;
-    struct sp_buf text;
+    struct replay_version *v = &r->then;
+    struct sp_policy *found;
 
-    sp_buf_init(&text, ANSWER_MAX);
-    if (cli_ask_gateway(cli, words, &text) == 0)
-        policy = cli_load_canonical(cli, r->live, sp_buf_bytes(&text));
-    sp_buf_wipe(&text);
-    return policy;
-}
-
-/* The version that decided then. returns: false if it is not kept */
-static bool take_version(struct cli *cli, struct replay *r, struct sp_bytes hash)
-{
     if (r->draft != NULL || (r->days != NULL && r->by != NULL))
         return true;
-    if (hash.len != SP_POLICY_HASH_LEN)
-        return false;
-    memcpy(r->version, hash.ptr, hash.len);
-    if (r->by != NULL && strcmp(sp_policy_hash(r->by), r->version) == 0)
+    v->hash = sp_arena_cstr(cli->arena, sp_json_text_of(facts, "policy"));
+    v->language = (unsigned)sp_json_int_of(facts, "language", 1);
+    if (r->by != NULL && v->language == SP_POLICY_LANGUAGE &&
+        strcmp(sp_policy_hash(r->by), v->hash) == 0)
         return true;
+    found = replay_version_find(cli, v);
     sp_policy_unref(r->by);
-    r->by = cli_load_version(cli, r->live, r->version);
-    if (r->by == NULL)
-        r->by = ask_version(cli, r);
-    return r->by != NULL && strcmp(sp_policy_hash(r->by), r->version) == 0;
+    r->by = found;
+    return found != NULL;
 }
 
 /* Content facts are what the detector of then found: by another one a message may hold something else. */
@@ -248,11 +238,8 @@ static int replay_line(struct cli *cli, struct replay *r, struct sp_bytes line)
         r->unjudged++;
         return CLI_OK;
     }
-    if (!take_version(cli, r, sp_json_text_of(facts, "policy"))) {
-        fprintf(stderr, "error: the policy version that decided then is not kept: %.*s\n",
-                SP_FMT(sp_json_text_of(facts, "policy")));
-        return CLI_WRONG;
-    }
+    if (!take_version(cli, r, facts))
+        return REPLAY_LOST;
     compare_detector(cli, r, facts);
     for (const struct sp_json *to = all->first; to != NULL; to = to->next) {
         if (sp_json_find(to, "decided") != NULL)
@@ -294,6 +281,7 @@ static void print_end(struct cli *cli, struct replay *r)
         sp_jw_int(&r->w, "not_judged", (int64_t)r->unjudged);
         sp_jw_int(&r->w, "other_detector", (int64_t)r->other_detector);
         sp_jw_cstr(&r->w, "policy", r->by == NULL ? NULL : sp_policy_hash(r->by));
+        replay_version_write(cli, &r->then, &r->w);
         sp_jw_end(&r->w);
         cli_print(&r->shown);
         return;
@@ -328,7 +316,9 @@ static int replay_all(struct cli *cli, struct replay *r, struct sp_buf *facts)
     while (code == CLI_OK && sp_bytes_split(&rest, '\n', &line))
         if (line.len > 0)
             code = replay_line(cli, r, line);
-    if (code == CLI_OK)
+    if (code == REPLAY_LOST && !cli->json)
+        replay_version_print(cli, &r->then);
+    else if (code == CLI_OK || code == REPLAY_LOST)
         print_end(cli, r);
     sp_buf_clear(&r->shown);
     return code == CLI_OK && r->changed > 0 ? CLI_WRONG : code;
@@ -349,6 +339,7 @@ int cli_policy_replay(struct cli *cli)
     if (config != NULL) {
         r->live = cli_join(cli, cli_dirname(cli, r->config), config->policy);
         r->by = cli_load_policy(cli, r->draft != NULL ? r->draft : r->live);
+        r->then = (struct replay_version){.config = r->config, .live = r->live};
     }
     if (config == NULL || (r->by == NULL && (r->draft != NULL || r->days != NULL))) {
         cli_print_problems(cli);
@@ -359,6 +350,7 @@ int cli_policy_replay(struct cli *cli)
     if (ask_facts(cli, r, &facts))
         code = replay_all(cli, r, &facts);
     sp_buf_wipe(&facts);
+    sp_problems_free(r->then.problems);
     sp_policy_unref(r->by);
     return code;
 }
