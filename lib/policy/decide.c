@@ -61,6 +61,19 @@ void sp_decision_begin(const struct sp_policy *p, const struct sp_facts *f, stru
                      (sealed->number == SP_SEALED_SMIME || sealed->number == SP_SEALED_PGP);
 }
 
+/* A field that is taken out is so once, whoever asks for it. */
+static void add_edit(struct sp_decision *out, const struct sp_header_edit *edit)
+{
+    struct sp_edits *e = &out->edits;
+
+    for (size_t i = 0; i < e->header_count && edit->value == NULL && out->language >= 3; i++)
+        if (e->headers[i]->value == NULL &&
+            sp_bytes_eq_nocase(sp_bytes_cstr(e->headers[i]->name), sp_bytes_cstr(edit->name)))
+            return;
+    if (e->header_count < SP_DECISION_NAMES_MAX)
+        e->headers[e->header_count++] = edit;
+}
+
 /* The first rule that names a way has it: those behind it only gather copies. */
 static void apply_ways(const struct sp_outcome *then, struct sp_decision *out)
 {
@@ -87,8 +100,8 @@ void sp_decision_apply(const struct sp_rule *r, struct sp_decision *out)
     }
     for (size_t i = 0; i < then->tag_count; i++)
         add_name(&out->tags, then->tags[i]);
-    for (size_t i = 0; i < then->header_count && e->header_count < SP_DECISION_NAMES_MAX; i++)
-        e->headers[e->header_count++] = &then->headers[i];
+    for (size_t i = 0; i < then->header_count; i++)
+        add_edit(out, &then->headers[i]);
     e->strip_subject_tag = e->strip_subject_tag || then->strip_subject_tag;
     if (then->protect_subject != NULL)
         e->protect_subject = then->protect_subject;

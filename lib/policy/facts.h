@@ -70,7 +70,7 @@ enum sp_fact_state {
  * and behind a hold that is taken in doubt the rules that would decide without it are heard, and a
  * notice that a signed message can't take stands on the portal's page; and the
  * group that a hold is for may release it. 3: days are those of the policy's time zone and no longer of UTC, and the rules of the zones
- * of layers are in the version.
+ * of layers are in the version; and a field that several rules take out is taken out once.
  */
 #define SP_POLICY_LANGUAGE 3
 

@@ -25,6 +25,15 @@ static bool load_address(struct sp_loader *l, const struct sp_json *v, const cha
     return ok;
 }
 
+/* returns: whether the address behind the last copy is one of them */
+static bool is_there(const struct sp_outcome *out)
+{
+    for (size_t i = 0; i < out->copy_count; i++)
+        if (strcmp(out->copies[i], out->copies[out->copy_count]) == 0)
+            return true;
+    return false;
+}
+
 /* One address, or an array of them. */
 static void load_copies(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
 {
@@ -34,7 +43,8 @@ static void load_copies(struct sp_loader *l, const struct sp_json *v, struct sp_
         return;
     }
     for (const struct sp_json *i = v->first; i != NULL; i = i->next)
-        out->copy_count += load_address(l, i, &out->copies[out->copy_count]);
+        if (load_address(l, i, &out->copies[out->copy_count]) && !is_there(out))
+            out->copy_count++;
     if (out->copy_count > SP_DECISION_NAMES_MAX)
         sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "at most %d copies", SP_DECISION_NAMES_MAX);
 }

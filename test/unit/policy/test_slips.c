@@ -227,6 +227,65 @@ START_TEST(no_edit_and_no_copy_is_left_out_for_want_of_room)
 }
 END_TEST
 
+/* Rules that continue, all together: each gives what all give, and some of its own. */
+static void write_common(struct sp_buf *out, const char *what, size_t rules, size_t own)
+{
+    sp_buf_put_cstr(out, "{" BASE ", \"rules\": [");
+    for (size_t r = 0; r < rules; r++) {
+        sp_buf_printf(out,
+                      "%s{\"rule\": \"c%zu\", \"continue\": true, \"when\": {\"subject\": "
+                      "{\"like\": \"*%zu*\"}}, \"then\": {%s\"%c@b.example\"",
+                      r == 0 ? "" : ", ", r, r, what,
+                      r % 2 == 1 && strstr(what, "strip") != NULL ? 'X' : 'x');
+        for (size_t i = 0; i < own; i++)
+            sp_buf_printf(out, ", \"x%zuy%zu@b.example\"", r, i);
+        sp_buf_put_cstr(out, strstr(what, "strip") != NULL ? "]}}}" : "]}}");
+    }
+    sp_buf_put_cstr(out, "]}");
+    sp_buf_put_u8(out, 0);
+}
+
+START_TEST(what_several_rules_give_counts_once)
+{
+    static const char *const whats[] = {"\"header\": {\"strip\": [", "\"copy\": ["};
+    static const struct {
+        size_t rules, own;
+        const char *expected; /* "": taken */
+        size_t count;
+    } cases[] = {{40, 0, "", 1}, {31, 1, "", 32}, {32, 1, "33 ", 0}, {3, 12, "37 ", 0}};
+
+    for (size_t k = 0; k < 2 * SP_ARRAY_LEN(cases); k++) {
+        const char *what = whats[k % 2], *expected = cases[k / 2].expected;
+        struct sp_decision d;
+        struct sp_facts f;
+        struct sp_buf text;
+        char *said;
+
+        sp_buf_init(&text, 100000);
+        write_common(&text, what, cases[k / 2].rules, cases[k / 2].own);
+        {
+            const struct file files[] = {{"policies/policy.json", (const char *)text.ptr},
+                                         {NULL, NULL}};
+            SP_AUTO(sp_policy) p = load(files, &said);
+
+            ck_assert_msg((p == NULL) == (expected[0] != 0) && strstr(said, expected) != NULL,
+                          "%s: %s", text.ptr, said);
+            sp_free(said);
+            if (p != NULL) {
+                sp_facts_init(&f);
+                sp_facts_set_text(
+                    &f, SP_FACT_SUBJECT,
+                    SP_LIT("0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 "
+                           "27 28 29 30 31 32 33 34 35 36 37 38 39 40"));
+                sp_policy_decide(p, &f, &d);
+                ck_assert_uint_eq(d.edits.header_count + d.copies.count, cases[k / 2].count);
+            }
+        }
+        sp_buf_clear(&text);
+    }
+}
+END_TEST
+
 START_TEST(what_an_unknown_fact_parts_may_come_together)
 {
     static const struct {
@@ -249,8 +308,8 @@ START_TEST(what_an_unknown_fact_parts_may_come_together)
         for (size_t r = 0; r < 2; r++) {
             sp_buf_printf(&text,
                           "%s{\"rule\": \"c%zu\", \"continue\": true, \"when\": {%s}, "
-                          "\"then\": {\"header\": {\"strip\": [\"x\"",
-                          r == 0 ? "" : ", ", r, conds[r]);
+                          "\"then\": {\"header\": {\"strip\": [\"z%zu\"",
+                          r == 0 ? "" : ", ", r, conds[r], r);
             for (size_t k = 0; k < 19; k++)
                 sp_buf_printf(&text, ", \"x%zu%zu\"", r, k);
             sp_buf_put_cstr(&text, "]}}}");
@@ -418,6 +477,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_guard_neither_lowers_nor_edits_nor_sends_elsewhere);
     tcase_add_test(c, what_is_likely_a_slip_is_told);
     tcase_add_test(c, no_edit_and_no_copy_is_left_out_for_want_of_room);
+    tcase_add_test(c, what_several_rules_give_counts_once);
     tcase_add_test(c, what_an_unknown_fact_parts_may_come_together);
     tcase_add_test(c, international_names_are_asked_for_in_a_labels);
     tcase_add_test(c, whose_layers_there_are);
