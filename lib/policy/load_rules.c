@@ -12,6 +12,9 @@ static const char *const not_a_guards[] = {"redirect", "copy",   "route",  "lane
                                            "footer",   "notice", "header", "subject",
                                            "expire",   "portal", "smime",  "lowers"};
 
+#define INSTEAD_MAX 200 /* bytes of a condition, and of members, that a problem shows */
+#define GUARD_TOLD  "a guard sends nothing elsewhere, edits nothing and lowers nothing: "
+
 static struct sp_rule *new_rule(struct sp_loader *l, const struct sp_json *v,
                                 const struct sp_policy_layer *layer, const char *section)
 {
@@ -49,6 +52,80 @@ static void load_name(struct sp_loader *l, const struct sp_json *v, struct sp_ru
                        l->policy->rules[i].layer->file, l->policy->rules[i].line);
 }
 
+/* What a guard says that is a rule's. out: gets it as members of an object; it may be NULL. returns: how much */
+static size_t foreign_members(const struct sp_json *v, struct sp_buf *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(not_a_guards); i++) {
+        const struct sp_json *m = sp_json_find(sp_json_find(v, "then"), not_a_guards[i]);
+
+        if (m == NULL)
+            continue;
+        if (out != NULL) {
+            sp_buf_printf(out, "%s\"%s\": ", n == 0 ? "" : ", ", not_a_guards[i]);
+            (void)!sp_json_canonical(m, out);
+        }
+        n++;
+    }
+    return n;
+}
+
+/* The rule that does it, as it can be written: what is long is left to its author. */
+static void tell_rule(struct sp_loader *l, const struct sp_json *v, const struct sp_rule *r,
+                      struct sp_bytes members)
+{
+    const struct sp_json *when = sp_json_find(v, "when");
+    struct sp_buf cond;
+
+    sp_buf_init(&cond, INSTEAD_MAX);
+    if (when != NULL)
+        sp_buf_put_cstr(&cond, "\"when\": ");
+    if (when != NULL && (sp_json_canonical(when, &cond) != SP_OK || sp_buf_rc(&cond) != SP_OK)) {
+        sp_buf_reset(&cond);
+        sp_buf_put_cstr(&cond, "\"when\": (as here)");
+    }
+    if (when != NULL)
+        sp_buf_put_cstr(&cond, ", ");
+    sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                          GUARD_TOLD
+                          "write it as the first of \"rules\": {\"rule\": \"%.32s-more\", "
+                          "\"continue\": true, %.*s\"then\": {%.*s}}",
+                          r->name, SP_FMT(sp_buf_bytes(&cond)), SP_FMT(members));
+    sp_buf_clear(&cond);
+}
+
+/* What its author meant can be said elsewhere: where, hangs on what the guard does with the mail. */
+static void tell_instead(struct sp_loader *l, const struct sp_json *v, const struct sp_rule *r)
+{
+    struct sp_buf members;
+
+    sp_buf_init(&members, INSTEAD_MAX);
+    (void)foreign_members(v, &members);
+    if (sp_buf_rc(&members) != SP_OK) {
+        sp_buf_reset(&members);
+        sp_buf_put_cstr(&members, "(what is no guard's)");
+    }
+    if (r->then.lowers != NULL)
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              GUARD_TOLD
+                              "say \"lowers\" in the rule that decides, under \"rules\"");
+    else if (r->then.has_verb && r->then.verb == SP_DO_REJECT)
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              GUARD_TOLD
+                              "mail that is refused goes nowhere, so take this out: %.*s",
+                              SP_FMT(sp_buf_bytes(&members)));
+    else if (r->then.has_verb)
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              GUARD_TOLD
+                              "move this hold to the beginning of \"rules\", where it may "
+                              "have %.*s",
+                              SP_FMT(sp_buf_bytes(&members)));
+    else
+        tell_rule(l, v, r, sp_buf_bytes(&members));
+    sp_buf_clear(&members);
+}
+
 /* Guards may tag, raise, hold or reject, and say who hears of it. */
 static void check_guard(struct sp_loader *l, const struct sp_json *v, const struct sp_rule *r)
 {
@@ -59,13 +136,8 @@ static void check_guard(struct sp_loader *l, const struct sp_json *v, const stru
         sp_policy_loader_idle(
             l, v, SP_E_POLICY_INVALID,
             "a guard holds in doubt, too: put a rule that is \"certain\" under \"rules\"");
-    for (size_t i = 0; i < SP_ARRAY_LEN(not_a_guards); i++)
-        if (sp_json_find(sp_json_find(v, "then"), not_a_guards[i]) != NULL)
-            sp_policy_loader_idle(
-                l, v, SP_E_POLICY_INVALID,
-                "a guard sends nothing elsewhere, edits nothing and lowers nothing: put "
-                "\"%s\" under \"rules\"",
-                not_a_guards[i]);
+    if (foreign_members(v, NULL) > 0)
+        tell_instead(l, v, r);
 }
 
 static void load_rule(struct sp_loader *l, const struct sp_json *v,

@@ -155,6 +155,66 @@ START_TEST(a_guard_neither_lowers_nor_edits_nor_sends_elsewhere)
 }
 END_TEST
 
+START_TEST(a_guard_that_edits_is_told_what_to_write)
+{
+    static const struct told cases[] = {
+        {GUARD("\"continue\": true, \"when\": {\"subject\": {\"like\": \"*x*\"}}, \"then\": "
+               "{\"tags\": [\"x\"], \"header\": {\"strip\": [\"x-a\"]}, \"lane\": \"bulk\"}"),
+         "write it as the first of \"rules\": {\"rule\": \"g-more\", \"continue\": true, \"when\": "
+         "{\"subject\":{\"like\":\"*x*\"}}, \"then\": {\"lane\": \"bulk\", \"header\": "
+         "{\"strip\":[\"x-a\"]}}}\n"},
+        {GUARD("\"continue\": true, \"then\": {\"tags\": [\"x\"], \"expire\": \"1h\"}"),
+         "{\"rule\": \"g-more\", \"continue\": true, \"then\": {\"expire\": \"1h\"}}\n"},
+        {GUARD("\"then\": {\"hold\": {\"for\": \"quarantine\", \"protect\": \"best\"}, \"copy\": "
+               "\"a@b.example\"}"),
+         "move this hold to the beginning of \"rules\", where it may have \"copy\": "
+         "\"a@b.example\"\n"},
+        {GUARD("\"then\": {\"reject\": \"no\", \"lane\": \"bulk\"}"),
+         "mail that is refused goes nowhere, so take this out: \"lane\": \"bulk\"\n"},
+        {GUARD(
+             "\"continue\": true, \"then\": {\"tags\": [\"x\"], \"lowers\": \"because I say so\"}"),
+         "say \"lowers\" in the rule that decides, under \"rules\"\n"},
+    };
+    static const struct file said_so[] = {
+        {"policies/policy.json",
+         WITH(
+             "\"guards\": [{\"rule\": \"g\", \"continue\": true, \"when\": {\"subject\": "
+             "{\"like\": "
+             "\"*x*\"}}, \"then\": {\"tags\": [\"x\"]}}], \"rules\": [{\"rule\": \"g-more\", "
+             "\"continue\": true, \"when\": {\"subject\":{\"like\":\"*x*\"}}, \"then\": {\"lane\": "
+             "\"bulk\", \"header\": {\"strip\":[\"x-a\"]}}}]")},
+        {NULL, NULL}};
+    char *said;
+    SP_AUTO(sp_policy) p = load(said_so, &said);
+
+    ck_assert_msg(p != NULL, "%s", said); /* what is told is taken */
+    sp_free(said);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
+        ck_told(&cases[i], true);
+}
+END_TEST
+
+/* What does not fit a line is left to its author. */
+START_TEST(a_long_condition_of_a_guard_is_not_shown)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, 10000);
+    sp_buf_put_cstr(&text,
+                    "{" BASE ", \"guards\": [{\"rule\": \"g\", \"continue\": true, \"then\": "
+                    "{\"tags\": [\"x\"], \"lane\": \"bulk\"}, \"when\": {\"subject\": [\"s\"");
+    for (int i = 0; i < 100; i++)
+        sp_buf_printf(&text, ", \"s%d\"", i);
+    sp_buf_put_cstr(&text, "]}}]}");
+    sp_buf_put_u8(&text, 0);
+    ck_told(
+        &(struct told){(const char *)text.ptr,
+                       "\"continue\": true, \"when\": (as here), \"then\": {\"lane\": \"bulk\"}}"},
+        true);
+    sp_buf_clear(&text);
+}
+END_TEST
+
 START_TEST(what_is_likely_a_slip_is_told)
 {
     static const struct told cases[] = {
@@ -475,6 +535,8 @@ static void add(TCase *c)
 {
     tcase_add_test(c, words_that_would_do_nothing_are_refused);
     tcase_add_test(c, a_guard_neither_lowers_nor_edits_nor_sends_elsewhere);
+    tcase_add_test(c, a_guard_that_edits_is_told_what_to_write);
+    tcase_add_test(c, a_long_condition_of_a_guard_is_not_shown);
     tcase_add_test(c, what_is_likely_a_slip_is_told);
     tcase_add_test(c, no_edit_and_no_copy_is_left_out_for_want_of_room);
     tcase_add_test(c, what_several_rules_give_counts_once);
