@@ -17,6 +17,7 @@
 #define EVENT_MAX              4096
 #define CHECKPOINT_RECORDS_DEF 1000
 #define CHECKPOINT_MS_DEF      60000
+#define LOG_PAGES              4000   /* 16 MiB: each commit writes the pages of (1) anew */
 #define SUPPRESSED_MAX_DEF     100000 /* as many as a relay's list holds */
 
 static const struct sp_store_migration migrations[] = {
@@ -273,7 +274,9 @@ static enum sp_rc open_file(struct sp_audit_book *b, const struct sp_audit_book_
 enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
                               struct sp_audit_book **out, struct sp_err *err)
 {
-    struct sp_store_options store = {migrations, SP_ARRAY_LEN(migrations), false};
+    struct sp_store_options store = {.migrations = migrations,
+                                     .migration_count = SP_ARRAY_LEN(migrations),
+                                     .log_pages = LOG_PAGES};
     SP_AUTO(sp_audit_book) b = sp_calloc(1, sizeof(*b));
     uint64_t file_len;
     enum sp_rc rc;

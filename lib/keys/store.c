@@ -24,7 +24,8 @@ static const struct sp_store_migration migrations[] = {
 
 enum sp_rc sp_keys_open(const char *path, struct sp_keys **out, struct sp_err *err)
 {
-    struct sp_store_options options = {migrations, SP_ARRAY_LEN(migrations), false};
+    struct sp_store_options options = {.migrations = migrations,
+                                       .migration_count = SP_ARRAY_LEN(migrations)};
     SP_AUTO(sp_keys) keys = sp_calloc(1, sizeof(*keys));
     enum sp_rc rc = sp_store_open(path, &options, &keys->store, err);
 

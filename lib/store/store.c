@@ -37,7 +37,8 @@ static enum sp_rc make_file(const char *path, struct sp_err *err)
     return SP_OK;
 }
 
-static enum sp_rc configure(struct sp_store *store, bool secure_delete, struct sp_err *err)
+static enum sp_rc configure(struct sp_store *store, const struct sp_store_options *options,
+                            struct sp_err *err)
 {
     static const char common[] = "PRAGMA journal_mode = WAL;"
                                  "PRAGMA synchronous = FULL;"
@@ -53,8 +54,11 @@ static enum sp_rc configure(struct sp_store *store, bool secure_delete, struct s
     rc = sp_store_exec(store, common, err);
     if (rc != SP_OK)
         return rc;
+    if (options->log_pages > 0)
+        (void)sqlite3_wal_autocheckpoint(store->db, (int)options->log_pages); /* sets a number */
     return sp_store_exec(
-        store, secure_delete ? "PRAGMA secure_delete = ON" : "PRAGMA secure_delete = OFF", err);
+        store, options->secure_delete ? "PRAGMA secure_delete = ON" : "PRAGMA secure_delete = OFF",
+        err);
 }
 
 enum sp_rc sp_store_open(const char *path, const struct sp_store_options *options,
@@ -80,7 +84,7 @@ enum sp_rc sp_store_open(const char *path, const struct sp_store_options *option
                                    NULL);
     if (result != SQLITE_OK)
         return sp_store_fail(store, result, "open", err);
-    rc = configure(store, options->secure_delete, err);
+    rc = configure(store, options, err);
     if (rc == SP_OK)
         rc = sp_store_migrate(store, options, err);
     if (rc != SP_OK)

@@ -32,6 +32,9 @@ struct sp_store_options {
     const struct sp_store_migration *migrations;
     size_t migration_count;
     bool secure_delete; /* what is deleted is overwritten; see sp_store_checkpoint for the log */
+    unsigned
+        log_pages; /* the log goes into the file once it has so many; 0: 1000. A page that comes again and again
+                           is written to the file once for all of them. */
 };
 
 /*

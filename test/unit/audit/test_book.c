@@ -1071,7 +1071,7 @@ END_TEST
 static void drop_index(void)
 {
     static const struct sp_store_migration none[20] = {{"", ""}};
-    struct sp_store_options options = {none, 1, false};
+    struct sp_store_options options = {.migrations = none, .migration_count = 1};
     struct sp_store *store = NULL;
 
     close_book();

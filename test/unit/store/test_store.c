@@ -37,7 +37,8 @@ static void drop_folder(void)
 
 static struct sp_store *open_at(size_t version)
 {
-    struct sp_store_options options = {steps, version, true};
+    struct sp_store_options options = {
+        .migrations = steps, .migration_count = version, .secure_delete = true};
     struct sp_store *store = NULL;
     struct sp_err err = {0};
 
@@ -97,7 +98,7 @@ END_TEST
 
 START_TEST(a_newer_file_is_refused)
 {
-    struct sp_store_options older = {steps, 1, false};
+    struct sp_store_options older = {.migrations = steps, .migration_count = 1};
     struct sp_store *store = open_at(2);
     struct sp_err err = {0};
 
@@ -109,7 +110,7 @@ END_TEST
 
 START_TEST(a_step_that_fails_leaves_the_older_schema_whole)
 {
-    struct sp_store_options broken = {steps, 3, false};
+    struct sp_store_options broken = {.migrations = steps, .migration_count = 3};
     struct sp_store *store = open_at(2);
     struct sp_err err = {0};
 
@@ -120,6 +121,35 @@ START_TEST(a_step_that_fails_leaves_the_older_schema_whole)
     ck_assert_uint_eq(sp_store_version(store), 2);
     ck_assert_int_eq(sp_store_exec(store, "CREATE TABLE u (a)", &err), SP_OK);
     sp_store_free(store);
+}
+END_TEST
+
+/* returns: the log's length after so many commits */
+static off_t log_after(unsigned log_pages, int commits)
+{
+    struct sp_store_options options = {
+        .migrations = steps, .migration_count = 2, .log_pages = log_pages};
+    struct sp_store *store = NULL;
+    char log[160], name[16];
+    struct stat st;
+
+    ck_assert_int_eq(sp_store_open(path, &options, &store, NULL), SP_OK);
+    for (int i = 0; i < commits; i++) {
+        snprintf(name, sizeof(name), "%u-%d", log_pages, i);
+        insert(store, name, SP_OK);
+    }
+    snprintf(log, sizeof(log), "%s-wal", path);
+    ck_assert_int_eq(stat(log, &st), 0);
+    sp_store_free(store);
+    return st.st_size;
+}
+
+START_TEST(the_log_goes_into_the_file_at_its_pages)
+{
+    off_t small = log_after(10, 100), large = log_after(200, 100);
+
+    ck_assert_msg(small < (off_t)30 * 4096, "%lld bytes", (long long)small);
+    ck_assert_msg(large >= (off_t)100 * 4096, "%lld bytes", (long long)large);
 }
 END_TEST
 
@@ -240,6 +270,7 @@ static void add(TCase *c)
     tcase_add_test(c, an_older_file_is_copied_and_migrated_with_its_rows);
     tcase_add_test(c, a_newer_file_is_refused);
     tcase_add_test(c, a_step_that_fails_leaves_the_older_schema_whole);
+    tcase_add_test(c, the_log_goes_into_the_file_at_its_pages);
     tcase_add_test(c, a_rolled_back_transaction_leaves_nothing);
     tcase_add_test(c, a_second_of_the_same_name_exists_already);
     tcase_add_test(c, values_come_back_as_they_went_in);
