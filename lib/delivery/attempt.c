@@ -69,7 +69,6 @@ static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p
     a->started_ms = sp_clock_mono_ms(sp_loop_clock(d->parts.loop));
     a->seen_hop = a->only_hop = SIZE_MAX;
     a->seal_fd = -1;
-    sp_random_fill(sp_random_system(), &a->noise, sizeof(a->noise));
     sp_content_init(&a->sealed);
     sp_list_append(&d->attempts, &a->at);
     d->active++;

@@ -106,7 +106,7 @@ struct sp_attempt {
     struct sp_arena *arena;
     int64_t started_ms; /* monotonic */
     uint32_t number;
-    uint32_t noise; /* one for all: who waits alike comes together again */
+    uint32_t noise; /* one for all: who waits alike comes together again; 0: none is drawn yet */
 
     const struct sp_route *route;
     size_t hop;

@@ -178,19 +178,22 @@ static void find_class(const struct sp_attempt *a, enum sp_rc why,
     sp_outcome_retry_class(s->retries, s->retry_count, &cause, s->retry_first_ms, out);
 }
 
-static int64_t retry_at(const struct sp_attempt *a, const struct sp_next *next,
+static int64_t retry_at(struct sp_attempt *a, const struct sp_next *next,
                         const struct sp_retry_class *class)
 {
     const struct sp_delivery_settings *s = &a->d->settings;
     int64_t wait_until_ms = next->wait_until_ms;
-    struct sp_retry r = {
+    struct sp_retry r;
+
+    if (a->noise == 0)
+        sp_random_fill(sp_random_system(), &a->noise, sizeof(a->noise));
+    r = (struct sp_retry){
         .now_ms = steady_ms(a),
         .first_ms = class->first_ms > 0 ? class->first_ms : s->retry_first_ms,
         .max_ms = class->max_ms > 0 ? class->max_ms : s->retry_max_ms,
         .attempts = a->number,
         .noise = a->noise,
     };
-
     if (r.max_ms < r.first_ms)
         r.max_ms = r.first_ms;
     if (wait_until_ms > a->s.expire_ms) /* which the class may have shortened */

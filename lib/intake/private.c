@@ -73,17 +73,20 @@ static bool covers(const struct sp_field *sig, const struct sp_map *names, struc
 
 bool sp_intake_private_is_signed(const struct transaction *tx)
 {
-    SP_AUTO(sp_map) names = sp_map_new();
+    SP_AUTO(sp_map) names = NULL; /* made for the first: most messages have none */
     struct sp_field f;
     struct sp_buf word;
     bool found = false;
     size_t at = 0;
 
     sp_buf_init(&word, SP_HEADER_MAX);
-    while (sp_intake_private_next(tx, &at, &f))
+    while (sp_intake_private_next(tx, &at, &f)) {
+        names = names == NULL ? sp_map_new() : names;
         sp_map_put(names, lower(f.name, &word), names);
-    at = sp_map_count(names) == 0 ? tx->header.bytes.len : 0;
-    while (!found && sp_header_next_of(&tx->header, SP_LIT("DKIM-Signature"), &at, &f))
+    }
+    at = 0;
+    while (names != NULL && !found &&
+           sp_header_next_of(&tx->header, SP_LIT("DKIM-Signature"), &at, &f))
         found = covers(&f, names, &word);
     sp_buf_clear(&word);
     return found;
