@@ -78,6 +78,34 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, s
 }
 #endif
 
+/* x^(8 * 2^i) modulo the polynomial, bits reversed */
+static const uint32_t over_bytes[32] = {
+    0x00800000, 0x00008000, 0x82f63b78, 0x6ea2d55c, 0x18b8ea18, 0x510ac59a, 0xb82be955, 0xb8fdb1e7,
+    0x88e56f72, 0x74c360a4, 0xe4172b16, 0x0d65762a, 0x35d73a62, 0x28461564, 0xbf455269, 0xe2ea32dc,
+    0xfe7740e6, 0xf946610b, 0x3c204f8f, 0x538586e3, 0x59726915, 0x734d5309, 0xbc1ac763, 0x7d0722cc,
+    0xd289cabe, 0xe94ca9bc, 0x05b74f3f, 0xa51e1f42, 0x40000000, 0x20000000, 0x08000000, 0x00800000,
+};
+
+/* Modulo the polynomial; the highest bit is that of x^0. */
+static uint32_t multiply(uint32_t a, uint32_t b)
+{
+    uint32_t product = 0;
+
+    for (; a != 0; a <<= 1) {
+        product ^= b & (0U - (a >> 31));
+        b = b >> 1 ^ (POLYNOMIAL & (0U - (b & 1U)));
+    }
+    return product;
+}
+
+uint32_t sp_crc32c_join(uint32_t before, uint32_t behind, uint32_t behind_len)
+{
+    for (size_t i = 0; behind_len != 0; i++, behind_len >>= 1)
+        if ((behind_len & 1U) != 0)
+            before = multiply(over_bytes[i], before);
+    return before ^ behind;
+}
+
 uint32_t sp_crc32c(uint32_t crc, struct sp_bytes data)
 {
     crc = ~crc;

@@ -21,6 +21,8 @@ SP_MUST_CHECK bool sp_base64url_decode(struct sp_buf *out, struct sp_bytes in);
 
 /* returns: CRC-32C (Castagnoli) of data, continuing from crc (0 to begin); uses SSE 4.2 where there is one */
 uint32_t sp_crc32c(uint32_t crc, struct sp_bytes data);
+/* returns: CRC-32C of two stretches that lie one behind the other, from that of each; under a microsecond */
+uint32_t sp_crc32c_join(uint32_t before, uint32_t behind, uint32_t behind_len);
 
 /* returns: length of the valid UTF-8 sequence that b (not empty) begins with (RFC 3629 4), or 0 */
 size_t sp_utf8_step(struct sp_bytes b);

@@ -133,6 +133,8 @@ SP_MUST_CHECK enum sp_rc sp_content_writer_spill(struct sp_content_writer *w,
 uint64_t sp_content_writer_len(const struct sp_content_writer *w);
 /* returns: the sealed chunks that lie in memory (all of them once finished without a sink); good until the next call */
 struct sp_bytes sp_content_writer_sealed(const struct sp_content_writer *w);
+/* returns: their CRC-32C, computed as they were sealed; without a sink */
+uint32_t sp_content_writer_crc(const struct sp_content_writer *w);
 /* returns: the key, lent */
 const struct sp_secret *sp_content_writer_key(const struct sp_content_writer *w);
 /* SHA-256 of the plaintext; after finish. */

@@ -7,6 +7,7 @@
 #include "content/chunk_priv.h"
 
 #include "base/fault.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct sp_content_writer {
     size_t plain;                  /* bytes of plaintext behind them, or at the end of kept */
     struct sp_content_plain *kept; /* NULL: not wanted, or not any more */
     size_t kept_max;
+    uint32_t crc; /* of the sealed chunks in mem */
     uint64_t number;
     uint64_t len;
     uint8_t digest[SP_SHA256_LEN];
@@ -78,6 +80,7 @@ void sp_content_writer_reset(struct sp_content_writer *w, const struct sp_id *id
     w->id = *id;
     w->sink = sink != NULL ? *sink : (struct sp_content_sink){NULL, NULL};
     w->sealed = 0;
+    w->crc = 0;
     w->number = 0;
     w->len = 0;
     w->rc = SP_OK;
@@ -129,6 +132,9 @@ static void seal_chunk(struct sp_content_writer *w, bool last)
         from = w->kept->data + w->kept->len - w->plain;
     sp_aead_seal(w->aead, sp_aead_nonce_of(w->number), sp_bytes(aad, sizeof(aad)),
                  sp_bytes(from, w->plain), at);
+    if (w->sink.write ==
+        NULL) /* while it is in this core's cache: the disk thread's has to fetch it */
+        w->crc = sp_crc32c(w->crc, sp_bytes(at, w->plain + SP_AEAD_TAG_LEN));
     w->number++;
     w->sealed += w->plain + SP_AEAD_TAG_LEN;
     w->plain = 0;
@@ -253,6 +259,12 @@ uint64_t sp_content_writer_len(const struct sp_content_writer *w)
 struct sp_bytes sp_content_writer_sealed(const struct sp_content_writer *w)
 {
     return sp_bytes(w->mem, w->sealed);
+}
+
+uint32_t sp_content_writer_crc(const struct sp_content_writer *w)
+{
+    sp_assert(w->sink.write == NULL);
+    return w->crc;
 }
 
 const struct sp_secret *sp_content_writer_key(const struct sp_content_writer *w)

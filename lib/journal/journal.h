@@ -48,6 +48,8 @@ struct sp_journal_body {
     const struct sp_secret
         *key; /* message key: wrapped under the segment's content key into the record */
     struct sp_bytes sealed; /* chunks to lie in the record; empty if they lie in a file */
+    bool has_crc;           /* crc is their CRC-32C; else it is computed when they are written */
+    uint32_t crc;
 };
 
 /* Where a record lies. */

@@ -179,7 +179,8 @@ static size_t put_head(struct sp_writer *w, struct sp_journal_append *a, uint8_t
                  to + aad_len);
     crc = sp_crc32c(0, sp_bytes(to, aad_len + h.meta_len));
     for (size_t i = 0; i < a->body_count; i++)
-        crc = sp_crc32c(crc, a->bodies[i].sealed);
+        crc = a->bodies[i].has_crc ? sp_crc32c_join(crc, a->bodies[i].crc, h.body_len[i])
+                                   : sp_crc32c(crc, a->bodies[i].sealed);
     sp_record_header_set_crc(to, crc);
     a->place.segment = w->last;
     a->place.len = h.len;

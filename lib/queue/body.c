@@ -481,7 +481,12 @@ void sp_queue_body_append(const struct sp_queue_body *b, struct sp_journal_appen
 
     to->id = b->id;
     to->key = sp_content_writer_key(b->writer);
-    to->sealed = b->in_file ? sp_bytes(NULL, 0) : sp_content_writer_sealed(b->writer);
+    to->sealed = sp_bytes(NULL, 0);
+    to->has_crc = !b->in_file;
+    if (b->in_file)
+        return;
+    to->sealed = sp_content_writer_sealed(b->writer);
+    to->crc = sp_content_writer_crc(b->writer);
 }
 
 void sp_queue_body_keep(struct sp_queue_body *b)

@@ -248,6 +248,30 @@ START_TEST(a_crc_is_the_same_for_any_length_and_cut)
         ck_assert_msg(sp_crc32c(sp_crc32c(0, sp_bytes(data + 1, cut)),
                                 sp_bytes(data + 1 + cut, len - cut)) == want,
                       "%zu bytes, cut", len);
+        ck_assert_msg(sp_crc32c_join(sp_crc32c(0, sp_bytes(data + 1, cut)),
+                                     sp_crc32c(0, sp_bytes(data + 1 + cut, len - cut)),
+                                     (uint32_t)(len - cut)) == want,
+                      "%zu bytes, joined", len);
+    }
+}
+END_TEST
+
+/* Of zeroes that are added the value depends on their number alone, so each bit of it has its say. */
+START_TEST(a_crc_is_joined_over_any_length)
+{
+    static const uint8_t zeroes[4096];
+
+    for (uint32_t len = 1; len <= 1U << 22; len = len * 2 + 1) {
+        uint32_t first = sp_crc32c(0, SP_LIT("123456789")), all = first, behind = 0;
+
+        for (uint32_t left = len; left > 0;) {
+            size_t n = left < sizeof(zeroes) ? left : sizeof(zeroes);
+
+            all = sp_crc32c(all, sp_bytes(zeroes, n));
+            behind = sp_crc32c(behind, sp_bytes(zeroes, n));
+            left -= (uint32_t)n;
+        }
+        ck_assert_msg(sp_crc32c_join(first, behind, len) == all, "%u bytes", len);
     }
 }
 END_TEST
@@ -320,6 +344,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, a_crc_is_the_same_for_any_length_and_cut);
+    tcase_add_test(c, a_crc_is_joined_over_any_length);
     tcase_add_test(c, numbers_that_do_not_fit_are_refused);
     tcase_add_test(c, split_gives_every_part_once);
     tcase_add_test(c, a_buffer_past_its_maximum_fails_and_keeps_its_bytes);

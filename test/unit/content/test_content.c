@@ -2,6 +2,7 @@
  * Bodies as sealed chunks: what is written is read again by any range, however it was fed; every cut, swap and change is
  * seen; and no plaintext reaches the sink.
  */
+#include "base/text.h"
 #include "content/content.h"
 #include "support/check_main.h"
 
@@ -80,6 +81,7 @@ START_TEST(what_is_written_is_read_whatever_the_steps)
             ck_assert(memcmp(want, got, sizeof(want)) == 0);
             sp_content_writer_handle(w, -1, 0, &c);
             ck_assert_uint_eq(c.memory.len, sp_content_sealed_len(lengths[i]));
+            ck_assert_uint_eq(sp_content_writer_crc(w), sp_crc32c(0, c.memory));
             assert_reads(&c, plain, lengths[i]);
             sp_content_clear(&c);
         }
@@ -256,6 +258,8 @@ END_TEST
 
 START_TEST(a_reset_writer_takes_another_key_and_hash)
 {
+    enum { LEN = 100000 };
+    uint8_t *plain = make_plain(LEN);
     uint8_t want[SP_SHA256_LEN];
     uint8_t got[SP_SHA256_LEN];
     struct sp_secret first;
@@ -263,6 +267,7 @@ START_TEST(a_reset_writer_takes_another_key_and_hash)
 
     first = *sp_content_writer_key(w);
     ck_assert_int_eq(sp_content_writer_feed(w, SP_LIT("left over")), SP_OK);
+    feed_in_steps(w, plain, LEN, LEN);
     sp_content_writer_reset(w, &some_id, NULL);
     ck_assert_int_eq(sp_content_writer_feed(w, SP_LIT("abc")), SP_OK);
     ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
@@ -271,6 +276,8 @@ START_TEST(a_reset_writer_takes_another_key_and_hash)
     ck_assert(memcmp(want, got, sizeof(want)) == 0);
     ck_assert(memcmp(first.b, sp_content_writer_key(w)->b, SP_SECRET_LEN) != 0);
     ck_assert_uint_eq(sp_content_writer_len(w), 3);
+    ck_assert_uint_eq(sp_content_writer_crc(w), sp_crc32c(0, sp_content_writer_sealed(w)));
+    sp_free(plain);
 }
 END_TEST
 
@@ -329,6 +336,7 @@ START_TEST(kept_plaintext_is_what_was_sealed)
         feed_in_steps(w, plain, len, 1 + len / 3);
         ck_assert_int_eq(sp_content_writer_finish(w), SP_OK);
         sp_content_writer_handle(w, -1, 0, &sealed);
+        ck_assert_uint_eq(sp_content_writer_crc(w), sp_crc32c(0, sealed.memory));
         expect_plain(&sealed, plain, len);
         kept = sp_content_writer_take_plain(w);
         ck_assert_msg((kept != NULL) == (len <= 300000), "%zu bytes", len);
