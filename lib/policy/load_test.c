@@ -65,26 +65,87 @@ static bool load_number(struct sp_loader *l, const struct sp_json *v, enum sp_fa
     return sp_policy_loader_type(l, v, SP_JSON_INT);
 }
 
-/* A number that the fact never has makes a rule that is never taken. */
+/* The least and greatest number that the fact ever has. most: INT64_MAX: there is none */
+static void range_of(enum sp_fact fact, int64_t *least, int64_t *most)
+{
+    const struct sp_fact_row *row = &sp_fact_rows[fact];
+
+    *least = fact == SP_FACT_RECIPIENT_COUNT ? 1 : 0;
+    *most = INT64_MAX;
+    if (fact == SP_FACT_TIME_HOUR)
+        *most = 23;
+    if (fact == SP_FACT_PHI_SCORE)
+        *most = 100;
+    if (row->kind != SP_KIND_OF_CLOSED)
+        return;
+    *least = *most = row->first;
+    while (row->values[*most - row->first + 1] != NULL)
+        (*most)++;
+}
+
+/* "time.hour is 0 to 23", "recipient.count is at least 1", "phi.class is none to severe" */
+static const char *range_text(struct sp_loader *l, enum sp_fact fact, int64_t least, int64_t most)
+{
+    const struct sp_fact_row *row = &sp_fact_rows[fact];
+    struct sp_buf text;
+    const char *copy;
+
+    sp_buf_init(&text, 200);
+    if (row->kind == SP_KIND_OF_CLOSED)
+        sp_buf_printf(&text, "%s is %s to %s", row->name, row->values[0],
+                      row->values[most - least]);
+    else if (most == INT64_MAX)
+        sp_buf_printf(&text, "%s is at least %lld", row->name, (long long)least);
+    else
+        sp_buf_printf(&text, "%s is %lld to %lld", row->name, (long long)least, (long long)most);
+    copy = sp_arena_cstr(l->policy->arena, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    return copy;
+}
+
+/* A number that the fact never has makes a rule that is never taken; one that all of them meet asks nothing. */
 static void check_number(struct sp_loader *l, const struct sp_json *v,
                          const struct sp_policy_test *t, int64_t n)
 {
-    int64_t least = t->fact == SP_FACT_RECIPIENT_COUNT ? 1 : 0, most = INT64_MAX;
+    bool never, always;
+    int64_t least, most;
 
-    if (v->type != SP_JSON_INT)
+    range_of(t->fact, &least, &most);
+    never = t->op == SP_TEST_BELOW ? n <= least : n > most;
+    if (t->op != SP_TEST_BELOW && t->op != SP_TEST_AT_LEAST)
+        never = never || n < least;
+    always = (t->op == SP_TEST_BELOW && n > most) || (t->op == SP_TEST_AT_LEAST && n <= least);
+    if (never)
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: %s",
+                              range_text(l, t->fact, least, most));
+    else if (always)
+        sp_problem_warn(l->problems, v, "this always holds where it is known: %s",
+                        range_text(l, t->fact, least, most));
+}
+
+/* All names of a closed list, or both truths. */
+static void check_all(struct sp_loader *l, const struct sp_json *v, const struct sp_policy_test *t)
+{
+    bool is_truth = sp_fact_rows[t->fact].kind == SP_KIND_OF_TRUTH;
+    int64_t least, most;
+    size_t met = 0;
+
+    if (!is_truth && sp_fact_rows[t->fact].kind != SP_KIND_OF_CLOSED)
         return;
-    if (t->fact == SP_FACT_TIME_HOUR)
-        most = 23;
-    if (t->fact == SP_FACT_PHI_SCORE)
-        most = 100;
-    if (t->op == SP_TEST_BELOW ? n > least : n <= most && (n >= least || t->op == SP_TEST_AT_LEAST))
-        return;
-    if (most == INT64_MAX)
-        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: %s is at least %lld",
-                              sp_fact_rows[t->fact].name, (long long)least);
-    else
-        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: %s is %lld to %lld",
-                              sp_fact_rows[t->fact].name, (long long)least, (long long)most);
+    range_of(t->fact, &least, &most);
+    if (is_truth)
+        most = 1;
+    for (int64_t n = least; n <= most; n++) {
+        bool found = false;
+
+        for (size_t i = 0; i < t->count; i++)
+            found = found || t->numbers[i] == n;
+        met += found;
+    }
+    if (met == (size_t)(most - least) + 1)
+        sp_problem_warn(l->problems, v,
+                        "this always holds where it is known: these are all values of %s",
+                        sp_fact_rows[t->fact].name);
 }
 
 static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
@@ -178,6 +239,7 @@ static void load_values(struct sp_loader *l, const struct sp_json *v, struct sp_
         add_value(l, i, t);
     if (v->count == 0)
         sp_problem(l->problems, v, SP_E_CONFIG_RANGE, "expected at least one value");
+    check_all(l, v, t);
 }
 
 /* An address list can't tell about a domain. */

@@ -98,6 +98,14 @@ START_TEST(words_that_would_do_nothing_are_refused)
         {WHEN("\"phi.score\": {\"at_least\": 101}"), "this never holds: phi.score is 0 to 100"},
         {WHEN("\"recipient.count\": [1, 0]"), "this never holds: recipient.count is at least 1"},
         {WHEN("\"phi.count.MRN\": {\"below\": 0}"), "this never holds"},
+        {WHEN("\"phi.class\": {\"below\": \"none\"}"),
+         "this never holds: phi.class is none to severe"},
+        {WHEN("\"message.size\": {\"below\": \"0B\"}"),
+         "this never holds: message.size is at least 0"},
+        {WHEN("\"domain.remembered\": {\"below\": \"never-seen\"}"),
+         "this never holds: domain.remembered is never-seen to sealed"},
+        {WHEN("\"recipient.count\": {\"below\": 1}"), "this never holds"},
+        {WHEN("\"not\": {\"phi.class\": {\"below\": \"none\"}}"), "this never holds"},
         {RULE("\"continue\": true, \"then\": {\"tags\": [\"x\"], \"lowers\": \"because it is\"}"),
          "a rule that continues lowers nothing"},
         {RULE("\"continue\": true, \"whole_message\": true, \"then\": {\"tags\": [\"x\"]}"),
@@ -218,6 +226,17 @@ END_TEST
 START_TEST(what_is_likely_a_slip_is_told)
 {
     static const struct told cases[] = {
+        {WHEN("\"phi.class\": {\"at_least\": \"none\"}"),
+         "this always holds where it is known: phi.class is none to severe"},
+        {WHEN("\"domain.remembered\": {\"at_least\": \"never-seen\"}"), "this always holds"},
+        {WHEN("\"message.size\": {\"at_least\": \"0B\"}"), "this always holds"},
+        {WHEN("\"time.hour\": {\"below\": 24}"), "this always holds where it is known: time.hour"},
+        {WHEN("\"phi.score\": {\"below\": 101}"), "this always holds"},
+        {WHEN("\"recipient.count\": {\"at_least\": 1}"), "this always holds"},
+        {WHEN("\"phi.count.MRN\": {\"at_least\": -3}"), "this always holds"},
+        {WHEN("\"phi.class\": [\"none\", \"phi\", \"severe\", \"identifier\"]"),
+         "these are all values of phi.class"},
+        {WHEN("\"attachment.opaque\": [true, false]"), "all values of attachment.opaque"},
         {RULE("\"from\": \"2026-05-01\", \"until\": \"2026-01-01\", \"when\": {\"subject\": "
               "\"x\"}, \"then\": {\"protect\": \"best\"}"),
          "rules[0]: never asked: it ends before it begins"},
@@ -235,6 +254,31 @@ START_TEST(what_is_likely_a_slip_is_told)
 
     for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++)
         ck_told(&cases[i], false);
+}
+END_TEST
+
+START_TEST(what_may_hold_or_not_is_not_told_of)
+{
+    static const char *const texts[] = {
+        WHEN("\"phi.class\": {\"at_least\": \"severe\"}"),
+        WHEN("\"phi.class\": {\"below\": \"identifier\"}"),
+        WHEN("\"domain.remembered\": {\"below\": \"plain\"}"),
+        WHEN("\"message.size\": {\"below\": \"1B\"}"),
+        WHEN("\"time.hour\": {\"at_least\": 23}"),
+        WHEN("\"time.hour\": {\"below\": 23}"),
+        WHEN("\"recipient.count\": {\"below\": 2}"),
+        WHEN("\"attachment.opaque\": [true]"),
+        WHEN("\"phi.class\": [\"none\", \"phi\", \"severe\"]"),
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(texts); i++) {
+        const struct file files[] = {{"policies/policy.json", texts[i]}, {NULL, NULL}};
+        char *said;
+        SP_AUTO(sp_policy) p = load(files, &said);
+
+        ck_assert_msg(p != NULL && strstr(said, " holds") == NULL, "%s:\n%s", texts[i], said);
+        sp_free(said);
+    }
 }
 END_TEST
 
@@ -538,6 +582,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_guard_that_edits_is_told_what_to_write);
     tcase_add_test(c, a_long_condition_of_a_guard_is_not_shown);
     tcase_add_test(c, what_is_likely_a_slip_is_told);
+    tcase_add_test(c, what_may_hold_or_not_is_not_told_of);
     tcase_add_test(c, no_edit_and_no_copy_is_left_out_for_want_of_room);
     tcase_add_test(c, what_several_rules_give_counts_once);
     tcase_add_test(c, what_an_unknown_fact_parts_may_come_together);
