@@ -27,7 +27,7 @@ static struct sp_bytes take_optional(struct transaction *tx, struct sp_buf *b)
 static struct sp_bytes take_text(struct transaction *tx, struct sp_buf *b)
 {
     if (sp_buf_rc(b) != SP_OK)
-        tx->record_rc = SP_E_LIMIT;
+        tx->record_rc = SP_E_INTAKE_RECORD;
     return take_optional(tx, b);
 }
 
@@ -89,7 +89,7 @@ static void set_decision(struct transaction *tx, const struct sp_decision *d,
                          struct sp_accept_decision *out)
 {
     if (sp_intake_decision_of(tx->arena, d, tx->time_ms, tx->gen->expire_ms, out) != SP_OK)
-        tx->record_rc = SP_E_LIMIT; /* what delivery must know can't be left out */
+        tx->record_rc = SP_E_INTAKE_RECORD; /* what delivery must know can't be left out */
 }
 
 static bool same_names(const struct sp_names *a, const struct sp_names *b)
@@ -224,7 +224,7 @@ static struct sp_bytes make_trace(struct transaction *tx)
     }
     sp_buf_init(&b, 4096);
     if (sp_trace_build(&t, &b) != SP_OK)
-        tx->record_rc = SP_E_LIMIT; /* without it a loop would go unseen */
+        tx->record_rc = SP_E_INTAKE_RECORD; /* without it a loop would go unseen */
     return take_text(tx, &b);
 }
 
@@ -290,7 +290,7 @@ static bool any_is(const struct transaction *tx, enum sp_do verb)
     return false;
 }
 
-/* returns: SP_OK, or SP_E_LIMIT if an event does not fit */
+/* returns: SP_OK, or SP_E_INTAKE_RECORD if an event does not fit */
 static enum sp_rc set_audit(struct transaction *tx)
 {
     struct sp_buf b;
@@ -372,6 +372,14 @@ static void hand_over(struct transaction *tx)
     sp_queue_accept(tx->in->parts.queue, &accept);
 }
 
+/* What can't be put down whole is not taken, and that is on record. */
+static void turn_down(struct transaction *tx, enum sp_rc rc)
+{
+    if (tx->session != NULL && sp_rc_info(rc)->class == SP_CLASS_PERM)
+        sp_intake_refused(tx->session, tx, "message.refused", rc, sp_bytes(NULL, 0));
+    sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+}
+
 /* The body or bodies are whole: the rest of the record, and into the queue. */
 static void finish(struct transaction *tx)
 {
@@ -380,7 +388,7 @@ static void finish(struct transaction *tx)
     if (rc == SP_OK)
         hand_over(tx);
     else
-        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+        turn_down(tx, rc);
 }
 
 static void on_child_finished(void *arg, enum sp_rc rc)
@@ -390,7 +398,7 @@ static void on_child_finished(void *arg, enum sp_rc rc)
     if (rc == SP_OK)
         finish(tx);
     else
-        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+        turn_down(tx, rc);
 }
 
 void sp_intake_record(struct transaction *tx)
@@ -402,7 +410,7 @@ void sp_intake_record(struct transaction *tx)
     if (rc == SP_OK && (tx->refused_count > 0 || any_is(tx, SP_DO_HOLD)))
         rc = sp_intake_return(tx);
     if (rc != SP_OK) {
-        sp_intake_tx_done(tx, rc, sp_bytes(NULL, 0));
+        turn_down(tx, rc);
         return;
     }
     if (tx->child_body != NULL) {
