@@ -96,6 +96,24 @@ static bool is_expected(const struct sp_json *ask, const struct sp_protect_answe
     return sp_json_bool_of(ask, "wait", false) && a->verb == SP_PROTECT_WAIT;
 }
 
+/* In the words of the other problems of a case: what was expected, and what came. */
+static void tell(struct cli_test *t, const struct sp_json *ask, size_t n,
+                 const struct sp_protect_answer *a, const char *got)
+{
+    struct sp_bytes rung = sp_json_text_of(ask, "rung"), end = sp_json_text_of(ask, "end");
+    const struct sp_json *late = sp_json_find(ask, "late");
+
+    if (late != NULL && (late->integer != 0) != a->late)
+        cli_test_fail(t, "delivery[%zu]: expected \"late\": %s, got %s, %s", n,
+                      late->integer != 0 ? "true" : "false", a->late ? "true" : "false", got);
+    else if (rung.len > 0)
+        cli_test_fail(t, "delivery[%zu]: expected rung %.*s, got %s", n, SP_FMT(rung), got);
+    else if (end.len > 0)
+        cli_test_fail(t, "delivery[%zu]: expected end: %.*s, got %s", n, SP_FMT(end), got);
+    else
+        cli_test_fail(t, "delivery[%zu]: expected to wait, got %s", n, got);
+}
+
 void cli_test_delivery(struct cli *cli, struct cli_test *t, const struct sp_json *ask, size_t n)
 {
     const struct sp_decision *d = &t->decision;
@@ -123,5 +141,5 @@ void cli_test_delivery(struct cli *cli, struct cli_test *t, const struct sp_json
     sp_protect_choose(&q, &a);
     name_answer(&a, d->ladder, got);
     if (!is_expected(ask, &a, d->ladder))
-        cli_test_fail(t, "delivery[%zu]: not as expected: %s", n, got);
+        tell(t, ask, n, &a, got);
 }

@@ -374,7 +374,7 @@ static size_t print_entries(struct cli *cli, const struct sp_json *first, const 
     return count;
 }
 
-/* A house may have no registry and yet a portal. */
+/* A house may have no registry and yet a portal. What can't be read is said by who opens the registry. */
 static bool has_registry(struct cli *cli, const struct wish *w)
 {
     SP_AUTO(sp_config) config = cli_load_config(cli, w->config);
@@ -382,8 +382,10 @@ static bool has_registry(struct cli *cli, const struct wish *w)
 
     if (config != NULL)
         policy = cli_load_policy(cli, cli_join(cli, cli_dirname(cli, w->config), config->policy));
-    if (policy == NULL)
-        cli_print_problems(cli);
+    if (policy == NULL) {
+        sp_problems_free(cli->problems);
+        cli->problems = sp_problems_new();
+    }
     return policy == NULL || sp_policy_has_registry(policy);
 }
 

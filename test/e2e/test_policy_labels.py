@@ -1,4 +1,4 @@
-"""A header of sensitivity labels that decides, up to where the record of the decision has no room for it: then nothing is taken."""
+"""Sensitivity labels decide, up to where the record of the decision has no room for the header: then nothing is taken."""
 import json
 import smtplib
 
