@@ -58,9 +58,15 @@ bool sp_policy_list_has(const struct sp_policy_list *list, struct sp_bytes text,
     return false;
 }
 
-static bool looks_right(const struct sp_policy_list *list, struct sp_bytes text)
+static bool looks_right(const struct sp_loader *l, const struct sp_policy_list *list,
+                        struct sp_bytes text)
 {
     bool has_at = sp_bytes_find(text, '@') != SIZE_MAX;
+    bool is_below = text.len > 0 && text.ptr[0] == '.';
+
+    if (list->kind != SP_LIST_ADDRESSES && !l->is_past &&
+        !sp_policy_loader_is_domain(sp_bytes_slice(text, is_below ? 1 : 0, SIZE_MAX)))
+        return false;
 
     for (size_t i = 0; i < text.len; i++)
         if (text.ptr[i] <= ' ' || text.ptr[i] == 0x7f)
@@ -140,7 +146,7 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
     line = sp_bytes_trim(without_note(line));
     if (line.len == 0)
         return;
-    if (!sp_bytes_split(&line, ' ', &entry) || !looks_right(list, entry)) {
+    if (!sp_bytes_split(&line, ' ', &entry) || !looks_right(l, list, entry)) {
         sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID, "expected %s",
                         wanted(list));
         return;
@@ -191,7 +197,7 @@ static void load_entries(struct sp_loader *l, struct sp_policy_list *list, const
     if (!sp_policy_loader_type(l, v, SP_JSON_ARRAY))
         return;
     for (const struct sp_json *i = v->first; i != NULL; i = i->next) {
-        if (i->type != SP_JSON_TEXT || !looks_right(list, i->text))
+        if (i->type != SP_JSON_TEXT || !looks_right(l, list, i->text))
             sp_problem(l->problems, i, SP_E_POLICY_INVALID, "expected %s", wanted(list));
         else
             put(l, list, i->text, INT64_MAX, NULL);

@@ -66,6 +66,8 @@ bool sp_policy_loader_date(const struct sp_loader *l, const struct sp_json *v, i
 /* One of names (NULL-terminated). returns: its index, or -1 */
 int sp_policy_loader_word(const struct sp_loader *l, const struct sp_json *v,
                           const char *const *names, const char *what);
+/* returns: whether a domain of mail may read so, or such a literal ("[192.0.2.1]"); what can't be one is asked for in vain */
+bool sp_policy_loader_is_domain(struct sp_bytes text);
 /* A name: [a-z0-9-]+ */
 bool sp_policy_loader_is_name(struct sp_bytes name);
 

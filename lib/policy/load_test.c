@@ -180,6 +180,33 @@ static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_po
         texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
 }
 
+/* What no address and no domain reads like makes a rule that is never taken, and its author believes in it. */
+static void check_name(struct sp_loader *l, const struct sp_json *v, const struct sp_policy_test *t)
+{
+    bool is_domain = t->fact == SP_FACT_SENDER_DOMAIN || t->fact == SP_FACT_RECIPIENT_DOMAIN;
+    bool is_address = t->fact == SP_FACT_SENDER_ADDRESS || t->fact == SP_FACT_RECIPIENT_ADDRESS ||
+                      t->fact == SP_FACT_FROM_ADDRESS;
+    bool has_at = sp_bytes_find(v->text, '@') != SIZE_MAX;
+    bool is_open =
+        sp_bytes_find(v->text, '*') != SIZE_MAX || sp_bytes_find(v->text, '?') != SIZE_MAX;
+    bool is_like = t->op == SP_TEST_LIKE;
+
+    if (v->text.len == 0) /* the null sender's */
+        return;
+    if (is_domain && (is_like ? has_at : !sp_policy_loader_is_domain(v->text)))
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              "this never holds: a domain reads like example.org; for all below it "
+                              "ask {\"like\": \"*.example.org\"}, or for a list that has "
+                              ".example.org");
+    else if (is_address && !has_at && !(is_like && is_open))
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              "this never holds: an address reads like nurse@example.org; of a "
+                              "domain ask sender.domain or recipient.domain");
+    else if (is_address && is_open && !is_like)
+        sp_problem_warn(l->problems, v,
+                        "\"*\" and \"?\" stand for themselves here: a pattern is {\"like\": ...}");
+}
+
 /* Addresses and domains are asked for in A-labels, however a rule writes them. returns: a copy */
 static struct sp_bytes take_text(struct sp_loader *l, const struct sp_json *v, enum sp_fact fact)
 {
@@ -213,6 +240,7 @@ static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_po
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
+    check_name(l, v, t);
     texts[t->count] = take_text(l, v, t->fact);
     if (t->fact == SP_FACT_SENDER_GROUP)
         add_group(l, v, t);
@@ -311,6 +339,8 @@ static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
+    if (t->op == SP_TEST_LIKE)
+        check_name(l, v, t);
     *text = t->op == SP_TEST_REGEX ? sp_arena_copy(l->policy->arena, v->text)
                                    : take_text(l, v, t->fact);
     t->texts = text;

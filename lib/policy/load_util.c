@@ -20,6 +20,20 @@ bool sp_policy_loader_is_name(struct sp_bytes name)
     return name.len > 0 && name.len <= 64;
 }
 
+bool sp_policy_loader_is_domain(struct sp_bytes text)
+{
+    bool is_literal = text.len > 0 && text.ptr[0] == '[';
+
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+
+        if (c <= ' ' || c == 0x7f || c == '@' || c == '*' || c == '?' || c == '/' ||
+            (c == ':' && !is_literal))
+            return false;
+    }
+    return text.len > 0 && text.ptr[0] != '.' && text.ptr[text.len - 1] != '.';
+}
+
 void sp_policy_loader_keys(const struct sp_loader *l, const struct sp_json *object,
                            const char *const *names)
 {

@@ -109,10 +109,12 @@ END_TEST
 START_TEST(what_did_nothing_then_does_nothing_again)
 {
     static const char *const texts[] = {
+        WITH("\"note\": \"x\""), /* its list has what is none */
         WITH("\"fixed\": [\"flor\"]"),
         WHEN("\"recipient.domain\": {\"in\": []}"),
         WHEN("\"recipient.domain\": {\"resembles\": []}"),
         WHEN("\"time.hour\": 24"),
+        WHEN("\"recipient.domain\": \"*.a.example\""),
         WHEN("\"phi.count.MNR\": {\"at_least\": 1}"),
         WHEN("\"phi.special\": {\"has\": \"qqqqqqqqqqq\"}"),
         WHEN("\"phi.special\": {\"has\": \"prat2\"}"),
@@ -129,7 +131,7 @@ START_TEST(what_did_nothing_then_does_nothing_again)
 
     for (size_t i = 0; i < SP_ARRAY_LEN(texts); i++) {
         const struct file files[] = {{"policies/policy.json", texts[i]},
-                                     {"policies/l.txt", ""},
+                                     {"policies/l.txt", i == 0 ? "*.a.example" : ""},
                                      {"policies/wishes.json", "{\"version\": 1, \"preferences\": "
                                                               "[{\"recipient\": \"nobody\"}]}"},
                                      {NULL, NULL}};

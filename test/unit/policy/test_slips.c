@@ -257,6 +257,46 @@ START_TEST(what_is_likely_a_slip_is_told)
 }
 END_TEST
 
+#define LISTED(entry)                                                                              \
+    WITH("\"lists\": {\"l\": {\"kind\": \"domains\", \"entries\": [\"" entry "\"]}}, \"rules\": "  \
+         "[{\"rule\": \"r\", \"when\": {\"recipient.domain\": {\"in\": \"l\"}}, \"then\": "        \
+         "{\"protect\": \"best\"}}]")
+
+START_TEST(what_is_no_name_of_mail_is_refused)
+{
+    static const struct told refused[] = {
+        {LISTED("*.a.example"), "lists.l.entries[0]: expected a domain like example.org"},
+        {LISTED("a.example."), "expected a domain"},
+        {LISTED("https://a.example"), "expected a domain"},
+        {LISTED("."), "expected a domain"},
+        {WHEN("\"recipient.domain\": \"*.a.example\""),
+         "this never holds: a domain reads like example.org; for all below it ask {\"like\":"},
+        {WHEN("\"recipient.domain\": [\"b.example\", \".a.example\"]"), "domain[1]: this never"},
+        {WHEN("\"sender.domain\": \"dr@a.example\""), "this never holds: a domain"},
+        {WHEN("\"sender.domain\": \"a.example.\""), "this never holds: a domain"},
+        {WHEN("\"recipient.domain\": {\"like\": \"*@a.example\"}"), "this never holds: a domain"},
+        {WHEN("\"recipient.address\": \"a.example\""), "this never holds: an address"},
+        {WHEN("\"from.address\": {\"like\": \"a.example\"}"), "this never holds: an address"},
+    };
+    static const struct told taken[] = {
+        {LISTED(".a.example"), ""},
+        {LISTED("b\xc3\xbc.example"), ""},
+        {LISTED("[192.0.2.1]"), ""},
+        {LISTED("[IPv6:2001:db8::1]"), ""},
+        {WHEN("\"recipient.domain\": \"B\xc3\xbc.example\""), ""},
+        {WHEN("\"recipient.domain\": {\"like\": \"*.a.example\"}"), ""},
+        {WHEN("\"recipient.address\": {\"like\": \"*.a.example\"}"), ""},
+        {WHEN("\"sender.address\": \"\""), ""},
+        {WHEN("\"recipient.address\": \"*@a.example\""), "stand for themselves here"},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(refused); i++)
+        ck_told(&refused[i], true);
+    for (size_t i = 0; i < SP_ARRAY_LEN(taken); i++)
+        ck_told(&taken[i], false);
+}
+END_TEST
+
 START_TEST(what_may_hold_or_not_is_not_told_of)
 {
     static const char *const texts[] = {
@@ -582,6 +622,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_guard_that_edits_is_told_what_to_write);
     tcase_add_test(c, a_long_condition_of_a_guard_is_not_shown);
     tcase_add_test(c, what_is_likely_a_slip_is_told);
+    tcase_add_test(c, what_is_no_name_of_mail_is_refused);
     tcase_add_test(c, what_may_hold_or_not_is_not_told_of);
     tcase_add_test(c, no_edit_and_no_copy_is_left_out_for_want_of_room);
     tcase_add_test(c, what_several_rules_give_counts_once);
