@@ -14,11 +14,20 @@ static void load_fact(struct sp_loader *l, const struct sp_json *m, struct sp_po
 {
     const char *names[SP_FACT_COUNT];
     const char *near;
+    bool is_field = true;
 
     if (sp_fact_find(m->key, &t->fact, &t->name)) {
         t->name = sp_arena_copy(l->policy->arena, t->name);
         if (t->fact == SP_FACT_PHI_COUNT || t->fact == SP_FACT_PHI_DISTINCT)
             sp_policy_load_type_name(l, m, t->name);
+        for (size_t i = 0; t->fact == SP_FACT_HEADER && i < t->name.len; i++)
+            is_field =
+                is_field && t->name.ptr[i] > ' ' && t->name.ptr[i] <= '~' && t->name.ptr[i] != ':';
+        if (!is_field)
+            sp_policy_loader_idle(
+                l, m, SP_E_POLICY_INVALID,
+                "this never holds: no header field has such a name; it is written "
+                "like header.x-class");
         return;
     }
     for (size_t i = 0; i < SP_FACT_COUNT; i++)
@@ -193,7 +202,11 @@ static void check_name(struct sp_loader *l, const struct sp_json *v, const struc
 
     if (v->text.len == 0) /* the null sender's */
         return;
-    if (is_domain && (is_like ? has_at : !sp_policy_loader_is_domain(v->text)))
+    if (t->fact == SP_FACT_SUBJECT_TAG && !is_like && v->text.ptr[v->text.len - 1] == ']')
+        sp_policy_loader_idle(
+            l, v, SP_E_POLICY_INVALID,
+            "this never holds: the word stands without its brackets, like secure");
+    else if (is_domain && (is_like ? has_at : !sp_policy_loader_is_domain(v->text)))
         sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
                               "this never holds: a domain reads like example.org; for all below it "
                               "ask {\"like\": \"*.example.org\"}, or for a list that has "

@@ -276,6 +276,9 @@ START_TEST(what_is_no_name_of_mail_is_refused)
         {WHEN("\"sender.domain\": \"a.example.\""), "this never holds: a domain"},
         {WHEN("\"recipient.domain\": {\"like\": \"*@a.example\"}"), "this never holds: a domain"},
         {WHEN("\"recipient.address\": \"a.example\""), "this never holds: an address"},
+        {WHEN("\"subject.tag\": [\"secure\", \"[secure]\"]"), "without its brackets"},
+        {WHEN("\"header.x-class:\": \"a\""), "this never holds: no header field has such a name"},
+        {WHEN("\"header.x class\": \"a\""), "this never holds: no header field has such a name"},
         {WHEN("\"from.address\": {\"like\": \"a.example\"}"), "this never holds: an address"},
     };
     static const struct told taken[] = {
@@ -287,6 +290,8 @@ START_TEST(what_is_no_name_of_mail_is_refused)
         {WHEN("\"recipient.domain\": {\"like\": \"*.a.example\"}"), ""},
         {WHEN("\"recipient.address\": {\"like\": \"*.a.example\"}"), ""},
         {WHEN("\"sender.address\": \"\""), ""},
+        {WHEN("\"subject.tag\": [\"secure\", \"phi\"]"), ""},
+        {WHEN("\"header.X-Class\": \"a\""), ""},
         {WHEN("\"recipient.address\": \"*@a.example\""), "stand for themselves here"},
     };
 
