@@ -196,6 +196,14 @@ void sp_detect_text_begin(struct detect_run *r);
 void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8);
 void sp_detect_text_end(struct detect_run *r);
 
+/* ---- spelled.c ---- */
+/*
+ * Joins words written a letter at a time ("P a t i e n t"), in place.
+ * text: DETECT_SLACK bytes may be read behind it; places: of its bytes, moved with them; or NULL
+ * returns: the new length
+ */
+size_t sp_detect_unspell(uint8_t *text, uint32_t *places, size_t len);
+
 /* ---- walk.c ---- */
 void sp_detect_walk(struct detect_window *w);
 struct detect_entity *sp_detect_entity_add(struct detect_window *w, enum sp_detect_type type,

@@ -8,6 +8,7 @@
 
 #define NAME_MAX      40
 #define SIGNATURE_MAX 30
+#define FOREIGN_LEAST 3
 #define SENTENCE_MAX  2000 /* bytes: what is longer is a list or data, no sentence */
 
 static bool is_one_of(const char *signs, uint8_t c)
@@ -20,13 +21,13 @@ static bool begins_small(const struct detect_window *w, size_t at)
 {
     uint8_t before = at > 0 ? w->text[at - 1] : 0;
 
-    return w->text[at] >= 'a' && w->text[at] <= 'z' && !sp_ascii_is_alnum(before) &&
+    return w->text[at] >= 'a' && w->text[at] <= 'z' && !sp_detect_is_word(before) &&
            !is_one_of("@.-_/'", before);
 }
 
 static size_t word_end(const struct detect_window *w, size_t at, size_t limit)
 {
-    while (at < limit && sp_ascii_is_alpha(w->text[at]))
+    while (at < limit && sp_detect_is_letter(w->text[at]))
         at++;
     return at;
 }
@@ -168,6 +169,18 @@ size_t sp_detect_lower_titled(struct detect_window *w, size_t at, size_t end)
     return to;
 }
 
+/* Whether a sentence is of another language, whose words no list here has. */
+static bool is_foreign(const struct detect_window *w, const struct detect_sentence *s)
+{
+    size_t found = 0, end;
+
+    for (size_t at = s->start; at < s->end && found < FOREIGN_LEAST; at = end + 1) {
+        end = word_end(w, at, s->end);
+        found += sp_detect_is_in(sp_bytes(w->text + at, end - at), LIST_FOREIGN);
+    }
+    return found >= FOREIGN_LEAST;
+}
+
 size_t sp_detect_lower(struct detect_window *w, uint32_t sentence)
 {
     const struct detect_sentence *s = &w->sentences[sentence];
@@ -176,6 +189,8 @@ size_t sp_detect_lower(struct detect_window *w, uint32_t sentence)
     if (s->end - s->start > SENTENCE_MAX)
         return 0;
     found = find_labelled(w, sentence);
+    if (is_foreign(w, s))
+        return found;
     for (size_t at = s->start; at<s->end; at = end> at ? end : at + 1) {
         end = begins_small(w, at) ? person_lower(w, at) : 0;
         if (end == 0) {

@@ -70,10 +70,10 @@ static bool is_double(const struct detect_window *w, const struct detect_token *
     return false;
 }
 
-/* "consult: Kim, Soo-Yeon", "- Kim, Soo-Yeon" */
+/* "consult: Kim, Soo-Yeon", "- Kim, Soo-Yeon", "(Kim, Soo-Yeon)" */
 bool sp_detect_is_behind_sign(const struct detect_window *w, size_t at)
 {
-    if (at > 0 && w->text[at - 1] == '(')
+    if (at > 0 && (w->text[at - 1] == '(' || w->text[at - 1] == '"'))
         return true;
     return at > 1 && w->text[at - 1] == ' ' && strchr(":-*>|).#", w->text[at - 2]) != NULL &&
            w->text[at - 2] != 0;
@@ -89,6 +89,8 @@ static bool is_sure(const struct detect_window *w, const struct detect_token *a,
         return true;
     if (sp_detect_is_strange(a) && sp_detect_is_surname(z) && (z->flags & DETECT_RARE) == 0)
         return true; /* "Hieronymus Blau" */
+    if (a->upper && sp_detect_is_surname(a) && !sp_detect_is_english(a) && sp_detect_is_given(z))
+        return true; /* "GRUBER MAXIMILIAN" */
     if (z->particle && !a->upper && !sp_detect_is_english(a))
         return true;                                                /* "Anneke van der Meulen" */
     return !a->upper && is_double(w, a) && sp_detect_is_surname(z); /* "Wei-Ting Lo" */
@@ -112,6 +114,9 @@ static uint32_t score_weak(const struct detect_window *w, const struct detect_to
         return 50; /* "psychologist: Juniper Achebe" */
     if (sp_detect_is_strange(a) && sp_detect_is_strange(z) && !a->upper)
         return amid ? 55 : 50;
+    if (a->flags == DETECT_RARE && sp_detect_is_strange(z) && !a->upper &&
+        (amid || sp_detect_is_behind_sign(w, a->start)))
+        return 50; /* "for Lysander Okpara" */
     return sp_detect_is_strange(a) && sp_detect_is_unknown(z) && z->end - z->start > 2 ? 45 : 0;
 }
 

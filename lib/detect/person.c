@@ -6,6 +6,11 @@
  */
 #include "detect/name_priv.h"
 
+static bool is_one_of(const char *signs, uint8_t c)
+{
+    return c != 0 && strchr(signs, c) != NULL;
+}
+
 /* ---- the kinds of names ---- */
 
 struct title {
@@ -81,7 +86,7 @@ static size_t judge_reversed(const struct detect_window *w, const struct detect_
     if (!sp_detect_is_surname(a) || !sp_detect_is_given(b) ||
         ((sp_detect_is_english(a) || sp_detect_is_english(b)) && !a->upper &&
          ((sp_detect_is_english(a) && sp_detect_is_english(b)) ||
-          !is_listed_place(w, a->start, b->end))))
+          (!is_listed_place(w, a->start, b->end) && !sp_detect_is_behind_sign(w, a->start)))))
         return 0;
     *score = 80;
     return more ? 3 : 2;
@@ -134,6 +139,13 @@ static bool is_item(const struct detect_window *w, const struct detect_token *t)
                : false;
 }
 
+/* "PAMELA, your prescription is ready" */
+static bool is_spoken_to(const struct detect_window *w, size_t end)
+{
+    return end < w->limit && w->text[end] == ',' &&
+           sp_detect_is_listed(sp_detect_word_behind(w, end + 1), " you your you're you've ");
+}
+
 /* One word alone. */
 static size_t judge_one(const struct detect_window *w, const struct detect_token *a,
                         uint32_t *score, unsigned *flags)
@@ -152,7 +164,8 @@ static size_t judge_one(const struct detect_window *w, const struct detect_token
         *score = 40;
         return 1;
     }
-    if (sp_detect_is_given(a) && !sp_detect_is_english(a) && !a->upper) {
+    if (sp_detect_is_given(a) && !sp_detect_is_english(a) &&
+        (!a->upper || is_spoken_to(w, a->end))) {
         *flags = sp_detect_is_risky(w, a) ? ENT_SINGLE | ENT_WEAK : ENT_SINGLE;
         *score = 45;
         return 1;
@@ -184,6 +197,9 @@ static size_t judge_name(const struct detect_window *w, const struct detect_name
     last = family_index(n);
     if (last > 0)
         *score = sp_detect_name_pair(w, a, &n->t[last], flags);
+    if (*score == 0 && last == 2 && n->t[1].initial && sp_detect_is_given(a) &&
+        sp_detect_is_surname(&n->t[2]) && a->upper == n->t[2].upper)
+        *score = 60; /* "EARL J PETTY" */
     if (*score > 0)
         return last + 1;
     if (n->count >= 2 && n->t[1].initial && n->t[1].gap == ' ' && sp_detect_is_given(a) &&
@@ -370,11 +386,12 @@ static size_t labelled_len(const struct detect_name *n)
     return name ? count : 0;
 }
 
-/* A term of medicine that lies over the place: "Crohn's disease" is nobody. */
+/* A term of medicine that lies over the place: "Crohn's disease" is nobody. Behind a hyphen it is half a name: "TOLLIVER-NASH". */
 static bool is_term(const struct detect_window *w, size_t start, size_t end)
 {
     for (size_t i = w->hit_at; i < w->hit_count && w->hits[i].start < end; i++)
         if (w->hits[i].end > start &&
+            (w->hits[i].start <= start || w->text[w->hits[i].start - 1] != '-') &&
             (w->hits[i].marks &
              (DETECT_STRONG | M(PAY) | M(DEPT) | M(NEWS) | M(ORG) | M(CARE) | M(VET) | M(STAFF) |
               M(RESEARCH) | M(HR) | M(JOB) | M(TEMPLATE) | M(PATIENT) | M(INSURED) | M(RELATIVE) |
@@ -426,6 +443,52 @@ static bool is_twin(const struct detect_window *w, const struct detect_token *t)
            (w->hits[w->hit_at - 1].marks & M(PATIENT)) != 0;
 }
 
+/* "(F, 1944)", ", 27 M", " 62 yo F" behind a name. A letter alone may be an initial: a bracket or an age stands before it. */
+static bool has_sex_behind(const struct detect_window *w, size_t end)
+{
+    size_t at = end, digits = 0;
+    bool bracket = false;
+
+    for (; at < w->limit && at < end + 3 && is_one_of(" ,(", w->text[at]); at++)
+        bracket = bracket || w->text[at] == '(';
+    for (; at > end && at < w->limit && sp_ascii_is_digit(w->text[at]) && digits < 4; at++)
+        digits++;
+    if (at == end || digits > 3 || (digits == 0 && !bracket))
+        return false;
+    while (digits > 0 && at < w->limit && is_one_of(" -/.yo", w->text[at]))
+        at++;
+    return at < w->limit && (w->text[at] == 'F' || w->text[at] == 'M') &&
+           (at + 1 >= w->limit || !sp_detect_is_word(w->text[at + 1]));
+}
+
+/* How many tokens from the first make a name whose bearer's sex is told, whatever words they are. returns: 0 if it is not */
+static size_t described_len(const struct detect_window *w, const struct detect_name *n)
+{
+    size_t count = 1;
+    bool known = (n->t[0].flags & (DETECT_GIVEN | DETECT_SURNAME)) != 0;
+
+    for (; count < n->count && count < 4 && (count == 1 || n->t[count].gap == ' '); count++)
+        known = known || (n->t[count].flags & (DETECT_GIVEN | DETECT_SURNAME)) != 0;
+    return count > 1 && known && has_sex_behind(w, n->t[count - 1].end) &&
+                   !is_medicine(w, n->t[0].start, n->t[count - 1].end)
+               ? count
+               : 0;
+}
+
+static size_t described(struct detect_window *w, struct detect_name *n, size_t count)
+{
+    size_t end = n->t[count - 1].end;
+    struct detect_entity *e;
+
+    n->count = count;
+    add_name(w, n, n->t[0].start, end, 85, 0);
+    e = &w->entities[w->entity_count - 1];
+    e->flags |= ENT_LABELLED;
+    if (e->role != ROLE_NOBODY)
+        e->role = ROLE_PATIENT;
+    return end;
+}
+
 size_t sp_detect_person(struct detect_window *w, size_t at)
 {
     struct detect_name n;
@@ -441,6 +504,9 @@ size_t sp_detect_person(struct detect_window *w, size_t at)
     title = find_title(w, &n.t[0]);
     if (title != NULL)
         return titled(w, &n, title);
+    count = described_len(w, &n);
+    if (count > 0)
+        return described(w, &n, count);
     if (is_term(w, n.t[0].start, n.t[0].end))
         return 0;
     while (n.count > 1 && is_medicine(w, n.t[n.count - 1].start, n.t[n.count - 1].end))

@@ -41,9 +41,11 @@ static const struct {
 
 static void examine(struct detect_run *r, bool last)
 {
-    struct detect_window w = {.len = r->norm.len, .d = r->d, .own = r->limits->own};
+    struct detect_window w = {.d = r->d, .own = r->limits->own};
     size_t keep = last ? 0 : DETECT_OVERLAP;
 
+    (void)sp_buf_reserve(&r->norm, DETECT_SLACK);
+    w.len = r->norm.len = sp_detect_unspell(r->norm.ptr, r->places, r->norm.len);
     if (r->late || w.len == 0) /* what was read before a limit of size still counts */
         return;
     w.text = sp_buf_reserve(&r->norm, DETECT_SLACK) - w.len;
@@ -110,6 +112,7 @@ static bool is_wrap(const struct detect_run *r, uint8_t next)
 static void flush(struct detect_run *r, uint8_t next)
 {
     uint32_t place = r->place == 0 ? 0 : r->place - 1;
+    size_t len = r->norm.len;
 
     if (r->breaks > 0) {
         if (is_wrap(r, next)) {
@@ -121,6 +124,9 @@ static void flush(struct detect_run *r, uint8_t next)
         }
     } else if (r->blanks > 0) {
         put_byte(r, r->blanks > 2 ? '\t' : ' ', place);
+        if (r->blanks == 2 && len > 3 && r->norm.ptr[len - 2] == ' ' && r->norm.ptr[len - 4] == ' ')
+            put_byte(r, ' ',
+                     place); /* between words written a letter at a time: spelled.c takes them */
         r->cells += r->blanks > 2;
     }
     r->breaks = 0;

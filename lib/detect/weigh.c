@@ -13,14 +13,15 @@
 #define UNIT  DETECT_WEIGHT_UNIT
 #define SLOTS (1U << DETECT_WEIGHT_BITS)
 /* What a text must weigh to be PHI whatever the rules say. */
-#define LIFT       0
+#define LIFT       (-3 * UNIT / 4)
 #define LIFT_FAR   UNIT       /* with care in it, and a capital alone that hints at somebody */
 #define LIFT_CARE  (2 * UNIT) /* with care in it, and no hint at anybody */
-#define LIFT_PIECE UNIT       /* a piece or a part of a longer one, of which there are many */
+#define LIFT_PIECE (UNIT * 3 / 8) /* a piece or a part of a longer one, of which there are many */
+#define LIFT_BARE  UNIT       /* such a part without a word of care */
 #define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
 #define SAYS_WHOM  40          /* bytes; a few words of care say nothing of whom */
-#define DOUBT      (-2 * UNIT) /* a text from here down is none if rules are not sure of it */
-#define DOUBT_PART (-UNIT)     /* and what stands round what they found */
+#define DOUBT      (-UNIT)     /* a text from here down is none if rules are not sure of it */
+#define DOUBT_PART (-UNIT / 4) /* and what stands round what they found */
 #define DOUBTED    50
 #define LIFT_SCORE 62
 #define LIFT_MAX   80
@@ -243,7 +244,9 @@ static int32_t lift_of(unsigned hints, const struct detect_judge *j)
 {
     if ((hints & DETECT_HINT_CARE) != 0 && (hints & BOTH) != BOTH)
         return (hints & DETECT_HINT_PERSON) != 0 ? LIFT_FAR : LIFT_CARE;
-    return j->part ? LIFT_PIECE : LIFT;
+    if (j->part)
+        return (hints & DETECT_HINT_CARE) != 0 ? LIFT_PIECE : LIFT_BARE;
+    return LIFT;
 }
 
 static uint32_t weigh_whole(const struct detect_judge *j, uint32_t score)

@@ -35,6 +35,8 @@ def test_the_corpus_is_judged_within_the_goals():
 TWINS = {"heldout14": 0.88, "heldout15": 0.90, "heldout19": 0.88, "heldout22": 0.92, "heldout26": 0.90}
 # Whole mails in pairs that differ in a sentence or two: all other words are those of both.
 TWINS |= {"heldout30": 0.66, "heldout31": 0.66}
+# Nearly all in pairs that differ in a word or two.
+TWINS |= {"heldout34": 0.90, "heldout35": 0.90, "heldout36": 0.85, "heldout37": 0.85, "heldout38": 0.91, "heldout39": 0.85}
 
 # What stands behind PHI in mail, or before it, and has nothing to do with it.
 TAILS = {

@@ -46,6 +46,28 @@ static const struct {
     {"Soo-hyun Quarvis has pneumonia.", true},
     {"NWOSUQ, ADAEZE: potassium 6.8, called to floor", true},
     {"ROOM SCHEDULE, LABORATORY: potassium controls", false},
+    {"TOLLIVAR-NASH, IMOGEN: infliximab 40 units billed",
+     true}, /* half of it is an illness's, too */
+    {"GRUBER MAXIMILIAN, 27 M: subdural hematoma on CT", true},
+    {"GUBERNATORIAL MAXIMUM: subdural hematoma on CT", false},
+    {"eye plan | Caldwell, Ford | glaucoma suspect", true},
+    {"The insulin for Lysander Okpavara was not delivered.", true},
+    {"He saw \"Sokolova, Yevgenya - overdose, acetaminophen\" on the board.", true},
+    {"Ya est\xc3\xa1n listos los folletos de di\xc3\xa1lisis, los llevo o pasan por ellos",
+     false}, /* no English */
+    {"ALLERGY UPDATE: GRANT, ROSE (F, 1944). Contrast = hives.",
+     true}, /* told by what stands behind */
+    {"ALLERGY UPDATE: GRANT, ROSE (FUND, 1944). Contrast = hives.", false},
+    {"Prelim. MAY FORD 27 M: subdural hematoma", true},
+    {"PAMELA, your FLUOXETINE is ready at store 4410.", true},
+    {"Our records show you, EARL J PETTY, filled BIKTARVY in March.", true},
+    /* a letter at a time */
+    {"P a t i e n t : W i n i f r e d   A p p l e y a r d\nC h e s t   p a i n ,   r u l e   o u t "
+     "  M I",
+     true},
+    {"S S N : 5 2 9 . 8 3 . 4 1 0 7\nadm dx: opioid withdrawal", true},
+    {"J o h n  M e r c a d o  h a s  d i a b e t e s", true},
+    {"C h e s t   p a i n :   w h e n   t o   c a l l", false},
     /* words of English as names */
     {"Please call Rose Field about her biopsy results.", true},
     {"The Rose Field entrance is closed. Biopsy samples go to the lab.", false},
