@@ -87,13 +87,13 @@ struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool
     w->handle = sp_slots_add(h->pool->waiters, w);
     w->is_stranger = is_stranger(h);
     crowd = &w->share->lanes[w->lane];
+    sp_pool_host_used(h);
     sp_list_append(&crowd->waiters, &w->at);
     crowd->count++;
     h->waiting++;
     h->site->waiting++;
     h->site->urgent_waiting += w->lane == SP_LANE_URGENT;
     h->pool->stranger_waiters += w->is_stranger;
-    sp_list_remove(&h->in_unused);
     return w;
 }
 
@@ -221,6 +221,29 @@ void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane)
     s->lane_turns[lane]++;
 }
 
+/* ---- connections ---- */
+
+static size_t left_of(size_t most, size_t taken)
+{
+    return taken < most ? most - taken : 0;
+}
+
+/* A quarter of all is for sites that are proven: any number of others may hold what they have for as long as they like. */
+size_t sp_pool_left_for_unproven(const struct sp_pool *p)
+{
+    return left_of(p->settings.total_max - p->settings.total_max / 4, sp_pool_unproven(p).links);
+}
+
+size_t sp_pool_left_for(const struct sp_pool_site *s)
+{
+    size_t left = left_of(s->pool->settings.total_max, s->pool->open), theirs;
+
+    if (left == 0 || sp_pool_is_proven(s))
+        return left;
+    theirs = sp_pool_left_for_unproven(s->pool);
+    return theirs < left ? theirs : left;
+}
+
 /* ---- lines ---- */
 
 static size_t crowd_max(const struct sp_pool_site *s)
@@ -232,12 +255,21 @@ static size_t crowd_max(const struct sp_pool_site *s)
     return max < CROWD_MAX ? max : CROWD_MAX;
 }
 
+static size_t places_left(const struct sp_pool_site *s, enum sp_lane lane)
+{
+    const struct sp_pool_settings *p = &s->pool->settings;
+    struct sp_pool_unproven unproven;
+
+    if (sp_pool_is_proven(s))
+        return p->places(p->arg, lane, true, 0);
+    unproven = sp_pool_unproven(s->pool);
+    return p->places(p->arg, lane, false, unproven.links + unproven.waiting);
+}
+
 /* returns: whether what is left of the places is for sites that are proven, which it is not */
 static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
 {
-    const struct sp_pool_settings *p = &s->pool->settings;
-
-    return p->places != NULL && p->places(p->arg, lane, false) == 0 && !sp_pool_is_proven(s);
+    return s->pool->settings.places != NULL && !sp_pool_is_proven(s) && places_left(s, lane) == 0;
 }
 
 /*
@@ -246,16 +278,13 @@ static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
  */
 static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
 {
-    const struct sp_pool_settings *p = &s->pool->settings;
     size_t has = lane == SP_LANE_URGENT ? s->urgent_waiting : s->waiting + s->link_count;
     size_t left;
 
-    if (p->places == NULL)
+    if (s->pool->settings.places == NULL || (has == 0 && sp_pool_is_proven(s)))
         return false;
-    left = p->places(p->arg, lane, false);
-    if (left > 0 && has <= left / 2) /* whatever it has proved */
-        return false;
-    return !sp_pool_is_proven(s) || (has > 0 && has > p->places(p->arg, lane, true) / 2);
+    left = places_left(s, lane);
+    return left == 0 || has > left / 2;
 }
 
 bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share *share,

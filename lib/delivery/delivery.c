@@ -220,15 +220,17 @@ static size_t without(size_t most, size_t taken)
 }
 
 /* As choose_lanes counts; the attempt that asks has its place already. A quarter of each lane's own is kept for proven sites. */
-static size_t places_left(void *arg, enum sp_lane lane, bool is_proven)
+static size_t places_left(void *arg, enum sp_lane lane, bool is_proven, size_t unproven)
 {
     const struct sp_delivery *d = arg;
     size_t normal = ACTIVE_MAX - ACTIVE_URGENT;
     size_t most = lane == SP_LANE_URGENT ? ACTIVE_MAX : normal;
     size_t kept = lane == SP_LANE_URGENT ? ACTIVE_URGENT / 4 : normal / 4;
-    size_t left = without(is_proven ? most : most - kept, d->active);
+    size_t left = without(most, d->active), theirs = without(most - kept, unproven);
     size_t bulk = without(is_proven ? BULK_MAX : BULK_MAX - BULK_MAX / 4, d->bulk);
 
+    if (!is_proven && theirs < left)
+        left = theirs;
     return lane == SP_LANE_BULK && bulk < left ? bulk : left;
 }
 

@@ -7,7 +7,7 @@
 #include "log/log.h"
 
 #define RATE_MS   2000  /* over which a site's rate is measured */
-#define STALLS_MS 30000 /* who takes longer for a message is not at his best */
+#define STALLS_MS 30000 /* who takes longer for a message, or to begin, is not at his best */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
@@ -103,6 +103,22 @@ bool sp_pool_is_proven(const struct sp_pool_site *s)
             return false;
     }
     return true;
+}
+
+struct sp_pool_unproven sp_pool_unproven(const struct sp_pool *p)
+{
+    struct sp_pool_unproven all = {0};
+
+    SP_LIST_EACH(at, &p->in_use)
+    {
+        const struct sp_pool_site *s = SP_CONTAINER(at, struct sp_pool_site, in_use);
+
+        if (sp_pool_is_proven(s))
+            continue;
+        all.links += s->link_count;
+        all.waiting += s->waiting;
+    }
+    return all;
 }
 
 void sp_pool_note_taken(struct sp_pool_site *s)

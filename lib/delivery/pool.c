@@ -20,7 +20,6 @@ static int64_t now_ms(const struct sp_pool *p)
 
 static void leave_idle(struct sp_pool_link *l)
 {
-    l->host->pool->idle_count -= !sp_list_is_empty(&l->in_idle);
     sp_list_remove(&l->in_idle);
     sp_list_remove(&l->in_rest);
 }
@@ -153,11 +152,20 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
         sp_pool_note_reply(s, put_off);
 }
 
-/* Room is made by ending what has been idle longest. */
-static void end_idle(struct sp_pool *p)
+/* Room is made by ending what has been idle longest, of those whose end helps it. */
+static void end_idle_for(const struct sp_pool_site *s)
 {
-    if (!sp_list_is_empty(&p->idle))
-        retire(SP_CONTAINER(p->idle.next, struct sp_pool_link, in_idle));
+    bool is_any = sp_pool_is_proven(s) || sp_pool_left_for_unproven(s->pool) > 0;
+
+    SP_LIST_EACH(at, &s->pool->idle)
+    {
+        struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_idle);
+
+        if (!is_any && sp_pool_is_proven(l->host->site))
+            continue;
+        retire(l);
+        return;
+    }
 }
 
 /* The same among the site's own. returns: false if none is idle */
@@ -170,30 +178,13 @@ static bool end_own_idle(struct sp_pool_site *s)
 }
 
 /*
- * Connections of which it may have half. A quarter of all is for sites that are proven: any number of others may hold what
- * they have for as long as they like.
+ * It found no room: it stands behind those who are as badly off. Who is proven and has no connection at all comes first, then the
+ * others who have none; who has some comes last.
  */
-static size_t left_for(const struct sp_pool_site *s, size_t open)
-{
-    size_t most = s->pool->settings.total_max;
-
-    most -= sp_pool_is_proven(s) ? 0 : most / 4;
-    return open < most ? most - open : 0;
-}
-
-/* Who is proven and has no connection at all comes first, then the others who have none; who has some comes last. */
-static unsigned starves_behind(const struct sp_pool_site *s)
-{
-    if (s->link_count > 0)
-        return 2;
-    return sp_pool_is_proven(s) ? 0 : 1;
-}
-
-/* It found no room: it stands behind those who are as badly off. */
 static void starve(struct sp_pool_site *s)
 {
     struct sp_list *all = &s->pool->starved, *at = all;
-    unsigned own = starves_behind(s);
+    unsigned own = s->link_count > 0 ? 2 : !sp_pool_is_proven(s);
 
     if (!sp_list_is_empty(&s->starved) && own >= s->starved_as)
         return;
@@ -209,17 +200,26 @@ static void starve(struct sp_pool_site *s)
 /* A connection has gone, or may: who found no room may try again, one at a time. */
 static void serve_starved(struct sp_pool *p)
 {
-    while (!sp_list_is_empty(&p->starved)) {
-        struct sp_pool_site *s = SP_CONTAINER(p->starved.next, struct sp_pool_site, starved);
+    size_t theirs = sp_list_is_empty(&p->starved) ? 0 : sp_pool_left_for_unproven(p);
+    bool is_first = true;
 
-        if (left_for(s, p->open) == 0) { /* nobody loses his turn for it */
-            if (left_for(s, p->open - p->idle_count) > 0)
-                end_idle(p);
-            return;
-        }
-        sp_list_remove(&s->starved);
-        if (s->waiting == 0) /* it has been served meanwhile */
+    SP_LIST_EACH(at, &p->starved)
+    {
+        struct sp_pool_site *s = SP_CONTAINER(at, struct sp_pool_site, starved);
+        bool is_kept = theirs == 0 && !sp_pool_is_proven(s);
+
+        if (s->waiting == 0) { /* it has been served meanwhile */
+            sp_list_remove(&s->starved);
             continue;
+        }
+        if (p->open >= p->settings.total_max || (is_kept && is_first))
+            end_idle_for(s); /* nobody loses his turn for it */
+        is_first = false;
+        if (p->open >= p->settings.total_max)
+            return;
+        if (is_kept) /* those behind it may go that are not of its like */
+            continue;
+        sp_list_remove(&s->starved);
         sp_pool_serve(s);
         return;
     }
@@ -253,7 +253,6 @@ static void on_ready(void *arg, struct sp_conn *c)
         return;
     leave_idle(l);
     sp_list_append(&s->pool->idle, &l->in_idle);
-    s->pool->idle_count++;
     sp_list_append(&s->rest, &l->in_rest);
     sp_timer_start(l->timer, s->pool->settings.idle_ms);
     sp_pool_serve(s); /* who waits for another host of the site may have its place */
@@ -351,7 +350,8 @@ static void open_link(struct sp_pool_host *h)
     sp_list_init(&l->in_idle);
     sp_list_init(&l->in_rest);
     sp_list_append(&h->links, &l->in_host);
-    sp_list_remove(&h->in_unused);
+    sp_pool_host_used(h);
+    l->busy_ms = now_ms(p);
     l->timer = sp_timer_new(p->settings.loop, on_idle, l);
     h->link_count++;
     h->opening++;
@@ -366,13 +366,12 @@ static void open_link(struct sp_pool_host *h)
  */
 static bool has_room(struct sp_pool_site *s)
 {
-    struct sp_pool *p = s->pool;
-    size_t left = left_for(s, p->open);
+    size_t left = sp_pool_left_for(s);
 
     if (left > 0 && s->link_count <= left / 2)
         return true;
-    if (!end_own_idle(s) && left_for(s, p->open - p->idle_count) > 0)
-        end_idle(p);
+    if (!end_own_idle(s))
+        end_idle_for(s);
     starve(s);
     return false;
 }
@@ -549,6 +548,7 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     p->tick = sp_timer_new(settings->loop, sp_pool_on_tick, p);
     sp_list_init(&p->idle);
     sp_list_init(&p->unused);
+    sp_list_init(&p->in_use);
     sp_list_init(&p->starved);
     sp_list_init(&p->told);
     sp_list_init(&p->strangers);

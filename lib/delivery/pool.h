@@ -46,10 +46,11 @@ struct sp_pool_settings {
     const struct sp_sites *sites; /* NULL: no limits but these */
     struct sp_lines *lines; /* those who wait for a crowded site; NULL: nobody is ever crowded */
     /*
-     * returns: how many attempts more a lane may have, of which no site may take all; for sites that have taken no mail yet, or
-     *          take their time, fewer. May be NULL: they don't matter
+     * is_proven: it is for a site that takes mail; the others share a part of all
+     * unproven:  what such others have already, connections and who waits for one; if it is for one of them
+     * returns:   how many attempts more a lane may have, of which no site may take all. May be NULL: they don't matter
      */
-    size_t (*places)(void *arg, enum sp_lane lane, bool is_proven);
+    size_t (*places)(void *arg, enum sp_lane lane, bool is_proven, size_t unproven);
     void (*on_room)(void *arg);                               /* a line was opened, or woken */
     void (*on_news)(void *arg, const struct sp_pool_news *n); /* lent for the call. May be NULL */
     void *arg;

@@ -19,7 +19,7 @@ struct sp_pool_link { /* a connection in the pool */
     struct sp_timer *timer;      /* idle */
     struct sp_pool_share *asker; /* who was offered it last */
     sp_handle line;
-    int64_t busy_ms; /* a message is under way since then, monotonic; 0: none */
+    int64_t busy_ms; /* since when it is opened, or sends a message, monotonic; 0: neither */
     bool ready;      /* idle, or lent for the moment */
     bool opened;     /* was ready once */
     bool leaving;    /* QUIT was said */
@@ -87,6 +87,7 @@ struct sp_pool_site {
     struct sp_list hosts;
     struct sp_list shares;
     struct sp_list rest;    /* idle links */
+    struct sp_list in_use;  /* of the pool: it has links or waiters */
     struct sp_list starved; /* of the pool: found the total used up */
     unsigned starved_as;    /* its place there */
     struct sp_timer *timer; /* when a message may go again */
@@ -117,8 +118,8 @@ struct sp_pool {
     struct sp_map *totals; /* rates of tenants, by name */
     struct sp_slots *waiters;
     struct sp_list idle;
-    size_t idle_count;
     struct sp_list unused; /* hosts, longest first */
+    struct sp_list in_use; /* sites */
     struct sp_list starved;
     struct sp_list told; /* waiters that hear that there is none, next turn */
     struct sp_timer *tell;
@@ -138,7 +139,9 @@ struct sp_pool {
 struct sp_pool_host *sp_pool_get_host(struct sp_pool *p, const struct sp_pool_ask *ask);
 /* returns: it, or NULL */
 struct sp_pool_host *sp_pool_find_host(struct sp_pool *p, const struct sp_pool_ask *ask);
-/* It has no link and no waiter left: it may go when room is needed. */
+/* It is about to have a link or a waiter. */
+void sp_pool_host_used(struct sp_pool_host *h);
+/* A link or a waiter of it has gone. If it was the last, it may go when room is needed. */
 void sp_pool_host_unused(struct sp_pool_host *h);
 /* Frees a host that is unused, and its site if it was the last. */
 void sp_pool_host_free(struct sp_pool_host *h);
@@ -161,8 +164,13 @@ void sp_pool_note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *repl
 void sp_pool_note_served(struct sp_pool_site *s);
 /* One has been taken. */
 void sp_pool_note_taken(struct sp_pool_site *s);
-/* returns: whether it has taken mail and none is under way to it for long: such sites have connections and places of their own */
+/* returns: whether it has taken mail and keeps none waiting for long: such sites have connections and places of their own */
 bool sp_pool_is_proven(const struct sp_pool_site *s);
+/* What sites that are not proven have, all together. */
+struct sp_pool_unproven {
+    size_t links;
+    size_t waiting;
+} sp_pool_unproven(const struct sp_pool *p);
 /* It rests, for h->why; was: it did before, which is told once. */
 void sp_pool_host_down(const struct sp_pool_host *h, bool was);
 /* A connection works again. */
@@ -185,6 +193,10 @@ struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_poo
                                      int64_t now_ms, int64_t *at_ms);
 /* Somebody of this lane is served: it has one turn less before those behind it have theirs. */
 void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane);
+/* returns: connections of which it may have half. What proven sites have is not taken from the others' part of all */
+size_t sp_pool_left_for(const struct sp_pool_site *s);
+/* returns: connections that sites that are not proven may open still, all together */
+size_t sp_pool_left_for_unproven(const struct sp_pool *p);
 /* Opens lines where there is room. */
 void sp_pool_feed(struct sp_pool_site *s);
 /* Opens a line for each crowd that has shut some, so that nobody is forgotten. arg: the pool */

@@ -1,7 +1,7 @@
 /*
  * Connections to one place: shared, limited, let go, and a dead host that costs its own queue alone.
  */
-#include "delivery/pool.h"
+#include "delivery/pool_priv.h"
 #include "support/check_main.h"
 #include "support/smtp_sink.h"
 #include "transport/transport_priv.h"
@@ -24,7 +24,7 @@ static void (*w_on_room)(void *arg);
 static void *w_arg;
 static const struct sp_sites *w_sites;
 static unsigned w_total;
-static size_t (*w_places)(void *arg, enum sp_lane lane, bool is_proven);
+static size_t (*w_places)(void *arg, enum sp_lane lane, bool is_proven, size_t unproven);
 
 struct sending { /* one message on its way */
     struct world *w;
@@ -421,6 +421,73 @@ START_TEST(any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_m
 }
 END_TEST
 
+/* Seven of eight connections are with sites that have taken mail, and more of it waits there. */
+START_TEST(sites_that_take_mail_leave_connections_to_one_that_was_never_written_to)
+{
+    enum { TOTAL = 8, SITES = TOTAL - 1 };
+    const struct sp_route *routes[SITES];
+    struct sending busy[2 * SITES], one;
+    char name[32];
+    struct world w;
+
+    w_total = TOTAL;
+    start(&w, 20, 60000);
+    for (size_t i = 0; i < 2 * SITES; i++) {
+        (void)snprintf(name, sizeof(name), "good%zu.test", i % SITES);
+        if (i < SITES)
+            routes[i] = route_by(name, smtp_sink_port(w.sink));
+        if (i == SITES)
+            smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+        send_by(&w, &busy[i], sp_route_ref(routes[i % SITES]));
+        for (int k = 0; k < 300 && i < SITES && busy[i].results == 0; k++)
+            turn(&w, 1);
+        turn(&w, 5);
+    }
+    smtp_sink_reply(w.sink, "DOT", NULL);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, SITES);
+    send_by(&w, &one, route_by("new.test", smtp_sink_port(w.sink)));
+    for (int i = 0; i < 300 && one.results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(one.results, 1);
+    stop(&w);
+    for (size_t i = 0; i < SITES; i++) {
+        sp_source_clear(&busy[SITES + i].source); /* no end of theirs was told */
+        sp_route_unref(routes[i]);
+    }
+    w_total = 0;
+}
+END_TEST
+
+/* Of its two hosts one takes mail; the other is connected to, and says nothing. */
+START_TEST(a_connection_that_does_not_open_is_no_proof)
+{
+    struct sp_pool_ask ask;
+    struct sp_pool_host *h;
+    struct sp_pool_link *l;
+    struct sending s[2];
+    struct world w;
+
+    start(&w, 20, 60000);
+    send_by(&w, &s[0], route_by_two("a.test", "b.test", smtp_sink_port(w.sink)));
+    for (int i = 0; i < 300 && s[0].results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(s[0].results, 1);
+    smtp_sink_reply(w.sink, "CONNECT", "220-wait"); /* and never the end of it */
+    ask = (struct sp_pool_ask){.route = w.route, .hop = 1};
+    s[1] = (struct sending){.w = &w};
+    (void)sp_pool_wait(w.pool, &ask, on_conn, &s[1]);
+    turn(&w, 3);
+    h = sp_pool_get_host(w.pool, &ask);
+    ck_assert_uint_eq(h->opening, 1);
+    ck_assert(sp_pool_is_proven(h->site));
+    l = SP_CONTAINER(h->links.next, struct sp_pool_link, in_host);
+    ck_assert_int_ne(l->busy_ms, 0);
+    l->busy_ms -= 31000;
+    ck_assert(!sp_pool_is_proven(h->site));
+    stop(&w);
+}
+END_TEST
+
 static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
 {
     struct sp_pool_ask ask = {.route = w->route, .lane = lane};
@@ -486,10 +553,11 @@ START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
 }
 END_TEST
 
-static size_t places(void *arg, enum sp_lane lane, bool is_proven)
+static size_t places(void *arg, enum sp_lane lane, bool is_proven, size_t unproven)
 {
     (void)arg;
     (void)is_proven;
+    (void)unproven;
     return lane == SP_LANE_BULK ? 14 : 20;
 }
 
@@ -528,6 +596,55 @@ START_TEST(sites_that_are_slow_leave_places_for_another)
     sp_lines_free(w_lines);
     w_lines = NULL;
     w_places = NULL;
+}
+END_TEST
+
+/* As delivery's: 12 places, of which 3 are for sites that are proven; what those have leaves the others theirs. */
+static size_t places_in_parts(void *arg, enum sp_lane lane, bool is_proven, size_t unproven)
+{
+    size_t left = *(size_t *)arg, theirs = unproven < 9 ? 9 - unproven : 0;
+
+    (void)lane;
+    return is_proven || left < theirs ? left : theirs;
+}
+
+START_TEST(places_of_sites_that_take_mail_are_not_those_of_the_others)
+{
+    const struct sp_route *good, *other;
+    struct sending s[10], one;
+    struct sp_pool_ask ask;
+    size_t left = 12;
+    struct world w;
+
+    w_lines = sp_lines_new();
+    w_places = places_in_parts;
+    w_arg = &left;
+    start(&w, 1, 60000);
+    good = route_by("good.test", smtp_sink_port(w.sink));
+    other = route_by("new.test", smtp_sink_port(w.sink));
+    send_by(&w, &one, sp_route_ref(good));
+    for (int i = 0; i < 300 && one.results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(one.results, 1);
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    for (size_t i = 0; i < SP_ARRAY_LEN(s); i++, left--) {
+        (void)send_one(&w, &s[i]);
+        turn(&w, 2);
+    }
+    ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
+    ck_assert_uint_eq(left, 2);
+    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* the other has none yet */
+    left = 0;
+    ck_assert(sp_pool_shuts(w.pool, &ask));
+    stop(&w);
+    for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
+        sp_source_clear(&s[i].source); /* no end of theirs was told */
+    sp_route_unref(good);
+    sp_route_unref(other);
+    sp_lines_free(w_lines);
+    w_lines = NULL;
+    w_places = NULL;
+    w_arg = NULL;
 }
 END_TEST
 
@@ -716,9 +833,12 @@ static void add(TCase *c)
     tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
     tcase_add_test(c, who_has_too_much_ends_an_idle_connection_of_its_own);
     tcase_add_test(c, any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_mail);
+    tcase_add_test(c, sites_that_take_mail_leave_connections_to_one_that_was_never_written_to);
+    tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
     tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);
     tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
+    tcase_add_test(c, places_of_sites_that_take_mail_are_not_those_of_the_others);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
     tcase_add_test(c, a_long_pause_is_told_as_our_own);
 }
