@@ -131,7 +131,7 @@ static void put(struct bench *b, struct message *m, size_t i)
     if (i < b->dead)
         (void)snprintf(to, sizeof(to), "someone%zu@dead.example", i);
     else
-        (void)snprintf(to, sizeof(to), "someone%zu@d%zu.example", i, i % b->domains);
+        (void)snprintf(to, sizeof(to), "u%zu.0@d%zu.example", i, i % b->domains);
     recipient = (struct sp_accept_recipient){.address = sp_bytes_cstr(to)};
     a.tenant = SP_LIT("test");
     a.sender = sp_bytes_cstr(from);
@@ -260,7 +260,7 @@ static void reopen(struct bench *b)
     (void)printf("{\"next_due_us\":%.2f}\n", (now_s() - from) * 100);
     list(b, "all", (struct sp_queue_query){.state = -1});
     list(b, "recipient, one",
-         (struct sp_queue_query){.state = -1, .recipient = SP_LIT("one77777@")});
+         (struct sp_queue_query){.state = -1, .recipient = SP_LIT("u77777.0@")});
     list(b, "recipient, none",
          (struct sp_queue_query){.state = -1, .recipient = SP_LIT("nobody@")});
     list(b, "sender, 200", (struct sp_queue_query){.state = -1, .sender = SP_LIT("person77@")});
