@@ -17,6 +17,7 @@ static enum sp_rc set_facts(struct sp_intake *in, struct sp_bytes tenant, struct
     struct sp_address a;
     int is_new = -1;
 
+    f->language = SP_POLICY_LANGUAGE; /* the rules are of now, and were checked as such */
     f->now_ms = sp_clock_wall_ms(in->parts.clock);
     sp_facts_set_absent(f, SP_FACT_TIME_HOUR);
     sp_facts_set_absent(f, SP_FACT_TIME_WEEKDAY);
