@@ -9,6 +9,7 @@
 #include "role/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -331,27 +332,45 @@ static int serve(struct supervisor *s)
     return s->exit_code;
 }
 
-/* Whether we could take over from the gateway that asks: all that `serve` does before it gives up privileges. */
+/*
+ * The relays refuse to start with a policy that this program's loader refuses, and an older one's may have taken it. A supervisor can't
+ * compile one: the command that does takes the place of this process, and answers. returns: only if it could not be started
+ */
+static int try_policy(const struct supervisor *s, char *policy)
+{
+    char program[PATH_LEN_MAX + 40], name[] = "sallyport", word[] = "policy", second[] = "check";
+    char *const words[] = {name, word, second, policy, NULL};
+    int none = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    snprintf(program, sizeof(program), "%s/cli-policy", s->libexec);
+    if (none >= 0)
+        (void)dup2(none, STDOUT_FILENO); /* that all is well needs no words */
+    (void)execv(program, words);
+    perror(program);
+    return EXIT_FAILURE;
+}
+
+/* Whether we could take over from the gateway that asks: all that `serve` does before it gives up privileges, and the policy. */
 static int try_it(struct supervisor *s)
 {
+    char policy[PATH_LEN_MAX];
     struct sp_err err = {0};
 
     s->loop = sp_loop_new();
     s->log = sp_log_new(STDERR_FILENO, "supervisor", SP_LOG_WARN, sp_loop_clock(s->loop));
     if (s->handed_count == 0)
         sp_fail(&err, SP_E_USAGE, "--try is for a gateway that runs");
-    else if (prepare(s, &err) == SP_OK)
-        s->exit_code = EXIT_SUCCESS;
-    if (err.rc != SP_OK) {
+    else if (prepare(s, &err) == SP_OK &&
+             path_join(s->now->folder, s->now->config->policy, policy) != SP_OK)
+        sp_fail(&err, SP_E_LIMIT, "path too long");
+    if (err.rc != SP_OK)
         fprintf(stderr, "sallyport: %s\n", err.text);
-        s->exit_code = EXIT_FAILURE;
-    }
     s->admin_socket[0] = '\0'; /* it is the other's */
     handover_clear(s);
     sockets_close(s);
     sp_log_free(s->log);
     sp_loop_free(s->loop);
-    return s->exit_code;
+    return err.rc == SP_OK ? try_policy(s, policy) : EXIT_FAILURE;
 }
 
 static int load_and_run(struct supervisor *s, bool is_try)

@@ -127,5 +127,14 @@ def test_what_cannot_start_does_not_take_over(bench):
         done = bench.gateway.run("upgrade", check=False)
         assert done.returncode in (1, 66), (change, done)
     config.write_text(json.dumps(settings))
+    policy = config.parent / settings["policy"]
+    taken = policy.read_text()
+    policy.write_text(json.dumps({  # an older program may have taken it: the entry matched nothing
+        "version": 1, "lists": {"partners": {"kind": "domains", "entries": ["*.example.org"]}},
+        "rules": [{"rule": "partner", "when": {"recipient.domain": {"in": "partners"}}, "then": {"protect": "usual"}}],
+        "ladders": {"usual": {"rungs": ["tls:encrypted", "portal"], "floor": "tls:encrypted"}}, "default": {"protect": "usual"}}))
+    assert bench.gateway.run("upgrade", check=False).returncode == 1
+    assert "lists.partners.entries[0]: expected a domain" in bench.gateway.log
+    policy.write_text(taken)
     assert running(bench) == before and bench.children() == roles, "all goes on as it was"
     assert bench.gateway.run("upgrade").returncode == 0
