@@ -7,6 +7,7 @@
 #include "jobs/act.h"
 
 #define TOLD_WITHIN_MS 30000
+#define TO_BYTES       (SP_JOBS_ACT_MAX / 2) /* of recipients that are named; the others are counted */
 
 /* A bucket of tokens. returns: whether this one may be told */
 static bool may_tell(struct sp_intake *in)
@@ -94,6 +95,8 @@ static void put_failed(struct sp_jw *w, const struct proof *p, enum sp_rc rc)
 
 static void put_transaction(struct sp_jw *w, const struct transaction *tx)
 {
+    size_t told = 0;
+
     if (tx == NULL)
         return;
     if (tx->proof.failed_count == 0)
@@ -101,9 +104,11 @@ static void put_transaction(struct sp_jw *w, const struct transaction *tx)
     sp_jw_id(w, "message", tx->id.b);
     sp_jw_text(w, "from", tx->sender);
     sp_jw_array(w, "to");
-    for (size_t i = 0; i < tx->recipient_count; i++)
-        sp_jw_text(w, NULL, tx->recipients[i].address);
+    for (; told < tx->recipient_count && w->out->len < TO_BYTES; told++)
+        sp_jw_text(w, NULL, tx->recipients[told].address);
     sp_jw_end(w);
+    if (told < tx->recipient_count)
+        sp_jw_int(w, "to_untold", (int64_t)(tx->recipient_count - told));
     sp_jw_cstr(w, "policy", sp_policy_hash(tx->policy));
 }
 

@@ -38,3 +38,19 @@ def test_labels_decide_or_the_message_is_refused_on_record(gateways, sinks, tmp_
     assert gateway.message_of(message_id)
     assert not [r for r in gateway.records() if r["event"] == "message.accepted"
                 and r.get("origin", {}).get("message_id") == refused_id]
+
+
+def test_a_refusal_is_on_record_however_long_its_recipients_are(gateways, sinks, tmp_path):
+    """A thousand, whose addresses are twice as long in JSON: more than an event may be."""
+    (tmp_path / "policy.json").write_text(json.dumps(POLICY))
+    gateway = gateways("--next-hop", f"127.0.0.1:{sinks().port}", "--policy", str(tmp_path / "policy.json"))
+    quotes, domain = '\\"' * 28, ".".join(["d" * 60] * 3)
+    to = [f'"{i:04d}{quotes}"@{domain}' for i in range(1000)]
+    with gateway.client() as client:
+        client.ehlo()
+        assert client.mail("dr@tenant.test")[0] == 250
+        assert {client.docmd("RCPT", f"TO:<{address}>")[0] for address in to} == {250}
+        assert client.data(labelled(3500)[0])[0] == 552
+    record = gateway.wait_record("message.refused", why="intake.record-too-large")
+    told = record["to"]
+    assert told == to[:len(told)] and len(told) > 100 and record["to_untold"] == len(to) - len(told)
