@@ -14,10 +14,10 @@
 #define SLOTS (1U << DETECT_WEIGHT_BITS)
 /* What a text must weigh to be PHI whatever the rules say. */
 #define LIFT       (-3 * UNIT / 4)
-#define LIFT_FAR   UNIT       /* with care in it, and a capital alone that hints at somebody */
-#define LIFT_CARE  (2 * UNIT) /* with care in it, and no hint at anybody */
+#define LIFT_FAR   UNIT           /* with care in it, and a capital alone that hints at somebody */
+#define LIFT_CARE  (2 * UNIT)     /* with care in it, and no hint at anybody */
 #define LIFT_PIECE (UNIT * 3 / 8) /* a piece or a part of a longer one, of which there are many */
-#define LIFT_BARE  UNIT       /* such a part without a word of care */
+#define LIFT_BARE  UNIT           /* such a part without a word of care */
 #define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
 #define SAYS_WHOM  40          /* bytes; a few words of care say nothing of whom */
 #define DOUBT      (-UNIT)     /* a text from here down is none if rules are not sure of it */
