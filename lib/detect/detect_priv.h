@@ -132,6 +132,7 @@ struct detect_run {
     struct sp_buf norm; /* plain text not yet examined, or kept as overlap */
     uint32_t *places;   /* of norm's bytes, in code points of the decoded text; or NULL */
     uint32_t place;     /* of the next character */
+    size_t joined;      /* of norm: how much spelled.c has seen */
     bool norm_first;    /* nothing of this text has been examined yet */
     bool markup;        /* tags are taken out while it is made plain */
     uint8_t pending[4]; /* the beginning of a character */
@@ -198,11 +199,13 @@ void sp_detect_text_end(struct detect_run *r);
 
 /* ---- spelled.c ---- */
 /*
- * Joins words written a letter at a time ("P a t i e n t"), in place.
+ * Joins words written a letter at a time ("P a t i e n t"), in place; of two blanks in a row one is left.
  * text: DETECT_SLACK bytes may be read behind it; places: of its bytes, moved with them; or NULL
+ * joined: how much of it has been through here; becomes what has now: of a window that is not the last all but the end, less than
+ * half an overlap, where a run may begin that goes on
  * returns: the new length
  */
-size_t sp_detect_unspell(uint8_t *text, uint32_t *places, size_t len);
+size_t sp_detect_unspell(uint8_t *text, uint32_t *places, size_t *joined, size_t len, bool last);
 
 /* ---- walk.c ---- */
 void sp_detect_walk(struct detect_window *w);

@@ -16,12 +16,26 @@ static bool is_one_of(const char *signs, uint8_t c)
     return c != 0 && strchr(signs, c) != NULL;
 }
 
+/* Whether a letter or digit stands before: of those beyond ASCII no sign, as quotation marks, bullets and arrows are. */
+static bool is_behind_word(const struct detect_window *w, size_t at)
+{
+    size_t lead = at;
+
+    if (at == 0 || w->text[at - 1] < 0x80)
+        return at > 0 && sp_ascii_is_alnum(w->text[at - 1]);
+    do
+        lead--;
+    while (lead > 0 && (w->text[lead] & 0xc0) == 0x80 && at - lead < 4);
+    return w->text[lead] != 0xc2 && w->text[lead] != 0xe2 && w->text[lead] < 0xf0 &&
+           !(w->text[lead] == 0xe3 && w->text[lead + 1] == 0x80);
+}
+
 /* Whether a word in small letters begins here that is no part of an address or of a longer word. */
 static bool begins_small(const struct detect_window *w, size_t at)
 {
     uint8_t before = at > 0 ? w->text[at - 1] : 0;
 
-    return w->text[at] >= 'a' && w->text[at] <= 'z' && !sp_detect_is_word(before) &&
+    return w->text[at] >= 'a' && w->text[at] <= 'z' && !is_behind_word(w, at) &&
            !is_one_of("@.-_/'", before);
 }
 
@@ -103,9 +117,9 @@ static bool is_term_there(const struct detect_window *w, size_t start, size_t en
              M(PROVIDER) | DETECT_LABELS)) != 0;
 }
 
-/* Two words that no list of English has, of which a list of names has one. */
+/* Two words that no list of English has, of which a list of names has one; in a sentence of another language both are needed. */
 static bool is_small_pair(const struct detect_window *w, size_t at, size_t end, size_t from,
-                          size_t to)
+                          size_t to, bool foreign)
 {
     unsigned a = sp_detect_name_flags(sp_bytes(w->text + at, end - at)),
              b = sp_detect_name_flags(sp_bytes(w->text + from, to - from));
@@ -114,14 +128,14 @@ static bool is_small_pair(const struct detect_window *w, size_t at, size_t end, 
         return false;
     if ((a & DETECT_FREQUENT) != 0 && (b & DETECT_SURNAME) != 0)
         return true;
-    return end - at > 2 && to - from > 2 &&
+    return !foreign && end - at > 2 && to - from > 2 &&
            (((a & DETECT_GIVEN) != 0 && (b == 0 || (b & DETECT_SURNAME) != 0)) ||
             (a == 0 && (b & DETECT_SURNAME) != 0)) &&
            !is_term_there(w, at, to);
 }
 
 /* "john smith's": both must be names and no words, or a frequent one stand alone. */
-static size_t person_lower(struct detect_window *w, size_t at)
+static size_t person_lower(struct detect_window *w, size_t at, bool foreign)
 {
     size_t end = small_end(w, at), next;
     struct detect_entity *e;
@@ -133,13 +147,13 @@ static size_t person_lower(struct detect_window *w, size_t at)
         next = small_end(w, end + 1);
         if (next > end + 3 && w->text[next - 2] == '\'' && w->text[next - 1] == 's')
             next -= 2;
-        if (is_small_pair(w, at, end, end + 1, next)) {
+        if (is_small_pair(w, at, end, end + 1, next, foreign)) {
             sp_detect_entity_add(w, SP_DETECT_PERSON, at, next, 60);
             return next;
         }
     }
     flags = sp_detect_word_flags(sp_bytes(w->text + at, end - at));
-    if ((flags & DETECT_FREQUENT) == 0 || (flags & DETECT_WORD) != 0)
+    if (foreign || (flags & DETECT_FREQUENT) == 0 || (flags & DETECT_WORD) != 0)
         return 0;
     e = sp_detect_entity_add(w, SP_DETECT_PERSON, at, end, 40);
     e->flags |= (uint16_t)(ENT_SINGLE | (of ? ENT_OF : 0U));
@@ -169,14 +183,20 @@ size_t sp_detect_lower_titled(struct detect_window *w, size_t at, size_t end)
     return to;
 }
 
-/* Whether a sentence is of another language, whose words no list here has. */
+/* Whether a sentence is of another language, whose words no list here has: so many different ones tell. */
 static bool is_foreign(const struct detect_window *w, const struct detect_sentence *s)
 {
+    struct sp_bytes seen[FOREIGN_LEAST] = {{0}};
     size_t found = 0, end;
 
     for (size_t at = s->start; at < s->end && found < FOREIGN_LEAST; at = end + 1) {
+        size_t i = 0;
+
         end = word_end(w, at, s->end);
-        found += sp_detect_is_in(sp_bytes(w->text + at, end - at), LIST_FOREIGN);
+        seen[found] = sp_bytes(w->text + at, end - at);
+        while (!sp_bytes_eq_nocase(seen[i], seen[found]))
+            i++;
+        found += i == found && sp_detect_is_in(seen[found], LIST_FOREIGN);
     }
     return found >= FOREIGN_LEAST;
 }
@@ -185,16 +205,16 @@ size_t sp_detect_lower(struct detect_window *w, uint32_t sentence)
 {
     const struct detect_sentence *s = &w->sentences[sentence];
     size_t found, end;
+    bool foreign;
 
     if (s->end - s->start > SENTENCE_MAX)
         return 0;
     found = find_labelled(w, sentence);
-    if (is_foreign(w, s))
-        return found;
+    foreign = is_foreign(w, s);
     for (size_t at = s->start; at<s->end; at = end> at ? end : at + 1) {
-        end = begins_small(w, at) ? person_lower(w, at) : 0;
+        end = begins_small(w, at) ? person_lower(w, at, foreign) : 0;
         if (end == 0) {
-            end = word_end(w, at, s->end);
+            end = w->text[at] < 0x80 ? word_end(w, at, s->end) : at; /* it may be a sign */
             continue;
         }
         w->entities[w->entity_count - 1].sentence = sentence;

@@ -6,6 +6,8 @@
  */
 #include "detect/name_priv.h"
 
+#define AGE_MAX 120
+
 static bool is_one_of(const char *signs, uint8_t c)
 {
     return c != 0 && strchr(signs, c) != NULL;
@@ -411,6 +413,13 @@ static bool is_medicine(const struct detect_window *w, size_t start, size_t end)
     return false;
 }
 
+/* "Smith Diabetes": what behind the first word is medicine is no name. */
+static void drop_medicine(const struct detect_window *w, struct detect_name *n)
+{
+    while (n->count > 1 && is_medicine(w, n->t[n->count - 1].start, n->t[n->count - 1].end))
+        n->count--;
+}
+
 /* "the Hendersons", "the Whitfield boy": one of a family. */
 static size_t family(struct detect_window *w, const struct detect_token *t)
 {
@@ -447,18 +456,30 @@ static bool is_twin(const struct detect_window *w, const struct detect_token *t)
 static bool has_sex_behind(const struct detect_window *w, size_t end)
 {
     size_t at = end, digits = 0;
+    int age = 0;
     bool bracket = false;
 
     for (; at < w->limit && at < end + 3 && is_one_of(" ,(", w->text[at]); at++)
         bracket = bracket || w->text[at] == '(';
-    for (; at > end && at < w->limit && sp_ascii_is_digit(w->text[at]) && digits < 4; at++)
+    for (; at > end && at < w->limit && sp_ascii_is_digit(w->text[at]) && digits < 4; at++) {
+        age = age * 10 + w->text[at] - '0';
         digits++;
-    if (at == end || digits > 3 || (digits == 0 && !bracket))
+    }
+    if (at == end || digits > 3 || age > AGE_MAX || (digits == 0 && !bracket))
         return false;
     while (digits > 0 && at < w->limit && is_one_of(" -/.yo", w->text[at]))
         at++;
-    return at < w->limit && (w->text[at] == 'F' || w->text[at] == 'M') &&
-           (at + 1 >= w->limit || !sp_detect_is_word(w->text[at + 1]));
+    if (at >= w->limit || (w->text[at] != 'F' && w->text[at] != 'M'))
+        return false;
+    return at + 1 >= w->limit ||
+           (digits > 0 ? !sp_detect_is_word(w->text[at + 1]) : is_one_of("),;/", w->text[at + 1]));
+}
+
+/* "Admitted John Smith", "Amazing Grace": the first is a word and no part of the name. */
+static bool is_word_before(const struct detect_name *n, size_t count)
+{
+    return sp_detect_is_english(&n->t[0]) && n->t[1].gap == ' ' && !n->t[1].initial &&
+           (count > 2 || (n->t[0].flags & (DETECT_GIVEN | DETECT_SURNAME)) == 0);
 }
 
 /* How many tokens from the first make a name whose bearer's sex is told, whatever words they are. returns: 0 if it is not */
@@ -469,10 +490,10 @@ static size_t described_len(const struct detect_window *w, const struct detect_n
 
     for (; count < n->count && count < 4 && (count == 1 || n->t[count].gap == ' '); count++)
         known = known || (n->t[count].flags & (DETECT_GIVEN | DETECT_SURNAME)) != 0;
-    return count > 1 && known && has_sex_behind(w, n->t[count - 1].end) &&
-                   !is_medicine(w, n->t[0].start, n->t[count - 1].end)
-               ? count
-               : 0;
+    if (count < 2 || !known || !has_sex_behind(w, n->t[count - 1].end) ||
+        is_medicine(w, n->t[0].start, n->t[count - 1].end))
+        return 0;
+    return is_word_before(n, count) ? 0 : count;
 }
 
 static size_t described(struct detect_window *w, struct detect_name *n, size_t count)
@@ -509,8 +530,7 @@ size_t sp_detect_person(struct detect_window *w, size_t at)
         return described(w, &n, count);
     if (is_term(w, n.t[0].start, n.t[0].end))
         return 0;
-    while (n.count > 1 && is_medicine(w, n.t[n.count - 1].start, n.t[n.count - 1].end))
-        n.count--;
+    drop_medicine(w, &n);
     count = judge_name(w, &n, &score, &flags);
     label = sp_detect_label(w, at);
     if ((count == 0 || (flags & (ENT_SINGLE | ENT_WEAK)) != 0) &&

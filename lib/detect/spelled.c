@@ -9,8 +9,11 @@
 #include <emmintrin.h>
 #endif
 
-#define LEAST         6 /* characters of a run */
-#define LEAST_LETTERS 3 /* among them */
+#define LEAST         6   /* characters of a run */
+#define LEAST_LETTERS 3   /* among them */
+#define LONG_NUMBER   9   /* digits: no letter is part of it */
+#define OPEN          512 /* bytes: what begins so near a window's end the next one joins */
+#define OPEN_LEAST    16  /* fewer hold no run that would have been found */
 
 /* Blanks there, two and four bytes behind: two signs stand alone in a row. returns: the first such place from `at` on; len if there is none. text: 16 bytes may be read behind len */
 static size_t next_suspect(const uint8_t *t, size_t at, size_t len)
@@ -54,81 +57,162 @@ static bool parts(uint8_t c)
     return is_gap(c) || c == '\n';
 }
 
-/* A run of characters that stand alone from `at` on. letters: how many of them. returns: its end, behind the last one */
-static size_t run_end(const uint8_t *t, size_t at, size_t len, size_t *letters, size_t *count)
-{
-    size_t end = at;
+/* Characters that stand alone, one or two blanks or tabs between them. */
+struct run {
+    size_t from, end; /* end: behind the last one */
+    size_t count, letters;
+};
 
-    *letters = *count = 0;
+static struct run run_at(const uint8_t *t, size_t at, size_t len)
+{
+    struct run r = {.from = at, .end = at};
+
     while (at < len && !parts(t[at])) {
         size_t next = at + char_len(t[at]);
 
         if (next > len || (next < len && !parts(t[next])))
             break;
-        *letters += sp_detect_is_letter(t[at]);
-        ++*count;
-        end = next;
+        r.letters += sp_detect_is_letter(t[at]);
+        r.count++;
+        r.end = next;
         for (at = next; at < len && at < next + 2 && is_gap(t[at]); at++)
             ;
     }
-    return end;
+    return r;
+}
+
+/* Where the run of a blank that was found begins: the character before it belongs to it, if it stands alone. */
+static size_t run_begin(const uint8_t *t, size_t blank, size_t least)
+{
+    size_t from = blank;
+
+    while (from > least && (t[from - 1] & 0xc0) == 0x80)
+        from--;
+    from -= from > least && !parts(t[from - 1]);
+    return from == blank || (from > 0 && !parts(t[from - 1])) ? blank + 1 : from;
+}
+
+/* Where the last word of a run begins that may go on in the next window. returns: the run's end if that is far off */
+static size_t last_word(const uint8_t *t, const struct run *r, size_t len)
+{
+    for (size_t at = r->end; at > r->from + 1 && at + OPEN > len; at--)
+        if (is_gap(t[at - 1]) && is_gap(t[at - 2]))
+            return at;
+    return r->end;
 }
 
 struct line {
     uint8_t *text;
     uint32_t *places;
-    size_t len; /* of what has been written */
+    size_t len;  /* of what has been written */
+    size_t read; /* where the rest begins */
 };
 
-static void keep(struct line *out, size_t from, size_t n)
+static void keep(struct line *out, size_t n)
 {
-    memmove(out->text + out->len, out->text + from, n);
-    if (out->places != NULL)
-        memmove(out->places + out->len, out->places + from, n * sizeof(*out->places));
+    if (out->len < out->read) {
+        memmove(out->text + out->len, out->text + out->read, n);
+        if (out->places != NULL)
+            memmove(out->places + out->len, out->places + out->read, n * sizeof(*out->places));
+    }
     out->len += n;
+    out->read += n;
 }
 
-/* The run without the blanks between its letters; of a wider gap one is left. */
-static void keep_run(struct line *out, size_t at, size_t end)
+/* A blank where blanks have been left out. */
+static void put_blank(struct line *out)
 {
-    while (at < end) {
-        size_t n = char_len(out->text[at]), gap = at + n;
+    out->text[out->len] = ' ';
+    if (out->places != NULL)
+        out->places[out->len] = out->places[out->read - 1];
+    out->len++;
+}
 
-        keep(out, at, n);
-        for (at = gap; at < end && is_gap(out->text[at]); at++)
+static bool is_in_number(uint8_t c)
+{
+    return sp_ascii_is_digit(c) || is_gap(c) || (c != 0 && strchr("-./()", c) != NULL);
+}
+
+/* How many digits a number has that begins here, over the signs and gaps in it. */
+static size_t digits_at(const uint8_t *t, size_t at, size_t end)
+{
+    size_t n = 0;
+
+    for (; at < end && is_in_number(t[at]); at++)
+        n += sp_ascii_is_digit(t[at]);
+    return n;
+}
+
+/* The run up to `end` without the blanks between its characters; of a wider gap one is left, and one beside a long number. */
+static void join(struct line *out, size_t end)
+{
+    size_t digits = 0; /* of the number that was read last; 0 behind a letter */
+
+    while (out->read < end) {
+        uint8_t c = out->text[out->read];
+        size_t gap;
+
+        if (sp_ascii_is_digit(c) && digits == 0) {
+            digits = digits_at(out->text, out->read, end);
+            if (digits >= LONG_NUMBER && out->len > 0 && out->len < out->read &&
+                sp_detect_is_letter(out->text[out->len - 1]))
+                put_blank(out);
+        } else if (!is_in_number(c)) {
+            if (digits >= LONG_NUMBER && sp_detect_is_letter(c) &&
+                sp_ascii_is_digit(out->text[out->len - 1]))
+                put_blank(out);
+            digits = 0;
+        }
+        keep(out, char_len(c));
+        for (gap = out->read; out->read < end && is_gap(out->text[out->read]); out->read++)
             ;
-        if (at < end && (at - gap > 1 || out->text[gap] == '\t')) {
-            out->text[gap] = ' ';
-            keep(out, gap, 1);
+        if (out->read - gap > 1 || (out->read - gap == 1 && out->text[gap] == '\t'))
+            put_blank(out);
+    }
+}
+
+/* The run up to `end` as it stands; of two blanks one is left. */
+static void narrow(struct line *out, size_t end)
+{
+    while (out->read < end) {
+        size_t at = out->read;
+
+        while (at < end && (out->text[at] != ' ' || out->text[at + 1] != ' '))
+            at++;
+        keep(out, at - out->read);
+        if (at < end) {
+            keep(out, 1);
+            out->read++;
         }
     }
 }
 
-size_t sp_detect_unspell(uint8_t *text, uint32_t *places, size_t len)
+size_t sp_detect_unspell(uint8_t *text, uint32_t *places, size_t *joined, size_t len, bool last)
 {
-    struct line out = {text, places, 0};
-    size_t done = 0, at = 0, letters, count;
+    struct line out = {text, places, *joined, *joined};
+    size_t at = *joined, hold = len, open = last || len < OPEN ? len : len - OPEN;
 
     while ((at = next_suspect(text, at, len)) < len) {
-        size_t from = at, end;
+        struct run r = run_at(text, run_begin(text, at, out.read), len);
+        bool spelled = r.count >= LEAST && r.letters >= LEAST_LETTERS;
 
-        /* the character before the first blank belongs to the run, if it stands alone */
-        while (from > done && (text[from - 1] & 0xc0) == 0x80)
-            from--;
-        from -= from > done && !parts(text[from - 1]);
-        if (from == at || (from > done && !parts(text[from - 1])))
-            from = at + 1;
-        end = run_end(text, from, len, &letters, &count);
-        if (count < LEAST || letters < LEAST_LETTERS) {
-            at = end > at ? end : at + 1;
-            continue;
+        if (r.from >= open) {
+            hold = r.from;
+            break;
         }
-        keep(&out, done, from - done);
-        keep_run(&out, from, end);
-        done = at = end;
+        keep(&out, r.from - out.read);
+        if (spelled)
+            join(&out, !last && r.end + 2 >= len ? last_word(text, &r, len) : r.end);
+        else
+            narrow(&out, r.end);
+        if (out.read + 1 < len)
+            narrow(&out, out.read + 1); /* the gap behind */
+        at = out.read > at ? out.read : at + 1;
     }
-    if (done == 0)
-        return len;
-    keep(&out, done, len - done);
+    if (hold == len && !last)
+        hold = len - out.read > OPEN_LEAST ? len - OPEN_LEAST : out.read;
+    keep(&out, hold - out.read);
+    *joined = out.len;
+    keep(&out, len - hold);
     return out.len;
 }

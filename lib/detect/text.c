@@ -45,7 +45,7 @@ static void examine(struct detect_run *r, bool last)
     size_t keep = last ? 0 : DETECT_OVERLAP;
 
     (void)sp_buf_reserve(&r->norm, DETECT_SLACK);
-    w.len = r->norm.len = sp_detect_unspell(r->norm.ptr, r->places, r->norm.len);
+    w.len = r->norm.len = sp_detect_unspell(r->norm.ptr, r->places, &r->joined, r->norm.len, last);
     if (r->late || w.len == 0) /* what was read before a limit of size still counts */
         return;
     w.text = sp_buf_reserve(&r->norm, DETECT_SLACK) - w.len;
@@ -69,6 +69,7 @@ static void examine(struct detect_run *r, bool last)
         keep--; /* a window begins with a whole character */
     if (r->places != NULL)
         memmove(r->places, r->places + (r->norm.len - keep), keep * sizeof(*r->places));
+    r->joined -= last ? r->joined : r->norm.len - keep;
     sp_buf_drop(&r->norm, r->norm.len - keep);
 }
 
@@ -82,8 +83,10 @@ static void put(struct detect_run *r, struct sp_bytes bytes, uint32_t place, uin
     r->line_len += bytes.len;
     if (r->norm.len >= DETECT_WINDOW)
         examine(r, false);
-    if (r->stopped)
+    if (r->stopped) {
         sp_buf_reset(&r->norm);
+        r->joined = 0;
+    }
 }
 
 static void put_byte(struct detect_run *r, uint8_t c, uint32_t place)
@@ -113,10 +116,15 @@ static void flush(struct detect_run *r, uint8_t next)
 {
     uint32_t place = r->place == 0 ? 0 : r->place - 1;
     size_t len = r->norm.len;
+    /* two blanks between words written a letter at a time: spelled.c takes them */
+    bool spelled = len > 3 && r->norm.ptr[len - 2] == ' ' &&
+                   (r->norm.ptr[len - 3] == ' ' || r->norm.ptr[len - 4] == ' ');
 
     if (r->breaks > 0) {
         if (is_wrap(r, next)) {
             put_byte(r, ' ', place);
+            if (spelled)
+                put_byte(r, ' ', place);
         } else {
             put(r, sp_bytes("\n\n", r->breaks > 1 ? 2 : 1), place, 0);
             r->line_len = 0;
@@ -124,9 +132,8 @@ static void flush(struct detect_run *r, uint8_t next)
         }
     } else if (r->blanks > 0) {
         put_byte(r, r->blanks > 2 ? '\t' : ' ', place);
-        if (r->blanks == 2 && len > 3 && r->norm.ptr[len - 2] == ' ' && r->norm.ptr[len - 4] == ' ')
-            put_byte(r, ' ',
-                     place); /* between words written a letter at a time: spelled.c takes them */
+        if (spelled && r->blanks == 2)
+            put_byte(r, ' ', place);
         r->cells += r->blanks > 2;
     }
     r->breaks = 0;
@@ -413,6 +420,7 @@ void sp_detect_text_begin(struct detect_run *r)
         r->place++;
     }
     sp_buf_reset(&r->norm);
+    r->joined = 0;
     r->norm_first = true;
     r->pending_len = 0;
     r->line_len = r->cells = 0;

@@ -172,6 +172,59 @@ START_TEST(nothing_is_lost_or_counted_twice_at_a_seam)
 }
 END_TEST
 
+static void put_lines(struct sp_buf *b, size_t len)
+{
+    for (size_t i = len; i > 0; i--)
+        sp_buf_put_u8(b, i % 60 == 1 ? '\n' : 'x');
+}
+
+/* What has been joined is not joined again: places in the overlap would move. */
+START_TEST(letters_apart_move_nothing_at_a_seam)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 1 << 20);
+    for (size_t shift = 0; shift < 2000; shift += 61) {
+        sp_buf_reset(&b);
+        put_lines(&b, 64 * 1024 - 3000 + shift);
+        sp_buf_put_cstr(&b, "x y z u");
+        for (size_t i = 0; i < 500; i++)
+            sp_buf_put_cstr(&b, "\tv");
+        sp_buf_put_cstr(&b, "\nSSN 219-45-6781\n");
+        put_lines(&b, 3000);
+        sp_detect_text(detect, sp_buf_bytes(&b), NULL, arena, &r);
+        ck_assert_msg(r.types[SP_DETECT_US_SSN].count == 1, "shift %zu: %u", shift,
+                      r.types[SP_DETECT_US_SSN].count);
+    }
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
+/* A number spelled out with its label is read whole wherever a window ends. */
+START_TEST(letters_apart_are_joined_at_a_seam)
+{
+    struct sp_detect_result r;
+    struct sp_buf b;
+
+    begin();
+    sp_buf_init(&b, 1 << 20);
+    for (size_t shift = 0; shift < 80; shift++) {
+        sp_buf_reset(&b);
+        put_lines(&b, 64 * 1024 - 60 + shift);
+        sp_buf_put_cstr(&b, "S S N :  2 1 9 - 4 5 - 6 7 8 1\n");
+        put_lines(&b, 3000);
+        sp_detect_text(detect, sp_buf_bytes(&b), NULL, arena, &r);
+        ck_assert_msg(r.types[SP_DETECT_US_SSN].count == 1 && r.types[SP_DETECT_US_SSN].score == 95,
+                      "shift %zu: %u", shift, r.types[SP_DETECT_US_SSN].count);
+    }
+    sp_buf_clear(&b);
+    end();
+}
+END_TEST
+
 /* ---- messages ---- */
 
 static void scan(const char *text, struct sp_detect_result *r)
@@ -585,6 +638,8 @@ static void add(TCase *c)
     tcase_add_test(c, special_categories_are_named_with_phi_only);
     tcase_add_test(c, columns_under_a_heading_are_values);
     tcase_add_test(c, nothing_is_lost_or_counted_twice_at_a_seam);
+    tcase_add_test(c, letters_apart_move_nothing_at_a_seam);
+    tcase_add_test(c, letters_apart_are_joined_at_a_seam);
     tcase_add_loop_test(c, a_message_has_its_class, 0, SP_ARRAY_LEN(messages));
     tcase_add_test(c, real_pgp_ciphertext_is_sealed);
     tcase_add_loop_test(c, real_smime_ciphertext_is_sealed, 0, SP_ARRAY_LEN(smime));

@@ -58,6 +58,13 @@ static const struct {
     {"ALLERGY UPDATE: GRANT, ROSE (F, 1944). Contrast = hives.",
      true}, /* told by what stands behind */
     {"ALLERGY UPDATE: GRANT, ROSE (FUND, 1944). Contrast = hives.", false},
+    {"Amazing Grace (F) - hymn at cancer memorial", false},
+    {"Medtronic Grant 300 M diabetes pump sales", false},
+    {"\xe2\x80\xa2john smith has hiv", true}, /* behind a sign beyond ASCII */
+    {"\xe2\x86\x92john smith has hiv", true},
+    {"the son of jim larkin, son of bob larkin, son of al larkin, has diabetes", true},
+    {"john smith has von willebrand disease, von willebrand disease, von willebrand disease", true},
+    {"mme marie dupont est dans le service pour une chimio et son cancer", true},
     {"Prelim. MAY FORD 27 M: subdural hematoma", true},
     {"PAMELA, your FLUOXETINE is ready at store 4410.", true},
     {"Our records show you, EARL J PETTY, filled BIKTARVY in March.", true},
@@ -68,6 +75,14 @@ static const struct {
     {"S S N : 5 2 9 . 8 3 . 4 1 0 7\nadm dx: opioid withdrawal", true},
     {"J o h n  M e r c a d o  h a s  d i a b e t e s", true},
     {"C h e s t   p a i n :   w h e n   t o   c a l l", false},
+    {"w o o d s  s l e e p  k e e p  p r o m i s e s  I\ng o  B u t  w o o d s  h a v e  T h e\n"
+     "a r e  l o v e l y  b e f o r e  w o o d s  d e e p\nA n d  h a v e  I  d a r k  w o o d s\n"
+     "p r o m i s e s  s l e e p  t o  d a r k  k e e p\nk e e p  m i l e s  g o  s l e e p  l o v "
+     "e l y\n"
+     "s l e e p  g o  I  A n d  B u t\nh a v e  A n d  I  g o  s l e e p",
+     false}, /* short words, and those at a line's end, stay apart */
+    {"ssn 5 2 9 - 8 3 - 4 1 0 7 x y z has lupus", true}, /* letters are no part of the number */
+    {"S S N 5 2 9 8 3 4 1 0 7\nadm dx: opioid withdrawal", true},
     /* words of English as names */
     {"Please call Rose Field about her biopsy results.", true},
     {"The Rose Field entrance is closed. Biopsy samples go to the lab.", false},
