@@ -1,8 +1,8 @@
 /*
- * Who waits for a site. Lanes first, by credits as in the queue (lines.h), then tenants in turn, then who came first. So few wait that the next message is there
- * when a connection is, and no more: the rest stand in their lines in the queue, which are shut meanwhile and cost
- * nothing. Places for those who wait for hosts that have not answered yet are limited, or a hundred dead domains
- * would fill all there are.
+ * Who waits for a site. Lanes first, by credits as in the queue (lines.h), then tenants in turn, then who came first. So few wait
+ * that the next message is there when a connection is, and no more: the rest stand in their lines in the queue, which are shut
+ * meanwhile and cost nothing. Places for those who wait for hosts that have not answered yet are limited, or a hundred dead
+ * domains would fill all there are. How many connections and places a site may have of what is left is counted here too.
  */
 #include "delivery/pool_priv.h"
 
