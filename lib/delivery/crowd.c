@@ -92,7 +92,7 @@ struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool
     crowd->count++;
     h->waiting++;
     h->site->waiting++;
-    h->site->urgent_waiting += w->lane == SP_LANE_URGENT;
+    h->site->lane_waiting[w->lane]++;
     h->pool->stranger_waiters += w->is_stranger;
     return w;
 }
@@ -108,7 +108,7 @@ static void step_out(struct sp_pool_waiter *w)
     w->share->lanes[w->lane].count--;
     h->waiting--;
     h->site->waiting--;
-    h->site->urgent_waiting -= w->lane == SP_LANE_URGENT;
+    h->site->lane_waiting[w->lane]--;
     if (w->is_stranger && h->pool->stranger_waiters-- == STRANGERS / 2)
         sp_pool_open_lines(h->pool, NULL, &h->pool->strangers);
     sp_pool_feed(h->site);
@@ -216,9 +216,12 @@ struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_poo
 
 void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane)
 {
-    if (s->lane_turns[lane] >= turns_max[lane]) /* nobody else who could go has any left */
+    bool is_alone = s->waiting == s->lane_waiting[lane];
+
+    if (is_alone ||
+        s->lane_turns[lane] >= turns_max[lane]) /* nobody else who could go has any left */
         memset(s->lane_turns, 0, sizeof(s->lane_turns));
-    s->lane_turns[lane]++;
+    s->lane_turns[lane] += !is_alone;
 }
 
 /* ---- connections ---- */
@@ -278,7 +281,8 @@ static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
  */
 static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
 {
-    size_t has = lane == SP_LANE_URGENT ? s->urgent_waiting : s->waiting + s->link_count;
+    size_t has =
+        lane == SP_LANE_URGENT ? s->lane_waiting[SP_LANE_URGENT] : s->waiting + s->link_count;
     size_t left;
 
     if (s->pool->settings.places == NULL || (has == 0 && sp_pool_is_proven(s)))

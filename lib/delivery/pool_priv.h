@@ -95,7 +95,7 @@ struct sp_pool_site {
     size_t host_count;
     size_t link_count;
     size_t waiting;
-    size_t urgent_waiting; /* of those */
+    size_t lane_waiting[SP_LANE_COUNT]; /* of those */
     size_t shut;
     uint64_t turn;
     unsigned lane_turns[SP_LANE_COUNT]; /* of this round */

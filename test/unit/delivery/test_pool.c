@@ -497,23 +497,28 @@ static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
     return sp_pool_wait(w->pool, &ask, on_conn, s);
 }
 
-/* One connection, and whoever has been served in the first lane is followed by another. */
-static unsigned served_before(enum sp_lane lane, enum sp_lane behind)
+/* One connection, and whoever has been served in the first lane is followed by another; so many go before one behind it waits. */
+static unsigned served_before(enum sp_lane lane, enum sp_lane behind, unsigned alone)
 {
-    struct sending first[4], one;
-    unsigned served = 0;
+    struct sending first[4], one = {0};
+    unsigned served = 0, all = 0;
+    bool waits = false;
     struct world w;
 
     start(&w, 1, 60000);
     for (size_t i = 0; i < SP_ARRAY_LEN(first); i++)
         (void)send_in(&w, &first[i], lane);
-    (void)send_in(&w, &one, behind);
     for (int k = 0; k < 3000 && one.results == 0; k++) {
+        if (!waits && all >= alone) {
+            (void)send_in(&w, &one, behind);
+            waits = true;
+        }
         turn(&w, 1);
         for (size_t i = 0; i < SP_ARRAY_LEN(first); i++) {
             if (first[i].results == 0)
                 continue;
-            served++;
+            all++;
+            served += waits;
             (void)send_in(&w, &first[i], lane);
         }
     }
@@ -527,9 +532,16 @@ static unsigned served_before(enum sp_lane lane, enum sp_lane behind)
 
 START_TEST(mail_without_end_in_one_lane_leaves_turns_to_the_next)
 {
-    ck_assert_uint_ge(served_before(SP_LANE_URGENT, SP_LANE_NORMAL), 50);
-    ck_assert_uint_ge(served_before(SP_LANE_NORMAL, SP_LANE_BULK), 10);
-    ck_assert_uint_le(served_before(SP_LANE_BULK, SP_LANE_URGENT), 3);
+    ck_assert_uint_ge(served_before(SP_LANE_URGENT, SP_LANE_NORMAL, 0), 50);
+    ck_assert_uint_ge(served_before(SP_LANE_NORMAL, SP_LANE_BULK, 0), 10);
+    ck_assert_uint_le(served_before(SP_LANE_BULK, SP_LANE_URGENT, 0), 3);
+}
+END_TEST
+
+START_TEST(turns_are_used_up_only_while_another_lane_waits)
+{
+    ck_assert_uint_ge(served_before(SP_LANE_URGENT, SP_LANE_NORMAL, 62), 50);
+    ck_assert_uint_ge(served_before(SP_LANE_NORMAL, SP_LANE_BULK, 15), 10);
 }
 END_TEST
 
@@ -837,6 +849,7 @@ static void add(TCase *c)
     tcase_add_test(c, sites_that_take_mail_leave_connections_to_one_that_was_never_written_to);
     tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
     tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);
+    tcase_add_test(c, turns_are_used_up_only_while_another_lane_waits);
     tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, places_of_sites_that_take_mail_are_not_those_of_the_others);
