@@ -71,6 +71,8 @@ bool sp_detect_is_amid(const struct detect_window *w, size_t start, size_t end);
 bool sp_detect_is_risky(const struct detect_window *w, const struct detect_token *t);
 /* returns: whether a sign of lists stands before the place: "consult: Kim", "- Kim", "2) Kim" */
 bool sp_detect_is_behind_sign(const struct detect_window *w, size_t at);
+/* returns: whether a sex, behind an age or a bracket, stands behind a name that ends there: ", 27 M", " (F, 1944)" */
+bool sp_detect_has_sex_behind(const struct detect_window *w, size_t end);
 /* Judges a first and a last word. flags: ENT_WEAK if only a context can tell. returns: how sure they are a name; 0: none */
 uint32_t sp_detect_name_pair(const struct detect_window *w, const struct detect_token *a,
                              const struct detect_token *z, unsigned *flags);

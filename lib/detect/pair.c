@@ -1,8 +1,10 @@
 /*
  * Whether two capitalised words, a first and a last one, are somebody's name: by what the lists of names and of English know of
- * each, by particles and hyphens, and by where they stand where that is not enough.
+ * each, by particles and hyphens, and by where they stand where that is not enough. And whose sex and age stand behind.
  */
 #include "detect/name_priv.h"
+
+#define AGE_MAX 120
 
 /* Given names that begin sentences and headings as other words. */
 bool sp_detect_is_risky(const struct detect_window *w, const struct detect_token *t)
@@ -138,4 +140,32 @@ uint32_t sp_detect_name_pair(const struct detect_window *w, const struct detect_
         return score;
     *flags = ENT_WEAK;
     return score_weak(w, a, z);
+}
+
+static bool is_one_of(const char *signs, uint8_t c)
+{
+    return c != 0 && strchr(signs, c) != NULL;
+}
+
+/* "(F, 1944)", ", 27 M", " 62 yo F" behind a name. A letter alone may be an initial: a bracket or an age stands before it. */
+bool sp_detect_has_sex_behind(const struct detect_window *w, size_t end)
+{
+    size_t at = end, digits = 0;
+    int age = 0;
+    bool bracket = false;
+
+    for (; at < w->limit && at < end + 3 && is_one_of(" ,(", w->text[at]); at++)
+        bracket = bracket || w->text[at] == '(';
+    for (; at > end && at < w->limit && sp_ascii_is_digit(w->text[at]) && digits < 4; at++) {
+        age = age * 10 + w->text[at] - '0';
+        digits++;
+    }
+    if (at == end || digits > 3 || age > AGE_MAX || (digits == 0 && !bracket))
+        return false;
+    while (digits > 0 && at < w->limit && is_one_of(" -/.yo", w->text[at]))
+        at++;
+    if (at >= w->limit || (w->text[at] != 'F' && w->text[at] != 'M'))
+        return false;
+    return at + 1 >= w->limit ||
+           (digits > 0 ? !sp_detect_is_word(w->text[at + 1]) : is_one_of("),;/", w->text[at + 1]));
 }

@@ -6,13 +6,6 @@
  */
 #include "detect/name_priv.h"
 
-#define AGE_MAX 120
-
-static bool is_one_of(const char *signs, uint8_t c)
-{
-    return c != 0 && strchr(signs, c) != NULL;
-}
-
 /* ---- the kinds of names ---- */
 
 struct title {
@@ -452,29 +445,6 @@ static bool is_twin(const struct detect_window *w, const struct detect_token *t)
            (w->hits[w->hit_at - 1].marks & M(PATIENT)) != 0;
 }
 
-/* "(F, 1944)", ", 27 M", " 62 yo F" behind a name. A letter alone may be an initial: a bracket or an age stands before it. */
-static bool has_sex_behind(const struct detect_window *w, size_t end)
-{
-    size_t at = end, digits = 0;
-    int age = 0;
-    bool bracket = false;
-
-    for (; at < w->limit && at < end + 3 && is_one_of(" ,(", w->text[at]); at++)
-        bracket = bracket || w->text[at] == '(';
-    for (; at > end && at < w->limit && sp_ascii_is_digit(w->text[at]) && digits < 4; at++) {
-        age = age * 10 + w->text[at] - '0';
-        digits++;
-    }
-    if (at == end || digits > 3 || age > AGE_MAX || (digits == 0 && !bracket))
-        return false;
-    while (digits > 0 && at < w->limit && is_one_of(" -/.yo", w->text[at]))
-        at++;
-    if (at >= w->limit || (w->text[at] != 'F' && w->text[at] != 'M'))
-        return false;
-    return at + 1 >= w->limit ||
-           (digits > 0 ? !sp_detect_is_word(w->text[at + 1]) : is_one_of("),;/", w->text[at + 1]));
-}
-
 /* "Admitted John Smith", "Amazing Grace": the first is a word and no part of the name. */
 static bool is_word_before(const struct detect_name *n, size_t count)
 {
@@ -490,7 +460,7 @@ static size_t described_len(const struct detect_window *w, const struct detect_n
 
     for (; count < n->count && count < 4 && (count == 1 || n->t[count].gap == ' '); count++)
         known = known || (n->t[count].flags & (DETECT_GIVEN | DETECT_SURNAME)) != 0;
-    if (count < 2 || !known || !has_sex_behind(w, n->t[count - 1].end) ||
+    if (count < 2 || !known || !sp_detect_has_sex_behind(w, n->t[count - 1].end) ||
         is_medicine(w, n->t[0].start, n->t[count - 1].end))
         return 0;
     return is_word_before(n, count) ? 0 : count;
