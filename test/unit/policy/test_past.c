@@ -8,10 +8,7 @@
 
 #include "base/clock.h"
 #include "support/check_main.h"
-
-struct file {
-    const char *name, *text;
-};
+#include "support/policy_files.h"
 
 #define BASE                                                                                       \
     "\"version\": 1, \"settings\": {\"dkim_selector\": \"gw\", \"timezone\": "                     \
@@ -24,32 +21,6 @@ struct file {
 #define RULE(more)  WITH("\"rules\": [{\"rule\": \"r\", " more "}]")
 #define GUARD(more) WITH("\"guards\": [{\"rule\": \"g\", " more "}]")
 #define WHEN(cond)  RULE("\"when\": {" cond "}, \"then\": {\"protect\": \"best\"}")
-
-static enum sp_rc read_file(void *ctx, const char *name, struct sp_bytes *out)
-{
-    for (const struct file *f = ctx; f->name != NULL; f++) {
-        if (strcmp(f->name, name) != 0)
-            continue;
-        *out = sp_bytes_cstr(f->text);
-        return SP_OK;
-    }
-    return SP_E_NOT_FOUND;
-}
-
-static bool next_file(void *ctx, const char *dir, size_t *at, struct sp_bytes *name)
-{
-    const struct file *files = ctx;
-
-    while (files[*at].name != NULL) {
-        const char *found = files[(*at)++].name;
-
-        if (strncmp(found, dir, strlen(dir)) != 0)
-            continue;
-        *name = sp_bytes_cstr(found);
-        return true;
-    }
-    return false;
-}
 
 /* language 0: as a version of today. returns: NULL if it was refused */
 static struct sp_policy *load(const struct file *files, unsigned language,

@@ -8,10 +8,7 @@
 
 #include "mail/header.h"
 #include "support/check_main.h"
-
-struct file {
-    const char *name, *text;
-};
+#include "support/policy_files.h"
 
 #define BASE                                                                                       \
     "\"version\": 1, \"settings\": {\"dkim_selector\": \"gw\"}, \"texts\": {\"no\": \"No.\"},\n"   \
@@ -23,32 +20,6 @@ struct file {
 #define GUARD(more)    WITH("\"guards\": [{\"rule\": \"g\", " more "}]")
 #define WHEN(cond)     RULE("\"when\": {" cond "}, \"then\": {\"protect\": \"best\"}")
 #define SETTINGS(more) "{\"version\": 1, \"extends\": \"base\", \"settings\": {" more "}}"
-
-static enum sp_rc read_file(void *ctx, const char *name, struct sp_bytes *out)
-{
-    for (const struct file *f = ctx; f->name != NULL; f++) {
-        if (strcmp(f->name, name) != 0)
-            continue;
-        *out = sp_bytes_cstr(f->text);
-        return SP_OK;
-    }
-    return SP_E_NOT_FOUND;
-}
-
-static bool next_file(void *ctx, const char *dir, size_t *at, struct sp_bytes *name)
-{
-    const struct file *files = ctx;
-
-    while (files[*at].name != NULL) {
-        const char *found = files[(*at)++].name;
-
-        if (strncmp(found, dir, strlen(dir)) != 0)
-            continue;
-        *name = sp_bytes_cstr(found);
-        return true;
-    }
-    return false;
-}
 
 /* said: gets all that was told; to be freed. returns: NULL if it was refused */
 static struct sp_policy *load(const struct file *files, char **said)
