@@ -150,22 +150,39 @@ void sp_pool_on_tell(void *arg)
     }
 }
 
-/* Whether another connection may be opened there: few at a time until it has answered, and one as a probe. */
-static bool may_open(const struct sp_pool_host *h)
+/* Whether another connection would help who waits there: few at a time until it has answered, and one as a probe. */
+static bool needs_more(const struct sp_pool_host *h)
 {
     size_t most = h->breaker.state == SP_BREAKER_CLOSED ? UNSURE_MAX : 1;
 
     return h->opening < h->waiting && (h->has_worked || h->opening < most);
 }
 
+/* Whether it may be opened now. A host that wants none for a while keeps nobody from another of its site. */
+static bool may_open(const struct sp_pool_host *h, int64_t now_ms, int64_t *at_ms)
+{
+    int64_t from_ms = h->more_after_ms;
+
+    if (!needs_more(h))
+        return false;
+    if (sp_breaker_rests(&h->breaker, now_ms) && h->breaker.until_ms > from_ms)
+        from_ms = h->breaker.until_ms;
+    if (from_ms <= now_ms)
+        return true;
+    if (from_ms < *at_ms)
+        *at_ms = from_ms;
+    return false;
+}
+
 static struct sp_pool_waiter *first_of(const struct sp_pool_crowd *crowd,
-                                       const struct sp_pool_host *host)
+                                       const struct sp_pool_host *host, int64_t now_ms,
+                                       int64_t *at_ms)
 {
     SP_LIST_EACH(at, &crowd->waiters)
     {
         struct sp_pool_waiter *w = SP_CONTAINER(at, struct sp_pool_waiter, at);
 
-        if (host == NULL ? may_open(w->host) : w->host == host)
+        if (host == NULL ? may_open(w->host, now_ms, at_ms) : w->host == host)
             return w;
     }
     return NULL;
@@ -185,7 +202,7 @@ static struct sp_pool_waiter *first_in_lane(struct sp_pool_site *s, const struct
 
         if (share->lanes[lane].count == 0 || (best != NULL && best->share->turn <= share->turn))
             continue;
-        w = first_of(&share->lanes[lane], host);
+        w = first_of(&share->lanes[lane], host, now_ms, at_ms);
         if (w == NULL)
             continue;
         may_ms = sp_pool_site_at(s, share, now_ms);

@@ -394,10 +394,6 @@ static void open_links(struct sp_pool_site *s)
     while (s->waiting > 0 && (w = sp_pool_first(s, NULL, now, &at_ms)) != NULL) {
         struct sp_pool_host *h = w->host;
 
-        if (h->more_after_ms > now) {
-            wait_until(s, h->more_after_ms, now);
-            return;
-        }
         if (!has_place(s) || !has_room(s) || !sp_breaker_lets(&h->breaker, now))
             return;
         open_link(h);

@@ -188,7 +188,11 @@ void sp_pool_leave(struct sp_pool_waiter *w);
 void sp_pool_tell(struct sp_pool_waiter *w, const struct sp_conn_end *e);
 /* The timer of those who are told. arg: the pool */
 void sp_pool_on_tell(void *arg);
-/* returns: who is to be served first, for host or any (NULL); NULL: nobody may go now. *at_ms: when somebody may */
+/*
+ * host:    whose connection is ready; NULL: one may be opened, to any host that may have one more now
+ * at_ms:   set to when somebody else may go; INT64_MAX: not by time alone
+ * returns: who is to be served first; NULL: nobody may go now
+ */
 struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_pool_host *host,
                                      int64_t now_ms, int64_t *at_ms);
 /* Somebody of this lane is served: it has one turn less before those behind it have theirs. */

@@ -489,6 +489,38 @@ START_TEST(a_connection_that_does_not_open_is_no_proof)
 }
 END_TEST
 
+/* The first to wait is for a host that wants no more connections for a minute; the site's other host would take one. */
+START_TEST(a_host_that_wants_no_more_keeps_nobody_from_the_other)
+{
+    struct sp_pool_ask first, second;
+    struct sending s[2];
+    struct world w;
+
+    start(&w, 20, 60000);
+    sp_route_unref(w.route);
+    w.route = route_by_two("a.test", "b.test", smtp_sink_port(w.sink));
+    first = (struct sp_pool_ask){.route = w.route, .lane = SP_LANE_NORMAL};
+    second = (struct sp_pool_ask){.route = w.route, .hop = 1, .lane = SP_LANE_NORMAL};
+    sp_pool_get_host(w.pool, &first)->more_after_ms =
+        sp_clock_mono_ms(sp_loop_clock(w.loop)) + 60000;
+    for (size_t i = 0; i < 2; i++) {
+        s[i] = (struct sending){.w = &w};
+        (void)sp_pool_wait(w.pool, i == 0 ? &first : &second, on_conn, &s[i]);
+    }
+    for (int i = 0; i < 300 && s[1].results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(s[1].results, 1);
+    ck_assert_uint_eq(s[0].calls, 0);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).opened, 1);
+    sp_pool_get_host(w.pool, &first)->more_after_ms = 0;
+    sp_pool_serve(sp_pool_get_host(w.pool, &first)->site);
+    for (int i = 0; i < 300 && s[0].results == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(s[0].results, 1);
+    stop(&w);
+}
+END_TEST
+
 static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
 {
     struct sp_pool_ask ask = {.route = w->route, .lane = lane};
@@ -848,6 +880,7 @@ static void add(TCase *c)
     tcase_add_test(c, any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_mail);
     tcase_add_test(c, sites_that_take_mail_leave_connections_to_one_that_was_never_written_to);
     tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
+    tcase_add_test(c, a_host_that_wants_no_more_keeps_nobody_from_the_other);
     tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);
     tcase_add_test(c, turns_are_used_up_only_while_another_lane_waits);
     tcase_add_test(c, of_sites_without_a_connection_the_first_to_come_gets_the_first);
