@@ -207,3 +207,40 @@ const struct sp_policy_test *sp_policy_cond_contradiction(const struct sp_cond *
     }
     return NULL;
 }
+
+/* The tests of a condition that hold wherever it does. to: gets them; room for all. returns: how many there are */
+static size_t list_certain(const struct sp_cond *c, struct sp_policy_test *to)
+{
+    bool *certain = sp_calloc(c->step_count + 1, sizeof(*certain)); /* of the parts still to come */
+    size_t n = 1, found = 0;
+
+    certain[0] = true;
+    for (size_t i = c->step_count; i-- > 0;) {
+        const struct sp_cond_step *s = &c->steps[i];
+        bool is_certain = certain[--n];
+
+        if (s->op == SP_COND_TEST && is_certain)
+            to[found++] = c->tests[s->arg];
+        if (s->op == SP_COND_TEST)
+            continue;
+        for (size_t k = 0; k < (s->op == SP_COND_NOT ? 1 : s->arg); k++)
+            certain[n++] =
+                is_certain && (s->op == SP_COND_ALL || (s->op == SP_COND_ANY && s->arg == 1));
+    }
+    sp_free(certain);
+    return found;
+}
+
+bool sp_policy_cond_is_never(const struct sp_cond *c)
+{
+    struct sp_cond given = {.is_conjunction = true};
+    bool is_never;
+
+    if (c->step_count == 0 || c->is_conjunction)
+        return false;
+    given.tests = sp_calloc(c->test_count, sizeof(*given.tests));
+    given.test_count = list_certain(c, given.tests);
+    is_never = cond_under(&given, c, false) == SP_TRI_FALSE;
+    sp_free(given.tests);
+    return is_never;
+}

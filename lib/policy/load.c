@@ -72,6 +72,23 @@ bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct
     return true;
 }
 
+/* A layer of what no sender is would bind nobody. */
+static void check_scope_name(struct sp_loader *l, const struct sp_json *v, struct sp_bytes name,
+                             bool is_user)
+{
+    size_t at = name.len;
+
+    while (at > 0 && name.ptr[at - 1] != '@')
+        at--;
+    if (is_user ? at < 2 : at > 0)
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              is_user ? "\"user\" is an address, like dr@hospital.example"
+                                      : "\"domain\" is a domain, like hospital.example");
+    else if (!sp_policy_loader_is_domain(sp_bytes_slice(name, at, SIZE_MAX)))
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              "nobody sends from such a domain: it reads like hospital.example");
+}
+
 /* A domain or address of a scope in the form that facts have. */
 static struct sp_bytes scope_name(struct sp_loader *l, const struct sp_json *scope, const char *key)
 {
@@ -86,6 +103,8 @@ static struct sp_bytes scope_name(struct sp_loader *l, const struct sp_json *sco
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "the domain in it is no name");
     else
         name = sp_arena_copy(l->policy->arena, sp_buf_bytes(&ascii));
+    if (name.len > 0)
+        check_scope_name(l, v, name, strcmp(key, "user") == 0);
     sp_buf_clear(&ascii);
     return name;
 }
@@ -103,6 +122,40 @@ static void load_scope(struct sp_loader *l, struct sp_policy_layer *layer)
     layer->scope.user = scope_name(l, v, "user");
 }
 
+static bool is_hex(uint8_t c)
+{
+    return sp_ascii_is_digit(c) || (sp_ascii_lower(c) >= 'a' && sp_ascii_lower(c) <= 'f');
+}
+
+static bool is_guid(struct sp_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (is_dash ? text.ptr[i] != '-' : !is_hex(text.ptr[i]))
+            return false;
+    }
+    return text.len == 36;
+}
+
+/* Mail programs write a label's identifier between "MSIP_Label_" and "_Enabled=true;". */
+static void check_label(struct sp_loader *l, const struct sp_json *m)
+{
+    bool is_word = m->text.len > 0;
+
+    for (size_t i = 0; i < m->text.len; i++)
+        is_word =
+            is_word && m->text.ptr[i] > ' ' && m->text.ptr[i] != ';' && m->text.ptr[i] != 0x7f;
+    if (!is_word)
+        sp_policy_loader_idle(l, m, SP_E_POLICY_INVALID,
+                              "no mail has such a label: its identifier reads like "
+                              "1f0c8a52-0000-4000-8000-000000000001");
+    else if (!is_guid(m->text))
+        sp_problem_warn(l->problems, m,
+                        "a label's identifier has 36 letters and hyphens, like "
+                        "1f0c8a52-0000-4000-8000-000000000001: mail programs write no other");
+}
+
 /* Texts and labels, whether a rule names them or not. */
 static void check_texts(struct sp_loader *l, const struct sp_json *root)
 {
@@ -116,7 +169,8 @@ static void check_texts(struct sp_loader *l, const struct sp_json *root)
     sp_policy_load_special(l, root);
     if (labels != NULL && sp_policy_loader_type(l, labels, SP_JSON_OBJECT))
         for (const struct sp_json *m = labels->first; m != NULL; m = m->next)
-            (void)sp_policy_loader_type(l, m, SP_JSON_TEXT);
+            if (sp_policy_loader_type(l, m, SP_JSON_TEXT))
+                check_label(l, m);
 }
 
 bool sp_policy_load_layer(struct sp_loader *l, const char *path, struct sp_bytes text,

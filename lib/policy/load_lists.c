@@ -63,7 +63,10 @@ static bool looks_right(const struct sp_loader *l, const struct sp_policy_list *
 {
     bool has_at = sp_bytes_find(text, '@') != SIZE_MAX;
     bool is_below = text.len > 0 && text.ptr[0] == '.';
+    bool is_half = text.len > 0 && (text.ptr[0] == '@' || text.ptr[text.len - 1] == '@');
 
+    if (is_half && !l->is_past)
+        return false;
     if (list->kind != SP_LIST_ADDRESSES && !l->is_past &&
         !sp_policy_loader_is_domain(sp_bytes_slice(text, is_below ? 1 : 0, SIZE_MAX)))
         return false;

@@ -81,7 +81,21 @@ const struct sp_ladder *sp_policy_load_ladder(struct sp_loader *l, const struct 
 void sp_policy_load_cond(struct sp_loader *l, const struct sp_json *when, struct sp_cond *out);
 void sp_policy_load_test(struct sp_loader *l, const struct sp_json *member,
                          struct sp_policy_test *out);
+/* What a text, a list or a pattern that a test asks for can never find, or always does. load_value.c */
+void sp_policy_load_value_check(struct sp_loader *l, const struct sp_json *v,
+                                const struct sp_policy_test *t);
+void sp_policy_load_exists_check(struct sp_loader *l, const struct sp_json *v,
+                                 const struct sp_policy_test *t);
+void sp_policy_load_regex_check(struct sp_loader *l, const struct sp_json *v,
+                                const struct sp_regex *re);
+void sp_policy_load_list_check(struct sp_loader *l, const struct sp_json *v,
+                               const struct sp_policy_list *list, const struct sp_policy_test *t);
+/* Whether lists may hold what the fact has. */
+void sp_policy_load_in_check(struct sp_loader *l, const struct sp_json *v, enum sp_fact fact);
 void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);
+/* What a rule says that nothing comes of. idle.c */
+void sp_policy_load_check_idle(struct sp_loader *l, const struct sp_json *then,
+                               const struct sp_rule *r);
 /* Where a copy goes and what is added to it: copy, redirect, route, lane, notice, footer. */
 void sp_policy_load_ways(struct sp_loader *l, const struct sp_json *then, struct sp_outcome *out);
 void sp_policy_load_rules(struct sp_loader *l);

@@ -162,10 +162,12 @@ static void load_rule(struct sp_loader *l, const struct sp_json *v,
         sp_policy_loader_date(l, m, &r->until_ms);
     if ((m = sp_json_find(v, "when")) != NULL)
         sp_policy_load_cond(l, m, &r->cond);
-    if ((m = sp_json_find(v, "then")) != NULL)
+    if ((m = sp_json_find(v, "then")) != NULL) {
         sp_policy_load_outcome(l, m, r);
-    else
+        sp_policy_load_check_idle(l, m, r);
+    } else {
         sp_problem(l->problems, v, SP_E_CONFIG_MISSING, "\"then\" is missing");
+    }
     if (section[0] == 'g')
         check_guard(l, v, r);
     if (r->whole_message &&
@@ -230,6 +232,7 @@ static void load_default(struct sp_loader *l)
             continue; /* a nearer one is there */
         new_rule(l, v, &p->layers[i], "default")->name = "default";
         sp_policy_load_outcome(l, v, &p->rules[p->rule_count - 1]);
+        sp_policy_load_check_idle(l, v, &p->rules[p->rule_count - 1]);
     }
     if (p->rule_count == 0 || strcmp(p->rules[p->rule_count - 1].name, "default") != 0)
         sp_problem(l->problems, p->layers[p->layer_count - 1].root, SP_E_CONFIG_MISSING,

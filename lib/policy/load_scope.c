@@ -106,9 +106,6 @@ static bool check_scope(struct sp_loader *l, const struct sp_policy_layer *layer
     if (layer->scope.domain.len > 0 && layer->scope.user.len > 0)
         sp_problem(l->problems, scope, SP_E_POLICY_INVALID,
                    "a layer is for a domain or for a user: take one of the two out");
-    if (layer->scope.user.len > 0 && domain_of(layer->scope.user).len == 0)
-        sp_problem(l->problems, scope, SP_E_POLICY_INVALID,
-                   "\"user\" is an address, like dr@hospital.example");
     if (v != NULL)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID,
                    "a file in layers/ lies within the main file and extends nothing else");

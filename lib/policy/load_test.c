@@ -174,6 +174,8 @@ static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_po
         list = sp_policy_load_list_find(l, name->text);
     if (list == NULL && name != NULL)
         sp_policy_loader_unknown(l, name, "lists", name->text);
+    if (list != NULL)
+        sp_policy_load_list_check(l, v, list, t);
     t->lists[t->count] = list;
 }
 
@@ -187,37 +189,6 @@ static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_po
         sp_policy_loader_unknown(l, v, "labels", v->text);
     else if (id->type == SP_JSON_TEXT) /* what else it is was told with its layer */
         texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
-}
-
-/* What no address and no domain reads like makes a rule that is never taken, and its author believes in it. */
-static void check_name(struct sp_loader *l, const struct sp_json *v, const struct sp_policy_test *t)
-{
-    bool is_domain = t->fact == SP_FACT_SENDER_DOMAIN || t->fact == SP_FACT_RECIPIENT_DOMAIN;
-    bool is_address = t->fact == SP_FACT_SENDER_ADDRESS || t->fact == SP_FACT_RECIPIENT_ADDRESS ||
-                      t->fact == SP_FACT_FROM_ADDRESS;
-    bool has_at = sp_bytes_find(v->text, '@') != SIZE_MAX;
-    bool is_open =
-        sp_bytes_find(v->text, '*') != SIZE_MAX || sp_bytes_find(v->text, '?') != SIZE_MAX;
-    bool is_like = t->op == SP_TEST_LIKE;
-
-    if (v->text.len == 0) /* the null sender's */
-        return;
-    if (t->fact == SP_FACT_SUBJECT_TAG && !is_like && v->text.ptr[v->text.len - 1] == ']')
-        sp_policy_loader_idle(
-            l, v, SP_E_POLICY_INVALID,
-            "this never holds: the word stands without its brackets, like secure");
-    else if (is_domain && (is_like ? has_at : !sp_policy_loader_is_domain(v->text)))
-        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
-                              "this never holds: a domain reads like example.org; for all below it "
-                              "ask {\"like\": \"*.example.org\"}, or for a list that has "
-                              ".example.org");
-    else if (is_address && !has_at && !(is_like && is_open))
-        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
-                              "this never holds: an address reads like nurse@example.org; of a "
-                              "domain ask sender.domain or recipient.domain");
-    else if (is_address && is_open && !is_like)
-        sp_problem_warn(l->problems, v,
-                        "\"*\" and \"?\" stand for themselves here: a pattern is {\"like\": ...}");
 }
 
 /* Addresses and domains are asked for in A-labels, however a rule writes them. returns: a copy */
@@ -253,7 +224,7 @@ static void add_value(struct sp_loader *l, const struct sp_json *v, struct sp_po
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
-    check_name(l, v, t);
+    sp_policy_load_value_check(l, v, t);
     texts[t->count] = take_text(l, v, t->fact);
     if (t->fact == SP_FACT_SENDER_GROUP)
         add_group(l, v, t);
@@ -283,7 +254,6 @@ static void load_values(struct sp_loader *l, const struct sp_json *v, struct sp_
     check_all(l, v, t);
 }
 
-/* An address list can't tell about a domain. */
 static void add_list(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
     const struct sp_policy_list *list;
@@ -295,11 +265,7 @@ static void add_list(struct sp_loader *l, const struct sp_json *v, struct sp_pol
         sp_policy_loader_unknown(l, v, "lists", v->text);
         return;
     }
-    if (list->kind == SP_LIST_ADDRESSES &&
-        (t->fact == SP_FACT_SENDER_DOMAIN || t->fact == SP_FACT_RECIPIENT_DOMAIN))
-        sp_problem(l->problems, v, SP_E_POLICY_INVALID,
-                   "\"%s\" lists addresses: ask sender.address or recipient.address for it",
-                   list->name);
+    sp_policy_load_list_check(l, v, list, t);
     t->lists[t->count++] = list;
 }
 
@@ -311,6 +277,7 @@ static void load_in(struct sp_loader *l, const struct sp_json *v, struct sp_poli
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "\"in\" asks texts only");
         return;
     }
+    sp_policy_load_in_check(l, v, t->fact);
     t->lists = sp_arena_alloc(l->policy->arena, (v->count + 1) * sizeof(struct sp_policy_list *));
     if (v->type != SP_JSON_ARRAY)
         add_list(l, v, t);
@@ -352,8 +319,12 @@ static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp
     }
     if (!sp_policy_loader_type(l, v, SP_JSON_TEXT))
         return;
+    if (t->fact == SP_FACT_LABEL)
+        sp_policy_loader_idle(l, v, SP_E_POLICY_INVALID,
+                              "a pattern would ask for a label's identifier: name the labels in an "
+                              "array");
     if (t->op == SP_TEST_LIKE)
-        check_name(l, v, t);
+        sp_policy_load_value_check(l, v, t);
     *text = t->op == SP_TEST_REGEX ? sp_arena_copy(l->policy->arena, v->text)
                                    : take_text(l, v, t->fact);
     t->texts = text;
@@ -362,6 +333,8 @@ static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp
         wrong = sp_policy_regex_compile(l->policy->arena, v->text, &t->regex);
     if (wrong != NULL)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "%s", wrong);
+    else if (t->op == SP_TEST_REGEX)
+        sp_policy_load_regex_check(l, v, t->regex);
 }
 
 static void load_bound(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
@@ -391,6 +364,7 @@ static void load_exists(struct sp_loader *l, const struct sp_json *v, struct sp_
     t->numbers = number;
     if (t->fact == SP_FACT_SENDER_GROUP)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "name the groups in an array");
+    sp_policy_load_exists_check(l, v, t);
 }
 
 static void load_operator(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)

@@ -28,7 +28,7 @@ bool sp_policy_loader_is_domain(struct sp_bytes text)
         uint8_t c = text.ptr[i];
 
         if (c <= ' ' || c == 0x7f || c == '@' || c == '*' || c == '?' || c == '/' ||
-            (c == ':' && !is_literal))
+            (c == ':' && !is_literal) || (c == '.' && i > 0 && text.ptr[i - 1] == '.'))
             return false;
     }
     return text.len > 0 && text.ptr[0] != '.' && text.ptr[text.len - 1] != '.';

@@ -27,6 +27,11 @@ const char *sp_policy_regex_compile(struct sp_arena *arena, struct sp_bytes patt
 /* returns: whether the pattern is found anywhere in text (of at most SP_PATTERN_TEXT_MAX bytes) */
 bool sp_policy_regex_search(const struct sp_regex *re, struct sp_bytes text);
 
+/* returns: whether there is a text in which the pattern is found */
+bool sp_policy_regex_may_match(const struct sp_regex *re);
+/* returns: whether it is found in every text, the empty one too */
+bool sp_policy_regex_takes_all(const struct sp_regex *re);
+
 /* returns: whether all of text fits the glob: * for any bytes, ? for one, case ignored */
 bool sp_policy_glob_match(struct sp_bytes glob, struct sp_bytes text);
 

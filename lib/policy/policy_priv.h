@@ -258,6 +258,9 @@ bool sp_policy_cond_excludes(const struct sp_cond *given, const struct sp_cond *
 const struct sp_policy_test *sp_policy_cond_contradiction(const struct sp_cond *c,
                                                           const struct sp_policy_test **other);
 
+/* returns: whether what must hold of a condition leaves nothing of the rest; of tests joined by and ask for the contradiction */
+bool sp_policy_cond_is_never(const struct sp_cond *c);
+
 /* Makes what "resembles" asks, once. returns: false if the list is too long for it */
 bool sp_policy_list_make_lookalikes(struct sp_arena *arena, struct sp_policy_list *list);
 /* returns: whether the domain (or an address's) looks like one of the list and is not in it */

@@ -233,3 +233,50 @@ bool sp_policy_regex_search(const struct sp_regex *re, struct sp_bytes text)
         next = old;
     }
 }
+
+static bool is_empty(const struct sp_regex_class *class)
+{
+    return (class->bits[0] | class->bits[1] | class->bits[2] | class->bits[3]) == 0;
+}
+
+/* A place of the machine, as far as it matters which bytes led there. */
+struct place {
+    uint16_t at;
+    bool moved; /* a byte has been read */
+    bool ended; /* "$" has been passed */
+};
+
+/* A text that is found at some place is also found without what stands before it, so only its beginning is looked at. */
+bool sp_policy_regex_may_match(const struct sp_regex *re)
+{
+    bool seen[INSTS][2][2] = {{{false}}};
+    struct place todo[INSTS * 4 * 2 + 1];
+    size_t n = 0;
+
+    todo[n++] = (struct place){re->start, false, false};
+    while (n > 0) {
+        struct place p = todo[--n];
+        const struct inst *i = &re->insts[p.at];
+
+        if (i->op == SP_RX_MATCH)
+            return true;
+        if (seen[p.at][p.moved][p.ended])
+            continue;
+        seen[p.at][p.moved][p.ended] = true;
+        if ((i->op == SP_RX_BEGIN && p.moved) ||
+            (i->op == SP_RX_BYTE && (p.ended || is_empty(&i->class))))
+            continue;
+        todo[n++] =
+            (struct place){i->x, p.moved || i->op == SP_RX_BYTE, p.ended || i->op == SP_RX_END};
+        if (i->op == SP_RX_SPLIT)
+            todo[n++] = (struct place){i->y, p.moved, p.ended};
+    }
+    return false;
+}
+
+bool sp_policy_regex_takes_all(const struct sp_regex *re)
+{
+    struct states s = {.count = 0};
+
+    return follow(re, &s, re->start, false, false);
+}

@@ -29,6 +29,10 @@ static void review_contradiction(struct sp_loader *l, const struct sp_rule *r)
     if (one != NULL)
         sp_problem_warn(l->problems, r->source, "never decides: %s and %s can't hold at once",
                         one->source, other->source);
+    else if (sp_policy_cond_is_never(&r->cond))
+        sp_problem_warn(l->problems, r->source,
+                        "never decides: what \"any\" or \"not\" asks here can't be where the rest "
+                        "holds");
 }
 
 void sp_policy_review_shadowed(struct sp_loader *l)

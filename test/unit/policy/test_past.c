@@ -98,6 +98,15 @@ START_TEST(what_did_nothing_then_does_nothing_again)
         GUARD("\"certain\": true, \"then\": {\"reject\": \"no\"}"),
         GUARD("\"then\": {\"reject\": \"no\", \"expire\": \"1h\"}"),
         WITH("\"preferences\": {\"file\": \"wishes.json\"}"),
+        WHEN("\"attachment.type\": \"pdf\""),
+        WHEN("\"sender.group\": {\"in\": \"l\"}"),
+        WHEN("\"label\": {\"like\": \"*\"}"),
+        WHEN("\"subject\": {\"regex\": \"a^\"}"),
+        WHEN("\"phi.class\": {\"exists\": false}"),
+        WITH("\"labels\": {\"x\": \"\"}"),
+        RULE("\"continue\": true, \"then\": {}"),
+        RULE("\"then\": {\"reject\": \"no\", \"lane\": \"bulk\"}"),
+        RULE("\"then\": {\"protect\": \"best\", \"smime\": {\"cipher\": \"aes-256-cbc\"}}"),
     };
 
     for (size_t i = 0; i < SP_ARRAY_LEN(texts); i++) {

@@ -2,60 +2,12 @@
  * What an author would believe and what would not hold: words that were taken and did nothing. Each is an error now, or holds.
  */
 #include "policy/describe.h"
-#include "policy/policy.h"
 
 #include <stdio.h>
 
 #include "mail/header.h"
 #include "support/check_main.h"
-#include "support/policy_files.h"
-
-#define BASE                                                                                       \
-    "\"version\": 1, \"settings\": {\"dkim_selector\": \"gw\"}, \"texts\": {\"no\": \"No.\"},\n"   \
-    "\"ladders\": {\"usual\": {\"rungs\": [\"tls:encrypted\", \"portal\"], \"floor\": "            \
-    "\"tls:encrypted\"}, \"best\": {\"rungs\": [\"portal\"], \"floor\": \"sealed\"}},\n"           \
-    "\"default\": {\"protect\": \"usual\"}"
-#define WITH(more)     "{" BASE ", " more "}"
-#define RULE(more)     WITH("\"rules\": [{\"rule\": \"r\", " more "}]")
-#define GUARD(more)    WITH("\"guards\": [{\"rule\": \"g\", " more "}]")
-#define WHEN(cond)     RULE("\"when\": {" cond "}, \"then\": {\"protect\": \"best\"}")
-#define SETTINGS(more) "{\"version\": 1, \"extends\": \"base\", \"settings\": {" more "}}"
-
-/* said: gets all that was told; to be freed. returns: NULL if it was refused */
-static struct sp_policy *load(const struct file *files, char **said)
-{
-    struct sp_policy_reader reader = {read_file, (void *)files, next_file};
-    SP_AUTO(sp_problems) problems = sp_problems_new();
-    struct sp_policy *p = NULL;
-    struct sp_buf out;
-
-    sp_buf_init(&out, 100000);
-    (void)!sp_policy_load(&reader, "policies/policy.json", problems, &p);
-    for (size_t i = 0; i < sp_problems_count(problems); i++) {
-        sp_problem_format(sp_problems_at(problems, i), &out);
-        sp_buf_put_u8(&out, '\n');
-    }
-    *said = sp_buf_take_cstr(&out);
-    return p;
-}
-
-struct told {
-    const char *text, *expected;
-};
-
-static void ck_told(const struct told *t, bool refused)
-{
-    const struct file files[] = {{"policies/policy.json", t->text},
-                                 {"policies/base.json", WITH("\"note\": \"x\"")},
-                                 {"policies/l.txt", "a.example until=2026-01-01\na.example\n"},
-                                 {NULL, NULL}};
-    char *said;
-    SP_AUTO(sp_policy) p = load(files, &said);
-
-    ck_assert_msg((p == NULL) == refused, "%s:\n%s", t->text, said);
-    ck_assert_msg(strstr(said, t->expected) != NULL, "%s:\n%s", t->text, said);
-    sp_free(said);
-}
+#include "support/policy_told.h"
 
 START_TEST(words_that_would_do_nothing_are_refused)
 {
@@ -248,6 +200,8 @@ START_TEST(what_is_no_name_of_mail_is_refused)
         {WHEN("\"recipient.domain\": {\"like\": \"*@a.example\"}"), "this never holds: a domain"},
         {WHEN("\"recipient.address\": \"a.example\""), "this never holds: an address"},
         {WHEN("\"subject.tag\": [\"secure\", \"[secure]\"]"), "without its brackets"},
+        {WHEN("\"sender.address\": \"\""),
+         "this never holds: of mail without a sender's address ask {\"exists\": false}"},
         {WHEN("\"header.x-class:\": \"a\""), "this never holds: no header field has such a name"},
         {WHEN("\"header.x class\": \"a\""), "this never holds: no header field has such a name"},
         {WHEN("\"from.address\": {\"like\": \"a.example\"}"), "this never holds: an address"},
@@ -260,7 +214,6 @@ START_TEST(what_is_no_name_of_mail_is_refused)
         {WHEN("\"recipient.domain\": \"B\xc3\xbc.example\""), ""},
         {WHEN("\"recipient.domain\": {\"like\": \"*.a.example\"}"), ""},
         {WHEN("\"recipient.address\": {\"like\": \"*.a.example\"}"), ""},
-        {WHEN("\"sender.address\": \"\""), ""},
         {WHEN("\"subject.tag\": [\"secure\", \"phi\"]"), ""},
         {WHEN("\"header.X-Class\": \"a\""), ""},
         {WHEN("\"recipient.address\": \"*@a.example\""), "stand for themselves here"},
