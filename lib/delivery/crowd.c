@@ -2,7 +2,7 @@
  * Who waits for a site. Lanes first, by credits as in the queue (lines.h), then tenants in turn, then who came first. So few wait
  * that the next message is there when a connection is, and no more: the rest stand in their lines in the queue, which are shut
  * meanwhile and cost nothing. Places for those who wait for hosts that have not answered yet are limited, or a hundred dead
- * domains would fill all there are. How many connections and places a site may have of what is left is counted here too.
+ * domains would fill all there are.
  */
 #include "delivery/pool_priv.h"
 
@@ -93,6 +93,7 @@ struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool
     h->waiting++;
     h->site->waiting++;
     h->site->lane_waiting[w->lane]++;
+    h->pool->used[h->site->rank].waiting[w->lane]++;
     h->pool->stranger_waiters += w->is_stranger;
     return w;
 }
@@ -109,6 +110,7 @@ static void step_out(struct sp_pool_waiter *w)
     h->waiting--;
     h->site->waiting--;
     h->site->lane_waiting[w->lane]--;
+    h->pool->used[h->site->rank].waiting[w->lane]--;
     if (w->is_stranger && h->pool->stranger_waiters-- == STRANGERS / 2)
         sp_pool_open_lines(h->pool, NULL, &h->pool->strangers);
     sp_pool_feed(h->site);
@@ -241,29 +243,6 @@ void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane)
     s->lane_turns[lane] += !is_alone;
 }
 
-/* ---- connections ---- */
-
-static size_t left_of(size_t most, size_t taken)
-{
-    return taken < most ? most - taken : 0;
-}
-
-/* A quarter of all is for sites that are proven: any number of others may hold what they have for as long as they like. */
-size_t sp_pool_left_for_unproven(const struct sp_pool *p)
-{
-    return left_of(p->settings.total_max - p->settings.total_max / 4, sp_pool_unproven(p).links);
-}
-
-size_t sp_pool_left_for(const struct sp_pool_site *s)
-{
-    size_t left = left_of(s->pool->settings.total_max, s->pool->open), theirs;
-
-    if (left == 0 || sp_pool_is_proven(s))
-        return left;
-    theirs = sp_pool_left_for_unproven(s->pool);
-    return theirs < left ? theirs : left;
-}
-
 /* ---- lines ---- */
 
 static size_t crowd_max(const struct sp_pool_site *s)
@@ -278,18 +257,20 @@ static size_t crowd_max(const struct sp_pool_site *s)
 static size_t places_left(const struct sp_pool_site *s, enum sp_lane lane)
 {
     const struct sp_pool_settings *p = &s->pool->settings;
-    struct sp_pool_unproven unproven;
+    struct sp_pool_places ask = {.lane = lane, .rank = sp_pool_rank_of(s)};
+    struct sp_pool_used used = sp_pool_used(s->pool, ask.rank);
 
-    if (sp_pool_is_proven(s))
-        return p->places(p->arg, lane, true, 0);
-    unproven = sp_pool_unproven(s->pool);
-    return p->places(p->arg, lane, false, unproven.links + unproven.waiting);
+    ask.used = used.links;
+    for (size_t i = 0; i < SP_LANE_COUNT; i++)
+        ask.used += used.waiting[i];
+    return p->places(p->arg, &ask);
 }
 
-/* returns: whether what is left of the places is for sites that are proven, which it is not */
+/* returns: whether what is left of the places is for sites of a better rank */
 static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
 {
-    return s->pool->settings.places != NULL && !sp_pool_is_proven(s) && places_left(s, lane) == 0;
+    return s->pool->settings.places != NULL && sp_pool_rank_of(s) != SP_POOL_RANK_PROVEN &&
+           places_left(s, lane) == 0;
 }
 
 /*
@@ -302,7 +283,7 @@ static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
         lane == SP_LANE_URGENT ? s->lane_waiting[SP_LANE_URGENT] : s->waiting + s->link_count;
     size_t left;
 
-    if (s->pool->settings.places == NULL || (has == 0 && sp_pool_is_proven(s)))
+    if (s->pool->settings.places == NULL || (has == 0 && sp_pool_rank_of(s) == SP_POOL_RANK_PROVEN))
         return false;
     left = places_left(s, lane);
     return left == 0 || has > left / 2;

@@ -219,19 +219,20 @@ static size_t without(size_t most, size_t taken)
     return taken < most ? most - taken : 0;
 }
 
-/* As choose_lanes counts; the attempt that asks has its place already. A quarter of each lane's own is kept for proven sites. */
-static size_t places_left(void *arg, enum sp_lane lane, bool is_proven, size_t unproven)
+/* As choose_lanes counts; the attempt that asks has its place already. Parts are of each lane's own places. */
+static size_t places_left(void *arg, const struct sp_pool_places *ask)
 {
     const struct sp_delivery *d = arg;
-    size_t normal = ACTIVE_MAX - ACTIVE_URGENT;
-    size_t most = lane == SP_LANE_URGENT ? ACTIVE_MAX : normal;
-    size_t kept = lane == SP_LANE_URGENT ? ACTIVE_URGENT / 4 : normal / 4;
-    size_t left = without(most, d->active), theirs = without(most - kept, unproven);
-    size_t bulk = without(is_proven ? BULK_MAX : BULK_MAX - BULK_MAX / 4, d->bulk);
+    bool is_urgent = ask->lane == SP_LANE_URGENT;
+    size_t most = is_urgent ? ACTIVE_MAX : ACTIVE_MAX - ACTIVE_URGENT;
+    size_t own = is_urgent ? ACTIVE_URGENT : most;
+    size_t theirs = without(most - own + sp_pool_part(ask->rank, own), ask->used);
+    size_t left = without(most, d->active);
+    size_t bulk = without(sp_pool_part(ask->rank, BULK_MAX), d->bulk);
 
-    if (!is_proven && theirs < left)
+    if (theirs < left)
         left = theirs;
-    return lane == SP_LANE_BULK && bulk < left ? bulk : left;
+    return ask->lane == SP_LANE_BULK && bulk < left ? bulk : left;
 }
 
 static int64_t or_default(int64_t value, int64_t otherwise)

@@ -6,8 +6,7 @@
 
 #include "log/log.h"
 
-#define RATE_MS   2000  /* over which a site's rate is measured */
-#define STALLS_MS 30000 /* who takes longer for a message, or to begin, is not at his best */
+#define RATE_MS 2000 /* over which a site's rate is measured */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
@@ -88,44 +87,12 @@ void sp_pool_note_served(struct sp_pool_site *s)
     s->served = 0;
 }
 
-bool sp_pool_is_proven(const struct sp_pool_site *s)
-{
-    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(s->pool->settings.loop));
-
-    if (s->state.sent == 0)
-        return false;
-    SP_LIST_EACH(h, &s->hosts)
-    SP_LIST_EACH(at, &SP_CONTAINER(h, struct sp_pool_host, in_site)->links)
-    {
-        const struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_host);
-
-        if (l->busy_ms != 0 && now_ms - l->busy_ms > STALLS_MS)
-            return false;
-    }
-    return true;
-}
-
-struct sp_pool_unproven sp_pool_unproven(const struct sp_pool *p)
-{
-    struct sp_pool_unproven all = {0};
-
-    SP_LIST_EACH(at, &p->in_use)
-    {
-        const struct sp_pool_site *s = SP_CONTAINER(at, struct sp_pool_site, in_use);
-
-        if (sp_pool_is_proven(s))
-            continue;
-        all.links += s->link_count;
-        all.waiting += s->waiting;
-    }
-    return all;
-}
-
 void sp_pool_note_taken(struct sp_pool_site *s)
 {
     struct sp_pool_news news = {.what = SP_POOL_SITE_WELL, .name = s->name};
     bool was = is_troubled(s);
 
+    sp_pool_score(s);
     sp_site_taken(&s->state, now_ms(s->pool));
     if (!was || is_troubled(s))
         return;

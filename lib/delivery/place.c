@@ -128,7 +128,6 @@ static struct sp_pool_site *new_site(struct sp_pool *p, const struct sp_pool_ask
     sp_list_init(&s->shares);
     sp_list_init(&s->rest);
     sp_list_init(&s->starved);
-    sp_list_init(&s->in_use);
     s->timer = sp_timer_new(p->settings.loop, on_may_go, s);
     s->key_len = key.len;
     memcpy(s->key, key.ptr, key.len);
@@ -153,7 +152,6 @@ static void free_site(struct sp_pool_site *s)
     }
     (void)sp_map_remove(p->sites, sp_bytes(s->key, s->key_len));
     sp_list_remove(&s->starved);
-    sp_list_remove(&s->in_use);
     sp_timer_free(s->timer);
     sp_free(s);
 }
@@ -236,14 +234,10 @@ void sp_pool_host_free(struct sp_pool_host *h)
 void sp_pool_host_used(struct sp_pool_host *h)
 {
     sp_list_remove(&h->in_unused);
-    if (sp_list_is_empty(&h->site->in_use))
-        sp_list_append(&h->pool->in_use, &h->site->in_use);
 }
 
 void sp_pool_host_unused(struct sp_pool_host *h)
 {
-    if (h->site->link_count == 0 && h->site->waiting == 0)
-        sp_list_remove(&h->site->in_use);
     if (h->link_count > 0 || h->waiting > 0)
         return;
     sp_list_remove(&h->in_unused);

@@ -28,8 +28,10 @@ static void drop_link(struct sp_pool_link *l)
 {
     struct sp_pool_host *h = l->host;
 
+    sp_pool_answers(l);
     sp_list_remove(&l->in_host);
     leave_idle(l);
+    h->pool->used[h->site->rank].links--;
     h->link_count--;
     h->opening -= l->opened ? 0 : 1;
     h->site->link_count--;
@@ -62,7 +64,7 @@ static void on_busy(void *arg, struct sp_conn *c)
 
     (void)c;
     not_ready(l);
-    l->busy_ms = now;
+    sp_pool_begins(l);
     sp_site_rate_take(&s->rate, now);
     if (l->asker == NULL)
         return;
@@ -155,13 +157,14 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
 /* Room is made by ending what has been idle longest, of those whose end helps it. */
 static void end_idle_for(const struct sp_pool_site *s)
 {
-    bool is_any = sp_pool_is_proven(s) || sp_pool_left_for_unproven(s->pool) > 0;
+    enum sp_pool_rank rank = sp_pool_rank_of(s);
+    bool is_any = sp_pool_left_of_part(s->pool, rank) > 0;
 
     SP_LIST_EACH(at, &s->pool->idle)
     {
         struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_idle);
 
-        if (!is_any && sp_pool_is_proven(l->host->site))
+        if (!is_any && sp_pool_rank_of(l->host->site) > rank)
             continue;
         retire(l);
         return;
@@ -178,18 +181,19 @@ static bool end_own_idle(struct sp_pool_site *s)
 }
 
 /*
- * It found no room: it stands behind those who are as badly off. Who is proven and has no connection at all comes first, then the
- * others who have none; who has some comes last.
+ * It found no room: it stands behind those who are as badly off. Who has no connection at all comes first, by rank; who has
+ * some comes last.
  */
 static void starve(struct sp_pool_site *s)
 {
     struct sp_list *all = &s->pool->starved, *at = all;
-    unsigned own = s->link_count > 0 ? 2 : !sp_pool_is_proven(s);
+    unsigned own =
+        s->link_count > 0 ? SP_POOL_RANK_COUNT : SP_POOL_RANK_PROVEN - sp_pool_rank_of(s);
 
     if (!sp_list_is_empty(&s->starved) && own >= s->starved_as)
         return;
     sp_list_remove(&s->starved);
-    if (own < 2)
+    if (own < SP_POOL_RANK_COUNT)
         for (at = all->next; at != all; at = at->next)
             if (SP_CONTAINER(at, struct sp_pool_site, starved)->starved_as > own)
                 break;
@@ -200,13 +204,12 @@ static void starve(struct sp_pool_site *s)
 /* A connection has gone, or may: who found no room may try again, one at a time. */
 static void serve_starved(struct sp_pool *p)
 {
-    size_t theirs = sp_list_is_empty(&p->starved) ? 0 : sp_pool_left_for_unproven(p);
     bool is_first = true;
 
     SP_LIST_EACH(at, &p->starved)
     {
         struct sp_pool_site *s = SP_CONTAINER(at, struct sp_pool_site, starved);
-        bool is_kept = theirs == 0 && !sp_pool_is_proven(s);
+        bool is_kept = sp_pool_left_of_part(p, sp_pool_rank_of(s)) == 0;
 
         if (s->waiting == 0) { /* it has been served meanwhile */
             sp_list_remove(&s->starved);
@@ -232,7 +235,7 @@ static void on_ready(void *arg, struct sp_conn *c)
     struct sp_pool_site *s = h->site;
 
     (void)c;
-    l->busy_ms = 0;
+    sp_pool_answers(l);
     if (!l->opened) {
         l->opened = true;
         h->opening--;
@@ -349,13 +352,15 @@ static void open_link(struct sp_pool_host *h)
     l->host = h;
     sp_list_init(&l->in_idle);
     sp_list_init(&l->in_rest);
+    sp_list_init(&l->in_busy);
     sp_list_append(&h->links, &l->in_host);
     sp_pool_host_used(h);
-    l->busy_ms = now_ms(p);
+    sp_pool_begins(l);
     l->timer = sp_timer_new(p->settings.loop, on_idle, l);
     h->link_count++;
     h->opening++;
     h->site->link_count++;
+    p->used[h->site->rank].links++;
     p->open++;
     l->conn = sp_conn_new(&plan, &conn_events, l);
 }
@@ -544,7 +549,7 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     p->tick = sp_timer_new(settings->loop, sp_pool_on_tick, p);
     sp_list_init(&p->idle);
     sp_list_init(&p->unused);
-    sp_list_init(&p->in_use);
+    sp_list_init(&p->busy);
     sp_list_init(&p->starved);
     sp_list_init(&p->told);
     sp_list_init(&p->strangers);

@@ -29,6 +29,26 @@ struct sp_pool_news {
     int64_t for_ms;  /* that it is left alone; 0: it is not */
 };
 
+/*
+ * What a site has shown. Each has a part of all connections and places that those below it never get, however many they are. A
+ * message that is kept waiting for half a minute takes half of what was shown before.
+ */
+enum sp_pool_rank {
+    SP_POOL_RANK_NEW,    /* it has taken no message, or has one waiting for half a minute now */
+    SP_POOL_RANK_KNOWN,  /* it takes mail */
+    SP_POOL_RANK_PROVEN, /* it has taken 16 messages */
+    SP_POOL_RANK_COUNT,
+};
+/* returns: how many of all sites of a rank and those below may have together: three quarters, seven eighths, all */
+size_t sp_pool_part(enum sp_pool_rank rank, size_t all);
+
+/* For whom places are asked. */
+struct sp_pool_places {
+    enum sp_lane lane;
+    enum sp_pool_rank rank;
+    size_t used; /* by sites of that rank and below: their connections and who waits for one */
+};
+
 struct sp_pool_settings {
     struct sp_loop *loop;
     struct sp_log *log;
@@ -45,12 +65,8 @@ struct sp_pool_settings {
     unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */
     const struct sp_sites *sites; /* NULL: no limits but these */
     struct sp_lines *lines; /* those who wait for a crowded site; NULL: nobody is ever crowded */
-    /*
-     * is_proven: it is for a site that takes mail; the others share a part of all
-     * unproven:  what such others have already, connections and who waits for one; if it is for one of them
-     * returns:   how many attempts more a lane may have, of which no site may take all. May be NULL: they don't matter
-     */
-    size_t (*places)(void *arg, enum sp_lane lane, bool is_proven, size_t unproven);
+    /* returns: how many attempts more a lane may have, of which no site may take all. May be NULL: they don't matter */
+    size_t (*places)(void *arg, const struct sp_pool_places *ask);
     void (*on_room)(void *arg);                               /* a line was opened, or woken */
     void (*on_news)(void *arg, const struct sp_pool_news *n); /* lent for the call. May be NULL */
     void *arg;

@@ -1,5 +1,5 @@
 /*
- * What pool.c, place.c, learn.c and crowd.c share.
+ * What pool.c, place.c, learn.c, rank.c and crowd.c share.
  */
 #ifndef SP_DELIVERY_POOL_PRIV_H
 #define SP_DELIVERY_POOL_PRIV_H
@@ -19,10 +19,12 @@ struct sp_pool_link { /* a connection in the pool */
     struct sp_timer *timer;      /* idle */
     struct sp_pool_share *asker; /* who was offered it last */
     sp_handle line;
-    int64_t busy_ms; /* since when it is opened, or sends a message, monotonic; 0: neither */
-    bool ready;      /* idle, or lent for the moment */
-    bool opened;     /* was ready once */
-    bool leaving;    /* QUIT was said */
+    struct sp_list in_busy; /* of the pool, longest busy first; not once it stalls */
+    int64_t busy_ms;        /* since when it is opened, or sends a message, monotonic; 0: neither */
+    bool stalls;            /* that is too long: counted in its site */
+    bool ready;             /* idle, or lent for the moment */
+    bool opened;            /* was ready once */
+    bool leaving;           /* QUIT was said */
 };
 
 struct sp_pool_crowd { /* of a share in a lane */
@@ -87,7 +89,6 @@ struct sp_pool_site {
     struct sp_list hosts;
     struct sp_list shares;
     struct sp_list rest;    /* idle links */
-    struct sp_list in_use;  /* of the pool: it has links or waiters */
     struct sp_list starved; /* of the pool: found the total used up */
     unsigned starved_as;    /* its place there */
     struct sp_timer *timer; /* when a message may go again */
@@ -97,6 +98,9 @@ struct sp_pool_site {
     size_t waiting;
     size_t lane_waiting[SP_LANE_COUNT]; /* of those */
     size_t shut;
+    enum sp_pool_rank rank; /* as it is counted */
+    unsigned score;         /* messages taken, and half of that after each that was kept waiting */
+    size_t stalling;        /* links that keep one waiting now */
     uint64_t turn;
     unsigned lane_turns[SP_LANE_COUNT]; /* of this round */
     int64_t rate_from_ms;               /* monotonic */
@@ -111,6 +115,11 @@ struct sp_pool_site {
 
 #define SP_POOL_RECENT 64
 
+struct sp_pool_used { /* by sites of a rank */
+    size_t links;
+    size_t waiting[SP_LANE_COUNT];
+};
+
 struct sp_pool {
     struct sp_pool_settings settings;
     struct sp_map *hosts;
@@ -119,7 +128,7 @@ struct sp_pool {
     struct sp_slots *waiters;
     struct sp_list idle;
     struct sp_list unused; /* hosts, longest first */
-    struct sp_list in_use; /* sites */
+    struct sp_list busy;   /* links */
     struct sp_list starved;
     struct sp_list told; /* waiters that hear that there is none, next turn */
     struct sp_timer *tell;
@@ -127,6 +136,7 @@ struct sp_pool {
     struct sp_list
         strangers; /* lines shut since too many wait for hosts that have not answered yet */
     struct sp_pool_host *recent[SP_POOL_RECENT];
+    struct sp_pool_used used[SP_POOL_RANK_COUNT];
     size_t stranger_waiters;
     size_t shut;
     size_t open;
@@ -164,17 +174,27 @@ void sp_pool_note_reply(struct sp_pool_site *s, const struct sp_smtp_reply *repl
 void sp_pool_note_served(struct sp_pool_site *s);
 /* One has been taken. */
 void sp_pool_note_taken(struct sp_pool_site *s);
-/* returns: whether it has taken mail and keeps none waiting for long: such sites have connections and places of their own */
-bool sp_pool_is_proven(const struct sp_pool_site *s);
-/* What sites that are not proven have, all together. */
-struct sp_pool_unproven {
-    size_t links;
-    size_t waiting;
-} sp_pool_unproven(const struct sp_pool *p);
 /* It rests, for h->why; was: it did before, which is told once. */
 void sp_pool_host_down(const struct sp_pool_host *h, bool was);
 /* A connection works again. */
 void sp_pool_host_back(const struct sp_pool_host *h);
+
+/* ---- rank.c: what a site may have for what it has shown ---- */
+
+/* It is being opened, or sends a message; until sp_pool_answers. */
+void sp_pool_begins(struct sp_pool_link *l);
+/* It is ready, or goes. Not to be busy is allowed. */
+void sp_pool_answers(struct sp_pool_link *l);
+/* A message has been taken. */
+void sp_pool_score(struct sp_pool_site *s);
+/* returns: its rank now. cost: O(1), and once for each link that begins to stall */
+enum sp_pool_rank sp_pool_rank_of(const struct sp_pool_site *s);
+/* returns: what sites of a rank and those below have together. cost: the same */
+struct sp_pool_used sp_pool_used(struct sp_pool *p, enum sp_pool_rank rank);
+/* returns: connections that these may open still, as far as their part goes */
+size_t sp_pool_left_of_part(struct sp_pool *p, enum sp_pool_rank rank);
+/* returns: connections of which it may have half */
+size_t sp_pool_left_for(const struct sp_pool_site *s);
 
 /* ---- crowd.c: who waits ---- */
 
@@ -197,10 +217,6 @@ struct sp_pool_waiter *sp_pool_first(struct sp_pool_site *s, const struct sp_poo
                                      int64_t now_ms, int64_t *at_ms);
 /* Somebody of this lane is served: it has one turn less before those behind it have theirs. */
 void sp_pool_count_turn(struct sp_pool_site *s, enum sp_lane lane);
-/* returns: connections of which it may have half. What proven sites have is not taken from the others' part of all */
-size_t sp_pool_left_for(const struct sp_pool_site *s);
-/* returns: connections that sites that are not proven may open still, all together */
-size_t sp_pool_left_for_unproven(const struct sp_pool *p);
 /* Opens lines where there is room. */
 void sp_pool_feed(struct sp_pool_site *s);
 /* Opens a line for each crowd that has shut some, so that nobody is forgotten. arg: the pool */

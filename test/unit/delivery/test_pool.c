@@ -24,7 +24,7 @@ static void (*w_on_room)(void *arg);
 static void *w_arg;
 static const struct sp_sites *w_sites;
 static unsigned w_total;
-static size_t (*w_places)(void *arg, enum sp_lane lane, bool is_proven, size_t unproven);
+static size_t (*w_places)(void *arg, const struct sp_pool_places *ask);
 
 struct sending { /* one message on its way */
     struct world *w;
@@ -480,11 +480,11 @@ START_TEST(a_connection_that_does_not_open_is_no_proof)
     for (int i = 0; i < 300 && h->opening == 0; i++)
         turn(&w, 1);
     ck_assert_uint_eq(h->opening, 1);
-    ck_assert(sp_pool_is_proven(h->site));
+    ck_assert_int_eq(sp_pool_rank_of(h->site), SP_POOL_RANK_KNOWN);
     l = SP_CONTAINER(h->links.next, struct sp_pool_link, in_host);
     ck_assert_int_ne(l->busy_ms, 0);
     l->busy_ms -= 31000;
-    ck_assert(!sp_pool_is_proven(h->site));
+    ck_assert_int_eq(sp_pool_rank_of(h->site), SP_POOL_RANK_NEW);
     stop(&w);
 }
 END_TEST
@@ -518,6 +518,98 @@ START_TEST(a_host_that_wants_no_more_keeps_nobody_from_the_other)
         turn(&w, 1);
     ck_assert_uint_eq(s[0].results, 1);
     stop(&w);
+}
+END_TEST
+
+static void send_and_wait(struct world *w, const struct sp_route *route)
+{
+    struct sending one;
+
+    send_by(w, &one, sp_route_ref(route));
+    for (int i = 0; i < 300 && one.results == 0; i++)
+        turn(w, 1);
+    ck_assert_uint_eq(one.results, 1);
+    ck_assert_int_eq(one.state, SP_SMTP_RCPT_ACCEPTED);
+    turn(w, 2);
+}
+
+static struct sp_pool_link *only_link(struct world *w, const struct sp_route *route)
+{
+    struct sp_pool_host *h = sp_pool_get_host(w->pool, &(struct sp_pool_ask){.route = route});
+
+    ck_assert_uint_eq(h->link_count, 1);
+    return SP_CONTAINER(h->links.next, struct sp_pool_link, in_host);
+}
+
+START_TEST(a_rank_is_earned_by_messages_and_halved_by_each_that_waits)
+{
+    const struct sp_route *route;
+    struct sp_pool_link *l;
+    struct sp_pool_site *s;
+    struct sending one;
+    struct world w;
+
+    start(&w, 1, 60000);
+    route = route_by("good.test", smtp_sink_port(w.sink));
+    for (size_t i = 0; i < 16; i++) {
+        send_and_wait(&w, route);
+        s = only_link(&w, route)->host->site;
+        ck_assert_int_eq(sp_pool_rank_of(s), i < 15 ? SP_POOL_RANK_KNOWN : SP_POOL_RANK_PROVEN);
+    }
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    send_by(&w, &one, sp_route_ref(route));
+    turn(&w, 10);
+    l = only_link(&w, route);
+    ck_assert_int_eq(sp_pool_rank_of(s), SP_POOL_RANK_PROVEN);
+    ck_assert_uint_eq(sp_pool_used(w.pool, SP_POOL_RANK_KNOWN).links, 0);
+    l->busy_ms -= 31000;
+    ck_assert_int_eq(sp_pool_rank_of(s), SP_POOL_RANK_NEW);
+    ck_assert_uint_eq(sp_pool_used(w.pool, SP_POOL_RANK_NEW).links, 1);
+    sp_pool_answers(l);
+    ck_assert_int_eq(sp_pool_rank_of(s), SP_POOL_RANK_KNOWN); /* 8 are left of its 16 */
+    ck_assert_uint_eq(sp_pool_used(w.pool, SP_POOL_RANK_NEW).links, 0);
+    ck_assert_uint_eq(sp_pool_used(w.pool, SP_POOL_RANK_KNOWN).links, 1);
+    stop(&w);
+    sp_source_clear(&one.source); /* no end of it was told */
+    sp_route_unref(route);
+}
+END_TEST
+
+/* More than there are connections take one message each, and stall with the next all at once; one has taken more before. */
+START_TEST(sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more)
+{
+    enum { TOTAL = 16, SITES = 20 };
+    const struct sp_route *routes[SITES], *good;
+    struct sending slow[SITES];
+    char name[32];
+    struct world w;
+
+    w_total = TOTAL;
+    start(&w, 20, 60000);
+    good = route_by("good.test", smtp_sink_port(w.sink));
+    for (size_t i = 0; i < 16; i++)
+        send_and_wait(&w, good);
+    for (size_t i = 0; i < SITES; i++) {
+        (void)snprintf(name, sizeof(name), "slow%zu.test", i);
+        routes[i] = route_by(name, smtp_sink_port(w.sink));
+        send_and_wait(&w, routes[i]);
+    }
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    for (size_t i = 0; i < SITES; i++) {
+        send_by(&w, &slow[i], sp_route_ref(routes[i]));
+        turn(&w, 10);
+    }
+    smtp_sink_reply(w.sink, "DOT", NULL);
+    ck_assert_uint_eq(sp_pool_used(w.pool, SP_POOL_RANK_KNOWN).links, TOTAL - TOTAL / 8);
+    for (size_t i = 0; i < 3; i++)
+        send_and_wait(&w, good);
+    stop(&w);
+    for (size_t i = 0; i < SITES; i++) {
+        sp_source_clear(&slow[i].source); /* no end of theirs was told */
+        sp_route_unref(routes[i]);
+    }
+    sp_route_unref(good);
+    w_total = 0;
 }
 END_TEST
 
@@ -598,12 +690,10 @@ START_TEST(of_sites_without_a_connection_the_first_to_come_gets_the_first)
 }
 END_TEST
 
-static size_t places(void *arg, enum sp_lane lane, bool is_proven, size_t unproven)
+static size_t places(void *arg, const struct sp_pool_places *ask)
 {
     (void)arg;
-    (void)is_proven;
-    (void)unproven;
-    return lane == SP_LANE_BULK ? 14 : 20;
+    return ask->lane == SP_LANE_BULK ? 14 : 20;
 }
 
 START_TEST(sites_that_are_slow_leave_places_for_another)
@@ -644,13 +734,13 @@ START_TEST(sites_that_are_slow_leave_places_for_another)
 }
 END_TEST
 
-/* As delivery's: 12 places, of which 3 are for sites that are proven; what those have leaves the others theirs. */
-static size_t places_in_parts(void *arg, enum sp_lane lane, bool is_proven, size_t unproven)
+/* As delivery's: 12 places, of which 3 are for sites that take mail; what those have leaves the others theirs. */
+static size_t places_in_parts(void *arg, const struct sp_pool_places *ask)
 {
-    size_t left = *(size_t *)arg, theirs = unproven < 9 ? 9 - unproven : 0;
+    size_t part = sp_pool_part(ask->rank, 12), left = *(size_t *)arg;
+    size_t theirs = ask->used < part ? part - ask->used : 0;
 
-    (void)lane;
-    return is_proven || left < theirs ? left : theirs;
+    return left < theirs ? left : theirs;
 }
 
 START_TEST(places_of_sites_that_take_mail_are_not_those_of_the_others)
@@ -880,6 +970,9 @@ static void add(TCase *c)
     tcase_add_test(c, any_number_of_sites_that_stall_leaves_connections_to_one_that_takes_mail);
     tcase_add_test(c, sites_that_take_mail_leave_connections_to_one_that_was_never_written_to);
     tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
+    tcase_add_test(c, a_rank_is_earned_by_messages_and_halved_by_each_that_waits);
+    tcase_add_test(c,
+                   sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);
     tcase_add_test(c, a_host_that_wants_no_more_keeps_nobody_from_the_other);
     tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);
     tcase_add_test(c, turns_are_used_up_only_while_another_lane_waits);

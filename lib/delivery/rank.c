@@ -1,0 +1,135 @@
+/*
+ * What a site has shown, and what it may have for that. Who takes a message and never says so holds a connection for ten minutes,
+ * and nothing tells beforehand who will: so each rank has a part of all that those below it never get, however many they
+ * are. It rises with messages taken and falls with each that is kept waiting. What each rank has is counted as it changes, and
+ * the connections that wait for an answer stand in order of time, so that no question walks over sites.
+ */
+#include "delivery/pool_priv.h"
+
+#define STALLS_MS 30000 /* who takes longer for a message, or to begin, stalls */
+#define PROOF     16    /* messages */
+#define SCORE_MAX 64
+
+size_t sp_pool_part(enum sp_pool_rank rank, size_t all)
+{
+    switch (rank) {
+    case SP_POOL_RANK_NEW:
+        return all - all / 4;
+    case SP_POOL_RANK_KNOWN:
+        return all - all / 8;
+    default:
+        return all;
+    }
+}
+
+static enum sp_pool_rank shown_by(const struct sp_pool_site *s)
+{
+    if (s->stalling > 0 || s->score == 0)
+        return SP_POOL_RANK_NEW;
+    return s->score < PROOF ? SP_POOL_RANK_KNOWN : SP_POOL_RANK_PROVEN;
+}
+
+static void weigh(struct sp_pool_site *s)
+{
+    enum sp_pool_rank rank = shown_by(s);
+    struct sp_pool_used *from = &s->pool->used[s->rank], *to = &s->pool->used[rank];
+
+    if (rank == s->rank)
+        return;
+    from->links -= s->link_count;
+    to->links += s->link_count;
+    for (size_t i = 0; i < SP_LANE_COUNT; i++) {
+        from->waiting[i] -= s->lane_waiting[i];
+        to->waiting[i] += s->lane_waiting[i];
+    }
+    s->rank = rank;
+}
+
+/* ---- connections that wait for an answer ---- */
+
+void sp_pool_begins(struct sp_pool_link *l)
+{
+    struct sp_pool *p = l->host->pool;
+
+    l->busy_ms = sp_clock_mono_ms(sp_loop_clock(p->settings.loop));
+    sp_list_append(&p->busy, &l->in_busy);
+}
+
+void sp_pool_answers(struct sp_pool_link *l)
+{
+    struct sp_pool_site *s = l->host->site;
+
+    sp_list_remove(&l->in_busy);
+    l->busy_ms = 0;
+    if (!l->stalls)
+        return;
+    l->stalls = false;
+    s->stalling--;
+    weigh(s);
+}
+
+/* They stand in order of time: looked at are those that have begun to stall since the last look, each once, and one more. */
+static void note_stalls(struct sp_pool *p)
+{
+    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(p->settings.loop));
+
+    SP_LIST_EACH(at, &p->busy)
+    {
+        struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_busy);
+        struct sp_pool_site *s = l->host->site;
+
+        if (now_ms - l->busy_ms <= STALLS_MS)
+            return;
+        sp_list_remove(&l->in_busy);
+        l->stalls = true;
+        s->stalling++;
+        s->score /= 2;
+        weigh(s);
+    }
+}
+
+/* ---- what it may have ---- */
+
+void sp_pool_score(struct sp_pool_site *s)
+{
+    if (s->score < SCORE_MAX)
+        s->score++;
+    weigh(s);
+}
+
+enum sp_pool_rank sp_pool_rank_of(const struct sp_pool_site *s)
+{
+    note_stalls(s->pool);
+    return s->rank;
+}
+
+struct sp_pool_used sp_pool_used(struct sp_pool *p, enum sp_pool_rank rank)
+{
+    struct sp_pool_used all = {0};
+
+    note_stalls(p);
+    for (size_t i = 0; i <= (size_t)rank; i++) {
+        all.links += p->used[i].links;
+        for (size_t k = 0; k < SP_LANE_COUNT; k++)
+            all.waiting[k] += p->used[i].waiting[k];
+    }
+    return all;
+}
+
+static size_t left_of(size_t most, size_t taken)
+{
+    return taken < most ? most - taken : 0;
+}
+
+size_t sp_pool_left_of_part(struct sp_pool *p, enum sp_pool_rank rank)
+{
+    return left_of(sp_pool_part(rank, p->settings.total_max), sp_pool_used(p, rank).links);
+}
+
+size_t sp_pool_left_for(const struct sp_pool_site *s)
+{
+    size_t left = left_of(s->pool->settings.total_max, s->pool->open);
+    size_t theirs = sp_pool_left_of_part(s->pool, sp_pool_rank_of(s));
+
+    return theirs < left ? theirs : left;
+}
