@@ -19,7 +19,7 @@ SP_MUST_CHECK enum sp_rc sp_detect_new(struct sp_detect **out, struct sp_err *er
 void sp_detect_free(struct sp_detect *d);
 SP_AUTO_DEFINE(sp_detect)
 
-/* returns: the version of patterns and dictionary, static */
+/* returns: the program's version and a digest of the code, words and weights that it was built of, static */
 const char *sp_detect_version(void);
 
 enum sp_detect_class {

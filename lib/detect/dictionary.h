@@ -82,7 +82,7 @@ extern const uint64_t sp_detect_filter[(1U << DETECT_FILTER_BITS) / 32]; /* two 
 extern const uint32_t sp_detect_names[1U << DETECT_NAME_BITS];           /* in a file of its own */
 extern const uint8_t sp_detect_listed_texts[];
 extern const struct detect_listed sp_detect_listed[1U << DETECT_LISTED_BITS];
-extern const char sp_detect_dictionary_version[];
+extern const char sp_detect_build_version[]; /* made by compile/version.cmake */
 
 /* returns: a hash of the word in lower case, for the table of names */
 static inline uint64_t sp_detect_word_hash(struct sp_bytes word)

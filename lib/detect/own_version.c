@@ -1,5 +1,5 @@
 /*
- * What could change a verdict, in one word: the dictionary and, behind a plus sign, a digest of what an organisation adds.
+ * What could change a verdict, in one word: what the detector is built of and, behind a plus sign, a digest of what an organisation adds.
  */
 #include "detect/own.h"
 

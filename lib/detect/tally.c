@@ -63,7 +63,7 @@ const char *sp_detect_special_name(size_t i)
 
 const char *sp_detect_version(void)
 {
-    return sp_detect_dictionary_version;
+    return sp_detect_build_version;
 }
 
 static void grow(struct detect_values *v)

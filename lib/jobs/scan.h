@@ -68,7 +68,7 @@ struct sp_jobs_scan_reply {
     enum sp_jobs_phi_class phi_class;
     enum sp_jobs_sealed sealed;
     uint32_t score;                 /* 0 to 100 */
-    struct sp_bytes version;        /* of the detector's dictionary */
+    struct sp_bytes version;        /* of the detector */
     const struct sp_bytes *special; /* "part2", ... */
     size_t special_count;
     const struct sp_jobs_scan_type *types;

@@ -44,7 +44,6 @@ struct build {
     struct detect_listed *listed;
     struct sp_buf listed_texts;
     unsigned listed_count;
-    uint64_t version;
 };
 
 static void die(const char *what, const char *detail)
@@ -72,7 +71,6 @@ static struct sp_bytes read_file(struct build *b, const char *name)
     fclose(f);
     if (sp_buf_rc(&out) != SP_OK)
         die("too long", path);
-    b->version = (b->version ^ sp_detect_word_hash(sp_buf_bytes(&out))) * 31;
     return sp_buf_bytes(&out); /* kept until the end */
 }
 
@@ -353,7 +351,6 @@ static void fill_listed(struct build *b)
     for (unsigned i = 0; i < LIST_COUNT; i++) {
         struct sp_bytes rest = sp_bytes_cstr(lists[i]), word;
 
-        b->version = (b->version ^ sp_detect_word_hash(rest)) * 31;
         while (sp_bytes_split(&rest, ' ', &word))
             add_listed(b, word, i);
     }
@@ -416,8 +413,6 @@ static void write_tables(const struct build *b, const char *path, const char *na
     fprintf(
         f,
         "/* Made by detect-compile from lib/detect/data. */\n#include \"detect/dictionary.h\"\n\n");
-    fprintf(f, "const char sp_detect_dictionary_version[] = \"" SP_VERSION "-%08x\";\n",
-            (unsigned)(b->version >> 32));
     fprintf(f, "const struct detect_term sp_detect_terms[] = {\n");
     for (unsigned i = 0; i < b->count; i++)
         fprintf(f, "{UINT64_C(0x%llx),%u,%u,%u,%u,%u},\n",
@@ -456,7 +451,6 @@ int main(int argc, char **argv)
     read_list(&b, "words.txt", DETECT_WORD, 0, 0);
     read_list(&b, "words-rare.txt", DETECT_RARE, 0, 0);
     read_extra(&b, "names-extra.txt");
-    (void)read_file(&b, "weights.def"); /* part of the version */
     b.listed = sp_calloc(1U << DETECT_LISTED_BITS, sizeof(*b.listed));
     fill_heads(&b);
     fill_listed(&b);
