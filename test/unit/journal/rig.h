@@ -37,7 +37,9 @@ struct rig {
     size_t count;
     uint16_t seen[RIG_MAX]; /* how often record i was found at the last opening */
     size_t damaged;
-    bool check_sync; /* every done must follow a sync of all written */
+    bool check_sync;        /* every done must follow a sync of all written */
+    bool sums_when_written; /* bodies come without their CRC, as compaction brings them */
+    uint32_t spoil;         /* changes the CRC that comes with a body */
 };
 
 static inline void rig_on_entry(void *arg, const struct sp_journal_entry *e)
@@ -144,6 +146,8 @@ static inline struct rig_record *rig_append(struct rig *r, enum sp_journal_class
             .id = record->append.message,
             .key = sp_content_writer_key(record->body),
             .sealed = sp_content_writer_sealed(record->body),
+            .has_crc = !r->sums_when_written, /* as the queue brings them */
+            .crc = sp_content_writer_crc(record->body) ^ r->spoil,
         };
         sp_free(plain);
     }

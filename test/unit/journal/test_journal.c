@@ -26,6 +26,16 @@ static void reopen(void)
     ck_assert_int_eq(rig_open(&rig), SP_OK);
 }
 
+/* The same disk, as it is after a stop in the middle: all of it is read and summed. */
+static void open_after_crash(void)
+{
+    struct fake_disk *after = fake_disk_crash(rig.disk, fake_disk_now(rig.disk), FAKE_CRASH_ALL, 0);
+
+    teardown();
+    rig_init(&rig, after);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+
 START_TEST(what_was_acknowledged_is_there_again)
 {
     for (int i = 0; i < 20; i++)
@@ -60,14 +70,9 @@ END_TEST
 
 START_TEST(an_unclean_stop_is_told)
 {
-    struct fake_disk *after;
-
     (void)rig_append(&rig, SP_JOURNAL_ASKED, 0);
     sp_journal_commit(rig.journal);
-    after = fake_disk_crash(rig.disk, fake_disk_now(rig.disk), FAKE_CRASH_ALL, 0);
-    teardown();
-    rig_init(&rig, after);
-    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    open_after_crash();
     ck_assert(!rig.found.clean);
     ck_assert_uint_eq(rig.seen[0], 1);
 }
@@ -136,6 +141,39 @@ START_TEST(records_and_bodies_read_back_before_and_after_a_restart)
         at.offset++;
         ck_assert_int_eq(sp_journal_body(rig.journal, &at, 0, &place), SP_E_JOURNAL_DAMAGED);
     }
+}
+END_TEST
+
+START_TEST(a_sum_is_taken_where_the_body_is_sealed_or_where_it_is_written)
+{
+    static const size_t lens[] = {1, 4096, 65536, 200000, 70000, 12};
+
+    for (size_t i = 0; i < 2 * SP_ARRAY_LEN(lens); i++) {
+        rig.sums_when_written = i % 2 == 1;
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, lens[i / 2]);
+    }
+    sp_journal_commit(rig.journal);
+    for (size_t i = 0; i < 2 * SP_ARRAY_LEN(lens); i++)
+        assert_body(&rig.records[i], lens[i / 2]);
+    open_after_crash();
+    for (size_t i = 0; i < 2 * SP_ARRAY_LEN(lens); i++)
+        ck_assert_uint_eq(rig.seen[i], 1);
+    ck_assert_uint_eq(rig.damaged + rig.found.damaged + rig.found.dropped, 0);
+}
+END_TEST
+
+START_TEST(a_sum_that_is_not_that_of_the_bytes_is_damage)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        rig.spoil = i == 1;
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, 4096);
+        sp_journal_commit(rig.journal); /* what comes behind says that it was synced */
+    }
+    open_after_crash();
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_uint_eq(rig.seen[i], i != 1);
+    ck_assert_uint_eq(rig.damaged, 1);
+    ck_assert_uint_eq(rig.found.damaged, 1);
 }
 END_TEST
 
@@ -290,6 +328,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_batch_costs_one_sync);
     tcase_add_test(c, an_unclean_stop_is_told);
     tcase_add_test(c, records_and_bodies_read_back_before_and_after_a_restart);
+    tcase_add_test(c, a_sum_is_taken_where_the_body_is_sealed_or_where_it_is_written);
+    tcase_add_test(c, a_sum_that_is_not_that_of_the_bytes_is_damage);
     tcase_add_test(c, no_plaintext_reaches_the_disk);
     tcase_add_test(c, segments_follow_each_other_and_go_with_their_keys);
     tcase_add_test(c, a_second_process_is_kept_out);
