@@ -19,9 +19,9 @@
 #define LIFT_PIECE (UNIT * 3 / 8) /* a piece or a part of a longer one, of which there are many */
 #define LIFT_BARE  UNIT           /* such a part without a word of care */
 #define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
-#define SAYS_WHOM  40          /* bytes; a few words of care say nothing of whom */
-#define DOUBT      (-UNIT)     /* a text from here down is none if rules are not sure of it */
-#define DOUBT_PART (-UNIT / 4) /* and what stands round what they found */
+#define SAYS_WHOM  40              /* bytes; a few words of care say nothing of whom */
+#define DOUBT      (-5 * UNIT / 4) /* a text from here down is none if rules are not sure of it */
+#define DOUBT_PART (-UNIT / 4)     /* and what stands round what they found */
 #define DOUBTED    50
 #define LIFT_SCORE 62
 #define LIFT_MAX   80
