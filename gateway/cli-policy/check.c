@@ -259,6 +259,44 @@ static void check_whose(struct cli *cli, const struct found *found, const struct
     }
 }
 
+struct asking {
+    struct cli *cli;
+    const struct sp_config *config;
+    const struct found *found;
+};
+
+/* A rule that waits for mail which the settings don't let in is never taken. */
+static void on_asked(void *arg, const struct sp_policy_asked *a)
+{
+    const struct asking *k = arg;
+    bool is_size = a->fact == SP_FACT_MESSAGE_SIZE;
+    int64_t most =
+        is_size ? (int64_t)k->config->intake.size_limit : (int64_t)k->config->intake.max_recipients;
+
+    if (a->fact == SP_FACT_TENANT) {
+        if (!k->found->some_failed && find_tenant(k->found, a->text) == NULL)
+            sp_problem_file_warn(k->cli->problems, a->file,
+                                 "line %u: rule \"%s\" asks for the tenant \"%.*s\", and none is "
+                                 "named so",
+                                 a->line, a->rule, SP_FMT(a->text));
+    } else if (a->least > most) {
+        sp_problem_file_warn(k->cli->problems, a->file,
+                             "line %u: rule \"%s\" asks for a %s of %lld, and %s lets %lld in",
+                             a->line, a->rule, sp_fact_name(a->fact), (long long)a->least,
+                             is_size ? "intake.size_limit" : "intake.max_recipients",
+                             (long long)most);
+    }
+}
+
+static void check_asked(struct cli *cli, const struct sp_config *c, const struct found *found,
+                        const struct sp_policy *p)
+{
+    struct asking k = {cli, c, found};
+
+    if (p != NULL)
+        sp_policy_each_asked(p, on_asked, &k);
+}
+
 /* What the gateway itself writes goes at the settings' floor: nobody has given it keys, so that `sealed` leaves the portal. */
 static void check_own_mail(struct cli *cli, const struct sp_config *c, const struct sp_policy *p)
 {
@@ -523,6 +561,7 @@ static void check_all(struct cli *cli, const char *path)
         check_holds(cli, config, policy);
         check_told(cli, config, policy);
         check_whose(cli, found, policy);
+        check_asked(cli, config, found, policy);
         check_own_mail(cli, config, policy);
         check_edits(cli, config, found, policy);
     }

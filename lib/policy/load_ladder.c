@@ -9,6 +9,21 @@ static const char *const rung_keys[] = {"rung", "stay", NULL};
 static const char *const stay_keys[] = {"unreachable", "dropped", NULL};
 static const char *const end_names[] = {"return", "hold", NULL};
 
+/* Only what a domain may prove and prove no more is dropped: the levels of TLS. */
+static void check_stay(struct sp_loader *l, const struct sp_json *stay, enum sp_rung rung)
+{
+    const struct sp_json *dropped = sp_json_find(stay, "dropped");
+    bool is_tls = rung != SP_RUNG_PORTAL && rung != SP_RUNG_PLAIN && !sp_rung_is_crypto(rung);
+
+    if (stay->count == 0)
+        sp_policy_loader_idle(l, stay, SP_E_POLICY_INVALID,
+                              "this does nothing: say how long, or take it out");
+    else if (dropped != NULL && !is_tls)
+        sp_policy_loader_idle(l, dropped, SP_E_POLICY_INVALID,
+                              "this does nothing: only a rung of TLS is dropped, when a domain "
+                              "proved better before");
+}
+
 static void load_rung(struct sp_loader *l, const struct sp_json *v, struct sp_ladder *out)
 {
     const char *names[SP_RUNG_COUNT + 1] = {NULL};
@@ -33,6 +48,7 @@ static void load_rung(struct sp_loader *l, const struct sp_json *v, struct sp_la
     rung.rung = (enum sp_rung)word;
     if (stay != NULL && sp_policy_loader_type(l, stay, SP_JSON_OBJECT)) {
         sp_policy_loader_keys(l, stay, stay_keys);
+        check_stay(l, stay, rung.rung);
         if ((t = sp_json_find(stay, "unreachable")) != NULL)
             sp_policy_loader_duration(l, t, &rung.stay_unreachable_ms);
         if ((t = sp_json_find(stay, "dropped")) != NULL)

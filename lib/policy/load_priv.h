@@ -90,6 +90,9 @@ void sp_policy_load_regex_check(struct sp_loader *l, const struct sp_json *v,
                                 const struct sp_regex *re);
 void sp_policy_load_list_check(struct sp_loader *l, const struct sp_json *v,
                                const struct sp_policy_list *list, const struct sp_policy_test *t);
+/* Whether "resembles" has anything to compare with. */
+void sp_policy_load_alike_check(struct sp_loader *l, const struct sp_json *v,
+                                const struct sp_policy_list *list);
 /* Whether lists may hold what the fact has. */
 void sp_policy_load_in_check(struct sp_loader *l, const struct sp_json *v, enum sp_fact fact);
 void sp_policy_load_outcome(struct sp_loader *l, const struct sp_json *then, struct sp_rule *rule);

@@ -176,6 +176,20 @@ static void check_fixed(struct sp_loader *l, size_t i)
     }
 }
 
+/* What is brought to mind after the package has gone is never sent, unless a rule keeps it for longer. */
+static void check_remind(struct sp_loader *l)
+{
+    const struct sp_policy *p = l->policy;
+    const struct sp_json *remind = NULL;
+
+    for (size_t i = p->layer_count; i-- > 0 && remind == NULL;)
+        remind = sp_json_find_path(p->layers[i].root, "settings.portal.remind");
+    for (size_t i = 0; remind != NULL && i < SP_ARRAY_LEN(p->portal.remind_ms); i++)
+        if (p->portal.remind_ms[i] >= p->portal.expires_ms)
+            sp_problem_warn(l->problems, remind,
+                            "a reminder comes before the package goes, by \"expires\"");
+}
+
 void sp_policy_load_settings(struct sp_loader *l)
 {
     struct sp_policy *p = l->policy;
@@ -199,4 +213,5 @@ void sp_policy_load_settings(struct sp_loader *l)
             load_layer(l, v);
         check_fixed(l, i);
     }
+    check_remind(l);
 }

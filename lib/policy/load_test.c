@@ -90,6 +90,8 @@ static void range_of(enum sp_fact fact, int64_t *least, int64_t *most)
     *least = *most = row->first;
     while (row->values[*most - row->first + 1] != NULL)
         (*most)++;
+    if (fact == SP_FACT_DOMAIN_REMEMBERED)
+        *most = SP_FLOOR_TLS_DANE; /* a host proves no more: "sealed" is no matter of hosts */
 }
 
 /* "time.hour is 0 to 23", "recipient.count is at least 1", "phi.class is none to severe" */
@@ -305,6 +307,8 @@ static void load_resembles(struct sp_loader *l, const struct sp_json *v, struct 
             sp_problem(l->problems, v, SP_E_LIMIT,
                        "\"%s\" is too long for \"resembles\": at most 20000 names",
                        t->lists[i]->name);
+        else
+            sp_policy_load_alike_check(l, v, t->lists[i]);
     }
 }
 

@@ -198,6 +198,18 @@ void sp_policy_load_regex_check(struct sp_loader *l, const struct sp_json *v,
                         "found in every text");
 }
 
+void sp_policy_load_alike_check(struct sp_loader *l, const struct sp_json *v,
+                                const struct sp_policy_list *list)
+{
+    const struct sp_json *entries = sp_json_find(list->source, "entries");
+
+    if (entries != NULL && entries->count > 0 && sp_map_count(list->lookalikes) == 0)
+        sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE,
+                              "this never holds: names in \"%s\" are too short; only those of six "
+                              "letters and more are compared",
+                              list->name);
+}
+
 void sp_policy_load_list_check(struct sp_loader *l, const struct sp_json *v,
                                const struct sp_policy_list *list, const struct sp_policy_test *t)
 {

@@ -129,6 +129,19 @@ struct sp_policy_whose {
 SP_MUST_CHECK bool sp_policy_whose_next(const struct sp_policy *p, size_t *at,
                                         struct sp_policy_whose *out);
 
+/* A value that a condition asks for and that the gateway's settings may leave no mail to have. */
+struct sp_policy_asked {
+    const char *file;
+    uint32_t line; /* of the rule */
+    const char *rule;
+    enum sp_fact fact;    /* tenant, recipient.count or message.size */
+    struct sp_bytes text; /* the tenant */
+    int64_t least;        /* of the others: below it the test does not hold */
+};
+/* Tells of each such value, of all layers; what is told is lent for the call. */
+void sp_policy_each_asked(const struct sp_policy *p,
+                          void (*found)(void *arg, const struct sp_policy_asked *asked), void *arg);
+
 /* returns: the next group that a rule's hold waits for, lent, perhaps one again; NULL at the end. at: 0 to begin */
 const char *sp_policy_hold_group_next(const struct sp_policy *p, size_t *at);
 /* returns: the next key of delivery.routes that a rule names, lent; NULL at the end. at: 0 to begin */

@@ -77,3 +77,23 @@ def test_layers_of_nobody_are_told(house):
     (layers / "b.json").write_text(json.dumps({"version": 1, "scope": {"tenant": "clinic", "user": "dr@clnic.example"}}))
     [(severity, text)] = told()
     assert severity == "warning" and "clnic.example is not the tenant's" in text
+
+
+def test_what_the_settings_let_nobody_have_is_told(house):
+    def told(**when):
+        (house / "policies/layers/a.json").write_text(json.dumps({
+            "version": 1, "scope": {"tenant": "clinic"}, "ladders": {"portal": {"rungs": ["portal"], "floor": "sealed"}},
+            "rules": [{"rule": "asks", "when": when, "then": {"protect": "portal"}}]}))
+        return told_by_check(house, 'rule "asks" asks for')
+    config = json.loads((house / "sallyport.json").read_text())
+    config["intake"] = {**config.get("intake", {}), "size_limit": "2MiB", "max_recipients": 50}
+    (house / "sallyport.json").write_text(json.dumps(config))
+    for when in ({"tenant": "Clinic"}, {"recipient.count": {"at_least": 50}}, {"recipient.count": {"below": 51}},
+                 {"message.size": {"at_least": "2MiB"}}, {"tenant": {"like": "c*"}}):
+        assert told(**when) == [], when
+    for when, text in [({"tenant": ["clinic", "clinc"]}, 'the tenant "clinc", and none is named so'),
+                       ({"not": {"tenant": "clinc"}}, 'the tenant "clinc"'),
+                       ({"recipient.count": {"at_least": 51}}, "a recipient.count of 51, and intake.max_recipients lets 50"),
+                       ({"message.size": {"at_least": "3MiB"}}, "of 3145728, and intake.size_limit lets 2097152 in")]:
+        [(severity, said)] = told(**when)
+        assert severity == "warning" and text in said and said.startswith("line 1: "), said

@@ -112,6 +112,8 @@ START_TEST(what_no_fact_reads_like_is_refused)
     };
     static const struct told told[] = {
         {WHEN("\"attachment.name\": \"*.pdf\""), "stand for themselves here"},
+        {SETTINGS("\"portal\": {\"expires\": \"3d\", \"remind\": [\"1d\", \"3d\"]}"),
+         "settings.portal.remind: a reminder comes before the package goes"},
         {WITH("\"labels\": {\"l\": \"1f0c8a52-0000-4000-8000-00000000001\"}"),
          "has 36 letters and hyphens"},
     };
@@ -334,6 +336,38 @@ START_TEST(conditions_that_leave_nothing_are_told)
 }
 END_TEST
 
+START_TEST(what_no_host_proves_and_no_rung_does_is_refused)
+{
+    static const struct told cases[] = {
+        {WHEN("\"domain.remembered\": \"sealed\""), "never-seen to tls:dane"},
+        {WHEN("\"domain.remembered\": {\"at_least\": \"sealed\"}"), "never-seen to tls:dane"},
+        {THEN("\"protect\": {\"rungs\": [{\"rung\": \"smime\", \"stay\": {\"dropped\": \"2h\"}}], "
+              "\"floor\": \"sealed\"}"),
+         "stay.dropped: this does nothing: only a rung of TLS is dropped"},
+        {THEN("\"protect\": {\"rungs\": [{\"rung\": \"smime\", \"stay\": {}}], \"floor\": "
+              "\"sealed\"}"),
+         "stay: this does nothing"},
+        {ASKED(NAMED("domains", "\"a.de\", \"b.fr\""),
+               "\"recipient.domain\": {\"resembles\": \"l\"}"),
+         "names in \"l\" are too short"},
+    };
+    static const char *const taken[] = {
+        WHEN("\"domain.remembered\": {\"at_least\": \"tls:dane\"}"),
+        THEN(
+            "\"protect\": {\"rungs\": [{\"rung\": \"smime\", \"stay\": {\"unreachable\": \"2h\"}}, "
+            "{\"rung\": \"tls:dane\", \"stay\": {\"dropped\": \"2h\"}}], \"floor\": \"tls:dane\"}"),
+        ASKED(NAMED("domains", "\"a.de\", \"clinic.example\""),
+              "\"recipient.domain\": {\"resembles\": \"l\"}"),
+    };
+
+    ck_all(cases, SP_ARRAY_LEN(cases), true);
+    ck_told(&(struct told){WHEN("\"domain.remembered\": {\"below\": \"sealed\"}"),
+                           "this always holds where it is known"},
+            false);
+    ck_silent(taken, SP_ARRAY_LEN(taken));
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_type_of_an_attachment_has_a_slash);
@@ -343,6 +377,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_list_is_asked_for_what_it_may_hold);
     tcase_add_test(c, a_list_in_a_file_may_be_empty);
     tcase_add_test(c, an_outcome_that_does_nothing_is_refused);
+    tcase_add_test(c, what_no_host_proves_and_no_rung_does_is_refused);
     tcase_add_test(c, conditions_that_leave_nothing_are_told);
 }
 

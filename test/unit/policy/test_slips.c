@@ -26,7 +26,7 @@ START_TEST(words_that_would_do_nothing_are_refused)
         {WHEN("\"message.size\": {\"below\": \"0B\"}"),
          "this never holds: message.size is at least 0"},
         {WHEN("\"domain.remembered\": {\"below\": \"never-seen\"}"),
-         "this never holds: domain.remembered is never-seen to sealed"},
+         "this never holds: domain.remembered is never-seen to tls:dane"},
         {WHEN("\"recipient.count\": {\"below\": 1}"), "this never holds"},
         {WHEN("\"not\": {\"phi.class\": {\"below\": \"none\"}}"), "this never holds"},
         {RULE("\"continue\": true, \"then\": {\"tags\": [\"x\"], \"lowers\": \"because it is\"}"),
