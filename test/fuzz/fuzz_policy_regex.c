@@ -1,6 +1,6 @@
 /*
  * A pattern and a text, split at the first NUL. Compiling and searching end, and a pattern without special marks finds
- * what plain search finds.
+ * what plain search finds. Of which it is said that it finds nothing, or everything, does so.
  */
 #include "policy/pattern.h"
 
@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     found = sp_policy_regex_search(re, text);
     if (is_plain(pattern))
         sp_assert(found == (pattern.len == 0 || sp_bytes_find_all(text, pattern) != SIZE_MAX));
+    sp_assert(!found || sp_policy_regex_may_match(re));
+    sp_assert(found || !sp_policy_regex_takes_all(re));
     (void)sp_policy_glob_match(pattern, text);
     return 0;
 }
