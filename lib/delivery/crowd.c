@@ -260,6 +260,8 @@ static size_t places_left(const struct sp_pool_site *s, enum sp_lane lane)
     struct sp_pool_places ask = {.lane = lane, .rank = sp_pool_rank_of(s)};
     struct sp_pool_used used = sp_pool_used(s->pool, ask.rank);
 
+    ask.is_first = s->waiting + s->link_count == 0;
+    ask.used_bulk = used.links + used.waiting[SP_LANE_BULK];
     ask.used = used.links;
     for (size_t i = 0; i < SP_LANE_COUNT; i++)
         ask.used += used.waiting[i];
@@ -274,8 +276,9 @@ static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
 }
 
 /*
- * The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. Urgent mail has
- * places of its own, and goes before who waits already: what others have there does not keep it.
+ * The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. Who has none at all
+ * is kept from a first one by its like alone: others without end would keep it for ever. Urgent mail has places of its own, and goes
+ * before who waits already: what others have there does not keep it.
  */
 static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)
 {

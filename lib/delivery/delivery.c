@@ -219,7 +219,7 @@ static size_t without(size_t most, size_t taken)
     return taken < most ? most - taken : 0;
 }
 
-/* As choose_lanes counts; the attempt that asks has its place already. Parts are of each lane's own places. */
+/* As choose_lanes counts; the attempt that asks has its place already, and is counted. Parts are of each lane's own places. */
 static size_t places_left(void *arg, const struct sp_pool_places *ask)
 {
     const struct sp_delivery *d = arg;
@@ -228,10 +228,13 @@ static size_t places_left(void *arg, const struct sp_pool_places *ask)
     size_t own = is_urgent ? ACTIVE_URGENT : most;
     size_t theirs = without(most - own + sp_pool_part(ask->rank, own), ask->used);
     size_t left = without(most, d->active);
-    size_t bulk = without(sp_pool_part(ask->rank, BULK_MAX), d->bulk);
+    size_t bulk_part = sp_pool_part(ask->rank, BULK_MAX);
+    size_t bulk = without(bulk_part, d->bulk), their_bulk = without(bulk_part, ask->used_bulk);
 
-    if (theirs < left)
+    if (theirs < left || ask->is_first)
         left = theirs;
+    if (their_bulk > bulk && ask->is_first)
+        bulk = their_bulk;
     return ask->lane == SP_LANE_BULK && bulk < left ? bulk : left;
 }
 

@@ -151,7 +151,7 @@ static void free_site(struct sp_pool_site *s)
         sp_pool_share_free(share);
     }
     (void)sp_map_remove(p->sites, sp_bytes(s->key, s->key_len));
-    sp_list_remove(&s->starved);
+    sp_pool_starve_end(s);
     sp_timer_free(s->timer);
     sp_free(s);
 }

@@ -34,6 +34,7 @@ static void drop_link(struct sp_pool_link *l)
     h->pool->used[h->site->rank].links--;
     h->link_count--;
     h->opening -= l->opened ? 0 : 1;
+    h->pool->leaving -= l->leaving;
     h->site->link_count--;
     h->pool->open--;
     sp_timer_free(l->timer);
@@ -49,9 +50,10 @@ static void not_ready(struct sp_pool_link *l)
     sp_timer_cancel(l->timer);
 }
 
-static void retire(struct sp_pool_link *l)
+void sp_pool_retire(struct sp_pool_link *l)
 {
     not_ready(l);
+    l->host->pool->leaving += !l->leaving;
     l->leaving = true;
     sp_conn_quit(l->conn);
 }
@@ -76,7 +78,7 @@ static void on_busy(void *arg, struct sp_conn *c)
 
 static void on_idle(void *arg)
 {
-    retire(arg);
+    sp_pool_retire(arg);
 }
 
 static bool is_worn(const struct sp_pool_link *l)
@@ -154,90 +156,17 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
         sp_pool_note_reply(s, put_off);
 }
 
-/* Room is made by ending what has been idle longest, of those whose end helps it. */
-static void end_idle_for(const struct sp_pool_site *s)
-{
-    enum sp_pool_rank rank = sp_pool_rank_of(s);
-    bool is_any = sp_pool_left_of_part(s->pool, rank) > 0;
-
-    SP_LIST_EACH(at, &s->pool->idle)
-    {
-        struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_idle);
-
-        if (!is_any && sp_pool_rank_of(l->host->site) > rank)
-            continue;
-        retire(l);
-        return;
-    }
-}
-
-/* The same among the site's own. returns: false if none is idle */
-static bool end_own_idle(struct sp_pool_site *s)
-{
-    if (sp_list_is_empty(&s->rest))
-        return false;
-    retire(SP_CONTAINER(s->rest.next, struct sp_pool_link, in_rest));
-    return true;
-}
-
-/*
- * It found no room: it stands behind those who are as badly off. Who has no connection at all comes first, by rank; who has
- * some comes last.
- */
-static void starve(struct sp_pool_site *s)
-{
-    struct sp_list *all = &s->pool->starved, *at = all;
-    unsigned own =
-        s->link_count > 0 ? SP_POOL_RANK_COUNT : SP_POOL_RANK_PROVEN - sp_pool_rank_of(s);
-
-    if (!sp_list_is_empty(&s->starved) && own >= s->starved_as)
-        return;
-    sp_list_remove(&s->starved);
-    if (own < SP_POOL_RANK_COUNT)
-        for (at = all->next; at != all; at = at->next)
-            if (SP_CONTAINER(at, struct sp_pool_site, starved)->starved_as > own)
-                break;
-    s->starved_as = own;
-    sp_list_append(at, &s->starved);
-}
-
-/* A connection has gone, or may: who found no room may try again, one at a time. */
-static void serve_starved(struct sp_pool *p)
-{
-    bool is_first = true;
-
-    SP_LIST_EACH(at, &p->starved)
-    {
-        struct sp_pool_site *s = SP_CONTAINER(at, struct sp_pool_site, starved);
-        bool is_kept = sp_pool_left_of_part(p, sp_pool_rank_of(s)) == 0;
-
-        if (s->waiting == 0) { /* it has been served meanwhile */
-            sp_list_remove(&s->starved);
-            continue;
-        }
-        if (p->open >= p->settings.total_max || (is_kept && is_first))
-            end_idle_for(s); /* nobody loses his turn for it */
-        is_first = false;
-        if (p->open >= p->settings.total_max)
-            return;
-        if (is_kept) /* those behind it may go that are not of its like */
-            continue;
-        sp_list_remove(&s->starved);
-        sp_pool_serve(s);
-        return;
-    }
-}
-
 static void on_ready(void *arg, struct sp_conn *c)
 {
     struct sp_pool_link *l = arg;
     struct sp_pool_host *h = l->host;
-    struct sp_pool_site *s = h->site;
+    struct sp_pool_site *s = h->site, *other;
 
     (void)c;
     sp_pool_answers(l);
     if (!l->opened) {
         l->opened = true;
+        l->opened_ms = now_ms(s->pool);
         h->opening--;
         h->has_worked = true;
         h->more_wait_ms = 0;
@@ -245,21 +174,23 @@ static void on_ready(void *arg, struct sp_conn *c)
         if (sp_breaker_worked(&h->breaker))
             sp_pool_host_back(h);
     }
-    if (is_worn(l) || s->link_count > s->state.limit) {
-        retire(l);
+    if (is_worn(l) || s->link_count > s->state.limit || sp_pool_is_over(l)) {
+        sp_pool_retire(l);
         sp_pool_serve(s);
         return;
     }
     l->ready = true;
     offer(l);
-    if (!l->ready)
-        return;
-    leave_idle(l);
-    sp_list_append(&s->pool->idle, &l->in_idle);
-    sp_list_append(&s->rest, &l->in_rest);
-    sp_timer_start(l->timer, s->pool->settings.idle_ms);
-    sp_pool_serve(s); /* who waits for another host of the site may have its place */
-    serve_starved(s->pool);
+    if (l->ready) {
+        leave_idle(l);
+        sp_list_append(&s->pool->idle, &l->in_idle);
+        sp_list_append(&s->rest, &l->in_rest);
+        sp_timer_start(l->timer, s->pool->settings.idle_ms);
+        sp_pool_serve(s); /* who waits for another host of the site may have its place */
+    }
+    if (l->ready && (other = sp_pool_wants(l)) != NULL)
+        sp_pool_end_idle_for(other);
+    sp_pool_serve_starved(h->pool); /* what it took may have made its site's part larger */
 }
 
 /* All who wait for a host hear the same; the first alone hears it as something new. */
@@ -309,6 +240,7 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
     struct sp_pool_link *l = arg;
     struct sp_pool_host *h = l->host;
     struct sp_pool_site *s = h->site;
+    struct sp_pool *p = h->pool;
     struct sp_conn_end why = *e;
     bool opened = l->opened;
     bool broke_off = opened && !l->ready && !l->leaving;
@@ -321,8 +253,10 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
         sp_pool_note_reply(s, &why.reply);
     else if (broke_off && why.reply_code == 0)
         sp_pool_note_trouble(s, "connection lost", NULL);
-    sp_pool_serve(s);
-    serve_starved(s->pool);
+    if (s->waiting > 0) /* in turn with the others */
+        sp_pool_starve(s);
+    sp_pool_feed(s);
+    sp_pool_serve_starved(p);
 }
 
 static const struct sp_conn_events conn_events = {
@@ -365,28 +299,12 @@ static void open_link(struct sp_pool_host *h)
     l->conn = sp_conn_new(&plan, &conn_events, l);
 }
 
-/*
- * A site may have no more than half of what it leaves, so that sites that are slow with all they have leave some for the
- * next. Its own idle ones go before others' do. Who has no connection at all is the first to get one when there is room again.
- */
-static bool has_room(struct sp_pool_site *s)
-{
-    size_t left = sp_pool_left_for(s);
-
-    if (left > 0 && s->link_count <= left / 2)
-        return true;
-    if (!end_own_idle(s))
-        end_idle_for(s);
-    starve(s);
-    return false;
-}
-
 /* The site's limit is used up: an idle connection to another host of it makes room. returns: false if there is none */
 static bool has_place(struct sp_pool_site *s)
 {
     if (s->link_count < s->state.limit)
         return true;
-    (void)end_own_idle(s);
+    (void)sp_pool_end_own_idle(s);
     return false;
 }
 
@@ -399,7 +317,7 @@ static void open_links(struct sp_pool_site *s)
     while (s->waiting > 0 && (w = sp_pool_first(s, NULL, now, &at_ms)) != NULL) {
         struct sp_pool_host *h = w->host;
 
-        if (!has_place(s) || !has_room(s) || !sp_breaker_lets(&h->breaker, now))
+        if (!has_place(s) || !sp_pool_has_room(s) || !sp_breaker_lets(&h->breaker, now))
             return;
         open_link(h);
     }
@@ -550,7 +468,8 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     sp_list_init(&p->idle);
     sp_list_init(&p->unused);
     sp_list_init(&p->busy);
-    sp_list_init(&p->starved);
+    for (size_t i = 0; i < SP_POOL_STARVED_LISTS; i++)
+        sp_list_init(&p->starved[i]);
     sp_list_init(&p->told);
     sp_list_init(&p->strangers);
     return p;

@@ -46,7 +46,10 @@ size_t sp_pool_part(enum sp_pool_rank rank, size_t all);
 struct sp_pool_places {
     enum sp_lane lane;
     enum sp_pool_rank rank;
-    size_t used; /* by sites of that rank and below: their connections and who waits for one */
+    bool
+        is_first; /* its site has none: what sites of a better rank have does not keep it from one */
+    size_t used;  /* by sites of that rank and below: their connections and who waits for one */
+    size_t used_bulk; /* of these, those that may be of the bulk lane */
 };
 
 struct sp_pool_settings {

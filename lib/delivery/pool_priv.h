@@ -1,5 +1,5 @@
 /*
- * What pool.c, place.c, learn.c, rank.c and crowd.c share.
+ * What pool.c, place.c, learn.c, rank.c, starved.c and crowd.c share.
  */
 #ifndef SP_DELIVERY_POOL_PRIV_H
 #define SP_DELIVERY_POOL_PRIV_H
@@ -22,6 +22,7 @@ struct sp_pool_link { /* a connection in the pool */
     struct sp_list in_busy; /* of the pool, longest busy first; not once it stalls */
     int64_t busy_ms;        /* since when it is opened, or sends a message, monotonic; 0: neither */
     bool stalls;            /* that is too long: counted in its site */
+    int64_t opened_ms;      /* since when it can send */
     bool ready;             /* idle, or lent for the moment */
     bool opened;            /* was ready once */
     bool leaving;           /* QUIT was said */
@@ -89,8 +90,9 @@ struct sp_pool_site {
     struct sp_list hosts;
     struct sp_list shares;
     struct sp_list rest;    /* idle links */
-    struct sp_list starved; /* of the pool: found the total used up */
-    unsigned starved_as;    /* its place there */
+    struct sp_list starved; /* of the pool: found no room for a connection */
+    unsigned starved_as;    /* which list */
+    uint64_t starved_turn;  /* since when: lower is longer */
     struct sp_timer *timer; /* when a message may go again */
     int64_t wake_ms;        /* it runs until */
     size_t host_count;
@@ -113,7 +115,8 @@ struct sp_pool_site {
     uint8_t key[];
 };
 
-#define SP_POOL_RECENT 64
+#define SP_POOL_RECENT        64
+#define SP_POOL_STARVED_LISTS ((size_t)2 * SP_POOL_RANK_COUNT)
 
 struct sp_pool_used { /* by sites of a rank */
     size_t links;
@@ -127,9 +130,13 @@ struct sp_pool {
     struct sp_map *totals; /* rates of tenants, by name */
     struct sp_slots *waiters;
     struct sp_list idle;
-    struct sp_list unused; /* hosts, longest first */
-    struct sp_list busy;   /* links */
-    struct sp_list starved;
+    struct sp_list unused;                         /* hosts, longest first */
+    struct sp_list busy;                           /* links */
+    struct sp_list starved[SP_POOL_STARVED_LISTS]; /* sites: see starved.c */
+    size_t without_any;                            /* in the first half of these */
+    uint64_t starved_turn;
+    unsigned given;      /* connections, to those who waited in these */
+    size_t leaving;      /* links */
     struct sp_list told; /* waiters that hear that there is none, next turn */
     struct sp_timer *tell;
     struct sp_timer *tick; /* while lines are shut */
@@ -162,6 +169,8 @@ int64_t sp_pool_site_at(struct sp_pool_site *s, struct sp_pool_share *share, int
 
 /* Gives what is ready to who may go, and opens what the others need. */
 void sp_pool_serve(struct sp_pool_site *s);
+/* Says QUIT on a link that sends nothing now. */
+void sp_pool_retire(struct sp_pool_link *l);
 
 /* ---- learn.c: what answers tell ---- */
 
@@ -195,6 +204,32 @@ struct sp_pool_used sp_pool_used(struct sp_pool *p, enum sp_pool_rank rank);
 size_t sp_pool_left_of_part(struct sp_pool *p, enum sp_pool_rank rank);
 /* returns: connections of which it may have half */
 size_t sp_pool_left_for(const struct sp_pool_site *s);
+
+/* ---- starved.c: who waits for a connection that may not be opened yet ---- */
+
+/*
+ * It found no room: it stands behind those who are as badly off, unless it stands there. Who has no connection comes first, by rank,
+ * but each fourth goes to whoever of these has waited longest. So a site without any has one after at most 4 (k + 1) that
+ * come free for its rank, where k sites without any have waited longer, whatever mail there is for others.
+ */
+void sp_pool_starve(struct sp_pool_site *s);
+/* It waits no more. Not to wait is allowed. */
+void sp_pool_starve_end(struct sp_pool_site *s);
+/* A connection has gone, or a part has grown: serves those who may have one now. cost: a few steps for each that is served */
+void sp_pool_serve_starved(struct sp_pool *p);
+/*
+ * A site may have no more than half of what it leaves, so that sites that are slow with all they have leave some for the next.
+ * returns: whether it may have one more; if not, something idle ends that keeps it from one, and it stands in line
+ */
+bool sp_pool_has_room(struct sp_pool_site *s);
+/* returns: for whom the end of a link would make room, who has not been helped yet; or NULL. cost: a few steps */
+struct sp_pool_site *sp_pool_wants(const struct sp_pool_link *l);
+/* returns: whether a link has been open for so long that it ends for who waits for a first one, or would if it were idle */
+bool sp_pool_is_over(const struct sp_pool_link *l);
+/* Ends what has been idle longest, of those whose end helps it. */
+void sp_pool_end_idle_for(const struct sp_pool_site *s);
+/* The same among the site's own. returns: false if none is idle */
+bool sp_pool_end_own_idle(struct sp_pool_site *s);
 
 /* ---- crowd.c: who waits ---- */
 

@@ -533,6 +533,107 @@ static void send_and_wait(struct world *w, const struct sp_route *route)
     turn(w, 2);
 }
 
+/* Its next message is there when one has been taken, always. */
+static void send_without_end(struct world *w, struct sending *s, size_t count,
+                             const struct sp_route *route)
+{
+    for (size_t i = 0; i < count; i++)
+        if (s[i].w == NULL || s[i].results > 0)
+            send_by(w, &s[i], sp_route_ref(route));
+}
+
+/* Three times as many sites as there are connections take mail one by one, and each asks again at once. */
+START_TEST(a_stranger_gets_one_connection_of_four_for_those_who_waited_before)
+{
+    enum { TOTAL = 4, SITES = 12 };
+    const struct sp_route *routes[SITES];
+    struct sending s[SITES] = {{0}}, one = {0};
+    size_t ahead = 0, given = 0, passed = 0;
+    char name[32];
+    struct world w;
+
+    w_total = TOTAL;
+    start(&w, 20, 60000);
+    for (size_t i = 0; i < SITES; i++) {
+        (void)snprintf(name, sizeof(name), "good%zu.test", i);
+        routes[i] = route_by(name, smtp_sink_port(w.sink));
+        send_and_wait(&w, routes[i]);
+    }
+    for (int k = 0; k < 3000 && one.results == 0; k++) {
+        for (size_t i = 0; i < SITES; i++)
+            send_without_end(&w, &s[i], 1, routes[i]);
+        if (one.w == NULL && w.pool->without_any >= SITES / 2) {
+            ahead = w.pool->without_any;
+            given = w.pool->given;
+            send_by(&w, &one, route_by("new.test", smtp_sink_port(w.sink)));
+        }
+        turn(&w, 1);
+        if (one.w != NULL && w.pool->used[SP_POOL_RANK_NEW].links == 0)
+            passed = w.pool->given - given;
+    }
+    ck_assert_uint_eq(one.results, 1);
+    ck_assert_uint_ge(ahead, SITES / 2);
+    ck_assert_uint_le(passed, 4 * (ahead + 1));
+    stop(&w);
+    for (size_t i = 0; i < SITES; i++) {
+        if (s[i].results == 0)
+            sp_source_clear(&s[i].source); /* no end of it was told */
+        sp_route_unref(routes[i]);
+    }
+    w_total = 0;
+}
+END_TEST
+
+static void make_older(struct world *w, const struct sp_route *route)
+{
+    struct sp_pool_host *h = sp_pool_get_host(w->pool, &(struct sp_pool_ask){.route = route});
+
+    SP_LIST_EACH(at, &h->links)
+    SP_CONTAINER(at, struct sp_pool_link, in_host)->opened_ms -= 10000;
+}
+
+/* Its connection is never idle, and never worn. */
+START_TEST(a_site_with_mail_without_end_gives_its_connection_back_after_a_while)
+{
+    enum { WAIT = 3 };
+    const struct sp_route *good, *other;
+    struct sending s[WAIT] = {{0}}, one;
+    size_t given;
+    struct world w;
+
+    w_total = 1;
+    start(&w, 20, 60000);
+    good = route_by("good.test", smtp_sink_port(w.sink));
+    other = route_by("new.test", smtp_sink_port(w.sink));
+    for (int k = 0; k < 300 && w.pool->used[SP_POOL_RANK_KNOWN].links == 0; k++) {
+        send_without_end(&w, s, WAIT, good);
+        turn(&w, 1);
+    }
+    given = w.pool->given;
+    send_by(&w, &one, sp_route_ref(other));
+    for (int k = 0; k < 1000 && one.results == 0; k++) {
+        send_without_end(&w, s, WAIT, good);
+        make_older(&w, good);
+        turn(&w, 1);
+    }
+    ck_assert_uint_eq(one.results, 1);
+    ck_assert_uint_le(w.pool->given - given, 4); /* nobody waited before it */
+    given = w.pool->given;
+    for (int k = 0; k < 300 && w.pool->given == given; k++) {
+        send_without_end(&w, s, WAIT, good);
+        turn(&w, 1);
+    }
+    ck_assert_uint_gt(w.pool->given, given); /* the first has one again */
+    stop(&w);
+    for (size_t i = 0; i < WAIT; i++)
+        if (s[i].results == 0)
+            sp_source_clear(&s[i].source); /* no end of it was told */
+    sp_route_unref(good);
+    sp_route_unref(other);
+    w_total = 0;
+}
+END_TEST
+
 static struct sp_pool_link *only_link(struct world *w, const struct sp_route *route)
 {
     struct sp_pool_host *h = sp_pool_get_host(w->pool, &(struct sp_pool_ask){.route = route});
@@ -740,13 +841,13 @@ static size_t places_in_parts(void *arg, const struct sp_pool_places *ask)
     size_t part = sp_pool_part(ask->rank, 12), left = *(size_t *)arg;
     size_t theirs = ask->used < part ? part - ask->used : 0;
 
-    return left < theirs ? left : theirs;
+    return left < theirs && !ask->is_first ? left : theirs;
 }
 
 START_TEST(places_of_sites_that_take_mail_are_not_those_of_the_others)
 {
     const struct sp_route *good, *other;
-    struct sending s[10], one;
+    struct sending s[10], its_like[9], one;
     struct sp_pool_ask ask;
     size_t left = 12;
     struct world w;
@@ -769,9 +870,14 @@ START_TEST(places_of_sites_that_take_mail_are_not_those_of_the_others)
     ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
     ck_assert_uint_eq(left, 2);
     ck_assert(!sp_pool_shuts(w.pool, &ask)); /* the other has none yet */
-    left = 0;
+    left = 0;                                /* and the one that asks: it has its place already */
+    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    for (size_t i = 0; i < SP_ARRAY_LEN(its_like); i++)
+        send_by(&w, &its_like[i], route_by("slow.test", smtp_sink_port(w.sink)));
     ck_assert(sp_pool_shuts(w.pool, &ask));
     stop(&w);
+    for (size_t i = 0; i < SP_ARRAY_LEN(its_like); i++)
+        sp_source_clear(&its_like[i].source);
     for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
         sp_source_clear(&s[i].source); /* no end of theirs was told */
     sp_route_unref(good);
@@ -973,6 +1079,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_rank_is_earned_by_messages_and_halved_by_each_that_waits);
     tcase_add_test(c,
                    sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);
+    tcase_add_test(c, a_stranger_gets_one_connection_of_four_for_those_who_waited_before);
+    tcase_add_test(c, a_site_with_mail_without_end_gives_its_connection_back_after_a_while);
     tcase_add_test(c, a_host_that_wants_no_more_keeps_nobody_from_the_other);
     tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);
     tcase_add_test(c, turns_are_used_up_only_while_another_lane_waits);
