@@ -49,6 +49,7 @@ struct control {
     bool json;
     bool no_pin;
     bool now;
+    bool help;
     bool quiet;           /* what is refused is not told */
     const char *words[4]; /* what is no option: group, verb, argument */
     size_t word_count;
@@ -129,7 +130,7 @@ bool control_supervisor_read(int fd, struct control_supervisor *out);
 /* Lets the running gateway read its configuration anew. returns: CONTROL_OK, CONTROL_ABSENT, CONTROL_REFUSED */
 int control_reload(const struct control *c);
 
-/* main.c */
+/* main.c: says what is wrong with the arguments. returns: CONTROL_USAGE */
 int control_usage(const char *why);
 
 #endif

@@ -4,47 +4,54 @@
  */
 #include "gateway/cli-control/control.h"
 
+#include "mail/idn.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char usage[] =
-    "usage: sallyport queue list [--state S] [--sender T] [--recipient T] [--tenant T] [--rule R] "
-    "[--limit N]\n"
-    "       sallyport queue sites\n"
-    "       sallyport queue show MESSAGE\n"
-    "       sallyport queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]\n"
-    "       sallyport queue release|delete MESSAGE --reason TEXT [--n N,N]\n"
-    "       sallyport queue recall MESSAGE --reason TEXT\n"
-    "       sallyport queue retry MESSAGE [--reason TEXT] [--n N,N] [--now]\n"
-    "       sallyport queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]\n"
-    "       sallyport queue count [--by domain|tenant|reason|state] [--limit N]\n"
-    "       sallyport queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT\n"
-    "       sallyport queue drain|resume --reason TEXT\n"
-    "       sallyport queue orders\n"
-    "       sallyport trace MESSAGE-ID|MESSAGE\n"
-    "       sallyport trace --network-message-id ID\n"
-    "       sallyport keys list [ADDRESS]\n"
-    "       sallyport keys show|remove ID [--reason TEXT]\n"
-    "       sallyport keys import FILE [--no-pin] [--reason TEXT]\n"
-    "       sallyport audit prove MESSAGE [--output FILE]\n"
-    "       sallyport audit show MESSAGE\n"
-    "       sallyport audit facts MESSAGE|DAYS [--output FILE]\n"
-    "       sallyport audit find ADDRESS [FILE]\n"
-    "       sallyport audit address ADDRESS\n"
-    "       sallyport audit reveal PSEUDONYM|MESSAGE --reason TEXT\n"
-    "       sallyport audit status\n"
-    "       sallyport posture list [DOMAIN]\n"
-    "       sallyport posture show DOMAIN\n"
-    "       sallyport posture accept DOMAIN [LEVEL] --reason TEXT\n"
-    "       sallyport posture forget DOMAIN --reason TEXT\n"
-    "       sallyport suppression list [ADDRESS]\n"
-    "       sallyport suppression add|remove ADDRESS --reason TEXT\n"
-    "       sallyport policy approve VERSION --reason TEXT\n"
-    "       sallyport policy proposals\n"
-    "       sallyport probe DOMAIN [--sender ADDRESS]\n"
-    "       sallyport tlsrpt show [DOMAIN] [--day YYYY-MM-DD]\n"
-    "       sallyport status\n"
-    "       sallyport upgrade\n"
+static const char *const usage[] = {
+    "queue list [--state S] [--sender T] [--recipient T] [--tenant T] [--rule R] [--limit N]",
+    "queue sites",
+    "queue show MESSAGE",
+    "queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]",
+    "queue release|delete MESSAGE --reason TEXT [--n N,N]",
+    "queue recall MESSAGE --reason TEXT",
+    "queue retry MESSAGE [--reason TEXT] [--n N,N] [--now]",
+    "queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]",
+    "queue count [--by site|tenant|reason|state] [--limit N]",
+    "queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT",
+    "queue drain|resume --reason TEXT",
+    "queue orders",
+    "queue check|repair|backup|restore --help",
+    "trace MESSAGE-ID|MESSAGE",
+    "trace --network-message-id ID",
+    "keys list [ADDRESS]",
+    "keys show|remove ID [--reason TEXT]",
+    "keys import FILE [--no-pin] [--reason TEXT]",
+    "keys rotate --help",
+    "audit prove MESSAGE [--output FILE]",
+    "audit show MESSAGE",
+    "audit facts MESSAGE|DAYS [--output FILE]",
+    "audit find ADDRESS [FILE]",
+    "audit address ADDRESS",
+    "audit reveal PSEUDONYM|MESSAGE --reason TEXT",
+    "audit status",
+    "audit verify --help",
+    "posture list [DOMAIN]",
+    "posture show DOMAIN",
+    "posture accept DOMAIN [LEVEL] --reason TEXT",
+    "posture forget DOMAIN --reason TEXT",
+    "suppression list [ADDRESS]",
+    "suppression add|remove ADDRESS --reason TEXT",
+    "policy approve VERSION --reason TEXT",
+    "policy proposals",
+    "probe DOMAIN [--sender ADDRESS]",
+    "tlsrpt show [DOMAIN] [--day YYYY-MM-DD]",
+    "status",
+    "upgrade",
+};
+
+static const char usage_options[] =
     "\n"
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --socket PATH  its control socket, instead of the one in the settings\n"
@@ -59,14 +66,61 @@ static const char usage[] =
 
 int control_usage(const char *why)
 {
-    if (why != NULL)
-        (void)fprintf(stderr, "sallyport: %s\n", why);
-    else
-        (void)fputs(usage, stderr);
+    (void)fprintf(stderr, "sallyport: %s\n", why);
     return CONTROL_USAGE;
 }
 
-static bool take(struct control *c, int argc, char **argv, int *i)
+/* Whether word is one of "release|delete". */
+static bool is_one_of(struct sp_bytes words, const char *word)
+{
+    struct sp_bytes one;
+
+    while (sp_bytes_split(&words, '|', &one)) {
+        if (sp_bytes_eq(one, sp_bytes_cstr(word)))
+            return true;
+    }
+    return false;
+}
+
+/* Whether a line of the usage is about these words; what is NULL is not asked. */
+static bool is_about(const char *line, const char *group, const char *verb)
+{
+    struct sp_bytes rest = sp_bytes_cstr(line);
+    struct sp_bytes word = {0};
+
+    if (group == NULL)
+        return true;
+    (void)sp_bytes_split(&rest, ' ', &word);
+    if (!sp_bytes_eq(word, sp_bytes_cstr(group)))
+        return false;
+    return verb == NULL || (sp_bytes_split(&rest, ' ', &word) && is_one_of(word, verb));
+}
+
+/* The lines about a command, those of its group if it is none, all if there is no such group. */
+static void print_usage(const struct control *c, FILE *to)
+{
+    const char *group = c->word_count > 0 ? c->words[0] : NULL;
+    const char *verb = c->word_count > 1 ? c->words[1] : NULL;
+    size_t lines = 0, of_group = 0;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++) {
+        lines += is_about(usage[i], group, verb);
+        of_group += is_about(usage[i], group, NULL);
+    }
+    if (lines == 0)
+        verb = NULL;
+    if (of_group == 0)
+        group = NULL;
+    lines = 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++) {
+        if (is_about(usage[i], group, verb))
+            (void)fprintf(to, "%s sallyport %s\n", lines++ == 0 ? "usage:" : "      ", usage[i]);
+    }
+    (void)fputs(usage_options, to);
+}
+
+/* An option with a value. returns: what is wrong with it, or NULL */
+static const char *take(struct control *c, int argc, char **argv, int *i)
 {
     const struct {
         const char *name;
@@ -102,32 +156,104 @@ static bool take(struct control *c, int argc, char **argv, int *i)
         if (strcmp(argv[*i], options[k].name) != 0)
             continue;
         if (*i + 1 >= argc)
-            return false;
+            return "wants a value";
         *options[k].value = argv[++*i];
-        return true;
+        return NULL;
+    }
+    return "no such option";
+}
+
+/* An option without a value. returns: whether it is one */
+static bool take_flag(struct control *c, const char *word)
+{
+    const struct {
+        const char *name;
+        bool *value;
+    } flags[] = {
+        {"--json", &c->json}, {"--no-pin", &c->no_pin}, {"--now", &c->now},
+        {"--help", &c->help}, {"-h", &c->help},
+    };
+
+    for (size_t k = 0; k < SP_ARRAY_LEN(flags); k++) {
+        if (strcmp(word, flags[k].name) == 0) {
+            *flags[k].value = true;
+            return true;
+        }
     }
     return false;
 }
 
+/* returns: false after saying what is wrong */
 static bool parse(struct control *c, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            c->json = true;
-        } else if (strcmp(argv[i], "--no-pin") == 0) {
-            c->no_pin = true;
-        } else if (strcmp(argv[i], "--now") == 0) {
-            c->now = true;
-        } else if (argv[i][0] == '-' && argv[i][1] != 0) {
-            if (!take(c, argc, argv, &i))
-                return false;
-        } else if (c->word_count == SP_ARRAY_LEN(c->words)) {
+        const char *word = argv[i];
+        const char *wrong = NULL;
+
+        if (word[0] == '-' && word[1] != 0)
+            wrong = take_flag(c, word) ? NULL : take(c, argc, argv, &i);
+        else if (c->word_count == SP_ARRAY_LEN(c->words))
+            wrong = "one word too many";
+        else
+            c->words[c->word_count++] = word;
+        if (wrong != NULL) {
+            (void)fprintf(stderr, "sallyport: %s: %s\n", word, wrong);
             return false;
-        } else {
-            c->words[c->word_count++] = argv[i];
         }
     }
-    return c->word_count >= 1;
+    return true;
+}
+
+/* Names that were written in other letters than ASCII, in the form that they have inside. */
+struct names {
+    char *list[8];
+    size_t count;
+};
+
+/* A domain or an address, or a part of one. returns: false after saying that it can be none */
+static bool to_ascii(struct names *names, const char **text)
+{
+    struct sp_buf ascii;
+    bool ok;
+
+    if (*text == NULL || sp_text_is_ascii(sp_bytes_cstr(*text)) ||
+        names->count == SP_ARRAY_LEN(names->list))
+        return true;
+    sp_buf_init(&ascii, 4096);
+    ok = sp_domain_pattern_to_ascii(sp_bytes_cstr(*text), &ascii) == SP_OK;
+    if (ok)
+        *text = names->list[names->count++] = sp_strdup_bytes(sp_buf_bytes(&ascii));
+    else
+        (void)fprintf(stderr, "sallyport: %s: no name that a domain may have\n", *text);
+    sp_buf_clear(&ascii);
+    return ok;
+}
+
+/* Which word names a domain or an address. returns: its number, 0 if none does */
+static size_t name_word(const struct control *c)
+{
+    static const struct {
+        const char *group, *verb; /* verb NULL: any */
+        size_t word;
+    } places[] = {{"suppression", NULL, 2}, {"posture", NULL, 2},    {"tlsrpt", NULL, 2},
+                  {"keys", "list", 2},      {"audit", "address", 2}, {"audit", "find", 2},
+                  {"probe", NULL, 1}};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(places); i++) {
+        if (places[i].word < c->word_count && strcmp(c->words[0], places[i].group) == 0 &&
+            (places[i].verb == NULL || strcmp(c->words[1], places[i].verb) == 0))
+            return places[i].word;
+    }
+    return 0;
+}
+
+static bool names_to_ascii(struct names *names, struct control *c)
+{
+    size_t word = name_word(c);
+
+    return (word == 0 || to_ascii(names, &c->words[word])) && to_ascii(names, &c->site) &&
+           to_ascii(names, &c->host) && to_ascii(names, &c->sender) &&
+           to_ascii(names, &c->recipient);
 }
 
 static const struct {
@@ -149,15 +275,32 @@ static const struct {
     {"upgrade", 1, control_upgrade},
 };
 
+static int run(const struct control *c)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(groups) && c->word_count > 0; i++) {
+        if (strcmp(c->words[0], groups[i].name) == 0 && c->word_count >= groups[i].words)
+            return groups[i].run(c);
+    }
+    print_usage(c, stderr);
+    return CONTROL_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     struct control c = {.config = "/etc/sallyport/sallyport.json"};
+    struct names names = {.count = 0};
+    int code;
 
-    if (!parse(&c, argc, argv))
-        return control_usage(NULL);
-    for (size_t i = 0; i < SP_ARRAY_LEN(groups); i++) {
-        if (strcmp(c.words[0], groups[i].name) == 0 && c.word_count >= groups[i].words)
-            return groups[i].run(&c);
+    if (!parse(&c, argc, argv)) {
+        print_usage(&c, stderr);
+        return CONTROL_USAGE;
     }
-    return control_usage(NULL);
+    if (c.help) {
+        print_usage(&c, stdout);
+        return CONTROL_OK;
+    }
+    code = names_to_ascii(&names, &c) ? run(&c) : CONTROL_USAGE;
+    for (size_t i = 0; i < names.count; i++)
+        sp_free(names.list[i]);
+    return code;
 }

@@ -56,8 +56,9 @@ static int judge(const struct control_answer *answer)
 
         if (error.len == 0)
             continue;
-        (void)fprintf(stderr, "sallyport: relay %lld: %.*s%s\n",
+        (void)fprintf(stderr, "sallyport: relay %lld: %.*s: %.*s%s\n",
                       (long long)sp_json_int_of(r, "relay", -1), SP_FMT(error),
+                      SP_FMT(sp_json_text_of(r, "detail")),
                       refused ? "" : ": unknown whether it was done, repeat");
         code = refused && code != CONTROL_UNKNOWN ? CONTROL_REFUSED : CONTROL_UNKNOWN;
     }
@@ -67,17 +68,23 @@ static int judge(const struct control_answer *answer)
 static int order(const struct control *c, const char *command)
 {
     struct control_answer answer;
-    bool changed = false;
+    bool changed = false, known = true;
     int code;
 
     ask(c, command, &answer);
     code = answer.code == CONTROL_OK ? judge(&answer) : answer.code;
-    for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next)
+    for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next) {
         changed |= sp_json_bool_of(sp_json_find(r, "says"), "changed", false);
+        known &= sp_json_bool_of(sp_json_find(r, "says"), "known", true);
+    }
     if (answer.code == CONTROL_OK && c->json)
         control_print_json(answer.result);
     else if (code == CONTROL_OK)
         (void)printf("%s: %s\n", c->words[1], changed ? "done" : "it was so already");
+    if (!known && strcmp(c->words[1], "freeze") == 0)
+        (void)fprintf(stderr,
+                      "sallyport: there is no tenant %s now; the order stands all the same\n",
+                      c->tenant);
     control_answer_clear(&answer);
     return code;
 }
@@ -206,9 +213,21 @@ static void merge(struct groups *g)
     qsort(g->list, g->count, sizeof(*g->list), more_first);
 }
 
+static const char *head_of(const char *by)
+{
+    static const char *const heads[][2] = {
+        {"tenant", "TENANT"}, {"reason", "REASON"}, {"state", "STATE"}};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(heads); i++) {
+        if (strcmp(by, heads[i][0]) == 0)
+            return heads[i][1];
+    }
+    return "SITE";
+}
+
 static void print_groups(const struct control *c, const struct groups *g, size_t limit)
 {
-    const char *heads[] = {"RECIPIENTS", c->by};
+    const char *heads[] = {"RECIPIENTS", head_of(c->by)};
     struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
 
     for (size_t i = 0; i < g->count && i < limit; i++) {
@@ -220,8 +239,8 @@ static void print_groups(const struct control *c, const struct groups *g, size_t
     }
     table_print(t);
     table_free(t);
-    (void)printf("%lld recipients, %zu groups%s\n", g->total, g->count,
-                 g->count > limit ? ", the largest are shown" : "");
+    (void)printf("%lld recipient%s, %zu group%s%s\n", g->total, g->total == 1 ? "" : "s", g->count,
+                 g->count == 1 ? "" : "s", g->count > limit ? ", the largest are shown" : "");
 }
 
 static void print_groups_json(const struct control *c, const struct groups *g, size_t limit)
@@ -257,7 +276,7 @@ static int count(const struct control *c)
 
     if (c->limit != NULL && !sp_bytes_to_u64(sp_bytes_cstr(c->limit), &limit))
         return control_usage("--limit: a number");
-    with.by = c->by == NULL ? "domain" : c->by;
+    with.by = c->by == NULL ? "site" : c->by;
     ask(&with, "queue.count", &answer);
     code = answer.code == CONTROL_OK ? judge(&answer) : answer.code;
     for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next)

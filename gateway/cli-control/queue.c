@@ -72,12 +72,26 @@ static struct sp_bytes or_dash(struct sp_bytes text)
     return text.len > 0 ? text : SP_LIT("-");
 }
 
+/* A recipient's state, and whether an order keeps him there. room: for the text */
+static struct sp_bytes state_of(const struct sp_json *r, struct sp_buf *room)
+{
+    struct sp_bytes state = sp_json_text_of(r, "state");
+
+    if (!sp_json_bool_of(r, "frozen", false))
+        return state;
+    sp_buf_reset(room);
+    sp_buf_printf(room, "%.*s, frozen", SP_FMT(state));
+    return sp_buf_bytes(room);
+}
+
 static void add_rows(struct listing *l, const struct sp_json *m)
 {
     const struct sp_json *recipients = sp_json_find(m, "recipients");
     const struct sp_json *r = recipients == NULL ? NULL : recipients->first;
+    struct sp_buf state;
     bool first = true;
 
+    sp_buf_init(&state, 256);
     if (sp_json_bool_of(m, "quarantined", false)) {
         struct sp_bytes cells[] = {sp_json_text_of(m, "id"),
                                    SP_LIT("-"),
@@ -96,7 +110,7 @@ static void add_rows(struct listing *l, const struct sp_json *m)
             first ? sp_json_text_of(m, "accepted") : sp_bytes(NULL, 0),
             first ? or_dash(sp_json_text_of(m, "sender")) : sp_bytes(NULL, 0),
             sp_json_text_of(r, "address"),
-            sp_json_text_of(r, "state"),
+            state_of(r, &state),
             or_dash(sp_json_text_of(r, "rule")),
             or_dash(sp_json_text_of(r, "why")),
             or_dash(sp_json_text_of(r, "next")),
@@ -105,6 +119,7 @@ static void add_rows(struct listing *l, const struct sp_json *m)
         table_add(l->table, cells);
         first = false;
     }
+    sp_buf_clear(&state);
 }
 
 static void take_items(struct listing *l, const struct sp_json *list)
@@ -169,8 +184,8 @@ static int list(const struct control *c)
     bool more = true;
     int code = CONTROL_OK;
 
-    if (c->limit != NULL && !sp_bytes_to_u64(sp_bytes_cstr(c->limit), &l.left))
-        return control_usage("--limit: a number");
+    if (c->limit != NULL && (!sp_bytes_to_u64(sp_bytes_cstr(c->limit), &l.left) || l.left == 0))
+        return control_usage("--limit: a number, 1 at least");
     l.table = table_new(heads, SP_ARRAY_LEN(heads));
     while (more && l.left > 0 && code == CONTROL_OK) {
         struct control_answer answer;
@@ -204,7 +219,9 @@ static void show_recipients(const struct sp_json *m)
                                         "RUNG", "TRIES",     "WHY",   "NEXT"};
     const struct sp_json *list_of = sp_json_find(m, "recipients");
     struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
+    struct sp_buf state;
 
+    sp_buf_init(&state, 256);
     for (const struct sp_json *r = list_of == NULL ? NULL : list_of->first; r != NULL;
          r = r->next) {
         char n[24];
@@ -215,7 +232,7 @@ static void show_recipients(const struct sp_json *m)
         struct sp_bytes cells[] = {
             sp_bytes_cstr(n),
             sp_json_text_of(r, "address"),
-            sp_json_text_of(r, "state"),
+            state_of(r, &state),
             or_dash(sp_json_text_of(r, "rule")),
             or_dash(sp_json_text_of(r, "floor")),
             or_dash(sp_json_text_of(r, "rung")),
@@ -227,6 +244,7 @@ static void show_recipients(const struct sp_json *m)
     }
     table_print(t);
     table_free(t);
+    sp_buf_clear(&state);
 }
 
 static void print_message(const struct sp_json *m)
@@ -254,11 +272,15 @@ static const struct verb {
     const char *name;
     const char *command;
     bool reason_needed;
+    const char *nobody; /* what it means if nobody was changed */
 } verbs[] = {
-    {"show", "queue.show", false},        {"hold", "queue.hold", true},
-    {"release", "queue.release", true},   {"retry", "queue.retry", false},
-    {"delete", "queue.delete", true},     {"recall", "queue.recall", true},
-    {"redirect", "queue.redirect", true},
+    {"show", "queue.show", false, NULL},
+    {"hold", "queue.hold", true, "nobody of it waits"},
+    {"release", "queue.release", true, "nobody of it is on hold"},
+    {"retry", "queue.retry", false, "nobody of it waits for a retry; who is on hold is released"},
+    {"delete", "queue.delete", true, "nobody of it waits"},
+    {"recall", "queue.recall", true, NULL},
+    {"redirect", "queue.redirect", true, NULL},
 };
 
 static void print_done(const struct control *c, const struct verb *verb,
@@ -266,8 +288,14 @@ static void print_done(const struct control *c, const struct verb *verb,
 {
     const struct sp_json *list = sp_json_find(result, "recipients");
     const struct sp_json *rests = sp_json_find(result, "rests");
+    const struct sp_json *ns = sp_json_find(result, "n");
 
-    (void)printf("%s: %s\n", c->words[2], verb->name);
+    (void)printf("%s: %s", c->words[2], verb->name);
+    if (ns != NULL && ns->count == 0 && verb->nobody != NULL)
+        (void)printf(": nothing was changed, %s", verb->nobody);
+    else if (ns != NULL)
+        (void)printf(", %zu recipient%s", (size_t)ns->count, ns->count == 1 ? "" : "s");
+    (void)printf("\n");
     if (rests != NULL)
         (void)printf(
             "  %lld of it parked again: the host rests until %.*s (--now asks it at once)\n",

@@ -4,7 +4,7 @@
  *
  *     {"command": "queue.hold", "message": ID, "n": [0], "until": TIME, "reason": TEXT}
  *     {"command": "queue.release" | "queue.retry" | "queue.delete" | "queue.recall", "message": ID, "n": [0], "reason": TEXT}
- *                                                          -> {"message": ID, "done": "release"}
+ *                                          -> {"message": ID, "done": "release", "n": [0]}: who was changed, nobody if it stood so already
  *
  * Of those retried whose host rests, which will hear the same again without an attempt, it is told how many and until when:
  * "rests": {"recipients": N, "until": TIME}. With "now": true the hosts are asked all the same.
@@ -39,7 +39,8 @@ struct change {
     const struct kind *kind;
     struct sp_id id;
     bool now;
-    uint16_t *ns; /* that it changes */
+    bool is_whole; /* it is quarantined: nobody knows who its recipients are */
+    uint16_t *ns;  /* that it changes */
     size_t n_count;
 };
 
@@ -65,6 +66,16 @@ static void put_rests(const struct change *c, struct sp_jw *w)
     sp_jw_end(w);
 }
 
+static void put_changed(const struct change *c, struct sp_jw *w)
+{
+    if (c->is_whole)
+        return;
+    sp_jw_array(w, "n");
+    for (size_t i = 0; i < c->n_count; i++)
+        sp_jw_int(w, NULL, c->ns[i]);
+    sp_jw_end(w);
+}
+
 static void on_changed(void *arg, enum sp_rc rc)
 {
     struct change *change = arg;
@@ -76,11 +87,12 @@ static void on_changed(void *arg, enum sp_rc rc)
     } else if (rc != SP_OK) {
         relay_reply_error(change->job, rc, "it was not recorded, so it was not done");
     } else {
-        sp_buf_init(&json, 4096);
+        sp_buf_init(&json, RELAY_REPLY_MAX);
         sp_jw_init(&w, &json);
         sp_jw_object(&w, NULL);
         sp_jw_id(&w, "message", change->id.b);
         sp_jw_cstr(&w, "done", change->kind->name);
+        put_changed(change, &w);
         if (change->now)
             relay_delivery_ask_now(change->relay, &change->id, change->n_count);
         else if (change->kind->record == SP_RECORD_RETRY)
@@ -112,15 +124,16 @@ static void put_ns(const struct sp_queue_message *m, uint8_t record, const struc
     sp_jw_end(w);
 }
 
-/* What a retry's answer needs to know of whom it is for. */
+/* What the answer needs to know of whom it is for. */
 static void note_ns(struct change *c, const struct relay_question *q,
                     const struct sp_queue_message *m, const struct sp_act *act)
 {
     size_t all = act->n_count > 0 ? act->n_count : m->accept.recipient_count;
 
-    if (c->kind->record != SP_RECORD_RETRY)
+    c->is_whole = m->quarantined;
+    if (c->is_whole)
         return;
-    c->now = sp_json_bool_of(q->ask, "now", false);
+    c->now = c->kind->record == SP_RECORD_RETRY && sp_json_bool_of(q->ask, "now", false);
     c->ns = sp_calloc(all + 1, sizeof(*c->ns));
     for (size_t i = 0; i < all; i++) {
         uint16_t n = act->n_count > 0 ? act->ns[i] : (uint16_t)i;
@@ -247,6 +260,8 @@ static const char *read_act(const struct relay_question *q, const struct kind *k
         act->next_at_ms = 0;
     else if (until.len > 0 && !sp_time_parse_rfc3339(until, &act->next_at_ms))
         return "until: a time like 2026-11-23T15:04:05Z";
+    if (until.len > 0 && kind->record == SP_RECORD_HOLD && act->next_at_ms <= act->time_ms)
+        return "until: that time is past: it would go back to its sender at once";
     return NULL;
 }
 

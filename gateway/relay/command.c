@@ -66,6 +66,7 @@ static void put_recipient(const struct sp_queue_message *m, size_t n, struct sp_
     sp_jw_int(w, "n", (int64_t)n);
     sp_jw_text(w, "address", r->address);
     sp_jw_cstr(w, "state", m->busy[n] ? "in-delivery" : sp_rcpt_state_name(state->state));
+    sp_jw_bool(w, "frozen", m->frozen[n]);
     sp_jw_text(w, "rule", d->rule);
     sp_jw_cstr(w, "floor",
                d->floor < SP_FLOOR_COUNT ? sp_floor_name((enum sp_floor)d->floor) : NULL);

@@ -2,7 +2,7 @@
  * queue.count: how many recipients wait, by something that the index knows: destination, tenant, reason, state. No record is
  * read; those with most come first.
  *
- *     {"command": "queue.count", "by": "domain" | "tenant" | "reason" | "state", "limit": N}
+ *     {"command": "queue.count", "by": "site" | "tenant" | "reason" | "state", "limit": N}
  *         -> {"groups": [{"key": T, "count": N}], "total": N, "others": N}
  */
 #include <stdlib.h>
@@ -12,9 +12,9 @@
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     10000
 
-enum by { BY_DOMAIN, BY_TENANT, BY_REASON, BY_STATE, BY_COUNT };
+enum by { BY_SITE, BY_TENANT, BY_REASON, BY_STATE, BY_COUNT };
 
-static const char *const by_names[BY_COUNT] = {"domain", "tenant", "reason", "state"};
+static const char *const by_names[BY_COUNT] = {"site", "tenant", "reason", "state"};
 
 struct group {
     struct sp_bytes key; /* lent from a line, or static */
@@ -33,7 +33,7 @@ struct count {
 static struct sp_bytes key_of(const struct sp_queue_seen *v, enum by by)
 {
     switch (by) {
-    case BY_DOMAIN:
+    case BY_SITE:
         return v->destination;
     case BY_TENANT:
         return v->tenant;
@@ -108,13 +108,15 @@ void relay_count(struct relay *r, const struct relay_question *q)
     int64_t limit = sp_json_int_of(q->ask, "limit", LIMIT_DEFAULT);
     struct count c = {.by = BY_COUNT};
 
+    if (sp_bytes_eq(by, SP_LIT("domain"))) /* what freeze --site names is a domain mostly */
+        c.by = BY_SITE;
     for (int i = 0; i < BY_COUNT; i++) {
         if (sp_bytes_eq(by, sp_bytes_cstr(by_names[i])))
             c.by = (enum by)i;
     }
     if (c.by == BY_COUNT || limit < 1 || limit > LIMIT_MAX) {
         relay_reply_error(q->job, SP_E_USAGE,
-                          "by: domain, tenant, reason or state; limit: 1 to 10000");
+                          "by: site, tenant, reason or state; limit: 1 to 10000");
         return;
     }
     c.places = sp_map_new();

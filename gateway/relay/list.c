@@ -186,6 +186,20 @@ static void reply_page(const struct relay_question *q, const struct page *page, 
     sp_buf_clear(&json);
 }
 
+static void reply_no_state(const struct relay_question *q)
+{
+    struct sp_buf detail;
+
+    sp_buf_init(&detail, 512);
+    sp_buf_put_cstr(&detail, "state:");
+    for (int i = 0; i < SP_RCPT_STATE_COUNT; i++)
+        sp_buf_printf(&detail, " %s,", sp_rcpt_state_name((uint8_t)i));
+    sp_buf_put_cstr(&detail, " or quarantined");
+    sp_buf_put_u8(&detail, 0);
+    relay_reply_error(q->job, SP_E_USAGE, (const char *)detail.ptr);
+    sp_buf_clear(&detail);
+}
+
 void relay_list(struct relay *r, const struct relay_question *q)
 {
     int64_t limit = sp_json_int_of(q->ask, "limit", PAGE_MESSAGES);
@@ -195,7 +209,10 @@ void relay_list(struct relay *r, const struct relay_question *q)
     bool more;
 
     if (!read_query(q, &query) || limit < 1 || limit > PAGE_MESSAGES) {
-        relay_reply_error(q->job, SP_E_USAGE, "state, after or limit is none");
+        if (query.state < 0 && !query.quarantined_only && sp_json_text_of(q->ask, "state").len > 0)
+            reply_no_state(q);
+        else
+            relay_reply_error(q->job, SP_E_USAGE, "after: a message's id; limit: 1 to 1000");
         return;
     }
     page.limit = (size_t)limit;

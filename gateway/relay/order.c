@@ -4,7 +4,7 @@
  * holds for all shards of the relay, also after a restart. Ordering twice does no harm.
  *
  *     {"command": "queue.freeze" | "queue.thaw", "tenant": T | "site": DOMAIN | "host": NAME, "reason": TEXT}
- *     {"command": "queue.drain" | "queue.resume", "reason": TEXT}          -> {"done": "freeze", "changed": BOOL}
+ *     {"command": "queue.drain" | "queue.resume", "reason": TEXT}  -> {"done": "freeze", "changed": BOOL, "known": BOOL}
  *     {"command": "queue.orders"}                  -> {"draining": BOOL, "tenants": [...], "sites": [...], "hosts": [...], "messages": N}
  */
 #include "gateway/relay/command.h"
@@ -31,7 +31,24 @@ struct order {
     char *name;
 };
 
-static void reply_done(struct sp_jobs_job *job, const struct verb *verb, bool changed)
+/* Whether there is such a tenant. One that is gone may have mail here still, so the order stands without it, too. */
+static bool is_known(const struct order *o)
+{
+    struct sp_buf file;
+    bool found;
+
+    if (o->what != SP_QUEUE_ORDER_TENANT)
+        return true;
+    sp_buf_init(&file, 4096);
+    sp_buf_printf(&file, "tenants/%s.json", o->name);
+    sp_buf_put_u8(&file, 0);
+    found = sp_buf_rc(&file) == SP_OK &&
+            sp_role_file(o->relay->role, (const char *)file.ptr).ptr != NULL;
+    sp_buf_clear(&file);
+    return found;
+}
+
+static void reply_done(const struct order *o, bool changed)
 {
     struct sp_buf json;
     struct sp_jw w;
@@ -39,10 +56,11 @@ static void reply_done(struct sp_jobs_job *job, const struct verb *verb, bool ch
     sp_buf_init(&json, 1024);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "done", verb->name);
+    sp_jw_cstr(&w, "done", o->verb->name);
     sp_jw_bool(&w, "changed", changed);
+    sp_jw_bool(&w, "known", is_known(o));
     sp_jw_end(&w);
-    relay_reply_json(job, SP_OK, &json);
+    relay_reply_json(o->job, SP_OK, &json);
     sp_buf_clear(&json);
 }
 
@@ -67,9 +85,12 @@ static void on_recorded(void *arg, enum sp_rc rc)
     } else {
         rc = carry_out(o);
         if (rc == SP_OK)
-            reply_done(o->job, o->verb, true);
+            reply_done(o, true);
         else
-            relay_reply_error(o->job, rc, "recorded, but the order could not be kept: repeat");
+            relay_reply_error(o->job, rc,
+                              rc == SP_E_LIMIT
+                                  ? "recorded, but not done: too many orders stand, thaw some"
+                                  : "recorded, but the order could not be kept: repeat");
         for (struct relay *x = o->relay; x != NULL; x = x->left)
             relay_delivery_poke(x);
     }
@@ -117,7 +138,13 @@ static const char *read_order(const struct relay_question *q, struct order *o)
         o->name = sp_strdup("");
         return given > 0 ? "drain and resume are for the whole gateway" : NULL;
     }
-    return given == 1 ? NULL : "one of tenant, site and host";
+    if (given != 1)
+        return "one of tenant, site and host";
+    for (const char *c = o->name; *c != 0; c++) {
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return "a name has no spaces";
+    }
+    return strlen(o->name) <= SP_QUEUE_ORDER_NAME_MAX ? NULL : "a name is not so long";
 }
 
 /* Whether all shards stand so already. */
@@ -146,7 +173,7 @@ static void give(struct relay *r, const struct relay_question *q, const struct v
         if (wrong != NULL)
             relay_reply_error(q->job, SP_E_USAGE, wrong);
         else
-            reply_done(q->job, verb, false);
+            reply_done(o, false);
         sp_free(o->name);
         sp_free(o);
         return;

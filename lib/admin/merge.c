@@ -39,14 +39,17 @@ static void put_unknown(const struct sp_admin_question *q, struct sp_buf *out)
     sp_buf_clear(&detail);
 }
 
-static void put_failed(const struct sp_admin_answer *a, struct sp_buf *out)
+static struct sp_bytes detail_of(const struct sp_admin_answer *a)
 {
     struct sp_bytes detail =
         a->json == NULL ? sp_bytes(NULL, 0) : sp_json_text_of(sp_json_root(a->json), "detail");
 
-    if (detail.len == 0)
-        detail = sp_bytes_cstr(sp_rc_info(a->rc)->text);
-    sp_admin_put_error(out, sp_rc_name(a->rc), detail);
+    return detail.len > 0 ? detail : sp_bytes_cstr(sp_rc_info(a->rc)->text);
+}
+
+static void put_failed(const struct sp_admin_answer *a, struct sp_buf *out)
+{
+    sp_admin_put_error(out, sp_rc_name(a->rc), detail_of(a));
 }
 
 static void put_result(const struct sp_json *result, uint64_t file_len, struct sp_buf *out)
@@ -202,6 +205,15 @@ static void merge_pages(struct sp_admin_question *q, struct sp_buf *out)
         sp_buf_reset(out);
 }
 
+/* Whether no relay takes the question for one: then the answer is as of one. */
+static bool is_no_question(const struct sp_admin_question *q)
+{
+    for (size_t i = 0; i < q->count; i++)
+        if (q->answers[i].rc != SP_E_USAGE)
+            return false;
+    return q->count > 0;
+}
+
 static void merge_each(struct sp_admin_question *q, struct sp_buf *out)
 {
     struct sp_buf text;
@@ -221,6 +233,8 @@ static void merge_each(struct sp_admin_question *q, struct sp_buf *out)
         sp_jw_object(&w, NULL);
         sp_jw_int(&w, "relay", a->index == SP_JOBS_ANY ? -1 : (int64_t)a->index);
         sp_jw_cstr(&w, "error", known ? NULL : sp_rc_name(a->rc));
+        if (!known)
+            sp_jw_text(&w, "detail", detail_of(a));
         if (known && sp_json_canonical(sp_json_root(a->json), &text) == SP_OK)
             sp_jw_raw(&w, "says", sp_buf_bytes(&text));
         sp_jw_end(&w);
@@ -241,6 +255,8 @@ void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd)
         merge_owner(q, out);
     } else if (q->route->merge == SP_ADMIN_PAGES) {
         merge_pages(q, out);
+    } else if (q->route->merge == SP_ADMIN_EACH && is_no_question(q)) {
+        put_failed(first, out);
     } else if (q->route->merge == SP_ADMIN_EACH) {
         merge_each(q, out);
     } else {

@@ -12,7 +12,6 @@
 #define FILE_NAME    "orders"
 #define NEW_NAME     "orders.new"
 #define HEAD         "sallyport orders 1"
-#define NAME_LEN_MAX 255
 #define FILE_MAX     ((size_t)SP_QUEUE_ORDERS_MAX * 300 + 100)
 
 const char *sp_queue_order_name(enum sp_queue_order what)
@@ -57,7 +56,7 @@ static bool is_name(enum sp_queue_order what, struct sp_bytes name)
         if (name.ptr[i] <= ' ' || name.ptr[i] == 0x7f)
             return false;
     }
-    return name.len > 0 && name.len <= NAME_LEN_MAX;
+    return name.len > 0 && name.len <= SP_QUEUE_ORDER_NAME_MAX;
 }
 
 /* Who was kept back for a host's sake goes on, and is looked at anew. */
@@ -225,7 +224,7 @@ enum sp_rc sp_queue_order(struct sp_queue *q, enum sp_queue_order what, struct s
 
     if (!is_name(what, name) || (on && sp_map_count(q->orders) >= SP_QUEUE_ORDERS_MAX))
         return SP_E_LIMIT;
-    sp_buf_init(&key, NAME_LEN_MAX + 16);
+    sp_buf_init(&key, SP_QUEUE_ORDER_NAME_MAX + 16);
     key_of(what, name, &key);
     was = sp_map_find(q->orders, sp_buf_bytes(&key)) != NULL;
     if (was != on) {
@@ -254,7 +253,7 @@ bool sp_queue_is_ordered(const struct sp_queue *q, enum sp_queue_order what, str
     struct sp_buf key;
     bool is;
 
-    sp_buf_init(&key, NAME_LEN_MAX + 16);
+    sp_buf_init(&key, SP_QUEUE_ORDER_NAME_MAX + 16);
     key_of(what, name, &key);
     is = sp_buf_rc(&key) == SP_OK && sp_map_find(q->orders, sp_buf_bytes(&key)) != NULL;
     sp_buf_clear(&key);

@@ -11,7 +11,8 @@
 
 struct sp_queue;
 
-#define SP_QUEUE_ORDERS_MAX 1000 /* frozen at a time */
+#define SP_QUEUE_ORDERS_MAX     1000 /* frozen at a time */
+#define SP_QUEUE_ORDER_NAME_MAX 255
 
 enum sp_queue_order {
     SP_QUEUE_ORDER_DRAIN,  /* no name: no mail is taken */

@@ -147,6 +147,7 @@ struct sp_queue_message {
     struct sp_accept accept; /* without audit and child */
     struct sp_rcpt *rcpts;   /* state now; accept.recipient_count of them */
     bool *busy;
+    bool *frozen; /* an order keeps it where it is: its tenant, site or host is frozen */
     bool possibly_attempted;
     bool quarantined;       /* the record can't be read; nothing but accept.id is known */
     int64_t accepted_at_ms; /* steady time, where accept.time_ms is what the wall clock said */

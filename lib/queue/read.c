@@ -76,17 +76,25 @@ static int64_t tried_at(const struct sp_queue *q, const struct sp_queue_entry *e
     return line.wake_ms < r->r.next_at_ms ? line.wake_ms : r->r.next_at_ms;
 }
 
+static bool is_frozen(const struct sp_queue_entry *e, const struct sp_queue_rcpt *r)
+{
+    return e->group_count > 0 && !sp_rcpt_state_is_final(r->r.state) &&
+           sp_line_look(e->groups[r->group].item.line).is_frozen;
+}
+
 /* Copies how the recipients stand. */
 static void add_states(const struct sp_queue *q, const struct sp_queue_entry *e,
                        struct sp_queue_message *m)
 {
     m->rcpts = sp_arena_alloc(m->arena, e->count * sizeof(*m->rcpts));
     m->busy = sp_arena_alloc(m->arena, e->count * sizeof(*m->busy));
+    m->frozen = sp_arena_alloc(m->arena, e->count * sizeof(*m->frozen));
     for (size_t i = 0; i < e->count; i++) {
         m->rcpts[i] = e->rcpts[i].r;
         if (e->rcpts[i].parked)
             m->rcpts[i].next_at_ms = tried_at(q, e, &e->rcpts[i]);
         m->busy[i] = e->rcpts[i].busy;
+        m->frozen[i] = is_frozen(e, &e->rcpts[i]);
     }
     m->possibly_attempted = e->possibly_attempted;
     m->accepted_at_ms = m->accept.time_ms + e->skew_ms;

@@ -107,3 +107,67 @@ def test_every_command_speaks_json(waiting):
     done = subprocess.run([gateway.info["program"], "queue", "restore", f"{gateway.folder}/copy", "--json", "--config", other],
                           capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["whole"]
+
+
+def test_help_is_about_what_was_asked_and_a_wrong_word_is_named(waiting):
+    gateway, _ = waiting
+    helped = gateway.run("queue", "thaw", "--help")
+    assert helped.stdout.startswith("usage: sallyport queue freeze|thaw --tenant NAME") and helped.stderr == ""
+    assert "queue list" not in helped.stdout and "keys" not in helped.stdout
+    family = gateway.run("queue", "-h").stdout
+    assert "queue list" in family and "queue check|repair|backup|restore" in family and "keys" not in family
+    for words, told in ((("list", "--bogus"), "--bogus: no such option"), (("show", "a", "b", "c"), "c: one word too many"),
+                        (("list", "--limit", "0"), "--limit: a number, 1 at least"),
+                        (("list", "--state", "foo"), "state: pending, deferred, held,"),
+                        (("count", "--by", "foo"), "by: site, tenant, reason or state"),
+                        (("freeze", "--site", "a b", "--reason", "x"), "a name has no spaces"),
+                        (("freeze", "--site", "mün chen.example", "--reason", "x"), "no name that a domain may have")):
+        done = gateway.run("queue", *words, check=False)
+        assert done.returncode == 64 and told in done.stderr and done.stdout == "", (words, done.stdout, done.stderr)
+    last = subprocess.run([gateway.info["program"], "queue", "list", "--state"], capture_output=True, text=True, check=False)
+    assert last.returncode == 64 and last.stderr.startswith("sallyport: --state: wants a value\n")
+    assert not [r for r in gateway.records() if r["event"] == "admin.acted"], "what is refused is not done"
+
+
+def test_an_answer_tells_how_many_were_changed(waiting):
+    gateway, sink = waiting
+    identity = deferred(gateway, submit(gateway, "dr@tenant.test", "a@one.example", "b@one.example"))
+    past = gateway.run("queue", "hold", identity, "--until", "2020-01-01T00:00:00Z", "--reason", "a wrong year", check=False)
+    assert past.returncode == 64 and "that time is past" in past.stderr
+    assert {r["state"] for r in gateway.json("queue", "show", identity)["message"]["recipients"]} == {"deferred"}
+    assert gateway.run("queue", "release", identity, "--reason", "x").stdout == \
+        f"{identity}: release: nothing was changed, nobody of it is on hold\n"
+    assert gateway.json("queue", "hold", identity, "--n", "1", "--reason", "x") == {"message": identity, "done": "hold", "n": [1]}
+    assert gateway.run("queue", "release", identity, "--reason", "x").stdout == f"{identity}: release, 1 recipient\n"
+    assert gateway.run("queue", "hold", identity, "--reason", "x").stdout == f"{identity}: hold, 2 recipients\n"
+    assert "nothing was changed" in gateway.run("queue", "retry", identity).stdout
+    sink.replies.clear()
+    assert gateway.run("queue", "delete", identity, "--reason", "x").stdout == f"{identity}: delete, 2 recipients\n"
+    assert not sink.messages
+
+
+def test_what_an_order_keeps_is_shown_as_frozen(waiting):
+    gateway, _ = waiting
+    identity = deferred(gateway, submit(gateway, "dr@tenant.test", "a@one.example", "b@two.example"))
+    done = gateway.run("queue", "freeze", "--tenant", "tset", "--reason", "a slip")
+    assert done.stdout == "freeze: done\n" and "there is no tenant tset" in done.stderr
+    assert [r["frozen"] for r in gateway.json("queue", "show", identity)["message"]["recipients"]] == [False, False]
+    assert gateway.run("queue", "thaw", "--tenant", "tset", "--reason", "mended").stderr == ""
+    assert gateway.run("queue", "freeze", "--site", "two.example", "--reason", "x").stderr == ""
+    assert [r["frozen"] for r in gateway.json("queue", "list")["messages"][0]["recipients"]] == [False, True]
+    assert gateway.run("queue", "show", identity).stdout.count("deferred, frozen") == 1
+    assert gateway.run("queue", "list").stdout.count("deferred, frozen") == 1
+
+
+def test_a_name_in_other_letters_than_ascii_is_found_by_them(waiting):
+    gateway, _ = waiting
+    identity = deferred(gateway, submit(gateway, "dr@tenant.test", "a@xn--mnchen-3ya.example"))
+    assert listed(gateway, "--recipient", "a@münchen.example") == {identity}
+    assert listed(gateway, "--recipient", "zürich.example") == set()
+    gateway.run("queue", "freeze", "--site", "münchen.example", "--reason", "x")
+    assert gateway.json("queue", "show", identity)["message"]["recipients"][0]["frozen"]
+    assert gateway.json("queue", "count", "--by", "site")["groups"] == [{"key": "xn--mnchen-3ya.example", "count": 1}]
+    gateway.run("queue", "thaw", "--site", "münchen.example", "--reason", "x")
+    assert gateway.run("suppression", "add", "a@münchen.example", "--reason", "x").stdout.startswith("a@xn--mnchen-3ya.example: ")
+    [told] = gateway.json("suppression", "list", "a@münchen.example")["addresses"]
+    assert told["address"] == "a@xn--mnchen-3ya.example"

@@ -459,7 +459,7 @@ def test_a_retry_tells_that_the_host_rests_and_asks_it_if_told_to(place, sinks):
 
     message = until(attempts)[0]["message"]
     for count in range(2, 7):  # it rests longer each time: long enough at last for what follows
-        assert gateway.json("queue", "retry", message, "--now") == {"message": message, "done": "retry"}
+        assert gateway.json("queue", "retry", message, "--now") == {"message": message, "done": "retry", "n": [0, 1]}
         until(lambda: len(attempts()) >= count)
     assert len(probed := attempts()) == 6
     told = gateway.json("queue", "retry", message)["rests"]
