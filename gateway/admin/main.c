@@ -129,7 +129,12 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     a->jobs = sp_jobs_new(parts.loop, parts.log);
     sp_jobs_on_faulty(a->jobs, sp_role_peer_faulty, role);
     parts.jobs = a->jobs;
+    while (sp_role_listener_next(role, &at, &name, &fd)) {
+        if (strcmp(name, "state") == 0)
+            parts.state_fd = fd;
+    }
     a->server = sp_admin_new(&parts);
+    at = 0;
     while (sp_role_listener_next(role, &at, &name, &fd)) {
         if (strcmp(name, "admin") == 0) {
             sp_admin_listen(a->server, fd);

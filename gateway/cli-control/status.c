@@ -1,6 +1,6 @@
 /*
- * `sallyport status`: each relay with its numbers, and the age of each list that a directory keeps. The ages are those of the
- * configuration's files, which no role has.
+ * `sallyport status`: each relay with its numbers, which configuration runs if that is not the newest, and the age of each
+ * list that a directory keeps. The ages are those of the configuration's files, which no role has.
  */
 #include "gateway/cli-control/control.h"
 
@@ -135,6 +135,68 @@ static void print_ages(const struct control *c)
     table_free(a.table);
 }
 
+/* ---- which configuration ---- */
+
+static void ask_state(const struct control *c, struct control_answer *answer)
+{
+    struct control quiet = *c;
+    struct sp_buf question;
+    struct sp_jw w;
+
+    quiet.quiet = true; /* one that is of another version may not know */
+    begin(&question, &w, "gateway.state");
+    ask(&quiet, &question, &w, answer);
+}
+
+static void print_others(const struct sp_json *state)
+{
+    const struct sp_json *roles = sp_json_find(state, "roles");
+    int64_t now = sp_json_int_of(state, "generation", 0);
+
+    for (const struct sp_json *r = roles == NULL ? NULL : roles->first; r != NULL; r = r->next) {
+        int64_t has = sp_json_int_of(r, "generation", 0);
+
+        if (has != now && has != 0)
+            (void)printf("  %.*s %lld runs configuration %lld\n",
+                         SP_FMT(sp_json_text_of(r, "role")),
+                         (long long)sp_json_int_of(r, "index", 0), (long long)has);
+    }
+}
+
+/* Nothing if all is as it should be. */
+static void print_state(const struct control *c)
+{
+    const struct sp_json *refused;
+    struct control_answer answer;
+
+    ask_state(c, &answer);
+    refused = sp_json_find(answer.result, "refused");
+    if (refused != NULL && refused->type == SP_JSON_OBJECT) {
+        (void)printf(
+            "\nThe configuration on the disk was refused at %.*s by %.*s %lld (%.*s):\n  %.*s\n"
+            "Number %lld runs; mend the files and reload.\n",
+            SP_FMT(sp_json_text_of(refused, "at")), SP_FMT(sp_json_text_of(refused, "role")),
+            (long long)sp_json_int_of(refused, "index", 0), SP_FMT(sp_json_text_of(refused, "why")),
+            SP_FMT(sp_json_text_of(refused, "detail")),
+            (long long)sp_json_int_of(answer.result, "generation", 0));
+        print_others(answer.result);
+    }
+    control_answer_clear(&answer);
+}
+
+static void put_state(const struct control *c, struct sp_jw *w)
+{
+    struct control_answer answer;
+    struct sp_buf text;
+
+    ask_state(c, &answer);
+    sp_buf_init(&text, CONTROL_LINE_MAX);
+    if (answer.result != NULL && sp_json_canonical(answer.result, &text) == SP_OK)
+        sp_jw_raw(w, "configuration", sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+    control_answer_clear(&answer);
+}
+
 static void print_json(const struct control *c, const struct sp_json *relays)
 {
     struct sp_buf text, out;
@@ -146,6 +208,7 @@ static void print_json(const struct control *c, const struct sp_json *relays)
     sp_jw_init(&w, &out);
     a.w = &w;
     sp_jw_object(&w, NULL);
+    put_state(c, &w);
     sp_jw_array(&w, "lists");
     look_at_ages(c, &a);
     sp_jw_end(&w);
@@ -171,6 +234,7 @@ int control_status(const struct control *c)
         print_json(c, sp_json_find(answer.result, "relays"));
     } else if (code == CONTROL_OK) {
         print_relays(answer.result);
+        print_state(c);
         print_ages(c);
     }
     control_answer_clear(&answer);

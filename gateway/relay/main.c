@@ -162,8 +162,8 @@ static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *er
 
     (void)role;
     if (((struct relay *)state)->door != NULL) {
-        relay_acts_record(state); /* they are in this bundle alone */
-        return SP_OK;             /* the rest is read when the shard opens */
+        relay_acts_record(state);                /* they are in this bundle alone */
+        return relay_settings_check(state, err); /* what is good is taken when the shard opens */
     }
     rc = relay_settings_load(state, err);
     if (rc == SP_OK)

@@ -69,6 +69,8 @@ SP_MUST_CHECK enum sp_rc relay_settings_first(struct relay *r, struct sp_err *er
 
 /* Reads settings, policy, tenants and TLS keys, and gives them to intake. Nothing is changed if anything is wrong. */
 SP_MUST_CHECK enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err);
+/* The same, and gives them to nobody: there is no intake yet. */
+SP_MUST_CHECK enum sp_rc relay_settings_check(struct relay *r, struct sp_err *err);
 
 /* ---- keys.c: the keys above those of the segments ---- */
 

@@ -355,28 +355,42 @@ enum sp_rc relay_settings_first(struct relay *r, struct sp_err *err)
     return rc == SP_OK ? SP_OK : sp_problems_rc(problems, err);
 }
 
-enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err)
+static enum sp_rc load_all(struct relay *r, struct loaded *l, struct sp_err *err)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
-    struct loaded l = {.config = NULL};
-    enum sp_rc rc = load_config(r, &l, problems);
+    enum sp_rc rc = load_config(r, l, problems);
 
     if (rc == SP_OK)
-        rc = load_policy(r, &l, problems);
+        rc = load_policy(r, l, problems);
     if (rc == SP_OK)
-        rc = load_tenants(r, &l, problems);
+        rc = load_tenants(r, l, problems);
     if (rc != SP_OK)
         sp_problems_rc(problems, err);
     else
-        rc = load_tls(r, &l, err);
+        rc = load_tls(r, l, err);
     if (rc == SP_OK)
-        rc = load_resolver(r, &l, err);
+        rc = load_resolver(r, l, err);
     if (rc == SP_OK)
-        load_stage(r, &l);
-    if (rc == SP_OK)
-        rc = load_issuers(r, &l, err);
+        load_stage(r, l);
+    return rc == SP_OK ? load_issuers(r, l, err) : rc;
+}
+
+enum sp_rc relay_settings_load(struct relay *r, struct sp_err *err)
+{
+    struct loaded l = {.config = NULL};
+    enum sp_rc rc = load_all(r, &l, err);
+
     if (rc == SP_OK)
         take(r, &l);
+    drop(&l);
+    return rc;
+}
+
+enum sp_rc relay_settings_check(struct relay *r, struct sp_err *err)
+{
+    struct loaded l = {.config = NULL};
+    enum sp_rc rc = load_all(r, &l, err);
+
     drop(&l);
     return rc;
 }

@@ -4,7 +4,8 @@
  *
  * A child has one reload under way at a time: what comes meanwhile is told when it has answered, the newest alone, so that
  * a storm of signals makes no queue of work in a relay that has sessions to serve. One that finds the same files in the
- * new generation as in its own is left alone, unless it reads the system's trust anchors too.
+ * new generation as in its own is left alone, unless it reads the system's trust anchors too. Whether a new generation stays
+ * is trial.c's matter.
  */
 #include "gateway/sallyport/supervisor.h"
 
@@ -136,6 +137,8 @@ static void introduce(struct child *c)
         if (l->kind == c->kind && l->index == c->index)
             send_frame(c, SP_ROLE_FRAME_LISTENER, 0, sp_bytes_cstr(l->name), l->fd);
     }
+    if (c->kind == SP_ROLE_ADMIN && s->state_shown >= 0)
+        send_frame(c, SP_ROLE_FRAME_LISTENER, 0, SP_LIT("state"), s->state_shown);
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *other = &s->children[i];
 
@@ -150,9 +153,11 @@ static void tell_generation(struct child *c)
 {
     const struct generation *now = c->s->now;
 
-    if ((c->state != CHILD_STARTING && c->state != CHILD_READY) || c->reloading ||
-        c->generation == now->number)
+    if ((c->state != CHILD_STARTING && c->state != CHILD_READY) || c->reloading)
         return;
+    if (!c->again && (c->generation == now->number || c->refused == now->number || trial_waits(c)))
+        return;
+    c->again = false;
     c->reloading = true;
     c->generation = now->number;
     send_frame(c, SP_ROLE_FRAME_RELOAD, now->number, sp_bytes(NULL, 0), now->bundles[c->kind]);
@@ -163,18 +168,34 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
     struct sp_role_result result = {.rc = SP_E_MALFORMED};
 
     c->reloading = false;
-    if (sp_role_result_decode(frame->payload, &result) == SP_OK && result.rc == SP_OK) {
-        tell_generation(c);
-        return;
-    }
-    sp_log_warn(c->s->log, "supervisor.reload-refused", SP_TEXT("role", sp_ipc_role_name(c->kind)),
-                SP_INT("index", c->index), SP_RC("why", result.rc));
-    if (result.rc == SP_E_UNSUPPORTED) { /* it reads its configuration when it starts */
+    if (sp_role_result_decode(frame->payload, &result) != SP_OK)
+        result = (struct sp_role_result){.rc = SP_E_MALFORMED};
+    if (result.rc == SP_OK) {
+        trial_took(c, frame->id);
+    } else if (result.rc == SP_E_UNSUPPORTED) { /* it reads its configuration when it starts */
+        sp_log_info(c->s->log, "supervisor.role-anew", SP_TEXT("role", sp_ipc_role_name(c->kind)),
+                    SP_INT("index", c->index));
         c->state = CHILD_ENDING;
         c->wait_ms = 0;
         send_frame(c, SP_ROLE_FRAME_STOP, 0, sp_bytes(NULL, 0), -1);
+    } else {
+        c->generation = c->took;
+        c->refused = frame->id;
+        trial_refused(c, &result);
     }
     tell_generation(c);
+}
+
+/* It has logged why; its end follows. */
+static void on_failed(struct child *c, const struct sp_ipc_frame *frame)
+{
+    struct sp_role_result result = {.rc = SP_E_MALFORMED};
+
+    c->state = CHILD_ENDING;
+    if (sp_role_result_decode(frame->payload, &result) != SP_OK)
+        result = (struct sp_role_result){.rc = SP_E_MALFORMED};
+    c->refused = c->generation;
+    trial_refused(c, &result);
 }
 
 static void on_rejoin(void *arg)
@@ -255,14 +276,17 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
     case SP_ROLE_FRAME_READY:
         if (c->state == CHILD_STARTING)
             c->state = CHILD_READY;
+        trial_took(c, c->starting);
         supervisor_progress(c->s);
         break;
     case SP_ROLE_FRAME_RELOADED:
         on_reloaded(c, frame);
         break;
     case SP_ROLE_FRAME_STOPPED:
-    case SP_ROLE_FRAME_FAILED: /* it has logged why; its end follows */
         c->state = CHILD_ENDING;
+        break;
+    case SP_ROLE_FRAME_FAILED:
+        on_failed(c, frame);
         break;
     case SP_ROLE_FRAME_FAULTY:
     case SP_ROLE_FRAME_LOST:
@@ -324,10 +348,12 @@ static void start(struct child *c)
     } else {
         c->channel = sp_ipc_new(s->loop, fds[0], &events, c);
         c->state = CHILD_STARTING;
-        c->generation = s->now->number;
-        c->reloading = false;
+        c->generation = c->starting = s->now->number;
+        c->refused = 0;
+        c->reloading = c->again = false;
         introduce(c);
     }
+    state_write(s);
     close(fds[1]);
 }
 
@@ -363,6 +389,7 @@ static void on_end(struct child *c, int status)
 {
     struct supervisor *s = c->s;
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool was_told = c->state == CHILD_ENDING; /* or has said why */
 
     sp_log_at(s->log, clean ? SP_LOG_INFO : SP_LOG_ERROR, "supervisor.role-ended",
               SP_TEXT("role", sp_ipc_role_name(c->kind)), SP_INT("index", c->index),
@@ -372,8 +399,11 @@ static void on_end(struct child *c, int status)
     sp_ipc_free(c->channel);
     c->channel = NULL;
     c->state = CHILD_DOWN;
+    if (!was_told)
+        trial_fell(c);
     if (!s->stopping)
         wait_for_restart(c);
+    trial_progress(s);
     supervisor_progress(s);
 }
 
@@ -392,6 +422,12 @@ void children_reap(struct supervisor *s)
     }
 }
 
+/* Whether it runs with that one, and was given none since. */
+static bool has(const struct child *c, const struct generation *g)
+{
+    return c->generation == g->number && c->took == g->number;
+}
+
 void children_reload(struct supervisor *s, const struct generation *before)
 {
     const unsigned trusting = 1U << SP_ROLE_RELAY | 1U << SP_ROLE_FETCHER;
@@ -399,9 +435,28 @@ void children_reload(struct supervisor *s, const struct generation *before)
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *c = &s->children[i];
 
-        if ((trusting & 1U << c->kind) == 0 && c->generation == before->number &&
+        c->falls = 0;
+        if ((trusting & 1U << c->kind) == 0 && has(c, before) &&
             generation_is_same_for(c->kind, before, s->now))
-            c->generation = s->now->number;
+            c->generation = c->took = s->now->number;
+        tell_generation(c);
+    }
+}
+
+void children_tell(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++)
+        tell_generation(&s->children[i]);
+}
+
+void children_return(struct supervisor *s, const struct generation *refused, bool other_keys)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *c = &s->children[i];
+
+        if (has(c, refused) && generation_is_same_for(c->kind, refused, s->now))
+            c->generation = c->took = s->now->number;
+        c->again = c->again || (other_keys && c->kind == SP_ROLE_RELAY);
         tell_generation(c);
     }
 }

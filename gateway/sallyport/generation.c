@@ -64,14 +64,22 @@ struct loading {
     struct generation *g;
     struct sp_role_bundle *bundles[SP_ROLE_COUNT];
     struct sp_buf *report;
+    size_t fault_at; /* of the first error in it */
     bool failed;
 };
 
+static void fail(struct loading *l)
+{
+    if (!l->failed)
+        l->fault_at = l->report->len;
+    l->failed = true;
+}
+
 static void complain(struct loading *l, const char *text)
 {
+    fail(l);
     sp_buf_put_cstr(l->report, text);
     sp_buf_put_cstr(l->report, "\n");
-    l->failed = true;
 }
 
 static void add(struct loading *l, unsigned roles, const char *name, struct sp_bytes data)
@@ -143,8 +151,8 @@ static bool find_secret(struct loading *l, const char *setting, char path[PATH_L
 {
     if (sp_config_place(setting, l->g->folder, path, PATH_LEN_MAX) == SP_OK)
         return true;
+    fail(l);
     sp_buf_printf(l->report, "%s: no such credential was given to this service\n", setting);
-    l->failed = true;
     return false;
 }
 
@@ -331,11 +339,11 @@ static void add_tickets(struct loading *l, const struct generation *before)
 static void tell_problems(struct loading *l, const struct sp_problems *problems)
 {
     for (size_t i = 0; i < sp_problems_count(problems); i++) {
+        if (!sp_problems_at(problems, i)->is_warning)
+            fail(l);
         sp_problem_format(sp_problems_at(problems, i), l->report);
         sp_buf_put_cstr(l->report, "\n");
     }
-    if (sp_problems_errors(problems) > 0)
-        l->failed = true;
 }
 
 /* What a tenant signs with goes to the sealer beside the gateway's own. */
@@ -419,7 +427,8 @@ static void load(struct loading *l, const char *path, const struct generation *b
         enum sp_rc rc = sp_config_load(sp_buf_bytes(&text), path, problems, &l->g->config);
 
         tell_problems(l, problems);
-        l->failed = l->failed || rc != SP_OK;
+        if (rc != SP_OK)
+            fail(l);
     }
     if (!l->failed && path_join(l->g->folder, l->g->config->state_dir, l->g->state_dir) == SP_OK) {
         add(l, EVERY_ROLE, "sallyport.json", sp_buf_bytes(&text));
@@ -455,7 +464,7 @@ static void pin(struct generation *g, enum sp_role_kind kind)
 }
 
 struct generation *generation_load(const char *path, const struct generation *before,
-                                   struct sp_buf *report)
+                                   struct sp_buf *report, size_t *fault_at)
 {
     struct loading l = {.g = sp_calloc(1, sizeof(struct generation)), .report = report};
 
@@ -473,6 +482,7 @@ struct generation *generation_load(const char *path, const struct generation *be
         sp_role_bundle_free(l.bundles[kind]);
     }
     if (l.failed) {
+        *fault_at = l.fault_at;
         generation_free(l.g);
         return NULL;
     }

@@ -222,6 +222,11 @@ void handover_begin(struct supervisor *s)
     s->environment = make_environment((char *)s->variable.ptr);
     if (s->try_limit == NULL)
         s->try_limit = sp_timer_new(s->loop, on_try_limit, s);
+    if (s->accepted != NULL && s->refusal.stands &&
+        s->refusal.generation != 0) { /* it would know no other */
+        refuse(s, "the configuration on the disk was refused by a role: mend it and reload first");
+        return;
+    }
     sp_timer_start(s->try_limit, TRY_MS);
     s->trial = fork();
     if (s->trial == 0) {

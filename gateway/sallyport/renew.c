@@ -163,9 +163,12 @@ static bool give_out(struct renewal *n, uint64_t stamp, bool rotate)
     if (fresh == NULL)
         return false;
     fresh->stamp = stamp;
+    fresh->number = ++s->newest;
+    if (before == s->accepted ||
+        before->origin != GENERATION_READ) /* else it is still asked about */
+        fresh->origin = rotate ? GENERATION_ROTATED : GENERATION_RENEWED;
     s->now = fresh;
-    children_reload(s, before);
-    generation_free(before);
+    trial_begin(s, before);
     return true;
 }
 

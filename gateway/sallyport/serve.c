@@ -168,31 +168,35 @@ static void on_reload(void *arg)
     struct supervisor *s = arg;
     struct generation *fresh;
     struct sp_buf report;
+    size_t fault_at = 0;
 
     if (s->stopping)
         return;
     sp_role_notify("RELOADING=1");
     sp_buf_init(&report, REPORT_MAX);
-    fresh = generation_load(s->config_path, s->now, &report);
+    fresh = generation_load(s->config_path, s->now, &report, &fault_at);
     print_report(&report);
-    sp_buf_clear(&report);
     if (fresh == NULL) {
         sp_log_error(s->log, "supervisor.reload-invalid");
+        trial_unread(s, SP_E_CONFIG_INVALID,
+                     sp_bytes_slice(sp_buf_bytes(&report), fault_at, SIZE_MAX));
     } else if (needs_restart(s->now->config, fresh->config)) {
         sp_log_error(s->log, "supervisor.reload-needs-restart");
+        trial_unread(s, SP_E_CONFIG_INVALID, SP_LIT("it changes what only a restart can"));
         generation_free(fresh);
     } else {
         struct generation *before = s->now;
 
+        fresh->number = ++s->newest;
         s->now = fresh;
         root_keep(s);
         sp_log_info(s->log, "supervisor.reload", SP_INT("generation", fresh->number));
         sockets_admin_mode(s);
-        children_reload(s, before);
-        generation_free(before);
+        trial_begin(s, before);
         renew_start(s);
         ages_look(s);
     }
+    sp_buf_clear(&report);
     sp_role_notify("READY=1");
 }
 
@@ -291,7 +295,9 @@ static void run(struct supervisor *s)
     s->signals[4] = sp_signal_new(s->loop, SIGUSR2, on_upgrade, s);
     handover_signals(&ours);
     (void)sigprocmask(SIG_UNBLOCK, &ours, NULL);
+    s->newest = s->now->number;
     root_keep(s);
+    state_open(s);
     add_children(s);
     children_start(s);
     supervisor_progress(s);
@@ -323,6 +329,7 @@ static int serve(struct supervisor *s)
         s->exit_code = EXIT_FAILURE;
     }
     children_clear(s);
+    state_close(s);
     handover_clear(s);
     sockets_close(s);
     if (s->lock >= 0)
@@ -378,17 +385,18 @@ static int load_and_run(struct supervisor *s, bool is_try)
     struct sp_err err = {0};
     struct sp_buf report;
     int code = EXIT_FAILURE;
+    size_t fault_at;
 
     sp_buf_init(&report, REPORT_MAX);
     if (close_memory(&err) == SP_OK && handover_take(s, &err) == SP_OK)
-        s->now = generation_load(s->config_path, NULL, &report);
+        s->now = generation_load(s->config_path, NULL, &report, &fault_at);
     else
         fprintf(stderr, "sallyport: %s\n", err.text);
     print_report(&report);
     sp_buf_clear(&report);
     if (s->now != NULL)
         code = is_try ? try_it(s) : serve(s);
-    generation_free(s->now);
+    trial_clear(s);
     return code;
 }
 
@@ -407,7 +415,7 @@ int serve_main(int argc, char **argv)
         return 64;
     }
     s = sp_calloc(1, sizeof(*s));
-    s->lock = -1;
+    s->lock = s->state = s->state_shown = -1;
     s->config_path = argc == 3 ? argv[2] : "/etc/sallyport/sallyport.json";
     sp_buf_init(&s->variable, VARIABLE_MAX);
     (void)sigaction(SIGPIPE, &ignore, NULL);

@@ -33,8 +33,15 @@
 /* One configuration, as it was when it was read. */
 #define ROOT_MARK_LEN SP_SECRET_LEN
 
+enum generation_origin {
+    GENERATION_READ,    /* all files were read */
+    GENERATION_RENEWED, /* a copy with other certificates */
+    GENERATION_ROTATED, /* a copy with another ticket key */
+};
+
 struct generation {
     uint64_t number;
+    enum generation_origin origin;
     struct sp_config *config;
     uint64_t stamp; /* of the files of certificates, before they were read */
     uint8_t tickets[TICKET_KEYS_MAX][TICKET_KEY_LEN]; /* of the relays, the newest first */
@@ -70,6 +77,11 @@ struct child {
     int64_t wait_ms;
     uint64_t generation; /* it was given this one last */
     bool reloading;      /* and has not answered yet */
+    uint64_t starting;   /* its process was started with this one */
+    uint64_t took;       /* the last that it or a process before it has taken; 0: none */
+    uint64_t refused;    /* this process was given it and did not take it */
+    bool again;          /* it is to be given the current one, whatever it has */
+    unsigned falls;      /* ends before it had taken the one on trial */
     struct sp_timer *rejoin;
     int64_t rejoined_at_ms;
     bool lost[CHILDREN_MAX]; /* by place: channels that rejoin is to make anew */
@@ -83,12 +95,30 @@ struct listening {
     char address[256]; /* as the settings have it */
 };
 
+/* Why what lies on the disk is not what runs. */
+struct refusal {
+    bool stands;
+    uint64_t generation; /* 0: it never became one */
+    enum generation_origin origin;
+    int64_t at_ms;    /* wall clock */
+    const char *role; /* who refused it */
+    unsigned index;
+    enum sp_rc why;
+    char detail[SP_ERR_TEXT_MAX];
+};
+
 struct supervisor {
     struct sp_loop *loop;
     struct sp_log *log;
     const char *config_path;
     char libexec[PATH_LEN_MAX];
-    struct generation *now;
+    struct generation *now; /* who starts gets this one */
+    struct generation *
+        accepted; /* the last that was taken; now, unless that is on trial; NULL before the first */
+    uint64_t newest; /* number of the newest that there was */
+    struct refusal refusal;
+    int state,
+        state_shown; /* the page that admin may read (state.c), to write and to read; -1: none */
     struct child children[CHILDREN_MAX];
     size_t child_count;
     struct listening *listening;
@@ -152,12 +182,13 @@ SP_MUST_CHECK enum sp_rc file_read_beside(const char *beside, const char *suffix
 /*
  * Reads configuration, policies, tenants and secrets, and packs what each role may have.
  *
- * before:  the generation whose ticket keys go on, and whose root secret it must have; or NULL
- * report:  gets everything that is wrong, one problem a line
- * returns: NULL if anything is. owner: the caller
+ * before:   the generation whose ticket keys go on, and whose root secret it must have; or NULL
+ * report:   gets everything that is wrong, and warnings, one problem a line
+ * fault_at: if anything is wrong, where in report the first line begins that is no warning
+ * returns:  NULL if anything is. owner: the caller
  */
 struct generation *generation_load(const char *path, const struct generation *before,
-                                   struct sp_buf *report);
+                                   struct sp_buf *report, size_t *fault_at);
 void generation_free(struct generation *g);
 
 /* A generation with the files of now, but for these of the relays and the portal; both bundles stay the caller's.
@@ -261,6 +292,12 @@ void children_reap(struct supervisor *s);
 /* Tells of the current generation those for whom it differs from the one before. */
 void children_reload(struct supervisor *s, const struct generation *before);
 
+/* Tells those of the current generation who have waited for others to take it. */
+void children_tell(struct supervisor *s);
+
+/* The current generation is an older one again: those who took the refused one get it, and relays if it has other keys. */
+void children_return(struct supervisor *s, const struct generation *refused, bool other_keys);
+
 /* Asks the children of these kinds (a mask of 1 << kind) to end. returns: how many of them still run */
 size_t children_stop(struct supervisor *s, unsigned kinds);
 
@@ -269,6 +306,35 @@ void children_kill(struct supervisor *s);
 
 /* Frees what children hold. */
 void children_clear(struct supervisor *s);
+
+/* ---- trial.c: a generation is on trial until the roles have taken it ---- */
+
+/* s->now is a new generation: tells the roles. before: freed here, unless it is to be gone back to */
+void trial_begin(struct supervisor *s, struct generation *before);
+
+/* A child has taken a generation, or has ended: is the one on trial accepted now? */
+void trial_took(struct child *c, uint64_t generation);
+void trial_progress(struct supervisor *s);
+
+/* A child did not take the current generation. If there is one to go back to, all do. */
+void trial_refused(struct child *c, const struct sp_role_result *result);
+
+/* A child has ended without a word. The second time that it does so over the one on trial is a refusal. */
+void trial_fell(struct child *c);
+
+/* returns: whether this child is told of the one on trial only when those have taken it who can do so without an end */
+bool trial_waits(const struct child *c);
+
+/* The files were read and are no generation. who says so is the supervisor */
+void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail);
+void trial_clear(struct supervisor *s);
+
+/* ---- state.c: what runs, for `sallyport status` and the metrics ---- */
+
+void state_open(struct supervisor *s);
+/* Writes it anew. */
+void state_write(const struct supervisor *s);
+void state_close(struct supervisor *s);
 
 /* ---- handover.c: another version of the program takes over ---- */
 

@@ -185,6 +185,26 @@ static bool may_ask(const struct session *s, struct sp_bytes command)
                                        a->parts.may_ask(a->parts.arg, s->peer.uid, command));
 }
 
+int sp_admin_state_fd(const struct sp_admin *a)
+{
+    return a->parts.state_fd;
+}
+
+static void answer_state(struct session *s)
+{
+    SP_AUTO(sp_json_doc) state = sp_admin_state_read(s->admin);
+    struct sp_buf out;
+
+    if (state == NULL) {
+        answer_error(s, sp_rc_name(SP_E_UNSUPPORTED), SP_LIT("the supervisor shows nothing"));
+        return;
+    }
+    sp_buf_init(&out, ANSWER_MAX);
+    sp_admin_put_result(sp_json_root(state), 0, &out);
+    answer(s, sp_buf_bytes(&out), -1);
+    sp_buf_clear(&out);
+}
+
 static void ask(struct session *s, struct sp_bytes line)
 {
     struct sp_admin *a = s->admin;
@@ -206,6 +226,11 @@ static void ask(struct session *s, struct sp_bytes line)
     }
     if (!is_trusted(a, &s->peer) && a->parts.limit != NULL)
         a->parts.limit(a->parts.arg, s->peer.uid, json);
+    if (sp_bytes_eq(sp_json_text_of(sp_json_root(json), "command"), SP_LIT("gateway.state"))) {
+        sp_json_doc_free(json);
+        answer_state(s);
+        return;
+    }
     errand = sp_calloc(1, sizeof(*errand));
     errand->admin = a;
     errand->session = s->handle;

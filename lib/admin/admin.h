@@ -9,6 +9,8 @@
  *     {"ok": false, "error": "not-found", "detail": TEXT}
  *     {"ok": false, "error": "unknown", "detail": TEXT}            repeat it
  *
+ * "gateway.state" is answered here: what the supervisor shows of itself and the roles, if it shows anything.
+ *
  * thread: loop
  */
 #ifndef SP_ADMIN_ADMIN_H
@@ -36,6 +38,7 @@ struct sp_admin_parts {
     void (*limit)(void *arg, uint32_t uid, struct sp_json_doc *question);
     void *arg;
     int64_t answer_ms; /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
+    int state_fd;      /* the supervisor's page, lent; 0: there is none */
 };
 
 /* Watches the peers of jobs. owner: the caller, until sp_admin_free, which comes after the jobs are freed. parts: copied, what they point to is lent */

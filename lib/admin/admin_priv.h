@@ -74,13 +74,22 @@ void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd);
 /* Appends an error as an answer. */
 void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes detail);
 
+/* Appends a result, and says that a file of so many bytes follows. */
+void sp_admin_put_result(const struct sp_json *result, uint64_t file_len, struct sp_buf *out);
+
+/* What the supervisor shows. returns: NULL if it shows nothing. owner: the caller */
+struct sp_json_doc *sp_admin_state_read(const struct sp_admin *a);
+/* returns: its page; 0 or less: there is none */
+int sp_admin_state_fd(const struct sp_admin *a);
+
 /*
  * Appends the page of metrics.
  *
+ * state:     as sp_admin_state_read has it, or NULL
  * questions: answered; the first to relays (queue.stats), the second to the ledger (audit.status)
  */
 void sp_admin_figures_put(struct sp_admin_question *const *questions, size_t count,
-                          struct sp_buf *out);
+                          const struct sp_json *state, struct sp_buf *out);
 
 /* returns: the jobs to send by, lent */
 struct sp_jobs *sp_admin_jobs(const struct sp_admin *a);

@@ -309,14 +309,39 @@ static void put_accepts(struct sp_buf *out, const struct sp_admin_question *q)
     }
 }
 
+/* Which configuration each process runs, and whether that is the one on the disk. */
+static void put_configuration(struct sp_buf *out, const struct sp_json *state)
+{
+    const struct sp_json *roles = sp_json_find(state, "roles");
+    const struct sp_json *refused = sp_json_find(state, "refused");
+
+    put_head(out, "sallyport_configuration_refused", "gauge",
+             "1 while the files on the disk were refused and those before go on");
+    if (state != NULL)
+        sp_buf_printf(out, "sallyport_configuration_refused %d\n",
+                      refused != NULL && refused->type == SP_JSON_OBJECT);
+    put_head(out, "sallyport_configuration_newest", "gauge",
+             "Number of the newest configuration that was read");
+    if (state != NULL)
+        sp_buf_printf(out, "sallyport_configuration_newest %lld\n",
+                      (long long)sp_json_int_of(state, "newest", 0));
+    put_head(out, "sallyport_configuration", "gauge",
+             "Number of the configuration that a process has taken last");
+    for (const struct sp_json *r = roles == NULL ? NULL : roles->first; r != NULL; r = r->next)
+        sp_buf_printf(out, "sallyport_configuration{role=\"%.*s\",index=\"%lld\"} %lld\n",
+                      SP_FMT(sp_json_text_of(r, "role")), (long long)sp_json_int_of(r, "index", 0),
+                      (long long)sp_json_int_of(r, "generation", 0));
+}
+
 void sp_admin_figures_put(struct sp_admin_question *const *questions, size_t count,
-                          struct sp_buf *out)
+                          const struct sp_json *state, struct sp_buf *out)
 {
     const struct sp_admin_question *relays = questions[0];
 
     put_head(out, "sallyport_up", "gauge", "Whether a process answers");
     for (size_t i = 0; i < count; i++)
         put_up(out, questions[i]);
+    put_configuration(out, state);
     put_accepts(out, relays);
     put_figures(out, relays, relay_figures, SP_ARRAY_LEN(relay_figures));
     put_syncs(out, relays);

@@ -52,7 +52,7 @@ static void put_failed(const struct sp_admin_answer *a, struct sp_buf *out)
     sp_admin_put_error(out, sp_rc_name(a->rc), detail_of(a));
 }
 
-static void put_result(const struct sp_json *result, uint64_t file_len, struct sp_buf *out)
+void sp_admin_put_result(const struct sp_json *result, uint64_t file_len, struct sp_buf *out)
 {
     struct sp_buf text;
     struct sp_jw w;
@@ -80,7 +80,7 @@ static void put_answer(const struct sp_admin_question *q, struct sp_admin_answer
     else if (a->rc != SP_OK)
         put_failed(a, out);
     else
-        put_result(sp_json_root(a->json), 0, out);
+        sp_admin_put_result(sp_json_root(a->json), 0, out);
 }
 
 static void merge_owner(struct sp_admin_question *q, struct sp_buf *out)

@@ -1,7 +1,7 @@
 /*
  * A scrape is two questions, to the relays and to the ledger, asked in the same way as the command line asks them, and
- * one page made of the answers. A role that does not answer in time shows as sallyport_up 0 and its figures are left
- * out: a figure of the past would look like one of now.
+ * one page made of the answers and of what the supervisor shows. A role that does not answer in time shows as
+ * sallyport_up 0 and its figures are left out: a figure of the past would look like one of now.
  */
 #include "admin/metrics.h"
 
@@ -47,6 +47,7 @@ static bool is_healthy(const struct scrape *s)
 
 static void reply(const struct scrape *s, struct sp_web_request *req)
 {
+    SP_AUTO(sp_json_doc) state = NULL;
     struct sp_buf out;
 
     if (s->health) {
@@ -57,7 +58,8 @@ static void reply(const struct scrape *s, struct sp_web_request *req)
         return;
     }
     sp_buf_init(&out, PAGE_MAX);
-    sp_admin_figures_put(s->questions, QUESTIONS, &out);
+    state = sp_admin_state_read(s->metrics->admin);
+    sp_admin_figures_put(s->questions, QUESTIONS, state == NULL ? NULL : sp_json_root(state), &out);
     sp_web_reply(req, 200, "text/plain; version=0.0.4; charset=utf-8", sp_buf_bytes(&out));
     sp_buf_clear(&out);
 }

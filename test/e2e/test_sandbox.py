@@ -2,6 +2,7 @@
 a probe in the place of each role, and the table of docs/sandbox.md as what must come out."""
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -179,8 +180,12 @@ def test_nothing_is_inherited_and_nothing_left(probes, tmp_path):
         links = {int(link.name): os.readlink(link) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
         assert not any("planted" in target or str(p.config) in target for target in links.values()), (role, links)
         files = [target for target in links.values() if target.startswith("/") and target not in ("/dev/null", str(p.log))]
-        assert not files, (role, links)  # a probe opens none of its own
-        assert not any("memfd" in target for target in links.values()), (role, links)
+        pages = [fd for fd, target in links.items() if target.startswith("/memfd:sallyport-state")]
+        assert len(files) == len(pages) == (role == "admin"), (role, links)  # a probe opens none of its own
+        for fd in pages:  # what the supervisor shows there can be read alone
+            flags = re.search(r"^flags:\s*([0-7]+)$", pathlib.Path(f"/proc/{pid}/fdinfo/{fd}").read_text(), re.M)[1]
+            assert int(flags, 8) & os.O_ACCMODE == os.O_RDONLY
+        assert sum("memfd" in target for target in links.values()) == len(pages), (role, links)
     kept = capabilities(p.process.pid)
     assert kept["CapPrm"] == kept["CapEff"] == kept["CapBnd"] == SUPERVISOR_KEEPS and not kept["CapInh"] + kept["CapAmb"]
     assert status_of(p.process.pid)["NoNewPrivs"] == ["1"]

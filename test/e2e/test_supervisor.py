@@ -135,6 +135,127 @@ def test_a_storm_of_reloads_ends_with_the_newest(supervisor):
     assert s.stop() == 0
 
 
+def order(s, text):
+    """What the roles' stand-ins are to do with the next configuration: lines of a word and a role."""
+    (s.config / "policies/policy.json").write_text(text)
+    s.process.send_signal(signal.SIGHUP)
+
+
+def restart(s, role, **fields):
+    """Kills one process of a role, and waits for the next."""
+    count = len(s.events("role.started", role=role))
+    os.kill(s.children()[role][0], signal.SIGKILL)
+    s.wait("role.started", count + 1, role=role)
+    assert all(s.events("role.started", role=role)[-1].get(k) == v for k, v in fields.items())
+
+
+def test_who_dies_after_a_refused_reload_starts_with_what_was_accepted(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    order(s, "refuse relay\n")
+    s.wait("supervisor.reload-refused", role="relay", generation=2, detail="told to fail")
+    s.wait("supervisor.returned", generation=1, refused=2)
+    for role in ("relay", "ledger", "scanner"):
+        restart(s, role, generation=1)
+    assert not s.events("role.failed")
+    order(s, "none\n")
+    s.wait("role.reloaded", 2, role="relay", generation=3, result="ok")
+    s.wait("role.reloaded", 1, role="ledger", generation=3, result="ok")
+    restart(s, "relay", generation=3)
+    assert len(s.events("supervisor.returned")) == 1
+    assert s.stop() == 0
+
+
+def test_a_refusal_by_one_takes_it_from_all(supervisor):
+    """The admin role has it as soon as the relays; what follows at once is not for those who are started anew."""
+    s = supervisor(workers=3).start()
+    s.wait("supervisor.ready")
+    (s.config / "detection").mkdir()
+    (s.config / "detection/order").write_text("refuse scanner\n")
+    order(s, "anew ledger\n")
+    s.wait("supervisor.reload-refused", role="scanner", generation=2)
+    s.wait("supervisor.returned", generation=1)
+    for relay in s.events("role.reloaded", role="relay", generation=2):
+        assert relay["result"] == "ok"
+    s.wait("role.reloaded", 3, role="relay", generation=1, result="ok")
+    assert not s.events("supervisor.role-anew")
+    restart(s, "relay", generation=1)
+    (s.config / "detection/order").write_text("")
+    order(s, "anew ledger\n")
+    s.wait("supervisor.role-anew", role="ledger")
+    s.wait("role.started", role="ledger", generation=3)
+    assert s.stop() == 0
+
+
+def test_a_refusal_at_the_start_of_who_is_started_anew_is_one(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    order(s, "anew ledger\nrefuse ledger\n")
+    s.wait("supervisor.reload-refused", role="ledger", generation=2)
+    s.wait("role.started", 2, role="ledger")
+    assert s.events("role.started", role="ledger")[-1]["generation"] == 1
+    s.wait("role.reloaded", 2, role="relay", generation=1, result="ok")
+    assert s.stop() == 0
+
+
+def test_who_ends_over_a_new_configuration_twice_has_refused_it(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    order(s, "die ledger\n")
+    s.wait("supervisor.reload-refused", role="ledger", generation=2, why="role.gone")
+    s.wait("supervisor.returned", generation=1)
+    s.wait("role.started", 2, role="ledger")
+    assert s.events("role.started", role="ledger")[-1]["generation"] == 1
+    assert s.stop() == 0
+
+
+def test_one_end_over_a_new_configuration_is_no_refusal(supervisor):
+    """It may have been the same moment by chance. A relay that is held up has it still to come when it is killed."""
+    s = supervisor(workers=1).start()
+    s.wait("supervisor.ready")
+    relay = s.children()["relay"][0]
+    os.kill(relay, signal.SIGSTOP)
+    order(s, "none\n")
+    s.wait("supervisor.reload")
+    os.kill(relay, signal.SIGKILL)
+    s.wait("role.started", role="relay", generation=2)
+    order(s, "none at all\n")
+    s.wait("role.reloaded", role="relay", generation=3, result="ok")
+    assert not s.events("supervisor.returned") and not s.events("supervisor.reload-refused")
+    assert s.stop() == 0
+
+
+def test_a_start_that_is_refused_is_mended_by_a_reload(supervisor):
+    """Nothing else is known: each start says what is wrong, and goes on until it is right."""
+    s = supervisor()
+    (s.config / "policies/policy.json").write_text("refuse relay\n")
+    s.start()
+    s.wait("role.failed", 3, role="relay", detail="told to fail")
+    order(s, "refuse admin\n")
+    s.wait("role.started", 2, role="relay", generation=2)
+    s.wait("supervisor.reload-refused", role="admin", generation=2)
+    order(s, "none\n")
+    s.wait("supervisor.ready")
+    s.wait("supervisor.accepted", generation=3)
+    order(s, "refuse relay\n")
+    s.wait("supervisor.returned", generation=3)
+    assert s.stop() == 0
+
+
+def test_a_storm_of_refused_reloads_ends_with_what_was_accepted(supervisor):
+    s = supervisor().start()
+    s.wait("supervisor.ready")
+    for number in range(20):
+        order(s, f"refuse {('relay', 'admin', 'ledger')[number % 3]}\n{number}\n")
+        s.wait("supervisor.reload", number + 1)
+    s.wait("supervisor.returned", generation=1, refused=21)
+    restart(s, "relay", generation=1)
+    order(s, "none\n")
+    s.wait("role.reloaded", 2, role="relay", generation=22, result="ok")
+    restart(s, "ledger", generation=22)
+    assert s.stop() == 0
+
+
 @pytest.mark.parametrize("whose", ["another gateway's", "its own"])
 def test_an_address_that_is_listened_on_is_not_shared(supervisor, whose):
     """Else each would get a part of the other's connections, and nobody would notice."""

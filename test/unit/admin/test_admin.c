@@ -19,6 +19,7 @@ static struct sp_jobs *ledger;
 static struct sp_admin *admin;
 static char path[64];
 static int listening;
+static int state;                      /* the supervisor's page */
 static const char *relay_says[RELAYS]; /* NULL: "not-found" */
 static enum sp_rc relay_rc[RELAYS];
 static char last_actor[256];
@@ -90,6 +91,8 @@ static void set_up(void)
     join(asker, SP_ROLE_ADMIN, ledger, SP_ROLE_LEDGER, 0);
     parts.loop = loop;
     parts.jobs = asker;
+    state = memfd_create("state", MFD_CLOEXEC);
+    parts.state_fd = state;
     admin = sp_admin_new(&parts);
     snprintf(path, sizeof(path), "/tmp/sp-admin-%d.sock", (int)getpid());
     unlink(path);
@@ -110,6 +113,7 @@ static void tear_down(void)
     sp_admin_free(admin);
     sp_loop_free(loop);
     close(listening);
+    close(state);
     unlink(path);
 }
 
@@ -231,6 +235,33 @@ START_TEST(nonsense_is_refused)
 }
 END_TEST
 
+static void show(const char *json, const char *of)
+{
+    char page[200];
+    int len = snprintf(page, sizeof(page), "%08x%s", sp_crc32c(0, sp_bytes_cstr(of)), json);
+
+    ck_assert_int_eq(ftruncate(state, 0), 0);
+    ck_assert_int_eq(pwrite(state, page, (size_t)len, 0), len);
+}
+
+START_TEST(what_the_supervisor_shows_is_told_if_it_is_whole)
+{
+    static const char question[] = "{\"command\":\"gateway.state\"}\n";
+    static const char none[] = "{\"ok\":false,\"error\":\"unsupported\","
+                               "\"detail\":\"the supervisor shows nothing\"}\n";
+
+    expect(question, none);
+    show("{\"newest\":2}", "{\"newest\":2}");
+    expect(question, "{\"ok\":true,\"result\":{\"newest\":2},\"file_len\":0}\n");
+    show("{\"newest\":3}", "{\"newest\":2}"); /* between two */
+    expect(question, none);
+    show("", "");
+    expect(question, none);
+    ck_assert_int_eq(ftruncate(state, 3), 0);
+    expect(question, none);
+}
+END_TEST
+
 START_TEST(a_session_that_leaves_does_no_harm)
 {
     int fd = dial();
@@ -264,6 +295,7 @@ static void add(TCase *c)
     tcase_add_test(c, pages_are_merged_by_id_and_end_where_one_has_more);
     tcase_add_test(c, a_file_follows_its_line);
     tcase_add_test(c, nonsense_is_refused);
+    tcase_add_test(c, what_the_supervisor_shows_is_told_if_it_is_whole);
     tcase_add_test(c, a_session_that_leaves_does_no_harm);
     tcase_add_test(c, what_is_under_way_at_the_end_is_freed);
 }

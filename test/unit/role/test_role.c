@@ -21,9 +21,12 @@
 /* ---- the role (no Check here: it runs in another process) ---- */
 struct probe {
     struct sp_role *role;
+    enum sp_role_kind kind;
     struct sp_ipc *peer;
     bool never_stops;
 };
+
+static enum sp_role_kind kind_here;
 
 static int try_open(const char *path, int flags)
 {
@@ -119,15 +122,43 @@ static void on_probe_closed(void *arg, enum sp_rc why)
 static const struct sp_ipc_events probe_events = {.on_frame = on_probe,
                                                   .on_closed = on_probe_closed};
 
+/* The file policies/policy.json or detection/order may have a line "VERB ROLE" for this role. */
+static bool is_told(const struct sp_role *role, enum sp_role_kind kind, const char *verb)
+{
+    struct sp_bytes files[] = {sp_role_file(role, "policies/policy.json"),
+                               sp_role_file(role, "detection/order")};
+    char wanted[60];
+
+    snprintf(wanted, sizeof(wanted), "%s %s", verb, sp_ipc_role_name(kind));
+    for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
+        struct sp_bytes line;
+
+        while (files[i].len > 0 && sp_bytes_split(&files[i], '\n', &line)) {
+            if (sp_bytes_eq(line, sp_bytes_cstr(wanted)))
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum sp_rc obey(const struct sp_role *role, enum sp_role_kind kind, struct sp_err *err)
+{
+    if (is_told(role, kind, "die"))
+        _exit(7);
+    if (is_told(role, kind, "refuse") ||
+        sp_bytes_eq(sp_role_file(role, "sallyport.json"), SP_LIT("bad")))
+        return sp_fail(err, SP_E_CONFIG_INVALID, "told to fail");
+    return SP_OK;
+}
+
 static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
 {
     struct probe *p = sp_calloc(1, sizeof(*p));
 
     *state = p;
     p->role = role;
-    if (sp_bytes_eq(sp_role_file(role, "sallyport.json"), SP_LIT("bad")))
-        return sp_fail(err, SP_E_CONFIG_INVALID, "told to fail");
-    return SP_OK;
+    p->kind = kind_here;
+    return obey(role, p->kind, err);
 }
 
 static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
@@ -141,10 +172,11 @@ static void on_peer(void *state, enum sp_role_kind kind, unsigned index, int fd)
 
 static enum sp_rc on_reload(struct sp_role *role, void *state, struct sp_err *err)
 {
-    (void)state;
-    if (sp_bytes_eq(sp_role_file(role, "sallyport.json"), SP_LIT("bad")))
-        return sp_fail(err, SP_E_CONFIG_INVALID, "told to fail");
-    return SP_OK;
+    const struct probe *p = state;
+
+    if (is_told(role, p->kind, "anew"))
+        return sp_fail(err, SP_E_UNSUPPORTED, "told to be started anew");
+    return obey(role, p->kind, err);
 }
 
 static void stop(struct sp_role *role, void *state)
@@ -168,6 +200,7 @@ static int role_main(enum sp_role_kind kind)
                                     .stop = stop,
                                     .free = probe_free};
 
+    kind_here = kind;
     return sp_role_main(&ops);
 }
 

@@ -1,0 +1,254 @@
+/*
+ * A new generation is on trial until the roles have taken it; until then the last one that they took is kept beside it. If
+ * one of them refuses it, all go back, also those who had taken it, so that the gateway runs one configuration, and who
+ * dies later starts with one that is known to work. Who takes a configuration without an end of its own is asked first:
+ * nobody is started anew for a policy that a relay then refuses.
+ *
+ * What is gone back to keeps its number and its files, but for two things of the refused one: the keys of bodies, since a
+ * relay that took it may have rewritten its shard's keyring under a new one (and the file of the old may be gone), and the
+ * newest ticket keys. Who could not run with the accepted generation either has no say: going back would not help it.
+ * The first generation is accepted when the relays have it, since mail needs no other.
+ */
+#include "gateway/sallyport/supervisor.h"
+
+#include "role/bundle.h"
+
+#include <stdio.h>
+
+#define FOR(role) (1U << SP_ROLE_##role)
+/* They take a new configuration while they run; the others are started anew for it. */
+#define ASKED_FIRST (FOR(RELAY) | FOR(SCANNER) | FOR(KEEPER) | FOR(ADMIN))
+#define FALLS_MAX   2 /* one end may have had another cause */
+
+static bool is_on_trial(const struct supervisor *s)
+{
+    return s->accepted != NULL && s->now != s->accepted;
+}
+
+/* Whether it has run with the accepted generation, or a later one. */
+static bool has_a_say(const struct child *c)
+{
+    return c->took >= c->s->accepted->number;
+}
+
+static void remember(struct supervisor *s, const char *role, unsigned index, enum sp_rc why,
+                     struct sp_bytes detail)
+{
+    struct refusal *r = &s->refusal;
+
+    r->stands = true;
+    r->at_ms = sp_clock_wall_ms(sp_loop_clock(s->loop));
+    r->role = role;
+    r->index = index;
+    r->why = why;
+    snprintf(r->detail, sizeof(r->detail), "%.*s", SP_FMT(detail));
+    state_write(s);
+}
+
+void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail)
+{
+    s->refusal.generation = 0;
+    s->refusal.origin = GENERATION_READ;
+    remember(s, "supervisor", 0, why, sp_bytes_slice(detail, 0, sp_bytes_find(detail, '\n')));
+}
+
+/* ---- taking it ---- */
+
+static bool all_took_it(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        const struct child *c = &s->children[i];
+        bool is_asked = s->accepted == NULL ? c->kind == SP_ROLE_RELAY : has_a_say(c);
+
+        if (is_asked && c->took != s->now->number)
+            return false;
+    }
+    return true;
+}
+
+void trial_progress(struct supervisor *s)
+{
+    struct generation *former = s->accepted;
+
+    if (s->now != former && !s->stopping && all_took_it(s)) {
+        s->accepted = s->now;
+        generation_free(former);
+        sp_log_info(s->log, "supervisor.accepted", SP_INT("generation", s->now->number));
+        if (s->now->origin == GENERATION_READ || s->now->origin == s->refusal.origin)
+            s->refusal.stands = false;
+    }
+    if (!s->stopping)
+        children_tell(s);
+    state_write(s);
+}
+
+void trial_took(struct child *c, uint64_t generation)
+{
+    c->took = generation;
+    trial_progress(c->s);
+}
+
+bool trial_waits(const struct child *c)
+{
+    const struct supervisor *s = c->s;
+
+    if (!is_on_trial(s) || (ASKED_FIRST & 1U << c->kind) != 0)
+        return false;
+    for (size_t i = 0; i < s->child_count; i++) {
+        const struct child *other = &s->children[i];
+
+        if ((ASKED_FIRST & 1U << other->kind) != 0 &&
+            (other->state == CHILD_STARTING || other->state == CHILD_READY) &&
+            other->took != s->now->number && other->refused != s->now->number)
+            return true;
+    }
+    return false;
+}
+
+void trial_begin(struct supervisor *s, struct generation *before)
+{
+    children_reload(s, before);
+    if (before != s->accepted)
+        generation_free(before);
+    trial_progress(s);
+}
+
+/* ---- going back ---- */
+
+static bool is_content_key(struct sp_bytes name)
+{
+    return sp_bytes_starts_nocase(name, SP_LIT("secret/content.kek")) ||
+           sp_bytes_starts_nocase(name, SP_LIT("secret/kek.id"));
+}
+
+/* Events for the audit have been told. */
+static bool is_left_out(struct sp_bytes name)
+{
+    return is_content_key(name) || sp_bytes_eq(name, SP_LIT("secret/tls.tickets")) ||
+           sp_bytes_eq(name, SP_LIT("acts"));
+}
+
+static bool copy_file(struct sp_role_bundle *to, struct sp_bytes name, struct sp_bytes data)
+{
+    char text[SP_ROLE_BUNDLE_NAME_MAX + 1];
+
+    snprintf(text, sizeof(text), "%.*s", SP_FMT(name));
+    return sp_role_bundle_add(to, text, data) == SP_OK;
+}
+
+/* The accepted files of a relay with the keys of the refused ones. other_keys: set if they are others */
+static bool mix(const struct sp_role_bundle *accepted, const struct sp_role_bundle *refused,
+                struct sp_role_bundle *out, bool *other_keys)
+{
+    struct sp_bytes name, data;
+    size_t at = 0;
+    bool ok = true;
+
+    while (ok && sp_role_bundle_next(accepted, &at, &name, &data)) {
+        if (!is_left_out(name))
+            ok = copy_file(out, name, data);
+        else if (is_content_key(name) && sp_role_bundle_find(refused, name).ptr == NULL)
+            *other_keys = true;
+    }
+    at = 0;
+    while (ok && sp_role_bundle_next(refused, &at, &name, &data)) {
+        if (!is_content_key(name))
+            continue;
+        ok = copy_file(out, name, data);
+        if (!sp_bytes_eq(sp_role_bundle_find(accepted, name), data))
+            *other_keys = true;
+    }
+    return ok;
+}
+
+/* returns: the accepted generation, as it can be run now; NULL if there is no memory for it. owner: the caller */
+static struct generation *make_former(const struct generation *accepted,
+                                      const struct generation *refused, bool *other_keys)
+{
+    SP_AUTO(sp_role_bundle) old = NULL;
+    SP_AUTO(sp_role_bundle) other = NULL;
+    SP_AUTO(sp_role_bundle) mixed = sp_role_bundle_new();
+    struct generation *g;
+
+    if (sp_role_bundle_from_memfd(accepted->bundles[SP_ROLE_RELAY], &old) != SP_OK ||
+        sp_role_bundle_from_memfd(refused->bundles[SP_ROLE_RELAY], &other) != SP_OK ||
+        !mix(old, other, mixed, other_keys) ||
+        sp_role_bundle_add(mixed, "secret/tls.tickets", generation_tickets(refused)) != SP_OK)
+        return NULL;
+    g = generation_copy(accepted, mixed, NULL);
+    if (g == NULL)
+        return NULL;
+    g->number = accepted->number;
+    g->origin = accepted->origin;
+    g->stamp = accepted->stamp;
+    memcpy(g->tickets, refused->tickets, sizeof(g->tickets));
+    g->ticket_count = refused->ticket_count;
+    return g;
+}
+
+static void go_back(struct supervisor *s)
+{
+    struct generation *refused = s->now, *accepted = s->accepted, *former;
+    bool other_keys = false;
+
+    former = make_former(accepted, refused, &other_keys);
+    if (former == NULL) { /* the next refusal tries again */
+        sp_log_error(s->log, "supervisor.not-returned");
+        return;
+    }
+    s->now = s->accepted = former;
+    sp_log_warn(s->log, "supervisor.returned", SP_INT("generation", former->number),
+                SP_INT("refused", refused->number));
+    sockets_admin_mode(s);
+    children_return(s, refused, other_keys);
+    if (refused->origin == GENERATION_READ) /* else its files would be tried again for ever */
+        renew_start(s);
+    generation_free(refused);
+    generation_free(accepted);
+    ages_look(s);
+}
+
+void trial_refused(struct child *c, const struct sp_role_result *result)
+{
+    struct supervisor *s = c->s;
+    bool is_news = c->refused == s->now->number && s->now != s->accepted;
+    char detail[SP_ERR_TEXT_MAX];
+
+    snprintf(detail, sizeof(detail), "%.*s", SP_FMT(result->text));
+    if (c->state != CHILD_ENDING || (is_news && s->accepted != NULL))
+        sp_log_error(s->log, "supervisor.reload-refused",
+                     SP_TEXT("role", sp_ipc_role_name(c->kind)), SP_INT("index", c->index),
+                     SP_INT("generation", c->refused), SP_RC("why", result->rc),
+                     SP_TEXT("detail", detail));
+    if (!is_news)
+        return;
+    s->refusal.generation = s->now->number;
+    s->refusal.origin = s->now->origin;
+    remember(s, sp_ipc_role_name(c->kind), c->index, result->rc, result->text);
+    if (!is_on_trial(s) || s->stopping || !has_a_say(c))
+        return;
+    c->again = true; /* it may have taken a part of it */
+    c->wait_ms = 0;  /* if it ends: what it is started with next is good */
+    go_back(s);
+    state_write(s);
+}
+
+void trial_fell(struct child *c)
+{
+    const struct supervisor *s = c->s;
+    const struct sp_role_result gone = {.rc = SP_E_ROLE_GONE,
+                                        .text = SP_LIT("it ended over it, twice")};
+
+    if (!is_on_trial(s) || c->generation != s->now->number || c->took == s->now->number ||
+        ++c->falls < FALLS_MAX)
+        return;
+    c->refused = c->generation;
+    trial_refused(c, &gone);
+}
+
+void trial_clear(struct supervisor *s)
+{
+    if (s->accepted != s->now)
+        generation_free(s->accepted);
+    generation_free(s->now);
+}
