@@ -3,7 +3,6 @@
  * value of another form makes a rule that is never taken, and its author believes in it. What is said to be so must be so for all mail: what
  * is merely odd is left, or told as a warning.
  */
-#include "base/text.h"
 #include "mail/idn.h"
 #include "policy/load_priv.h"
 
