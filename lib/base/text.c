@@ -183,6 +183,52 @@ bool sp_utf8_is_valid(struct sp_bytes b)
     return true;
 }
 
+bool sp_utf8_may_grow(struct sp_bytes b)
+{
+    uint8_t first = b.ptr[0];
+    size_t want = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+
+    if (first < 0xc2 || first > 0xf4 || b.len >= want)
+        return false;
+    for (size_t i = 1; i < b.len; i++)
+        if ((b.ptr[i] & 0xc0) != 0x80)
+            return false;
+    return true;
+}
+
+size_t sp_utf8_encode(uint32_t point, uint8_t out[4])
+{
+    size_t len = 0;
+
+    if (point < 0x80) {
+        out[len++] = (uint8_t)point;
+        return len;
+    }
+    if (point < 0x800) {
+        out[len++] = (uint8_t)(0xc0 | point >> 6);
+    } else if (point < 0x10000) {
+        out[len++] = (uint8_t)(0xe0 | point >> 12);
+        out[len++] = (uint8_t)(0x80 | (point >> 6 & 0x3f));
+    } else {
+        out[len++] = (uint8_t)(0xf0 | (point >> 18 & 7));
+        out[len++] = (uint8_t)(0x80 | (point >> 12 & 0x3f));
+        out[len++] = (uint8_t)(0x80 | (point >> 6 & 0x3f));
+    }
+    out[len++] = (uint8_t)(0x80 | (point & 0x3f));
+    return len;
+}
+
+uint32_t sp_windows1252_point(uint8_t c)
+{
+    static const uint16_t from_0x80[32] = {
+        0x20ac, 0xfffd, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0xfffd, 0x017d, 0xfffd, 0xfffd, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+        0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0xfffd, 0x017e, 0x0178,
+    };
+
+    return c >= 0x80 && c < 0xa0 ? from_0x80[c - 0x80] : c;
+}
+
 #define DISTANCE_MAX 64
 
 unsigned sp_text_distance(struct sp_bytes a, struct sp_bytes b, unsigned limit)

@@ -30,6 +30,15 @@ size_t sp_utf8_step(struct sp_bytes b);
 /* returns: whether b is valid UTF-8 (RFC 3629) */
 bool sp_utf8_is_valid(struct sp_bytes b);
 
+/* returns: whether b (not empty) can be the beginning of a character that is not whole yet */
+bool sp_utf8_may_grow(struct sp_bytes b);
+
+/* point: at most 0x10ffff, no surrogate. returns: how many bytes of out it took */
+size_t sp_utf8_encode(uint32_t point, uint8_t out[4]);
+
+/* returns: the code point that a byte stands for in windows-1252, U+FFFD for the five that stand for none */
+uint32_t sp_windows1252_point(uint8_t c);
+
 /* returns: the edit distance (insert, delete, replace, swap neighbours), or limit + 1 if more than limit */
 unsigned sp_text_distance(struct sp_bytes a, struct sp_bytes b, unsigned limit);
 

@@ -194,7 +194,7 @@ void sp_detect_own_find(struct detect_window *w);
 
 /* ---- text.c ---- */
 void sp_detect_text_begin(struct detect_run *r);
-void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8);
+void sp_detect_text_feed(struct detect_run *r, struct sp_bytes text);
 void sp_detect_text_end(struct detect_run *r);
 
 /* ---- spelled.c ---- */

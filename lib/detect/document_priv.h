@@ -43,9 +43,16 @@ enum sp_rc sp_detect_workbook_take(struct detect_stream *s, struct sp_mime_workb
 /* Examines the tables of what was kept, if anything was. */
 void sp_detect_workbook_end(struct detect_run *r, const struct sp_mime_workbook *w);
 
+/* ---- wide.c ---- */
+/* returns: whether a text in UTF-16 with a byte order mark begins so */
+bool sp_detect_is_wide(struct sp_bytes head);
+/* Examines one. returns: what its source said */
+enum sp_rc sp_detect_wide(struct detect_stream *s);
+
 /* ---- form.c ---- */
 enum detect_form {
     FORM_TEXT,
+    FORM_WIDE, /* UTF-16 */
     FORM_MARKUP,
     FORM_ARCHIVE,
     FORM_PICTURE,

@@ -61,7 +61,7 @@ enum detect_form sp_detect_form(struct sp_bytes head, const char **type)
         }
     }
     if (!readable)
-        return FORM_OTHER;
+        return sp_detect_is_wide(head) ? FORM_WIDE : FORM_OTHER;
     if (sp_bytes_starts_nocase(text, SP_LIT("<?xml")) ||
         sp_bytes_starts_nocase(text, SP_LIT("<html")) ||
         sp_bytes_starts_nocase(text, SP_LIT("<!doctype html")))

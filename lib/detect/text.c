@@ -195,7 +195,6 @@ static void put_char(struct detect_run *r, const uint8_t *c, size_t len, uint32_
 static void put_point(struct detect_run *r, uint32_t point, uint32_t place)
 {
     uint8_t c[4];
-    size_t len = 0;
 
     if (point < 0x80) {
         if (point == ' ' || point == '\t' || point == '\n') {
@@ -206,18 +205,7 @@ static void put_point(struct detect_run *r, uint32_t point, uint32_t place)
         put_byte(r, (uint8_t)point, place);
         return;
     }
-    if (point < 0x800) {
-        c[len++] = (uint8_t)(0xc0 | point >> 6);
-    } else if (point < 0x10000) {
-        c[len++] = (uint8_t)(0xe0 | point >> 12);
-        c[len++] = (uint8_t)(0x80 | (point >> 6 & 0x3f));
-    } else {
-        c[len++] = (uint8_t)(0xf0 | (point >> 18 & 7));
-        c[len++] = (uint8_t)(0x80 | (point >> 12 & 0x3f));
-        c[len++] = (uint8_t)(0x80 | (point >> 6 & 0x3f));
-    }
-    c[len++] = (uint8_t)(0x80 | (point & 0x3f));
-    put_char(r, c, len, place);
+    put_char(r, c, sp_utf8_encode(point, c), place);
 }
 
 /* ---- markup: tags become cells and lines, references characters ---- */
@@ -376,41 +364,53 @@ static void take_odd(struct detect_run *r, uint8_t c)
     }
 }
 
-static size_t char_len(uint8_t first)
-{
-    return first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
-}
-
-/* One byte of a character of several. */
-static void take_byte(struct detect_run *r, uint8_t c)
-{
-    r->pending[r->pending_len++] = c;
-    if (r->pending_len < char_len(r->pending[0]))
-        return;
-    if (r->pending_len > 1 && sp_utf8_is_valid(sp_bytes(r->pending, r->pending_len)))
-        put_char(r, r->pending, r->pending_len, r->place);
-    else
-        put(r, sp_bytes(r->pending, r->pending_len), r->place, 0);
-    r->pending_len = 0;
-    r->place++;
-}
-
-/* A byte that is no ASCII, or stands in a character of several. */
-static void take_high(struct detect_run *r, uint8_t c)
-{
-    if (r->in_name)
-        spill(r);
-    if (r->in_tag)
-        r->place += (c & 0xc0) != 0x80;
-    else
-        take_byte(r, c);
-}
-
 /* The text that places refer to: all that was decoded, texts parted by a line end. */
 static void record(struct detect_run *r, struct sp_bytes utf8)
 {
     if (r->limits->text != NULL)
         sp_buf_put(r->limits->text, utf8);
+}
+
+/* One character of several bytes. */
+static void take_char(struct detect_run *r, struct sp_bytes c)
+{
+    record(r, c);
+    if (!r->in_tag)
+        put_char(r, c.ptr, c.len, r->place);
+    r->place++;
+}
+
+/*
+ * Takes what is pending. What can't become a character of UTF-8 was written in another charset that nobody named: as a rule
+ * windows-1252, whose bytes are characters.
+ */
+static void settle(struct detect_run *r, bool at_end)
+{
+    while (r->pending_len > 0) {
+        struct sp_bytes pending = sp_bytes(r->pending, r->pending_len);
+        size_t len = sp_utf8_step(pending);
+        uint8_t c[4];
+
+        if (len == 0 && !at_end && sp_utf8_may_grow(pending))
+            return;
+        if (len > 0)
+            take_char(r, sp_bytes_slice(pending, 0, len));
+        else
+            take_char(r, sp_bytes(c, sp_utf8_encode(sp_windows1252_point(r->pending[0]), c)));
+        len += len == 0;
+        r->pending_len -= len;
+        memmove(r->pending, r->pending + len, r->pending_len);
+    }
+}
+
+/* A byte that is no ASCII. */
+static void take_high(struct detect_run *r, uint8_t c)
+{
+    if (r->in_name)
+        spill(r);
+    r->pending[r->pending_len++] = c;
+    if (!sp_utf8_may_grow(sp_bytes(r->pending, r->pending_len)))
+        settle(r, false);
 }
 
 void sp_detect_text_begin(struct detect_run *r)
@@ -501,21 +501,23 @@ static size_t take_many(struct detect_run *r, struct sp_bytes rest)
     return r->equals || (r->markup && r->in_name) ? 0 : take_run(r, rest);
 }
 
-void sp_detect_text_feed(struct detect_run *r, struct sp_bytes utf8)
+void sp_detect_text_feed(struct detect_run *r, struct sp_bytes text)
 {
-    record(r, utf8);
-    for (size_t i = 0; i < utf8.len && !r->stopped;) {
-        uint8_t c = utf8.ptr[i];
-        size_t n = take_many(r, sp_bytes(utf8.ptr + i, utf8.len - i));
+    for (size_t i = 0; i < text.len && !r->stopped;) {
+        uint8_t c = text.ptr[i];
+        size_t n = take_many(r, sp_bytes(text.ptr + i, text.len - i));
 
+        record(r, sp_bytes(text.ptr + i, n));
         i += n;
         if (n > 0)
             continue;
         i++;
-        if (r->pending_len > 0 || c >= 0x80) {
+        if (c >= 0x80) {
             take_high(r, c);
             continue;
         }
+        settle(r, true);
+        record(r, sp_bytes(&c, 1));
         if (!r->markup || !take_markup(r, c))
             take_odd(r, c);
         r->place++;
@@ -526,10 +528,7 @@ void sp_detect_text_end(struct detect_run *r)
 {
     if (r->in_name)
         spill(r);
-    if (r->pending_len > 0)
-        put(r, sp_bytes(r->pending, r->pending_len), r->place, 0);
-    r->place += r->pending_len > 0;
-    r->pending_len = 0;
+    settle(r, true);
     examine(r, true);
     sp_buf_wipe(&r->norm);
 }

@@ -1,7 +1,7 @@
 /*
  * A part as bytes or as UTF-8, pulled through GMime's filters. GMime's charset filter writes UTF-8 for what it can read;
- * for text that names no charset, or one that nobody knows, the bytes pass as they are and what is no UTF-8 in them
- * becomes U+FFFD here, so that ASCII survives whatever a sender claims.
+ * for text that names no charset, or one that nobody knows, the bytes pass as they are and what is no UTF-8 in them is
+ * taken for windows-1252 here, as readers do, so that ASCII survives whatever a sender claims, and names do as a rule.
  */
 #include "mime/mime_priv.h"
 
@@ -167,33 +167,24 @@ static enum sp_rc read_raw(struct sp_mime_decoder *d, uint8_t *out, size_t len, 
     return SP_OK;
 }
 
-/* Whether what is pending can still become a character. */
-static bool may_grow(const uint8_t *p, size_t len)
-{
-    size_t want = p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : 2;
-
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len >= want)
-        return false;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return false;
-    return true;
-}
-
-/* Hands on what is whole, replaces what can't become whole. */
+/* Hands on what is whole; of what can't become whole, each byte is a character of windows-1252. */
 static void settle(struct sp_mime_decoder *d, bool at_end)
 {
     while (d->pending_len > 0) {
-        if (sp_utf8_is_valid(sp_bytes(d->pending, d->pending_len))) {
-            sp_buf_put(&d->text, sp_bytes(d->pending, d->pending_len));
-            d->pending_len = 0;
-        } else if (!at_end && may_grow(d->pending, d->pending_len)) {
+        struct sp_bytes pending = sp_bytes(d->pending, d->pending_len);
+        size_t len = sp_utf8_step(pending);
+        uint8_t c[4];
+
+        if (len == 0 && !at_end && sp_utf8_may_grow(pending))
             return;
-        } else {
-            sp_buf_put_cstr(&d->text, "\xef\xbf\xbd");
-            d->pending_len--;
-            memmove(d->pending, d->pending + 1, d->pending_len);
-        }
+        if (len > 0)
+            sp_buf_put(&d->text, sp_bytes_slice(pending, 0, len));
+        else
+            sp_buf_put(&d->text,
+                       sp_bytes(c, sp_utf8_encode(sp_windows1252_point(pending.ptr[0]), c)));
+        len += len == 0;
+        d->pending_len -= len;
+        memmove(d->pending, d->pending + len, d->pending_len);
     }
 }
 

@@ -119,7 +119,7 @@ SP_MUST_CHECK enum sp_rc sp_mime_outside(const struct sp_mime *m, struct sp_buf 
 /* ---- decoding a part ---- */
 enum sp_mime_as {
     SP_MIME_AS_BYTES, /* transfer encoding undone */
-    SP_MIME_AS_UTF8, /* charset converted too; what is no text in it becomes U+FFFD; lines end with LF */
+    SP_MIME_AS_UTF8, /* charset converted too; without one, what is no UTF-8 is windows-1252; lines end with LF */
 };
 
 struct sp_mime_decoder;

@@ -127,3 +127,17 @@ def test_redacted_text_shows_types_and_no_identifier(tmp_path):
     file.write_text("Maria Gonzalez, a 93-year-old with lupus, seen 03/04/2024, SSN xxx-xx-6781.\n")
     assert run("--redact", file).stdout == "[PERSON], a [DATE]-year-old with lupus, seen [SERVICE_DATE], SSN xxx-xx-[US_SSN].\n"
     assert run("--text", file).stdout == file.read_text()
+
+
+@pytest.mark.parametrize("charset", ("cp1252", "utf-16", "utf-8-sig"))
+def test_nothing_is_left_of_a_name_in_another_charset(tmp_path, charset):
+    text = "Patient: Ren\u00e9e Mu\u00f1oz, SSN 219\u201345\u20136781, MRN 4482910, lupus\n"
+    file = tmp_path / "note.txt"
+    file.write_bytes(text.encode(charset))
+    done = run("--redact", file)
+    assert done.stdout.lstrip("\ufeff") == "Patient: [PERSON], SSN [US_SSN], MRN [MRN], lupus\n"
+    assert done.returncode == 1
+    assert run("--text", file).stdout.lstrip("\ufeff") == text
+    found = json.loads(run("--json", file).stdout)["findings"]
+    decoded = run("--text", file).stdout
+    assert [decoded[f["start"]:f["end"]] for f in found if f["type"] == "MRN"] == ["4482910"]

@@ -278,6 +278,7 @@ END_TEST
 
 START_TEST(encodings_are_strict)
 {
+    uint8_t point[4];
     struct sp_buf b;
 
     sp_buf_init(&b, 100);
@@ -298,6 +299,14 @@ START_TEST(encodings_are_strict)
     ck_assert(sp_utf8_is_valid(SP_LIT("\xc3\xa4\xf0\x9f\x98\x80")));
     ck_assert(!sp_utf8_is_valid(SP_LIT("\xc0\x80")));
     ck_assert(!sp_utf8_is_valid(SP_LIT("\xed\xa0\x80")));
+    ck_assert(sp_utf8_may_grow(SP_LIT("\xf0\x9f\x98")));
+    ck_assert(!sp_utf8_may_grow(SP_LIT("\xf0\x9f\x41")));
+    ck_assert(!sp_utf8_may_grow(SP_LIT("\xc3\xa4")));
+    ck_assert_uint_eq(sp_utf8_encode(0x1f600, point), 4);
+    ck_assert_mem_eq(point, "\xf0\x9f\x98\x80", 4);
+    ck_assert_uint_eq(sp_windows1252_point(0x80), 0x20ac);
+    ck_assert_uint_eq(sp_windows1252_point(0xe9), 0xe9);
+    ck_assert_uint_eq(sp_windows1252_point(0x81), 0xfffd);
     ck_assert_uint_eq(sp_text_distance(SP_LIT("recipient"), SP_LIT("recpiient"), 3), 1);
     ck_assert_uint_eq(sp_text_distance(SP_LIT("abc"), SP_LIT("xyz"), 2), 3);
     sp_buf_clear(&b);

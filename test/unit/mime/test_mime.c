@@ -254,10 +254,11 @@ END_TEST
 START_TEST(text_of_any_charset_becomes_utf8)
 {
     struct sp_bytes mem =
-        SP_LIT("Content-Type: text/plain; charset=x-nonsense\r\n\r\nSSN \xff\xe2\x82 ok");
+        SP_LIT("Content-Type: text/plain; charset=x-nonsense\r\n\r\nSSN \xff\xe2\x82 ok\x81");
     SP_AUTO(sp_mime) m = open_text(&mem, SP_OK);
 
-    text_is(m, 0, "SSN \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd ok");
+    /* windows-1252, where 0x81 is nothing */
+    text_is(m, 0, "SSN \xc3\xbf\xc3\xa2\xe2\x80\x9a ok\xef\xbf\xbd");
 }
 END_TEST
 

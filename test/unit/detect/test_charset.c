@@ -1,0 +1,169 @@
+/* Texts in charsets that nobody named, or that were named wrongly: each is read, and its places are those of what was read. */
+#include "base/buf.h"
+#include "base/text.h"
+#include "detect/detect.h"
+#include "support/check_main.h"
+
+static struct sp_detect *detect;
+static struct sp_arena *arena;
+
+static void begin(void)
+{
+    struct sp_err err = {0};
+
+    if (detect == NULL)
+        ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
+    arena = sp_arena_new(4096);
+}
+
+static void end(void)
+{
+    sp_arena_free(arena);
+}
+
+static const struct sp_detect_finding *find(const struct sp_detect_result *r,
+                                            enum sp_detect_type type)
+{
+    for (size_t i = 0; i < r->finding_count; i++)
+        if (r->findings[i].type == type)
+            return &r->findings[i];
+    return NULL;
+}
+
+START_TEST(bytes_that_are_no_utf8_are_characters_of_windows_1252)
+{
+    struct sp_detect_limits limits = {.findings = true};
+    const struct sp_detect_finding *f;
+    struct sp_detect_result r;
+    struct sp_buf text;
+
+    begin();
+    sp_buf_init(&text, 4096);
+    limits.text = &text;
+    sp_detect_text(detect,
+                   SP_LIT("J\xfcrgen\xe9 \xe2\x82, SSN 219\x96"
+                          "45\x96"
+                          "6781, lupus \xc3"),
+                   &limits, arena, &r);
+    ck_assert(sp_bytes_eq(sp_buf_bytes(&text),
+                          SP_LIT("J\xc3\xbcrgen\xc3\xa9 \xc3\xa2\xe2\x80\x9a, SSN 219\xe2\x80\x93"
+                                 "45\xe2\x80\x93"
+                                 "6781, lupus \xc3\x83")));
+    f = find(&r, SP_DETECT_US_SSN);
+    ck_assert(f != NULL);
+    ck_assert_uint_eq(f->start, 16);
+    ck_assert_uint_eq(f->end, 27);
+    sp_buf_clear(&text);
+    end();
+}
+END_TEST
+
+/* A note in some charset as a message's attachment. */
+static void scan(const char *label, struct sp_bytes note, struct sp_detect_result *r)
+{
+    struct sp_detect_limits limits = {.findings = true};
+    struct sp_mime_source source;
+    struct sp_bytes whole;
+    struct sp_buf mail;
+
+    sp_buf_init(&mail, 65536);
+    sp_buf_put_cstr(&mail, "Subject: a note\r\nMIME-Version: 1.0\r\nContent-Type: ");
+    sp_buf_put_cstr(&mail, label);
+    sp_buf_put_cstr(&mail, "\r\nContent-Disposition: attachment; filename=\"x\"\r\n"
+                           "Content-Transfer-Encoding: base64\r\n\r\n");
+    sp_base64_encode(&mail, note);
+    whole = sp_buf_bytes(&mail);
+    source = sp_mime_source_bytes(&whole);
+    ck_assert_int_eq(sp_detect_message(detect, &source, &limits, arena, r), SP_OK);
+    sp_buf_clear(&mail);
+}
+
+/* UTF-16 of a text in ASCII, with or without a byte order mark. */
+static void put_wide(struct sp_buf *out, const char *text, bool big_endian, bool mark)
+{
+    if (mark)
+        sp_buf_put(out, big_endian ? SP_LIT("\xfe\xff") : SP_LIT("\xff\xfe"));
+    for (; *text != '\0'; text++) {
+        if (big_endian)
+            sp_buf_put_u8(out, 0);
+        sp_buf_put_u8(out, (uint8_t)*text);
+        if (!big_endian)
+            sp_buf_put_u8(out, 0);
+    }
+}
+
+static const char note[] = "Patient: Maria Gonzalez\r\nMRN: 4482910\r\nDiagnosis: lupus\r\n";
+
+START_TEST(unicode_text_as_windows_saves_it_is_read)
+{
+    static const char *const labels[] = {"text/plain",
+                                         "text/plain; charset=us-ascii",
+                                         "text/csv",
+                                         "text/plain; charset=utf-16",
+                                         "application/octet-stream",
+                                         "application/vnd.ms-excel"};
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(labels); i++)
+        for (int big_endian = 0; big_endian < 2; big_endian++) {
+            struct sp_detect_result r;
+            struct sp_buf wide;
+
+            sp_buf_init(&wide, 4096);
+            put_wide(&wide, note, big_endian, true);
+            scan(labels[i], sp_buf_bytes(&wide), &r);
+            ck_assert_msg(!r.partial, "%s", labels[i]);
+            ck_assert_msg(r.class == SP_DETECT_PHI, "%s", labels[i]);
+            ck_assert_msg(find(&r, SP_DETECT_PERSON) != NULL, "%s", labels[i]);
+            ck_assert_msg(find(&r, SP_DETECT_MRN) != NULL, "%s", labels[i]);
+            ck_assert_uint_eq(r.types[SP_DETECT_MRN].distinct, 1);
+            sp_buf_clear(&wide);
+        }
+    end();
+}
+END_TEST
+
+START_TEST(a_wrong_label_hides_nothing)
+{
+    static const char *const labels[] = {
+        "text/plain; charset=utf-16", "text/plain; charset=UTF-16LE", "text/html; charset=utf-32",
+        "text/plain; charset=x-nonsense", "text/plain; charset=utf-8"};
+    struct sp_detect_result r;
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(labels); i++) {
+        scan(labels[i], sp_bytes_cstr(note), &r);
+        ck_assert_msg(r.class == SP_DETECT_PHI, "%s", labels[i]);
+        ck_assert_msg(find(&r, SP_DETECT_MRN) != NULL, "%s", labels[i]);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_mark_alone_makes_no_text)
+{
+    static const struct sp_bytes files[] = {
+        {(const uint8_t *)"\xff\xfe", 2},
+        {(const uint8_t *)"\xff\xfe\0\0a\0\0\0", 8}, /* UTF-32 */
+        {(const uint8_t *)"\xff\xfe\1\0\2\0\3\0", 8},
+    };
+    struct sp_detect_result r;
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
+        scan("application/octet-stream", files[i], &r);
+        ck_assert_msg(i == 0 || r.partial, "file %zu", i);
+    }
+    end();
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, bytes_that_are_no_utf8_are_characters_of_windows_1252);
+    tcase_add_test(c, unicode_text_as_windows_saves_it_is_read);
+    tcase_add_test(c, a_wrong_label_hides_nothing);
+    tcase_add_test(c, a_mark_alone_makes_no_text);
+}
+
+SP_TEST_MAIN("detect.charset", add)
