@@ -377,11 +377,17 @@ def test_sites_that_stall_keep_nobody_elses_mail(gateways, sinks, tmp_path):
         until_the_end.set()
 
 
-def test_more_sites_that_stall_than_there_are_connections_leave_some_to_those_that_take_mail(gateways, sinks, tmp_path):
-    """Four hundred hosts that take a message and never say so, one or two messages each; one that has taken mail before."""
-    count, until_the_end, stalling = 400, threading.Event(), []
+@pytest.mark.parametrize("take_one_first", (False, True), ids=("new", "known"))
+def test_more_sites_that_stall_than_there_are_connections_leave_some_to_those_that_take_mail(
+        gateways, sinks, tmp_path, take_one_first):
+    """Four hundred hosts that take messages and never say so, the first or those behind one. Another has taken mail before."""
+    count, until_the_end, stalling, taken = 400, threading.Event(), [], []
+    until_all_stall = threading.Event()
 
     def stalls(data):
+        if not until_all_stall.is_set():
+            taken.append(data)
+            return "250 ok"
         stalling.append(data)
         until_the_end.wait(300)
         return "250 ok"
@@ -394,15 +400,24 @@ def test_more_sites_that_stall_than_there_are_connections_leave_some_to_those_th
     good = sinks()
     gateway = gateways("--plain-listener", "--next-hop", f"{good.address}:{good.port}", "--policy", policy, "--workers", "1",
                        *routes)
-    try:
-        submit(gateway, recipients=["b@good.test"])
-        good.wait_for(1)
+
+    def send(how_many):
         with gateway.client(tls=False) as client:
-            for n in range(2 * count):
+            for n in range(how_many):
                 to = [f"a@d{n % count}.test"]
                 client.sendmail("dr@tenant.test", to, mail.make("hello\r\n", to)[0])
+
+    before = 16 if take_one_first else 1
+    try:
+        submit(gateway, before, recipients=["b@good.test"])
+        good.wait_for(before)
+        if take_one_first:
+            send(count)
+            until(lambda: len(taken) == count)
+        until_all_stall.set()
+        send(2 * count)
         until(lambda: len(stalling) >= 150)
-        for n in range(2, 12):  # one after another: who has been waited for once is not so again
+        for n in range(before + 1, before + 11):  # one after another: who has been waited for once is not so again
             submit(gateway, recipients=["b@good.test"])
             good.wait_for(n)
         assert sum(s["busy"] > 0 for s in sites(gateway)) >= 150, "the others stall no more: nothing was shown"
