@@ -100,8 +100,35 @@ static void start(struct world *w, unsigned site_max, int64_t idle_ms)
     sp_content_writer_handle(w->writer, -1, 0, &w->content);
 }
 
+/* What is counted as it changes is what there is. */
+static void check_counts(const struct world *w)
+{
+    struct sp_pool_used all = sp_pool_used(w->pool, SP_POOL_RANK_PROVEN);
+    size_t links = 0, waiting = 0, leaving = 0, at = 0;
+    struct sp_bytes key;
+    void *value;
+
+    while (sp_map_next(w->pool->hosts, &at, &key, &value)) {
+        const struct sp_pool_host *h = value;
+
+        waiting += h->waiting;
+        SP_LIST_EACH(i, &h->links)
+        {
+            links++;
+            leaving += SP_CONTAINER(i, struct sp_pool_link, in_host)->leaving;
+        }
+    }
+    ck_assert_uint_eq(all.links, links);
+    ck_assert_uint_eq(sp_pool_stats(w->pool).open, links);
+    ck_assert_uint_eq(w->pool->leaving, leaving);
+    for (size_t i = 0; i < SP_LANE_COUNT; i++)
+        waiting -= all.waiting[i];
+    ck_assert_uint_eq(waiting, 0);
+}
+
 static void stop(struct world *w)
 {
+    check_counts(w);
     sp_pool_free(w->pool);
     sp_route_unref(w->route);
     sp_loop_run_once(w->loop, 0);
