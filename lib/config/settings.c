@@ -59,7 +59,7 @@ static const struct sp_setting settings[] = {
     {"intake.size_limit", SP_SETTING_SIZE, AT(intake.size_limit), 1024, 2 * GIB, "150MiB", NULL, SP_FORM_ANY,
      "largest message that is taken (SIZE)"},
     {"intake.max_recipients", SP_SETTING_INT, AT(intake.max_recipients), 1, 10000, "1000", NULL, SP_FORM_ANY,
-     "recipients a message; more are answered 452"},
+     "recipients a message, one that is named twice counted twice; more are answered 452"},
     {"intake.max_sessions", SP_SETTING_INT, AT(intake.max_sessions), 1, 100000, "2000", NULL, SP_FORM_ANY,
      "sessions at a time of the gateway, in equal parts for its relays; more are answered 421"},
     {"intake.max_queue", SP_SETTING_INT, AT(intake.max_queue), 1, 100000000, "1000000", NULL, SP_FORM_ANY,
