@@ -220,8 +220,10 @@ void trial_refused(struct child *c, const struct sp_role_result *result)
                      SP_TEXT("role", sp_ipc_role_name(c->kind)), SP_INT("index", c->index),
                      SP_INT("generation", c->refused), SP_RC("why", result->rc),
                      SP_TEXT("detail", detail));
-    if (!is_news)
+    if (!is_news) {
+        c->again = c->refused != s->now->number; /* it may have taken a part of one that is gone */
         return;
+    }
     s->refusal.generation = s->now->number;
     s->refusal.origin = s->now->origin;
     remember(s, sp_ipc_role_name(c->kind), c->index, result->rc, result->text);

@@ -105,15 +105,22 @@ def test_files_that_are_no_configuration_are_told_too(gateway):
     until(lambda: has(gateway, generation=2, refused=None))
 
 
-def test_keys_that_came_with_a_refused_policy_are_kept(gateway):
-    """A relay may have rewritten its shard under them: who starts with the policy before must have them."""
+@pytest.mark.parametrize("whose", ["policies/policy.json", "detection/tenant.json"])
+def test_keys_that_came_with_a_refused_configuration_are_kept(gateway, whose):
+    """A relay may have rewritten its shard under them (it has, if only a scanner refuses the rest): who starts must have them."""
+    until(lambda: has(gateway, generation=1))
     passes(gateway)
-    gateway.file.write_text(WRONG)
+    wrong = pathlib.Path(gateway.info["config"]).parent / whose
+    wrong.parent.mkdir(exist_ok=True)
+    wrong.write_text(WRONG)
     assert "kek-1 is destroyed" in gateway.run("keys", "rotate").stdout
     assert said(gateway, "supervisor.returned")
+    assert said(gateway, "supervisor.reload-refused", role="relay" if "policy" in whose else "scanner")
     gateway.restart("relay")
     passes(gateway)
     gateway.file.write_text(gateway.good)
+    if "policy" not in whose:
+        wrong.unlink()
     reload(gateway)
     gateway.restart("relay")
     passes(gateway)
