@@ -456,7 +456,9 @@ void children_return(struct supervisor *s, const struct generation *refused, boo
 
         if (has(c, refused) && generation_is_same_for(c->kind, refused, s->now))
             c->generation = c->took = s->now->number;
-        c->again = c->again || (other_keys && c->kind == SP_ROLE_RELAY);
+        if (c->kind == SP_ROLE_RELAY &&
+            (other_keys || c->index == 0)) /* the first has the audit told */
+            c->again = true;
         tell_generation(c);
     }
 }

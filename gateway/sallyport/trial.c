@@ -11,6 +11,7 @@
  */
 #include "gateway/sallyport/supervisor.h"
 
+#include "base/text.h"
 #include "role/bundle.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #define FOR(role) (1U << SP_ROLE_##role)
 /* They take a new configuration while they run; the others are started anew for it. */
 #define ASKED_FIRST (FOR(RELAY) | FOR(SCANNER) | FOR(KEEPER) | FOR(ADMIN))
+#define ACT_MAX     1024
 #define FALLS_MAX   2 /* one end may have had another cause */
 
 static bool is_on_trial(const struct supervisor *s)
@@ -161,10 +163,31 @@ static bool mix(const struct sp_role_bundle *accepted, const struct sp_role_bund
     return ok;
 }
 
-/* returns: the accepted generation, as it can be run now; NULL if there is no memory for it. owner: the caller */
-static struct generation *make_former(const struct generation *accepted,
-                                      const struct generation *refused, bool *other_keys)
+/* For the audit, which a relay writes for us. What is wrong may have somebody's address in it: the log has that. */
+static bool add_act(struct sp_role_bundle *b, const struct refusal *r)
 {
+    struct sp_buf act;
+    struct sp_jw w;
+    bool ok;
+
+    sp_buf_init(&act, ACT_MAX);
+    sp_jw_init(&w, &act);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "config.refused");
+    sp_jw_int(&w, "generation", (int64_t)r->generation);
+    sp_jw_cstr(&w, "role", r->role);
+    sp_jw_cstr(&w, "reason", sp_rc_name(r->why));
+    sp_jw_end(&w);
+    sp_buf_put_cstr(&act, "\n");
+    ok = sp_role_bundle_add(b, "acts", sp_buf_bytes(&act)) == SP_OK;
+    sp_buf_clear(&act);
+    return ok;
+}
+
+/* returns: the accepted generation, as it can be run now; NULL if there is no memory for it. owner: the caller */
+static struct generation *make_former(const struct supervisor *s, bool *other_keys)
+{
+    const struct generation *accepted = s->accepted, *refused = s->now;
     SP_AUTO(sp_role_bundle) old = NULL;
     SP_AUTO(sp_role_bundle) other = NULL;
     SP_AUTO(sp_role_bundle) mixed = sp_role_bundle_new();
@@ -172,7 +195,7 @@ static struct generation *make_former(const struct generation *accepted,
 
     if (sp_role_bundle_from_memfd(accepted->bundles[SP_ROLE_RELAY], &old) != SP_OK ||
         sp_role_bundle_from_memfd(refused->bundles[SP_ROLE_RELAY], &other) != SP_OK ||
-        !mix(old, other, mixed, other_keys) ||
+        !mix(old, other, mixed, other_keys) || !add_act(mixed, &s->refusal) ||
         sp_role_bundle_add(mixed, "secret/tls.tickets", generation_tickets(refused)) != SP_OK)
         return NULL;
     g = generation_copy(accepted, mixed, NULL);
@@ -191,7 +214,7 @@ static void go_back(struct supervisor *s)
     struct generation *refused = s->now, *accepted = s->accepted, *former;
     bool other_keys = false;
 
-    former = make_former(accepted, refused, &other_keys);
+    former = make_former(s, &other_keys);
     if (former == NULL) { /* the next refusal tries again */
         sp_log_error(s->log, "supervisor.not-returned");
         return;

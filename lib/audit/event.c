@@ -46,6 +46,7 @@ static const struct sp_audit_event events[] = {
     {"policy.approved", false, true, "a second person approved a policy version"},
     {"list.changed", false, false, "a list that rules use was changed"},
     {"config.changed", false, false, "the configuration was changed"},
+    {"config.refused", false, false, "a configuration was refused, the one before goes on"},
     {"tenant.changed", false, false, "a tenant was changed"},
     {"key.imported", false, false, "a recipient's key was stored"},
     {"key.approved", false, true, "a recipient's key was approved"},

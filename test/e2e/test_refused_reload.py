@@ -65,6 +65,7 @@ def test_relays_that_die_after_a_refused_reload_go_on_with_the_policy_before(gat
     until(lambda: has(gateway, generation=1, newest=1, refused=None))
     assert "configuration" not in gateway.run("status").stdout
     assert refuse(gateway)["refused"] == 2
+    refused = gateway.wait_record("config.refused", generation=2)  # a relay that is killed first says nothing
     for _ in range(2):
         gateway.restart("relay")
         passes(gateway)
@@ -72,6 +73,7 @@ def test_relays_that_die_after_a_refused_reload_go_on_with_the_policy_before(gat
     passes(gateway)
     now = until(lambda: has(gateway, generation=1, newest=2))
     assert (now["refused"]["role"], now["refused"]["generation"]) == ("relay", 2)
+    assert (refused["role"], refused["reason"]) == ("relay", now["refused"]["why"])
     assert "policies/policy.json" in now["refused"]["detail"] and "defaults" in now["refused"]["detail"]
     text = gateway.run("status").stdout
     assert "was refused at" in text and "policies/policy.json" in text and "Number 1 runs" in text
