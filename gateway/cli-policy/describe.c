@@ -18,15 +18,17 @@ static const char *const sections[][2] = {
     {"default", "What happens to all the rest"},
     {"ladder", "The ladders: ways to protect a copy, best first"},
     {"list", "The lists"},
+    {"group", "The groups"},
+    {"label", "The labels, by the identifiers that Microsoft 365 gives them"},
+    {"special class", "Special classes of our own"},
     {"text", "The texts"},
     {"preferences", "What people have asked for"},
 };
 
-/* Breaks a text into lines behind an indent. */
-static void print_wrapped(const char *text, int indent)
+/* Breaks a text into lines behind an indent; column: where the line stands that it goes on with. */
+static void print_behind(const char *text, int indent, int column)
 {
     struct sp_bytes rest = sp_bytes_cstr(text), word;
-    int column = indent;
 
     while (sp_bytes_split(&rest, ' ', &word)) {
         if (column > indent && column + 1 + (int)word.len > WIDTH) {
@@ -40,6 +42,11 @@ static void print_wrapped(const char *text, int indent)
         column += (int)word.len;
     }
     putchar('\n');
+}
+
+static void print_wrapped(const char *text, int indent)
+{
+    print_behind(text, indent, indent);
 }
 
 static void json_item(struct sp_jw *w, const char *key, const struct sp_policy_item *item)
@@ -73,8 +80,9 @@ static void print_scope(const struct sp_policy_items *all, const char *scope, si
             said = true;
             printf("%4zu. ", ++*number);
             if (strcmp(item->kind, "setting") != 0 && strcmp(item->kind, "default") != 0)
-                printf("%s: ", item->name);
-            print_wrapped(item->text, 6);
+                print_behind(item->text, 6, 6 + printf("%s:", item->name));
+            else
+                print_wrapped(item->text, 6);
         }
     }
 }

@@ -84,11 +84,106 @@ static void add_duration(struct making *m, const char *path, const char *before,
     sp_buf_clear(&text);
 }
 
+/* Only what some layer says: the rest goes without saying. */
+static bool is_said(const struct making *m, const char *path)
+{
+    for (size_t i = 0; i < m->p->layer_count; i++)
+        if (sp_json_find_path(sp_json_find(m->p->layers[i].root, "settings"), path) != NULL)
+            return true;
+    return false;
+}
+
+static void add_said(struct making *m, const char *path, const char *before, const char *what)
+{
+    struct sp_buf text;
+
+    if (!is_said(m, path))
+        return;
+    sp_buf_init(&text, 4096);
+    sp_buf_printf(&text, "%s%s.", before, what);
+    add_setting(m, path, sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
+
+static void add_portal(struct making *m)
+{
+    static const char *const paths[] = {"portal.remind", "portal.unread_after",
+                                        "portal.notify_from"};
+    struct sp_buf text;
+
+    sp_buf_init(&text, 4096);
+    for (size_t i = 0; i < SP_ARRAY_LEN(paths); i++) {
+        sp_buf_reset(&text);
+        if (sp_policy_words_portal(&text, &m->p->portal,
+                                   sp_bytes_cstr(paths[i] + strlen("portal."))))
+            add_said(m, paths[i],
+                     "Of a message in the portal: ", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
+    }
+    sp_buf_clear(&text);
+}
+
+/* What no nearer layer may change, by any of the layers. */
+static void add_fixed(struct making *m)
+{
+    struct sp_policy_item *item = add(m, "setting", "fixed");
+    size_t count = 0;
+
+    for (size_t i = m->scope[0] == 0 ? 0 : m->p->layer_count - 1; i < m->p->layer_count; i++) {
+        const struct sp_json *fixed = sp_json_find(m->p->layers[i].root, "fixed");
+
+        if (fixed == NULL)
+            continue;
+        item->file = m->p->layers[i].file;
+        item->line = fixed->line;
+        for (const struct sp_json *v = fixed->first; v != NULL; v = v->next)
+            sp_buf_printf(&m->text, "%s%.*s", count++ == 0 ? "No layer within may change " : ", ",
+                          SP_FMT(v->text));
+    }
+    sp_buf_put_u8(&m->text, '.');
+    if (count > 0)
+        end(m, item);
+    else
+        m->out->count--;
+}
+
+static const char *scope_words(const struct sp_scope *s, struct sp_arena *arena)
+{
+    struct sp_buf out;
+    const char *text;
+
+    sp_buf_init(&out, 2048);
+    sp_buf_printf(&out, "tenant %.*s", SP_FMT(s->tenant));
+    if (s->domain.len > 0)
+        sp_buf_printf(&out, ", domain %.*s", SP_FMT(s->domain));
+    if (s->user.len > 0)
+        sp_buf_printf(&out, ", user %.*s", SP_FMT(s->user));
+    text = sp_arena_cstr(arena, sp_buf_bytes(&out));
+    sp_buf_clear(&out);
+    return text;
+}
+
+/* For whom the rules of the file itself are. */
+static void add_scope(struct making *m)
+{
+    const struct sp_policy_layer *main = &m->p->layers[m->p->layer_count - 1];
+    struct sp_policy_item *item;
+
+    if (m->scope[0] != 0 || main->scope.tenant.len == 0)
+        return;
+    item = add(m, "setting", "scope");
+    item->file = main->file;
+    item->line = sp_json_find(main->root, "scope")->line;
+    sp_buf_printf(&m->text, "What this file adds is for senders of %s.",
+                  scope_words(&main->scope, m->arena));
+    end(m, item);
+}
+
 static void add_settings(struct making *m)
 {
     const struct sp_policy *p = m->p;
     struct sp_buf text;
 
+    add_scope(m);
     sp_buf_init(&text, 4096);
     sp_buf_printf(&text, "Nothing leaves with less than %s, unless a rule says why it may.",
                   sp_policy_words_floor(p->floor));
@@ -109,6 +204,12 @@ static void add_settings(struct making *m)
         "%s.",
         sp_policy_words_floor(p->report_floor));
     add_setting(m, "tls_reports", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
+    sp_buf_reset(&text);
+    add_portal(m);
+    add_fixed(m);
+    if (p->dkim_selector != NULL)
+        add_said(m, "dkim_selector", "What is edited is signed by DKIM with the selector ",
+                 p->dkim_selector);
     sp_buf_reset(&text);
     sp_buf_printf(&text, "Hours and weekdays are those of %s.", p->timezone);
     add_setting(m, "timezone", sp_arena_cstr(m->arena, sp_buf_bytes(&text)));
@@ -242,6 +343,37 @@ static void tell_text(struct making *m, const struct sp_json *v)
         sp_buf_printf(&m->text, "The text of %.*s.", SP_FMT(file->text));
 }
 
+static void tell_group(struct making *m, const struct sp_json *v)
+{
+    const struct sp_json *list = sp_json_find(v, "list"), *all = sp_json_find(v, "addresses");
+
+    if (list != NULL)
+        sp_buf_printf(&m->text, "Who is in the list %.*s.", SP_FMT(list->text));
+    for (const struct sp_json *a = all == NULL ? NULL : all->first; a != NULL; a = a->next)
+        sp_buf_printf(&m->text, "%.*s%s", SP_FMT(a->text), a->next == NULL ? "." : ", ");
+    if (all != NULL && all->first == NULL)
+        sp_buf_put_cstr(&m->text, "Nobody.");
+}
+
+static void tell_words(struct making *m, const struct sp_json *v)
+{
+    sp_buf_printf(&m->text, "%.*s.", SP_FMT(v->text));
+}
+
+static void tell(struct making *m, struct sp_policy_item *item, const struct sp_json *v)
+{
+    if (strcmp(item->kind, "text") == 0)
+        tell_text(m, v);
+    else if (strcmp(item->kind, "ladder") == 0)
+        tell_ladder(m, v);
+    else if (strcmp(item->kind, "list") == 0)
+        tell_list(m, item, v);
+    else if (strcmp(item->kind, "group") == 0)
+        tell_group(m, v);
+    else
+        tell_words(m, v);
+}
+
 static void add_named(struct making *m, const char *section, const char *kind)
 {
     size_t layer = m->p->layer_count;
@@ -255,12 +387,7 @@ static void add_named(struct making *m, const char *section, const char *kind)
         item = add(m, kind, own_copy(m, v->key));
         item->file = m->p->layers[layer].file;
         item->line = v->line;
-        if (kind[0] == 't')
-            tell_text(m, v);
-        else if (kind[1] == 'a')
-            tell_ladder(m, v);
-        else
-            tell_list(m, item, v);
+        tell(m, item, v);
         end(m, item);
     }
 }
@@ -285,24 +412,11 @@ static void describe(struct making *m)
     add_rules(m);
     add_named(m, "ladders", "ladder");
     add_named(m, "lists", "list");
+    add_named(m, "groups", "group");
+    add_named(m, "labels", "label");
+    add_named(m, "special", "special class");
     add_named(m, "texts", "text");
     add_preferences(m);
-}
-
-static const char *scope_words(const struct sp_scope *s, struct sp_arena *arena)
-{
-    struct sp_buf out;
-    const char *text;
-
-    sp_buf_init(&out, 2048);
-    sp_buf_printf(&out, "tenant %.*s", SP_FMT(s->tenant));
-    if (s->domain.len > 0)
-        sp_buf_printf(&out, ", domain %.*s", SP_FMT(s->domain));
-    if (s->user.len > 0)
-        sp_buf_printf(&out, ", user %.*s", SP_FMT(s->user));
-    text = sp_arena_cstr(arena, sp_buf_bytes(&out));
-    sp_buf_clear(&out);
-    return text;
 }
 
 void sp_policy_describe(const struct sp_policy *p, struct sp_arena *arena,

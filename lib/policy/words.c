@@ -257,19 +257,38 @@ void sp_policy_words_ladder(struct sp_buf *out, const struct sp_ladder *ladder)
             sp_policy_words_duration(out, r->stay_unreachable_ms);
             sp_buf_put_cstr(out, " at most)");
         }
+        if (r->stay_dropped_ms != SP_STAY_DROPPED_DEFAULT) {
+            sp_buf_put_cstr(out, " (waiting for it ");
+            sp_policy_words_duration(out, r->stay_dropped_ms);
+            sp_buf_put_cstr(out, " if the domain has proved more before)");
+        }
     }
     sp_buf_printf(out, "; never below %s; if none is possible the message %s",
                   sp_policy_words_floor(ladder->floor),
                   ladder->at_end == SP_AT_END_HOLD ? "is held" : "goes back to its sender");
 }
 
+/* By its name, or rung by rung if it is written in place. */
+static void put_protected(struct sp_buf *out, const struct sp_ladder *ladder)
+{
+    sp_buf_put_cstr(out, "protected by ");
+    if (ladder != NULL && ladder->name[0] != 0) {
+        sp_buf_printf(out, "the ladder %s", ladder->name);
+        return;
+    }
+    sp_buf_put_cstr(out, "a ladder of its own");
+    if (ladder != NULL) {
+        sp_buf_put_cstr(out, ": first ");
+        sp_policy_words_ladder(out, ladder);
+    }
+}
+
 static void put_verb(struct sp_buf *out, const struct sp_outcome *t)
 {
-    const char *name = t->ladder == NULL || t->ladder->name[0] == 0 ? "its own" : t->ladder->name;
-
     switch (t->verb) {
     case SP_DO_PROTECT:
-        sp_buf_printf(out, "the message is protected by the ladder %s", name);
+        sp_buf_put_cstr(out, "the message is ");
+        put_protected(out, t->ladder);
         break;
     case SP_DO_REJECT:
         sp_buf_printf(out, "the message is refused with \"%.*s\"", SP_FMT(t->text));
@@ -287,9 +306,78 @@ static void put_verb(struct sp_buf *out, const struct sp_outcome *t)
             sp_buf_put_cstr(out, t->hold.otherwise_protect ? ", after which it goes on"
                                                            : ", after which it goes back");
         }
-        sp_buf_printf(out, ", and once released is protected by the ladder %s", name);
+        sp_buf_put_cstr(out, ", and once released is ");
+        put_protected(out, t->ladder);
         break;
     }
+}
+
+static void put_reminders(struct sp_buf *out, const struct sp_portal_options *o)
+{
+    if (o->remind_ms[0] == 0)
+        sp_buf_put_cstr(out, "the recipient is not reminded of it");
+    for (size_t i = 0; i < SP_ARRAY_LEN(o->remind_ms) && o->remind_ms[i] > 0; i++) {
+        sp_buf_put_cstr(out, i == 0 ? "the recipient is reminded of it after " : " and ");
+        sp_policy_words_duration(out, o->remind_ms[i]);
+    }
+}
+
+bool sp_policy_words_portal(struct sp_buf *out, const struct sp_portal_options *o,
+                            struct sp_bytes option)
+{
+    if (sp_bytes_eq(option, SP_LIT("expires"))) {
+        sp_buf_put_cstr(out, "in the portal it can be read for ");
+        sp_policy_words_duration(out, o->expires_ms);
+    } else if (sp_bytes_eq(option, SP_LIT("remind"))) {
+        put_reminders(out, o);
+    } else if (sp_bytes_eq(option, SP_LIT("unread_after"))) {
+        sp_buf_put_cstr(out, "it counts as unread after ");
+        sp_policy_words_duration(out, o->unread_after_ms);
+    } else if (sp_bytes_eq(option, SP_LIT("notify_from"))) {
+        sp_buf_printf(out, "its notice comes from \"%s\"", o->notify_from);
+    } else if (sp_bytes_eq(option, SP_LIT("notify_floor"))) {
+        sp_buf_printf(out, "its notice needs %s", sp_policy_words_floor(o->notify_floor));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* What the rule itself says of the portal, and of how long is tried. */
+static void put_options(struct sp_buf *out, const struct sp_rule *r)
+{
+    const struct sp_json *portal = sp_json_find(sp_json_find(r->source, "then"), "portal");
+    struct sp_buf option;
+
+    if (r->then.has_expire) {
+        sp_buf_put_cstr(out, "; it is given up after ");
+        sp_policy_words_duration(out, r->then.expire_ms);
+    }
+    sp_buf_init(&option, 4096);
+    for (const struct sp_json *v = portal == NULL ? NULL : portal->first; v != NULL; v = v->next) {
+        sp_buf_reset(&option);
+        if (sp_policy_words_portal(&option, &r->then.portal, v->key))
+            sp_buf_printf(out, "; %.*s", (int)option.len, (const char *)option.ptr);
+    }
+    sp_buf_clear(&option);
+}
+
+static void put_notify(struct sp_buf *out, unsigned notify)
+{
+    if ((notify & SP_NOTIFY_PORTAL) != 0)
+        sp_buf_put_cstr(out, "; the sender is told if it goes to the portal");
+    if ((notify & SP_NOTIFY_LATE) != 0)
+        sp_buf_put_cstr(out, "; the sender is told if it is late");
+    if ((notify & SP_NOTIFY_UNREAD) != 0)
+        sp_buf_put_cstr(out, "; the sender is told if nobody opens it in the portal");
+}
+
+static void put_header(struct sp_buf *out, const struct sp_outcome *t)
+{
+    for (size_t i = 0; i < t->header_count; i++)
+        sp_buf_printf(out, "; the header field %s is %s%s", t->headers[i].name,
+                      t->headers[i].value == NULL ? "removed" : "added: ",
+                      t->headers[i].value == NULL ? "" : t->headers[i].value);
 }
 
 static void put_beside(struct sp_buf *out, const struct sp_outcome *t)
@@ -302,9 +390,7 @@ static void put_beside(struct sp_buf *out, const struct sp_outcome *t)
         sp_buf_printf(out, "; the text %s is put above it", t->notice_name);
     if (t->footer_name != NULL)
         sp_buf_printf(out, "; the text %s is put below it", t->footer_name);
-    for (size_t i = 0; i < t->header_count; i++)
-        sp_buf_printf(out, "; the header field %s is %s", t->headers[i].name,
-                      t->headers[i].value == NULL ? "removed" : "added");
+    put_header(out, t);
     if (t->strip_subject_tag)
         sp_buf_put_cstr(out, "; the tag is taken out of the subject");
     if (t->protect_subject != NULL)
@@ -319,8 +405,7 @@ static void put_beside(struct sp_buf *out, const struct sp_outcome *t)
         sp_buf_printf(out, "; it waits in the %s lane", t->lane);
     if (t->smime_cipher != NULL)
         sp_buf_printf(out, "; S/MIME uses %s", t->smime_cipher);
-    if ((t->notify & SP_NOTIFY_PORTAL) != 0)
-        sp_buf_put_cstr(out, "; the sender is told if it goes to the portal");
+    put_notify(out, t->notify);
     if (t->lowers != NULL)
         sp_buf_printf(out, "; this may go below the floor of the settings, because %s", t->lowers);
 }
@@ -328,10 +413,15 @@ static void put_beside(struct sp_buf *out, const struct sp_outcome *t)
 /* As they are written: a day is the place's. */
 static void put_dates(struct sp_buf *out, const struct sp_rule *r)
 {
+    bool ends = r->until_ms != INT64_MAX;
+
     if (r->from_ms != INT64_MIN)
-        sp_buf_printf(out, "From %.*s on: ", SP_FMT(sp_json_text_of(r->source, "from")));
-    if (r->until_ms != INT64_MAX)
-        sp_buf_printf(out, "Until %.*s: ", SP_FMT(sp_json_text_of(r->source, "until")));
+        sp_buf_printf(out, "From %.*s %s", SP_FMT(sp_json_text_of(r->source, "from")),
+                      ends ? "until " : "on: ");
+    else if (ends)
+        sp_buf_put_cstr(out, "Until ");
+    if (ends)
+        sp_buf_printf(out, "%.*s: ", SP_FMT(sp_json_text_of(r->source, "until")));
 }
 
 const char *sp_policy_words_rule(const struct sp_rule *r, struct sp_arena *arena)
@@ -350,6 +440,7 @@ const char *sp_policy_words_rule(const struct sp_rule *r, struct sp_arena *arena
     if (r->then.has_verb)
         put_verb(&then, &r->then);
     put_beside(&then, &r->then);
+    put_options(&then, r);
     sp_buf_put(&out, sp_bytes_slice(sp_buf_bytes(&then), r->then.has_verb ? 0 : 2, SIZE_MAX));
     if (r->is_certain)
         sp_buf_put_cstr(&out, "; not where that is in doubt");

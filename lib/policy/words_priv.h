@@ -12,6 +12,9 @@ const char *sp_policy_words_cond(const struct sp_cond *c, struct sp_arena *arena
 const char *sp_policy_words_rule(const struct sp_rule *r, struct sp_arena *arena);
 /* Appends "S/MIME, else PGP, else the portal; never below ...". */
 void sp_policy_words_ladder(struct sp_buf *out, const struct sp_ladder *ladder);
+/* Appends what an option of the portal says ("in the portal it can be read for 2 days"). returns: false if it has no words */
+bool sp_policy_words_portal(struct sp_buf *out, const struct sp_portal_options *o,
+                            struct sp_bytes option);
 /* Appends "2 days". */
 void sp_policy_words_duration(struct sp_buf *out, int64_t ms);
 /* returns: static words */

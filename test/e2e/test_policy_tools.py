@@ -254,6 +254,47 @@ def test_diff_tells_in_words(tmp_path):
     assert {"moved", "changed", "added"} == {c["change"] for c in changes}
 
 
+# What can change a decision, or what becomes of a message, and how: a place in TOLD and another value
+TOLD = {"version": 1, "scope": {"tenant": "house"}, "fixed": ["floor"], "labels": {"l": "1f0c8a52-0000-4000-8000-000000000001"},
+        "settings": {"dkim_selector": "gw", "portal": {"remind": ["3d"], "unread_after": "7d", "notify_from": "House"}},
+        "special": {"vip": "staff"}, "groups": {"office": {"addresses": ["a@b.example"]}},
+        "lists": {"d": {"kind": "domains", "entries": ["a.example"]}},
+        "ladders": {"k": {"rungs": ["smime", {"rung": "tls:dane", "stay": {"dropped": "2h"}}, "portal"], "floor": "tls:dane"}},
+        "rules": [{"rule": "r", "from": "2026-01-01", "until": "2030-01-01", "when": {"recipient.domain": {"in": "d"}}, "then": {
+            "protect": "k", "header": {"add": {"X-A": "1"}}, "expire": "1d", "portal": {"expires": "9d", "remind": ["2d"]},
+            "notify": {"sender": ["late"]}}},
+            {"rule": "q", "when": {"sender.group": "office", "phi.special": {"has": "vip"}, "label": "l"},
+             "then": {"protect": {"rungs": ["pgp", "portal"], "floor": "sealed"}}}],
+        "default": {"protect": "k"}}
+
+
+@pytest.mark.parametrize("place, value, said", [
+    ("scope.tenant", "other", "senders of tenant other"), ("fixed.0", "expire", "No layer within may change expire."),
+    ("settings.dkim_selector", "gw2", "selector gw2"), ("settings.portal.remind", ["1d", "4d"], "after 1 day and 4 days"),
+    ("settings.portal.unread_after", "6d", "unread after 6 days"), ("settings.portal.notify_from", "Clinic", '"Clinic"'),
+    ("labels.l", "1f0c8a52-0000-4000-8000-000000000002", "000000000002"), ("special.vip", "guests", "guests"),
+    ("groups.office.addresses", ["c@b.example", "a@b.example"], "c@b.example, a@b.example"),
+    ("ladders.k.rungs.1.stay.dropped", "3h", "waiting for it 3 hours"),
+    ("rules.0.until", "2031-01-01", "until 2031-01-01: If"),
+    ("rules.0.then.header.add.X-A", "2", "X-A is added: 2"), ("rules.0.then.expire", "5h", "given up after 5 hours"),
+    ("rules.0.then.portal.expires", "8d", "can be read for 8 days"),
+    ("rules.0.then.portal.remind", ["1d"], "reminded of it after 1 day"),
+    ("rules.0.then.notify.sender", ["unread"], "if nobody opens it"),
+    ("rules.1.then.protect.rungs", ["smime", "portal"], "first S/MIME")])
+def test_diff_tells_whatever_can_change_a_decision(tmp_path, place, value, said):
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    a.write_text(json.dumps(TOLD))
+    changed = json.loads(a.read_text())
+    *way, last = [int(part) if part.isdigit() else part for part in place.split(".")]
+    within = changed
+    for part in way:
+        within = within[part]
+    within[last] = value
+    b.write_text(json.dumps(changed))
+    told = " ".join(run("policy", "diff", a, b, code=1).split())
+    assert said in told.partition(" + ")[2], told
+
+
 def test_list_and_check_tell_who_could_get_plain_mail(tmp_path):
     path = ROOT / "policies/hipaa-default.json"
     lowers = json.loads(run("policy", "list", path, "--lowers", "--json"))["items"]

@@ -512,11 +512,11 @@ START_TEST(a_description_has_the_days_as_they_are_written)
         if (strcmp(all.items[i].kind, "rule") != 0)
             continue;
         found++;
-        ck_assert_msg(strstr(all.items[i].text, "From 2026-01-05 on: ") != NULL, "%s",
+        ck_assert_msg(strstr(all.items[i].text, "From 2026-01-05 until ") != NULL, "%s",
                       all.items[i].text);
         ck_assert_msg(strstr(all.items[i].text, all.items[i].scope[0] == 0
-                                                    ? "Until 2026-06-30: "
-                                                    : "Until 2026-06-30T12:00:00Z: ") != NULL,
+                                                    ? "until 2026-06-30: "
+                                                    : "until 2026-06-30T12:00:00Z: ") != NULL,
                       "%s", all.items[i].text);
     }
     ck_assert_uint_eq(found, 2);
