@@ -162,6 +162,9 @@ struct sp_tenant;
 void cli_tenant_put(const struct sp_tenant *t);
 /* Prints a buffer and a line end to standard output. */
 void cli_print(const struct sp_buf *b);
+/* returns: whether an argument looks like an option, which it then says is none; for commands that take files alone */
+bool cli_strange_option(const struct cli *cli);
+
 /* Says what is wrong with the command line. returns: CLI_USAGE */
 int cli_usage(const char *fmt, ...) SP_PRINTF(1, 2);
 

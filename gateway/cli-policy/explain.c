@@ -106,6 +106,17 @@ static bool read_option(struct cli *cli, struct ask *a, const char *option, cons
     return true;
 }
 
+/* An explanation for what is no address would be one for no mail. */
+static bool is_address(const char *option, const char *text)
+{
+    const char *at = strrchr(text, '@');
+
+    if (at != NULL && at != text && at[1] != '\0')
+        return true;
+    cli_usage("explain: %s %s: an address is NAME@DOMAIN", option, text);
+    return false;
+}
+
 static bool read_options(struct cli *cli, struct ask *a)
 {
     for (int i = 0; i < cli->argc; i += 2) {
@@ -121,6 +132,11 @@ static bool read_options(struct cli *cli, struct ask *a)
         cli_usage("explain: give --from ADDRESS and at least one --to ADDRESS");
         return false;
     }
+    if (a->from[0] != '\0' && !is_address("--from", a->from)) /* empty: mail without a sender */
+        return false;
+    for (size_t i = 0; i < a->to_count; i++)
+        if (!is_address("--to", a->to[i]))
+            return false;
     return true;
 }
 

@@ -265,6 +265,16 @@ void cli_print(const struct sp_buf *b)
     fputc('\n', stdout);
 }
 
+bool cli_strange_option(const struct cli *cli)
+{
+    for (int i = 0; i < cli->argc; i++)
+        if (cli->argv[i][0] == '-' && cli->argv[i][1] != '\0') {
+            fprintf(stderr, "sallyport: there is no option %s here\n", cli->argv[i]);
+            return true;
+        }
+    return false;
+}
+
 int cli_usage(const char *fmt, ...)
 {
     va_list args;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "gateway/cli-policy/cli.h"
 
 static const struct command {
@@ -23,20 +24,23 @@ static const struct command {
     {"policy", "format", cli_policy_format, "policy format FILE... [--check | --stdout] [--json]"},
     {"policy", "publish", cli_policy_publish,
      "policy publish DRAFT --reason TEXT [--stage shadow|N%|full] [--approved-by NAME]\n"
-     "        [-c sallyport.json] [--dry-run]"},
+     "        [-c sallyport.json] [--dry-run] [--json]"},
     {"policy", "status", cli_policy_status, "policy status [-c sallyport.json] [--json]"},
     {"policy", "promote", cli_policy_promote,
-     "policy promote --reason TEXT [--stage N%|full] [-c sallyport.json]"},
-    {"policy", "abort", cli_policy_abort, "policy abort --reason TEXT [-c sallyport.json]"},
+     "policy promote --reason TEXT [--stage N%|full] [-c sallyport.json] [--json]"},
+    {"policy", "abort", cli_policy_abort,
+     "policy abort --reason TEXT [-c sallyport.json] [--json]"},
     {"policy", "history", cli_policy_history, "policy history [-c sallyport.json] [--json]"},
     {"policy", "keep", cli_policy_keep, "policy keep [-c sallyport.json] [--json]"},
     {"policy", "rollback", cli_policy_rollback,
-     "policy rollback VERSION --reason TEXT [--approved-by NAME] [-c sallyport.json]"},
+     "policy rollback VERSION --reason TEXT [--approved-by NAME] [-c sallyport.json] [--json]"},
     {"policy", "replay", cli_policy_replay,
      "policy replay --message ID | --days N [--draft FILE] [-c sallyport.json] [--json]"},
     {"policy", "report", cli_policy_report,
      "policy report [--days N] [-c sallyport.json] [--json]"},
     {"policy", "explain", cli_explain, "policy explain: as explain"},
+    {"policy", "approve", NULL, "policy approve VERSION --reason TEXT"}, /* of cli-control */
+    {"policy", "proposals", NULL, "policy proposals [--json]"},
     {"preference", "set", cli_preference_set,
      "preference set ADDRESS plain|tls|sealed|portal|no-mail --by WHO-AND-HOW [--given DATE]\n"
      "        [--until DATE] [--warning TEXT] [-c sallyport.json] [--offline]"},
@@ -55,11 +59,58 @@ static const struct command {
     {"tenant", "show", cli_tenant_show, "tenant show NAME [-c sallyport.json] [--json]"},
 };
 
-static void print_usage(FILE *to)
+/* How many words of the command line a command shares with it: none, the first, both (which is all of a command of one). */
+static int shared_words(const struct command *c, int argc, char **argv)
 {
+    if (argc < 2 || strcmp(argv[1], c->first) != 0)
+        return 0;
+    return c->second == NULL || (argc > 2 && strcmp(argv[2], c->second) == 0) ? 2 : 1;
+}
+
+/* The command that was meant; all that begin with its first word; or all there are. */
+static void print_usage(FILE *to, int argc, char **argv)
+{
+    int most = 0;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++)
+        if (shared_words(&commands[i], argc, argv) > most)
+            most = shared_words(&commands[i], argc, argv);
     fprintf(to, "usage:\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++)
-        fprintf(to, "  sallyport %s\n", commands[i].usage);
+        if (shared_words(&commands[i], argc, argv) == most)
+            fprintf(to, "  sallyport %s\n", commands[i].usage);
+    if (to == stdout)
+        fputs("\nExit codes: 0 good; 1 something is wrong, failed or differs, or there is no such "
+              "thing; 2 the\n"
+              "command line was not understood; 3 publish waits for a second person, replay has no "
+              "version to\n"
+              "decide by. More: man 8 sallyport, docs/policy.md.\n",
+              to);
+}
+
+/* Says which word is none, and which was meant as it seems. */
+static void tell_unknown(int argc, char **argv)
+{
+    const char *nearest = NULL;
+    unsigned best = 3;
+
+    if (argc < 3)
+        return;
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
+        unsigned distance =
+            shared_words(&commands[i], argc, argv) == 1
+                ? sp_text_distance(sp_bytes_cstr(commands[i].second), sp_bytes_cstr(argv[2]), 2)
+                : 3;
+
+        if (distance < best) {
+            best = distance;
+            nearest = commands[i].second;
+        }
+    }
+    fprintf(stderr, "sallyport: there is no command \"%s %s\"", argv[1], argv[2]);
+    if (nearest != NULL)
+        fprintf(stderr, "; did you mean \"%s %s\"?", argv[1], nearest);
+    fputc('\n', stderr);
 }
 
 static bool asks_help(int argc, char **argv)
@@ -73,12 +124,8 @@ static bool asks_help(int argc, char **argv)
 static const struct command *find_command(int argc, char **argv)
 {
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
-        const struct command *c = &commands[i];
-
-        if (argc < 2 || strcmp(argv[1], c->first) != 0)
-            continue;
-        if (c->second == NULL || (argc > 2 && strcmp(argv[2], c->second) == 0))
-            return c;
+        if (commands[i].run != NULL && shared_words(&commands[i], argc, argv) == 2)
+            return &commands[i];
     }
     return NULL;
 }
@@ -104,11 +151,12 @@ int main(int argc, char **argv)
     int words, code;
 
     if (asks_help(argc, argv)) {
-        print_usage(stdout);
+        print_usage(stdout, argc, argv);
         return CLI_OK;
     }
     if (c == NULL) {
-        print_usage(stderr);
+        tell_unknown(argc, argv);
+        print_usage(stderr, argc, argv);
         return CLI_USAGE;
     }
     words = c->second == NULL ? 2 : 3;

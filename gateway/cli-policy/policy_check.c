@@ -72,7 +72,7 @@ int cli_policy_check(struct cli *cli)
     struct sp_jw w;
     int code = CLI_OK;
 
-    if (cli->argc == 0 || cli->argv[0][0] == '-')
+    if (cli->argc == 0 || cli_strange_option(cli))
         return cli_usage("policy check FILE... [--json]");
     sp_buf_init(&out, 4 << 20);
     sp_jw_init(&w, &out);

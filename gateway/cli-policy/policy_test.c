@@ -196,6 +196,12 @@ static void report_case(const struct cli *cli, const struct cli_test *t, struct 
     }
 }
 
+static bool is_policy(const struct sp_json *root)
+{
+    return sp_json_find(root, "rules") != NULL || sp_json_find(root, "guards") != NULL ||
+           sp_json_find(root, "default") != NULL || sp_json_find(root, "extends") != NULL;
+}
+
 static void run_cases(struct cli *cli, const struct sp_json *root, const char *path,
                       struct cli_test *t, struct sp_jw *w)
 {
@@ -203,6 +209,11 @@ static void run_cases(struct cli *cli, const struct sp_json *root, const char *p
     const struct sp_json *cases = sp_json_find(root, "cases");
     SP_AUTO(sp_policy) policy = NULL;
 
+    if (cases == NULL && is_policy(root)) {
+        sp_problem_file(cli->problems, path, 0, SP_E_CONFIG_TYPE,
+                        "this is a policy; its tests lie in a file beside it, NAME.test.json");
+        return;
+    }
     cli_test_keys(cli, root, top_keys, SP_ARRAY_LEN(top_keys));
     if (!cli_test_shape(cli, root))
         return;
@@ -242,7 +253,10 @@ static void run_file(struct cli *cli, const char *path, struct cli_test *t, stru
     if (!cli->json) {
         if (sp_problems_errors(cli->problems) > 0)
             cli_print_problems(cli);
-        printf("%s: %zu passed, %zu failed\n", path, t->cases - t->failures, t->failures);
+        if (t->cases > 0)
+            printf("%s: %zu passed, %zu failed\n", path, t->cases - t->failures, t->failures);
+        else
+            printf("%s: no test was run\n", path);
     }
 }
 
@@ -270,7 +284,7 @@ int cli_policy_test(struct cli *cli)
     struct sp_jw w;
     int code = CLI_OK;
 
-    if (cli->argc == 0 || cli->argv[0][0] == '-')
+    if (cli->argc == 0 || cli_strange_option(cli))
         return cli_usage("policy test FILE.test.json... [--json]");
     sp_buf_init(&out, 16 << 20);
     sp_jw_init(&w, &out);

@@ -160,6 +160,10 @@ static void on_facts(struct ledger *l, struct sp_jobs_job *job, const struct led
     bool one = sp_id_parse(sp_json_text_of(q->ask, "message"), &id);
     struct sp_bytes policy = sp_json_text_of(q->ask, "policy");
 
+    if (!one && sp_json_find(q->ask, "message") != NULL) {
+        ledger_reply_error(job, SP_E_USAGE, "message: no message id");
+        return;
+    }
     if (policy.len > 0) {
         ledger_facts_policy(l, job, policy, q->actor);
         return;

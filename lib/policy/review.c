@@ -64,11 +64,13 @@ static void review_ladder(struct sp_loader *l, const struct sp_rule *r)
     bool is_sealed = asks_sealed(r);
     enum sp_floor floor = floor_of(p, r);
     size_t left = rungs_left(r, floor, is_sealed);
+    bool is_named = r->then.ladder->name[0] != 0;
 
     if (left == 0)
         sp_problem(l->problems, r->source, SP_E_POLICY_INVALID,
-                   "no rung of ladder \"%s\" meets the floor \"%s\"%s", r->then.ladder->name,
-                   sp_floor_name(floor),
+                   "no rung of %s%s%s meets the floor \"%s\"%s",
+                   is_named ? "ladder \"" : "its own ladder", r->then.ladder->name,
+                   is_named ? "\"" : "", sp_floor_name(floor),
                    r->then.lowers == NULL && p->floor == floor
                        ? " of the settings: add a better rung, or say \"lowers\" and why"
                        : "");

@@ -232,6 +232,30 @@ def test_format_keeps_every_comment_and_is_its_own_end(tmp_path):
     run("policy", "check", path)
 
 
+def test_a_wrong_command_line_is_told_in_words(tmp_path):
+    policy = ROOT / "policies/strict.json"
+
+    def said(*args, code):
+        done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done
+        return done.stdout, done.stderr
+
+    assert 'did you mean "policy check"?' in said("policy", "chekc", policy, code=2)[1]
+    assert "there is no option --jsn here" in said("policy", "check", policy, "--jsn", code=2)[1]
+    assert "there is no option --verbose here" in said("policy", "test", "--verbose", policy, code=2)[1]
+    assert "--to pat: an address is NAME@DOMAIN" in said("explain", "--policy", policy, "--from", "a@b.example", "--to", "pat",
+                                                         code=2)[1]
+    out, err = said("policy", "test", policy, code=1)
+    assert "no test was run" in out and "this is a policy" in err
+    helped = said("policy", "check", "--help", code=0)[0]
+    assert helped.count("sallyport ") == 1 and "policy check FILE" in helped and "Exit codes" in helped
+    helped = said("policy", "--help", code=0)[0]
+    assert "policy approve" in helped and "policy proposals" in helped and "tenant" not in helped and "preference" not in helped
+    draft = tmp_path / "draft.json"
+    draft.write_text(json.dumps({"version": 1, "default": {"protect": {"rungs": ["tls:encrypted"], "floor": "sealed"}}}))
+    assert 'no rung of its own ladder meets the floor "sealed"' in said("policy", "check", draft, code=1)[1]
+
+
 def test_diff_tells_in_words(tmp_path):
     a, b = tmp_path / "a.json", tmp_path / "b.json"
     base = {"version": 1, "extends": "hipaa-default", "lists": {"p": {"kind": "domains", "entries": ["one.example",

@@ -515,7 +515,7 @@ START_TEST(a_policy_that_can_not_work_is_refused)
          "\"rules\": [{\"rule\": \"a\", \"when\": {\"subject\": \"x\"}, \"then\": {\"protect\": "
          "{\"rungs\": "
          "[\"tls:dane\"], \"floor\": \"tls:dane\"}}}]}",
-         "no rung of ladder \"\" meets the floor \"sealed\""},
+         "no rung of its own ladder meets the floor \"sealed\""},
         {"{\"version\": 1, \"extends\": \"base\", \"rules\": [{\"rule\": \"a\", \"when\": "
          "{\"subject\": \"x\"}, "
          "\"then\": {\"protect\": \"sealed\", \"subject\": {\"strip_tag\": true}}}]}",
