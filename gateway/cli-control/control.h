@@ -96,6 +96,13 @@ void table_free(struct table *t);
 
 /* queue.c, keys.c, audit.c, status.c: return exit codes */
 int control_queue(const struct control *c);
+/* queue.c: a page of `queue list` by the filters of c. after: id of the last one's end, "" to begin */
+void control_ask_page(const struct control *c, const char *after, uint64_t limit,
+                      struct control_answer *answer);
+/* many.c: whether a filter is given */
+bool control_is_filtered(const struct control *c);
+/* many.c: a command about a message, for all that the filters mean */
+int control_many(const struct control *c, const char *verb, const char *command);
 /* orders.c: the same; -1 if the verb is none of its */
 int control_orders(const struct control *c);
 /* pseudonym.c: the same; -1 if the verb is none of its */

@@ -13,10 +13,10 @@ static const char *const usage[] = {
     "queue list [--state S] [--sender T] [--recipient T] [--tenant T] [--rule R] [--limit N]",
     "queue sites",
     "queue show MESSAGE",
-    "queue hold MESSAGE --reason TEXT [--n N,N] [--until TIME]",
-    "queue release|delete MESSAGE --reason TEXT [--n N,N]",
+    "queue hold MESSAGE|FILTERS --reason TEXT [--n N,N] [--until TIME]",
+    "queue release|delete MESSAGE|FILTERS --reason TEXT [--n N,N]",
     "queue recall MESSAGE --reason TEXT",
-    "queue retry MESSAGE [--reason TEXT] [--n N,N] [--now]",
+    "queue retry MESSAGE|FILTERS [--reason TEXT] [--n N,N] [--now]",
     "queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]",
     "queue count [--by site|tenant|reason|state] [--limit N]",
     "queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT",
@@ -58,6 +58,8 @@ static const char usage_options[] =
     "  --json         JSON instead of tables\n"
     "  --n N,N        only these recipients of the message, by number\n"
     "  --reason TEXT  becomes part of the audit record\n"
+    "  FILTERS        some of --state --sender --recipient --tenant --rule: all that list shows "
+    "with them\n"
     "\n"
     "Exit codes: 0 done, 1 refused or no such thing, 64 wrong arguments, 69 no gateway answers,\n"
     "75 unknown whether it was done: repeat it, that is always safe. probe: 0 mail would go, at or "

@@ -44,9 +44,9 @@ struct listing {
     int64_t silent;
 };
 
-static void ask_page(const struct listing *l, struct control_answer *answer)
+void control_ask_page(const struct control *c, const char *after, uint64_t limit,
+                      struct control_answer *answer)
 {
-    const struct control *c = l->c;
     struct sp_buf question;
     struct sp_jw w;
 
@@ -59,9 +59,9 @@ static void ask_page(const struct listing *l, struct control_answer *answer)
     put_text(&w, "recipient", c->recipient);
     put_text(&w, "tenant", c->tenant);
     put_text(&w, "rule", c->rule);
-    if (l->after[0] != 0)
-        sp_jw_cstr(&w, "after", l->after);
-    sp_jw_int(&w, "limit", (int64_t)(l->left < PAGE ? l->left : PAGE));
+    if (after[0] != 0)
+        sp_jw_cstr(&w, "after", after);
+    sp_jw_int(&w, "limit", (int64_t)limit);
     sp_jw_end(&w);
     control_ask(c, sp_buf_bytes(&question), answer);
     sp_buf_clear(&question);
@@ -190,7 +190,7 @@ static int list(const struct control *c)
     while (more && l.left > 0 && code == CONTROL_OK) {
         struct control_answer answer;
 
-        ask_page(&l, &answer);
+        control_ask_page(c, l.after, l.left < PAGE ? l.left : PAGE, &answer);
         code = answer.code;
         if (code == CONTROL_OK && l.after[0] == 0 && c->json)
             (void)printf("{\"messages\":[");
@@ -316,10 +316,16 @@ static int about_message(const struct control *c, const struct verb *verb)
     bool ns;
     int code;
 
-    if (c->word_count != 3)
-        return control_usage("which message?");
     if (verb->reason_needed && c->reason == NULL)
         return control_usage("--reason is needed: it becomes part of the audit record");
+    if (c->word_count == 2 && verb->nobody != NULL && control_is_filtered(c))
+        return control_many(c, verb->name, verb->command);
+    if (c->word_count != 3)
+        return control_usage(verb->nobody == NULL
+                                 ? "which message?"
+                                 : "which message, or all that a filter of `queue list` means?");
+    if (control_is_filtered(c))
+        return control_usage("a message, or filters, not both");
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);

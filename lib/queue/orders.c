@@ -9,10 +9,10 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#define FILE_NAME    "orders"
-#define NEW_NAME     "orders.new"
-#define HEAD         "sallyport orders 1"
-#define FILE_MAX     ((size_t)SP_QUEUE_ORDERS_MAX * 300 + 100)
+#define FILE_NAME "orders"
+#define NEW_NAME  "orders.new"
+#define HEAD      "sallyport orders 1"
+#define FILE_MAX  ((size_t)SP_QUEUE_ORDERS_MAX * 300 + 100)
 
 const char *sp_queue_order_name(enum sp_queue_order what)
 {

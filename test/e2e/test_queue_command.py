@@ -171,3 +171,40 @@ def test_a_name_in_other_letters_than_ascii_is_found_by_them(waiting):
     assert gateway.run("suppression", "add", "a@münchen.example", "--reason", "x").stdout.startswith("a@xn--mnchen-3ya.example: ")
     [told] = gateway.json("suppression", "list", "a@münchen.example")["addresses"]
     assert told["address"] == "a@xn--mnchen-3ya.example"
+
+
+def test_filters_change_all_that_a_list_shows_and_nobody_else(waiting):
+    gateway, sink = waiting
+    ours = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example", "b@two.example")) for _ in range(3)]
+    other = deferred(gateway, submit(gateway, "bob@bench.test", "a@one.example"))
+    held = submit(gateway, "bob@bench.test", "a@watched.example")
+    gateway.wait_record("message.held", message=held)
+    why = ("--reason", "a stolen mailbox")
+    gateway.run("queue", "freeze", "--tenant", "test", *why)  # what is released stays
+
+    def states():
+        return {m["id"]: "".join(r["state"][0] for r in m["recipients"]) for m in gateway.json("queue", "list")["messages"]}
+
+    for words in (("hold", *why), ("delete", ours[0], "--sender", "ann", *why), ("delete", "--sender", "ann"),
+                  ("delete", "--sender", "ann", "--n", "0", *why), ("show", "--sender", "ann"),
+                  ("recall", "--sender", "ann", *why)):
+        assert gateway.run("queue", *words, check=False).returncode == 64, words
+    past = gateway.run("queue", "hold", "--sender", "ann", "--until", "2020-01-01T00:00:00Z", *why, check=False)
+    assert past.returncode == 64 and past.stderr.count("that time is past") == 1 and past.stdout == ""
+    assert states() == {**dict.fromkeys(ours, "dd"), other: "d", held: "h"}, "what is refused is not done"
+
+    done = gateway.run("queue", "hold", "--sender", "ann@", "--recipient", "B@two", *why)
+    assert done.stdout == "hold: 3 messages, 3 recipients\n"
+    assert states() == {**dict.fromkeys(ours, "dh"), other: "d", held: "h"}
+    assert gateway.json("queue", "release", "--state", "held", "--tenant", "test", "--rule", "default", *why) == \
+        {"done": "release", "messages": 3, "recipients": 3, "in_delivery": 0, "refused": 0}
+    assert states() == {**dict.fromkeys(ours, "dd"), other: "d", held: "h"}
+    assert gateway.run("queue", "delete", "--sender", "ann@tenant.test", *why).stdout == "delete: 3 messages, 6 recipients\n"
+    assert gateway.run("queue", "delete", "--sender", "ann@tenant.test", *why).stdout == "delete: 0 messages, 0 recipients\n"
+    sink.replies.clear()
+    gateway.run("queue", "thaw", "--tenant", "test", *why)
+    assert gateway.run("queue", "retry", "--recipient", "@one.example").stdout == "retry: 1 message, 1 recipient\n"
+    gateway.wait_record("message.settled", message=other)
+    assert states() == {held: "h"} and [m["from"] for m in sink.messages] == ["bob@bench.test"]
+    acted = [r for r in gateway.records() if r["event"] == "admin.acted" and r["act"] == "queue.delete"]
+    assert sorted(r["message"] for r in acted) == sorted(ours) and {r["reason"] for r in acted} == {why[1]}
