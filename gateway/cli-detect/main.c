@@ -131,7 +131,7 @@ static int one_file(struct cli_detect *cli, const char *path)
     sp_arena_reset(cli->arena);
     sp_buf_reset(&cli->text);
     if (!cli_detect_read(path, &file)) {
-        fprintf(stderr, "sallyport detect: can't read %s\n", path);
+        fprintf(stderr, "sallyport detect: can't read %s: %s\n", path, strerrordesc_np(errno));
         sp_buf_clear(&file);
         return CLI_DETECT_NO_INPUT;
     }
@@ -189,8 +189,10 @@ static bool take_options(struct cli_detect *cli, int *argc, char **argv)
                     cli->mode = m;
                 known = true;
             }
-        if (!known && argv[i][0] == '-' && argv[i][1] != '\0')
+        if (!known && argv[i][0] == '-' && argv[i][1] != '\0') {
+            fprintf(stderr, "sallyport detect: there is no option %s\n\n", argv[i]);
             return false;
+        }
         if (!known)
             argv[kept++] = argv[i];
     }

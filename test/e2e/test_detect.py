@@ -129,6 +129,15 @@ def test_redacted_text_shows_types_and_no_identifier(tmp_path):
     assert run("--text", file).stdout == file.read_text()
 
 
+def test_what_is_wrong_with_the_command_line_is_named(tmp_path):
+    done = run("--redcat", tmp_path / "note.txt")
+    assert done.returncode == 64 and done.stderr.startswith("sallyport detect: there is no option --redcat\n")
+    done = run(tmp_path / "note.txt")
+    assert done.returncode == 66 and done.stderr.endswith("note.txt: No such file or directory\n")
+    done = run(tmp_path)
+    assert done.returncode == 66 and "directory" in done.stderr
+
+
 @pytest.mark.parametrize("charset", ("cp1252", "utf-16", "utf-8-sig"))
 def test_nothing_is_left_of_a_name_in_another_charset(tmp_path, charset):
     text = "Patient: Ren\u00e9e Mu\u00f1oz, SSN 219\u201345\u20136781, MRN 4482910, lupus\n"
