@@ -3,6 +3,7 @@
  */
 #include "gateway/cli-control/control.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -176,6 +177,7 @@ static bool read_input(const char *path, struct sp_buf *out)
     while (n > 0) {
         uint8_t *at = sp_buf_reserve(out, BLOCK_LEN);
 
+        errno = EFBIG;
         n = at == NULL ? -1 : read(fd, at, BLOCK_LEN);
         if (n > 0)
             sp_buf_commit(out, (size_t)n);
@@ -198,7 +200,8 @@ static int import_key(const struct control *c)
         return control_usage("which file?");
     sp_buf_init(&file, IMPORT_MAX + BLOCK_LEN);
     if (!read_input(c->words[2], &file) || file.len > IMPORT_MAX) {
-        (void)fprintf(stderr, "sallyport: %s: can't be read, or too long\n", c->words[2]);
+        (void)fprintf(stderr, "sallyport: %s can't be read: %s\n", c->words[2],
+                      strerrordesc_np(file.len > IMPORT_MAX ? EFBIG : errno));
         sp_buf_clear(&file);
         return CONTROL_NO_INPUT;
     }

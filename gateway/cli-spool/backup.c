@@ -479,7 +479,7 @@ int spool_backup(struct spool *s)
     if (!spool_find_shards(s, s->state))
         return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
     if (mkdir(s->target, 0700) != 0)
-        return spool_fail(SPOOL_USAGE, "%s can't be made, or is there already", s->target);
+        return spool_fail(SPOOL_USAGE, "%s can't be made: %s", s->target, strerrordesc_np(errno));
     if (!spool_path(b.staging, s->state, STAGING))
         return SPOOL_FAILED;
     spool_remove(b.staging); /* of one that was cut off */

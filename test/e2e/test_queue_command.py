@@ -127,6 +127,12 @@ def test_help_is_about_what_was_asked_and_a_wrong_word_is_named(waiting):
     last = subprocess.run([gateway.info["program"], "queue", "list", "--state"], capture_output=True, text=True, check=False)
     assert last.returncode == 64 and last.stderr.startswith("sallyport: --state: wants a value\n")
     assert not [r for r in gateway.records() if r["event"] == "admin.acted"], "what is refused is not done"
+    for words, code, told in ((("queue", "backup", gateway.folder), 64, "can't be made: File exists"),
+                              (("queue", "backup", f"{gateway.folder}/no/such"), 64, "can't be made: No such file or directory"),
+                              (("keys", "import", f"{gateway.folder}/none.pem"), 66, "can't be read: No such file or directory"),
+                              (("keys", "import", "/dev/zero"), 66, "can't be read: File too large")):
+        done = gateway.run(*map(str, words), check=False)
+        assert done.returncode == code and told in done.stderr, (words, done.stderr)
 
 
 def test_an_answer_tells_how_many_were_changed(waiting):
