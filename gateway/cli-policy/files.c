@@ -222,6 +222,29 @@ struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struc
     return policy;
 }
 
+/* The warnings right behind the i-th that say the same of other places of its file, as one line. returns: the last of them */
+static size_t print_alike(const struct cli *cli, size_t i)
+{
+    const struct sp_problem *first = sp_problems_at(cli->problems, i);
+    size_t last = i;
+
+    while (first->is_warning && last + 1 < sp_problems_count(cli->problems)) {
+        const struct sp_problem *p = sp_problems_at(cli->problems, last + 1);
+
+        if (!p->is_warning || strcmp(p->file, first->file) != 0 ||
+            strcmp(p->text, first->text) != 0)
+            break;
+        if (last == i)
+            fprintf(stderr, "warning: %s: the same of %s (line %u)", p->file, p->path, p->line);
+        else
+            fprintf(stderr, ", %s (%u)", p->path, p->line);
+        last++;
+    }
+    if (last > i)
+        fputc('\n', stderr);
+    return last;
+}
+
 void cli_print_problems(const struct cli *cli)
 {
     size_t count = sp_problems_count(cli->problems);
@@ -235,6 +258,7 @@ void cli_print_problems(const struct cli *cli)
         fprintf(stderr, "%s: %.*s\n", p->is_warning ? "warning" : "error",
                 SP_FMT(sp_buf_bytes(&line)));
         sp_buf_clear(&line);
+        i = print_alike(cli, i);
     }
     if (sp_problems_errors(cli->problems) > count)
         fprintf(stderr, "and more errors that are not shown\n");

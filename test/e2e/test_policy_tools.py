@@ -256,6 +256,16 @@ def test_a_wrong_command_line_is_told_in_words(tmp_path):
     assert 'no rung of its own ladder meets the floor "sealed"' in said("policy", "check", draft, code=1)[1]
 
 
+def test_one_rule_that_hides_many_is_one_warning_and_a_line(tmp_path):
+    draft = tmp_path / "draft.json"
+    everything = {"rule": "all", "then": {"protect": "careful"}}
+    draft.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "rules": [everything]}))
+    done = subprocess.run([PROGRAM, "policy", "check", draft], capture_output=True, text=True, check=False)
+    hidden = [p for p in json.loads(run("policy", "check", draft, "--json"))[0]["problems"] if "never asked" in p["text"]]
+    assert len(hidden) > 5 and done.stderr.count("never asked") == 1 and done.stderr.count("the same of") == 1, done.stderr
+    assert all(str(p["line"]) in done.stderr and p["path"] in done.stderr for p in hidden), done.stderr
+
+
 def test_diff_tells_in_words(tmp_path):
     a, b = tmp_path / "a.json", tmp_path / "b.json"
     base = {"version": 1, "extends": "hipaa-default", "lists": {"p": {"kind": "domains", "entries": ["one.example",
