@@ -23,7 +23,6 @@
 #define DETECT_COLUMNS 56          /* of a table that are told apart */
 
 /* Marks in groups. */
-#define DETECT_SPECIAL (M(PART2) | M(PSYCHOTHERAPY) | M(HIV) | M(GENETIC))
 #define DETECT_STRONG  (M(DIAGNOSIS) | M(DRUG) | M(PROCEDURE) | M(LAB) | DETECT_SPECIAL)
 #define DETECT_LABELS  (((UINT64_C(1) << MARK_PATIENT) - 1) & ~((UINT64_C(1) << MARK_L_SSN) - 1))
 #define DETECT_SUBJECT (M(PATIENT) | M(INSURED) | M(RELATIVE))

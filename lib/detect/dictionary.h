@@ -19,6 +19,9 @@ enum detect_mark {
 };
 #define M(id) (UINT64_C(1) << MARK_##id)
 
+/* What the law treats as special. */
+#define DETECT_SPECIAL (M(PART2) | M(PSYCHOTHERAPY) | M(HIV) | M(GENETIC))
+
 enum detect_list {
 #define SP_LIST(id, words) LIST_##id,
 #include "detect/lists.def"

@@ -302,6 +302,8 @@ static bool is_doubted(const struct detect_judge *j)
     struct sp_detect *d = j->w->d;
     struct detect_stretch round[DETECT_ROUND_MAX];
 
+    if ((j->w->marks & DETECT_SPECIAL) != 0)
+        return false; /* the law asks most where the detector must not be wrong */
     if (sp_detect_weight_of(d->scale, j, j->w->begin, j->w->len) > DOUBT)
         return false;
     for (size_t i = 0; i < j->doubt_count; i++) {

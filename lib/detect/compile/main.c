@@ -151,6 +151,39 @@ static void read_terms(struct build *b, const char *name)
     }
 }
 
+static bool is_word(char c)
+{
+    return sp_ascii_is_alnum((uint8_t)c) || (uint8_t)c >= 0x80;
+}
+
+/* Whether a term's words stand in another's, as words. */
+static bool holds(const struct entry *e, const struct entry *inner)
+{
+    size_t len = strlen(inner->text);
+
+    for (const char *at = e->text; (at = strstr(at, inner->text)) != NULL; at++)
+        if ((at == e->text || !is_word(at[-1])) && !is_word(at[len]))
+            return true;
+    return false;
+}
+
+/* The longer term is found in place of the one it holds ("hiv test", "is on methadone"): it is as special. */
+static void inherit_specials(struct build *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        const struct entry *inner = &b->terms[i];
+
+        if ((inner->term.marks & DETECT_SPECIAL) == 0 ||
+            (inner->term.flags & DETECT_TERM_SUFFIX) != 0)
+            continue;
+        for (unsigned k = 0; k < b->count; k++)
+            if ((b->terms[k].term.flags & DETECT_TERM_CASE) ==
+                    (inner->term.flags & DETECT_TERM_CASE) &&
+                holds(&b->terms[k], inner))
+                b->terms[k].term.marks |= inner->term.marks & DETECT_SPECIAL;
+    }
+}
+
 /* ---- names ---- */
 
 /* returns: the slot of a word, marked as taken */
@@ -217,11 +250,6 @@ static void read_extra(struct build *b, const char *file)
 }
 
 /* ---- how terms are found ---- */
-
-static bool is_word(char c)
-{
-    return sp_ascii_is_alnum((uint8_t)c) || (uint8_t)c >= 0x80;
-}
 
 /* The first word of a term decides, and what stands right behind it. */
 static void find_hash(struct entry *e)
@@ -446,6 +474,7 @@ int main(int argc, char **argv)
     b.filter = sp_calloc((1U << DETECT_FILTER_BITS) / 32, sizeof(*b.filter));
     read_terms(&b, "health.txt");
     read_terms(&b, "cues.txt");
+    inherit_specials(&b);
     read_list(&b, "given.txt", DETECT_GIVEN, DETECT_FREQUENT, 2000);
     read_list(&b, "surnames.txt", DETECT_SURNAME, DETECT_FAMILIAR, 10000);
     read_list(&b, "words.txt", DETECT_WORD, 0, 0);

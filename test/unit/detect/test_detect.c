@@ -85,6 +85,12 @@ static const struct {
     {"MRN 00482911, HIV positive", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
     {"World AIDS day: learn about HIV", SP_DETECT_NONE, SP_DETECT_DIAGNOSIS, 75},
     {"MRN 00482911 methadone", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    /* a longer term is as special as what stands in it */
+    {"MRN 00482911 HIV test", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"MRN 00482911 is on methadone", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"MRN 00482911, BRCA status", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"MRN 00482911 has AIDS", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
+    {"MRN 00482911 has hearing aids", SP_DETECT_PHI, SP_DETECT_MRN, 90},
     {"MRN 00482911 started on Biktarvy", SP_DETECT_SEVERE, SP_DETECT_MRN, 90},
     {"The Hendersons' baby is in the NICU.", SP_DETECT_PHI, SP_DETECT_PERSON, 50},
     {"The Hendersons' boat is in the harbor.", SP_DETECT_NONE, SP_DETECT_PERSON, 50},

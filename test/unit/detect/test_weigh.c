@@ -37,6 +37,21 @@ static struct sp_detect_result look(struct sp_bytes text, bool findings)
     return r;
 }
 
+START_TEST(what_the_law_treats_as_special_is_never_taken_back)
+{
+    begin();
+    ck_assert_int_eq(
+        look(SP_LIT("Hi Ms. Palmer, sorry for the mix-up with the invoice and the delivery of the "
+                    "chairs. The clerk who mentioned your HIV status at the counter has had "
+                    "training, the screen was moved, and the policy was printed again for all "
+                    "staff. The new carpet comes in May, the budget meeting is on Tuesday."),
+             false)
+            .class,
+        SP_DETECT_SEVERE);
+    sp_arena_free(arena);
+}
+END_TEST
+
 START_TEST(what_weighed_most_is_told_to_those_who_ask)
 {
     struct sp_detect_result r;
@@ -181,6 +196,7 @@ END_TEST
 
 static void add(TCase *c)
 {
+    tcase_add_test(c, what_the_law_treats_as_special_is_never_taken_back);
     tcase_add_test(c, what_weighed_most_is_told_to_those_who_ask);
     tcase_add_test(c, a_piece_of_a_long_text_is_weighed);
     tcase_add_test(c, a_paragraph_is_judged_alone_however_many_lines_stand_before);
