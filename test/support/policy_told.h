@@ -50,6 +50,7 @@ static inline void ck_told(const struct told *t, bool refused)
     char *said;
     SP_AUTO(sp_policy) p = load(files, &said);
 
+    ck_assert_ptr_nonnull(said);
     ck_assert_msg((p == NULL) == refused, "%s:\n%s", t->text, said);
     ck_assert_msg(strstr(said, t->expected) != NULL, "%s:\n%s", t->text, said);
     sp_free(said);
