@@ -202,6 +202,8 @@ enum sp_pool_rank sp_pool_rank_of(const struct sp_pool_site *s);
 struct sp_pool_used sp_pool_used(struct sp_pool *p, enum sp_pool_rank rank);
 /* returns: connections that these may open still, as far as their part goes */
 size_t sp_pool_left_of_part(struct sp_pool *p, enum sp_pool_rank rank);
+/* returns: the first part that a rank counts in and that is used up: who is of that rank or below makes room; PROVEN: anybody */
+enum sp_pool_rank sp_pool_full_for(struct sp_pool *p, enum sp_pool_rank rank);
 /* returns: connections of which it may have half */
 size_t sp_pool_left_for(const struct sp_pool_site *s);
 
@@ -215,7 +217,8 @@ size_t sp_pool_left_for(const struct sp_pool_site *s);
 void sp_pool_starve(struct sp_pool_site *s);
 /* It waits no more. Not to wait is allowed. */
 void sp_pool_starve_end(struct sp_pool_site *s);
-/* A connection has gone, or a part has grown: serves those who may have one now. cost: a few steps for each that is served */
+/* A connection has gone, or a part has grown: serves those who may have one now. cost: for each that is served at most
+   a step for each connection, a few as a rule */
 void sp_pool_serve_starved(struct sp_pool *p);
 /*
  * A site may have no more than half of what it leaves, so that sites that are slow with all they have leave some for the next.

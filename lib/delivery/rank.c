@@ -126,10 +126,24 @@ size_t sp_pool_left_of_part(struct sp_pool *p, enum sp_pool_rank rank)
     return left_of(sp_pool_part(rank, p->settings.total_max), sp_pool_used(p, rank).links);
 }
 
+enum sp_pool_rank sp_pool_full_for(struct sp_pool *p, enum sp_pool_rank rank)
+{
+    unsigned at = rank;
+
+    while (at < SP_POOL_RANK_PROVEN && sp_pool_left_of_part(p, (enum sp_pool_rank)at) > 0)
+        at++;
+    return (enum sp_pool_rank)at;
+}
+
+/* Who is below counts in each part above, or known and new sites together would fill what is for the proven. */
 size_t sp_pool_left_for(const struct sp_pool_site *s)
 {
     size_t left = left_of(s->pool->settings.total_max, s->pool->open);
-    size_t theirs = sp_pool_left_of_part(s->pool, sp_pool_rank_of(s));
 
-    return theirs < left ? theirs : left;
+    for (unsigned at = sp_pool_rank_of(s); at < SP_POOL_RANK_PROVEN; at++) {
+        size_t theirs = sp_pool_left_of_part(s->pool, (enum sp_pool_rank)at);
+
+        left = theirs < left ? theirs : left;
+    }
+    return left;
 }

@@ -73,6 +73,22 @@ static bool may_have_one(const struct sp_pool_site *s)
     return left > 0 && s->link_count <= left / 2;
 }
 
+/* returns: the first of a list who may have one, or NULL. Who has too many of his own goes behind: another may have fewer */
+static struct sp_pool_site *first_who_may(struct sp_pool *p, unsigned list)
+{
+    for (size_t n = p->open + 1; n > 0; n--) {
+        struct sp_pool_site *s = head(p, list);
+
+        if (s == NULL || sp_pool_left_for(s) == 0)
+            return NULL;
+        if (may_have_one(s))
+            return s;
+        sp_list_remove(&s->starved);
+        sp_list_append(&p->starved[list], &s->starved);
+    }
+    return NULL;
+}
+
 /* returns: who is served next; NULL: nobody who waits may have one */
 static struct sp_pool_site *next(struct sp_pool *p)
 {
@@ -80,18 +96,13 @@ static struct sp_pool_site *next(struct sp_pool *p)
     struct sp_pool_site *best = NULL;
 
     for (unsigned i = 0; i < SP_POOL_STARVED_LISTS; i++) {
-        struct sp_pool_site *s = head(p, i);
+        struct sp_pool_site *s;
 
-        if (s == NULL || (best != NULL && (!is_by_age || i >= SP_POOL_RANK_COUNT)))
+        if (best != NULL && (!is_by_age || i >= SP_POOL_RANK_COUNT))
             continue;
-        if (sp_pool_left_for(s) == 0)
-            continue;
-        if (!may_have_one(s)) { /* it has too many of its own: one behind it may have fewer */
-            sp_list_remove(&s->starved);
-            sp_list_append(&p->starved[i], &s->starved);
-        } else if (best == NULL || s->starved_turn < best->starved_turn) {
+        s = first_who_may(p, i);
+        if (s != NULL && (best == NULL || s->starved_turn < best->starved_turn))
             best = s;
-        }
     }
     return best;
 }
@@ -101,15 +112,21 @@ static bool is_owed(const struct sp_pool *p, unsigned list)
     return list < SP_POOL_RANK_COUNT ? p->leaving < p->without_any : p->leaving == 0;
 }
 
+/* returns: whether the end of one link more would let it have one */
+static bool one_helps(const struct sp_pool_site *s)
+{
+    return s->link_count <= (sp_pool_left_for(s) + 1) / 2;
+}
+
 /* For the first who waits still, whom his part would let. */
 static void end_idle_for_first(struct sp_pool *p)
 {
     for (unsigned i = 0; i < SP_POOL_STARVED_LISTS; i++) {
         const struct sp_pool_site *s = head(p, i);
 
-        if (s == NULL || sp_pool_left_of_part(p, rank_in(i)) == 0)
+        if (s == NULL || sp_pool_full_for(p, rank_in(i)) != SP_POOL_RANK_PROVEN)
             continue;
-        if (is_owed(p, i))
+        if (is_owed(p, i) && one_helps(s))
             sp_pool_end_idle_for(s);
         return;
     }
@@ -139,7 +156,7 @@ struct sp_pool_site *sp_pool_wants(const struct sp_pool_link *l)
         struct sp_pool_site *s = head(p, i);
 
         if (s != NULL && s != l->host->site && (l->ready || i < SP_POOL_RANK_COUNT) &&
-            is_owed(p, i) && (rank <= rank_in(i) || sp_pool_left_of_part(p, rank_in(i)) > 0))
+            one_helps(s) && is_owed(p, i) && rank <= sp_pool_full_for(p, rank_in(i)))
             return s;
     }
     return NULL;
@@ -154,14 +171,13 @@ bool sp_pool_is_over(const struct sp_pool_link *l)
 
 void sp_pool_end_idle_for(const struct sp_pool_site *s)
 {
-    enum sp_pool_rank rank = sp_pool_rank_of(s);
-    bool is_any = sp_pool_left_of_part(s->pool, rank) > 0;
+    enum sp_pool_rank most = sp_pool_full_for(s->pool, sp_pool_rank_of(s));
 
     SP_LIST_EACH(at, &s->pool->idle)
     {
         struct sp_pool_link *l = SP_CONTAINER(at, struct sp_pool_link, in_idle);
 
-        if (!is_any && sp_pool_rank_of(l->host->site) > rank)
+        if (sp_pool_rank_of(l->host->site) > most)
             continue;
         sp_pool_retire(l);
         return;
