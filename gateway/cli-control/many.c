@@ -32,6 +32,24 @@ static bool is_final(struct sp_bytes state)
     return true;
 }
 
+/*
+ * Part of an address, as the list takes it. But what has an "@" begins the address (ann@ is not joann@), and with a dot behind
+ * it ends it, too (a.example is not a.example.org).
+ */
+static bool is_named(const char *filter, struct sp_bytes address)
+{
+    struct sp_bytes part = sp_bytes_cstr(filter == NULL ? "" : filter);
+    size_t at = sp_bytes_find(part, '@');
+
+    if (at == SIZE_MAX)
+        return sp_bytes_has_nocase(address, part);
+    if (at > 0 && !sp_bytes_starts_nocase(address, part))
+        return false;
+    return sp_bytes_find(sp_bytes_slice(part, at, SIZE_MAX), '.') == SIZE_MAX
+               ? sp_bytes_has_nocase(address, part)
+               : sp_bytes_ends_nocase(address, part);
+}
+
 /* Whether the filters mean this recipient; those about the message did so already. */
 static bool is_meant(const struct control *c, const struct sp_json *r)
 {
@@ -39,35 +57,34 @@ static bool is_meant(const struct control *c, const struct sp_json *r)
 
     if (is_final(state))
         return false;
-    if (c->recipient != NULL &&
-        !sp_bytes_has_nocase(sp_json_text_of(r, "address"), sp_bytes_cstr(c->recipient)))
+    if (!is_named(c->recipient, sp_json_text_of(r, "address")))
         return false;
     if (c->rule != NULL && !sp_bytes_eq(sp_json_text_of(r, "rule"), sp_bytes_cstr(c->rule)))
         return false;
-    return c->state == NULL || sp_bytes_eq(state, sp_bytes_cstr(c->state)) ||
-           sp_bytes_eq(state, SP_LIT("in-delivery"));
+    return c->state == NULL || sp_bytes_eq(state, sp_bytes_cstr(c->state));
 }
 
-/* returns: whether somebody of the message is meant */
-static bool put_meant(const struct many *m, const struct sp_json *message, struct sp_jw *w)
+/* returns: how many of the message are meant; 1 of one that can't be read */
+static size_t put_meant(const struct many *m, const struct sp_json *message, struct sp_jw *w)
 {
     const struct sp_json *list = sp_json_find(message, "recipients");
-    bool any = false;
+    size_t count = 0;
 
     if (sp_json_bool_of(message, "quarantined", false))
-        return true; /* as a whole */
+        return 1; /* as a whole */
     sp_jw_array(w, "n");
     for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next) {
         if (!is_meant(m->c, r))
             continue;
         sp_jw_int(w, NULL, sp_json_int_of(r, "n", 0));
-        any = true;
+        count++;
     }
     sp_jw_end(w);
-    return any;
+    return count;
 }
 
-static void note(struct many *m, struct sp_bytes id, const struct control_answer *answer)
+static void note(struct many *m, struct sp_bytes id, size_t asked,
+                 const struct control_answer *answer)
 {
     const struct sp_json *ns = sp_json_find(answer->result, "n");
     const struct sp_json *root = answer->json == NULL ? NULL : sp_json_root(answer->json);
@@ -76,6 +93,10 @@ static void note(struct many *m, struct sp_bytes id, const struct control_answer
     if (answer->code == CONTROL_OK) {
         m->messages += ns == NULL || ns->count > 0;
         m->recipients += ns == NULL ? 0 : ns->count;
+        /* these two fit whoever waits: who is left out was in delivery */
+        if (ns != NULL && ns->count < asked &&
+            (strcmp(m->verb, "delete") == 0 || strcmp(m->verb, "hold") == 0))
+            m->busy++;
     } else if (sp_bytes_eq(error, SP_LIT("exists"))) {
         m->busy++;
     } else if (!sp_bytes_eq(error, SP_LIT("not-found"))) { /* else it has gone meanwhile */
@@ -94,7 +115,11 @@ static void act(struct many *m, const struct sp_json *message)
     struct control_answer answer;
     struct sp_buf question;
     struct sp_jw w;
+    size_t asked;
 
+    if (!sp_json_bool_of(message, "quarantined", false) &&
+        !is_named(m->c->sender, sp_json_text_of(message, "sender")))
+        return;
     quiet.quiet = true;
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
@@ -107,10 +132,11 @@ static void act(struct many *m, const struct sp_json *message)
         sp_jw_cstr(&w, "until", m->c->until);
     if (m->c->now)
         sp_jw_bool(&w, "now", true);
-    if (put_meant(m, message, &w)) {
+    asked = put_meant(m, message, &w);
+    if (asked > 0) {
         sp_jw_end(&w);
         control_ask(&quiet, sp_buf_bytes(&question), &answer);
-        note(m, id, &answer);
+        note(m, id, asked, &answer);
         control_answer_clear(&answer);
     }
     sp_buf_clear(&question);
@@ -171,13 +197,36 @@ bool control_is_filtered(const struct control *c)
            c->rule != NULL;
 }
 
+static bool is_blank(const char *text)
+{
+    return text != NULL && text[0] == 0;
+}
+
+/* What would mean more than was meant. returns: what is wrong; NULL: nothing */
+static const char *find_slip(const struct control *c)
+{
+    if (c->n != NULL || c->limit != NULL)
+        return "--n and --limit are not for many messages: filter by recipient";
+    if (is_blank(c->state) || is_blank(c->sender) || is_blank(c->recipient) ||
+        is_blank(c->tenant) || is_blank(c->rule))
+        return "a filter is empty: it would mean everybody";
+    if (c->site != NULL || c->host != NULL || c->by != NULL || c->to != NULL || c->route != NULL ||
+        c->address != NULL || c->day != NULL || c->network_id != NULL)
+        return "filters are --state, --sender, --recipient, --tenant and --rule";
+    if (c->state != NULL && strcmp(c->state, "quarantined") == 0 &&
+        (c->sender != NULL || c->recipient != NULL || c->tenant != NULL || c->rule != NULL))
+        return "of what can't be read nobody knows whose it is: --state quarantined stands alone";
+    return NULL;
+}
+
 int control_many(const struct control *c, const char *verb, const char *command)
 {
     struct many m = {.c = c, .verb = verb, .command = command};
+    const char *slip = find_slip(c);
     bool more = true;
 
-    if (c->n != NULL || c->limit != NULL)
-        return control_usage("--n and --limit are not for many messages: filter by recipient");
+    if (slip != NULL)
+        return control_usage(slip);
     while (more) {
         struct control_answer page;
 
@@ -187,7 +236,7 @@ int control_many(const struct control *c, const char *verb, const char *command)
         more = page.code == CONTROL_OK && act_on_page(&m, page.result);
         control_answer_clear(&page);
     }
-    if (m.code == CONTROL_ABSENT || m.code == CONTROL_USAGE)
+    if ((m.code == CONTROL_ABSENT || m.code == CONTROL_USAGE) && m.messages == 0)
         return m.code;
     if (c->json)
         print_done_json(&m);

@@ -82,6 +82,9 @@ static bool starts(struct sp_bytes head, struct sp_bytes mark)
 bool sp_detect_is_wide(struct sp_bytes head)
 {
     bool big_endian = starts(head, SP_LIT("\xfe\xff"));
+    uint32_t high = 0;
+    size_t units = 0,
+           pairs = 0; /* both bytes signs of ASCII: a text of one byte a sign, as a rule */
 
     if (!big_endian && !starts(head, SP_LIT("\xff\xfe")))
         return false;
@@ -90,6 +93,12 @@ bool sp_detect_is_wide(struct sp_bytes head)
 
         if (unit >= 0xfff0 || (unit < 0x20 && (unit == 0 || strchr("\t\r\n\f", (int)unit) == NULL)))
             return false;
+        if ((unit >= 0xdc00 && unit <= 0xdfff) != (high != 0))
+            return false; /* half of a pair alone */
+        high = unit >= 0xd800 && unit <= 0xdbff ? unit : 0;
+        units++;
+        pairs += head.ptr[i] >= 0x20 && head.ptr[i] < 0x7f && head.ptr[i + 1] >= 0x20 &&
+                 head.ptr[i + 1] < 0x7f;
     }
-    return head.len > 2;
+    return head.len > 2 && pairs * 4 <= units * 3;
 }

@@ -5,10 +5,13 @@
  */
 #include "policy/load_priv.h"
 
-/* What is read of mail that is refused or dropped: its verb, what stands in the audit, and who is told by "whole_message". */
-static const char *const of_mail_that_goes[] = {"raise",  "header", "subject", "notice", "footer",
-                                                "expire", "portal", "notify",  "copy",   "redirect",
-                                                "route",  "lane",   "smime",   NULL};
+/*
+ * What is read of mail that is refused or dropped: its verb, what stands in the audit, and who is told by "whole_message". A floor
+ * and a notice are heeded where a hold before it was taken in doubt.
+ */
+static const char *const of_mail_that_goes[] = {"header", "subject", "footer", "expire",
+                                                "portal", "notify",  "copy",   "redirect",
+                                                "route",  "lane",    "smime",  NULL};
 
 static bool is_false(const struct sp_json *v)
 {
@@ -32,7 +35,6 @@ static bool is_empty(const struct sp_json *v)
 static void check_empty(struct sp_loader *l, const struct sp_json *then)
 {
     static const char *const names[] = {"tags", "header", "subject", "notify", "copy"};
-    const struct sp_json *portal = sp_json_find(then, "portal");
     const struct sp_json *raise = sp_json_find(then, "raise");
 
     for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
@@ -42,9 +44,6 @@ static void check_empty(struct sp_loader *l, const struct sp_json *then)
             sp_policy_loader_idle(l, m, SP_E_POLICY_INVALID,
                                   "this does nothing: say what, or take it out");
     }
-    if (portal != NULL && portal->type == SP_JSON_OBJECT && portal->count == 0)
-        sp_policy_loader_idle(l, portal, SP_E_POLICY_INVALID,
-                              "this does nothing: say what, or take it out");
     if (raise != NULL && raise->type == SP_JSON_TEXT &&
         sp_bytes_eq(raise->text, sp_bytes_cstr(sp_floor_name(SP_FLOOR_PLAIN))))
         sp_policy_loader_idle(l, raise, SP_E_POLICY_INVALID,
@@ -98,6 +97,17 @@ static void check_ladder(struct sp_loader *l, const struct sp_json *then, const 
                               "this does nothing: the ladder has no rung \"smime\"");
 }
 
+/* A nearer layer may have put another ladder in the place of the one that the rule's author knew. */
+static bool knows_ladder(const struct sp_loader *l, const struct sp_json *then,
+                         const struct sp_rule *r)
+{
+    const char *name = r->then.ladder->name;
+    const struct sp_json *from =
+        name[0] == 0 ? then : sp_policy_loader_find(l, "ladders", sp_bytes_cstr(name));
+
+    return from != NULL && from->doc == then->doc;
+}
+
 /* What is brought to mind after the package has gone is never sent. */
 static void check_remind(struct sp_loader *l, const struct sp_json *then, const struct sp_rule *r)
 {
@@ -106,7 +116,10 @@ static void check_remind(struct sp_loader *l, const struct sp_json *then, const 
     const struct sp_portal_options *o = &r->then.portal;
 
     for (size_t i = 0; m != NULL && i < SP_ARRAY_LEN(o->remind_ms); i++)
-        if (o->remind_ms[i] >= o->expires_ms)
+        if (o->remind_ms[i] >= o->expires_ms && sp_json_find(portal, "expires") == NULL)
+            sp_problem_warn(l->problems, m, /* a nearer layer may have set the end */
+                            "a reminder comes before the package goes, by \"expires\"");
+        else if (o->remind_ms[i] >= o->expires_ms)
             sp_policy_loader_idle(l, m, SP_E_CONFIG_RANGE,
                                   "a reminder comes before the package goes, by \"expires\"");
 }
@@ -125,6 +138,6 @@ void sp_policy_load_check_idle(struct sp_loader *l, const struct sp_json *then,
         return; /* a guard is told what it may not say */
     if (r->then.verb == SP_DO_REJECT || r->then.verb == SP_DO_DISCARD)
         check_goes_nowhere(l, then, r);
-    if (r->then.verb == SP_DO_PROTECT && r->then.ladder != NULL)
+    if (r->then.verb == SP_DO_PROTECT && r->then.ladder != NULL && knows_ladder(l, then, r))
         check_ladder(l, then, r);
 }

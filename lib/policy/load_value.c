@@ -202,7 +202,8 @@ void sp_policy_load_alike_check(struct sp_loader *l, const struct sp_json *v,
 {
     const struct sp_json *entries = sp_json_find(list->source, "entries");
 
-    if (entries != NULL && entries->count > 0 && sp_map_count(list->lookalikes) == 0)
+    if (entries != NULL && entries->count > 0 && sp_map_count(list->lookalikes) == 0 &&
+        list->source->doc == v->doc) /* a nearer layer's is no fault of the rule */
         sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE,
                               "this never holds: names in \"%s\" are too short; only those of six "
                               "letters and more are compared",
@@ -222,7 +223,8 @@ void sp_policy_load_list_check(struct sp_loader *l, const struct sp_json *v,
         sp_policy_loader_idle(
             l, v, SP_E_POLICY_INVALID,
             "\"%s\" lists addresses: ask sender.address or recipient.address for it", list->name);
-    else if (members != NULL && members->type == SP_JSON_ARRAY && members->count == 0)
+    else if (members != NULL && members->type == SP_JSON_ARRAY && members->count == 0 &&
+             list->source->doc == v->doc)
         sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: nothing is in \"%.*s\"",
                               SP_FMT(v->text));
 }

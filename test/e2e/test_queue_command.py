@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from lab import mail
+from lab.wait import until
 
 POLICY = {"version": 1, "settings": {"floor": "plain", "expire": "1d"},
           "ladders": {"relay": {"rungs": ["tls:encrypted", "plain"], "floor": "plain"}},
@@ -34,6 +35,7 @@ def submit(gateway, sender, *recipients):
 
 def deferred(gateway, identity):
     gateway.wait_record("delivery.attempted", message=identity, outcome="deferred")
+    until(lambda: {r["state"] for r in gateway.json("queue", "show", identity)["message"]["recipients"]} == {"deferred"})
     return identity
 
 
@@ -193,7 +195,9 @@ def test_filters_change_all_that_a_list_shows_and_nobody_else(waiting):
 
     for words in (("hold", *why), ("delete", ours[0], "--sender", "ann", *why), ("delete", "--sender", "ann"),
                   ("delete", "--sender", "ann", "--n", "0", *why), ("show", "--sender", "ann"),
-                  ("recall", "--sender", "ann", *why)):
+                  ("recall", "--sender", "ann", *why), ("delete", "--sender", "", *why), ("delete", "--tenant", "", *why),
+                  ("delete", "--tenant", "test", "--site", "x.example", *why),
+                  ("delete", "--state", "quarantined", "--tenant", "test", *why)):
         assert gateway.run("queue", *words, check=False).returncode == 64, words
     past = gateway.run("queue", "hold", "--sender", "ann", "--until", "2020-01-01T00:00:00Z", *why, check=False)
     assert past.returncode == 64 and past.stderr.count("that time is past") == 1 and past.stdout == ""

@@ -147,12 +147,24 @@ START_TEST(a_mark_alone_makes_no_text)
         {(const uint8_t *)"\xff\xfe\0\0a\0\0\0", 8}, /* UTF-32 */
         {(const uint8_t *)"\xff\xfe\1\0\2\0\3\0", 8},
     };
+    static const char *const marks[] = {"\xff\xfe", "\xfe\xff"};
     struct sp_detect_result r;
+    uint8_t noise[4096];
+    uint32_t seed = 1;
 
     begin();
     for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
         scan("application/octet-stream", files[i], &r);
         ck_assert_msg(i == 0 || r.partial, "file %zu", i);
+    }
+    for (size_t i = 0; i < sizeof(noise); i++) {
+        seed = seed * 1664525 + 1013904223;
+        noise[i] = (uint8_t)((seed >> 24) | 1); /* no NUL: it is not that which tells */
+    }
+    for (size_t i = 0; i < SP_ARRAY_LEN(marks); i++) {
+        memcpy(noise, marks[i], 2);
+        scan("application/octet-stream", sp_bytes(noise, sizeof(noise)), &r);
+        ck_assert_msg(r.partial, "noise behind mark %zu", i);
     }
     end();
 }

@@ -272,12 +272,10 @@ START_TEST(an_outcome_that_does_nothing_is_refused)
         {ON("\"header\": {\"strip\": [], \"add\": {}}"), "then.header: this does nothing"},
         {ON("\"subject\": {\"strip_tag\": false}"), "then.subject: this does nothing"},
         {ON("\"notify\": {\"sender\": []}"), "then.notify: this does nothing"},
-        {ON("\"portal\": {}"), "then.portal: this does nothing"},
         {ON("\"raise\": \"plain\""), "this raises nothing"},
         {GUARD("\"continue\": true, \"then\": {\"raise\": \"plain\"}"), "this raises nothing"},
         {THEN("\"reject\": \"no\", \"lane\": \"bulk\""), "then.lane: mail that is refused goes"},
         {THEN("\"reject\": \"no\", \"copy\": \"a@b.example\""), "then.copy: mail that is refused"},
-        {THEN("\"reject\": \"no\", \"raise\": \"sealed\""), "then.raise: mail that is refused"},
         {RULE("\"when\": {\"message.kind\": \"dsn\"}, \"then\": {\"discard\": \"noise\", "
               "\"redirect\": \"a@b.example\"}"),
          "then.redirect: mail that is discarded goes nowhere"},
