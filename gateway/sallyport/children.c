@@ -168,6 +168,8 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
     struct sp_role_result result = {.rc = SP_E_MALFORMED};
 
     c->reloading = false;
+    if (c->s->stopping)
+        return; /* it ends in its turn */
     if (sp_role_result_decode(frame->payload, &result) != SP_OK)
         result = (struct sp_role_result){.rc = SP_E_MALFORMED};
     if (result.rc == SP_OK) {
@@ -190,10 +192,15 @@ static void on_reloaded(struct child *c, const struct sp_ipc_frame *frame)
 static void on_failed(struct child *c, const struct sp_ipc_frame *frame)
 {
     struct sp_role_result result = {.rc = SP_E_MALFORMED};
+    bool ran = c->state == CHILD_READY && c->took == c->generation;
 
+    if (c->state == CHILD_STARTING)
+        c->generation = c->starting; /* it has not seen what it was told since */
     c->state = CHILD_ENDING;
     if (sp_role_result_decode(frame->payload, &result) != SP_OK)
         result = (struct sp_role_result){.rc = SP_E_MALFORMED};
+    if (ran)
+        return; /* it had taken it: this is something else */
     c->refused = c->generation;
     trial_refused(c, &result);
 }
@@ -398,6 +405,8 @@ static void on_end(struct child *c, int status)
     c->pid = 0;
     sp_ipc_free(c->channel);
     c->channel = NULL;
+    if (c->state == CHILD_STARTING)
+        c->generation = c->starting; /* as above */
     c->state = CHILD_DOWN;
     if (!was_told)
         trial_fell(c);
@@ -425,7 +434,7 @@ void children_reap(struct supervisor *s)
 /* Whether it runs with that one, and was given none since. */
 static bool has(const struct child *c, const struct generation *g)
 {
-    return c->generation == g->number && c->took == g->number;
+    return !c->reloading && c->generation == g->number && c->took == g->number;
 }
 
 void children_reload(struct supervisor *s, const struct generation *before)
@@ -438,7 +447,7 @@ void children_reload(struct supervisor *s, const struct generation *before)
         c->falls = 0;
         if ((trusting & 1U << c->kind) == 0 && has(c, before) &&
             generation_is_same_for(c->kind, before, s->now))
-            c->generation = c->took = s->now->number;
+            c->generation = c->took = c->starting = s->now->number; /* its READY may be to come */
         tell_generation(c);
     }
 }
@@ -455,7 +464,7 @@ void children_return(struct supervisor *s, const struct generation *refused, boo
         struct child *c = &s->children[i];
 
         if (has(c, refused) && generation_is_same_for(c->kind, refused, s->now))
-            c->generation = c->took = s->now->number;
+            c->generation = c->took = c->starting = s->now->number; /* its READY may be to come */
         if (c->kind == SP_ROLE_RELAY &&
             (other_keys || c->index == 0)) /* the first has the audit told */
             c->again = true;

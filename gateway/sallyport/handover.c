@@ -28,6 +28,7 @@
 #define NUMBER_MAX   1000000
 #define FIRST_FREE   3
 #define EXIT_NO_EXEC 127
+#define REFUSED      "the configuration on the disk was refused by a role: mend it and reload first"
 
 void handover_tell(struct supervisor *s, const char *state)
 {
@@ -197,6 +198,11 @@ static void refuse(struct supervisor *s, const char *why)
     handover_tell(s, "refused");
 }
 
+static bool is_refused(const struct supervisor *s)
+{
+    return s->accepted != NULL && s->refusal.stands && s->refusal.generation != 0;
+}
+
 static void on_try_limit(void *arg)
 {
     const struct supervisor *s = arg;
@@ -222,9 +228,8 @@ void handover_begin(struct supervisor *s)
     s->environment = make_environment((char *)s->variable.ptr);
     if (s->try_limit == NULL)
         s->try_limit = sp_timer_new(s->loop, on_try_limit, s);
-    if (s->accepted != NULL && s->refusal.stands &&
-        s->refusal.generation != 0) { /* it would know no other */
-        refuse(s, "the configuration on the disk was refused by a role: mend it and reload first");
+    if (is_refused(s)) { /* it would know no other */
+        refuse(s, REFUSED);
         return;
     }
     sp_timer_start(s->try_limit, TRY_MS);
@@ -243,6 +248,8 @@ bool handover_reaped(struct supervisor *s, pid_t pid, int status)
         return false;
     if (s->stopping) {
         s->trial = 0;
+    } else if (status == 0 && is_refused(s)) { /* while it was tried */
+        refuse(s, REFUSED);
     } else if (status == 0) {
         s->trial = 0;
         sp_timer_cancel(s->try_limit);

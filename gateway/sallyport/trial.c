@@ -244,14 +244,19 @@ void trial_refused(struct child *c, const struct sp_role_result *result)
                      SP_INT("generation", c->refused), SP_RC("why", result->rc),
                      SP_TEXT("detail", detail));
     if (!is_news) {
-        c->again = c->refused != s->now->number; /* it may have taken a part of one that is gone */
+        c->again = c->again ||
+                   c->refused != s->now->number; /* it may have taken a part of one that is gone */
         return;
     }
     s->refusal.generation = s->now->number;
     s->refusal.origin = s->now->origin;
     remember(s, sp_ipc_role_name(c->kind), c->index, result->rc, result->text);
-    if (!is_on_trial(s) || s->stopping || !has_a_say(c))
+    if (!is_on_trial(s) || s->stopping)
         return;
+    if (!has_a_say(c)) {
+        trial_progress(s); /* others may have waited for its answer */
+        return;
+    }
     c->again = true; /* it may have taken a part of it */
     c->wait_ms = 0;  /* if it ends: what it is started with next is good */
     go_back(s);

@@ -56,8 +56,8 @@ def passes(gateway):
 
 def has(gateway, **wanted):
     """Whether the configuration that runs is so, in every process."""
-    now = gateway.json("status")["configuration"]
-    return (all(now[k] == v for k, v in wanted.items()) and now["accepted"] and
+    now = gateway.json("status").get("configuration")  # not while it is being written
+    return (now and all(now[k] == v for k, v in wanted.items()) and now["accepted"] and
             all(r["generation"] == now["generation"] and r["state"] == "ready" for r in now["roles"]) and now)
 
 
@@ -116,7 +116,7 @@ def test_keys_that_came_with_a_refused_configuration_are_kept(gateway, whose):
     wrong.parent.mkdir(exist_ok=True)
     wrong.write_text(WRONG)
     assert "kek-1 is destroyed" in gateway.run("keys", "rotate").stdout
-    assert said(gateway, "supervisor.returned")
+    until(lambda: said(gateway, "supervisor.returned"), what=lambda: gateway.log[-3000:])
     assert said(gateway, "supervisor.reload-refused", role="relay" if "policy" in whose else "scanner")
     gateway.restart("relay")
     passes(gateway)
