@@ -250,12 +250,12 @@ struct place {
 bool sp_policy_regex_may_match(const struct sp_regex *re)
 {
     bool seen[INSTS][2][2] = {{{false}}};
-    struct place todo[INSTS * 4 * 2 + 1];
+    struct place ahead[INSTS * 4 * 2 + 1];
     size_t n = 0;
 
-    todo[n++] = (struct place){re->start, false, false};
+    ahead[n++] = (struct place){re->start, false, false};
     while (n > 0) {
-        struct place p = todo[--n];
+        struct place p = ahead[--n];
         const struct inst *i = &re->insts[p.at];
 
         if (i->op == SP_RX_MATCH)
@@ -266,10 +266,10 @@ bool sp_policy_regex_may_match(const struct sp_regex *re)
         if ((i->op == SP_RX_BEGIN && p.moved) ||
             (i->op == SP_RX_BYTE && (p.ended || is_empty(&i->class))))
             continue;
-        todo[n++] =
+        ahead[n++] =
             (struct place){i->x, p.moved || i->op == SP_RX_BYTE, p.ended || i->op == SP_RX_END};
         if (i->op == SP_RX_SPLIT)
-            todo[n++] = (struct place){i->y, p.moved, p.ended};
+            ahead[n++] = (struct place){i->y, p.moved, p.ended};
     }
     return false;
 }
