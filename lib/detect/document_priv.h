@@ -43,12 +43,6 @@ enum sp_rc sp_detect_workbook_take(struct detect_stream *s, struct sp_mime_workb
 /* Examines the tables of what was kept, if anything was. */
 void sp_detect_workbook_end(struct detect_run *r, const struct sp_mime_workbook *w);
 
-/* ---- wide.c ---- */
-/* returns: whether a text in UTF-16 with a byte order mark begins so */
-bool sp_detect_is_wide(struct sp_bytes head);
-/* Examines one. returns: what its source said */
-enum sp_rc sp_detect_wide(struct detect_stream *s);
-
 /* ---- form.c ---- */
 enum detect_form {
     FORM_TEXT,
@@ -64,7 +58,19 @@ enum detect_form {
     FORM_OLE,
     FORM_OTHER
 };
+
 /* type: set if the bytes tell a media type, static. returns: what begins with these bytes */
 enum detect_form sp_detect_form(struct sp_bytes head, const char **type);
+
+/* ---- wide.c ---- */
+/* returns: whether a text in UTF-16 with a byte order mark begins so */
+bool sp_detect_is_wide(struct sp_bytes head);
+/* Examines one. returns: what its source said */
+enum sp_rc sp_detect_wide(struct detect_stream *s);
+/*
+ * Whether the bytes are another text by themselves than by their label: in UTF-16 by a mark that the label does not go by, or
+ * of one byte a sign where it says more.
+ */
+bool sp_detect_is_mislabelled(const char *charset, enum detect_form form);
 
 #endif

@@ -289,18 +289,6 @@ static bool is_disguised(enum detect_form form, const char *type)
     }
 }
 
-/* Whether its label says that each character has two bytes or four. */
-static bool is_wide_label(const struct sp_mime_part *part)
-{
-    static const char *const names[] = {"utf-16", "utf16", "utf-32",  "utf32",
-                                        "ucs-2",  "ucs-4", "unicode", "iso-10646"};
-
-    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++)
-        if (strncmp(part->charset, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
 /* A part that is being examined. */
 struct leaf {
     struct sp_mime *m;
@@ -341,8 +329,7 @@ static enum sp_rc read_leaf(struct detect_run *r, struct leaf *l, enum sp_mime_a
 /*
  * A text is always read as one, converted from its charset: that is what its reader sees, whatever its first bytes are. If
  * they are a file's, the file is examined too; what else the part may be to somebody nobody knows: the scan is not complete.
- * What is in UTF-16 by its mark, and not by its label, is read both ways; so is what bears the wrong label "UTF-16", which
- * makes another text of every word.
+ * What is another text by itself than by its label is read both ways.
  */
 static enum sp_rc examine_text(struct detect_run *r, struct leaf *l)
 {
@@ -353,7 +340,7 @@ static enum sp_rc examine_text(struct detect_run *r, struct leaf *l)
     (void)read_leaf(r, l, SP_MIME_AS_BYTES, false, &form); /* an error comes again */
     disguised = is_disguised(form, l->type);
     again = disguised || (form == FORM_RTF && l->part->kind == SP_MIME_TEXT) ||
-            (is_wide_label(l->part) ? form == FORM_TEXT || form == FORM_MARKUP : form == FORM_WIDE);
+            sp_detect_is_mislabelled(l->part->charset, form);
     if (disguised)
         sp_detect_gap_add(r, "type", true);
     else

@@ -102,3 +102,28 @@ bool sp_detect_is_wide(struct sp_bytes head)
     }
     return head.len > 2 && pairs * 4 <= units * 3;
 }
+
+/* Whether its label says that each character has two bytes or four. */
+static bool is_wide_label(const char *charset)
+{
+    static const char *const names[] = {"utf-16", "utf16", "utf-32",  "utf32",
+                                        "ucs-2",  "ucs-4", "unicode", "iso-10646"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++)
+        if (strncmp(charset, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Only these labels leave the order of bytes to the mark, which is converted by. */
+static bool goes_by_mark(const char *charset)
+{
+    return strcmp(charset, "utf-16") == 0 || strcmp(charset, "utf16") == 0;
+}
+
+bool sp_detect_is_mislabelled(const char *charset, enum detect_form form)
+{
+    if (form == FORM_WIDE)
+        return !goes_by_mark(charset);
+    return is_wide_label(charset) && (form == FORM_TEXT || form == FORM_MARKUP);
+}

@@ -1,25 +1,7 @@
 /* Texts in charsets that nobody named, or that were named wrongly: each is read, and its places are those of what was read. */
 #include "base/buf.h"
 #include "base/text.h"
-#include "detect/detect.h"
-#include "support/check_main.h"
-
-static struct sp_detect *detect;
-static struct sp_arena *arena;
-
-static void begin(void)
-{
-    struct sp_err err = {0};
-
-    if (detect == NULL)
-        ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
-    arena = sp_arena_new(4096);
-}
-
-static void end(void)
-{
-    sp_arena_free(arena);
-}
+#include "support/detector.h"
 
 static const struct sp_detect_finding *find(const struct sp_detect_result *r,
                                             enum sp_detect_type type)
@@ -140,6 +122,26 @@ START_TEST(a_wrong_label_hides_nothing)
 }
 END_TEST
 
+/* Who reads mail by its mark sees the text, whatever order of bytes the label says. */
+START_TEST(a_label_of_the_other_order_hides_nothing)
+{
+    static const char *const labels[] = {
+        "text/plain; charset=utf-16be", "text/plain; charset=utf-16", "text/plain; charset=utf-32"};
+    uint8_t wide[512] = {0xff, 0xfe};
+    size_t len = 2;
+    struct sp_detect_result r;
+
+    for (size_t i = 0; note[i] != '\0'; i++, len += 2)
+        wide[len] = (uint8_t)note[i];
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(labels); i++) {
+        scan(labels[i], sp_bytes(wide, len), &r);
+        ck_assert_msg(r.class == SP_DETECT_PHI, "%s", labels[i]);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(a_mark_alone_makes_no_text)
 {
     static const struct sp_bytes files[] = {
@@ -175,6 +177,7 @@ static void add(TCase *c)
     tcase_add_test(c, bytes_that_are_no_utf8_are_characters_of_windows_1252);
     tcase_add_test(c, unicode_text_as_windows_saves_it_is_read);
     tcase_add_test(c, a_wrong_label_hides_nothing);
+    tcase_add_test(c, a_label_of_the_other_order_hides_nothing);
     tcase_add_test(c, a_mark_alone_makes_no_text);
 }
 

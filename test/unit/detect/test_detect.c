@@ -3,25 +3,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
-#include "detect/detect.h"
-#include "support/check_main.h"
-
-static struct sp_detect *detect;
-static struct sp_arena *arena;
-
-static void begin(void)
-{
-    struct sp_err err = {0};
-
-    if (detect == NULL)
-        ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
-    arena = sp_arena_new(4096);
-}
-
-static void end(void)
-{
-    sp_arena_free(arena);
-}
+#include "support/detector.h"
 
 static const struct {
     const char *text;

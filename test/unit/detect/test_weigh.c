@@ -4,8 +4,7 @@
  * whatever stands behind it.
  */
 #include "base/buf.h"
-#include "detect/detect.h"
-#include "support/check_main.h"
+#include "support/detector.h"
 
 #include <string.h>
 
@@ -15,18 +14,6 @@
 #define SQUEEZE                                                                                    \
     "Colt is 14 now and the seizures are back. Dr. Im, can you squeeze us in? - Dawn Prairie, "    \
     "his mom"
-
-static struct sp_detect *detect;
-static struct sp_arena *arena;
-
-static void begin(void)
-{
-    struct sp_err err = {0};
-
-    if (detect == NULL)
-        ck_assert_msg(sp_detect_new(&detect, &err) == SP_OK, "%s", err.text);
-    arena = sp_arena_new(4096);
-}
 
 static struct sp_detect_result look(struct sp_bytes text, bool findings)
 {
@@ -48,7 +35,7 @@ START_TEST(what_the_law_treats_as_special_is_never_taken_back)
              false)
             .class,
         SP_DETECT_SEVERE);
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
@@ -69,7 +56,7 @@ START_TEST(what_weighed_most_is_told_to_those_who_ask)
     r = look(SP_LIT("Patient: Maria Gonzalez, MRN 4482910, lupus"), true);
     ck_assert_int_eq(r.class, SP_DETECT_PHI);
     ck_assert_uint_eq(r.reason_count, 0); /* rules say so */
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
@@ -89,7 +76,7 @@ START_TEST(a_paragraph_is_judged_alone_however_many_lines_stand_before)
     sp_buf_put_cstr(&text, footer);
     ck_assert_int_eq(look(sp_buf_bytes(&text), false).class, SP_DETECT_PHI);
     sp_buf_clear(&text);
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
@@ -102,7 +89,7 @@ START_TEST(care_is_weighed_if_enough_is_said_of_whom)
                           false)
                          .class,
                      SP_DETECT_PHI);
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
@@ -126,7 +113,7 @@ START_TEST(a_piece_of_a_long_text_is_weighed)
     ck_assert_int_lt(without.class, SP_DETECT_PHI);
     ck_assert_int_eq(with.class, SP_DETECT_PHI);
     sp_buf_clear(&text);
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
@@ -144,7 +131,7 @@ START_TEST(one_half_alone_is_never_phi)
 {
     begin();
     ck_assert_msg(look(sp_bytes_cstr(alone[_i]), false).class < SP_DETECT_PHI, "%s", alone[_i]);
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
@@ -190,7 +177,7 @@ START_TEST(what_stands_behind_takes_nothing_back)
 {
     begin();
     ck_assert_msg(look(sp_bytes_cstr(behind[_i]), false).class == SP_DETECT_PHI, "%s", behind[_i]);
-    sp_arena_free(arena);
+    end();
 }
 END_TEST
 
