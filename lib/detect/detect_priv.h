@@ -136,6 +136,7 @@ struct detect_run {
     bool markup;        /* tags are taken out while it is made plain */
     uint8_t pending[4]; /* the beginning of a character */
     size_t pending_len;
+    size_t raised_len;    /* of norm, behind a raised digit */
     size_t line_len;      /* of the line being written, in plain text */
     unsigned breaks;      /* line ends waiting to be written */
     unsigned blanks;      /* spaces waiting */
@@ -242,7 +243,9 @@ size_t sp_detect_number(struct detect_window *w, size_t at,
                         uint64_t label); /* number.c: digits in groups */
 size_t sp_detect_date(struct detect_window *w, size_t at, uint64_t label); /* date.c */
 size_t sp_detect_code(struct detect_window *w, size_t at,
-                      uint64_t label);                       /* code.c: letters and digits */
+                      uint64_t label); /* code.c: letters and digits */
+size_t sp_detect_spread(struct detect_window *w, size_t at,
+                        uint64_t label);                     /* spread.c: parted by any signs */
 size_t sp_detect_person(struct detect_window *w, size_t at); /* person.c */
 size_t sp_detect_person_field(struct detect_window *w, size_t at, size_t end); /* a table's field */
 size_t sp_detect_initials(struct detect_window *w, size_t at);

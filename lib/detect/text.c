@@ -7,6 +7,7 @@
  * seam lacks its context. Where places are asked for, each plain byte remembers the character that it came from.
  */
 #include "detect/detect_priv.h"
+#include "detect/fold_priv.h"
 
 #include "base/text.h"
 
@@ -16,26 +17,6 @@
 #define RUN_MAX   16384 /* bytes taken at once */
 #define RUN_LEAST 64    /* of a window's end: too little for a run over all signs */
 #define NAMED_MAX 10    /* of a character reference */
-
-static const struct {
-    uint32_t first, last;
-    uint32_t to; /* of the first; 0: dropped; 1: all become a space; 2: all become a hyphen */
-} folds[] = {
-    {0x00a0, 0x00a0, 1},     {0x00ad, 0x00ad, 0},     {0x034f, 0x034f, 0},
-    {0x0660, 0x0669, '0'},   {0x06f0, 0x06f9, '0'},   {0x07c0, 0x07c9, '0'},
-    {0x0966, 0x096f, '0'},   {0x115f, 0x1160, 0},     {0x1680, 0x1680, 1},
-    {0x17b4, 0x17b5, 0},     {0x180b, 0x180e, 0},     {0x2000, 0x200a, 1},
-    {0x200b, 0x200f, 0},     {0x2010, 0x2015, 2},     {0x2018, 0x2019, '\''},
-    {0x2028, 0x2029, 1},     {0x202a, 0x202e, 0},     {0x202f, 0x202f, 1},
-    {0x2043, 0x2043, 2},     {0x205f, 0x205f, 1},     {0x2060, 0x206f, 0},
-    {0x2070, 0x2070, '0'},   {0x2074, 0x2079, '4'},   {0x2080, 0x2089, '0'},
-    {0x2212, 0x2212, 2},     {0x2460, 0x2468, '1'},   {0x3000, 0x3000, 1},
-    {0x3164, 0x3164, 0},     {0xfe00, 0xfe0f, 0},     {0xfe58, 0xfe58, 2},
-    {0xfe63, 0xfe63, 2},     {0xfeff, 0xfeff, 0},     {0xff01, 0xff5e, '!'},
-    {0xffa0, 0xffa0, 0},     {0x1d7ce, 0x1d7d7, '0'}, {0x1d7d8, 0x1d7e1, '0'},
-    {0x1d7e2, 0x1d7eb, '0'}, {0x1d7ec, 0x1d7f5, '0'}, {0x1d7f6, 0x1d7ff, '0'},
-    {0x1fbf0, 0x1fbf9, '0'}, {0xe0000, 0xe007f, 0},
-};
 
 /* ---- windows ---- */
 
@@ -160,33 +141,41 @@ static uint32_t code_point(const uint8_t *c, size_t len)
            (uint32_t)(c[2] & 0x3f) << 6 | (c[3] & 0x3f);
 }
 
-/* returns: what stands for it: 0 nothing, 1 a blank, 0x80 itself, else an ASCII character */
-static uint8_t fold(uint32_t point)
+/* Whether a letter or digit stands right before the place. */
+static bool is_behind_word(const struct detect_run *r)
 {
-    if (point >= 0xc0 && point < 0x300)
-        return 0x80;
-    for (size_t i = 0; i < SP_ARRAY_LEN(folds); i++) {
-        if (point < folds[i].first || point > folds[i].last)
-            continue;
-        return folds[i].to == 2  ? '-'
-               : folds[i].to < 2 ? (uint8_t)folds[i].to
-                                 : (uint8_t)(folds[i].to + point - folds[i].first);
-    }
-    return 0x80;
+    return r->blanks == 0 && r->breaks == 0 && r->norm.len > 0 &&
+           sp_detect_is_word(r->norm.ptr[r->norm.len - 1]);
+}
+
+/* returns: what stands here for a character, as sp_detect_fold(), without what depends on the place */
+static uint8_t fold(struct detect_run *r, uint32_t point)
+{
+    uint8_t as = sp_detect_fold(point);
+
+    if (as == DETECT_FOLD_DOT)
+        return is_behind_word(r) ? '.' : DETECT_FOLD_SELF;
+    if (as < DETECT_FOLD_RAISED)
+        return as;
+    if (is_behind_word(r) && r->norm.len != r->raised_len)
+        return DETECT_FOLD_NOTHING;
+    flush(r, '0');
+    r->raised_len = r->norm.len + 1;
+    return (uint8_t)('0' + as - DETECT_FOLD_RAISED);
 }
 
 static void put_char(struct detect_run *r, const uint8_t *c, size_t len, uint32_t place)
 {
-    uint8_t as = fold(code_point(c, len));
+    uint8_t as = fold(r, code_point(c, len));
 
-    if (as == 0)
+    if (as == DETECT_FOLD_NOTHING)
         return;
-    if (as == 1) {
+    if (as == ' ') {
         r->blanks++;
         return;
     }
     flush(r, as);
-    if (as == 0x80)
+    if (as == DETECT_FOLD_SELF)
         put(r, sp_bytes(c, len), place, 0);
     else
         put_byte(r, as, place);

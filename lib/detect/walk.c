@@ -240,6 +240,8 @@ static size_t at_number(struct detect_window *w, size_t at, size_t end)
     }
     if (found == 0)
         found = sp_detect_code(w, at, label);
+    if (found == 0)
+        found = sp_detect_spread(w, at, label);
     if (found == 0 && end - at <= 5)
         found = sp_detect_age(w, at, end);
     return found == 0 ? room(w, at, end) : found;
@@ -293,11 +295,13 @@ static size_t at_word(struct detect_window *w, size_t at, size_t end)
         uint64_t label = sp_detect_label(w, at);
 
         if ((label & (M(L_PLATE) | M(L_LICENSE) | M(L_MRN) | M(L_PLAN) | M(L_ACCOUNT) | M(L_DEA) |
-                      M(L_OTHER))) != 0 ||
+                      M(L_VIN) | M(L_OTHER))) != 0 ||
             (end < w->limit &&
              (sp_ascii_is_digit(w->text[end]) ||
               (w->text[end] == '-' && end + 1 < w->limit && sp_ascii_is_digit(w->text[end + 1])))))
             found = sp_detect_code(w, at, label);
+        if (found == 0)
+            found = sp_detect_spread(w, at, label);
     }
     return found;
 }
