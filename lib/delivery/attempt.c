@@ -63,7 +63,6 @@ static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p
     a->p = p;
     a->lane = p->lane;
     a->line = p->line;
-    d->bulk += a->lane == SP_LANE_BULK;
     p->refs++;
     a->arena = sp_arena_new(FIRST_BLOCK);
     a->started_ms = sp_clock_mono_ms(sp_loop_clock(d->parts.loop));
@@ -71,7 +70,9 @@ static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p
     a->seal_fd = -1;
     sp_content_init(&a->sealed);
     sp_list_append(&d->attempts, &a->at);
-    d->active++;
+    d->places.active++;
+    d->places.urgent += a->lane == SP_LANE_URGENT;
+    d->places.bulk += a->lane == SP_LANE_BULK;
     return a;
 }
 
@@ -103,10 +104,11 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_route_unref(a->route);
     sp_parcel_unref(a->p);
     sp_list_remove(&a->at);
-    d->bulk -= a->lane == SP_LANE_BULK;
+    d->places.active--;
+    d->places.urgent -= a->lane == SP_LANE_URGENT;
+    d->places.bulk -= a->lane == SP_LANE_BULK;
     sp_arena_free(a->arena);
     sp_free(a);
-    d->active--;
     sp_delivery_ended(d);
 }
 

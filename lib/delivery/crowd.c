@@ -258,13 +258,16 @@ static size_t places_left(const struct sp_pool_site *s, enum sp_lane lane)
 {
     const struct sp_pool_settings *p = &s->pool->settings;
     struct sp_pool_places ask = {.lane = lane, .rank = sp_pool_rank_of(s)};
-    struct sp_pool_used used = sp_pool_used(s->pool, ask.rank);
 
     ask.is_first = s->waiting + s->link_count == 0;
-    ask.used_bulk = used.links + used.waiting[SP_LANE_BULK];
-    ask.used = used.links;
-    for (size_t i = 0; i < SP_LANE_COUNT; i++)
-        ask.used += used.waiting[i];
+    for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
+        struct sp_pool_used used = sp_pool_used(s->pool, (enum sp_pool_rank)at);
+        struct sp_pool_taken *taken = &ask.used[at];
+
+        taken->urgent = used.waiting[SP_LANE_URGENT];
+        taken->bulk = used.links + used.waiting[SP_LANE_BULK];
+        taken->all = taken->bulk + taken->urgent + used.waiting[SP_LANE_NORMAL];
+    }
     return p->places(p->arg, &ask);
 }
 

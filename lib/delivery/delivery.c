@@ -9,10 +9,7 @@
 
 #include "mail/idn.h"
 
-#define ACTIVE_MAX      400
-#define ACTIVE_URGENT   40  /* of these, for the urgent lane alone */
-#define BULK_MAX        100 /* of these, of the bulk lane */
-#define TURN_MAX        64  /* messages taken a turn; then others run */
+#define TURN_MAX        64 /* messages taken a turn; then others run */
 #define RETRY_MAX_MS    ((int64_t)4 * 3600 * 1000)
 #define CONNECT_MS      30000
 #define OWN_EXPIRE_MS   ((int64_t)2 * 24 * 3600 * 1000)
@@ -136,14 +133,8 @@ static void wait_for_due(struct sp_delivery *d, int64_t now_ms)
 /* The last places are for those who are waited for; mass mail has a quarter of all. */
 static void choose_lanes(struct sp_delivery *d)
 {
-    unsigned lanes = 0;
+    unsigned lanes = sp_places_lanes(&d->places);
 
-    if (d->active < ACTIVE_MAX)
-        lanes |= 1U << SP_LANE_URGENT;
-    if (d->active < ACTIVE_MAX - ACTIVE_URGENT)
-        lanes |= 1U << SP_LANE_NORMAL;
-    if (d->active < ACTIVE_MAX - ACTIVE_URGENT && d->bulk < BULK_MAX)
-        lanes |= 1U << SP_LANE_BULK;
     d->holds_back = lanes != SP_LANES_ALL;
     sp_lines_serve(sp_queue_lines(d->parts.queue), lanes);
 }
@@ -158,7 +149,7 @@ static void on_take(void *arg)
         return;
     for (int i = 0; i < TURN_MAX; i++) {
         choose_lanes(d); /* sp_delivery_ended looks again */
-        if (d->active >= ACTIVE_MAX)
+        if (d->places.active >= SP_PLACES_MAX)
             return;
         if (!sp_queue_next_due(d->parts.queue, now_ms, &due)) {
             wait_for_due(d, now_ms);
@@ -171,7 +162,7 @@ static void on_take(void *arg)
 
 void sp_delivery_poke(struct sp_delivery *d)
 {
-    if (!d->draining && d->active < ACTIVE_MAX)
+    if (!d->draining && d->places.active < SP_PLACES_MAX)
         sp_timer_start(d->take, 0);
 }
 
@@ -191,7 +182,7 @@ static void finish_drain(void *arg)
 void sp_delivery_ended(struct sp_delivery *d)
 {
     if (d->draining) {
-        if (d->active == 0 && d->committing == 0 && d->drained != NULL)
+        if (d->places.active == 0 && d->committing == 0 && d->drained != NULL)
             sp_timer_start(d->patience, 0);
         return;
     }
@@ -205,7 +196,7 @@ void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(vo
     d->drained = fn;
     d->drained_arg = arg;
     sp_timer_cancel(d->take);
-    sp_timer_start(d->patience, d->active == 0 && d->committing == 0 ? 0 : patience_ms);
+    sp_timer_start(d->patience, d->places.active == 0 && d->committing == 0 ? 0 : patience_ms);
 }
 
 /* A line was opened: what stands in it may go. */
@@ -214,28 +205,11 @@ static void on_room(void *arg)
     sp_delivery_poke(arg);
 }
 
-static size_t without(size_t most, size_t taken)
-{
-    return taken < most ? most - taken : 0;
-}
-
-/* As choose_lanes counts; the attempt that asks has its place already, and is counted. Parts are of each lane's own places. */
 static size_t places_left(void *arg, const struct sp_pool_places *ask)
 {
     const struct sp_delivery *d = arg;
-    bool is_urgent = ask->lane == SP_LANE_URGENT;
-    size_t most = is_urgent ? ACTIVE_MAX : ACTIVE_MAX - ACTIVE_URGENT;
-    size_t own = is_urgent ? ACTIVE_URGENT : most;
-    size_t theirs = without(most - own + sp_pool_part(ask->rank, own), ask->used);
-    size_t left = without(most, d->active);
-    size_t bulk_part = sp_pool_part(ask->rank, BULK_MAX);
-    size_t bulk = without(bulk_part, d->bulk), their_bulk = without(bulk_part, ask->used_bulk);
 
-    if (theirs < left || ask->is_first)
-        left = theirs;
-    if (their_bulk > bulk && ask->is_first)
-        bulk = their_bulk;
-    return ask->lane == SP_LANE_BULK && bulk < left ? bulk : left;
+    return sp_places_left(&d->places, ask);
 }
 
 static int64_t or_default(int64_t value, int64_t otherwise)
@@ -311,6 +285,6 @@ struct sp_delivery_stats sp_delivery_stats(const struct sp_delivery *d)
     struct sp_delivery_stats stats = d->stats;
 
     stats.connections = sp_pool_stats(d->pool).opened;
-    stats.active = (unsigned)d->active;
+    stats.active = (unsigned)d->places.active;
     return stats;
 }

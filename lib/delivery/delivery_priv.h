@@ -9,6 +9,7 @@
 #include "crypt/hash.h"
 #include "delivery/delivery.h"
 #include "delivery/outcome.h"
+#include "delivery/places.h"
 #include "delivery/pool.h"
 #include "delivery/source.h"
 #include "delivery/suppress.h"
@@ -34,10 +35,9 @@ struct sp_delivery {
     struct sp_pool *pool;
     struct sp_timer *take; /* looks for what is due */
     struct sp_list attempts;
-    size_t active;     /* attempts under way */
-    size_t bulk;       /* of them, those of the bulk lane */
-    bool holds_back;   /* some lanes are not served */
-    size_t committing; /* outcomes that are not durable yet */
+    struct sp_places places; /* attempts under way */
+    bool holds_back;         /* some lanes are not served */
+    size_t committing;       /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
     struct {
         int64_t minute_ms;

@@ -42,14 +42,19 @@ enum sp_pool_rank {
 /* returns: how many of all sites of a rank and those below may have together: three quarters, seven eighths, all */
 size_t sp_pool_part(enum sp_pool_rank rank, size_t all);
 
+/* Connections, and who waits for one. */
+struct sp_pool_taken {
+    size_t all;
+    size_t urgent; /* of these, who waits in the urgent lane */
+    size_t bulk;   /* of these, those that may be of the bulk lane */
+};
+
 /* For whom places are asked. */
 struct sp_pool_places {
     enum sp_lane lane;
     enum sp_pool_rank rank;
-    bool
-        is_first; /* its site has none: what sites of a better rank have does not keep it from one */
-    size_t used;  /* by sites of that rank and below: their connections and who waits for one */
-    size_t used_bulk; /* of these, those that may be of the bulk lane */
+    bool is_first; /* its site has none: what proven sites have does not keep it from one */
+    struct sp_pool_taken used[SP_POOL_RANK_COUNT]; /* by sites of a rank and those below it */
 };
 
 struct sp_pool_settings {

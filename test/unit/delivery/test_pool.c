@@ -100,30 +100,66 @@ static void start(struct world *w, unsigned site_max, int64_t idle_ms)
     sp_content_writer_handle(w->writer, -1, 0, &w->content);
 }
 
-/* What is counted as it changes is what there is. */
+static enum sp_pool_rank shown_by(const struct sp_pool_site *s, size_t stalling)
+{
+    if (stalling > 0 || s->score == 0)
+        return SP_POOL_RANK_NEW;
+    return s->score < 16 ? SP_POOL_RANK_KNOWN : SP_POOL_RANK_PROVEN;
+}
+
+/* Counts a site's links and waiters one by one. */
+static void add_site(struct sp_pool_site *s, struct sp_pool_used by_rank[], size_t *leaving)
+{
+    size_t links = 0, waiting[SP_LANE_COUNT] = {0}, all = 0, stalling = 0;
+
+    SP_LIST_EACH(h, &s->hosts)
+    SP_LIST_EACH(i, &SP_CONTAINER(h, struct sp_pool_host, in_site)->links)
+    {
+        const struct sp_pool_link *l = SP_CONTAINER(i, struct sp_pool_link, in_host);
+
+        links++;
+        *leaving += l->leaving;
+        stalling += l->stalls;
+    }
+    SP_LIST_EACH(h, &s->shares)
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
+        SP_LIST_EACH(i, &SP_CONTAINER(h, struct sp_pool_share, at)->lanes[lane].waiters)
+    waiting[lane]++;
+    ck_assert_uint_eq(s->link_count, links);
+    ck_assert_uint_eq(s->stalling, stalling);
+    ck_assert_int_eq(s->rank, shown_by(s, stalling));
+    by_rank[s->rank].links += links;
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++) {
+        ck_assert_uint_eq(s->lane_waiting[lane], waiting[lane]);
+        by_rank[s->rank].waiting[lane] += waiting[lane];
+        all += waiting[lane];
+    }
+    ck_assert_uint_eq(s->waiting, all);
+}
+
+/* What is counted as it changes is what there is, in each rank. */
 static void check_counts(const struct world *w)
 {
-    struct sp_pool_used all = sp_pool_used(w->pool, SP_POOL_RANK_PROVEN);
-    size_t links = 0, waiting = 0, leaving = 0, at = 0;
+    struct sp_pool_used by_rank[SP_POOL_RANK_COUNT] = {{0}}, sum = {0};
+    size_t leaving = 0, at = 0;
     struct sp_bytes key;
     void *value;
 
-    while (sp_map_next(w->pool->hosts, &at, &key, &value)) {
-        const struct sp_pool_host *h = value;
+    (void)sp_pool_used(w->pool, SP_POOL_RANK_PROVEN); /* who stalls by now is counted so */
+    while (sp_map_next(w->pool->sites, &at, &key, &value))
+        add_site(value, by_rank, &leaving);
+    for (size_t rank = 0; rank < SP_POOL_RANK_COUNT; rank++) {
+        struct sp_pool_used used = sp_pool_used(w->pool, (enum sp_pool_rank)rank);
 
-        waiting += h->waiting;
-        SP_LIST_EACH(i, &h->links)
-        {
-            links++;
-            leaving += SP_CONTAINER(i, struct sp_pool_link, in_host)->leaving;
+        sum.links += by_rank[rank].links;
+        ck_assert_uint_eq(used.links, sum.links);
+        for (size_t lane = 0; lane < SP_LANE_COUNT; lane++) {
+            sum.waiting[lane] += by_rank[rank].waiting[lane];
+            ck_assert_uint_eq(used.waiting[lane], sum.waiting[lane]);
         }
     }
-    ck_assert_uint_eq(all.links, links);
-    ck_assert_uint_eq(sp_pool_stats(w->pool).open, links);
+    ck_assert_uint_eq(sp_pool_stats(w->pool).open, sum.links);
     ck_assert_uint_eq(w->pool->leaving, leaving);
-    for (size_t i = 0; i < SP_LANE_COUNT; i++)
-        waiting -= all.waiting[i];
-    ck_assert_uint_eq(waiting, 0);
 }
 
 static void stop(struct world *w)
@@ -180,8 +216,10 @@ static sp_handle send_one(struct world *w, struct sending *s)
 
 static void turn(struct world *w, int times)
 {
-    for (int i = 0; i < times; i++)
+    for (int i = 0; i < times; i++) {
         sp_loop_run_once(w->loop, 2);
+        check_counts(w);
+    }
 }
 
 START_TEST(messages_share_connections_up_to_the_limit)
@@ -703,6 +741,72 @@ START_TEST(a_rank_is_earned_by_messages_and_halved_by_each_that_waits)
 }
 END_TEST
 
+static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
+{
+    struct sp_pool_ask ask = {.route = w->route, .lane = lane};
+
+    *s = (struct sending){.w = w};
+    return sp_pool_wait(w->pool, &ask, on_conn, s);
+}
+
+static size_t note_places(void *arg, const struct sp_pool_places *ask)
+{
+    *(struct sp_pool_places *)arg = *ask;
+    return 100;
+}
+
+/* Two wait in each lane for its only connection, which is kept; what is asked for a third tells so, of its rank and those above. */
+START_TEST(who_waits_rises_and_falls_with_the_site)
+{
+    static const enum sp_pool_rank expected[] = {SP_POOL_RANK_NEW, SP_POOL_RANK_KNOWN,
+                                                 SP_POOL_RANK_PROVEN};
+    static const unsigned before[] = {0, 1, 16}; /* messages */
+
+    for (size_t k = 0; k < SP_ARRAY_LEN(expected); k++) {
+        struct sending first, s[2 * SP_LANE_COUNT];
+        struct sp_pool_places asked = {0};
+        const struct sp_route *other;
+        struct sp_pool_link *l;
+        struct sp_pool_ask ask;
+        struct world w;
+
+        w_lines = sp_lines_new();
+        w_places = note_places;
+        w_arg = &asked;
+        start(&w, 1, 60000);
+        other = route_by("other.test", smtp_sink_port(w.sink));
+        for (unsigned i = 0; i < before[k]; i++)
+            send_and_wait(&w, w.route);
+        smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+        (void)send_one(&w, &first);
+        turn(&w, 10);
+        for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
+            (void)send_in(&w, &s[i], (enum sp_lane)(i % SP_LANE_COUNT));
+        l = only_link(&w, w.route);
+        ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
+        for (int stalls = 0; stalls < 2; stalls++) {
+            enum sp_pool_rank rank = stalls ? SP_POOL_RANK_NEW : expected[k];
+
+            l->busy_ms -= stalls * 31000;
+            (void)sp_pool_shuts(w.pool, &ask);
+            for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
+                ck_assert_uint_eq(asked.used[at].all, at < rank ? 0 : 7);
+                ck_assert_uint_eq(asked.used[at].urgent, at < rank ? 0 : 2);
+                ck_assert_uint_eq(asked.used[at].bulk, at < rank ? 0 : 3); /* and the connection */
+            }
+            check_counts(&w);
+        }
+        stop(&w);
+        sp_source_clear(&first.source); /* no end of it was told */
+        sp_route_unref(other);
+        sp_lines_free(w_lines);
+        w_lines = NULL;
+        w_places = NULL;
+        w_arg = NULL;
+    }
+}
+END_TEST
+
 /* More than there are connections take one message each, and stall with the next all at once; one has taken more before. */
 START_TEST(sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more)
 {
@@ -740,14 +844,6 @@ START_TEST(sites_that_take_one_and_stall_together_leave_connections_to_one_that_
     w_total = 0;
 }
 END_TEST
-
-static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
-{
-    struct sp_pool_ask ask = {.route = w->route, .lane = lane};
-
-    *s = (struct sending){.w = w};
-    return sp_pool_wait(w->pool, &ask, on_conn, s);
-}
 
 /* One connection, and whoever has been served in the first lane is followed by another; so many go before one behind it waits. */
 static unsigned served_before(enum sp_lane lane, enum sp_lane behind, unsigned alone)
@@ -866,7 +962,7 @@ END_TEST
 static size_t places_in_parts(void *arg, const struct sp_pool_places *ask)
 {
     size_t part = sp_pool_part(ask->rank, 12), left = *(size_t *)arg;
-    size_t theirs = ask->used < part ? part - ask->used : 0;
+    size_t used = ask->used[ask->rank].all, theirs = used < part ? part - used : 0;
 
     return left < theirs && !ask->is_first ? left : theirs;
 }
@@ -1104,6 +1200,7 @@ static void add(TCase *c)
     tcase_add_test(c, sites_that_take_mail_leave_connections_to_one_that_was_never_written_to);
     tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
     tcase_add_test(c, a_rank_is_earned_by_messages_and_halved_by_each_that_waits);
+    tcase_add_test(c, who_waits_rises_and_falls_with_the_site);
     tcase_add_test(c,
                    sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);
     tcase_add_test(c, a_stranger_gets_one_connection_of_four_for_those_who_waited_before);
