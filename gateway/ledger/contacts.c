@@ -15,7 +15,7 @@ static struct sp_jobs_contacts about(const struct ledger *l, enum sp_jobs_contac
     struct sp_audit_contacts c = sp_audit_book_contacts(l->book);
 
     return (struct sp_jobs_contacts){
-        .op = op, .kept = c.kept, .full = c.full, .since_ms = c.since_ms};
+        .op = op, .kept = c.kept, .full = c.full, .since_ms = c.since_ms, .oldest = c.oldest};
 }
 
 static void on_list(void *arg, struct sp_jobs_job *job)

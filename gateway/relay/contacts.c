@@ -22,10 +22,15 @@ struct relay_contacts {
     bool known;
     bool kept, full;
     int64_t since_ms;
+    uint16_t oldest;
 };
 
 static void take_all(struct relay_contacts *m, const struct sp_jobs_contacts *list)
 {
+    if (list->oldest > m->oldest) { /* the ledger's word, not our clock's: that may leap */
+        m->oldest = list->oldest;
+        sp_policy_contacts_expire(m->set, m->oldest);
+    }
     for (size_t i = 0; i < list->entry_count; i++)
         (void)sp_policy_contacts_put(m->set, list->entries[i].hash, list->entries[i].day);
     m->kept = list->kept;

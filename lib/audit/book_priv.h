@@ -87,6 +87,9 @@ struct sp_audit_book {
     struct sp_policy_contacts *contacts; /* NULL: none are kept */
     struct sp_secret contact_key;
     int64_t contacts_since_ms;
+    int64_t contacts_keep_ms;
+    uint16_t contacts_day;    /* when those whose time is over were last forgotten, */
+    uint16_t contacts_oldest; /* which are all of an earlier day than this */
     struct sp_audit_contact told[SP_AUDIT_CONTACTS_TOLD]; /* learnt, and nobody was told yet */
     size_t told_count;
 
@@ -133,6 +136,9 @@ struct sp_audit_old;
 /* Copies a line that was read. returns: SP_E_NOT_FOUND if old (may be NULL) has no such line; else how its reading went */
 SP_MUST_CHECK enum sp_rc sp_audit_old_get(const struct sp_audit_old *old,
                                           const struct sp_audit_place *place, void *out);
+/* returns: the time, no later than the wall clock says, nor than what was signed before this start and the time since: a leap
+ * ends nothing */
+int64_t sp_audit_book_sure_ms(const struct sp_audit_book *b);
 /* returns: where the tail begins, from the beginning of the very first file */
 uint64_t sp_audit_book_end(const struct sp_audit_book *b);
 

@@ -25,18 +25,38 @@ static void note_told(struct sp_audit_book *b, uint64_t hash, uint16_t day)
         b->told[b->told_count++] = (struct sp_audit_contact){hash, day};
 }
 
+/* Once a day, so that a set that is full has room again, in memory and in the database. By the time that is sure: a clock that
+ * leaps must not make strangers of all. */
+static enum sp_rc forget_old(struct sp_audit_book *b, struct sp_err *err)
+{
+    int64_t now_ms = sp_audit_book_sure_ms(b);
+    uint16_t since = sp_policy_contacts_day(now_ms - b->contacts_keep_ms);
+    struct sp_store_query *q;
+
+    if (sp_policy_contacts_day(now_ms) == b->contacts_day)
+        return SP_OK;
+    b->contacts_day = sp_policy_contacts_day(now_ms);
+    b->contacts_oldest = since;
+    sp_policy_contacts_expire(b->contacts, since);
+    q = sp_store_query(b->store, "DELETE FROM contact WHERE day < ?1");
+    sp_store_bind_int(q, 1, since);
+    return sp_store_run(q, err);
+}
+
 enum sp_rc sp_audit_contact_learn(struct sp_audit_book *b, const struct sp_audit_message *m,
                                   uint16_t n, struct sp_err *err)
 {
     uint16_t day = sp_policy_contacts_day(sp_clock_wall_ms(b->clock));
     struct sp_store_query *q;
     uint64_t hash;
+    enum sp_rc rc;
 
-    if (b->contacts == NULL || n >= m->rcpt_count)
+    if (b->contacts == NULL || n >= m->rcpt_count || m->rcpts[n].contact == 0)
         return SP_OK;
     hash = m->rcpts[n].contact;
-    if (hash == 0 || !sp_policy_contacts_put(b->contacts, hash, day))
-        return SP_OK;
+    rc = sp_audit_book_note(b, forget_old(b, err));
+    if (rc != SP_OK || !sp_policy_contacts_put(b->contacts, hash, day))
+        return rc;
     note_told(b, hash, day);
     q = sp_store_query(b->store, "INSERT OR REPLACE INTO contact VALUES (?1, ?2)");
     sp_store_bind_int(q, 1, (int64_t)hash);
@@ -63,14 +83,6 @@ static enum sp_rc load_since(struct sp_audit_book *b, struct sp_err *err)
     return rc;
 }
 
-static enum sp_rc forget_old(struct sp_audit_book *b, int64_t keep_ms, struct sp_err *err)
-{
-    struct sp_store_query *q = sp_store_query(b->store, "DELETE FROM contact WHERE day < ?1");
-
-    sp_store_bind_int(q, 1, sp_policy_contacts_day(sp_clock_wall_ms(b->clock) - keep_ms));
-    return sp_store_run(q, err);
-}
-
 enum sp_rc sp_audit_contact_load(struct sp_audit_book *b,
                                  const struct sp_audit_book_options *options, struct sp_err *err)
 {
@@ -82,9 +94,10 @@ enum sp_rc sp_audit_contact_load(struct sp_audit_book *b,
         return SP_OK;
     b->contact_key = *options->contacts;
     b->contacts = sp_policy_contacts_new(options->contacts_max);
+    b->contacts_keep_ms = options->contacts_keep_ms;
     rc = load_since(b, err);
     if (rc == SP_OK)
-        rc = forget_old(b, options->contacts_keep_ms, err);
+        rc = forget_old(b, err);
     if (rc != SP_OK)
         return rc;
     q = sp_store_query(b->store, "SELECT hash, day FROM contact ORDER BY day DESC");
@@ -107,7 +120,8 @@ struct sp_audit_contacts sp_audit_book_contacts(const struct sp_audit_book *b)
         return (struct sp_audit_contacts){.kept = false};
     return (struct sp_audit_contacts){.kept = true,
                                       .full = sp_policy_contacts_is_full(b->contacts),
-                                      .since_ms = b->contacts_since_ms};
+                                      .since_ms = b->contacts_since_ms,
+                                      .oldest = b->contacts_oldest};
 }
 
 bool sp_audit_book_contacts_next(const struct sp_audit_book *b, size_t *at,

@@ -16,6 +16,7 @@ struct sp_audit_contacts {
     bool kept;
     bool full;
     int64_t since_ms;
+    uint16_t oldest; /* those of an earlier day are forgotten */
 };
 /* returns: that */
 struct sp_audit_contacts sp_audit_book_contacts(const struct sp_audit_book *b);

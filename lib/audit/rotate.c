@@ -330,8 +330,7 @@ static enum sp_rc remove_told(struct sp_audit_book *b, struct sp_err *err)
     return rc == SP_OK ? sp_audit_book_commit(b, err) : rc;
 }
 
-/* No later than the wall clock says, nor than what was signed before this start and the time since: a leap ends nothing. */
-static int64_t sure_ms(const struct sp_audit_book *b)
+int64_t sp_audit_book_sure_ms(const struct sp_audit_book *b)
 {
     int64_t wall = sp_clock_wall_ms(b->clock);
     int64_t known = b->known_wall_ms + (sp_clock_mono_ms(b->clock) - b->known_mono_ms);
@@ -349,7 +348,7 @@ static enum sp_rc purge(struct sp_audit_book *b, struct sp_err *err)
     rc = find_old(b,
                   "SELECT first_seq, last_seq, head FROM audit_file WHERE removed_at = 0"
                   " AND ended_at < ?1 ORDER BY first_seq LIMIT 1",
-                  sure_ms(b) - b->keep_ms, &o, err);
+                  sp_audit_book_sure_ms(b) - b->keep_ms, &o, err);
     return rc == SP_OK && o.first > 0 ? tell_purge(b, &o, err) : rc;
 }
 

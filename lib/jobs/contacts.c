@@ -1,5 +1,5 @@
 /*
- * contacts' codec: an op, two flags, since when, a count, and for each pair its hash and day.
+ * contacts' codec: an op, two flags, since when, the oldest day, a count, and for each pair its hash and day.
  */
 #include "jobs/contacts.h"
 
@@ -11,6 +11,7 @@ void sp_jobs_contacts_encode(struct sp_buf *out, const struct sp_jobs_contacts *
     sp_buf_put_u8(out, list->kept ? 1 : 0);
     sp_buf_put_u8(out, list->full ? 1 : 0);
     sp_buf_put_u64(out, (uint64_t)list->since_ms);
+    sp_buf_put_u16(out, list->oldest);
     sp_jobs_wire_put_count(out, list->entry_count, SP_JOBS_CONTACTS_MAX);
     for (size_t i = 0; i < list->entry_count; i++) {
         sp_buf_put_u64(out, list->entries[i].hash);
@@ -29,6 +30,7 @@ enum sp_rc sp_jobs_contacts_decode(struct sp_bytes data, struct sp_arena *arena,
     list.kept = sp_jobs_wire_bool(&r);
     list.full = sp_jobs_wire_bool(&r);
     list.since_ms = (int64_t)sp_reader_u64(&r);
+    list.oldest = sp_reader_u16(&r);
     list.entry_count = sp_jobs_wire_count(&r, SP_JOBS_CONTACTS_MAX);
     if (list.entry_count > sp_reader_left(&r) / 10)
         return SP_E_MALFORMED;

@@ -27,6 +27,7 @@ struct sp_jobs_contacts {
     bool kept;        /* false: the ledger remembers none */
     bool full;        /* it takes no more: who is not there need not be new */
     int64_t since_ms; /* wall clock: since when they are remembered */
+    uint16_t oldest;  /* those of an earlier day are forgotten */
     const struct sp_jobs_contact *entries;
     size_t entry_count;
 };

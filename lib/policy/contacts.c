@@ -1,6 +1,7 @@
 /*
  * Open addressing with linear probing over hashes that are already uniform; at most half full, doubled as it grows. Entries
- * are never taken out one by one: what is too old goes when the set is made anew.
+ * are never taken out one by one: what is too old goes when the set is made anew, as small as what is left allows. Hashes and
+ * days lie apart, since a day beside its hash would take eight bytes for two.
  */
 #include "policy/contacts.h"
 
@@ -11,13 +12,9 @@
 #define DAY_MS       ((int64_t)86400000)
 #define PAIR_LEN_MAX 4096
 
-struct slot {
-    uint64_t hash; /* 0: empty */
-    uint16_t day;
-};
-
 struct sp_policy_contacts {
-    struct slot *slots;
+    uint64_t *hashes; /* 0: the slot is empty */
+    uint16_t *days;
     size_t slot_count; /* a power of two */
     size_t count;
     size_t max;
@@ -48,13 +45,20 @@ uint16_t sp_policy_contacts_day(int64_t wall_ms)
     return day < 0 ? 0 : day > UINT16_MAX ? UINT16_MAX : (uint16_t)day;
 }
 
+static void make_slots(struct sp_policy_contacts *c, size_t slot_count)
+{
+    c->hashes = sp_calloc(slot_count, sizeof(*c->hashes));
+    c->days = sp_calloc(slot_count, sizeof(*c->days));
+    c->slot_count = slot_count;
+    c->count = 0;
+}
+
 struct sp_policy_contacts *sp_policy_contacts_new(size_t max)
 {
     struct sp_policy_contacts *c = sp_calloc(1, sizeof(*c));
 
     c->max = max;
-    c->slot_count = SLOTS_FIRST;
-    c->slots = sp_calloc(c->slot_count, sizeof(*c->slots));
+    make_slots(c, SLOTS_FIRST);
     return c;
 }
 
@@ -62,73 +66,90 @@ void sp_policy_contacts_free(struct sp_policy_contacts *c)
 {
     if (c == NULL)
         return;
-    sp_free(c->slots);
+    sp_free(c->hashes);
+    sp_free(c->days);
     sp_free(c);
 }
 
 /* returns: the hash's slot, or the empty one where it would stand */
-static struct slot *find(const struct sp_policy_contacts *c, uint64_t hash)
+static size_t find(const struct sp_policy_contacts *c, uint64_t hash)
 {
     size_t at = hash & (c->slot_count - 1);
 
-    while (c->slots[at].hash != 0 && c->slots[at].hash != hash)
+    while (c->hashes[at] != 0 && c->hashes[at] != hash)
         at = (at + 1) & (c->slot_count - 1);
-    return &c->slots[at];
+    return at;
 }
 
+static void set(struct sp_policy_contacts *c, size_t at, uint64_t hash, uint16_t day)
+{
+    c->count += c->hashes[at] == 0;
+    c->hashes[at] = hash;
+    c->days[at] = day;
+}
+
+/* Those of this day and later go into new slots. */
 static void rebuild(struct sp_policy_contacts *c, size_t slot_count, uint16_t since_day)
 {
-    struct slot *old = c->slots;
-    size_t old_count = c->slot_count;
+    struct sp_policy_contacts old = *c;
 
-    c->slots = sp_calloc(slot_count, sizeof(*c->slots));
-    c->slot_count = slot_count;
-    c->count = 0;
-    for (size_t i = 0; i < old_count; i++) {
-        if (old[i].hash == 0 || old[i].day < since_day)
-            continue;
-        *find(c, old[i].hash) = old[i];
-        c->count++;
-    }
-    sp_free(old);
+    make_slots(c, slot_count);
+    for (size_t i = 0; i < old.slot_count; i++)
+        if (old.hashes[i] != 0 && old.days[i] >= since_day)
+            set(c, find(c, old.hashes[i]), old.hashes[i], old.days[i]);
+    sp_free(old.hashes);
+    sp_free(old.days);
 }
 
 bool sp_policy_contacts_put(struct sp_policy_contacts *c, uint64_t hash, uint16_t day)
 {
-    struct slot *slot = find(c, hash);
+    size_t at = find(c, hash);
 
-    if (slot->hash == hash) {
-        if (slot->day >= day)
+    if (hash != 0 && c->hashes[at] == hash) {
+        if (c->days[at] >= day)
             return false;
-        slot->day = day;
+        c->days[at] = day;
         return true;
     }
     if (c->count >= c->max || hash == 0)
         return false;
     if ((c->count + 1) * 2 > c->slot_count) {
         rebuild(c, c->slot_count * 2, 0);
-        slot = find(c, hash);
+        at = find(c, hash);
     }
-    *slot = (struct slot){hash, day};
-    c->count++;
+    set(c, at, hash, day);
     return true;
 }
 
 void sp_policy_contacts_expire(struct sp_policy_contacts *c, uint16_t day)
 {
-    rebuild(c, c->slot_count, day);
+    size_t slot_count = SLOTS_FIRST;
+    size_t left = 0;
+
+    for (size_t i = 0; i < c->slot_count; i++)
+        left += c->hashes[i] != 0 && c->days[i] >= day;
+    if (left == c->count)
+        return;
+    while (slot_count < left * 2)
+        slot_count *= 2;
+    rebuild(c, slot_count, day);
 }
 
 bool sp_policy_contacts_has(const struct sp_policy_contacts *c, uint64_t hash, uint16_t since_day)
 {
-    const struct slot *slot = find(c, hash);
+    size_t at = find(c, hash);
 
-    return slot->hash != 0 && slot->day >= since_day;
+    return c->hashes[at] != 0 && c->days[at] >= since_day;
 }
 
 size_t sp_policy_contacts_count(const struct sp_policy_contacts *c)
 {
     return c->count;
+}
+
+size_t sp_policy_contacts_bytes(const struct sp_policy_contacts *c)
+{
+    return sizeof(*c) + c->slot_count * (sizeof(*c->hashes) + sizeof(*c->days));
 }
 
 bool sp_policy_contacts_is_full(const struct sp_policy_contacts *c)
@@ -140,12 +161,12 @@ bool sp_policy_contacts_next(const struct sp_policy_contacts *c, size_t *at, uin
                              uint16_t *day)
 {
     while (*at < c->slot_count) {
-        const struct slot *slot = &c->slots[(*at)++];
+        size_t slot = (*at)++;
 
-        if (slot->hash == 0)
+        if (c->hashes[slot] == 0)
             continue;
-        *hash = slot->hash;
-        *day = slot->day;
+        *hash = c->hashes[slot];
+        *day = c->days[slot];
         return true;
     }
     return false;

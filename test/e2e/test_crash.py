@@ -37,6 +37,7 @@ def test_a_soak_in_short():
     """Next hops that are well, slow, moody, throttling and dead; messages live for four seconds at most."""
     with open_folder("sp-soak-") as folder:
         figures = soak.soak(folder, 10, every=0.5, expire=4)
+    assert not figures["faults"], figures
     ends = figures["ends"]
     assert figures["messages"] >= 60 and ends["dead returned"] >= 3 and ends["well delivered"] >= 10
     assert all(ends[f"{kind} deposited-and-notified"] for kind in ("portal", "phi"))

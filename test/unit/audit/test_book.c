@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "audit/book.h"
+#include "audit/contacts.h"
 #include "audit/pseudonym.h"
 #include "audit/verify.h"
 #include "audit/wishes.h"
@@ -15,6 +16,7 @@
 #include "support/fault_board.h"
 
 #define WALL_MS 1795359845118
+#define DAY_MS  ((int64_t)86400000)
 
 static char folder[64];
 static char file_path[128];
@@ -26,6 +28,7 @@ static struct sp_audit_book *book;
 static struct sp_journal_cursor at;
 static struct sp_secret facts_key;
 static const struct sp_secret address_key = {.b = {9}};
+static const struct sp_secret contact_key = {.b = {11}};
 static bool hide;
 
 static void open_book(void)
@@ -37,6 +40,9 @@ static void open_book(void)
                                             .checkpoint_records = 100,
                                             .facts = &facts_key,
                                             .addresses = hide ? &address_key : NULL,
+                                            .contacts = &contact_key,
+                                            .contacts_max = 2,
+                                            .contacts_keep_ms = 10 * DAY_MS,
                                             .suppressed_max = 2,
                                             .wishes_max = 3};
     struct sp_err err = {0};
@@ -298,6 +304,64 @@ START_TEST(the_largest_message_settles)
     sp_buf_clear(&meta);
     sp_free(results);
     sp_free(many);
+}
+END_TEST
+
+static size_t contacts_known(void)
+{
+    struct sp_audit_contact c;
+    size_t walk = 0, count = 0;
+
+    while (sp_audit_book_contacts_next(book, &walk, &c))
+        count++;
+    return count;
+}
+
+/* A message that reaches the recipient of this place in the table. */
+static void reach(size_t first)
+{
+    struct sp_id id = new_id();
+
+    fold_accept(&id, 1, first);
+    fold_outcome(&id, &delivered);
+    commit();
+}
+
+START_TEST(contacts_that_are_too_old_make_room_without_a_restart)
+{
+    uint16_t before = sp_audit_book_contacts(book).oldest;
+    struct sp_audit_contact c;
+
+    reach(0);
+    fake_clock_advance(&fake, 4 * DAY_MS);
+    reach(1);
+    ck_assert_uint_eq(contacts_known(), 2);
+    ck_assert(sp_audit_book_contacts(book).full);
+    reach(2);
+    ck_assert_uint_eq(contacts_known(), 2); /* no room */
+    while (sp_audit_book_contacts_changed(book, &c))
+        ;
+    fake_clock_advance(&fake, 7 * DAY_MS);
+    reach(2);
+    ck_assert_uint_eq(contacts_known(), 2); /* the first has gone */
+    ck_assert(sp_audit_book_contacts_changed(book, &c));
+    ck_assert_uint_eq(sp_audit_book_contacts(book).oldest, before + 11);
+    close_book();
+    open_book();
+    ck_assert_uint_eq(contacts_known(), 2);
+}
+END_TEST
+
+START_TEST(a_clock_that_leaps_forgets_no_contact)
+{
+    ck_assert_int_eq(sp_audit_book_checkpoint(book, NULL), SP_OK);
+    reach(0);
+    fake.wall_ms += 1000 * DAY_MS;
+    reach(1);
+    ck_assert_uint_eq(contacts_known(), 2);
+    close_book();
+    open_book();
+    ck_assert_uint_eq(contacts_known(), 2);
 }
 END_TEST
 
@@ -1188,6 +1252,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_message_is_found_by_the_ids_that_others_gave_it);
     tcase_add_checked_fixture(c, set_up, tear_down);
     tcase_add_test(c, addresses_are_hidden_in_lines_and_known_to_the_books);
+    tcase_add_test(c, contacts_that_are_too_old_make_room_without_a_restart);
+    tcase_add_test(c, a_clock_that_leaps_forgets_no_contact);
     tcase_add_test(c, the_largest_message_settles);
     tcase_add_test(c, a_message_settles_when_its_last_recipient_is_done);
     tcase_add_test(c, a_refused_recipient_needs_no_outcome);

@@ -54,6 +54,28 @@ START_TEST(it_grows_to_its_bound_and_no_further)
 }
 END_TEST
 
+/* What a relay and the ledger grow to, and no further, however many strangers mail goes to. */
+START_TEST(its_memory_has_a_bound)
+{
+    SP_AUTO(sp_policy_contacts) c = sp_policy_contacts_new(SP_POLICY_CONTACTS_MAX);
+    size_t begin = sp_policy_contacts_bytes(c);
+
+    for (uint64_t i = 1; i <= 2 * (uint64_t)SP_POLICY_CONTACTS_MAX; i++)
+        (void)sp_policy_contacts_put(c, i * 0x9e3779b97f4a7c15U, i % 2 == 0 ? 100 : 101);
+    ck_assert_uint_eq(sp_policy_contacts_count(c), SP_POLICY_CONTACTS_MAX);
+    ck_assert_uint_le(sp_policy_contacts_bytes(c), ((size_t)20 << 20) + 1024);
+    sp_policy_contacts_expire(c, 100); /* nobody */
+    ck_assert_uint_eq(sp_policy_contacts_count(c), SP_POLICY_CONTACTS_MAX);
+    sp_policy_contacts_expire(c, 101);
+    ck_assert_uint_eq(sp_policy_contacts_count(c), SP_POLICY_CONTACTS_MAX / 2);
+    ck_assert_uint_le(sp_policy_contacts_bytes(c), ((size_t)10 << 20) + 1024);
+    ck_assert(sp_policy_contacts_has(c, 0x9e3779b97f4a7c15U, 101));
+    sp_policy_contacts_expire(c, 102);
+    ck_assert_uint_eq(sp_policy_contacts_count(c), 0);
+    ck_assert_uint_eq(sp_policy_contacts_bytes(c), begin);
+}
+END_TEST
+
 START_TEST(a_day_only_moves_forward)
 {
     SP_AUTO(sp_policy_contacts) c = sp_policy_contacts_new(10);
@@ -74,6 +96,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, a_hash_is_of_tenant_address_and_key);
     tcase_add_test(c, it_grows_to_its_bound_and_no_further);
+    tcase_add_test(c, its_memory_has_a_bound);
     tcase_add_test(c, a_day_only_moves_forward);
 }
 
