@@ -43,8 +43,8 @@ AS = {"sealed": "sealed", "portal": "other", "phi": "other"}  # how it arrives; 
 MEMORY_SHARE, MEMORY_SLACK = 0.10, 6 << 20  # of growth after the warming up, per role, in a run that is too short for a slope
 FD_SLACK = 24  # connections come and go
 SLOPE_SECONDS, SLOPE_PARTS = 600, 20  # of the shortest run whose slope is judged, and the medians that it goes through
-MEMORY_SLOPE = 2 << 20  # bytes an hour and process: 12 a message at 50 messages a second
-FD_SLOPE = 4, 0.10  # after the warming up, a process; and of what it has
+MEMORY_SLOPE = 640 << 10  # bytes that a process may have more at the end: 11 a message in half an hour with 50 a second
+FD_SLOPE = 4, 0.10  # and descriptors; and of what it has
 CONTACTS = 5000  # recipients that are remembered
 
 
@@ -127,6 +127,57 @@ def slope(points):
     return statistics.median((b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(points) for b in points[i + 1:])
 
 
+class Judge:
+    """
+    What was seen of processes, and whether it is flat behind the warming up.
+
+    samples:   {role: [(when, memory, descriptors, processes)]}, each the sum over its processes; of the supervisor there are all
+    sanitized: memory is told, not judged
+    """
+
+    def __init__(self, samples, began, ended, sanitized=False):
+        self.samples, self.sanitized, self.third = samples, sanitized, (ended - began) / 3
+        self.warm = began + self.third
+
+    def judged(self, role):
+        return [s for s in self.samples[role] if s[0] >= self.warm]
+
+    def through(self, judged, at):
+        """How much a process has more at the end by the line through the medians."""
+        length = 2 * self.third / SLOPE_PARTS
+        parts = [[s for s in judged if i * length <= s[0] - self.warm < (i + 1) * length] for i in range(SLOPE_PARTS)]
+        points = [(statistics.fmean(s[0] for s in p), statistics.median(s[at] / s[3] for s in p)) for p in parts if p]
+        return slope(points) * 2 * self.third if len(points) > 1 else 0
+
+    def growth(self, role):
+        """Memory and descriptors after the warming up and at the end, and how they go on; None if it was not always there."""
+        judged = self.judged(role)
+        if len(judged) < 0.9 * len(self.judged("supervisor")):
+            return None
+        middle, last = [[s for s in judged if (s[0] >= self.warm + self.third) == late] for late in (False, True)]
+        return {"own": [int(statistics.median(s[1] for s in part)) for part in (middle, last)],
+                "fds": [max(s[2] for s in part) for part in (middle, last)],
+                "processes": max(s[3] for s in last),
+                "own_more": int(self.through(judged, 1)), "fds_more": round(self.through(judged, 2), 1)}
+
+    def faults(self, role, g):
+        (before, after), (fds_before, fds_after) = g["own"], g["fds"]
+        sloped = 3 * self.third >= SLOPE_SECONDS
+        if not self.sanitized and after > before * (1 + MEMORY_SHARE) + MEMORY_SLACK:
+            yield f"{role} grows: {before} to {after} bytes"
+        if not self.sanitized and sloped and g["own_more"] > MEMORY_SLOPE:
+            yield f"{role} goes on growing: {g['own_more']} bytes more in each process"
+        if fds_after > fds_before + FD_SLACK:
+            yield f"{role} keeps descriptors: {fds_before}, then {fds_after}"
+        if sloped and g["fds_more"] > FD_SLOPE[0] + FD_SLOPE[1] * fds_before / g["processes"]:
+            yield f"{role} goes on keeping descriptors: {g['fds_more']} more in each process"
+
+    def verdict(self):
+        """returns: {role: growth}, and what is wrong with it"""
+        found = {role: g for role in sorted(self.samples) if (g := self.growth(role))}
+        return found, [fault for role, g in found.items() for fault in self.faults(role, g)]
+
+
 class Soak:
     def __init__(self, folder, seed, expire):
         policy = pathlib.Path(folder) / "policy.json"
@@ -176,44 +227,6 @@ class Soak:
 
     # ---- what must hold ----
 
-    def growth(self, role):
-        """Memory and descriptors after the warming up and at the end, and how they go on; None if it was not always there."""
-        third = (self.ended - self.began) / 3
-        judged = [s for s in self.samples[role] if s[0] >= self.began + third]
-        if len(judged) < 0.9 * len([s for s in self.samples["supervisor"] if s[0] >= self.began + third]):
-            return None
-        length = 2 * third / SLOPE_PARTS
-        parts = [[s for s in judged if i * length <= s[0] - self.began - third < (i + 1) * length] for i in range(SLOPE_PARTS)]
-
-        def through(at):  # of one process
-            points = [(statistics.fmean(s[0] for s in p), statistics.median(s[at] / s[3] for s in p)) for p in parts if p]
-            return slope(points) if len(points) > 1 else 0
-
-        middle, last = [[s for s in judged if (s[0] >= self.began + 2 * third) == late] for late in (False, True)]
-        return {"own": [int(statistics.median(s[1] for s in part)) for part in (middle, last)],
-                "fds": [max(s[2] for s in part) for part in (middle, last)],
-                "processes": max(s[3] for s in last),
-                "own_per_hour": int(through(1) * 3600), "fds_more": round(through(2) * 2 * third, 1)}
-
-    def check_flat(self):
-        """returns: {role: growth}, and what is wrong with it"""
-        found = {role: g for role in sorted(self.samples) if (g := self.growth(role))}
-        faults = []
-        sanitized = os.environ.get("SALLYPORT_PRESET") in ("asan", "tsan")  # they keep freed memory back
-        for role, g in found.items():
-            (before, after), (fds_before, fds_after) = g["own"], g["fds"]
-            if not sanitized and after > before * (1 + MEMORY_SHARE) + MEMORY_SLACK:
-                faults.append(f"{role} grows: {before} to {after} bytes")
-            if fds_after > fds_before + FD_SLACK:
-                faults.append(f"{role} keeps descriptors: {fds_before}, then {fds_after}")
-            if self.ended - self.began < SLOPE_SECONDS:
-                continue
-            if not sanitized and g["own_per_hour"] > MEMORY_SLOPE:
-                faults.append(f"{role} grows by {g['own_per_hour']} bytes an hour")
-            if g["fds_more"] > FD_SLOPE[0] + FD_SLOPE[1] * fds_before / g["processes"]:
-                faults.append(f"{role} has {g['fds_more']} descriptors more")
-        return found, faults
-
     def read_audit(self):
         """What has been written since the last time: the whole file, again and again, would take longer than the soak."""
         with open(self.gateway.info["audit"], "rb") as file:
@@ -254,7 +267,8 @@ class Soak:
         return ends, longest
 
     def check(self):
-        flat, faults = self.check_flat()
+        sanitized = os.environ.get("SALLYPORT_PRESET", "asan") in ("asan", "tsan")  # they keep freed memory back
+        flat, faults = Judge(self.samples, self.began, self.ended, sanitized).verdict()
         wait_until(lambda: not self.unsettled(), self.expire + 90, "every message has its end")
         ends, longest = self.check_ends()
         done = subprocess.run([self.gateway.info["program"], "audit", "verify", self.gateway.info["audit"]],

@@ -44,6 +44,26 @@ def test_a_soak_in_short():
     assert ends["sealed delivered"] and ends["tls delivered"]
 
 
+def faults_of(own, fds=lambda at: 30):
+    """What is said of a role that has this much at second `at` of half an hour, a supervisor beside."""
+    times = range(0, 1800, 3)
+    samples = {"ledger": [(at, own(at), fds(at), 1) for at in times], "supervisor": [(at, 2 << 20, 37, 1) for at in times]}
+    return soak.Judge(samples, 0, 1800).verdict()[1]
+
+
+def test_a_soak_tells_a_leak_from_noise_and_peaks():
+    dice = random.Random(3)
+    noise = [dice.randrange(-1 << 19, 1 << 19) for _ in range(1800)]
+    level = 8 << 20
+    assert not faults_of(lambda at: level + noise[at])
+    assert not faults_of(lambda at: level + (4 << 20) * (at % 40 < 8))  # peaks
+    assert not faults_of(lambda at: level * min(1, at / 500))  # warming up
+    assert not faults_of(lambda at: level, lambda at: 30 + at * 7919 % 9)
+    assert "goes on growing" in faults_of(lambda at: level + noise[at] + at * 1000)[0]
+    assert "grows" in faults_of(lambda at: level + at * 20000)[0]
+    assert "descriptors" in faults_of(lambda at: level, lambda at: 30 + at // 120)[0]
+
+
 def test_a_clock_that_jumps_by_days_moves_no_mail(benches):
     figures = clock.run(lambda **keywords: benches(9, **keywords))
     assert figures["acknowledged"] >= 50 and figures["deferred"] >= 5
