@@ -454,6 +454,8 @@ uint32_t sp_detect_judge_person(const struct detect_judge *j, const struct detec
         return 0;
     if (e->role == ROLE_PATIENT)
         return judge_patient(j, e);
+    if (sp_detect_is_treating(j->w, e))
+        return 0;
     if (e->role == ROLE_ADDRESSEE || e->role == ROLE_SENDER)
         return judge_party(j, e);
     if (is_writer(j, e))

@@ -154,6 +154,14 @@ static bool is_patients(const struct detect_window *w, const struct detect_entit
     return false;
 }
 
+/* In the sentence of one who treats: "Dr. Lee's cell is 312-555-0123, she treats lupus". */
+static bool is_by_treating(const struct detect_window *w, const struct detect_entity *e)
+{
+    const struct detect_sentence *s = sp_detect_sentence_of(w, e);
+
+    return sp_detect_is_treated(w, s->start, s->end);
+}
+
 /* What anybody has: it must be this person's, and his health beside it. */
 static uint32_t judge_contact(const struct detect_judge *j, const struct detect_entity *e)
 {
@@ -167,6 +175,9 @@ static uint32_t judge_contact(const struct detect_judge *j, const struct detect_
     if ((sentence & (M(ORG) | M(STAFF) | M(CREDENTIAL) | M(YOUR))) != 0 && !about)
         return 0;
     if ((sentence & (M(ORG) | M(CREDENTIAL))) != 0 && (sentence & DETECT_SUBJECT) == 0)
+        return 0;
+    if ((sentence & DETECT_SUBJECT) == 0 && (j->w->marks & (M(PROVIDER) | M(L_NPI))) != 0 &&
+        is_by_treating(j->w, e))
         return 0;
     if (health < 2 || (!has_subject(j, e, near) && !is_patients(j->w, e)) ||
         (health < 3 && (near & M(HR)) != 0))
@@ -401,6 +412,14 @@ static void cut(struct detect_window *w, size_t from, size_t to)
     sp_detect_marks_gather(w);
 }
 
+/* What words weigh makes no PHI of a text that is clinicians' alone; it may still take back what rules doubted. */
+static uint32_t weigh_text(struct detect_judge *j, uint32_t score)
+{
+    uint32_t weighed = sp_detect_weigh(j, score);
+
+    return weighed > score && sp_detect_is_clinicians(j->w) ? score : weighed;
+}
+
 /* Judges what stands between two places as if nothing else did. */
 static uint32_t judge_alone(struct detect_run *r, const struct detect_window *all, size_t from,
                             size_t to, bool line)
@@ -412,7 +431,7 @@ static uint32_t judge_alone(struct detect_run *r, const struct detect_window *al
     cut(&w, from, to);
     look_at_text(&j);
     r->health = r->health || speaks_of_health(&j);
-    return sp_detect_weigh(&j, judge_entities(&j, &person));
+    return weigh_text(&j, judge_entities(&j, &person));
 }
 
 /* Places at which a text may be cut: ends of paragraphs and of lines of whole sentences. */
@@ -560,7 +579,7 @@ void sp_detect_judge(struct detect_run *r, struct detect_window *w)
     look_at_text(&j);
     r->marks |= w->marks;
     r->health = r->health || speaks_of_health(&j);
-    score = sp_detect_weigh(&j, judge_entities(&j, &r->person_score));
+    score = weigh_text(&j, judge_entities(&j, &r->person_score));
     raise(&r->phi_score, score);
     if (r->phi_score >= DETECT_LIKELY)
         return;

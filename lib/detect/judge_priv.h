@@ -51,6 +51,14 @@ unsigned sp_detect_health_of(uint64_t marks);
 /* returns: whether the word is something that people make or do at work: "proposal" */
 bool sp_detect_is_work(struct sp_bytes word);
 
+/* ---- clinic.c ---- */
+/* returns: whether a clinician's verb stands between two places ("treats", "specializes in"), so that what follows is nobody's */
+bool sp_detect_is_treated(const struct detect_window *w, size_t from, size_t to);
+/* returns: whether such a verb stands right behind a name: "Ann Lee, who treats lupus" */
+bool sp_detect_is_treating(const struct detect_window *w, const struct detect_entity *e);
+/* returns: whether all of a short text is of clinicians: their numbers and what they treat */
+bool sp_detect_is_clinicians(const struct detect_window *w);
+
 /* ---- bearer.c ---- */
 /* returns: how sure it is that this name's owner and his health stand together, 0 to 100 */
 uint32_t sp_detect_judge_person(const struct detect_judge *j, const struct detect_entity *e);
