@@ -224,7 +224,7 @@ static void add_extra(struct build *b, struct sp_bytes name, unsigned flags, boo
     while (sp_bytes_split(&name, ' ', &part))
         if (first)
             *find_name(b, part) &= ~DETECT_WORD;
-        else if (part.len > 2)
+        else if (part.len > 2 || flags == DETECT_WORD)
             add_name(b, part, flags);
 }
 
@@ -240,6 +240,7 @@ static void read_extra(struct build *b, const char *file)
         if (line.ptr[0] == '[') {
             first = sp_bytes_eq(line, SP_LIT("[first]"));
             flags = first                                  ? 0
+                    : sp_bytes_eq(line, SP_LIT("[word]"))  ? DETECT_WORD
                     : sp_bytes_eq(line, SP_LIT("[given]")) ? DETECT_GIVEN | DETECT_FREQUENT
                                                            : DETECT_SURNAME | DETECT_FAMILIAR;
             continue;
@@ -479,7 +480,8 @@ int main(int argc, char **argv)
     read_list(&b, "surnames.txt", DETECT_SURNAME, DETECT_FAMILIAR, 10000);
     read_list(&b, "words.txt", DETECT_WORD, 0, 0);
     read_list(&b, "words-rare.txt", DETECT_RARE, 0, 0);
-    read_extra(&b, "names-extra.txt");
+    read_extra(&b, "words-foreign.txt");
+    read_extra(&b, "names-extra.txt"); /* its [first] are no words */
     b.listed = sp_calloc(1U << DETECT_LISTED_BITS, sizeof(*b.listed));
     fill_heads(&b);
     fill_listed(&b);

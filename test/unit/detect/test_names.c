@@ -42,6 +42,15 @@ static const struct {
     {"ALLERGY UPDATE: GRANT, ROSE (FUND, 1944). Contrast = hives.", false},
     {"Amazing Grace (F) - hymn at cancer memorial", false},
     {"Medtronic Grant 300 M diabetes pump sales", false},
+    /* small words of other languages are nobody; whose name stands beside them is somebody */
+    {"Merci Beaucoup for the insulin", false},
+    {"Elle est diab\xc3\xa9tique", false},
+    {"Buenos Dias, the asthma class starts", false},
+    {"Para diabetes, metformin", false},
+    {"Ja, insulin", false},
+    {"Merci, Lourdes Okafor, your biopsy results are ready", true},
+    {"Mi Nguyen has asthma", true},
+    {"Carlos Dias has asthma", true},
     {"\xe2\x80\xa2john smith has hiv", true}, /* behind a sign beyond ASCII */
     {"\xe2\x86\x92john smith has hiv", true},
     {"the son of jim larkin, son of bob larkin, son of al larkin, has diabetes", true},
