@@ -13,7 +13,6 @@
 #include "config/partners.h"
 #include "config/sites.h"
 #include "config/tenant.h"
-#include "detect/own.h"
 #include "mail/address.h"
 
 #define TENANTS_MAX 256
@@ -465,78 +464,6 @@ static void check_directories(struct cli *cli, const char *dir, const char *poli
     sp_directory_ages(dir, policy, (int64_t)now.tv_sec * 1000, cli->problems, on_age, cli);
 }
 
-/* The name's stem with another suffix: its index or key. */
-static const char *brother(struct cli *cli, const char *path, const char *suffix)
-{
-    size_t len = strlen(path) + strlen(suffix);
-    char *out = sp_arena_alloc(cli->arena, len);
-
-    snprintf(out, len, "%.*s%s", (int)strlen(path) - 5, path, suffix);
-    return out;
-}
-
-static struct sp_detect_exact *check_exact(struct cli *cli, const char *path)
-{
-    const char *index = brother(cli, path, ".index"), *key = brother(cli, path, ".key");
-    struct sp_detect_exact *exact = NULL;
-    struct sp_bytes rows, secret;
-    struct sp_err err = {0};
-
-    if (access(index, F_OK) != 0)
-        return NULL;
-    if (cli_read(cli, index, &rows) != SP_OK)
-        sp_problem_file(cli->problems, index, 0, SP_E_IO, "can't be read");
-    else if (access(key, F_OK) != 0)
-        sp_problem_file(cli->problems, key, 0, SP_E_NOT_FOUND, "is not there: it is the key of %s",
-                        index);
-    else if (cli_read(cli, key, &secret) == SP_OK && /* else this user may not */
-             sp_detect_exact_open(rows, secret, &exact, &err) != SP_OK)
-        sp_problem_file(cli->problems, index, 0, err.rc, "%s", err.text);
-    return exact;
-}
-
-static void check_own(struct cli *cli, const struct found *found, struct sp_detect *detect,
-                      const char *path)
-{
-    const char *slash = strrchr(path, '/') + 1;
-    struct sp_bytes name = sp_bytes(slash, strlen(slash) - 5), text;
-    struct sp_detect_exact *exact = check_exact(cli, path);
-    struct sp_detect_own *own = NULL;
-    bool known = sp_bytes_eq(name, SP_LIT("all"));
-
-    for (size_t i = 0; i < found->count && !known; i++)
-        known = sp_bytes_eq(name, sp_bytes_cstr(found->tenants[i]->name));
-    if (!known)
-        sp_problem_file(cli->problems, path, 0, SP_E_CONFIG_UNKNOWN,
-                        "no tenant has this name: expected TENANT.json, or all.json for those "
-                        "without a file of their own");
-    if (cli_read(cli, path, &text) != SP_OK) {
-        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
-        sp_detect_exact_free(exact);
-    } else if (sp_detect_own_load(detect, text, path, exact, cli->problems, &own) == SP_OK) {
-        sp_detect_own_free(own);
-    }
-}
-
-/* What tenants add to the detector: a folder that need not be there. */
-static void check_detection(struct cli *cli, const struct found *found, const char *dir)
-{
-    SP_AUTO(sp_detect) detect = NULL;
-    DIR *d = opendir(dir);
-    const struct dirent *entry;
-    struct sp_err err = {0};
-
-    if (d == NULL)
-        return;
-    if (sp_detect_new(&detect, &err) != SP_OK)
-        sp_problem_file(cli->problems, dir, 0, err.rc, "%s", err.text);
-    while (detect != NULL && (entry = readdir(d)) != NULL)
-        if (sp_bytes_ends_nocase(sp_bytes_cstr(entry->d_name), SP_LIT(".json")) &&
-            entry->d_name[0] != '.')
-            check_own(cli, found, detect, cli_join(cli, dir, entry->d_name));
-    closedir(d);
-}
-
 static void check_all(struct cli *cli, const char *path)
 {
     const char *dir = cli_dirname(cli, path);
@@ -555,8 +482,9 @@ static void check_all(struct cli *cli, const char *path)
         check_partners(cli, cli_join(cli, dir, "policies/partners.json"));
         check_sites(cli, cli_join(cli, dir, "policies/sites.json"));
         check_directories(cli, dir, config->policy);
-        check_detection(cli, found, cli_join(cli, dir, "detection"));
         policy = cli_load_policy(cli, cli_join(cli, dir, config->policy));
+        cli_check_detection(cli, (const struct sp_tenant *const *)found->tenants, found->count,
+                            cli_join(cli, dir, "detection"), policy);
         check_routes(cli, config, policy);
         check_holds(cli, config, policy);
         check_told(cli, config, policy);

@@ -158,6 +158,9 @@ void cli_print_problems(const struct cli *cli);
 /* Writes them as JSON array "problems". */
 void cli_json_problems(const struct cli *cli, struct sp_jw *w);
 struct sp_tenant;
+/* Checks the folder of what tenants add to the detector, which need not be there. policy: NULL if it could not be read */
+void cli_check_detection(struct cli *cli, const struct sp_tenant *const *tenants, size_t count,
+                         const char *dir, const struct sp_policy *policy);
 /* Prints a tenant as one JSON object on a line: all that tenant show tells, and no secret. */
 void cli_tenant_put(const struct sp_tenant *t);
 /* Prints a buffer and a line end to standard output. */

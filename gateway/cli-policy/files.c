@@ -245,6 +245,13 @@ static size_t print_alike(const struct cli *cli, size_t i)
     return last;
 }
 
+static void print_left(size_t left, const char *what)
+{
+    if (left > 0)
+        fprintf(stderr, "and %zu more %s%s that %s not shown\n", left, what, left == 1 ? "" : "s",
+                left == 1 ? "is" : "are");
+}
+
 void cli_print_problems(const struct cli *cli)
 {
     size_t count = sp_problems_count(cli->problems);
@@ -260,8 +267,8 @@ void cli_print_problems(const struct cli *cli)
         sp_buf_clear(&line);
         i = print_alike(cli, i);
     }
-    if (sp_problems_errors(cli->problems) > count)
-        fprintf(stderr, "and more errors that are not shown\n");
+    print_left(sp_problems_left(cli->problems, true), "error");
+    print_left(sp_problems_left(cli->problems, false), "warning");
 }
 
 void cli_json_problems(const struct cli *cli, struct sp_jw *w)

@@ -1,6 +1,6 @@
 /*
  * The list of problems. Texts live in an arena of the list's own, since the documents they speak of go first. Entries
- * past a bound are counted and not kept: a file of a million errors is shown as two hundred.
+ * past a bound are counted and not kept: a file of a million errors is shown as two hundred. Errors come before warnings there.
  */
 #include "json/problem.h"
 
@@ -10,13 +10,16 @@
 #include "base/arena.h"
 #include "base/text.h"
 
-#define KEPT_MAX 200
+#define KEPT_MAX     200
+#define TEXT_MAX     600
+#define PATH_MAX_LEN 512
 
 struct sp_problems {
     struct sp_arena *arena;
     struct sp_problem items[KEPT_MAX];
     size_t count;
     size_t errors;
+    size_t errors_left, warnings_left; /* that are not kept */
     enum sp_rc first_rc;
 };
 
@@ -36,39 +39,90 @@ void sp_problems_free(struct sp_problems *p)
     sp_free(p);
 }
 
-/* A new entry with its text, or NULL if there is no room. */
-SP_PRINTF(3, 0)
-static struct sp_problem *add(struct sp_problems *p, enum sp_rc rc, const char *fmt, va_list args)
+/* returns: whether the same was told of the same place, as of a file that several policies are made of */
+static bool is_there(const struct sp_problems *p, const struct sp_problem *item)
 {
-    char text[600];
-    struct sp_problem *item;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct sp_problem *o = &p->items[i];
 
-    if (rc != SP_OK && p->errors++ == 0)
-        p->first_rc = rc;
-    if (p->count == KEPT_MAX)
-        return NULL;
-    item = &p->items[p->count++];
-    vsnprintf(text, sizeof(text), fmt, args);
-    item->is_warning = rc == SP_OK;
-    item->rc = rc;
-    item->file = item->path = "";
-    item->text = sp_arena_cstr(p->arena, sp_bytes_cstr(text));
-    return item;
+        if (o->line == item->line && o->column == item->column &&
+            o->is_warning == item->is_warning && strcmp(o->text, item->text) == 0 &&
+            strcmp(o->path, item->path) == 0 && strcmp(o->file, item->file) == 0)
+            return true;
+    }
+    return false;
 }
 
-static void place(struct sp_problems *p, struct sp_problem *item, const struct sp_json *at)
+/* Gives up the last warning, so that no error is hidden behind two hundred of them. returns: whether there is room now */
+static bool make_room(struct sp_problems *p)
 {
+    for (size_t i = p->count; i-- > 0;) {
+        if (!p->items[i].is_warning)
+            continue;
+        memmove(&p->items[i], &p->items[i + 1], (p->count - i - 1) * sizeof(p->items[0]));
+        p->count--;
+        p->warnings_left++;
+        return true;
+    }
+    return false;
+}
+
+/* What is kept is copied: texts of what is not would fill the memory. */
+static void keep(struct sp_problems *p, const struct sp_problem *item)
+{
+    if (!item->is_warning && p->errors++ == 0)
+        p->first_rc = item->rc;
+    if (is_there(p, item))
+        return;
+    if (p->count < KEPT_MAX || (!item->is_warning && make_room(p))) {
+        struct sp_problem *copy = &p->items[p->count++];
+
+        *copy = *item;
+        copy->file = sp_arena_cstr(p->arena, sp_bytes_cstr(item->file));
+        copy->path = sp_arena_cstr(p->arena, sp_bytes_cstr(item->path));
+        copy->text = sp_arena_cstr(p->arena, sp_bytes_cstr(item->text));
+    } else if (item->is_warning) {
+        p->warnings_left++;
+    } else {
+        p->errors_left++;
+    }
+}
+
+/* rc: SP_OK: a warning. at: NULL: of no value */
+SP_PRINTF(4, 0)
+static void tell(struct sp_problems *p, const struct sp_json *at, enum sp_rc rc, const char *fmt,
+                 va_list args)
+{
+    struct sp_problem item = {.is_warning = rc == SP_OK, .rc = rc, .file = "", .path = ""};
+    char text[TEXT_MAX], at_path[PATH_MAX_LEN + 1];
     struct sp_buf path;
 
-    if (item == NULL || at == NULL)
-        return;
-    sp_buf_init(&path, 512);
-    sp_json_path(at, &path);
-    item->file = sp_arena_cstr(p->arena, sp_bytes_cstr(sp_json_file(at->doc)));
-    item->line = at->line;
-    item->column = at->column;
-    item->path = sp_arena_cstr(p->arena, sp_buf_bytes(&path));
+    vsnprintf(text, sizeof(text), fmt, args);
+    item.text = text;
+    sp_buf_init(&path, PATH_MAX_LEN);
+    if (at != NULL) {
+        sp_json_path(at, &path);
+        item.file = sp_json_file(at->doc);
+        item.line = at->line;
+        item.column = at->column;
+    }
+    snprintf(at_path, sizeof(at_path), "%.*s", SP_FMT(sp_buf_bytes(&path)));
     sp_buf_clear(&path);
+    item.path = at_path;
+    keep(p, &item);
+}
+
+SP_PRINTF(5, 0)
+static void tell_file(struct sp_problems *p, const char *file, uint32_t line, enum sp_rc rc,
+                      const char *fmt, va_list args)
+{
+    struct sp_problem item = {
+        .is_warning = rc == SP_OK, .rc = rc, .file = file, .line = line, .path = ""};
+    char text[TEXT_MAX];
+
+    vsnprintf(text, sizeof(text), fmt, args);
+    item.text = text;
+    keep(p, &item);
 }
 
 enum sp_rc sp_problem(struct sp_problems *p, const struct sp_json *at, enum sp_rc rc,
@@ -77,7 +131,7 @@ enum sp_rc sp_problem(struct sp_problems *p, const struct sp_json *at, enum sp_r
     va_list args;
 
     va_start(args, fmt);
-    place(p, add(p, rc, fmt, args), at);
+    tell(p, at, rc, fmt, args);
     va_end(args);
     return rc;
 }
@@ -87,36 +141,33 @@ void sp_problem_warn(struct sp_problems *p, const struct sp_json *at, const char
     va_list args;
 
     va_start(args, fmt);
-    place(p, add(p, SP_OK, fmt, args), at);
+    tell(p, at, SP_OK, fmt, args);
     va_end(args);
 }
 
 enum sp_rc sp_problem_file(struct sp_problems *p, const char *file, uint32_t line, enum sp_rc rc,
                            const char *fmt, ...)
 {
-    struct sp_problem *item;
     va_list args;
 
     va_start(args, fmt);
-    item = add(p, rc, fmt, args);
+    tell_file(p, file, line, rc, fmt, args);
     va_end(args);
-    if (item != NULL) {
-        item->file = sp_arena_cstr(p->arena, sp_bytes_cstr(file));
-        item->line = line;
-    }
     return rc;
 }
 
 void sp_problem_file_warn(struct sp_problems *p, const char *file, const char *fmt, ...)
 {
-    struct sp_problem *item;
     va_list args;
 
     va_start(args, fmt);
-    item = add(p, SP_OK, fmt, args);
+    tell_file(p, file, 0, SP_OK, fmt, args);
     va_end(args);
-    if (item != NULL)
-        item->file = sp_arena_cstr(p->arena, sp_bytes_cstr(file));
+}
+
+size_t sp_problems_left(const struct sp_problems *p, bool errors)
+{
+    return errors ? p->errors_left : p->warnings_left;
 }
 
 size_t sp_problems_errors(const struct sp_problems *p)

@@ -25,7 +25,8 @@ void sp_problems_free(struct sp_problems *p);
 SP_AUTO_DEFINE(sp_problems)
 
 /*
- * Adds an error at a value (its file, line and path). Past 200 entries more are only counted.
+ * Adds an error at a value (its file, line and path). What was said already of that place is not said again; past 200 entries more are
+ * only counted, and an error takes a warning's room.
  *
  * returns: rc, so that `return sp_problem(p, value, SP_E_CONFIG_TYPE, ...)` reads well
  */
@@ -43,6 +44,8 @@ enum sp_rc sp_problem_file(struct sp_problems *p, const char *file, uint32_t lin
 
 /* returns: how many errors (warnings not counted) */
 size_t sp_problems_errors(const struct sp_problems *p);
+/* returns: how many errors, or warnings, had no room */
+size_t sp_problems_left(const struct sp_problems *p, bool errors);
 /* returns: how many entries can be read with sp_problems_at */
 size_t sp_problems_count(const struct sp_problems *p);
 /* returns: entry i; good until the list is freed */

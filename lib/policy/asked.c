@@ -1,6 +1,7 @@
 /*
  * What conditions ask that only the gateway's settings can answer: whether there is such a tenant, and whether mail may be as large, or to
- * as many, as a rule waits for. The policy knows no settings, so it only says what is asked, and where.
+ * as many, as a rule waits for. The policy knows no settings, so it only says what is asked, and where; and whether anybody asks for a
+ * class that a tenant has made.
  */
 #include "policy/policy_priv.h"
 
@@ -44,4 +45,32 @@ void sp_policy_each_asked(const struct sp_policy *p,
                 look_at(&w, r, &r->cond.tests[n]);
         }
     }
+}
+
+/* A pattern, or whether there is any, may ask for each of them. */
+static bool asks_class(const struct sp_policy_test *t, struct sp_bytes name)
+{
+    if (t->fact != SP_FACT_PHI_SPECIAL)
+        return false;
+    if (t->op != SP_TEST_EQUALS && t->op != SP_TEST_HAS)
+        return true;
+    for (size_t i = 0; i < t->count; i++)
+        if (sp_bytes_eq_nocase(t->texts[i], name))
+            return true;
+    return false;
+}
+
+bool sp_policy_asks_special(const struct sp_policy *p, struct sp_bytes tenant, struct sp_bytes name)
+{
+    for (size_t i = 0; i <= p->scoped_count; i++) {
+        const struct sp_policy *view = i == 0 ? p : p->views[i - 1];
+
+        if (i > 0 && tenant.len > 0 && !sp_bytes_eq_nocase(p->scoped[i - 1].scope.tenant, tenant))
+            continue;
+        for (size_t k = 0; k < view->rule_count; k++)
+            for (size_t n = 0; n < view->rules[k].cond.test_count; n++)
+                if (asks_class(&view->rules[k].cond.tests[n], name))
+                    return true;
+    }
+    return false;
 }

@@ -94,9 +94,12 @@ void sp_policy_load_type_name(struct sp_loader *l, const struct sp_json *at, str
 
 void sp_policy_load_special_name(struct sp_loader *l, const struct sp_json *v)
 {
+    const struct sp_json *own = sp_policy_loader_find(l, "special", v->text);
     const char *near;
 
-    if (sp_fact_is_special(v->text, &near) || sp_policy_loader_find(l, "special", v->text) != NULL)
+    if (own != NULL)
+        sp_policy_loader_use(l, own);
+    if (sp_fact_is_special(v->text, &near) || own != NULL)
         return;
     if (near == NULL && !l->is_past) {
         sp_policy_loader_unknown(l, v, "special", v->text);

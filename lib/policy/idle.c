@@ -102,10 +102,10 @@ static bool knows_ladder(const struct sp_loader *l, const struct sp_json *then,
                          const struct sp_rule *r)
 {
     const char *name = r->then.ladder->name;
-    const struct sp_json *from =
-        name[0] == 0 ? then : sp_policy_loader_find(l, "ladders", sp_bytes_cstr(name));
 
-    return from != NULL && from->doc == then->doc;
+    return name[0] == 0 ||
+           sp_policy_loader_knows(l, then, "ladders",
+                                  sp_policy_loader_find(l, "ladders", sp_bytes_cstr(name)));
 }
 
 /* What is brought to mind after the package has gone is never sent. */

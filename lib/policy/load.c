@@ -357,6 +357,8 @@ static void load_all(struct sp_loader *l, const char *path)
     }
     if (!load_layers(l, sp_arena_cstr(l->policy->arena, sp_bytes_cstr(path)), text))
         return;
+    sp_policy_load_scoped_read(
+        l); /* what a layer puts in the place of a name is no fault of its rule */
     sp_policy_load_compile(l);
     sp_policy_load_preferences(l); /* their days are those of the settings' time zone */
     sp_policy_load_scoped(l);
@@ -389,8 +391,10 @@ static enum sp_rc load(struct sp_loader *l, const char *path, struct sp_policy *
     p->root = p;
     l->policy = p;
     l->version = sp_json_doc_new();
+    l->used = sp_map_new();
     load_all(l, path);
     sp_json_doc_free(l->version);
+    sp_map_free(l->used);
     if (sp_problems_errors(l->problems) > before)
         return sp_problems_rc(l->problems, NULL);
     *out = SP_STEAL(p);

@@ -141,20 +141,13 @@ static const struct sp_ladder *load_object(struct sp_loader *l, const struct sp_
     return ladder;
 }
 
-/* m: the member that defines it. is_main: it stands in the layer that is being edited */
-static void load_named(struct sp_loader *l, const struct sp_json *m, bool is_main)
+/* m: the member that defines it */
+static void load_named(struct sp_loader *l, const struct sp_json *m)
 {
     struct sp_arena *arena = l->policy->arena;
     struct sp_named_ladder *named = sp_arena_alloc(arena, sizeof(*named));
 
     named->source = m;
-    named->is_main = is_main;
-    named->is_used = false;
-    named->origin = NULL;
-    for (struct sp_named_ladder *o = l->root == NULL ? NULL : l->root->ladders; o != NULL;
-         o = o->next)
-        if (o->source == m)
-            named->origin = o;
     named->ladder = load_object(l, m, sp_arena_cstr(arena, m->key));
     named->next = l->ladders;
     l->ladders = named;
@@ -174,7 +167,7 @@ void sp_policy_load_ladders(struct sp_loader *l)
                 sp_problem(l->problems, m, SP_E_POLICY_INVALID,
                            "a name is made of a to z, 0 to 9 and hyphens");
             if (!sp_policy_loader_is_replaced(l, "ladders", m))
-                load_named(l, m, p->layers[i].is_main);
+                load_named(l, m);
         }
     }
 }
@@ -185,9 +178,7 @@ const struct sp_ladder *sp_policy_load_ladder(struct sp_loader *l, const struct 
         return load_object(l, v, "");
     for (struct sp_named_ladder *n = l->ladders; n != NULL; n = n->next) {
         if (sp_bytes_eq(n->source->key, v->text)) {
-            n->is_used = true;
-            if (n->origin != NULL)
-                n->origin->is_used = true;
+            sp_policy_loader_use(l, n->source);
             return n->ladder;
         }
     }

@@ -207,12 +207,6 @@ static void load_entries(struct sp_loader *l, struct sp_policy_list *list, const
     }
 }
 
-/* returns: whether a value stands in the file that was asked for, or in the one of the scope */
-static bool in_main(const struct sp_loader *l, const struct sp_json *v)
-{
-    return v->doc == l->policy->layers[l->policy->layer_count - 1].doc;
-}
-
 static struct sp_policy_list *new_list(struct sp_loader *l, const struct sp_json *source)
 {
     struct sp_policy_list *list = sp_arena_alloc(l->policy->arena, sizeof(*list));
@@ -220,7 +214,6 @@ static struct sp_policy_list *new_list(struct sp_loader *l, const struct sp_json
     memset(list, 0, sizeof(*list));
     list->name = sp_arena_cstr(l->policy->arena, source->key);
     list->source = source;
-    list->is_main = in_main(l, source);
     list->entries = sp_map_new();
     list->next = l->policy->lists;
     l->policy->lists = list;
@@ -239,7 +232,6 @@ static bool take_origin(struct sp_loader *l, const struct sp_json *v)
         list = sp_arena_alloc(l->policy->arena, sizeof(*list));
         *list = *o;
         list->origin = o;
-        list->is_main = false;
         list->next = l->policy->lists;
         l->policy->lists = list;
         return true;
@@ -280,6 +272,18 @@ static void load_list(struct sp_loader *l, const struct sp_json *v)
         load_entries(l, list, entries);
 }
 
+/* Of a version that has decided mail no rule asked for such a group: that was refused. */
+static void check_list_of_group(struct sp_loader *l, const struct sp_json *name)
+{
+    if (sp_policy_loader_find(l, "lists", name->text) != NULL)
+        return;
+    if (l->is_past)
+        sp_problem_warn(l->problems, name, "\"%.*s\" is not in \"lists\" of any layer",
+                        SP_FMT(name->text));
+    else
+        sp_policy_loader_unknown(l, name, "lists", name->text);
+}
+
 /* A group of addresses is a list of its own, named after it. */
 static void load_group(struct sp_loader *l, const struct sp_json *v)
 {
@@ -296,11 +300,12 @@ static void load_group(struct sp_loader *l, const struct sp_json *v)
                    "expected either \"list\" or \"addresses\"");
         return;
     }
+    if (name != NULL && sp_policy_loader_type(l, name, SP_JSON_TEXT))
+        check_list_of_group(l, name);
     if (addresses != NULL && !take_origin(l, v)) {
         struct sp_policy_list *list = new_list(l, v);
 
         list->kind = SP_LIST_ADDRESSES;
-        list->is_used = true;
         list->name = "";
         load_entries(l, list, addresses);
     }
@@ -321,19 +326,30 @@ static void load_section(struct sp_loader *l, const char *section,
     }
 }
 
+/* What rules find by name when they are read; what an entry is was told with its layer. */
+static void tell_replaced(struct sp_loader *l, const char *section)
+{
+    for (size_t i = 0; i + 1 < l->policy->layer_count; i++) {
+        const struct sp_json *all = sp_json_find(l->policy->layers[i].root, section);
+
+        for (const struct sp_json *m = all == NULL ? NULL : all->first; m != NULL; m = m->next)
+            (void)sp_policy_loader_is_replaced(l, section, m);
+    }
+}
+
 void sp_policy_load_lists(struct sp_loader *l)
 {
     load_section(l, "lists", load_list);
     load_section(l, "groups", load_group);
+    tell_replaced(l, "texts");
+    tell_replaced(l, "labels");
 }
 
 struct sp_policy_list *sp_policy_load_list_find(const struct sp_loader *l, struct sp_bytes name)
 {
     for (struct sp_policy_list *list = l->policy->lists; list != NULL; list = list->next) {
         if (sp_bytes_eq(sp_bytes_cstr(list->name), name)) {
-            list->is_used = true;
-            if (list->origin != NULL)
-                list->origin->is_used = true;
+            sp_policy_loader_use(l, list->source);
             return list;
         }
     }

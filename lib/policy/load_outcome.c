@@ -25,6 +25,7 @@ bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp
         sp_policy_loader_unknown(l, v, "texts", v->text);
         return false;
     }
+    sp_policy_loader_use(l, text);
     if (text->type == SP_JSON_TEXT) {
         *out = sp_arena_copy(l->policy->arena, text->text);
         return true;
@@ -62,6 +63,16 @@ static void load_reject(struct sp_loader *l, const struct sp_json *v, struct sp_
                    "the text of a reject has at most 400 letters");
 }
 
+static void load_by(struct sp_loader *l, const struct sp_json *v)
+{
+    const struct sp_json *group = sp_policy_loader_find(l, "groups", v->text);
+
+    if (group == NULL)
+        sp_policy_loader_unknown(l, v, "groups", v->text);
+    else
+        sp_policy_loader_use(l, group);
+}
+
 static void load_hold(struct sp_loader *l, const struct sp_json *v, struct sp_outcome *out)
 {
     const struct sp_json *kind, *m;
@@ -79,9 +90,8 @@ static void load_hold(struct sp_loader *l, const struct sp_json *v, struct sp_ou
         word = sp_policy_loader_word(l, kind, hold_names, "hold");
     if (word > 0)
         out->hold.kind = (enum sp_hold_for)word;
-    if ((m = sp_json_find(v, "by")) != NULL && sp_policy_loader_text(l, m, &out->hold.by) &&
-        sp_policy_loader_find(l, "groups", m->text) == NULL)
-        sp_policy_loader_unknown(l, m, "groups", m->text);
+    if ((m = sp_json_find(v, "by")) != NULL && sp_policy_loader_text(l, m, &out->hold.by))
+        load_by(l, m);
     out->hold.otherwise_protect = out->hold.kind == SP_HOLD_DELAY; /* it waits for nobody */
     if ((m = sp_json_find(v, "otherwise")) != NULL)
         out->hold.otherwise_protect = sp_policy_loader_word(l, m, otherwise_names, "way on") == 1;

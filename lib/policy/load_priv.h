@@ -11,9 +11,6 @@
 struct sp_named_ladder {
     const struct sp_json *source;
     const struct sp_ladder *ladder; /* NULL: it had problems */
-    bool is_used;
-    bool is_main;
-    struct sp_named_ladder *origin; /* in the root's loader, where it is the root's */
     struct sp_named_ladder *next;
 };
 
@@ -24,6 +21,8 @@ struct sp_loader {
     const char *dir;             /* of the main file, "" or with a slash at the end */
     struct sp_json_doc *version; /* what is hashed */
     struct sp_named_ladder *ladders;
+    struct sp_map
+        *used; /* of the root's loader: entries of sections that a rule of any layer names */
     struct sp_loader *root; /* of a scope's loader: the first one; NULL in that itself */
     unsigned language;      /* SP_POLICY_LANGUAGE, or that of the facts which are decided again */
     bool is_past;           /* it has decided mail before */
@@ -40,6 +39,16 @@ bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct
 /* Finds an entry by name, the nearest layer first. returns: NULL if no layer has it */
 const struct sp_json *sp_policy_loader_find(const struct sp_loader *l, const char *section,
                                             struct sp_bytes name);
+/* Notes that a rule names an entry of a section: what none names is told at the end. unused.c */
+void sp_policy_loader_use(const struct sp_loader *l, const struct sp_json *entry);
+/* The same of all entries of a section, for a rule that asks for any of them. */
+void sp_policy_loader_use_all(const struct sp_loader *l, const char *section);
+/*
+ * Whether the author of what stands at `at` could know an entry that it names: it stands in the same layer or in an outer one, and no
+ * layer within puts another in its place.
+ */
+bool sp_policy_loader_knows(const struct sp_loader *l, const struct sp_json *at,
+                            const char *section, const struct sp_json *entry);
 /* Whether a nearer layer has an entry of that name; says so there. */
 bool sp_policy_loader_is_replaced(const struct sp_loader *l, const char *section,
                                   const struct sp_json *entry);
@@ -109,10 +118,11 @@ void sp_policy_review(struct sp_loader *l);
 void sp_policy_review_shadowed(struct sp_loader *l);
 /* What comes together in one decision and would not fit. room.c */
 void sp_policy_review_room(struct sp_loader *l);
-/* Names that nothing uses, when all policies have been compiled. */
+/* What no rule of any layer names, when all policies have been compiled. unused.c */
 void sp_policy_review_unused(struct sp_loader *l);
 
-/* Reads layers/ and compiles a policy for each file there. */
+/* Reads layers/; when the main file's layers have been compiled, compiles a policy for each file there. */
+void sp_policy_load_scoped_read(struct sp_loader *l);
 void sp_policy_load_scoped(struct sp_loader *l);
 /* Compiles the layers of l->policy: settings, lists, ladders, rules, review. */
 void sp_policy_load_compile(struct sp_loader *l);

@@ -165,7 +165,6 @@ static void compile(struct sp_loader *l, struct sp_policy_layer *own, struct sp_
     view->root = root;
     make_chain(root, view, own);
     sp_policy_load_compile(&inner);
-    sp_policy_review_unused(&inner);
     if (view->last_stage > root->last_stage)
         root->last_stage = view->last_stage;
 }
@@ -213,13 +212,16 @@ static void read_layers(struct sp_loader *l, const char *dir)
     }
 }
 
+void sp_policy_load_scoped_read(struct sp_loader *l)
+{
+    if (l->reader->next != NULL)
+        read_layers(l, sp_policy_loader_join(l, l->dir, SP_LIT("layers/"), ""));
+}
+
 void sp_policy_load_scoped(struct sp_loader *l)
 {
     struct sp_policy *p = l->policy;
 
-    if (l->reader->next == NULL)
-        return;
-    read_layers(l, sp_policy_loader_join(l, l->dir, SP_LIT("layers/"), ""));
     if (p->scoped_count == 0)
         return;
     p->by_scope = sp_map_new();

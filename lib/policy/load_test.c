@@ -169,6 +169,7 @@ static void add_group(struct sp_loader *l, const struct sp_json *v, struct sp_po
         sp_policy_loader_unknown(l, v, "groups", v->text);
         return;
     }
+    sp_policy_loader_use(l, group);
     for (list = l->policy->lists; list != NULL; list = list->next)
         if (list->source == group)
             break;
@@ -189,7 +190,9 @@ static void add_label(struct sp_loader *l, const struct sp_json *v, struct sp_po
 
     if (id == NULL)
         sp_policy_loader_unknown(l, v, "labels", v->text);
-    else if (id->type == SP_JSON_TEXT) /* what else it is was told with its layer */
+    else
+        sp_policy_loader_use(l, id);
+    if (id != NULL && id->type == SP_JSON_TEXT) /* what else it is was told with its layer */
         texts[t->count++] = sp_arena_copy(l->policy->arena, id->text);
 }
 
@@ -423,4 +426,8 @@ void sp_policy_load_test(struct sp_loader *l, const struct sp_json *m, struct sp
         load_operator(l, m, t);
     else
         load_values(l, m, t);
+    if (t->op != SP_TEST_EQUALS && t->op != SP_TEST_HAS && t->fact == SP_FACT_PHI_SPECIAL)
+        sp_policy_loader_use_all(l, "special");
+    if (t->op != SP_TEST_EQUALS && t->op != SP_TEST_HAS && t->fact == SP_FACT_LABEL)
+        sp_policy_loader_use_all(l, "labels");
 }

@@ -195,6 +195,40 @@ const struct sp_json *sp_policy_loader_find(const struct sp_loader *l, const cha
     return NULL;
 }
 
+/* returns: how near the layer lies that a value stands in; as outermost if it is in none */
+static size_t rank_of(const struct sp_policy *p, const struct sp_json *v)
+{
+    size_t i = p->layer_count;
+
+    while (i > 0 && p->layers[i - 1].doc != v->doc)
+        i--;
+    return i;
+}
+
+/* returns: whether a file in layers/ that lies within these layers has an entry of that name */
+static bool is_replaced_within(const struct sp_loader *l, const char *section, struct sp_bytes name)
+{
+    const struct sp_policy *root = l->policy->root;
+    struct sp_bytes tenant = l->policy->layers[l->policy->layer_count - 1].scope.tenant;
+
+    for (size_t i = 0; i < root->scoped_count; i++) {
+        const struct sp_policy_layer *s = &root->scoped[i];
+
+        if ((l->root == NULL || sp_bytes_eq_nocase(s->scope.tenant, tenant)) &&
+            rank_of(l->policy, s->root) == 0 &&
+            sp_json_find_bytes(sp_json_find(s->root, section), name) != NULL)
+            return true;
+    }
+    return false;
+}
+
+bool sp_policy_loader_knows(const struct sp_loader *l, const struct sp_json *at,
+                            const char *section, const struct sp_json *entry)
+{
+    return entry != NULL && rank_of(l->policy, entry) <= rank_of(l->policy, at) &&
+           !is_replaced_within(l, section, entry->key);
+}
+
 bool sp_policy_loader_is_replaced(const struct sp_loader *l, const char *section,
                                   const struct sp_json *entry)
 {

@@ -203,11 +203,21 @@ void sp_policy_load_alike_check(struct sp_loader *l, const struct sp_json *v,
     const struct sp_json *entries = sp_json_find(list->source, "entries");
 
     if (entries != NULL && entries->count > 0 && sp_map_count(list->lookalikes) == 0 &&
-        list->source->doc == v->doc) /* a nearer layer's is no fault of the rule */
+        sp_policy_loader_knows(l, v, "lists", list->source))
         sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE,
                               "this never holds: names in \"%s\" are too short; only those of six "
                               "letters and more are compared",
                               list->name);
+}
+
+/* The rule is right, and a nearer layer has put a list of another kind in the place of the one that it asks for. */
+static void tell_other_kind(struct sp_loader *l, const struct sp_json *v,
+                            const struct sp_policy_list *list)
+{
+    sp_policy_loader_idle(l, list->source, SP_E_POLICY_INVALID,
+                          "this lists addresses, and a rule asks it for domains (%s:%u): list "
+                          "domains, or give it another name",
+                          sp_json_file(v->doc), v->line);
 }
 
 void sp_policy_load_list_check(struct sp_loader *l, const struct sp_json *v,
@@ -217,14 +227,18 @@ void sp_policy_load_list_check(struct sp_loader *l, const struct sp_json *v,
     bool has_at = t->fact != SP_FACT_SENDER_DOMAIN && t->fact != SP_FACT_RECIPIENT_DOMAIN &&
                   t->fact != SP_FACT_TENANT;
 
-    if (members == NULL)
-        members = sp_json_find(list->source, "addresses"); /* of a group */
-    if (list->kind == SP_LIST_ADDRESSES && !has_at)
+    bool is_group = sp_json_find(list->source, "kind") == NULL;
+    bool is_known = sp_policy_loader_knows(l, v, is_group ? "groups" : "lists", list->source);
+
+    if (is_group)
+        members = sp_json_find(list->source, "addresses");
+    if (list->kind == SP_LIST_ADDRESSES && !has_at && !is_known)
+        tell_other_kind(l, v, list);
+    else if (list->kind == SP_LIST_ADDRESSES && !has_at)
         sp_policy_loader_idle(
             l, v, SP_E_POLICY_INVALID,
             "\"%s\" lists addresses: ask sender.address or recipient.address for it", list->name);
-    else if (members != NULL && members->type == SP_JSON_ARRAY && members->count == 0 &&
-             list->source->doc == v->doc)
+    else if (is_known && members != NULL && members->type == SP_JSON_ARRAY && members->count == 0)
         sp_policy_loader_idle(l, v, SP_E_CONFIG_RANGE, "this never holds: nothing is in \"%.*s\"",
                               SP_FMT(v->text));
 }

@@ -142,6 +142,15 @@ struct sp_policy_asked {
 void sp_policy_each_asked(const struct sp_policy *p,
                           void (*found)(void *arg, const struct sp_policy_asked *asked), void *arg);
 
+/*
+ * Whether a rule for a tenant's senders asks for a special class of the tenant's own (phi.special).
+ *
+ * tenant:  empty: any
+ * returns: false where what is found of that class changes no decision but by phi.class
+ */
+bool sp_policy_asks_special(const struct sp_policy *p, struct sp_bytes tenant,
+                            struct sp_bytes name);
+
 /* returns: the next group that a rule's hold waits for, lent, perhaps one again; NULL at the end. at: 0 to begin */
 const char *sp_policy_hold_group_next(const struct sp_policy *p, size_t *at);
 /* returns: the next key of delivery.routes that a rule names, lent; NULL at the end. at: 0 to begin */

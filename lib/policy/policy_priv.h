@@ -37,8 +37,6 @@ struct sp_policy_list {
     enum sp_list_kind kind;
     struct sp_map *entries;    /* lower case; ".example.org" for all below it */
     struct sp_map *lookalikes; /* forms of the names, where a rule asks "resembles"; else NULL */
-    bool is_used;
-    bool is_main; /* written in the file that was asked for */
     const struct sp_json *source;
     struct sp_policy_list
         *origin; /* of a copy in the policy of a scope: the one that owns the entries */

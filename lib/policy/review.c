@@ -1,7 +1,7 @@
 /*
  * What no single rule can tell. A rule whose ladder has no rung at or above its floor would send everything back: that
  * is an error. A rung that vanishes only when some guard raises the floor is a warning, since the guard may never meet
- * the rule; the author sees both names. So are dead rules and names that nothing uses.
+ * the rule; the author sees both names. So are dead rules.
  */
 #include "policy/load_priv.h"
 
@@ -120,47 +120,6 @@ static void review_dead(struct sp_loader *l)
             r->from_ms == INT64_MIN && s->domain.len == 0 && s->user.len == 0)
             end = r;
     }
-}
-
-static bool names_text(const struct sp_policy *p, struct sp_bytes name)
-{
-    for (size_t i = 0; i < p->rule_count; i++) {
-        const struct sp_outcome *t = &p->rules[i].then;
-        const char *names[] = {t->text_name, t->notice_name, t->footer_name};
-
-        for (size_t k = 0; k < SP_ARRAY_LEN(names); k++)
-            if (names[k] != NULL && sp_bytes_eq(sp_bytes_cstr(names[k]), name))
-                return true;
-    }
-    return false;
-}
-
-static void review_texts(struct sp_loader *l)
-{
-    const struct sp_policy *p = l->policy;
-    const struct sp_json *texts =
-        sp_json_find(p->layers[p->layer_count - 1].root, "texts"); /* of the author's own file */
-
-    for (const struct sp_json *t = texts == NULL ? NULL : texts->first; t != NULL; t = t->next) {
-        bool used = names_text(p, t->key);
-
-        for (size_t i = 0; i < p->scoped_count && !used; i++)
-            used = names_text(p->views[i], t->key);
-        if (!used)
-            sp_problem_warn(l->problems, t, "no rule uses this text");
-    }
-}
-
-/* Only the author's own file is looked at: shipped sets may offer more. */
-void sp_policy_review_unused(struct sp_loader *l)
-{
-    for (const struct sp_policy_list *list = l->policy->lists; list != NULL; list = list->next)
-        if (list->is_main && !list->is_used)
-            sp_problem_warn(l->problems, list->source, "no rule uses this list");
-    for (const struct sp_named_ladder *n = l->ladders; n != NULL; n = n->next)
-        if (n->is_main && !n->is_used)
-            sp_problem_warn(l->problems, n->source, "no rule uses this ladder");
-    review_texts(l);
 }
 
 void sp_policy_review(struct sp_loader *l)

@@ -610,6 +610,52 @@ def test_errors_are_told_at_once_with_place_and_what_would_be_right(tmp_path):
     assert done.returncode == 1 and f"{path}:4" in done.stderr, done.stderr
 
 
+def test_what_is_looked_for_and_not_asked_for_is_told(house):
+    """By check -c, which knows both: at the place of the class, and once where nobody asks for anything."""
+    (house / "tenants").mkdir()
+    (house / "tenants/t.json").write_text(json.dumps({"tenant": "t", "domains": ["t.example"]}))
+    (house / "detection").mkdir()
+    own = house / "detection/t.json"
+    own.write_text('{"version": 1, "terms": {"special": {\n "abuse": ["Harbor House"],\n "vip": ["Bluebird"]}}}')
+    policy = house / "policies/policy.json"
+    special = {"special": {"abuse": "shelters"}}
+    rule = {"rule": "a", "when": {"phi.special": {"has": "abuse"}}, "then": {"protect": {"rungs": ["portal"], "floor": "sealed"}}}
+    base = {"version": 1, "default": {"protect": {"rungs": ["portal"], "floor": "sealed"}}}
+
+    def told():
+        problems = json.loads(run("check", "-c", house / "sallyport.json", "--json", code=None))["problems"]
+        return [(p["line"], p["path"], p["text"]) for p in problems
+                if p["file"] == str(own) and p["severity"] == "warning"]
+
+    policy.write_text(json.dumps({**base, **special, "rules": [rule]}))
+    [(line, place, text)] = told()
+    assert (line, place) == (3, "terms.special.vip") and '{"phi.special": {"has": "vip"}}' in text
+    policy.write_text(json.dumps(base))
+    [(line, place, text)] = told()
+    assert (line, place) == (1, "$") and "no rule asks what is in a message" in text
+    (house / "policies/layers").mkdir()  # a rule of the tenant's own layer asks; another tenant's does not count
+    (house / "policies/layers/t.json").write_text(json.dumps({
+        "version": 1, "scope": {"tenant": "t"}, **special, "rules": [{**rule, "when": {"phi.special": {"exists": True}}}]}))
+    assert told() == []
+    (house / "policies/layers/t.json").write_text(json.dumps({
+        "version": 1, "scope": {"tenant": "u"}, **special, "rules": [rule]}))
+    assert [place for _, place, _ in told()] == ["terms.special.abuse", "terms.special.vip"]
+
+
+def test_a_problem_of_the_main_file_is_told_once_for_all_layers(tmp_path):
+    (tmp_path / "layers").mkdir()
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "groups": {"g": {"list": "none"}},
+                                "texts": {f"t{n}": "x" for n in range(250)},
+                                "rules": [{"rule": "a", "when": {"subject": "x"}, "then": {"protect": "everday"}}]}))
+    for n in range(30):
+        (tmp_path / f"layers/{n}.json").write_text(json.dumps({"version": 1, "scope": {"tenant": f"t{n}"},
+                                                               "texts": {f"t{k}": "y" for k in range(10)}}))
+    done = subprocess.run([PROGRAM, "policy", "check", path], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("error: ") == 2, done.stderr[-2000:]
+    assert re.search(r"and \d+ more warnings that are not shown", done.stderr), done.stderr[-300:]
+
+
 def printed(command):
     """What the guide shows under a command, line by line."""
     blocks = re.findall(r"^```([a-z]*)\n(.*?)^```$", GUIDE, re.S | re.M)

@@ -201,6 +201,49 @@ START_TEST(units_read_and_write)
 }
 END_TEST
 
+/* Of fifty layers each tells what is wrong in the file that all lie within. */
+START_TEST(the_same_of_a_place_is_told_once)
+{
+    SP_AUTO(sp_json_doc) doc = NULL;
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    struct sp_err err;
+
+    ck_assert_int_eq(sp_json_parse(SP_LIT("{\"a\": 1, \"b\": 2}"), NULL, &doc, &err), SP_OK);
+    for (int i = 0; i < 50; i++) {
+        const struct sp_json *a = sp_json_find(sp_json_root(doc), "a");
+
+        (void)!sp_problem(p, a, SP_E_CONFIG_TYPE, "expected a text");
+        sp_problem_warn(p, a, "expected a text");
+        sp_problem_warn(p, sp_json_find(sp_json_root(doc), "b"), "expected a text");
+        sp_problem_file_warn(p, "x.json", "not there");
+    }
+    ck_assert_uint_eq(sp_problems_count(p), 4);
+    ck_assert_uint_eq(sp_problems_errors(p), 50); /* so that each who counts sees its own */
+    ck_assert_uint_eq(sp_problems_left(p, true) + sp_problems_left(p, false), 0);
+}
+END_TEST
+
+START_TEST(no_error_is_hidden_behind_warnings)
+{
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    struct sp_err err;
+
+    for (int i = 0; i < 250; i++)
+        sp_problem_file_warn(p, "x.json", "warning %d", i);
+    ck_assert_uint_eq(sp_problems_count(p), 200);
+    ck_assert_uint_eq(sp_problems_left(p, false), 50);
+    for (int i = 0; i < 210; i++)
+        (void)!sp_problem_file(p, "x.json", 1, SP_E_CONFIG_TYPE, "error %d", i);
+    ck_assert_uint_eq(sp_problems_count(p), 200);
+    ck_assert_str_eq(sp_problems_at(p, 0)->text, "error 0");
+    ck_assert_str_eq(sp_problems_at(p, 199)->text, "error 199");
+    ck_assert_uint_eq(sp_problems_left(p, true), 10);
+    ck_assert_uint_eq(sp_problems_left(p, false), 250);
+    ck_assert_int_eq(sp_problems_rc(p, &err), SP_E_CONFIG_TYPE);
+    ck_assert(strstr(err.text, "error 0") != NULL);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, every_value_knows_its_line_and_path);
@@ -209,6 +252,8 @@ static void add(TCase *c)
     tcase_add_test(c, canonical_form_is_rfc_8785);
     tcase_add_test(c, members_can_be_set_and_copied);
     tcase_add_test(c, problems_say_file_line_path_and_name_the_nearest);
+    tcase_add_test(c, the_same_of_a_place_is_told_once);
+    tcase_add_test(c, no_error_is_hidden_behind_warnings);
     tcase_add_test(c, units_read_and_write);
 }
 

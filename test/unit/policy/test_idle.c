@@ -26,7 +26,8 @@ static bool is_silent(const char *said)
 
     while (sp_bytes_split(&rest, '\n', &line))
         if (line.len > 0 && !sp_bytes_ends_nocase(line, SP_LIT("no rule uses this text")) &&
-            !sp_bytes_ends_nocase(line, SP_LIT("no rule uses this ladder")))
+            !sp_bytes_ends_nocase(line, SP_LIT("no rule uses this ladder")) &&
+            !sp_bytes_ends_nocase(line, SP_LIT("ask {\"label\": \"l\"}, or take it out")))
             return false;
     return true;
 }
@@ -366,6 +367,19 @@ START_TEST(what_no_host_proves_and_no_rung_does_is_refused)
 }
 END_TEST
 
+START_TEST(who_asks_for_any_class_or_label_asks_for_all)
+{
+    static const char *const taken[] = {
+        ASKED("\"special\": {\"vip\": \"x\"}, ", "\"phi.special\": {\"exists\": true}"),
+        ASKED("\"special\": {\"vip\": \"x\"}, ", "\"phi.special\": {\"like\": \"v*\"}"),
+        ASKED("\"labels\": {\"s\": \"1f0c8a52-0000-4000-8000-000000000001\"}, ",
+              "\"label\": {\"exists\": true}"),
+    };
+
+    ck_silent(taken, SP_ARRAY_LEN(taken));
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_type_of_an_attachment_has_a_slash);
@@ -377,6 +391,7 @@ static void add(TCase *c)
     tcase_add_test(c, an_outcome_that_does_nothing_is_refused);
     tcase_add_test(c, what_no_host_proves_and_no_rung_does_is_refused);
     tcase_add_test(c, conditions_that_leave_nothing_are_told);
+    tcase_add_test(c, who_asks_for_any_class_or_label_asks_for_all);
 }
 
 SP_TEST_MAIN("policy.idle", add)

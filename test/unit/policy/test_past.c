@@ -10,12 +10,16 @@
 #include "support/check_main.h"
 #include "support/policy_files.h"
 
+#define TLS "{\"rungs\": [\"tls:dane\"], \"floor\": \"tls:dane\"}"
 #define BASE                                                                                       \
     "\"version\": 1, \"settings\": {\"dkim_selector\": \"gw\", \"timezone\": "                     \
     "\"America/Chicago\"}, \"texts\": {\"no\": \"No.\"},\n"                                        \
-    "\"lists\": {\"l\": {\"kind\": \"domains\", \"file\": \"l.txt\"}},\n"                          \
+    "\"lists\": {\"l\": {\"kind\": \"domains\", \"file\": \"l.txt\"}, \"s\": {\"kind\": "          \
+    "\"domains\", \"entries\": [\"a.de\"]}, \"p\": {\"kind\": \"addresses\", \"entries\": "        \
+    "[\"a@b.example\"]}},\n"                                                                       \
     "\"ladders\": {\"usual\": {\"rungs\": [\"tls:encrypted\", \"portal\"], \"floor\": "            \
-    "\"tls:encrypted\"}, \"best\": {\"rungs\": [\"portal\"], \"floor\": \"sealed\"}},\n"           \
+    "\"tls:encrypted\"}, \"best\": {\"rungs\": [\"portal\"], \"floor\": \"sealed\"}, "             \
+    "\"tls\": " TLS "},\n"                                                                         \
     "\"default\": {\"protect\": \"usual\"}"
 #define WITH(more)  "{" BASE ", " more "}"
 #define RULE(more)  WITH("\"rules\": [{\"rule\": \"r\", " more "}]")
@@ -46,6 +50,23 @@ static const char *rule_at(const struct sp_policy *p, const char *domain, const 
     sp_facts_set_text(&f, SP_FACT_RECIPIENT_DOMAIN, sp_bytes_cstr(domain));
     sp_policy_decide(p, &f, &d);
     return d.rule;
+}
+
+static bool tells(const struct sp_problems *p, const char *text, bool as_warning)
+{
+    struct sp_buf line;
+    bool found = false;
+
+    sp_buf_init(&line, 10000);
+    for (size_t i = 0; i < sp_problems_count(p) && !found; i++) {
+        sp_buf_reset(&line);
+        sp_problem_format(sp_problems_at(p, i), &line);
+        sp_buf_put_u8(&line, 0);
+        found = sp_problems_at(p, i)->is_warning == as_warning &&
+                strstr((const char *)line.ptr, text) != NULL;
+    }
+    sp_buf_clear(&line);
+    return found;
 }
 
 START_TEST(days_are_those_of_the_language_of_then)
@@ -123,6 +144,122 @@ START_TEST(what_did_nothing_then_does_nothing_again)
         ck_assert_msg(today == NULL, "%s", texts[i]);
         ck_assert_msg(past != NULL && strlen(sp_policy_hash(past)) == SP_POLICY_HASH_LEN, "%s",
                       texts[i]);
+    }
+}
+END_TEST
+
+#define PART    "\"version\": 1"
+#define EXTENDS "{" PART ", \"extends\": \"base\"}"
+#define SUBJECT "\"when\": {\"subject\": \"x\"}, "
+#define EMPTY(cond)                                                                                \
+    WITH(                                                                                          \
+        "\"groups\": {\"e\": {\"addresses\": []}}, \"rules\": [{\"rule\": \"r\", \"when\": {" cond \
+        "}, \"then\": {\"protect\": \"best\"}}]")
+
+/* Each word that is refused today: a version that has it still loads, and says so. */
+START_TEST(what_is_refused_today_is_a_warning_of_the_past)
+{
+    static const struct {
+        const char *text;
+        const char *list;        /* if it has entries, nothing is told of the past */
+        const char *set, *layer; /* NULL: there is none */
+        const char *told;
+    } cases[] = {
+        {WITH("\"scope\": {\"domain\": \"a@b.example\"}"), "", NULL, NULL,
+         "\"domain\" is a domain"},
+        {WITH("\"scope\": {\"user\": \"dr\"}"), "", NULL, NULL, "\"user\" is an address"},
+        {WITH("\"scope\": {\"domain\": \"*.b.example\"}"), "", NULL, NULL, "nobody sends from"},
+        {EXTENDS, "", WITH("\"preferences\": {\"file\": \"wishes.json\"}"), NULL,
+         "the registry of preferences is one"},
+        {WITH("\"note\": \"x\""), "", NULL,
+         "{" PART ", \"scope\": {\"tenant\": \"t\"}, \"preferences\": {\"file\": \"wishes.json\"}}",
+         "the registry of preferences is one"},
+        {WITH("\"groups\": {\"g\": {\"addresses\": [\"@b.example\"]}}"), "x.example\n", NULL, NULL,
+         "expected an address like"},
+        {WITH("\"note\": \"x\""), "a..example\n", NULL, NULL, "expected a domain like"},
+        {WITH("\"groups\": {\"g\": {\"list\": \"none\"}}"), "", NULL, NULL,
+         "\"none\" is not in \"lists\" of any layer"},
+        {WHEN("\"header.x class\": \"a\""), "", NULL, NULL, "no header field has such a name"},
+        {WHEN("\"recipient.count\": 0"), "", NULL, NULL, "recipient.count is at least 1"},
+        {WHEN("\"phi.score\": {\"at_least\": 101}"), "", NULL, NULL, "phi.score is 0 to 100"},
+        {WHEN("\"phi.class\": {\"below\": \"none\"}"), "", NULL, NULL,
+         "phi.class is none to severe"},
+        {WHEN("\"domain.remembered\": \"sealed\""), "", NULL, NULL, "never-seen to tls:dane"},
+        {WHEN("\"sender.address\": \"@a.example\""), "", NULL, NULL, "an address reads like"},
+        {WHEN("\"from.address\": {\"like\": \"\"}"), "", NULL, NULL, "an address reads like"},
+        {WHEN("\"subject.tag\": \"[secure]\""), "", NULL, NULL, "without its brackets"},
+        {WHEN("\"subject.tag\": \"\""), "", NULL, NULL, "ask {\"exists\": false}"},
+        {WHEN("\"tenant\": \"St. Mary\""), "", NULL, NULL, "a tenant's name is made of"},
+        {WHEN("\"subject\": \" x\""), "", NULL, NULL, "no spaces around it"},
+        {WHEN("\"attachment.name\": \"\""), "", NULL, NULL, "a name that is empty"},
+        {EMPTY("\"sender.group\": \"e\""), "", NULL, NULL, "nothing is in \"e\""},
+        {WITH("\"rules\": "
+              "[{\"rule\": \"r\", \"when\": {\"recipient.domain\": {\"in\": \"p\"}}, \"then\": "
+              "{\"protect\": "
+              "\"best\"}}]"),
+         "", NULL, NULL, "\"p\" lists addresses"},
+        {WITH("\"rules\": [{\"rule\": \"r\", \"when\": {\"recipient.domain\": {\"resembles\": "
+              "\"s\"}}, "
+              "\"then\": {\"protect\": \"best\"}}]"),
+         "", NULL, NULL, "names in \"s\" are too short"},
+        {RULE(SUBJECT "\"then\": {\"protect\": {\"rungs\": [{\"rung\": \"smime\", \"stay\": {}}], "
+                      "\"floor\": \"sealed\"}}"),
+         "", NULL, NULL, "stay: this does nothing"},
+        {RULE(SUBJECT "\"then\": {\"protect\": {\"rungs\": [{\"rung\": \"portal\", \"stay\": "
+                      "{\"dropped\": \"1h\"}}], \"floor\": \"sealed\"}}"),
+         "", NULL, NULL, "only a rung of TLS is dropped"},
+        {RULE(SUBJECT "\"then\": {\"protect\": " TLS ", \"portal\": {\"expires\": \"3d\"}}"), "",
+         NULL, NULL, "then.portal: this does nothing"},
+        {RULE(SUBJECT "\"then\": {\"protect\": " TLS ", \"notify\": {\"sender\": [\"unread\"]}}"),
+         "", NULL, NULL, "nobody hears of it"},
+        {RULE(SUBJECT
+              "\"then\": {\"protect\": \"best\", \"portal\": {\"expires\": \"1d\", \"remind\": "
+              "[\"2d\"]}}"),
+         "", NULL, NULL, "a reminder comes before"},
+        {RULE("\"continue\": true, \"then\": {\"tags\": []}"), "", NULL, NULL,
+         "then.tags: this does nothing"},
+        {RULE("\"continue\": true, \"then\": {\"raise\": \"plain\"}"), "", NULL, NULL,
+         "this raises nothing"},
+        {RULE("\"continue\": true, \"then\": {\"header\": {}}"), "", NULL, NULL,
+         "then.header: this does nothing"},
+        {GUARD("\"continue\": true, \"then\": {\"raise\": \"sealed\", \"lane\": \"bulk\"}"), "",
+         NULL, NULL, "write it as the first of"},
+        {GUARD(SUBJECT
+               "\"then\": {\"hold\": {\"for\": \"quarantine\", \"protect\": \"best\"}, \"lane\": "
+               "\"bulk\"}"),
+         "", NULL, NULL, "move this hold to the beginning of"},
+        {GUARD("\"continue\": true, \"then\": {\"raise\": \"sealed\", \"lowers\": \"because it "
+               "is\"}"),
+         "", NULL, NULL, "in the rule that decides"},
+        {"{" PART ", \"extends\": \"base\", \"rules\": [{\"rule\": \"r\", " SUBJECT
+         "\"then\": {\"protect\": \"tls\", \"portal\": {\"expires\": \"3d\"}}}]}",
+         "", WITH("\"note\": \"x\""), NULL, "then.portal: this does nothing"},
+        {"{" PART
+         ", \"extends\": \"base\", \"rules\": [{\"rule\": \"r\", \"when\": {\"sender.group\": "
+         "\"e\"}, \"then\": {\"protect\": \"best\"}}]}",
+         "", WITH("\"groups\": {\"e\": {\"addresses\": []}}"), NULL, "nothing is in \"e\""},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        const struct file files[] = {
+            {"policies/policy.json", cases[i].text},
+            {"policies/l.txt", cases[i].list},
+            {"policies/wishes.json", "{\"version\": 1, \"preferences\": []}"},
+            {cases[i].set != NULL ? "policies/base.json" : "-", cases[i].set},
+            {cases[i].layer != NULL ? "policies/layers/t.json" : "-", cases[i].layer},
+            {NULL, NULL}};
+        SP_AUTO(sp_problems) now = sp_problems_new();
+        SP_AUTO(sp_problems) then = sp_problems_new();
+        SP_AUTO(sp_policy) today = load(files, 0, now);
+        SP_AUTO(sp_policy) past = load(files, SP_POLICY_LANGUAGE, then);
+
+        ck_assert_msg(today == NULL, "case %zu: %s", i, cases[i].text);
+        ck_assert_msg(tells(now, cases[i].told, false), "case %zu: %s", i, cases[i].text);
+        ck_assert_msg(past != NULL && sp_problems_errors(then) == 0, "case %zu: %s", i,
+                      cases[i].text);
+        ck_assert_msg(cases[i].list[0] != 0 || tells(then, cases[i].told, true), "case %zu: %s", i,
+                      cases[i].text);
+        ck_assert_ptr_nonnull(rule_at(past, "c.example", "2026-06-30T02:00:00Z"));
     }
 }
 END_TEST
@@ -217,6 +354,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, days_are_those_of_the_language_of_then);
     tcase_add_test(c, what_did_nothing_then_does_nothing_again);
+    tcase_add_test(c, what_is_refused_today_is_a_warning_of_the_past);
     tcase_add_test(c, what_is_cut_for_want_of_room_was_cut_then);
     tcase_add_test(c, what_is_wrong_elsewhere_makes_no_policy_without_a_version);
     tcase_add_test(c, the_rule_of_a_layers_zone_is_in_the_version);
