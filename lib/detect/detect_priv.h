@@ -182,6 +182,10 @@ struct sp_detect {
 /* Fills w->hits, by rising start. returns: false if there are too many, or the scan failed */
 bool sp_detect_scan(struct sp_detect *d, struct detect_window *w);
 
+/* ---- eponym.c ---- */
+/* returns: whether a word that is an illness and a name is somebody's here, or a field's: "Tom Foley", "PID-5" */
+bool sp_detect_is_name_here(const struct detect_window *w, size_t start, size_t end);
+
 /* ---- ours.c ---- */
 /* Fills d->own. returns: false if there are too many matches, or the scan failed */
 bool sp_detect_own_match(struct detect_window *w);

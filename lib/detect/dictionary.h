@@ -32,6 +32,7 @@ enum detect_list {
 #define DETECT_TERM_CASE   1 /* matches in this case only */
 #define DETECT_TERM_SUFFIX 2 /* the end of a longer word */
 #define DETECT_TERM_RARE   4 /* of one that is no everyday word of English */
+#define DETECT_TERM_NAME   8 /* a name as well: it counts only where it is not somebody's */
 
 struct detect_term {
     uint64_t marks;

@@ -165,6 +165,9 @@ static void take_terms(struct scan *s, uint64_t hash, size_t at)
         if (term->lead > at || !stands_at(s->w, term, start))
             continue;
         end = word_end(s->w, start + term->len);
+        if (end > 0 && (term->flags & DETECT_TERM_NAME) != 0 &&
+            sp_detect_is_name_here(s->w, start, end))
+            continue;
         if (end > 0 && !take(s, start, end, term->marks))
             return;
     }

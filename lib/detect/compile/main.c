@@ -113,6 +113,8 @@ static void add_term(struct build *b, struct sp_bytes text, uint64_t marks)
         flags = DETECT_TERM_SUFFIX | DETECT_TERM_RARE;
     else if (text.len > 1 && text.ptr[0] == '*')
         flags = DETECT_TERM_SUFFIX;
+    else if (text.len > 1 && text.ptr[0] == '~')
+        flags = DETECT_TERM_NAME;
     e = sp_map_find(b->index, text);
     if (e == NULL) {
         if (b->count == TERMS_MAX || text.len > TERM_MAX)
