@@ -137,6 +137,13 @@ static void add_site(struct sp_pool_site *s, struct sp_pool_used by_rank[], size
     ck_assert_uint_eq(s->waiting, all);
 }
 
+static void expect_used(const struct sp_pool_used *used, const struct sp_pool_used *counted)
+{
+    ck_assert_uint_eq(used->links, counted->links);
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
+        ck_assert_uint_eq(used->waiting[lane], counted->waiting[lane]);
+}
+
 /* What is counted as it changes is what there is, in each rank. */
 static void check_counts(const struct world *w)
 {
@@ -152,11 +159,9 @@ static void check_counts(const struct world *w)
         struct sp_pool_used used = sp_pool_used(w->pool, (enum sp_pool_rank)rank);
 
         sum.links += by_rank[rank].links;
-        ck_assert_uint_eq(used.links, sum.links);
-        for (size_t lane = 0; lane < SP_LANE_COUNT; lane++) {
+        for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
             sum.waiting[lane] += by_rank[rank].waiting[lane];
-            ck_assert_uint_eq(used.waiting[lane], sum.waiting[lane]);
-        }
+        expect_used(&used, &sum);
     }
     ck_assert_uint_eq(sp_pool_stats(w->pool).open, sum.links);
     ck_assert_uint_eq(w->pool->leaving, leaving);
@@ -755,55 +760,59 @@ static size_t note_places(void *arg, const struct sp_pool_places *ask)
     return 100;
 }
 
-/* Two wait in each lane for its only connection, which is kept; what is asked for a third tells so, of its rank and those above. */
+/* Seven places are a site's of this rank: two who wait in each lane, and a connection, which may be of any. */
+static void expect_places(const struct sp_pool_places *asked, enum sp_pool_rank rank)
+{
+    for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
+        const struct sp_pool_taken *used = &asked->used[at];
+
+        ck_assert_uint_eq(used->all, at < rank ? 0 : 7);
+        ck_assert_uint_eq(used->urgent, at < rank ? 0 : 2);
+        ck_assert_uint_eq(used->bulk, at < rank ? 0 : 3);
+    }
+}
+
+/* Two wait in each lane for the only connection of a site that has taken so many messages, and is now waited for. */
+static void wait_by_rank(unsigned taken, enum sp_pool_rank rank)
+{
+    struct sending first, s[2 * SP_LANE_COUNT];
+    struct sp_pool_places asked = {0};
+    const struct sp_route *other;
+    struct sp_pool_ask ask;
+    struct world w;
+
+    w_lines = sp_lines_new();
+    w_places = note_places;
+    w_arg = &asked;
+    start(&w, 1, 60000);
+    other = route_by("other.test", smtp_sink_port(w.sink));
+    for (unsigned i = 0; i < taken; i++)
+        send_and_wait(&w, w.route);
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    (void)send_one(&w, &first);
+    turn(&w, 10);
+    for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
+        (void)send_in(&w, &s[i], (enum sp_lane)(i % SP_LANE_COUNT));
+    ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
+    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    expect_places(&asked, rank);
+    only_link(&w, w.route)->busy_ms -= 31000;
+    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    expect_places(&asked, SP_POOL_RANK_NEW);
+    stop(&w);
+    sp_source_clear(&first.source); /* no end of it was told */
+    sp_route_unref(other);
+    sp_lines_free(w_lines);
+    w_lines = NULL;
+    w_places = NULL;
+    w_arg = NULL;
+}
+
 START_TEST(who_waits_rises_and_falls_with_the_site)
 {
-    static const enum sp_pool_rank expected[] = {SP_POOL_RANK_NEW, SP_POOL_RANK_KNOWN,
-                                                 SP_POOL_RANK_PROVEN};
-    static const unsigned before[] = {0, 1, 16}; /* messages */
-
-    for (size_t k = 0; k < SP_ARRAY_LEN(expected); k++) {
-        struct sending first, s[2 * SP_LANE_COUNT];
-        struct sp_pool_places asked = {0};
-        const struct sp_route *other;
-        struct sp_pool_link *l;
-        struct sp_pool_ask ask;
-        struct world w;
-
-        w_lines = sp_lines_new();
-        w_places = note_places;
-        w_arg = &asked;
-        start(&w, 1, 60000);
-        other = route_by("other.test", smtp_sink_port(w.sink));
-        for (unsigned i = 0; i < before[k]; i++)
-            send_and_wait(&w, w.route);
-        smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
-        (void)send_one(&w, &first);
-        turn(&w, 10);
-        for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
-            (void)send_in(&w, &s[i], (enum sp_lane)(i % SP_LANE_COUNT));
-        l = only_link(&w, w.route);
-        ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
-        for (int stalls = 0; stalls < 2; stalls++) {
-            enum sp_pool_rank rank = stalls ? SP_POOL_RANK_NEW : expected[k];
-
-            l->busy_ms -= stalls * 31000;
-            (void)sp_pool_shuts(w.pool, &ask);
-            for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
-                ck_assert_uint_eq(asked.used[at].all, at < rank ? 0 : 7);
-                ck_assert_uint_eq(asked.used[at].urgent, at < rank ? 0 : 2);
-                ck_assert_uint_eq(asked.used[at].bulk, at < rank ? 0 : 3); /* and the connection */
-            }
-            check_counts(&w);
-        }
-        stop(&w);
-        sp_source_clear(&first.source); /* no end of it was told */
-        sp_route_unref(other);
-        sp_lines_free(w_lines);
-        w_lines = NULL;
-        w_places = NULL;
-        w_arg = NULL;
-    }
+    wait_by_rank(0, SP_POOL_RANK_NEW);
+    wait_by_rank(1, SP_POOL_RANK_KNOWN);
+    wait_by_rank(16, SP_POOL_RANK_PROVEN);
 }
 END_TEST
 
