@@ -14,11 +14,8 @@
 #define KEY_LEN_MAX        (32 * 1024)
 #define NAME_LEN_MAX       255
 
-static enum sp_io_want want_of(const struct session *s, int result)
+static enum sp_io_want want_of(int error)
 {
-    int error = SSL_get_error(s->ssl, result);
-
-    ERR_clear_error();
     switch (error) {
     case SSL_ERROR_WANT_READ:
         return SP_IO_WANT_READ;
@@ -31,6 +28,14 @@ static enum sp_io_want want_of(const struct session *s, int result)
     }
 }
 
+static int take_error(const struct session *s, int result)
+{
+    int error = SSL_get_error(s->ssl, result);
+
+    ERR_clear_error();
+    return error;
+}
+
 static enum sp_io_want tls_read(void *ctx, uint8_t *buf, size_t len, size_t *n)
 {
     struct session *s = ctx;
@@ -40,7 +45,7 @@ static enum sp_io_want tls_read(void *ctx, uint8_t *buf, size_t len, size_t *n)
         return SP_IO_FAILED;
     result = SSL_read_ex(s->ssl, buf, len, n);
     if (result != 1)
-        return want_of(s, result);
+        return want_of(take_error(s, result));
     s->without_data = 0;
     return SP_IO_DONE;
 }
@@ -58,7 +63,7 @@ static enum sp_io_want tls_write(void *ctx, const uint8_t *buf, size_t len, bool
         len = SSL3_RT_MAX_PLAIN_LENGTH;
     result = SSL_write_ex(s->ssl, buf, len, n);
     s->more_follows = false;
-    return result == 1 ? SP_IO_DONE : want_of(s, result);
+    return result == 1 ? SP_IO_DONE : want_of(take_error(s, result));
 }
 
 static bool tls_pending(void *ctx)
@@ -104,14 +109,16 @@ static void tls_free(void *ctx)
 static enum sp_io_want tls_handshake(void *ctx)
 {
     struct session *s = ctx;
-    int result;
+    int result, error;
 
     if (SP_FAULT("tls.handshake"))
         return SP_IO_FAILED;
     result = SSL_do_handshake(s->ssl);
     if (result == 1)
         return SP_IO_DONE;
-    return want_of(s, result);
+    error = take_error(s, result);
+    /* A peer that goes away is seen as the end, or as a reset by what we say to it, as time has it: it has not refused TLS. */
+    return error == SSL_ERROR_SYSCALL ? SP_IO_EOF : want_of(error);
 }
 
 static const struct sp_stream_transport transport = {.read = tls_read,

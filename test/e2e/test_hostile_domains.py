@@ -33,6 +33,7 @@ HOSTS = {
     "closes": ("127.0.0.31", "good", "closes"), "EHLO changes": ("127.0.0.32", "good", "ehlo-changes"),
     "weak": ("127.0.0.33", "weak", "weak-key"), "unstapled": ("127.0.0.34", "unstapled", ""),
     "other letters": ("127.0.0.35", "good", "other-letters"), "fixture": ("127.0.0.18", "fixture", ""),
+    "resets": ("127.0.0.36", "good", "resets"),
     "nobody": (NOBODY, None, None),
 }
 
@@ -138,6 +139,7 @@ CASES = [
     Case("nonsense in the handshake, nothing promised", "returned", "plain", State("nonsense")),
     both("nonsense in the handshake, DANE promised", "waits", State("nonsense", ("good",))),
     both("connection closed in the handshake", "waits", State("closes")),
+    both("connection reset in the handshake", "waits", State("resets")),
     both("EHLO changed after TLS: too small now", "returned", State("EHLO changes", ("good",))),
     both("STS enforced, all good", "tls:authenticated", STS),
     both("STS enforced, expired chain", "waits", but(STS, host="expired")),

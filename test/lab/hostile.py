@@ -1,5 +1,6 @@
 """SMTP hosts and policy hosts that misbehave in the ways that an attacker or a careless postmaster does."""
 import http.server
+import socket
 import ssl
 import threading
 import time
@@ -51,6 +52,10 @@ class HostileSession(Session):
         elif trouble == "closes":
             self.socket.sendall(b"220 2.0.0 go\r\n")
             raise EOFError
+        elif trouble == "resets":
+            self.socket.sendall(b"220 2.0.0 go\r\n")
+            self.socket.recv(1, socket.MSG_PEEK)
+            raise EOFError  # closed with something unread: the peer hears a reset
         else:
             super().on_starttls(line)
 
@@ -70,7 +75,7 @@ class HostileSession(Session):
 
 
 class HostileSink(Sink):
-    """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "old-tls", "ehlo-changes",
+    """trouble: "", "silent", "refuses", "bytes-behind-220", "nonsense", "stalls", "closes", "resets", "old-tls", "ehlo-changes",
     "weak-key", "other-letters"."""
     session = HostileSession
     trouble = ""

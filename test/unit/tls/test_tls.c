@@ -641,6 +641,38 @@ START_TEST(a_handshake_that_can_not_be_fails_once)
 }
 END_TEST
 
+/* Whether the end comes before our hello, behind it, or as a reset since nobody has read it, is a matter of time alone. */
+START_TEST(a_peer_that_goes_away_in_the_handshake_is_gone)
+{
+    enum { AT_ONCE, UNREAD, READ, WAYS };
+
+    for (int way = 0; way < WAYS; way++) {
+        const struct sp_tls_params params = {.timeout_ms = 5000};
+        uint8_t hello[4096];
+        int fds[2];
+
+        begin();
+        client = (struct end){0};
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                         0);
+        client.stream = sp_stream_new(loop, fds[0], &events, &client);
+        sp_tls_start(client.stream, client_ctx, &params, done, &client);
+        for (int i = 0; i < 500 && way != AT_ONCE && recv(fds[1], hello, 1, MSG_PEEK) < 1; i++)
+            turn(1);
+        if (way == READ)
+            ck_assert_int_gt(recv(fds[1], hello, sizeof(hello), 0), 0);
+        ck_assert_int_eq(close(fds[1]), 0);
+        for (int i = 0; i < 500 && client.dones == 0; i++)
+            turn(1);
+        ck_assert_msg(client.dones == 1 && client.rc == SP_E_CLOSED, "way %d: %d %s", way,
+                      client.dones, sp_rc_name(client.rc));
+        sp_stream_free(client.stream);
+        turn(2);
+        end();
+    }
+}
+END_TEST
+
 START_TEST(a_stream_freed_in_the_handshake_hears_nothing)
 {
     struct sp_tls_context *sctx;
@@ -720,6 +752,7 @@ static void add(TCase *c)
     tcase_add_test(c, new_keys_come_to_an_end_whatever_is_between);
     tcase_add_test(c, a_wish_to_begin_again_is_one_of_them);
     tcase_add_test(c, a_handshake_that_can_not_be_fails_once);
+    tcase_add_test(c, a_peer_that_goes_away_in_the_handshake_is_gone);
     tcase_add_test(c, a_stream_freed_in_the_handshake_hears_nothing);
     tcase_add_test(c, bad_configurations_are_refused);
 }
