@@ -46,7 +46,7 @@ void sp_detect_workbook_end(struct detect_run *r, const struct sp_mime_workbook 
 /* ---- form.c ---- */
 enum detect_form {
     FORM_TEXT,
-    FORM_WIDE, /* UTF-16 */
+    FORM_WIDE, /* UTF-16, UTF-32, EBCDIC */
     FORM_MARKUP,
     FORM_ARCHIVE,
     FORM_PICTURE,
@@ -63,14 +63,13 @@ enum detect_form {
 enum detect_form sp_detect_form(struct sp_bytes head, const char **type);
 
 /* ---- wide.c ---- */
-/* returns: whether a text in UTF-16 with a byte order mark begins so */
-bool sp_detect_is_wide(struct sp_bytes head);
+/* returns: the charset of a text in UTF-16, UTF-32 or EBCDIC that begins so, static; NULL if it is none */
+const char *sp_detect_wide_charset(struct sp_bytes head);
 /* Examines one. returns: what its source said */
 enum sp_rc sp_detect_wide(struct detect_stream *s);
 /*
- * Whether the bytes are another text by themselves than by their label: in UTF-16 by a mark that the label does not go by, or
- * of one byte a sign where it says more.
+ * Whether the bytes are another text by themselves than by their label. wide: their charset if the form is FORM_WIDE
  */
-bool sp_detect_is_mislabelled(const char *charset, enum detect_form form);
+bool sp_detect_is_mislabelled(const char *charset, enum detect_form form, const char *wide);
 
 #endif

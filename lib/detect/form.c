@@ -60,8 +60,10 @@ enum detect_form sp_detect_form(struct sp_bytes head, const char **type)
             return magics[i].form;
         }
     }
+    if (sp_detect_wide_charset(head) != NULL)
+        return FORM_WIDE;
     if (!readable)
-        return sp_detect_is_wide(head) ? FORM_WIDE : FORM_OTHER;
+        return FORM_OTHER;
     if (sp_bytes_starts_nocase(text, SP_LIT("<?xml")) ||
         sp_bytes_starts_nocase(text, SP_LIT("<html")) ||
         sp_bytes_starts_nocase(text, SP_LIT("<!doctype html")))

@@ -295,6 +295,7 @@ struct leaf {
     size_t i;
     const struct sp_mime_part *part;
     const char *type; /* what its bytes tell, or "" */
+    const char *wide; /* their charset if they are a text of other than ASCII's bytes */
     bool opaque;
 };
 
@@ -319,6 +320,8 @@ static enum sp_rc read_leaf(struct detect_run *r, struct leaf *l, enum sp_mime_a
     *s = (struct detect_stream){.run = r, .read = read_decoder, .ctx = d};
     stream_peek(s);
     *form = sp_detect_form(sp_bytes(s->head, s->head_len), &l->type);
+    if (*form == FORM_WIDE)
+        l->wide = sp_detect_wide_charset(sp_bytes(s->head, s->head_len));
     if (examined)
         rc = examine_form(s, as == SP_MIME_AS_UTF8 ? form_as_text(l, *form) : *form, &l->opaque);
     sp_wipe(s, sizeof(*s));
@@ -340,7 +343,7 @@ static enum sp_rc examine_text(struct detect_run *r, struct leaf *l)
     (void)read_leaf(r, l, SP_MIME_AS_BYTES, false, &form); /* an error comes again */
     disguised = is_disguised(form, l->type);
     again = disguised || (form == FORM_RTF && l->part->kind == SP_MIME_TEXT) ||
-            sp_detect_is_mislabelled(l->part->charset, form);
+            sp_detect_is_mislabelled(l->part->charset, form, l->wide);
     if (disguised)
         sp_detect_gap_add(r, "type", true);
     else

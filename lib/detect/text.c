@@ -174,6 +174,11 @@ static void put_char(struct detect_run *r, const uint8_t *c, size_t len, uint32_
         r->blanks++;
         return;
     }
+    if (as == DETECT_FOLD_LINE) {
+        r->breaks++;
+        r->blanks = 0;
+        return;
+    }
     flush(r, as);
     if (as == DETECT_FOLD_SELF)
         put(r, sp_bytes(c, len), place, 0);

@@ -172,8 +172,96 @@ START_TEST(a_mark_alone_makes_no_text)
 }
 END_TEST
 
+/* The note as a mainframe writes it, in code page 037 with NL at the ends of lines. */
+static const char ebcdic[] = "\xd7\x81\xa3\x89\x85\x95\xa3\x7a\x40\xd4\x81\x99\x89\x81\x40\xc7"
+                             "\x96\x95\xa9\x81\x93\x85\xa9\x15\xd4\xd9\xd5\x7a\x40\xf4\xf4\xf8"
+                             "\xf2\xf9\xf1\xf0\x15\xc4\x89\x81\x87\x95\x96\xa2\x89\xa2\x7a\x40"
+                             "\x93\xa4\x97\xa4\xa2\x15";
+
+START_TEST(a_mainframes_text_is_read_whatever_its_label)
+{
+    static const char *const labels[] = {
+        "text/plain; charset=ibm037",    "text/plain; charset=cp500",
+        "text/plain; charset=ebcdic-us", "text/plain",
+        "text/plain; charset=utf-8",     "text/plain; charset=x-nonsense",
+        "text/csv; charset=iso-8859-1",  "application/octet-stream"};
+    struct sp_detect_result r;
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(labels); i++) {
+        scan(labels[i], sp_bytes((const uint8_t *)ebcdic, sizeof(ebcdic) - 1), &r);
+        ck_assert_msg(!r.partial, "%s", labels[i]);
+        ck_assert_msg(r.class == SP_DETECT_PHI, "%s", labels[i]);
+        ck_assert_msg(find(&r, SP_DETECT_PERSON) != NULL, "%s", labels[i]);
+        ck_assert_msg(find(&r, SP_DETECT_MRN) != NULL, "%s", labels[i]);
+        ck_assert_uint_eq(r.types[SP_DETECT_MRN].distinct, 1);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_text_labelled_as_a_mainframes_is_read_as_what_it_is)
+{
+    static const char *const labels[] = {"text/plain; charset=ibm037", "text/plain; charset=cp1047",
+                                         "text/plain; charset=ibm01140",
+                                         "text/html; charset=ebcdic-international"};
+    struct sp_detect_result r;
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(labels); i++) {
+        scan(labels[i], sp_bytes_cstr(note), &r);
+        ck_assert_msg(r.class == SP_DETECT_PHI, "%s", labels[i]);
+        ck_assert_msg(find(&r, SP_DETECT_MRN) != NULL, "%s", labels[i]);
+    }
+    end();
+}
+END_TEST
+
+/* Units of two or four bytes, with a mark or without, under labels that say nothing or something else. */
+START_TEST(wide_characters_need_no_mark_and_no_label)
+{
+    static const char *const labels[] = {"text/plain",
+                                         "text/html",
+                                         "text/html; charset=us-ascii",
+                                         "text/plain; charset=utf-32le",
+                                         "text/plain; charset=iso-10646-ucs-2",
+                                         "application/octet-stream"};
+    struct sp_detect_result r;
+
+    begin();
+    for (size_t i = 0; i < SP_ARRAY_LEN(labels); i++)
+        for (unsigned kind = 0; kind < 8; kind++) {
+            size_t size = (kind & 1) != 0 ? 4 : 2;
+            bool big_endian = (kind & 2) != 0;
+            uint8_t unit[4] = {0};
+            struct sp_buf wide;
+
+            sp_buf_init(&wide, 4096);
+            if ((kind & 4) != 0) {
+                unit[big_endian ? size - 2 : 1] = 0xfe;
+                unit[big_endian ? size - 1 : 0] = 0xff;
+                sp_buf_put(&wide, sp_bytes(unit, size));
+                memset(unit, 0, sizeof(unit));
+            }
+            for (const char *c = note; *c != '\0'; c++) {
+                unit[big_endian ? size - 1 : 0] = (uint8_t)*c;
+                sp_buf_put(&wide, sp_bytes(unit, size));
+            }
+            scan(labels[i], sp_buf_bytes(&wide), &r);
+            ck_assert_msg(!r.partial, "%s, kind %u", labels[i], kind);
+            ck_assert_msg(r.class == SP_DETECT_PHI, "%s, kind %u", labels[i], kind);
+            ck_assert_msg(find(&r, SP_DETECT_MRN) != NULL, "%s, kind %u", labels[i], kind);
+            sp_buf_clear(&wide);
+        }
+    end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_mainframes_text_is_read_whatever_its_label);
+    tcase_add_test(c, a_text_labelled_as_a_mainframes_is_read_as_what_it_is);
+    tcase_add_test(c, wide_characters_need_no_mark_and_no_label);
     tcase_add_test(c, bytes_that_are_no_utf8_are_characters_of_windows_1252);
     tcase_add_test(c, unicode_text_as_windows_saves_it_is_read);
     tcase_add_test(c, a_wrong_label_hides_nothing);
