@@ -5,6 +5,8 @@
  */
 #include "json/json_priv.h"
 
+#define BOM "\xef\xbb\xbf"
+
 struct blank {
     struct sp_json_scan s;
     const struct sp_json_options *options;
@@ -80,6 +82,8 @@ enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *opt
     if (sp_buf_rc(out) != SP_OK || text.len == 0)
         return sp_buf_rc(out);
     b.copy = out->ptr + from;
+    if (options != NULL && options->comments && sp_bytes_starts_nocase(text, SP_LIT(BOM)))
+        pass(&b, sizeof(BOM) - 1, true); /* people's editors write it; RFC 8259 8.1 */
     while (b.s.at < text.len) {
         uint8_t c = text.ptr[b.s.at];
         enum sp_rc rc = SP_OK;
@@ -89,7 +93,7 @@ enum sp_rc sp_json_blank(struct sp_bytes text, const struct sp_json_options *opt
         } else if (at_pair(&b.s, '/', '/') || at_pair(&b.s, '/', '*')) {
             rc = pass_comment(&b);
         } else if ((c == '{' || c == '[') && ++b.depth > SP_JSON_DEPTH_MAX) {
-            rc = fail(&b, &b.s, "nested too deeply");
+            rc = fail(&b, &b.s, "nested too deeply: at most 64 deep");
         } else {
             if ((c == '}' || c == ']') && b.depth > 0)
                 b.depth--;

@@ -210,6 +210,46 @@ static void set_memory(void)
     json_set_alloc_funcs(scratch_alloc, scratch_free);
 }
 
+static bool has(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+/* What jansson says, for people who write JSON by hand: what they most often meant. returns: "" if nothing more can be said */
+static const char *hint(struct sp_bytes text, const char *said)
+{
+    bool is_utf16 = text.len >= 2 && ((text.ptr[0] == 0xff && text.ptr[1] == 0xfe) ||
+                                      (text.ptr[0] == 0xfe && text.ptr[1] == 0xff));
+
+    if (has(said, "unable to decode"))
+        return is_utf16 ? "; this is UTF-16: save the file as UTF-8"
+                        : "; this is not UTF-8: save the file as UTF-8";
+    if (has(said, "near '''"))
+        return "; texts stand in double quotes";
+    if (has(said, "string or '}' expected near '}'") || has(said, "unexpected token near ']'"))
+        return "; nothing may follow the last comma: take that out";
+    if (has(said, "'}' expected near '\"") || has(said, "']' expected near '\"") ||
+        has(said, "']' expected near '{'") || has(said, "']' expected near '['"))
+        return "; is a comma missing before it?";
+    if (has(said, "unexpected newline"))
+        return "; a text ends on its line: is a quote missing?";
+    return "";
+}
+
+static enum sp_rc refuse(struct sp_bytes text, const struct sp_json_doc *doc, const json_error_t *e,
+                         struct sp_err *err)
+{
+    const char *file = doc->file[0] == 0 ? "json" : doc->file;
+
+    if (sp_bytes_trim(text).len == 0)
+        return sp_fail(err, SP_E_JSON_SYNTAX, "%s:1:1: nothing is in it: expected { and }", file);
+    if (has(e->text, "JSON_ALLOW_NUL"))
+        return sp_fail(err, SP_E_JSON_SYNTAX, "%s:%d:%d: a text can't have \\u0000 in it", file,
+                       e->line, e->column);
+    return sp_fail(err, SP_E_JSON_SYNTAX, "%s:%d:%d: %s%s", file, e->line, e->column, e->text,
+                   hint(text, e->text));
+}
+
 static enum sp_rc parse_blanked(struct sp_bytes text, struct sp_json_doc *doc, bool has_places,
                                 struct sp_err *err)
 {
@@ -225,8 +265,7 @@ static enum sp_rc parse_blanked(struct sp_bytes text, struct sp_json_doc *doc, b
     root =
         json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
     if (root == NULL)
-        rc = sp_fail(err, SP_E_JSON_SYNTAX, "%s:%d:%d: %s", doc->file[0] == 0 ? "json" : doc->file,
-                     e.line, e.column, e.text);
+        rc = refuse(text, doc, &e, err);
     else
         rc = build(&w, root);
     scratch = NULL;

@@ -186,19 +186,32 @@ const struct sp_problem *sp_problems_at(const struct sp_problems *p, size_t i)
     return &p->items[i];
 }
 
+/* A name in a file may hold what a terminal would obey. */
+static void put_visible(struct sp_buf *out, const char *text)
+{
+    for (; *text != 0; text++) {
+        uint8_t c = (uint8_t)*text;
+
+        if (c < ' ' || c == 0x7f)
+            sp_buf_printf(out, "\\x%02x", c);
+        else
+            sp_buf_put_u8(out, c);
+    }
+}
+
 void sp_problem_format(const struct sp_problem *problem, struct sp_buf *out)
 {
     if (problem->file[0] != 0)
-        sp_buf_put_cstr(out, problem->file);
+        put_visible(out, problem->file);
     if (problem->line > 0)
         sp_buf_printf(out, ":%u", problem->line);
     if (problem->file[0] != 0)
         sp_buf_put_cstr(out, ": ");
     if (problem->path[0] != 0 && strcmp(problem->path, "$") != 0) {
-        sp_buf_put_cstr(out, problem->path);
+        put_visible(out, problem->path);
         sp_buf_put_cstr(out, ": ");
     }
-    sp_buf_put_cstr(out, problem->text);
+    put_visible(out, problem->text);
 }
 
 enum sp_rc sp_problems_rc(const struct sp_problems *p, struct sp_err *err)

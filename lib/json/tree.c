@@ -114,7 +114,7 @@ const char *sp_json_type_name(enum sp_json_type type)
 {
     static const char *const names[] = {
         [SP_JSON_NULL] = "null",        [SP_JSON_BOOL] = "true or false",
-        [SP_JSON_INT] = "whole number", [SP_JSON_REAL] = "number",
+        [SP_JSON_INT] = "whole number", [SP_JSON_REAL] = "decimal number",
         [SP_JSON_TEXT] = "text",        [SP_JSON_ARRAY] = "array",
         [SP_JSON_OBJECT] = "object",
     };

@@ -12,6 +12,7 @@
 #include "mail/idn.h"
 #include "policy/load_priv.h"
 
+#define BOM         "\xef\xbb\xbf" /* editors write it before the first line, whose entry it would hide */
 #define EXTENDS_MAX SP_POLICY_EXTENDS_MAX
 
 static const char *const top_keys[] = {"$schema",     "version", "scope", "extends", "settings",
@@ -69,6 +70,8 @@ bool sp_policy_loader_read(struct sp_loader *l, const struct sp_json *at, struct
     }
     sp_json_set_text(l->version, sp_json_root(l->version),
                      sp_policy_loader_join(l, "file:", name, ""), *out);
+    if (!l->is_past && sp_bytes_starts_nocase(*out, SP_LIT(BOM)))
+        *out = sp_bytes_slice(*out, sizeof(BOM) - 1, SIZE_MAX);
     return true;
 }
 
@@ -214,7 +217,9 @@ static struct sp_policy_layer *add_layer(struct sp_loader *l, const char *path,
 /* The text of an extended set: beside the file that names it, or among the shipped ones. */
 static const char *read_set(struct sp_loader *l, const struct sp_json *name, struct sp_bytes *text)
 {
-    const char *path = sp_policy_loader_join(l, l->dir, name->text, ".json");
+    static const char *const shipped[] = {"hipaa-default", "strict", "small-clinic",
+                                          "partner-network", "opt-in"};
+    const char *path = sp_policy_loader_join(l, l->dir, name->text, ".json"), *near;
     enum sp_rc rc = l->reader->read(l->reader->ctx, path, text);
 
     if (rc == SP_E_NOT_FOUND) {
@@ -223,8 +228,16 @@ static const char *read_set(struct sp_loader *l, const struct sp_json *name, str
     }
     if (rc == SP_OK)
         return path;
-    sp_problem(l->problems, name, rc, "can't read the set \"%.*s\" (%s): %s", SP_FMT(name->text),
-               path, sp_rc_name(rc));
+    if (rc != SP_E_NOT_FOUND) {
+        sp_problem(l->problems, name, rc, "can't read the set \"%.*s\" (%s): %s",
+                   SP_FMT(name->text), path, sp_rc_name(rc));
+        return NULL;
+    }
+    near = sp_problem_nearest(name->text, shipped, SP_ARRAY_LEN(shipped));
+    sp_problem(l->problems, name, rc,
+               "there is no set \"%.*s\", neither beside the policy nor with the program%s%s%s",
+               SP_FMT(name->text), near == NULL ? "" : "; did you mean \"",
+               near == NULL ? "" : near, near == NULL ? "" : "\"?");
     return NULL;
 }
 

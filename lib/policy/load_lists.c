@@ -138,6 +138,20 @@ static struct sp_bytes without_note(struct sp_bytes line)
     return line;
 }
 
+/* Up to a space or a tab. returns: false at the end */
+static bool next_word(struct sp_bytes *line, struct sp_bytes *word)
+{
+    size_t n = 0;
+
+    if (line->len == 0)
+        return false;
+    while (n < line->len && line->ptr[n] != ' ' && line->ptr[n] != '\t')
+        n++;
+    *word = sp_bytes_slice(*line, 0, n);
+    *line = sp_bytes_slice(*line, n < line->len ? n + 1 : n, SIZE_MAX);
+    return true;
+}
+
 /* A line: entry [until=DATE] [# note] */
 static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp_bytes line,
                      const char *file, uint32_t number)
@@ -149,12 +163,12 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
     line = sp_bytes_trim(without_note(line));
     if (line.len == 0)
         return;
-    if (!sp_bytes_split(&line, ' ', &entry) || !looks_right(l, list, entry)) {
+    if (!next_word(&line, &entry) || !looks_right(l, list, entry)) {
         sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID, "expected %s",
                         wanted(list));
         return;
     }
-    while (sp_bytes_split(&line, ' ', &word))
+    while (next_word(&line, &word))
         if (word.len > 0 && !read_until(l, word, &until_ms))
             sp_problem_file(l->problems, file, number, SP_E_POLICY_INVALID,
                             "behind the entry only until=YYYY-MM-DD and # note are known");
@@ -168,12 +182,12 @@ static void put_line(struct sp_loader *l, struct sp_policy_list *list, struct sp
 }
 
 /* The file of pinned partners (config/partners.h): its domains are the list. */
-static void load_partners(struct sp_loader *l, struct sp_policy_list *list, const struct sp_json *v,
+static void load_partners(struct sp_loader *l, struct sp_policy_list *list, const char *file,
                           struct sp_bytes text)
 {
     SP_AUTO(sp_partners) partners = NULL;
 
-    if (sp_partners_load(text, (const char *)v->text.ptr, l->problems, &partners) != SP_OK)
+    if (sp_partners_load(text, file, l->problems, &partners) != SP_OK)
         return;
     for (size_t i = 0; i < sp_partners_count(partners); i++)
         (void)put(l, list, sp_bytes_cstr(sp_partners_at(partners, i)->domain), INT64_MAX, NULL);
@@ -185,10 +199,11 @@ static void load_file(struct sp_loader *l, struct sp_policy_list *list, const st
     uint32_t number = 0;
     const char *file;
 
-    if (!sp_policy_loader_text(l, v, &file) || !sp_policy_loader_read(l, v, v->text, &text))
+    if (!sp_policy_loader_type(l, v, SP_JSON_TEXT) || !sp_policy_loader_read(l, v, v->text, &text))
         return;
+    file = sp_policy_loader_join(l, l->dir, v->text, "");
     if (list->kind == SP_LIST_PARTNERS && sp_bytes_ends_nocase(v->text, SP_LIT(".json"))) {
-        load_partners(l, list, v, text);
+        load_partners(l, list, file, text);
         return;
     }
     while (sp_bytes_split(&text, '\n', &line))

@@ -64,6 +64,8 @@ static void load_entry(struct sp_loader *l, const struct sp_json *entry)
         return;
     if ((v = sp_json_find(entry, "until")) != NULL)
         sp_policy_loader_date(l, v, &e.until_ms);
+    if (e.until_ms <= e.given_ms)
+        sp_problem_warn(l->problems, entry, "this never counts: it ends before it begins");
     word = sp_policy_loader_word(l, sp_json_find(entry, "preference"),
                                  sp_fact_rows[SP_FACT_RECIPIENT_PREFERENCE].values, "preference");
     e.value = word + sp_fact_rows[SP_FACT_RECIPIENT_PREFERENCE].first;

@@ -14,7 +14,7 @@ static void load_fact(struct sp_loader *l, const struct sp_json *m, struct sp_po
 {
     const char *names[SP_FACT_COUNT];
     const char *near;
-    bool is_field = true;
+    bool is_field = true, is_open;
 
     if (sp_fact_find(m->key, &t->fact, &t->name)) {
         t->name = sp_arena_copy(l->policy->arena, t->name);
@@ -33,8 +33,12 @@ static void load_fact(struct sp_loader *l, const struct sp_json *m, struct sp_po
     for (size_t i = 0; i < SP_FACT_COUNT; i++)
         names[i] = sp_fact_rows[i].name;
     near = sp_problem_nearest(m->key, names, SP_FACT_COUNT);
-    sp_problem(l->problems, m, SP_E_CONFIG_UNKNOWN, "unknown fact%s%s%s",
+    is_open = near != NULL && near[strlen(near) - 1] == '.'; /* of a kind that is named behind it */
+    sp_problem(l->problems, m, SP_E_CONFIG_UNKNOWN, "unknown fact%s%s%s%s",
                near == NULL ? "" : "; did you mean \"", near == NULL ? "" : near,
+               !is_open                       ? ""
+               : strcmp(near, "header.") == 0 ? "NAME"
+                                              : "TYPE",
                near == NULL ? "" : "\"?");
 }
 
@@ -315,6 +319,17 @@ static void load_resembles(struct sp_loader *l, const struct sp_json *v, struct 
     }
 }
 
+/* "[[:alpha:]]" is a class of the marks and letters that it is written with, and nobody means that. */
+static bool has_posix_class(struct sp_bytes text)
+{
+    for (size_t i = 0; i + 3 < text.len; i++)
+        if (text.ptr[i] == '[' && text.ptr[i + 1] == ':')
+            for (size_t k = i + 2; k + 1 < text.len && sp_ascii_is_alpha(text.ptr[k]); k++)
+                if (text.ptr[k + 1] == ':')
+                    return true;
+    return false;
+}
+
 static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp_policy_test *t)
 {
     struct sp_bytes *text = sp_arena_alloc(l->policy->arena, sizeof(*text));
@@ -338,6 +353,11 @@ static void load_pattern(struct sp_loader *l, const struct sp_json *v, struct sp
     t->count = 1;
     if (t->op == SP_TEST_REGEX)
         wrong = sp_policy_regex_compile(l->policy->arena, v->text, &t->regex);
+    if (wrong == NULL && t->op == SP_TEST_REGEX && has_posix_class(v->text))
+        sp_policy_loader_idle(
+            l, v, SP_E_POLICY_INVALID,
+            "classes are written [a-zA-Z], \\\\d, \\\\w or \\\\s: [:alpha:] would be "
+            "these signs themselves");
     if (wrong != NULL)
         sp_problem(l->problems, v, SP_E_POLICY_INVALID, "%s", wrong);
     else if (t->op == SP_TEST_REGEX)

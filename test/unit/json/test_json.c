@@ -244,6 +244,71 @@ START_TEST(no_error_is_hidden_behind_warnings)
 }
 END_TEST
 
+/* What people's editors make of a file, and what they forget. */
+START_TEST(what_was_meant_is_said_beside_what_is_wrong)
+{
+    static const struct {
+        struct sp_bytes text;
+        const char *told;
+    } cases[] = {
+        {SP_LIT(""), "x.json:1:1: nothing is in it"},
+        {SP_LIT(" \r\n// nothing\n"), "x.json:1:1: nothing is in it"},
+        {SP_LIT("\xef\xbb\xbf"), "x.json:1:1: nothing is in it"},
+        {SP_LIT("\xff\xfe{\0}\0"), "this is UTF-16: save the file as UTF-8"},
+        {SP_LIT("{\"a\": \"M\xfcller\"}"), "this is not UTF-8: save the file as UTF-8"},
+        {SP_LIT("{\"a\": 1,}"), "nothing may follow the last comma"},
+        {SP_LIT("[1, 2,]"), "nothing may follow the last comma"},
+        {SP_LIT("{\"a\": 1 \"b\": 2}"), "is a comma missing before it?"},
+        {SP_LIT("[{} {}]"), "is a comma missing before it?"},
+        {SP_LIT("{'a': 1}"), "texts stand in double quotes"},
+        {SP_LIT("{\"a\": \"b\n}"), "is a quote missing?"},
+        {SP_LIT("{\"a\": \"b\\u0000\"}"), "a text can't have \\u0000 in it"},
+    };
+    const struct sp_json_options options = {.comments = true, .file = "x.json"};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        struct sp_json_doc *doc = NULL;
+        struct sp_err err;
+
+        ck_assert_int_eq(sp_json_parse(cases[i].text, &options, &doc, &err), SP_E_JSON_SYNTAX);
+        ck_assert_msg(strstr(err.text, cases[i].told) != NULL, "case %zu: %s", i, err.text);
+    }
+}
+END_TEST
+
+START_TEST(a_mark_of_the_byte_order_is_no_part_of_a_file)
+{
+    const struct sp_json_options files = {.comments = true, .file = "x.json"};
+    struct sp_bytes text = SP_LIT("\xef\xbb\xbf{\r\n \"a\": 1}");
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_json_doc *none = NULL;
+    struct sp_err err;
+
+    ck_assert_int_eq(sp_json_parse(text, &files, &doc, &err), SP_OK);
+    ck_assert_int_eq(sp_json_int_of(sp_json_root(doc), "a", 0), 1);
+    ck_assert_uint_eq(sp_json_find(sp_json_root(doc), "a")->line, 2);
+    ck_assert_int_eq(sp_json_parse(text, NULL, &none, &err), SP_E_JSON_SYNTAX); /* a program's */
+}
+END_TEST
+
+START_TEST(what_a_terminal_would_obey_is_shown)
+{
+    const struct sp_json_options options = {.file = "x.json"};
+    SP_AUTO(sp_json_doc) doc = NULL;
+    SP_AUTO(sp_problems) p = sp_problems_new();
+    struct sp_buf line;
+    struct sp_err err;
+
+    ck_assert_int_eq(sp_json_parse(SP_LIT("{\"a\\u001b[31m\\n\": 1}"), &options, &doc, &err),
+                     SP_OK);
+    sp_problem_warn(p, sp_json_root(doc)->first, "unknown");
+    sp_buf_init(&line, 1000);
+    sp_problem_format(sp_problems_at(p, 0), &line);
+    ck_assert(sp_bytes_eq(sp_buf_bytes(&line), SP_LIT("x.json:1: a\\x1b[31m\\x0a: unknown")));
+    sp_buf_clear(&line);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, every_value_knows_its_line_and_path);
@@ -254,6 +319,9 @@ static void add(TCase *c)
     tcase_add_test(c, problems_say_file_line_path_and_name_the_nearest);
     tcase_add_test(c, the_same_of_a_place_is_told_once);
     tcase_add_test(c, no_error_is_hidden_behind_warnings);
+    tcase_add_test(c, what_was_meant_is_said_beside_what_is_wrong);
+    tcase_add_test(c, a_mark_of_the_byte_order_is_no_part_of_a_file);
+    tcase_add_test(c, what_a_terminal_would_obey_is_shown);
     tcase_add_test(c, units_read_and_write);
 }
 

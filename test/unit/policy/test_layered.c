@@ -414,10 +414,116 @@ START_TEST(names_that_no_rule_says_are_told)
 }
 END_TEST
 
+#define MARK "\xef\xbb\xbf" /* of the byte order, as editors write it before a file's first line */
+
+/* returns: the rule that decides for a recipient of a whole message about nothing */
+static const char *rule_for(const struct sp_policy *p, const char *to, struct sp_decision *d)
+{
+    struct sp_facts f;
+
+    sp_facts_init(&f);
+    f.now_ms = 1780000000000; /* of 2026 */
+    sp_facts_set_sender(&f, SP_LIT("a@b.example"));
+    sp_facts_set_recipient(&f, sp_bytes_cstr(to));
+    sp_facts_close_stage(&f, SP_STAGE_ENVELOPE);
+    sp_policy_decide(p, &f, d);
+    return d->rule;
+}
+
+START_TEST(what_an_editor_writes_before_a_list_hides_no_entry)
+{
+    static const struct file files[] = {
+        {"policies/policy.json", MARK
+         "{\"version\": 1, \"extends\": \"base\", \"preferences\": {\"file\": \"wishes.json\"},\n"
+         "\"lists\": {\"people\": {\"kind\": \"addresses\", \"file\": \"people.txt\"}},\n"
+         "\"texts\": {\"note\": {\"file\": \"note.txt\"}},\n"
+         "\"rules\": [{\"rule\": \"people\", \"when\": {\"recipient.address\": {\"in\": "
+         "\"people\"}}, \"then\": {\"protect\": " SEALED ", \"notice\": \"note\"}}]}"},
+        {"policies/base.json", MARK SET "}"},
+        {"policies/people.txt", MARK "pat@c.example\r\nlee@c.example\tuntil=2040-01-01\t# note\r\n"
+                                     "kim@c.example \t until=2020-01-01\r\n"},
+        {"policies/note.txt", MARK "Do not pass on.\r\n"},
+        {"policies/wishes.json", MARK "{\"version\": 1, \"preferences\": []}"},
+        {NULL, NULL}};
+    struct sp_decision d;
+    char *said;
+    SP_AUTO(sp_policy) p = load(files, &said);
+
+    ck_assert_msg(p != NULL, "%s", said);
+    ck_assert_str_eq(rule_for(p, "pat@c.example", &d), "people");
+    ck_assert(sp_bytes_eq(d.edits.notice.len > 0 ? d.edits.notice : d.page_notice,
+                          SP_LIT("Do not pass on.")));
+    ck_assert_str_eq(rule_for(p, "lee@c.example", &d), "people");
+    ck_assert_str_eq(rule_for(p, "kim@c.example", &d), "default");
+    sp_free(said);
+}
+END_TEST
+
+START_TEST(files_are_told_by_their_whole_path_with_what_was_meant)
+{
+    static const struct {
+        const char *main, *told;
+        bool refused;
+    } cases[] = {
+        {"\"extends\": \"hippa-default\"",
+         "there is no set \"hippa-default\", neither beside the policy "
+         "nor with the program; did you mean \"hipaa-default\"?",
+         true},
+        {"\"extends\": \"nothing-like-it\"", "nor with the program", true},
+        {"\"extends\": \"base\", \"lists\": {\"l\": {\"kind\": \"domains\", \"file\": "
+         "\"bad.txt\"}}",
+         "policies/bad.txt:2: expected a domain like", true},
+        {"\"extends\": \"base\", \"lists\": {\"l\": {\"kind\": \"partners\", \"file\": "
+         "\"bad.json\"}}",
+         "policies/bad.json:1", true},
+        {"\"extends\": \"base\", \"preferences\": {\"file\": \"ended.json\"}",
+         "policies/ended.json:1: preferences[0]: this never counts: it ends before it begins",
+         false},
+        {"\"extends\": \"base\", \"rules\": [{\"rule\": \"r\", \"when\": {\"phi.count\": 3}, "
+         "\"then\": "
+         "{\"reject\": \"no\"}}]",
+         "did you mean \"phi.count.TYPE\"?", true},
+        {"\"extends\": \"base\", \"rules\": [{\"rule\": \"r\", \"when\": {\"header\": \"x\"}, "
+         "\"then\": "
+         "{\"reject\": \"no\"}}]",
+         "did you mean \"header.NAME\"?", true},
+        {"\"extends\": \"base\", \"rules\": [{\"rule\": \"r\", \"when\": {\"subject\": {\"regex\": "
+         "\"[[:digit:]]+\"}}, \"then\": {\"reject\": \"no\"}}]",
+         "[:alpha:] would be these signs themselves", true},
+        {"\"extends\": \"base\", \"rules\": [{\"rule\": \"r\", \"when\": {\"subject\": {\"regex\": "
+         "\"[[:;]+\"}}, \"then\": {\"reject\": \"no\"}}]",
+         "", false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        char text[2000], *said;
+
+        {
+            const struct file files[] = {
+                {"policies/policy.json", within(text, sizeof(text), cases[i].main, NULL)},
+                {"policies/base.json", SET "}"},
+                {"policies/bad.txt", "a.example\nno@entry\n"},
+                {"policies/bad.json", "{\"version\": 1, \"partners\": 3}"},
+                {"policies/ended.json", "{\"version\": 1, \"preferences\": [{\"recipient\": "
+                                        "\"a@b.example\", \"preference\": \"tls\", \"by\": \"x\", "
+                                        "\"given\": \"2026-01-01\", \"until\": \"2026-01-01\"}]}"},
+                {NULL, NULL}};
+            SP_AUTO(sp_policy) p = load(files, &said);
+
+            ck_assert_msg((p == NULL) == cases[i].refused, "%s:\n%s", cases[i].main, said);
+            ck_assert_msg(strstr(said, cases[i].told) != NULL, "%s:\n%s", cases[i].main, said);
+        }
+        sp_free(said);
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_nearer_layer_may_make_it_hold);
     tcase_add_test(c, names_that_no_rule_says_are_told);
+    tcase_add_test(c, what_an_editor_writes_before_a_list_hides_no_entry);
+    tcase_add_test(c, files_are_told_by_their_whole_path_with_what_was_meant);
 }
 
 SP_TEST_MAIN("policy.layered", add)

@@ -522,7 +522,7 @@ START_TEST(a_policy_that_can_not_work_is_refused)
          "give settings.dkim_selector"},
         {"{\"version\": 1, \"extends\": \"policy\", \"default\": {\"protect\": \"a\"}}",
          "extend each other too often"},
-        {"{\"version\": 1, \"extends\": \"absent\"}", "can't read the set \"absent\""},
+        {"{\"version\": 1, \"extends\": \"absent\"}", "there is no set \"absent\""},
         {"{\"version\": 1, \"extends\": \"base\", \"fixed\": [1]}", "expected text"},
         {"{\"version\": 1, \"extends\": \"base\", \"rules\": [{\"rule\": \"a\", \"then\": "
          "{\"protect\": "
