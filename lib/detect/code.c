@@ -201,6 +201,24 @@ static size_t find_iban(struct detect_window *w, const struct number *n)
     return 0;
 }
 
+/* Medicare's old number. Without a label an SSN with hyphens and letters, beside a word of payers. */
+static size_t find_hicn(struct detect_window *w, const struct number *n, uint64_t label)
+{
+    const struct code *c = &n->code;
+    bool labelled = (label & (M(L_MBI) | M(L_PLAN) | M(L_SSN))) != 0;
+
+    if (c->len < 7 || c->len > 12 || c->letters == 0 || c->letters > 3 ||
+        !sp_detect_hicn_is_valid(sp_bytes(c->text, c->len)))
+        return 0;
+    if (!labelled && ((label & DETECT_LABELS) != 0 || w->text[c->start + 3] != '-' ||
+                      c->digits != 9 || c->end - c->start < 12 ||
+                      (sp_detect_line_before(w, c->start, 120) &
+                       (M(L_MBI) | M(L_PLAN) | M(PAY) | M(INSURED) | M(PATIENT))) == 0))
+        return 0;
+    return add(w, c, SP_DETECT_HEALTH_PLAN_ID, labelled ? 95 : 80,
+               labelled ? ENT_LABELLED | ENT_CHECKED : ENT_CHECKED);
+}
+
 static size_t find_checked(struct detect_window *w, const struct number *n, uint64_t label)
 {
     size_t end;
@@ -212,6 +230,8 @@ static size_t find_checked(struct detect_window *w, const struct number *n, uint
         end = find_vin(w, n, label);
     if (end == 0)
         end = find_dea(w, n, label);
+    if (end == 0)
+        end = find_hicn(w, n, label);
     return end == 0 ? find_iban(w, n) : end;
 }
 

@@ -15,6 +15,13 @@ static bool is_filler(struct sp_bytes word)
     return sp_detect_is_in(word, LIST_FILLER);
 }
 
+/* The comma of `"system":"snomed","code":"..."`: the next member goes on about the same. */
+static bool is_json_comma(const struct detect_window *w, size_t at, size_t from, size_t to)
+{
+    return w->text[at] == ',' && at > from && at + 1 < to && w->text[at - 1] == '"' &&
+           w->text[at + 1] == '"';
+}
+
 /* Whether nothing stands in between that would part a label from its value. */
 static bool is_soft_gap(const struct detect_window *w, size_t from, size_t to)
 {
@@ -28,7 +35,8 @@ static bool is_soft_gap(const struct detect_window *w, size_t from, size_t to)
             return false;
         if (!sp_ascii_is_alpha(c)) {
             lines += c == '\n';
-            commas += c == ',' || c == ';' || c == '\t' || c == '|';
+            commas +=
+                (c == ',' && !is_json_comma(w, i, from, to)) || c == ';' || c == '\t' || c == '|';
             if (lines > 1 || commas > 1 ||
                 (c == '.' && i > from && i + 1 < to && w->text[i + 1] == ' ' && words > 0))
                 return false;

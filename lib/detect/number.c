@@ -449,6 +449,11 @@ static size_t find_medical(struct detect_window *w, const struct groups *g, uint
         add(w, SP_DETECT_LAB, g->start[0], g->end[1], 85, true)->flags |= ENT_CHECKED;
         return g->end[1];
     }
+    if ((label & M(L_ICD)) != 0 && !is_inside(w, g->start[0], g->end[0]) &&
+        sp_detect_snomed_is_valid(sp_bytes(g->digits, g->len[0]))) {
+        add(w, SP_DETECT_DIAGNOSIS, g->start[0], g->end[0], 85, true)->flags |= ENT_CHECKED;
+        return g->end[0];
+    }
     if ((label & M(L_CPT)) != 0 && g->len[0] == 5 && !is_inside(w, g->start[0], g->end[0])) {
         add(w, SP_DETECT_PROCEDURE, g->start[0], g->end[0], 80, true);
         return g->end[0];

@@ -241,3 +241,71 @@ bool sp_detect_icd10_is_valid(struct sp_bytes text)
             return false;
     return true;
 }
+
+/* Verhoeff's check over the dihedral group of ten: it catches each wrong digit and each two that changed places. */
+static bool is_verhoeff(struct sp_bytes digits)
+{
+    static const uint8_t products[10][10] = {
+        {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 3, 4, 0, 6, 7, 8, 9, 5},
+        {2, 3, 4, 0, 1, 7, 8, 9, 5, 6}, {3, 4, 0, 1, 2, 8, 9, 5, 6, 7},
+        {4, 0, 1, 2, 3, 9, 5, 6, 7, 8}, {5, 9, 8, 7, 6, 0, 4, 3, 2, 1},
+        {6, 5, 9, 8, 7, 1, 0, 4, 3, 2}, {7, 6, 5, 9, 8, 2, 1, 0, 4, 3},
+        {8, 7, 6, 5, 9, 3, 2, 1, 0, 4}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}};
+    static const uint8_t turns[8][10] = {
+        {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 5, 7, 6, 2, 8, 3, 0, 9, 4},
+        {5, 8, 0, 3, 7, 9, 6, 1, 4, 2}, {8, 9, 1, 6, 0, 4, 3, 5, 2, 7},
+        {9, 4, 5, 3, 1, 2, 6, 8, 7, 0}, {4, 2, 8, 6, 5, 7, 3, 9, 0, 1},
+        {2, 7, 9, 3, 8, 0, 6, 4, 1, 5}, {7, 0, 4, 6, 9, 1, 3, 2, 5, 8}};
+    uint8_t check = 0;
+
+    for (size_t i = 0; i < digits.len; i++)
+        check = products[check][turns[i % 8][digits.ptr[digits.len - 1 - i] - '0']];
+    return check == 0;
+}
+
+bool sp_detect_snomed_is_valid(struct sp_bytes digits)
+{
+    const uint8_t *partition = digits.ptr + digits.len - 3;
+
+    return digits.len >= 6 && digits.len <= 18 && digits.ptr[0] != '0' && partition[0] <= '1' &&
+           partition[1] <= '2' && is_verhoeff(digits);
+}
+
+static size_t digits_of(struct sp_bytes text)
+{
+    size_t n = 0;
+
+    while (n < text.len && sp_ascii_is_digit(text.ptr[n]))
+        n++;
+    return n;
+}
+
+/* Of the wage earner A, his wife or widow B, D, E, children C, parents F and so on; a second sign numbers them. */
+static bool is_beneficiary(struct sp_bytes code)
+{
+    uint8_t first = code.len > 0 ? sp_ascii_lower(code.ptr[0]) : 0;
+
+    if (code.len == 1)
+        return first != 0 && strchr("abdemtw", first) != NULL;
+    if (code.len != 2 || first == 0)
+        return false;
+    if (first == 'm')
+        return code.ptr[1] == '1';
+    return strchr("bcdefjktw", first) != NULL && code.ptr[1] != '0';
+}
+
+bool sp_detect_hicn_is_valid(struct sp_bytes text)
+{
+    static const char railroad[] = " a ma wa wd ca pa h mh wh wch ph ja wca wcd ";
+    size_t n = digits_of(text), letters = 0;
+
+    if (n == 9)
+        return sp_detect_ssn_score(text.ptr) > 0 &&
+               is_beneficiary(sp_bytes_slice(text, 9, SIZE_MAX));
+    while (letters < text.len && sp_ascii_is_alpha(text.ptr[letters]))
+        letters++;
+    n = text.len - letters;
+    return letters > 0 && (n == 6 || n == 9) &&
+           digits_of(sp_bytes_slice(text, letters, SIZE_MAX)) == n &&
+           sp_detect_is_listed(sp_bytes_slice(text, 0, letters), railroad);
+}

@@ -26,6 +26,11 @@ bool sp_detect_loinc_is_valid(struct sp_bytes text);
 /* "E11.9": the shape, in a chapter that exists. */
 bool sp_detect_icd10_is_valid(struct sp_bytes text);
 
+/* SNOMED CT: 6 to 18 digits, the last a check digit, the two before it a partition in use. */
+bool sp_detect_snomed_is_valid(struct sp_bytes digits);
+/* Medicare's number until 2019: an SSN and a beneficiary's letters, or those of the railroads and 6 or 9 digits. */
+bool sp_detect_hicn_is_valid(struct sp_bytes text);
+
 /* ---- date.c ---- */
 /* A date at the beginning of text ("1/2/1980", "1980-01-02", "Jan 2, 1980", "2 January 1980"). returns: its length, or 0 */
 size_t sp_detect_date_len(struct sp_bytes text, uint32_t *packed);
