@@ -4,8 +4,11 @@
  * holds for all shards of the relay, also after a restart. Ordering twice does no harm.
  *
  *     {"command": "queue.freeze" | "queue.thaw", "tenant": T | "site": DOMAIN | "host": NAME, "reason": TEXT}
- *     {"command": "queue.drain" | "queue.resume", "reason": TEXT}  -> {"done": "freeze", "changed": BOOL, "known": BOOL}
- *     {"command": "queue.orders"}                  -> {"draining": BOOL, "tenants": [...], "sites": [...], "hosts": [...], "messages": N}
+ *     {"command": "queue.drain" | "queue.resume", "reason": TEXT}
+ *            -> {"done": "freeze", "changed": BOOL, "known": BOOL, "stands": ORDER: that one stood already}
+ *     {"command": "queue.orders"}
+ *            -> {"draining": BOOL, "tenants": [...], "sites": [...], "hosts": [...], "messages": N, "held_by_hand": N recipients,
+ *                "orders": [{"order": "site", "name": T, "time": TIME, "actor": {...}, "reason": TEXT}]}
  */
 #include "gateway/relay/command.h"
 
@@ -29,7 +32,17 @@ struct order {
     const struct verb *verb;
     enum sp_queue_order what;
     char *name;
+    char *actor, *reason;
+    int64_t time_ms;
 };
+
+static void free_order(struct order *o)
+{
+    sp_free(o->name);
+    sp_free(o->actor);
+    sp_free(o->reason);
+    sp_free(o);
+}
 
 /* Whether there is such a tenant. One that is gone may have mail here still, so the order stands without it, too. */
 static bool is_known(const struct order *o)
@@ -48,32 +61,71 @@ static bool is_known(const struct order *o)
     return found;
 }
 
+static enum sp_rc carry_out(const struct order *o)
+{
+    struct sp_bytes name = sp_bytes_cstr(o->name);
+    const struct sp_queue_given given = {.time_ms = o->time_ms,
+                                         .actor = sp_bytes_cstr(o->actor),
+                                         .reason = sp_bytes_cstr(o->reason)};
+    enum sp_rc rc = SP_OK;
+
+    for (struct relay *x = o->relay; x != NULL && rc == SP_OK; x = x->left)
+        rc = sp_queue_order(x->queue, o->what, name, o->verb->on, &given);
+    if (rc == SP_OK && o->what == SP_QUEUE_ORDER_DRAIN)
+        sp_intake_pause(o->relay->intake, o->verb->on);
+    return rc;
+}
+
+/* An order with who gave it, when and why, as far as that is known. */
+static void put_order(struct sp_jw *w, enum sp_queue_order what, struct sp_bytes name,
+                      const struct sp_queue_given *given)
+{
+    SP_AUTO(sp_json_doc) actor = NULL;
+
+    sp_jw_cstr(w, "order", sp_queue_order_name(what));
+    sp_jw_text(w, "name", name);
+    relay_put_time(w, "time", given->time_ms);
+    if (given->actor.len > 0 && sp_json_parse(given->actor, NULL, &actor, NULL) == SP_OK)
+        sp_jw_raw(w, "actor", given->actor);
+    else
+        sp_jw_null(w, "actor");
+    sp_jw_text(w, "reason", given->reason);
+}
+
+struct standing {
+    const struct order *order;
+    struct sp_jw *w;
+};
+
+static void on_standing(void *arg, enum sp_queue_order what, struct sp_bytes name,
+                        const struct sp_queue_given *given)
+{
+    struct standing *s = arg;
+
+    if (what != s->order->what || !sp_bytes_eq_nocase(name, sp_bytes_cstr(s->order->name)))
+        return;
+    sp_jw_object(s->w, "stands");
+    put_order(s->w, what, name, given);
+    sp_jw_end(s->w);
+}
+
 static void reply_done(const struct order *o, bool changed)
 {
     struct sp_buf json;
     struct sp_jw w;
+    struct standing standing = {.order = o, .w = &w};
 
-    sp_buf_init(&json, 1024);
+    sp_buf_init(&json, 8192);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "done", o->verb->name);
     sp_jw_bool(&w, "changed", changed);
     sp_jw_bool(&w, "known", is_known(o));
+    if (!changed && o->verb->on)
+        sp_queue_orders_each(o->relay->queue, on_standing, &standing);
     sp_jw_end(&w);
     relay_reply_json(o->job, SP_OK, &json);
     sp_buf_clear(&json);
-}
-
-static enum sp_rc carry_out(const struct order *o)
-{
-    struct sp_bytes name = sp_bytes_cstr(o->name);
-    enum sp_rc rc = SP_OK;
-
-    for (struct relay *x = o->relay; x != NULL && rc == SP_OK; x = x->left)
-        rc = sp_queue_order(x->queue, o->what, name, o->verb->on);
-    if (rc == SP_OK && o->what == SP_QUEUE_ORDER_DRAIN)
-        sp_intake_pause(o->relay->intake, o->verb->on);
-    return rc;
 }
 
 static void on_recorded(void *arg, enum sp_rc rc)
@@ -94,8 +146,7 @@ static void on_recorded(void *arg, enum sp_rc rc)
         for (struct relay *x = o->relay; x != NULL; x = x->left)
             relay_delivery_poke(x);
     }
-    sp_free(o->name);
-    sp_free(o);
+    free_order(o);
 }
 
 static void put_event(const struct relay_question *q, const struct order *o, struct sp_buf *out)
@@ -168,14 +219,16 @@ static void give(struct relay *r, const struct relay_question *q, const struct v
     o->relay = r;
     o->job = q->job;
     o->verb = verb;
+    o->actor = sp_strdup_bytes(q->actor);
+    o->reason = sp_strdup_bytes(sp_json_text_of(q->ask, "reason"));
+    o->time_ms = act.time_ms;
     wrong = read_order(q, o);
     if (wrong != NULL || stands(o)) {
         if (wrong != NULL)
             relay_reply_error(q->job, SP_E_USAGE, wrong);
         else
             reply_done(o, false);
-        sp_free(o->name);
-        sp_free(o);
+        free_order(o);
         return;
     }
     sp_buf_init(&text, EVENT_MAX);
@@ -192,10 +245,12 @@ struct listing {
     bool draining;
 };
 
-static void on_order(void *arg, enum sp_queue_order what, struct sp_bytes name)
+static void on_order(void *arg, enum sp_queue_order what, struct sp_bytes name,
+                     const struct sp_queue_given *given)
 {
     struct listing *l = arg;
 
+    (void)given;
     l->draining |= what == SP_QUEUE_ORDER_DRAIN;
     if (what == l->what)
         sp_jw_text(l->w, NULL, name);
@@ -210,15 +265,34 @@ static void put_names(const struct relay *r, struct listing *l, enum sp_queue_or
     sp_jw_end(l->w);
 }
 
+static void on_given(void *arg, enum sp_queue_order what, struct sp_bytes name,
+                     const struct sp_queue_given *given)
+{
+    struct sp_jw *w = arg;
+
+    sp_jw_object(w, NULL);
+    put_order(w, what, name, given);
+    sp_jw_end(w);
+}
+
+static void on_held(void *arg, const struct sp_queue_seen *v)
+{
+    size_t *count = arg;
+
+    *count += v->rcpt->state == SP_RCPT_HELD && v->rcpt->by_hand;
+}
+
 static void tell(const struct relay *r, const struct relay_question *q)
 {
     struct listing l = {.draining = false};
-    size_t messages = 0;
+    size_t messages = 0, held = 0;
     struct sp_buf json;
     struct sp_jw w;
 
     for (const struct relay *x = r; x != NULL; x = x->left)
         messages += sp_queue_stats(x->queue).messages;
+    for (const struct relay *x = r; x != NULL; x = x->left)
+        sp_queue_each(x->queue, on_held, &held);
     sp_buf_init(&json, RELAY_REPLY_MAX);
     sp_jw_init(&w, &json);
     l.w = &w;
@@ -228,6 +302,10 @@ static void tell(const struct relay *r, const struct relay_question *q)
     put_names(r, &l, SP_QUEUE_ORDER_HOST, "hosts");
     sp_jw_bool(&w, "draining", l.draining);
     sp_jw_int(&w, "messages", (int64_t)messages);
+    sp_jw_int(&w, "held_by_hand", (int64_t)held);
+    sp_jw_array(&w, "orders");
+    sp_queue_orders_each(r->queue, on_given, &w);
+    sp_jw_end(&w);
     sp_jw_end(&w);
     relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);

@@ -16,8 +16,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define ORDERS         "orders" /* of a shard: lib/queue/orders.h */
-#define ORDERS_LEN_MAX 400000
+#define ORDERS         "orders"       /* of a shard: lib/queue/orders.h */
+#define GIVEN          "orders-given" /* and who gave them */
+#define ORDERS_LEN_MAX 2000000
 #define SQLITE_PAGE    4096 /* bytes, of its shared index */
 
 static const struct {
@@ -82,9 +83,9 @@ static void find_shards(struct supervisor *s, const char *spool)
 }
 
 /* returns: a regular file of ours to read, below a folder that a role writes to; -1 if there is none */
-static int open_orders(int dir, struct stat *is)
+static int open_orders(int dir, const char *name, struct stat *is)
 {
-    int fd = openat(dir, ORDERS, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd >= 0 && (fstat(fd, is) != 0 || !S_ISREG(is->st_mode) || is->st_size > ORDERS_LEN_MAX)) {
         close(fd);
@@ -93,19 +94,21 @@ static int open_orders(int dir, struct stat *is)
     return fd;
 }
 
-/* What is frozen, and whether it drains, as the file of `from` has it, synced. returns: errno, 0 if all is well */
-static int copy_orders(int from, int dir, const struct stat *is)
+/* A file of orders as `from` has it, synced. returns: errno, 0 if all is well */
+static int copy_orders(int from, int dir, const char *name, const struct stat *is)
 {
+    char fresh[64];
     char *text = sp_malloc((size_t)is->st_size + 1);
     ssize_t len = read(from, text, (size_t)is->st_size);
     int to = -1;
     int failed = 0;
 
-    (void)unlinkat(dir, ORDERS ".new", 0);
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", name);
+    (void)unlinkat(dir, fresh, 0);
     if (len >= 0)
-        to = openat(dir, ORDERS ".new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        to = openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0 || write(to, text, (size_t)len) != len || fchown(to, is->st_uid, is->st_gid) != 0 ||
-        fsync(to) != 0 || renameat(dir, ORDERS ".new", dir, ORDERS) != 0 || fsync(dir) != 0)
+        fsync(to) != 0 || renameat(dir, fresh, dir, name) != 0 || fsync(dir) != 0)
         failed = errno != 0 ? errno : EIO;
     if (to >= 0)
         close(to);
@@ -118,18 +121,25 @@ static enum sp_rc inherit_orders(const char *first, const char *path, struct sp_
 {
     int from = open(first, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat is, other;
-    int fd = from < 0 ? -1 : open_orders(from, &is);
+    struct stat is, who, other;
+    int fd = from < 0 ? -1 : open_orders(from, ORDERS, &is);
+    int given = from < 0 ? -1 : open_orders(from, GIVEN, &who);
     enum sp_rc rc = SP_OK;
     int failed = 0;
 
     if (fd >= 0 && dir >= 0 && fstatat(dir, "keyring", &other, AT_SYMLINK_NOFOLLOW) != 0 &&
-        fstatat(dir, ORDERS, &other, AT_SYMLINK_NOFOLLOW) != 0)
-        failed = copy_orders(fd, dir, &is);
+        fstatat(dir, ORDERS, &other, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (given >= 0)
+            failed = copy_orders(given, dir, GIVEN, &who);
+        if (failed == 0)
+            failed = copy_orders(fd, dir, ORDERS, &is);
+    }
     if (failed != 0) /* what somebody has frozen must not go by another door */
         rc = sp_fail_errno(err, SP_E_IO, failed, "%s/" ORDERS, path);
     if (fd >= 0)
         close(fd);
+    if (given >= 0)
+        close(given);
     if (dir >= 0)
         close(dir);
     if (from >= 0)

@@ -1,6 +1,7 @@
 /*
  * The file is lines of text with a count at the end, so that one that was cut is seen; a shard whose orders can't be read
- * does not open, since mail that somebody has frozen must not go because a file is damaged.
+ * does not open, since mail that somebody has frozen must not go because a file is damaged. Who gave them lies in another one,
+ * which is written before an order is given and after one is taken back, and of which only what stands is believed.
  */
 #include "queue/orders.h"
 
@@ -13,6 +14,11 @@
 #define NEW_NAME  "orders.new"
 #define HEAD      "sallyport orders 1"
 #define FILE_MAX  ((size_t)SP_QUEUE_ORDERS_MAX * 300 + 100)
+
+#define GIVEN_NAME                                                                                 \
+    "orders-given" /* lines of: order, time in ms, actor, reason; with tabs between */
+#define GIVEN_NEW "orders-given.new"
+#define GIVEN_MAX (FILE_MAX + (size_t)SP_QUEUE_ORDERS_MAX * (2 * SP_QUEUE_GIVEN_MAX + 30))
 
 const char *sp_queue_order_name(enum sp_queue_order what)
 {
@@ -79,8 +85,7 @@ void sp_queue_freeze_way(struct sp_queue *q, struct sp_bytes destination)
     sp_lines_freeze_destination(q->lines, destination, true);
 }
 
-/* returns: whether a host's name is meant: the same, or below what follows "*." */
-static bool fits(struct sp_bytes pattern, struct sp_bytes host)
+bool sp_queue_host_fits(struct sp_bytes pattern, struct sp_bytes host)
 {
     struct sp_bytes end = sp_bytes_slice(pattern, 1, pattern.len);
 
@@ -98,7 +103,8 @@ bool sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host)
     size_t at = 0;
 
     while (sp_map_next(q->orders, &at, &key, &value))
-        if (split_key(key, &what, &name) && what == SP_QUEUE_ORDER_HOST && fits(name, host))
+        if (split_key(key, &what, &name) && what == SP_QUEUE_ORDER_HOST &&
+            sp_queue_host_fits(name, host))
             return true;
     return false;
 }
@@ -134,23 +140,22 @@ static void write_text(const struct sp_queue *q, struct sp_buf *out)
     sp_buf_printf(out, "end %zu\n", sp_map_count(q->orders));
 }
 
-static enum sp_rc write_file(const struct sp_queue *q)
+/* Writes a file anew: synced, renamed, the folder synced. */
+static enum sp_rc replace(const struct sp_queue *q, const char *fresh, const char *name,
+                          const struct sp_buf *text)
 {
     const struct sp_journal_io *io = q->o.io;
-    struct sp_buf text;
     size_t done = 0;
     int fd;
     int err;
 
-    (void)io->unlink(io->ctx, NEW_NAME);
-    fd = io->open(io->ctx, NEW_NAME, SP_IO_OPEN_CREATE_PRIVATE);
+    (void)io->unlink(io->ctx, fresh);
+    fd = io->open(io->ctx, fresh, SP_IO_OPEN_CREATE_PRIVATE);
     if (fd < 0)
         return SP_E_IO;
-    sp_buf_init(&text, FILE_MAX);
-    write_text(q, &text);
-    err = sp_buf_rc(&text) == SP_OK ? 0 : -1;
-    while (err == 0 && done < text.len) {
-        struct iovec part = {text.ptr + done, text.len - done};
+    err = sp_buf_rc(text) == SP_OK ? 0 : -1;
+    while (err == 0 && done < text->len) {
+        struct iovec part = {text->ptr + done, text->len - done};
         ssize_t n = io->pwritev(io->ctx, fd, &part, 1, (int64_t)done);
 
         err = n <= 0 ? -1 : 0;
@@ -160,11 +165,106 @@ static enum sp_rc write_file(const struct sp_queue *q)
         err = io->sync(io->ctx, fd);
     io->close(io->ctx, fd);
     if (err == 0)
-        err = io->rename(io->ctx, NEW_NAME, FILE_NAME);
+        err = io->rename(io->ctx, fresh, name);
     if (err == 0)
         err = io->sync_folder(io->ctx, ".");
-    sp_buf_clear(&text);
     return err == 0 ? SP_OK : SP_E_IO;
+}
+
+static enum sp_rc write_orders(const struct sp_queue *q)
+{
+    struct sp_buf text;
+    enum sp_rc rc;
+
+    sp_buf_init(&text, FILE_MAX);
+    write_text(q, &text);
+    rc = replace(q, NEW_NAME, FILE_NAME, &text);
+    sp_buf_clear(&text);
+    return rc;
+}
+
+static enum sp_rc write_given(const struct sp_queue *q)
+{
+    struct sp_buf text;
+    struct sp_bytes key;
+    void *value;
+    size_t at = 0;
+    enum sp_rc rc;
+
+    sp_buf_init(&text, GIVEN_MAX);
+    while (sp_map_next(q->orders, &at, &key, &value)) {
+        const struct sp_queue_given *g = value;
+
+        if (g->time_ms != 0)
+            sp_buf_printf(&text, "%.*s\t%lld\t%.*s\t%.*s\n", SP_FMT(key), (long long)g->time_ms,
+                          SP_FMT(g->actor), SP_FMT(g->reason));
+    }
+    rc = replace(q, GIVEN_NEW, GIVEN_NAME, &text);
+    sp_buf_clear(&text);
+    return rc;
+}
+
+/* As text of a line of the file, and not longer than is kept. returns: its length in out */
+static size_t clean(struct sp_bytes text, uint8_t *out)
+{
+    size_t len = text.len < SP_QUEUE_GIVEN_MAX ? text.len : SP_QUEUE_GIVEN_MAX;
+
+    while (len < text.len && len > 0 && (text.ptr[len] & 0xc0) == 0x80)
+        len--; /* no half of a character */
+    for (size_t i = 0; i < len; i++)
+        out[i] = text.ptr[i] < ' ' || text.ptr[i] == 0x7f ? ' ' : text.ptr[i];
+    return len;
+}
+
+/* owner: the caller, sp_free; with its texts behind it in the same memory */
+static struct sp_queue_given *keep(const struct sp_queue_given *from)
+{
+    struct sp_queue_given *g = sp_calloc(1, sizeof(*g) + 2 * SP_QUEUE_GIVEN_MAX);
+    uint8_t *at = (uint8_t *)(g + 1);
+
+    if (from == NULL)
+        return g;
+    g->time_ms = from->time_ms;
+    g->actor = sp_bytes(at, from->actor.len > SP_QUEUE_GIVEN_MAX ? 0 : clean(from->actor, at));
+    at += SP_QUEUE_GIVEN_MAX;
+    g->reason = sp_bytes(at, clean(from->reason, at));
+    return g;
+}
+
+/* One line, of an order that stands; others are from before. */
+static void read_given_line(struct sp_queue *q, struct sp_bytes line)
+{
+    struct sp_queue_given given = {0};
+    struct sp_bytes key, time;
+    uint64_t ms;
+
+    if (!sp_bytes_split(&line, '\t', &key) || !sp_bytes_split(&line, '\t', &time) ||
+        !sp_bytes_split(&line, '\t', &given.actor) || !sp_bytes_to_u64(time, &ms) ||
+        ms > INT64_MAX || sp_map_find(q->orders, key) == NULL)
+        return;
+    given.time_ms = (int64_t)ms;
+    given.reason = line;
+    sp_free(sp_map_put(q->orders, key, keep(&given)));
+}
+
+/* A file that is not there, or can't be read, leaves open who it was. */
+static void load_given(struct sp_queue *q)
+{
+    const struct sp_journal_io *io = q->o.io;
+    int fd = io->open(io->ctx, GIVEN_NAME, SP_IO_OPEN_READ);
+    struct sp_bytes text, line;
+    uint8_t *all;
+    ssize_t n;
+
+    if (fd < 0)
+        return;
+    all = sp_malloc(GIVEN_MAX);
+    n = io->pread(io->ctx, fd, all, GIVEN_MAX, 0);
+    io->close(io->ctx, fd);
+    text = sp_bytes(all, n > 0 ? (size_t)n : 0);
+    while (sp_bytes_split(&text, '\n', &line))
+        read_given_line(q, line);
+    sp_free(all);
 }
 
 static bool read_text(struct sp_queue *q, struct sp_bytes text)
@@ -184,7 +284,7 @@ static bool read_text(struct sp_queue *q, struct sp_bytes text)
         if (!split_key(line, &what, &name) || !is_name(what, name) ||
             sp_map_count(q->orders) >= SP_QUEUE_ORDERS_MAX)
             return false;
-        (void)sp_map_put(q->orders, line, q);
+        sp_free(sp_map_put(q->orders, line, keep(NULL)));
         apply(q, line, true);
     }
     return false;
@@ -207,6 +307,8 @@ enum sp_rc sp_queue_orders_load(struct sp_queue *q, struct sp_err *err)
     io->close(io->ctx, fd);
     good = n > 0 && read_text(q, sp_bytes(text, (size_t)n));
     sp_free(text);
+    if (good)
+        load_given(q);
     return good
                ? SP_OK
                : sp_fail(err, SP_E_JOURNAL_DAMAGED,
@@ -215,33 +317,50 @@ enum sp_rc sp_queue_orders_load(struct sp_queue *q, struct sp_err *err)
 
 /* ---- orders ---- */
 
+static enum sp_rc give(struct sp_queue *q, struct sp_bytes key, const struct sp_queue_given *given)
+{
+    enum sp_rc rc;
+
+    (void)sp_map_put(q->orders, key, keep(given));
+    rc = write_given(q);
+    if (rc == SP_OK)
+        rc = write_orders(q);
+    if (rc != SP_OK)
+        sp_free(sp_map_remove(q->orders, key));
+    return rc;
+}
+
+static enum sp_rc take_back(struct sp_queue *q, struct sp_bytes key)
+{
+    struct sp_queue_given *given = sp_map_remove(q->orders, key);
+    enum sp_rc rc = write_orders(q);
+
+    if (rc != SP_OK) {
+        (void)sp_map_put(q->orders, key, given);
+        return rc;
+    }
+    sp_free(given);
+    (void)!write_given(q); /* what is told of an order that does not stand is not believed */
+    return SP_OK;
+}
+
 enum sp_rc sp_queue_order(struct sp_queue *q, enum sp_queue_order what, struct sp_bytes name,
-                          bool on)
+                          bool on, const struct sp_queue_given *given)
 {
     struct sp_buf key;
     enum sp_rc rc = SP_OK;
-    bool was;
 
     if (!is_name(what, name) || (on && sp_map_count(q->orders) >= SP_QUEUE_ORDERS_MAX))
         return SP_E_LIMIT;
     sp_buf_init(&key, SP_QUEUE_ORDER_NAME_MAX + 16);
     key_of(what, name, &key);
-    was = sp_map_find(q->orders, sp_buf_bytes(&key)) != NULL;
-    if (was != on) {
+    if ((sp_map_find(q->orders, sp_buf_bytes(&key)) != NULL) != on) {
         int64_t before = sp_queue_due_at(q);
 
-        if (on)
-            (void)sp_map_put(q->orders, sp_buf_bytes(&key), q);
-        else
-            (void)sp_map_remove(q->orders, sp_buf_bytes(&key));
-        rc = write_file(q);
+        rc = on ? give(q, sp_buf_bytes(&key), given) : take_back(q, sp_buf_bytes(&key));
         if (rc == SP_OK) {
             apply(q, sp_buf_bytes(&key), on);
             sp_queue_tell_due(q, before);
-        } else if (on) {
-            (void)sp_map_remove(q->orders, sp_buf_bytes(&key));
-        } else {
-            (void)sp_map_put(q->orders, sp_buf_bytes(&key), q);
         }
     }
     sp_buf_clear(&key);
@@ -261,7 +380,8 @@ bool sp_queue_is_ordered(const struct sp_queue *q, enum sp_queue_order what, str
 }
 
 void sp_queue_orders_each(const struct sp_queue *q,
-                          void (*visit)(void *arg, enum sp_queue_order what, struct sp_bytes name),
+                          void (*visit)(void *arg, enum sp_queue_order what, struct sp_bytes name,
+                                        const struct sp_queue_given *given),
                           void *arg)
 {
     struct sp_bytes key;
@@ -273,6 +393,6 @@ void sp_queue_orders_each(const struct sp_queue *q,
         struct sp_bytes name;
 
         if (split_key(key, &what, &name))
-            visit(arg, what, name);
+            visit(arg, what, name, value);
     }
 }

@@ -26,15 +26,31 @@ enum sp_queue_order {
 const char *sp_queue_order_name(enum sp_queue_order what);
 
 /*
+ * Who gave an order, when and why; texts are lent. It is kept in a file of its own beside the orders, so that those stay what a
+ * version from before it can read; an order without it, or with one that can't be read, stands all the same.
+ */
+struct sp_queue_given {
+    int64_t time_ms;        /* wall clock; 0: not known */
+    struct sp_bytes actor;  /* as the audit has it; empty if it is longer than SP_QUEUE_GIVEN_MAX */
+    struct sp_bytes reason; /* cut to SP_QUEUE_GIVEN_MAX, control characters are spaces */
+};
+#define SP_QUEUE_GIVEN_MAX 500 /* bytes of each text */
+
+/*
  * Gives an order or takes it back; what stands already is no error. What is being delivered goes on to its end.
  *
+ * given:   who gives it; not kept; NULL: not known
  * returns: SP_OK and it is on disk and in effect; SP_E_LIMIT for too many or a name that can't be one, SP_E_IO and all is as before
  */
 SP_MUST_CHECK enum sp_rc sp_queue_order(struct sp_queue *q, enum sp_queue_order what,
-                                        struct sp_bytes name, bool on);
+                                        struct sp_bytes name, bool on,
+                                        const struct sp_queue_given *given);
 
 /* returns: whether this is ordered now */
 bool sp_queue_is_ordered(const struct sp_queue *q, enum sp_queue_order what, struct sp_bytes name);
+
+/* returns: whether a host's name is meant by a pattern: the same, or below what follows "*." */
+bool sp_queue_host_fits(struct sp_bytes pattern, struct sp_bytes host);
 
 /* returns: whether mail whose best host is this one is not delivered */
 bool sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host);
@@ -45,9 +61,10 @@ bool sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host);
  */
 void sp_queue_freeze_way(struct sp_queue *q, struct sp_bytes destination);
 
-/* Visits all orders, in no order of their own. name: lent for the call */
+/* Visits all orders, in no order of their own. name, given: lent for the call */
 void sp_queue_orders_each(const struct sp_queue *q,
-                          void (*visit)(void *arg, enum sp_queue_order what, struct sp_bytes name),
+                          void (*visit)(void *arg, enum sp_queue_order what, struct sp_bytes name,
+                                        const struct sp_queue_given *given),
                           void *arg);
 
 #endif

@@ -347,7 +347,7 @@ static void queue_free(struct sp_queue *q)
     sp_queue_warm_free(q);
     sp_queue_pending_free_spares(q);
     free_entries(q);
-    sp_map_free(q->orders);
+    free_notes(q->orders);
     sp_map_free(q->frozen_ways);
     sp_free(q->ages);
     sp_queue_live_free(q);

@@ -91,7 +91,8 @@ struct sp_queue {
     struct sp_queue_disk *disk;
     struct sp_map *entries; /* by id */
     struct sp_lines *lines;
-    struct sp_map *orders;       /* "tenant hospital": what an administrator has ordered */
+    struct sp_map
+        *orders; /* "tenant hospital" -> struct sp_queue_given, what an administrator has ordered */
     struct sp_map *frozen_ways;  /* destinations kept back for the sake of a frozen host */
     struct sp_queue_live **live; /* by segment, rising */
     size_t live_count;
@@ -169,7 +170,7 @@ uint64_t sp_queue_oldest_needed(const struct sp_queue *q);
 /* A message comes into the index, or leaves it. (ages.c) */
 void sp_queue_ages_note(struct sp_queue_ages *ages, const struct sp_id *id, bool comes);
 
-/* Reads the file of orders. returns: SP_E_IO, SP_E_JOURNAL_DAMAGED. (orders.c) */
+/* Reads the files of orders. returns: SP_E_IO, SP_E_JOURNAL_DAMAGED. (orders.c) */
 SP_MUST_CHECK enum sp_rc sp_queue_orders_load(struct sp_queue *q, struct sp_err *err);
 
 /* ---- what records change (fold.c) ---- */

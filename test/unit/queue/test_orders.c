@@ -2,6 +2,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static struct rig rig;
 
@@ -29,7 +30,13 @@ static bool is_any_due(void)
 
 static enum sp_rc order(enum sp_queue_order what, const char *name, bool on)
 {
-    return sp_queue_order(rig.queue, what, sp_bytes_cstr(name), on);
+    static const struct sp_queue_given given = {
+        .time_ms = 1700000000123,
+        .actor = SP_LIT("{\"id\":\"uid:7\"}"),
+        .reason = SP_LIT("a stolen\n\tmailbox"),
+    };
+
+    return sp_queue_order(rig.queue, what, sp_bytes_cstr(name), on, &given);
 }
 
 START_TEST(what_is_frozen_waits_and_goes_when_it_is_thawed)
@@ -135,6 +142,86 @@ START_TEST(a_damaged_file_opens_nothing)
 }
 END_TEST
 
+struct seen {
+    size_t count;
+    int64_t time_ms;
+    char actor[64], reason[600];
+};
+
+static void on_order(void *arg, enum sp_queue_order what, struct sp_bytes name,
+                     const struct sp_queue_given *given)
+{
+    struct seen *s = arg;
+
+    (void)what;
+    (void)name;
+    s->count++;
+    s->time_ms = given->time_ms;
+    (void)snprintf(s->actor, sizeof(s->actor), "%.*s", SP_FMT(given->actor));
+    (void)snprintf(s->reason, sizeof(s->reason), "%.*s", SP_FMT(given->reason));
+}
+
+static struct seen see(void)
+{
+    struct seen s = {.count = 0};
+
+    sp_queue_orders_each(rig.queue, on_order, &s);
+    return s;
+}
+
+START_TEST(who_gave_an_order_is_known_after_a_restart)
+{
+    ck_assert_int_eq(order(SP_QUEUE_ORDER_SITE, "clinic0.example", true), SP_OK);
+    for (int round = 0; round < 2; round++) {
+        struct seen s = see();
+
+        ck_assert_uint_eq(s.count, 1);
+        ck_assert_int_eq(s.time_ms, 1700000000123);
+        ck_assert_str_eq(s.actor, "{\"id\":\"uid:7\"}");
+        ck_assert_str_eq(s.reason, "a stolen  mailbox");
+        rig_reopen(&rig);
+    }
+    ck_assert_int_eq(order(SP_QUEUE_ORDER_SITE, "clinic0.example", false), SP_OK);
+    ck_assert_int_eq(
+        sp_queue_order(rig.queue, SP_QUEUE_ORDER_SITE, SP_LIT("clinic0.example"), true, NULL),
+        SP_OK);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(see().count, 1);
+    ck_assert_msg(see().time_ms == 0, "what was said of the one before is not said of this one");
+}
+END_TEST
+
+START_TEST(an_order_stands_without_the_file_that_tells_who)
+{
+    for (int len = 0; len < 60; len += 7) {
+        ck_assert_int_eq(order(SP_QUEUE_ORDER_TENANT, "hospital", true), SP_OK);
+        sp_queue_close(rig.queue);
+        fake_disk_cut(rig.disk, "orders-given", (size_t)len);
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_msg(see().count == 1, "cut to %d", len);
+        ck_assert_int_eq(order(SP_QUEUE_ORDER_TENANT, "hospital", false), SP_OK);
+    }
+}
+END_TEST
+
+START_TEST(a_long_reason_is_cut_between_characters)
+{
+    struct sp_queue_given given = {.time_ms = 1};
+    char text[SP_QUEUE_GIVEN_MAX + 100];
+
+    memset(text, 'x', sizeof(text));
+    memcpy(text + SP_QUEUE_GIVEN_MAX - 1, "\xc3\xa4", 2);
+    given.reason = sp_bytes(text, sizeof(text));
+    given.actor = given.reason; /* no half of what is to be read by a program */
+    ck_assert_int_eq(sp_queue_order(rig.queue, SP_QUEUE_ORDER_DRAIN, SP_LIT(""), true, &given),
+                     SP_OK);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(strlen(see().reason), SP_QUEUE_GIVEN_MAX - 1);
+    ck_assert_str_eq(see().actor, "");
+    ck_assert_int_eq(see().time_ms, 1);
+}
+END_TEST
+
 START_TEST(names_that_are_none_are_refused)
 {
     char text[400] = {0};
@@ -157,6 +244,9 @@ static void add(TCase *c)
     tcase_add_test(c, a_crash_leaves_the_one_or_the_other);
     tcase_add_test(c, what_can_not_be_kept_is_not_done);
     tcase_add_test(c, a_damaged_file_opens_nothing);
+    tcase_add_test(c, who_gave_an_order_is_known_after_a_restart);
+    tcase_add_test(c, an_order_stands_without_the_file_that_tells_who);
+    tcase_add_test(c, a_long_reason_is_cut_between_characters);
     tcase_add_test(c, names_that_are_none_are_refused);
 }
 

@@ -139,11 +139,13 @@ START_TEST(it_stands_in_the_line_of_its_new_destination)
     struct sp_queue_due due;
 
     ck_assert_int_eq(
-        sp_queue_order(rig.queue, SP_QUEUE_ORDER_SITE, SP_LIT("elsewhere.example"), true), SP_OK);
+        sp_queue_order(rig.queue, SP_QUEUE_ORDER_SITE, SP_LIT("elsewhere.example"), true, NULL),
+        SP_OK);
     ck_assert_int_eq(redirect(&id, 0, "new@elsewhere.example"), SP_OK);
     ck_assert(!rig_due(&rig, &due));
     ck_assert_int_eq(
-        sp_queue_order(rig.queue, SP_QUEUE_ORDER_SITE, SP_LIT("elsewhere.example"), false), SP_OK);
+        sp_queue_order(rig.queue, SP_QUEUE_ORDER_SITE, SP_LIT("elsewhere.example"), false, NULL),
+        SP_OK);
     ck_assert(rig_deliver_one(&rig));
 }
 END_TEST
