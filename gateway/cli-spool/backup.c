@@ -197,7 +197,7 @@ static bool is_database(const char *name)
     return len > 3 && strcmp(name + len - 3, ".db") == 0;
 }
 
-static bool copy_databases(const char *from, const char *to)
+static bool copy_databases(const struct spool *s, const char *from, const char *to)
 {
     const struct dirent *entry;
     DIR *dir = opendir(from);
@@ -216,7 +216,7 @@ static bool copy_databases(const char *from, const char *to)
             break;
         ok = sp_store_snapshot(source, target, &err) == SP_OK;
         if (!ok)
-            (void)spool_fail(0, "%s", err.text);
+            (void)spool_fail(s, 0, "%s", err.text);
     }
     if (dir != NULL)
         (void)closedir(dir);
@@ -335,7 +335,7 @@ static bool copy_audit(const struct backup *b)
         return true;
     if (sp_store_peek(database, "SELECT file_len FROM state", &len, &err) != SP_OK ||
         sp_store_peek(database, "SELECT file_first FROM state", &first, &err) != SP_OK) {
-        (void)spool_fail(0, "%s", err.text);
+        (void)spool_fail(b->s, 0, "%s", err.text);
         return false;
     }
     if (!make_audit_folders(b) || !spool_path(folder, b->s->target, "ledger") ||
@@ -359,9 +359,9 @@ static bool copy_role(const struct backup *b, const char *role)
     if (!spool_make_folder(to, from))
         return false;
     if (strcmp(role, "ledger") == 0)
-        return copy_audit_head(b) && copy_databases(from, to) && copy_audit(b) &&
+        return copy_audit_head(b) && copy_databases(b->s, from, to) && copy_audit(b) &&
                spool_walk(&plain, from, to, 0) && drop_later_audit(b);
-    return spool_walk(&plain, from, to, 0) && copy_databases(from, to) &&
+    return spool_walk(&plain, from, to, 0) && copy_databases(b->s, from, to) &&
            spool_walk(&plain, from, to,
                       0); /* packages that have come before the database was read */
 }
@@ -451,18 +451,18 @@ static int finish(struct backup *b)
     for (int round = 0; round < ROUNDS && code == SPOOL_DAMAGED; round++) {
         for (size_t i = 0; i < b->log_count; i++)
             if (!copy_log(b, &b->logs[i]))
-                return spool_fail(SPOOL_FAILED, "%s can't be copied", b->logs[i].name);
+                return spool_fail(b->s, SPOOL_FAILED, "%s can't be copied", b->logs[i].name);
         b->s->quiet = round + 1 < ROUNDS;
         code = spool_check_folder(b->s, b->s->target, false, &found);
     }
     if (code == SPOOL_DAMAGED)
-        (void)spool_fail(0, "what is told above is damaged in the gateway's spool too");
+        (void)spool_fail(b->s, 0, "what is told above is damaged in the gateway's spool too");
     if (!copy_role(b, "portal")) /* behind the logs: what they call deposited is there */
-        return spool_fail(SPOOL_FAILED, "portal can't be copied");
+        return spool_fail(b->s, SPOOL_FAILED, "portal can't be copied");
     if (!sync_spool(b) || !spool_sync_folder(b->s->target) || !spool_sync_above(b->s->target))
-        return spool_fail(SPOOL_FAILED, "%s can't be synced", b->s->target);
+        return spool_fail(b->s, SPOOL_FAILED, "%s can't be synced", b->s->target);
     if (code != SPOOL_FAILED && (!write_manifest(b, &found) || !spool_sync_folder(b->s->target)))
-        return spool_fail(SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
+        return spool_fail(b->s, SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
     if (code == SPOOL_OK)
         tell_done(b->s, found.messages);
     if (code == SPOOL_OK)
@@ -477,16 +477,17 @@ int spool_backup(struct spool *s)
     int code;
 
     if (!spool_find_shards(s, s->state))
-        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
+        return spool_fail(s, SPOOL_NO_INPUT, "%s holds no spool", s->state);
     if (mkdir(s->target, 0700) != 0)
-        return spool_fail(SPOOL_USAGE, "%s can't be made: %s", s->target, strerrordesc_np(errno));
+        return spool_fail(s, SPOOL_USAGE, "%s can't be made: %s", s->target,
+                          strerrordesc_np(errno));
     if (!spool_path(b.staging, s->state, STAGING))
         return SPOOL_FAILED;
     spool_remove(b.staging); /* of one that was cut off */
     if (mkdir(b.staging, 0700) != 0)
-        return spool_fail(SPOOL_FAILED, "%s can't be made", b.staging);
+        return spool_fail(s, SPOOL_FAILED, "%s can't be made", b.staging);
     failed = collect(&b);
-    code = failed == NULL ? finish(&b) : spool_fail(SPOOL_FAILED, "%s can't be copied", failed);
+    code = failed == NULL ? finish(&b) : spool_fail(s, SPOOL_FAILED, "%s can't be copied", failed);
     spool_remove(b.staging);
     for (size_t i = 0; i < b.log_count; i++)
         sp_buf_clear(&b.logs[i].keyring);
@@ -553,11 +554,11 @@ static int restore(struct spool *s)
     struct spool_found found;
 
     if (!is_empty(s))
-        return spool_fail(SPOOL_USAGE, "%s holds mail or an audit already: move it away first",
+        return spool_fail(s, SPOOL_USAGE, "%s holds mail or an audit already: move it away first",
                           s->state);
     if (!spool_walk(&first, s->target, s->state, 0) || !mark(s) ||
         !spool_walk(&all, s->target, s->state, 0) || !spool_sync_above(s->state))
-        return spool_fail(SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
+        return spool_fail(s, SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
     s->quiet = false;
     return spool_check_folder(s, s->state, false, &found);
 }
@@ -568,10 +569,10 @@ int spool_restore(struct spool *s)
     int lock, code;
 
     if (!spool_path(path, s->target, SPOOL_MANIFEST) || access(path, R_OK) != 0)
-        return spool_fail(SPOOL_NO_INPUT, "%s is no backup, or was not finished", s->target);
+        return spool_fail(s, SPOOL_NO_INPUT, "%s is no backup, or was not finished", s->target);
     lock = spool_hold(s->state);
     if (lock < 0)
-        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
+        return spool_fail(s, SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
     code = restore(s);
     if (code == SPOOL_OK && spool_path(path, s->state, "root.mark"))
         (void)unlink(path); /* of the keys of what was there before */

@@ -102,8 +102,8 @@ static int check_shard(struct spool *s, const char *folder, unsigned shard, int 
         code = f.count + stats.damaged > 0 ? SPOOL_DAMAGED : SPOOL_OK;
     } else {
         found->damaged++;
-        code = spool_fail(rc == SP_E_JOURNAL_DAMAGED ? SPOOL_DAMAGED : SPOOL_FAILED, "shard %u: %s",
-                          shard, err.text);
+        code = spool_fail(s, rc == SP_E_JOURNAL_DAMAGED ? SPOOL_DAMAGED : SPOOL_FAILED,
+                          "shard %u: %s", shard, err.text);
     }
     sp_free(f.at);
     return code;
@@ -118,7 +118,7 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
 
     *found = (struct spool_found){0};
     if (!spool_find_shards(s, folder))
-        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", folder);
+        return spool_fail(s, SPOOL_NO_INPUT, "%s holds no spool", folder);
     sp_buf_init(&json, (size_t)64 << 20);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);

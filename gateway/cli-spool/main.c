@@ -19,13 +19,25 @@
 #include <unistd.h>
 
 #define SETTINGS_MAX ((size_t)16 << 20)
+#define DETAIL_MAX   8192
 
-static const char usage[] =
-    "usage: sallyport queue check [--state DIR] [--json]\n"
-    "       sallyport queue repair [--yes --reason TEXT] [--json]\n"
-    "       sallyport queue backup DIR [--json]\n"
-    "       sallyport queue restore DIR [--json]\n"
-    "       sallyport keys rotate [--master [--next FILE]] [--json]\n"
+static const struct command {
+    const char *name;
+    int (*run)(struct spool *s);
+    bool has_target;
+    const char *usage;
+    const char *options; /* beside those that all take */
+} commands[] = {
+    {"check", spool_check, false, "queue check [--state DIR] [--json]", "--state"},
+    {"repair", spool_repair, false, "queue repair [--yes --reason TEXT] [--json]",
+     "--yes --reason"},
+    {"backup", spool_backup, true, "queue backup DIR [--json]", ""},
+    {"restore", spool_restore, true, "queue restore DIR [--json]", ""},
+    {"rotate", spool_rotate, false, "keys rotate [--master [--next FILE]] [--json]",
+     "--master --next"},
+};
+
+static const char help[] =
     "\n"
     "check    reads every record and every waiting message with its whole body; the gateway may "
     "run\n"
@@ -50,17 +62,50 @@ static const char usage[] =
     "  --json         one JSON object instead of words\n"
     "\n"
     "Exit codes: 0 all whole or done, 1 damage found, 64 wrong arguments, 66 nothing to read, 74 "
-    "failed.\n";
+    "failed,\n75 not over yet: repeat it.\n";
 
-int spool_fail(int code, const char *format, ...)
+/* A name for programs, which does not change from version to version. */
+static const char *name_of(int code)
 {
+    switch (code) {
+    case SPOOL_OK:
+        return "remark";
+    case SPOOL_DAMAGED:
+        return "damaged";
+    case SPOOL_USAGE:
+        return "usage";
+    case SPOOL_NO_INPUT:
+        return "input";
+    case SPOOL_AGAIN:
+        return "unknown";
+    default:
+        return "failed";
+    }
+}
+
+int spool_fail(const struct spool *s, int code, const char *format, ...)
+{
+    char detail[DETAIL_MAX];
+    struct sp_buf text;
+    struct sp_jw w;
     va_list args;
 
-    (void)fputs("sallyport queue: ", stderr);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    (void)vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
+    if (!s->json) {
+        (void)fprintf(stderr, "sallyport: %s\n", detail);
+        return code;
+    }
+    sp_buf_init(&text, 8 * DETAIL_MAX);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "error", name_of(code));
+    sp_jw_cstr(&w, "detail", detail);
+    sp_jw_int(&w, "exit", code);
+    sp_jw_end(&w);
+    (void)fprintf(stderr, "%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
     return code;
 }
 
@@ -85,12 +130,13 @@ static int load_settings(struct spool *s)
 
     sp_buf_init(&text, SETTINGS_MAX);
     if (realpath(s->config_path, real) == NULL || !spool_read_file(real, &text)) {
-        code = spool_fail(SPOOL_NO_INPUT, "%s can't be read", s->config_path);
+        code = spool_fail(s, SPOOL_NO_INPUT, "%s can't be read: %s", s->config_path,
+                          strerrordesc_np(errno));
         goto out;
     }
     if (sp_config_load(sp_buf_bytes(&text), real, problems, &s->config) != SP_OK) {
         (void)sp_problems_rc(problems, &err);
-        code = spool_fail(SPOOL_NO_INPUT, "%s", err.text);
+        code = spool_fail(s, SPOOL_NO_INPUT, "%s", err.text);
         goto out;
     }
     folder = dirname(real);
@@ -99,7 +145,7 @@ static int load_settings(struct spool *s)
         sp_config_place_beside(s->config->master_key, folder, s->beside, SPOOL_PATH_MAX) != SP_OK ||
         !spool_load_keys(s))
         code = spool_fail(
-            SPOOL_NO_INPUT,
+            s, SPOOL_NO_INPUT,
             "the master key can't be read, or does not open what is "
             "kept beside it%s",
             strncmp(s->config->master_key, SP_CONFIG_CREDENTIAL, strlen(SP_CONFIG_CREDENTIAL)) == 0
@@ -190,17 +236,55 @@ enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool 
     return sp_queue_open(&options, out, err);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(struct spool *s);
-    bool has_target;
-} commands[] = {
-    {"check", spool_check, false},    {"rotate", spool_rotate, false},
-    {"repair", spool_repair, false},  {"backup", spool_backup, true},
-    {"restore", spool_restore, true},
-};
+/* ---- arguments ---- */
 
-static bool take(struct spool *s, int argc, char **argv, int *i)
+/* What is wrong with the arguments, and how the command is written. returns: SPOOL_USAGE */
+static int wrong(const struct spool *s, const struct command *c, const char *word, const char *why)
+{
+    (void)spool_fail(s, SPOOL_USAGE, "%s%s%s", word, word[0] == 0 ? "" : ": ", why);
+    if (!s->json)
+        (void)fprintf(stderr, "usage: sallyport %s\n", c->usage);
+    return SPOOL_USAGE;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* Whether the command takes an option. */
+static bool takes(const struct command *c, const char *option)
+{
+    struct sp_bytes words = sp_bytes_cstr(c->options);
+    struct sp_bytes one;
+
+    while (sp_bytes_split(&words, ' ', &one))
+        if (sp_bytes_eq(one, sp_bytes_cstr(option)))
+            return true;
+    return strcmp(option, "--config") == 0 || strcmp(option, "-c") == 0 ||
+           strcmp(option, "--json") == 0;
+}
+
+/* returns: whether it is an option without a value, now noted */
+static bool take_flag(struct spool *s, const char *word)
+{
+    const struct {
+        const char *name;
+        bool *value;
+    } flags[] = {{"--json", &s->json}, {"--yes", &s->yes}, {"--master", &s->is_master}};
+
+    for (size_t k = 0; k < SP_ARRAY_LEN(flags); k++) {
+        if (strcmp(word, flags[k].name) == 0)
+            return *flags[k].value = true;
+    }
+    return false;
+}
+
+/* returns: where the value of an option is noted; NULL: it has none */
+static const char **place_of(struct spool *s, const char *word)
 {
     const struct {
         const char *name;
@@ -210,61 +294,103 @@ static bool take(struct spool *s, int argc, char **argv, int *i)
         {"--reason", &s->reason},      {"--next", &s->next},
     };
 
-    if (strcmp(argv[*i], "--json") == 0)
-        return s->json = true;
-    if (strcmp(argv[*i], "--yes") == 0)
-        return s->yes = true;
-    if (strcmp(argv[*i], "--master") == 0)
-        return s->is_master = true;
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
-        if (strcmp(argv[*i], options[k].name) == 0 && *i + 1 < argc) {
-            *options[k].value = argv[++*i];
-            return true;
-        }
+        if (strcmp(word, options[k].name) == 0)
+            return options[k].value;
     }
-    if (argv[*i][0] == '-' || s->target != NULL)
-        return false;
-    s->target = argv[*i];
-    return true;
+    return NULL;
 }
 
-static int run(struct spool *s, const char *name)
+/* One argument, or two. returns: what is wrong with it, NULL: nothing */
+static const char *take(struct spool *s, const struct command *c, int argc, char **argv, int *i)
 {
-    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
-        int code;
+    const char *word = argv[*i];
+    const char **value;
 
-        if (strcmp(commands[i].name, name) != 0)
-            continue;
-        if (commands[i].has_target != (s->target != NULL))
-            break;
-        code = load_settings(s);
-        return code == SPOOL_OK ? commands[i].run(s) : code;
+    if (word[0] == '-' && word[1] != 0) {
+        if (!takes(c, word))
+            return "no option of this command";
+        value = place_of(s, word);
+        if (value == NULL)
+            return take_flag(s, word) ? NULL : "no option of this command";
+        if (*i + 1 >= argc)
+            return "wants a value";
+        *value = argv[++*i];
+        return NULL;
     }
-    (void)fputs(usage, stderr);
-    return SPOOL_USAGE;
+    if (!c->has_target)
+        return "one word too many";
+    if (s->target != NULL)
+        return "one folder is enough";
+    s->target = word;
+    return NULL;
+}
+
+/* returns: SPOOL_OK, or SPOOL_USAGE after saying which is wrong */
+static int parse(struct spool *s, const struct command *c, int argc, char **argv)
+{
+    for (int i = 3; i < argc; i++)
+        s->json = s->json || strcmp(argv[i], "--json") == 0; /* of what is wrong, too */
+    for (int i = 3; i < argc; i++) {
+        const char *word = argv[i];
+        const char *why = take(s, c, argc, argv, &i);
+
+        if (why != NULL)
+            return wrong(s, c, word, why);
+    }
+    if (c->has_target && s->target == NULL)
+        return wrong(s, c, "", "which folder?");
+    return SPOOL_OK;
+}
+
+static void print_usage(FILE *to)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++)
+        (void)fprintf(to, "%s sallyport %s\n", i == 0 ? "usage:" : "      ", commands[i].usage);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int run(struct spool *s, const struct command *c)
+{
+    int code;
+
+    s->loop = sp_loop_new();
+    code = load_settings(s);
+    if (code == SPOOL_OK)
+        code = c->run(s);
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && code == SPOOL_OK)
+        code = spool_fail(s, SPOOL_FAILED, "standard output: %s", strerrordesc_np(errno));
+    sp_loop_free(s->loop);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    struct spool *s = sp_calloc(1, sizeof(*s));
-    int code = SPOOL_USAGE;
-    int i = 3;
+    const struct command *c = argc < 3 ? NULL : find_command(argv[2]);
+    struct spool *s;
+    int code;
 
-    s->config_path = "/etc/sallyport/sallyport.json";
-    if (argc >= 3 && strcmp(argv[2], "--help") == 0) {
-        (void)fputs(usage, stdout);
-        sp_free(s);
+    if (wants_help(argc, argv)) {
+        print_usage(stdout);
+        (void)fputs(help, stdout);
         return SPOOL_OK;
     }
-    while (i < argc && take(s, argc, argv, &i))
-        i++;
-    if (argc < 3 || i < argc) {
-        (void)fputs(usage, stderr);
-    } else {
-        s->loop = sp_loop_new();
-        code = run(s, argv[2]);
-        sp_loop_free(s->loop);
+    if (c == NULL) {
+        print_usage(stderr);
+        return SPOOL_USAGE;
     }
+    s = sp_calloc(1, sizeof(*s));
+    s->config_path = "/etc/sallyport/sallyport.json";
+    code = parse(s, c, argc, argv);
+    if (code == SPOOL_OK)
+        code = run(s, c);
     sp_config_free(s->config);
     sp_secret_clear(&s->keys.content);
     sp_secret_clear(&s->keys.record);

@@ -38,17 +38,18 @@ static int exchange(const struct spool *s, const struct sp_journal_io *io, const
 
     if (!is_elsewhere(s) && s->next == NULL) {
         rc = sp_journal_master_rotate(io, name, sp_random_system(), &err);
-        return rc == SP_OK ? SPOOL_OK
-                           : spool_fail(SPOOL_FAILED, "%s: nothing is lost, repeat this", err.text);
+        return rc == SP_OK
+                   ? SPOOL_OK
+                   : spool_fail(s, SPOOL_FAILED, "%s: nothing is lost, repeat this", err.text);
     }
     if (!read_key(s->master, &present) || (s->next != NULL && !read_key(s->next, &next)))
-        return spool_fail(SPOOL_NO_INPUT, "%s is no file of 32 random bytes",
+        return spool_fail(s, SPOOL_NO_INPUT, "%s is no file of 32 random bytes",
                           s->next == NULL ? s->master : s->next);
     rc = sp_journal_master_admit(io, name, &present, s->next == NULL ? NULL : &next,
                                  sp_random_system(), &err);
     sp_secret_clear(&present);
     sp_secret_clear(&next);
-    return rc == SP_OK ? SPOOL_OK : spool_fail(SPOOL_FAILED, "%s", err.text);
+    return rc == SP_OK ? SPOOL_OK : spool_fail(s, SPOOL_FAILED, "%s", err.text);
 }
 
 /* {"opens": FILE, "alone": whether no other key opens anything now} */
@@ -77,7 +78,7 @@ int spool_master(struct spool *s)
     int code;
 
     if (s->next != NULL && !is_elsewhere(s)) /* the key would be exchanged for one made here */
-        return spool_fail(SPOOL_USAGE,
+        return spool_fail(s, SPOOL_USAGE,
                           "--next is for a master key that comes from elsewhere (a credential): %s "
                           "is a file, which --master alone exchanges for a new key; nothing is "
                           "changed",
@@ -85,7 +86,7 @@ int spool_master(struct spool *s)
     (void)snprintf(folder, sizeof(folder), "%s", s->beside);
     (void)snprintf(name, sizeof(name), "%s", s->beside);
     if (stat(s->master, &st) != 0 || sp_journal_io_posix(dirname(folder), &io, &err) != SP_OK)
-        return spool_fail(SPOOL_FAILED, "the folder of %s can't be opened", s->beside);
+        return spool_fail(s, SPOOL_FAILED, "the folder of %s can't be opened", s->beside);
     if (geteuid() == 0)
         sp_journal_io_posix_owner(&io, st.st_uid, st.st_gid);
     code = exchange(s, &io, basename(name));

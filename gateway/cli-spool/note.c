@@ -61,7 +61,7 @@ void spool_note_backup(const struct spool *s, size_t messages)
 
     (void)snprintf(count, sizeof(count), "%zu", messages);
     if (!tell(argv))
-        (void)spool_fail(0, "the audit was not told of this backup");
+        (void)spool_fail(s, 0, "the audit was not told of this backup");
 }
 
 /* Appends what was left before. returns: false if that can't be read, or is not from us: it must not be lost, nor go on */
@@ -126,7 +126,7 @@ void spool_note_master(const struct spool *s, const char *what)
     (void)snprintf(text, sizeof(text), "%s %u %lld\n", what, (unsigned)getuid(),
                    (long long)sp_clock_wall_ms(sp_loop_clock(s->loop)));
     if (!spool_path(folder, s->state, "ledger") || !leave(folder, text))
-        (void)spool_fail(0,
+        (void)spool_fail(s, 0,
                          "the audit was not told that the master key is another: %s/" SPOOL_NOTE
                          " can't be written or is not what it should be",
                          folder);

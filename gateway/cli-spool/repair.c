@@ -107,7 +107,7 @@ static size_t repair_shard(struct spool *s, unsigned shard, const struct found *
     if (!spool_path(path, s->state, name) || !act_as_owner(path))
         return failed;
     if (spool_open(s, s->state, shard, false, &q, &err) != SP_OK) {
-        (void)spool_fail(0, "shard %u: %s", shard, err.text);
+        (void)spool_fail(s, 0, "shard %u: %s", shard, err.text);
     } else {
         for (size_t i = 0; i < f->count; i++)
             failed -= give_up(s, q, &f->ids[i]) == SP_OK;
@@ -124,7 +124,7 @@ static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, size_t *t
     struct sp_err err = {0};
 
     if (spool_open(s, s->state, shard, true, &q, &err) != SP_OK)
-        return spool_fail(SPOOL_FAILED, "shard %u: %s", shard, err.text);
+        return spool_fail(s, SPOOL_FAILED, "shard %u: %s", shard, err.text);
     (void)sp_queue_check(q, on_damaged, &f);
     sp_queue_close(q);
     *total += f.count;
@@ -172,12 +172,13 @@ int spool_repair(struct spool *s)
     int code;
 
     if (s->yes && (s->reason == NULL || sp_bytes_trim(sp_bytes_cstr(s->reason)).len == 0))
-        return spool_fail(SPOOL_USAGE, "--reason is needed: it becomes part of the audit record");
+        return spool_fail(s, SPOOL_USAGE,
+                          "--reason is needed: it becomes part of the audit record");
     if (spool_is_running(s->state))
-        return spool_fail(SPOOL_USAGE, "a gateway runs on %s: stop it, or use `queue delete`",
+        return spool_fail(s, SPOOL_USAGE, "a gateway runs on %s: stop it, or use `queue delete`",
                           s->state);
     if (!spool_find_shards(s, s->state))
-        return spool_fail(SPOOL_NO_INPUT, "%s holds no spool", s->state);
+        return spool_fail(s, SPOOL_NO_INPUT, "%s holds no spool", s->state);
     sp_buf_init(&json, (size_t)64 << 20);
     code = repair_all(s, &json, &total, &failed);
     if (code == SPOOL_OK && s->json)
@@ -186,7 +187,7 @@ int spool_repair(struct spool *s)
     if (code != SPOOL_OK)
         return code;
     if (failed > 0)
-        return spool_fail(SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
+        return spool_fail(s, SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
     if (!s->json)
         tell_words(s, total);
     return total > 0 && !s->yes ? SPOOL_DAMAGED : SPOOL_OK;

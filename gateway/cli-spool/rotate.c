@@ -221,16 +221,16 @@ static int rotate_content(struct spool *s, const struct paths *p)
 
     is_begun = s->keys.old_kek_id[0] != 0 && strcmp(s->keys.old_kek_id, s->keys.kek_id) != 0;
     if (!is_begun && (!begin(s, p) || !spool_load_keys(s)))
-        return spool_fail(SPOOL_FAILED, "%s can't be written", p->now);
+        return spool_fail(s, SPOOL_FAILED, "%s can't be written", p->now);
     memcpy(before, s->keys.old_kek_id, sizeof(before));
     if (!spool_is_running(s->state) && !wait_renewed(s, 0))
-        return spool_fail(SPOOL_AGAIN,
+        return spool_fail(s, SPOOL_AGAIN,
                           "the gateway does not run: start it, and repeat this to end it");
     if (!wait_renewed(s, WAIT_MS))
-        return spool_fail(SPOOL_AGAIN, "not all keyrings are rewritten yet: repeat this; %s stays",
-                          before);
+        return spool_fail(s, SPOOL_AGAIN,
+                          "not all keyrings are rewritten yet: repeat this; %s stays", before);
     if (!retire(p))
-        return spool_fail(SPOOL_FAILED, "%s can't be destroyed", p->old);
+        return spool_fail(s, SPOOL_FAILED, "%s can't be destroyed", p->old);
     (void)spool_reload(s);
     if (s->json)
         (void)printf("{\"in_use\":\"%s\",\"destroyed\":\"%s\"}\n", s->keys.kek_id, before);
@@ -249,11 +249,11 @@ int spool_rotate(struct spool *s)
         return SPOOL_FAILED;
     folder = hold_folder(&p);
     if (folder < 0)
-        return spool_fail(SPOOL_AGAIN,
+        return spool_fail(s, SPOOL_AGAIN,
                           "%s can't be locked: another rotation is under way, repeat this after it",
                           p.folder);
     if (!spool_load_keys(s)) /* anew: another rotation may have ended just now */
-        code = spool_fail(SPOOL_NO_INPUT, "the master key does not open what is kept beside it");
+        code = spool_fail(s, SPOOL_NO_INPUT, "the master key does not open what is kept beside it");
     else
         code = s->is_master ? spool_master(s) : rotate_content(s, &p);
     (void)close(folder);

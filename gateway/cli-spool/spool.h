@@ -52,8 +52,9 @@ void spool_note_backup(const struct spool *s, size_t messages);
 /* Tells the audit what was done with the master key, now or when the gateway starts; what: of gateway/ledger/note.c */
 void spool_note_master(const struct spool *s, const char *what);
 
-/* Says on stderr what went wrong. returns: code */
-int spool_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Says on stderr what went wrong, with --json as one object a line. returns: code; 0: it is but a remark */
+int spool_fail(const struct spool *s, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* out: SPOOL_PATH_MAX bytes. returns: false if it is too long */
 SP_MUST_CHECK bool spool_path(char *out, const char *folder, const char *name);

@@ -20,8 +20,9 @@ static struct spool *s;
 static int failures;
 
 /* Of the command's main.c: counted here. */
-int spool_fail(int code, const char *format, ...)
+int spool_fail(const struct spool *spool, int code, const char *format, ...)
 {
+    (void)spool;
     (void)format;
     failures++;
     return code;
