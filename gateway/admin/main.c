@@ -70,7 +70,13 @@ static bool is_of_a_group(const struct admin *a, uint32_t uid)
 static bool may_ask(void *arg, uint32_t uid, struct sp_bytes command)
 {
     static const char *const of_policies[] = {"", "policy.approve", "policy.proposals", NULL};
-    static const char *const of_holds[] = {"", "queue.list", "queue.release", "queue.delete", NULL};
+    static const char *const of_holds[] = {"",
+                                           "queue.list",
+                                           "queue.release",
+                                           "queue.delete",
+                                           "queue.would-release",
+                                           "queue.would-delete",
+                                           NULL};
 
     return (is_approver(arg, uid) && is_one_of(command, of_policies)) ||
            (is_of_a_group(arg, uid) && is_one_of(command, of_holds));

@@ -32,29 +32,28 @@ static void ask(const struct control *c, const char *command, const char *messag
     sp_buf_clear(&question);
 }
 
-static int cant_write(const char *path)
+static int cant_write(const struct control *c, const char *path)
 {
     struct sp_err err = {0};
 
     (void)sp_fail_errno(&err, SP_E_IO, errno, "%s", path);
-    (void)fprintf(stderr, "sallyport: %s\n", err.text);
-    return CONTROL_NO_OUTPUT;
+    return control_say(c, CONTROL_NO_OUTPUT, "output", "%s", err.text);
 }
 
-static int save(struct control_answer *answer, const char *path)
+static int save(const struct control *c, struct control_answer *answer, const char *path)
 {
     int fd;
     int code;
 
     if (strcmp(path, "-") == 0)
-        return control_save(answer, STDOUT_FILENO);
+        return control_save(c, answer, STDOUT_FILENO);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
-        return cant_write(path);
-    code = control_save(answer, fd);
+        return cant_write(c, path);
+    code = control_save(c, answer, fd);
     if (close(fd) != 0 && code == CONTROL_OK)
         code = CONTROL_NO_OUTPUT;
-    return code == CONTROL_NO_OUTPUT ? cant_write(path) : code;
+    return code == CONTROL_NO_OUTPUT ? cant_write(c, path) : code;
 }
 
 static int prove(const struct control *c)
@@ -65,13 +64,13 @@ static int prove(const struct control *c)
     int code;
 
     if (c->word_count != 3 || strlen(c->words[2]) > 64 || strchr(c->words[2], '/') != NULL)
-        return control_usage("which message?");
+        return control_usage(c, "which message?");
     if (path == NULL) {
         (void)snprintf(name, sizeof(name), "%s.proof.json", c->words[2]);
         path = name;
     }
     ask(c, "audit.prove", c->words[2], &answer);
-    code = answer.code == CONTROL_OK ? save(&answer, path) : answer.code;
+    code = answer.code == CONTROL_OK ? save(c, &answer, path) : answer.code;
     if (code == CONTROL_OK && strcmp(path, "-") != 0) {
         if (c->json)
             (void)printf("{\"file\":\"%s\",\"records\":%lld}\n", path,
@@ -191,7 +190,7 @@ static int show(const struct control *c)
     int code;
 
     if (c->word_count != 3)
-        return control_usage("which message?");
+        return control_usage(c, "which message?");
     ask(c, "message.show", c->words[2], &answer);
     code = answer.code;
     if (code == CONTROL_OK && c->json)
@@ -212,7 +211,7 @@ static int facts(const struct control *c)
     int code;
 
     if (c->word_count != 3)
-        return control_usage("facts of which message, or of how many days, or which policy?");
+        return control_usage(c, "facts of which message, or of how many days, or which policy?");
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);
@@ -226,7 +225,7 @@ static int facts(const struct control *c)
     sp_jw_end(&w);
     control_ask(c, sp_buf_bytes(&question), &answer);
     sp_buf_clear(&question);
-    code = answer.code == CONTROL_OK ? save(&answer, c->output == NULL ? "-" : c->output)
+    code = answer.code == CONTROL_OK ? save(c, &answer, c->output == NULL ? "-" : c->output)
                                      : answer.code;
     control_answer_clear(&answer);
     return code;
@@ -241,7 +240,7 @@ static int note(const struct control *c)
     int code;
 
     if (c->word_count != 3)
-        return control_usage("note of what?");
+        return control_usage(c, "note of what?");
     code = control_ask_about(c, "audit.note", members, SP_ARRAY_LEN(members), &answer);
     control_answer_clear(&answer);
     return code;
@@ -264,6 +263,6 @@ int control_audit(const struct control *c)
     if (strcmp(c->words[1], "status") == 0)
         return status(c);
     return control_usage(
-        "audit: prove, show, find, address, reveal, facts or status (and verify, which needs no "
-        "gateway)");
+        c, "audit: prove, show, find, address, reveal, facts or status (and verify, which needs no "
+           "gateway)");
 }

@@ -49,10 +49,13 @@ struct control {
     bool json;
     bool no_pin;
     bool now;
+    bool dry_run;
     bool help;
     bool quiet;           /* what is refused is not told */
     const char *words[4]; /* what is no option: group, verb, argument */
     size_t word_count;
+    const char *given[32]; /* options, as they stand in the usage */
+    size_t given_count;
 };
 
 /* An answer. */
@@ -65,10 +68,25 @@ struct control_answer {
     struct sp_buf rest; /* bytes of the file that came with the line */
 };
 
+/*
+ * say.c: tells what could not be done, and why; detail is a format and its values.
+ *
+ * error:   a name for programs: one of sp_rc_name's, or "usage", "absent", "unknown", "input", "output"
+ * returns: code
+ */
+int control_say(const struct control *c, int code, const char *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* main.c: the same of wrong arguments, and how the command is written. returns: CONTROL_USAGE */
+int control_usage(const struct control *c, const char *why);
+
 /* socket.c: the gateway's settings; what is wrong is printed. owner: the caller, sp_config_free */
 int control_settings(const struct control *c, struct sp_config **out);
 /* socket.c: asks; what failed is printed. question: JSON object */
 void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out);
+/* socket.c: the same in two steps, so that several questions are under way; out is what the first left */
+void control_ask_start(const struct control *c, struct sp_bytes question,
+                       struct control_answer *out);
+void control_ask_end(const struct control *c, struct control_answer *out);
 
 /* socket.c: one line of canonical JSON */
 void control_print_json(const struct sp_json *value);
@@ -85,13 +103,14 @@ int control_ask_about(const struct control *c, const char *command,
                       struct control_answer *out);
 void control_answer_clear(struct control_answer *a);
 /* Copies the file behind an answer. returns: an exit code */
-int control_save(struct control_answer *a, int fd);
+int control_save(const struct control *c, struct control_answer *a, int fd);
 
 /* table.c: text that came from outside is shown without control characters */
 struct table;
 struct table *table_new(const char *const *heads, size_t count);
 void table_add(struct table *t, const struct sp_bytes *cells);
-void table_print(const struct table *t);
+/* Prints the rows since the last time, the head only once; columns never get narrower. */
+void table_print(struct table *t);
 void table_free(struct table *t);
 
 /* queue.c, keys.c, audit.c, status.c: return exit codes */
@@ -99,10 +118,28 @@ int control_queue(const struct control *c);
 /* queue.c: a page of `queue list` by the filters of c. after: id of the last one's end, "" to begin */
 void control_ask_page(const struct control *c, const char *after, uint64_t limit,
                       struct control_answer *answer);
-/* many.c: whether a filter is given */
+#define CONTROL_AFTER_MAX 64
+/* queue.c: notes a page's end, for the next one. after: CONTROL_AFTER_MAX bytes. returns: false if it was the last */
+bool control_next_page(const struct sp_json *page, char *after);
+
+/* filter.c: whether a filter is given */
 bool control_is_filtered(const struct control *c);
+/* filter.c: what would mean more than was meant, or can't be asked. returns: what is wrong; NULL: nothing */
+const char *control_find_slip(const struct control *c);
+/* filter.c: whether the filters mean this message's sender, and this recipient of those that wait */
+bool control_is_from(const struct control *c, const struct sp_json *message);
+bool control_is_meant(const struct control *c, const struct sp_json *r);
+
+/* orders.c: what the first relay said, of an answer of each; NULL: nothing */
+const struct sp_json *control_first_relay(const struct control_answer *answer);
+/* orders.c: whether every relay answered; those that did not are named. returns: an exit code */
+int control_judge(const struct control *c, const struct control_answer *answer);
+/* count.c */
+int control_count(const struct control *c);
+/* count.c: with --host, says how many wait for destinations of which no host is known now: the filter does not mean them */
+void control_tell_unknown(const struct control *c);
 /* many.c: a command about a message, for all that the filters mean */
-int control_many(const struct control *c, const char *verb, const char *command);
+int control_many(const struct control *c, const char *verb);
 /* orders.c: the same; -1 if the verb is none of its */
 int control_orders(const struct control *c);
 /* pseudonym.c: the same; -1 if the verb is none of its */
@@ -136,8 +173,5 @@ bool control_supervisor_runs(int fd);
 bool control_supervisor_read(int fd, struct control_supervisor *out);
 /* Lets the running gateway read its configuration anew. returns: CONTROL_OK, CONTROL_ABSENT, CONTROL_REFUSED */
 int control_reload(const struct control *c);
-
-/* main.c: says what is wrong with the arguments. returns: CONTROL_USAGE */
-int control_usage(const char *why);
 
 #endif

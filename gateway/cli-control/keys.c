@@ -151,7 +151,7 @@ static int one_key(const struct control *c, const char *command, const char *mem
     int code;
 
     if (c->word_count != 3)
-        return control_usage("which key?");
+        return control_usage(c, "which key?");
     begin(&question, &w, command);
     sp_jw_cstr(&w, "id", c->words[2]);
     ask(c, &question, &w, &answer);
@@ -197,13 +197,13 @@ static int import_key(const struct control *c)
     int code;
 
     if (c->word_count != 3)
-        return control_usage("which file?");
+        return control_usage(c, "which file?");
     sp_buf_init(&file, IMPORT_MAX + BLOCK_LEN);
     if (!read_input(c->words[2], &file) || file.len > IMPORT_MAX) {
-        (void)fprintf(stderr, "sallyport: %s can't be read: %s\n", c->words[2],
-                      strerrordesc_np(file.len > IMPORT_MAX ? EFBIG : errno));
+        code = control_say(c, CONTROL_NO_INPUT, "input", "%s can't be read: %s", c->words[2],
+                           strerrordesc_np(file.len > IMPORT_MAX ? EFBIG : errno));
         sp_buf_clear(&file);
-        return CONTROL_NO_INPUT;
+        return code;
     }
     sp_buf_init(&data, QUESTION_MAX);
     sp_base64_encode(&data, sp_buf_bytes(&file));
@@ -234,5 +234,5 @@ int control_keys(const struct control *c)
         return one_key(c, "keys.remove", NULL);
     if (strcmp(verb, "import") == 0)
         return import_key(c);
-    return control_usage("keys: list, show, import or remove");
+    return control_usage(c, "keys: list, show, import or remove");
 }

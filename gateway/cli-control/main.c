@@ -6,19 +6,22 @@
 
 #include "mail/idn.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char *const usage[] = {
-    "queue list [--state S] [--sender T] [--recipient T] [--tenant T] [--rule R] [--limit N]",
+    "queue list [FILTERS] [--limit N]",
     "queue sites",
     "queue show MESSAGE",
-    "queue hold MESSAGE|FILTERS --reason TEXT [--n N,N] [--until TIME]",
-    "queue release|delete MESSAGE|FILTERS --reason TEXT [--n N,N]",
-    "queue recall MESSAGE --reason TEXT",
-    "queue retry MESSAGE|FILTERS [--reason TEXT] [--n N,N] [--now]",
-    "queue redirect MESSAGE --to ADDRESS|--route NAME --reason TEXT [--n N,N]",
-    "queue count [--by site|tenant|reason|state] [--limit N]",
+    "queue hold MESSAGE|FILTERS --reason TEXT [--n N,N] [--until TIME] [--dry-run [--limit N]]",
+    "queue release|delete MESSAGE|FILTERS --reason TEXT [--n N,N] [--dry-run [--limit N]]",
+    "queue recall MESSAGE --reason TEXT [--dry-run]",
+    "queue retry MESSAGE|FILTERS [--reason TEXT] [--n N,N] [--now] [--dry-run [--limit N]]",
+    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one line of the usage, too long for one here */
+    "queue redirect MESSAGE|FILTERS --to ADDRESS|--route NAME --reason TEXT [--n N,N]"
+    " [--dry-run [--limit N]]",
+    "queue count [--by site|tenant|reason|state] [FILTERS] [--limit N]",
     "queue freeze|thaw --tenant NAME|--site DOMAIN|--host NAME --reason TEXT",
     "queue drain|resume --reason TEXT",
     "queue orders",
@@ -58,19 +61,16 @@ static const char usage_options[] =
     "  --json         JSON instead of tables\n"
     "  --n N,N        only these recipients of the message, by number\n"
     "  --reason TEXT  becomes part of the audit record\n"
-    "  FILTERS        some of --state --sender --recipient --tenant --rule: all that list shows "
-    "with them\n"
+    "  --dry-run      say what would be changed, and change nothing\n"
+    "  FILTERS        some of --state S --sender T --recipient T --tenant T --rule R --site "
+    "DOMAIN\n"
+    "                 --host NAME: all that list shows with them\n"
     "\n"
-    "Exit codes: 0 done, 1 refused or no such thing, 64 wrong arguments, 69 no gateway answers,\n"
-    "75 unknown whether it was done: repeat it, that is always safe. probe: 0 mail would go, at or "
+    "Exit codes: 0 done, 1 refused or no such thing, 64 wrong arguments, 66 a file can't be read,\n"
+    "69 no gateway answers, 73 output can't be written, 75 unknown whether it was done: repeat it, "
+    "that is always safe. probe: 0 mail would go, at or "
     "above\n"
     "its floor; 1 it would not; 2 that can't be told now.\n";
-
-int control_usage(const char *why)
-{
-    (void)fprintf(stderr, "sallyport: %s\n", why);
-    return CONTROL_USAGE;
-}
 
 /* Whether word is one of "release|delete". */
 static bool is_one_of(struct sp_bytes words, const char *word)
@@ -99,7 +99,7 @@ static bool is_about(const char *line, const char *group, const char *verb)
 }
 
 /* The lines about a command, those of its group if it is none, all if there is no such group. */
-static void print_usage(const struct control *c, FILE *to)
+static void print_lines(const struct control *c, FILE *to)
 {
     const char *group = c->word_count > 0 ? c->words[0] : NULL;
     const char *verb = c->word_count > 1 ? c->words[1] : NULL;
@@ -118,7 +118,20 @@ static void print_usage(const struct control *c, FILE *to)
         if (is_about(usage[i], group, verb))
             (void)fprintf(to, "%s sallyport %s\n", lines++ == 0 ? "usage:" : "      ", usage[i]);
     }
-    (void)fputs(usage_options, to);
+}
+
+int control_usage(const struct control *c, const char *why)
+{
+    (void)control_say(c, CONTROL_USAGE, "usage", "%s", why);
+    if (!c->json)
+        print_lines(c, stderr);
+    return CONTROL_USAGE;
+}
+
+static void note(struct control *c, const char *option)
+{
+    if (c->given_count < SP_ARRAY_LEN(c->given))
+        c->given[c->given_count++] = option;
 }
 
 /* An option with a value. returns: what is wrong with it, or NULL */
@@ -160,6 +173,7 @@ static const char *take(struct control *c, int argc, char **argv, int *i)
         if (*i + 1 >= argc)
             return "wants a value";
         *options[k].value = argv[++*i];
+        note(c, options[k].name);
         return NULL;
     }
     return "no such option";
@@ -172,16 +186,35 @@ static bool take_flag(struct control *c, const char *word)
         const char *name;
         bool *value;
     } flags[] = {
-        {"--json", &c->json}, {"--no-pin", &c->no_pin}, {"--now", &c->now},
-        {"--help", &c->help}, {"-h", &c->help},
+        {"--json", &c->json},       {"--no-pin", &c->no_pin}, {"--now", &c->now},
+        {"--dry-run", &c->dry_run}, {"--help", &c->help},     {"-h", &c->help},
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(flags); k++) {
         if (strcmp(word, flags[k].name) == 0) {
             *flags[k].value = true;
+            note(c, flags[k].name);
             return true;
         }
     }
+    return false;
+}
+
+/* Whether it stands behind the word that is wrong: a program wants to read of that, too. */
+static bool has_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+/* Whether the usage knows group and verb. */
+static bool is_command(const struct control *c)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
+        if (is_about(usage[i], c->words[0], c->words[1]))
+            return true;
     return false;
 }
 
@@ -199,9 +232,59 @@ static bool parse(struct control *c, int argc, char **argv)
         else
             c->words[c->word_count++] = word;
         if (wrong != NULL) {
-            (void)fprintf(stderr, "sallyport: %s: %s\n", word, wrong);
+            char text[512];
+
+            (void)snprintf(text, sizeof(text), "%s: %s", word, wrong);
+            c->json = c->json || has_json(argc, argv);
+            (void)control_usage(c, text);
             return false;
         }
+    }
+    return true;
+}
+
+/* Whether a line of the usage names an option: as a word, in brackets or not. */
+static bool names_option(const char *line, const char *option)
+{
+    size_t len = strlen(option);
+
+    for (const char *at = strstr(line, option); at != NULL; at = strstr(at + 1, option))
+        if (strchr(" ]|", at[len]) != NULL)
+            return true;
+    return false;
+}
+
+static bool is_taken(const struct control *c, const char *option)
+{
+    static const char everywhere[] = "--config -c --socket --json --help -h";
+    static const char filters[] = "--state --sender --recipient --tenant --rule --site --host";
+    bool is_filter = names_option(filters, option);
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
+        if (is_about(usage[i], c->words[0], c->words[1]) &&
+            (names_option(usage[i], option) || (is_filter && strstr(usage[i], "FILTERS") != NULL)))
+            return true;
+    return names_option(everywhere, option);
+}
+
+/*
+ * An option that a command does not know would be left out in silence, and the command do more than was meant. Asked of the queue's
+ * commands, which change most; "trace" has no verb. returns: false after saying which
+ */
+static bool check_options(const struct control *c)
+{
+    char text[128];
+
+    for (size_t i = 0; c->word_count > 0 && i < c->given_count; i++) {
+        bool is_queue = strcmp(c->words[0], "queue") == 0 && c->word_count > 1;
+        bool is_known = !is_queue || !is_command(c) || is_taken(c, c->given[i]);
+
+        if (is_known && (is_queue || strcmp(c->given[i], "--dry-run") != 0))
+            continue;
+        (void)snprintf(text, sizeof(text), "%s: no option of %s%s%s", c->given[i], c->words[0],
+                       is_queue ? " " : "", is_queue ? c->words[1] : "");
+        (void)control_usage(c, text);
+        return false;
     }
     return true;
 }
@@ -213,7 +296,7 @@ struct names {
 };
 
 /* A domain or an address, or a part of one. returns: false after saying that it can be none */
-static bool to_ascii(struct names *names, const char **text)
+static bool to_ascii(const struct control *c, struct names *names, const char **text)
 {
     struct sp_buf ascii;
     bool ok;
@@ -226,7 +309,7 @@ static bool to_ascii(struct names *names, const char **text)
     if (ok)
         *text = names->list[names->count++] = sp_strdup_bytes(sp_buf_bytes(&ascii));
     else
-        (void)fprintf(stderr, "sallyport: %s: no name that a domain may have\n", *text);
+        (void)control_say(c, CONTROL_USAGE, "usage", "%s: no name that a domain may have", *text);
     sp_buf_clear(&ascii);
     return ok;
 }
@@ -253,9 +336,9 @@ static bool names_to_ascii(struct names *names, struct control *c)
 {
     size_t word = name_word(c);
 
-    return (word == 0 || to_ascii(names, &c->words[word])) && to_ascii(names, &c->site) &&
-           to_ascii(names, &c->host) && to_ascii(names, &c->sender) &&
-           to_ascii(names, &c->recipient);
+    return (word == 0 || to_ascii(c, names, &c->words[word])) && to_ascii(c, names, &c->site) &&
+           to_ascii(c, names, &c->host) && to_ascii(c, names, &c->sender) &&
+           to_ascii(c, names, &c->recipient);
 }
 
 static const struct {
@@ -283,8 +366,17 @@ static int run(const struct control *c)
         if (strcmp(c->words[0], groups[i].name) == 0 && c->word_count >= groups[i].words)
             return groups[i].run(c);
     }
-    print_usage(c, stderr);
-    return CONTROL_USAGE;
+    return control_usage(c, c->word_count > 1 ? "there is no such command" : "what of it?");
+}
+
+/* What could not be written was not told. */
+static int flush(const struct control *c, int code)
+{
+    bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
+
+    return failed && code == CONTROL_OK ? control_say(c, CONTROL_NO_OUTPUT, "output",
+                                                      "standard output: %s", strerrordesc_np(errno))
+                                        : code;
 }
 
 int main(int argc, char **argv)
@@ -293,15 +385,15 @@ int main(int argc, char **argv)
     struct names names = {.count = 0};
     int code;
 
-    if (!parse(&c, argc, argv)) {
-        print_usage(&c, stderr);
+    if (!parse(&c, argc, argv))
         return CONTROL_USAGE;
-    }
     if (c.help) {
-        print_usage(&c, stdout);
-        return CONTROL_OK;
+        print_lines(&c, stdout);
+        (void)fputs(usage_options, stdout);
+        return flush(&c, CONTROL_OK);
     }
-    code = names_to_ascii(&names, &c) ? run(&c) : CONTROL_USAGE;
+    code = check_options(&c) && names_to_ascii(&names, &c) ? run(&c) : CONTROL_USAGE;
+    code = flush(&c, code);
     for (size_t i = 0; i < names.count; i++)
         sp_free(names.list[i]);
     return code;

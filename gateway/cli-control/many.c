@@ -1,6 +1,7 @@
 /*
- * `sallyport queue hold|release|retry|delete` with filters in a message's place: what `queue list` shows with the same ones, message by
- * message, and of each the recipients that fit. Each is an act of its own on record; one that is refused stops no other.
+ * `sallyport queue hold|release|retry|delete|redirect` with filters in a message's place: what `queue list` shows with the same ones,
+ * message by message, and of each the recipients that fit. Each is an act of its own on record; one that is refused stops no
+ * other. With --dry-run each is asked what the act would change: the same way, so that the answer is what would come of it.
  */
 #include "gateway/cli-control/control.h"
 
@@ -8,61 +9,38 @@
 
 #define PAGE         500
 #define QUESTION_MAX ((size_t)1 << 20)
+#define LISTED       20 /* messages of a dry run, unless --limit says otherwise */
+#define TOLD_MAX     10 /* refusals */
+#define LIST_MAX     ((size_t)1 << 28)
+#define UNDER_WAY                                                                                  \
+    16 /* questions at a time, once one has been answered: what is recorded is recorded together */
+#define HOPELESS 20 /* refused from the beginning: what is asked for is wrong, not these messages */
+
+struct asked {
+    struct control_answer answer;
+    const struct sp_json *message;
+    size_t count; /* recipients asked for */
+};
 
 struct many {
     const struct control *c;
+    struct control quiet; /* the same: what is refused is told here */
+    struct asked asked[UNDER_WAY];
+    size_t first, under_way;
     const char *verb;
-    const char *command;
-    char after[64]; /* id of the page's end */
+    char command[64];
+    char after[CONTROL_AFTER_MAX]; /* id of the page's end */
     uint64_t messages;
     uint64_t recipients;
     uint64_t busy;    /* messages: in delivery at that moment */
     uint64_t refused; /* messages: for something else */
+    uint64_t limit;   /* messages that a dry run lists */
+    uint64_t listed;
+    struct table *table; /* of a dry run */
+    struct sp_buf json;  /* the same for programs */
+    struct sp_jw list;
     int code;
 };
-
-static bool is_final(struct sp_bytes state)
-{
-    static const char *const open[] = {"pending", "deferred", "held", "in-delivery"};
-
-    for (size_t i = 0; i < SP_ARRAY_LEN(open); i++) {
-        if (sp_bytes_eq(state, sp_bytes_cstr(open[i])))
-            return false;
-    }
-    return true;
-}
-
-/*
- * Part of an address, as the list takes it. But what has an "@" begins the address (ann@ is not joann@), and with a dot behind
- * it ends it, too (a.example is not a.example.org).
- */
-static bool is_named(const char *filter, struct sp_bytes address)
-{
-    struct sp_bytes part = sp_bytes_cstr(filter == NULL ? "" : filter);
-    size_t at = sp_bytes_find(part, '@');
-
-    if (at == SIZE_MAX)
-        return sp_bytes_has_nocase(address, part);
-    if (at > 0 && !sp_bytes_starts_nocase(address, part))
-        return false;
-    return sp_bytes_find(sp_bytes_slice(part, at, SIZE_MAX), '.') == SIZE_MAX
-               ? sp_bytes_has_nocase(address, part)
-               : sp_bytes_ends_nocase(address, part);
-}
-
-/* Whether the filters mean this recipient; those about the message did so already. */
-static bool is_meant(const struct control *c, const struct sp_json *r)
-{
-    struct sp_bytes state = sp_json_text_of(r, "state");
-
-    if (is_final(state))
-        return false;
-    if (!is_named(c->recipient, sp_json_text_of(r, "address")))
-        return false;
-    if (c->rule != NULL && !sp_bytes_eq(sp_json_text_of(r, "rule"), sp_bytes_cstr(c->rule)))
-        return false;
-    return c->state == NULL || sp_bytes_eq(state, sp_bytes_cstr(c->state));
-}
 
 /* returns: how many of the message are meant; 1 of one that can't be read */
 static size_t put_meant(const struct many *m, const struct sp_json *message, struct sp_jw *w)
@@ -74,7 +52,7 @@ static size_t put_meant(const struct many *m, const struct sp_json *message, str
         return 1; /* as a whole */
     sp_jw_array(w, "n");
     for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next) {
-        if (!is_meant(m->c, r))
+        if (!control_is_meant(m->c, r))
             continue;
         sp_jw_int(w, NULL, sp_json_int_of(r, "n", 0));
         count++;
@@ -83,61 +61,172 @@ static size_t put_meant(const struct many *m, const struct sp_json *message, str
     return count;
 }
 
-static void note(struct many *m, struct sp_bytes id, size_t asked,
-                 const struct control_answer *answer)
+/* Those that were changed, or would be: numbers, or objects with a number. NULL: nobody knows */
+static const struct sp_json *changed(const struct control_answer *answer)
 {
     const struct sp_json *ns = sp_json_find(answer->result, "n");
+
+    return ns != NULL ? ns : sp_json_find(answer->result, "recipients");
+}
+
+static const struct sp_json *find_recipient(const struct sp_json *message, const struct sp_json *of)
+{
+    const struct sp_json *list = sp_json_find(message, "recipients");
+    int64_t n = of->type == SP_JSON_INT ? of->integer : sp_json_int_of(of, "n", -1);
+
+    for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next) {
+        if (sp_json_int_of(r, "n", -1) == n)
+            return r;
+    }
+    return NULL;
+}
+
+static void list_row(struct many *m, const struct sp_json *message, const struct sp_json *r,
+                     bool first)
+{
+    struct sp_bytes sender = sp_json_text_of(message, "sender");
+    struct sp_bytes cells[] = {
+        first ? sp_json_text_of(message, "id") : SP_LIT(""),
+        first ? (sender.len > 0 ? sender : SP_LIT("-")) : SP_LIT(""),
+        r == NULL ? SP_LIT("-") : sp_json_text_of(r, "address"),
+        r == NULL ? SP_LIT("quarantined") : sp_json_text_of(r, "state"),
+        r == NULL ? SP_LIT("-") : sp_json_text_of(r, "site"),
+    };
+
+    table_add(m->table, cells);
+}
+
+/* What a dry run found of one message. */
+static void list(struct many *m, const struct sp_json *message, const struct control_answer *answer)
+{
+    const struct sp_json *who = changed(answer);
+
+    if (m->table == NULL || m->listed >= m->limit || (who != NULL && who->count == 0))
+        return;
+    m->listed++;
+    sp_jw_object(&m->list, NULL);
+    sp_jw_text(&m->list, "message", sp_json_text_of(message, "id"));
+    sp_jw_text(&m->list, "sender", sp_json_text_of(message, "sender"));
+    sp_jw_array(&m->list, "recipients");
+    if (who == NULL)
+        list_row(m, message, NULL, true);
+    for (const struct sp_json *one = who == NULL ? NULL : who->first; one != NULL;
+         one = one->next) {
+        const struct sp_json *r = find_recipient(message, one);
+
+        list_row(m, message, r, one == who->first);
+        sp_jw_text(&m->list, NULL, sp_json_text_of(r, "address"));
+    }
+    sp_jw_end(&m->list);
+    sp_jw_end(&m->list);
+}
+
+static void note_refused(struct many *m, struct sp_bytes id, const struct control_answer *answer)
+{
+    const struct sp_json *root = answer->json == NULL ? NULL : sp_json_root(answer->json);
+    struct sp_bytes error = sp_json_text_of(root, "error");
+    char name[64];
+
+    m->refused++;
+    (void)snprintf(name, sizeof(name), "%.*s", SP_FMT(error));
+    if (error.len > 0 && m->refused <= TOLD_MAX)
+        (void)control_say(m->c, answer->code, name, "%.*s: %.*s: %.*s", SP_FMT(id), SP_FMT(error),
+                          SP_FMT(sp_json_text_of(root, "detail")));
+    if (m->code != CONTROL_UNKNOWN)
+        m->code = answer->code;
+}
+
+static void note(struct many *m, const struct sp_json *message, size_t asked,
+                 const struct control_answer *answer)
+{
+    const struct sp_json *who = changed(answer);
     const struct sp_json *root = answer->json == NULL ? NULL : sp_json_root(answer->json);
     struct sp_bytes error = sp_json_text_of(root, "error");
 
     if (answer->code == CONTROL_OK) {
-        m->messages += ns == NULL || ns->count > 0;
-        m->recipients += ns == NULL ? 0 : ns->count;
+        m->messages += who == NULL || who->count > 0;
+        m->recipients += who == NULL ? 0 : who->count;
         /* these two fit whoever waits: who is left out was in delivery */
-        if (ns != NULL && ns->count < asked &&
+        if (who != NULL && who->count < asked &&
             (strcmp(m->verb, "delete") == 0 || strcmp(m->verb, "hold") == 0))
             m->busy++;
+        list(m, message, answer);
     } else if (sp_bytes_eq(error, SP_LIT("exists"))) {
         m->busy++;
     } else if (!sp_bytes_eq(error, SP_LIT("not-found"))) { /* else it has gone meanwhile */
-        m->refused++;
-        (void)fprintf(stderr, "sallyport: %.*s: %.*s: %.*s\n", SP_FMT(id), SP_FMT(error),
-                      SP_FMT(sp_json_text_of(root, "detail")));
-        if (m->code != CONTROL_UNKNOWN)
-            m->code = answer->code;
+        note_refused(m, sp_json_text_of(message, "id"), answer);
     }
+}
+
+/*
+ * returns: whether there is sense in going on. A usage error is one of every message; but where each is sent anew, one message may
+ * have the address already and the next one not
+ */
+static bool goes_on(struct many *m)
+{
+    bool is_redirect = strcmp(m->verb, "redirect") == 0;
+
+    if (is_redirect && m->messages == 0 && m->refused >= HOPELESS && m->busy == 0)
+        return false;
+    return m->code != CONTROL_ABSENT && (m->code != CONTROL_USAGE || is_redirect);
+}
+
+static void put_text(struct sp_jw *w, const char *key, const char *value)
+{
+    if (value != NULL)
+        sp_jw_cstr(w, key, value);
+}
+
+/* Hears what became of the one asked longest ago. */
+static void hear(struct many *m)
+{
+    struct asked *a = &m->asked[m->first];
+
+    control_ask_end(&m->quiet, &a->answer);
+    note(m, a->message, a->count, &a->answer);
+    control_answer_clear(&a->answer);
+    m->first = (m->first + 1) % UNDER_WAY;
+    m->under_way--;
+}
+
+static void hear_all(struct many *m)
+{
+    while (m->under_way > 0)
+        hear(m);
 }
 
 static void act(struct many *m, const struct sp_json *message)
 {
-    struct sp_bytes id = sp_json_text_of(message, "id");
-    struct control quiet = *m->c;
-    struct control_answer answer;
+    struct asked *next;
     struct sp_buf question;
     struct sp_jw w;
-    size_t asked;
 
-    if (!sp_json_bool_of(message, "quarantined", false) &&
-        !is_named(m->c->sender, sp_json_text_of(message, "sender")))
+    if (!sp_json_bool_of(message, "quarantined", false) && !control_is_from(m->c, message))
         return;
-    quiet.quiet = true;
+    if (m->under_way == UNDER_WAY || (m->messages == 0 && m->under_way > 0))
+        hear(m);
+    if (!goes_on(m))
+        return;
+    next = &m->asked[(m->first + m->under_way) % UNDER_WAY];
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "command", m->command);
-    sp_jw_text(&w, "message", id);
-    if (m->c->reason != NULL)
-        sp_jw_cstr(&w, "reason", m->c->reason);
-    if (m->c->until != NULL)
-        sp_jw_cstr(&w, "until", m->c->until);
+    sp_jw_text(&w, "message", sp_json_text_of(message, "id"));
+    put_text(&w, "reason", m->c->reason);
+    put_text(&w, "until", m->c->until);
+    put_text(&w, "to", m->c->to);
+    put_text(&w, "route", m->c->route);
     if (m->c->now)
         sp_jw_bool(&w, "now", true);
-    asked = put_meant(m, message, &w);
-    if (asked > 0) {
+    next->message = message;
+    next->count = put_meant(m, message, &w);
+    if (next->count > 0) {
         sp_jw_end(&w);
-        control_ask(&quiet, sp_buf_bytes(&question), &answer);
-        note(m, id, asked, &answer);
-        control_answer_clear(&answer);
+        control_ask_start(&m->quiet, sp_buf_bytes(&question), &next->answer);
+        m->under_way++;
+        if (next->answer.code != CONTROL_OK) /* nobody is there any more */
+            hear_all(m);
     }
     sp_buf_clear(&question);
 }
@@ -145,102 +234,113 @@ static void act(struct many *m, const struct sp_json *message)
 /* returns: whether there is another page, and sense in asking for it */
 static bool act_on_page(struct many *m, const struct sp_json *page)
 {
-    const struct sp_json *list = sp_json_find(page, "messages");
-    struct sp_bytes next = sp_json_text_of(page, "next");
+    const struct sp_json *list_of = sp_json_find(page, "messages");
 
-    if (sp_json_int_of(page, "relays_silent", 0) > 0) {
-        (void)fprintf(stderr, "sallyport: a relay did not answer: repeat\n");
-        m->code = CONTROL_UNKNOWN;
-    }
-    for (const struct sp_json *message = list == NULL ? NULL : list->first;
-         message != NULL && m->code != CONTROL_ABSENT && m->code != CONTROL_USAGE;
-         message = message->next)
+    if (sp_json_int_of(page, "relays_silent", 0) > 0)
+        m->code = control_say(m->c, CONTROL_UNKNOWN, "unknown", "a relay did not answer: repeat");
+    for (const struct sp_json *message = list_of == NULL ? NULL : list_of->first;
+         message != NULL && goes_on(m); message = message->next)
         act(m, message);
-    if (next.len == 0 || next.len >= sizeof(m->after))
-        return false;
-    memcpy(m->after, next.ptr, next.len);
-    m->after[next.len] = 0;
-    return m->code != CONTROL_ABSENT && m->code != CONTROL_USAGE;
+    hear_all(m);
+    return control_next_page(page, m->after) && goes_on(m);
 }
 
-static void print_done_json(const struct many *m)
+static void print_done_json(struct many *m)
 {
     struct sp_buf text;
     struct sp_jw w;
 
-    sp_buf_init(&text, 1024);
+    sp_jw_end(&m->list);
+    sp_buf_init(&text, LIST_MAX + 1024);
     sp_jw_init(&w, &text);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "done", m->verb);
+    sp_jw_cstr(&w, m->table != NULL ? "would" : "done", m->verb);
     sp_jw_int(&w, "messages", (int64_t)m->messages);
     sp_jw_int(&w, "recipients", (int64_t)m->recipients);
     sp_jw_int(&w, "in_delivery", (int64_t)m->busy);
     sp_jw_int(&w, "refused", (int64_t)m->refused);
+    if (m->table != NULL)
+        sp_jw_raw(&w, "list", sp_buf_bytes(&m->json));
     sp_jw_end(&w);
     (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
     sp_buf_clear(&text);
 }
 
-static void print_done(const struct many *m)
+static void print_done(struct many *m)
 {
-    (void)printf("%s: %llu message%s, %llu recipient%s\n", m->verb, (unsigned long long)m->messages,
-                 m->messages == 1 ? "" : "s", (unsigned long long)m->recipients,
-                 m->recipients == 1 ? "" : "s");
+    if (m->listed > 0)
+        table_print(m->table);
+    if (m->listed > 0 && m->messages > m->listed)
+        (void)printf("  and %llu messages more: --limit N lists so many\n",
+                     (unsigned long long)(m->messages - m->listed));
+    (void)printf("%s%s: %llu message%s, %llu recipient%s%s\n", m->table != NULL ? "would " : "",
+                 m->verb, (unsigned long long)m->messages, m->messages == 1 ? "" : "s",
+                 (unsigned long long)m->recipients, m->recipients == 1 ? "" : "s",
+                 m->table != NULL ? "; nothing was changed" : "");
     if (m->busy > 0)
         (void)printf("  %llu more in delivery now: repeat in a moment\n",
                      (unsigned long long)m->busy);
+    if (m->refused > 0)
+        (void)printf("  %llu refused\n", (unsigned long long)m->refused);
 }
 
-bool control_is_filtered(const struct control *c)
+static void go_through(struct many *m)
 {
-    return c->state != NULL || c->sender != NULL || c->recipient != NULL || c->tenant != NULL ||
-           c->rule != NULL;
-}
-
-static bool is_blank(const char *text)
-{
-    return text != NULL && text[0] == 0;
-}
-
-/* What would mean more than was meant. returns: what is wrong; NULL: nothing */
-static const char *find_slip(const struct control *c)
-{
-    if (c->n != NULL || c->limit != NULL)
-        return "--n and --limit are not for many messages: filter by recipient";
-    if (is_blank(c->state) || is_blank(c->sender) || is_blank(c->recipient) ||
-        is_blank(c->tenant) || is_blank(c->rule))
-        return "a filter is empty: it would mean everybody";
-    if (c->site != NULL || c->host != NULL || c->by != NULL || c->to != NULL || c->route != NULL ||
-        c->address != NULL || c->day != NULL || c->network_id != NULL)
-        return "filters are --state, --sender, --recipient, --tenant and --rule";
-    if (c->state != NULL && strcmp(c->state, "quarantined") == 0 &&
-        (c->sender != NULL || c->recipient != NULL || c->tenant != NULL || c->rule != NULL))
-        return "of what can't be read nobody knows whose it is: --state quarantined stands alone";
-    return NULL;
-}
-
-int control_many(const struct control *c, const char *verb, const char *command)
-{
-    struct many m = {.c = c, .verb = verb, .command = command};
-    const char *slip = find_slip(c);
     bool more = true;
 
-    if (slip != NULL)
-        return control_usage(slip);
     while (more) {
         struct control_answer page;
 
-        control_ask_page(c, m.after, PAGE, &page);
+        control_ask_page(m->c, m->after, PAGE, &page);
         if (page.code != CONTROL_OK)
-            m.code = page.code;
-        more = page.code == CONTROL_OK && act_on_page(&m, page.result);
+            m->code = page.code;
+        more = page.code == CONTROL_OK && act_on_page(m, page.result);
         control_answer_clear(&page);
     }
-    if ((m.code == CONTROL_ABSENT || m.code == CONTROL_USAGE) && m.messages == 0)
-        return m.code;
-    if (c->json)
-        print_done_json(&m);
+}
+
+static int end(struct many *m)
+{
+    bool is_whole = m->code != CONTROL_ABSENT && m->code != CONTROL_USAGE;
+
+    if (!is_whole && m->messages == 0 && m->refused <= 1)
+        return m->code;
+    if (m->c->json)
+        print_done_json(m);
     else
-        print_done(&m);
-    return m.code == CONTROL_OK && m.busy > 0 ? CONTROL_REFUSED : m.code;
+        print_done(m);
+    if (m->messages > 0 && m->code == CONTROL_USAGE)
+        return CONTROL_REFUSED; /* the arguments were good for some */
+    return m->code == CONTROL_OK && m->busy > 0 ? CONTROL_REFUSED : m->code;
+}
+
+int control_many(const struct control *c, const char *verb)
+{
+    static const char *const heads[] = {"MESSAGE", "SENDER", "RECIPIENT", "STATE", "SITE"};
+    struct many m = {.c = c, .quiet = *c, .verb = verb, .limit = LISTED};
+    const char *slip = control_find_slip(c);
+    int code;
+
+    if (c->n != NULL)
+        return control_usage(c, "--n is for one message: filter by recipient");
+    if (c->limit != NULL && !c->dry_run)
+        return control_usage(c, "--limit is for a dry run and a list: filters mean all that fit");
+    if (c->limit != NULL && !sp_bytes_to_u64(sp_bytes_cstr(c->limit), &m.limit))
+        return control_usage(c, "--limit: a number");
+    if (slip != NULL)
+        return control_usage(c, slip);
+    m.quiet.quiet = true;
+    (void)snprintf(m.command, sizeof(m.command), "queue.%s%s", c->dry_run ? "would-" : "", verb);
+    sp_buf_init(&m.json, LIST_MAX);
+    sp_jw_init(&m.list, &m.json);
+    sp_jw_array(&m.list, NULL);
+    if (c->dry_run)
+        m.table = table_new(heads, SP_ARRAY_LEN(heads));
+    go_through(&m);
+    code = end(&m);
+    control_tell_unknown(c);
+    if (m.table != NULL)
+        table_free(m.table);
+    sp_buf_clear(&m.json);
+    return code;
 }

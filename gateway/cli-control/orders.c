@@ -1,15 +1,21 @@
 /*
- * `sallyport queue freeze|thaw|drain|resume|orders|count`: what concerns the whole gateway, so that every relay is asked. It
+ * `sallyport queue freeze|thaw|drain|resume|orders`: what concerns the whole gateway, so that every relay is asked. It
  * counts as done only if all of them have done it.
  */
 #include "gateway/cli-control/control.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define QUESTION_MAX 16384
-#define GROUPS_MAX   10000
-#define SHOWN        30
+#define ORDERS_MAX   4096
+#define RELAYS_LEN   4096
+
+static struct sp_bytes or_dash(struct sp_bytes text)
+{
+    return text.len > 0 ? text : SP_LIT("-");
+}
 
 static void put_text(struct sp_jw *w, const char *key, const char *value)
 {
@@ -30,39 +36,68 @@ static void ask(const struct control *c, const char *command, struct control_ans
     put_text(&w, "site", c->site);
     put_text(&w, "host", c->host);
     put_text(&w, "reason", c->reason);
-    put_text(&w, "by", c->by);
-    if (c->by != NULL)
-        sp_jw_int(&w, "limit", GROUPS_MAX);
     sp_jw_end(&w);
     control_ask(c, sp_buf_bytes(&question), answer);
     sp_buf_clear(&question);
 }
 
-static const struct sp_json *first_relay(const struct control_answer *answer)
+const struct sp_json *control_first_relay(const struct control_answer *answer)
 {
     const struct sp_json *list = sp_json_find(answer->result, "relays");
 
     return list == NULL ? NULL : list->first;
 }
 
-/* Whether every relay answered; those that did not are named. returns: an exit code */
-static int judge(const struct control_answer *answer)
+int control_judge(const struct control *c, const struct control_answer *answer)
 {
     int code = CONTROL_OK;
 
-    for (const struct sp_json *r = first_relay(answer); r != NULL; r = r->next) {
+    for (const struct sp_json *r = control_first_relay(answer); r != NULL; r = r->next) {
         struct sp_bytes error = sp_json_text_of(r, "error");
         bool refused = sp_bytes_eq(error, SP_LIT("usage")) || sp_bytes_eq(error, SP_LIT("limit"));
 
+        char name[64];
+
         if (error.len == 0)
             continue;
-        (void)fprintf(stderr, "sallyport: relay %lld: %.*s: %.*s%s\n",
-                      (long long)sp_json_int_of(r, "relay", -1), SP_FMT(error),
-                      SP_FMT(sp_json_text_of(r, "detail")),
-                      refused ? "" : ": unknown whether it was done, repeat");
         code = refused && code != CONTROL_UNKNOWN ? CONTROL_REFUSED : CONTROL_UNKNOWN;
+        (void)snprintf(name, sizeof(name), "%.*s", SP_FMT(refused ? error : SP_LIT("unknown")));
+        (void)control_say(c, code, name, "relay %lld: %.*s: %.*s%s",
+                          (long long)sp_json_int_of(r, "relay", -1), SP_FMT(error),
+                          SP_FMT(sp_json_text_of(r, "detail")),
+                          refused ? "" : ": unknown whether it was done, repeat");
     }
     return code;
+}
+
+/* "root (uid 0)" of "uid:0", which is what the kernel told. */
+static void put_who(struct sp_bytes id, struct sp_buf *out)
+{
+    struct sp_bytes number = sp_bytes_slice(id, 4, SIZE_MAX);
+    struct passwd entry, *found = NULL;
+    char room[4096];
+    uint64_t uid;
+
+    if (sp_bytes_eq(sp_bytes_slice(id, 0, 4), SP_LIT("uid:")) && sp_bytes_to_u64(number, &uid) &&
+        uid <= UINT32_MAX && getpwuid_r((uid_t)uid, &entry, room, sizeof(room), &found) == 0 &&
+        found != NULL)
+        sp_buf_printf(out, "%s (uid %llu)", found->pw_name, (unsigned long long)uid);
+    else
+        sp_buf_put(out, or_dash(id));
+}
+
+/* Somebody else may have frozen it for another reason. */
+static void print_before(const struct sp_json *stands)
+{
+    struct sp_buf who;
+
+    if (sp_json_text_of(stands, "time").len == 0)
+        return;
+    sp_buf_init(&who, 1024);
+    put_who(sp_json_text_of(sp_json_find(stands, "actor"), "id"), &who);
+    (void)printf("  since %.*s, by %.*s: %.*s\n", SP_FMT(sp_json_text_of(stands, "time")),
+                 SP_FMT(sp_buf_bytes(&who)), SP_FMT(sp_json_text_of(stands, "reason")));
+    sp_buf_clear(&who);
 }
 
 static int order(const struct control *c, const char *command)
@@ -72,8 +107,8 @@ static int order(const struct control *c, const char *command)
     int code;
 
     ask(c, command, &answer);
-    code = answer.code == CONTROL_OK ? judge(&answer) : answer.code;
-    for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next) {
+    code = answer.code == CONTROL_OK ? control_judge(c, &answer) : answer.code;
+    for (const struct sp_json *r = control_first_relay(&answer); r != NULL; r = r->next) {
         changed |= sp_json_bool_of(sp_json_find(r, "says"), "changed", false);
         known &= sp_json_bool_of(sp_json_find(r, "says"), "known", true);
     }
@@ -81,10 +116,11 @@ static int order(const struct control *c, const char *command)
         control_print_json(answer.result);
     else if (code == CONTROL_OK)
         (void)printf("%s: %s\n", c->words[1], changed ? "done" : "it was so already");
+    if (code == CONTROL_OK && !c->json && !changed)
+        print_before(sp_json_find(sp_json_find(control_first_relay(&answer), "says"), "stands"));
     if (!known && strcmp(c->words[1], "freeze") == 0)
-        (void)fprintf(stderr,
-                      "sallyport: there is no tenant %s now; the order stands all the same\n",
-                      c->tenant);
+        (void)control_say(c, code, "unknown-tenant",
+                          "there is no tenant %s now; the order stands all the same", c->tenant);
     control_answer_clear(&answer);
     return code;
 }
@@ -92,201 +128,165 @@ static int order(const struct control *c, const char *command)
 static int freeze_or_thaw(const struct control *c, const char *command)
 {
     if ((c->tenant != NULL) + (c->site != NULL) + (c->host != NULL) != 1)
-        return control_usage("what: --tenant NAME, --site DOMAIN or --host NAME");
+        return control_usage(c, "what: --tenant NAME, --site DOMAIN or --host NAME");
     if (c->reason == NULL)
-        return control_usage("--reason is needed: it becomes part of the audit record");
+        return control_usage(c, "--reason is needed: it becomes part of the audit record");
     return order(c, command);
 }
 
 static int drain_or_resume(const struct control *c, const char *command)
 {
     if (c->tenant != NULL || c->site != NULL || c->host != NULL)
-        return control_usage("drain and resume are for the whole gateway; see freeze and thaw");
+        return control_usage(c, "drain and resume are for the whole gateway; see freeze and thaw");
     if (c->reason == NULL)
-        return control_usage("--reason is needed: it becomes part of the audit record");
+        return control_usage(c, "--reason is needed: it becomes part of the audit record");
     return order(c, command);
 }
 
-static void add_orders(struct table *t, const struct sp_json *relay, const char *list,
-                       const char *what)
+/* ---- orders ---- */
+
+struct standing { /* an order, of one relay or of several */
+    const char *what;
+    struct sp_bytes name;
+    const struct sp_json *given; /* of the first that knows who; NULL: none does */
+    struct sp_buf relays;        /* their numbers */
+    size_t count;
+};
+
+struct orders {
+    struct standing list[ORDERS_MAX];
+    size_t count;
+    size_t relays; /* that answered */
+};
+
+static const struct sp_json *find_given(const struct sp_json *says, const char *what,
+                                        struct sp_bytes name)
 {
-    const struct sp_json *says = sp_json_find(relay, "says");
-    const struct sp_json *names = sp_json_find(says, list);
-    char number[24];
+    const struct sp_json *list = sp_json_find(says, "orders");
 
-    (void)snprintf(number, sizeof(number), "%lld", (long long)sp_json_int_of(relay, "relay", -1));
-    for (const struct sp_json *n = names == NULL ? NULL : names->first; n != NULL; n = n->next) {
-        struct sp_bytes cells[] = {sp_bytes_cstr(number), sp_bytes_cstr(what), n->text};
+    for (const struct sp_json *o = list == NULL ? NULL : list->first; o != NULL; o = o->next)
+        if (sp_bytes_eq(sp_json_text_of(o, "order"), sp_bytes_cstr(what)) &&
+            sp_bytes_eq(sp_json_text_of(o, "name"), name) && sp_json_text_of(o, "time").len > 0)
+            return o;
+    return NULL;
+}
 
-        table_add(t, cells);
+static void add_order(struct orders *all, const struct sp_json *relay, const char *what,
+                      struct sp_bytes name)
+{
+    const struct sp_json *given = find_given(sp_json_find(relay, "says"), what, name);
+    struct standing *s = NULL;
+
+    for (size_t i = 0; i < all->count && s == NULL; i++)
+        if (strcmp(all->list[i].what, what) == 0 && sp_bytes_eq(all->list[i].name, name))
+            s = &all->list[i];
+    if (s == NULL && all->count == ORDERS_MAX)
+        return;
+    if (s == NULL) {
+        s = &all->list[all->count++];
+        s->what = what;
+        s->name = name;
+        sp_buf_init(&s->relays, RELAYS_LEN);
     }
+    s->given = s->given == NULL ? given : s->given;
+    sp_buf_printf(&s->relays, "%s%lld", s->count == 0 ? "" : ",",
+                  (long long)sp_json_int_of(relay, "relay", -1));
+    s->count++;
+}
+
+static void add_names(struct orders *all, const struct sp_json *relay, const char *list,
+                      const char *what)
+{
+    const struct sp_json *names = sp_json_find(sp_json_find(relay, "says"), list);
+
+    for (const struct sp_json *n = names == NULL ? NULL : names->first; n != NULL; n = n->next)
+        add_order(all, relay, what, n->text);
+}
+
+static int older_first(const void *a, const void *b)
+{
+    const struct standing *x = a;
+    const struct standing *y = b;
+    int order = sp_bytes_cmp(sp_json_text_of(x->given, "time"), sp_json_text_of(y->given, "time"));
+
+    return order != 0 ? order : sp_bytes_cmp(x->name, y->name);
+}
+
+static void print_orders(struct orders *all)
+{
+    static const char *const heads[] = {"ORDER", "NAME", "SINCE", "BY", "RELAYS", "REASON"};
+    struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
+
+    if (all->count > 1)
+        qsort(all->list, all->count, sizeof(all->list[0]), older_first);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct standing *s = &all->list[i];
+        struct sp_buf who;
+
+        sp_buf_init(&who, 1024);
+        put_who(sp_json_text_of(sp_json_find(s->given, "actor"), "id"), &who);
+        struct sp_bytes cells[] = {
+            sp_bytes_cstr(s->what),
+            or_dash(s->name),
+            or_dash(sp_json_text_of(s->given, "time")),
+            sp_buf_bytes(&who),
+            s->count == all->relays ? SP_LIT("all") : sp_buf_bytes(&s->relays),
+            or_dash(sp_json_text_of(s->given, "reason")),
+        };
+        table_add(t, cells);
+        sp_buf_clear(&who);
+    }
+    if (all->count > 0)
+        table_print(t);
+    else
+        (void)printf("nothing is frozen\n");
+    table_free(t);
+}
+
+static void print_standing(const struct control_answer *answer)
+{
+    struct orders *all = sp_calloc(1, sizeof(*all));
+    long long messages = 0, held = 0;
+    bool draining = false;
+
+    for (const struct sp_json *r = control_first_relay(answer); r != NULL; r = r->next) {
+        const struct sp_json *says = sp_json_find(r, "says");
+        bool drains = sp_json_bool_of(says, "draining", false);
+
+        all->relays += says != NULL;
+        if (drains)
+            add_order(all, r, "drain", SP_LIT(""));
+        add_names(all, r, "tenants", "tenant");
+        add_names(all, r, "sites", "site");
+        add_names(all, r, "hosts", "host");
+        draining |= drains;
+        messages += sp_json_int_of(says, "messages", 0);
+        held += sp_json_int_of(says, "held_by_hand", 0);
+    }
+    (void)printf("%s, %lld message%s in the queue\n",
+                 draining ? "draining: no mail is taken" : "mail is taken", messages,
+                 messages == 1 ? "" : "s");
+    if (held > 0)
+        (void)printf("%lld recipient%s on hold by hand: queue list --state held\n", held,
+                     held == 1 ? "" : "s");
+    (void)printf("\n");
+    print_orders(all);
+    for (size_t i = 0; i < all->count; i++)
+        sp_buf_clear(&all->list[i].relays);
+    sp_free(all);
 }
 
 static int show_orders(const struct control *c)
 {
-    static const char *const heads[] = {"RELAY", "FROZEN", "NAME"};
     struct control_answer answer;
-    struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
-    bool draining = false;
-    long long messages = 0;
     int code;
 
     ask(c, "queue.orders", &answer);
-    code = answer.code == CONTROL_OK ? judge(&answer) : answer.code;
-    for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next) {
-        add_orders(t, r, "tenants", "tenant");
-        add_orders(t, r, "sites", "site");
-        add_orders(t, r, "hosts", "host");
-        draining |= sp_json_bool_of(sp_json_find(r, "says"), "draining", false);
-        messages += sp_json_int_of(sp_json_find(r, "says"), "messages", 0);
-    }
-    if (answer.code == CONTROL_OK && c->json) {
+    code = answer.code == CONTROL_OK ? control_judge(c, &answer) : answer.code;
+    if (answer.code == CONTROL_OK && c->json)
         control_print_json(answer.result);
-    } else if (answer.code == CONTROL_OK) {
-        (void)printf("%s, %lld messages in the queue\n\n",
-                     draining ? "draining: no mail is taken" : "mail is taken", messages);
-        table_print(t);
-    }
-    table_free(t);
-    control_answer_clear(&answer);
-    return code;
-}
-
-/* ---- count ---- */
-
-struct group {
-    struct sp_bytes key;
-    long long count;
-};
-
-struct groups {
-    struct group *list;
-    size_t count;
-    size_t cap;
-    long long total;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    return sp_bytes_cmp(((const struct group *)a)->key, ((const struct group *)b)->key);
-}
-
-static int more_first(const void *a, const void *b)
-{
-    const struct group *x = a;
-    const struct group *y = b;
-
-    return x->count == y->count ? by_key(a, b) : (x->count < y->count) - (x->count > y->count);
-}
-
-static void take_groups(struct groups *g, const struct sp_json *says)
-{
-    const struct sp_json *list = sp_json_find(says, "groups");
-
-    g->total += sp_json_int_of(says, "total", 0);
-    for (const struct sp_json *item = list == NULL ? NULL : list->first; item != NULL;
-         item = item->next) {
-        if (g->count == g->cap) {
-            g->cap = g->cap == 0 ? 64 : g->cap * 2;
-            g->list = sp_realloc(g->list, g->cap * sizeof(*g->list));
-        }
-        g->list[g->count++] = (struct group){.key = sp_json_text_of(item, "key"),
-                                             .count = sp_json_int_of(item, "count", 0)};
-    }
-}
-
-/* The relays' groups of one key become one. */
-static void merge(struct groups *g)
-{
-    size_t out = 0;
-
-    if (g->count < 2)
-        return;
-    qsort(g->list, g->count, sizeof(*g->list), by_key);
-    for (size_t i = 1; i < g->count; i++) {
-        if (sp_bytes_eq(g->list[out].key, g->list[i].key))
-            g->list[out].count += g->list[i].count;
-        else
-            g->list[++out] = g->list[i];
-    }
-    g->count = out + 1;
-    qsort(g->list, g->count, sizeof(*g->list), more_first);
-}
-
-static const char *head_of(const char *by)
-{
-    static const char *const heads[][2] = {
-        {"tenant", "TENANT"}, {"reason", "REASON"}, {"state", "STATE"}};
-
-    for (size_t i = 0; i < SP_ARRAY_LEN(heads); i++) {
-        if (strcmp(by, heads[i][0]) == 0)
-            return heads[i][1];
-    }
-    return "SITE";
-}
-
-static void print_groups(const struct control *c, const struct groups *g, size_t limit)
-{
-    const char *heads[] = {"RECIPIENTS", head_of(c->by)};
-    struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
-
-    for (size_t i = 0; i < g->count && i < limit; i++) {
-        char number[24];
-
-        (void)snprintf(number, sizeof(number), "%lld", g->list[i].count);
-        struct sp_bytes cells[] = {sp_bytes_cstr(number), g->list[i].key};
-        table_add(t, cells);
-    }
-    table_print(t);
-    table_free(t);
-    (void)printf("%lld recipient%s, %zu group%s%s\n", g->total, g->total == 1 ? "" : "s", g->count,
-                 g->count == 1 ? "" : "s", g->count > limit ? ", the largest are shown" : "");
-}
-
-static void print_groups_json(const struct control *c, const struct groups *g, size_t limit)
-{
-    struct sp_buf text;
-    struct sp_jw w;
-
-    sp_buf_init(&text, CONTROL_LINE_MAX);
-    sp_jw_init(&w, &text);
-    sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "by", c->by);
-    sp_jw_array(&w, "groups");
-    for (size_t i = 0; i < g->count && i < limit; i++) {
-        sp_jw_object(&w, NULL);
-        sp_jw_text(&w, "key", g->list[i].key);
-        sp_jw_int(&w, "count", g->list[i].count);
-        sp_jw_end(&w);
-    }
-    sp_jw_end(&w);
-    sp_jw_int(&w, "total", g->total);
-    sp_jw_end(&w);
-    (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
-    sp_buf_clear(&text);
-}
-
-static int count(const struct control *c)
-{
-    struct control with = *c;
-    struct control_answer answer;
-    struct groups g = {0};
-    uint64_t limit = SHOWN;
-    int code;
-
-    if (c->limit != NULL && !sp_bytes_to_u64(sp_bytes_cstr(c->limit), &limit))
-        return control_usage("--limit: a number");
-    with.by = c->by == NULL ? "site" : c->by;
-    ask(&with, "queue.count", &answer);
-    code = answer.code == CONTROL_OK ? judge(&answer) : answer.code;
-    for (const struct sp_json *r = first_relay(&answer); r != NULL; r = r->next)
-        take_groups(&g, sp_json_find(r, "says"));
-    merge(&g);
-    if (code == CONTROL_OK && c->json)
-        print_groups_json(&with, &g, (size_t)limit);
-    else if (code == CONTROL_OK)
-        print_groups(&with, &g, (size_t)limit);
-    sp_free(g.list);
+    else if (answer.code == CONTROL_OK)
+        print_standing(&answer);
     control_answer_clear(&answer);
     return code;
 }
@@ -305,5 +305,5 @@ int control_orders(const struct control *c)
         return drain_or_resume(c, "queue.resume");
     if (strcmp(verb, "orders") == 0)
         return show_orders(c);
-    return strcmp(verb, "count") == 0 ? count(c) : -1;
+    return strcmp(verb, "count") == 0 ? control_count(c) : -1;
 }

@@ -62,7 +62,7 @@ int control_policy(const struct control *c)
         return vote(c, "policy.approve");
     if (strcmp(c->words[1], "propose") == 0 && names)
         return vote(c, "policy.propose");
-    return control_usage("policy approve VERSION --reason TEXT, policy proposals");
+    return control_usage(c, "policy approve VERSION --reason TEXT, policy proposals");
 }
 
 static int own_preferences(const struct control *c)
@@ -97,7 +97,8 @@ int control_preference(const struct control *c)
         if (strcmp(c->words[1], acts[i].word) == 0)
             command = acts[i].command;
     if (c->word_count != 3 || command == NULL)
-        return control_usage("preference set|removed|forget|own is what sallyport preference asks");
+        return control_usage(c,
+                             "preference set|removed|forget|own is what sallyport preference asks");
     code = control_ask_about(c, command, members, SP_ARRAY_LEN(members), &answer);
     control_answer_clear(&answer);
     return code;

@@ -127,13 +127,13 @@ static int show(const struct control *c)
     int code;
 
     if (c->word_count != 3)
-        return control_usage("posture show DOMAIN");
+        return control_usage(c, "posture show DOMAIN");
     code = ask(c, "posture.list", &answer);
     if (code == CONTROL_OK) {
         domains = sp_json_find(answer.result, "domains");
         if (domains == NULL || domains->first == NULL) {
-            (void)fprintf(stderr, "sallyport: nothing is known of %s\n", c->words[2]);
-            code = CONTROL_REFUSED;
+            code =
+                control_say(c, CONTROL_REFUSED, "not-found", "nothing is known of %s", c->words[2]);
         } else if (!c->json) {
             print_one(domains->first);
         }
@@ -166,6 +166,7 @@ int control_posture(const struct control *c)
         return change(c, "posture.accept", "is taken as right");
     if (strcmp(verb, "forget") == 0 && c->word_count == 3 && c->reason != NULL)
         return change(c, "posture.forget", "from now on");
-    return control_usage("posture list [DOMAIN], show DOMAIN, accept DOMAIN [LEVEL] --reason TEXT, "
+    return control_usage(c,
+                         "posture list [DOMAIN], show DOMAIN, accept DOMAIN [LEVEL] --reason TEXT, "
                          "forget DOMAIN --reason TEXT");
 }

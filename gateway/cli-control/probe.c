@@ -168,7 +168,7 @@ int control_probe(const struct control *c)
     int code;
 
     if (c->word_count != 2)
-        return control_usage("probe DOMAIN");
+        return control_usage(c, "probe DOMAIN");
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);

@@ -20,7 +20,7 @@ static int ask(const struct control *c, struct control_answer *answer)
     const struct control_member members[] = {{"address", c->words[2]}};
 
     if (c->word_count < 3)
-        return control_usage("which address?");
+        return control_usage(c, "which address?");
     return control_ask_about(c, "audit.address", members, SP_ARRAY_LEN(members), answer);
 }
 
@@ -45,7 +45,8 @@ static int reveal(const struct control *c)
     int code;
 
     if (c->word_count < 3 || c->reason == NULL)
-        return control_usage("reveal PSEUDONYM or MESSAGE --reason TEXT, which becomes part of the "
+        return control_usage(c,
+                             "reveal PSEUDONYM or MESSAGE --reason TEXT, which becomes part of the "
                              "audit record");
     code = control_ask_about(c, "audit.reveal", members, SP_ARRAY_LEN(members), &answer);
     if (code == CONTROL_OK && !c->json) {
@@ -143,7 +144,7 @@ static int search_source(struct finding *f, struct sp_audit_source *source, cons
     }
     sp_buf_clear(&text);
     if (n < 0)
-        (void)fprintf(stderr, "sallyport: %s: can't be read to its end\n", path);
+        return control_say(f->c, CONTROL_REFUSED, "io", "%s: can't be read to its end", path);
     return n == 0 ? CONTROL_OK : CONTROL_REFUSED;
 }
 
@@ -153,10 +154,8 @@ static int search(struct finding *f, const char *path)
     SP_AUTO(sp_audit_source) source = NULL;
     struct sp_err err = {0};
 
-    if (sp_audit_source_open(path, &source, &err) != SP_OK) {
-        (void)fprintf(stderr, "sallyport: %s\n", err.text);
-        return CONTROL_REFUSED;
-    }
+    if (sp_audit_source_open(path, &source, &err) != SP_OK)
+        return control_say(f->c, CONTROL_REFUSED, "io", "%s", err.text);
     return search_source(f, source, path);
 }
 
@@ -219,9 +218,8 @@ static int hold_series(const struct control *c, struct series *s)
             break;
         clear_series(s);
     }
-    (void)fprintf(stderr, "sallyport: %s\n",
-                  err.text[0] == 0 ? "the audit files change all the time" : err.text);
-    return CONTROL_REFUSED;
+    return control_say(c, CONTROL_REFUSED, "io", "%s",
+                       err.text[0] == 0 ? "the audit files change all the time" : err.text);
 }
 
 static int search_series(struct finding *f, const struct series *s)

@@ -40,7 +40,7 @@ struct listing {
     struct table *table;
     uint64_t left; /* messages still wanted */
     uint64_t shown;
-    char after[64]; /* id of the page's end; "" to begin */
+    char after[CONTROL_AFTER_MAX]; /* id of the page's end; "" to begin */
     int64_t silent;
 };
 
@@ -59,6 +59,8 @@ void control_ask_page(const struct control *c, const char *after, uint64_t limit
     put_text(&w, "recipient", c->recipient);
     put_text(&w, "tenant", c->tenant);
     put_text(&w, "rule", c->rule);
+    put_text(&w, "site", c->site);
+    put_text(&w, "host", c->host);
     if (after[0] != 0)
         sp_jw_cstr(&w, "after", after);
     sp_jw_int(&w, "limit", (int64_t)limit);
@@ -143,19 +145,28 @@ static void take_items(struct listing *l, const struct sp_json *list)
     sp_buf_clear(&text);
 }
 
-/* returns: whether there is another page */
+bool control_next_page(const struct sp_json *page, char *after)
+{
+    struct sp_bytes next = sp_json_text_of(page, "next");
+
+    if (next.len == 0 || next.len >= CONTROL_AFTER_MAX)
+        return false;
+    memcpy(after, next.ptr, next.len);
+    after[next.len] = 0;
+    return true;
+}
+
+/* Shows a page at once: a queue may be longer than a terminal waits for, or memory holds. returns: whether there is another */
 static bool take_page(struct listing *l, const struct sp_json *result)
 {
-    struct sp_bytes next = sp_json_text_of(result, "next");
+    uint64_t before = l->shown;
 
     take_items(l, sp_json_find(result, "messages"));
+    if (!l->c->json && l->shown > before)
+        table_print(l->table);
     if (sp_json_int_of(result, "relays_silent", 0) > l->silent)
         l->silent = sp_json_int_of(result, "relays_silent", 0);
-    if (next.len == 0 || next.len >= sizeof(l->after) || l->left == 0)
-        return false;
-    memcpy(l->after, next.ptr, next.len);
-    l->after[next.len] = 0;
-    return true;
+    return l->left > 0 && ferror(stdout) == 0 && control_next_page(result, l->after);
 }
 
 static int end_list(struct listing *l, int code)
@@ -164,15 +175,12 @@ static int end_list(struct listing *l, int code)
         (void)printf("],\"complete\":%s}\n",
                      code == CONTROL_OK && l->silent == 0 ? "true" : "false");
     } else if (code == CONTROL_OK) {
-        if (l->shown > 0)
-            table_print(l->table);
         (void)printf("%llu message%s\n", (unsigned long long)l->shown, l->shown == 1 ? "" : "s");
     }
-    if (code == CONTROL_OK && l->silent > 0) {
-        (void)fprintf(stderr, "sallyport: %lld relays did not answer: the list is not complete\n",
-                      (long long)l->silent);
-        return CONTROL_UNKNOWN;
-    }
+    if (code == CONTROL_OK && l->silent > 0)
+        return control_say(l->c, CONTROL_UNKNOWN, "unknown",
+                           "%lld relays did not answer: the list is not complete",
+                           (long long)l->silent);
     return code;
 }
 
@@ -181,25 +189,28 @@ static int list(const struct control *c)
     static const char *const heads[] = {"MESSAGE", "ACCEPTED", "SENDER", "RECIPIENT",
                                         "STATE",   "RULE",     "WHY",    "NEXT"};
     struct listing l = {.c = c, .left = UINT64_MAX};
-    bool more = true;
+    bool begun = false, more = true;
     int code = CONTROL_OK;
 
     if (c->limit != NULL && (!sp_bytes_to_u64(sp_bytes_cstr(c->limit), &l.left) || l.left == 0))
-        return control_usage("--limit: a number, 1 at least");
+        return control_usage(c, "--limit: a number, 1 at least");
     l.table = table_new(heads, SP_ARRAY_LEN(heads));
     while (more && l.left > 0 && code == CONTROL_OK) {
         struct control_answer answer;
 
         control_ask_page(c, l.after, l.left < PAGE ? l.left : PAGE, &answer);
         code = answer.code;
-        if (code == CONTROL_OK && l.after[0] == 0 && c->json)
+        if (code == CONTROL_OK && !begun && c->json)
             (void)printf("{\"messages\":[");
+        begun = begun || code == CONTROL_OK;
         more = code == CONTROL_OK && take_page(&l, answer.result);
         control_answer_clear(&answer);
     }
-    if (code == CONTROL_OK)
+    if (begun) /* what has begun is ended, too, if a later page could not be had */
         code = end_list(&l, code);
     table_free(l.table);
+    if (code == CONTROL_OK)
+        control_tell_unknown(c);
     return code;
 }
 
@@ -271,16 +282,19 @@ static void print_message(const struct sp_json *m)
 static const struct verb {
     const char *name;
     const char *command;
+    const char *trial; /* of a dry run */
     bool reason_needed;
+    bool is_for_many;   /* takes filters */
     const char *nobody; /* what it means if nobody was changed */
 } verbs[] = {
-    {"show", "queue.show", false, NULL},
-    {"hold", "queue.hold", true, "nobody of it waits"},
-    {"release", "queue.release", true, "nobody of it is on hold"},
-    {"retry", "queue.retry", false, "nobody of it waits for a retry; who is on hold is released"},
-    {"delete", "queue.delete", true, "nobody of it waits"},
-    {"recall", "queue.recall", true, NULL},
-    {"redirect", "queue.redirect", true, NULL},
+    {"show", "queue.show", NULL, false, false, NULL},
+    {"hold", "queue.hold", "queue.would-hold", true, true, "nobody of it waits"},
+    {"release", "queue.release", "queue.would-release", true, true, "nobody of it is on hold"},
+    {"retry", "queue.retry", "queue.would-retry", false, true,
+     "nobody of it waits for a retry; who is on hold is released"},
+    {"delete", "queue.delete", "queue.would-delete", true, true, "nobody of it waits"},
+    {"recall", "queue.recall", "queue.would-recall", true, false, NULL},
+    {"redirect", "queue.redirect", "queue.would-redirect", true, true, NULL},
 };
 
 static void print_done(const struct control *c, const struct verb *verb,
@@ -290,9 +304,9 @@ static void print_done(const struct control *c, const struct verb *verb,
     const struct sp_json *rests = sp_json_find(result, "rests");
     const struct sp_json *ns = sp_json_find(result, "n");
 
-    (void)printf("%s: %s", c->words[2], verb->name);
+    (void)printf("%s: %s%s", c->words[2], c->dry_run ? "would " : "", verb->name);
     if (ns != NULL && ns->count == 0 && verb->nobody != NULL)
-        (void)printf(": nothing was changed, %s", verb->nobody);
+        (void)printf(": nothing %s changed, %s", c->dry_run ? "would be" : "was", verb->nobody);
     else if (ns != NULL)
         (void)printf(", %zu recipient%s", (size_t)ns->count, ns->count == 1 ? "" : "s");
     (void)printf("\n");
@@ -308,28 +322,39 @@ static void print_done(const struct control *c, const struct verb *verb,
                      SP_FMT(sp_json_text_of(r, "floor")));
 }
 
+/* returns: what is wrong with the arguments; NULL: nothing */
+static const char *find_wrong(const struct control *c, const struct verb *verb)
+{
+    bool is_filtered = control_is_filtered(c);
+
+    if (verb->reason_needed && c->reason == NULL && !c->dry_run)
+        return "--reason is needed: it becomes part of the audit record";
+    if (strcmp(verb->name, "redirect") == 0 && c->to == NULL && c->route == NULL)
+        return "where shall it go: --to ADDRESS or --route NAME";
+    if (c->word_count == 2 && !(verb->is_for_many && is_filtered))
+        return verb->is_for_many ? "which message, or all that a filter of `queue list` means?"
+                                 : "which message?";
+    return c->word_count == 3 && is_filtered ? "a message, or filters, not both" : NULL;
+}
+
 static int about_message(const struct control *c, const struct verb *verb)
 {
     struct control_answer answer;
     struct sp_buf question;
     struct sp_jw w;
+    const char *wrong;
     bool ns;
     int code;
 
-    if (verb->reason_needed && c->reason == NULL)
-        return control_usage("--reason is needed: it becomes part of the audit record");
-    if (c->word_count == 2 && verb->nobody != NULL && control_is_filtered(c))
-        return control_many(c, verb->name, verb->command);
-    if (c->word_count != 3)
-        return control_usage(verb->nobody == NULL
-                                 ? "which message?"
-                                 : "which message, or all that a filter of `queue list` means?");
-    if (control_is_filtered(c))
-        return control_usage("a message, or filters, not both");
+    wrong = find_wrong(c, verb);
+    if (wrong != NULL)
+        return control_usage(c, wrong);
+    if (c->word_count == 2)
+        return control_many(c, verb->name);
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "command", verb->command);
+    sp_jw_cstr(&w, "command", c->dry_run ? verb->trial : verb->command);
     sp_jw_cstr(&w, "message", c->words[2]);
     put_text(&w, "reason", c->reason);
     put_text(&w, "until", c->until);
@@ -341,7 +366,7 @@ static int about_message(const struct control *c, const struct verb *verb)
     sp_jw_end(&w);
     if (!ns) {
         sp_buf_clear(&question);
-        return control_usage("--n: numbers of recipients, as 0,2");
+        return control_usage(c, "--n: numbers of recipients, as 0,2");
     }
     control_ask(c, sp_buf_bytes(&question), &answer);
     sp_buf_clear(&question);
@@ -369,8 +394,9 @@ int control_queue(const struct control *c)
             return about_message(c, &verbs[i]);
     }
     code = control_orders(c);
-    return code >= 0 ? code
-                     : control_usage(
-                           "queue: list, sites, show, count, hold, release, retry, delete, recall, "
-                           "redirect, freeze, thaw, drain, resume or orders");
+    return code >= 0
+               ? code
+               : control_usage(
+                     c, "queue: list, sites, show, count, hold, release, retry, delete, recall, "
+                        "redirect, freeze, thaw, drain, resume or orders");
 }

@@ -41,12 +41,6 @@ static bool read_settings(const char *path, struct sp_buf *out)
     return n == 0;
 }
 
-static int fail(int code, const char *what, const char *detail)
-{
-    (void)fprintf(stderr, "sallyport: %s: %s\n", what, detail);
-    return code;
-}
-
 int control_settings(const struct control *c, struct sp_config **out)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
@@ -60,7 +54,8 @@ int control_settings(const struct control *c, struct sp_config **out)
     else if (sp_config_load(sp_buf_bytes(&text), c->config, problems, out) != SP_OK)
         (void)sp_problems_rc(problems, &err);
     sp_buf_clear(&text);
-    return *out != NULL ? CONTROL_OK : fail(CONTROL_NO_INPUT, c->config, err.text);
+    return *out != NULL ? CONTROL_OK
+                        : control_say(c, CONTROL_NO_INPUT, "input", "%s: %s", c->config, err.text);
 }
 
 /* The socket that the settings name. out: PATH_BYTES_MAX bytes */
@@ -82,7 +77,7 @@ static int find_socket(const struct control *c, char *out)
                        : snprintf(out, PATH_BYTES_MAX, "%s/%s", config->state_dir, name);
     return n > 0 && n < PATH_BYTES_MAX
                ? CONTROL_OK
-               : fail(CONTROL_NO_INPUT, c->config, "admin.socket: too long");
+               : control_say(c, CONTROL_NO_INPUT, "input", "%s: admin.socket: too long", c->config);
 }
 
 static int dial(const struct control *c, int *out)
@@ -97,15 +92,20 @@ static int dial(const struct control *c, int *out)
     if (code != CONTROL_OK)
         return code;
     if (strlen(path) >= sizeof(to.sun_path))
-        return fail(CONTROL_ABSENT, path, "too long for a socket's name");
+        return control_say(c, CONTROL_ABSENT, "absent", "%s: too long for a socket's name", path);
     memcpy(to.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0) {
-        (void)sp_fail_errno(&err, SP_E_IO, errno, "no gateway answers at %s", path);
+        bool is_denied = errno == EACCES || errno == EPERM;
+
+        (void)sp_fail_errno(&err, SP_E_IO, errno,
+                            is_denied ? "this user may not ask at %s" : "no gateway answers at %s",
+                            path);
         if (fd >= 0)
             close(fd);
-        (void)fprintf(stderr, "sallyport: %s\n", err.text);
-        return CONTROL_ABSENT;
+        if (is_denied)
+            return control_say(c, CONTROL_REFUSED, "denied", "%s", err.text);
+        return control_say(c, CONTROL_ABSENT, "absent", "%s", err.text);
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -154,14 +154,21 @@ static int judge(const struct control *c, const struct sp_json *root)
 {
     struct sp_bytes error = sp_json_text_of(root, "error");
     struct sp_bytes detail = sp_json_text_of(root, "detail");
+    int code = CONTROL_REFUSED;
+    char name[64];
 
     if (sp_json_bool_of(root, "ok", false))
         return CONTROL_OK;
-    if (!c->quiet)
-        (void)fprintf(stderr, "sallyport: %.*s: %.*s\n", SP_FMT(error), SP_FMT(detail));
     if (sp_bytes_eq(error, SP_LIT("unknown")))
-        return CONTROL_UNKNOWN;
-    return sp_bytes_eq(error, SP_LIT("usage")) ? CONTROL_USAGE : CONTROL_REFUSED;
+        code = CONTROL_UNKNOWN;
+    else if (sp_bytes_eq(error, SP_LIT("usage")))
+        code = CONTROL_USAGE;
+    (void)snprintf(name, sizeof(name), "%.*s", SP_FMT(error));
+    if (!c->quiet && c->json)
+        (void)control_say(c, code, name, "%.*s", SP_FMT(detail));
+    else if (!c->quiet)
+        (void)control_say(c, code, name, "%s: %.*s", name, SP_FMT(detail));
+    return code;
 }
 
 static int read_answer(const struct control *c, struct control_answer *a)
@@ -171,9 +178,10 @@ static int read_answer(const struct control *c, struct control_answer *a)
     int code;
 
     if (end == SIZE_MAX)
-        return fail(CONTROL_UNKNOWN, "no answer", "whether it was done is unknown, repeat");
+        return control_say(c, CONTROL_UNKNOWN, "unknown",
+                           "no answer: whether it was done is unknown, repeat");
     if (sp_json_parse(sp_bytes(a->rest.ptr, end), NULL, &a->json, &err) != SP_OK)
-        return fail(CONTROL_UNKNOWN, "the answer", err.text);
+        return control_say(c, CONTROL_UNKNOWN, "unknown", "the answer: %s", err.text);
     sp_buf_drop(&a->rest, end + 1);
     code = judge(c, sp_json_root(a->json));
     if (code == CONTROL_OK) {
@@ -183,7 +191,8 @@ static int read_answer(const struct control *c, struct control_answer *a)
     return code;
 }
 
-void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out)
+void control_ask_start(const struct control *c, struct sp_bytes question,
+                       struct control_answer *out)
 {
     *out = (struct control_answer){.fd = -1};
     sp_buf_init(&out->rest, CONTROL_LINE_MAX);
@@ -191,9 +200,20 @@ void control_ask(const struct control *c, struct sp_bytes question, struct contr
     if (out->code != CONTROL_OK)
         return;
     if (!send_all(out->fd, question) || !send_all(out->fd, SP_LIT("\n")))
-        out->code = fail(CONTROL_UNKNOWN, "the question", "could not be sent whole, repeat");
-    else
+        out->code = control_say(c, CONTROL_UNKNOWN, "unknown",
+                                "the question could not be sent whole: repeat");
+}
+
+void control_ask_end(const struct control *c, struct control_answer *out)
+{
+    if (out->code == CONTROL_OK)
         out->code = read_answer(c, out);
+}
+
+void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out)
+{
+    control_ask_start(c, question, out);
+    control_ask_end(c, out);
 }
 
 void control_answer_clear(struct control_answer *a)
@@ -219,7 +239,7 @@ static bool write_all(int fd, struct sp_bytes data)
     return true;
 }
 
-int control_save(struct control_answer *a, int fd)
+int control_save(const struct control *c, struct control_answer *a, int fd)
 {
     struct sp_bytes first = sp_bytes_slice(sp_buf_bytes(&a->rest), 0, (size_t)a->file_len);
     uint8_t block[4096];
@@ -234,7 +254,7 @@ int control_save(struct control_answer *a, int fd)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return fail(CONTROL_UNKNOWN, "the answer", "was cut, repeat");
+            return control_say(c, CONTROL_UNKNOWN, "unknown", "the answer was cut: repeat");
         if (!write_all(fd, sp_bytes(block, (size_t)n)))
             return CONTROL_NO_OUTPUT;
         left -= (uint64_t)n;

@@ -60,7 +60,8 @@ int control_supervisor_open(const struct control *c)
     if (n > 0 && (size_t)n < sizeof(path))
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        (void)fprintf(stderr, "sallyport: %s can't be read: %s\n", path, strerrordesc_np(errno));
+        (void)control_say(c, CONTROL_NO_INPUT, "input", "%s can't be read: %s", path,
+                          strerrordesc_np(errno));
     return fd;
 }
 

@@ -71,6 +71,6 @@ int control_suppression(const struct control *c)
         return change(c, "suppression.add", "is not tried any more");
     if (strcmp(verb, "remove") == 0 && names)
         return change(c, "suppression.remove", "may be tried again");
-    return control_usage("suppression list [ADDRESS], add ADDRESS --reason TEXT, "
-                         "remove ADDRESS --reason TEXT");
+    return control_usage(c, "suppression list [ADDRESS], add ADDRESS --reason TEXT, "
+                            "remove ADDRESS --reason TEXT");
 }

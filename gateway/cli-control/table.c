@@ -74,7 +74,16 @@ struct table *table_new(const char *const *heads, size_t count)
     return t;
 }
 
-void table_print(const struct table *t)
+static void forget_rows(struct table *t)
+{
+    for (size_t r = 0; r < t->count; r++) {
+        for (size_t i = 0; i < t->columns; i++)
+            sp_free(t->rows[r].cells[i]);
+    }
+    t->count = 0;
+}
+
+void table_print(struct table *t)
 {
     for (size_t r = 0; r < t->count; r++) {
         for (size_t i = 0; i < t->columns; i++) {
@@ -85,16 +94,14 @@ void table_print(const struct table *t)
         }
         (void)printf("\n");
     }
+    forget_rows(t);
 }
 
 void table_free(struct table *t)
 {
     if (t == NULL)
         return;
-    for (size_t r = 0; r < t->count; r++) {
-        for (size_t i = 0; i < t->columns; i++)
-            sp_free(t->rows[r].cells[i]);
-    }
+    forget_rows(t);
     sp_free(t->rows);
     sp_free(t);
 }

@@ -58,7 +58,7 @@ int control_tlsrpt(const struct control *c)
     int code;
 
     if (strcmp(c->words[1], "show") != 0 || c->word_count > 3)
-        return control_usage("tlsrpt show [DOMAIN] [--day YYYY-MM-DD]");
+        return control_usage(c, "tlsrpt show [DOMAIN] [--day YYYY-MM-DD]");
     sp_buf_init(&question, QUESTION_MAX);
     sp_jw_init(&w, &question);
     sp_jw_object(&w, NULL);

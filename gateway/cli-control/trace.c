@@ -211,7 +211,7 @@ int control_trace(const struct control *c)
     int code;
 
     if ((c->word_count == 2) == (c->network_id != NULL) || c->word_count > 2)
-        return control_usage("trace: a message, its Message-ID, or --network-message-id ID");
+        return control_usage(c, "trace: a message, its Message-ID, or --network-message-id ID");
     if (c->network_id != NULL)
         ask(c, "message.trace", "network_message_id", sp_bytes_cstr(c->network_id), &answer);
     else

@@ -22,13 +22,14 @@ static int tell(const struct control *c, int code, const struct control_supervis
     else if (code == CONTROL_OK)
         (void)printf("%s has taken over from %s\n", now->version, before->version);
     else if (code == CONTROL_REFUSED)
-        (void)fprintf(stderr, "sallyport: the installed program can't take over; the gateway's log "
-                              "says why. It goes on as it was.\n");
+        (void)control_say(c, code, "refused",
+                          "the installed program can't take over; the gateway's log says why. It "
+                          "goes on as it was.");
     else if (code == CONTROL_UNKNOWN)
-        (void)fprintf(stderr, "sallyport: not over after %d s (%s): look at the gateway's log\n",
-                      WAIT_SECONDS, now->state);
+        (void)control_say(c, code, "unknown", "not over after %d s (%s): look at the gateway's log",
+                          WAIT_SECONDS, now->state);
     else
-        (void)fprintf(stderr, "sallyport: the gateway has ended\n");
+        (void)control_say(c, code, "absent", "the gateway has ended");
     return code;
 }
 
@@ -62,7 +63,7 @@ static void note(const struct control *c)
     asked.json = false;
     asked.quiet = true;
     if (control_ask_about(&asked, "audit.note", &what, 1, &answer) != CONTROL_OK)
-        (void)fprintf(stderr, "sallyport: the audit was not told of this upgrade\n");
+        (void)control_say(c, CONTROL_OK, "audit", "the audit was not told of this upgrade");
     control_answer_clear(&answer);
 }
 
@@ -77,13 +78,12 @@ int control_upgrade(const struct control *c)
     if (control_supervisor_runs(fd))
         note(c);
     if (!control_supervisor_runs(fd) || !control_supervisor_read(fd, &before)) {
-        (void)fprintf(stderr,
-                      "sallyport: no gateway runs on this folder that can be upgraded so\n");
-        code = CONTROL_ABSENT;
+        code = control_say(c, CONTROL_ABSENT, "absent",
+                           "no gateway runs on this folder that can be upgraded so");
     } else if (kill((pid_t)before.pid, SIGUSR2) != 0) {
-        (void)fprintf(stderr, "sallyport: the gateway (process %ld) can't be told: %s\n",
-                      (long)before.pid, strerrordesc_np(errno));
-        code = CONTROL_REFUSED;
+        code = control_say(c, CONTROL_REFUSED, "refused",
+                           "the gateway (process %ld) can't be told: %s", (long)before.pid,
+                           strerrordesc_np(errno));
     } else {
         code = await(c, fd, &before);
     }

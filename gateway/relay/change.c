@@ -8,6 +8,10 @@
  *
  * Of those retried whose host rests, which will hear the same again without an attempt, it is told how many and until when:
  * "rests": {"recipients": N, "until": TIME}. With "now": true the hosts are asked all the same.
+ *
+ * "queue.would-hold" and so on answer as the act would and change nothing; no reason is needed, and nothing is on record, since
+ * whoever asks learns what a list tells. They are commands of their own: a relay of another version, which knows no such
+ * wish, refuses them instead of acting.
  */
 #include "gateway/relay/command.h"
 
@@ -250,7 +254,7 @@ static const char *read_act(const struct relay_question *q, const struct kind *k
     struct sp_bytes until = sp_json_text_of(q->ask, "until");
 
     act->reason = sp_json_text_of(q->ask, "reason");
-    if (kind->reason_needed && sp_bytes_trim(act->reason).len == 0)
+    if (kind->reason_needed && !relay_is_trial(q) && sp_bytes_trim(act->reason).len == 0)
         return "reason: needed, it is part of the audit record";
     if (m->quarantined && kind->record != SP_RECORD_DELETE)
         return "its record is damaged: it can be deleted, nothing else";
@@ -265,6 +269,37 @@ static const char *read_act(const struct relay_question *q, const struct kind *k
     return NULL;
 }
 
+/* What would be changed, and what would refuse it (as sp_queue_act chooses). */
+static void try_only(const struct relay_question *q, const struct kind *kind,
+                     const struct sp_queue_message *m, const struct sp_act *act)
+{
+    size_t all = act->n_count > 0 ? act->n_count : m->accept.recipient_count;
+    struct change c = {.kind = kind, .is_whole = m->quarantined};
+    size_t busy = 0;
+    struct sp_buf json;
+    struct sp_jw w;
+
+    note_ns(&c, q, m, act);
+    for (size_t i = 0; i < all && !m->quarantined; i++) {
+        uint16_t n = act->n_count > 0 ? act->ns[i] : (uint16_t)i;
+
+        busy += m->busy[n] && sp_queue_act_fits(kind->record, &m->rcpts[n]);
+    }
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    sp_jw_init(&w, &json);
+    sp_jw_object(&w, NULL);
+    sp_jw_id(&w, "message", m->accept.id.b);
+    sp_jw_cstr(&w, "would", kind->name);
+    put_changed(&c, &w);
+    sp_jw_end(&w);
+    if (busy > 0 && c.n_count == 0)
+        relay_reply_error(q->job, SP_E_EXISTS, "it is in delivery now: repeat in a moment");
+    else
+        relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+    sp_free(c.ns);
+}
+
 static void change(struct relay *r, const struct relay_question *q, const struct kind *kind)
 {
     SP_AUTO(sp_queue_message) m = NULL;
@@ -276,7 +311,8 @@ static void change(struct relay *r, const struct relay_question *q, const struct
     struct sp_buf text;
 
     if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &act.id)) {
-        relay_reply_error(q->job, SP_E_USAGE, "message: no message id");
+        relay_reply_error(q->job, SP_E_USAGE,
+                          "message: that is no message's id; trace takes a Message-ID, too");
         return;
     }
     r = relay_load(r, &act.id, &m);
@@ -292,6 +328,10 @@ static void change(struct relay *r, const struct relay_question *q, const struct
     }
     if (strcmp(kind->name, "recall") == 0 && !keep_held(m, &act)) {
         relay_reply_error(q->job, SP_E_NOT_FOUND, "nothing of it is on hold any more");
+        return;
+    }
+    if (relay_is_trial(q)) {
+        try_only(q, kind, m, &act);
         return;
     }
     if (kind->record == SP_RECORD_RELEASE || kind->record == SP_RECORD_RETRY)
@@ -319,7 +359,7 @@ bool relay_change(struct relay *r, const struct relay_question *q)
     struct sp_bytes name = sp_json_text_of(q->ask, "command");
 
     for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
-        if (sp_bytes_eq(name, sp_bytes_cstr(kinds[i].command))) {
+        if (relay_is_about(name, kinds[i].command)) {
             change(r, q, &kinds[i]);
             return true;
         }

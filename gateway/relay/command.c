@@ -7,7 +7,7 @@
  *     {"command": "queue.show", "message": ID}             -> {"message": {...}}
  *     {"command": "queue.stats"}                           stats.c
  *     {"command": "queue.sites"}                           -> {"sites": [...], "destinations": [...], "elsewhere": {...}}
- *     {"command": "queue.hold", ...}                       change.c
+ *     {"command": "queue.hold", ...}                       change.c; "queue.would-hold": what it would change
  *     {"command": "queue.freeze", ...}                     order.c
  *     {"command": "queue.count", ...}                      count.c
  *     {"command": "tenant.seen", "tenant": NAME}           -> {"accepted": {...}, "refused": {...}, "probed": {...}}
@@ -55,7 +55,8 @@ void relay_put_time(struct sp_jw *w, const char *key, int64_t ms)
     sp_jw_cstr(w, key, ms == 0 ? NULL : text);
 }
 
-static void put_recipient(const struct sp_queue_message *m, size_t n, struct sp_jw *w)
+static void put_recipient(struct relay *owner, const struct sp_queue_message *m, size_t n,
+                          struct sp_jw *w)
 {
     const struct sp_accept_recipient *r = &m->accept.recipients[n];
     const struct sp_accept_decision *d = &m->accept.decisions[r->decision];
@@ -79,11 +80,13 @@ static void put_recipient(const struct sp_queue_message *m, size_t n, struct sp_
                state->why != 0 && state->why < SP_RC_COUNT ? sp_rc_name((enum sp_rc)state->why)
                                                            : NULL);
     relay_put_time(w, "expires", d->expire_at_ms);
+    if (!final)
+        relay_put_where(owner, &m->accept.id, n, w);
     sp_jw_end(w);
 }
 
-void relay_put_message(const struct relay_question *q, const struct sp_queue_message *m,
-                       const char *key, struct sp_jw *w)
+void relay_put_message(struct relay *r, const struct relay_question *q,
+                       const struct sp_queue_message *m, const char *key, struct sp_jw *w)
 {
     const struct sp_accept *a = &m->accept;
 
@@ -106,7 +109,7 @@ void relay_put_message(const struct relay_question *q, const struct sp_queue_mes
     sp_jw_array(w, "recipients");
     for (size_t n = 0; n < a->recipient_count; n++)
         if (relay_is_for(q, m, n))
-            put_recipient(m, n, w);
+            put_recipient(r, m, n, w);
     sp_jw_end(w);
     sp_jw_end(w);
 }
@@ -132,17 +135,19 @@ static void on_show(struct relay *r, const struct relay_question *q)
     struct sp_id id;
 
     if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &id)) {
-        relay_reply_error(q->job, SP_E_USAGE, "message: no message id");
+        relay_reply_error(q->job, SP_E_USAGE,
+                          "message: that is no message's id; trace takes a Message-ID, too");
         return;
     }
-    if (relay_load(r, &id, &m) == NULL) {
+    r = relay_load(r, &id, &m);
+    if (r == NULL) {
         relay_reply_error(q->job, SP_E_NOT_FOUND, "no such message in the queue");
         return;
     }
     sp_buf_init(&json, RELAY_REPLY_MAX);
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);
-    relay_put_message(q, m, "message", &w);
+    relay_put_message(r, q, m, "message", &w);
     sp_jw_end(&w);
     relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);
@@ -178,6 +183,24 @@ static void on_seen(const struct relay_question *q, const struct relay *r)
 
 /* ---- dispatch ---- */
 
+#define OF_QUEUE SP_LIT("queue.")
+#define TRIAL    SP_LIT("queue.would-")
+
+bool relay_is_trial(const struct relay_question *q)
+{
+    return sp_bytes_starts_nocase(sp_json_text_of(q->ask, "command"), TRIAL);
+}
+
+bool relay_is_about(struct sp_bytes name, const char *command)
+{
+    struct sp_bytes whole = sp_bytes_cstr(command);
+
+    if (!sp_bytes_starts_nocase(name, TRIAL))
+        return sp_bytes_eq(name, whole);
+    return sp_bytes_eq(sp_bytes_slice(name, TRIAL.len, SIZE_MAX),
+                       sp_bytes_slice(whole, OF_QUEUE.len, SIZE_MAX));
+}
+
 static void run(struct relay *r, const struct relay_question *q)
 {
     struct sp_bytes name = sp_json_text_of(q->ask, "command");
@@ -210,7 +233,7 @@ static void run(struct relay *r, const struct relay_question *q)
         relay_count(r, q);
         return;
     }
-    if (sp_bytes_eq(name, SP_LIT("queue.redirect"))) {
+    if (relay_is_about(name, "queue.redirect")) {
         relay_redirect(r, q);
         return;
     }

@@ -7,7 +7,9 @@
 
 #include "gateway/relay/relay.h"
 
+#include "base/map.h"
 #include "base/text.h"
+#include "queue/list.h"
 
 #define RELAY_REPLY_MAX ((size_t)4 << 20)
 
@@ -23,9 +25,23 @@ struct relay *relay_load(struct relay *r, const struct sp_id *id, struct sp_queu
 /* Writes a time, or null for 0. */
 void relay_put_time(struct sp_jw *w, const char *key, int64_t ms);
 
-/* Writes a message as an object, with those of its recipients that concern who asks. */
-void relay_put_message(const struct relay_question *q, const struct sp_queue_message *m,
-                       const char *key, struct sp_jw *w);
+/* Writes a message of r's own shard as an object, with those of its recipients that concern who asks. */
+void relay_put_message(struct relay *r, const struct relay_question *q,
+                       const struct sp_queue_message *m, const char *key, struct sp_jw *w);
+
+/*
+ * The destinations of r's own shard that a question means by "site" and "host" (where.c).
+ *
+ * returns: their names; NULL: it names neither, so all are meant
+ * owner:   the caller, sp_map_free
+ */
+struct sp_map *relay_where(struct relay *r, const struct sp_json *ask);
+
+/* returns: whether a host is known that a destination's mail would go to */
+bool relay_knows_host(struct relay *r, struct sp_bytes destination);
+
+/* Writes where a recipient's mail goes: "site", and "hosts", those that it would go to first. */
+void relay_put_where(struct relay *r, const struct sp_id *id, size_t n, struct sp_jw *w);
 
 /* queue.freeze, queue.thaw, queue.drain, queue.resume, queue.orders. returns: false if it is none of those */
 bool relay_order(struct relay *r, const struct relay_question *q);
@@ -53,6 +69,11 @@ struct sp_bytes relay_held_for(const struct sp_queue_message *m, size_t n);
  * Whether recipient n is on hold for a group that the one who asks may speak for. Who is limited to none may speak of all.
  */
 bool relay_is_for(const struct relay_question *q, const struct sp_queue_message *m, size_t n);
+
+/* returns: whether an act is only to be tried: "queue.would-hold" tells what "queue.hold" would do */
+bool relay_is_trial(const struct relay_question *q);
+/* returns: whether a command's name is this one's, or its trial's */
+bool relay_is_about(struct sp_bytes name, const char *command);
 
 /* queue.redirect */
 void relay_redirect(struct relay *r, const struct relay_question *q);

@@ -1,9 +1,11 @@
 /*
- * queue.count: how many recipients wait, by something that the index knows: destination, tenant, reason, state. No record is
- * read; those with most come first.
+ * queue.count: how many recipients wait, by something that the index knows: destination, tenant, reason, state; of all, or of
+ * those that such things name. No record is read; those with most come first.
  *
- *     {"command": "queue.count", "by": "site" | "tenant" | "reason" | "state", "limit": N}
- *         -> {"groups": [{"key": T, "count": N}], "total": N, "others": N}
+ *     {"command": "queue.count", "by": "site" | "tenant" | "reason" | "state", "limit": N,
+ *      "state": S, "tenant": T, "site": DOMAIN, "host": NAME}
+ *         -> {"groups": [{"key": T, "count": N}], "total": N, "others": N, "filtered": true: these were looked at,
+ *             "host_unknown": N: asked for a host, others that go nobody knows where now}
  */
 #include <stdlib.h>
 
@@ -23,6 +25,11 @@ struct group {
 
 struct count {
     enum by by;
+    struct sp_bytes state, tenant; /* only these; empty: any */
+    struct sp_map *where;          /* only to these destinations; NULL: any */
+    struct sp_bytes site;
+    struct relay *shard; /* asked for a host: to know whether one is known; else NULL */
+    size_t host_unknown;
     struct sp_map *places; /* key -> struct group */
     struct group **groups;
     size_t group_count;
@@ -48,9 +55,27 @@ static struct sp_bytes key_of(const struct sp_queue_seen *v, enum by by)
     }
 }
 
-static void on_seen(void *arg, const struct sp_queue_seen *v)
+/* As a list takes them: somebody in delivery is still pending or deferred. */
+static bool is_meant(const struct count *c, const struct sp_queue_seen *v)
 {
-    struct count *c = arg;
+    if (c->state.len > 0 &&
+        !sp_bytes_eq(c->state, sp_bytes_cstr(sp_rcpt_state_name(v->rcpt->state))))
+        return false;
+    return c->tenant.len == 0 || sp_bytes_eq(c->tenant, v->tenant);
+}
+
+static bool goes_there(const struct count *c, const struct sp_queue_seen *v)
+{
+    return c->where == NULL || sp_map_find(c->where, v->destination) != NULL;
+}
+
+static bool is_site(const struct count *c, const struct sp_queue_seen *v)
+{
+    return c->site.len == 0 || sp_bytes_eq_nocase(c->site, v->destination);
+}
+
+static void add(struct count *c, const struct sp_queue_seen *v)
+{
     struct sp_bytes key = key_of(v, c->by);
     struct group *g = sp_map_find(c->places, key);
 
@@ -66,6 +91,18 @@ static void on_seen(void *arg, const struct sp_queue_seen *v)
     }
     g->count++;
     c->total++;
+}
+
+static void on_seen(void *arg, const struct sp_queue_seen *v)
+{
+    struct count *c = arg;
+
+    if (!is_meant(c, v))
+        return;
+    if (goes_there(c, v))
+        add(c, v);
+    else if (c->shard != NULL && is_site(c, v) && !relay_knows_host(c->shard, v->destination))
+        c->host_unknown++;
 }
 
 static int more_first(const void *a, const void *b)
@@ -97,6 +134,8 @@ static void reply(const struct relay_question *q, const struct count *c, size_t 
     sp_jw_end(&w);
     sp_jw_int(&w, "total", (int64_t)c->total);
     sp_jw_int(&w, "others", (int64_t)others);
+    sp_jw_bool(&w, "filtered", true);
+    sp_jw_int(&w, "host_unknown", (int64_t)c->host_unknown);
     sp_jw_end(&w);
     relay_reply_json(q->job, SP_OK, &json);
     sp_buf_clear(&json);
@@ -106,7 +145,11 @@ void relay_count(struct relay *r, const struct relay_question *q)
 {
     struct sp_bytes by = sp_json_text_of(q->ask, "by");
     int64_t limit = sp_json_int_of(q->ask, "limit", LIMIT_DEFAULT);
-    struct count c = {.by = BY_COUNT};
+    struct count c = {.by = BY_COUNT,
+                      .state = sp_json_text_of(q->ask, "state"),
+                      .tenant = sp_json_text_of(q->ask, "tenant"),
+                      .site = sp_json_text_of(q->ask, "site")};
+    bool is_host = sp_json_text_of(q->ask, "host").len > 0;
 
     if (sp_bytes_eq(by, SP_LIT("domain"))) /* what freeze --site names is a domain mostly */
         c.by = BY_SITE;
@@ -120,8 +163,12 @@ void relay_count(struct relay *r, const struct relay_question *q)
         return;
     }
     c.places = sp_map_new();
-    for (const struct relay *x = r; x != NULL; x = x->left)
+    for (struct relay *x = r; x != NULL; x = x->left) {
+        c.where = relay_where(x, q->ask);
+        c.shard = is_host ? x : NULL;
         sp_queue_each(x->queue, on_seen, &c);
+        sp_map_free(c.where);
+    }
     if (c.group_count > 1)
         qsort(c.groups, c.group_count, sizeof(struct group *), more_first);
     reply(q, &c, (size_t)limit);

@@ -5,7 +5,7 @@
  * page and nothing is skipped. A page may be empty and yet not the last.
  *
  *     {"command": "queue.list", "state": "held", "sender": T, "recipient": T, "tenant": T, "rule": R, "after": ID,
- *      "limit": N}                                         -> {"messages": [...], "next": ID or null}
+ *      "limit": N, "site": DOMAIN, "host": NAME}          -> {"messages": [...], "next": ID or null}
  */
 #include <stdlib.h>
 
@@ -24,7 +24,9 @@ struct item {
 
 struct page {
     const struct relay_question *q;
-    struct sp_buf json; /* objects, one behind the other */
+    struct relay *shard;  /* that is being asked */
+    struct sp_map *where; /* its destinations that are meant; NULL: all */
+    struct sp_buf json;   /* objects, one behind the other */
     struct item *items;
     size_t count;
     size_t cap;
@@ -39,7 +41,7 @@ static bool is_told(const struct page *page, const struct sp_queue_message *m)
 {
     struct sp_bytes recipient = sp_json_text_of(page->q->ask, "recipient");
     struct sp_bytes rule = sp_json_text_of(page->q->ask, "rule");
-    bool is_recipient = false, is_rule = false;
+    bool is_recipient = false, is_rule = false, is_there = page->where == NULL;
 
     if (sp_json_find(page->q->ask, "approver_of") == NULL)
         return true; /* the queue has asked */
@@ -51,8 +53,11 @@ static bool is_told(const struct page *page, const struct sp_queue_message *m)
         is_recipient = is_recipient || sp_bytes_has_nocase(to->address, recipient);
         is_rule =
             is_rule || rule.len == 0 || sp_bytes_eq(m->accept.decisions[to->decision].rule, rule);
+        is_there = is_there ||
+                   sp_map_find(page->where,
+                               sp_queue_destination(page->shard->queue, &m->accept.id, n)) != NULL;
     }
-    return is_recipient && is_rule;
+    return is_recipient && is_rule && is_there;
 }
 
 static void on_message(void *arg, const struct sp_queue_message *m)
@@ -74,7 +79,7 @@ static void on_message(void *arg, const struct sp_queue_message *m)
     item = &page->items[page->count++];
     *item = (struct item){.id = m->accept.id, .at = page->json.len};
     sp_jw_init(&w, &page->json);
-    relay_put_message(page->q, m, NULL, &w);
+    relay_put_message(page->shard, page->q, m, NULL, &w);
     item->len = page->json.len - item->at;
 }
 
@@ -114,17 +119,23 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
  * One shard's page, of one look over its index and a thousand records: the loop has other work, and who asks can ask on. end: out: where
  * it ends, if there is more. returns: whether there is
  */
-static bool list_shard(struct sp_queue *q, const struct sp_queue_query *query, struct page *page,
+static bool list_shard(struct relay *r, const struct sp_queue_query *all, struct page *page,
                        struct sp_id *end)
 {
+    struct sp_queue_query query = *all;
     bool more;
 
+    page->shard = r;
+    page->where = relay_where(r, page->q->ask);
+    if (sp_json_find(page->q->ask, "approver_of") == NULL)
+        query.destinations = page->where;
     page->from = page->count;
     page->from_bytes = page->json.len;
     page->is_full = false;
-    more = sp_queue_list(q, query, end);
+    more = sp_queue_list(r->queue, &query, end);
     if (page->is_full || page->count - page->from >= page->limit)
         *end = page->items[page->count - 1].id; /* what was looked at behind it was not told */
+    sp_map_free(page->where);
     return more || page->is_full;
 }
 
@@ -139,10 +150,10 @@ static bool gather(struct relay *r, const struct sp_queue_query *query, struct p
 {
     bool more = false;
 
-    for (const struct relay *x = r; x != NULL; x = x->left) {
+    for (struct relay *x = r; x != NULL; x = x->left) {
         struct sp_id last;
 
-        if (!list_shard(x->queue, query, page, &last))
+        if (!list_shard(x, query, page, &last))
             continue;
         if (!more || memcmp(last.b, end->b, SP_ID_LEN) < 0)
             *end = last;

@@ -5,6 +5,7 @@
  *
  *     {"command": "queue.redirect", "message": ID, "n": [0], "to": ADDRESS, "route": NAME, "reason": TEXT}
  *            -> {"message": ID, "done": "redirect", "recipients": [{"n": 0, "address": A, "rule": R, "floor": F, "state": S}]}
+ *     {"command": "queue.would-redirect", ...}  -> the same with "would", and nothing is done
  */
 #include "gateway/relay/command.h"
 
@@ -104,7 +105,7 @@ static const char *read_wish(const struct relay *r, struct wish *w)
     struct sp_bytes to = sp_json_text_of(w->q->ask, "to");
 
     w->route = sp_json_text_of(w->q->ask, "route");
-    if (sp_bytes_trim(sp_json_text_of(w->q->ask, "reason")).len == 0)
+    if (!relay_is_trial(w->q) && sp_bytes_trim(sp_json_text_of(w->q->ask, "reason")).len == 0)
         return "reason: needed, it is part of the audit record";
     if (to.len == 0 && w->route.len == 0)
         return "to or route: where shall it go?";
@@ -238,7 +239,7 @@ static void put_reply(const struct wish *w, struct sp_buf *out)
     sp_jw_init(&jw, out);
     sp_jw_object(&jw, NULL);
     sp_jw_id(&jw, "message", w->m->accept.id.b);
-    sp_jw_cstr(&jw, "done", "redirect");
+    sp_jw_cstr(&jw, relay_is_trial(w->q) ? "would" : "done", "redirect");
     sp_jw_array(&jw, "recipients");
     for (size_t i = 0; i < w->count; i++) {
         const struct sp_accept_decision *d = &w->changes[i].decision;
@@ -253,6 +254,24 @@ static void put_reply(const struct wish *w, struct sp_buf *out)
     }
     sp_jw_end(&jw);
     sp_jw_end(&jw);
+}
+
+/* What it would come to; nothing is changed. */
+static void try_only(const struct wish *w)
+{
+    struct sp_buf json;
+    bool busy = false;
+
+    for (size_t i = 0; i < w->m->accept.recipient_count; i++)
+        busy = busy || w->m->busy[i];
+    sp_buf_init(&json, RELAY_REPLY_MAX);
+    put_reply(w, &json);
+    if (busy)
+        relay_reply_error(w->q->job, SP_E_EXISTS,
+                          "the message is in delivery now: repeat in a moment");
+    else
+        relay_reply_json(w->q->job, SP_OK, &json);
+    sp_buf_clear(&json);
 }
 
 static void carry_out(struct relay *shard, const struct relay *r, const struct wish *w)
@@ -295,7 +314,8 @@ void relay_redirect(struct relay *r, const struct relay_question *q)
     struct sp_id id;
 
     if (!sp_id_parse(sp_json_text_of(q->ask, "message"), &id)) {
-        relay_reply_error(q->job, SP_E_USAGE, "message: no message id");
+        relay_reply_error(q->job, SP_E_USAGE,
+                          "message: that is no message's id; trace takes a Message-ID, too");
         return;
     }
     shard = relay_load(r, &id, &m);
@@ -313,6 +333,8 @@ void relay_redirect(struct relay *r, const struct relay_question *q)
         rc = decide(r, &w, &w.changes[i], &err);
     if (rc != SP_OK)
         relay_reply_error(q->job, rc, err.text);
+    else if (relay_is_trial(q))
+        try_only(&w);
     else
         carry_out(shard, r, &w);
 }

@@ -4,6 +4,7 @@
 #ifndef SP_QUEUE_LIST_H
 #define SP_QUEUE_LIST_H
 
+#include "base/map.h"
 #include "queue/queue.h"
 
 struct sp_queue_query {
@@ -13,8 +14,10 @@ struct sp_queue_query {
     struct sp_bytes recipient;
     struct sp_bytes tenant; /* equals; empty: any */
     struct sp_bytes rule;   /* equals that of any recipient; empty: any */
-    struct sp_id after;     /* where the last page ended; zero to begin */
-    size_t limit;           /* messages to visit; at most 1,000 that may match are read a call */
+    const struct sp_map
+        *destinations;  /* where any recipient who is not final goes; NULL: anywhere */
+    struct sp_id after; /* where the last page ended; zero to begin */
+    size_t limit;       /* messages to visit; at most 1,000 that may match are read a call */
     /* m is lent for the call */
     void (*visit)(void *arg, const struct sp_queue_message *m);
     void *arg;
@@ -27,6 +30,9 @@ struct sp_queue_query {
  * returns: whether there may be more: go on after *last
  */
 bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last);
+
+/* returns: where recipient n's mail goes (struct sp_queue_way), lent till the queue changes; empty for one who is final or gone */
+struct sp_bytes sp_queue_destination(const struct sp_queue *q, const struct sp_id *id, size_t n);
 
 #define SP_QUEUE_IDS_MAX 10000
 /*

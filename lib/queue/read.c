@@ -76,6 +76,20 @@ static int64_t tried_at(const struct sp_queue *q, const struct sp_queue_entry *e
     return line.wake_ms < r->r.next_at_ms ? line.wake_ms : r->r.next_at_ms;
 }
 
+static struct sp_bytes destination_of(const struct sp_queue_entry *e, const struct sp_queue_rcpt *r)
+{
+    return e->group_count > 0 && !sp_rcpt_state_is_final(r->r.state)
+               ? sp_line_look(e->groups[r->group].item.line).destination
+               : sp_bytes(NULL, 0);
+}
+
+struct sp_bytes sp_queue_destination(const struct sp_queue *q, const struct sp_id *id, size_t n)
+{
+    const struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+
+    return e != NULL && n < e->count ? destination_of(e, &e->rcpts[n]) : sp_bytes(NULL, 0);
+}
+
 static bool is_frozen(const struct sp_queue_entry *e, const struct sp_queue_rcpt *r)
 {
     return e->group_count > 0 && !sp_rcpt_state_is_final(r->r.state) &&
@@ -281,6 +295,17 @@ static bool has_state(const struct sp_queue_entry *e, int state)
     return state < 0;
 }
 
+static bool goes_to(const struct sp_queue_entry *e, const struct sp_map *destinations)
+{
+    for (size_t i = 0; destinations != NULL && i < e->count; i++) {
+        struct sp_bytes name = destination_of(e, &e->rcpts[i]);
+
+        if (name.len > 0 && sp_map_find(destinations, name) != NULL)
+            return true;
+    }
+    return destinations == NULL;
+}
+
 static bool matches(const struct sp_queue_query *query, const struct sp_accept *a)
 {
     bool recipient = query->recipient.len == 0;
@@ -302,7 +327,7 @@ static bool matches(const struct sp_queue_query *query, const struct sp_accept *
 static bool asks_nothing(const struct sp_queue_query *query)
 {
     return query->state < 0 && query->sender.len + query->recipient.len == 0 &&
-           query->tenant.len + query->rule.len == 0;
+           query->tenant.len + query->rule.len == 0 && query->destinations == NULL;
 }
 
 /* Of one that can't be read there is an id alone. returns: whether it was visited */
@@ -337,7 +362,8 @@ static bool may_match(const struct sp_queue_query *query, const struct sp_queue_
 {
     if (e->quarantined || query->quarantined_only)
         return e->quarantined && (query->quarantined_only || asks_nothing(query));
-    return has_state(e, query->state) && sp_queue_sieve_passes(&e->sieve, wanted);
+    return has_state(e, query->state) && sp_queue_sieve_passes(&e->sieve, wanted) &&
+           goes_to(e, query->destinations);
 }
 
 /* All that may match, the least ids of them, in order. out: at and room are set */

@@ -257,6 +257,13 @@ const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes
     return NULL;
 }
 
+const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp_bytes domain)
+{
+    const struct entry *e = sp_map_find(t->routes, key_of(t, domain));
+
+    return e == NULL ? NULL : e->route;
+}
+
 void sp_transport_forget(struct sp_transport *t, struct sp_bytes domain)
 {
     struct entry *e = sp_map_find(t->routes, key_of(t, domain));

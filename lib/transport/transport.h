@@ -58,6 +58,9 @@ SP_AUTO_DEFINE(sp_transport)
 /* returns: the route if it is known and fresh (lent: take a reference to keep it), else NULL. cost: O(1) */
 const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes domain);
 
+/* returns: the route that was known last, fresh or not: to tell people, not to send by (lent for the turn); NULL: none is kept */
+const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp_bytes domain);
+
 /* route: lent for the call */
 typedef void (*sp_transport_fn)(void *arg, const struct sp_route *route);
 

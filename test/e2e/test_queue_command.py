@@ -147,6 +147,7 @@ def test_an_answer_tells_how_many_were_changed(waiting):
         f"{identity}: release: nothing was changed, nobody of it is on hold\n"
     assert gateway.json("queue", "hold", identity, "--n", "1", "--reason", "x") == {"message": identity, "done": "hold", "n": [1]}
     assert gateway.run("queue", "release", identity, "--reason", "x").stdout == f"{identity}: release, 1 recipient\n"
+    until(lambda: {r["state"] for r in gateway.json("queue", "show", identity)["message"]["recipients"]} == {"deferred"})
     assert gateway.run("queue", "hold", identity, "--reason", "x").stdout == f"{identity}: hold, 2 recipients\n"
     assert "nothing was changed" in gateway.run("queue", "retry", identity).stdout
     sink.replies.clear()
@@ -196,7 +197,8 @@ def test_filters_change_all_that_a_list_shows_and_nobody_else(waiting):
     for words in (("hold", *why), ("delete", ours[0], "--sender", "ann", *why), ("delete", "--sender", "ann"),
                   ("delete", "--sender", "ann", "--n", "0", *why), ("show", "--sender", "ann"),
                   ("recall", "--sender", "ann", *why), ("delete", "--sender", "", *why), ("delete", "--tenant", "", *why),
-                  ("delete", "--tenant", "test", "--site", "x.example", *why),
+                  ("delete", "--tenant", "test", "--site", "", *why), ("delete", "--tenant", "test", "--until", "x", *why),
+                  ("delete", "--tenant", "test", "--limit", "1", *why),
                   ("delete", "--state", "quarantined", "--tenant", "test", *why)):
         assert gateway.run("queue", *words, check=False).returncode == 64, words
     past = gateway.run("queue", "hold", "--sender", "ann", "--until", "2020-01-01T00:00:00Z", *why, check=False)
@@ -218,3 +220,211 @@ def test_filters_change_all_that_a_list_shows_and_nobody_else(waiting):
     assert states() == {held: "h"} and [m["from"] for m in sink.messages] == ["bob@bench.test"]
     acted = [r for r in gateway.records() if r["event"] == "admin.acted" and r["act"] == "queue.delete"]
     assert sorted(r["message"] for r in acted) == sorted(ours) and {r["reason"] for r in acted} == {why[1]}
+
+
+# ---- where mail goes, what would be done, who ordered what ----
+
+ROUTE = {name: POLICY[name] for name in ("version", "settings", "ladders", "default")}
+
+
+@pytest.fixture
+def spread(gateways, sinks, tmp_path):
+    """(gateway, sinks of 127.0.0.1 and 127.0.0.2): all put everything off; routed.test goes to the second."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(ROUTE))
+    first, second, spare = (sinks(address=f"127.0.0.{n}", replies={"RCPT": "451 4.3.0 later"}) for n in (1, 2, 3))
+    gateway = gateways("--plain-listener", "--next-hop", f"{first.address}:{first.port}", "--policy", policy, "--retry", "3600",
+                       "--workers", 2, "--route", f"routed.test={second.address}:{second.port}", "--route",
+                       f"spare={spare.address}:{spare.port}")
+    return gateway, first, second
+
+
+def words_of(gateway, *words, code=0):
+    done = gateway.run("queue", *words, check=False)
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    return done
+
+
+def test_site_and_host_limit_lists_counts_and_acts_alike(spread):
+    gateway, _, _ = spread
+    both = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example", "b@routed.test")) for _ in range(3)]
+    other = deferred(gateway, submit(gateway, "bob@tenant.test", "c@two.example"))
+    recipients = gateway.json("queue", "show", both[0])["message"]["recipients"]
+    assert [(r["site"], r["hosts"]) for r in recipients] == [("one.example", ["127.0.0.1"]), ("routed.test", ["127.0.0.2"])]
+    for words, found in ((("--site", "ONE.example"), {*both}), (("--site", "one"), set()), (("--host", "127.0.0.2"), {*both}),
+                         (("--host", "127.0.0.1"), {*both, other}), (("--host", "*.0.0.2"), {*both}),
+                         (("--host", "127.0.0.1", "--site", "routed.test"), set()), (("--host", "mx.nowhere.example"), set()),
+                         (("--site", "two.example", "--state", "deferred", "--tenant", "test"), {other})):
+        assert listed(gateway, *words) == found, words
+
+    def count(*words):
+        told = gateway.json("queue", "count", *words)
+        return {g["key"]: g["count"] for g in told["groups"]}, told["total"]
+
+    assert count("--host", "127.0.0.1") == ({"one.example": 3, "two.example": 1}, 4)
+    assert count("--site", "routed.test", "--by", "state") == ({"deferred": 3}, 3)
+    assert count("--site", "routed.test", "--by", "reason", "--state", "held") == ({}, 0)
+    assert count("--sender", "bob@", "--by", "tenant") == ({"test": 1}, 1)
+    assert count("--recipient", "@routed.test", "--host", "127.0.0.2", "--by", "site") == ({"routed.test": 3}, 3)
+    assert count("--rule", "default", "--host", "127.0.0.1", "--by", "reason") == ({"hop.deferred": 4}, 4)
+    assert gateway.run("queue", "count", "--site", "no.example").stdout == "0 recipients, 0 groups\n"
+
+    def held():
+        return {(m["id"], r["n"]) for m in gateway.json("queue", "list", "--state", "held")["messages"]
+                for r in m["recipients"] if r["state"] == "held"}
+
+    why = ("--reason", "their second line is down")
+    assert words_of(gateway, "hold", "--host", "127.0.0.2", *why).stdout == "hold: 3 messages, 3 recipients\n"
+    assert held() == {(identity, 1) for identity in both}
+    assert gateway.json("queue", "release", "--site", "routed.test", "--sender", "ann", *why)["recipients"] == 3
+    assert held() == set()
+    assert words_of(gateway, "delete", "--site", "two.example", "--host", "127.0.0.2", *why).stdout.startswith("delete: 0 m")
+    assert words_of(gateway, "delete", "--site", "two.example", *why).stdout == "delete: 1 message, 1 recipient\n"
+    assert listed(gateway) == {*both}
+
+
+def test_redirect_takes_filters(spread):
+    gateway, _, second = spread
+    ours = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example")) for _ in range(2)]
+    pair = deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example", "b@one.example"))
+    other = deferred(gateway, submit(gateway, "bob@tenant.test", "c@two.example"))
+    why = ("--reason", "the mailbox is gone")
+    for words in (("redirect", "--sender", "ann", *why), ("redirect", "--to", "x@one.example", *why),
+                  ("redirect", "--sender", "ann", "--to", "x@one.example"),
+                  ("redirect", "--sender", "ann", "--route", "spare", "--n", "0", *why)):
+        words_of(gateway, *words, code=64)
+    wrong = words_of(gateway, "redirect", "--sender", "ann", "--route", "nowhere", *why, code=64)
+    assert wrong.stderr.count("route: neither delivery.routes") == 3 and "3 refused" in wrong.stdout
+    done = words_of(gateway, "redirect", "--site", "one.example", "--recipient", "a@one.example", "--route", "spare", *why)
+    assert done.stdout == "redirect: 3 messages, 3 recipients\n"
+    sites = {m["id"]: [r["site"] for r in m["recipients"]] for m in gateway.json("queue", "list")["messages"]}
+    assert sites == {**{identity: ["spare"] for identity in ours}, pair: ["spare", "one.example"], other: ["two.example"]}
+    until(lambda: {r["state"] for m in gateway.json("queue", "list")["messages"] for r in m["recipients"]} == {"deferred"})
+    # one of them has that address already: the others go there
+    done = words_of(gateway, "redirect", "--sender", "ann", "--recipient", "a@", "--to", "b@one.example", *why, code=1)
+    assert done.stdout == "redirect: 2 messages, 2 recipients\n  1 refused\n" and "has the message already" in done.stderr
+    until(lambda: {r["message"] for r in gateway.records() if r["event"] == "delivery.redirected"
+                   and r["ways"][0]["way"] == "redirect"} == {*ours})
+    assert not second.messages
+
+
+def test_a_dry_run_tells_and_changes_nothing(spread):
+    gateway, _, _ = spread
+    ours = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example", "b@routed.test")) for _ in range(3)]
+    kept = deferred(gateway, submit(gateway, "bob@tenant.test", "c@two.example"))
+    gateway.run("queue", "hold", kept, "--reason", "x")
+    gateway.wait_record("message.held", message=kept)
+    before = gateway.json("queue", "list"), sum(r["event"] in ("admin.acted", "message.held") for r in gateway.records())
+    told = gateway.json("queue", "delete", "--site", "routed.test", "--dry-run", "--limit", "2")
+    assert {k: told[k] for k in ("would", "messages", "recipients", "in_delivery", "refused")} == \
+        {"would": "delete", "messages": 3, "recipients": 3, "in_delivery": 0, "refused": 0}
+    assert len(told["list"]) == 2 and all(m["message"] in ours and m["recipients"] == ["b@routed.test"] for m in told["list"])
+    out = words_of(gateway, "hold", "--sender", "ann", "--dry-run", "--limit", "1").stdout
+    assert "and 2 messages more" in out and out.endswith("would hold: 3 messages, 6 recipients; nothing was changed\n")
+    assert words_of(gateway, "release", "--tenant", "test", "--dry-run").stdout.endswith(
+        "would release: 1 message, 1 recipient; nothing was changed\n")
+    assert words_of(gateway, "retry", "--sender", "ann", "--dry-run").returncode == 0
+    assert words_of(gateway, "redirect", "--sender", "bob", "--route", "spare", "--dry-run").stdout.endswith(
+        "would redirect: 1 message, 1 recipient; nothing was changed\n")
+    words_of(gateway, "redirect", "--sender", "bob", "--route", "nowhere", "--dry-run", code=64)
+    words_of(gateway, "hold", "--sender", "ann", "--until", "2020-01-01T00:00:00Z", "--dry-run", code=64)
+    assert words_of(gateway, "delete", ours[0], "--n", "1", "--dry-run").stdout == f"{ours[0]}: would delete, 1 recipient\n"
+    assert gateway.json("queue", "redirect", kept, "--to", "d@two.example", "--dry-run")["would"] == "redirect"
+    assert gateway.json("queue", "recall", kept, "--dry-run") == {"message": kept, "would": "recall", "n": [0]}
+    for words in (("drain", "--reason", "x"), ("freeze", "--tenant", "test", "--reason", "x"), ("list",), ("orders",)):
+        assert "--dry-run: no option of queue" in words_of(gateway, *words, "--dry-run", code=64).stderr
+    assert "--dry-run: no option of status" in gateway.run("status", "--dry-run", check=False).stderr
+    after = gateway.json("queue", "list"), sum(r["event"] in ("admin.acted", "message.held") for r in gateway.records())
+    assert after == before, "nothing is changed, and nothing on record"
+
+
+def test_orders_tell_who_gave_them_when_and_why(spread):
+    gateway, _, _ = spread
+    assert gateway.run("queue", "orders").stdout.endswith("nothing is frozen\n")
+    identity = deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example"))
+    gateway.run("queue", "freeze", "--site", "one.example", "--reason", "their certificate is wrong")
+    gateway.run("queue", "drain", "--reason", "a new disk")
+    gateway.run("queue", "hold", identity, "--reason", "x")
+    again = gateway.run("queue", "freeze", "--site", "One.example", "--reason", "another reason").stdout
+    assert again.startswith("freeze: it was so already\n  since 2") and again.endswith(": their certificate is wrong\n")
+    actor = gateway.wait_record("admin.acted", act="queue.freeze")["actor"]
+    gateway.again()
+    for relay in gateway.json("queue", "orders")["relays"]:
+        orders = {o["order"]: o for o in relay["says"]["orders"]}
+        assert {k: (o["name"], o["actor"], o["reason"]) for k, o in orders.items()} == {
+            "site": ("one.example", actor, "their certificate is wrong"), "drain": ("", actor, "a new disk")}
+        assert all(o["time"].startswith("2") for o in orders.values())
+    asked = gateway.run("queue", "list", "--host", "127.0.0.1")  # nobody looked it up since the start
+    assert asked.stdout == "0 messages\n" and asked.stderr.startswith("sallyport: 1 recipient more wait where no host")
+    assert json.loads(gateway.run("queue", "count", "--host", "127.0.0.1", "--json").stderr)["error"] == "host-unknown"
+    out = gateway.run("queue", "orders").stdout
+    assert out.startswith("draining: no mail is taken, 1 message in the queue\n1 recipient on hold by hand")
+    row = next(line for line in out.splitlines() if line.startswith("site "))
+    assert "one.example" in row and "(uid " in row and "  all  " in row and row.endswith("their certificate is wrong")
+    gateway.run("queue", "thaw", "--site", "one.example", "--reason", "mended")
+    assert "certificate" not in gateway.run("queue", "orders").stdout
+
+
+def test_refusals_are_json_with_json(spread, tmp_path):
+    gateway, _, _ = spread
+    absent = ("--socket", f"{tmp_path}/none")
+    for words, code, error in ((("queue", "show", "01M84EZ1QY6Q2N8W4M5T7R3HBC"), 1, "not-found"),
+                               (("queue", "show", "what"), 64, "usage"), (("queue", "list", "--state", "foo"), 64, "usage"),
+                               (("queue", "list", "--bogus"), 64, "usage"), (("queue", "frob"), 64, "usage"),
+                               (("queue",), 64, "usage"), (("queue", "release", "x", "--until", "y"), 64, "usage"),
+                               (("queue", "list", *absent), 69, "absent"),
+                               (("queue", "drain", "--reason", "x", *absent), 69, "absent"),
+                               (("trace", "<nobody@nowhere.test>"), 1, "not-found"), (("trace",), 64, "usage"),
+                               (("keys", "import", f"{tmp_path}/none.pem"), 66, "input"),
+                               (("queue", "check", "--bogus"), 64, "usage"), (("queue", "backup"), 64, "usage"),
+                               (("queue", "check", "--state", f"{tmp_path}/none"), 66, "input")):
+        done = gateway.run(*words, "--json", check=False)
+        told = [json.loads(line) for line in done.stderr.splitlines()]
+        assert done.returncode == code and done.stdout == "", (words, done.stdout, done.stderr)
+        assert told[-1]["error"] == error and told[-1]["exit"] == code and told[-1]["detail"], (words, told)
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([gateway.info["program"], "queue", "list", "--json", "--config", gateway.info["config"]],
+                              stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 73 and json.loads(done.stderr)["error"] == "output"
+
+
+def test_one_wrong_argument_is_named_with_the_usage_of_its_command(spread, tmp_path):
+    gateway, _, _ = spread
+    for words, told, usage in ((("queue", "check", "--bogus"), "--bogus: no option of this command", "queue check [--state DIR]"),
+                               (("queue", "check", "--yes"), "--yes: no option of this command", "queue check [--state DIR]"),
+                               (("queue", "repair", "--reason"), "--reason: wants a value", "queue repair [--yes"),
+                               (("queue", "backup"), "which folder?", "queue backup DIR"),
+                               (("queue", "backup", "a", "b"), "b: one folder is enough", "queue backup DIR"),
+                               (("keys", "rotate", "x"), "x: one word too many", "keys rotate [--master"),
+                               (("queue", "release", "x", "--now"), "--now: no option of queue release", "queue release|delete"),
+                               (("queue", "list", "--until", "x"), "--until: no option of queue list", "queue list [FILTERS]")):
+        done = subprocess.run([gateway.info["program"], *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+        lines = done.stderr.splitlines()
+        assert done.returncode == 64 and done.stdout == "" and len(lines) == 2, (words, done.stderr)
+        assert lines[0] == f"sallyport: {told}" and lines[1].startswith(f"usage: sallyport {usage}"), (words, done.stderr)
+    assert not list(tmp_path.glob("[ab]"))
+
+
+def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sinks, tmp_path):
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(ROUTE))
+    sink = sinks()
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy, "--workers", 1)
+    gateway.run("queue", "freeze", "--tenant", "test", "--reason", "to gather")
+    many = 600  # more than a page
+    with gateway.client(tls=False) as client:
+        for n in range(many):
+            to = ["a@one.example" if n else "a-much-longer-address-than-others@one.example"]
+            client.sendmail("ann@tenant.test", to, mail.make("hello\r\n", to)[0])
+    lines = gateway.run("queue", "list").stdout.splitlines()
+    assert len(lines) == many + 2 and lines[-1] == f"{many} messages" and sum(line.startswith("MESSAGE ") for line in lines) == 1
+    assert len(gateway.json("queue", "list")["messages"]) == many
+    words = [gateway.info["program"], "queue", "list", "--config", gateway.info["config"]]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        assert listing.stdout.readline().startswith("MESSAGE ")
+        listing.stdout.close()
+        assert listing.stderr.read() in ("", "sallyport: standard output: Broken pipe\n")
+    dry = gateway.run("queue", "delete", "--site", "one.example", "--dry-run").stdout.splitlines()
+    assert len(dry) == 23 and dry[-1] == f"would delete: {many} messages, {many} recipients; nothing was changed"
+    assert gateway.json("queue", "delete", "--site", "one.example", "--reason", "enough")["messages"] == many
+    assert gateway.run("queue", "list").stdout == "0 messages\n"

@@ -1,0 +1,79 @@
+/*
+ * Where mail goes, for questions that name it: "site" is a destination as the queue has it (a domain, or the route that a rule
+ * names), "host" what such mail would go to first by what was looked up last, as a freeze takes it. A question is turned
+ * into the destinations that it means before the queue is gone through, so that a message costs a look into a table.
+ */
+#include "gateway/relay/command.h"
+
+#include "transport/transport.h"
+
+struct search {
+    const struct sp_transport *transport; /* NULL: none yet */
+    struct sp_map *found;
+    struct sp_bytes site, host; /* empty: any */
+};
+
+/* Visits those that it would go to first. returns: whether one of them fits; pattern: empty: none does */
+static bool each_first(const struct sp_route *r, struct sp_bytes pattern, struct sp_jw *w)
+{
+    uint16_t best = UINT16_MAX;
+    bool fits = false;
+
+    for (size_t i = 0; r != NULL && i < r->hop_count; i++)
+        if (r->hops[i].preference < best)
+            best = r->hops[i].preference;
+    for (size_t i = 0; r != NULL && i < r->hop_count; i++) {
+        if (r->hops[i].preference != best)
+            continue;
+        fits = fits || (pattern.len > 0 && sp_queue_host_fits(pattern, r->hops[i].name));
+        if (w != NULL)
+            sp_jw_text(w, NULL, r->hops[i].name);
+    }
+    return fits;
+}
+
+static const struct sp_route *last_route(const struct sp_transport *t, struct sp_bytes destination)
+{
+    return t == NULL ? NULL : sp_transport_last(t, destination);
+}
+
+static void on_line(void *arg, const struct sp_line_view *v)
+{
+    struct search *s = arg;
+
+    if (sp_map_find(s->found, v->destination) != NULL)
+        return;
+    if (s->site.len > 0 && !sp_bytes_eq_nocase(s->site, v->destination))
+        return;
+    if (s->host.len == 0 || each_first(last_route(s->transport, v->destination), s->host, NULL))
+        (void)sp_map_put(s->found, v->destination, s->found);
+}
+
+struct sp_map *relay_where(struct relay *r, const struct sp_json *ask)
+{
+    struct search s = {.site = sp_json_text_of(ask, "site"), .host = sp_json_text_of(ask, "host")};
+
+    if (s.site.len + s.host.len == 0)
+        return NULL;
+    s.transport = relay_delivery_transport(r);
+    s.found = sp_map_new();
+    sp_lines_each(sp_queue_lines(r->queue), on_line, &s);
+    return s.found;
+}
+
+bool relay_knows_host(struct relay *r, struct sp_bytes destination)
+{
+    const struct sp_route *route = last_route(relay_delivery_transport(r), destination);
+
+    return route != NULL && route->hop_count > 0;
+}
+
+void relay_put_where(struct relay *r, const struct sp_id *id, size_t n, struct sp_jw *w)
+{
+    struct sp_bytes destination = sp_queue_destination(r->queue, id, n);
+
+    sp_jw_text(w, "site", destination);
+    sp_jw_array(w, "hosts");
+    (void)each_first(last_route(relay_delivery_transport(r), destination), SP_LIT(""), w);
+    sp_jw_end(w);
+}
