@@ -142,6 +142,8 @@ struct cli_facts;
 void cli_fact_set(struct cli *cli, struct cli_facts *f, const struct sp_json *member);
 /* returns: whether the name says who writes to whom, or when: what the policy's own facts hang on */
 bool cli_fact_is_address(struct sp_bytes name);
+/* returns: whether the fact is a text, whatever stands in it */
+bool cli_fact_is_text(struct sp_bytes name);
 /* Everything as of an ordinary message where nothing else was set. returns: the facts, ready to decide from */
 const struct sp_facts *cli_facts_end(struct cli_facts *f);
 /* Only what is known at RCPT. */

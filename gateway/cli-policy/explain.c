@@ -29,12 +29,20 @@ static void set_value(struct ask *a, const char *name, const char *value)
 {
     const struct sp_json *root = sp_json_root(a->facts);
     struct sp_bytes text = sp_bytes_cstr(value);
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_err err;
     uint64_t n;
+    bool is_json = value[0] == '[' || value[0] == '{' || strcmp(value, "null") == 0;
+    bool is_truth = sp_bytes_eq(text, SP_LIT("true")) || sp_bytes_eq(text, SP_LIT("false"));
 
-    if (sp_bytes_eq(text, SP_LIT("true")) || sp_bytes_eq(text, SP_LIT("false")))
+    if (cli_fact_is_text(sp_bytes_cstr(name)))
+        is_json = is_truth = false;
+    if (is_json && sp_json_parse(text, NULL, &doc, &err) == SP_OK)
+        sp_json_set_copy(a->facts, root, name, sp_json_root(doc));
+    else if (is_truth)
         sp_json_set_bool(a->facts, root, name, value[0] == 't');
-    else if (strncmp(name, "header.", 7) != 0 && strcmp(name, "subject") != 0 &&
-             sp_bytes_to_u64(text, &n) && n < (1ULL << 53))
+    else if (!cli_fact_is_text(sp_bytes_cstr(name)) && sp_bytes_to_u64(text, &n) &&
+             n < (1ULL << 53))
         sp_json_set_int(a->facts, root, name, (int64_t)n);
     else
         sp_json_set_text(a->facts, root, name, text);
@@ -205,6 +213,9 @@ static struct cli_facts *facts_for(struct cli *cli, const struct ask *a,
     for (const struct sp_json *m = sp_json_root(a->facts)->first; m != NULL; m = m->next)
         cli_fact_set(cli, f, m);
     fill(cli, a, policy, &f->facts, to);
+    for (const struct sp_json *m = sp_json_root(a->facts)->first; m != NULL; m = m->next)
+        if (m->type == SP_JSON_NULL) /* nothing, whatever the registry has */
+            cli_fact_set(cli, f, m);
     cli_facts_end(f);
     return f;
 }

@@ -4,8 +4,11 @@
  */
 #include "base/clock.h"
 #include "gateway/cli-policy/cli.h"
+#include "json/units.h"
 #include "mail/idn.h"
 #include "mail/kind.h"
+
+#define VALUES_MAX 64
 
 static const char *const open_names[] = {"header.", "phi.count.", "phi.distinct."};
 
@@ -40,7 +43,7 @@ static void set_count(struct cli *cli, struct cli_facts *f, struct sp_bytes name
         type = &f->types[f->type_count++];
         type->name = name;
     }
-    if (m->type != SP_JSON_INT || type == NULL)
+    if (m->type != SP_JSON_INT || m->integer < 0 || type == NULL)
         wrong(cli, m, "a whole number, for at most 64 types");
     else if (is_distinct)
         type->distinct = m->integer;
@@ -115,8 +118,11 @@ static void set_texts(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
     else if (m->type != SP_JSON_ARRAY)
         wrong(cli, m, "an array of texts");
     else
-        for (const struct sp_json *i = m->first; i != NULL; i = i->next)
+        for (const struct sp_json *i = m->first; i != NULL; i = i->next) {
+            if (i->type != SP_JSON_TEXT)
+                wrong(cli, i, "text");
             texts[n++] = i->text;
+        }
     if (fact == SP_FACT_PHI_SPECIAL)
         check_specials(cli, m, texts, n);
     sp_facts_set_texts(&f->facts, fact, texts, n);
@@ -152,26 +158,94 @@ static void set_text(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
         sp_facts_set_text(&f->facts, fact, m->text);
 }
 
+/* The values of a closed list, with the nearest to what was written. */
+static void wrong_value(struct cli *cli, enum sp_fact fact, const struct sp_json *m)
+{
+    const char *names[VALUES_MAX];
+    const char *near;
+    struct sp_buf all;
+    size_t count = 0;
+
+    sp_buf_init(&all, 1024);
+    for (int64_t n = -1; n < VALUES_MAX - 1; n++) {
+        const char *name = sp_fact_value_name(fact, n);
+
+        if (name == NULL)
+            continue;
+        names[count++] = name;
+        sp_buf_printf(&all, " %s", name);
+    }
+    near = m->type == SP_JSON_TEXT ? sp_problem_nearest(m->text, names, count) : NULL;
+    sp_problem(cli->problems, m, SP_E_CONFIG_RANGE, "unknown value; %s%s%sknown are:%.*s",
+               near == NULL ? "" : "did you mean \"", near == NULL ? "" : near,
+               near == NULL ? "" : "\"? ", SP_FMT(sp_buf_bytes(&all)));
+    sp_buf_clear(&all);
+}
+
+/* Mail never has other numbers: what is decided from them would tell nothing. returns: NULL, or what it has */
+static const char *why_never(enum sp_fact fact, int64_t n)
+{
+    switch (fact) {
+    case SP_FACT_PHI_SCORE:
+        return n >= 0 && n <= 100 ? NULL : "0 to 100";
+    case SP_FACT_TIME_HOUR:
+        return n >= 0 && n <= 23 ? NULL : "0 to 23";
+    case SP_FACT_RECIPIENT_COUNT:
+        return n >= 1 ? NULL : "at least 1";
+    default:
+        return n >= 0 ? NULL : "at least 0";
+    }
+}
+
+/* returns: whether there is a number */
+static bool read_number(struct cli *cli, enum sp_fact fact, const struct sp_json *m, int64_t *n)
+{
+    bool is_truth = fact == SP_FACT_RECIPIENT_FIRST_CONTACT || fact == SP_FACT_ATTACHMENT_OPAQUE;
+    const char *why;
+
+    *n = m->integer;
+    if (fact == SP_FACT_MESSAGE_SIZE && m->type == SP_JSON_TEXT && sp_units_parse_size(m->text, n))
+        return true;
+    if (m->type != (is_truth ? SP_JSON_BOOL : SP_JSON_INT)) {
+        wrong(cli, m,
+              is_truth                       ? "true or false"
+              : fact == SP_FACT_MESSAGE_SIZE ? "a size like \"25MiB\", or a number of bytes"
+                                             : "a whole number");
+        return false;
+    }
+    why = why_never(fact, *n);
+    if (why != NULL)
+        sp_problem(cli->problems, m, SP_E_CONFIG_RANGE, "no mail has this: %s is %s",
+                   sp_fact_name(fact), why);
+    return why == NULL;
+}
+
 static void set_number(struct cli *cli, struct cli_facts *f, enum sp_fact fact,
                        const struct sp_json *m)
 {
-    int64_t n = m->integer;
+    int64_t n = 0;
 
-    if (sp_fact_is_closed(fact)) {
-        if (m->type != SP_JSON_TEXT || !sp_fact_value_parse(fact, m->text, &n)) {
-            wrong(cli, m, "one of the fact's values (docs/policy.md)");
-            return;
-        }
-    } else if (m->type != SP_JSON_INT && m->type != SP_JSON_BOOL) {
-        wrong(cli, m, "a whole number, or true or false");
+    if (sp_fact_is_closed(fact) &&
+        (m->type != SP_JSON_TEXT || !sp_fact_value_parse(fact, m->text, &n))) {
+        wrong_value(cli, fact, m);
         return;
     }
+    if (!sp_fact_is_closed(fact) && !read_number(cli, fact, m, &n))
+        return;
     if (fact == SP_FACT_SCAN) { /* last: it changes what the others say */
         f->has_scan = true;
         f->scan = n;
     } else {
         sp_facts_set_number(&f->facts, fact, n);
     }
+}
+
+bool cli_fact_is_text(struct sp_bytes name)
+{
+    enum sp_fact fact;
+
+    return sp_bytes_starts_nocase(name, SP_LIT("header.")) ||
+           (find(name, &fact) && sp_fact_is_text(fact) && !sp_fact_is_set(fact));
 }
 
 bool cli_fact_is_address(struct sp_bytes name)

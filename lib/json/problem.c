@@ -203,7 +203,7 @@ void sp_problem_format(const struct sp_problem *problem, struct sp_buf *out)
 {
     if (problem->file[0] != 0)
         put_visible(out, problem->file);
-    if (problem->line > 0)
+    if (problem->file[0] != 0 && problem->line > 0)
         sp_buf_printf(out, ":%u", problem->line);
     if (problem->file[0] != 0)
         sp_buf_put_cstr(out, ": ");

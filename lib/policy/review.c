@@ -44,17 +44,20 @@ static enum sp_floor floor_of(const struct sp_policy *p, const struct sp_rule *r
 static void review_raises(struct sp_loader *l, const struct sp_rule *r, enum sp_floor floor,
                           bool is_sealed)
 {
+    bool is_named = r->then.ladder->name[0] != 0;
+
     for (const struct sp_rule *g = l->policy->rules; g != r; g++) {
         if (!g->then.has_raise || g->then.raise <= floor ||
             sp_policy_cond_under(&r->cond, &g->cond) == SP_TRI_FALSE) /* it never meets the rule */
             continue;
         if (rungs_left(r, g->then.raise, is_sealed) == 0)
-            sp_problem_warn(l->problems, r->source,
-                            "where \"%s\" raises the floor to \"%s\", ladder \"%s\" has no rung "
-                            "left: such mail goes %s",
-                            g->name, sp_floor_name(g->then.raise), r->then.ladder->name,
-                            r->then.ladder->at_end == SP_AT_END_HOLD ? "on hold"
-                                                                     : "back to its sender");
+            sp_problem_warn(
+                l->problems, r->source,
+                "where \"%s\" raises the floor to \"%s\", %s%s%s has no rung "
+                "left: such mail goes %s",
+                g->name, sp_floor_name(g->then.raise), is_named ? "ladder \"" : "its own ladder",
+                r->then.ladder->name, is_named ? "\"" : "",
+                r->then.ladder->at_end == SP_AT_END_HOLD ? "on hold" : "back to its sender");
     }
 }
 
@@ -76,9 +79,10 @@ static void review_ladder(struct sp_loader *l, const struct sp_rule *r)
                        : "");
     else if (left < r->then.ladder->count && floor > r->then.ladder->floor)
         sp_problem_warn(l->problems, r->source,
-                        "ladder \"%s\" has rungs below the settings' floor \"%s\": they are never "
+                        "%s%s%s has rungs below the settings' floor \"%s\": they are never "
                         "taken unless the rule says \"lowers\" and why",
-                        r->then.ladder->name, sp_floor_name(floor));
+                        is_named ? "ladder \"" : "its own ladder", r->then.ladder->name,
+                        is_named ? "\"" : "", sp_floor_name(floor));
     review_raises(l, r, floor, is_sealed);
 }
 

@@ -139,6 +139,36 @@ def test_explain_goes_by_both_names():
     assert run("policy", "explain", *words) == run("explain", *words) and "sender-asks" in run("policy", "explain", *words)
 
 
+@pytest.mark.parametrize("fact, told", [
+    ('phi.special=["hiv","part2"]', 'protect by rule "part2"'), ("recipient.preference=null", 'protect by rule "default"'),
+    ("subject=true", 'protect by rule "patient-chose-portal"'), ("message.size=25MiB", 'protect by rule "patient-chose-portal"'),
+    ("header.x-flag=true", 'protect by rule "patient-chose-portal"'), ("phi.score=1000", "phi.score is 0 to 100"),
+    ("phi.class=sever", 'did you mean "severe"? known are: none identifier phi severe'),
+    ('recipient.first_contact={"unknown": true}', 'protect by rule "patient-chose-portal"'),
+    ("recipient.first_contact=3", "expected true or false"), ("recipient.count=true", "expected a whole number"),
+    ("recipient.count=0", "recipient.count is at least 1"), ("attachment.name=[1]", "error: attachment.name[0]: expected text"),
+    ("time.hour=24", "time.hour is 0 to 23"), ("phi.count.MRN=-1", "expected a whole number")])
+def test_explain_takes_every_fact_and_none_that_no_mail_has(tmp_path, fact, told):
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({"version": 1, "extends": "hipaa-default", "preferences": {"file": "preferences.json"}}))
+    (tmp_path / "preferences.json").write_text(json.dumps({"version": 1, "preferences": [
+        {"recipient": "pat@example.net", "preference": "portal", "given": "2026-01-01", "by": "desk"}]}))
+    words = ["explain", "--policy", path, "--from", "a@b.example", "--to", "pat@example.net", "--fact", fact]
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=120)
+    assert told in done.stdout + done.stderr, done
+    assert done.returncode == (0 if told.startswith("protect") else 1), done
+
+
+def test_a_case_of_what_no_mail_has_is_no_test(tmp_path):
+    (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
+    for fact in ({"phi.score": 101}, {"recipient.count": 0}, {"time.hour": 24}, {"phi.class": "sever"},
+                 {"message.size": "25 pounds"}, {"attachment.opaque": 1}, {"phi.special": [3]}, {"phi.distinct.MRN": -1}):
+        (tmp_path / "policy.test.json").write_text(json.dumps({"version": 1, "policy": "policy.json", "cases": [
+            {"name": "x", "when": {"recipient.address": "a@example.net", **fact}, "expect": {"rule": "default"}}]}))
+        done = subprocess.run([PROGRAM, "policy", "test", tmp_path / "policy.test.json"], capture_output=True, text=True)
+        assert done.returncode == 1 and f"cases[0].when.{next(iter(fact))}" in done.stdout + done.stderr, (fact, done)
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_special_laws_are_obeyed_whoever_asks_for_what(path, tmp_path):
     """42 CFR Part 2 and its like in every shipped set: the portal, and the notice where the law has one."""
