@@ -163,6 +163,20 @@ static void print_others(const struct sp_json *state)
     }
 }
 
+static void print_refusal(const struct sp_json *refused)
+{
+    struct sp_bytes what = sp_json_text_of(refused, "what");
+    const char *subject = sp_bytes_eq(what, SP_LIT("certificates")) ? "The renewal of certificates"
+                          : sp_bytes_eq(what, SP_LIT("tickets"))    ? "A new key of session tickets"
+                                                                 : "The configuration on the disk";
+
+    (void)printf("\n%s was refused at %.*s by %.*s %lld (%.*s):\n  %.*s\n", subject,
+                 SP_FMT(sp_json_text_of(refused, "at")), SP_FMT(sp_json_text_of(refused, "role")),
+                 (long long)sp_json_int_of(refused, "index", 0),
+                 SP_FMT(sp_json_text_of(refused, "why")),
+                 SP_FMT(sp_json_text_of(refused, "detail")));
+}
+
 /* Nothing if all is as it should be. */
 static void print_state(const struct control *c)
 {
@@ -171,14 +185,11 @@ static void print_state(const struct control *c)
 
     ask_state(c, &answer);
     refused = sp_json_find(answer.result, "refused");
-    if (refused != NULL && refused->type == SP_JSON_OBJECT) {
-        (void)printf(
-            "\nThe configuration on the disk was refused at %.*s by %.*s %lld (%.*s):\n  %.*s\n"
-            "Number %lld runs; mend the files and reload.\n",
-            SP_FMT(sp_json_text_of(refused, "at")), SP_FMT(sp_json_text_of(refused, "role")),
-            (long long)sp_json_int_of(refused, "index", 0), SP_FMT(sp_json_text_of(refused, "why")),
-            SP_FMT(sp_json_text_of(refused, "detail")),
-            (long long)sp_json_int_of(answer.result, "generation", 0));
+    if (refused != NULL && refused->first != NULL) {
+        for (const struct sp_json *r = refused->first; r != NULL; r = r->next)
+            print_refusal(r);
+        (void)printf("Number %lld runs; mend the files and reload.\n",
+                     (long long)sp_json_int_of(answer.result, "generation", 0));
         print_others(answer.result);
     }
     control_answer_clear(&answer);

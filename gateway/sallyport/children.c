@@ -465,6 +465,10 @@ void children_return(struct supervisor *s, const struct generation *refused, boo
 
         if (has(c, refused) && generation_is_same_for(c->kind, refused, s->now))
             c->generation = c->took = c->starting = s->now->number; /* its READY may be to come */
+        if (c->refused == refused->number) {
+            c->again = true; /* it may have taken a part of it */
+            c->wait_ms = 0;  /* if it ends: what it is started with next is good */
+        }
         if (c->kind == SP_ROLE_RELAY &&
             (other_keys || c->index == 0)) /* the first has the audit told */
             c->again = true;

@@ -469,6 +469,7 @@ struct generation *generation_load(const char *path, const struct generation *be
     struct loading l = {.g = sp_calloc(1, sizeof(struct generation)), .report = report};
 
     l.g->number = before == NULL ? 1 : before->number + 1;
+    l.g->origin = GENERATION_READ;
     for (enum sp_role_kind kind = 0; kind < SP_ROLE_COUNT; kind++) {
         l.g->bundles[kind] = -1;
         l.bundles[kind] = sp_role_bundle_new();

@@ -29,6 +29,8 @@
 #define FIRST_FREE   3
 #define EXIT_NO_EXEC 127
 #define REFUSED      "the configuration on the disk was refused by a role: mend it and reload first"
+#define UNREAD       "the files on the disk have become no configuration meanwhile: mend them first"
+#define UNSETTLED    "not all roles have taken the configuration on the disk yet: try again"
 
 void handover_tell(struct supervisor *s, const char *state)
 {
@@ -195,27 +197,52 @@ static void refuse(struct supervisor *s, const char *why)
     sp_log_error(s->log, "supervisor.upgrade-refused", SP_TEXT("why", why));
     sp_timer_cancel(s->try_limit);
     s->trial = 0;
+    s->tried = false;
     handover_tell(s, "refused");
 }
 
+/* By a role that had a say. What can't be read, the program that is tried can't read either. */
 static bool is_refused(const struct supervisor *s)
 {
-    return s->accepted != NULL && s->refusal.stands && s->refusal.generation != 0;
+    bool any = false;
+
+    for (enum generation_origin o = GENERATION_READ; o < GENERATION_ORIGINS; o++)
+        any = any || (s->refusals[o].stands && !s->refusals[o].alone);
+    return any;
 }
 
 static void on_try_limit(void *arg)
 {
-    const struct supervisor *s = arg;
+    struct supervisor *s = arg;
 
     if (s->trial != 0)
         (void)kill(s->trial, SIGKILL);
+    else if (s->tried && !s->stopping)
+        refuse(s, UNSETTLED);
+}
+
+void handover_settle(struct supervisor *s)
+{
+    if (!s->tried || s->stopping)
+        return;
+    if (is_refused(s)) { /* it would know no other */
+        refuse(s, REFUSED);
+    } else if (s->unread != s->unread_before) {
+        refuse(s, UNREAD);
+    } else if (s->accepted == NULL || s->now == s->accepted) {
+        s->tried = false;
+        sp_timer_cancel(s->try_limit);
+        handover_tell(s, "handing-over");
+        supervisor_hand_over(s);
+    }
 }
 
 void handover_begin(struct supervisor *s)
 {
-    if (s->stopping || s->trial != 0)
+    if (s->stopping || s->trial != 0 || s->tried)
         return;
     s->tries++;
+    s->unread_before = s->unread;
     sp_log_info(s->log, "supervisor.upgrade", SP_TEXT("program", s->self));
     handover_tell(s, "trying");
     sp_buf_reset(&s->variable);
@@ -228,7 +255,7 @@ void handover_begin(struct supervisor *s)
     s->environment = make_environment((char *)s->variable.ptr);
     if (s->try_limit == NULL)
         s->try_limit = sp_timer_new(s->loop, on_try_limit, s);
-    if (is_refused(s)) { /* it would know no other */
+    if (is_refused(s)) {
         refuse(s, REFUSED);
         return;
     }
@@ -246,15 +273,13 @@ bool handover_reaped(struct supervisor *s, pid_t pid, int status)
 {
     if (pid != s->trial || pid == 0)
         return false;
-    if (s->stopping) {
-        s->trial = 0;
-    } else if (status == 0 && is_refused(s)) { /* while it was tried */
-        refuse(s, REFUSED);
-    } else if (status == 0) {
-        s->trial = 0;
-        sp_timer_cancel(s->try_limit);
-        handover_tell(s, "handing-over");
-        supervisor_hand_over(s);
+    s->trial = 0;
+    if (s->stopping)
+        return true;
+    if (status == 0) {
+        s->tried = true;
+        handover_tell(s, "tried");
+        handover_settle(s);
     } else {
         refuse(s, "the new program could not start: what it said is above");
     }

@@ -153,6 +153,7 @@ static bool give_out(struct renewal *n, uint64_t stamp, bool rotate)
 {
     struct supervisor *s = n->s;
     struct generation *before = s->now, *fresh;
+    enum generation_origin origin = rotate ? GENERATION_ROTATED : GENERATION_RENEWED;
 
     if (rotate)
         generation_rotate_tickets(before); /* before is given up, or tries again */
@@ -164,9 +165,8 @@ static bool give_out(struct renewal *n, uint64_t stamp, bool rotate)
         return false;
     fresh->stamp = stamp;
     fresh->number = ++s->newest;
-    if (before == s->accepted ||
-        before->origin != GENERATION_READ) /* else it is still asked about */
-        fresh->origin = rotate ? GENERATION_ROTATED : GENERATION_RENEWED;
+    /* what is still on trial is asked about with it */
+    fresh->origin = before != s->accepted && before->origin < origin ? before->origin : origin;
     s->now = fresh;
     trial_begin(s, before);
     return true;

@@ -311,6 +311,7 @@ static void run(struct supervisor *s)
         sp_signal_free(s->signals[i]);
     renew_stop(s);
     sp_timer_free(s->ages);
+    sp_timer_free(s->again);
     sp_timer_free(s->limit);
 }
 

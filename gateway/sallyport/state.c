@@ -1,7 +1,8 @@
 /*
  * Which generation each role runs, and why that is not the newest: a page of shared memory that admin reads when somebody
  * asks. So a supervisor that is busy need not answer, an admin that hangs hears nothing late, and what is told is of now.
- * It begins with a checksum, since one may read while the other writes.
+ * It has two halves, and the older one is written anew: whoever reads meanwhile, or while we are kept from going on, finds the
+ * other one whole. Each half: a checksum of what follows, the number of this writing, the JSON and its length.
  */
 #include "gateway/sallyport/supervisor.h"
 
@@ -14,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STATE_MAX ((size_t)128 * 1024)
+#define HALF_LEN  ((size_t)128 * 1024) /* lib/admin/state.c has it too */
+#define STATE_MAX (HALF_LEN - 16)      /* of the JSON */
 
 void state_open(struct supervisor *s)
 {
@@ -40,19 +42,22 @@ static const char *state_of(const struct child *c)
 
 static void put_refusal(const struct refusal *r, struct sp_jw *w)
 {
+    static const char *const names[] = {[GENERATION_UNREAD] = "configuration",
+                                        [GENERATION_READ] = "configuration",
+                                        [GENERATION_RENEWED] = "certificates",
+                                        [GENERATION_ROTATED] = "tickets"};
     char at[40];
 
-    if (!r->stands) {
-        sp_jw_null(w, "refused");
+    if (!r->stands)
         return;
-    }
     sp_time_format_rfc3339(r->at_ms, at);
-    sp_jw_object(w, "refused");
+    sp_jw_object(w, NULL);
+    sp_jw_cstr(w, "what", names[r->origin]);
     if (r->generation != 0)
         sp_jw_int(w, "generation", (int64_t)r->generation);
     sp_jw_cstr(w, "at", at);
-    sp_jw_cstr(w, "role", r->role);
-    sp_jw_int(w, "index", r->index);
+    sp_jw_cstr(w, "role", trial_by(r));
+    sp_jw_int(w, "index", r->by == NULL ? 0 : r->by->index);
     sp_jw_cstr(w, "why", sp_rc_name(r->why));
     sp_jw_cstr(w, "detail", r->detail);
     sp_jw_end(w);
@@ -67,7 +72,10 @@ static void put_state(const struct supervisor *s, struct sp_buf *out)
     sp_jw_int(&w, "generation", (int64_t)s->now->number);
     sp_jw_int(&w, "newest", (int64_t)s->newest);
     sp_jw_bool(&w, "accepted", s->now == s->accepted);
-    put_refusal(&s->refusal, &w);
+    sp_jw_array(&w, "refused");
+    for (enum generation_origin o = 0; o < GENERATION_ORIGINS; o++)
+        put_refusal(&s->refusals[o], &w);
+    sp_jw_end(&w);
     sp_jw_array(&w, "roles");
     for (size_t i = 0; i < s->child_count; i++) {
         const struct child *c = &s->children[i];
@@ -83,22 +91,29 @@ static void put_state(const struct supervisor *s, struct sp_buf *out)
     sp_jw_end(&w);
 }
 
-void state_write(const struct supervisor *s)
+void state_write(struct supervisor *s)
 {
-    struct sp_buf json, page;
+    struct sp_buf json, said, half;
+    uint64_t number = s->state_number + 1;
 
     if (s->state < 0)
         return;
     sp_buf_init(&json, STATE_MAX);
-    sp_buf_init(&page, STATE_MAX + 16);
+    sp_buf_init(&said, HALF_LEN);
+    sp_buf_init(&half, HALF_LEN);
     put_state(s, &json);
-    sp_buf_printf(&page, "%08x", sp_crc32c(0, sp_buf_bytes(&json)));
-    sp_buf_put(&page, sp_buf_bytes(&json));
-    if (ftruncate(s->state, (off_t)page.len) != 0 ||
-        pwrite(s->state, page.ptr, page.len, 0) != (ssize_t)page.len)
+    sp_buf_put_u64(&said, number);
+    sp_buf_put_var(&said, sp_buf_bytes(&json));
+    sp_buf_put_u32(&half, sp_crc32c(0, sp_buf_bytes(&said)));
+    sp_buf_put(&half, sp_buf_bytes(&said));
+    if (sp_buf_rc(&json) == SP_OK &&
+        pwrite(s->state, half.ptr, half.len, (off_t)(number % 2 * HALF_LEN)) == (ssize_t)half.len)
+        s->state_number = number;
+    else
         sp_log_warn(s->log, "supervisor.state-unwritten", SP_INT("errno", errno));
     sp_buf_clear(&json);
-    sp_buf_clear(&page);
+    sp_buf_clear(&said);
+    sp_buf_clear(&half);
 }
 
 void state_close(struct supervisor *s)

@@ -33,10 +33,13 @@
 /* One configuration, as it was when it was read. */
 #define ROOT_MARK_LEN SP_SECRET_LEN
 
+/* From what holds the most to what holds the least. */
 enum generation_origin {
+    GENERATION_UNREAD,  /* of refusals alone: the files are no generation */
     GENERATION_READ,    /* all files were read */
     GENERATION_RENEWED, /* a copy with other certificates */
     GENERATION_ROTATED, /* a copy with another ticket key */
+    GENERATION_ORIGINS
 };
 
 struct generation {
@@ -98,11 +101,11 @@ struct listening {
 /* Why what lies on the disk is not what runs. */
 struct refusal {
     bool stands;
+    bool alone;          /* who refused it had no say: the others run it */
     uint64_t generation; /* 0: it never became one */
     enum generation_origin origin;
-    int64_t at_ms;    /* wall clock */
-    const char *role; /* who refused it */
-    unsigned index;
+    int64_t at_ms;          /* wall clock */
+    const struct child *by; /* NULL: the supervisor */
     enum sp_rc why;
     char detail[SP_ERR_TEXT_MAX];
 };
@@ -116,9 +119,13 @@ struct supervisor {
     struct generation *
         accepted; /* the last that was taken; now, unless that is on trial; NULL before the first */
     uint64_t newest; /* number of the newest that there was */
-    struct refusal refusal;
+    uint64_t
+        leaving; /* number of one that was refused; if it still runs, going back is to be tried again */
+    struct sp_timer *again;
+    struct refusal refusals[GENERATION_ORIGINS]; /* the last of each origin */
     int state,
         state_shown; /* the page that admin may read (state.c), to write and to read; -1: none */
+    uint64_t state_number; /* of the last that was written there */
     struct child children[CHILDREN_MAX];
     size_t child_count;
     struct listening *listening;
@@ -143,6 +150,9 @@ struct supervisor {
     unsigned tries;          /* upgrades asked for */
     bool handing_over;       /* this stop makes room for another version */
     pid_t trial;             /* process of `serve --try`; 0: none */
+    bool tried;              /* it can start; the hand-over waits until no generation is on trial */
+    unsigned unread,
+        unread_before; /* reloads of files that were no configuration; when it was asked for */
     struct sp_timer *try_limit;
     struct sp_buf variable; /* what the successor is told */
     char **environment;
@@ -327,13 +337,15 @@ bool trial_waits(const struct child *c);
 
 /* The files were read and are no generation. who says so is the supervisor */
 void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail);
+/* returns: the name of the role that refused it, or "supervisor" */
+const char *trial_by(const struct refusal *r);
 void trial_clear(struct supervisor *s);
 
 /* ---- state.c: what runs, for `sallyport status` and the metrics ---- */
 
 void state_open(struct supervisor *s);
 /* Writes it anew. */
-void state_write(const struct supervisor *s);
+void state_write(struct supervisor *s);
 void state_close(struct supervisor *s);
 
 /* ---- handover.c: another version of the program takes over ---- */
@@ -353,10 +365,13 @@ void handover_begin(struct supervisor *s);
 /* returns: whether that process was the one asked */
 bool handover_reaped(struct supervisor *s, pid_t pid, int status);
 
+/* A generation was accepted or taken back: a hand-over that has waited for this begins, or is refused. */
+void handover_settle(struct supervisor *s);
+
 /* Becomes the other version; returns only if that is impossible. */
 void handover_exec(struct supervisor *s);
 
-/* Writes how far we are into the lock file: "trying", "refused", "handing-over", "starting", "ready". */
+/* Writes how far we are into the lock file: "trying", "tried", "refused", "handing-over", "starting", "ready". */
 void handover_tell(struct supervisor *s, const char *state);
 
 /* The signals that ask something of us: blocked across exec, so that none is lost or deadly. */

@@ -20,7 +20,10 @@
 /* They take a new configuration while they run; the others are started anew for it. */
 #define ASKED_FIRST (FOR(RELAY) | FOR(SCANNER) | FOR(KEEPER) | FOR(ADMIN))
 #define ACT_MAX     1024
-#define FALLS_MAX   2 /* one end may have had another cause */
+#define CONTENT_KEK "secret/content.kek"
+#define KEK_ID      "secret/kek.id"
+#define FALLS_MAX   2    /* one end may have had another cause */
+#define RETURN_MS   1000 /* between tries to go back, when that lacks memory or descriptors */
 
 static bool is_on_trial(const struct supervisor *s)
 {
@@ -33,25 +36,52 @@ static bool has_a_say(const struct child *c)
     return c->took >= c->s->accepted->number;
 }
 
-static void remember(struct supervisor *s, const char *role, unsigned index, enum sp_rc why,
-                     struct sp_bytes detail)
+const char *trial_by(const struct refusal *r)
 {
-    struct refusal *r = &s->refusal;
+    return r->by == NULL ? "supervisor" : sp_ipc_role_name(r->by->kind);
+}
 
+/* In the place of an earlier one of the same origin; but one for which all went back is not hidden by one that moved nobody. */
+static void remember(struct supervisor *s, struct refusal fresh, struct sp_bytes detail)
+{
+    struct refusal *r = &s->refusals[fresh.origin];
+
+    if (fresh.alone && r->stands && !r->alone)
+        return;
+    *r = fresh;
     r->stands = true;
     r->at_ms = sp_clock_wall_ms(sp_loop_clock(s->loop));
-    r->role = role;
-    r->index = index;
-    r->why = why;
     snprintf(r->detail, sizeof(r->detail), "%.*s", SP_FMT(detail));
     state_write(s);
 }
 
 void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail)
 {
-    s->refusal.generation = 0;
-    s->refusal.origin = GENERATION_READ;
-    remember(s, "supervisor", 0, why, sp_bytes_slice(detail, 0, sp_bytes_find(detail, '\n')));
+    const struct refusal unread = {.origin = GENERATION_UNREAD, .why = why};
+
+    s->unread++;
+    remember(s, unread, sp_bytes_slice(detail, 0, sp_bytes_find(detail, '\n')));
+}
+
+/* What was accepted holds all that those of its origin and of the lesser ones behind it would have brought. */
+static void forget_refusals(struct supervisor *s)
+{
+    for (enum generation_origin o = s->now->origin; o < GENERATION_ORIGINS; o++) {
+        struct refusal *r = &s->refusals[o];
+
+        r->stands = r->stands && r->alone && r->generation == s->now->number;
+    }
+}
+
+/* Who had no say may have taken it all the same, later. */
+static void forget_taken(struct supervisor *s)
+{
+    for (enum generation_origin o = 0; o < GENERATION_ORIGINS; o++) {
+        struct refusal *r = &s->refusals[o];
+
+        if (r->alone && r->by->took == s->now->number)
+            r->stands = false;
+    }
 }
 
 /* ---- taking it ---- */
@@ -76,12 +106,14 @@ void trial_progress(struct supervisor *s)
         s->accepted = s->now;
         generation_free(former);
         sp_log_info(s->log, "supervisor.accepted", SP_INT("generation", s->now->number));
-        if (s->now->origin == GENERATION_READ || s->now->origin == s->refusal.origin)
-            s->refusal.stands = false;
+        forget_refusals(s);
     }
+    if (s->now == s->accepted)
+        forget_taken(s);
     if (!s->stopping)
         children_tell(s);
     state_write(s);
+    handover_settle(s);
 }
 
 void trial_took(struct child *c, uint64_t generation)
@@ -109,6 +141,8 @@ bool trial_waits(const struct child *c)
 
 void trial_begin(struct supervisor *s, struct generation *before)
 {
+    s->refusals[GENERATION_UNREAD].stands =
+        s->refusals[GENERATION_UNREAD].stands && s->now->origin != GENERATION_READ;
     children_reload(s, before);
     if (before != s->accepted)
         generation_free(before);
@@ -117,17 +151,12 @@ void trial_begin(struct supervisor *s, struct generation *before)
 
 /* ---- going back ---- */
 
-static bool is_content_key(struct sp_bytes name)
+static struct sp_bytes content_key(const struct sp_role_bundle *b, const char *name, bool old)
 {
-    return sp_bytes_starts_nocase(name, SP_LIT("secret/content.kek")) ||
-           sp_bytes_starts_nocase(name, SP_LIT("secret/kek.id"));
-}
+    char file[40];
 
-/* Events for the audit have been told. */
-static bool is_left_out(struct sp_bytes name)
-{
-    return is_content_key(name) || sp_bytes_eq(name, SP_LIT("secret/tls.tickets")) ||
-           sp_bytes_eq(name, SP_LIT("acts"));
+    snprintf(file, sizeof(file), "%s%s", name, old ? ".old" : "");
+    return sp_role_bundle_find(b, sp_bytes_cstr(file));
 }
 
 static bool copy_file(struct sp_role_bundle *to, struct sp_bytes name, struct sp_bytes data)
@@ -138,29 +167,43 @@ static bool copy_file(struct sp_role_bundle *to, struct sp_bytes name, struct sp
     return sp_role_bundle_add(to, text, data) == SP_OK;
 }
 
-/* The accepted files of a relay with the keys of the refused ones. other_keys: set if they are others */
-static bool mix(const struct sp_role_bundle *accepted, const struct sp_role_bundle *refused,
-                struct sp_role_bundle *out, bool *other_keys)
+/* Beside the content keys. Events for the audit have been told. */
+static bool copy_files(const struct sp_role_bundle *accepted, struct sp_role_bundle *out)
 {
     struct sp_bytes name, data;
     size_t at = 0;
     bool ok = true;
 
     while (ok && sp_role_bundle_next(accepted, &at, &name, &data)) {
-        if (!is_left_out(name))
+        if (!sp_bytes_starts_nocase(name, SP_LIT(CONTENT_KEK)) &&
+            !sp_bytes_starts_nocase(name, SP_LIT(KEK_ID)) &&
+            !sp_bytes_eq(name, SP_LIT("secret/tls.tickets")) && !sp_bytes_eq(name, SP_LIT("acts")))
             ok = copy_file(out, name, data);
-        else if (is_content_key(name) && sp_role_bundle_find(refused, name).ptr == NULL)
-            *other_keys = true;
-    }
-    at = 0;
-    while (ok && sp_role_bundle_next(refused, &at, &name, &data)) {
-        if (!is_content_key(name))
-            continue;
-        ok = copy_file(out, name, data);
-        if (!sp_bytes_eq(sp_role_bundle_find(accepted, name), data))
-            *other_keys = true;
     }
     return ok;
+}
+
+/*
+ * A relay's keyring is now under the accepted key, or the refused generation has brought it under that one's: the latter is the
+ * key of the former generation, the other one its old key, whatever lies on the disk as such.
+ * other_keys: set if they are others than the accepted ones
+ */
+static bool copy_keys(const struct sp_role_bundle *accepted, const struct sp_role_bundle *refused,
+                      struct sp_role_bundle *out, bool *other_keys)
+{
+    bool is_same =
+        sp_bytes_eq(content_key(accepted, KEK_ID, false), content_key(refused, KEK_ID, false));
+    const struct sp_role_bundle *old = is_same ? refused : accepted;
+    struct sp_bytes old_key = content_key(old, CONTENT_KEK, is_same);
+
+    *other_keys = !is_same || !sp_bytes_eq(content_key(accepted, KEK_ID, true),
+                                           content_key(refused, KEK_ID, true));
+    if (!copy_file(out, SP_LIT(CONTENT_KEK), content_key(refused, CONTENT_KEK, false)) ||
+        !copy_file(out, SP_LIT(KEK_ID), content_key(refused, KEK_ID, false)))
+        return false;
+    return old_key.ptr == NULL ||
+           (copy_file(out, SP_LIT(CONTENT_KEK ".old"), old_key) &&
+            copy_file(out, SP_LIT(KEK_ID ".old"), content_key(old, KEK_ID, is_same)));
 }
 
 /* For the audit, which a relay writes for us. What is wrong may have somebody's address in it: the log has that. */
@@ -175,7 +218,7 @@ static bool add_act(struct sp_role_bundle *b, const struct refusal *r)
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "event", "config.refused");
     sp_jw_int(&w, "generation", (int64_t)r->generation);
-    sp_jw_cstr(&w, "role", r->role);
+    sp_jw_cstr(&w, "role", trial_by(r));
     sp_jw_cstr(&w, "reason", sp_rc_name(r->why));
     sp_jw_end(&w);
     sp_buf_put_cstr(&act, "\n");
@@ -195,7 +238,8 @@ static struct generation *make_former(const struct supervisor *s, bool *other_ke
 
     if (sp_role_bundle_from_memfd(accepted->bundles[SP_ROLE_RELAY], &old) != SP_OK ||
         sp_role_bundle_from_memfd(refused->bundles[SP_ROLE_RELAY], &other) != SP_OK ||
-        !mix(old, other, mixed, other_keys) || !add_act(mixed, &s->refusal) ||
+        !copy_files(old, mixed) || !copy_keys(old, other, mixed, other_keys) ||
+        !add_act(mixed, &s->refusals[refused->origin]) ||
         sp_role_bundle_add(mixed, "secret/tls.tickets", generation_tickets(refused)) != SP_OK)
         return NULL;
     g = generation_copy(accepted, mixed, NULL);
@@ -209,16 +253,15 @@ static struct generation *make_former(const struct supervisor *s, bool *other_ke
     return g;
 }
 
-static void go_back(struct supervisor *s)
+/* returns: false if there is no memory or descriptor for it */
+static bool go_back(struct supervisor *s)
 {
     struct generation *refused = s->now, *accepted = s->accepted, *former;
     bool other_keys = false;
 
     former = make_former(s, &other_keys);
-    if (former == NULL) { /* the next refusal tries again */
-        sp_log_error(s->log, "supervisor.not-returned");
-        return;
-    }
+    if (former == NULL)
+        return false;
     s->now = s->accepted = former;
     sp_log_warn(s->log, "supervisor.returned", SP_INT("generation", former->number),
                 SP_INT("refused", refused->number));
@@ -229,38 +272,69 @@ static void go_back(struct supervisor *s)
     generation_free(refused);
     generation_free(accepted);
     ages_look(s);
+    state_write(s);
+    handover_settle(s);
+    return true;
+}
+
+static bool is_leaving(const struct supervisor *s)
+{
+    return is_on_trial(s) && s->leaving == s->now->number;
+}
+
+static void on_return(void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (is_leaving(s) && !s->stopping && !go_back(s))
+        sp_timer_start(s->again, RETURN_MS);
+}
+
+/* Now, or as soon as there is what it takes: until then nobody is told of the refused one again. */
+static void leave(struct supervisor *s)
+{
+    s->leaving = s->now->number;
+    if (go_back(s))
+        return;
+    sp_log_error(s->log, "supervisor.not-returned", SP_INT("refused", s->leaving));
+    if (s->again == NULL)
+        s->again = sp_timer_new(s->loop, on_return, s);
+    sp_timer_start(s->again, RETURN_MS);
+}
+
+static void log_refusal(const struct child *c, const struct sp_role_result *result)
+{
+    char detail[SP_ERR_TEXT_MAX];
+
+    snprintf(detail, sizeof(detail), "%.*s", SP_FMT(result->text));
+    sp_log_error(c->s->log, "supervisor.reload-refused", SP_TEXT("role", sp_ipc_role_name(c->kind)),
+                 SP_INT("index", c->index), SP_INT("generation", c->refused),
+                 SP_RC("why", result->rc), SP_TEXT("detail", detail));
 }
 
 void trial_refused(struct child *c, const struct sp_role_result *result)
 {
     struct supervisor *s = c->s;
-    bool is_news = c->refused == s->now->number && s->now != s->accepted;
-    char detail[SP_ERR_TEXT_MAX];
+    bool is_now = c->refused == s->now->number && !is_leaving(s);
+    bool is_news = is_now && s->now != s->accepted;
+    const struct refusal fresh = {.generation = c->refused,
+                                  .origin = s->now->origin,
+                                  .by = c,
+                                  .alone = !is_on_trial(s) || !has_a_say(c),
+                                  .why = result->rc};
 
-    snprintf(detail, sizeof(detail), "%.*s", SP_FMT(result->text));
     if (c->state != CHILD_ENDING || (is_news && s->accepted != NULL))
-        sp_log_error(s->log, "supervisor.reload-refused",
-                     SP_TEXT("role", sp_ipc_role_name(c->kind)), SP_INT("index", c->index),
-                     SP_INT("generation", c->refused), SP_RC("why", result->rc),
-                     SP_TEXT("detail", detail));
-    if (!is_news) {
-        c->again = c->again ||
-                   c->refused != s->now->number; /* it may have taken a part of one that is gone */
+        log_refusal(c, result);
+    if (c->refused != s->now->number)
+        c->again = true; /* it may have taken a part of one that is gone */
+    if (is_now && c->took != s->now->number)
+        remember(s, fresh, result->text);
+    if (!is_news || !is_on_trial(s) || s->stopping)
         return;
-    }
-    s->refusal.generation = s->now->number;
-    s->refusal.origin = s->now->origin;
-    remember(s, sp_ipc_role_name(c->kind), c->index, result->rc, result->text);
-    if (!is_on_trial(s) || s->stopping)
-        return;
-    if (!has_a_say(c)) {
+    if (fresh.alone)
         trial_progress(s); /* others may have waited for its answer */
-        return;
-    }
-    c->again = true; /* it may have taken a part of it */
-    c->wait_ms = 0;  /* if it ends: what it is started with next is good */
-    go_back(s);
-    state_write(s);
+    else
+        leave(s);
 }
 
 void trial_fell(struct child *c)

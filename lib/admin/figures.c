@@ -316,10 +316,10 @@ static void put_configuration(struct sp_buf *out, const struct sp_json *state)
     const struct sp_json *refused = sp_json_find(state, "refused");
 
     put_head(out, "sallyport_configuration_refused", "gauge",
-             "1 while the files on the disk were refused and those before go on");
+             "1 while what lies on the disk was refused");
     if (state != NULL)
         sp_buf_printf(out, "sallyport_configuration_refused %d\n",
-                      refused != NULL && refused->type == SP_JSON_OBJECT);
+                      refused != NULL && refused->first != NULL);
     put_head(out, "sallyport_configuration_newest", "gauge",
              "Number of the newest configuration that was read");
     if (state != NULL)

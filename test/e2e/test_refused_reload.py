@@ -62,7 +62,7 @@ def has(gateway, **wanted):
 
 
 def test_relays_that_die_after_a_refused_reload_go_on_with_the_policy_before(gateway):
-    until(lambda: has(gateway, generation=1, newest=1, refused=None))
+    until(lambda: has(gateway, generation=1, newest=1, refused=[]))
     assert "configuration" not in gateway.run("status").stdout
     assert refuse(gateway)["refused"] == 2
     refused = gateway.wait_record("config.refused", generation=2)  # a relay that is killed first says nothing
@@ -72,9 +72,10 @@ def test_relays_that_die_after_a_refused_reload_go_on_with_the_policy_before(gat
     gateway.restart("ledger")
     passes(gateway)
     now = until(lambda: has(gateway, generation=1, newest=2))
-    assert (now["refused"]["role"], now["refused"]["generation"]) == ("relay", 2)
-    assert (refused["role"], refused["reason"]) == ("relay", now["refused"]["why"])
-    assert "policies/policy.json" in now["refused"]["detail"] and "defaults" in now["refused"]["detail"]
+    [told] = now["refused"]
+    assert (told["what"], told["role"], told["generation"]) == ("configuration", "relay", 2)
+    assert (refused["role"], refused["reason"]) == ("relay", told["why"])
+    assert "policies/policy.json" in told["detail"] and "defaults" in told["detail"]
     text = gateway.run("status").stdout
     assert "was refused at" in text and "policies/policy.json" in text and "Number 1 runs" in text
     page = figures(gateway)
@@ -87,7 +88,7 @@ def test_relays_that_die_after_a_refused_reload_go_on_with_the_policy_before(gat
     assert upgrade.returncode == 1 and "mend it and reload first" in gateway.log
     gateway.file.write_text(gateway.good)
     reload(gateway)
-    until(lambda: has(gateway, generation=3, newest=3, refused=None))
+    until(lambda: has(gateway, generation=3, newest=3, refused=[]))
     assert figures(gateway)["sallyport_configuration_refused"] == 0
     assert "was refused" not in gateway.run("status").stdout
     gateway.restart("relay")
@@ -100,11 +101,11 @@ def test_files_that_are_no_configuration_are_told_too(gateway):
     config.write_text(good.replace('"hostname"', '"hostnam"'))
     os.kill(gateway.info["pid"], signal.SIGHUP)
     socket = gateway.folder / "state/admin/admin.sock"  # what it is called, those files don't tell now
-    refused = until(lambda: gateway.json("status", "--socket", socket)["configuration"]["refused"])
+    [refused] = until(lambda: gateway.json("status", "--socket", socket)["configuration"]["refused"])
     assert refused["role"] == "supervisor" and "generation" not in refused and "hostname" in refused["detail"]
     config.write_text(good)
     reload(gateway)
-    until(lambda: has(gateway, generation=2, refused=None))
+    until(lambda: has(gateway, generation=2, refused=[]))
 
 
 @pytest.mark.parametrize("whose", ["policies/policy.json", "detection/tenant.json"])

@@ -235,13 +235,24 @@ START_TEST(nonsense_is_refused)
 }
 END_TEST
 
-static void show(const char *json, const char *of)
-{
-    char page[200];
-    int len = snprintf(page, sizeof(page), "%08x%s", sp_crc32c(0, sp_bytes_cstr(of)), json);
+#define HALF ((size_t)128 * 1024)
 
-    ck_assert_int_eq(ftruncate(state, 0), 0);
-    ck_assert_int_eq(pwrite(state, page, (size_t)len, 0), len);
+/* A writing of the supervisor's; of: what its sum is of */
+static void show(uint64_t number, const char *json, const char *of)
+{
+    struct sp_buf said, half;
+
+    sp_buf_init(&said, HALF);
+    sp_buf_init(&half, HALF);
+    sp_buf_put_u64(&said, number);
+    sp_buf_put_var(&said, sp_bytes_cstr(of));
+    sp_buf_put_u32(&half, sp_crc32c(0, sp_buf_bytes(&said)));
+    sp_buf_put_u64(&half, number);
+    sp_buf_put_var(&half, sp_bytes_cstr(json));
+    ck_assert_int_eq(pwrite(state, half.ptr, half.len, (off_t)(number % 2 * HALF)),
+                     (ssize_t)half.len);
+    sp_buf_clear(&said);
+    sp_buf_clear(&half);
 }
 
 START_TEST(what_the_supervisor_shows_is_told_if_it_is_whole)
@@ -251,11 +262,17 @@ START_TEST(what_the_supervisor_shows_is_told_if_it_is_whole)
                                "\"detail\":\"the supervisor shows nothing\"}\n";
 
     expect(question, none);
-    show("{\"newest\":2}", "{\"newest\":2}");
-    expect(question, "{\"ok\":true,\"result\":{\"newest\":2},\"file_len\":0}\n");
-    show("{\"newest\":3}", "{\"newest\":2}"); /* between two */
+    ck_assert_int_eq(ftruncate(state, (off_t)(2 * HALF)), 0);
     expect(question, none);
-    show("", "");
+    show(1, "{\"newest\":2}", "{\"newest\":2}");
+    expect(question, "{\"ok\":true,\"result\":{\"newest\":2},\"file_len\":0}\n");
+    show(2, "{\"newest\":3}", "{\"newest\":3}");
+    expect(question, "{\"ok\":true,\"result\":{\"newest\":3},\"file_len\":0}\n");
+    show(3, "{\"newest\":4}", "{\"newest\":3}"); /* is being written: the one before tells */
+    expect(question, "{\"ok\":true,\"result\":{\"newest\":3},\"file_len\":0}\n");
+    show(3, "{\"newest\":4}", "{\"newest\":4}");
+    expect(question, "{\"ok\":true,\"result\":{\"newest\":4},\"file_len\":0}\n");
+    show(4, "", "");
     expect(question, none);
     ck_assert_int_eq(ftruncate(state, 3), 0);
     expect(question, none);
