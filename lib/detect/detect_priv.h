@@ -136,12 +136,15 @@ struct detect_run {
     bool markup;        /* tags are taken out while it is made plain */
     uint8_t pending[4]; /* the beginning of a character */
     size_t pending_len;
-    size_t raised_len;    /* of norm, behind a raised digit */
-    size_t line_len;      /* of the line being written, in plain text */
-    unsigned breaks;      /* line ends waiting to be written */
-    unsigned blanks;      /* spaces waiting */
-    unsigned cells;       /* what parts columns, in this line */
-    bool equals;          /* a '=' waits for what follows it */
+    size_t raised_len; /* of norm, behind a raised digit */
+    size_t line_len;   /* of the line being written, in plain text */
+    unsigned breaks;   /* line ends waiting to be written */
+    unsigned blanks;   /* spaces waiting */
+    unsigned cells;    /* what parts columns, in this line */
+    bool equals;       /* a '=' waits for what follows it */
+    bool
+        behind_cr; /* a carriage return ended a line at cr_place: a LF behind it is of the same end */
+    uint32_t cr_place;
     bool in_tag, in_name; /* a tag, a character reference, is being read */
     struct sp_buf tag;    /* it */
     struct detect_table table;

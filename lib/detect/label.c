@@ -18,8 +18,10 @@ static bool is_filler(struct sp_bytes word)
 /* The comma of `"system":"snomed","code":"..."`: the next member goes on about the same. */
 static bool is_json_comma(const struct detect_window *w, size_t at, size_t from, size_t to)
 {
-    return w->text[at] == ',' && at > from && at + 1 < to && w->text[at - 1] == '"' &&
-           w->text[at + 1] == '"';
+    size_t next = at + 1 + (at + 1 < to && w->text[at + 1] == ' ');
+
+    return w->text[at] == ',' && at > from && next < to && w->text[at - 1] == '"' &&
+           w->text[next] == '"';
 }
 
 /* Whether nothing stands in between that would part a label from its value. */
@@ -182,11 +184,14 @@ static unsigned read_columns(const struct detect_window *w, size_t start, size_t
 }
 
 /* Two words of headings at least begin in the line. */
-static bool may_be_heading(const struct detect_window *w, size_t start)
+static bool may_be_heading(const struct detect_window *w, size_t start, size_t end)
 {
     unsigned named = 0;
+    size_t i = w->hit_at;
 
-    for (size_t i = w->hit_at; i-- > 0 && w->hits[i].start >= start && named < 2;)
+    while (i < w->hit_count && w->hits[i].start < end) /* the line's last word is not behind us */
+        i++;
+    for (; i-- > 0 && w->hits[i].start >= start && named < 2;)
         named += (w->hits[i].marks & (DETECT_LABELS | DETECT_SUBJECT | M(CARE) | M(PROVIDER) |
                                       M(PAY) | DETECT_STRONG)) != 0;
     return named >= 2;
@@ -200,7 +205,7 @@ void sp_detect_table_heading(struct detect_window *w, size_t start, size_t end)
     unsigned count;
     uint8_t separator;
 
-    if (line.len > LINE_MAX_LEN || line.len < 5 || !may_be_heading(w, start))
+    if (line.len > LINE_MAX_LEN || line.len < 5 || !may_be_heading(w, start, end))
         return;
     signs = sp_detect_sweep_signs(line);
     separator = separator_of(&signs, &count);

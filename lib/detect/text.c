@@ -339,8 +339,10 @@ static void take_odd(struct detect_run *r, uint8_t c)
             return; /* a soft line break */
         put_byte(r, '=', place - 1);
     }
-    if (c == '\n') {
-        r->breaks++;
+    if (c == '\n' || c == '\r') {
+        r->breaks += c == '\r' || !r->behind_cr || r->place != r->cr_place + 1;
+        r->behind_cr = c == '\r';
+        r->cr_place = place;
         r->blanks = 0;
     } else if (c == '\t') {
         take_cell(r);
@@ -419,7 +421,7 @@ void sp_detect_text_begin(struct detect_run *r)
     r->pending_len = 0;
     r->line_len = r->cells = 0;
     r->breaks = r->blanks = 0;
-    r->in_tag = r->in_name = r->equals = false;
+    r->in_tag = r->in_name = r->equals = r->behind_cr = false;
     r->table = (struct detect_table){0};
 }
 

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TERMS_MAX  16384
-#define TERM_MAX   60 /* bytes */
-#define FILE_MAX   (4 * 1024 * 1024)
-#define NAMES_SIZE (sizeof(uint32_t) << DETECT_NAME_BITS)
+#define TERMS_MAX    16384
+#define TERM_MAX     60 /* bytes */
+#define FILE_MAX     (4 * 1024 * 1024)
+#define JOINED_LEAST 8 /* letters */
+#define LABELS       (((UINT64_C(1) << MARK_PATIENT) - 1) & ~((UINT64_C(1) << MARK_L_SSN) - 1))
+#define NAMES_SIZE   (sizeof(uint32_t) << DETECT_NAME_BITS)
 
 static const char *const mark_names[] = {
 #define SP_MARK(id, name) name,
@@ -131,6 +133,23 @@ static void add_term(struct build *b, struct sp_bytes text, uint64_t marks)
     e->term.marks |= marks;
 }
 
+/* "medical record number" is a column "MedicalRecordNumber" and a member "medicalRecordNumber" of programs, too. */
+static void add_joined(struct build *b, struct sp_bytes text, uint64_t marks)
+{
+    char joined[TERM_MAX + 1];
+    size_t len = 0, blanks = 0;
+
+    for (size_t i = 0; i < text.len && len < TERM_MAX; i++)
+        if (sp_ascii_is_alpha(text.ptr[i]))
+            joined[len++] = (char)text.ptr[i];
+        else if (text.ptr[i] == ' ')
+            blanks++;
+        else
+            return;
+    if (blanks > 0 && len >= JOINED_LEAST)
+        add_term(b, sp_bytes(joined, len), marks);
+}
+
 static void read_terms(struct build *b, const char *name)
 {
     struct sp_bytes rest = read_file(b, name), line, term;
@@ -149,6 +168,8 @@ static void read_terms(struct build *b, const char *name)
             term = sp_bytes_trim(term);
             if (term.len > 0)
                 add_term(b, term, marks);
+            if ((marks & LABELS) != 0)
+                add_joined(b, term, marks);
         }
     }
 }
