@@ -295,6 +295,20 @@ static void tell_json(const char *path, bool same, bool written)
     sp_buf_clear(&out);
 }
 
+/* returns: a copy whose lines end with LF alone, without the mark that editors write before a file; strings have no line ends */
+static struct sp_bytes as_lines(struct cli *cli, struct sp_bytes text)
+{
+    uint8_t *copy = sp_arena_alloc(cli->arena, text.len + 1);
+    size_t n = 0;
+
+    if (sp_bytes_starts_nocase(text, SP_LIT("\xef\xbb\xbf")))
+        text = sp_bytes_slice(text, 3, SIZE_MAX);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] != '\r' || i + 1 == text.len || text.ptr[i + 1] != '\n')
+            copy[n++] = text.ptr[i];
+    return sp_bytes(copy, n);
+}
+
 static bool format_file(struct cli *cli, const char *path, bool check, bool to_stdout)
 {
     const struct sp_json_options options = {.comments = true, .file = path};
@@ -313,7 +327,7 @@ static bool format_file(struct cli *cli, const char *path, bool check, bool to_s
     }
     sp_buf_init(&out, OUT_MAX);
     if (rc == SP_OK) {
-        split(cli, text, &all);
+        split(cli, as_lines(cli, text), &all);
         move_commas(&all);
         pair(cli, &all);
         write_words(&w, &all);
@@ -340,9 +354,17 @@ int cli_policy_format(struct cli *cli)
     int code = CLI_OK, files = 0;
 
     for (int i = 0; i < cli->argc; i++) {
-        check = check || strcmp(cli->argv[i], "--check") == 0;
-        to_stdout = to_stdout || strcmp(cli->argv[i], "--stdout") == 0;
+        bool is_check = strcmp(cli->argv[i], "--check") == 0;
+        bool is_stdout = strcmp(cli->argv[i], "--stdout") == 0;
+
+        check = check || is_check;
+        to_stdout = to_stdout || is_stdout;
         files += cli->argv[i][0] != '-';
+        if (cli->argv[i][0] == '-' && !is_check && !is_stdout) { /* a slip would write the files */
+            fprintf(stderr, "error: there is no option %s here\n", cli->argv[i]);
+            files = 0;
+            break;
+        }
     }
     if (files == 0 || (to_stdout && (check || cli->json)))
         return cli_usage("policy format FILE... [--check | --stdout] [--json]");

@@ -50,7 +50,7 @@ int cli_policy_history(struct cli *cli)
     struct publish p = {0};
     struct sp_bytes log = {NULL, 0}, line;
 
-    if (!publish_options(cli, &p, false, false))
+    if (!publish_options(cli, &p, 0))
         return cli_usage("policy history [-c sallyport.json] [--json]");
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;

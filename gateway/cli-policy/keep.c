@@ -15,7 +15,7 @@ int cli_policy_keep(struct cli *cli)
     enum sp_rc rc;
 
     memset(files, 0, sizeof(*files));
-    if (!publish_options(cli, &p, false, false))
+    if (!publish_options(cli, &p, 0))
         return cli_usage("policy keep [-c sallyport.json]");
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;

@@ -27,7 +27,8 @@ static const struct command {
      "        [-c sallyport.json] [--dry-run] [--json]"},
     {"policy", "status", cli_policy_status, "policy status [-c sallyport.json] [--json]"},
     {"policy", "promote", cli_policy_promote,
-     "policy promote --reason TEXT [--stage N%|full] [-c sallyport.json] [--json]"},
+     "policy promote --reason TEXT [--stage N%|full] [--approved-by NAME] [-c sallyport.json] "
+     "[--json]"},
     {"policy", "abort", cli_policy_abort,
      "policy abort --reason TEXT [-c sallyport.json] [--json]"},
     {"policy", "history", cli_policy_history, "policy history [-c sallyport.json] [--json]"},

@@ -36,6 +36,27 @@ static const char *tests_of(struct cli *cli, const char *draft)
     return publish_text(cli, "%.*s.test.json", SP_FMT(name));
 }
 
+/* Tests that were copied with the draft still name the policy that they were copied from, and would pass whatever the draft says. */
+static bool speaks_of(struct cli *cli, const char *tests, const char *draft)
+{
+    const struct sp_json_options options = {.comments = true, .file = tests};
+    SP_AUTO(sp_json_doc) doc = NULL;
+    struct sp_bytes text, name;
+    struct sp_err err;
+    struct stat a, b;
+
+    if (cli_read(cli, tests, &text) != SP_OK || sp_json_parse(text, &options, &doc, &err) != SP_OK)
+        return true; /* running them tells what is wrong */
+    name = sp_json_text_of(sp_json_root(doc), "policy");
+    if (name.len == 0 ||
+        (stat(cli_join(cli, cli_dirname(cli, tests), sp_arena_cstr(cli->arena, name)), &a) == 0 &&
+         stat(draft, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino))
+        return true;
+    fprintf(stderr, "error: %s tests %.*s and not the draft: it must say \"policy\": \"%s\"\n",
+            tests, SP_FMT(name), cli_basename(draft));
+    return false;
+}
+
 static bool checks(struct cli *cli, struct publish *p)
 {
     const char *tests = tests_of(cli, p->word);
@@ -58,7 +79,7 @@ static bool checks(struct cli *cli, struct publish *p)
         fprintf(stderr, "error: a draft is published with its tests: %s is not there\n", tests);
         return false;
     }
-    return cli_run_tests(cli, tests, &p->passed);
+    return speaks_of(cli, tests, p->word) && cli_run_tests(cli, tests, &p->passed);
 }
 
 /* Puts the draft where its stage says. */
@@ -124,7 +145,9 @@ int cli_policy_publish(struct cli *cli)
     SP_AUTO(sp_policy) draft = NULL;
 
     memset(new, 0, sizeof(*new));
-    if (!publish_options(cli, &p, true, true))
+    if (!publish_options(cli, &p,
+                         PUBLISH_WORD | PUBLISH_REASON | PUBLISH_STAGE | PUBLISH_APPROVER |
+                             PUBLISH_DRY_RUN))
         return cli_usage("policy publish DRAFT --reason TEXT [--stage shadow|N%%|full] "
                          "[--approved-by NAME] [-c sallyport.json] [--dry-run]");
     if (!publish_find_live(cli, &p))

@@ -29,8 +29,15 @@ struct publish {
 
 /* versions.c */
 const char *publish_text(struct cli *cli, const char *fmt, ...) SP_PRINTF(2, 3);
-/* Reads the options. returns: false if they are not understood, or word and reason are needed and missing */
-bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool needs_reason);
+/* What a command takes beside -c; word and reason it needs. */
+#define PUBLISH_WORD     1U
+#define PUBLISH_REASON   2U
+#define PUBLISH_STAGE    4U
+#define PUBLISH_APPROVER 8U
+#define PUBLISH_DRY_RUN  16U
+
+/* Reads the options. returns: false, and says why, if they are not understood, or what is needed is missing */
+bool publish_options(struct cli *cli, struct publish *p, unsigned takes);
 /* Where the live policy lies. returns: false, with problems, if the settings can't be read */
 bool publish_find_live(struct cli *cli, struct publish *p);
 /* A file of the history; in the arena. */

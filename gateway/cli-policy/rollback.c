@@ -237,7 +237,7 @@ int cli_policy_rollback(struct cli *cli)
     struct publish_act act = {.event = "policy.rolled-back", .file = PUBLISHED_FILE};
     struct sp_err err;
 
-    if (!publish_options(cli, &p, true, true))
+    if (!publish_options(cli, &p, PUBLISH_WORD | PUBLISH_REASON | PUBLISH_APPROVER))
         return cli_usage("policy rollback VERSION --reason TEXT [--approved-by NAME] "
                          "[-c sallyport.json]");
     if (!publish_find_live(cli, &p))

@@ -117,8 +117,9 @@ int cli_policy_promote(struct cli *cli)
     struct publish p = {0};
     SP_AUTO(sp_json_doc) doc = NULL;
 
-    if (!publish_options(cli, &p, false, true))
-        return cli_usage("policy promote --reason TEXT [--stage N%%|full] [-c sallyport.json]");
+    if (!publish_options(cli, &p, PUBLISH_REASON | PUBLISH_STAGE | PUBLISH_APPROVER))
+        return cli_usage("policy promote --reason TEXT [--stage N%%|full] [--approved-by NAME] [-c "
+                         "sallyport.json]");
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     doc = read_stage(cli, &p);
@@ -139,7 +140,7 @@ int cli_policy_abort(struct cli *cli)
     struct publish_act act = {.event = "policy.unstaged"};
     enum sp_rc rc;
 
-    if (!publish_options(cli, &p, false, true))
+    if (!publish_options(cli, &p, PUBLISH_REASON))
         return cli_usage("policy abort --reason TEXT [-c sallyport.json]");
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
@@ -221,7 +222,7 @@ int cli_policy_status(struct cli *cli)
     struct sp_err err;
 
     memset(files, 0, sizeof(*files));
-    if (!publish_options(cli, &p, false, false))
+    if (!publish_options(cli, &p, 0))
         return cli_usage("policy status [-c sallyport.json] [--json]");
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;

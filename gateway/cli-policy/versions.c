@@ -60,47 +60,80 @@ static bool read_stage(struct publish *p)
     return true;
 }
 
-/* returns: where the option's value goes, or NULL if it has none */
-static const char **value_of(struct publish *p, const char *option)
+/* returns: where the option's value goes, or NULL if the command takes none of that name */
+static const char **value_of(struct publish *p, const char *option, unsigned takes)
 {
     const struct {
         const char *name;
         const char **value;
-    } options[] = {{"-c", &p->config},
-                   {"--config", &p->config},
-                   {"--reason", &p->reason},
-                   {"--approved-by", &p->approver},
-                   {"--stage", &p->stage}};
+        unsigned need;
+    } options[] = {{"-c", &p->config, 0},
+                   {"--config", &p->config, 0},
+                   {"--reason", &p->reason, PUBLISH_REASON},
+                   {"--approved-by", &p->approver, PUBLISH_APPROVER},
+                   {"--stage", &p->stage, PUBLISH_STAGE}};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
-        if (strcmp(option, options[i].name) == 0)
+        if (strcmp(option, options[i].name) == 0 && (takes & options[i].need) == options[i].need)
             return options[i].value;
     return NULL;
 }
 
-bool publish_options(struct cli *cli, struct publish *p, bool needs_word, bool needs_reason)
+static bool refuse(const char *before, const char *what, const char *behind)
 {
-    p->config = "/etc/sallyport/sallyport.json";
+    fprintf(stderr, "error: %s%s%s\n", before, what, behind);
+    return false;
+}
+
+/* What is told in the audit and in histories is read line by line. */
+static bool is_line(const char *text)
+{
+    for (const char *c = text; *c != 0; c++)
+        if ((uint8_t)*c < ' ' || *c == 0x7f)
+            return false;
+    return sp_utf8_is_valid(sp_bytes_cstr(text));
+}
+
+static bool read_words(struct cli *cli, struct publish *p, unsigned takes)
+{
     for (int i = 0; i < cli->argc; i++) {
         const char *o = cli->argv[i];
-        const char **value = value_of(p, o);
+        const char **value = value_of(p, o, takes);
 
-        if (strcmp(o, "--dry-run") == 0)
+        if (strcmp(o, "--dry-run") == 0 && (takes & PUBLISH_DRY_RUN) != 0)
             p->dry_run = true;
         else if (value != NULL && i + 1 < cli->argc)
             *value = cli->argv[++i];
-        else if (o[0] != '-' && p->word == NULL && needs_word)
+        else if (value != NULL)
+            return refuse("", o, " needs a value");
+        else if (o[0] == '-')
+            return refuse("there is no option ", o, " here");
+        else if (p->word == NULL && (takes & PUBLISH_WORD) != 0)
             p->word = o;
         else
-            return false;
+            return refuse("one word too many: ", o, "");
     }
-    p->who = who_acts(cli);
-    if (needs_reason && (p->reason == NULL || strlen(p->reason) < 5)) {
-        fprintf(stderr, "error: say why, in five letters or more: --reason TEXT; it stands in the "
-                        "audit\n");
+    return true;
+}
+
+bool publish_options(struct cli *cli, struct publish *p, unsigned takes)
+{
+    p->config = "/etc/sallyport/sallyport.json";
+    if (!read_words(cli, p, takes))
         return false;
-    }
-    return read_stage(p) && (!needs_word || p->word != NULL);
+    p->who = who_acts(cli);
+    if ((takes & PUBLISH_REASON) != 0 &&
+        (p->reason == NULL || sp_bytes_trim(sp_bytes_cstr(p->reason)).len < 5))
+        return refuse("say why, in five letters or more: ", "--reason TEXT",
+                      "; it stands in the audit");
+    if (p->reason != NULL && !is_line(p->reason))
+        return refuse("", "--reason", ": one line of UTF-8, since it stands in the audit");
+    if (p->approver != NULL && !is_line(p->approver))
+        return refuse("", "--approved-by", ": one line of UTF-8, since it stands in the audit");
+    if (!read_stage(p))
+        return refuse("--stage ", p->stage,
+                      ": expected shadow, full, or a share of the mail like 10%");
+    return (takes & PUBLISH_WORD) == 0 || p->word != NULL;
 }
 
 /* Where the live policy lies. returns: false, with problems, if the settings can't be read */

@@ -262,6 +262,23 @@ def test_format_keeps_every_comment_and_is_its_own_end(tmp_path):
     run("policy", "check", path)
 
 
+def test_format_knows_one_line_end_and_writes_nothing_by_a_slip(tmp_path):
+    path = tmp_path / "policy.json"
+    text = '// a\n{"version": 1, /* b\n c */ "extends": "hipaa-default"} // d\n'
+    path.write_text(text)
+    run("policy", "format", path)
+    good = path.read_bytes()
+    assert b"/* b\n c */" in good
+    for written in (text.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + text.encode()):
+        path.write_bytes(written)
+        done = subprocess.run([PROGRAM, "policy", "format", path, "--chek"], capture_output=True, text=True)
+        assert done.returncode == 2 and "there is no option --chek here" in done.stderr and path.read_bytes() == written
+        run("policy", "format", path, "--check", code=1)
+        run("policy", "format", path)
+        assert path.read_bytes() == good
+        run("policy", "format", path, "--check")
+
+
 def test_a_wrong_command_line_is_told_in_words(tmp_path):
     policy = ROOT / "policies/strict.json"
 
@@ -487,6 +504,48 @@ def test_a_draft_is_published_with_tests_and_a_reason_and_taken_back(house):
 
 
 STAFF = 'lists/"our" staff.txt'
+
+
+def test_tests_of_another_policy_publish_no_draft(house):
+    """As they are when they were copied with the draft: they would pass whatever it says."""
+    config, folder = house / "sallyport.json", house / "policies"
+    words = ("policy", "publish", folder / "draft.json", "--reason", "stricter for labs", "-c", config)
+    tests = folder / "draft.test.json"
+    good = json.loads(tests.read_text())
+    live = (folder / "policy.json").read_text()
+    case = {**good["cases"][0], "expect": {"rule": "labs"}}
+    tests.write_text(json.dumps({**good, "policy": "policy.json", "cases": [case]}))
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True)
+    assert done.returncode == 1, done
+    assert f'{tests} tests policy.json and not the draft: it must say "policy": "draft.json"' in done.stderr
+    assert (folder / "policy.json").read_text() == live and not (folder / ".history").exists()
+    tests.write_text(json.dumps({**good, "policy": "./draft.json"}))
+    run(*words)
+
+
+@pytest.mark.parametrize("words, told", [
+    (("publish", "DRAFT", "--reason", "stricter for labs", "--stage", "shdow"), "--stage shdow: expected shadow, full, or"),
+    (("publish", "DRAFT", "--reason", "stricter for labs", "--stage", "0%"), "--stage 0%: expected"),
+    (("publish", "DRAFT", "--reason", "stricter for labs", "--dryrun"), "there is no option --dryrun here"),
+    (("publish", "DRAFT", "other.json", "--reason", "stricter for labs"), "one word too many: other.json"),
+    (("publish", "DRAFT", "--reason", "   x   "), "say why, in five letters or more"),
+    (("publish", "DRAFT", "--reason", "good\n2026-11-23T00:00:00  taken back"), "--reason: one line of UTF-8"),
+    (("publish", "DRAFT", "--reason", b"caf\xe9 at noon"), "--reason: one line of UTF-8"),
+    (("publish", "DRAFT", "--reason", "stricter for labs", "--approved-by", "A\x1b[31mB"), "--approved-by: one line"),
+    (("publish", "DRAFT", "--reason"), "--reason needs a value"),
+    (("rollback", "0123456789", "--reason", "complaints", "--dry-run"), "there is no option --dry-run here"),
+    (("rollback", "0123456789", "--reason", "complaints", "--stage", "5%"), "there is no option --stage here"),
+    (("promote", "--reason", "all is well", "--dry-run"), "there is no option --dry-run here"),
+    (("abort", "--reason", "all is well", "--stage", "5%"), "there is no option --stage here"),
+    (("history", "--reason", "all is well"), "there is no option --reason here")])
+def test_an_act_says_what_it_did_not_understand_and_does_nothing(house, words, told):
+    """An option that is passed over, a --dry-run above all, would have been believed."""
+    folder = house / "policies"
+    words = [str(folder / "draft.json") if w == "DRAFT" else w for w in words]
+    before = {f.name: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    done = subprocess.run([PROGRAM, "policy", *words[:1], "-c", house / "sallyport.json", *words[1:]], capture_output=True)
+    assert done.returncode == 2 and told in done.stderr.decode(), done
+    assert {f.name: f.read_bytes() for f in folder.rglob("*") if f.is_file()} == before
 
 
 @pytest.fixture
