@@ -152,11 +152,12 @@ struct detect_run {
     struct detect_values values;
     uint8_t hash_key[16];
     uint64_t unpacked;
-    uint32_t part;  /* index now examined, from 1 */
-    bool pictures;  /* a page of a PDF in this part is a picture and nothing else */
-    bool stopped;   /* deadline passed, or a limit: look no further */
-    bool late;      /* the deadline: what was read is not even examined */
-    uint64_t marks; /* of all texts */
+    uint32_t part;   /* index now examined, from 1 */
+    unsigned nested; /* messages that came as files and are open now */
+    bool pictures;   /* a page of a PDF in this part is a picture and nothing else */
+    bool stopped;    /* deadline passed, or a limit: look no further */
+    bool late;       /* the deadline: what was read is not even examined */
+    uint64_t marks;  /* of all texts */
     unsigned special_seen;
     uint32_t phi_score;    /* the best link between a person and his health */
     uint32_t person_score; /* the best identifier of a person that waits for health elsewhere */

@@ -27,6 +27,8 @@ struct detect_stream {
 enum sp_rc sp_detect_stream_read(void *stream, uint8_t *out, size_t len, size_t *got);
 /* Begins a text: whoever is written of in the Subject is meant in the first one. */
 void sp_detect_text_open(struct detect_run *r);
+/* Examines a message's header and parts. returns: what its source said */
+enum sp_rc sp_detect_parts(struct detect_run *r, struct sp_mime *m);
 
 /* ---- document.c ---- */
 typedef enum sp_rc (*detect_text_of_fn)(const struct sp_mime_input *in,
@@ -48,6 +50,7 @@ enum detect_form {
     FORM_TEXT,
     FORM_WIDE, /* UTF-16, UTF-32, EBCDIC */
     FORM_MARKUP,
+    FORM_MESSAGE, /* as a mail program saves it */
     FORM_ARCHIVE,
     FORM_PICTURE,
     FORM_DICOM,
@@ -61,6 +64,14 @@ enum detect_form {
 
 /* type: set if the bytes tell a media type, static. returns: what begins with these bytes */
 enum detect_form sp_detect_form(struct sp_bytes head, const char **type);
+/* returns: whether what is labelled a text bears the signs of a file. PGP's armor is a text */
+bool sp_detect_is_disguised(enum detect_form form, const char *type);
+
+/* ---- nested.c ---- */
+/* returns: whether a message of mail begins so: fields that only mail has, and nothing else */
+bool sp_detect_is_message(struct sp_bytes head);
+/* Examines one, or an mbox of them. returns: what its source said */
+enum sp_rc sp_detect_nested(struct detect_stream *s);
 
 /* ---- wide.c ---- */
 /* returns: the charset of a text in UTF-16, UTF-32 or EBCDIC that begins so, static; NULL if it is none */

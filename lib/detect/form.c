@@ -68,5 +68,23 @@ enum detect_form sp_detect_form(struct sp_bytes head, const char **type)
         sp_bytes_starts_nocase(text, SP_LIT("<html")) ||
         sp_bytes_starts_nocase(text, SP_LIT("<!doctype html")))
         return FORM_MARKUP;
-    return FORM_TEXT;
+    return sp_detect_is_message(head) ? FORM_MESSAGE : FORM_TEXT;
+}
+
+bool sp_detect_is_disguised(enum detect_form form, const char *type)
+{
+    switch (form) {
+    case FORM_ARCHIVE:
+    case FORM_PDF:
+    case FORM_PICTURE:
+    case FORM_DICOM:
+    case FORM_BIOMETRIC:
+        return true;
+    case FORM_OPAQUE:
+    case FORM_OLE:
+    case FORM_OTHER:
+        return type[0] != '\0' && strcmp(type, "application/pgp-encrypted") != 0;
+    default:
+        return false;
+    }
 }

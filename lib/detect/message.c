@@ -111,6 +111,9 @@ static enum sp_rc examine_file(struct detect_stream *s)
     case FORM_WIDE:
         rc = sp_detect_wide(s);
         break;
+    case FORM_MESSAGE:
+        rc = sp_detect_nested(s);
+        break;
     case FORM_MARKUP:
         rc = sp_detect_document(s, sp_mime_html_text);
         break;
@@ -223,6 +226,8 @@ static enum sp_rc examine_form(struct detect_stream *s, enum detect_form form, b
         return feed_stream(s);
     case FORM_WIDE:
         return sp_detect_wide(s);
+    case FORM_MESSAGE:
+        return sp_detect_nested(s);
     case FORM_MARKUP:
         return sp_detect_document(s, sp_mime_html_text);
     case FORM_ARCHIVE:
@@ -268,25 +273,6 @@ static bool is_signature(const struct sp_mime_part *part)
            (strcmp(part->type, "application/pkcs7-signature") == 0 ||
             strcmp(part->type, "application/x-pkcs7-signature") == 0 ||
             strcmp(part->type, "application/pgp-signature") == 0);
-}
-
-/* What bears the signs of a file though it is labelled a text. PGP's armor is a text. */
-static bool is_disguised(enum detect_form form, const char *type)
-{
-    switch (form) {
-    case FORM_ARCHIVE:
-    case FORM_PDF:
-    case FORM_PICTURE:
-    case FORM_DICOM:
-    case FORM_BIOMETRIC:
-        return true;
-    case FORM_OPAQUE:
-    case FORM_OLE:
-    case FORM_OTHER:
-        return type[0] != '\0' && strcmp(type, "application/pgp-encrypted") != 0;
-    default:
-        return false;
-    }
 }
 
 /* A part that is being examined. */
@@ -341,8 +327,9 @@ static enum sp_rc examine_text(struct detect_run *r, struct leaf *l)
     bool disguised, again;
 
     (void)read_leaf(r, l, SP_MIME_AS_BYTES, false, &form); /* an error comes again */
-    disguised = is_disguised(form, l->type);
-    again = disguised || (form == FORM_RTF && l->part->kind == SP_MIME_TEXT) ||
+    disguised = sp_detect_is_disguised(form, l->type);
+    again = disguised || form == FORM_MESSAGE ||
+            (form == FORM_RTF && l->part->kind == SP_MIME_TEXT) ||
             sp_detect_is_mislabelled(l->part->charset, form, l->wide);
     if (disguised)
         sp_detect_gap_add(r, "type", true);
@@ -423,30 +410,44 @@ static enum sp_rc examine_parts(struct detect_run *r, struct sp_mime *m)
     for (size_t i = 0; i < sp_mime_part_count(m) && rc == SP_OK && !r->stopped; i++) {
         const struct sp_mime_part *part = sp_mime_part_get(m, i);
 
-        r->part = (uint32_t)i + 1;
+        if (r->nested == 0) /* else it is the file's */
+            r->part = (uint32_t)i + 1;
         feed_text(r, sp_bytes_cstr(part->name));
         if (part->kind == SP_MIME_MESSAGE)
             examine_fields(r, m, i);
         else
             rc = examine_leaf(r, m, i);
     }
-    r->part = 0;
+    if (r->nested == 0)
+        r->part = 0;
     if (r->prefix.len > 0)
         feed_text(r, SP_LIT("\n")); /* there was no text */
     return rc;
 }
 
-static enum sp_rc examine(struct detect_run *r, struct sp_mime *m)
+/* What stands outside of all parts, and the header. */
+static void examine_top(struct detect_run *r, struct sp_mime *m)
 {
     struct sp_buf outside;
 
-    r->out->sealed = sp_detect_sealed_of(m);
     sp_buf_init(&outside, OUTSIDE_MAX);
     if (sp_mime_outside(m, &outside) != SP_OK)
         sp_detect_gap_add(r, "limit", true);
     feed_text(r, sp_buf_bytes(&outside));
     sp_buf_wipe(&outside);
     examine_fields(r, m, SP_MIME_NONE);
+}
+
+enum sp_rc sp_detect_parts(struct detect_run *r, struct sp_mime *m)
+{
+    examine_top(r, m);
+    return examine_parts(r, m);
+}
+
+static enum sp_rc examine(struct detect_run *r, struct sp_mime *m)
+{
+    r->out->sealed = sp_detect_sealed_of(m);
+    examine_top(r, m);
     if (r->out->sealed == SP_DETECT_SMIME || r->out->sealed == SP_DETECT_PGP) {
         feed_text(r, SP_LIT("\n"));
         sp_detect_gap_add(r, "sealed", false);
@@ -552,7 +553,7 @@ bool sp_detect_is_text(struct sp_bytes file)
     const char *type;
     enum detect_form form = sp_detect_form(sp_bytes_slice(file, 0, DETECT_HEAD_LEN), &type);
 
-    return form == FORM_TEXT || form == FORM_MARKUP;
+    return form == FORM_TEXT || form == FORM_MARKUP || form == FORM_MESSAGE;
 }
 
 /* A text that is the source of a page: tags are taken out, places stay those of the source. */

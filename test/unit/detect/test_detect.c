@@ -263,6 +263,49 @@ static const struct {
      MIXED "Content-Type: message/rfc822\r\n\r\nSubject: SSN 219-45-6781\r\n\r\ndiabetes\r\n"
            "--b--\r\n",
      SP_DETECT_PHI, false, 0},
+    {"a message as a file",
+     MIXED "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+           "TUlNRS1WZXJzaW9uOiAxLjANClN1YmplY3Q6IHkNCkNvbnRlbnQtVHJhbnNmZXItRW"
+           "5jb2Rpbmc6IGJhc2U2NA0KDQpVMU5PSURJeE9TMDBOUzAyTnpneElHUnBZV0psZEdW"
+           "eg0K"
+           "\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"a message in base64",
+     MIXED "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+           "TUlNRS1WZXJzaW9uOiAxLjANClN1YmplY3Q6IHkNCkNvbnRlbnQtVHJhbnNmZXItRW"
+           "5jb2Rpbmc6IGJhc2U2NA0KDQpVMU5PSURJeE9TMDBOUzAyTnpneElHUnBZV0psZEdW"
+           "eg0K"
+           "\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"an mbox",
+     MIXED "Content-Type: application/mbox\r\n\r\nFrom a@b Mon Mar  4 10:00:00 2024\r\n"
+           "MIME-Version: 1.0\r\nSubject: first\r\n\r\nhello\r\n\r\n"
+           "From a@b Mon Mar  4 11:00:00 2024\r\nMIME-Version: 1.0\r\nSubject: second\r\n"
+           "Content-Transfer-Encoding: base64\r\n\r\nU1NOIDIxOS00NS02NzgxIGRpYWJldGVz\r\n"
+           "--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"messages as files in messages as files",
+     MIXED "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+           "TUlNRS1WZXJzaW9uOiAxLjANCkNvbnRlbnQtVHlwZTogYXBwbGljYXRpb24vb2N0ZX"
+           "Qtc3RyZWFtDQpDb250ZW50LVRyYW5zZmVyLUVuY29kaW5nOiBiYXNlNjQNCg0KVFVs"
+           "TlJTMVdaWEp6YVc5dU9pQXhMakFOQ2tOdmJuUmxiblF0Vkhsd1pUb2dZWEJ3Ykdsal"
+           "lYUnBiMjR2YjJOMFpYUXRjM1J5WldGdERRcERiMjUwWlc1MExWUnlZVzV6Wm1WeUxV"
+           "VnVZMjlrYVc1bk9pQmlZWE5sTmpRTkNnMEtWRlZzVGxKVE1WZGFXRXA2WVZjNWRVOX"
+           "BRWGhNYWtGT1EydE9kbUp1VW14aWJsRjBWa2hzZDFwVWIyZFpXRUozWWtkc2FsbFlV"
+           "bkJpTWpSMllqSk9NRnBZVVhSak0xSjVXbGRHZEVSUmNFUmlNalV3V2xjMU1FeFdVbm"
+           "xaVnpWNldtMVdlVXhWVm5WWk1qbHJZVmMxYms5cFFtbFpXRTVzVG1wUlRrTm5NRXRX"
+           "UmxaelZHeEtWRTFXWkdGWFJYQTJXVlpqTldSVk9YQlJXR2hOWVd0R1QxRXllRTlOVm"
+           "14MFkwZDRXazB4UlRKVFZXaHlWR3RPY2xSdVdtbGliRXB6V1cwMVVtUkdXa2xUYldo"
+           "cFltczFkRmRzYUVwa1JrcFlUbGR3YVUxc1NuZFpiVEZxVG10c1NGTnRhR3BOYkZWNV"
+           "ZHdEZkMU13VWxKalJscE9WbFJXVVZVeFZsTlRiVlpHVDFaU1RsSkZTbEJXV0hCQ1pW"
+           "WlNkV05ITld4U1YzaEpWbGMxUTFkc1dYZGpTRTVoVWxkU1dGcFhZM2RUZHpCTERRbz"
+           "0NCg=="
+           "\r\n--b--\r\n",
+     SP_DETECT_NONE, true, 0},
+    {"a list of fields is no message",
+     MIXED "Content-Type: text/plain\r\n\r\nFrom: Ann\r\nTo: Tom\r\nSubject: lunch\r\n\r\nNoon?\r\n"
+           "--b--\r\n",
+     SP_DETECT_NONE, false, 0},
     {"text claimed to be a picture",
      MIXED "Content-Type: image/jpeg\r\n\r\nBM SSN 219-45-6781 diabetes\r\n--b--\r\n",
      SP_DETECT_PHI, false, 0},
