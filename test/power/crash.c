@@ -92,6 +92,16 @@ void power_disk_fail(struct power_disk *d, const struct power_fault *fault)
     d->fault = *fault;
 }
 
+void power_disk_fail_reads(struct power_disk *d, const struct power_fault *fault)
+{
+    d->read_fault = *fault;
+}
+
+size_t power_disk_reads(const struct power_disk *d)
+{
+    return d->reads;
+}
+
 void power_disk_room(struct power_disk *d, size_t bytes)
 {
     d->room = bytes;

@@ -369,10 +369,15 @@ ssize_t power_write(struct power_disk *d, int fd, const void *data, size_t len, 
     return rc != 0 ? rc : (ssize_t)len;
 }
 
-ssize_t power_read(int fd, void *out, size_t len, int64_t offset)
+ssize_t power_read(struct power_disk *d, int fd, void *out, size_t len, int64_t offset)
 {
-    ssize_t n = pread(fd, out, len, offset);
+    const struct power_fault *f = &d->read_fault;
+    size_t nth = ++d->reads;
+    ssize_t n;
 
+    if (f->count > 0 && nth >= f->first && nth - f->first < f->count)
+        return -f->errnum;
+    n = pread(fd, out, len, offset);
     return n < 0 ? -errno : n;
 }
 
@@ -514,8 +519,9 @@ static ssize_t view_pwritev(void *ctx, int fd, const struct iovec *iov, int coun
 
 static ssize_t view_pread(void *ctx, int fd, void *out, size_t len, int64_t offset)
 {
-    (void)ctx;
-    return power_read(fd, out, len, offset);
+    const struct power_view *v = ctx;
+
+    return power_read(v->disk, fd, out, len, offset);
 }
 
 static int view_sync(void *ctx, int fd)

@@ -76,6 +76,10 @@ struct power_fault {
     unsigned kinds;
 };
 void power_disk_fail(struct power_disk *d, const struct power_fault *fault);
+/* Reads number first to first + count - 1 fail with errnum. They are no operations: they change nothing, and are counted by themselves. */
+void power_disk_fail_reads(struct power_disk *d, const struct power_fault *fault);
+/* returns: how many reads there were so far */
+size_t power_disk_reads(const struct power_disk *d);
 /* Room for so many more bytes in files, then ENOSPC; SIZE_MAX: any. */
 void power_disk_room(struct power_disk *d, size_t bytes);
 /* returns: the first file that was synced well after a failed sync of the same bytes: relying on that is wrong; or NULL */
@@ -116,7 +120,7 @@ struct power_disk *power_walk_crash(struct power_walk *w, enum power_crash how, 
 
 int power_open(struct power_disk *d, const char *name, enum sp_io_open how);
 ssize_t power_write(struct power_disk *d, int fd, const void *data, size_t len, int64_t offset);
-ssize_t power_read(int fd, void *out, size_t len, int64_t offset);
+ssize_t power_read(struct power_disk *d, int fd, void *out, size_t len, int64_t offset);
 int power_truncate(struct power_disk *d, int fd, int64_t len);
 int power_sync(struct power_disk *d, int fd);
 int power_sync_folder(struct power_disk *d, const char *folder);

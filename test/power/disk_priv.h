@@ -50,6 +50,8 @@ struct power_disk {
     size_t op_cap;
     size_t passed;
     struct power_fault fault;
+    size_t reads;
+    struct power_fault read_fault;
     size_t room;
     char false_sync[POWER_NAME_MAX];
     bool frozen;

@@ -5,21 +5,25 @@
  * bytes, and when the disk works again so does the gateway, without a hand. Last the power goes, and what is on the
  * platter is judged.
  *
- * A failure prints how to repeat it alone: SP_POWER="RUN ERRNO COUNT N" test/power_failures.
+ * The same for reads and for large allocations, of a start and of the day after it: nothing is taken for damage that can't be
+ * read, or held, for a moment.
+ *
+ * A failure prints how to repeat it alone: SP_POWER="RUN ERRNO COUNT N" test/power_failures, or SP_POWER_START.
  */
 #include "power/cut.h"
 
 #include "base/mem.h"
 #include "support/check_main.h"
+#include "support/fault_board.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 34, EVERY = 0x7fffffff };
+enum { STEPS = 34, START_STEPS = 12, EVERY = 0x7fffffff };
 
-static size_t failures;
+static size_t failures, starts;
 static struct world_met met;
 
 struct plan {
@@ -119,20 +123,121 @@ static bool run_one(const struct plan *p)
     return reached;
 }
 
-static bool is_repeat(void)
+/* One run alone, or another test's. */
+static bool is_repeat(const char *name, const char *other, bool (*run)(const struct plan *p))
 {
-    const char *text = getenv("SP_POWER");
+    const char *text = getenv(name);
     struct plan p;
 
     if (text == NULL)
-        return false;
+        return getenv(other) != NULL;
     p.run = strtoull(text, (char **)&text, 10);
     p.errnum = (int)strtol(text, (char **)&text, 10);
     p.count = strtoull(text, (char **)&text, 10);
     p.n = strtoull(text, (char **)&text, 10);
-    (void)run_one(&p);
+    (void)run(&p);
     return true;
 }
+
+/* errnum ENOMEM: the n-th allocation of something large fails; else reads do. */
+static void strike(struct world *w, const struct plan *p, struct power_fault *fault)
+{
+    *fault = (struct power_fault){p->n + power_disk_reads(w->disk), p->count, p->errnum, 0};
+    if (p->errnum == ENOMEM)
+        (void)fault_board_arm("memory.large", p->n);
+    else
+        power_disk_fail_reads(w->disk, fault);
+}
+
+/* returns: whether something failed */
+static bool strike_end(struct world *w, const struct plan *p, const struct power_fault *fault)
+{
+    bool reached = power_disk_reads(w->disk) >= fault->first;
+
+    if (p->errnum == ENOMEM) {
+        reached = fault_board_struck();
+        fault_board_end();
+    }
+    power_disk_fail_reads(w->disk, &(struct power_fault){0});
+    return reached;
+}
+
+/* The n-th read, or large allocation, of a start behind a kill or a clean stop, and of the day after it. returns: as run_one */
+static bool start_one(const struct plan *p)
+{
+    static struct world day;
+    struct world_verdict v = {""};
+    struct power_fault fault;
+    bool reached;
+
+    world_init(&day, p->run);
+    day.met = &met;
+    if (p->run % 2 == 0)
+        world_make_tight(&day);
+    day.is_calm = true;
+    ck_assert_int_eq(world_open(&day), SP_OK);
+    world_past(&day);
+    world_steps(&day, STEPS);
+    if (p->run % 4 < 2)
+        world_close(&day);
+    strike(&day, p, &fault);
+    if (p->run % 4 < 2)
+        (void)world_open(&day);
+    else
+        world_kill(&day);
+    if (day.queue != NULL)
+        world_steps(&day, p->errnum == ENOMEM ? 2 * STEPS : START_STEPS);
+    reached = strike_end(&day, p, &fault);
+    if (day.queue == NULL || day.own == NULL) /* who did not come up is started anew */
+        world_kill(&day);
+    must_work_again(&day, &v);
+    judge_platter(&day, &v);
+    world_clear(&day);
+    starts++;
+    ck_assert_msg(v.text[0] == '\0', "%s (repeat: SP_POWER_START=\"%llu %d %zu %zu\")", v.text,
+                  (unsigned long long)p->run, p->errnum, p->count, p->n);
+    return reached;
+}
+
+/* least: runs that each plan must have */
+static void walk_starts(const struct plan *plans, size_t count, size_t least)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct plan p = plans[i];
+
+        do
+            p.n += 1 + p.n / 24; /* the first each, then in growing steps: they are much alike */
+        while (start_one(&p));
+        ck_assert_uint_gt(p.n, least);
+    }
+}
+
+START_TEST(any_read_may_fail)
+{
+    static const struct plan plans[] = {
+        {1, EIO, 1, 0}, {2, EIO, 1, 0}, {3, EIO, 3, 0}, {4, EIO, EVERY, 0}, {6, EIO, 1, 0}};
+
+    if (is_repeat("SP_POWER_START", "SP_POWER", start_one))
+        return;
+    walk_starts(plans, SP_ARRAY_LEN(plans), 40);
+    printf("power.failures: %zu runs with reads that fail\n", starts);
+}
+END_TEST
+
+START_TEST(any_large_allocation_may_fail)
+{
+    static const struct plan plans[] = {
+        {1, ENOMEM, 1, 0}, {2, ENOMEM, 1, 0}, {3, ENOMEM, 1, 0}, {6, ENOMEM, 1, 0}};
+    bool has_points = fault_board_arm("memory.large", 1);
+
+    fault_board_end();
+    if (!has_points || getenv("SP_POWER_START") != NULL || getenv("SP_POWER") != NULL)
+        return;
+    starts = 0;
+    walk_starts(plans, SP_ARRAY_LEN(plans), 4); /* bodies and what is carried: a few a day */
+    printf("power.failures: %zu runs without memory\n", starts);
+}
+END_TEST
 
 START_TEST(any_operation_may_fail)
 {
@@ -141,7 +246,7 @@ START_TEST(any_operation_may_fail)
         {4, EIO, EVERY, 0}, {5, ENOSPC, EVERY, 0}, {6, 0, 1, 0},
     };
 
-    if (is_repeat())
+    if (is_repeat("SP_POWER", "SP_POWER_START", run_one))
         return;
     for (size_t i = 0; i < SP_ARRAY_LEN(plans); i++) {
         struct plan p = plans[i];
@@ -164,6 +269,8 @@ static void add(TCase *c)
     power_allow_files();
     tcase_set_timeout(c, 600);
     tcase_add_test(c, any_operation_may_fail);
+    tcase_add_test(c, any_read_may_fail);
+    tcase_add_test(c, any_large_allocation_may_fail);
 }
 
 SP_TEST_MAIN("power.failures", add)

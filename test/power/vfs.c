@@ -47,7 +47,7 @@ static int file_close(sqlite3_file *f)
 
 static int file_read(sqlite3_file *f, void *out, int len, sqlite3_int64 offset)
 {
-    ssize_t n = power_read(((struct file *)f)->fd, out, (size_t)len, offset);
+    ssize_t n = power_read(disk, ((struct file *)f)->fd, out, (size_t)len, offset);
 
     if (n < 0)
         return SQLITE_IOERR_READ;
