@@ -105,6 +105,29 @@ def test_what_cannot_be_read_or_held_costs_no_mail():
             stage.close()
 
 
+# A write or a sync that fails, wherever something becomes durable: refused for now, or done anew elsewhere.
+UNWRITABLE = (("mail", "relay:journal.write", 1), ("mail", "relay:journal.write", 4), ("mail", "relay:journal.sync", 1),
+              ("mail", "relay:journal.sync", 3), ("mail", "relay:content.write", 1), ("mail", "relay:content.write", 3),
+              ("mail", "ledger:audit.append", 1), ("mail", "ledger:audit.sync", 1), ("mail", "ledger:store.commit", 2),
+              ("mail", "portal:portal.sync", 1), ("mail", "portal:store.commit", 1))
+# The same of a gateway that starts: what can't be read, held, locked or synced then is tried again.
+AT_START = (("start", "relay:journal.read", 2), ("start", "relay:journal.open-read", 1), ("start", "relay:journal.list", 1),
+            ("start", "relay:journal.sync", 1), ("start", "relay:journal.lock", 1), ("start", "ledger:journal.read", 2),
+            ("start", "ledger:store.step", 2), ("start", "relay:memory.large", 1))
+
+
+@pytest.mark.parametrize("strikes", (UNWRITABLE, AT_START), ids=("written", "started"))
+def test_what_fails_where_it_becomes_durable_or_starts_costs_no_mail(strikes):
+    with open_folder("sp-fault-") as folder:
+        stage = faults.Stage(folder, 6)
+        try:
+            struck = [stage.strike(turn, name, number) for turn, name, number in strikes]
+            assert sum(struck) >= len(strikes) - 3, struck
+            stage.check()
+        finally:
+            stage.close()
+
+
 def test_faults_here_and_there_cost_no_mail():
     """A few of the walk's strikes, others with each seed."""
     struck, failures = faults.sample(11, 10)

@@ -207,6 +207,31 @@ def test_a_spool_that_is_read_only_at_start(folder_on_the_machine, sinks):
         subprocess.run(["umount", str(spool)], check=False, capture_output=True)
 
 
+def test_a_state_folder_that_is_read_only_at_start(folder_on_the_machine, sinks):
+    """The start says what is wrong and ends; whoever starts it anew once it can be written to has all that there was."""
+    folder = folder_on_the_machine
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    gateway = Gateway(folder, "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sink.port}",
+                      "--policy", POLICY, "--retry", 1).start()
+    state = folder / "state"
+    try:
+        assert [submit(gateway, n, SMALL) for n in range(3)] == [None] * 3
+        gateway.stop()
+        run("mount", "--bind", state, state)
+        read_only(state, "ro")
+        done = subprocess.run([gateway.info["program"], "serve", "-c", gateway.info["config"]], capture_output=True, text=True,
+                              timeout=120, env=gateway.environment, check=False)
+        assert done.returncode == 1 and str(state) in done.stderr and "Read-only file system" in done.stderr, done
+        read_only(state, "rw")
+        sink.replies.clear()
+        gateway.again()
+        wait_until(lambda: len(subjects(sink)) >= 3, 120)
+        assert subjects(sink) == [f"full-{n}" for n in range(3)]  # each once
+    finally:
+        gateway.stop()
+        subprocess.run(["umount", str(state)], check=False, capture_output=True)
+
+
 @pytest.mark.parametrize("small_disk", [1024, 4096], indirect=True)
 def test_blocks_below_a_page_are_warned_of(small_disk):
     folder, state = small_disk
