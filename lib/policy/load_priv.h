@@ -116,6 +116,8 @@ bool sp_policy_load_text(struct sp_loader *l, const struct sp_json *v, struct sp
 void sp_policy_review(struct sp_loader *l);
 /* Rules that an earlier one leaves nothing to. shadow.c */
 void sp_policy_review_shadowed(struct sp_loader *l);
+/* Rules of one's own that take mail from a set's rule with a notice. overtake.c */
+void sp_policy_review_overtaken(struct sp_loader *l);
 /* What comes together in one decision and would not fit. room.c */
 void sp_policy_review_room(struct sp_loader *l);
 /* What no rule of any layer names, when all policies have been compiled. unused.c */

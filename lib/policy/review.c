@@ -137,5 +137,6 @@ void sp_policy_review(struct sp_loader *l)
     }
     review_dead(l);
     sp_policy_review_shadowed(l);
+    sp_policy_review_overtaken(l);
     sp_policy_review_room(l);
 }

@@ -518,11 +518,70 @@ START_TEST(files_are_told_by_their_whole_path_with_what_was_meant)
 }
 END_TEST
 
+/* 42 CFR 2.32: the guard of a set seals it, whichever rule decides; the notice is the set's rule's. */
+START_TEST(a_rule_that_leaves_out_a_sets_notice_is_told)
+{
+    static const char set[] = SET
+        ", \"rules\": [{\"rule\": \"part2\", \"when\": {\"phi.special\": {\"has\": \"part2\"}}, "
+        "\"then\": {\"protect\": " SEALED ", \"notice\": \"no\"}},\n"
+        "{\"rule\": \"other\", \"when\": {\"subject\": \"y\"}, \"then\": {\"protect\": " SEALED
+        ", \"notice\": \"no\"}}]}";
+    static const struct {
+        const char *when, *then;
+        bool is_told;
+    } cases[] = {
+        {"\"recipient.domain\": \"a.example\"", "", true},
+        {"\"phi.class\": {\"at_least\": \"phi\"}", "", true},
+        {"\"any\": [{\"subject\": \"x\"}, {\"phi.special\": {\"exists\": true}}]", "", true},
+        {"\"message.sealed\": [\"smime\", \"signed\"]", "", true},
+        {"\"phi.special\": {\"has\": [\"hiv\", \"part2\"]}", "", true},
+        {"\"recipient.domain\": \"a.example\"", ", \"notice\": \"no\"", false},
+        {"\"subject\": \"x\", \"phi.special\": {\"exists\": false}", "", false},
+        {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"exists\": true}}", "", false},
+        {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"has\": \"part2\"}}", "", false},
+        {"\"phi.class\": {\"below\": \"severe\"}", "", false}, /* what is special is severe */
+        {"\"phi.class\": \"phi\"", "", false},
+        {"\"message.sealed\": [\"smime\", \"pgp\"]", "", false}, /* nobody can read it */
+    };
+    static const char told[] =
+        "rules[0]: this decides mail that \"part2\" (policies/base.json:2) puts "
+        "a notice above, and leaves the notice out";
+
+    for (size_t i = 0; i < 2 * SP_ARRAY_LEN(cases); i++) {
+        bool in_layer = i % 2 == 1;
+        char rule[1000], main_file[2000], layer[2000], *said;
+
+        snprintf(rule, sizeof(rule),
+                 "\"rules\": [{\"rule\": \"mine\", \"when\": {%s}, \"then\": {\"protect\": " SEALED
+                 "%s}}]",
+                 cases[i / 2].when, cases[i / 2].then);
+        {
+            const struct file files[] = {
+                {"policies/policy.json", within(main_file, sizeof(main_file),
+                                                "\"extends\": \"base\"", in_layer ? NULL : rule)},
+                {"policies/base.json", set},
+                {"policies/layers/t.json",
+                 within(layer, sizeof(layer), "\"scope\": {\"tenant\": \"t\"}",
+                        in_layer ? rule : NULL)},
+                {NULL, NULL}};
+            SP_AUTO(sp_policy) p = load(files, &said);
+
+            ck_assert_msg(p != NULL, "%s:\n%s", rule, said);
+            ck_assert_msg((strstr(said, told) != NULL) == cases[i / 2].is_told, "%s:\n%s", rule,
+                          said);
+            ck_assert_msg(strstr(said, "\"other\"") == NULL, "%s:\n%s", rule, said);
+        }
+        sp_free(said);
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, a_nearer_layer_may_make_it_hold);
     tcase_add_test(c, names_that_no_rule_says_are_told);
     tcase_add_test(c, what_an_editor_writes_before_a_list_hides_no_entry);
+    tcase_add_test(c, a_rule_that_leaves_out_a_sets_notice_is_told);
     tcase_add_test(c, files_are_told_by_their_whole_path_with_what_was_meant);
 }
 
