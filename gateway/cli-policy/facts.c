@@ -206,7 +206,10 @@ static bool read_number(struct cli *cli, enum sp_fact fact, const struct sp_json
     *n = m->integer;
     if (fact == SP_FACT_MESSAGE_SIZE && m->type == SP_JSON_TEXT && sp_units_parse_size(m->text, n))
         return true;
-    if (m->type != (is_truth ? SP_JSON_BOOL : SP_JSON_INT)) {
+    if (is_truth && (m->type == SP_JSON_BOOL ||
+                     (m->type == SP_JSON_INT && (*n == 0 || *n == 1)))) /* as records have it */
+        return true;
+    if (is_truth || m->type != SP_JSON_INT) {
         wrong(cli, m,
               is_truth                       ? "true or false"
               : fact == SP_FACT_MESSAGE_SIZE ? "a size like \"25MiB\", or a number of bytes"

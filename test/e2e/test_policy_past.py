@@ -95,6 +95,19 @@ def test_a_day_is_what_it_was_then(past, kept, language, time, rule):
     assert "the same, byte for byte" in past.replay(code=0).stdout
 
 
+@pytest.mark.parametrize("known", ["0", "1", "true"])
+def test_what_was_known_of_a_recipient_is_read_as_it_was_written(past, known):
+    """A truth stands in records as a number."""
+    rules = [{"rule": "year", "when": {"recipient.first_contact": True}, "then": {"protect": "best"}}]
+    past.record(past.version({**POLICY, "rules": rules, "settings": {}}, zone=None),
+                DECIDED["default" if known == "0" else "year"], language='"language":3,')
+    answer = past.answers / "MESSAGE"
+    text = answer.read_text().replace('"unknown":["recipient.first_contact"],', f'"recipient.first_contact":{known},')
+    answer.write_text(text)
+    assert f'"recipient.first_contact":{known}' in text
+    assert "the same, byte for byte" in past.replay(code=0).stdout
+
+
 IDLE = [{"fixed": ["flor"]},
         {"guards": [{"rule": "g", "then": {"reject": "no", "expire": "1h"}, "when": {"subject": "x"}}], "texts": {"no": "No."}},
         {"rules": [{"rule": "never", "when": {"time.hour": 24}, "then": {"protect": "best"}}]},
