@@ -6,7 +6,6 @@
 #include "gateway/ledger/ledger.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -241,12 +240,18 @@ static void note_clock(struct ledger *l)
     ledger_reports_poke(l); /* a day may have ended */
 }
 
-/* A destroyed segment is a line a message in one transaction, ten times what a turn needs else: it is given back. */
+/* A destroyed segment is a line a message in one transaction, ten times what a turn needs else, and a batch that a busy disk has
+ * made large is several times the next: it is given back. */
 static void give_back(struct ledger *l)
 {
     if (!l->untrimmed || l->folded_at_ms - l->trimmed_at_ms < TRIM_MS)
         return;
-    (void)malloc_trim(0);
+    sp_audit_book_trim(l->book);
+    SP_LIST_EACH(node, &l->shards)
+    {
+        sp_journal_reader_trim(SP_CONTAINER(node, struct shard, link)->reader);
+    }
+    sp_mem_trim();
     l->trimmed_at_ms = l->folded_at_ms;
     l->untrimmed = false;
 }

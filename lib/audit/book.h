@@ -91,6 +91,9 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_say(struct sp_audit_book *b, struct sp_by
  */
 SP_MUST_CHECK enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err);
 
+/* Gives back the memory of lines that are in the file. */
+void sp_audit_book_trim(struct sp_audit_book *b);
+
 /* returns: whether there is something to commit, or to write again */
 bool sp_audit_book_has_work(const struct sp_audit_book *b);
 

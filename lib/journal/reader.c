@@ -63,6 +63,18 @@ void sp_journal_reader_tell(struct sp_journal_reader *r, uint64_t segment, uint6
     }
 }
 
+void sp_journal_reader_trim(struct sp_journal_reader *r)
+{
+    if (r->index >= r->header.count)
+        sp_buf_clear(&r->buf);
+    sp_buf_wipe(&r->meta);
+}
+
+size_t sp_journal_reader_bytes(const struct sp_journal_reader *r)
+{
+    return r->buf.cap + r->meta.cap;
+}
+
 uint64_t sp_journal_reader_behind(const struct sp_journal_reader *r)
 {
     uint64_t here = r->limit > r->cursor.offset ? r->limit - r->cursor.offset : 0;

@@ -37,6 +37,17 @@ void sp_journal_reader_tell(struct sp_journal_reader *r, uint64_t segment, uint6
 SP_MUST_CHECK enum sp_rc sp_journal_reader_next(struct sp_journal_reader *r,
                                                 struct sp_journal_entry *out);
 
+/*
+ * Gives back the memory of the largest batch and record so far; those to come take what they need. A batch that was begun
+ * keeps its own.
+ *
+ * after: what the last call gave out is gone
+ */
+void sp_journal_reader_trim(struct sp_journal_reader *r);
+
+/* returns: bytes of memory that its buffers take */
+size_t sp_journal_reader_bytes(const struct sp_journal_reader *r);
+
 /* returns: bytes that are known to be durable and were not read yet; whole segments between are not counted */
 uint64_t sp_journal_reader_behind(const struct sp_journal_reader *r);
 

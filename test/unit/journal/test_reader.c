@@ -82,6 +82,36 @@ START_TEST(a_batch_is_read_when_the_next_one_or_the_relay_vouches_for_it)
 }
 END_TEST
 
+/* The largest batch so far is not paid for until the process ends. */
+START_TEST(memory_is_given_back_and_reading_goes_on)
+{
+    struct sp_journal_entry e;
+    size_t small;
+
+    put(2, 0);
+    put(1, 0);
+    read_on();
+    sp_journal_reader_trim(reader);
+    ck_assert_uint_eq(sp_journal_reader_bytes(reader), 0);
+    put(1, 0);
+    read_on();
+    small = sp_journal_reader_bytes(reader);
+    put(8, 4000);
+    put(1, 0);
+    read_on();
+    ck_assert_uint_gt(sp_journal_reader_bytes(reader), small + 16000);
+    sp_journal_reader_trim(reader);
+    ck_assert_uint_eq(sp_journal_reader_bytes(reader), 0);
+    put(3, 0);
+    put(1, 0);
+    ck_assert_int_eq(sp_journal_reader_next(reader, &e), SP_OK);
+    next++;
+    sp_journal_reader_trim(reader); /* amid a batch */
+    read_on();
+    ck_assert_uint_eq(next, 16);
+}
+END_TEST
+
 START_TEST(a_clean_close_and_a_restart_vouch_for_the_rest)
 {
     put(3, 0);
@@ -275,6 +305,7 @@ static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, a_batch_is_read_when_the_next_one_or_the_relay_vouches_for_it);
+    tcase_add_test(c, memory_is_given_back_and_reading_goes_on);
     tcase_add_test(c, a_clean_close_and_a_restart_vouch_for_the_rest);
     tcase_add_test(c, segments_are_followed);
     tcase_add_test(c, what_can_not_be_read_now_is_neither_passed_over_nor_damaged);
