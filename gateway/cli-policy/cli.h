@@ -170,6 +170,8 @@ void cli_print(const struct sp_buf *b);
 /* returns: whether an argument looks like an option, which it then says is none; for commands that take files alone */
 bool cli_strange_option(const struct cli *cli);
 
+/* returns: whether a text is one line of UTF-8, as what stands in the audit and in histories is */
+bool cli_is_line(const char *text);
 /* Says what is wrong with the command line. returns: CLI_USAGE */
 int cli_usage(const char *fmt, ...) SP_PRINTF(1, 2);
 

@@ -306,6 +306,14 @@ bool cli_strange_option(const struct cli *cli)
     return false;
 }
 
+bool cli_is_line(const char *text)
+{
+    for (const char *c = text; *c != 0; c++)
+        if ((uint8_t)*c < ' ' || *c == 0x7f)
+            return false;
+    return sp_utf8_is_valid(sp_bytes_cstr(text));
+}
+
 int cli_usage(const char *fmt, ...)
 {
     va_list args;

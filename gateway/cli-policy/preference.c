@@ -14,6 +14,7 @@
 
 #define FILE_LEN_MAX  ((size_t)8 << 20)
 #define ENTRY_LEN_MAX 8192
+#define DAY_S         86400 /* a day may have begun elsewhere */
 
 struct registry {
     const char *config, *live, *path;
@@ -271,6 +272,41 @@ static void put(struct sp_json_doc *doc, const char *key, const char *value)
         sp_json_set_text(doc, sp_json_root(doc), key, sp_bytes_cstr(value));
 }
 
+/* A day as it begins in UTC, or a time. returns: false if it is neither, which loading tells */
+static bool read_time(const char *text, int64_t *out)
+{
+    char day[40];
+
+    snprintf(day, sizeof(day), "%sT00:00:00Z", text);
+    return sp_time_parse_rfc3339(sp_bytes_cstr(strlen(text) == 10 ? day : text), out);
+}
+
+/* What would never count, or counts before it was said, is somebody's slip. */
+static bool may_be(const struct wish *w)
+{
+    const char *const texts[] = {w->by, w->warning, w->reason};
+    int64_t given, until;
+    struct timespec now;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(texts); i++)
+        if (texts[i] != NULL && !cli_is_line(texts[i])) {
+            fprintf(stderr, "error: who, how, why and the warning are one line of UTF-8 each\n");
+            return false;
+        }
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (w->given == NULL || !read_time(w->given, &given))
+        return true;
+    if (given > ((int64_t)now.tv_sec + DAY_S) * 1000) {
+        fprintf(stderr, "error: --given %s has not come yet: it counts at once\n", w->given);
+        return false;
+    }
+    if (w->until != NULL && read_time(w->until, &until) && until <= given) {
+        fprintf(stderr, "error: --until %s is over before it begins\n", w->until);
+        return false;
+    }
+    return true;
+}
+
 int cli_preference_set(struct cli *cli)
 {
     struct wish w = {0};
@@ -285,6 +321,8 @@ int cli_preference_set(struct cli *cli)
     if (w.given == NULL)
         w.given = now_text(cli);
     w.reason = w.by;
+    if (!may_be(&w))
+        return CLI_WRONG;
     if (open_registry(cli, w.config, &r)) {
         SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
 
@@ -323,6 +361,8 @@ int cli_preference_remove(struct cli *cli)
     if (!read_wish(cli, &w) || w.address == NULL || w.preference != NULL || w.reason == NULL)
         return cli_usage("preference remove ADDRESS --reason TEXT [--own] [-c sallyport.json] "
                          "[--offline]");
+    if (!may_be(&w))
+        return CLI_WRONG;
     if (w.own)
         return remove_own(cli, &w);
     if (open_registry(cli, w.config, &r)) {

@@ -85,15 +85,6 @@ static bool refuse(const char *before, const char *what, const char *behind)
     return false;
 }
 
-/* What is told in the audit and in histories is read line by line. */
-static bool is_line(const char *text)
-{
-    for (const char *c = text; *c != 0; c++)
-        if ((uint8_t)*c < ' ' || *c == 0x7f)
-            return false;
-    return sp_utf8_is_valid(sp_bytes_cstr(text));
-}
-
 static bool read_words(struct cli *cli, struct publish *p, unsigned takes)
 {
     for (int i = 0; i < cli->argc; i++) {
@@ -126,9 +117,9 @@ bool publish_options(struct cli *cli, struct publish *p, unsigned takes)
         (p->reason == NULL || sp_bytes_trim(sp_bytes_cstr(p->reason)).len < 5))
         return refuse("say why, in five letters or more: ", "--reason TEXT",
                       "; it stands in the audit");
-    if (p->reason != NULL && !is_line(p->reason))
+    if (p->reason != NULL && !cli_is_line(p->reason))
         return refuse("", "--reason", ": one line of UTF-8, since it stands in the audit");
-    if (p->approver != NULL && !is_line(p->approver))
+    if (p->approver != NULL && !cli_is_line(p->approver))
         return refuse("", "--approved-by", ": one line of UTF-8, since it stands in the audit");
     if (!read_stage(p))
         return refuse("--stage ", p->stage,

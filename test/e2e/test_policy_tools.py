@@ -568,6 +568,22 @@ def people(house):
     return house
 
 
+def test_a_wish_that_can_not_be_meant_is_not_put_down(people):
+    config, registry = people / "sallyport.json", people / "policies/preferences.json"
+    before = registry.read_bytes()
+    said = ("preference", "set", "lee@example.net", "portal", "--offline", "-c", config)
+    for words, told in ((("--by", "desk", "--until", "2020-01-01"), "--until 2020-01-01 is over before it begins"),
+                        (("--by", "desk", "--given", "2026-05-01", "--until", "2026-05-01"), "is over before it begins"),
+                        (("--by", "desk", "--given", "2999-01-01"), "--given 2999-01-01 has not come yet"),
+                        (("--by", "desk\nann"), "one line of UTF-8"), (("--by", b"M\xfcller"), "one line of UTF-8"),
+                        (("--by", "desk", "--warning", "a\x1b[2J"), "one line of UTF-8")):
+        done = subprocess.run([PROGRAM, *said, *words], capture_output=True)
+        assert done.returncode == 1 and told in done.stderr.decode(), (words, done)
+    gone = [PROGRAM, "preference", "remove", "pat@example.net", "--reason", "a\nb", "--offline", "-c", config]
+    assert subprocess.run(gone, capture_output=True).returncode == 1 and registry.read_bytes() == before
+    run(*said, "--by", "Schwester Müller, Telefon", "--given", "2026-05-01", "--until", "2026-05-02")
+
+
 def test_what_people_have_said_since_stands_when_rules_are_taken_back(people):
     """A version taken back is its rules, lists and texts. What was recorded of people meanwhile is nobody's draft."""
     config, folder = people / "sallyport.json", people / "policies"
