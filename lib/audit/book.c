@@ -524,12 +524,6 @@ enum sp_rc sp_audit_book_commit(struct sp_audit_book *b, struct sp_err *err)
     return SP_OK;
 }
 
-void sp_audit_book_trim(struct sp_audit_book *b)
-{
-    if (b->tail.len == 0)
-        sp_buf_clear(&b->tail);
-}
-
 bool sp_audit_book_has_work(const struct sp_audit_book *b)
 {
     return b->dirty || b->tail.len > 0;

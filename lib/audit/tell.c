@@ -178,3 +178,9 @@ enum sp_rc sp_audit_book_say(struct sp_audit_book *b, struct sp_bytes event, str
 
     return sp_audit_book_tell(b, &c, event, NULL, err);
 }
+
+void sp_audit_book_trim(struct sp_audit_book *b)
+{
+    if (b->tail.len == 0)
+        sp_buf_clear(&b->tail);
+}
