@@ -5,10 +5,12 @@
  * Content-Security-Policy, which hold whatever this file misses.
  */
 #include "mime/html.h"
+#include "mime/xml_priv.h"
 
 #include "base/mem.h"
 
 #include <libxml/HTMLparser.h>
+#include <stdlib.h>
 
 #define PIECE_LEN  4096
 #define OPEN_MAX   200  /* elements open at a time in what is written */
@@ -81,7 +83,10 @@ static const char *const texts[] = {"alt",     "title",   "placeholder", "value"
 
 struct html {
     struct sp_buf *out;
-    bool clean;        /* else: text only */
+    bool clean;    /* else: text only */
+    unsigned span; /* columns that the open cell covers beside its own */
+    bool rooted;   /* an element was met */
+    bool xml; /* and the names of elements and attributes, which tell what a record's values are */
     unsigned dropping; /* depth inside an element that goes with all it holds */
     const struct element *open[OPEN_MAX];
     size_t open_count;
@@ -259,7 +264,7 @@ static void write_held_lines(struct html *h)
 /* Rows follow each other without an empty line, which would end the table; one stands around a table. */
 static void break_row(struct html *h, bool table)
 {
-    h->held_lines = 0;
+    h->held_lines = h->span = 0;
     h->in_row = false;
     if (table || !h->row_ended)
         sp_buf_put_u8(h->out, '\n');
@@ -271,7 +276,23 @@ static void break_cell(struct html *h)
     h->held_lines = 0;
     h->in_row = h->cell_empty = true;
     h->row_ended = false;
+    for (; h->span > 0; h->span--) /* what stands behind a wide cell is under its own heading */
+        sp_buf_put_u8(h->out, '\t');
     sp_buf_put_u8(h->out, '\t');
+}
+
+/* How many columns more than one a cell is wide. */
+static void take_span(struct html *h, const xmlChar **atts)
+{
+    for (; atts != NULL && atts[0] != NULL; atts += 2) {
+        const char *value = (const char *)atts[1];
+
+        if (value == NULL || strcmp((const char *)atts[0], "colspan") != 0 ||
+            strspn(value, "0123456789") != strlen(value) || strlen(value) > 2)
+            continue;
+        h->span = (unsigned)strtoul(value, NULL, 10);
+        h->span -= h->span > 0;
+    }
 }
 
 static bool is_row(const char *name)
@@ -320,9 +341,22 @@ static void put_text(struct html *h, struct sp_bytes text)
 
 static void start_text(struct html *h, const char *name, const xmlChar **atts)
 {
+    static const char *const added[] = {"html", "body",
+                                        "p"}; /* by the parser, in what is no page */
     const struct element *e = find_element(name);
+    const unsigned char *const *all = (const unsigned char *const *)atts;
 
+    if (h->xml && is_in(name, added, SP_ARRAY_LEN(added)))
+        return;
+    h->xml = h->xml && (h->rooted || (e == NULL && !sp_mime_xml_is_form(name, all)));
+    h->rooted = true;
+    if (h->xml && (e == NULL || strcmp(name, "code") == 0)) {
+        sp_mime_xml_start(h->out, name, all);
+        return;
+    }
     put_break(h, e, name);
+    if (e != NULL && e->kind == KIND_CELL)
+        take_span(h, atts);
     for (; atts != NULL && atts[0] != NULL; atts += 2) {
         if (atts[1] == NULL || !is_in((const char *)atts[0], texts, SP_ARRAY_LEN(texts)))
             continue;
@@ -467,11 +501,15 @@ enum sp_rc sp_mime_html_text(const struct sp_mime_input *in, const struct sp_mim
     struct data_filter filter = {0};
     uint8_t piece[PIECE_LEN];
     size_t got = 1;
+    bool begun = false;
     enum sp_rc rc = parser == NULL ? SP_E_INTERNAL : SP_OK;
 
     sp_buf_init(&text, 4 * SP_MIME_HTML_HELD_MAX);
     while (rc == SP_OK && got > 0) {
         rc = in->read(in->ctx, piece, sizeof(piece), &got);
+        if (rc == SP_OK && got > 0 && !begun)
+            h.xml = sp_mime_xml_is_record(sp_bytes(piece, got));
+        begun = true;
         if (rc == SP_OK && got > 0)
             rc = push(parser, sp_bytes(piece, got), &filter);
         else if (rc == SP_OK)

@@ -9,6 +9,8 @@
 
 #include <poppler.h>
 
+#define COLUMN_GAP 1.0 /* heights of a line: no blank between words is so wide */
+
 struct pdf {
     const struct sp_mime_output *out;
     size_t letters; /* of the page */
@@ -29,6 +31,49 @@ static void put_text(struct pdf *p, char *text)
     put(p, sp_bytes_cstr(text));
     put(p, SP_LIT("\n"));
     g_free(text);
+}
+
+/* How far behind the end of one letter the next begins, in heights of the line; 0 if it is on another. */
+static double gap(const PopplerRectangle *a, const PopplerRectangle *b)
+{
+    double height = a->y2 - a->y1;
+
+    if (height <= 0 || b->y1 >= a->y2 || b->y2 <= a->y1)
+        return 0;
+    return (b->x1 - a->x2) / height;
+}
+
+/* Poppler joins what stands in columns on one line, "4482910lupus": tabs part them again, as they part cells elsewhere. */
+static char *part_columns(char *text, const PopplerRectangle *at, unsigned count)
+{
+    GString *out = g_string_sized_new(strlen(text) + 16);
+    const char *c = text;
+
+    for (unsigned i = 0; i < count && *c != '\0'; i++) {
+        const char *next = g_utf8_next_char(c);
+
+        g_string_append_len(out, c, next - c);
+        if (i + 1 < count && *next != '\0' && strchr(" \n\t", *next) == NULL &&
+            strchr(" \n\t", *c) == NULL && gap(&at[i], &at[i + 1]) > COLUMN_GAP)
+            g_string_append_c(out, '\t');
+        c = next;
+    }
+    g_string_append(out, c);
+    g_free(text);
+    return g_string_free(out, FALSE);
+}
+
+static char *page_text(PopplerPage *page)
+{
+    PopplerRectangle *at = NULL;
+    unsigned count = 0;
+    char *text = poppler_page_get_text(page);
+
+    if (text == NULL || !poppler_page_get_text_layout(page, &at, &count))
+        return text;
+    text = part_columns(text, at, count);
+    g_free(at);
+    return text;
 }
 
 static void put_fields(struct pdf *p, PopplerPage *page)
@@ -52,7 +97,7 @@ static void put_page(struct pdf *p, PopplerDocument *document, int i,
     if (page == NULL)
         return;
     p->letters = 0;
-    put_text(p, poppler_page_get_text(page));
+    put_text(p, page_text(page));
     put_fields(p, page);
     put(p, SP_LIT("\n"));
     found->pictures = found->pictures || p->letters < 3;

@@ -306,6 +306,28 @@ static const struct {
      MIXED "Content-Type: text/plain\r\n\r\nFrom: Ann\r\nTo: Tom\r\nSubject: lunch\r\n\r\nNoon?\r\n"
            "--b--\r\n",
      SP_DETECT_NONE, false, 0},
+    {"a record in XML, by attributes",
+     MIXED "Content-Type: application/xml\r\n\r\n<?xml version=\"1.0\"?><patients>"
+           "<patient mrn=\"4482910\" diagnosis=\"lupus\"/></patients>\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"a record in XML, by elements",
+     MIXED "Content-Type: text/xml\r\n\r\n<?xml version=\"1.0\"?><p:patients xmlns:p=\"x\">"
+           "<p:ssn>219456781</p:ssn><p:dx>lupus</p:dx></p:patients>\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"a summary by HL7",
+     MIXED "Content-Type: text/xml\r\n\r\n<?xml version=\"1.0\"?><ClinicalDocument>"
+           "<id root=\"2.16.840.1.113883.4.1\" extension=\"219456781\"/>"
+           "<code codeSystem=\"2.16.840.1.113883.6.96\" code=\"44054006\"/>"
+           "</ClinicalDocument>\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"a page in XML is no record",
+     MIXED "Content-Type: text/html\r\n\r\n<?xml version=\"1.0\"?><html><p class=\"mrn\">4482910"
+           "</p><p>lupus</p></html>\r\n--b--\r\n",
+     SP_DETECT_NONE, false, 0},
+    {"a wide heading",
+     "Content-Type: text/html\r\n\r\n<table><tr><th colspan=\"2\">Patient</th><th>MRN</th><th>Note"
+     "</th></tr><tr><td>a</td><td>b</td><td>4482910</td><td>lupus</td></tr></table>",
+     SP_DETECT_PHI, false, 0},
     {"text claimed to be a picture",
      MIXED "Content-Type: image/jpeg\r\n\r\nBM SSN 219-45-6781 diabetes\r\n--b--\r\n",
      SP_DETECT_PHI, false, 0},

@@ -95,8 +95,37 @@ START_TEST(pdf_is_read_as_text)
 }
 END_TEST
 
+/* Columns that stand apart on the page are apart in the text; words of a line, however kerned, are not. */
+START_TEST(columns_of_a_pdf_stay_apart)
+{
+    struct sp_bytes pdf =
+        SP_LIT("%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n"
+               "2 0 obj\n<</Type/Pages/Kids[3 0 R]/Count 1>>\nendobj\n"
+               "3 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R"
+               "/Resources<</Font<</F1 5 0 R>>>>>>\nendobj\n"
+               "4 0 obj\n<</Length 131>>\nstream\n"
+               "BT /F1 12 Tf 72 700 Td (Name) Tj 150 0 Td (MRN) Tj ET\n"
+               "BT /F1 12 Tf 72 680 Td [(Zoe Br)20(andt)] TJ 150 0 Td [(44)-10(82910)] TJ ET\n"
+               "endstream\nendobj\n"
+               "5 0 obj\n<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>\nendobj\n"
+               "trailer\n<</Size 6/Root 1 0 R>>\n%%EOF\n");
+    struct sp_mime_pdf_found found;
+    struct sp_buf text;
+    const struct sp_mime_output out = sp_mime_output_buf(&text);
+
+    sp_buf_init(&text, 1000);
+    ck_assert_int_eq(sp_mime_pdf_text(pdf, 10, &out, &found), SP_OK);
+    ck_assert_msg(sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("Name\tMRN")) != SIZE_MAX &&
+                      sp_bytes_find_all(sp_buf_bytes(&text), SP_LIT("Zoe Brandt\t4482910")) !=
+                          SIZE_MAX,
+                  "%.*s", (int)text.len, (const char *)text.ptr);
+    sp_buf_clear(&text);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, columns_of_a_pdf_stay_apart);
     tcase_add_loop_test(c, rtf_is_read_as_text, 0, 2 * SP_ARRAY_LEN(documents));
     tcase_add_test(c, rtf_that_does_not_fit_is_told);
     tcase_add_test(c, pdf_is_read_as_text);
