@@ -158,6 +158,11 @@ static void set_facts(struct cli *cli, struct cli_facts *f, const struct sp_json
     }
 }
 
+static bool is_empty(const struct sp_json *v)
+{
+    return v == NULL || v->count == 0;
+}
+
 static void run_case(struct cli *cli, struct cli_test *t, const struct sp_json *given,
                      const struct sp_json *c, const struct sp_policy *policy)
 {
@@ -175,6 +180,12 @@ static void run_case(struct cli *cli, struct cli_test *t, const struct sp_json *
     run_delivery(cli, t, c);
     t->cases++;
     t->failures += t->failed;
+    if (is_empty(sp_json_find(c, "expect")) && is_empty(sp_json_find(c, "delivery"))) {
+        t->idle++;
+        sp_problem_warn(cli->problems, c,
+                        "this case expects nothing, so that it tests nothing: it only shows which "
+                        "rule decides (--json)");
+    }
 }
 
 static void report_case(const struct cli *cli, const struct cli_test *t, struct sp_bytes name,
@@ -247,14 +258,15 @@ static void run_file(struct cli *cli, const char *path, struct cli_test *t, stru
     else
         run_cases(cli, sp_json_root(doc), path, t, w);
     cli_json_problems(cli, w);
-    sp_jw_int(w, "passed", (int64_t)(t->cases - t->failures));
+    sp_jw_int(w, "passed", (int64_t)(t->cases - t->failures - t->idle));
     sp_jw_int(w, "failed", (int64_t)t->failures);
     sp_jw_end(w);
     if (!cli->json) {
-        if (sp_problems_errors(cli->problems) > 0)
+        if (sp_problems_errors(cli->problems) > 0 || t->idle > 0)
             cli_print_problems(cli);
         if (t->cases > 0)
-            printf("%s: %zu passed, %zu failed\n", path, t->cases - t->failures, t->failures);
+            printf("%s: %zu passed, %zu failed\n", path, t->cases - t->failures - t->idle,
+                   t->failures);
         else
             printf("%s: no test was run\n", path);
     }
@@ -271,8 +283,10 @@ bool cli_run_tests(struct cli *cli, const char *path, size_t *passed)
     sp_buf_init(&out, 64 << 20);
     sp_jw_init(&w, &out);
     run_file(cli, path, &t, &w);
-    good = t.failures == 0 && t.cases > 0 && sp_problems_errors(cli->problems) == 0;
-    *passed = t.cases - t.failures;
+    good = t.failures == 0 && t.cases > t.idle && sp_problems_errors(cli->problems) == 0;
+    *passed = t.cases - t.failures - t.idle;
+    if (t.cases > 0 && t.cases == t.idle)
+        fprintf(stderr, "error: %s: no case expects anything\n", path);
     sp_buf_clear(&out);
     sp_buf_clear(&t.said);
     return good;

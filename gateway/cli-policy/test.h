@@ -12,6 +12,7 @@ struct cli_test {
     struct sp_buf said;          /* why, a line each */
     size_t cases;
     size_t failures;
+    size_t idle; /* that expect nothing */
 };
 
 /* Adds a line of why the case fails. */

@@ -129,6 +129,23 @@ static bool check_delivery(struct cli *cli, const struct sp_json *ask)
     return true;
 }
 
+/* A name alone is nobody's address, and no rule about domains would hold for it. */
+static bool check_addresses(struct cli *cli, const struct sp_json *facts)
+{
+    static const char *const names[] = {"sender.address", "recipient.address", "from.address"};
+    bool good = true;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        const struct sp_json *v = sp_json_find(facts, names[i]);
+
+        if (v != NULL && v->type == SP_JSON_TEXT && v->text.len > 0 &&
+            sp_bytes_find(v->text, '@') == SIZE_MAX &&
+            !sp_bytes_eq_nocase(v->text, SP_LIT("postmaster"))) /* RFC 5321 2.3.5 */
+            good = wrong(cli, v, "an address like pat@example.net");
+    }
+    return good;
+}
+
 static bool check_case(struct cli *cli, const struct sp_json *c)
 {
     const struct sp_json *expect, *delivery;
@@ -139,7 +156,8 @@ static bool check_case(struct cli *cli, const struct sp_json *c)
     expect = sp_json_find(c, "expect");
     delivery = sp_json_find(c, "delivery");
     if (expect != NULL)
-        good = check_expect(cli, expect);
+        good = check_expect(cli, expect) && good;
+    good = check_addresses(cli, sp_json_find(c, "when")) && good;
     for (const struct sp_json *ask = delivery == NULL ? NULL : delivery->first; ask != NULL;
          ask = ask->next)
         good = check_delivery(cli, ask) && good;
@@ -155,6 +173,7 @@ bool cli_test_shape(struct cli *cli, const struct sp_json *root)
         return false;
     if (sp_json_int_of(root, "version", 0) != 1)
         good = wrong(cli, sp_json_find(root, "version"), "\"version\": 1");
+    good = check_addresses(cli, sp_json_find(root, "given")) && good;
     cases = sp_json_find(root, "cases");
     if (cases->count == 0)
         good = wrong(cli, cases, "at least one case");

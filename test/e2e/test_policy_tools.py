@@ -159,10 +159,37 @@ def test_explain_takes_every_fact_and_none_that_no_mail_has(tmp_path, fact, told
     assert done.returncode == (0 if told.startswith("protect") else 1), done
 
 
+def test_a_case_that_tests_nothing_has_not_passed(tmp_path):
+    """It shows which rule decides, and is counted for nothing."""
+    (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
+    tests, to = tmp_path / "policy.test.json", {"recipient.address": "a@example.net"}
+    asks = [{"offers": "tls:dane", "rung": "tls:dane"}]
+    for case, passed in (({}, 0), ({"expect": {}}, 0), ({"delivery": []}, 0), ({"expect": {"rule": "default"}}, 1),
+                         ({"expect": {}, "delivery": asks}, 1)):
+        tests.write_text(json.dumps({"version": 1, "policy": "policy.json", "cases": [{"name": "x", "when": to, **case}]}))
+        done = subprocess.run([PROGRAM, "policy", "test", tests], capture_output=True, text=True)
+        assert done.returncode == 0 and f"{passed} passed, 0 failed" in done.stdout, (case, done)
+        assert ("warning: " in done.stderr and "tests nothing" in done.stderr) == (passed == 0), (case, done)
+
+
+def test_a_case_goes_from_and_to_an_address(tmp_path):
+    (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
+    tests = tmp_path / "policy.test.json"
+    for facts, told in (({"recipient.address": "pat"}, "recipient.address"), ({"sender.address": "dr"}, "sender.address"),
+                        ({"sender.address": ""}, None), ({"recipient.address": "postmaster"}, None)):
+        for place in ("given", "when"):
+            case = {"name": "x", "expect": {"rule": "default"}, **({"when": facts} if place == "when" else {})}
+            tests.write_text(json.dumps({"version": 1, "policy": "policy.json", "cases": [case],
+                                         **({"given": facts} if place == "given" else {})}))
+            done = subprocess.run([PROGRAM, "policy", "test", tests], capture_output=True, text=True)
+            assert done.returncode == (0 if told is None else 1), (facts, done)
+            assert told is None or f"{place}.{told}: expected an address" in done.stderr, done
+
+
 def test_a_case_of_what_no_mail_has_is_no_test(tmp_path):
     (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
     for fact in ({"phi.score": 101}, {"recipient.count": 0}, {"time.hour": 24}, {"phi.class": "sever"},
-                 {"message.size": "25 pounds"}, {"attachment.opaque": 1}, {"phi.special": [3]}, {"phi.distinct.MRN": -1}):
+                 {"message.size": "25 pounds"}, {"attachment.opaque": 2}, {"phi.special": [3]}, {"phi.distinct.MRN": -1}):
         (tmp_path / "policy.test.json").write_text(json.dumps({"version": 1, "policy": "policy.json", "cases": [
             {"name": "x", "when": {"recipient.address": "a@example.net", **fact}, "expect": {"rule": "default"}}]}))
         done = subprocess.run([PROGRAM, "policy", "test", tmp_path / "policy.test.json"], capture_output=True, text=True)
@@ -519,6 +546,9 @@ def test_tests_of_another_policy_publish_no_draft(house):
     assert done.returncode == 1, done
     assert f'{tests} tests policy.json and not the draft: it must say "policy": "draft.json"' in done.stderr
     assert (folder / "policy.json").read_text() == live and not (folder / ".history").exists()
+    tests.write_text(json.dumps({**good, "policy": "./draft.json", "cases": [{**case, "expect": {}}]}))
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True)
+    assert done.returncode == 1 and "no case expects anything" in done.stderr, done
     tests.write_text(json.dumps({**good, "policy": "./draft.json"}))
     run(*words)
 
