@@ -73,6 +73,14 @@ static void groups_free(struct groups *g)
     sp_free(g->list);
 }
 
+static void forget(struct groups *g)
+{
+    sort(g);
+    groups_free(g);
+    g->places = sp_map_new();
+    g->list = NULL;
+}
+
 /* ---- by the relays ---- */
 
 static void ask(const struct control *c, const char *by, struct control_answer *answer)
@@ -121,9 +129,11 @@ static int count_there(const struct control *c, struct groups *g)
     for (const struct sp_json *r = control_first_relay(&answer); r != NULL; r = r->next)
         filtered &= take_groups(g, sp_json_find(r, "says"));
     control_answer_clear(&answer);
-    if (code == CONTROL_OK && !filtered && control_is_filtered(c))
+    if (code == CONTROL_OK && !filtered && control_is_filtered(c)) {
+        forget(g);
         return control_say(c, CONTROL_REFUSED, "unsupported",
                            "the gateway that runs is older than this program: it counts all");
+    }
     return code;
 }
 
@@ -237,7 +247,7 @@ static void print_groups(const struct groups *g, size_t limit)
                  count == 1 ? "" : "s", count > limit ? ", the largest are shown" : "");
 }
 
-static void print_groups_json(const struct groups *g, size_t limit)
+static void print_groups_json(const struct groups *g, size_t limit, bool complete)
 {
     size_t count = sp_map_count(g->places);
     struct sp_buf text;
@@ -256,6 +266,7 @@ static void print_groups_json(const struct groups *g, size_t limit)
     }
     sp_jw_end(&w);
     sp_jw_int(&w, "total", g->total);
+    sp_jw_bool(&w, "complete", complete);
     sp_jw_end(&w);
     (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
     sp_buf_clear(&text);
@@ -277,6 +288,7 @@ int control_count(const struct control *c)
     bool reads = c->sender != NULL || c->recipient != NULL || c->rule != NULL;
     const char *slip = control_find_slip(c);
     uint64_t limit = SHOWN;
+    bool is_told;
     int code;
 
     if (c->limit != NULL && !sp_bytes_to_u64(sp_bytes_cstr(c->limit), &limit))
@@ -288,9 +300,10 @@ int control_count(const struct control *c)
     g.places = sp_map_new();
     code = reads ? count_here(c, &g) : count_there(c, &g);
     sort(&g);
-    if (code == CONTROL_OK && c->json)
-        print_groups_json(&g, (size_t)limit);
-    else if (code == CONTROL_OK)
+    is_told = code == CONTROL_OK || sp_map_count(g.places) > 0; /* some is better than nothing */
+    if (is_told && c->json)
+        print_groups_json(&g, (size_t)limit, code == CONTROL_OK);
+    else if (is_told)
         print_groups(&g, (size_t)limit);
     groups_free(&g);
     if (code == CONTROL_OK)

@@ -168,6 +168,14 @@ static const char *take(struct control *c, int argc, char **argv, int *i)
     };
 
     for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
+        size_t len = strlen(options[k].name);
+
+        if (strncmp(argv[*i], options[k].name, len) == 0 && argv[*i][1] == '-' &&
+            argv[*i][len] == '=') { /* --name=value */
+            *options[k].value = argv[*i] + len + 1;
+            note(c, options[k].name);
+            return NULL;
+        }
         if (strcmp(argv[*i], options[k].name) != 0)
             continue;
         if (*i + 1 >= argc)
@@ -265,6 +273,29 @@ static bool is_taken(const struct control *c, const char *option)
             (names_option(usage[i], option) || (is_filter && strstr(usage[i], "FILTERS") != NULL)))
             return true;
     return names_option(everywhere, option);
+}
+
+/* Whether a queue's command takes a word behind its verb. */
+static bool takes_word(const struct control *c)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
+        if (is_about(usage[i], c->words[0], c->words[1]) && strstr(usage[i], " MESSAGE") != NULL)
+            return true;
+    return false;
+}
+
+/* A word that is left out in silence may be half of what was meant. returns: false after saying which */
+static bool check_words(const struct control *c)
+{
+    bool is_queue = c->word_count > 2 && strcmp(c->words[0], "queue") == 0 && is_command(c);
+    size_t most = is_queue && takes_word(c) ? 3 : 2;
+    char text[512];
+
+    if (!is_queue || c->word_count <= most)
+        return true;
+    (void)snprintf(text, sizeof(text), "%s: one word too many", c->words[most]);
+    (void)control_usage(c, text);
+    return false;
 }
 
 /*
@@ -392,7 +423,8 @@ int main(int argc, char **argv)
         (void)fputs(usage_options, stdout);
         return flush(&c, CONTROL_OK);
     }
-    code = check_options(&c) && names_to_ascii(&names, &c) ? run(&c) : CONTROL_USAGE;
+    code = check_options(&c) && check_words(&c) && names_to_ascii(&names, &c) ? run(&c)
+                                                                              : CONTROL_USAGE;
     code = flush(&c, code);
     for (size_t i = 0; i < names.count; i++)
         sp_free(names.list[i]);

@@ -50,6 +50,7 @@ const struct sp_json *control_first_relay(const struct control_answer *answer)
 
 int control_judge(const struct control *c, const struct control_answer *answer)
 {
+    bool reads = strcmp(c->words[1], "orders") == 0 || strcmp(c->words[1], "count") == 0;
     int code = CONTROL_OK;
 
     for (const struct sp_json *r = control_first_relay(answer); r != NULL; r = r->next) {
@@ -65,7 +66,9 @@ int control_judge(const struct control *c, const struct control_answer *answer)
         (void)control_say(c, code, name, "relay %lld: %.*s: %.*s%s",
                           (long long)sp_json_int_of(r, "relay", -1), SP_FMT(error),
                           SP_FMT(sp_json_text_of(r, "detail")),
-                          refused ? "" : ": unknown whether it was done, repeat");
+                          refused ? ""
+                                  : (reads ? ": what it knows is left out, repeat"
+                                           : ": unknown whether it was done, repeat"));
     }
     return code;
 }
@@ -104,6 +107,9 @@ static int order(const struct control *c, const char *command)
 {
     struct control_answer answer;
     bool changed = false, known = true;
+    const char *idle = strcmp(c->words[1], "thaw") == 0
+                           ? "nothing was: no such order stands (see queue orders)"
+                           : "it was so already";
     int code;
 
     ask(c, command, &answer);
@@ -115,7 +121,7 @@ static int order(const struct control *c, const char *command)
     if (answer.code == CONTROL_OK && c->json)
         control_print_json(answer.result);
     else if (code == CONTROL_OK)
-        (void)printf("%s: %s\n", c->words[1], changed ? "done" : "it was so already");
+        (void)printf("%s: %s\n", c->words[1], changed ? "done" : idle);
     if (code == CONTROL_OK && !c->json && !changed)
         print_before(sp_json_find(sp_json_find(control_first_relay(&answer), "says"), "stands"));
     if (!known && strcmp(c->words[1], "freeze") == 0)

@@ -179,8 +179,8 @@ static int end_list(struct listing *l, int code)
     }
     if (code == CONTROL_OK && l->silent > 0)
         return control_say(l->c, CONTROL_UNKNOWN, "unknown",
-                           "%lld relays did not answer: the list is not complete",
-                           (long long)l->silent);
+                           "%lld relay%s did not answer: the list is not complete",
+                           (long long)l->silent, l->silent == 1 ? "" : "s");
     return code;
 }
 

@@ -259,7 +259,7 @@ static const char *read_act(const struct relay_question *q, const struct kind *k
     if (m->quarantined && kind->record != SP_RECORD_DELETE)
         return "its record is damaged: it can be deleted, nothing else";
     if (!relay_read_ns(q, m, act))
-        return "n: recipients of this message by their numbers";
+        return "n: recipients of this message by their numbers, as `queue show` has them";
     if (kind->record != SP_RECORD_HOLD)
         act->next_at_ms = 0;
     else if (until.len > 0 && !sp_time_parse_rfc3339(until, &act->next_at_ms))

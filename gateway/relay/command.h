@@ -52,6 +52,11 @@ void relay_count(struct relay *r, const struct relay_question *q);
 /* queue.stats */
 void relay_stats(struct relay *r, const struct relay_question *q);
 
+/* returns: enum sp_rcpt_state of that name, -1 if there is none */
+int relay_find_state(struct sp_bytes name);
+/* Answers that a question's state is none, with all that are. */
+void relay_reply_no_state(const struct relay_question *q);
+
 /* queue.list */
 void relay_list(struct relay *r, const struct relay_question *q);
 

@@ -162,6 +162,12 @@ void relay_count(struct relay *r, const struct relay_question *q)
                           "by: site, tenant, reason or state; limit: 1 to 10000");
         return;
     }
+    if (c.state.len > 0 && relay_find_state(c.state) < 0 &&
+        !sp_bytes_eq(c.state,
+                     SP_LIT("quarantined"))) { /* those have no recipients that are known */
+        relay_reply_no_state(q);
+        return;
+    }
     c.places = sp_map_new();
     for (struct relay *x = r; x != NULL; x = x->left) {
         c.where = relay_where(x, q->ask);

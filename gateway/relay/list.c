@@ -83,7 +83,7 @@ static void on_message(void *arg, const struct sp_queue_message *m)
     item->len = page->json.len - item->at;
 }
 
-static int find_state(struct sp_bytes name)
+int relay_find_state(struct sp_bytes name)
 {
     for (int i = 0; i < SP_RCPT_STATE_COUNT; i++) {
         if (sp_bytes_eq(name, sp_bytes_cstr(sp_rcpt_state_name((uint8_t)i))))
@@ -98,7 +98,7 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
     struct sp_bytes after = sp_json_text_of(q->ask, "after");
 
     query->quarantined_only = sp_bytes_eq(state, SP_LIT("quarantined"));
-    query->state = state.len == 0 || query->quarantined_only ? -1 : find_state(state);
+    query->state = state.len == 0 || query->quarantined_only ? -1 : relay_find_state(state);
     if (state.len == 0 && sp_json_find(q->ask, "approver_of") != NULL)
         query->state = SP_RCPT_HELD; /* the index tells these, no record of others is read */
     query->sender = sp_json_text_of(q->ask, "sender");
@@ -197,7 +197,7 @@ static void reply_page(const struct relay_question *q, const struct page *page, 
     sp_buf_clear(&json);
 }
 
-static void reply_no_state(const struct relay_question *q)
+void relay_reply_no_state(const struct relay_question *q)
 {
     struct sp_buf detail;
 
@@ -221,7 +221,7 @@ void relay_list(struct relay *r, const struct relay_question *q)
 
     if (!read_query(q, &query) || limit < 1 || limit > PAGE_MESSAGES) {
         if (query.state < 0 && !query.quarantined_only && sp_json_text_of(q->ask, "state").len > 0)
-            reply_no_state(q);
+            relay_reply_no_state(q);
         else
             relay_reply_error(q->job, SP_E_USAGE, "after: a message's id; limit: 1 to 1000");
         return;

@@ -63,7 +63,7 @@ static const char *choose(struct wish *w)
     struct sp_act act = {.ns = NULL};
 
     if (!relay_read_ns(w->q, w->m, &act))
-        return "n: recipients of this message by their numbers";
+        return "n: recipients of this message by their numbers, as `queue show` has them";
     if (act.n_count == 0) {
         act.ns = sp_arena_alloc(w->m->arena, w->m->accept.recipient_count * sizeof(*act.ns));
         for (size_t i = 0; i < w->m->accept.recipient_count; i++)

@@ -1,6 +1,8 @@
 """The commands of `queue` against mail that waits: filters, a retry that brings it forward, and JSON from every one of them."""
 import json
+import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -50,7 +52,7 @@ def test_a_list_is_filtered_by_sender_and_by_all_at_once(waiting):
     bob = deferred(gateway, submit(gateway, "bob@bench.test", "a@one.example"))
     assert listed(gateway) == {ann, both, bob}
     assert listed(gateway, "--sender", "ann@tenant.test") == {ann, both}
-    assert listed(gateway, "--sender", "bench.test") == {bob}
+    assert listed(gateway, "--sender", "bench.test") == listed(gateway, "--sender=bench.test") == {bob}
     assert listed(gateway, "--sender", "carl@tenant.test") == set()
     assert listed(gateway, "--sender", "ann@tenant.test", "--recipient", "b@two.example") == {both}
     assert listed(gateway, "--sender", "bob@bench.test", "--recipient", "b@two.example") == set()
@@ -119,9 +121,13 @@ def test_help_is_about_what_was_asked_and_a_wrong_word_is_named(waiting):
     family = gateway.run("queue", "-h").stdout
     assert "queue list" in family and "queue check|repair|backup|restore" in family and "keys" not in family
     for words, told in ((("list", "--bogus"), "--bogus: no such option"), (("show", "a", "b", "c"), "c: one word too many"),
+                        (("delete", "a", "b", "--reason", "x"), "b: one word too many"), (("list", "a"), "a: one word too many"),
+                        (("orders", "a"), "a: one word too many"), (("drain", "now", "--reason", "x"), "now: one word too many"),
                         (("list", "--limit", "0"), "--limit: a number, 1 at least"),
                         (("list", "--state", "foo"), "state: pending, deferred, held,"),
                         (("count", "--by", "foo"), "by: site, tenant, reason or state"),
+                        (("count", "--state", "foo"), "state: pending, deferred, held,"),
+                        (("delete", "--sender=", "--reason=x"), "a filter is empty: it would mean everybody"),
                         (("freeze", "--site", "a b", "--reason", "x"), "a name has no spaces"),
                         (("freeze", "--site", "mün chen.example", "--reason", "x"), "no name that a domain may have")):
         done = gateway.run("queue", *words, check=False)
@@ -361,8 +367,29 @@ def test_orders_tell_who_gave_them_when_and_why(spread):
     assert out.startswith("draining: no mail is taken, 1 message in the queue\n1 recipient on hold by hand")
     row = next(line for line in out.splitlines() if line.startswith("site "))
     assert "one.example" in row and "(uid " in row and "  all  " in row and row.endswith("their certificate is wrong")
+    slip = gateway.run("queue", "thaw", "--site", "one.exmaple", "--reason", "x").stdout
+    assert slip.startswith("thaw: nothing was: no such order")
     gateway.run("queue", "thaw", "--site", "one.example", "--reason", "mended")
     assert "certificate" not in gateway.run("queue", "orders").stdout
+
+
+def test_what_other_relays_know_is_told_while_one_hangs(spread):
+    gateway, _, _ = spread
+    for _ in range(4):
+        deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example"))
+    hung = gateway.pids("relay")[0]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        listing, counting = (gateway.run("queue", *words, "--json", check=False) for words in (("list",), ("count",)))
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    for done, what in ((listing, "the list is not complete"), (counting, "what it knows is left out")):
+        told = json.loads(done.stderr)
+        assert done.returncode == told["exit"] == 75 and told["error"] == "unknown" and what in told["detail"], done
+    assert not json.loads(listing.stdout)["complete"]
+    assert counting.stdout == "" or not json.loads(counting.stdout)["complete"]
+    whole = {"by": "site", "groups": [{"key": "one.example", "count": 4}], "total": 4, "complete": True}
+    assert gateway.json("queue", "count") == whole
 
 
 def test_refusals_are_json_with_json(spread, tmp_path):
