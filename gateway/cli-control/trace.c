@@ -91,14 +91,19 @@ static struct sp_bytes or_dash(struct sp_bytes text)
 
 static void add_row(struct table *t, const struct sp_json *r, const struct sp_json *now)
 {
-    struct sp_bytes state = sp_json_text_of(now, "state");
+    bool is_frozen = sp_json_bool_of(now, "frozen", false);
     struct sp_bytes next = sp_json_text_of(now, "next");
     struct sp_bytes why = sp_json_text_of(r, "why");
     struct sp_bytes reply = sp_json_text_of(r, "reply");
     struct sp_buf where;
     struct sp_buf how;
     struct sp_buf note;
+    struct sp_buf state;
 
+    sp_buf_init(&state, CELL_MAX);
+    sp_buf_put(&state, sp_json_text_of(now == NULL ? r : now, "state"));
+    if (is_frozen) /* whoever asks why it does not go reads it here */
+        sp_buf_put_cstr(&state, ", frozen");
     sp_buf_init(&where, CELL_MAX);
     sp_buf_init(&how, CELL_MAX);
     sp_buf_init(&note, CELL_MAX);
@@ -115,7 +120,7 @@ static void add_row(struct table *t, const struct sp_json *r, const struct sp_js
         sp_buf_printf(&note, ", next %.*s", SP_FMT(next));
     struct sp_bytes cells[] = {
         or_dash(sp_json_text_of(r, "address")),
-        state.len > 0 ? state : sp_json_text_of(r, "state"),
+        sp_buf_bytes(&state),
         sp_buf_bytes(&how),
         or_dash(sp_json_text_of(r, "rule")),
         sp_buf_bytes(&where),
@@ -123,6 +128,7 @@ static void add_row(struct table *t, const struct sp_json *r, const struct sp_js
         sp_buf_bytes(&note),
     };
     table_add(t, cells);
+    sp_buf_clear(&state);
     sp_buf_clear(&where);
     sp_buf_clear(&how);
     sp_buf_clear(&note);

@@ -172,6 +172,7 @@ def test_what_an_order_keeps_is_shown_as_frozen(waiting):
     assert [r["frozen"] for r in gateway.json("queue", "list")["messages"][0]["recipients"]] == [False, True]
     assert gateway.run("queue", "show", identity).stdout.count("deferred, frozen") == 1
     assert gateway.run("queue", "list").stdout.count("deferred, frozen") == 1
+    assert gateway.run("trace", identity).stdout.count("deferred, frozen") == 1
 
 
 def test_a_name_in_other_letters_than_ascii_is_found_by_them(waiting):
