@@ -158,6 +158,13 @@ static void note(struct many *m, const struct sp_json *message, size_t asked,
     }
 }
 
+/* An act that is refused so, as by a relay that knows no dry runs, will be refused by all. */
+static bool is_hopeless(const struct many *m)
+{
+    return (m->table != NULL || strcmp(m->verb, "redirect") == 0) && m->messages == 0 &&
+           m->busy == 0 && m->refused >= HOPELESS;
+}
+
 /*
  * returns: whether there is sense in going on. A usage error is one of every message; but where each is sent anew, one message may
  * have the address already and the next one not
@@ -166,7 +173,7 @@ static bool goes_on(struct many *m)
 {
     bool is_redirect = strcmp(m->verb, "redirect") == 0;
 
-    if (is_redirect && m->messages == 0 && m->refused >= HOPELESS && m->busy == 0)
+    if (is_hopeless(m))
         return false;
     return m->code != CONTROL_ABSENT && (m->code != CONTROL_USAGE || is_redirect);
 }
@@ -281,7 +288,8 @@ static void print_done(struct many *m)
         (void)printf("  %llu more in delivery now: repeat in a moment\n",
                      (unsigned long long)m->busy);
     if (m->refused > 0)
-        (void)printf("  %llu refused\n", (unsigned long long)m->refused);
+        (void)printf("  %llu refused%s\n", (unsigned long long)m->refused,
+                     is_hopeless(m) ? ", and no other was asked" : "");
 }
 
 static void go_through(struct many *m)

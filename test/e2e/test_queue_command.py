@@ -1,6 +1,5 @@
 """The commands of `queue` against mail that waits: filters, a retry that brings it forward, and JSON from every one of them."""
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -379,11 +378,11 @@ def test_what_other_relays_know_is_told_while_one_hangs(spread):
     for _ in range(4):
         deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example"))
     hung = gateway.pids("relay")[0]
-    os.kill(hung, signal.SIGSTOP)
+    gateway.jitter.kill(hung, signal.SIGSTOP)
     try:
         listing, counting = (gateway.run("queue", *words, "--json", check=False) for words in (("list",), ("count",)))
     finally:
-        os.kill(hung, signal.SIGCONT)
+        gateway.jitter.kill(hung, signal.SIGCONT)
     for done, what in ((listing, "the list is not complete"), (counting, "what it knows is left out")):
         told = json.loads(done.stderr)
         assert done.returncode == told["exit"] == 75 and told["error"] == "unknown" and what in told["detail"], done
@@ -452,6 +451,9 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
         assert listing.stdout.readline().startswith("MESSAGE ")
         listing.stdout.close()
         assert listing.stderr.read() in ("", "sallyport: standard output: Broken pipe\n")
+    vain = gateway.run("queue", "redirect", "--site", "one.example", "--route", "nowhere", "--reason", "x", check=False)
+    assert vain.returncode == 64 and vain.stderr.count("route: neither delivery.routes") == 10
+    assert vain.stdout == "redirect: 0 messages, 0 recipients\n  20 refused, and no other was asked\n"
     dry = gateway.run("queue", "delete", "--site", "one.example", "--dry-run").stdout.splitlines()
     assert len(dry) == 23 and dry[-1] == f"would delete: {many} messages, {many} recipients; nothing was changed"
     assert gateway.json("queue", "delete", "--site", "one.example", "--reason", "enough")["messages"] == many
