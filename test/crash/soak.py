@@ -7,8 +7,8 @@ deposited or returned, nothing goes out below its floor, and the audit is whole.
     test/crash/soak.py --seconds 1800 --seed 1 [--preset release] [--clients 6]
 
 One line of JSON at the end, and exit code 1 if something grows or is late. The first third of the time is for warming up: pools,
-caches and segments of the journal grow to their size. From ten minutes on, the slope of what comes behind it is judged: of memory
-that is each process's own, and of descriptors, for every role, the supervisor and what roles start. All recipients are new
+caches and segments of the journal grow to their size. From twenty minutes on, the slope of what comes behind it is judged: of
+memory that is each process's own, and of descriptors, for every role, the supervisor and what roles start. All recipients are new
 addresses, so `contacts.max` is set to what the warming up fills. Under ASan and TSan memory is told, not judged: they keep what
 was freed. See docs/testing.md.
 """
@@ -42,7 +42,7 @@ FINAL = {"sealed": {"delivered"}, "tls": {"delivered"}, "well": {"delivered"}, "
 AS = {"sealed": "sealed", "portal": "other", "phi": "other"}  # how it arrives; all else as it was
 MEMORY_SHARE, MEMORY_SLACK = 0.10, 6 << 20  # of growth after the warming up, per role, in a run that is too short for a slope
 FD_SLACK = 24  # connections come and go
-SLOPE_SECONDS, SLOPE_PARTS = 600, 20  # of the shortest run whose slope is judged, and the medians that it goes through
+SLOPE_SECONDS, SLOPE_PARTS = 1200, 20  # of the shortest run whose slope is judged, and the medians that it goes through
 MEMORY_SLOPE = 640 << 10  # bytes that a process may have more at the end: 11 a message in half an hour with 50 a second
 FD_SLOPE = 4, 0.10  # and descriptors; and of what it has
 CONTACTS = 5000  # recipients that are remembered
