@@ -449,16 +449,16 @@ static uint32_t weigh(const struct detect_judge *j, const struct detect_entity *
 uint32_t sp_detect_judge_person(const struct detect_judge *j, const struct detect_entity *e)
 {
     uint64_t sentence = sp_detect_sentence_marks(j->w, e);
+    uint32_t score;
 
     if (e->role == ROLE_PROVIDER || e->role == ROLE_NOBODY || is_work_of(j->w, e))
         return 0;
     if (e->role == ROLE_PATIENT)
         return judge_patient(j, e);
-    if (sp_detect_is_treating(j->w, e))
-        return 0;
     if (e->role == ROLE_ADDRESSEE || e->role == ROLE_SENDER)
         return judge_party(j, e);
     if (is_writer(j, e))
         return judge_writer(j, e);
-    return weigh(j, e, sentence, judge_unknown(j, e, sentence));
+    score = weigh(j, e, sentence, judge_unknown(j, e, sentence));
+    return score > 0 && sp_detect_is_treating(j->w, e) ? 0 : score;
 }
