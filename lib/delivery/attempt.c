@@ -6,6 +6,7 @@
  */
 #include "delivery/delivery_priv.h"
 #include "delivery/report_priv.h"
+#include "delivery/unrouted_priv.h"
 
 #include <unistd.h>
 
@@ -89,6 +90,7 @@ void sp_attempt_free(struct sp_attempt *a)
 
     if (a->wait_route != 0)
         sp_transport_cancel(d->parts.transport, a->wait_route);
+    sp_attempt_routed(a);
     if (a->wait_conn != 0)
         sp_pool_cancel(d->pool, a->wait_conn);
     if (a->wait_job != 0)

@@ -254,20 +254,25 @@ static size_t crowd_max(const struct sp_pool_site *s)
     return max < CROWD_MAX ? max : CROWD_MAX;
 }
 
+void sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask)
+{
+    for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
+        struct sp_pool_used used = sp_pool_used(p, (enum sp_pool_rank)at);
+        struct sp_pool_taken *taken = &ask->used[at];
+
+        taken->urgent = used.waiting[SP_LANE_URGENT];
+        taken->bulk = used.links + used.waiting[SP_LANE_BULK];
+        taken->all = taken->bulk + taken->urgent + used.waiting[SP_LANE_NORMAL];
+    }
+}
+
 static size_t places_left(const struct sp_pool_site *s, enum sp_lane lane)
 {
     const struct sp_pool_settings *p = &s->pool->settings;
     struct sp_pool_places ask = {.lane = lane, .rank = sp_pool_rank_of(s)};
 
     ask.is_first = s->waiting + s->link_count == 0;
-    for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
-        struct sp_pool_used used = sp_pool_used(s->pool, (enum sp_pool_rank)at);
-        struct sp_pool_taken *taken = &ask.used[at];
-
-        taken->urgent = used.waiting[SP_LANE_URGENT];
-        taken->bulk = used.links + used.waiting[SP_LANE_BULK];
-        taken->all = taken->bulk + taken->urgent + used.waiting[SP_LANE_NORMAL];
-    }
+    sp_pool_count_places(s->pool, &ask);
     return p->places(p->arg, &ask);
 }
 

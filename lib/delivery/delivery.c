@@ -6,6 +6,7 @@
 #include "delivery/delivery.h"
 
 #include "delivery/delivery_priv.h"
+#include "delivery/unrouted_priv.h"
 
 #include "mail/idn.h"
 
@@ -208,8 +209,10 @@ static void on_room(void *arg)
 static size_t places_left(void *arg, const struct sp_pool_places *ask)
 {
     const struct sp_delivery *d = arg;
+    struct sp_pool_places all = *ask;
 
-    return sp_places_left(&d->places, ask);
+    sp_unrouted_add(d->unrouted, &all);
+    return sp_places_left(&d->places, &all);
 }
 
 static int64_t or_default(int64_t value, int64_t otherwise)
@@ -262,6 +265,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     d->patience = sp_timer_new(parts->loop, finish_drain, d);
     d->evidence = sp_map_new();
     sp_list_init(&d->attempts);
+    d->unrouted = sp_unrouted_new(d);
     return d;
 }
 
@@ -273,7 +277,8 @@ void sp_delivery_free(struct sp_delivery *d)
     d->drained = NULL;
     SP_LIST_EACH(at, &d->attempts)
     sp_attempt_free(SP_CONTAINER(at, struct sp_attempt, at));
-    sp_pool_free(d->pool);
+    sp_pool_free(d->pool); /* asks for places still */
+    sp_unrouted_free(d->unrouted);
     sp_timer_free(d->take);
     sp_timer_free(d->patience);
     sp_map_free(d->evidence);

@@ -36,8 +36,9 @@ struct sp_delivery {
     struct sp_timer *take; /* looks for what is due */
     struct sp_list attempts;
     struct sp_places places; /* attempts under way */
-    bool holds_back;         /* some lanes are not served */
-    size_t committing;       /* outcomes that are not durable yet */
+    struct sp_unrouted *unrouted;
+    bool holds_back;   /* some lanes are not served */
+    size_t committing; /* outcomes that are not durable yet */
     struct sp_delivery_stats stats;
     struct {
         int64_t minute_ms;
@@ -98,8 +99,7 @@ struct sp_attempt {
     uint16_t ns[SP_QUEUE_DUE_MAX];
     size_t n_count;
     struct sp_bytes domain;
-    struct sp_bytes
-        way; /* whose route is asked for: the domain, or what a rule says in its place */
+    struct sp_bytes way; /* whose route is asked for: the domain's, or what a rule says */
     struct sp_ladder ladder;
     struct sp_standing s;
     struct sp_options *options; /* in arena */
@@ -119,12 +119,12 @@ struct sp_attempt {
     bool has_asked;       /* a host answered, or failed to for its sake */
     struct sp_conn *conn; /* only while a callback that brought it runs */
     sp_handle wait_route;
+    bool is_unrouted; /* counted so: unrouted.c */
     sp_handle wait_conn;
     sp_handle wait_job;
 
     /* what the last host showed, for the audit */
-    bool has_verdict;
-    bool has_before;
+    bool has_verdict, has_before;
     enum sp_level before;
     struct sp_hop_verdict verdict;
     size_t seen_hop; /* SIZE_MAX: none was asked */

@@ -6,6 +6,7 @@
 #include "delivery/delivery_priv.h"
 #include "delivery/park_priv.h"
 #include "delivery/probe.h"
+#include "delivery/unrouted_priv.h"
 #include "mail/idn.h"
 
 #include "transport/tlsrpt.h"
@@ -318,6 +319,7 @@ static void on_route(void *arg, const struct sp_route *route)
     struct sp_attempt *a = arg;
 
     a->wait_route = 0;
+    sp_attempt_routed(a);
     if (route != a->route)
         memset(a->asked, 0, sizeof(a->asked)); /* its hosts are others */
     sp_route_unref(a->route);
@@ -353,7 +355,10 @@ void sp_attempt_ask_hops(struct sp_attempt *a)
         sp_outcome_route_failed(&a->s, SP_E_HOP_UNREACHABLE);
         sp_attempt_step(a);
     } else if (route != NULL) {
+        sp_unrouted_next(a->d->unrouted);
         on_route(a, route);
+    } else if (a->rounds == 1 && sp_attempt_shuts_unrouted(a)) {
+        sp_attempt_put_first(a);
     } else {
         a->wait_route = sp_transport_resolve(a->d->parts.transport, a->way, on_route, a);
     }

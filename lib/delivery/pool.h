@@ -57,6 +57,9 @@ struct sp_pool_places {
     struct sp_pool_taken used[SP_POOL_RANK_COUNT]; /* by sites of a rank and those below it */
 };
 
+/* Sets what sites of each rank have now. */
+void sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask);
+
 struct sp_pool_settings {
     struct sp_loop *loop;
     struct sp_log *log;
@@ -120,6 +123,9 @@ int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 /* A host that is left alone since it can't be reached is asked by who comes next. What its site asked for, a pause, stays. */
 void sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask);
+
+/* returns: what the site has shown that is asked for; NEW if there is none yet */
+enum sp_pool_rank sp_pool_rank_at(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 /* returns: how many recipients a transaction there may have */
 size_t sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask);

@@ -103,6 +103,13 @@ enum sp_pool_rank sp_pool_rank_of(const struct sp_pool_site *s)
     return s->rank;
 }
 
+enum sp_pool_rank sp_pool_rank_at(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    const struct sp_pool_host *h = sp_pool_find_host(p, ask);
+
+    return h == NULL ? SP_POOL_RANK_NEW : sp_pool_rank_of(h->site);
+}
+
 struct sp_pool_used sp_pool_used(struct sp_pool *p, enum sp_pool_rank rank)
 {
     struct sp_pool_used all = {0};

@@ -249,12 +249,7 @@ const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes
 {
     struct entry *e = sp_map_find(t->routes, key_of(t, domain));
 
-    if (e == NULL)
-        return NULL;
-    if (e->route->good_until_ms > now_ms(t))
-        return e->route;
-    drop_entry(t, e);
-    return NULL;
+    return e != NULL && e->route->good_until_ms > now_ms(t) ? e->route : NULL;
 }
 
 const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp_bytes domain)

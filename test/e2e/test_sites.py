@@ -13,7 +13,7 @@ import pytest
 from lab import jitter, mail
 from lab.browser import Https, code_in, link_in, token_of
 from lab.gateway import ROOT
-from lab.responder import Responder
+from lab.responder import Responder, Say
 from lab.sink import Session
 
 POLICY = {
@@ -423,6 +423,40 @@ def test_more_sites_that_stall_than_there_are_connections_leave_some_to_those_th
         assert sum(s["busy"] > 0 for s in sites(gateway)) >= 150, "the others stall no more: nothing was shown"
     finally:
         until_the_end.set()
+
+
+def test_strangers_whose_dns_is_silent_leave_places_to_those_who_take_mail(gateways, sinks, tmp_path):
+    """More domains than there are places, none of which is answered for; each hears in the end what is answered."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    good, count = sinks(), 380
+    responder = Responder(["test"])
+    responder.add("mx.good.test", "A", good.address)
+    responder.add("good.test", "MX", "10 mx.good.test")
+    responder.always(lambda q: [] if q.name.endswith("silent.test") else [Say(q.truth())])
+    responder.start()
+    gateway = gateways("--plain-listener", "--resolver", responder.address, "--mx-port", str(good.port), "--policy", policy,
+                       "--workers", "1", "--retry", "600", "--set", 'resolver.timeout="60s"')
+
+    def attempted():
+        return sum(r["event"] == "delivery.attempted" and r["hop"]["domain"].endswith("silent.test") for r in gateway.records())
+
+    try:
+        submit(gateway, 20, recipients=["b@good.test"])
+        good.wait_for(20)
+        began = time.monotonic()
+        with gateway.client(tls=False) as client:
+            for n in range(count):
+                to = [f"a@d{n}.silent.test"]
+                client.sendmail("dr@tenant.test", to, mail.make("hello\r\n", to)[0])
+        in_time = time.monotonic() - began < 30  # of the resolver's patience half is left
+        submit(gateway, recipients=["b@good.test"])  # its route is a second old, and looked up anew
+        good.wait_for(21, 120)
+        assert attempted() == 0 or not in_time, "it waited for a place to come free"
+        responder.be_honest()
+        until(lambda: attempted() == count, 180)
+    finally:
+        responder.stop()
 
 
 def probes(gateway):
