@@ -2,20 +2,22 @@
  * Mail for strangers waits for a route first: for as long as the resolver is patient, or a host of MTA-STS policies stalls, and
  * each such attempt has a place. Nobody knows which domains do so, and a thousand of them kept all other mail for half a minute. So they count
  * among sites that have taken nothing (rank.c), and have a part of the places; the rest stand in their lines, which are shut. Whose
- * route of before led to a site that takes mail looks it up at once.
+ * route of before led to a site that takes mail looks it up at once. As with places, the urgent lane has some of its own and fills
+ * them first: a code is not to wait behind a thousand domains that nobody answers for.
  */
 #include "delivery/unrouted_priv.h"
 
 #include "delivery/park_priv.h"
 
-#define UNROUTED_MAX                                                                               \
-    100 /* at a time: the resolver has 256 questions under way, of which a look-up begins with two */
-#define TICK_MS 1000
+/* At a time, and more for the urgent lane: the resolver has 256 questions under way, of which a look-up begins with two. */
+#define UNROUTED_MAX    100
+#define UNROUTED_URGENT 20
+#define TICK_MS         1000
 
 struct sp_unrouted {
     struct sp_delivery *d;
     struct sp_pool_taken taken; /* attempts of strangers that wait for a route */
-    struct sp_list shut;        /* lines of others, longest shut first */
+    struct sp_list shut[2]; /* lines of others, longest shut first; [true]: of the urgent lane */
     struct sp_timer *tick;
 };
 
@@ -33,10 +35,22 @@ void sp_unrouted_add(const struct sp_unrouted *u, struct sp_pool_places *ask)
     }
 }
 
+static size_t look_ups_left(const struct sp_unrouted *u, enum sp_lane lane)
+{
+    size_t own = u->taken.urgent < UNROUTED_URGENT ? u->taken.urgent : UNROUTED_URGENT;
+    size_t most = UNROUTED_MAX, has = u->taken.all - own;
+
+    if (lane == SP_LANE_URGENT) {
+        most += UNROUTED_URGENT;
+        has = u->taken.all;
+    }
+    return has < most ? most - has : 0;
+}
+
 static size_t places_left(const struct sp_unrouted *u, enum sp_lane lane)
 {
     struct sp_pool_places ask = {.lane = lane, .rank = SP_POOL_RANK_NEW, .is_first = true};
-    size_t left, most = u->taken.all < UNROUTED_MAX ? UNROUTED_MAX - u->taken.all : 0;
+    size_t left, most = look_ups_left(u, lane);
 
     sp_pool_count_places(u->d->pool, &ask);
     sp_unrouted_add(u, &ask);
@@ -46,9 +60,12 @@ static size_t places_left(const struct sp_unrouted *u, enum sp_lane lane)
 
 /* ---- lines ---- */
 
-static void open_first(struct sp_unrouted *u)
+/* Whose places are asked for when a line is opened. */
+static const enum sp_lane lane_of[] = {[false] = SP_LANE_NORMAL, [true] = SP_LANE_URGENT};
+
+static void open_first(struct sp_unrouted *u, struct sp_list *list)
 {
-    struct shut *shut = SP_CONTAINER(u->shut.next, struct shut, at);
+    struct shut *shut = SP_CONTAINER(list->next, struct shut, at);
 
     sp_list_remove(&shut->at);
     if (sp_lines_shut(sp_queue_lines(u->d->parts.queue), shut->line, false))
@@ -56,10 +73,17 @@ static void open_first(struct sp_unrouted *u)
     sp_free(shut);
 }
 
+static void open_some(struct sp_unrouted *u, struct sp_list *list, size_t count)
+{
+    for (; count > 0 && !sp_list_is_empty(list); count--)
+        open_first(u, list);
+}
+
 void sp_unrouted_next(struct sp_unrouted *u)
 {
-    if (!u->d->draining && !sp_list_is_empty(&u->shut) && places_left(u, SP_LANE_NORMAL) > 0)
-        open_first(u);
+    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut) && !u->d->draining; i++)
+        if (!sp_list_is_empty(&u->shut[i]) && places_left(u, lane_of[i]) > 0)
+            open_first(u, &u->shut[i]);
 }
 
 /* Nobody may follow whom a line let in: it may have nothing any more, or its lane no place. */
@@ -67,21 +91,22 @@ static void on_tick(void *arg)
 {
     struct sp_unrouted *u = arg;
 
-    for (size_t n = 1 + places_left(u, SP_LANE_NORMAL); n > 0 && !sp_list_is_empty(&u->shut); n--)
-        open_first(u);
-    if (!sp_list_is_empty(&u->shut))
-        sp_timer_start(u->tick, TICK_MS);
+    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut); i++) {
+        open_some(u, &u->shut[i], 1 + places_left(u, lane_of[i]));
+        if (!sp_list_is_empty(&u->shut[i]))
+            sp_timer_start(u->tick, TICK_MS);
+    }
 }
 
-static void shut_line(struct sp_unrouted *u, sp_handle line)
+static void shut_line(struct sp_unrouted *u, const struct sp_attempt *a)
 {
     struct shut *shut;
 
-    if (!sp_lines_shut(sp_queue_lines(u->d->parts.queue), line, true))
+    if (!sp_lines_shut(sp_queue_lines(u->d->parts.queue), a->line, true))
         return; /* another message of it did */
     shut = sp_calloc(1, sizeof(*shut));
-    shut->line = line;
-    sp_list_append(&u->shut, &shut->at);
+    shut->line = a->line;
+    sp_list_append(&u->shut[a->lane == SP_LANE_URGENT], &shut->at);
     if (!sp_timer_is_running(u->tick))
         sp_timer_start(u->tick, TICK_MS);
 }
@@ -91,15 +116,16 @@ struct sp_unrouted *sp_unrouted_new(struct sp_delivery *d)
     struct sp_unrouted *u = sp_calloc(1, sizeof(*u));
 
     u->d = d;
-    sp_list_init(&u->shut);
+    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut); i++)
+        sp_list_init(&u->shut[i]);
     u->tick = sp_timer_new(d->parts.loop, on_tick, u);
     return u;
 }
 
 void sp_unrouted_free(struct sp_unrouted *u)
 {
-    while (!sp_list_is_empty(&u->shut))
-        open_first(u);
+    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut); i++)
+        open_some(u, &u->shut[i], SIZE_MAX);
     sp_timer_free(u->tick);
     sp_free(u);
 }
@@ -143,8 +169,9 @@ bool sp_attempt_shuts_unrouted(struct sp_attempt *a)
 {
     if (!is_stranger(a))
         return false;
-    if (a->line != 0 && sp_attempt_is_fresh(a) && places_left(a->d->unrouted, a->lane) == 0) {
-        shut_line(a->d->unrouted, a->line);
+    if (a->line != 0 && sp_attempt_is_fresh(a) && !a->d->draining &&
+        places_left(a->d->unrouted, a->lane) == 0) {
+        shut_line(a->d->unrouted, a);
         return true;
     }
     count(a, true);

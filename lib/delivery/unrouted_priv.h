@@ -12,7 +12,7 @@ struct sp_unrouted *sp_unrouted_new(struct sp_delivery *d);
 void sp_unrouted_free(struct sp_unrouted *u);
 /* Adds to what sites of each rank have those that are not known to be any's yet. */
 void sp_unrouted_add(const struct sp_unrouted *u, struct sp_pool_places *ask);
-/* Opens a line if there is a place: who had one needed it not. */
+/* Opens a line if there is a place, and one of the urgent lane's: who had one needed it not. */
 void sp_unrouted_next(struct sp_unrouted *u);
 
 /*
