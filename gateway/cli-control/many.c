@@ -34,6 +34,7 @@ struct many {
     uint64_t recipients;
     uint64_t busy;    /* messages: in delivery at that moment */
     uint64_t refused; /* messages: for something else */
+    uint64_t in_vain; /* of those: for what is asked, whatever the message */
     uint64_t limit;   /* messages that a dry run lists */
     uint64_t listed;
     struct table *table; /* of a dry run */
@@ -121,6 +122,13 @@ static void list(struct many *m, const struct sp_json *message, const struct con
     sp_jw_end(&m->list);
 }
 
+/* Whether the same would be said of every message: by a relay that knows no dry runs, or has no such route. */
+static bool is_of_all(struct sp_bytes error, struct sp_bytes detail)
+{
+    return sp_bytes_eq(error, SP_LIT("unsupported")) ||
+           sp_bytes_starts_nocase(detail, SP_LIT("route: "));
+}
+
 static void note_refused(struct many *m, struct sp_bytes id, const struct control_answer *answer)
 {
     const struct sp_json *root = answer->json == NULL ? NULL : sp_json_root(answer->json);
@@ -128,6 +136,7 @@ static void note_refused(struct many *m, struct sp_bytes id, const struct contro
     char name[64];
 
     m->refused++;
+    m->in_vain += is_of_all(error, sp_json_text_of(root, "detail"));
     (void)snprintf(name, sizeof(name), "%.*s", SP_FMT(error));
     if (error.len > 0 && m->refused <= TOLD_MAX)
         (void)control_say(m->c, answer->code, name, "%.*s: %.*s: %.*s", SP_FMT(id), SP_FMT(error),
@@ -158,11 +167,10 @@ static void note(struct many *m, const struct sp_json *message, size_t asked,
     }
 }
 
-/* An act that is refused so, as by a relay that knows no dry runs, will be refused by all. */
+/* What is refused so from the beginning will be refused by all. */
 static bool is_hopeless(const struct many *m)
 {
-    return (m->table != NULL || strcmp(m->verb, "redirect") == 0) && m->messages == 0 &&
-           m->busy == 0 && m->refused >= HOPELESS;
+    return m->messages == 0 && m->busy == 0 && m->in_vain >= HOPELESS;
 }
 
 /*

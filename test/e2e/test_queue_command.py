@@ -314,6 +314,21 @@ def test_redirect_takes_filters(spread):
     assert not second.messages
 
 
+def test_a_redirect_goes_on_behind_messages_that_it_does_not_fit(spread):
+    """However many of them come first: it ends early only where every message would be refused."""
+    gateway, _, _ = spread
+    gateway.run("queue", "freeze", "--tenant", "test", "--reason", "to gather")
+    for _ in range(21):
+        submit(gateway, "ann@tenant.test", "a@one.example", "b@one.example")
+    last = submit(gateway, "ann@tenant.test", "a@one.example")
+    words = ("redirect", "--recipient", "a@one.example", "--to", "b@one.example", "--reason", "the mailbox is gone")
+    for more, told in ((("--dry-run",), "would redirect: 1 message, 1 recipient; nothing was changed\n  21 refused\n"),
+                       ((), "redirect: 1 message, 1 recipient\n  21 refused\n")):
+        done = words_of(gateway, *words, *more, code=1)
+        assert done.stdout.endswith(told) and done.stderr.count("has the message already") == 10, done
+    assert listed(gateway, "--recipient", "b@one.example") >= {last}
+
+
 def test_a_dry_run_tells_and_changes_nothing(spread):
     gateway, _, _ = spread
     ours = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example", "b@routed.test")) for _ in range(3)]
