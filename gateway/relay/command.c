@@ -55,8 +55,8 @@ void relay_put_time(struct sp_jw *w, const char *key, int64_t ms)
     sp_jw_cstr(w, key, ms == 0 ? NULL : text);
 }
 
-static void put_recipient(struct relay *owner, const struct sp_queue_message *m, size_t n,
-                          struct sp_jw *w)
+static void put_recipient(struct relay *owner, const struct relay_question *q,
+                          const struct sp_queue_message *m, size_t n, struct sp_jw *w)
 {
     const struct sp_accept_recipient *r = &m->accept.recipients[n];
     const struct sp_accept_decision *d = &m->accept.decisions[r->decision];
@@ -81,7 +81,7 @@ static void put_recipient(struct relay *owner, const struct sp_queue_message *m,
                                                            : NULL);
     relay_put_time(w, "expires", d->expire_at_ms);
     if (!final)
-        relay_put_where(owner, &m->accept.id, n, w);
+        relay_put_where(owner, q->ask, &m->accept.id, n, w);
     sp_jw_end(w);
 }
 
@@ -109,7 +109,7 @@ void relay_put_message(struct relay *r, const struct relay_question *q,
     sp_jw_array(w, "recipients");
     for (size_t n = 0; n < a->recipient_count; n++)
         if (relay_is_for(q, m, n))
-            put_recipient(r, m, n, w);
+            put_recipient(r, q, m, n, w);
     sp_jw_end(w);
     sp_jw_end(w);
 }

@@ -11,7 +11,8 @@
 #include "base/text.h"
 #include "queue/list.h"
 
-#define RELAY_REPLY_MAX ((size_t)4 << 20)
+#define RELAY_REPLY_MAX                                                                            \
+    ((size_t)7 << 20) /* of SP_JOBS_COMMAND_MAX; a message of 10,000 recipients fits */
 
 struct relay_question {
     const struct sp_json *ask;
@@ -40,8 +41,9 @@ struct sp_map *relay_where(struct relay *r, const struct sp_json *ask);
 /* returns: whether a host is known that a destination's mail would go to */
 bool relay_knows_host(struct relay *r, struct sp_bytes destination);
 
-/* Writes where a recipient's mail goes: "site", and "hosts", those that it would go to first. */
-void relay_put_where(struct relay *r, const struct sp_id *id, size_t n, struct sp_jw *w);
+/* Writes where a recipient's mail goes: "site", and "hosts", four at most of those that it would go to first, and that a question means. */
+void relay_put_where(struct relay *r, const struct sp_json *ask, const struct sp_id *id, size_t n,
+                     struct sp_jw *w);
 
 /* queue.freeze, queue.thaw, queue.drain, queue.resume, queue.orders. returns: false if it is none of those */
 bool relay_order(struct relay *r, const struct relay_question *q);

@@ -181,8 +181,8 @@ static void reply_page(const struct relay_question *q, const struct page *page, 
 
         if (more && memcmp(item->id.b, end->b, SP_ID_LEN) > 0)
             break;
-        if (i >= page->limit || json.len > PAGE_BYTES) {
-            last = &page->items[i - 1].id; /* something fits always */
+        if (i >= page->limit || (i > 0 && json.len + item->len > PAGE_BYTES)) {
+            last = &page->items[i - 1].id; /* one is told always */
             break;
         }
         sp_jw_raw(&w, NULL, sp_bytes_slice(text, item->at, item->len));

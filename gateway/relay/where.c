@@ -7,29 +7,32 @@
 
 #include "transport/transport.h"
 
+#define HOSTS_TOLD 4 /* of each recipient: a domain's owner may name many, and long */
+
 struct search {
     const struct sp_transport *transport; /* NULL: none yet */
     struct sp_map *found;
     struct sp_bytes site, host; /* empty: any */
 };
 
-/* Visits those that it would go to first. returns: whether one of them fits; pattern: empty: none does */
-static bool each_first(const struct sp_route *r, struct sp_bytes pattern, struct sp_jw *w)
+/* Writes those that it would go to first and that fit, the first of them. pattern: empty: all fit. returns: how many fit */
+static size_t each_first(const struct sp_route *r, struct sp_bytes pattern, struct sp_jw *w)
 {
     uint16_t best = UINT16_MAX;
-    bool fits = false;
+    size_t count = 0;
 
     for (size_t i = 0; r != NULL && i < r->hop_count; i++)
         if (r->hops[i].preference < best)
             best = r->hops[i].preference;
     for (size_t i = 0; r != NULL && i < r->hop_count; i++) {
-        if (r->hops[i].preference != best)
+        if (r->hops[i].preference != best ||
+            (pattern.len > 0 && !sp_queue_host_fits(pattern, r->hops[i].name)))
             continue;
-        fits = fits || (pattern.len > 0 && sp_queue_host_fits(pattern, r->hops[i].name));
-        if (w != NULL)
+        if (w != NULL && count < HOSTS_TOLD)
             sp_jw_text(w, NULL, r->hops[i].name);
+        count++;
     }
-    return fits;
+    return count;
 }
 
 static const struct sp_route *last_route(const struct sp_transport *t, struct sp_bytes destination)
@@ -45,7 +48,7 @@ static void on_line(void *arg, const struct sp_line_view *v)
         return;
     if (s->site.len > 0 && !sp_bytes_eq_nocase(s->site, v->destination))
         return;
-    if (s->host.len == 0 || each_first(last_route(s->transport, v->destination), s->host, NULL))
+    if (s->host.len == 0 || each_first(last_route(s->transport, v->destination), s->host, NULL) > 0)
         (void)sp_map_put(s->found, v->destination, s->found);
 }
 
@@ -68,12 +71,14 @@ bool relay_knows_host(struct relay *r, struct sp_bytes destination)
     return route != NULL && route->hop_count > 0;
 }
 
-void relay_put_where(struct relay *r, const struct sp_id *id, size_t n, struct sp_jw *w)
+void relay_put_where(struct relay *r, const struct sp_json *ask, const struct sp_id *id, size_t n,
+                     struct sp_jw *w)
 {
     struct sp_bytes destination = sp_queue_destination(r->queue, id, n);
+    const struct sp_route *route = last_route(relay_delivery_transport(r), destination);
 
     sp_jw_text(w, "site", destination);
     sp_jw_array(w, "hosts");
-    (void)each_first(last_route(relay_delivery_transport(r), destination), SP_LIT(""), w);
+    (void)each_first(route, sp_json_text_of(ask, "host"), w);
     sp_jw_end(w);
 }

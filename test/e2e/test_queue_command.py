@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from lab import mail
+from lab.responder import Responder
 from lab.wait import until
 
 POLICY = {"version": 1, "settings": {"floor": "plain", "expire": "1d"},
@@ -318,8 +319,10 @@ def test_a_redirect_goes_on_behind_messages_that_it_does_not_fit(spread):
     """However many of them come first: it ends early only where every message would be refused."""
     gateway, _, _ = spread
     gateway.run("queue", "freeze", "--tenant", "test", "--reason", "to gather")
-    for _ in range(21):
-        submit(gateway, "ann@tenant.test", "a@one.example", "b@one.example")
+    to = ["a@one.example", "b@one.example"]
+    with gateway.client(tls=False) as client:
+        for _ in range(21):
+            client.sendmail("ann@tenant.test", to, mail.make("hello\r\n", to)[0])
     last = submit(gateway, "ann@tenant.test", "a@one.example")
     words = ("redirect", "--recipient", "a@one.example", "--to", "b@one.example", "--reason", "the mailbox is gone")
     for more, told in ((("--dry-run",), "would redirect: 1 message, 1 recipient; nothing was changed\n  21 refused\n"),
@@ -473,3 +476,31 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
     assert len(dry) == 23 and dry[-1] == f"would delete: {many} messages, {many} recipients; nothing was changed"
     assert gateway.json("queue", "delete", "--site", "one.example", "--reason", "enough")["messages"] == many
     assert gateway.run("queue", "list").stdout == "0 messages\n"
+
+
+def test_many_recipients_where_many_hosts_have_long_names_are_listed(gateways, sinks, tmp_path):
+    """What a domain's owner writes into its DNS makes no answer too long to be told."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(ROUTE))
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    responder = Responder(["test"])
+    hosts = [f"m{n:02}." + ".".join(["x" * 63] * 3 + ["x" * 46]) + ".many.test" for n in range(16)]
+    for host in hosts:
+        responder.add(host, "A", sink.address)
+    responder.add("many.test", "MX", *(f"10 {host}" for host in hosts))
+    responder.start()
+    try:
+        gateway = gateways("--plain-listener", "--resolver", responder.address, "--mx-port", str(sink.port), "--policy", policy,
+                           "--retry", "3600", "--workers", 1)
+        to = [f"r{n}@many.test" for n in range(1000)]
+        message, message_id = mail.make("hello\r\n", to[:1])
+        with gateway.client(tls=False) as client:
+            client.sendmail("ann@tenant.test", to, message)
+        identity = deferred(gateway, gateway.message_of(message_id))
+        for host in (hosts[0], hosts[-1], "*.many.test"):
+            count = gateway.json("queue", "count", "--host", host)["total"]
+            held = gateway.json("queue", "hold", "--host", host, "--dry-run")["recipients"]
+            assert (count, held) == (1000, 1000), host
+        assert listed(gateway) == {identity}
+    finally:
+        responder.stop()
