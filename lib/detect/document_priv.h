@@ -68,7 +68,7 @@ enum detect_form sp_detect_form(struct sp_bytes head, const char **type);
 bool sp_detect_is_disguised(enum detect_form form, const char *type);
 
 /* ---- nested.c ---- */
-/* returns: whether a message of mail begins so: fields that only mail has, and nothing else */
+/* returns: whether a message of mail begins so: with fields that only mail has, and no other line before an empty one */
 bool sp_detect_is_message(struct sp_bytes head);
 /* Examines one, or an mbox of them. returns: what its source said */
 enum sp_rc sp_detect_nested(struct detect_stream *s);

@@ -284,6 +284,27 @@ static const struct {
            "Content-Transfer-Encoding: base64\r\n\r\nU1NOIDIxOS00NS02NzgxIGRpYWJldGVz\r\n"
            "--b--\r\n",
      SP_DETECT_PHI, false, 0},
+    {"a paragraph of an mbox that begins as its parting lines do",
+     MIXED "Content-Type: application/mbox\r\n\r\nFrom a@b Mon Mar  4 10:00:00 2024\r\n"
+           "MIME-Version: 1.0\r\nSubject: first\r\n\r\nhello\r\n\r\n"
+           "From SSN 219-45-6781 we hear of diabetes\r\nNote: call\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"a form that begins as mail does",
+     MIXED "Content-Type: application/octet-stream\r\n\r\nReceived: 01/02/2024\r\n"
+           "From: Dr. Reyes\r\nSSN: 219-45-6781\r\nDiagnosis: diabetes\r\n\r\nCall.\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"fields that no mail program writes, in a message as a file",
+     MIXED "Content-Type: application/octet-stream\r\n\r\nMessage-ID: <a@b>\r\n"
+           "MIME-Version: 1.0\r\nSSN: 219-45-6781\r\nDiagnosis: diabetes\r\n\r\nCall.\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"those that they do write, there",
+     MIXED "Content-Type: application/octet-stream\r\n\r\nMessage-ID: <219-45-6781@b>\r\n"
+           "MIME-Version: 1.0\r\nX-Id: SSN\r\n 219-45-6781\r\n\r\ndiabetes\r\n--b--\r\n",
+     SP_DETECT_NONE, false, 0},
+    {"a text behind two fields",
+     MIXED "Content-Type: application/octet-stream\r\n\r\nMessage-ID: 4\r\nFrom: Ann\r\n"
+           "SSN 219-45-6781 diabetes\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
     {"messages as files in messages as files",
      MIXED "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
            "TUlNRS1WZXJzaW9uOiAxLjANCkNvbnRlbnQtVHlwZTogYXBwbGljYXRpb24vb2N0ZX"
