@@ -6,6 +6,7 @@
  * automaton (Hyperscan) for the same terms took longer than all else: it looks at each byte for thousands of them.
  */
 #include "detect/own_priv.h"
+#include "detect/weigh_priv.h"
 
 #include <stdlib.h>
 
@@ -32,7 +33,7 @@ void sp_detect_free(struct sp_detect *d)
     sp_free(d->sentences);
     sp_free(d->own);
     sp_free(d->blocks);
-    sp_free(d->scale);
+    sp_detect_scale_free(d->scale);
     sp_free(d);
 }
 

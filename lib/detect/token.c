@@ -141,6 +141,18 @@ void sp_detect_tokens(struct detect_scale *s, const struct detect_window *w, siz
     add(s, TOKEN_EDGE, to, to, HASH_EDGE);
 }
 
+unsigned sp_detect_token_form(const struct detect_window *w, const struct detect_token *t)
+{
+    size_t at = t->start;
+    unsigned form = t->capital ? 1 : 0;
+
+    while (at > w->begin && w->text[at - 1] == ' ')
+        at--;
+    if (at == w->begin || w->text[at - 1] == '\n' || w->text[at - 1] == '\t')
+        form += 2;
+    return form;
+}
+
 /* ---- spans ---- */
 
 /* What a term is taken for; the first that fits. */
@@ -203,4 +215,11 @@ void sp_detect_spans(struct detect_scale *s, const struct detect_window *w, size
     }
     if (s->span_count > 1)
         qsort(s->spans, s->span_count, sizeof(*s->spans), by_place);
+}
+
+uint16_t sp_detect_kind_at(const struct detect_scale *s, size_t *span, const struct detect_token *t)
+{
+    while (*span < s->span_count && s->spans[*span].end <= t->start)
+        ++*span;
+    return *span < s->span_count && s->spans[*span].start <= t->start ? s->spans[*span].kind : 0;
 }

@@ -1,10 +1,10 @@
 /*
- * Adds up what the features of a piece of text weigh. The rules and lists find what their writers thought of; the weights were
- * learnt from labelled texts, and know phrasings that no rule names. They speak where the rules are silent though a hint of
- * somebody and one of care stand in a piece of a letter's length. What the rules were sure of they never take back; what they
- * were not sure of only if each stretch round it weighs against it too: else a line about lunch behind a diagnosis would outweigh
- * it. Without a hint of somebody they say nothing. What a piece weighs is computed in time linear in its length, and only so many
- * pieces of a message are weighed.
+ * Adds up what the features of a piece of text weigh, and what its words say in a row (phrase.c), which counts half as much. The
+ * rules and lists find what their writers thought of; the weights were learnt from labelled texts, and know phrasings that no rule
+ * names. They speak where the rules are silent though a hint of somebody and one of care stand in a piece of a letter's length.
+ * What the rules were sure of they never take back; what they were not sure of only if each stretch round it weighs against it
+ * too: else a line about lunch behind a diagnosis would outweigh it. Without a hint of somebody they say nothing. What a piece
+ * weighs is computed in time linear in its length, and only so many pieces of a message are weighed.
  */
 #include "detect/weigh_priv.h"
 
@@ -13,15 +13,15 @@
 #define UNIT  DETECT_WEIGHT_UNIT
 #define SLOTS (1U << DETECT_WEIGHT_BITS)
 /* What a text must weigh to be PHI whatever the rules say. */
-#define LIFT       (-3 * UNIT / 4)
-#define LIFT_FAR   UNIT           /* with care in it, and a capital alone that hints at somebody */
+#define LIFT       (-UNIT / 2)
+#define LIFT_FAR   (UNIT / 2)     /* with care in it, and a capital alone that hints at somebody */
 #define LIFT_CARE  (2 * UNIT)     /* with care in it, and no hint at anybody */
-#define LIFT_PIECE (UNIT * 3 / 8) /* a piece or a part of a longer one, of which there are many */
-#define LIFT_BARE  UNIT           /* such a part without a word of care */
+#define LIFT_PIECE (UNIT * 5 / 8) /* a piece or a part of a longer one, of which there are many */
+#define LIFT_BARE  (UNIT * 5 / 4) /* such a part without a word of care */
 #define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
 #define SAYS_WHOM  40              /* bytes; a few words of care say nothing of whom */
 #define DOUBT      (-5 * UNIT / 4) /* a text from here down is none if rules are not sure of it */
-#define DOUBT_PART (-UNIT / 4)     /* and what stands round what they found */
+#define DOUBT_PART (UNIT / 4)      /* and what stands round what they found */
 #define DOUBTED    50
 #define LIFT_SCORE 62
 #define LIFT_MAX   80
@@ -87,7 +87,23 @@ int32_t sp_detect_weight_of(struct detect_scale *s, const struct detect_judge *j
     struct sum sum = {.total = bias};
 
     sp_detect_features(s, j, from, to, add, &sum);
-    return sum.total;
+    return (2 * sum.total + sp_detect_phrases(s, j->w, from, to)) / 3;
+}
+
+struct detect_scale *sp_detect_scale_new(void)
+{
+    struct detect_scale *s = sp_calloc(1, sizeof(*s));
+
+    s->phrases = sp_detect_phrases_new(false);
+    return s;
+}
+
+void sp_detect_scale_free(struct detect_scale *s)
+{
+    if (s == NULL)
+        return;
+    sp_free(s->phrases);
+    sp_free(s);
 }
 
 /* ---- the words that weighed most, for those who asked ---- */
@@ -328,7 +344,7 @@ uint32_t sp_detect_weigh(const struct detect_judge *j, uint32_t score)
         (score >= DETECT_LIKELY && (!small || j->doubt_count > DETECT_DOUBTS_MAX)))
         return score;
     if (d->scale == NULL)
-        d->scale = sp_calloc(1, sizeof(*d->scale));
+        d->scale = sp_detect_scale_new();
     if (score >= DETECT_LIKELY)
         return is_doubted(j) ? DOUBTED : score;
     if (small)

@@ -40,6 +40,7 @@ struct detect_scale {
     size_t token_count;
     struct detect_span spans[DETECT_PIECE_SPAN];
     size_t span_count;
+    struct detect_phrases *phrases;
     /* told of each judged window and of the rules' score, gives the score that stands: for training */
     uint32_t (*watch)(void *arg, const struct detect_judge *j, uint32_t score);
     void *watch_arg;
@@ -48,8 +49,14 @@ struct detect_scale {
 /* Fills s->tokens with those between two places, an edge on both sides; spans (sorted) stand as one token each. */
 void sp_detect_tokens(struct detect_scale *s, const struct detect_window *w, size_t from,
                       size_t to);
+/* returns: 1 if a capital begins it, and 2 if it begins a line or a cell; 0 to 3 */
+#define DETECT_FORMS 4
+unsigned sp_detect_token_form(const struct detect_window *w, const struct detect_token *t);
 /* Fills s->spans with the entities and terms between two places. */
 void sp_detect_spans(struct detect_scale *s, const struct detect_window *w, size_t from, size_t to);
+/* What a token was taken for. span: 0 before the first token of a text, carried on to the next. returns: 0 if for nothing */
+uint16_t sp_detect_kind_at(const struct detect_scale *s, size_t *span,
+                           const struct detect_token *t);
 
 /* ---- feature.c ---- */
 
@@ -93,7 +100,21 @@ typedef void (*detect_feature_fn)(void *arg, enum detect_feature feature, uint32
 void sp_detect_features(struct detect_scale *s, const struct detect_judge *j, size_t from,
                         size_t to, detect_feature_fn fn, void *arg);
 
+/* ---- phrase.c ---- */
+
+/* data/phrases.bin, on a boundary of 64 bytes */
+extern const uint8_t sp_detect_phrase_net[];
+/* plain: as on a processor without wide instructions, for tests; owner: the caller, until sp_free */
+struct detect_phrases *sp_detect_phrases_new(bool plain);
+/* returns: what the words between two places of a judged window say in a row, in units as sp_detect_weight_of */
+int32_t sp_detect_phrases(struct detect_scale *s, const struct detect_window *w, size_t from,
+                          size_t to);
+
 /* ---- weigh.c ---- */
+
+/* owner: the caller, until sp_detect_scale_free (NULL is allowed) */
+struct detect_scale *sp_detect_scale_new(void);
+void sp_detect_scale_free(struct detect_scale *s);
 #define DETECT_WEIGHT_BITS 16
 #define DETECT_WEIGHT_UNIT 32 /* of a weight: so many are one of the model's logits */
 

@@ -90,8 +90,9 @@ def test_phi_stays_phi_whatever_stands_beside_it(tail, place):
     assert len(lost) <= 0.03 * len(rows), f"{len(lost)} of {len(rows)}: {lost}"
 
 
-def test_the_weights_were_learnt_from_these_texts():
-    done = subprocess.run([ROOT / "scripts/train-detector", "--check"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("script", ["train-detector", "train-phrases"])
+def test_the_weights_were_learnt_from_these_texts(script):
+    done = subprocess.run([ROOT / "scripts" / script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCANNER = ROOT / "build" / os.environ["SALLYPORT_PRESET"] / "libexec/sallyport/scanner"
 DETECT = ROOT / "lib/detect"
-PARTS = ("*.c", "*.h", "*.def", "compile/main.c", "data/*.txt", "data/*.def")
+PARTS = ("*.c", "*.h", "*.def", "compile/main.c", "data/*.txt", "data/*.def", "data/*.bin")
 
 
 def parts(folder):
@@ -46,7 +46,7 @@ def test_another_place_and_time_are_no_other_version(copy, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lists.def", "marks.def", "judge.c", "judge_priv.h", "compile/main.c", "data/health.txt",
-                                  "data/weights.def"])
+                                  "data/weights.def", "data/phrases.bin"])
 def test_other_bytes_are_another_version(copy, tmp_path, name):
     before = version(copy, tmp_path)
     with open(copy / name, "a") as part:

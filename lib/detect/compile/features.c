@@ -22,8 +22,9 @@ static const struct {
 
 struct tool {
     struct detect_scale *scale;
-    bool told;  /* of this text */
-    bool parts; /* are told of, too */
+    bool told;   /* of this text */
+    bool parts;  /* are told of, too */
+    bool tokens; /* likewise */
 };
 
 static void print(void *arg, enum detect_feature feature, uint32_t hash, uint32_t start,
@@ -31,6 +32,21 @@ static void print(void *arg, enum detect_feature feature, uint32_t hash, uint32_
 {
     (void)arg;
     printf(" %08x:%u:%s[%u-%u]", hash, features[feature].value, features[feature].name, start, end);
+}
+
+static void print_tokens(struct detect_scale *s, const struct detect_window *w,
+                         struct detect_stretch at)
+{
+    size_t span = 0;
+
+    s->span_count = 0;
+    sp_detect_tokens(s, w, at.from, at.to);
+    sp_detect_spans(s, w, at.from, at.to);
+    for (size_t i = 1; i + 1 < s->token_count; i++) {
+        const struct detect_token *k = &s->tokens[i];
+
+        printf(" %08x.%u.%u", k->hash, sp_detect_token_form(w, k), sp_detect_kind_at(s, &span, k));
+    }
 }
 
 static void piece(struct tool *t, const struct detect_judge *j, uint32_t score, unsigned kind,
@@ -44,6 +60,8 @@ static void piece(struct tool *t, const struct detect_judge *j, uint32_t score, 
     if (t->parts)
         printf(" %u %zu %zu", kind, at.from, at.to);
     sp_detect_features(t->scale, j, at.from, at.to, print, t);
+    if (t->tokens)
+        print_tokens(t->scale, j->w, at);
 }
 
 static uint32_t watch(void *arg, const struct detect_judge *j, uint32_t score)
@@ -105,8 +123,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "detect-features: %s\n", err.text);
         return 1;
     }
-    t.parts = argc > 1 && strcmp(argv[1], "--parts") == 0;
-    t.scale = d->scale = sp_calloc(1, sizeof(*d->scale));
+    for (int i = 1; i < argc; i++) {
+        t.parts |= strcmp(argv[i], "--parts") == 0;
+        t.tokens |= strcmp(argv[i], "--tokens") == 0;
+    }
+    t.scale = d->scale = sp_detect_scale_new();
     d->scale->watch = watch;
     d->scale->watch_arg = &t;
     while ((len = getline(&line, &cap, stdin)) > 0)

@@ -4,6 +4,7 @@
  * whatever stands behind it.
  */
 #include "base/buf.h"
+#include "detect/weigh_priv.h"
 #include "support/detector.h"
 
 #include <string.h>
@@ -181,8 +182,49 @@ START_TEST(what_stands_behind_takes_nothing_back)
 }
 END_TEST
 
+/* Both ways of computing what words say in a row, of each window that is judged. */
+static uint32_t weigh_both(void *arg, const struct detect_judge *j, uint32_t score)
+{
+    struct detect_scale *scale = j->w->d->scale;
+    struct detect_phrases *wide = scale->phrases;
+    size_t most = j->w->begin + DETECT_PIECE, to = j->w->len < most ? j->w->len : most;
+    int32_t *seen = arg, weight;
+
+    weight = sp_detect_phrases(scale, j->w, j->w->begin, to);
+    scale->phrases = sp_detect_phrases_new(true);
+    ck_assert_int_eq(sp_detect_phrases(scale, j->w, j->w->begin, to), weight);
+    sp_free(scale->phrases);
+    scale->phrases = wide;
+    seen[weight > 0]++;
+    return score;
+}
+
+START_TEST(each_processor_gives_the_same_weight)
+{
+    int32_t seen[2] = {0};
+
+    begin();
+    if (detect->scale == NULL)
+        detect->scale = sp_detect_scale_new();
+    detect->scale->watch = weigh_both;
+    detect->scale->watch_arg = seen;
+    for (size_t i = 0; i < SP_ARRAY_LEN(behind); i++)
+        look(sp_bytes_cstr(behind[i]), false);
+    for (size_t i = 0; i < SP_ARRAY_LEN(alone); i++)
+        look(sp_bytes_cstr(alone[i]), false);
+    look(SP_LIT(PHONED), false);
+    look(SP_LIT("?"), false);
+    look(SP_LIT(" \n"), false);
+    detect->scale->watch = NULL;
+    ck_assert_int_gt(seen[0], 0);
+    ck_assert_int_gt(seen[1], 0);
+    end();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, each_processor_gives_the_same_weight);
     tcase_add_test(c, what_the_law_treats_as_special_is_never_taken_back);
     tcase_add_test(c, what_weighed_most_is_told_to_those_who_ask);
     tcase_add_test(c, a_piece_of_a_long_text_is_weighed);
