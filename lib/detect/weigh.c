@@ -13,9 +13,9 @@
 #define UNIT  DETECT_WEIGHT_UNIT
 #define SLOTS (1U << DETECT_WEIGHT_BITS)
 /* What a text must weigh to be PHI whatever the rules say. */
-#define LIFT       (-UNIT / 2)
+#define LIFT       (-3 * UNIT / 4)
 #define LIFT_FAR   (UNIT / 2)     /* with care in it, and a capital alone that hints at somebody */
-#define LIFT_CARE  (2 * UNIT)     /* with care in it, and no hint at anybody */
+#define LIFT_CARE  (4 * UNIT)     /* with care in it, and no hint at anybody */
 #define LIFT_PIECE (UNIT * 5 / 8) /* a piece or a part of a longer one, of which there are many */
 #define LIFT_BARE  (UNIT * 5 / 4) /* such a part without a word of care */
 #define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)

@@ -124,6 +124,10 @@ static const char *const alone[] = {
     "Medicare id 1EG4-TE5-MK73",
     "SSN 219-45-6781",
     "Howard Abernethy, 12 Elm St, Salem OR 97301",
+    "Maria Gonzalez, 14 Oak Ave, Dayton OH 45402, 937-555-0144",
+    "Please call Priya Raman back at 212-555-0137 tomorrow.",
+    "Ship to:\nDiamond Whitlock\n3211 N Main St\nWaco TX 76776",
+    "Name: Jarrett Epps\nDate of birth: 04/21/1998\nPassport: 580687439",
     "What are the symptoms of lupus?",
     "hypertension, diabetes and asthma",
 };
