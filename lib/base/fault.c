@@ -149,6 +149,8 @@ int64_t sp_fault_clock_offset_ms(int64_t mono_ms)
     struct sp_bytes step, at;
     int64_t offset_ms = 0;
 
+    if (board != NULL)
+        return __atomic_load_n(&board->clock_off_ms, __ATOMIC_ACQUIRE);
     while (rest.len > 0) {
         uint64_t when, how_far;
         bool back;

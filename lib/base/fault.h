@@ -39,8 +39,9 @@ enum sp_nonsense {
 #endif
 
 /*
- * Test builds: how far the wall clock is off now, by the environment variable SP_CLOCK_AT: "MONO:OFFSET,..." in
- * milliseconds, of which the last one whose time on the monotonic clock has come holds. Other builds: 0. thread: any
+ * Test builds: how far the wall clock is off now, as the board says. Without a board by the environment variable SP_CLOCK_AT:
+ * "MONO:OFFSET,..." in milliseconds, of which the last one whose time on the monotonic clock has come holds. Other builds: 0.
+ * thread: any
  */
 #ifdef SP_FAULTS
 #define SP_FAULT_CLOCK(mono_ms) sp_fault_clock_offset_ms(mono_ms)
@@ -63,7 +64,8 @@ struct sp_fault_board {
     uint64_t left;   /* passages until it strikes; 1: the next one. 0: nothing is asked for */
     uint64_t struck; /* how often it has */
     uint64_t lost;   /* passages that found no row */
-    uint64_t unused[5];
+    int64_t clock_off_ms; /* how far the wall clock is off, in all roles from this moment on */
+    uint64_t unused[4];
     struct sp_fault_row {
         uint32_t state; /* 0 free, 1 being named, 2 named */
         uint32_t unused;

@@ -63,17 +63,6 @@ static void fail(struct sp_dns_exchange *x, enum sp_rc rc)
     finish(x, sp_dns_answer_error(rc, now_ms(x) + ERROR_MS));
 }
 
-static void on_timer(void *arg)
-{
-    struct sp_dns_exchange *x = arg;
-    const struct sp_dns_answer *a = x->result;
-
-    if (a == NULL)
-        a = sp_dns_answer_error(SP_E_DNS_TIMEOUT, now_ms(x) + ERROR_MS);
-    x->result = NULL;
-    x->fn(x->arg, a);
-}
-
 static void read_answer(struct sp_dns_exchange *x, struct sp_bytes packet)
 {
     finish(x, sp_dns_wire_read(packet, x->plan.type, x->plan.trusted, now_ms(x)));
@@ -188,6 +177,26 @@ static bool ask_by_udp(struct sp_dns_exchange *x)
     x->watch = sp_watch_new(x->plan.loop, x->fd, on_readable, x);
     sp_watch_set(x->watch, SP_READ);
     return true;
+}
+
+/* ---- the end ---- */
+
+static void on_timer(void *arg)
+{
+    struct sp_dns_exchange *x = arg;
+    const struct sp_dns_answer *a;
+
+    /* A process that stood still finds its time over and the answer there: a turn of the loop reads few of many sockets. */
+    if (x->result == NULL && x->fd >= 0) {
+        on_readable(x, SP_READ);
+        if (x->result == NULL && x->tcp != NULL)
+            return; /* it was cut, and has its time by TCP */
+    }
+    a = x->result;
+    if (a == NULL)
+        a = sp_dns_answer_error(SP_E_DNS_TIMEOUT, now_ms(x) + ERROR_MS);
+    x->result = NULL;
+    x->fn(x->arg, a);
 }
 
 struct sp_dns_exchange *sp_dns_exchange_new(const struct sp_dns_exchange_plan *plan,

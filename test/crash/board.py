@@ -1,12 +1,12 @@
 """The board of fault points that a gateway's processes share with its runner (lib/base/fault.h): it asks one role for its
-n-th passage of one point, and counts all passages. Only test builds look at it."""
+n-th passage of one point, counts all passages, and says how far the wall clock is off. Only test builds look at it."""
 import mmap
 import os
 import pathlib
 import struct
 
 HEAD, ROW, ROWS = 128, 64, 1024
-WANTED, LEFT, STRUCK, LOST = 0, 64, 72, 80
+WANTED, LEFT, STRUCK, LOST, CLOCK = 0, 64, 72, 80, 88
 
 
 class Board:
@@ -41,6 +41,10 @@ class Board:
         struct.pack_into("64s", self.map, WANTED, name.encode())
         struct.pack_into("=Q", self.map, STRUCK, 0)
         struct.pack_into("=Q", self.map, LEFT, number)
+
+    def set_clock(self, offset_ms):
+        """All roles' wall clocks are off by so much from this moment on."""
+        struct.pack_into("=q", self.map, CLOCK, offset_ms)
 
     def disarm(self):
         struct.pack_into("=Q", self.map, LEFT, 0)

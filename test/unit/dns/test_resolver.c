@@ -3,11 +3,14 @@
  * and how it gives up.
  */
 #include "dns/resolver.h"
+#include "io/addr.h"
 #include "support/check_main.h"
 #include "support/dns_server.h"
 #include "support/fault_board.h"
 
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define ASKED_MAX 64
 
@@ -409,6 +412,60 @@ START_TEST(many_names_at_once_all_get_their_answer)
 }
 END_TEST
 
+/* A server of its own, that answers all who asked while this process stands still. */
+static void answer_each(struct world *w, int fd, int count)
+{
+    struct sockaddr_storage from;
+    uint8_t packet[4096];
+    struct sp_buf out;
+
+    for (int i = 0; i < count; i++) {
+        socklen_t len = sizeof(from);
+        ssize_t n = recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&from, &len);
+
+        ck_assert_int_gt(n, 12);
+        sp_buf_init(&out, 65535);
+        answer(w, sp_bytes(packet, (size_t)n), true, 1, &out);
+        ck_assert_int_eq(sendto(fd, out.ptr, out.len, 0, (struct sockaddr *)&from, len),
+                         (ssize_t)out.len);
+        sp_buf_clear(&out);
+    }
+}
+
+START_TEST(answers_that_came_while_the_process_stood_still_count)
+{
+    enum { COUNT = 100, PATIENCE_MS = 2000 };
+    struct sp_dns_settings settings = {
+        .server_count = 1, .first_try_ms = PATIENCE_MS, .deadline_ms = PATIENCE_MS};
+    struct timeval patience = {.tv_sec = 20};
+    struct sp_addr at;
+    struct world w;
+    char name[64];
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    start(&w, GOOD, true);
+    sp_dns_resolver_free(w.r);
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    ck_assert(sp_addr_from_raw(sp_bytes(settings.servers[0].ip.b, 4), 0, &at));
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    ck_assert_int_eq(bind(fd, &at.u.sa, at.len), 0);
+    ck_assert_int_eq(getsockname(fd, &at.u.sa, &at.len), 0);
+    settings.servers[0].port = sp_addr_port(&at);
+    w.r = sp_dns_resolver_new(w.loop, NULL, &settings);
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "n%d.example.test", i);
+        ask_mx(&w, name);
+    }
+    sp_loop_run_once(w.loop, 0);
+    answer_each(&w, fd, COUNT);
+    (void)poll(NULL, 0, PATIENCE_MS + 100); /* the stand: longer than anybody is patient */
+    run(&w, COUNT);
+    ck_assert_uint_eq(w.good, COUNT);
+    (void)close(fd);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_name_that_cannot_be_is_not_asked)
 {
     static const char *const names[] = {"", ".", "a..b", "a b.test", "a\\.b", "exa\"mple"};
@@ -562,6 +619,7 @@ static void add(TCase *c)
     tcase_add_test(c, absence_is_remembered_for_as_long_as_the_soa_says);
     tcase_add_test(c, a_cancelled_question_never_calls_back);
     tcase_add_test(c, many_names_at_once_all_get_their_answer);
+    tcase_add_test(c, answers_that_came_while_the_process_stood_still_count);
     tcase_add_test(c, a_name_that_cannot_be_is_not_asked);
     tcase_add_test(c, each_question_has_an_id_a_port_and_letters_of_its_own);
     tcase_add_test(c, a_dead_server_leaves_the_work_to_the_next);
