@@ -339,6 +339,7 @@ static void put_text(struct html *h, struct sp_bytes text)
     sp_buf_put(h->out, text);
 }
 
+/* Of a record, the elements within a cell of a table do not part its row: "<td><content>" is how summaries write one. */
 static void start_text(struct html *h, const char *name, const xmlChar **atts)
 {
     static const char *const added[] = {"html", "body",
@@ -346,11 +347,11 @@ static void start_text(struct html *h, const char *name, const xmlChar **atts)
     const struct element *e = find_element(name);
     const unsigned char *const *all = (const unsigned char *const *)atts;
 
-    if (h->xml && is_in(name, added, SP_ARRAY_LEN(added)))
+    if (h->xml && atts == NULL && is_in(name, added, SP_ARRAY_LEN(added)))
         return;
     h->xml = h->xml && (h->rooted || (e == NULL && !sp_mime_xml_is_form(name, all)));
     h->rooted = true;
-    if (h->xml && (e == NULL || strcmp(name, "code") == 0)) {
+    if (h->xml && !h->in_row && (e == NULL || strcmp(name, "code") == 0)) {
         sp_mime_xml_start(h->out, name, all);
         return;
     }

@@ -91,7 +91,8 @@ static void put_attributes(struct sp_buf *out, const unsigned char *const *atts,
     for (; atts != NULL && atts[0] != NULL; atts += 2) {
         const char *name = (const char *)atts[0];
 
-        if (atts[1] == NULL || strncmp(name, "xml", 3) == 0 || strncmp(name, "xsi:", 4) == 0 ||
+        if (atts[1] == NULL || strncmp(name, "xmlns", 5) == 0 || strncmp(name, "xml:", 4) == 0 ||
+            strncmp(name, "xsi:", 4) == 0 ||
             is_in(name, registries, SP_ARRAY_LEN(registries)) != first)
             continue;
         if (!is_in(name, bare, SP_ARRAY_LEN(bare))) {

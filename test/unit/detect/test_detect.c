@@ -341,6 +341,13 @@ static const struct {
            "<code codeSystem=\"2.16.840.1.113883.6.96\" code=\"44054006\"/>"
            "</ClinicalDocument>\r\n--b--\r\n",
      SP_DETECT_PHI, false, 0},
+    {"a table in a summary by HL7",
+     MIXED
+     "Content-Type: application/xml\r\n\r\n<?xml version=\"1.0\"?><ClinicalDocument><table><tr>"
+     "<td>Visit</td><td>SSN</td><td>Note</td></tr><tr><td><content ID=\"a\">2</content></td>"
+     "<td><content>219456781</content></td><td><content>lupus</content></td></tr></table>"
+     "</ClinicalDocument>\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
     {"a page in XML is no record",
      MIXED "Content-Type: text/html\r\n\r\n<?xml version=\"1.0\"?><html><p class=\"mrn\">4482910"
            "</p><p>lupus</p></html>\r\n--b--\r\n",
