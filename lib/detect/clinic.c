@@ -36,7 +36,8 @@ static bool is_of_work(const struct detect_window *w, struct sp_bytes verb, size
     if (sees)
         return sp_detect_is_listed(verb, others);
     return sp_detect_is_in(verb, LIST_TREATS) &&
-           !sp_detect_is_listed(next, " his her their my your our own the him me us you with for at by ");
+           !sp_detect_is_listed(next,
+                                " his her their my your our own the him me us you with for at by ");
 }
 
 bool sp_detect_is_treated(const struct detect_window *w, size_t from, size_t to)
@@ -55,6 +56,18 @@ bool sp_detect_is_treated(const struct detect_window *w, size_t from, size_t to)
     return false;
 }
 
+/* "treats diabetes with insulin": so does who has it. */
+static bool is_with_drug(const struct detect_window *w, const struct detect_entity *e)
+{
+    size_t end = sp_detect_sentence_of(w, e)->end;
+
+    for (size_t i = sp_detect_first_hit(w, e->end); i < w->hit_count && w->hits[i].start < end; i++)
+        if ((w->hits[i].marks & M(DRUG)) != 0 &&
+            sp_bytes_eq_nocase(sp_detect_word_before(w, w->hits[i].start), SP_LIT("with")))
+            return true;
+    return false;
+}
+
 bool sp_detect_is_treating(const struct detect_window *w, const struct detect_entity *e)
 {
     size_t end = e->end + 40 < w->len ? e->end + 40 : w->len;
@@ -65,7 +78,7 @@ bool sp_detect_is_treating(const struct detect_window *w, const struct detect_en
     word = next_word(w, e->end, end);
     if (sp_detect_is_listed(word, " who she he they also "))
         word = next_word(w, end_of(w, word), end);
-    return is_of_work(w, word, w->len, false);
+    return is_of_work(w, word, w->len, false) && !is_with_drug(w, e);
 }
 
 /* Whether each illness, drug and test stands behind such a verb in its sentence, and one does. */

@@ -61,6 +61,10 @@ static const struct {
     {"Yasmin Okafor sent the invoice", false},
     {"John Smith mapped PID-5", false},
     {"Ann Lee treated for PID, doxycycline", true},
+    /* who treats an illness is no patient, but for him who says with what */
+    {"Ann Lee, who treats lupus, is on vacation", false},
+    {"Ann Lee, who treats lupus with prednisone, missed the appointment", true},
+    {"Jane Whitfield treats diabetes with insulin.", true},
     /* small words of other languages are nobody; whose name stands beside them is somebody */
     {"Merci Beaucoup for the insulin", false},
     {"Elle est diab\xc3\xa9tique", false},
