@@ -122,11 +122,15 @@ static void list(struct many *m, const struct sp_json *message, const struct con
     sp_jw_end(&m->list);
 }
 
-/* Whether the same would be said of every message: by a relay that knows no dry runs, or has no such route. */
+/* Whether the same would be said of every message: by a relay that knows no dry runs, or of where all shall go. */
 static bool is_of_all(struct sp_bytes error, struct sp_bytes detail)
 {
-    return sp_bytes_eq(error, SP_LIT("unsupported")) ||
-           sp_bytes_starts_nocase(detail, SP_LIT("route: "));
+    static const char *const of_all[] = {"route: ", "to or route: ", "to: no address ", "reason: "};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(of_all); i++)
+        if (sp_bytes_starts_nocase(detail, sp_bytes_cstr(of_all[i])))
+            return true;
+    return sp_bytes_eq(error, SP_LIT("unsupported"));
 }
 
 static void note_refused(struct many *m, struct sp_bytes id, const struct control_answer *answer)

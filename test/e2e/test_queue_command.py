@@ -469,9 +469,11 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
         assert listing.stdout.readline().startswith("MESSAGE ")
         listing.stdout.close()
         assert listing.stderr.read() in ("", "sallyport: standard output: Broken pipe\n")
-    vain = gateway.run("queue", "redirect", "--site", "one.example", "--route", "nowhere", "--reason", "x", check=False)
-    assert vain.returncode == 64 and vain.stderr.count("route: neither delivery.routes") == 10
-    assert vain.stdout == "redirect: 0 messages, 0 recipients\n  20 refused, and no other was asked\n"
+    for where, told in ((("--route", "nowhere"), "route: neither delivery.routes"), (("--to", "nobody"), "to: no address that"),
+                        (("--to=",), "to or route: where shall it go")):
+        vain = gateway.run("queue", "redirect", "--site", "one.example", *where, "--reason", "x", check=False)
+        assert vain.returncode == 64 and vain.stderr.count(told) == 10, vain
+        assert vain.stdout == "redirect: 0 messages, 0 recipients\n  20 refused, and no other was asked\n"
     dry = gateway.run("queue", "delete", "--site", "one.example", "--dry-run").stdout.splitlines()
     assert len(dry) == 23 and dry[-1] == f"would delete: {many} messages, {many} recipients; nothing was changed"
     assert gateway.json("queue", "delete", "--site", "one.example", "--reason", "enough")["messages"] == many
