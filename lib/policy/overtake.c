@@ -8,13 +8,18 @@
 static const int64_t severe[] = {SP_PHI_SEVERE};
 static const int64_t readable[] = {SP_SEALED_NONE, SP_SEALED_SIGNED};
 
-static bool asks_special(const struct sp_cond *c)
+static bool names_special(const struct sp_cond *c)
 {
     for (size_t i = 0; i < c->test_count; i++)
         if (c->tests[i].fact == SP_FACT_PHI_SPECIAL &&
             (c->tests[i].op == SP_TEST_EQUALS || c->tests[i].op == SP_TEST_HAS))
-            return c->is_conjunction;
+            return true;
     return false;
+}
+
+static bool asks_special(const struct sp_cond *c)
+{
+    return c->is_conjunction && names_special(c);
 }
 
 /* What is known of mail for which the condition holds: that, and what all special mail is. */
@@ -40,10 +45,23 @@ static void widen(struct sp_arena *arena, const struct sp_cond *c, struct sp_con
     memcpy(out->tests + c->test_count, more, sizeof(more));
 }
 
-static bool may_overtake(const struct sp_rule *r, const struct sp_rule *later)
+/* A hold of the same file before this one that has a notice for special mail: what it is for can't be asked of this one, in doubt. */
+static bool is_parted(const struct sp_policy *p, const struct sp_rule *r)
 {
-    return r->section[0] == 'r' && r->layer->is_main && r->layer != later->layer &&
-           r->then.has_verb && r->then.verb == SP_DO_PROTECT && r->then.notice.len == 0;
+    for (const struct sp_rule *q = p->rules; q != r; q++)
+        if (q->layer == r->layer && q->then.has_verb && q->then.verb == SP_DO_HOLD &&
+            q->then.notice.len > 0 && names_special(&q->cond))
+            return true;
+    return false;
+}
+
+static bool may_overtake(const struct sp_policy *p, const struct sp_rule *r,
+                         const struct sp_rule *later)
+{
+    if (r->section[0] != 'r' || !r->layer->is_main || r->layer == later->layer ||
+        !r->then.has_verb || r->then.notice.len > 0)
+        return false;
+    return r->then.verb == SP_DO_PROTECT || (r->then.verb == SP_DO_HOLD && !is_parted(p, r));
 }
 
 void sp_policy_review_overtaken(struct sp_loader *l)
@@ -58,7 +76,8 @@ void sp_policy_review_overtaken(struct sp_loader *l)
             continue;
         widen(p->arena, &later->cond, &special);
         for (const struct sp_rule *r = p->rules; r != later; r++)
-            if (may_overtake(r, later) && sp_policy_cond_under(&special, &r->cond) != SP_TRI_FALSE)
+            if (may_overtake(p, r, later) &&
+                sp_policy_cond_under(&special, &r->cond) != SP_TRI_FALSE)
                 sp_problem_warn(l->problems, r->source,
                                 "this decides mail that \"%s\" (%s:%u) puts a notice above, and "
                                 "leaves the notice out: ask {\"phi.special\": {\"exists\": "

@@ -518,6 +518,9 @@ START_TEST(files_are_told_by_their_whole_path_with_what_was_meant)
 }
 END_TEST
 
+#define PROTECT "\"protect\": " SEALED
+#define HOLD    "\"hold\": {\"for\": \"quarantine\", \"protect\": " SEALED "}"
+
 /* 42 CFR 2.32: the guard of a set seals it, whichever rule decides; the notice is the set's rule's. */
 START_TEST(a_rule_that_leaves_out_a_sets_notice_is_told)
 {
@@ -530,30 +533,36 @@ START_TEST(a_rule_that_leaves_out_a_sets_notice_is_told)
         const char *when, *then;
         bool is_told;
     } cases[] = {
-        {"\"recipient.domain\": \"a.example\"", "", true},
-        {"\"phi.class\": {\"at_least\": \"phi\"}", "", true},
-        {"\"any\": [{\"subject\": \"x\"}, {\"phi.special\": {\"exists\": true}}]", "", true},
-        {"\"message.sealed\": [\"smime\", \"signed\"]", "", true},
-        {"\"phi.special\": {\"has\": [\"hiv\", \"part2\"]}", "", true},
-        {"\"recipient.domain\": \"a.example\"", ", \"notice\": \"no\"", false},
-        {"\"subject\": \"x\", \"phi.special\": {\"exists\": false}", "", false},
-        {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"exists\": true}}", "", false},
-        {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"has\": \"part2\"}}", "", false},
-        {"\"phi.class\": {\"below\": \"severe\"}", "", false}, /* what is special is severe */
-        {"\"phi.class\": \"phi\"", "", false},
-        {"\"message.sealed\": [\"smime\", \"pgp\"]", "", false}, /* nobody can read it */
+        {"\"recipient.domain\": \"a.example\"", PROTECT, true},
+        {"\"phi.class\": {\"at_least\": \"phi\"}", PROTECT, true},
+        {"\"any\": [{\"subject\": \"x\"}, {\"phi.special\": {\"exists\": true}}]", PROTECT, true},
+        {"\"message.sealed\": [\"smime\", \"signed\"]", PROTECT, true},
+        {"\"phi.special\": {\"has\": [\"hiv\", \"part2\"]}", PROTECT, true},
+        {"\"recipient.domain\": \"a.example\"", PROTECT ", \"notice\": \"no\"", false},
+        {"\"subject\": \"x\"", HOLD, true}, /* it goes when somebody lets it go */
+        {"\"subject\": \"x\"", HOLD ", \"notice\": \"no\"", false},
+        {"\"any\": [{\"subject\": \"x\"}], \"phi.special\": {\"has\": \"part2\"}",
+         HOLD ", \"notice\": \"no\"}}, {\"rule\": \"rest\", \"when\": {\"subject\": \"x\"}, "
+              "\"then\": {" HOLD,
+         false}, /* the one before it has taken them */
+        {"\"subject\": \"x\"", "\"reject\": \"no\"", false},
+        {"\"subject\": \"x\", \"phi.special\": {\"exists\": false}", PROTECT, false},
+        {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"exists\": true}}", PROTECT, false},
+        {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"has\": \"part2\"}}", PROTECT, false},
+        {"\"phi.class\": {\"below\": \"severe\"}", PROTECT, false}, /* what is special is severe */
+        {"\"phi.class\": \"phi\"", PROTECT, false},
+        {"\"message.sealed\": [\"smime\", \"pgp\"]", PROTECT, false}, /* nobody can read it */
     };
     static const char told[] =
-        "rules[0]: this decides mail that \"part2\" (policies/base.json:2) puts "
-        "a notice above, and leaves the notice out";
+        "this decides mail that \"part2\" (policies/base.json:2) puts a notice above, and leaves "
+        "the notice out";
 
     for (size_t i = 0; i < 2 * SP_ARRAY_LEN(cases); i++) {
         bool in_layer = i % 2 == 1;
         char rule[1000], main_file[2000], layer[2000], *said;
 
         snprintf(rule, sizeof(rule),
-                 "\"rules\": [{\"rule\": \"mine\", \"when\": {%s}, \"then\": {\"protect\": " SEALED
-                 "%s}}]",
+                 "\"rules\": [{\"rule\": \"mine\", \"when\": {%s}, \"then\": {%s}}]",
                  cases[i / 2].when, cases[i / 2].then);
         {
             const struct file files[] = {
