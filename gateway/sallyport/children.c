@@ -153,7 +153,8 @@ static void tell_generation(struct child *c)
 {
     const struct generation *now = c->s->now;
 
-    if ((c->state != CHILD_STARTING && c->state != CHILD_READY) || c->reloading)
+    if ((c->state != CHILD_STARTING && c->state != CHILD_READY) || c->reloading ||
+        trial_leaves(c->s))
         return;
     if (!c->again && (c->generation == now->number || c->refused == now->number || trial_waits(c)))
         return;

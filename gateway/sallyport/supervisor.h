@@ -335,6 +335,9 @@ void trial_fell(struct child *c);
 /* returns: whether this child is told of the one on trial only when those have taken it who can do so without an end */
 bool trial_waits(const struct child *c);
 
+/* returns: whether the newest was refused, and there was not yet what it takes to go back: nobody else is told of it */
+bool trial_leaves(const struct supervisor *s);
+
 /* The files were read and are no generation. who says so is the supervisor */
 void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail);
 /* returns: the name of the role that refused it, or "supervisor" */

@@ -277,7 +277,7 @@ static bool go_back(struct supervisor *s)
     return true;
 }
 
-static bool is_leaving(const struct supervisor *s)
+bool trial_leaves(const struct supervisor *s)
 {
     return is_on_trial(s) && s->leaving == s->now->number;
 }
@@ -286,7 +286,7 @@ static void on_return(void *arg)
 {
     struct supervisor *s = arg;
 
-    if (is_leaving(s) && !s->stopping && !go_back(s))
+    if (trial_leaves(s) && !s->stopping && !go_back(s))
         sp_timer_start(s->again, RETURN_MS);
 }
 
@@ -315,7 +315,7 @@ static void log_refusal(const struct child *c, const struct sp_role_result *resu
 void trial_refused(struct child *c, const struct sp_role_result *result)
 {
     struct supervisor *s = c->s;
-    bool is_now = c->refused == s->now->number && !is_leaving(s);
+    bool is_now = c->refused == s->now->number && !trial_leaves(s);
     bool is_news = is_now && s->now != s->accepted;
     const struct refusal fresh = {.generation = c->refused,
                                   .origin = s->now->origin,

@@ -285,7 +285,7 @@ static bool finds_no_place(const struct sp_pool_site *s, enum sp_lane lane)
 
 /*
  * The same as with connections: no more places than half of what it leaves, or a few slow sites would fill all. Who has none at all
- * is kept from a first one by its like alone: others without end would keep it for ever. Urgent mail has places of its own, and goes
+ * is not kept from a first one by proven sites: others without end would keep it for ever. Urgent mail has places of its own, and goes
  * before who waits already: what others have there does not keep it.
  */
 static bool takes_too_much(const struct sp_pool_site *s, enum sp_lane lane)

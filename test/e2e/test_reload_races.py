@@ -351,6 +351,31 @@ def test_going_back_waits_for_descriptors(make, whose):
     passes(gateway)
 
 
+def test_nobody_is_told_of_what_cannot_be_left_yet(gateway):
+    """Who takes it after the refusal makes nobody else's turn come: a role that is started anew needs descriptors, too."""
+    relays, scanners = gateway.pids("relay"), gateway.pids("scanner")
+    for pid in relays + scanners:
+        hold(gateway, pid)
+    config = pathlib.Path(gateway.info["config"])
+    config.write_text(config.read_text() + "\n")  # which each role has
+    gateway.file.write_text(WRONG)
+    hup(gateway)
+    limits = resource.prlimit(gateway.info["pid"], resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.info["pid"], resource.RLIMIT_NOFILE, (0, limits[1]))
+    for pid in relays:
+        go_on(gateway, pid)
+    until(lambda: len(said(gateway, "supervisor.reload-refused", role="relay")) == 2, what=lambda: gateway.log[-3000:])
+    for pid in scanners:
+        go_on(gateway, pid)
+    until(lambda: all(r["generation"] == 2 for r in of_role(gateway, "scanner")), what=lambda: gateway.log[-3000:])
+    passes(gateway)
+    assert len(said(gateway, "supervisor.not-returned")) == 1
+    resource.prlimit(gateway.info["pid"], resource.RLIMIT_NOFILE, limits)
+    until(lambda: has(gateway, generation=1, newest=2), what=lambda: gateway.log[-3000:])
+    assert not said(gateway, "supervisor.role-anew") and not said(gateway, "supervisor.no-pair")
+    passes(gateway)
+
+
 # ---- keys of bodies ----
 
 def test_another_content_key_beside_a_refused_policy_shuts_no_shard(gateway):
