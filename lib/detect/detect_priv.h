@@ -142,8 +142,7 @@ struct detect_run {
     unsigned blanks;   /* spaces waiting */
     unsigned cells;    /* what parts columns, in this line */
     bool equals;       /* a '=' waits for what follows it */
-    bool
-        behind_cr; /* a carriage return ended a line at cr_place: a LF behind it is of the same end */
+    uint8_t crs; /* carriage returns that end at cr_place, each the end of a line; at most 3 */
     uint32_t cr_place;
     bool in_tag, in_name; /* a tag, a character reference, is being read */
     struct sp_buf tag;    /* it */

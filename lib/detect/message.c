@@ -553,7 +553,7 @@ bool sp_detect_is_text(struct sp_bytes file)
     const char *type;
     enum detect_form form = sp_detect_form(sp_bytes_slice(file, 0, DETECT_HEAD_LEN), &type);
 
-    return form == FORM_TEXT || form == FORM_MARKUP || form == FORM_MESSAGE;
+    return form == FORM_TEXT || form == FORM_MARKUP;
 }
 
 /* A text that is the source of a page: tags are taken out, places stay those of the source. */

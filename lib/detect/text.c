@@ -324,6 +324,23 @@ static bool take_markup(struct detect_run *r, uint8_t c)
 
 /* ---- bytes ---- */
 
+/* CR, LF or CRLF ends a line; CR CR LF, too, which a program made of CRLF when it took the LF for all of it. */
+static void take_line_end(struct detect_run *r, uint8_t c)
+{
+    bool behind = r->crs > 0 && r->place == r->cr_place + 1;
+
+    if (c == '\r')
+        r->crs = behind && r->crs > 1 ? 3 : behind ? 2 : 1;
+    if (c == '\r' || !behind)
+        r->breaks++;
+    else if (r->crs == 2)
+        r->breaks--;
+    if (c == '\n')
+        r->crs = 0;
+    r->cr_place = r->place;
+    r->blanks = 0;
+}
+
 /* One ASCII byte that is not plain. */
 static void take_odd(struct detect_run *r, uint8_t c)
 {
@@ -340,10 +357,7 @@ static void take_odd(struct detect_run *r, uint8_t c)
         put_byte(r, '=', place - 1);
     }
     if (c == '\n' || c == '\r') {
-        r->breaks += c == '\r' || !r->behind_cr || r->place != r->cr_place + 1;
-        r->behind_cr = c == '\r';
-        r->cr_place = place;
-        r->blanks = 0;
+        take_line_end(r, c);
     } else if (c == '\t') {
         take_cell(r);
     } else if (c == ' ') {
@@ -421,7 +435,8 @@ void sp_detect_text_begin(struct detect_run *r)
     r->pending_len = 0;
     r->line_len = r->cells = 0;
     r->breaks = r->blanks = 0;
-    r->in_tag = r->in_name = r->equals = r->behind_cr = false;
+    r->in_tag = r->in_name = r->equals = false;
+    r->crs = 0;
     r->table = (struct detect_table){0};
 }
 

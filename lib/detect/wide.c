@@ -70,7 +70,7 @@ static uint32_t point_of_ebcdic(uint32_t c)
 {
     if (c >= 0x40)
         return ebcdic[c - 0x40];
-    return c == 0x15 || c == 0x25 || c == 0x0d ? '\n' : c == 0x05 ? '\t' : ' ';
+    return c == 0x15 || c == 0x25 ? '\n' : c == 0x0d ? '\r' : c == 0x05 ? '\t' : ' ';
 }
 
 /* RFC 2781 2.2; halves of pairs that stand alone become U+FFFD. */

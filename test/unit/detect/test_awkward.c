@@ -257,6 +257,12 @@ static const struct {
     /* a word processor's apostrophe; a letter and its accent apart */
     {"Kowalski\u2019s biopsy is benign", "Kowalski's biopsy is benign"},
     {"Jon\u2019s insulin ran out", "Jon's insulin ran out"},
+    /* ends of lines that a program wrote twice */
+    {"Ann Lee was found to have\r\r\nlupus, and on\r\r\nMonday",
+     "Ann Lee was found to have\nlupus, and on\nMonday"},
+    {"Ann Lee was found to have\r\nlupus", "Ann Lee was found to have\nlupus"},
+    {"Ann Lee\r\rlupus", "Ann Lee\n\nlupus"},
+    {"Ann Lee\r\n\r\nlupus", "Ann Lee\n\nlupus"},
     {"Jose\u0301 Mun\u0303oz has lupus", "Jose Munoz has lupus"},
 };
 

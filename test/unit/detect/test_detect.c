@@ -679,6 +679,23 @@ static void scan_zip(const char *name, const char *text, bool encrypted, struct 
     sp_buf_clear(&zip);
 }
 
+/* By itself, not in a message: read as one, so that what is encoded in it counts. */
+START_TEST(a_message_is_no_plain_text)
+{
+    const struct sp_bytes mbox =
+        SP_LIT("From a@b Mon Mar  4 10:00:00 2024\nMIME-Version: 1.0\nSubject: x\n"
+               "Content-Transfer-Encoding: base64\n\nU1NOIDIxOS00NS02NzgxIGRpYWJldGVz\n");
+    struct sp_detect_limits limits = {0};
+    struct sp_detect_result r;
+
+    begin();
+    ck_assert(!sp_detect_is_text(mbox));
+    ck_assert_int_eq(sp_detect_file(detect, mbox, &limits, arena, &r), SP_OK);
+    ck_assert(r.class == SP_DETECT_PHI && !r.partial);
+    end();
+}
+END_TEST
+
 START_TEST(archives_are_opened)
 {
     struct sp_detect_result r;
@@ -726,6 +743,7 @@ static void add(TCase *c)
     tcase_add_loop_test(c, real_smime_ciphertext_is_sealed, 0, SP_ARRAY_LEN(smime));
     tcase_add_test(c, text_behind_the_base64_is_not_sealed);
     tcase_add_test(c, pgp_in_pieces_is_walked_to_its_end);
+    tcase_add_test(c, a_message_is_no_plain_text);
     tcase_add_test(c, archives_are_opened);
     tcase_add_test(c, a_cut_archive_is_a_gap);
 }
