@@ -58,8 +58,8 @@ static bool is_parted(const struct sp_policy *p, const struct sp_rule *r)
 static bool may_overtake(const struct sp_policy *p, const struct sp_rule *r,
                          const struct sp_rule *later)
 {
-    if (r->section[0] != 'r' || !r->layer->is_main || r->layer == later->layer ||
-        !r->then.has_verb || r->then.notice.len > 0)
+    if (!r->layer->is_main || r->layer == later->layer || !r->then.has_verb ||
+        r->then.notice.len > 0)
         return false;
     return r->then.verb == SP_DO_PROTECT || (r->then.verb == SP_DO_HOLD && !is_parted(p, r));
 }

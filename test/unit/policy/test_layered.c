@@ -546,6 +546,10 @@ START_TEST(a_rule_that_leaves_out_a_sets_notice_is_told)
               "\"then\": {" HOLD,
          false}, /* the one before it has taken them */
         {"\"subject\": \"x\"", "\"reject\": \"no\"", false},
+        {"\"subject\": \"y\"",
+         "\"reject\": \"no\"}}], \"guards\": [{\"rule\": \"g\", \"when\": {\"subject\": \"x\"}, "
+         "\"then\": {" HOLD,
+         true},
         {"\"subject\": \"x\", \"phi.special\": {\"exists\": false}", PROTECT, false},
         {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"exists\": true}}", PROTECT, false},
         {"\"subject\": \"x\", \"not\": {\"phi.special\": {\"has\": \"part2\"}}", PROTECT, false},
