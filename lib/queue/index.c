@@ -381,6 +381,7 @@ void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16
                         size_t n_count)
 {
     struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+    int64_t before = sp_queue_due_at(q);
 
     if (e == NULL)
         return;
@@ -391,6 +392,7 @@ void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16
     place_in_lines(q, e);
     if (n_count > 0 && e->groups[e->rcpts[ns[0]].group].at_ms != INT64_MAX)
         sp_lines_put_first(q->lines, &e->groups[e->rcpts[ns[0]].group].item);
+    sp_queue_tell_due(q, before); /* behind a reload another engine takes what one gives back */
 }
 
 void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,

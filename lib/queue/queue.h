@@ -133,7 +133,7 @@ int64_t sp_queue_due_at(const struct sp_queue *q);
 void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                        size_t n_count, int64_t next_at_ms);
 
-/* Busy recipients of one line are idle again and stand first in it, as if they had not been handed out. */
+/* Busy recipients of one line are idle again and stand first in it, as if they had not been handed out; on_due is told of it. */
 void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                         size_t n_count);
 

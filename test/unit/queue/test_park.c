@@ -177,12 +177,20 @@ END_TEST
 START_TEST(one_given_back_to_its_line_is_there_at_once)
 {
     struct sp_queue_due due, again;
+    size_t told;
 
     (void)rig_put(&rig, 100);
     ck_assert_uint_eq(park_all(), 1);
     fake_clock_advance(&rig.clock, REST_MS);
     ck_assert(rig_due(&rig, &due));
+    told = rig.due_told;
+    ck_assert(sp_lines_shut(sp_queue_lines(rig.queue), due.line, true));
     sp_queue_put_first(rig.queue, &due.id, due.ns, due.n_count);
+    ck_assert_uint_eq(rig.due_told, told); /* its line takes no more now */
+    ck_assert(sp_lines_shut(sp_queue_lines(rig.queue), due.line, false));
+    ck_assert(rig_due(&rig, &due));
+    sp_queue_put_first(rig.queue, &due.id, due.ns, due.n_count);
+    ck_assert_uint_eq(rig.due_told, told + 1); /* who gives it back may not be who takes it */
     ck_assert(rig_due(&rig, &again));
     ck_assert(sp_id_eq(&due.id, &again.id));
     ck_assert_uint_eq(again.n_count, 1);
