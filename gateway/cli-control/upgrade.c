@@ -21,14 +21,14 @@ static int tell(const struct control *c, int code, const struct control_supervis
                      now->state, code == CONTROL_OK ? now->version : before->version);
     else if (code == CONTROL_OK)
         (void)printf("%s has taken over from %s\n", now->version, before->version);
-    else if (code == CONTROL_REFUSED)
+    if (code == CONTROL_REFUSED)
         (void)control_say(c, code, "refused",
                           "the installed program can't take over; the gateway's log says why. It "
                           "goes on as it was.");
     else if (code == CONTROL_UNKNOWN)
         (void)control_say(c, code, "unknown", "not over after %d s (%s): look at the gateway's log",
                           WAIT_SECONDS, now->state);
-    else
+    else if (code != CONTROL_OK)
         (void)control_say(c, code, "absent", "the gateway has ended");
     return code;
 }
