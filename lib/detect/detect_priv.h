@@ -162,7 +162,7 @@ struct detect_run {
     uint32_t person_score; /* the best identifier of a person that waits for health elsewhere */
     uint32_t any_score;    /* the best identifier of any kind */
     bool health;           /* strong health or payment context somewhere */
-    size_t finding_cap, weighed; /* pieces: weigh.c */
+    size_t finding_cap, weighed, doubted; /* pieces; weighings for a doubt: weigh.c */
 };
 
 struct sp_detect {

@@ -203,8 +203,10 @@ static void add_attachment(struct detect_run *r, const struct sp_mime_part *part
 {
     struct sp_detect_result *out = r->out;
 
-    if (out->attachment_count == SP_DETECT_LIST_MAX)
+    if (out->attachment_count == SP_DETECT_LIST_MAX) {
+        sp_detect_gap_add(r, "limit", true); /* a rule may ask for one of those behind */
         return;
+    }
     if (out->attachments == NULL)
         out->attachments = sp_arena_alloc(r->arena, SP_DETECT_LIST_MAX * sizeof(*out->attachments));
     out->attachments[out->attachment_count++] = (struct sp_detect_attachment){
@@ -266,8 +268,7 @@ static bool is_text_type(const struct sp_mime_part *part)
            strncmp(part->type, "text/", 5) == 0;
 }
 
-/* A detached signature holds certificates, no text of the sender's. */
-static bool is_signature(const struct sp_mime_part *part)
+static bool is_labelled_signature(const struct sp_mime_part *part)
 {
     return part->raw_len <= 256 * 1024 &&
            (strcmp(part->type, "application/pkcs7-signature") == 0 ||
@@ -283,6 +284,7 @@ struct leaf {
     const char *type; /* what its bytes tell, or "" */
     const char *wide; /* their charset if they are a text of other than ASCII's bytes */
     bool opaque;
+    bool signature; /* PGP's armor of one is what they begin with */
 };
 
 /* A text is read as such: its label says whether as a page, its bytes may say so of other than plain text. */
@@ -306,6 +308,8 @@ static enum sp_rc read_leaf(struct detect_run *r, struct leaf *l, enum sp_mime_a
     *s = (struct detect_stream){.run = r, .read = read_decoder, .ctx = d};
     stream_peek(s);
     *form = sp_detect_form(sp_bytes(s->head, s->head_len), &l->type);
+    l->signature = sp_bytes_starts_nocase(sp_bytes(s->head, s->head_len),
+                                          SP_LIT("-----BEGIN PGP SIGNATURE-----"));
     if (*form == FORM_WIDE)
         l->wide = sp_detect_wide_charset(sp_bytes(s->head, s->head_len));
     if (examined)
@@ -341,6 +345,17 @@ static enum sp_rc examine_text(struct detect_run *r, struct leaf *l)
     return rc;
 }
 
+/* A detached signature holds certificates, no text of the sender's; what is only labelled so may hold any. */
+static bool is_signature(struct detect_run *r, struct leaf *l)
+{
+    enum detect_form form = FORM_TEXT;
+
+    if (!is_labelled_signature(l->part))
+        return false;
+    (void)read_leaf(r, l, SP_MIME_AS_BYTES, false, &form);
+    return l->signature || form == FORM_OTHER;
+}
+
 static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i)
 {
     struct leaf l = {.m = m, .i = i, .part = sp_mime_part_get(m, i), .type = ""};
@@ -348,7 +363,7 @@ static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i
     enum sp_rc rc = SP_OK;
 
     r->pictures = false;
-    if (!is_signature(l.part)) {
+    if (!is_signature(r, &l)) {
         if (!l.part->encoding_known)
             sp_detect_gap_add(r, "encoding", true);
         rc = is_text_type(l.part) ? examine_text(r, &l)

@@ -23,6 +23,7 @@
 #define DOUBT      (-5 * UNIT / 4) /* a text from here down is none if rules are not sure of it */
 #define DOUBT_PART (UNIT / 4)      /* and what stands round what they found */
 #define DOUBTED    50
+#define DOUBTED_MAX 1000 /* weighings of a message for a doubt; then what rules found stands */
 #define LIFT_SCORE 62
 #define LIFT_MAX   80
 #define PIECE      1024 /* bytes: a piece of a long text */
@@ -312,21 +313,26 @@ size_t sp_detect_round(const struct detect_window *w, size_t i, struct detect_st
     return n;
 }
 
+static bool weighs_more(const struct detect_judge *j, size_t from, size_t to, int32_t than)
+{
+    return j->r->doubted++ >= DOUBTED_MAX ||
+           sp_detect_weight_of(j->w->d->scale, j, from, to) > than;
+}
+
 /* Whether all that stands round what the rules found speaks against it, each stretch by itself: so no neighbour hides it. */
 static bool is_doubted(const struct detect_judge *j)
 {
-    struct sp_detect *d = j->w->d;
     struct detect_stretch round[DETECT_ROUND_MAX];
 
     if ((j->w->marks & DETECT_SPECIAL) != 0)
         return false; /* the law asks most where the detector must not be wrong */
-    if (sp_detect_weight_of(d->scale, j, j->w->begin, j->w->len) > DOUBT)
+    if (weighs_more(j, j->w->begin, j->w->len, DOUBT))
         return false;
     for (size_t i = 0; i < j->doubt_count; i++) {
         size_t count = sp_detect_round(j->w, j->doubts[i], round);
 
         for (size_t k = 0; k < count; k++)
-            if (sp_detect_weight_of(d->scale, j, round[k].from, round[k].to) > DOUBT_PART)
+            if (weighs_more(j, round[k].from, round[k].to, DOUBT_PART))
                 return false;
     }
     return true;

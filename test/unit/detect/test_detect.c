@@ -375,6 +375,12 @@ static const struct {
      "--b\r\nContent-Type: application/pgp-signature\r\n\r\n-----BEGIN PGP SIGNATURE-----\r\n"
      "--b--\r\n",
      SP_DETECT_PHI, false, SP_DETECT_SIGNED},
+    {"a label is no signature",
+     MIXED "Content-Type: application/pgp-signature\r\n\r\nSSN 219-45-6781 diabetes\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
+    {"nor is this one",
+     MIXED "Content-Type: application/pkcs7-signature\r\n\r\nSSN 219-45-6781 diabetes\r\n--b--\r\n",
+     SP_DETECT_PHI, false, 0},
     {"a label is no ciphertext",
      "Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\nContent-Type: "
      "application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b\r\nContent-Type: "
