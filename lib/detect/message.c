@@ -283,8 +283,7 @@ struct leaf {
     const struct sp_mime_part *part;
     const char *type; /* what its bytes tell, or "" */
     const char *wide; /* their charset if they are a text of other than ASCII's bytes */
-    bool opaque;
-    bool signature; /* PGP's armor of one is what they begin with */
+    bool opaque, signature; /* PGP's armor of one is what they begin with */
 };
 
 /* A text is read as such: its label says whether as a page, its bytes may say so of other than plain text. */
@@ -350,10 +349,9 @@ static bool is_signature(struct detect_run *r, struct leaf *l)
 {
     enum detect_form form = FORM_TEXT;
 
-    if (!is_labelled_signature(l->part))
-        return false;
-    (void)read_leaf(r, l, SP_MIME_AS_BYTES, false, &form);
-    return l->signature || form == FORM_OTHER;
+    return is_labelled_signature(l->part) &&
+           read_leaf(r, l, SP_MIME_AS_BYTES, false, &form) == SP_OK &&
+           (l->signature || form == FORM_OTHER);
 }
 
 static enum sp_rc examine_leaf(struct detect_run *r, struct sp_mime *m, size_t i)

@@ -13,22 +13,22 @@
 #define UNIT  DETECT_WEIGHT_UNIT
 #define SLOTS (1U << DETECT_WEIGHT_BITS)
 /* What a text must weigh to be PHI whatever the rules say. */
-#define LIFT       (-3 * UNIT / 4)
-#define LIFT_FAR   (UNIT / 2)     /* with care in it, and a capital alone that hints at somebody */
-#define LIFT_CARE  (4 * UNIT)     /* with care in it, and no hint at anybody */
-#define LIFT_PIECE (UNIT * 5 / 8) /* a piece or a part of a longer one, of which there are many */
-#define LIFT_BARE  (UNIT * 5 / 4) /* such a part without a word of care */
-#define BOTH       (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
-#define SAYS_WHOM  40              /* bytes; a few words of care say nothing of whom */
-#define DOUBT      (-5 * UNIT / 4) /* a text from here down is none if rules are not sure of it */
-#define DOUBT_PART (UNIT / 4)      /* and what stands round what they found */
-#define DOUBTED    50
+#define LIFT        (-3 * UNIT / 4)
+#define LIFT_FAR    (UNIT / 2)     /* with care in it, and a capital alone that hints at somebody */
+#define LIFT_CARE   (4 * UNIT)     /* with care in it, and no hint at anybody */
+#define LIFT_PIECE  (UNIT * 5 / 8) /* a piece or a part of a longer one, of which there are many */
+#define LIFT_BARE   (UNIT * 5 / 4) /* such a part without a word of care */
+#define BOTH        (DETECT_HINT_SOMEBODY | DETECT_HINT_CARE)
+#define SAYS_WHOM   40              /* bytes; a few words of care say nothing of whom */
+#define DOUBT       (-5 * UNIT / 4) /* a text from here down is none if rules are not sure of it */
+#define DOUBT_PART  (UNIT / 4)      /* and what stands round what they found */
+#define DOUBTED     50
 #define DOUBTED_MAX 1000 /* weighings of a message for a doubt; then what rules found stands */
-#define LIFT_SCORE 62
-#define LIFT_MAX   80
-#define PIECE      1024 /* bytes: a piece of a long text */
-#define PARAGRAPH  100
-#define PIECES_MAX 64 /* of a message */
+#define LIFT_SCORE  62
+#define LIFT_MAX    80
+#define PIECE       1024 /* bytes: a piece of a long text */
+#define PARAGRAPH   100
+#define PIECES_MAX  64 /* of a message */
 
 /* Tag of a feature's hash in the upper 24 bits, its weight in the lowest 8: an open table, 0 is empty. */
 static const uint32_t weights[SLOTS] = {
