@@ -281,8 +281,8 @@ struct leaf {
     struct sp_mime *m;
     size_t i;
     const struct sp_mime_part *part;
-    const char *type; /* what its bytes tell, or "" */
-    const char *wide; /* their charset if they are a text of other than ASCII's bytes */
+    const char *type;       /* what its bytes tell, or "" */
+    const char *wide;       /* their charset if they are a text of other than ASCII's bytes */
     bool opaque, signature; /* PGP's armor of one is what they begin with */
 };
 
