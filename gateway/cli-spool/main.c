@@ -5,6 +5,7 @@
 #include "gateway/cli-spool/spool.h"
 
 #include "base/text.h"
+#include "gateway/cli-control/refusal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <unistd.h>
 
 #define SETTINGS_MAX ((size_t)16 << 20)
-#define DETAIL_MAX   8192
 
 static const struct command {
     const char *name;
@@ -85,28 +85,13 @@ static const char *name_of(int code)
 
 int spool_fail(const struct spool *s, int code, const char *format, ...)
 {
-    char detail[DETAIL_MAX];
-    struct sp_buf text;
-    struct sp_jw w;
+    char detail[CLI_DETAIL_MAX];
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    if (!s->json) {
-        (void)fprintf(stderr, "sallyport: %s\n", detail);
-        return code;
-    }
-    sp_buf_init(&text, 8 * DETAIL_MAX);
-    sp_jw_init(&w, &text);
-    sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "error", name_of(code));
-    sp_jw_cstr(&w, "detail", detail);
-    sp_jw_int(&w, "exit", code);
-    sp_jw_end(&w);
-    (void)fprintf(stderr, "%.*s\n", SP_FMT(sp_buf_bytes(&text)));
-    sp_buf_clear(&text);
-    return code;
+    return cli_refuse(s->json, code, name_of(code), detail);
 }
 
 bool spool_read_file(const char *path, struct sp_buf *out)
