@@ -273,6 +273,19 @@ static bool begins_url(struct sp_bytes word)
             (p[3] | 0x20) == 'p');
 }
 
+/* "AB 1234 ..." behind a label; IBAN, MBI in groups */
+static size_t at_capitals(struct detect_window *w, size_t at, size_t end)
+{
+    const uint64_t labels = M(L_PLATE) | M(L_LICENSE) | M(L_MRN) | M(L_PLAN) | M(L_ACCOUNT) |
+                            M(L_DEA) | M(L_VIN) | M(L_OTHER);
+    uint64_t label = sp_detect_label(w, at);
+    size_t digit = end < w->limit && w->text[end] == '-' ? end + 1 : end, found = 0;
+
+    if ((label & labels) != 0 || (digit < w->limit && sp_ascii_is_digit(w->text[digit])))
+        found = sp_detect_code(w, at, label);
+    return found != 0 ? found : sp_detect_spread(w, at, label);
+}
+
 static size_t at_word(struct detect_window *w, size_t at, size_t end)
 {
     struct sp_bytes word = sp_bytes(w->text + at, end - at);
@@ -290,19 +303,8 @@ static size_t at_word(struct detect_window *w, size_t at, size_t end)
         if (found == 0)
             found = sp_detect_person(w, at);
     }
-    if (found == 0 && class == C_UPPER &&
-        word.len <= 4) { /* "AB 1234 ..." behind a label; IBAN, MBI in groups */
-        uint64_t label = sp_detect_label(w, at);
-
-        if ((label & (M(L_PLATE) | M(L_LICENSE) | M(L_MRN) | M(L_PLAN) | M(L_ACCOUNT) | M(L_DEA) |
-                      M(L_VIN) | M(L_OTHER))) != 0 ||
-            (end < w->limit &&
-             (sp_ascii_is_digit(w->text[end]) ||
-              (w->text[end] == '-' && end + 1 < w->limit && sp_ascii_is_digit(w->text[end + 1])))))
-            found = sp_detect_code(w, at, label);
-        if (found == 0)
-            found = sp_detect_spread(w, at, label);
-    }
+    if (found == 0 && class == C_UPPER && word.len <= 4)
+        found = at_capitals(w, at, end);
     return found;
 }
 
