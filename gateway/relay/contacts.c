@@ -116,7 +116,8 @@ void relay_contacts_again(struct relay_contacts *m)
 int relay_contacts_is_new(const struct relay *r, struct sp_bytes tenant, struct sp_bytes address)
 {
     struct relay_contacts *m = r->first != NULL ? r->first->contacts : r->contacts;
-    int64_t now_ms = sp_clock_wall_ms(sp_loop_clock(r->loop));
+    int64_t now_ms =
+        sp_clock_steady_ms(sp_loop_clock(r->loop)); /* nobody is new since a clock leapt */
     uint64_t hash;
 
     if (m == NULL || !m->known || !m->kept)

@@ -140,7 +140,7 @@ static void limit_recipients(struct sp_attempt *a)
         return;
     sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, a->ns + most, a->n_count - most);
     a->n_count = most;
-    sp_delivery_poke(a->d);
+    sp_delivery_opened(a->d);
 }
 
 /* The record's rungs as a ladder. returns: false if the record holds what no policy makes */
@@ -311,7 +311,7 @@ static struct sp_smtp_result part_too_many(struct sp_attempt *a,
     }
     a->n_count = count;
     sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, back, too_many);
-    sp_delivery_poke(a->d);
+    sp_delivery_opened(a->d);
     return (struct sp_smtp_result){.rcpts = kept, .count = count};
 }
 

@@ -167,6 +167,15 @@ void sp_delivery_poke(struct sp_delivery *d)
         sp_timer_start(d->take, 0);
 }
 
+/* While this engine ends it takes nothing: what stands there is for the one that has followed it, who sleeps until it is told. */
+void sp_delivery_opened(struct sp_delivery *d)
+{
+    if (d->draining)
+        sp_queue_tell_due(d->parts.queue, INT64_MAX);
+    else
+        sp_delivery_poke(d);
+}
+
 /* ---- the end ---- */
 
 static void finish_drain(void *arg)
@@ -203,7 +212,7 @@ void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(vo
 /* A line was opened: what stands in it may go. */
 static void on_room(void *arg)
 {
-    sp_delivery_poke(arg);
+    sp_delivery_opened(arg);
 }
 
 static size_t places_left(void *arg, const struct sp_pool_places *ask)

@@ -296,5 +296,7 @@ SP_MUST_CHECK enum sp_rc sp_report_tell(struct sp_attempt *a, struct sp_buf *con
 
 /* ---- delivery.c ---- */
 void sp_delivery_ended(struct sp_delivery *d);
+/* Something in the lines may go that could not before: this engine takes it, or whoever has followed it. */
+void sp_delivery_opened(struct sp_delivery *d);
 
 #endif

@@ -276,7 +276,7 @@ static bool is_frozen(struct sp_attempt *a)
 static void wake_line(struct sp_attempt *a)
 {
     if (sp_lines_wake(sp_queue_lines(a->d->parts.queue), a->line))
-        sp_delivery_poke(a->d);
+        sp_delivery_opened(a->d);
 }
 
 void sp_delivery_ask_now(struct sp_delivery *d, const struct sp_id *id, size_t recipients)

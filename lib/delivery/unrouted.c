@@ -69,7 +69,7 @@ static void open_first(struct sp_unrouted *u, struct sp_list *list)
 
     sp_list_remove(&shut->at);
     if (sp_lines_shut(sp_queue_lines(u->d->parts.queue), shut->line, false))
-        sp_delivery_poke(u->d);
+        sp_delivery_opened(u->d);
     sp_free(shut);
 }
 

@@ -129,6 +129,9 @@ bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *
 /* returns: steady time at which something will be due, INT64_MAX if nothing */
 int64_t sp_queue_due_at(const struct sp_queue *q);
 
+/* Calls on_due if something is due earlier than `before` (INT64_MAX: at all). Not for who is being called by it. */
+void sp_queue_tell_due(struct sp_queue *q, int64_t before);
+
 /* Busy recipients are idle again and due at next_at_ms; nothing is written. */
 void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                        size_t n_count, int64_t next_at_ms);

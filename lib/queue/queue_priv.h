@@ -153,8 +153,6 @@ bool sp_queue_act_tells_damage(uint8_t type, const struct sp_act *act);
 void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e);
 /* After changes: its places in the lines anew; gone if nothing is open. returns: whether it still lives */
 bool sp_queue_entry_settle(struct sp_queue *q, struct sp_queue_entry *e);
-/* Calls on_due if something is due earlier than `before`. */
-void sp_queue_tell_due(struct sp_queue *q, int64_t before);
 
 /* ---- what lives in each segment (live.c) ---- */
 

@@ -7,6 +7,7 @@
 #include "jobs/contacts.h"
 #include "policy/contacts.h"
 #include "support/check_main.h"
+#include "support/fake_clock.h"
 
 #define DAY_MS ((int64_t)86400000)
 
@@ -18,6 +19,10 @@ static struct {
     struct sp_bytes told;
     enum sp_rc replied;
 } ledger;
+
+/* The wall clock may leap; as it would be had nobody set it, it stands still. */
+static struct fake_clock leaps;
+static int64_t steady_ms;
 
 static struct relay relay;
 static struct sp_config config;
@@ -65,11 +70,25 @@ void __wrap_sp_jobs_job_reply(struct sp_jobs_job *job, enum sp_rc rc, struct sp_
     ledger.replied = rc;
 }
 
+const struct sp_clock *__wrap_sp_loop_clock(const struct sp_loop *loop);
+
+const struct sp_clock *__wrap_sp_loop_clock(const struct sp_loop *loop)
+{
+    (void)loop;
+    return &leaps.clock;
+}
+
+static int64_t get_steady_ms(void *ctx)
+{
+    (void)ctx;
+    return steady_ms;
+}
+
 /* ---- */
 
 static int64_t now_ms(void)
 {
-    return sp_clock_wall_ms(sp_loop_clock(relay.loop));
+    return steady_ms;
 }
 
 static uint64_t hash_of(const char *address)
@@ -112,6 +131,9 @@ static void tell(enum sp_jobs_contacts_op op, uint16_t oldest,
 static void set_up(void)
 {
     memset(&ledger, 0, sizeof(ledger));
+    fake_clock_init(&leaps, 0);
+    leaps.clock.steady_ms = get_steady_ms;
+    steady_ms = leaps.wall_ms;
     config = (struct sp_config){.contacts = {.learn_ms = DAY_MS, .keep_ms = 365 * DAY_MS}};
     relay = (struct relay){.loop = sp_loop_new(), .config = &config, .keys.record = {.b = {7}}};
     today = sp_policy_contacts_day(now_ms());
@@ -163,12 +185,26 @@ START_TEST(an_earlier_day_forgets_nobody)
 }
 END_TEST
 
+START_TEST(nobody_is_new_or_known_since_a_clock_leapt)
+{
+    struct sp_jobs_contact old = {hash_of("old@a.test"), (uint16_t)(today - 20)};
+
+    tell(SP_JOBS_CONTACTS_LIST, (uint16_t)(today - 30), &old, 1);
+    leaps.wall_ms += 3 * 365 * DAY_MS; /* past the time that anybody is kept */
+    ck_assert_int_eq(is_new("old@a.test"), 0);
+    leaps.wall_ms -= 6 * 365 * DAY_MS; /* before anything was learned */
+    ck_assert_int_eq(is_new("old@a.test"), 0);
+    ck_assert_int_eq(is_new("other@a.test"), 1);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, set_up, tear_down);
     tcase_add_test(c, nobody_is_new_until_the_list_is_here);
     tcase_add_test(c, what_the_ledger_forgets_the_relay_forgets);
     tcase_add_test(c, an_earlier_day_forgets_nobody);
+    tcase_add_test(c, nobody_is_new_or_known_since_a_clock_leapt);
 }
 
 SP_TEST_MAIN("delivery.relay_contacts", add)

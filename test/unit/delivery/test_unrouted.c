@@ -31,7 +31,7 @@ enum sp_pool_rank __wrap_sp_pool_rank_at(struct sp_pool *p, const struct sp_pool
 void __wrap_sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask);
 struct sp_lines *__wrap_sp_queue_lines(struct sp_queue *q);
 bool __wrap_sp_lines_shut(struct sp_lines *l, sp_handle line, bool is_shut);
-void __wrap_sp_delivery_poke(struct sp_delivery *at);
+void __wrap_sp_delivery_opened(struct sp_delivery *at);
 struct sp_pool_ask __wrap_sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop);
 bool __wrap_sp_attempt_is_fresh(const struct sp_attempt *a);
 
@@ -70,7 +70,7 @@ bool __wrap_sp_lines_shut(struct sp_lines *l, sp_handle line, bool is_shut)
     return was != is_shut;
 }
 
-void __wrap_sp_delivery_poke(struct sp_delivery *at)
+void __wrap_sp_delivery_opened(struct sp_delivery *at)
 {
     (void)at;
     the.pokes++;
