@@ -23,6 +23,14 @@ enum {
 
 struct sp_config;
 
+#define CONTROL_SILENT_MAX 256
+
+/* Relays that did not answer: what is asked later leaves them out, and so waits for them no more. */
+struct control_silent {
+    int64_t relays[CONTROL_SILENT_MAX];
+    size_t count;
+};
+
 struct control {
     const char *config; /* --config */
     const char *socket; /* --socket */
@@ -51,7 +59,8 @@ struct control {
     bool now;
     bool dry_run;
     bool help;
-    bool quiet;           /* what is refused is not told */
+    bool quiet; /* what is refused is not told */
+    struct control_silent *silent;
     const char *words[4]; /* what is no option: group, verb, argument */
     size_t word_count;
     const char *given[32]; /* options, as they stand in the usage */
@@ -83,10 +92,20 @@ int control_usage(const struct control *c, const char *why);
 int control_settings(const struct control *c, struct sp_config **out);
 /* socket.c: asks; what failed is printed. question: JSON object */
 void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out);
-/* socket.c: the same in two steps, so that several questions are under way; out is what the first left */
-void control_ask_start(const struct control *c, struct sp_bytes question,
-                       struct control_answer *out);
-void control_ask_end(const struct control *c, struct control_answer *out);
+
+/* A connection for many questions, which are answered in their order. */
+struct control_talk {
+    int fd;             /* -1: there is none */
+    bool stays;         /* it takes another question before this one is answered */
+    struct sp_buf rest; /* what came behind the last answer */
+};
+/* socket.c */
+void control_talk_init(struct control_talk *t);
+void control_talk_clear(struct control_talk *t);
+/* Sends a question, over a new connection if there is none. returns: an exit code; what failed is printed */
+int control_talk_send(const struct control *c, struct control_talk *t, struct sp_bytes question);
+/* Waits for the answer to the first question that is not answered; what failed is printed */
+void control_talk_hear(const struct control *c, struct control_talk *t, struct control_answer *out);
 
 /* socket.c: one line of canonical JSON */
 void control_print_json(const struct sp_json *value);
@@ -115,12 +134,22 @@ void table_free(struct table *t);
 
 /* queue.c, keys.c, audit.c, status.c: return exit codes */
 int control_queue(const struct control *c);
-/* queue.c: a page of `queue list` by the filters of c. after: id of the last one's end, "" to begin */
+/* queue.c: the question for a page of `queue list` by the filters of c. after: id of the last one's end, "" to begin */
+void control_put_page(const struct control *c, const char *after, uint64_t limit,
+                      struct sp_buf *question);
 void control_ask_page(const struct control *c, const char *after, uint64_t limit,
                       struct control_answer *answer);
+#define CONTROL_PAGE_MAX  16384 /* bytes of such a question */
 #define CONTROL_AFTER_MAX 64
 /* queue.c: notes a page's end, for the next one. after: CONTROL_AFTER_MAX bytes. returns: false if it was the last */
 bool control_next_page(const struct sp_json *page, char *after);
+
+/* silent.c: notes which relays did not answer, as a page has it. returns: whether there are some that were not noted before */
+bool control_note_silent(const struct control *c, const struct sp_json *page);
+/* silent.c: leaves them out of a question */
+void control_put_without(const struct control *c, struct sp_jw *w);
+/* silent.c: says which they are, and what that means. returns: CONTROL_UNKNOWN */
+int control_say_silent(const struct control *c, const char *meaning);
 
 /* filter.c: whether a filter is given */
 bool control_is_filtered(const struct control *c);

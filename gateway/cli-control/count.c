@@ -101,6 +101,7 @@ static void ask(const struct control *c, const char *by, struct control_answer *
         if (members[i].value != NULL)
             sp_jw_cstr(&w, members[i].key, members[i].value);
     sp_jw_int(&w, "limit", GROUPS_MAX);
+    control_put_without(c, &w);
     sp_jw_end(&w);
     control_ask(c, sp_buf_bytes(&question), answer);
     sp_buf_clear(&question);
@@ -172,7 +173,7 @@ static void take_message(const struct control *c, struct groups *g, const struct
 static int count_here(const struct control *c, struct groups *g)
 {
     char after[CONTROL_AFTER_MAX] = "";
-    bool more = true;
+    bool more = true, is_silent = false;
     int code = CONTROL_OK;
 
     while (more && code == CONTROL_OK) {
@@ -181,16 +182,16 @@ static int count_here(const struct control *c, struct groups *g)
 
         control_ask_page(c, after, PAGE, &page);
         code = page.code;
-        if (sp_json_int_of(page.result, "relays_silent", 0) > 0)
-            code = control_say(c, CONTROL_UNKNOWN, "unknown",
-                               "a relay did not answer: the count is not complete, repeat");
+        is_silent |= control_note_silent(c, page.result);
         list = sp_json_find(page.result, "messages");
         for (const struct sp_json *m = list == NULL ? NULL : list->first; m != NULL; m = m->next)
             take_message(c, g, m);
         more = control_next_page(page.result, after);
         control_answer_clear(&page);
     }
-    return code;
+    return code == CONTROL_OK && is_silent
+               ? control_say_silent(c, "the count is not complete, repeat")
+               : code;
 }
 
 void control_tell_unknown(const struct control *c)
@@ -199,7 +200,7 @@ void control_tell_unknown(const struct control *c)
     struct control_answer answer;
     long long count = 0;
 
-    if (c->host == NULL)
+    if (c->host == NULL || c->silent->count > 0) /* who is missing has been told */
         return;
     quiet.quiet = true;
     ask(&quiet, "site", &answer);

@@ -412,7 +412,8 @@ static int flush(const struct control *c, int code)
 
 int main(int argc, char **argv)
 {
-    struct control c = {.config = "/etc/sallyport/sallyport.json"};
+    struct control_silent silent = {.count = 0};
+    struct control c = {.config = "/etc/sallyport/sallyport.json", .silent = &silent};
     struct names names = {.count = 0};
     int code;
 

@@ -12,12 +12,11 @@
 #define LISTED       20 /* messages of a dry run, unless --limit says otherwise */
 #define TOLD_MAX     10 /* refusals */
 #define LIST_MAX     ((size_t)1 << 28)
-#define UNDER_WAY                                                                                  \
-    16 /* questions at a time, once one has been answered: what is recorded is recorded together */
-#define HOPELESS 20 /* refused from the beginning: what is asked for is wrong, not these messages */
+/* Questions at a time, once one has been answered: what is recorded is recorded together. All over one connection */
+#define UNDER_WAY 16
+#define HOPELESS  20 /* refused from the beginning: what is asked for is wrong, not these messages */
 
 struct asked {
-    struct control_answer answer;
     const struct sp_json *message;
     size_t count; /* recipients asked for */
 };
@@ -25,6 +24,7 @@ struct asked {
 struct many {
     const struct control *c;
     struct control quiet; /* the same: what is refused is told here */
+    struct control_talk talk;
     struct asked asked[UNDER_WAY];
     size_t first, under_way;
     const char *verb;
@@ -200,10 +200,11 @@ static void put_text(struct sp_jw *w, const char *key, const char *value)
 static void hear(struct many *m)
 {
     struct asked *a = &m->asked[m->first];
+    struct control_answer answer;
 
-    control_ask_end(&m->quiet, &a->answer);
-    note(m, a->message, a->count, &a->answer);
-    control_answer_clear(&a->answer);
+    control_talk_hear(&m->quiet, &m->talk, &answer);
+    note(m, a->message, a->count, &answer);
+    control_answer_clear(&answer);
     m->first = (m->first + 1) % UNDER_WAY;
     m->under_way--;
 }
@@ -214,6 +215,20 @@ static void hear_all(struct many *m)
         hear(m);
 }
 
+static void send_act(struct many *m, struct sp_bytes question)
+{
+    int code = control_talk_send(&m->quiet, &m->talk, question);
+
+    if (code == CONTROL_OK) {
+        m->under_way++;
+        return;
+    }
+    hear_all(m); /* nobody is there any more, but may be in a moment */
+    control_talk_clear(&m->talk);
+    control_talk_init(&m->talk);
+    m->code = code;
+}
+
 static void act(struct many *m, const struct sp_json *message)
 {
     struct asked *next;
@@ -222,7 +237,7 @@ static void act(struct many *m, const struct sp_json *message)
 
     if (!sp_json_bool_of(message, "quarantined", false) && !control_is_from(m->c, message))
         return;
-    if (m->under_way == UNDER_WAY || (m->messages == 0 && m->under_way > 0))
+    if (m->under_way == UNDER_WAY || (m->under_way > 0 && (m->messages == 0 || !m->talk.stays)))
         hear(m);
     if (!goes_on(m))
         return;
@@ -238,14 +253,12 @@ static void act(struct many *m, const struct sp_json *message)
     put_text(&w, "route", m->c->route);
     if (m->c->now)
         sp_jw_bool(&w, "now", true);
+    control_put_without(m->c, &w);
     next->message = message;
     next->count = put_meant(m, message, &w);
     if (next->count > 0) {
         sp_jw_end(&w);
-        control_ask_start(&m->quiet, sp_buf_bytes(&question), &next->answer);
-        m->under_way++;
-        if (next->answer.code != CONTROL_OK) /* nobody is there any more */
-            hear_all(m);
+        send_act(m, sp_buf_bytes(&question));
     }
     sp_buf_clear(&question);
 }
@@ -255,8 +268,10 @@ static bool act_on_page(struct many *m, const struct sp_json *page)
 {
     const struct sp_json *list_of = sp_json_find(page, "messages");
 
-    if (sp_json_int_of(page, "relays_silent", 0) > 0)
-        m->code = control_say(m->c, CONTROL_UNKNOWN, "unknown", "a relay did not answer: repeat");
+    if (control_note_silent(m->c, page))
+        m->code = control_say_silent(m->c, m->c->dry_run
+                                               ? "what waits there is left out, repeat"
+                                               : "nothing of what waits there was changed, repeat");
     for (const struct sp_json *message = list_of == NULL ? NULL : list_of->first;
          message != NULL && goes_on(m); message = message->next)
         act(m, message);
@@ -304,6 +319,19 @@ static void print_done(struct many *m)
                      is_hopeless(m) ? ", and no other was asked" : "");
 }
 
+static void ask_page(struct many *m, struct control_answer *page)
+{
+    struct sp_buf question;
+
+    sp_buf_init(&question, CONTROL_PAGE_MAX);
+    control_put_page(m->c, m->after, PAGE, &question);
+    *page = (struct control_answer){.fd = -1};
+    page->code = control_talk_send(m->c, &m->talk, sp_buf_bytes(&question));
+    if (page->code == CONTROL_OK)
+        control_talk_hear(m->c, &m->talk, page);
+    sp_buf_clear(&question);
+}
+
 static void go_through(struct many *m)
 {
     bool more = true;
@@ -311,7 +339,7 @@ static void go_through(struct many *m)
     while (more) {
         struct control_answer page;
 
-        control_ask_page(m->c, m->after, PAGE, &page);
+        ask_page(m, &page);
         if (page.code != CONTROL_OK)
             m->code = page.code;
         more = page.code == CONTROL_OK && act_on_page(m, page.result);
@@ -350,6 +378,7 @@ int control_many(const struct control *c, const char *verb)
     if (slip != NULL)
         return control_usage(c, slip);
     m.quiet.quiet = true;
+    control_talk_init(&m.talk);
     (void)snprintf(m.command, sizeof(m.command), "queue.%s%s", c->dry_run ? "would-" : "", verb);
     sp_buf_init(&m.json, LIST_MAX);
     sp_jw_init(&m.list, &m.json);
@@ -357,6 +386,7 @@ int control_many(const struct control *c, const char *verb)
     if (c->dry_run)
         m.table = table_new(heads, SP_ARRAY_LEN(heads));
     go_through(&m);
+    control_talk_clear(&m.talk);
     code = end(&m);
     control_tell_unknown(c);
     if (m.table != NULL)

@@ -41,17 +41,15 @@ struct listing {
     uint64_t left; /* messages still wanted */
     uint64_t shown;
     char after[CONTROL_AFTER_MAX]; /* id of the page's end; "" to begin */
-    int64_t silent;
+    bool is_silent;                /* a relay */
 };
 
-void control_ask_page(const struct control *c, const char *after, uint64_t limit,
-                      struct control_answer *answer)
+void control_put_page(const struct control *c, const char *after, uint64_t limit,
+                      struct sp_buf *question)
 {
-    struct sp_buf question;
     struct sp_jw w;
 
-    sp_buf_init(&question, QUESTION_MAX);
-    sp_jw_init(&w, &question);
+    sp_jw_init(&w, question);
     sp_jw_object(&w, NULL);
     sp_jw_cstr(&w, "command", "queue.list");
     put_text(&w, "state", c->state);
@@ -64,7 +62,17 @@ void control_ask_page(const struct control *c, const char *after, uint64_t limit
     if (after[0] != 0)
         sp_jw_cstr(&w, "after", after);
     sp_jw_int(&w, "limit", (int64_t)limit);
+    control_put_without(c, &w);
     sp_jw_end(&w);
+}
+
+void control_ask_page(const struct control *c, const char *after, uint64_t limit,
+                      struct control_answer *answer)
+{
+    struct sp_buf question;
+
+    sp_buf_init(&question, CONTROL_PAGE_MAX);
+    control_put_page(c, after, limit, &question);
     control_ask(c, sp_buf_bytes(&question), answer);
     sp_buf_clear(&question);
 }
@@ -164,8 +172,8 @@ static bool take_page(struct listing *l, const struct sp_json *result)
     take_items(l, sp_json_find(result, "messages"));
     if (!l->c->json && l->shown > before)
         table_print(l->table);
-    if (sp_json_int_of(result, "relays_silent", 0) > l->silent)
-        l->silent = sp_json_int_of(result, "relays_silent", 0);
+    if (control_note_silent(l->c, result))
+        l->is_silent = true;
     return l->left > 0 && ferror(stdout) == 0 && control_next_page(result, l->after);
 }
 
@@ -173,15 +181,12 @@ static int end_list(struct listing *l, int code)
 {
     if (l->c->json) {
         (void)printf("],\"complete\":%s}\n",
-                     code == CONTROL_OK && l->silent == 0 ? "true" : "false");
+                     code == CONTROL_OK && !l->is_silent ? "true" : "false");
     } else if (code == CONTROL_OK) {
         (void)printf("%llu message%s\n", (unsigned long long)l->shown, l->shown == 1 ? "" : "s");
     }
-    if (code == CONTROL_OK && l->silent > 0)
-        return control_say(l->c, CONTROL_UNKNOWN, "unknown",
-                           "%lld relay%s did not answer: the list is not complete",
-                           (long long)l->silent, l->silent == 1 ? "" : "s");
-    return code;
+    return code == CONTROL_OK && l->is_silent ? control_say_silent(l->c, "the list is not complete")
+                                              : code;
 }
 
 static int list(const struct control *c)

@@ -95,6 +95,10 @@ static int dial(const struct control *c, int *out)
         return control_say(c, CONTROL_ABSENT, "absent", "%s: too long for a socket's name", path);
     memcpy(to.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) { /* connecting may wait, too */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    }
     if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0) {
         bool is_denied = errno == EACCES || errno == EPERM;
 
@@ -107,8 +111,6 @@ static int dial(const struct control *c, int *out)
             return control_say(c, CONTROL_REFUSED, "denied", "%s", err.text);
         return control_say(c, CONTROL_ABSENT, "absent", "%s", err.text);
     }
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     *out = fd;
     return CONTROL_OK;
 }
@@ -171,18 +173,14 @@ static int judge(const struct control *c, const struct sp_json *root)
     return code;
 }
 
-static int read_answer(const struct control *c, struct control_answer *a)
+/* An answer's line as JSON. */
+static int read_line(const struct control *c, struct sp_bytes line, struct control_answer *a)
 {
-    size_t end = receive_line(a->fd, &a->rest);
     struct sp_err err = {0};
     int code;
 
-    if (end == SIZE_MAX)
-        return control_say(c, CONTROL_UNKNOWN, "unknown",
-                           "no answer: whether it was done is unknown, repeat");
-    if (sp_json_parse(sp_bytes(a->rest.ptr, end), NULL, &a->json, &err) != SP_OK)
+    if (sp_json_parse(line, NULL, &a->json, &err) != SP_OK)
         return control_say(c, CONTROL_UNKNOWN, "unknown", "the answer: %s", err.text);
-    sp_buf_drop(&a->rest, end + 1);
     code = judge(c, sp_json_root(a->json));
     if (code == CONTROL_OK) {
         a->result = sp_json_find(sp_json_root(a->json), "result");
@@ -191,8 +189,31 @@ static int read_answer(const struct control *c, struct control_answer *a)
     return code;
 }
 
-void control_ask_start(const struct control *c, struct sp_bytes question,
-                       struct control_answer *out)
+static int say_no_answer(const struct control *c)
+{
+    return control_say(c, CONTROL_UNKNOWN, "unknown",
+                       "no answer: whether it was done is unknown, repeat");
+}
+
+static int read_answer(const struct control *c, struct control_answer *a)
+{
+    size_t end = receive_line(a->fd, &a->rest);
+    int code;
+
+    if (end == SIZE_MAX)
+        return say_no_answer(c);
+    code = read_line(c, sp_bytes(a->rest.ptr, end), a);
+    sp_buf_drop(&a->rest, end + 1);
+    return code;
+}
+
+static int say_cut(const struct control *c)
+{
+    return control_say(c, CONTROL_UNKNOWN, "unknown",
+                       "the question could not be sent whole: repeat");
+}
+
+void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out)
 {
     *out = (struct control_answer){.fd = -1};
     sp_buf_init(&out->rest, CONTROL_LINE_MAX);
@@ -200,20 +221,62 @@ void control_ask_start(const struct control *c, struct sp_bytes question,
     if (out->code != CONTROL_OK)
         return;
     if (!send_all(out->fd, question) || !send_all(out->fd, SP_LIT("\n")))
-        out->code = control_say(c, CONTROL_UNKNOWN, "unknown",
-                                "the question could not be sent whole: repeat");
-}
-
-void control_ask_end(const struct control *c, struct control_answer *out)
-{
-    if (out->code == CONTROL_OK)
+        out->code = say_cut(c);
+    else
         out->code = read_answer(c, out);
 }
 
-void control_ask(const struct control *c, struct sp_bytes question, struct control_answer *out)
+/* ---- many questions ---- */
+
+void control_talk_init(struct control_talk *t)
 {
-    control_ask_start(c, question, out);
-    control_ask_end(c, out);
+    *t = (struct control_talk){.fd = -1};
+    sp_buf_init(&t->rest, CONTROL_LINE_MAX);
+}
+
+static void hang_up(struct control_talk *t)
+{
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+    t->stays = false;
+    sp_buf_reset(&t->rest);
+}
+
+void control_talk_clear(struct control_talk *t)
+{
+    hang_up(t);
+    sp_buf_clear(&t->rest);
+}
+
+int control_talk_send(const struct control *c, struct control_talk *t, struct sp_bytes question)
+{
+    int code = t->fd < 0 ? dial(c, &t->fd) : CONTROL_OK;
+
+    sp_assert(question.len > 2 && question.ptr[0] == '{');
+    if (code != CONTROL_OK)
+        return code;
+    if (send_all(t->fd, SP_LIT("{\"keep\":true,")) &&
+        send_all(t->fd, sp_bytes_slice(question, 1, SIZE_MAX)) && send_all(t->fd, SP_LIT("\n")))
+        return CONTROL_OK;
+    return say_cut(c);
+}
+
+void control_talk_hear(const struct control *c, struct control_talk *t, struct control_answer *out)
+{
+    size_t end = t->fd < 0 ? SIZE_MAX : receive_line(t->fd, &t->rest);
+
+    *out = (struct control_answer){.fd = -1, .code = CONTROL_UNKNOWN};
+    sp_buf_init(&out->rest, CONTROL_LINE_MAX);
+    if (end == SIZE_MAX && t->fd >= 0) /* said once, of all that are under way */
+        out->code = say_no_answer(c);
+    if (end != SIZE_MAX) {
+        out->code = read_line(c, sp_bytes(t->rest.ptr, end), out);
+        t->stays = out->json != NULL && sp_json_bool_of(sp_json_root(out->json), "keep", false);
+        sp_buf_drop(&t->rest, end + 1);
+    }
+    if (!t->stays || end == SIZE_MAX)
+        hang_up(t);
 }
 
 void control_answer_clear(struct control_answer *a)

@@ -10,6 +10,7 @@
  *     {"command": "queue.hold", ...}                       change.c; "queue.would-hold": what it would change
  *     {"command": "queue.freeze", ...}                     order.c
  *     {"command": "queue.count", ...}                      count.c
+ *     {"command": "relay.alive"}                           -> {}: its loop runs
  *     {"command": "tenant.seen", "tenant": NAME}           -> {"accepted": {...}, "refused": {...}, "probed": {...}}
  */
 #include "gateway/relay/command.h"
@@ -181,6 +182,16 @@ static void on_seen(const struct relay_question *q, const struct relay *r)
     sp_buf_clear(&json);
 }
 
+static void on_alive(const struct relay_question *q)
+{
+    struct sp_buf json;
+
+    sp_buf_init(&json, 16);
+    sp_buf_put_cstr(&json, "{}");
+    relay_reply_json(q->job, SP_OK, &json);
+    sp_buf_clear(&json);
+}
+
 /* ---- dispatch ---- */
 
 #define OF_QUEUE SP_LIT("queue.")
@@ -205,6 +216,10 @@ static void run(struct relay *r, const struct relay_question *q)
 {
     struct sp_bytes name = sp_json_text_of(q->ask, "command");
 
+    if (sp_bytes_eq(name, SP_LIT("relay.alive"))) {
+        on_alive(q);
+        return;
+    }
     if (sp_bytes_eq(name, SP_LIT("queue.list"))) {
         relay_list(r, q);
         return;

@@ -1,6 +1,6 @@
 /*
- * Sessions: read one line, ask, write the answer and the file behind it, close. A session that goes away while its
- * question is under way leaves the question to end by itself, since what it set going can't be called back.
+ * Sessions: read lines, ask, write the answers in the order of the questions and the file behind the last, close. A session that
+ * goes away while questions are under way leaves them to end by themselves, since what they set going can't be called back.
  */
 #include "admin/admin.h"
 
@@ -20,22 +20,28 @@
 
 struct session {
     struct sp_list link;
-    sp_handle handle;
     struct sp_admin *admin;
     struct sp_stream *stream;
     struct sp_timer *idle;
     struct ucred peer;
     struct sp_buf line;
-    bool asked;
-    int fd; /* file to send, or -1 */
+    struct sp_list errands; /* not answered, in the order of the questions */
+    size_t in_hand;         /* of them */
+    bool last;              /* its last question is asked */
+    int fd;                 /* file to send, or -1 */
 };
 
-/* A question that is under way, and whose it was. */
+/* A question, and whose it is. */
 struct errand {
-    struct sp_list link;
+    struct sp_list link; /* among all that are under way */
+    struct sp_list turn; /* among its session's */
     struct sp_admin *admin;
-    struct sp_admin_question *question;
-    sp_handle session; /* stale once the session has gone */
+    struct session *session;            /* NULL once it has gone */
+    struct sp_admin_question *question; /* NULL: none is under way */
+    struct sp_buf answer;
+    int fd;    /* behind the answer, or -1 */
+    bool done; /* it may be told when those before it are */
+    bool keep; /* the session stays */
 };
 
 struct sp_admin {
@@ -43,8 +49,8 @@ struct sp_admin {
     struct sp_listener *listener;
     struct sp_list sessions;
     struct sp_list errands;
-    struct sp_slots *slots;
     size_t session_count;
+    size_t guests; /* of them */
     size_t busy;
     unsigned relays; /* that were ever seen */
 };
@@ -64,16 +70,56 @@ int64_t sp_admin_answer_ms(const struct sp_admin *a)
     return a->parts.answer_ms > 0 ? a->parts.answer_ms : SP_ADMIN_ANSWER_MS;
 }
 
+int64_t sp_admin_patience_ms(const struct sp_admin *a)
+{
+    return a->parts.patience_ms > 0 ? a->parts.patience_ms : SP_ADMIN_PATIENCE_MS;
+}
+
+struct sp_loop *sp_admin_loop(const struct sp_admin *a)
+{
+    return a->parts.loop;
+}
+
 size_t sp_admin_busy(const struct sp_admin *a)
 {
     return a->busy;
 }
 
+static bool is_trusted(const struct sp_admin *a, const struct ucred *peer)
+{
+    return peer->uid == 0 || peer->uid == a->parts.owner_uid;
+}
+
+static void free_errand(struct errand *errand)
+{
+    sp_list_remove(&errand->link);
+    sp_list_remove(&errand->turn);
+    if (errand->question != NULL)
+        errand->admin->busy--;
+    sp_admin_question_free(errand->question);
+    if (errand->fd >= 0)
+        close(errand->fd);
+    sp_buf_wipe(&errand->answer);
+    sp_free(errand);
+}
+
 static void end_session(struct session *s)
 {
+    struct sp_admin *a = s->admin;
+
+    SP_LIST_EACH(node, &s->errands)
+    {
+        struct errand *errand = SP_CONTAINER(node, struct errand, turn);
+
+        errand->session = NULL;
+        sp_list_remove(&errand->turn);
+        if (errand->done)
+            free_errand(errand);
+    }
     sp_list_remove(&s->link);
-    (void)sp_slots_remove(s->admin->slots, s->handle);
-    s->admin->session_count--;
+    a->guests -= !is_trusted(a, &s->peer);
+    if (a->session_count-- == SP_ADMIN_SESSIONS_MAX && a->listener != NULL)
+        sp_listener_hold(a->listener, false);
     sp_stream_free(s->stream);
     sp_timer_free(s->idle);
     sp_buf_wipe(&s->line);
@@ -99,23 +145,53 @@ static void send_more(struct session *s)
         sp_stream_close_after_write(s->stream);
 }
 
-static void answer(struct session *s, struct sp_bytes line, int fd)
+static struct errand *first_errand(const struct session *s)
 {
-    s->fd = fd;
-    sp_stream_write(s->stream, line);
-    sp_stream_write(s->stream, SP_LIT("\n"));
-    if (fd < 0)
-        sp_stream_close_after_write(s->stream);
+    return sp_list_is_empty(&s->errands) ? NULL
+                                         : SP_CONTAINER(s->errands.next, struct errand, turn);
 }
 
-static void answer_error(struct session *s, const char *error, struct sp_bytes detail)
+/* Tells what is known, in the order of the questions. */
+static void tell(struct session *s)
 {
-    struct sp_buf out;
+    struct errand *next;
+    bool stays = true;
 
-    sp_buf_init(&out, ANSWER_MAX);
-    sp_admin_put_error(&out, error, detail);
-    answer(s, sp_buf_bytes(&out), -1);
-    sp_buf_clear(&out);
+    while (stays && (next = first_errand(s)) != NULL && next->done) {
+        sp_stream_write(s->stream, sp_buf_bytes(&next->answer));
+        sp_stream_write(s->stream, SP_LIT("\n"));
+        s->fd = next->fd;
+        next->fd = -1;
+        stays = next->keep;
+        s->in_hand--;
+        free_errand(next);
+    }
+    sp_timer_start(s->idle, IDLE_MS);
+    if (!stays && s->fd < 0)
+        sp_stream_close_after_write(s->stream);
+    else
+        sp_stream_hold_input(s->stream, s->last || s->in_hand == SP_ADMIN_IN_HAND_MAX);
+}
+
+/* Says of an answer that the session stays. */
+static void put_keep(struct sp_buf *out)
+{
+    out->len--; /* } */
+    sp_buf_put_cstr(out, ",\"keep\":true}");
+}
+
+static void end_errand(struct errand *errand)
+{
+    errand->keep = errand->keep && errand->fd < 0;
+    if (errand->keep)
+        put_keep(&errand->answer);
+    errand->done = true;
+}
+
+static void answer_error(struct errand *errand, const char *error, struct sp_bytes detail)
+{
+    sp_admin_put_error(&errand->answer, error, detail);
+    end_errand(errand);
 }
 
 /* Puts the length of the file into the answer that was made without it. */
@@ -131,29 +207,22 @@ static void put_file_len(struct sp_buf *out, int fd)
     sp_buf_put_u8(out, '}');
 }
 
-static void end_errand(struct errand *errand)
-{
-    sp_list_remove(&errand->link);
-    errand->admin->busy--;
-    sp_admin_question_free(errand->question);
-    sp_free(errand);
-}
-
 static void on_done(void *arg, struct sp_admin_question *q)
 {
     struct errand *errand = arg;
-    struct session *s = sp_slots_find(errand->admin->slots, errand->session);
-    struct sp_buf out;
-    int fd = -1;
+    struct session *s = errand->session;
 
-    if (s != NULL) {
-        sp_buf_init(&out, ANSWER_MAX);
-        sp_admin_merge(q, &out, &fd);
-        put_file_len(&out, fd);
-        answer(s, sp_buf_bytes(&out), fd);
-        sp_buf_wipe(&out);
+    if (s == NULL) {
+        free_errand(errand);
+        return;
     }
+    sp_admin_merge(q, &errand->answer, &errand->fd);
+    put_file_len(&errand->answer, errand->fd);
+    errand->question = NULL;
+    errand->admin->busy--;
+    sp_admin_question_free(q);
     end_errand(errand);
+    tell(s);
 }
 
 static void put_actor(const struct session *s, struct sp_buf *out)
@@ -172,11 +241,6 @@ static void put_actor(const struct session *s, struct sp_buf *out)
     sp_buf_clear(&id);
 }
 
-static bool is_trusted(const struct sp_admin *a, const struct ucred *peer)
-{
-    return peer->uid == 0 || peer->uid == a->parts.owner_uid;
-}
-
 static bool may_ask(const struct session *s, struct sp_bytes command)
 {
     const struct sp_admin *a = s->admin;
@@ -190,86 +254,109 @@ int sp_admin_state_fd(const struct sp_admin *a)
     return a->parts.state_fd;
 }
 
-static void answer_state(struct session *s)
+static void answer_state(struct errand *errand)
 {
-    SP_AUTO(sp_json_doc) state = sp_admin_state_read(s->admin);
-    struct sp_buf out;
+    SP_AUTO(sp_json_doc) state = sp_admin_state_read(errand->admin);
 
     if (state == NULL) {
-        answer_error(s, sp_rc_name(SP_E_UNSUPPORTED), SP_LIT("the supervisor shows nothing"));
+        answer_error(errand, sp_rc_name(SP_E_UNSUPPORTED), SP_LIT("the supervisor shows nothing"));
         return;
     }
-    sp_buf_init(&out, ANSWER_MAX);
-    sp_admin_put_result(sp_json_root(state), 0, &out);
-    answer(s, sp_buf_bytes(&out), -1);
-    sp_buf_clear(&out);
+    sp_admin_put_result(sp_json_root(state), 0, &errand->answer);
+    end_errand(errand);
 }
 
-static void ask(struct session *s, struct sp_bytes line)
+/* json: taken */
+static void ask_roles(struct errand *errand, struct sp_json_doc *json)
 {
-    struct sp_admin *a = s->admin;
-    struct sp_json_doc *json;
-    struct errand *errand;
+    struct sp_admin *a = errand->admin;
     struct sp_buf actor;
 
-    s->asked = true;
-    sp_stream_hold_input(s->stream, true);
+    sp_buf_init(&actor, 1024);
+    put_actor(errand->session, &actor);
+    errand->question = sp_admin_ask(a, json, sp_buf_bytes(&actor), on_done, errand);
+    if (errand->question != NULL)
+        a->busy++;
+    else
+        answer_error(errand, sp_rc_name(SP_E_UNSUPPORTED), SP_LIT("there is no such command"));
+    sp_buf_clear(&actor);
+}
+
+static void ask(struct errand *errand, struct sp_bytes line)
+{
+    const struct session *s = errand->session;
+    struct sp_admin *a = errand->admin;
+    struct sp_json_doc *json;
+    struct sp_bytes command;
+
     if (sp_json_parse(line, NULL, &json, NULL) != SP_OK) {
-        answer_error(s, sp_rc_name(SP_E_MALFORMED), SP_LIT("a question is one JSON object"));
+        answer_error(errand, sp_rc_name(SP_E_MALFORMED), SP_LIT("a question is one JSON object"));
         return;
     }
-    if (!may_ask(s, sp_json_text_of(sp_json_root(json), "command"))) {
+    command = sp_json_text_of(sp_json_root(json), "command");
+    if (!may_ask(s, command)) {
         sp_json_doc_free(json);
         sp_log_warn(a->parts.log, "admin.refused", SP_INT("uid", s->peer.uid));
-        answer_error(s, sp_rc_name(SP_E_DENIED), SP_LIT("this user may not ask that"));
+        answer_error(errand, sp_rc_name(SP_E_DENIED), SP_LIT("this user may not ask that"));
         return;
     }
+    errand->keep = sp_bytes_starts_nocase(command, SP_LIT("queue.")) &&
+                   sp_json_bool_of(sp_json_root(json), "keep", false);
     if (!is_trusted(a, &s->peer) && a->parts.limit != NULL)
         a->parts.limit(a->parts.arg, s->peer.uid, json);
-    if (sp_bytes_eq(sp_json_text_of(sp_json_root(json), "command"), SP_LIT("gateway.state"))) {
-        sp_json_doc_free(json);
-        answer_state(s);
+    if (!sp_bytes_eq(command, SP_LIT("gateway.state"))) {
+        ask_roles(errand, json);
         return;
     }
-    errand = sp_calloc(1, sizeof(*errand));
-    errand->admin = a;
-    errand->session = s->handle;
-    sp_buf_init(&actor, 1024);
-    put_actor(s, &actor);
-    errand->question = sp_admin_ask(a, json, sp_buf_bytes(&actor), on_done, errand);
-    if (errand->question != NULL) {
-        sp_list_append(&a->errands, &errand->link);
-        a->busy++;
-    } else {
-        sp_free(errand);
-        answer_error(s, sp_rc_name(SP_E_UNSUPPORTED), SP_LIT("there is no such command"));
-    }
-    sp_buf_clear(&actor);
+    sp_json_doc_free(json);
+    answer_state(errand);
+}
+
+static struct errand *add_errand(struct session *s)
+{
+    struct errand *errand = sp_calloc(1, sizeof(*errand));
+
+    errand->admin = s->admin;
+    errand->session = s;
+    errand->fd = -1;
+    sp_buf_init(&errand->answer, ANSWER_MAX);
+    sp_list_append(&s->admin->errands, &errand->link);
+    sp_list_append(&s->errands, &errand->turn);
+    s->in_hand++;
+    return errand;
 }
 
 static void on_input(void *arg)
 {
     struct session *s = arg;
-    struct sp_bytes input = sp_stream_input(s->stream);
-    size_t end = sp_bytes_find(input, '\n');
+    size_t end = 0;
 
-    if (s->asked)
-        return;
-    sp_buf_put(&s->line, sp_bytes_slice(input, 0, end));
-    sp_stream_consume(s->stream, end == SIZE_MAX ? input.len : end + 1);
-    if (sp_buf_rc(&s->line) != SP_OK) {
-        s->asked = true;
-        sp_stream_hold_input(s->stream, true);
-        answer_error(s, sp_rc_name(SP_E_LIMIT), SP_LIT("the question is too long"));
-    } else if (end != SIZE_MAX) {
-        ask(s, sp_buf_bytes(&s->line));
+    while (end != SIZE_MAX && !s->last && s->in_hand < SP_ADMIN_IN_HAND_MAX) {
+        struct sp_bytes input = sp_stream_input(s->stream);
+        struct errand *errand;
+
+        end = sp_bytes_find(input, '\n');
+        sp_buf_put(&s->line, sp_bytes_slice(input, 0, end));
+        sp_stream_consume(s->stream, end == SIZE_MAX ? input.len : end + 1);
+        if (end == SIZE_MAX && sp_buf_rc(&s->line) == SP_OK)
+            break;
+        errand = add_errand(s);
+        if (sp_buf_rc(&s->line) == SP_OK)
+            ask(errand, sp_buf_bytes(&s->line));
+        else
+            answer_error(errand, sp_rc_name(SP_E_LIMIT), SP_LIT("the question is too long"));
+        sp_buf_wipe(&s->line);
+        sp_buf_init(&s->line, SP_ADMIN_LINE_MAX);
+        s->last = !errand->keep;
     }
+    tell(s);
 }
 
 static void on_drained(void *arg)
 {
     struct session *s = arg;
 
+    sp_timer_start(s->idle, IDLE_MS);
     if (s->fd >= 0)
         send_more(s);
 }
@@ -282,7 +369,12 @@ static void on_closed(void *arg, enum sp_rc why)
 
 static void on_idle(void *arg)
 {
-    end_session(arg);
+    struct session *s = arg;
+
+    if (s->in_hand > 0) /* it is not who asks that takes so long */
+        sp_timer_start(s->idle, IDLE_MS);
+    else
+        end_session(s);
 }
 
 static const struct sp_stream_events events = {
@@ -298,6 +390,11 @@ static bool may_connect(const struct sp_admin *a, int fd, struct ucred *peer)
            (a->parts.may_ask != NULL && a->parts.may_ask(a->parts.arg, peer->uid, SP_LIT("")));
 }
 
+static bool has_room(const struct sp_admin *a, const struct ucred *peer)
+{
+    return is_trusted(a, peer) || a->guests < SP_ADMIN_GUESTS_MAX;
+}
+
 static void on_accept(void *arg, int fd, const struct sp_addr *from)
 {
     struct sp_admin *a = arg;
@@ -305,22 +402,30 @@ static void on_accept(void *arg, int fd, const struct sp_addr *from)
     struct session *s;
 
     (void)from;
-    if (a->session_count >= SP_ADMIN_SESSIONS_MAX || !may_connect(a, fd, &peer)) {
+    if (!may_connect(a, fd, &peer)) {
         sp_log_warn(a->parts.log, "admin.refused", SP_INT("uid", peer.uid));
         close(fd);
+        return;
+    }
+    if (!has_room(a, &peer)) {
+        sp_stream_dismiss(a->parts.loop, fd,
+                          SP_LIT("{\"ok\":false,\"error\":\"limit\",\"detail\":\"too many "
+                                 "questions at a time: repeat in a moment\"}\n"));
         return;
     }
     s = sp_calloc(1, sizeof(*s));
     s->admin = a;
     s->peer = peer;
     s->fd = -1;
+    sp_list_init(&s->errands);
     sp_buf_init(&s->line, SP_ADMIN_LINE_MAX);
-    s->handle = sp_slots_add(a->slots, s);
     s->stream = sp_stream_new(a->parts.loop, fd, &events, s);
     s->idle = sp_timer_new(a->parts.loop, on_idle, s);
     sp_timer_start(s->idle, IDLE_MS);
     sp_list_append(&a->sessions, &s->link);
-    a->session_count++;
+    a->guests += !is_trusted(a, &peer);
+    if (++a->session_count == SP_ADMIN_SESSIONS_MAX) /* who comes now waits for one that ends */
+        sp_listener_hold(a->listener, true);
 }
 
 static void on_peer(void *arg, enum sp_role_kind role, unsigned index, bool up)
@@ -338,7 +443,6 @@ struct sp_admin *sp_admin_new(const struct sp_admin_parts *parts)
     size_t at = 0;
 
     a->parts = *parts;
-    a->slots = sp_slots_new();
     sp_list_init(&a->sessions);
     sp_list_init(&a->errands);
     sp_jobs_watch_peers(parts->jobs, on_peer, a);
@@ -370,8 +474,7 @@ void sp_admin_free(struct sp_admin *a)
     }
     SP_LIST_EACH(work, &a->errands)
     {
-        end_errand(SP_CONTAINER(work, struct errand, link));
+        free_errand(SP_CONTAINER(work, struct errand, link));
     }
-    sp_slots_free(a->slots);
     sp_free(a);
 }

@@ -9,6 +9,13 @@
  *     {"ok": false, "error": "not-found", "detail": TEXT}
  *     {"ok": false, "error": "unknown", "detail": TEXT}            repeat it
  *
+ * Relays that hang are waited for a few seconds, all at once; of a command about a message nobody is waited for once the relay that
+ * has it has spoken. "silent" in a list names those that did not answer; a question "without": [0] leaves relays out.
+ *
+ * With "keep": true in a question of the queue the connection stays, and the answer says so by the same member. More
+ * questions may be sent before the first is answered; they are answered in their order. So one who changes many messages
+ * takes one session, however many acts are under way in it; a session more than there may be waits until one ends.
+ *
  * "gateway.state" is answered here: what the supervisor shows of itself and the roles, if it shows anything.
  *
  * thread: loop
@@ -22,7 +29,11 @@
 
 #define SP_ADMIN_LINE_MAX     ((size_t)8 << 20) /* bytes of a question */
 #define SP_ADMIN_SESSIONS_MAX 64
-#define SP_ADMIN_ANSWER_MS    15000
+#define SP_ADMIN_GUESTS_MAX   32 /* of those: of users who may not ask everything */
+#define SP_ADMIN_IN_HAND_MAX                                                                       \
+    16 /* questions of a session that are not answered; it is read no further */
+#define SP_ADMIN_ANSWER_MS   15000
+#define SP_ADMIN_PATIENCE_MS 4000
 
 struct sp_admin;
 struct sp_json_doc;
@@ -37,8 +48,9 @@ struct sp_admin_parts {
     /* Writes into such a user's question what it is limited to, over whatever it says; NULL: to nothing */
     void (*limit)(void *arg, uint32_t uid, struct sp_json_doc *question);
     void *arg;
-    int64_t answer_ms; /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
-    int state_fd;      /* the supervisor's page, lent; 0: there is none */
+    int64_t answer_ms;   /* how long a role may take; 0: SP_ADMIN_ANSWER_MS */
+    int64_t patience_ms; /* how long a relay's loop may be silent; 0: SP_ADMIN_PATIENCE_MS */
+    int state_fd;        /* the supervisor's page, lent; 0: there is none */
 };
 
 /* Watches the peers of jobs. owner: the caller, until sp_admin_free, which comes after the jobs are freed. parts: copied, what they point to is lent */

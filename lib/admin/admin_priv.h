@@ -21,6 +21,8 @@ struct sp_admin_answer {
 struct sp_admin_call {
     struct sp_admin_question *question;
     size_t slot;
+    sp_handle job;  /* 0: answered, or given up */
+    sp_handle ping; /* 0: none is under way */
 };
 
 struct sp_admin_question {
@@ -31,6 +33,7 @@ struct sp_admin_question {
     size_t count;
     struct sp_admin_answer answers[SP_ADMIN_ANSWERS_MAX];
     struct sp_admin_call calls[SP_ADMIN_ANSWERS_MAX];
+    struct sp_timer *look; /* for whom is waited; NULL: for as long as a role may take */
     void (*done)(void *arg, struct sp_admin_question *q);
     void *arg;
 };
@@ -71,6 +74,17 @@ void sp_admin_question_free(struct sp_admin_question *q);
  */
 void sp_admin_merge(struct sp_admin_question *q, struct sp_buf *out, int *fd);
 
+/* route.c: an answer that will not come any more. rc: why */
+void sp_admin_answered(struct sp_admin_call *call, enum sp_rc rc);
+
+/* returns: whether an answer leaves open what has happened */
+bool sp_admin_is_unknown(const struct sp_admin_answer *a);
+
+/* wait.c: looks after the relays that were asked. After all have been */
+void sp_admin_wait_start(struct sp_admin_question *q);
+/* wait.c: nobody is waited for any more: calls without an answer are called off. Before the jobs are freed */
+void sp_admin_wait_end(struct sp_admin_question *q);
+
 /* Appends an error as an answer. */
 void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes detail);
 
@@ -99,5 +113,10 @@ unsigned sp_admin_relays(const struct sp_admin *a);
 
 /* returns: how long a role may take */
 int64_t sp_admin_answer_ms(const struct sp_admin *a);
+/* returns: how long a relay may be silent */
+int64_t sp_admin_patience_ms(const struct sp_admin *a);
+
+/* returns: the loop, lent */
+struct sp_loop *sp_admin_loop(const struct sp_admin *a);
 
 #endif

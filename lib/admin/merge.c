@@ -7,7 +7,7 @@
 #include "base/text.h"
 
 #define RESULT_MAX ((size_t)16 << 20)
-#define DETAIL_MAX 512
+#define DETAIL_MAX 2048
 
 void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes detail)
 {
@@ -21,8 +21,7 @@ void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes d
     sp_jw_end(&w);
 }
 
-/* Whether an answer leaves open what has happened. */
-static bool is_unknown(const struct sp_admin_answer *a)
+bool sp_admin_is_unknown(const struct sp_admin_answer *a)
 {
     return a->rc == SP_E_ROLE_GONE || a->rc == SP_E_JOB_DEADLINE || a->rc == SP_E_IPC_FULL ||
            (a->rc == SP_OK && a->json == NULL);
@@ -30,11 +29,20 @@ static bool is_unknown(const struct sp_admin_answer *a)
 
 static void put_unknown(const struct sp_admin_question *q, struct sp_buf *out)
 {
+    const char *role = sp_ipc_role_name(q->route->role);
     struct sp_buf detail;
+    size_t silent = 0;
 
     sp_buf_init(&detail, DETAIL_MAX);
-    sp_buf_printf(&detail, "a %s did not answer: whether it was done is unknown, repeat",
-                  sp_ipc_role_name(q->route->role));
+    for (size_t i = 0; i < q->count && q->answers[i].index != SP_JOBS_ANY; i++) {
+        if (!sp_admin_is_unknown(&q->answers[i]))
+            continue;
+        sp_buf_printf(&detail, "%s %u", silent == 0 ? role : ",", q->answers[i].index);
+        silent++;
+    }
+    if (silent == 0)
+        sp_buf_printf(&detail, "a %s", role);
+    sp_buf_put_cstr(&detail, " did not answer: whether it was done is unknown, repeat");
     sp_admin_put_error(out, "unknown", sp_buf_bytes(&detail));
     sp_buf_clear(&detail);
 }
@@ -75,7 +83,7 @@ void sp_admin_put_result(const struct sp_json *result, uint64_t file_len, struct
 static void put_answer(const struct sp_admin_question *q, struct sp_admin_answer *a,
                        struct sp_buf *out)
 {
-    if (is_unknown(a))
+    if (sp_admin_is_unknown(a))
         put_unknown(q, out);
     else if (a->rc != SP_OK)
         put_failed(a, out);
@@ -93,7 +101,7 @@ static void merge_owner(struct sp_admin_question *q, struct sp_buf *out)
 
         /* an answer beats an unknown, which beats "not here" */
         if (best->rc == SP_E_NOT_FOUND ||
-            (is_unknown(best) && !is_unknown(a) && a->rc != SP_E_NOT_FOUND))
+            (sp_admin_is_unknown(best) && !sp_admin_is_unknown(a) && a->rc != SP_E_NOT_FOUND))
             best = a;
     }
     put_answer(q, best, out);
@@ -161,7 +169,7 @@ static size_t open_pages(struct sp_admin_question *q, struct cursor *cursors)
         const struct sp_json *root;
         const struct sp_json *list;
 
-        if (is_unknown(&q->answers[i]) || q->answers[i].rc != SP_OK)
+        if (sp_admin_is_unknown(&q->answers[i]) || q->answers[i].rc != SP_OK)
             continue;
         root = sp_json_root(q->answers[i].json);
         list = sp_json_find(root, "messages");
@@ -169,6 +177,16 @@ static size_t open_pages(struct sp_admin_question *q, struct cursor *cursors)
                                            .next = sp_json_text_of(root, "next")};
     }
     return count;
+}
+
+/* Which they are, so that who goes on can leave them out. */
+static void put_silent(const struct sp_admin_question *q, struct sp_jw *w)
+{
+    sp_jw_array(w, "silent");
+    for (size_t i = 0; i < q->count; i++)
+        if (sp_admin_is_unknown(&q->answers[i]) && q->answers[i].index != SP_JOBS_ANY)
+            sp_jw_int(w, NULL, (int64_t)q->answers[i].index);
+    sp_jw_end(w);
 }
 
 static void merge_pages(struct sp_admin_question *q, struct sp_buf *out)
@@ -197,6 +215,7 @@ static void merge_pages(struct sp_admin_question *q, struct sp_buf *out)
         sp_jw_null(&w, "next");
     sp_jw_int(&w, "relays", (int64_t)q->count);
     sp_jw_int(&w, "relays_silent", (int64_t)(q->count - count));
+    put_silent(q, &w);
     sp_jw_end(&w);
     sp_jw_int(&w, "file_len", 0);
     sp_jw_end(&w);
@@ -234,7 +253,8 @@ static void merge_each(struct sp_admin_question *q, struct sp_buf *out)
         sp_jw_int(&w, "relay", a->index == SP_JOBS_ANY ? -1 : (int64_t)a->index);
         sp_jw_cstr(&w, "error", known ? NULL : sp_rc_name(a->rc));
         if (!known)
-            sp_jw_text(&w, "detail", detail_of(a));
+            sp_jw_text(&w, "detail",
+                       sp_admin_is_unknown(a) ? SP_LIT("it did not answer") : detail_of(a));
         if (known && sp_json_canonical(sp_json_root(a->json), &text) == SP_OK)
             sp_jw_raw(&w, "says", sp_buf_bytes(&text));
         sp_jw_end(&w);

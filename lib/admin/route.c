@@ -34,23 +34,39 @@ static const struct sp_admin_route *find_route(struct sp_bytes command)
     return NULL;
 }
 
-static void on_reply(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+/* Whether others have nothing to add: who has the message has spoken. */
+static bool is_decided(const struct sp_admin_question *q, const struct sp_admin_answer *a)
 {
-    const struct sp_admin_call *call = arg;
+    return q->route->merge == SP_ADMIN_OWNER && a->rc != SP_E_NOT_FOUND && !sp_admin_is_unknown(a);
+}
+
+void sp_admin_answered(struct sp_admin_call *call, enum sp_rc rc)
+{
     struct sp_admin_question *q = call->question;
     struct sp_admin_answer *answer = &q->answers[call->slot];
-    struct sp_jobs_command_reply decoded;
 
     answer->rc = rc;
+    call->job = 0;
+    q->open--;
+    if (q->open > 0 && !is_decided(q, answer))
+        return;
+    sp_admin_wait_end(q);
+    q->done(q->arg, q);
+}
+
+static void on_reply(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
+{
+    struct sp_admin_call *call = arg;
+    struct sp_admin_answer *answer = &call->question->answers[call->slot];
+    struct sp_jobs_command_reply decoded;
+
     if (reply->payload.len > 0 && sp_jobs_command_reply_decode(reply->payload, &decoded) == SP_OK) {
         if (sp_json_parse(decoded.json, NULL, &answer->json, NULL) != SP_OK)
             answer->json = NULL;
         if (decoded.has_file)
             answer->fd = sp_jobs_reply_fd(reply, 0);
     }
-    q->open--;
-    if (q->open == 0)
-        q->done(q->arg, q);
+    sp_admin_answered(call, rc);
 }
 
 static void call_peer(struct sp_admin_question *q, unsigned index, struct sp_bytes payload)
@@ -67,15 +83,26 @@ static void call_peer(struct sp_admin_question *q, unsigned index, struct sp_byt
     call->slot = q->count;
     q->answers[q->count++] = (struct sp_admin_answer){.index = index, .fd = -1};
     q->open++;
-    sp_jobs_call(sp_admin_jobs(q->admin), &request, on_reply, call);
+    call->job = sp_jobs_call(sp_admin_jobs(q->admin), &request, on_reply, call);
+}
+
+/* Whether who asks knows already that this relay does not answer, and wants what others say. */
+static bool is_left_out(const struct sp_admin_question *q, unsigned relay)
+{
+    const struct sp_json *list = sp_json_find(sp_json_root(q->json), "without");
+
+    for (const struct sp_json *n = list == NULL ? NULL : list->first; n != NULL; n = n->next)
+        if (n->type == SP_JSON_INT && n->integer == (int64_t)relay)
+            return true;
+    return false;
 }
 
 static void call_all(struct sp_admin_question *q, struct sp_bytes payload)
 {
     unsigned relays = sp_admin_relays(q->admin);
 
-    if (q->route->merge != SP_ADMIN_ONE) {
-        for (unsigned i = 0; i < relays && i < SP_ADMIN_ANSWERS_MAX; i++)
+    for (unsigned i = 0; i < relays && q->route->merge != SP_ADMIN_ONE; i++) {
+        if (q->count < SP_ADMIN_ANSWERS_MAX && !is_left_out(q, i))
             call_peer(q, i, payload);
     }
     if (q->count == 0)
@@ -110,6 +137,7 @@ struct sp_admin_question *sp_admin_ask(struct sp_admin *a, struct sp_json_doc *j
     request.json = sp_buf_bytes(&text);
     sp_jobs_command_request_encode(&payload, &request);
     call_all(q, sp_buf_bytes(&payload));
+    sp_admin_wait_start(q);
     sp_buf_wipe(&payload);
     sp_buf_wipe(&text);
     return q;
@@ -124,6 +152,8 @@ void sp_admin_question_free(struct sp_admin_question *q)
         if (q->answers[i].fd >= 0)
             close(q->answers[i].fd);
     }
+    if (q->look != NULL)
+        sp_timer_free(q->look);
     sp_json_doc_free(q->json);
     sp_free(q);
 }

@@ -1,6 +1,7 @@
 """The commands of `queue` against mail that waits: filters, a retry that brings it forward, and JSON from every one of them."""
 import json
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -401,13 +402,37 @@ def test_what_other_relays_know_is_told_while_one_hangs(spread):
         listing, counting = (gateway.run("queue", *words, "--json", check=False) for words in (("list",), ("count",)))
     finally:
         gateway.jitter.kill(hung, signal.SIGCONT)
-    for done, what in ((listing, "the list is not complete"), (counting, "what it knows is left out")):
+    for done, what in ((listing, "did not answer: the list is not complete"), (counting, "what it knows is left out")):
         told = json.loads(done.stderr)
         assert done.returncode == told["exit"] == 75 and told["error"] == "unknown" and what in told["detail"], done
+        assert re.match("relay [01](:| did)", told["detail"]), told
     assert not json.loads(listing.stdout)["complete"]
     assert counting.stdout == "" or not json.loads(counting.stdout)["complete"]
     whole = {"by": "site", "groups": [{"key": "one.example", "count": 4}], "total": 4, "complete": True}
     assert gateway.json("queue", "count") == whole
+
+
+def test_an_act_on_many_waits_once_for_a_relay_that_hangs(spread):
+    gateway, _, _ = spread
+    many = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example")) for _ in range(30)]
+    hung = gateway.pids("relay")[0]
+    gateway.jitter.kill(hung, signal.SIGSTOP)
+
+    def waits():
+        return sum('"role":"admin"' in line and '"jobs.deadline"' in line for line in gateway.log.splitlines())
+    before = waits()
+    try:
+        done = gateway.run("queue", "hold", "--site", "one.example", "--reason", "x", "--json", check=False)
+    finally:
+        gateway.jitter.kill(hung, signal.SIGCONT)
+    told, result = json.loads(done.stderr), json.loads(done.stdout)
+    assert done.returncode == told["exit"] == 75, done
+    assert re.match("relay [01] did not answer: nothing of what waits there was changed", told["detail"]), told
+    assert result["in_delivery"] == result["refused"] == 0
+    assert waits() == before + 1, "the hung one is waited for once"
+    assert len(listed(gateway, "--state", "held")) == result["messages"] < len(many)
+    assert gateway.json("queue", "hold", "--site", "one.example", "--reason", "x")["messages"] == len(many)
+    assert listed(gateway, "--state", "held") == set(many)
 
 
 def test_refusals_are_json_with_json(spread, tmp_path):

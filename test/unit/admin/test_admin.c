@@ -23,6 +23,11 @@ static int state;                      /* the supervisor's page */
 static const char *relay_says[RELAYS]; /* NULL: "not-found" */
 static enum sp_rc relay_rc[RELAYS];
 static char last_actor[256];
+static bool hangs[RELAYS]; /* it answers nothing */
+static unsigned
+    pings_first[RELAYS]; /* its answer waits until it was asked so often whether it is alive */
+static struct sp_jobs_job *jobs_of[RELAYS]; /* what waits so */
+static size_t asked[RELAYS];
 
 static void reply(struct sp_jobs_job *job, enum sp_rc rc, const char *json, int fd)
 {
@@ -41,8 +46,19 @@ static void serve_relay(void *arg, struct sp_jobs_job *job)
     struct sp_jobs_command_request request;
 
     ck_assert_int_eq(sp_jobs_command_request_decode(sp_jobs_job_payload(job), &request), SP_OK);
+    if (hangs[i])
+        return;
+    if (sp_bytes_has_nocase(request.json, SP_LIT("relay.alive"))) {
+        reply(job, SP_OK, "{}", -1);
+        if (pings_first[i] > 0 && --pings_first[i] == 0)
+            reply(SP_STEAL(jobs_of[i]), SP_OK, relay_says[i], -1);
+        return;
+    }
+    asked[i]++;
     snprintf(last_actor, sizeof(last_actor), "%.*s", SP_FMT(request.actor));
-    if (relay_says[i] == NULL)
+    if (pings_first[i] > 0 && jobs_of[i] == NULL)
+        jobs_of[i] = job;
+    else if (relay_says[i] == NULL)
         reply(job, SP_E_NOT_FOUND, "{\"error\":\"not-found\",\"detail\":\"not here\"}", -1);
     else
         reply(job, relay_rc[i], relay_says[i], -1);
@@ -72,9 +88,11 @@ static void join(struct sp_jobs *one, enum sp_role_kind one_is, struct sp_jobs *
     sp_jobs_add_peer(other, one_is, 0, fds[1]);
 }
 
-static void set_up(void)
+/* patience_ms: 0: as it is by default */
+static void set_up_for(int64_t answer_ms, int64_t patience_ms)
 {
-    struct sp_admin_parts parts = {.owner_uid = (uint32_t)geteuid(), .answer_ms = 300};
+    struct sp_admin_parts parts = {
+        .owner_uid = (uint32_t)geteuid(), .answer_ms = answer_ms, .patience_ms = patience_ms};
     struct sockaddr_un at = {.sun_family = AF_UNIX};
 
     loop = sp_loop_new();
@@ -83,6 +101,10 @@ static void set_up(void)
         relays[i] = sp_jobs_new(loop, NULL);
         relay_says[i] = NULL;
         relay_rc[i] = SP_OK;
+        hangs[i] = false;
+        pings_first[i] = 0;
+        asked[i] = 0;
+        jobs_of[i] = NULL;
         sp_jobs_serve(relays[i], SP_JOBS_COMMAND, serve_relay, (void *)(uintptr_t)i);
         join(asker, SP_ROLE_ADMIN, relays[i], SP_ROLE_RELAY, (unsigned)i);
     }
@@ -103,6 +125,11 @@ static void set_up(void)
     sp_admin_listen(admin, listening);
 }
 
+static void set_up(void)
+{
+    set_up_for(300, 0);
+}
+
 static void tear_down(void)
 {
     sp_admin_stop(admin);
@@ -115,6 +142,13 @@ static void tear_down(void)
     close(listening);
     close(state);
     unlink(path);
+}
+
+/* The same with other limits: with no patience's end, nobody is given up because a test takes long. */
+static void begin_anew(int64_t patience_ms)
+{
+    tear_down();
+    set_up_for(600000, patience_ms);
 }
 
 static int dial(void)
@@ -202,7 +236,8 @@ START_TEST(pages_are_merged_by_id_and_end_where_one_has_more)
     relay_says[1] = "{\"messages\":[{\"id\":\"B\"},{\"id\":\"E\"}],\"next\":\"E\"}";
     expect("{\"command\":\"queue.list\"}\n",
            "{\"ok\":true,\"result\":{\"messages\":[{\"id\":\"A\"},{\"id\":\"B\"},{\"id\":\"D\"},"
-           "{\"id\":\"E\"}],\"next\":\"E\",\"relays\":2,\"relays_silent\":0},\"file_len\":0}\n");
+           "{\"id\":\"E\"}],\"next\":\"E\",\"relays\":2,\"relays_silent\":0,\"silent\":[]},\"file_"
+           "len\":0}\n");
 }
 END_TEST
 
@@ -302,6 +337,147 @@ START_TEST(what_is_under_way_at_the_end_is_freed)
 }
 END_TEST
 
+/* ---- relays that hang ---- */
+
+START_TEST(who_has_the_message_is_heard_while_another_hangs)
+{
+    begin_anew(600000);
+    hangs[0] = true;
+    relay_says[1] = "{\"message\":\"M\",\"done\":\"hold\"}";
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\"}\n",
+           "{\"ok\":true,\"result\":{\"done\":\"hold\",\"message\":\"M\"},\"file_len\":0}\n");
+    ck_assert_uint_eq(sp_jobs_out(asker), 0);
+}
+END_TEST
+
+START_TEST(one_that_is_not_alive_is_given_up_and_named)
+{
+    begin_anew(200);
+    hangs[0] = true;
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\"}\n",
+           "{\"ok\":false,\"error\":\"unknown\",\"detail\":\"relay 0 did not answer: whether it "
+           "was done "
+           "is unknown, repeat\"}\n");
+    relay_says[1] = "{\"messages\":[{\"id\":\"B\"}],\"next\":null}";
+    expect("{\"command\":\"queue.list\"}\n",
+           "{\"ok\":true,\"result\":{\"messages\":[{\"id\":\"B\"}],\"next\":null,\"relays\":2,"
+           "\"relays_silent\":1,\"silent\":[0]},\"file_len\":0}\n");
+    relay_says[1] = "{\"done\":\"freeze\"}";
+    expect(
+        "{\"command\":\"queue.freeze\"}\n",
+        "{\"ok\":true,\"result\":{\"relays\":[{\"relay\":0,\"error\":\"job.deadline\",\"detail\":"
+        "\"it did not answer\"},{\"relay\":1,\"error\":null,\"says\":{\"done\":\"freeze\"}}]},"
+        "\"file_len\":0}\n");
+    ck_assert_uint_eq(sp_jobs_out(asker), 0);
+}
+END_TEST
+
+START_TEST(one_that_works_slowly_has_its_time)
+{
+    begin_anew(400);
+    pings_first[1] = 3;
+    relay_says[1] = "{\"done\":\"hold\"}";
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\"}\n",
+           "{\"ok\":true,\"result\":{\"done\":\"hold\"},\"file_len\":0}\n");
+}
+END_TEST
+
+START_TEST(who_is_left_out_is_not_asked)
+{
+    begin_anew(600000);
+    hangs[0] = true;
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\",\"without\":[0]}\n",
+           "{\"ok\":false,\"error\":\"not-found\",\"detail\":\"not here\"}\n");
+    hangs[0] = false;
+    ck_assert_uint_eq(asked[0], 0);
+    expect("{\"command\":\"queue.hold\",\"message\":\"M\",\"without\":[0,1]}\n",
+           "{\"ok\":false,\"error\":\"not-found\",\"detail\":\"not here\"}\n");
+    ck_assert_uint_eq(asked[0] + asked[1],
+                      2); /* one was asked: no question stays without an answer */
+}
+END_TEST
+
+/* ---- sessions of several questions ---- */
+
+START_TEST(questions_of_one_session_are_answered_in_their_order)
+{
+    static const char first[] = "{\"command\":\"queue.hold\",\"message\":\"M\",\"keep\":true}\n"
+                                "{\"command\":\"queue.show\",\"message\":\"M\",\"keep\":true}\n"
+                                "{\"command\":\"gateway.state\"}\n{\"command\":\"not asked\"}\n";
+
+    begin_anew(400);
+    pings_first[0] = 2; /* the first question's answer comes last */
+    relay_says[0] = "{\"done\":\"hold\"}";
+    expect(
+        first,
+        "{\"ok\":true,\"result\":{\"done\":\"hold\"},\"file_len\":0,\"keep\":true}\n"
+        "{\"ok\":true,\"result\":{\"done\":\"hold\"},\"file_len\":0,\"keep\":true}\n"
+        "{\"ok\":false,\"error\":\"unsupported\",\"detail\":\"the supervisor shows nothing\"}\n");
+}
+END_TEST
+
+START_TEST(more_questions_than_may_be_under_way_are_all_answered)
+{
+    enum { COUNT = 5 * SP_ADMIN_IN_HAND_MAX };
+    struct sp_buf all, got;
+    size_t lines = 0;
+
+    sp_buf_init(&all, 1 << 20);
+    for (int i = 0; i < COUNT; i++)
+        sp_buf_printf(&all, "{\"command\":\"queue.show\",\"message\":\"M\"%s}\n",
+                      i + 1 < COUNT ? ",\"keep\":true" : "");
+    sp_buf_put_u8(&all, 0);
+    ask((const char *)all.ptr, &got);
+    for (size_t i = 0; i < got.len; i++)
+        lines += got.ptr[i] == '\n';
+    ck_assert_uint_eq(lines, COUNT);
+    ck_assert_uint_eq(asked[0], COUNT);
+    sp_buf_clear(&all);
+    sp_buf_clear(&got);
+}
+END_TEST
+
+START_TEST(a_session_more_than_there_may_be_waits_for_one_to_end)
+{
+    int fds[SP_ADMIN_SESSIONS_MAX];
+    int late;
+    char block[256];
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(fds); i++) {
+        fds[i] = dial();
+        sp_loop_run_once(loop, 1);
+    }
+    late = dial();
+    ck_assert_int_eq(write(late, "{\"command\":\"queue.show\"}\n", 26), 26);
+    for (int i = 0; i < 20; i++)
+        sp_loop_run_once(loop, 1);
+    ck_assert_uint_eq(asked[0], 0);
+    close(fds[7]);
+    for (int i = 0; i < 2000 && read(late, block, sizeof(block)) <= 0; i++)
+        sp_loop_run_once(loop, 5);
+    ck_assert_uint_eq(asked[0], 1);
+    for (size_t i = 0; i < SP_ARRAY_LEN(fds); i++)
+        if (i != 7)
+            close(fds[i]);
+    close(late);
+}
+END_TEST
+
+START_TEST(a_session_that_leaves_with_several_under_way_does_no_harm)
+{
+    static const char all[] = "{\"command\":\"queue.list\",\"keep\":true}\n"
+                              "{\"command\":\"gateway.state\",\"keep\":true}\n"
+                              "{\"command\":\"queue.list\",\"keep\":true}\n";
+    int fd = dial();
+
+    ck_assert_int_eq(write(fd, all, sizeof(all) - 1), (ssize_t)sizeof(all) - 1);
+    close(fd);
+    for (int i = 0; i < 20; i++)
+        sp_loop_run_once(loop, 1);
+    ck_assert_uint_eq(sp_admin_busy(admin), 0);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, set_up, tear_down);
@@ -315,6 +491,14 @@ static void add(TCase *c)
     tcase_add_test(c, what_the_supervisor_shows_is_told_if_it_is_whole);
     tcase_add_test(c, a_session_that_leaves_does_no_harm);
     tcase_add_test(c, what_is_under_way_at_the_end_is_freed);
+    tcase_add_test(c, who_has_the_message_is_heard_while_another_hangs);
+    tcase_add_test(c, one_that_is_not_alive_is_given_up_and_named);
+    tcase_add_test(c, one_that_works_slowly_has_its_time);
+    tcase_add_test(c, who_is_left_out_is_not_asked);
+    tcase_add_test(c, questions_of_one_session_are_answered_in_their_order);
+    tcase_add_test(c, more_questions_than_may_be_under_way_are_all_answered);
+    tcase_add_test(c, a_session_more_than_there_may_be_waits_for_one_to_end);
+    tcase_add_test(c, a_session_that_leaves_with_several_under_way_does_no_harm);
 }
 
 SP_TEST_MAIN("admin.admin", add)
