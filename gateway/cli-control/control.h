@@ -158,6 +158,9 @@ const char *control_find_slip(const struct control *c);
 /* filter.c: whether the filters mean this message's sender, and this recipient of those that wait */
 bool control_is_from(const struct control *c, const struct sp_json *message);
 bool control_is_meant(const struct control *c, const struct sp_json *r);
+/* filter.c: the same of any recipient, and whether he waits no more */
+bool control_fits(const struct control *c, const struct sp_json *r);
+bool control_is_final(const struct sp_json *r);
 
 /* orders.c: what the first relay said, of an answer of each; NULL: nothing */
 const struct sp_json *control_first_relay(const struct control_answer *answer);

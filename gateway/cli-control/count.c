@@ -163,7 +163,7 @@ static void take_message(const struct control *c, struct groups *g, const struct
     if (!control_is_from(c, message))
         return;
     for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next) {
-        if (!control_is_meant(c, r))
+        if (!control_fits(c, r) || (c->state == NULL && control_is_final(r)))
             continue;
         add(g, key_of(g, message, r), 1);
         g->total++;
@@ -228,9 +228,11 @@ static const char *head_of(const char *by)
     return "SITE";
 }
 
-static void print_groups(const struct groups *g, size_t limit)
+static void print_groups(const struct control *c, const struct groups *g, size_t limit)
 {
-    const char *heads[] = {"RECIPIENTS", head_of(g->by)};
+    bool unread =
+        c->state != NULL && strcmp(c->state, "quarantined") == 0; /* of whom, nobody knows */
+    const char *heads[] = {unread ? "MESSAGES" : "RECIPIENTS", unread ? "STATE" : head_of(g->by)};
     struct table *t = table_new(heads, SP_ARRAY_LEN(heads));
     size_t count = sp_map_count(g->places);
 
@@ -244,8 +246,9 @@ static void print_groups(const struct groups *g, size_t limit)
     if (count > 0 && limit > 0)
         table_print(t);
     table_free(t);
-    (void)printf("%lld recipient%s, %zu group%s%s\n", g->total, g->total == 1 ? "" : "s", count,
-                 count == 1 ? "" : "s", count > limit ? ", the largest are shown" : "");
+    (void)printf("%lld %s%s, %zu group%s%s\n", g->total, unread ? "message" : "recipient",
+                 g->total == 1 ? "" : "s", count, count == 1 ? "" : "s",
+                 count > limit ? ", the largest are shown" : "");
 }
 
 static void print_groups_json(const struct groups *g, size_t limit, bool complete)
@@ -305,7 +308,7 @@ int control_count(const struct control *c)
     if (is_told && c->json)
         print_groups_json(&g, (size_t)limit, code == CONTROL_OK);
     else if (is_told)
-        print_groups(&g, (size_t)limit);
+        print_groups(c, &g, (size_t)limit);
     groups_free(&g);
     if (code == CONTROL_OK)
         control_tell_unknown(c);

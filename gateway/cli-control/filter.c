@@ -4,8 +4,10 @@
  */
 #include "gateway/cli-control/control.h"
 
-static bool is_final(struct sp_bytes state)
+bool control_is_final(const struct sp_json *r)
 {
+    struct sp_bytes state = sp_json_text_of(r, "state");
+
     static const char *const open[] = {"pending", "deferred", "held", "in-delivery"};
 
     for (size_t i = 0; i < SP_ARRAY_LEN(open); i++) {
@@ -57,17 +59,30 @@ static bool goes_there(const struct control *c, const struct sp_json *r)
     return c->host == NULL;
 }
 
-bool control_is_meant(const struct control *c, const struct sp_json *r)
+/* As a list takes them: who is in delivery is that and nothing else, who is frozen stands in his own state, too. */
+static bool stands_so(const char *state, const struct sp_json *r)
 {
-    struct sp_bytes state = sp_json_text_of(r, "state");
+    struct sp_bytes stands = sp_json_text_of(r, "state");
 
-    if (is_final(state) || !goes_there(c, r))
+    if (strcmp(state, "frozen") == 0)
+        return sp_json_bool_of(r, "frozen", false) && !sp_bytes_eq(stands, SP_LIT("in-delivery"));
+    return sp_bytes_eq(stands, sp_bytes_cstr(state));
+}
+
+bool control_fits(const struct control *c, const struct sp_json *r)
+{
+    if (!goes_there(c, r))
         return false;
     if (!is_named(c->recipient, sp_json_text_of(r, "address")))
         return false;
     if (c->rule != NULL && !sp_bytes_eq(sp_json_text_of(r, "rule"), sp_bytes_cstr(c->rule)))
         return false;
-    return c->state == NULL || sp_bytes_eq(state, sp_bytes_cstr(c->state));
+    return c->state == NULL || stands_so(c->state, r);
+}
+
+bool control_is_meant(const struct control *c, const struct sp_json *r)
+{
+    return !control_is_final(r) && control_fits(c, r);
 }
 
 bool control_is_from(const struct control *c, const struct sp_json *message)

@@ -20,6 +20,24 @@ struct relay_question {
     struct sp_jobs_job *job;
 };
 
+/*
+ * A question that is answered over several turns of the loop (task.c); the first member of what is kept about it, which was
+ * allocated with sp_calloc and is freed with it.
+ */
+struct relay_task {
+    struct sp_list at;
+    struct relay *relay;
+    struct relay_question q; /* its own */
+    struct sp_json_doc *doc;
+    struct sp_timer *next;
+    bool (*step)(
+        struct relay_task *t); /* returns: whether there is more to do; else it has replied */
+    void (*clear)(struct relay_task *t); /* what it keeps beside this */
+};
+
+/* Begins: step and clear are set, step follows in the turns to come. owner: t is taken */
+void relay_task_start(struct relay_task *t, struct relay *r, const struct relay_question *q);
+
 /* Loads a message from whichever of the relay's shards has it. returns: that shard, NULL if none has */
 struct relay *relay_load(struct relay *r, const struct sp_id *id, struct sp_queue_message **m);
 
@@ -31,15 +49,17 @@ void relay_put_message(struct relay *r, const struct relay_question *q,
                        const struct sp_queue_message *m, const char *key, struct sp_jw *w);
 
 /*
- * The destinations of r's own shard that a question means by "site" and "host" (where.c).
- *
- * returns: their names; NULL: it names neither, so all are meant
- * owner:   the caller, sp_map_free
+ * The destinations of a shard that a question means by "site" and "host" (where.c): each is looked at when it is asked for first.
  */
-struct sp_map *relay_where(struct relay *r, const struct sp_json *ask);
+struct relay_where;
+/* ask: lent. owner: the caller. returns: NULL: it names neither, so all are meant */
+struct relay_where *relay_where_new(struct relay *shard, const struct sp_json *ask);
+void relay_where_free(struct relay_where *w);
+/* returns: whether a destination is meant; of NULL all are */
+bool relay_where_is(struct relay_where *w, struct sp_bytes destination);
 
-/* returns: whether a host is known that a destination's mail would go to */
-bool relay_knows_host(struct relay *r, struct sp_bytes destination);
+/* returns: whether a host is asked for, and none is known that this destination's mail would go to */
+bool relay_where_is_unknown(struct relay_where *w, struct sp_bytes destination);
 
 /* Writes where a recipient's mail goes: "site", and "hosts", four at most of those that it would go to first, and that a question means. */
 void relay_put_where(struct relay *r, const struct sp_json *ask, const struct sp_id *id, size_t n,
@@ -54,8 +74,6 @@ void relay_count(struct relay *r, const struct relay_question *q);
 /* queue.stats */
 void relay_stats(struct relay *r, const struct relay_question *q);
 
-/* returns: enum sp_rcpt_state of that name, -1 if there is none */
-int relay_find_state(struct sp_bytes name);
 /* Answers that a question's state is none, with all that are. */
 void relay_reply_no_state(const struct relay_question *q);
 

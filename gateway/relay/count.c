@@ -19,16 +19,20 @@ enum by { BY_SITE, BY_TENANT, BY_REASON, BY_STATE, BY_COUNT };
 static const char *const by_names[BY_COUNT] = {"site", "tenant", "reason", "state"};
 
 struct group {
-    struct sp_bytes key; /* lent from a line, or static */
+    char *key;
     size_t count;
 };
 
 struct count {
+    struct relay_task task;
+    struct relay *shard; /* that is being gone through */
+    struct sp_map_walk walk;
     enum by by;
-    struct sp_bytes state, tenant; /* only these; empty: any */
-    struct sp_map *where;          /* only to these destinations; NULL: any */
+    size_t limit;
+    int state;                 /* only these; -1: any */
+    struct sp_bytes tenant;    /* the same; empty: any */
+    struct relay_where *where; /* only to these destinations of the shard; NULL: any */
     struct sp_bytes site;
-    struct relay *shard; /* asked for a host: to know whether one is known; else NULL */
     size_t host_unknown;
     struct sp_map *places; /* key -> struct group */
     struct group **groups;
@@ -49,29 +53,21 @@ static struct sp_bytes key_of(const struct sp_queue_seen *v, enum by by)
                    ? sp_bytes_cstr(sp_rc_name((enum sp_rc)v->rcpt->why))
                    : SP_LIT("-");
     default:
+        if (v->is_quarantined)
+            return SP_LIT("quarantined");
         if (v->is_busy)
             return SP_LIT("in-delivery");
         return v->is_frozen ? SP_LIT("frozen") : sp_bytes_cstr(sp_rcpt_state_name(v->rcpt->state));
     }
 }
 
-/* As a list takes them: somebody in delivery is still pending or deferred. */
+/* As a list takes them. */
 static bool is_meant(const struct count *c, const struct sp_queue_seen *v)
 {
-    if (c->state.len > 0 &&
-        !sp_bytes_eq(c->state, sp_bytes_cstr(sp_rcpt_state_name(v->rcpt->state))))
+    if (c->state < 0 ? sp_rcpt_state_is_final(v->rcpt->state) : v->is_quarantined)
         return false;
-    return c->tenant.len == 0 || sp_bytes_eq(c->tenant, v->tenant);
-}
-
-static bool goes_there(const struct count *c, const struct sp_queue_seen *v)
-{
-    return c->where == NULL || sp_map_find(c->where, v->destination) != NULL;
-}
-
-static bool is_site(const struct count *c, const struct sp_queue_seen *v)
-{
-    return c->site.len == 0 || sp_bytes_eq_nocase(c->site, v->destination);
+    return sp_queue_state_fits(c->state, v->rcpt, v->is_busy, v->is_frozen) &&
+           (c->tenant.len == 0 || sp_bytes_eq(c->tenant, v->tenant));
 }
 
 static void add(struct count *c, const struct sp_queue_seen *v)
@@ -85,7 +81,7 @@ static void add(struct count *c, const struct sp_queue_seen *v)
             c->groups = sp_realloc(c->groups, c->cap * sizeof(struct group *));
         }
         g = sp_calloc(1, sizeof(*g));
-        g->key = key;
+        g->key = sp_strdup_bytes(key); /* what it is lent from may go before the answer */
         c->groups[c->group_count++] = g;
         (void)sp_map_put(c->places, key, g);
     }
@@ -99,10 +95,10 @@ static void on_seen(void *arg, const struct sp_queue_seen *v)
 
     if (!is_meant(c, v))
         return;
-    if (goes_there(c, v))
+    if (relay_where_is(c->where, v->destination))
         add(c, v);
-    else if (c->shard != NULL && is_site(c, v) && !relay_knows_host(c->shard, v->destination))
-        c->host_unknown++;
+    else
+        c->host_unknown += relay_where_is_unknown(c->where, v->destination);
 }
 
 static int more_first(const void *a, const void *b)
@@ -110,11 +106,11 @@ static int more_first(const void *a, const void *b)
     const struct group *x = *(const struct group *const *)a;
     const struct group *y = *(const struct group *const *)b;
 
-    return x->count == y->count ? sp_bytes_cmp(x->key, y->key)
+    return x->count == y->count ? strcmp(x->key, y->key)
                                 : (x->count < y->count) - (x->count > y->count);
 }
 
-static void reply(const struct relay_question *q, const struct count *c, size_t limit)
+static void reply(const struct count *c)
 {
     size_t others = c->total;
     struct sp_buf json;
@@ -124,9 +120,9 @@ static void reply(const struct relay_question *q, const struct count *c, size_t 
     sp_jw_init(&w, &json);
     sp_jw_object(&w, NULL);
     sp_jw_array(&w, "groups");
-    for (size_t i = 0; i < c->group_count && i < limit; i++) {
+    for (size_t i = 0; i < c->group_count && i < c->limit; i++) {
         sp_jw_object(&w, NULL);
-        sp_jw_text(&w, "key", c->groups[i]->key);
+        sp_jw_cstr(&w, "key", c->groups[i]->key);
         sp_jw_int(&w, "count", (int64_t)c->groups[i]->count);
         sp_jw_end(&w);
         others -= c->groups[i]->count;
@@ -137,49 +133,96 @@ static void reply(const struct relay_question *q, const struct count *c, size_t 
     sp_jw_bool(&w, "filtered", true);
     sp_jw_int(&w, "host_unknown", (int64_t)c->host_unknown);
     sp_jw_end(&w);
-    relay_reply_json(q->job, SP_OK, &json);
+    relay_reply_json(c->task.q.job, SP_OK, &json);
     sp_buf_clear(&json);
+}
+
+static void begin_shard(struct count *c, struct relay *shard)
+{
+    c->shard = shard;
+    c->walk = (struct sp_map_walk){0};
+    relay_where_free(c->where);
+    c->where = relay_where_new(shard, c->task.q.ask);
+}
+
+static bool step(struct relay_task *task)
+{
+    struct count *c = (struct count *)task;
+
+    if (sp_queue_each_some(c->shard->queue, &c->walk, on_seen, c))
+        return true;
+    if (c->shard->left != NULL) {
+        begin_shard(c, c->shard->left);
+        return true;
+    }
+    if (c->group_count > 1)
+        qsort(c->groups, c->group_count, sizeof(struct group *), more_first);
+    reply(c);
+    return false;
+}
+
+static void clear(struct relay_task *task)
+{
+    struct count *c = (struct count *)task;
+
+    for (size_t i = 0; i < c->group_count; i++) {
+        sp_free(c->groups[i]->key);
+        sp_free(c->groups[i]);
+    }
+    sp_free(c->groups);
+    sp_map_free(c->places);
+    relay_where_free(c->where);
+}
+
+/* Of those that can't be read nobody knows whose they are. */
+static void reply_quarantined(const struct relay *r, const struct relay_question *q)
+{
+    struct group all = {.key = "quarantined"};
+    struct group *groups[] = {&all};
+    struct count c = {.task = {.q = *q}, .groups = groups, .limit = 1};
+
+    for (const struct relay *x = r; x != NULL; x = x->left)
+        all.count += sp_queue_stats(x->queue).quarantined;
+    c.group_count = all.count > 0;
+    c.total = all.count;
+    reply(&c);
+}
+
+static void start(struct relay *r, const struct relay_question *q, enum by by, size_t limit)
+{
+    struct count *c = sp_calloc(1, sizeof(*c));
+
+    c->task.step = step;
+    c->task.clear = clear;
+    relay_task_start(&c->task, r, q);
+    c->by = by;
+    c->limit = limit;
+    c->state = sp_queue_state_find(sp_json_text_of(c->task.q.ask, "state"));
+    c->tenant = sp_json_text_of(c->task.q.ask, "tenant");
+    c->places = sp_map_new();
+    begin_shard(c, r);
 }
 
 void relay_count(struct relay *r, const struct relay_question *q)
 {
-    struct sp_bytes by = sp_json_text_of(q->ask, "by");
+    struct sp_bytes by_name = sp_json_text_of(q->ask, "by");
+    struct sp_bytes state = sp_json_text_of(q->ask, "state");
     int64_t limit = sp_json_int_of(q->ask, "limit", LIMIT_DEFAULT);
-    struct count c = {.by = BY_COUNT,
-                      .state = sp_json_text_of(q->ask, "state"),
-                      .tenant = sp_json_text_of(q->ask, "tenant"),
-                      .site = sp_json_text_of(q->ask, "site")};
-    bool is_host = sp_json_text_of(q->ask, "host").len > 0;
+    enum by by = BY_COUNT;
 
-    if (sp_bytes_eq(by, SP_LIT("domain"))) /* what freeze --site names is a domain mostly */
-        c.by = BY_SITE;
+    if (sp_bytes_eq(by_name, SP_LIT("domain"))) /* what freeze --site names is a domain mostly */
+        by = BY_SITE;
     for (int i = 0; i < BY_COUNT; i++) {
-        if (sp_bytes_eq(by, sp_bytes_cstr(by_names[i])))
-            c.by = (enum by)i;
+        if (sp_bytes_eq(by_name, sp_bytes_cstr(by_names[i])))
+            by = (enum by)i;
     }
-    if (c.by == BY_COUNT || limit < 1 || limit > LIMIT_MAX) {
+    if (by == BY_COUNT || limit < 1 || limit > LIMIT_MAX)
         relay_reply_error(q->job, SP_E_USAGE,
                           "by: site, tenant, reason or state; limit: 1 to 10000");
-        return;
-    }
-    if (c.state.len > 0 && relay_find_state(c.state) < 0 &&
-        !sp_bytes_eq(c.state,
-                     SP_LIT("quarantined"))) { /* those have no recipients that are known */
+    else if (sp_bytes_eq(state, SP_LIT("quarantined")))
+        reply_quarantined(r, q);
+    else if (state.len > 0 && sp_queue_state_find(state) < 0)
         relay_reply_no_state(q);
-        return;
-    }
-    c.places = sp_map_new();
-    for (struct relay *x = r; x != NULL; x = x->left) {
-        c.where = relay_where(x, q->ask);
-        c.shard = is_host ? x : NULL;
-        sp_queue_each(x->queue, on_seen, &c);
-        sp_map_free(c.where);
-    }
-    if (c.group_count > 1)
-        qsort(c.groups, c.group_count, sizeof(struct group *), more_first);
-    reply(q, &c, (size_t)limit);
-    for (size_t i = 0; i < c.group_count; i++)
-        sp_free(c.groups[i]);
-    sp_map_free(c.places);
-    sp_free(c.groups);
+    else
+        start(r, q, by, (size_t)limit);
 }

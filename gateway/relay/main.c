@@ -132,6 +132,7 @@ static enum sp_rc start(struct sp_role *role, void **state, struct sp_err *err)
     r->dir = sp_role_dir(role);
     sp_list_init(&r->probes);
     sp_list_init(&r->reports);
+    sp_list_init(&r->tasks);
     r->jobs = sp_jobs_new(r->loop, r->log);
     sp_jobs_on_faulty(r->jobs, sp_role_peer_faulty, role);
     r->durable = relay_durable_new(r);
@@ -223,6 +224,7 @@ static void relay_free(void *state)
 
     relay_door_free(r->door);
     sp_intake_free(r->intake);
+    relay_command_cancel(r);
     relay_probe_cancel(r);
     relay_report_cancel(r);
     relay_delivery_free(r);

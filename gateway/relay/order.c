@@ -275,13 +275,6 @@ static void on_given(void *arg, enum sp_queue_order what, struct sp_bytes name,
     sp_jw_end(w);
 }
 
-static void on_held(void *arg, const struct sp_queue_seen *v)
-{
-    size_t *count = arg;
-
-    *count += v->rcpt->state == SP_RCPT_HELD && v->rcpt->by_hand;
-}
-
 static void tell(const struct relay *r, const struct relay_question *q)
 {
     struct listing l = {.draining = false};
@@ -289,10 +282,10 @@ static void tell(const struct relay *r, const struct relay_question *q)
     struct sp_buf json;
     struct sp_jw w;
 
-    for (const struct relay *x = r; x != NULL; x = x->left)
+    for (const struct relay *x = r; x != NULL; x = x->left) {
         messages += sp_queue_stats(x->queue).messages;
-    for (const struct relay *x = r; x != NULL; x = x->left)
-        sp_queue_each(x->queue, on_held, &held);
+        held += sp_queue_stats(x->queue).recipients_by_hand;
+    }
     sp_buf_init(&json, RELAY_REPLY_MAX);
     sp_jw_init(&w, &json);
     l.w = &w;

@@ -56,6 +56,7 @@ struct relay {
     char *report_domain;         /* its DKIM domain */
     struct sp_list probes;       /* under way */
     struct sp_list reports;      /* the same: TLS reports */
+    struct sp_list tasks;        /* the same: questions of the command line */
     unsigned draining;           /* parts that have not ended yet */
     const char *dir;             /* of the shard */
     struct relay *first; /* of a shard left behind: the relay that looks after it; else NULL */
@@ -238,6 +239,8 @@ void relay_report_cancel(struct relay *r);
 /* ---- command.c: the command line's questions about the queue ---- */
 
 void relay_command_serve(struct relay *r);
+/* Ends all that are under way, without an answer: before the jobs are freed, and the queues closed. */
+void relay_command_cancel(struct relay *r);
 /* Answers a command. json: the result, or one that says what is wrong */
 void relay_reply_json(struct sp_jobs_job *job, enum sp_rc rc, const struct sp_buf *json);
 void relay_reply_error(struct sp_jobs_job *job, enum sp_rc rc, const char *detail);

@@ -1,7 +1,7 @@
 /*
  * Where mail goes, for questions that name it: "site" is a destination as the queue has it (a domain, or the route that a rule
- * names), "host" what such mail would go to first by what was looked up last, as a freeze takes it. A question is turned
- * into the destinations that it means before the queue is gone through, so that a message costs a look into a table.
+ * names), "host" what such mail would go to first by what was looked up last, as a freeze takes it. Each destination is
+ * looked at once a question, when a message goes there, so that all other messages cost a look into a table.
  */
 #include "gateway/relay/command.h"
 
@@ -9,11 +9,13 @@
 
 #define HOSTS_TOLD 4 /* of each recipient: a domain's owner may name many, and long */
 
-struct search {
-    const struct sp_transport *transport; /* NULL: none yet */
-    struct sp_map *found;
+struct relay_where {
+    struct relay *shard;
+    struct sp_map *seen;        /* destination -> is_meant, is_other or is_unknown */
     struct sp_bytes site, host; /* empty: any */
 };
+
+static char is_meant, is_other, is_unknown;
 
 /* Writes those that it would go to first and that fit, the first of them. pattern: empty: all fit. returns: how many fit */
 static size_t each_first(const struct sp_route *r, struct sp_bytes pattern, struct sp_jw *w)
@@ -40,35 +42,59 @@ static const struct sp_route *last_route(const struct sp_transport *t, struct sp
     return t == NULL ? NULL : sp_transport_last(t, destination);
 }
 
-static void on_line(void *arg, const struct sp_line_view *v)
+struct relay_where *relay_where_new(struct relay *shard, const struct sp_json *ask)
 {
-    struct search *s = arg;
+    struct sp_bytes site = sp_json_text_of(ask, "site"), host = sp_json_text_of(ask, "host");
+    struct relay_where *w;
 
-    if (sp_map_find(s->found, v->destination) != NULL)
-        return;
-    if (s->site.len > 0 && !sp_bytes_eq_nocase(s->site, v->destination))
-        return;
-    if (s->host.len == 0 || each_first(last_route(s->transport, v->destination), s->host, NULL) > 0)
-        (void)sp_map_put(s->found, v->destination, s->found);
-}
-
-struct sp_map *relay_where(struct relay *r, const struct sp_json *ask)
-{
-    struct search s = {.site = sp_json_text_of(ask, "site"), .host = sp_json_text_of(ask, "host")};
-
-    if (s.site.len + s.host.len == 0)
+    if (site.len + host.len == 0)
         return NULL;
-    s.transport = relay_delivery_transport(r);
-    s.found = sp_map_new();
-    sp_lines_each(sp_queue_lines(r->queue), on_line, &s);
-    return s.found;
+    w = sp_calloc(1, sizeof(*w));
+    *w = (struct relay_where){.shard = shard, .seen = sp_map_new(), .site = site, .host = host};
+    return w;
 }
 
-bool relay_knows_host(struct relay *r, struct sp_bytes destination)
+void relay_where_free(struct relay_where *w)
 {
-    const struct sp_route *route = last_route(relay_delivery_transport(r), destination);
+    if (w == NULL)
+        return;
+    sp_map_free(w->seen);
+    sp_free(w);
+}
 
-    return route != NULL && route->hop_count > 0;
+static char *look(const struct relay_where *w, struct sp_bytes destination)
+{
+    const struct sp_route *route;
+
+    if (w->site.len > 0 && !sp_bytes_eq_nocase(w->site, destination))
+        return &is_other;
+    if (w->host.len == 0)
+        return &is_meant;
+    route = last_route(relay_delivery_transport(w->shard), destination);
+    if (route == NULL || route->hop_count == 0)
+        return &is_unknown;
+    return each_first(route, w->host, NULL) > 0 ? &is_meant : &is_other;
+}
+
+static const char *find(struct relay_where *w, struct sp_bytes destination)
+{
+    char *found = sp_map_find(w->seen, destination);
+
+    if (found == NULL) {
+        found = look(w, destination);
+        (void)sp_map_put(w->seen, destination, found);
+    }
+    return found;
+}
+
+bool relay_where_is(struct relay_where *w, struct sp_bytes destination)
+{
+    return w == NULL || find(w, destination) == &is_meant;
+}
+
+bool relay_where_is_unknown(struct relay_where *w, struct sp_bytes destination)
+{
+    return w != NULL && find(w, destination) == &is_unknown;
 }
 
 void relay_put_where(struct relay *r, const struct sp_json *ask, const struct sp_id *id, size_t n,

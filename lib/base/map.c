@@ -124,6 +124,30 @@ size_t sp_map_count(const struct sp_map *m)
     return m->count;
 }
 
+/* Visits those whose home is this place: they lie in it, or behind it up to the next free one. */
+static void visit_home(const struct sp_map *m, size_t home, void (*visit)(void *arg, void *value),
+                       void *arg)
+{
+    size_t mask = m->cap - 1;
+
+    for (size_t i = home; m->entries[i].value != NULL; i = (i + 1) & mask)
+        if ((m->entries[i].hash & mask) == home)
+            visit(arg, m->entries[i].value);
+}
+
+bool sp_map_walk(const struct sp_map *m, struct sp_map_walk *w, size_t places,
+                 void (*visit)(void *arg, void *value), void *arg)
+{
+    /* By homes, which no other entry's coming or going changes; when the map grows, one home becomes several that
+     * lie as far apart as the map was long. */
+    if (w->places == 0)
+        w->places = m->cap;
+    for (; places > 0 && w->next < w->places; places--, w->next++)
+        for (size_t home = w->next; home < m->cap; home += w->places)
+            visit_home(m, home, visit, arg);
+    return w->next < w->places;
+}
+
 /* The lowest free place; there always is one. */
 static size_t first_free(const struct sp_map *m)
 {

@@ -30,6 +30,22 @@ size_t sp_map_count(const struct sp_map *m);
  */
 bool sp_map_next(const struct sp_map *m, size_t *at, struct sp_bytes *key, void **value);
 
+/* A walk in several steps, between which the map may change. All zero to begin. */
+struct sp_map_walk {
+    size_t places; /* that it had at the beginning */
+    size_t next;
+};
+/*
+ * Walks on, in no order: what is in the map from the beginning to the end of the walk is visited once, what comes or goes
+ * meanwhile once or not at all.
+ *
+ * places:  how many of the map's places this step takes; a place has one value or none mostly
+ * visit:   must not change the map
+ * returns: whether there is more
+ */
+bool sp_map_walk(const struct sp_map *m, struct sp_map_walk *w, size_t places,
+                 void (*visit)(void *arg, void *value), void *arg);
+
 /* ---- heap: the least key first; the node lies in the caller's struct ---- */
 struct sp_heap_node {
     int64_t key;

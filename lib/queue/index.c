@@ -157,6 +157,9 @@ static void count_one(struct sp_queue *q, const struct sp_queue_rcpt *r, bool ad
         counter = &q->stats.recipients_held;
     if (counter != NULL)
         *counter = add ? *counter + 1 : *counter - 1;
+    if (r->r.state == SP_RCPT_HELD && r->r.by_hand)
+        q->stats.recipients_by_hand =
+            add ? q->stats.recipients_by_hand + 1 : q->stats.recipients_by_hand - 1;
     if (r->busy)
         q->stats.recipients_busy =
             add ? q->stats.recipients_busy + 1 : q->stats.recipients_busy - 1;

@@ -7,15 +7,31 @@
 #include "base/map.h"
 #include "queue/queue.h"
 
+/* States that a question may name beside enum sp_rcpt_state, as people see them. */
+enum {
+    SP_QUEUE_IN_DELIVERY = SP_RCPT_STATE_COUNT,
+    SP_QUEUE_FROZEN, /* kept back by an order, whatever its state */
+};
+/* returns: enum sp_rcpt_state, or one of these, of that name; -1 if there is none */
+int sp_queue_state_find(struct sp_bytes name);
+/*
+ * Whether a recipient is one that a question means by a state: the one rule for lists, counts and acts. Who is in delivery
+ * is that and nothing else at this moment; who is frozen stands in his own state, too.
+ *
+ * state:   of sp_queue_state_find; -1: any
+ * returns: whether it is
+ */
+bool sp_queue_state_fits(int state, const struct sp_rcpt *r, bool is_busy, bool is_frozen);
+
 struct sp_queue_query {
-    int state;              /* enum sp_rcpt_state of any recipient, -1: any */
+    int state;              /* of sp_queue_state_find, of any recipient; -1: any */
     bool quarantined_only;  /* none but those that can't be read */
     struct sp_bytes sender; /* contains, ASCII case ignored; empty: any */
     struct sp_bytes recipient;
     struct sp_bytes tenant; /* equals; empty: any */
     struct sp_bytes rule;   /* equals that of any recipient; empty: any */
-    const struct sp_map
-        *destinations;  /* where any recipient who is not final goes; NULL: anywhere */
+    /* whether it is meant that a recipient who is not final goes there; NULL: anywhere */
+    bool (*goes_there)(void *arg, struct sp_bytes destination);
     struct sp_id after; /* where the last page ended; zero to begin */
     size_t limit;       /* messages to visit; at most 1,000 that may match are read a call */
     /* m is lent for the call */
@@ -23,8 +39,25 @@ struct sp_queue_query {
     void *arg;
 };
 
+struct sp_queue_listing;
 /*
- * Visits messages in the order of their ids.
+ * Begins a list: messages are visited in the order of their ids, in steps, each of which takes a few milliseconds. The queue may
+ * change between them; what comes meanwhile may be left out.
+ *
+ * query:   copied, its texts are lent until the listing is freed
+ * owner:   the caller; before the queue is closed
+ */
+struct sp_queue_listing *sp_queue_listing_new(struct sp_queue *q,
+                                              const struct sp_queue_query *query);
+void sp_queue_listing_free(struct sp_queue_listing *l);
+SP_AUTO_DEFINE(sp_queue_listing)
+/* returns: whether there is another step to do */
+bool sp_queue_listing_step(struct sp_queue_listing *l);
+/* Behind the last step. last: as of sp_queue_list. returns: whether there may be more: go on after *last */
+bool sp_queue_listing_more(const struct sp_queue_listing *l, struct sp_id *last);
+
+/*
+ * The same in one step.
  *
  * last:    the last one examined
  * returns: whether there may be more: go on after *last

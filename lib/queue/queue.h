@@ -9,6 +9,7 @@
 #ifndef SP_QUEUE_QUEUE_H
 #define SP_QUEUE_QUEUE_H
 
+#include "base/map.h"
 #include "content/content.h"
 #include "io/loop.h"
 #include "journal/journal.h"
@@ -215,6 +216,7 @@ struct sp_queue_stats {
     size_t messages;
     size_t recipients_pending; /* pending and deferred */
     size_t recipients_held;
+    size_t recipients_by_hand; /* of them, by somebody's act */
     size_t recipients_busy;
     size_t quarantined;            /* messages whose record is damaged */
     uint64_t segments, records;    /* found at the start, and so are the next three */
@@ -262,16 +264,26 @@ SP_MUST_CHECK enum sp_rc sp_queue_rekey(struct sp_queue *q, const struct sp_jour
 int64_t sp_queue_ages(const struct sp_queue *q, const int64_t *limits, size_t limit_count,
                       size_t *counts);
 
-/* A recipient that is not final. */
+/* A recipient of a message in the queue. */
 struct sp_queue_seen {
     struct sp_bytes tenant;
     struct sp_bytes destination;
     const struct sp_rcpt *rcpt;
     bool is_busy;
     bool is_frozen;
+    bool is_quarantined; /* its message */
 };
 
-/* Visits all recipients that are not final, in no order. v: lent for the call. cost: O(messages), no disk */
+/*
+ * Visits all recipients of all messages, those that are final too, in no order; the first in steps of a few milliseconds, between which the queue may
+ * change: what comes or goes meanwhile may be left out.
+ *
+ * walk:    all zero to begin
+ * v:       lent for the call. cost: O(messages), no disk
+ * returns: whether there is another step to do
+ */
+bool sp_queue_each_some(const struct sp_queue *q, struct sp_map_walk *walk,
+                        void (*visit)(void *arg, const struct sp_queue_seen *v), void *arg);
 void sp_queue_each(const struct sp_queue *q,
                    void (*visit)(void *arg, const struct sp_queue_seen *v), void *arg);
 

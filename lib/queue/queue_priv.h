@@ -132,6 +132,15 @@ void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms);
 /* Makes due at once who waits for longer than anybody can: at the end of opening. */
 void sp_queue_index_mend_times(struct sp_queue *q);
 
+/* returns: the message of its record. owner: the caller, of *out. (read.c) */
+SP_MUST_CHECK enum sp_rc sp_queue_entry_load(struct sp_queue *q, const struct sp_queue_entry *e,
+                                             struct sp_queue_message **out);
+/* returns: where a recipient's mail goes, lent; empty of one who is final. (read.c) */
+struct sp_bytes sp_queue_entry_destination(const struct sp_queue_entry *e,
+                                           const struct sp_queue_rcpt *r);
+/* returns: whether an order keeps it back. (read.c) */
+bool sp_queue_entry_is_frozen(const struct sp_queue_entry *e, const struct sp_queue_rcpt *r);
+
 /* Takes an entry in, once its record is durable (or drops it, if no recipient is open). returns: whether it lives */
 bool sp_queue_entry_put(struct sp_queue *q, struct sp_queue_entry *e,
                         const struct sp_journal_place *place);

@@ -412,6 +412,36 @@ def test_what_other_relays_know_is_told_while_one_hangs(spread):
     assert gateway.json("queue", "count") == whole
 
 
+def test_a_state_means_the_same_in_lists_counts_and_acts(waiting):
+    gateway, _ = waiting
+    held = submit(gateway, "ann@tenant.test", "a@watched.example")
+    slow = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example")) for _ in range(3)]
+    other = deferred(gateway, submit(gateway, "bob@tenant.test", "a@two.example"))
+
+    def agree(state, messages, *words):
+        assert listed(gateway, "--state", state, *words) == {*messages}, state
+        assert gateway.json("queue", "count", "--state", state, *words)["total"] == len(messages), state
+        assert gateway.json("queue", "count", "--state", state, "--sender", "tenant", *words)["total"] == len(messages), state
+        done = gateway.json("queue", "hold", "--state", state, "--dry-run", "--limit", "100", *words)
+        assert {m["message"] for m in done["list"]} == {*messages}, state
+
+    agree("deferred", [*slow, other])
+    agree("held", [held])
+    agree("frozen", [])
+    agree("in-delivery", [])
+    gateway.run("queue", "freeze", "--site", "one.example", "--reason", "x")
+    gateway.run("queue", "freeze", "--site", "watched.example", "--reason", "x")
+    agree("frozen", [*slow, held])
+    agree("frozen", slow, "--site", "one.example")
+    agree("deferred", [*slow, other])  # the state in which they would go on
+    agree("held", [held])
+    assert {g["key"]: g["count"] for g in gateway.json("queue", "count", "--by", "state")["groups"]} == \
+        {"frozen": 4, "deferred": 1}
+    assert gateway.run("queue", "count", "--state", "quarantined").stdout == "0 messages, 0 groups\n"
+    gateway.run("queue", "release", "--state", "frozen", "--site", "watched.example", "--reason", "x")
+    agree("held", [])
+
+
 def test_an_act_on_many_waits_once_for_a_relay_that_hangs(spread):
     gateway, _, _ = spread
     many = [deferred(gateway, submit(gateway, "ann@tenant.test", "a@one.example")) for _ in range(30)]

@@ -174,6 +174,57 @@ START_TEST(a_map_finds_what_was_put_and_forgets_what_was_removed)
 }
 END_TEST
 
+#define WALKED 5000 /* of them, the first half stays */
+
+static void put_number(struct sp_map *m, int *values, int i)
+{
+    char key[32];
+
+    snprintf(key, sizeof(key), "key-%d", i);
+    (void)sp_map_put(m, sp_bytes_cstr(key), values + i);
+}
+
+static void on_walked(void *arg, void *value)
+{
+    (void)arg;
+    ++*(int *)value;
+}
+
+START_TEST(a_walk_in_steps_meets_once_what_stays_whatever_comes_and_goes)
+{
+    static int values[WALKED]; /* how often each was met */
+
+    for (size_t places = 1; places < 5000; places = places * 3 + 1) {
+        struct sp_map *m = sp_map_new();
+        struct sp_map_walk walk = {0};
+        struct fake_random random;
+        int next = WALKED / 2;
+        char key[32];
+
+        fake_random_init(&random, places);
+        memset(values, 0, sizeof(values));
+        for (int i = 0; i < WALKED / 2 + 100; i++)
+            put_number(m, values, i);
+        while (sp_map_walk(m, &walk, places, on_walked, NULL)) {
+            /* the map grows meanwhile, and what others had been shifted by goes */
+            for (int i = 0; i < 20 && next < WALKED; i++)
+                put_number(m, values, next++);
+            for (int i = 0; i < 10; i++) {
+                int which = (int)sp_random_below(&random.random, WALKED / 2);
+
+                snprintf(key, sizeof(key), "key-%d", WALKED / 2 + which);
+                (void)sp_map_remove(m, sp_bytes_cstr(key));
+            }
+        }
+        ck_assert(!sp_map_walk(m, &walk, places, on_walked, NULL));
+        for (int i = 0; i < WALKED; i++)
+            ck_assert_msg(values[i] == 1 || (i >= WALKED / 2 && values[i] <= 1),
+                          "%zu places: %d met %d times", places, i, values[i]);
+        sp_map_free(m);
+    }
+}
+END_TEST
+
 START_TEST(a_heap_gives_the_least_first_whatever_moves)
 {
     struct fake_random random;
@@ -361,6 +412,7 @@ static void add(TCase *c)
     tcase_add_test(c, ids_keep_their_value_as_text);
     tcase_add_test(c, dates_are_written_and_read_back);
     tcase_add_test(c, a_map_finds_what_was_put_and_forgets_what_was_removed);
+    tcase_add_test(c, a_walk_in_steps_meets_once_what_stays_whatever_comes_and_goes);
     tcase_add_test(c, a_heap_gives_the_least_first_whatever_moves);
     tcase_add_test(c, a_stale_handle_finds_nothing);
     tcase_add_test(c, encodings_are_strict);

@@ -248,8 +248,13 @@ START_TEST(held_mail_waits_for_its_release)
     ck_assert(rig_due(&rig, &due));
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &a->id), SP_E_EXISTS); /* under way */
     ck_assert_int_eq(rig_outcome(&rig, &due, SP_RCPT_DEFERRED, INT64_MAX - 1), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_by_hand, 0);
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_HOLD, &a->id), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_by_hand, 1);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_by_hand, 1);
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_RELEASE, &a->id), SP_OK);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_by_hand, 0);
     ck_assert_int_eq(rig_act(&rig, SP_RECORD_RETRY, &a->id), SP_OK);
     ck_assert(rig_due(&rig, &due));
 }
@@ -856,6 +861,105 @@ START_TEST(a_list_gives_each_message_once_in_order)
 }
 END_TEST
 
+static size_t fitting(int state)
+{
+    struct sp_queue_query query = {.state = state, .limit = 1000};
+    size_t pages;
+
+    return list_all(query, &pages);
+}
+
+struct counted {
+    int state;
+    size_t count;
+};
+
+static void on_counted(void *arg, const struct sp_queue_seen *v)
+{
+    struct counted *c = arg;
+
+    c->count += sp_queue_state_fits(c->state, v->rcpt, v->is_busy, v->is_frozen);
+}
+
+/* Messages of one recipient each: lists and counts are the same. */
+static void ck_state(const char *name, size_t expected)
+{
+    struct counted c = {.state = sp_queue_state_find(sp_bytes_cstr(name))};
+
+    ck_assert_int_ge(c.state, 0);
+    sp_queue_each(rig.queue, on_counted, &c);
+    ck_assert_msg(c.count == expected, "%s: %zu counted", name, c.count);
+    ck_assert_msg(fitting(c.state) == expected, "%s: %zu listed", name, fitting(c.state));
+}
+
+START_TEST(a_state_means_the_same_to_lists_and_counts)
+{
+    const struct sp_queue_given given = {.time_ms = 1};
+    struct sp_queue_due due;
+
+    ck_assert_int_eq(sp_queue_state_find(SP_LIT("quarantined")), -1);
+    for (int i = 0; i < 8; i++) {
+        struct sp_accept *a = rig_accept(&rig, 1);
+
+        if (i < 3)
+            a->recipients[0].decision = 1; /* hold */
+        rig_submit(&rig, a, 10);
+    }
+    sp_queue_commit(rig.queue);
+    ck_state("pending", 5);
+    ck_state("held", 3);
+    ck_state("frozen", 0);
+    ck_assert(rig_due(&rig, &due));
+    ck_state("in-delivery", 1);
+    ck_state("pending", 4); /* not who is in delivery */
+    ck_assert_int_eq(
+        sp_queue_order(rig.queue, SP_QUEUE_ORDER_TENANT, SP_LIT("hospital"), true, &given), SP_OK);
+    ck_state("frozen", 7);
+    ck_state("held", 3); /* who is frozen stands in his own state, too */
+    ck_state("pending", 4);
+    ck_state("in-delivery", 1);
+    sp_queue_put_back(rig.queue, &due.id, due.ns, due.n_count, rig.clock.wall_ms);
+    ck_state("frozen", 8);
+}
+END_TEST
+
+struct told {
+    size_t count;
+    struct sp_id last;
+};
+
+static void on_told(void *arg, const struct sp_queue_message *m)
+{
+    struct told *t = arg;
+
+    ck_assert_int_gt(memcmp(m->accept.id.b, t->last.b, SP_ID_LEN), 0);
+    t->last = m->accept.id;
+    t->count++;
+}
+
+START_TEST(a_list_in_steps_passes_over_what_goes_meanwhile)
+{
+    struct told told = {0};
+    struct sp_queue_query query = {.state = -1, .limit = 1000, .visit = on_told, .arg = &told};
+    struct sp_queue_listing *l;
+    struct sp_id last;
+    size_t steps = 1;
+
+    for (int i = 0; i < 200; i++)
+        (void)rig_put(&rig, 100);
+    l = sp_queue_listing_new(rig.queue, &query);
+    for (; sp_queue_listing_step(l); steps++) {
+        ck_assert(rig_deliver_one(&rig));
+        (void)rig_put(&rig, 100);
+    }
+    ck_assert_uint_gt(steps, 5);
+    ck_assert(!sp_queue_listing_more(l, &last));
+    ck_assert_uint_ge(told.count, 200 - steps);
+    ck_assert_uint_le(told.count, 200);
+    sp_queue_listing_free(l);
+}
+END_TEST
+
 /* Reads the shard's journal as the ledger does; counts content.destroyed for `id`, or for any. */
 static size_t count_destroyed(const struct sp_id *id)
 {
@@ -999,6 +1103,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_body_whose_write_back_fails_fails_the_message);
     tcase_add_test(c, a_feeder_is_stopped_and_told_to_go_on);
     tcase_add_test(c, a_list_gives_each_message_once_in_order);
+    tcase_add_test(c, a_state_means_the_same_to_lists_and_counts);
+    tcase_add_test(c, a_list_in_steps_passes_over_what_goes_meanwhile);
     tcase_add_test(c, segments_of_settled_mail_go);
     tcase_add_test(c, long_livers_are_carried_out_of_old_segments);
     tcase_add_test(c, a_full_disk_refuses_mail_and_still_takes_outcomes);
