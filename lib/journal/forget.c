@@ -45,6 +45,7 @@ static bool forget_keys(struct sp_forget *f)
             take_notes(f, i);
         sp_keyring_remove(f->maker->keyring, f->segments[i]->salt);
     }
+    sp_keyring_remove_to(f->maker->keyring, f->segments[f->count - 1]->number);
     f->noted = true;
     return sp_keyring_save(f->maker->keyring) == SP_OK;
 }

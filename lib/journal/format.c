@@ -1,7 +1,8 @@
 /*
  * Batches begin at 4 KiB boundaries, so that recovery finds the next one behind a torn or damaged one by looking at
  * every boundary for this segment's salt and a rising number: a stale header of a file's earlier life has another salt.
- * The batch's CRC covers its header alone, each record has its own, so that one bad sector costs the records in it.
+ * The batch's CRC covers its header alone, each record has its own, so that one bad sector costs the records in it. What
+ * opens all the records of a segment stands in its first block twice.
  */
 #include "journal/format_priv.h"
 
@@ -15,6 +16,7 @@
 #define BATCH_MAGIC    0x31625053U /* "SPb1" */
 #define SEGMENT_FIXED  (4 + 4 + SP_SALT_LEN + SP_WRAPPED_LEN + SP_JOURNAL_KEK_ID_MAX)
 #define SEGMENT_SUFFIX ".seg"
+#define SEGMENT_COPY   2048 /* where the header stands again: in another sector of 512 bytes */
 
 static void put_u32(uint8_t *out, uint32_t v)
 {
@@ -45,9 +47,10 @@ void sp_segment_header_encode(const struct sp_segment_header *h, uint8_t *out)
     at += SP_WRAPPED_LEN;
     memcpy(at, h->kek_id, SP_JOURNAL_KEK_ID_MAX);
     put_u32(out + 4, sp_crc32c(0, sp_bytes(out + 8, SEGMENT_FIXED - 8)));
+    memcpy(out + SEGMENT_COPY, out, SEGMENT_FIXED);
 }
 
-enum sp_rc sp_segment_header_decode(struct sp_bytes in, struct sp_segment_header *out)
+static enum sp_rc decode_one(struct sp_bytes in, struct sp_segment_header *out)
 {
     struct sp_reader r = sp_reader(in);
     uint32_t magic = sp_reader_u32(&r);
@@ -61,6 +64,15 @@ enum sp_rc sp_segment_header_decode(struct sp_bytes in, struct sp_segment_header
     sp_reader_copy(&r, out->kek_id, SP_JOURNAL_KEK_ID_MAX);
     out->kek_id[SP_JOURNAL_KEK_ID_MAX - 1] = '\0';
     return sp_reader_rc(&r);
+}
+
+enum sp_rc sp_segment_header_decode(struct sp_bytes in, struct sp_segment_header *out)
+{
+    out->is_copy = false;
+    if (decode_one(in, out) == SP_OK)
+        return SP_OK;
+    out->is_copy = true;
+    return decode_one(sp_bytes_slice(in, SEGMENT_COPY, in.len), out);
 }
 
 void sp_batch_header_encode(const struct sp_batch_header *h, const uint32_t *offsets, uint8_t *out)

@@ -29,6 +29,7 @@ struct sp_segment_header {
     uint8_t salt[SP_SALT_LEN];
     uint8_t record_key[SP_WRAPPED_LEN]; /* under the record KEK, context: salt */
     char kek_id[SP_JOURNAL_KEK_ID_MAX];
+    bool is_copy; /* decoded: the first of the two is damaged */
 };
 
 enum { SP_BATCH_CLEAN = 1 /* the journal was closed after it */ };
@@ -55,8 +56,9 @@ struct sp_record_header {
     uint32_t body_len[SP_JOURNAL_BODIES_MAX];
 };
 
-/* out: SP_BLOCK bytes */
+/* out: SP_BLOCK bytes; it stands there twice */
 void sp_segment_header_encode(const struct sp_segment_header *h, uint8_t *out);
+/* Either of the two will do. returns: SP_E_MALFORMED if neither is intact */
 SP_MUST_CHECK enum sp_rc sp_segment_header_decode(struct sp_bytes in,
                                                   struct sp_segment_header *out);
 

@@ -128,6 +128,10 @@ static void take_in(struct sp_journal *j, struct sp_commit *c)
     s = sp_journal_segment_find(j, c->segment);
     if (s != NULL) {
         s->end = c->end;
+        if (s->end > SP_BLOCK && !s->is_numbered) {
+            s->is_numbered = true;
+            sp_keyring_number(j->maker.keyring, s->salt, s->number);
+        }
         if (j->o.on_durable != NULL)
             j->o.on_durable(j->o.arg, c->segment, c->end);
     }

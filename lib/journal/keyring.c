@@ -1,9 +1,10 @@
 /*
  * Deleting a message for good means deleting its segment's content key, so all of a shard's content keys lie in one
  * small file that is written whole. Entries are found by the segment's salt and not by its number, because a reserve
- * segment has a key long before it has a number. The commit thread adds, the disk worker adds and removes: hence the
+ * segment has a key long before it has a number. Its number is noted once it holds something: from then on a file that is
+ * not there is a loss, and no spare that a crash took. The commit thread adds, the disk worker adds and removes: hence the
  * lock. On a full disk a key must still be able to go, as the space of its segment comes back only then: a file of zeroes
- * keeps the room for one more keyring.
+ * keeps the room for one more keyring. Without this file no body of the shard can be read, so all of it is there twice.
  */
 #include "journal/keyring_priv.h"
 
@@ -13,15 +14,22 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define MAGIC     0x316b5053U /* "SPk1" */
+#define MAGIC     0x326b5053U /* "SPk2" */
+#define MAGIC_1   0x316b5053U /* "SPk1": once, without numbers */
 #define FILE_NAME "keyring"
 #define NEW_NAME  "keyring.new"
 #define ROOM_NAME "keyring.room"
-enum { ENTRY_LEN = SP_SALT_LEN + SP_WRAPPED_LEN, FILE_MAX = 16 * 1024 * 1024 };
+enum {
+    ENTRY_1_LEN = SP_SALT_LEN + SP_WRAPPED_LEN,
+    ENTRY_LEN = ENTRY_1_LEN + 8,
+    FIXED = 4 + 4 + SP_JOURNAL_KEK_ID_MAX + 4, /* before the entries */
+    FILE_MAX = 16 * 1024 * 1024,
+};
 
 struct entry {
     uint8_t salt[SP_SALT_LEN];
     uint8_t wrapped[SP_WRAPPED_LEN];
+    uint64_t number; /* 0: none yet, or it holds nothing */
 };
 
 struct sp_keyring {
@@ -31,7 +39,8 @@ struct sp_keyring {
     char kek_id[SP_JOURNAL_KEK_ID_MAX];
     struct sp_secret old_kek; /* of the generation before */
     char old_kek_id[SP_JOURNAL_KEK_ID_MAX];
-    bool is_old; /* the file is of that one */
+    bool is_old;  /* the file is of that one */
+    bool is_torn; /* one of the two in the file was damaged */
     pthread_mutex_t lock;
     struct entry *entries;
     size_t count;
@@ -93,27 +102,51 @@ static struct entry *push(struct sp_keyring *k)
     return &k->entries[k->count++];
 }
 
-static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in,
-                         char kek_id[SP_JOURNAL_KEK_ID_MAX])
+/* One of the two, or the only one of a file of version 1. in: may be longer */
+static enum sp_rc decode_one(struct sp_keyring *k, struct sp_bytes in,
+                             char kek_id[SP_JOURNAL_KEK_ID_MAX])
 {
     struct sp_reader r = sp_reader(in);
     uint32_t magic = sp_reader_u32(&r);
     uint32_t crc = sp_reader_u32(&r);
+    size_t entry_len = magic == MAGIC_1 ? ENTRY_1_LEN : ENTRY_LEN;
     uint32_t count;
+    size_t len;
 
-    if (in.len < 8 || magic != MAGIC || crc != sp_crc32c(0, sp_bytes_slice(in, 8, in.len)))
-        return SP_E_JOURNAL_DAMAGED;
     sp_reader_copy(&r, (uint8_t *)kek_id, SP_JOURNAL_KEK_ID_MAX);
     count = sp_reader_u32(&r);
-    if (sp_reader_left(&r) != (size_t)count * ENTRY_LEN)
+    len = FIXED + (size_t)count * entry_len;
+    if (sp_reader_rc(&r) != SP_OK || (magic != MAGIC && magic != MAGIC_1) || in.len < len ||
+        (magic == MAGIC_1 && in.len > len) || crc != sp_crc32c(0, sp_bytes_slice(in, 8, len - 8)))
         return SP_E_JOURNAL_DAMAGED;
     for (uint32_t i = 0; i < count; i++) {
         struct entry *e = push(k);
 
         sp_reader_copy(&r, e->salt, SP_SALT_LEN);
         sp_reader_copy(&r, e->wrapped, SP_WRAPPED_LEN);
+        e->number = magic == MAGIC_1 ? 0 : sp_reader_u64(&r);
     }
-    return sp_reader_end(&r) == SP_OK ? SP_OK : SP_E_JOURNAL_DAMAGED;
+    return sp_reader_rc(&r);
+}
+
+static enum sp_rc decode(struct sp_keyring *k, struct sp_bytes in,
+                         char kek_id[SP_JOURNAL_KEK_ID_MAX])
+{
+    struct sp_keyring second = {.io = NULL};
+    struct sp_bytes half = sp_bytes_slice(in, in.len / 2, in.len);
+    char other[SP_JOURNAL_KEK_ID_MAX];
+    enum sp_rc rc = decode_one(k, in, kek_id);
+
+    if (rc == SP_OK && sp_bytes_eq(sp_bytes_slice(in, 0, 4), sp_bytes_cstr("SPk1")))
+        return SP_OK;
+    if (rc == SP_OK)
+        k->is_torn = decode_one(&second, half, other) != SP_OK;
+    else {
+        rc = decode_one(k, half, kek_id);
+        k->is_torn = true;
+    }
+    sp_free(second.entries);
+    return rc;
 }
 
 /* Wraps every entry under another key; all or none. */
@@ -130,6 +163,7 @@ static enum sp_rc wrap_anew(struct sp_keyring *k, struct sp_aead *from, struct s
         if (rc != SP_OK)
             break;
         memcpy(fresh[i].salt, salt.ptr, SP_SALT_LEN);
+        fresh[i].number = k->entries[i].number;
         sp_crypt_wrap(to, k->random, salt, &key, fresh[i].wrapped);
         sp_secret_clear(&key);
     }
@@ -142,6 +176,11 @@ static enum sp_rc wrap_anew(struct sp_keyring *k, struct sp_aead *from, struct s
 bool sp_keyring_is_old(const struct sp_keyring *k)
 {
     return k->is_old;
+}
+
+bool sp_keyring_is_torn(const struct sp_keyring *k)
+{
+    return k->is_torn;
 }
 
 enum sp_rc sp_keyring_rewrap(struct sp_keyring *k, const struct sp_journal_keys *keys)
@@ -214,8 +253,35 @@ void sp_keyring_add(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN], struc
     pthread_mutex_lock(&k->lock);
     e = push(k);
     memcpy(e->salt, salt, SP_SALT_LEN);
+    e->number = 0;
     sp_crypt_wrap(k->kek, k->random, sp_bytes(salt, SP_SALT_LEN), out, e->wrapped);
     pthread_mutex_unlock(&k->lock);
+}
+
+void sp_keyring_number(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN], uint64_t number)
+{
+    struct entry *e;
+
+    pthread_mutex_lock(&k->lock);
+    e = find(k, salt);
+    if (e != NULL)
+        e->number = number;
+    pthread_mutex_unlock(&k->lock);
+}
+
+uint64_t sp_keyring_next(struct sp_keyring *k, uint64_t above)
+{
+    uint64_t least = 0;
+
+    pthread_mutex_lock(&k->lock);
+    for (size_t i = 0; i < k->count; i++) {
+        uint64_t number = k->entries[i].number;
+
+        if (number > above && (least == 0 || number < least))
+            least = number;
+    }
+    pthread_mutex_unlock(&k->lock);
+    return least;
 }
 
 void sp_keyring_remove(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN])
@@ -231,17 +297,49 @@ void sp_keyring_remove(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN])
     pthread_mutex_unlock(&k->lock);
 }
 
-void sp_keyring_keep(struct sp_keyring *k, bool (*is_kept)(void *arg, const uint8_t *salt),
-                     void *arg)
+/* Forgets what is not to be kept. */
+static void cull(struct sp_keyring *k, bool (*is_kept)(void *arg, const struct entry *e), void *arg)
 {
     size_t kept = 0;
 
     pthread_mutex_lock(&k->lock);
     for (size_t i = 0; i < k->count; i++)
-        if (is_kept(arg, k->entries[i].salt))
+        if (is_kept(arg, &k->entries[i]))
             k->entries[kept++] = k->entries[i];
+    if (kept < k->count)
+        sp_wipe(k->entries + kept, (k->count - kept) * sizeof(*k->entries));
     k->count = kept;
     pthread_mutex_unlock(&k->lock);
+}
+
+static bool is_later(void *arg, const struct entry *e)
+{
+    return e->number == 0 || e->number > *(const uint64_t *)arg;
+}
+
+void sp_keyring_remove_to(struct sp_keyring *k, uint64_t number)
+{
+    cull(k, is_later, &number);
+}
+
+struct wanted {
+    bool (*is_kept)(void *arg, const uint8_t *salt);
+    void *arg;
+};
+
+static bool is_wanted(void *arg, const struct entry *e)
+{
+    const struct wanted *w = arg;
+
+    return e->number != 0 || w->is_kept(w->arg, e->salt);
+}
+
+void sp_keyring_keep(struct sp_keyring *k, bool (*is_kept)(void *arg, const uint8_t *salt),
+                     void *arg)
+{
+    struct wanted w = {is_kept, arg};
+
+    cull(k, is_wanted, &w);
 }
 
 static void encode(const struct sp_keyring *k, struct sp_buf *out)
@@ -254,10 +352,15 @@ static void encode(const struct sp_keyring *k, struct sp_buf *out)
     for (size_t i = 0; i < k->count; i++) {
         sp_buf_put(&rest, sp_bytes(k->entries[i].salt, SP_SALT_LEN));
         sp_buf_put(&rest, sp_bytes(k->entries[i].wrapped, SP_WRAPPED_LEN));
+        sp_buf_put_u64(&rest, k->entries[i].number);
     }
-    sp_buf_put_u32(out, MAGIC);
-    sp_buf_put_u32(out, sp_crc32c(0, sp_buf_bytes(&rest)));
-    sp_buf_put(out, sp_buf_bytes(&rest));
+    for (int i = 0; i < 2; i++) { /* each in blocks of its own */
+        sp_buf_put_u32(out, MAGIC);
+        sp_buf_put_u32(out, sp_crc32c(0, sp_buf_bytes(&rest)));
+        sp_buf_put(out, sp_buf_bytes(&rest));
+        while (out->len % SP_BLOCK != 0 && sp_buf_rc(out) == SP_OK)
+            sp_buf_put_u8(out, 0);
+    }
     sp_buf_clear(&rest);
 }
 
@@ -355,7 +458,10 @@ size_t sp_keyring_count(struct sp_keyring *k)
     return count;
 }
 
-/* Drops every entry whose salt stands before it already. */
+/*
+ * Drops every entry whose salt stands before it already. Numbers go: between the two looks at a log one of its segments
+ * may have ended, which is no loss.
+ */
 static void drop_doubles(struct sp_keyring *k)
 {
     size_t kept = 0;
@@ -368,6 +474,8 @@ static void drop_doubles(struct sp_keyring *k)
         if (j == kept)
             k->entries[kept++] = k->entries[i];
     }
+    for (size_t i = 0; i < kept; i++)
+        k->entries[i].number = 0;
     k->count = kept;
 }
 

@@ -207,6 +207,12 @@ static enum sp_rc load_batch(struct sp_journal_reader *r, struct sp_journal_entr
             return rc;
     }
     if (r->scan.at >= r->limit) {
+        if (r->limit_final && r->cursor.offset > r->limit) { /* more was durable once */
+            r->cursor.offset = r->limit;
+            *out = (struct sp_journal_entry){
+                .damaged = true, .place = {.segment = r->segment->number, .offset = r->limit}};
+            return SP_E_JOURNAL_DAMAGED;
+        }
         if (r->limit_final)
             return open_next(r, out);
         if (r->scan.at ==

@@ -155,7 +155,7 @@ struct work {
     const struct sp_segment_maker *m;
     struct listing l;
     struct sp_scan_summary *sums; /* one for each segment kept */
-    bool passed_over; /* a segment whose header is damaged stays where it is, and so does its key */
+    bool is_headless; /* a segment's header is damaged: which key is its own, nobody may know */
     struct sp_recovered *r;
     struct sp_err *err;
 };
@@ -167,10 +167,8 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
 
     if (rc == SP_E_JOURNAL_DAMAGED) {
         sp_log_error(w->o->log, "journal.damaged", SP_INT("segment", number), SP_INT("offset", 0));
-        w->passed_over = true;
-        w->r->found.damaged++;
-        *out = NULL;
-        return SP_OK;
+        rc = sp_segment_open_headless(w->m->io, number, out);
+        w->is_headless |= rc == SP_OK;
     }
     if (rc == SP_E_NOT_FOUND && w->o->read_only) { /* its owner has let go of it just now */
         *out = NULL;
@@ -181,8 +179,10 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
                        "segment %" PRIu64 " was written under another master key", number);
     if (rc != SP_OK)
         return sp_fail(w->err, rc, "segment %" PRIu64 " can't be opened", number);
+    if ((*out)->is_copy)
+        sp_log_warn(w->o->log, "journal.header-copy", SP_INT("segment", number));
     rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
-    if (rc == SP_OK)
+    if (rc == SP_OK || (rc == SP_E_NOT_FOUND && (*out)->is_headless))
         return SP_OK;
     if (rc == SP_E_NOT_FOUND) { /* its key was deleted, the file not yet */
         (*out)->is_gone = true;
@@ -272,7 +272,7 @@ static bool is_told(const struct work *w, size_t i)
 {
     const struct sp_recovered *r = w->r;
 
-    return i + 1 < r->count && w->sums[i + 1].any &&
+    return i + 1 < r->count && w->sums[i + 1].any && w->sums[i + 1].prev_end >= SP_BLOCK &&
            r->segments[i + 1]->number == r->segments[i]->number + 1;
 }
 
@@ -289,6 +289,10 @@ static enum sp_rc find_end(struct work *w, size_t i, uint64_t *end, uint64_t *du
     rc = sp_scan_summary(w->m->io, r->segments[i], &w->sums[i]);
     *end = w->sums[i].end;
     *durable = w->sums[i].durable;
+    if (r->segments[i]->is_headless) { /* what was acknowledged of it, nobody can tell */
+        *durable = *end;
+        return rc;
+    }
     if (rc != SP_OK || r->segments[i]->is_gone)
         return rc;
     rc = judge_tail(w, r->segments[i], &w->sums[i], end);
@@ -310,12 +314,13 @@ static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t dura
     struct sp_segment *s = w->r->segments[i];
     enum sp_rc rc = SP_E_NOT_FOUND;
 
-    if (is_told(w, i) && !w->o->read_only) /* who only looks wants to see all */
+    if (is_told(w, i) && !w->o->read_only && !s->is_headless) /* who only looks wants to see all */
         rc = sp_footer_read(w->m->io, s, end, on_row, w);
     if (rc == SP_E_IO) /* nothing was given out yet: the records themselves may be readable */
         rc = SP_E_NOT_FOUND;
     s->is_footed = rc == SP_OK;
     w->r->found.footers += rc == SP_OK;
+    s->is_footed |= s->is_headless;
     if (rc != SP_E_NOT_FOUND)
         return rc;
     if (is_told(w, i)) {
@@ -328,6 +333,37 @@ static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t dura
     return read_segment(w->o, s, durable, end, &w->r->found);
 }
 
+/* Something is lost of which there is no record left that would name a message. */
+static void tell_lost(struct work *w, uint64_t number, uint64_t offset)
+{
+    struct sp_journal_entry lost = {.damaged = true,
+                                    .place = {.segment = number, .offset = offset}};
+
+    tell_damage(w->o, &lost, &w->r->found);
+}
+
+/* Files that are not there between the i-th segment and the one before. A number that had one is not given again. */
+static void tell_lost_before(struct work *w, size_t i)
+{
+    struct sp_recovered *r = w->r;
+    uint64_t after = i == 0 ? 0 : r->segments[i - 1]->number;
+    uint64_t before = i == r->count ? 0 : r->segments[i]->number;
+    uint64_t at = 0;
+
+    while ((at = sp_segment_lost(w->m, after, before, at)) != 0) {
+        tell_lost(w, at, 0);
+        r->found.clean = false;
+        r->last = at;
+        r->last_end = 0;
+    }
+}
+
+/* Whether it held something, though nothing of it can be found any more. */
+static bool is_emptied(const struct work *w, const struct sp_segment *s)
+{
+    return s->is_headless || sp_keyring_next(w->m->keyring, s->number - 1) == s->number;
+}
+
 /* Where each segment ends, then all records. A last one that holds nothing after all gives its number back. */
 static enum sp_rc read_all(struct work *w)
 {
@@ -337,15 +373,21 @@ static enum sp_rc read_all(struct work *w)
         struct sp_segment *s = r->segments[i];
         uint64_t end;
         uint64_t durable;
-        enum sp_rc rc = find_end(w, i, &end, &durable);
+        enum sp_rc rc;
 
+        tell_lost_before(w, i);
+        rc = find_end(w, i, &end, &durable);
         if (rc == SP_OK && !s->is_gone)
             rc = give_out(w, i, end, durable);
         if (rc != SP_OK)
             return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
         s->end = end;
         s->len = end;
-        if (end == SP_BLOCK && i + 1 == r->count) {
+        if (end == SP_BLOCK && !is_told(w, i) && is_emptied(w, s)) {
+            tell_lost(w, s->number, SP_BLOCK);
+            end = 0; /* not known: nobody is to take it for one that held nothing */
+            s->is_footed = true;
+        } else if (end == SP_BLOCK && i + 1 == r->count) {
             remove_segment(w->o, s->number);
             sp_keyring_remove(w->m->keyring, s->salt);
             sp_segment_free(w->m->io, s);
@@ -355,7 +397,10 @@ static enum sp_rc read_all(struct work *w)
         r->last = s->number;
         r->last_end = end;
         r->found.clean = w->sums[i].clean;
+        if (end > SP_BLOCK && !s->is_gone)
+            sp_keyring_number(w->m->keyring, s->salt, s->number);
     }
+    tell_lost_before(w, r->count);
     set_gone_aside(r);
     r->found.segments = r->count;
     return SP_OK;
@@ -376,7 +421,7 @@ static enum sp_rc open_all(struct work *w)
         if (s == NULL)
             continue;
         rc = sp_scan_first(w->m->io, s, sum);
-        if (rc == SP_OK && !sum->any && i + 1 == w->l.count) {
+        if (rc == SP_OK && !sum->any && i + 1 == w->l.count && !is_emptied(w, s)) {
             remove_segment(w->o, s->number);
             sp_segment_free(w->m->io, s);
             continue;
@@ -396,6 +441,22 @@ static bool is_kept(void *arg, const uint8_t *salt)
         if (memcmp(r->segments[i]->salt, salt, SP_SALT_LEN) == 0)
             return true;
     return false;
+}
+
+/* One of the generation before, or of which only one of two is whole, is written anew. */
+static void renew_keyring(struct work *w)
+{
+    struct sp_keyring *k = w->m->keyring;
+    bool is_saved;
+
+    if (sp_keyring_is_torn(k))
+        sp_log_warn(w->o->log, "journal.keyring-copy");
+    if (w->o->read_only || (!sp_keyring_is_torn(k) && !sp_keyring_is_old(k)))
+        return;
+    is_saved = sp_keyring_save(k) == SP_OK;
+    w->r->found.renewed = is_saved && sp_keyring_is_old(k);
+    if (!is_saved) /* goes on all the same: what there is opens it */
+        sp_log_error(w->o->log, "journal.keyring-not-renewed");
 }
 
 enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segment_maker *m,
@@ -424,13 +485,10 @@ enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segmen
         qsort(w.l.numbers, w.l.count, sizeof(*w.l.numbers), compare);
     w.sums = sp_calloc(w.l.count + 1, sizeof(*w.sums));
     rc = open_all(&w);
-    if (rc == SP_OK && !w.passed_over && !o->read_only)
+    if (rc == SP_OK && !w.is_headless && !o->read_only)
         sp_keyring_keep(m->keyring, is_kept, out);
-    if (rc == SP_OK && sp_keyring_is_old(m->keyring) && !o->read_only) {
-        out->found.renewed = sp_keyring_save(m->keyring) == SP_OK;
-        if (!out->found.renewed) /* goes on all the same: the older one is still there to open it */
-            sp_log_error(o->log, "journal.keyring-not-renewed");
-    }
+    if (rc == SP_OK)
+        renew_keyring(&w);
     if (rc == SP_OK)
         rc = read_all(&w);
 out:

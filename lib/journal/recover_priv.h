@@ -27,4 +27,25 @@ SP_MUST_CHECK enum sp_rc sp_recover(const struct sp_journal_options *o,
                                     const struct sp_segment_maker *m, struct sp_recovered *out,
                                     struct sp_err *err);
 
+/*
+ * Opens a segment whose header can't be read by what its batches say of themselves. It has no record key, so each record in
+ * it is damage, with the id of its message; one without any batch is opened, too, and holds nothing. (headless.c)
+ *
+ * owner:   the caller, of *out
+ * returns: SP_E_NOT_FOUND if the file is gone, SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_segment_open_headless(const struct sp_journal_io *io, uint64_t number,
+                                                  struct sp_segment **out);
+
+/*
+ * The numbers of segments of which there should be a file and is none, between two that are there, or before the first or
+ * behind the last as far as the keyring names them.
+ *
+ * after, before: numbers of the two; 0: none, as there is none before the first, or behind the last
+ * at:            0, then what was returned last
+ * returns:       the next such number, 0 behind the last
+ */
+uint64_t sp_segment_lost(const struct sp_segment_maker *m, uint64_t after, uint64_t before,
+                         uint64_t at);
+
 #endif

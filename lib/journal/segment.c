@@ -168,6 +168,7 @@ enum sp_rc sp_segment_open(const struct sp_journal_io *io, const struct sp_secre
     s->number = number;
     if (rc == SP_OK) {
         memcpy(s->salt, h.salt, SP_SALT_LEN);
+        s->is_copy = h.is_copy;
         kek = sp_aead_new(record_kek);
         rc = sp_crypt_unwrap(kek, sp_bytes(h.salt, SP_SALT_LEN),
                              sp_bytes(h.record_key, SP_WRAPPED_LEN), &s->record_key);

@@ -13,7 +13,11 @@ struct sp_segment {
     uint8_t salt[SP_SALT_LEN];
     struct sp_secret record_key;
     struct sp_secret content_key;
-    bool is_gone;      /* its content key was not in the keyring when it was recovered */
+    bool is_gone; /* its content key was not in the keyring when it was recovered */
+    bool
+        is_headless; /* its header can't be read: neither can its records, only whom they are about */
+    bool is_copy;    /* its header was read from the copy */
+    bool is_numbered;  /* the keyring names it, since it holds something */
     bool is_footed;    /* it has a footer, or is not to get one */
     uint64_t len;      /* room, bytes */
     uint64_t end;      /* durable end, as the loop knows it; exact once the next one is there */

@@ -260,6 +260,31 @@ START_TEST(damage_is_told_once_and_passed)
 }
 END_TEST
 
+START_TEST(what_was_read_and_is_gone_is_told_once)
+{
+    struct sp_journal_cursor cursor;
+    struct sp_journal_entry e;
+
+    put(1, 0);
+    put(1, 0);
+    put(1, 0);
+    sp_journal_reader_tell(reader, durable_segment, durable_end);
+    read_on();
+    ck_assert_uint_eq(next, 3);
+    cursor = sp_journal_reader_cursor(reader);
+    rig_close(&rig);
+    fake_disk_cut(rig.disk, "000000000001.seg",
+                  (size_t)rig.records[2].append.place.offset / 4096 * 4096);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.seen[1], 1);
+    ck_assert_uint_eq(rig.seen[2], 0); /* for recovery this is a tail like others */
+    reader_open(cursor);
+    ck_assert_int_eq(sp_journal_reader_next(reader, &e), SP_E_JOURNAL_DAMAGED);
+    ck_assert(e.damaged && e.place.segment == 1);
+    ck_assert_int_eq(sp_journal_reader_next(reader, &e), SP_E_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(a_damaged_body_does_not_hide_its_record)
 {
     static const size_t lens[] = {60000, 0, 300, 20000, 60000, 0};
@@ -312,6 +337,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_cursor_goes_on_where_it_stood);
     tcase_add_test(c, what_a_failed_sync_left_behind_is_never_read);
     tcase_add_test(c, damage_is_told_once_and_passed);
+    tcase_add_test(c, what_was_read_and_is_gone_is_told_once);
     tcase_add_test(c, a_damaged_body_does_not_hide_its_record);
     tcase_add_test(c, segments_gone_are_passed_over);
     tcase_add_test(c, another_record_key_opens_nothing);

@@ -1,0 +1,293 @@
+/*
+ * What one flipped byte, one lost block or one lost file costs: of what all the rest hangs on, nothing, since it is there
+ * twice; of a segment without its header no more than its own messages, and these by name; of a file that is gone an alarm
+ * that does not end by itself.
+ */
+#include "rig.h"
+
+#include "base/text.h"
+
+enum { HEADER = 8 + 16 + 60 + SP_JOURNAL_KEK_ID_MAX, BLOCK = 4096 };
+
+static struct rig rig;
+static struct sp_id told[RIG_MAX]; /* of what damage, in the order told */
+
+static void on_entry(void *arg, const struct sp_journal_entry *e)
+{
+    if (e->damaged)
+        told[rig.damaged] = e->message;
+    rig_on_entry(arg, e);
+}
+
+static void set_up(struct fake_disk *disk)
+{
+    rig_init(&rig, disk);
+    rig.options.on_entry = on_entry;
+}
+
+static void setup(void)
+{
+    set_up(fake_disk_new());
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+
+static void teardown(void)
+{
+    rig_close(&rig);
+    rig_clear(&rig);
+    fake_disk_free(rig.disk);
+}
+
+/* So many records of half a segment and more: one in each. */
+static void fill(unsigned segments)
+{
+    for (unsigned i = 0; i < segments; i++) {
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, 200000);
+        sp_journal_commit(rig.journal);
+    }
+    ck_assert_uint_eq(sp_journal_current(rig.journal), segments);
+}
+
+static void assert_seen(size_t but)
+{
+    for (size_t i = 0; i < rig.count; i++)
+        ck_assert_msg(rig.seen[i] == (i == but ? 0 : 1), "record %zu: %d times", i, rig.seen[i]);
+}
+
+static void unlink_file(const char *name)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+
+    ck_assert_int_eq(io->unlink(io->ctx, name), 0);
+}
+
+static void flip(struct fake_disk *disk, const char *name, size_t at)
+{
+    uint8_t byte;
+
+    fake_disk_peek(disk, name, at, &byte, 1);
+    byte ^= 0x10;
+    fake_disk_poke(disk, name, at, &byte, 1);
+}
+
+/* Opens what would be there after a stop now, with one byte of a file flipped; nothing is missed. */
+static void flip_and_open(const char *name, size_t at)
+{
+    struct rig before = rig;
+
+    set_up(fake_disk_crash(before.disk, fake_disk_now(before.disk), FAKE_CRASH_ALL, 0));
+    rig.count = before.count;
+    flip(rig.disk, name, at);
+    ck_assert_msg(rig_open(&rig) == SP_OK, "byte %zu of %s", at, name);
+    ck_assert_msg(rig.damaged + rig.found.damaged == 0, "byte %zu of %s", at, name);
+    assert_seen(SIZE_MAX);
+    rig_close(&rig);
+    fake_disk_free(rig.disk);
+    rig = before;
+}
+
+START_TEST(a_flipped_byte_of_a_segments_header_costs_nothing)
+{
+    fill(2);
+    for (size_t at = 0; at < HEADER; at++) {
+        flip_and_open("000000000001.seg", at);
+        flip_and_open("000000000002.seg", at);
+    }
+}
+END_TEST
+
+START_TEST(a_flipped_byte_of_the_keyring_costs_nothing)
+{
+    fill(2);
+    for (int64_t at = 0; at < fake_disk_len(rig.disk, "keyring"); at++)
+        flip_and_open("keyring", (size_t)at);
+}
+END_TEST
+
+START_TEST(a_keyring_is_whole_again_when_one_of_two_was_damaged)
+{
+    fill(1);
+    rig_close(&rig);
+    flip(rig.disk, "keyring", 20);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    rig_close(&rig);
+    flip(rig.disk, "keyring", BLOCK + 20);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    assert_seen(SIZE_MAX);
+}
+END_TEST
+
+/* Version 1 had no numbers and stood there once. */
+START_TEST(a_keyring_of_version_1_is_read)
+{
+    enum { FIXED = 8 + SP_JOURNAL_KEK_ID_MAX + 4, ENTRY = 16 + 60 };
+    uint8_t now[BLOCK];
+    uint8_t old[BLOCK];
+    size_t len = FIXED;
+    uint32_t crc;
+
+    fill(2);
+    rig_close(&rig);
+    fake_disk_peek(rig.disk, "keyring", 0, now, sizeof(now));
+    memcpy(old, now, FIXED);
+    for (size_t i = 0; i < now[FIXED - 4]; i++, len += ENTRY)
+        memcpy(old + len, now + FIXED + i * (ENTRY + 8), ENTRY);
+    old[3] = '1';
+    crc = sp_crc32c(0, sp_bytes(old + 8, len - 8));
+    for (int i = 0; i < 4; i++)
+        old[4 + i] = (uint8_t)(crc >> (8 * i));
+    fake_disk_cut(rig.disk, "keyring", 0);
+    fake_disk_poke(rig.disk, "keyring", 0, old, len);
+    for (int round = 0; round < 2; round++) { /* and written anew as it is now */
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_uint_eq(rig.damaged, 0);
+        assert_seen(SIZE_MAX);
+        rig_close(&rig);
+    }
+    ck_assert_int_eq(fake_disk_len(rig.disk, "keyring"), 2 * BLOCK);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+END_TEST
+
+START_TEST(a_segment_without_its_header_names_its_messages)
+{
+    static const uint8_t nothing[BLOCK];
+    static const char *const names[] = {"000000000001.seg", "000000000002.seg", "000000000003.seg"};
+
+    fill(3);
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        struct rig before = rig;
+
+        set_up(fake_disk_crash(before.disk, fake_disk_now(before.disk), FAKE_CRASH_ALL, 0));
+        rig.count = before.count;
+        memcpy(rig.records, before.records, sizeof(rig.records));
+        fake_disk_poke(rig.disk, names[i], 0, nothing, sizeof(nothing));
+        for (int round = 0; round < 3; round++) { /* it stays as it is until it may go */
+            ck_assert_int_eq(rig_open(&rig), SP_OK);
+            ck_assert_uint_eq(rig.damaged, 1);
+            ck_assert(sp_id_eq(&told[0], &rig.records[i].append.message));
+            assert_seen(i);
+            ck_assert_uint_gt(sp_journal_current(rig.journal), 3);
+            rig_close(&rig);
+        }
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        sp_journal_passed(rig.journal, 1000);
+        sp_journal_forget(rig.journal, 1000);
+        ck_assert_int_lt(fake_disk_len(rig.disk, names[i]), 0);
+        rig_close(&rig);
+        fake_disk_free(rig.disk);
+        rig = before;
+    }
+}
+END_TEST
+
+/* Each opening tells it, the number is not given again, and when all before the newest may go there is an end of it. */
+static void assert_missed(size_t which)
+{
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "%012zu.seg", which + 1);
+    for (int round = 0; round < 3; round++) {
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_uint_eq(rig.damaged, 1);
+        ck_assert(sp_id_is_zero(&told[0]));
+        assert_seen(which);
+        ck_assert_uint_gt(sp_journal_current(rig.journal), 3);
+        rig_close(&rig);
+    }
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    sp_journal_passed(rig.journal, 1000);
+    sp_journal_forget(rig.journal, 1000);
+    ck_assert_int_lt(fake_disk_len(rig.disk, name), 0);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.damaged, 0);
+    rig_close(&rig);
+}
+
+/* Fills three segments and goes on with a copy of them, closed well. */
+static void each_of_three(void (*spoil)(const char *name))
+{
+    static const char *const names[] = {"000000000001.seg", "000000000002.seg", "000000000003.seg"};
+
+    fill(3);
+    rig_close(&rig); /* all keyrings know all numbers */
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    rig_close(&rig);
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        struct rig before = rig;
+
+        set_up(fake_disk_crash(before.disk, fake_disk_now(before.disk), FAKE_CRASH_ALL, 0));
+        rig.count = before.count;
+        spoil(names[i]);
+        assert_missed(i);
+        fake_disk_free(rig.disk);
+        rig = before;
+    }
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+
+START_TEST(a_segment_whose_file_is_gone_is_missed)
+{
+    each_of_three(unlink_file);
+}
+END_TEST
+
+static void empty_file(const char *name)
+{
+    fake_disk_cut(rig.disk, name, 0);
+}
+
+START_TEST(a_segment_that_was_emptied_is_missed)
+{
+    each_of_three(empty_file);
+}
+END_TEST
+
+static void cut_to_header(const char *name)
+{
+    fake_disk_cut(rig.disk, name, BLOCK);
+}
+
+START_TEST(a_segment_cut_to_its_header_is_missed)
+{
+    each_of_three(cut_to_header);
+}
+END_TEST
+
+START_TEST(the_newest_segment_is_missed_and_its_number_is_not_given_again)
+{
+    uint64_t last;
+    char name[32];
+
+    fill(3);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK); /* makes a keyring that names the three */
+    last = sp_journal_current(rig.journal);
+    rig_close(&rig);
+    for (uint64_t number = 3; number <= last; number++) {
+        (void)snprintf(name, sizeof(name), "%012llu.seg", (unsigned long long)number);
+        unlink_file(name);
+    }
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_ge(rig.damaged, 1);
+    ck_assert_uint_gt(sp_journal_current(rig.journal), 3);
+    assert_seen(2);
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, a_flipped_byte_of_a_segments_header_costs_nothing);
+    tcase_add_test(c, a_flipped_byte_of_the_keyring_costs_nothing);
+    tcase_add_test(c, a_keyring_is_whole_again_when_one_of_two_was_damaged);
+    tcase_add_test(c, a_keyring_of_version_1_is_read);
+    tcase_add_test(c, a_segment_without_its_header_names_its_messages);
+    tcase_add_test(c, a_segment_whose_file_is_gone_is_missed);
+    tcase_add_test(c, a_segment_that_was_emptied_is_missed);
+    tcase_add_test(c, a_segment_cut_to_its_header_is_missed);
+    tcase_add_test(c, the_newest_segment_is_missed_and_its_number_is_not_given_again);
+}
+
+SP_TEST_MAIN("journal.damage", add)
