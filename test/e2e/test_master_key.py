@@ -137,9 +137,7 @@ def opens(gateway, root):
     """Whether every keyring is under this root's content key, entry by entry."""
     key = AESGCM(HKDF(hashes.SHA256(), 32, None, b"sallyport content kek 1").derive(root))
     for shard in spool.shards(gateway):
-        entries = (shard / "keyring").read_bytes()[44:]
-        for at in range(0, len(entries), 16 + WRAPPED):
-            salt, wrapped = entries[at:at + 16], entries[at + 16:at + 16 + WRAPPED]
+        for salt, wrapped in spool.keyring(shard)[1].items():
             try:
                 key.decrypt(wrapped[:12], wrapped[12:], salt)
             except InvalidTag:

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from lab import mail, spool
 
 PLAIN = "test/policies/relay-plain.json"
-WRAPPED = 60
 
 
 @pytest.fixture
@@ -38,12 +37,7 @@ def derive(secret, info):
 
 
 def rings(gateway):
-    """(generation, wrapped keys by salt) of each shard's keyring."""
-    for shard in spool.shards(gateway):
-        data = (shard / "keyring").read_bytes()
-        generation, entries = data[8:40].rstrip(b"\0").decode(), data[44:]
-        step = 16 + WRAPPED
-        yield generation, {entries[i:i + 16]: entries[i + 16:i + step] for i in range(0, len(entries), step)}
+    return [spool.keyring(shard) for shard in spool.shards(gateway)]
 
 
 def opens(kek, salt, wrapped):

@@ -23,6 +23,15 @@ def segments(gateway):
     return sorted(p for s in shards(gateway) for p in s.glob("*.seg"))
 
 
+def keyring(shard):
+    """(generation, wrapped keys by salt) of a shard's keyring, of which both halves say the same."""
+    data = (shard / "keyring").read_bytes()
+    assert data[:len(data) // 2] == data[len(data) // 2:]
+    count, step = int.from_bytes(data[40:44], "little"), 16 + WRAPPED + 8
+    entries = [data[44 + i * step:44 + (i + 1) * step] for i in range(count)]
+    return data[8:40].rstrip(b"\0").decode(), {entry[:16]: entry[16:16 + WRAPPED] for entry in entries}
+
+
 def find_record(gateway, message, kind=ACCEPT):
     """(segment, offset, length, length of its sealed metadata, number of bodies) of a message's record of a kind."""
     wanted = id_bytes(message)
