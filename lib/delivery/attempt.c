@@ -272,6 +272,8 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->ip = sp_arena_copy(b->arena, a->ip);
     b->alerted = a->alerted;
     b->unsure = a->unsure;
+    memcpy(b->gave_up, a->gave_up, sizeof(b->gave_up));
+    b->put_off = a->put_off;
     b->went_on = true;
     return b;
 }

@@ -75,7 +75,6 @@ struct sp_commit;
 struct sp_bounce_rcpt;
 
 #define SP_SESSIONS_MAX 8
-
 /* A session that this attempt was the first to see, or that DNS kept from coming about, for reports (RFC 8460). */
 struct sp_session_seen {
     size_t hop;         /* SIZE_MAX: of no host, the domain's MX itself could not be had */
@@ -137,6 +136,8 @@ struct sp_attempt {
     size_t fresh_count;
     struct sp_bytes ip;
     struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX]; /* by host of the route */
+    enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX]; /* why one is not asked again; SP_OK: it may be */
+    struct sp_smtp_reply put_off; /* what the last one said who put it off; code 0: nothing */
     struct sp_session_seen sessions[SP_SESSIONS_MAX];
     size_t session_count;
     bool alerted;
@@ -221,7 +222,6 @@ struct sp_bytes sp_attempt_return_path(const struct sp_attempt *a);
 
 /* Resolves and asks the hosts in turn; outcome is told what each showed, and the attempt goes on. May free a. */
 void sp_attempt_ask_hops(struct sp_attempt *a);
-
 /* ---- seal.c ---- */
 void sp_attempt_ask_keys(struct sp_attempt *a);
 void sp_attempt_seal(struct sp_attempt *a, enum sp_rung rung);

@@ -11,7 +11,8 @@
 
 #include "transport/tlsrpt.h"
 
-#define ROUNDS_MAX 4
+#define ROUNDS_MAX    4
+#define OTHERS_ROUNDS 3 /* from then on a host that puts mail off is the last */
 
 static void try_hop(struct sp_attempt *a);
 
@@ -101,8 +102,11 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
         lift_promises(a, &none, &r);
         a->verdict = r.verdict;
         a->has_verdict = true;
+        a->tls_json = a->chain = a->tlsa_matched = a->ip = SP_LIT(""); /* of another */
+        a->seen_hop = a->hop;
+    } else if (!a->has_verdict) { /* what the record has of a host is of the last that talked */
+        a->seen_hop = a->hop;
     }
-    a->seen_hop = a->hop;
     note_asked(a, &r);
     if (r.rc == SP_OK || !a->was_bare) /* it was asked for something better, and has nothing */
         sp_outcome_hop(&a->s, &r);
@@ -230,6 +234,10 @@ static void try_hop(struct sp_attempt *a)
 
         if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
             continue;
+        if (a->gave_up[a->hop] != SP_OK) {
+            hop_is_silent(a, a->gave_up[a->hop]);
+            continue;
+        }
         if (a->route->hops[a->hop].rc != SP_OK) {
             note_dns(a, a->hop, a->route->hops[a->hop].rc);
             hop_is_silent(a, a->route->hops[a->hop].rc);
@@ -320,8 +328,10 @@ static void on_route(void *arg, const struct sp_route *route)
 
     a->wait_route = 0;
     sp_attempt_routed(a);
-    if (route != a->route)
-        memset(a->asked, 0, sizeof(a->asked)); /* its hosts are others */
+    if (route != a->route) { /* its hosts are others */
+        memset(a->asked, 0, sizeof(a->asked));
+        memset(a->gave_up, 0, sizeof(a->gave_up));
+    }
     sp_route_unref(a->route);
     a->route = sp_route_ref(route);
     if (route->rc != SP_OK) {
@@ -345,6 +355,20 @@ static void on_route(void *arg, const struct sp_route *route)
     a->was_bare = false;
     sp_route_draw(route, sp_random_system(), a->order);
     try_hop(a);
+}
+
+bool sp_attempt_gives_up_host(struct sp_attempt *a, enum sp_rc why, bool by_others)
+{
+    size_t others = 0;
+
+    for (size_t i = 0; i < a->route->hop_count; i++)
+        others += i != a->hop && a->gave_up[i] == SP_OK && a->route->hops[i].rc == SP_OK;
+    if (a->rounds >= OTHERS_ROUNDS)
+        by_others = false;
+    for (size_t i = 0; i < a->route->hop_count; i++)
+        if (a->gave_up[i] == SP_OK && (i == a->hop || !by_others))
+            a->gave_up[i] = why;
+    return by_others && others > 0;
 }
 
 void sp_attempt_ask_hops(struct sp_attempt *a)

@@ -141,7 +141,7 @@ void sp_outcome_route_failed(struct sp_standing *s, enum sp_rc rc)
         return;
     }
     for (size_t i = 0; i < s->ladder->count; i++) {
-        if (asks_host(s, i))
+        if (asks_host(s, i) && !s->rungs[i].lasts)
             set(&s->rungs[i], SP_STATUS_UNREACHABLE, rc, 0);
     }
 }
@@ -279,7 +279,7 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
         enum sp_rung rung = s->ladder->rungs[i].rung;
         struct sp_rung_fact f = {0};
 
-        if (!asks_host(s, i))
+        if (!asks_host(s, i) || s->rungs[i].lasts)
             continue;
         if (is_smtp_level(rung)) {
             if (r->rc != SP_OK)
@@ -299,7 +299,7 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
 void sp_outcome_forget_hops(struct sp_standing *s)
 {
     for (size_t i = 0; i < s->ladder->count; i++) {
-        if (asks_host(s, i))
+        if (asks_host(s, i) && !s->rungs[i].lasts)
             s->rungs[i] = (struct sp_rung_fact){0};
     }
 }
@@ -335,6 +335,15 @@ void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why)
     bool for_good = sp_rc_info(why)->class == SP_CLASS_PERM;
 
     set(&s->rungs[index], for_good ? SP_STATUS_UNAVAILABLE : SP_STATUS_UNREACHABLE, why, 0);
+    s->rungs[index].lasts = true;
+}
+
+void sp_outcome_put_off(struct sp_standing *s, enum sp_rc why)
+{
+    for (size_t i = 0; i < s->ladder->count; i++) {
+        if (asks_host(s, i) && s->rungs[i].known && s->rungs[i].status == SP_STATUS_POSSIBLE)
+            set(&s->rungs[i], SP_STATUS_UNREACHABLE, why, s->rungs[i].hop);
+    }
 }
 
 /* ---- recipients ---- */
@@ -355,6 +364,19 @@ enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *wh
     }
     *why = r->reply.code == 0 ? SP_E_HOP_LOST : SP_E_HOP_DEFERRED;
     return SP_FATE_AGAIN;
+}
+
+bool sp_outcome_is_hosts_own(const struct sp_smtp_rcpt_result *r)
+{
+    unsigned subject = r->reply.status.subject;
+
+    if (r->state != SP_SMTP_RCPT_DEFERRED && r->state != SP_SMTP_RCPT_UNSENT)
+        return false;
+    if (r->reply.code == 0) /* it broke off before the dot */
+        return true;
+    if (r->is_own) /* RFC 3463 3.4, 3.5: its system, its network */
+        return subject == 3 || subject == 4;
+    return subject == 0 || subject == 3 || subject == 4;
 }
 
 /* ---- when again ---- */

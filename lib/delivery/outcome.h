@@ -18,6 +18,7 @@ struct sp_rung_fact {
     enum sp_rc why; /* why it is not possible */
     size_t hop;     /* SMTP rungs: the host that makes it possible */
     bool weak;      /* silence, about a level that the domain has never proved */
+    bool lasts;     /* what was tried came to nothing: no host changes that in this attempt */
 };
 
 /* Where an attempt stands. Set the first part, zero the rest, then sp_outcome_begin. */
@@ -97,8 +98,14 @@ bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop);
 /* returns: whether it will do, but only in the clear: hosts that have not been asked yet may talk TLS */
 bool sp_outcome_hop_is_bare(const struct sp_standing *s, size_t hop);
 
-/* Taking rung index came to nothing: sealer or portal failed, or the host put it off. */
+/* Taking rung index came to nothing: sealer or portal failed, or the copy can't be sent. For the whole attempt. */
 void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why);
+
+/*
+ * The host that was to take the mail has put it off: it is silent to this mail, whatever the rung. A lower one would say the
+ * same to it again.
+ */
+void sp_outcome_put_off(struct sp_standing *s, enum sp_rc why);
 
 /* ---- what becomes of recipients ---- */
 
@@ -110,6 +117,13 @@ enum sp_fate {
 
 /* returns: what the host's word means for one recipient; why: errors.def code for the records */
 enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *why);
+
+/*
+ * A host has put a recipient off. returns: whether that is trouble of its own, which another host of the route need not have
+ *          (RFC 5321 5.1). Not a mailbox's, nor what asks for less or is about the sender (RFC 3463 X.7), nor a loss behind
+ *          the dot, where it may have the mail
+ */
+bool sp_outcome_is_hosts_own(const struct sp_smtp_rcpt_result *r);
 
 /* Waiting times of one kind of failure. 0: as usual */
 struct sp_retry_class {

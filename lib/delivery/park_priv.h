@@ -16,6 +16,11 @@ bool sp_attempt_park(struct sp_attempt *a, const struct sp_next *next);
 
 /* returns: whether nothing has been done yet that would be lost if it went back to its line */
 bool sp_attempt_is_fresh(const struct sp_attempt *a);
+/*
+ * The host that was to take the mail has put it off, and none of the others is asked either, or (by_others) they are, where
+ * there are any. returns: whether there are
+ */
+bool sp_attempt_gives_up_host(struct sp_attempt *a, enum sp_rc why, bool by_others);
 
 /* ---- tell.c ---- */
 

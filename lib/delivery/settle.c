@@ -278,18 +278,24 @@ static void commit_told(struct sp_attempt *a)
     sp_buf_clear(&content);
 }
 
+/* returns: what a host said when it put the mail off in this attempt, where that is the reason; or NULL */
+static const struct sp_smtp_reply *said(const struct sp_attempt *a, enum sp_rc why)
+{
+    return why == SP_E_HOP_DEFERRED && a->put_off.code != 0 ? &a->put_off : NULL;
+}
+
 void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next)
 {
     struct sp_retry_class class;
 
-    find_class(a, next->why, NULL, &class);
+    find_class(a, next->why, said(a, next->why), &class);
     if (sp_outcome_expires_early(&a->s, &class)) {
         sp_attempt_step(a);
         return;
     }
     if (sp_attempt_park(a, next))
         return;
-    defer(a, next, a->ns, a->n_count, NULL);
+    defer(a, next, a->ns, a->n_count, said(a, next->why));
     commit_told(a);
 }
 
@@ -342,6 +348,7 @@ void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
         .ns = a->ns,
         .n_count = a->n_count,
         .why = next->why,
+        .reply = said(a, next->why),
         .taken = a->ladder.count,
         .waits = a->ladder.count,
     };
@@ -368,6 +375,7 @@ struct put_off {
     enum sp_rc why;
     const struct sp_smtp_reply *reply;
     struct sp_retry_class class;
+    bool is_hosts_own; /* another one may take it */
 };
 
 struct sorted { /* what became of the recipients of one transaction */
@@ -394,8 +402,10 @@ static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, 
             s->delivered_reply = &r->reply;
             break;
         case SP_FATE_AGAIN:
-            s->again[s->again_count] =
-                (struct put_off){.n = a->ns[i], .why = why, .reply = &r->reply};
+            s->again[s->again_count] = (struct put_off){.n = a->ns[i],
+                                                        .why = why,
+                                                        .reply = &r->reply,
+                                                        .is_hosts_own = sp_outcome_is_hosts_own(r)};
             find_class(a, why, &r->reply, &s->again[s->again_count++].class);
             s->unsure = s->unsure || r->state == SP_SMTP_RCPT_UNSURE;
             break;
@@ -451,27 +461,87 @@ static void report_refused(struct sp_attempt *a, const struct sorted *s)
 static bool is_alike(const struct put_off *a, const struct put_off *b)
 {
     return a->why == b->why && a->reply->code == b->reply->code &&
-           a->class.first_ms == b->class.first_ms && a->class.max_ms == b->class.max_ms &&
-           a->class.expire_ms == b->class.expire_ms;
+           a->is_hosts_own == b->is_hosts_own && a->class.first_ms == b->class.first_ms &&
+           a->class.max_ms == b->class.max_ms && a->class.expire_ms == b->class.expire_ms;
 }
 
-/* One kind of them: waits, or goes on to another rung in an attempt of its own. returns: that attempt, or NULL */
+/*
+ * The host has put off some for one reason. next: out: what is to be done about them. returns: whether they go on now, to
+ * another host or another rung; else they wait
+ */
+static bool puts_off(struct sp_attempt *a, const struct put_off *kind, struct sp_next *next)
+{
+    a->put_off = *kind->reply;
+    sp_outcome_put_off(&a->s, kind->why);
+    if (sp_attempt_gives_up_host(a, kind->why, kind->is_hosts_own)) {
+        sp_outcome_forget_hops(&a->s);
+        return true;
+    }
+    (void)sp_outcome_expires_early(&a->s, &kind->class);
+    sp_outcome_next(&a->s, next);
+    return next->step != SP_STEP_WAIT;
+}
+
+/* What puts_off changes: another kind's time and hosts are its own. */
+struct stand {
+    struct sp_standing s;
+    enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX];
+};
+
+static void keep(const struct sp_attempt *a, struct stand *to)
+{
+    to->s = a->s;
+    memcpy(to->gave_up, a->gave_up, sizeof(to->gave_up));
+}
+
+static void restore(struct sp_attempt *a, const struct stand *from)
+{
+    a->s = from->s;
+    memcpy(a->gave_up, from->gave_up, sizeof(a->gave_up));
+}
+
+/* One kind of them: waits, or goes on in an attempt of its own. returns: that attempt, or NULL */
 static struct sp_attempt *settle_kind(struct sp_attempt *a, const struct put_off *kind,
                                       const uint16_t *ns, size_t count)
 {
-    struct sp_standing before = a->s;
     struct sp_attempt *rest = NULL;
+    struct stand before;
     struct sp_next next;
 
-    sp_outcome_rung_failed(&a->s, a->taken, kind->why);
-    (void)sp_outcome_expires_early(&a->s, &kind->class);
-    sp_outcome_next(&a->s, &next);
-    if (next.step == SP_STEP_WAIT)
-        defer(a, &next, ns, count, kind->reply);
-    else
+    keep(a, &before);
+    if (puts_off(a, kind, &next)) {
         rest = sp_attempt_split(a, ns, count);
-    a->s = before; /* another kind's time is its own */
+        rest->rounds = a->rounds;
+    } else {
+        defer(a, &next, ns, count, kind->reply);
+    }
+    restore(a, &before);
     return rest;
+}
+
+/*
+ * All were put off alike, and nothing is to be written: the attempt itself goes on if they do not wait, with its keys and its
+ * copy. returns: whether it does; a may be freed then
+ */
+static bool goes_on(struct sp_attempt *a, const struct sorted *s)
+{
+    struct stand before;
+    struct sp_next next;
+
+    for (size_t i = 0; i < s->again_count; i++)
+        if (!is_alike(&s->again[i], &s->again[0]))
+            return false;
+    if (s->again_count != a->n_count)
+        return false;
+    keep(a, &before);
+    if (!puts_off(a, &s->again[0], &next)) {
+        restore(a, &before);
+        return false;
+    }
+    a->unsure = a->unsure || s->unsure;
+    a->went_on = true;
+    sp_attempt_step(a);
+    return true;
 }
 
 /* Those who were put off, by kinds. rests: out: attempts that go on. returns: how many those are */
@@ -504,6 +574,8 @@ void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *r
     size_t rest_count;
 
     sort_out(a, result, &s);
+    if (goes_on(a, &s))
+        return;
     settle_delivered(a, &s);
     if (s.delivered_count > 0)
         log_attempt(a, "delivered", SP_OK);

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lab import mail
+from lab.pki import Authority
 
 PLAIN = "test/policies/relay-plain.json"
 
@@ -107,6 +108,27 @@ def test_time_runs_out(gateways, sinks, tmp_path):
     assert settled["recipients"][0]["final"] == "returned"
     dsn = sink.wait_for(1)[0]
     assert dsn["to"] == ["dr@tenant.test"] and b"Status: 5.4.7" in dsn["data"]
+
+
+def test_time_runs_out_at_a_host_that_two_rungs_lead_to(gateways, sinks, tmp_path):
+    """It puts the mail off each time, and is asked once each time: what one rung was told there, the next one is told, too."""
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version": 1, "settings": {"floor": "plain", "expire": "4s"},\n'
+                      ' "ladders": {"relay": {"rungs": [{"rung": "tls:encrypted", "stay": {"unreachable": "1s"}}, "plain"],\n'
+                      '                       "floor": "plain"}},\n'
+                      ' "default": {"protect": "relay"}}\n')
+    certificate = Authority(tmp_path / "pki", "CA").leaf("sink", ["sink.test"]).pair
+    sink = sinks(certificate=certificate,
+                 replies={"DOT": lambda data: "250 ok" if b"multipart/report" in data else "451 4.3.0 never"})
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", str(policy),
+                       "--retry", "1")
+    _, identity = submit(gateway, ["a@example.net"])
+    settled = gateway.wait_record("message.settled", message=identity)
+    assert settled["recipients"][0]["final"] == "returned"
+    sink.wait_for(1)
+    tried = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
+    assert len([m for m in sink.mails if b"<>" not in m]) == len(tried)
+    assert tried[-1]["outcome"] == "failed" and tried[-1]["reply"] == "451 4.3.0"
 
 
 def holding(tmp_path, hold):

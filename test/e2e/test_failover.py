@@ -185,3 +185,56 @@ def test_mx_hosts_are_tried_by_preference_and_a_dead_one_costs_nothing(gateways,
         assert len(last.messages) == 1
     finally:
         responder.stop()
+
+
+@pytest.mark.parametrize("verb, reply", [("MAIL", "452 4.3.1 no room"), ("MAIL", "close"), ("RCPT", "451 4.3.0 look-up failed"),
+                                         ("DATA", "451 4.3.0 busy"), ("DOT", "452 4.3.1 no room")])
+def test_a_host_that_can_take_no_mail_now_is_left_for_the_next(world, sinks, verb, reply):
+    """It greets, talks TLS and proves itself, and takes no mail: it is its own trouble, and another host has not."""
+    first, second = sinks(certificate=world.good.pair, replies={verb: reply}), sinks(certificate=world.good.pair)
+    gateway = world.gateway([host(first, 10), host(second, 20)], "--retry", "3600")
+    settled = final(gateway, submit(gateway, "a@example.net"))
+    assert settled["rung"] == "tls:authenticated" and settled["attempts"] == 1
+    assert len(second.messages) == 1 and len(first.mails) == 1
+
+
+@pytest.mark.parametrize("verb, reply", [("RCPT", "450 4.2.1 mailbox busy"), ("RCPT", "451 4.7.1 greylisted"),
+                                         ("DOT", "451 4.7.0 slower"), ("DOT", "close")])
+def test_what_is_no_trouble_of_the_host_itself_waits(world, sinks, verb, reply):
+    """Another host would say the same of a mailbox or of us; and behind the dot it may have the mail."""
+    first, second = sinks(certificate=world.good.pair, replies={verb: reply}), sinks(certificate=world.good.pair)
+    gateway = world.gateway([host(first, 10), host(second, 20)], "--retry", "3600")
+    identity = submit(gateway, "a@example.net")
+    record = gateway.wait_record("delivery.attempted", message=identity)
+    assert record["outcome"] == "deferred" and record.get("reply", reply).split()[0] in reply
+    assert len(first.mails) == 1 and second.mails == []
+
+
+def test_who_was_taken_stays_with_the_host_that_took_him(world, sinks):
+    """Of three recipients the first host takes one, refuses one, and has no room for the third: the other host takes that one."""
+    def answer(line):
+        return next((r for name, r in (("two", "452 4.3.1 no room"), ("three", "550 5.1.1 who")) if name.encode() in line),
+                    "250 2.1.5 ok")
+    first, second = sinks(certificate=world.good.pair, replies={"RCPT": answer}), sinks(certificate=world.good.pair)
+    gateway = world.gateway([host(first, 10), host(second, 20)], "--retry", "3600")
+    recipients = [f"{name}@example.net" for name in ("one", "two", "three")]
+    message, message_id = mail.make("SECRETWORD\r\n", recipients)
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", recipients, message)
+    settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+    assert [r["final"] for r in settled["recipients"]] == ["delivered", "delivered", "returned"]
+    assert [m["to"] for m in first.messages if b"SECRETWORD" in m["data"]] == [["one@example.net"]]
+    assert [m["to"] for m in second.messages] == [["two@example.net"]]
+
+
+def test_where_no_host_has_room_each_is_asked_once(world, sinks):
+    full = {"replies": {"MAIL": "452 4.3.1 no room"}, "certificate": world.good.pair}
+    first, second, third = sinks(**full), sinks(**full), sinks(certificate=world.good.pair)
+    third.stop()
+    gateway = world.gateway([host(first, 10), host(second, 20), host(third, 30)], "--retry", "3600")
+    identity = submit(gateway, "a@example.net")
+    record = gateway.wait_record("delivery.attempted", message=identity)
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred" and record["reply"] == "452 4.3.1"
+    shown = [h["shown"] for h in record["hop"]["asked"]]
+    assert shown == ["hop.deferred", "hop.deferred", "hop.unreachable"]
+    assert len(first.mails) == 1 and len(second.mails) == 1

@@ -153,3 +153,29 @@ def test_no_line_outside_is_longer_than_a_host_must_take(module_gateways, people
     gateway.send(message, ["ec@sealed.test"])
     gateway.wait_record("portal.deposited", message=gateway.message_of(message_id))
     sink.stop()
+
+
+@pytest.mark.parametrize("stay", ["0s", "1d"])
+def test_a_host_that_puts_a_copy_off_gets_no_other_copy_in_its_place(gateways, sinks, tmp_path, stay):
+    """With keys of both kinds, to the end of its time: each attempt sends one copy, and nobody dies of it."""
+    both = mail.SmimePerson(tmp_path, "both@sealed.test"), mail.PgpPerson(tmp_path, "both@sealed.test")
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({
+        "version": 1, "settings": {"floor": "sealed", "expire": "5s", "dkim_selector": "gw1"},
+        "default": {"protect": {"rungs": [{"rung": "smime", "stay": {"unreachable": stay}}, "pgp"], "floor": "sealed",
+                                "at_end": "return"}}}))
+    sink = sinks(replies={"DOT": lambda data: "250 ok" if b"multipart/report" in data else "451 4.3.0 never"})
+    try:
+        gateway = gateways("--next-hop", f"{sink.address}:{sink.port}", "--policy", policy, "--retry", "1")
+        for path in (both[0].certificate, both[1].key):
+            gateway.run("keys", "import", str(path))
+        message, message_id = mail.make(TEXT, [both[0].address])
+        gateway.send(message, [both[0].address])
+        identity = gateway.message_of(message_id)
+        settled = gateway.wait_record("message.settled", message=identity)
+        assert settled["recipients"][0]["final"] == "returned"
+        tried = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
+        assert len([m for m in sink.mails if b"<>" not in m]) == len(tried) > 0
+        assert '"supervisor.role-ended"' not in gateway.log
+    finally:
+        both[1].close()

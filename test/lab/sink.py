@@ -90,11 +90,13 @@ class Sink:
 
     def serve(self, connection):
         connection.settimeout(60)
+        session = (self.session or Session)(self, connection)
         try:
-            (self.session or Session)(self, connection).run()
+            session.run()
         except (OSError, EOFError):
             pass
         finally:
+            session.socket.close()  # after STARTTLS another one than the connection
             connection.close()
             with self.changed:
                 self.closed += 1

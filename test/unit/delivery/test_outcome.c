@@ -338,6 +338,85 @@ START_TEST(what_the_bytes_need_costs_the_rung)
 }
 END_TEST
 
+/* What one rung was told by the host, the next one would be told, too: none is tried there in its place, at the end of its time least. */
+START_TEST(a_host_that_puts_mail_off_is_silent_to_it)
+{
+    static const int64_t since[] = {0, EXPIRE};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(since); i++) {
+        struct sp_standing s = begin(&chosen_plain, since[i]);
+        struct sp_hop_report r = shows(SP_LEVEL_ENCRYPTED);
+        struct sp_next next;
+
+        sp_outcome_hop(&s, &r);
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, SP_STEP_TAKE);
+        sp_outcome_put_off(&s, SP_E_HOP_DEFERRED);
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, since[i] == 0 ? SP_STEP_WAIT : SP_STEP_RETURN);
+        ck_assert_int_eq(next.why, SP_E_HOP_DEFERRED);
+    }
+}
+END_TEST
+
+START_TEST(what_came_to_nothing_is_not_possible_again_by_another_look)
+{
+    struct sp_standing s = begin(&careful, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_AUTHENTICATED);
+    struct sp_next next;
+    size_t sealed;
+
+    sp_outcome_keys(&s, SP_OK, SP_E_KEYS_NONE);
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    sealed = next.index;
+    ck_assert_int_eq(careful.rungs[sealed].rung, SP_RUNG_SMIME);
+    sp_outcome_rung_failed(&s, sealed, SP_E_KEYS_UNUSABLE);
+    sp_outcome_forget_hops(&s);
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_TAKE);
+    ck_assert_uint_ne(next.index, sealed);
+    sp_outcome_route_failed(&s, SP_E_DNS_TIMEOUT);
+    ck_assert_int_eq(s.rungs[sealed].why, SP_E_KEYS_UNUSABLE);
+}
+END_TEST
+
+START_TEST(whose_trouble_it_is)
+{
+    static const struct {
+        enum sp_smtp_rcpt_state state;
+        bool is_own;
+        int code;
+        struct sp_status status;
+        bool expected;
+    } rows[] = {
+        {SP_SMTP_RCPT_DEFERRED, false, 0, {0, 0, 0}, true},    /* lost before the dot */
+        {SP_SMTP_RCPT_UNSENT, false, 0, {0, 0, 0}, true},      /* the same */
+        {SP_SMTP_RCPT_UNSURE, false, 0, {0, 0, 0}, false},     /* behind it */
+        {SP_SMTP_RCPT_UNSURE, false, 451, {4, 3, 0}, false},   /* the same, with a word */
+        {SP_SMTP_RCPT_DEFERRED, false, 452, {4, 3, 1}, true},  /* MAIL: no room */
+        {SP_SMTP_RCPT_DEFERRED, false, 451, {4, 0, 0}, true},  /* no status given */
+        {SP_SMTP_RCPT_DEFERRED, false, 451, {4, 7, 0}, false}, /* slower, please */
+        {SP_SMTP_RCPT_DEFERRED, false, 452, {4, 2, 2}, false}, /* the mailbox, though said of all */
+        {SP_SMTP_RCPT_DEFERRED, true, 451, {4, 3, 0}, true},   /* its tables can't be read */
+        {SP_SMTP_RCPT_DEFERRED, true, 451, {4, 4, 3}, true},   /* its resolver */
+        {SP_SMTP_RCPT_DEFERRED, true, 450, {4, 2, 1}, false},  /* the mailbox */
+        {SP_SMTP_RCPT_DEFERRED, true, 450, {4, 0, 0}, false},  /* a grey list, mostly */
+        {SP_SMTP_RCPT_DEFERRED, true, 451, {4, 7, 1}, false},  /* a grey list */
+        {SP_SMTP_RCPT_DEFERRED, true, 452, {4, 5, 3}, false},  /* too many in one transaction */
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        struct sp_smtp_rcpt_result r = {.state = rows[i].state, .is_own = rows[i].is_own};
+
+        r.reply.code = rows[i].code;
+        r.reply.status = rows[i].status;
+        ck_assert_msg(sp_outcome_is_hosts_own(&r) == rows[i].expected, "row %zu", i);
+    }
+}
+END_TEST
+
 START_TEST(what_only_smtputf8_carries_costs_every_rung_of_smtp)
 {
     struct sp_standing s = begin(&everyday, 0);
@@ -659,6 +738,9 @@ static void add(TCase *c)
     tcase_add_test(c, retries_double_and_never_pass_the_end_of_a_stay);
     tcase_add_test(c, each_kind_of_failure_has_its_time);
     tcase_add_test(c, a_class_may_end_earlier_and_opens_no_lower_rung);
+    tcase_add_test(c, a_host_that_puts_mail_off_is_silent_to_it);
+    tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
+    tcase_add_test(c, whose_trouble_it_is);
     tcase_add_test(c, who_hears_of_a_failure);
     tcase_add_test(c, who_hears_of_a_delay);
     tcase_add_test(c, who_hears_of_success);
