@@ -118,7 +118,7 @@ struct sp_attempt {
     bool has_asked;       /* a host answered, or failed to for its sake */
     struct sp_conn *conn; /* only while a callback that brought it runs */
     sp_handle wait_route;
-    bool is_unrouted; /* counted so: unrouted.c */
+    struct sp_unrouted_as unrouted;
     sp_handle wait_conn;
     sp_handle wait_job;
 
@@ -296,7 +296,5 @@ SP_MUST_CHECK enum sp_rc sp_report_tell(struct sp_attempt *a, struct sp_buf *con
 
 /* ---- delivery.c ---- */
 void sp_delivery_ended(struct sp_delivery *d);
-/* Something in the lines may go that could not before: this engine takes it, or whoever has followed it. */
-void sp_delivery_opened(struct sp_delivery *d);
 
 #endif

@@ -381,9 +381,10 @@ void sp_attempt_ask_hops(struct sp_attempt *a)
     } else if (route != NULL) {
         sp_unrouted_next(a->d->unrouted);
         on_route(a, route);
-    } else if (a->rounds == 1 && sp_attempt_shuts_unrouted(a)) {
+    } else if (sp_attempt_shuts_unrouted(a)) {
         sp_attempt_put_first(a);
     } else {
-        a->wait_route = sp_transport_resolve(a->d->parts.transport, a->way, on_route, a);
+        a->wait_route =
+            sp_transport_resolve(a->d->parts.transport, a->way, sp_attempt_party(a), on_route, a);
     }
 }

@@ -12,6 +12,14 @@
 #define SP_PLACES_URGENT 40  /* of these, for the urgent lane alone, which fills them first */
 #define SP_PLACES_BULK   100 /* of these, the bulk lane's at most */
 
+/* How an attempt is counted that waits for a route (unrouted.c). */
+struct sp_unrouted_as {
+    bool is_there;
+    enum sp_pool_rank rank;
+    const void *site; /* where its last route led; NULL for a stranger's */
+    int64_t since_ms; /* monotonic */
+};
+
 /* Attempts under way. */
 struct sp_places {
     size_t active;

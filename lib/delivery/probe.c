@@ -149,7 +149,7 @@ struct sp_probe *sp_probe_new(const struct sp_probe_plan *plan, struct sp_bytes 
     p->arena = sp_arena_new(4096);
     p->done = sp_timer_new(plan->loop, on_done, p);
     sp_transport_forget(plan->transport, domain);
-    p->look_up = sp_transport_resolve(plan->transport, domain, on_route, p);
+    p->look_up = sp_transport_resolve(plan->transport, domain, SP_DNS_PARTY_OURS, on_route, p);
     return p;
 }
 

@@ -1,72 +1,112 @@
 /*
- * Mail for strangers waits for a route first: for as long as the resolver is patient, or a host of MTA-STS policies stalls, and
- * each such attempt has a place. Nobody knows which domains do so, and a thousand of them kept all other mail for half a minute. So they count
- * among sites that have taken nothing (rank.c), and have a part of the places; the rest stand in their lines, which are shut. Whose
- * route of before led to a site that takes mail looks it up at once. As with places, the urgent lane has some of its own and fills
- * them first: a code is not to wait behind a thousand domains that nobody answers for.
+ * Mail waits for a route first: for as long as the resolver is patient, or a host of MTA-STS policies stalls, and each such
+ * attempt has a place. Nobody knows which domains do so, and a thousand of them kept all other mail for half a minute. So
+ *
+ * - who takes longer than a moment gives the place back, and its line is shut until the look-up ends, which goes on by itself;
+ * - strangers count among sites that have taken nothing (rank.c), and few look up at a time; the rest stand in their lines, which
+ *   are shut. The urgent lane has some look-ups of its own and fills them first: a code is not to wait behind a thousand domains;
+ * - whose route of before led to a site that takes mail looks it up at once, but no site has more look-ups than it leaves to others:
+ *   one that takes mail may have a thousand domains whose DNS is silent one day.
  */
 #include "delivery/unrouted_priv.h"
 
 #include "delivery/park_priv.h"
 
-/* At a time, and more for the urgent lane: the resolver has 256 questions under way, of which a look-up begins with two. */
+/* Strangers at a time, and more for the urgent lane. */
 #define UNROUTED_MAX    100
 #define UNROUTED_URGENT 20
-#define TICK_MS         1000
+/* Look-ups for sites that take mail, of which one may have half of what is left; and what each may always have. */
+#define RETURNING_MAX   48
+#define RETURNING_LEAST 4
+/* Look-ups that go on without a place: each takes memory, and a connection to a host of policies that stalls. */
+#define SLOW_MS            1000
+#define SLOW_STRANGERS_MAX 500
+#define SLOW_OTHERS_MAX    200
+#define TICK_MS            1000
+#define RETURNING_A_TICK   32
+
+enum { STRANGERS, URGENT, RETURNING, SHUT_COUNT };
 
 struct sp_unrouted {
     struct sp_delivery *d;
-    struct sp_pool_taken taken; /* attempts of strangers that wait for a route */
-    struct sp_list shut[2]; /* lines of others, longest shut first; [true]: of the urgent lane */
+    struct sp_pool_taken taken[SP_POOL_RANK_COUNT]; /* attempts that wait for a route */
+    struct sp_list shut[SHUT_COUNT];                /* lines of others, longest shut first */
+    struct sp_list slow;                            /* lines of those whose look-up goes on */
+    size_t slow_strangers;
+    size_t slow_others;
     struct sp_timer *tick;
 };
 
 struct shut {
     struct sp_list at;
     sp_handle line;
+    const void *site; /* for those in slow */
+    size_t way_len;
+    uint8_t way[];
 };
 
 void sp_unrouted_add(const struct sp_unrouted *u, struct sp_pool_places *ask)
 {
-    for (size_t i = 0; i < SP_POOL_RANK_COUNT; i++) {
-        ask->used[i].all += u->taken.all;
-        ask->used[i].urgent += u->taken.urgent;
-        ask->used[i].bulk += u->taken.bulk;
+    for (size_t rank = 0; rank < SP_POOL_RANK_COUNT; rank++) {
+        for (size_t i = rank; i < SP_POOL_RANK_COUNT; i++) {
+            ask->used[i].all += u->taken[rank].all;
+            ask->used[i].urgent += u->taken[rank].urgent;
+            ask->used[i].bulk += u->taken[rank].bulk;
+        }
     }
 }
 
 static size_t look_ups_left(const struct sp_unrouted *u, enum sp_lane lane)
 {
-    size_t own = u->taken.urgent < UNROUTED_URGENT ? u->taken.urgent : UNROUTED_URGENT;
-    size_t most = UNROUTED_MAX, has = u->taken.all - own;
+    const struct sp_pool_taken *taken = &u->taken[SP_POOL_RANK_NEW];
+    size_t own = taken->urgent < UNROUTED_URGENT ? taken->urgent : UNROUTED_URGENT;
+    size_t most = UNROUTED_MAX, has = taken->all - own;
 
     if (lane == SP_LANE_URGENT) {
         most += UNROUTED_URGENT;
-        has = u->taken.all;
+        has = taken->all;
     }
     return has < most ? most - has : 0;
 }
 
-static size_t places_left(const struct sp_unrouted *u, enum sp_lane lane)
+static size_t places_left(const struct sp_unrouted *u, enum sp_lane lane, enum sp_pool_rank rank)
 {
-    struct sp_pool_places ask = {.lane = lane, .rank = SP_POOL_RANK_NEW, .is_first = true};
-    size_t left, most = look_ups_left(u, lane);
+    struct sp_pool_places ask = {.lane = lane, .rank = rank, .is_first = true};
 
     sp_pool_count_places(u->d->pool, &ask);
     sp_unrouted_add(u, &ask);
-    left = sp_places_left(&u->d->places, &ask);
+    return sp_places_left(&u->d->places, &ask);
+}
+
+static size_t strangers_left(const struct sp_unrouted *u, enum sp_lane lane)
+{
+    size_t most = look_ups_left(u, lane), left = places_left(u, lane, SP_POOL_RANK_NEW);
+
     return left < most ? left : most;
+}
+
+/* returns: whether a site that takes mail may have one look-up more. cost: O(attempts) */
+static bool has_room(const struct sp_unrouted *u, const void *site)
+{
+    size_t all = u->slow_others, has = 0;
+
+    for (size_t rank = SP_POOL_RANK_KNOWN; rank < SP_POOL_RANK_COUNT; rank++)
+        all += u->taken[rank].all;
+    SP_LIST_EACH(at, &u->d->attempts)
+    {
+        const struct sp_unrouted_as *as = &SP_CONTAINER(at, struct sp_attempt, at)->unrouted;
+
+        has += as->is_there && as->site == site;
+    }
+    SP_LIST_EACH(at, &u->slow)
+    has += SP_CONTAINER(at, struct shut, at)->site == site;
+    return has < RETURNING_LEAST || all + has < RETURNING_MAX;
 }
 
 /* ---- lines ---- */
 
-/* Whose places are asked for when a line is opened. */
-static const enum sp_lane lane_of[] = {[false] = SP_LANE_NORMAL, [true] = SP_LANE_URGENT};
-
-static void open_first(struct sp_unrouted *u, struct sp_list *list)
+static void open_line(struct sp_unrouted *u, struct shut *shut)
 {
-    struct shut *shut = SP_CONTAINER(list->next, struct shut, at);
-
     sp_list_remove(&shut->at);
     if (sp_lines_shut(sp_queue_lines(u->d->parts.queue), shut->line, false))
         sp_delivery_opened(u->d);
@@ -76,37 +116,114 @@ static void open_first(struct sp_unrouted *u, struct sp_list *list)
 static void open_some(struct sp_unrouted *u, struct sp_list *list, size_t count)
 {
     for (; count > 0 && !sp_list_is_empty(list); count--)
-        open_first(u, list);
+        open_line(u, SP_CONTAINER(list->next, struct shut, at));
+}
+
+static void open_ended(struct sp_unrouted *u)
+{
+    SP_LIST_EACH(at, &u->slow)
+    {
+        struct shut *shut = SP_CONTAINER(at, struct shut, at);
+
+        if (sp_transport_is_asking(u->d->parts.transport, sp_bytes(shut->way, shut->way_len)))
+            continue;
+        u->slow_strangers -= shut->site == NULL;
+        u->slow_others -= shut->site != NULL;
+        open_line(u, shut);
+    }
+}
+
+/* returns: how many of a list may look up now; whether one that returns may is seen when it does */
+static size_t left_for(const struct sp_unrouted *u, size_t list, size_t returning)
+{
+    return list == RETURNING ? returning
+                             : strangers_left(u, list == URGENT ? SP_LANE_URGENT : SP_LANE_NORMAL);
 }
 
 void sp_unrouted_next(struct sp_unrouted *u)
 {
-    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut) && !u->d->draining; i++)
-        if (!sp_list_is_empty(&u->shut[i]) && places_left(u, lane_of[i]) > 0)
-            open_first(u, &u->shut[i]);
+    for (size_t i = 0; i < SHUT_COUNT && !u->d->draining; i++)
+        if (!sp_list_is_empty(&u->shut[i]) && left_for(u, i, 1) > 0)
+            open_some(u, &u->shut[i], 1);
 }
 
-/* Nobody may follow whom a line let in: it may have nothing any more, or its lane no place. */
-static void on_tick(void *arg)
-{
-    struct sp_unrouted *u = arg;
-
-    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut); i++) {
-        open_some(u, &u->shut[i], 1 + places_left(u, lane_of[i]));
-        if (!sp_list_is_empty(&u->shut[i]))
-            sp_timer_start(u->tick, TICK_MS);
-    }
-}
-
-static void shut_line(struct sp_unrouted *u, const struct sp_attempt *a)
+/* returns: whether another message of it did. way: empty for one that has not begun to look up */
+static struct shut *shut_line(struct sp_unrouted *u, const struct sp_attempt *a,
+                              struct sp_bytes way, struct sp_list *list)
 {
     struct shut *shut;
 
     if (!sp_lines_shut(sp_queue_lines(u->d->parts.queue), a->line, true))
-        return; /* another message of it did */
-    shut = sp_calloc(1, sizeof(*shut));
+        return NULL;
+    shut = sp_calloc(1, sizeof(*shut) + way.len);
     shut->line = a->line;
-    sp_list_append(&u->shut[a->lane == SP_LANE_URGENT], &shut->at);
+    shut->way_len = way.len;
+    if (way.len > 0)
+        memcpy(shut->way, way.ptr, way.len);
+    sp_list_append(list, &shut->at);
+    return shut;
+}
+
+/* Its place is for others; the look-up goes on, and what comes of it is there when the line opens. */
+static void give_back(struct sp_unrouted *u, struct sp_attempt *a)
+{
+    struct shut *shut = shut_line(u, a, a->way, &u->slow);
+
+    if (shut != NULL) {
+        shut->site = a->unrouted.site;
+        u->slow_strangers += shut->site == NULL;
+        u->slow_others += shut->site != NULL;
+    }
+    sp_attempt_put_first(a);
+}
+
+static bool may_go_back(const struct sp_attempt *a)
+{
+    return a->line != 0 && a->rounds <= 1 && sp_attempt_is_fresh(a) && !a->d->draining;
+}
+
+static void give_back_slow(struct sp_unrouted *u)
+{
+    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(u->d->parts.loop));
+
+    SP_LIST_EACH(at, &u->d->attempts)
+    {
+        struct sp_attempt *a = SP_CONTAINER(at, struct sp_attempt, at);
+        bool is_room = a->unrouted.site == NULL ? u->slow_strangers < SLOW_STRANGERS_MAX
+                                                : u->slow_others < SLOW_OTHERS_MAX;
+
+        if (a->unrouted.is_there && is_room && now_ms - a->unrouted.since_ms >= SLOW_MS &&
+            may_go_back(a))
+            give_back(u, a);
+    }
+}
+
+static bool has_work(const struct sp_unrouted *u)
+{
+    bool has = !sp_list_is_empty(&u->slow);
+
+    for (size_t i = 0; i < SHUT_COUNT; i++)
+        has = has || !sp_list_is_empty(&u->shut[i]);
+    for (size_t rank = 0; rank < SP_POOL_RANK_COUNT; rank++)
+        has = has || u->taken[rank].all > 0;
+    return has;
+}
+
+static void on_tick(void *arg)
+{
+    struct sp_unrouted *u = arg;
+
+    give_back_slow(u);
+    open_ended(u);
+    /* nobody may follow whom a line let in: it may have nothing any more, or its lane no place */
+    for (size_t i = 0; i < SHUT_COUNT; i++)
+        open_some(u, &u->shut[i], 1 + left_for(u, i, RETURNING_A_TICK));
+    if (has_work(u))
+        sp_timer_start(u->tick, TICK_MS);
+}
+
+static void need_tick(struct sp_unrouted *u)
+{
     if (!sp_timer_is_running(u->tick))
         sp_timer_start(u->tick, TICK_MS);
 }
@@ -116,44 +233,52 @@ struct sp_unrouted *sp_unrouted_new(struct sp_delivery *d)
     struct sp_unrouted *u = sp_calloc(1, sizeof(*u));
 
     u->d = d;
-    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut); i++)
+    for (size_t i = 0; i < SHUT_COUNT; i++)
         sp_list_init(&u->shut[i]);
+    sp_list_init(&u->slow);
     u->tick = sp_timer_new(d->parts.loop, on_tick, u);
     return u;
 }
 
 void sp_unrouted_free(struct sp_unrouted *u)
 {
-    for (size_t i = 0; i < SP_ARRAY_LEN(u->shut); i++)
+    for (size_t i = 0; i < SHUT_COUNT; i++)
         open_some(u, &u->shut[i], SIZE_MAX);
+    open_some(u, &u->slow, SIZE_MAX);
     sp_timer_free(u->tick);
     sp_free(u);
 }
 
 /* ---- attempts ---- */
 
-/* returns: whether the domain was never heard of, or led last to a site that has taken no mail, or stalls */
-static bool is_stranger(const struct sp_attempt *a)
+/* What its last route led to: NEW, and no site, for one that was never heard of, or if that site has taken nothing, or stalls. */
+static struct sp_unrouted_as last_of(const struct sp_attempt *a)
 {
     const struct sp_route *last = sp_transport_last(a->d->parts.transport, a->way);
+    struct sp_unrouted_as as = {.rank = SP_POOL_RANK_NEW};
     struct sp_pool_ask ask = sp_attempt_pool_ask(a, 0);
 
     if (last == NULL || last->rc != SP_OK)
-        return true;
+        return as;
     ask.route = last;
-    for (ask.hop = 0; ask.hop < last->hop_count; ask.hop++)
-        if (last->hops[ask.hop].rc == SP_OK &&
-            sp_pool_rank_at(a->d->pool, &ask) != SP_POOL_RANK_NEW)
-            return false;
-    return true;
+    for (ask.hop = 0; ask.hop < last->hop_count; ask.hop++) {
+        enum sp_pool_rank rank =
+            last->hops[ask.hop].rc == SP_OK ? sp_pool_rank_at(a->d->pool, &ask) : SP_POOL_RANK_NEW;
+
+        if (rank > as.rank) {
+            as.rank = rank;
+            as.site = sp_pool_site_of(a->d->pool, &ask);
+        }
+    }
+    return as;
 }
 
 static void count(struct sp_attempt *a, bool is_there)
 {
-    struct sp_pool_taken *taken = &a->d->unrouted->taken;
+    struct sp_pool_taken *taken = &a->d->unrouted->taken[a->unrouted.rank];
     bool is_urgent = a->lane == SP_LANE_URGENT, is_bulk = a->lane == SP_LANE_BULK;
 
-    a->is_unrouted = is_there;
+    a->unrouted.is_there = is_there;
     if (is_there) {
         taken->all++;
         taken->urgent += is_urgent;
@@ -165,22 +290,49 @@ static void count(struct sp_attempt *a, bool is_there)
     }
 }
 
+/* Who joins a look-up under way asks nothing. */
+static bool has_place(const struct sp_attempt *a, const struct sp_unrouted_as *as)
+{
+    const struct sp_unrouted *u = a->d->unrouted;
+
+    if (as->rank == SP_POOL_RANK_NEW)
+        return strangers_left(u, a->lane) > 0;
+    if (as->rank == SP_POOL_RANK_KNOWN && places_left(u, a->lane, as->rank) == 0)
+        return false;
+    return sp_transport_is_asking(a->d->parts.transport, a->way) || has_room(u, as->site);
+}
+
 bool sp_attempt_shuts_unrouted(struct sp_attempt *a)
 {
-    if (!is_stranger(a))
-        return false;
-    if (a->line != 0 && sp_attempt_is_fresh(a) && !a->d->draining &&
-        places_left(a->d->unrouted, a->lane) == 0) {
-        shut_line(a->d->unrouted, a);
+    struct sp_unrouted *u = a->d->unrouted;
+    struct sp_unrouted_as as = last_of(a);
+    size_t list = as.rank != SP_POOL_RANK_NEW ? RETURNING
+                  : a->lane == SP_LANE_URGENT ? URGENT
+                                              : STRANGERS;
+
+    need_tick(u);
+    if (may_go_back(a) && !has_place(a, &as)) {
+        (void)shut_line(u, a, SP_LIT(""), &u->shut[list]);
         return true;
     }
+    a->unrouted = as;
+    a->unrouted.since_ms = sp_clock_mono_ms(sp_loop_clock(a->d->parts.loop));
     count(a, true);
     return false;
 }
 
+enum sp_dns_party sp_attempt_party(const struct sp_attempt *a)
+{
+    if (a->unrouted.rank == SP_POOL_RANK_PROVEN)
+        return SP_DNS_PARTY_PROVEN;
+    if (a->lane == SP_LANE_URGENT)
+        return SP_DNS_PARTY_URGENT;
+    return a->unrouted.rank == SP_POOL_RANK_KNOWN ? SP_DNS_PARTY_KNOWN : SP_DNS_PARTY_STRANGERS;
+}
+
 void sp_attempt_routed(struct sp_attempt *a)
 {
-    if (!a->is_unrouted)
+    if (!a->unrouted.is_there)
         return;
     count(a, false);
     sp_unrouted_next(a->d->unrouted);

@@ -74,17 +74,34 @@ bool sp_dns_rc_is_error(enum sp_rc rc);
 typedef void (*sp_dns_fn)(void *arg, const struct sp_dns_answer *answer);
 
 /*
+ * For whom is asked, best first. Each has questions under way of its own: nobody waits behind the names that others ask for, and
+ * that nobody answers about.
+ */
+enum sp_dns_party {
+    SP_DNS_PARTY_OURS,   /* reports, keys of signatures, commands: whoever does not say */
+    SP_DNS_PARTY_PROVEN, /* mail for sites that have taken many */
+    SP_DNS_PARTY_KNOWN,  /* ... and that have taken some */
+    SP_DNS_PARTY_URGENT, /* somebody waits for it, whoever is asked about */
+    SP_DNS_PARTY_STRANGERS,
+    SP_DNS_PARTY_COUNT
+};
+
+/*
  * Who answers: the resolver below, or the test's.
  *
  * ask:        returns a handle; calls back exactly once, never before it has returned and never after cancel
  * cancel:     a stale handle is ignored
  * is_trusted: whether `secure` can ever be true
+ * party:      the slots by which that party asks, of the same life; cancel takes each other's handles. NULL: all are one
+ * hurry:      a question asked by a party that is not as good is this one's, too; a stale handle is ignored. May be NULL
  */
 struct sp_dns_ops {
     sp_handle (*ask)(void *ctx, struct sp_bytes name, enum sp_dns_type type, sp_dns_fn fn,
                      void *arg);
     void (*cancel)(void *ctx, sp_handle question);
     bool (*is_trusted)(const void *ctx);
+    const struct sp_dns_ops *(*party)(void *ctx, enum sp_dns_party party);
+    void (*hurry)(void *ctx, sp_handle question);
     void *ctx;
 };
 
@@ -98,6 +115,19 @@ static inline sp_handle sp_dns_ask(const struct sp_dns_ops *dns, struct sp_bytes
 static inline void sp_dns_cancel(const struct sp_dns_ops *dns, sp_handle question)
 {
     dns->cancel(dns->ctx, question);
+}
+
+/* returns: by which a party asks. thread: loop */
+static inline const struct sp_dns_ops *sp_dns_for(const struct sp_dns_ops *dns,
+                                                  enum sp_dns_party party)
+{
+    return dns->party == NULL ? dns : dns->party(dns->ctx, party);
+}
+/* As the slot. thread: loop */
+static inline void sp_dns_hurry(const struct sp_dns_ops *dns, sp_handle question)
+{
+    if (dns->hurry != NULL)
+        dns->hurry(dns->ctx, question);
 }
 
 /* Formats an address without brackets. out: at least 46 bytes, NUL-terminated afterwards. thread: any */

@@ -3,6 +3,9 @@
  * question tries the servers in turn, with growing patience, until its deadline. SERVFAIL from every server is final;
  * asked once more with CD set, it tells "does not validate" from "could not be had", which the audit wants to know and
  * which changes nothing else: both are errors. Call backs come from one timer turn, never from inside ask.
+ *
+ * Only so many are under way, of each party: a thousand names that nobody answers about would keep all others for minutes. And
+ * who has met silence goes behind those of its party that were not asked yet, so that each is asked once before any is again.
  */
 #include "dns/resolver.h"
 
@@ -11,17 +14,30 @@
 #include "io/loop.h"
 #include "log/log.h"
 
-#define FIRST_TRY_MS  800
-#define DEADLINE_MS   8000
-#define CACHE_MAX     20000
-#define CACHE_BYTES   ((size_t)32 << 20)
-#define IN_FLIGHT_MAX 256
-#define SILENT_MAX    3    /* silences in a row after which a server rests */
-#define REST_MS       1000 /* the first time, doubled at each */
-#define REST_STEPS    6
-#define PAUSE_MS      50 /* before the next try, doubled at each: a server may refuse at once */
-#define PAUSE_STEPS   6
-#define KEY_MAX       (SP_DNS_NAME_MAX + 2)
+#define FIRST_TRY_MS 800
+#define DEADLINE_MS  8000
+#define CACHE_MAX    20000
+#define CACHE_BYTES  ((size_t)32 << 20)
+#define SILENT_MAX   3    /* silences in a row after which a server rests */
+#define REST_MS      1000 /* the first time, doubled at each */
+#define REST_STEPS   6
+#define PAUSE_MS     50 /* before the next try, doubled at each: a server may refuse at once */
+#define PAUSE_STEPS  6
+#define KEY_MAX      (SP_DNS_NAME_MAX + 2)
+
+/* Questions under way. A recursive resolver has room for a thousand or so; all together never are. */
+static const size_t under_way_max[] = {
+    [SP_DNS_PARTY_OURS] = 256,   [SP_DNS_PARTY_PROVEN] = 256,    [SP_DNS_PARTY_KNOWN] = 128,
+    [SP_DNS_PARTY_URGENT] = 128, [SP_DNS_PARTY_STRANGERS] = 192,
+};
+
+struct party {
+    struct sp_dns_resolver *r;
+    struct sp_dns_ops ops;
+    struct sp_list line; /* questions that wait for one under way to end */
+    size_t under_way;
+    size_t most;
+};
 
 /* A server that has gone silent is passed over for a while; one answer makes it good again. */
 struct health {
@@ -31,14 +47,17 @@ struct health {
 
 struct question {
     struct sp_dns_resolver *r;
-    size_t server;          /* under way */
+    struct party *party;
+    bool is_under_way;
+    size_t server;          /* that was asked last */
     struct sp_list in_line; /* while it waits for its turn */
     struct sp_list waiters;
     struct sp_dns_exchange *exchange;
     struct sp_timer *pause;
     uint8_t key[KEY_MAX]; /* type, then the name in lower case */
     size_t key_len;
-    int64_t deadline_ms; /* monotonic */
+    int64_t deadline_ms; /* monotonic; 0: it has had no turn yet */
+    int64_t asked_ms;    /* the last time */
     unsigned tries;
     unsigned servfails; /* servers that have said so */
     bool unchecked;     /* the last question, with CD, is under way */
@@ -49,23 +68,22 @@ struct waiter {
     struct sp_dns_resolver *r;
     struct sp_list at; /* a question's waiters, or the resolver's ready ones */
     sp_handle handle;
-    const struct sp_dns_answer *answer; /* set once ready */
+    struct question *question;          /* NULL once ready */
+    const struct sp_dns_answer *answer; /* set then */
     sp_dns_fn fn;
     void *arg;
 };
 
 struct sp_dns_resolver {
-    struct sp_dns_ops ops;
+    struct party parties[SP_DNS_PARTY_COUNT];
     struct sp_loop *loop;
     struct sp_log *log;
     struct sp_dns_settings settings;
     struct sp_dns_cache *cache;
     struct sp_map *questions; /* by key, those under way and in line */
     struct sp_slots *waiters;
-    struct sp_list line;  /* questions that wait for one under way to end */
     struct sp_list ready; /* waiters that have their answer */
     struct sp_timer *deliver;
-    size_t in_flight;
     struct health health[SP_DNS_SERVERS_MAX];
     struct sp_dns_stats stats;
 };
@@ -84,6 +102,7 @@ static struct sp_bytes key_of(const struct question *q)
 static void make_ready(struct waiter *w, const struct sp_dns_answer *a)
 {
     w->answer = sp_dns_answer_ref(a);
+    w->question = NULL;
     sp_list_remove(&w->at);
     sp_list_append(&w->r->ready, &w->at);
     sp_timer_start(w->r->deliver, 0);
@@ -122,7 +141,7 @@ static void on_deliver(void *arg)
 }
 
 /* ---- questions ---- */
-static void start_next(struct sp_dns_resolver *r);
+static void start_next(struct party *p);
 static void try_again(struct question *q);
 
 static void free_question(void *ptr)
@@ -134,18 +153,25 @@ static void free_question(void *ptr)
     sp_free(q);
 }
 
+static void drop_question(struct question *q)
+{
+    (void)sp_map_remove(q->r->questions, key_of(q));
+    sp_list_remove(&q->in_line);
+    free_question(q);
+}
+
 static void end_question(struct question *q, const struct sp_dns_answer *a)
 {
     struct sp_dns_resolver *r = q->r;
+    struct party *p = q->party;
 
     if (a->good_until_ms > now_ms(r))
         sp_dns_cache_put(r->cache, key_of(q), a);
     SP_LIST_EACH(at, &q->waiters)
     make_ready(SP_CONTAINER(at, struct waiter, at), a);
-    (void)sp_map_remove(r->questions, key_of(q));
-    free_question(q);
-    r->in_flight--;
-    start_next(r);
+    drop_question(q);
+    p->under_way--;
+    start_next(p);
 }
 
 static void end_with_error(struct question *q, enum sp_rc rc)
@@ -157,6 +183,15 @@ static void end_with_error(struct question *q, enum sp_rc rc)
                 SP_INT("tries", q->tries));
     end_question(q, a);
     sp_dns_answer_unref(a);
+}
+
+/* Others of its party have not been asked yet: it is again behind them. */
+static void step_back(struct question *q)
+{
+    q->is_under_way = false;
+    q->party->under_way--;
+    sp_list_append(&q->party->line, &q->in_line);
+    start_next(q->party);
 }
 
 static void weigh_failure(struct question *q, enum sp_rc rc)
@@ -177,6 +212,8 @@ static void weigh_failure(struct question *q, enum sp_rc rc)
         q->error = rc;
     if (now_ms(r) + pause_ms >= q->deadline_ms)
         end_with_error(q, q->error);
+    else if (now_ms(r) - q->asked_ms >= pause_ms && !sp_list_is_empty(&q->party->line))
+        step_back(q); /* who is refused at once pauses first */
     else
         sp_timer_start(q->pause, pause_ms);
 }
@@ -255,6 +292,7 @@ static void try_again(struct question *q)
     if (plan.timeout_ms > left_ms)
         plan.timeout_ms = left_ms;
     q->tries++;
+    q->asked_ms = now_ms(r);
     q->server = server;
     q->exchange = sp_dns_exchange_new(&plan, on_answer, q);
 }
@@ -264,45 +302,94 @@ static void on_pause(void *arg)
     try_again(arg);
 }
 
-static void start_next(struct sp_dns_resolver *r)
+/* Waiting in line costs no patience at first, and later at most what is more than one try. */
+static void set_deadline(struct question *q)
 {
-    while (r->in_flight < IN_FLIGHT_MAX && !sp_list_is_empty(&r->line)) {
-        struct question *q = SP_CONTAINER(r->line.next, struct question, in_line);
+    const struct sp_dns_settings *s = &q->r->settings;
+    int64_t least_ms = now_ms(q->r) + s->first_try_ms;
 
+    if (q->deadline_ms == 0)
+        q->deadline_ms = now_ms(q->r) + s->deadline_ms;
+    else if (q->deadline_ms < least_ms)
+        q->deadline_ms = least_ms;
+}
+
+static void start_next(struct party *p)
+{
+    while (p->under_way < p->most && !sp_list_is_empty(&p->line)) {
+        struct question *q = SP_CONTAINER(p->line.next, struct question, in_line);
+
+        if (sp_list_is_empty(&q->waiters)) { /* all were cancelled */
+            drop_question(q);
+            continue;
+        }
         sp_list_remove(&q->in_line);
-        q->deadline_ms =
-            now_ms(r) + r->settings.deadline_ms; /* waiting in line costs no patience */
-        r->in_flight++;
+        set_deadline(q);
+        q->is_under_way = true;
+        p->under_way++;
         sp_timer_start(q->pause, 0);
     }
 }
 
-static struct question *get_question(struct sp_dns_resolver *r, struct sp_bytes key)
+/* A better party asks for the same. */
+static void move(struct question *q, struct party *to)
 {
-    struct question *q = sp_map_find(r->questions, key);
+    struct party *from = q->party;
 
-    if (q != NULL) {
-        r->stats.merged++;
-        return q;
+    if (to >= from)
+        return;
+    q->party = to;
+    if (q->is_under_way) {
+        from->under_way--;
+        to->under_way++;
+    } else {
+        sp_list_remove(&q->in_line);
+        sp_list_append(&to->line, &q->in_line);
     }
-    q = sp_calloc(1, sizeof(*q));
+    start_next(from);
+    start_next(to);
+}
+
+static struct question *new_question(struct party *p, struct sp_bytes key)
+{
+    struct sp_dns_resolver *r = p->r;
+    struct question *q = sp_calloc(1, sizeof(*q));
+
     q->r = r;
+    q->party = p;
     q->pause = sp_timer_new(r->loop, on_pause, q);
     sp_list_init(&q->waiters);
     sp_list_init(&q->in_line);
     memcpy(q->key, key.ptr, key.len);
     q->key_len = key.len;
-    (void)sp_map_put(r->questions, key, q);
-    sp_list_append(&r->line, &q->in_line);
-    start_next(r);
+    (void)sp_map_put(r->questions, key_of(q), q);
+    sp_list_append(&p->line, &q->in_line);
     return q;
+}
+
+static void join_question(struct party *p, struct sp_bytes key, struct waiter *w)
+{
+    struct question *q = sp_map_find(p->r->questions, key);
+    bool is_new = q == NULL;
+
+    if (is_new)
+        q = new_question(p, key);
+    w->question = q;
+    sp_list_append(&q->waiters, &w->at);
+    if (is_new) {
+        start_next(p);
+    } else {
+        p->r->stats.merged++;
+        move(q, p);
+    }
 }
 
 /* ---- the slots ---- */
 static sp_handle ask(void *ctx, struct sp_bytes name, enum sp_dns_type type, sp_dns_fn fn,
                      void *arg)
 {
-    struct sp_dns_resolver *r = ctx;
+    struct party *p = ctx;
+    struct sp_dns_resolver *r = p->r;
     struct waiter *w = sp_calloc(1, sizeof(*w));
     const struct sp_dns_answer *known;
     uint8_t key[KEY_MAX] = {(uint8_t)type, (uint8_t)((unsigned)type >> 8)};
@@ -328,15 +415,14 @@ static sp_handle ask(void *ctx, struct sp_bytes name, enum sp_dns_type type, sp_
         r->stats.cached++;
         make_ready(w, known);
     } else {
-        sp_list_append(&get_question(r, sp_bytes(key, name.len + 2))->waiters, &w->at);
+        join_question(p, sp_bytes(key, name.len + 2), w);
     }
     return w->handle;
 }
 
 static void cancel(void *ctx, sp_handle handle)
 {
-    struct sp_dns_resolver *r = ctx;
-    struct waiter *w = sp_slots_find(r->waiters, handle);
+    struct waiter *w = sp_slots_find(((struct party *)ctx)->r->waiters, handle);
 
     if (w != NULL)
         drop_waiter(w);
@@ -344,7 +430,20 @@ static void cancel(void *ctx, sp_handle handle)
 
 static bool is_trusted(const void *ctx)
 {
-    return ((const struct sp_dns_resolver *)ctx)->settings.trusted;
+    return ((const struct party *)ctx)->r->settings.trusted;
+}
+
+static const struct sp_dns_ops *ops_of(void *ctx, enum sp_dns_party party)
+{
+    return &((struct party *)ctx)->r->parties[party].ops;
+}
+
+static void hurry(void *ctx, sp_handle handle)
+{
+    struct waiter *w = sp_slots_find(((struct party *)ctx)->r->waiters, handle);
+
+    if (w != NULL && w->question != NULL)
+        move(w->question, ctx);
 }
 
 struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log *log,
@@ -364,10 +463,16 @@ struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log 
                                 settings->cache_bytes == 0 ? CACHE_BYTES : settings->cache_bytes);
     r->questions = sp_map_new();
     r->waiters = sp_slots_new();
-    sp_list_init(&r->line);
     sp_list_init(&r->ready);
     r->deliver = sp_timer_new(loop, on_deliver, r);
-    r->ops = (struct sp_dns_ops){.ask = ask, .cancel = cancel, .is_trusted = is_trusted, .ctx = r};
+    for (size_t i = 0; i < SP_ARRAY_LEN(r->parties); i++) {
+        struct party *p = &r->parties[i];
+
+        p->r = r;
+        p->most = under_way_max[i];
+        p->ops = (struct sp_dns_ops){ask, cancel, is_trusted, ops_of, hurry, p};
+        sp_list_init(&p->line);
+    }
     return r;
 }
 
@@ -397,7 +502,7 @@ void sp_dns_resolver_free(struct sp_dns_resolver *r)
 
 const struct sp_dns_ops *sp_dns_resolver_ops(struct sp_dns_resolver *r)
 {
-    return &r->ops;
+    return &r->parties[SP_DNS_PARTY_OURS].ops;
 }
 
 void sp_dns_resolver_flush(struct sp_dns_resolver *r)

@@ -35,7 +35,7 @@ struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log 
 void sp_dns_resolver_free(struct sp_dns_resolver *r);
 SP_AUTO_DEFINE(sp_dns_resolver)
 
-/* returns: the slots that ask this resolver; good for its life */
+/* returns: the slots by which SP_DNS_PARTY_OURS asks this resolver; good for its life */
 const struct sp_dns_ops *sp_dns_resolver_ops(struct sp_dns_resolver *r);
 
 /* Forgets every answer (tests, and an operator's wish). */

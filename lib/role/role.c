@@ -366,7 +366,7 @@ static void settle(enum sp_role_kind kind)
     (void)sigaction(SIGPIPE, &ignore, NULL);
     SP_NONSENSE_LISTEN();
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    if ((kind == SP_ROLE_RELAY || kind == SP_ROLE_PORTAL) &&
+    if ((kind == SP_ROLE_RELAY || kind == SP_ROLE_PORTAL || kind == SP_ROLE_FETCHER) &&
         getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max < DESCRIPTORS_MAX ? files.rlim_max : DESCRIPTORS_MAX;
         (void)setrlimit(RLIMIT_NOFILE, &files);

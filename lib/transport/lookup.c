@@ -17,6 +17,8 @@
 #define NAME_MAX_   (SP_DNS_NAME_MAX + 32)
 #define FIRST_BLOCK 4096
 #define MIN_MS      1000
+#define ASKS_MAX                                                                                   \
+    6 /* under way at a time: a domain of sixteen hosts has forty, and is one of many */
 
 /* What is gathered of a host. */
 struct host {
@@ -29,6 +31,7 @@ struct sp_look_up {
     struct sp_look_up_plan plan;
     struct sp_arena *arena;
     struct sp_list asks;
+    size_t under_way;      /* of them */
     struct sp_timer *done; /* brings the result on a turn of its own */
     struct sp_route route;
     struct host hosts[SP_TRANSPORT_HOPS_MAX];
@@ -45,8 +48,11 @@ struct ask {
     struct sp_list at;
     struct sp_look_up *l;
     struct host *h;
-    sp_handle handle;
+    sp_handle handle; /* 0: it has not been asked yet */
     answered_fn then;
+    enum sp_dns_type type;
+    size_t name_len;
+    char name[NAME_MAX_];
 };
 
 static int64_t mono_ms(const struct sp_look_up *l)
@@ -65,31 +71,50 @@ static void finish_if_idle(struct sp_look_up *l)
         sp_timer_start(l->done, 0);
 }
 
+static void start_asks(struct sp_look_up *l);
+
 static void on_answer(void *arg, const struct sp_dns_answer *a)
 {
     struct ask *q = arg;
     struct sp_look_up *l = q->l;
 
+    l->under_way--;
     if (a->good_until_ms < l->route.good_until_ms)
         l->route.good_until_ms = a->good_until_ms;
     q->then(l, q->h, a);
     sp_list_remove(&q->at);
     sp_free(q);
+    start_asks(l);
     finish_if_idle(l);
+}
+
+static void start_asks(struct sp_look_up *l)
+{
+    SP_LIST_EACH(at, &l->asks)
+    {
+        struct ask *q = SP_CONTAINER(at, struct ask, at);
+
+        if (l->under_way == ASKS_MAX)
+            return;
+        if (q->handle != 0)
+            continue;
+        l->under_way++;
+        q->handle = sp_dns_ask(l->plan.dns, sp_bytes(q->name, q->name_len), q->type, on_answer, q);
+    }
 }
 
 static void ask(struct sp_look_up *l, struct host *h, const char *prefix, struct sp_bytes name,
                 enum sp_dns_type type, answered_fn then)
 {
     struct ask *q = sp_calloc(1, sizeof(*q));
-    char full[NAME_MAX_];
-    int len = snprintf(full, sizeof(full), "%s%.*s", prefix, SP_FMT(name));
 
     q->l = l;
     q->h = h;
     q->then = then;
+    q->type = type;
+    q->name_len = (size_t)snprintf(q->name, sizeof(q->name), "%s%.*s", prefix, SP_FMT(name));
     sp_list_append(&l->asks, &q->at);
-    q->handle = sp_dns_ask(l->plan.dns, sp_bytes(full, (size_t)len), type, on_answer, q);
+    start_asks(l);
 }
 
 /* ---- TLSA ---- */
@@ -490,6 +515,15 @@ struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up
     }
     start_targets(l, plan->targets);
     return l;
+}
+
+void sp_look_up_hurry(struct sp_look_up *l, const struct sp_dns_ops *dns)
+{
+    l->plan.dns = dns;
+    SP_LIST_EACH(at, &l->asks)
+    sp_dns_hurry(dns, SP_CONTAINER(at, struct ask, at)->handle);
+    if (l->quest != NULL)
+        sp_sts_quest_hurry(l->quest, dns);
 }
 
 void sp_look_up_free(struct sp_look_up *l)

@@ -348,6 +348,13 @@ struct sp_sts_quest *sp_sts_quest_new(const struct sp_sts_quest_plan *plan, sp_s
     return q;
 }
 
+void sp_sts_quest_hurry(struct sp_sts_quest *q, const struct sp_dns_ops *dns)
+{
+    q->plan.dns = dns;
+    for (size_t i = 0; i < QUESTS_MAX; i++)
+        sp_dns_hurry(dns, q->questions[i]);
+}
+
 void sp_sts_quest_free(struct sp_sts_quest *q)
 {
     if (q == NULL)

@@ -42,6 +42,8 @@ typedef void (*sp_sts_quest_fn)(void *arg, const struct sp_sts_found *found);
 /* plan: copied. owner: the caller, to free in the call back at the latest; fn is called once, on a later turn */
 struct sp_sts_quest *sp_sts_quest_new(const struct sp_sts_quest_plan *plan, sp_sts_quest_fn fn,
                                       void *arg);
+/* Somebody better waits for it, too: what is asked is asked by these slots. */
+void sp_sts_quest_hurry(struct sp_sts_quest *q, const struct sp_dns_ops *dns);
 /* No call back after this. NULL is allowed. */
 void sp_sts_quest_free(struct sp_sts_quest *q);
 

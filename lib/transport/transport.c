@@ -13,7 +13,9 @@
 #include "transport/sts_quest.h"
 #include "transport/transport_priv.h"
 
-#define CACHE_MS    300000
+#define CACHE_MS 300000
+#define UNHEARD_MS                                                                                 \
+    30000 /* a route is kept at least for those who went away meanwhile to come back */
 #define ROUTES_MAX  10000
 #define DOMAINS_MAX 100000
 #define STS_MAX     20000
@@ -27,12 +29,14 @@ struct entry { /* of the cache */
     struct sp_list by_age;
     struct sp_bytes domain;
     const struct sp_route *route;
+    int64_t good_until_ms;
 };
 
 struct run { /* a look-up under way, with all who wait for it */
     struct sp_transport *t;
     struct sp_look_up *look_up;
     struct sp_bytes domain;
+    enum sp_dns_party party; /* the best of those who wait, or did */
     struct sp_list waiters;
 };
 
@@ -217,7 +221,8 @@ static void drop_entry(struct sp_transport *t, struct entry *e)
     sp_free(e);
 }
 
-static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp_route *route)
+static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp_route *route,
+                 int64_t least_ms)
 {
     struct entry *old = sp_map_find(t->routes, domain);
     struct entry *e;
@@ -232,6 +237,9 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
     memcpy(name, domain.ptr, domain.len);
     e->domain = sp_bytes(name, domain.len);
     e->route = sp_route_ref(route);
+    e->good_until_ms = route->good_until_ms;
+    if (e->good_until_ms < now_ms(t) + least_ms)
+        e->good_until_ms = now_ms(t) + least_ms;
     sp_list_append(&t->by_age, &e->by_age);
     (void)sp_map_put(t->routes, e->domain, e);
 }
@@ -249,7 +257,7 @@ const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes
 {
     struct entry *e = sp_map_find(t->routes, key_of(t, domain));
 
-    return e != NULL && e->route->good_until_ms > now_ms(t) ? e->route : NULL;
+    return e != NULL && e->good_until_ms > now_ms(t) ? e->route : NULL;
 }
 
 const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp_bytes domain)
@@ -289,7 +297,7 @@ static void on_route(void *arg, const struct sp_route *route)
     struct run *r = arg;
     struct sp_transport *t = r->t;
 
-    keep(t, r->domain, route);
+    keep(t, r->domain, route, sp_list_is_empty(&r->waiters) ? UNHEARD_MS : 0);
     (void)sp_map_remove(t->runs, r->domain);
     while (!sp_list_is_empty(&r->waiters)) {
         struct waiter *w = SP_CONTAINER(r->waiters.next, struct waiter, at);
@@ -332,7 +340,8 @@ static void aim(struct sp_transport *t, struct sp_bytes domain, struct sp_target
             plan->targets->items[0].host; /* the operator named the host: its name is the pin */
 }
 
-static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct sp_bytes domain)
+static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct sp_bytes domain,
+                             enum sp_dns_party party)
 {
     struct run *r = sp_calloc(1, sizeof(*r) + key.len);
     uint8_t *name = (uint8_t *)(r + 1);
@@ -340,7 +349,7 @@ static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct
     struct sp_look_up_plan plan = {
         .loop = t->loop,
         .log = t->log,
-        .dns = t->dns,
+        .dns = sp_dns_for(t->dns, party),
         .jobs = t->jobs,
         .sts = t->sts,
         .own_name = t->own_name,
@@ -351,6 +360,7 @@ static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct
     memcpy(name, key.ptr, key.len);
     r->t = t;
     r->domain = sp_bytes(name, key.len);
+    r->party = party;
     sp_list_init(&r->waiters);
     aim(t, domain, &literal, &plan);
     /* what the posture and the audit call the place: with next_hop that host (the first of several), whatever the recipient's domain */
@@ -360,15 +370,19 @@ static struct run *start_run(struct sp_transport *t, struct sp_bytes key, struct
     return r;
 }
 
-sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain, sp_transport_fn fn,
-                               void *arg)
+sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain,
+                               enum sp_dns_party party, sp_transport_fn fn, void *arg)
 {
     struct sp_bytes key = key_of(t, domain);
     struct run *r = sp_map_find(t->runs, key);
     struct waiter *w = sp_calloc(1, sizeof(*w));
 
     if (r == NULL)
-        r = start_run(t, key, domain);
+        r = start_run(t, key, domain, party);
+    if (party < r->party) {
+        r->party = party;
+        sp_look_up_hurry(r->look_up, sp_dns_for(t->dns, party));
+    }
     w->t = t;
     w->fn = fn;
     w->arg = arg;
@@ -383,6 +397,11 @@ void sp_transport_cancel(struct sp_transport *t, sp_handle look_up)
 
     if (w != NULL)
         drop_waiter(w);
+}
+
+bool sp_transport_is_asking(const struct sp_transport *t, struct sp_bytes domain)
+{
+    return sp_map_find(t->runs, key_of(t, domain)) != NULL;
 }
 
 /* ---- policies that get old ---- */

@@ -65,14 +65,17 @@ const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp
 typedef void (*sp_transport_fn)(void *arg, const struct sp_route *route);
 
 /*
- * Looks a domain up (lower case, A-labels; or an address literal in brackets). Equal questions share one look-up.
+ * Looks a domain up (lower case, A-labels; or an address literal in brackets). Equal questions share one look-up, which the best of
+ * those who wait for it asks.
  *
  * returns: a handle; fn is called exactly once, never before this has returned, never after cancel
  */
-sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain, sp_transport_fn fn,
-                               void *arg);
-/* Ends it without a call back; a stale handle is ignored. */
+sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain,
+                               enum sp_dns_party party, sp_transport_fn fn, void *arg);
+/* Ends the wait without a call back; a stale handle is ignored. The look-up goes on, and its route is kept for a while. */
 void sp_transport_cancel(struct sp_transport *t, sp_handle look_up);
+/* returns: whether a domain is being looked up */
+bool sp_transport_is_asking(const struct sp_transport *t, struct sp_bytes domain);
 
 /* Forgets a domain's route, so that the next look-up asks anew: after a hop did not keep what the route said. */
 void sp_transport_forget(struct sp_transport *t, struct sp_bytes domain);

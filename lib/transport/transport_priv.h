@@ -65,6 +65,8 @@ typedef void (*sp_look_up_fn)(void *arg, const struct sp_route *route);
 
 /* plan: copied. owner: the caller, to free in the call back at the latest; fn is called once, on a later turn */
 struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up_fn fn, void *arg);
+/* Somebody better waits for it, too: what is asked is asked by these slots. */
+void sp_look_up_hurry(struct sp_look_up *l, const struct sp_dns_ops *dns);
 /* No call back after this. NULL is allowed. */
 void sp_look_up_free(struct sp_look_up *l);
 

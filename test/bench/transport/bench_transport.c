@@ -110,7 +110,7 @@ static int bench_decide(size_t count)
     for (size_t i = 0; i < DOMAINS; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "d%zu.bench.test", i);
         publish(dns, names[i]);
-        (void)sp_transport_resolve(t, sp_bytes_cstr(names[i]), on_route, &known);
+        (void)sp_transport_resolve(t, sp_bytes_cstr(names[i]), SP_DNS_PARTY_OURS, on_route, &known);
     }
     while (known < DOMAINS)
         sp_loop_run_once(loop, 10);

@@ -1,7 +1,7 @@
 /*
  * An engine that ends, and the lines that it had shut: who has followed it hears when one opens.
  */
-#include "delivery/delivery_priv.h"
+#include "delivery/unrouted_priv.h"
 
 #include "support/check_main.h"
 

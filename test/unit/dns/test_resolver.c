@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define ASKED_MAX 64
+#define CROWD     600 /* three times as many as strangers have under way */
 
 enum mood {
     GOOD,
@@ -45,6 +46,7 @@ struct world {
     char owner[300];
     bool inside; /* ask has not returned yet */
     unsigned tcp_queries;
+    unsigned never; /* queries for names that begin with "never" */
     int64_t good_for_ms;
     unsigned noted; /* datagrams; of the first ASKED_MAX: */
     uint16_t ids[ASKED_MAX], ports[ASKED_MAX];
@@ -113,6 +115,7 @@ static void answer(void *arg, struct sp_bytes query, bool tcp, unsigned nth, str
     int rcode = 0;
 
     w->tcp_queries += tcp;
+    w->never += strncmp(dns_query_name(query), "never", 5) == 0;
     if (!tcp)
         note_query(w, query);
     if (w->mood == SILENT_ABOUT_X && dns_query_name(query)[0] == 'x')
@@ -596,6 +599,123 @@ START_TEST(silence_about_many_names_costs_others_nothing_but_time)
 }
 END_TEST
 
+/* ---- many names that nobody answers about ---- */
+
+static const unsigned under_way[] = {256, 256, 128, 128, 192}; /* by party */
+
+static sp_handle ask_as(struct world *w, enum sp_dns_party party, const char *name)
+{
+    return sp_dns_ask(sp_dns_for(sp_dns_resolver_ops(w->r), party), sp_bytes_cstr(name), SP_DNS_MX,
+                      on_answer, w);
+}
+
+/* One by one: a socket's buffer has no room for hundreds. */
+static void let_it_hear(struct world *w, unsigned queries)
+{
+    const struct sp_clock *clock = sp_loop_clock(w->loop);
+    int64_t limit_ms = sp_clock_mono_ms(clock) + 30000;
+
+    while (dns_server_queries(w->server) < queries && sp_clock_mono_ms(clock) < limit_ms)
+        sp_loop_run_once(w->loop, 10);
+    ck_assert_uint_ge(dns_server_queries(w->server), queries);
+}
+
+/* They come first, and are given up when the test is long over. */
+static void start_crowd(struct world *w, enum sp_dns_party party, int64_t first_try_ms)
+{
+    struct sp_dns_settings settings = {
+        .server_count = 1, .trusted = true, .first_try_ms = first_try_ms, .deadline_ms = 600000};
+    char name[32];
+
+    start(w, SILENT_ABOUT_X, true);
+    sp_dns_resolver_free(w->r);
+    ck_assert(sp_dns_ip_parse(SP_LIT("127.0.0.1"), &settings.servers[0].ip));
+    settings.servers[0].port = dns_server_port(w->server);
+    w->r = sp_dns_resolver_new(w->loop, NULL, &settings);
+    for (unsigned i = 0; i < CROWD; i++) {
+        (void)snprintf(name, sizeof(name), "x%u.test", i);
+        ask_as(w, party, name);
+        let_it_hear(w, i + 1 < under_way[party] ? i + 1 : under_way[party]);
+    }
+}
+
+START_TEST(no_party_waits_for_another)
+{
+    for (unsigned crowd = 0; crowd < SP_DNS_PARTY_COUNT; crowd++) {
+        struct world w;
+        unsigned others = 0;
+        char name[32];
+
+        start_crowd(&w, (enum sp_dns_party)crowd, 600000);
+        for (unsigned party = 0; party < SP_DNS_PARTY_COUNT; party++) {
+            (void)snprintf(name, sizeof(name), "n%u.test", party);
+            if (party == crowd)
+                continue;
+            ask_as(&w, (enum sp_dns_party)party, name);
+            others++;
+        }
+        run(&w, others);
+        ck_assert_uint_eq(w.good, others);
+        stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(each_of_a_party_is_asked_once_before_any_is_again)
+{
+    struct world w;
+
+    start_crowd(&w, SP_DNS_PARTY_STRANGERS, 200);
+    ask_as(&w, SP_DNS_PARTY_STRANGERS, "example.test");
+    run(&w, 1);
+    ck_assert_uint_eq(w.good, 1);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(what_a_better_party_asks_for_too_waits_with_it)
+{
+    struct world w;
+    sp_handle late;
+
+    start_crowd(&w, SP_DNS_PARTY_STRANGERS, 600000);
+    ask_as(&w, SP_DNS_PARTY_STRANGERS, "example.test");
+    ask_as(&w, SP_DNS_PARTY_KNOWN, "Example.test");
+    run(&w, 2);
+    ck_assert_uint_eq(w.good, 2);
+    late = ask_as(&w, SP_DNS_PARTY_STRANGERS, "late.test");
+    ask_as(&w, SP_DNS_PARTY_STRANGERS, "last.test");
+    sp_dns_hurry(sp_dns_for(sp_dns_resolver_ops(w.r), SP_DNS_PARTY_URGENT), late);
+    run(&w, 3);
+    sp_dns_hurry(sp_dns_for(sp_dns_resolver_ops(w.r), SP_DNS_PARTY_URGENT), late); /* is stale */
+    for (int i = 0; i < 5; i++)
+        sp_loop_run_once(w.loop, 5);
+    ck_assert_uint_eq(w.answers, 3);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(what_nobody_waits_for_any_more_is_not_asked)
+{
+    sp_handle cancelled[10];
+    struct world w;
+    char name[32];
+
+    start_crowd(&w, SP_DNS_PARTY_STRANGERS, 200);
+    for (unsigned i = 0; i < SP_ARRAY_LEN(cancelled); i++) {
+        (void)snprintf(name, sizeof(name), "never%u.test", i);
+        cancelled[i] = ask_as(&w, SP_DNS_PARTY_STRANGERS, name);
+    }
+    ask_as(&w, SP_DNS_PARTY_STRANGERS, "example.test");
+    for (unsigned i = 0; i < SP_ARRAY_LEN(cancelled); i++)
+        sp_dns_cancel(sp_dns_resolver_ops(w.r), cancelled[i]);
+    run(&w, 1);
+    ck_assert_uint_eq(w.good, 1);
+    ck_assert_uint_eq(w.never, 0);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(the_end_with_questions_under_way_leaves_nothing_behind)
 {
     struct world w;
@@ -626,6 +746,10 @@ static void add(TCase *c)
     tcase_add_test(c, the_cache_keeps_to_its_bytes);
     tcase_add_test(c, a_silent_server_costs_its_first_patience_and_then_rests);
     tcase_add_test(c, silence_about_many_names_costs_others_nothing_but_time);
+    tcase_add_test(c, no_party_waits_for_another);
+    tcase_add_test(c, each_of_a_party_is_asked_once_before_any_is_again);
+    tcase_add_test(c, what_a_better_party_asks_for_too_waits_with_it);
+    tcase_add_test(c, what_nobody_waits_for_any_more_is_not_asked);
     tcase_add_test(c, the_end_with_questions_under_way_leaves_nothing_behind);
 }
 

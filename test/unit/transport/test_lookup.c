@@ -7,6 +7,8 @@
 #include "transport/posture.h"
 #include "transport/transport.h"
 
+#include <stdio.h>
+
 #define GOOD_TLSA "3 1 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 struct world {
@@ -51,7 +53,7 @@ static const struct sp_route *resolve(struct world *w, const char *domain)
 {
     unsigned before = w->calls;
 
-    sp_transport_resolve(w->t, sp_bytes_cstr(domain), on_route, w);
+    sp_transport_resolve(w->t, sp_bytes_cstr(domain), SP_DNS_PARTY_OURS, on_route, w);
     ck_assert_uint_eq(w->calls, before);
     for (int i = 0; i < 200 && w->calls == before; i++)
         sp_loop_run_once(w->loop, 5);
@@ -320,8 +322,8 @@ START_TEST(equal_look_ups_share_one_run_and_a_cancelled_one_is_silent)
     start(&w, true, NULL);
     add_signed(&w);
     for (int i = 0; i < 3; i++)
-        sp_transport_resolve(w.t, SP_LIT("a.test"), on_route, &w);
-    h = sp_transport_resolve(w.t, SP_LIT("a.test"), on_route, &w);
+        sp_transport_resolve(w.t, SP_LIT("a.test"), SP_DNS_PARTY_OURS, on_route, &w);
+    h = sp_transport_resolve(w.t, SP_LIT("a.test"), SP_DNS_PARTY_OURS, on_route, &w);
     sp_transport_cancel(w.t, h);
     for (int i = 0; i < 50; i++)
         sp_loop_run_once(w.loop, 2);
@@ -330,7 +332,132 @@ START_TEST(equal_look_ups_share_one_run_and_a_cancelled_one_is_silent)
     sp_transport_forget(w.t, SP_LIT("a.test"));
     ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) == NULL);
     fake_dns_set_rc(w.dns, "slow.test", SP_DNS_MX, SP_E_CANCELLED, false);
-    sp_transport_resolve(w.t, SP_LIT("slow.test"), on_route, &w); /* still out at the end */
+    sp_transport_resolve(w.t, SP_LIT("slow.test"), SP_DNS_PARTY_OURS, on_route,
+                         &w); /* still out at the end */
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_domain_with_many_hosts_asks_few_things_at_a_time)
+{
+    char name[32], mx[48], ip[32];
+    const struct sp_route *r;
+    struct world w;
+
+    start(&w, true, NULL);
+    for (int silent = 1; silent >= 0; silent--) {
+        unsigned asked = 0;
+
+        for (int i = 0; i < SP_TRANSPORT_HOPS_MAX; i++) {
+            (void)snprintf(name, sizeof(name), "h%d.test", i);
+            (void)snprintf(mx, sizeof(mx), "%d %s", i, name);
+            (void)snprintf(ip, sizeof(ip), "192.0.2.%d", i + 1);
+            fake_dns_add(w.dns, silent ? "silent.test" : "loud.test", SP_DNS_MX, false, mx);
+            if (silent)
+                fake_dns_set_rc(w.dns, name, SP_DNS_A, SP_E_CANCELLED, false);
+            else
+                fake_dns_add(w.dns, name, SP_DNS_A, false, ip);
+        }
+        if (!silent) {
+            r = resolve(&w, "loud.test");
+            ck_assert_int_eq(r->rc, SP_OK);
+            ck_assert_uint_eq(r->hop_count, SP_TRANSPORT_HOPS_MAX);
+            for (size_t i = 0; i < r->hop_count; i++)
+                ck_assert_uint_eq(r->hops[i].address_count, 1);
+            continue;
+        }
+        sp_transport_resolve(w.t, SP_LIT("silent.test"), SP_DNS_PARTY_OURS, on_route, &w);
+        for (int i = 0; i < 50; i++)
+            sp_loop_run_once(w.loop, 2);
+        for (int i = 0; i < SP_TRANSPORT_HOPS_MAX; i++) {
+            (void)snprintf(name, sizeof(name), "h%d.test", i);
+            asked += fake_dns_asked(w.dns, name, SP_DNS_A);
+        }
+        ck_assert_uint_eq(asked, 6);
+        fake_dns_clear(w.dns);
+    }
+    stop(&w);
+}
+END_TEST
+
+/* A resolver that notes who asks. */
+static struct parties {
+    const struct sp_dns_ops *true_ops;
+    struct sp_dns_ops ops[SP_DNS_PARTY_COUNT];
+    enum sp_dns_party as[SP_DNS_PARTY_COUNT]; /* ctx of each */
+    unsigned asked[SP_DNS_PARTY_COUNT];
+    unsigned hurried[SP_DNS_PARTY_COUNT];
+} parties;
+
+static sp_handle ask_noted(void *ctx, struct sp_bytes name, enum sp_dns_type type, sp_dns_fn fn,
+                           void *arg)
+{
+    parties.asked[*(enum sp_dns_party *)ctx]++;
+    return sp_dns_ask(parties.true_ops, name, type, fn, arg);
+}
+
+static void cancel_noted(void *ctx, sp_handle question)
+{
+    (void)ctx;
+    sp_dns_cancel(parties.true_ops, question);
+}
+
+static bool is_trusted_noted(const void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static const struct sp_dns_ops *party_noted(void *ctx, enum sp_dns_party party)
+{
+    (void)ctx;
+    return &parties.ops[party];
+}
+
+static void hurry_noted(void *ctx, sp_handle question)
+{
+    parties.hurried[*(enum sp_dns_party *)ctx] += question != 0;
+}
+
+START_TEST(who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route)
+{
+    struct sp_err err;
+    struct world w;
+    sp_handle h;
+
+    start(&w, true, NULL);
+    sp_transport_free(w.t);
+    parties = (struct parties){.true_ops = fake_dns_ops(w.dns)};
+    for (unsigned i = 0; i < SP_DNS_PARTY_COUNT; i++) {
+        parties.as[i] = (enum sp_dns_party)i;
+        parties.ops[i] = (struct sp_dns_ops){ask_noted,   cancel_noted, is_trusted_noted,
+                                             party_noted, hurry_noted,  &parties.as[i]};
+    }
+    {
+        struct sp_transport_parts parts = {.loop = w.loop, .dns = &parties.ops[SP_DNS_PARTY_OURS]};
+        struct sp_transport_settings settings = {.port = 25, .next_hop = ""};
+
+        ck_assert_int_eq(sp_transport_new(&parts, &settings, &w.t, &err), SP_OK);
+    }
+    fake_dns_add(w.dns, "a.test", SP_DNS_MX, false, "10 mx.test");
+    fake_dns_set_rc(w.dns, "mx.test", SP_DNS_A, SP_E_DNS_TIMEOUT, false);
+    h = sp_transport_resolve(w.t, SP_LIT("a.test"), SP_DNS_PARTY_STRANGERS, on_route, &w);
+    ck_assert(sp_transport_is_asking(w.t, SP_LIT("a.test")));
+    ck_assert_uint_eq(parties.asked[SP_DNS_PARTY_STRANGERS], 2);
+    sp_transport_cancel(
+        w.t, sp_transport_resolve(w.t, SP_LIT("a.test"), SP_DNS_PARTY_URGENT, on_route, &w));
+    ck_assert_uint_eq(parties.hurried[SP_DNS_PARTY_URGENT], 2); /* MX and the policy's record */
+    sp_transport_cancel(
+        w.t, sp_transport_resolve(w.t, SP_LIT("a.test"), SP_DNS_PARTY_URGENT, on_route, &w));
+    ck_assert_uint_eq(parties.hurried[SP_DNS_PARTY_URGENT], 2);
+    sp_transport_cancel(w.t, h);
+    for (int i = 0; i < 200 && sp_transport_is_asking(w.t, SP_LIT("a.test")); i++)
+        sp_loop_run_once(w.loop, 5);
+    ck_assert_uint_eq(w.calls, 0);
+    ck_assert_uint_eq(parties.asked[SP_DNS_PARTY_STRANGERS], 2);
+    ck_assert_uint_eq(parties.asked[SP_DNS_PARTY_URGENT], 2); /* its host's addresses */
+    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) != NULL);
+    ck_assert_int_ne(sp_transport_find(w.t, SP_LIT("a.test"))->rc, SP_OK);
     stop(&w);
 }
 END_TEST
@@ -432,6 +559,8 @@ static void add(TCase *c)
     tcase_add_test(c, settings_come_before_the_dns);
     tcase_add_test(c, smarthosts_of_a_route_are_hosts_of_it);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
+    tcase_add_test(c, a_domain_with_many_hosts_asks_few_things_at_a_time);
+    tcase_add_test(c, who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route);
     tcase_add_test(c, a_remembered_sts_policy_binds_though_the_record_is_gone);
     tcase_add_test(c, hosts_that_are_ourselves_or_worse_are_not_tried);
     tcase_add_test(c, an_address_is_no_mail_host);
