@@ -53,6 +53,7 @@ struct sp_queue_body {
 struct write_job {
     struct sp_queue_job job;
     struct sp_queue_body *body;
+    enum sp_rc rc; /* the body's disk_rc behind this job: a later one may be changing that */
     size_t len;
     uint8_t data[];
 };
@@ -203,9 +204,8 @@ static void write_back(struct sp_queue_body *b)
         b->disk_rc = rc_of(err);
 }
 
-static void write_run(struct sp_queue_job *job)
+static void write_sealed(struct write_job *w)
 {
-    struct write_job *w = SP_CONTAINER(job, struct write_job, job);
     struct sp_queue_body *b = w->body;
     const struct sp_journal_io *io = b->queue->o.io;
     char name[SP_QUEUE_FILE_NAME_MAX];
@@ -239,6 +239,14 @@ static void write_run(struct sp_queue_job *job)
         write_back(b);
 }
 
+static void write_run(struct sp_queue_job *job)
+{
+    struct write_job *w = SP_CONTAINER(job, struct write_job, job);
+
+    write_sealed(w);
+    w->rc = w->body->disk_rc;
+}
+
 static void write_done(struct sp_queue_job *job)
 {
     struct write_job *w = SP_CONTAINER(job, struct write_job, job);
@@ -249,7 +257,7 @@ static void write_done(struct sp_queue_job *job)
     q->body_waiting -= w->len;
     q->body_held -= w->len;
     if (b->rc == SP_OK)
-        b->rc = b->disk_rc;
+        b->rc = w->rc;
     sp_free(w);
     (void)job_ended(b);
     tell_room(q);

@@ -5,6 +5,7 @@
 #include "queue/disk_priv.h"
 
 #include "base/fault.h"
+#include "queue/crew_priv.h"
 
 #include <pthread.h>
 
@@ -26,7 +27,8 @@ struct sp_queue_disk {
     struct sp_loop *loop;
     struct trigger *trigger;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows, and trigger->posted */
+    struct sp_queue_crew *crew; /* of that thread; NULL without it */
+    pthread_mutex_t lock;       /* guards what follows, and trigger->posted */
     pthread_cond_t wake;
     struct list waiting;
     struct list finished;
@@ -107,26 +109,65 @@ static void finish(struct sp_queue_disk *d, struct sp_queue_job *job)
         sp_loop_post(d->loop, on_finished, d->trigger);
 }
 
-/* Syncs files, then each folder once. */
+/* Syncs that wait at the same time. */
+struct group {
+    struct sp_queue_job **jobs;
+    size_t count;
+    struct sp_queue_job **folders; /* the first job of each folder */
+    size_t folder_count;
+};
+
+static struct sp_queue_job *first_of_folder(const struct group *g, unsigned folder)
+{
+    for (size_t i = 0; i < g->folder_count; i++)
+        if (g->folders[i]->folder == folder)
+            return g->folders[i];
+    return NULL;
+}
+
+static void group_init(struct group *g, struct sp_queue_job *syncs)
+{
+    size_t count = 0;
+
+    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next)
+        count++;
+    *g = (struct group){.jobs = sp_calloc(count, sizeof(struct sp_queue_job *)),
+                        .folders = sp_calloc(count, sizeof(struct sp_queue_job *))};
+    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next) {
+        g->jobs[g->count++] = job;
+        if (first_of_folder(g, job->folder) == NULL)
+            g->folders[g->folder_count++] = job;
+    }
+}
+
+static void sync_one(void *arg, size_t i)
+{
+    const struct group *g = arg;
+
+    if (i < g->count)
+        g->jobs[i]->run(g->jobs[i]);
+    else
+        g->folders[i - g->count]->folder_err =
+            g->folders[i - g->count]->sync_folder(g->folders[i - g->count]);
+}
+
+/* Syncs files and each folder once, side by side. */
 static void run_syncs(struct sp_queue_disk *d, struct sp_queue_job *syncs)
 {
-    struct sp_queue_job *next;
+    struct group g;
 
-    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next)
-        job->prepare(job);
-    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next)
-        job->run(job);
-    for (struct sp_queue_job *job = syncs; job != NULL; job = job->next) {
-        struct sp_queue_job *first = syncs;
-
-        while (first->folder != job->folder)
-            first = first->next;
-        job->folder_err = first == job ? job->sync_folder(job) : first->folder_err;
-    }
-    for (; syncs != NULL; syncs = next) {
-        next = syncs->next;
-        finish(d, syncs);
-    }
+    if (syncs == NULL)
+        return;
+    group_init(&g, syncs);
+    for (size_t i = 0; i < g.count; i++)
+        g.jobs[i]->prepare(g.jobs[i]);
+    sp_queue_crew_run(d->crew, sync_one, &g, g.count + g.folder_count);
+    for (size_t i = 0; i < g.count; i++)
+        g.jobs[i]->folder_err = first_of_folder(&g, g.jobs[i]->folder)->folder_err;
+    for (size_t i = 0; i < g.count; i++)
+        finish(d, g.jobs[i]); /* it may be gone from then on */
+    sp_free(g.jobs);
+    sp_free(g.folders);
 }
 
 /* Runs all that waits: the syncs last, as a group. returns: whether there was any */
@@ -185,6 +226,7 @@ struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop)
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->wake, NULL);
     if (loop != NULL) {
+        d->crew = sp_queue_crew_new();
         if (SP_FAULT("queue.thread") || pthread_create(&d->thread, NULL, work, d) != 0)
             sp_out_of("threads");
         pthread_setname_np(d->thread, "queue-body");
@@ -200,6 +242,7 @@ void sp_queue_disk_stop(struct sp_queue_disk *d)
         pthread_cond_signal(&d->wake);
         pthread_mutex_unlock(&d->lock);
         (void)pthread_join(d->thread, NULL);
+        sp_queue_crew_free(SP_STEAL(d->crew));
     }
     while (sp_queue_disk_run(d))
         ;

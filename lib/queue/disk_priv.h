@@ -11,13 +11,14 @@ struct sp_queue_disk;
 
 /*
  * Lives in its owner's struct until done. Syncs that wait at the same time are done as a group: all are prepared, then
- * all run, then the folder of each group is synced once, which is what makes many big bodies cost little more than one.
+ * all run and each of their folders is synced once, side by side and in no order, so that the file system can answer many
+ * with one flush; done follows when all of the group have returned. Without a loop: in order, files first.
  */
 struct sp_queue_job {
-    void (*run)(struct sp_queue_job *job);     /* on the thread */
+    void (*run)(struct sp_queue_job *job);     /* on the thread; a sync's: on some thread */
     void (*done)(struct sp_queue_job *job);    /* on the loop */
     void (*prepare)(struct sp_queue_job *job); /* a sync's: starts write-back; NULL: not a sync */
-    int (*sync_folder)(struct sp_queue_job *job); /* a sync's; returns 0 or -errno */
+    int (*sync_folder)(struct sp_queue_job *job); /* a sync's, as run; returns 0 or -errno */
     unsigned folder;                              /* a sync's: which one */
     int folder_err;                               /* what sync_folder gave for its folder */
     struct sp_queue_job *next;
