@@ -118,14 +118,43 @@ static enum sp_rc load_partners(struct relay *r, struct half *h, struct sp_err *
     return sp_problems_rc(problems, err);
 }
 
+/* An address that is not there may come: it is told, and passed over meanwhile. */
+static void check_source(const struct relay *r, const struct sp_site_source *pool)
+{
+    char *name = sp_strdup_bytes(pool->name);
+
+    for (size_t i = 0; i < pool->count; i++) {
+        char ip[SP_ADDR_TEXT_MAX];
+        struct sp_addr from;
+
+        if (!sp_addr_from_ip(pool->addresses[i], 0, &from) || sp_addr_can_leave_from(&from))
+            continue;
+        sp_addr_format_ip(&from, ip);
+        sp_log_warn(r->log, "site.source-unusable", SP_TEXT("source", name),
+                    SP_TEXT("address", ip));
+    }
+    sp_free(name);
+}
+
+static void check_sources(const struct relay *r, const struct sp_sites *sites)
+{
+    const struct sp_site_source *pool;
+    size_t at = 0;
+
+    while ((pool = sp_sites_next_source(sites, &at)) != NULL)
+        check_source(r, pool);
+}
+
 /* Without the file nothing is limited but by the settings, and the usual words of throttling are understood. */
 static enum sp_rc load_sites(struct relay *r, struct half *h, struct sp_err *err)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
     struct sp_bytes text = sp_role_file(r->role, SITES);
 
-    if (sp_sites_load(text, SITES, problems, &h->sites) == SP_OK)
+    if (sp_sites_load(text, SITES, problems, &h->sites) == SP_OK) {
+        check_sources(r, h->sites);
         return SP_OK;
+    }
     return sp_problems_rc(problems, err);
 }
 

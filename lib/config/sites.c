@@ -428,6 +428,14 @@ const struct sp_site_tenant *sp_sites_tenant(const struct sp_sites *s, struct sp
     return sp_map_find(s->tenants, name);
 }
 
+const struct sp_site_source *sp_sites_next_source(const struct sp_sites *s, size_t *at)
+{
+    struct sp_bytes key;
+    void *value;
+
+    return sp_map_next(s->sources, at, &key, &value) ? value : NULL;
+}
+
 size_t sp_sites_count(const struct sp_sites *s)
 {
     return s == NULL ? 0 : s->count;

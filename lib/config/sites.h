@@ -90,6 +90,8 @@ const struct sp_site_limits *sp_sites_find(const struct sp_sites *s, struct sp_b
 const struct sp_site_limits *sp_sites_default(const struct sp_sites *s);
 /* returns: what is said of a tenant, or NULL */
 const struct sp_site_tenant *sp_sites_tenant(const struct sp_sites *s, struct sp_bytes name);
+/* at: 0 first. returns: the next pool of addresses, lent, or NULL behind the last */
+const struct sp_site_source *sp_sites_next_source(const struct sp_sites *s, size_t *at);
 /* returns: how many sites are named; 0 for NULL */
 size_t sp_sites_count(const struct sp_sites *s);
 

@@ -418,28 +418,33 @@ static bool is_of_family(struct sp_bytes address, unsigned family)
     return (sp_bytes_find(address, ':') != SIZE_MAX) == (family == 6);
 }
 
-/* An address of ours of that family, or none if the system chooses. returns: false if the pool has none: not from there */
+/*
+ * An address of ours of that family, or none if the system chooses: the one whose turn it is, or the next that is there. One that
+ * has gone with its interface would look like a host that can't be reached.
+ *
+ * returns: false if the pool has none: not from there
+ */
 static bool choose_source(void *arg, unsigned family, struct sp_addr *out,
                           const struct sp_addr **source)
 {
     const struct sp_conn *c = arg;
     const struct sp_site_source *pool = c->plan.source;
-    size_t fit = 0;
-    size_t turn;
+    size_t fit[SP_SITE_SOURCES_MAX];
+    size_t count = 0;
 
     *source = NULL;
     if (pool == NULL)
         return true;
     for (size_t i = 0; i < pool->count; i++)
-        fit += is_of_family(pool->addresses[i], family);
-    if (fit == 0)
-        return false;
-    turn = c->plan.source_turn % fit;
-    for (size_t i = 0; i < pool->count; i++) {
-        if (!is_of_family(pool->addresses[i], family) || turn-- > 0)
+        if (is_of_family(pool->addresses[i], family))
+            fit[count++] = i;
+    for (size_t i = 0; i < count; i++) {
+        struct sp_bytes ip = pool->addresses[fit[(c->plan.source_turn + i) % count]];
+
+        if (!sp_addr_from_ip(ip, 0, out) || (count > 1 && !sp_addr_can_leave_from(out)))
             continue;
         *source = out;
-        return sp_addr_from_ip(pool->addresses[i], 0, out);
+        return true;
     }
     return false;
 }

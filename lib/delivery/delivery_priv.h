@@ -210,14 +210,12 @@ bool sp_attempt_is_foreign(const struct sp_attempt *a);
 
 /* The pool's on_news: a line for the audit. arg: the engine */
 void sp_delivery_news(void *arg, const struct sp_pool_news *n);
-
 /* ---- verp.c ---- */
 /* Each: of a copy, and of a notice too. returns: whether it goes under a return path of its own */
 bool sp_delivery_has_own_path(const struct sp_delivery *d, const struct sp_accept *a);
 bool sp_attempt_has_own_path(const struct sp_attempt *a);
 /* returns: what MAIL FROM says, lent or in a's arena */
 struct sp_bytes sp_attempt_return_path(const struct sp_attempt *a);
-
 /* ---- hops.c ---- */
 
 /* Resolves and asks the hosts in turn; outcome is told what each showed, and the attempt goes on. May free a. */

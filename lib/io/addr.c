@@ -6,6 +6,8 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 bool sp_addr_from_ip(struct sp_bytes ip, uint16_t port, struct sp_addr *out)
 {
@@ -128,6 +130,18 @@ bool sp_addr_is_loopback(const struct sp_addr *a)
     if (!to_mapped(a, x))
         return false;
     return memcmp(x, six, 16) == 0 || (x[10] == 0xff && x[11] == 0xff && x[12] == 127);
+}
+
+bool sp_addr_can_leave_from(const struct sp_addr *a)
+{
+    int fd = socket(a->u.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool can;
+
+    if (fd < 0)
+        return false;
+    can = bind(fd, &a->u.sa, a->len) == 0;
+    (void)close(fd);
+    return can;
 }
 
 bool sp_network_parse(struct sp_bytes text, struct sp_network *out)

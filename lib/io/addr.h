@@ -40,6 +40,8 @@ void sp_addr_format_ip(const struct sp_addr *a, char *out);
 uint16_t sp_addr_port(const struct sp_addr *a);
 bool sp_addr_eq(const struct sp_addr *a, const struct sp_addr *b);
 bool sp_addr_is_loopback(const struct sp_addr *a);
+/* returns: whether a connection can leave from it now: it is this machine's, and not tentative */
+bool sp_addr_can_leave_from(const struct sp_addr *a);
 
 /* A network as "10.0.0.0/8" or "fd00::/8" or a lone address. */
 struct sp_network {

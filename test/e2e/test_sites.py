@@ -301,6 +301,18 @@ def test_without_an_address_of_that_family_nothing_leaves(place):
     assert record["outcome"] == "deferred" and record["why"] == "hop.unreachable" and sink.sessions == 0
 
 
+def test_an_address_that_is_not_the_machines_is_passed_over(place):
+    """One of the pool's has gone, with an interface say: that is no fault of the host, and the others serve."""
+    gateway, sink = place({"sources": {"main": ["192.0.2.77", "127.0.0.5", "192.0.2.78", "127.0.0.6"]},
+                           "default": {"source": "main", "messages_per_connection": 1}})
+    for _ in range(8):
+        submit(gateway)
+    assert {m["peer"] for m in sink.wait_for(8)} == {"127.0.0.5", "127.0.0.6"}
+    assert [r for r in gateway.records() if r["event"] in ("transport.unreachable", "transport.throttled")] == []
+    told = [json.loads(line) for line in gateway.log.splitlines() if '"site.source-unusable"' in line]
+    assert {(t["source"], t["address"]) for t in told} == {("main", "192.0.2.77"), ("main", "192.0.2.78")}
+
+
 def test_recipients_of_a_transaction_are_limited_and_none_is_lost(place):
     gateway, sink = place({"default": {"recipients": 2}})
     everybody = [f"p{i}@example.net" for i in range(5)]
