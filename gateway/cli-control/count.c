@@ -12,7 +12,7 @@
 
 #define QUESTION_MAX 16384
 #define GROUPS_MAX   10000
-#define PAGE         500
+#define PAGE         1000 /* as many as a relay tells: each page is a walk over its index */
 #define SHOWN        30
 
 struct group {
@@ -25,6 +25,8 @@ struct groups {
     struct sp_map *places; /* key -> struct group */
     struct group **list;   /* sorted in the end */
     long long total;
+    long long most; /* groups of one relay; it may have told the largest alone */
+    size_t relays;  /* that answered */
 };
 
 static void add(struct groups *g, struct sp_bytes key, long long count)
@@ -113,6 +115,9 @@ static bool take_groups(struct groups *g, const struct sp_json *says)
     const struct sp_json *list = sp_json_find(says, "groups");
 
     g->total += sp_json_int_of(says, "total", 0);
+    g->relays += says != NULL;
+    if (sp_json_int_of(says, "group_count", 0) > g->most)
+        g->most = sp_json_int_of(says, "group_count", 0);
     for (const struct sp_json *item = list == NULL ? NULL : list->first; item != NULL;
          item = item->next)
         add(g, sp_json_text_of(item, "key"), sp_json_int_of(item, "count", 0));
@@ -246,9 +251,14 @@ static void print_groups(const struct control *c, const struct groups *g, size_t
     if (count > 0 && limit > 0)
         table_print(t);
     table_free(t);
-    (void)printf("%lld %s%s, %zu group%s%s\n", g->total, unread ? "message" : "recipient",
-                 g->total == 1 ? "" : "s", count, count == 1 ? "" : "s",
-                 count > limit ? ", the largest are shown" : "");
+    (void)printf("%lld %s%s, ", g->total, unread ? "message" : "recipient",
+                 g->total == 1 ? "" : "s");
+    if (g->most > (long long)count) /* of several relays nobody knows how many are the same */
+        (void)printf("%s%lld groups", g->relays > 1 ? "at least " : "", g->most);
+    else
+        (void)printf("%zu group%s", count, count == 1 ? "" : "s");
+    (void)printf("%s\n",
+                 count > limit || g->most > (long long)limit ? ", the largest are shown" : "");
 }
 
 static void print_groups_json(const struct groups *g, size_t limit, bool complete)

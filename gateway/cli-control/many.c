@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#define PAGE         500
+#define PAGE         1000 /* as many as a relay tells: each page is a walk over its index */
 #define QUESTION_MAX ((size_t)1 << 20)
 #define LISTED       20 /* messages of a dry run, unless --limit says otherwise */
 #define TOLD_MAX     10 /* refusals */

@@ -50,7 +50,8 @@ const struct sp_json *control_first_relay(const struct control_answer *answer)
 
 int control_judge(const struct control *c, const struct control_answer *answer)
 {
-    bool reads = strcmp(c->words[1], "orders") == 0 || strcmp(c->words[1], "count") == 0;
+    bool reads = strcmp(c->words[1], "orders") == 0 || strcmp(c->words[1], "count") == 0 ||
+                 strcmp(c->words[1], "sites") == 0;
     int code = CONTROL_OK;
 
     for (const struct sp_json *r = control_first_relay(answer); r != NULL; r = r->next) {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define QUESTION_MAX ((size_t)1 << 20)
-#define PAGE         500
+#define PAGE         1000 /* as many as a relay tells: each page is a walk over its index */
 
 static void put_text(struct sp_jw *w, const char *key, const char *value)
 {

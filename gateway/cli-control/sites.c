@@ -122,10 +122,10 @@ int control_sites(const struct control *c)
     int code;
 
     control_ask(c, SP_LIT("{\"command\":\"queue.sites\"}"), &answer);
-    code = answer.code;
-    if (code == CONTROL_OK && c->json)
+    code = answer.code == CONTROL_OK ? control_judge(c, &answer) : answer.code;
+    if (answer.code == CONTROL_OK && c->json)
         control_print_json(answer.result);
-    else if (code == CONTROL_OK)
+    else if (answer.code == CONTROL_OK)
         print_sites(answer.result);
     control_answer_clear(&answer);
     return code;

@@ -4,7 +4,7 @@
  *
  *     {"command": "queue.count", "by": "site" | "tenant" | "reason" | "state", "limit": N,
  *      "state": S, "tenant": T, "site": DOMAIN, "host": NAME}
- *         -> {"groups": [{"key": T, "count": N}], "total": N, "others": N, "filtered": true: these were looked at,
+ *         -> {"groups": [{"key": T, "count": N}], "total": N, "others": N, "group_count": N, "filtered": true: these were looked at,
  *             "host_unknown": N: asked for a host, others that go nobody knows where now}
  */
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     10000
+#define SORT_STEP     2000 /* groups */
 
 enum by { BY_SITE, BY_TENANT, BY_REASON, BY_STATE, BY_COUNT };
 
@@ -32,11 +33,12 @@ struct count {
     int state;                 /* only these; -1: any */
     struct sp_bytes tenant;    /* the same; empty: any */
     struct relay_where *where; /* only to these destinations of the shard; NULL: any */
-    struct sp_bytes site;
     size_t host_unknown;
     struct sp_map *places; /* key -> struct group */
-    struct group **groups;
+    struct group **
+        groups; /* when all are known: the first limit of them are a heap, the least of it on top */
     size_t group_count;
+    size_t sorted; /* of them, that were looked at for it */
     size_t cap;
     size_t total;
 };
@@ -110,6 +112,55 @@ static int more_first(const void *a, const void *b)
                                 : (x->count < y->count) - (x->count > y->count);
 }
 
+/* ---- those with most, of many ---- */
+
+static void swap(struct group **groups, size_t i, size_t j)
+{
+    struct group *g = groups[i];
+
+    groups[i] = groups[j];
+    groups[j] = g;
+}
+
+static void sift_down(struct group **heap, size_t count, size_t i)
+{
+    for (;;) {
+        size_t child = 2 * i + 1;
+
+        if (child + 1 < count && more_first(&heap[child + 1], &heap[child]) > 0)
+            child++;
+        if (child >= count || more_first(&heap[child], &heap[i]) <= 0)
+            return;
+        swap(heap, i, child);
+        i = child;
+    }
+}
+
+/* A share of finding them: sorting fifty thousand at once would take too long for a turn. returns: whether there is more */
+static bool sort_on(struct count *c)
+{
+    size_t kept = c->group_count < c->limit ? c->group_count : c->limit;
+    size_t end = c->sorted + SORT_STEP;
+
+    if (c->sorted == 0) {
+        for (size_t i = kept / 2; i > 0; i--)
+            sift_down(c->groups, kept, i - 1);
+        c->sorted = kept;
+        return true;
+    }
+    for (; c->sorted < c->group_count && c->sorted < end; c->sorted++) {
+        if (more_first(&c->groups[c->sorted], &c->groups[0]) > 0)
+            continue;
+        swap(c->groups, 0, c->sorted);
+        sift_down(c->groups, kept, 0);
+    }
+    if (c->sorted < c->group_count)
+        return true;
+    if (kept > 1)
+        qsort(c->groups, kept, sizeof(struct group *), more_first);
+    return false;
+}
+
 static void reply(const struct count *c)
 {
     size_t others = c->total;
@@ -130,6 +181,7 @@ static void reply(const struct count *c)
     sp_jw_end(&w);
     sp_jw_int(&w, "total", (int64_t)c->total);
     sp_jw_int(&w, "others", (int64_t)others);
+    sp_jw_int(&w, "group_count", (int64_t)c->group_count);
     sp_jw_bool(&w, "filtered", true);
     sp_jw_int(&w, "host_unknown", (int64_t)c->host_unknown);
     sp_jw_end(&w);
@@ -155,8 +207,8 @@ static bool step(struct relay_task *task)
         begin_shard(c, c->shard->left);
         return true;
     }
-    if (c->group_count > 1)
-        qsort(c->groups, c->group_count, sizeof(struct group *), more_first);
+    if (c->group_count > 0 && sort_on(c))
+        return true;
     reply(c);
     return false;
 }

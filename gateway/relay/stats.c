@@ -1,12 +1,10 @@
 /*
  * queue.stats: what a relay counts, for `sallyport status` and the page of metrics. Nothing here reads a message: all of it
  * is counted as it happens, so that a look costs the same whatever lies in the queue, but for the destinations, each of
- * which is passed once.
+ * which is passed once, over several turns of the loop.
  *
  *     {"command": "queue.stats"}   -> {"messages": N, "pending": N, ..., "refused": [{"reason": R, "count": N}], ...}
  */
-#include <stdlib.h>
-
 #include "gateway/relay/command.h"
 
 #include "policy/ladder.h"
@@ -172,12 +170,15 @@ static void put_helpers(const struct relay *r, struct sp_jw *w)
 /* ---- the destinations that most wait for ---- */
 
 struct site {
-    struct sp_bytes name; /* lent from a line */
+    char *name;
     int64_t count;
 };
 
-struct sites {
-    struct sp_map *counts; /* by name */
+struct stats {
+    struct relay_task task;
+    struct relay *shard; /* whose lines are gone through */
+    struct sp_map_walk walk;
+    struct sp_map *counts; /* by name: struct site */
     struct site **list;
     size_t count;
     size_t cap;
@@ -185,7 +186,7 @@ struct sites {
 
 static void on_line(void *arg, const struct sp_line_view *v)
 {
-    struct sites *s = arg;
+    struct stats *s = arg;
     struct site *site = sp_map_find(s->counts, v->destination);
 
     if (v->ready + v->waits == 0)
@@ -196,47 +197,59 @@ static void on_line(void *arg, const struct sp_line_view *v)
             s->list = sp_realloc(s->list, s->cap * sizeof(struct site *));
         }
         site = sp_calloc(1, sizeof(*site));
-        site->name = v->destination;
+        site->name = sp_strdup_bytes(v->destination); /* the line may go before the answer */
         s->list[s->count++] = site;
         (void)sp_map_put(s->counts, v->destination, site);
     }
     site->count += (int64_t)(v->ready + v->waits);
 }
 
-static int more_first(const void *a, const void *b)
+static bool is_before(const struct site *x, const struct site *y)
 {
-    const struct site *x = *(const struct site *const *)a;
-    const struct site *y = *(const struct site *const *)b;
-
-    return x->count == y->count ? sp_bytes_cmp(x->name, y->name)
-                                : (x->count < y->count) - (x->count > y->count);
+    return x->count != y->count ? x->count > y->count : strcmp(x->name, y->name) < 0;
 }
 
-static void put_sites(const struct relay *r, struct sp_jw *w)
+/* Puts the first of them in order, those behind stay as they are: few are told of many. returns: how many */
+static size_t sort_first(struct stats *s, size_t max)
 {
-    struct sites s = {.counts = sp_map_new()};
+    size_t sorted = 0;
 
-    for (const struct relay *x = r; x != NULL; x = x->left)
-        sp_lines_each(sp_queue_lines(x->queue), on_line, &s);
-    if (s.count > 1)
-        qsort(s.list, s.count, sizeof(struct site *), more_first);
-    sp_jw_int(w, "sites_count", (int64_t)s.count);
+    for (size_t i = 0; i < s->count && max > 0; i++) {
+        struct site *site = s->list[i];
+        size_t at = sorted;
+
+        if (sorted == max && !is_before(site, s->list[max - 1]))
+            continue;
+        if (sorted < max)
+            sorted++;
+        else
+            at--;
+        s->list[i] = s->list[sorted - 1];
+        for (; at > 0 && is_before(site, s->list[at - 1]); at--)
+            s->list[at] = s->list[at - 1];
+        s->list[at] = site;
+    }
+    return sorted;
+}
+
+static void put_sites(struct stats *s, struct sp_jw *w)
+{
+    size_t told = sort_first(s, (size_t)s->task.relay->config->admin.sites);
+
+    sp_jw_int(w, "sites_count", (int64_t)s->count);
     sp_jw_array(w, "sites");
-    for (size_t i = 0; i < s.count && i < (size_t)r->config->admin.sites; i++) {
+    for (size_t i = 0; i < told; i++) {
         sp_jw_object(w, NULL);
-        sp_jw_text(w, "site", s.list[i]->name);
-        sp_jw_int(w, "count", s.list[i]->count);
+        sp_jw_cstr(w, "site", s->list[i]->name);
+        sp_jw_int(w, "count", s->list[i]->count);
         sp_jw_end(w);
     }
     sp_jw_end(w);
-    for (size_t i = 0; i < s.count; i++)
-        sp_free(s.list[i]);
-    sp_map_free(s.counts);
-    sp_free(s.list);
 }
 
-void relay_stats(struct relay *r, const struct relay_question *q)
+static void reply(struct stats *s)
 {
+    struct relay *r = s->task.relay;
     struct sp_queue_stats stats = sp_queue_stats(r->queue);
     struct sp_buf json;
     struct sp_jw w;
@@ -255,9 +268,47 @@ void relay_stats(struct relay *r, const struct relay_question *q)
     put_syncs(&stats.journal, &w);
     put_ages(r, &w);
     put_helpers(r, &w);
-    put_sites(r, &w);
+    put_sites(s, &w);
     relay_delivery_put_pool(r, &w);
     sp_jw_end(&w);
-    relay_reply_json(q->job, SP_OK, &json);
+    relay_reply_json(s->task.q.job, SP_OK, &json);
     sp_buf_clear(&json);
+}
+
+static bool step(struct relay_task *task)
+{
+    struct stats *s = (struct stats *)task;
+
+    if (sp_lines_each_some(sp_queue_lines(s->shard->queue), &s->walk, on_line, s))
+        return true;
+    if (s->shard->left != NULL) {
+        s->shard = s->shard->left;
+        s->walk = (struct sp_map_walk){0};
+        return true;
+    }
+    reply(s);
+    return false;
+}
+
+static void clear(struct relay_task *task)
+{
+    struct stats *s = (struct stats *)task;
+
+    for (size_t i = 0; i < s->count; i++) {
+        sp_free(s->list[i]->name);
+        sp_free(s->list[i]);
+    }
+    sp_map_free(s->counts);
+    sp_free(s->list);
+}
+
+void relay_stats(struct relay *r, const struct relay_question *q)
+{
+    struct stats *s = sp_calloc(1, sizeof(*s));
+
+    s->task.step = step;
+    s->task.clear = clear;
+    s->shard = r;
+    s->counts = sp_map_new();
+    relay_task_start(&s->task, r, q);
 }

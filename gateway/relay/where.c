@@ -1,7 +1,7 @@
 /*
  * Where mail goes, for questions that name it: "site" is a destination as the queue has it (a domain, or the route that a rule
- * names), "host" what such mail would go to first by what was looked up last, as a freeze takes it. Each destination is
- * looked at once a question, when a message goes there, so that all other messages cost a look into a table.
+ * names), "host" what such mail would go to first by what was looked up last, as a freeze takes it. The hosts of a
+ * destination are looked at once a question, when a message goes there, so that all others cost a look into a table.
  */
 #include "gateway/relay/command.h"
 
@@ -64,22 +64,23 @@ void relay_where_free(struct relay_where *w)
 
 static char *look(const struct relay_where *w, struct sp_bytes destination)
 {
-    const struct sp_route *route;
+    const struct sp_route *route = last_route(relay_delivery_transport(w->shard), destination);
 
-    if (w->site.len > 0 && !sp_bytes_eq_nocase(w->site, destination))
-        return &is_other;
-    if (w->host.len == 0)
-        return &is_meant;
-    route = last_route(relay_delivery_transport(w->shard), destination);
     if (route == NULL || route->hop_count == 0)
         return &is_unknown;
     return each_first(route, w->host, NULL) > 0 ? &is_meant : &is_other;
 }
 
+/* A site is compared with each; what hosts it goes to is found once. */
 static const char *find(struct relay_where *w, struct sp_bytes destination)
 {
-    char *found = sp_map_find(w->seen, destination);
+    char *found;
 
+    if (w->site.len > 0 && !sp_bytes_eq_nocase(w->site, destination))
+        return &is_other;
+    if (w->host.len == 0)
+        return &is_meant;
+    found = sp_map_find(w->seen, destination);
     if (found == NULL) {
         found = look(w, destination);
         (void)sp_map_put(w->seen, destination, found);

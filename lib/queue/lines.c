@@ -8,12 +8,13 @@
  */
 #include "queue/lines.h"
 
-#define QUANTUM  8   /* cost that a tenant may take a turn */
-#define MOVE_MAX 256 /* of those that have become due, a call */
-#define RINGS    (SP_LANE_COUNT + 1)
-#define SLOW     SP_LANE_COUNT
-#define KEY_MAX  600
-#define AGAIN_MS 30000 /* a line that let one try and heard nothing lets another */
+#define QUANTUM     8    /* cost that a tenant may take a turn */
+#define MOVE_MAX    256  /* of those that have become due, a call */
+#define WALK_PLACES 4096 /* of the map, a step */
+#define RINGS       (SP_LANE_COUNT + 1)
+#define SLOW        SP_LANE_COUNT
+#define KEY_MAX     600
+#define AGAIN_MS    30000 /* a line that let one try and heard nothing lets another */
 
 enum { NOWHERE, FUTURE, READY, PARKED };
 
@@ -560,6 +561,27 @@ void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const stru
 
         visit(arg, &v);
     }
+}
+
+struct each {
+    void (*visit)(void *arg, const struct sp_line_view *v);
+    void *arg;
+};
+
+static void visit_line(void *arg, void *line)
+{
+    const struct each *each = arg;
+    struct sp_line_view v = sp_line_look(line);
+
+    each->visit(each->arg, &v);
+}
+
+bool sp_lines_each_some(const struct sp_lines *l, struct sp_map_walk *walk,
+                        void (*visit)(void *arg, const struct sp_line_view *v), void *arg)
+{
+    struct each each = {visit, arg};
+
+    return sp_map_walk(l->lines, walk, WALK_PLACES, visit_line, &each);
 }
 
 uint64_t sp_lines_steps(const struct sp_lines *l)

@@ -9,9 +9,8 @@
 
 enum { EXAMINED_MAX = 1000 };
 
-#define LOOK_PLACES                                                                                \
-    8192 /* of the index in a step: some milliseconds, if nothing of it is in the processor's memory */
-#define READ_STEP 25 /* records */
+#define LOOK_PLACES 2048 /* of the index in a step */
+#define READ_STEP   25   /* records */
 
 struct sp_queue_listing {
     struct sp_queue *q;

@@ -1,6 +1,8 @@
 """An administrator's commands against a gateway that works: what they show, what they change, and what the audit says of it."""
 import json
+import pathlib
 import smtplib
+import socket
 
 import pytest
 
@@ -112,6 +114,24 @@ def test_what_waits_is_counted(place):
     assert groups("--limit", "1") == {"d.test": 4}
     assert rows(gateway.run("queue", "count").stdout)[0] == ["4", "d.test"]
     assert gateway.run("queue", "count", "--by", "weather", check=False).returncode == 64
+
+
+def test_of_many_groups_those_with_most_are_told_and_how_many_there_are(gateways, sinks):
+    sink = sinks(replies={"RCPT": later})
+    gateway = gateways("--next-hop", f"127.0.0.1:{sink.port}", "--policy", PLAIN, "--plain-listener", "--workers", 1,
+                       "--retry", 60)
+    for n in range(12):
+        send(gateway, *[f"slow{k}@d{n:02}.test" for k in range(n * 7 % 12 + 1)])
+    expected = sorted(((n * 7 % 12 + 1, f"d{n:02}.test") for n in range(12)), reverse=True)
+    for limit in (1, 2, 5, 11, 12, 100):
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(str(pathlib.Path(gateway.folder) / "state/admin/admin.sock"))
+            asked.sendall(json.dumps({"command": "queue.count", "by": "site", "limit": limit}).encode() + b"\n")
+            with asked.makefile() as answer:
+                says = json.loads(answer.readline())["result"]["relays"][0]["says"]
+        assert [(g["count"], g["key"]) for g in says["groups"]] == expected[:limit]
+        assert (says["total"], says["group_count"]) == (78, 12)
+        assert says["others"] == 78 - sum(count for count, _ in expected[:limit])
 
 
 def states(gateway):

@@ -399,10 +399,11 @@ def test_what_other_relays_know_is_told_while_one_hangs(spread):
     hung = gateway.pids("relay")[0]
     gateway.jitter.kill(hung, signal.SIGSTOP)
     try:
-        listing, counting = (gateway.run("queue", *words, "--json", check=False) for words in (("list",), ("count",)))
+        listing, counting, sites = (gateway.run("queue", word, "--json", check=False) for word in ("list", "count", "sites"))
     finally:
         gateway.jitter.kill(hung, signal.SIGCONT)
-    for done, what in ((listing, "did not answer: the list is not complete"), (counting, "what it knows is left out")):
+    for done, what in ((listing, "did not answer: the list is not complete"), (counting, "what it knows is left out"),
+                       (sites, "what it knows is left out")):
         told = json.loads(done.stderr)
         assert done.returncode == told["exit"] == 75 and told["error"] == "unknown" and what in told["detail"], done
         assert re.match("relay [01](:| did)", told["detail"]), told
@@ -511,7 +512,7 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
     sink = sinks()
     gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", policy, "--workers", 1)
     gateway.run("queue", "freeze", "--tenant", "test", "--reason", "to gather")
-    many = 600  # more than a page
+    many = 1100  # more than a page
     with gateway.client(tls=False) as client:
         for n in range(many):
             to = ["a@one.example" if n else "a-much-longer-address-than-others@one.example"]
