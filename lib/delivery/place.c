@@ -241,7 +241,16 @@ void sp_pool_host_unused(struct sp_pool_host *h)
     if (h->link_count > 0 || h->waiting > 0)
         return;
     sp_list_remove(&h->in_unused);
-    sp_list_append(&h->pool->unused, &h->in_unused);
+    sp_list_append(&h->pool->unused[h->site->score > 0], &h->in_unused);
+}
+
+/* A crowd of hosts that nobody ever reached must not take from others what they have shown. */
+static void make_room(struct sp_pool *p)
+{
+    struct sp_list *from = &p->unused[sp_list_is_empty(&p->unused[false])];
+
+    if (sp_map_count(p->hosts) >= HOSTS_MAX && !sp_list_is_empty(from))
+        sp_pool_host_free(SP_CONTAINER(from->next, struct sp_pool_host, in_unused));
 }
 
 static struct sp_pool_host *new_host(struct sp_pool *p, const struct sp_pool_ask *ask,
@@ -251,8 +260,7 @@ static struct sp_pool_host *new_host(struct sp_pool *p, const struct sp_pool_ask
     struct sp_pool_host *h = sp_calloc(1, sizeof(*h) + key.len);
     struct sp_bytes site_key = sp_bytes_slice(key, 0, site_len);
 
-    if (sp_map_count(p->hosts) >= HOSTS_MAX && !sp_list_is_empty(&p->unused))
-        sp_pool_host_free(SP_CONTAINER(p->unused.next, struct sp_pool_host, in_unused));
+    make_room(p);
     h->pool = p;
     h->source = find_source(p, limits, ask->tenant);
     h->site = sp_map_find(p->sites, site_key);

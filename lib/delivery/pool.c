@@ -466,7 +466,8 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     p->tell = sp_timer_new(settings->loop, sp_pool_on_tell, p);
     p->tick = sp_timer_new(settings->loop, sp_pool_on_tick, p);
     sp_list_init(&p->idle);
-    sp_list_init(&p->unused);
+    for (size_t i = 0; i < SP_ARRAY_LEN(p->unused); i++)
+        sp_list_init(&p->unused[i]);
     sp_list_init(&p->busy);
     for (size_t i = 0; i < SP_POOL_STARVED_LISTS; i++)
         sp_list_init(&p->starved[i]);

@@ -130,7 +130,8 @@ struct sp_pool {
     struct sp_map *totals; /* rates of tenants, by name */
     struct sp_slots *waiters;
     struct sp_list idle;
-    struct sp_list unused;                         /* hosts, longest first */
+    struct sp_list unused
+        [2]; /* hosts, longest first; [true]: of sites that take mail, which are forgotten last */
     struct sp_list busy;                           /* links */
     struct sp_list starved[SP_POOL_STARVED_LISTS]; /* sites: see starved.c */
     size_t without_any;                            /* in the first half of these */

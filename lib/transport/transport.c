@@ -66,8 +66,8 @@ struct sp_transport {
     struct sp_map *pins;        /* domain to struct pinned */
     struct sp_map *partners;    /* domain to struct partner_ref */
     struct sp_map *routes;      /* domain to struct entry */
-    struct sp_list by_age;
-    struct sp_map *runs; /* domain to struct run */
+    struct sp_list by_age[2];   /* [true]: those that lead somewhere, which are forgotten last */
+    struct sp_map *runs;        /* domain to struct run */
     struct sp_slots *waiters;
     struct sp_sts_cache *sts;
     struct sp_posture *posture;
@@ -204,7 +204,8 @@ enum sp_rc sp_transport_new(const struct sp_transport_parts *parts,
     t->own_posture = parts->posture == NULL ? sp_posture_new(DOMAINS_MAX) : NULL;
     t->sts = parts->sts == NULL ? t->own_sts : parts->sts;
     t->posture = parts->posture == NULL ? t->own_posture : parts->posture;
-    sp_list_init(&t->by_age);
+    for (size_t i = 0; i < SP_ARRAY_LEN(t->by_age); i++)
+        sp_list_init(&t->by_age[i]);
     rc = read_settings(t, settings, err);
     if (rc == SP_OK)
         *out = SP_STEAL(t);
@@ -225,13 +226,14 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
                  int64_t least_ms)
 {
     struct entry *old = sp_map_find(t->routes, domain);
+    struct sp_list *first = &t->by_age[sp_list_is_empty(&t->by_age[false])];
     struct entry *e;
     uint8_t *name;
 
     if (old != NULL)
         drop_entry(t, old);
-    if (sp_map_count(t->routes) >= ROUTES_MAX && !sp_list_is_empty(&t->by_age))
-        drop_entry(t, SP_CONTAINER(t->by_age.next, struct entry, by_age));
+    if (sp_map_count(t->routes) >= ROUTES_MAX && !sp_list_is_empty(first))
+        drop_entry(t, SP_CONTAINER(first->next, struct entry, by_age));
     e = sp_calloc(1, sizeof(*e) + domain.len);
     name = (uint8_t *)(e + 1);
     memcpy(name, domain.ptr, domain.len);
@@ -240,7 +242,7 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
     e->good_until_ms = route->good_until_ms;
     if (e->good_until_ms < now_ms(t) + least_ms)
         e->good_until_ms = now_ms(t) + least_ms;
-    sp_list_append(&t->by_age, &e->by_age);
+    sp_list_append(&t->by_age[route->rc == SP_OK], &e->by_age);
     (void)sp_map_put(t->routes, e->domain, e);
 }
 
@@ -442,8 +444,10 @@ void sp_transport_free(struct sp_transport *t)
         return;
     while (sp_map_next(t->runs, &at, &key, &value))
         free_run(value);
-    SP_LIST_EACH(e, &t->by_age)
-    drop_entry(t, SP_CONTAINER(e, struct entry, by_age));
+    for (size_t i = 0; i < SP_ARRAY_LEN(t->by_age); i++) {
+        SP_LIST_EACH(e, &t->by_age[i])
+        drop_entry(t, SP_CONTAINER(e, struct entry, by_age));
+    }
     sp_map_free(t->targets);
     sp_map_free(t->pins);
     sp_map_free(t->partners);

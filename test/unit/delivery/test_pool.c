@@ -746,6 +746,36 @@ START_TEST(a_rank_is_earned_by_messages_and_halved_by_each_that_waits)
 }
 END_TEST
 
+START_TEST(what_a_site_has_shown_is_forgotten_behind_hosts_that_showed_nothing)
+{
+    const size_t many = 20100; /* more than are kept */
+    const struct sp_route *good;
+    struct sp_pool_ask ask = {.lane = SP_LANE_NORMAL};
+    struct world w;
+    char name[32];
+
+    start(&w, 1, 20);
+    good = ask.route = route_by("good.test", smtp_sink_port(w.sink));
+    send_and_wait(&w, good);
+    for (int i = 0; i < 300 && sp_pool_stats(w.pool).open > 0; i++)
+        turn(&w, 1);
+    ck_assert_int_eq(sp_pool_rank_at(w.pool, &ask), SP_POOL_RANK_KNOWN);
+    for (size_t i = 0; i < many; i++) {
+        const struct sp_route *route;
+
+        (void)snprintf(name, sizeof(name), "h%zu.test", i);
+        ask.route = route = route_by(name, smtp_sink_port(w.sink));
+        (void)sp_pool_get_host(w.pool, &ask);
+        sp_route_unref(route);
+    }
+    ck_assert_uint_le(sp_map_count(w.pool->hosts), 20000);
+    ask.route = good;
+    ck_assert_int_eq(sp_pool_rank_at(w.pool, &ask), SP_POOL_RANK_KNOWN);
+    stop(&w);
+    sp_route_unref(good);
+}
+END_TEST
+
 static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
 {
     struct sp_pool_ask ask = {.route = w->route, .lane = lane};
@@ -1209,6 +1239,7 @@ static void add(TCase *c)
     tcase_add_test(c, sites_that_take_mail_leave_connections_to_one_that_was_never_written_to);
     tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
     tcase_add_test(c, a_rank_is_earned_by_messages_and_halved_by_each_that_waits);
+    tcase_add_test(c, what_a_site_has_shown_is_forgotten_behind_hosts_that_showed_nothing);
     tcase_add_test(c, who_waits_rises_and_falls_with_the_site);
     tcase_add_test(c,
                    sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);

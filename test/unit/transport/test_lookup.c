@@ -462,6 +462,30 @@ START_TEST(who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route)
 }
 END_TEST
 
+START_TEST(domains_that_lead_nowhere_are_forgotten_first)
+{
+    struct world w;
+    char name[32];
+
+    start(&w, true, NULL);
+    add_signed(&w);
+    ck_assert_int_eq(resolve(&w, "a.test")->rc, SP_OK);
+    for (unsigned i = 0; i < 10050; i++) { /* more than are kept, and none is there */
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        sp_transport_resolve(w.t, sp_bytes_cstr(name), SP_DNS_PARTY_OURS, on_route, &w);
+        if (i % 50 != 49)
+            continue;
+        for (int k = 0; k < 2000 && w.calls < i + 2; k++)
+            sp_loop_run_once(w.loop, 5);
+        ck_assert_uint_eq(w.calls, i + 2);
+    }
+    ck_assert(sp_transport_last(w.t, SP_LIT("a.test")) != NULL);
+    ck_assert(sp_transport_last(w.t, SP_LIT("n0.test")) == NULL);
+    ck_assert(sp_transport_last(w.t, SP_LIT("n10049.test")) != NULL);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_remembered_sts_policy_binds_though_the_record_is_gone)
 {
     struct world w;
@@ -560,6 +584,7 @@ static void add(TCase *c)
     tcase_add_test(c, smarthosts_of_a_route_are_hosts_of_it);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
     tcase_add_test(c, a_domain_with_many_hosts_asks_few_things_at_a_time);
+    tcase_add_test(c, domains_that_lead_nowhere_are_forgotten_first);
     tcase_add_test(c, who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route);
     tcase_add_test(c, a_remembered_sts_policy_binds_though_the_record_is_gone);
     tcase_add_test(c, hosts_that_are_ourselves_or_worse_are_not_tried);
