@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,14 +14,17 @@
 #include "audit/series.h"
 #include "base/text.h"
 #include "config/config.h"
+#include "gateway/cli/options.h"
+#include "gateway/cli/refusal.h"
 
-#define EXIT_USAGE    64
-#define EXIT_NO_INPUT 66
-#define BLOCK_LEN     65536
-#define SMALL_MAX     ((size_t)16 << 20) /* keys, heads, settings */
-#define PATH_LEN_MAX  4096
-#define FILES_MAX     4096
-#define TRIES         5
+#define EXIT_USAGE     64
+#define EXIT_NO_INPUT  66
+#define EXIT_NO_OUTPUT 73
+#define BLOCK_LEN      65536
+#define SMALL_MAX      ((size_t)16 << 20) /* keys, heads, settings */
+#define PATH_LEN_MAX   4096
+#define FILES_MAX      4096
+#define TRIES          5
 
 static const char usage[] =
     "usage: sallyport audit verify [FILE]... [--key FILE] [--head FILE] [--config FILE] [--json]\n"
@@ -37,7 +41,9 @@ static const char usage[] =
     "  --head FILE    the signed head, which shows a cut end; default AUDITFILE.head\n"
     "  --json         one JSON object instead of words\n"
     "\n"
-    "Exit codes: 0 proved, 1 altered, 2 incomplete, 3 key unknown.\n";
+    "Exit codes: 0 proved, 1 altered, 2 incomplete, 3 key unknown, 64 wrong arguments, 66 nothing "
+    "to "
+    "read,\n73 output can't be written.\n";
 
 struct options {
     const char *files[FILES_MAX]; /* in their order */
@@ -79,13 +85,25 @@ static bool read_small(const char *path, struct sp_buf *out)
     return n == 0 && sp_buf_rc(out) == SP_OK;
 }
 
-static int no_input(const char *what, const char *path)
+/* returns: code */
+SP_PRINTF(4, 5)
+static int say(const struct verify *v, int code, const char *error, const char *format, ...)
+{
+    const struct cli_voice voice = {v->options.json, "sallyport audit"};
+    va_list values;
+
+    va_start(values, format);
+    (void)cli_refuse_list(&voice, code, error, format, values);
+    va_end(values);
+    return code;
+}
+
+static int no_input(const struct verify *v, const char *what, const char *path)
 {
     struct sp_err err = {0};
 
     (void)sp_fail_errno(&err, SP_E_IO, errno, "%s", path);
-    (void)fprintf(stderr, "sallyport audit: %s: %s\n", what, err.text);
-    return EXIT_NO_INPUT;
+    return say(v, EXIT_NO_INPUT, "input", "%s: %s", what, err.text);
 }
 
 static bool path_join(char *out, const char *folder, const char *name)
@@ -108,14 +126,13 @@ static int find_file(struct verify *v)
 
     sp_buf_init(&text, SMALL_MAX);
     if (!read_small(v->options.config, &text)) {
-        code = no_input("settings", v->options.config);
+        code = no_input(v, "settings", v->options.config);
     } else if (sp_config_load(sp_buf_bytes(&text), v->options.config, problems, &config) != SP_OK) {
         (void)sp_problems_rc(problems, &err);
-        (void)fprintf(stderr, "sallyport audit: %s\n", err.text);
-        code = EXIT_NO_INPUT;
+        code = say(v, EXIT_NO_INPUT, "input", "%s", err.text);
     } else if (!path_join(folder, config->state_dir, "ledger") ||
                !path_join(v->path, folder, config->audit.file)) {
-        code = no_input("path", config->audit.file);
+        code = no_input(v, "path", config->audit.file);
     }
     sp_buf_clear(&text);
     return code;
@@ -139,10 +156,9 @@ static int load_keys(struct verify *v)
         return 0;
     sp_buf_init(&text, SMALL_MAX);
     if (!read_small(path, &text)) {
-        code = no_input("key", path);
+        code = no_input(v, "key", path);
     } else if (sp_audit_ring_parse(&v->ring, sp_buf_bytes(&text), &err) != SP_OK) {
-        (void)fprintf(stderr, "sallyport audit: %s: %s\n", path, err.text);
-        code = SP_AUDIT_KEY_IS_UNKNOWN;
+        code = say(v, SP_AUDIT_KEY_IS_UNKNOWN, "key", "%s: %s", path, err.text);
     }
     sp_buf_clear(&text);
     return code;
@@ -155,7 +171,7 @@ static int load_head(struct verify *v)
 
     sp_buf_reset(&v->head);
     if (path != NULL)
-        return read_small(path, &v->head) ? 0 : no_input("head", path);
+        return read_small(path, &v->head) ? 0 : no_input(v, "head", path);
     if (snprintf(beside, sizeof(beside), "%s.head", v->path) < PATH_LEN_MAX &&
         access(beside, R_OK) == 0)
         (void)read_small(beside, &v->head);
@@ -193,7 +209,7 @@ static bool feed_file(struct verify *v, const char *path, struct sp_audit_verifi
     int n = 1;
 
     if (sp_audit_source_open(path, &source, &err) != SP_OK) {
-        (void)fprintf(stderr, "sallyport audit: %s\n", err.text);
+        (void)say(v, EXIT_NO_INPUT, "input", "%s", err.text);
         return false;
     }
     sp_buf_init(&text, SP_AUDIT_PROOF_MAX + BLOCK_LEN);
@@ -215,7 +231,7 @@ static bool feed_file(struct verify *v, const char *path, struct sp_audit_verifi
     }
     sp_buf_clear(&text);
     if (n < 0)
-        (void)fprintf(stderr, "sallyport audit: %s: can't be read to its end\n", path);
+        (void)say(v, EXIT_NO_INPUT, "input", "%s: can't be read to its end", path);
     return n == 0;
 }
 
@@ -255,8 +271,7 @@ static int read_series(struct verify *v)
         SP_AUTO(sp_audit_series) after = NULL;
 
         if (sp_audit_series_list(v->path, &before, &err) != SP_OK) {
-            (void)fprintf(stderr, "sallyport audit: %s\n", err.text);
-            return EXIT_NO_INPUT;
+            return say(v, EXIT_NO_INPUT, "input", "%s", err.text);
         }
         v->report = (struct sp_audit_report){0};
         v->files = sp_audit_series_count(before);
@@ -401,56 +416,67 @@ static int verify(struct verify *v)
     return (int)v->report.verdict;
 }
 
-static bool take_value(int argc, char **argv, int *i, const char *name, const char **out)
+/* What is wrong with the arguments, and how they are written. returns: EXIT_USAGE */
+static int wrong(const struct verify *v, const char *word, const char *why)
 {
-    if (strcmp(argv[*i], name) != 0)
-        return false;
-    if (*i + 1 < argc)
-        *out = argv[++*i];
-    return true;
+    (void)say(v, EXIT_USAGE, "usage", "%s: %s", word, why);
+    if (!v->options.json)
+        (void)fputs(usage, stderr);
+    return EXIT_USAGE;
 }
 
-static bool parse(int argc, char **argv, struct options *o)
+/* returns: 0, EXIT_USAGE after saying what is wrong */
+static int parse(struct verify *v, struct cli_args args, bool *wants_help)
 {
-    int i = 1;
+    struct options *o = &v->options;
+    const struct cli_option options[] = {
+        {"--json", .is_on = &o->json}, {"--key", .value = &o->key},
+        {"--head", .value = &o->head}, {"--config", .value = &o->config},
+        {"-c", .value = &o->config},   {"--help", .is_on = wants_help},
+    };
+    const char *word;
 
-    if (i < argc && strcmp(argv[i], "audit") == 0)
-        i++;
-    if (i >= argc || strcmp(argv[i++], "verify") != 0)
-        return false;
-    for (; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            o->json = true;
-        else if (take_value(argc, argv, &i, "--key", &o->key) ||
-                 take_value(argc, argv, &i, "--head", &o->head) ||
-                 take_value(argc, argv, &i, "--config", &o->config) ||
-                 take_value(argc, argv, &i, "-c", &o->config))
-            continue;
-        else if ((argv[i][0] == '-' && argv[i][1] != 0) || o->file_count == FILES_MAX)
-            return false;
-        else
-            o->files[o->file_count++] = argv[i];
+    while ((word = cli_next_word(&args, options, SP_ARRAY_LEN(options))) != NULL) {
+        if (o->file_count == FILES_MAX)
+            return wrong(v, word, "one file too many");
+        o->files[o->file_count++] = word;
     }
-    return true;
+    if (args.wrong != NULL)
+        return wrong(v, args.wrong, args.why);
+    if (o->file_count > 0 &&
+        snprintf(v->path, sizeof(v->path), "%s", o->files[o->file_count - 1]) >= PATH_LEN_MAX)
+        return wrong(v, o->files[o->file_count - 1], "too long for a name");
+    return 0;
+}
+
+static int run(struct verify *v)
+{
+    int code = 0;
+
+    sp_buf_init(&v->head, SMALL_MAX);
+    if (v->options.file_count == 0)
+        code = find_file(v);
+    if (code == 0)
+        code = verify(v);
+    sp_buf_clear(&v->head);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0)
+        code = say(v, EXIT_NO_OUTPUT, "output", "standard output: %s", strerrordesc_np(errno));
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     struct verify v = {.options = {.config = "/etc/sallyport/sallyport.json"}};
-    int code = 0;
+    bool wants_help = false;
+    int code;
 
-    if (!parse(argc, argv, &v.options)) {
-        (void)fputs(usage, stderr);
-        return EXIT_USAGE;
-    }
-    sp_buf_init(&v.head, SMALL_MAX);
-    if (v.options.file_count == 0)
-        code = find_file(&v);
-    else if (snprintf(v.path, sizeof(v.path), "%s", v.options.files[v.options.file_count - 1]) >=
-             PATH_LEN_MAX)
-        code = EXIT_USAGE;
-    if (code == 0)
-        code = verify(&v);
-    sp_buf_clear(&v.head);
+    v.options.json = cli_wants_json(argc, argv); /* of what is wrong, too */
+    if (argc < 3)                                /* "audit verify" */
+        return wrong(&v, "audit", "verify?");
+    code = parse(&v, (struct cli_args){.argc = argc - 3, .argv = argv + 3}, &wants_help);
+    if (code == 0 && wants_help)
+        (void)fputs(usage, stdout);
+    else if (code == 0)
+        code = run(&v);
     return code;
 }

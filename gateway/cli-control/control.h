@@ -60,11 +60,11 @@ struct control {
     bool dry_run;
     bool help;
     bool quiet; /* what is refused is not told */
+    bool inner; /* an answer is part of another one, and not printed */
+    bool mute;  /* nothing is told, and no answer is printed: whoever asks tells */
     struct control_silent *silent;
     const char *words[4]; /* what is no option: group, verb, argument */
     size_t word_count;
-    const char *given[32]; /* options, as they stand in the usage */
-    size_t given_count;
 };
 
 /* An answer. */

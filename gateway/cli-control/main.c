@@ -3,6 +3,8 @@
  * is recorded with the user id that the kernel tells and the reason given here.
  */
 #include "gateway/cli-control/control.h"
+#include "gateway/cli/options.h"
+#include "gateway/cli/refusal.h"
 
 #include "mail/idn.h"
 
@@ -34,7 +36,7 @@ static const char *const usage[] = {
     "keys rotate --help",
     "audit prove MESSAGE [--output FILE]",
     "audit show MESSAGE",
-    "audit facts MESSAGE|DAYS [--output FILE]",
+    "audit facts MESSAGE|DAYS|VERSION [--output FILE]",
     "audit find ADDRESS [FILE]",
     "audit address ADDRESS",
     "audit reveal PSEUDONYM|MESSAGE --reason TEXT",
@@ -54,23 +56,34 @@ static const char *const usage[] = {
     "upgrade",
 };
 
-static const char usage_options[] =
-    "\n"
+/* What an option means: told beside a usage that names it. */
+static const struct {
+    const char *name;
+    const char *text;
+} meanings[] = {
+    {"--n", "--n N,N        only these recipients of the message, by number"},
+    {"--reason", "--reason TEXT  becomes part of the audit record"},
+    {"--dry-run", "--dry-run      say what would be changed, and change nothing"},
+    {"FILTERS",
+     "FILTERS        some of --state S --sender T --recipient T --tenant T --rule R --site DOMAIN\n"
+     "                 --host NAME: all that list shows with them"},
+    {"--sender", "--sender ADDRESS  as whose mail the policy is asked"},
+    {"--output", "--output FILE  where it goes; - is standard output"},
+};
+
+static const char options_of_all[] =
     "  --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n"
     "  --socket PATH  its control socket, instead of the one in the settings\n"
-    "  --json         JSON instead of tables\n"
-    "  --n N,N        only these recipients of the message, by number\n"
-    "  --reason TEXT  becomes part of the audit record\n"
-    "  --dry-run      say what would be changed, and change nothing\n"
-    "  FILTERS        some of --state S --sender T --recipient T --tenant T --rule R --site "
-    "DOMAIN\n"
-    "                 --host NAME: all that list shows with them\n"
-    "\n"
-    "Exit codes: 0 done, 1 refused or no such thing, 64 wrong arguments, 66 a file can't be read,\n"
-    "69 no gateway answers, 73 output can't be written, 75 unknown whether it was done: repeat it, "
-    "that is always safe. probe: 0 mail would go, at or "
-    "above\n"
-    "its floor; 1 it would not; 2 that can't be told now.\n";
+    "  --json         JSON instead of tables\n";
+
+static const char exit_codes[] = "\nExit codes: 0 done, 1 refused or no such thing, 64 wrong "
+                                 "arguments, 66 a file can't be read,\n"
+                                 "69 no gateway answers, 73 output can't be written, 75 unknown "
+                                 "whether it was done: repeat it,\n"
+                                 "that is always safe.\n";
+
+static const char exit_codes_of_probe[] =
+    "probe: 0 mail would go, at or above its floor; 1 it would not; 2 that can't be told now.\n";
 
 /* Whether word is one of "release|delete". */
 static bool is_one_of(struct sp_bytes words, const char *word)
@@ -98,157 +111,36 @@ static bool is_about(const char *line, const char *group, const char *verb)
     return verb == NULL || (sp_bytes_split(&rest, ' ', &word) && is_one_of(word, verb));
 }
 
-/* The lines about a command, those of its group if it is none, all if there is no such group. */
-static void print_lines(const struct control *c, FILE *to)
+/* What a usage is about: a command, its group if it is none, all if there is no such group. */
+struct about {
+    const char *group, *verb; /* NULL: any */
+};
+
+static struct about find_about(const struct control *c)
 {
-    const char *group = c->word_count > 0 ? c->words[0] : NULL;
-    const char *verb = c->word_count > 1 ? c->words[1] : NULL;
+    struct about a = {c->word_count > 0 ? c->words[0] : NULL,
+                      c->word_count > 1 ? c->words[1] : NULL};
     size_t lines = 0, of_group = 0;
 
     for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++) {
-        lines += is_about(usage[i], group, verb);
-        of_group += is_about(usage[i], group, NULL);
+        lines += is_about(usage[i], a.group, a.verb);
+        of_group += is_about(usage[i], a.group, NULL);
     }
     if (lines == 0)
-        verb = NULL;
+        a.verb = NULL;
     if (of_group == 0)
-        group = NULL;
-    lines = 0;
-    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++) {
-        if (is_about(usage[i], group, verb))
-            (void)fprintf(to, "%s sallyport %s\n", lines++ == 0 ? "usage:" : "      ", usage[i]);
-    }
+        a.group = NULL;
+    return a;
 }
 
-int control_usage(const struct control *c, const char *why)
+static void print_lines(const struct control *c, FILE *to)
 {
-    (void)control_say(c, CONTROL_USAGE, "usage", "%s", why);
-    if (!c->json)
-        print_lines(c, stderr);
-    return CONTROL_USAGE;
-}
+    struct about a = find_about(c);
+    size_t lines = 0;
 
-static void note(struct control *c, const char *option)
-{
-    if (c->given_count < SP_ARRAY_LEN(c->given))
-        c->given[c->given_count++] = option;
-}
-
-/* An option with a value. returns: what is wrong with it, or NULL */
-static const char *take(struct control *c, int argc, char **argv, int *i)
-{
-    const struct {
-        const char *name;
-        const char **value;
-    } options[] = {
-        {"--config", &c->config},
-        {"-c", &c->config},
-        {"--socket", &c->socket},
-        {"--reason", &c->reason},
-        {"--output", &c->output},
-        {"-o", &c->output},
-        {"--until", &c->until},
-        {"--n", &c->n},
-        {"--state", &c->state},
-        {"--sender", &c->sender},
-        {"--recipient", &c->recipient},
-        {"--tenant", &c->tenant},
-        {"--rule", &c->rule},
-        {"--limit", &c->limit},
-        {"--address", &c->address},
-        {"--day", &c->day},
-        {"--network-message-id", &c->network_id},
-        {"--site", &c->site},
-        {"--host", &c->host},
-        {"--by", &c->by},
-        {"--folder", &c->folder},
-        {"--to", &c->to},
-        {"--route", &c->route},
-        {"--entry", &c->entry},
-    };
-
-    for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
-        size_t len = strlen(options[k].name);
-
-        if (strncmp(argv[*i], options[k].name, len) == 0 && argv[*i][1] == '-' &&
-            argv[*i][len] == '=') { /* --name=value */
-            *options[k].value = argv[*i] + len + 1;
-            note(c, options[k].name);
-            return NULL;
-        }
-        if (strcmp(argv[*i], options[k].name) != 0)
-            continue;
-        if (*i + 1 >= argc)
-            return "wants a value";
-        *options[k].value = argv[++*i];
-        note(c, options[k].name);
-        return NULL;
-    }
-    return "no such option";
-}
-
-/* An option without a value. returns: whether it is one */
-static bool take_flag(struct control *c, const char *word)
-{
-    const struct {
-        const char *name;
-        bool *value;
-    } flags[] = {
-        {"--json", &c->json},       {"--no-pin", &c->no_pin}, {"--now", &c->now},
-        {"--dry-run", &c->dry_run}, {"--help", &c->help},     {"-h", &c->help},
-    };
-
-    for (size_t k = 0; k < SP_ARRAY_LEN(flags); k++) {
-        if (strcmp(word, flags[k].name) == 0) {
-            *flags[k].value = true;
-            note(c, flags[k].name);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether it stands behind the word that is wrong: a program wants to read of that, too. */
-static bool has_json(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--json") == 0)
-            return true;
-    return false;
-}
-
-/* Whether the usage knows group and verb. */
-static bool is_command(const struct control *c)
-{
     for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
-        if (is_about(usage[i], c->words[0], c->words[1]))
-            return true;
-    return false;
-}
-
-/* returns: false after saying what is wrong */
-static bool parse(struct control *c, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        const char *wrong = NULL;
-
-        if (word[0] == '-' && word[1] != 0)
-            wrong = take_flag(c, word) ? NULL : take(c, argc, argv, &i);
-        else if (c->word_count == SP_ARRAY_LEN(c->words))
-            wrong = "one word too many";
-        else
-            c->words[c->word_count++] = word;
-        if (wrong != NULL) {
-            char text[512];
-
-            (void)snprintf(text, sizeof(text), "%s: %s", word, wrong);
-            c->json = c->json || has_json(argc, argv);
-            (void)control_usage(c, text);
-            return false;
-        }
-    }
-    return true;
+        if (is_about(usage[i], a.group, a.verb))
+            (void)fprintf(to, "%s sallyport %s\n", lines++ == 0 ? "usage:" : "      ", usage[i]);
 }
 
 /* Whether a line of the usage names an option: as a word, in brackets or not. */
@@ -262,14 +154,66 @@ static bool names_option(const char *line, const char *option)
     return false;
 }
 
+static void print_help(const struct control *c)
+{
+    struct about a = find_about(c);
+
+    print_lines(c, stdout);
+    (void)printf("\n%s", options_of_all);
+    for (size_t m = 0; m < SP_ARRAY_LEN(meanings); m++) {
+        bool is_named = false;
+
+        for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
+            is_named = is_named || (is_about(usage[i], a.group, a.verb) &&
+                                    names_option(usage[i], meanings[m].name));
+        if (is_named)
+            (void)printf("  %s\n", meanings[m].text);
+    }
+    (void)fputs(exit_codes, stdout);
+    if (is_about("probe", a.group, NULL))
+        (void)fputs(exit_codes_of_probe, stdout);
+}
+
+int control_usage(const struct control *c, const char *why)
+{
+    (void)control_say(c, CONTROL_USAGE, "usage", "%s", why);
+    if (!c->json)
+        print_lines(c, stderr);
+    return CONTROL_USAGE;
+}
+
+/* returns: the second word, NULL if it is none of the command's own: "trace" and "probe" have no verbs */
+static const char *verb_of(const struct control *c)
+{
+    size_t len = strlen(c->words[0]);
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
+        if (is_about(usage[i], c->words[0], NULL) && usage[i][len] == ' ' &&
+            strchr("[]ABCDEFGHIJKLMNOPQRSTUVWXYZ-", usage[i][len + 1]) == NULL)
+            return c->words[1];
+    return NULL;
+}
+
+/* Whether the usage knows group and verb. */
+static bool is_command(const struct control *c)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
+        if (is_about(usage[i], c->words[0], verb_of(c)))
+            return true;
+    return false;
+}
+
 static bool is_taken(const struct control *c, const char *option)
 {
     static const char everywhere[] = "--config -c --socket --json --help -h";
+    const char *verb = verb_of(c);
     static const char filters[] = "--state --sender --recipient --tenant --rule --site --host";
     bool is_filter = names_option(filters, option);
 
+    if (strcmp(option, "-o") == 0)
+        option = "--output";
     for (size_t i = 0; i < SP_ARRAY_LEN(usage); i++)
-        if (is_about(usage[i], c->words[0], c->words[1]) &&
+        if (is_about(usage[i], c->words[0], verb) &&
             (names_option(usage[i], option) || (is_filter && strstr(usage[i], "FILTERS") != NULL)))
             return true;
     return names_option(everywhere, option);
@@ -299,25 +243,84 @@ static bool check_words(const struct control *c)
 }
 
 /*
- * An option that a command does not know would be left out in silence, and the command do more than was meant. Asked of the queue's
- * commands, which change most; "trace" has no verb. returns: false after saying which
+ * An option that a command does not know would be left out in silence, and the command do more than was meant. "trace" has no
+ * verb; what other programs ask stands in no usage. returns: false after saying which
  */
-static bool check_options(const struct control *c)
+static bool check_options(const struct control *c, const struct cli_option *options, size_t count)
 {
+    const char *verb = c->word_count > 0 ? verb_of(c) : NULL;
     char text[128];
 
-    for (size_t i = 0; c->word_count > 0 && i < c->given_count; i++) {
-        bool is_queue = strcmp(c->words[0], "queue") == 0 && c->word_count > 1;
-        bool is_known = !is_queue || !is_command(c) || is_taken(c, c->given[i]);
+    for (size_t i = 0; c->word_count > 0 && i < count; i++) {
+        const struct cli_option *o = &options[i];
+        bool is_given = o->is_on != NULL ? *o->is_on : *o->value != NULL;
 
-        if (is_known && (is_queue || strcmp(c->given[i], "--dry-run") != 0))
+        if (!is_given || is_taken(c, o->name))
             continue;
-        (void)snprintf(text, sizeof(text), "%s: no option of %s%s%s", c->given[i], c->words[0],
-                       is_queue ? " " : "", is_queue ? c->words[1] : "");
+        if (!is_command(c) && strcmp(o->name, "--dry-run") != 0)
+            continue;
+        (void)snprintf(text, sizeof(text), "%s: no option of %s%s%s", o->name, c->words[0],
+                       verb == NULL ? "" : " ", verb == NULL ? "" : verb);
         (void)control_usage(c, text);
         return false;
     }
     return true;
+}
+
+/* returns: false after saying what is wrong */
+static bool parse(struct control *c, int argc, char **argv)
+{
+    const struct cli_option options[] = {
+        {"--config", .value = &c->config},
+        {"-c", .value = &c->config},
+        {"--socket", .value = &c->socket},
+        {"--reason", .value = &c->reason},
+        {"--output", .value = &c->output},
+        {"-o", .value = &c->output},
+        {"--until", .value = &c->until},
+        {"--n", .value = &c->n},
+        {"--state", .value = &c->state},
+        {"--sender", .value = &c->sender},
+        {"--recipient", .value = &c->recipient},
+        {"--tenant", .value = &c->tenant},
+        {"--rule", .value = &c->rule},
+        {"--limit", .value = &c->limit},
+        {"--address", .value = &c->address},
+        {"--day", .value = &c->day},
+        {"--network-message-id", .value = &c->network_id},
+        {"--site", .value = &c->site},
+        {"--host", .value = &c->host},
+        {"--by", .value = &c->by},
+        {"--folder", .value = &c->folder},
+        {"--to", .value = &c->to},
+        {"--route", .value = &c->route},
+        {"--entry", .value = &c->entry},
+        {"--json", .is_on = &c->json},
+        {"--no-pin", .is_on = &c->no_pin},
+        {"--now", .is_on = &c->now},
+        {"--dry-run", .is_on = &c->dry_run},
+        {"--help", .is_on = &c->help},
+        {"-h", .is_on = &c->help},
+    };
+    struct cli_args args = {.argc = argc - 1, .argv = argv + 1};
+    const char *word;
+    char text[512];
+
+    while ((word = cli_next_word(&args, options, SP_ARRAY_LEN(options))) != NULL) {
+        if (c->word_count == SP_ARRAY_LEN(c->words)) {
+            args.wrong = word;
+            args.why = "one word too many";
+            break;
+        }
+        c->words[c->word_count++] = word;
+    }
+    if (args.wrong == NULL)
+        return c->help || check_options(c, options, SP_ARRAY_LEN(options));
+    (void)snprintf(text, sizeof(text), "%s: %s", args.wrong,
+                   args.is_unknown ? "no such option" : args.why);
+    c->json = cli_wants_json(argc, argv); /* it may stand behind the word that is wrong */
+    (void)control_usage(c, text);
+    return false;
 }
 
 /* Names that were written in other letters than ASCII, in the form that they have inside. */
@@ -420,12 +423,10 @@ int main(int argc, char **argv)
     if (!parse(&c, argc, argv))
         return CONTROL_USAGE;
     if (c.help) {
-        print_lines(&c, stdout);
-        (void)fputs(usage_options, stdout);
+        print_help(&c);
         return flush(&c, CONTROL_OK);
     }
-    code = check_options(&c) && check_words(&c) && names_to_ascii(&names, &c) ? run(&c)
-                                                                              : CONTROL_USAGE;
+    code = check_words(&c) && names_to_ascii(&names, &c) ? run(&c) : CONTROL_USAGE;
     code = flush(&c, code);
     for (size_t i = 0; i < names.count; i++)
         sp_free(names.list[i]);

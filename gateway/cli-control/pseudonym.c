@@ -238,13 +238,13 @@ static int find(const struct control *c)
     static const char *const heads[] = {"SEQ", "TIME", "EVENT", "MESSAGE", "TENANT"};
     bool is_named = c->word_count > 3; /* the file to look in */
     struct series s = {.answer = {.fd = -1}};
-    struct control quiet = *c;
+    struct control inner = *c;
     struct finding f = {.c = c};
     struct sp_jw w;
     int code;
 
-    quiet.json = false;
-    code = is_named ? ask(&quiet, &s.answer) : hold_series(&quiet, &s);
+    inner.inner = true;
+    code = is_named ? ask(&inner, &s.answer) : hold_series(&inner, &s);
     if (code == CONTROL_OK) {
         sp_buf_init(&f.plain, LOWER_MAX);
         sp_jw_init(&w, &f.plain);

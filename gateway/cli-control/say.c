@@ -3,18 +3,19 @@
  * version to version, so that standard output holds an answer or nothing.
  */
 #include "gateway/cli-control/control.h"
-#include "gateway/cli-control/refusal.h"
+#include "gateway/cli/refusal.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 int control_say(const struct control *c, int code, const char *error, const char *format, ...)
 {
-    char detail[CLI_DETAIL_MAX];
+    const struct cli_voice voice = {c->json, "sallyport"};
     va_list args;
 
+    if (c->mute)
+        return code;
     va_start(args, format);
-    (void)vsnprintf(detail, sizeof(detail), format, args);
+    (void)cli_refuse_list(&voice, code, error, format, args);
     va_end(args);
-    return cli_refuse(c->json, code, error, detail);
+    return code;
 }

@@ -352,7 +352,7 @@ int control_ask_about(const struct control *c, const char *command,
     sp_jw_end(&w);
     control_ask(c, sp_buf_bytes(&question), out);
     sp_buf_clear(&question);
-    if (out->code == CONTROL_OK && c->json)
+    if (out->code == CONTROL_OK && c->json && !c->inner && !c->mute)
         control_print_json(out->result);
     return out->code;
 }

@@ -60,8 +60,7 @@ static void note(const struct control *c)
     struct control asked = *c;
     struct control_answer answer;
 
-    asked.json = false;
-    asked.quiet = true;
+    asked.mute = true;
     if (control_ask_about(&asked, "audit.note", &what, 1, &answer) != CONTROL_OK)
         (void)control_say(c, CONTROL_OK, "audit", "the audit was not told of this upgrade");
     control_answer_clear(&answer);

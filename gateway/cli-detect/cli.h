@@ -5,12 +5,14 @@
 #include "base/buf.h"
 #include "detect/detect.h"
 #include "detect/own.h"
+#include "gateway/cli/options.h"
 
-#define CLI_DETECT_OK       0
-#define CLI_DETECT_PHI      1
-#define CLI_DETECT_PARTIAL  2
-#define CLI_DETECT_USAGE    64
-#define CLI_DETECT_NO_INPUT 66
+#define CLI_DETECT_OK        0
+#define CLI_DETECT_PHI       1
+#define CLI_DETECT_PARTIAL   2
+#define CLI_DETECT_USAGE     64
+#define CLI_DETECT_NO_INPUT  66
+#define CLI_DETECT_NO_OUTPUT 73
 
 #define CLI_DETECT_FILE_MAX ((size_t)512 << 20)
 #define CLI_DETECT_TEXT_MAX ((size_t)512 << 20)
@@ -24,6 +26,7 @@ enum cli_detect_mode {
 };
 
 struct cli_detect {
+    bool json; /* --json is among the arguments: what could not be done is said so */
     enum cli_detect_mode mode;
     struct sp_detect *detect;
     struct sp_arena *arena;         /* emptied for each file */
@@ -33,6 +36,12 @@ struct cli_detect {
     struct sp_detect_own *own;      /* of --own; NULL without */
     struct sp_buf index;            /* its exact data, while own lives */
 };
+
+/* Says what could not be done. error: a name for programs; code 0: it is but a remark. returns: code */
+int cli_detect_say(const struct cli_detect *cli, int code, const char *error, const char *format,
+                   ...) SP_PRINTF(4, 5);
+/* What is wrong with the arguments, and how they are written. returns: CLI_DETECT_USAGE */
+int cli_detect_wrong(const struct cli_detect *cli, const char *word, const char *why);
 
 /* Appends a file ("-": standard input). returns: false with errno if it can't be read, or is too long */
 bool cli_detect_read(const char *path, struct sp_buf *out);
@@ -48,8 +57,8 @@ void cli_detect_print_redacted(const struct cli_detect *cli);
 bool cli_detect_own(struct cli_detect *cli, const char *path);
 /* FILE.json's brother with another suffix. returns: false if path does not end in ".json", or the name is too long */
 bool cli_detect_brother(const char *path, const char *suffix, char *out, size_t len);
-/* `detect index`: argv behind that word. returns: the exit code */
-int cli_detect_index(int argc, char **argv);
+/* `detect index`: args behind that word. returns: the exit code */
+int cli_detect_index(struct cli_detect *cli, struct cli_args args);
 /* Judges one text a line. returns: the exit code */
 int cli_detect_lines(struct cli_detect *cli, const char *path);
 

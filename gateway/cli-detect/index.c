@@ -6,6 +6,7 @@
 #include "gateway/cli-detect/cli.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <csv.h>
 #include <errno.h>
@@ -27,6 +28,7 @@ struct column {
 };
 
 struct list {
+    struct cli_detect *cli;
     struct sp_detect_index *index;
     struct column columns[COLUMNS_MAX];
     size_t column; /* of the field that comes next */
@@ -98,7 +100,8 @@ static void set_column(struct list *l, struct sp_bytes text)
     if (type != SP_DETECT_TYPES)
         l->columns[l->column] = (struct column){MEANS_VALUE, type};
     else
-        fprintf(stderr, "sallyport detect index: column \"%s\" is left out\n", heading);
+        (void)cli_detect_say(l->cli, CLI_DETECT_OK, "remark", "index: column \"%s\" is left out",
+                             heading);
 }
 
 static bool has_columns(const struct list *l)
@@ -200,7 +203,8 @@ static bool read_list(struct list *l, const char *path)
 
     sp_buf_init(&file, CLI_DETECT_FILE_MAX);
     if (!cli_detect_read(path, &file)) {
-        fprintf(stderr, "sallyport detect index: can't read %s\n", path);
+        (void)cli_detect_say(l->cli, CLI_DETECT_NO_INPUT, "input", "index: can't read %s: %s", path,
+                             strerrordesc_np(errno));
         sp_buf_clear(&file);
         return false;
     }
@@ -209,16 +213,17 @@ static bool read_list(struct list *l, const char *path)
         ok = csv_parse(&parser, file.ptr, file.len, on_field, on_row, l) == file.len &&
              csv_fini(&parser, on_field, on_row, l) == 0;
         if (!ok)
-            fprintf(stderr, "sallyport detect index: %s: row %zu: %s\n", path, l->row + 1,
-                    csv_strerror(csv_error(&parser)));
+            (void)cli_detect_say(l->cli, CLI_DETECT_NO_INPUT, "input", "index: %s: row %zu: %s",
+                                 path, l->row + 1, csv_strerror(csv_error(&parser)));
         csv_free(&parser);
     }
     sp_buf_wipe(&file);
     if (ok && !has_columns(l)) {
-        fprintf(stderr,
-                "sallyport detect index: %s: the first row names no column that is known: expected "
-                "name, or first_name and last_name, mrn, ssn, member_id, mbi, account, phone\n",
-                path);
+        (void)cli_detect_say(
+            l->cli, CLI_DETECT_NO_INPUT, "input",
+            "index: %s: the first row names no column that is known: expected name, or first_name "
+            "and last_name, mrn, ssn, member_id, mbi, account, phone",
+            path);
         return false;
     }
     return ok;
@@ -253,7 +258,7 @@ static bool write_file(const char *path, struct sp_bytes data)
 }
 
 /* The key beside it; a new one if there is none. returns: false if it can't be had; it has been told */
-static bool load_key(const char *path, struct sp_buf *key)
+static bool load_key(const struct cli_detect *cli, const char *path, struct sp_buf *key)
 {
     uint8_t fresh[SP_DETECT_EXACT_KEY_LEN];
     bool ok;
@@ -261,12 +266,14 @@ static bool load_key(const char *path, struct sp_buf *key)
     if (cli_detect_read(path, key)) {
         if (key->len == SP_DETECT_EXACT_KEY_LEN)
             return true;
-        fprintf(stderr, "sallyport detect index: %s is no key: expected %d bytes\n", path,
-                SP_DETECT_EXACT_KEY_LEN);
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input",
+                             "index: %s is no key: expected %d bytes", path,
+                             SP_DETECT_EXACT_KEY_LEN);
         return false;
     }
     if (errno != ENOENT) {
-        fprintf(stderr, "sallyport detect index: can't read %s\n", path);
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "index: can't read %s: %s", path,
+                             strerrordesc_np(errno));
         return false;
     }
     sp_random_fill(sp_random_system(), fresh, sizeof(fresh));
@@ -274,8 +281,33 @@ static bool load_key(const char *path, struct sp_buf *key)
     sp_wipe(fresh, sizeof(fresh));
     ok = write_file(path, sp_buf_bytes(key));
     if (!ok)
-        fprintf(stderr, "sallyport detect index: can't write %s\n", path);
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "output", "index: can't write %s: %s", path,
+                             strerrordesc_np(errno));
     return ok;
+}
+
+static void tell(const struct list *l, const char *out)
+{
+    size_t rows = l->row > 0 ? l->row - 1 : 0;
+    struct sp_buf text;
+    struct sp_jw w;
+
+    if (!l->cli->json) {
+        printf("%s: %zu names and %zu numbers of %zu rows; %zu rows gave nothing\n", out, l->people,
+               l->values, rows, l->useless);
+        return;
+    }
+    sp_buf_init(&text, 65536);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "file", out);
+    sp_jw_int(&w, "names", (int64_t)l->people);
+    sp_jw_int(&w, "numbers", (int64_t)l->values);
+    sp_jw_int(&w, "rows", (int64_t)rows);
+    sp_jw_int(&w, "useless", (int64_t)l->useless);
+    sp_jw_end(&w);
+    printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
 }
 
 static int make(struct list *l, const char *list, const char *out)
@@ -287,41 +319,49 @@ static int make(struct list *l, const char *list, const char *out)
         return code;
     sp_buf_init(&index, (size_t)256 << 20);
     if (sp_detect_index_finish(l->index, &index) != SP_OK)
-        fprintf(stderr, "sallyport detect index: more than %d values\n", SP_DETECT_EXACT_MAX);
+        (void)cli_detect_say(l->cli, code, "limit", "index: more than %d values",
+                             SP_DETECT_EXACT_MAX);
     else if (!write_file(out, sp_buf_bytes(&index)))
-        fprintf(stderr, "sallyport detect index: can't write %s\n", out);
+        (void)cli_detect_say(l->cli, code, "output", "index: can't write %s: %s", out,
+                             strerrordesc_np(errno));
     else
         code = CLI_DETECT_OK;
     if (code == CLI_DETECT_OK)
-        printf("%s: %zu names and %zu numbers of %zu rows; %zu rows gave nothing\n", out, l->people,
-               l->values, l->row > 0 ? l->row - 1 : 0, l->useless);
+        tell(l, out);
     sp_buf_wipe(&index);
     return code;
 }
 
-int cli_detect_index(int argc, char **argv)
+int cli_detect_index(struct cli_detect *cli, struct cli_args args)
 {
+    const struct cli_option options[] = {{"--json", .is_on = &cli->json}};
     char index[PATH_LEN_MAX], path[PATH_LEN_MAX];
+    const char *own = cli_next_word(&args, options, SP_ARRAY_LEN(options));
+    const char *list = own == NULL ? NULL : cli_next_word(&args, options, SP_ARRAY_LEN(options));
+    const char *more = list == NULL ? NULL : cli_next_word(&args, options, SP_ARRAY_LEN(options));
     struct sp_buf key;
     struct list *l;
     int code;
 
-    if (argc != 2 || !cli_detect_brother(argv[0], ".index", index, sizeof(index)) ||
-        !cli_detect_brother(argv[0], ".key", path, sizeof(path))) {
-        fputs("usage: sallyport detect index DETECTION.json PATIENTS.csv\n", stderr);
-        return CLI_DETECT_USAGE;
-    }
+    if (args.wrong != NULL)
+        return cli_detect_wrong(cli, args.wrong, args.why);
+    if (list == NULL || more != NULL)
+        return cli_detect_wrong(cli, "index", "give DETECTION.json and PATIENTS.csv");
+    if (!cli_detect_brother(own, ".index", index, sizeof(index)) ||
+        !cli_detect_brother(own, ".key", path, sizeof(path)))
+        return cli_detect_wrong(cli, own, "expected a name that ends with .json");
     sp_buf_init(&key, 2 << 20);
-    if (!load_key(path, &key)) {
+    if (!load_key(cli, path, &key)) {
         sp_buf_wipe(&key);
         return CLI_DETECT_NO_INPUT;
     }
     l = sp_calloc(1, sizeof(*l));
+    l->cli = cli;
     l->index = sp_detect_index_new(sp_buf_bytes(&key));
     sp_buf_wipe(&key);
     sp_buf_init(&l->given, 65536);
     sp_buf_init(&l->family, 65536);
-    code = make(l, argv[1], index);
+    code = make(l, list, index);
     sp_buf_wipe(&l->given);
     sp_buf_wipe(&l->family);
     sp_detect_index_free(l->index);

@@ -2,6 +2,7 @@
  * --lines: one JSON object in, one out, in the same order. A line that is no such object gets an answer too, with an error
  * and, as with everything unexamined, as most sensitive.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +67,9 @@ int cli_detect_lines(struct cli_detect *cli, const char *path)
     ssize_t len;
     struct sp_buf out;
 
-    if (f == NULL) {
-        fprintf(stderr, "sallyport detect: can't read %s\n", path);
-        return CLI_DETECT_NO_INPUT;
-    }
+    if (f == NULL)
+        return cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "can't read %s: %s", path,
+                              strerrordesc_np(errno));
     sp_buf_init(&out, CLI_DETECT_TEXT_MAX);
     while ((len = getline(&line, &cap, f)) >= 0) {
         while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))

@@ -7,16 +7,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gateway/cli-detect/cli.h"
+#include "gateway/cli/refusal.h"
 
 static const char usage[] =
-    "usage: sallyport detect FILE... [--json | --redact | --text]\n"
-    "       sallyport detect --lines [FILE]\n"
-    "       sallyport detect index DETECTION.json PATIENTS.csv\n"
+    "usage: sallyport detect FILE... [--own DETECTION.json] [--json | --redact | --text]\n"
+    "       sallyport detect --lines [FILE] [--own DETECTION.json]\n"
+    "       sallyport detect index DETECTION.json PATIENTS.csv [--json]\n"
     "\n"
     "Says what the detector finds in texts, messages (.eml) and documents. FILE - is standard "
     "input.\n"
@@ -31,8 +33,30 @@ static const char usage[] =
     "\n"
     "index makes DETECTION.index, keyed HMACs of a list of patients, and at first DETECTION.key.\n"
     "\n"
-    "Exit codes: 0 no PHI, 1 PHI found, 2 something could not be examined. --lines: 0 if all lines "
-    "were read.\n";
+    "Exit codes: 0 no PHI, 1 PHI found, 2 something could not be examined, 64 wrong arguments, 66 "
+    "a "
+    "file can't\nbe read, 73 output can't be written. --lines: 0 if all lines were read.\n";
+
+int cli_detect_say(const struct cli_detect *cli, int code, const char *error, const char *format,
+                   ...)
+{
+    const struct cli_voice voice = {cli->json, "sallyport detect"};
+    va_list values;
+
+    va_start(values, format);
+    (void)cli_refuse_list(&voice, code, error, format, values);
+    va_end(values);
+    return code;
+}
+
+int cli_detect_wrong(const struct cli_detect *cli, const char *word, const char *why)
+{
+    (void)cli_detect_say(cli, CLI_DETECT_USAGE, "usage", "%s%s%s", word, word[0] == 0 ? "" : ": ",
+                         why);
+    if (!cli->json)
+        (void)fprintf(stderr, "\n%s", usage);
+    return CLI_DETECT_USAGE;
+}
 
 bool cli_detect_read(const char *path, struct sp_buf *out)
 {
@@ -131,16 +155,16 @@ static int one_file(struct cli_detect *cli, const char *path)
     sp_arena_reset(cli->arena);
     sp_buf_reset(&cli->text);
     if (!cli_detect_read(path, &file)) {
-        fprintf(stderr, "sallyport detect: can't read %s: %s\n", path, strerrordesc_np(errno));
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "can't read %s: %s", path,
+                             strerrordesc_np(errno));
         sp_buf_clear(&file);
         return CLI_DETECT_NO_INPUT;
     }
     rc = examine(cli, path, sp_buf_bytes(&file));
     sp_buf_clear(&file);
-    if (rc != SP_OK) {
-        fprintf(stderr, "sallyport detect: %s: can't be examined\n", path);
-        return CLI_DETECT_PARTIAL;
-    }
+    if (rc != SP_OK)
+        return cli_detect_say(cli, CLI_DETECT_PARTIAL, sp_rc_name(rc), "%s: can't be examined",
+                              path);
     if (cli->mode == CLI_DETECT_JSON)
         cli_detect_print_json(cli, path);
     else if (cli->mode == CLI_DETECT_REDACT)
@@ -155,84 +179,106 @@ static int one_file(struct cli_detect *cli, const char *path)
 }
 
 /* The worst of what the files came to: unreadable, then partial, then PHI. */
-static int all_files(struct cli_detect *cli, int argc, char **argv)
+static int all_files(struct cli_detect *cli, const struct cli_values *files)
 {
     int worst = CLI_DETECT_OK;
 
-    for (int i = 0; i < argc; i++) {
-        int code = one_file(cli, argv[i]);
+    for (size_t i = 0; i < files->count; i++) {
+        int code = one_file(cli, files->items[i]);
 
         worst = code > worst ? code : worst;
     }
     return worst;
 }
 
-static bool take_options(struct cli_detect *cli, int *argc, char **argv)
+/* returns: CLI_DETECT_OK, CLI_DETECT_USAGE after saying what is wrong. files: has room for all arguments */
+static int take_options(struct cli_detect *cli, struct cli_args args, struct cli_values *files)
 {
     static const char *const names[] = {[CLI_DETECT_JSON] = "--json",
                                         [CLI_DETECT_REDACT] = "--redact",
                                         [CLI_DETECT_TEXT] = "--text",
                                         [CLI_DETECT_LINES] = "--lines"};
-    int kept = 0;
+    bool wanted[SP_ARRAY_LEN(names)] = {false};
+    struct cli_option options[SP_ARRAY_LEN(names) + 1] = {{"--own", .value = &cli->own_path}};
+    const char *word;
+    size_t count = 1;
 
-    for (int i = 0; i < *argc; i++) {
-        bool known = false;
+    for (unsigned m = CLI_DETECT_JSON; m < SP_ARRAY_LEN(names); m++)
+        options[count++] = (struct cli_option){names[m], .is_on = &wanted[m]};
+    while ((word = cli_next_word(&args, options, count)) != NULL)
+        files->items[files->count++] = word;
+    if (args.wrong != NULL)
+        return cli_detect_wrong(cli, args.wrong, args.why);
+    if (wanted[CLI_DETECT_REDACT] + wanted[CLI_DETECT_TEXT] +
+            (wanted[CLI_DETECT_JSON] || wanted[CLI_DETECT_LINES]) >
+        1)
+        return cli_detect_wrong(cli, "", "one of --json, --redact and --text, or --lines");
+    for (unsigned m = CLI_DETECT_JSON; m < SP_ARRAY_LEN(names); m++)
+        cli->mode = wanted[m] ? m : cli->mode; /* --lines answers in JSON anyway */
+    if (cli->mode == CLI_DETECT_LINES ? files->count <= 1 : files->count > 0)
+        return CLI_DETECT_OK;
+    return cli_detect_wrong(cli, "", files->count == 0 ? "which files?" : "one file at most");
+}
 
-        if (strcmp(argv[i], "--own") == 0 && i + 1 < *argc) {
-            cli->own_path = argv[++i];
-            continue;
-        }
-        for (unsigned m = CLI_DETECT_JSON; m < SP_ARRAY_LEN(names); m++)
-            if (strcmp(argv[i], names[m]) == 0) {
-                /* --lines answers in JSON anyway */
-                if (cli->mode != CLI_DETECT_LINES)
-                    cli->mode = m;
-                known = true;
-            }
-        if (!known && argv[i][0] == '-' && argv[i][1] != '\0') {
-            fprintf(stderr, "sallyport detect: there is no option %s\n\n", argv[i]);
-            return false;
-        }
-        if (!known)
-            argv[kept++] = argv[i];
-    }
-    *argc = kept;
-    return cli->mode == CLI_DETECT_LINES ? kept <= 1 : kept > 0;
+/* The detector is there. */
+static int judge(struct cli_detect *cli, const struct cli_values *files)
+{
+    if (cli->own_path != NULL && !cli_detect_own(cli, cli->own_path))
+        return CLI_DETECT_NO_INPUT;
+    return cli->mode == CLI_DETECT_LINES
+               ? cli_detect_lines(cli, files->count == 1 ? files->items[0] : "-")
+               : all_files(cli, files);
+}
+
+static int run(struct cli_detect *cli, const struct cli_values *files)
+{
+    struct sp_err err = {0};
+    int code;
+
+    if (sp_detect_new(&cli->detect, &err) != SP_OK)
+        return cli_detect_say(cli, CLI_DETECT_PARTIAL, "failed", "%s", err.text);
+    cli->arena = sp_arena_new(65536);
+    sp_buf_init(&cli->text, CLI_DETECT_TEXT_MAX);
+    sp_buf_init(&cli->index, CLI_DETECT_FILE_MAX);
+    code = judge(cli, files);
+    sp_buf_wipe(&cli->text);
+    sp_arena_free(cli->arena);
+    sp_detect_own_free(cli->own);
+    sp_buf_clear(&cli->index);
+    sp_detect_free(cli->detect);
+    return code;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
 }
 
 int main(int argc, char **argv)
 {
-    struct cli_detect cli = {0};
-    struct sp_err err = {0};
-    int code, count = argc - 2;
+    struct cli_detect cli = {.json = cli_wants_json(argc, argv)};
+    struct cli_args args = {.argc = argc - 2, .argv = argv + 2};
+    struct cli_values files = {.max = (size_t)argc};
+    int code;
 
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0) {
-            fputs(usage, stdout);
-            return CLI_DETECT_OK;
-        }
-    if (argc > 2 && strcmp(argv[2], "index") == 0)
-        return cli_detect_index(argc - 3, argv + 3);
-    if (argc < 2 || !take_options(&cli, &count, argv + 2)) {
-        fputs(usage, stderr);
-        return CLI_DETECT_USAGE;
+    if (wants_help(argc, argv)) {
+        fputs(usage, stdout);
+        return CLI_DETECT_OK;
     }
-    if (sp_detect_new(&cli.detect, &err) != SP_OK) {
-        fprintf(stderr, "sallyport detect: %s\n", err.text);
-        return CLI_DETECT_PARTIAL;
+    if (argc > 2 && strcmp(argv[2], "index") == 0) {
+        code = cli_detect_index(&cli, (struct cli_args){.argc = argc - 3, .argv = argv + 3});
+    } else {
+        files.items = sp_calloc((size_t)argc, sizeof(*files.items));
+        code = take_options(&cli, args, &files);
+        if (code == CLI_DETECT_OK)
+            code = run(&cli, &files);
+        sp_free(files.items);
     }
-    cli.arena = sp_arena_new(65536);
-    sp_buf_init(&cli.text, CLI_DETECT_TEXT_MAX);
-    sp_buf_init(&cli.index, CLI_DETECT_FILE_MAX);
-    if (cli.own_path != NULL && !cli_detect_own(&cli, cli.own_path))
-        code = CLI_DETECT_NO_INPUT;
-    else
-        code = cli.mode == CLI_DETECT_LINES ? cli_detect_lines(&cli, count == 1 ? argv[2] : "-")
-                                            : all_files(&cli, count, argv + 2);
-    sp_buf_wipe(&cli.text);
-    sp_arena_free(cli.arena);
-    sp_detect_own_free(cli.own);
-    sp_buf_clear(&cli.index);
-    sp_detect_free(cli.detect);
-    return fflush(stdout) == 0 ? code : CLI_DETECT_NO_INPUT;
+    if (fflush(stdout) != 0 || ferror(stdout) != 0)
+        code = cli_detect_say(&cli, CLI_DETECT_NO_OUTPUT, "output", "standard output: %s",
+                              strerrordesc_np(errno));
+    return code;
 }

@@ -32,17 +32,21 @@ static bool load_exact(struct cli_detect *cli, const char *path, struct sp_detec
         !cli_detect_brother(path, ".key", key, sizeof(key)))
         return true;
     if (!cli_detect_read(index, &cli->index)) {
-        if (errno != ENOENT)
-            fprintf(stderr, "sallyport detect: can't read %s\n", index);
-        return errno == ENOENT;
+        bool is_absent = errno == ENOENT;
+
+        if (!is_absent)
+            (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "can't read %s: %s", index,
+                                 strerrordesc_np(errno));
+        return is_absent;
     }
     sp_buf_init(&secret, 2 << 20);
     if (!cli_detect_read(key, &secret)) {
-        fprintf(stderr, "sallyport detect: can't read %s, the key of %s\n", key, index);
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "can't read %s, the key of %s: %s",
+                             key, index, strerrordesc_np(errno));
         rc = SP_E_IO;
     } else if ((rc = sp_detect_exact_open(sp_buf_bytes(&cli->index), sp_buf_bytes(&secret), out,
                                           &err)) != SP_OK) {
-        fprintf(stderr, "sallyport detect: %s: %s\n", index, err.text);
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "%s: %s", index, err.text);
     }
     sp_buf_wipe(&secret);
     return rc == SP_OK;
@@ -57,7 +61,8 @@ bool cli_detect_own(struct cli_detect *cli, const char *path)
 
     sp_buf_init(&text, 4 << 20);
     if (!cli_detect_read(path, &text)) {
-        fprintf(stderr, "sallyport detect: can't read %s\n", path);
+        (void)cli_detect_say(cli, CLI_DETECT_NO_INPUT, "input", "can't read %s: %s", path,
+                             strerrordesc_np(errno));
         sp_buf_clear(&text);
         return false;
     }
@@ -69,9 +74,16 @@ bool cli_detect_own(struct cli_detect *cli, const char *path)
     ok = sp_detect_own_load(cli->detect, sp_buf_bytes(&text), path, exact, problems, &cli->own) ==
          SP_OK;
     for (size_t i = 0; i < sp_problems_count(problems); i++) {
+        const struct sp_problem *p = sp_problems_at(problems, i);
+
         sp_buf_reset(&line);
-        sp_problem_format(sp_problems_at(problems, i), &line);
-        fprintf(stderr, "%.*s\n", SP_FMT(sp_buf_bytes(&line)));
+        sp_problem_format(p, &line);
+        if (cli->json)
+            (void)cli_detect_say(cli, p->is_warning ? CLI_DETECT_OK : CLI_DETECT_NO_INPUT,
+                                 p->is_warning ? "warning" : sp_rc_name(p->rc), "%.*s",
+                                 SP_FMT(sp_buf_bytes(&line)));
+        else
+            fprintf(stderr, "%.*s\n", SP_FMT(sp_buf_bytes(&line)));
     }
     sp_buf_clear(&line);
     sp_buf_clear(&text);

@@ -146,7 +146,7 @@ int cli_check(struct cli *cli)
     for (size_t i = 0; i < cli->key_count; i++) {
         struct look_up *l = &looks[i];
 
-        *l = (struct look_up){&check, &cli->keys[i], cli_key_read(&cli->keys[i]), UNKNOWN};
+        *l = (struct look_up){&check, &cli->keys[i], cli_key_read(cli, &cli->keys[i]), UNKNOWN};
         if (l->key == NULL)
             l->finding = NO_KEY;
         if (l->key == NULL || resolver == NULL)

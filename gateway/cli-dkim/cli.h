@@ -46,11 +46,12 @@ struct cli {
 int cli_load(struct cli *cli);
 void cli_clear(struct cli *cli);
 
-/* Says something on standard error. returns: code */
-int cli_say(int code, const char *format, ...) SP_PRINTF(2, 3);
+/* Says what could not be done. error: a name for programs; code: the exit code. returns: code */
+int cli_say(const struct cli *cli, int code, const char *error, const char *format, ...)
+    SP_PRINTF(4, 5);
 
 /* Reads a key's file. owner: the caller. returns: NULL after saying why */
-struct sp_pkey *cli_key_read(const struct cli_key *key);
+struct sp_pkey *cli_key_read(const struct cli *cli, const struct cli_key *key);
 
 /* One command. returns: the exit code */
 int cli_keygen(struct cli *cli);

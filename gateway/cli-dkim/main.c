@@ -3,6 +3,8 @@
  * the keys may do this.
  */
 #include "gateway/cli-dkim/cli.h"
+#include "gateway/cli/options.h"
+#include "gateway/cli/refusal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +18,7 @@
 #define FILE_MAX ((size_t)8 << 20)
 
 static const char usage[] =
-    "usage: sallyport dkim keygen [TENANT] [--bits 2048|3072|4096]\n"
+    "usage: sallyport dkim keygen [TENANT] [--bits 2048|3072|4096] [--json]\n"
     "       sallyport dkim dns [TENANT] [--json]\n"
     "       sallyport dkim check [TENANT] [--json]\n"
     "\n"
@@ -29,15 +31,14 @@ static const char usage[] =
     "Exit codes: 0 all is well, 1 something is wrong, 2 wrong arguments or nothing to read, 3 DNS "
     "could not be asked.\n";
 
-int cli_say(int code, const char *format, ...)
+int cli_say(const struct cli *cli, int code, const char *error, const char *format, ...)
 {
+    const struct cli_voice voice = {cli->json, "sallyport dkim"};
     va_list args;
 
-    (void)fputs("sallyport dkim: ", stderr);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    (void)cli_refuse_list(&voice, code, error, format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
     return code;
 }
 
@@ -66,25 +67,27 @@ static bool read_file(const char *path, struct sp_buf *out)
     return fd >= 0 && n == 0;
 }
 
-struct sp_pkey *cli_key_read(const struct cli_key *key)
+struct sp_pkey *cli_key_read(const struct cli *cli, const struct cli_key *key)
 {
     struct sp_pkey *k = NULL;
     struct sp_err err = {0};
     struct sp_buf pem;
 
     if (key->path[0] == 0) {
-        (void)cli_say(0, "tenant %s: no setting names the key of selector %s", key->tenant->name,
+        (void)cli_say(cli, CLI_WRONG, "not-found",
+                      "tenant %s: no setting names the key of selector %s", key->tenant->name,
                       key->selector);
         return NULL;
     }
     sp_buf_init(&pem, FILE_MAX);
     if (!read_file(key->path, &pem))
-        (void)cli_say(0, "%s: %s", key->path, strerrordesc_np(errno));
+        (void)cli_say(cli, CLI_WRONG, "input", "%s: %s", key->path, strerrordesc_np(errno));
     else if (sp_pkey_parse(sp_buf_bytes(&pem), &k, &err) != SP_OK)
-        (void)cli_say(0, "%s: %s", key->path, err.text);
+        (void)cli_say(cli, CLI_WRONG, "input", "%s: %s", key->path, err.text);
     sp_buf_wipe(&pem);
     if (k != NULL && sp_pkey_kind(k) != key->kind) {
-        (void)cli_say(0, "%s: it is not the kind of key that selector %s is for", key->path,
+        (void)cli_say(cli, CLI_WRONG, "refused",
+                      "%s: it is not the kind of key that selector %s is for", key->path,
                       key->selector);
         sp_pkey_free(SP_STEAL(k));
     }
@@ -122,17 +125,18 @@ static int load_tenant(struct cli *cli, const char *path)
 
     sp_buf_init(&text, FILE_MAX);
     if (!read_file(path, &text))
-        code = cli_say(CLI_USAGE, "%s can't be read", path);
+        code =
+            cli_say(cli, CLI_USAGE, "input", "%s can't be read: %s", path, strerrordesc_np(errno));
     else if (sp_tenant_load(sp_buf_bytes(&text), path, problems, &t) != SP_OK) {
         (void)sp_problems_rc(problems, &err);
-        code = cli_say(CLI_USAGE, "%s", err.text);
+        code = cli_say(cli, CLI_USAGE, "input", "%s", err.text);
     }
     sp_buf_clear(&text);
     if (t == NULL)
         return code;
     if (cli->tenant_count == CLI_TENANTS_MAX) {
         sp_tenant_free(t);
-        return cli_say(CLI_USAGE, "more than %d tenants", CLI_TENANTS_MAX);
+        return cli_say(cli, CLI_USAGE, "limit", "more than %d tenants", CLI_TENANTS_MAX);
     }
     cli->tenants[cli->tenant_count++] = t;
     if (cli->only != NULL && strcmp(cli->only, t->name) != 0)
@@ -153,7 +157,8 @@ static int load_tenants(struct cli *cli)
                     : -1;
 
     if (count < 0)
-        return cli_say(CLI_USAGE, "the folder of tenants can't be read");
+        return cli_say(cli, CLI_USAGE, "input", "the folder of tenants can't be read: %s",
+                       strerrordesc_np(errno));
     for (int i = 0; i < count; i++) {
         const char *name = names[i]->d_name;
 
@@ -185,11 +190,12 @@ int cli_load(struct cli *cli)
     cli->keys = sp_calloc(CLI_KEYS_MAX, sizeof(*cli->keys));
     sp_buf_init(&text, FILE_MAX);
     if (realpath(cli->config_path, real) == NULL || !read_file(real, &text)) {
-        code = cli_say(CLI_USAGE, "%s can't be read", cli->config_path);
+        code = cli_say(cli, CLI_USAGE, "input", "%s can't be read: %s", cli->config_path,
+                       strerrordesc_np(errno));
     } else if (sp_config_load(sp_buf_bytes(&text), cli->config_path, problems, &cli->config) !=
                SP_OK) {
         (void)sp_problems_rc(problems, &err);
-        code = cli_say(CLI_USAGE, "%s", err.text);
+        code = cli_say(cli, CLI_USAGE, "input", "%s", err.text);
     }
     sp_buf_clear(&text);
     if (code != CLI_OK)
@@ -197,10 +203,11 @@ int cli_load(struct cli *cli)
     snprintf(cli->folder, sizeof(cli->folder), "%s", dirname(real));
     code = load_tenants(cli);
     if (code == CLI_OK && cli->only != NULL && !has_tenant(cli, cli->only))
-        code = cli_say(CLI_USAGE, "no tenant is called %s", cli->only);
+        code = cli_say(cli, CLI_USAGE, "not-found", "no tenant is called %s", cli->only);
     if (code == CLI_OK && cli->key_count == 0)
-        code = cli_say(CLI_WRONG, "no tenant has a DKIM selector: give its dkim.domain and "
-                                  "dkim.selector, and the gateway's sealer.dkim_key");
+        code = cli_say(cli, CLI_WRONG, "not-found",
+                       "no tenant has a DKIM selector: give its dkim.domain and dkim.selector, and "
+                       "the gateway's sealer.dkim_key");
     return code;
 }
 
@@ -223,50 +230,79 @@ static bool take_bits(struct cli *cli, const char *text)
     return true;
 }
 
-static bool take_arguments(struct cli *cli, int argc, char **argv, bool makes)
+/* What is wrong with the arguments, and how they are written. returns: CLI_USAGE */
+static int wrong(const struct cli *cli, const char *word, const char *why)
 {
-    for (int i = 0; i < argc; i++) {
-        bool has_value = i + 1 < argc;
-
-        if (strcmp(argv[i], "--json") == 0 && !makes)
-            cli->json = true;
-        else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && has_value)
-            cli->config_path = argv[++i];
-        else if (strcmp(argv[i], "--bits") == 0 && has_value && makes &&
-                 take_bits(cli, argv[i + 1]))
-            i++;
-        else if (argv[i][0] != '-' && cli->only == NULL)
-            cli->only = argv[i];
-        else
-            return false;
-    }
-    return true;
+    (void)cli_say(cli, CLI_USAGE, "usage", "%s%s%s", word, word[0] == 0 ? "" : ": ", why);
+    if (!cli->json)
+        (void)fputs(usage, stderr);
+    return CLI_USAGE;
 }
 
-int main(int argc, char **argv)
+/* returns: CLI_OK, CLI_USAGE after saying what is wrong */
+static int take_arguments(struct cli *cli, struct cli_args args, bool makes)
+{
+    const char *bits = NULL;
+    const struct cli_option options[] = {{"--config", .value = &cli->config_path},
+                                         {"-c", .value = &cli->config_path},
+                                         {"--json", .is_on = &cli->json},
+                                         {"--bits", .value = &bits}};
+    const char *word;
+
+    while ((word = cli_next_word(&args, options, makes ? 4 : 3)) != NULL) {
+        if (cli->only != NULL)
+            return wrong(cli, word, "one word too many");
+        cli->only = word;
+    }
+    if (args.wrong != NULL)
+        return wrong(cli, args.wrong, args.why);
+    if (bits != NULL && !take_bits(cli, bits))
+        return wrong(cli, "--bits", "expected 2048, 3072 or 4096");
+    return CLI_OK;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(struct cli *cli);
     } commands[] = {{"keygen", cli_keygen}, {"dns", cli_dns}, {"check", cli_check}};
-    struct cli cli = {.config_path = "/etc/sallyport/sallyport.json", .bits = 2048};
-    int (*run)(struct cli *) = NULL;
+    int (*act)(struct cli *) = NULL;
     int code;
 
     for (size_t i = 0; argc >= 3 && i < SP_ARRAY_LEN(commands); i++)
         if (strcmp(argv[2], commands[i].name) == 0)
-            run = commands[i].run;
-    if (argc >= 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[argc - 1], "--help") == 0)) {
+            act = commands[i].run;
+    cli->json = cli_wants_json(argc, argv); /* of what is wrong, too */
+    if (act == NULL)
+        return wrong(cli, argc >= 3 ? argv[2] : "", "keygen, dns or check?");
+    code = take_arguments(cli, (struct cli_args){.argc = argc - 3, .argv = argv + 3},
+                          act == cli_keygen);
+    if (code == CLI_OK)
+        code = cli_load(cli);
+    return code == CLI_OK ? act(cli) : code;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.config_path = "/etc/sallyport/sallyport.json", .bits = 2048};
+    int code;
+
+    if (wants_help(argc, argv)) {
         (void)fputs(usage, stdout);
         return CLI_OK;
     }
-    if (run == NULL || !take_arguments(&cli, argc - 3, argv + 3, run == cli_keygen)) {
-        (void)fputs(usage, stderr);
-        return CLI_USAGE;
-    }
-    code = cli_load(&cli);
-    if (code == CLI_OK)
-        code = run(&cli);
+    code = run(&cli, argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0)
+        code = cli_say(&cli, CLI_USAGE, "output", "standard output: %s", strerrordesc_np(errno));
     cli_clear(&cli);
-    return fflush(stdout) == 0 ? code : CLI_USAGE;
+    return code;
 }

@@ -22,7 +22,7 @@ static struct sp_json_doc *ask(struct cli *cli, const struct publish *p, const c
     struct sp_buf out;
 
     sp_buf_init(&out, ANSWER_LEN_MAX);
-    if (cli_ask_gateway(cli, words, &out) == 0)
+    if (cli_ask_gateway(cli, words, CLI_WRONG, &out) == 0)
         (void)!sp_json_parse(sp_buf_bytes(&out), NULL, &doc, &err);
     sp_buf_clear(&out);
     return doc;
@@ -46,9 +46,9 @@ bool publish_is_approved(struct cli *cli, struct publish *p, const char *hash, i
     struct sp_bytes approver;
 
     if (doc == NULL) {
-        fprintf(stderr, "error: publishing.second_person: the gateway, which records who approves, "
-                        "does not answer\n");
-        *code = CLI_WRONG;
+        *code = cli_tell(cli, CLI_WRONG, "absent",
+                         "publishing.second_person: the gateway, which records who approves, does "
+                         "not answer");
         return false;
     }
     approver = sp_json_text_of(sp_json_root(doc), "approved_by");

@@ -496,7 +496,7 @@ static void check_all(struct cli *cli, const char *path)
     if (cli->json)
         print_json(cli, policy);
     else
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, CLI_WRONG);
     if (!cli->json && sp_problems_errors(cli->problems) == 0)
         print_summary(config, found, policy);
     for (size_t i = 0; i < found->count; i++)
@@ -507,13 +507,12 @@ int cli_check(struct cli *cli)
 {
     const char *path = "/etc/sallyport/sallyport.json";
 
-    if (cli->argc == 2 &&
-        (strcmp(cli->argv[0], "-c") == 0 || strcmp(cli->argv[0], "--config") == 0))
-        path = cli->argv[1];
-    else if (cli->argc == 1 && cli->argv[0][0] != '-')
-        path = cli->argv[0];
-    else if (cli->argc > 0)
-        return cli_usage("check takes -c FILE and --json");
+    const struct cli_option options[] = {{"-c", .value = &path}, {"--config", .value = &path}};
+
+    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options), &(struct cli_wanted){.most = 1}))
+        return CLI_USAGE;
+    if (cli->word_count == 1)
+        path = cli->words[0];
     check_all(cli, path);
     return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "config/config.h"
+#include "gateway/cli/options.h"
 #include "json/problem.h"
 #include "policy/policy.h"
 
@@ -25,8 +26,10 @@ struct cli_file {
 struct cli_files;
 
 struct cli {
-    int argc; /* what follows the command's words */
-    char **argv;
+    struct cli_args args; /* what follows the command's words */
+    const char *usage;    /* how the command is written */
+    const char **words;   /* of the arguments, those that are no options and no values of such */
+    size_t word_count;
     bool json;
     struct sp_arena *arena;
     struct sp_problems *problems;
@@ -69,6 +72,7 @@ int cli_policy_replay(struct cli *cli);
 int cli_preference_set(struct cli *cli);
 int cli_preference_remove(struct cli *cli);
 int cli_preference_list(struct cli *cli);
+int cli_preference_show(struct cli *cli);
 int cli_explain(struct cli *cli);
 int cli_tenant_add(struct cli *cli);
 int cli_tenant_list(struct cli *cli);
@@ -155,8 +159,10 @@ void cli_scan(struct cli *cli, struct cli_facts *f, const char *path, struct sp_
 /* returns: the version of the detector that would examine a tenant's mail now. dir: of the configuration */
 const char *cli_detector_version(struct cli *cli, const char *dir, struct sp_bytes tenant);
 
-/* Prints all problems to standard error as text. */
-void cli_print_problems(const struct cli *cli);
+/* Tells all problems on standard error, as text or one object each. code: the exit code. returns: code */
+int cli_print_problems(const struct cli *cli, int code);
+/* Forgets them. */
+void cli_drop_problems(struct cli *cli);
 /* Writes them as JSON array "problems". */
 void cli_json_problems(const struct cli *cli, struct sp_jw *w);
 struct sp_tenant;
@@ -167,12 +173,30 @@ void cli_check_detection(struct cli *cli, const struct sp_tenant *const *tenants
 void cli_tenant_put(const struct sp_tenant *t);
 /* Prints a buffer and a line end to standard output. */
 void cli_print(const struct sp_buf *b);
-/* returns: whether an argument looks like an option, which it then says is none; for commands that take files alone */
-bool cli_strange_option(const struct cli *cli);
 
+/* How many words a command takes beside its options. */
+struct cli_wanted {
+    size_t least, most;
+    const char *what; /* is said if there are fewer: "which file?" */
+};
+/* Reads the arguments: options go where the table says, words to cli->words. returns: false after saying what is wrong */
+bool cli_arguments(struct cli *cli, const struct cli_option *options, size_t count,
+                   const struct cli_wanted *wanted);
+#define CLI_DAYS_MAX 90 /* what the gateway's books are asked for at once */
+/* returns: whether a text is a number of days that may be asked for */
+bool cli_is_days(const char *text);
 /* returns: whether a text is one line of UTF-8, as what stands in the audit and in histories is */
 bool cli_is_line(const char *text);
-/* Says what is wrong with the command line. returns: CLI_USAGE */
-int cli_usage(const char *fmt, ...) SP_PRINTF(1, 2);
+/* Says what is wrong with the command line, and how the command is written. returns: CLI_USAGE */
+int cli_usage(const struct cli *cli, const char *fmt, ...) SP_PRINTF(2, 3);
+/*
+ * Says what could not be done.
+ *
+ * code:    the exit code; 0: it is but a remark
+ * error:   a name for programs: one of sp_rc_name's, "absent", "input", "failed", "refused" or "remark"
+ * returns: code
+ */
+int cli_tell(const struct cli *cli, int code, const char *error, const char *fmt, ...)
+    SP_PRINTF(4, 5);
 
 #endif

@@ -171,46 +171,46 @@ int cli_policy_describe(struct cli *cli)
     SP_AUTO(sp_policy) p = NULL;
     struct sp_policy_items all;
 
-    if (cli->argc != 1 || cli->argv[0][0] == '-')
-        return cli_usage("policy describe FILE [--json]");
-    p = cli_load_policy(cli, cli->argv[0]);
-    if (p == NULL) {
-        cli_print_problems(cli);
-        return CLI_WRONG;
-    }
+    if (!cli_arguments(cli, NULL, 0, &(struct cli_wanted){1, 1, "which file?"}))
+        return CLI_USAGE;
+    p = cli_load_policy(cli, cli->words[0]);
+    if (p == NULL)
+        return cli_print_problems(cli, CLI_WRONG);
     sp_policy_describe(p, cli->arena, &all);
     if (cli->json)
         print_items(cli, p, &all, wants_all);
     else
-        print_description(p, &all, cli->argv[0]);
+        print_description(p, &all, cli->words[0]);
     return CLI_OK;
 }
 
 int cli_policy_list(struct cli *cli)
 {
-    static const struct {
-        const char *option;
-        bool (*wants)(const struct sp_policy_item *item);
-    } kinds[] = {{"--lowers", wants_lowers},
-                 {"--plain", wants_plain},
-                 {"--rules", wants_rules},
-                 {"--lists", wants_lists}};
-    bool (*wants)(const struct sp_policy_item *item) = NULL;
+    static bool (*const kinds[])(const struct sp_policy_item *item) = {wants_lowers, wants_plain,
+                                                                       wants_rules, wants_lists};
+    bool is_wanted[SP_ARRAY_LEN(kinds)] = {false};
+    const struct cli_option options[] = {{"--lowers", .is_on = &is_wanted[0]},
+                                         {"--plain", .is_on = &is_wanted[1]},
+                                         {"--rules", .is_on = &is_wanted[2]},
+                                         {"--lists", .is_on = &is_wanted[3]}};
     SP_AUTO(sp_policy) p = NULL;
     struct sp_policy_items all;
+    size_t kind = 0, count = 0;
 
-    for (size_t i = 0; cli->argc == 2 && i < SP_ARRAY_LEN(kinds); i++)
-        if (strcmp(cli->argv[1], kinds[i].option) == 0)
-            wants = kinds[i].wants;
-    if (wants == NULL || cli->argv[0][0] == '-')
-        return cli_usage("policy list FILE --lowers|--plain|--rules|--lists [--json]");
-    p = cli_load_policy(cli, cli->argv[0]);
-    if (p == NULL) {
-        cli_print_problems(cli);
-        return CLI_WRONG;
+    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options),
+                       &(struct cli_wanted){1, 1, "which file?"}))
+        return CLI_USAGE;
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        kind = is_wanted[i] ? i : kind;
+        count += is_wanted[i];
     }
+    if (count != 1)
+        return cli_usage(cli, "one of --lowers, --plain, --rules and --lists says what to list");
+    p = cli_load_policy(cli, cli->words[0]);
+    if (p == NULL)
+        return cli_print_problems(cli, CLI_WRONG);
     sp_policy_describe(p, cli->arena, &all);
-    print_items(cli, p, &all, wants);
+    print_items(cli, p, &all, kinds[kind]);
     return CLI_OK;
 }
 
@@ -292,14 +292,12 @@ int cli_policy_diff(struct cli *cli)
     SP_AUTO(sp_policy) a = NULL;
     SP_AUTO(sp_policy) b = NULL;
 
-    if (cli->argc != 2 || cli->argv[0][0] == '-' || cli->argv[1][0] == '-')
-        return cli_usage("policy diff FILE FILE [--json]");
-    a = cli_load_policy(cli, cli->argv[0]);
-    b = cli_load_policy(cli, cli->argv[1]);
-    if (a == NULL || b == NULL) {
-        cli_print_problems(cli);
+    if (!cli_arguments(cli, NULL, 0, &(struct cli_wanted){2, 2, "which two files?"}))
         return CLI_USAGE;
-    }
+    a = cli_load_policy(cli, cli->words[0]);
+    b = cli_load_policy(cli, cli->words[1]);
+    if (a == NULL || b == NULL)
+        return cli_print_problems(cli, CLI_USAGE);
     return cli_print_diff(cli, a, b) == 0 && strcmp(sp_policy_hash(a), sp_policy_hash(b)) == 0
                ? CLI_OK
                : CLI_WRONG;

@@ -12,15 +12,14 @@
 #include "gateway/cli-policy/wishes.h"
 #include "policy/trace.h"
 
-#define TO_MAX 100
+#define VALUES_MAX 100 /* of an option that may be given again */
 
 struct ask {
     const char *config;
     const char *policy;
     const char *message;
     const char *from;
-    const char *to[TO_MAX];
-    size_t to_count;
+    struct cli_values to;
     bool live;                 /* the gateway is asked what recipients have chosen */
     struct sp_json_doc *facts; /* what the options say, under the facts' names */
 };
@@ -87,65 +86,75 @@ static const char *inner(struct cli *cli, const char *address)
     return sp_arena_cstr(cli->arena, cli_inner(cli, sp_bytes_cstr(address)));
 }
 
-static bool read_option(struct cli *cli, struct ask *a, const char *option, const char *value)
-{
-    for (size_t i = 0; i < SP_ARRAY_LEN(shorts); i++) {
-        if (strcmp(option, shorts[i].option) == 0) {
-            set_value(a, shorts[i].fact, value);
-            return true;
-        }
-    }
-    if (strcmp(option, "--header") == 0)
-        return set_pair(cli, a, "header.", value, ':');
-    if (strcmp(option, "--fact") == 0)
-        return set_pair(cli, a, "", value, '=');
-    if (strcmp(option, "-c") == 0 || strcmp(option, "--config") == 0)
-        a->config = value;
-    else if (strcmp(option, "--policy") == 0)
-        a->policy = value;
-    else if (strcmp(option, "--message") == 0)
-        a->message = value;
-    else if (strcmp(option, "--from") == 0)
-        a->from = inner(cli, value);
-    else if (strcmp(option, "--to") == 0 && a->to_count < TO_MAX)
-        a->to[a->to_count++] = inner(cli, value);
-    else
-        return false;
-    return true;
-}
-
 /* An explanation for what is no address would be one for no mail. */
-static bool is_address(const char *option, const char *text)
+static bool is_address(const struct cli *cli, const char *option, const char *text)
 {
     const char *at = strrchr(text, '@');
 
     if (at != NULL && at != text && at[1] != '\0')
         return true;
-    cli_usage("explain: %s %s: an address is NAME@DOMAIN", option, text);
+    (void)cli_usage(cli, "%s %s: an address is NAME@DOMAIN", option, text);
     return false;
+}
+
+/* "--header" and "--fact". returns: false after saying which is none */
+static bool set_pairs(struct cli *cli, struct ask *a, const struct cli_values *headers,
+                      const struct cli_values *facts)
+{
+    for (size_t i = 0; i < headers->count; i++)
+        if (!set_pair(cli, a, "header.", headers->items[i], ':')) {
+            (void)cli_usage(cli, "--header %s: expected NAME: VALUE", headers->items[i]);
+            return false;
+        }
+    for (size_t i = 0; i < facts->count; i++)
+        if (!set_pair(cli, a, "", facts->items[i], '=')) {
+            (void)cli_usage(cli, "--fact %s: expected NAME=VALUE", facts->items[i]);
+            return false;
+        }
+    return true;
+}
+
+static bool has_addresses(struct cli *cli, struct ask *a)
+{
+    if (a->from == NULL || a->to.count == 0) {
+        (void)cli_usage(cli, "give --from ADDRESS and at least one --to ADDRESS");
+        return false;
+    }
+    a->from = inner(cli, a->from);
+    if (a->from[0] != '\0' &&
+        !is_address(cli, "--from", a->from)) /* empty: mail without a sender */
+        return false;
+    for (size_t i = 0; i < a->to.count; i++) {
+        a->to.items[i] = inner(cli, a->to.items[i]);
+        if (!is_address(cli, "--to", a->to.items[i]))
+            return false;
+    }
+    return true;
 }
 
 static bool read_options(struct cli *cli, struct ask *a)
 {
-    for (int i = 0; i < cli->argc; i += 2) {
-        if (strcmp(cli->argv[i], "--live") == 0) {
-            a->live = true;
-            i--;
-        } else if (i + 1 == cli->argc || !read_option(cli, a, cli->argv[i], cli->argv[i + 1])) {
-            cli_usage("explain: %s is not understood here", cli->argv[i]);
-            return false;
-        }
-    }
-    if (a->from == NULL || a->to_count == 0) {
-        cli_usage("explain: give --from ADDRESS and at least one --to ADDRESS");
+    const char *header[VALUES_MAX], *fact[VALUES_MAX], *values[SP_ARRAY_LEN(shorts)] = {NULL};
+    struct cli_values headers = {header, VALUES_MAX, 0}, facts = {fact, VALUES_MAX, 0};
+    struct cli_option options[SP_ARRAY_LEN(shorts) + 9] = {
+        {"-c", .value = &a->config},       {"--config", .value = &a->config},
+        {"--policy", .value = &a->policy}, {"--message", .value = &a->message},
+        {"--from", .value = &a->from},     {"--to", .values = &a->to},
+        {"--header", .values = &headers},  {"--fact", .values = &facts},
+    };
+    size_t count = 8;
+    bool is_live = false;
+
+    options[count++] = (struct cli_option){"--live", .is_on = &is_live};
+    for (size_t i = 0; i < SP_ARRAY_LEN(shorts); i++)
+        options[count++] = (struct cli_option){shorts[i].option, .value = &values[i]};
+    if (!cli_arguments(cli, options, count, &(struct cli_wanted){.most = 0}))
         return false;
-    }
-    if (a->from[0] != '\0' && !is_address("--from", a->from)) /* empty: mail without a sender */
-        return false;
-    for (size_t i = 0; i < a->to_count; i++)
-        if (!is_address("--to", a->to[i]))
-            return false;
-    return true;
+    a->live = is_live;
+    for (size_t i = 0; i < SP_ARRAY_LEN(shorts); i++)
+        if (values[i] != NULL)
+            set_value(a, shorts[i].fact, values[i]);
+    return set_pairs(cli, a, &headers, &facts) && has_addresses(cli, a);
 }
 
 static struct sp_policy *load_policy(struct cli *cli, const struct ask *a)
@@ -209,7 +218,7 @@ static struct cli_facts *facts_for(struct cli *cli, const struct ask *a,
         read_message(cli, f, a->message);
     sp_facts_set_sender(&f->facts, sp_bytes_cstr(a->from));
     sp_facts_set_recipient(&f->facts, sp_bytes_cstr(to));
-    sp_facts_set_number(&f->facts, SP_FACT_RECIPIENT_COUNT, (int64_t)a->to_count);
+    sp_facts_set_number(&f->facts, SP_FACT_RECIPIENT_COUNT, (int64_t)a->to.count);
     for (const struct sp_json *m = sp_json_root(a->facts)->first; m != NULL; m = m->next)
         cli_fact_set(cli, f, m);
     fill(cli, a, policy, &f->facts, to);
@@ -374,15 +383,15 @@ static int explain_all(struct cli *cli, const struct ask *a)
     sp_jw_cstr(&w, "policy", policy == NULL ? NULL : sp_policy_hash(policy));
     sp_jw_cstr(&w, "from", a->from);
     sp_jw_array(&w, "recipients");
-    for (size_t i = 0; policy != NULL && i < a->to_count; i++)
-        explain_one(cli, a, policy, a->to[i], &w);
+    for (size_t i = 0; policy != NULL && i < a->to.count; i++)
+        explain_one(cli, a, policy, a->to.items[i], &w);
     sp_jw_end(&w);
     cli_json_problems(cli, &w);
     sp_jw_end(&w);
     if (cli->json)
         cli_print(&out);
     else if (sp_problems_errors(cli->problems) > 0)
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, CLI_WRONG);
     sp_buf_clear(&out);
     return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
 }
@@ -392,7 +401,10 @@ int cli_explain(struct cli *cli)
     struct ask *a = sp_arena_alloc(cli->arena, sizeof(*a));
     int code = CLI_USAGE;
 
+    memset(a, 0, sizeof(*a));
     a->config = "/etc/sallyport/sallyport.json";
+    a->to.items = sp_arena_alloc(cli->arena, VALUES_MAX * sizeof(*a->to.items));
+    a->to.max = VALUES_MAX;
     a->facts = sp_json_doc_new();
     if (read_options(cli, a))
         code = explain_all(cli, a);

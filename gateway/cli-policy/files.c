@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "gateway/cli-policy/cli.h"
+#include "gateway/cli/refusal.h"
 
 #define FILE_MAX  ((size_t)8 << 20)
 #define NAMES_MAX 4096
@@ -226,8 +227,11 @@ struct sp_policy *cli_load_policy_files(struct cli *cli, const char *path, struc
 static size_t print_alike(const struct cli *cli, size_t i)
 {
     const struct sp_problem *first = sp_problems_at(cli->problems, i);
+    const struct cli_voice voice = {cli->json, "warning"};
     size_t last = i;
+    struct sp_buf line;
 
+    sp_buf_init(&line, 65536);
     while (first->is_warning && last + 1 < sp_problems_count(cli->problems)) {
         const struct sp_problem *p = sp_problems_at(cli->problems, last + 1);
 
@@ -235,40 +239,50 @@ static size_t print_alike(const struct cli *cli, size_t i)
             strcmp(p->text, first->text) != 0)
             break;
         if (last == i)
-            fprintf(stderr, "warning: %s: the same of %s (line %u)", p->file, p->path, p->line);
+            sp_buf_printf(&line, "%s: the same of %s (line %u)", p->file, p->path, p->line);
         else
-            fprintf(stderr, ", %s (%u)", p->path, p->line);
+            sp_buf_printf(&line, ", %s (%u)", p->path, p->line);
         last++;
     }
     if (last > i)
-        fputc('\n', stderr);
+        (void)cli_refuse(&voice, 0, "warning", "%.*s", SP_FMT(sp_buf_bytes(&line)));
+    sp_buf_clear(&line);
     return last;
 }
 
-static void print_left(size_t left, const char *what)
+static void print_left(const struct cli *cli, size_t left, const char *what)
 {
     if (left > 0)
-        fprintf(stderr, "and %zu more %s%s that %s not shown\n", left, what, left == 1 ? "" : "s",
-                left == 1 ? "is" : "are");
+        (void)cli_tell(cli, 0, "remark", "and %zu more %s%s that %s not shown", left, what,
+                       left == 1 ? "" : "s", left == 1 ? "is" : "are");
 }
 
-void cli_print_problems(const struct cli *cli)
+int cli_print_problems(const struct cli *cli, int code)
 {
     size_t count = sp_problems_count(cli->problems);
 
     for (size_t i = 0; i < count; i++) {
         const struct sp_problem *p = sp_problems_at(cli->problems, i);
+        const struct cli_voice voice = {cli->json, p->is_warning ? "warning" : "error"};
         struct sp_buf line;
 
         sp_buf_init(&line, 8192);
         sp_problem_format(p, &line);
-        fprintf(stderr, "%s: %.*s\n", p->is_warning ? "warning" : "error",
-                SP_FMT(sp_buf_bytes(&line)));
+        (void)cli_refuse(&voice, p->is_warning ? 0 : code,
+                         p->is_warning ? "warning" : sp_rc_name(p->rc), "%.*s",
+                         SP_FMT(sp_buf_bytes(&line)));
         sp_buf_clear(&line);
         i = print_alike(cli, i);
     }
-    print_left(sp_problems_left(cli->problems, true), "error");
-    print_left(sp_problems_left(cli->problems, false), "warning");
+    print_left(cli, sp_problems_left(cli->problems, true), "error");
+    print_left(cli, sp_problems_left(cli->problems, false), "warning");
+    return code;
+}
+
+void cli_drop_problems(struct cli *cli)
+{
+    sp_problems_free(cli->problems);
+    cli->problems = sp_problems_new();
 }
 
 void cli_json_problems(const struct cli *cli, struct sp_jw *w)
@@ -296,14 +310,11 @@ void cli_print(const struct sp_buf *b)
     fputc('\n', stdout);
 }
 
-bool cli_strange_option(const struct cli *cli)
+bool cli_is_days(const char *text)
 {
-    for (int i = 0; i < cli->argc; i++)
-        if (cli->argv[i][0] == '-' && cli->argv[i][1] != '\0') {
-            fprintf(stderr, "sallyport: there is no option %s here\n", cli->argv[i]);
-            return true;
-        }
-    return false;
+    uint64_t days;
+
+    return sp_bytes_to_u64(sp_bytes_cstr(text), &days) && days >= 1 && days <= CLI_DAYS_MAX;
 }
 
 bool cli_is_line(const char *text)
@@ -314,14 +325,45 @@ bool cli_is_line(const char *text)
     return sp_utf8_is_valid(sp_bytes_cstr(text));
 }
 
-int cli_usage(const char *fmt, ...)
+int cli_usage(const struct cli *cli, const char *fmt, ...)
 {
+    const struct cli_voice voice = {cli->json, "sallyport"};
     va_list args;
 
-    fputs("sallyport: ", stderr);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    (void)cli_refuse_list(&voice, CLI_USAGE, "usage", fmt, args);
     va_end(args);
-    fputc('\n', stderr);
+    if (!cli->json)
+        fprintf(stderr, "usage: sallyport %s\n", cli->usage);
     return CLI_USAGE;
+}
+
+int cli_tell(const struct cli *cli, int code, const char *error, const char *fmt, ...)
+{
+    const struct cli_voice voice = {cli->json, code == CLI_OK ? "note" : "error"};
+    va_list args;
+
+    va_start(args, fmt);
+    (void)cli_refuse_list(&voice, code, error, fmt, args);
+    va_end(args);
+    return code;
+}
+
+bool cli_arguments(struct cli *cli, const struct cli_option *options, size_t count,
+                   const struct cli_wanted *wanted)
+{
+    const char *word;
+
+    cli->words = sp_arena_alloc(cli->arena, ((size_t)cli->args.argc + 1) * sizeof(*cli->words));
+    while ((word = cli_next_word(&cli->args, options, count)) != NULL)
+        cli->words[cli->word_count++] = word;
+    if (cli->args.wrong != NULL)
+        (void)cli_usage(cli, "%s: %s", cli->args.wrong, cli->args.why);
+    else if (cli->word_count > wanted->most)
+        (void)cli_usage(cli, "%s: one word too many", cli->words[wanted->most]);
+    else if (cli->word_count < wanted->least)
+        (void)cli_usage(cli, "%s", wanted->what);
+    else
+        return true;
+    return false;
 }

@@ -322,7 +322,7 @@ static bool format_file(struct cli *cli, const char *path, bool check, bool to_s
     bool same;
 
     if (rc == SP_OK && sp_json_parse(text, &options, &doc, &err) != SP_OK) {
-        fprintf(stderr, "error: %s\n", err.text);
+        (void)cli_tell(cli, CLI_WRONG, sp_rc_name(SP_E_MALFORMED), "%s", err.text);
         return false;
     }
     sp_buf_init(&out, OUT_MAX);
@@ -339,7 +339,7 @@ static bool format_file(struct cli *cli, const char *path, bool check, bool to_s
     else if (rc == SP_OK && !same && !check)
         rc = cli_write(path, sp_buf_bytes(&out));
     if (rc != SP_OK)
-        fprintf(stderr, "error: %s: %s\n", path, sp_rc_name(rc));
+        (void)cli_tell(cli, CLI_WRONG, sp_rc_name(rc), "%s: %s", path, sp_rc_name(rc));
     else if (cli->json)
         tell_json(path, same, !same && !check && !to_stdout);
     else if (check && !same)
@@ -351,25 +351,17 @@ static bool format_file(struct cli *cli, const char *path, bool check, bool to_s
 int cli_policy_format(struct cli *cli)
 {
     bool check = false, to_stdout = false;
-    int code = CLI_OK, files = 0;
+    const struct cli_option options[] = {{"--check", .is_on = &check},
+                                         {"--stdout", .is_on = &to_stdout}};
+    int code = CLI_OK;
 
-    for (int i = 0; i < cli->argc; i++) {
-        bool is_check = strcmp(cli->argv[i], "--check") == 0;
-        bool is_stdout = strcmp(cli->argv[i], "--stdout") == 0;
-
-        check = check || is_check;
-        to_stdout = to_stdout || is_stdout;
-        files += cli->argv[i][0] != '-';
-        if (cli->argv[i][0] == '-' && !is_check && !is_stdout) { /* a slip would write the files */
-            fprintf(stderr, "error: there is no option %s here\n", cli->argv[i]);
-            files = 0;
-            break;
-        }
-    }
-    if (files == 0 || (to_stdout && (check || cli->json)))
-        return cli_usage("policy format FILE... [--check | --stdout] [--json]");
-    for (int i = 0; i < cli->argc; i++)
-        if (cli->argv[i][0] != '-' && !format_file(cli, cli->argv[i], check, to_stdout))
+    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options),
+                       &(struct cli_wanted){1, SIZE_MAX, "which files?"}))
+        return CLI_USAGE;
+    if (to_stdout && (check || cli->json))
+        return cli_usage(cli, "--stdout goes with neither --check nor --json");
+    for (size_t i = 0; i < cli->word_count; i++)
+        if (!format_file(cli, cli->words[i], check, to_stdout))
             code = CLI_WRONG;
     return code;
 }

@@ -51,7 +51,7 @@ int cli_policy_history(struct cli *cli)
     struct sp_bytes log = {NULL, 0}, line;
 
     if (!publish_options(cli, &p, 0))
-        return cli_usage("policy history [-c sallyport.json] [--json]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     if (cli_read(cli, publish_history_path(cli, &p, "log.jsonl"), &log) != SP_OK && !cli->json)

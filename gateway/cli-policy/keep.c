@@ -16,19 +16,15 @@ int cli_policy_keep(struct cli *cli)
 
     memset(files, 0, sizeof(*files));
     if (!publish_options(cli, &p, 0))
-        return cli_usage("policy keep [-c sallyport.json]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     live = cli_load_policy_files(cli, p.live, files);
-    if (live == NULL) {
-        cli_print_problems(cli);
-        return CLI_USAGE;
-    }
+    if (live == NULL)
+        return cli_print_problems(cli, CLI_USAGE);
     rc = publish_keep(cli, &p, sp_policy_hash(live), files);
-    if (rc != SP_OK) {
-        fprintf(stderr, "error: %s: %s\n", p.folder, sp_rc_name(rc));
-        return CLI_WRONG;
-    }
+    if (rc != SP_OK)
+        return cli_tell(cli, CLI_WRONG, sp_rc_name(rc), "%s: %s", p.folder, sp_rc_name(rc));
     if (cli->json)
         printf("{\"kept\":\"%s\"}\n", sp_policy_hash(live));
     else

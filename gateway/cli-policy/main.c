@@ -2,11 +2,20 @@
  * sallyport check, policy check, policy test, explain, tenant: all that works on files alone, without a daemon. Only this file
  * knows the commands' names; each command lies in a file of its own and returns its exit code.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "gateway/cli-policy/cli.h"
+#include "gateway/cli/refusal.h"
+
+#define EXPLAIN                                                                                    \
+    "[-c sallyport.json | --policy FILE] --from ADDRESS --to ADDRESS... [--message FILE]\n"        \
+    "        [--header 'NAME: VALUE']... [--fact NAME=VALUE]... [--subject TEXT] [--tenant "       \
+    "NAME]\n"                                                                                      \
+    "        [--phi-class CLASS] [--phi-special WORD] [--phi-score N] [--scan RESULT]\n"           \
+    "        [--sealed KIND] [--kind KIND] [--size BYTES] [--preference WORD] [--live] [--json]"
 
 static const struct command {
     const char *first;
@@ -39,23 +48,25 @@ static const struct command {
      "policy replay --message ID | --days N [--draft FILE] [-c sallyport.json] [--json]"},
     {"policy", "report", cli_policy_report,
      "policy report [--days N] [-c sallyport.json] [--json]"},
-    {"policy", "explain", cli_explain, "policy explain: as explain"},
-    {"policy", "approve", NULL, "policy approve VERSION --reason TEXT"}, /* of cli-control */
+    {"policy", "explain", cli_explain, "policy explain " EXPLAIN},
+    {"policy", "approve", NULL,
+     "policy approve VERSION --reason TEXT [--json]"}, /* of cli-control */
     {"policy", "proposals", NULL, "policy proposals [--json]"},
     {"preference", "set", cli_preference_set,
      "preference set ADDRESS plain|tls|sealed|portal|no-mail --by WHO-AND-HOW [--given DATE]\n"
-     "        [--until DATE] [--warning TEXT] [-c sallyport.json] [--offline]"},
+     "        [--until DATE] [--warning TEXT] [-c sallyport.json] [--offline] [--json]"},
     {"preference", "remove", cli_preference_remove,
-     "preference remove ADDRESS --reason TEXT [--own] [-c sallyport.json] [--offline]"},
-    {"preference", "list", cli_preference_list, "preference list [-c sallyport.json] [--json]"},
-    {"preference", "show", cli_preference_list, "preference show ADDRESS [-c sallyport.json]"},
-    {"explain", NULL, cli_explain,
-     "explain [-c sallyport.json | --policy FILE] --from A --to B... [--subject S] [--header 'N: "
-     "V']...\n"
-     "        [--message FILE] [--phi-class C] [--fact NAME=VALUE]... [--live] [--json]"},
-    {"settings", NULL, cli_settings, "settings"},
+     "preference remove ADDRESS --reason TEXT [--own] [-c sallyport.json] [--offline] [--json]"},
+    {"preference", "list", cli_preference_list,
+     "preference list [ADDRESS] [-c sallyport.json] [--offline] [--json]"},
+    {"preference", "show", cli_preference_show,
+     "preference show ADDRESS [-c sallyport.json] [--offline] [--json]"},
+    {"explain", NULL, cli_explain, "explain " EXPLAIN},
+    {"settings", NULL, cli_settings, "settings [--json]"},
     {"tenant", "add", cli_tenant_add,
-     "tenant add NAME --m365 DOMAIN [--tenant-id GUID] [--onmicrosoft NAME] | --google DOMAIN"},
+     "tenant add NAME --m365 DOMAIN [--tenant-id GUID] [--onmicrosoft NAME] | --google DOMAIN\n"
+     "        [-c sallyport.json] [--json]"},
+    {"tenant", "check", NULL, "tenant check NAME [--wait DURATION] [--door HOST:PORT] [--json]"},
     {"tenant", "list", cli_tenant_list, "tenant list [-c sallyport.json] [--json]"},
     {"tenant", "show", cli_tenant_show, "tenant show NAME [-c sallyport.json] [--json]"},
 };
@@ -89,14 +100,15 @@ static void print_usage(FILE *to, int argc, char **argv)
               to);
 }
 
-/* Says which word is none, and which was meant as it seems. */
-static void tell_unknown(int argc, char **argv)
+/* Says which word is none, and which was meant as it seems. returns: CLI_USAGE */
+static int tell_unknown(int argc, char **argv)
 {
+    const struct cli_voice voice = {cli_wants_json(argc, argv), "sallyport"};
     const char *nearest = NULL;
     unsigned best = 3;
 
-    if (argc < 3)
-        return;
+    if (argc < 3 || argv[2][0] == '-')
+        return cli_refuse(&voice, CLI_USAGE, "usage", "what of %s?", argc < 2 ? "it" : argv[1]);
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
         unsigned distance =
             shared_words(&commands[i], argc, argv) == 1
@@ -108,10 +120,12 @@ static void tell_unknown(int argc, char **argv)
             nearest = commands[i].second;
         }
     }
-    fprintf(stderr, "sallyport: there is no command \"%s %s\"", argv[1], argv[2]);
-    if (nearest != NULL)
-        fprintf(stderr, "; did you mean \"%s %s\"?", argv[1], nearest);
-    fputc('\n', stderr);
+    if (nearest == NULL)
+        return cli_refuse(&voice, CLI_USAGE, "usage", "there is no command \"%s %s\"", argv[1],
+                          argv[2]);
+    return cli_refuse(&voice, CLI_USAGE, "usage",
+                      "there is no command \"%s %s\"; did you mean \"%s %s\"?", argv[1], argv[2],
+                      argv[1], nearest);
 }
 
 static bool asks_help(int argc, char **argv)
@@ -136,13 +150,21 @@ static void take_json(struct cli *cli)
 {
     int kept = 0;
 
-    for (int i = 0; i < cli->argc; i++) {
-        if (strcmp(cli->argv[i], "--json") == 0)
+    for (int i = 0; i < cli->args.argc; i++) {
+        if (strcmp(cli->args.argv[i], "--json") == 0)
             cli->json = true;
         else
-            cli->argv[kept++] = cli->argv[i];
+            cli->args.argv[kept++] = cli->args.argv[i];
     }
-    cli->argc = kept;
+    cli->args.argc = kept;
+}
+
+/* What could not be written was not told. */
+static int flush(const struct cli *cli, int code)
+{
+    return fflush(stdout) == 0 && ferror(stdout) == 0
+               ? code
+               : cli_tell(cli, CLI_USAGE, "output", "standard output: %s", strerrordesc_np(errno));
 }
 
 int main(int argc, char **argv)
@@ -156,20 +178,19 @@ int main(int argc, char **argv)
         return CLI_OK;
     }
     if (c == NULL) {
-        tell_unknown(argc, argv);
-        print_usage(stderr, argc, argv);
+        (void)tell_unknown(argc, argv);
+        if (!cli_wants_json(argc, argv))
+            print_usage(stderr, argc, argv);
         return CLI_USAGE;
     }
     words = c->second == NULL ? 2 : 3;
-    cli.argc = argc - words;
-    cli.argv = argv + words;
+    cli.args = (struct cli_args){.argc = argc - words, .argv = argv + words};
+    cli.usage = c->usage;
     cli.arena = sp_arena_new(8192);
     cli.problems = sp_problems_new();
     take_json(&cli);
     code = c->run(&cli);
     sp_problems_free(cli.problems);
     sp_arena_free(cli.arena);
-    if (fflush(stdout) != 0)
-        return CLI_USAGE;
-    return code;
+    return flush(&cli, code);
 }

@@ -57,7 +57,7 @@ static void report(struct cli *cli, const char *path, const struct sp_policy *p,
         sp_jw_end(w);
         return;
     }
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, CLI_WRONG);
     if (p != NULL)
         printf("%s: good; floor %s, asks %s facts, version %s\n", path,
                sp_floor_name(sp_policy_floor(p)), sp_stage_name(sp_policy_last_stage(p)),
@@ -72,19 +72,18 @@ int cli_policy_check(struct cli *cli)
     struct sp_jw w;
     int code = CLI_OK;
 
-    if (cli->argc == 0 || cli_strange_option(cli))
-        return cli_usage("policy check FILE... [--json]");
+    if (!cli_arguments(cli, NULL, 0, &(struct cli_wanted){1, SIZE_MAX, "which files?"}))
+        return CLI_USAGE;
     sp_buf_init(&out, 4 << 20);
     sp_jw_init(&w, &out);
     sp_jw_array(&w, NULL);
-    for (int i = 0; i < cli->argc; i++) {
-        SP_AUTO(sp_policy) p = cli_load_policy(cli, cli->argv[i]);
+    for (size_t i = 0; i < cli->word_count; i++) {
+        SP_AUTO(sp_policy) p = cli_load_policy(cli, cli->words[i]);
 
-        report(cli, cli->argv[i], p, &w);
+        report(cli, cli->words[i], p, &w);
         if (p == NULL)
             code = CLI_WRONG;
-        sp_problems_free(cli->problems);
-        cli->problems = sp_problems_new();
+        cli_drop_problems(cli);
     }
     sp_jw_end(&w);
     if (cli->json)

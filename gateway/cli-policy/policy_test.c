@@ -263,7 +263,7 @@ static void run_file(struct cli *cli, const char *path, struct cli_test *t, stru
     sp_jw_end(w);
     if (!cli->json) {
         if (sp_problems_errors(cli->problems) > 0 || t->idle > 0)
-            cli_print_problems(cli);
+            (void)cli_print_problems(cli, CLI_WRONG);
         if (t->cases > 0)
             printf("%s: %zu passed, %zu failed\n", path, t->cases - t->failures - t->idle,
                    t->failures);
@@ -286,7 +286,13 @@ bool cli_run_tests(struct cli *cli, const char *path, size_t *passed)
     good = t.failures == 0 && t.cases > t.idle && sp_problems_errors(cli->problems) == 0;
     *passed = t.cases - t.failures - t.idle;
     if (t.cases > 0 && t.cases == t.idle)
-        fprintf(stderr, "error: %s: no case expects anything\n", path);
+        (void)cli_tell(cli, CLI_WRONG, "refused", "%s: no case expects anything", path);
+    else if (cli->json && !good) { /* the answer is somebody else's: his refusal needs a why */
+        (void)cli_print_problems(cli, CLI_WRONG);
+        (void)cli_tell(cli, CLI_WRONG, "refused",
+                       "%s: %zu passed, %zu failed: sallyport policy test tells more", path,
+                       *passed, t.failures);
+    }
     sp_buf_clear(&out);
     sp_buf_clear(&t.said);
     return good;
@@ -298,21 +304,20 @@ int cli_policy_test(struct cli *cli)
     struct sp_jw w;
     int code = CLI_OK;
 
-    if (cli->argc == 0 || cli_strange_option(cli))
-        return cli_usage("policy test FILE.test.json... [--json]");
+    if (!cli_arguments(cli, NULL, 0, &(struct cli_wanted){1, SIZE_MAX, "which files?"}))
+        return CLI_USAGE;
     sp_buf_init(&out, 16 << 20);
     sp_jw_init(&w, &out);
     sp_jw_array(&w, NULL);
-    for (int i = 0; i < cli->argc; i++) {
+    for (size_t i = 0; i < cli->word_count; i++) {
         struct cli_test t = {0};
 
         sp_buf_init(&t.said, 65536);
-        run_file(cli, cli->argv[i], &t, &w);
+        run_file(cli, cli->words[i], &t, &w);
         if (t.failures > 0 || t.cases == 0 || sp_problems_errors(cli->problems) > 0)
             code = CLI_WRONG;
         sp_buf_clear(&t.said);
-        sp_problems_free(cli->problems);
-        cli->problems = sp_problems_new();
+        cli_drop_problems(cli);
     }
     sp_jw_end(&w);
     if (cli->json)

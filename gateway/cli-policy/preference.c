@@ -29,35 +29,23 @@ struct wish {
     bool own; /* of what the recipient has chosen in the portal */
 };
 
-static bool read_wish(struct cli *cli, struct wish *w)
+static bool read_wish(struct cli *cli, struct wish *w, const struct cli_wanted *wanted)
 {
-    const struct {
-        const char *name;
-        const char **value;
-    } options[] = {{"-c", &w->config},      {"--config", &w->config}, {"--by", &w->by},
-                   {"--given", &w->given},  {"--until", &w->until},   {"--warning", &w->warning},
-                   {"--reason", &w->reason}};
+    const struct cli_option options[] = {
+        {"-c", .value = &w->config},       {"--config", .value = &w->config},
+        {"--by", .value = &w->by},         {"--given", .value = &w->given},
+        {"--until", .value = &w->until},   {"--warning", .value = &w->warning},
+        {"--reason", .value = &w->reason}, {"--offline", .is_on = &w->offline},
+        {"--own", .is_on = &w->own},
+    };
 
     w->config = "/etc/sallyport/sallyport.json";
-    for (int i = 0; i < cli->argc; i++) {
-        const char **value = NULL;
-
-        for (size_t k = 0; k < SP_ARRAY_LEN(options); k++)
-            if (strcmp(cli->argv[i], options[k].name) == 0)
-                value = options[k].value;
-        if (strcmp(cli->argv[i], "--offline") == 0)
-            w->offline = true;
-        else if (strcmp(cli->argv[i], "--own") == 0)
-            w->own = true;
-        else if (value != NULL && i + 1 < cli->argc)
-            *value = cli->argv[++i];
-        else if (cli->argv[i][0] == '-' || w->preference != NULL)
-            return false;
-        else if (w->address == NULL)
-            w->address = sp_arena_cstr(cli->arena, cli_inner(cli, sp_bytes_cstr(cli->argv[i])));
-        else
-            w->preference = cli->argv[i];
-    }
+    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options), wanted))
+        return false;
+    if (cli->word_count > 0)
+        w->address = sp_arena_cstr(cli->arena, cli_inner(cli, sp_bytes_cstr(cli->words[0])));
+    if (cli->word_count > 1)
+        w->preference = cli->words[1];
     return true;
 }
 
@@ -72,14 +60,14 @@ static const char *find_file(struct cli *cli, const char *live)
     struct sp_err err;
 
     if (cli_read(cli, live, &text) != SP_OK || sp_json_parse(text, &options, &doc, &err) != SP_OK) {
-        fprintf(stderr, "error: %s: can't be read\n", live);
+        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read", live);
         return NULL;
     }
     file = sp_json_text_of(sp_json_find(sp_json_root(doc), "preferences"), "file");
     if (file.len == 0) {
-        fprintf(stderr,
-                "error: %s names no registry: \"preferences\": {\"file\": \"preferences.json\"}\n",
-                live);
+        (void)cli_tell(cli, CLI_USAGE, "not-found",
+                       "%s names no registry: \"preferences\": {\"file\": \"preferences.json\"}",
+                       live);
         return NULL;
     }
     return cli_join(cli, cli_dirname(cli, live), sp_arena_cstr(cli->arena, file));
@@ -94,7 +82,7 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
     enum sp_rc rc;
 
     if (config == NULL) {
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, CLI_USAGE);
         return false;
     }
     r->config = config_path;
@@ -110,7 +98,7 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
         return true;
     }
     if (rc != SP_OK || sp_json_parse(text, &options, &r->doc, &err) != SP_OK) {
-        fprintf(stderr, "error: %s: can't be read\n", r->path);
+        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read", r->path);
         return false;
     }
     r->all = sp_json_find(sp_json_root(r->doc), "preferences");
@@ -192,11 +180,12 @@ static bool record(struct cli *cli, const struct registry *r, const struct wish 
     if (w->offline)
         return true;
     sp_buf_init(&out, ENTRY_LEN_MAX);
-    ok = cli_ask_gateway(cli, words, &out) == 0;
+    ok = cli_ask_gateway(cli, words, CLI_WRONG, &out) == 0;
     sp_buf_clear(&out);
     if (!ok)
-        fprintf(stderr, "error: the gateway did not put it on record, so nothing was changed; "
-                        "--offline changes the file alone\n");
+        (void)cli_tell(cli, CLI_WRONG, "refused",
+                       "the gateway did not put it on record, so nothing was changed; --offline "
+                       "changes the file alone");
     return ok;
 }
 
@@ -211,9 +200,8 @@ static bool keep_live(struct cli *cli, const struct registry *r)
     if (live != NULL)
         rc = publish_keep(cli, &p, sp_policy_hash(live), files);
     if (rc != SP_OK)
-        fprintf(stderr, "error: %s/.history: %s\n", p.folder, sp_rc_name(rc));
-    sp_problems_free(cli->problems);
-    cli->problems = sp_problems_new();
+        (void)cli_tell(cli, CLI_WRONG, sp_rc_name(rc), "%s/.history: %s", p.folder, sp_rc_name(rc));
+    cli_drop_problems(cli);
     return rc == SP_OK;
 }
 
@@ -224,11 +212,9 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
     struct sp_buf text;
     int code = CLI_WRONG;
 
-    if (has_comments(cli, r->path)) {
-        fprintf(stderr, "error: %s has comments, which would be lost: change it by hand\n",
-                r->path);
-        return CLI_WRONG;
-    }
+    if (has_comments(cli, r->path))
+        return cli_tell(cli, CLI_WRONG, "refused",
+                        "%s has comments, which would be lost: change it by hand", r->path);
     if (!keep_live(cli, r))
         return CLI_WRONG;
     sp_buf_init(&text, FILE_LEN_MAX);
@@ -241,7 +227,7 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
         policy = cli_load_policy(cli, r->live);
         cli->instead = NULL;
         if (policy == NULL)
-            cli_print_problems(cli);
+            (void)cli_print_problems(cli, CLI_WRONG);
         else if (record(cli, r, w, entry) && cli_write(r->path, sp_buf_bytes(&text)) == SP_OK)
             code = CLI_OK;
     }
@@ -282,7 +268,7 @@ static bool read_time(const char *text, int64_t *out)
 }
 
 /* What would never count, or counts before it was said, is somebody's slip. */
-static bool may_be(const struct wish *w)
+static bool may_be(const struct cli *cli, const struct wish *w)
 {
     const char *const texts[] = {w->by, w->warning, w->reason};
     int64_t given, until;
@@ -290,18 +276,20 @@ static bool may_be(const struct wish *w)
 
     for (size_t i = 0; i < SP_ARRAY_LEN(texts); i++)
         if (texts[i] != NULL && !cli_is_line(texts[i])) {
-            fprintf(stderr, "error: who, how, why and the warning are one line of UTF-8 each\n");
+            (void)cli_tell(cli, CLI_WRONG, "refused",
+                           "who, how, why and the warning are one line of UTF-8 each");
             return false;
         }
     clock_gettime(CLOCK_REALTIME, &now);
     if (w->given == NULL || !read_time(w->given, &given))
         return true;
     if (given > ((int64_t)now.tv_sec + DAY_S) * 1000) {
-        fprintf(stderr, "error: --given %s has not come yet: it counts at once\n", w->given);
+        (void)cli_tell(cli, CLI_WRONG, "refused", "--given %s has not come yet: it counts at once",
+                       w->given);
         return false;
     }
     if (w->until != NULL && read_time(w->until, &until) && until <= given) {
-        fprintf(stderr, "error: --until %s is over before it begins\n", w->until);
+        (void)cli_tell(cli, CLI_WRONG, "refused", "--until %s is over before it begins", w->until);
         return false;
     }
     return true;
@@ -314,14 +302,14 @@ int cli_preference_set(struct cli *cli)
     struct sp_buf entry;
     int code = CLI_USAGE;
 
-    if (!read_wish(cli, &w) || w.preference == NULL || w.by == NULL)
-        return cli_usage("preference set ADDRESS plain|tls|sealed|portal|no-mail --by WHO-AND-HOW "
-                         "[--given DATE] [--until DATE] [--warning TEXT] [-c sallyport.json] "
-                         "[--offline]");
+    if (!read_wish(cli, &w, &(struct cli_wanted){2, 2, "whose, and which preference?"}))
+        return CLI_USAGE;
+    if (w.by == NULL)
+        return cli_usage(cli, "who said so, and how? --by TEXT");
     if (w.given == NULL)
         w.given = now_text(cli);
     w.reason = w.by;
-    if (!may_be(&w))
+    if (!may_be(cli, &w))
         return CLI_WRONG;
     if (open_registry(cli, w.config, &r)) {
         SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
@@ -352,26 +340,28 @@ static int remove_own(struct cli *cli, const struct wish *w)
     return CLI_OK;
 }
 
+static int tell_none(const struct cli *cli, const struct wish *w)
+{
+    return cli_tell(cli, CLI_WRONG, "not-found", "%s: nothing is on record", w->address);
+}
+
 int cli_preference_remove(struct cli *cli)
 {
     struct wish w = {0};
     struct registry r = {0};
     int code = CLI_USAGE;
 
-    if (!read_wish(cli, &w) || w.address == NULL || w.preference != NULL || w.reason == NULL)
-        return cli_usage("preference remove ADDRESS --reason TEXT [--own] [-c sallyport.json] "
-                         "[--offline]");
-    if (!may_be(&w))
+    if (!read_wish(cli, &w, &(struct cli_wanted){1, 1, "whose?"}))
+        return CLI_USAGE;
+    if (w.reason == NULL)
+        return cli_usage(cli, "why? --reason TEXT");
+    if (!may_be(cli, &w))
         return CLI_WRONG;
     if (w.own)
         return remove_own(cli, &w);
     if (open_registry(cli, w.config, &r)) {
-        if (find(cli, &r, w.address) == NULL) {
-            fprintf(stderr, "error: %s: nothing is on record\n", w.address);
-            code = CLI_WRONG;
-        } else {
-            code = change(cli, &r, &w, SP_LIT(""));
-        }
+        code =
+            find(cli, &r, w.address) != NULL ? change(cli, &r, &w, SP_LIT("")) : tell_none(cli, &w);
     }
     sp_json_doc_free(r.doc);
     return code;
@@ -423,21 +413,20 @@ static bool has_registry(struct cli *cli, const struct wish *w)
     if (config != NULL)
         policy = cli_load_policy(cli, cli_join(cli, cli_dirname(cli, w->config), config->policy));
     if (policy == NULL) {
-        sp_problems_free(cli->problems);
-        cli->problems = sp_problems_new();
+        cli_drop_problems(cli);
     }
     return policy == NULL || sp_policy_has_registry(policy);
 }
 
-int cli_preference_list(struct cli *cli)
+static int look(struct cli *cli, const struct cli_wanted *wanted)
 {
     struct wish w = {0};
     struct registry r = {0};
     SP_AUTO(sp_json_doc) own = NULL;
     size_t count;
 
-    if (!read_wish(cli, &w) || w.preference != NULL)
-        return cli_usage("preference list | show ADDRESS [-c sallyport.json] [--offline] [--json]");
+    if (!read_wish(cli, &w, wanted))
+        return CLI_USAGE;
     if (has_registry(cli, &w) && !open_registry(cli, w.config, &r))
         return CLI_USAGE;
     count = print_entries(cli, r.all == NULL ? NULL : r.all->first, w.address);
@@ -446,7 +435,15 @@ int cli_preference_list(struct cli *cli)
         own = cli_wishes(cli, w.config, w.address);
     count += print_entries(cli, cli_wishes_first(own), w.address);
     sp_json_doc_free(r.doc);
-    if (w.address != NULL && count == 0)
-        fprintf(stderr, "error: %s: nothing is on record\n", w.address);
-    return w.address != NULL && count == 0 ? CLI_WRONG : CLI_OK;
+    return w.address != NULL && count == 0 ? tell_none(cli, &w) : CLI_OK;
+}
+
+int cli_preference_list(struct cli *cli)
+{
+    return look(cli, &(struct cli_wanted){.most = 1});
+}
+
+int cli_preference_show(struct cli *cli)
+{
+    return look(cli, &(struct cli_wanted){1, 1, "whose?"});
 }

@@ -52,34 +52,33 @@ static bool speaks_of(struct cli *cli, const char *tests, const char *draft)
         (stat(cli_join(cli, cli_dirname(cli, tests), sp_arena_cstr(cli->arena, name)), &a) == 0 &&
          stat(draft, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino))
         return true;
-    fprintf(stderr, "error: %s tests %.*s and not the draft: it must say \"policy\": \"%s\"\n",
-            tests, SP_FMT(name), cli_basename(draft));
+    (void)cli_tell(cli, CLI_WRONG, "refused",
+                   "%s tests %.*s and not the draft: it must say \"policy\": \"%s\"", tests,
+                   SP_FMT(name), cli_basename(draft));
     return false;
 }
 
-static bool checks(struct cli *cli, struct publish *p)
+/* returns: CLI_OK, CLI_WRONG after saying why it can't be published */
+static int checks(struct cli *cli, struct publish *p)
 {
     const char *tests = tests_of(cli, p->word);
 
-    if (!lies_beside(cli, p)) {
-        fprintf(stderr, "error: %s must lie in %s, beside the lists and texts that it names\n",
-                p->word, p->folder);
-        return false;
-    }
-    if (p->approver != NULL && p->second_person) {
-        fprintf(stderr, "error: publishing.second_person: who approves says so himself, by "
-                        "sallyport policy approve\n");
-        return false;
-    }
-    if (p->approver != NULL && strstr(p->who, p->approver) != NULL) {
-        fprintf(stderr, "error: the second person can't be the one who publishes (%s)\n", p->who);
-        return false;
-    }
-    if (access(tests, R_OK) != 0) {
-        fprintf(stderr, "error: a draft is published with its tests: %s is not there\n", tests);
-        return false;
-    }
-    return speaks_of(cli, tests, p->word) && cli_run_tests(cli, tests, &p->passed);
+    if (!lies_beside(cli, p))
+        return cli_tell(cli, CLI_WRONG, "refused",
+                        "%s must lie in %s, beside the lists and texts that it names", p->word,
+                        p->folder);
+    if (p->approver != NULL && p->second_person)
+        return cli_tell(cli, CLI_WRONG, "refused",
+                        "publishing.second_person: who approves says so himself, by sallyport "
+                        "policy approve");
+    if (p->approver != NULL && strstr(p->who, p->approver) != NULL)
+        return cli_tell(cli, CLI_WRONG, "refused",
+                        "the second person can't be the one who publishes (%s)", p->who);
+    if (access(tests, R_OK) != 0)
+        return cli_tell(cli, CLI_WRONG, "refused",
+                        "a draft is published with its tests: %s is not there", tests);
+    return speaks_of(cli, tests, p->word) && cli_run_tests(cli, tests, &p->passed) ? CLI_OK
+                                                                                   : CLI_WRONG;
 }
 
 /* Puts the draft where its stage says. */
@@ -148,16 +147,14 @@ int cli_policy_publish(struct cli *cli)
     if (!publish_options(cli, &p,
                          PUBLISH_WORD | PUBLISH_REASON | PUBLISH_STAGE | PUBLISH_APPROVER |
                              PUBLISH_DRY_RUN))
-        return cli_usage("policy publish DRAFT --reason TEXT [--stage shadow|N%%|full] "
-                         "[--approved-by NAME] [-c sallyport.json] [--dry-run]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     draft = cli_load_policy_files(cli, p.word, new);
-    if (draft == NULL) {
-        cli_print_problems(cli);
+    (void)cli_print_problems(cli,
+                             CLI_WRONG); /* what is worth a look is told of one that is good, too */
+    if (draft == NULL)
         return CLI_WRONG;
-    }
-    if (!checks(cli, &p))
-        return CLI_WRONG;
-    return publish_draft(cli, &p, draft, new);
+    cli_drop_problems(cli);
+    return checks(cli, &p) == CLI_OK ? publish_draft(cli, &p, draft, new) : CLI_WRONG;
 }

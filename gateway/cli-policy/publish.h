@@ -71,7 +71,13 @@ bool publish_is_approved(struct cli *cli, struct publish *p, const char *hash, i
 SP_MUST_CHECK enum sp_rc publish_stage(struct cli *cli, const struct publish *p,
                                        struct sp_bytes draft, const struct publish_act *act);
 
-/* control.c: runs a command of the running gateway's. out: gets what it prints. returns: its exit code, -1 if it can't be run */
-int cli_ask_gateway(struct cli *cli, const char *const *words, struct sp_buf *out);
+/*
+ * control.c: runs a command of the running gateway's; what it could not do is told as this command's own.
+ *
+ * code:    this command's exit code if it fails; 0: it goes on without
+ * out:     gets what it prints
+ * returns: its exit code, -1 if it can't be run
+ */
+int cli_ask_gateway(struct cli *cli, const char *const *words, int code, struct sp_buf *out);
 
 #endif

@@ -50,7 +50,7 @@ static bool ask_facts(struct cli *cli, const struct replay *r, struct sp_buf *ou
     const char *what = r->message != NULL ? r->message : r->days;
     const char *words[] = {"audit", "facts", what, "--config", r->config, NULL};
 
-    return cli_ask_gateway(cli, words, out) == 0;
+    return cli_ask_gateway(cli, words, CLI_USAGE, out) == 0;
 }
 
 /* ---- from record to facts ---- */
@@ -254,22 +254,22 @@ static int replay_line(struct cli *cli, struct replay *r, struct sp_bytes line)
 
 static bool read_options(struct cli *cli, struct replay *r)
 {
-    r->config = "/etc/sallyport/sallyport.json";
-    for (int i = 0; i + 1 < cli->argc; i += 2) {
-        const char *o = cli->argv[i], *v = cli->argv[i + 1];
+    const struct cli_option options[] = {{"-c", .value = &r->config},
+                                         {"--config", .value = &r->config},
+                                         {"--message", .value = &r->message},
+                                         {"--days", .value = &r->days},
+                                         {"--draft", .value = &r->draft}};
 
-        if (strcmp(o, "-c") == 0 || strcmp(o, "--config") == 0)
-            r->config = v;
-        else if (strcmp(o, "--message") == 0)
-            r->message = v;
-        else if (strcmp(o, "--days") == 0)
-            r->days = v;
-        else if (strcmp(o, "--draft") == 0)
-            r->draft = v;
-        else
-            return false;
-    }
-    return cli->argc % 2 == 0 && (r->message == NULL) != (r->days == NULL);
+    r->config = "/etc/sallyport/sallyport.json";
+    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options), &(struct cli_wanted){.most = 0}))
+        return false;
+    if ((r->message == NULL) == (r->days == NULL))
+        (void)cli_usage(cli, "give either --message ID or --days N");
+    else if (r->days != NULL && !cli_is_days(r->days))
+        (void)cli_usage(cli, "--days %s: expected a number from 1 to %d", r->days, CLI_DAYS_MAX);
+    else
+        return true;
+    return false;
 }
 
 static void print_end(struct cli *cli, struct replay *r)
@@ -333,8 +333,7 @@ int cli_policy_replay(struct cli *cli)
 
     memset(r, 0, sizeof(*r));
     if (!read_options(cli, r))
-        return cli_usage("policy replay --message ID | --days N [--draft FILE] "
-                         "[-c sallyport.json] [--json]");
+        return CLI_USAGE;
     config = cli_load_config(cli, r->config);
     if (config != NULL) {
         r->live = cli_join(cli, cli_dirname(cli, r->config), config->policy);
@@ -342,9 +341,8 @@ int cli_policy_replay(struct cli *cli)
         r->then = (struct replay_version){.config = r->config, .live = r->live};
     }
     if (config == NULL || (r->by == NULL && (r->draft != NULL || r->days != NULL))) {
-        cli_print_problems(cli);
         sp_policy_unref(r->by);
-        return CLI_USAGE;
+        return cli_print_problems(cli, CLI_USAGE);
     }
     sp_buf_init(&facts, ANSWER_MAX);
     if (ask_facts(cli, r, &facts))

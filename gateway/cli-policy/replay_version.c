@@ -95,7 +95,7 @@ static struct sp_policy *ask_books(struct cli *cli, struct replay_version *v)
     struct sp_buf text;
 
     sp_buf_init(&text, VERSION_MAX);
-    if (cli_ask_gateway(cli, words, &text) == 0) {
+    if (cli_ask_gateway(cli, words, CLI_OK, &text) == 0) {
         struct cli_version version = begin(v);
 
         policy = take(cli, v, cli_load_canonical(cli, &version, sp_buf_bytes(&text)),
@@ -137,10 +137,11 @@ void replay_version_write(struct cli *cli, const struct replay_version *v, struc
     sp_jw_end(w);
 }
 
-static void print_differs(const struct replay_version *v)
+static void print_differs(const struct cli *cli, const struct replay_version *v)
 {
     for (size_t i = 0; i < v->differ_count; i++)
-        fprintf(stderr, "error: otherwise now than in the version of then: %s\n", v->differs[i]);
+        (void)cli_tell(cli, REPLAY_LOST, "refused", "otherwise now than in the version of then: %s",
+                       v->differs[i]);
 }
 
 void replay_version_print(struct cli *cli, const struct replay_version *v)
@@ -149,23 +150,23 @@ void replay_version_print(struct cli *cli, const struct replay_version *v)
 
     if (v->lost == REPLAY_NOT_LOADED) {
         cli->problems = v->problems;
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, REPLAY_LOST);
         cli->problems = own;
-        fprintf(stderr,
-                "error: version %s decided then, and this program can't load it, for the errors "
-                "above, in its own files as they were kept. Replay it with the release that "
-                "decided then\n",
-                v->hash);
+        (void)cli_tell(cli, REPLAY_LOST, "refused",
+                       "version %s decided then, and this program can't load it, for the errors "
+                       "above, in its own files as they were kept. Replay it with the release that "
+                       "decided then",
+                       v->hash);
     } else if (v->lost == REPLAY_OTHER) {
-        print_differs(v);
-        fprintf(stderr,
-                "error: version %s decided then, and this program makes %s of the same files. "
-                "Replay it with the release that decided then\n",
-                v->hash, v->made);
+        print_differs(cli, v);
+        (void)cli_tell(cli, REPLAY_LOST, "refused",
+                       "version %s decided then, and this program makes %s of the same files. "
+                       "Replay it with the release that decided then",
+                       v->hash, v->made);
     } else {
-        fprintf(stderr,
-                "error: version %s decided then, and its text is neither in %s/.history nor given "
-                "by the gateway's books. If a backup has %s.json, put it into that folder\n",
-                v->hash, cli_dirname(cli, v->live), v->hash);
+        (void)cli_tell(cli, REPLAY_LOST, "not-found",
+                       "version %s decided then, and its text is neither in %s/.history nor given "
+                       "by the gateway's books. If a backup has %s.json, put it into that folder",
+                       v->hash, cli_dirname(cli, v->live), v->hash);
     }
 }

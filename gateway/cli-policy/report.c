@@ -198,7 +198,7 @@ static bool read_domains(struct cli *cli, struct report *r)
     bool ok;
 
     sp_buf_init(&out, ANSWER_LEN_MAX);
-    ok = cli_ask_gateway(cli, words, &out) == 0 &&
+    ok = cli_ask_gateway(cli, words, CLI_USAGE, &out) == 0 &&
          sp_json_parse(sp_buf_bytes(&out), NULL, &doc, &err) == SP_OK;
     list = ok ? sp_json_find(sp_json_root(doc), "domains") : NULL;
     for (const struct sp_json *d = list == NULL ? NULL : list->first; d != NULL; d = d->next) {
@@ -220,7 +220,7 @@ static bool read_facts(struct cli *cli, struct report *r)
     bool ok;
 
     sp_buf_init(&out, ANSWER_LEN_MAX);
-    ok = cli_ask_gateway(cli, words, &out) == 0;
+    ok = cli_ask_gateway(cli, words, CLI_USAGE, &out) == 0;
     rest = sp_buf_bytes(&out);
     while (ok && sp_bytes_split(&rest, '\n', &line)) {
         SP_AUTO(sp_json_doc) doc = NULL;
@@ -333,18 +333,14 @@ static void print_text(struct row *const *rows, size_t n, const struct report *r
 int cli_policy_report(struct cli *cli)
 {
     struct report r = {.config = "/etc/sallyport/sallyport.json", .days = "7"};
-    int code = CLI_WRONG;
+    const struct cli_option options[] = {
+        {"-c", .value = &r.config}, {"--config", .value = &r.config}, {"--days", .value = &r.days}};
+    int code = CLI_USAGE;
 
-    for (int i = 0; i + 1 < cli->argc; i += 2) {
-        if (strcmp(cli->argv[i], "-c") == 0 || strcmp(cli->argv[i], "--config") == 0)
-            r.config = cli->argv[i + 1];
-        else if (strcmp(cli->argv[i], "--days") == 0)
-            r.days = cli->argv[i + 1];
-        else
-            cli->argc = 1; /* an odd number: not understood */
-    }
-    if (cli->argc % 2 != 0)
-        return cli_usage("policy report [--days N] [-c sallyport.json] [--json]");
+    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options), &(struct cli_wanted){.most = 0}))
+        return CLI_USAGE;
+    if (!cli_is_days(r.days))
+        return cli_usage(cli, "--days %s: expected a number from 1 to %d", r.days, CLI_DAYS_MAX);
     r.rows = sp_map_new();
     r.domains = sp_map_new();
     if (read_domains(cli, &r) && read_facts(cli, &r)) {

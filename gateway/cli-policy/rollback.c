@@ -179,9 +179,8 @@ static enum sp_rc write_back(const struct back *b)
 
 static int nothing_changed(struct cli *cli, const char *why)
 {
-    cli_print_problems(cli);
-    fprintf(stderr, "error: %s; nothing was changed\n", why);
-    return CLI_WRONG;
+    (void)cli_print_problems(cli, CLI_WRONG);
+    return cli_tell(cli, CLI_WRONG, "refused", "%s; nothing was changed", why);
 }
 
 static void tell_left(const struct back *b)
@@ -201,8 +200,7 @@ static int carry_back(struct cli *cli, struct back *b, struct publish_act *act)
     SP_AUTO(sp_policy) back = NULL;
     enum sp_rc rc = SP_OK;
 
-    sp_problems_free(cli->problems); /* what is broken is not kept, and need not be */
-    cli->problems = sp_problems_new();
+    cli_drop_problems(cli); /* what is broken is not kept, and need not be */
     act->before = live == NULL ? "" : sp_policy_hash(live);
     cli->instead = b->restore;
     back = cli_load_policy_files(cli, b->p->live, new);
@@ -238,18 +236,16 @@ int cli_policy_rollback(struct cli *cli)
     struct sp_err err;
 
     if (!publish_options(cli, &p, PUBLISH_WORD | PUBLISH_REASON | PUBLISH_APPROVER))
-        return cli_usage("policy rollback VERSION --reason TEXT [--approved-by NAME] "
-                         "[-c sallyport.json]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     act.restored = publish_find_version(cli, &p);
     if (act.restored == NULL ||
         cli_read(cli, publish_history_path(cli, &p, publish_text(cli, "%s.json", act.restored)),
                  &text) != SP_OK ||
-        sp_json_parse(text, NULL, &doc, &err) != SP_OK) {
-        fprintf(stderr, "error: no such version: sallyport policy history tells which are kept\n");
-        return CLI_WRONG;
-    }
+        sp_json_parse(text, NULL, &doc, &err) != SP_OK)
+        return cli_tell(cli, CLI_WRONG, "not-found",
+                        "no such version: sallyport policy history tells which are kept");
     *b = (struct back){.cli = cli,
                        .p = &p,
                        .files = sp_json_find(sp_json_root(doc), "files"),

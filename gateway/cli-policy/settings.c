@@ -19,12 +19,35 @@ static const char head[] = "# Settings\n\n"
                            "else is said. `sallyport check` tells everything\n"
                            "that is wrong at once.\n\n";
 
+/* file, list (null: none), setting, type, choices or least and most, default (null: must be given), text */
+static void print_json(void)
+{
+    struct sp_buf out;
+    struct sp_jw w;
+
+    sp_buf_init(&out, 1 << 20);
+    sp_jw_init(&w, &out);
+    sp_jw_object(&w, NULL);
+    sp_jw_array(&w, "settings");
+    sp_config_list_settings(&w);
+    sp_tenant_list_settings(&w);
+    sp_directory_list_settings(&w);
+    sp_jw_end(&w);
+    sp_jw_end(&w);
+    cli_print(&out);
+    sp_buf_clear(&out);
+}
+
 int cli_settings(struct cli *cli)
 {
     struct sp_buf out;
 
-    if (cli->argc > 0)
-        return cli_usage("settings takes no arguments");
+    if (!cli_arguments(cli, NULL, 0, &(struct cli_wanted){.most = 0}))
+        return CLI_USAGE;
+    if (cli->json) {
+        print_json();
+        return CLI_OK;
+    }
     sp_buf_init(&out, 1 << 20);
     sp_buf_put_cstr(&out, head);
     sp_config_reference(&out);

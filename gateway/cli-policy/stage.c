@@ -47,10 +47,11 @@ static struct sp_policy *load_staged(struct cli *cli, const struct publish *p,
 
     if (draft != NULL && sp_policy_stage_is_of(act, draft))
         return draft;
-    cli_print_problems(cli);
-    fprintf(stderr,
-            "error: the files have changed since this draft was staged: the gateway does not "
-            "ask it any more; publish it anew\n");
+    (void)cli_print_problems(cli, CLI_WRONG);
+    (void)cli_tell(
+        cli, CLI_WRONG, "refused",
+        "the files have changed since this draft was staged: the gateway does not ask it "
+        "any more; publish it anew");
     sp_policy_unref(draft);
     return NULL;
 }
@@ -118,16 +119,13 @@ int cli_policy_promote(struct cli *cli)
     SP_AUTO(sp_json_doc) doc = NULL;
 
     if (!publish_options(cli, &p, PUBLISH_REASON | PUBLISH_STAGE | PUBLISH_APPROVER))
-        return cli_usage("policy promote --reason TEXT [--stage N%%|full] [--approved-by NAME] [-c "
-                         "sallyport.json]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     doc = read_stage(cli, &p);
-    if (doc == NULL) {
-        fprintf(stderr,
-                "error: nothing is staged: sallyport policy publish DRAFT --stage shadow\n");
-        return CLI_WRONG;
-    }
+    if (doc == NULL)
+        return cli_tell(cli, CLI_WRONG, "not-found",
+                        "nothing is staged: sallyport policy publish DRAFT --stage shadow");
     return promote(cli, &p, sp_json_root(doc));
 }
 
@@ -141,14 +139,12 @@ int cli_policy_abort(struct cli *cli)
     enum sp_rc rc;
 
     if (!publish_options(cli, &p, PUBLISH_REASON))
-        return cli_usage("policy abort --reason TEXT [-c sallyport.json]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     doc = read_stage(cli, &p);
-    if (doc == NULL) {
-        fprintf(stderr, "error: nothing is staged\n");
-        return CLI_WRONG;
-    }
+    if (doc == NULL)
+        return cli_tell(cli, CLI_WRONG, "not-found", "nothing is staged");
     act.before = sp_arena_cstr(cli->arena, sp_json_text_of(sp_json_root(doc), "before"));
     act.after = sp_arena_cstr(cli->arena, sp_json_text_of(sp_json_root(doc), "after"));
     rc = publish_tell(cli, &p, &act);
@@ -223,14 +219,12 @@ int cli_policy_status(struct cli *cli)
 
     memset(files, 0, sizeof(*files));
     if (!publish_options(cli, &p, 0))
-        return cli_usage("policy status [-c sallyport.json] [--json]");
+        return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
     live = cli_load_policy(cli, p.live);
-    if (live == NULL) {
-        cli_print_problems(cli);
-        return CLI_WRONG;
-    }
+    if (live == NULL)
+        return cli_print_problems(cli, CLI_WRONG);
     if (cli_read(cli, beside(cli, &p, PUBLISHED_FILE), &text) == SP_OK &&
         sp_json_parse(text, NULL, &told, &err) == SP_OK &&
         sp_policy_stage_is_of(sp_json_root(told), live))

@@ -49,34 +49,22 @@ static const struct {
 
 /* ---- the command line ---- */
 
-static bool take_options(struct cli *cli, struct wanted *w, bool adds)
+static bool take_options(struct cli *cli, struct wanted *w, bool adds,
+                         const struct cli_wanted *wanted)
 {
-    const struct {
-        const char *name;
-        const char **value;
-        bool always;
-    } options[] = {{"-c", &w->config, true},
-                   {"--config", &w->config, true},
-                   {"--m365", &w->m365, adds},
-                   {"--google", &w->google, adds},
-                   {"--tenant-id", &w->tenant_id, adds},
-                   {"--onmicrosoft", &w->onmicrosoft, adds}};
+    const struct cli_option options[] = {
+        {"-c", .value = &w->config},
+        {"--config", .value = &w->config},
+        {"--m365", .value = &w->m365},
+        {"--google", .value = &w->google},
+        {"--tenant-id", .value = &w->tenant_id},
+        {"--onmicrosoft", .value = &w->onmicrosoft},
+    };
 
     w->config = "/etc/sallyport/sallyport.json";
-    for (int i = 0; i < cli->argc; i++) {
-        const char **to = NULL;
-
-        for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
-            if (options[k].always && strcmp(cli->argv[i], options[k].name) == 0)
-                to = options[k].value;
-        }
-        if (to == NULL && cli->argv[i][0] != '-' && w->name == NULL)
-            w->name = cli->argv[i];
-        else if (to == NULL || i + 1 == cli->argc)
-            return false;
-        else
-            *to = cli->argv[++i];
-    }
+    if (!cli_arguments(cli, options, adds ? SP_ARRAY_LEN(options) : 2, wanted))
+        return false;
+    w->name = cli->word_count > 0 ? cli->words[0] : NULL;
     return true;
 }
 
@@ -398,6 +386,55 @@ static void print_dns(const struct wanted *w, const char *domain, const char *ho
            domain, domain);
 }
 
+static void print_added(const struct wanted *w, const char *path, const char *host)
+{
+    printf("wrote %s, and its DKIM keys %s and %s\n\n", path, w->signers[0].key, w->signers[1].key);
+    if (w->m365 != NULL)
+        print_m365(w, host);
+    else
+        print_google(w, host);
+    print_dns(w, w->m365 != NULL ? w->m365 : w->google, host);
+    printf("The secret is shown this once. Then: sallyport providers refresh, sallyport check, "
+           "reload, and sallyport tenant check %s.\n",
+           w->name);
+}
+
+static void tell_added(const struct cli *cli, const struct wanted *w, const char *path,
+                       const char *host)
+{
+    const char *domain = w->m365 != NULL ? w->m365 : w->google;
+    char name[640];
+    struct sp_buf out;
+    struct sp_jw jw;
+
+    if (!cli->json) {
+        print_added(w, path, host);
+        return;
+    }
+    sp_buf_init(&out, FILE_MAX);
+    sp_jw_init(&jw, &out);
+    sp_jw_object(&jw, NULL);
+    put(&jw, "file", path);
+    put(&jw, "tenant", w->name);
+    put(&jw, "smarthost", host);
+    put(&jw, "header", "X-Sallyport-Tenant");
+    put(&jw, "secret", w->secret);
+    sp_jw_array(&jw, "dkim");
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        (void)snprintf(name, sizeof(name), "%s._domainkey.%s", kinds[i].selector, domain);
+        sp_jw_object(&jw, NULL);
+        put(&jw, "key", w->signers[i].key);
+        put(&jw, "name", name);
+        put(&jw, "type", "TXT");
+        put(&jw, "value", w->signers[i].record);
+        sp_jw_end(&jw);
+    }
+    sp_jw_end(&jw);
+    sp_jw_end(&jw);
+    cli_print(&out);
+    sp_buf_wipe(&out);
+}
+
 static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
 {
     const char *path = file_of(cli, tenants_dir(cli, w, c), w->name);
@@ -422,18 +459,10 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     if (rc == SP_OK)
         rc = write_new(cli, path, sp_buf_bytes(&text));
     sp_buf_clear(&text);
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, CLI_WRONG);
     if (rc != SP_OK)
         return CLI_WRONG;
-    printf("wrote %s, and its DKIM keys %s and %s\n\n", path, w->signers[0].key, w->signers[1].key);
-    if (w->m365 != NULL)
-        print_m365(w, c->hostname);
-    else
-        print_google(w, c->hostname);
-    print_dns(w, w->m365 != NULL ? w->m365 : w->google, c->hostname);
-    printf("The secret is shown this once. Then: sallyport providers refresh, sallyport check, "
-           "reload, and sallyport tenant check %s.\n",
-           w->name);
+    tell_added(cli, w, path, c->hostname);
     sp_wipe(w->secret, sizeof(w->secret));
     return CLI_OK;
 }
@@ -443,14 +472,15 @@ int cli_tenant_add(struct cli *cli)
     struct wanted w = {.name = NULL};
     SP_AUTO(sp_config) c = NULL;
 
-    if (!take_options(cli, &w, true) || w.name == NULL || (w.m365 == NULL) == (w.google == NULL) ||
-        (w.google != NULL && (w.tenant_id != NULL || w.onmicrosoft != NULL)))
-        return cli_usage("tenant add: give NAME and one of --m365 DOMAIN, --google DOMAIN");
+    if (!take_options(cli, &w, true, &(struct cli_wanted){1, 1, "which name shall it have?"}))
+        return CLI_USAGE;
+    if ((w.m365 == NULL) == (w.google == NULL))
+        return cli_usage(cli, "give one of --m365 DOMAIN, --google DOMAIN");
+    if (w.google != NULL && (w.tenant_id != NULL || w.onmicrosoft != NULL))
+        return cli_usage(cli, "--tenant-id and --onmicrosoft go with --m365");
     c = cli_load_config(cli, w.config);
-    if (c == NULL) {
-        cli_print_problems(cli);
-        return CLI_WRONG;
-    }
+    if (c == NULL)
+        return cli_print_problems(cli, CLI_WRONG);
     return add(cli, &w, c);
 }
 
@@ -547,8 +577,8 @@ static int look(struct cli *cli, bool shows)
     SP_AUTO(sp_config) c = NULL;
     SP_AUTO(sp_tenant) t = NULL;
 
-    if (!take_options(cli, &w, false) || (w.name != NULL) != shows)
-        return cli_usage(shows ? "tenant show: give NAME" : "tenant list takes no name");
+    if (!take_options(cli, &w, false, &(struct cli_wanted){shows, shows, "which tenant?"}))
+        return CLI_USAGE;
     c = cli_load_config(cli, w.config);
     if (c != NULL && !shows)
         list_all(cli, tenants_dir(cli, &w, c));
@@ -558,7 +588,7 @@ static int look(struct cli *cli, bool shows)
         cli_tenant_put(t);
     else if (t != NULL)
         print_tenant(t);
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, CLI_WRONG);
     return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
 }
 

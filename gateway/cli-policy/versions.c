@@ -60,50 +60,28 @@ static bool read_stage(struct publish *p)
     return true;
 }
 
-/* returns: where the option's value goes, or NULL if the command takes none of that name */
-static const char **value_of(struct publish *p, const char *option, unsigned takes)
-{
-    const struct {
-        const char *name;
-        const char **value;
-        unsigned need;
-    } options[] = {{"-c", &p->config, 0},
-                   {"--config", &p->config, 0},
-                   {"--reason", &p->reason, PUBLISH_REASON},
-                   {"--approved-by", &p->approver, PUBLISH_APPROVER},
-                   {"--stage", &p->stage, PUBLISH_STAGE}};
-
-    for (size_t i = 0; i < SP_ARRAY_LEN(options); i++)
-        if (strcmp(option, options[i].name) == 0 && (takes & options[i].need) == options[i].need)
-            return options[i].value;
-    return NULL;
-}
-
-static bool refuse(const char *before, const char *what, const char *behind)
-{
-    fprintf(stderr, "error: %s%s%s\n", before, what, behind);
-    return false;
-}
-
 static bool read_words(struct cli *cli, struct publish *p, unsigned takes)
 {
-    for (int i = 0; i < cli->argc; i++) {
-        const char *o = cli->argv[i];
-        const char **value = value_of(p, o, takes);
+    const struct {
+        struct cli_option option;
+        unsigned need;
+    } all[] = {{{"-c", .value = &p->config}, 0},
+               {{"--config", .value = &p->config}, 0},
+               {{"--reason", .value = &p->reason}, PUBLISH_REASON},
+               {{"--approved-by", .value = &p->approver}, PUBLISH_APPROVER},
+               {{"--stage", .value = &p->stage}, PUBLISH_STAGE},
+               {{"--dry-run", .is_on = &p->dry_run}, PUBLISH_DRY_RUN}};
+    struct cli_wanted wanted = {.what = "which draft, or version?"};
+    struct cli_option own[SP_ARRAY_LEN(all)];
+    size_t count = 0;
 
-        if (strcmp(o, "--dry-run") == 0 && (takes & PUBLISH_DRY_RUN) != 0)
-            p->dry_run = true;
-        else if (value != NULL && i + 1 < cli->argc)
-            *value = cli->argv[++i];
-        else if (value != NULL)
-            return refuse("", o, " needs a value");
-        else if (o[0] == '-')
-            return refuse("there is no option ", o, " here");
-        else if (p->word == NULL && (takes & PUBLISH_WORD) != 0)
-            p->word = o;
-        else
-            return refuse("one word too many: ", o, "");
-    }
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
+        if ((takes & all[i].need) == all[i].need)
+            own[count++] = all[i].option;
+    wanted.least = wanted.most = (takes & PUBLISH_WORD) != 0;
+    if (!cli_arguments(cli, own, count, &wanted))
+        return false;
+    p->word = cli->word_count > 0 ? cli->words[0] : NULL;
     return true;
 }
 
@@ -115,16 +93,18 @@ bool publish_options(struct cli *cli, struct publish *p, unsigned takes)
     p->who = who_acts(cli);
     if ((takes & PUBLISH_REASON) != 0 &&
         (p->reason == NULL || sp_bytes_trim(sp_bytes_cstr(p->reason)).len < 5))
-        return refuse("say why, in five letters or more: ", "--reason TEXT",
-                      "; it stands in the audit");
-    if (p->reason != NULL && !cli_is_line(p->reason))
-        return refuse("", "--reason", ": one line of UTF-8, since it stands in the audit");
-    if (p->approver != NULL && !cli_is_line(p->approver))
-        return refuse("", "--approved-by", ": one line of UTF-8, since it stands in the audit");
-    if (!read_stage(p))
-        return refuse("--stage ", p->stage,
-                      ": expected shadow, full, or a share of the mail like 10%");
-    return (takes & PUBLISH_WORD) == 0 || p->word != NULL;
+        (void)cli_usage(cli, "say why, in five letters or more: --reason TEXT; it stands in the "
+                             "audit");
+    else if (p->reason != NULL && !cli_is_line(p->reason))
+        (void)cli_usage(cli, "--reason: one line of UTF-8, since it stands in the audit");
+    else if (p->approver != NULL && !cli_is_line(p->approver))
+        (void)cli_usage(cli, "--approved-by: one line of UTF-8, since it stands in the audit");
+    else if (!read_stage(p))
+        (void)cli_usage(cli, "--stage %s: expected shadow, full, or a share of the mail like 10%%",
+                        p->stage);
+    else
+        return true;
+    return false;
 }
 
 /* Where the live policy lies. returns: false, with problems, if the settings can't be read */
@@ -133,9 +113,10 @@ bool publish_find_live(struct cli *cli, struct publish *p)
     SP_AUTO(sp_config) config = cli_load_config(cli, p->config);
 
     if (config == NULL) {
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, CLI_USAGE);
         return false;
     }
+    cli_drop_problems(cli); /* what is worth a look in the settings is for "check" to tell */
     p->live = cli_join(cli, cli_dirname(cli, p->config), config->policy);
     if (strchr(p->live, '/') == NULL)
         p->live = publish_text(cli, "./%s", p->live);
@@ -275,10 +256,8 @@ static void print_act(const char *what, const struct publish_act *act)
 int publish_end(struct cli *cli, const struct publish *p, enum sp_rc rc, const char *what,
                 const struct publish_act *act)
 {
-    if (rc != SP_OK) {
-        fprintf(stderr, "error: %s: %s\n", p->folder, sp_rc_name(rc));
-        return CLI_WRONG;
-    }
+    if (rc != SP_OK)
+        return cli_tell(cli, CLI_WRONG, sp_rc_name(rc), "%s: %s", p->folder, sp_rc_name(rc));
     if (cli->json)
         print_act(what, act);
     else if (strcmp(act->before, act->after) == 0)

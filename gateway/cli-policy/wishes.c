@@ -20,12 +20,14 @@ struct sp_json_doc *cli_wishes(struct cli *cli, const char *config, const char *
     struct sp_err err;
 
     sp_buf_init(&out, ANSWER_MAX);
-    if (cli_ask_gateway(cli, words, &out) != 0 ||
+    if (cli_ask_gateway(cli, words, CLI_OK, &out) != 0 ||
         sp_json_parse(sp_buf_bytes(&out), NULL, &doc, &err) != SP_OK)
-        fprintf(stderr, "note: without the gateway nobody knows what recipients have chosen in the "
-                        "portal\n");
+        (void)cli_tell(
+            cli, CLI_OK, "absent",
+            "without the gateway nobody knows what recipients have chosen in the portal");
     else if (!sp_json_bool_of(sp_json_root(doc), "complete", true))
-        fprintf(stderr, "note: there are more choices than are listed: ask for one address\n");
+        (void)cli_tell(cli, CLI_OK, "remark",
+                       "there are more choices than are listed: ask for one address");
     sp_buf_clear(&out);
     return doc;
 }
@@ -45,7 +47,7 @@ bool cli_wishes_forget(struct cli *cli, const char *config, const char *address,
     bool ok;
 
     sp_buf_init(&out, REPLY_MAX);
-    ok = cli_ask_gateway(cli, words, &out) == 0;
+    ok = cli_ask_gateway(cli, words, CLI_WRONG, &out) == 0;
     sp_buf_clear(&out);
     return ok;
 }

@@ -5,7 +5,8 @@
 #include "gateway/cli-spool/spool.h"
 
 #include "base/text.h"
-#include "gateway/cli-control/refusal.h"
+#include "gateway/cli/options.h"
+#include "gateway/cli/refusal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -85,13 +86,13 @@ static const char *name_of(int code)
 
 int spool_fail(const struct spool *s, int code, const char *format, ...)
 {
-    char detail[CLI_DETAIL_MAX];
+    const struct cli_voice voice = {s->json, "sallyport"};
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(detail, sizeof(detail), format, args);
+    (void)cli_refuse_list(&voice, code, name_of(code), format, args);
     va_end(args);
-    return cli_refuse(s->json, code, name_of(code), detail);
+    return code;
 }
 
 bool spool_read_file(const char *path, struct sp_buf *out)
@@ -253,76 +254,37 @@ static bool takes(const struct command *c, const char *option)
            strcmp(option, "--json") == 0;
 }
 
-/* returns: whether it is an option without a value, now noted */
-static bool take_flag(struct spool *s, const char *word)
-{
-    const struct {
-        const char *name;
-        bool *value;
-    } flags[] = {{"--json", &s->json}, {"--yes", &s->yes}, {"--master", &s->is_master}};
-
-    for (size_t k = 0; k < SP_ARRAY_LEN(flags); k++) {
-        if (strcmp(word, flags[k].name) == 0)
-            return *flags[k].value = true;
-    }
-    return false;
-}
-
-/* returns: where the value of an option is noted; NULL: it has none */
-static const char **place_of(struct spool *s, const char *word)
-{
-    const struct {
-        const char *name;
-        const char **value;
-    } options[] = {
-        {"--config", &s->config_path}, {"-c", &s->config_path}, {"--state", &s->folder},
-        {"--reason", &s->reason},      {"--next", &s->next},
-    };
-
-    for (size_t k = 0; k < SP_ARRAY_LEN(options); k++) {
-        if (strcmp(word, options[k].name) == 0)
-            return options[k].value;
-    }
-    return NULL;
-}
-
-/* One argument, or two. returns: what is wrong with it, NULL: nothing */
-static const char *take(struct spool *s, const struct command *c, int argc, char **argv, int *i)
-{
-    const char *word = argv[*i];
-    const char **value;
-
-    if (word[0] == '-' && word[1] != 0) {
-        if (!takes(c, word))
-            return "no option of this command";
-        value = place_of(s, word);
-        if (value == NULL)
-            return take_flag(s, word) ? NULL : "no option of this command";
-        if (*i + 1 >= argc)
-            return "wants a value";
-        *value = argv[++*i];
-        return NULL;
-    }
-    if (!c->has_target)
-        return "one word too many";
-    if (s->target != NULL)
-        return "one folder is enough";
-    s->target = word;
-    return NULL;
-}
-
 /* returns: SPOOL_OK, or SPOOL_USAGE after saying which is wrong */
 static int parse(struct spool *s, const struct command *c, int argc, char **argv)
 {
-    for (int i = 3; i < argc; i++)
-        s->json = s->json || strcmp(argv[i], "--json") == 0; /* of what is wrong, too */
-    for (int i = 3; i < argc; i++) {
-        const char *word = argv[i];
-        const char *why = take(s, c, argc, argv, &i);
+    const struct cli_option all[] = {
+        {"--config", .value = &s->config_path},
+        {"-c", .value = &s->config_path},
+        {"--json", .is_on = &s->json},
+        {"--state", .value = &s->folder},
+        {"--yes", .is_on = &s->yes},
+        {"--reason", .value = &s->reason},
+        {"--master", .is_on = &s->is_master},
+        {"--next", .value = &s->next},
+    };
+    struct cli_option own[SP_ARRAY_LEN(all)];
+    struct cli_args args = {.argc = argc - 3, .argv = argv + 3};
+    const char *word;
+    size_t count = 0;
 
-        if (why != NULL)
-            return wrong(s, c, word, why);
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
+        if (takes(c, all[i].name))
+            own[count++] = all[i];
+    s->json = cli_wants_json(argc, argv); /* of what is wrong, too */
+    while ((word = cli_next_word(&args, own, count)) != NULL) {
+        if (!c->has_target)
+            return wrong(s, c, word, "one word too many");
+        if (s->target != NULL)
+            return wrong(s, c, word, "one folder is enough");
+        s->target = word;
     }
+    if (args.wrong != NULL)
+        return wrong(s, c, args.wrong, args.why);
     if (c->has_target && s->target == NULL)
         return wrong(s, c, "", "which folder?");
     return SPOOL_OK;

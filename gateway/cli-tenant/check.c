@@ -73,10 +73,8 @@ int cli_check(struct cli *cli)
     if (!cli_open(cli))
         return CLI_USAGE;
     t = cli_tenant_load(cli, cli->name);
-    if (t == NULL) {
-        cli_print_problems(cli);
-        return CLI_USAGE;
-    }
+    if (t == NULL)
+        return cli_print_problems(cli, CLI_USAGE);
     findings_begin(&f, cli);
     find(&f, FINDING_OK, "file", "tenants/%s.json is well-formed", cli->name);
     check_observe(&f, t);
@@ -85,6 +83,5 @@ int cli_check(struct cli *cli)
     check_door(&f, t);
     check_live(&f, t);
     code = findings_end(&f);
-    cli_print_problems(cli);
-    return code;
+    return cli_print_problems(cli, code);
 }

@@ -12,6 +12,7 @@
 #include "dns/resolver.h"
 #include "dns/spf.h"
 #include "gateway/cli-control/control.h"
+#include "gateway/cli/options.h"
 #include "io/loop.h"
 #include "json/problem.h"
 #include "roster/roster.h"
@@ -31,9 +32,8 @@ struct cli {
     int64_t wait_ms;    /* for a probe; 0: none */
     bool json;
     bool force;
-    bool check;                       /* say what would be done, and do nothing */
-    const char *lists[CLI_LISTS_MAX]; /* of --list */
-    size_t list_count;
+    bool check;              /* say what would be done, and do nothing */
+    struct cli_values lists; /* of --list */
 
     struct sp_arena *arena;
     struct sp_problems *problems;
@@ -77,7 +77,11 @@ bool cli_tenant_path(const struct cli *cli, const char *folder, const char *name
                      const char *ending, char *out);
 /* Reads tenants/NAME.json. returns: it, to free; NULL with problems */
 struct sp_tenant *cli_tenant_load(struct cli *cli, const char *name);
-void cli_print_problems(const struct cli *cli);
+/* Tells what is wrong with files. code: the exit code. returns: code */
+int cli_print_problems(const struct cli *cli, int code);
+/* Says what could not be done. error: a name for programs; code 0: it is but a remark. returns: code */
+int cli_tell(const struct cli *cli, int code, const char *error, const char *fmt, ...)
+    SP_PRINTF(4, 5);
 /* Lets the gateway that runs read what was written; says so if none does. */
 void cli_reload(const struct cli *cli);
 

@@ -13,7 +13,7 @@
 
 static struct sp_roster_groups *read_table(struct cli *cli)
 {
-    const struct sp_roster_wanted wanted = {cli->lists, cli->list_count};
+    const struct sp_roster_wanted wanted = {cli->lists.items, cli->lists.count};
     bool is_input = strcmp(cli->name, "-") == 0;
     struct sp_roster_groups *groups = NULL;
     FILE *f = is_input ? stdin : fopen(cli->name, "rbe");
@@ -73,7 +73,7 @@ int cli_directory_import(struct cli *cli)
         return CLI_USAGE;
     groups = read_table(cli);
     if (groups == NULL)
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, CLI_USAGE);
     else
         code = keep_all(cli, groups);
     sp_roster_groups_free(groups);

@@ -63,9 +63,9 @@ static const char *names(struct cli *cli, const struct sp_json *list)
     return out;
 }
 
-static int ask(struct cli *cli, bool quiet, struct control_answer *answer)
+static int ask(const struct cli *cli, struct control_answer *answer)
 {
-    struct control c = {.config = cli->config, .quiet = quiet};
+    struct control c = {.config = cli->config, .mute = true};
     struct control_member member = {"tenant", cli->name};
 
     return control_ask_about(&c, "tenant.seen", &member, 1, answer);
@@ -119,7 +119,7 @@ static bool look(struct findings *f, const char *token, int64_t since_ms)
     struct control_answer answer;
     bool over = true;
 
-    if (ask(f->cli, true, &answer) == CONTROL_OK) {
+    if (ask(f->cli, &answer) == CONTROL_OK) {
         struct sight probe = latest(answer.result, "probed");
         struct sight refused = latest(answer.result, "refused");
 
@@ -144,10 +144,14 @@ static void await_probe(struct findings *f)
     char token[2 * TOKEN_LEN + 1];
 
     make_token(token);
-    (void)fprintf(stderr,
-                  "Write a mail from one of the tenant's mailboxes, through the provider, to\n"
-                  "    sallyport-probe-%s@%s\nNothing of it is passed on. Waiting...\n",
-                  token, cli->settings->hostname);
+    if (cli->json)
+        (void)cli_tell(cli, CLI_OK, "probe", "sallyport-probe-%s@%s", token,
+                       cli->settings->hostname);
+    else
+        (void)fprintf(stderr,
+                      "Write a mail from one of the tenant's mailboxes, through the provider, to\n"
+                      "    sallyport-probe-%s@%s\nNothing of it is passed on. Waiting...\n",
+                      token, cli->settings->hostname);
     for (int64_t waited = 0; waited < cli->wait_ms; waited += STEP_MS) {
         (void)nanosleep(&step, NULL);
         if (look(f, token, since))
@@ -162,7 +166,7 @@ void check_live(struct findings *f, const struct sp_tenant *t)
     bool answers;
 
     (void)t;
-    answers = ask(f->cli, true, &answer) == CONTROL_OK;
+    answers = ask(f->cli, &answer) == CONTROL_OK;
     if (!answers)
         find(f, FINDING_WRONG, "live", "no gateway answers on its control socket");
     else if (f->cli->wait_ms == 0)

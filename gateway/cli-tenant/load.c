@@ -2,9 +2,11 @@
  * Files of the configuration, read as the gateway reads them.
  */
 #include "gateway/cli-tenant/cli.h"
+#include "gateway/cli/refusal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -87,7 +89,7 @@ bool cli_settings(struct cli *cli)
         sp_problem_file(cli->problems, cli->config, 0, SP_E_LIMIT, "the path is too long");
     else
         return true;
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, CLI_USAGE);
     return false;
 }
 
@@ -99,16 +101,16 @@ bool cli_open(struct cli *cli)
         return true;
     sp_problem_file(cli->problems, cli->config, 0, SP_E_CONFIG_INVALID,
                     "resolver.servers names no address that can be asked");
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, CLI_USAGE);
     return false;
 }
 
 void cli_reload(const struct cli *cli)
 {
-    struct control c = {.config = cli->config};
+    struct control c = {.config = cli->config, .mute = true};
 
     if (control_reload(&c) != CONTROL_OK)
-        (void)fprintf(stderr, "sallyport: no gateway runs here that could read it now\n");
+        (void)cli_tell(cli, CLI_OK, "absent", "no gateway runs here that could read it now");
 }
 
 void cli_close(struct cli *cli)
@@ -144,15 +146,33 @@ struct sp_tenant *cli_tenant_load(struct cli *cli, const char *name)
     return t;
 }
 
-void cli_print_problems(const struct cli *cli)
+int cli_tell(const struct cli *cli, int code, const char *error, const char *fmt, ...)
+{
+    const struct cli_voice voice = {cli->json, "sallyport"};
+    va_list values;
+
+    va_start(values, fmt);
+    (void)cli_refuse_list(&voice, code, error, fmt, values);
+    va_end(values);
+    return code;
+}
+
+int cli_print_problems(const struct cli *cli, int code)
 {
     struct sp_buf text;
 
-    sp_buf_init(&text, 1 << 20);
     for (size_t i = 0; i < sp_problems_count(cli->problems); i++) {
-        sp_problem_format(sp_problems_at(cli->problems, i), &text);
-        sp_buf_put_u8(&text, '\n');
+        const struct sp_problem *p = sp_problems_at(cli->problems, i);
+
+        sp_buf_init(&text, 1 << 20);
+        sp_problem_format(p, &text);
+        if (cli->json)
+            (void)cli_tell(cli, p->is_warning ? CLI_OK : code,
+                           p->is_warning ? "warning" : sp_rc_name(p->rc), "%.*s",
+                           SP_FMT(sp_buf_bytes(&text)));
+        else
+            (void)fprintf(stderr, "%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+        sp_buf_clear(&text);
     }
-    (void)fprintf(stderr, "%.*s", SP_FMT(sp_buf_bytes(&text)));
-    sp_buf_clear(&text);
+    return code;
 }

@@ -151,7 +151,8 @@ static bool begin(struct cli *cli, struct domains *domains)
     else
         find_domains(cli, domains);
     if (domains->count == 0)
-        (void)fprintf(stderr, "sallyport: no tenant names a provider in proofs.networks_from\n");
+        (void)cli_tell(cli, CLI_USAGE, "not-found",
+                       "no tenant names a provider in proofs.networks_from");
     return domains->count > 0;
 }
 
@@ -168,7 +169,7 @@ int cli_providers_refresh(struct cli *cli)
     for (size_t i = 0; i < domains.count; i++)
         changed = refresh(&f, domains.items[i]) || changed;
     code = findings_end(&f);
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, code);
     if (changed)
         cli_reload(cli);
     return code;
@@ -196,6 +197,6 @@ int cli_providers_list(struct cli *cli)
              refreshed == 0 ? "an unknown time" : time);
     }
     code = findings_end(&f);
-    cli_print_problems(cli);
+    (void)cli_print_problems(cli, code);
     return code;
 }

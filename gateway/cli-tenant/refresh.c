@@ -209,7 +209,7 @@ int cli_directory_refresh(struct cli *cli)
     if (sp_problems_errors(cli->problems) == 0)
         code = refresh_all(cli, &all);
     else
-        cli_print_problems(cli);
+        (void)cli_print_problems(cli, CLI_USAGE);
     for (size_t i = 0; i < all.count; i++)
         sp_directory_free(all.items[i]);
     return code;
@@ -244,6 +244,7 @@ int cli_directory_list(struct cli *cli)
     sp_directory_ages(cli->dir, cli->settings->policy, (int64_t)now.tv_sec * 1000, cli->problems,
                       on_age, &f);
     code = findings_end(&f);
-    cli_print_problems(cli);
-    return sp_problems_errors(cli->problems) > 0 ? CLI_USAGE : code;
+    if (sp_problems_errors(cli->problems) > 0)
+        code = CLI_USAGE;
+    return cli_print_problems(cli, code);
 }

@@ -28,8 +28,7 @@
 #define NUMBER_MAX   1000000
 #define FIRST_FREE   3
 #define EXIT_NO_EXEC 127
-#define REFUSED      "the configuration on the disk was refused by a role: mend it and reload first"
-#define UNREAD       "the files on the disk have become no configuration meanwhile: mend them first"
+#define WHY_MAX      (SP_ERR_TEXT_MAX + 256)
 #define UNSETTLED    "not all roles have taken the configuration on the disk yet: try again"
 
 void handover_tell(struct supervisor *s, const char *state)
@@ -201,14 +200,39 @@ static void refuse(struct supervisor *s, const char *why)
     handover_tell(s, "refused");
 }
 
-/* By a role that had a say. What can't be read, the program that is tried can't read either. */
-static bool is_refused(const struct supervisor *s)
+/* By a role that had a say. What can't be read, the program that is tried can't read either. returns: NULL: nothing */
+static const struct refusal *find_refusal(const struct supervisor *s)
 {
-    bool any = false;
-
     for (enum generation_origin o = GENERATION_READ; o < GENERATION_ORIGINS; o++)
-        any = any || (s->refusals[o].stands && !s->refusals[o].alone);
-    return any;
+        if (s->refusals[o].stands && !s->refusals[o].alone)
+            return &s->refusals[o];
+    return NULL;
+}
+
+/* Of what lies on the disk the roles have not taken something: what, why, and what to do. */
+static void refuse_for(struct supervisor *s, const struct refusal *r)
+{
+    static const struct {
+        const char *what, *then;
+    } words[] = {
+        [GENERATION_UNREAD] =
+            {"the files on the disk, which have become no configuration meanwhile",
+             "mend them first"},
+        [GENERATION_READ] = {"the configuration on the disk", "mend it and reload first"},
+        [GENERATION_RENEWED] = {"renewed certificates",
+                                "mend their files, which are then taken by themselves, first"},
+        [GENERATION_ROTATED] = {"a new key of session tickets", "reload first"},
+    };
+    char why[WHY_MAX];
+
+    if (r->needs_restart)
+        (void)snprintf(why, sizeof(why), "%s: restart instead, or put it back and reload first",
+                       r->detail);
+    else
+        (void)snprintf(why, sizeof(why), "%s %u refused %s (%s): %s", trial_by(r),
+                       r->by == NULL ? 0 : r->by->index, words[r->origin].what, r->detail,
+                       words[r->origin].then);
+    refuse(s, why);
 }
 
 static void on_try_limit(void *arg)
@@ -223,12 +247,14 @@ static void on_try_limit(void *arg)
 
 void handover_settle(struct supervisor *s)
 {
+    const struct refusal *refusal = find_refusal(s);
+
     if (!s->tried || s->stopping)
         return;
-    if (is_refused(s)) { /* it would know no other */
-        refuse(s, REFUSED);
+    if (refusal != NULL) { /* it would know no other */
+        refuse_for(s, refusal);
     } else if (s->unread != s->unread_before) {
-        refuse(s, UNREAD);
+        refuse_for(s, &s->refusals[GENERATION_UNREAD]);
     } else if (s->accepted == NULL || s->now == s->accepted) {
         s->tried = false;
         sp_timer_cancel(s->try_limit);
@@ -255,8 +281,8 @@ void handover_begin(struct supervisor *s)
     s->environment = make_environment((char *)s->variable.ptr);
     if (s->try_limit == NULL)
         s->try_limit = sp_timer_new(s->loop, on_try_limit, s);
-    if (is_refused(s)) {
-        refuse(s, REFUSED);
+    if (find_refusal(s) != NULL) {
+        refuse_for(s, find_refusal(s));
         return;
     }
     sp_timer_start(s->try_limit, TRY_MS);

@@ -2,6 +2,7 @@
  * `sallyport`: the command line. It knows which program answers which words and becomes that program, so that it links
  * almost nothing itself; only `serve`, the supervisor, runs here.
  */
+#include "gateway/cli/refusal.h"
 #include "gateway/sallyport/supervisor.h"
 
 #include <errno.h>
@@ -64,20 +65,33 @@ static void print_help(FILE *to)
     fprintf(to, "\nEach says more with --help. Version %s.\n", SP_VERSION);
 }
 
-static int become(const char *program, char **argv)
+static int become(const char *program, int argc, char **argv)
 {
+    const struct cli_voice voice = {cli_wants_json(argc, argv), "sallyport"};
     char self[PATH_LEN_MAX], path[PATH_LEN_MAX + 100];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-    if (n <= 0) {
-        perror("sallyport: /proc/self/exe");
-        return EXIT_FAILURE;
-    }
+    if (n <= 0)
+        return cli_refuse(&voice, EXIT_FAILURE, "absent", "/proc/self/exe: %s",
+                          strerrordesc_np(errno));
     self[n] = '\0';
     snprintf(path, sizeof(path), "%s/../libexec/" SP_LIBEXEC_NAME "/%s", dirname(self), program);
     execv(path, argv);
-    fprintf(stderr, "sallyport: %s: %s\n", path, errno == ENOENT ? "not installed" : "can't run");
-    return EXIT_FAILURE;
+    return cli_refuse(&voice, EXIT_FAILURE, "absent", "%s: %s", path,
+                      errno == ENOENT ? "not installed" : "can't run");
+}
+
+static int refuse(int argc, char **argv)
+{
+    const struct cli_voice voice = {cli_wants_json(argc, argv), "sallyport"};
+
+    if (argc >= 2)
+        (void)cli_refuse(&voice, EXIT_USAGE, "usage", "there is no command \"%s\"", argv[1]);
+    else
+        (void)cli_refuse(&voice, EXIT_USAGE, "usage", "which command?");
+    if (!voice.json)
+        print_help(stderr);
+    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -93,12 +107,11 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[1], c->word) == 0 &&
             (c->second == NULL || (argc >= 3 && strcmp(argv[2], c->second) == 0)))
-            return become(c->program, argv);
+            return become(c->program, argc, argv);
     }
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         print_help(stdout);
         return EXIT_SUCCESS;
     }
-    print_help(stderr);
-    return EXIT_USAGE;
+    return refuse(argc, argv);
 }

@@ -143,11 +143,9 @@ static void on_child(void *arg)
     children_reap(arg);
 }
 
-static bool same_texts(const struct sp_config *a, const struct sp_config *b)
+static bool same_listeners(const struct sp_config *a, const struct sp_config *b)
 {
-    if (a->listen_count != b->listen_count || strcmp(a->portal.listen, b->portal.listen) != 0 ||
-        strcmp(a->state_dir, b->state_dir) != 0 || strcmp(a->admin.socket, b->admin.socket) != 0 ||
-        strcmp(a->admin.listen, b->admin.listen) != 0)
+    if (a->listen_count != b->listen_count)
         return false;
     for (size_t i = 0; i < a->listen_count; i++) {
         if (strcmp(a->listen[i].address, b->listen[i].address) != 0)
@@ -156,17 +154,45 @@ static bool same_texts(const struct sp_config *a, const struct sp_config *b)
     return true;
 }
 
-/* What is bound, made or counted at start can't change while we run. */
-static bool needs_restart(const struct sp_config *a, const struct sp_config *b)
+/* What is bound, made or counted at start can't change while we run. returns: the first such setting that has; NULL: none */
+static const char *needs_restart(const struct sp_config *a, const struct sp_config *b)
 {
-    return !same_texts(a, b) || a->workers != b->workers || a->uid_base != b->uid_base ||
-           a->roles.scanners != b->roles.scanners || a->roles.sealers != b->roles.sealers;
+    const struct {
+        const char *name;
+        bool is_same;
+    } settings[] = {
+        {"listen", same_listeners(a, b)},
+        {"portal.listen", strcmp(a->portal.listen, b->portal.listen) == 0},
+        {"state_dir", strcmp(a->state_dir, b->state_dir) == 0},
+        {"admin.socket", strcmp(a->admin.socket, b->admin.socket) == 0},
+        {"admin.listen", strcmp(a->admin.listen, b->admin.listen) == 0},
+        {"workers", a->workers == b->workers},
+        {"uid_base", a->uid_base == b->uid_base},
+        {"roles.scanners", a->roles.scanners == b->roles.scanners},
+        {"roles.sealers", a->roles.sealers == b->roles.sealers},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(settings); i++)
+        if (!settings[i].is_same)
+            return settings[i].name;
+    return NULL;
+}
+
+static void refuse_restart(struct supervisor *s, const char *setting)
+{
+    char detail[SP_ERR_TEXT_MAX];
+
+    (void)snprintf(detail, sizeof(detail), "%s: %s has changed, which only a restart takes up",
+                   s->config_path, setting);
+    sp_log_error(s->log, "supervisor.reload-needs-restart", SP_TEXT("setting", setting));
+    trial_unread(s, true, sp_bytes_cstr(detail));
 }
 
 static void on_reload(void *arg)
 {
     struct supervisor *s = arg;
     struct generation *fresh;
+    const char *setting;
     struct sp_buf report;
     size_t fault_at = 0;
 
@@ -178,11 +204,9 @@ static void on_reload(void *arg)
     print_report(&report);
     if (fresh == NULL) {
         sp_log_error(s->log, "supervisor.reload-invalid");
-        trial_unread(s, SP_E_CONFIG_INVALID,
-                     sp_bytes_slice(sp_buf_bytes(&report), fault_at, SIZE_MAX));
-    } else if (needs_restart(s->now->config, fresh->config)) {
-        sp_log_error(s->log, "supervisor.reload-needs-restart");
-        trial_unread(s, SP_E_CONFIG_INVALID, SP_LIT("it changes what only a restart can"));
+        trial_unread(s, false, sp_bytes_slice(sp_buf_bytes(&report), fault_at, SIZE_MAX));
+    } else if ((setting = needs_restart(s->now->config, fresh->config)) != NULL) {
+        refuse_restart(s, setting);
         generation_free(fresh);
     } else {
         struct generation *before = s->now;

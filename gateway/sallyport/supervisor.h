@@ -101,6 +101,7 @@ struct listening {
 /* Why what lies on the disk is not what runs. */
 struct refusal {
     bool stands;
+    bool needs_restart;  /* it is a configuration, but not for us as we run */
     bool alone;          /* who refused it had no say: the others run it */
     uint64_t generation; /* 0: it never became one */
     enum generation_origin origin;
@@ -338,8 +339,8 @@ bool trial_waits(const struct child *c);
 /* returns: whether the newest was refused, and there was not yet what it takes to go back: nobody else is told of it */
 bool trial_leaves(const struct supervisor *s);
 
-/* The files were read and are no generation. who says so is the supervisor */
-void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail);
+/* The files are no generation, or (needs_restart) none for us as we run. Who says so is the supervisor */
+void trial_unread(struct supervisor *s, bool needs_restart, struct sp_bytes detail);
 /* returns: the name of the role that refused it, or "supervisor" */
 const char *trial_by(const struct refusal *r);
 void trial_clear(struct supervisor *s);

@@ -55,9 +55,10 @@ static void remember(struct supervisor *s, struct refusal fresh, struct sp_bytes
     state_write(s);
 }
 
-void trial_unread(struct supervisor *s, enum sp_rc why, struct sp_bytes detail)
+void trial_unread(struct supervisor *s, bool needs_restart, struct sp_bytes detail)
 {
-    const struct refusal unread = {.origin = GENERATION_UNREAD, .why = why};
+    const struct refusal unread = {
+        .origin = GENERATION_UNREAD, .why = SP_E_CONFIG_INVALID, .needs_restart = needs_restart};
 
     s->unread++;
     remember(s, unread, sp_bytes_slice(detail, 0, sp_bytes_find(detail, '\n')));

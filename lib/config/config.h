@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "json/problem.h"
 
 enum sp_listen_tls {
@@ -279,5 +280,7 @@ SP_MUST_CHECK enum sp_rc sp_config_place_beside(const char *setting, const char 
 
 /* Appends the reference of all settings as Markdown: docs/settings.md. */
 void sp_config_reference(struct sp_buf *out);
+/* The same for programs: appends an object a setting to an array. */
+void sp_config_list_settings(struct sp_jw *w);
 
 #endif

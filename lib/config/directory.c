@@ -169,3 +169,8 @@ void sp_directory_reference(struct sp_buf *out)
 {
     sp_config_table_reference(&table, out);
 }
+
+void sp_directory_list_settings(struct sp_jw *w)
+{
+    sp_config_table_list(&table, w);
+}

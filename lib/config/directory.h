@@ -53,6 +53,8 @@ bool sp_directory_is_list_name(struct sp_bytes name);
 
 /* Appends the reference of these settings as Markdown. */
 void sp_directory_reference(struct sp_buf *out);
+/* The same for programs: appends an object a setting to an array. */
+void sp_directory_list_settings(struct sp_jw *w);
 
 /* A list that some directory keeps, as its file is now. All lent for the call. */
 struct sp_directory_age {

@@ -1,6 +1,6 @@
 /*
- * The reference of settings as Markdown, written from the tables so that it can't drift from what is read: docs hold its
- * output, and a test compares.
+ * The reference of settings as Markdown and as JSON, written from the tables so that it can't drift from what is read: docs
+ * hold its output, and a test compares.
  */
 #include "config/table.h"
 
@@ -24,6 +24,7 @@ static const char *const form_names[] = {
     [SP_FORM_CIDR] = "networks",
     [SP_FORM_MAILBOX] = "mail address",
     [SP_FORM_LOGIN] = "hash, verifier, certificate or claim",
+    [SP_FORM_DATE] = "date",
     [SP_FORM_SHA256] = "SHA-256",
     [SP_FORM_UID] = "user id",
     [SP_FORM_GROUP_UID] = "group:user id",
@@ -54,6 +55,11 @@ static void put_range(const struct sp_setting *s, struct sp_buf *out)
     put_amount(s, s->max, out);
 }
 
+static const char *type_of(const struct sp_setting *s)
+{
+    return s->form == SP_FORM_ANY ? type_names[s->type] : form_names[s->form];
+}
+
 static void put_rows(const char *prefix, const struct sp_setting *settings, size_t count,
                      struct sp_buf *out)
 {
@@ -62,8 +68,7 @@ static void put_rows(const char *prefix, const struct sp_setting *settings, size
     for (size_t i = 0; i < count; i++) {
         const struct sp_setting *s = &settings[i];
 
-        sp_buf_printf(out, "| `%s%s` | %s | ", prefix, s->path,
-                      s->form == SP_FORM_ANY ? type_names[s->type] : form_names[s->form]);
+        sp_buf_printf(out, "| `%s%s` | %s | ", prefix, s->path, type_of(s));
         put_range(s, out);
         if (s->otherwise == NULL)
             sp_buf_put_cstr(out, " | *must be given*");
@@ -89,4 +94,50 @@ void sp_config_table_reference(const struct sp_setting_table *t, struct sp_buf *
             sp_buf_printf(out, "| member name | member value |\n|---|---|\n| %s | %s |\n",
                           l->settings[0].sentence, l->settings[1].sentence);
     }
+}
+
+static void put_limit(struct sp_jw *w, const char *key, const struct sp_setting *s, int64_t v)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, 64);
+    put_amount(s, v, &text);
+    sp_jw_text(w, key, sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+}
+
+static void put_object(const struct sp_setting_table *t, const char *list,
+                       const struct sp_setting *s, struct sp_jw *w)
+{
+    bool has_range =
+        s->choices == NULL &&
+        (s->type == SP_SETTING_INT || s->type == SP_SETTING_DURATION || s->type == SP_SETTING_SIZE);
+
+    sp_jw_object(w, NULL);
+    sp_jw_cstr(w, "file", t->file);
+    sp_jw_cstr(w, "list", list);
+    sp_jw_cstr(w, "setting", s->path);
+    sp_jw_cstr(w, "type", type_of(s));
+    if (s->choices != NULL)
+        sp_jw_array(w, "choices");
+    for (size_t i = 0; s->choices != NULL && s->choices[i] != NULL; i++)
+        sp_jw_cstr(w, NULL, s->choices[i]);
+    if (s->choices != NULL)
+        sp_jw_end(w);
+    if (has_range) {
+        put_limit(w, "least", s, s->min);
+        put_limit(w, "most", s, s->max);
+    }
+    sp_jw_cstr(w, "default", s->otherwise);
+    sp_jw_cstr(w, "text", s->sentence);
+    sp_jw_end(w);
+}
+
+void sp_config_table_list(const struct sp_setting_table *t, struct sp_jw *w)
+{
+    for (size_t i = 0; i < t->setting_count; i++)
+        put_object(t, NULL, &t->settings[i], w);
+    for (size_t i = 0; i < t->list_count; i++)
+        for (size_t k = 0; k < t->lists[i].setting_count; k++)
+            put_object(t, t->lists[i].path, &t->lists[i].settings[k], w);
 }

@@ -42,7 +42,6 @@ static const struct sp_setting settings[] = {
      "folder of one file a tenant"},
     {"log.level", SP_SETTING_WORD, AT(log.level), 0, 0, "info", log_levels, SP_FORM_ANY,
      "least level of events that are logged"},
-
     {"tls.certificate", SP_SETTING_TEXT, AT(tls.certificate), 0, 0, "", NULL, SP_FORM_PATH,
      "certificate chain of the SMTP listeners, PEM; P-256 costs least"},
     {"tls.key", SP_SETTING_TEXT, AT(tls.key), 0, 0, "", NULL, SP_FORM_PATH,
@@ -55,7 +54,6 @@ static const struct sp_setting settings[] = {
      "how long one key makes session tickets; the three before it still open theirs"},
     {"tls.client_ca", SP_SETTING_TEXT, AT(tls.client_ca), 0, 0, "", NULL, SP_FORM_PATH,
      "authorities that client certificates must chain to, PEM; none takes the system's. One is asked for where a tenant names client_certificates or has a user with certificate:NAME"},
-
     {"intake.size_limit", SP_SETTING_SIZE, AT(intake.size_limit), 1024, 2 * GIB, "150MiB", NULL, SP_FORM_ANY,
      "largest message that is taken (SIZE)"},
     {"intake.max_recipients", SP_SETTING_INT, AT(intake.max_recipients), 1, 10000, "1000", NULL, SP_FORM_ANY,
@@ -594,4 +592,9 @@ void sp_config_free(struct sp_config *c)
 void sp_config_reference(struct sp_buf *out)
 {
     sp_config_table_reference(&table, out);
+}
+
+void sp_config_list_settings(struct sp_jw *w)
+{
+    sp_config_table_list(&table, w);
 }

@@ -6,6 +6,7 @@
 #define SP_CONFIG_TABLE_H
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "json/problem.h"
 
 enum sp_setting_type {
@@ -80,6 +81,9 @@ void sp_config_table_read(const struct sp_setting_table *t, const struct sp_json
 
 /* Appends the reference as Markdown. */
 void sp_config_table_reference(const struct sp_setting_table *t, struct sp_buf *out);
+
+/* Appends an object a setting to an array. */
+void sp_config_table_list(const struct sp_setting_table *t, struct sp_jw *w);
 
 /* returns: NULL if text has the form, else what would be right, static */
 const char *sp_config_form_check(enum sp_setting_form form, struct sp_bytes text);

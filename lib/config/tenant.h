@@ -141,5 +141,7 @@ bool sp_tenant_networks_are_public(struct sp_bytes text, struct sp_problems *pro
 
 /* Appends the reference of a tenant's settings as Markdown. */
 void sp_tenant_reference(struct sp_buf *out);
+/* The same for programs: appends an object a setting to an array. */
+void sp_tenant_list_settings(struct sp_jw *w);
 
 #endif

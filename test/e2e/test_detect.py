@@ -135,7 +135,8 @@ def test_redacted_text_shows_types_and_no_identifier(tmp_path):
 
 def test_what_is_wrong_with_the_command_line_is_named(tmp_path):
     done = run("--redcat", tmp_path / "note.txt")
-    assert done.returncode == 64 and done.stderr.startswith("sallyport detect: there is no option --redcat\n")
+    assert done.returncode == 64
+    assert done.stderr.startswith("sallyport detect: --redcat: no option of this command; did you mean --redact?\n")
     done = run(tmp_path / "note.txt")
     assert done.returncode == 66 and done.stderr.endswith("note.txt: No such file or directory\n")
     done = run(tmp_path)

@@ -129,7 +129,7 @@ def test_check_finds_what_is_wrong_in_dns(clinic, txt):
     assert clinic("check").returncode == 1 and "no key that could sign" in clinic("check").stdout
 
 
-@pytest.mark.parametrize("words", [["keygen", "--bits", "1024"], ["keygen", "--json"], ["check", "a", "b"], ["check", "nobody"],
+@pytest.mark.parametrize("words", [["keygen", "--bits", "1024"], ["keygen", "--jsn"], ["check", "a", "b"], ["check", "nobody"],
                                    ["sign"], ["dns", "--bits", "2048"]])
 def test_a_command_line_that_is_not_understood(clinic, words):
     assert clinic(*words).returncode == 2

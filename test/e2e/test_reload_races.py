@@ -256,11 +256,18 @@ def test_each_refusal_that_stands_is_told(board, make):
     gateway.file.write_text(gateway.good)
     reload(gateway)
     until(lambda: has(gateway, refused=[]))
+    board.arm("relay:role.bundle-map", 1)
+    renew("supervisor.returned")
+    os.kill(gateway.info["pid"], signal.SIGUSR2)
+    why = until(lambda: said(gateway, "supervisor.upgrade-refused"), what=lambda: gateway.log[-3000:])[0]["why"]
+    assert why.startswith("relay ") and " refused renewed certificates (" in why and "mend their files" in why
 
 
 # ---- an upgrade meanwhile ----
 
-@pytest.mark.parametrize("whose, why", [("scanner", "mend it and reload first"), ("supervisor", "no configuration meanwhile")])
+@pytest.mark.parametrize("whose, why", [
+    ("scanner", "scanner 0 refused the configuration on the disk ("), ("supervisor", "no configuration meanwhile"),
+    ("restart", "sallyport.json: workers has changed, which only a restart takes up: restart instead, or put it back")])
 def test_an_upgrade_is_refused_when_a_refusal_comes_while_it_is_tried(gateway, whose, why):
     """The program that is tried stands still where it reads a file that is a pipe; the settings it has read."""
     authority = gateway.config / "tls/ca.pem"
@@ -281,7 +288,8 @@ def test_an_upgrade_is_refused_when_a_refusal_comes_while_it_is_tried(gateway, w
         until(lambda: said(gateway, "supervisor.returned", refused=2), what=lambda: gateway.log[-3000:])
     else:
         settings = pathlib.Path(gateway.info["config"])
-        settings.write_text(settings.read_text() + "nothing")
+        text = settings.read_text()
+        settings.write_text(text + "nothing" if whose == "supervisor" else json.dumps({**json.loads(text), "workers": 3}))
         os.kill(gateway.info["pid"], signal.SIGHUP)
         until(lambda: refusals(gateway) == [("configuration", "supervisor", None)])
     os.write(pipe, content)
