@@ -187,12 +187,9 @@ def test_a_probe_is_looked_at_and_not_relayed(world, source, secret, good, word)
                                env=world.environment)
     killer = threading.Timer(100, process.kill)
     killer.start()
-    address = None
-    for line in process.stderr:
-        address = address or re.search(r"sallyport-probe-[0-9a-f]{24}@\S+", line)
-        if "Waiting" in line:
-            break
-    code, text = world.send(source, address.group(), secret)
+    address = next(told["detail"] for told in map(json.loads, process.stderr) if told["error"] == "probe" and told["exit"] == 0)
+    assert re.fullmatch(r"sallyport-probe-[0-9a-f]{24}@\S+", address)
+    code, text = world.send(source, address, secret)
     assert code == 550
     if good:
         assert "every proof of the tenant holds, and nothing was relayed" in text
