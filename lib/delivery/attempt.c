@@ -280,11 +280,18 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
 
 /* ---- sending ---- */
 
-/* RFC 5321 4.5.3.1.10: so many were taken, the others are to come in another transaction. */
+/*
+ * RFC 5321 4.5.3.1.10: so many were taken, the others are to come in another transaction. Old hosts say 552, as RFC 821 had it,
+ * and neither need have a status.
+ */
 static bool is_too_many(const struct sp_smtp_rcpt_result *r)
 {
-    return r->state == SP_SMTP_RCPT_DEFERRED && r->reply.code == 452 &&
-           r->reply.status.subject == 5 && r->reply.status.detail == 3;
+    const struct sp_status *status = &r->reply.status;
+
+    if (!r->is_own || (r->reply.code != 452 && r->reply.code != 552))
+        return false;
+    return (status->subject == 5 && status->detail == 3) ||
+           (status->subject == 0 && status->detail == 0);
 }
 
 /* Those who were too many stand in line again, if others were taken: so it gets on. returns: the result of the others */

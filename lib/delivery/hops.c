@@ -231,7 +231,7 @@ static void try_hop(struct sp_attempt *a)
         struct sp_conn *c;
 
         a->hop = ask.hop;
-
+        ask.has_next = a->only_hop == SIZE_MAX && a->turn + 1 < a->route->hop_count;
         if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
             continue;
         if (a->gave_up[a->hop] != SP_OK) {

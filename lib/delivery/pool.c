@@ -396,6 +396,24 @@ static int64_t closed_ms(const struct sp_pool_host *h, struct sp_conn_end *why)
     return state->pause_until_ms > now + PATIENT_MS ? state->pause_until_ms - now - PATIENT_MS : 0;
 }
 
+/* It is asked again by a probe, which takes its time where nobody answers: who has another host need not wait for that. */
+static bool is_probed(const struct sp_pool_host *h)
+{
+    return h->breaker.state == SP_BREAKER_PROBE && h->link_count > 0 && h->link_count == h->opening;
+}
+
+/* returns: whether who asks hears at once that there is none, and why */
+static bool is_closed(const struct sp_pool_host *h, const struct sp_pool_ask *ask,
+                      struct sp_conn_end *why)
+{
+    if (closed_ms(h, why) > 0)
+        return true;
+    if (!ask->has_next || !is_probed(h))
+        return false;
+    *why = h->why;
+    return true;
+}
+
 int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
     const struct sp_pool_host *h = sp_pool_find_host(p, ask);
@@ -418,7 +436,7 @@ bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
     struct sp_pool_share *share = sp_pool_get_share(h->site, ask->tenant);
     struct sp_conn_end why;
 
-    return closed_ms(h, &why) == 0 && sp_pool_is_crowded(h, share, ask->lane) &&
+    return !is_closed(h, ask, &why) && sp_pool_is_crowded(h, share, ask->lane) &&
            sp_pool_shut_line(h, share, ask);
 }
 
@@ -432,7 +450,7 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
     w->fn = fn;
     w->arg = arg;
     handle = w->handle;
-    if (closed_ms(h, &why) > 0)
+    if (is_closed(h, ask, &why))
         sp_pool_tell(w, &why);
     else if (sp_list_is_empty(&h->site->rest))
         sp_pool_serve(h->site);

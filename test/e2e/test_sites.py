@@ -588,7 +588,8 @@ def test_who_is_parked_has_its_times(gateways, sinks, tmp_path):
     assert probes(gateway) < count, "somebody was looked at only because a probe was due"
 
 
-def test_recipients_that_are_too_many_follow_at_once(place):
+@pytest.mark.parametrize("reply", ["452 4.5.3 too many recipients", "452 too many recipients", "552 too many recipients"])
+def test_recipients_that_are_too_many_follow_at_once(place, reply):
     seen = [0]
 
     def on_mail(line):
@@ -597,7 +598,7 @@ def test_recipients_that_are_too_many_follow_at_once(place):
 
     def on_rcpt(line):
         seen[0] += 1
-        return "250 2.1.5 ok" if seen[0] <= 3 else "452 4.5.3 too many recipients"
+        return "250 2.1.5 ok" if seen[0] <= 3 else reply
     gateway, sink = place({}, retry="60", replies={"MAIL": on_mail, "RCPT": on_rcpt})
     everybody = [f"p{i}@example.net" for i in range(8)]
     submit(gateway, recipients=everybody)
@@ -605,3 +606,11 @@ def test_recipients_that_are_too_many_follow_at_once(place):
     assert sorted(to for m in got for to in m["to"]) == everybody
     settled = gateway.wait_record("message.settled")
     assert [r["final"] for r in settled["recipients"]] == ["delivered"] * 8
+
+
+def test_a_full_mailbox_among_others_is_refused_as_it_says(place):
+    gateway, sink = place({}, replies={"RCPT": lambda line: "552 mailbox full" if b"full@" in line else "250 2.1.5 ok"})
+    submit(gateway, recipients=["a@example.net", "full@example.net", "b@example.net"])
+    settled = gateway.wait_record("message.settled")
+    assert [r["final"] for r in settled["recipients"]] == ["delivered", "returned", "delivered"]
+    assert sum(m["from"] != "" for m in sink.messages) == 1

@@ -6,7 +6,10 @@
 #include "support/smtp_sink.h"
 #include "transport/transport_priv.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct world {
     struct sp_loop *loop;
@@ -284,6 +287,61 @@ START_TEST(a_dead_host_rests_and_all_who_wait_hear_it)
     ck_assert_uint_eq(s[2].calls, 1);
     ck_assert_uint_eq(sp_pool_stats(w.pool).open, 0);
     stop(&w);
+}
+END_TEST
+
+static void send_where(struct world *w, struct sending *s, bool has_next)
+{
+    struct sp_pool_ask ask = {.route = w->route, .lane = SP_LANE_NORMAL, .has_next = has_next};
+
+    *s = (struct sending){.w = w};
+    ck_assert_ptr_null(sp_pool_find(w->pool, &ask));
+    (void)sp_pool_wait(w->pool, &ask, on_conn, s);
+}
+
+/* returns: a port that refuses until somebody listens there */
+static int bind_mute(uint16_t *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+START_TEST(who_has_another_host_waits_for_no_probe)
+{
+    struct sp_pool_ask ask = {.lane = SP_LANE_NORMAL};
+    struct sending s[4];
+    struct world w;
+    uint16_t port;
+    int mute = bind_mute(&port);
+
+    start(&w, 4, 1000);
+    sp_route_unref(w.route);
+    ask.route = w.route = make_route(port);
+    send_where(&w, &s[0], true);
+    for (int i = 0; i < 500 && s[0].calls == 0; i++)
+        turn(&w, 1);
+    ck_assert_int_eq(s[0].rc, SP_E_HOP_UNREACHABLE);
+    sp_pool_end_rest(w.pool, &ask);
+    ck_assert_int_eq(listen(mute, 8), 0); /* it takes connections now, and says nothing */
+    send_where(&w, &s[1], true);          /* the probe */
+    send_where(&w, &s[2], true);
+    send_where(&w, &s[3], false);
+    for (int i = 0; i < 500 && s[2].calls == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(s[1].calls, 0);
+    ck_assert_uint_eq(s[2].calls, 1);
+    ck_assert_int_eq(s[2].rc, SP_E_HOP_UNREACHABLE);
+    ck_assert_uint_eq(s[3].calls, 0);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, 1);
+    stop(&w);
+    (void)close(mute);
 }
 END_TEST
 
@@ -1228,6 +1286,7 @@ static void add(TCase *c)
     tcase_add_test(c, messages_share_connections_up_to_the_limit);
     tcase_add_test(c, an_idle_connection_says_goodbye);
     tcase_add_test(c, a_dead_host_rests_and_all_who_wait_hear_it);
+    tcase_add_test(c, who_has_another_host_waits_for_no_probe);
     tcase_add_test(c, a_refusal_at_the_door_is_told_with_its_code);
     tcase_add_test(c, a_connection_lost_behind_the_dot_is_unsure);
     tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
