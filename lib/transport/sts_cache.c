@@ -1,13 +1,15 @@
 /*
  * STS policies in memory. What is here binds until its max_age, whoever strips the TXT record or blocks HTTPS
  * meanwhile: nothing but a newer valid policy, mode none included, takes it away. Room is made by dropping policies
- * that bind nothing (expired, none, testing) before those that do.
+ * that bind nothing (expired, none, testing) before those that do. A policy may be 64 KiB of text, though all that is honest is
+ * a few lines: of texts too many the longest go first, so that a thousand bloated ones neither fill the memory nor push out others.
  */
 #include "transport/sts.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define TEXTS_MAX    ((size_t)32 << 20) /* bytes */
 #define TRY_AGAIN_MS (5 * 60 * 1000) /* RFC 8461 3.3: at least five minutes between failed tries */
 
 struct entry {
@@ -27,6 +29,7 @@ struct sp_sts_cache {
     struct sp_map *map;
     struct sp_list by_age;
     size_t max;
+    size_t text_bytes;
 };
 
 struct sp_sts_cache *sp_sts_cache_new(size_t max)
@@ -43,6 +46,7 @@ static void drop(struct sp_sts_cache *c, struct entry *e)
 {
     (void)sp_map_remove(c->map, e->domain);
     sp_list_remove(&e->by_age);
+    c->text_bytes -= e->policy.text.len;
     sp_free(e->text);
     sp_free(e->id);
     sp_free(e);
@@ -81,6 +85,25 @@ static void make_room(struct sp_sts_cache *c, int64_t now_ms)
         drop(c, SP_CONTAINER(c->by_age.next, struct entry, by_age));
 }
 
+/* cost: O(domains), and only while texts are too long */
+static void shorten(struct sp_sts_cache *c, const struct entry *keep)
+{
+    while (c->text_bytes > TEXTS_MAX) {
+        struct entry *longest = NULL;
+
+        SP_LIST_EACH(at, &c->by_age)
+        {
+            struct entry *e = SP_CONTAINER(at, struct entry, by_age);
+
+            if (e != keep && (longest == NULL || e->policy.text.len > longest->policy.text.len))
+                longest = e;
+        }
+        if (longest == NULL)
+            return;
+        drop(c, longest);
+    }
+}
+
 static struct entry *get(struct sp_sts_cache *c, struct sp_bytes domain, int64_t now_ms)
 {
     struct entry *e = sp_map_find(c->map, domain);
@@ -108,6 +131,7 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     if (sp_sts_policy_parse(text, &p) != SP_OK)
         return SP_E_STS_INVALID;
     e = get(c, domain, fetched_at_ms);
+    c->text_bytes -= e->policy.text.len;
     sp_free(e->text);
     sp_free(e->id);
     e->text = sp_strdup_bytes(text);
@@ -122,6 +146,8 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
         (int64_t)sp_random_below(sp_random_system(), (uint64_t)age_ms / 2 + 1);
     e->has_policy = true;
     e->tried_at_ms = 0;
+    c->text_bytes += text.len;
+    shorten(c, e);
     return SP_OK;
 }
 

@@ -4,6 +4,8 @@
 #include "support/check_main.h"
 #include "transport/sts.h"
 
+#include <stdio.h>
+
 START_TEST(txt_records_are_one_and_well_formed_or_none)
 {
     static const struct {
@@ -143,6 +145,38 @@ START_TEST(a_flood_of_domains_pushes_out_what_binds_nothing_first)
 }
 END_TEST
 
+START_TEST(long_texts_push_out_each_other_and_nobody_else)
+{
+    enum { MANY = 600, LONG = 64000 }; /* 37 MiB: more than is kept */
+    struct sp_sts_cache *c = sp_sts_cache_new(10000);
+    char domain[32], *text = sp_calloc(1, LONG);
+    struct sp_bytes honest = SP_LIT("version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 86400\n");
+    size_t left = 0;
+
+    memset(text, 'x', LONG);
+    memcpy(text, honest.ptr, honest.len);
+    memcpy(text + honest.len, "filler: ", 8);
+    text[LONG - 1] = '\n';
+    ck_assert_int_eq(sp_sts_cache_put(c, SP_LIT("honest.test"), SP_LIT("1"), honest, 1000), SP_OK);
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)snprintf(domain, sizeof(domain), "d%u.test", i);
+        ck_assert_int_eq(
+            sp_sts_cache_put(c, sp_bytes_cstr(domain), SP_LIT("1"), sp_bytes(text, LONG), 1000),
+            SP_OK);
+        ck_assert_ptr_nonnull(sp_sts_cache_find(c, sp_bytes_cstr(domain), 2000));
+    }
+    ck_assert_ptr_nonnull(sp_sts_cache_find(c, SP_LIT("honest.test"), 2000));
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)snprintf(domain, sizeof(domain), "d%u.test", i);
+        left += sp_sts_cache_find(c, sp_bytes_cstr(domain), 2000) != NULL;
+    }
+    ck_assert_uint_le(left, (32U << 20) / LONG);
+    ck_assert_uint_ge(left, (32U << 20) / LONG - 1);
+    sp_free(text);
+    sp_sts_cache_free(c);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_test(c, txt_records_are_one_and_well_formed_or_none);
@@ -151,6 +185,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_policy_binds_until_its_end_and_only_a_valid_one_replaces_it);
     tcase_add_test(c, a_policy_is_fetched_when_new_or_old_and_not_too_often);
     tcase_add_test(c, a_flood_of_domains_pushes_out_what_binds_nothing_first);
+    tcase_add_test(c, long_texts_push_out_each_other_and_nobody_else);
 }
 
 SP_TEST_MAIN("transport.sts", add)
