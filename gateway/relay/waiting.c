@@ -11,12 +11,13 @@
 #include "mail/compose.h"
 #include "queue/list.h"
 
-#define SOON_MS   1000  /* what comes together is told together */
-#define AGAIN_MS  60000 /* after the queue could not take a notice */
-#define TURN_MS   20 /* between the pages of a walk, and between notices: the loop has other work */
-#define PAGE      100
-#define NAMED_MAX 50 /* messages that a notice names */
-#define TEXT_MAX  16384
+#define SOON_MS    1000  /* what comes together is told together */
+#define AGAIN_MS   60000 /* after the queue could not take a notice */
+#define TURN_MS    20 /* between the pages of a walk, and between notices: the loop has other work */
+#define PAGE       100
+#define LOOK_STEPS 8  /* a turn: some milliseconds */
+#define NAMED_MAX  50 /* messages that a notice names */
+#define TEXT_MAX   16384
 
 struct place { /* where a group is told */
     char *group;
@@ -35,6 +36,7 @@ struct relay_waiting {
     size_t count;
     struct relay *at; /* the shard that is being walked; NULL: none is */
     struct sp_id after;
+    struct sp_queue_listing *look; /* for the next ids; NULL: none is under way */
     struct sp_id
         *ids; /* of the walk: that are on hold there, and are still to be read; NULL: none */
     size_t id_count;
@@ -175,16 +177,27 @@ static bool all_are_full(const struct relay_waiting *w)
 
 static void forget_ids(struct relay_waiting *w)
 {
+    sp_queue_listing_free(SP_STEAL(w->look));
     sp_free(w->ids);
     w->ids = NULL;
     w->id_count = w->id_at = 0;
 }
 
-/* What is on hold in the shard, behind what was read. Each look goes over the whole index: so it fetches thousands. */
-static void fetch_ids(struct relay_waiting *w)
+/* What is on hold in the shard, behind what was read. Each look goes over the whole index: so it fetches thousands, a share of the
+ * index a turn. returns: whether they are there */
+static bool fetch_ids(struct relay_waiting *w)
 {
-    w->ids = sp_calloc(SP_QUEUE_IDS_MAX, sizeof(*w->ids));
-    w->id_count = sp_queue_ids(w->at->queue, SP_RCPT_HELD, &w->after, w->ids, SP_QUEUE_IDS_MAX);
+    if (w->look == NULL)
+        w->look = sp_queue_ids_new(w->at->queue, SP_RCPT_HELD, &w->after, SP_QUEUE_IDS_MAX);
+    for (int step = 0; step < LOOK_STEPS; step++) {
+        if (sp_queue_ids_step(w->look))
+            continue;
+        w->ids = sp_calloc(SP_QUEUE_IDS_MAX, sizeof(*w->ids));
+        w->id_count = sp_queue_ids(w->look, w->ids);
+        sp_queue_listing_free(SP_STEAL(w->look));
+        return true;
+    }
+    return false;
 }
 
 /* returns: whether there may be more in this shard */
@@ -192,8 +205,8 @@ static bool read_page(struct relay_waiting *w)
 {
     bool more;
 
-    if (w->ids == NULL)
-        fetch_ids(w);
+    if (w->ids == NULL && !fetch_ids(w))
+        return true;
     for (size_t n = 0; n < PAGE && w->id_at < w->id_count; n++) {
         SP_AUTO(sp_queue_message) m = NULL;
 

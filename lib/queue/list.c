@@ -263,16 +263,24 @@ static struct sp_queue_listing *listing_new(struct sp_queue *q, const struct sp_
     return l;
 }
 
-size_t sp_queue_ids(struct sp_queue *q, int state, const struct sp_id *after, struct sp_id *out,
-                    size_t max)
+struct sp_queue_listing *sp_queue_ids_new(struct sp_queue *q, int state, const struct sp_id *after,
+                                          size_t max)
 {
     const struct sp_queue_query query = {.state = state, .after = *after};
-    SP_AUTO(sp_queue_listing)
-    l = listing_new(q, &query, max < SP_QUEUE_IDS_MAX ? max : SP_QUEUE_IDS_MAX);
+    struct sp_queue_listing *l =
+        listing_new(q, &query, max < SP_QUEUE_IDS_MAX ? max : SP_QUEUE_IDS_MAX);
 
     l->with_busy = true; /* nobody asks again for those that are changed at this moment */
-    while (look_on(l))
-        ;
+    return l;
+}
+
+bool sp_queue_ids_step(struct sp_queue_listing *l)
+{
+    return look_on(l);
+}
+
+size_t sp_queue_ids(const struct sp_queue_listing *l, struct sp_id *out)
+{
     memcpy(out, l->at, l->count * sizeof(*out));
     return l->count;
 }

@@ -69,14 +69,18 @@ struct sp_bytes sp_queue_destination(const struct sp_queue *q, const struct sp_i
 
 #define SP_QUEUE_IDS_MAX 10000
 /*
- * The ids of messages that have a recipient in a state, in order, those behind `after`: for who goes through a long queue and reads a
- * few records a turn (sp_queue_load), since each look goes over the whole index.
+ * Begins to find the ids of messages that have a recipient in a state, those behind `after`: for who goes through a long queue and
+ * reads a few records a turn (sp_queue_load), since each look goes over the whole index. In steps, as a list.
  *
- * state:   enum sp_rcpt_state; -1: any
- * out:     room for max, at most SP_QUEUE_IDS_MAX
- * returns: how many; max: there may be more. cost: O(messages in the queue)
+ * state: enum sp_rcpt_state, of who is in delivery, too; -1: any
+ * max:   the first so many, at most SP_QUEUE_IDS_MAX
+ * owner: the caller, sp_queue_listing_free
  */
-size_t sp_queue_ids(struct sp_queue *q, int state, const struct sp_id *after, struct sp_id *out,
-                    size_t max);
+struct sp_queue_listing *sp_queue_ids_new(struct sp_queue *q, int state, const struct sp_id *after,
+                                          size_t max);
+/* returns: whether there is another step to do */
+bool sp_queue_ids_step(struct sp_queue_listing *l);
+/* Behind the last step. out: room for max; in order. returns: how many; max: there may be more */
+size_t sp_queue_ids(const struct sp_queue_listing *l, struct sp_id *out);
 
 #endif

@@ -822,7 +822,11 @@ static void ck_ids(int state, size_t expected)
         size_t n, all = 0;
 
         do {
-            n = sp_queue_ids(rig.queue, state, &after, ids, max);
+            SP_AUTO(sp_queue_listing) l = sp_queue_ids_new(rig.queue, state, &after, max);
+
+            while (sp_queue_ids_step(l))
+                ;
+            n = sp_queue_ids(l, ids);
             for (size_t i = 0; i < n; i++) {
                 ck_assert_int_gt(memcmp(ids[i].b, after.b, SP_ID_LEN), 0);
                 after = ids[i];
