@@ -45,7 +45,7 @@ static bool forget_keys(struct sp_forget *f)
             take_notes(f, i);
         sp_keyring_remove(f->maker->keyring, f->segments[i]->salt);
     }
-    sp_keyring_remove_to(f->maker->keyring, f->segments[f->count - 1]->number);
+    sp_keyring_remove_to(f->maker->keyring, f->to);
     f->noted = true;
     return sp_keyring_save(f->maker->keyring) == SP_OK;
 }
@@ -87,8 +87,9 @@ static void run(void *arg)
     f->ok = f->stage == SP_FORGET_KEYS ? forget_keys(f) : remove_files(f);
 }
 
+/* first: number of the oldest segment that stays; 0: none does. Behind an older keyring it may be one before those that go. */
 static struct sp_forget *forget_new(struct sp_journal *j, struct sp_segment **segments,
-                                    size_t count)
+                                    size_t count, uint64_t first)
 {
     struct sp_forget *f = sp_calloc(1, sizeof(*f));
 
@@ -97,6 +98,9 @@ static struct sp_forget *forget_new(struct sp_journal *j, struct sp_segment **se
     f->maker = &j->maker;
     f->o = &j->o;
     f->count = count;
+    f->to = segments[count - 1]->number;
+    if (first != 0 && first <= f->to)
+        f->to = first - 1;
     f->segments = sp_calloc(count, sizeof(struct sp_segment *));
     memcpy(f->segments, segments, count * sizeof(struct sp_segment *));
     f->notes = sp_calloc(count, sizeof(*f->notes));
@@ -201,7 +205,7 @@ void sp_forget_go_on(struct sp_journal *j)
 void sp_forget_found(struct sp_journal *j, struct sp_segment **segments, size_t count)
 {
     if (count > 0)
-        j->forget = forget_new(j, segments, count);
+        j->forget = forget_new(j, segments, count, sp_journal_first(j));
 }
 
 void sp_forget_free(struct sp_journal *j)
@@ -244,7 +248,7 @@ void sp_journal_forget(struct sp_journal *j, uint64_t before)
             n++;
         if (n == 0)
             return;
-        j->forget = forget_new(j, j->segments, n);
+        j->forget = forget_new(j, j->segments, n, j->segments[n]->number);
         memmove(j->segments, j->segments + n, (j->count - n) * sizeof(struct sp_segment *));
         j->count -= n;
     }

@@ -87,6 +87,7 @@ struct sp_forget {
     struct sp_buf *notes; /* one for each */
     bool *told;
     size_t count;
+    uint64_t to; /* all up to this number end, also those whose file was lost */
     enum { SP_FORGET_KEYS, SP_FORGET_TELLING, SP_FORGET_FILES } stage;
     bool noted;
     bool running;

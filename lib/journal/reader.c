@@ -6,7 +6,7 @@
  */
 #include "journal/reader.h"
 
-#include "journal/scan_priv.h"
+#include "journal/recover_priv.h"
 
 #include <errno.h>
 
@@ -141,24 +141,46 @@ static void raise_limit(struct sp_journal_reader *r, uint64_t to)
         r->limit = to;
 }
 
-/* Asks the next segment, if there is one with a batch in it, where this one ends. */
+/* This segment has ended, and nobody can tell where: as a recovery sees it. */
+static enum sp_rc judge_end(struct sp_journal_reader *r)
+{
+    uint64_t end;
+    enum sp_rc rc = sp_scan_durable_end(r->io, r->segment, &end);
+
+    if (rc == SP_OK) {
+        r->limit = end;
+        r->limit_final = true;
+    }
+    return rc;
+}
+
+/*
+ * Asks the next segment, if there is one with a batch in it, where this one ends. Its batches say so also without its header.
+ * If it is lost, or nothing of it can be found, the relay has been writing to a later one.
+ */
 static enum sp_rc ask_next_segment(struct sp_journal_reader *r)
 {
+    uint64_t number = r->segment->number + 1;
     struct sp_segment *next = NULL;
     struct sp_batch_header h;
     struct sp_scan scan;
     uint64_t at;
-    enum sp_rc rc = sp_segment_open(r->io, &r->record_kek, r->segment->number + 1, &next);
+    enum sp_rc rc = sp_segment_open(r->io, &r->record_kek, number, &next);
 
-    if (rc != SP_OK)
-        return rc == SP_E_NOT_FOUND || rc == SP_E_JOURNAL_DAMAGED ? SP_OK : rc;
-    sp_scan_init(&scan, r->io, next);
-    rc = sp_scan_next(&scan, 2 * SP_BLOCK, &h, &at);
+    if (rc == SP_E_JOURNAL_DAMAGED)
+        rc = sp_segment_open_headless(r->io, number, &next);
     if (rc == SP_OK) {
-        r->limit = h.prev_end;
-        r->limit_final = true;
+        sp_scan_init(&scan, r->io, next);
+        rc = sp_scan_next(&scan, 2 * SP_BLOCK, &h, &at);
     }
     sp_segment_free(r->io, next);
+    if (rc == SP_OK && h.prev_end >= SP_BLOCK) {
+        r->limit = h.prev_end;
+        r->limit_final = true;
+        return SP_OK;
+    }
+    if (rc == SP_OK || (rc == SP_E_NOT_FOUND && r->told_segment > number))
+        return judge_end(r);
     return rc == SP_E_NOT_FOUND ? SP_OK : rc;
 }
 

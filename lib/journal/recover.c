@@ -502,22 +502,12 @@ enum sp_rc sp_journal_durable_end(const struct sp_journal_io *io,
                                   const struct sp_secret *record_kek, uint64_t number,
                                   uint64_t *end)
 {
-    struct sp_scan_summary sum;
     struct sp_segment *s = NULL;
     enum sp_rc rc = sp_segment_open(io, record_kek, number, &s);
 
     if (rc != SP_OK)
         return rc;
-    rc = sp_scan_summary(io, s, &sum);
-    *end = sum.durable;
-    if (rc == SP_OK &&
-        sum.end > sum.durable) { /* the last batch: no later one says that it is synced */
-        rc = sp_scan_check(io, s, sum.last);
-        if (rc == SP_OK)
-            *end = sum.end;
-        else if (rc == SP_E_JOURNAL_DAMAGED)
-            rc = SP_OK;
-    }
+    rc = sp_scan_durable_end(io, s, end);
     sp_segment_free(io, s);
     return rc;
 }

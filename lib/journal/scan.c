@@ -251,3 +251,18 @@ enum sp_rc sp_scan_check(const struct sp_journal_io *io, const struct sp_segment
     sp_aead_free(key);
     return rc == SP_OK || rc == SP_E_IO ? rc : SP_E_JOURNAL_DAMAGED;
 }
+
+enum sp_rc sp_scan_durable_end(const struct sp_journal_io *io, const struct sp_segment *segment,
+                               uint64_t *end)
+{
+    struct sp_scan_summary sum;
+    enum sp_rc rc = sp_scan_summary(io, segment, &sum);
+
+    *end = sum.durable;
+    if (rc != SP_OK || sum.end <= sum.durable)
+        return rc;
+    rc = sp_scan_check(io, segment, sum.last); /* the last batch: no later one says of it */
+    if (rc == SP_OK)
+        *end = sum.end;
+    return rc == SP_E_JOURNAL_DAMAGED ? SP_OK : rc;
+}

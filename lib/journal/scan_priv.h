@@ -77,4 +77,8 @@ SP_MUST_CHECK enum sp_rc sp_scan_summary(const struct sp_journal_io *io,
                                          const struct sp_segment *segment,
                                          struct sp_scan_summary *out);
 
+/* Where a segment ends by what it says of itself: behind its last batch, if that is intact. */
+SP_MUST_CHECK enum sp_rc sp_scan_durable_end(const struct sp_journal_io *io,
+                                             const struct sp_segment *segment, uint64_t *end);
+
 #endif

@@ -287,9 +287,35 @@ START_TEST(the_newest_segment_is_missed_and_its_number_is_not_given_again)
 }
 END_TEST
 
+/* Somebody puts a keyring of yesterday in its place: what came since has lost its key, what was there before keeps it. */
+START_TEST(an_older_keyring_costs_no_more_than_what_came_since)
+{
+    uint8_t old[2 * BLOCK];
+
+    fill(2);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    fake_disk_peek(rig.disk, "keyring", 0, old, sizeof(old));
+    for (unsigned i = 0; i < 6; i++) {
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, 50000);
+        sp_journal_commit(rig.journal);
+    }
+    rig_close(&rig);
+    fake_disk_poke(rig.disk, "keyring", 0, old, sizeof(old));
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        sp_journal_commit(rig.journal); /* what has no key goes */
+        rig_close(&rig);
+    }
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.seen[0] + rig.seen[1], 2);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, an_older_keyring_costs_no_more_than_what_came_since);
     tcase_add_test(c, a_flipped_byte_of_a_segments_header_costs_nothing);
     tcase_add_test(c, a_flipped_byte_of_the_keyring_costs_nothing);
     tcase_add_test(c, a_keyring_is_whole_again_when_one_of_two_was_damaged);

@@ -285,6 +285,68 @@ START_TEST(what_was_read_and_is_gone_is_told_once)
 }
 END_TEST
 
+static void lose_header(const char *name)
+{
+    static const uint8_t nothing[4096];
+
+    fake_disk_poke(rig.disk, name, 0, nothing, sizeof(nothing));
+}
+
+static void lose_file(const char *name)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+
+    ck_assert_int_eq(io->unlink(io->ctx, name), 0);
+}
+
+/* Reads what is there but for one segment; damage may be told. returns: how often it was */
+static size_t read_but(uint64_t segment)
+{
+    struct sp_journal_entry e;
+    size_t damaged = 0;
+    enum sp_rc rc;
+
+    while ((rc = sp_journal_reader_next(reader, &e)) != SP_E_NOT_FOUND) {
+        char want[32];
+
+        if (rc == SP_E_JOURNAL_DAMAGED) {
+            damaged++;
+            continue;
+        }
+        ck_assert_int_eq(rc, SP_OK);
+        while (rig.records[next].append.place.segment == segment)
+            next++;
+        (void)snprintf(want, sizeof(want), "record %u", next++);
+        ck_assert(sp_bytes_eq(e.meta, sp_bytes_cstr(want)));
+    }
+    return damaged;
+}
+
+static void without_the_second(void (*spoil)(const char *name), size_t damaged)
+{
+    for (int i = 0; i < 30; i++)
+        put(1, 40000);
+    rig_close(&rig);
+    spoil("000000000002.seg");
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    put(1, 0);
+    sp_journal_reader_tell(reader, durable_segment, durable_end);
+    ck_assert_uint_eq(read_but(2), damaged);
+    ck_assert_uint_eq(next, 31);
+}
+
+START_TEST(a_segment_without_its_header_holds_up_nobody)
+{
+    without_the_second(lose_header, 1);
+}
+END_TEST
+
+START_TEST(a_segment_that_is_lost_holds_up_nobody)
+{
+    without_the_second(lose_file, 0); /* who has opened the journal tells that */
+}
+END_TEST
+
 START_TEST(a_damaged_body_does_not_hide_its_record)
 {
     static const size_t lens[] = {60000, 0, 300, 20000, 60000, 0};
@@ -338,6 +400,8 @@ static void add(TCase *c)
     tcase_add_test(c, what_a_failed_sync_left_behind_is_never_read);
     tcase_add_test(c, damage_is_told_once_and_passed);
     tcase_add_test(c, what_was_read_and_is_gone_is_told_once);
+    tcase_add_test(c, a_segment_without_its_header_holds_up_nobody);
+    tcase_add_test(c, a_segment_that_is_lost_holds_up_nobody);
     tcase_add_test(c, a_damaged_body_does_not_hide_its_record);
     tcase_add_test(c, segments_gone_are_passed_over);
     tcase_add_test(c, another_record_key_opens_nothing);
