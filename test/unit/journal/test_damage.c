@@ -312,6 +312,51 @@ START_TEST(an_older_keyring_costs_no_more_than_what_came_since)
 }
 END_TEST
 
+/* Opens what is there after a crash, twice, as the first opening goes on with what was begun. */
+static void crash_and_open(size_t at, enum fake_crash how, uint64_t seed)
+{
+    struct rig before = rig;
+
+    set_up(fake_disk_crash(before.disk, at, how, seed));
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_msg(rig.damaged == 0,
+                      "operation %zu, seed %u, round %d: damage where there is none", at,
+                      (unsigned)seed, round);
+        sp_journal_commit(rig.journal);
+        rig_close(&rig);
+    }
+    fake_disk_free(rig.disk);
+    rig = before;
+}
+
+START_TEST(a_deletion_that_is_cut_at_any_moment_is_no_loss)
+{
+    size_t from;
+    size_t now;
+
+    fill(6);
+    from = fake_disk_now(rig.disk);
+    sp_journal_passed(rig.journal, 1000);
+    sp_journal_forget(rig.journal, 3);
+    (void)rig_append(&rig, SP_JOURNAL_ASKED, 50000);
+    sp_journal_commit(rig.journal);
+    sp_journal_forget(rig.journal, 6);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    sp_journal_passed(rig.journal, 1000);
+    sp_journal_forget(rig.journal, 1000); /* all but the newest */
+    now = fake_disk_now(rig.disk);
+    for (size_t at = from; at <= now; at++)
+        for (uint64_t seed = 0; seed < 4; seed++)
+            crash_and_open(at,
+                           seed == 0   ? FAKE_CRASH_ALL
+                           : seed == 1 ? FAKE_CRASH_NONE
+                                       : FAKE_CRASH_SOME,
+                           seed * 1000 + at);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -325,6 +370,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_segment_that_was_emptied_is_missed);
     tcase_add_test(c, a_segment_cut_to_its_header_is_missed);
     tcase_add_test(c, the_newest_segment_is_missed_and_its_number_is_not_given_again);
+    tcase_add_test(c, a_deletion_that_is_cut_at_any_moment_is_no_loss);
 }
 
 SP_TEST_MAIN("journal.damage", add)
