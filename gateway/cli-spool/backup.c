@@ -4,7 +4,8 @@
  * audit file as far as its database knows it, then what has come since. So no cursor of the ledger stands before the log
  * that is copied, and none behind its end. The segment that is being written is copied as far as it says that it is
  * durable. A body that is gone by then belongs to a message whose end stands in the log a moment later: the end is copied
- * again until the copy, checked like any spool, is whole.
+ * again until the copy, checked like any spool, is whole. Where the content key is changed meanwhile, too, until all keys are
+ * of the generation that is in use: one under the key before could not be read for long.
  */
 #include "gateway/cli-spool/spool.h"
 
@@ -18,9 +19,10 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 10, KEYRING_MAX = 16 * 1024 * 1024 };
+enum { ROUNDS = 10, PAUSE_MS = 200, KEYRING_MAX = 16 * 1024 * 1024 };
 
 #define STAGING "backup-staging"
 
@@ -38,6 +40,7 @@ struct backup {
     char staging[SPOOL_PATH_MAX];
     struct log_copy *logs;
     size_t log_count;
+    bool is_rekeyed; /* the content key was changed while the logs' ends were copied */
 };
 
 static bool is_lasting(const char *name)
@@ -100,8 +103,7 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The numbers of the segments held, rising. owner: the caller. returns: NULL if there is none */
-static uint64_t *list_segments(const char *folder, size_t *count)
+uint64_t *spool_list_segments(const char *folder, size_t *count)
 {
     const struct dirent *entry;
     DIR *dir = opendir(folder);
@@ -129,7 +131,7 @@ static uint64_t *list_segments(const char *folder, size_t *count)
 static bool copy_segments(const struct backup *b, struct log_copy *l)
 {
     size_t count;
-    uint64_t *numbers = list_segments(l->staged, &count);
+    uint64_t *numbers = spool_list_segments(l->staged, &count);
     struct sp_journal_io io;
     struct sp_err err;
     bool ok = sp_journal_io_posix(l->staged, &io, &err) == SP_OK;
@@ -154,20 +156,39 @@ static bool copy_segments(const struct backup *b, struct log_copy *l)
     return ok;
 }
 
-static bool write_keyring(const struct log_copy *l)
+/* Whether a shard's keyring is of the generation in use. The ledger's journal has one of its own, which stays. */
+static bool is_current(const struct backup *b, const struct log_copy *l, const char *kek_id)
+{
+    return strncmp(l->name, "spool/", 6) != 0 ||
+           memcmp(kek_id, b->s->keys.kek_id, SP_JOURNAL_KEK_ID_MAX) == 0;
+}
+
+/* Keys of then and now. Those of two generations are not joined: the newer one is begun with anew. */
+static bool write_keyring(struct backup *b, struct log_copy *l)
 {
     char from[SPOOL_PATH_MAX];
     char to[SPOOL_PATH_MAX];
+    char kek_id[SP_JOURNAL_KEK_ID_MAX];
     struct sp_buf now;
     struct sp_buf both;
     bool ok = spool_path(from, l->from, "keyring") && spool_path(to, l->to, "keyring");
+    enum sp_rc rc = SP_E_IO;
     int fd = -1;
 
     sp_buf_init(&now, KEYRING_MAX);
     sp_buf_init(&both, 2 * KEYRING_MAX);
-    ok = ok && read_keyring(l->from, &now) &&
-         sp_journal_merge_keyrings(sp_buf_bytes(&l->keyring), sp_buf_bytes(&now), &both) == SP_OK &&
-         spool_copy_file(from, to, UINT64_MAX);
+    ok = ok && read_keyring(l->from, &now);
+    if (ok)
+        rc =
+            sp_journal_merge_keyrings(sp_buf_bytes(&l->keyring), sp_buf_bytes(&now), kek_id, &both);
+    if (rc == SP_E_CRYPT_AUTH || (rc == SP_OK && !is_current(b, l, kek_id))) {
+        sp_buf_clear(&l->keyring);
+        l->keyring = now;
+        sp_buf_clear(&both);
+        b->is_rekeyed = true;
+        return true;
+    }
+    ok = rc == SP_OK && spool_copy_file(from, to, UINT64_MAX);
     if (ok)
         fd = open(to, O_WRONLY | O_TRUNC | O_CLOEXEC);
     ok = ok && fd >= 0 && write(fd, both.ptr, both.len) == (ssize_t)both.len && fsync(fd) == 0;
@@ -179,7 +200,7 @@ static bool write_keyring(const struct log_copy *l)
 }
 
 /* What has come since, and the end of the log. */
-static bool copy_log(const struct backup *b, struct log_copy *l)
+static bool copy_log(struct backup *b, struct log_copy *l)
 {
     static const struct spool_walk bodies = {.wants = is_lasting};
 
@@ -187,7 +208,7 @@ static bool copy_log(const struct backup *b, struct log_copy *l)
         return false;
     if (!copy_segments(b, l)) /* those first: the walk takes what is there already as it is */
         return false;
-    return write_keyring(l) && spool_walk(&bodies, l->staged, l->to, 0);
+    return write_keyring(b, l) && spool_walk(&bodies, l->staged, l->to, 0);
 }
 
 static bool is_database(const char *name)
@@ -442,19 +463,37 @@ static void tell_done(const struct spool *s, size_t messages)
     sp_buf_clear(&json);
 }
 
-/* The logs' ends, until all that they name is there. */
+/* The logs' ends, once. returns: SPOOL_DAMAGED if they have to be copied again */
+static int copy_ends(struct backup *b, int round, struct spool_found *found)
+{
+    static const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+
+    if (b->is_rekeyed)
+        (void)nanosleep(&pause, NULL); /* what changes the key needs a moment for all of it */
+    b->is_rekeyed = false;
+    if (!spool_load_keys(b->s))
+        return spool_fail(b->s, SPOOL_FAILED, "the master key can't be read any more");
+    for (size_t i = 0; i < b->log_count; i++)
+        if (!copy_log(b, &b->logs[i]))
+            return spool_fail(b->s, SPOOL_FAILED, "%s can't be copied", b->logs[i].name);
+    b->s->quiet = round + 1 < ROUNDS;
+    return b->is_rekeyed ? SPOOL_DAMAGED : spool_check_folder(b->s, b->s->target, false, found);
+}
+
+/* The same until all that they name is there. */
 static int finish(struct backup *b)
 {
     struct spool_found found = {0};
     int code = SPOOL_DAMAGED;
 
-    for (int round = 0; round < ROUNDS && code == SPOOL_DAMAGED; round++) {
-        for (size_t i = 0; i < b->log_count; i++)
-            if (!copy_log(b, &b->logs[i]))
-                return spool_fail(b->s, SPOOL_FAILED, "%s can't be copied", b->logs[i].name);
-        b->s->quiet = round + 1 < ROUNDS;
-        code = spool_check_folder(b->s, b->s->target, false, &found);
-    }
+    for (int round = 0; round < ROUNDS && code == SPOOL_DAMAGED; round++)
+        code = copy_ends(b, round, &found);
+    if (code == SPOOL_FAILED)
+        return code;
+    if (b->is_rekeyed)
+        return spool_fail(b->s, SPOOL_AGAIN,
+                          "the content key is being changed: run `queue backup` again, into "
+                          "another folder, when `keys rotate` has ended");
     if (code == SPOOL_DAMAGED)
         (void)spool_fail(b->s, 0, "what is told above is damaged in the gateway's spool too");
     if (!copy_role(b, "portal")) /* behind the logs: what they call deposited is there */
@@ -492,90 +531,5 @@ int spool_backup(struct spool *s)
     for (size_t i = 0; i < b.log_count; i++)
         sp_buf_clear(&b.logs[i].keyring);
     sp_free(b.logs);
-    return code;
-}
-
-/* ---- restore ---- */
-
-static bool is_file(const char *name)
-{
-    return strcmp(name, SPOOL_MANIFEST) != 0;
-}
-
-/* Without a keyring no shard opens: they come last, so that a restore that was cut off is no spool. */
-static bool is_before_keyrings(const char *name)
-{
-    return is_file(name) && strcmp(name, "keyring") != 0;
-}
-
-/* Whether a state folder holds nothing that a restore would mix with. */
-static bool is_empty(struct spool *s)
-{
-    char path[SPOOL_PATH_MAX];
-    size_t count = 0;
-
-    if (spool_path(path, s->state, "ledger/state.db") && access(path, F_OK) == 0)
-        return false;
-    if (!spool_find_shards(s, s->state))
-        return true;
-    for (size_t i = 0; i < s->shard_count && count == 0; i++) {
-        char name[64];
-
-        (void)snprintf(name, sizeof(name), "spool/%u", s->shards[i]);
-        if (spool_path(path, s->state, name))
-            sp_free(list_segments(path, &count));
-    }
-    return count == 0;
-}
-
-/* Says to the shard's relay that whatever waits in it may have been delivered meanwhile. */
-static bool mark(struct spool *s)
-{
-    bool ok = spool_find_shards(s, s->state);
-
-    for (size_t i = 0; ok && i < s->shard_count; i++) {
-        char keyring[SPOOL_PATH_MAX];
-        char path[SPOOL_PATH_MAX];
-        char name[64];
-
-        (void)snprintf(name, sizeof(name), "spool/%u/keyring", s->shards[i]);
-        ok = spool_path(keyring, s->target, name); /* its owner and mode */
-        (void)snprintf(name, sizeof(name), "spool/%u/" SP_QUEUE_RESTORED, s->shards[i]);
-        ok = ok && spool_path(path, s->state, name) && spool_copy_file(keyring, path, 0);
-    }
-    return ok;
-}
-
-/* returns: an exit code; nobody else is at the state folder */
-static int restore(struct spool *s)
-{
-    static const struct spool_walk first = {.wants = is_before_keyrings};
-    static const struct spool_walk all = {.wants = is_file};
-    struct spool_found found;
-
-    if (!is_empty(s))
-        return spool_fail(s, SPOOL_USAGE, "%s holds mail or an audit already: move it away first",
-                          s->state);
-    if (!spool_walk(&first, s->target, s->state, 0) || !mark(s) ||
-        !spool_walk(&all, s->target, s->state, 0) || !spool_sync_above(s->state))
-        return spool_fail(s, SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
-    s->quiet = false;
-    return spool_check_folder(s, s->state, false, &found);
-}
-
-int spool_restore(struct spool *s)
-{
-    char path[SPOOL_PATH_MAX];
-    int lock, code;
-
-    if (!spool_path(path, s->target, SPOOL_MANIFEST) || access(path, R_OK) != 0)
-        return spool_fail(s, SPOOL_NO_INPUT, "%s is no backup, or was not finished", s->target);
-    lock = spool_hold(s->state);
-    if (lock < 0)
-        return spool_fail(s, SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
-    code = restore(s);
-    if (code == SPOOL_OK && spool_path(path, s->state, "root.mark"))
-        (void)unlink(path); /* of the keys of what was there before */
-    (void)close(lock);
     return code;
 }

@@ -8,30 +8,61 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { TRIES = 3 };
 
-struct finding {
-    struct sp_id id;
-    enum sp_rc why;
-};
-
-struct findings {
-    struct finding *at;
-    size_t count;
-};
-
-static void on_finding(void *arg, const struct sp_id *id, enum sp_rc why)
+void spool_find(void *arg, const struct sp_queue_finding *finding)
 {
-    struct findings *f = arg;
+    struct spool_findings *f = arg;
 
     f->at = sp_realloc(f->at, (f->count + 1) * sizeof(*f->at));
-    f->at[f->count++] = (struct finding){*id, why};
+    f->at[f->count++] = *finding;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return memcmp(&((const struct sp_queue_finding *)a)->id,
+                  &((const struct sp_queue_finding *)b)->id, sizeof(struct sp_id));
+}
+
+void spool_findings_sort(struct spool_findings *f)
+{
+    if (f->count > 0)
+        qsort(f->at, f->count, sizeof(*f->at), compare);
+}
+
+void spool_finding_put(const struct sp_queue_finding *finding, struct sp_jw *w)
+{
+    char id[SP_ID_TEXT_LEN + 1];
+
+    if (w != NULL) {
+        sp_jw_object(w, NULL);
+        sp_jw_id(w, "message", finding->id.b);
+        sp_jw_cstr(w, "why", sp_rc_name(finding->why));
+        sp_jw_int(w, "segment", (int64_t)finding->segment);
+        if (finding->record != 0)
+            sp_jw_int(w, "record", (int64_t)finding->record);
+        sp_jw_end(w);
+        return;
+    }
+    sp_id_format(&finding->id, id);
+    if (sp_id_is_zero(&finding->id))
+        (void)printf("  what lies in segment %llu, from nobody knows which messages: %s\n",
+                     (unsigned long long)finding->segment, sp_rc_name(finding->why));
+    else if (finding->record != 0)
+        (void)printf("  message %s (segment %llu, record %llu): %s\n", id,
+                     (unsigned long long)finding->segment, (unsigned long long)finding->record,
+                     sp_rc_name(finding->why));
+    else
+        (void)printf("  message %s (segment %llu): %s\n", id, (unsigned long long)finding->segment,
+                     sp_rc_name(finding->why));
 }
 
 /* One look. returns: SP_OK if the shard could be opened */
-static enum sp_rc look(struct spool *s, const char *folder, unsigned shard, struct findings *f,
-                       struct sp_queue_stats *stats, struct sp_err *err)
+static enum sp_rc look(struct spool *s, const char *folder, unsigned shard,
+                       struct spool_findings *f, struct sp_queue_stats *stats, struct sp_err *err)
 {
     struct sp_queue *q = NULL;
     enum sp_rc rc = spool_open(s, folder, shard, true, &q, err);
@@ -39,13 +70,14 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard, stru
     f->count = 0;
     if (rc != SP_OK)
         return rc;
-    (void)sp_queue_check(q, on_finding, f);
+    (void)sp_queue_check(q, spool_find, f);
+    spool_findings_sort(f);
     *stats = sp_queue_stats(q);
     sp_queue_close(q);
     return SP_OK;
 }
 
-static void put_shard(struct spool *s, unsigned shard, const struct findings *f,
+static void put_shard(struct spool *s, unsigned shard, const struct spool_findings *f,
                       const struct sp_queue_stats *stats, struct sp_jw *w)
 {
     sp_jw_object(w, NULL);
@@ -56,28 +88,23 @@ static void put_shard(struct spool *s, unsigned shard, const struct findings *f,
     sp_jw_int(w, "damaged_records", (int64_t)stats->damaged);
     sp_jw_int(w, "unacknowledged", (int64_t)stats->dropped);
     sp_jw_array(w, "damaged_messages");
-    for (size_t i = 0; i < f->count; i++) {
-        sp_jw_object(w, NULL);
-        sp_jw_id(w, "message", f->at[i].id.b);
-        sp_jw_cstr(w, "why", sp_rc_name(f->at[i].why));
-        sp_jw_end(w);
-    }
+    for (size_t i = 0; i < f->count; i++)
+        spool_finding_put(&f->at[i], w);
     sp_jw_end(w);
     sp_jw_end(w);
     if (s->json || s->quiet)
         return;
     (void)printf("shard %u: %zu messages, %llu records in %llu segments: %s\n", shard,
                  stats->messages, (unsigned long long)stats->records,
-                 (unsigned long long)stats->segments,
-                 f->count + stats->damaged == 0 ? "all whole" : "DAMAGED");
+                 (unsigned long long)stats->segments, f->count > 0 ? "DAMAGED" : "all whole");
     if (stats->damaged > 0)
-        (void)printf("  %llu records can't be read\n", (unsigned long long)stats->damaged);
-    for (size_t i = 0; i < f->count; i++) {
-        char id[SP_ID_TEXT_LEN + 1];
-
-        sp_id_format(&f->at[i].id, id);
-        (void)printf("  message %s: %s\n", id, sp_rc_name(f->at[i].why));
-    }
+        (void)printf("  %llu record%s can't be read%s\n", (unsigned long long)stats->damaged,
+                     stats->damaged == 1 ? "" : "s",
+                     f->count > 0 ? ""
+                                  : ", and nobody waits for what was in there (given up, or "
+                                    "ended): they go with their segment");
+    for (size_t i = 0; i < f->count; i++)
+        spool_finding_put(&f->at[i], NULL);
 }
 
 /* One shard, with what it came to. returns: SPOOL_OK, SPOOL_DAMAGED or SPOOL_FAILED */
@@ -85,7 +112,7 @@ static int check_shard(struct spool *s, const char *folder, unsigned shard, int 
                        struct spool_found *found, struct sp_jw *w)
 {
     struct sp_queue_stats stats = {0};
-    struct findings f = {0};
+    struct spool_findings f = {0};
     struct sp_err err = {0};
     enum sp_rc rc = SP_OK;
     int code = SPOOL_OK;
@@ -98,8 +125,11 @@ static int check_shard(struct spool *s, const char *folder, unsigned shard, int 
     if (rc == SP_OK) {
         put_shard(s, shard, &f, &stats, w);
         found->messages += stats.messages;
-        found->damaged += f.count + stats.damaged;
-        code = f.count + stats.damaged > 0 ? SPOOL_DAMAGED : SPOOL_OK;
+        found->damaged += f.count; /* each record that somebody waits for is one of them */
+        code = f.count > 0 ? SPOOL_DAMAGED : SPOOL_OK;
+    } else if (s->quiet && rc == SP_E_JOURNAL_DAMAGED) { /* looked at again, and told then */
+        found->damaged++;
+        code = SPOOL_DAMAGED;
     } else {
         found->damaged++;
         code = spool_fail(s, rc == SP_E_JOURNAL_DAMAGED ? SPOOL_DAMAGED : SPOOL_FAILED,

@@ -15,30 +15,6 @@
 
 enum { EVENT_MAX = 8192 };
 
-struct found {
-    struct sp_id *ids;
-    size_t count;
-    struct sp_jw *w; /* of the array that names them; NULL: words */
-};
-
-static void on_damaged(void *arg, const struct sp_id *id, enum sp_rc why)
-{
-    struct found *f = arg;
-    char text[SP_ID_TEXT_LEN + 1];
-
-    if (f->w != NULL) {
-        sp_jw_object(f->w, NULL);
-        sp_jw_id(f->w, "message", id->b);
-        sp_jw_cstr(f->w, "why", sp_rc_name(why));
-        sp_jw_end(f->w);
-    } else {
-        sp_id_format(id, text);
-        (void)printf("  message %s: %s\n", text, sp_rc_name(why));
-    }
-    f->ids = sp_realloc(f->ids, (f->count + 1) * sizeof(*f->ids));
-    f->ids[f->count++] = *id;
-}
-
 /* Works as that folder's owner from now on, if we are root; NULL: is root again. */
 static bool act_as_owner(const char *path)
 {
@@ -95,7 +71,7 @@ static enum sp_rc give_up(struct spool *s, struct sp_queue *q, const struct sp_i
 }
 
 /* Writes the deletions of one shard. returns: how many could not be */
-static size_t repair_shard(struct spool *s, unsigned shard, const struct found *f)
+static size_t repair_shard(struct spool *s, unsigned shard, const struct spool_findings *f)
 {
     char path[SPOOL_PATH_MAX];
     char name[64];
@@ -110,7 +86,7 @@ static size_t repair_shard(struct spool *s, unsigned shard, const struct found *
         (void)spool_fail(s, 0, "shard %u: %s", shard, err.text);
     } else {
         for (size_t i = 0; i < f->count; i++)
-            failed -= give_up(s, q, &f->ids[i]) == SP_OK;
+            failed -= give_up(s, q, &f->at[i].id) == SP_OK;
         sp_queue_close(q);
     }
     return act_as_owner(NULL) ? failed : f->count;
@@ -119,49 +95,56 @@ static size_t repair_shard(struct spool *s, unsigned shard, const struct found *
 static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, size_t *total,
                      size_t *failed)
 {
-    struct found f = {NULL, 0, s->json ? w : NULL};
+    struct spool_findings f = {NULL, 0};
     struct sp_queue *q = NULL;
     struct sp_err err = {0};
 
     if (spool_open(s, s->state, shard, true, &q, &err) != SP_OK)
         return spool_fail(s, SPOOL_FAILED, "shard %u: %s", shard, err.text);
-    (void)sp_queue_check(q, on_damaged, &f);
+    (void)sp_queue_check(q, spool_find, &f);
     sp_queue_close(q);
+    spool_findings_sort(&f);
+    for (size_t i = 0; i < f.count; i++)
+        spool_finding_put(&f.at[i], s->json ? w : NULL);
     *total += f.count;
     if (s->yes && f.count > 0)
         *failed += repair_shard(s, shard, &f);
-    sp_free(f.ids);
+    sp_free(f.at);
     return SPOOL_OK;
 }
 
 static void tell_words(const struct spool *s, size_t total)
 {
+    const char *ending = total == 1 ? "" : "s";
+
     if (total == 0)
         (void)printf("nothing to repair: every waiting message can be read\n");
     else if (s->yes)
-        (void)printf("%zu messages given up, on record; all others are as they were\n", total);
+        (void)printf("%zu message%s given up, on record; all others are as they were\n", total,
+                     ending);
     else
         (void)printf(
-            "%zu messages can't be read by anybody: with --yes --reason TEXT they are given "
-            "up, all others stay as they are\n",
-            total);
+            "%zu message%s can't be read by anybody: with --yes --reason TEXT %s given up, all "
+            "others stay as they are\n",
+            total, ending, total == 1 ? "it is" : "they are");
 }
 
-/* All shards, one after the other; json gets what is told in JSON. */
+/* All shards, one after the other, the others if one can't be opened; json gets what is told in JSON. */
 static int repair_all(struct spool *s, struct sp_buf *json, size_t *total, size_t *failed)
 {
     struct sp_jw w;
+    int code = SPOOL_OK;
 
     sp_jw_init(&w, json);
     sp_jw_object(&w, NULL);
     sp_jw_array(&w, "damaged_messages");
     for (size_t i = 0; i < s->shard_count; i++)
         if (one_shard(s, s->shards[i], &w, total, failed) != SPOOL_OK)
-            return SPOOL_FAILED;
+            code = SPOOL_FAILED;
     sp_jw_end(&w);
     sp_jw_int(&w, "given_up", s->yes ? (int64_t)(*total - *failed) : 0);
     sp_jw_end(&w);
-    return SPOOL_OK;
+    return code;
 }
 
 int spool_repair(struct spool *s)
@@ -181,14 +164,16 @@ int spool_repair(struct spool *s)
         return spool_fail(s, SPOOL_NO_INPUT, "%s holds no spool", s->state);
     sp_buf_init(&json, (size_t)64 << 20);
     code = repair_all(s, &json, &total, &failed);
-    if (code == SPOOL_OK && s->json)
+    if (s->json)
         (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
     sp_buf_clear(&json);
-    if (code != SPOOL_OK)
+    if (code != SPOOL_OK && total == 0) /* of the rest nothing is to be said */
         return code;
     if (failed > 0)
         return spool_fail(s, SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
     if (!s->json)
         tell_words(s, total);
+    if (code != SPOOL_OK)
+        return code;
     return total > 0 && !s->yes ? SPOOL_DAMAGED : SPOOL_OK;
 }

@@ -4,6 +4,7 @@
 #ifndef GATEWAY_CLI_SPOOL_SPOOL_H
 #define GATEWAY_CLI_SPOOL_SPOOL_H
 
+#include "base/text.h"
 #include "config/config.h"
 #include "queue/queue.h"
 
@@ -121,12 +122,28 @@ SP_MUST_CHECK bool spool_sync_above(const char *path); /* returns: see above */
 /* Removes a folder with all below. */
 void spool_remove(const char *path);
 
-/* ---- check.c, repair.c, backup.c ---- */
+/* ---- check.c, repair.c, backup.c, restore.c ---- */
 
 /* What a check came to. */
 struct spool_found {
     size_t messages, damaged, records, segments, dropped;
 };
+
+/* What can't be read, by id; cleared by sp_free(at). */
+struct spool_findings {
+    struct sp_queue_finding *at;
+    size_t count;
+};
+
+/* Gathers what sp_queue_check visits. arg: the findings */
+void spool_find(void *arg, const struct sp_queue_finding *finding);
+/* By id, so that it is the same from call to call. */
+void spool_findings_sort(struct spool_findings *f);
+/* One of them, as a member of an array or, without w, as a line. */
+void spool_finding_put(const struct sp_queue_finding *finding, struct sp_jw *w);
+
+/* The numbers of the segments in a folder, rising. owner: the caller. returns: NULL if there is none */
+uint64_t *spool_list_segments(const char *folder, size_t *count);
 
 /* Reads everything below folder and tells what is damaged. returns: SPOOL_OK, SPOOL_DAMAGED, SPOOL_FAILED */
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,

@@ -237,9 +237,11 @@ SP_MUST_CHECK enum sp_rc sp_journal_durable_end(const struct sp_journal_io *io,
 /*
  * All keys of two copies of one shard's keyring, as one keyring file, appended to out.
  *
- * returns: SP_E_JOURNAL_DAMAGED if one of them is none, or they are of two generations
+ * kek_id:  out: their generation
+ * returns: SP_E_JOURNAL_DAMAGED if one of them is none, SP_E_CRYPT_AUTH if they are of two generations
  */
 SP_MUST_CHECK enum sp_rc sp_journal_merge_keyrings(struct sp_bytes a, struct sp_bytes b,
+                                                   char kek_id[SP_JOURNAL_KEK_ID_MAX],
                                                    struct sp_buf *out);
 
 #define SP_JOURNAL_SYNC_STEPS 11 /* of sync_steps */

@@ -479,16 +479,16 @@ static void drop_doubles(struct sp_keyring *k)
     k->count = kept;
 }
 
-enum sp_rc sp_journal_merge_keyrings(struct sp_bytes a, struct sp_bytes b, struct sp_buf *out)
+enum sp_rc sp_journal_merge_keyrings(struct sp_bytes a, struct sp_bytes b,
+                                     char kek_id[SP_JOURNAL_KEK_ID_MAX], struct sp_buf *out)
 {
     struct sp_keyring k = {.io = NULL};
-    char kek_id[SP_JOURNAL_KEK_ID_MAX];
     enum sp_rc rc = decode(&k, a, k.kek_id);
 
     if (rc == SP_OK)
         rc = decode(&k, b, kek_id);
-    if (rc == SP_OK && memcmp(kek_id, k.kek_id, sizeof(kek_id)) != 0)
-        rc = SP_E_JOURNAL_DAMAGED;
+    if (rc == SP_OK && memcmp(kek_id, k.kek_id, sizeof(k.kek_id)) != 0)
+        rc = SP_E_CRYPT_AUTH;
     if (rc == SP_OK) {
         drop_doubles(&k);
         encode(&k, out);

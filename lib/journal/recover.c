@@ -190,7 +190,7 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
     }
     sp_segment_free(w->m->io, SP_STEAL(*out));
     return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
-                   "the keyring was written under another master key");
+                   "the keyring was written under another master key, or before a `keys rotate`");
 }
 
 /*

@@ -38,7 +38,7 @@ static enum sp_rc check_one(struct sp_queue *q, const struct sp_queue_entry *e)
 }
 
 size_t sp_queue_check(struct sp_queue *q,
-                      void (*visit)(void *arg, const struct sp_id *id, enum sp_rc why), void *arg)
+                      void (*visit)(void *arg, const struct sp_queue_finding *finding), void *arg)
 {
     struct sp_bytes key;
     size_t found = 0;
@@ -47,11 +47,12 @@ size_t sp_queue_check(struct sp_queue *q,
 
     while (sp_map_next(q->entries, &at, &key, &entry)) {
         const struct sp_queue_entry *e = entry;
-        enum sp_rc rc = check_one(q, e);
+        struct sp_queue_finding finding = {e->id, SP_OK, e->place.segment, e->place.sequence};
 
-        if (rc == SP_OK)
+        finding.why = check_one(q, e);
+        if (finding.why == SP_OK)
             continue;
-        visit(arg, &e->id, rc);
+        visit(arg, &finding);
         found++;
     }
     return found;

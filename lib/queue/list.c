@@ -22,6 +22,8 @@ struct sp_queue_listing {
     size_t room;
     size_t count;
     bool with_busy;
+    bool
+        with_none; /* also what is damaged so much that it has no id: a page that begins has it, none behind */
     bool more;    /* that may match */
     bool is_read; /* the index */
     size_t next;  /* to read */
@@ -237,7 +239,8 @@ static void look_at(void *arg, void *value)
     const struct sp_queue_entry *e = value;
     struct sp_queue_listing *l = arg;
 
-    if (compare(&e->id, &l->query.after) > 0 && may_match(l, e))
+    if ((compare(&e->id, &l->query.after) > 0 || (l->with_none && sp_id_is_zero(&e->id))) &&
+        may_match(l, e))
         offer(l, &e->id);
 }
 
@@ -290,7 +293,10 @@ size_t sp_queue_ids(const struct sp_queue_listing *l, struct sp_id *out)
 struct sp_queue_listing *sp_queue_listing_new(struct sp_queue *q,
                                               const struct sp_queue_query *query)
 {
-    return listing_new(q, query, EXAMINED_MAX);
+    struct sp_queue_listing *l = listing_new(q, query, EXAMINED_MAX);
+
+    l->with_none = sp_id_is_zero(&query->after);
+    return l;
 }
 
 void sp_queue_listing_free(struct sp_queue_listing *l)

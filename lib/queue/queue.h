@@ -232,16 +232,23 @@ struct sp_queue_stats {
 /* returns: figures of now. cost: O(segments) */
 struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
 
+/* A message that can't be delivered as it is. */
+struct sp_queue_finding {
+    struct sp_id id; /* zero: not even that can be read */
+    enum sp_rc why;
+    uint64_t segment;
+    uint64_t record; /* its number in the segment, as the audit names it; 0: not known */
+};
+
 /*
- * Reads every living message, its record and its whole body. Best on a queue opened read-only, which has looked at all
- * records before.
+ * Reads every living message, its record and its whole body. Best on a queue opened read-only, which has read all records.
  *
- * visit:   called for each that can't be delivered as it is: SP_E_JOURNAL_DAMAGED, SP_E_CONTENT_DAMAGED,
- *          SP_E_CONTENT_TRUNCATED, SP_E_CRYPT_AUTH, SP_E_IO (a body's file is missing)
+ * visit:   why: SP_E_JOURNAL_DAMAGED, SP_E_CONTENT_DAMAGED, SP_E_CONTENT_TRUNCATED (or its file is gone),
+ *          SP_E_CRYPT_AUTH, SP_E_IO (not now)
  * returns: how many those are
  */
 size_t sp_queue_check(struct sp_queue *q,
-                      void (*visit)(void *arg, const struct sp_id *id, enum sp_rc why), void *arg);
+                      void (*visit)(void *arg, const struct sp_queue_finding *f), void *arg);
 
 /* Records an event for the audit that belongs to no message; lost if nothing can be written now. */
 void sp_queue_say(struct sp_queue *q, struct sp_bytes event);

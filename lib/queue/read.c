@@ -4,6 +4,8 @@
  */
 #include "queue/queue_priv.h"
 
+#include <errno.h>
+
 void sp_queue_message_free(struct sp_queue_message *m)
 {
     if (m == NULL)
@@ -169,9 +171,10 @@ enum sp_rc sp_queue_body(struct sp_queue *q, const struct sp_id *id, struct sp_c
     out->fd = q->o.io->open(q->o.io->ctx, name, SP_IO_OPEN_READ);
     if (out->fd >= 0)
         return SP_OK;
+    rc = out->fd == -ENOENT ? SP_E_CONTENT_TRUNCATED : SP_E_IO; /* gone: it will not come back */
     out->fd = -1;
     sp_content_clear(out);
-    return SP_E_IO;
+    return rc;
 }
 
 bool sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id, struct sp_content *out)

@@ -151,6 +151,44 @@ def test_repair_gives_up_what_is_damaged_and_nothing_else(plain):
         process.wait(60)
 
 
+def test_a_backup_while_the_content_key_is_changed(plain, tmp_path):
+    """Again and again: the backup is of one generation, and one that was made behind the last change can be restored."""
+    gateway, sink = plain
+    sent, stop = {}, threading.Event()
+
+    def change():
+        while not stop.is_set():
+            gateway.run("keys", "rotate")
+
+    def load():
+        while not stop.is_set():
+            for size in SIZES:
+                key, message = submit(gateway, size)
+                sent[key] = message
+
+    threads = [threading.Thread(target=load), threading.Thread(target=change)]
+    for thread in threads:
+        thread.start()
+    try:
+        for name in "abc":
+            done = gateway.run("queue", "backup", str(tmp_path / name), check=False)
+            assert (done.returncode == 0 and "all whole" in done.stdout) or (
+                done.returncode == 75 and "content key is being changed" in done.stderr), done.stdout + done.stderr
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    gateway.run("queue", "backup", str(tmp_path / "last"))
+    gateway.stop()
+    shutil.move(gateway.folder / "state", gateway.folder / "before")
+    gateway.run("queue", "restore", str(tmp_path / "last"))
+    sink.replies.clear()
+    gateway.again()
+    got = sink.wait_for(len(sent), 120)
+    assert all(sum(m["data"].endswith(text) for m in got) == 1 for text in sent.values())
+    assert gateway.run("queue", "check").returncode == 0
+
+
 def test_the_last_message_before_a_silence_is_in_the_backup(gateways, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing: no outcome is written
         gateway = gateways("--plain-listener", "--next-hop", f"127.0.0.1:{silent.getsockname()[1]}", "--policy", PLAIN)

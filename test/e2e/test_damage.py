@@ -1,5 +1,6 @@
 """Flipped bytes in the store: the message is found out, kept back and reported, all others flow, and it can be deleted."""
 import json
+import os
 import time
 
 import pytest
@@ -96,4 +97,114 @@ def test_a_damaged_row_is_quarantined_and_can_be_deleted(plain):
     gateway.restart("relay")
     assert gateway.json("queue", "list")["messages"] == []
     assert len(sink.messages) == 1
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def test_many_kinds_of_damage_at_once(plain):
+    """Each is told by the name of its message, or where there is none by its place; a repair gives up just these, and then nobody
+    is alarmed any more."""
+    gateway, sink = plain
+    names = ("whole", "id", "length", "row", "body", "body-gone", "body-cut", "in-record", "also-whole")
+    sizes = {"body": 600000, "body-gone": 600000, "body-cut": 600000, "also-whole": 600000}
+    ids, texts = {}, {}
+    for name in names:
+        ids[name], texts[name] = submit(gateway, sizes.get(name, 3000))
+    gateway.stop()
+    segment, start, *_ = spool.find_record(gateway, ids["id"])
+    spool.flip(segment, start + 24 + 3)
+    segment, start, *_ = spool.find_record(gateway, ids["length"])
+    spool.flip(segment, start + 2)
+    spool.damage_row(gateway, ids["row"])
+    spool.damage_body(gateway, ids["in-record"])
+    spool.damage_body(gateway, ids["body"])
+    spool.body_file(gateway, ids["body-gone"]).unlink()
+    cut = spool.body_file(gateway, ids["body-cut"])
+    os.truncate(cut, cut.stat().st_size // 2)
+    spool.flip(segment, 40)  # of the segment's header and of the keyring: both stand there twice
+    spool.flip(segment.parent / "keyring", 60)
+
+    found = json.loads(gateway.run("queue", "check", "--json", check=False).stdout)
+    assert not found["whole"]
+    why = {m["message"]: m["why"] for s in found["shards"] for m in s["damaged_messages"]}
+    assert len(why) == 7 and not {ids["whole"], ids["also-whole"]} & set(why), why
+    assert {n: why.get(ids[n]) for n in ("row", "body", "body-gone", "body-cut")} == {
+        "row": "journal.damaged", "body": "content.damaged", "body-gone": "content.truncated", "body-cut": "content.truncated"}
+    assert all(m["segment"] >= 1 for s in found["shards"] for m in s["damaged_messages"])
+    told = gateway.run("queue", "repair", check=False)
+    assert told.returncode == 1 and "7 messages can't be read" in told.stdout and "(segment " in told.stdout, told.stdout
+    done = gateway.run("queue", "repair", "--yes", "--reason", "disk 3 is sick")
+    assert "7 messages given up" in done.stdout, done.stdout
+    again = gateway.run("queue", "check")
+    assert "nobody waits for what was in there" in again.stdout, again.stdout
+    assert "nothing to repair" in gateway.run("queue", "repair").stdout
+
+    sink.replies.clear()
+    gateway.again()
+    wait_empty(gateway)
+    assert sorted(m["data"][-200:] for m in sink.wait_for(2)) == sorted(texts[n][-200:] for n in ("whole", "also-whole"))
+    assert '"journal.header-copy"' in gateway.log
+    gateway.wait_record("audit.gap", reason="journal-damaged")  # whose ids nobody can read
+    for name in ("row", "body", "body-gone", "body-cut"):
+        gateway.wait_record("admin.acted", act="queue.repair", message=ids[name])
+    gateway.wait_record("message.settled", message=ids["also-whole"])
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+    assert not [f for s in spool.shards(gateway) for f in s.glob("body-*/*") if f.name == ids["also-whole"]]
+
+
+def test_a_body_whose_file_is_gone_is_held(plain):
+    gateway, sink = plain
+    message, _ = submit(gateway, 600000)
+    _, whole = submit(gateway, 3000)
+    spool.body_file(gateway, message).unlink()
+    sink.replies.clear()
+    assert gateway.wait_record("message.held", message=message)["reason"] == "content.damaged"
+    assert [m["data"].endswith(whole) for m in sink.wait_for(1)] == [True]
+    until(lambda: "content.truncated" in gateway.log)
+
+
+@pytest.mark.parametrize("how", ["gone", "emptied", "headless"])
+def test_a_segment_that_is_lost_is_told(plain, how):
+    """Without a file nobody knows whose mail it held but the audit; without a header the records' own heads name it."""
+    gateway, sink = plain
+    gateway.run("queue", "freeze", "--tenant", "test", "--reason", "so that there are records of acceptance alone")
+    others = [submit(gateway)]
+    while spool.find_record(gateway, others[-1][0])[0].stat().st_size < 64 << 20:  # the first segment gives way to a whole one
+        others.append(submit(gateway))
+    lost = [submit(gateway, size)[0] for size in (200, 3000, 600000)]
+    gateway.again()
+    others.append(submit(gateway, 3000))
+    gateway.stop()
+    segment = spool.find_record(gateway, lost[0])[0]
+    others = [(message, text) for message, text in others if spool.find_record(gateway, message)[0] != segment]
+    if how == "gone":
+        segment.unlink()
+    elif how == "emptied":
+        os.truncate(segment, 0)
+    else:
+        with open(segment, "r+b") as file:
+            file.write(bytes(4096))
+    found = json.loads(gateway.run("queue", "check", "--json", check=False).stdout)
+    named = {m["message"] for s in found["shards"] for m in s["damaged_messages"]}
+    assert not found["whole"] and (set(lost) <= named if how == "headless" else named == {"0" * 26}), found
+    assert not {message for message, _ in others} & named
+    sink.replies.clear()
+    gateway.again()
+    gateway.run("queue", "thaw", "--tenant", "test", "--reason", "the rest flows")
+    got = sink.wait_for(len(others))
+    assert all(sum(m["data"].endswith(text) for m in got) == 1 for _, text in others)
+    if how == "headless":
+        for message in lost:
+            assert gateway.wait_record("message.held", message=message)["reason"] == "content.damaged"
+    else:
+        gateway.wait_record("audit.gap", reason="journal-damaged")
+    rows = gateway.json("queue", "list", "--state", "quarantined")["messages"]
+    assert {m["id"] for m in rows} == named
+    for message in named:
+        gateway.run("queue", "delete", message, "--reason", "the disk was mended")
+    wait_empty(gateway)
+    gateway.stop()
+    assert gateway.run("queue", "check").returncode == 0
+    gateway.again()
+    assert gateway.json("status")["relays"][0]["says"]["quarantined"] == 0
+    assert len(sink.messages) == len(others)
     assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0

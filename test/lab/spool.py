@@ -57,12 +57,17 @@ def flip(path, offset):
         file.write(bytes([byte ^ 0x40]))
 
 
+def body_file(gateway, message):
+    """The file of the message's body, None if it lies in its record."""
+    return next((path for shard in shards(gateway) for path in shard.glob("body-*/" + message)), None)
+
+
 def damage_body(gateway, message):
     """Flips a byte of the message's body, wherever it lies."""
-    for shard in shards(gateway):
-        for path in shard.glob("body-*/" + message):
-            flip(path, path.stat().st_size // 2)
-            return
+    path = body_file(gateway, message)
+    if path:
+        flip(path, path.stat().st_size // 2)
+        return
     segment, start, length, meta, bodies = find_record(gateway, message)
     flip(segment, start + (HEADER + bodies * WRAPPED + meta + length) // 2)
 

@@ -542,6 +542,51 @@ START_TEST(a_quarantined_message_is_listed_and_can_be_deleted)
 }
 END_TEST
 
+START_TEST(what_has_no_id_any_more_is_listed_and_can_be_deleted)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+    struct sp_id none = {{0}};
+
+    (void)rig_put(&rig, 2000);
+    fill_segments(&rig, 2);
+    rig_reopen(&rig);
+    ck_assert_int_eq(io->unlink(io->ctx, "000000000002.seg"), 0);
+    for (int i = 0; i < 2; i++) {
+        rig_reopen(&rig);
+        ck_assert_uint_eq(list_damaged(&rig), 1);
+        ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 1);
+    }
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &none), SP_OK);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(list_damaged(&rig), 0);
+        ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 0);
+        rig_reopen(&rig);
+    }
+}
+END_TEST
+
+static void find_one(void *arg, const struct sp_queue_finding *finding)
+{
+    *(struct sp_queue_finding *)arg = *finding;
+}
+
+START_TEST(a_body_whose_file_is_gone_is_damage)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+    struct sp_id id = rig_put(&rig, 300000);
+    struct sp_queue_finding found = {.why = SP_OK};
+    char name[64];
+    char text[SP_ID_TEXT_LEN + 1];
+
+    sp_id_format(&id, text);
+    (void)snprintf(name, sizeof(name), "body-%x/%s", id.b[SP_ID_LEN - 1] & 15U, text);
+    ck_assert_int_eq(io->unlink(io->ctx, name), 0);
+    ck_assert_uint_eq(sp_queue_check(rig.queue, find_one, &found), 1);
+    ck_assert_int_eq(found.why, SP_E_CONTENT_TRUNCATED);
+    ck_assert(sp_id_eq(&found.id, &id) && found.segment == 1 && found.record == 1);
+}
+END_TEST
+
 START_TEST(damage_found_while_it_runs_quarantines_that_message)
 {
     struct sp_id ids[2] = {rig_put(&rig, 2000), rig_put(&rig, 2000)};
@@ -1098,6 +1143,8 @@ static void add(TCase *c)
     tcase_add_test(c, damage_of_a_row_is_on_record_once);
     tcase_add_test(c, damage_found_at_a_start_is_on_record_once);
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
+    tcase_add_test(c, what_has_no_id_any_more_is_listed_and_can_be_deleted);
+    tcase_add_test(c, a_body_whose_file_is_gone_is_damage);
     tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);
     tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);
     tcase_add_test(c, refused_recipients_and_their_dsn_lie_in_one_record);
