@@ -266,7 +266,8 @@ def test_each_refusal_that_stands_is_told(board, make):
 # ---- an upgrade meanwhile ----
 
 @pytest.mark.parametrize("whose, why", [
-    ("scanner", " refused the configuration on the disk (detection/tenant.json:1: "), ("supervisor", "no configuration meanwhile"),
+    ("scanner", " refused the configuration on the disk (detection/tenant.json:1: "),
+    ("supervisor", "no configuration meanwhile"),
     ("restart", "sallyport.json: workers has changed, which only a restart takes up: restart instead, or put it back")])
 def test_an_upgrade_is_refused_when_a_refusal_comes_while_it_is_tried(gateway, whose, why):
     """The program that is tried stands still where it reads a file that is a pipe; the settings it has read."""
