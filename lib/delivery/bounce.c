@@ -81,6 +81,7 @@ static struct sp_dsn_recipient *list_recipients(struct sp_attempt *a)
             .action = r->action,
             .status = status_of(r),
             .reply_code = r->reply.code,
+            .reply_status = r->reply.status,
         };
         if (a->options->notice_of.orcpt.len > 0)
             list[i].orcpt = a->options->notice_of.orcpt;

@@ -343,12 +343,13 @@ static void hold(struct sp_attempt *a, const struct sp_next *next)
 void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
 {
     struct sp_bounce_rcpt gone[SP_QUEUE_DUE_MAX] = {0};
+    const struct sp_smtp_reply *reply = said(a, next->why);
     struct sp_report report = {
         .outcome = next->step == SP_STEP_HOLD ? "held" : "failed",
         .ns = a->ns,
         .n_count = a->n_count,
         .why = next->why,
-        .reply = said(a, next->why),
+        .reply = reply,
         .taken = a->ladder.count,
         .waits = a->ladder.count,
     };
@@ -361,9 +362,12 @@ void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
         hold(a, next);
         return;
     }
-    for (size_t i = 0; i < a->n_count; i++)
+    for (size_t i = 0; i < a->n_count; i++) {
         gone[i] = (struct sp_bounce_rcpt){.n = a->ns[i],
                                           .why = next->expired ? SP_E_DELIVERY_EXPIRED : next->why};
+        if (reply != NULL)
+            gone[i].reply = *reply;
+    }
     give_up(a, gone, a->n_count);
     commit_told(a);
 }

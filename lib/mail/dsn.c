@@ -139,6 +139,23 @@ static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
     sp_buf_clear(&type);
 }
 
+/* returns: the status that the peer said */
+static struct sp_status said_status(const struct sp_dsn_recipient *r)
+{
+    return r->reply_status.class != 0 ? r->reply_status : r->status;
+}
+
+/* Why it was put off until its time was over. */
+static void put_last_said(struct sp_buf *text, const struct sp_dsn_recipient *r)
+{
+    if (r->reply_code == 0 || said_status(r).class == r->status.class)
+        return;
+    sp_buf_put_cstr(text, "\n    the receiving system said last: ");
+    sp_buf_put_dec(text, r->reply_code);
+    sp_buf_put_u8(text, ' ');
+    sp_status_format(said_status(r), text);
+}
+
 static void put_what(struct sp_buf *text, const struct sp_dsn_recipient *r)
 {
     char when[SP_TIME_TEXT_MAX];
@@ -151,6 +168,7 @@ static void put_what(struct sp_buf *text, const struct sp_dsn_recipient *r)
         sp_buf_put_cstr(text, "\n    ");
         sp_buf_put(text, r->why);
     }
+    put_last_said(text, r);
     if (r->retry_until_ms > 0) {
         sp_time_format_rfc5322(r->retry_until_ms, when);
         sp_buf_put_cstr(text, "\n    will be tried until ");
@@ -171,7 +189,10 @@ static void put_everyone(struct sp_buf *text, const struct sp_dsn *dsn)
 
 static bool is_like(const struct sp_dsn_recipient *a, const struct sp_dsn_recipient *b)
 {
-    return a->action == b->action && a->status.class == b->status.class &&
+    struct sp_status x = said_status(a), y = said_status(b);
+
+    return a->action == b->action && a->reply_code == b->reply_code && x.class == y.class &&
+           x.subject == y.subject && x.detail == y.detail && a->status.class == b->status.class &&
            a->status.subject == b->status.subject && a->status.detail == b->status.detail &&
            a->retry_until_ms == b->retry_until_ms && sp_bytes_eq(a->why, b->why);
 }
@@ -340,7 +361,7 @@ static void put_recipient(struct sp_compose *c, const struct sp_dsn *dsn,
         sp_buf_reset(&b);
         sp_buf_put_dec(&b, r->reply_code);
         sp_buf_put_u8(&b, ' ');
-        sp_status_format(r->status, &b);
+        sp_status_format(said_status(r), &b);
         put_typed(c, "Diagnostic-Code", "smtp", sp_buf_bytes(&b));
     }
     if (r->retry_until_ms > 0)

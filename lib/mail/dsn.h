@@ -26,10 +26,11 @@ struct sp_dsn_recipient {
     struct sp_bytes orcpt; /* addr-type;xtext as given, or empty */
     enum sp_dsn_action action;
     struct sp_status status;
-    struct sp_bytes remote_mta; /* a host name, or empty */
-    int reply_code;             /* the peer's, or 0 */
-    struct sp_bytes why;        /* a text of ours or the policy's, or empty */
-    int64_t retry_until_ms;     /* delayed: when we give up; or 0 */
+    struct sp_bytes remote_mta;    /* a host name, or empty */
+    int reply_code;                /* the peer's, or 0 */
+    struct sp_status reply_status; /* of that reply, where another than status; class 0: the same */
+    struct sp_bytes why;           /* a text of ours or the policy's, or empty */
+    int64_t retry_until_ms;        /* delayed: when we give up; or 0 */
 };
 
 struct sp_dsn {

@@ -135,7 +135,24 @@ static bool is_same(struct sp_bytes said, struct sp_bytes address)
     return at == address.len;
 }
 
+/* An address that is not ASCII, in a report that is: \x{HEX} (RFC 6533 3). */
+static bool is_same_utf8(struct sp_bytes said, struct sp_bytes address)
+{
+    struct sp_buf text;
+    bool same;
+
+    if (sp_bytes_find(said, '\\') == SIZE_MAX)
+        return false;
+    sp_buf_init(&text, SP_ORCPT_MAX);
+    same = sp_orcpt_utf8_decode(said, &text) && sp_buf_rc(&text) == SP_OK &&
+           sp_bytes_eq_nocase(sp_buf_bytes(&text), address);
+    sp_buf_clear(&text);
+    return same;
+}
+
 bool sp_dsn_said_is_about(const struct sp_dsn_said *s, struct sp_bytes address)
 {
-    return address.len > 0 && (is_same(s->final, address) || is_same(s->original, address));
+    return address.len > 0 &&
+           (is_same(s->final, address) || is_same(s->original, address) ||
+            is_same_utf8(s->final, address) || is_same_utf8(s->original, address));
 }

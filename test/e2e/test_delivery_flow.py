@@ -125,7 +125,9 @@ def test_time_runs_out_at_a_host_that_two_rungs_lead_to(gateways, sinks, tmp_pat
     _, identity = submit(gateway, ["a@example.net"])
     settled = gateway.wait_record("message.settled", message=identity)
     assert settled["recipients"][0]["final"] == "returned"
-    sink.wait_for(1)
+    dsn = sink.wait_for(1)[0]["data"]
+    assert b"Status: 5.4.7" in dsn and b"Diagnostic-Code: smtp; 451 4.3.0" in dsn
+    assert b"the receiving system said last: 451 4.3.0" in dsn
     tried = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
     assert len([m for m in sink.mails if b"<>" not in m]) == len(tried)
     assert tried[-1]["outcome"] == "failed" and tried[-1]["reply"] == "451 4.3.0"

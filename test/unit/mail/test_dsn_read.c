@@ -31,6 +31,30 @@ START_TEST(what_postfix_writes)
 }
 END_TEST
 
+/* RFC 6533 3: in a report that is ASCII, and in one that is not. */
+START_TEST(who_is_not_ascii)
+{
+    static const char *const finals[] = {
+        "utf-8; \\x{EC}\\x{F1}@example.net",
+        "utf-8;\\x{EC}\xC3\xB1@EXAMPLE.net",
+        "utf-8; \xC3\xAC\xC3\xB1@example.net",
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(finals); i++) {
+        struct sp_dsn_said s[1];
+        struct sp_buf text;
+
+        sp_buf_init(&text, 512);
+        sp_buf_printf(&text, "X: y\n\nFinal-Recipient: %s\nAction: failed\n", finals[i]);
+        ck_assert_uint_eq(sp_dsn_read(sp_buf_bytes(&text), s, 1), 1);
+        ck_assert_msg(sp_dsn_said_is_about(&s[0], SP_LIT("\xC3\xAC\xC3\xB1@example.net")), "%zu",
+                      i);
+        ck_assert(!sp_dsn_said_is_about(&s[0], SP_LIT("\xC3\xAC\xC3\xB2@example.net")));
+        sp_buf_clear(&text);
+    }
+}
+END_TEST
+
 START_TEST(what_others_write)
 {
     static const struct {
@@ -76,6 +100,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, what_postfix_writes);
+    tcase_add_test(c, who_is_not_ascii);
     tcase_add_test(c, what_others_write);
 }
 
