@@ -6,6 +6,7 @@
 #include "gateway/cli-control/control.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define PAGE         1000 /* as many as a relay tells: each page is a walk over its index */
 #define QUESTION_MAX ((size_t)1 << 20)
@@ -332,6 +333,18 @@ static void ask_page(struct many *m, struct control_answer *page)
     sp_buf_clear(&question);
 }
 
+/* Who watches sees that it goes on: a hundred thousand acts take half a minute. */
+static void show_progress(const struct many *m, bool is_over)
+{
+    if (m->c->json || isatty(STDERR_FILENO) == 0)
+        return;
+    if (is_over)
+        (void)fprintf(stderr, "\r%60s\r", "");
+    else
+        (void)fprintf(stderr, "\r%s%s: %llu messages so far", m->table != NULL ? "would " : "",
+                      m->verb, (unsigned long long)m->messages);
+}
+
 static void go_through(struct many *m)
 {
     bool more = true;
@@ -344,7 +357,10 @@ static void go_through(struct many *m)
             m->code = page.code;
         more = page.code == CONTROL_OK && act_on_page(m, page.result);
         control_answer_clear(&page);
+        if (more)
+            show_progress(m, false);
     }
+    show_progress(m, true);
 }
 
 static int end(struct many *m)

@@ -1,6 +1,8 @@
 """The commands of `queue` against mail that waits: filters, a retry that brings it forward, and JSON from every one of them."""
 import json
+import os
 import pathlib
+import pty
 import re
 import signal
 import subprocess
@@ -532,6 +534,15 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
         assert vain.stdout == "redirect: 0 messages, 0 recipients\n  20 refused, and no other was asked\n"
     dry = gateway.run("queue", "delete", "--site", "one.example", "--dry-run").stdout.splitlines()
     assert len(dry) == 23 and dry[-1] == f"would delete: {many} messages, {many} recipients; nothing was changed"
+    ours, theirs = pty.openpty()  # who watches sees that it goes on
+    try:
+        words = [gateway.info["program"], "queue", "delete", "--site", "one.example", "--dry-run", "--config",
+                 gateway.info["config"]]
+        assert subprocess.run(words, stdout=subprocess.PIPE, stderr=theirs, check=True).stdout
+        assert b"would delete: 1000 messages so far" in os.read(ours, 4096)
+    finally:
+        os.close(theirs)
+        os.close(ours)
     assert gateway.json("queue", "delete", "--site", "one.example", "--reason", "enough")["messages"] == many
     assert gateway.run("queue", "list").stdout == "0 messages\n"
 
