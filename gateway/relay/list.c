@@ -106,7 +106,12 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
         query->limit = PAGE_MESSAGES; /* most may be for others */
     if (state.len > 0 && query->state < 0 && !query->quarantined_only)
         return false;
-    return after.len == 0 || sp_id_parse(after, &query->after);
+    if (after.len == 0)
+        return true;
+    if (!sp_id_parse(after, &query->after))
+        return false;
+    query->after = sp_queue_list_behind(&query->after);
+    return true;
 }
 
 static bool goes_there(void *arg, struct sp_bytes destination)

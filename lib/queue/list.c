@@ -322,8 +322,17 @@ bool sp_queue_listing_step(struct sp_queue_listing *l)
 
 bool sp_queue_listing_more(const struct sp_queue_listing *l, struct sp_id *last)
 {
-    *last = l->next > 0 ? l->at[l->next - 1] : l->query.after;
+    *last = sp_queue_list_behind(l->next > 0 ? &l->at[l->next - 1] : &l->query.after);
     return l->more || l->next < l->count;
+}
+
+struct sp_id sp_queue_list_behind(const struct sp_id *last)
+{
+    struct sp_id after = *last;
+
+    if (sp_id_is_zero(last))
+        after.b[SP_ID_LEN - 1] = 1;
+    return after;
 }
 
 bool sp_queue_list(struct sp_queue *q, const struct sp_queue_query *query, struct sp_id *last)

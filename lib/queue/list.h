@@ -55,6 +55,8 @@ SP_AUTO_DEFINE(sp_queue_listing)
 bool sp_queue_listing_step(struct sp_queue_listing *l);
 /* Behind the last step. last: as of sp_queue_list. returns: whether there may be more: go on after *last */
 bool sp_queue_listing_more(const struct sp_queue_listing *l, struct sp_id *last);
+/* returns: what to go on after when a page has ended there: zero, what has no id, would be the beginning once more */
+struct sp_id sp_queue_list_behind(const struct sp_id *last);
 
 /*
  * The same in one step.
