@@ -3,6 +3,7 @@
  * Keys and certificates are looked for, not opened: whoever checks need not be able to read them.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -30,7 +31,7 @@ struct sp_config *cli_load_config(struct cli *cli, const char *path)
     enum sp_rc rc = cli_read(cli, path, &text);
 
     if (rc != SP_OK)
-        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
+        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", strerrordesc_np(errno));
     else if (sp_config_load(text, path, cli->problems, &config) != SP_OK)
         return NULL;
     return config;
@@ -74,7 +75,7 @@ static void load_tenant(struct cli *cli, struct found *found, const char *path)
     enum sp_rc rc = cli_read(cli, path, &text);
 
     if (rc != SP_OK)
-        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
+        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", strerrordesc_np(errno));
     else if (found->count == TENANTS_MAX)
         sp_problem_file(cli->problems, path, 0, SP_E_LIMIT, "more than %d tenants", TENANTS_MAX);
     else if (sp_tenant_load(text, path, cli->problems, &found->tenants[found->count]) == SP_OK)
@@ -427,7 +428,8 @@ static void check_partners(struct cli *cli, const char *path)
     if (access(path, F_OK) != 0)
         return;
     if (cli_read(cli, path, &text) != SP_OK)
-        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
+        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read: %s",
+                        strerrordesc_np(errno));
     else if (sp_partners_load(text, path, cli->problems, &partners) == SP_OK)
         sp_partners_free(partners);
 }
@@ -440,7 +442,8 @@ static void check_sites(struct cli *cli, const char *path)
     if (access(path, F_OK) != 0)
         return;
     if (cli_read(cli, path, &text) != SP_OK)
-        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read");
+        sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be read: %s",
+                        strerrordesc_np(errno));
     else if (sp_sites_load(text, path, cli->problems, &sites) == SP_OK)
         sp_sites_free(sites);
 }

@@ -81,7 +81,7 @@ int cli_tenant_show(struct cli *cli);
 /* Prints what differs between two policies. returns: how many differences there are */
 size_t cli_print_diff(struct cli *cli, const struct sp_policy *a, const struct sp_policy *b);
 
-/* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK, SP_E_NOT_FOUND, SP_E_IO or SP_E_LIMIT */
+/* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK; or SP_E_NOT_FOUND, SP_E_IO, SP_E_LIMIT with errno */
 SP_MUST_CHECK enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out);
 
 /* Writes a whole file that anybody may read (config/replace.h), if the one before was so. returns: SP_OK or why not */

@@ -33,9 +33,10 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
     const struct cli_file *instead = find_instead(cli, path);
     int fd = instead != NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     enum sp_rc rc = SP_OK;
-    struct stat st;
+    struct stat st = {0};
     uint8_t *data;
     size_t len = 0;
+    int why;
 
     if (instead != NULL) {
         *out = instead->text;
@@ -47,6 +48,7 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
         rc = SP_E_IO;
     else if ((size_t)st.st_size > FILE_MAX)
         rc = SP_E_LIMIT;
+    why = rc == SP_E_LIMIT ? EFBIG : S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     if (rc == SP_OK) {
         data = sp_arena_alloc(cli->arena, (size_t)st.st_size + 1);
         while (len < (size_t)st.st_size) {
@@ -59,6 +61,7 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
         *out = sp_bytes(data, len);
     }
     close(fd);
+    errno = why;
     return rc;
 }
 

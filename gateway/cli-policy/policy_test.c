@@ -3,6 +3,7 @@
  * "delivery" asks the ladder with what a next hop offers, through the same chooser that delivery uses.
  */
 #include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 
 #include "gateway/cli-policy/test.h"
@@ -252,7 +253,7 @@ static void run_file(struct cli *cli, const char *path, struct cli_test *t, stru
     sp_jw_object(w, NULL);
     sp_jw_cstr(w, "file", path);
     if (rc != SP_OK)
-        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", sp_rc_name(rc));
+        sp_problem_file(cli->problems, path, 0, rc, "can't read it: %s", strerrordesc_np(errno));
     else if ((rc = sp_json_parse(text, &options, &doc, &err)) != SP_OK)
         sp_problem_file(cli->problems, "", 0, rc, "%s", err.text);
     else

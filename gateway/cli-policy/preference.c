@@ -4,6 +4,7 @@
  * that the kernel names) before it is written, and counts from the next reload. What a recipient has chosen in the portal is
  * shown beside it; it lies with the gateway, and counts at once.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -59,8 +60,14 @@ static const char *find_file(struct cli *cli, const char *live)
     struct sp_bytes text, file;
     struct sp_err err;
 
-    if (cli_read(cli, live, &text) != SP_OK || sp_json_parse(text, &options, &doc, &err) != SP_OK) {
-        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read", live);
+    options.file = live;
+    if (cli_read(cli, live, &text) != SP_OK) {
+        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read: %s", live,
+                       strerrordesc_np(errno));
+        return NULL;
+    }
+    if (sp_json_parse(text, &options, &doc, &err) != SP_OK) {
+        (void)cli_tell(cli, CLI_USAGE, "input", "%s", err.text);
         return NULL;
     }
     file = sp_json_text_of(sp_json_find(sp_json_root(doc), "preferences"), "file");
@@ -97,8 +104,14 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
         r->doc = sp_json_doc_new();
         return true;
     }
-    if (rc != SP_OK || sp_json_parse(text, &options, &r->doc, &err) != SP_OK) {
-        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read", r->path);
+    if (rc != SP_OK) {
+        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read: %s", r->path,
+                       strerrordesc_np(errno));
+        return false;
+    }
+    options.file = r->path;
+    if (sp_json_parse(text, &options, &r->doc, &err) != SP_OK) {
+        (void)cli_tell(cli, CLI_USAGE, "input", "%s", err.text);
         return false;
     }
     r->all = sp_json_find(sp_json_root(r->doc), "preferences");

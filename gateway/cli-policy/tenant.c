@@ -541,7 +541,7 @@ static struct sp_tenant *load(struct cli *cli, const char *path)
     enum sp_rc rc = cli_read(cli, path, &text);
 
     if (rc != SP_OK)
-        sp_problem_file(cli->problems, path, 0, rc, "can't be read");
+        sp_problem_file(cli->problems, path, 0, rc, "can't be read: %s", strerrordesc_np(errno));
     else if (sp_tenant_load(text, path, cli->problems, &t) != SP_OK)
         t = NULL;
     return t;

@@ -65,7 +65,7 @@ int findings_end(struct findings *f);
 
 /* ---- files (load.c) ---- */
 
-/* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK, SP_E_NOT_FOUND or SP_E_IO */
+/* Reads a whole file of at most 8 MiB into the arena. returns: SP_OK; or SP_E_NOT_FOUND or SP_E_IO with errno */
 SP_MUST_CHECK enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out);
 /* Reads the settings; problems are printed. returns: whether it worked */
 bool cli_settings(struct cli *cli);

@@ -26,6 +26,7 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
         return errno == ENOENT || errno == ENOTDIR ? SP_E_NOT_FOUND : SP_E_IO;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > FILE_MAX) {
         close(fd);
+        errno = EINVAL; /* no file, or none of settings */
         return SP_E_IO;
     }
     data = sp_arena_alloc(cli->arena, (size_t)st.st_size + 1);
@@ -82,7 +83,8 @@ bool cli_settings(struct cli *cli)
     enum sp_rc rc = cli_read(cli, cli->config, &text);
 
     if (rc != SP_OK)
-        sp_problem_file(cli->problems, cli->config, 0, rc, "can't be read");
+        sp_problem_file(cli->problems, cli->config, 0, rc, "can't be read: %s",
+                        strerrordesc_np(errno));
     else if (sp_config_load(text, cli->config, cli->problems, &cli->settings) != SP_OK)
         cli->settings = NULL;
     else if (!find_folders(cli))

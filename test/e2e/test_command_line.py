@@ -235,7 +235,7 @@ def test_settings_that_may_not_be_read_are_told_as_json(home):
         answers(done)
         assert done.returncode in (1, 2, 66), done
         if not done.stdout:
-            assert re.search(r"Permission denied|io\b|can't (be )?read", refusals(done)[-1]["detail"]), done
+            assert "Permission denied" in refusals(done)[-1]["detail"], done
         elif done.stderr:
             refusals(done)
 
