@@ -146,6 +146,50 @@ def test_a_full_disk_and_room_again(small_disk, sinks):
         gateway.stop()
 
 
+def test_only_the_audits_disk_is_full(folder_on_the_machine, sinks):
+    """Mail goes on, its records wait in the log; a ledger that dies is back with the room, and nothing is missing."""
+    folder = folder_on_the_machine
+    ledger = folder / "state/ledger"
+    ledger.mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "-o", "size=40m", "sallyport-test", ledger)
+    try:
+        sink = sinks()
+        gateway = Gateway(folder, "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sink.port}",
+                          "--policy", POLICY).start()
+        try:
+            assert submit(gateway, 0, SMALL) is None
+            gateway.wait_record("message.settled")
+            fill(ledger / "filler")
+            taken = 1
+            while '"role.failed"' not in gateway.log:  # the ledger's: its database has no room
+                assert submit(gateway, taken, 2000) is None
+                taken += 1
+                assert taken < 5000
+            for _ in range(10):
+                assert submit(gateway, taken, 2000) is None
+                taken += 1
+            wait_until(lambda: len(subjects(sink)) >= taken, 120)
+            ended = gateway.log.count('"supervisor.role-ended"')
+            gateway.kill("ledger")  # if it has not ended by itself
+            wait_until(lambda: gateway.log.count('"supervisor.role-ended"') > ended)
+            assert submit(gateway, taken, 2000) is None
+            (ledger / "filler").unlink()
+
+            def told():
+                lines = gateway.records()
+                accepted = {e["message"] for e in lines if e["event"] == "message.accepted"}
+                settled = {e["message"] for e in lines if e["event"] == "message.settled"}
+                return len(accepted) == taken + 1 and accepted == settled
+            wait_until(told, 120)
+            assert not [e for e in gateway.records() if e["event"] == "audit.gap"]
+            assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+            assert len(subjects(sink)) == taken + 1  # each once
+        finally:
+            gateway.stop()
+    finally:
+        run("umount", ledger)
+
+
 @pytest.fixture
 def folder_on_the_machine():
     if os.geteuid() != 0:
