@@ -93,6 +93,8 @@ enum sp_rc sp_journal_body(struct sp_journal *j, const struct sp_journal_place *
 
     if (s == NULL)
         return SP_E_NOT_FOUND;
+    if (s->is_keyless)
+        return SP_E_CRYPT_AUTH;
     n = sp_read_fully(j->o.io, s->fd, head, sizeof(head), (int64_t)at->offset);
     if (n < 0)
         return SP_E_IO;

@@ -433,6 +433,26 @@ static enum sp_rc open_all(struct work *w)
     return SP_OK;
 }
 
+/*
+ * Keys go oldest first, so one that is not there behind one that is was lost, as with a keyring that somebody has put back: what lives
+ * there is found out when it is sent.
+ */
+static void find_lost_keys(const struct work *w)
+{
+    bool is_behind = false;
+
+    for (size_t i = 0; i < w->r->count; i++) {
+        struct sp_segment *s = w->r->segments[i];
+
+        is_behind |= !s->is_gone && !s->is_headless;
+        if (!s->is_gone || !is_behind)
+            continue;
+        s->is_gone = false;
+        s->is_keyless = true;
+        sp_log_error(w->o->log, "journal.key-lost", SP_INT("segment", s->number));
+    }
+}
+
 static bool is_kept(void *arg, const uint8_t *salt)
 {
     const struct sp_recovered *r = arg;
@@ -485,6 +505,7 @@ enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segmen
         qsort(w.l.numbers, w.l.count, sizeof(*w.l.numbers), compare);
     w.sums = sp_calloc(w.l.count + 1, sizeof(*w.sums));
     rc = open_all(&w);
+    find_lost_keys(&w);
     if (rc == SP_OK && !w.is_headless && !o->read_only)
         sp_keyring_keep(m->keyring, is_kept, out);
     if (rc == SP_OK)

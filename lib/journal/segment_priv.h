@@ -13,7 +13,8 @@ struct sp_segment {
     uint8_t salt[SP_SALT_LEN];
     struct sp_secret record_key;
     struct sp_secret content_key;
-    bool is_gone; /* its content key was not in the keyring when it was recovered */
+    bool is_gone;    /* its content key was not in the keyring when it was recovered */
+    bool is_keyless; /* the same, and it is not on its way out: its bodies stay closed */
     bool
         is_headless; /* its header can't be read: neither can its records, only whom they are about */
     bool is_copy;    /* its header was read from the copy */

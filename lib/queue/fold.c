@@ -189,6 +189,8 @@ static void quarantine(struct sp_queue *q, const struct sp_journal_entry *je)
 {
     struct sp_queue_entry *e = sp_queue_entry_find(q, &je->message);
 
+    if (sp_id_is_zero(&je->message) && je->place.segment > q->lost_to)
+        q->lost_to = je->place.segment;
     if (e == NULL) {
         struct sp_accept unknown = {.id = je->message};
 

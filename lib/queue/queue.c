@@ -357,15 +357,21 @@ static void queue_free(struct sp_queue *q)
     sp_free(q);
 }
 
-/* After a stop that was not clean any recipient without an outcome may have been under way. */
-static void mark_attempted(struct sp_queue *q)
+/*
+ * After a stop that was not clean any recipient without an outcome may have been under way; where a part of the log is lost,
+ * an outcome of what stands before it. to: the last segment that is meant
+ */
+static void mark_attempted(struct sp_queue *q, uint64_t to)
 {
     size_t at = 0;
     struct sp_bytes key;
     void *entry;
 
-    while (sp_map_next(q->entries, &at, &key, &entry))
-        ((struct sp_queue_entry *)entry)->possibly_attempted = true;
+    while (to > 0 && sp_map_next(q->entries, &at, &key, &entry)) {
+        struct sp_queue_entry *e = entry;
+
+        e->possibly_attempted = e->possibly_attempted || e->place.segment <= to;
+    }
 }
 
 /* A doubt is kept by the log from here on: the file has done its work. */
@@ -420,8 +426,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         return SP_OK;
     }
     restored = is_restored(q);
-    if (restored || !found.clean)
-        mark_attempted(q);
+    mark_attempted(q, restored || !found.clean ? UINT64_MAX : q->lost_to);
     sp_queue_index_mend_times(q);
     rc = sp_queue_body_folders(q, found.damaged > 0, err);
     q->journal = journal;

@@ -116,6 +116,8 @@ struct sp_queue {
         *carried; /* by id: the segment that it was carried into last, until that one's key goes */
     struct sp_map *
         told; /* by segment: how many of its content.destroyed are on record, from before a crash */
+    uint64_t
+        lost_to; /* segment up to which something is lost that may have told of any message before; 0: none */
     uint64_t carry_failed_at; /* segment that was written when one could not be carried; 0: none */
 };
 

@@ -565,6 +565,33 @@ START_TEST(what_has_no_id_any_more_is_listed_and_can_be_deleted)
 }
 END_TEST
 
+/* What was lost may have said that older mail has gone out; of what came later it said nothing. */
+START_TEST(mail_from_before_what_was_lost_counts_as_possibly_attempted)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+    struct sp_id ids[2] = {rig_put(&rig, 2000)};
+
+    fill_segments(&rig, 2);
+    ids[1] = rig_put(&rig, 2000);
+    rig_reopen(&rig);
+    for (size_t i = 0; i < 2; i++) {
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        ck_assert_int_eq(sp_queue_load(rig.queue, &ids[i], &m), SP_OK);
+        ck_assert(!m->possibly_attempted);
+    }
+    sp_queue_close(rig.queue);
+    ck_assert_int_eq(io->unlink(io->ctx, "000000000002.seg"), 0);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    for (size_t i = 0; i < 2; i++) {
+        SP_AUTO(sp_queue_message) m = NULL;
+
+        ck_assert_int_eq(sp_queue_load(rig.queue, &ids[i], &m), SP_OK);
+        ck_assert_int_eq(m->possibly_attempted, i == 0);
+    }
+}
+END_TEST
+
 static void find_one(void *arg, const struct sp_queue_finding *finding)
 {
     *(struct sp_queue_finding *)arg = *finding;
@@ -1160,6 +1187,7 @@ static void add(TCase *c)
     tcase_add_test(c, damage_found_at_a_start_is_on_record_once);
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
     tcase_add_test(c, what_has_no_id_any_more_is_listed_and_can_be_deleted);
+    tcase_add_test(c, mail_from_before_what_was_lost_counts_as_possibly_attempted);
     tcase_add_test(c, a_body_whose_file_is_gone_is_damage);
     tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);
     tcase_add_test(c, a_stopped_shard_keeps_outcomes_until_it_can_write_again);
