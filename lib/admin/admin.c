@@ -26,7 +26,9 @@ struct session {
     struct ucred peer;
     struct sp_buf line;
     struct sp_list errands; /* not answered, in the order of the questions */
-    size_t in_hand;         /* of them */
+    size_t question_bytes;  /* of them */
+    size_t in_hand;         /* they, and those whose answers have not gone out */
+    size_t told;            /* of in_hand: answered */
     bool last;              /* its last question is asked */
     int fd;                 /* file to send, or -1 */
 };
@@ -38,6 +40,7 @@ struct errand {
     struct sp_admin *admin;
     struct session *session;            /* NULL once it has gone */
     struct sp_admin_question *question; /* NULL: none is under way */
+    size_t len;                         /* of the question's line */
     struct sp_buf answer;
     int fd;    /* behind the answer, or -1 */
     bool done; /* it may be told when those before it are */
@@ -151,26 +154,31 @@ static struct errand *first_errand(const struct session *s)
                                          : SP_CONTAINER(s->errands.next, struct errand, turn);
 }
 
+/* Whether it is to be read no further: what it asked and does not take is memory, however little each is. */
+static bool is_full(const struct session *s)
+{
+    return s->in_hand == SP_ADMIN_IN_HAND_MAX || s->question_bytes >= SP_ADMIN_LINE_MAX;
+}
+
 /* Tells what is known, in the order of the questions. */
 static void tell(struct session *s)
 {
     struct errand *next;
-    bool stays = true;
 
-    while (stays && (next = first_errand(s)) != NULL && next->done) {
+    while (s->fd < 0 && (next = first_errand(s)) != NULL && next->done) {
         sp_stream_write(s->stream, sp_buf_bytes(&next->answer));
         sp_stream_write(s->stream, SP_LIT("\n"));
         s->fd = next->fd;
         next->fd = -1;
-        stays = next->keep;
-        s->in_hand--;
+        s->question_bytes -= next->len;
+        s->told++;
         free_errand(next);
     }
     sp_timer_start(s->idle, IDLE_MS);
-    if (!stays && s->fd < 0)
+    if (s->last && s->fd < 0 && sp_list_is_empty(&s->errands))
         sp_stream_close_after_write(s->stream);
     else
-        sp_stream_hold_input(s->stream, s->last || s->in_hand == SP_ADMIN_IN_HAND_MAX);
+        sp_stream_hold_input(s->stream, s->last || is_full(s));
 }
 
 /* Says of an answer that the session stays. */
@@ -312,16 +320,18 @@ static void ask(struct errand *errand, struct sp_bytes line)
     answer_state(errand);
 }
 
-static struct errand *add_errand(struct session *s)
+static struct errand *add_errand(struct session *s, size_t len)
 {
     struct errand *errand = sp_calloc(1, sizeof(*errand));
 
     errand->admin = s->admin;
     errand->session = s;
     errand->fd = -1;
+    errand->len = len;
     sp_buf_init(&errand->answer, ANSWER_MAX);
     sp_list_append(&s->admin->errands, &errand->link);
     sp_list_append(&s->errands, &errand->turn);
+    s->question_bytes += len;
     s->in_hand++;
     return errand;
 }
@@ -331,7 +341,7 @@ static void on_input(void *arg)
     struct session *s = arg;
     size_t end = 0;
 
-    while (end != SIZE_MAX && !s->last && s->in_hand < SP_ADMIN_IN_HAND_MAX) {
+    while (end != SIZE_MAX && !s->last && !is_full(s)) {
         struct sp_bytes input = sp_stream_input(s->stream);
         struct errand *errand;
 
@@ -340,7 +350,7 @@ static void on_input(void *arg)
         sp_stream_consume(s->stream, end == SIZE_MAX ? input.len : end + 1);
         if (end == SIZE_MAX && sp_buf_rc(&s->line) == SP_OK)
             break;
-        errand = add_errand(s);
+        errand = add_errand(s, s->line.len);
         if (sp_buf_rc(&s->line) == SP_OK)
             ask(errand, sp_buf_bytes(&s->line));
         else
@@ -356,7 +366,9 @@ static void on_drained(void *arg)
 {
     struct session *s = arg;
 
-    sp_timer_start(s->idle, IDLE_MS);
+    s->in_hand -= s->told;
+    s->told = 0;
+    tell(s);
     if (s->fd >= 0)
         send_more(s);
 }
@@ -371,7 +383,7 @@ static void on_idle(void *arg)
 {
     struct session *s = arg;
 
-    if (s->in_hand > 0) /* it is not who asks that takes so long */
+    if (!sp_list_is_empty(&s->errands)) /* it is not who asks that takes so long */
         sp_timer_start(s->idle, IDLE_MS);
     else
         end_session(s);
@@ -461,6 +473,13 @@ void sp_admin_stop(struct sp_admin *a)
 {
     if (a->listener != NULL)
         sp_listener_free(SP_STEAL(a->listener));
+    SP_LIST_EACH(node, &a->sessions)
+    {
+        struct session *s = SP_CONTAINER(node, struct session, link);
+
+        s->last = true;
+        tell(s);
+    }
 }
 
 void sp_admin_free(struct sp_admin *a)

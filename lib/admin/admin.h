@@ -31,7 +31,7 @@
 #define SP_ADMIN_SESSIONS_MAX 64
 #define SP_ADMIN_GUESTS_MAX   32 /* of those: of users who may not ask everything */
 #define SP_ADMIN_IN_HAND_MAX                                                                       \
-    16 /* questions of a session that are not answered; it is read no further */
+    16 /* questions of a session that are not answered, or whose answers it has not taken; it is read no further */
 #define SP_ADMIN_ANSWER_MS   15000
 #define SP_ADMIN_PATIENCE_MS 4000
 
@@ -61,7 +61,7 @@ SP_AUTO_DEFINE(sp_admin)
 /* Answers on a listening Unix socket, which stays the caller's. */
 void sp_admin_listen(struct sp_admin *a, int fd);
 
-/* Takes no more questions. Those under way go on until sp_admin_free. */
+/* Takes no more questions, of sessions that stay neither. Those under way go on until sp_admin_free. */
 void sp_admin_stop(struct sp_admin *a);
 
 /* returns: questions that are not answered yet */

@@ -47,6 +47,9 @@ void sp_admin_answered(struct sp_admin_call *call, enum sp_rc rc)
 
     answer->rc = rc;
     call->job = 0;
+    sp_jobs_cancel(sp_admin_jobs(q->admin),
+                   call->ping); /* else it would be given up behind its answer */
+    call->ping = 0;
     q->open--;
     if (q->open > 0 && !is_decided(q, answer))
         return;

@@ -28,6 +28,8 @@ static unsigned
     pings_first[RELAYS]; /* its answer waits until it was asked so often whether it is alive */
 static struct sp_jobs_job *jobs_of[RELAYS]; /* what waits so */
 static size_t asked[RELAYS];
+static bool falls_silent
+    [RELAYS]; /* it answers the question when it is asked whether it is alive, and then hangs */
 
 static void reply(struct sp_jobs_job *job, enum sp_rc rc, const char *json, int fd)
 {
@@ -49,6 +51,11 @@ static void serve_relay(void *arg, struct sp_jobs_job *job)
     if (hangs[i])
         return;
     if (sp_bytes_has_nocase(request.json, SP_LIT("relay.alive"))) {
+        if (falls_silent[i]) {
+            hangs[i] = true;
+            reply(SP_STEAL(jobs_of[i]), SP_OK, relay_says[i], -1);
+            return;
+        }
         reply(job, SP_OK, "{}", -1);
         if (pings_first[i] > 0 && --pings_first[i] == 0)
             reply(SP_STEAL(jobs_of[i]), SP_OK, relay_says[i], -1);
@@ -56,7 +63,7 @@ static void serve_relay(void *arg, struct sp_jobs_job *job)
     }
     asked[i]++;
     snprintf(last_actor, sizeof(last_actor), "%.*s", SP_FMT(request.actor));
-    if (pings_first[i] > 0 && jobs_of[i] == NULL)
+    if ((pings_first[i] > 0 || falls_silent[i]) && jobs_of[i] == NULL)
         jobs_of[i] = job;
     else if (relay_says[i] == NULL)
         reply(job, SP_E_NOT_FOUND, "{\"error\":\"not-found\",\"detail\":\"not here\"}", -1);
@@ -103,6 +110,7 @@ static void set_up_for(int64_t answer_ms, int64_t patience_ms)
         relay_rc[i] = SP_OK;
         hangs[i] = false;
         pings_first[i] = 0;
+        falls_silent[i] = false;
         asked[i] = 0;
         jobs_of[i] = NULL;
         sp_jobs_serve(relays[i], SP_JOBS_COMMAND, serve_relay, (void *)(uintptr_t)i);
@@ -374,11 +382,25 @@ END_TEST
 
 START_TEST(one_that_works_slowly_has_its_time)
 {
-    begin_anew(400);
+    begin_anew(2000);
     pings_first[1] = 3;
     relay_says[1] = "{\"done\":\"hold\"}";
     expect("{\"command\":\"queue.hold\",\"message\":\"M\"}\n",
            "{\"ok\":true,\"result\":{\"done\":\"hold\"},\"file_len\":0}\n");
+}
+END_TEST
+
+START_TEST(who_has_answered_is_not_given_up_behind_that)
+{
+    begin_anew(2000);
+    falls_silent[0] = true;
+    relay_says[0] = "{\"done\":\"freeze\"}";
+    pings_first[1] = 6; /* long after the other's silence */
+    relay_says[1] = "{\"done\":\"freeze\"}";
+    expect("{\"command\":\"queue.freeze\"}\n",
+           "{\"ok\":true,\"result\":{\"relays\":[{\"relay\":0,\"error\":null,\"says\":{\"done\":"
+           "\"freeze\"}},{\"relay\":1,\"error\":null,\"says\":{\"done\":\"freeze\"}}]},"
+           "\"file_len\":0}\n");
 }
 END_TEST
 
@@ -405,7 +427,7 @@ START_TEST(questions_of_one_session_are_answered_in_their_order)
                                 "{\"command\":\"queue.show\",\"message\":\"M\",\"keep\":true}\n"
                                 "{\"command\":\"gateway.state\"}\n{\"command\":\"not asked\"}\n";
 
-    begin_anew(400);
+    begin_anew(2000);
     pings_first[0] = 2; /* the first question's answer comes last */
     relay_says[0] = "{\"done\":\"hold\"}";
     expect(
@@ -478,6 +500,112 @@ START_TEST(a_session_that_leaves_with_several_under_way_does_no_harm)
 }
 END_TEST
 
+/* Sends without reading an answer, until so many questions have come through, and for a while after that. returns: what was sent */
+static size_t send_on(int fd, struct sp_bytes all, size_t questions)
+{
+    size_t sent = 0;
+
+    for (int after = 0; after < 50; after += asked[0] >= questions) {
+        ssize_t n = write(fd, all.ptr + sent, all.len - sent);
+
+        sent += n > 0 ? (size_t)n : 0;
+        sp_loop_run_once(loop, 1);
+    }
+    return sent;
+}
+
+START_TEST(who_takes_no_answer_is_read_no_further)
+{
+    enum { COUNT = 5 * SP_ADMIN_IN_HAND_MAX, LONG = 500000 };
+    static char says[LONG], block[65536];
+    struct sp_buf all;
+    size_t lines = 0;
+    ssize_t n = -1;
+    int fd;
+
+    begin_anew(600000);
+    memset(says, 'x', sizeof(says) - 1);
+    memcpy(says, "{\"text\":\"", 9);
+    memcpy(says + sizeof(says) - 3, "\"}", 2);
+    relay_says[0] = says;
+    fd = dial();
+    sp_buf_init(&all, 1 << 20);
+    for (int i = 0; i < COUNT; i++)
+        sp_buf_printf(&all, "{\"command\":\"queue.show\",\"message\":\"M\"%s}\n",
+                      i + 1 < COUNT ? ",\"keep\":true" : "");
+    ck_assert_uint_eq(send_on(fd, sp_buf_bytes(&all), SP_ADMIN_IN_HAND_MAX), all.len);
+    ck_assert_uint_eq(asked[0], SP_ADMIN_IN_HAND_MAX);
+    for (int turns = 0; turns < 20000 && n != 0; turns++) {
+        while ((n = read(fd, block, sizeof(block))) > 0)
+            for (ssize_t i = 0; i < n; i++)
+                lines += block[i] == '\n';
+        sp_loop_run_once(loop, 5);
+    }
+    ck_assert_uint_eq(lines, COUNT);
+    sp_buf_clear(&all);
+    close(fd);
+}
+END_TEST
+
+START_TEST(who_asks_much_is_read_no_further)
+{
+    enum { LONG = 3 << 20, COUNT = 5 };
+    struct sp_buf all;
+    int fd;
+
+    begin_anew(600000);
+    pings_first[0] = 1; /* the first question's answer is to come */
+    relay_says[0] = "{}";
+    fd = dial();
+    sp_buf_init(&all, (size_t)COUNT * LONG * 2);
+    for (int i = 0; i < COUNT; i++) {
+        sp_buf_put_cstr(&all, "{\"command\":\"queue.show\",\"keep\":true,\"reason\":\"");
+        memset(sp_buf_reserve(&all, LONG), 'x', LONG);
+        sp_buf_commit(&all, LONG);
+        sp_buf_put_cstr(&all, "\"}\n");
+    }
+    ck_assert_uint_lt(send_on(fd, sp_buf_bytes(&all), 3), all.len); /* 3 are more than 8 MiB */
+    ck_assert_uint_eq(asked[0], 3);
+    sp_buf_clear(&all);
+    close(fd);
+}
+END_TEST
+
+START_TEST(a_session_that_stays_keeps_no_stop)
+{
+    static const char first[] = "{\"command\":\"queue.hold\",\"message\":\"M\",\"keep\":true}\n";
+    char block[256];
+    size_t len = 0;
+    ssize_t n = -1;
+    int fd, idle;
+
+    begin_anew(600000);
+    pings_first[0] = 1;
+    relay_says[0] = "{}";
+    idle = dial();
+    fd = dial();
+    ck_assert_int_eq(write(fd, first, sizeof(first) - 1), (ssize_t)sizeof(first) - 1);
+    while (asked[0] == 0)
+        sp_loop_run_once(loop, 5);
+    sp_admin_stop(admin);
+    (void)send_on(fd, sp_bytes(first, sizeof(first) - 1), 1);
+    ck_assert_uint_eq(asked[0], 1);
+    ck_assert_uint_eq(sp_admin_busy(admin), 1);
+    ck_assert_int_eq(read(idle, block, sizeof(block)), 0);
+    reply(SP_STEAL(jobs_of[0]), SP_OK, "{}", -1);
+    for (int turns = 0; turns < 2000 && n != 0; turns++) {
+        sp_loop_run_once(loop, 5);
+        while ((n = read(fd, block + len, sizeof(block) - len)) > 0)
+            len += (size_t)n;
+    }
+    ck_assert_uint_eq(sp_admin_busy(admin), 0);
+    ck_assert_uint_gt(len, 0);
+    ck_assert_ptr_eq(memchr(block, '\n', len), block + len - 1); /* one answer */
+    close(fd);
+    close(idle);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, set_up, tear_down);
@@ -494,11 +622,15 @@ static void add(TCase *c)
     tcase_add_test(c, who_has_the_message_is_heard_while_another_hangs);
     tcase_add_test(c, one_that_is_not_alive_is_given_up_and_named);
     tcase_add_test(c, one_that_works_slowly_has_its_time);
+    tcase_add_test(c, who_has_answered_is_not_given_up_behind_that);
     tcase_add_test(c, who_is_left_out_is_not_asked);
     tcase_add_test(c, questions_of_one_session_are_answered_in_their_order);
     tcase_add_test(c, more_questions_than_may_be_under_way_are_all_answered);
     tcase_add_test(c, a_session_more_than_there_may_be_waits_for_one_to_end);
     tcase_add_test(c, a_session_that_leaves_with_several_under_way_does_no_harm);
+    tcase_add_test(c, who_takes_no_answer_is_read_no_further);
+    tcase_add_test(c, who_asks_much_is_read_no_further);
+    tcase_add_test(c, a_session_that_stays_keeps_no_stop);
 }
 
 SP_TEST_MAIN("admin.admin", add)
