@@ -274,6 +274,7 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->unsure = a->unsure;
     memcpy(b->gave_up, a->gave_up, sizeof(b->gave_up));
     b->put_off = a->put_off;
+    b->put_off_hop = a->put_off_hop;
     b->went_on = true;
     return b;
 }

@@ -138,6 +138,7 @@ struct sp_attempt {
     struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX]; /* by host of the route */
     enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX]; /* why one is not asked again; SP_OK: it may be */
     struct sp_smtp_reply put_off; /* what the last one said who put it off; code 0: nothing */
+    size_t put_off_hop;           /* who that was */
     struct sp_session_seen sessions[SP_SESSIONS_MAX];
     size_t session_count;
     bool alerted;

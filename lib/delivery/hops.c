@@ -108,7 +108,8 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
         a->seen_hop = a->hop;
     }
     note_asked(a, &r);
-    if (r.rc == SP_OK || !a->was_bare) /* it was asked for something better, and has nothing */
+    /* after one without TLS it was asked for something better, and has nothing; whoever put the mail off has shown what it has */
+    if (r.rc == SP_OK || !a->was_bare || a->gave_up[a->hop] != SP_OK)
         sp_outcome_hop(&a->s, &r);
 }
 
@@ -331,6 +332,7 @@ static void on_route(void *arg, const struct sp_route *route)
     if (route != a->route) { /* its hosts are others */
         memset(a->asked, 0, sizeof(a->asked));
         memset(a->gave_up, 0, sizeof(a->gave_up));
+        a->put_off_hop = SIZE_MAX;
     }
     sp_route_unref(a->route);
     a->route = sp_route_ref(route);
@@ -368,6 +370,7 @@ bool sp_attempt_gives_up_host(struct sp_attempt *a, enum sp_rc why, bool by_othe
     for (size_t i = 0; i < a->route->hop_count; i++)
         if (a->gave_up[i] == SP_OK && (i == a->hop || !by_others))
             a->gave_up[i] = why;
+    a->plain = false; /* so it was with this host */
     return by_others && others > 0;
 }
 

@@ -212,6 +212,13 @@ static void log_attempt(const struct sp_attempt *a, const char *outcome, enum sp
               SP_INT("recipients", a->n_count), SP_INT("attempt", a->number));
 }
 
+/* returns: a reply, if the facts that are told beside it are of the host that said it; else NULL */
+static const struct sp_smtp_reply *of_seen(const struct sp_attempt *a,
+                                           const struct sp_smtp_reply *reply)
+{
+    return reply == &a->put_off && a->put_off_hop != a->seen_hop ? NULL : reply;
+}
+
 /* Defers recipients; the caller commits. */
 static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16_t *ns,
                   size_t n_count, const struct sp_smtp_reply *reply)
@@ -222,7 +229,7 @@ static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16
         .ns = ns,
         .n_count = n_count,
         .why = next->why,
-        .reply = reply,
+        .reply = of_seen(a, reply),
         .taken = a->ladder.count,
         .waits = next->index,
     };
@@ -234,8 +241,8 @@ static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16
 
         struct sp_bounce_rcpt late = {.n = ns[i], .why = next->why};
 
-        if (reply != NULL)
-            late.reply = *reply;
+        if (report.reply != NULL)
+            late.reply = *report.reply;
         r->next_at_ms = report.next_at_ms;
         r->smtp = (uint16_t)late.reply.code;
         r->told = sp_attempt_hears_late(a, &late, next->late);
@@ -343,7 +350,7 @@ static void hold(struct sp_attempt *a, const struct sp_next *next)
 void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
 {
     struct sp_bounce_rcpt gone[SP_QUEUE_DUE_MAX] = {0};
-    const struct sp_smtp_reply *reply = said(a, next->why);
+    const struct sp_smtp_reply *reply = of_seen(a, said(a, next->why));
     struct sp_report report = {
         .outcome = next->step == SP_STEP_HOLD ? "held" : "failed",
         .ns = a->ns,
@@ -476,6 +483,7 @@ static bool is_alike(const struct put_off *a, const struct put_off *b)
 static bool puts_off(struct sp_attempt *a, const struct put_off *kind, struct sp_next *next)
 {
     a->put_off = *kind->reply;
+    a->put_off_hop = a->hop;
     sp_outcome_put_off(&a->s, kind->why);
     if (sp_attempt_gives_up_host(a, kind->why, kind->is_hosts_own)) {
         sp_outcome_forget_hops(&a->s);

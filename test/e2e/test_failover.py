@@ -2,6 +2,7 @@
 import json
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from lab.pki import Authority
 from lab.ports import free_port
 from lab.responder import Responder
 from lab.sink import Session, Sink
+from lab.wait import until
 
 NAME = "smarthost.test"
 POLICY = {"version": 1, "settings": {"floor": "tls:encrypted", "expire": "1d"},
@@ -238,3 +240,83 @@ def test_where_no_host_has_room_each_is_asked_once(world, sinks):
     shown = [h["shown"] for h in record["hop"]["asked"]]
     assert shown == ["hop.deferred", "hop.deferred", "hop.unreachable"]
     assert len(first.mails) == 1 and len(second.mails) == 1
+
+
+def test_what_a_host_said_is_told_beside_its_own_facts(world, sinks):
+    """The full one is waited for. The other is asked, and offers less: the record is about its certificate, and has no reply."""
+    full = sinks(certificate=world.good.pair, replies={"MAIL": "452 4.3.1 no room"})
+    weaker = sinks(certificate=world.stranger.pair)
+    gateway = world.gateway([host(full, 10), host(weaker, 20)], "--retry", "3600")
+    record = gateway.wait_record("delivery.attempted", message=submit(gateway, "a@example.net"))
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred" and weaker.mails == []
+    assert record["hop"]["port"] == weaker.port and "reply" not in record
+    assert [h["shown"] for h in record["hop"]["asked"]] == ["hop.deferred", "tls:encrypted"]
+
+
+class Broken(Session):
+    """Offers TLS, and none comes about."""
+
+    def on_starttls(self, line):
+        self.say("220 2.0.0 go")
+        self.read_until(b"\x16")  # a record of the handshake begins
+        self.say("500 5.5.1 not today")
+        raise EOFError
+
+
+class BrokenSink(Sink):
+    session = Broken
+
+
+@pytest.fixture
+def two_hosts(gateways, world):
+    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and plain."""
+    responder = Responder(["mx.test"]).start()
+
+    def make(sinks, stay, *options):
+        responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
+        for n, sink in enumerate(sinks):
+            responder.add(f"mx{n}.mx.test", "A", sink.address)
+        path = world.folder / "mx.json"
+        path.write_text(json.dumps({
+            "version": 1, "settings": {"floor": "plain", "expire": "1d"},
+            "default": {"protect": {"rungs": [{"rung": "tls:encrypted", "stay": stay}, "plain"], "floor": "plain"}}}))
+        return gateways("--plain-listener", "--policy", path, "--resolver", responder.address, "--mx-port", sinks[0].port,
+                        "--workers", 1, *options)
+    yield make
+    responder.stop()
+
+
+def test_a_host_with_tls_that_puts_mail_off_opens_no_lower_rung(two_hosts, sinks, world):
+    """The preferred one has no TLS, so the other is asked, and takes no mail now: that is no reason to go in the clear."""
+    port = free_port(["127.0.0.44", "127.0.0.45"])
+    bare = sinks(address="127.0.0.44", port=port)
+    safe = sinks(address="127.0.0.45", port=port, certificate=world.stranger.pair, replies={"DATA": "451 4.3.0 busy"})
+    gateway = two_hosts([bare, safe], {"dropped": "0s"}, "--retry", "3600")
+    record = gateway.wait_record("delivery.attempted", message=submit(gateway, "a@mx.test"))
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
+    assert len(safe.mails) == 1 and bare.mails == []
+    assert not [r for r in gateway.records() if r["event"] == "transport.posture-dropped"]
+
+
+def test_who_is_asked_after_a_host_without_tls_is_asked_for_tls(two_hosts, sinks, world):
+    """One is down, with the other no TLS comes about: it goes there in the clear, is put off, and the first one is up again."""
+    port = free_port(["127.0.0.46", "127.0.0.47"])
+    up = threading.Event()
+
+    def busy(line):
+        up.set()
+        began = time.monotonic()
+        until(lambda: time.monotonic() - began > 3)  # the first one is left alone for half a second
+        return "451 4.3.0 busy"
+
+    first = sinks(address="127.0.0.46", port=port, certificate=world.stranger.pair,
+                  replies={"CONNECT": lambda line: "220 sink.test ESMTP" if up.is_set() else "421 4.3.2 down"})
+    second = BrokenSink("127.0.0.47", port, certificate=world.stranger.pair, replies={"DATA": busy})
+    try:
+        gateway = two_hosts([first, second], {"unreachable": "0s"}, "--retry", "1")
+        settled = final(gateway, submit(gateway, "a@mx.test"))
+        assert len(second.mails) == 1
+        assert settled["rung"] == "tls:encrypted" and settled["attempts"] == 1
+        assert first.messages[0]["tls"] and b"SECRETWORD" not in bytes(first.wire)
+    finally:
+        second.stop()
