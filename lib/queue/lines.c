@@ -6,15 +6,14 @@
  * destinations that do not answer, with the fewest. Parked items are a heap of their line; one heap over such lines tells which
  * has somebody to be looked at, or may let one try.
  */
-#include "queue/lines.h"
+#include "queue/lines_priv.h"
 
-#define QUANTUM     8    /* cost that a tenant may take a turn */
-#define MOVE_MAX    256  /* of those that have become due, a call */
-#define WALK_PLACES 4096 /* of the map, a step */
-#define RINGS       (SP_LANE_COUNT + 1)
-#define SLOW        SP_LANE_COUNT
-#define KEY_MAX     600
-#define AGAIN_MS    30000 /* a line that let one try and heard nothing lets another */
+#define QUANTUM  8   /* cost that a tenant may take a turn */
+#define MOVE_MAX 256 /* of those that have become due, a call */
+#define RINGS    (SP_LANE_COUNT + 1)
+#define SLOW     SP_LANE_COUNT
+#define KEY_MAX  600
+#define AGAIN_MS 30000 /* a line that let one try and heard nothing lets another */
 
 enum { NOWHERE, FUTURE, READY, PARKED };
 
@@ -549,39 +548,9 @@ struct sp_line_view sp_line_look(const struct sp_line *line)
     };
 }
 
-void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const struct sp_line_view *v),
-                   void *arg)
+const struct sp_map *sp_lines_all(const struct sp_lines *l)
 {
-    struct sp_bytes key;
-    size_t at = 0;
-    void *value;
-
-    while (sp_map_next(l->lines, &at, &key, &value)) {
-        struct sp_line_view v = sp_line_look(value);
-
-        visit(arg, &v);
-    }
-}
-
-struct each {
-    void (*visit)(void *arg, const struct sp_line_view *v);
-    void *arg;
-};
-
-static void visit_line(void *arg, void *line)
-{
-    const struct each *each = arg;
-    struct sp_line_view v = sp_line_look(line);
-
-    each->visit(each->arg, &v);
-}
-
-bool sp_lines_each_some(const struct sp_lines *l, struct sp_map_walk *walk,
-                        void (*visit)(void *arg, const struct sp_line_view *v), void *arg)
-{
-    struct each each = {visit, arg};
-
-    return sp_map_walk(l->lines, walk, WALK_PLACES, visit_line, &each);
+    return l->lines;
 }
 
 uint64_t sp_lines_steps(const struct sp_lines *l)
