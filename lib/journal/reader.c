@@ -162,7 +162,7 @@ static enum sp_rc ask_next_segment(struct sp_journal_reader *r)
 {
     uint64_t number = r->segment->number + 1;
     struct sp_segment *next = NULL;
-    struct sp_batch_header h;
+    struct sp_batch_header h = {0};
     struct sp_scan scan;
     uint64_t at;
     enum sp_rc rc = sp_segment_open(r->io, &r->record_kek, number, &next);
