@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -93,38 +92,6 @@ static bool add_log(struct backup *b, const char *name)
             *c = '-';
     return spool_path(l->from, b->s->state, name) && spool_path(l->staged, b->staging, flat) &&
            spool_path(l->to, b->s->target, name) && read_keyring(l->from, &l->keyring) && stage(l);
-}
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-uint64_t *spool_list_segments(const char *folder, size_t *count)
-{
-    const struct dirent *entry;
-    DIR *dir = opendir(folder);
-    uint64_t *numbers = NULL;
-
-    *count = 0;
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        struct sp_bytes name = sp_bytes_cstr(entry->d_name);
-        uint64_t n;
-
-        if (!sp_bytes_ends_nocase(name, SP_LIT(".seg")) ||
-            !sp_bytes_to_u64(sp_bytes_slice(name, 0, name.len - 4), &n))
-            continue;
-        numbers = sp_realloc(numbers, (*count + 1) * sizeof(*numbers));
-        numbers[(*count)++] = n;
-    }
-    if (dir != NULL)
-        (void)closedir(dir);
-    if (*count > 0)
-        qsort(numbers, *count, sizeof(*numbers), compare);
-    return numbers;
 }
 
 /* Copies the segments that may have grown or come, in their order. */
@@ -206,6 +173,7 @@ static bool copy_log(struct backup *b, struct log_copy *l)
 
     if (!stage(l) || !spool_make_folder(l->to, l->from))
         return false;
+    spool_drop_ended(l->staged, l->from, l->to);
     if (!copy_segments(b, l)) /* those first: the walk takes what is there already as it is */
         return false;
     return write_keyring(b, l) && spool_walk(&bodies, l->staged, l->to, 0);

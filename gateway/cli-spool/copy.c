@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -248,4 +249,65 @@ void spool_remove(const char *path)
     if (dir != NULL)
         (void)closedir(dir);
     (void)rmdir(path);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+uint64_t *spool_list_segments(const char *folder, size_t *count)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    uint64_t *numbers = NULL;
+
+    *count = 0;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        struct sp_bytes name = sp_bytes_cstr(entry->d_name);
+        uint64_t n;
+
+        if (!sp_bytes_ends_nocase(name, SP_LIT(".seg")) ||
+            !sp_bytes_to_u64(sp_bytes_slice(name, 0, name.len - 4), &n))
+            continue;
+        numbers = sp_realloc(numbers, (*count + 1) * sizeof(*numbers));
+        numbers[(*count)++] = n;
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+    if (*count > 0)
+        qsort(numbers, *count, sizeof(*numbers), compare);
+    return numbers;
+}
+
+/* returns: whether all went well */
+static bool segment_path(char *out, const char *folder, uint64_t number)
+{
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "%012llu.seg", (unsigned long long)number);
+    return spool_path(out, folder, name);
+}
+
+void spool_drop_ended(const char *held, const char *from, const char *to)
+{
+    size_t count;
+    uint64_t *numbers = spool_list_segments(held, &count);
+    char path[SPOOL_PATH_MAX];
+    size_t ended = 0;
+
+    for (size_t i = 0; i + 1 < count; i++)
+        if (numbers[i + 1] > numbers[i] + 1 && segment_path(path, from, numbers[i]) &&
+            access(path, F_OK) != 0)
+            ended = i + 1;
+    for (size_t i = 0; i < ended; i++) {
+        if (segment_path(path, held, numbers[i]))
+            (void)unlink(path);
+        if (segment_path(path, to, numbers[i]))
+            (void)unlink(path);
+    }
+    sp_free(numbers);
 }

@@ -122,6 +122,15 @@ SP_MUST_CHECK bool spool_sync_above(const char *path); /* returns: see above */
 /* Removes a folder with all below. */
 void spool_remove(const char *path);
 
+/* The numbers of the segments in a folder, rising. owner: the caller. returns: NULL if there is none */
+uint64_t *spool_list_segments(const char *folder, size_t *count);
+
+/*
+ * Segments go oldest first, so where one is held, and the next was gone before it could be, all up to there have ended: they are let go,
+ * and their copies, or the copy would lack what they became in the next. One that is still there has lost its next, and stays.
+ */
+void spool_drop_ended(const char *held, const char *from, const char *to);
+
 /* ---- check.c, repair.c, backup.c, restore.c ---- */
 
 /* What a check came to. */
@@ -141,9 +150,6 @@ void spool_find(void *arg, const struct sp_queue_finding *finding);
 void spool_findings_sort(struct spool_findings *f);
 /* One of them, as a member of an array or, without w, as a line. */
 void spool_finding_put(const struct sp_queue_finding *finding, struct sp_jw *w);
-
-/* The numbers of the segments in a folder, rising. owner: the caller. returns: NULL if there is none */
-uint64_t *spool_list_segments(const char *folder, size_t *count);
 
 /* Reads everything below folder and tells what is damaged. returns: SPOOL_OK, SPOOL_DAMAGED, SPOOL_FAILED */
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,

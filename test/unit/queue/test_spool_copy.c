@@ -122,10 +122,49 @@ START_TEST(a_copy_stays_unless_it_is_to_be_replaced)
 }
 END_TEST
 
+static void hold_four(void)
+{
+    ck_assert_int_eq(mkdir(to, 0700), 0);
+    for (const char *n = "1246"; *n != 0; n++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "00000000000%c.seg", *n);
+        put(to, name, "held");
+    }
+}
+
+/* The third went while they were held: so the first two had gone before, of which there are second names. */
+START_TEST(what_ended_before_a_gap_is_let_go)
+{
+    hold_four();
+    put(from, "000000000004.seg", "there"); /* and has lost its next one */
+    put(from, "000000000006.seg", "there");
+    spool_drop_ended(to, from, from);
+    expect("000000000001.seg", NULL);
+    expect("000000000002.seg", NULL);
+    expect("000000000004.seg", "held");
+    expect("000000000006.seg", "held");
+}
+END_TEST
+
+START_TEST(what_has_lost_its_next_one_stays)
+{
+    hold_four();
+    put(from, "000000000001.seg", "there");
+    put(from, "000000000002.seg", "there");
+    put(from, "000000000004.seg", "there");
+    spool_drop_ended(to, from, from);
+    expect("000000000001.seg", "held");
+    expect("000000000004.seg", "held");
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, set_up, tear_down);
     tcase_add_test(c, a_name_that_is_held_follows_its_file);
+    tcase_add_test(c, what_ended_before_a_gap_is_let_go);
+    tcase_add_test(c, what_has_lost_its_next_one_stays);
     tcase_add_test(c, what_is_held_outlives_its_name);
     tcase_add_test(c, a_copy_stays_unless_it_is_to_be_replaced);
 }
