@@ -222,6 +222,12 @@ enum sp_rc sp_keyring_load(struct sp_keyring *k)
     return rc;
 }
 
+enum sp_rc sp_keyring_reload(struct sp_keyring *k)
+{
+    k->count = 0;
+    return sp_keyring_load(k);
+}
+
 static struct entry *find(struct sp_keyring *k, const uint8_t *salt)
 {
     for (size_t i = 0; i < k->count; i++)

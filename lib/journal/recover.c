@@ -342,6 +342,16 @@ static void tell_lost(struct work *w, uint64_t number, uint64_t offset)
     tell_damage(w->o, &lost, &w->r->found);
 }
 
+/*
+ * Whether its owner has let go of it while we looked. Keys go oldest first and before files: then the keyring, read once more, names
+ * none so old.
+ */
+static bool has_ended(const struct work *w, uint64_t number)
+{
+    return w->o->read_only && sp_keyring_reload(w->m->keyring) == SP_OK &&
+           sp_keyring_next(w->m->keyring, 0) > number;
+}
+
 /* Files that are not there between the i-th segment and the one before. A number that had one is not given again. */
 static void tell_lost_before(struct work *w, size_t i)
 {
@@ -351,6 +361,8 @@ static void tell_lost_before(struct work *w, size_t i)
     uint64_t at = 0;
 
     while ((at = sp_segment_lost(w->m, after, before, at)) != 0) {
+        if (has_ended(w, at))
+            continue;
         tell_lost(w, at, 0);
         r->found.clean = false;
         r->last = at;

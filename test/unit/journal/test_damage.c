@@ -334,6 +334,59 @@ START_TEST(an_older_keyring_costs_no_more_than_what_came_since)
 }
 END_TEST
 
+static const char *late; /* when a looker opens this one, the owner lets go of the first two */
+
+static int open_late(void *ctx, const char *name, enum sp_io_open how)
+{
+    if (late != NULL && strcmp(name, late) == 0) {
+        late = NULL;
+        sp_journal_passed(rig.journal, 1000);
+        sp_journal_forget(rig.journal, 3);
+    }
+    return fake_disk_io(rig.disk)->open(ctx, name, how);
+}
+
+static void ignore(void *arg, const struct sp_journal_entry *e)
+{
+    (void)arg;
+    (void)e;
+}
+
+START_TEST(who_looks_while_segments_end_misses_none)
+{
+    static const char *const names[] = {"000000000001.seg", "000000000002.seg"};
+
+    fill(4);
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        struct rig before = rig;
+        struct sp_journal_options look;
+        struct sp_journal_io io;
+        struct sp_journal_recovery found = {0};
+        struct sp_journal *looker = NULL;
+        struct sp_err err;
+
+        set_up(fake_disk_crash(before.disk, fake_disk_now(before.disk), FAKE_CRASH_ALL, 0));
+        rig.count = before.count;
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        io = *fake_disk_io(rig.disk);
+        io.open = open_late;
+        look = rig.options;
+        look.io = &io;
+        look.read_only = true;
+        look.on_entry = ignore;
+        late = names[i];
+        ck_assert_int_eq(sp_journal_open(&look, &looker, &found, &err), SP_OK);
+        ck_assert_ptr_null(late);
+        ck_assert_int_lt(fake_disk_len(rig.disk, names[i]), 0);
+        ck_assert_uint_eq(found.damaged, 0);
+        sp_journal_close(looker);
+        rig_close(&rig);
+        fake_disk_free(rig.disk);
+        rig = before;
+    }
+}
+END_TEST
+
 /* Opens what is there after a crash, twice, as the first opening goes on with what was begun. */
 static void crash_and_open(size_t at, enum fake_crash how, uint64_t seed)
 {
@@ -393,6 +446,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_segment_cut_to_its_header_is_missed);
     tcase_add_test(c, the_newest_segment_is_missed_and_its_number_is_not_given_again);
     tcase_add_test(c, a_deletion_that_is_cut_at_any_moment_is_no_loss);
+    tcase_add_test(c, who_looks_while_segments_end_misses_none);
 }
 
 SP_TEST_MAIN("journal.damage", add)
