@@ -479,6 +479,6 @@ void relay_waiting_free(struct relay_waiting *w)
         return;
     sp_timer_free(w->timer);
     drop(w->places, w->count);
-    sp_free(w->ids);
+    forget_ids(w);
     sp_free(w);
 }

@@ -224,6 +224,15 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a)
     return !a->went_on && !a->has_copy;
 }
 
+/* returns: whether there is another host to ask behind this one */
+static bool has_next(const struct sp_attempt *a)
+{
+    for (size_t turn = a->turn + 1; turn < a->route->hop_count && a->only_hop == SIZE_MAX; turn++)
+        if (a->gave_up[a->order[turn]] == SP_OK && a->route->hops[a->order[turn]].rc == SP_OK)
+            return true;
+    return false;
+}
+
 /* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
 static void try_hop(struct sp_attempt *a)
 {
@@ -232,7 +241,7 @@ static void try_hop(struct sp_attempt *a)
         struct sp_conn *c;
 
         a->hop = ask.hop;
-        ask.has_next = a->only_hop == SIZE_MAX && a->turn + 1 < a->route->hop_count;
+        ask.has_next = has_next(a);
         if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
             continue;
         if (a->gave_up[a->hop] != SP_OK) {

@@ -253,6 +253,29 @@ def test_what_a_host_said_is_told_beside_its_own_facts(world, sinks):
     assert [h["shown"] for h in record["hop"]["asked"]] == ["hop.deferred", "tls:encrypted"]
 
 
+def test_who_has_no_other_host_waits_for_a_probe(two_hosts, sinks):
+    """The other one has no address. The first comes back while it is probed for one message, and the next one goes there, too."""
+    asked, late = threading.Event(), threading.Event()
+    port = free_port(["127.0.0.48"])
+
+    def greet(line):
+        if sink.sessions == 1:
+            return "421 4.3.2 down"
+        asked.set()
+        late.wait(60)
+        return "220 sink.test ESMTP"
+
+    sink = sinks(address="127.0.0.48", port=port, replies={"CONNECT": greet})
+    gateway = two_hosts([sink, None], {"unreachable": "1d"}, "--retry", "4")  # it rests for 2 s
+    first = submit(gateway, "a@mx.test")
+    assert asked.wait(60)  # its second attempt
+    second = submit(gateway, "a@mx.test")
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 1)  # it has got there, or waits still
+    late.set()
+    assert [final(gateway, i)["attempts"] for i in (first, second)] == [2, 1]
+
+
 class Broken(Session):
     """Offers TLS, and none comes about."""
 
@@ -269,13 +292,15 @@ class BrokenSink(Sink):
 
 @pytest.fixture
 def two_hosts(gateways, world):
-    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and plain."""
+    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and plain.
+    None: a host without an address."""
     responder = Responder(["mx.test"]).start()
 
     def make(sinks, stay, *options):
         responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
         for n, sink in enumerate(sinks):
-            responder.add(f"mx{n}.mx.test", "A", sink.address)
+            if sink:
+                responder.add(f"mx{n}.mx.test", "A", sink.address)
         path = world.folder / "mx.json"
         path.write_text(json.dumps({
             "version": 1, "settings": {"floor": "plain", "expire": "1d"},
