@@ -1,4 +1,5 @@
 """An administrator's commands against a gateway that works: what they show, what they change, and what the audit says of it."""
+import contextlib
 import json
 import pathlib
 import smtplib
@@ -114,6 +115,27 @@ def test_what_waits_is_counted(place):
     assert groups("--limit", "1") == {"d.test": 4}
     assert rows(gateway.run("queue", "count").stdout)[0] == ["4", "d.test"]
     assert gateway.run("queue", "count", "--by", "weather", check=False).returncode == 64
+
+
+def test_many_long_questions_at_a_time_are_all_answered(place):
+    gateway, _ = place
+    identities = {send(gateway, "slow@b.test")[1] for _ in range(3)}
+    words = ('"queue.list"', '"queue.count","by":"site"', '"queue.stats"', '"queue.list","state":"held"')
+    with contextlib.ExitStack() as stack:
+        sessions = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(8)]
+        for asked in sessions:
+            asked.settimeout(60)
+            asked.connect(str(pathlib.Path(gateway.folder) / "state/admin/admin.sock"))
+        for asked in sessions:  # 16 in each, and none is read before all are sent
+            asked.sendall(b"".join(b'{"keep":true,"command":%b}\n' % word.encode() for word in words * 4))
+        for asked in sessions:
+            with asked.makefile() as lines:
+                answers = [json.loads(lines.readline()) for _ in range(16)]
+            assert all(answer["ok"] and answer["keep"] for answer in answers), answers
+            for listed in answers[::4]:
+                assert {message["id"] for message in listed["result"]["messages"]} == identities
+            assert all("groups" in relay["says"] for counted in answers[1::4] for relay in counted["result"]["relays"])
+            assert not any(held["result"]["messages"] for held in answers[3::4])
 
 
 def test_of_many_groups_those_with_most_are_told_and_how_many_there_are(gateways, sinks):
