@@ -212,13 +212,6 @@ static void log_attempt(const struct sp_attempt *a, const char *outcome, enum sp
               SP_INT("recipients", a->n_count), SP_INT("attempt", a->number));
 }
 
-/* returns: a reply, if the facts that are told beside it are of the host that said it; else NULL */
-static const struct sp_smtp_reply *of_seen(const struct sp_attempt *a,
-                                           const struct sp_smtp_reply *reply)
-{
-    return reply == &a->put_off && a->put_off_hop != a->seen_hop ? NULL : reply;
-}
-
 /* Defers recipients; the caller commits. */
 static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16_t *ns,
                   size_t n_count, const struct sp_smtp_reply *reply)
@@ -229,7 +222,8 @@ static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16
         .ns = ns,
         .n_count = n_count,
         .why = next->why,
-        .reply = of_seen(a, reply),
+        /* the facts beside it are of who was seen last */
+        .reply = reply == &a->put_off && a->put_off_hop != a->seen_hop ? NULL : reply,
         .taken = a->ladder.count,
         .waits = next->index,
     };
@@ -350,7 +344,7 @@ static void hold(struct sp_attempt *a, const struct sp_next *next)
 void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next)
 {
     struct sp_bounce_rcpt gone[SP_QUEUE_DUE_MAX] = {0};
-    const struct sp_smtp_reply *reply = of_seen(a, said(a, next->why));
+    const struct sp_smtp_reply *reply = a->put_off_hop == a->seen_hop ? said(a, next->why) : NULL;
     struct sp_report report = {
         .outcome = next->step == SP_STEP_HOLD ? "held" : "failed",
         .ns = a->ns,
