@@ -56,6 +56,21 @@ static int save(const struct control *c, struct control_answer *answer, const ch
     return code == CONTROL_NO_OUTPUT ? cant_write(c, path) : code;
 }
 
+static void print_saved(const char *path, int64_t records)
+{
+    struct sp_buf text;
+    struct sp_jw w;
+
+    sp_buf_init(&text, 65536);
+    sp_jw_init(&w, &text);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "file", path);
+    sp_jw_int(&w, "records", records);
+    sp_jw_end(&w);
+    (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+}
+
 static int prove(const struct control *c)
 {
     struct control_answer answer;
@@ -73,8 +88,7 @@ static int prove(const struct control *c)
     code = answer.code == CONTROL_OK ? save(c, &answer, path) : answer.code;
     if (code == CONTROL_OK && strcmp(path, "-") != 0) {
         if (c->json)
-            (void)printf("{\"file\":\"%s\",\"records\":%lld}\n", path,
-                         (long long)sp_json_int_of(answer.result, "records", 0));
+            print_saved(path, sp_json_int_of(answer.result, "records", 0));
         else
             (void)printf("%s: %lld records; check it anywhere by: sallyport audit verify %s\n",
                          path, (long long)sp_json_int_of(answer.result, "records", 0), path);

@@ -43,7 +43,6 @@ struct control {
     const char *recipient;
     const char *tenant;
     const char *rule;
-    const char *address;
     const char *limit;
     const char *day;
     const char *network_id;

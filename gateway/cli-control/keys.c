@@ -60,6 +60,7 @@ struct listing {
     struct table *table;
     size_t count;
     char after[128]; /* id of the page's end; "" to begin and at the end */
+    bool begun;      /* something of the answer is written: it is ended, too */
 };
 
 static void take_keys(struct listing *l, const struct sp_json *list)
@@ -81,7 +82,7 @@ static void take_keys(struct listing *l, const struct sp_json *list)
 
 static int list_page(struct listing *l)
 {
-    const char *address = l->c->word_count > 2 ? l->c->words[2] : l->c->address;
+    const char *address = l->c->word_count > 2 ? l->c->words[2] : NULL;
     struct control_answer answer;
     struct sp_buf question;
     struct sp_bytes next;
@@ -95,8 +96,9 @@ static int list_page(struct listing *l)
         sp_jw_cstr(&w, "after", l->after);
     ask(l->c, &question, &w, &answer);
     code = answer.code;
-    if (code == CONTROL_OK && l->after[0] == 0 && l->c->json)
+    if (code == CONTROL_OK && !l->begun && l->c->json)
         (void)printf("{\"keys\":[");
+    l->begun = l->begun || code == CONTROL_OK;
     l->after[0] = 0;
     if (code == CONTROL_OK) {
         take_keys(l, sp_json_find(answer.result, "keys"));
@@ -120,8 +122,8 @@ static int list_keys(const struct control *c)
     do {
         code = list_page(&l);
     } while (code == CONTROL_OK && l.after[0] != 0);
-    if (code == CONTROL_OK && c->json)
-        (void)printf("]}\n");
+    if (l.begun && c->json)
+        (void)printf("],\"complete\":%s}\n", code == CONTROL_OK ? "true" : "false");
     else if (code == CONTROL_OK)
         table_print(l.table);
     table_free(l.table);

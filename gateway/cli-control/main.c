@@ -285,7 +285,6 @@ static bool parse(struct control *c, int argc, char **argv)
         {"--tenant", .value = &c->tenant},
         {"--rule", .value = &c->rule},
         {"--limit", .value = &c->limit},
-        {"--address", .value = &c->address},
         {"--day", .value = &c->day},
         {"--network-message-id", .value = &c->network_id},
         {"--site", .value = &c->site},

@@ -218,6 +218,21 @@ static bool keep_live(struct cli *cli, const struct registry *r)
     return rc == SP_OK;
 }
 
+static void print_done(const char *done, const char *recipient)
+{
+    struct sp_buf out;
+    struct sp_jw w;
+
+    sp_buf_init(&out, ENTRY_LEN_MAX);
+    sp_jw_init(&w, &out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "done", done);
+    sp_jw_cstr(&w, "recipient", recipient);
+    sp_jw_end(&w);
+    cli_print(&out);
+    sp_buf_clear(&out);
+}
+
 static int change(struct cli *cli, const struct registry *r, const struct wish *w,
                   struct sp_bytes entry)
 {
@@ -245,12 +260,11 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
             code = CLI_OK;
     }
     sp_buf_clear(&text);
-    if (code == CLI_OK && !cli->json)
+    if (code == CLI_OK && cli->json)
+        print_done(entry.len == 0 ? "removed" : "set", w->address);
+    else if (code == CLI_OK)
         printf("%s: %s; it counts when the gateway reloads (SIGHUP)\n", w->address,
                entry.len == 0 ? "nothing is on record any more" : w->preference);
-    if (code == CLI_OK && cli->json)
-        printf("{\"done\":\"%s\",\"recipient\":\"%s\"}\n", entry.len == 0 ? "removed" : "set",
-               w->address);
     return code;
 }
 
@@ -347,7 +361,7 @@ static int remove_own(struct cli *cli, const struct wish *w)
     if (!cli_wishes_forget(cli, w->config, w->address, w->reason))
         return CLI_WRONG;
     if (cli->json)
-        printf("{\"done\":\"removed\",\"recipient\":\"%s\"}\n", w->address);
+        print_done("removed", w->address);
     else
         printf("%s: what was chosen in the portal does not count any more\n", w->address);
     return CLI_OK;

@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -330,6 +332,40 @@ def test_what_is_made_is_told_as_json(home):
     settings = json.loads(run("settings", "--json").stdout)["settings"]
     listed = {(s["list"], s["setting"]) for s in settings}
     assert {(None, "delivery.expire"), ("listen", "address")} <= listed and all(s["text"] and s["type"] for s in settings)
+
+
+def test_what_is_named_in_an_answer_may_have_any_letter(home):
+    settings = json.loads((home / "sallyport.json").read_text())
+    (home / "sallyport.json").write_text(json.dumps({**settings, "policy": "policies/own.json"}))
+    (home / "policies/own.json").write_text(json.dumps({
+        "version": 1, "extends": "hipaa-default", "preferences": {"file": "preferences.json"}}))
+    (home / "policies/preferences.json").write_text('{"version": 1, "preferences": []}')
+    address, config = '"ann\\"lee"@example.net', ("--offline", "--json", "--config", home / "sallyport.json")
+    for words in (("set", "portal", "--by", "phone"), ("remove", "--reason", "moved")):
+        done = run("preference", words[0], address, *words[1:], *config)
+        assert done.returncode == 0 and json.loads(done.stdout)["recipient"] == address, done
+
+
+def test_a_list_that_breaks_off_is_json_and_says_so(home):
+    """Of keys, whose second page the gateway does not give."""
+    page = {"ok": True, "result": {"keys": [{"id": "00ff", "address": "ann@example.net"}], "next": "00ff"}, "file_len": 0}
+
+    def answer():
+        for line in (json.dumps(page), '{"ok":false,"error":"unknown","detail":"the keeper did not answer"}'):
+            with listening.accept()[0] as asked:
+                asked.makefile().readline()
+                asked.sendall(line.encode() + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(home / "admin.sock"))
+        listening.listen()
+        listening.settimeout(60)
+        gateway = threading.Thread(target=answer)
+        gateway.start()
+        done = run("keys", "list", "--json", "--socket", home / "admin.sock")
+        gateway.join()
+    assert json.loads(done.stdout) == {"complete": False, "keys": page["result"]["keys"]}, done
+    assert refusals(done, 75)[-1]["error"] == "unknown"
 
 
 def test_a_full_disk_is_no_answer(home):
