@@ -200,7 +200,8 @@ struct sp_act {
     struct sp_id id; /* of the message, zero if about none */
     int64_t time_ms;
     int64_t next_at_ms; /* HOLD: held until then, 0: until released; RELEASE, RETRY: due then */
-    uint16_t *ns;       /* recipients; count 0: all that are not final */
+    /* recipients; count 0: all that are not final. Of damage without an id: the low bits of the segments meant */
+    uint16_t *ns;
     size_t n_count;
     struct sp_bytes reason;
     struct sp_audit_list audit;

@@ -122,6 +122,8 @@ void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
             rc = is_whole ? choose_damaged(e, type, act) : choose(p, e, type, act);
         chosen.ns = p->ns;
         chosen.n_count = p->n_count;
+        if (is_whole)
+            sp_queue_act_put_lost(q, &chosen);
         if (rc != SP_OK ||
             (p->n_count == 0 && !is_whole)) { /* repeating what stands changes nothing */
             sp_queue_pending_end(p, rc);

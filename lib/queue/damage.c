@@ -2,7 +2,8 @@
  * A message whose record is damaged is put on record as held, with the reason, as one whose body can't be read is: else the
  * audit would know of its acceptance and of nothing more. It is a HOLD like a person's, so that a restart knows that it was
  * told, and the ledger how the recipients stand. Told again after a release, which only somebody can have asked for who did
- * not know. Where not even the id can be read, audit.gap says so instead.
+ * not know. Where not even the id can be read, audit.gap says so instead; one entry then stands for all that is lost so, and what is
+ * put on record about it, also that it is given up, names the segments that it knows of: of one that is lost later nobody knew.
  */
 #include "queue/queue_priv.h"
 
@@ -15,6 +16,43 @@ enum { EVENT_LEN_MAX = 1024 };
 bool sp_queue_act_tells_damage(uint8_t type, const struct sp_act *act)
 {
     return type == SP_RECORD_HOLD && sp_bytes_eq(act->reason, SP_LIT(REASON));
+}
+
+void sp_queue_note_lost(struct sp_queue *q, uint64_t segment)
+{
+    if (segment == q->lost_to || q->lost_count == SP_RECORD_RECIPIENTS_MAX)
+        return;
+    if (q->lost_count == q->lost_cap) {
+        q->lost_cap = q->lost_cap == 0 ? 16 : q->lost_cap * 2;
+        q->lost = sp_realloc(q->lost, q->lost_cap * sizeof(*q->lost));
+    }
+    q->lost[q->lost_count++] = (uint16_t)segment;
+    q->lost_to = segment;
+}
+
+void sp_queue_act_put_lost(const struct sp_queue *q, struct sp_act *act)
+{
+    if (!sp_id_is_zero(&act->id))
+        return;
+    act->ns = q->lost;
+    act->n_count = q->lost_count;
+}
+
+static bool names(const struct sp_act *act, uint16_t n)
+{
+    for (size_t i = 0; i < act->n_count; i++)
+        if (act->ns[i] == n)
+            return true;
+    return false;
+}
+
+bool sp_queue_act_knows_lost(const struct sp_queue *q, const struct sp_act *act)
+{
+    bool all = true;
+
+    for (size_t i = 0; sp_id_is_zero(&act->id) && act->n_count > 0 && i < q->lost_count; i++)
+        all = all && names(act, q->lost[i]);
+    return all;
 }
 
 static void put_event(const struct sp_queue_entry *e, struct sp_buf *out)
@@ -69,6 +107,7 @@ void sp_queue_tell_damage(struct sp_queue *q, struct sp_queue_entry *e)
     event = sp_buf_bytes(&text);
     act.reason = SP_LIT(REASON);
     act.audit = (struct sp_audit_list){&event, sp_buf_rc(&text) == SP_OK ? 1 : 0};
+    sp_queue_act_put_lost(q, &act);
     p = sp_queue_pending_new(q, NULL, NULL);
     rc = sp_act_encode(&act, &p->meta);
     sp_buf_clear(&text);

@@ -66,11 +66,13 @@ void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t ty
                         const struct sp_act *a)
 {
     if (sp_queue_act_tells_damage(type, a))
-        e->damage_told = true;
+        e->damage_told = sp_queue_act_knows_lost(q, a);
     else if (type == SP_RECORD_RELEASE)
         e->damage_told = false;
-    if (e->quarantined && type == SP_RECORD_DELETE && a->n_count == 0) { /* of all of it */
-        sp_queue_entry_give_up(q, e);
+    if (e->quarantined && type == SP_RECORD_DELETE &&
+        (a->n_count == 0 || sp_id_is_zero(&e->id))) { /* of all of it */
+        if (sp_queue_act_knows_lost(q, a))
+            sp_queue_entry_give_up(q, e);
         return;
     }
     if (a->n_count == 0)
@@ -189,8 +191,8 @@ static void quarantine(struct sp_queue *q, const struct sp_journal_entry *je)
 {
     struct sp_queue_entry *e = sp_queue_entry_find(q, &je->message);
 
-    if (sp_id_is_zero(&je->message) && je->place.segment > q->lost_to)
-        q->lost_to = je->place.segment;
+    if (sp_id_is_zero(&je->message))
+        sp_queue_note_lost(q, je->place.segment);
     if (e == NULL) {
         struct sp_accept unknown = {.id = je->message};
 

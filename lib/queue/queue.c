@@ -351,6 +351,7 @@ static void queue_free(struct sp_queue *q)
     sp_map_free(q->frozen_ways);
     sp_free(q->ages);
     sp_queue_live_free(q);
+    sp_free(q->lost);
     sp_arena_free(q->arena);
     if (q->own_io.ctx != NULL)
         sp_journal_io_posix_free(&q->own_io);

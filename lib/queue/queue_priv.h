@@ -117,7 +117,10 @@ struct sp_queue {
     struct sp_map *
         told; /* by segment: how many of its content.destroyed are on record, from before a crash */
     uint64_t
-        lost_to; /* segment up to which something is lost that may have told of any message before; 0: none */
+        lost_to;    /* the last segment of which something is lost, nobody knows what; 0: of none */
+    uint16_t *lost; /* the low bits of the numbers of all of these, rising */
+    size_t lost_count;
+    size_t lost_cap;
     uint64_t carry_failed_at; /* segment that was written when one could not be carried; 0: none */
 };
 
@@ -160,6 +163,12 @@ void sp_queue_tell_damage(struct sp_queue *q, struct sp_queue_entry *e);
 void sp_queue_tell_damages(struct sp_queue *q);
 /* returns: whether it is such a record */
 bool sp_queue_act_tells_damage(uint8_t type, const struct sp_act *act);
+/* Something of a segment is lost, nobody knows whose: at opening, in the order of the log. */
+void sp_queue_note_lost(struct sp_queue *q, uint64_t segment);
+/* Says in an act about what has no id which segments it knows of: in place of recipients. */
+void sp_queue_act_put_lost(const struct sp_queue *q, struct sp_act *act);
+/* returns: whether an act about what has no id knows of all that is lost; of others true */
+bool sp_queue_act_knows_lost(const struct sp_queue *q, const struct sp_act *act);
 /* A quarantined one is deleted, with recipients of which nothing is known. */
 void sp_queue_entry_give_up(struct sp_queue *q, struct sp_queue_entry *e);
 /* After changes: its places in the lines anew; gone if nothing is open. returns: whether it still lives */

@@ -565,6 +565,49 @@ START_TEST(what_has_no_id_any_more_is_listed_and_can_be_deleted)
 }
 END_TEST
 
+/* Records of a hold for damage without an id, as the ledger reads them. */
+static size_t count_gaps(void)
+{
+    struct sp_journal_cursor from = {0, 0};
+    struct sp_journal_entry e;
+    size_t count = 0;
+    enum sp_rc rc;
+    SP_AUTO(sp_journal_reader)
+    r = sp_journal_reader_new(rig.options.io, &rig.keys.record, &from);
+
+    sp_journal_reader_tell(r, UINT64_MAX, 0);
+    while ((rc = sp_journal_reader_next(r, &e)) == SP_OK || rc == SP_E_JOURNAL_DAMAGED)
+        count += rc == SP_OK && e.type == SP_RECORD_HOLD && sp_id_is_zero(&e.message);
+    return count;
+}
+
+START_TEST(who_gave_one_loss_up_hears_of_the_next)
+{
+    static const char *const names[] = {"000000000003.seg", "000000000002.seg", "000000000004.seg"};
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+    const struct sp_id none = {{0}};
+
+    (void)rig_put(&rig, 2000);
+    fill_segments(&rig, 5);
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        sp_queue_close(rig.queue);
+        ck_assert_int_eq(io->unlink(io->ctx, names[i]), 0);
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        for (int again = 0; again < 2; again++) {
+            ck_assert_uint_eq(list_damaged(&rig), 1);
+            sp_queue_commit(rig.queue);
+            rig_reopen(&rig);
+        }
+        ck_assert_uint_eq(count_gaps(), i + 1);
+        ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &none), SP_OK);
+        for (int again = 0; again < 2; again++) {
+            ck_assert_uint_eq(list_damaged(&rig), 0);
+            rig_reopen(&rig);
+        }
+    }
+}
+END_TEST
+
 /* What was lost may have said that older mail has gone out; of what came later it said nothing. */
 START_TEST(mail_from_before_what_was_lost_counts_as_possibly_attempted)
 {
@@ -1187,6 +1230,7 @@ static void add(TCase *c)
     tcase_add_test(c, damage_found_at_a_start_is_on_record_once);
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
     tcase_add_test(c, what_has_no_id_any_more_is_listed_and_can_be_deleted);
+    tcase_add_test(c, who_gave_one_loss_up_hears_of_the_next);
     tcase_add_test(c, mail_from_before_what_was_lost_counts_as_possibly_attempted);
     tcase_add_test(c, a_body_whose_file_is_gone_is_damage);
     tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);
