@@ -29,6 +29,7 @@ struct session {
     size_t question_bytes;  /* of them */
     size_t in_hand;         /* they, and those whose answers have not gone out */
     size_t told;            /* of in_hand: answered */
+    bool begun;             /* it has asked something */
     bool last;              /* its last question is asked */
     int fd;                 /* file to send, or -1 */
 };
@@ -56,6 +57,7 @@ struct sp_admin {
     size_t guests; /* of them */
     size_t busy;
     unsigned relays; /* that were ever seen */
+    bool is_stopping;
 };
 
 struct sp_jobs *sp_admin_jobs(const struct sp_admin *a)
@@ -308,7 +310,7 @@ static void ask(struct errand *errand, struct sp_bytes line)
         answer_error(errand, sp_rc_name(SP_E_DENIED), SP_LIT("this user may not ask that"));
         return;
     }
-    errand->keep = sp_bytes_starts_nocase(command, SP_LIT("queue.")) &&
+    errand->keep = !a->is_stopping && sp_bytes_starts_nocase(command, SP_LIT("queue.")) &&
                    sp_json_bool_of(sp_json_root(json), "keep", false);
     if (!is_trusted(a, &s->peer) && a->parts.limit != NULL)
         a->parts.limit(a->parts.arg, s->peer.uid, json);
@@ -351,6 +353,7 @@ static void on_input(void *arg)
         if (end == SIZE_MAX && sp_buf_rc(&s->line) == SP_OK)
             break;
         errand = add_errand(s, s->line.len);
+        s->begun = true;
         if (sp_buf_rc(&s->line) == SP_OK)
             ask(errand, sp_buf_bytes(&s->line));
         else
@@ -471,13 +474,14 @@ void sp_admin_listen(struct sp_admin *a, int fd)
 
 void sp_admin_stop(struct sp_admin *a)
 {
+    a->is_stopping = true;
     if (a->listener != NULL)
         sp_listener_free(SP_STEAL(a->listener));
     SP_LIST_EACH(node, &a->sessions)
     {
         struct session *s = SP_CONTAINER(node, struct session, link);
 
-        s->last = true;
+        s->last = s->begun; /* who has just come may ask */
         tell(s);
     }
 }

@@ -61,7 +61,7 @@ SP_AUTO_DEFINE(sp_admin)
 /* Answers on a listening Unix socket, which stays the caller's. */
 void sp_admin_listen(struct sp_admin *a, int fd);
 
-/* Takes no more questions, of sessions that stay neither. Those under way go on until sp_admin_free. */
+/* Takes no more sessions, and of those that there are none but a first question. Those under way go on until sp_admin_free. */
 void sp_admin_stop(struct sp_admin *a);
 
 /* returns: questions that are not answered yet */

@@ -591,7 +591,13 @@ START_TEST(a_session_that_stays_keeps_no_stop)
     (void)send_on(fd, sp_bytes(first, sizeof(first) - 1), 1);
     ck_assert_uint_eq(asked[0], 1);
     ck_assert_uint_eq(sp_admin_busy(admin), 1);
+    (void)send_on(idle, sp_bytes(first, sizeof(first) - 1), 2); /* it had come before */
+    ck_assert_uint_eq(asked[0], 2);
+    n = read(idle, block, sizeof(block));
+    ck_assert_int_gt(n, 0);
+    ck_assert_ptr_null(memmem(block, (size_t)n, "keep", 4));
     ck_assert_int_eq(read(idle, block, sizeof(block)), 0);
+    n = -1;
     reply(SP_STEAL(jobs_of[0]), SP_OK, "{}", -1);
     for (int turns = 0; turns < 2000 && n != 0; turns++) {
         sp_loop_run_once(loop, 5);
