@@ -85,8 +85,8 @@ struct sp_session_seen {
 
 /* What a host of the route showed last in this attempt. */
 struct sp_host_asked {
-    bool was_asked;
-    enum sp_rc rc; /* SP_OK: it talks with us, and verdict is set */
+    bool was_asked, has_shown; /* it has talked: verdict is set */
+    enum sp_rc rc;             /* SP_OK: it talks with us */
     struct sp_hop_verdict verdict;
 };
 

@@ -83,20 +83,21 @@ static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof 
 /* What the host showed: the last word counts. */
 static void note_asked(struct sp_attempt *a, const struct sp_hop_report *r)
 {
-    a->asked[a->hop] =
-        (struct sp_host_asked){.was_asked = true, .rc = r->rc, .verdict = r->verdict};
+    a->asked[a->hop] = (struct sp_host_asked){.was_asked = true,
+                                              .has_shown = r->rc == SP_OK || r->has_shown,
+                                              .rc = r->rc,
+                                              .verdict = r->verdict};
 }
 
 /* This host does not talk with us. */
 static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
 {
+    static const struct sp_hop_proof none;
     struct sp_hop_report r;
 
     fill_report(a, &r);
     r.rc = rc;
     if (rc == SP_E_TLS_HANDSHAKE) { /* it talks, but TLS does not come about */
-        struct sp_hop_proof none = {0};
-
         r.rc = SP_OK;
         r.verdict = sp_hop_judge(a->route, &a->route->hops[a->hop], &none, rc);
         lift_promises(a, &none, &r);
@@ -106,6 +107,11 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
         a->seen_hop = a->hop;
     } else if (!a->has_verdict) { /* what the record has of a host is of the last that talked */
         a->seen_hop = a->hop;
+    }
+    if (a->gave_up[a->hop] != SP_OK && a->asked[a->hop].has_shown) {
+        r.has_shown = true;
+        r.verdict = a->asked[a->hop].verdict;
+        lift_promises(a, &none, &r);
     }
     note_asked(a, &r);
     /* after one without TLS it was asked for something better, and has nothing; whoever put the mail off has shown what it has */

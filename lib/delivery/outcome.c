@@ -168,20 +168,6 @@ void sp_outcome_keys(struct sp_standing *s, enum sp_rc smime_rc, enum sp_rc pgp_
     }
 }
 
-/* What a host that did not talk with us means for a rung. */
-static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct sp_rung_fact *f)
-{
-    /* That a promise does not exist is known without the host. */
-    if (rung == SP_RUNG_TLS_DANE && r->dane_why != SP_OK)
-        set(f, SP_STATUS_UNAVAILABLE, r->dane_why, r->hop);
-    else if (rung == SP_RUNG_TLS_AUTHENTICATED && r->auth_why != SP_OK)
-        set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
-    else
-        set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
-    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && r->has_before &&
-              r->before < level_of(rung);
-}
-
 static enum sp_rc why_not(enum sp_rung rung, const struct sp_hop_verdict *v)
 {
     const enum sp_rc whys[] = {
@@ -221,6 +207,25 @@ static void talking_host(enum sp_rung rung, const struct sp_hop_report *r, struc
         set(f, SP_STATUS_UNAVAILABLE, r->lacks, r->hop);
     else
         set(f, SP_STATUS_POSSIBLE, SP_OK, r->hop);
+}
+
+/* What a host that did not talk with us means for a rung. */
+static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct sp_rung_fact *f)
+{
+    /* It did not have that when it talked: there is nothing to wait for. */
+    if (r->has_shown && r->verdict.level < level_of(rung)) {
+        talking_host(rung, r, f);
+        return;
+    }
+    /* That a promise does not exist is known without the host. */
+    if (rung == SP_RUNG_TLS_DANE && r->dane_why != SP_OK)
+        set(f, SP_STATUS_UNAVAILABLE, r->dane_why, r->hop);
+    else if (rung == SP_RUNG_TLS_AUTHENTICATED && r->auth_why != SP_OK)
+        set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
+    else
+        set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
+    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && r->has_before &&
+              r->before < level_of(rung);
 }
 
 /* A sealed copy needs no level of the road, only a host that breaks no promise. */

@@ -76,6 +76,7 @@ struct sp_hop_report {
     size_t hop;    /* its number in the route */
     enum sp_rc rc; /* SP_OK: it talks with us; else why not */
     struct sp_hop_verdict verdict;
+    bool has_shown; /* rc is not SP_OK: it talked before, and verdict is what it showed */
     bool has_requiretls;
     bool lacks_utf8;  /* SMTPUTF8, which the envelope or the header needs: a sealed copy, too */
     enum sp_rc lacks; /* what these bytes need and it does not offer; SP_OK if nothing */

@@ -253,6 +253,17 @@ def test_what_a_host_said_is_told_beside_its_own_facts(world, sinks):
     assert [h["shown"] for h in record["hop"]["asked"]] == ["hop.deferred", "tls:encrypted"]
 
 
+def test_hosts_without_tls_take_over_from_each_other(two_hosts, sinks):
+    """What the full one has not shown is not waited for."""
+    port = free_port(["127.0.0.49", "127.0.0.50"])
+    full = sinks(address="127.0.0.49", port=port, replies={"MAIL": "452 4.3.1 no room"})
+    other = sinks(address="127.0.0.50", port=port)
+    gateway = two_hosts([full, other], {"unreachable": "1d"}, "--retry", "3600")
+    settled = final(gateway, submit(gateway, "a@mx.test"))
+    assert settled["rung"] == "plain" and settled["attempts"] == 1
+    assert len(full.mails) == 1 and len(other.messages) == 1
+
+
 def test_who_has_no_other_host_waits_for_a_probe(two_hosts, sinks):
     """The other one has no address. The first comes back while it is probed for one message, and the next one goes there, too."""
     asked, late = threading.Event(), threading.Event()

@@ -359,6 +359,47 @@ START_TEST(a_host_that_puts_mail_off_is_silent_to_it)
 }
 END_TEST
 
+/* It has talked: what it has, mail waits for; what it has not, another host need not have either. */
+START_TEST(who_put_mail_off_has_shown_what_it_has)
+{
+    static const enum sp_level levels[] = {SP_LEVEL_PLAIN, SP_LEVEL_ENCRYPTED};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(levels); i++) {
+        struct sp_standing s = begin(&chosen_plain, 0);
+        struct sp_hop_report full = shows(levels[i]), other = shows(SP_LEVEL_PLAIN);
+        bool is_bare = levels[i] == SP_LEVEL_PLAIN;
+        struct sp_next next;
+
+        full.rc = SP_E_HOP_DEFERRED;
+        full.has_shown = true;
+        other.hop = 1;
+        sp_outcome_hop(&s, &full);
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, SP_STEP_WAIT);
+        sp_outcome_hop(&s, &other);
+        ck_assert(sp_outcome_hop_will_do(&s, 1) == is_bare);
+        sp_outcome_next(&s, &next);
+        ck_assert_int_eq(next.step, is_bare ? SP_STEP_TAKE : SP_STEP_WAIT);
+    }
+}
+END_TEST
+
+/* What the domain has proved, and this host has not shown, is dropped as it was when it talked. */
+START_TEST(a_drop_is_none_the_less_for_mail_put_off)
+{
+    struct sp_standing s = begin(&chosen_plain, 0);
+    struct sp_hop_report r = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN);
+    struct sp_next next;
+
+    r.rc = SP_E_HOP_DEFERRED;
+    r.has_shown = true;
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    ck_assert(next.alert);
+}
+END_TEST
+
 START_TEST(what_came_to_nothing_is_not_possible_again_by_another_look)
 {
     struct sp_standing s = begin(&careful, 0);
@@ -739,6 +780,8 @@ static void add(TCase *c)
     tcase_add_test(c, each_kind_of_failure_has_its_time);
     tcase_add_test(c, a_class_may_end_earlier_and_opens_no_lower_rung);
     tcase_add_test(c, a_host_that_puts_mail_off_is_silent_to_it);
+    tcase_add_test(c, who_put_mail_off_has_shown_what_it_has);
+    tcase_add_test(c, a_drop_is_none_the_less_for_mail_put_off);
     tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
     tcase_add_test(c, whose_trouble_it_is);
     tcase_add_test(c, who_hears_of_a_failure);
