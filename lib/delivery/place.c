@@ -6,6 +6,7 @@
 #include "delivery/pool_priv.h"
 
 #define HOSTS_MAX    20000
+#define UNPROVEN_MIN 5000 /* of these; at least so many may be of sites that have taken nothing */
 #define HOST_KEY_MAX (4 * 1024 * 1024)
 
 /* ---- what is asked for ---- */
@@ -224,7 +225,7 @@ void sp_pool_host_free(struct sp_pool_host *h)
         if (p->recent[i] == h)
             p->recent[i] = NULL;
     sp_list_remove(&h->in_site);
-    sp_list_remove(&h->in_unused);
+    sp_pool_host_used(h);
     sp_route_unref(h->route);
     sp_free(h);
     if (--s->host_count == 0)
@@ -233,21 +234,31 @@ void sp_pool_host_free(struct sp_pool_host *h)
 
 void sp_pool_host_used(struct sp_pool_host *h)
 {
+    if (sp_list_is_empty(&h->in_unused))
+        return;
     sp_list_remove(&h->in_unused);
+    h->pool->unused_count[h->is_among_proven]--;
 }
 
 void sp_pool_host_unused(struct sp_pool_host *h)
 {
     if (h->link_count > 0 || h->waiting > 0)
         return;
-    sp_list_remove(&h->in_unused);
-    sp_list_append(&h->pool->unused[h->site->score > 0], &h->in_unused);
+    sp_pool_host_used(h);
+    h->is_among_proven = h->site->score > 0;
+    sp_list_append(&h->pool->unused[h->is_among_proven], &h->in_unused);
+    h->pool->unused_count[h->is_among_proven]++;
 }
 
-/* A crowd of hosts that nobody ever reached must not take from others what they have shown. */
+/*
+ * A crowd of hosts that nobody ever reached must not take from others what they have shown; but that one of them rests must not
+ * be forgotten at the next one either, however many have shown something.
+ */
 static void make_room(struct sp_pool *p)
 {
-    struct sp_list *from = &p->unused[sp_list_is_empty(&p->unused[false])];
+    bool among_proven =
+        p->unused_count[false] < UNPROVEN_MIN && !sp_list_is_empty(&p->unused[true]);
+    const struct sp_list *from = &p->unused[among_proven];
 
     if (sp_map_count(p->hosts) >= HOSTS_MAX && !sp_list_is_empty(from))
         sp_pool_host_free(SP_CONTAINER(from->next, struct sp_pool_host, in_unused));

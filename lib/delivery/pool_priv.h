@@ -63,6 +63,7 @@ struct sp_pool_host {
     struct sp_pool_site *site;
     struct sp_list in_site;
     struct sp_list in_unused;
+    bool is_among_proven; /* which of the two lists of the unused it is in */
     struct sp_list links;
     size_t link_count;
     size_t opening;
@@ -130,8 +131,8 @@ struct sp_pool {
     struct sp_map *totals; /* rates of tenants, by name */
     struct sp_slots *waiters;
     struct sp_list idle;
-    struct sp_list unused
-        [2]; /* hosts, longest first; [true]: of sites that take mail, which are forgotten last */
+    struct sp_list unused[2]; /* hosts, longest first; [true]: of sites that take mail */
+    size_t unused_count[2];
     struct sp_list busy;                           /* links */
     struct sp_list starved[SP_POOL_STARVED_LISTS]; /* sites: see starved.c */
     size_t without_any;                            /* in the first half of these */

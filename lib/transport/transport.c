@@ -16,7 +16,9 @@
 #define CACHE_MS 300000
 #define UNHEARD_MS                                                                                 \
     30000 /* a route is kept at least for those who went away meanwhile to come back */
-#define ROUTES_MAX  10000
+#define ROUTES_MAX 10000 /* that lead somewhere */
+#define ERRORS_MAX                                                                                 \
+    3000 /* and that don't: those who gave their place back come for what was found */
 #define DOMAINS_MAX 100000
 #define STS_MAX     20000
 #define EVERYTHING  "*" /* key of next_hop's route: no domain */
@@ -66,8 +68,10 @@ struct sp_transport {
     struct sp_map *pins;        /* domain to struct pinned */
     struct sp_map *partners;    /* domain to struct partner_ref */
     struct sp_map *routes;      /* domain to struct entry */
-    struct sp_list by_age[2];   /* [true]: those that lead somewhere, which are forgotten last */
-    struct sp_map *runs;        /* domain to struct run */
+    struct sp_list
+        by_age[2];       /* [true]: those that lead somewhere; neither makes room for the other */
+    size_t kept[2];      /* of them */
+    struct sp_map *runs; /* domain to struct run */
     struct sp_slots *waiters;
     struct sp_sts_cache *sts;
     struct sp_posture *posture;
@@ -216,6 +220,7 @@ enum sp_rc sp_transport_new(const struct sp_transport_parts *parts,
 
 static void drop_entry(struct sp_transport *t, struct entry *e)
 {
+    t->kept[e->route->rc == SP_OK]--;
     (void)sp_map_remove(t->routes, e->domain);
     sp_list_remove(&e->by_age);
     sp_route_unref(e->route);
@@ -226,14 +231,15 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
                  int64_t least_ms)
 {
     struct entry *old = sp_map_find(t->routes, domain);
-    struct sp_list *first = &t->by_age[sp_list_is_empty(&t->by_age[false])];
+    bool leads = route->rc == SP_OK;
     struct entry *e;
     uint8_t *name;
 
     if (old != NULL)
         drop_entry(t, old);
-    if (sp_map_count(t->routes) >= ROUTES_MAX && !sp_list_is_empty(first))
-        drop_entry(t, SP_CONTAINER(first->next, struct entry, by_age));
+    if (t->kept[leads] == (leads ? ROUTES_MAX : ERRORS_MAX))
+        drop_entry(t, SP_CONTAINER(t->by_age[leads].next, struct entry, by_age));
+    t->kept[leads]++;
     e = sp_calloc(1, sizeof(*e) + domain.len);
     name = (uint8_t *)(e + 1);
     memcpy(name, domain.ptr, domain.len);
@@ -242,7 +248,7 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
     e->good_until_ms = route->good_until_ms;
     if (e->good_until_ms < now_ms(t) + least_ms)
         e->good_until_ms = now_ms(t) + least_ms;
-    sp_list_append(&t->by_age[route->rc == SP_OK], &e->by_age);
+    sp_list_append(&t->by_age[leads], &e->by_age);
     (void)sp_map_put(t->routes, e->domain, e);
 }
 

@@ -834,6 +834,37 @@ START_TEST(what_a_site_has_shown_is_forgotten_behind_hosts_that_showed_nothing)
 }
 END_TEST
 
+START_TEST(how_a_host_is_that_nobody_reached_is_known_among_many_that_take_mail)
+{
+    const size_t proven = 20100, others = 1000;
+    struct sp_pool_ask ask = {.lane = SP_LANE_NORMAL};
+    const struct sp_route *first = NULL;
+    struct world w;
+    char name[32];
+
+    start(&w, 1, 20);
+    for (size_t i = 0; i < proven + others; i++) {
+        struct sp_pool_host *h;
+        const struct sp_route *route;
+
+        (void)snprintf(name, sizeof(name), "h%zu.test", i);
+        ask.route = route = route_by(name, 25);
+        h = sp_pool_get_host(w.pool, &ask);
+        if (i < proven)
+            sp_pool_score(h->site); /* a message was taken */
+        sp_pool_host_unused(h);
+        if (i == proven)
+            first = sp_route_ref(route);
+        sp_route_unref(route);
+    }
+    ck_assert_uint_le(sp_map_count(w.pool->hosts), 20000);
+    ask.route = first;
+    ck_assert_ptr_nonnull(sp_pool_find_host(w.pool, &ask));
+    sp_route_unref(first);
+    stop(&w);
+}
+END_TEST
+
 static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
 {
     struct sp_pool_ask ask = {.route = w->route, .lane = lane};
@@ -1299,6 +1330,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_connection_that_does_not_open_is_no_proof);
     tcase_add_test(c, a_rank_is_earned_by_messages_and_halved_by_each_that_waits);
     tcase_add_test(c, what_a_site_has_shown_is_forgotten_behind_hosts_that_showed_nothing);
+    tcase_add_test(c, how_a_host_is_that_nobody_reached_is_known_among_many_that_take_mail);
     tcase_add_test(c, who_waits_rises_and_falls_with_the_site);
     tcase_add_test(c,
                    sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);

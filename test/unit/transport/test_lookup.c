@@ -462,7 +462,7 @@ START_TEST(who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route)
 }
 END_TEST
 
-START_TEST(domains_that_lead_nowhere_are_forgotten_first)
+START_TEST(domains_that_lead_nowhere_make_no_other_be_forgotten)
 {
     struct world w;
     char name[32];
@@ -482,6 +482,33 @@ START_TEST(domains_that_lead_nowhere_are_forgotten_first)
     ck_assert(sp_transport_last(w.t, SP_LIT("a.test")) != NULL);
     ck_assert(sp_transport_last(w.t, SP_LIT("n0.test")) == NULL);
     ck_assert(sp_transport_last(w.t, SP_LIT("n10049.test")) != NULL);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(what_leads_nowhere_is_kept_for_a_while_among_many_that_lead_somewhere)
+{
+    struct world w;
+    char name[32];
+
+    start(&w, true, NULL);
+    for (unsigned i = 0; i < 10050; i++) { /* more than are kept, and all are there */
+        (void)snprintf(name, sizeof(name), "[10.0.%u.%u]", i / 250, i % 250);
+        ck_assert_int_eq(resolve(&w, name)->rc, SP_OK);
+    }
+    for (unsigned i = 0; i < 1000; i++) { /* who asked gave the place back */
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        sp_transport_cancel(w.t, sp_transport_resolve(w.t, sp_bytes_cstr(name),
+                                                      SP_DNS_PARTY_STRANGERS, on_route, &w));
+        for (int k = 0; k < 200 && sp_transport_is_asking(w.t, sp_bytes_cstr(name)); k++)
+            sp_loop_run_once(w.loop, 5);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        ck_assert_msg(sp_transport_find(w.t, sp_bytes_cstr(name)) != NULL, "%s", name);
+    }
+    ck_assert(sp_transport_last(w.t, SP_LIT("[10.0.0.0]")) == NULL);
+    ck_assert(sp_transport_last(w.t, SP_LIT("[10.0.0.50]")) != NULL);
     stop(&w);
 }
 END_TEST
@@ -584,7 +611,8 @@ static void add(TCase *c)
     tcase_add_test(c, smarthosts_of_a_route_are_hosts_of_it);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
     tcase_add_test(c, a_domain_with_many_hosts_asks_few_things_at_a_time);
-    tcase_add_test(c, domains_that_lead_nowhere_are_forgotten_first);
+    tcase_add_test(c, domains_that_lead_nowhere_make_no_other_be_forgotten);
+    tcase_add_test(c, what_leads_nowhere_is_kept_for_a_while_among_many_that_lead_somewhere);
     tcase_add_test(c, who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route);
     tcase_add_test(c, a_remembered_sts_policy_binds_though_the_record_is_gone);
     tcase_add_test(c, hosts_that_are_ourselves_or_worse_are_not_tried);
