@@ -356,9 +356,11 @@ static bool has_ended(const struct work *w, uint64_t number)
 static void tell_lost_before(struct work *w, size_t i)
 {
     struct sp_recovered *r = w->r;
-    uint64_t after = i == 0 ? 0 : r->segments[i - 1]->number;
+    const struct sp_segment *last = i == 0 ? NULL : r->segments[i - 1];
+    uint64_t after =
+        last == NULL || last->is_gone ? 0 : last->number; /* one that goes proves nothing */
     uint64_t before = i == r->count ? 0 : r->segments[i]->number;
-    uint64_t at = 0;
+    uint64_t at = last == NULL ? 0 : last->number;
 
     while ((at = sp_segment_lost(w->m, after, before, at)) != 0) {
         if (has_ended(w, at))

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 enum {
@@ -334,6 +335,23 @@ START_TEST(an_older_keyring_costs_no_more_than_what_came_since)
 }
 END_TEST
 
+/* One that is on its way out may be alone: a backup may have held it, or somebody has put a file of another shard there. */
+START_TEST(what_is_missing_behind_one_without_a_key_is_no_loss)
+{
+    fill(6);
+    fake_disk_fail(rig.disk, FAKE_SYNC_FOLDER, 2, EIO, true);
+    sp_journal_passed(rig.journal, 1000);
+    sp_journal_forget(rig.journal, 4); /* the keys go, and one file */
+    rig_close(&rig);
+    fake_disk_mend(rig.disk);
+    ck_assert_int_gt(fake_disk_len(rig.disk, "000000000002.seg"), 0);
+    unlink_file("000000000003.seg");
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.damaged, 0);
+    ck_assert_uint_eq(sp_journal_first(rig.journal), 4);
+}
+END_TEST
+
 static const char *late; /* when a looker opens this one, the owner lets go of the first two */
 
 static int open_late(void *ctx, const char *name, enum sp_io_open how)
@@ -446,6 +464,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_segment_cut_to_its_header_is_missed);
     tcase_add_test(c, the_newest_segment_is_missed_and_its_number_is_not_given_again);
     tcase_add_test(c, a_deletion_that_is_cut_at_any_moment_is_no_loss);
+    tcase_add_test(c, what_is_missing_behind_one_without_a_key_is_no_loss);
     tcase_add_test(c, who_looks_while_segments_end_misses_none);
 }
 
