@@ -39,12 +39,14 @@ struct run { /* a look-up under way, with all who wait for it */
     struct sp_look_up *look_up;
     struct sp_bytes domain;
     enum sp_dns_party party; /* the best of those who wait, or did */
+    bool was_left;           /* somebody went away, and comes back when it has ended */
     struct sp_list waiters;
 };
 
 struct waiter {
     struct sp_list at;
     struct sp_transport *t;
+    struct run *run;
     sp_handle handle;
     sp_transport_fn fn;
     void *arg;
@@ -305,7 +307,7 @@ static void on_route(void *arg, const struct sp_route *route)
     struct run *r = arg;
     struct sp_transport *t = r->t;
 
-    keep(t, r->domain, route, sp_list_is_empty(&r->waiters) ? UNHEARD_MS : 0);
+    keep(t, r->domain, route, r->was_left ? UNHEARD_MS : 0);
     (void)sp_map_remove(t->runs, r->domain);
     while (!sp_list_is_empty(&r->waiters)) {
         struct waiter *w = SP_CONTAINER(r->waiters.next, struct waiter, at);
@@ -392,6 +394,7 @@ sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain,
         sp_look_up_hurry(r->look_up, sp_dns_for(t->dns, party));
     }
     w->t = t;
+    w->run = r;
     w->fn = fn;
     w->arg = arg;
     w->handle = sp_slots_add(t->waiters, w);
@@ -403,8 +406,10 @@ void sp_transport_cancel(struct sp_transport *t, sp_handle look_up)
 {
     struct waiter *w = sp_slots_find(t->waiters, look_up);
 
-    if (w != NULL)
-        drop_waiter(w);
+    if (w == NULL)
+        return;
+    w->run->was_left = true;
+    drop_waiter(w);
 }
 
 bool sp_transport_is_asking(const struct sp_transport *t, struct sp_bytes domain)

@@ -462,6 +462,26 @@ START_TEST(who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route)
 }
 END_TEST
 
+/* An error is good for two seconds: who comes back when others have heard of it must not ask anew. */
+START_TEST(who_went_away_finds_a_route_that_others_have_heard_of)
+{
+    struct world w;
+    int64_t until_ms;
+
+    start(&w, true, NULL);
+    fake_dns_set_rc(w.dns, "a.test", SP_DNS_MX, SP_E_DNS_TIMEOUT, false);
+    sp_transport_cancel(
+        w.t, sp_transport_resolve(w.t, SP_LIT("a.test"), SP_DNS_PARTY_OURS, on_route, &w));
+    ck_assert_int_eq(resolve(&w, "a.test")->rc, SP_E_DNS_TIMEOUT);
+    ck_assert_uint_eq(w.calls, 1);
+    until_ms = sp_clock_mono_ms(sp_loop_clock(w.loop)) + 2500;
+    while (sp_clock_mono_ms(sp_loop_clock(w.loop)) < until_ms)
+        sp_loop_run_once(w.loop, 50);
+    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) != NULL);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(domains_that_lead_nowhere_make_no_other_be_forgotten)
 {
     struct world w;
@@ -611,6 +631,7 @@ static void add(TCase *c)
     tcase_add_test(c, smarthosts_of_a_route_are_hosts_of_it);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
     tcase_add_test(c, a_domain_with_many_hosts_asks_few_things_at_a_time);
+    tcase_add_test(c, who_went_away_finds_a_route_that_others_have_heard_of);
     tcase_add_test(c, domains_that_lead_nowhere_make_no_other_be_forgotten);
     tcase_add_test(c, what_leads_nowhere_is_kept_for_a_while_among_many_that_lead_somewhere);
     tcase_add_test(c, who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route);
