@@ -1,13 +1,15 @@
 /*
  * Making one answer of many. For a command about one message the relay that has it decides; if nobody has it, but one did
  * not answer, nobody knows. Pages of a list are merged by id; where one relay has more than it could tell, the merged
- * page ends at its last id, and what others told beyond is asked for again with the next page.
+ * page ends at its last id, and what others told beyond is asked for again with the next page. So it is where the page gets long.
  */
 #include "admin/admin_priv.h"
 #include "base/text.h"
 
 #define RESULT_MAX ((size_t)16 << 20)
 #define DETAIL_MAX 2048
+#define PAGE_BYTES                                                                                 \
+    ((size_t)4 << 20) /* a merged page ends when it is so long, however many relays have told one */
 
 void sp_admin_put_error(struct sp_buf *out, const char *error, struct sp_bytes detail)
 {
@@ -141,20 +143,27 @@ static struct sp_bytes page_end(const struct cursor *cursors, size_t count)
     return end;
 }
 
-static enum sp_rc put_items(struct cursor *cursors, size_t count, struct sp_bytes end,
+/* end: where it ends; moved to the front if it gets too long. One is told always */
+static enum sp_rc put_items(struct cursor *cursors, size_t count, struct sp_bytes *end,
                             struct sp_jw *w)
 {
     struct cursor *c;
+    struct sp_bytes last = {0};
+    size_t bytes = 0;
     struct sp_buf text;
     enum sp_rc rc = SP_OK;
 
     sp_buf_init(&text, RESULT_MAX);
     while (rc == SP_OK && (c = least(cursors, count)) != NULL) {
-        if (end.len > 0 && sp_bytes_cmp(id_of(c->item), end) > 0)
+        if (bytes > PAGE_BYTES && !sp_bytes_eq(id_of(c->item), last))
+            *end = last;
+        if (end->len > 0 && sp_bytes_cmp(id_of(c->item), *end) > 0)
             break;
+        last = id_of(c->item);
         sp_buf_reset(&text);
         rc = sp_json_canonical(c->item, &text);
         sp_jw_raw(w, NULL, sp_buf_bytes(&text));
+        bytes += text.len;
         c->item = c->item->next;
     }
     sp_buf_clear(&text);
@@ -207,7 +216,7 @@ static void merge_pages(struct sp_admin_question *q, struct sp_buf *out)
     sp_jw_bool(&w, "ok", true);
     sp_jw_object(&w, "result");
     sp_jw_array(&w, "messages");
-    rc = put_items(cursors, count, end, &w);
+    rc = put_items(cursors, count, &end, &w);
     sp_jw_end(&w);
     if (end.len > 0)
         sp_jw_text(&w, "next", end);

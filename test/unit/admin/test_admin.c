@@ -36,7 +36,7 @@ static void reply(struct sp_jobs_job *job, enum sp_rc rc, const char *json, int 
     struct sp_jobs_command_reply r = {.json = sp_bytes_cstr(json), .has_file = fd >= 0};
     struct sp_buf out;
 
-    sp_buf_init(&out, 1 << 20);
+    sp_buf_init(&out, 8 << 20);
     sp_jobs_command_reply_encode(&out, &r);
     sp_jobs_job_reply(job, rc, sp_buf_bytes(&out), &fd, fd >= 0 ? 1 : 0);
     sp_buf_clear(&out);
@@ -176,7 +176,7 @@ static void ask(const char *question, struct sp_buf *answer)
     char block[4096];
     ssize_t n = -1;
 
-    sp_buf_init(answer, 1 << 20);
+    sp_buf_init(answer, 16 << 20);
     ck_assert_int_eq(write(fd, question, strlen(question)), (ssize_t)strlen(question));
     for (int turns = 0; turns < 2000 && n != 0; turns++) {
         sp_loop_run_once(loop, 5);
@@ -246,6 +246,38 @@ START_TEST(pages_are_merged_by_id_and_end_where_one_has_more)
            "{\"ok\":true,\"result\":{\"messages\":[{\"id\":\"A\"},{\"id\":\"B\"},{\"id\":\"D\"},"
            "{\"id\":\"E\"}],\"next\":\"E\",\"relays\":2,\"relays_silent\":0,\"silent\":[]},\"file_"
            "len\":0}\n");
+}
+END_TEST
+
+/* What each of many relays tells is a page; all of it would be more than an answer may be. */
+START_TEST(a_merged_page_ends_when_it_is_long)
+{
+    enum { ITEMS = 30, LONG = 100000 };
+    struct sp_buf says[RELAYS], got;
+    char filling[LONG + 1];
+    const char *next;
+
+    begin_anew(600000);
+    memset(filling, 'x', LONG);
+    filling[LONG] = 0;
+    for (int i = 0; i < RELAYS; i++) {
+        sp_buf_init(&says[i], 8 << 20);
+        for (int k = 0; k < ITEMS; k++)
+            sp_buf_printf(&says[i], "%s{\"id\":\"%02d%c\",\"sender\":\"%s\"}",
+                          k == 0 ? "{\"messages\":[" : ",", k, 'A' + i, filling);
+        sp_buf_put_cstr(&says[i], "],\"next\":null}");
+        sp_buf_put_u8(&says[i], 0);
+        ck_assert_int_eq(sp_buf_rc(&says[i]), SP_OK);
+        relay_says[i] = (const char *)says[i].ptr;
+    }
+    ask("{\"command\":\"queue.list\"}\n", &got);
+    next = strstr((const char *)got.ptr, "\"next\":\"20B\"");
+    ck_assert_ptr_nonnull(next); /* 42 of 60 */
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "\"id\":\"20B\""));
+    ck_assert_ptr_null(strstr((const char *)got.ptr, "\"id\":\"21A\""));
+    sp_buf_clear(&got);
+    for (int i = 0; i < RELAYS; i++)
+        sp_buf_clear(&says[i]);
 }
 END_TEST
 
@@ -620,6 +652,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_refusal_by_the_owner_beats_not_here);
     tcase_add_test(c, a_relay_that_is_gone_leaves_it_unknown);
     tcase_add_test(c, pages_are_merged_by_id_and_end_where_one_has_more);
+    tcase_add_test(c, a_merged_page_ends_when_it_is_long);
     tcase_add_test(c, a_file_follows_its_line);
     tcase_add_test(c, nonsense_is_refused);
     tcase_add_test(c, what_the_supervisor_shows_is_told_if_it_is_whole);
