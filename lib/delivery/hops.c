@@ -114,8 +114,7 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
         lift_promises(a, &none, &r);
     }
     note_asked(a, &r);
-    /* after one without TLS it was asked for something better, and has nothing; whoever put the mail off has shown what it has */
-    if (r.rc == SP_OK || !a->was_bare || a->gave_up[a->hop] != SP_OK)
+    if (r.rc == SP_OK || !a->was_bare) /* it was asked for something better, and has nothing */
         sp_outcome_hop(&a->s, &r);
 }
 
@@ -230,6 +229,14 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a)
     return !a->went_on && !a->has_copy;
 }
 
+/* Who has put the mail off is known before any other is asked: none takes it for less than that one has shown. */
+static void tell_given_up(struct sp_attempt *a)
+{
+    for (a->hop = 0; a->hop < a->route->hop_count; a->hop++)
+        if (a->gave_up[a->hop] != SP_OK)
+            hop_is_silent(a, a->gave_up[a->hop]);
+}
+
 /* returns: whether there is another host to ask behind this one */
 static bool has_next(const struct sp_attempt *a)
 {
@@ -248,12 +255,8 @@ static void try_hop(struct sp_attempt *a)
 
         a->hop = ask.hop;
         ask.has_next = has_next(a);
-        if (a->only_hop != SIZE_MAX && a->hop != a->only_hop)
+        if (a->gave_up[a->hop] != SP_OK || (a->only_hop != SIZE_MAX && a->hop != a->only_hop))
             continue;
-        if (a->gave_up[a->hop] != SP_OK) {
-            hop_is_silent(a, a->gave_up[a->hop]);
-            continue;
-        }
         if (a->route->hops[a->hop].rc != SP_OK) {
             note_dns(a, a->hop, a->route->hops[a->hop].rc);
             hop_is_silent(a, a->route->hops[a->hop].rc);
@@ -371,6 +374,7 @@ static void on_route(void *arg, const struct sp_route *route)
     a->turn = 0;
     a->was_bare = false;
     sp_route_draw(route, sp_random_system(), a->order);
+    tell_given_up(a);
     try_hop(a);
 }
 

@@ -308,7 +308,8 @@ def two_hosts(gateways, world):
     responder = Responder(["mx.test"]).start()
 
     def make(sinks, stay, *options):
-        responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
+        if sinks:
+            responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
         for n, sink in enumerate(sinks):
             if sink:
                 responder.add(f"mx{n}.mx.test", "A", sink.address)
@@ -316,8 +317,8 @@ def two_hosts(gateways, world):
         path.write_text(json.dumps({
             "version": 1, "settings": {"floor": "plain", "expire": "1d"},
             "default": {"protect": {"rungs": [{"rung": "tls:encrypted", "stay": stay}, "plain"], "floor": "plain"}}}))
-        return gateways("--plain-listener", "--policy", path, "--resolver", responder.address, "--mx-port", sinks[0].port,
-                        "--workers", 1, *options)
+        return gateways("--plain-listener", "--policy", path, "--resolver", responder.address, "--workers", 1,
+                        "--mx-port", sinks[0].port if sinks else 25, *options)
     yield make
     responder.stop()
 
@@ -332,6 +333,26 @@ def test_a_host_with_tls_that_puts_mail_off_opens_no_lower_rung(two_hosts, sinks
     assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
     assert len(safe.mails) == 1 and bare.mails == []
     assert not [r for r in gateway.records() if r["event"] == "transport.posture-dropped"]
+
+
+def test_a_host_that_comes_back_takes_no_mail_that_a_better_one_put_off(two_hosts, sinks, world):
+    """Of two smarthosts the preferred one has no TLS and is down; it is up again when the other has put the mail off."""
+    up = threading.Event()
+
+    def busy(line):
+        up.set()
+        began = time.monotonic()
+        until(lambda: time.monotonic() - began > 3)  # the other one is left alone for half a second
+        return "451 4.3.0 busy"
+
+    bare = sinks(replies={"CONNECT": lambda line: "220 sink.test ESMTP" if up.is_set() else "421 4.3.2 down"})
+    safe = sinks(certificate=world.good.pair, replies={"DATA": busy})
+    gateway = two_hosts([], {"dropped": "0s"}, "--retry", "1", "--trust", world.ca, "--set",
+                        "delivery.smarthosts=" + json.dumps([host(bare, 10), host(safe, 20)]))
+    record = gateway.wait_record("delivery.attempted", message=submit(gateway, "a@mx.test"))
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
+    assert [h["shown"] for h in record["hop"]["asked"]] == ["plain", "hop.deferred"]
+    assert bare.mails == []
 
 
 def test_who_is_asked_after_a_host_without_tls_is_asked_for_tls(two_hosts, sinks, world):
