@@ -58,6 +58,11 @@ int control_settings(const struct control *c, struct sp_config **out)
                         : control_say(c, CONTROL_NO_INPUT, "input", "%s: %s", c->config, err.text);
 }
 
+static int say_too_long(const struct control *c, const char *path)
+{
+    return control_say(c, CONTROL_ABSENT, "absent", "%s: too long for a socket's name", path);
+}
+
 /* The socket that the settings name. out: PATH_BYTES_MAX bytes */
 static int find_socket(const struct control *c, char *out)
 {
@@ -67,8 +72,9 @@ static int find_socket(const struct control *c, char *out)
     int n;
 
     if (c->socket != NULL)
-        return snprintf(out, PATH_BYTES_MAX, "%s", c->socket) < PATH_BYTES_MAX ? CONTROL_OK
-                                                                               : CONTROL_USAGE;
+        return snprintf(out, PATH_BYTES_MAX, "%s", c->socket) < PATH_BYTES_MAX
+                   ? CONTROL_OK
+                   : say_too_long(c, c->socket);
     code = control_settings(c, &config);
     if (code != CONTROL_OK)
         return code;
@@ -92,7 +98,7 @@ static int dial(const struct control *c, int *out)
     if (code != CONTROL_OK)
         return code;
     if (strlen(path) >= sizeof(to.sun_path))
-        return control_say(c, CONTROL_ABSENT, "absent", "%s: too long for a socket's name", path);
+        return say_too_long(c, path);
     memcpy(to.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0) { /* connecting may wait, too */

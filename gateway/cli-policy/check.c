@@ -508,14 +508,15 @@ static void check_all(struct cli *cli, const char *path)
 
 int cli_check(struct cli *cli)
 {
-    const char *path = "/etc/sallyport/sallyport.json";
-
+    const char *path = NULL;
     const struct cli_option options[] = {{"-c", .value = &path}, {"--config", .value = &path}};
 
     if (!cli_arguments(cli, options, SP_ARRAY_LEN(options), &(struct cli_wanted){.most = 1}))
         return CLI_USAGE;
-    if (cli->word_count == 1)
-        path = cli->words[0];
+    if (path != NULL && cli->word_count == 1)
+        return cli_usage(cli, "%s: one word too many", cli->words[0]);
+    if (path == NULL)
+        path = cli->word_count == 1 ? cli->words[0] : "/etc/sallyport/sallyport.json";
     check_all(cli, path);
     return sp_problems_errors(cli->problems) == 0 ? CLI_OK : CLI_WRONG;
 }

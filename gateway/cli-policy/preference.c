@@ -233,6 +233,11 @@ static void print_done(const char *done, const char *recipient)
     sp_buf_clear(&out);
 }
 
+static int tell_too_long(const struct cli *cli)
+{
+    return cli_tell(cli, CLI_WRONG, "limit", "that is too long for the registry");
+}
+
 static int change(struct cli *cli, const struct registry *r, const struct wish *w,
                   struct sp_bytes entry)
 {
@@ -256,8 +261,12 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
         cli->instead = NULL;
         if (policy == NULL)
             (void)cli_print_problems(cli, CLI_WRONG);
-        else if (record(cli, r, w, entry) && cli_write(r->path, sp_buf_bytes(&text)) == SP_OK)
-            code = CLI_OK;
+        else if (record(cli, r, w, entry))
+            code = cli_write(r->path, sp_buf_bytes(&text)) == SP_OK
+                       ? CLI_OK
+                       : cli_tell(cli, CLI_WRONG, "output", "%s: can't be written", r->path);
+    } else {
+        (void)tell_too_long(cli);
     }
     sp_buf_clear(&text);
     if (code == CLI_OK && cli->json)
@@ -350,6 +359,8 @@ int cli_preference_set(struct cli *cli)
         sp_buf_init(&entry, ENTRY_LEN_MAX);
         if (sp_json_canonical(sp_json_root(doc), &entry) == SP_OK)
             code = change(cli, &r, &w, sp_buf_bytes(&entry));
+        else
+            code = tell_too_long(cli);
         sp_buf_clear(&entry);
     }
     sp_json_doc_free(r.doc);

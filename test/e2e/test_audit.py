@@ -70,6 +70,9 @@ def test_a_proof_holds_offline_and_for_the_right_key_only(settled):
     with open_folder("sp-proof-") as folder:
         proof = pathlib.Path(folder) / "proof.json"
         gateway.run("audit", "prove", message, "--output", str(proof))
+        strange = proof.with_name('a "proof"\n.json')
+        told = gateway.json("audit", "prove", message, "--output", str(strange))
+        assert told["file"] == str(strange) and verify(gateway, strange)["verdict"] == "proved"
         report = verify(gateway, proof)
         assert (report["verdict"], report["message"], report["settled"]) == ("proved", message, True)
         assert verify(gateway, proof, "--key", gateway.info["audit"] + ".pub")["verdict"] == "proved"

@@ -368,6 +368,31 @@ def test_a_list_that_breaks_off_is_json_and_says_so(home):
     assert refusals(done, 75)[-1]["error"] == "unknown"
 
 
+def registry_of(home, file):
+    (home / "policies/live.json").write_text(json.dumps(
+        {"version": 1, "extends": "hipaa-default", "preferences": {"file": file}}))
+    settings = json.loads((home / "sallyport.json").read_text())
+    (home / "sallyport.json").write_text(json.dumps({**settings, "policy": "policies/live.json"}))
+    return ("--offline", "--config", home / "sallyport.json", "--json")
+
+
+def test_what_can_not_be_written_is_told(home):
+    config = registry_of(home, "none/preferences.json")
+    done = run("preference", "set", "a@c.example", "tls", "--by", "phone", *config)
+    assert "none/preferences.json: can't be written" in refusals(done, 1)[-1]["detail"] and done.stdout == "", done
+    done = run("preference", "set", "a@c.example", "tls", "--by", "phone" * 2000, *config)
+    assert "too long" in refusals(done, 1)[-1]["detail"] and done.stdout == "", done
+
+
+def test_of_two_names_for_one_thing_none_is_passed_over(home):
+    done = run("check", "--config", home / "none.json", home / "sallyport.json", "--json")
+    assert "one word too many" in refusals(done, 2)[-1]["detail"] and done.stdout == "", done
+    assert "audit.key" in run("check", home / "sallyport.json").stderr
+    for length in (200, 5000):
+        done = run("status", "--socket", "s" * length, "--json")
+        assert refusals(done, 69)[-1]["detail"].endswith("too long for a socket's name"), done
+
+
 def test_a_full_disk_is_no_answer(home):
     config = ("-c", home / "sallyport.json")
     with open("/dev/full", "w", encoding="ascii") as full:
