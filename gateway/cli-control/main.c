@@ -56,6 +56,8 @@ static const char *const usage[] = {
     "upgrade",
 };
 
+#define OPTIONS_MAX 32
+
 /* What an option means: told beside a usage that names it. */
 static const struct {
     const char *name;
@@ -267,6 +269,24 @@ static bool check_options(const struct control *c, const struct cli_option *opti
     return true;
 }
 
+/* Says that there is no such option, and which of this command's was meant as it seems; of what command is known so far. */
+static void tell_unknown(const struct control *c, char *word, const struct cli_option *options,
+                         size_t count)
+{
+    struct cli_args args = {.argc = 1, .argv = &word};
+    struct cli_option own[OPTIONS_MAX];
+    size_t own_count = 0;
+    char text[512];
+
+    sp_assert(count <= OPTIONS_MAX);
+    for (size_t i = 0; i < count && c->word_count > 0 && is_command(c); i++)
+        if (is_taken(c, options[i].name))
+            own[own_count++] = options[i];
+    (void)cli_next_word(&args, own, own_count);
+    (void)snprintf(text, sizeof(text), "%s: %s", word, args.why);
+    (void)control_usage(c, text);
+}
+
 /* returns: false after saying what is wrong */
 static bool parse(struct control *c, int argc, char **argv)
 {
@@ -315,10 +335,12 @@ static bool parse(struct control *c, int argc, char **argv)
     }
     if (args.wrong == NULL)
         return c->help || check_options(c, options, SP_ARRAY_LEN(options));
-    (void)snprintf(text, sizeof(text), "%s: %s", args.wrong,
-                   args.is_unknown ? "no such option" : args.why);
     c->json = cli_wants_json(argc, argv); /* it may stand behind the word that is wrong */
-    (void)control_usage(c, text);
+    (void)snprintf(text, sizeof(text), "%s: %s", args.wrong, args.why);
+    if (args.is_unknown)
+        tell_unknown(c, args.argv[-1], options, SP_ARRAY_LEN(options));
+    else
+        (void)control_usage(c, text);
     return false;
 }
 

@@ -289,6 +289,9 @@ def test_the_last_of_many_options_is_looked_at_like_the_first(home):
         assert f'{wrong[0].split("=")[0]}: no option of queue delete' in refusals(done, 64)[-1]["detail"], done
     for words in (("status", "--limit", "3"), ("trace", "x", "--rule=y"), ("keys", "list", "--now")):
         assert refusals(run(*words, "--json"), 64)[-1]["error"] == "usage", words
+    for wrong, meant in (("--stat=held", "--state"), ("--jsno", "--json"), ("--folders", None), ("--by", None)):
+        told = refusals(run("queue", "list", wrong, "x", "--json"), 64)[-1]["detail"]  # --by is not of this command
+        assert told.endswith(f"did you mean {meant}?") if meant else "did you mean" not in told, told
     many = [word for n in range(101) for word in ("--to", f"a{n}@b.example")]
     assert "--to: given too often" in refusals(run("explain", "--from", "a@b.example", *many, "--json"), 2)[-1]["detail"]
 

@@ -123,7 +123,8 @@ def test_help_is_about_what_was_asked_and_a_wrong_word_is_named(waiting):
     assert "queue list" not in helped.stdout and "keys" not in helped.stdout
     family = gateway.run("queue", "-h").stdout
     assert "queue list" in family and "queue check|repair|backup|restore" in family and "keys" not in family
-    for words, told in ((("list", "--bogus"), "--bogus: no such option"), (("show", "a", "b", "c"), "c: one word too many"),
+    for words, told in ((("list", "--bogus"), "--bogus: no option of this command"),
+                        (("show", "a", "b", "c"), "c: one word too many"),
                         (("delete", "a", "b", "--reason", "x"), "b: one word too many"), (("list", "a"), "a: one word too many"),
                         (("orders", "a"), "a: one word too many"), (("drain", "now", "--reason", "x"), "now: one word too many"),
                         (("list", "--limit", "0"), "--limit: a number, 1 at least"),
