@@ -15,6 +15,7 @@
  * With "keep": true in a question of the queue the connection stays, and the answer says so by the same member. More
  * questions may be sent before the first is answered; they are answered in their order. So one who changes many messages
  * takes one session, however many acts are under way in it; a session more than there may be waits until one ends.
+ * Who closes its side of such a connection, or half of it, hears no more; what is under way is done all the same.
  *
  * "gateway.state" is answered here: what the supervisor shows of itself and the roles, if it shows anything.
  *
