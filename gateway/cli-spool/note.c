@@ -19,7 +19,8 @@
 #define FRESH    SPOOL_NOTE ".new"
 #define NOTE_MAX ((size_t)256 << 10) /* gateway/ledger/note.c reads as much */
 
-static void run_control(char *const argv[])
+/* Its own words are left out where ours are JSON: what could not be told is a remark of ours. */
+static void run_control(const struct spool *s, char *const argv[])
 {
     char path[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(PROGRAM) - 1);
@@ -29,14 +30,15 @@ static void run_control(char *const argv[])
         path[n] = 0;
         slash = strrchr(path, '/');
         memcpy(slash == NULL ? path : slash + 1, PROGRAM, sizeof(PROGRAM));
-        if (freopen("/dev/null", "w", stdout) != NULL)
+        if (freopen("/dev/null", "w", stdout) != NULL &&
+            (!s->json || freopen("/dev/null", "w", stderr) != NULL))
             (void)execv(path, argv);
     }
     _exit(127);
 }
 
 /* returns: whether the gateway has it in its audit */
-static bool tell(char *const argv[])
+static bool tell(const struct spool *s, char *const argv[])
 {
     int status = 1;
     pid_t child;
@@ -44,7 +46,7 @@ static bool tell(char *const argv[])
     (void)fflush(stdout);
     child = fork();
     if (child == 0)
-        run_control(argv);
+        run_control(s, argv);
     return child >= 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
            WEXITSTATUS(status) == 0;
 }
@@ -60,7 +62,7 @@ void spool_note_backup(const struct spool *s, size_t messages)
                     NULL};
 
     (void)snprintf(count, sizeof(count), "%zu", messages);
-    if (!tell(argv))
+    if (!tell(s, argv))
         (void)spool_fail(s, 0, "the audit was not told of this backup");
 }
 
@@ -121,7 +123,7 @@ void spool_note_master(const struct spool *s, const char *what)
                     NULL};
     char folder[SPOOL_PATH_MAX], text[128];
 
-    if (tell(argv))
+    if (tell(s, argv))
         return;
     (void)snprintf(text, sizeof(text), "%s %u %lld\n", what, (unsigned)getuid(),
                    (long long)sp_clock_wall_ms(sp_loop_clock(s->loop)));

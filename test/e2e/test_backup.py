@@ -191,6 +191,16 @@ def test_a_backup_while_the_content_key_is_changed(plain, tmp_path):
     assert gateway.run("queue", "check").returncode == 0
 
 
+def test_a_backup_that_no_audit_is_told_of_says_so(plain, tmp_path):
+    gateway, _ = plain
+    gateway.stop()
+    done = gateway.run("queue", "backup", str(tmp_path / "plain"))
+    assert "no gateway answers" in done.stderr and "the audit was not told of this backup" in done.stderr, done
+    done = gateway.run("queue", "backup", str(tmp_path / "json"), "--json")
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(one["detail"], one["exit"]) for one in told] == [("the audit was not told of this backup", 0)], done
+
+
 def test_the_last_message_before_a_silence_is_in_the_backup(gateways, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing: no outcome is written
         gateway = gateways("--plain-listener", "--next-hop", f"127.0.0.1:{silent.getsockname()[1]}", "--policy", PLAIN)
