@@ -341,19 +341,51 @@ static void end_rests(const struct sp_attempt *a)
     }
 }
 
+/* returns: the number of the same host in another route, SIZE_MAX if it is none of its */
+static size_t find_hop(const struct sp_route *r, const struct sp_hop *hop)
+{
+    for (size_t i = 0; i < r->hop_count; i++)
+        if (r->hops[i].port == hop->port && sp_bytes_eq(r->hops[i].name, hop->name))
+            return i;
+    return SIZE_MAX;
+}
+
+/* A route lives for minutes, a transaction may take longer: its hosts are others then, or the same in another order. */
+static void change_route(struct sp_attempt *a, const struct sp_route *route)
+{
+    size_t only_hop = SIZE_MAX, put_off_hop = SIZE_MAX, seen_hop = SIZE_MAX;
+    struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX] = {0};
+    enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX] = {SP_OK};
+
+    for (size_t i = 0; a->route != NULL && i < a->route->hop_count; i++) {
+        size_t at = find_hop(route, &a->route->hops[i]);
+
+        only_hop = i == a->only_hop ? at : only_hop;
+        put_off_hop = i == a->put_off_hop ? at : put_off_hop;
+        seen_hop = i == a->seen_hop ? at : seen_hop;
+        if (at == SIZE_MAX || a->gave_up[i] == SP_OK)
+            continue;
+        asked[at] = a->asked[i];
+        gave_up[at] = a->gave_up[i];
+    }
+    memcpy(a->asked, asked, sizeof(asked));
+    memcpy(a->gave_up, gave_up, sizeof(gave_up));
+    a->only_hop = only_hop;
+    a->put_off_hop = put_off_hop;
+    a->seen_hop = seen_hop;
+    a->plain = a->plain && only_hop != SIZE_MAX; /* that host's, and no other's */
+    sp_route_unref(a->route);
+    a->route = sp_route_ref(route);
+}
+
 static void on_route(void *arg, const struct sp_route *route)
 {
     struct sp_attempt *a = arg;
 
     a->wait_route = 0;
     sp_attempt_routed(a);
-    if (route != a->route) { /* its hosts are others */
-        memset(a->asked, 0, sizeof(a->asked));
-        memset(a->gave_up, 0, sizeof(a->gave_up));
-        a->put_off_hop = SIZE_MAX;
-    }
-    sp_route_unref(a->route);
-    a->route = sp_route_ref(route);
+    if (route != a->route)
+        change_route(a, route);
     if (route->rc != SP_OK) {
         for (size_t i = 0; i < route->hop_count; i++)
             note_dns(a, i, route->hops[i].rc);

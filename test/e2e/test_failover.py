@@ -253,6 +253,21 @@ def test_what_a_host_said_is_told_beside_its_own_facts(world, sinks):
     assert [h["shown"] for h in record["hop"]["asked"]] == ["hop.deferred", "tls:encrypted"]
 
 
+def test_who_put_mail_off_is_known_in_a_new_route(two_hosts, sinks):
+    """It takes longer than what the DNS said is good for; its hosts are looked up anew, and none is asked again."""
+    def busy(line):
+        began = time.monotonic()
+        until(lambda: time.monotonic() - began > 2.5)
+        return "451 4.3.0 busy"
+
+    port = free_port(["127.0.0.54", "127.0.0.55"])
+    full = sinks(address="127.0.0.54", port=port, replies={"DATA": busy})
+    other = sinks(address="127.0.0.55", port=port)
+    gateway = two_hosts([full, other], {"unreachable": "1d"}, "--retry", "3600")
+    assert final(gateway, submit(gateway, "a@mx.test"))["attempts"] == 1
+    assert len(full.mails) == 1 and len(other.messages) == 1
+
+
 def test_hosts_without_tls_take_over_from_each_other(two_hosts, sinks):
     """What the full one has not shown is not waited for."""
     port = free_port(["127.0.0.49", "127.0.0.50"])
