@@ -19,6 +19,7 @@ struct job {
 
 struct sp_worker {
     struct sp_loop *loop;
+    const char *name;
     pthread_t thread;
     pthread_mutex_t lock; /* guards jobs and ending */
     pthread_cond_t wake;
@@ -44,6 +45,7 @@ static void *work(void *arg)
 {
     struct sp_worker *w = arg;
 
+    pthread_setname_np(pthread_self(), w->name); /* another's a role may not write */
     for (;;) {
         struct job *job;
 
@@ -67,12 +69,12 @@ struct sp_worker *sp_worker_new(struct sp_loop *loop, const char *name)
     struct sp_worker *w = sp_calloc(1, sizeof(*w));
 
     w->loop = loop;
+    w->name = name;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     sp_list_init(&w->jobs);
     if (SP_FAULT("io.thread") || pthread_create(&w->thread, NULL, work, w) != 0)
         sp_out_of("threads");
-    pthread_setname_np(w->thread, name);
     return w;
 }
 

@@ -9,7 +9,7 @@
 
 struct sp_worker;
 
-/* owner: the caller. name: at most 15 bytes, for ps and gdb. thread: loop */
+/* owner: the caller. name: at most 15 bytes, for ps and gdb; good for its life. thread: loop */
 struct sp_worker *sp_worker_new(struct sp_loop *loop, const char *name);
 
 /* Waits for all jobs submitted to have run, then for their done callbacks to be posted, and ends the thread. thread: loop */

@@ -44,6 +44,7 @@ static void *work(void *arg)
 {
     struct sp_queue_crew *c = arg;
 
+    pthread_setname_np(pthread_self(), "queue-sync"); /* another's a role may not write */
     pthread_mutex_lock(&c->lock);
     while (!c->ending) {
         take_turns(c);
@@ -87,7 +88,7 @@ static void grow(struct sp_queue_crew *c, size_t count)
         if (SP_FAULT("queue.sync-thread") ||
             pthread_create(&c->threads[c->thread_count], NULL, work, c) != 0)
             return;
-        pthread_setname_np(c->threads[c->thread_count++], "queue-sync");
+        c->thread_count++;
     }
 }
 

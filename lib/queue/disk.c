@@ -203,6 +203,7 @@ static void *work(void *arg)
     struct sp_queue_disk *d = arg;
     bool ended = false;
 
+    pthread_setname_np(pthread_self(), "queue-body"); /* another's a role may not write */
     while (!ended) {
         pthread_mutex_lock(&d->lock);
         while (d->waiting.head == NULL && !d->ending)
@@ -229,7 +230,6 @@ struct sp_queue_disk *sp_queue_disk_new(struct sp_loop *loop)
         d->crew = sp_queue_crew_new();
         if (SP_FAULT("queue.thread") || pthread_create(&d->thread, NULL, work, d) != 0)
             sp_out_of("threads");
-        pthread_setname_np(d->thread, "queue-body");
     }
     return d;
 }

@@ -1,11 +1,13 @@
 """The thinnest message: a client submits, the next hop gets every byte, the audit tells of it."""
 import os
+import pathlib
 
 import pytest
 
 from lab import mail
 from lab.gateway import Gateway
 from lab.ports import open_folder
+from lab.wait import until
 
 
 def plain_gateway(gateways, sink, *options):
@@ -53,6 +55,8 @@ def test_a_large_message_crosses_whole(gateways, sinks):
     with gateway.client(tls=False) as client:
         client.sendmail("dr@tenant.test", ["a@example.test"], message)
     assert sink.wait_for(1)[0]["data"].endswith(message)
+    tasks = [pathlib.Path(f"/proc/{pid}/task") for pid in gateway.pids("relay")]
+    until(lambda: {"queue-body", "queue-sync"} <= {(t / "comm").read_text().strip() for task in tasks for t in task.iterdir()})
 
 
 def test_microsofts_id_of_a_message_is_in_the_audit(gateways, sinks):
