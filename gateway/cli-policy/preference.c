@@ -30,18 +30,31 @@ struct wish {
     bool own; /* of what the recipient has chosen in the portal */
 };
 
-static bool read_wish(struct cli *cli, struct wish *w, const struct cli_wanted *wanted)
+/* Which options a command takes. */
+enum act { SET, LOOK, REMOVE };
+
+static bool read_wish(struct cli *cli, struct wish *w, enum act act,
+                      const struct cli_wanted *wanted)
 {
     const struct cli_option options[] = {
-        {"-c", .value = &w->config},       {"--config", .value = &w->config},
-        {"--by", .value = &w->by},         {"--given", .value = &w->given},
-        {"--until", .value = &w->until},   {"--warning", .value = &w->warning},
-        {"--reason", .value = &w->reason}, {"--offline", .is_on = &w->offline},
+        /* of SET */
+        {"--by", .value = &w->by},
+        {"--given", .value = &w->given},
+        {"--until", .value = &w->until},
+        {"--warning", .value = &w->warning},
+        /* of all */
+        {"-c", .value = &w->config},
+        {"--config", .value = &w->config},
+        {"--offline", .is_on = &w->offline},
+        /* of REMOVE */
+        {"--reason", .value = &w->reason},
         {"--own", .is_on = &w->own},
     };
+    size_t first = act == SET ? 0 : 4;
+    size_t end = act == REMOVE ? SP_ARRAY_LEN(options) : 7;
 
     w->config = "/etc/sallyport/sallyport.json";
-    if (!cli_arguments(cli, options, SP_ARRAY_LEN(options), wanted))
+    if (!cli_arguments(cli, options + first, end - first, wanted))
         return false;
     if (cli->word_count > 0)
         w->address = sp_arena_cstr(cli->arena, cli_inner(cli, sp_bytes_cstr(cli->words[0])));
@@ -338,7 +351,7 @@ int cli_preference_set(struct cli *cli)
     struct sp_buf entry;
     int code = CLI_USAGE;
 
-    if (!read_wish(cli, &w, &(struct cli_wanted){2, 2, "whose, and which preference?"}))
+    if (!read_wish(cli, &w, SET, &(struct cli_wanted){2, 2, "whose, and which preference?"}))
         return CLI_USAGE;
     if (w.by == NULL)
         return cli_usage(cli, "who said so, and how? --by TEXT");
@@ -389,7 +402,7 @@ int cli_preference_remove(struct cli *cli)
     struct registry r = {0};
     int code = CLI_USAGE;
 
-    if (!read_wish(cli, &w, &(struct cli_wanted){1, 1, "whose?"}))
+    if (!read_wish(cli, &w, REMOVE, &(struct cli_wanted){1, 1, "whose?"}))
         return CLI_USAGE;
     if (w.reason == NULL)
         return cli_usage(cli, "why? --reason TEXT");
@@ -463,7 +476,7 @@ static int look(struct cli *cli, const struct cli_wanted *wanted)
     SP_AUTO(sp_json_doc) own = NULL;
     size_t count;
 
-    if (!read_wish(cli, &w, wanted))
+    if (!read_wish(cli, &w, LOOK, wanted))
         return CLI_USAGE;
     if (has_registry(cli, &w) && !open_registry(cli, w.config, &r))
         return CLI_USAGE;

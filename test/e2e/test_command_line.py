@@ -292,6 +292,12 @@ def test_the_last_of_many_options_is_looked_at_like_the_first(home):
     for wrong, meant in (("--stat=held", "--state"), ("--jsno", "--json"), ("--folders", None), ("--by", None)):
         told = refusals(run("queue", "list", wrong, "x", "--json"), 64)[-1]["detail"]  # --by is not of this command
         assert told.endswith(f"did you mean {meant}?") if meant else "did you mean" not in told, told
+    for words, wrong in ((("set", "a@b.example", "tls", "--by", "phone"), ("--own", "--reason=x")),
+                         (("remove", "a@b.example", "--reason", "moved"), ("--until=2036-11-23", "--by=x")),
+                         (("list",), ("--own", "--given=2026-11-22"))):
+        for option in wrong:
+            done = run("preference", *words, option, "--json", "--config", home / "sallyport.json")
+            assert f"{option}: no option of this command" in refusals(done, 2)[-1]["detail"], done
     many = [word for n in range(101) for word in ("--to", f"a{n}@b.example")]
     assert "--to: given too often" in refusals(run("explain", "--from", "a@b.example", *many, "--json"), 2)[-1]["detail"]
 
