@@ -54,6 +54,10 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
         while (len < (size_t)st.st_size) {
             ssize_t n = read(fd, data + len, (size_t)st.st_size - len);
 
+            if (n < 0) { /* half a list is another list */
+                rc = SP_E_IO;
+                why = errno;
+            }
             if (n <= 0)
                 break;
             len += (size_t)n;

@@ -459,6 +459,15 @@ def test_rules_that_never_decide_are_told(tmp_path):
         assert not [text for at, text in warned(path, when, lists=LISTS) if "never decides" in text], when
 
 
+def test_a_list_that_the_disk_gives_in_part_is_no_shorter_list(tmp_path):
+    (tmp_path / "l.txt").write_text("in.example\nother.example\n")
+    warned(tmp_path / "policy.json", {"recipient.domain": {"in": "l"}}, lists=LISTS)  # which is good so far
+    done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-P", tmp_path / "l.txt", "-e", "trace=read",
+                           "-e", "inject=read:error=EIO", PROGRAM, "policy", "check", tmp_path / "policy.json"],
+                          capture_output=True, text=True, timeout=120, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    assert done.returncode == 1 and 'lists.l.file: can\'t read "l.txt"' in done.stderr, done.stdout + done.stderr
+
+
 def test_a_rule_of_a_sets_name_takes_its_place(tmp_path):
     path = tmp_path / "policy.json"
     told = [text for at, text in warned(path) if at]
