@@ -449,9 +449,11 @@ static void take_rung(struct sp_attempt *a, size_t index)
     } else if (a->conn != NULL && a->s.rungs[index].hop == a->hop) {
         send_mail(a);
     } else {
+        const struct sp_host_asked *asked = &a->asked[a->s.rungs[index].hop];
+
         a->only_hop = a->s.rungs[index].hop;
-        look_again(a, rung == SP_RUNG_PLAIN && a->has_verdict &&
-                          a->verdict.tls_why == SP_E_TLS_HANDSHAKE);
+        look_again(a, rung == SP_RUNG_PLAIN && asked->has_shown &&
+                          asked->verdict.tls_why == SP_E_TLS_HANDSHAKE);
     }
 }
 

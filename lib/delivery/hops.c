@@ -237,9 +237,15 @@ static void tell_given_up(struct sp_attempt *a)
             hop_is_silent(a, a->gave_up[a->hop]);
 }
 
-/* returns: whether there is another host to ask behind this one */
-static bool has_next(const struct sp_attempt *a)
+/* returns: whether there is another host to ask behind this one, and none that takes the mail for less while this one is silent */
+static bool has_next(struct sp_attempt *a)
 {
+    struct sp_hop_report silent;
+
+    fill_report(a, &silent);
+    silent.rc = SP_E_HOP_UNREACHABLE;
+    if (!sp_outcome_waits_for(&a->s, &silent))
+        return false;
     for (size_t turn = a->turn + 1; turn < a->route->hop_count && a->only_hop == SIZE_MAX; turn++)
         if (a->gave_up[a->order[turn]] == SP_OK && a->route->hops[a->order[turn]].rc == SP_OK)
             return true;
@@ -254,7 +260,6 @@ static void try_hop(struct sp_attempt *a)
         struct sp_conn *c;
 
         a->hop = ask.hop;
-        ask.has_next = has_next(a);
         if (a->gave_up[a->hop] != SP_OK || (a->only_hop != SIZE_MAX && a->hop != a->only_hop))
             continue;
         if (a->route->hops[a->hop].rc != SP_OK) {
@@ -262,6 +267,7 @@ static void try_hop(struct sp_attempt *a)
             hop_is_silent(a, a->route->hops[a->hop].rc);
             continue;
         }
+        ask.has_next = has_next(a);
         c = sp_pool_find(a->d->pool, &ask);
         if (c == NULL && sp_attempt_is_fresh(a) && sp_pool_shuts(a->d->pool, &ask)) {
             sp_attempt_put_first(a);
@@ -429,7 +435,8 @@ void sp_attempt_ask_hops(struct sp_attempt *a)
 {
     const struct sp_route *route = sp_transport_find(a->d->parts.transport, a->way);
 
-    if (++a->rounds > ROUNDS_MAX) { /* hosts show something else each time */
+    a->plain = a->plain && a->only_hop != SIZE_MAX; /* that host's, and no other's */
+    if (++a->rounds > ROUNDS_MAX) {                 /* hosts show something else each time */
         sp_outcome_route_failed(&a->s, SP_E_HOP_UNREACHABLE);
         sp_attempt_step(a);
     } else if (route != NULL) {

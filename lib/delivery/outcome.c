@@ -335,6 +335,20 @@ bool sp_outcome_hop_is_bare(const struct sp_standing *s, size_t hop)
     return will_do(s, hop, &rung) && rung == SP_RUNG_PLAIN;
 }
 
+bool sp_outcome_waits_for(const struct sp_standing *s, const struct sp_hop_report *silent)
+{
+    struct sp_standing told = *s;
+    struct sp_next next;
+
+    sp_outcome_hop(&told, silent);
+    sp_outcome_next(&told, &next);
+    for (size_t i = 0; i < next.index; i++) /* its stay is over */
+        if (told.rungs[i].known && told.rungs[i].status != SP_STATUS_UNAVAILABLE &&
+            sp_rung_meets(s->ladder->rungs[i].rung, s->floor, s->is_sealed))
+            return false;
+    return next.step == SP_STEP_WAIT;
+}
+
 void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why)
 {
     bool for_good = sp_rc_info(why)->class == SP_CLASS_PERM;

@@ -99,6 +99,9 @@ bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop);
 /* returns: whether it will do, but only in the clear: hosts that have not been asked yet may talk TLS */
 bool sp_outcome_hop_is_bare(const struct sp_standing *s, size_t hop);
 
+/* returns: whether mail waits for what this silent host may have, so that no other one takes it for less */
+bool sp_outcome_waits_for(const struct sp_standing *s, const struct sp_hop_report *silent);
+
 /* Taking rung index came to nothing: sealer or portal failed, or the copy can't be sent. For the whole attempt. */
 void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why);
 

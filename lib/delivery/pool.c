@@ -396,10 +396,14 @@ static int64_t closed_ms(const struct sp_pool_host *h, struct sp_conn_end *why)
     return state->pause_until_ms > now + PATIENT_MS ? state->pause_until_ms - now - PATIENT_MS : 0;
 }
 
-/* It is asked again by a probe, which takes its time where nobody answers: who has another host need not wait for that. */
+/*
+ * It is asked again by a probe, which takes its time where nobody answers: who has another host need not wait for that. Where it
+ * was TLS that did not come about, it is waited for: that it has none is for the probe to say.
+ */
 static bool is_probed(const struct sp_pool_host *h)
 {
-    return h->breaker.state == SP_BREAKER_PROBE && h->link_count > 0 && h->link_count == h->opening;
+    return h->why.rc != SP_E_TLS_HANDSHAKE && h->breaker.state == SP_BREAKER_PROBE &&
+           h->link_count > 0 && h->link_count == h->opening;
 }
 
 /* returns: whether who asks hears at once that there is none, and why */

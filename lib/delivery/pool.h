@@ -95,7 +95,7 @@ struct sp_pool_ask {
     struct sp_bytes tenant;
     enum sp_lane lane;
     sp_handle line; /* in which the message stood; 0: none */
-    bool has_next;  /* there is another host to ask: none waits for what becomes of a probe */
+    bool has_next;  /* another host will do as well: none waits for what becomes of a probe */
 };
 
 /*

@@ -322,7 +322,7 @@ def two_hosts(gateways, world):
     None: a host without an address."""
     responder = Responder(["mx.test"]).start()
 
-    def make(sinks, stay, *options):
+    def make(sinks, stay, *options, best="tls:encrypted"):
         if sinks:
             responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
         for n, sink in enumerate(sinks):
@@ -331,7 +331,7 @@ def two_hosts(gateways, world):
         path = world.folder / "mx.json"
         path.write_text(json.dumps({
             "version": 1, "settings": {"floor": "plain", "expire": "1d"},
-            "default": {"protect": {"rungs": [{"rung": "tls:encrypted", "stay": stay}, "plain"], "floor": "plain"}}}))
+            "default": {"protect": {"rungs": [{"rung": best, "stay": stay}, "plain"], "floor": "plain"}}}))
         return gateways("--plain-listener", "--policy", path, "--resolver", responder.address, "--workers", 1,
                         "--mx-port", sinks[0].port if sinks else 25, *options)
     yield make
@@ -389,6 +389,47 @@ def test_who_is_asked_after_a_host_without_tls_is_asked_for_tls(two_hosts, sinks
         settled = final(gateway, submit(gateway, "a@mx.test"))
         assert len(second.mails) == 1
         assert settled["rung"] == "tls:encrypted" and settled["attempts"] == 1
+        assert first.messages[0]["tls"] and b"SECRETWORD" not in bytes(first.wire)
+    finally:
+        second.stop()
+
+
+def test_who_is_probed_is_waited_for_where_another_host_would_be_weaker(two_hosts, sinks, world):
+    """The one with TLS comes back while it is probed for one message; the other, without TLS, gets none of the next one."""
+    asked, late = threading.Event(), threading.Event()
+    port = free_port(["127.0.0.56", "127.0.0.57"])
+
+    def greet(line):
+        if safe.sessions == 1:
+            return "421 4.3.2 down"
+        asked.set()
+        late.wait(60)
+        return "220 sink.test ESMTP"
+
+    safe = sinks(address="127.0.0.56", port=port, certificate=world.stranger.pair, replies={"CONNECT": greet})
+    bare = sinks(address="127.0.0.57", port=port)
+    gateway = two_hosts([safe, bare], {"unreachable": "0s", "dropped": "0s"}, "--retry", "1")
+    assert final(gateway, submit(gateway, "a@mx.test"))["rung"] == "plain"  # it rests for half a second
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 2)
+    first = submit(gateway, "a@mx.test")
+    assert asked.wait(60)
+    second = submit(gateway, "a@mx.test")
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 1)  # it has got there, or waits still
+    late.set()
+    assert [final(gateway, i)["rung"] for i in (first, second)] == ["tls:encrypted"] * 2
+    assert len(bare.messages) == 1
+
+
+def test_a_host_is_asked_without_tls_only_if_its_own_fails(two_hosts, sinks, world):
+    """One has TLS that proves nothing, which will do where nothing better is; with the other none comes about."""
+    port = free_port(["127.0.0.58", "127.0.0.59"])
+    first = sinks(address="127.0.0.58", port=port, certificate=world.stranger.pair)
+    second = BrokenSink("127.0.0.59", port, certificate=world.stranger.pair)
+    try:
+        gateway = two_hosts([first, second], {"dropped": "0s"}, best="tls:verified")
+        assert final(gateway, submit(gateway, "a@mx.test"))["attempts"] == 1
         assert first.messages[0]["tls"] and b"SECRETWORD" not in bytes(first.wire)
     finally:
         second.stop()

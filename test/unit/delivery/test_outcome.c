@@ -265,6 +265,34 @@ START_TEST(in_the_clear_nothing_goes_before_all_were_asked)
 }
 END_TEST
 
+START_TEST(a_silent_host_is_waited_for_until_its_stay_is_over_or_another_will_do)
+{
+    static const struct sp_ladder soon_plain = {
+        .rungs = {{SP_RUNG_TLS_ENCRYPTED, HOUR, HOUR}, {SP_RUNG_PLAIN, -1, HOUR}},
+        .count = 2,
+        .floor = SP_FLOOR_PLAIN,
+    };
+    struct sp_hop_report dead = silent(SP_E_HOP_UNREACHABLE), alive = shows(SP_LEVEL_PLAIN);
+    struct sp_standing s = begin(&soon_plain, 0);
+    struct sp_next next;
+
+    ck_assert(sp_outcome_waits_for(&s, &dead));
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_HOP); /* it was a question, and is none the wiser */
+    s = begin(&soon_plain, 2 * HOUR);
+    ck_assert(!sp_outcome_waits_for(&s, &dead)); /* though plain is waited for, too */
+    s = begin(&soon_plain, 0);
+    alive.hop = 1;
+    sp_outcome_hop(&s, &alive);
+    ck_assert(sp_outcome_waits_for(&s, &dead));
+    s = begin(&soon_plain, 2 * HOUR);
+    sp_outcome_hop(&s, &alive);
+    ck_assert(!sp_outcome_waits_for(&s, &dead));
+    s = begin(&everyday, 0);
+    ck_assert(sp_outcome_waits_for(&s, &dead));
+}
+END_TEST
+
 START_TEST(a_dead_host_holds_up_only_what_the_domain_has_proved)
 {
     static const struct {
@@ -768,6 +796,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);
     tcase_add_test(c, the_next_host_is_asked_but_a_weaker_one_wins_nothing);
     tcase_add_test(c, in_the_clear_nothing_goes_before_all_were_asked);
+    tcase_add_test(c, a_silent_host_is_waited_for_until_its_stay_is_over_or_another_will_do);
     tcase_add_test(c, a_dead_host_holds_up_only_what_the_domain_has_proved);
     tcase_add_test(c, a_host_that_we_leave_alone_ourselves_is_waited_for);
     tcase_add_test(c, what_the_bytes_need_costs_the_rung);
