@@ -28,6 +28,21 @@ static const struct cli_file *find_instead(const struct cli *cli, const char *pa
     return NULL;
 }
 
+/* returns: bytes read, fewer than max where the file ends; -1 with errno */
+static ssize_t read_up_to(int fd, uint8_t *data, size_t max)
+{
+    size_t len = 0;
+    ssize_t n = 1;
+
+    while (len < max && n > 0) {
+        n = read(fd, data + len, max - len);
+        if (n < 0)
+            return -1;
+        len += (size_t)n;
+    }
+    return (ssize_t)len;
+}
+
 enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
 {
     const struct cli_file *instead = find_instead(cli, path);
@@ -35,7 +50,7 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
     enum sp_rc rc = SP_OK;
     struct stat st = {0};
     uint8_t *data;
-    size_t len = 0;
+    ssize_t len;
     int why;
 
     if (instead != NULL) {
@@ -51,18 +66,12 @@ enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_bytes *out)
     why = rc == SP_E_LIMIT ? EFBIG : S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     if (rc == SP_OK) {
         data = sp_arena_alloc(cli->arena, (size_t)st.st_size + 1);
-        while (len < (size_t)st.st_size) {
-            ssize_t n = read(fd, data + len, (size_t)st.st_size - len);
-
-            if (n < 0) { /* half a list is another list */
-                rc = SP_E_IO;
-                why = errno;
-            }
-            if (n <= 0)
-                break;
-            len += (size_t)n;
+        len = read_up_to(fd, data, (size_t)st.st_size);
+        if (len < 0) { /* half a list is another list */
+            rc = SP_E_IO;
+            why = errno;
         }
-        *out = sp_bytes(data, len);
+        *out = sp_bytes(data, len < 0 ? 0 : (size_t)len);
     }
     close(fd);
     errno = why;
