@@ -468,7 +468,8 @@ void sp_attempt_step(struct sp_attempt *a)
     case SP_STEP_KEYS:
         sp_attempt_ask_keys(a);
         return;
-    case SP_STEP_HOP:
+    case SP_STEP_HOP: /* hosts may show less than before the keys were asked for */
+        sp_outcome_forget_hops(&a->s);
         sp_attempt_ask_hops(a);
         return;
     case SP_STEP_TAKE:
