@@ -365,17 +365,26 @@ int cli_tell(const struct cli *cli, int code, const char *error, const char *fmt
     return code;
 }
 
+#define OPTIONS_MAX 32 /* of a command */
+
 bool cli_arguments(struct cli *cli, const struct cli_option *options, size_t count,
                    const struct cli_wanted *wanted)
 {
+    struct cli_option all[OPTIONS_MAX];
     const char *word;
 
+    sp_assert(count < OPTIONS_MAX);
+    for (size_t i = 0; i < count; i++)
+        all[i] = options[i];
+    all[count++] = (struct cli_option){"--json", .is_on = &cli->json};
     cli->words = sp_arena_alloc(cli->arena, ((size_t)cli->args.argc + 1) * sizeof(*cli->words));
-    while ((word = cli_next_word(&cli->args, options, count)) != NULL)
+    while ((word = cli_next_word(&cli->args, all, count)) != NULL)
         cli->words[cli->word_count++] = word;
-    if (cli->args.wrong != NULL)
+    if (cli->args.wrong != NULL) {
+        if (cli_wants_json(cli->args.argc + 1, cli->args.argv - 1))
+            cli->json = true; /* it may stand behind what is wrong */
         (void)cli_usage(cli, "%s: %s", cli->args.wrong, cli->args.why);
-    else if (cli->word_count > wanted->most)
+    } else if (cli->word_count > wanted->most)
         (void)cli_usage(cli, "%s: one word too many", cli->words[wanted->most]);
     else if (cli->word_count < wanted->least)
         (void)cli_usage(cli, "%s", wanted->what);

@@ -145,20 +145,6 @@ static const struct command *find_command(int argc, char **argv)
     return NULL;
 }
 
-/* Takes --json out of the arguments, wherever it stands. */
-static void take_json(struct cli *cli)
-{
-    int kept = 0;
-
-    for (int i = 0; i < cli->args.argc; i++) {
-        if (strcmp(cli->args.argv[i], "--json") == 0)
-            cli->json = true;
-        else
-            cli->args.argv[kept++] = cli->args.argv[i];
-    }
-    cli->args.argc = kept;
-}
-
 /* What could not be written was not told. */
 static int flush(const struct cli *cli, int code)
 {
@@ -188,7 +174,6 @@ int main(int argc, char **argv)
     cli.usage = c->usage;
     cli.arena = sp_arena_new(8192);
     cli.problems = sp_problems_new();
-    take_json(&cli);
     code = c->run(&cli);
     sp_problems_free(cli.problems);
     sp_arena_free(cli.arena);

@@ -54,7 +54,7 @@ static const struct command {
 static void print_help(FILE *to)
 {
     fprintf(to, "usage: sallyport COMMAND ...\n\n"
-                "  serve [-c FILE]      run the gateway\n");
+                "  serve ...            run the gateway\n");
     for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
         char words[40];
 

@@ -3,6 +3,8 @@
  * reads nothing from the network. Stopping goes in phases: first those who take mail, then those who help them, the
  * ledger last, so that the audit has what the others did to their end.
  */
+#include "gateway/cli/options.h"
+#include "gateway/cli/refusal.h"
 #include "gateway/sallyport/supervisor.h"
 
 #include "role/caps.h"
@@ -23,6 +25,14 @@
 #define VARIABLE_MAX ((size_t)1 << 20)
 #define LAST_MS      3000 /* for the later phases together, past the limit of the first */
 #define FOR(role)    (1U << SP_ROLE_##role)
+#define SERVE_USAGE  64
+
+static const char usage[] = "usage: sallyport serve [-c FILE]\n";
+static const char help[] =
+    "\nRuns the gateway in the foreground; logs go to standard error.\n\n"
+    "  -c, --config FILE  settings of the gateway (default /etc/sallyport/sallyport.json)\n\n"
+    "SIGHUP reads the settings anew, SIGTERM stops it. Exit codes: 0 a clean stop, 1 it could not\n"
+    "start or did not stop in time, 64 wrong arguments.\n";
 
 static const unsigned phases[] = {
     FOR(RELAY) | FOR(PORTAL) | FOR(ADMIN),
@@ -425,28 +435,56 @@ static int load_and_run(struct supervisor *s, bool is_try)
     return code;
 }
 
+/* What the command line says. */
+struct asked {
+    const char *config;
+    bool is_try; /* asked by a gateway that runs, see try_it() */
+    bool help;
+};
+
+/* returns: false after saying what is wrong */
+static bool read_arguments(int argc, char **argv, struct asked *asked)
+{
+    const struct cli_option options[] = {
+        {"-c", .value = &asked->config},    {"--config", .value = &asked->config},
+        {"--try", .is_on = &asked->is_try}, {"--help", .is_on = &asked->help},
+        {"-h", .is_on = &asked->help},
+    };
+    const struct cli_voice voice = {cli_wants_json(argc, argv), "sallyport"};
+    struct cli_args args = {.argc = argc - 1, .argv = argv + 1};
+    const char *word = cli_next_word(&args, options, SP_ARRAY_LEN(options));
+
+    if (word == NULL && args.wrong == NULL)
+        return true;
+    (void)cli_refuse(&voice, SERVE_USAGE, "usage", "%s: %s", word != NULL ? word : args.wrong,
+                     word != NULL ? "one word too many" : args.why);
+    if (!voice.json)
+        (void)fputs(usage, stderr);
+    return false;
+}
+
 int serve_main(int argc, char **argv)
 {
     static const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    bool is_try = argc >= 2 && strcmp(argv[1], "--try") == 0;
+    struct asked asked = {.config = "/etc/sallyport/sallyport.json"};
     struct supervisor *s;
     sigset_t ours;
     int code;
 
-    argc -= is_try;
-    argv += is_try;
-    if (argc != 1 && (argc != 3 || strcmp(argv[1], "-c") != 0)) {
-        fprintf(stderr, "usage: sallyport serve [-c FILE]\n");
-        return 64;
+    if (!read_arguments(argc, argv, &asked))
+        return SERVE_USAGE;
+    if (asked.help) {
+        printf("%s%s", usage, help);
+        return EXIT_SUCCESS;
     }
     s = sp_calloc(1, sizeof(*s));
     s->lock = s->state = s->state_shown = -1;
-    s->config_path = argc == 3 ? argv[2] : "/etc/sallyport/sallyport.json";
+    s->config_path = asked.config;
     sp_buf_init(&s->variable, VARIABLE_MAX);
     (void)sigaction(SIGPIPE, &ignore, NULL);
     handover_signals(&ours);
     (void)sigprocmask(SIG_BLOCK, &ours, NULL); /* until run() knows what to do with them */
-    code = load_and_run(s, is_try);
+    code = load_and_run(s, asked.is_try);
     sp_free(s);
     return code;
 }

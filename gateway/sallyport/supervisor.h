@@ -390,7 +390,7 @@ void supervisor_hand_over(struct supervisor *s);
 /* A child came up or ended: all ready? all ended? */
 void supervisor_progress(struct supervisor *s);
 
-/* `sallyport serve -c FILE`. returns: the exit code */
+/* `sallyport serve`. argv: "serve" and what follows it. returns: the exit code */
 int serve_main(int argc, char **argv);
 
 #endif

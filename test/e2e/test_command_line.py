@@ -409,3 +409,25 @@ def test_a_full_disk_is_no_answer(home):
             done = subprocess.run([PROGRAM, *map(str, words), "--json"], stdout=full, stderr=subprocess.PIPE, text=True,
                                   check=False, timeout=120)
             assert json.loads(done.stderr.splitlines()[-1])["error"] == "output" and done.returncode == 2, done
+
+
+def test_serve_reads_its_arguments_as_all_do(home):
+    assert helped("serve").startswith("usage: sallyport serve [-c FILE]\n")
+    for wrong, why in ((("--no-such=x",), "--no-such=x: no option"), (("--confg", "x"), "did you mean --config?"),
+                       (("-c",), "-c: wants a value"), (("more",), "more: one word too many"),
+                       (("--try=1",), "it takes no value")):
+        done = run("serve", *wrong)
+        assert done.returncode == 64 and why in done.stderr and "usage: sallyport serve" in done.stderr, done
+        if wrong != ("-c",):  # what follows is its value
+            assert why in refusals(run("serve", *wrong, "--json"), 64)[-1]["detail"], wrong
+    told = {run("serve", *form).stderr for form in (("-c", home / "none.json"), ("--config", home / "none.json"),
+                                                    (f"--config={home}/none.json",))}
+    assert len(told) == 1 and "none.json" in told.pop()
+
+
+def test_an_option_in_the_place_of_a_value_is_the_value(home):
+    """No command may take its --json out of what was said."""
+    for words in (("policy", "abort"), ("preference", "remove", "a@b.example"), ("queue", "drain")):
+        words = (*words, "--config", home / "none.json", "--reason", "--json")
+        assert run(*words).stderr.startswith(("sallyport: ", "error: ")), words
+        assert "none.json" in refusals(run(*words, "--json"))[-1]["detail"]
