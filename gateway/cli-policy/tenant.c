@@ -1,9 +1,10 @@
 /*
  * sallyport tenant add, list, show: the files of tenants/. A new file is built for a provider, read back by the same code as the
- * gateway's before it is written, and never put over one that is there. What has to be done on the provider's side, and
- * in DNS, is printed: this program talks to nobody (tenant check does). The secret header's value is shown once; the file keeps its digest.
+ * gateway's before it is written, and never put over one that is there. What has to be done on the provider's side and in DNS is
+ * printed (tenant_added.c): this program talks to nobody (tenant check does). The secret header's value is shown once; the file
+ * keeps its digest.
  */
-#include "gateway/cli-policy/cli.h"
+#include "gateway/cli-policy/tenant.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,24 +18,8 @@
 #include "dkim/record.h"
 #include "gateway/cli-dkim/keyfile.h"
 
-#define SECRET_LEN 24
-#define FILE_MAX   (64 * 1024)
-#define KEY_BITS   2048 /* what one string of a TXT record nearly holds, and all verifiers take */
-
-struct wanted {
-    const char *config; /* path of sallyport.json */
-    const char *name;
-    const char *m365; /* domain, or NULL */
-    const char *google;
-    const char *tenant_id;
-    const char *onmicrosoft;
-    char secret[2 * SECRET_LEN + 1];
-    char digest[2 * SP_SHA256_LEN + 1];
-    struct signer {
-        const char *key; /* the setting: where the tenant's key lies, beside sallyport.json */
-        char record[SP_DKIM_RECORD_MAX]; /* that publishes it */
-    } signers[2];                        /* as in kinds */
-};
+#define FILE_MAX (64 * 1024)
+#define KEY_BITS 2048 /* what one string of a TXT record nearly holds, and all verifiers take */
 
 /* A new tenant signs by both: not all verifiers know Ed25519 (RFC 8463), and RSA alone is one break away from nothing. */
 static const struct {
@@ -49,7 +34,7 @@ static const struct {
 
 /* ---- the command line ---- */
 
-static bool take_options(struct cli *cli, struct wanted *w, bool adds,
+static bool take_options(struct cli *cli, struct tenant_wanted *w, bool adds,
                          const struct cli_wanted *wanted)
 {
     const struct cli_option options[] = {
@@ -68,7 +53,8 @@ static bool take_options(struct cli *cli, struct wanted *w, bool adds,
     return true;
 }
 
-static const char *tenants_dir(struct cli *cli, const struct wanted *w, const struct sp_config *c)
+static const char *tenants_dir(struct cli *cli, const struct tenant_wanted *w,
+                               const struct sp_config *c)
 {
     return cli_join(cli, cli_dirname(cli, w->config), c->tenants);
 }
@@ -110,9 +96,9 @@ static void to_hex(struct sp_bytes bytes, char *out)
     sp_buf_wipe(&b);
 }
 
-static void make_secret(struct wanted *w)
+static void make_secret(struct tenant_wanted *w)
 {
-    uint8_t bytes[SECRET_LEN], digest[SP_SHA256_LEN];
+    uint8_t bytes[TENANT_SECRET_LEN], digest[SP_SHA256_LEN];
 
     sp_random_fill(sp_random_system(), bytes, sizeof(bytes));
     to_hex(sp_bytes(bytes, sizeof(bytes)), w->secret);
@@ -160,7 +146,7 @@ static const struct provider m365 = {"spf.protection.outlook.com", m365_networks
 static const struct provider google = {"_spf.google.com", google_networks,
                                        SP_ARRAY_LEN(google_networks)};
 
-static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *domain)
+static void put_proofs(struct sp_jw *jw, const struct tenant_wanted *w, const char *domain)
 {
     static const char *const certificate[] = {"mail.protection.outlook.com"};
     const char *const orgs[] = {domain, w->onmicrosoft}; /* that of who writes */
@@ -183,7 +169,7 @@ static void put_proofs(struct sp_jw *jw, const struct wanted *w, const char *dom
     sp_jw_end(jw);
 }
 
-static void build(const struct wanted *w, struct sp_buf *out)
+static void build(const struct tenant_wanted *w, struct sp_buf *out)
 {
     const char *domain = w->m365 != NULL ? w->m365 : w->google;
     struct sp_jw jw;
@@ -294,8 +280,8 @@ static struct sp_pkey *make_key(struct cli *cli, const char *path, enum sp_pkey_
 }
 
 /* A DKIM key of the tenant's, beside sallyport.json, and the record that publishes it. */
-static enum sp_rc give_key(struct cli *cli, const struct wanted *w, enum sp_pkey_kind kind,
-                           struct signer *s)
+static enum sp_rc give_key(struct cli *cli, const struct tenant_wanted *w, enum sp_pkey_kind kind,
+                           struct tenant_signer *s)
 {
     const char *path = cli_join(cli, cli_dirname(cli, w->config), s->key);
     const char *folder = cli_dirname(cli, path);
@@ -316,7 +302,7 @@ static enum sp_rc give_key(struct cli *cli, const struct wanted *w, enum sp_pkey
     return rc;
 }
 
-static enum sp_rc give_keys(struct cli *cli, struct wanted *w)
+static enum sp_rc give_keys(struct cli *cli, struct tenant_wanted *w)
 {
     enum sp_rc rc = SP_OK;
 
@@ -324,118 +310,7 @@ static enum sp_rc give_keys(struct cli *cli, struct wanted *w)
         rc = give_key(cli, w, kinds[i].kind, &w->signers[i]);
     return rc;
 }
-
-static void print_m365(const struct wanted *w, const char *host)
-{
-    printf(
-        "In Exchange Online PowerShell:\n\n"
-        "  New-OutboundConnector -Name \"Sallyport\" -ConnectorType Partner -UseMXRecord $false "
-        "`\n"
-        "    -SmartHosts %s -TlsSettings DomainValidation -TlsDomain %s -IsTransportRuleScoped "
-        "$true\n"
-        "  New-TransportRule -Name \"Sallyport\" -SentToScope NotInOrganization `\n"
-        "    -SetHeaderName X-Sallyport-Tenant -SetHeaderValue %s `\n"
-        "    -RouteMessageOutboundConnector \"Sallyport\" -StopRuleProcessing $true\n\n"
-        "The rule names no sender, so that what is forwarded for people outside passes here too; "
-        "it is refused\n"
-        "until \"forwards\" and \"auth_as\" of the tenant's file allow it. It has no exception by "
-        "a header field,\n"
-        "which any sender could write. Only if this gateway gives mail back to Microsoft 365 add\n"
-        "-ExceptIfSenderIpRanges with the gateway's public addresses.\n\n",
-        host, host, w->secret);
-    if (w->tenant_id == NULL)
-        printf("Then add \"tenant_id\" to \"proofs\": "
-               "(Get-OrganizationConfig).ExternalDirectoryOrganizationId\n\n");
-}
-
-static void print_google(const struct wanted *w, const char *host)
-{
-    printf("In the Google Admin console, Apps > Google Workspace > Gmail:\n\n"
-           "  Hosts: add a route \"Sallyport\" to %s, port 25; require TLS, a CA-signed "
-           "certificate and its host name.\n"
-           "  Compliance or Routing, a rule for outbound mail: add the custom header "
-           "X-Sallyport-Tenant with the value\n"
-           "    %s\n"
-           "  and change the route to \"Sallyport\". Authenticate email: DKIM must be on for the "
-           "domain.\n\n",
-           host, w->secret);
-}
-
-/* A TXT record holds strings of at most 255 octets (RFC 1035 3.3). */
-static void print_key(const char *record)
-{
-    size_t len = strlen(record);
-
-    for (size_t at = 0; at < len; at += 255)
-        printf(" \"%.255s\"", record + at);
-    printf("\n");
-}
-
-static void print_dns(const struct wanted *w, const char *domain, const char *host)
-{
-    printf("In the DNS of %s:\n\n"
-           "  SPF: put  a:%s  into the record v=spf1 of %s\n",
-           domain, host, domain);
-    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
-        printf("  DKIM: %s._domainkey.%s  TXT ", kinds[i].selector, domain);
-        print_key(w->signers[i].record);
-    }
-    printf("  MTA-STS, for mail that comes to you: _mta-sts.%s  TXT  \"v=STSv1; id=1\", and the "
-           "policy at\n"
-           "    https://mta-sts.%s/.well-known/mta-sts.txt\n\n",
-           domain, domain);
-}
-
-static void print_added(const struct wanted *w, const char *path, const char *host)
-{
-    printf("wrote %s, and its DKIM keys %s and %s\n\n", path, w->signers[0].key, w->signers[1].key);
-    if (w->m365 != NULL)
-        print_m365(w, host);
-    else
-        print_google(w, host);
-    print_dns(w, w->m365 != NULL ? w->m365 : w->google, host);
-    printf("The secret is shown this once. Then: sallyport providers refresh, sallyport check, "
-           "reload, and sallyport tenant check %s.\n",
-           w->name);
-}
-
-static void tell_added(const struct cli *cli, const struct wanted *w, const char *path,
-                       const char *host)
-{
-    const char *domain = w->m365 != NULL ? w->m365 : w->google;
-    char name[640];
-    struct sp_buf out;
-    struct sp_jw jw;
-
-    if (!cli->json) {
-        print_added(w, path, host);
-        return;
-    }
-    sp_buf_init(&out, FILE_MAX);
-    sp_jw_init(&jw, &out);
-    sp_jw_object(&jw, NULL);
-    put(&jw, "file", path);
-    put(&jw, "tenant", w->name);
-    put(&jw, "smarthost", host);
-    put(&jw, "header", "X-Sallyport-Tenant");
-    put(&jw, "secret", w->secret);
-    sp_jw_array(&jw, "dkim");
-    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
-        (void)snprintf(name, sizeof(name), "%s._domainkey.%s", kinds[i].selector, domain);
-        sp_jw_object(&jw, NULL);
-        put(&jw, "key", w->signers[i].key);
-        put(&jw, "name", name);
-        put(&jw, "type", "TXT");
-        put(&jw, "value", w->signers[i].record);
-        sp_jw_end(&jw);
-    }
-    sp_jw_end(&jw);
-    sp_jw_end(&jw);
-    cli_print(&out);
-    sp_buf_wipe(&out);
-}
-
-static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
+static int add(struct cli *cli, struct tenant_wanted *w, const struct sp_config *c)
 {
     const char *path = file_of(cli, tenants_dir(cli, w, c), w->name);
     SP_AUTO(sp_tenant) tenant = NULL;
@@ -443,8 +318,10 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     enum sp_rc rc;
 
     make_secret(w);
-    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++)
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
         w->signers[i].key = key_of(cli, w->name, kinds[i].suffix);
+        w->signers[i].selector = kinds[i].selector;
+    }
     sp_buf_init(&text, FILE_MAX);
     build(w, &text);
     rc = sp_buf_rc(&text);
@@ -462,14 +339,14 @@ static int add(struct cli *cli, struct wanted *w, const struct sp_config *c)
     (void)cli_print_problems(cli, CLI_WRONG);
     if (rc != SP_OK)
         return CLI_WRONG;
-    tell_added(cli, w, path, c->hostname);
+    cli_tenant_tell_added(cli, w, path, c->hostname);
     sp_wipe(w->secret, sizeof(w->secret));
     return CLI_OK;
 }
 
 int cli_tenant_add(struct cli *cli)
 {
-    struct wanted w = {.name = NULL};
+    struct tenant_wanted w = {.name = NULL};
     SP_AUTO(sp_config) c = NULL;
 
     if (!take_options(cli, &w, true, &(struct cli_wanted){1, 1, "which name shall it have?"}))
@@ -573,7 +450,7 @@ static void list_all(struct cli *cli, const char *dir)
 
 static int look(struct cli *cli, bool shows)
 {
-    struct wanted w = {.name = NULL};
+    struct tenant_wanted w = {.name = NULL};
     SP_AUTO(sp_config) c = NULL;
     SP_AUTO(sp_tenant) t = NULL;
 
