@@ -9,7 +9,7 @@
 
 static const struct sp_rc_info table[SP_RC_COUNT] = {
     [SP_OK] = {SP_CLASS_NONE, 250, "2.0.0", "ok", "ok"},
-#define SP_E(code, class, smtp, enhanced, name, text)                                              \
+#define SP_E(number, code, class, smtp, enhanced, name, text)                                      \
     [SP_E_##code] = {SP_CLASS_##class, smtp, enhanced, name, text},
 #include "base/errors.def"
 #undef SP_E

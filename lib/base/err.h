@@ -7,12 +7,16 @@
 
 #include "base/bytes.h"
 
+/* Numbers are the table's own and lie in records: test/unit/base/test_reasons.c keeps them. */
 enum sp_rc {
     SP_OK = 0,
-#define SP_E(code, class, smtp, enhanced, name, peer_text) SP_E_##code,
+#define SP_E(number, code, class, smtp, enhanced, name, peer_text) SP_E_##code = (number),
 #include "base/errors.def"
 #undef SP_E
-    SP_RC_COUNT
+    SP_RC_COUNT = 1
+#define SP_E(number, code, class, smtp, enhanced, name, peer_text) +1
+#include "base/errors.def"
+#undef SP_E
 };
 
 enum sp_rc_class {
