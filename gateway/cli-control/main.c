@@ -67,7 +67,8 @@ static const struct {
     {"--reason", "--reason TEXT  becomes part of the audit record"},
     {"--dry-run", "--dry-run      say what would be changed, and change nothing"},
     {"FILTERS",
-     "FILTERS        some of --state S --sender T --recipient T --tenant T --rule R --site DOMAIN\n"
+     "FILTERS        some of --state pending|deferred|held|in-delivery|frozen|quarantined\n"
+     "                 --sender TEXT --recipient TEXT --tenant NAME --rule NAME --site DOMAIN\n"
      "                 --host NAME: all that list shows with them"},
     {"--sender", "--sender ADDRESS  as whose mail the policy is asked"},
     {"--output", "--output FILE  where it goes; - is standard output"},

@@ -59,6 +59,7 @@ def synopses(text):
 class Command:
     def __init__(self, words, synopsis):
         self.words = words
+        self.rest = synopsis
         self.synopsis = rest = synopsis.replace("|--", " | --")
         self.options = re.findall(r"(?<![\w-])(--?[a-z0-9][a-z0-9-]*)(?: ((?!--)'[^']*'|[A-Za-z][\w.:%,|=-]*))?", rest)
         while "[" in rest:

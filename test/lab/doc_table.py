@@ -11,11 +11,11 @@ def markdown(head, rows):
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]) + "\n"
 
 
-def check(file, name, made):
+def check(file, name, made, mark="<!-- {} -->\n"):
     """Compares with, or writes, the block <!-- name: begin --> ... <!-- name: end --> of a file below the source folder."""
     path = ROOT / file
     text = path.read_text()
-    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    begin, end = (mark.format(f"{name}: {word}") for word in ("begin", "end"))
     assert begin in text and end in text, f"{file} has no block {name}"
     before, rest = text.split(begin, 1)
     committed, after = rest.split(end, 1)
