@@ -254,6 +254,7 @@ static size_t crowd_max(const struct sp_pool_site *s)
     return max < CROWD_MAX ? max : CROWD_MAX;
 }
 
+/* Connections that stall count half, as in the parts of these. */
 void sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask)
 {
     for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++) {
@@ -261,7 +262,7 @@ void sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask)
         struct sp_pool_taken *taken = &ask->used[at];
 
         taken->urgent = used.waiting[SP_LANE_URGENT];
-        taken->bulk = used.links + used.waiting[SP_LANE_BULK];
+        taken->bulk = used.links - p->stalling / 2 + used.waiting[SP_LANE_BULK];
         taken->all = taken->bulk + taken->urgent + used.waiting[SP_LANE_NORMAL];
     }
 }

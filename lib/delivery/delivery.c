@@ -131,10 +131,39 @@ static void wait_for_due(struct sp_delivery *d, int64_t now_ms)
         sp_timer_start(d->take, at_ms > now_ms ? at_ms - now_ms : 0);
 }
 
+/* returns: how many of a lane's do not count. A connection may stall behind its message, which has no place any more then */
+static size_t halves(const struct sp_delivery *d, enum sp_lane lane, size_t active)
+{
+    size_t stalling = sp_pool_stalling(d->pool, lane);
+
+    return (stalling < active ? stalling : active) / 2;
+}
+
+/* What is kept waiting by its next hop for long counts half, as its connection does (rank.c). */
+struct sp_places sp_delivery_places(const struct sp_delivery *d)
+{
+    const struct sp_places *all = &d->places;
+    size_t urgent = halves(d, SP_LANE_URGENT, all->urgent);
+    size_t bulk = halves(d, SP_LANE_BULK, all->bulk);
+    size_t normal = halves(d, SP_LANE_NORMAL, all->active - all->urgent - all->bulk);
+
+    return (struct sp_places){
+        .active = all->active - urgent - bulk - normal,
+        .urgent = all->urgent - urgent,
+        .bulk = all->bulk - bulk,
+    };
+}
+
+static bool is_full(const struct sp_delivery *d)
+{
+    return d->places.active >= SP_PLACES_MAX && sp_delivery_places(d).active >= SP_PLACES_MAX;
+}
+
 /* The last places are for those who are waited for; mass mail has a quarter of all. */
 static void choose_lanes(struct sp_delivery *d)
 {
-    unsigned lanes = sp_places_lanes(&d->places);
+    struct sp_places now = sp_delivery_places(d);
+    unsigned lanes = sp_places_lanes(&now);
 
     d->holds_back = lanes != SP_LANES_ALL;
     sp_lines_serve(sp_queue_lines(d->parts.queue), lanes);
@@ -150,7 +179,7 @@ static void on_take(void *arg)
         return;
     for (int i = 0; i < TURN_MAX; i++) {
         choose_lanes(d); /* sp_delivery_ended looks again */
-        if (d->places.active >= SP_PLACES_MAX)
+        if (is_full(d))
             return;
         if (!sp_queue_next_due(d->parts.queue, now_ms, &due)) {
             wait_for_due(d, now_ms);
@@ -163,7 +192,7 @@ static void on_take(void *arg)
 
 void sp_delivery_poke(struct sp_delivery *d)
 {
-    if (!d->draining && d->places.active < SP_PLACES_MAX)
+    if (!d->draining && !is_full(d))
         sp_timer_start(d->take, 0);
 }
 
@@ -219,9 +248,10 @@ static size_t places_left(void *arg, const struct sp_pool_places *ask)
 {
     const struct sp_delivery *d = arg;
     struct sp_pool_places all = *ask;
+    struct sp_places now = sp_delivery_places(d);
 
     sp_unrouted_add(d->unrouted, &all);
-    return sp_places_left(&d->places, &all);
+    return sp_places_left(&now, &all);
 }
 
 static int64_t or_default(int64_t value, int64_t otherwise)

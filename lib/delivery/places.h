@@ -8,7 +8,7 @@
 
 #include "delivery/pool.h"
 
-#define SP_PLACES_MAX    400
+#define SP_PLACES_MAX    400 /* of which those that are kept waiting for long count half */
 #define SP_PLACES_URGENT 40  /* of these, for the urgent lane alone, which fills them first */
 #define SP_PLACES_BULK   100 /* of these, the bulk lane's at most */
 

@@ -92,11 +92,13 @@ static bool is_worn(const struct sp_pool_link *l)
 }
 
 /* It goes to a share's message: it is that one's doing if it gets busy. */
-static void lend(struct sp_pool_link *l, struct sp_pool_share *share, sp_handle line)
+static void lend(struct sp_pool_link *l, struct sp_pool_share *share, enum sp_lane lane,
+                 sp_handle line)
 {
     const struct sp_pool *p = l->host->pool;
 
     l->asker = share;
+    l->lane = lane;
     if (p->settings.lines == NULL || line == 0)
         return;
     sp_lines_slow(p->settings.lines, line, false);
@@ -129,7 +131,7 @@ static void offer(struct sp_pool_link *l)
         copy = *w;
         sp_pool_leave(w);
         sp_pool_count_turn(s, copy.lane);
-        lend(l, copy.share, copy.line);
+        lend(l, copy.share, copy.lane, copy.line);
         copy.fn(copy.arg, l->conn, NULL);
     }
 }
@@ -373,7 +375,7 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
 
         if (!l->ready)
             continue;
-        lend(l, share, ask->line);
+        lend(l, share, ask->lane, ask->line);
         return l->conn;
     }
     return NULL;
@@ -487,6 +489,7 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     p->waiters = sp_slots_new();
     p->tell = sp_timer_new(settings->loop, sp_pool_on_tell, p);
     p->tick = sp_timer_new(settings->loop, sp_pool_on_tick, p);
+    p->stall = sp_timer_new(settings->loop, sp_pool_on_stall, p);
     sp_list_init(&p->idle);
     for (size_t i = 0; i < SP_ARRAY_LEN(p->unused); i++)
         sp_list_init(&p->unused[i]);
@@ -529,6 +532,7 @@ void sp_pool_free(struct sp_pool *p)
         sp_free(value);
     sp_timer_free(p->tell);
     sp_timer_free(p->tick);
+    sp_timer_free(p->stall);
     sp_map_free(p->hosts);
     sp_map_free(p->sites);
     sp_map_free(p->totals);

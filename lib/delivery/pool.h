@@ -30,8 +30,9 @@ struct sp_pool_news {
 };
 
 /*
- * What a site has shown. Each has a part of all connections and places that those below it never get, however many they are. A
- * message that is kept waiting for half a minute takes half of what was shown before.
+ * What a site has shown. Each has a part of all connections and places that those below it never get, however many they are. Each
+ * half minute that a message is kept waiting takes half of what was shown before, and from the first of them on its connection counts
+ * half: others have that room, so who stalls keeps nobody for as long as he stalls.
  */
 enum sp_pool_rank {
     SP_POOL_RANK_NEW,    /* it has taken no message, or has one waiting for half a minute now */
@@ -59,6 +60,8 @@ struct sp_pool_places {
 
 /* Sets what sites of each rank have now. */
 void sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask);
+/* returns: how many messages of a lane are kept waiting for half a minute, and count half */
+size_t sp_pool_stalling(struct sp_pool *p, enum sp_lane lane);
 
 struct sp_pool_settings {
     struct sp_loop *loop;
@@ -70,7 +73,7 @@ struct sp_pool_settings {
     int64_t idle_ms;
     int64_t rest_ms; /* how long a host that could not be reached is left alone, the first time */
     int64_t rest_max_ms; /* at most; 0: always rest_ms */
-    unsigned total_max;  /* connections in all */
+    unsigned total_max;  /* connections in all, of which those that stall count half */
     unsigned site_max;   /* to one site, where sites does not say */
     unsigned messages_max;
     unsigned relays;              /* the limits of sites are divided by their number; 0: 1 */

@@ -19,13 +19,15 @@ struct sp_pool_link { /* a connection in the pool */
     struct sp_timer *timer;      /* idle */
     struct sp_pool_share *asker; /* who was offered it last */
     sp_handle line;
-    struct sp_list in_busy; /* of the pool, longest busy first; not once it stalls */
-    int64_t busy_ms;        /* since when it is opened, or sends a message, monotonic; 0: neither */
-    bool stalls;            /* that is too long: counted in its site */
-    int64_t opened_ms;      /* since when it can send */
-    bool ready;             /* idle, or lent for the moment */
-    bool opened;            /* was ready once */
-    bool leaving;           /* QUIT was said */
+    struct sp_list in_busy; /* of the pool, longest busy first */
+    int64_t
+        busy_ms; /* since when it is opened, or sends a message, or was last found to stall, monotonic; 0: neither */
+    bool stalls;       /* that is too long: counted in its site and pool */
+    enum sp_lane lane; /* of whom it was offered to last */
+    int64_t opened_ms; /* since when it can send */
+    bool ready;        /* idle, or lent for the moment */
+    bool opened;       /* was ready once */
+    bool leaving;      /* QUIT was said */
 };
 
 struct sp_pool_crowd { /* of a share in a lane */
@@ -134,6 +136,9 @@ struct sp_pool {
     struct sp_list unused[2]; /* hosts, longest first; [true]: of sites that take mail */
     size_t unused_count[2];
     struct sp_list busy;                           /* links */
+    struct sp_timer *stall;                        /* the first of them may stall then */
+    size_t stalling;                               /* of them, that do */
+    size_t lane_stalling[SP_LANE_COUNT];           /* of those, with a message */
     struct sp_list starved[SP_POOL_STARVED_LISTS]; /* sites: see starved.c */
     size_t without_any;                            /* in the first half of these */
     uint64_t starved_turn;
@@ -198,6 +203,10 @@ void sp_pool_begins(struct sp_pool_link *l);
 void sp_pool_answers(struct sp_pool_link *l);
 /* A message has been taken. */
 void sp_pool_score(struct sp_pool_site *s);
+/* The timer of who stalls: somebody else may have room for that. arg: the pool */
+void sp_pool_on_stall(void *arg);
+/* returns: the connections that there are, as they count: of those that stall each second one does not */
+size_t sp_pool_open_now(struct sp_pool *p);
 /* returns: its rank now. cost: O(1), and once for each link that begins to stall */
 enum sp_pool_rank sp_pool_rank_of(const struct sp_pool_site *s);
 /* returns: what sites of a rank and those below have together. cost: the same */

@@ -72,10 +72,11 @@ static size_t look_ups_left(const struct sp_unrouted *u, enum sp_lane lane)
 static size_t places_left(const struct sp_unrouted *u, enum sp_lane lane, enum sp_pool_rank rank)
 {
     struct sp_pool_places ask = {.lane = lane, .rank = rank, .is_first = true};
+    struct sp_places now = sp_delivery_places(u->d);
 
     sp_pool_count_places(u->d->pool, &ask);
     sp_unrouted_add(u, &ask);
-    return sp_places_left(&u->d->places, &ask);
+    return sp_places_left(&now, &ask);
 }
 
 static size_t strangers_left(const struct sp_unrouted *u, enum sp_lane lane)

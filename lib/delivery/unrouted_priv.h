@@ -29,5 +29,7 @@ enum sp_dns_party sp_attempt_party(const struct sp_attempt *a);
 
 /* Something in the lines may go that could not before: this engine takes it, or whoever has followed it. */
 void sp_delivery_opened(struct sp_delivery *d);
+/* returns: the attempts under way, as they count: of those that are kept waiting for long each second one does not */
+struct sp_places sp_delivery_places(const struct sp_delivery *d);
 
 #endif

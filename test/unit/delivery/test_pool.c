@@ -712,6 +712,165 @@ START_TEST(a_stranger_gets_one_connection_of_four_for_those_who_waited_before)
 }
 END_TEST
 
+/* It takes one message, and counts as if it had taken 16. */
+static const struct sp_route *prove(struct world *w, const char *what, size_t i)
+{
+    const struct sp_route *route;
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "%s%zu.test", what, i);
+    route = route_by(name, smtp_sink_port(w->sink));
+    send_and_wait(w, route);
+    for (size_t k = 1; k < 16; k++)
+        sp_pool_score(sp_pool_get_host(w->pool, &(struct sp_pool_ask){.route = route})->site);
+    return route;
+}
+
+/* More strangers than there are connections, beside three times as many sites that take mail one by one and ask again at once. */
+START_TEST(many_strangers_each_get_one_of_four_in_the_order_in_which_they_came)
+{
+    enum { TOTAL = 4, SITES = 12, STRANGERS = 3 * TOTAL };
+    const struct sp_route *routes[SITES];
+    struct sending s[SITES] = {{0}}, one[STRANGERS] = {{0}};
+    size_t ahead = 0, given = 0, served = 0;
+    char name[32];
+    struct world w;
+
+    w_total = TOTAL;
+    start(&w, 20, 60000);
+    for (size_t i = 0; i < SITES; i++)
+        routes[i] = prove(&w, "good", i);
+    for (int k = 0; k < 3000 && (served < STRANGERS || one[STRANGERS - 1].results == 0); k++) {
+        for (size_t i = 0; i < SITES; i++)
+            send_without_end(&w, &s[i], 1, routes[i]);
+        if (one[0].w == NULL && w.pool->without_any >= SITES / 2) {
+            ahead = w.pool->without_any;
+            given = w.pool->given;
+            for (size_t i = 0; i < STRANGERS; i++) {
+                (void)snprintf(name, sizeof(name), "new%zu.test", i);
+                send_by(&w, &one[i], route_by(name, smtp_sink_port(w.sink)));
+            }
+        }
+        turn(&w, 1);
+        for (; served < STRANGERS && one[served].calls > 0; served++) /* and what the turn gave */
+            ck_assert_uint_le(w.pool->given - given, 4 * (ahead + served + 1) + TOTAL);
+    }
+    ck_assert_uint_eq(served, STRANGERS);
+    stop(&w);
+    for (size_t i = 0; i < SITES; i++) {
+        if (s[i].results == 0)
+            sp_source_clear(&s[i].source); /* no end of it was told */
+        sp_route_unref(routes[i]);
+    }
+    w_total = 0;
+}
+END_TEST
+
+static size_t with_a_message(const struct world *w)
+{
+    size_t count = 0;
+
+    SP_LIST_EACH(at, &w->pool->busy)
+    count += SP_CONTAINER(at, struct sp_pool_link, in_busy)->opened;
+    return count;
+}
+
+/* Half a minute goes by for all who are busy. */
+static void stall_all(struct world *w)
+{
+    ck_assert(sp_timer_is_running(w->pool->stall));
+    SP_LIST_EACH(at, &w->pool->busy)
+    SP_CONTAINER(at, struct sp_pool_link, in_busy)->busy_ms -= 31000;
+    sp_pool_on_stall(w->pool);
+}
+
+/* Proven sites have all connections, and stall with all of them. Others of each rank wait for a first one. */
+START_TEST(half_a_minute_after_all_have_stalled_half_of_all_is_there_for_others)
+{
+    enum { TOTAL = 16, GOOD = 2, NEW = TOTAL };
+    const struct sp_route *routes[TOTAL], *good[GOOD];
+    struct sending slow[TOTAL], ok[GOOD], one[NEW];
+    char name[32];
+    struct world w;
+
+    w_total = TOTAL;
+    start(&w, 20, 60000);
+    for (size_t i = 0; i < GOOD + TOTAL; i++)
+        *(i < GOOD ? &good[i] : &routes[i - GOOD]) = prove(&w, "proven", i);
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    for (size_t i = 0; i < TOTAL; i++)
+        send_by(&w, &slow[i], sp_route_ref(routes[i]));
+    for (int i = 0; i < 3000 && with_a_message(&w) < TOTAL; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(with_a_message(&w), TOTAL);
+    ck_assert_uint_eq(sp_pool_used(w.pool, SP_POOL_RANK_KNOWN).links, 0);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, TOTAL);
+    for (size_t i = 0; i < NEW; i++) {
+        (void)snprintf(name, sizeof(name), "new%zu.test", i);
+        send_by(&w, &one[i], route_by(name, smtp_sink_port(w.sink)));
+    }
+    for (size_t i = 0; i < GOOD; i++)
+        send_by(&w, &ok[i], sp_route_ref(good[i]));
+    turn(&w, 20);
+    ck_assert_uint_eq(sp_pool_stats(w.pool).open, TOTAL); /* all wait */
+    stall_all(&w);
+    ck_assert_uint_eq(w.pool->stalling, TOTAL);
+    ck_assert_uint_eq(sp_pool_stalling(w.pool, SP_LANE_NORMAL), TOTAL);
+    ck_assert_uint_eq(sp_pool_open_now(w.pool), sp_pool_stats(w.pool).open - TOTAL / 2);
+    for (size_t i = 0; i < GOOD; i++)
+        ck_assert_uint_eq(
+            sp_pool_get_host(w.pool, &(struct sp_pool_ask){.route = good[i]})->link_count, 1);
+    ck_assert_uint_ge(w.pool->used[SP_POOL_RANK_NEW].links, TOTAL + TOTAL / 4); /* strangers, too */
+    turn(&w, 40);
+    for (int i = 0; i < 20; i++) { /* who comes in their place stalls as well, and so on */
+        stall_all(&w);
+        turn(&w, 5);
+    }
+    ck_assert_uint_lt(sp_pool_stats(w.pool).open, 2 * TOTAL);
+    stop(&w);
+    for (size_t i = 0; i < TOTAL; i++) {
+        sp_source_clear(&slow[i].source); /* no end of theirs was told */
+        sp_route_unref(routes[i]);
+    }
+    for (size_t i = 0; i < GOOD; i++) {
+        sp_source_clear(&ok[i].source);
+        sp_route_unref(good[i]);
+    }
+    for (size_t i = 0; i < NEW; i++)
+        sp_source_clear(&one[i].source);
+    w_total = 0;
+}
+END_TEST
+
+/* A site that keeps a message waiting loses half of what it has shown each half minute, not once. */
+START_TEST(what_was_shown_goes_with_the_time_that_is_held)
+{
+    static const unsigned left[] = {32, 16, 8, 4, 2, 1, 0};
+    struct sp_pool_site *s;
+    struct sending one;
+    struct world w;
+
+    start(&w, 1, 60000);
+    send_and_wait(&w, w.route);
+    s = sp_pool_get_host(w.pool, &(struct sp_pool_ask){.route = w.route})->site;
+    for (size_t i = 1; i < 80; i++)
+        sp_pool_score(s);
+    smtp_sink_reply(w.sink, "DOT", "250-wait"); /* and never the end of it */
+    (void)send_one(&w, &one);
+    for (int i = 0; i < 300 && with_a_message(&w) == 0; i++)
+        turn(&w, 1);
+    for (size_t i = 0; i < SP_ARRAY_LEN(left); i++) {
+        stall_all(&w);
+        ck_assert_uint_eq(s->score, left[i]);
+        ck_assert_int_eq(sp_pool_rank_of(s), SP_POOL_RANK_NEW);
+        ck_assert_uint_eq(s->stalling, 1);
+        check_counts(&w);
+    }
+    stop(&w);
+    sp_source_clear(&one.source); /* no end of it was told */
+}
+END_TEST
+
 static void make_older(struct world *w, const struct sp_route *route)
 {
     struct sp_pool_host *h = sp_pool_get_host(w->pool, &(struct sp_pool_ask){.route = route});
@@ -1335,6 +1494,9 @@ static void add(TCase *c)
     tcase_add_test(c,
                    sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);
     tcase_add_test(c, a_stranger_gets_one_connection_of_four_for_those_who_waited_before);
+    tcase_add_test(c, many_strangers_each_get_one_of_four_in_the_order_in_which_they_came);
+    tcase_add_test(c, half_a_minute_after_all_have_stalled_half_of_all_is_there_for_others);
+    tcase_add_test(c, what_was_shown_goes_with_the_time_that_is_held);
     tcase_add_test(c, a_site_with_mail_without_end_gives_its_connection_back_after_a_while);
     tcase_add_test(c, a_host_that_wants_no_more_keeps_nobody_from_the_other);
     tcase_add_test(c, mail_without_end_in_one_lane_leaves_turns_to_the_next);

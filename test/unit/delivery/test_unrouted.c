@@ -33,6 +33,7 @@ const struct sp_route *__wrap_sp_transport_last(const struct sp_transport *t,
                                                 struct sp_bytes domain);
 enum sp_pool_rank __wrap_sp_pool_rank_at(struct sp_pool *p, const struct sp_pool_ask *ask);
 void __wrap_sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask);
+size_t __wrap_sp_pool_stalling(struct sp_pool *p, enum sp_lane lane);
 struct sp_lines *__wrap_sp_queue_lines(struct sp_queue *q);
 bool __wrap_sp_lines_shut(struct sp_lines *l, sp_handle line, bool is_shut);
 void __wrap_sp_delivery_opened(struct sp_delivery *at);
@@ -78,6 +79,12 @@ void __wrap_sp_pool_count_places(struct sp_pool *p, struct sp_pool_places *ask)
     (void)p;
     for (unsigned at = 0; at < SP_POOL_RANK_COUNT; at++)
         ask->used[at] = the.used;
+}
+
+size_t __wrap_sp_pool_stalling(struct sp_pool *p, enum sp_lane lane)
+{
+    (void)p, (void)lane;
+    return 0;
 }
 
 struct sp_lines *__wrap_sp_queue_lines(struct sp_queue *q)
