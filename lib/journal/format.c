@@ -16,7 +16,6 @@
 #define BATCH_MAGIC    0x31625053U /* "SPb1" */
 #define SEGMENT_FIXED  (4 + 4 + SP_SALT_LEN + SP_WRAPPED_LEN + SP_JOURNAL_KEK_ID_MAX)
 #define SEGMENT_SUFFIX ".seg"
-#define SEGMENT_COPY   2048 /* where the header stands again: in another sector of 512 bytes */
 
 static void put_u32(uint8_t *out, uint32_t v)
 {
@@ -47,7 +46,7 @@ void sp_segment_header_encode(const struct sp_segment_header *h, uint8_t *out)
     at += SP_WRAPPED_LEN;
     memcpy(at, h->kek_id, SP_JOURNAL_KEK_ID_MAX);
     put_u32(out + 4, sp_crc32c(0, sp_bytes(out + 8, SEGMENT_FIXED - 8)));
-    memcpy(out + SEGMENT_COPY, out, SEGMENT_FIXED);
+    memcpy(out + SP_SEGMENT_COPY, out, SEGMENT_FIXED);
 }
 
 static enum sp_rc decode_one(struct sp_bytes in, struct sp_segment_header *out)
@@ -66,13 +65,28 @@ static enum sp_rc decode_one(struct sp_bytes in, struct sp_segment_header *out)
     return sp_reader_rc(&r);
 }
 
+/* Once it stood there once. */
+static bool is_blank(struct sp_bytes in)
+{
+    for (size_t i = 0; i < in.len && i < SEGMENT_FIXED; i++)
+        if (in.ptr[i] != 0)
+            return false;
+    return in.len > 0;
+}
+
 enum sp_rc sp_segment_header_decode(struct sp_bytes in, struct sp_segment_header *out)
 {
-    out->is_copy = false;
-    if (decode_one(in, out) == SP_OK)
-        return SP_OK;
-    out->is_copy = true;
-    return decode_one(sp_bytes_slice(in, SEGMENT_COPY, in.len), out);
+    struct sp_bytes copy = sp_bytes_slice(in, SP_SEGMENT_COPY, in.len);
+    struct sp_segment_header second;
+
+    if (decode_one(in, out) != SP_OK) {
+        out->half = SP_HALF_FIRST;
+        return decode_one(copy, out);
+    }
+    out->half = SP_HALF_NONE;
+    if (decode_one(copy, &second) != SP_OK)
+        out->half = is_blank(copy) ? SP_HALF_ABSENT : SP_HALF_SECOND;
+    return SP_OK;
 }
 
 void sp_batch_header_encode(const struct sp_batch_header *h, const uint32_t *offsets, uint8_t *out)
@@ -233,5 +247,6 @@ bool sp_segment_name_parse(const char *name, uint64_t *number)
     if (!sp_bytes_to_u64(sp_bytes_slice(text, 0, text.len - (sizeof(SEGMENT_SUFFIX) - 1)), number))
         return false;
     sp_segment_name(*number, again);
-    return sp_bytes_eq(text, sp_bytes_cstr(again));
+    return *number >= 1 && *number <= SP_SEGMENT_NUMBER_MAX &&
+           sp_bytes_eq(text, sp_bytes_cstr(again));
 }

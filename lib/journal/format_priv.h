@@ -12,6 +12,7 @@
 #include "journal/journal.h"
 
 #define SP_BLOCK         4096
+#define SP_SEGMENT_COPY  2048 /* where its header stands again: in another sector of 512 bytes */
 #define SP_SALT_LEN      16
 #define SP_BATCH_HEADER  72
 #define SP_BATCH_MAX     (8 * 1024 * 1024) /* no batch is longer */
@@ -24,12 +25,22 @@ static inline uint64_t sp_block_up(uint64_t len)
     return (len + SP_BLOCK - 1) / SP_BLOCK * SP_BLOCK;
 }
 
+#define SP_SEGMENT_NUMBER_MAX 999999999999 /* as a name has digits */
+
+/* What of the two that stand in a segment's first block can't be read. */
+enum sp_half {
+    SP_HALF_NONE,
+    SP_HALF_ABSENT, /* the second, since a version wrote it that had but one */
+    SP_HALF_FIRST,
+    SP_HALF_SECOND,
+};
+
 /* The first block of a segment: never changes once written. */
 struct sp_segment_header {
     uint8_t salt[SP_SALT_LEN];
     uint8_t record_key[SP_WRAPPED_LEN]; /* under the record KEK, context: salt */
     char kek_id[SP_JOURNAL_KEK_ID_MAX];
-    bool is_copy; /* decoded: the first of the two is damaged */
+    enum sp_half half; /* decoded */
 };
 
 enum { SP_BATCH_CLEAN = 1 /* the journal was closed after it */ };

@@ -10,11 +10,13 @@
 
 enum { WINDOW = 64 * 1024 };
 
-/* Takes the salt from the first batch header that names this segment. */
-static enum sp_rc find_salt(const struct sp_journal_io *io, struct sp_segment *s)
+/* The first batch header that is wanted. returns: SP_E_NOT_FOUND, SP_E_IO */
+static enum sp_rc find_batch(const struct sp_journal_io *io, const struct sp_segment *s,
+                             bool (*wants)(const struct sp_segment *s,
+                                           const struct sp_batch_header *h),
+                             struct sp_batch_header *h)
 {
     uint8_t *window = sp_malloc(WINDOW);
-    struct sp_batch_header h;
     uint64_t at = SP_BLOCK;
     bool found = false;
     ssize_t n;
@@ -22,15 +24,42 @@ static enum sp_rc find_salt(const struct sp_journal_io *io, struct sp_segment *s
     do {
         n = sp_read_fully(io, s->fd, window, WINDOW, (int64_t)at);
         for (ssize_t off = 0; off < n && !found; off += SP_BLOCK)
-            found =
-                sp_batch_header_decode(sp_bytes(window + off, (size_t)(n - off)), &h) == SP_OK &&
-                h.segment == s->number;
+            found = sp_batch_header_decode(sp_bytes(window + off, (size_t)(n - off)), h) == SP_OK &&
+                    wants(s, h);
         at += WINDOW;
     } while (n == WINDOW && !found);
     sp_free(window);
-    if (found)
+    if (n < 0)
+        return SP_E_IO;
+    return found ? SP_OK : SP_E_NOT_FOUND;
+}
+
+static bool has_number(const struct sp_segment *s, const struct sp_batch_header *h)
+{
+    return h->segment == s->number;
+}
+
+static bool has_salt(const struct sp_segment *s, const struct sp_batch_header *h)
+{
+    return memcmp(h->salt, s->salt, SP_SALT_LEN) == 0 && h->segment != s->number;
+}
+
+uint64_t sp_segment_other(const struct sp_journal_io *io, const struct sp_segment *s)
+{
+    struct sp_batch_header h;
+
+    return !s->is_headless && find_batch(io, s, has_salt, &h) == SP_OK ? h.segment : 0;
+}
+
+/* Takes the salt from the first batch header that names this segment. */
+static enum sp_rc find_salt(const struct sp_journal_io *io, struct sp_segment *s)
+{
+    struct sp_batch_header h;
+    enum sp_rc rc = find_batch(io, s, has_number, &h);
+
+    if (rc == SP_OK)
         memcpy(s->salt, h.salt, SP_SALT_LEN);
-    return n < 0 ? SP_E_IO : SP_OK;
+    return rc == SP_E_NOT_FOUND ? SP_OK : rc;
 }
 
 enum sp_rc sp_segment_open_headless(const struct sp_journal_io *io, uint64_t number,

@@ -127,8 +127,10 @@ struct sp_journal_recovery {
     uint64_t records;
     uint64_t damaged; /* records below the durable end that are broken */
     uint64_t dropped; /* torn or unacknowledged records at the tail */
-    bool clean;       /* the last one to write closed it */
-    bool renewed;     /* the keyring was of the generation before, and is so no more */
+    uint64_t
+        copies; /* headers and keyrings of which one of two was damaged; mended, unless read_only */
+    bool clean; /* the last one to write closed it */
+    bool renewed; /* the keyring was of the generation before, and is so no more */
 };
 
 struct sp_journal;

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 #define SPARE_PREFIX "spare-"
+#define LOST_MAX                                                                                   \
+    10000 /* segments in a row: more can't have been lost, and a number is a stranger's */
 
 struct listing {
     uint64_t *numbers;
@@ -160,6 +162,20 @@ struct work {
     struct sp_err *err;
 };
 
+/* What of its two headers is damaged is written anew from the other one. */
+static void mend_header(struct work *w, const struct sp_segment *s)
+{
+    bool is_damaged = s->half == SP_HALF_FIRST || s->half == SP_HALF_SECOND;
+    bool is_mended = false;
+
+    if (s->half != SP_HALF_NONE && !w->o->read_only)
+        is_mended = sp_segment_mend(w->m->io, s) == SP_OK; /* else it goes on as it is */
+    w->r->found.copies += is_damaged;
+    if (is_damaged)
+        sp_log_warn(w->o->log, "journal.header-copy", SP_INT("segment", s->number),
+                    SP_BOOL("mended", is_mended));
+}
+
 /* Opens one segment with its keys; *out is NULL if it is to be passed over. */
 static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **out)
 {
@@ -179,8 +195,7 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
                        "segment %" PRIu64 " was written under another master key", number);
     if (rc != SP_OK)
         return sp_fail(w->err, rc, "segment %" PRIu64 " can't be opened", number);
-    if ((*out)->is_copy)
-        sp_log_warn(w->o->log, "journal.header-copy", SP_INT("segment", number));
+    mend_header(w, *out);
     rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
     if (rc == SP_OK || (rc == SP_E_NOT_FOUND && (*out)->is_headless))
         return SP_OK;
@@ -353,7 +368,7 @@ static bool has_ended(const struct work *w, uint64_t number)
 }
 
 /* Files that are not there between the i-th segment and the one before. A number that had one is not given again. */
-static void tell_lost_before(struct work *w, size_t i)
+static enum sp_rc tell_lost_before(struct work *w, size_t i)
 {
     struct sp_recovered *r = w->r;
     const struct sp_segment *last = i == 0 ? NULL : r->segments[i - 1];
@@ -362,6 +377,11 @@ static void tell_lost_before(struct work *w, size_t i)
     uint64_t before = i == r->count ? 0 : r->segments[i]->number;
     uint64_t at = last == NULL ? 0 : last->number;
 
+    if (after != 0 && before > after + LOST_MAX)
+        return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
+                       "between segments %" PRIu64 " and %012" PRIu64
+                       ".seg there is none: one of the two is not of this log; move that away",
+                       after, before);
     while ((at = sp_segment_lost(w->m, after, before, at)) != 0) {
         if (has_ended(w, at))
             continue;
@@ -370,6 +390,7 @@ static void tell_lost_before(struct work *w, size_t i)
         r->last = at;
         r->last_end = 0;
     }
+    return SP_OK;
 }
 
 /* Whether it held something, though nothing of it can be found any more. */
@@ -382,14 +403,16 @@ static bool is_emptied(const struct work *w, const struct sp_segment *s)
 static enum sp_rc read_all(struct work *w)
 {
     struct sp_recovered *r = w->r;
+    enum sp_rc rc;
 
     for (size_t i = 0; i < r->count; i++) {
         struct sp_segment *s = r->segments[i];
         uint64_t end;
         uint64_t durable;
-        enum sp_rc rc;
 
-        tell_lost_before(w, i);
+        rc = tell_lost_before(w, i);
+        if (rc != SP_OK)
+            return rc;
         rc = find_end(w, i, &end, &durable);
         if (rc == SP_OK && !s->is_gone)
             rc = give_out(w, i, end, durable);
@@ -414,10 +437,10 @@ static enum sp_rc read_all(struct work *w)
         if (end > SP_BLOCK && !s->is_gone)
             sp_keyring_number(w->m->keyring, s->salt, s->number);
     }
-    tell_lost_before(w, r->count);
+    rc = tell_lost_before(w, r->count);
     set_gone_aside(r);
     r->found.segments = r->count;
-    return SP_OK;
+    return rc;
 }
 
 /* Opens all segments and looks at their first batch; a last one without any batch is removed. */
@@ -428,6 +451,7 @@ static enum sp_rc open_all(struct work *w)
     for (size_t i = 0; i < w->l.count; i++) {
         struct sp_scan_summary *sum = &w->sums[r->count];
         struct sp_segment *s = NULL;
+        uint64_t other;
         enum sp_rc rc = open_one(w, w->l.numbers[i], &s);
 
         if (rc != SP_OK)
@@ -435,6 +459,13 @@ static enum sp_rc open_all(struct work *w)
         if (s == NULL)
             continue;
         rc = sp_scan_first(w->m->io, s, sum);
+        if (rc == SP_OK && !sum->any && (other = sp_segment_other(w->m->io, s)) != 0) {
+            sp_segment_free(w->m->io, s);
+            return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
+                           "%012" PRIu64 ".seg is segment %" PRIu64 ": give it the name %012" PRIu64
+                           ".seg, or move it away",
+                           w->l.numbers[i], other, other);
+        }
         if (rc == SP_OK && !sum->any && i + 1 == w->l.count && !is_emptied(w, s)) {
             remove_segment(w->o, s->number);
             sp_segment_free(w->m->io, s);
@@ -483,6 +514,7 @@ static void renew_keyring(struct work *w)
     struct sp_keyring *k = w->m->keyring;
     bool is_saved;
 
+    w->r->found.copies += sp_keyring_is_torn(k);
     if (sp_keyring_is_torn(k))
         sp_log_warn(w->o->log, "journal.keyring-copy");
     if (w->o->read_only || (!sp_keyring_is_torn(k) && !sp_keyring_is_old(k)))

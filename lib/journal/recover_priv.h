@@ -38,6 +38,12 @@ SP_MUST_CHECK enum sp_rc sp_segment_open_headless(const struct sp_journal_io *io
                                                   struct sp_segment **out);
 
 /*
+ * Of a segment in which no batch names its number: whether they name another one, as when somebody gave its file another name.
+ * returns: that number; 0: there is none
+ */
+uint64_t sp_segment_other(const struct sp_journal_io *io, const struct sp_segment *s);
+
+/*
  * The numbers of segments of which there should be a file and is none, between two that are there, or before the first or
  * behind the last as far as the keyring names them.
  *

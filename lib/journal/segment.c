@@ -168,7 +168,7 @@ enum sp_rc sp_segment_open(const struct sp_journal_io *io, const struct sp_secre
     s->number = number;
     if (rc == SP_OK) {
         memcpy(s->salt, h.salt, SP_SALT_LEN);
-        s->is_copy = h.is_copy;
+        s->half = h.half;
         kek = sp_aead_new(record_kek);
         rc = sp_crypt_unwrap(kek, sp_bytes(h.salt, SP_SALT_LEN),
                              sp_bytes(h.record_key, SP_WRAPPED_LEN), &s->record_key);
@@ -182,6 +182,32 @@ enum sp_rc sp_segment_open(const struct sp_journal_io *io, const struct sp_secre
     }
     *out = s;
     return SP_OK;
+}
+
+enum sp_rc sp_segment_mend(const struct sp_journal_io *io, const struct sp_segment *s)
+{
+    size_t at = s->half == SP_HALF_FIRST ? 0 : SP_SEGMENT_COPY;
+    uint8_t *block = sp_malloc(SP_BLOCK);
+    struct sp_segment_header h;
+    char name[SP_SEGMENT_NAME_MAX];
+    struct iovec iov;
+    int err = -EIO;
+    int fd;
+
+    sp_segment_name(s->number, name);
+    fd = io->open(io->ctx, name, SP_IO_OPEN_WRITE);
+    if (fd >= 0 && sp_read_fully(io, fd, block, SP_BLOCK, 0) == SP_BLOCK &&
+        sp_segment_header_decode(sp_bytes(block, SP_BLOCK), &h) == SP_OK) {
+        sp_segment_header_encode(&h, block);
+        iov = (struct iovec){block + at, SP_SEGMENT_COPY};
+        err = sp_write_fully(io, fd, &iov, 1, (int64_t)at);
+        if (err == 0)
+            err = io->sync(io->ctx, fd);
+    }
+    if (fd >= 0)
+        io->close(io->ctx, fd);
+    sp_free(block);
+    return err == 0 ? SP_OK : SP_E_IO;
 }
 
 void sp_segment_free(const struct sp_journal_io *io, struct sp_segment *s)

@@ -17,7 +17,7 @@ struct sp_segment {
     bool is_keyless; /* the same, and it is not on its way out: its bodies stay closed */
     bool
         is_headless; /* its header can't be read: neither can its records, only whom they are about */
-    bool is_copy;    /* its header was read from the copy */
+    enum sp_half half; /* what of its header was damaged when it was opened */
     bool is_numbered;  /* the keyring names it, since it holds something */
     bool is_footed;    /* it has a footer, or is not to get one */
     uint64_t len;      /* room, bytes */
@@ -57,6 +57,13 @@ SP_MUST_CHECK enum sp_rc sp_segment_number(const struct sp_segment_maker *m, str
 SP_MUST_CHECK enum sp_rc sp_segment_open(const struct sp_journal_io *io,
                                          const struct sp_secret *record_kek, uint64_t number,
                                          struct sp_segment **out);
+
+/*
+ * Writes that of the two headers anew which is damaged or absent; the other is not touched. What it is read from stays, so
+ * one that fails costs nothing. returns: SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_segment_mend(const struct sp_journal_io *io,
+                                         const struct sp_segment *s);
 
 /* Closes its file, wipes its keys. NULL is allowed. */
 void sp_segment_free(const struct sp_journal_io *io, struct sp_segment *s);

@@ -737,7 +737,7 @@ WRONG = """// a comment before
 """
 
 
-def test_reasons_are_told_at_once_with_place_and_what_would_be_right(tmp_path):
+def test_errors_are_told_at_once_with_place_and_what_would_be_right(tmp_path):
     path = tmp_path / "policy.json"
     path.write_text(WRONG)
     problems = json.loads(run("policy", "check", path, "--json", code=1))[0]["problems"]

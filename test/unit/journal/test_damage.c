@@ -15,6 +15,7 @@ enum {
     HEADER = 8 + 16 + 60 + SP_JOURNAL_KEK_ID_MAX, /* of a segment */
     FIXED = 8 + SP_JOURNAL_KEK_ID_MAX + 4,        /* of a keyring, before its entries */
     ENTRY_1 = 16 + 60,                            /* of version 1 */
+    COPY = 2048,                                  /* where a segment's header stands again */
 };
 
 static const uint8_t nothing[BLOCK];
@@ -130,6 +131,67 @@ START_TEST(a_keyring_is_whole_again_when_one_of_two_was_damaged)
     flip(rig.disk, "keyring", BLOCK + 20);
     ck_assert_int_eq(rig_open(&rig), SP_OK);
     assert_seen(SIZE_MAX);
+}
+END_TEST
+
+/* Opening it mends what was damaged of the two headers, so that later the other one may be. */
+START_TEST(a_segments_header_is_whole_again_when_one_of_two_was_damaged)
+{
+    uint8_t before[BLOCK];
+    uint8_t after[BLOCK];
+
+    fill(2);
+    rig_close(&rig);
+    fake_disk_peek(rig.disk, "000000000001.seg", 0, before, sizeof(before));
+    for (int round = 0; round < 4; round++) {
+        flip(rig.disk, "000000000001.seg", (round % 2 == 0 ? 0U : COPY) + 50);
+        rig.options.read_only = true; /* who only looks changes nothing */
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_uint_eq(rig.found.copies, 1);
+        rig_close(&rig);
+        fake_disk_peek(rig.disk, "000000000001.seg", 0, after, sizeof(after));
+        ck_assert(memcmp(before, after, sizeof(after)) != 0);
+        rig.options.read_only = false;
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        assert_seen(SIZE_MAX);
+        rig_close(&rig);
+        fake_disk_peek(rig.disk, "000000000001.seg", 0, after, sizeof(after));
+        ck_assert(memcmp(before, after, sizeof(after)) == 0);
+    }
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.found.copies, 0);
+}
+END_TEST
+
+/* A disk that takes no writes there costs nothing more. */
+START_TEST(a_header_that_can_not_be_mended_is_read_from_its_copy)
+{
+    fill(2);
+    rig_close(&rig);
+    flip(rig.disk, "000000000001.seg", 50);
+    fake_disk_fail(rig.disk, FAKE_SYNC, 1, EIO, false);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    assert_seen(SIZE_MAX);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    assert_seen(SIZE_MAX);
+}
+END_TEST
+
+/* One of a version that wrote its header once gets the second. */
+START_TEST(a_header_that_stands_there_once_is_no_damage)
+{
+    uint8_t before[BLOCK];
+    uint8_t after[BLOCK];
+
+    fill(2);
+    rig_close(&rig);
+    fake_disk_peek(rig.disk, "000000000001.seg", 0, before, sizeof(before));
+    fake_disk_poke(rig.disk, "000000000001.seg", COPY, nothing, COPY);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.found.copies, 0);
+    fake_disk_peek(rig.disk, "000000000001.seg", 0, after, sizeof(after));
+    ck_assert(memcmp(before, after, sizeof(after)) == 0);
 }
 END_TEST
 
@@ -287,6 +349,82 @@ START_TEST(the_newest_segment_is_missed_and_its_number_is_not_given_again)
     ck_assert_uint_ge(rig.damaged, 1);
     ck_assert_uint_gt(sp_journal_current(rig.journal), 3);
     assert_seen(2);
+}
+END_TEST
+
+/* Opens it; it is refused, in words that name this file, and nothing of it has changed. */
+static void assert_refused(const char *name)
+{
+    struct sp_err err = {0};
+    int64_t len = fake_disk_len(rig.disk, name);
+
+    for (int i = 0; i < 2; i++) {
+        rig.options.read_only = i == 0;
+        rig.options.io = fake_disk_io(rig.disk);
+        rig.damaged = 0;
+        ck_assert_int_eq(sp_journal_open(&rig.options, &rig.journal, &rig.found, &err),
+                         SP_E_JOURNAL_DAMAGED);
+        ck_assert_msg(strstr(err.text, name) != NULL, "%s", err.text);
+        ck_assert_uint_lt(rig.damaged, 3);
+        ck_assert_int_eq(fake_disk_len(rig.disk, name), len);
+    }
+}
+
+static void rename_file(const char *from, const char *to)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+
+    ck_assert_int_eq(io->rename(io->ctx, from, to), 0);
+}
+
+/* Somebody has put a segment back and mistook its number: it is not taken for one that holds nothing, and removed. */
+START_TEST(a_segment_under_another_number_is_refused_and_stays)
+{
+    fill(3);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    rig_close(&rig);
+    rename_file("000000000002.seg", "000000000017.seg");
+    assert_refused("000000000017.seg");
+    rename_file("000000000003.seg", "000000000002.seg");
+    rename_file("000000000017.seg", "000000000003.seg"); /* two that changed places */
+    assert_refused("000000000002.seg");
+    rename_file("000000000002.seg", "000000000017.seg");
+    rename_file("000000000003.seg", "000000000002.seg");
+    rename_file("000000000017.seg", "000000000003.seg");
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.damaged, 0);
+    assert_seen(SIZE_MAX);
+}
+END_TEST
+
+static void make_file(const char *name)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+    int fd = io->open(io->ctx, name, SP_IO_OPEN_CREATE);
+
+    ck_assert_int_ge(fd, 0);
+    io->close(io->ctx, fd);
+}
+
+/* A file that is no part of the log, by a number that is far away: nobody walks there. */
+START_TEST(a_strange_number_is_refused_and_not_walked_to)
+{
+    static const char *const strangers[] = {"000000100000.seg", "999999999999.seg"};
+
+    fill(3);
+    rig_close(&rig);
+    for (size_t i = 0; i < SP_ARRAY_LEN(strangers); i++) {
+        make_file(strangers[i]);
+        assert_refused(strangers[i]);
+        unlink_file(strangers[i]);
+    }
+    make_file("18446744073709551615.seg"); /* no name of ours */
+    make_file("000000000000.seg");
+    rig.options.read_only = false;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.damaged, 0);
+    assert_seen(SIZE_MAX);
 }
 END_TEST
 
@@ -458,6 +596,11 @@ static void add(TCase *c)
     tcase_add_test(c, a_flipped_byte_of_the_keyring_costs_nothing);
     tcase_add_test(c, a_keyring_is_whole_again_when_one_of_two_was_damaged);
     tcase_add_test(c, a_keyring_of_version_1_is_read);
+    tcase_add_test(c, a_segments_header_is_whole_again_when_one_of_two_was_damaged);
+    tcase_add_test(c, a_header_that_can_not_be_mended_is_read_from_its_copy);
+    tcase_add_test(c, a_header_that_stands_there_once_is_no_damage);
+    tcase_add_test(c, a_segment_under_another_number_is_refused_and_stays);
+    tcase_add_test(c, a_strange_number_is_refused_and_not_walked_to);
     tcase_add_test(c, a_segment_without_its_header_names_its_messages);
     tcase_add_test(c, a_segment_whose_file_is_gone_is_missed);
     tcase_add_test(c, a_segment_that_was_emptied_is_missed);
