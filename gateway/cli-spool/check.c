@@ -13,7 +13,7 @@
 
 enum { TRIES = 3 };
 
-void spool_find(void *arg, const struct sp_queue_finding *finding)
+static void take(void *arg, const struct sp_queue_finding *finding)
 {
     struct spool_findings *f = arg;
 
@@ -27,10 +27,26 @@ static int compare(const void *a, const void *b)
                   &((const struct sp_queue_finding *)b)->id, sizeof(struct sp_id));
 }
 
-void spool_findings_sort(struct spool_findings *f)
+void spool_findings_gather(struct spool_findings *f, struct sp_queue *q)
 {
+    const uint64_t *lost;
+
+    spool_findings_clear(f);
+    (void)sp_queue_check(q, take, f);
     if (f->count > 0)
         qsort(f->at, f->count, sizeof(*f->at), compare);
+    if (f->count > 0 && sp_id_is_zero(&f->at[0].id)) { /* else it was given up */
+        f->lost_count = sp_queue_lost(q, &lost);
+        f->lost = sp_calloc(f->lost_count + 1, sizeof(*f->lost));
+        memcpy(f->lost, lost, f->lost_count * sizeof(*f->lost));
+    }
+}
+
+void spool_findings_clear(struct spool_findings *f)
+{
+    sp_free(f->at);
+    sp_free(f->lost);
+    *f = (struct spool_findings){.count = 0};
 }
 
 void spool_finding_put(const struct sp_queue_finding *finding, struct sp_jw *w)
@@ -67,14 +83,41 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard,
     struct sp_queue *q = NULL;
     enum sp_rc rc = spool_open(s, folder, shard, true, &q, err);
 
-    f->count = 0;
+    spool_findings_clear(f);
     if (rc != SP_OK)
         return rc;
-    (void)sp_queue_check(q, spool_find, f);
-    spool_findings_sort(f);
+    spool_findings_gather(f, q);
+    if (s->missing != NULL)
+        spool_missing_found(s->missing, q);
     *stats = sp_queue_stats(q);
     sp_queue_close(q);
     return SP_OK;
+}
+
+static void put_words(unsigned shard, const struct spool_findings *f,
+                      const struct sp_queue_stats *stats)
+{
+    (void)printf("shard %u: %zu messages, %llu records in %llu segments: %s\n", shard,
+                 stats->messages, (unsigned long long)stats->records,
+                 (unsigned long long)stats->segments, f->count > 0 ? "DAMAGED" : "all whole");
+    if (stats->damaged > 0)
+        (void)printf("  %llu record%s can't be read%s\n", (unsigned long long)stats->damaged,
+                     stats->damaged == 1 ? "" : "s",
+                     f->count > 0 ? ""
+                                  : ", and nobody waits for what was in there (given up, or "
+                                    "ended): they go with their segment");
+    if (stats->copies > 0)
+        (void)printf("  %llu header%s or keyring read from the second copy, or with a second copy "
+                     "that is damaged: the next start, or `queue repair --yes`, writes it anew\n",
+                     (unsigned long long)stats->copies, stats->copies == 1 ? "" : "s");
+    for (size_t i = 0; i < f->count; i++)
+        spool_finding_put(&f->at[i], NULL);
+    if (f->lost_count > 1) {
+        (void)printf("  so of segments");
+        for (size_t i = 0; i < f->lost_count; i++)
+            (void)printf(" %llu", (unsigned long long)f->lost[i]);
+        (void)printf("\n");
+    }
 }
 
 static void put_shard(struct spool *s, unsigned shard, const struct spool_findings *f,
@@ -91,20 +134,34 @@ static void put_shard(struct spool *s, unsigned shard, const struct spool_findin
     for (size_t i = 0; i < f->count; i++)
         spool_finding_put(&f->at[i], w);
     sp_jw_end(w);
+    sp_jw_array(w, "lost_segments");
+    for (size_t i = 0; i < f->lost_count; i++)
+        sp_jw_int(w, NULL, (int64_t)f->lost[i]);
     sp_jw_end(w);
-    if (s->json || s->quiet)
-        return;
-    (void)printf("shard %u: %zu messages, %llu records in %llu segments: %s\n", shard,
-                 stats->messages, (unsigned long long)stats->records,
-                 (unsigned long long)stats->segments, f->count > 0 ? "DAMAGED" : "all whole");
-    if (stats->damaged > 0)
-        (void)printf("  %llu record%s can't be read%s\n", (unsigned long long)stats->damaged,
-                     stats->damaged == 1 ? "" : "s",
-                     f->count > 0 ? ""
-                                  : ", and nobody waits for what was in there (given up, or "
-                                    "ended): they go with their segment");
-    for (size_t i = 0; i < f->count; i++)
-        spool_finding_put(&f->at[i], NULL);
+    sp_jw_int(w, "read_from_copy", (int64_t)stats->copies);
+    sp_jw_end(w);
+    if (!s->json && !s->quiet)
+        put_words(shard, f, stats);
+}
+
+/* What an administrator can do about it. */
+static void put_hints(const struct spool_found *found, const struct spool_missing *m)
+{
+    bool has_missing = m != NULL && m->is_known && m->count > 0;
+
+    if (has_missing) {
+        (void)printf("%zu message%s accepted and not ended, and in no shard: `sallyport audit show "
+                     "ID` tells the sender, who is to send it again\n",
+                     m->count, m->count == 1 ? " was" : "s were");
+        spool_missing_put(m, NULL);
+    }
+    if (found->damaged > 0)
+        (void)printf(
+            "what can't be read keeps its segment, and all behind it, on the disk until it "
+            "is given up: `sallyport queue delete ID --reason TEXT`\n");
+    if (found->damaged > 0 || has_missing)
+        (void)printf("all of it is given up, on record, by `sallyport queue repair --yes --reason "
+                     "TEXT` while the gateway is stopped\n");
 }
 
 /* One shard, with what it came to. returns: SPOOL_OK, SPOOL_DAMAGED or SPOOL_FAILED */
@@ -129,14 +186,33 @@ static int check_shard(struct spool *s, const char *folder, unsigned shard, int 
         code = f.count > 0 ? SPOOL_DAMAGED : SPOOL_OK;
     } else if (s->quiet && rc == SP_E_JOURNAL_DAMAGED) { /* looked at again, and told then */
         found->damaged++;
+        found->closed++;
         code = SPOOL_DAMAGED;
     } else {
         found->damaged++;
+        found->closed++;
         code = spool_fail(s, rc == SP_E_JOURNAL_DAMAGED ? SPOOL_DAMAGED : SPOOL_FAILED,
                           "shard %u: %s", shard, err.text);
     }
-    sp_free(f.at);
+    spool_findings_clear(&f);
     return code;
+}
+
+/* Who is missing, when all shards have been looked at. returns: how many; 0, too, where nobody can say */
+static size_t end_missing(struct spool *s, const char *folder, bool is_running,
+                          const struct spool_found *found, struct sp_jw *w)
+{
+    struct spool_missing *m = s->missing;
+
+    m->is_known = m->is_known && found->closed == 0; /* what lies in there, nobody sees */
+    if (m->is_known)
+        spool_missing_end(s, folder, is_running, m);
+    if (!m->is_known)
+        return 0;
+    sp_jw_array(w, "missing");
+    spool_missing_put(m, w);
+    sp_jw_end(w);
+    return m->count;
 }
 
 int spool_check_folder(struct spool *s, const char *folder, bool is_running,
@@ -159,10 +235,14 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
         code = of_this > code ? of_this : code;
     }
     sp_jw_end(&w);
-    sp_jw_bool(&w, "whole", found->damaged == 0);
+    if (s->missing != NULL && end_missing(s, folder, is_running, found, &w) > 0)
+        code = code == SPOOL_OK ? SPOOL_DAMAGED : code;
+    sp_jw_bool(&w, "whole", code == SPOOL_OK);
     sp_jw_end(&w);
     if (s->json && !s->quiet)
         (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
+    else if (!s->quiet && found->closed == 0)
+        put_hints(found, s->missing);
     sp_buf_clear(&json);
     return code;
 }
@@ -170,7 +250,14 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
 int spool_check(struct spool *s)
 {
     const char *folder = s->folder != NULL ? s->folder : s->state;
+    struct spool_missing missing;
     struct spool_found found;
+    bool is_readable = spool_missing_read(s, folder, &missing);
+    int code;
 
-    return spool_check_folder(s, folder, spool_is_running(folder), &found);
+    s->missing = &missing;
+    code = spool_check_folder(s, folder, spool_is_running(folder), &found);
+    spool_missing_clear(&missing);
+    s->missing = NULL;
+    return code == SPOOL_OK && !is_readable ? SPOOL_DAMAGED : code;
 }

@@ -214,6 +214,8 @@ enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool 
         .clock = sp_loop_clock(s->loop),
         .random = sp_random_system(),
         .read_only = read_only,
+        .on_ended = s->missing == NULL ? NULL : spool_missing_on_ended,
+        .arg = s->missing,
     };
 
     (void)snprintf(name, sizeof(name), "spool/%u", shard);

@@ -15,6 +15,12 @@
 
 enum { EVENT_MAX = 8192 };
 
+/* What it came to. */
+struct repaired {
+    size_t total, failed; /* messages to be given up, and those that could not be */
+    uint64_t copies;      /* headers and keyrings of which one of two was damaged */
+};
+
 /* Works as that folder's owner from now on, if we are root; NULL: is root again. */
 static bool act_as_owner(const char *path)
 {
@@ -82,41 +88,65 @@ static size_t repair_shard(struct spool *s, unsigned shard, const struct spool_f
     (void)snprintf(name, sizeof(name), "spool/%u", shard);
     if (!spool_path(path, s->state, name) || !act_as_owner(path))
         return failed;
-    if (spool_open(s, s->state, shard, false, &q, &err) != SP_OK) {
+    if (spool_open(s, s->state, shard, false, &q, &err) != SP_OK) { /* which mends headers, too */
         (void)spool_fail(s, 0, "shard %u: %s", shard, err.text);
     } else {
-        for (size_t i = 0; i < f->count; i++)
+        for (size_t i = 0; i < f->count; i++) {
+            sp_queue_miss(q, &f->at[i].id);
             failed -= give_up(s, q, &f->at[i].id) == SP_OK;
+        }
         sp_queue_close(q);
     }
     return act_as_owner(NULL) ? failed : f->count;
 }
 
-static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, size_t *total,
-                     size_t *failed)
+/* Messages that no shard has are given up in the first: the record tells whom it is about. */
+static void give_up_missing(struct spool *s, const struct spool_missing *m, size_t *failed)
 {
-    struct spool_findings f = {NULL, 0};
+    struct spool_findings f = {.count = m->count};
+
+    if (m->count == 0 || !s->yes)
+        return;
+    f.at = sp_calloc(m->count, sizeof(*f.at));
+    for (size_t i = 0; i < m->count; i++)
+        f.at[i].id = m->at[i]->id;
+    *failed += repair_shard(s, s->shards[0], &f);
+    spool_findings_clear(&f);
+}
+
+static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, struct repaired *r)
+{
+    struct spool_findings f = {.count = 0};
     struct sp_queue *q = NULL;
     struct sp_err err = {0};
+    uint64_t copies;
 
     if (spool_open(s, s->state, shard, true, &q, &err) != SP_OK)
         return spool_fail(s, SPOOL_FAILED, "shard %u: %s", shard, err.text);
-    (void)sp_queue_check(q, spool_find, &f);
+    spool_findings_gather(&f, q);
+    spool_missing_found(s->missing, q);
+    copies = sp_queue_stats(q).copies;
     sp_queue_close(q);
-    spool_findings_sort(&f);
     for (size_t i = 0; i < f.count; i++)
         spool_finding_put(&f.at[i], s->json ? w : NULL);
-    *total += f.count;
-    if (s->yes && f.count > 0)
-        *failed += repair_shard(s, shard, &f);
-    sp_free(f.at);
+    r->total += f.count;
+    r->copies += copies;
+    if (s->yes && (f.count > 0 || copies > 0))
+        r->failed += repair_shard(s, shard, &f);
+    spool_findings_clear(&f);
     return SPOOL_OK;
 }
 
-static void tell_words(const struct spool *s, size_t total)
+static void tell_words(const struct spool *s, const struct repaired *r)
 {
+    size_t total = r->total;
     const char *ending = total == 1 ? "" : "s";
 
+    if (r->copies > 0)
+        (void)printf("%llu header%s or keyring of which one of two was damaged%s\n",
+                     (unsigned long long)r->copies, r->copies == 1 ? "" : "s",
+                     s->yes ? ": written anew from the other"
+                            : ": --yes --reason TEXT writes it anew from the other");
     if (total == 0)
         (void)printf("nothing to repair: every waiting message can be read\n");
     else if (s->yes)
@@ -130,7 +160,7 @@ static void tell_words(const struct spool *s, size_t total)
 }
 
 /* All shards, one after the other, the others if one can't be opened; json gets what is told in JSON. */
-static int repair_all(struct spool *s, struct sp_buf *json, size_t *total, size_t *failed)
+static int repair_all(struct spool *s, struct sp_buf *json, struct repaired *r)
 {
     struct sp_jw w;
     int code = SPOOL_OK;
@@ -139,19 +169,27 @@ static int repair_all(struct spool *s, struct sp_buf *json, size_t *total, size_
     sp_jw_object(&w, NULL);
     sp_jw_array(&w, "damaged_messages");
     for (size_t i = 0; i < s->shard_count; i++)
-        if (one_shard(s, s->shards[i], &w, total, failed) != SPOOL_OK)
+        if (one_shard(s, s->shards[i], &w, r) != SPOOL_OK)
             code = SPOOL_FAILED;
     sp_jw_end(&w);
-    sp_jw_int(&w, "given_up", s->yes ? (int64_t)(*total - *failed) : 0);
+    if (code == SPOOL_OK && s->missing->is_known) { /* else they may be in what can't be opened */
+        sp_jw_array(&w, "missing");
+        spool_missing_put(s->missing, s->json ? &w : NULL);
+        sp_jw_end(&w);
+        r->total += s->missing->count;
+        give_up_missing(s, s->missing, &r->failed);
+    }
+    sp_jw_int(&w, "given_up", s->yes ? (int64_t)(r->total - r->failed) : 0);
+    sp_jw_int(&w, "read_from_copy", (int64_t)r->copies);
     sp_jw_end(&w);
     return code;
 }
 
 int spool_repair(struct spool *s)
 {
+    struct spool_missing missing;
+    struct repaired r = {0};
     struct sp_buf json;
-    size_t total = 0;
-    size_t failed = 0;
     int code;
 
     if (s->yes && (s->reason == NULL || sp_bytes_trim(sp_bytes_cstr(s->reason)).len == 0))
@@ -162,18 +200,23 @@ int spool_repair(struct spool *s)
                           s->state);
     if (!spool_find_shards(s, s->state))
         return spool_fail(s, SPOOL_NO_INPUT, "%s holds no spool", s->state);
+    if (!spool_missing_read(s, s->state, &missing) && s->yes)
+        return SPOOL_FAILED; /* what is given up is told to the ledger: not as long as that is damaged */
     sp_buf_init(&json, (size_t)64 << 20);
-    code = repair_all(s, &json, &total, &failed);
+    s->missing = &missing;
+    code = repair_all(s, &json, &r);
+    s->missing = NULL;
+    spool_missing_clear(&missing);
     if (s->json)
         (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&json)));
     sp_buf_clear(&json);
-    if (code != SPOOL_OK && total == 0) /* of the rest nothing is to be said */
+    if (code != SPOOL_OK && r.total == 0) /* of the rest nothing is to be said */
         return code;
-    if (failed > 0)
-        return spool_fail(s, SPOOL_FAILED, "%zu of %zu could not be given up", failed, total);
+    if (r.failed > 0)
+        return spool_fail(s, SPOOL_FAILED, "%zu of %zu could not be given up", r.failed, r.total);
     if (!s->json)
-        tell_words(s, total);
+        tell_words(s, &r);
     if (code != SPOOL_OK)
         return code;
-    return total > 0 && !s->yes ? SPOOL_DAMAGED : SPOOL_OK;
+    return r.total > 0 && !s->yes ? SPOOL_DAMAGED : SPOOL_OK;
 }

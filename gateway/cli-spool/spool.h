@@ -4,9 +4,10 @@
 #ifndef GATEWAY_CLI_SPOOL_SPOOL_H
 #define GATEWAY_CLI_SPOOL_SPOOL_H
 
+#include "audit/message.h"
 #include "base/text.h"
 #include "config/config.h"
-#include "queue/queue.h"
+#include "queue/check.h"
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -42,6 +43,8 @@ struct spool {
     const char *next;     /* rotate: file of the master key that comes next; else NULL */
     struct sp_journal_keys keys;
     struct sp_loop *loop; /* for its clock */
+    struct spool_missing
+        *missing; /* what is told of messages while a shard is opened; NULL: nobody asks */
     unsigned shards[SPOOL_SHARDS_MAX];
     size_t shard_count;
 };
@@ -131,23 +134,51 @@ uint64_t *spool_list_segments(const char *folder, size_t *count);
  */
 void spool_drop_ended(const char *held, const char *from, const char *to);
 
+/* ---- missing.c ---- */
+
+/*
+ * Messages that the ledger has as accepted and not ended, and no shard holds: their records are lost, wherever they were. What a
+ * shard's log says of their ends counts, as the ledger may not have read it yet.
+ */
+struct spool_missing {
+    struct sp_audit_message **at; /* by id; at first all that the ledger has open */
+    size_t count;
+    bool
+        is_known; /* else nobody can say: there is no ledger, or it can't be read, or a shard can't */
+};
+
+/* Asks the ledger of a state folder; one that is not there knows of none. returns: false if it can't be read, once that is said */
+SP_MUST_CHECK bool spool_missing_read(struct spool *s, const char *folder, struct spool_missing *m);
+/* arg: struct spool_missing. Of a shard's opening */
+void spool_missing_on_ended(void *arg, const struct sp_id *id, uint16_t n);
+/* Of those that are left a shard holds some. */
+void spool_missing_found(struct spool_missing *m, const struct sp_queue *q);
+/* When all shards have been asked: those that have ended go, of a gateway that runs also those that the ledger has ended meanwhile. */
+void spool_missing_end(struct spool *s, const char *folder, bool is_running,
+                       struct spool_missing *m);
+/* All of them: an array or, without w, lines. */
+void spool_missing_put(const struct spool_missing *m, struct sp_jw *w);
+void spool_missing_clear(struct spool_missing *m);
+
 /* ---- check.c, repair.c, backup.c, restore.c ---- */
 
 /* What a check came to. */
 struct spool_found {
     size_t messages, damaged, records, segments, dropped;
+    size_t closed; /* shards that can't be opened */
 };
 
-/* What can't be read, by id; cleared by sp_free(at). */
+/* What can't be read, by id; cleared by spool_findings_clear. */
 struct spool_findings {
     struct sp_queue_finding *at;
     size_t count;
+    uint64_t *lost; /* segments of which something is lost, nobody knows whose */
+    size_t lost_count;
 };
 
-/* Gathers what sp_queue_check visits. arg: the findings */
-void spool_find(void *arg, const struct sp_queue_finding *finding);
-/* By id, so that it is the same from call to call. */
-void spool_findings_sort(struct spool_findings *f);
+/* Looks at all of a shard that was opened. By id, so that it is the same from call to call. */
+void spool_findings_gather(struct spool_findings *f, struct sp_queue *q);
+void spool_findings_clear(struct spool_findings *f);
 /* One of them, as a member of an array or, without w, as a line. */
 void spool_finding_put(const struct sp_queue_finding *finding, struct sp_jw *w);
 

@@ -2,6 +2,7 @@
  * A look at everything a shard holds: opening it read-only has read every record already (CRC and tag); here each living
  * message is read as delivery will read it, record and body to the last chunk. What is damaged is told, never touched.
  */
+#include "queue/check.h"
 #include "queue/queue_priv.h"
 
 #include <errno.h>
@@ -35,6 +36,11 @@ static enum sp_rc check_one(struct sp_queue *q, const struct sp_queue_entry *e)
     enum sp_rc rc = e->quarantined ? SP_E_JOURNAL_DAMAGED : sp_queue_load(q, &e->id, &m);
 
     return rc == SP_OK ? read_body(q, &e->id) : rc;
+}
+
+bool sp_queue_has(const struct sp_queue *q, const struct sp_id *id)
+{
+    return sp_queue_entry_find(q, id) != NULL;
 }
 
 size_t sp_queue_check(struct sp_queue *q,

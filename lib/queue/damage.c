@@ -5,6 +5,7 @@
  * not know. Where not even the id can be read, audit.gap says so instead; one entry then stands for all that is lost so, and what is
  * put on record about it, also that it is given up, names the segments that it knows of: of one that is lost later nobody knew.
  */
+#include "queue/check.h"
 #include "queue/queue_priv.h"
 
 #include "base/text.h"
@@ -25,16 +26,24 @@ void sp_queue_note_lost(struct sp_queue *q, uint64_t segment)
     if (q->lost_count == q->lost_cap) {
         q->lost_cap = q->lost_cap == 0 ? 16 : q->lost_cap * 2;
         q->lost = sp_realloc(q->lost, q->lost_cap * sizeof(*q->lost));
+        q->lost_low = sp_realloc(q->lost_low, q->lost_cap * sizeof(*q->lost_low));
     }
-    q->lost[q->lost_count++] = (uint16_t)segment;
+    q->lost[q->lost_count] = segment;
+    q->lost_low[q->lost_count++] = (uint16_t)segment;
     q->lost_to = segment;
+}
+
+size_t sp_queue_lost(const struct sp_queue *q, const uint64_t **out)
+{
+    *out = q->lost;
+    return q->lost_count;
 }
 
 void sp_queue_act_put_lost(const struct sp_queue *q, struct sp_act *act)
 {
     if (!sp_id_is_zero(&act->id))
         return;
-    act->ns = q->lost;
+    act->ns = q->lost_low;
     act->n_count = q->lost_count;
 }
 
@@ -51,7 +60,7 @@ bool sp_queue_act_knows_lost(const struct sp_queue *q, const struct sp_act *act)
     bool all = true;
 
     for (size_t i = 0; sp_id_is_zero(&act->id) && act->n_count > 0 && i < q->lost_count; i++)
-        all = all && names(act, q->lost[i]);
+        all = all && names(act, q->lost_low[i]);
     return all;
 }
 

@@ -2,6 +2,7 @@
  * What each record does to the index: the same functions at restart, over all records in order, and live, when a record
  * has become durable. So a restart can't come to another result than the run before it.
  */
+#include "queue/check.h"
 #include "queue/queue_priv.h"
 
 void sp_queue_apply_outcome(struct sp_queue *q, struct sp_queue_entry *e,
@@ -108,6 +109,12 @@ static enum sp_rc fold_accept(struct sp_queue *q, const struct sp_journal_entry 
     return SP_OK;
 }
 
+static void tell_ended(const struct sp_queue *q, const struct sp_id *id, uint16_t n)
+{
+    if (q->o.on_ended != NULL)
+        q->o.on_ended(q->o.arg, id, n);
+}
+
 static enum sp_rc fold_outcome(struct sp_queue *q, const struct sp_journal_entry *je)
 {
     struct sp_outcome o;
@@ -116,6 +123,9 @@ static enum sp_rc fold_outcome(struct sp_queue *q, const struct sp_journal_entry
 
     if (rc != SP_OK)
         return rc;
+    for (size_t i = 0; i < o.result_count; i++)
+        if (sp_rcpt_state_is_final(o.results[i].state))
+            tell_ended(q, &o.id, o.results[i].n);
     e = sp_queue_entry_find(q, &o.id);
     if (e != NULL) {
         sp_queue_apply_outcome(q, e, &o);
@@ -134,6 +144,10 @@ static enum sp_rc fold_act(struct sp_queue *q, const struct sp_journal_entry *je
 
     if (rc != SP_OK)
         return rc;
+    if (je->type == SP_RECORD_DELETE && a.n_count == 0)
+        tell_ended(q, &a.id, SP_QUEUE_ALL);
+    for (size_t i = 0; je->type == SP_RECORD_DELETE && i < a.n_count; i++)
+        tell_ended(q, &a.id, a.ns[i]);
     e = sp_queue_entry_find(q, &a.id);
     if (e != NULL) {
         sp_queue_apply_act(q, e, je->type, &a);
@@ -178,9 +192,13 @@ static enum sp_rc fold_carry(struct sp_queue *q, const struct sp_journal_entry *
     struct sp_carry c;
     enum sp_rc rc = sp_carry_decode(je->meta, q->arena, &c);
 
-    if (rc == SP_OK)
-        sp_queue_put_carried(q, &c, &je->place, NULL);
-    return rc;
+    if (rc != SP_OK)
+        return rc;
+    for (size_t i = 0; i < c.accept.recipient_count; i++)
+        if (sp_rcpt_state_is_final(c.states[i].state))
+            tell_ended(q, &c.accept.id, (uint16_t)i);
+    sp_queue_put_carried(q, &c, &je->place, NULL);
+    return SP_OK;
 }
 
 /*
@@ -203,6 +221,15 @@ static void quarantine(struct sp_queue *q, const struct sp_journal_entry *je)
         (void)sp_queue_entry_put(q, e, &je->place);
     }
     sp_queue_entry_quarantine(q, e);
+}
+
+void sp_queue_miss(struct sp_queue *q, const struct sp_id *id)
+{
+    const struct sp_journal_entry nowhere = {.message = *id,
+                                             .place = {.segment = sp_journal_current(q->journal)}};
+
+    if (sp_queue_entry_find(q, id) == NULL)
+        quarantine(q, &nowhere);
 }
 
 void sp_queue_on_entry(void *arg, const struct sp_journal_entry *je)

@@ -352,6 +352,7 @@ static void queue_free(struct sp_queue *q)
     sp_free(q->ages);
     sp_queue_live_free(q);
     sp_free(q->lost);
+    sp_free(q->lost_low);
     sp_arena_free(q->arena);
     if (q->own_io.ctx != NULL)
         sp_journal_io_posix_free(&q->own_io);
@@ -418,6 +419,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
     if (rc != SP_OK)
         return rc;
     q->stats.damaged = found.damaged;
+    q->stats.copies = found.copies;
     q->stats.footers = found.footers;
     q->stats.dropped = found.dropped;
     q->stats.records = found.records;

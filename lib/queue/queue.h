@@ -23,6 +23,8 @@ struct sp_queue;
 /* A file of this name in the shard's folder: it comes from a backup, so all that waits may have been delivered since. */
 #define SP_QUEUE_RESTORED "restored"
 
+#define SP_QUEUE_ALL UINT16_MAX /* recipients */
+
 /* Where a recipient's mail stands in line. */
 struct sp_queue_way {
     struct sp_bytes
@@ -62,6 +64,8 @@ struct sp_queue_options {
     void (*classify)(void *arg, const struct sp_accept *a, size_t n, struct sp_queue_way *way);
     /* This segment is durable up to end: tell the ledger. May be NULL. */
     void (*on_durable)(void *arg, uint64_t segment, uint64_t end);
+    /* While opening: a record says that recipient n has ended; SP_QUEUE_ALL: all have. Also of messages not known. May be NULL. */
+    void (*on_ended)(void *arg, const struct sp_id *id, uint16_t n);
     void *arg;
 };
 
@@ -218,10 +222,12 @@ struct sp_queue_stats {
     size_t recipients_held;
     size_t recipients_by_hand; /* of them, by somebody's act */
     size_t recipients_busy;
-    size_t quarantined;            /* messages whose record is damaged */
-    uint64_t segments, records;    /* found at the start, and so are the next three */
-    uint64_t dropped, footers;     /* records at the tail that nobody was promised; footers read */
-    uint64_t damaged;              /* records and segments that were found so at the start */
+    size_t quarantined;         /* messages whose record is damaged */
+    uint64_t segments, records; /* found at the start, and so are the next three */
+    uint64_t dropped, footers;  /* records at the tail that nobody was promised; footers read */
+    uint64_t damaged;           /* records and segments that were found so at the start */
+    uint64_t
+        copies; /* headers and keyrings that were read from their copy, or whose copy was damaged */
     uint64_t disk_len, living_len; /* of all segments, and of living messages' records in them */
     uint64_t carried, carried_len; /* messages moved out of old segments, and their records */
     uint64_t first_segment, current_segment;
@@ -231,24 +237,6 @@ struct sp_queue_stats {
 };
 /* returns: figures of now. cost: O(segments) */
 struct sp_queue_stats sp_queue_stats(const struct sp_queue *q);
-
-/* A message that can't be delivered as it is. */
-struct sp_queue_finding {
-    struct sp_id id; /* zero: not even that can be read */
-    enum sp_rc why;
-    uint64_t segment;
-    uint64_t record; /* its number in the segment, as the audit names it; 0: not known */
-};
-
-/*
- * Reads every living message, its record and its whole body. Best on a queue opened read-only, which has read all records.
- *
- * visit:   why: SP_E_JOURNAL_DAMAGED, SP_E_CONTENT_DAMAGED, SP_E_CONTENT_TRUNCATED (or its file is gone),
- *          SP_E_CRYPT_AUTH, SP_E_IO (not now)
- * returns: how many those are
- */
-size_t sp_queue_check(struct sp_queue *q,
-                      void (*visit)(void *arg, const struct sp_queue_finding *f), void *arg);
 
 /* Records an event for the audit that belongs to no message; lost if nothing can be written now. */
 void sp_queue_say(struct sp_queue *q, struct sp_bytes event);

@@ -118,7 +118,8 @@ struct sp_queue {
         told; /* by segment: how many of its content.destroyed are on record, from before a crash */
     uint64_t
         lost_to;    /* the last segment of which something is lost, nobody knows what; 0: of none */
-    uint16_t *lost; /* the low bits of the numbers of all of these, rising */
+    uint64_t *lost; /* the numbers of all of these, rising */
+    uint16_t *lost_low; /* their low bits, as records name them */
     size_t lost_count;
     size_t lost_cap;
     uint64_t carry_failed_at; /* segment that was written when one could not be carried; 0: none */

@@ -73,3 +73,29 @@ enum sp_rc sp_store_peek(const char *path, const char *sql, int64_t *out, struct
     sqlite3_close(db);
     return rc;
 }
+
+enum sp_rc sp_store_look(const char *path, const char *sql,
+                         void (*visit)(void *arg, struct sp_bytes row), void *arg,
+                         struct sp_err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    sqlite3 *db = NULL;
+    enum sp_rc rc = SP_OK;
+    int result = SQLITE_ERROR;
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+        (void)sqlite3_busy_timeout(db, TRIES * WAIT_MS);
+        result = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    }
+    if (result == SQLITE_OK)
+        while ((result = sqlite3_step(stmt)) == SQLITE_ROW) {
+            const void *bytes = sqlite3_column_blob(stmt, 0);
+
+            visit(arg, sp_bytes(bytes, (size_t)sqlite3_column_bytes(stmt, 0)));
+        }
+    if (result != SQLITE_DONE)
+        rc = fail(db, path, err);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return rc;
+}

@@ -59,6 +59,16 @@ SP_MUST_CHECK enum sp_rc sp_store_snapshot(const char *path, const char *to, str
 SP_MUST_CHECK enum sp_rc sp_store_peek(const char *path, const char *sql, int64_t *out,
                                        struct sp_err *err);
 
+/*
+ * Goes through rows of a database that belongs to another process, or of a copy. Nothing in it is changed.
+ *
+ * row:     lent for the call; what its first column holds, as bytes
+ * returns: SP_OK; SP_E_STORE_FAILED, also when it is damaged
+ */
+SP_MUST_CHECK enum sp_rc sp_store_look(const char *path, const char *sql,
+                                       void (*visit)(void *arg, struct sp_bytes row), void *arg,
+                                       struct sp_err *err);
+
 /* Closes it; an open transaction is rolled back. NULL is allowed. */
 void sp_store_free(struct sp_store *store);
 SP_AUTO_DEFINE(sp_store)

@@ -79,7 +79,9 @@ def test_a_damaged_row_is_quarantined_and_can_be_deleted(plain):
     damaged, _ = submit(gateway, 3000)
     whole, text = submit(gateway, 3000)
     spool.damage_row(gateway, damaged)
+    spool.flip(spool.find_record(gateway, whole)[0], 40)  # of its header, which stands there twice
     gateway.restart("relay")
+    until(lambda: '"journal.header-copy"' in gateway.log)
     sink.replies.clear()
     gateway.wait_record("message.settled", message=whole)
     assert [m["data"].endswith(text) for m in sink.wait_for(1)] == [True]
@@ -130,21 +132,22 @@ def test_many_kinds_of_damage_at_once(plain):
     assert {n: why.get(ids[n]) for n in ("row", "body", "body-gone", "body-cut")} == {
         "row": "journal.damaged", "body": "content.damaged", "body-gone": "content.truncated", "body-cut": "content.truncated"}
     assert all(m["segment"] >= 1 for s in found["shards"] for m in s["damaged_messages"])
+    assert {m["message"] for m in found["missing"]} == {ids["id"], ids["length"]}  # nobody can read their ids; the ledger has
+    assert sum(s["read_from_copy"] for s in found["shards"]) == 2
     told = gateway.run("queue", "repair", check=False)
-    assert told.returncode == 1 and "7 messages can't be read" in told.stdout and "(segment " in told.stdout, told.stdout
+    assert told.returncode == 1 and "9 messages can't be read" in told.stdout and "(segment " in told.stdout, told.stdout
     done = gateway.run("queue", "repair", "--yes", "--reason", "disk 3 is sick")
-    assert "7 messages given up" in done.stdout, done.stdout
+    assert "9 messages given up" in done.stdout and "2 headers or keyring" in done.stdout, done.stdout
     again = gateway.run("queue", "check")
-    assert "nobody waits for what was in there" in again.stdout, again.stdout
+    assert "nobody waits for what was in there" in again.stdout and "second copy" not in again.stdout, again.stdout
     assert "nothing to repair" in gateway.run("queue", "repair").stdout
 
     sink.replies.clear()
     gateway.again()
     wait_empty(gateway)
     assert sorted(m["data"][-200:] for m in sink.wait_for(2)) == sorted(texts[n][-200:] for n in ("whole", "also-whole"))
-    assert '"journal.header-copy"' in gateway.log
     gateway.wait_record("audit.gap", reason="journal-damaged")  # whose ids nobody can read
-    for name in ("row", "body", "body-gone", "body-cut"):
+    for name in ("id", "length", "row", "body", "body-gone", "body-cut"):
         gateway.wait_record("admin.acted", act="queue.repair", message=ids[name])
     gateway.wait_record("message.settled", message=ids["also-whole"])
     assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
@@ -175,7 +178,8 @@ def test_a_segment_that_is_lost_is_told(plain, how):
     others.append(submit(gateway, 3000))
     gateway.stop()
     segment = spool.find_record(gateway, lost[0])[0]
-    others = [(message, text) for message, text in others if spool.find_record(gateway, message)[0] != segment]
+    beside = {message for message, _ in others if spool.find_record(gateway, message)[0] == segment} | set(lost)
+    others = [(message, text) for message, text in others if message not in beside]
     if how == "gone":
         segment.unlink()
     elif how == "emptied":
@@ -187,6 +191,13 @@ def test_a_segment_that_is_lost_is_told(plain, how):
     named = {m["message"] for s in found["shards"] for m in s["damaged_messages"]}
     assert not found["whole"] and (set(lost) <= named if how == "headless" else named == {"0" * 26}), found
     assert not {message for message, _ in others} & named
+    missing = {m["message"]: m for m in found["missing"]}  # the ledger knows of them, and nobody else
+    assert set(missing) == (set() if how == "headless" else beside), found
+    assert [s["lost_segments"] for s in found["shards"]] == [[] if how == "headless" else [int(segment.stem)]]
+    assert all(m["tenant"] == "test" and m["message_id"] and m["kind"] == "mail" for m in missing.values())
+    words = gateway.run("queue", "check", check=False)
+    assert words.returncode == 1 and "queue repair --yes" in words.stdout and "queue delete" in words.stdout, words.stdout
+    assert all(f"message {message} (mail of tenant test): missing" in words.stdout for message in missing), words.stdout
     sink.replies.clear()
     gateway.again()
     gateway.run("queue", "thaw", "--tenant", "test", "--reason", "the rest flows")
@@ -203,8 +214,19 @@ def test_a_segment_that_is_lost_is_told(plain, how):
         gateway.run("queue", "delete", message, "--reason", "the disk was mended")
     wait_empty(gateway)
     gateway.stop()
+    if missing:  # given up is what nobody can name; these can be
+        found = json.loads(gateway.run("queue", "check", "--json", check=False).stdout)
+        assert not found["whole"] and {m["message"] for m in found["missing"]} == set(missing), found
+        assert not any(s["damaged_messages"] or s["lost_segments"] for s in found["shards"]), found
+        assert gateway.run("queue", "repair", check=False).returncode == 1
+        done = gateway.run("queue", "repair", "--yes", "--reason", "their senders were asked")
+        assert f"{len(missing)} message" in done.stdout, done.stdout
     assert gateway.run("queue", "check").returncode == 0
     gateway.again()
+    for message in missing:
+        gateway.wait_record("admin.acted", message=message, act="queue.repair")
+        gateway.wait_record("message.settled", message=message)
+    assert gateway.run("queue", "check").returncode == 0
     assert gateway.json("status")["relays"][0]["says"]["quarantined"] == 0
     assert len(sink.messages) == len(others)
     assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0

@@ -2,6 +2,7 @@
  * A message's way through the queue, with a restart at every turn: accepted, due, deferred, held, released, delivered,
  * with its children, its body in the record or in a file; and the disk space that comes back.
  */
+#include "queue/check.h"
 #include "queue/list.h"
 #include "rig.h"
 
@@ -605,6 +606,50 @@ START_TEST(who_gave_one_loss_up_hears_of_the_next)
             rig_reopen(&rig);
         }
     }
+}
+END_TEST
+
+struct ends {
+    struct sp_id id;
+    size_t count;
+};
+
+static void on_ended(void *arg, const struct sp_id *id, uint16_t n)
+{
+    struct ends *e = arg;
+
+    e->count += sp_id_eq(id, &e->id) && n == 0;
+}
+
+/* Who looks learns which segments are lost, who has ended and who is there; one that only he knows of can be given up. */
+START_TEST(what_is_missing_can_be_found_and_given_up)
+{
+    const struct sp_journal_io *io = fake_disk_io(rig.disk);
+    struct ends ends = {.id = rig_put(&rig, 2000)};
+    struct sp_id missing;
+    const uint64_t *lost;
+
+    ck_assert(rig_deliver_one(&rig));
+    fill_segments(&rig, 2);
+    missing = rig_put(&rig, 2000); /* into the 4th, or the 5th */
+    fill_segments(&rig, 5);
+    ck_assert(sp_queue_has(rig.queue, &missing) && !sp_queue_has(rig.queue, &ends.id));
+    sp_queue_close(rig.queue);
+    ck_assert_int_eq(io->unlink(io->ctx, "000000000004.seg"), 0);
+    ck_assert_int_eq(io->unlink(io->ctx, "000000000005.seg"), 0);
+    rig.options.on_due = NULL;
+    rig.options.on_ended = on_ended;
+    rig.options.arg = &ends;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(ends.count, 1);
+    ck_assert_uint_eq(sp_queue_lost(rig.queue, &lost), 2);
+    ck_assert(lost[0] == 4 && lost[1] == 5);
+    ck_assert(!sp_queue_has(rig.queue, &missing));
+    sp_queue_miss(rig.queue, &missing);
+    ck_assert_int_eq(rig_act(&rig, SP_RECORD_DELETE, &missing), SP_OK);
+    ck_assert(!sp_queue_has(rig.queue, &missing));
+    rig_reopen(&rig);
+    ck_assert(!sp_queue_has(rig.queue, &missing));
 }
 END_TEST
 
@@ -1231,6 +1276,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
     tcase_add_test(c, what_has_no_id_any_more_is_listed_and_can_be_deleted);
     tcase_add_test(c, who_gave_one_loss_up_hears_of_the_next);
+    tcase_add_test(c, what_is_missing_can_be_found_and_given_up);
     tcase_add_test(c, mail_from_before_what_was_lost_counts_as_possibly_attempted);
     tcase_add_test(c, a_body_whose_file_is_gone_is_damage);
     tcase_add_test(c, damage_found_while_it_runs_quarantines_that_message);

@@ -210,6 +210,39 @@ START_TEST(values_come_back_as_they_went_in)
 }
 END_TEST
 
+static void add_length(void *arg, struct sp_bytes row)
+{
+    *(size_t *)arg += row.len;
+}
+
+/* Who only looks sees what stands in the log as well, changes nothing, and is told of a damaged file. */
+START_TEST(another_process_may_look)
+{
+    struct sp_store *store = open_at(2);
+    struct sp_err err = {0};
+    size_t len = 0;
+    int fd;
+
+    insert(store, "a", SP_OK);
+    insert(store, "b", SP_OK);
+    ck_assert_int_eq(sp_store_look(path, "SELECT data FROM t", add_length, &len, &err), SP_OK);
+    ck_assert_uint_eq(len, 6);
+    ck_assert_int_eq(sp_store_look(path, "DELETE FROM t", add_length, &len, &err),
+                     SP_E_STORE_FAILED);
+    ck_assert_int_eq(count(store), 2);
+    sp_store_free(store);
+    len = 0;
+    ck_assert_int_eq(sp_store_look(path, "SELECT data FROM t", add_length, &len, &err), SP_OK);
+    ck_assert_uint_eq(len, 6);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(pwrite(fd, "no database at all", 18, 0), 18);
+    ck_assert_int_eq(close(fd), 0);
+    ck_assert_int_eq(sp_store_look(path, "SELECT data FROM t", add_length, &len, &err),
+                     SP_E_STORE_FAILED);
+    ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
+}
+END_TEST
+
 START_TEST(wrong_sql_and_wrong_parameters_are_errors_not_crashes)
 {
     struct sp_store *store = open_at(2);
@@ -274,6 +307,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_rolled_back_transaction_leaves_nothing);
     tcase_add_test(c, a_second_of_the_same_name_exists_already);
     tcase_add_test(c, values_come_back_as_they_went_in);
+    tcase_add_test(c, another_process_may_look);
     tcase_add_test(c, wrong_sql_and_wrong_parameters_are_errors_not_crashes);
     tcase_add_test(c, deleted_rows_leave_no_trace_after_a_checkpoint);
 }
