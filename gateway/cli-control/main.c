@@ -85,6 +85,8 @@ static const char exit_codes[] = "\nExit codes: 0 done, 1 refused or no such thi
                                  "whether it was done: repeat it,\n"
                                  "that is always safe.\n";
 
+static const char exit_codes_of_status[] =
+    "status: 0 all is well; 1 somebody has to act; 75 not all answered, look again.\n";
 static const char exit_codes_of_probe[] =
     "probe: 0 mail would go, at or above its floor; 1 it would not; 2 that can't be told now.\n";
 
@@ -173,6 +175,8 @@ static void print_help(const struct control *c)
             (void)printf("  %s\n", meanings[m].text);
     }
     (void)fputs(exit_codes, stdout);
+    if (is_about("status", a.group, NULL))
+        (void)fputs(exit_codes_of_status, stdout);
     if (is_about("probe", a.group, NULL))
         (void)fputs(exit_codes_of_probe, stdout);
 }

@@ -1,8 +1,10 @@
 /*
  * `sallyport status`: each relay with its numbers, which configuration runs if that is not the newest, and the age of each
- * list that a directory keeps. The ages are those of the configuration's files, which no role has.
+ * list that a directory keeps; and what of all that is wrong (wrong.c). The ages are those of the configuration's files, which no
+ * role has.
  */
 #include "gateway/cli-control/control.h"
+#include "gateway/cli-control/wrong.h"
 
 #include "config/config.h"
 #include "config/directory.h"
@@ -79,6 +81,7 @@ static void print_relays(const struct sp_json *result)
 struct ages {
     struct table *table;
     struct sp_jw *w; /* instead of the table */
+    struct control_wrong *wrong;
     size_t count;
 };
 
@@ -89,6 +92,8 @@ static void on_age(void *arg, const struct sp_directory_age *age)
     char text[40];
 
     a->count++;
+    if (age->is_stale)
+        control_wrong_list(a->wrong, age->list, age->directory);
     if (a->w != NULL) {
         sp_jw_object(a->w, NULL);
         sp_jw_cstr(a->w, "list", age->list);
@@ -122,10 +127,10 @@ static void look_at_ages(const struct control *c, struct ages *a)
     sp_directory_ages(folder, config->policy, (int64_t)now.tv_sec * 1000, ignored, on_age, a);
 }
 
-static void print_ages(const struct control *c)
+static void print_ages(const struct control *c, struct control_wrong *wrong)
 {
     static const char *const heads[] = {"LIST", "DIRECTORY", "REFRESHED", "TOO OLD"};
-    struct ages a = {.table = table_new(heads, SP_ARRAY_LEN(heads))};
+    struct ages a = {.table = table_new(heads, SP_ARRAY_LEN(heads)), .wrong = wrong};
 
     look_at_ages(c, &a);
     if (a.count > 0) {
@@ -178,57 +183,72 @@ static void print_refusal(const struct sp_json *refused)
 }
 
 /* Nothing if all is as it should be. */
-static void print_state(const struct control *c)
+static void print_state(const struct sp_json *state)
 {
-    const struct sp_json *refused;
-    struct control_answer answer;
+    const struct sp_json *refused = sp_json_find(state, "refused");
 
-    ask_state(c, &answer);
-    refused = sp_json_find(answer.result, "refused");
-    if (refused != NULL && refused->first != NULL) {
-        for (const struct sp_json *r = refused->first; r != NULL; r = r->next)
-            print_refusal(r);
-        (void)printf("Number %lld runs; mend the files and reload.\n",
-                     (long long)sp_json_int_of(answer.result, "generation", 0));
-        print_others(answer.result);
-    }
-    control_answer_clear(&answer);
+    if (refused == NULL || refused->first == NULL)
+        return;
+    for (const struct sp_json *r = refused->first; r != NULL; r = r->next)
+        print_refusal(r);
+    (void)printf("Number %lld runs; mend the files and reload.\n",
+                 (long long)sp_json_int_of(state, "generation", 0));
+    print_others(state);
 }
 
-static void put_state(const struct control *c, struct sp_jw *w)
+static void put_value(struct sp_jw *w, const char *key, const struct sp_json *value)
 {
-    struct control_answer answer;
     struct sp_buf text;
 
-    ask_state(c, &answer);
     sp_buf_init(&text, CONTROL_LINE_MAX);
-    if (answer.result != NULL && sp_json_canonical(answer.result, &text) == SP_OK)
-        sp_jw_raw(w, "configuration", sp_buf_bytes(&text));
+    if (value != NULL && sp_json_canonical(value, &text) == SP_OK)
+        sp_jw_raw(w, key, sp_buf_bytes(&text));
     sp_buf_clear(&text);
-    control_answer_clear(&answer);
 }
 
-static void print_json(const struct control *c, const struct sp_json *relays)
+static void print_json(const struct control *c, const struct sp_json *relays,
+                       const struct sp_json *state, struct control_wrong *wrong)
 {
-    struct sp_buf text, out;
-    struct ages a = {.count = 0};
+    struct sp_buf out;
     struct sp_jw w;
+    struct ages a = {.w = &w, .wrong = wrong};
 
-    sp_buf_init(&text, CONTROL_LINE_MAX);
     sp_buf_init(&out, CONTROL_LINE_MAX);
     sp_jw_init(&w, &out);
-    a.w = &w;
     sp_jw_object(&w, NULL);
-    put_state(c, &w);
+    put_value(&w, "configuration", state);
     sp_jw_array(&w, "lists");
     look_at_ages(c, &a);
     sp_jw_end(&w);
-    if (relays != NULL && sp_json_canonical(relays, &text) == SP_OK)
-        sp_jw_raw(&w, "relays", sp_buf_bytes(&text));
+    put_value(&w, "relays", relays);
+    sp_jw_raw(&w, "wrong", control_wrong_end(wrong));
     sp_jw_end(&w);
     (void)printf("%.*s\n", SP_FMT(sp_buf_bytes(&out)));
-    sp_buf_clear(&text);
     sp_buf_clear(&out);
+}
+
+/* returns: the exit code */
+static int tell(const struct control *c, const struct sp_json *result)
+{
+    struct control_answer state;
+    struct control_wrong wrong;
+    int code;
+
+    ask_state(c, &state);
+    control_wrong_init(&wrong);
+    control_wrong_relays(&wrong, result);
+    control_wrong_state(&wrong, state.result, result);
+    if (c->json) {
+        print_json(c, sp_json_find(result, "relays"), state.result, &wrong);
+    } else {
+        print_relays(result);
+        print_state(state.result);
+        print_ages(c, &wrong);
+    }
+    code = control_wrong_say(&wrong, c);
+    control_wrong_clear(&wrong);
+    control_answer_clear(&state);
+    return code;
 }
 
 int control_status(const struct control *c)
@@ -240,14 +260,7 @@ int control_status(const struct control *c)
 
     begin(&question, &w, "queue.stats");
     ask(c, &question, &w, &answer);
-    code = answer.code;
-    if (code == CONTROL_OK && c->json) {
-        print_json(c, sp_json_find(answer.result, "relays"));
-    } else if (code == CONTROL_OK) {
-        print_relays(answer.result);
-        print_state(c);
-        print_ages(c);
-    }
+    code = answer.code == CONTROL_OK ? tell(c, answer.result) : answer.code;
     control_answer_clear(&answer);
     return code;
 }

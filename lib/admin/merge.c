@@ -261,6 +261,8 @@ static void merge_each(struct sp_admin_question *q, struct sp_buf *out)
         sp_jw_object(&w, NULL);
         sp_jw_int(&w, "relay", a->index == SP_JOBS_ANY ? -1 : (int64_t)a->index);
         sp_jw_cstr(&w, "error", known ? NULL : sp_rc_name(a->rc));
+        if (sp_admin_is_unknown(a))
+            sp_jw_bool(&w, "silent", true);
         if (!known)
             sp_jw_text(&w, "detail",
                        sp_admin_is_unknown(a) ? SP_LIT("it did not answer") : detail_of(a));

@@ -154,7 +154,9 @@ def test_the_same_members_are_the_same_file(world):
     while world.gateway.log.count(told) == count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    status = world.gateway.json("status")["lists"]
+    watched = json.loads(world.gateway.run("status", "--json").stdout)
+    assert [(one["what"], one["list"], one["exit"]) for one in watched["wrong"]] == [("list", "recovery", 1)]
+    status = watched["lists"]
     assert [(s["list"], s["directory"], s["stale"]) for s in status] == [("recovery", "hospital", True)]
     assert status[0]["age_ms"] > 365 * 86400 * 1000
     reloads = world.gateway.log.count('"supervisor.reload"')

@@ -403,11 +403,11 @@ START_TEST(one_that_is_not_alive_is_given_up_and_named)
            "{\"ok\":true,\"result\":{\"messages\":[{\"id\":\"B\"}],\"next\":null,\"relays\":2,"
            "\"relays_silent\":1,\"silent\":[0]},\"file_len\":0}\n");
     relay_says[1] = "{\"done\":\"freeze\"}";
-    expect(
-        "{\"command\":\"queue.freeze\"}\n",
-        "{\"ok\":true,\"result\":{\"relays\":[{\"relay\":0,\"error\":\"job.deadline\",\"detail\":"
-        "\"it did not answer\"},{\"relay\":1,\"error\":null,\"says\":{\"done\":\"freeze\"}}]},"
-        "\"file_len\":0}\n");
+    expect("{\"command\":\"queue.freeze\"}\n",
+           "{\"ok\":true,\"result\":{\"relays\":[{\"relay\":0,\"error\":\"job.deadline\","
+           "\"silent\":true,\"detail\":"
+           "\"it did not answer\"},{\"relay\":1,\"error\":null,\"says\":{\"done\":\"freeze\"}}]},"
+           "\"file_len\":0}\n");
     ck_assert_uint_eq(sp_jobs_out(asker), 0);
 }
 END_TEST
