@@ -70,7 +70,7 @@ static void keep(struct board *b, const struct sp_line_view *v)
 static void on_line(void *arg, const struct sp_line_view *v)
 {
     struct board *b = arg;
-    struct sp_pool_ask ask = {.route = sp_transport_find(b->d->parts.transport, v->destination),
+    struct sp_pool_ask ask = {.route = sp_transport_look(b->d->parts.transport, v->destination),
                               .tenant = v->tenant};
     const void *site = NULL;
     struct queued *q;

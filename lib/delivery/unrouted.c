@@ -31,7 +31,9 @@ struct sp_unrouted {
     struct sp_delivery *d;
     struct sp_pool_taken taken[SP_POOL_RANK_COUNT]; /* attempts that wait for a route */
     struct sp_list shut[SHUT_COUNT];                /* lines of others, longest shut first */
-    struct sp_list slow;                            /* lines of those whose look-up goes on */
+    struct sp_list
+        slow; /* look-ups that go on without a place: each counts once, whosever mail waits for it */
+    struct sp_map *slow_by_way;
     size_t slow_strangers;
     size_t slow_others;
     struct sp_timer *tick;
@@ -40,7 +42,12 @@ struct sp_unrouted {
 struct shut {
     struct sp_list at;
     sp_handle line;
-    const void *site; /* for those in slow */
+};
+
+struct slow {
+    struct sp_list at;
+    struct sp_list lines; /* that wait for it, shut */
+    const void *site;     /* NULL: a stranger's */
     size_t way_len;
     uint8_t way[];
 };
@@ -100,7 +107,7 @@ static bool has_room(const struct sp_unrouted *u, const void *site)
         has += as->is_there && as->site == site;
     }
     SP_LIST_EACH(at, &u->slow)
-    has += SP_CONTAINER(at, struct shut, at)->site == site;
+    has += SP_CONTAINER(at, struct slow, at)->site == site;
     return has < RETURNING_LEAST || all + has < RETURNING_MAX;
 }
 
@@ -120,17 +127,29 @@ static void open_some(struct sp_unrouted *u, struct sp_list *list, size_t count)
         open_line(u, SP_CONTAINER(list->next, struct shut, at));
 }
 
+static struct sp_bytes way_of(const struct slow *s)
+{
+    return sp_bytes(s->way, s->way_len);
+}
+
+static void end_slow(struct sp_unrouted *u, struct slow *s)
+{
+    u->slow_strangers -= s->site == NULL;
+    u->slow_others -= s->site != NULL;
+    (void)sp_map_remove(u->slow_by_way, way_of(s));
+    sp_list_remove(&s->at);
+    open_some(u, &s->lines, SIZE_MAX);
+    sp_free(s);
+}
+
 static void open_ended(struct sp_unrouted *u)
 {
     SP_LIST_EACH(at, &u->slow)
     {
-        struct shut *shut = SP_CONTAINER(at, struct shut, at);
+        struct slow *s = SP_CONTAINER(at, struct slow, at);
 
-        if (sp_transport_is_asking(u->d->parts.transport, sp_bytes(shut->way, shut->way_len)))
-            continue;
-        u->slow_strangers -= shut->site == NULL;
-        u->slow_others -= shut->site != NULL;
-        open_line(u, shut);
+        if (!sp_transport_is_asking(u->d->parts.transport, way_of(s)))
+            end_slow(u, s);
     }
 }
 
@@ -148,34 +167,52 @@ void sp_unrouted_next(struct sp_unrouted *u)
             open_some(u, &u->shut[i], 1);
 }
 
-/* returns: whether another message of it did. way: empty for one that has not begun to look up */
-static struct shut *shut_line(struct sp_unrouted *u, const struct sp_attempt *a,
-                              struct sp_bytes way, struct sp_list *list)
+/* Unless another message of it did, which has it opened. */
+static void shut_line(struct sp_unrouted *u, const struct sp_attempt *a, struct sp_list *list)
 {
     struct shut *shut;
 
     if (!sp_lines_shut(sp_queue_lines(u->d->parts.queue), a->line, true))
-        return NULL;
-    shut = sp_calloc(1, sizeof(*shut) + way.len);
+        return;
+    shut = sp_calloc(1, sizeof(*shut));
     shut->line = a->line;
-    shut->way_len = way.len;
-    if (way.len > 0)
-        memcpy(shut->way, way.ptr, way.len);
     sp_list_append(list, &shut->at);
-    return shut;
 }
 
-/* Its place is for others; the look-up goes on, and what comes of it is there when the line opens. */
+static struct slow *new_slow(struct sp_unrouted *u, const struct sp_attempt *a)
+{
+    struct slow *s = sp_calloc(1, sizeof(*s) + a->way.len);
+
+    s->site = a->unrouted.site;
+    s->way_len = a->way.len;
+    memcpy(s->way, a->way.ptr, a->way.len);
+    sp_list_init(&s->lines);
+    sp_list_append(&u->slow, &s->at);
+    (void)sp_map_put(u->slow_by_way, a->way, s);
+    u->slow_strangers += s->site == NULL;
+    u->slow_others += s->site != NULL;
+    return s;
+}
+
+/*
+ * Its place is for others; the look-up goes on, and what comes of it is there when the line opens. It counts although its line is
+ * shut already, since the next of it found no place: by lines, a crowd with two messages for each domain had as many look-ups as it liked.
+ */
 static void give_back(struct sp_unrouted *u, struct sp_attempt *a)
 {
-    struct shut *shut = shut_line(u, a, a->way, &u->slow);
+    struct slow *s = sp_map_find(u->slow_by_way, a->way);
 
-    if (shut != NULL) {
-        shut->site = a->unrouted.site;
-        u->slow_strangers += shut->site == NULL;
-        u->slow_others += shut->site != NULL;
-    }
+    shut_line(u, a, s == NULL ? &new_slow(u, a)->lines : &s->lines);
     sp_attempt_put_first(a);
+}
+
+/* Another message may wait for the same look-up, which is counted then. */
+static bool may_be_slow(const struct sp_unrouted *u, const struct sp_attempt *a)
+{
+    if (sp_map_find(u->slow_by_way, a->way) != NULL)
+        return true;
+    return a->unrouted.site == NULL ? u->slow_strangers < SLOW_STRANGERS_MAX
+                                    : u->slow_others < SLOW_OTHERS_MAX;
 }
 
 static bool may_go_back(const struct sp_attempt *a)
@@ -190,11 +227,9 @@ static void give_back_slow(struct sp_unrouted *u)
     SP_LIST_EACH(at, &u->d->attempts)
     {
         struct sp_attempt *a = SP_CONTAINER(at, struct sp_attempt, at);
-        bool is_room = a->unrouted.site == NULL ? u->slow_strangers < SLOW_STRANGERS_MAX
-                                                : u->slow_others < SLOW_OTHERS_MAX;
 
-        if (a->unrouted.is_there && is_room && now_ms - a->unrouted.since_ms >= SLOW_MS &&
-            may_go_back(a))
+        if (a->unrouted.is_there && now_ms - a->unrouted.since_ms >= SLOW_MS && may_go_back(a) &&
+            may_be_slow(u, a))
             give_back(u, a);
     }
 }
@@ -237,6 +272,7 @@ struct sp_unrouted *sp_unrouted_new(struct sp_delivery *d)
     for (size_t i = 0; i < SHUT_COUNT; i++)
         sp_list_init(&u->shut[i]);
     sp_list_init(&u->slow);
+    u->slow_by_way = sp_map_new();
     u->tick = sp_timer_new(d->parts.loop, on_tick, u);
     return u;
 }
@@ -245,7 +281,9 @@ void sp_unrouted_free(struct sp_unrouted *u)
 {
     for (size_t i = 0; i < SHUT_COUNT; i++)
         open_some(u, &u->shut[i], SIZE_MAX);
-    open_some(u, &u->slow, SIZE_MAX);
+    SP_LIST_EACH(at, &u->slow)
+    end_slow(u, SP_CONTAINER(at, struct slow, at));
+    sp_map_free(u->slow_by_way);
     sp_timer_free(u->tick);
     sp_free(u);
 }
@@ -313,7 +351,7 @@ bool sp_attempt_shuts_unrouted(struct sp_attempt *a)
 
     need_tick(u);
     if (may_go_back(a) && !has_place(a, &as)) {
-        (void)shut_line(u, a, SP_LIT(""), &u->shut[list]);
+        shut_line(u, a, &u->shut[list]);
         return true;
     }
     a->unrouted = as;

@@ -94,6 +94,7 @@ enum sp_dns_party {
  * is_trusted: whether `secure` can ever be true
  * party:      the slots by which that party asks, of the same life; cancel takes each other's handles. NULL: all are one
  * hurry:      a question asked by a party that is not as good is this one's, too; a stale handle is ignored. May be NULL
+ * has_room:   whether one question more keeps nobody of the party waiting who comes next. NULL: never
  */
 struct sp_dns_ops {
     sp_handle (*ask)(void *ctx, struct sp_bytes name, enum sp_dns_type type, sp_dns_fn fn,
@@ -102,6 +103,7 @@ struct sp_dns_ops {
     bool (*is_trusted)(const void *ctx);
     const struct sp_dns_ops *(*party)(void *ctx, enum sp_dns_party party);
     void (*hurry)(void *ctx, sp_handle question);
+    bool (*has_room)(const void *ctx);
     void *ctx;
 };
 
@@ -128,6 +130,12 @@ static inline void sp_dns_hurry(const struct sp_dns_ops *dns, sp_handle question
 {
     if (dns->hurry != NULL)
         dns->hurry(dns->ctx, question);
+}
+
+/* returns: as the slot. thread: loop */
+static inline bool sp_dns_has_room(const struct sp_dns_ops *dns)
+{
+    return dns->has_room != NULL && dns->has_room(dns->ctx);
 }
 
 /* Formats an address without brackets. out: at least 46 bytes, NUL-terminated afterwards. thread: any */

@@ -446,6 +446,13 @@ static void hurry(void *ctx, sp_handle handle)
         move(w->question, ctx);
 }
 
+static bool has_room(const void *ctx)
+{
+    const struct party *p = ctx;
+
+    return sp_list_is_empty(&p->line) && p->under_way < p->most / 2;
+}
+
 struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log *log,
                                             const struct sp_dns_settings *settings)
 {
@@ -470,7 +477,7 @@ struct sp_dns_resolver *sp_dns_resolver_new(struct sp_loop *loop, struct sp_log 
 
         p->r = r;
         p->most = under_way_max[i];
-        p->ops = (struct sp_dns_ops){ask, cancel, is_trusted, ops_of, hurry, p};
+        p->ops = (struct sp_dns_ops){ask, cancel, is_trusted, ops_of, hurry, has_room, p};
         sp_list_init(&p->line);
     }
     return r;

@@ -13,12 +13,13 @@
 
 #include <stdio.h>
 
-#define ERROR_MS    2000
+#define ERROR_MS                                                                                   \
+    2000 /* RFC 9520 3.2: at least one second; what lasts is for our resolver to remember for longer */
 #define NAME_MAX_   (SP_DNS_NAME_MAX + 32)
 #define FIRST_BLOCK 4096
 #define MIN_MS      1000
-#define ASKS_MAX                                                                                   \
-    6 /* under way at a time: a domain of sixteen hosts has forty, and is one of many */
+#define ASKS_MAX    6    /* under way at a time while others wait for their turn as well */
+#define MORE_MS     1000 /* until it is looked whether they still do */
 
 /* What is gathered of a host. */
 struct host {
@@ -32,6 +33,7 @@ struct sp_look_up {
     struct sp_arena *arena;
     struct sp_list asks;
     size_t under_way;      /* of them */
+    struct sp_timer *more; /* looks whether others may be asked now */
     struct sp_timer *done; /* brings the result on a turn of its own */
     struct sp_route route;
     struct host hosts[SP_TRANSPORT_HOPS_MAX];
@@ -88,19 +90,27 @@ static void on_answer(void *arg, const struct sp_dns_answer *a)
     finish_if_idle(l);
 }
 
+/* A domain of sixteen hosts has forty: where nobody answers it would take six patiences one after another, or keep others. */
 static void start_asks(struct sp_look_up *l)
 {
     SP_LIST_EACH(at, &l->asks)
     {
         struct ask *q = SP_CONTAINER(at, struct ask, at);
 
-        if (l->under_way == ASKS_MAX)
-            return;
         if (q->handle != 0)
             continue;
+        if (l->under_way >= ASKS_MAX && !sp_dns_has_room(l->plan.dns)) {
+            sp_timer_start(l->more, MORE_MS);
+            return;
+        }
         l->under_way++;
         q->handle = sp_dns_ask(l->plan.dns, sp_bytes(q->name, q->name_len), q->type, on_answer, q);
     }
+}
+
+static void on_more(void *arg)
+{
+    start_asks(arg);
 }
 
 static void ask(struct sp_look_up *l, struct host *h, const char *prefix, struct sp_bytes name,
@@ -497,6 +507,7 @@ struct sp_look_up *sp_look_up_new(const struct sp_look_up_plan *plan, sp_look_up
     l->plan.domain = sp_arena_copy(l->arena, plan->domain);
     l->fn = fn;
     l->arg = arg;
+    l->more = sp_timer_new(plan->loop, on_more, l);
     l->done = sp_timer_new(plan->loop, on_done, l);
     sp_list_init(&l->asks);
     l->route = (struct sp_route){
@@ -543,6 +554,7 @@ void sp_look_up_free(struct sp_look_up *l)
         sp_dns_answer_unref(l->hosts[i].a);
         sp_dns_answer_unref(l->hosts[i].aaaa);
     }
+    sp_timer_free(l->more);
     sp_timer_free(l->done);
     sp_arena_free(l->arena);
     sp_free(l);

@@ -13,9 +13,8 @@
 #include "transport/sts_quest.h"
 #include "transport/transport_priv.h"
 
-#define CACHE_MS 300000
-#define UNHEARD_MS                                                                                 \
-    30000 /* a route is kept at least for those who went away meanwhile to come back */
+#define CACHE_MS   300000
+#define UNHEARD_MS 30000 /* a route is kept for those who went away meanwhile to come back */
 #define ROUTES_MAX 10000 /* that lead somewhere */
 #define ERRORS_MAX                                                                                 \
     3000 /* and that don't: those who gave their place back come for what was found */
@@ -32,6 +31,8 @@ struct entry { /* of the cache */
     struct sp_bytes domain;
     const struct sp_route *route;
     int64_t good_until_ms;
+    size_t unheard; /* so many went away and have not come back yet: it is good for them longer */
+    int64_t unheard_until_ms;
 };
 
 struct run { /* a look-up under way, with all who wait for it */
@@ -39,7 +40,7 @@ struct run { /* a look-up under way, with all who wait for it */
     struct sp_look_up *look_up;
     struct sp_bytes domain;
     enum sp_dns_party party; /* the best of those who wait, or did */
-    bool was_left;           /* somebody went away, and comes back when it has ended */
+    size_t left;             /* so many went away, and come back when it has ended */
     struct sp_list waiters;
 };
 
@@ -230,7 +231,7 @@ static void drop_entry(struct sp_transport *t, struct entry *e)
 }
 
 static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp_route *route,
-                 int64_t least_ms)
+                 size_t left)
 {
     struct entry *old = sp_map_find(t->routes, domain);
     bool leads = route->rc == SP_OK;
@@ -248,8 +249,8 @@ static void keep(struct sp_transport *t, struct sp_bytes domain, const struct sp
     e->domain = sp_bytes(name, domain.len);
     e->route = sp_route_ref(route);
     e->good_until_ms = route->good_until_ms;
-    if (e->good_until_ms < now_ms(t) + least_ms)
-        e->good_until_ms = now_ms(t) + least_ms;
+    e->unheard = left;
+    e->unheard_until_ms = now_ms(t) + UNHEARD_MS;
     sp_list_append(&t->by_age[leads], &e->by_age);
     (void)sp_map_put(t->routes, e->domain, e);
 }
@@ -263,11 +264,28 @@ static struct sp_bytes key_of(const struct sp_transport *t, struct sp_bytes doma
     return shared ? SP_LIT(EVERYTHING) : domain;
 }
 
+const struct sp_route *sp_transport_look(const struct sp_transport *t, struct sp_bytes domain)
+{
+    const struct entry *e = sp_map_find(t->routes, key_of(t, domain));
+
+    return e != NULL && e->good_until_ms > now_ms(t) ? e->route : NULL;
+}
+
+/*
+ * Who gave the place back may come when an error's two seconds are over, or when a short TTL is: if that were longer for all, a
+ * resolver that was silent once would put off half a minute of mail; if for nobody, a look-up that takes long would be made
+ * again and again, and its message never hear of it.
+ */
 const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes domain)
 {
     struct entry *e = sp_map_find(t->routes, key_of(t, domain));
+    bool is_back;
 
-    return e != NULL && e->good_until_ms > now_ms(t) ? e->route : NULL;
+    if (e == NULL)
+        return NULL;
+    is_back = e->unheard > 0 && e->unheard_until_ms > now_ms(t);
+    e->unheard -= is_back;
+    return is_back || e->good_until_ms > now_ms(t) ? e->route : NULL;
 }
 
 const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp_bytes domain)
@@ -307,7 +325,7 @@ static void on_route(void *arg, const struct sp_route *route)
     struct run *r = arg;
     struct sp_transport *t = r->t;
 
-    keep(t, r->domain, route, r->was_left ? UNHEARD_MS : 0);
+    keep(t, r->domain, route, r->left);
     (void)sp_map_remove(t->runs, r->domain);
     while (!sp_list_is_empty(&r->waiters)) {
         struct waiter *w = SP_CONTAINER(r->waiters.next, struct waiter, at);
@@ -408,7 +426,7 @@ void sp_transport_cancel(struct sp_transport *t, sp_handle look_up)
 
     if (w == NULL)
         return;
-    w->run->was_left = true;
+    w->run->left++;
     drop_waiter(w);
 }
 

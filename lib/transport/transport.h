@@ -55,8 +55,14 @@ SP_MUST_CHECK enum sp_rc sp_transport_new(const struct sp_transport_parts *parts
 void sp_transport_free(struct sp_transport *t);
 SP_AUTO_DEFINE(sp_transport)
 
-/* returns: the route if it is known and fresh (lent: take a reference to keep it), else NULL. cost: O(1) */
+/*
+ * For who is about to use it. Who has cancelled a look-up and comes back finds what came of it, for half a minute; as many as have.
+ *
+ * returns: the route if it is known and fresh (lent: take a reference to keep it), else NULL. cost: O(1)
+ */
 const struct sp_route *sp_transport_find(struct sp_transport *t, struct sp_bytes domain);
+/* returns: the same to tell people: nobody has come back by that */
+const struct sp_route *sp_transport_look(const struct sp_transport *t, struct sp_bytes domain);
 
 /* returns: the route that was known last, fresh or not: to tell people, not to send by (lent for the turn); NULL: none is kept */
 const struct sp_route *sp_transport_last(const struct sp_transport *t, struct sp_bytes domain);
@@ -72,7 +78,7 @@ typedef void (*sp_transport_fn)(void *arg, const struct sp_route *route);
  */
 sp_handle sp_transport_resolve(struct sp_transport *t, struct sp_bytes domain,
                                enum sp_dns_party party, sp_transport_fn fn, void *arg);
-/* Ends the wait without a call back; a stale handle is ignored. The look-up goes on, and its route is kept for a while. */
+/* Ends the wait without a call back; a stale handle is ignored. The look-up goes on, and its route is kept for who comes back. */
 void sp_transport_cancel(struct sp_transport *t, sp_handle look_up);
 /* returns: whether a domain is being looked up */
 bool sp_transport_is_asking(const struct sp_transport *t, struct sp_bytes domain);

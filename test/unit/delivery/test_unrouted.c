@@ -7,6 +7,8 @@
 #include "delivery/park_priv.h"
 #include "support/check_main.h"
 
+#include <stdio.h>
+
 #define MOST      100 /* strangers' look-ups at a time, */
 #define URGENT    20  /* and more for the urgent lane */
 #define SLOW      500 /* that go on without a place */
@@ -26,6 +28,7 @@ static struct {
 
 static struct sp_delivery d;
 static struct sp_attempt attempts[LINES_MAX];
+static char ways[LINES_MAX][16]; /* of each line's domain */
 
 /* ---- the engine around: the linker puts these in place of what they are named by ---- */
 
@@ -146,7 +149,8 @@ static bool ask(sp_handle line, enum sp_lane lane)
 
     if (a->d != NULL)
         sp_list_remove(&a->at);
-    *a = (struct sp_attempt){.d = &d, .line = line, .lane = lane, .way = SP_LIT("a.test")};
+    (void)snprintf(ways[line], sizeof(ways[line]), "d%u.test", (unsigned)line);
+    *a = (struct sp_attempt){.d = &d, .line = line, .lane = lane, .way = sp_bytes_cstr(ways[line])};
     sp_list_init(&a->at);
     shuts = sp_attempt_shuts_unrouted(a);
     if (!shuts)
@@ -383,6 +387,45 @@ START_TEST(only_so_many_look_ups_go_on_without_a_place)
 }
 END_TEST
 
+/* Its next message found no place meanwhile. */
+START_TEST(a_look_up_counts_though_its_line_is_shut)
+{
+    const struct sp_clock *clock = sp_loop_clock(d.parts.loop);
+    int64_t limit_ms = sp_clock_mono_ms(clock) + 60000;
+
+    the.asks = true;
+    the.is_fresh = false;
+    for (sp_handle line = 1; line <= SLOW + 1; line++) {
+        ck_assert(!ask(line, SP_LANE_NORMAL));
+        the.shut[line] = line <= SLOW;
+    }
+    the.is_fresh = true;
+    while (counted() > 1 && sp_clock_mono_ms(clock) < limit_ms)
+        sp_loop_run_once(d.parts.loop, 10);
+    for (int64_t now_ms = sp_clock_mono_ms(clock); sp_clock_mono_ms(clock) < now_ms + 1500;)
+        sp_loop_run_once(d.parts.loop, 10); /* a tick more */
+    ck_assert_uint_eq(counted(), 1);
+    ck_assert(!the.shut[SLOW + 1]); /* it keeps its place */
+}
+END_TEST
+
+START_TEST(a_look_up_for_many_tenants_counts_once)
+{
+    the.asks = true;
+    the.is_fresh = false;
+    for (sp_handle line = 1; line <= SLOW + 1; line++) {
+        ck_assert(!ask(line, SP_LANE_NORMAL));
+        attempts[line].way = SP_LIT("shared.test");
+    }
+    the.is_fresh = true;
+    run_until_shut(SLOW + 1, true);
+    ck_assert_uint_eq(counted(), 0);
+    the.asks = false;
+    for (sp_handle line = 1; line <= SLOW + 1; line++)
+        run_until_shut(line, false);
+}
+END_TEST
+
 START_TEST(no_site_has_more_look_ups_than_it_leaves)
 {
     static const int sites[3];
@@ -468,6 +511,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_line_that_nobody_lets_in_opens_in_its_time);
     tcase_add_test(c, a_look_up_that_takes_long_goes_on_without_a_place);
     tcase_add_test(c, only_so_many_look_ups_go_on_without_a_place);
+    tcase_add_test(c, a_look_up_counts_though_its_line_is_shut);
+    tcase_add_test(c, a_look_up_for_many_tenants_counts_once);
     tcase_add_test(c, no_site_has_more_look_ups_than_it_leaves);
     tcase_add_test(c, known_sites_leave_places_to_proven_ones);
     tcase_add_test(c, each_asks_the_dns_as_what_it_is);

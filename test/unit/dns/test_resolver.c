@@ -609,6 +609,11 @@ static sp_handle ask_as(struct world *w, enum sp_dns_party party, const char *na
                       on_answer, w);
 }
 
+static bool has_room(const struct world *w, enum sp_dns_party party)
+{
+    return sp_dns_has_room(sp_dns_for(sp_dns_resolver_ops(w->r), party));
+}
+
 /* One by one: a socket's buffer has no room for hundreds. */
 static void let_it_hear(struct world *w, unsigned queries)
 {
@@ -647,10 +652,12 @@ START_TEST(no_party_waits_for_another)
         char name[32];
 
         start_crowd(&w, (enum sp_dns_party)crowd, 600000);
+        ck_assert(!has_room(&w, (enum sp_dns_party)crowd));
         for (unsigned party = 0; party < SP_DNS_PARTY_COUNT; party++) {
             (void)snprintf(name, sizeof(name), "n%u.test", party);
             if (party == crowd)
                 continue;
+            ck_assert(has_room(&w, (enum sp_dns_party)party));
             ask_as(&w, (enum sp_dns_party)party, name);
             others++;
         }
@@ -658,6 +665,23 @@ START_TEST(no_party_waits_for_another)
         ck_assert_uint_eq(w.good, others);
         stop(&w);
     }
+}
+END_TEST
+
+/* Half of what a party may ask is for those who have few things to ask. */
+START_TEST(who_asks_much_leaves_half)
+{
+    struct world w;
+    char name[32];
+
+    start(&w, SILENT_ABOUT_X, true);
+    for (unsigned i = 0; i < under_way[SP_DNS_PARTY_STRANGERS] / 2; i++) {
+        (void)snprintf(name, sizeof(name), "x%u.test", i);
+        ck_assert(has_room(&w, SP_DNS_PARTY_STRANGERS));
+        ask_as(&w, SP_DNS_PARTY_STRANGERS, name);
+    }
+    ck_assert(!has_room(&w, SP_DNS_PARTY_STRANGERS));
+    stop(&w);
 }
 END_TEST
 
@@ -747,6 +771,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_silent_server_costs_its_first_patience_and_then_rests);
     tcase_add_test(c, silence_about_many_names_costs_others_nothing_but_time);
     tcase_add_test(c, no_party_waits_for_another);
+    tcase_add_test(c, who_asks_much_leaves_half);
     tcase_add_test(c, each_of_a_party_is_asked_once_before_any_is_again);
     tcase_add_test(c, what_a_better_party_asks_for_too_waits_with_it);
     tcase_add_test(c, what_nobody_waits_for_any_more_is_not_asked);

@@ -430,8 +430,9 @@ START_TEST(who_is_better_hurries_a_look_up_and_who_went_away_finds_its_route)
     parties = (struct parties){.true_ops = fake_dns_ops(w.dns)};
     for (unsigned i = 0; i < SP_DNS_PARTY_COUNT; i++) {
         parties.as[i] = (enum sp_dns_party)i;
-        parties.ops[i] = (struct sp_dns_ops){ask_noted,   cancel_noted, is_trusted_noted,
-                                             party_noted, hurry_noted,  &parties.as[i]};
+        parties.ops[i] =
+            (struct sp_dns_ops){ask_noted,   cancel_noted, is_trusted_noted, party_noted,
+                                hurry_noted, NULL,         &parties.as[i]};
     }
     {
         struct sp_transport_parts parts = {.loop = w.loop, .dns = &parties.ops[SP_DNS_PARTY_OURS]};
@@ -477,8 +478,72 @@ START_TEST(who_went_away_finds_a_route_that_others_have_heard_of)
     until_ms = sp_clock_mono_ms(sp_loop_clock(w.loop)) + 2500;
     while (sp_clock_mono_ms(sp_loop_clock(w.loop)) < until_ms)
         sp_loop_run_once(w.loop, 50);
-    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) != NULL);
+    ck_assert(sp_transport_look(w.t, SP_LIT("a.test")) == NULL);
+    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) != NULL); /* the one who went away */
+    ck_assert(sp_transport_find(w.t, SP_LIT("a.test")) == NULL); /* all others ask anew */
+    fake_dns_clear(w.dns);
+    add_signed(&w);
+    ck_assert_int_eq(resolve(&w, "a.test")->rc, SP_OK);
     stop(&w);
+}
+END_TEST
+
+static bool is_alone;
+
+static bool has_room_if_alone(const void *ctx)
+{
+    (void)ctx;
+    return is_alone;
+}
+
+/* Sixteen hosts, none of which is answered about. */
+START_TEST(a_domain_with_many_silent_hosts_asks_all_at_once_where_nobody_else_waits)
+{
+    enum { HOSTS = 16 };
+    struct sp_dns_ops ops;
+    struct sp_err err;
+    char name[32], mx[40];
+    struct world w;
+
+    for (unsigned alone = 0; alone < 2; alone++) {
+        struct sp_transport_parts parts = {.dns = &ops};
+        struct sp_transport_settings settings = {.port = 25, .next_hop = ""};
+        unsigned asked = 0;
+
+        start(&w, true, NULL);
+        sp_transport_free(w.t);
+        ops = *fake_dns_ops(w.dns);
+        ops.party = NULL;
+        ops.has_room = has_room_if_alone;
+        is_alone = alone;
+        parts.loop = w.loop;
+        ck_assert_int_eq(sp_transport_new(&parts, &settings, &w.t, &err), SP_OK);
+        for (unsigned i = 0; i < HOSTS; i++) {
+            (void)snprintf(name, sizeof(name), "mx%u.test", i);
+            (void)snprintf(mx, sizeof(mx), "%u %s", i, name);
+            fake_dns_add(w.dns, "many.test", SP_DNS_MX, false, mx);
+            fake_dns_set_rc(w.dns, name, SP_DNS_A, SP_E_CANCELLED, false);
+            fake_dns_set_rc(w.dns, name, SP_DNS_AAAA, SP_E_CANCELLED, false);
+        }
+        (void)sp_transport_resolve(w.t, SP_LIT("many.test"), SP_DNS_PARTY_OURS, on_route, &w);
+        for (int k = 0; k < 1000 && asked < (alone ? 2 * HOSTS : 6); k++) {
+            sp_loop_run_once(w.loop, 5);
+            asked = 0;
+            for (unsigned i = 0; i < HOSTS; i++) {
+                (void)snprintf(name, sizeof(name), "mx%u.test", i);
+                asked += fake_dns_asked(w.dns, name, SP_DNS_A) +
+                         fake_dns_asked(w.dns, name, SP_DNS_AAAA);
+            }
+        }
+        ck_assert_uint_eq(asked, alone ? 2 * HOSTS : 6);
+        if (!alone) { /* the others have gone */
+            is_alone = true;
+            for (int k = 0; k < 2000 && fake_dns_asked(w.dns, "mx15.test", SP_DNS_AAAA) == 0; k++)
+                sp_loop_run_once(w.loop, 5);
+            ck_assert_uint_eq(fake_dns_asked(w.dns, "mx15.test", SP_DNS_AAAA), 1);
+        }
+        stop(&w);
+    }
 }
 END_TEST
 
@@ -631,6 +696,7 @@ static void add(TCase *c)
     tcase_add_test(c, smarthosts_of_a_route_are_hosts_of_it);
     tcase_add_test(c, equal_look_ups_share_one_run_and_a_cancelled_one_is_silent);
     tcase_add_test(c, a_domain_with_many_hosts_asks_few_things_at_a_time);
+    tcase_add_test(c, a_domain_with_many_silent_hosts_asks_all_at_once_where_nobody_else_waits);
     tcase_add_test(c, who_went_away_finds_a_route_that_others_have_heard_of);
     tcase_add_test(c, domains_that_lead_nowhere_make_no_other_be_forgotten);
     tcase_add_test(c, what_leads_nowhere_is_kept_for_a_while_among_many_that_lead_somewhere);
