@@ -1,0 +1,219 @@
+"""What must hold when a plan has been played. Judged from what the hosts saw; the audit is compared with that, not believed.
+Each check yields complaints."""
+import collections
+import json
+import re
+
+from model.plan import LEVELS
+
+TOLD = re.compile(rb"^Final-Recipient: rfc822; (\S+)\r?\nAction: (\w+)\r?$", re.M)
+ORIGINAL = re.compile(rb"^Message-ID: <([\w.-]+)@tenant\.test>\r?$", re.M | re.I)
+WINDOW = 1.0  # seconds in which nobody is asked often
+FINAL = {"delivered", "deposited", "deposited-and-notified", "returned", "failed"}
+
+
+def kind_of(copy):
+    """How the bytes came: smime, pgp, or None, in the clear."""
+    head = copy["data"].partition(b"\r\n\r\n")[0]
+    if b"enveloped-data" in head or b"authEnveloped-data" in head:
+        return "smime"
+    return "pgp" if b"multipart/encrypted" in head else None
+
+
+class Judge:
+    """records: the audit's; log: of the gateway"""
+
+    def __init__(self, world, records, log):
+        self.world, self.plan, self.records, self.log = world, world.plan, records, log
+        self.messages = {m.key: m for m in self.plan.messages}
+        self.people = {p.address: p for p in self.plan.people}
+        self.ids, self.keys, self.settled, self.attempts = {}, {}, {}, collections.defaultdict(list)
+        self.twice = collections.Counter()
+        for record in records:
+            self.take(record)
+        self.copies = collections.defaultdict(list)  # (key, address): of the plan's messages
+        for copy in world.account.copies:
+            for address in copy["to"]:
+                if copy["key"] in self.messages:
+                    self.copies[copy["key"], address].append(copy)
+        self.relay_died = "relay" in self.plan.kills()
+
+    def take(self, record):
+        event = record["event"]
+        if event == "message.accepted":
+            name = ((record.get("origin") or {}).get("message_id") or "").strip("<>").rpartition("@")[0]
+            self.ids[record["message"]] = record
+            if name in self.messages and record.get("kind", "mail") == "mail":
+                self.twice[name] += 1
+                self.keys[record["message"]] = name
+        elif event == "message.settled":
+            self.twice[record["message"]] += 1
+            self.settled[record["message"]] = record
+        elif event == "delivery.attempted":
+            self.attempts[record["message"]].append(record)
+
+    def ends(self):
+        """(message, person, settled recipient, its message's settled record) of the plan's messages"""
+        for identity, key in self.keys.items():
+            record = self.settled.get(identity)
+            for recipient in record["recipients"] if record else ():
+                address = self.ids[identity]["to"][recipient["n"]]
+                yield self.messages[key], self.people[address], recipient, record
+
+    def complaints(self):
+        for check in (self.all_have_one_end, self.nothing_below_its_floor, self.claims_agree, self.copies_are_counted,
+                      self.nobody_is_asked_without_end, self.well_hosts_get_it, self.senders_hear, self.the_log_is_calm):
+            yield from (f"{check.__name__}: {complaint}" for complaint in check())
+
+    # ---- each recipient has one end ----
+
+    def all_have_one_end(self):
+        for key in self.messages:
+            count = self.twice[key]
+            if key in self.world.accepted and count != 1 and not (self.relay_died and count > 1):
+                yield f"{key} was taken {count} times"
+        for identity in self.ids:
+            if self.twice[identity] != 1:
+                yield f"{self.keys.get(identity, identity)} has {self.twice[identity]} ends"
+        for message, person, recipient, _ in self.ends():
+            if recipient["final"] not in FINAL or not recipient["floor_met"]:
+                yield f"{message.key} {person.address}: {recipient}"
+
+    # ---- what may go where ----
+
+    def nothing_below_its_floor(self):
+        for copy in self.world.account.copies:
+            host, level = copy["host"], copy["host"].level(copy["shown"])
+            if level == "broken":
+                yield f"{copy['key']}: bytes at {host.name}, which broke its promise"
+            message = self.messages.get(copy["key"])
+            if message is None:
+                yield from self.own_mail(copy, level)
+                continue
+            clear = message.marker.encode() in copy["data"]
+            sealed = kind_of(copy)
+            if sealed and clear:
+                yield f"{message.key}: its text stands in a sealed copy at {host.name}"
+            for address in copy["to"]:
+                person = self.people[address]
+                if host not in person.domain.all_hosts():
+                    yield f"{message.key} {address}: came to {host.name}"
+                if not sealed and copy["end"] != "cut" and not person.ladder.allows_clear(level) or \
+                        clear and not person.ladder.allows_clear(level):
+                    yield f"{message.key} {address}: in the clear over {level} to {host.name}, floor {person.ladder.floor}, " \
+                          f"rungs {person.ladder.names()}"
+                if sealed and (not person.ladder.allows(sealed) or sealed not in person.keys):
+                    yield f"{message.key} {address}: {sealed} to {host.name}, keys {person.keys}, rungs {person.ladder.names()}"
+
+    def own_mail(self, copy, level):
+        """Reports and notices hold no word of a message."""
+        if b"marker-" in copy["data"]:
+            yield f"a report or notice to {copy['to']} holds a message's text"
+        if self.plan.notify_floor != "plain" and copy["to"] != ["dr@tenant.test"] and level == "plain":
+            yield f"a notice to {copy['to']} came in the clear to {copy['host'].name}"
+
+    def claims_agree(self):
+        for identity, attempts in self.attempts.items():
+            if identity not in self.keys:
+                continue
+            for record in attempts:
+                if record["outcome"] == "delivered":
+                    yield from self.claim_agrees(self.keys[identity], self.ids[identity]["to"], record)
+
+    def claim_agrees(self, key, addresses, record):
+        rung = next(r["rung"] for r in record["rungs"] if r["taken"])
+        for n in record["n"]:
+            at_host = [c for c in self.copies[key, addresses[n]] if c["host"].address == record["hop"].get("ip")
+                       and c["end"] == "taken"]
+            as_said = [c for c in at_host if kind_of(c) == rung or kind_of(c) is None and rung in LEVELS
+                       and c["host"].level(c["shown"]) != "broken"
+                       and LEVELS.index(c["host"].level(c["shown"])) >= LEVELS.index(rung)]
+            if not as_said:
+                seen = [(c["host"].name, kind_of(c), c["shown"], c["end"]) for c in self.copies[key, addresses[n]]]
+                yield f"{key} {addresses[n]}: the audit says {rung} at {record['hop'].get('mx')}; hosts saw {seen}"
+
+    # ---- how often ----
+
+    def copies_are_counted(self):
+        for message, person, recipient, record in self.ends():
+            copies = self.copies[message.key, person.address]
+            taken = [c for c in copies if c["end"] == "taken"]
+            what = f"{message.key} {person.address}: {recipient['final']}, taken by " \
+                   f"{[(c['host'].name, round(c['time'], 2)) for c in taken]}"
+            if recipient["final"] == "delivered" and not taken:
+                yield what
+            if recipient["final"] != "delivered" and taken and not self.relay_died:
+                yield what
+            if len(taken) > 1 and not (self.relay_died and (record["duplicates_possible"] or self.twice[message.key] > 1)):
+                yield what
+
+    def nobody_is_asked_without_end(self):
+        often = collections.Counter(a for m in self.plan.messages for a in (p.address for p in m.people))
+        times = collections.defaultdict(list)
+        for at, host, what, detail in self.world.account.asked:
+            if what == "rcpt":
+                times[host, detail].append(at)
+            elif what == "connect" and host != "home.test":
+                times[host, None].append(at)
+        for (host, address), asked in times.items():
+            limit = 6 * often[address] if address in often else 12 if address else 60
+            if address == "dr@tenant.test":
+                continue
+            most = max(sum(at <= other < at + WINDOW for other in asked) for at in asked)
+            if most > limit:
+                yield f"{host}: {address or 'connections'} {most} times in {WINDOW} s"
+
+    # ---- where it could go ----
+
+    def well_hosts_get_it(self):
+        """Where the first host by preference is always well, it gets all mail, by the first rung that it and the keys allow."""
+        for message, person, recipient, _ in self.ends():
+            domain, ladder = person.domain, person.ladder
+            first = min(preference for preference, _ in domain.hosts)
+            best = [h for preference, h in domain.hosts if preference == first]
+            if not domain.is_steady() or not all(h.is_well() for h in best):
+                continue
+            others = [h for _, h in domain.hosts if h not in best]
+            copies = self.copies[message.key, person.address]
+            strays = [c["host"].name for c in copies if c["host"] in others and c["end"] != "cut"]
+            if strays:
+                yield f"{message.key} {person.address}: {strays} got it, though {[h.name for h in best]} are well"
+            keys = () if person.gone else person.keys
+            if person.gone or set(self.plan.kills()) & {"sealer", "keeper", "relay", "portal"}:
+                continue
+            level = best[0].level("good")
+            wanted = next((r for r in ladder.names() if r in keys or r == "portal" or r in LEVELS
+                           and LEVELS.index(r) <= LEVELS.index(level) and ladder.allows(r)), None)
+            if recipient["rung"] != wanted:
+                yield f"{message.key} {person.address}: {recipient['final']} by {recipient['rung']}, not {wanted}, though " \
+                      f"{[h.name for h in best]} are well"
+
+    # ---- who hears of it ----
+
+    def senders_hear(self):
+        told = collections.Counter()
+        for copy in self.world.account.copies:
+            if b"report-type=delivery-status" not in copy["data"] or copy["end"] != "taken":
+                continue
+            if copy["to"] != ["dr@tenant.test"] or copy["from"] != "":
+                yield f"a report from <{copy['from']}> to {copy['to']}"
+            for address, action in TOLD.findall(copy["data"]):
+                for key in set(ORIGINAL.findall(copy["data"])):
+                    told[key.decode(), address.decode(), action.decode()] += 1
+        for message, person, recipient, _ in self.ends():
+            failed = told[message.key, person.address, "failed"]
+            wanted = recipient["final"] == "returned"
+            if failed != wanted and not (self.relay_died and wanted and failed > 1):
+                yield f"{message.key} {person.address}: {recipient['final']}, and {failed} reports of failure"
+            if recipient["final"] in ("returned", "failed") and (message.notify == "NEVER") != (recipient["final"] == "failed"):
+                yield f"{message.key} {person.address}: {recipient['final']} with NOTIFY={message.notify}"
+            if told[message.key, person.address, "delayed"] > 1 and not self.relay_died:
+                yield f"{message.key} {person.address}: told of a delay more than once"
+
+    def the_log_is_calm(self):
+        for line in self.log.splitlines():
+            if '"level":"error"' not in line:
+                continue
+            entry = json.loads(line)
+            if not (entry["event"] == "supervisor.role-ended" and entry.get("signal") == 9):
+                yield line[:400]

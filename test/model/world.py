@@ -1,0 +1,264 @@
+"""A plan, played: hosts, DNS and a gateway of its own, the plan's messages and blows, until every message has its end."""
+import datetime
+import heapq
+import json
+import os
+import pathlib
+import random
+import smtplib
+import subprocess
+import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from crash.bench import start_gateway
+from lab import mail
+from lab.gateway import Gateway
+from lab.ports import free_port
+from lab.responder import SERVFAIL, Responder, Say
+from model.hosts import HANG, Account, Certificates, FakeHost
+from model.plan import MIXED, ms
+
+RETRY, RETRY_MAX = 0.4, 1.5
+
+
+class Keys:
+    """Certificates and keys of a plan's people. One RSA key for all certificates: who reads what is not in question."""
+
+    def __init__(self, folder):
+        self.folder, self.private = pathlib.Path(folder), rsa.generate_private_key(65537, 2048)
+        self.gpg, self.files = {}, {}
+
+    def certificate(self, address):
+        name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)]), datetime.datetime.utcnow()
+        usage = dict.fromkeys(("content_commitment", "data_encipherment", "key_cert_sign", "crl_sign", "encipher_only",
+                               "decipher_only", "key_agreement"), False)
+        made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(self.private.public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+                .not_valid_after(now + datetime.timedelta(days=30))
+                .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(address)]), False)
+                .add_extension(x509.KeyUsage(digital_signature=True, key_encipherment=True, **usage), True)
+                .sign(self.private, hashes.SHA256()))
+        path = self.folder / f"{address}.pem"
+        path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        return path
+
+    def of(self, person):
+        """[paths] to import"""
+        if person.address not in self.files:
+            paths = [self.certificate(person.address)] if "smime" in person.keys else []
+            if "pgp" in person.keys:
+                self.gpg[person.address] = mail.PgpPerson(self.folder, person.address)
+                paths.append(self.gpg[person.address].key)
+            self.files[person.address] = paths
+        return self.files[person.address]
+
+    def close(self):
+        for person in self.gpg.values():
+            person.close()
+
+
+class World:
+    """
+    accepted: {message key: (time, [addresses that were taken])}
+    """
+    mixed = MIXED
+
+    def __init__(self, plan, folder, say=lambda text: None):
+        self.plan, self.folder, self.say = plan, pathlib.Path(folder), say
+        self.account, self.port = Account(), free_port()
+        self.pins = {d.name: f"pin.{d.name}" for d in plan.domains if d.mode == "pinned"}
+        self.certificates = Certificates(self.folder / "pki", self.names_of)
+        self.keys, self.fakes, self.accepted, self.kills, self.failed = Keys(self.folder), {}, {}, [], []
+        self.stopped, self.began = False, 0.0
+
+    def names_of(self, host):
+        return [self.pins[d.name] for d in self.plan.domains if d.mode == "pinned" and host in d.all_hosts()]
+
+    def dice_of(self, host):
+        return random.Random(f"{self.plan.seed} {host.name}")
+
+    def context(self, host, shown):
+        return self.certificates.context(host, shown)
+
+    # ---- beginning ----
+
+    def start(self):
+        self.responder = Responder(["test"]).start()
+        self.publish()
+        for host in [self.plan.home, *self.plan.hosts]:
+            if not host.deaf:
+                self.listen(host)
+        policy = self.folder / "policy.json"
+        policy.write_text(json.dumps(self.plan.policy(), indent=1))
+        settings = {"delivery.retry_max": ms(RETRY_MAX), "delivery.expire": ms(self.plan.pace.own),
+                    "delivery.dsn_delay": "3s", "delivery.pins": self.pins,
+                    "delivery.smarthosts": self.smarthosts(), "delivery.max_connections": self.plan.connections,
+                    "audit.rotate_every": "0s", "audit.rotate_size": "0B"}
+        if self.plan.pace.hangs:
+            settings |= {"delivery.connect": ms(HANG / 2), "delivery.command": ms(HANG / 2)}
+        self.gateway = Gateway(self.folder / "gateway", "--plain-listener", "--workers", self.plan.relays, "--policy", policy,
+                               "--retry", RETRY, "--resolver", self.responder.address, "--mx-port", self.port,
+                               "--trust", self.certificates.ours.certificate,
+                               *(f"--set={name}={json.dumps(value)}" for name, value in settings.items()))
+        start_gateway(self.gateway)
+        table = {"version": 1, "default": {"recipients": self.plan.recipients_max}}
+        (pathlib.Path(self.gateway.info["policy"]).parent / "sites.json").write_text(json.dumps(table))
+        self.gateway.reload()
+        self.import_keys(self.plan.people)
+        return self
+
+    def publish(self):
+        add, dane = self.responder.add, {h.name for d in self.plan.domains if d.mode == "dane" for h in d.all_hosts()}
+        for host in [self.plan.home, *self.plan.hosts]:
+            secure = host.name in dane
+            add(host.name, "A", host.address, secure=secure)
+            if secure:
+                add(f"_{self.port}._tcp.{host.name}", "TLSA", f"3 1 1 {self.certificates.leaf(host).spki}")
+        add("tenant.test", "MX", f"10 {self.plan.home.name}", secure=False)
+        for domain in self.plan.domains:
+            if domain.mode != "smarthost":
+                self.name_hosts(domain, domain.hosts)
+            if domain.dns is not None:
+                self.trouble_dns(*domain.dns, domain)
+
+    def name_hosts(self, domain, hosts):
+        self.responder.add(domain.name, "MX", *(f"{preference} {host.name}" for preference, host in hosts),
+                           secure=domain.mode == "dane")
+
+    def trouble_dns(self, until, kind, how, domain):
+        def trick(question):
+            if until is not None and self.account.now() > until:
+                return [Say(question.truth())]
+            return [] if how == "silent" else [Say(question.reply(rcode=SERVFAIL, secure=False))]
+        self.responder.trick(domain.name if kind == "MX" else domain.hosts[0][1].name, kind, trick)
+
+    def smarthosts(self):
+        return [{"route": d.name, "host": f"{h.address}:{self.port}", "priority": preference, "name": h.name}
+                for d in self.plan.domains if d.mode == "smarthost" for preference, h in d.hosts]
+
+    def listen(self, host):
+        self.fakes[host.name] = FakeHost(host, self.port, self)
+
+    def import_keys(self, people):
+        """All at a time: a command a file would take most of a run."""
+        files = [path for person in people for path in self.keys.of(person)]
+        info = self.gateway.info
+        running = [subprocess.Popen([info["program"], "keys", "import", str(path), "--config", info["config"]], text=True,
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for path in files]
+        for path, process in zip(files, running):
+            said = process.communicate(timeout=120)[0]
+            assert process.returncode == 0, f"{path}: {said}"
+
+    # ---- what happens ----
+
+    def play(self):
+        """Until all that was planned has happened and every message has its end."""
+        events, plan = [], self.plan
+        for message in plan.messages:
+            events.append((message.at, "send", message))
+        for host in plan.hosts:
+            if host.deaf and host.well_from is not None:
+                events.append((host.well_from, "listen", host))
+        for domain in plan.domains:
+            if domain.later is not None:
+                events.append((domain.later[0], "name", domain))
+        events += plan.blows
+        queue = [(at, n, what, whom) for n, (at, what, whom) in enumerate(events)]
+        heapq.heapify(queue)
+        self.account.began, self.began = time.monotonic(), time.time()
+        while queue:
+            at, _, what, whom = heapq.heappop(queue)
+            time.sleep(max(0, at - self.account.now()))
+            getattr(self, "do_" + what)(whom)
+
+    def do_send(self, message):
+        data = self.bytes_of(message)
+        options = ["BODY=8BITMIME"] * message.eight_bit
+        for _ in range(100):
+            try:
+                with self.gateway.client(tls=False) as client:
+                    refused = client.sendmail("dr@tenant.test", [p.address for p in message.people], data, options,
+                                              [f"NOTIFY={message.notify}"] * bool(message.notify))
+                    assert not refused, refused
+                    self.accepted[message.key] = self.account.now()
+                    return
+            except (OSError, smtplib.SMTPException) as error:  # its relay died, or is starting: a client comes again
+                self.failed.append((message.key, repr(error)))
+                time.sleep(0.1)
+        raise AssertionError(f"{message.key} is not taken: {self.failed[-3:]}")
+
+    def bytes_of(self, message):
+        text = f"{message.marker}\r\n" + "Grüße\r\n" * message.eight_bit
+        text += "all is well here, and we hope that it is so with you\r\n" * (message.size // 54)
+        made, _ = mail.make(text, [p.address for p in message.people[:3]])
+        head, _, body = made.partition(b"\r\n\r\n")
+        lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Message-ID:")]
+        return b"\r\n".join([*lines, f"Message-ID: {message.message_id}".encode(), b"", body])
+
+    def do_listen(self, host):
+        self.listen(host)
+
+    def do_name(self, domain):
+        self.name_hosts(domain, domain.later[1])
+
+    def do_kill(self, role):
+        self.kills.append((self.account.now(), role))
+        self.gateway.kill(role)
+
+    def do_reload(self, _):
+        os.kill(self.gateway.info["pid"], 1)
+
+    def keys_command(self, *words):
+        deadline = time.monotonic() + 60
+        while (done := self.gateway.run("keys", *words, check=False)).returncode != 0:  # the keeper may be dead for a moment
+            assert time.monotonic() < deadline, done.stderr
+            time.sleep(0.1)
+        return done.stdout
+
+    def do_take(self, person):
+        for entry in json.loads(self.keys_command("list", "--json")):
+            if person.address in json.dumps(entry):
+                self.keys_command("remove", entry["fingerprint"])
+
+    def do_give(self, person):
+        for path in self.keys.of(person):
+            self.keys_command("import", str(path))
+
+    # ---- the end ----
+
+    def records(self):
+        return self.gateway.records()
+
+    def left(self):
+        """Messages that have no end yet."""
+        ends = {"message.accepted": set(), "message.settled": set()}
+        for record in self.records():
+            if record["event"] in ends:
+                ends[record["event"]].add(record["message"])
+        return ends["message.accepted"] - ends["message.settled"]
+
+    def wait_for_ends(self, seconds):
+        deadline = time.monotonic() + seconds
+        while (left := self.left()) and time.monotonic() < deadline:
+            time.sleep(0.25)
+        return left
+
+    def stop(self):
+        """returns: what was wrong at the end of the gateway: sanitizers' reports, assertions"""
+        wrong = []
+        if not self.stopped:
+            self.stopped = True
+            try:
+                if hasattr(self.gateway, "info"):
+                    self.gateway.stop()
+            except (AssertionError, RuntimeError) as error:
+                wrong.append(f"the end of the gateway: {error}")
+            for fake in list(self.fakes.values()):
+                fake.stop()
+            self.responder.stop()
+            self.keys.close()
+        return wrong
