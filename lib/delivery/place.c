@@ -11,19 +11,47 @@
 
 /* ---- what is asked for ---- */
 
+static int compare_hops(const struct sp_hop *a, const struct sp_hop *b)
+{
+    size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int order = len == 0 ? 0 : memcmp(a->name.ptr, b->name.ptr, len);
+
+    if (order == 0 && a->name.len != b->name.len)
+        order = a->name.len < b->name.len ? -1 : 1;
+    return order != 0 ? order : (int)a->port - (int)b->port;
+}
+
+/* Hosts that an operator has named himself: each is a site of its own, and has its own trouble. Those of a domain are one provider's. */
+static bool is_alone(const struct sp_route *route)
+{
+    return route->via == SP_VIA_ROUTE;
+}
+
+/* returns: the host whose name stands for the site */
+static struct sp_bytes main_host(const struct sp_pool_ask *ask)
+{
+    const struct sp_route *route = ask->route;
+    const struct sp_hop *best = &route->hops[0];
+
+    if (is_alone(route))
+        return route->hops[ask->hop].name;
+    for (size_t i = 1; i < route->hop_count; i++)
+        if (route->hops[i].preference < best->preference ||
+            (route->hops[i].preference == best->preference &&
+             compare_hops(&route->hops[i], best) < 0))
+            best = &route->hops[i];
+    return best->name;
+}
+
 static const struct sp_site_limits *find_limits(const struct sp_pool *p,
-                                                const struct sp_route *route)
+                                                const struct sp_pool_ask *ask)
 {
     static const struct sp_site_limits none = {.name = SP_LIT_INIT("default"),
                                                .recipients = SP_SITE_RECIPIENTS_MAX};
-    size_t best = 0;
 
     if (p->settings.sites == NULL)
         return &none;
-    for (size_t i = 1; i < route->hop_count; i++)
-        if (route->hops[i].preference < route->hops[best].preference)
-            best = i;
-    return sp_sites_find(p->settings.sites, route->domain, route->hops[best].name);
+    return sp_sites_find(p->settings.sites, ask->route->domain, main_host(ask));
 }
 
 static const struct sp_site_source *
@@ -37,24 +65,19 @@ find_source(const struct sp_pool *p, const struct sp_site_limits *limits, struct
 
 /* ---- sites ---- */
 
-static int compare_hops(const struct sp_hop *a, const struct sp_hop *b)
-{
-    size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
-    int order = len == 0 ? 0 : memcmp(a->name.ptr, b->name.ptr, len);
-
-    if (order == 0 && a->name.len != b->name.len)
-        order = a->name.len < b->name.len ? -1 : 1;
-    return order != 0 ? order : (int)a->port - (int)b->port;
-}
-
 /* The same hosts in the same order, whatever the shuffle. */
-static void put_hosts(const struct sp_route *route, struct sp_buf *key)
+static void put_hosts(const struct sp_pool_ask *ask, struct sp_buf *key)
 {
     const struct sp_hop *sorted[SP_TRANSPORT_HOPS_MAX];
+    const struct sp_route *route = ask->route;
     size_t count = 0;
 
     for (size_t i = 0; i < route->hop_count && count < SP_ARRAY_LEN(sorted); i++) {
-        size_t at = count++;
+        size_t at = count;
+
+        if (is_alone(route) && i != ask->hop)
+            continue;
+        count++;
 
         for (; at > 0 && compare_hops(&route->hops[i], sorted[at - 1]) < 0; at--)
             sorted[at] = sorted[at - 1];
@@ -64,18 +87,6 @@ static void put_hosts(const struct sp_route *route, struct sp_buf *key)
         sp_buf_put_var(key, sorted[i]->name);
         sp_buf_put_u16(key, sorted[i]->port);
     }
-}
-
-static struct sp_bytes best_host(const struct sp_route *route)
-{
-    const struct sp_hop *best = &route->hops[0];
-
-    for (size_t i = 1; i < route->hop_count; i++)
-        if (route->hops[i].preference < best->preference ||
-            (route->hops[i].preference == best->preference &&
-             compare_hops(&route->hops[i], best) < 0))
-            best = &route->hops[i];
-    return best->name;
 }
 
 static void make_site_key(const struct sp_pool_ask *ask, const struct sp_site_limits *limits,
@@ -92,7 +103,7 @@ static void make_site_key(const struct sp_pool_ask *ask, const struct sp_site_li
         return;
     }
     sp_buf_put_u8(key, (uint8_t)ask->route->via);
-    put_hosts(ask->route, key);
+    put_hosts(ask, key);
 }
 
 static int64_t share_of(const struct sp_pool *p, int64_t whole)
@@ -115,7 +126,7 @@ static struct sp_pool_site *new_site(struct sp_pool *p, const struct sp_pool_ask
                                      const struct sp_site_limits *limits, struct sp_bytes key)
 {
     bool is_named = limits->mx_count + limits->domain_count > 0;
-    struct sp_bytes name = is_named ? limits->name : best_host(ask->route);
+    struct sp_bytes name = is_named ? limits->name : main_host(ask);
     struct sp_pool_site *s = sp_calloc(1, sizeof(*s) + key.len + name.len);
     int64_t max = share_of(p, limits->connections);
 
@@ -204,11 +215,14 @@ static struct sp_pool_host *find_recent(struct sp_pool *p, const struct sp_pool_
 
 struct sp_pool_host *sp_pool_find_host(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
-    const struct sp_site_limits *limits = find_limits(p, ask->route);
+    struct sp_pool_host *h = find_recent(p, ask);
+    const struct sp_site_limits *limits;
     struct sp_buf key;
-    struct sp_pool_host *h;
     size_t site_len;
 
+    if (h != NULL)
+        return h;
+    limits = find_limits(p, ask);
     make_key(ask, limits, find_source(p, limits, ask->tenant), &key, &site_len);
     h = sp_map_find(p->hosts, sp_buf_bytes(&key));
     sp_buf_clear(&key);
@@ -300,7 +314,7 @@ struct sp_pool_host *sp_pool_get_host(struct sp_pool *p, const struct sp_pool_as
 
     if (h != NULL)
         return h;
-    limits = find_limits(p, ask->route);
+    limits = find_limits(p, ask);
     make_key(ask, limits, find_source(p, limits, ask->tenant), &key, &site_len);
     h = sp_map_find(p->hosts, sp_buf_bytes(&key));
     if (h == NULL)

@@ -1345,6 +1345,68 @@ START_TEST(a_host_that_throttles_gets_half_and_less_until_it_recovers)
 }
 END_TEST
 
+static void send_to(struct world *w, struct sending *s, size_t hop)
+{
+    struct sp_pool_ask ask = {.route = w->route, .hop = hop, .lane = SP_LANE_NORMAL};
+
+    *s = (struct sending){.w = w};
+    ck_assert_ptr_null(sp_pool_find(w->pool, &ask));
+    (void)sp_pool_wait(w->pool, &ask, on_conn, s);
+    for (int i = 0; i < 500 && s->results == 0; i++)
+        turn(w, 1);
+    ck_assert_uint_eq(s->results, 1);
+}
+
+struct troubled {
+    unsigned sites, throttled;
+};
+
+static void count_troubled(void *arg, const struct sp_pool_view *v)
+{
+    struct troubled *t = arg;
+
+    t->sites++;
+    t->throttled += v->state->throttled > 0;
+}
+
+/* Hosts of a domain are one provider's; those that an operator has named need not be. */
+START_TEST(a_smarthost_that_throttles_slows_no_other)
+{
+    static const enum sp_via vias[] = {SP_VIA_MX, SP_VIA_ROUTE};
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) sites = NULL;
+
+    ck_assert_int_eq(sp_sites_load(SP_LIT("{\"version\": 1}"), "s", problems, &sites), SP_OK);
+    w_sites = sites;
+    for (size_t i = 0; i < SP_ARRAY_LEN(vias); i++) {
+        bool alone = vias[i] == SP_VIA_ROUTE;
+        struct troubled seen = {0};
+        const struct sp_route *two;
+        struct sp_route like;
+        struct sending s[2];
+        struct world w;
+
+        start(&w, 8, 60000);
+        two = route_by_two("one.test", "two.test", smtp_sink_port(w.sink));
+        like = *two;
+        like.via = vias[i];
+        sp_route_unref(w.route);
+        w.route = sp_route_copy(&like);
+        sp_route_unref(two);
+        smtp_sink_reply(w.sink, "DOT", "451 4.7.0 slow down");
+        send_to(&w, &s[0], 0);
+        smtp_sink_reply(w.sink, "DOT", NULL);
+        send_to(&w, &s[1], 1);
+        ck_assert_int_eq(s[1].state, SP_SMTP_RCPT_ACCEPTED);
+        sp_pool_each(w.pool, count_troubled, &seen);
+        ck_assert_uint_eq(seen.sites, alone ? 2 : 1);
+        ck_assert_uint_eq(seen.throttled, 1);
+        stop(&w);
+    }
+    w_sites = NULL;
+}
+END_TEST
+
 START_TEST(a_long_pause_is_told_as_our_own)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
@@ -1505,6 +1567,7 @@ static void add(TCase *c)
     tcase_add_test(c, sites_that_are_slow_leave_places_for_another);
     tcase_add_test(c, places_of_sites_that_take_mail_are_not_those_of_the_others);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
+    tcase_add_test(c, a_smarthost_that_throttles_slows_no_other);
     tcase_add_test(c, a_long_pause_is_told_as_our_own);
 }
 
