@@ -5,6 +5,7 @@
  * counts.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/park_priv.h"
 #include "delivery/report_priv.h"
 #include "delivery/unrouted_priv.h"
 
@@ -103,6 +104,7 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_content_clear(&a->sealed);
     for (size_t i = 0; i < a->event_count; i++)
         sp_buf_clear(&a->events[i]);
+    sp_attempt_clear_sessions(a);
     sp_route_unref(a->route);
     sp_parcel_unref(a->p);
     sp_list_remove(&a->at);
@@ -272,7 +274,8 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->ip = sp_arena_copy(b->arena, a->ip);
     b->alerted = a->alerted;
     b->unsure = a->unsure;
-    memcpy(b->gave_up, a->gave_up, sizeof(b->gave_up));
+    b->rounds = a->rounds;
+    b->no_more = a->no_more;
     b->put_off = a->put_off;
     b->put_off_hop = a->put_off_hop;
     b->went_on = true;
@@ -328,15 +331,13 @@ static struct sp_smtp_result part_too_many(struct sp_attempt *a,
 static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *result)
 {
     struct sp_attempt *a = arg;
-    enum sp_rc read = a->source.rc;
     struct sp_smtp_result parted;
 
-    (void)rc;
     clear_source(a);
-    if (sp_attempt_is_damaged(a, read))
+    if (sp_attempt_is_damaged(a, rc))
         return;
     parted = part_too_many(a, result);
-    sp_attempt_settle_sent(a, &parted);
+    sp_attempt_settle_sent(a, rc, &parted);
 }
 
 static enum sp_rc open_source(struct sp_attempt *a)
@@ -423,19 +424,6 @@ static void send_mail(struct sp_attempt *a)
     sp_attempt_rung_failed(a, rc);
 }
 
-/* Goes back to the hosts: what they showed before does not count. */
-static void look_again(struct sp_attempt *a, bool plain)
-{
-    sp_outcome_forget_hops(&a->s);
-    a->plain = plain;
-    sp_attempt_ask_hops(a);
-}
-
-void sp_attempt_look_again(struct sp_attempt *a)
-{
-    look_again(a, a->plain);
-}
-
 static void take_rung(struct sp_attempt *a, size_t index)
 {
     enum sp_rung rung = a->ladder.rungs[index].rung;
@@ -452,8 +440,9 @@ static void take_rung(struct sp_attempt *a, size_t index)
         const struct sp_host_asked *asked = &a->asked[a->s.rungs[index].hop];
 
         a->only_hop = a->s.rungs[index].hop;
-        look_again(a, rung == SP_RUNG_PLAIN && asked->has_shown &&
-                          asked->verdict.tls_why == SP_E_TLS_HANDSHAKE);
+        a->plain = rung == SP_RUNG_PLAIN && asked->rc == SP_OK &&
+                   asked->verdict.tls_why == SP_E_TLS_HANDSHAKE;
+        sp_attempt_ask_hops(a);
     }
 }
 
@@ -468,8 +457,7 @@ void sp_attempt_step(struct sp_attempt *a)
     case SP_STEP_KEYS:
         sp_attempt_ask_keys(a);
         return;
-    case SP_STEP_HOP: /* hosts may show less than before the keys were asked for */
-        sp_outcome_forget_hops(&a->s);
+    case SP_STEP_HOP:
         sp_attempt_ask_hops(a);
         return;
     case SP_STEP_TAKE:

@@ -39,6 +39,7 @@ struct sp_conn {
     struct sp_source *source; /* of the message being sent */
     struct sp_smtp_stuff stuff;
     struct sp_bytes chunk; /* of the source, not yet written */
+    enum sp_rc body_rc;    /* why we can't send it */
     bool in_body;
     bool pumping;
     sp_conn_result_fn result_fn;
@@ -94,37 +95,43 @@ void sp_conn_free(struct sp_conn *c)
 
 /* ---- the body ---- */
 
-/* Writes what the stream takes. returns: false if the source failed; the session is then over without the dot */
-static bool write_body(struct sp_conn *c)
+/* Writes what the stream takes. returns: SP_OK, or why the source failed; the session is then over without the dot */
+static enum sp_rc write_body(struct sp_conn *c)
 {
     bool at_line_start;
+    enum sp_rc rc = SP_OK;
 
     while (sp_stream_pending(c->stream) < OUT_MAX) {
         struct sp_bytes slice;
 
         if (c->chunk.len == 0 && sp_stream_has_lent(c->stream) && !sp_source_is_at_end(c->source))
-            return true; /* its view is still needed: on_drained goes on */
-        if (c->chunk.len == 0 && sp_source_next(c->source, &c->chunk) != SP_OK)
-            return false;
+            return SP_OK; /* its view is still needed: on_drained goes on */
+        if (c->chunk.len == 0)
+            rc = sp_source_next(c->source, &c->chunk);
+        if (rc != SP_OK)
+            return rc;
         if (c->chunk.len == 0) {
-            if (sp_smtp_stuff_end(&c->stuff, &at_line_start) != SP_OK)
-                return false;
+            rc = sp_smtp_stuff_end(&c->stuff, &at_line_start);
+            if (rc != SP_OK)
+                return rc;
             c->in_body = false;
             sp_smtp_client_body_end(c->client, at_line_start);
-            return true;
+            return SP_OK;
         }
         while (c->chunk.len > 0) {
-            if (sp_smtp_stuff_next(&c->stuff, &c->chunk, &slice) != SP_OK)
-                return false;
+            rc = sp_smtp_stuff_next(&c->stuff, &c->chunk, &slice);
+            if (rc != SP_OK)
+                return rc;
             sp_stream_lend(c->stream, slice);
         }
     }
-    return true;
+    return SP_OK;
 }
 
 static void go_on_with_body(struct sp_conn *c)
 {
-    if (!write_body(c)) {
+    c->body_rc = write_body(c);
+    if (c->body_rc != SP_OK) {
         c->in_body = false;
         sp_smtp_client_body_abort(c->client);
     }
@@ -269,7 +276,7 @@ static void on_result(struct sp_conn *c, const struct sp_smtp_result *result)
     if (c->events->on_result != NULL)
         c->events->on_result(c->arg, c, result);
     if (fn != NULL)
-        fn(c->result_arg, SP_OK, result);
+        fn(c->result_arg, c->body_rc, result);
 }
 
 static void on_event(struct sp_conn *c, const struct sp_smtp_client_event *ev)

@@ -69,7 +69,10 @@ bool sp_conn_take_new(struct sp_conn *c);
 /* returns: messages sent over it so far */
 unsigned sp_conn_messages(const struct sp_conn *c);
 
-/* result: lent for the call; NULL if the transaction could not be started (rc) */
+/*
+ * rc:     SP_OK, or why our own side could not send all of it: it broke off before the dot
+ * result: lent for the call
+ */
 typedef void (*sp_conn_result_fn)(void *arg, enum sp_rc rc, const struct sp_smtp_result *result);
 
 /*

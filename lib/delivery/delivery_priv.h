@@ -77,16 +77,19 @@ struct sp_bounce_rcpt;
 #define SP_SESSIONS_MAX 8
 /* A session that this attempt was the first to see, or that DNS kept from coming about, for reports (RFC 8460). */
 struct sp_session_seen {
-    size_t hop;         /* SIZE_MAX: of no host, the domain's MX itself could not be had */
-    const char *policy; /* of RFC 8460 4.4 */
-    const char *result; /* of RFC 8460 4.3 */
+    const struct sp_route *route; /* of then; a reference */
+    size_t hop;                   /* SIZE_MAX: none, the domain's MX itself could not be had */
+    const char *policy;           /* of RFC 8460 4.4 */
+    const char *result;           /* of RFC 8460 4.3 */
     struct sp_bytes ip;
 };
 
 /* What a host of the route showed last in this attempt. */
 struct sp_host_asked {
-    bool was_asked, has_shown; /* it has talked: verdict is set */
-    enum sp_rc rc;             /* SP_OK: it talks with us */
+    bool was_asked;
+    bool has_put_off; /* for rc, once it had shown verdict: it is not asked again, others are */
+    enum sp_rc rc;    /* SP_OK: it talks with us, and verdict is set */
+    enum sp_rc lacks; /* what the bytes need; SP_OK: nothing */
     struct sp_hop_verdict verdict;
 };
 
@@ -115,6 +118,7 @@ struct sp_attempt {
     bool plain;           /* a connection without TLS is wanted */
     bool was_bare;        /* a host of this round would do in the clear: others are asked first */
     unsigned rounds;      /* how often the hosts were asked */
+    enum sp_rc no_more;   /* why none is asked any more; SP_OK: they may be */
     bool has_asked;       /* a host answered, or failed to for its sake */
     struct sp_conn *conn; /* only while a callback that brought it runs */
     sp_handle wait_route;
@@ -136,7 +140,6 @@ struct sp_attempt {
     size_t fresh_count;
     struct sp_bytes ip;
     struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX]; /* by host of the route */
-    enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX]; /* why one is not asked again; SP_OK: it may be */
     struct sp_smtp_reply put_off; /* what the last one said who put it off; code 0: nothing */
     size_t put_off_hop;           /* who that was */
     struct sp_session_seen sessions[SP_SESSIONS_MAX];
@@ -181,8 +184,6 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
                       size_t n_count);
 /* A second attempt that goes on from where this one stands, for some of its recipients. returns: it, not yet stepped */
 struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *ns, size_t n_count);
-/* Asks the hosts anew, for a copy that is ready. */
-void sp_attempt_look_again(struct sp_attempt *a);
 
 /* ---- damage.c ---- */
 
@@ -219,7 +220,7 @@ bool sp_attempt_has_own_path(const struct sp_attempt *a);
 struct sp_bytes sp_attempt_return_path(const struct sp_attempt *a);
 /* ---- hops.c ---- */
 
-/* Resolves and asks the hosts in turn; outcome is told what each showed, and the attempt goes on. May free a. */
+/* Resolves and asks the hosts in turn, anew, or tells outcome that none is asked any more; the attempt goes on. May free a. */
 void sp_attempt_ask_hops(struct sp_attempt *a);
 /* ---- seal.c ---- */
 void sp_attempt_ask_keys(struct sp_attempt *a);
@@ -241,8 +242,8 @@ void sp_attempt_deposit(struct sp_attempt *a);
 void sp_attempt_settle_wait(struct sp_attempt *a, const struct sp_next *next);
 /* RETURN, HOLD: all recipients are given up or held. Frees a. */
 void sp_attempt_settle_end(struct sp_attempt *a, const struct sp_next *next);
-/* A transaction is over. May free a. */
-void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result);
+/* A transaction is over. own: SP_OK, or why we could not send all. May free a. */
+void sp_attempt_settle_sent(struct sp_attempt *a, enum sp_rc own, const struct sp_smtp_result *r);
 
 /* A mail of our own that this outcome causes. accept's texts and body stay the caller's, for the call */
 struct sp_child {

@@ -11,8 +11,8 @@
 
 #include "transport/tlsrpt.h"
 
-#define ROUNDS_MAX    4
-#define OTHERS_ROUNDS 3 /* from then on a host that puts mail off is the last */
+#define ROUNDS_MAX 4 /* and as many again for each host that puts the mail off */
+#define OTHERS_MAX 2 /* who are asked after one that puts it off */
 
 static void try_hop(struct sp_attempt *a);
 
@@ -83,10 +83,8 @@ static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof 
 /* What the host showed: the last word counts. */
 static void note_asked(struct sp_attempt *a, const struct sp_hop_report *r)
 {
-    a->asked[a->hop] = (struct sp_host_asked){.was_asked = true,
-                                              .has_shown = r->rc == SP_OK || r->has_shown,
-                                              .rc = r->rc,
-                                              .verdict = r->verdict};
+    a->asked[a->hop] = (struct sp_host_asked){
+        .was_asked = true, .rc = r->rc, .lacks = r->lacks, .verdict = r->verdict};
 }
 
 /* This host does not talk with us. */
@@ -107,11 +105,6 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
         a->seen_hop = a->hop;
     } else if (!a->has_verdict) { /* what the record has of a host is of the last that talked */
         a->seen_hop = a->hop;
-    }
-    if (a->gave_up[a->hop] != SP_OK && a->asked[a->hop].has_shown) {
-        r.has_shown = true;
-        r.verdict = a->asked[a->hop].verdict;
-        lift_promises(a, &none, &r);
     }
     note_asked(a, &r);
     if (r.rc == SP_OK || !a->was_bare) /* it was asked for something better, and has nothing */
@@ -142,7 +135,8 @@ static void note_session(struct sp_attempt *a, const struct sp_hop_proof *proof,
 
     if (a->session_count == SP_SESSIONS_MAX)
         return;
-    *s = (struct sp_session_seen){.hop = a->hop, .ip = sp_arena_copy(a->arena, ip)};
+    *s = (struct sp_session_seen){
+        .route = sp_route_ref(a->route), .hop = a->hop, .ip = sp_arena_copy(a->arena, ip)};
     s->policy = sp_tlsrpt_policy(a->route, hop, demanded(a));
     s->result = sp_tlsrpt_result(a->route, hop, demanded(a), proof, tls_rc);
     a->session_count++;
@@ -155,8 +149,14 @@ static void note_dns(struct sp_attempt *a, size_t hop, enum sp_rc rc)
 
     if (result == NULL || a->rounds > 1 || a->session_count == SP_SESSIONS_MAX)
         return;
-    a->sessions[a->session_count++] =
-        (struct sp_session_seen){.hop = hop, .policy = "tlsa", .result = result};
+    a->sessions[a->session_count++] = (struct sp_session_seen){
+        .route = sp_route_ref(a->route), .hop = hop, .policy = "tlsa", .result = result};
+}
+
+void sp_attempt_clear_sessions(struct sp_attempt *a)
+{
+    while (a->session_count > 0)
+        sp_route_unref(a->sessions[--a->session_count].route);
 }
 
 /*
@@ -230,11 +230,30 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a)
 }
 
 /* Who has put the mail off is known before any other is asked: none takes it for less than that one has shown. */
-static void tell_given_up(struct sp_attempt *a)
+static void tell_put_off(struct sp_attempt *a)
 {
-    for (a->hop = 0; a->hop < a->route->hop_count; a->hop++)
-        if (a->gave_up[a->hop] != SP_OK)
-            hop_is_silent(a, a->gave_up[a->hop]);
+    static const struct sp_hop_proof none;
+
+    for (a->hop = 0; a->hop < a->route->hop_count; a->hop++) {
+        const struct sp_host_asked *h = &a->asked[a->hop];
+        struct sp_hop_report r;
+
+        if (!h->has_put_off)
+            continue;
+        fill_report(a, &r);
+        r.rc = h->rc;
+        r.has_shown = true;
+        r.verdict = h->verdict;
+        r.lacks = h->lacks;
+        lift_promises(a, &none, &r);
+        sp_outcome_hop(&a->s, &r);
+    }
+}
+
+/* returns: whether a host can be asked: it has not put the mail off, and DNS says where it is */
+static bool may_ask(const struct sp_attempt *a, size_t hop)
+{
+    return !a->asked[hop].has_put_off && a->route->hops[hop].rc == SP_OK;
 }
 
 /* returns: whether there is another host to ask behind this one, and none that takes the mail for less while this one is silent */
@@ -246,9 +265,12 @@ static bool has_next(struct sp_attempt *a)
     silent.rc = SP_E_HOP_UNREACHABLE;
     if (!sp_outcome_waits_for(&a->s, &silent))
         return false;
-    for (size_t turn = a->turn + 1; turn < a->route->hop_count && a->only_hop == SIZE_MAX; turn++)
-        if (a->gave_up[a->order[turn]] == SP_OK && a->route->hops[a->order[turn]].rc == SP_OK)
+    for (size_t turn = a->turn + 1; turn < a->route->hop_count && a->only_hop == SIZE_MAX; turn++) {
+        struct sp_pool_ask ask = sp_attempt_pool_ask(a, a->order[turn]);
+
+        if (may_ask(a, ask.hop) && sp_pool_rests(a->d->pool, &ask) == 0)
             return true;
+    }
     return false;
 }
 
@@ -260,7 +282,7 @@ static void try_hop(struct sp_attempt *a)
         struct sp_conn *c;
 
         a->hop = ask.hop;
-        if (a->gave_up[a->hop] != SP_OK || (a->only_hop != SIZE_MAX && a->hop != a->only_hop))
+        if (a->asked[a->hop].has_put_off || (a->only_hop != SIZE_MAX && a->hop != a->only_hop))
             continue;
         if (a->route->hops[a->hop].rc != SP_OK) {
             note_dns(a, a->hop, a->route->hops[a->hop].rc);
@@ -361,7 +383,6 @@ static void change_route(struct sp_attempt *a, const struct sp_route *route)
 {
     size_t only_hop = SIZE_MAX, put_off_hop = SIZE_MAX, seen_hop = SIZE_MAX;
     struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX] = {0};
-    enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX] = {SP_OK};
 
     for (size_t i = 0; a->route != NULL && i < a->route->hop_count; i++) {
         size_t at = find_hop(route, &a->route->hops[i]);
@@ -369,13 +390,10 @@ static void change_route(struct sp_attempt *a, const struct sp_route *route)
         only_hop = i == a->only_hop ? at : only_hop;
         put_off_hop = i == a->put_off_hop ? at : put_off_hop;
         seen_hop = i == a->seen_hop ? at : seen_hop;
-        if (at == SIZE_MAX || a->gave_up[i] == SP_OK)
-            continue;
-        asked[at] = a->asked[i];
-        gave_up[at] = a->gave_up[i];
+        if (at != SIZE_MAX)
+            asked[at] = a->asked[i];
     }
     memcpy(a->asked, asked, sizeof(asked));
-    memcpy(a->gave_up, gave_up, sizeof(gave_up));
     a->only_hop = only_hop;
     a->put_off_hop = put_off_hop;
     a->seen_hop = seen_hop;
@@ -397,6 +415,7 @@ static void on_route(void *arg, const struct sp_route *route)
             note_dns(a, i, route->hops[i].rc);
         if (route->hop_count == 0)
             note_dns(a, SIZE_MAX, route->rc);
+        a->no_more = route->rc;
         sp_outcome_route_failed(&a->s, route->rc);
         if (a->s.never != SP_OK)
             wake_line(a);
@@ -412,34 +431,49 @@ static void on_route(void *arg, const struct sp_route *route)
     a->turn = 0;
     a->was_bare = false;
     sp_route_draw(route, sp_random_system(), a->order);
-    tell_given_up(a);
+    tell_put_off(a);
     try_hop(a);
 }
 
-bool sp_attempt_gives_up_host(struct sp_attempt *a, enum sp_rc why, bool by_others)
+static size_t count_put_off(const struct sp_attempt *a)
 {
-    size_t others = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(a->asked); i++)
+        count += a->asked[i].has_put_off;
+    return count;
+}
+
+bool sp_attempt_leaves_host(struct sp_attempt *a, enum sp_rc why)
+{
+    struct sp_host_asked *h = &a->asked[a->hop];
+    bool has_other = false;
 
     for (size_t i = 0; i < a->route->hop_count; i++)
-        others += i != a->hop && a->gave_up[i] == SP_OK && a->route->hops[i].rc == SP_OK;
-    if (a->rounds >= OTHERS_ROUNDS)
-        by_others = false;
-    for (size_t i = 0; i < a->route->hop_count; i++)
-        if (a->gave_up[i] == SP_OK && (i == a->hop || !by_others))
-            a->gave_up[i] = why;
+        has_other = has_other || (i != a->hop && may_ask(a, i));
+    if (!has_other || count_put_off(a) == OTHERS_MAX)
+        return false;
+    h->has_put_off = true;
+    h->rc = why;
     a->plain = false; /* so it was with this host */
-    return by_others && others > 0;
+    return true;
 }
 
 void sp_attempt_ask_hops(struct sp_attempt *a)
 {
-    const struct sp_route *route = sp_transport_find(a->d->parts.transport, a->way);
+    const struct sp_route *route;
 
-    a->plain = a->plain && a->only_hop != SIZE_MAX; /* that host's, and no other's */
-    if (++a->rounds > ROUNDS_MAX) {                 /* hosts show something else each time */
-        sp_outcome_route_failed(&a->s, SP_E_HOP_UNREACHABLE);
+    if (a->no_more == SP_OK && ++a->rounds > ROUNDS_MAX * (1 + count_put_off(a)))
+        a->no_more = SP_E_HOP_UNSTEADY;
+    if (a->no_more != SP_OK) {
+        sp_outcome_put_off(&a->s, a->no_more);
         sp_attempt_step(a);
-    } else if (route != NULL) {
+        return;
+    }
+    sp_outcome_forget_hops(&a->s);
+    a->plain = a->plain && a->only_hop != SIZE_MAX; /* that host's, and no other's */
+    route = sp_transport_find(a->d->parts.transport, a->way);
+    if (route != NULL) {
         sp_unrouted_next(a->d->unrouted);
         on_route(a, route);
     } else if (sp_attempt_shuts_unrouted(a)) {

@@ -212,8 +212,8 @@ static void talking_host(enum sp_rung rung, const struct sp_hop_report *r, struc
 /* What a host that did not talk with us means for a rung. */
 static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct sp_rung_fact *f)
 {
-    /* It did not have that when it talked: there is nothing to wait for. */
-    if (r->has_shown && r->verdict.level < level_of(rung)) {
+    /* It could not have taken it so when it talked: there is nothing to wait for. */
+    if (r->has_shown && (r->verdict.level < level_of(rung) || r->lacks != SP_OK)) {
         talking_host(rung, r, f);
         return;
     }
@@ -224,8 +224,8 @@ static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct
         set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
     else
         set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
-    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && r->has_before &&
-              r->before < level_of(rung);
+    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && !r->has_shown &&
+              r->has_before && r->before < level_of(rung);
 }
 
 /* A sealed copy needs no level of the road, only a host that breaks no promise. */
@@ -360,7 +360,7 @@ void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why)
 void sp_outcome_put_off(struct sp_standing *s, enum sp_rc why)
 {
     for (size_t i = 0; i < s->ladder->count; i++) {
-        if (asks_host(s, i) && s->rungs[i].known && s->rungs[i].status == SP_STATUS_POSSIBLE)
+        if (asks_host(s, i) && (!s->rungs[i].known || s->rungs[i].status == SP_STATUS_POSSIBLE))
             set(&s->rungs[i], SP_STATUS_UNREACHABLE, why, s->rungs[i].hop);
     }
 }

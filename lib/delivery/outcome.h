@@ -106,8 +106,8 @@ bool sp_outcome_waits_for(const struct sp_standing *s, const struct sp_hop_repor
 void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why);
 
 /*
- * The host that was to take the mail has put it off: it is silent to this mail, whatever the rung. A lower one would say the
- * same to it again.
+ * The host that was to take the mail has put it off, or no host is asked any more: all are silent to this mail, whatever the rung.
+ * A lower one would say the same to it again.
  */
 void sp_outcome_put_off(struct sp_standing *s, enum sp_rc why);
 

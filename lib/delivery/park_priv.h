@@ -17,10 +17,12 @@ bool sp_attempt_park(struct sp_attempt *a, const struct sp_next *next);
 /* returns: whether nothing has been done yet that would be lost if it went back to its line */
 bool sp_attempt_is_fresh(const struct sp_attempt *a);
 /*
- * The host that was to take the mail has put it off, and none of the others is asked either, or (by_others) they are, where
- * there are any. returns: whether there are
+ * The host that was to take the mail has put it off, for trouble of its own. returns: whether another one is asked in this
+ * attempt, and this one is not any more; there are two others at most. If not, nothing has changed
  */
-bool sp_attempt_gives_up_host(struct sp_attempt *a, enum sp_rc why, bool by_others);
+bool sp_attempt_leaves_host(struct sp_attempt *a, enum sp_rc why);
+/* Forgets the sessions that were seen. */
+void sp_attempt_clear_sessions(struct sp_attempt *a);
 
 /* ---- tell.c ---- */
 

@@ -245,7 +245,7 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
     struct sp_pool *p = h->pool;
     struct sp_conn_end why = *e;
     bool opened = l->opened;
-    bool broke_off = opened && !l->ready && !l->leaving;
+    bool broke_off = opened && !l->ready && !l->leaving && e->rc != SP_E_CANCELLED;
 
     (void)c;
     drop_link(l);

@@ -3,6 +3,7 @@
  * only: codes and names of ours, never a peer's text.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/park_priv.h"
 #include "delivery/report_priv.h"
 #include "delivery/words.h"
 #include "transport/tlsrpt.h"
@@ -231,15 +232,13 @@ static void write_records(struct sp_jw *w, const struct sp_hop *h)
 /* New sessions, as TLS reports count them (RFC 8460): once, by the attempt that saw them first. */
 static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
 {
-    if (a->session_count == 0 || a->route == NULL)
+    if (a->session_count == 0)
         return;
     sp_jw_array(w, "sessions");
     for (size_t i = 0; i < a->session_count; i++) {
         const struct sp_session_seen *s = &a->sessions[i];
-        const struct sp_hop *h = s->hop < a->route->hop_count ? &a->route->hops[s->hop] : NULL;
+        const struct sp_hop *h = s->hop == SIZE_MAX ? NULL : &s->route->hops[s->hop];
 
-        if (h == NULL && s->hop != SIZE_MAX) /* of a route before this one */
-            continue;
         sp_jw_object(w, NULL);
         if (h != NULL)
             sp_jw_text(w, "mx", h->name);
@@ -252,7 +251,7 @@ static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
         sp_jw_end(w);
     }
     sp_jw_end(w);
-    a->session_count = 0;
+    sp_attempt_clear_sessions(a);
 }
 
 static void write_posture(const struct sp_attempt *a, struct sp_jw *w)

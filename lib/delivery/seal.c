@@ -165,7 +165,7 @@ static void on_sealed(void *arg, enum sp_rc rc, const struct sp_jobs_reply *repl
         return;
     }
     if (rc == SP_OK) {
-        sp_attempt_look_again(a);
+        sp_attempt_ask_hops(a);
         return;
     }
     sp_log_warn(a->d->parts.log, "delivery.seal-failed", SP_ID("message", &a->p->m->accept.id),

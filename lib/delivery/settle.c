@@ -395,10 +395,13 @@ struct sorted { /* what became of the recipients of one transaction */
     size_t refused_count;
 };
 
-static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, struct sorted *s)
+/* own: as in sp_attempt_settle_sent */
+static void sort_out(struct sp_attempt *a, enum sp_rc own, const struct sp_smtp_result *result,
+                     struct sorted *s)
 {
     for (size_t i = 0; i < a->n_count && i < result->count; i++) {
         const struct sp_smtp_rcpt_result *r = &result->rcpts[i];
+        bool is_ours;
         enum sp_rc why;
 
         switch (sp_outcome_rcpt(r, &why)) {
@@ -407,10 +410,13 @@ static void sort_out(struct sp_attempt *a, const struct sp_smtp_result *result, 
             s->delivered_reply = &r->reply;
             break;
         case SP_FATE_AGAIN:
-            s->again[s->again_count] = (struct put_off){.n = a->ns[i],
-                                                        .why = why,
-                                                        .reply = &r->reply,
-                                                        .is_hosts_own = sp_outcome_is_hosts_own(r)};
+            is_ours = own != SP_OK && r->reply.code == 0;
+            why = is_ours ? own : why;
+            s->again[s->again_count] =
+                (struct put_off){.n = a->ns[i],
+                                 .why = why,
+                                 .reply = &r->reply,
+                                 .is_hosts_own = !is_ours && sp_outcome_is_hosts_own(r)};
             find_class(a, why, &r->reply, &s->again[s->again_count++].class);
             s->unsure = s->unsure || r->state == SP_SMTP_RCPT_UNSURE;
             break;
@@ -479,10 +485,11 @@ static bool puts_off(struct sp_attempt *a, const struct put_off *kind, struct sp
     a->put_off = *kind->reply;
     a->put_off_hop = a->hop;
     sp_outcome_put_off(&a->s, kind->why);
-    if (sp_attempt_gives_up_host(a, kind->why, kind->is_hosts_own)) {
+    if (kind->is_hosts_own && sp_attempt_leaves_host(a, kind->why)) {
         sp_outcome_forget_hops(&a->s);
         return true;
     }
+    a->no_more = kind->why;
     (void)sp_outcome_expires_early(&a->s, &kind->class);
     sp_outcome_next(&a->s, next);
     return next->step != SP_STEP_WAIT;
@@ -491,66 +498,51 @@ static bool puts_off(struct sp_attempt *a, const struct put_off *kind, struct sp
 /* What puts_off changes: another kind's time and hosts are its own. */
 struct stand {
     struct sp_standing s;
-    enum sp_rc gave_up[SP_TRANSPORT_HOPS_MAX];
+    struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX];
+    enum sp_rc no_more;
 };
 
 static void keep(const struct sp_attempt *a, struct stand *to)
 {
     to->s = a->s;
-    memcpy(to->gave_up, a->gave_up, sizeof(to->gave_up));
+    memcpy(to->asked, a->asked, sizeof(to->asked));
+    to->no_more = a->no_more;
 }
 
 static void restore(struct sp_attempt *a, const struct stand *from)
 {
     a->s = from->s;
-    memcpy(a->gave_up, from->gave_up, sizeof(a->gave_up));
+    memcpy(a->asked, from->asked, sizeof(a->asked));
+    a->no_more = from->no_more;
 }
 
-/* One kind of them: waits, or goes on in an attempt of its own. returns: that attempt, or NULL */
+/*
+ * One kind of them waits, or goes on: in an attempt of its own, or in this one, with its keys and its copy, if that has nothing
+ * to write. returns: the attempt that goes on, or NULL
+ */
 static struct sp_attempt *settle_kind(struct sp_attempt *a, const struct put_off *kind,
-                                      const uint16_t *ns, size_t count)
+                                      const uint16_t *ns, size_t count, bool is_last)
 {
     struct sp_attempt *rest = NULL;
     struct stand before;
     struct sp_next next;
 
     keep(a, &before);
-    if (puts_off(a, kind, &next)) {
-        rest = sp_attempt_split(a, ns, count);
-        rest->rounds = a->rounds;
-    } else {
+    if (!puts_off(a, kind, &next)) {
         defer(a, &next, ns, count, kind->reply);
+    } else if (is_last && a->result_count == 0) {
+        memcpy(a->ns, ns, count * sizeof(*ns));
+        a->n_count = count;
+        a->went_on = true;
+        return a;
+    } else {
+        rest = sp_attempt_split(a, ns, count);
     }
     restore(a, &before);
     return rest;
 }
 
-/*
- * All were put off alike, and nothing is to be written: the attempt itself goes on if they do not wait, with its keys and its
- * copy. returns: whether it does; a may be freed then
- */
-static bool goes_on(struct sp_attempt *a, const struct sorted *s)
-{
-    struct stand before;
-    struct sp_next next;
-
-    for (size_t i = 0; i < s->again_count; i++)
-        if (!is_alike(&s->again[i], &s->again[0]))
-            return false;
-    if (s->again_count != a->n_count)
-        return false;
-    keep(a, &before);
-    if (!puts_off(a, &s->again[0], &next)) {
-        restore(a, &before);
-        return false;
-    }
-    a->unsure = a->unsure || s->unsure;
-    a->went_on = true;
-    sp_attempt_step(a);
-    return true;
-}
-
-/* Those who were put off, by kinds. rests: out: attempts that go on. returns: how many those are */
+/* Those who were put off, by kinds. rests: out: attempts that go on, maybe a itself. returns: how many those are */
 static size_t settle_again(struct sp_attempt *a, struct sorted *s, struct sp_attempt **rests)
 {
     size_t rest_count = 0;
@@ -567,32 +559,29 @@ static size_t settle_again(struct sp_attempt *a, struct sorted *s, struct sp_att
                 s->again[left++] = s->again[i];
         }
         s->again_count = left;
-        rests[rest_count] = settle_kind(a, &kind, ns, count);
+        rests[rest_count] = settle_kind(a, &kind, ns, count, left == 0);
         rest_count += rests[rest_count] != NULL;
     }
     return rest_count;
 }
 
-void sp_attempt_settle_sent(struct sp_attempt *a, const struct sp_smtp_result *result)
+void sp_attempt_settle_sent(struct sp_attempt *a, enum sp_rc own,
+                            const struct sp_smtp_result *result)
 {
     struct sorted s = {0};
     struct sp_attempt *rests[SP_QUEUE_DUE_MAX];
     size_t rest_count;
 
-    sort_out(a, result, &s);
-    if (goes_on(a, &s))
-        return;
+    sort_out(a, own, result, &s);
     settle_delivered(a, &s);
     if (s.delivered_count > 0)
         log_attempt(a, "delivered", SP_OK);
     report_refused(a, &s);
     a->unsure = a->unsure || s.unsure;
-    rest_count = settle_again(a, &s, rests);
     give_up(a, s.refused, s.refused_count);
+    rest_count = settle_again(a, &s, rests);
     if (a->result_count > 0)
         commit_told(a);
-    else
-        sp_attempt_free(a);
     for (size_t i = 0; i < rest_count; i++)
         sp_attempt_step(rests[i]);
 }

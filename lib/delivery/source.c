@@ -124,7 +124,6 @@ enum sp_rc sp_source_next(struct sp_source *s, struct sp_bytes *out)
     rc = sp_content_view(s->reader, s->at, out);
     if (rc == SP_OK && out->len == 0)
         rc = SP_E_CONTENT_TRUNCATED;
-    s->rc = rc;
     if (rc != SP_OK)
         return rc;
     if (s->at + out->len > stop)

@@ -23,7 +23,6 @@ struct sp_source {
     size_t cut_count;
     uint64_t removed; /* bytes in all cuts */
 
-    enum sp_rc rc; /* why the content can't be read on */
     bool prefix_done;
     uint64_t at;
     size_t next_cut;

@@ -1,5 +1,6 @@
 """Several hosts for one route: who is tried when, who we are to each, and that no fallback is a weaker one."""
 import json
+import pathlib
 import socket
 import ssl
 import threading
@@ -7,9 +8,10 @@ import time
 
 import pytest
 
+from crash.board import Board
 from lab import mail
 from lab.pki import Authority
-from lab.ports import free_port
+from lab.ports import free_port, open_folder
 from lab.responder import Responder
 from lab.sink import Session, Sink
 from lab.wait import until
@@ -75,6 +77,16 @@ def world(gateways, tmp_path):
             return gateways("--plain-listener", "--policy", str(policy), "--retry", "0.4", "--trust", str(authority.certificate),
                             "--set", "delivery.smarthosts=" + json.dumps(smarthosts), *options)
     return World
+
+
+@pytest.fixture
+def board(monkeypatch):
+    """Fault points of the gateway that this test starts."""
+    with open_folder("sp-") as folder:
+        made = Board(pathlib.Path(folder) / "board")
+        monkeypatch.setenv("SP_FAULT_BOARD", made.path)
+        yield made
+        made.close()
 
 
 def host(sink, priority=10, route="*", **more):
@@ -242,6 +254,39 @@ def test_where_no_host_has_room_each_is_asked_once(world, sinks):
     assert len(first.mails) == 1 and len(second.mails) == 1
 
 
+def test_of_hosts_without_room_three_are_asked(world, sinks):
+    full = {"replies": {"MAIL": "452 4.3.1 no room"}, "certificate": world.good.pair}
+    hosts = [sinks(**full) for _ in range(3)] + [sinks(certificate=world.good.pair)]
+    gateway = world.gateway([host(h, 10 * (n + 1)) for n, h in enumerate(hosts)], "--retry", "3600")
+    record = gateway.wait_record("delivery.attempted", message=submit(gateway, "a@example.net"))
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
+    assert [len(h.mails) for h in hosts] == [1, 1, 1, 0]
+
+
+def test_a_body_that_cannot_be_read_now_is_no_host_s_trouble(world, sinks, board):
+    """The disk gives an error in the midst of a transaction: no other host is asked, and nobody is slowed down for it. The
+    first attempt, which reads nothing, is put off."""
+    def go(line):
+        if len(first.mails) == 2:
+            board.arm("relay:content.read", 2)
+        return "354 go"
+
+    first = sinks(certificate=world.good.pair, replies={
+        "MAIL": lambda line: "451 4.7.1 later" if len(first.mails) == 1 else "250 2.1.0 ok", "DATA": go})
+    second = sinks(certificate=world.good.pair)
+    gateway = world.gateway([host(first, 10), host(second, 20)], "--retry", "1", "--workers", 1)
+    message, message_id = mail.make("SECRETWORD\r\n" * 80000, ["a@example.net"])
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", ["a@example.net"], message)
+    identity = gateway.message_of(message_id)
+    settled = final(gateway, identity)
+    assert settled["final"] == "delivered" and settled["attempts"] == 3 and board.struck()
+    records = [r for r in gateway.records() if r["event"] == "delivery.attempted" and r["message"] == identity]
+    assert [r.get("why") for r in records] == ["hop.deferred", "io", None] and "reply" not in records[1]
+    assert len(first.messages) == 1 and second.sessions == 0
+    assert "connection lost" not in gateway.log
+
+
 def test_what_a_host_said_is_told_beside_its_own_facts(world, sinks):
     """The full one is waited for. The other is asked, and offers less: the record is about its certificate, and has no reply."""
     full = sinks(certificate=world.good.pair, replies={"MAIL": "452 4.3.1 no room"})
@@ -302,6 +347,33 @@ def test_who_has_no_other_host_waits_for_a_probe(two_hosts, sinks):
     assert [final(gateway, i)["attempts"] for i in (first, second)] == [2, 1]
 
 
+def test_a_host_that_rests_is_no_other_host(two_hosts, sinks):
+    """While one is probed and the other rests, mail waits for what becomes of the probe."""
+    asked, late = threading.Event(), threading.Event()
+    port = free_port(["127.0.0.60", "127.0.0.61"])
+
+    def greet(line):
+        if first.sessions == 1:
+            return "421 4.3.2 down"
+        asked.set()
+        late.wait(60)
+        return "220 sink.test ESMTP"
+
+    first = sinks(address="127.0.0.60", port=port, replies={"CONNECT": greet})
+    second = sinks(address="127.0.0.61", port=port, replies={"CONNECT": "421 4.3.2 down"})
+    gateway = two_hosts([first, second], {"unreachable": "1d"}, "--retry", "3600")  # who is down rests for 15 s, then for 30
+    probes = submit(gateway, "a@mx.test")
+    gateway.wait_record("delivery.attempted", message=probes)
+    gateway.run("queue", "retry", probes, "--now")  # both may be asked again
+    assert asked.wait(60)
+    gateway.wait_record("delivery.attempted", message=submit(gateway, "a@mx.test"))  # it has met the other one
+    waits = submit(gateway, "a@mx.test")
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 1)  # it has got there, or waits still
+    late.set()
+    assert final(gateway, waits)["attempts"] == 1 and second.mails == []
+
+
 class Broken(Session):
     """Offers TLS, and none comes about."""
 
@@ -348,6 +420,26 @@ def test_a_host_with_tls_that_puts_mail_off_opens_no_lower_rung(two_hosts, sinks
     assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
     assert len(safe.mails) == 1 and bare.mails == []
     assert not [r for r in gateway.records() if r["event"] == "transport.posture-dropped"]
+
+
+def test_that_a_domain_dropped_its_protection_is_told_whoever_takes_the_mail(two_hosts, sinks, world):
+    """Its host has no TLS any more, and puts two recipients off for two reasons: each goes on to the other host by himself."""
+    port = free_port(["127.0.0.62", "127.0.0.63"])
+    first = sinks(address="127.0.0.62", port=port, certificate=world.stranger.pair)
+    second = sinks(address="127.0.0.63", port=port)
+    gateway = two_hosts([first, second], {"dropped": "0s"})
+    assert final(gateway, submit(gateway, "a@mx.test"))["rung"] == "tls:encrypted"
+    first.stop()
+    gateway.restart("relay")
+    bare = sinks(address="127.0.0.62", port=port,
+                 replies={"RCPT": lambda line: "452 4.3.1 no room" if b"one@" in line else "451 4.3.0 busy"})
+    message, message_id = mail.make("SECRETWORD\r\n", ["one@mx.test", "two@mx.test"])
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", ["one@mx.test", "two@mx.test"], message)
+    settled = gateway.wait_record("message.settled", message=gateway.message_of(message_id))
+    assert [r["rung"] for r in settled["recipients"]] == ["plain"] * 2
+    assert len(bare.mails) == 1 and len(second.messages) == 2
+    gateway.wait_record("transport.posture-dropped", domain="mx.test")
 
 
 def test_a_host_that_comes_back_takes_no_mail_that_a_better_one_put_off(two_hosts, sinks, world):

@@ -6,7 +6,8 @@ import smtplib
 import pytest
 
 from lab import mail
-from lab.sink import Sink
+from lab.pki import Authority
+from lab.sink import Session, Sink
 
 MARKER = "marker-7d41"
 TEXT = f"Dear Pat,\r\n.\r\nFrom here on: {MARKER}\r\n"
@@ -179,3 +180,77 @@ def test_a_host_that_puts_a_copy_off_gets_no_other_copy_in_its_place(gateways, s
         assert '"supervisor.role-ended"' not in gateway.log
     finally:
         both[1].close()
+
+
+def place(sinks, people, tmp_path, gateways, ladder, *options):
+    """A gateway whose smarthosts these are, the first preferred, and that has keys of a person for S/MIME and of one for PGP."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({
+        "version": 1, "settings": {"floor": "tls:encrypted", "expire": "1d", "dkim_selector": "gw1"},
+        "default": {"protect": {"rungs": ladder, "floor": "tls:encrypted"}}}))
+    hosts = [{"route": "*", "host": f"{s.address}:{s.port}", "priority": 10 * n} for n, s in enumerate(sinks)]
+    gateway = gateways("--policy", policy, "--set", "delivery.smarthosts=" + json.dumps(hosts), *options)
+    for path in (people["rsa"].certificate, people["pgp"].key):
+        gateway.run("keys", "import", str(path))
+    return gateway
+
+
+@pytest.mark.parametrize("name", ["rsa", "pgp"])
+def test_a_full_host_keeps_a_copy_from_no_other(gateways, sinks, people, tmp_path, name):
+    """Also where the hosts were asked before: for a level that they have not, then for the keys' sake, then with the copy."""
+    full = sinks(replies={"MAIL": "452 4.3.1 no room"}), sinks(replies={"DATA": "451 4.3.0 busy"})
+    other = sinks()
+    gateway = place([*full, other], people, tmp_path, gateways, ["tls:authenticated", "smime", "pgp"], "--retry", "3600")
+    data, recipient = send(gateway, other, people[name].address)
+    assert recipient["rung"] == {"rsa": "smime", "pgp": "pgp"}[name] and recipient["attempts"] == 1
+    assert MARKER.encode() not in data and [len(s.mails) for s in full] == [1, 1]
+
+
+def test_who_was_never_asked_is_not_told_of(gateways, sinks, people, tmp_path):
+    """The first one asks for less, which another would do as well: nobody asks that one, for the next rung either."""
+    certificate = Authority(tmp_path / "pki", "CA").leaf("host", ["host.test"]).pair
+    first, second = (sinks(certificate=certificate, replies={"MAIL": "451 4.7.1 slower"}) for _ in range(2))
+    gateway = place([first, second], people, tmp_path, gateways,
+                    [{"rung": "tls:encrypted", "stay": {"unreachable": "0s"}}, "pgp"], "--retry", "3600")
+    message, message_id = mail.make(TEXT, [people["pgp"].address])
+    gateway.send(message, [people["pgp"].address])
+    record = gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred" and record["reply"] == "451 4.7.1"
+    assert "asked" not in record["hop"]
+    assert len(first.mails) == 1 and second.sessions == 0
+
+
+class Waning(Session):
+    """The first one over TLS ends at once; those after it have less."""
+
+    def on_ehlo(self, line):
+        super().on_ehlo(line)
+        if self.tls:
+            self.sink.certificate, self.sink.offer = None, ("8BITMIME",)
+            raise EOFError
+
+
+class WaningSink(Sink):
+    session = Waning
+
+
+def test_a_host_that_shows_less_when_the_keys_have_come_gets_nothing(gateways, sinks, people, tmp_path):
+    """It had TLS and SMTPUTF8 when it was asked first, and neither when it is asked for the copy: that it had counts no more."""
+    def greet(line):
+        waning.wait_idle()
+        return "421 4.3.2 down"
+
+    certificate = Authority(tmp_path / "pki", "CA").leaf("host", ["host.test"]).pair
+    waning = WaningSink(certificate=certificate, offer=("8BITMIME", "SMTPUTF8"))
+    silent = sinks(replies={"CONNECT": greet})
+    ladder = [{"rung": "tls:verified", "stay": {"unreachable": "0s", "dropped": "0s"}},
+              {"rung": "smime", "stay": {"unreachable": "0s"}}, "tls:encrypted"]
+    try:
+        gateway = place([waning, silent], people, tmp_path, gateways, ladder, "--retry", "3600")
+        message, message_id = mail.make(TEXT, [people["rsa"].address], subject="für dich")
+        gateway.send(message, [people["rsa"].address], options=("SMTPUTF8", "BODY=8BITMIME"))
+        record = gateway.wait_record("delivery.attempted", message=gateway.message_of(message_id))
+        assert record["outcome"] == "deferred" and waning.mails == [] and waning.sessions == 2
+        assert '"supervisor.role-ended"' not in gateway.log
+    finally:
+        waning.stop()

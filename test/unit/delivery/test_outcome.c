@@ -428,6 +428,50 @@ START_TEST(a_drop_is_none_the_less_for_mail_put_off)
 }
 END_TEST
 
+/* Of hosts that are asked no more, a rung that nobody has looked at is no more possible than the others. */
+START_TEST(what_nobody_has_looked_at_is_put_off_with_the_rest)
+{
+    static const struct sp_ladder both = {
+        .rungs = {{SP_RUNG_TLS_AUTHENTICATED, -1, 0},
+                  {SP_RUNG_SMIME, -1, 0},
+                  {SP_RUNG_PLAIN, -1, 0}},
+        .count = 3,
+        .floor = SP_FLOOR_PLAIN,
+    };
+    struct sp_standing s = begin(&both, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_ENCRYPTED);
+    struct sp_next next;
+
+    sp_outcome_hop(&s, &r);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_KEYS);
+    sp_outcome_keys(&s, SP_OK, SP_E_KEYS_NONE);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_HOP);
+    sp_outcome_put_off(&s, SP_E_HOP_DEFERRED);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_WAIT);
+    ck_assert_int_eq(both.rungs[next.index].rung, SP_RUNG_SMIME);
+    ck_assert_int_eq(next.why, SP_E_HOP_DEFERRED);
+    ck_assert_int_eq(s.rungs[0].why, SP_E_STS_NONE); /* what was known of the others stands */
+}
+END_TEST
+
+/* It takes no 8-bit bytes, so it is not waited for with a rung of TLS when it has put the sealed copy off. */
+START_TEST(what_a_host_lacks_it_lacks_when_it_has_put_mail_off)
+{
+    struct sp_standing s = begin(&chosen_plain, 0);
+    struct sp_hop_report r = shows(SP_LEVEL_ENCRYPTED);
+
+    r.rc = SP_E_HOP_DEFERRED;
+    r.has_shown = true;
+    r.lacks = SP_E_HOP_LACKS;
+    sp_outcome_hop(&s, &r);
+    ck_assert_int_eq(s.rungs[0].status, SP_STATUS_UNAVAILABLE);
+    ck_assert_int_eq(s.rungs[0].why, SP_E_HOP_LACKS);
+}
+END_TEST
+
 START_TEST(what_came_to_nothing_is_not_possible_again_by_another_look)
 {
     struct sp_standing s = begin(&careful, 0);
@@ -811,6 +855,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_host_that_puts_mail_off_is_silent_to_it);
     tcase_add_test(c, who_put_mail_off_has_shown_what_it_has);
     tcase_add_test(c, a_drop_is_none_the_less_for_mail_put_off);
+    tcase_add_test(c, what_nobody_has_looked_at_is_put_off_with_the_rest);
+    tcase_add_test(c, what_a_host_lacks_it_lacks_when_it_has_put_mail_off);
     tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
     tcase_add_test(c, whose_trouble_it_is);
     tcase_add_test(c, who_hears_of_a_failure);
