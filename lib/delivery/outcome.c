@@ -95,6 +95,23 @@ static enum sp_rc main_reason(const struct sp_standing *s)
     return SP_E_DELIVERY_FLOOR; /* no rung of the ladder meets the floor */
 }
 
+/*
+ * A rung that one host has dropped and that another says nothing about is waited for while either's stay lasts: to silence one
+ * must not cut short what holds for the other.
+ */
+static enum sp_rung_status status_of(const struct sp_standing *s, size_t i)
+{
+    const struct sp_rung_fact *f = &s->rungs[i];
+    int64_t stay_ms = s->ladder->rungs[i].stay_unreachable_ms;
+
+    if (!f->known)
+        return SP_STATUS_POSSIBLE;
+    if (f->dropped && (f->status == SP_STATUS_UNREACHABLE || f->status == SP_STATUS_BROKEN) &&
+        stay_ms != SP_STAY_UNTIL_EXPIRE && s->since_accept_ms >= stay_ms)
+        return SP_STATUS_DROPPED;
+    return f->status;
+}
+
 void sp_outcome_next(const struct sp_standing *s, struct sp_next *out)
 {
     struct sp_protect_question q = {
@@ -110,7 +127,7 @@ void sp_outcome_next(const struct sp_standing *s, struct sp_next *out)
     if (s->never != SP_OK)
         return;
     for (size_t i = 0; i < s->ladder->count; i++)
-        q.status[i] = s->rungs[i].known ? s->rungs[i].status : SP_STATUS_POSSIBLE;
+        q.status[i] = status_of(s, i);
     sp_protect_choose(&q, &a);
     out->late = a.late;
     out->alert = a.alert;
@@ -274,8 +291,11 @@ static int rank_of(const struct sp_rung_fact *f)
 
 static void keep_better(struct sp_rung_fact *old, const struct sp_rung_fact *f)
 {
+    bool dropped = old->dropped || f->status == SP_STATUS_DROPPED;
+
     if (!old->known || rank_of(f) > rank_of(old))
         *old = *f;
+    old->dropped = dropped;
 }
 
 void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)

@@ -18,6 +18,7 @@ struct sp_rung_fact {
     enum sp_rc why; /* why it is not possible */
     size_t hop;     /* SMTP rungs: the host that makes it possible */
     bool weak;      /* silence, about a level that the domain has never proved */
+    bool dropped;   /* a host has dropped it, whatever others are */
     bool lasts;     /* what was tried came to nothing: no host changes that in this attempt */
 };
 

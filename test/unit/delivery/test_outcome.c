@@ -428,6 +428,39 @@ START_TEST(a_drop_is_none_the_less_for_mail_put_off)
 }
 END_TEST
 
+START_TEST(who_silences_one_host_does_not_shorten_what_another_has_dropped)
+{
+    static const struct sp_ladder impatient = {
+        .rungs = {{SP_RUNG_TLS_ENCRYPTED, 0, 4 * HOUR}, {SP_RUNG_PLAIN, -1, 4 * HOUR}},
+        .count = 2,
+        .floor = SP_FLOOR_PLAIN,
+    };
+    static const int64_t since[] = {0, 3 * HOUR, 5 * HOUR};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(since) * 2; i++) { /* the silent one last, and first */
+        int64_t since_ms = since[i / 2];
+        struct sp_standing s = begin(&impatient, since_ms);
+        struct sp_hop_report stripped = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN);
+        struct sp_hop_report dead = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN);
+        struct sp_next next;
+
+        dead.rc = SP_E_HOP_UNREACHABLE;
+        dead.hop = 1;
+        sp_outcome_hop(&s, i % 2 == 0 ? &stripped : &dead);
+        sp_outcome_hop(&s, i % 2 == 0 ? &dead : &stripped);
+        sp_outcome_next(&s, &next);
+        ck_assert_msg(next.alert, "case %zu", i);
+        if (since_ms < 4 * HOUR) {
+            ck_assert_msg(next.step == SP_STEP_WAIT && next.wait_until_ms == 4 * HOUR, "case %zu",
+                          i);
+            continue;
+        }
+        ck_assert_msg(next.step == SP_STEP_TAKE, "case %zu", i);
+        ck_assert_int_eq(impatient.rungs[next.index].rung, SP_RUNG_PLAIN);
+    }
+}
+END_TEST
+
 /* Of hosts that are asked no more, a rung that nobody has looked at is no more possible than the others. */
 START_TEST(what_nobody_has_looked_at_is_put_off_with_the_rest)
 {
@@ -855,6 +888,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_host_that_puts_mail_off_is_silent_to_it);
     tcase_add_test(c, who_put_mail_off_has_shown_what_it_has);
     tcase_add_test(c, a_drop_is_none_the_less_for_mail_put_off);
+    tcase_add_test(c, who_silences_one_host_does_not_shorten_what_another_has_dropped);
     tcase_add_test(c, what_nobody_has_looked_at_is_put_off_with_the_rest);
     tcase_add_test(c, what_a_host_lacks_it_lacks_when_it_has_put_mail_off);
     tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
