@@ -1,7 +1,7 @@
 /*
  * `sallyport policy approve` and `policy proposals`, and what `policy publish` asks by itself (policy propose): a policy's
  * second person speaks over the control socket, where the kernel says who it is. And what `sallyport preference` asks:
- * set|removed before it writes the registry, own and forget for what recipients have chosen in the portal.
+ * set|removed before it writes the registry, failed if that fails then, own and forget for what recipients have chosen in the portal.
  */
 #include "gateway/cli-control/control.h"
 
@@ -81,6 +81,7 @@ int control_preference(const struct control *c)
         const char *word, *command;
     } acts[] = {{"set", "preference.set"},
                 {"removed", "preference.removed"},
+                {"failed", "preference.failed"},
                 {"forget", "preference.forget"}};
     const struct control_member members[] = {
         {"address", c->word_count > 2 ? c->words[2] : NULL},

@@ -87,6 +87,13 @@ SP_MUST_CHECK enum sp_rc cli_read(struct cli *cli, const char *path, struct sp_b
 /* Writes a whole file that anybody may read (config/replace.h), if the one before was so. returns: SP_OK or why not */
 SP_MUST_CHECK enum sp_rc cli_write(const char *path, struct sp_bytes text);
 
+/*
+ * Keeps others from changing the policy's files until this process ends. A few seconds are waited for one who does.
+ *
+ * returns: false after saying that somebody is at it
+ */
+bool cli_lock(struct cli *cli, const char *folder);
+
 /* Folder of a path ("." if it has none), and its last part; in the arena. */
 const char *cli_dirname(struct cli *cli, const char *path);
 const char *cli_basename(const char *path);

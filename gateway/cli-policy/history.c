@@ -28,6 +28,8 @@ static const char *word_of(struct cli *cli, const struct sp_json *act)
         return "published";
     if (sp_bytes_eq(event, SP_LIT("policy.unstaged")))
         return "stage ended";
+    if (sp_bytes_eq(event, SP_LIT("policy.failed")))
+        return "failed: not changed";
     if (!sp_bytes_eq(event, SP_LIT("policy.staged")))
         return "taken back";
     if (sp_bytes_eq(sp_json_text_of(act, "mode"), SP_LIT("shadow")))

@@ -1,7 +1,9 @@
 /*
  * sallyport preference: what recipients have said about mail to them, in the file that the policy names under "preferences".
  * A change must leave a policy that loads; it is put on record by the running gateway (preference.changed, with the user
- * that the kernel names) before it is written, and counts from the next reload. What a recipient has chosen in the portal is
+ * that the kernel names) before it is in its place, and counts from the next reload. The new file is whole on the disk by then,
+ * so that the record is of what comes; if its last step fails all the same, that is on record, too. Who changes it waits for
+ * whoever is doing so. What a recipient has chosen in the portal is
  * shown beside it; it lies with the gateway, and counts at once.
  */
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "config/replace.h"
 #include "gateway/cli-policy/publish.h"
 #include "gateway/cli-policy/wishes.h"
 
@@ -93,7 +96,8 @@ static const char *find_file(struct cli *cli, const char *live)
     return cli_join(cli, cli_dirname(cli, live), sp_arena_cstr(cli->arena, file));
 }
 
-static bool open_registry(struct cli *cli, const char *config_path, struct registry *r)
+/* changes: nobody else may from now on. returns: an exit code */
+static int open_registry(struct cli *cli, const char *config_path, bool changes, struct registry *r)
 {
     SP_AUTO(sp_config) config = cli_load_config(cli, config_path);
     struct sp_json_options options = {.comments = true};
@@ -102,8 +106,7 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
     enum sp_rc rc;
 
     if (config == NULL) {
-        (void)cli_print_problems(cli, CLI_USAGE);
-        return false;
+        return cli_print_problems(cli, CLI_USAGE);
     }
     r->config = config_path;
     r->live = cli_join(cli, cli_dirname(cli, config_path), config->policy);
@@ -111,24 +114,24 @@ static bool open_registry(struct cli *cli, const char *config_path, struct regis
         r->live = publish_text(cli, "./%s", r->live);
     r->path = find_file(cli, r->live);
     if (r->path == NULL)
-        return false;
+        return CLI_USAGE;
+    if (changes && !cli_lock(cli, cli_dirname(cli, r->live)))
+        return CLI_WRONG;
     rc = cli_read(cli, r->path, &text);
     if (rc == SP_E_NOT_FOUND) {
         r->doc = sp_json_doc_new();
-        return true;
+        return CLI_OK;
     }
     if (rc != SP_OK) {
-        (void)cli_tell(cli, CLI_USAGE, "input", "%s: can't be read: %s", r->path,
-                       strerrordesc_np(errno));
-        return false;
+        return cli_tell(cli, CLI_USAGE, "input", "%s: can't be read: %s", r->path,
+                        strerrordesc_np(errno));
     }
     options.file = r->path;
     if (sp_json_parse(text, &options, &r->doc, &err) != SP_OK) {
-        (void)cli_tell(cli, CLI_USAGE, "input", "%s", err.text);
-        return false;
+        return cli_tell(cli, CLI_USAGE, "input", "%s", err.text);
     }
     r->all = sp_json_find(sp_json_root(r->doc), "preferences");
-    return true;
+    return CLI_OK;
 }
 
 static bool is_about(struct cli *cli, const struct sp_json *entry, const char *address)
@@ -190,29 +193,63 @@ static bool has_comments(struct cli *cli, const char *path)
 
 /* ---- a change ---- */
 
+/* change: "set", "removed", or that this failed behind its record. returns: an exit code, 0 if it is on record */
+static int ask_record(struct cli *cli, const struct registry *r, const struct wish *w,
+                      const char *change, struct sp_bytes entry)
+{
+    const char *text = sp_arena_cstr(cli->arena, entry.len == 0 ? SP_LIT("{}") : entry);
+    const char *words[] = {"preference", change,     w->address, "--reason", w->reason, "--entry",
+                           text,         "--config", r->config,  "--json",   NULL};
+    struct sp_buf out;
+    int code;
+
+    sp_buf_init(&out, ENTRY_LEN_MAX);
+    code = cli_ask_gateway(cli, words, CLI_WRONG, &out);
+    sp_buf_clear(&out);
+    return code;
+}
+
 static bool record(struct cli *cli, const struct registry *r, const struct wish *w,
                    struct sp_bytes entry)
 {
-    const char *text = sp_arena_cstr(cli->arena, entry.len == 0 ? SP_LIT("{}") : entry);
-    const char *words[] = {"preference", entry.len == 0 ? "removed" : "set",
-                           w->address,   "--reason",
-                           w->reason,    "--entry",
-                           text,         "--config",
-                           r->config,    "--json",
-                           NULL};
-    struct sp_buf out;
-    bool ok;
+    bool ok =
+        w->offline || ask_record(cli, r, w, entry.len == 0 ? "removed" : "set", entry) == CLI_OK;
 
-    if (w->offline)
-        return true;
-    sp_buf_init(&out, ENTRY_LEN_MAX);
-    ok = cli_ask_gateway(cli, words, CLI_WRONG, &out) == 0;
-    sp_buf_clear(&out);
     if (!ok)
         (void)cli_tell(cli, CLI_WRONG, "refused",
                        "the gateway did not put it on record, so nothing was changed; --offline "
                        "changes the file alone");
     return ok;
+}
+
+static int tell_unwritten(const struct cli *cli, const struct registry *r, enum sp_rc rc)
+{
+    return cli_tell(cli, CLI_WRONG, "output", "%s: can't be written: %s; nothing was changed",
+                    r->path, rc == SP_E_IO ? strerrordesc_np(errno) : sp_rc_name(rc));
+}
+
+/* The new file, on record between being written and being in its place. */
+static int put_file(struct cli *cli, const struct registry *r, const struct wish *w,
+                    struct sp_bytes entry, struct sp_bytes text)
+{
+    struct sp_config_draft draft;
+    enum sp_rc rc = sp_config_draft_write(&draft, r->path, text, 0644);
+    int code;
+
+    if (rc != SP_OK)
+        return tell_unwritten(cli, r, rc);
+    if (!record(cli, r, w, entry)) {
+        sp_config_draft_drop(&draft);
+        return CLI_WRONG;
+    }
+    rc = sp_config_draft_put(&draft);
+    if (rc == SP_OK)
+        return CLI_OK;
+    code = tell_unwritten(cli, r, rc);
+    if (!w->offline && ask_record(cli, r, w, "failed", entry) != CLI_OK)
+        (void)cli_tell(cli, CLI_WRONG, "refused",
+                       "the audit has it as changed: repeat it when the file can be written");
+    return code;
 }
 
 /* What decided until now is kept, so that it can be replayed. A version that does not load has decided nothing. */
@@ -274,10 +311,8 @@ static int change(struct cli *cli, const struct registry *r, const struct wish *
         cli->instead = NULL;
         if (policy == NULL)
             (void)cli_print_problems(cli, CLI_WRONG);
-        else if (record(cli, r, w, entry))
-            code = cli_write(r->path, sp_buf_bytes(&text)) == SP_OK
-                       ? CLI_OK
-                       : cli_tell(cli, CLI_WRONG, "output", "%s: can't be written", r->path);
+        else
+            code = put_file(cli, r, w, entry, sp_buf_bytes(&text));
     } else {
         (void)tell_too_long(cli);
     }
@@ -349,7 +384,7 @@ int cli_preference_set(struct cli *cli)
     struct wish w = {0};
     struct registry r = {0};
     struct sp_buf entry;
-    int code = CLI_USAGE;
+    int code;
 
     if (!read_wish(cli, &w, SET, &(struct cli_wanted){2, 2, "whose, and which preference?"}))
         return CLI_USAGE;
@@ -360,7 +395,8 @@ int cli_preference_set(struct cli *cli)
     w.reason = w.by;
     if (!may_be(cli, &w))
         return CLI_WRONG;
-    if (open_registry(cli, w.config, &r)) {
+    code = open_registry(cli, w.config, true, &r);
+    if (code == CLI_OK) {
         SP_AUTO(sp_json_doc) doc = sp_json_doc_new();
 
         put(doc, "recipient", w.address);
@@ -400,7 +436,7 @@ int cli_preference_remove(struct cli *cli)
 {
     struct wish w = {0};
     struct registry r = {0};
-    int code = CLI_USAGE;
+    int code;
 
     if (!read_wish(cli, &w, REMOVE, &(struct cli_wanted){1, 1, "whose?"}))
         return CLI_USAGE;
@@ -410,7 +446,8 @@ int cli_preference_remove(struct cli *cli)
         return CLI_WRONG;
     if (w.own)
         return remove_own(cli, &w);
-    if (open_registry(cli, w.config, &r)) {
+    code = open_registry(cli, w.config, true, &r);
+    if (code == CLI_OK) {
         code =
             find(cli, &r, w.address) != NULL ? change(cli, &r, &w, SP_LIT("")) : tell_none(cli, &w);
     }
@@ -478,7 +515,7 @@ static int look(struct cli *cli, const struct cli_wanted *wanted)
 
     if (!read_wish(cli, &w, LOOK, wanted))
         return CLI_USAGE;
-    if (has_registry(cli, &w) && !open_registry(cli, w.config, &r))
+    if (has_registry(cli, &w) && open_registry(cli, w.config, false, &r) != CLI_OK)
         return CLI_USAGE;
     count = print_entries(cli, r.all == NULL ? NULL : r.all->first, w.address);
     fflush(stdout);

@@ -93,9 +93,7 @@ static int carry_out(struct cli *cli, struct publish *p, struct sp_bytes draft,
     }
     act->event = "policy.published";
     act->file = PUBLISHED_FILE;
-    rc = publish_tell(cli, p, act);
-    if (rc == SP_OK)
-        rc = cli_write(p->live, draft);
+    rc = publish_make_live(cli, p, draft, act);
     return publish_end(cli, p, rc, "published", act);
 }
 
@@ -150,6 +148,8 @@ int cli_policy_publish(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
+    if (!p.dry_run && !cli_lock(cli, p.folder))
+        return CLI_WRONG;
     draft = cli_load_policy_files(cli, p.word, new);
     (void)cli_print_problems(cli,
                              CLI_WRONG); /* what is worth a look is told of one that is good, too */

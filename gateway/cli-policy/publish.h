@@ -60,6 +60,9 @@ struct publish_act {
 /* One line more in the log, and the same in the act's file. */
 SP_MUST_CHECK enum sp_rc publish_tell(struct cli *cli, const struct publish *p,
                                       const struct publish_act *act);
+/* The same, and puts the draft in the live policy's place: both, or what failed is told, too. */
+SP_MUST_CHECK enum sp_rc publish_make_live(struct cli *cli, const struct publish *p,
+                                           struct sp_bytes draft, const struct publish_act *act);
 /* Tells how it ended. returns: the exit code */
 int publish_end(struct cli *cli, const struct publish *p, enum sp_rc rc, const char *what,
                 const struct publish_act *act);

@@ -239,6 +239,8 @@ int cli_policy_rollback(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
+    if (!cli_lock(cli, p.folder))
+        return CLI_WRONG;
     act.restored = publish_find_version(cli, &p);
     if (act.restored == NULL ||
         cli_read(cli, publish_history_path(cli, &p, publish_text(cli, "%s.json", act.restored)),

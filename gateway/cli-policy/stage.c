@@ -75,9 +75,7 @@ static int make_live(struct cli *cli, const struct publish *p, const struct cli_
 
     act->event = "policy.published";
     act->file = PUBLISHED_FILE;
-    rc = publish_tell(cli, p, act);
-    if (rc == SP_OK)
-        rc = cli_write(p->live, draft->items[0].text);
+    rc = publish_make_live(cli, p, draft->items[0].text, act);
     if (rc == SP_OK)
         rc = end_stage(cli, p);
     return publish_end(cli, p, rc, "published", act);
@@ -122,6 +120,8 @@ int cli_policy_promote(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
+    if (!cli_lock(cli, p.folder))
+        return CLI_WRONG;
     doc = read_stage(cli, &p);
     if (doc == NULL)
         return cli_tell(cli, CLI_WRONG, "not-found",
@@ -142,6 +142,8 @@ int cli_policy_abort(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
+    if (!cli_lock(cli, p.folder))
+        return CLI_WRONG;
     doc = read_stage(cli, &p);
     if (doc == NULL)
         return cli_tell(cli, CLI_WRONG, "not-found", "nothing is staged");

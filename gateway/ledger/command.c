@@ -192,6 +192,7 @@ static const struct {
     {"suppression.remove", ledger_suppress_remove},
     {"preference.set", ledger_preference_set},
     {"preference.removed", ledger_preference_removed},
+    {"preference.failed", ledger_preference_failed},
     {"preference.own", ledger_wishes_list},
     {"preference.forget", ledger_wishes_forget},
     {"policy.propose", ledger_policy_propose},

@@ -163,6 +163,8 @@ void ledger_preference_set(struct ledger *l, struct sp_jobs_job *job,
                            const struct ledger_question *q);
 void ledger_preference_removed(struct ledger *l, struct sp_jobs_job *job,
                                const struct ledger_question *q);
+void ledger_preference_failed(struct ledger *l, struct sp_jobs_job *job,
+                              const struct ledger_question *q);
 
 /* recall.c */
 void ledger_recall(struct ledger *l, struct sp_jobs_job *job, const struct ledger_question *q);

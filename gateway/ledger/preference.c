@@ -1,6 +1,6 @@
 /*
  * preference.set, preference.removed: what a recipient has said about mail to it, put on record before the command line
- * writes it into the registry.
+ * puts it into the registry; and that this failed then.
  */
 #include "base/text.h"
 #include "gateway/ledger/ledger.h"
@@ -8,6 +8,7 @@
 #define ADDRESS_MAX 320
 #define ENTRY_MAX   8192
 
+/* change: NULL: what the record before says did not come about */
 static enum sp_rc say(struct ledger *l, const struct ledger_question *q, const char *change,
                       struct sp_err *err)
 {
@@ -21,8 +22,14 @@ static enum sp_rc say(struct ledger *l, const struct ledger_question *q, const c
     sp_buf_init(&text, SP_AUDIT_LINE_MAX);
     sp_jw_init(&w, &text);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "event", "preference.changed");
-    sp_jw_cstr(&w, "change", change);
+    if (change == NULL) {
+        sp_jw_cstr(&w, "event", "admin.acted");
+        sp_jw_cstr(&w, "act", "preference");
+        sp_jw_cstr(&w, "failed", "output");
+    } else {
+        sp_jw_cstr(&w, "event", "preference.changed");
+        sp_jw_cstr(&w, "change", change);
+    }
     sp_jw_text(&w, "recipient", sp_json_text_of(q->ask, "address"));
     sp_jw_raw(&w, "entry", sp_buf_bytes(&canonical));
     sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
@@ -66,4 +73,10 @@ void ledger_preference_removed(struct ledger *l, struct sp_jobs_job *job,
                                const struct ledger_question *q)
 {
     change(l, job, q, "removed");
+}
+
+void ledger_preference_failed(struct ledger *l, struct sp_jobs_job *job,
+                              const struct ledger_question *q)
+{
+    change(l, job, q, NULL);
 }

@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_LEN_MAX 4096
-
 /* returns: whether the owner, group and mode are now those of the file at path, if there is one */
 static enum sp_rc make_like(int fd, const char *path, mode_t mode)
 {
@@ -49,7 +47,7 @@ static enum sp_rc write_whole(int fd, struct sp_bytes text)
 
 static void sync_folder(const char *path)
 {
-    char folder[PATH_LEN_MAX];
+    char folder[SP_CONFIG_PATH_MAX];
     const char *slash = strrchr(path, '/');
     int fd;
 
@@ -64,18 +62,19 @@ static void sync_folder(const char *path)
     }
 }
 
-enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode)
+enum sp_rc sp_config_draft_write(struct sp_config_draft *d, const char *path, struct sp_bytes text,
+                                 mode_t mode)
 {
-    char beside[PATH_LEN_MAX];
-    int n =
-        snprintf(beside, sizeof(beside), "%s.new~", path); /* what ends so is no configuration */
+    int n = snprintf(d->path, sizeof(d->path), "%s", path);
+    int m = snprintf(d->beside, sizeof(d->beside), "%s.new~",
+                     path); /* what ends so is no configuration */
     enum sp_rc rc;
     int fd;
 
-    if (n < 0 || (size_t)n >= sizeof(beside))
+    if (n < 0 || m < 0 || (size_t)m >= sizeof(d->beside))
         return SP_E_LIMIT;
-    (void)unlink(beside); /* one that was never ended, with whatever mode */
-    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    (void)unlink(d->beside); /* one that was never ended, with whatever mode */
+    fd = open(d->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return SP_E_IO;
     rc = make_like(fd, path, mode);
@@ -83,11 +82,33 @@ enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode
         rc = write_whole(fd, text);
     if (close(fd) != 0 && rc == SP_OK)
         rc = SP_E_IO;
-    if (rc == SP_OK && rename(beside, path) != 0)
-        rc = SP_E_IO;
-    if (rc == SP_OK)
-        sync_folder(path);
-    else
-        (void)unlink(beside);
+    if (rc != SP_OK)
+        (void)unlink(d->beside);
     return rc;
+}
+
+enum sp_rc sp_config_draft_put(struct sp_config_draft *d)
+{
+    if (rename(d->beside, d->path) != 0) {
+        sp_config_draft_drop(d);
+        return SP_E_IO;
+    }
+    sync_folder(d->path);
+    return SP_OK;
+}
+
+void sp_config_draft_drop(struct sp_config_draft *d)
+{
+    int why = errno;
+
+    (void)unlink(d->beside);
+    errno = why;
+}
+
+enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode)
+{
+    struct sp_config_draft d;
+    enum sp_rc rc = sp_config_draft_write(&d, path, text, mode);
+
+    return rc == SP_OK ? sp_config_draft_put(&d) : rc;
 }

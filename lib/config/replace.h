@@ -19,4 +19,24 @@
  */
 SP_MUST_CHECK enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode);
 
+#define SP_CONFIG_PATH_MAX 4096
+
+/* The same in two steps, for who has to put on record between them what will stand there. */
+struct sp_config_draft {
+    char path[SP_CONFIG_PATH_MAX], beside[SP_CONFIG_PATH_MAX];
+};
+
+/*
+ * Writes it beside its place, durably: all that commonly fails (room, rights, the owner) fails here.
+ *
+ * after:   on SP_OK one of the two below; else nothing is left
+ * returns: as above
+ */
+SP_MUST_CHECK enum sp_rc sp_config_draft_write(struct sp_config_draft *d, const char *path,
+                                               struct sp_bytes text, mode_t mode);
+/* Puts it into its place. returns: SP_OK; or SP_E_IO, and the old one stays */
+SP_MUST_CHECK enum sp_rc sp_config_draft_put(struct sp_config_draft *d);
+/* Takes it away again. */
+void sp_config_draft_drop(struct sp_config_draft *d);
+
 #endif

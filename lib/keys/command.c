@@ -94,6 +94,16 @@ static void write_event(struct sp_keys_command *c, const char *name, struct sp_b
     sp_jw_end(&w);
 }
 
+static void put_actor(struct sp_jw *w, const struct sp_json *actor)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, EVENT_MAX);
+    if (actor != NULL && sp_json_canonical(actor, &text) == SP_OK)
+        sp_jw_raw(w, "actor", sp_buf_bytes(&text));
+    sp_buf_clear(&text);
+}
+
 static void write_refusal(struct sp_keys_command *c, struct sp_bytes actor)
 {
     struct sp_jw w;
@@ -306,6 +316,26 @@ void sp_keys_command_free(struct sp_keys_command *c)
 struct sp_bytes sp_keys_command_event(const struct sp_keys_command *c)
 {
     return sp_buf_bytes(&c->event);
+}
+
+void sp_keys_command_failed(const struct sp_keys_command *c, enum sp_rc rc, struct sp_buf *out)
+{
+    struct sp_json_doc *doc = NULL;
+    struct sp_err err;
+    struct sp_jw w;
+
+    if (c->event.len == 0 || c->refused.rc != SP_OK ||
+        sp_json_parse(sp_buf_bytes(&c->event), NULL, &doc, &err) != SP_OK)
+        return;
+    sp_jw_init(&w, out);
+    sp_jw_object(&w, NULL);
+    sp_jw_cstr(&w, "event", "admin.acted");
+    sp_jw_cstr(&w, "act", c->run == run_remove ? "keys.remove" : "keys.import");
+    sp_jw_cstr(&w, "failed", sp_rc_name(rc));
+    sp_jw_cstr(&w, "key", c->key.id);
+    put_actor(&w, sp_json_find(sp_json_root(doc), "actor"));
+    sp_jw_end(&w);
+    sp_json_doc_free(doc);
 }
 
 enum sp_rc sp_keys_command_run(struct sp_keys_command *c, struct sp_buf *reply, struct sp_err *err)

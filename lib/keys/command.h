@@ -48,6 +48,14 @@ SP_AUTO_DEFINE(sp_keys_command)
 struct sp_bytes sp_keys_command_event(const struct sp_keys_command *c);
 
 /*
+ * The audit event of a command that failed when it was run, behind its own event.
+ *
+ * rc:      what sp_keys_command_run returned
+ * out:     the event is appended; nothing if the one before needs no second word (a refusal was told, nothing changes)
+ */
+void sp_keys_command_failed(const struct sp_keys_command *c, enum sp_rc rc, struct sp_buf *out);
+
+/*
  * Runs it.
  *
  * reply:   a JSON object is appended

@@ -112,6 +112,52 @@ START_TEST(a_key_is_imported_listed_shown_and_removed)
 }
 END_TEST
 
+static struct sp_keys_command *plan(struct sp_keys *keys, const char *json)
+{
+    struct sp_keys_command_env env = {SP_LIT(""), dir, (int64_t)time(NULL) * 1000};
+    struct sp_keys_command *command = NULL;
+    struct sp_err err;
+
+    ck_assert_int_eq(
+        sp_keys_command_new(keys, &env, sp_bytes_cstr(json), SP_LIT(ACTOR), &command, &err), SP_OK);
+    return command;
+}
+
+START_TEST(what_fails_behind_its_event_has_another)
+{
+    SP_AUTO(sp_keys) keys = open_keys();
+    char *text = import_command("k.pem", "");
+    SP_AUTO(sp_keys_command) first = NULL;
+    SP_AUTO(sp_keys_command) second = NULL;
+    struct sp_buf event, reply, remove;
+    struct sp_err err;
+    struct sp_bytes id;
+
+    sp_buf_init(&event, 1U << 20);
+    sp_buf_init(&reply, 1U << 20);
+    sp_buf_init(&remove, 1000);
+    ck_assert_int_eq(run(keys, text, &event, &reply), SP_OK);
+    id = sp_bytes_slice(sp_buf_bytes(&reply),
+                        sp_bytes_find_all(sp_buf_bytes(&reply), SP_LIT("smime:")), 70);
+    sp_buf_printf(&remove, "{\"command\":\"keys.remove\",\"id\":\"%.*s\"}", SP_FMT(id));
+    sp_buf_put_u8(&remove, 0);
+    first = plan(keys, (const char *)remove.ptr); /* two administrators at once */
+    second = plan(keys, (const char *)remove.ptr);
+    sp_buf_reset(&reply);
+    ck_assert_int_eq(sp_keys_command_run(first, &reply, &err), SP_OK);
+    ck_assert_int_eq(sp_keys_command_run(second, &reply, &err), SP_E_NOT_FOUND);
+    sp_buf_reset(&event);
+    sp_keys_command_failed(second, SP_E_NOT_FOUND, &event);
+    ck_assert(holds(&event, "{\"event\":\"admin.acted\",\"act\":\"keys.remove\",\"failed\":"
+                            "\"not-found\",\"key\":\"smime:"));
+    ck_assert(holds(&event, "\"actor\":{\"id\":\"root\",\"type\":\"admin\"}}"));
+    sp_free(text);
+    sp_buf_clear(&event);
+    sp_buf_clear(&reply);
+    sp_buf_clear(&remove);
+}
+END_TEST
+
 START_TEST(a_refused_import_is_an_event_and_no_key)
 {
     SP_AUTO(sp_keys) keys = open_keys();
@@ -196,6 +242,7 @@ static void add(TCase *c)
 {
     tcase_add_unchecked_fixture(c, setup, teardown);
     tcase_add_test(c, a_key_is_imported_listed_shown_and_removed);
+    tcase_add_test(c, what_fails_behind_its_event_has_another);
     tcase_add_test(c, a_refused_import_is_an_event_and_no_key);
     tcase_add_test(c, pages_follow_each_other);
     tcase_add_test(c, nonsense_is_refused);

@@ -1,0 +1,118 @@
+"""What an administrator does and what the audit says of it agree, also where a file can't be written, and of two at once."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from lab.wait import until
+from test_command_line import PROGRAM, home, registry_of, run  # noqa: F401 (a fixture)
+
+POLICY = {"version": 1, "extends": "hipaa-default", "preferences": {"file": "preferences.json"}}
+
+
+@pytest.fixture
+def gateway(gateways, tmp_path):
+    """Its policy names a registry, in which nobody is yet."""
+    (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
+    gateway = gateways("--policy", tmp_path / "policy.json")
+    gateway.home = pathlib.Path(gateway.info["config"]).parent / "policies"
+    (gateway.home / "policy.json").write_text(json.dumps(POLICY))
+    gateway.registry = gateway.home / "preferences.json"
+    gateway.registry.write_text('{"version": 1, "preferences": []}')
+    return gateway
+
+
+def told(gateway):
+    """(event, recipient, what became of it) of each act on preferences, up to one that is done now."""
+    gateway.run("preference", "set", "last@example.net", "tls", "--by", "form 1")
+    gateway.wait_record("preference.changed", recipient="last@example.net")
+    return [(r["event"], r["recipient"], r.get("change") or r.get("failed")) for r in gateway.records()
+            if r["event"] in ("preference.changed", "admin.acted") and r["recipient"] != "last@example.net"]
+
+
+def test_what_could_not_be_written_is_not_on_record(gateway):
+    beside = pathlib.Path(f"{gateway.registry}.new~")
+    beside.mkdir()
+    before = gateway.registry.read_text()
+    done = gateway.run("preference", "set", "ann@example.net", "tls", "--by", "phone", "--json", check=False)
+    assert done.returncode == 1 and "can't be written" in json.loads(done.stderr)["detail"] and done.stdout == "", done
+    assert "nothing was changed" in done.stderr and gateway.registry.read_text() == before
+    beside.rmdir()
+    assert told(gateway) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file is put under another by root alone")
+def test_what_fails_behind_its_record_is_on_record_too(gateway):
+    """A file that is a mount, as a container's settings are, can be written beside and not be replaced."""
+    act = [gateway.info["program"], "preference", "set", "ann@example.net", "tls", "--by", "phone", "--json", "--config",
+           gateway.info["config"]]
+    done = subprocess.run(["unshare", "--mount", "/bin/sh", "-c", 'mount --bind "$0" "$0" && exec "$@"', gateway.registry, *act],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "nothing was changed" in json.loads(done.stderr)["detail"] and done.stdout == "", done
+    assert told(gateway) == [("preference.changed", "ann@example.net", "set"), ("admin.acted", "ann@example.net", "output")]
+    assert "admin.acted" in gateway.run("audit", "find", "ann@example.net").stdout
+    assert [json.loads(line)["recipient"] for line in gateway.run("preference", "list", "--json").stdout.splitlines()] == \
+        ["last@example.net"]
+    assert not list(gateway.home.glob("*.new~"))
+    assert gateway.run("audit", "verify", gateway.info["audit"], check=False).returncode == 0
+
+
+def test_of_many_at_once_each_change_counts(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")
+    people = {f"p{n}@c.example" for n in range(12)}
+    acts = [subprocess.Popen([PROGRAM, "preference", "set", who, "tls", "--by", "phone", *config], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True) for who in people]
+    assert [(act.communicate(timeout=120)[1], act.returncode) for act in acts] == [("", 0)] * len(people)
+    listed = run("preference", "list", *config).stdout.splitlines()
+    assert {json.loads(line)["recipient"] for line in listed} == people
+
+
+def test_who_waits_for_another_too_long_is_told(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")
+    before = ("flock", home / "policies")
+    for words in (("preference", "set", "a@c.example", "tls", "--by", "phone", *config),
+                  ("policy", "abort", "--reason", "no more", *config[1:])):
+        done = run(*words, before=before)
+        [refusal] = [json.loads(line) for line in done.stderr.splitlines()]
+        assert done.returncode == refusal["exit"] == 1 and "somebody else is changing" in refusal["detail"], done
+
+
+def test_a_history_tells_of_what_was_put_in_place(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")[1:]
+    (home / "policies/preferences.json").write_text('{"version": 1, "preferences": []}')
+    (home / "policies/draft.json").write_text(json.dumps(
+        {"version": 1, "extends": "hipaa-default", "preferences": {"file": "preferences.json"}, "texts": {"no": "No."},
+         "rules": [{"rule": "none", "when": {"recipient.domain": "a.example"}, "then": {"reject": "no"}}]}))
+    (home / "policies/draft.test.json").write_text(json.dumps({"version": 1, "policy": "draft.json", "cases": [
+        {"name": "x", "when": {"recipient.address": "a@a.example"}, "expect": {"rule": "none"}}]}))
+    beside = home / "policies/live.json.new~"
+    beside.mkdir()
+    publish = ("policy", "publish", home / "policies/draft.json", "--reason", "strangers are refused", *config)
+    failed = run(*publish)
+    assert failed.returncode == 1 and failed.stdout == "" and json.loads(failed.stderr)["error"] == "io", failed
+    assert run("policy", "history", *config).stdout == ""
+    beside.rmdir()
+    assert json.loads(run(*publish).stdout)["done"] == "published"
+    [act] = [json.loads(line) for line in run("policy", "history", *config).stdout.splitlines()]
+    assert act["event"] == "policy.published"
+
+
+def test_of_two_who_remove_a_key_one_has_done_it(gateway, tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "k.key", "-out",
+                    tmp_path / "k.pem", "-days", "30", "-subj", "/CN=Pat", "-addext", "subjectAltName=email:pat@example.net"],
+                   check=True, capture_output=True)
+    gateway.run("keys", "import", str(tmp_path / "k.pem"), "--reason", "by phone")
+    [key] = gateway.json("keys", "list")["keys"]
+    acts = [subprocess.Popen([gateway.info["program"], "keys", "remove", key["id"], "--reason", "moved", "--config",
+                              gateway.info["config"]], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
+    ended = [(act.communicate(timeout=120), act.returncode)[1] for act in acts]
+    assert ended.count(0) == 1 and ended.count(1) == 7, ended
+
+    def balance():
+        removed = [r for r in gateway.records() if r["event"] == "key.removed"]
+        failed = [r for r in gateway.records() if r["event"] == "admin.acted" and r["act"] == "keys.remove"]
+        assert all(r["failed"] == "not-found" and r["key"] == key["id"] for r in failed)
+        return len(removed) - len(failed) == 1
+    until(balance)
