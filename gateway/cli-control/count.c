@@ -25,8 +25,9 @@ struct groups {
     struct sp_map *places; /* key -> struct group */
     struct group **list;   /* sorted in the end */
     long long total;
-    long long most; /* groups of one relay; it may have told the largest alone */
-    size_t relays;  /* that answered */
+    long long most;    /* groups of one relay; it may have told the largest alone */
+    size_t relays;     /* that answered */
+    long long unknown; /* recipients who wait where no host is known */
 };
 
 static void add(struct groups *g, struct sp_bytes key, long long count)
@@ -116,6 +117,7 @@ static bool take_groups(struct groups *g, const struct sp_json *says)
 
     g->total += sp_json_int_of(says, "total", 0);
     g->relays += says != NULL;
+    g->unknown += sp_json_int_of(says, "host_unknown", 0);
     if (sp_json_int_of(says, "group_count", 0) > g->most)
         g->most = sp_json_int_of(says, "group_count", 0);
     for (const struct sp_json *item = list == NULL ? NULL : list->first; item != NULL;
@@ -199,24 +201,29 @@ static int count_here(const struct control *c, struct groups *g)
                : code;
 }
 
+static void say_unknown(const struct control *c, long long count)
+{
+    if (count > 0 && c->silent->count == 0) /* who is missing has been told */
+        (void)control_say(c, CONTROL_OK, "host-unknown",
+                          "%lld recipient%s more wait where no host was looked up since the relay "
+                          "began: --site means them",
+                          count, count == 1 ? "" : "s");
+}
+
 void control_tell_unknown(const struct control *c)
 {
     struct control quiet = *c;
     struct control_answer answer;
     long long count = 0;
 
-    if (c->host == NULL || c->silent->count > 0) /* who is missing has been told */
+    if (c->host == NULL || c->silent->count > 0)
         return;
     quiet.quiet = true;
     ask(&quiet, "site", &answer);
     for (const struct sp_json *r = control_first_relay(&answer); r != NULL; r = r->next)
         count += sp_json_int_of(sp_json_find(r, "says"), "host_unknown", 0);
     control_answer_clear(&answer);
-    if (count > 0)
-        (void)control_say(c, CONTROL_OK, "host-unknown",
-                          "%lld recipient%s more wait where no host was looked up since the relay "
-                          "began: --site means them",
-                          count, count == 1 ? "" : "s");
+    say_unknown(c, count);
 }
 
 /* ---- telling ---- */
@@ -320,7 +327,9 @@ int control_count(const struct control *c)
     else if (is_told)
         print_groups(c, &g, (size_t)limit);
     groups_free(&g);
-    if (code == CONTROL_OK)
+    if (code == CONTROL_OK && reads)
         control_tell_unknown(c);
+    else if (code == CONTROL_OK && c->host != NULL)
+        say_unknown(c, g.unknown);
     return code;
 }

@@ -55,11 +55,11 @@ struct relay_where;
 /* ask: lent. owner: the caller. returns: NULL: it names neither, so all are meant */
 struct relay_where *relay_where_new(struct relay *shard, const struct sp_json *ask);
 void relay_where_free(struct relay_where *w);
-/* returns: whether a destination is meant; of NULL all are */
-bool relay_where_is(struct relay_where *w, struct sp_bytes destination);
+/* line: as in sp_queue_seen, 0: not known. returns: whether a destination is meant; of NULL all are */
+bool relay_where_is(struct relay_where *w, struct sp_bytes destination, sp_handle line);
 
 /* returns: whether a host is asked for, and none is known that this destination's mail would go to */
-bool relay_where_is_unknown(struct relay_where *w, struct sp_bytes destination);
+bool relay_where_is_unknown(struct relay_where *w, struct sp_bytes destination, sp_handle line);
 
 /* Writes where a recipient's mail goes: "site", and "hosts", four at most of those that it would go to first, and that a question means. */
 void relay_put_where(struct relay *r, const struct sp_json *ask, const struct sp_id *id, size_t n,

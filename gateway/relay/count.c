@@ -97,10 +97,10 @@ static void on_seen(void *arg, const struct sp_queue_seen *v)
 
     if (!is_meant(c, v))
         return;
-    if (relay_where_is(c->where, v->destination))
+    if (relay_where_is(c->where, v->destination, v->line))
         add(c, v);
     else
-        c->host_unknown += relay_where_is_unknown(c->where, v->destination);
+        c->host_unknown += relay_where_is_unknown(c->where, v->destination, v->line);
 }
 
 static int more_first(const void *a, const void *b)

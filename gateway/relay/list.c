@@ -57,8 +57,9 @@ static bool is_told(const struct page *page, const struct sp_queue_message *m)
         is_recipient = is_recipient || sp_bytes_has_nocase(to->address, recipient);
         is_rule =
             is_rule || rule.len == 0 || sp_bytes_eq(m->accept.decisions[to->decision].rule, rule);
-        is_there = is_there || relay_where_is(page->where, sp_queue_destination(page->shard->queue,
-                                                                                &m->accept.id, n));
+        is_there = is_there ||
+                   relay_where_is(page->where,
+                                  sp_queue_destination(page->shard->queue, &m->accept.id, n), 0);
     }
     return is_recipient && is_rule && is_there;
 }
@@ -114,11 +115,11 @@ static bool read_query(const struct relay_question *q, struct sp_queue_query *qu
     return true;
 }
 
-static bool goes_there(void *arg, struct sp_bytes destination)
+static bool goes_there(void *arg, struct sp_bytes destination, sp_handle line)
 {
     struct page *page = arg;
 
-    return relay_where_is(page->where, destination);
+    return relay_where_is(page->where, destination, line);
 }
 
 /* One look over a shard's index and a thousand records: who asks can ask on. */

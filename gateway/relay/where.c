@@ -1,17 +1,27 @@
 /*
  * Where mail goes, for questions that name it: "site" is a destination as the queue has it (a domain, or the route that a rule
  * names), "host" what such mail would go to first by what was looked up last, as a freeze takes it. The hosts of a
- * destination are looked at once a question, when a message goes there, so that all others cost a look into a table.
+ * destination are looked at once a question, when a message goes there, so that all others cost a look into a table; and
+ * since a million messages look there, what was found for a line stands in a table of handles besides, which fits into a
+ * processor's cache and asks for no hash of a name.
  */
 #include "gateway/relay/command.h"
 
 #include "transport/transport.h"
 
-#define HOSTS_TOLD 4 /* of each recipient: a domain's owner may name many, and long */
+#define HOSTS_TOLD 4     /* of each recipient: a domain's owner may name many, and long */
+#define LINES      65536 /* whose finding is at hand; a power of two */
+
+struct known {
+    sp_handle line;
+    const char *found;
+};
 
 struct relay_where {
     struct relay *shard;
-    struct sp_map *seen;        /* destination -> is_meant, is_other or is_unknown */
+    struct sp_map *seen; /* destination -> is_meant, is_other or is_unknown */
+    struct known *
+        lines; /* of a host's question; each at its handle's last bits, the latest that was asked for */
     struct sp_bytes site, host; /* empty: any */
 };
 
@@ -51,6 +61,8 @@ struct relay_where *relay_where_new(struct relay *shard, const struct sp_json *a
         return NULL;
     w = sp_calloc(1, sizeof(*w));
     *w = (struct relay_where){.shard = shard, .seen = sp_map_new(), .site = site, .host = host};
+    if (host.len > 0)
+        w->lines = sp_calloc(LINES, sizeof(*w->lines));
     return w;
 }
 
@@ -59,6 +71,7 @@ void relay_where_free(struct relay_where *w)
     if (w == NULL)
         return;
     sp_map_free(w->seen);
+    sp_free(w->lines);
     sp_free(w);
 }
 
@@ -71,16 +84,10 @@ static char *look(const struct relay_where *w, struct sp_bytes destination)
     return each_first(route, w->host, NULL) > 0 ? &is_meant : &is_other;
 }
 
-/* A site is compared with each; what hosts it goes to is found once. */
-static const char *find(struct relay_where *w, struct sp_bytes destination)
+static const char *find_host(struct relay_where *w, struct sp_bytes destination)
 {
-    char *found;
+    char *found = sp_map_find(w->seen, destination);
 
-    if (w->site.len > 0 && !sp_bytes_eq_nocase(w->site, destination))
-        return &is_other;
-    if (w->host.len == 0)
-        return &is_meant;
-    found = sp_map_find(w->seen, destination);
     if (found == NULL) {
         found = look(w, destination);
         (void)sp_map_put(w->seen, destination, found);
@@ -88,14 +95,31 @@ static const char *find(struct relay_where *w, struct sp_bytes destination)
     return found;
 }
 
-bool relay_where_is(struct relay_where *w, struct sp_bytes destination)
+/* A site is compared with each; what hosts it goes to is found once. */
+static const char *find(struct relay_where *w, struct sp_bytes destination, sp_handle line)
 {
-    return w == NULL || find(w, destination) == &is_meant;
+    struct known *known;
+
+    if (w->site.len > 0 && !sp_bytes_eq_nocase(w->site, destination))
+        return &is_other;
+    if (w->host.len == 0)
+        return &is_meant;
+    if (line == 0)
+        return find_host(w, destination);
+    known = &w->lines[line & (LINES - 1)];
+    if (known->line != line)
+        *known = (struct known){line, find_host(w, destination)};
+    return known->found;
 }
 
-bool relay_where_is_unknown(struct relay_where *w, struct sp_bytes destination)
+bool relay_where_is(struct relay_where *w, struct sp_bytes destination, sp_handle line)
 {
-    return w != NULL && find(w, destination) == &is_unknown;
+    return w == NULL || find(w, destination, line) == &is_meant;
+}
+
+bool relay_where_is_unknown(struct relay_where *w, struct sp_bytes destination, sp_handle line)
+{
+    return w != NULL && find(w, destination, line) == &is_unknown;
 }
 
 void relay_put_where(struct relay *r, const struct sp_json *ask, const struct sp_id *id, size_t n,

@@ -46,6 +46,7 @@ static void see(const struct each *each, const struct sp_queue_entry *e, uint16_
 
     seen.tenant = line.tenant;
     seen.destination = line.destination;
+    seen.line = sp_line_handle(e->groups[r->group].item.line);
     seen.is_frozen = line.is_frozen && !sp_rcpt_state_is_final(r->r.state);
     each->visit(each->arg, &seen);
 }
@@ -162,9 +163,11 @@ static bool has_state(const struct sp_queue_entry *e, int state, bool with_busy)
 static bool goes_there(const struct sp_queue_query *query, const struct sp_queue_entry *e)
 {
     for (size_t i = 0; query->goes_there != NULL && i < e->count; i++) {
-        struct sp_bytes name = sp_queue_entry_destination(e, &e->rcpts[i]);
+        const struct sp_queue_rcpt *r = &e->rcpts[i];
+        struct sp_bytes name = sp_queue_entry_destination(e, r);
 
-        if (name.len > 0 && query->goes_there(query->arg, name))
+        if (name.len > 0 &&
+            query->goes_there(query->arg, name, sp_line_handle(e->groups[r->group].item.line)))
             return true;
     }
     return query->goes_there == NULL;

@@ -30,8 +30,8 @@ struct sp_queue_query {
     struct sp_bytes recipient;
     struct sp_bytes tenant; /* equals; empty: any */
     struct sp_bytes rule;   /* equals that of any recipient; empty: any */
-    /* whether it is meant that a recipient who is not final goes there; NULL: anywhere */
-    bool (*goes_there)(void *arg, struct sp_bytes destination);
+    /* whether it is meant that a recipient who is not final goes there; line: as in sp_queue_seen; NULL: anywhere */
+    bool (*goes_there)(void *arg, struct sp_bytes destination, sp_handle line);
     struct sp_id after; /* where the last page ended; zero to begin */
     size_t limit;       /* messages to visit; at most 1,000 that may match are read a call */
     /* m is lent for the call */

@@ -263,6 +263,8 @@ int64_t sp_queue_ages(const struct sp_queue *q, const int64_t *limits, size_t li
 struct sp_queue_seen {
     struct sp_bytes tenant;
     struct sp_bytes destination;
+    sp_handle
+        line; /* the same for all that wait in one line, so for one destination; never another's */
     const struct sp_rcpt *rcpt;
     bool is_busy;
     bool is_frozen;
