@@ -39,6 +39,7 @@ struct backup {
     char staging[SPOOL_PATH_MAX];
     struct log_copy *logs;
     size_t log_count;
+    bool is_damaged; /* a database can't be read: it is copied as it is */
     bool is_rekeyed; /* the content key was changed while the logs' ends were copied */
 };
 
@@ -186,7 +187,23 @@ static bool is_database(const char *name)
     return len > 3 && strcmp(name + len - 3, ".db") == 0;
 }
 
-static bool copy_databases(const struct spool *s, const char *from, const char *to)
+/* One that SQLite can't read is copied as it lies there, for who may make something of it. */
+static bool copy_damaged(struct backup *b, const char *source, const char *target,
+                         const struct sp_err *err)
+{
+    char log[2][SPOOL_PATH_MAX];
+
+    (void)spool_fail(b->s, 0, "%s: copied as it is", err->text);
+    b->is_damaged = true;
+    (void)unlink(target);
+    if ((size_t)snprintf(log[0], SPOOL_PATH_MAX, "%s-wal", source) >= SPOOL_PATH_MAX ||
+        (size_t)snprintf(log[1], SPOOL_PATH_MAX, "%s-wal", target) >= SPOOL_PATH_MAX)
+        return false;
+    return spool_copy_file(source, target, UINT64_MAX) &&
+           (access(log[0], F_OK) != 0 || spool_copy_file(log[0], log[1], UINT64_MAX));
+}
+
+static bool copy_databases(struct backup *b, const char *from, const char *to)
 {
     const struct dirent *entry;
     DIR *dir = opendir(from);
@@ -203,9 +220,8 @@ static bool copy_databases(const struct spool *s, const char *from, const char *
              spool_copy_file(source, target, 0); /* owner and mode; the bytes follow */
         if (!ok)
             break;
-        ok = sp_store_snapshot(source, target, &err) == SP_OK;
-        if (!ok)
-            (void)spool_fail(s, 0, "%s", err.text);
+        if (sp_store_snapshot(source, target, &err) != SP_OK)
+            ok = copy_damaged(b, source, target, &err);
     }
     if (dir != NULL)
         (void)closedir(dir);
@@ -259,8 +275,8 @@ static bool drop_later_audit(const struct backup *b)
     struct sp_err err = {0};
     int64_t first = 0;
 
-    if (file[0] == '/')
-        return true; /* outside: nothing of it is in the backup */
+    if (file[0] == '/' || b->is_damaged)
+        return true; /* outside: nothing of it is in the backup. Or nobody can say which those are */
     (void)snprintf(folder, sizeof(folder), "%.*s", slash == NULL ? 1 : (int)(slash - file),
                    slash == NULL ? "." : file);
     return spool_path(ledger, b->s->target, "ledger") && spool_path(database, ledger, "state.db") &&
@@ -305,7 +321,7 @@ static bool copy_audit_head(const struct backup *b)
 }
 
 /* The audit file as far as the copied database has it. The ledger may begin another one meanwhile: then it has its final name. */
-static bool copy_audit(const struct backup *b)
+static bool copy_audit(struct backup *b)
 {
     char ended[SPOOL_PATH_MAX];
     int64_t first = 0;
@@ -324,8 +340,9 @@ static bool copy_audit(const struct backup *b)
         return true;
     if (sp_store_peek(database, "SELECT file_len FROM state", &len, &err) != SP_OK ||
         sp_store_peek(database, "SELECT file_first FROM state", &first, &err) != SP_OK) {
-        (void)spool_fail(b->s, 0, "%s", err.text);
-        return false;
+        (void)spool_fail(b->s, 0, "%s: so the audit file is copied as it is", err.text);
+        b->is_damaged = true;
+        len = INT64_MAX;
     }
     if (!make_audit_folders(b) || !spool_path(folder, b->s->target, "ledger") ||
         !spool_path(target, folder, b->s->config->audit.file) || !ended_name(ended, source, first))
@@ -335,7 +352,7 @@ static bool copy_audit(const struct backup *b)
     return spool_copy_file(ended, target, (uint64_t)len);
 }
 
-static bool copy_role(const struct backup *b, const char *role)
+static bool copy_role(struct backup *b, const char *role)
 {
     static const struct spool_walk plain = {.wants = is_plain};
     char from[SPOOL_PATH_MAX];
@@ -348,9 +365,9 @@ static bool copy_role(const struct backup *b, const char *role)
     if (!spool_make_folder(to, from))
         return false;
     if (strcmp(role, "ledger") == 0)
-        return copy_audit_head(b) && copy_databases(b->s, from, to) && copy_audit(b) &&
+        return copy_audit_head(b) && copy_databases(b, from, to) && copy_audit(b) &&
                spool_walk(&plain, from, to, 0) && drop_later_audit(b);
-    return spool_walk(&plain, from, to, 0) && copy_databases(b->s, from, to) &&
+    return spool_walk(&plain, from, to, 0) && copy_databases(b, from, to) &&
            spool_walk(&plain, from, to,
                       0); /* packages that have come before the database was read */
 }
@@ -470,6 +487,10 @@ static int finish(struct backup *b)
         return spool_fail(b->s, SPOOL_FAILED, "%s can't be synced", b->s->target);
     if (code != SPOOL_FAILED && (!write_manifest(b, &found) || !spool_sync_folder(b->s->target)))
         return spool_fail(b->s, SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
+    if (spool_check_databases(b->s, b->s->target, NULL) > 0 || b->is_damaged)
+        code = spool_fail(
+            b->s, SPOOL_DAMAGED,
+            "a database is damaged in the gateway's state too: the copy has it as it is");
     if (code == SPOOL_OK)
         tell_done(b->s, found.messages);
     if (code == SPOOL_OK)

@@ -235,8 +235,14 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
         code = of_this > code ? of_this : code;
     }
     sp_jw_end(&w);
-    if (s->missing != NULL && end_missing(s, folder, is_running, found, &w) > 0)
-        code = code == SPOOL_OK ? SPOOL_DAMAGED : code;
+    if (s->missing != NULL) {
+        size_t missing = end_missing(s, folder, is_running, found, &w);
+
+        sp_jw_array(&w, "databases");
+        if (missing + spool_check_databases(s, folder, &w) > 0 && code == SPOOL_OK)
+            code = SPOOL_DAMAGED;
+        sp_jw_end(&w);
+    }
     sp_jw_bool(&w, "whole", code == SPOOL_OK);
     sp_jw_end(&w);
     if (s->json && !s->quiet)

@@ -160,6 +160,14 @@ void spool_missing_end(struct spool *s, const char *folder, bool is_running,
 void spool_missing_put(const struct spool_missing *m, struct sp_jw *w);
 void spool_missing_clear(struct spool_missing *m);
 
+/*
+ * Reads the roles' databases below a state folder from end to end and tells of each.
+ *
+ * w:       as members of an array "databases"; NULL: words of those that are damaged
+ * returns: how many are
+ */
+size_t spool_check_databases(const struct spool *s, const char *folder, struct sp_jw *w);
+
 /* ---- check.c, repair.c, backup.c, restore.c ---- */
 
 /* What a check came to. */

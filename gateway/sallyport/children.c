@@ -200,6 +200,9 @@ static void on_failed(struct child *c, const struct sp_ipc_frame *frame)
     c->state = CHILD_ENDING;
     if (sp_role_result_decode(frame->payload, &result) != SP_OK)
         result = (struct sp_role_result){.rc = SP_E_MALFORMED};
+    c->is_without = result.rc == SP_E_STORE_FAILED && c->kind != SP_ROLE_RELAY;
+    if (c->is_without)
+        supervisor_progress(c->s);
     if (ran)
         return; /* it had taken it: this is something else */
     c->refused = c->generation;

@@ -100,6 +100,8 @@ static void on_limit(void *arg)
 
 void supervisor_progress(struct supervisor *s)
 {
+    bool is_whole = true;
+
     if (s->stopping) {
         go_on_stopping(s);
         return;
@@ -107,13 +109,21 @@ void supervisor_progress(struct supervisor *s)
     if (s->told_ready)
         return;
     for (size_t i = 0; i < s->child_count; i++) {
-        if (s->children[i].state != CHILD_READY)
+        const struct child *c = &s->children[i];
+
+        if (c->state != CHILD_READY && !c->is_without)
             return;
+        is_whole = is_whole && c->state == CHILD_READY;
     }
-    s->told_ready = true;
-    sp_log_info(s->log, "supervisor.ready", SP_INT("roles", s->child_count));
-    handover_tell(s, "ready");
-    sp_role_notify("READY=1");
+    if (is_whole) {
+        s->told_ready = true;
+        sp_log_info(s->log, "supervisor.ready", SP_INT("roles", s->child_count));
+        handover_tell(s, "ready");
+    }
+    if (!s->told_up) { /* or it would end all for the sake of one */
+        s->told_up = true;
+        sp_role_notify("READY=1");
+    }
 }
 
 void supervisor_hand_over(struct supervisor *s)

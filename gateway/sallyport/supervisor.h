@@ -85,6 +85,8 @@ struct child {
     uint64_t refused;    /* this process was given it and did not take it */
     bool again;          /* it is to be given the current one, whatever it has */
     unsigned falls;      /* ends before it had taken the one on trial */
+    bool
+        is_without; /* it can't open its database: what does without it goes on, and the service manager is not kept waiting */
     struct sp_timer *rejoin;
     int64_t rejoined_at_ms;
     bool lost[CHILDREN_MAX]; /* by place: channels that rejoin is to make anew */
@@ -134,7 +136,7 @@ struct supervisor {
     char admin_socket[PATH_LEN_MAX];
     unsigned shards; /* highest shard found or made, plus one */
     int lock;
-    bool told_ready, stopping;
+    bool told_ready, told_up, stopping;
     unsigned phase; /* of the stop */
     struct sp_timer *limit;
     struct sp_signal *signals[5];

@@ -4,8 +4,13 @@
  */
 #include "store/store.h"
 
-#include <fcntl.h>
+#include "base/buf.h"
+#include "base/text.h"
+
+#include <limits.h>
 #include <sqlite3.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PAGES = 4096, TRIES = 2000, WAIT_MS = 5 };
@@ -14,6 +19,16 @@ static enum sp_rc fail(sqlite3 *db, const char *path, struct sp_err *err)
 {
     return sp_fail(err, SP_E_STORE_FAILED, "%s: %s", path,
                    db == NULL ? "no memory" : sqlite3_errmsg(db));
+}
+
+/* SQLite takes it for a new database. */
+static enum sp_rc refuse_empty(const char *path, struct sp_err *err)
+{
+    struct stat is;
+
+    if (stat(path, &is) == 0 && is.st_size == 0)
+        return sp_fail(err, SP_E_STORE_FAILED, "%s: it is empty", path);
+    return SP_OK;
 }
 
 static int copy_pages(sqlite3 *from, sqlite3 *to)
@@ -38,8 +53,10 @@ enum sp_rc sp_store_snapshot(const char *path, const char *to, struct sp_err *er
 {
     sqlite3 *from = NULL;
     sqlite3 *copy = NULL;
-    enum sp_rc rc = SP_OK;
+    enum sp_rc rc = refuse_empty(path, err);
 
+    if (rc != SP_OK)
+        return rc;
     if (sqlite3_open_v2(path, &from, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         rc = fail(from, path, err);
     else if (sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
@@ -74,6 +91,34 @@ enum sp_rc sp_store_peek(const char *path, const char *sql, int64_t *out, struct
     return rc;
 }
 
+/*
+ * One without a log is open nowhere: it is read as a file that nobody writes to, or SQLite would lay its files beside it, into a
+ * backup as well.
+ */
+static int open_to_look(const char *path, sqlite3 **out)
+{
+    char name[PATH_MAX];
+    struct sp_buf uri;
+    int result;
+
+    if ((size_t)snprintf(name, sizeof(name), "%s-wal", path) >= sizeof(name))
+        return SQLITE_CANTOPEN;
+    if (access(name, F_OK) == 0)
+        return sqlite3_open_v2(path, out, SQLITE_OPEN_READONLY, NULL);
+    sp_buf_init(&uri, (size_t)3 * PATH_MAX + 32);
+    sp_buf_put_cstr(&uri, "file:");
+    for (const char *c = path; *c != '\0'; c++)
+        if (strchr("%?#", *c) != NULL)
+            sp_buf_printf(&uri, "%%%02X", (unsigned)(unsigned char)*c);
+        else
+            sp_buf_put_u8(&uri, (uint8_t)*c);
+    sp_buf_put(&uri, sp_bytes("?immutable=1", sizeof("?immutable=1")));
+    result =
+        sqlite3_open_v2((const char *)uri.ptr, out, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    sp_buf_clear(&uri);
+    return result;
+}
+
 enum sp_rc sp_store_look(const char *path, const char *sql,
                          void (*visit)(void *arg, struct sp_bytes row), void *arg,
                          struct sp_err *err)
@@ -83,7 +128,7 @@ enum sp_rc sp_store_look(const char *path, const char *sql,
     enum sp_rc rc = SP_OK;
     int result = SQLITE_ERROR;
 
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+    if (open_to_look(path, &db) == SQLITE_OK) {
         (void)sqlite3_busy_timeout(db, TRIES * WAIT_MS);
         result = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
     }
@@ -98,4 +143,31 @@ enum sp_rc sp_store_look(const char *path, const char *sql,
     sqlite3_finalize(stmt);
     sqlite3_close(db);
     return rc;
+}
+
+struct verdict {
+    const char *path;
+    struct sp_err *err;
+    bool is_whole;
+    bool is_told;
+};
+
+static void judge(void *arg, struct sp_bytes row)
+{
+    struct verdict *v = arg;
+
+    v->is_whole = !v->is_told && sp_bytes_eq(row, SP_LIT("ok"));
+    if (!v->is_whole && !v->is_told)
+        (void)sp_fail(v->err, SP_E_STORE_FAILED, "%s: %.*s", v->path, SP_FMT(row));
+    v->is_told = true;
+}
+
+enum sp_rc sp_store_examine(const char *path, struct sp_err *err)
+{
+    struct verdict v = {.path = path, .err = err};
+    enum sp_rc rc = refuse_empty(path, err);
+
+    if (rc == SP_OK)
+        rc = sp_store_look(path, "PRAGMA integrity_check(1)", judge, &v, err);
+    return rc == SP_OK && !v.is_whole ? SP_E_STORE_FAILED : rc;
 }

@@ -60,6 +60,13 @@ SP_MUST_CHECK enum sp_rc sp_store_peek(const char *path, const char *sql, int64_
                                        struct sp_err *err);
 
 /*
+ * Reads a database that others may have open from end to end.
+ *
+ * returns: SP_OK; SP_E_STORE_FAILED, with what is wrong: it is damaged, empty, or can't be read
+ */
+SP_MUST_CHECK enum sp_rc sp_store_examine(const char *path, struct sp_err *err);
+
+/*
  * Goes through rows of a database that belongs to another process, or of a copy. Nothing in it is changed.
  *
  * row:     lent for the call; what its first column holds, as bytes

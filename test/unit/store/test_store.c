@@ -234,12 +234,17 @@ START_TEST(another_process_may_look)
     len = 0;
     ck_assert_int_eq(sp_store_look(path, "SELECT data FROM t", add_length, &len, &err), SP_OK);
     ck_assert_uint_eq(len, 6);
+    ck_assert_int_eq(sp_store_examine(path, &err), SP_OK);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     ck_assert_int_eq(pwrite(fd, "no database at all", 18, 0), 18);
     ck_assert_int_eq(close(fd), 0);
     ck_assert_int_eq(sp_store_look(path, "SELECT data FROM t", add_length, &len, &err),
                      SP_E_STORE_FAILED);
     ck_assert_msg(strstr(err.text, path) != NULL, "%s", err.text);
+    ck_assert_int_eq(sp_store_examine(path, &err), SP_E_STORE_FAILED);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert_int_eq(sp_store_examine(path, &err), SP_E_STORE_FAILED);
+    ck_assert_msg(strstr(err.text, "empty") != NULL, "%s", err.text);
 }
 END_TEST
 
