@@ -4,9 +4,9 @@
  * other. With --dry-run each is asked what the act would change: the same way, so that the answer is what would come of it.
  */
 #include "gateway/cli-control/control.h"
+#include "gateway/cli-control/progress.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #define PAGE         1000 /* as many as a relay tells: each page is a walk over its index */
 #define QUESTION_MAX ((size_t)1 << 20)
@@ -26,6 +26,7 @@ struct many {
     const struct control *c;
     struct control quiet; /* the same: what is refused is told here */
     struct control_talk talk;
+    struct control_progress progress;
     struct asked asked[UNDER_WAY];
     size_t first, under_way;
     const char *verb;
@@ -140,6 +141,7 @@ static void note_refused(struct many *m, struct sp_bytes id, const struct contro
     struct sp_bytes error = sp_json_text_of(root, "error");
     char name[64];
 
+    control_progress_clear(&m->progress);
     m->refused++;
     m->in_vain += is_of_all(error, sp_json_text_of(root, "detail"));
     (void)snprintf(name, sizeof(name), "%.*s", SP_FMT(error));
@@ -197,6 +199,13 @@ static void put_text(struct sp_jw *w, const char *key, const char *value)
         sp_jw_cstr(w, key, value);
 }
 
+static void show_progress(struct many *m, bool at_once)
+{
+    control_progress_show(&m->progress, at_once, "%s%s: %llu messages so far",
+                          m->table != NULL ? "would " : "", m->verb,
+                          (unsigned long long)m->messages);
+}
+
 /* Hears what became of the one asked longest ago. */
 static void hear(struct many *m)
 {
@@ -206,6 +215,7 @@ static void hear(struct many *m)
     control_talk_hear(&m->quiet, &m->talk, &answer);
     note(m, a->message, a->count, &answer);
     control_answer_clear(&answer);
+    show_progress(m, false);
     m->first = (m->first + 1) % UNDER_WAY;
     m->under_way--;
 }
@@ -224,6 +234,7 @@ static void send_act(struct many *m, struct sp_bytes question)
         m->under_way++;
         return;
     }
+    control_progress_clear(&m->progress);
     hear_all(m); /* nobody is there any more, but may be in a moment */
     control_talk_clear(&m->talk);
     control_talk_init(&m->talk);
@@ -269,6 +280,7 @@ static bool act_on_page(struct many *m, const struct sp_json *page)
 {
     const struct sp_json *list_of = sp_json_find(page, "messages");
 
+    control_progress_clear(&m->progress);
     if (control_note_silent(m->c, page))
         m->code = control_say_silent(m->c, m->c->dry_run
                                                ? "what waits there is left out, repeat"
@@ -324,6 +336,7 @@ static void ask_page(struct many *m, struct control_answer *page)
 {
     struct sp_buf question;
 
+    control_progress_clear(&m->progress); /* what fails is told */
     sp_buf_init(&question, CONTROL_PAGE_MAX);
     control_put_page(m->c, m->after, PAGE, &question);
     *page = (struct control_answer){.fd = -1};
@@ -331,18 +344,6 @@ static void ask_page(struct many *m, struct control_answer *page)
     if (page->code == CONTROL_OK)
         control_talk_hear(m->c, &m->talk, page);
     sp_buf_clear(&question);
-}
-
-/* Who watches sees that it goes on: a hundred thousand acts take half a minute. */
-static void show_progress(const struct many *m, bool is_over)
-{
-    if (m->c->json || isatty(STDERR_FILENO) == 0)
-        return;
-    if (is_over)
-        (void)fprintf(stderr, "\r%60s\r", "");
-    else
-        (void)fprintf(stderr, "\r%s%s: %llu messages so far", m->table != NULL ? "would " : "",
-                      m->verb, (unsigned long long)m->messages);
 }
 
 static void go_through(struct many *m)
@@ -358,9 +359,9 @@ static void go_through(struct many *m)
         more = page.code == CONTROL_OK && act_on_page(m, page.result);
         control_answer_clear(&page);
         if (more)
-            show_progress(m, false);
+            show_progress(m, true);
     }
-    show_progress(m, true);
+    control_progress_clear(&m->progress);
 }
 
 static int end(struct many *m)
@@ -394,6 +395,7 @@ int control_many(const struct control *c, const char *verb)
     if (slip != NULL)
         return control_usage(c, slip);
     m.quiet.quiet = true;
+    control_progress_init(&m.progress, c);
     control_talk_init(&m.talk);
     (void)snprintf(m.command, sizeof(m.command), "queue.%s%s", c->dry_run ? "would-" : "", verb);
     sp_buf_init(&m.json, LIST_MAX);

@@ -4,6 +4,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import subprocess
 
@@ -510,6 +511,15 @@ def test_one_wrong_argument_is_named_with_the_usage_of_its_command(spread, tmp_p
     assert not list(tmp_path.glob("[ab]"))
 
 
+def read_until(terminal, is_all):
+    """What came to a terminal, once that is all."""
+    text = b""
+    while not is_all(text):
+        assert select.select([terminal], [], [], 60)[0], text
+        text += os.read(terminal, 4096)
+    return text
+
+
 def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sinks, tmp_path):
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps(ROUTE))
@@ -541,7 +551,13 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
         words = [gateway.info["program"], "queue", "delete", "--site", "one.example", "--dry-run", "--config",
                  gateway.info["config"]]
         assert subprocess.run(words, stdout=subprocess.PIPE, stderr=theirs, check=True).stdout
-        assert b"would delete: 1000 messages so far" in os.read(ours, 4096)
+        shown = read_until(ours, lambda text: b"so far" in text and text.endswith(b" \r"))  # the line is free again
+        assert b"would delete: 1000 messages so far" in shown
+        words[2] = "redirect"
+        words[5:5] = ["--to", "nobody"]  # what is refused stands on lines of its own
+        subprocess.run(words, stdout=subprocess.PIPE, stderr=theirs, check=False)
+        lines = read_until(ours, lambda text: text.count(b"\n") == 10).split(b"\r\n")[:-1]
+        assert [line.rpartition(b"\r")[2][:11] for line in lines] == [b"sallyport: "] * 10, lines
     finally:
         os.close(theirs)
         os.close(ours)
