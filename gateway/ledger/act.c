@@ -49,6 +49,8 @@ static enum sp_rc check(struct ledger *l, struct sp_bytes event, struct sp_act *
     if (rc == SP_OK) {
         act->id = line.message;
         rc = ledger_wishes_check(l, line.root);
+        if (rc == SP_OK)
+            rc = ledger_posture_check(l, line.root);
         sp_audit_line_clear(&line);
     } else {
         sp_log_warn(l->log, "ledger.act-refused", SP_RC("why", rc), SP_TEXT("detail", err.text));

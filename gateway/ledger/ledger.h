@@ -99,6 +99,8 @@ void ledger_act_close(struct ledger *l);
 
 /* posture.c */
 void ledger_posture_serve(struct ledger *l);
+/* returns: SP_E_NOT_FOUND if an event renews evidence that is not here: it must come whole */
+enum sp_rc ledger_posture_check(const struct ledger *l, const struct sp_json *event);
 void ledger_posture_tell(struct ledger *l);
 
 /* asked.c: what is asked of the worker begins with one of these. thread: loop */

@@ -130,6 +130,17 @@ void ledger_posture_tell(struct ledger *l)
     sp_free(entries);
 }
 
+enum sp_rc ledger_posture_check(const struct ledger *l, const struct sp_json *event)
+{
+    struct sp_bytes domain = sp_json_text_of(sp_json_find(event, "sts"), "domain");
+
+    if (!sp_bytes_eq(sp_json_text_of(event, "event"), SP_LIT("evidence.renewed")))
+        return SP_OK;
+    return sp_audit_book_policy_is(l->book, domain, sp_json_text_of(event, "digest"))
+               ? SP_OK
+               : SP_E_NOT_FOUND;
+}
+
 void ledger_posture_serve(struct ledger *l)
 {
     sp_jobs_serve(l->jobs, SP_JOBS_POSTURE, on_list, l);

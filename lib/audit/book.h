@@ -197,6 +197,10 @@ struct sp_audit_posture {
 bool sp_audit_book_posture_next(const struct sp_audit_book *b, size_t *at,
                                 struct sp_audit_posture *out);
 
+/* returns: whether the domain's MTA-STS policy is known, and the one of this digest ("sts:" and SHA-256 in hex). cost: O(its text) */
+bool sp_audit_book_policy_is(const struct sp_audit_book *b, struct sp_bytes domain,
+                             struct sp_bytes digest);
+
 /* returns: false if nothing is known of the domain */
 bool sp_audit_book_posture_find(const struct sp_audit_book *b, struct sp_bytes domain,
                                 struct sp_audit_posture *out);

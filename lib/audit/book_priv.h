@@ -167,7 +167,7 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_gap(struct sp_audit_book *b, struct sp_au
 SP_MUST_CHECK enum sp_rc sp_audit_book_touch(struct sp_audit_book *b, const struct sp_id *id,
                                              struct sp_audit_message **out, struct sp_err *err);
 
-/* Learns from delivery.attempted, transport.posture-accepted and the MTA-STS policies of evidence.recorded. */
+/* Learns from delivery.attempted, transport.posture-accepted and the MTA-STS policies of evidence.recorded and evidence.renewed. */
 void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line *line);
 
 /* returns: SP_E_STORE_FAILED */

@@ -38,6 +38,7 @@ static const struct sp_audit_event events[] = {
     {"transport.unreachable", false, false, "no connection to a host came about; it rests"},
     {"transport.recovered", false, false, "a site or host is as before"},
     {"evidence.recorded", false, false, "an object that other lines cite by its digest"},
+    {"evidence.renewed", false, false, "an object that was recorded before was shown again"},
     {"policy.published", false, true, "a policy version took effect"},
     {"policy.rolled-back", false, true, "an older policy version took effect again"},
     {"policy.staged", false, true, "a draft is tried beside the live policy"},

@@ -6,6 +6,8 @@
  */
 #include "audit/book_priv.h"
 #include "base/clock.h"
+#include "base/text.h"
+#include "crypt/hash.h"
 
 #define DOMAIN_LEN_MAX 253
 #define DOMAINS_MAX    1000000
@@ -199,6 +201,45 @@ static void learn_policy(struct sp_audit_book *b, const struct sp_audit_line *li
     put(&b->dirty_domains, &d->dirty);
 }
 
+bool sp_audit_book_policy_is(const struct sp_audit_book *b, struct sp_bytes domain,
+                             struct sp_bytes digest)
+{
+    const struct sp_audit_domain *d = sp_map_find(b->domains, domain);
+    uint8_t sum[SP_SHA256_LEN];
+    struct sp_buf out;
+    bool is;
+
+    if (d == NULL || d->sts == NULL)
+        return false;
+    sp_crypt_sha256(text_of(d->sts), sum);
+    sp_buf_init(&out, 80);
+    sp_buf_put_cstr(&out, "sts:");
+    sp_hex_encode(&out, sp_bytes(sum, sizeof(sum)));
+    is = sp_bytes_eq(sp_buf_bytes(&out), digest);
+    sp_buf_clear(&out);
+    return is;
+}
+
+/* The same policy binds for longer. One that is not there was forgotten meanwhile. */
+static void learn_renewed(struct sp_audit_book *b, const struct sp_audit_line *line)
+{
+    const struct sp_json *sts = sp_json_find(line->root, "sts");
+    struct sp_bytes name = sp_json_text_of(sts, "domain");
+    struct sp_audit_domain *d = sp_map_find(b->domains, name);
+    int64_t fetched_ms, until_ms;
+
+    if (!sp_audit_book_policy_is(b, name, sp_json_text_of(line->root, "digest")) ||
+        !sp_time_parse_rfc3339(sp_json_text_of(sts, "fetched"), &fetched_ms) ||
+        !sp_time_parse_rfc3339(sp_json_text_of(sts, "until"), &until_ms) ||
+        fetched_ms <= d->sts_fetched_at_ms)
+        return;
+    set_text(&d->sts_id, sp_json_text_of(sts, "id"));
+    d->sts_fetched_at_ms = fetched_ms;
+    d->sts_until_ms = until_ms;
+    put(&b->changed_domains, &d->changed);
+    put(&b->dirty_domains, &d->dirty);
+}
+
 void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line *line)
 {
     if (strcmp(line->event->name, "delivery.attempted") == 0)
@@ -207,6 +248,8 @@ void sp_audit_posture_learn(struct sp_audit_book *b, const struct sp_audit_line 
         learn_accepted(b, line);
     else if (strcmp(line->event->name, "evidence.recorded") == 0)
         learn_policy(b, line);
+    else if (strcmp(line->event->name, "evidence.renewed") == 0)
+        learn_renewed(b, line);
 }
 
 /* ---- the database ---- */

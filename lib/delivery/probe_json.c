@@ -26,7 +26,7 @@ static void put_sts(struct sp_jw *w, const struct sp_route *r)
         sp_time_format_rfc3339(r->sts.expires_at_ms, time);
         sp_jw_cstr(w, "until", time);
         sp_jw_array(w, "mx");
-        for (size_t i = 0; i < r->sts.mx_count; i++)
+        for (size_t i = 0; i < r->sts.mx_count && !r->sts.is_short; i++)
             sp_jw_text(w, NULL, r->sts.mx[i]);
         sp_jw_end(w);
     }

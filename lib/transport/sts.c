@@ -5,6 +5,8 @@
 #include "transport/sts.h"
 
 #include "base/text.h"
+#include "crypt/hash.h"
+#include "dns/dns.h"
 
 #define MAX_AGE_DIGITS 10
 
@@ -191,10 +193,44 @@ enum sp_rc sp_sts_policy_parse(struct sp_bytes text, struct sp_sts_policy *out)
     return SP_OK;
 }
 
+void sp_sts_mx_mark(struct sp_bytes pattern, uint8_t *out)
+{
+    uint8_t sum[SP_SHA256_LEN];
+    uint8_t lower[SP_DNS_NAME_MAX] = {0};
+    size_t len = pattern.len < sizeof(lower) ? pattern.len : sizeof(lower);
+
+    for (size_t i = 0; i < len; i++)
+        lower[i] = sp_ascii_lower(pattern.ptr[i]);
+    sp_crypt_sha256(sp_bytes(lower, len), sum);
+    memcpy(out, sum, SP_STS_MARK_LEN);
+}
+
+static bool mark_matches(const struct sp_sts_policy *p, struct sp_bytes host)
+{
+    uint8_t star[SP_DNS_NAME_MAX + 1] = {'*'};
+    uint8_t marks[2][SP_STS_MARK_LEN];
+    size_t dot = sp_bytes_find(host, '.');
+    struct sp_bytes rest = sp_bytes_slice(host, dot, host.len);
+    size_t count = 1;
+
+    sp_sts_mx_mark(host, marks[0]);
+    if (dot != SIZE_MAX && dot > 0 && rest.len < sizeof(star)) {
+        memcpy(star + 1, rest.ptr, rest.len);
+        sp_sts_mx_mark(sp_bytes(star, rest.len + 1), marks[count++]);
+    }
+    for (size_t i = 0; i < p->mx_count; i++)
+        for (size_t k = 0; k < count; k++)
+            if (sp_bytes_eq(p->mx[i], sp_bytes(marks[k], SP_STS_MARK_LEN)))
+                return true;
+    return false;
+}
+
 bool sp_sts_mx_matches(const struct sp_sts_policy *p, struct sp_bytes host)
 {
     size_t dot = sp_bytes_find(host, '.');
 
+    if (p->is_short)
+        return mark_matches(p, host);
     for (size_t i = 0; i < p->mx_count; i++) {
         struct sp_bytes pattern = p->mx[i];
 

@@ -13,6 +13,8 @@
 #define SP_STS_MX_MAX   64       /* patterns of a policy */
 #define SP_STS_ID_MAX   32       /* RFC 8461 3.1 */
 #define SP_STS_AGE_MAX  31557600 /* seconds, RFC 8461 3.2 */
+#define SP_STS_SUM_LEN  32       /* of a policy's text, SHA-256 */
+#define SP_STS_MARK_LEN 8
 
 enum sp_sts_mode { SP_STS_MODE_NONE, SP_STS_MODE_TESTING, SP_STS_MODE_ENFORCE };
 
@@ -24,11 +26,14 @@ struct sp_sts_policy {
     int64_t max_age_s;
     struct sp_bytes mx[SP_STS_MX_MAX]; /* lower case; "*.example.net" takes one label */
     size_t mx_count;
-    struct sp_bytes id;    /* of the TXT record that led to it */
-    int64_t fetched_at_ms; /* wall clock */
-    int64_t expires_at_ms; /* wall clock */
-    int64_t refresh_at_ms; /* wall clock; time to ask again though nothing has changed */
-    struct sp_bytes text;  /* as fetched */
+    struct sp_bytes id;          /* of the TXT record that led to it */
+    int64_t fetched_at_ms;       /* wall clock */
+    int64_t expires_at_ms;       /* wall clock */
+    int64_t refresh_at_ms;       /* wall clock; time to ask again though nothing has changed */
+    struct sp_bytes text;        /* as fetched; empty once is_short */
+    uint8_t sum[SP_STS_SUM_LEN]; /* of the text; in memory only, not from parse */
+    bool
+        is_short; /* there were too many long texts: mx has marks, by which a host is found all the same, and no names */
 };
 
 /*
@@ -50,6 +55,9 @@ SP_MUST_CHECK enum sp_rc sp_sts_policy_parse(struct sp_bytes text, struct sp_sts
 
 /* returns: whether a policy's pattern takes the host name (RFC 8461 4.1), case ignored. thread: any */
 bool sp_sts_mx_matches(const struct sp_sts_policy *p, struct sp_bytes host);
+
+/* Sets what a pattern, or the host that it names, is known by when names are not kept, SP_STS_MARK_LEN bytes. thread: any */
+void sp_sts_mx_mark(struct sp_bytes pattern, uint8_t *out);
 
 /* ---- the policies in memory ---- */
 struct sp_sts_cache;

@@ -2,20 +2,24 @@
  * STS policies in memory. What is here binds until its max_age, whoever strips the TXT record or blocks HTTPS
  * meanwhile: nothing but a newer valid policy, mode none included, takes it away. Room is made by dropping policies
  * that bind nothing (expired, none, testing) before those that do. A policy may be 64 KiB of text, though all that is honest is
- * a few lines: of texts too many the longest go first, so that a thousand bloated ones neither fill the memory nor push out others.
+ * a few lines: of texts too many the longest go first, so that a thousand bloated ones neither fill the memory nor push out others. What
+ * goes is the text: the policy binds on by marks of its patterns (RFC 8461 5.1), and nobody has to fetch it again before its time.
  */
 #include "transport/sts.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "crypt/hash.h"
 
 #define TEXTS_MAX    ((size_t)32 << 20) /* bytes */
 #define TRY_AGAIN_MS (5 * 60 * 1000) /* RFC 8461 3.3: at least five minutes between failed tries */
+#define REFRESH_MS                                                                                 \
+    (5 * 60 * 1000) /* nor is one fetched anew sooner, though it may bind for a second */
 
 struct entry {
     struct sp_list by_age;
     struct sp_bytes domain;
-    char *text; /* policy.text and all its views lie here */
+    char *text; /* policy.text and all its views lie here; or the marks */
     char *id;
     bool has_policy;
     struct sp_sts_policy policy;
@@ -85,6 +89,24 @@ static void make_room(struct sp_sts_cache *c, int64_t now_ms)
         drop(c, SP_CONTAINER(c->by_age.next, struct entry, by_age));
 }
 
+/* Its text goes, the policy stays. */
+static void cut(struct sp_sts_cache *c, struct entry *e)
+{
+    uint8_t *marks = sp_calloc(1, e->policy.mx_count * SP_STS_MARK_LEN + 1);
+
+    for (size_t i = 0; i < e->policy.mx_count; i++) {
+        uint8_t *mark = marks + i * SP_STS_MARK_LEN;
+
+        sp_sts_mx_mark(e->policy.mx[i], mark);
+        e->policy.mx[i] = sp_bytes(mark, SP_STS_MARK_LEN);
+    }
+    c->text_bytes -= e->policy.text.len;
+    e->policy.text = sp_bytes(NULL, 0);
+    e->policy.is_short = true;
+    sp_free(e->text);
+    e->text = (char *)marks;
+}
+
 /* cost: O(domains), and only while texts are too long */
 static void shorten(struct sp_sts_cache *c, const struct entry *keep)
 {
@@ -95,12 +117,12 @@ static void shorten(struct sp_sts_cache *c, const struct entry *keep)
         {
             struct entry *e = SP_CONTAINER(at, struct entry, by_age);
 
-            if (e != keep && (longest == NULL || e->policy.text.len > longest->policy.text.len))
+            if (e != keep && e->policy.text.len > (longest == NULL ? 0 : longest->policy.text.len))
                 longest = e;
         }
         if (longest == NULL)
             return;
-        drop(c, longest);
+        cut(c, longest);
     }
 }
 
@@ -138,12 +160,15 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     e->id = sp_strdup_bytes(id);
     sp_assert(sp_sts_policy_parse(sp_bytes(e->text, text.len), &e->policy) == SP_OK);
     age_ms = e->policy.max_age_s * 1000;
+    sp_crypt_sha256(text, e->policy.sum);
     e->policy.id = sp_bytes(e->id, id.len);
     e->policy.fetched_at_ms = fetched_at_ms;
     e->policy.expires_at_ms = fetched_at_ms + age_ms;
     e->policy.refresh_at_ms =
         fetched_at_ms + age_ms / 4 +
         (int64_t)sp_random_below(sp_random_system(), (uint64_t)age_ms / 2 + 1);
+    if (e->policy.refresh_at_ms < fetched_at_ms + REFRESH_MS)
+        e->policy.refresh_at_ms = fetched_at_ms + REFRESH_MS;
     e->has_policy = true;
     e->tried_at_ms = 0;
     c->text_bytes += text.len;

@@ -40,6 +40,7 @@ struct sp_sts_quest {
     struct sp_bytes text;
     int64_t fetched_at_ms;
     sp_handle call;
+    bool is_renewed; /* the ledger was told that it is the one that it has */
     struct sp_sts_found found;
     sp_sts_quest_fn fn;
     void *arg;
@@ -94,13 +95,23 @@ static void take(struct sp_sts_quest *q)
     finish(q, rc);
 }
 
-/* Without the ledger the policy binds all the same: it is recorded again beside the first attempt that cites it. */
+static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_renewed);
+
+/*
+ * Without the ledger the policy binds all the same: it is recorded again beside the first attempt that cites it. A ledger that has
+ * not the policy that is only renewed gets it whole.
+ */
 static void on_kept(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
     struct sp_sts_quest *q = arg;
+    struct sp_sts_policy policy;
 
     (void)reply;
     q->call = 0;
+    if (rc != SP_OK && q->is_renewed && sp_sts_policy_parse(q->text, &policy) == SP_OK) {
+        keep(q, &policy, false);
+        return;
+    }
     if (rc != SP_OK)
         sp_log_warn(q->plan.log, "sts.not-kept", SP_DOMAIN("domain", q->plan.domain),
                     SP_RC("why", rc));
@@ -137,21 +148,23 @@ static void write_event(const struct sp_sts_quest *q, const struct sp_sts_policy
     sp_hex_encode(&digest, sp_bytes(sum, sizeof(sum)));
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "event", "evidence.recorded");
+    sp_jw_cstr(&w, "event", q->is_renewed ? "evidence.renewed" : "evidence.recorded");
     sp_jw_text(&w, "digest", sp_buf_bytes(&digest));
     sp_jw_cstr(&w, "kind", "sts");
-    sp_jw_text(&w, "object", q->text);
+    if (!q->is_renewed)
+        sp_jw_text(&w, "object", q->text);
     sp_sts_put_evidence(&w, q->plan.domain, q->id, p, q->fetched_at_ms);
     sp_jw_end(&w);
     sp_buf_clear(&digest);
 }
 
-static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p)
+static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_renewed)
 {
     struct sp_jobs_act_request act = {0};
     struct sp_buf event;
     struct sp_buf payload;
 
+    q->is_renewed = is_renewed;
     sp_buf_init(&event, EVENT_MAX);
     sp_buf_init(&payload, SP_JOBS_ACT_MAX + 64);
     write_event(q, p, &event);
@@ -173,6 +186,17 @@ static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p)
     }
     sp_buf_clear(&payload);
     sp_buf_clear(&event);
+}
+
+/* The same text as before was written once: a year of refreshes would be a hundred copies. */
+static bool is_known(const struct sp_sts_quest *q)
+{
+    const struct sp_sts_policy *known =
+        sp_sts_cache_find(q->plan.cache, q->plan.domain, steady_ms(q));
+    uint8_t sum[SP_SHA256_LEN];
+
+    sp_crypt_sha256(q->text, sum);
+    return known != NULL && memcmp(known->sum, sum, sizeof(sum)) == 0;
 }
 
 /* ---- fetching ---- */
@@ -205,7 +229,7 @@ static void on_fetched(void *arg, enum sp_rc rc, const struct sp_jobs_reply *rep
     }
     q->text = sp_arena_copy(q->arena, got.body);
     q->fetched_at_ms = steady_ms(q);
-    keep(q, &policy);
+    keep(q, &policy, is_known(q));
 }
 
 static void fetch_policy(struct sp_sts_quest *q)

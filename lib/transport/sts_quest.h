@@ -47,7 +47,7 @@ void sp_sts_quest_hurry(struct sp_sts_quest *q, const struct sp_dns_ops *dns);
 /* No call back after this. NULL is allowed. */
 void sp_sts_quest_free(struct sp_sts_quest *q);
 
-/* Writes the member "sts" of an evidence.recorded: whose policy it is and how long it binds. thread: any */
+/* Writes the member "sts" of an evidence.recorded or evidence.renewed: whose policy it is and how long it binds. thread: any */
 void sp_sts_put_evidence(struct sp_jw *w, struct sp_bytes domain, struct sp_bytes id,
                          const struct sp_sts_policy *p, int64_t fetched_at_ms);
 

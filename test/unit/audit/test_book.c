@@ -12,6 +12,7 @@
 #include "chain.h"
 #include "policy/ladder.h"
 #include "store/store.h"
+#include "crypt/hash.h"
 #include "support/check_main.h"
 #include "support/fault_board.h"
 
@@ -1133,6 +1134,52 @@ START_TEST(a_policy_outlives_restarts_and_only_a_later_one_replaces_it)
 }
 END_TEST
 
+static const char *renewed_event(const char *digest, const char *fetched)
+{
+    static char text[1024];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"event\":\"evidence.renewed\",\"digest\":\"%s\",\"kind\":\"sts\","
+                   "\"sts\":{\"domain\":\"b.example\",\"id\":\"9\","
+                   "\"fetched\":\"%s\",\"until\":\"2026-12-09T00:00:00.000Z\"}}",
+                   digest, fetched);
+    return text;
+}
+
+START_TEST(a_policy_that_is_shown_again_binds_for_longer)
+{
+    struct sp_audit_posture p;
+    char digest[80], hex[65];
+    uint8_t sum[SP_SHA256_LEN];
+
+    sp_crypt_sha256(SP_LIT("version: STSv1\nmode: enforce\nmx: mx.b.example\nmax_age: 86400\n"),
+                    sum);
+    for (size_t i = 0; i < sizeof(sum); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    (void)snprintf(digest, sizeof(digest), "sts:%s", hex);
+    say(renewed_event(digest, "2026-11-01T00:00:00.000Z")); /* of one that is not known */
+    commit();
+    ck_assert(!sp_audit_book_posture_find(book, SP_LIT("b.example"), &p));
+    say(sts_event("2026-11-02T00:00:00.000Z", "2"));
+    say(renewed_event("sts:00", "2026-11-03T00:00:00.000Z")); /* another one */
+    say(renewed_event(digest, "2026-11-01T00:00:00.000Z"));   /* it was fetched before */
+    commit();
+    ck_assert(sp_audit_book_posture_find(book, SP_LIT("b.example"), &p));
+    ck_assert(sp_bytes_eq(p.sts_id, SP_LIT("2")));
+    ck_assert(sp_audit_book_policy_is(book, SP_LIT("b.example"), sp_bytes_cstr(digest)));
+    ck_assert(!sp_audit_book_policy_is(book, SP_LIT("b.example"), SP_LIT("sts:00")));
+    ck_assert(!sp_audit_book_policy_is(book, SP_LIT("c.example"), sp_bytes_cstr(digest)));
+    say(renewed_event(digest, "2026-11-03T00:00:00.000Z"));
+    commit();
+    close_book();
+    open_book();
+    ck_assert(sp_audit_book_posture_find(book, SP_LIT("b.example"), &p));
+    ck_assert(sp_bytes_eq(p.sts_id, SP_LIT("9")));
+    ck_assert(sp_bytes_starts_nocase(p.sts, SP_LIT("version: STSv1\nmode: enforce\n")));
+    ck_assert_int_eq(p.sts_until_ms - p.sts_fetched_at_ms, (int64_t)36 * 24 * 3600 * 1000);
+}
+END_TEST
+
 /* The books lose the index of ids, as if it had not been there when they were written. */
 static void drop_index(void)
 {
@@ -1250,6 +1297,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, a_policy_outlives_restarts_and_only_a_later_one_replaces_it);
+    tcase_add_test(c, a_policy_that_is_shown_again_binds_for_longer);
     tcase_add_test(c, a_forgotten_domain_has_neither_level_nor_policy);
     tcase_add_test(c, a_message_is_found_by_the_ids_that_others_gave_it);
     tcase_add_checked_fixture(c, set_up, tear_down);

@@ -133,6 +133,23 @@ START_TEST(a_policy_is_fetched_when_new_or_old_and_not_too_often)
 }
 END_TEST
 
+/* Nobody can have his policy fetched, and its text written into the audit, each few seconds for ever. */
+START_TEST(a_policy_that_binds_for_a_minute_is_not_refreshed)
+{
+    struct sp_sts_cache *c = sp_sts_cache_new(10);
+
+    ck_assert(sp_sts_cache_put(c, DOMAIN, SP_LIT("1"),
+                               SP_LIT("version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 60\n"),
+                               1000) == SP_OK);
+    for (int64_t at_ms = 1000; at_ms < 61000; at_ms += 1000) {
+        ck_assert_uint_eq(sp_sts_cache_find_old(c, at_ms).len, 0);
+        ck_assert(!sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("1"), at_ms));
+    }
+    ck_assert(sp_sts_cache_should_fetch(c, DOMAIN, SP_LIT("1"), 61000)); /* by mail, at its end */
+    sp_sts_cache_free(c);
+}
+END_TEST
+
 START_TEST(a_flood_of_domains_pushes_out_what_binds_nothing_first)
 {
     struct sp_sts_cache *c = sp_sts_cache_new(3);
@@ -145,7 +162,8 @@ START_TEST(a_flood_of_domains_pushes_out_what_binds_nothing_first)
 }
 END_TEST
 
-START_TEST(long_texts_push_out_each_other_and_nobody_else)
+/* A policy that has no text any more binds as before: nobody fetches it again, and it takes the same hosts. */
+START_TEST(of_long_texts_the_policy_stays)
 {
     enum { MANY = 600, LONG = 64000 }; /* 37 MiB: more than is kept */
     struct sp_sts_cache *c = sp_sts_cache_new(10000);
@@ -155,7 +173,7 @@ START_TEST(long_texts_push_out_each_other_and_nobody_else)
 
     memset(text, 'x', LONG);
     memcpy(text, honest.ptr, honest.len);
-    memcpy(text + honest.len, "filler: ", 8);
+    memcpy(text + honest.len, "mx: *.B.test\nfiller: ", 21);
     text[LONG - 1] = '\n';
     ck_assert_int_eq(sp_sts_cache_put(c, SP_LIT("honest.test"), SP_LIT("1"), honest, 1000), SP_OK);
     for (unsigned i = 0; i < MANY; i++) {
@@ -165,13 +183,33 @@ START_TEST(long_texts_push_out_each_other_and_nobody_else)
             SP_OK);
         ck_assert_ptr_nonnull(sp_sts_cache_find(c, sp_bytes_cstr(domain), 2000));
     }
-    ck_assert_ptr_nonnull(sp_sts_cache_find(c, SP_LIT("honest.test"), 2000));
+    ck_assert(sp_bytes_eq(sp_sts_cache_find(c, SP_LIT("honest.test"), 2000)->text, honest));
     for (unsigned i = 0; i < MANY; i++) {
+        const struct sp_sts_policy *p;
+
         (void)snprintf(domain, sizeof(domain), "d%u.test", i);
-        left += sp_sts_cache_find(c, sp_bytes_cstr(domain), 2000) != NULL;
+        ck_assert(!sp_sts_cache_should_fetch(c, sp_bytes_cstr(domain), SP_LIT("1"), 2000));
+        p = sp_sts_cache_find(c, sp_bytes_cstr(domain), 2000);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_int_eq(p->mode, SP_STS_MODE_ENFORCE);
+        ck_assert(p->is_short == (p->text.len == 0));
+        ck_assert(sp_sts_mx_matches(p, SP_LIT("A.test")));
+        ck_assert(sp_sts_mx_matches(p, SP_LIT("one.b.test")));
+        ck_assert(!sp_sts_mx_matches(p, SP_LIT("one.two.b.test")));
+        ck_assert(!sp_sts_mx_matches(p, SP_LIT("b.test")));
+        ck_assert(!sp_sts_mx_matches(p, SP_LIT(".b.test")));
+        ck_assert(!sp_sts_mx_matches(p, SP_LIT("a.test.evil")));
+        left += !p->is_short;
     }
     ck_assert_uint_le(left, (32U << 20) / LONG);
     ck_assert_uint_ge(left, (32U << 20) / LONG - 1);
+    for (unsigned i = 0; i < MANY;
+         i++) { /* what takes its place, and what is put away, are counted right */
+        (void)snprintf(domain, sizeof(domain), "d%u.test", i);
+        ck_assert_int_eq(sp_sts_cache_put(c, sp_bytes_cstr(domain), SP_LIT("2"), honest, 3000),
+                         SP_OK);
+        ck_assert(!sp_sts_cache_find(c, sp_bytes_cstr(domain), 3000)->is_short);
+    }
     sp_free(text);
     sp_sts_cache_free(c);
 }
@@ -185,7 +223,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_policy_binds_until_its_end_and_only_a_valid_one_replaces_it);
     tcase_add_test(c, a_policy_is_fetched_when_new_or_old_and_not_too_often);
     tcase_add_test(c, a_flood_of_domains_pushes_out_what_binds_nothing_first);
-    tcase_add_test(c, long_texts_push_out_each_other_and_nobody_else);
+    tcase_add_test(c, a_policy_that_binds_for_a_minute_is_not_refreshed);
+    tcase_add_test(c, of_long_texts_the_policy_stays);
 }
 
 SP_TEST_MAIN("transport.sts", add)

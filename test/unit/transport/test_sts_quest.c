@@ -27,6 +27,8 @@ struct world {
     const char *policy; /* what the fetcher has; NULL: it fails */
     char kept[4096];    /* the ledger's event */
     enum sp_rc keep_rc;
+    bool forgot; /* the ledger has none of the policies that are renewed */
+    unsigned acts;
     bool hangs;
     int64_t moment_ms;
     struct sp_jobs_job *hanging; /* a fetch without an answer */
@@ -68,8 +70,11 @@ static void on_act(void *arg, struct sp_jobs_job *job)
     ck_assert(act.event.len < sizeof(w->kept) && !act.batch);
     memcpy(w->kept, act.event.ptr, act.event.len);
     w->kept[act.event.len] = '\0';
+    w->acts++;
     w->was_cached = sp_sts_cache_find(w->cache, DOMAIN, now_ms(w)) != NULL;
-    sp_jobs_job_reply(job, w->keep_rc, SP_LIT(""), NULL, 0);
+    sp_jobs_job_reply(
+        job, w->forgot && strstr(w->kept, "evidence.renewed") != NULL ? SP_E_NOT_FOUND : w->keep_rc,
+        SP_LIT(""), NULL, 0);
 }
 
 static void connect_role(struct world *w, enum sp_role_kind role)
@@ -238,6 +243,61 @@ START_TEST(an_old_policy_is_refreshed_though_the_record_is_gone)
 }
 END_TEST
 
+/* Eight tenths of its life are over: it is due for refreshing whatever the random time was. */
+static void refresh(struct world *w)
+{
+    ck_assert(sp_sts_cache_put(w->cache, DOMAIN, SP_LIT("7"), SP_LIT(ENFORCE),
+                               now_ms(w) - DAY_MS * 8 / 10) == SP_OK);
+    add_txt(w, "v=STSv1; id=7;");
+    look_so(w, true);
+    ck_assert_uint_eq(w->fetches, 1);
+    ck_assert_int_eq(w->found.why, SP_OK);
+    ck_assert(sp_sts_cache_find(w->cache, DOMAIN, now_ms(w) + DAY_MS / 2) != NULL);
+}
+
+START_TEST(the_same_policy_is_written_once_and_then_cited)
+{
+    struct world w;
+
+    start(&w);
+    refresh(&w);
+    ck_assert_uint_eq(w.acts, 1);
+    ck_assert(strstr(w.kept, "\"event\":\"evidence.renewed\"") != NULL);
+    ck_assert(strstr(w.kept, "\"digest\":\"sts:") != NULL);
+    ck_assert(strstr(w.kept, "\"domain\":\"a.test\"") != NULL);
+    ck_assert(strstr(w.kept, "\"object\"") == NULL);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_policy_that_has_changed_is_written_whole)
+{
+    struct world w;
+
+    start(&w);
+    w.policy = "version: STSv1\nmode: enforce\nmx: mx2.a.test\nmax_age: 86400\n";
+    refresh(&w);
+    ck_assert_uint_eq(w.acts, 1);
+    ck_assert(strstr(w.kept, "\"event\":\"evidence.recorded\"") != NULL);
+    ck_assert(strstr(w.kept, "mx2.a.test") != NULL);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(a_ledger_that_has_it_not_gets_it_whole)
+{
+    struct world w;
+
+    start(&w);
+    w.forgot = true;
+    refresh(&w);
+    ck_assert_uint_eq(w.acts, 2);
+    ck_assert(strstr(w.kept, "\"event\":\"evidence.recorded\"") != NULL);
+    ck_assert(strstr(w.kept, "\"object\"") != NULL);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_policy_that_is_fresh_asks_nobody_without_its_record)
 {
     struct world w;
@@ -337,6 +397,9 @@ static void add(TCase *c)
     tcase_add_test(c, a_new_id_fetches_and_a_failure_keeps_the_old);
     tcase_add_test(c, what_is_no_policy_replaces_nothing);
     tcase_add_test(c, an_old_policy_is_refreshed_though_the_record_is_gone);
+    tcase_add_test(c, the_same_policy_is_written_once_and_then_cited);
+    tcase_add_test(c, a_policy_that_has_changed_is_written_whole);
+    tcase_add_test(c, a_ledger_that_has_it_not_gets_it_whole);
     tcase_add_test(c, a_policy_that_is_fresh_asks_nobody_without_its_record);
     tcase_add_test(c, a_record_that_is_not_there_is_no_reason_to_wait);
     tcase_add_test(c, a_record_that_cannot_be_asked_is_no_absence);
