@@ -154,20 +154,6 @@ static void on_show(struct relay *r, const struct relay_question *q)
     sp_buf_clear(&json);
 }
 
-static void on_sites(const struct relay_question *q, struct relay *r)
-{
-    struct sp_buf json;
-    struct sp_jw w;
-
-    sp_buf_init(&json, RELAY_REPLY_MAX);
-    sp_jw_init(&w, &json);
-    sp_jw_object(&w, NULL);
-    relay_delivery_put_sites(r, &w);
-    sp_jw_end(&w);
-    relay_reply_json(q->job, SP_OK, &json);
-    sp_buf_clear(&json);
-}
-
 static void on_seen(const struct relay_question *q, const struct relay *r)
 {
     struct sp_buf json;
@@ -229,7 +215,7 @@ static void run(struct relay *r, const struct relay_question *q)
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("queue.sites"))) {
-        on_sites(q, r);
+        relay_sites(r, q);
         return;
     }
     if (sp_bytes_eq(name, SP_LIT("tenant.seen"))) {

@@ -74,6 +74,9 @@ void relay_count(struct relay *r, const struct relay_question *q);
 /* queue.stats */
 void relay_stats(struct relay *r, const struct relay_question *q);
 
+/* queue.sites */
+void relay_sites(struct relay *r, const struct relay_question *q);
+
 /* Answers that a question's state is none, with all that are. */
 void relay_reply_no_state(const struct relay_question *q);
 

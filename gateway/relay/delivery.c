@@ -407,9 +407,9 @@ void relay_delivery_put_pool(struct relay *r, struct sp_jw *w)
         sp_delivery_put_pool(r->delivery->now->delivery, (size_t)r->config->admin.sites, w);
 }
 
-void relay_delivery_put_sites(struct relay *r, struct sp_jw *w)
+bool relay_delivery_step_board(struct relay *r, struct sp_delivery_board *b)
 {
-    sp_delivery_put_sites(r->delivery->now->delivery, w);
+    return sp_delivery_board_step(b, r->delivery->now->delivery);
 }
 
 struct sp_transport *relay_delivery_transport(struct relay *r)

@@ -115,9 +115,9 @@ void relay_delivery_poke(struct relay *r);
 /* Takes nothing new; fn(r) once what is under way is recorded. */
 void relay_delivery_drain(struct relay *r, int64_t patience_ms, void (*fn)(void *arg));
 void relay_delivery_free(struct relay *r);
-/* Writes what the sites of r's own shard are asked, as sp_delivery_put_sites. */
-void relay_delivery_put_sites(struct relay *r, struct sp_jw *w);
-/* The same for metrics, as sp_delivery_put_pool. */
+/* Looks at some of the sites of r's own shard, as sp_delivery_board_step. returns: the same */
+bool relay_delivery_step_board(struct relay *r, struct sp_delivery_board *b);
+/* Writes what metrics tell of them, as sp_delivery_put_pool. */
 void relay_delivery_put_pool(struct relay *r, struct sp_jw *w);
 /* returns: what is remembered of a domain: an enum sp_floor, or SP_REMEMBERED_NEVER_SEEN */
 int relay_delivery_remembered(struct relay *r, struct sp_bytes domain);

@@ -1,9 +1,11 @@
 /*
  * Everything that is limited, as people see it: each site with its connections, limit, rate and breaker, and what waits for
  * it in the queue. Lines find their site through the routes that are known now; what goes where nobody has looked yet, or
- * not lately, stands under its destination. Nothing is kept for this while mail flows: it is counted when asked.
+ * not lately, stands under its destination. Nothing is kept for this while mail flows: it is counted when asked, in steps, since
+ * fifty thousand destinations take longer than mail should wait. Sites have numbers, as one may go between two steps and another lie in its
+ * memory; an engine that ends leaves the board, which begins anew with the one that has followed it.
  */
-#include "delivery/delivery_priv.h"
+#include "delivery/board_priv.h"
 
 #define ELSEWHERE_MAX 50
 #define SITES_SHOWN   2000
@@ -23,17 +25,23 @@ struct elsewhere {
     uint8_t name[300];
 };
 
-struct board {
-    struct sp_delivery *d;
-    struct sp_jw *w;
-    struct sp_map *queued; /* by the site's place in memory */
-    struct elsewhere *largest;
+enum phase { LINES, SITES, END };
+
+struct sp_delivery_board {
+    struct sp_list at;     /* of the engine's boards */
+    struct sp_delivery *d; /* NULL: it has begun with none, or that one has ended */
+    enum phase phase;
+    struct sp_map_walk walk;
+    struct sp_buf json;
+    struct sp_jw w;
+    struct sp_map *queued; /* by the site's number */
+    struct elsewhere largest[ELSEWHERE_MAX + 1];
     size_t count;
     size_t shown;         /* sites */
     struct queued others; /* of all lines without a site */
 };
 
-static struct sp_bytes key_of(const void *const *site)
+static struct sp_bytes key_of(const uint64_t *site)
 {
     return sp_bytes((const uint8_t *)site, sizeof(*site));
 }
@@ -49,7 +57,7 @@ static void add(struct queued *q, const struct sp_line_view *v)
 }
 
 /* Keeps the largest few. */
-static void keep(struct board *b, const struct sp_line_view *v)
+static void keep(struct sp_delivery_board *b, const struct sp_line_view *v)
 {
     size_t at = b->count;
     size_t len = v->destination.len < sizeof(b->largest[0].name) ? v->destination.len : 0;
@@ -63,23 +71,24 @@ static void keep(struct board *b, const struct sp_line_view *v)
         b->count++;
     memmove(&b->largest[at + 1], &b->largest[at], (b->count - at - 1) * sizeof(*b->largest));
     b->largest[at].line = *v;
+    b->largest[at].line.destination = sp_bytes(NULL, len); /* the line may go before it is told */
     if (len > 0)
         memcpy(b->largest[at].name, v->destination.ptr, len);
 }
 
 static void on_line(void *arg, const struct sp_line_view *v)
 {
-    struct board *b = arg;
+    struct sp_delivery_board *b = arg;
     struct sp_pool_ask ask = {.route = sp_transport_look(b->d->parts.transport, v->destination),
                               .tenant = v->tenant};
-    const void *site = NULL;
+    uint64_t site = 0;
     struct queued *q;
 
     if (v->ready + v->waits == 0)
         return;
     if (ask.route != NULL && ask.route->hop_count > 0)
-        site = sp_pool_site_of(b->d->pool, &ask);
-    if (site == NULL) {
+        site = sp_pool_site_id(b->d->pool, &ask);
+    if (site == 0) {
         add(&b->others, v);
         keep(b, v);
         return;
@@ -116,9 +125,9 @@ static void put_breaker(struct sp_jw *w, const struct sp_pool_view *v)
 static void on_site(void *arg, const struct sp_pool_view *v)
 {
     static const struct queued none = {0};
-    struct board *b = arg;
-    struct sp_jw *w = b->w;
-    const struct queued *q = sp_map_find(b->queued, key_of(&v->site));
+    struct sp_delivery_board *b = arg;
+    struct sp_jw *w = &b->w;
+    const struct queued *q = sp_map_find(b->queued, key_of(&v->id));
 
     if (b->shown >= SITES_SHOWN || (b->shown >= QUIET_SHOWN && q == NULL && v->open == 0 &&
                                     v->state->why[0] == '\0' && v->breaker == SP_BREAKER_CLOSED))
@@ -239,27 +248,21 @@ void sp_delivery_put_pool(struct sp_delivery *d, size_t max, struct sp_jw *w)
     sp_free(few.list);
 }
 
-void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w)
-{
-    struct board b = {.d = d, .w = w, .queued = sp_map_new()};
-    struct sp_bytes key;
-    size_t at = 0;
-    void *value;
+/* ---- the board ---- */
 
-    b.largest = sp_calloc(ELSEWHERE_MAX + 1, sizeof(*b.largest));
-    sp_lines_each(sp_queue_lines(d->parts.queue), on_line, &b);
-    sp_jw_array(w, "sites");
-    sp_pool_each(d->pool, on_site, &b);
-    sp_jw_end(w);
+static void put_elsewhere(struct sp_delivery_board *b)
+{
+    struct sp_jw *w = &b->w;
+
     sp_jw_object(w, "elsewhere");
-    put_queued(w, &b.others);
+    put_queued(w, &b->others);
     sp_jw_end(w);
     sp_jw_array(w, "destinations");
-    for (size_t i = 0; i < b.count; i++) {
-        const struct sp_line_view *v = &b.largest[i].line;
+    for (size_t i = 0; i < b->count; i++) {
+        const struct sp_line_view *v = &b->largest[i].line;
 
         sp_jw_object(w, NULL);
-        sp_jw_text(w, "destination", sp_bytes(b.largest[i].name, v->destination.len));
+        sp_jw_text(w, "destination", sp_bytes(b->largest[i].name, v->destination.len));
         sp_jw_cstr(w, "lane", sp_lane_name(v->lane));
         sp_jw_int(w, "ready", (int64_t)v->ready);
         sp_jw_int(w, "later", (int64_t)v->waits);
@@ -269,8 +272,92 @@ void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w)
         sp_jw_end(w);
     }
     sp_jw_end(w);
-    while (sp_map_next(b.queued, &at, &key, &value))
+}
+
+static void forget(struct sp_delivery_board *b)
+{
+    struct sp_bytes key;
+    size_t at = 0;
+    void *value;
+
+    while (sp_map_next(b->queued, &at, &key, &value))
         sp_free(value);
-    sp_map_free(b.queued);
-    sp_free(b.largest);
+    sp_map_free(b->queued);
+    b->queued = sp_map_new();
+    b->count = b->shown = 0;
+    b->others = (struct queued){0};
+    sp_buf_reset(&b->json);
+}
+
+static void begin(struct sp_delivery_board *b, struct sp_delivery *d)
+{
+    forget(b);
+    sp_list_remove(&b->at);
+    sp_list_append(&d->boards, &b->at);
+    b->d = d;
+    b->phase = LINES;
+    b->walk = (struct sp_map_walk){0};
+}
+
+static void begin_sites(struct sp_delivery_board *b)
+{
+    b->phase = SITES;
+    b->walk = (struct sp_map_walk){0};
+    sp_jw_init(&b->w, &b->json);
+    sp_jw_object(&b->w, NULL);
+    sp_jw_array(&b->w, "sites");
+}
+
+bool sp_delivery_board_step(struct sp_delivery_board *b, struct sp_delivery *d)
+{
+    if (b->d != d)
+        begin(b, d);
+    if (b->phase == LINES) {
+        if (!sp_lines_each_some(sp_queue_lines(d->parts.queue), &b->walk, on_line, b))
+            begin_sites(b);
+        return true;
+    }
+    if (b->phase == SITES && !sp_pool_each_some(d->pool, &b->walk, on_site, b)) {
+        sp_jw_end(&b->w);
+        put_elsewhere(b);
+        sp_jw_end(&b->w);
+        b->phase = END;
+    }
+    return b->phase != END;
+}
+
+const struct sp_buf *sp_delivery_board_json(const struct sp_delivery_board *b)
+{
+    sp_assert(b->phase == END);
+    return &b->json;
+}
+
+struct sp_delivery_board *sp_delivery_board_new(size_t json_max)
+{
+    struct sp_delivery_board *b = sp_calloc(1, sizeof(*b));
+
+    sp_list_init(&b->at);
+    sp_buf_init(&b->json, json_max);
+    b->queued = sp_map_new();
+    return b;
+}
+
+void sp_delivery_board_free(struct sp_delivery_board *b)
+{
+    if (b == NULL)
+        return;
+    forget(b);
+    sp_map_free(b->queued);
+    sp_list_remove(&b->at);
+    sp_buf_clear(&b->json);
+    sp_free(b);
+}
+
+void sp_delivery_boards_leave(struct sp_delivery *d)
+{
+    SP_LIST_EACH(at, &d->boards)
+    {
+        SP_CONTAINER(at, struct sp_delivery_board, at)->d = NULL;
+        sp_list_remove(at);
+    }
 }

@@ -5,6 +5,7 @@
  */
 #include "delivery/delivery.h"
 
+#include "delivery/board_priv.h"
 #include "delivery/delivery_priv.h"
 #include "delivery/unrouted_priv.h"
 
@@ -304,6 +305,7 @@ struct sp_delivery *sp_delivery_new(const struct sp_delivery_parts *parts,
     d->patience = sp_timer_new(parts->loop, finish_drain, d);
     d->evidence = sp_map_new();
     sp_list_init(&d->attempts);
+    sp_list_init(&d->boards);
     d->unrouted = sp_unrouted_new(d);
     return d;
 }
@@ -314,6 +316,7 @@ void sp_delivery_free(struct sp_delivery *d)
         return;
     d->draining = true;
     d->drained = NULL;
+    sp_delivery_boards_leave(d);
     SP_LIST_EACH(at, &d->attempts)
     sp_attempt_free(SP_CONTAINER(at, struct sp_attempt, at));
     sp_pool_free(d->pool); /* asks for places still */

@@ -101,8 +101,21 @@ void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(vo
 void sp_delivery_way(const struct sp_accept *a, size_t n, struct sp_arena *arena,
                      struct sp_queue_way *way);
 
-/* Writes "sites", "elsewhere" and "destinations" into an object: all that is limited, and why. board.c */
-void sp_delivery_put_sites(struct sp_delivery *d, struct sp_jw *w);
+/* All that is limited, and why, as an object with "sites", "elsewhere" and "destinations". board.c */
+struct sp_delivery_board;
+/* json_max: of the object. owner: the caller, to sp_delivery_board_free. returns: never NULL */
+struct sp_delivery_board *sp_delivery_board_new(size_t json_max);
+/* NULL is allowed. */
+void sp_delivery_board_free(struct sp_delivery_board *b);
+/*
+ * Looks at some of it: a millisecond or so.
+ *
+ * d:       the engine that takes mail now; if it is another than the last time, the board begins anew. It may end at any time
+ * returns: whether there is more to do
+ */
+bool sp_delivery_board_step(struct sp_delivery_board *b, struct sp_delivery *d);
+/* After the last step. returns: the object; failed if it had no room. Lent for the board's life */
+const struct sp_buf *sp_delivery_board_json(const struct sp_delivery_board *b);
 
 /* Writes "pool" into an object: at most max sites, those in trouble and the busiest, for metrics. board.c */
 void sp_delivery_put_pool(struct sp_delivery *d, size_t max, struct sp_jw *w);

@@ -34,7 +34,7 @@ struct sp_delivery {
     struct sp_delivery_settings settings;
     struct sp_pool *pool;
     struct sp_timer *take; /* looks for what is due */
-    struct sp_list attempts;
+    struct sp_list attempts, boards;
     struct sp_places places; /* attempts under way */
     struct sp_unrouted *unrouted;
     bool holds_back;   /* some lanes are not served */

@@ -8,6 +8,7 @@
 #define HOSTS_MAX    20000
 #define UNPROVEN_MIN 5000 /* of these; at least so many may be of sites that have taken nothing */
 #define HOST_KEY_MAX (4 * 1024 * 1024)
+#define WALK_PLACES  1024 /* of the map of sites, a step */
 
 /* ---- what is asked for ---- */
 
@@ -131,6 +132,7 @@ static struct sp_pool_site *new_site(struct sp_pool *p, const struct sp_pool_ask
     int64_t max = share_of(p, limits->connections);
 
     s->pool = p;
+    s->id = ++p->sites_made;
     s->limits = limits;
     s->must = ask->route->must;
     s->plain = ask->plain;
@@ -360,40 +362,69 @@ static void view_shares(struct sp_pool_site *s, int64_t now_ms, struct sp_pool_v
     v->next_ms = at_ms > now_ms ? at_ms - now_ms : 0;
 }
 
+static struct sp_pool_view view_of(struct sp_pool_site *s, int64_t now_ms)
+{
+    size_t idle = 0;
+    struct sp_pool_view v = {
+        .id = s->id,
+        .name = s->name,
+        .entry = s->limits->name,
+        .source = s->source == NULL ? SP_LIT("") : s->source->name,
+        .level = s->plain                    ? "plain"
+                 : s->must == SP_LEVEL_PLAIN ? ""
+                                             : sp_level_name(s->must),
+        .host_count = s->host_count,
+        .open = s->link_count,
+        .waiting = s->waiting,
+        .shut = s->shut,
+        .state = &s->state,
+        .per_minute = s->rate.per_minute,
+    };
+
+    SP_LIST_EACH(i, &s->rest)
+    idle++;
+    v.busy = v.open - idle;
+    view_hosts(s, now_ms, &v);
+    view_shares(s, now_ms, &v);
+    return v;
+}
+
+struct each {
+    void (*visit)(void *arg, const struct sp_pool_view *v);
+    void *arg;
+    int64_t now_ms;
+};
+
+static void visit_site(void *arg, void *site)
+{
+    const struct each *each = arg;
+    struct sp_pool_view v = view_of(site, each->now_ms);
+
+    each->visit(each->arg, &v);
+}
+
+bool sp_pool_each_some(struct sp_pool *p, struct sp_map_walk *walk,
+                       void (*visit)(void *arg, const struct sp_pool_view *v), void *arg)
+{
+    struct each each = {visit, arg, sp_clock_mono_ms(sp_loop_clock(p->settings.loop))};
+
+    return sp_map_walk(p->sites, walk, WALK_PLACES, visit_site, &each);
+}
+
 void sp_pool_each(struct sp_pool *p, void (*visit)(void *arg, const struct sp_pool_view *v),
                   void *arg)
 {
-    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(p->settings.loop));
-    struct sp_bytes key;
-    size_t at = 0;
-    void *value;
+    struct sp_map_walk walk = {0};
 
-    while (sp_map_next(p->sites, &at, &key, &value)) {
-        struct sp_pool_site *s = value;
-        size_t idle = 0;
-        struct sp_pool_view v = {
-            .site = s,
-            .name = s->name,
-            .entry = s->limits->name,
-            .source = s->source == NULL ? SP_LIT("") : s->source->name,
-            .level = s->plain                    ? "plain"
-                     : s->must == SP_LEVEL_PLAIN ? ""
-                                                 : sp_level_name(s->must),
-            .host_count = s->host_count,
-            .open = s->link_count,
-            .waiting = s->waiting,
-            .shut = s->shut,
-            .state = &s->state,
-            .per_minute = s->rate.per_minute,
-        };
+    while (sp_pool_each_some(p, &walk, visit, arg))
+        continue;
+}
 
-        SP_LIST_EACH(i, &s->rest)
-        idle++;
-        v.busy = v.open - idle;
-        view_hosts(s, now_ms, &v);
-        view_shares(s, now_ms, &v);
-        visit(arg, &v);
-    }
+uint64_t sp_pool_site_id(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    const struct sp_pool_host *h = sp_pool_find_host(p, ask);
+
+    return h == NULL ? 0 : h->site->id;
 }
 
 const void *sp_pool_site_of(struct sp_pool *p, const struct sp_pool_ask *ask)

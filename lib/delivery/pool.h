@@ -143,7 +143,7 @@ struct sp_pool_stats sp_pool_stats(const struct sp_pool *p);
 
 /* A site as people see it. */
 struct sp_pool_view {
-    const void *site;       /* as sp_pool_site_of */
+    uint64_t id;            /* as sp_pool_site_id */
     struct sp_bytes name;   /* of its entry, or its best host */
     struct sp_bytes entry;  /* of policies/sites.json, "default" */
     struct sp_bytes source; /* pool of addresses, or empty */
@@ -165,6 +165,11 @@ struct sp_pool_view {
 /* Visits every site. v: lent for the call */
 void sp_pool_each(struct sp_pool *p, void (*visit)(void *arg, const struct sp_pool_view *v),
                   void *arg);
+/* The same in steps of a millisecond or so, between which sites may come and go. walk: all zero to begin. returns: whether there is more */
+bool sp_pool_each_some(struct sp_pool *p, struct sp_map_walk *walk,
+                       void (*visit)(void *arg, const struct sp_pool_view *v), void *arg);
+/* returns: a number that no other site of this pool has or had; 0 if nobody has asked for it */
+uint64_t sp_pool_site_id(struct sp_pool *p, const struct sp_pool_ask *ask);
 /* returns: which site it is, to compare with views; NULL if nobody has asked for it */
 const void *sp_pool_site_of(struct sp_pool *p, const struct sp_pool_ask *ask);
 

@@ -86,6 +86,7 @@ struct sp_pool_host {
 
 struct sp_pool_site {
     struct sp_pool *pool;
+    uint64_t id;
     const struct sp_site_limits *limits;
     const struct sp_site_source *source;
     struct sp_site state;
@@ -130,6 +131,7 @@ struct sp_pool {
     struct sp_pool_settings settings;
     struct sp_map *hosts;
     struct sp_map *sites;
+    uint64_t sites_made;
     struct sp_map *totals; /* rates of tenants, by name */
     struct sp_slots *waiters;
     struct sp_list idle;

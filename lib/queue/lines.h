@@ -109,7 +109,7 @@ struct sp_line_view {
 /* returns: a line as it stands; texts lent for its life */
 struct sp_line_view sp_line_look(const struct sp_line *line);
 /*
- * Visits every line, in no order, in steps of a few milliseconds, between which lines may change, come and go.
+ * Visits every line, in no order, in steps of a millisecond or less, between which lines may change, come and go.
  *
  * walk:    all zero to begin
  * v:       lent for the call, in which no line may change
@@ -117,9 +117,6 @@ struct sp_line_view sp_line_look(const struct sp_line *line);
  */
 bool sp_lines_each_some(const struct sp_lines *l, struct sp_map_walk *walk,
                         void (*visit)(void *arg, const struct sp_line_view *v), void *arg);
-/* The same in one step. */
-void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const struct sp_line_view *v),
-                   void *arg);
 
 /* returns: steps taken by all calls so far: what tests count instead of time */
 uint64_t sp_lines_steps(const struct sp_lines *l);

@@ -1,23 +1,9 @@
 /*
- * Going over all lines: at once, or in steps for those who answer questions beside the mail.
+ * Going over all lines, in steps: who asks does so beside the mail.
  */
 #include "queue/lines_priv.h"
 
-#define WALK_PLACES 4096 /* of the map, a step */
-
-void sp_lines_each(const struct sp_lines *l, void (*visit)(void *arg, const struct sp_line_view *v),
-                   void *arg)
-{
-    struct sp_bytes key;
-    size_t at = 0;
-    void *value;
-
-    while (sp_map_next(sp_lines_all(l), &at, &key, &value)) {
-        struct sp_line_view v = sp_line_look(value);
-
-        visit(arg, &v);
-    }
-}
+#define WALK_PLACES 1024 /* of the map, a step */
 
 struct each {
     void (*visit)(void *arg, const struct sp_line_view *v);

@@ -1024,6 +1024,52 @@ START_TEST(how_a_host_is_that_nobody_reached_is_known_among_many_that_take_mail)
 }
 END_TEST
 
+#define SEEN 4000
+
+static void note_id(void *arg, const struct sp_pool_view *v)
+{
+    unsigned *seen = arg;
+
+    ck_assert_uint_ge(v->id, 1);
+    if (v->id <= SEEN) /* those that came later may be seen, or not */
+        seen[v->id - 1]++;
+}
+
+/* Between two steps sites come. Each has a number of its own. */
+START_TEST(all_sites_are_seen_once_in_steps)
+{
+    static unsigned seen[SEEN];
+    struct sp_pool_ask ask = {.lane = SP_LANE_NORMAL};
+    struct sp_map_walk walk = {0};
+    unsigned made = 0, steps = 0;
+    struct world w;
+    char name[32];
+    bool more;
+
+    memset(seen, 0, sizeof(seen));
+    start(&w, 1, 20);
+    do {
+        for (unsigned count = made == 0 ? SEEN : 500; count > 0; count--) {
+            const struct sp_route *route;
+
+            (void)snprintf(name, sizeof(name), "h%u.test", made++);
+            ask.route = route = route_by(name, 25);
+            (void)sp_pool_get_host(w.pool, &ask);
+            ck_assert_uint_eq(sp_pool_site_id(w.pool, &ask), made);
+            sp_route_unref(route);
+        }
+        more = sp_pool_each_some(w.pool, &walk, note_id, seen);
+        steps++;
+    } while (more);
+    ck_assert_uint_ge(steps, 4);
+    for (unsigned i = 0; i < SEEN; i++)
+        ck_assert_uint_eq(seen[i], 1);
+    ask.route = w.route;
+    ck_assert_uint_eq(sp_pool_site_id(w.pool, &ask), 0);
+    stop(&w);
+}
+END_TEST
+
 static sp_handle send_in(struct world *w, struct sending *s, enum sp_lane lane)
 {
     struct sp_pool_ask ask = {.route = w->route, .lane = lane};
@@ -1552,6 +1598,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_rank_is_earned_by_messages_and_halved_by_each_that_waits);
     tcase_add_test(c, what_a_site_has_shown_is_forgotten_behind_hosts_that_showed_nothing);
     tcase_add_test(c, how_a_host_is_that_nobody_reached_is_known_among_many_that_take_mail);
+    tcase_add_test(c, all_sites_are_seen_once_in_steps);
     tcase_add_test(c, who_waits_rises_and_falls_with_the_site);
     tcase_add_test(c,
                    sites_that_take_one_and_stall_together_leave_connections_to_one_that_took_more);
