@@ -57,6 +57,8 @@ struct sp_line *sp_lines_ref(struct sp_lines *l, struct sp_bytes tenant,
 void sp_lines_unref(struct sp_lines *l, struct sp_line *line);
 /* returns: a handle that finds nothing once the line has gone */
 sp_handle sp_line_handle(const struct sp_line *line);
+/* returns: where its mail goes; lent while the line is there. Cheaper than all that sp_line_look tells */
+struct sp_bytes sp_line_destination(const struct sp_line *line);
 /* returns: its lane */
 enum sp_lane sp_line_lane(const struct sp_line *line);
 

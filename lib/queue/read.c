@@ -77,7 +77,7 @@ struct sp_bytes sp_queue_entry_destination(const struct sp_queue_entry *e,
                                            const struct sp_queue_rcpt *r)
 {
     return e->group_count > 0 && !sp_rcpt_state_is_final(r->r.state)
-               ? sp_line_look(e->groups[r->group].item.line).destination
+               ? sp_line_destination(e->groups[r->group].item.line)
                : sp_bytes(NULL, 0);
 }
 
