@@ -136,6 +136,34 @@ static void offer(struct sp_pool_link *l)
     }
 }
 
+/* Those of a site who wait, for this host or (NULL) for any, hear the same; what is new the first alone hears as that. */
+static void tell_waiters(struct sp_pool_site *s, const struct sp_pool_host *h,
+                         const struct sp_conn_end *e)
+{
+    struct sp_conn_end told = *e;
+
+    SP_LIST_EACH(at_share, &s->shares)
+    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
+        SP_LIST_EACH(at, &SP_CONTAINER(at_share, struct sp_pool_share, at)->lanes[lane].waiters)
+        {
+            struct sp_pool_waiter *w = SP_CONTAINER(at, struct sp_pool_waiter, at);
+
+            if (h != NULL && w->host != h)
+                continue;
+            sp_pool_tell(w, &told);
+            told.is_new = false;
+        }
+}
+
+/* Who waits for a pause that has become long has his next host or attempt before it is over. */
+static void tell_pause(struct sp_pool_site *s)
+{
+    static const struct sp_conn_end paused = {.rc = SP_E_HOP_PAUSED};
+
+    if (s->state.pause_until_ms > now_ms(s->pool) + PATIENT_MS)
+        tell_waiters(s, NULL, &paused);
+}
+
 static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result *result)
 {
     struct sp_pool_link *l = arg;
@@ -156,6 +184,7 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
         sp_pool_note_taken(s);
     if (put_off != NULL)
         sp_pool_note_reply(s, put_off);
+    tell_pause(s);
 }
 
 static void on_ready(void *arg, struct sp_conn *c)
@@ -195,30 +224,12 @@ static void on_ready(void *arg, struct sp_conn *c)
     sp_pool_serve_starved(h->pool); /* what it took may have made its site's part larger */
 }
 
-/* All who wait for a host hear the same; the first alone hears it as something new. */
-static void fail_waiters(struct sp_pool_host *h, const struct sp_conn_end *e)
-{
-    struct sp_conn_end told = *e;
-
-    told.is_new = true;
-    SP_LIST_EACH(s, &h->site->shares)
-    for (size_t lane = 0; lane < SP_LANE_COUNT; lane++)
-        SP_LIST_EACH(at, &SP_CONTAINER(s, struct sp_pool_share, at)->lanes[lane].waiters)
-        {
-            struct sp_pool_waiter *w = SP_CONTAINER(at, struct sp_pool_waiter, at);
-
-            if (w->host != h)
-                continue;
-            sp_pool_tell(w, &told);
-            told.is_new = false;
-        }
-}
-
 /* No connection came about. If there is none that works either, the host rests. */
 static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
 {
     struct sp_pool *p = h->pool;
     int64_t max_ms = p->settings.rest_max_ms;
+    struct sp_conn_end told = *why;
     bool was_down = h->breaker.state != SP_BREAKER_CLOSED;
 
     if (h->link_count > h->opening) {
@@ -234,7 +245,8 @@ static void note_failed(struct sp_pool_host *h, const struct sp_conn_end *why)
     h->has_worked = false;
     h->why = *why;
     sp_pool_host_down(h, was_down);
-    fail_waiters(h, why);
+    told.is_new = true;
+    tell_waiters(h->site, h, &told);
 }
 
 static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
@@ -255,6 +267,7 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
         sp_pool_note_reply(s, &why.reply);
     else if (broke_off && why.reply_code == 0)
         sp_pool_note_trouble(s, "connection lost", NULL);
+    tell_pause(s);
     if (s->waiting > 0) /* in turn with the others */
         sp_pool_starve(s);
     sp_pool_feed(s);

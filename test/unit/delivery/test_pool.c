@@ -1457,7 +1457,7 @@ START_TEST(a_long_pause_is_told_as_our_own)
 {
     SP_AUTO(sp_problems) problems = sp_problems_new();
     SP_AUTO(sp_sites) sites = NULL;
-    struct sending first, second;
+    struct sending first, waits, second;
     struct world w;
 
     ck_assert_int_eq(
@@ -1466,12 +1466,16 @@ START_TEST(a_long_pause_is_told_as_our_own)
                       "s", problems, &sites),
         SP_OK);
     w_sites = sites;
-    start(&w, 4, 60000);
+    start(&w, 1, 60000);
     smtp_sink_reply(w.sink, "DOT", "451 4.7.500 come back in an hour");
     send_one(&w, &first);
+    send_one(&w, &waits); /* for the only connection that there may be */
     for (int i = 0; i < 300 && first.results == 0; i++)
         turn(&w, 1);
     ck_assert_int_eq(first.state, SP_SMTP_RCPT_DEFERRED);
+    turn(&w, 3);
+    ck_assert_uint_eq(waits.calls, 1);
+    ck_assert_int_eq(waits.rc, SP_E_HOP_PAUSED);
     send_one(&w, &second);
     turn(&w, 3);
     ck_assert_uint_eq(second.calls, 1);
