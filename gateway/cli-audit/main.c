@@ -475,7 +475,10 @@ int main(int argc, char **argv)
         return wrong(&v, "audit", "verify?");
     code = parse(&v, (struct cli_args){.argc = argc - 3, .argv = argv + 3}, &wants_help);
     if (code == 0 && wants_help)
-        (void)fputs(usage, stdout);
+        code =
+            fputs(usage, stdout) < 0 || fflush(stdout) != 0
+                ? say(&v, EXIT_NO_OUTPUT, "output", "standard output: %s", strerrordesc_np(errno))
+                : 0;
     else if (code == 0)
         code = run(&v);
     return code;

@@ -39,6 +39,7 @@ struct listing {
     const struct control *c;
     struct table *table;
     uint64_t left; /* messages still wanted */
+    bool is_cut;   /* there are more */
     uint64_t shown;
     char after[CONTROL_AFTER_MAX]; /* id of the page's end; "" to begin */
     bool is_silent;                /* a relay */
@@ -150,6 +151,7 @@ static void take_items(struct listing *l, const struct sp_json *list)
             continue;
         (void)printf("%s%.*s", l->shown == 1 ? "" : ",", SP_FMT(sp_buf_bytes(&text)));
     }
+    l->is_cut = m != NULL;
     sp_buf_clear(&text);
 }
 
@@ -174,6 +176,8 @@ static bool take_page(struct listing *l, const struct sp_json *result)
         table_print(l->table);
     if (control_note_silent(l->c, result))
         l->is_silent = true;
+    if (l->left == 0 && sp_json_text_of(result, "next").len > 0)
+        l->is_cut = true;
     return l->left > 0 && ferror(stdout) == 0 && control_next_page(result, l->after);
 }
 
@@ -183,7 +187,8 @@ static int end_list(struct listing *l, int code)
         (void)printf("],\"complete\":%s}\n",
                      code == CONTROL_OK && !l->is_silent ? "true" : "false");
     } else if (code == CONTROL_OK) {
-        (void)printf("%llu message%s\n", (unsigned long long)l->shown, l->shown == 1 ? "" : "s");
+        (void)printf("%llu message%s%s\n", (unsigned long long)l->shown, l->shown == 1 ? "" : "s",
+                     l->is_cut ? ", and more" : "");
     }
     return code == CONTROL_OK && l->is_silent ? control_say_silent(l->c, "the list is not complete")
                                               : code;

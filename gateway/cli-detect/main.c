@@ -266,7 +266,8 @@ int main(int argc, char **argv)
 
     if (wants_help(argc, argv)) {
         fputs(usage, stdout);
-        return CLI_DETECT_OK;
+        return cli_flush(&(struct cli_voice){.name = "sallyport detect"}, CLI_DETECT_OK,
+                         CLI_DETECT_NO_OUTPUT);
     }
     if (argc > 2 && strcmp(argv[2], "index") == 0) {
         code = cli_detect_index(&cli, (struct cli_args){.argc = argc - 3, .argv = argv + 3});

@@ -298,7 +298,7 @@ int main(int argc, char **argv)
 
     if (wants_help(argc, argv)) {
         (void)fputs(usage, stdout);
-        return CLI_OK;
+        return cli_flush(&(struct cli_voice){.name = "sallyport dkim"}, CLI_OK, CLI_USAGE);
     }
     code = run(&cli, argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout) != 0)

@@ -161,7 +161,7 @@ int main(int argc, char **argv)
 
     if (asks_help(argc, argv)) {
         print_usage(stdout, argc, argv);
-        return CLI_OK;
+        return flush(&cli, CLI_OK);
     }
     if (c == NULL) {
         (void)tell_unknown(argc, argv);

@@ -314,8 +314,8 @@ static int run(struct spool *s, const struct command *c)
     code = load_settings(s);
     if (code == SPOOL_OK)
         code = c->run(s);
-    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && code == SPOOL_OK)
-        code = spool_fail(s, SPOOL_FAILED, "standard output: %s", strerrordesc_np(errno));
+    if (code == SPOOL_OK)
+        code = cli_flush(&(struct cli_voice){s->json, "sallyport"}, code, SPOOL_FAILED);
     sp_loop_free(s->loop);
     return code;
 }
@@ -329,7 +329,7 @@ int main(int argc, char **argv)
     if (wants_help(argc, argv)) {
         print_usage(stdout);
         (void)fputs(help, stdout);
-        return SPOOL_OK;
+        return cli_flush(&(struct cli_voice){.name = "sallyport"}, SPOOL_OK, SPOOL_FAILED);
     }
     if (c == NULL) {
         print_usage(stderr);

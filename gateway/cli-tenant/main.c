@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 
     if (asks_help(argc, argv)) {
         (void)fputs(usage, stdout);
-        return CLI_OK;
+        return flush(&cli, CLI_OK);
     }
     cli.arena = sp_arena_new(8192);
     cli.problems = sp_problems_new();

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,16 @@ int cli_refuse(const struct cli_voice *v, int code, const char *error, const cha
     (void)cli_refuse_list(v, code, error, format, values);
     va_end(values);
     return code;
+}
+
+int cli_flush(const struct cli_voice *v, int code, int no_output)
+{
+    bool is_now = fflush(stdout) != 0; /* of a failure before nobody knows any more why */
+
+    if (!is_now && ferror(stdout) == 0)
+        return code;
+    return cli_refuse(v, no_output, "output", "standard output: %s",
+                      is_now ? strerrordesc_np(errno) : "can't be written");
 }
 
 bool cli_wants_json(int argc, char **argv)

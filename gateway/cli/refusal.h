@@ -26,6 +26,9 @@ int cli_refuse(const struct cli_voice *v, int code, const char *error, const cha
 int cli_refuse_list(const struct cli_voice *v, int code, const char *error, const char *format,
                     va_list values) __attribute__((format(printf, 4, 0)));
 
+/* Ends what goes to standard output: what could not be written was not told. returns: code; no_output after saying so */
+int cli_flush(const struct cli_voice *v, int code, int no_output);
+
 /* Of arguments that are not understood nobody knows yet which are options. returns: whether "--json" is among them */
 bool cli_wants_json(int argc, char **argv);
 

@@ -6,13 +6,15 @@
 #include "gateway/sallyport/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define EXIT_USAGE 64
+#define EXIT_USAGE     64
+#define EXIT_NO_OUTPUT 73
 
 static const struct command {
     const char *word, *second; /* second NULL: whatever follows */
@@ -94,13 +96,27 @@ static int refuse(int argc, char **argv)
     return EXIT_USAGE;
 }
 
+/*
+ * A standard descriptor that is closed would be given to the next file that is opened, and what is printed would go there: into the
+ * control socket, or a backup. What stands in its place can't be used the way it would be, so that a command says so.
+ */
+static void fill_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    const struct cli_voice voice = {.name = "sallyport"};
+
+    fill_standard();
     if (argc >= 2 && strcmp(argv[1], "serve") == 0)
         return serve_main(argc - 1, argv + 1);
     if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
         printf("sallyport %s\n", SP_VERSION);
-        return EXIT_SUCCESS;
+        return cli_flush(&voice, EXIT_SUCCESS, EXIT_NO_OUTPUT);
     }
     for (size_t i = 0; argc >= 2 && i < SP_ARRAY_LEN(commands); i++) {
         const struct command *c = &commands[i];
@@ -111,7 +127,7 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         print_help(stdout);
-        return EXIT_SUCCESS;
+        return cli_flush(&voice, EXIT_SUCCESS, EXIT_NO_OUTPUT);
     }
     return refuse(argc, argv);
 }

@@ -26,6 +26,7 @@
 #define LAST_MS      3000 /* for the later phases together, past the limit of the first */
 #define FOR(role)    (1U << SP_ROLE_##role)
 #define SERVE_USAGE  64
+#define NO_OUTPUT    73
 
 static const char usage[] = "usage: sallyport serve [-c FILE]\n";
 static const char help[] =
@@ -485,7 +486,7 @@ int serve_main(int argc, char **argv)
         return SERVE_USAGE;
     if (asked.help) {
         printf("%s%s", usage, help);
-        return EXIT_SUCCESS;
+        return cli_flush(&(struct cli_voice){.name = "sallyport"}, EXIT_SUCCESS, NO_OUTPUT);
     }
     s = sp_calloc(1, sizeof(*s));
     s->lock = s->state = s->state_shown = -1;

@@ -432,3 +432,41 @@ def test_an_option_in_the_place_of_a_value_is_the_value(home):
         words = (*words, "--config", home / "none.json", "--reason", "--json")
         assert run(*words).stderr.startswith(("sallyport: ", "error: ")), words
         assert "none.json" in refusals(run(*words, "--json"))[-1]["detail"]
+
+
+def to_nowhere(words, how, folder):
+    """With a standard output that is full, or closed."""
+    return run(*words, folder=folder, before=("/bin/sh", "-c", f'exec "$@" {how}', "sh"))
+
+
+@pytest.mark.parametrize("how", [">/dev/full", ">&-"])
+def test_help_that_could_not_be_written_was_not_told(how, tmp_path):
+    for words in ((), ("serve",), ("check",), ("queue", "list"), ("queue", "check"), ("tenant", "check"), ("detect",),
+                  ("dkim",), ("audit", "verify")):
+        done = to_nowhere((*words, "--help"), how, tmp_path)
+        assert done.returncode in (2, 73, 74) and "standard output: " in done.stderr, (words, done)
+    assert to_nowhere(("--version",), how, tmp_path).returncode == 73
+
+
+def test_what_is_printed_goes_into_no_file_that_is_opened(home):
+    """A descriptor that is closed is the next file's, were it not filled."""
+    said, answer = [], json.dumps({"ok": True, "result": {"relays": []}, "file_len": 0}).encode() + b"\n"
+
+    def answers():
+        listening.settimeout(60)
+        with listening.accept()[0] as first, first.makefile("rb") as figures:  # it stays until all is told
+            said.append(figures.readline())
+            first.sendall(answer)
+            with listening.accept()[0] as second, second.makefile("rb") as state:
+                said.append(state.readline())
+                second.sendall(answer)
+                said.extend((state.read(), figures.read()))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(home / "admin.sock"))
+        listening.listen()
+        gateway = threading.Thread(target=answers)
+        gateway.start()
+        done = to_nowhere(("status", "--socket", home / "admin.sock"), ">&-", home)
+        gateway.join()
+    assert done.returncode == 73 and "standard output: Bad file descriptor" in done.stderr, done
+    assert b"RELAY" not in b"".join(said), said

@@ -534,6 +534,8 @@ def test_a_long_list_comes_page_by_page_and_a_closed_pipe_ends_it(gateways, sink
     lines = gateway.run("queue", "list").stdout.splitlines()
     assert len(lines) == many + 2 and lines[-1] == f"{many} messages" and sum(line.startswith("MESSAGE ") for line in lines) == 1
     assert len(gateway.json("queue", "list")["messages"]) == many
+    assert [gateway.run("queue", "list", "--limit", str(n)).stdout.splitlines()[-1] for n in (5, many)] == \
+        ["5 messages, and more", f"{many} messages"]
     words = [gateway.info["program"], "queue", "list", "--config", gateway.info["config"]]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
         assert listing.stdout.readline().startswith("MESSAGE ")
