@@ -121,6 +121,61 @@ def test_a_backup_while_it_runs_and_its_restore(plain, tmp_path):
         process.wait(60)
 
 
+def test_a_backup_while_segments_are_carried_and_go(plain, tmp_path):
+    """Mail that waits is carried out of old segments, which go, while they are copied: the copy has each message once."""
+    gateway, sink = plain
+    sink.replies["RCPT"] = lambda line: "451 4.3.0 later" if "slow" in str(line) else "250 2.1.5 ok"
+    waiting, stop, rounds = [], threading.Event(), []
+
+    def put(to, lines):
+        message, _ = mail.make(("y" * 76 + "\r\n") * lines, [to])
+        while True:
+            try:
+                with gateway.client(tls=False) as client:
+                    client.sendmail("dr@tenant.test", [to], message)
+                return message
+            except OSError:  # of smtplib, too: it has just been started
+                assert not stop.wait(0.05)
+
+    def load():
+        while not stop.is_set():  # a few that wait in each segment, and more that goes at once
+            waiting.extend(put("a@slow.example.net", 40) for _ in range(2))
+            for _ in range(2):
+                put("b@example.net", 2500)
+            gateway.again()  # goes on in another segment
+            rounds.append(len(waiting))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        until(lambda: len(rounds) > 9 and '"queue.carried"' in gateway.log, seconds=300)
+        for number in range(40):
+            before, carried = list(waiting), gateway.log.count('"queue.carried"')
+            copy = tmp_path / f"b{number}"
+            done = gateway.run("queue", "backup", str(copy), check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            if gateway.log.count('"queue.carried"') > carried:
+                break
+        else:
+            pytest.fail("nothing was carried while a backup was made")
+    finally:
+        stop.set()
+        thread.join()
+    gateway.stop()
+    assert gateway.run("queue", "check", "--state", str(copy)).returncode == 0
+    taken = int(done.stdout.split(":")[1].split()[0])
+    shutil.move(gateway.folder / "state", gateway.folder / "before")
+    gateway.run("queue", "restore", str(copy))
+    sink.messages.clear()
+    sink.replies.clear()
+    gateway.again()
+    got = [m["data"] for m in sink.wait_for(taken, 120)]
+    assert all(sum(data.endswith(text) for data in got) == 1 for text in before)
+    until(lambda: not gateway.json("queue", "list")["messages"])
+    assert len(sink.messages) == taken
+    assert gateway.run("queue", "check").returncode == 0
+
+
 def test_repair_gives_up_what_is_damaged_and_nothing_else(plain):
     gateway, sink = plain
     damaged = [gateway.message_of(submit(gateway, size)[0]) for size in (3000, 600000)]

@@ -5,6 +5,7 @@
 #include "queue/queue.h"
 #include "support/check_main.h"
 #include "support/fault_board.h"
+#include "support/queue_folder.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,15 +24,10 @@ struct body {
     bool has_ended;
 };
 
-static struct sp_loop *loop;
-static struct sp_queue *queue;
-static struct sp_journal_io disk, watched;
-static char dir[64];
+static struct queue_folder at;
+static struct sp_journal_io watched; /* the disk, watched */
 static struct body bodies[BODIES];
 static size_t begun, ended, accepted;
-
-static struct sp_accept_decision decision = {.rule = SP_LIT_INIT("r")};
-static struct sp_accept_recipient recipient = {.address = SP_LIT_INIT("a@b.example")};
 
 /* What the disk has been asked for, by whichever thread. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -96,7 +92,7 @@ static void leave(void)
 
 static int watch_open(void *ctx, const char *name, enum sp_io_open how)
 {
-    int fd = disk.open(ctx, name, how);
+    int fd = at.disk.open(ctx, name, how);
     int i = body_named(name);
 
     if (fd < 0)
@@ -119,11 +115,11 @@ static int watch_sync(void *ctx, int fd)
     i = seen.body_of[fd] - 1;
     if (i < 0) {
         pthread_mutex_unlock(&lock);
-        return disk.sync(ctx, fd);
+        return at.disk.sync(ctx, fd);
     }
     seen.file_syncs++;
     (void)enter();
-    rc = i == seen.fail_file ? -EIO : disk.sync(ctx, fd);
+    rc = i == seen.fail_file ? -EIO : at.disk.sync(ctx, fd);
     leave();
     seen.synced[i] = rc == 0;
     pthread_mutex_unlock(&lock);
@@ -137,12 +133,12 @@ static int watch_sync_folder(void *ctx, const char *name)
     int rc;
 
     if (strncmp(name, "body-", 5) != 0)
-        return disk.sync_folder(ctx, name);
+        return at.disk.sync_folder(ctx, name);
     folder = (unsigned)strtoul(name + 5, NULL, 16);
     pthread_mutex_lock(&lock);
     seen.folder_syncs++;
     since = enter();
-    rc = (int)folder == seen.fail_folder ? -EIO : disk.sync_folder(ctx, name);
+    rc = (int)folder == seen.fail_folder ? -EIO : at.disk.sync_folder(ctx, name);
     leave();
     for (size_t i = 0; rc == 0 && i < begun; i++)
         if (folder_of(i) == folder && since > seen.name_since[i])
@@ -153,36 +149,13 @@ static int watch_sync_folder(void *ctx, const char *name)
 
 static void open_queue(void)
 {
-    struct sp_journal_keys keys = {.kek_id = "kek"};
-    struct sp_queue_options o = {
-        .io = &watched,
-        .keys = &keys,
-        .loop = loop,
-        .clock = sp_loop_clock(loop),
-        .random = sp_random_system(),
-        .segment_len = 1024 * 1024,
-        .reserve_len = 64 * 1024,
-    };
-    struct sp_err err = {0};
-
-    memset(keys.content.b, 1, SP_SECRET_LEN);
-    memset(keys.record.b, 2, SP_SECRET_LEN);
-    ck_assert_msg(sp_queue_open(&o, &queue, &err) == SP_OK, "%s", err.text);
-}
-
-static void close_queue(void)
-{
-    sp_queue_close(queue);
-    queue = NULL;
+    queue_folder_open(&at, &(struct sp_queue_options){.io = &watched});
 }
 
 static void setup(void)
 {
-    (void)snprintf(dir, sizeof(dir), "%s", "/tmp/sallyport-syncs-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    loop = sp_loop_new();
-    ck_assert_int_eq(sp_journal_io_posix(dir, &disk, NULL), SP_OK);
-    watched = disk;
+    queue_folder_make(&at);
+    watched = at.disk;
     watched.open = watch_open;
     watched.sync = watch_sync;
     watched.sync_folder = watch_sync_folder;
@@ -195,13 +168,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[128];
-
-    close_queue();
-    sp_loop_free(loop);
-    sp_journal_io_posix_free(&disk);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0); // NOLINT(cert-env33-c): a folder of our own
+    queue_folder_remove(&at);
 }
 
 /* All that must be durable before a body has ended is. */
@@ -225,7 +192,7 @@ static void on_accepted(void *arg, enum sp_rc rc)
     (void)arg;
     ck_assert_int_eq(rc, SP_OK);
     if (++accepted == begun)
-        sp_loop_stop(loop);
+        sp_loop_stop(at.loop);
 }
 
 static void on_ended(void *arg, enum sp_rc rc)
@@ -239,13 +206,13 @@ static void on_ended(void *arg, enum sp_rc rc)
     ended++;
     if (rc == SP_OK) {
         must_be_durable(i);
-        sp_queue_accept(queue, &(struct sp_queue_accept){
-                                   .accept = &b->accept, .body = b->body, .done = on_accepted});
+        sp_queue_accept(at.queue, &(struct sp_queue_accept){
+                                      .accept = &b->accept, .body = b->body, .done = on_accepted});
         return;
     }
     sp_queue_body_free(b->body);
     if (++accepted == begun)
-        sp_loop_stop(loop);
+        sp_loop_stop(at.loop);
 }
 
 /* So many bodies of more than can lie in a record, in that many folders. */
@@ -256,16 +223,12 @@ static void begin(size_t count, unsigned folders)
     for (; begun < count; begun++) {
         struct body *b = &bodies[begun];
 
-        b->id = sp_id_new(sp_loop_clock(loop), sp_random_system());
-        b->id.b[SP_ID_LEN - 1] = (uint8_t)(begun % folders);
-        b->accept = (struct sp_accept){.id = b->id,
-                                       .decisions = &decision,
-                                       .decision_count = 1,
-                                       .recipients = &recipient,
-                                       .recipient_count = 1};
+        b->accept = queue_folder_accept(&at);
+        b->accept.id.b[SP_ID_LEN - 1] = (uint8_t)(begun % folders);
+        b->id = b->accept.id;
     }
     for (size_t i = 0; i < count; i++) {
-        bodies[i].body = sp_queue_body_new(queue, &bodies[i].id);
+        bodies[i].body = sp_queue_body_new(at.queue, &bodies[i].id);
         for (int block = 0; block < 6; block++)
             ck_assert_int_eq(sp_queue_body_feed(bodies[i].body, sp_bytes(text, sizeof(text))),
                              SP_OK);
@@ -278,7 +241,7 @@ START_TEST(a_file_and_its_folder_are_synced_side_by_side)
 {
     seen.wanted = 2;
     begin(1, FOLDERS);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     ck_assert_int_eq(bodies[0].rc, SP_OK);
     ck_assert_uint_eq(seen.most, 2);
     ck_assert_uint_eq(seen.file_syncs, 1);
@@ -289,11 +252,11 @@ END_TEST
 START_TEST(no_sync_of_a_group_is_left_out)
 {
     begin(BODIES, FOLDERS);
-    sp_loop_run(loop); /* on_ended looks at each */
+    sp_loop_run(at.loop); /* on_ended looks at each */
     ck_assert_uint_eq(ended, BODIES);
     ck_assert_uint_eq(seen.file_syncs, BODIES);
     ck_assert_uint_le(seen.folder_syncs, BODIES);
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, BODIES);
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, BODIES);
 }
 END_TEST
 
@@ -301,10 +264,10 @@ START_TEST(a_file_that_can_not_be_synced_costs_its_message_alone)
 {
     seen.fail_file = 5;
     begin(BODIES, FOLDERS);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     for (int i = 0; i < BODIES; i++)
         ck_assert_int_eq(bodies[i].rc, i == 5 ? SP_E_JOURNAL_FAILED : SP_OK);
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, BODIES - 1);
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, BODIES - 1);
 }
 END_TEST
 
@@ -312,22 +275,22 @@ START_TEST(a_folder_that_can_not_be_synced_costs_those_in_it)
 {
     seen.fail_folder = 2;
     begin(BODIES, 4);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     for (int i = 0; i < BODIES; i++)
         ck_assert_int_eq(bodies[i].rc, i % 4 == 2 ? SP_E_JOURNAL_FAILED : SP_OK);
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, BODIES - BODIES / 4);
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, BODIES - BODIES / 4);
 }
 END_TEST
 
 START_TEST(without_more_threads_one_does_it_all)
 {
-    close_queue(); /* the board comes and goes while there is one thread */
+    queue_folder_close(&at); /* the board comes and goes while there is one thread */
     if (!fault_board_arm("queue.sync-thread", 1))
         return;
     open_queue();
     begin(1, FOLDERS);
-    sp_loop_run(loop);
-    close_queue();
+    sp_loop_run(at.loop);
+    queue_folder_close(&at);
     ck_assert(fault_board_struck());
     fault_board_end();
     ck_assert_int_eq(bodies[0].rc, SP_OK);

@@ -4,6 +4,7 @@
  */
 #include "queue/queue.h"
 #include "support/check_main.h"
+#include "support/queue_folder.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,12 +18,9 @@ struct session {
     struct sp_queue_body *body;
 };
 
-static struct sp_loop *loop;
-static struct sp_queue *queue;
-static char dir[64];
+static struct queue_folder at;
 static struct session sessions[SESSIONS];
-static struct sp_journal_io disk;
-static struct sp_journal_io counted; /* disk, with its syncs counted */
+static struct sp_journal_io counted; /* the disk, with its syncs counted */
 static atomic_uint syncs;
 static unsigned messages;  /* to be taken in all */
 static bool small;         /* none with a file of its own */
@@ -33,9 +31,6 @@ static unsigned delivered;
 static unsigned at_hand; /* bodies that need not be read from the disk */
 static bool deliver;
 
-static struct sp_accept_decision decision = {.rule = SP_LIT_INIT("r")};
-static struct sp_accept_recipient recipient = {.address = SP_LIT_INIT("a@b.example")};
-
 static void begin(struct session *s);
 
 static void on_accepted(void *arg, enum sp_rc rc)
@@ -44,7 +39,7 @@ static void on_accepted(void *arg, enum sp_rc rc)
     accepted++;
     begin(arg);
     if (accepted == messages && !deliver)
-        sp_loop_stop(loop);
+        sp_loop_stop(at.loop);
 }
 
 static void on_finished(void *arg, enum sp_rc rc)
@@ -54,7 +49,7 @@ static void on_finished(void *arg, enum sp_rc rc)
         .accept = &s->accept, .body = s->body, .done = on_accepted, .arg = s};
 
     ck_assert_int_eq(rc, SP_OK);
-    sp_queue_accept(queue, &a);
+    sp_queue_accept(at.queue, &a);
 }
 
 static void begin(struct session *s)
@@ -65,12 +60,8 @@ static void begin(struct session *s)
     if (begun == messages)
         return;
     begun++;
-    s->accept = (struct sp_accept){.id = sp_id_new(sp_loop_clock(loop), sp_random_system()),
-                                   .decisions = &decision,
-                                   .decision_count = 1,
-                                   .recipients = &recipient,
-                                   .recipient_count = 1};
-    s->body = sp_queue_body_new(queue, &s->accept.id);
+    s->accept = queue_folder_accept(&at);
+    s->body = sp_queue_body_new(at.queue, &s->accept.id);
     ck_assert_int_eq(sp_queue_body_feed(s->body, sp_bytes(text, 3000)), SP_OK);
     for (size_t i = 0; i < blocks; i++)
         ck_assert_int_eq(sp_queue_body_feed(s->body, sp_bytes(text, sizeof(text))), SP_OK);
@@ -82,7 +73,7 @@ static void on_outcome(void *arg, enum sp_rc rc)
     (void)arg;
     ck_assert_int_eq(rc, SP_OK);
     if (++delivered == messages)
-        sp_loop_stop(loop);
+        sp_loop_stop(at.loop);
 }
 
 /* What is kept in the clear is what was sealed. */
@@ -91,7 +82,7 @@ static void look_at_hand(const struct sp_id *id, struct sp_bytes first)
     struct sp_content body;
     struct sp_bytes view;
 
-    if (!sp_queue_body_at_hand(queue, id, &body))
+    if (!sp_queue_body_at_hand(at.queue, id, &body))
         return;
     at_hand++;
     {
@@ -108,19 +99,19 @@ static void deliver_due(void *arg)
     struct sp_queue_due due;
 
     (void)arg;
-    while (queue != NULL && sp_queue_next_due(queue, INT64_MAX - 1, &due)) {
+    while (at.queue != NULL && sp_queue_next_due(at.queue, INT64_MAX - 1, &due)) {
         struct sp_result result = {.state = SP_RCPT_DELIVERED};
         struct sp_outcome o = {.id = due.id, .results = &result, .result_count = 1};
         struct sp_content body;
         struct sp_bytes view;
         SP_AUTO(sp_content_reader) r = NULL;
 
-        ck_assert_int_eq(sp_queue_body(queue, &due.id, &body), SP_OK);
+        ck_assert_int_eq(sp_queue_body(at.queue, &due.id, &body), SP_OK);
         r = sp_content_reader_new(&body);
         ck_assert_int_eq(sp_content_view(r, 0, &view), SP_OK);
         look_at_hand(&due.id, view);
         sp_content_clear(&body);
-        sp_queue_outcome(queue, &o, NULL, on_outcome, NULL);
+        sp_queue_outcome(at.queue, &o, NULL, on_outcome, NULL);
     }
 }
 
@@ -128,55 +119,31 @@ static void on_due(void *arg)
 {
     (void)arg;
     if (deliver)
-        sp_loop_post(loop, deliver_due, NULL);
+        sp_loop_post(at.loop, deliver_due, NULL);
 }
 
 static int count_sync(void *ctx, int fd)
 {
     syncs++;
-    return disk.sync(ctx, fd);
+    return at.disk.sync(ctx, fd);
 }
 
 static int count_sync_folder(void *ctx, const char *name)
 {
     syncs++;
-    return disk.sync_folder(ctx, name);
+    return at.disk.sync_folder(ctx, name);
 }
 
 static void open_queue(void)
 {
-    struct sp_journal_keys keys = {.kek_id = "kek"};
-    struct sp_queue_options o = {
-        .io = &counted,
-        .keys = &keys,
-        .loop = loop,
-        .clock = sp_loop_clock(loop),
-        .random = sp_random_system(),
-        .segment_len = 1024 * 1024,
-        .reserve_len = 64 * 1024,
-        .prewrite = true,
-        .on_due = on_due,
-    };
-    struct sp_err err = {0};
-
-    memset(keys.content.b, 1, SP_SECRET_LEN);
-    memset(keys.record.b, 2, SP_SECRET_LEN);
-    ck_assert_msg(sp_queue_open(&o, &queue, &err) == SP_OK, "%s", err.text);
-}
-
-static void close_queue(void)
-{
-    sp_queue_close(queue); /* whose callbacks still use it */
-    queue = NULL;
+    queue_folder_open(
+        &at, &(struct sp_queue_options){.io = &counted, .prewrite = true, .on_due = on_due});
 }
 
 static void setup(void)
 {
-    (void)snprintf(dir, sizeof(dir), "%s", "/tmp/sallyport-queue-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    loop = sp_loop_new();
-    ck_assert_int_eq(sp_journal_io_posix(dir, &disk, NULL), SP_OK);
-    counted = disk;
+    queue_folder_make(&at);
+    counted = at.disk;
     counted.sync = count_sync;
     counted.sync_folder = count_sync_folder;
     begun = accepted = delivered = at_hand = 0;
@@ -188,13 +155,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char command[128];
-
-    close_queue();
-    sp_loop_free(loop);
-    sp_journal_io_posix_free(&disk);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0); // NOLINT(cert-env33-c): a folder of our own
+    queue_folder_remove(&at);
 }
 
 START_TEST(many_sessions_share_syncs_and_all_is_there_again)
@@ -203,37 +164,37 @@ START_TEST(many_sessions_share_syncs_and_all_is_there_again)
 
     for (unsigned i = 0; i < SESSIONS; i++)
         begin(&sessions[i]);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     ck_assert_uint_eq(accepted, messages);
-    stats = sp_queue_stats(queue).journal;
+    stats = sp_queue_stats(at.queue).journal;
     ck_assert_uint_lt(stats.syncs, messages);
-    close_queue();
+    queue_folder_close(&at);
     open_queue();
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, messages);
-    close_queue();
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, messages);
+    queue_folder_close(&at);
     deliver = true;
     open_queue();
     deliver_due(NULL);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     ck_assert_uint_eq(delivered, messages);
     ck_assert_uint_eq(at_hand, 0); /* it was another process, as it were */
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, 0);
 }
 END_TEST
 
 START_TEST(accepting_and_delivering_at_once)
 {
     deliver = true;
-    sp_queue_ledger_passed(queue, UINT64_MAX);
+    sp_queue_ledger_passed(at.queue, UINT64_MAX);
     for (unsigned i = 0; i < SESSIONS; i++)
         begin(&sessions[i]);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     ck_assert_uint_eq(delivered, messages);
     ck_assert_uint_ge(at_hand, messages / 2); /* not those with a file of their own */
     ck_assert_uint_lt(at_hand, messages);
-    close_queue();
+    queue_folder_close(&at);
     open_queue();
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, 0);
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, 0);
 }
 END_TEST
 
@@ -241,7 +202,7 @@ static void forget_it(void *arg, enum sp_rc rc)
 {
     (void)arg;
     ck_assert_int_eq(rc, SP_OK);
-    sp_loop_stop(loop);
+    sp_loop_stop(at.loop);
 }
 
 START_TEST(plaintext_goes_with_its_message)
@@ -254,14 +215,14 @@ START_TEST(plaintext_goes_with_its_message)
     messages = 1;
     small = true;
     begin(&sessions[0]);
-    sp_loop_run(loop);
-    ck_assert(sp_queue_next_due(queue, INT64_MAX - 1, &due));
-    ck_assert(sp_queue_body_at_hand(queue, &due.id, &body));
+    sp_loop_run(at.loop);
+    ck_assert(sp_queue_next_due(at.queue, INT64_MAX - 1, &due));
+    ck_assert(sp_queue_body_at_hand(at.queue, &due.id, &body));
     sp_content_clear(&body);
     o.id = due.id;
-    sp_queue_outcome(queue, &o, NULL, forget_it, NULL);
-    sp_loop_run(loop);
-    ck_assert(!sp_queue_body_at_hand(queue, &due.id, &body));
+    sp_queue_outcome(at.queue, &o, NULL, forget_it, NULL);
+    sp_loop_run(at.loop);
+    ck_assert(!sp_queue_body_at_hand(at.queue, &due.id, &body));
 }
 END_TEST
 
@@ -275,12 +236,12 @@ static bool borrow(struct sp_content *out)
 
     messages = begun + 1;
     begin(&sessions[0]);
-    sp_loop_run(loop);
-    ck_assert(sp_queue_next_due(queue, INT64_MAX - 1, &due));
-    kept = sp_queue_body_at_hand(queue, &due.id, out);
+    sp_loop_run(at.loop);
+    ck_assert(sp_queue_next_due(at.queue, INT64_MAX - 1, &due));
+    kept = sp_queue_body_at_hand(at.queue, &due.id, out);
     o.id = due.id;
-    sp_queue_outcome(queue, &o, NULL, forget_it, NULL);
-    sp_loop_run(loop);
+    sp_queue_outcome(at.queue, &o, NULL, forget_it, NULL);
+    sp_loop_run(at.loop);
     return kept;
 }
 
@@ -296,7 +257,7 @@ START_TEST(plaintext_that_is_lent_counts_until_it_comes_back)
         len += lent[count++].len;
     ck_assert_uint_ge(len, MOST / 2);
     ck_assert_uint_le(len, MOST);
-    close_queue(); /* before those who borrowed */
+    queue_folder_close(&at); /* before those who borrowed */
     open_queue();
     ck_assert(borrow(&lent[count]));
     sp_content_clear(&lent[count]);
@@ -321,10 +282,10 @@ START_TEST(closing_commits_what_is_under_way)
         begin(&sessions[i]);
         begun = messages;
     }
-    close_queue(); /* nothing has run on the loop yet */
+    queue_folder_close(&at); /* nothing has run on the loop yet */
     ck_assert_uint_eq(accepted, SESSIONS);
     open_queue();
-    ck_assert_uint_eq(sp_queue_stats(queue).messages, SESSIONS);
+    ck_assert_uint_eq(sp_queue_stats(at.queue).messages, SESSIONS);
 }
 END_TEST
 
@@ -336,7 +297,7 @@ START_TEST(fifty_sessions_cost_a_tenth_of_a_sync_a_message)
     messages = MESSAGES_SMALL;
     for (unsigned i = 0; i < SESSIONS; i++)
         begin(&sessions[i]);
-    sp_loop_run(loop);
+    sp_loop_run(at.loop);
     ck_assert_uint_eq(accepted, MESSAGES_SMALL);
     ck_assert_uint_le((syncs - before) * 10, MESSAGES_SMALL);
 }
