@@ -460,7 +460,8 @@ static int copy_ends(struct backup *b, int round, struct spool_found *found)
         return spool_fail(b->s, SPOOL_FAILED, "the master key can't be read any more");
     for (size_t i = 0; i < b->log_count; i++)
         if (!copy_log(b, &b->logs[i]))
-            return spool_fail(b->s, SPOOL_FAILED, "%s can't be copied", b->logs[i].name);
+            return spool_fail(b->s, SPOOL_FAILED, "%s can't be copied%s", b->logs[i].name,
+                              spool_why());
     b->s->quiet = round + 1 < ROUNDS;
     return b->is_rekeyed ? SPOOL_DAMAGED : spool_check_folder(b->s, b->s->target, false, found);
 }
@@ -482,11 +483,11 @@ static int finish(struct backup *b)
     if (code == SPOOL_DAMAGED)
         (void)spool_fail(b->s, 0, "what is told above is damaged in the gateway's spool too");
     if (!copy_role(b, "portal")) /* behind the logs: what they call deposited is there */
-        return spool_fail(b->s, SPOOL_FAILED, "portal can't be copied");
+        return spool_fail(b->s, SPOOL_FAILED, "portal can't be copied%s", spool_why());
     if (!sync_spool(b) || !spool_sync_folder(b->s->target) || !spool_sync_above(b->s->target))
-        return spool_fail(b->s, SPOOL_FAILED, "%s can't be synced", b->s->target);
+        return spool_fail(b->s, SPOOL_FAILED, "%s can't be synced%s", b->s->target, spool_why());
     if (code != SPOOL_FAILED && (!write_manifest(b, &found) || !spool_sync_folder(b->s->target)))
-        return spool_fail(b->s, SPOOL_FAILED, "%s can't be written", SPOOL_MANIFEST);
+        return spool_fail(b->s, SPOOL_FAILED, "%s can't be written%s", SPOOL_MANIFEST, spool_why());
     if (spool_check_databases(b->s, b->s->target, NULL) > 0 || b->is_damaged)
         code = spool_fail(
             b->s, SPOOL_DAMAGED,
@@ -515,7 +516,9 @@ int spool_backup(struct spool *s)
     if (mkdir(b.staging, 0700) != 0)
         return spool_fail(s, SPOOL_FAILED, "%s can't be made", b.staging);
     failed = collect(&b);
-    code = failed == NULL ? finish(&b) : spool_fail(s, SPOOL_FAILED, "%s can't be copied", failed);
+    code = failed == NULL
+               ? finish(&b)
+               : spool_fail(s, SPOOL_FAILED, "%s can't be copied%s", failed, spool_why());
     spool_remove(b.staging);
     for (size_t i = 0; i < b.log_count; i++)
         sp_buf_clear(&b.logs[i].keyring);

@@ -37,7 +37,9 @@ static bool copy_bytes(int from, int to, uint64_t len)
 
         if (n == 0)
             break;
-        ok = n > 0 && pwrite(to, block, (size_t)n, (off_t)at) == n;
+        if (n > 0) /* what is left of a short write is read again: then the disk says why */
+            n = pwrite(to, block, (size_t)n, (off_t)at);
+        ok = n > 0;
         at += ok ? (uint64_t)n : 0;
     }
     sp_wipe(block, BLOCK);
@@ -214,6 +216,25 @@ bool spool_walk(const struct spool_walk *w, const char *from, const char *to, in
     else if (fd >= 0)
         (void)close(fd);
     return ok && (w->links || spool_sync_folder(to)); /* names that are held need not last */
+}
+
+const char *spool_why(void)
+{
+    switch (errno) { /* else it is what some look at a file left there that need not be */
+    case ENOSPC:
+        return ": no space left on the disk";
+    case EDQUOT:
+        return ": the disk quota is used up";
+    case EROFS:
+        return ": the file system is mounted read-only";
+    case EIO:
+        return ": the disk fails (input/output error)";
+    case EACCES:
+    case EPERM:
+        return ": permission denied";
+    default:
+        return "";
+    }
 }
 
 bool spool_sync_folder(const char *path)

@@ -69,7 +69,8 @@ static int restore(struct spool *s)
                           s->state);
     if (!spool_walk(&first, s->target, s->state, 0) || !mark(s) ||
         !spool_walk(&all, s->target, s->state, 0) || !spool_sync_above(s->state))
-        return spool_fail(s, SPOOL_FAILED, "%s can't be copied to %s", s->target, s->state);
+        return spool_fail(s, SPOOL_FAILED, "%s can't be copied to %s%s", s->target, s->state,
+                          spool_why());
     s->quiet = false;
     return spool_check_folder(s, s->state, false, &found);
 }

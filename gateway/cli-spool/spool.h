@@ -119,6 +119,8 @@ struct spool_walk {
 /* Copies a folder with all below, and syncs it. What goes away meanwhile is left out. depth: 0. returns: see above */
 SP_MUST_CHECK bool spool_walk(const struct spool_walk *w, const char *from, const char *to,
                               int depth);
+/* returns: why the disk or the system refused what was just done, ": " before it; empty if it was neither */
+const char *spool_why(void);
 /* Makes the names in a folder durable; the name of the folder itself in the one above it. returns: see above */
 SP_MUST_CHECK bool spool_sync_folder(const char *path);
 SP_MUST_CHECK bool spool_sync_above(const char *path); /* returns: see above */

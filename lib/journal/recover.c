@@ -194,7 +194,10 @@ static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **
         return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
                        "segment %" PRIu64 " was written under another master key", number);
     if (rc != SP_OK)
-        return sp_fail(w->err, rc, "segment %" PRIu64 " can't be opened", number);
+        return sp_fail(w->err, rc,
+                       "%012" PRIu64 ".seg can't be opened: look at its owner and mode, and at "
+                       "the disk",
+                       number);
     mend_header(w, *out);
     rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
     if (rc == SP_OK || (rc == SP_E_NOT_FOUND && (*out)->is_headless))
@@ -543,8 +546,11 @@ enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segmen
     if (rc == SP_E_NOT_FOUND && w.l.count == 0)
         rc = SP_OK;
     if (rc != SP_OK) {
-        rc = sp_fail(err, rc == SP_E_IO ? SP_E_IO : SP_E_JOURNAL_DAMAGED,
-                     "the keyring is missing or damaged");
+        rc = rc == SP_E_IO
+                 ? sp_fail(err, rc,
+                           "the keyring can't be read: look at its owner and mode, and "
+                           "at the disk")
+                 : sp_fail(err, SP_E_JOURNAL_DAMAGED, "the keyring is missing or damaged");
         goto out;
     }
     if (w.l.count > 0)

@@ -315,3 +315,40 @@ def test_an_audit_file_in_a_folder_of_its_own_is_in_the_backup(plain, tmp_path):
     copy = tmp_path / "b/ledger/logs"
     assert (copy / "audit.jsonl").read_bytes() == original
     assert [p.name for p in copy.iterdir()] == ["audit.jsonl"] and ended.exists()
+
+
+def test_a_full_disk_is_named(plain, tmp_path):
+    gateway, _ = plain
+    for _ in range(6):
+        submit(gateway, 250000)
+    gateway.run("queue", "backup", str(tmp_path / "whole"))
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        done = gateway.run("queue", "backup", str(small / "b"), check=False)
+        assert done.returncode == 74 and "no space left" in done.stderr, done
+        assert not (gateway.folder / "state/backup-staging").exists()
+        refused = gateway.run("queue", "restore", str(small / "b"), check=False)
+        assert refused.returncode == 66 and "was not finished" in refused.stderr, refused
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert gateway.run("queue", "check").returncode == 0
+
+
+def test_a_keyring_that_may_not_be_read_is_told_as_that(plain):
+    gateway, sink = plain
+    _, text = submit(gateway, 3000)
+    gateway.stop()
+    keyring = spool.shards(gateway)[0] / "keyring"
+    owner = keyring.stat()
+    os.chown(keyring, 0, 0)
+    sink.replies.clear()
+    gateway.again()
+    until(lambda: '"relay.shard-closed"' in gateway.log)
+    assert "the keyring can't be read: look at its owner and mode" in gateway.log
+    gateway.stop()
+    os.chown(keyring, owner.st_uid, owner.st_gid)
+    gateway.again()
+    assert [m["data"].endswith(text) for m in sink.wait_for(1)] == [True]
