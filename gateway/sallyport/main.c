@@ -5,6 +5,8 @@
 #include "gateway/cli/refusal.h"
 #include "gateway/sallyport/supervisor.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -83,10 +85,32 @@ static int become(const char *program, int argc, char **argv)
                       errno == ENOENT ? "not installed" : "can't run");
 }
 
+/* returns: the command that was meant as it seems; NULL: none is near */
+static const char *nearest(const char *word)
+{
+    const char *found = NULL;
+    unsigned best = 3;
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
+        unsigned distance =
+            sp_text_distance(sp_bytes_cstr(commands[i].word), sp_bytes_cstr(word), 2);
+
+        if (distance < best) {
+            best = distance;
+            found = commands[i].word;
+        }
+    }
+    return found;
+}
+
 static int refuse(int argc, char **argv)
 {
     const struct cli_voice voice = {cli_wants_json(argc, argv), "sallyport"};
+    const char *meant = argc >= 2 ? nearest(argv[1]) : NULL;
 
+    if (meant != NULL) /* the list of all would push it off the screen */
+        return cli_refuse(&voice, EXIT_USAGE, "usage",
+                          "there is no command \"%s\"; did you mean \"%s\"?", argv[1], meant);
     if (argc >= 2)
         (void)cli_refuse(&voice, EXIT_USAGE, "usage", "there is no command \"%s\"", argv[1]);
     else

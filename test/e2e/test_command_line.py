@@ -470,3 +470,12 @@ def test_what_is_printed_goes_into_no_file_that_is_opened(home):
         gateway.join()
     assert done.returncode == 73 and "standard output: Bad file descriptor" in done.stderr, done
     assert b"RELAY" not in b"".join(said), said
+
+
+def test_a_command_that_is_none_names_the_nearest(tmp_path):
+    for word, meant in (("queu", "queue"), ("satus", "status"), ("tenants", "tenant")):
+        done = run(word, "list", folder=tmp_path)
+        assert done.returncode == 64, done
+        assert done.stderr == f'sallyport: there is no command "{word}"; did you mean "{meant}"?\n', done
+        assert refusals(run(word, "--json"), 64)[-1]["detail"].endswith(f'did you mean "{meant}"?')
+    assert "usage: sallyport COMMAND" in run("nonsense").stderr
