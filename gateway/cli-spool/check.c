@@ -87,8 +87,10 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard,
     if (rc != SP_OK)
         return rc;
     spool_findings_gather(f, q);
-    if (s->missing != NULL)
+    if (s->missing != NULL) {
         spool_missing_found(s->missing, q);
+        spool_twins_take(&s->twins, shard, q);
+    }
     *stats = sp_queue_stats(q);
     sp_queue_close(q);
     return SP_OK;
@@ -236,12 +238,16 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
     }
     sp_jw_end(&w);
     if (s->missing != NULL) {
-        size_t missing = end_missing(s, folder, is_running, found, &w);
+        size_t wrong = end_missing(s, folder, is_running, found, &w);
 
-        sp_jw_array(&w, "databases");
-        if (missing + spool_check_databases(s, folder, &w) > 0 && code == SPOOL_OK)
-            code = SPOOL_DAMAGED;
+        sp_jw_array(&w, "in_two_shards");
+        wrong += spool_twins_end(s, &s->twins, &w);
         sp_jw_end(&w);
+        sp_jw_array(&w, "databases");
+        wrong += spool_check_databases(s, folder, &w);
+        sp_jw_end(&w);
+        if (wrong > 0 && code == SPOOL_OK)
+            code = SPOOL_DAMAGED;
     }
     sp_jw_bool(&w, "whole", code == SPOOL_OK);
     sp_jw_end(&w);

@@ -26,6 +26,16 @@ enum {
     SPOOL_AGAIN = 75
 };
 
+struct spool_twin {
+    struct sp_id id;
+    unsigned shard;
+};
+/* Who waits, and where. */
+struct spool_twins {
+    struct spool_twin *at;
+    size_t count;
+};
+
 struct spool {
     const char *config_path;
     const char *folder; /* --state: another state folder, a backup as a rule; else NULL */
@@ -45,6 +55,7 @@ struct spool {
     struct sp_loop *loop; /* for its clock */
     struct spool_missing
         *missing; /* what is told of messages while a shard is opened; NULL: nobody asks */
+    struct spool_twins twins; /* gathered where missing is asked for, too */
     unsigned shards[SPOOL_SHARDS_MAX];
     size_t shard_count;
 };
@@ -161,6 +172,12 @@ void spool_missing_end(struct spool *s, const char *folder, bool is_running,
 /* All of them: an array or, without w, lines. */
 void spool_missing_put(const struct spool_missing *m, struct sp_jw *w);
 void spool_missing_clear(struct spool_missing *m);
+
+/* ---- twins.c ---- */
+
+void spool_twins_take(struct spool_twins *t, unsigned shard, struct sp_queue *q);
+/* Tells who waits in two shards, in words and as members of an array. Clears it. returns: how many */
+size_t spool_twins_end(const struct spool *s, struct spool_twins *t, struct sp_jw *w);
 
 /*
  * Reads the roles' databases below a state folder from end to end and tells of each.

@@ -352,3 +352,25 @@ def test_a_keyring_that_may_not_be_read_is_told_as_that(plain):
     os.chown(keyring, owner.st_uid, owner.st_gid)
     gateway.again()
     assert [m["data"].endswith(text) for m in sink.wait_for(1)] == [True]
+
+
+def test_a_shard_that_was_copied_beside_itself_is_found(gateways, sinks):
+    """Somebody has put a backup beside what was there: each message would go out twice."""
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", PLAIN, "--retry", "1",
+                       "--workers", "1")
+    texts = [submit(gateway, 3000)[1] for _ in range(3)]
+    gateway.stop()
+    shard = spool.shards(gateway)[0]
+    shutil.copytree(shard, shard.parent / "7")
+    done = gateway.run("queue", "check", check=False)
+    assert done.returncode == 1 and "3 messages wait in two shards" in done.stdout, done
+    assert done.stdout.count(" waits in shard 0 and in shard 7") == 3, done.stdout
+    report = json.loads(gateway.run("queue", "check", "--json", check=False).stdout)
+    assert not report["whole"] and [m["shards"] for m in report["in_two_shards"]] == [[0, 7]] * 3, report
+    shutil.rmtree(shard.parent / "7")
+    assert gateway.run("queue", "check").returncode == 0
+    sink.replies.clear()
+    gateway.again()
+    got = sink.wait_for(3)
+    assert all(sum(m["data"].endswith(text) for m in got) == 1 for text in texts)
