@@ -10,18 +10,20 @@ import time
 from lab.pki import Authority
 from lab.sink import Session, Sink
 
+HASTE = 0.05
 HANG = 3.0  # longer than delivery.connect and delivery.command
 MESSAGE = re.compile(rb"^Message-ID: <([\w.-]+)@[\w.]+>\r?$", re.M | re.I)
 
 
 class Account:
     """
-    copies: [{host, shown, from, to, data, end, time}]; end: "taken", "lost" behind the dot, "refused", "cut"
+    copies: [{host, shown, from, to, data, end, time, requires, offered}], end is "taken", "lost" behind the dot, "refused", "cut"
     asked:  [(time, host name, what, detail)] all that was said to a host: connect, mail, rcpt
+    shown:  {host name: {what its connections were to show}}
     """
 
     def __init__(self):
-        self.lock, self.copies, self.asked = threading.Lock(), [], []
+        self.lock, self.copies, self.asked, self.shown = threading.Lock(), [], [], {}
         self.began = time.monotonic()
 
     def now(self):
@@ -36,6 +38,7 @@ class Account:
         with self.lock:
             self.copies.append({"host": host, "shown": session.shown if session.tls else "none", "from": session.sender,
                                 "to": list(session.recipients), "data": data, "end": end, "time": self.now(),
+                                "requires": session.requires, "offered": session.shown,
                                 "key": found.group(1).decode() if found else None})
 
 
@@ -45,8 +48,10 @@ class Talk(Session):
     def __init__(self, sink, connection):
         super().__init__(sink, connection)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.shown, self.trouble, self.did = *sink.draw(), False
+        self.shown, self.trouble = sink.draw()
+        self.requires = self.is_greeted = False
         sink.account.note(sink.host, "connect", f"{self.shown}, {self.trouble}")
+        sink.account.shown.setdefault(sink.host.name, set()).add(self.shown)
 
     def is_now(self, stage):
         """Whether the trouble is of this stage. A closed connection does not come back from here."""
@@ -81,16 +86,30 @@ class Talk(Session):
             return
         super().run()
 
+    def read_until(self, end):
+        self.socket.settimeout(HASTE if self.sink.host.hasty and self.is_greeted and end == b"\r\n" else 60)
+        return super().read_until(end)
+
     def on_ehlo(self, line):
         if self.refuse("ehlo"):
             return
+        self.is_greeted = True
         offer = ["PIPELINING", "SIZE 104857600", "ENHANCEDSTATUSCODES", *["8BITMIME"] * self.sink.host.eight_bit,
+                 *["REQUIRETLS"] * (self.sink.host.requiretls and bool(self.tls)),
                  *["STARTTLS"] * (self.shown != "none" and not self.tls)]
         self.say("\r\n".join([f"250-{self.sink.host.name}", *(f"250-{o}" for o in offer[:-1]), f"250 {offer[-1]}"]))
+
+    def on_helo(self, line):
+        """Who is refused EHLO comes so: there are no extensions then, and no TLS."""
+        self.shown = "none"
+        self.sink.account.shown[self.sink.host.name].add("none")
+        self.say(f"250 {self.sink.host.name}")
 
     def on_starttls(self, line):
         if self.refuse("starttls"):
             return
+        self.socket.settimeout(60)
+        self.is_greeted = False
         self.say("220 2.0.0 go")
         self.is_now("handshake")
         if self.shown == "breaks":
@@ -104,7 +123,7 @@ class Talk(Session):
         sender = line.split(b"<", 1)[1].split(b">")[0].decode()
         self.sink.account.note(self.sink.host, "mail", sender)
         if not self.refuse("mail"):
-            self.sender = sender
+            self.sender, self.requires = sender, b" REQUIRETLS" in line.upper()
             self.say("250 2.1.0 ok")
 
     def on_rcpt(self, line):

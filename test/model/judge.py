@@ -1,6 +1,8 @@
 """What must hold when a plan has been played. Judged from what the hosts saw; the audit is compared with that, not believed.
 Each check yields complaints."""
+import base64
 import collections
+import datetime
 import json
 import re
 
@@ -8,8 +10,10 @@ from model.plan import LEVELS
 
 TOLD = re.compile(rb"^Final-Recipient: rfc822; (\S+)\r?\nAction: (\w+)\r?$", re.M)
 ORIGINAL = re.compile(rb"^Message-ID: <([\w.-]+)@tenant\.test>\r?$", re.M | re.I)
+SLACK = 0.3  # seconds between a choice and its record
+LAG = 0.3
 WINDOW = 1.0  # seconds in which nobody is asked often
-FINAL = {"delivered", "deposited", "deposited-and-notified", "returned", "failed"}
+FINAL = {"delivered", "deposited", "deposited-and-notified", "returned", "failed", "deleted"}
 
 
 def kind_of(copy):
@@ -18,6 +22,18 @@ def kind_of(copy):
     if b"enveloped-data" in head or b"authEnveloped-data" in head:
         return "smime"
     return "pgp" if b"multipart/encrypted" in head else None
+
+
+def names(data, kind):
+    """The bytes of a sealed copy in which it says whom it is for."""
+    body = data.partition(b"\r\n\r\n")[2]
+    if kind == "pgp":
+        body = body.partition(b"-----BEGIN PGP MESSAGE-----")[2].partition(b"\r\n\r\n")[2].partition(b"\r\n=")[0]
+    return base64.b64decode(body[:8000 // 4 * 4].replace(b"\r\n", b"")[:7000])
+
+
+def seconds_of(record):
+    return datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00")).timestamp()
 
 
 class Judge:
@@ -37,6 +53,7 @@ class Judge:
                 if copy["key"] in self.messages:
                     self.copies[copy["key"], address].append(copy)
         self.relay_died = "relay" in self.plan.kills()
+        self.is_slow = self.plan.pace.hangs and self.world.lag > LAG
 
     def take(self, record):
         event = record["event"]
@@ -61,8 +78,9 @@ class Judge:
                 yield self.messages[key], self.people[address], recipient, record
 
     def complaints(self):
-        for check in (self.all_have_one_end, self.nothing_below_its_floor, self.claims_agree, self.copies_are_counted,
-                      self.nobody_is_asked_without_end, self.well_hosts_get_it, self.senders_hear, self.the_log_is_calm):
+        for check in (self.all_have_one_end, self.nothing_below_its_floor, self.sealed_for_whom_it_went_to, self.claims_agree,
+                      self.copies_are_counted, self.nobody_is_asked_without_end, self.well_hosts_get_it, self.no_rung_is_skipped,
+                      self.nobody_gives_up_early, self.senders_hear, self.the_log_is_calm):
             yield from (f"{check.__name__}: {complaint}" for complaint in check())
 
     # ---- each recipient has one end ----
@@ -81,16 +99,29 @@ class Judge:
 
     # ---- what may go where ----
 
+    def broke_handshakes(self, host):
+        """Whether TLS that it offers may have failed to come about: then it may be asked without."""
+        return "breaks" in self.world.account.shown.get(host.name, ()) or any(
+            t.stage in ("starttls", "handshake") for t in host.troubles)
+
+    def level(self, copy):
+        message = self.messages.get(copy["key"])
+        return copy["host"].level(copy["shown"], message is not None and message.lifted)
+
     def nothing_below_its_floor(self):
         for copy in self.world.account.copies:
-            host, level = copy["host"], copy["host"].level(copy["shown"])
+            message = self.messages.get(copy["key"])
+            host, level = copy["host"], self.level(copy)
             if level == "broken":
                 yield f"{copy['key']}: bytes at {host.name}, which broke its promise"
-            message = self.messages.get(copy["key"])
+            if message is not None and message.asks == "REQUIRETLS" and not (copy["requires"] and level in LEVELS[3:]):
+                yield f"{copy['key']}: requires TLS, and came over {level} to {host.name}"
             if message is None:
                 yield from self.own_mail(copy, level)
                 continue
             clear = message.marker.encode() in copy["data"]
+            if copy["shown"] != copy["offered"] and not self.broke_handshakes(host):
+                yield f"{message.key}: {copy['to']} without TLS to {host.name}, which offered it"
             sealed = kind_of(copy)
             if sealed and clear:
                 yield f"{message.key}: its text stands in a sealed copy at {host.name}"
@@ -112,6 +143,17 @@ class Judge:
         if self.plan.notify_floor != "plain" and copy["to"] != ["dr@tenant.test"] and level == "plain":
             yield f"a notice to {copy['to']} came in the clear to {copy['host'].name}"
 
+    def sealed_for_whom_it_went_to(self):
+        """For each of them, and for nobody who was not to be seen."""
+        for copy in self.world.account.copies:
+            sealed = kind_of(copy)
+            if sealed is None or copy["key"] not in self.messages or copy["end"] == "cut":
+                continue
+            said = names(copy["data"], sealed)
+            named = {address for (address, kind), mark in self.world.keys.marks.items() if kind == sealed and mark in said}
+            if not set(copy["to"]) <= named or not named <= {p.address for p in self.messages[copy["key"]].people}:
+                yield f"{copy['key']}: {sealed} for {named} went to {copy['to']} at {copy['host'].name}"
+
     def claims_agree(self):
         for identity, attempts in self.attempts.items():
             if identity not in self.keys:
@@ -126,8 +168,7 @@ class Judge:
             at_host = [c for c in self.copies[key, addresses[n]] if c["host"].address == record["hop"].get("ip")
                        and c["end"] == "taken"]
             as_said = [c for c in at_host if kind_of(c) == rung or kind_of(c) is None and rung in LEVELS
-                       and c["host"].level(c["shown"]) != "broken"
-                       and LEVELS.index(c["host"].level(c["shown"])) >= LEVELS.index(rung)]
+                       and self.level(c) != "broken" and LEVELS.index(self.level(c)) >= LEVELS.index(rung)]
             if not as_said:
                 seen = [(c["host"].name, kind_of(c), c["shown"], c["end"]) for c in self.copies[key, addresses[n]]]
                 yield f"{key} {addresses[n]}: the audit says {rung} at {record['hop'].get('mx')}; hosts saw {seen}"
@@ -166,12 +207,15 @@ class Judge:
     # ---- where it could go ----
 
     def well_hosts_get_it(self):
-        """Where the first host by preference is always well, it gets all mail, by the first rung that it and the keys allow."""
+        """Where the first host by preference is always well, it gets all mail, by the first rung that it and the keys allow.
+        Where silent hosts are left soon, a machine that has too much to do makes well ones look like them."""
+        if self.is_slow:
+            return
         for message, person, recipient, _ in self.ends():
             domain, ladder = person.domain, person.ladder
             first = min(preference for preference, _ in domain.hosts)
             best = [h for preference, h in domain.hosts if preference == first]
-            if not domain.is_steady() or not all(h.is_well() for h in best):
+            if not domain.is_steady() or not all(h.is_well() for h in best) or message.asks:
                 continue
             others = [h for _, h in domain.hosts if h not in best]
             copies = self.copies[message.key, person.address]
@@ -184,9 +228,64 @@ class Judge:
             level = best[0].level("good")
             wanted = next((r for r in ladder.names() if r in keys or r == "portal" or r in LEVELS
                            and LEVELS.index(r) <= LEVELS.index(level) and ladder.allows(r)), None)
-            if recipient["rung"] != wanted:
+            if recipient["rung"] != wanted and recipient["final"] != "deleted":
                 yield f"{message.key} {person.address}: {recipient['final']} by {recipient['rung']}, not {wanted}, though " \
                       f"{[h.name for h in best]} are well"
+
+    def since_accepted(self, identity, n):
+        """Seconds from acceptance to what the audit says last of a recipient: no earlier than the choice that ended it."""
+        last = max((seconds_of(r) for r in self.attempts[identity] if n in r["n"]), default=None)
+        return None if last is None else last - seconds_of(self.ids[identity])
+
+    def showed_less(self, domain, rung):
+        """Whether a host of the domain has ever shown less than this rung needs, or can't have it at all."""
+        if rung == "tls:dane" and domain.mode != "dane" or rung == "tls:authenticated" and domain.mode == "mx":
+            return True
+        for host in domain.all_hosts():
+            for shown in self.world.account.shown.get(host.name, ()):
+                level = host.level("none" if shown == "breaks" else shown)
+                if level != "broken" and LEVELS.index(level) < LEVELS.index(rung):
+                    return True
+            if not host.eight_bit or self.broke_handshakes(host):
+                return True
+        return False
+
+    def no_rung_is_skipped(self):
+        """A rung that stands above the one that was taken, and was possible or had to be waited for."""
+        for message, person, recipient, record in self.ends():
+            ladder, taken = person.ladder, recipient["rung"]
+            since = self.since_accepted(record["message"], recipient["n"])
+            if taken is None or since is None or message.asks or self.plan.is_brief(person.domain):
+                continue
+            for rung, stay, _ in ladder.rungs[:ladder.names().index(taken)]:
+                waits = since + SLACK < (ladder.expire if stay is None else min(stay, ladder.expire))
+                if not ladder.allows(rung):
+                    continue
+                if rung in ("smime", "pgp"):
+                    if rung not in person.keys or person.gone:
+                        continue
+                    wrong = taken in LEVELS or waits
+                else:
+                    wrong = rung in LEVELS and waits and not self.showed_less(person.domain, rung)
+                if wrong:
+                    yield f"{message.key} {person.address}: {taken} after {since:.1f} s, above it {rung} in {ladder.rungs}"
+
+    def nobody_gives_up_early(self):
+        """A mail comes back when its time is over, or somebody said 5xx, or no rung is possible."""
+        for message, person, recipient, record in self.ends():
+            if recipient["final"] not in ("returned", "failed"):
+                continue
+            since = self.since_accepted(record["message"], recipient["n"])
+            troubles = [t for host in person.domain.all_hosts() for t in host.troubles]
+            if message.asks or self.plan.is_brief(person.domain) or any(t.is_final() for t in troubles):
+                continue
+            if person.ladder.allows("portal") and "portal" not in self.plan.kills():
+                yield f"{message.key} {person.address}: {recipient['final']}, and the portal is on its ladder"
+            waits = [rung for rung, stay, _ in person.ladder.rungs if rung in LEVELS and stay is None
+                     and person.ladder.allows(rung) and not self.showed_less(person.domain, rung)]
+            if since is not None and since + SLACK < person.ladder.expire and waits:
+                what = f"{recipient['final']} after {since:.1f} s of {person.ladder.expire}"
+                yield f"{message.key} {person.address}: {what}, {waits} to be waited for"
 
     # ---- who hears of it ----
 
@@ -203,7 +302,7 @@ class Judge:
         for message, person, recipient, _ in self.ends():
             failed = told[message.key, person.address, "failed"]
             wanted = recipient["final"] == "returned"
-            if failed != wanted and not (self.relay_died and wanted and failed > 1):
+            if failed != wanted and not (self.relay_died and wanted and failed > 1) and not (self.is_slow and failed == 0):
                 yield f"{message.key} {person.address}: {recipient['final']}, and {failed} reports of failure"
             if recipient["final"] in ("returned", "failed") and (message.notify == "NEVER") != (recipient["final"] == "failed"):
                 yield f"{message.key} {person.address}: {recipient['final']} with NOTIFY={message.notify}"

@@ -6,8 +6,8 @@ import random
 
 LEVELS = ["plain", "tls:encrypted", "tls:verified", "tls:authenticated", "tls:dane"]
 SEALED = ["smime", "pgp", "portal"]
-SHOWN = {"good": 0.45, "none": 0.15, "stranger": 0.1, "wrong": 0.05, "mixed": 0.25}  # what a host shows of TLS
-MIXED = ["good", "none", "stranger", "wrong", "breaks"]
+SHOWN = {"good": 0.35, "none": 0.1, "stranger": 0.1, "wrong": 0.05, "mixed": 0.4}  # what a host shows of TLS
+MIXED = ["good", "good", "none", "stranger", "wrong", "breaks", "breaks"]
 
 
 @dataclasses.dataclass
@@ -18,8 +18,8 @@ class Pace:
     hangs:   whether hosts fall silent; then what is well must be quick: a machine that stands still for long looks like them
     """
     seconds: float = 6.0
-    expires: tuple = (4.0, 8.0, 16.0)
-    own: float = 12.0
+    expires: tuple = (4.0, 8.0, 12.0)
+    own: float = 8.0
     hangs: bool = True
 
 
@@ -29,6 +29,7 @@ FOR_NOW = ["421 4.3.2 closing", "421 4.7.0 slow down", "421 busy", "450 4.2.0 no
            "452 4.5.3 too many", "454 4.7.0 no tls now", "450 4.7.25 who are you"]
 FOR_GOOD = ["550 5.1.1 nobody", "554 5.7.1 no", "552 5.2.2 full", "550 5.7.26 not you", "530 5.7.0 tls first", "554 5.3.0 broken",
             "500 what", "550 no"]
+BRIEF = "4.2.2"
 STAGES = ["connect", "greeting", "ehlo", "starttls", "handshake", "mail", "rcpt", "data", "body", "dot"]
 SILENT = ["connect", "body", "handshake"]  # stages at which nothing is said, only closed
 
@@ -50,6 +51,8 @@ class Host:
     troubles:  of which each connection has one, or none, by rate
     deaf:      it does not listen until it is well
     well_from: when all this ends; None: never
+    elsewhere: another address of the name, where nobody listens
+    hasty:     closes a connection on which nothing is said for a moment
     """
     name: str
     address: str
@@ -61,14 +64,17 @@ class Host:
     deaf: bool = False
     well_from: float | None = 0.0
     eight_bit: bool = True
+    requiretls: bool = False
+    elsewhere: str | None = None
+    hasty: bool = False
 
     def is_well(self):
         """always, and proves all it can"""
-        return self.shown == "good" and not self.troubles and not self.deaf and self.eight_bit
+        return self.shown == "good" and not self.troubles and not self.deaf and self.eight_bit and not self.hasty
 
-    def level(self, shown):
-        """What a connection is worth on which it showed this; "broken": nothing may go there."""
-        if self.tlsa:
+    def level(self, shown, lifted=False):
+        """What a connection is worth on which it showed this; "broken": nothing may go there. lifted: TLS-Required: No."""
+        if self.tlsa and not (lifted and shown != "good"):
             return "tls:dane" if shown == "good" else "broken"
         if shown == "none":
             return "plain"
@@ -103,6 +109,7 @@ class Ladder:
     rungs: list
     floor: str
     expire: float
+    at_end: str = "return"
 
     def names(self):
         return [r[0] for r in self.rungs]
@@ -123,7 +130,7 @@ class Ladder:
             if unreachable is not None and name != "portal":
                 stay["unreachable"] = ms(unreachable)
             return {"rung": name, "stay": stay} if stay else name
-        return {"rungs": [rung(*r) for r in self.rungs], "floor": self.floor, "at_end": "return"}
+        return {"rungs": [rung(*r) for r in self.rungs], "floor": self.floor, "at_end": self.at_end}
 
 
 @dataclasses.dataclass
@@ -138,13 +145,18 @@ class Person:
 
 @dataclasses.dataclass
 class Message:
-    """notify: "", "NEVER" or "SUCCESS,FAILURE" (RFC 3461)"""
+    """notify: "", "NEVER" or "SUCCESS,FAILURE" (RFC 3461); asks: "", "REQUIRETLS" or "TLS-Required: No" (RFC 8689)"""
     key: str
     at: float
     people: list
     size: int
     eight_bit: bool
     notify: str
+    asks: str = ""
+
+    @property
+    def lifted(self):
+        return self.asks == "TLS-Required: No"
 
     @property
     def marker(self):
@@ -162,20 +174,22 @@ def ms(seconds):
 class Plan:
     """
     hosts, domains, ladders, people, messages
-    blows: [(when, what, whom)]: "kill" a role, "reload", keys of a person "take" away or "give" back
+    blows: [(when, what, whom)]: "kill" a role, amid what it was asked, "reload", keys of a person "take" away or "give" back
     """
 
-    def __init__(self, seed, domains=40, messages=80, pace=Pace()):
+    def __init__(self, seed, domains=50, messages=150, pace=Pace()):
         self.seed, self.pace, self.dice = seed, pace, random.Random(f"model {seed}")
         self.hosts, self.ladders = [], [self.ladder(f"l{n}") for n in range(12)]
         self.home = Host("home.test", "127.1.0.1")
         self.domains = [self.domain(n) for n in range(domains)]
-        self.people, self.pgp_left = [], 4
+        self.people, self.pgp_left = [], 8
         self.messages = [self.message(n) for n in range(messages)]
         self.recipients_max = self.dice.choice([1, 2, 50])
         self.connections = self.dice.choice([1, 2, 10])
         self.relays = self.dice.choice([1, 2])
+        self.throttles = self.dice.choice([0, 0, 2, 3])
         self.notify_floor = self.dice.choice(["plain", "plain", "tls:encrypted"])
+        self.settings = self.draw_settings()
         self.blows = self.draw_blows(3)
 
     def chance(self, share):
@@ -191,7 +205,7 @@ class Plan:
         tls = sorted(dice.sample(LEVELS, dice.randint(1, 4)), key=LEVELS.index, reverse=True)
         sealed = dice.sample(["smime", "pgp"], dice.choice([0, 0, 1, 2, 2]))
         rungs = sealed + tls
-        if self.chance(0.2) and sealed and tls:  # a sealed copy where no good connection is had
+        if self.chance(0.4) and sealed and tls:  # a sealed copy where no good connection is had
             rungs = tls[:1] + sealed + tls[1:]
         if self.chance(0.4):
             rungs.insert(len(rungs) if self.chance(0.8) else dice.randint(0, len(rungs)), "portal")
@@ -200,7 +214,7 @@ class Plan:
         floor = dice.choice(floors)
         rungs = [r for r in rungs if r in SEALED or floor in LEVELS and LEVELS.index(r) >= LEVELS.index(floor)]
         return Ladder(name, [(r, dice.choice([None, None, 0.5, 2.0, 4.0]), dice.choice([0.5, 2.0])) for r in rungs], floor,
-                      dice.choice(self.pace.expires))
+                      dice.choice(self.pace.expires), "hold" if self.chance(0.15) else "return")
 
     # ---- hosts ----
 
@@ -220,7 +234,10 @@ class Plan:
     def host(self, mode):
         dice, n = self.dice, len(self.hosts)
         host = Host(f"h{n}.hosts.test", f"127.1.{1 + n // 200}.{1 + n % 200}", shown=self.weighted(SHOWN),
-                    tlsa=mode == "dane", pinned=mode in ("pinned", "smarthost"), eight_bit=self.chance(0.9))
+                    tlsa=mode == "dane", pinned=mode in ("pinned", "smarthost"), eight_bit=self.chance(0.9),
+                    requiretls=self.chance(0.5), hasty=self.chance(0.3))
+        if self.chance(0.2):
+            host.elsewhere = host.address.replace("127.1.", "127.2.")
         if host.shown == "mixed" or self.chance(0.65):
             host.well_from = None if self.chance(0.25) else dice.uniform(0.5, self.pace.seconds)
         if host.well_from != 0.0 and self.chance(0.85):
@@ -285,17 +302,21 @@ class Plan:
             people += [self.friend(people[0]) for _ in range(dice.randint(1, 3))]
         if self.people[0].keys and self.chance(0.1):  # somebody who has had mail before
             people.append(dice.choice([p for p in self.people if p.keys]))
-        return Message(f"m{n}.s{self.seed}", dice.uniform(0, 2.0), list({p.address: p for p in people}.values()),
+        people = list({p.address: p for p in people}.values())
+        return Message(f"m{n}.s{self.seed}", dice.uniform(0, self.pace.seconds * 0.7), people,
                        dice.choice([100, 100, 100, 3000, 300000]), self.chance(0.15),
-                       dice.choice(["", "", "", "NEVER", "SUCCESS,FAILURE"]))
+                       dice.choice(["", "", "", "NEVER", "SUCCESS,FAILURE"]),
+                       dice.choice([""] * 8 + ["REQUIRETLS", "TLS-Required: No"]))
 
     def draw_blows(self, count):
         dice, blows = self.dice, []
         for _ in range(dice.randint(0, count)):
-            role = dice.choice(["relay", "relay", "sealer", "keeper", "portal", "ledger"])
+            role = dice.choice(["relay", "relay", "sealer", "sealer", "keeper", "keeper", "portal", "ledger"])
             blows.append((dice.uniform(0.2, self.pace.seconds), "kill", role))
         if self.chance(0.3):
             blows.append((dice.uniform(0.2, self.pace.seconds), "reload", ""))
+        for _ in range(dice.randint(0, 8)):
+            blows.append((dice.uniform(0.2, self.pace.seconds), "order", dice.choice(["hold", "retry", "retry", "freeze"])))
         for person in [p for p in self.people if p.keys]:
             if self.chance(0.25):
                 start = dice.uniform(0, self.pace.seconds / 2)
@@ -304,6 +325,29 @@ class Plan:
                 if person.gone[1] is not None:
                     blows.append((person.gone[1], "give", person))
         return sorted(blows, key=lambda b: b[0])
+
+    def draw_settings(self):
+        """Of the gateway. What meets BRIEF is given up early."""
+        settings, retries = {}, []
+        if self.chance(0.3):
+            settings["delivery.suppress"] = "2s"
+        if self.chance(0.3):
+            retries.append({"match": BRIEF, "first": "300ms", "expire": "1s"})
+        if self.chance(0.3):
+            kind = self.dice.choice(["4.3", "451", "hop.unreachable", "421"])
+            retries.append({"match": kind, "first": "200ms", "max": "600ms"})
+        return {**settings, "delivery.retries": retries} if retries else settings
+
+    def sites(self):
+        """The default of sites.json."""
+        throttle = [{"reply": 421, "do": "pause", "for": "1s"}, {"status": "4.7.1", "do": "ignore"},
+                    {"status": "4.5.3", "do": "slow"}]
+        return {"recipients": self.recipients_max, "throttle": throttle[:self.throttles]}
+
+    def is_brief(self, domain):
+        """Whether its mail may be given up before its ladder says so."""
+        return any(r["match"] == BRIEF for r in self.settings.get("delivery.retries", ())) and any(
+            BRIEF in t.what for host in domain.all_hosts() for t in host.troubles)
 
     def kills(self):
         return [whom for _, what, whom in self.blows if what == "kill"]

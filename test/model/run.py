@@ -23,7 +23,7 @@ from model.judge import Judge  # noqa: E402
 from model.plan import Plan  # noqa: E402
 from model.world import World  # noqa: E402
 
-PATIENCE = 120  # seconds: a host that hangs up each time is left alone for a minute at a time, and mail that waits for it with it
+PATIENCE = 300  # seconds: a host that hangs up each time is left alone for a minute at a time, and mail that waits for it with it
 
 
 def verify(world):
@@ -81,8 +81,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="1-4")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--domains", type=int, default=40)
-    parser.add_argument("--messages", type=int, default=80)
+    parser.add_argument("--domains", type=int, default=50)
+    parser.add_argument("--messages", type=int, default=150)
     parser.add_argument("--patience", type=float, default=1.0, help="more on a busy machine")
     parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
     parser.add_argument("--keep", default="/tmp/sallyport-model")
