@@ -1,4 +1,4 @@
-"""What bash completes: the table in completions/sallyport.bash is what each command's --help says, and what comes of it."""
+"""What bash completes: the table in gateway/cli/completion/sallyport.bash is what each command's --help says, and what comes of it."""
 import os
 import pty
 import re
@@ -9,7 +9,7 @@ import time
 from lab import doc_table
 from test_command_line import COMMANDS, PROGRAM, ROOT, helped, home, run  # noqa: F401 (a fixture)
 
-SCRIPT = "completions/sallyport.bash"
+SCRIPT = "gateway/cli/completion/sallyport.bash"
 MARK = "\t# {}\n"
 KINDS = {"FILE": "FILE", "DRAFT": "FILE", "sallyport.json": "FILE", "PATIENTS.csv": "FILE", "DETECTION.json": "FILE",
          "FILE.csv": "FILE", "FILE.test.json": "FILE", "PATH": "FILE", "DIR": "DIR", "TENANT": "TENANT"}
