@@ -65,15 +65,23 @@ static void print_relays(const struct sp_json *result)
 {
     const struct sp_json *list = sp_json_find(result, "relays");
     const char *heads[SP_ARRAY_LEN(columns) + 2] = {"RELAY", "ACCEPTS"};
+    int64_t quarantined = 0;
     struct table *t;
 
     for (size_t i = 0; i < SP_ARRAY_LEN(columns); i++)
         heads[2 + i] = columns[i].head;
     t = table_new(heads, SP_ARRAY_LEN(heads));
-    for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next)
+    for (const struct sp_json *r = list == NULL ? NULL : list->first; r != NULL; r = r->next) {
         add_relay(t, r);
+        quarantined += sp_json_int_of(sp_json_find(r, "says"), "quarantined", 0);
+    }
     table_print(t);
     table_free(t);
+    if (quarantined > 0)
+        (void)printf("\n%lld quarantined: can't be read, and no disk space comes back behind it. "
+                     "`sallyport queue check` says what it is, `sallyport queue delete ID --reason "
+                     "TEXT` gives it up\n",
+                     (long long)quarantined);
 }
 
 /* ---- lists of directories ---- */

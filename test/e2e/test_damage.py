@@ -89,6 +89,7 @@ def test_a_damaged_row_is_quarantined_and_can_be_deleted(plain):
     held = gateway.wait_record("message.held", message=damaged)
     assert held["reason"] == "content.damaged" and held["actor"] == {"type": "system", "id": "queue"}, held
     assert "quarantined" in gateway.run("queue", "list").stdout
+    assert "1 quarantined: " in gateway.run("status").stdout and "queue delete ID" in gateway.run("status").stdout
     assert "damaged" in gateway.run("queue", "show", damaged).stdout
     refused = gateway.run("queue", "release", damaged, "--reason", "try", check=False)
     assert refused.returncode == 64 and "deleted" in refused.stdout + refused.stderr
