@@ -1,4 +1,4 @@
-"""What bash completes: the table in gateway/cli/completion/sallyport.bash is what each command's --help says, and what comes of it."""
+"""What bash completes: the table in gateway/cli/completion/sallyport.bash is what every --help says, and what comes of it."""
 import os
 import pty
 import re
