@@ -25,7 +25,7 @@ static int compare_hops(const struct sp_hop *a, const struct sp_hop *b)
 /* Hosts that an operator has named himself: each is a site of its own, and has its own trouble. Those of a domain are one provider's. */
 static bool is_alone(const struct sp_route *route)
 {
-    return route->via == SP_VIA_ROUTE;
+    return route->via == SP_VIA_ROUTE || route->via == SP_VIA_NEXT_HOP;
 }
 
 /* returns: the host whose name stands for the site */
