@@ -76,6 +76,17 @@ static void keep(struct sp_delivery_board *b, const struct sp_line_view *v)
         memcpy(b->largest[at].name, v->destination.ptr, len);
 }
 
+/* Smarthosts stand in the order of the settings, and each is a site: what waits counts where it would go to first. */
+static size_t first_hop(const struct sp_route *r)
+{
+    size_t first = 0;
+
+    for (size_t i = 1; i < r->hop_count; i++)
+        if (r->hops[i].preference < r->hops[first].preference)
+            first = i;
+    return first;
+}
+
 static void on_line(void *arg, const struct sp_line_view *v)
 {
     struct sp_delivery_board *b = arg;
@@ -86,8 +97,10 @@ static void on_line(void *arg, const struct sp_line_view *v)
 
     if (v->ready + v->waits == 0)
         return;
-    if (ask.route != NULL && ask.route->hop_count > 0)
+    if (ask.route != NULL && ask.route->hop_count > 0) {
+        ask.hop = first_hop(ask.route);
         site = sp_pool_site_id(b->d->pool, &ask);
+    }
     if (site == 0) {
         add(&b->others, v);
         keep(b, v);

@@ -14,7 +14,7 @@
 #define SP_STS_ID_MAX   32       /* RFC 8461 3.1 */
 #define SP_STS_AGE_MAX  31557600 /* seconds, RFC 8461 3.2 */
 #define SP_STS_SUM_LEN  32       /* of a policy's text, SHA-256 */
-#define SP_STS_MARK_LEN 8
+#define SP_STS_MARK_LEN 16       /* that nobody finds another name for */
 
 enum sp_sts_mode { SP_STS_MODE_NONE, SP_STS_MODE_TESTING, SP_STS_MODE_ENFORCE };
 
@@ -88,6 +88,9 @@ void sp_sts_cache_forget(struct sp_sts_cache *c, struct sp_bytes domain);
 /* returns: the domain's policy if it is still valid (lent until the next put), else NULL */
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
                                               int64_t now_ms);
+
+/* returns: whether the policy that was put last for the domain had the text of this SHA-256, though it may have ended since */
+bool sp_sts_cache_had(const struct sp_sts_cache *c, struct sp_bytes domain, const uint8_t *sum);
 
 /*
  * Whether it is time to fetch: the id is new or the policy is getting old, and the last try is not too recent.

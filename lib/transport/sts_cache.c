@@ -243,6 +243,13 @@ const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_
     return &e->policy;
 }
 
+bool sp_sts_cache_had(const struct sp_sts_cache *c, struct sp_bytes domain, const uint8_t *sum)
+{
+    const struct entry *e = sp_map_find(c->map, domain);
+
+    return e != NULL && e->has_policy && memcmp(e->policy.sum, sum, SP_STS_SUM_LEN) == 0;
+}
+
 bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
                                int64_t now_ms)
 {

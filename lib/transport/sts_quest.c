@@ -191,12 +191,10 @@ static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_
 /* The same text as before was written once: a year of refreshes would be a hundred copies. */
 static bool is_known(const struct sp_sts_quest *q)
 {
-    const struct sp_sts_policy *known =
-        sp_sts_cache_find(q->plan.cache, q->plan.domain, steady_ms(q));
     uint8_t sum[SP_SHA256_LEN];
 
     sp_crypt_sha256(q->text, sum);
-    return known != NULL && memcmp(known->sum, sum, sizeof(sum)) == 0;
+    return sp_sts_cache_had(q->plan.cache, q->plan.domain, sum);
 }
 
 /* ---- fetching ---- */

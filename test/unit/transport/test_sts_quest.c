@@ -270,6 +270,25 @@ START_TEST(the_same_policy_is_written_once_and_then_cited)
 }
 END_TEST
 
+/* Else whoever says that his policy binds for no time has its text written with each look. */
+START_TEST(a_policy_that_has_ended_is_cited_if_it_comes_again)
+{
+    struct world w;
+
+    start(&w);
+    w.policy = "version: STSv1\nmode: enforce\nmx: mx.a.test\nmax_age: 0\n";
+    add_txt(&w, "v=STSv1; id=7;");
+    look(&w);
+    ck_assert(strstr(w.kept, "\"event\":\"evidence.recorded\"") != NULL);
+    ck_assert_ptr_null(sp_sts_cache_find(w.cache, DOMAIN, now_ms(&w)));
+    look(&w);
+    ck_assert_uint_eq(w.fetches, 2);
+    ck_assert_uint_eq(w.acts, 2);
+    ck_assert(strstr(w.kept, "\"event\":\"evidence.renewed\"") != NULL);
+    stop(&w);
+}
+END_TEST
+
 START_TEST(a_policy_that_has_changed_is_written_whole)
 {
     struct world w;
@@ -398,6 +417,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_is_no_policy_replaces_nothing);
     tcase_add_test(c, an_old_policy_is_refreshed_though_the_record_is_gone);
     tcase_add_test(c, the_same_policy_is_written_once_and_then_cited);
+    tcase_add_test(c, a_policy_that_has_ended_is_cited_if_it_comes_again);
     tcase_add_test(c, a_policy_that_has_changed_is_written_whole);
     tcase_add_test(c, a_ledger_that_has_it_not_gets_it_whole);
     tcase_add_test(c, a_policy_that_is_fresh_asks_nobody_without_its_record);
