@@ -122,9 +122,19 @@ void sp_attempt_put_first(struct sp_attempt *a)
     sp_attempt_free(a);
 }
 
+/* returns: ms that are left of its own time, 1 at least */
+static int64_t time_left(const struct sp_attempt *a)
+{
+    int64_t now_ms = sp_clock_steady_ms(sp_loop_clock(a->d->parts.loop));
+    int64_t left_ms = a->p->m->accepted_at_ms + a->s.expire_ms - now_ms;
+
+    return left_ms < 1 ? 1 : left_ms;
+}
+
 struct sp_pool_ask sp_attempt_pool_ask(const struct sp_attempt *a, size_t hop)
 {
     return (struct sp_pool_ask){.route = a->route,
+                                .ends_ms = time_left(a),
                                 .hop = hop,
                                 .plain = a->plain,
                                 .tenant = a->p->m->accept.tenant,

@@ -9,7 +9,7 @@
 #define MORE_MS                                                                                    \
     1000 /* a host that wants no more connections is not asked for one before; doubles */
 #define MORE_MAX_MS 60000
-#define PATIENT_MS  60000 /* a longer pause is told to those who wait */
+#define PATIENT_MS  60000 /* a longer pause, or one beyond its own end, is told to who waits */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
@@ -136,7 +136,14 @@ static void offer(struct sp_pool_link *l)
     }
 }
 
-/* Those of a site who wait, for this host or (NULL) for any, hear the same; what is new the first alone hears as that. */
+static bool waits_for_pause(const struct sp_pool_waiter *w)
+{
+    int64_t now = now_ms(w->pool), until_ms = w->host->site->state.pause_until_ms;
+
+    return until_ms <= now || (until_ms <= now + PATIENT_MS && until_ms <= w->end_ms);
+}
+
+/* Those of a site who wait for this host, or (NULL) do not wait for its pause, hear the same; what is new the first alone hears as that. */
 static void tell_waiters(struct sp_pool_site *s, const struct sp_pool_host *h,
                          const struct sp_conn_end *e)
 {
@@ -148,19 +155,19 @@ static void tell_waiters(struct sp_pool_site *s, const struct sp_pool_host *h,
         {
             struct sp_pool_waiter *w = SP_CONTAINER(at, struct sp_pool_waiter, at);
 
-            if (h != NULL && w->host != h)
+            if (h != NULL ? w->host != h : waits_for_pause(w))
                 continue;
             sp_pool_tell(w, &told);
             told.is_new = false;
         }
 }
 
-/* Who waits for a pause that has become long has his next host or attempt before it is over. */
+/* Who waits for a pause that has become long, or outlasts him, has his next host or attempt before it is over. */
 static void tell_pause(struct sp_pool_site *s)
 {
     static const struct sp_conn_end paused = {.rc = SP_E_HOP_PAUSED};
 
-    if (s->state.pause_until_ms > now_ms(s->pool) + PATIENT_MS)
+    if (s->state.pause_until_ms > now_ms(s->pool))
         tell_waiters(s, NULL, &paused);
 }
 
@@ -396,19 +403,18 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
 
 /*
  * Why somebody who comes now need not wait. A pause is our own doing and says nothing of what the host would show, so it has
- * a reason of its own. returns: for how long still; 0 if it is worth it
+ * a reason of its own. patient_ms: for how long he would. returns: for how long still; 0 if it is worth it
  */
-static int64_t closed_ms(const struct sp_pool_host *h, struct sp_conn_end *why)
+static int64_t closed_ms(const struct sp_pool_host *h, int64_t patient_ms, struct sp_conn_end *why)
 {
-    const struct sp_site *state = &h->site->state;
-    int64_t now = now_ms(h->pool);
+    int64_t now = now_ms(h->pool), worth_ms = h->site->state.pause_until_ms - patient_ms;
 
     if (h->link_count == h->opening && sp_breaker_rests(&h->breaker, now)) {
         *why = h->why;
         return h->breaker.until_ms - now;
     }
     *why = (struct sp_conn_end){.rc = SP_E_HOP_PAUSED};
-    return state->pause_until_ms > now + PATIENT_MS ? state->pause_until_ms - now - PATIENT_MS : 0;
+    return worth_ms > now ? worth_ms - now : 0;
 }
 
 /*
@@ -425,7 +431,9 @@ static bool is_probed(const struct sp_pool_host *h)
 static bool is_closed(const struct sp_pool_host *h, const struct sp_pool_ask *ask,
                       struct sp_conn_end *why)
 {
-    if (closed_ms(h, why) > 0)
+    int64_t patient_ms = ask->ends_ms > 0 && ask->ends_ms < PATIENT_MS ? ask->ends_ms : PATIENT_MS;
+
+    if (closed_ms(h, patient_ms, why) > 0)
         return true;
     if (!ask->has_next || !is_probed(h))
         return false;
@@ -438,7 +446,7 @@ int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
     const struct sp_pool_host *h = sp_pool_find_host(p, ask);
     struct sp_conn_end why;
 
-    return h == NULL ? 0 : closed_ms(h, &why);
+    return h == NULL ? 0 : closed_ms(h, PATIENT_MS, &why);
 }
 
 void sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask)
@@ -468,6 +476,7 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
 
     w->fn = fn;
     w->arg = arg;
+    w->end_ms = ask->ends_ms > 0 ? now_ms(p) + ask->ends_ms : INT64_MAX;
     handle = w->handle;
     if (is_closed(h, ask, &why))
         sp_pool_tell(w, &why);

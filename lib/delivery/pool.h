@@ -97,8 +97,9 @@ struct sp_pool_ask {
     bool plain; /* a connection that stays without TLS */
     struct sp_bytes tenant;
     enum sp_lane lane;
-    sp_handle line; /* in which the message stood; 0: none */
-    bool has_next;  /* another host will do as well: none waits for what becomes of a probe */
+    sp_handle line;  /* in which the message stood; 0: none */
+    bool has_next;   /* another host will do as well: none waits for what becomes of a probe */
+    int64_t ends_ms; /* its own time is over by then, and no longer pause is waited for; 0: never */
 };
 
 /*

@@ -57,6 +57,7 @@ struct sp_pool_waiter {
     sp_handle line;
     enum sp_lane lane;
     bool is_stranger;       /* counted so: the host had not answered */
+    int64_t end_ms;         /* monotonic: its own time is over. INT64_MAX: never */
     struct sp_conn_end end; /* when it hears only that */
 };
 

@@ -1485,6 +1485,52 @@ START_TEST(a_long_pause_is_told_as_our_own)
 }
 END_TEST
 
+static void wait_until_end(struct world *w, struct sending *s, int64_t ends_ms)
+{
+    struct sp_pool_ask ask = {.route = w->route, .lane = SP_LANE_NORMAL, .ends_ms = ends_ms};
+
+    *s = (struct sending){.w = w};
+    (void)sp_pool_wait(w->pool, &ask, on_conn, s);
+}
+
+/* A pause that is not long outlasts a message with little time, whether it comes before or after it. */
+START_TEST(a_pause_is_not_waited_for_beyond_ones_own_end)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) sites = NULL;
+    struct sending first, brief, lasting, endless, late;
+    struct world w;
+
+    ck_assert_int_eq(
+        sp_sites_load(SP_LIT("{\"version\": 1, \"default\": {\"throttle\": [{\"reply\": 451,"
+                             " \"status\": \"4.7.500\", \"do\": \"pause\", \"for\": \"50s\"}]}}"),
+                      "s", problems, &sites),
+        SP_OK);
+    w_sites = sites;
+    start(&w, 1, 60000);
+    smtp_sink_reply(w.sink, "DOT", "451 4.7.500 come back in a minute");
+    send_one(&w, &first);
+    wait_until_end(&w, &brief, 5000);
+    wait_until_end(&w, &lasting, 600000);
+    wait_until_end(&w, &endless, 0);
+    for (int i = 0; i < 3000 && first.results == 0; i++)
+        turn(&w, 1);
+    ck_assert_int_eq(first.state, SP_SMTP_RCPT_DEFERRED);
+    turn(&w, 3);
+    ck_assert_uint_eq(brief.calls, 1);
+    ck_assert_int_eq(brief.rc, SP_E_HOP_PAUSED);
+    wait_until_end(&w, &late, 1);
+    turn(&w, 3);
+    ck_assert_uint_eq(late.calls, 1);
+    ck_assert_int_eq(late.rc, SP_E_HOP_PAUSED);
+    ck_assert_int_eq(sp_pool_rests(w.pool, &(struct sp_pool_ask){.route = w.route, .ends_ms = 1}),
+                     0); /* its line goes on */
+    ck_assert_uint_eq(lasting.calls + endless.calls, 0);
+    stop(&w);
+    w_sites = NULL;
+}
+END_TEST
+
 /* What another route to the same host may differ in. */
 enum differs {
     NOTHING,
@@ -1620,6 +1666,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
     tcase_add_test(c, a_smarthost_that_throttles_slows_no_other);
     tcase_add_test(c, a_long_pause_is_told_as_our_own);
+    tcase_add_test(c, a_pause_is_not_waited_for_beyond_ones_own_end);
 }
 
 SP_TEST_MAIN("delivery.pool", add)
