@@ -33,6 +33,15 @@ static void set(struct sp_rung_fact *f, enum sp_rung_status status, enum sp_rc w
     *f = (struct sp_rung_fact){.known = true, .status = status, .why = why, .hop = hop};
 }
 
+/* No host says anything of it any more: what one has dropped stays so. */
+static void set_silent(struct sp_rung_fact *f, enum sp_rc why, size_t hop)
+{
+    bool dropped = f->dropped;
+
+    set(f, SP_STATUS_UNREACHABLE, why, hop);
+    f->dropped = dropped;
+}
+
 /* returns: whether it is for a host to say if this rung is possible */
 static bool asks_host(const struct sp_standing *s, size_t i)
 {
@@ -159,7 +168,7 @@ void sp_outcome_route_failed(struct sp_standing *s, enum sp_rc rc)
     }
     for (size_t i = 0; i < s->ladder->count; i++) {
         if (asks_host(s, i) && !s->rungs[i].lasts)
-            set(&s->rungs[i], SP_STATUS_UNREACHABLE, rc, 0);
+            set_silent(&s->rungs[i], rc, 0);
     }
 }
 
@@ -381,7 +390,7 @@ void sp_outcome_put_off(struct sp_standing *s, enum sp_rc why)
 {
     for (size_t i = 0; i < s->ladder->count; i++) {
         if (asks_host(s, i) && (!s->rungs[i].known || s->rungs[i].status == SP_STATUS_POSSIBLE))
-            set(&s->rungs[i], SP_STATUS_UNREACHABLE, why, s->rungs[i].hop);
+            set_silent(&s->rungs[i], why, s->rungs[i].hop);
     }
 }
 

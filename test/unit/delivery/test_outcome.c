@@ -461,6 +461,39 @@ START_TEST(who_silences_one_host_does_not_shorten_what_another_has_dropped)
 }
 END_TEST
 
+/* One host has dropped it. Another has it still, and puts the mail off for this attempt, or is not found any more. */
+START_TEST(a_drop_stands_when_no_host_is_asked_any_more)
+{
+    static const struct sp_ladder careful_portal = {
+        .rungs = {{SP_RUNG_TLS_ENCRYPTED, HOUR, 4 * HOUR}, {SP_RUNG_PORTAL, -1, 0}},
+        .count = 2,
+        .floor = SP_FLOOR_TLS_ENCRYPTED,
+    };
+    struct sp_hop_report stripped = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN);
+    struct sp_hop_report has_it = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_ENCRYPTED);
+
+    has_it.hop = 1;
+    for (size_t i = 0; i < 4; i++) {
+        struct sp_standing s = begin(&careful_portal, i < 2 ? 2 * HOUR : 5 * HOUR);
+        struct sp_next next;
+
+        sp_outcome_hop(&s, &stripped);
+        sp_outcome_hop(&s, &has_it);
+        ck_assert(sp_outcome_hop_will_do(&s, 1));
+        if (i % 2 == 0)
+            sp_outcome_put_off(&s, SP_E_HOP_DEFERRED);
+        else
+            sp_outcome_route_failed(&s, SP_E_DNS_SERVFAIL);
+        sp_outcome_next(&s, &next);
+        if (i < 2)
+            ck_assert_msg(next.step == SP_STEP_WAIT && next.wait_until_ms == 4 * HOUR, "case %zu",
+                          i);
+        else
+            ck_assert_msg(next.step == SP_STEP_TAKE && next.index == 1, "case %zu", i);
+    }
+}
+END_TEST
+
 /* Of hosts that are asked no more, a rung that nobody has looked at is no more possible than the others. */
 START_TEST(what_nobody_has_looked_at_is_put_off_with_the_rest)
 {
@@ -889,6 +922,7 @@ static void add(TCase *c)
     tcase_add_test(c, who_put_mail_off_has_shown_what_it_has);
     tcase_add_test(c, a_drop_is_none_the_less_for_mail_put_off);
     tcase_add_test(c, who_silences_one_host_does_not_shorten_what_another_has_dropped);
+    tcase_add_test(c, a_drop_stands_when_no_host_is_asked_any_more);
     tcase_add_test(c, what_nobody_has_looked_at_is_put_off_with_the_rest);
     tcase_add_test(c, what_a_host_lacks_it_lacks_when_it_has_put_mail_off);
     tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
