@@ -298,15 +298,17 @@ void sp_delivery_unreached(struct sp_delivery *d, struct sp_bytes package)
     sp_buf_clear(&payload);
 }
 
-/* Each recipient has a package of its own: the attempt goes on as one for each. */
+/* Each recipient has a package of its own: one stays in the attempt, with what it has to write, the others go on in one each. */
 static void split_all(struct sp_attempt *a)
 {
     struct sp_attempt *parts[SP_QUEUE_DUE_MAX];
     size_t count = a->n_count;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 1; i < count; i++)
         parts[i] = sp_attempt_split(a, &a->ns[i], 1);
-    sp_attempt_free(a);
+    parts[0] = a;
+    a->n_count = 1;
+    a->went_on = true;
     for (size_t i = 0; i < count; i++)
         sp_attempt_step(parts[i]);
 }

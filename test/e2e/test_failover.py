@@ -390,11 +390,11 @@ class BrokenSink(Sink):
 
 @pytest.fixture
 def two_hosts(gateways, world):
-    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and plain.
+    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and last.
     None: a host without an address."""
     responder = Responder(["mx.test"]).start()
 
-    def make(sinks, stay, *options, best="tls:encrypted"):
+    def make(sinks, stay, *options, best="tls:encrypted", last="plain"):
         if sinks:
             responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
         for n, sink in enumerate(sinks):
@@ -402,8 +402,8 @@ def two_hosts(gateways, world):
                 responder.add(f"mx{n}.mx.test", "A", sink.address)
         path = world.folder / "mx.json"
         path.write_text(json.dumps({
-            "version": 1, "settings": {"floor": "plain", "expire": "1d"},
-            "default": {"protect": {"rungs": [{"rung": best, "stay": stay}, "plain"], "floor": "plain"}}}))
+            "version": 1, "settings": {"floor": "plain", "expire": "1d", "portal": {"expires": "30d", "login": ["code"]}},
+            "default": {"protect": {"rungs": [{"rung": best, "stay": stay}, last], "floor": "plain"}}}))
         return gateways("--plain-listener", "--policy", path, "--resolver", responder.address, "--workers", 1,
                         "--mx-port", sinks[0].port if sinks else 25, *options)
     yield make
@@ -440,6 +440,28 @@ def test_that_a_domain_dropped_its_protection_is_told_whoever_takes_the_mail(two
     assert [r["rung"] for r in settled["recipients"]] == ["plain"] * 2
     assert len(bare.mails) == 1 and len(second.messages) == 2
     gateway.wait_record("transport.posture-dropped", domain="mx.test")
+
+
+def test_that_a_domain_dropped_its_protection_is_told_of_packages_for_two(two_hosts, sinks, world):
+    """Its host has no TLS any more. Each of the two gets a package of his own, and the audit hears of it once."""
+    port = free_port(["127.0.0.64"])
+    first = sinks(address="127.0.0.64", port=port, certificate=world.stranger.pair)
+    gateway = two_hosts([first], {"dropped": "0s"}, last="portal")
+    assert final(gateway, submit(gateway, "a@mx.test"))["rung"] == "tls:encrypted"
+    first.stop()
+    gateway.restart("relay")
+    bare = sinks(address="127.0.0.64", port=port)
+    message, message_id = mail.make("SECRETWORD\r\n", ["one@mx.test", "two@mx.test"])
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", ["one@mx.test", "two@mx.test"], message)
+    identity = gateway.message_of(message_id)
+
+    def of_this(event):
+        return [r for r in gateway.records() if r["event"] == event and r["message"] == identity]
+
+    until(lambda: len(of_this("portal.deposited")) == 2)  # each with what else is on record of that attempt
+    assert [r["domain"] for r in of_this("transport.posture-dropped")] == ["mx.test"]
+    assert sorted(n for r in of_this("delivery.attempted") for n in r["n"]) == [0, 1] and bare.messages == []
 
 
 def test_a_host_that_comes_back_takes_no_mail_that_a_better_one_put_off(two_hosts, sinks, world):
