@@ -76,12 +76,33 @@ void spool_finding_put(const struct sp_queue_finding *finding, struct sp_jw *w)
                      sp_rc_name(finding->why));
 }
 
+/*
+ * A record is damaged: who misses it? Nobody, if a start finds the same in the segment's footer; what lives there is read again, with
+ * its body. A shard that can't be opened now has been looked at.
+ */
+static void look_as_start(struct spool *s, const char *folder, unsigned shard,
+                          struct spool_findings *f, struct sp_queue_stats *stats)
+{
+    struct sp_queue *q = NULL;
+    struct sp_err err = {0};
+
+    if (spool_open(s, folder, shard, SPOOL_AS_START, &q, &err) != SP_OK)
+        return;
+    spool_findings_gather(f, q);
+    if (s->missing != NULL) {
+        spool_missing_found(s->missing, q);
+        spool_twins_take(&s->twins, shard, q);
+    }
+    stats->messages = sp_queue_stats(q).messages;
+    sp_queue_close(q);
+}
+
 /* One look. returns: SP_OK if the shard could be opened */
 static enum sp_rc look(struct spool *s, const char *folder, unsigned shard,
                        struct spool_findings *f, struct sp_queue_stats *stats, struct sp_err *err)
 {
     struct sp_queue *q = NULL;
-    enum sp_rc rc = spool_open(s, folder, shard, true, &q, err);
+    enum sp_rc rc = spool_open(s, folder, shard, SPOOL_LOOK, &q, err);
 
     spool_findings_clear(f);
     if (rc != SP_OK)
@@ -93,6 +114,8 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard,
     }
     *stats = sp_queue_stats(q);
     sp_queue_close(q);
+    if (stats->damaged > 0)
+        look_as_start(s, folder, shard, f, stats);
     return SP_OK;
 }
 
@@ -106,8 +129,8 @@ static void put_words(unsigned shard, const struct spool_findings *f,
         (void)printf("  %llu record%s can't be read%s\n", (unsigned long long)stats->damaged,
                      stats->damaged == 1 ? "" : "s",
                      f->count > 0 ? ""
-                                  : ", and nobody waits for what was in there (given up, or "
-                                    "ended): they go with their segment");
+                                  : ", and nobody waits for what was in there (given up, "
+                                    "ended, or in the footer, too): they go with their segment");
     if (stats->copies > 0)
         (void)printf("  %llu header%s or keyring read from the second copy, or with a second copy "
                      "that is damaged: the next start, or `queue repair --yes`, writes it anew\n",

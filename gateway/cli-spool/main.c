@@ -203,7 +203,7 @@ bool spool_is_running(const char *state)
     return is_running;
 }
 
-enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool read_only,
+enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, enum spool_how how,
                       struct sp_queue **out, struct sp_err *err)
 {
     char path[SPOOL_PATH_MAX];
@@ -213,7 +213,8 @@ enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard, bool 
         .keys = &s->keys,
         .clock = sp_loop_clock(s->loop),
         .random = sp_random_system(),
-        .read_only = read_only,
+        .read_only = how != SPOOL_WRITE,
+        .by_footers = how == SPOOL_AS_START,
         .on_ended = s->missing == NULL ? NULL : spool_missing_on_ended,
         .arg = s->missing,
     };

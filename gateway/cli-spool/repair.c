@@ -76,28 +76,32 @@ static enum sp_rc give_up(struct spool *s, struct sp_queue *q, const struct sp_i
     return rc;
 }
 
-/* Writes the deletions of one shard. returns: how many could not be */
-static size_t repair_shard(struct spool *s, unsigned shard, const struct spool_findings *f)
+/* Writes the deletions of one shard; failed: plus how many could not be. returns: whether it could be opened */
+static bool repair_shard(struct spool *s, unsigned shard, const struct spool_findings *f,
+                         size_t *failed)
 {
     char path[SPOOL_PATH_MAX];
     char name[64];
     struct sp_queue *q = NULL;
     struct sp_err err = {0};
-    size_t failed = f->count;
+    size_t given_up = 0;
+    bool is_open = false;
 
     (void)snprintf(name, sizeof(name), "spool/%u", shard);
-    if (!spool_path(path, s->state, name) || !act_as_owner(path))
-        return failed;
-    if (spool_open(s, s->state, shard, false, &q, &err) != SP_OK) { /* which mends headers, too */
+    if (!spool_path(path, s->state, name) || !act_as_owner(path)) {
+        (void)spool_fail(s, 0, "shard %u: its owner's rights can't be taken", shard);
+    } else if (spool_open(s, s->state, shard, SPOOL_WRITE, &q, &err) != SP_OK) {
         (void)spool_fail(s, 0, "shard %u: %s", shard, err.text);
-    } else {
+    } else { /* opening has mended headers, too */
+        is_open = true;
         for (size_t i = 0; i < f->count; i++) {
             sp_queue_miss(q, &f->at[i].id);
-            failed -= give_up(s, q, &f->at[i].id) == SP_OK;
+            given_up += give_up(s, q, &f->at[i].id) == SP_OK;
         }
         sp_queue_close(q);
     }
-    return act_as_owner(NULL) ? failed : f->count;
+    *failed += f->count - given_up;
+    return act_as_owner(NULL) && is_open;
 }
 
 /* Messages that no shard has are given up in the first: the record tells whom it is about. */
@@ -110,7 +114,7 @@ static void give_up_missing(struct spool *s, const struct spool_missing *m, size
     f.at = sp_calloc(m->count, sizeof(*f.at));
     for (size_t i = 0; i < m->count; i++)
         f.at[i].id = m->at[i]->id;
-    *failed += repair_shard(s, s->shards[0], &f);
+    (void)repair_shard(s, s->shards[0], &f, failed);
     spool_findings_clear(&f);
 }
 
@@ -120,8 +124,9 @@ static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, struct re
     struct sp_queue *q = NULL;
     struct sp_err err = {0};
     uint64_t copies;
+    bool is_done = true;
 
-    if (spool_open(s, s->state, shard, true, &q, &err) != SP_OK)
+    if (spool_open(s, s->state, shard, SPOOL_AS_START, &q, &err) != SP_OK)
         return spool_fail(s, SPOOL_FAILED, "shard %u: %s", shard, err.text);
     spool_findings_gather(&f, q);
     spool_missing_found(s->missing, q);
@@ -132,9 +137,9 @@ static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, struct re
     r->total += f.count;
     r->copies += copies;
     if (s->yes && (f.count > 0 || copies > 0))
-        r->failed += repair_shard(s, shard, &f);
+        is_done = repair_shard(s, shard, &f, &r->failed);
     spool_findings_clear(&f);
-    return SPOOL_OK;
+    return is_done ? SPOOL_OK : SPOOL_FAILED;
 }
 
 static void tell_words(const struct spool *s, const struct repaired *r)

@@ -106,14 +106,20 @@ SP_MUST_CHECK int spool_hold(const char *state);
 /* returns: whether a gateway runs on that state folder */
 bool spool_is_running(const char *state);
 
+enum spool_how {
+    SPOOL_LOOK, /* at every record */
+    SPOOL_AS_START, /* only look, too, but as a start does: where a record is damaged, a footer may tell the same */
+    SPOOL_WRITE,
+};
+
 /*
- * Opens a shard; read_only: to look at it.
+ * Opens a shard.
  *
  * owner:   the caller, sp_queue_close
  * returns: as sp_queue_open
  */
 SP_MUST_CHECK enum sp_rc spool_open(struct spool *s, const char *folder, unsigned shard,
-                                    bool read_only, struct sp_queue **out, struct sp_err *err);
+                                    enum spool_how how, struct sp_queue **out, struct sp_err *err);
 
 /* ---- copy.c ---- */
 

@@ -101,7 +101,9 @@ struct sp_journal_options {
     size_t batch_len;   /* aim of one batch; 0: 1 MiB */
     bool
         read_only; /* only look: no lock, nothing is written, no footer is trusted; its owner may run meanwhile */
-    bool prewrite; /* fill segments with zeroes beforehand: commits 2.4 times as often */
+    bool
+        by_footers; /* with read_only: footers are trusted, as at a start; so nothing is found that one would not find */
+    bool prewrite;  /* fill segments with zeroes beforehand: commits 2.4 times as often */
     /* A record found at opening, in order. */
     void (*on_entry)(void *arg, const struct sp_journal_entry *e);
     /*

@@ -332,7 +332,7 @@ static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t dura
     struct sp_segment *s = w->r->segments[i];
     enum sp_rc rc = SP_E_NOT_FOUND;
 
-    if (is_told(w, i) && !w->o->read_only && !s->is_headless) /* who only looks wants to see all */
+    if (is_told(w, i) && (!w->o->read_only || w->o->by_footers) && !s->is_headless)
         rc = sp_footer_read(w->m->io, s, end, on_row, w);
     if (rc == SP_E_IO) /* nothing was given out yet: the records themselves may be readable */
         rc = SP_E_NOT_FOUND;

@@ -403,6 +403,7 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         .reserve_len = q->o.reserve_len,
         .prewrite = q->o.prewrite,
         .read_only = q->o.read_only,
+        .by_footers = q->o.by_footers,
         .on_entry = sp_queue_on_entry,
         .on_durable = on_durable,
         .on_going = sp_queue_on_going,

@@ -43,7 +43,8 @@ struct sp_queue_options {
     size_t segment_len; /* 0: the journal's default */
     size_t reserve_len; /* 0: the journal's default */
     bool prewrite;
-    bool read_only; /* only look, as of the journal: nothing can be put in, taken out or changed */
+    bool read_only;  /* only look, as of the journal: nothing can be put in, taken out or changed */
+    bool by_footers; /* with read_only: what a start would find, as of the journal */
     size_t messages_max; /* 0: 1,000,000 */
     size_t body_memory;  /* cap of all bodies in flight, bytes; 0: 32 MiB */
     size_t

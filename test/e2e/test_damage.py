@@ -231,3 +231,26 @@ def test_a_segment_that_is_lost_is_told(plain, how):
     assert gateway.json("status")["relays"][0]["says"]["quarantined"] == 0
     assert len(sink.messages) == len(others)
     assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def test_what_a_start_can_read_is_not_given_up(plain):
+    """A batch's head is damaged, but the segment's footer tells of the message: no start would miss it, so nobody gives it up."""
+    gateway, sink = plain
+    message, text = submit(gateway, 3000)
+    for _ in range(3):
+        gateway.again()  # goes on in another segment
+        if '"journal.footer-written"' in gateway.log:
+            break
+    until(lambda: '"journal.footer-written"' in gateway.log)
+    gateway.stop()
+    segment, start, *_ = spool.find_record(gateway, message)
+    spool.flip(segment, start // 4096 * 4096)
+    looked = gateway.run("queue", "check", check=False)
+    assert looked.returncode == 0 and message not in looked.stdout, looked.stdout
+    assert "nobody waits for what was in there" in looked.stdout, looked.stdout
+    done = gateway.run("queue", "repair", "--yes", "--reason", "disk 3 is sick")
+    assert "nothing to repair" in done.stdout, done.stdout
+    sink.replies.clear()
+    gateway.again()
+    gateway.wait_record("message.settled", message=message)
+    assert [m["data"].endswith(text) for m in sink.wait_for(1)] == [True]

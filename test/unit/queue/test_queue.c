@@ -788,6 +788,28 @@ START_TEST(a_row_damaged_under_a_footer_is_found_when_it_is_read)
 }
 END_TEST
 
+/* Who looks at every record finds a batch's head damaged; who looks as a start does finds what the footer tells of it. */
+START_TEST(a_message_under_a_footer_is_not_lost_with_its_batch)
+{
+    struct sp_id first = rig_put(&rig, 2000);
+
+    fill_segments(&rig, 2);
+    sp_queue_close(rig.queue);
+    fake_disk_poke(rig.disk, "000000000001.seg", (size_t)2 * 4096, damage, sizeof(damage));
+    rig.options.read_only = true;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert(!sp_queue_has(rig.queue, &first));
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).damaged, 1);
+    rig.options.by_footers = true;
+    rig_reopen(&rig);
+    ck_assert(sp_queue_has(rig.queue, &first));
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).quarantined, 0);
+    rig.options.read_only = false;
+    rig_reopen(&rig);
+    assert_body(&first, 2000, false);
+}
+END_TEST
+
 START_TEST(a_stopped_shard_keeps_outcomes_until_it_can_write_again)
 {
     struct sp_id ids[2] = {rig_put(&rig, 100), rig_put(&rig, 100)};
@@ -1271,6 +1293,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_damaged_record_is_quarantined_and_the_rest_flows);
     tcase_add_test(c, a_restart_by_footers_finds_the_same);
     tcase_add_test(c, a_row_damaged_under_a_footer_is_found_when_it_is_read);
+    tcase_add_test(c, a_message_under_a_footer_is_not_lost_with_its_batch);
     tcase_add_test(c, damage_of_a_row_is_on_record_once);
     tcase_add_test(c, damage_found_at_a_start_is_on_record_once);
     tcase_add_test(c, a_quarantined_message_is_listed_and_can_be_deleted);
