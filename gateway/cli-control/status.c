@@ -156,7 +156,7 @@ static void ask_state(const struct control *c, struct control_answer *answer)
     struct sp_buf question;
     struct sp_jw w;
 
-    quiet.quiet = true; /* one that is of another version may not know */
+    quiet.mute = quiet.quiet = true; /* one that is of another version may not know */
     begin(&question, &w, "gateway.state");
     ask(&quiet, &question, &w, answer);
 }
@@ -245,7 +245,10 @@ static int tell(const struct control *c, const struct sp_json *result)
     ask_state(c, &state);
     control_wrong_init(&wrong);
     control_wrong_relays(&wrong, result);
-    control_wrong_state(&wrong, state.result, result);
+    if (state.code == CONTROL_ABSENT || state.code == CONTROL_UNKNOWN)
+        control_wrong_unanswered(&wrong);
+    else
+        control_wrong_state(&wrong, state.result, result);
     if (c->json) {
         print_json(c, sp_json_find(result, "relays"), state.result, &wrong);
     } else {

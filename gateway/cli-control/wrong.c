@@ -133,6 +133,14 @@ void control_wrong_state(struct control_wrong *wrong, const struct sp_json *stat
         look_at_role(wrong, r, result);
 }
 
+void control_wrong_unanswered(struct control_wrong *wrong)
+{
+    note(wrong, CONTROL_UNKNOWN, "silent", "nobody said which configuration runs");
+    sp_jw_cstr(&wrong->w, "role", "admin");
+    sp_jw_int(&wrong->w, "index", 0);
+    sp_jw_end(&wrong->w);
+}
+
 void control_wrong_list(struct control_wrong *wrong, const char *list, const char *directory)
 {
     note(wrong, CONTROL_REFUSED, "list", "the list %s of the directory %s is too old", list,

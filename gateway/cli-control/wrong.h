@@ -21,6 +21,8 @@ void control_wrong_relays(struct control_wrong *wrong, const struct sp_json *res
 /* Looks at what the supervisor shows. state: of gateway.state, NULL: it is of a version without; result: as above */
 void control_wrong_state(struct control_wrong *wrong, const struct sp_json *state,
                          const struct sp_json *result);
+/* Notes that nobody said so, as while the gateway ends or is started anew. */
+void control_wrong_unanswered(struct control_wrong *wrong);
 /* Notes a list that was not refreshed for too long. */
 void control_wrong_list(struct control_wrong *wrong, const char *list, const char *directory);
 /* Ends the array. returns: it, lent */

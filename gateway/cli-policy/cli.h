@@ -90,7 +90,7 @@ SP_MUST_CHECK enum sp_rc cli_write(const char *path, struct sp_bytes text);
 /*
  * Keeps others from changing the policy's files until this process ends. A few seconds are waited for one who does.
  *
- * returns: false after saying that somebody is at it
+ * returns: false after saying that somebody is at it, or what else is in the way
  */
 bool cli_lock(struct cli *cli, const char *folder);
 

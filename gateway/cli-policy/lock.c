@@ -24,7 +24,12 @@ bool cli_lock(struct cli *cli, const char *folder)
         return false;
     }
     for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
-        if (errno != EWOULDBLOCK || i == TRIES) {
+        if (errno != EWOULDBLOCK) {
+            (void)cli_tell(cli, CLI_WRONG, "input", "%s: can't be locked: %s", folder,
+                           strerrordesc_np(errno));
+            return false;
+        }
+        if (i == TRIES) {
             (void)cli_tell(cli, CLI_WRONG, "exists",
                            "somebody else is changing the policy in %s: repeat in a moment",
                            folder);

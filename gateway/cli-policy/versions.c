@@ -242,11 +242,10 @@ enum sp_rc publish_make_live(struct cli *cli, const struct publish *p, struct sp
     if (rc != SP_OK)
         return rc;
     rc = publish_tell(cli, p, act);
-    if (rc != SP_OK) {
-        sp_config_draft_drop(&file);
-        return rc;
-    }
-    rc = sp_config_draft_put(&file);
+    if (rc == SP_OK)
+        rc = sp_config_draft_put(&file);
+    else
+        sp_config_draft_drop(&file); /* the log may have it, and its own file not */
     if (rc != SP_OK)
         (void)!publish_tell(cli, p, &failed);
     return rc;

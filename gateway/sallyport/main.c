@@ -91,13 +91,13 @@ static const char *nearest(const char *word)
     const char *found = NULL;
     unsigned best = 3;
 
-    for (size_t i = 0; i < SP_ARRAY_LEN(commands); i++) {
-        unsigned distance =
-            sp_text_distance(sp_bytes_cstr(commands[i].word), sp_bytes_cstr(word), 2);
+    for (size_t i = 0; i <= SP_ARRAY_LEN(commands); i++) {
+        const char *name = i < SP_ARRAY_LEN(commands) ? commands[i].word : "serve";
+        unsigned distance = sp_text_distance(sp_bytes_cstr(name), sp_bytes_cstr(word), 2);
 
         if (distance < best) {
             best = distance;
-            found = commands[i].word;
+            found = name;
         }
     }
     return found;

@@ -61,7 +61,7 @@ def test_what_fails_behind_its_record_is_on_record_too(gateway):
 
 def test_of_many_at_once_each_change_counts(home):  # noqa: F811
     config = registry_of(home, "preferences.json")
-    people = {f"p{n}@c.example" for n in range(12)}
+    people = {f"p{n}@c.example" for n in range(6)}
     acts = [subprocess.Popen([PROGRAM, "preference", "set", who, "tls", "--by", "phone", *config], stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE, text=True) for who in people]
     assert [(act.communicate(timeout=120)[1], act.returncode) for act in acts] == [("", 0)] * len(people)
@@ -94,9 +94,37 @@ def test_a_history_tells_of_what_was_put_in_place(home):  # noqa: F811
     assert failed.returncode == 1 and failed.stdout == "" and json.loads(failed.stderr)["error"] == "io", failed
     assert run("policy", "history", *config).stdout == ""
     beside.rmdir()
+
+    def history():
+        return [(act["event"], act["after"] == act["before"]) for act in
+                map(json.loads, run("policy", "history", *config).stdout.splitlines())]
+    half = home / "policies/published.json.new~"  # the second of the two places where an act is told
+    half.mkdir()
+    live = (home / "policies/live.json").read_text()
+    assert run(*publish).returncode == 1 and (home / "policies/live.json").read_text() == live
+    assert history() == [("policy.published", False), ("policy.failed", True)] and not beside.exists()
+    half.rmdir()
     assert json.loads(run(*publish).stdout)["done"] == "published"
-    [act] = [json.loads(line) for line in run("policy", "history", *config).stdout.splitlines()]
-    assert act["event"] == "policy.published"
+    assert history()[2:] == [("policy.published", False)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file is put under another by root alone")
+def test_a_history_tells_of_what_could_not_be_put_in_place(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")[1:]
+    live = home / "policies/live.json"
+    live.write_text(json.dumps({"version": 1, "extends": "hipaa-default"}))
+    (home / "policies/draft.json").write_text(json.dumps(
+        {"version": 1, "extends": "hipaa-default", "texts": {"no": "No."},
+         "rules": [{"rule": "none", "when": {"recipient.domain": "a.example"}, "then": {"reject": "no"}}]}))
+    (home / "policies/draft.test.json").write_text(json.dumps({"version": 1, "policy": "draft.json", "cases": [
+        {"name": "x", "when": {"recipient.address": "a@a.example"}, "expect": {"rule": "none"}}]}))
+    failed = run("policy", "publish", home / "policies/draft.json", "--reason", "strangers are refused", *config,
+                 before=("unshare", "--mount", "/bin/sh", "-c", 'mount --bind "$0" "$0" && exec "$@"', live))
+    assert failed.returncode == 1 and json.loads(failed.stderr)["error"] == "io", failed
+    acts = [json.loads(line) for line in run("policy", "history", *config).stdout.splitlines()]
+    assert [act["event"] for act in acts] == ["policy.published", "policy.failed"]
+    assert acts[1]["after"] == acts[0]["before"] and not list(live.parent.glob("*.new~"))
+    assert "failed: not changed" in run("policy", "history", *config[:-1]).stdout
 
 
 def test_of_two_who_remove_a_key_one_has_done_it(gateway, tmp_path):

@@ -378,6 +378,29 @@ def test_a_list_that_breaks_off_is_json_and_says_so(home):
     assert refusals(done, 75)[-1]["error"] == "unknown"
 
 
+def test_a_status_of_which_half_was_heard_is_not_well(home):
+    """The gateway ends between the figures of its relays and which configuration runs."""
+    relays = {"relays": [{"relay": 0, "error": None, "says": {"accepts": "yes"}}]}
+
+    def answer():
+        with listening.accept()[0] as asked:
+            asked.makefile().readline()
+            listening.close()
+            asked.sendall(json.dumps({"ok": True, "result": relays, "file_len": 0}).encode() + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(home / "admin.sock"))
+        listening.listen()
+        listening.settimeout(60)
+        gateway = threading.Thread(target=answer)
+        gateway.start()
+        done = run("status", "--json", "--socket", home / "admin.sock")
+        gateway.join()
+    [silent] = json.loads(done.stdout)["wrong"]
+    assert (silent["what"], silent["role"], silent["exit"]) == ("silent", "admin", 75), done
+    assert [told["detail"] for told in refusals(done, 75)] == [silent["detail"]], done
+
+
 def registry_of(home, file):
     (home / "policies/live.json").write_text(json.dumps(
         {"version": 1, "extends": "hipaa-default", "preferences": {"file": file}}))
@@ -473,7 +496,7 @@ def test_what_is_printed_goes_into_no_file_that_is_opened(home):
 
 
 def test_a_command_that_is_none_names_the_nearest(tmp_path):
-    for word, meant in (("queu", "queue"), ("satus", "status"), ("tenants", "tenant")):
+    for word, meant in (("queu", "queue"), ("satus", "status"), ("tenants", "tenant"), ("serv", "serve")):
         done = run(word, "list", folder=tmp_path)
         assert done.returncode == 64, done
         assert done.stderr == f'sallyport: there is no command "{word}"; did you mean "{meant}"?\n', done
