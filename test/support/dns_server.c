@@ -6,10 +6,12 @@
 #include "base/map.h"
 #include "io/stream.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define HEADER_LEN 12
+#define TRIES_MAX  100
 
 struct conn {
     struct sp_list at;
@@ -97,24 +99,39 @@ static void on_accept(void *arg, int fd, const struct sp_addr *peer)
     c->stream = sp_stream_new(s->loop, fd, &events, c);
 }
 
-struct dns_server *dns_server_new(struct sp_loop *loop, dns_server_fn fn, void *arg)
+/* One port for both: what is free for TCP may be somebody's for UDP. returns: false if so */
+static bool bind_both(struct dns_server *s)
 {
-    struct dns_server *s = sp_calloc(1, sizeof(*s));
     struct sp_addr at;
     socklen_t len = sizeof(at.u);
     struct sp_err err;
 
-    s->loop = loop;
-    s->fn = fn;
-    s->arg = arg;
-    sp_list_init(&s->conns);
     sp_assert(sp_addr_parse(SP_LIT("127.0.0.1:1"), &at));
     at.u.in4.sin_port = 0;
     s->tcp = sp_listen(&at, 0, 16, &err);
     sp_assert(s->tcp >= 0 && getsockname(s->tcp, &at.u.sa, &len) == 0);
     s->port = sp_addr_port(&at);
     s->udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    sp_assert(s->udp >= 0 && bind(s->udp, &at.u.sa, len) == 0);
+    sp_assert(s->udp >= 0);
+    if (bind(s->udp, &at.u.sa, len) == 0)
+        return true;
+    sp_assert(errno == EADDRINUSE);
+    (void)close(s->udp);
+    (void)close(s->tcp);
+    return false;
+}
+
+struct dns_server *dns_server_new(struct sp_loop *loop, dns_server_fn fn, void *arg)
+{
+    struct dns_server *s = sp_calloc(1, sizeof(*s));
+    unsigned tries = 0;
+
+    s->loop = loop;
+    s->fn = fn;
+    s->arg = arg;
+    sp_list_init(&s->conns);
+    while (!bind_both(s))
+        sp_assert(++tries < TRIES_MAX);
     s->watch = sp_watch_new(loop, s->udp, on_udp, s);
     sp_watch_set(s->watch, SP_READ);
     s->listener = sp_listener_new(loop, s->tcp, on_accept, s);
