@@ -10,6 +10,8 @@
     1000 /* a host that wants no more connections is not asked for one before; doubles */
 #define MORE_MAX_MS 60000
 #define PATIENT_MS  60000 /* a longer pause, or one beyond its own end, is told to who waits */
+#define PATIENT_LEAST_MS                                                                           \
+    5000 /* a shorter one is not, or all that has no time left would come back of it */
 
 static int64_t now_ms(const struct sp_pool *p)
 {
@@ -136,11 +138,17 @@ static void offer(struct sp_pool_link *l)
     }
 }
 
+/* returns: which end of a pause is worth waiting for now. end_ms: as in sp_pool_waiter */
+static int64_t patient_until(int64_t now, int64_t end_ms)
+{
+    if (end_ms < now + PATIENT_LEAST_MS)
+        return now + PATIENT_LEAST_MS;
+    return end_ms < now + PATIENT_MS ? end_ms : now + PATIENT_MS;
+}
+
 static bool waits_for_pause(const struct sp_pool_waiter *w)
 {
-    int64_t now = now_ms(w->pool), until_ms = w->host->site->state.pause_until_ms;
-
-    return until_ms <= now || (until_ms <= now + PATIENT_MS && until_ms <= w->end_ms);
+    return w->host->site->state.pause_until_ms <= patient_until(now_ms(w->pool), w->end_ms);
 }
 
 /* Those of a site who wait for this host, or (NULL) do not wait for its pause, hear the same; what is new the first alone hears as that. */
@@ -403,18 +411,19 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
 
 /*
  * Why somebody who comes now need not wait. A pause is our own doing and says nothing of what the host would show, so it has
- * a reason of its own. patient_ms: for how long he would. returns: for how long still; 0 if it is worth it
+ * a reason of its own. end_ms: as in sp_pool_waiter. returns: for how long still; 0 if it is worth it
  */
-static int64_t closed_ms(const struct sp_pool_host *h, int64_t patient_ms, struct sp_conn_end *why)
+static int64_t closed_ms(const struct sp_pool_host *h, int64_t end_ms, struct sp_conn_end *why)
 {
-    int64_t now = now_ms(h->pool), worth_ms = h->site->state.pause_until_ms - patient_ms;
+    int64_t now = now_ms(h->pool);
+    int64_t left_ms = h->site->state.pause_until_ms - patient_until(now, end_ms);
 
     if (h->link_count == h->opening && sp_breaker_rests(&h->breaker, now)) {
         *why = h->why;
         return h->breaker.until_ms - now;
     }
     *why = (struct sp_conn_end){.rc = SP_E_HOP_PAUSED};
-    return worth_ms > now ? worth_ms - now : 0;
+    return left_ms > 0 ? left_ms : 0;
 }
 
 /*
@@ -427,13 +436,17 @@ static bool is_probed(const struct sp_pool_host *h)
            h->link_count > 0 && h->link_count == h->opening;
 }
 
+/* returns: as in sp_pool_waiter */
+static int64_t end_of(const struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    return ask->ends_ms > 0 ? now_ms(p) + ask->ends_ms : INT64_MAX;
+}
+
 /* returns: whether who asks hears at once that there is none, and why */
 static bool is_closed(const struct sp_pool_host *h, const struct sp_pool_ask *ask,
                       struct sp_conn_end *why)
 {
-    int64_t patient_ms = ask->ends_ms > 0 && ask->ends_ms < PATIENT_MS ? ask->ends_ms : PATIENT_MS;
-
-    if (closed_ms(h, patient_ms, why) > 0)
+    if (closed_ms(h, end_of(h->pool, ask), why) > 0)
         return true;
     if (!ask->has_next || !is_probed(h))
         return false;
@@ -446,7 +459,7 @@ int64_t sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
     const struct sp_pool_host *h = sp_pool_find_host(p, ask);
     struct sp_conn_end why;
 
-    return h == NULL ? 0 : closed_ms(h, PATIENT_MS, &why);
+    return h == NULL ? 0 : closed_ms(h, INT64_MAX, &why);
 }
 
 void sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask)
@@ -476,7 +489,7 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
 
     w->fn = fn;
     w->arg = arg;
-    w->end_ms = ask->ends_ms > 0 ? now_ms(p) + ask->ends_ms : INT64_MAX;
+    w->end_ms = end_of(p, ask);
     handle = w->handle;
     if (is_closed(h, ask, &why))
         sp_pool_tell(w, &why);
