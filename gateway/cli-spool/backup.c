@@ -4,8 +4,10 @@
  * audit file as far as its database knows it, then what has come since. So no cursor of the ledger stands before the log
  * that is copied, and none behind its end. The segment that is being written is copied as far as it says that it is
  * durable. A body that is gone by then belongs to a message whose end stands in the log a moment later: the end is copied
- * again until the copy, checked like any spool, is whole. Where the content key is changed meanwhile, too, until all keys are
- * of the generation that is in use: one under the key before could not be read for long.
+ * again until the copy, checked like any spool, is whole. Where whole segments have come and gone meanwhile, no copy of the
+ * log has what they told: the ledger has read them and is copied once more, and the end of the log behind it. Where the
+ * content key is changed meanwhile, too, until all keys are of the generation that is in use: one under the key before could
+ * not be read for long.
  */
 #include "gateway/cli-spool/spool.h"
 
@@ -40,6 +42,7 @@ struct backup {
     struct log_copy *logs;
     size_t log_count;
     bool is_damaged; /* a database can't be read: it is copied as it is */
+    bool is_behind;  /* segments have come and gone that the copied ledger has not read */
     bool is_rekeyed; /* the content key was changed while the logs' ends were copied */
 };
 
@@ -174,7 +177,7 @@ static bool copy_log(struct backup *b, struct log_copy *l)
 
     if (!stage(l) || !spool_make_folder(l->to, l->from))
         return false;
-    spool_drop_ended(l->staged, l->from, l->to);
+    b->is_behind |= spool_drop_ended(l->staged, l->from, l->to);
     if (!copy_segments(b, l)) /* those first: the walk takes what is there already as it is */
         return false;
     return write_keyring(b, l) && spool_walk(&bodies, l->staged, l->to, 0);
@@ -456,6 +459,9 @@ static int copy_ends(struct backup *b, int round, struct spool_found *found)
     if (b->is_rekeyed)
         (void)nanosleep(&pause, NULL); /* what changes the key needs a moment for all of it */
     b->is_rekeyed = false;
+    if (b->is_behind && !b->is_damaged && !copy_role(b, "ledger"))
+        return spool_fail(b->s, SPOOL_FAILED, "ledger can't be copied%s", spool_why());
+    b->is_behind = false;
     if (!spool_load_keys(b->s))
         return spool_fail(b->s, SPOOL_FAILED, "the master key can't be read any more");
     for (size_t i = 0; i < b->log_count; i++)
@@ -463,6 +469,8 @@ static int copy_ends(struct backup *b, int round, struct spool_found *found)
             return spool_fail(b->s, SPOOL_FAILED, "%s can't be copied%s", b->logs[i].name,
                               spool_why());
     b->s->quiet = round + 1 < ROUNDS;
+    if (b->is_behind && b->s->quiet && !b->is_damaged)
+        return SPOOL_DAMAGED;
     return b->is_rekeyed ? SPOOL_DAMAGED : spool_check_folder(b->s, b->s->target, false, found);
 }
 

@@ -313,7 +313,7 @@ static bool segment_path(char *out, const char *folder, uint64_t number)
     return spool_path(out, folder, name);
 }
 
-void spool_drop_ended(const char *held, const char *from, const char *to)
+bool spool_drop_ended(const char *held, const char *from, const char *to)
 {
     size_t count;
     uint64_t *numbers = spool_list_segments(held, &count);
@@ -331,4 +331,5 @@ void spool_drop_ended(const char *held, const char *from, const char *to)
             (void)unlink(path);
     }
     sp_free(numbers);
+    return ended > 0;
 }

@@ -150,8 +150,10 @@ uint64_t *spool_list_segments(const char *folder, size_t *count);
 /*
  * Segments go oldest first, so where one is held, and the next was gone before it could be, all up to there have ended: they are let go,
  * and their copies, or the copy would lack what they became in the next. One that is still there has lost its next, and stays.
+ *
+ * returns: whether there were such
  */
-void spool_drop_ended(const char *held, const char *from, const char *to);
+bool spool_drop_ended(const char *held, const char *from, const char *to);
 
 /* ---- missing.c ---- */
 

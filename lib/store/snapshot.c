@@ -21,11 +21,16 @@ static enum sp_rc fail(sqlite3 *db, const char *path, struct sp_err *err)
                    db == NULL ? "no memory" : sqlite3_errmsg(db));
 }
 
-/* SQLite takes it for a new database. */
-static enum sp_rc refuse_empty(const char *path, struct sp_err *err)
+/*
+ * SQLite takes an empty file for a new database. Where root looks into folders that roles write to, a link would lead it elsewhere
+ * and a pipe hold it up; a store itself follows none.
+ */
+static enum sp_rc refuse_other(const char *path, struct sp_err *err)
 {
     struct stat is;
 
+    if (lstat(path, &is) == 0 && !S_ISREG(is.st_mode))
+        return sp_fail(err, SP_E_STORE_FAILED, "%s: it is no file", path);
     if (stat(path, &is) == 0 && is.st_size == 0)
         return sp_fail(err, SP_E_STORE_FAILED, "%s: it is empty", path);
     return SP_OK;
@@ -53,7 +58,7 @@ enum sp_rc sp_store_snapshot(const char *path, const char *to, struct sp_err *er
 {
     sqlite3 *from = NULL;
     sqlite3 *copy = NULL;
-    enum sp_rc rc = refuse_empty(path, err);
+    enum sp_rc rc = refuse_other(path, err);
 
     if (rc != SP_OK)
         return rc;
@@ -125,9 +130,11 @@ enum sp_rc sp_store_look(const char *path, const char *sql,
 {
     sqlite3_stmt *stmt = NULL;
     sqlite3 *db = NULL;
-    enum sp_rc rc = SP_OK;
+    enum sp_rc rc = refuse_other(path, err);
     int result = SQLITE_ERROR;
 
+    if (rc != SP_OK)
+        return rc;
     if (open_to_look(path, &db) == SQLITE_OK) {
         (void)sqlite3_busy_timeout(db, TRIES * WAIT_MS);
         result = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
@@ -165,9 +172,7 @@ static void judge(void *arg, struct sp_bytes row)
 enum sp_rc sp_store_examine(const char *path, struct sp_err *err)
 {
     struct verdict v = {.path = path, .err = err};
-    enum sp_rc rc = refuse_empty(path, err);
+    enum sp_rc rc = sp_store_look(path, "PRAGMA integrity_check(1)", judge, &v, err);
 
-    if (rc == SP_OK)
-        rc = sp_store_look(path, "PRAGMA integrity_check(1)", judge, &v, err);
     return rc == SP_OK && !v.is_whole ? SP_E_STORE_FAILED : rc;
 }

@@ -374,3 +374,40 @@ def test_a_shard_that_was_copied_beside_itself_is_found(gateways, sinks):
     gateway.again()
     got = sink.wait_for(3)
     assert all(sum(m["data"].endswith(text) for m in got) == 1 for text in texts)
+
+
+def state_of(process):
+    return pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def test_what_ended_while_it_was_made_has_ended_in_the_backup(gateways, sinks, tmp_path):
+    """Whole segments come and go between the ledger's database and the end of the log: the copied ledger knows what they told."""
+    sink = sinks(replies={"RCPT": "451 4.3.0 later"})
+    gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", PLAIN, "--retry", "1",
+                       "--workers", "1")
+    messages = [gateway.message_of(submit(gateway, 3000)[0])]
+    (gateway.folder / "state/keeper/large").write_bytes(bytes(64 << 20))  # comes behind the ledger, and takes a moment
+    for number in range(20):
+        copy = tmp_path / f"b{number}"
+        backup = subprocess.Popen([gateway.info["program"], "queue", "backup", str(copy), "--config", gateway.info["config"]])
+        until(lambda: (copy / "keeper").exists() or state_of(backup) == "Z")
+        backup.send_signal(signal.SIGSTOP)
+        until(lambda: state_of(backup) in "TZ")
+        if not (copy / "spool/0").exists():
+            break
+        backup.send_signal(signal.SIGCONT)
+        assert backup.wait(120) == 0
+    else:
+        pytest.fail("no backup could be held up")
+    try:
+        sink.replies.clear()
+        for _ in range(2):  # the second in a segment that nobody holds
+            gateway.wait_record("message.settled", message=messages[-1])
+            gateway.again()
+            messages.append(gateway.message_of(submit(gateway, 3000)[0]))
+        until(lambda: int(spool.segments(gateway)[0].stem) > 2)
+    finally:
+        backup.send_signal(signal.SIGCONT)
+        assert backup.wait(120) == 0
+    check = gateway.run("queue", "check", "--state", str(copy), check=False)
+    assert check.returncode == 0, check.stdout

@@ -139,7 +139,7 @@ START_TEST(what_ended_before_a_gap_is_let_go)
     hold_four();
     put(from, "000000000004.seg", "there"); /* and has lost its next one */
     put(from, "000000000006.seg", "there");
-    spool_drop_ended(to, from, from);
+    ck_assert(spool_drop_ended(to, from, from));
     expect("000000000001.seg", NULL);
     expect("000000000002.seg", NULL);
     expect("000000000004.seg", "held");
@@ -153,7 +153,7 @@ START_TEST(what_has_lost_its_next_one_stays)
     put(from, "000000000001.seg", "there");
     put(from, "000000000002.seg", "there");
     put(from, "000000000004.seg", "there");
-    spool_drop_ended(to, from, from);
+    ck_assert(!spool_drop_ended(to, from, from));
     expect("000000000001.seg", "held");
     expect("000000000004.seg", "held");
 }
