@@ -357,6 +357,23 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     sp_report_end(a, &w);
 }
 
+/* returns: what the last host showed, or the least that one did, if the last has all that was proved before */
+static enum sp_level level_now(const struct sp_attempt *a)
+{
+    enum sp_level least = a->verdict.level;
+
+    if (least < a->before)
+        return least;
+    for (size_t i = 0; i < a->route->hop_count; i++) {
+        const struct sp_host_asked *h = &a->asked[i];
+        bool has_shown = h->was_asked && (h->rc == SP_OK || h->has_put_off);
+
+        if (has_shown && !h->verdict.broken && h->verdict.level < least)
+            least = h->verdict.level;
+    }
+    return least;
+}
+
 void sp_report_dropped(struct sp_attempt *a)
 {
     struct sp_jw w;
@@ -366,13 +383,13 @@ void sp_report_dropped(struct sp_attempt *a)
     a->alerted = true;
     sp_log_warn(a->d->parts.log, "delivery.posture-dropped", SP_DOMAIN("domain", a->route->domain),
                 SP_TEXT("before", sp_level_name(a->before)),
-                SP_TEXT("now", sp_level_name(a->verdict.level)));
+                SP_TEXT("now", sp_level_name(level_now(a))));
     if (!sp_report_begin(a, &w, "transport.posture-dropped", a->ns, a->n_count))
         return;
     sp_jw_text(&w, "domain", a->route->domain);
     sp_jw_object(&w, "posture");
     sp_jw_cstr(&w, "before", sp_level_name(a->before));
-    sp_jw_cstr(&w, "now", sp_level_name(a->verdict.level));
+    sp_jw_cstr(&w, "now", sp_level_name(level_now(a)));
     sp_jw_end(&w);
     sp_report_end(a, &w);
 }

@@ -464,6 +464,23 @@ def test_that_a_domain_dropped_its_protection_is_told_of_packages_for_two(two_ho
     assert sorted(n for r in of_this("delivery.attempted") for n in r["n"]) == [0, 1] and bare.messages == []
 
 
+def test_what_a_domain_dropped_is_told_of_the_host_that_has_less(two_hosts, sinks, world):
+    """One of two has no TLS any more. The other has, and puts the mail off: it is not what it showed that is told."""
+    port = free_port(["127.0.0.65", "127.0.0.66"])
+    first = sinks(address="127.0.0.65", port=port, certificate=world.stranger.pair)
+    second = sinks(address="127.0.0.66", port=port, certificate=world.stranger.pair, replies={"MAIL": "451 4.7.1 later"})
+    gateway = two_hosts([first, second], {"dropped": "0s", "unreachable": "0s"}, last="portal")
+    assert final(gateway, submit(gateway, "a@mx.test"))["rung"] == "tls:encrypted"
+    first.stop()
+    gateway.restart("relay")
+    bare = sinks(address="127.0.0.65", port=port)
+    identity = submit(gateway, "a@mx.test")
+    gateway.wait_record("portal.deposited", message=identity)
+    told = gateway.wait_record("transport.posture-dropped", message=identity)
+    assert told["posture"] == {"before": "tls:encrypted", "now": "plain"}
+    assert [sum(b"<dr@" in m for m in s.mails) for s in (bare, second)] == [0, 1]  # the notice goes there, too
+
+
 def test_a_host_that_comes_back_takes_no_mail_that_a_better_one_put_off(two_hosts, sinks, world):
     """Of two smarthosts the preferred one has no TLS and is down; it is up again when the other has put the mail off."""
     up = threading.Event()
