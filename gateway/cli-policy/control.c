@@ -14,7 +14,6 @@
 #include "json/json.h"
 
 #define WORDS_MAX 16 /* of a question */
-#define UNKNOWN   75 /* "repeat it": a role has just been started anew */
 #define TRIES     20
 #define PAUSE_NS  250000000
 
@@ -92,7 +91,8 @@ int cli_ask_gateway(struct cli *cli, const char *const *words, int code, struct 
     int said = memfd_create("said", MFD_CLOEXEC);
     int result = said < 0 ? -1 : ask_once(cli, words, said, out);
 
-    for (int i = 1; result == UNKNOWN && i < TRIES; i++) {
+    /* a role has just been started anew */
+    for (int i = 1; result == CLI_ASK_UNKNOWN && i < TRIES; i++) {
         (void)nanosleep(&pause, NULL);
         sp_buf_reset(out);
         if (ftruncate(said, 0) != 0 || lseek(said, 0, SEEK_SET) != 0)

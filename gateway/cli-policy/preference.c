@@ -212,14 +212,17 @@ static int ask_record(struct cli *cli, const struct registry *r, const struct wi
 static bool record(struct cli *cli, const struct registry *r, const struct wish *w,
                    struct sp_bytes entry)
 {
-    bool ok =
-        w->offline || ask_record(cli, r, w, entry.len == 0 ? "removed" : "set", entry) == CLI_OK;
+    int code =
+        w->offline ? CLI_OK : ask_record(cli, r, w, entry.len == 0 ? "removed" : "set", entry);
 
-    if (!ok)
+    if (code == CLI_ASK_UNKNOWN)
+        (void)cli_tell(cli, CLI_WRONG, "unknown",
+                       "whether it is on record is unknown; nothing was changed: repeat it");
+    else if (code != CLI_OK)
         (void)cli_tell(cli, CLI_WRONG, "refused",
                        "the gateway did not put it on record, so nothing was changed; --offline "
                        "changes the file alone");
-    return ok;
+    return code == CLI_OK;
 }
 
 static int tell_unwritten(const struct cli *cli, const struct registry *r, enum sp_rc rc)

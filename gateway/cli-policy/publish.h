@@ -79,8 +79,9 @@ SP_MUST_CHECK enum sp_rc publish_stage(struct cli *cli, const struct publish *p,
  *
  * code:    this command's exit code if it fails; 0: it goes on without
  * out:     gets what it prints
- * returns: its exit code, -1 if it can't be run
+ * returns: its exit code, CLI_ASK_UNKNOWN: nobody knows whether it was done; -1 if it can't be run
  */
+#define CLI_ASK_UNKNOWN 75
 int cli_ask_gateway(struct cli *cli, const char *const *words, int code, struct sp_buf *out);
 
 #endif

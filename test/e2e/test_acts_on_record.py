@@ -2,7 +2,9 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -57,6 +59,36 @@ def test_what_fails_behind_its_record_is_on_record_too(gateway):
         ["last@example.net"]
     assert not list(gateway.home.glob("*.new~"))
     assert gateway.run("audit", "verify", gateway.info["audit"], check=False).returncode == 0
+
+
+def test_what_nobody_knows_to_be_on_record_is_told_so(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")[1:]
+    settings = json.loads((home / "sallyport.json").read_text())
+    (home / "sallyport.json").write_text(json.dumps({**settings, "admin": {"socket": str(home / "admin.sock")}}))
+    asked = []
+
+    def answer():
+        while True:
+            with listening.accept()[0] as one:
+                asked.append(one.makefile().readline())
+                if not asked[-1]:
+                    return
+                one.sendall(b'{"ok":false,"error":"unknown","detail":"the ledger did not answer"}\n')
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(home / "admin.sock"))
+        listening.listen()
+        listening.settimeout(60)
+        gateway = threading.Thread(target=answer)
+        gateway.start()
+        done = run("preference", "set", "ann@example.net", "tls", "--by", "phone", *config)
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(str(home / "admin.sock"))
+        gateway.join()
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1 and [one["error"] for one in told] == ["unknown", "unknown"], done
+    assert "whether it is on record is unknown; nothing was changed" in told[-1]["detail"] and len(asked) > 2, done
+    assert not (home / "policies/preferences.json").exists() and not list((home / "policies").glob("*.new~"))
 
 
 def test_of_many_at_once_each_change_counts(home):  # noqa: F811
