@@ -287,6 +287,7 @@ static void on_frame(void *arg, const struct sp_ipc_frame *frame)
     case SP_ROLE_FRAME_READY:
         if (c->state == CHILD_STARTING)
             c->state = CHILD_READY;
+        c->is_without = false;
         trial_took(c, c->starting);
         supervisor_progress(c->s);
         break;

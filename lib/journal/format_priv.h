@@ -35,7 +35,7 @@ enum sp_half {
     SP_HALF_SECOND,
 };
 
-/* The first block of a segment: never changes once written. */
+/* The first block of a segment: written once; of the two that stand in it a start mends the damaged one. */
 struct sp_segment_header {
     uint8_t salt[SP_SALT_LEN];
     uint8_t record_key[SP_WRAPPED_LEN]; /* under the record KEK, context: salt */

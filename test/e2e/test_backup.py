@@ -386,11 +386,13 @@ def test_what_ended_while_it_was_made_has_ended_in_the_backup(gateways, sinks, t
     gateway = gateways("--plain-listener", "--next-hop", f"{sink.address}:{sink.port}", "--policy", PLAIN, "--retry", "1",
                        "--workers", "1")
     messages = [gateway.message_of(submit(gateway, 3000)[0])]
-    (gateway.folder / "state/keeper/large").write_bytes(bytes(64 << 20))  # comes behind the ledger, and takes a moment
-    for number in range(20):
+    with open(gateway.folder / "state/keeper/large", "wb") as large:  # comes behind the ledger, and takes a moment
+        large.truncate(128 << 20)
+    for number in range(40):
         copy = tmp_path / f"b{number}"
         backup = subprocess.Popen([gateway.info["program"], "queue", "backup", str(copy), "--config", gateway.info["config"]])
-        until(lambda: (copy / "keeper").exists() or state_of(backup) == "Z")
+        while not (copy / "keeper").exists() and state_of(backup) != "Z":
+            time.sleep(0.001)
         backup.send_signal(signal.SIGSTOP)
         until(lambda: state_of(backup) in "TZ")
         if not (copy / "spool/0").exists():
