@@ -89,8 +89,12 @@ void sp_sts_cache_forget(struct sp_sts_cache *c, struct sp_bytes domain);
 const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_bytes domain,
                                               int64_t now_ms);
 
-/* returns: whether the policy that was put last for the domain had the text of this SHA-256, though it may have ended since */
-bool sp_sts_cache_had(const struct sp_sts_cache *c, struct sp_bytes domain, const uint8_t *sum);
+/*
+ * returns: whether the policy that was put last for the domain had the text of this SHA-256, though it may have ended since,
+ *          and that text was put on record whole in the week before
+ */
+bool sp_sts_cache_has_written(const struct sp_sts_cache *c, struct sp_bytes domain,
+                              const uint8_t *sum, int64_t now_ms);
 
 /*
  * Whether it is time to fetch: the id is new or the policy is getting old, and the last try is not too recent.

@@ -15,6 +15,7 @@
 #define TRY_AGAIN_MS (5 * 60 * 1000) /* RFC 8461 3.3: at least five minutes between failed tries */
 #define REFRESH_MS                                                                                 \
     (5 * 60 * 1000) /* nor is one fetched anew sooner, though it may bind for a second */
+#define WRITE_AGAIN_MS ((int64_t)7 * 86400 * 1000)
 
 struct entry {
     struct sp_list by_age;
@@ -23,6 +24,7 @@ struct entry {
     char *id;
     bool has_policy;
     struct sp_sts_policy policy;
+    int64_t written_at_ms; /* its text was put on record whole; 0: not known */
     int64_t tried_at_ms;
     int64_t unsure_since_ms; /* of the first error at the TXT record, while errors last; 0: none */
     struct sp_bytes tried_id;
@@ -143,9 +145,21 @@ static struct entry *get(struct sp_sts_cache *c, struct sp_bytes domain, int64_t
     return e;
 }
 
-enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
-                            struct sp_bytes text, int64_t fetched_at_ms)
+static bool has_text(const struct entry *e, const uint8_t *sum)
 {
+    return e->has_policy && memcmp(e->policy.sum, sum, SP_STS_SUM_LEN) == 0;
+}
+
+static bool is_written(const struct entry *e, int64_t now_ms)
+{
+    return e->written_at_ms != 0 && now_ms - e->written_at_ms < WRITE_AGAIN_MS;
+}
+
+/* written_at_ms: when its text is on record whole, if it is not known to be so; 0: nobody knows */
+static enum sp_rc put(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                      struct sp_bytes text, int64_t fetched_at_ms, int64_t written_at_ms)
+{
+    uint8_t sum[SP_SHA256_LEN];
     struct sp_sts_policy p;
     struct entry *e;
     int64_t age_ms;
@@ -153,6 +167,9 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     if (sp_sts_policy_parse(text, &p) != SP_OK)
         return SP_E_STS_INVALID;
     e = get(c, domain, fetched_at_ms);
+    sp_crypt_sha256(text, sum);
+    if (!has_text(e, sum) || !is_written(e, fetched_at_ms))
+        e->written_at_ms = written_at_ms;
     c->text_bytes -= e->policy.text.len;
     sp_free(e->text);
     sp_free(e->id);
@@ -160,7 +177,7 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     e->id = sp_strdup_bytes(id);
     sp_assert(sp_sts_policy_parse(sp_bytes(e->text, text.len), &e->policy) == SP_OK);
     age_ms = e->policy.max_age_s * 1000;
-    sp_crypt_sha256(text, e->policy.sum);
+    memcpy(e->policy.sum, sum, SP_STS_SUM_LEN);
     e->policy.id = sp_bytes(e->id, id.len);
     e->policy.fetched_at_ms = fetched_at_ms;
     e->policy.expires_at_ms = fetched_at_ms + age_ms;
@@ -176,6 +193,12 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     return SP_OK;
 }
 
+enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
+                            struct sp_bytes text, int64_t fetched_at_ms)
+{
+    return put(c, domain, id, text, fetched_at_ms, fetched_at_ms);
+}
+
 enum sp_rc sp_sts_cache_tell(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
                              struct sp_bytes text, int64_t fetched_at_ms)
 {
@@ -183,7 +206,7 @@ enum sp_rc sp_sts_cache_tell(struct sp_sts_cache *c, struct sp_bytes domain, str
 
     if (e != NULL && e->has_policy && e->policy.fetched_at_ms >= fetched_at_ms)
         return SP_OK;
-    return sp_sts_cache_put(c, domain, id, text, fetched_at_ms);
+    return put(c, domain, id, text, fetched_at_ms, 0);
 }
 
 void sp_sts_cache_forget(struct sp_sts_cache *c, struct sp_bytes domain)
@@ -243,11 +266,12 @@ const struct sp_sts_policy *sp_sts_cache_find(struct sp_sts_cache *c, struct sp_
     return &e->policy;
 }
 
-bool sp_sts_cache_had(const struct sp_sts_cache *c, struct sp_bytes domain, const uint8_t *sum)
+bool sp_sts_cache_has_written(const struct sp_sts_cache *c, struct sp_bytes domain,
+                              const uint8_t *sum, int64_t now_ms)
 {
     const struct entry *e = sp_map_find(c->map, domain);
 
-    return e != NULL && e->has_policy && memcmp(e->policy.sum, sum, SP_STS_SUM_LEN) == 0;
+    return e != NULL && has_text(e, sum) && is_written(e, now_ms);
 }
 
 bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,

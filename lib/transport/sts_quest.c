@@ -188,13 +188,13 @@ static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_
     sp_buf_clear(&event);
 }
 
-/* The same text as before was written once: a year of refreshes would be a hundred copies. */
+/* The same text as before is written once a week: each refresh would be a copy. Files of the audit go in time, and what they alone have. */
 static bool is_known(const struct sp_sts_quest *q)
 {
     uint8_t sum[SP_SHA256_LEN];
 
     sp_crypt_sha256(q->text, sum);
-    return sp_sts_cache_had(q->plan.cache, q->plan.domain, sum);
+    return sp_sts_cache_has_written(q->plan.cache, q->plan.domain, sum, q->fetched_at_ms);
 }
 
 /* ---- fetching ---- */

@@ -1,6 +1,7 @@
 /*
  * MTA-STS texts and the policies in memory: what is malformed is none, what is valid binds until its end.
  */
+#include "crypt/hash.h"
 #include "support/check_main.h"
 #include "transport/sts.h"
 
@@ -163,6 +164,34 @@ START_TEST(a_flood_of_domains_pushes_out_what_binds_nothing_first)
 END_TEST
 
 /* A policy that has no text any more binds as before: nobody fetches it again, and it takes the same hosts. */
+START_TEST(a_text_counts_as_written_for_a_week)
+{
+    enum { DAY = 86400000 };
+    struct sp_bytes text = SP_LIT("version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 864000\n");
+    struct sp_bytes other = SP_LIT("version: STSv1\nmode: enforce\nmx: b.test\nmax_age: 864000\n");
+    struct sp_sts_cache *c = sp_sts_cache_new(10);
+    struct sp_bytes d = SP_LIT("d.test");
+    int64_t now = (int64_t)100 * DAY;
+    uint8_t sum[SP_SHA256_LEN];
+
+    sp_crypt_sha256(text, sum);
+    ck_assert(!sp_sts_cache_has_written(c, d, sum, now));
+    ck_assert_int_eq(sp_sts_cache_tell(c, d, SP_LIT("1"), text, now - DAY), SP_OK);
+    ck_assert(!sp_sts_cache_has_written(c, d, sum, now)); /* nobody knows when it was */
+    ck_assert_int_eq(sp_sts_cache_put(c, d, SP_LIT("1"), text, now), SP_OK);
+    for (int64_t day = 1; day < 7; day++) { /* refreshed each day, which puts nothing off */
+        ck_assert(sp_sts_cache_has_written(c, d, sum, now + day * DAY));
+        ck_assert_int_eq(sp_sts_cache_put(c, d, SP_LIT("1"), text, now + day * DAY), SP_OK);
+    }
+    ck_assert(!sp_sts_cache_has_written(c, d, sum, now + (int64_t)7 * DAY));
+    ck_assert_int_eq(sp_sts_cache_put(c, d, SP_LIT("1"), text, now + (int64_t)7 * DAY), SP_OK);
+    ck_assert(sp_sts_cache_has_written(c, d, sum, now + (int64_t)8 * DAY));
+    ck_assert_int_eq(sp_sts_cache_put(c, d, SP_LIT("2"), other, now + (int64_t)8 * DAY), SP_OK);
+    ck_assert(!sp_sts_cache_has_written(c, d, sum, now + (int64_t)8 * DAY));
+    sp_sts_cache_free(c);
+}
+END_TEST
+
 START_TEST(of_long_texts_the_policy_stays)
 {
     enum { MANY = 600, LONG = 64000 }; /* 37 MiB: more than is kept */
@@ -224,6 +253,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_policy_is_fetched_when_new_or_old_and_not_too_often);
     tcase_add_test(c, a_flood_of_domains_pushes_out_what_binds_nothing_first);
     tcase_add_test(c, a_policy_that_binds_for_a_minute_is_not_refreshed);
+    tcase_add_test(c, a_text_counts_as_written_for_a_week);
     tcase_add_test(c, of_long_texts_the_policy_stays);
 }
 
