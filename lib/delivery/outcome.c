@@ -507,8 +507,8 @@ int64_t sp_outcome_retry_at(const struct sp_retry *r)
         wait_ms = r->max_ms;
     wait_ms += wait_ms / 10 * ((int64_t)(r->noise % 201) - 100) / 100;
     at_ms = r->now_ms + wait_ms;
-    if (at_ms > r->stay_end_ms && r->stay_end_ms > r->now_ms)
-        at_ms = r->stay_end_ms;
+    if (at_ms > r->stay_end_ms) /* which may have passed in this attempt */
+        at_ms = r->stay_end_ms > r->now_ms ? r->stay_end_ms : r->now_ms;
     return at_ms;
 }
 

@@ -170,7 +170,7 @@ struct sp_retry {
     uint32_t noise;      /* random */
 };
 
-/* returns: wall-clock time of the next attempt: doubling, a tenth up or down, never past the end of the stay */
+/* returns: wall-clock time of the next attempt: doubling, a tenth up or down, never past the end of the stay; now, if that has passed */
 int64_t sp_outcome_retry_at(const struct sp_retry *r);
 
 struct sp_giving_up {

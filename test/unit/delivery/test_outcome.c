@@ -732,6 +732,8 @@ START_TEST(retries_double_and_never_pass_the_end_of_a_stay)
     ck_assert_int_eq(sp_outcome_retry_at(&r), 3240000);
     r.stay_end_ms = 5000;
     ck_assert_int_eq(sp_outcome_retry_at(&r), 5000);
+    r.now_ms = 6000; /* it ended while the host was slow: what follows it is not to wait */
+    ck_assert_int_eq(sp_outcome_retry_at(&r), 6000);
 }
 END_TEST
 
