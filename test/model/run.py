@@ -23,7 +23,7 @@ from model.judge import Judge  # noqa: E402
 from model.plan import Plan  # noqa: E402
 from model.world import World  # noqa: E402
 
-PATIENCE = 300  # seconds: a host that hangs up each time is left alone for a minute at a time, and mail that waits for it with it
+PATIENCE = 300  # seconds: much more than lives are, also where a report follows a notice, and that a message
 
 
 def verify(world):
