@@ -434,6 +434,11 @@ static void send_mail(struct sp_attempt *a)
     sp_attempt_rung_failed(a, rc);
 }
 
+static bool is_tls(enum sp_rung rung)
+{
+    return rung >= SP_RUNG_TLS_ENCRYPTED && rung <= SP_RUNG_TLS_DANE;
+}
+
 static void take_rung(struct sp_attempt *a, size_t index)
 {
     enum sp_rung rung = a->ladder.rungs[index].rung;
@@ -450,8 +455,8 @@ static void take_rung(struct sp_attempt *a, size_t index)
         const struct sp_host_asked *asked = &a->asked[a->s.rungs[index].hop];
 
         a->only_hop = a->s.rungs[index].hop;
-        a->plain = rung == SP_RUNG_PLAIN && asked->rc == SP_OK &&
-                   asked->verdict.tls_why == SP_E_TLS_HANDSHAKE;
+        a->plain =
+            !is_tls(rung) && asked->rc == SP_OK && asked->verdict.tls_why == SP_E_TLS_HANDSHAKE;
         sp_attempt_ask_hops(a);
     }
 }

@@ -97,6 +97,7 @@ static void hop_is_silent(struct sp_attempt *a, enum sp_rc rc)
     r.rc = rc;
     if (rc == SP_E_TLS_HANDSHAKE) { /* it talks, but TLS does not come about */
         r.rc = SP_OK;
+        r.anew = true;
         r.verdict = sp_hop_judge(a->route, &a->route->hops[a->hop], &none, rc);
         lift_promises(a, &none, &r);
         a->verdict = r.verdict;

@@ -287,6 +287,7 @@ static void ask_utf8(const struct sp_hop_report *r, struct sp_rung_fact *f)
  * Silence outweighs a lower level elsewhere, since the silent host may be the better one. Not so for a level that the domain
  * has never proved, by our memory: there the host that talks speaks for all, or one dead host would hold up the mail of
  * every domain whose certificates prove nothing. A host that we leave alone ourselves for a while is not dead: for it mail waits.
+ * Who can take it on this connection is better than who would have to be asked again without TLS.
  */
 static int rank_of(const struct sp_rung_fact *f)
 {
@@ -295,6 +296,8 @@ static int rank_of(const struct sp_rung_fact *f)
         [SP_STATUS_BROKEN] = 4,      [SP_STATUS_POSSIBLE] = 5,
     };
 
+    if (f->status == SP_STATUS_POSSIBLE && !f->anew)
+        return rank[SP_STATUS_POSSIBLE] + 1;
     return f->weak ? 0 : rank[f->status];
 }
 
@@ -326,6 +329,7 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
         if (s->requires_tls)
             ask_requiretls(r, &f);
         ask_utf8(r, &f);
+        f.anew = r->anew && f.status == SP_STATUS_POSSIBLE;
         keep_better(&s->rungs[i], &f);
     }
 }

@@ -19,6 +19,7 @@ struct sp_rung_fact {
     size_t hop;     /* SMTP rungs: the host that makes it possible */
     bool weak;      /* silence, about a level that the domain has never proved */
     bool dropped;   /* a host has dropped it, whatever others are */
+    bool anew;      /* possible once its host is asked again, without TLS */
     bool lasts;     /* what was tried came to nothing: no host changes that in this attempt */
 };
 
@@ -78,6 +79,7 @@ struct sp_hop_report {
     enum sp_rc rc; /* SP_OK: it talks with us; else why not */
     struct sp_hop_verdict verdict;
     bool has_shown; /* rc is not SP_OK: it talked before, and verdict is what it showed */
+    bool anew;      /* rc is SP_OK, but TLS does not come about: it is to be asked again without */
     bool has_requiretls;
     bool lacks_utf8;  /* SMTPUTF8, which the envelope or the header needs: a sealed copy, too */
     enum sp_rc lacks; /* what these bytes need and it does not offer; SP_OK if nothing */

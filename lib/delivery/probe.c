@@ -205,7 +205,8 @@ void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *post
         struct sp_hop_report r;
 
         sp_outcome_hop_report_init(route, i, posture, &r);
-        r.rc = result->hosts[i].rc == SP_E_TLS_HANDSHAKE ? SP_OK : result->hosts[i].rc;
+        r.anew = result->hosts[i].rc == SP_E_TLS_HANDSHAKE;
+        r.rc = r.anew ? SP_OK : result->hosts[i].rc;
         r.verdict = result->hosts[i].verdict;
         if (r.rc == SP_OK || !was_bare)
             sp_outcome_hop(s, &r);

@@ -563,3 +563,35 @@ def test_a_host_is_asked_without_tls_only_if_its_own_fails(two_hosts, sinks, wor
         assert first.messages[0]["tls"] and b"SECRETWORD" not in bytes(first.wire)
     finally:
         second.stop()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_sealed_copy_goes_to_a_host_whose_tls_breaks(two_hosts, sinks, world, beside):
+    """It needs no TLS, so it goes without, as to a host that offers none; but rather to one that has it."""
+    port = free_port(["127.0.0.70", "127.0.0.71"])
+    hosts = [BrokenSink("127.0.0.70", port, certificate=world.stranger.pair)]
+    if beside:
+        hosts.append(sinks(address="127.0.0.71", port=port, certificate=world.stranger.pair))
+    try:
+        person = mail.SmimePerson(world.folder, "sealed@mx.test")
+        gateway = two_hosts(hosts, {"unreachable": "4h"}, best="smime")
+        gateway.run("keys", "import", str(person.certificate))
+        settled = final(gateway, submit(gateway, person.address))
+        assert settled["rung"] == "smime" and settled["attempts"] == 1
+        assert len(hosts[-1].messages) == 1 and bool(hosts[-1].messages[0]["tls"]) == beside
+        assert b"SECRETWORD" in person.open(hosts[-1].messages[0]["data"])
+    finally:
+        hosts[0].stop()
+
+
+def test_nothing_goes_without_tls_where_another_host_has_it(two_hosts, sinks, world):
+    """Even if the ladder asks for none that its hosts can have."""
+    port = free_port(["127.0.0.70", "127.0.0.71"])
+    broken = BrokenSink("127.0.0.70", port, certificate=world.stranger.pair)
+    try:
+        second = sinks(address="127.0.0.71", port=port, certificate=world.stranger.pair)
+        gateway = two_hosts([broken, second], {"unreachable": "4h"}, best="tls:dane")
+        assert final(gateway, submit(gateway, "a@mx.test"))["rung"] == "plain"
+        assert second.messages[0]["tls"] and broken.messages == []
+    finally:
+        broken.stop()

@@ -561,6 +561,30 @@ START_TEST(what_came_to_nothing_is_not_possible_again_by_another_look)
 }
 END_TEST
 
+START_TEST(who_talks_is_better_than_who_has_to_be_asked_without_tls)
+{
+    static const struct sp_ladder open = {.rungs = {{SP_RUNG_PLAIN, -1, 0}}, .count = 1};
+    static const struct sp_ladder sealed = {.rungs = {{SP_RUNG_SMIME, -1, 0}}, .count = 1};
+    const struct sp_ladder *ladders[] = {&open, &sealed};
+    struct sp_hop_report breaks = shows(SP_LEVEL_PLAIN);
+
+    breaks.anew = true;
+    breaks.verdict.tls_why = SP_E_TLS_HANDSHAKE;
+    for (size_t i = 0; i < SP_ARRAY_LEN(ladders); i++)
+        for (size_t first = 0; first < 2; first++) { /* whoever is asked first */
+            struct sp_standing s = begin(ladders[i], 0);
+            struct sp_hop_report talks = shows(SP_LEVEL_VERIFIED);
+
+            talks.hop = 1;
+            sp_outcome_keys(&s, SP_OK, SP_E_KEYS_NONE);
+            sp_outcome_hop(&s, first == 0 ? &breaks : &talks);
+            ck_assert(sp_outcome_hop_will_do(&s, first));
+            sp_outcome_hop(&s, first == 0 ? &talks : &breaks);
+            ck_assert(sp_outcome_hop_will_do(&s, 1));
+        }
+}
+END_TEST
+
 START_TEST(whose_trouble_it_is)
 {
     static const struct {
@@ -929,6 +953,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_a_host_lacks_it_lacks_when_it_has_put_mail_off);
     tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
     tcase_add_test(c, whose_trouble_it_is);
+    tcase_add_test(c, who_talks_is_better_than_who_has_to_be_asked_without_tls);
     tcase_add_test(c, who_hears_of_a_failure);
     tcase_add_test(c, who_hears_of_a_delay);
     tcase_add_test(c, who_hears_of_success);
