@@ -264,7 +264,7 @@ class Judge:
                 if rung in ("smime", "pgp"):
                     if rung not in person.keys or person.gone:
                         continue
-                    wrong = taken in LEVELS or waits
+                    wrong = waits or taken in LEVELS and not {"keeper", "sealer"} & set(self.plan.kills())
                 else:
                     wrong = rung in LEVELS and waits and not self.showed_less(person.domain, rung)
                 if wrong:

@@ -174,7 +174,8 @@ def ms(seconds):
 class Plan:
     """
     hosts, domains, ladders, people, messages
-    blows: [(when, what, whom)]: "kill" a role, amid what it was asked, "reload", keys of a person "take" away or "give" back
+    blows: [(when, what, whom)]: "kill" a role, amid what it was asked, "stop" one, and let it "go" on or "end" there, "reload",
+           keys of a person "take" away or "give" back
     """
 
     def __init__(self, seed, domains=50, messages=150, pace=Pace()):
@@ -350,7 +351,7 @@ class Plan:
             BRIEF in t.what for host in domain.all_hosts() for t in host.troubles)
 
     def kills(self):
-        return [whom for _, what, whom in self.blows if what == "kill"]
+        return [whom for _, what, whom in self.blows if what in ("kill", "end")]
 
     def policy(self):
         return {"version": 1,

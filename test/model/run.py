@@ -19,11 +19,13 @@ import traceback
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from lab.ports import open_folder  # noqa: E402  (the path comes first)
+from model.corners import Corners  # noqa: E402
 from model.judge import Judge  # noqa: E402
 from model.plan import Plan  # noqa: E402
 from model.world import World  # noqa: E402
 
 PATIENCE = 300  # seconds: much more than lives are, also where a report follows a notice, and that a message
+WORLDS = {"wide": Plan, "corners": Corners}
 
 
 def verify(world):
@@ -70,8 +72,9 @@ def play(plan, patience=1.0, kept=None):
 def one(seed, options):
     began = time.monotonic()
     try:
-        complaints, figures = play(Plan(seed, options.domains, options.messages), options.patience,
-                                   pathlib.Path(options.keep) / str(seed))
+        wished = {name: n for name in ("domains", "messages") if (n := getattr(options, name)) is not None}
+        plan = WORLDS[options.worlds](seed, **wished)
+        complaints, figures = play(plan, options.patience, pathlib.Path(options.keep) / str(seed))
     except Exception:  # the other seeds go on
         complaints, figures = [traceback.format_exc()], {}
     return seed, complaints, {"seconds": round(time.monotonic() - began), **figures}
@@ -81,8 +84,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="1-4")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--domains", type=int, default=50)
-    parser.add_argument("--messages", type=int, default=150)
+    parser.add_argument("--worlds", choices=WORLDS, default="wide")
+    parser.add_argument("--domains", type=int)
+    parser.add_argument("--messages", type=int)
     parser.add_argument("--patience", type=float, default=1.0, help="more on a busy machine")
     parser.add_argument("--preset", default=os.environ.get("SALLYPORT_PRESET", "asan"))
     parser.add_argument("--keep", default="/tmp/sallyport-model")

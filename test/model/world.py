@@ -234,6 +234,17 @@ class World:
         self.kills.append((self.account.now(), role))
         self.gateway.kill(role)
 
+    def do_stop(self, role):
+        """Others go on, and want something of it."""
+        self.gateway.kill(role, signal.SIGSTOP)
+
+    def do_go(self, role):
+        self.gateway.kill(role, signal.SIGCONT)
+
+    def do_end(self, role):
+        self.kills.append((self.account.now(), role))
+        self.gateway.kill(role)
+
     def do_reload(self, _):
         os.kill(self.gateway.info["pid"], signal.SIGHUP)
 
