@@ -1,5 +1,5 @@
 """Small worlds round what is rare in a wide one: hosts of one domain that put mail off in turn, show something else on each
-connection and close it meanwhile, fail a handshake while a sibling is well, and a keeper that stands still or dies amid look-ups."""
+connection and close it meanwhile, fail a handshake while a sibling is well, and a keeper that stands still or dies meanwhile."""
 from model.plan import Domain, Host, Ladder, Message, Pace, Person, Plan, Trouble
 
 HARSH = Pace(6.0, (8.0, 12.0), 8.0, False)
