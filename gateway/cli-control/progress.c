@@ -11,7 +11,7 @@
 
 #define EVERY_MS 500
 
-static int64_t now_ms(void)
+int64_t control_now_ms(void)
 {
     struct timespec t;
 
@@ -22,7 +22,7 @@ static int64_t now_ms(void)
 void control_progress_init(struct control_progress *p, const struct control *c)
 {
     *p = (struct control_progress){.is_on = !c->json && !c->mute && isatty(STDERR_FILENO) != 0,
-                                   .shown_ms = now_ms()};
+                                   .shown_ms = control_now_ms()};
 }
 
 void control_progress_clear(struct control_progress *p)
@@ -34,7 +34,7 @@ void control_progress_clear(struct control_progress *p)
 
 void control_progress_show(struct control_progress *p, bool at_once, const char *format, ...)
 {
-    int64_t now = p->is_on ? now_ms() : 0;
+    int64_t now = p->is_on ? control_now_ms() : 0;
     va_list values;
     int len;
 

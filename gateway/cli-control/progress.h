@@ -9,6 +9,8 @@ struct control_progress {
     int len; /* of what is shown */
     int64_t shown_ms;
 };
+/* returns: milliseconds of the clock that nobody sets */
+int64_t control_now_ms(void);
 void control_progress_init(struct control_progress *p, const struct control *c);
 /* Shows it in the place of the one before; if not at_once, only twice a second. */
 void control_progress_show(struct control_progress *p, bool at_once, const char *format, ...)

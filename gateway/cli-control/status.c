@@ -4,6 +4,7 @@
  * role has.
  */
 #include "gateway/cli-control/control.h"
+#include "gateway/cli-control/progress.h"
 #include "gateway/cli-control/wrong.h"
 
 #include "config/config.h"
@@ -14,6 +15,8 @@
 
 #define QUESTION_MAX 8192
 #define HOUR_MS      ((int64_t)3600 * 1000)
+#define SETTLE_MS    2000 /* a reload needs some 100 for its roles to be ready again */
+#define LOOK_MS      100
 
 static void ask(const struct control *c, struct sp_buf *question, struct sp_jw *w,
                 struct control_answer *answer)
@@ -235,43 +238,72 @@ static void print_json(const struct control *c, const struct sp_json *relays,
     sp_buf_clear(&out);
 }
 
-/* returns: the exit code */
-static int tell(const struct control *c, const struct sp_json *result)
-{
-    struct control_answer state;
-    struct control_wrong wrong;
-    int code;
+/* ---- one look ---- */
 
-    ask_state(c, &state);
-    control_wrong_init(&wrong);
-    control_wrong_relays(&wrong, result);
-    if (state.code == CONTROL_ABSENT || state.code == CONTROL_UNKNOWN)
-        control_wrong_unanswered(&wrong);
-    else
-        control_wrong_state(&wrong, state.result, result);
-    if (c->json) {
-        print_json(c, sp_json_find(result, "relays"), state.result, &wrong);
-    } else {
-        print_relays(result);
-        print_state(state.result);
-        print_ages(c, &wrong);
-    }
-    code = control_wrong_say(&wrong, c);
-    control_wrong_clear(&wrong);
-    control_answer_clear(&state);
-    return code;
+struct look {
+    struct control_answer relays, state;
+    struct control_wrong wrong;
+};
+
+static void look_clear(struct look *l)
+{
+    control_wrong_clear(&l->wrong);
+    control_answer_clear(&l->state);
+    control_answer_clear(&l->relays);
 }
 
-int control_status(const struct control *c)
+/* returns: whether there is something to tell; else the answer's code is all. To clear in either case. */
+static bool look(const struct control *c, struct look *l)
 {
-    struct control_answer answer;
     struct sp_buf question;
     struct sp_jw w;
+
+    *l = (struct look){.relays.fd = -1, .state.fd = -1};
+    control_wrong_init(&l->wrong);
+    begin(&question, &w, "queue.stats");
+    ask(c, &question, &w, &l->relays);
+    if (l->relays.code != CONTROL_OK)
+        return false;
+    ask_state(c, &l->state);
+    control_wrong_relays(&l->wrong, l->relays.result);
+    if (l->state.code == CONTROL_ABSENT || l->state.code == CONTROL_UNKNOWN)
+        control_wrong_unanswered(&l->wrong);
+    else
+        control_wrong_state(&l->wrong, l->state.result, l->relays.result);
+    return true;
+}
+
+/* returns: the exit code */
+static int tell(const struct control *c, struct look *l)
+{
+    const struct sp_json *relays = l->relays.result;
+
+    if (c->json) {
+        print_json(c, sp_json_find(relays, "relays"), l->state.result, &l->wrong);
+    } else {
+        print_relays(relays);
+        print_state(l->state.result);
+        print_ages(c, &l->wrong);
+    }
+    return control_wrong_say(&l->wrong, c);
+}
+
+/* Who reads its configuration anew, or has just been started, is ready in a moment: asked again before anybody is woken. A relay
+ * that hangs has been waited for longer than that by the admin role, once. */
+int control_status(const struct control *c)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    int64_t until = control_now_ms() + SETTLE_MS;
+    struct look l;
+    bool has_told;
     int code;
 
-    begin(&question, &w, "queue.stats");
-    ask(c, &question, &w, &answer);
-    code = answer.code == CONTROL_OK ? tell(c, answer.result) : answer.code;
-    control_answer_clear(&answer);
+    while ((has_told = look(c, &l)) && l.wrong.code == CONTROL_UNKNOWN &&
+           control_now_ms() < until) {
+        look_clear(&l);
+        (void)nanosleep(&pause, NULL);
+    }
+    code = has_told ? tell(c, &l) : l.relays.code;
+    look_clear(&l);
     return code;
 }

@@ -16,6 +16,7 @@ from lab.directory import BASE, Directory, READER_DN, READER_PASSWORD, group, gr
 from lab.pki import Authority
 from lab.ports import open_folder
 from lab.sink import Sink
+from lab.wait import until
 
 POLICY = {
     "version": 1, "settings": {"floor": "plain", "expire": "1d"},
@@ -154,8 +155,11 @@ def test_the_same_members_are_the_same_file(world):
     while world.gateway.log.count(told) == count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    watched = json.loads(world.gateway.run("status", "--json").stdout)
-    assert [(one["what"], one["list"], one["exit"]) for one in watched["wrong"]] == [("list", "recovery", 1)]
+
+    def settled():  # the roles that read it anew may not be ready yet
+        answer = json.loads(world.gateway.run("status", "--json").stdout)
+        return [(one["what"], one.get("list"), one["exit"]) for one in answer["wrong"]] == [("list", "recovery", 1)] and answer
+    watched = until(settled)
     status = watched["lists"]
     assert [(s["list"], s["directory"], s["stale"]) for s in status] == [("recovery", "hospital", True)]
     assert status[0]["age_ms"] > 365 * 86400 * 1000
