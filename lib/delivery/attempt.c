@@ -281,6 +281,8 @@ struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *
     b->seen_hop = a->seen_hop;
     memcpy(b->asked, a->asked, sizeof(b->asked));
     b->tls_json = sp_arena_copy(b->arena, a->tls_json);
+    b->chain = sp_arena_copy(b->arena, a->chain);
+    b->tlsa_matched = sp_arena_copy(b->arena, a->tlsa_matched);
     b->ip = sp_arena_copy(b->arena, a->ip);
     b->alerted = a->alerted;
     b->unsure = a->unsure;

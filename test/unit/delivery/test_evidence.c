@@ -3,7 +3,9 @@
  */
 #include "delivery/delivery_priv.h"
 #include "delivery/report_priv.h"
+#include "delivery/unrouted_priv.h"
 #include "support/check_main.h"
+#include "transport/transport_priv.h"
 
 static struct sp_delivery delivery;
 static struct sp_queue_message message;
@@ -75,8 +77,44 @@ START_TEST(the_memory_of_it_is_bounded)
 }
 END_TEST
 
+START_TEST(who_is_split_off_cites_what_protected_the_others)
+{
+    struct sp_accept_decision decision = {0};
+    struct sp_hop hop = {.base = SP_LIT_INIT("mx.example.test"), .tlsa_count = 1};
+    struct sp_route route = {.hops = &hop, .hop_count = 1};
+    struct sp_attempt *a, *b;
+    uint16_t n = 1;
+
+    delivery = (struct sp_delivery){
+        .parts.loop = sp_loop_new(), .evidence = sp_map_new(), .draining = true};
+    delivery.unrouted = sp_unrouted_new(&delivery);
+    sp_list_init(&delivery.attempts);
+    parcel.refs = 2;
+    a = attempt(SP_LIT("the host's certificates"));
+    a->decision = &decision;
+    a->route = sp_route_copy(&route);
+    a->tlsa_matched = SP_LIT("3 1 1 8d02");
+    sp_report_evidence(a);
+    ck_assert_uint_eq(a->cited_count, 2);
+    b = sp_attempt_split(a, &n, 1);
+    ck_assert(sp_bytes_eq(b->tlsa_matched, a->tlsa_matched));
+    sp_report_evidence(b);
+    ck_assert_uint_eq(b->cited_count, 2);
+    for (size_t i = 0; i < a->cited_count; i++)
+        ck_assert_str_eq(a->cited[i], b->cited[i]);
+    ck_assert_uint_eq(b->fresh_count, 2); /* its record may be durable before the other's */
+    sp_route_unref(a->route);
+    drop(a);
+    sp_attempt_free(b);
+    sp_unrouted_free(delivery.unrouted);
+    sp_map_free(delivery.evidence);
+    sp_loop_free(delivery.parts.loop);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, who_is_split_off_cites_what_protected_the_others);
     tcase_add_test(c, evidence_is_written_until_it_is_durable);
     tcase_add_test(c, what_does_not_fit_is_not_cited);
     tcase_add_test(c, the_memory_of_it_is_bounded);
