@@ -241,13 +241,32 @@ static void print_json(const struct control *c, const struct sp_json *relays,
 /* ---- one look ---- */
 
 struct look {
-    struct control_answer relays, state;
+    struct control_answer relays, state, ledger;
     struct control_wrong wrong;
 };
+
+/* Mail is taken while it hangs, and is on record in the journals; nobody can read that in the audit, and no act can be put there. Who
+ * is not ready is told by the supervisor, and not waited for. */
+static void look_at_ledger(const struct control *c, struct look *l)
+{
+    struct control quiet = *c;
+    struct sp_buf question;
+    struct sp_jw w;
+
+    if (!control_is_ready(l->state.result, "ledger"))
+        return;
+    quiet.mute = quiet.quiet = true;
+    begin(&question, &w, "audit.status");
+    sp_jw_bool(&w, "soon", true);
+    ask(&quiet, &question, &w, &l->ledger);
+    if (l->ledger.code == CONTROL_UNKNOWN)
+        control_wrong_silent(&l->wrong, "ledger", "the ledger did not answer");
+}
 
 static void look_clear(struct look *l)
 {
     control_wrong_clear(&l->wrong);
+    control_answer_clear(&l->ledger);
     control_answer_clear(&l->state);
     control_answer_clear(&l->relays);
 }
@@ -258,7 +277,7 @@ static bool look(const struct control *c, struct look *l)
     struct sp_buf question;
     struct sp_jw w;
 
-    *l = (struct look){.relays.fd = -1, .state.fd = -1};
+    *l = (struct look){.relays.fd = -1, .state.fd = -1, .ledger.fd = -1};
     control_wrong_init(&l->wrong);
     begin(&question, &w, "queue.stats");
     ask(c, &question, &w, &l->relays);
@@ -267,9 +286,10 @@ static bool look(const struct control *c, struct look *l)
     ask_state(c, &l->state);
     control_wrong_relays(&l->wrong, l->relays.result);
     if (l->state.code == CONTROL_ABSENT || l->state.code == CONTROL_UNKNOWN)
-        control_wrong_unanswered(&l->wrong);
+        control_wrong_silent(&l->wrong, "admin", "nobody said which configuration runs");
     else
         control_wrong_state(&l->wrong, l->state.result, l->relays.result);
+    look_at_ledger(c, l);
     return true;
 }
 

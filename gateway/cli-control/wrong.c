@@ -67,6 +67,12 @@ static void look_at_relay(struct control_wrong *wrong, const struct sp_json *rel
              SP_FMT(sp_json_text_of(relay, "detail")));
         sp_jw_int(&wrong->w, "relay", number);
         sp_jw_end(&wrong->w);
+    } else if (sp_bytes_eq(accepts, sp_bytes_cstr(sp_rc_name(SP_E_ROLE_GONE)))) {
+        note(wrong, CONTROL_UNKNOWN, "refuses",
+             "relay %lld takes no mail: %.*s: the ledger has not told it what recipients chose",
+             (long long)number, SP_FMT(accepts));
+        sp_jw_int(&wrong->w, "relay", number);
+        sp_jw_end(&wrong->w);
     } else if (!sp_bytes_eq(accepts, SP_LIT("yes")) && !sp_bytes_eq(accepts, SP_LIT("draining"))) {
         note(wrong, CONTROL_REFUSED, "refuses", "relay %lld takes no mail: %.*s", (long long)number,
              SP_FMT(accepts));
@@ -133,10 +139,18 @@ void control_wrong_state(struct control_wrong *wrong, const struct sp_json *stat
         look_at_role(wrong, r, result);
 }
 
-void control_wrong_unanswered(struct control_wrong *wrong)
+bool control_is_ready(const struct sp_json *state, const char *role)
 {
-    note(wrong, CONTROL_UNKNOWN, "silent", "nobody said which configuration runs");
-    sp_jw_cstr(&wrong->w, "role", "admin");
+    for (const struct sp_json *r = first_of(state, "roles"); r != NULL; r = r->next)
+        if (sp_bytes_eq(sp_json_text_of(r, "role"), sp_bytes_cstr(role)))
+            return sp_bytes_eq(sp_json_text_of(r, "state"), SP_LIT("ready"));
+    return false;
+}
+
+void control_wrong_silent(struct control_wrong *wrong, const char *role, const char *detail)
+{
+    note(wrong, CONTROL_UNKNOWN, "silent", "%s", detail);
+    sp_jw_cstr(&wrong->w, "role", role);
     sp_jw_int(&wrong->w, "index", 0);
     sp_jw_end(&wrong->w);
 }

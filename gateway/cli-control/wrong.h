@@ -21,8 +21,10 @@ void control_wrong_relays(struct control_wrong *wrong, const struct sp_json *res
 /* Looks at what the supervisor shows. state: of gateway.state, NULL: it is of a version without; result: as above */
 void control_wrong_state(struct control_wrong *wrong, const struct sp_json *state,
                          const struct sp_json *result);
-/* Notes that nobody said so, as while the gateway ends or is started anew. */
-void control_wrong_unanswered(struct control_wrong *wrong);
+/* Notes that a role of which there is one did not answer. */
+void control_wrong_silent(struct control_wrong *wrong, const char *role, const char *detail);
+/* returns: whether the supervisor shows the first of these roles as ready. state: as above */
+bool control_is_ready(const struct sp_json *state, const char *role);
 /* Notes a list that was not refreshed for too long. */
 void control_wrong_list(struct control_wrong *wrong, const char *list, const char *directory);
 /* Ends the array. returns: it, lent */

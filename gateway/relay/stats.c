@@ -39,7 +39,10 @@ static void add_stats(struct sp_queue_stats *sum, const struct sp_queue_stats *m
 static void put_queue(const struct relay *r, const struct sp_queue_stats *stats, struct sp_jw *w)
 {
     enum sp_rc ready = sp_queue_ready(r->queue);
+    struct sp_fact_wish none;
 
+    if (ready == SP_OK && relay_wishes_find(r, SP_LIT(""), SP_LIT(""), &none) < 0)
+        ready = SP_E_ROLE_GONE; /* as each recipient is answered until the ledger has spoken */
     if (ready == SP_OK && sp_queue_is_ordered(r->queue, SP_QUEUE_ORDER_DRAIN, SP_LIT("")))
         sp_jw_cstr(w, "accepts", "draining");
     else

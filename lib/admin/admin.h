@@ -11,7 +11,7 @@
  *
  * Relays that hang are waited for a few seconds, all at once; of a command about a message nobody is waited for once the relay that
  * has it has spoken. "silent" in a list names those that did not answer, and marks them in an answer of each;
- * a question "without": [0] leaves relays out.
+ * a question "without": [0] leaves relays out. With "soon": true no role is waited for longer than for a relay that hangs.
  *
  * With "keep": true in a question of the queue the connection stays, and the answer says so by the same member. More
  * questions may be sent before the first is answered; they are answered in their order. So one who changes many messages

@@ -72,6 +72,13 @@ static void on_reply(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply
     sp_admin_answered(call, rc);
 }
 
+/* Who asks whether a role is alive does not wait as for one that works. */
+static int64_t time_of(const struct sp_admin_question *q)
+{
+    return sp_json_bool_of(sp_json_root(q->json), "soon", false) ? sp_admin_patience_ms(q->admin)
+                                                                 : sp_admin_answer_ms(q->admin);
+}
+
 static void call_peer(struct sp_admin_question *q, unsigned index, struct sp_bytes payload)
 {
     struct sp_admin_call *call = &q->calls[q->count];
@@ -79,7 +86,7 @@ static void call_peer(struct sp_admin_question *q, unsigned index, struct sp_byt
                                       .index = index,
                                       .type = SP_JOBS_COMMAND,
                                       .payload = payload,
-                                      .timeout_ms = sp_admin_answer_ms(q->admin),
+                                      .timeout_ms = time_of(q),
                                       .wait_for_peer = true};
 
     call->question = q;

@@ -383,12 +383,14 @@ def test_a_list_that_breaks_off_is_json_and_says_so(home):
 def status_of(home, *states):
     """What `status` says where one relay is well and this is said of the roles, in turns, the last for ever. None: the connection
     is cut. Returns (what the command did, how often each was asked)."""
-    left, asked = list(states), {"queue.stats": 0, "gateway.state": 0}
+    left, asked = list(states), {"queue.stats": 0, "gateway.state": 0, "audit.status": 0}
 
     def answer(of):
         asked[of] += 1
         if of == "queue.stats":
             return {"relays": [{"relay": 0, "error": None, "says": {"accepts": "yes"}}]}
+        if of == "audit.status":
+            return {"records": 9}
         state = left.pop(0) if len(left) > 1 else left[0]
         return state and {"generation": 2, "refused": [], "roles": [{"role": "ledger", "index": 0, "state": state}]}
 
@@ -430,7 +432,7 @@ def test_roles_that_are_ready_in_a_moment_wake_nobody(home):
         return done.returncode == 0 and (done, asked)
     done, asked = until(look)
     assert (done.stderr, json.loads(done.stdout)["wrong"]) == ("", []), done
-    assert asked == {"queue.stats": 2, "gateway.state": 2}
+    assert asked == {"queue.stats": 2, "gateway.state": 2, "audit.status": 1}, "who is not ready is not asked"
 
 
 def test_a_role_that_does_not_become_ready_is_told(home):

@@ -92,6 +92,10 @@ def test_a_damaged_database_costs_its_role_and_no_mail(plain, tmp_path, database
             until(lambda: "is not a database" in gateway.run("status").stdout)
             if database.startswith("ledger"):  # what can't be put on record is not taken
                 assert any(code in refusal(gateway) for code in ("451", "421"))
+                status = gateway.run("status", "--json", check=False)  # and nobody is told that it would be
+                answer = json.loads(status.stdout)
+                assert [relay["says"]["accepts"] for relay in answer["relays"]] == ["role.gone"], answer
+                assert status.returncode == 75 and "refuses" in [one["what"] for one in answer["wrong"]], status
                 sink.replies.clear()
             else:
                 texts.append(submit(gateway)[0])

@@ -41,6 +41,19 @@ def test_a_relay_that_hangs_is_named(gateway):  # noqa: F811
     until(lambda: look(gateway) == (0, []))
 
 
+def test_a_ledger_that_hangs_is_named(gateway):  # noqa: F811
+    until(lambda: look(gateway) == (0, []))
+    [hung] = gateway.pids("ledger")
+    gateway.jitter.kill(hung, signal.SIGSTOP)
+    try:
+        code, wrong = look(gateway)
+    finally:
+        gateway.jitter.kill(hung, signal.SIGCONT)
+    [silent] = wrong
+    assert code == silent["exit"] == 75 and (silent["what"], silent["role"]) == ("silent", "ledger"), wrong
+    until(lambda: look(gateway) == (0, []))
+
+
 def test_what_stays_until_somebody_acts_is_another_code(gateway):  # noqa: F811
     until(lambda: look(gateway) == (0, []))
     refuse(gateway)
