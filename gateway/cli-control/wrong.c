@@ -8,7 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_MAX ((size_t)1 << 20)
+#define TEXT_MAX  ((size_t)1 << 20)
+#define SILENT_MS 10000 /* of the supervisor, who shows that it lives each second */
 
 void control_wrong_init(struct control_wrong *wrong)
 {
@@ -118,9 +119,21 @@ static void look_at_role(struct control_wrong *wrong, const struct sp_json *role
     sp_jw_end(&wrong->w);
 }
 
+void control_wrong_silent(struct control_wrong *wrong, const char *role, const char *detail)
+{
+    note(wrong, CONTROL_UNKNOWN, "silent", "%s", detail);
+    sp_jw_cstr(&wrong->w, "role", role);
+    sp_jw_int(&wrong->w, "index", 0);
+    sp_jw_end(&wrong->w);
+}
+
 void control_wrong_state(struct control_wrong *wrong, const struct sp_json *state,
                          const struct sp_json *result)
 {
+    if (sp_json_int_of(state, "silent_ms", 0) > SILENT_MS)
+        control_wrong_silent(
+            wrong, "supervisor",
+            "the supervisor hangs: who ends is not started anew, nothing is reloaded");
     for (const struct sp_json *r = first_of(state, "refused"); r != NULL; r = r->next) {
         struct sp_bytes what = sp_json_text_of(r, "what"), role = sp_json_text_of(r, "role");
         char name[64];
@@ -145,14 +158,6 @@ bool control_is_ready(const struct sp_json *state, const char *role)
         if (sp_bytes_eq(sp_json_text_of(r, "role"), sp_bytes_cstr(role)))
             return sp_bytes_eq(sp_json_text_of(r, "state"), SP_LIT("ready"));
     return false;
-}
-
-void control_wrong_silent(struct control_wrong *wrong, const char *role, const char *detail)
-{
-    note(wrong, CONTROL_UNKNOWN, "silent", "%s", detail);
-    sp_jw_cstr(&wrong->w, "role", role);
-    sp_jw_int(&wrong->w, "index", 0);
-    sp_jw_end(&wrong->w);
 }
 
 void control_wrong_list(struct control_wrong *wrong, const char *list, const char *directory)

@@ -2,7 +2,8 @@
  * Which generation each role runs, and why that is not the newest: a page of shared memory that admin reads when somebody
  * asks. So a supervisor that is busy need not answer, an admin that hangs hears nothing late, and what is told is of now.
  * It has two halves, and the older one is written anew: whoever reads meanwhile, or while we are kept from going on, finds the
- * other one whole. Each half: a checksum of what follows, the number of this writing, the JSON and its length.
+ * other one whole. Each half: a checksum of what follows, the number of this writing, the JSON and its length. It is written
+ * each second, too, with the time of that (monotonic): who hangs shows an old one.
  */
 #include "gateway/sallyport/supervisor.h"
 
@@ -17,6 +18,15 @@
 
 #define HALF_LEN  ((size_t)128 * 1024) /* lib/admin/state.c has it too */
 #define STATE_MAX (HALF_LEN - 16)      /* of the JSON */
+#define BEAT_MS   1000
+
+static void on_beat(void *arg)
+{
+    struct supervisor *s = arg;
+
+    state_write(s);
+    sp_timer_start(s->beat, BEAT_MS);
+}
 
 void state_open(struct supervisor *s)
 {
@@ -28,6 +38,8 @@ void state_open(struct supervisor *s)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", s->state);
     s->state_shown = open(path, O_RDONLY | O_CLOEXEC); /* dup() would let it be written by */
     (void)fchmod(s->state, 0400);                      /* nor can another uid open it anew */
+    s->beat = sp_timer_new(s->loop, on_beat, s);
+    sp_timer_start(s->beat, BEAT_MS);
 }
 
 static const char *state_of(const struct child *c)
@@ -69,6 +81,7 @@ static void put_state(const struct supervisor *s, struct sp_buf *out)
 
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
+    sp_jw_int(&w, "alive_ms", sp_clock_mono_ms(sp_loop_clock(s->loop)));
     sp_jw_int(&w, "generation", (int64_t)s->now->number);
     sp_jw_int(&w, "newest", (int64_t)s->newest);
     sp_jw_bool(&w, "accepted", s->now == s->accepted);
@@ -118,6 +131,8 @@ void state_write(struct supervisor *s)
 
 void state_close(struct supervisor *s)
 {
+    if (s->beat != NULL)
+        sp_timer_free(SP_STEAL(s->beat));
     if (s->state >= 0)
         close(s->state);
     if (s->state_shown >= 0)

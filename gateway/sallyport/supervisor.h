@@ -129,6 +129,7 @@ struct supervisor {
     int state,
         state_shown; /* the page that admin may read (state.c), to write and to read; -1: none */
     uint64_t state_number; /* of the last that was written there */
+    struct sp_timer *beat; /* it is written anew while we live */
     struct child children[CHILDREN_MAX];
     size_t child_count;
     struct listening *listening;

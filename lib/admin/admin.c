@@ -264,6 +264,17 @@ int sp_admin_state_fd(const struct sp_admin *a)
     return a->parts.state_fd;
 }
 
+/* For how long the supervisor has not written its page, which it does each second; one of a version before says nothing of it. */
+static void set_silence(const struct sp_admin *a, struct sp_json_doc *state)
+{
+    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(a->parts.loop));
+    int64_t alive_ms = sp_json_int_of(sp_json_root(state), "alive_ms", -1);
+
+    if (alive_ms >= 0)
+        sp_json_set_int(state, sp_json_root(state), "silent_ms",
+                        now_ms > alive_ms ? now_ms - alive_ms : 0);
+}
+
 static void answer_state(struct errand *errand)
 {
     SP_AUTO(sp_json_doc) state = sp_admin_state_read(errand->admin);
@@ -272,6 +283,7 @@ static void answer_state(struct errand *errand)
         answer_error(errand, sp_rc_name(SP_E_UNSUPPORTED), SP_LIT("the supervisor shows nothing"));
         return;
     }
+    set_silence(errand->admin, state);
     sp_admin_put_result(sp_json_root(state), 0, &errand->answer);
     end_errand(errand);
 }

@@ -54,6 +54,17 @@ def test_a_ledger_that_hangs_is_named(gateway):  # noqa: F811
     until(lambda: look(gateway) == (0, []))
 
 
+def test_a_supervisor_that_hangs_is_named(gateway):  # noqa: F811
+    until(lambda: look(gateway) == (0, []))
+    hung = gateway.info["pid"]
+    gateway.jitter.kill(hung, signal.SIGSTOP)
+    try:
+        until(lambda: [(one["what"], one.get("role"), one["exit"]) for one in look(gateway)[1]] == [("silent", "supervisor", 75)])
+    finally:
+        gateway.jitter.kill(hung, signal.SIGCONT)
+    until(lambda: look(gateway) == (0, []))
+
+
 def test_what_stays_until_somebody_acts_is_another_code(gateway):  # noqa: F811
     until(lambda: look(gateway) == (0, []))
     refuse(gateway)
@@ -75,7 +86,8 @@ def test_relays_that_are_gone_are_named(gateway):  # noqa: F811
     gateway.jitter.kill(supervisor, signal.SIGSTOP)  # nobody is started anew
     try:
         gateway.kill("relay")
-        until(lambda: {(one["what"], one["relay"]) for one in look(gateway)[1]} == {("silent", 0), ("silent", 1)})
+        until(lambda: {(one["what"], one["relay"]) for one in look(gateway)[1] if one.get("role") != "supervisor"} ==
+              {("silent", 0), ("silent", 1)})
         assert gateway.run("status", check=False).returncode == 75
     finally:
         gateway.jitter.kill(supervisor, signal.SIGCONT)

@@ -330,6 +330,16 @@ static void show(uint64_t number, const char *json, const char *of)
     sp_buf_clear(&half);
 }
 
+static void is_long_silent(void)
+{
+    struct sp_buf got;
+
+    ask("{\"command\":\"gateway.state\"}\n", &got);
+    ck_assert_ptr_nonnull(strstr((const char *)got.ptr, "\"silent_ms\":"));
+    ck_assert_ptr_null(strstr((const char *)got.ptr, "\"silent_ms\":0}"));
+    sp_buf_clear(&got);
+}
+
 START_TEST(what_the_supervisor_shows_is_told_if_it_is_whole)
 {
     static const char question[] = "{\"command\":\"gateway.state\"}\n";
@@ -349,6 +359,8 @@ START_TEST(what_the_supervisor_shows_is_told_if_it_is_whole)
     expect(question, "{\"ok\":true,\"result\":{\"newest\":4},\"file_len\":0}\n");
     show(4, "", "");
     expect(question, none);
+    show(4, "{\"alive_ms\":1}", "{\"alive_ms\":1}"); /* long ago */
+    is_long_silent();
     ck_assert_int_eq(ftruncate(state, 3), 0);
     expect(question, none);
 }
