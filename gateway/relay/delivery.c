@@ -9,15 +9,17 @@
 #include "crypt/hash.h"
 #include "config/partners.h"
 #include "delivery/outcome.h"
+#include "delivery/sessions.h"
 #include "config/sites.h"
 #include "config/tenant.h"
 #include "dns/resolver.h"
 #include "transport/posture.h"
 #include "transport/transport.h"
 
-#define PARTNERS    "policies/partners.json"
-#define SITES       "policies/sites.json"
-#define PATIENCE_MS 600000 /* for the old half after a reload */
+#define PARTNERS     "policies/partners.json"
+#define SITES        "policies/sites.json"
+#define PATIENCE_MS  600000 /* for the old half after a reload */
+#define SESSIONS_MAX 1000
 
 struct half {
     struct relay_delivery *owner;
@@ -45,6 +47,7 @@ struct relay_delivery {
     struct half *now;
     struct sp_list old;
     struct sp_loop *loop;
+    struct sp_sessions *sessions; /* of all of them */
 };
 
 static void half_free(void *ptr)
@@ -233,7 +236,8 @@ static void make_delivery(struct relay *r, struct half *h)
                                       .transport = h->transport,
                                       .tls = h->tls,
                                       .jobs = r->jobs,
-                                      .suppress = relay_suppress_list(r)};
+                                      .suppress = relay_suppress_list(r),
+                                      .sessions = r->delivery->sessions};
     struct sp_delivery_settings settings = {
         .hostname = h->hostname,
         .resolver = h->resolver_text == NULL ? "" : h->resolver_text,
@@ -337,6 +341,7 @@ enum sp_rc relay_delivery_start(struct relay *r, struct sp_err *err)
 
     r->delivery = sp_calloc(1, sizeof(*r->delivery));
     r->delivery->loop = r->loop;
+    r->delivery->sessions = sp_sessions_new(SESSIONS_MAX);
     sp_list_init(&r->delivery->old);
     rc = half_new(r, &r->delivery->now, err);
     if (rc != SP_OK)
@@ -397,6 +402,7 @@ void relay_delivery_free(struct relay *r)
         half_free(SP_CONTAINER(pos, struct half, link));
     }
     half_free(d->now);
+    sp_sessions_free(d->sessions);
     sp_free(d);
     r->delivery = NULL;
 }

@@ -7,6 +7,7 @@
 #include "delivery/delivery_priv.h"
 #include "delivery/park_priv.h"
 #include "delivery/report_priv.h"
+#include "delivery/sessions_priv.h"
 #include "delivery/unrouted_priv.h"
 
 #include <unistd.h>
@@ -71,6 +72,7 @@ static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p
     a->seen_hop = a->only_hop = SIZE_MAX;
     a->seal_fd = -1;
     sp_content_init(&a->sealed);
+    sp_list_init(&a->sessions);
     sp_list_append(&d->attempts, &a->at);
     d->places.active++;
     d->places.urgent += a->lane == SP_LANE_URGENT;
@@ -104,7 +106,7 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_content_clear(&a->sealed);
     for (size_t i = 0; i < a->event_count; i++)
         sp_buf_clear(&a->events[i]);
-    sp_attempt_clear_sessions(a);
+    sp_attempt_leave_sessions(a);
     sp_route_unref(a->route);
     sp_parcel_unref(a->p);
     sp_list_remove(&a->at);

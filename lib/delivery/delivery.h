@@ -23,6 +23,7 @@ struct sp_queue;
 struct sp_transport;
 struct sp_tls_context;
 struct sp_jobs;
+struct sp_sessions;
 struct sp_suppress;
 
 struct sp_retry_class;
@@ -75,6 +76,7 @@ struct sp_delivery_parts {
     struct sp_tls_context *tls;   /* client context: system trust and delivery.ca */
     struct sp_jobs *jobs;         /* sealer, keeper, portal */
     struct sp_suppress *suppress; /* addresses that are not tried; or NULL */
+    struct sp_sessions *sessions; /* seen and not on record yet; NULL: these are forgotten */
 };
 
 /* owner: the caller, to sp_delivery_free. Parts and the settings' texts are lent for its life. returns: never NULL */

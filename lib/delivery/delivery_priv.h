@@ -74,16 +74,6 @@ struct sp_key_ring;
 struct sp_commit;
 struct sp_bounce_rcpt;
 
-#define SP_SESSIONS_MAX 8
-/* A session that this attempt was the first to see, or that DNS kept from coming about, for reports (RFC 8460). */
-struct sp_session_seen {
-    const struct sp_route *route; /* of then; a reference */
-    size_t hop;                   /* SIZE_MAX: none, the domain's MX itself could not be had */
-    const char *policy;           /* of RFC 8460 4.4 */
-    const char *result;           /* of RFC 8460 4.3 */
-    struct sp_bytes ip;
-};
-
 /* What a host of the route showed last in this attempt. */
 struct sp_host_asked {
     bool was_asked;
@@ -142,8 +132,7 @@ struct sp_attempt {
     struct sp_host_asked asked[SP_TRANSPORT_HOPS_MAX]; /* by host of the route */
     struct sp_smtp_reply put_off; /* what the last one said who put it off; code 0: nothing */
     size_t put_off_hop;           /* who that was */
-    struct sp_session_seen sessions[SP_SESSIONS_MAX];
-    size_t session_count;
+    struct sp_list sessions;      /* that it has seen and not written; sessions.c */
     bool alerted;
     bool went_on; /* split from another, or sent already: there is something to write about it */
     enum sp_lane lane;

@@ -6,6 +6,7 @@
 #include "delivery/delivery_priv.h"
 #include "delivery/park_priv.h"
 #include "delivery/probe.h"
+#include "delivery/sessions_priv.h"
 #include "delivery/unrouted_priv.h"
 #include "mail/idn.h"
 
@@ -131,33 +132,22 @@ static enum sp_level demanded(const struct sp_attempt *a)
 static void note_session(struct sp_attempt *a, const struct sp_hop_proof *proof, enum sp_rc tls_rc,
                          struct sp_bytes ip)
 {
-    struct sp_session_seen *s = &a->sessions[a->session_count];
     const struct sp_hop *hop = &a->route->hops[a->hop];
+    struct sp_session_seen seen = {.hop = a->hop, .ip = ip};
 
-    if (a->session_count == SP_SESSIONS_MAX)
-        return;
-    *s = (struct sp_session_seen){
-        .route = sp_route_ref(a->route), .hop = a->hop, .ip = sp_arena_copy(a->arena, ip)};
-    s->policy = sp_tlsrpt_policy(a->route, hop, demanded(a));
-    s->result = sp_tlsrpt_result(a->route, hop, demanded(a), proof, tls_rc);
-    a->session_count++;
+    seen.policy = sp_tlsrpt_policy(a->route, hop, demanded(a));
+    seen.result = sp_tlsrpt_result(a->route, hop, demanded(a), proof, tls_rc);
+    sp_attempt_note_session(a, &seen);
 }
 
 /* DNS that does not hold keeps a session from coming about; it is counted once an attempt. hop: SIZE_MAX for the MX */
 static void note_dns(struct sp_attempt *a, size_t hop, enum sp_rc rc)
 {
-    const char *result = sp_tlsrpt_dns_result(rc);
+    struct sp_session_seen seen = {.hop = hop, .policy = "tlsa", .is_look_up = true};
 
-    if (result == NULL || a->rounds > 1 || a->session_count == SP_SESSIONS_MAX)
-        return;
-    a->sessions[a->session_count++] = (struct sp_session_seen){
-        .route = sp_route_ref(a->route), .hop = hop, .policy = "tlsa", .result = result};
-}
-
-void sp_attempt_clear_sessions(struct sp_attempt *a)
-{
-    while (a->session_count > 0)
-        sp_route_unref(a->sessions[--a->session_count].route);
+    seen.result = sp_tlsrpt_dns_result(rc);
+    if (seen.result != NULL && a->rounds <= 1)
+        sp_attempt_note_session(a, &seen);
 }
 
 /*

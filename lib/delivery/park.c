@@ -70,7 +70,8 @@ bool sp_attempt_park(struct sp_attempt *a, const struct sp_next *next)
     if (rests_ms == 0 || a->line == 0)
         return false;
     sp_queue_rest(a->d->parts.queue, a->line, now_ms + rests_ms);
-    if (a->has_asked || !sp_attempt_is_fresh(a) || a->event_count > 0 || a->session_count > 0)
+    if (a->has_asked || !sp_attempt_is_fresh(a) || a->event_count > 0 ||
+        !sp_list_is_empty(&a->sessions))
         return false;
     if (!waits_for_hosts(a, next->index) || next->late || at_ms <= now_ms || has_word(a))
         return false;

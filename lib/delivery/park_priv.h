@@ -21,8 +21,6 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a);
  * attempt, and this one is not any more; there are two others at most. If not, nothing has changed
  */
 bool sp_attempt_leaves_host(struct sp_attempt *a, enum sp_rc why);
-/* Forgets the sessions that were seen. */
-void sp_attempt_clear_sessions(struct sp_attempt *a);
 
 /* ---- tell.c ---- */
 

@@ -5,11 +5,10 @@
 #include "delivery/delivery_priv.h"
 #include "delivery/park_priv.h"
 #include "delivery/report_priv.h"
+#include "delivery/sessions_priv.h"
 #include "delivery/words.h"
-#include "transport/tlsrpt.h"
 
-#define EVENT_MAX  65536
-#define RECORD_MAX 2048 /* a digest's; a whole certificate is left out of reports */
+#define EVENT_MAX 65536
 
 bool sp_report_begin(struct sp_attempt *a, struct sp_jw *w, const char *event, const uint16_t *ns,
                      size_t n_count)
@@ -206,54 +205,6 @@ static void write_sts(const struct sp_attempt *a, struct sp_jw *w)
     sp_jw_end(w);
 }
 
-/* The records that bound the session, as a zone would have them. */
-static void write_records(struct sp_jw *w, const struct sp_hop *h)
-{
-    struct sp_buf text;
-
-    if (h->tlsa_pinned || h->tlsa_count == 0)
-        return;
-    sp_buf_init(&text, RECORD_MAX);
-    sp_jw_array(w, "records");
-    for (size_t i = 0; i < h->tlsa_count; i++) {
-        const struct sp_tlsa *t = &h->tlsa_set[i];
-
-        sp_buf_reset(&text);
-        sp_buf_printf(&text, "_%u._tcp.%.*s. IN TLSA %u %u %u ", h->port, SP_FMT(h->base), t->usage,
-                      t->selector, t->matching_type);
-        sp_hex_encode(&text, t->data);
-        if (sp_buf_rc(&text) == SP_OK)
-            sp_jw_text(w, NULL, sp_buf_bytes(&text));
-    }
-    sp_jw_end(w);
-    sp_buf_clear(&text);
-}
-
-/* New sessions, as TLS reports count them (RFC 8460): once, by the attempt that saw them first. */
-static void write_sessions(struct sp_attempt *a, struct sp_jw *w)
-{
-    if (a->session_count == 0)
-        return;
-    sp_jw_array(w, "sessions");
-    for (size_t i = 0; i < a->session_count; i++) {
-        const struct sp_session_seen *s = &a->sessions[i];
-        const struct sp_hop *h = s->hop == SIZE_MAX ? NULL : &s->route->hops[s->hop];
-
-        sp_jw_object(w, NULL);
-        if (h != NULL)
-            sp_jw_text(w, "mx", h->name);
-        if (s->ip.len > 0)
-            sp_jw_text(w, "ip", s->ip);
-        sp_jw_cstr(w, "policy", s->policy);
-        sp_jw_cstr(w, "result", s->result);
-        if (h != NULL)
-            write_records(w, h);
-        sp_jw_end(w);
-    }
-    sp_jw_end(w);
-    sp_attempt_clear_sessions(a);
-}
-
 static void write_posture(const struct sp_attempt *a, struct sp_jw *w)
 {
     if (!a->has_verdict)
@@ -316,9 +267,11 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     const struct sp_accept *accept = &a->p->m->accept;
     int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(a->d->parts.loop));
     char time[SP_TIME_TEXT_MAX];
+    size_t before;
     struct sp_jw w;
 
     sp_report_evidence(a);
+    before = a->event_count;
     if (!sp_report_begin(a, &w, "delivery.attempted", r->ns, r->n_count))
         return;
     sp_jw_int(&w, "attempt", a->number);
@@ -332,7 +285,7 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
     write_dns(a, &w);
     write_sts(a, &w);
     write_posture(a, &w);
-    write_sessions(a, &w);
+    sp_attempt_write_sessions(a, &w);
     if (a->tls_json.len > 0)
         sp_jw_raw(&w, "tls", a->tls_json);
     write_cited(a, &w);
@@ -355,6 +308,7 @@ void sp_report_attempt(struct sp_attempt *a, const struct sp_report *r)
         sp_jw_bool(&w, "possibly_attempted", true);
     sp_jw_int(&w, "took_ms", now_ms - a->started_ms);
     sp_report_end(a, &w);
+    sp_attempt_end_sessions(a, a->event_count > before);
 }
 
 /* returns: what the last host showed, or the least that one did, if the last has all that was proved before */

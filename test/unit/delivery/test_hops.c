@@ -1,0 +1,431 @@
+/*
+ * An attempt that asks hosts: what it makes of what each shows, and of what it has seen when it goes back to its line. Hosts,
+ * pool and queue are made up here.
+ */
+#include "delivery/delivery_priv.h"
+#include "delivery/sessions.h"
+#include "delivery/unrouted_priv.h"
+#include "support/check_main.h"
+#include "transport/transport_priv.h"
+
+#define HOSTS 5
+
+struct sp_conn { /* of the pool that is made up */
+    bool is_there;
+    bool is_new;
+    struct sp_hop_proof proof;
+};
+
+static struct {
+    struct sp_conn hosts[HOSTS];
+    bool is_crowded;
+    sp_pool_fn wait; /* who waits for a connection */
+    void *wait_arg;
+    size_t wait_hop;
+    unsigned put_first;
+    const struct sp_conn *sent; /* over which a message went */
+    char events[262144];        /* of the last record */
+} the;
+
+static struct sp_delivery d;
+static struct sp_queue_message message;
+static struct sp_parcel parcel;
+static const struct sp_route *route;
+static struct sp_posture *posture;
+
+/* ---- the engine around: the linker puts these in place of what they are named by ---- */
+
+const struct sp_route *__wrap_sp_transport_find(struct sp_transport *t, struct sp_bytes domain);
+struct sp_posture *__wrap_sp_transport_posture(struct sp_transport *t);
+bool __wrap_sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host);
+void __wrap_sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                               size_t n_count);
+void __wrap_sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
+                             struct sp_queue_body *body, void (*done)(void *arg, enum sp_rc rc),
+                             void *arg);
+bool __wrap_sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id,
+                                  struct sp_content *out);
+struct sp_conn *__wrap_sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask);
+bool __wrap_sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask);
+sp_handle __wrap_sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn,
+                              void *arg);
+void __wrap_sp_pool_cancel(struct sp_pool *p, sp_handle wait);
+int64_t __wrap_sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask);
+size_t __wrap_sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask);
+bool __wrap_sp_conn_take_new(struct sp_conn *c);
+const struct sp_hop_proof *__wrap_sp_conn_proof(const struct sp_conn *c);
+const char *__wrap_sp_conn_ip(const struct sp_conn *c);
+unsigned __wrap_sp_conn_extensions(const struct sp_conn *c);
+uint64_t __wrap_sp_conn_size_limit(const struct sp_conn *c);
+unsigned __wrap_sp_conn_messages(const struct sp_conn *c);
+struct sp_bytes __wrap_sp_conn_tls_json(const struct sp_conn *c);
+struct sp_bytes __wrap_sp_conn_chain(const struct sp_conn *c);
+struct sp_bytes __wrap_sp_conn_tlsa(const struct sp_conn *c);
+enum sp_rc __wrap_sp_conn_send(struct sp_conn *c, const struct sp_smtp_mail *mail,
+                               struct sp_source *source, sp_conn_result_fn fn, void *arg);
+enum sp_rc __wrap_sp_source_open(struct sp_source *s, const struct sp_content *body,
+                                 struct sp_bytes trace, bool whole);
+uint64_t __wrap_sp_source_total(const struct sp_source *s);
+void __wrap_sp_source_clear(struct sp_source *s);
+
+const struct sp_route *__wrap_sp_transport_find(struct sp_transport *t, struct sp_bytes domain)
+{
+    (void)t, (void)domain;
+    return route;
+}
+
+struct sp_posture *__wrap_sp_transport_posture(struct sp_transport *t)
+{
+    (void)t;
+    return posture;
+}
+
+bool __wrap_sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host)
+{
+    (void)q, (void)host;
+    return false;
+}
+
+void __wrap_sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                               size_t n_count)
+{
+    (void)q, (void)id, (void)ns, (void)n_count;
+    the.put_first++;
+}
+
+void __wrap_sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
+                             struct sp_queue_body *body, void (*done)(void *arg, enum sp_rc rc),
+                             void *arg)
+{
+    size_t len = 0;
+
+    (void)q, (void)body;
+    for (size_t i = 0; i < outcome->audit.count; i++) {
+        struct sp_bytes event = outcome->audit.events[i];
+
+        ck_assert_uint_lt(len + event.len, sizeof(the.events));
+        memcpy(the.events + len, event.ptr, event.len);
+        len += event.len;
+    }
+    the.events[len] = 0;
+    done(arg, SP_OK);
+}
+
+bool __wrap_sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id,
+                                  struct sp_content *out)
+{
+    (void)q, (void)id;
+    sp_content_init(out);
+    return true;
+}
+
+struct sp_conn *__wrap_sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    (void)p;
+    return the.hosts[ask->hop].is_there ? &the.hosts[ask->hop] : NULL;
+}
+
+bool __wrap_sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    (void)p, (void)ask;
+    return the.is_crowded;
+}
+
+sp_handle __wrap_sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn,
+                              void *arg)
+{
+    (void)p;
+    the.wait = fn;
+    the.wait_arg = arg;
+    the.wait_hop = ask->hop;
+    return 1;
+}
+
+void __wrap_sp_pool_cancel(struct sp_pool *p, sp_handle wait)
+{
+    (void)p, (void)wait;
+}
+
+int64_t __wrap_sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    (void)p, (void)ask;
+    return 0;
+}
+
+size_t __wrap_sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    (void)p, (void)ask;
+    return SP_QUEUE_DUE_MAX;
+}
+
+bool __wrap_sp_conn_take_new(struct sp_conn *c)
+{
+    bool is_new = c->is_new;
+
+    c->is_new = false;
+    return is_new;
+}
+
+const struct sp_hop_proof *__wrap_sp_conn_proof(const struct sp_conn *c)
+{
+    return &c->proof;
+}
+
+const char *__wrap_sp_conn_ip(const struct sp_conn *c)
+{
+    (void)c;
+    return "192.0.2.1";
+}
+
+unsigned __wrap_sp_conn_extensions(const struct sp_conn *c)
+{
+    (void)c;
+    return 0;
+}
+
+uint64_t __wrap_sp_conn_size_limit(const struct sp_conn *c)
+{
+    (void)c;
+    return 0;
+}
+
+unsigned __wrap_sp_conn_messages(const struct sp_conn *c)
+{
+    (void)c;
+    return 0;
+}
+
+struct sp_bytes __wrap_sp_conn_tls_json(const struct sp_conn *c)
+{
+    (void)c;
+    return SP_LIT("");
+}
+
+struct sp_bytes __wrap_sp_conn_chain(const struct sp_conn *c)
+{
+    (void)c;
+    return SP_LIT("");
+}
+
+struct sp_bytes __wrap_sp_conn_tlsa(const struct sp_conn *c)
+{
+    (void)c;
+    return SP_LIT("");
+}
+
+enum sp_rc __wrap_sp_conn_send(struct sp_conn *c, const struct sp_smtp_mail *mail,
+                               struct sp_source *source, sp_conn_result_fn fn, void *arg)
+{
+    (void)mail, (void)source, (void)fn, (void)arg;
+    the.sent = c;
+    return SP_OK;
+}
+
+enum sp_rc __wrap_sp_source_open(struct sp_source *s, const struct sp_content *body,
+                                 struct sp_bytes trace, bool whole)
+{
+    (void)s, (void)body, (void)trace, (void)whole;
+    return SP_OK;
+}
+
+uint64_t __wrap_sp_source_total(const struct sp_source *s)
+{
+    (void)s;
+    return 0;
+}
+
+void __wrap_sp_source_clear(struct sp_source *s)
+{
+    (void)s;
+}
+
+/* ---- */
+
+static struct sp_accept_rung rungs[3];
+static struct sp_accept_decision decision;
+static struct sp_accept_recipient recipient = {.address = SP_LIT_INIT("anna@example.test")};
+static struct sp_rcpt rcpt;
+
+static struct sp_hop hops[HOSTS];
+
+static void set_hosts(void)
+{
+    static const char *const names[HOSTS] = {"mx0.example.test", "mx1.example.test",
+                                             "mx2.example.test", "mx3.example.test",
+                                             "mx4.example.test"};
+
+    memset(hops, 0, sizeof(hops));
+    for (size_t i = 0; i < HOSTS; i++) {
+        hops[i].name = sp_bytes_cstr(names[i]);
+        hops[i].port = 25;
+        hops[i].preference = (uint16_t)i;
+        hops[i].tlsa_why = SP_E_DANE_NONE;
+    }
+}
+
+static void set_route(struct sp_bytes domain)
+{
+    const struct sp_route like = {.domain = domain,
+                                  .via = SP_VIA_MX,
+                                  .hops = hops,
+                                  .hop_count = HOSTS,
+                                  .sts_why = SP_E_STS_NONE};
+
+    sp_route_unref(route);
+    route = sp_route_copy(&like);
+}
+
+static void set_up(void)
+{
+    memset(&the, 0, sizeof(the));
+    d = (struct sp_delivery){.parts.loop = sp_loop_new(), .draining = true};
+    d.parts.sessions = sp_sessions_new(3);
+    d.settings.retry_first_ms = d.settings.retry_max_ms = 60000;
+    d.settings.resolver = "";
+    d.evidence = sp_map_new();
+    sp_list_init(&d.attempts);
+    d.unrouted = sp_unrouted_new(&d);
+    decision = (struct sp_accept_decision){.rungs = rungs, .expire_at_ms = 3600000};
+    message = (struct sp_queue_message){
+        .accept = {.decisions = &decision,
+                   .decision_count = 1,
+                   .recipients = &recipient,
+                   .recipient_count = 1,
+                   .kind = SP_ACCEPT_KIND_MAIL},
+        .rcpts = &rcpt,
+        .accepted_at_ms = sp_clock_steady_ms(sp_loop_clock(d.parts.loop)),
+    };
+    parcel = (struct sp_parcel){.refs = 1, .m = &message};
+    set_hosts();
+    set_route(SP_LIT("example.test"));
+    posture = sp_posture_new(10);
+}
+
+static void tear_down(void)
+{
+    SP_LIST_EACH(at, &d.attempts)
+    sp_attempt_free(SP_CONTAINER(at, struct sp_attempt, at));
+    sp_unrouted_free(d.unrouted);
+    sp_map_free(d.evidence);
+    sp_sessions_free(d.parts.sessions);
+    sp_loop_free(d.parts.loop);
+    sp_route_unref(route);
+    route = NULL;
+    sp_posture_free(posture);
+}
+
+static void set_ladder(enum sp_rung first, enum sp_rung second, enum sp_floor floor)
+{
+    rungs[0] = (struct sp_accept_rung){.rung = (uint8_t)first, .unreachable_ms = -1};
+    rungs[1] = (struct sp_accept_rung){.rung = (uint8_t)second, .unreachable_ms = -1};
+    decision.rung_count = first == second ? 1 : 2;
+    decision.floor = (uint8_t)floor;
+}
+
+static void start(void)
+{
+    uint16_t n = 0;
+
+    the.events[0] = 0;
+    the.sent = NULL;
+    sp_attempt_start(&d, &parcel, &n, 1);
+}
+
+/* Nobody answers of those who are waited for. */
+static void are_silent(void)
+{
+    const struct sp_conn_end end = {.rc = SP_E_HOP_UNREACHABLE};
+
+    while (the.wait != NULL) {
+        sp_pool_fn fn = the.wait;
+
+        the.wait = NULL;
+        fn(the.wait_arg, NULL, &end);
+    }
+}
+
+static unsigned count(const char *word)
+{
+    unsigned n = 0;
+
+    for (const char *at = the.events; (at = strstr(at, word)) != NULL; at++)
+        n++;
+    return n;
+}
+
+START_TEST(what_was_seen_before_it_went_back_is_reported_once)
+{
+    set_up();
+    set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+    the.hosts[0] = (struct sp_conn){.is_there = true, .is_new = true, .proof.tls = true};
+    the.is_crowded = true; /* the next host is */
+    start();
+    ck_assert_uint_eq(the.put_first, 1);
+    the.is_crowded = false;
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        start();
+        are_silent();
+        ck_assert_uint_eq(count("\"outcome\":"), 1);
+        ck_assert_uint_eq(count("\"sessions\":[{\"mx\":\"mx0.example.test\""), attempt == 0);
+        ck_assert_uint_eq(count("\"policy\":\"no-policy-found\""), attempt == 0);
+    }
+    tear_down();
+}
+END_TEST
+
+START_TEST(what_was_seen_of_another_domain_waits_for_that)
+{
+    set_up();
+    set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+    the.hosts[0] = (struct sp_conn){.is_there = true, .is_new = true, .proof.tls = true};
+    start(); /* and waits for the next host when its engine ends, after a reload */
+    sp_attempt_free(SP_CONTAINER(d.attempts.next, struct sp_attempt, at));
+    set_route(SP_LIT("example.org"));
+    start();
+    are_silent();
+    ck_assert_uint_eq(count("\"sessions\""), 0);
+    set_route(SP_LIT("example.test"));
+    for (unsigned i = 0; i < 4; i++) { /* three are kept */
+        the.hosts[0].is_new = true;
+        the.is_crowded = true;
+        start();
+    }
+    the.is_crowded = false;
+    start();
+    are_silent();
+    ck_assert_uint_eq(count("\"result\":"), 3);
+    tear_down();
+}
+END_TEST
+
+START_TEST(records_without_end_hide_no_attempt)
+{
+    static const uint8_t key[440], certificate[900];
+
+    set_up();
+    set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+    for (size_t i = 0; i < HOSTS; i++) {
+        the.hosts[i] = (struct sp_conn){.is_there = true, .is_new = true, .proof.tls = true};
+        hops[i].tlsa_count = SP_TRANSPORT_TLSA_MAX;
+        for (size_t n = 0; n < SP_TRANSPORT_TLSA_MAX; n++)
+            hops[i].tlsa_set[n].data =
+                n > 0 ? sp_bytes(key, sizeof(key)) : sp_bytes(certificate, sizeof(certificate));
+    }
+    set_route(SP_LIT("example.test"));
+    start();
+    ck_assert_uint_eq(count("\"outcome\":"), 1);
+    ck_assert_uint_eq(count("\"policy\":\"no"), 2); /* what has no room comes with the next */
+    start();
+    ck_assert_uint_eq(count("\"policy\":\"no"), 2);
+    tear_down();
+}
+END_TEST
+
+static void add(TCase *c)
+{
+    tcase_add_test(c, records_without_end_hide_no_attempt);
+    tcase_add_test(c, what_was_seen_before_it_went_back_is_reported_once);
+    tcase_add_test(c, what_was_seen_of_another_domain_waits_for_that);
+}
+
+SP_TEST_MAIN("delivery.hops", add)
