@@ -133,9 +133,7 @@ static struct sp_bytes orcpt_of(struct wish *w, const struct sp_accept_recipient
     if (copy.len > 0)
         return copy;
     sp_buf_init(&text, SP_ORCPT_MAX);
-    sp_buf_put_cstr(&text, "rfc822;");
-    sp_xtext_encode(r->address, &text);
-    if (sp_buf_rc(&text) == SP_OK)
+    if (sp_orcpt_of(r->address, &text) == SP_OK)
         copy = sp_arena_copy(w->m->arena, sp_buf_bytes(&text));
     sp_buf_clear(&text);
     return copy;

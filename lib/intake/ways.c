@@ -38,10 +38,8 @@ static void redirect(struct transaction *tx, struct recipient *r)
     struct sp_buf orcpt;
 
     if (r->orcpt.len == 0) { /* RFC 3461 5.2.1: who was meant stays known */
-        sp_buf_init(&orcpt, 1024);
-        sp_buf_put_cstr(&orcpt, "rfc822;");
-        sp_xtext_encode(r->address, &orcpt);
-        if (sp_buf_rc(&orcpt) == SP_OK)
+        sp_buf_init(&orcpt, SP_ORCPT_MAX);
+        if (sp_orcpt_of(r->address, &orcpt) == SP_OK)
             r->orcpt = sp_arena_copy(tx->arena, sp_buf_bytes(&orcpt));
         sp_buf_clear(&orcpt);
     }

@@ -308,12 +308,7 @@ static void put_final_recipient(struct sp_compose *c, const struct sp_dsn *dsn,
         return;
     }
     sp_buf_init(&quoted, (size_t)4 * SP_ADDRESS_MAX);
-    for (size_t i = 0; i < address.len; i++) { /* what the form of an ORCPT reserves */
-        if (address.ptr[i] <= ' ' || strchr("\\+=", address.ptr[i]) != NULL)
-            sp_buf_printf(&quoted, "\\x{%02X}", address.ptr[i]);
-        else
-            sp_buf_put_u8(&quoted, address.ptr[i]);
-    }
+    sp_orcpt_utf8_quote(address, &quoted);
     put_utf8_recipient(c, dsn, "Final-Recipient", sp_buf_bytes(&quoted));
     sp_buf_clear(&quoted);
 }

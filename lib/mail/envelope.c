@@ -1,10 +1,12 @@
 /*
  * xtext (RFC 3461 4): how ENVID and ORCPT carry any text in a command line. Values are kept encoded and said again as
- * they came; they are decoded only to be shown in a DSN, where control bytes would be an injection.
+ * they came; they are decoded only to be shown in a DSN, where control bytes would be an injection, and what is not ASCII,
+ * which neither may hold (4.2, 4.4), has no place.
  */
 #include "mail/envelope.h"
 
 #include "base/text.h"
+#include "mail/idn.h"
 
 static int hex_digit(uint8_t c)
 {
@@ -59,7 +61,7 @@ bool sp_xtext_decode(struct sp_bytes text, struct sp_buf *out)
             c = (uint8_t)(hex_digit(text.ptr[i + 1]) * 16 + hex_digit(text.ptr[i + 2]));
             i += 2;
         }
-        if (c < 32 || c == 127)
+        if (c < 32 || c > 126)
             return false;
         sp_buf_put_u8(out, c);
     }
@@ -169,4 +171,36 @@ enum sp_rc sp_orcpt_utf8_encode(struct sp_bytes value, struct sp_buf *out)
     }
     sp_buf_clear(&text);
     return rc == SP_OK && sp_buf_rc(out) != SP_OK ? SP_E_SMTP_SYNTAX : rc;
+}
+
+void sp_orcpt_utf8_quote(struct sp_bytes address, struct sp_buf *out)
+{
+    for (size_t i = 0; i < address.len; i++) {
+        uint8_t c = address.ptr[i];
+
+        if (c <= 32 || c == 127 || c == '\\' || c == '+' || c == '=')
+            sp_buf_printf(out, "\\x{%02X}", c);
+        else
+            sp_buf_put_u8(out, c);
+    }
+}
+
+enum sp_rc sp_orcpt_of(struct sp_bytes address, struct sp_buf *out)
+{
+    struct sp_buf quoted;
+    enum sp_rc rc;
+
+    if (sp_text_is_ascii(address)) {
+        sp_buf_put_cstr(out, "rfc822;");
+        sp_xtext_encode(address, out);
+        return sp_buf_rc(out);
+    }
+    sp_buf_put_cstr(out, "utf-8;");
+    sp_buf_init(&quoted, SP_ORCPT_MAX);
+    sp_orcpt_utf8_quote(address, &quoted);
+    rc = sp_buf_rc(&quoted);
+    if (rc == SP_OK)
+        rc = sp_orcpt_utf8_encode(sp_buf_bytes(&quoted), out);
+    sp_buf_clear(&quoted);
+    return rc;
 }

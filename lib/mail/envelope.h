@@ -60,10 +60,21 @@ SP_MUST_CHECK enum sp_rc sp_orcpt_utf8_encode(struct sp_bytes value, struct sp_b
 /* The address itself in UTF-8 (utf-8-address). returns: false if the value is not of the form above. thread: any */
 SP_MUST_CHECK bool sp_orcpt_utf8_decode(struct sp_bytes value, struct sp_buf *out);
 
+/* Appends an address as such a value: what the form reserves as \x{HEX}, the rest as it is. thread: any */
+void sp_orcpt_utf8_quote(struct sp_bytes address, struct sp_buf *out);
+
+/*
+ * Appends what ORCPT says of an address that somebody else stands in for (RFC 3461 5.2.1): of type rfc822, or of type utf-8 where it
+ * is not ASCII.
+ *
+ * returns: SP_OK, or an error if it does not fit: then nothing is said. thread: any
+ */
+SP_MUST_CHECK enum sp_rc sp_orcpt_of(struct sp_bytes address, struct sp_buf *out);
+
 /* Appends text encoded as xtext. thread: any */
 void sp_xtext_encode(struct sp_bytes text, struct sp_buf *out);
 
-/* Appends the decoded text. returns: false if it is not valid or decodes to CR, LF, NUL or a control byte */
+/* Appends the decoded text. returns: false if it is not valid or decodes to anything but printable ASCII (RFC 3461 4.2, 4.4) */
 SP_MUST_CHECK bool sp_xtext_decode(struct sp_bytes text, struct sp_buf *out);
 
 #endif

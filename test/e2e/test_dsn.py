@@ -317,6 +317,17 @@ def test_refused_at_mail_with_a_go_ahead_for_data_keeps_nobody(plain, sinks):
     assert tried["outcome"] == "deferred" and tried["reply"] == "451 4.3.0"
 
 
+@pytest.mark.parametrize("option", [{"mail_options": ["ENVID=e+E2+82+AC"]},
+                                    {"rcpt_options": ["ORCPT=rfc822;m+C3+BCller@example.net"]}])
+def test_what_may_not_stand_in_a_report_keeps_none_back(plain, sinks, option):
+    sink = sinks(replies={"RCPT": lambda line: "250 ok" if b"tenant.test" in line else "550 5.1.1 nobody"})
+    gateway = plain(sink)
+    identity = submit(gateway, ["a@example.net"], **option)
+    _, one = fields(sink.wait_for(1)[0])
+    assert one["final-recipient"] == "rfc822; a@example.net" and "original-recipient" not in one
+    assert gateway.wait_record("message.settled", message=identity)["recipients"][0]["final"] == "returned"
+
+
 def test_nobody_hears_of_a_notice_who_did_not_want_to(plain, sinks):
     """A portal notice that comes back: the sender's NOTIFY, ENVID and ORCPT are those of the message it tells of."""
     sink = sinks(replies={"RCPT": lambda line: "550 5.1.1 gone" if b"pickup.example" in line else "250 2.1.5 ok"})

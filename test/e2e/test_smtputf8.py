@@ -26,6 +26,8 @@ POLICY = {"version": 1, "settings": {"floor": "plain", "portal": {"notify_floor"
                     {"rule": "list", "when": {"recipient.domain": {"in": "friends"}}, "then": {"protect": "relay"}},
                     {"rule": "one", "when": {"recipient.address": "α@ελ.example"}, "then": {"protect": "relay"}},
                     {"rule": "box", "when": {"recipient.domain": "box.example"}, "then": {"protect": "pickup"}},
+                    {"rule": "left", "continue": True, "when": {"recipient.domain": "left.example"},
+                     "then": {"redirect": "heir@example.net"}},
                     {"rule": "cms", "when": {"recipient.domain": "müller.test"}, "then": {"protect": "cms"}},
                     {"rule": "seal", "when": {"recipient.domain": "sealed.test"}, "then": {"protect": "sealed"}}],
           "default": {"protect": "relay"}}
@@ -162,6 +164,28 @@ def test_original_recipients_go_on_in_ascii(hop):
     settle(gateway, message_id)
     assert len(seen) == 1 and seen[0].startswith(f"RCPT TO:<{GREEK}> ".encode())
     assert seen[0].endswith(rb" ORCPT=utf-8;\x{3C0}@example.net")
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_who_was_meant_is_told_of_one_whom_another_stands_in_for(hop, by_hand):
+    gateway, sink = hop()
+    seen = []
+    sink.replies = {"RCPT": lambda line: "250 ok" if b"tenant.test" in line else
+                    b"heir" in line and seen.append(line) or "550 5.1.1 nobody"}
+    to = "α+β@example.net" if by_hand else "α+β@left.example"
+    if by_hand:
+        gateway.run("queue", "freeze", "--site", "example.net", "--reason", "it is to wait")
+    message_id = send(gateway, [to], rcpt_options=["NOTIFY=FAILURE"])
+    if by_hand:
+        gateway.run("queue", "redirect", gateway.message_of(message_id), "--to", "heir@example.net", "--reason", "she left")
+        gateway.run("queue", "thaw", "--site", "example.net", "--reason", "it has waited")
+    _, settled = settle(gateway, message_id)
+    assert settled["recipients"][0]["final"] == "returned"
+    domain = to.split("@")[1]
+    assert seen[0].endswith(rb" ORCPT=utf-8;\x{3B1}\x{2B}\x{3B2}@" + domain.encode())
+    report = sink.wait_for_one(lambda m: m["to"] == ["dr@tenant.test"] and message_id.encode() in m["data"])["data"]
+    text = " ".join(report.decode().split())
+    assert rf"Original-Recipient: utf-8; \x{{3B1}}\x{{2B}}\x{{3B2}}@{domain} Final-Recipient: rfc822; heir@example.net" in text
 
 
 def test_it_outlives_a_restart(gateways, policy, sinks):

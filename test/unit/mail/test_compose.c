@@ -137,6 +137,14 @@ START_TEST(a_dsn_holds_codes_and_nothing_of_the_message)
     ck_assert(HAS("\r\nFrom: a@b\r\nTo: x@y\r\n"));
     ck_assert(!HAS("secret"));
     ck_assert(!HAS("body"));
+    r.orcpt = SP_LIT(
+        "rfc822;m+C3+BCller@c.example"); /* neither may be (RFC 3461 4.2, 4.4): the report is made without */
+    dsn.envid = SP_LIT("e+E2+82+AC");
+    sp_buf_reset(&out);
+    ck_assert_int_eq(sp_dsn_build(&dsn, &out), SP_OK);
+    ck_assert(HAS("Final-Recipient: rfc822; b@c.example\r\n"));
+    ck_assert(!HAS("Original-Recipient"));
+    ck_assert(!HAS("Original-Envelope-Id"));
     dsn.to = SP_LIT("dr@hospital.example\r\nBcc: x@y");
     ck_assert_int_ne(sp_dsn_build(&dsn, &out), SP_OK);
     sp_buf_clear(&kept);
@@ -274,6 +282,31 @@ START_TEST(xtext_goes_and_comes)
 }
 END_TEST
 
+START_TEST(who_was_meant_first_is_said_in_the_type_of_the_address)
+{
+    static const struct {
+        struct sp_bytes address;
+        struct sp_bytes orcpt;
+    } cases[] = {
+        {SP_LIT_INIT("a+b@c.example"), SP_LIT_INIT("rfc822;a+2Bb@c.example")},
+        {SP_LIT_INIT("\"a b\"@c.example"), SP_LIT_INIT("rfc822;\"a+20b\"@c.example")},
+        {SP_LIT_INIT("m\xC3\xBCller@c.example"), SP_LIT_INIT("utf-8;m\\x{FC}ller@c.example")},
+        {SP_LIT_INIT("\xCF\x80+=\\@c.example"),
+         SP_LIT_INIT("utf-8;\\x{3C0}\\x{2B}\\x{3D}\\x{5C}@c.example")},
+    };
+    struct sp_buf out;
+
+    sp_buf_init(&out, SP_ORCPT_MAX);
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        sp_buf_reset(&out);
+        ck_assert_int_eq(sp_orcpt_of(cases[i].address, &out), SP_OK);
+        ck_assert_msg(sp_bytes_eq(sp_buf_bytes(&out), cases[i].orcpt), "%.*s",
+                      SP_FMT(sp_buf_bytes(&out)));
+    }
+    sp_buf_clear(&out);
+}
+END_TEST
+
 START_TEST(enhanced_codes)
 {
     struct sp_status st;
@@ -300,6 +333,7 @@ static void add(TCase *c)
     tcase_add_test(c, trace_is_two_fields_whatever_the_client_says);
     tcase_add_test(c, trace_names_the_clients_address);
     tcase_add_test(c, xtext_goes_and_comes);
+    tcase_add_test(c, who_was_meant_first_is_said_in_the_type_of_the_address);
     tcase_add_test(c, enhanced_codes);
 }
 
