@@ -38,6 +38,9 @@ struct sp_portal {
     bool reporting_unread;            /* its "unread" record is under way, the other comes next */
     struct portal_due *due;           /* whose mail is under way; NULL: none */
     struct sp_timer *due_timer;
+    int64_t ahead_ms;         /* how far the wall clock may be ahead of the steady one */
+    int64_t doubted_ms;       /* how far it is, which is not believed yet */
+    int64_t doubted_since_ms; /* by the monotonic clock; 0: no doubt */
 };
 
 /* A package's row, copied. */
@@ -89,7 +92,16 @@ enum sp_rc sp_portal_next_unreported(struct sp_portal *p, struct portal_package 
 enum sp_rc sp_portal_set_reported(struct sp_portal *p, const char *id);
 bool sp_portal_is_known(struct sp_portal *p, struct sp_bytes id);
 /* returns: whether it may be read now */
-bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *pkg);
+bool sp_portal_is_live(struct sp_portal *p, const struct portal_package *pkg);
+
+/* ---- sweep.c ---- */
+/*
+ * What the time is for sure: what goes by it can't be undone. A wall clock that has been set ahead is believed when it has
+ * stood so for a day.
+ *
+ * returns: wall clock, or less
+ */
+int64_t sp_portal_sure_ms(struct sp_portal *p);
 
 enum portal_due_kind {                      /* as rows have it */
                        PORTAL_DUE_REMINDER, /* to the recipient */

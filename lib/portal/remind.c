@@ -94,7 +94,7 @@ static void put_off(struct sp_portal *p, enum sp_rc why)
 {
     sp_log_warn(p->o.log, "portal.due-failed", SP_TEXT("package", p->due->package.id),
                 SP_RC("why", why));
-    go_on(p, sp_portal_due_later(p, p->due, sp_clock_wall_ms(p->o.clock) + AGAIN_MS));
+    go_on(p, sp_portal_due_later(p, p->due, sp_portal_sure_ms(p) + AGAIN_MS));
 }
 
 /* What no trying again helps must not stand in the way of others. */
@@ -244,7 +244,7 @@ void sp_portal_remind(void *arg)
 {
     struct sp_portal *p = arg;
     struct portal_due *due;
-    int64_t now_ms = sp_clock_wall_ms(p->o.clock), wait_ms;
+    int64_t now_ms = sp_portal_sure_ms(p), wait_ms;
 
     if (p->due != NULL)
         return;

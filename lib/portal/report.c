@@ -138,7 +138,7 @@ bool sp_portal_report_is_owed(struct sp_portal *p, const struct portal_package *
         return false;
     rc = sp_portal_report_find(p, pkg->id, &r);
     if (pkg->opens == 0)
-        want = r.returned.class != 0 || sp_clock_wall_ms(p->o.clock) >= pkg->expires_ms
+        want = r.returned.class != 0 || sp_portal_sure_ms(p) >= pkg->expires_ms
                    ? SP_JOBS_DEPOSIT_TELL_UNOPENED
                    : 0;
     owed = rc == SP_OK ? (r.wants & want) != 0 : rc != SP_E_NOT_FOUND; /* in doubt: asked again */

@@ -306,7 +306,7 @@ enum sp_rc sp_portal_hasten_report(struct sp_portal *p, struct sp_bytes id)
                                  " AND next_ms > ?2");
 
     sp_store_bind_text(q, 1, id);
-    sp_store_bind_int(q, 2, sp_clock_wall_ms(p->o.clock));
+    sp_store_bind_int(q, 2, sp_portal_sure_ms(p));
     sp_store_bind_int(q, 3, PORTAL_DUE_REPORT);
     return sp_store_run(q, NULL);
 }
@@ -353,7 +353,7 @@ enum sp_rc sp_portal_next_expired(struct sp_portal *p, struct portal_package *ou
     struct sp_store_query *q = sp_store_query(p->store, SELECT_PACKAGE
                                               "WHERE expires_ms <= ?1 AND key IS NOT NULL LIMIT 1");
 
-    sp_store_bind_int(q, 1, sp_clock_wall_ms(p->o.clock));
+    sp_store_bind_int(q, 1, sp_portal_sure_ms(p));
     return read_one(q, out);
 }
 
@@ -368,13 +368,13 @@ enum sp_rc sp_portal_set_reported(struct sp_portal *p, const char *id)
     struct sp_store_query *q = sp_store_query(
         p->store, "DELETE FROM packages WHERE key IS NULL AND reported = 1 AND expires_ms < ?1");
 
-    sp_store_bind_int(q, 1, sp_clock_wall_ms(p->o.clock) - FORGET_AFTER_MS);
+    sp_store_bind_int(q, 1, sp_portal_sure_ms(p) - FORGET_AFTER_MS);
     if (sp_store_run(q, NULL) != SP_OK)
         sp_log_warn(p->o.log, "portal.tidy-failed");
     return run_for(p, "UPDATE packages SET reported = 1 WHERE id = ?1", id);
 }
 
-bool sp_portal_is_live(const struct sp_portal *p, const struct portal_package *pkg)
+bool sp_portal_is_live(struct sp_portal *p, const struct portal_package *pkg)
 {
-    return pkg->has_key && sp_clock_wall_ms(p->o.clock) < pkg->expires_ms;
+    return pkg->has_key && sp_portal_sure_ms(p) < pkg->expires_ms;
 }

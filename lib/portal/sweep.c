@@ -1,11 +1,14 @@
 /*
  * The end of packages. A package that has expired loses its key first, in one transaction with its sessions; then its
  * file goes; then the write-ahead log is emptied; and only then the audit says "destroyed". A crash anywhere is mended
- * by the next sweep: what has no key and no record yet is recorded again.
+ * by the next sweep: what has no key and no record yet is recorded again. A clock that jumps ahead for an hour must not
+ * destroy what nobody has read yet: see sp_portal_sure_ms.
  */
 #include "portal/report_priv.h"
 
 #define DESTROY_A_SWEEP 500
+#define BELIEVED_MS     ((int64_t)24 * 3600 * 1000)
+#define SMALL_MS        60000 /* two clocks differ by that without anybody having set one */
 
 static void report_next(void *arg);
 
@@ -57,6 +60,25 @@ static void report_next(void *arg)
         sp_portal_record_destroyed(&event, &pkg);
     p->o.ops.act(p->o.ops.ctx, sp_buf_bytes(&event), false, on_reported, p);
     sp_buf_clear(&event);
+}
+
+int64_t sp_portal_sure_ms(struct sp_portal *p)
+{
+    int64_t ahead_ms = -sp_clock_skew_ms(p->o.clock), now_ms = sp_clock_mono_ms(p->o.clock);
+
+    if (ahead_ms <= p->ahead_ms + SMALL_MS) {
+        p->ahead_ms = ahead_ms;
+        p->doubted_since_ms = 0;
+    } else if (p->doubted_since_ms == 0 || ahead_ms > p->doubted_ms + SMALL_MS ||
+               ahead_ms < p->doubted_ms - SMALL_MS) {
+        p->doubted_ms = ahead_ms;
+        p->doubted_since_ms = now_ms;
+        sp_log_warn(p->o.log, "portal.clock-doubted", SP_INT("ahead_s", ahead_ms / 1000));
+    } else if (now_ms - p->doubted_since_ms >= BELIEVED_MS) {
+        p->ahead_ms = ahead_ms;
+        p->doubted_since_ms = 0;
+    }
+    return sp_clock_steady_ms(p->o.clock) + p->ahead_ms;
 }
 
 static enum sp_rc destroy_expired(struct sp_portal *p)

@@ -251,6 +251,7 @@ static size_t count_files(void)
 static unsigned wants; /* deposits from now on: what their senders hear of the end */
 static bool owes;      /* deposits from now on have reminders and a word to the sender */
 static struct sp_bytes display = SP_LIT_INIT("Clinic");
+static int64_t life_ms = 24 * HOUR;
 
 static const char *beside = ""; /* notice beside the message */
 
@@ -267,7 +268,7 @@ static enum sp_rc deposit_text(struct sp_bytes text, uint8_t message, const char
                                   .recipient = sp_bytes_cstr(to),
                                   .floor = SP_LIT("plain"),
                                   .notice = sp_bytes_cstr(beside),
-                                  .expires_at_ms = fake.wall_ms + 24 * HOUR};
+                                  .expires_at_ms = fake.wall_ms + life_ms};
     enum sp_rc rc;
 
     d.report = (struct sp_portal_report){
@@ -1178,6 +1179,66 @@ START_TEST(what_has_expired_is_destroyed_and_said_so)
 }
 END_TEST
 
+static int64_t steady_ms(void *ctx)
+{
+    static const int64_t born_wall_ms = 1795348800000, born_mono_ms = 1000000; /* fake_clock_init */
+
+    return born_wall_ms + ((struct fake_clock *)ctx)->mono_ms - born_mono_ms;
+}
+
+START_TEST(a_clock_that_was_set_ahead_destroys_nothing)
+{
+    static const int64_t month_ms = 30 * 24 * HOUR;
+    struct sp_portal_receipt r, again;
+    char session[128];
+
+    begin();
+    fake.clock.steady_ms = steady_ms;
+    owes = true;
+    wants = SP_JOBS_DEPOSIT_TELL_UNOPENED;
+    r = deposit(1);
+    owes = false;
+    wants = 0;
+    words = 0;
+    sp_buf_reset(&events);
+    mail_count = 0;
+    fake.wall_ms += month_ms;
+    pass(HOUR);
+    ck_assert_int_eq(mail_count, 0); /* nobody is told of a time that has not come */
+    ck_assert_uint_eq(events.len, 0);
+    ck_assert_int_eq(deposit_text(sp_bytes_cstr(letter), 1, "pat@example.net", &again), SP_OK);
+    ck_assert_str_eq(again.package, r.package);
+    fake.wall_ms -= month_ms;
+    pass(1000);
+    ck_assert_uint_eq(count_files(), 1);
+    open_package(&r, session);
+    fake.wall_ms -= HOUR; /* and one that was set back waits with the clock */
+    pass(0);
+    ck_assert_uint_eq(count_files(), 1);
+    end();
+}
+END_TEST
+
+START_TEST(a_clock_that_stays_ahead_is_believed_a_day_later)
+{
+    begin();
+    fake.clock.steady_ms = steady_ms;
+    life_ms = 72 * HOUR;
+    deposit(1);
+    life_ms = 24 * HOUR;
+    fake.wall_ms += 20 * 24 * HOUR;
+    pass(HOUR);
+    fake.wall_ms += 20 * 24 * HOUR; /* set once more: another day */
+    pass(0);
+    pass(23 * HOUR + 59 * 60000);
+    ck_assert_uint_eq(count_files(), 1);
+    pass(60000);
+    ck_assert_uint_eq(count_files(), 0);
+    ck_assert_uint_eq(count_events("portal.expired-unread"), 1);
+    end();
+}
+END_TEST
+
 START_TEST(a_destruction_is_told_until_the_ledger_has_it)
 {
     begin();
@@ -1376,6 +1437,8 @@ static void add(TCase *c)
     tcase_add_test(c, a_report_is_sent_once_whatever_stops);
     tcase_add_test(c, what_was_asked_before_a_stop_is_asked_again_as_such);
     tcase_add_test(c, what_has_expired_is_destroyed_and_said_so);
+    tcase_add_test(c, a_clock_that_was_set_ahead_destroys_nothing);
+    tcase_add_test(c, a_clock_that_stays_ahead_is_believed_a_day_later);
     tcase_add_test(c, a_destruction_is_told_until_the_ledger_has_it);
     tcase_add_test(c, files_without_a_row_go_at_start);
     tcase_add_test(c, what_cannot_be_looked_into_can_be_downloaded);
