@@ -311,8 +311,6 @@ enum sp_rc sp_audit_book_open(const struct sp_audit_book_options *options,
         b->pseudonym_key = *options->addresses;
     rc = sp_store_open(options->database, &store, &b->store, err);
     if (rc == SP_OK)
-        rc = sp_audit_facts_forget(b, err);
-    if (rc == SP_OK)
         rc = load_state(b, &file_len, err);
     if (rc == SP_OK)
         rc = sp_audit_posture_load(b, err);
@@ -560,6 +558,8 @@ enum sp_rc sp_audit_book_checkpoint(struct sp_audit_book *b, struct sp_err *err)
     struct sp_buf line;
     enum sp_rc rc = sp_audit_book_begin(b, err);
 
+    if (rc == SP_OK)
+        rc = sp_audit_book_note(b, sp_audit_facts_forget(b, err));
     if (rc != SP_OK)
         return rc;
     sp_buf_init(&line, SP_AUDIT_LINE_MAX);

@@ -9,9 +9,10 @@
 #include "base/clock.h"
 #include "crypt/aead.h"
 
-#define FACTS_DAYS 90
-#define DAY_MS     ((int64_t)86400000)
-#define DATA_MAX   ((size_t)1 << 20)
+#define FACTS_DAYS     90
+#define FORGET_AT_ONCE 1000 /* behind each checkpoint, of which there are more than facts */
+#define DAY_MS         ((int64_t)86400000)
+#define DATA_MAX       ((size_t)1 << 20)
 
 enum sp_rc sp_audit_facts_store(struct sp_audit_book *b, const struct sp_accept *accept,
                                 struct sp_err *err)
@@ -46,9 +47,12 @@ enum sp_rc sp_audit_facts_store(struct sp_audit_book *b, const struct sp_accept 
 
 enum sp_rc sp_audit_facts_forget(struct sp_audit_book *b, struct sp_err *err)
 {
-    struct sp_store_query *q = sp_store_query(b->store, "DELETE FROM facts WHERE at < ?1");
+    struct sp_store_query *q =
+        sp_store_query(b->store, "DELETE FROM facts WHERE id IN"
+                                 " (SELECT id FROM facts WHERE at < ?1 ORDER BY at LIMIT ?2)");
 
-    sp_store_bind_int(q, 1, sp_clock_wall_ms(b->clock) - FACTS_DAYS * DAY_MS);
+    sp_store_bind_int(q, 1, sp_audit_book_sure_ms(b) - FACTS_DAYS * DAY_MS);
+    sp_store_bind_int(q, 2, FORGET_AT_ONCE);
     return sp_store_run(q, err);
 }
 

@@ -29,7 +29,7 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_facts(struct sp_audit_book *b,
 SP_MUST_CHECK enum sp_rc sp_audit_facts_store(struct sp_audit_book *b,
                                               const struct sp_accept *accept, struct sp_err *err);
 
-/* Forgets what is older than 90 days. returns: SP_OK, SP_E_STORE_FAILED */
+/* Forgets of what is older than 90 days some, in the checkpoint's transaction; by no clock that leaps. returns: SP_OK, SP_E_STORE_FAILED */
 SP_MUST_CHECK enum sp_rc sp_audit_facts_forget(struct sp_audit_book *b, struct sp_err *err);
 
 #endif

@@ -110,7 +110,7 @@ enum sp_rc sp_audit_wish_load(struct sp_audit_book *b, struct sp_err *err)
     struct sp_store_query *q = sp_store_query(b->store, "DELETE FROM wish WHERE until <= ?1");
     enum sp_rc rc;
 
-    sp_store_bind_int(q, 1, sp_clock_wall_ms(b->clock));
+    sp_store_bind_int(q, 1, sp_audit_book_sure_ms(b));
     rc = sp_store_run(q, err);
     return rc == SP_OK ? count_all(b, err) : rc;
 }

@@ -6,6 +6,7 @@
 
 #include "audit/book.h"
 #include "audit/contacts.h"
+#include "audit/facts.h"
 #include "audit/pseudonym.h"
 #include "audit/verify.h"
 #include "audit/wishes.h"
@@ -615,6 +616,47 @@ static enum sp_rc fold_facts(const struct sp_id *id)
     sp_buf_clear(&meta);
     return rc;
 }
+
+static void count_fact(void *arg, const struct sp_audit_fact *fact)
+{
+    (void)fact;
+    ++*(size_t *)arg;
+}
+
+static size_t facts_known(void)
+{
+    size_t count = 0;
+    struct sp_audit_facts_ask ask = {.fn = count_fact, .arg = &count};
+
+    ck_assert_int_eq(sp_audit_book_facts(book, &ask, NULL), SP_OK);
+    return count;
+}
+
+START_TEST(facts_go_in_time_and_by_no_clock_that_leaps)
+{
+    struct sp_id first = new_id(), second = new_id();
+
+    ck_assert_int_eq(fold_facts(&first), SP_OK);
+    commit();
+    ck_assert_int_eq(sp_audit_book_checkpoint(book, NULL), SP_OK);
+    fake.wall_ms += 1000 * DAY_MS;
+    close_book();
+    open_book();
+    ck_assert_int_eq(sp_audit_book_checkpoint(book, NULL), SP_OK);
+    ck_assert_uint_eq(facts_known(), 1);
+    fake.wall_ms -= 1000 * DAY_MS;
+    fake_clock_advance(&fake, 89 * DAY_MS);
+    ck_assert_int_eq(fold_facts(&second), SP_OK);
+    commit();
+    ck_assert_int_eq(sp_audit_book_checkpoint(book, NULL), SP_OK);
+    ck_assert_uint_eq(facts_known(), 2);
+    fake_clock_advance(&fake, 2 * DAY_MS);
+    say("{\"event\":\"audit.gap\",\"why\":\"x\"}");
+    commit();
+    ck_assert_int_eq(sp_audit_book_checkpoint(book, NULL), SP_OK);
+    ck_assert_uint_eq(facts_known(), 0); /* without a restart */
+}
+END_TEST
 
 static enum sp_rc try_accept(const struct sp_id *id)
 {
@@ -1314,6 +1356,7 @@ static void add(TCase *c)
     tcase_add_test(c, held_released_and_deleted_are_followed);
     tcase_add_test(c, what_is_no_event_becomes_a_gap);
     tcase_add_test(c, what_was_not_committed_is_folded_again_without_a_gap_or_a_double);
+    tcase_add_test(c, facts_go_in_time_and_by_no_clock_that_leaps);
     tcase_add_test(c, after_a_failure_of_the_database_nothing_is_passed_over);
     tcase_add_test(c, a_record_of_which_half_was_taken_is_taken_anew);
     tcase_add_test(c, addresses_whose_time_is_over_make_room);
