@@ -65,21 +65,53 @@ static enum sp_rc make(const char *path, mode_t mode, int64_t uid, int64_t gid, 
     return ok ? SP_OK : SP_E_IO;
 }
 
-/* Counts shards that an earlier run left, more relays or fewer. */
-static void find_shards(struct supervisor *s, const char *spool)
+/* Counts shards that an earlier run left, more relays or fewer. One that is not seen would keep its mail until another start. */
+static enum sp_rc find_shards(struct supervisor *s, const char *spool, struct sp_err *err)
 {
     DIR *dir = SP_FAULT_ERRNO("supervisor.list-shards", EMFILE) ? NULL : opendir(spool);
-    const struct dirent *entry;
+    const struct dirent *entry = NULL;
+    int failed = dir == NULL ? errno : 0;
 
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (failed == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
         uint64_t number;
 
         if (sp_bytes_to_u64(sp_bytes_cstr(entry->d_name), &number) && number < SP_ROLE_DIRS_MAX &&
             number >= s->shards)
             s->shards = (unsigned)number + 1;
     }
+    if (failed == 0)
+        failed = errno;
     if (dir != NULL)
         closedir(dir);
+    return failed == 0 ? SP_OK : sp_fail_errno(err, SP_E_IO, failed, "%s", spool);
+}
+
+/* For good: what a role keeps below is of no use if a power cut takes the folder. One that is not ours to read is somebody
+ * else's care. */
+static enum sp_rc sync_folder(const char *path, struct sp_err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok =
+        fd < 0 ? errno == EACCES : !SP_FAULT_ERRNO("supervisor.sync-folder", EIO) && fsync(fd) == 0;
+
+    if (!ok)
+        sp_fail_errno(err, SP_E_IO, errno, "%s", path);
+    if (fd >= 0)
+        close(fd);
+    return ok ? SP_OK : SP_E_IO;
+}
+
+static enum sp_rc sync_folders(const struct supervisor *s, struct sp_err *err)
+{
+    static const char *const names[] = {"sealer", "spool", ".", ".."};
+    char path[PATH_LEN_MAX + 40];
+    enum sp_rc rc = SP_OK;
+
+    for (size_t i = 0; rc == SP_OK && i < SP_ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", s->now->state_dir, names[i]);
+        rc = sync_folder(path, err);
+    }
+    return rc;
 }
 
 /* returns: a regular file of ours to read, below a folder that a role writes to; -1 if there is none */
@@ -183,9 +215,12 @@ enum sp_rc folders_make(struct supervisor *s, unsigned relays, unsigned sealers,
         return rc;
     snprintf(path, sizeof(path), "%s/spool", s->now->state_dir);
     s->shards = relays;
-    find_shards(s, path);
-    rc = make_numbered(s, SP_ROLE_RELAY, s->shards, err);
-    return rc == SP_OK ? make_numbered(s, SP_ROLE_SEALER, sealers, err) : rc;
+    rc = find_shards(s, path, err);
+    if (rc == SP_OK)
+        rc = make_numbered(s, SP_ROLE_RELAY, s->shards, err);
+    if (rc == SP_OK)
+        rc = make_numbered(s, SP_ROLE_SEALER, sealers, err);
+    return rc == SP_OK ? sync_folders(s, err) : rc;
 }
 
 /* SQLite takes room for its index of the log by pages. Where blocks are smaller, a full disk shows only when a page is

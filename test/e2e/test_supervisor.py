@@ -1,5 +1,6 @@
 """The supervisor with roles that do nothing but live: start, restart, reload, stop. The roles are the role module's test
 program, which behaves as one when it is started under a role's name."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from crash.board import Board
 from lab.ports import free_port, open_folder
 from lab.standin import ROLES, StandIns
 
@@ -342,6 +344,22 @@ def test_what_is_wrong_is_said_at_once(supervisor, break_it, said):
     s.start()
     assert s.process.wait(60) == 1
     assert said in s.log.read_text()
+
+
+@pytest.mark.parametrize("point, said", [("list-shards", "state/spool: Too many open files"),
+                                         ("sync-folder", "state/sealer: Input/output error")])
+def test_no_shard_is_overlooked_and_no_folder_is_left_to_chance(supervisor, tmp_path, point, said):
+    """Of three relays' shards, at a start with two: whoever can't count them does not start, or mail in the third would lie."""
+    s = supervisor()
+    (s.folder / "state/spool/2").mkdir(parents=True)
+    with contextlib.closing(Board(tmp_path / "board")) as board:
+        board.arm(f"supervisor:supervisor.{point}", 1)
+        s.start(env={**os.environ, **board.environment})
+        assert s.process.wait(60) == 1 and board.struck()
+        assert said in s.log.read_text()
+        s.start(env={**os.environ, **board.environment})
+        s.wait("supervisor.ready")
+        assert s.stop() == 0
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change uids")
