@@ -35,11 +35,10 @@ bool key_folder_make(const char *path)
 
     if (mkdir(path, 0700) != 0)
         return errno == EEXIST;
-    if (geteuid() != 0)
-        return true;
     parent = open_parent(path, &st);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    ok = parent >= 0 && fd >= 0 && fchown(fd, st.st_uid, st.st_gid) == 0;
+    ok = parent >= 0 && fd >= 0 && (geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0) &&
+         fsync(parent) == 0;
     why = errno;
     if (fd >= 0)
         (void)close(fd);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/replace.h"
 #include "gateway/cli-policy/publish.h"
 #include "policy/stage.h"
 
@@ -63,6 +64,7 @@ static enum sp_rc end_stage(struct cli *cli, const struct publish *p)
     for (size_t i = 0; i < SP_ARRAY_LEN(names); i++)
         if (unlink(beside(cli, p, names[i])) != 0 && errno != ENOENT)
             return SP_E_IO;
+    sp_config_sync_beside(beside(cli, p, names[0])); /* a draft that has ended must not be back */
     return SP_OK;
 }
 

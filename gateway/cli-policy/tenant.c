@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/replace.h"
 #include "config/tenant.h"
 #include "crypt/hash.h"
 #include "dkim/record.h"
@@ -213,6 +214,7 @@ static enum sp_rc write_new(struct cli *cli, const char *path, struct sp_bytes t
         unlink(path);
         return sp_problem_file(cli->problems, path, 0, SP_E_IO, "can't be written");
     }
+    sp_config_sync_beside(path);
     return SP_OK;
 }
 

@@ -86,8 +86,9 @@ int spool_restore(struct spool *s)
     if (lock < 0)
         return spool_fail(s, SPOOL_USAGE, "a gateway runs on %s: stop it first", s->state);
     code = restore(s);
-    if (code == SPOOL_OK && spool_path(path, s->state, "root.mark"))
-        (void)unlink(path); /* of the keys of what was there before */
+    if (code == SPOOL_OK && spool_path(path, s->state, "root.mark") && unlink(path) == 0 &&
+        !spool_sync_folder(s->state)) /* it was of the keys of what was there before */
+        code = spool_fail(s, SPOOL_FAILED, "%s can't be synced%s", s->state, spool_why());
     (void)close(lock);
     return code;
 }

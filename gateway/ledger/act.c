@@ -162,7 +162,8 @@ enum sp_rc ledger_act_open(struct ledger *l, struct sp_err *err)
                   &keys.content);
     sp_buf_init(&path, LEDGER_PATH_MAX);
     rc = ledger_path(&path, sp_role_dir(l->role), "journal");
-    if (rc == SP_OK && mkdir((const char *)path.ptr, 0700) != 0 && errno != EEXIST)
+    if (rc == SP_OK &&
+        ((mkdir((const char *)path.ptr, 0700) != 0 && errno != EEXIST) || !ledger_sync(l)))
         rc = sp_fail_errno(err, SP_E_IO, errno, "%s", (const char *)path.ptr);
     if (rc == SP_OK)
         rc = sp_journal_io_posix((const char *)path.ptr, &l->own_io, err);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -71,25 +72,53 @@ static enum sp_rc read_own(struct ledger *l, const char *path, bool *found, stru
     return rc == SP_OK ? SP_OK : sp_fail(err, rc, "%s: no key", path);
 }
 
-static enum sp_rc make_own(struct ledger *l, const char *path, struct sp_err *err)
+/* Under a passing name: one that a power cut left empty under its own would let no ledger start. */
+static bool write_fresh(const struct ledger *l, const char *fresh)
 {
-    int fd = SP_FAULT_ERRNO("ledger.key-make", ENOSPC)
-                 ? -1
-                 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd;
     bool ok;
 
+    (void)unlink(fresh); /* of a try before */
+    fd = SP_FAULT_ERRNO("ledger.key-make", ENOSPC)
+             ? -1
+             : open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
-    sp_secret_init(&l->signer.secret, sp_random_system());
+        return false;
     ok = !SP_FAULT_ERRNO("ledger.key-write", ENOSPC) &&
-         write(fd, l->signer.secret.b, SP_SECRET_LEN) == SP_SECRET_LEN && fsync(fd) == 0;
+         write(fd, l->signer.secret.b, SP_SECRET_LEN) == SP_SECRET_LEN &&
+         !SP_FAULT_ERRNO("ledger.key-sync", EIO) && fsync(fd) == 0;
     close(fd);
-    if (!ok) {
-        (void)unlink(path);
-        return sp_fail_errno(err, SP_E_IO, errno, "%s", path);
+    return ok;
+}
+
+bool ledger_sync(const struct ledger *l)
+{
+    int fd = open(sp_role_dir(l->role), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && !SP_FAULT_ERRNO("ledger.sync-folder", EIO) && fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* Durable before it signs anything: checkpoints of a key that is gone again are nobody's. */
+static enum sp_rc make_own(struct ledger *l, const char *path, struct sp_err *err)
+{
+    struct sp_buf fresh;
+    enum sp_rc rc;
+
+    sp_buf_init(&fresh, LEDGER_PATH_MAX);
+    rc = ledger_path(&fresh, sp_role_dir(l->role), OWN_NAME ".new");
+    if (rc == SP_OK) {
+        sp_secret_init(&l->signer.secret, sp_random_system());
+        if (!write_fresh(l, (const char *)fresh.ptr) ||
+            rename((const char *)fresh.ptr, path) != 0 || !ledger_sync(l))
+            rc = sp_fail_errno(err, SP_E_IO, errno, "%s", path);
     }
-    sp_log_info(l->log, "ledger.key-made");
-    return SP_OK;
+    sp_buf_clear(&fresh);
+    if (rc == SP_OK)
+        sp_log_info(l->log, "ledger.key-made");
+    return rc;
 }
 
 static enum sp_rc own_key(struct ledger *l, struct sp_err *err)

@@ -70,6 +70,8 @@ struct ledger {
 
 /* key.c */
 SP_MUST_CHECK enum sp_rc ledger_key_load(struct ledger *l, struct sp_err *err);
+/* Makes it last what names its folder has. returns: whether that went well; else errno says why */
+bool ledger_sync(const struct ledger *l);
 /* Answers with the facts of a message, or (id NULL) of all since so many days. */
 void ledger_facts(struct ledger *l, struct sp_jobs_job *job, const struct sp_id *id, int64_t days,
                   struct sp_bytes actor);

@@ -45,20 +45,28 @@ static enum sp_rc write_whole(int fd, struct sp_bytes text)
     return fsync(fd) == 0 ? SP_OK : SP_E_IO;
 }
 
-static void sync_folder(const char *path)
+static void sync_folder(const char *folder)
 {
-    char folder[SP_CONFIG_PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int fd;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (slash == NULL || (size_t)(slash - path) >= sizeof(folder))
-        return;
-    memcpy(folder, path, (size_t)(slash - path));
-    folder[slash - path] = 0;
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);
         close(fd);
+    }
+}
+
+void sp_config_sync_beside(const char *path)
+{
+    static const char *const which[] = {".", ".."};
+    const char *slash = strrchr(path, '/');
+    char folder[SP_CONFIG_PATH_MAX];
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(which); i++) {
+        int len = snprintf(folder, sizeof(folder), "%.*s%s",
+                           slash == NULL ? 0 : (int)(slash - path + 1), path, which[i]);
+
+        if (len > 0 && (size_t)len < sizeof(folder))
+            sync_folder(folder);
     }
 }
 
@@ -93,7 +101,7 @@ enum sp_rc sp_config_draft_put(struct sp_config_draft *d)
         sp_config_draft_drop(d);
         return SP_E_IO;
     }
-    sync_folder(d->path);
+    sp_config_sync_beside(d->path);
     return SP_OK;
 }
 

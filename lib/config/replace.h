@@ -39,4 +39,10 @@ SP_MUST_CHECK enum sp_rc sp_config_draft_put(struct sp_config_draft *d);
 /* Takes it away again. */
 void sp_config_draft_drop(struct sp_config_draft *d);
 
+/*
+ * Makes it last that a file has come or gone: the folder that it lies in, and the one above, since that folder may be new.
+ * What can't be synced is left as it is.
+ */
+void sp_config_sync_beside(const char *path);
+
 #endif

@@ -37,12 +37,9 @@ static enum sp_rc open_files(struct sp_portal *p, struct sp_err *err)
     enum sp_rc rc;
 
     p->packages_dir = join(p->o.dir, "packages");
-    if ((SP_FAULT_ERRNO("portal.folder", ENOSPC) || mkdir(p->packages_dir, 0700) != 0) &&
-        errno != EEXIST) {
-        sp_free(path);
-        return sp_fail_errno(err, SP_E_IO, errno, "%s", p->packages_dir);
-    }
-    rc = sp_portal_store_open(path, &p->store, err);
+    rc = sp_portal_vault_make(p, err);
+    if (rc == SP_OK)
+        rc = sp_portal_store_open(path, &p->store, err);
     sp_free(path);
     if (rc == SP_OK)
         sp_portal_vault_tidy(p);

@@ -140,6 +140,8 @@ enum sp_rc sp_portal_due_later(struct sp_portal *p, const struct portal_due *due
 void sp_portal_remind(void *portal);
 
 /* ---- vault.c: package files ---- */
+/* Makes their folder, durably. */
+enum sp_rc sp_portal_vault_make(struct sp_portal *p, struct sp_err *err);
 enum sp_rc sp_portal_vault_write(struct sp_portal *p, const char *id, struct sp_content *from,
                                  struct sp_content_writer *w, struct sp_err *err);
 /* owner: the caller, of out, to sp_content_clear */

@@ -62,21 +62,24 @@ static void report_next(void *arg)
     sp_buf_clear(&event);
 }
 
+static bool is_near(int64_t a, int64_t b)
+{
+    return a <= b + SMALL_MS && a >= b - SMALL_MS;
+}
+
 int64_t sp_portal_sure_ms(struct sp_portal *p)
 {
     int64_t ahead_ms = -sp_clock_skew_ms(p->o.clock), now_ms = sp_clock_mono_ms(p->o.clock);
+    bool doubted = p->doubted_since_ms > 0 && is_near(ahead_ms, p->doubted_ms);
 
-    if (ahead_ms <= p->ahead_ms + SMALL_MS) {
+    if (ahead_ms <= p->ahead_ms + SMALL_MS ||
+        (doubted && now_ms - p->doubted_since_ms >= BELIEVED_MS)) {
         p->ahead_ms = ahead_ms;
         p->doubted_since_ms = 0;
-    } else if (p->doubted_since_ms == 0 || ahead_ms > p->doubted_ms + SMALL_MS ||
-               ahead_ms < p->doubted_ms - SMALL_MS) {
+    } else if (!doubted) {
         p->doubted_ms = ahead_ms;
         p->doubted_since_ms = now_ms;
         sp_log_warn(p->o.log, "portal.clock-doubted", SP_INT("ahead_s", ahead_ms / 1000));
-    } else if (now_ms - p->doubted_since_ms >= BELIEVED_MS) {
-        p->ahead_ms = ahead_ms;
-        p->doubted_since_ms = 0;
     }
     return sp_clock_steady_ms(p->o.clock) + p->ahead_ms;
 }

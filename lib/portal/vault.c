@@ -65,6 +65,16 @@ static enum sp_rc sync_dir(const char *path)
     return failed ? SP_E_IO : SP_OK;
 }
 
+enum sp_rc sp_portal_vault_make(struct sp_portal *p, struct sp_err *err)
+{
+    if ((SP_FAULT_ERRNO("portal.folder", ENOSPC) || mkdir(p->packages_dir, 0700) != 0) &&
+        errno != EEXIST)
+        return sp_fail_errno(err, SP_E_IO, errno, "%s", p->packages_dir);
+    if (sync_dir(p->o.dir) != SP_OK)
+        return sp_fail(err, SP_E_IO, "%s can't be synced", p->o.dir);
+    return SP_OK;
+}
+
 /* Writes and syncs the file under its passing name. */
 static enum sp_rc write_part(const char *path, struct sp_content *from, struct sp_content_writer *w,
                              struct sp_err *err)

@@ -1,5 +1,6 @@
 """The audit of a running gateway: complete through crashes, verified offline, every tampering found; and the queue's
 commands, which leave their own records."""
+import contextlib
 import gzip
 import json
 import pathlib
@@ -12,8 +13,11 @@ import time
 
 import pytest
 
+from crash.board import Board
 from lab import mail
+from lab.gateway import Gateway
 from lab.ports import open_folder
+from lab.wait import until
 
 PLAIN = "test/policies/relay-plain.json"
 
@@ -35,6 +39,30 @@ def settled(sink_of_module, module_gateways):
     message = gateway.message_of(message_id)
     gateway.wait_record("message.settled", message=message)
     return gateway, message
+
+
+def test_a_ledgers_own_key_is_whole_or_not_there(sinks):
+    """Where no key is configured it makes one. No half of it is left, by a power cut or a full disk, which no start could use."""
+    points = ("key-make", "key-write", "key-sync", "sync-folder")
+    with open_folder("sp-key-") as folder, contextlib.closing(Board(f"{folder}/board")) as board:
+        gateway = Gateway(f"{folder}/g", "--plain-listener", "--workers", 1, "--next-hop", f"127.0.0.1:{sinks().port}",
+                          "--policy", PLAIN, "--set", 'audit.signing_key="keys/none.key"')
+        gateway.environment |= board.environment
+        gateway.start()
+        try:
+            for point in points:
+                key = gateway.folder / "state/ledger/audit.key"
+                key.unlink()
+                (key.parent / "audit.key.new").write_bytes(b"half")
+                board.arm(f"ledger:ledger.{point}", 1)
+                made = gateway.log.count('"ledger.key-made"')
+                gateway.again()
+                until(lambda: gateway.log.count('"ledger.key-made"') > made or (point == "sync-folder" and board.struck()))
+                assert board.struck()
+                until(lambda: gateway.run("status", check=False).returncode == 0)
+                assert len(key.read_bytes()) == 32 and not (key.parent / "audit.key.new").exists()
+        finally:
+            gateway.stop()
 
 
 def verify(gateway, *words):

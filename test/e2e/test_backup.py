@@ -12,6 +12,7 @@ import time
 
 import pytest
 from lab import mail, spool
+from lab.synced import syncs
 from lab.wait import until
 
 PLAIN = "test/policies/relay-plain.json"
@@ -264,15 +265,6 @@ def test_the_last_message_before_a_silence_is_in_the_backup(gateways, tmp_path):
         assert done.stdout.split(":")[1].split()[0] == "1", done.stdout
 
 
-def synced(trace):
-    """Paths of what was synced well, of the calls in a trace by strace -y."""
-    found = set()
-    for line in trace.read_text(errors="replace").splitlines():
-        if ("fsync(" in line or "fdatasync(" in line) and line.rstrip().endswith("= 0"):
-            found.add(pathlib.Path(line.split("<", 1)[1].rsplit(">", 1)[0]))
-    return found
-
-
 def test_what_is_copied_is_synced(plain, tmp_path):
     """Each file of a backup, and each folder that names one: else the power may take them behind the manifest."""
     gateway, _ = plain
@@ -283,14 +275,10 @@ def test_what_is_copied_is_synced(plain, tmp_path):
         if words[1] == "restore":
             gateway.stop()
             shutil.move(gateway.folder / "state", gateway.folder / "before")
-        trace = tmp_path / f"{words[1]}.trace"
-        done = subprocess.run(["strace", "-f", "-y", "-e", "trace=fsync,fdatasync", "-o", trace, gateway.info["program"], *words,
-                               "--config", gateway.info["config"]], capture_output=True, text=True, check=False,
-                              env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
-        assert done.returncode == 0, done.stdout + done.stderr
+        found = syncs(tmp_path / "trace", gateway.info["program"], *words, "--config", gateway.info["config"])
         here = [p for p in target.rglob("*") if p.name != "supervisor.lock"]
         assert len(here) > 15
-        missing = [p for p in [target, target.parent, *here] if p.resolve() not in synced(trace)
+        missing = [p for p in [target, target.parent, *here] if p.resolve() not in found
                    and not (p.is_file() and p.stat().st_size == 0)]
         assert not missing, missing
     gateway.again()

@@ -10,6 +10,7 @@ import pytest
 
 from lab import mail
 from lab.sink import Sink
+from lab.synced import syncs
 from lab.wait import until
 
 LIVE = {
@@ -139,7 +140,9 @@ def test_a_stage_is_left_and_counts_only_for_what_was_staged(gateways, tmp_path)
     _, accepted = submit(gateway)
     assert accepted["policy"] == live and "stage" not in accepted
     until(lambda: "relay.stage-refused" in gateway.log)
-    gateway.run("policy", "abort", "--reason", "somebody touched it")
+    done = syncs(tmp_path / "trace", gateway.info["program"], "policy", "abort", "--reason", "somebody touched it",
+                 "--config", gateway.info["config"])
+    assert home.resolve() in done  # the power must not bring it back
     assert gateway.json("policy", "status")["staged"] is None
     assert gateway.run("policy", "rollback", draft[:12], "--reason", "never live", check=False).returncode == 1
     sink.stop()
