@@ -7,6 +7,8 @@
 #include "gateway/cli-policy/cli.h"
 #include "json/json.h"
 
+#include <sys/types.h>
+
 #define CLI_WAITS 3 /* for a second person */
 
 struct publish {
@@ -60,7 +62,17 @@ struct publish_act {
 /* One line more in the log, and the same in the act's file. */
 SP_MUST_CHECK enum sp_rc publish_tell(struct cli *cli, const struct publish *p,
                                       const struct publish_act *act);
-/* The same, and puts the draft in the live policy's place: both, or what failed is told, too. */
+/* put.c */
+struct publish_file {
+    const char *path;
+    struct sp_bytes text;
+    mode_t mode; /* of one that is not there yet */
+};
+/* The same, and puts files in their places, the first of them last: all, or none, and what failed is told, too. */
+SP_MUST_CHECK enum sp_rc publish_put(struct cli *cli, const struct publish *p,
+                                     const struct publish_file *files, size_t count,
+                                     const struct publish_act *act);
+/* The same with the draft in the live policy's place. */
 SP_MUST_CHECK enum sp_rc publish_make_live(struct cli *cli, const struct publish *p,
                                            struct sp_bytes draft, const struct publish_act *act);
 /* Tells how it ended. returns: the exit code */

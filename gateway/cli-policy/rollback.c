@@ -3,16 +3,12 @@
  * lists and texts that they name, the layers. What was recorded meanwhile stays as it is: the registry of preferences (who took
  * back "plain" has taken it back), the pinned partners, the members of lists that a directory keeps; and a set that came
  * with the program is no file of this house. So the version that then is live may be a new one, with the rules of the old.
- * Whether it loads is known before the first file is written.
+ * Whether it loads is known before the first file is written, and it is told before the first is in its place (put.c).
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "config/partners.h"
-#include "config/replace.h"
 #include "gateway/cli-policy/publish.h"
 #include "json/json.h"
 
@@ -160,19 +156,16 @@ static const char *came_since(const struct back *b, const struct cli_files *read
     return NULL;
 }
 
-static enum sp_rc write_back(const struct back *b)
+/* Files are told before they are in place. */
+static enum sp_rc write_back(const struct back *b, const struct publish_act *act)
 {
-    enum sp_rc rc = SP_OK;
+    size_t count = b->restore->count;
+    struct publish_file *files = sp_arena_alloc(b->cli->arena, (count + 1) * sizeof(*files));
 
-    for (size_t i = b->restore->count; i > 0 && rc == SP_OK;
-         i--) { /* the main file was read first */
-        const struct cli_file *f = &b->restore->items[i - 1];
-
-        if (mkdir(cli_dirname(b->cli, f->name), 0755) != 0 && errno != EEXIST)
-            return SP_E_IO;
-        rc = sp_config_replace(f->name, f->text, 0640);
-    }
-    return rc;
+    for (size_t i = 0; i < count; i++) /* the main file was read first */
+        files[i] =
+            (struct publish_file){b->restore->items[i].name, b->restore->items[i].text, 0640};
+    return publish_put(b->cli, b->p, files, count, act);
 }
 
 /* ---- the command ---- */
@@ -220,9 +213,7 @@ static int carry_back(struct cli *cli, struct back *b, struct publish_act *act)
     if (rc == SP_OK)
         rc = publish_keep(cli, b->p, act->after, new);
     if (rc == SP_OK)
-        rc = write_back(b);
-    if (rc == SP_OK)
-        rc = publish_tell(cli, b->p, act);
+        rc = write_back(b, act);
     return publish_end(cli, b->p, rc, "taken back", act);
 }
 

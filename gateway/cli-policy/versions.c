@@ -230,27 +230,6 @@ enum sp_rc publish_tell(struct cli *cli, const struct publish *p, const struct p
     return rc;
 }
 
-/* The new file is whole on the disk before the act is told, so that what commonly fails tells nothing. */
-enum sp_rc publish_make_live(struct cli *cli, const struct publish *p, struct sp_bytes draft,
-                             const struct publish_act *act)
-{
-    const struct publish_act failed = {
-        .event = "policy.failed", .before = act->before, .after = act->before};
-    struct sp_config_draft file;
-    enum sp_rc rc = sp_config_draft_write(&file, p->live, draft, 0644);
-
-    if (rc != SP_OK)
-        return rc;
-    rc = publish_tell(cli, p, act);
-    if (rc == SP_OK)
-        rc = sp_config_draft_put(&file);
-    else
-        sp_config_draft_drop(&file); /* the log may have it, and its own file not */
-    if (rc != SP_OK)
-        (void)!publish_tell(cli, p, &failed);
-    return rc;
-}
-
 static void print_act(const char *what, const struct publish_act *act)
 {
     struct sp_buf text;

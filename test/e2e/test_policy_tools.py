@@ -540,6 +540,46 @@ def test_a_draft_is_published_with_tests_and_a_reason_and_taken_back(house):
     run("policy", "rollback", "ffffffff", "--reason", "no such one", "-c", config, code=1)
 
 
+@pytest.fixture
+def published(house):
+    """(what takes the version of before back, the files that it would write, how they are now)"""
+    config, folder = house / "sallyport.json", house / "policies"
+    before = json.loads(run("policy", "check", folder / "policy.json", "--json"))[0]["hash"]
+    run("policy", "publish", folder / "draft.json", "--reason", "stricter for labs", "-c", config)
+    (folder / "lists/labs.txt").write_text("other.example\n")
+    files = [folder / "policy.json", folder / "lists/labs.txt"]
+    back = (PROGRAM, "policy", "rollback", before, "--reason", "labs complained", "-c", config)
+    return back, files, [f.read_text() for f in files]
+
+
+def events(house):
+    return [json.loads(line)["event"] for line in run("policy", "history", "-c", house / "sallyport.json", "--json").splitlines()]
+
+
+@pytest.mark.parametrize("blocked, told", [("policy.json", []), ("lists/labs.txt", []), (".history/log.jsonl", []),
+                                           ("published.json", ["policy.rolled-back", "policy.failed"])])
+def test_what_can_not_be_told_or_written_is_not_taken_back(house, published, blocked, told):
+    back, files, now = published
+    beside = house / f"policies/{blocked}.new~"
+    beside.mkdir()
+    done = subprocess.run(back, capture_output=True, text=True)
+    assert done.returncode == 1 and [f.read_text() for f in files] == now, done
+    beside.rmdir()
+    assert events(house) == ["policy.published", *told] and not list((house / "policies").rglob("*.new~"))
+    run(*back[1:])
+    assert [f.read_text() for f in files] != now and events(house)[-1] == "policy.rolled-back"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file is put under another by root alone")
+def test_a_rollback_that_fails_half_way_is_none(house, published):
+    """The policy is a mount, which can be written beside and not be replaced; the list has its place by then."""
+    back, files, now = published
+    script = 'mount --bind "$0" "$0" && exec "$@"'
+    done = subprocess.run(["unshare", "--mount", "/bin/sh", "-c", script, files[0], *back], capture_output=True, text=True)
+    assert done.returncode == 1 and [f.read_text() for f in files] == now, done
+    assert events(house) == ["policy.published", "policy.rolled-back", "policy.failed"]
+
+
 STAFF = 'lists/"our" staff.txt'
 
 
