@@ -110,9 +110,12 @@ static void ordinary_facts(const struct relay_probe *p, struct sp_bytes recipien
 
 static int weigh(const struct sp_standing *s, const struct sp_next *next)
 {
+    enum sp_rc why;
+
     if (next->step == SP_STEP_TAKE)
         return EXIT_OPEN;
-    if (next->step == SP_STEP_WAIT && s->rungs[next->index].status == SP_STATUS_UNREACHABLE)
+    if (next->step == SP_STEP_WAIT &&
+        sp_outcome_rung_cause(s, next->index, &why) == SP_STATUS_UNREACHABLE)
         return EXIT_UNSURE;
     return EXIT_BELOW;
 }

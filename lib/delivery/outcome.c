@@ -36,10 +36,11 @@ static void set(struct sp_rung_fact *f, enum sp_rung_status status, enum sp_rc w
 /* No host says anything of it any more: what one has dropped stays so. */
 static void set_silent(struct sp_rung_fact *f, enum sp_rc why, size_t hop)
 {
-    bool dropped = f->dropped;
+    struct sp_rung_fact before = *f;
 
     set(f, SP_STATUS_UNREACHABLE, why, hop);
-    f->dropped = dropped;
+    f->dropped = before.dropped;
+    f->dropped_why = before.dropped_why;
 }
 
 /* returns: whether it is for a host to say if this rung is possible */
@@ -89,21 +90,6 @@ static void take(const struct sp_standing *s, size_t i, struct sp_next *out)
     out->step = SP_STEP_TAKE;
 }
 
-/* The reason that stands for the whole: the best rung that the floor allows and that has one. */
-static enum sp_rc main_reason(const struct sp_standing *s)
-{
-    for (size_t i = 0; i < s->ladder->count; i++)
-        if (s->rungs[i].known && s->rungs[i].why != SP_OK &&
-            s->rungs[i].status != SP_STATUS_UNAVAILABLE &&
-            sp_rung_meets(s->ladder->rungs[i].rung, s->floor, s->is_sealed))
-            return s->rungs[i].why;
-    for (size_t i = s->ladder->count; i > 0; i--)
-        if (s->rungs[i - 1].known && s->rungs[i - 1].why != SP_OK &&
-            sp_rung_meets(s->ladder->rungs[i - 1].rung, s->floor, s->is_sealed))
-            return s->rungs[i - 1].why;
-    return SP_E_DELIVERY_FLOOR; /* no rung of the ladder meets the floor */
-}
-
 /*
  * A rung that one host has dropped and that another says nothing about is waited for while either's stay lasts: to silence one
  * must not cut short what holds for the other.
@@ -119,6 +105,38 @@ static enum sp_rung_status status_of(const struct sp_standing *s, size_t i)
         stay_ms != SP_STAY_UNTIL_EXPIRE && s->since_accept_ms >= stay_ms)
         return SP_STATUS_DROPPED;
     return f->status;
+}
+
+enum sp_rung_status sp_outcome_rung_cause(const struct sp_standing *s, size_t i, enum sp_rc *why)
+{
+    const struct sp_rung_fact *f = &s->rungs[i];
+    enum sp_rung_status status = status_of(s, i);
+
+    *why = status == SP_STATUS_DROPPED && f->status != SP_STATUS_DROPPED ? f->dropped_why : f->why;
+    return status;
+}
+
+static enum sp_rc reason_of(const struct sp_standing *s, size_t i)
+{
+    enum sp_rc why;
+
+    (void)sp_outcome_rung_cause(s, i, &why);
+    return why;
+}
+
+/* The reason that stands for the whole: the best rung that the floor allows and that has one. */
+static enum sp_rc main_reason(const struct sp_standing *s)
+{
+    for (size_t i = 0; i < s->ladder->count; i++)
+        if (s->rungs[i].known && s->rungs[i].why != SP_OK &&
+            s->rungs[i].status != SP_STATUS_UNAVAILABLE &&
+            sp_rung_meets(s->ladder->rungs[i].rung, s->floor, s->is_sealed))
+            return reason_of(s, i);
+    for (size_t i = s->ladder->count; i > 0; i--)
+        if (s->rungs[i - 1].known && s->rungs[i - 1].why != SP_OK &&
+            sp_rung_meets(s->ladder->rungs[i - 1].rung, s->floor, s->is_sealed))
+            return reason_of(s, i - 1);
+    return SP_E_DELIVERY_FLOOR; /* no rung of the ladder meets the floor */
 }
 
 void sp_outcome_next(const struct sp_standing *s, struct sp_next *out)
@@ -148,7 +166,7 @@ void sp_outcome_next(const struct sp_standing *s, struct sp_next *out)
         out->step = SP_STEP_WAIT;
         out->index = a.index;
         out->wait_until_ms = a.wait_until_ms;
-        out->why = s->rungs[a.index].why;
+        out->why = reason_of(s, a.index);
         return;
     case SP_PROTECT_END:
         break;
@@ -303,11 +321,12 @@ static int rank_of(const struct sp_rung_fact *f)
 
 static void keep_better(struct sp_rung_fact *old, const struct sp_rung_fact *f)
 {
-    bool dropped = old->dropped || f->status == SP_STATUS_DROPPED;
+    struct sp_rung_fact before = *old;
 
-    if (!old->known || rank_of(f) > rank_of(old))
+    if (!before.known || rank_of(f) > rank_of(&before))
         *old = *f;
-    old->dropped = dropped;
+    old->dropped = before.dropped || f->status == SP_STATUS_DROPPED;
+    old->dropped_why = before.dropped ? before.dropped_why : f->why;
 }
 
 void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)

@@ -15,12 +15,13 @@
 struct sp_rung_fact {
     bool known;
     enum sp_rung_status status;
-    enum sp_rc why; /* why it is not possible */
-    size_t hop;     /* SMTP rungs: the host that makes it possible */
-    bool weak;      /* silence, about a level that the domain has never proved */
-    bool dropped;   /* a host has dropped it, whatever others are */
-    bool anew;      /* possible once its host is asked again, without TLS */
-    bool lasts;     /* what was tried came to nothing: no host changes that in this attempt */
+    enum sp_rc why;         /* why it is not possible */
+    size_t hop;             /* SMTP rungs: the host that makes it possible */
+    bool weak;              /* silence, about a level that the domain has never proved */
+    bool dropped;           /* a host has dropped it, whatever others are */
+    enum sp_rc dropped_why; /* what that one showed */
+    bool anew;              /* possible once its host is asked again, without TLS */
+    bool lasts; /* what was tried came to nothing: no host changes that in this attempt */
 };
 
 /* Where an attempt stands. Set the first part, zero the rest, then sp_outcome_begin. */
@@ -64,6 +65,9 @@ void sp_outcome_begin(struct sp_standing *s);
 
 /* Says what is to be done now. *out is wholly set. */
 void sp_outcome_next(const struct sp_standing *s, struct sp_next *out);
+
+/* returns: what keeps mail from rung i now, which need not be what the last host showed. why: set to its reason */
+enum sp_rung_status sp_outcome_rung_cause(const struct sp_standing *s, size_t i, enum sp_rc *why);
 
 /* ---- facts that come in ---- */
 

@@ -44,16 +44,16 @@ void sp_report_end(struct sp_attempt *a, struct sp_jw *w)
 /* Why a rung above the one that was decided on was not taken. */
 static void write_cause(const struct sp_attempt *a, struct sp_jw *w, size_t i)
 {
-    const struct sp_rung_fact *f = &a->s.rungs[i];
     const char *cause = "unavailable";
-    enum sp_rc why = f->why;
+    enum sp_rc why;
+    enum sp_rung_status status = sp_outcome_rung_cause(&a->s, i, &why);
 
     if (!sp_rung_meets(a->ladder.rungs[i].rung, a->s.floor, a->s.is_sealed))
         why = SP_E_DELIVERY_FLOOR;
     else if (a->s.never != SP_OK) /* the domain takes no mail, whatever the rung */
         why = a->s.never;
     else
-        cause = sp_rung_status_name(f->status);
+        cause = sp_rung_status_name(status);
     sp_jw_cstr(w, "cause", cause);
     sp_jw_cstr(w, "why", sp_rc_name(why));
 }

@@ -421,8 +421,28 @@ START_TEST(records_without_end_hide_no_attempt)
 }
 END_TEST
 
+START_TEST(a_dropped_rung_is_told_as_dropped)
+{
+    set_up();
+    set_ladder(SP_RUNG_TLS_ENCRYPTED, SP_RUNG_PLAIN, SP_FLOOR_PLAIN);
+    rungs[0].unreachable_ms = 0;
+    rungs[0].dropped_ms = 600000;
+    (void)sp_posture_learn(posture, SP_LIT("example.test"), SP_LEVEL_ENCRYPTED);
+    the.hosts[0] = (struct sp_conn){.is_there = true};
+    start(); /* the others are silent, which nobody waits for any more */
+    are_silent();
+    ck_assert_ptr_null(the.sent);
+    ck_assert_uint_eq(count("\"rung\":\"tls:encrypted\",\"taken\":false,\"cause\":\"dropped\","
+                            "\"why\":\"tls.not-offered\""),
+                      1);
+    ck_assert_uint_eq(count("\"outcome\":\"deferred\",\"why\":\"tls.not-offered\""), 1);
+    tear_down();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_dropped_rung_is_told_as_dropped);
     tcase_add_test(c, records_without_end_hide_no_attempt);
     tcase_add_test(c, what_was_seen_before_it_went_back_is_reported_once);
     tcase_add_test(c, what_was_seen_of_another_domain_waits_for_that);

@@ -443,6 +443,7 @@ START_TEST(who_silences_one_host_does_not_shorten_what_another_has_dropped)
         struct sp_hop_report stripped = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN);
         struct sp_hop_report dead = dropped_from(SP_LEVEL_ENCRYPTED, SP_LEVEL_PLAIN);
         struct sp_next next;
+        enum sp_rc why;
 
         dead.rc = SP_E_HOP_UNREACHABLE;
         dead.hop = 1;
@@ -450,7 +451,10 @@ START_TEST(who_silences_one_host_does_not_shorten_what_another_has_dropped)
         sp_outcome_hop(&s, i % 2 == 0 ? &dead : &stripped);
         sp_outcome_next(&s, &next);
         ck_assert_msg(next.alert, "case %zu", i);
+        ck_assert_int_eq(sp_outcome_rung_cause(&s, 0, &why), SP_STATUS_DROPPED);
+        ck_assert_int_eq(why, SP_E_TLS_ABSENT); /* not the silence of the other */
         if (since_ms < 4 * HOUR) {
+            ck_assert_int_eq(next.why, SP_E_TLS_ABSENT);
             ck_assert_msg(next.step == SP_STEP_WAIT && next.wait_until_ms == 4 * HOUR, "case %zu",
                           i);
             continue;
@@ -486,11 +490,34 @@ START_TEST(a_drop_stands_when_no_host_is_asked_any_more)
             sp_outcome_route_failed(&s, SP_E_DNS_SERVFAIL);
         sp_outcome_next(&s, &next);
         if (i < 2)
-            ck_assert_msg(next.step == SP_STEP_WAIT && next.wait_until_ms == 4 * HOUR, "case %zu",
-                          i);
+            ck_assert_msg(next.step == SP_STEP_WAIT && next.wait_until_ms == 4 * HOUR &&
+                              next.why == SP_E_TLS_ABSENT,
+                          "case %zu", i);
         else
             ck_assert_msg(next.step == SP_STEP_TAKE && next.index == 1, "case %zu", i);
     }
+}
+END_TEST
+
+START_TEST(who_gives_up_on_a_dropped_rung_says_so)
+{
+    static const struct sp_ladder demanding = {
+        .rungs = {{SP_RUNG_TLS_VERIFIED, 0, 4 * HOUR}},
+        .count = 1,
+        .floor = SP_FLOOR_TLS_VERIFIED,
+    };
+    struct sp_standing s = begin(&demanding, 5 * HOUR);
+    struct sp_hop_report stripped = dropped_from(SP_LEVEL_VERIFIED, SP_LEVEL_ENCRYPTED);
+    struct sp_hop_report dead = dropped_from(SP_LEVEL_VERIFIED, SP_LEVEL_PLAIN);
+    struct sp_next next;
+
+    dead.rc = SP_E_HOP_UNREACHABLE;
+    dead.hop = 1;
+    sp_outcome_hop(&s, &stripped);
+    sp_outcome_hop(&s, &dead);
+    sp_outcome_next(&s, &next);
+    ck_assert_int_eq(next.step, SP_STEP_RETURN);
+    ck_assert_int_eq(next.why, SP_E_TLS_UNTRUSTED);
 }
 END_TEST
 
@@ -948,6 +975,7 @@ static void add(TCase *c)
     tcase_add_test(c, who_put_mail_off_has_shown_what_it_has);
     tcase_add_test(c, a_drop_is_none_the_less_for_mail_put_off);
     tcase_add_test(c, who_silences_one_host_does_not_shorten_what_another_has_dropped);
+    tcase_add_test(c, who_gives_up_on_a_dropped_rung_says_so);
     tcase_add_test(c, a_drop_stands_when_no_host_is_asked_any_more);
     tcase_add_test(c, what_nobody_has_looked_at_is_put_off_with_the_rest);
     tcase_add_test(c, what_a_host_lacks_it_lacks_when_it_has_put_mail_off);
