@@ -1,5 +1,6 @@
 """The hosts of a plan: each takes mail, or does what its trouble says, and keeps account of what it showed and what it got."""
 import contextlib
+import random
 import re
 import socket
 import ssl
@@ -68,6 +69,8 @@ class Talk(Session):
 
     def refuse(self, stage):
         """returns: whether it said its trouble instead of going on"""
+        if self.sink.host.slow and stage in ("mail", "rcpt", "data", "dot"):
+            time.sleep(self.sink.host.slow * random.random())
         if not self.is_now(stage) or self.trouble.what == "lost":
             return False
         if stage == "rcpt" and self.sink.dice_for_rcpt():
@@ -95,7 +98,7 @@ class Talk(Session):
             return
         self.is_greeted = True
         offer = ["PIPELINING", "SIZE 104857600", "ENHANCEDSTATUSCODES", *["8BITMIME"] * self.sink.host.eight_bit,
-                 *["REQUIRETLS"] * (self.sink.host.requiretls and bool(self.tls)),
+                 *["SMTPUTF8"] * self.sink.host.utf8, *["REQUIRETLS"] * (self.sink.host.requiretls and bool(self.tls)),
                  *["STARTTLS"] * (self.shown != "none" and not self.tls)]
         self.say("\r\n".join([f"250-{self.sink.host.name}", *(f"250-{o}" for o in offer[:-1]), f"250 {offer[-1]}"]))
 
@@ -167,12 +170,14 @@ class Talk(Session):
 class FakeHost(Sink):
     session = Talk
 
-    def __init__(self, host, port, world):
+    def __init__(self, host, port, world, address=None):
         self.host, self.world, self.account = host, world, world.account
         self.dice, self.dice_lock = world.dice_of(host), threading.Lock()
-        super().__init__(address=host.address, port=port)
+        super().__init__(address=address or host.address, port=port)
 
     def is_well(self):
+        if self.host.spells:
+            return not any(start <= self.account.now() < end for start, end in self.host.spells)
         return self.host.well_from is not None and self.account.now() >= self.host.well_from
 
     def draw(self):

@@ -8,8 +8,10 @@ import re
 
 from model.plan import LEVELS
 
-TOLD = re.compile(rb"^Final-Recipient: rfc822; (\S+)\r?\nAction: (\w+)\r?$", re.M)
+TOLD = re.compile(rb"^Final-Recipient: (?:rfc822|utf-8); (\S+)\r?\nAction: (\w+)\r?$", re.M)
 ORIGINAL = re.compile(rb"^Message-ID: <([\w.-]+)@tenant\.test>\r?$", re.M | re.I)
+HEX = re.compile(r"\\x\{([0-9A-F]+)\}")
+FOREVER = float("inf")
 SLACK = 0.3  # seconds between a choice and its record
 LAG = 0.3
 WINDOW = 1.0  # seconds in which nobody is asked often
@@ -32,6 +34,11 @@ def names(data, kind):
     return base64.b64decode(body[:8000 // 4 * 4].replace(b"\r\n", b"")[:7000])
 
 
+def plain_of(address):
+    """An address of a report, as it was written; to who reads ASCII alone it comes with \\x{HEX} (RFC 6533)."""
+    return HEX.sub(lambda found: chr(int(found.group(1), 16)), address.decode())
+
+
 def seconds_of(record):
     return datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00")).timestamp()
 
@@ -44,7 +51,8 @@ class Judge:
         self.messages = {m.key: m for m in self.plan.messages}
         self.people = {p.address: p for p in self.plan.people}
         self.ids, self.keys, self.settled, self.attempts = {}, {}, {}, collections.defaultdict(list)
-        self.twice = collections.Counter()
+        self.twice, self.orders = collections.Counter(), set()
+        self.now_to, self.stopped = {}, collections.defaultdict(list)  # by (message, n): his address; [(from, until, who)]
         for record in records:
             self.take(record)
         self.copies = collections.defaultdict(list)  # (key, address): of the plan's messages
@@ -66,21 +74,41 @@ class Judge:
         elif event == "message.settled":
             self.twice[record["message"]] += 1
             self.settled[record["message"]] = record
+        elif event in ("message.held", "message.released", "message.recalled", "delivery.redirected"):
+            self.ordered(event, record)
         elif event == "delivery.attempted":
+            record["to"] = {n: self.address(record["message"], n) for n in record["n"]}
             self.attempts[record["message"]].append(record)
+
+    def ordered(self, event, record):
+        """Between a hold, a recall or a redirection and its release nothing goes to whom it was for."""
+        identity, at = record["message"], seconds_of(record)
+        self.orders.add(identity)
+        for n in record["n"]:
+            before = self.address(identity, n)
+            spans = self.stopped[identity, n]
+            if event == "message.released":
+                spans[:] = [(start, min(end, at) if who == before else end, who) for start, end, who in spans]
+            elif not any(who == before and end == FOREVER for _, end, who in spans):
+                spans.append((at, FOREVER, before))
+        for way in record.get("ways", ()) if event == "delivery.redirected" else ():
+            self.now_to[identity, way["n"]] = way["to"]
+
+    def address(self, identity, n):
+        return self.now_to.get((identity, n), self.ids[identity]["to"][n])
 
     def ends(self):
         """(message, person, settled recipient, its message's settled record) of the plan's messages"""
         for identity, key in self.keys.items():
             record = self.settled.get(identity)
             for recipient in record["recipients"] if record else ():
-                address = self.ids[identity]["to"][recipient["n"]]
-                yield self.messages[key], self.people[address], recipient, record
+                yield self.messages[key], self.people[self.address(identity, recipient["n"])], recipient, record
 
     def complaints(self):
         for check in (self.all_have_one_end, self.nothing_below_its_floor, self.sealed_for_whom_it_went_to, self.claims_agree,
-                      self.copies_are_counted, self.nobody_is_asked_without_end, self.well_hosts_get_it, self.no_rung_is_skipped,
-                      self.nobody_gives_up_early, self.senders_hear, self.the_log_is_calm):
+                      self.what_is_stopped_stays, self.copies_are_counted, self.nobody_is_asked_without_end,
+                      self.well_hosts_get_it, self.no_rung_is_skipped, self.nobody_gives_up_early, self.no_well_host_is_missed,
+                      self.senders_hear, self.the_log_is_calm):
             yield from (f"{check.__name__}: {complaint}" for complaint in check())
 
     # ---- each recipient has one end ----
@@ -114,6 +142,8 @@ class Judge:
             host, level = copy["host"], self.level(copy)
             if level == "broken":
                 yield f"{copy['key']}: bytes at {host.name}, which broke its promise"
+            if not host.utf8 and not all(address.isascii() for address in copy["to"]):
+                yield f"{copy['key']}: {copy['to']} at {host.name}, which takes ASCII alone"
             if message is not None and message.asks == "REQUIRETLS" and not (copy["requires"] and level in LEVELS[3:]):
                 yield f"{copy['key']}: requires TLS, and came over {level} to {host.name}"
             if message is None:
@@ -160,18 +190,27 @@ class Judge:
                 continue
             for record in attempts:
                 if record["outcome"] == "delivered":
-                    yield from self.claim_agrees(self.keys[identity], self.ids[identity]["to"], record)
+                    yield from self.claim_agrees(self.keys[identity], record["to"], record)
 
     def claim_agrees(self, key, addresses, record):
         rung = next(r["rung"] for r in record["rungs"] if r["taken"])
         for n in record["n"]:
-            at_host = [c for c in self.copies[key, addresses[n]] if c["host"].address == record["hop"].get("ip")
+            at_host = [c for c in self.copies[key, addresses[n]] if record["hop"].get("ip") in c["host"].addresses()
                        and c["end"] == "taken"]
             as_said = [c for c in at_host if kind_of(c) == rung or kind_of(c) is None and rung in LEVELS
                        and self.level(c) != "broken" and LEVELS.index(self.level(c)) >= LEVELS.index(rung)]
             if not as_said:
                 seen = [(c["host"].name, kind_of(c), c["shown"], c["end"]) for c in self.copies[key, addresses[n]]]
                 yield f"{key} {addresses[n]}: the audit says {rung} at {record['hop'].get('mx')}; hosts saw {seen}"
+
+    def what_is_stopped_stays(self):
+        """Nobody gets what was held, recalled or sent on, but for what was at its host already and whose answer came later."""
+        for (identity, n), spans in self.stopped.items():
+            for start, end, address in spans:
+                for copy in self.copies.get((self.keys.get(identity), address), ()):
+                    if start + SLACK < self.world.began + copy["time"] < end - SLACK and self.twice[self.keys[identity]] == 1:
+                        yield f"{copy['key']} {address}: {copy['end']} at {copy['host'].name} {copy['time']:.2f}, stopped from " \
+                              f"{start - self.world.began:.2f} to {end - self.world.began:.2f}"
 
     # ---- how often ----
 
@@ -246,7 +285,7 @@ class Judge:
                 level = host.level("none" if shown == "breaks" else shown)
                 if level != "broken" and LEVELS.index(level) < LEVELS.index(rung):
                     return True
-            if not host.eight_bit or self.broke_handshakes(host):
+            if not host.eight_bit or not host.utf8 or self.broke_handshakes(host):
                 return True
         return False
 
@@ -287,6 +326,28 @@ class Judge:
                 what = f"{recipient['final']} after {since:.1f} s of {person.ladder.expire}"
                 yield f"{message.key} {person.address}: {what}, {waits} to be waited for"
 
+    def speaks_for_all(self, host):
+        """Whether what a host says may be so for its siblings, too, or costs more time than a message has."""
+        return any(t.is_final() or t.what in ("hang", "lost") or t.stage == "dot" and t.what == "close" or not t.is_hosts_own()
+                   for t in host.troubles)
+
+    def no_well_host_is_missed(self):
+        """What a host would have taken all the time, whatever its siblings did, does not come back for want of time."""
+        died = set(self.plan.kills())
+        for message, person, recipient, record in self.ends():
+            domain, ladder, well = person.domain, person.ladder, person.domain.well_host()
+            if recipient["final"] not in ("returned", "failed", "deleted") or well is None or message.asks or self.is_slow \
+                    or record["message"] in self.orders or not domain.is_steady() \
+                    or any(map(self.speaks_for_all, domain.all_hosts())):
+                continue
+            keys = () if person.gone or {"keeper", "sealer"} & died else person.keys
+            level = well.level("good")
+            if any(ladder.allows(r) and (r in keys or r in LEVELS and LEVELS.index(r) <= LEVELS.index(level))
+                   for r in ladder.names()):
+                since = self.since_accepted(record["message"], recipient["n"])
+                yield f"{message.key} {person.address}: {recipient['final']} after {since} s, though {well.name} is well: " \
+                      f"{[(h.name, p, h.shown, h.troubles) for p, h in domain.hosts]}, {ladder.rungs}"
+
     # ---- who hears of it ----
 
     def senders_hear(self):
@@ -298,7 +359,7 @@ class Judge:
                 yield f"a report from <{copy['from']}> to {copy['to']}"
             for address, action in TOLD.findall(copy["data"]):
                 for key in set(ORIGINAL.findall(copy["data"])):
-                    told[key.decode(), address.decode(), action.decode()] += 1
+                    told[key.decode(), plain_of(address), action.decode()] += 1
         for message, person, recipient, _ in self.ends():
             failed = told[message.key, person.address, "failed"]
             wanted = recipient["final"] == "returned"

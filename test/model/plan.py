@@ -43,6 +43,13 @@ class Trouble:
     def is_final(self):
         return self.what[:1] == "5"
 
+    def is_hosts_own(self):
+        """Whether another host may well take what this one puts off: it hangs up, or speaks of its system or network."""
+        code, _, status = self.what.partition(" ")
+        if STAGES.index(self.stage) < STAGES.index("mail") or not code.isdigit():
+            return True
+        return status[:4] in ("4.3.", "4.4.") or self.stage != "rcpt" and not status[:1].isdigit()
+
 
 @dataclasses.dataclass
 class Host:
@@ -53,6 +60,11 @@ class Host:
     well_from: when all this ends; None: never
     elsewhere: another address of the name, where nobody listens
     hasty:     closes a connection on which nothing is said for a moment
+    spells:    [(from, until)] in which it has its troubles, where it is well between them
+    six:       an IPv6 address of the name; on "::1" it listens, too
+    only_six:  its name has no other, but for elsewhere
+    utf8:      takes addresses that are not ASCII (RFC 6531)
+    slow:      seconds before it answers a command of a transaction, at most
     """
     name: str
     address: str
@@ -67,10 +79,18 @@ class Host:
     requiretls: bool = False
     elsewhere: str | None = None
     hasty: bool = False
+    spells: list = dataclasses.field(default_factory=list)
+    six: str | None = None
+    only_six: bool = False
+    utf8: bool = True
+    slow: float = 0.0
 
     def is_well(self):
         """always, and proves all it can"""
-        return self.shown == "good" and not self.troubles and not self.deaf and self.eight_bit and not self.hasty
+        return self.shown == "good" and not self.troubles and not self.deaf and self.eight_bit and not self.hasty and self.utf8
+
+    def addresses(self):
+        return [*[self.address] * (not self.only_six), *[self.six] * (self.six == "::1")]
 
     def level(self, shown, lifted=False):
         """What a connection is worth on which it showed this; "broken": nothing may go there. lifted: TLS-Required: No."""
@@ -97,6 +117,10 @@ class Domain:
 
     def is_steady(self):
         return self.later is None and self.dns is None
+
+    def well_host(self):
+        """One that would take mail all the time, or None. Of those that are bad in turns all may rest at once."""
+        return next((h for h in self.all_hosts() if h.is_well()), None)
 
     def all_hosts(self):
         return [h for _, h in self.hosts] + ([h for _, h in self.later[1]] if self.later else [])
@@ -135,12 +159,17 @@ class Ladder:
 
 @dataclasses.dataclass
 class Person:
-    """keys: of "smime", "pgp"; gone: (from, until or None) while the keeper has none of them"""
+    """
+    keys:  of "smime", "pgp"
+    gone:  (from, until or None) while the keeper has none of them
+    spare: to whom his mail may be redirected
+    """
     address: str
     domain: Domain = dataclasses.field(repr=False)
     ladder: Ladder = dataclasses.field(repr=False)
     keys: tuple = ()
     gone: tuple | None = None
+    spare: "Person | None" = dataclasses.field(default=None, repr=False)
 
 
 @dataclasses.dataclass
@@ -153,6 +182,10 @@ class Message:
     eight_bit: bool
     notify: str
     asks: str = ""
+
+    @property
+    def utf8(self):
+        return not all(p.address.isascii() for p in self.people)
 
     @property
     def lifted(self):

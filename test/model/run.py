@@ -18,14 +18,16 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from lab.ports import open_folder  # noqa: E402  (the path comes first)
+from lab.ports import open_folder  # noqa: E402
+from model.acts import Acts  # noqa: E402  (the path comes first)
 from model.corners import Corners  # noqa: E402
 from model.judge import Judge  # noqa: E402
 from model.plan import Plan  # noqa: E402
 from model.world import World  # noqa: E402
 
 PATIENCE = 300  # seconds: much more than lives are, also where a report follows a notice, and that a message
-WORLDS = {"wide": Plan, "corners": Corners}
+ACTS = {"message.held", "message.released", "message.recalled", "delivery.redirected"}
+WORLDS = {"wide": Plan, "corners": Corners, "acts": Acts}
 
 
 def verify(world):
@@ -66,7 +68,8 @@ def play(plan, patience=1.0, kept=None):
         if complaints and kept is not None:
             keep(world, complaints, kept)
         finals = collections.Counter(r["final"] for _, _, r, _ in judge.ends())
-        return complaints, {"copies": len(world.account.copies), "asked": len(world.account.asked), **finals}
+        acts = collections.Counter(r["event"].partition(".")[2] for r in judge.records if r["event"] in ACTS)
+        return complaints, {"copies": len(world.account.copies), "asked": len(world.account.asked), **finals, **acts}
 
 
 def one(seed, options):

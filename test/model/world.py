@@ -129,7 +129,11 @@ class World:
         add, dane = self.responder.add, {h.name for d in self.plan.domains if d.mode == "dane" for h in d.all_hosts()}
         for host in [self.plan.home, *self.plan.hosts]:
             secure = host.name in dane
-            add(host.name, "A", *filter(None, [host.elsewhere, host.address]), secure=secure)
+            addresses = [a for a in (host.elsewhere, None if host.only_six else host.address) if a is not None]
+            if addresses:
+                add(host.name, "A", *addresses, secure=secure)
+            if host.six is not None:
+                add(host.name, "AAAA", host.six, secure=secure)
             if secure:
                 add(f"_{self.port}._tcp.{host.name}", "TLSA", f"3 1 1 {self.certificates.leaf(host).spki}")
         add("tenant.test", "MX", f"10 {self.plan.home.name}", secure=False)
@@ -155,7 +159,8 @@ class World:
                 for d in self.plan.domains if d.mode == "smarthost" for preference, h in d.hosts]
 
     def listen(self, host):
-        self.fakes[host.name] = FakeHost(host, self.port, self)
+        for address in host.addresses():
+            self.fakes[address] = FakeHost(host, self.port, self, address)
 
     def import_keys(self, people):
         """All at a time: a command a file would take most of a run."""
@@ -200,6 +205,7 @@ class World:
     def do_send(self, message):
         data = self.bytes_of(message)
         options = ["BODY=8BITMIME"] * message.eight_bit + ["REQUIRETLS"] * (message.asks == "REQUIRETLS")
+        options += ["SMTPUTF8"] * message.utf8
         for _ in range(100):
             try:
                 with self.gateway.client(tls=message.asks == "REQUIRETLS") as client:
@@ -216,7 +222,7 @@ class World:
     def bytes_of(self, message):
         text = f"{message.marker}\r\n" + "Grüße\r\n" * message.eight_bit
         text += "all is well here, and we hope that it is so with you\r\n" * (message.size // 54)
-        made, _ = mail.make(text, [p.address for p in message.people[:3]])
+        made, _ = mail.make(text, [p.address for p in message.people[:3] if p.address.isascii()] or ["nobody@tenant.test"])
         head, _, body = made.partition(b"\r\n\r\n")
         lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Message-ID:")]
         lines += [b"TLS-Required: No"] * message.lifted
@@ -280,9 +286,21 @@ class World:
             self.frozen.append(self.dice.choice(self.plan.hosts).name)
             self.queue("freeze", "--host", self.frozen[-1])
             return
-        found = self.waiting("pending", "deferred")
-        if found:
+        if kind == "redirect":
+            self.redirect()
+        elif kind == "release":
+            for entry in self.waiting("held")[:3]:
+                self.queue("release", entry["id"])
+        elif found := self.waiting("pending", "deferred", *["held"] * (kind == "recall")):
             self.queue(kind, self.dice.choice(found)["id"], *["--now"] * (kind == "retry"))
+
+    def redirect(self):
+        spares = {p.address: p.spare.address for p in self.plan.people if p.spare is not None}
+        found = [(e["id"], r) for e in self.waiting() for r in e["recipients"] if r["address"] in spares
+                 and r["state"] in ("pending", "deferred", "held")]
+        if found:
+            identity, recipient = self.dice.choice(found)
+            self.queue("redirect", identity, "--n", str(recipient["n"]), "--to", spares[recipient["address"]])
 
     def lift_orders(self):
         """What a person would do: what is on hold goes on once, and is deleted when it comes back; nothing stays frozen."""
