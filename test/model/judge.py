@@ -287,6 +287,8 @@ class Judge:
                     return True
             if not host.eight_bit or not host.utf8 or self.broke_handshakes(host):
                 return True
+            if any(t.stage == "ehlo" and t.is_final() for t in host.troubles):  # by HELO it has no extensions
+                return True
         return False
 
     def no_rung_is_skipped(self):
