@@ -125,6 +125,8 @@ struct sp_journal_options {
 /* What recovery found. */
 struct sp_journal_recovery {
     uint64_t segments;
+    uint64_t
+        first; /* number of the oldest that has a key and a file, or should have one; 0: none */
     uint64_t footers; /* segments of which the footer was read, not the records */
     uint64_t records;
     uint64_t damaged; /* records below the durable end that are broken */
@@ -133,6 +135,8 @@ struct sp_journal_recovery {
         copies; /* headers and keyrings of which one of two was damaged; mended, unless read_only */
     bool clean; /* the last one to write closed it */
     bool renewed; /* the keyring was of the generation before, and is so no more */
+    bool
+        is_torn; /* read_only: segments went each time while they were being opened, so what was in them may have been seen nowhere */
 };
 
 struct sp_journal;

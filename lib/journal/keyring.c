@@ -222,18 +222,28 @@ enum sp_rc sp_keyring_load(struct sp_keyring *k)
     return rc;
 }
 
-enum sp_rc sp_keyring_reload(struct sp_keyring *k)
-{
-    k->count = 0;
-    return sp_keyring_load(k);
-}
-
 static struct entry *find(struct sp_keyring *k, const uint8_t *salt)
 {
     for (size_t i = 0; i < k->count; i++)
         if (memcmp(k->entries[i].salt, salt, SP_SALT_LEN) == 0)
             return &k->entries[i];
     return NULL;
+}
+
+enum sp_rc sp_keyring_reload(struct sp_keyring *k, bool *has_lost)
+{
+    size_t count = k->count;
+    struct entry *before = sp_calloc(count + 1, sizeof(*before));
+    enum sp_rc rc;
+
+    if (count > 0)
+        memcpy(before, k->entries, count * sizeof(*before));
+    k->count = 0;
+    rc = sp_keyring_load(k);
+    for (size_t i = 0; has_lost != NULL && i < count; i++)
+        *has_lost |= find(k, before[i].salt) == NULL;
+    sp_free(before);
+    return rc;
 }
 
 enum sp_rc sp_keyring_find(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN],

@@ -20,8 +20,13 @@ void sp_keyring_free(struct sp_keyring *k);
 /* Reads the file, or what of the two in it is whole. returns: SP_E_NOT_FOUND if there is none, SP_E_JOURNAL_DAMAGED, SP_E_IO */
 SP_MUST_CHECK enum sp_rc sp_keyring_load(struct sp_keyring *k);
 
-/* The same once more, for who only looks: what its owner has made of it since. */
-SP_MUST_CHECK enum sp_rc sp_keyring_reload(struct sp_keyring *k);
+/*
+ * The same once more, for who only looks: what its owner has made of it since.
+ *
+ * has_lost: out: whether a key has gone since the last time; may be NULL
+ * returns:  as sp_keyring_load
+ */
+SP_MUST_CHECK enum sp_rc sp_keyring_reload(struct sp_keyring *k, bool *has_lost);
 
 /* returns: SP_E_NOT_FOUND if the segment's key is gone, SP_E_CRYPT_AUTH if it was wrapped under another KEK */
 SP_MUST_CHECK enum sp_rc sp_keyring_find(struct sp_keyring *k, const uint8_t salt[SP_SALT_LEN],

@@ -13,69 +13,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define SPARE_PREFIX "spare-"
 #define LOST_MAX                                                                                   \
     10000 /* segments in a row: more can't have been lost, and a number is a stranger's */
-
-struct listing {
-    uint64_t *numbers;
-    size_t count;
-    size_t cap;
-    struct sp_buf spares; /* names, each with its NUL */
-};
-
-static void on_name(void *arg, const char *name)
-{
-    struct listing *l = arg;
-    uint64_t number;
-
-    if (strncmp(name, SPARE_PREFIX, strlen(SPARE_PREFIX)) == 0) {
-        sp_buf_put(&l->spares, sp_bytes(name, strlen(name) + 1));
-        return;
-    }
-    if (!sp_segment_name_parse(name, &number))
-        return;
-    if (l->count == l->cap) {
-        l->cap = l->cap == 0 ? 16 : l->cap * 2;
-        l->numbers = sp_realloc(l->numbers, l->cap * sizeof(*l->numbers));
-    }
-    l->numbers[l->count++] = number;
-}
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static void remove_spares(const struct sp_journal_io *io, struct sp_bytes names)
-{
-    struct sp_bytes name;
-
-    while (sp_bytes_split(&names, '\0', &name))
-        if (name.len > 0)
-            (void)io->unlink(io->ctx, (const char *)name.ptr);
-}
-
-static void remove_segment(const struct sp_journal_options *o, uint64_t number)
-{
-    char name[SP_SEGMENT_NAME_MAX];
-
-    sp_segment_name(number, name);
-    if (!o->read_only)
-        (void)o->io->unlink(o->io->ctx, name);
-}
-
-static void keep(struct sp_recovered *r, struct sp_segment *s)
-{
-    if (r->count == r->cap) {
-        r->cap = r->cap == 0 ? 16 : r->cap * 2;
-        r->segments = sp_realloc(r->segments, r->cap * sizeof(struct sp_segment *));
-    }
-    r->segments[r->count++] = s;
-}
 
 /* Gives out a stretch that could not be read. */
 static void tell_damage(const struct sp_journal_options *o, struct sp_journal_entry *e,
@@ -151,72 +90,12 @@ static enum sp_rc read_segment(const struct sp_journal_options *o, const struct 
     return rc == SP_E_NOT_FOUND ? SP_OK : rc;
 }
 
-/* What one recovery works on. */
-struct work {
-    const struct sp_journal_options *o;
-    const struct sp_segment_maker *m;
-    struct listing l;
-    struct sp_scan_summary *sums; /* one for each segment kept */
-    bool is_headless; /* a segment's header is damaged: which key is its own, nobody may know */
-    struct sp_recovered *r;
-    struct sp_err *err;
-};
-
-/* What of its two headers is damaged is written anew from the other one. */
-static void mend_header(struct work *w, const struct sp_segment *s)
-{
-    bool is_damaged = s->half == SP_HALF_FIRST || s->half == SP_HALF_SECOND;
-    bool is_mended = false;
-
-    if (s->half != SP_HALF_NONE && !w->o->read_only)
-        is_mended = sp_segment_mend(w->m->io, s) == SP_OK; /* else it goes on as it is */
-    w->r->found.copies += is_damaged;
-    if (is_damaged)
-        sp_log_warn(w->o->log, "journal.header-copy", SP_INT("segment", s->number),
-                    SP_BOOL("mended", is_mended));
-}
-
-/* Opens one segment with its keys; *out is NULL if it is to be passed over. */
-static enum sp_rc open_one(struct work *w, uint64_t number, struct sp_segment **out)
-{
-    enum sp_rc rc = sp_segment_open(w->m->io, &w->m->record_kek, number, out);
-
-    if (rc == SP_E_JOURNAL_DAMAGED) {
-        sp_log_error(w->o->log, "journal.damaged", SP_INT("segment", number), SP_INT("offset", 0));
-        rc = sp_segment_open_headless(w->m->io, number, out);
-        w->is_headless |= rc == SP_OK;
-    }
-    if (rc == SP_E_NOT_FOUND && w->o->read_only) { /* its owner has let go of it just now */
-        *out = NULL;
-        return SP_OK;
-    }
-    if (rc == SP_E_CRYPT_AUTH)
-        return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
-                       "segment %" PRIu64 " was written under another master key", number);
-    if (rc != SP_OK)
-        return sp_fail(w->err, rc,
-                       "%012" PRIu64 ".seg can't be opened: look at its owner and mode, and at "
-                       "the disk",
-                       number);
-    mend_header(w, *out);
-    rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
-    if (rc == SP_OK || (rc == SP_E_NOT_FOUND && (*out)->is_headless))
-        return SP_OK;
-    if (rc == SP_E_NOT_FOUND) { /* its key was deleted, the file not yet */
-        (*out)->is_gone = true;
-        return SP_OK;
-    }
-    sp_segment_free(w->m->io, SP_STEAL(*out));
-    return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
-                   "the keyring was written under another master key, or before a `keys rotate`");
-}
-
 /*
  * The batch behind what is known to be durable: the last one, as the next would have said how far the sync had come. It
  * may have been acknowledged, and is whole then; else it goes as a whole, or what is left of it would look like damage
  * once a later segment says that this one is durable up to there.
  */
-static enum sp_rc judge_tail(struct work *w, const struct sp_segment *s,
+static enum sp_rc judge_tail(struct sp_recover_work *w, const struct sp_segment *s,
                              const struct sp_scan_summary *sum, uint64_t *end)
 {
     enum sp_rc rc;
@@ -236,8 +115,8 @@ static enum sp_rc judge_tail(struct work *w, const struct sp_segment *s,
  * Makes the tail durable that is going to be relied upon. Its bytes are written over by themselves first: after a sync
  * that failed the page cache takes them for written, and a sync alone would do nothing and say that all is well.
  */
-static enum sp_rc settle_tail(const struct work *w, const struct sp_segment *s, uint64_t from,
-                              uint64_t end)
+static enum sp_rc settle_tail(const struct sp_recover_work *w, const struct sp_segment *s,
+                              uint64_t from, uint64_t end)
 {
     const struct sp_journal_io *io = w->m->io;
     size_t len = end > from ? (size_t)(end - from) : 0;
@@ -286,7 +165,7 @@ static void set_gone_aside(struct sp_recovered *r)
 }
 
 /* Whether the next segment says where the i-th ends. */
-static bool is_told(const struct work *w, size_t i)
+static bool is_told(const struct sp_recover_work *w, size_t i)
 {
     const struct sp_recovered *r = w->r;
 
@@ -295,7 +174,7 @@ static bool is_told(const struct work *w, size_t i)
 }
 
 /* Where the i-th segment ends, and how far it is durable. */
-static enum sp_rc find_end(struct work *w, size_t i, uint64_t *end, uint64_t *durable)
+static enum sp_rc find_end(struct sp_recover_work *w, size_t i, uint64_t *end, uint64_t *durable)
 {
     const struct sp_recovered *r = w->r;
     enum sp_rc rc;
@@ -319,7 +198,7 @@ static enum sp_rc find_end(struct work *w, size_t i, uint64_t *end, uint64_t *du
 
 static void on_row(void *arg, const struct sp_journal_entry *e)
 {
-    struct work *w = arg;
+    struct sp_recover_work *w = arg;
 
     w->r->found.records++;
     if (w->o->on_entry != NULL)
@@ -327,7 +206,7 @@ static void on_row(void *arg, const struct sp_journal_entry *e)
 }
 
 /* The i-th segment's records: by its footer, or one by one. */
-static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t durable)
+static enum sp_rc give_out(struct sp_recover_work *w, size_t i, uint64_t end, uint64_t durable)
 {
     struct sp_segment *s = w->r->segments[i];
     enum sp_rc rc = SP_E_NOT_FOUND;
@@ -352,7 +231,7 @@ static enum sp_rc give_out(struct work *w, size_t i, uint64_t end, uint64_t dura
 }
 
 /* Something is lost of which there is no record left that would name a message. */
-static void tell_lost(struct work *w, uint64_t number, uint64_t offset)
+static void tell_lost(struct sp_recover_work *w, uint64_t number, uint64_t offset)
 {
     struct sp_journal_entry lost = {.damaged = true,
                                     .place = {.segment = number, .offset = offset}};
@@ -364,14 +243,14 @@ static void tell_lost(struct work *w, uint64_t number, uint64_t offset)
  * Whether its owner has let go of it while we looked. Keys go oldest first and before files: then the keyring, read once more, names
  * none so old.
  */
-static bool has_ended(const struct work *w, uint64_t number)
+static bool has_ended(const struct sp_recover_work *w, uint64_t number)
 {
-    return w->o->read_only && sp_keyring_reload(w->m->keyring) == SP_OK &&
+    return w->o->read_only && sp_keyring_reload(w->m->keyring, NULL) == SP_OK &&
            sp_keyring_next(w->m->keyring, 0) > number;
 }
 
 /* Files that are not there between the i-th segment and the one before. A number that had one is not given again. */
-static enum sp_rc tell_lost_before(struct work *w, size_t i)
+static enum sp_rc tell_lost_before(struct sp_recover_work *w, size_t i)
 {
     struct sp_recovered *r = w->r;
     const struct sp_segment *last = i == 0 ? NULL : r->segments[i - 1];
@@ -396,14 +275,8 @@ static enum sp_rc tell_lost_before(struct work *w, size_t i)
     return SP_OK;
 }
 
-/* Whether it held something, though nothing of it can be found any more. */
-static bool is_emptied(const struct work *w, const struct sp_segment *s)
-{
-    return s->is_headless || sp_keyring_next(w->m->keyring, s->number - 1) == s->number;
-}
-
 /* Where each segment ends, then all records. A last one that holds nothing after all gives its number back. */
-static enum sp_rc read_all(struct work *w)
+static enum sp_rc read_all(struct sp_recover_work *w)
 {
     struct sp_recovered *r = w->r;
     enum sp_rc rc;
@@ -423,12 +296,12 @@ static enum sp_rc read_all(struct work *w)
             return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
         s->end = end;
         s->len = end;
-        if (end == SP_BLOCK && !is_told(w, i) && is_emptied(w, s)) {
+        if (end == SP_BLOCK && !is_told(w, i) && sp_recover_is_emptied(w, s)) {
             tell_lost(w, s->number, SP_BLOCK);
             end = 0; /* not known: nobody is to take it for one that held nothing */
             s->is_footed = true;
         } else if (end == SP_BLOCK && i + 1 == r->count) {
-            remove_segment(w->o, s->number);
+            sp_recover_remove(w->o, s->number);
             sp_keyring_remove(w->m->keyring, s->salt);
             sp_segment_free(w->m->io, s);
             r->count--;
@@ -443,62 +316,10 @@ static enum sp_rc read_all(struct work *w)
     rc = tell_lost_before(w, r->count);
     set_gone_aside(r);
     r->found.segments = r->count;
+    r->found.first = sp_keyring_next(w->m->keyring, 0);
+    if (r->count > 0 && (r->found.first == 0 || r->segments[0]->number < r->found.first))
+        r->found.first = r->segments[0]->number;
     return rc;
-}
-
-/* Opens all segments and looks at their first batch; a last one without any batch is removed. */
-static enum sp_rc open_all(struct work *w)
-{
-    struct sp_recovered *r = w->r;
-
-    for (size_t i = 0; i < w->l.count; i++) {
-        struct sp_scan_summary *sum = &w->sums[r->count];
-        struct sp_segment *s = NULL;
-        uint64_t other;
-        enum sp_rc rc = open_one(w, w->l.numbers[i], &s);
-
-        if (rc != SP_OK)
-            return rc;
-        if (s == NULL)
-            continue;
-        rc = sp_scan_first(w->m->io, s, sum);
-        if (rc == SP_OK && !sum->any && (other = sp_segment_other(w->m->io, s)) != 0) {
-            sp_segment_free(w->m->io, s);
-            return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
-                           "%012" PRIu64 ".seg is segment %" PRIu64 ": give it the name %012" PRIu64
-                           ".seg, or move it away",
-                           w->l.numbers[i], other, other);
-        }
-        if (rc == SP_OK && !sum->any && i + 1 == w->l.count && !is_emptied(w, s)) {
-            remove_segment(w->o, s->number);
-            sp_segment_free(w->m->io, s);
-            continue;
-        }
-        keep(r, s);
-        if (rc != SP_OK)
-            return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read", w->l.numbers[i]);
-    }
-    return SP_OK;
-}
-
-/*
- * Keys go oldest first, so one that is not there behind one that is was lost, as with a keyring that somebody has put back: what lives
- * there is found out when it is sent.
- */
-static void find_lost_keys(const struct work *w)
-{
-    bool is_behind = false;
-
-    for (size_t i = 0; i < w->r->count; i++) {
-        struct sp_segment *s = w->r->segments[i];
-
-        is_behind |= !s->is_gone && !s->is_headless;
-        if (!s->is_gone || !is_behind)
-            continue;
-        s->is_gone = false;
-        s->is_keyless = true;
-        sp_log_error(w->o->log, "journal.key-lost", SP_INT("segment", s->number));
-    }
 }
 
 static bool is_kept(void *arg, const uint8_t *salt)
@@ -512,7 +333,7 @@ static bool is_kept(void *arg, const uint8_t *salt)
 }
 
 /* One of the generation before, or of which only one of two is whole, is written anew. */
-static void renew_keyring(struct work *w)
+static void renew_keyring(struct sp_recover_work *w)
 {
     struct sp_keyring *k = w->m->keyring;
     bool is_saved;
@@ -531,40 +352,18 @@ static void renew_keyring(struct work *w)
 enum sp_rc sp_recover(const struct sp_journal_options *o, const struct sp_segment_maker *m,
                       struct sp_recovered *out, struct sp_err *err)
 {
-    struct work w = {.o = o, .m = m, .r = out, .err = err};
+    struct sp_recover_work w = {.o = o, .m = m, .r = out, .err = err};
     enum sp_rc rc;
 
     *out = (struct sp_recovered){.found = {.clean = true}};
     sp_buf_init(&w.l.spares, 1024 * 1024);
-    if (m->io->list(m->io->ctx, ".", on_name, &w.l) != 0) {
-        rc = sp_fail(err, SP_E_IO, "the shard's folder can't be read");
-        goto out;
-    }
-    if (!o->read_only)
-        remove_spares(m->io, sp_buf_bytes(&w.l.spares));
-    rc = sp_keyring_load(m->keyring);
-    if (rc == SP_E_NOT_FOUND && w.l.count == 0)
-        rc = SP_OK;
-    if (rc != SP_OK) {
-        rc = rc == SP_E_IO
-                 ? sp_fail(err, rc,
-                           "the keyring can't be read: look at its owner and mode, and "
-                           "at the disk")
-                 : sp_fail(err, SP_E_JOURNAL_DAMAGED, "the keyring is missing or damaged");
-        goto out;
-    }
-    if (w.l.count > 0)
-        qsort(w.l.numbers, w.l.count, sizeof(*w.l.numbers), compare);
-    w.sums = sp_calloc(w.l.count + 1, sizeof(*w.sums));
-    rc = open_all(&w);
-    find_lost_keys(&w);
+    rc = sp_recover_gather(&w);
     if (rc == SP_OK && !w.is_headless && !o->read_only)
         sp_keyring_keep(m->keyring, is_kept, out);
     if (rc == SP_OK)
         renew_keyring(&w);
     if (rc == SP_OK)
         rc = read_all(&w);
-out:
     sp_free(w.sums);
     sp_free(w.l.numbers);
     sp_buf_clear(&w.l.spares);

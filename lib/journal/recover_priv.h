@@ -18,6 +18,36 @@ struct sp_recovered {
     struct sp_journal_recovery found;
 };
 
+struct sp_recover_listing {
+    uint64_t *numbers;
+    size_t count;
+    size_t cap;
+    struct sp_buf spares; /* names, each with its NUL */
+};
+
+/* What one recovery works on. */
+struct sp_recover_work {
+    const struct sp_journal_options *o;
+    const struct sp_segment_maker *m;
+    struct sp_recover_listing l;
+    struct sp_scan_summary *sums; /* one for each segment kept */
+    bool is_headless; /* a segment's header is damaged: which key is its own, nobody may know */
+    struct sp_recovered *r;
+    struct sp_err *err;
+};
+
+/*
+ * Lists the folder, loads the keyring, opens all segments and looks at their first batch; a last one without any batch is
+ * removed. (gather.c)
+ *
+ * returns: SP_E_JOURNAL_DAMAGED, SP_E_IO
+ */
+SP_MUST_CHECK enum sp_rc sp_recover_gather(struct sp_recover_work *w);
+/* Removes a segment's file, unless we only look. */
+void sp_recover_remove(const struct sp_journal_options *o, uint64_t number);
+/* returns: whether it held something, though nothing of it can be found any more */
+bool sp_recover_is_emptied(const struct sp_recover_work *w, const struct sp_segment *s);
+
 /*
  * Reads the folder; removes spares, and segments whose key is gone or that hold nothing; gives out every record.
  *

@@ -421,6 +421,8 @@ static enum sp_rc open_journal(struct sp_queue *q, struct sp_err *err)
         return rc;
     q->stats.damaged = found.damaged;
     q->stats.copies = found.copies;
+    q->stats.is_torn = found.is_torn;
+    q->stats.known_from = found.first;
     q->stats.footers = found.footers;
     q->stats.dropped = found.dropped;
     q->stats.records = found.records;

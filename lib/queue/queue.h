@@ -229,9 +229,13 @@ struct sp_queue_stats {
     uint64_t damaged;           /* records and segments that were found so at the start */
     uint64_t
         copies; /* headers and keyrings that were read from their copy, or whose copy was damaged */
+    bool
+        is_torn; /* of a look at a shard that is written: it was never one moment's, so messages may be absent */
     uint64_t disk_len, living_len; /* of all segments, and of living messages' records in them */
     uint64_t carried, carried_len; /* messages moved out of old segments, and their records */
     uint64_t first_segment, current_segment;
+    uint64_t
+        known_from; /* the oldest segment that was there at the start, or should have been; 0: none */
     struct sp_journal_stats journal;
     /* recipients by what attempts came to since opening: by rung taken or tried last (the last row: none), and state */
     uint64_t results[SP_QUEUE_RUNGS][SP_RCPT_STATE_COUNT];

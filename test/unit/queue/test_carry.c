@@ -3,6 +3,7 @@
  * multiple of them, the keys of what is settled go, and no message is lost, doubled or carried for nothing.
  */
 #include "journal/reader.h"
+#include "queue/check.h"
 #include "queue/redirect.h"
 #include "rig.h"
 
@@ -262,6 +263,110 @@ START_TEST(the_end_of_a_message_is_told_once)
 }
 END_TEST
 
+/* ---- somebody looks while it goes on ---- */
+
+/* Another process's view of the disk: it stands still behind each list of the shard's folder, so often as is asked for. */
+struct look {
+    struct sp_journal_io disk;
+    size_t stops;
+};
+
+static int look_list(void *ctx, const char *folder, void (*visit)(void *arg, const char *name),
+                     void *arg)
+{
+    struct look *l = ctx;
+    int rc = l->disk.list(l->disk.ctx, folder, visit, arg);
+    uint64_t first = sp_queue_stats(rig.queue).first_segment;
+
+    if (strcmp(folder, ".") != 0 || l->stops == 0)
+        return rc;
+    l->stops--;
+    while (sp_queue_stats(rig.queue).first_segment == first) { /* until what lives has moved */
+        pass_mail(10, 9000);
+        sp_queue_commit(rig.queue);
+    }
+    return rc;
+}
+
+static int look_open(void *ctx, const char *name, enum sp_io_open how)
+{
+    const struct look *l = ctx;
+
+    return l->disk.open(l->disk.ctx, name, how);
+}
+
+static void look_close(void *ctx, int fd)
+{
+    const struct look *l = ctx;
+
+    l->disk.close(l->disk.ctx, fd);
+}
+
+static ssize_t look_pread(void *ctx, int fd, void *out, size_t len, int64_t offset)
+{
+    const struct look *l = ctx;
+
+    return l->disk.pread(l->disk.ctx, fd, out, len, offset);
+}
+
+/* Opens the shard to look only, while mail moves on behind its back so often. owner: the caller */
+static struct sp_queue *look_while_moving(struct look *l, size_t stops)
+{
+    static struct sp_journal_io io;
+    struct sp_queue_options o = rig.options;
+    struct sp_queue *q = NULL;
+    struct sp_err err = {0};
+
+    *l = (struct look){.disk = *fake_disk_io(rig.disk), .stops = stops};
+    io = (struct sp_journal_io){
+        .open = look_open, .close = look_close, .pread = look_pread, .list = look_list, .ctx = l};
+    o.io = &io;
+    o.read_only = true;
+    ck_assert_msg(sp_queue_open(&o, &q, &err) == SP_OK, "%s", err.text);
+    return q;
+}
+
+static struct sp_id put_one_that_stays(void)
+{
+    struct sp_id id;
+
+    sp_queue_close(rig.queue);
+    rig.options.segment_len = 32 * 1024;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    sp_queue_ledger_passed(rig.queue, UINT64_MAX);
+    id = rig_put(&rig, 1000);
+    defer_all();
+    pass_mail(4, 9000);
+    return id;
+}
+
+START_TEST(who_is_carried_while_somebody_looks_is_seen)
+{
+    struct sp_id id = put_one_that_stays();
+
+    for (size_t stops = 0; stops < 4; stops++) {
+        struct look l;
+        struct sp_queue *q = look_while_moving(&l, stops);
+
+        ck_assert_msg(sp_queue_has(q, &id), "the shard moved %zu times", stops);
+        ck_assert(!sp_queue_stats(q).is_torn);
+        sp_queue_close(q);
+    }
+}
+END_TEST
+
+START_TEST(a_look_that_never_held_still_says_so)
+{
+    struct look l;
+    struct sp_queue *q;
+
+    (void)put_one_that_stays();
+    q = look_while_moving(&l, SIZE_MAX);
+    ck_assert(sp_queue_stats(q).is_torn);
+    sp_queue_close(q);
+}
+END_TEST
+
 static void add(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -271,6 +376,8 @@ static void add(TCase *c)
     tcase_add_test(c, many_small_ones_are_not_carried_in_circles);
     tcase_add_test(c, one_under_way_waits_and_goes_later);
     tcase_add_test(c, the_end_of_a_message_is_told_once);
+    tcase_add_test(c, who_is_carried_while_somebody_looks_is_seen);
+    tcase_add_test(c, a_look_that_never_held_still_says_so);
 }
 
 SP_TEST_MAIN("queue", add)
