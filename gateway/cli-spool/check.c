@@ -1,7 +1,7 @@
 /*
  * `queue check`: every shard is opened read-only and read from end to end. While the gateway runs a message may end
  * between the look at the log and the look at its body: what seems damaged then is looked at once more from the start,
- * and told only if it still is.
+ * and told only if it still is. The same where the shard did not hold still while it was opened.
  */
 #include "gateway/cli-spool/spool.h"
 
@@ -90,7 +90,7 @@ static void look_as_start(struct spool *s, const char *folder, unsigned shard,
         return;
     spool_findings_gather(f, q);
     if (s->missing != NULL) {
-        spool_missing_found(s->missing, q);
+        spool_missing_found(s->missing, shard, q);
         spool_twins_take(&s->twins, shard, q);
     }
     stats->messages = sp_queue_stats(q).messages;
@@ -109,7 +109,7 @@ static enum sp_rc look(struct spool *s, const char *folder, unsigned shard,
         return rc;
     spool_findings_gather(f, q);
     if (s->missing != NULL) {
-        spool_missing_found(s->missing, q);
+        spool_missing_found(s->missing, shard, q);
         spool_twins_take(&s->twins, shard, q);
     }
     *stats = sp_queue_stats(q);
@@ -201,9 +201,11 @@ static int check_shard(struct spool *s, const char *folder, unsigned shard, int 
 
     for (int n = 0; n < tries; n++) {
         rc = look(s, folder, shard, &f, &stats, &err);
-        if (rc == SP_OK && f.count == 0)
+        if (rc == SP_OK && f.count == 0 && !stats.is_torn)
             break;
     }
+    if (s->missing != NULL)
+        s->missing->is_torn |= stats.is_torn;
     if (rc == SP_OK) {
         put_shard(s, shard, &f, &stats, w);
         found->messages += stats.messages;
@@ -223,15 +225,15 @@ static int check_shard(struct spool *s, const char *folder, unsigned shard, int 
     return code;
 }
 
-/* Who is missing, when all shards have been looked at. returns: how many; 0, too, where nobody can say */
-static size_t end_missing(struct spool *s, const char *folder, bool is_running,
-                          const struct spool_found *found, struct sp_jw *w)
+/* Who is missing, when all shards have been looked at. returns: how many, or what is wrong; 0 where a shard is closed or there is no ledger */
+static size_t end_missing(struct spool *s, const char *folder, const struct spool_found *found,
+                          struct sp_jw *w)
 {
     struct spool_missing *m = s->missing;
 
     m->is_known = m->is_known && found->closed == 0; /* what lies in there, nobody sees */
-    if (m->is_known)
-        spool_missing_end(s, folder, is_running, m);
+    if (!spool_missing_end(s, folder, m))
+        return 1;
     if (!m->is_known)
         return 0;
     sp_jw_array(w, "missing");
@@ -261,7 +263,7 @@ int spool_check_folder(struct spool *s, const char *folder, bool is_running,
     }
     sp_jw_end(&w);
     if (s->missing != NULL) {
-        size_t wrong = end_missing(s, folder, is_running, found, &w);
+        size_t wrong = end_missing(s, folder, found, &w);
 
         sp_jw_array(&w, "in_two_shards");
         wrong += spool_twins_end(s, &s->twins, &w);

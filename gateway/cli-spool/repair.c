@@ -129,7 +129,7 @@ static int one_shard(struct spool *s, unsigned shard, struct sp_jw *w, struct re
     if (spool_open(s, s->state, shard, SPOOL_AS_START, &q, &err) != SP_OK)
         return spool_fail(s, SPOOL_FAILED, "shard %u: %s", shard, err.text);
     spool_findings_gather(&f, q);
-    spool_missing_found(s->missing, q);
+    spool_missing_found(s->missing, shard, q);
     copies = sp_queue_stats(q).copies;
     sp_queue_close(q);
     for (size_t i = 0; i < f.count; i++)
@@ -177,6 +177,8 @@ static int repair_all(struct spool *s, struct sp_buf *json, struct repaired *r)
         if (one_shard(s, s->shards[i], &w, r) != SPOOL_OK)
             code = SPOOL_FAILED;
     sp_jw_end(&w);
+    if (code == SPOOL_OK && !spool_missing_end(s, s->state, s->missing))
+        code = SPOOL_DAMAGED;
     if (code == SPOOL_OK && s->missing->is_known) { /* else they may be in what can't be opened */
         sp_jw_array(&w, "missing");
         spool_missing_put(s->missing, s->json ? &w : NULL);

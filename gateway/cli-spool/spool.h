@@ -157,6 +157,12 @@ bool spool_drop_ended(const char *held, const char *from, const char *to);
 
 /* ---- missing.c ---- */
 
+/* A shard that was looked at: the oldest segment of which its log knows, lost or not; 0: none */
+struct spool_begin {
+    unsigned shard;
+    uint64_t segment;
+};
+
 /*
  * Messages that the ledger has as accepted and not ended, and no shard holds: their records are lost, wherever they were. What a
  * shard's log says of their ends counts, as the ledger may not have read it yet.
@@ -164,8 +170,12 @@ bool spool_drop_ended(const char *held, const char *from, const char *to);
 struct spool_missing {
     struct sp_audit_message **at; /* by id; at first all that the ledger has open */
     size_t count;
+    struct spool_begin *begins; /* of all looks */
+    size_t begin_count;
     bool
-        is_known; /* else nobody can say: there is no ledger, or it can't be read, or a shard can't */
+        is_known; /* else nobody can say: there is no ledger, it can't be read or is too old, or a shard can't be read */
+    bool is_older; /* than the spool */
+    bool is_torn;  /* a shard held still for no look */
 };
 
 /* Asks the ledger of a state folder; one that is not there knows of none. returns: false if it can't be read, once that is said */
@@ -173,10 +183,14 @@ SP_MUST_CHECK bool spool_missing_read(struct spool *s, const char *folder, struc
 /* arg: struct spool_missing. Of a shard's opening */
 void spool_missing_on_ended(void *arg, const struct sp_id *id, uint16_t n);
 /* Of those that are left a shard holds some. */
-void spool_missing_found(struct spool_missing *m, const struct sp_queue *q);
-/* When all shards have been asked: those that have ended go, of a gateway that runs also those that the ledger has ended meanwhile. */
-void spool_missing_end(struct spool *s, const char *folder, bool is_running,
-                       struct spool_missing *m);
+void spool_missing_found(struct spool_missing *m, unsigned shard, const struct sp_queue *q);
+/*
+ * When all shards have been asked: those that have ended go, also those that the ledger has ended meanwhile. If it has not read what
+ * a shard has let go of since, that is said: it comes from an earlier day, and nobody can say who is missing.
+ *
+ * returns: false if it was known so far who is missing and is not any more, once that is said
+ */
+SP_MUST_CHECK bool spool_missing_end(struct spool *s, const char *folder, struct spool_missing *m);
 /* All of them: an array or, without w, lines. */
 void spool_missing_put(const struct spool_missing *m, struct sp_jw *w);
 void spool_missing_clear(struct spool_missing *m);

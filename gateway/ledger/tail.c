@@ -152,6 +152,19 @@ static size_t fold_shard(struct ledger *l, struct shard *s)
     return count;
 }
 
+/*
+ * A relay lets a segment go that the reader has left, also into one without a record so far: then the books say so first. A cursor
+ * before the shard's oldest segment is that of an older copy (gateway/cli-spool/missing.c).
+ */
+static void move_on(struct ledger *l, const struct shard *s)
+{
+    struct sp_journal_cursor at = sp_journal_reader_cursor(s->reader);
+    struct sp_err err = {0};
+
+    if (at.segment != s->passed && sp_audit_book_move(l->book, s->name, &at, &err) != SP_OK)
+        give_up(l, &err);
+}
+
 static void committed(struct ledger *l)
 {
     SP_LIST_EACH(node, &l->shards)
@@ -182,7 +195,10 @@ static bool turn(struct ledger *l)
     if (!sp_audit_book_is_behind(l->book)) {
         SP_LIST_EACH(node, &l->shards)
         {
-            more |= fold_shard(l, SP_CONTAINER(node, struct shard, link)) == TURN_RECORDS;
+            struct shard *s = SP_CONTAINER(node, struct shard, link);
+
+            more |= fold_shard(l, s) == TURN_RECORDS;
+            move_on(l, s);
         }
     }
     if (!l->failed && sp_audit_book_has_work(l->book) &&

@@ -70,6 +70,15 @@ SP_MUST_CHECK enum sp_rc sp_audit_book_cursor(struct sp_audit_book *b, const cha
                                               struct sp_journal_cursor *out, struct sp_err *err);
 
 /*
+ * Takes note that a shard's reader has gone on to another segment without a record: so the cursor never stands in one that the
+ * shard may let go of.
+ *
+ * returns: SP_E_STORE_FAILED
+ */
+SP_MUST_CHECK enum sp_rc sp_audit_book_move(struct sp_audit_book *b, const char *shard,
+                                            const struct sp_journal_cursor *to, struct sp_err *err);
+
+/*
  * Takes one record.
  *
  * after:   the reader's cursor behind it

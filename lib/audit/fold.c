@@ -385,6 +385,16 @@ static void note_cursor(struct sp_audit_book *b, const char *shard,
     *c = *after;
 }
 
+enum sp_rc sp_audit_book_move(struct sp_audit_book *b, const char *shard,
+                              const struct sp_journal_cursor *to, struct sp_err *err)
+{
+    enum sp_rc rc = sp_audit_book_begin(b, err);
+
+    if (rc == SP_OK)
+        note_cursor(b, shard, to);
+    return rc;
+}
+
 enum sp_rc sp_audit_book_fold(struct sp_audit_book *b, const char *shard,
                               const struct sp_journal_entry *entry,
                               const struct sp_journal_cursor *after, struct sp_err *err)

@@ -1,6 +1,7 @@
 """Flipped bytes in the store: the message is found out, kept back and reported, all others flow, and it can be deleted."""
 import json
 import os
+import sqlite3
 import time
 
 import pytest
@@ -256,3 +257,62 @@ def test_what_a_start_can_read_is_not_given_up(plain):
     gateway.again()
     gateway.wait_record("message.settled", message=message)
     assert [m["data"].endswith(text) for m in sink.wait_for(1)] == [True]
+
+
+def whole_file(state):
+    """A database as one file, without a log beside it that a stop has left."""
+    database = sqlite3.connect(state)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return state.read_bytes()
+
+
+def test_an_older_ledger_names_nobody(plain):
+    """Its database was put back from a copy: it takes mail for waiting that has long gone out. That is said, and nobody is missing."""
+    gateway, sink = plain
+    state = gateway.folder / "state/ledger/state.db"
+    messages = [submit(gateway, 3000)[0] for _ in range(3)]
+    for message in messages:
+        gateway.wait_record("message.accepted", message=message)
+    gateway.stop()
+    older = whole_file(state)
+    first = spool.segments(gateway)[0]
+    sink.replies.clear()
+    gateway.again()
+    for message in messages:
+        gateway.wait_record("message.settled", message=message)
+    gateway.again()  # goes on in another segment, and lets go of those before it
+    until(lambda: not first.exists())
+    late, _ = submit(gateway)
+    gateway.wait_record("message.settled", message=late)
+    gateway.stop()
+    newer = whole_file(state)
+    assert gateway.run("queue", "check").returncode == 0
+
+    state.write_bytes(older)
+    told = gateway.run("queue", "check", check=False)
+    assert told.returncode == 1 and "older than the spool" in told.stderr, told
+    assert not any(message in told.stdout for message in messages), told.stdout
+    report = gateway.run("queue", "check", "--json", check=False)
+    assert report.returncode == 1 and "missing" not in json.loads(report.stdout), report.stdout
+    for words in (), ("--yes", "--reason", "gone"):
+        told = gateway.run("queue", "repair", *words, check=False)
+        assert told.returncode == 1 and "older than the spool" in told.stderr and "given up" not in told.stdout, told
+    state.write_bytes(newer)
+    assert gateway.run("queue", "check").returncode == 0
+
+
+def test_a_ledger_that_nobody_asked_for_long_is_not_older(plain):
+    """Starts without mail leave segments without a record, which go: the ledger has passed them all the same."""
+    gateway, sink = plain
+    message, _ = submit(gateway)
+    gateway.wait_record("message.accepted", message=message)
+    sink.replies.clear()
+    gateway.wait_record("message.settled", message=message)
+    for _ in range(3):
+        gateway.again()
+    first = spool.segments(gateway)[0]
+    gateway.again()
+    until(lambda: not first.exists())
+    gateway.stop()
+    assert gateway.run("queue", "check").returncode == 0

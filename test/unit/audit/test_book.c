@@ -576,6 +576,25 @@ START_TEST(what_is_no_event_becomes_a_gap)
 }
 END_TEST
 
+START_TEST(a_segment_without_a_record_is_passed_too)
+{
+    struct sp_journal_cursor next = {7, 4096};
+    struct sp_id id = new_id();
+
+    fold_accept(&id, 1, 2);
+    commit();
+    ck_assert(!sp_audit_book_has_work(book));
+    ck_assert_int_eq(sp_audit_book_move(book, "0", &next, NULL), SP_OK);
+    ck_assert(sp_audit_book_has_work(book));
+    commit();
+    close_book();
+    open_book();
+    ck_assert_int_eq(sp_audit_book_cursor(book, "0", &at, NULL), SP_OK);
+    ck_assert_uint_eq(at.segment, 7);
+    ck_assert_uint_eq(at.offset, 4096);
+}
+END_TEST
+
 START_TEST(what_was_not_committed_is_folded_again_without_a_gap_or_a_double)
 {
     struct sp_id first = new_id();
@@ -1355,6 +1374,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_refusal_with_a_dsn_is_returned_and_the_dsn_settles_too);
     tcase_add_test(c, held_released_and_deleted_are_followed);
     tcase_add_test(c, what_is_no_event_becomes_a_gap);
+    tcase_add_test(c, a_segment_without_a_record_is_passed_too);
     tcase_add_test(c, what_was_not_committed_is_folded_again_without_a_gap_or_a_double);
     tcase_add_test(c, facts_go_in_time_and_by_no_clock_that_leaps);
     tcase_add_test(c, after_a_failure_of_the_database_nothing_is_passed_over);
