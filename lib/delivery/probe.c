@@ -210,6 +210,8 @@ void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *post
         r.verdict = result->hosts[i].verdict;
         if (r.rc == SP_OK || !was_bare)
             sp_outcome_hop(s, &r);
+        if (r.anew)
+            continue; /* it is asked again only if no other one will do */
         if (sp_outcome_hop_will_do(s, i) &&
             (route->via != SP_VIA_MX || !sp_outcome_hop_is_bare(s, i)))
             return; /* in the clear mail goes only when all were asked */
