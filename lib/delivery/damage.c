@@ -44,10 +44,19 @@ bool sp_attempt_is_damaged(struct sp_attempt *a, enum sp_rc rc)
     return true;
 }
 
+/*
+ * Hosts were asked as far as was needed for that rung: one that would have done for it was the last, or the only one. Another
+ * rung is for all of them to show.
+ */
 void sp_attempt_rung_failed(struct sp_attempt *a, enum sp_rc rc)
 {
+    struct sp_next next;
+
     if (sp_attempt_is_damaged(a, rc))
         return;
     sp_outcome_rung_failed(&a->s, a->taken, rc);
+    sp_outcome_next(&a->s, &next);
+    if (a->no_more == SP_OK && (next.step != SP_STEP_WAIT || next.index != a->taken))
+        sp_outcome_forget_hops(&a->s);
     sp_attempt_step(a);
 }

@@ -12,7 +12,8 @@
 
 #include "transport/tlsrpt.h"
 
-#define ROUNDS_MAX 4 /* and as many again for each host that puts the mail off */
+#define ROUNDS_MAX                                                                                 \
+    4 /* and as many again for each host that puts the mail off, and each rung that comes to nothing */
 #define OTHERS_MAX 2 /* who are asked after one that puts it off */
 
 static void try_hop(struct sp_attempt *a);
@@ -435,6 +436,15 @@ static size_t count_put_off(const struct sp_attempt *a)
     return count;
 }
 
+static size_t count_failed(const struct sp_attempt *a)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < a->ladder.count; i++)
+        count += a->s.rungs[i].lasts;
+    return count;
+}
+
 bool sp_attempt_leaves_host(struct sp_attempt *a, enum sp_rc why)
 {
     struct sp_host_asked *h = &a->asked[a->hop];
@@ -454,7 +464,7 @@ void sp_attempt_ask_hops(struct sp_attempt *a)
 {
     const struct sp_route *route;
 
-    if (a->no_more == SP_OK && ++a->rounds > ROUNDS_MAX * (1 + count_put_off(a)))
+    if (a->no_more == SP_OK && ++a->rounds > ROUNDS_MAX * (1 + count_put_off(a) + count_failed(a)))
         a->no_more = SP_E_HOP_UNSTEADY;
     if (a->no_more != SP_OK) {
         sp_outcome_put_off(&a->s, a->no_more);

@@ -437,6 +437,14 @@ enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *wh
     return SP_FATE_AGAIN;
 }
 
+bool sp_outcome_wants_tls(const struct sp_smtp_rcpt_result *r)
+{
+    const struct sp_status *status = &r->reply.status;
+
+    return r->state == SP_SMTP_RCPT_REFUSED &&
+           (r->reply.code == 530 || (status->subject == 7 && status->detail == 10));
+}
+
 bool sp_outcome_is_hosts_own(const struct sp_smtp_rcpt_result *r)
 {
     unsigned subject = r->reply.status.subject;

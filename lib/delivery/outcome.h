@@ -129,6 +129,9 @@ enum sp_fate {
 /* returns: what the host's word means for one recipient; why: errors.def code for the records */
 enum sp_fate sp_outcome_rcpt(const struct sp_smtp_rcpt_result *r, enum sp_rc *why);
 
+/* returns: whether a host that was asked without TLS refuses for that alone (RFC 3207 4, RFC 5248 X.7.10): no word about the mail */
+bool sp_outcome_wants_tls(const struct sp_smtp_rcpt_result *r);
+
 /*
  * A host has put a recipient off. returns: whether that is trouble of its own, which another host of the route need not have
  *          (RFC 5321 5.1). Not a mailbox's, nor what asks for less or is about the sender (RFC 3463 X.7), nor a loss behind

@@ -395,6 +395,16 @@ struct sorted { /* what became of the recipients of one transaction */
     size_t refused_count;
 };
 
+/* returns: as sp_outcome_rcpt. Who was asked without TLS as his handshake failed, and wants it, has not refused the mail: that may be well soon */
+static enum sp_fate fate_of(const struct sp_attempt *a, const struct sp_smtp_rcpt_result *r,
+                            enum sp_rc *why)
+{
+    if (!a->plain || !sp_outcome_wants_tls(r))
+        return sp_outcome_rcpt(r, why);
+    *why = SP_E_TLS_HANDSHAKE;
+    return SP_FATE_AGAIN;
+}
+
 /* own: as in sp_attempt_settle_sent */
 static void sort_out(struct sp_attempt *a, enum sp_rc own, const struct sp_smtp_result *result,
                      struct sorted *s)
@@ -404,7 +414,7 @@ static void sort_out(struct sp_attempt *a, enum sp_rc own, const struct sp_smtp_
         bool is_ours;
         enum sp_rc why;
 
-        switch (sp_outcome_rcpt(r, &why)) {
+        switch (fate_of(a, r, &why)) {
         case SP_FATE_DELIVERED:
             s->delivered[s->delivered_count++] = a->ns[i];
             s->delivered_reply = &r->reply;
@@ -416,7 +426,8 @@ static void sort_out(struct sp_attempt *a, enum sp_rc own, const struct sp_smtp_
                 (struct put_off){.n = a->ns[i],
                                  .why = why,
                                  .reply = &r->reply,
-                                 .is_hosts_own = !is_ours && sp_outcome_is_hosts_own(r)};
+                                 .is_hosts_own = !is_ours && (why == SP_E_TLS_HANDSHAKE ||
+                                                              sp_outcome_is_hosts_own(r))};
             find_class(a, why, &r->reply, &s->again[s->again_count++].class);
             s->unsure = s->unsure || r->state == SP_SMTP_RCPT_UNSURE;
             break;

@@ -390,11 +390,11 @@ class BrokenSink(Sink):
 
 @pytest.fixture
 def two_hosts(gateways, world):
-    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and last.
-    None: a host without an address."""
+    """make(sinks, stay): a gateway that finds these as hosts of mx.test, the first preferred; rungs tls:encrypted and last, and
+    those between. None: a host without an address."""
     responder = Responder(["mx.test"]).start()
 
-    def make(sinks, stay, *options, best="tls:encrypted", last="plain"):
+    def make(sinks, stay, *options, best="tls:encrypted", between=(), last="plain"):
         if sinks:
             responder.add("mx.test", "MX", *[f"{n} mx{n}.mx.test" for n in range(len(sinks))])
         for n, sink in enumerate(sinks):
@@ -403,7 +403,7 @@ def two_hosts(gateways, world):
         path = world.folder / "mx.json"
         path.write_text(json.dumps({
             "version": 1, "settings": {"floor": "plain", "expire": "1d", "portal": {"expires": "30d", "login": ["code"]}},
-            "default": {"protect": {"rungs": [{"rung": best, "stay": stay}, last], "floor": "plain"}}}))
+            "default": {"protect": {"rungs": [{"rung": best, "stay": stay}, *between, last], "floor": "plain"}}}))
         return gateways("--plain-listener", "--policy", path, "--resolver", responder.address, "--workers", 1,
                         "--mx-port", sinks[0].port if sinks else 25, *options)
     yield make
@@ -595,3 +595,79 @@ def test_nothing_goes_without_tls_where_another_host_has_it(two_hosts, sinks, wo
         assert second.messages[0]["tls"] and broken.messages == []
     finally:
         broken.stop()
+
+
+SMALL = ("PIPELINING", "8BITMIME", "SIZE 45000", "ENHANCEDSTATUSCODES")  # a message fits, a sealed copy of it does not
+
+
+def submit_large(gateway, recipient):
+    message, message_id = mail.make("SECRETWORD\r\n" * 3000, [recipient])
+    with gateway.client(tls=False) as client:
+        client.sendmail("dr@tenant.test", [recipient], message)
+    return gateway.message_of(message_id)
+
+
+def test_who_can_not_take_the_copy_is_not_the_only_one_asked_for_the_next_rung(two_hosts, sinks, world):
+    """A host without TLS would do for a sealed copy, which is too large for it. The mail itself goes to the one with TLS."""
+    port = free_port(["127.0.0.72", "127.0.0.73"])
+    bare = sinks(address="127.0.0.72", port=port, offer=SMALL)
+    safe = sinks(address="127.0.0.73", port=port, certificate=world.stranger.pair)
+    person = mail.SmimePerson(world.folder, "sealed@mx.test")
+    gateway = two_hosts([bare, safe], {"unreachable": "4h"}, best="smime", between=["tls:encrypted"])
+    gateway.run("keys", "import", str(person.certificate))
+    settled = final(gateway, submit_large(gateway, person.address))
+    assert bare.messages == [] and b"SECRETWORD" not in bytes(bare.wire)
+    assert settled["rung"] == "tls:encrypted" and safe.messages[0]["tls"]
+
+
+def test_who_can_not_take_the_copy_opens_no_lower_rung_for_the_mail(two_hosts, sinks, world):
+    """A host whose handshakes fail would do for a sealed copy, too large for it; the other is down. That one is waited for."""
+    port = free_port(["127.0.0.74", "127.0.0.75"])
+    broken = BrokenSink("127.0.0.74", port, certificate=world.stranger.pair, offer=SMALL)
+    try:
+        down = sinks(address="127.0.0.75", port=port, replies={"CONNECT": "421 4.3.2 down"})
+        person = mail.SmimePerson(world.folder, "sealed@mx.test")
+        gateway = two_hosts([broken, down], {"unreachable": "4h"}, "--retry", "3600", best="smime", between=["tls:encrypted"])
+        gateway.run("keys", "import", str(person.certificate))
+        record = gateway.wait_record("delivery.attempted", message=submit_large(gateway, person.address))
+        assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
+        assert broken.mails == [] and b"SECRETWORD" not in bytes(broken.wire)
+    finally:
+        broken.stop()
+
+
+class Strict(Broken):
+    """Takes nothing without TLS, and has it once its sink is well."""
+
+    def on_starttls(self, line):
+        if self.sink.well:
+            Session.on_starttls(self, line)
+        else:
+            super().on_starttls(line)
+
+    def on_mail(self, line):
+        if self.tls:
+            super().on_mail(line)
+        else:
+            self.say("530 5.7.0 Must issue a STARTTLS command first")
+
+
+class StrictSink(Sink):
+    session, well = Strict, False
+
+
+@pytest.mark.parametrize("rung", ["smime", "tls:encrypted"])
+def test_who_wants_tls_and_has_none_now_is_waited_for(two_hosts, world, rung):
+    """Its handshake fails, and it takes nothing without: that is no word about the mail. It goes when the handshake is well."""
+    person = mail.SmimePerson(world.folder, "sealed@mx.test")
+    sink = StrictSink("127.0.0.76", free_port(["127.0.0.76"]), certificate=world.stranger.pair)
+    try:
+        gateway = two_hosts([sink], {"unreachable": "4h"}, "--retry", "1", best=rung)
+        gateway.run("keys", "import", str(person.certificate))
+        identity = submit(gateway, person.address)
+        record = gateway.wait_record("delivery.attempted", message=identity)
+        assert record["outcome"] == "deferred" and record["why"] == "tls.handshake" and record["reply"] == "530 5.7.0"
+        sink.well = True
+        assert final(gateway, identity)["rung"] == rung and sink.messages[0]["tls"]
+    finally:
+        sink.stop()

@@ -647,6 +647,33 @@ START_TEST(whose_trouble_it_is)
 }
 END_TEST
 
+START_TEST(who_wants_tls_says_so)
+{
+    static const struct {
+        enum sp_smtp_rcpt_state state;
+        int code;
+        struct sp_status status;
+        bool expected;
+    } rows[] = {
+        {SP_SMTP_RCPT_REFUSED, 530, {5, 7, 0}, true},
+        {SP_SMTP_RCPT_REFUSED, 530, {0, 0, 0}, true},
+        {SP_SMTP_RCPT_REFUSED, 550, {5, 7, 10}, true},
+        {SP_SMTP_RCPT_REFUSED, 550, {5, 7, 1}, false},
+        {SP_SMTP_RCPT_REFUSED, 550, {5, 1, 10}, false},
+        {SP_SMTP_RCPT_DEFERRED, 451, {4, 7, 10}, false}, /* put off as it is */
+        {SP_SMTP_RCPT_ACCEPTED, 250, {2, 1, 5}, false},
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        struct sp_smtp_rcpt_result r = {.state = rows[i].state};
+
+        r.reply.code = rows[i].code;
+        r.reply.status = rows[i].status;
+        ck_assert_msg(sp_outcome_wants_tls(&r) == rows[i].expected, "row %zu", i);
+    }
+}
+END_TEST
+
 START_TEST(what_only_smtputf8_carries_costs_every_rung_of_smtp)
 {
     struct sp_standing s = begin(&everyday, 0);
@@ -981,6 +1008,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_a_host_lacks_it_lacks_when_it_has_put_mail_off);
     tcase_add_test(c, what_came_to_nothing_is_not_possible_again_by_another_look);
     tcase_add_test(c, whose_trouble_it_is);
+    tcase_add_test(c, who_wants_tls_says_so);
     tcase_add_test(c, who_talks_is_better_than_who_has_to_be_asked_without_tls);
     tcase_add_test(c, who_hears_of_a_failure);
     tcase_add_test(c, who_hears_of_a_delay);
