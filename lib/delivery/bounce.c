@@ -88,7 +88,7 @@ static struct sp_dsn_recipient *list_recipients(struct sp_attempt *a)
         if (r->why != SP_OK)
             list[i].why = sp_bytes_cstr(sp_rc_name(r->why));
         if (r->action == SP_DSN_DELAYED)
-            list[i].retry_until_ms = a->decision->expire_at_ms;
+            list[i].retry_until_ms = r->until_ms;
         if (r->reply.code != 0 && a->route != NULL && a->seen_hop < a->route->hop_count &&
             !a->route->hops[a->seen_hop].is_address)
             list[i].remote_mta = a->route->hops[a->seen_hop].name;

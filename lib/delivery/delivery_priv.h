@@ -250,6 +250,7 @@ struct sp_bounce_rcpt {
     uint16_t n;
     enum sp_rc why;
     struct sp_smtp_reply reply;
+    int64_t until_ms; /* by the wall clock: tried no longer than this; of what is put off */
     enum sp_dsn_action action;
 };
 /*

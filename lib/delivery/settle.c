@@ -233,7 +233,8 @@ static void defer(struct sp_attempt *a, const struct sp_next *next, const uint16
     for (size_t i = 0; i < n_count; i++) {
         struct sp_result *r = add_result(a, ns[i], SP_RCPT_DEFERRED, next->index, next->why);
 
-        struct sp_bounce_rcpt late = {.n = ns[i], .why = next->why};
+        struct sp_bounce_rcpt late = {
+            .n = ns[i], .why = next->why, .until_ms = a->p->m->accept.time_ms + a->s.expire_ms};
 
         if (report.reply != NULL)
             late.reply = *report.reply;

@@ -1,6 +1,7 @@
 """What a sender hears: delays, success where it was asked for, mixed outcomes; and to whom nothing is ever sent."""
 import datetime
 import email
+import email.utils
 import json
 import re
 
@@ -285,6 +286,19 @@ def test_a_kind_of_failure_has_its_own_time(plain, sinks):
     settled = gateway.wait_record("message.settled", message=full)
     assert settled["recipients"][0]["final"] == "returned" and settled["recipients"][0]["attempts"] == 2
     assert gateway.wait_record("message.expired", message=full)["n"] == [0]
+
+
+def test_a_delay_says_how_long_its_kind_is_tried(plain, sinks):
+    replies = {b"full": "452 4.2.2 full", b"grey": "450 4.2.0 later"}
+    sink = sinks(replies={"RCPT": lambda line: next((r for k, r in replies.items() if k in line), "250 2.1.5 ok")})
+    gateway = plain(sink, "--set", 'delivery.dsn_delay="1ms"', "--set", 'delivery.expire="1d"', "--set", 'delivery.retries='
+                    + json.dumps([{"match": "4.2.2", "first": "1h", "expire": "4h"}, {"match": "4.2", "first": "3h"}]))
+    submit_frozen(gateway, ["full@example.net", "grey@example.net"])
+    whole, *both = fields(sink.wait_for(1)[0])
+    arrived = email.utils.parsedate_to_datetime(whole["arrival-date"])
+    until = {g["final-recipient"]: email.utils.parsedate_to_datetime(g["will-retry-until"]) - arrived for g in both}
+    hours = {who: round(time.total_seconds() / 3600) for who, time in until.items()}
+    assert hours == {"rfc822; full@example.net": 4, "rfc822; grey@example.net": 24}
 
 
 def test_kinds_of_one_transaction_have_their_own_times(plain, sinks):
