@@ -305,7 +305,7 @@ static void ask_utf8(const struct sp_hop_report *r, struct sp_rung_fact *f)
  * Silence outweighs a lower level elsewhere, since the silent host may be the better one. Not so for a level that the domain
  * has never proved, by our memory: there the host that talks speaks for all, or one dead host would hold up the mail of
  * every domain whose certificates prove nothing. A host that we leave alone ourselves for a while is not dead: for it mail waits.
- * Who can take it on this connection is better than who would have to be asked again without TLS.
+ * Who can take it on this connection is better than who would have to be asked again without TLS, and who has TLS than both.
  */
 static int rank_of(const struct sp_rung_fact *f)
 {
@@ -314,8 +314,8 @@ static int rank_of(const struct sp_rung_fact *f)
         [SP_STATUS_BROKEN] = 4,      [SP_STATUS_POSSIBLE] = 5,
     };
 
-    if (f->status == SP_STATUS_POSSIBLE && !f->anew)
-        return rank[SP_STATUS_POSSIBLE] + 1;
+    if (f->status == SP_STATUS_POSSIBLE)
+        return rank[SP_STATUS_POSSIBLE] + !f->anew + !f->bare;
     return f->weak ? 0 : rank[f->status];
 }
 
@@ -349,6 +349,7 @@ void sp_outcome_hop(struct sp_standing *s, const struct sp_hop_report *r)
             ask_requiretls(r, &f);
         ask_utf8(r, &f);
         f.anew = r->anew && f.status == SP_STATUS_POSSIBLE;
+        f.bare = rung == SP_RUNG_PLAIN && r->verdict.level == SP_LEVEL_PLAIN;
         keep_better(&s->rungs[i], &f);
     }
 }
@@ -361,30 +362,21 @@ void sp_outcome_forget_hops(struct sp_standing *s)
     }
 }
 
-/* returns: whether this host will do, and by which rung */
-static bool will_do(const struct sp_standing *s, size_t hop, enum sp_rung *rung)
+bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop)
 {
     struct sp_next next;
 
     sp_outcome_next(s, &next);
-    if (next.step != SP_STEP_TAKE)
-        return false;
-    *rung = s->ladder->rungs[next.index].rung;
-    return *rung != SP_RUNG_PORTAL && s->rungs[next.index].hop == hop;
-}
-
-bool sp_outcome_hop_will_do(const struct sp_standing *s, size_t hop)
-{
-    enum sp_rung rung;
-
-    return will_do(s, hop, &rung);
+    return next.step == SP_STEP_TAKE && s->ladder->rungs[next.index].rung != SP_RUNG_PORTAL &&
+           s->rungs[next.index].hop == hop;
 }
 
 bool sp_outcome_hop_is_bare(const struct sp_standing *s, size_t hop)
 {
-    enum sp_rung rung;
+    struct sp_next next;
 
-    return will_do(s, hop, &rung) && rung == SP_RUNG_PLAIN;
+    sp_outcome_next(s, &next);
+    return sp_outcome_hop_will_do(s, hop) && s->rungs[next.index].bare;
 }
 
 bool sp_outcome_waits_for(const struct sp_standing *s, const struct sp_hop_report *silent)

@@ -21,6 +21,7 @@ struct sp_rung_fact {
     bool dropped;           /* a host has dropped it, whatever others are */
     enum sp_rc dropped_why; /* what that one showed */
     bool anew;              /* possible once its host is asked again, without TLS */
+    bool bare;              /* SP_RUNG_PLAIN: and the host showed no TLS */
     bool lasts; /* what was tried came to nothing: no host changes that in this attempt */
 };
 

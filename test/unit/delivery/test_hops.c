@@ -23,6 +23,7 @@ static struct {
     void *wait_arg;
     size_t wait_hop;
     unsigned put_first;
+    unsigned asked[HOSTS];      /* how often */
     const struct sp_conn *sent; /* over which a message went */
     char events[262144];        /* of the last record */
 } the;
@@ -37,6 +38,7 @@ static struct sp_posture *posture;
 
 const struct sp_route *__wrap_sp_transport_find(struct sp_transport *t, struct sp_bytes domain);
 struct sp_posture *__wrap_sp_transport_posture(struct sp_transport *t);
+void __wrap_sp_transport_forget(struct sp_transport *t, struct sp_bytes domain);
 bool __wrap_sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host);
 void __wrap_sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                                size_t n_count);
@@ -78,6 +80,11 @@ struct sp_posture *__wrap_sp_transport_posture(struct sp_transport *t)
 {
     (void)t;
     return posture;
+}
+
+void __wrap_sp_transport_forget(struct sp_transport *t, struct sp_bytes domain)
+{
+    (void)t, (void)domain;
 }
 
 bool __wrap_sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host)
@@ -122,6 +129,7 @@ bool __wrap_sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id,
 struct sp_conn *__wrap_sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
     (void)p;
+    the.asked[ask->hop]++;
     return the.hosts[ask->hop].is_there ? &the.hosts[ask->hop] : NULL;
 }
 
@@ -267,6 +275,7 @@ static void set_route(struct sp_bytes domain)
 {
     const struct sp_route like = {.domain = domain,
                                   .via = SP_VIA_MX,
+                                  .mx_secure = true,
                                   .hops = hops,
                                   .hop_count = HOSTS,
                                   .sts_why = SP_E_STS_NONE};
@@ -440,8 +449,40 @@ START_TEST(a_dropped_rung_is_told_as_dropped)
 }
 END_TEST
 
+START_TEST(a_first_host_with_tls_has_the_mail_though_its_rung_is_plain)
+{
+    set_up();
+    set_ladder(SP_RUNG_TLS_DANE, SP_RUNG_PLAIN, SP_FLOOR_PLAIN);
+    hops[1].tlsa =
+        SP_TLSA_USABLE; /* and its key has another digest, which is nothing to the first */
+    set_route(SP_LIT("example.test"));
+    the.hosts[0] = (struct sp_conn){.is_there = true, .proof.tls = true};
+    the.hosts[1] = (struct sp_conn){.is_there = true, .proof.tls = true};
+    start();
+    ck_assert_ptr_eq(the.sent, &the.hosts[0]);
+    ck_assert_uint_eq(the.asked[1], 0);
+    tear_down();
+}
+END_TEST
+
+START_TEST(a_host_with_tls_has_the_mail_before_one_without)
+{
+    for (size_t tls = 1; tls < HOSTS + 1; tls++) { /* at last none has it */
+        set_up();
+        set_ladder(SP_RUNG_TLS_DANE, SP_RUNG_PLAIN, SP_FLOOR_PLAIN);
+        for (size_t i = 0; i < HOSTS; i++)
+            the.hosts[i] = (struct sp_conn){.is_there = true, .proof.tls = i == tls};
+        start();
+        ck_assert_ptr_eq(the.sent, &the.hosts[tls % HOSTS]);
+        tear_down();
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_first_host_with_tls_has_the_mail_though_its_rung_is_plain);
+    tcase_add_test(c, a_host_with_tls_has_the_mail_before_one_without);
     tcase_add_test(c, a_dropped_rung_is_told_as_dropped);
     tcase_add_test(c, records_without_end_hide_no_attempt);
     tcase_add_test(c, what_was_seen_before_it_went_back_is_reported_once);

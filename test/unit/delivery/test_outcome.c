@@ -265,6 +265,39 @@ START_TEST(in_the_clear_nothing_goes_before_all_were_asked)
 }
 END_TEST
 
+/* No rung stands between: what is plain by the ladder need not be so on the wire. */
+START_TEST(a_connection_with_tls_is_not_bare_whatever_the_rung)
+{
+    static const struct sp_ladder dane_or_plain = {
+        .rungs = {{SP_RUNG_TLS_DANE, -1, 4 * HOUR}, {SP_RUNG_PLAIN, -1, 4 * HOUR}},
+        .count = 2,
+        .floor = SP_FLOOR_PLAIN,
+    };
+    static const enum sp_level levels[] = {SP_LEVEL_PLAIN, SP_LEVEL_ENCRYPTED, SP_LEVEL_VERIFIED};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(levels); i++) {
+        struct sp_standing s = begin(&dane_or_plain, 0);
+        struct sp_hop_report bare = shows(SP_LEVEL_PLAIN), other = shows(levels[i]);
+        struct sp_hop_report fails = shows(SP_LEVEL_PLAIN);
+        bool is_bare = levels[i] == SP_LEVEL_PLAIN;
+        struct sp_next next;
+
+        sp_outcome_hop(&s, &bare);
+        ck_assert(sp_outcome_hop_is_bare(&s, 0));
+        fails.hop = 2;
+        fails.anew = true;
+        sp_outcome_hop(&s, &fails);
+        other.hop = 1;
+        sp_outcome_hop(&s, &other);
+        ck_assert_msg(sp_outcome_hop_will_do(&s, 1) == !is_bare, "case %zu", i);
+        ck_assert_msg(!sp_outcome_hop_is_bare(&s, 1), "case %zu", i);
+        sp_outcome_next(&s, &next);
+        ck_assert(next.step == SP_STEP_TAKE && next.index == 1);
+        ck_assert_uint_eq(s.rungs[1].hop, is_bare ? 0 : 1);
+    }
+}
+END_TEST
+
 START_TEST(a_silent_host_is_waited_for_until_its_stay_is_over_or_another_will_do)
 {
     static const struct sp_ladder soon_plain = {
@@ -986,6 +1019,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);
     tcase_add_test(c, the_next_host_is_asked_but_a_weaker_one_wins_nothing);
     tcase_add_test(c, in_the_clear_nothing_goes_before_all_were_asked);
+    tcase_add_test(c, a_connection_with_tls_is_not_bare_whatever_the_rung);
     tcase_add_test(c, a_silent_host_is_waited_for_until_its_stay_is_over_or_another_will_do);
     tcase_add_test(c, a_dead_host_holds_up_only_what_the_domain_has_proved);
     tcase_add_test(c, a_host_that_we_leave_alone_ourselves_is_waited_for);
