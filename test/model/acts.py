@@ -7,9 +7,10 @@ from model.plan import Domain, Person, Trouble
 class Acts(Corners):
     """The domains are of each kind in turn. One host of a world has IPv6: there is one such address on each machine."""
 
-    def __init__(self, seed, domains=10, messages=100, **how):
+    def __init__(self, seed, domains=12, messages=100, **how):
         self.six_left = 1
         super().__init__(seed, domains, messages, **how)
+        self.orders = 3
         self.relays = self.dice.choice([1, 1, 2])
 
     # ---- hosts ----
@@ -40,12 +41,44 @@ class Acts(Corners):
         """The first takes ASCII alone."""
         return [self.add_host(mode, utf8=False, slow=0.2), *[self.add_host(mode)] * self.chance(0.7)]
 
+    def kind_promises(self, mode):
+        """Its policy (MTA-STS) names the host that is well at last; it stands, goes, or is another one later."""
+        shown = self.dice.choice(["mixed", "mixed", "stranger", "none", "good"])
+        first = self.add_host(mode, shown=shown, well_from=self.while_bad())
+        if first.shown in ("stranger", "none"):
+            first.well_from = None
+        hosts = [first, *[self.add_host(mode)] * (first.well_from is None or self.chance(0.3))]
+        if self.chance(0.3):
+            hosts.insert(0, self.add_host(mode, sts="unlisted"))
+        for host in hosts:
+            host.sts = host.sts or "kept"
+        return hosts
+
+    def policies(self, hosts):
+        """returns: what stands in Domain.sts"""
+        def text(mode, named):
+            return "".join(f"{line}\r\n" for line in ("version: STSv1", f"mode: {mode}", *(f"mx: {h.name}" for h in named),
+                                                      "max_age: 86400")).encode()
+        dice, named = self.dice, [h for h in hosts if h.sts == "kept"]
+        stands, when = text("enforce", named), dice.uniform(1, self.pace.seconds)
+        kind = dice.choice(["stands", "stands", "goes", "goes", "other", "testing"])
+        if kind in ("other", "testing"):
+            for host in hosts:
+                host.sts = "maybe"
+        return {"stands": [(0, stands)], "goes": [(0, stands), (when, None)], "testing": [(0, text("testing", named))],
+                "other": [(0, stands), (when, text(dice.choice(["none", "testing", "enforce"]), hosts[:1]))]}[kind]
+
     def kind_slow(self, mode):
         return [self.add_host(mode, slow=0.8, troubles=self.puts_off(), rate=0.3, well_from=self.while_bad())]
 
     def domain(self, n):
-        kinds = [self.kind_turns, self.kind_slow, self.kind_families, self.kind_ascii, self.kind_changes_and_puts_off]
+        kinds = [self.kind_turns, self.kind_slow, self.kind_families, self.kind_ascii, self.kind_changes_and_puts_off,
+                 self.kind_promises]
         kind = kinds[n % len(kinds)]
+        if kind == self.kind_promises:
+            hosts = kind("mx")
+            return self.keep(Domain(f"d{n}.test", "sts", [(10 * (i + 1), h) for i, h in enumerate(hosts)],
+                                    sts=self.policies(hosts)))
         mode = self.dice.choice(["smarthost", "smarthost", "mx", "dane"] if kind == self.kind_turns else ["mx", "mx", "dane"])
         equal = kind == self.kind_turns
         return self.keep(Domain(f"d{n}.test", mode, [(10 if equal else 10 * (i + 1), h) for i, h in enumerate(kind(mode))]))

@@ -1,5 +1,6 @@
 """The hosts of a plan: each takes mail, or does what its trouble says, and keeps account of what it showed and what it got."""
 import contextlib
+import http.server
 import random
 import re
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 
 from lab.pki import Authority
+from lab.ports import free_port
 from lab.sink import Session, Sink
 
 HASTE = 0.05
@@ -196,6 +198,43 @@ class FakeHost(Sink):
 
     def context(self, shown):
         return self.world.context(self.host, shown)
+
+
+class PolicyHost:
+    """HTTPS for the MTA-STS policies (RFC 8461) of all domains; served: {domain: when its policy was first asked for and told}"""
+
+    def __init__(self, pair, now):
+        self.port, self.texts, self.served = free_port(), {}, {}
+        parent = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                domain = (self.headers["Host"] or "").partition(":")[0].removeprefix("mta-sts.")
+                text = parent.texts.get(domain)
+                if text is None:
+                    return self.close_at_once()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+                parent.served.setdefault(domain, now())
+
+            def close_at_once(self):
+                self.close_connection = True
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Certificates:

@@ -2,6 +2,7 @@
 Each check yields complaints."""
 import base64
 import collections
+import dataclasses
 import datetime
 import json
 import re
@@ -133,8 +134,16 @@ class Judge:
             t.stage in ("starttls", "handshake") for t in host.troubles)
 
     def level(self, copy):
-        message = self.messages.get(copy["key"])
-        return copy["host"].level(copy["shown"], message is not None and message.lifted)
+        message, host = self.messages.get(copy["key"]), copy["host"]
+        if host.sts and not self.is_bound(host, copy["time"]):
+            host = dataclasses.replace(host, sts="maybe")
+        return host.level(copy["shown"], message is not None and message.lifted)
+
+    def is_bound(self, host, when):
+        """Whether its domain's policy must have been known then: it could always be read, or had been."""
+        domain = next(d for d in self.plan.domains if host in d.all_hosts())
+        served = self.world.policies.served.get(domain.name, FOREVER)
+        return all(text is not None for _, text in domain.sts) or when > served + SLACK
 
     def nothing_below_its_floor(self):
         for copy in self.world.account.copies:
@@ -279,6 +288,8 @@ class Judge:
     def showed_less(self, domain, rung):
         """Whether a host of the domain has ever shown less than this rung needs, or can't have it at all."""
         if rung == "tls:dane" and domain.mode != "dane" or rung == "tls:authenticated" and domain.mode == "mx":
+            return True
+        if domain.mode == "sts" and not (domain.is_steady() and all(h.sts == "kept" for h in domain.all_hosts())):
             return True
         for host in domain.all_hosts():
             for shown in self.world.account.shown.get(host.name, ()):

@@ -65,6 +65,7 @@ class Host:
     only_six:  its name has no other, but for elsewhere
     utf8:      takes addresses that are not ASCII (RFC 6531)
     slow:      seconds before it answers a command of a transaction, at most
+    sts:       what its domain's MTA-STS policy says of it: "kept" it is named, "unlisted" it is not, "maybe" that changes
     """
     name: str
     address: str
@@ -84,10 +85,12 @@ class Host:
     only_six: bool = False
     utf8: bool = True
     slow: float = 0.0
+    sts: str = ""
 
     def is_well(self):
         """always, and proves all it can"""
-        return self.shown == "good" and not self.troubles and not self.deaf and self.eight_bit and not self.hasty and self.utf8
+        return self.shown == "good" and self.eight_bit and self.utf8 and self.sts in ("", "kept") and not (
+            self.troubles or self.deaf or self.hasty)
 
     def addresses(self):
         return [*[self.address] * (not self.only_six), *[self.six] * (self.six == "::1")]
@@ -96,10 +99,12 @@ class Host:
         """What a connection is worth on which it showed this; "broken": nothing may go there. lifted: TLS-Required: No."""
         if self.tlsa and not (lifted and shown != "good"):
             return "tls:dane" if shown == "good" else "broken"
+        if not lifted and (self.sts == "unlisted" or self.sts == "kept" and shown != "good"):
+            return "broken"
         if shown == "none":
             return "plain"
         if shown == "good":
-            return "tls:authenticated" if self.pinned else "tls:verified"
+            return "tls:authenticated" if self.pinned or self.sts else "tls:verified"
         return "tls:encrypted"
 
     def best(self):
@@ -108,15 +113,21 @@ class Host:
 
 @dataclasses.dataclass
 class Domain:
-    """hosts: [(preference, Host)]; later: (when, those that DNS names from then on); dns: (when it ends or None, kind, how)"""
+    """
+    hosts: [(preference, Host)]
+    later: (when, those that DNS names from then on)
+    dns:   (when it ends or None, kind, how)
+    sts:   [(when, the text of its MTA-STS policy, or None: nobody answers for it any more)]
+    """
     name: str
     mode: str
     hosts: list
     later: tuple | None = None
     dns: tuple | None = None
+    sts: list = dataclasses.field(default_factory=list)
 
     def is_steady(self):
-        return self.later is None and self.dns is None
+        return self.later is None and self.dns is None and all(text is not None for _, text in self.sts)
 
     def well_host(self):
         """One that would take mail all the time, or None. Of those that are bad in turns all may rest at once."""
@@ -222,6 +233,7 @@ class Plan:
         self.connections = self.dice.choice([1, 2, 10])
         self.relays = self.dice.choice([1, 2])
         self.throttles = self.dice.choice([0, 0, 2, 3])
+        self.orders = 1  # messages that an order is for, at most
         self.notify_floor = self.dice.choice(["plain", "plain", "tls:encrypted"])
         self.settings = self.draw_settings()
         self.blows = self.draw_blows(3)

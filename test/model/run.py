@@ -69,7 +69,8 @@ def play(plan, patience=1.0, kept=None):
             keep(world, complaints, kept)
         finals = collections.Counter(r["final"] for _, _, r, _ in judge.ends())
         acts = collections.Counter(r["event"].partition(".")[2] for r in judge.records if r["event"] in ACTS)
-        return complaints, {"copies": len(world.account.copies), "asked": len(world.account.asked), **finals, **acts}
+        seen = {"copies": len(world.account.copies), "asked": len(world.account.asked), "policies": len(world.policies.served)}
+        return complaints, {**seen, **finals, **acts}
 
 
 def one(seed, options):

@@ -1,6 +1,7 @@
 """A plan, played: hosts, DNS and a gateway of its own, the plan's messages and blows, until every message has its end."""
 import collections
 import datetime
+import hashlib
 import heapq
 import json
 import os
@@ -22,7 +23,7 @@ from lab import mail
 from lab.gateway import Gateway
 from lab.ports import free_port
 from lab.responder import SERVFAIL, Responder, Say
-from model.hosts import HANG, Account, Certificates, FakeHost
+from model.hosts import HANG, Account, Certificates, FakeHost, PolicyHost
 from model.plan import MIXED, ms
 
 RETRY, RETRY_MAX = 0.4, 1.5
@@ -105,12 +106,14 @@ class World:
         for host in [self.plan.home, *self.plan.hosts]:
             if not host.deaf:
                 self.listen(host)
+        self.policies = PolicyHost(self.certificates.ours.leaf("sts", [f"mta-sts.{d.name}" for d in self.plan.domains]).pair,
+                                   self.account.now)
         policy = self.folder / "policy.json"
         policy.write_text(json.dumps(self.plan.policy(), indent=1))
         settings = {"delivery.retry_max": ms(RETRY_MAX), "delivery.expire": ms(self.plan.pace.own),
                     "delivery.dsn_delay": "3s", "delivery.pins": self.pins,
                     "delivery.smarthosts": self.smarthosts(), "delivery.max_connections": self.plan.connections,
-                    "audit.rotate_every": "0s", "audit.rotate_size": "0B"}
+                    "fetcher.sts_port": self.policies.port, "audit.rotate_every": "0s", "audit.rotate_size": "0B"}
         settings |= self.plan.settings
         if self.plan.pace.hangs:
             settings |= {"delivery.connect": ms(HANG / 2), "delivery.command": ms(HANG / 2)}
@@ -118,6 +121,9 @@ class World:
                                "--retry", RETRY, "--resolver", self.responder.address, "--mx-port", self.port,
                                "--trust", self.certificates.ours.certificate,
                                *(f"--set={name}={json.dumps(value)}" for name, value in settings.items()))
+        for domain in self.plan.domains:
+            for when, text in domain.sts[:1]:
+                self.do_promise((domain, text))
         start_gateway(self.gateway)
         table = {"version": 1, "default": self.plan.sites()}
         (pathlib.Path(self.gateway.info["policy"]).parent / "sites.json").write_text(json.dumps(table))
@@ -140,6 +146,8 @@ class World:
         for domain in self.plan.domains:
             if domain.mode != "smarthost":
                 self.name_hosts(domain, domain.hosts)
+            if domain.sts:
+                add(f"mta-sts.{domain.name}", "A", "127.0.0.1", secure=False)
             if domain.dns is not None:
                 self.trouble_dns(*domain.dns, domain)
 
@@ -186,6 +194,7 @@ class World:
         for domain in plan.domains:
             if domain.later is not None:
                 events.append((domain.later[0], "name", domain))
+            events += [(when, "promise", (domain, text)) for when, text in domain.sts[1:]]
         events += plan.blows
         queue = [(at, n, what, whom) for n, (at, what, whom) in enumerate(events)]
         heapq.heapify(queue)
@@ -233,6 +242,13 @@ class World:
 
     def do_name(self, domain):
         self.name_hosts(domain, domain.later[1])
+
+    def do_promise(self, what):
+        """A domain has another MTA-STS policy, or none that anybody could read."""
+        domain, text = what
+        self.policies.texts[domain.name] = text
+        said = [f"v=STSv1; id={hashlib.sha256(text).hexdigest()[:20]};"] if text is not None else []
+        self.responder.add(f"_mta-sts.{domain.name}", "TXT", *said, secure=False)
 
     def do_kill(self, role):
         self.gateway.kill(role, signal.SIGSTOP)  # so that it has something to do when it dies
@@ -292,14 +308,14 @@ class World:
             for entry in self.waiting("held")[:3]:
                 self.queue("release", entry["id"])
         elif found := self.waiting("pending", "deferred", *["held"] * (kind == "recall")):
-            self.queue(kind, self.dice.choice(found)["id"], *["--now"] * (kind == "retry"))
+            for entry in self.dice.sample(found, min(self.plan.orders, len(found))):
+                self.queue(kind, entry["id"], *["--now"] * (kind == "retry"))
 
     def redirect(self):
         spares = {p.address: p.spare.address for p in self.plan.people if p.spare is not None}
         found = [(e["id"], r) for e in self.waiting() for r in e["recipients"] if r["address"] in spares
                  and r["state"] in ("pending", "deferred", "held")]
-        if found:
-            identity, recipient = self.dice.choice(found)
+        for identity, recipient in self.dice.sample(found, min(3, len(found))):
             self.queue("redirect", identity, "--n", str(recipient["n"]), "--to", spares[recipient["address"]])
 
     def lift_orders(self):
@@ -343,5 +359,6 @@ class World:
             for fake in list(self.fakes.values()):
                 fake.stop()
             self.responder.stop()
+            self.policies.stop()
             self.keys.close()
         return wrong
