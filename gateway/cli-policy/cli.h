@@ -92,7 +92,7 @@ SP_MUST_CHECK enum sp_rc cli_write(const char *path, struct sp_bytes text);
  *
  * returns: false after saying that somebody is at it, or what else is in the way
  */
-bool cli_lock(struct cli *cli, const char *folder);
+bool cli_lock(struct cli *cli, const char *live);
 
 /* Folder of a path ("." if it has none), and its last part; in the arena. */
 const char *cli_dirname(struct cli *cli, const char *path);

@@ -115,7 +115,7 @@ static int open_registry(struct cli *cli, const char *config_path, bool changes,
     r->path = find_file(cli, r->live);
     if (r->path == NULL)
         return CLI_USAGE;
-    if (changes && !cli_lock(cli, cli_dirname(cli, r->live)))
+    if (changes && !cli_lock(cli, r->live))
         return CLI_WRONG;
     rc = cli_read(cli, r->path, &text);
     if (rc == SP_E_NOT_FOUND) {

@@ -148,7 +148,7 @@ int cli_policy_publish(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
-    if (!p.dry_run && !cli_lock(cli, p.folder))
+    if (!p.dry_run && !cli_lock(cli, p.live))
         return CLI_WRONG;
     draft = cli_load_policy_files(cli, p.word, new);
     (void)cli_print_problems(cli,

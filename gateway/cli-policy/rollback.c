@@ -230,7 +230,7 @@ int cli_policy_rollback(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
-    if (!cli_lock(cli, p.folder))
+    if (!cli_lock(cli, p.live))
         return CLI_WRONG;
     act.restored = publish_find_version(cli, &p);
     if (act.restored == NULL ||

@@ -122,7 +122,7 @@ int cli_policy_promote(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
-    if (!cli_lock(cli, p.folder))
+    if (!cli_lock(cli, p.live))
         return CLI_WRONG;
     doc = read_stage(cli, &p);
     if (doc == NULL)
@@ -144,7 +144,7 @@ int cli_policy_abort(struct cli *cli)
         return CLI_USAGE;
     if (!publish_find_live(cli, &p))
         return CLI_USAGE;
-    if (!cli_lock(cli, p.folder))
+    if (!cli_lock(cli, p.live))
         return CLI_WRONG;
     doc = read_stage(cli, &p);
     if (doc == NULL)

@@ -10,6 +10,7 @@
 #include "gateway/cli-tenant/cli.h"
 
 #include "config/directory.h"
+#include "config/lock.h"
 #include "config/replace.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +35,9 @@ static bool find_folder(const struct cli *cli, char out[CLI_PATH_MAX])
 
 enum sp_rc keep_begin(struct keeping *k, struct findings *f, struct sp_err *err)
 {
+    char policies[CLI_PATH_MAX];
+    enum sp_rc rc;
+
     *k = (struct keeping){.f = f, .lock = -1};
     if (!find_folder(f->cli, k->folder))
         return sp_fail(err, SP_E_LIMIT, "the path is too long");
@@ -42,12 +45,14 @@ enum sp_rc keep_begin(struct keeping *k, struct findings *f, struct sp_err *err)
         return SP_OK;
     if (mkdir(k->folder, 0755) != 0 && errno != EEXIST)
         return sp_fail_errno(err, SP_E_IO, errno, "%s can't be made", k->folder);
-    k->lock = open(k->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (k->lock < 0)
-        return sp_fail_errno(err, SP_E_IO, errno, "%s", k->folder);
-    if (flock(k->lock, LOCK_EX | LOCK_NB) != 0)
-        return sp_fail(err, SP_E_EXISTS, "%s: another import or refresh is at work", k->folder);
-    return SP_OK;
+    memcpy(policies, k->folder, strlen(k->folder) + 1);
+    *strrchr(policies, '/') = 0;
+    rc = sp_config_lock(policies, "lists.lock", k->folder, &k->lock);
+    if (rc == SP_E_EXISTS)
+        return sp_fail(err, rc, "%s: another import or refresh is at work", k->folder);
+    return rc == SP_OK
+               ? SP_OK
+               : sp_fail_errno(err, rc, errno, "%s/" SP_CONFIG_HISTORY "/lists.lock", policies);
 }
 
 /* returns: why the file may not be replaced; NULL if it may */

@@ -103,12 +103,37 @@ def test_of_many_at_once_each_change_counts(home):  # noqa: F811
 
 def test_who_waits_for_another_too_long_is_told(home):  # noqa: F811
     config = registry_of(home, "preferences.json")
-    before = ("flock", home / "policies")
+    (home / "policies/.history").mkdir()
+    before = ("flock", home / "policies/.history/lock")
     for words in (("preference", "set", "a@c.example", "tls", "--by", "phone", *config),
                   ("policy", "abort", "--reason", "no more", *config[1:])):
         done = run(*words, before=before)
         [refusal] = [json.loads(line) for line in done.stderr.splitlines()]
         assert done.returncode == refusal["exit"] == 1 and "somebody else is changing" in refusal["detail"], done
+
+
+def test_who_may_only_read_keeps_nobody_from_changing(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")
+    done = run("preference", "set", "a@c.example", "tls", "--by", "phone", *config, before=("flock", home / "policies"))
+    assert done.returncode == 0, done
+    lock = (home / "policies/.history/lock").stat()
+    assert lock.st_mode & 0o777 == 0o600 and lock.st_uid == (home / "policies/live.json").stat().st_uid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files are given to others by root alone")
+def test_whose_files_it_is_may_hold_the_lock(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")
+    policies = home / "policies"
+    os.chown(policies / "live.json", 4321, 4321)
+    done = run("preference", "set", "a@c.example", "tls", "--by", "phone", *config)
+    assert done.returncode == 0, done
+    made = [path.stat() for path in (policies / ".history", policies / ".history/lock")]
+    assert [(one.st_uid, one.st_gid) for one in made] == [(4321, 4321)] * 2
+    (policies / ".history/lock").unlink()
+    (policies / ".history/lock").symlink_to(home / "elsewhere")
+    done = run("preference", "set", "b@c.example", "tls", "--by", "phone", *config)
+    assert done.returncode == 1 and ".history/lock: can't be locked" in json.loads(done.stderr)["detail"], done
+    assert not (home / "elsewhere").exists()
 
 
 def test_a_history_tells_of_what_was_put_in_place(home):  # noqa: F811

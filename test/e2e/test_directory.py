@@ -436,7 +436,12 @@ def test_an_empty_cell_takes_nobody_out_of_a_list(world, tmp_path):
 
 def test_two_at_once_exclude_each_other(world):
     world.configure(RECOVERY)
-    held = os.open(world.lists, os.O_RDONLY)
+    world.refresh()
+    reader = os.open(world.lists, os.O_RDONLY)
+    fcntl.flock(reader, fcntl.LOCK_EX)  # whoever may read it can do that, and keeps nobody out
+    assert "at work" not in world.refresh().stdout and (world.lists / "recovery.txt").exists()
+    os.close(reader)
+    held = os.open(world.lists.parent / ".history/lists.lock", os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         kept(world, why="another import or refresh is at work")
