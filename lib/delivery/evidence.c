@@ -2,7 +2,7 @@
  * Evidence once: a certificate chain, a TLSA set or an MTA-STS policy is written in full when it is first seen since the
  * start, under its digest; each attempt cites the digest. It counts as written when the record that holds it is durable;
  * until then each attempt writes it again, and so does a relay that starts anew, so that a record never cites what its
- * own journal does not have.
+ * own journal does not have, but for policies, which the ledger's own journal has.
  */
 #include "delivery/delivery_priv.h"
 #include "delivery/report_priv.h"
@@ -40,22 +40,32 @@ static bool write_object(struct sp_attempt *a, const char *kind, const char *dig
     return a->event_count > before;
 }
 
+/* Sets the next digest to be cited, and counts it not. returns: it */
+static const char *name_digest(struct sp_attempt *a, const char *kind, struct sp_bytes sum)
+{
+    char *digest = a->cited[a->cited_count];
+    struct sp_buf text;
+
+    sp_buf_init(&text, 2 * SP_SHA256_LEN);
+    sp_hex_encode(&text, sum);
+    (void)snprintf(digest, SP_DIGEST_MAX, "%s:%.*s", kind, SP_FMT(sp_buf_bytes(&text)));
+    sp_buf_clear(&text);
+    return digest;
+}
+
 /* Writes the object unless it was, and notes its digest for citing: no digest without its object. */
 static void cite(struct sp_attempt *a, const char *kind, struct sp_bytes raw,
                  struct sp_bytes (*show)(struct sp_buf *out, struct sp_bytes raw))
 {
     uint8_t sum[SP_SHA256_LEN];
     struct sp_buf text;
-    char *digest;
+    const char *digest;
 
     if (raw.len == 0 || a->cited_count == SP_CITED_MAX)
         return;
-    digest = a->cited[a->cited_count];
     sp_crypt_sha256(raw, sum);
+    digest = name_digest(a, kind, sp_bytes(sum, sizeof(sum)));
     sp_buf_init(&text, TEXT_MAX);
-    sp_hex_encode(&text, sp_bytes(sum, sizeof(sum)));
-    (void)snprintf(digest, SP_DIGEST_MAX, "%s:%.*s", kind, SP_FMT(sp_buf_bytes(&text)));
-    sp_buf_reset(&text);
     if (is_written(a, sp_bytes(sum, sizeof(sum)))) {
         a->cited_count++;
     } else if (write_object(a, kind, digest, show(&text, raw))) {
@@ -102,6 +112,21 @@ static void write_tlsa(const struct sp_hop *h, struct sp_buf *out)
     }
 }
 
+/*
+ * The ledger had the policy when it was fetched, whole. So it is cited though its text may be put away by now, or too long to be
+ * written once more beside an attempt: by its digest the one that decided is found.
+ */
+static void cite_policy(struct sp_attempt *a, const struct sp_sts_policy *p)
+{
+    size_t before = a->cited_count;
+
+    cite(a, "sts", p->text, as_is);
+    if (a->cited_count > before || before == SP_CITED_MAX)
+        return;
+    (void)name_digest(a, "sts", sp_bytes(p->sum, sizeof(p->sum)));
+    a->cited_count++;
+}
+
 void sp_report_evidence(struct sp_attempt *a)
 {
     const struct sp_route *r = a->route;
@@ -117,5 +142,5 @@ void sp_report_evidence(struct sp_attempt *a)
     cite(a, "tlsa", sp_buf_bytes(&tlsa), as_is);
     sp_buf_clear(&tlsa);
     if (r->sts.mode != SP_STS_MODE_NONE)
-        cite(a, "sts", r->sts.text, as_is);
+        cite_policy(a, &r->sts);
 }

@@ -7,6 +7,8 @@
 #include "support/check_main.h"
 #include "transport/transport_priv.h"
 
+#include <stdio.h>
+
 static struct sp_delivery delivery;
 static struct sp_queue_message message;
 static struct sp_parcel parcel = {.m = &message};
@@ -112,8 +114,57 @@ START_TEST(who_is_split_off_cites_what_protected_the_others)
 }
 END_TEST
 
+/* The ledger has each policy since it was fetched. */
+START_TEST(a_policy_is_cited_whose_text_is_not_at_hand)
+{
+    static char text[SP_STS_TEXT_MAX];
+    struct sp_sts_cache *cache = sp_sts_cache_new(2000);
+    struct sp_bytes policy = sp_bytes((uint8_t *)text, sizeof(text));
+    static const char begin[] = "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 86400\nx: ";
+    char domain[32], digest[SP_DIGEST_MAX];
+    uint8_t sum[SP_SHA256_LEN];
+    struct sp_buf hex;
+    unsigned shorts = 0;
+
+    delivery.evidence = sp_map_new();
+    memset(text, 'x', sizeof(text));
+    memcpy(text, begin, sizeof(begin) - 1);
+    text[sizeof(text) - 1] = '\n';
+    sp_crypt_sha256(policy, sum);
+    sp_buf_init(&hex, 80);
+    sp_hex_encode(&hex, sp_bytes(sum, sizeof(sum)));
+    (void)snprintf(digest, sizeof(digest), "sts:%.*s", SP_FMT(sp_buf_bytes(&hex)));
+    sp_buf_clear(&hex);
+    for (unsigned i = 0; i < 600; i++) {
+        (void)snprintf(domain, sizeof(domain), "d%u.test", i);
+        ck_assert_int_eq(sp_sts_cache_put(cache, sp_bytes_cstr(domain), SP_LIT("1"), policy, 1000),
+                         SP_OK);
+    }
+    for (unsigned i = 0; i < 600; i++) { /* put away, or too long to be written beside an attempt */
+        struct sp_route like = {.domain = SP_LIT_INIT("d.test")};
+        struct sp_attempt *a = attempt(SP_LIT(""));
+
+        (void)snprintf(domain, sizeof(domain), "d%u.test", i);
+        like.sts = *sp_sts_cache_find(cache, sp_bytes_cstr(domain), 2000);
+        shorts += like.sts.is_short;
+        a->route = sp_route_copy(&like);
+        a->seen_hop = SIZE_MAX;
+        sp_report_evidence(a);
+        ck_assert_uint_eq(a->cited_count, 1);
+        ck_assert_str_eq(a->cited[0], digest);
+        ck_assert(a->event_count == 0 && a->fresh_count == 0);
+        sp_route_unref(a->route);
+        drop(a);
+    }
+    ck_assert(shorts > 0 && shorts < 600);
+    sp_map_free(delivery.evidence);
+    sp_sts_cache_free(cache);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_policy_is_cited_whose_text_is_not_at_hand);
     tcase_add_test(c, who_is_split_off_cites_what_protected_the_others);
     tcase_add_test(c, evidence_is_written_until_it_is_durable);
     tcase_add_test(c, what_does_not_fit_is_not_cited);
