@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define SPARE_PREFIX "spare-"
+#define NUMBERS_LEFT 1000000 /* a segment a second takes eleven days for these */
 #define LOOKS_MAX                                                                                  \
     8 /* one is a few system calls a segment; what goes meanwhile has been carried and synced */
 
@@ -188,6 +189,18 @@ static enum sp_rc load_keyring(struct sp_recover_work *w, bool *has_lost)
                        : sp_fail(w->err, SP_E_JOURNAL_DAMAGED, "the keyring is missing or damaged");
 }
 
+/* A name has twelve digits: behind such a number the next ones could not be found again. returns: SP_E_JOURNAL_DAMAGED */
+static enum sp_rc refuse_last(const struct sp_recover_work *w)
+{
+    uint64_t last = w->l.count == 0 ? 0 : w->l.numbers[w->l.count - 1];
+
+    if (last <= SP_SEGMENT_NUMBER_MAX - NUMBERS_LEFT)
+        return SP_OK;
+    return sp_fail(w->err, SP_E_JOURNAL_DAMAGED,
+                   "%012" PRIu64 ".seg is not of this log, as no log comes so far: move it away",
+                   last);
+}
+
 /* Which segments there are, each opened. has_lost: out: whether a key has gone meanwhile, for who only looks */
 static enum sp_rc gather(struct sp_recover_work *w, bool *has_lost)
 {
@@ -200,11 +213,13 @@ static enum sp_rc gather(struct sp_recover_work *w, bool *has_lost)
         return sp_fail(w->err, SP_E_IO, "the shard's folder can't be read");
     if (!w->o->read_only)
         remove_spares(w->m->io, sp_buf_bytes(&w->l.spares));
-    rc = load_keyring(w, has_lost);
-    if (rc != SP_OK)
-        return rc;
     if (w->l.count > 0)
         qsort(w->l.numbers, w->l.count, sizeof(*w->l.numbers), compare);
+    rc = refuse_last(w);
+    if (rc == SP_OK)
+        rc = load_keyring(w, has_lost);
+    if (rc != SP_OK)
+        return rc;
     w->sums = sp_calloc(w->l.count + 1, sizeof(*w->sums));
     rc = open_all(w);
     if (rc == SP_OK && w->o->read_only)

@@ -268,7 +268,7 @@ def whole_file(state):
 
 
 def test_an_older_ledger_names_nobody(plain):
-    """Its database was put back from a copy: it takes mail for waiting that has long gone out. That is said, and nobody is missing."""
+    """Its database was put back from a copy: it has mail as waiting that has long gone. That is said, and nobody is missing."""
     gateway, sink = plain
     state = gateway.folder / "state/ledger/state.db"
     messages = [submit(gateway, 3000)[0] for _ in range(3)]

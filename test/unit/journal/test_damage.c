@@ -428,6 +428,23 @@ START_TEST(a_strange_number_is_refused_and_not_walked_to)
 }
 END_TEST
 
+/* No number is left behind it: what came next could not be found again. */
+START_TEST(a_last_number_that_no_log_reaches_is_refused)
+{
+    fill(1);
+    rig_close(&rig);
+    make_file("999999999999.seg");
+    assert_refused("999999999999.seg");
+    unlink_file("000000000001.seg"); /* alone, beside a keyring */
+    assert_refused("999999999999.seg");
+    unlink_file("keyring"); /* in a folder where nothing has been yet */
+    assert_refused("999999999999.seg");
+    unlink_file("999999999999.seg");
+    rig.options.read_only = false;
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+}
+END_TEST
+
 /* returns: whether the body's key opens */
 static enum sp_rc body_of(size_t i)
 {
@@ -601,6 +618,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_header_that_stands_there_once_is_no_damage);
     tcase_add_test(c, a_segment_under_another_number_is_refused_and_stays);
     tcase_add_test(c, a_strange_number_is_refused_and_not_walked_to);
+    tcase_add_test(c, a_last_number_that_no_log_reaches_is_refused);
     tcase_add_test(c, a_segment_without_its_header_names_its_messages);
     tcase_add_test(c, a_segment_whose_file_is_gone_is_missed);
     tcase_add_test(c, a_segment_that_was_emptied_is_missed);
