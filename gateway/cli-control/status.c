@@ -179,6 +179,22 @@ static void print_others(const struct sp_json *state)
     }
 }
 
+static bool is_of_database(const struct sp_json *refused)
+{
+    return sp_bytes_eq(sp_json_text_of(refused, "what"), SP_LIT("database"));
+}
+
+static void print_database(const struct sp_json *refused)
+{
+    (void)printf(
+        "\n%.*s %lld can't open its database since %.*s (%.*s):\n  %.*s\n"
+        "The others go on without it. Stop the gateway, and put the file of the newest "
+        "backup in its place,\nor move it away (docs/operations.md, A damaged database).\n",
+        SP_FMT(sp_json_text_of(refused, "role")), (long long)sp_json_int_of(refused, "index", 0),
+        SP_FMT(sp_json_text_of(refused, "at")), SP_FMT(sp_json_text_of(refused, "why")),
+        SP_FMT(sp_json_text_of(refused, "detail")));
+}
+
 static void print_refusal(const struct sp_json *refused)
 {
     struct sp_bytes what = sp_json_text_of(refused, "what");
@@ -197,11 +213,18 @@ static void print_refusal(const struct sp_json *refused)
 static void print_state(const struct sp_json *state)
 {
     const struct sp_json *refused = sp_json_find(state, "refused");
+    bool has_refusal = false;
 
-    if (refused == NULL || refused->first == NULL)
+    for (const struct sp_json *r = refused == NULL ? NULL : refused->first; r != NULL;
+         r = r->next) {
+        if (is_of_database(r))
+            print_database(r);
+        else
+            print_refusal(r);
+        has_refusal |= !is_of_database(r);
+    }
+    if (!has_refusal)
         return;
-    for (const struct sp_json *r = refused->first; r != NULL; r = r->next)
-        print_refusal(r);
     (void)printf("Number %lld runs; mend the files and reload.\n",
                  (long long)sp_json_int_of(state, "generation", 0));
     print_others(state);

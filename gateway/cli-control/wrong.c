@@ -139,11 +139,17 @@ void control_wrong_state(struct control_wrong *wrong, const struct sp_json *stat
         char name[64];
 
         (void)snprintf(name, sizeof(name), "%.*s", SP_FMT(what));
-        note(wrong, CONTROL_REFUSED, name, "%.*s %lld refused the %.*s at %.*s: %.*s", SP_FMT(role),
-             (long long)sp_json_int_of(r, "index", 0),
-             SP_FMT(sp_bytes_eq(what, SP_LIT("configuration")) ? SP_LIT("configuration on the disk")
-                                                               : what),
-             SP_FMT(sp_json_text_of(r, "at")), SP_FMT(sp_json_text_of(r, "why")));
+        if (sp_bytes_eq(what, SP_LIT("database")))
+            note(wrong, CONTROL_REFUSED, name, "%.*s %lld can't open its database: %.*s",
+                 SP_FMT(role), (long long)sp_json_int_of(r, "index", 0),
+                 SP_FMT(sp_json_text_of(r, "detail")));
+        else
+            note(wrong, CONTROL_REFUSED, name, "%.*s %lld refused the %.*s at %.*s: %.*s",
+                 SP_FMT(role), (long long)sp_json_int_of(r, "index", 0),
+                 SP_FMT(sp_bytes_eq(what, SP_LIT("configuration"))
+                            ? SP_LIT("configuration on the disk")
+                            : what),
+                 SP_FMT(sp_json_text_of(r, "at")), SP_FMT(sp_json_text_of(r, "why")));
         sp_jw_text(&wrong->w, "role", role);
         sp_jw_int(&wrong->w, "index", sp_json_int_of(r, "index", 0));
         sp_jw_end(&wrong->w);

@@ -58,13 +58,14 @@ static void put_refusal(const struct refusal *r, struct sp_jw *w)
                                         [GENERATION_READ] = "configuration",
                                         [GENERATION_RENEWED] = "certificates",
                                         [GENERATION_ROTATED] = "tickets"};
+    bool is_database = r->why == SP_E_STORE_FAILED; /* whatever it was to start with */
     char at[40];
 
     if (!r->stands)
         return;
     sp_time_format_rfc3339(r->at_ms, at);
     sp_jw_object(w, NULL);
-    sp_jw_cstr(w, "what", names[r->origin]);
+    sp_jw_cstr(w, "what", is_database ? "database" : names[r->origin]);
     if (r->generation != 0)
         sp_jw_int(w, "generation", (int64_t)r->generation);
     sp_jw_cstr(w, "at", at);

@@ -309,6 +309,16 @@ static void put_accepts(struct sp_buf *out, const struct sp_admin_question *q)
     }
 }
 
+/* A role that can't open its database says so there, too. */
+static bool is_refused(const struct sp_json *refused)
+{
+    const struct sp_json *r = refused == NULL ? NULL : refused->first;
+
+    while (r != NULL && sp_bytes_eq(sp_json_text_of(r, "what"), SP_LIT("database")))
+        r = r->next;
+    return r != NULL;
+}
+
 /* Which configuration each process runs, and whether that is the one on the disk. */
 static void put_configuration(struct sp_buf *out, const struct sp_json *state)
 {
@@ -318,8 +328,7 @@ static void put_configuration(struct sp_buf *out, const struct sp_json *state)
     put_head(out, "sallyport_configuration_refused", "gauge",
              "1 while what lies on the disk was refused");
     if (state != NULL)
-        sp_buf_printf(out, "sallyport_configuration_refused %d\n",
-                      refused != NULL && refused->first != NULL);
+        sp_buf_printf(out, "sallyport_configuration_refused %d\n", is_refused(refused));
     put_head(out, "sallyport_configuration_newest", "gauge",
              "Number of the newest configuration that was read");
     if (state != NULL)

@@ -90,6 +90,12 @@ def test_a_damaged_database_costs_its_role_and_no_mail(plain, tmp_path, database
         if how == "scribbled":
             until(lambda: f"{database}: " in gateway.log[mark:] and "is not a database" in gateway.log[mark:])
             until(lambda: "is not a database" in gateway.run("status").stdout)
+            shown = gateway.run("status", check=False)  # as what it is: the configuration is all right
+            assert "can't open its database" in shown.stdout and "configuration on the disk" not in shown.stdout, shown.stdout
+            told = json.loads(gateway.run("status", "--json", check=False).stdout)
+            wrong = [one for one in told["wrong"] if one["what"] in ("database", "configuration")]
+            assert [(one["what"], one["role"], one["exit"]) for one in wrong] == [("database", database.split("/")[0], 1)], told
+            assert f"state/{database}: " in wrong[0]["detail"], wrong
             if database.startswith("ledger"):  # what can't be put on record is not taken
                 assert any(code in refusal(gateway) for code in ("451", "421"))
                 status = gateway.run("status", "--json", check=False)  # and nobody is told that it would be
