@@ -94,6 +94,9 @@ SP_MUST_CHECK enum sp_rc cli_write(const char *path, struct sp_bytes text);
  */
 bool cli_lock(struct cli *cli, const char *live);
 
+/* put.c: says that a file is a link, which no command writes. returns: CLI_WRONG */
+int cli_tell_link(const struct cli *cli, const char *path);
+
 /* Folder of a path ("." if it has none), and its last part; in the arena. */
 const char *cli_dirname(struct cli *cli, const char *path);
 const char *cli_basename(const char *path);

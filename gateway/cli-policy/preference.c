@@ -227,6 +227,8 @@ static bool record(struct cli *cli, const struct registry *r, const struct wish 
 
 static int tell_unwritten(const struct cli *cli, const struct registry *r, enum sp_rc rc)
 {
+    if (sp_config_is_link(r->path))
+        return cli_tell_link(cli, r->path);
     return cli_tell(cli, CLI_WRONG, "output", "%s: can't be written: %s; nothing was changed",
                     r->path, rc == SP_E_IO ? strerrordesc_np(errno) : sp_rc_name(rc));
 }

@@ -18,6 +18,14 @@ struct place {
     bool was_here;
 };
 
+int cli_tell_link(const struct cli *cli, const char *path)
+{
+    return cli_tell(cli, CLI_WRONG, "refused",
+                    "%s: can't be written: it is a symbolic link, and what it points at may be "
+                    "another's; put the file itself there; nothing was changed",
+                    path);
+}
+
 static enum sp_rc write_beside(struct cli *cli, struct place *at)
 {
     const struct publish_file *f = at->file;
@@ -28,6 +36,8 @@ static enum sp_rc write_beside(struct cli *cli, struct place *at)
         return rc;
     if (mkdir(cli_dirname(cli, f->path), 0755) != 0 && errno != EEXIST)
         return SP_E_IO;
+    if (sp_config_is_link(f->path))
+        (void)cli_tell_link(cli, f->path);
     return sp_config_draft_write(&at->draft, f->path, f->text, f->mode);
 }
 

@@ -2,7 +2,8 @@
  * The new file begins as one that only who writes can read, and is opened to others before anything is in it, to those alone
  * who could read the old one: an administrator who closed a list of people would not see that a nightly refresh opened it.
  * What can't be given back to its owner is not written, since with another group the same mode means other people. The mode
- * is set first: who has given a file away may not change it.
+ * is set first: who has given a file away may not change it. A link is neither replaced, since what it points at would stay as it is
+ * and somebody believes in it, nor followed, since who owns the folder may not own that.
  */
 #include "config/replace.h"
 
@@ -70,6 +71,13 @@ void sp_config_sync_beside(const char *path)
     }
 }
 
+bool sp_config_is_link(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 enum sp_rc sp_config_draft_write(struct sp_config_draft *d, const char *path, struct sp_bytes text,
                                  mode_t mode)
 {
@@ -81,6 +89,8 @@ enum sp_rc sp_config_draft_write(struct sp_config_draft *d, const char *path, st
 
     if (n < 0 || m < 0 || (size_t)m >= sizeof(d->beside))
         return SP_E_LIMIT;
+    if (sp_config_is_link(path))
+        return SP_E_DENIED;
     (void)unlink(d->beside); /* one that was never ended, with whatever mode */
     fd = open(d->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)

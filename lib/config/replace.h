@@ -15,9 +15,12 @@
  * mode of the one before; what else was set on that (ACLs) is lost.
  *
  * mode:    of one that is not there yet, which the umask may lessen
- * returns: SP_OK; SP_E_LIMIT if the path is too long; SP_E_DENIED if it can't be given to its owner; or SP_E_IO
+ * returns: SP_OK; SP_E_LIMIT if the path is too long; SP_E_DENIED if it can't be given to its owner, or what is there is a link; or SP_E_IO
  */
 SP_MUST_CHECK enum sp_rc sp_config_replace(const char *path, struct sp_bytes text, mode_t mode);
+
+/* returns: whether there is a symbolic link, which is not written through and not replaced */
+bool sp_config_is_link(const char *path);
 
 #define SP_CONFIG_PATH_MAX 4096
 

@@ -136,6 +136,20 @@ def test_whose_files_it_is_may_hold_the_lock(home):  # noqa: F811
     assert not (home / "elsewhere").exists()
 
 
+def test_a_link_is_neither_replaced_nor_followed(home):  # noqa: F811
+    config = registry_of(home, "preferences.json")
+    registry, elsewhere = home / "policies/preferences.json", home / "elsewhere.json"
+    elsewhere.write_text('{"version": 1, "preferences": []}')
+    registry.symlink_to(elsewhere)
+    done = run("preference", "set", "ann@example.net", "tls", "--by", "phone", *config)
+    assert done.returncode == 1 and "it is a symbolic link" in json.loads(done.stderr)["detail"], done
+    assert registry.is_symlink() and elsewhere.read_text() == '{"version": 1, "preferences": []}'
+    assert not list((home / "policies").glob("*.new~"))
+    elsewhere.unlink()  # one that points at nothing
+    done = run("preference", "set", "ann@example.net", "tls", "--by", "phone", *config)
+    assert done.returncode == 1 and registry.is_symlink() and not elsewhere.exists(), done
+
+
 def test_a_history_tells_of_what_was_put_in_place(home):  # noqa: F811
     config = registry_of(home, "preferences.json")[1:]
     (home / "policies/preferences.json").write_text('{"version": 1, "preferences": []}')

@@ -77,6 +77,21 @@ START_TEST(one_that_is_there_stays_as_open_as_it_was)
 }
 END_TEST
 
+START_TEST(a_link_stays_one)
+{
+    struct place p;
+    char target[128];
+
+    begin(&p);
+    snprintf(target, sizeof(target), "%s/target", p.folder);
+    ck_assert_int_eq(symlink(target, p.path), 0);
+    ck_assert_int_eq(sp_config_replace(p.path, SP_LIT("a\n"), 0644), SP_E_DENIED);
+    ck_assert(sp_config_is_link(p.path));
+    ck_assert_int_ne(access(target, F_OK), 0);
+    end(&p);
+}
+END_TEST
+
 START_TEST(its_owner_keeps_it)
 {
     struct place p;
@@ -128,6 +143,7 @@ static void add(TCase *c)
 {
     tcase_add_test(c, a_new_file_is_as_open_as_asked);
     tcase_add_test(c, one_that_is_there_stays_as_open_as_it_was);
+    tcase_add_test(c, a_link_stays_one);
     tcase_add_test(c, its_owner_keeps_it);
     tcase_add_test(c, what_was_never_ended_opens_nothing);
 }
