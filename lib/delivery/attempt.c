@@ -5,6 +5,7 @@
  * counts.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/over_priv.h"
 #include "delivery/park_priv.h"
 #include "delivery/report_priv.h"
 #include "delivery/sessions_priv.h"
@@ -66,6 +67,8 @@ static struct sp_attempt *new_attempt(struct sp_delivery *d, struct sp_parcel *p
     a->p = p;
     a->lane = p->lane;
     a->line = p->line;
+    a->is_over = p->is_over;
+    d->over += a->is_over;
     p->refs++;
     a->arena = sp_arena_new(FIRST_BLOCK);
     a->started_ms = sp_clock_mono_ms(sp_loop_clock(d->parts.loop));
@@ -110,6 +113,7 @@ void sp_attempt_free(struct sp_attempt *a)
     sp_route_unref(a->route);
     sp_parcel_unref(a->p);
     sp_list_remove(&a->at);
+    d->over -= a->is_over;
     d->places.active--;
     d->places.urgent -= a->lane == SP_LANE_URGENT;
     d->places.bulk -= a->lane == SP_LANE_BULK;
@@ -155,30 +159,6 @@ static void limit_recipients(struct sp_attempt *a)
     sp_queue_put_first(a->d->parts.queue, &a->p->m->accept.id, a->ns + most, a->n_count - most);
     a->n_count = most;
     sp_delivery_opened(a->d);
-}
-
-/* The record's rungs as a ladder. returns: false if the record holds what no policy makes */
-static bool read_ladder(const struct sp_accept_decision *d, struct sp_ladder *out)
-{
-    *out = (struct sp_ladder){
-        .name = "",
-        .count = d->rung_count,
-        .floor = (enum sp_floor)d->floor,
-        .at_end = d->at_end == 0 ? SP_AT_END_RETURN : SP_AT_END_HOLD,
-    };
-    if (d->rung_count > SP_LADDER_RUNGS_MAX || d->floor >= SP_FLOOR_COUNT)
-        return false;
-    for (size_t i = 0; i < d->rung_count; i++) {
-        if (d->rungs[i].rung >= SP_RUNG_COUNT)
-            return false;
-        out->rungs[i] = (struct sp_ladder_rung){
-            .rung = (enum sp_rung)d->rungs[i].rung,
-            .stay_unreachable_ms =
-                d->rungs[i].unreachable_ms < 0 ? SP_STAY_UNTIL_EXPIRE : d->rungs[i].unreachable_ms,
-            .stay_dropped_ms = d->rungs[i].dropped_ms,
-        };
-    }
-    return true;
 }
 
 /*
@@ -240,7 +220,7 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
             a->number = m->rcpts[ns[i]].attempts + 1U;
     d->stats.attempts++;
     if (sp_options_read(a->decision->options, a->arena, a->options) != SP_OK ||
-        !read_ladder(a->decision, &a->ladder)) {
+        !sp_delivery_ladder(a->decision, &a->ladder)) {
         struct sp_next next = {.step = SP_STEP_HOLD, .why = SP_E_MALFORMED};
 
         a->s.ladder = &a->ladder;
@@ -255,7 +235,8 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
         a->s.never = SP_E_DELIVERY_HELD; /* nobody released it in time */
     else if (sp_delivery_suppresses(d, m->accept.recipients[ns[0]].address))
         a->s.never = SP_E_DELIVERY_SUPPRESSED;
-    sp_attempt_step(a);
+    if (!a->is_over || !sp_attempt_over(a))
+        sp_attempt_step(a);
 }
 
 struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *ns, size_t n_count)
@@ -483,7 +464,8 @@ void sp_attempt_step(struct sp_attempt *a)
         take_rung(a, next.index);
         return;
     case SP_STEP_WAIT:
-        sp_attempt_settle_wait(a, &next);
+        if (!sp_attempt_stands_again(a, &next))
+            sp_attempt_settle_wait(a, &next);
         return;
     case SP_STEP_RETURN:
     case SP_STEP_HOLD:

@@ -86,6 +86,7 @@ struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool
     w->line = ask->line;
     w->handle = sp_slots_add(h->pool->waiters, w);
     w->is_stranger = is_stranger(h);
+    sp_heap_node_init(&w->in_turns);
     crowd = &w->share->lanes[w->lane];
     sp_pool_host_used(h);
     sp_list_append(&crowd->waiters, &w->at);
@@ -105,6 +106,7 @@ static void step_out(struct sp_pool_waiter *w)
     sp_list_remove(&w->at);
     if (h == NULL)
         return;
+    sp_pool_turn_ends(w);
     w->host = NULL;
     w->share->lanes[w->lane].count--;
     h->waiting--;
@@ -129,7 +131,7 @@ void sp_pool_tell(struct sp_pool_waiter *w, const struct sp_conn_end *e)
     struct sp_pool *p = w->pool;
 
     w->end = *e;
-    if (p->settings.lines != NULL)
+    if (p->settings.lines != NULL && e->rc != SP_E_DELIVERY_TURN)
         sp_lines_slow(p->settings.lines, w->line, true);
     step_out(w);
     sp_list_append(&p->told, &w->at);

@@ -7,6 +7,7 @@
 
 #include "delivery/board_priv.h"
 #include "delivery/delivery_priv.h"
+#include "delivery/over_priv.h"
 #include "delivery/unrouted_priv.h"
 
 #include "mail/idn.h"
@@ -22,6 +23,7 @@
 #define MESSAGES_MAX    1000
 #define JOB_MS          60000
 #define LOAD_AGAIN_MS   10000
+#define OVER_MAX        64 /* attempts for whom no host is asked, beside all others */
 
 /* ---- groups ---- */
 
@@ -116,15 +118,22 @@ static void take_one(struct sp_delivery *d, const struct sp_queue_due *due)
     p->m = m;
     p->lane = due->lane;
     p->line = due->line;
+    p->is_over = due->is_over;
     start_groups(d, p, due);
     sp_parcel_unref(p);
 }
 
 /* ---- what is due ---- */
 
-static void wait_for_due(struct sp_delivery *d, int64_t now_ms)
+static void wait_for_due(struct sp_delivery *d, bool is_full, int64_t now_ms)
 {
-    int64_t at_ms = sp_queue_due_at(d->parts.queue);
+    const struct sp_lines *lines = sp_queue_lines(d->parts.queue);
+    int64_t at_ms = is_full ? INT64_MAX : sp_lines_due_at(lines);
+
+    if (d->over >= OVER_MAX)
+        d->holds_back = true;
+    else if (sp_lines_ends_at(lines) < at_ms)
+        at_ms = sp_lines_ends_at(lines);
 
     if (at_ms == INT64_MAX)
         sp_timer_cancel(d->take);
@@ -170,6 +179,17 @@ static void choose_lanes(struct sp_delivery *d)
     sp_lines_serve(sp_queue_lines(d->parts.queue), lanes);
 }
 
+/* Who is over keeps nobody waiting for a host, and has places of his own. returns: whether there was one */
+static bool take_over(struct sp_delivery *d, int64_t now_ms)
+{
+    struct sp_queue_due due;
+
+    if (d->over >= OVER_MAX || !sp_queue_next_over(d->parts.queue, now_ms, &due))
+        return false;
+    take_one(d, &due);
+    return true;
+}
+
 static void on_take(void *arg)
 {
     struct sp_delivery *d = arg;
@@ -179,21 +199,24 @@ static void on_take(void *arg)
     if (d->draining || !sp_queue_may_deliver(d->parts.queue))
         return;
     for (int i = 0; i < TURN_MAX; i++) {
+        bool was_over = take_over(d, now_ms); /* by turns: many whose time ends delay nobody */
+        bool full;
+
         choose_lanes(d); /* sp_delivery_ended looks again */
-        if (is_full(d))
-            return;
-        if (!sp_queue_next_due(d->parts.queue, now_ms, &due)) {
-            wait_for_due(d, now_ms);
+        full = is_full(d);
+        if (!full && sp_queue_next_due(d->parts.queue, now_ms, &due)) {
+            take_one(d, &due);
+        } else if (!was_over) {
+            wait_for_due(d, full, now_ms);
             return;
         }
-        take_one(d, &due);
     }
     sp_timer_start(d->take, 0);
 }
 
 void sp_delivery_poke(struct sp_delivery *d)
 {
-    if (!d->draining && !is_full(d))
+    if (!d->draining)
         sp_timer_start(d->take, 0);
 }
 

@@ -99,7 +99,7 @@ void sp_delivery_ask_now(struct sp_delivery *d, const struct sp_id *id, size_t r
 void sp_delivery_drain(struct sp_delivery *d, int64_t patience_ms, void (*fn)(void *arg),
                        void *arg);
 
-/* The queue's classify: lane and destination of recipient n. arena: for what way then holds; reset by each call */
+/* The queue's classify: lane, destination and end of recipient n. arena: for what way then holds; reset by each call */
 void sp_delivery_way(const struct sp_accept *a, size_t n, struct sp_arena *arena,
                      struct sp_queue_way *way);
 

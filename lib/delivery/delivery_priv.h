@@ -36,6 +36,7 @@ struct sp_delivery {
     struct sp_timer *take; /* looks for what is due */
     struct sp_list attempts, boards;
     struct sp_places places; /* attempts under way */
+    size_t over;             /* of those, for whom no host is asked */
     struct sp_unrouted *unrouted;
     bool holds_back;   /* some lanes are not served */
     size_t committing; /* outcomes that are not durable yet */
@@ -62,7 +63,7 @@ struct sp_parcel {
     struct sp_queue_message *m;
     enum sp_lane lane;
     sp_handle line;
-    bool has_body;
+    bool is_over, has_body;
     struct sp_content body;
 };
 
@@ -137,6 +138,7 @@ struct sp_attempt {
     bool went_on; /* split from another, or sent already: there is something to write about it */
     enum sp_lane lane;
     sp_handle line; /* in which its recipients stood */
+    bool is_over;   /* they stood there until their time was over */
 
     size_t taken; /* index of the rung under way */
     struct sp_source source;
@@ -175,7 +177,6 @@ void sp_attempt_start(struct sp_delivery *d, struct sp_parcel *p, const uint16_t
 struct sp_attempt *sp_attempt_split(const struct sp_attempt *a, const uint16_t *ns, size_t n_count);
 
 /* ---- damage.c ---- */
-
 /* Holds the recipients if the body can't be read, as rc says. returns: whether it did; the attempt is then at its end */
 SP_MUST_CHECK bool sp_attempt_is_damaged(struct sp_attempt *a, enum sp_rc rc);
 /* The rung taken has failed: on with the next, or with a hold if the body is damaged. */
@@ -245,7 +246,6 @@ void sp_attempt_cancel_commit(struct sp_attempt *a);
 void sp_attempt_commit(struct sp_attempt *a, const struct sp_child *child);
 
 /* ---- bounce.c ---- */
-
 struct sp_bounce_rcpt {
     uint16_t n;
     enum sp_rc why;
@@ -267,7 +267,6 @@ struct sp_accept_decision *sp_bounce_decision(struct sp_attempt *a, const char *
                                               enum sp_floor floor, int64_t expire_at_ms);
 
 /* ---- tell.c: a word to the sender ---- */
-
 /* Notes that a recipient is given up. returns: whether the sender is to hear */
 bool sp_attempt_hears_failed(struct sp_attempt *a, const struct sp_bounce_rcpt *r);
 /* Notes that a recipient has to wait. returns: the same */

@@ -4,6 +4,7 @@
  * is outcome's to say.
  */
 #include "delivery/delivery_priv.h"
+#include "delivery/over_priv.h"
 #include "delivery/park_priv.h"
 #include "delivery/probe.h"
 #include "delivery/sessions_priv.h"
@@ -203,6 +204,10 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
     struct sp_attempt *a = arg;
 
     a->wait_conn = 0;
+    if (c == NULL && end->rc == SP_E_DELIVERY_TURN) {
+        sp_attempt_turn_ended(a);
+        return;
+    }
     if (c != NULL) {
         if (!judge_conn(a, c))
             return;
@@ -288,6 +293,7 @@ static void try_hop(struct sp_attempt *a)
             return;
         }
         if (c == NULL) {
+            ask.turn_ms = sp_attempt_turn_left(a);
             a->wait_conn = sp_pool_wait(a->d->pool, &ask, on_conn, a);
             return;
         }
@@ -298,14 +304,10 @@ static void try_hop(struct sp_attempt *a)
     sp_attempt_step(a);
 }
 
-/* returns: whether the host that it would go to first is frozen: it stays in its line, and nothing has been tried */
-static bool is_frozen(struct sp_attempt *a)
+bool sp_attempt_freezes(const struct sp_attempt *a, const struct sp_route *r)
 {
-    const struct sp_route *r = a->route;
     uint16_t best = UINT16_MAX;
 
-    if (!sp_attempt_is_fresh(a) || a->rounds > 1)
-        return false;
     for (size_t i = 0; i < r->hop_count; i++)
         if (r->hops[i].preference < best)
             best = r->hops[i].preference;
@@ -414,7 +416,8 @@ static void on_route(void *arg, const struct sp_route *route)
         sp_attempt_step(a);
         return;
     }
-    if (is_frozen(a)) {
+    /* it stays in its line, and nothing has been tried */
+    if (sp_attempt_is_fresh(a) && a->rounds <= 1 && sp_attempt_freezes(a, a->route)) {
         sp_attempt_put_first(a);
         return;
     }

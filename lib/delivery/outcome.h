@@ -119,6 +119,13 @@ void sp_outcome_rung_failed(struct sp_standing *s, size_t index, enum sp_rc why)
  */
 void sp_outcome_put_off(struct sp_standing *s, enum sp_rc why);
 
+/*
+ * Says how long a turn is worth waiting for, as far as the facts are known now: nobody else has anything to do before.
+ *
+ * returns: since acceptance, ms: when the last stay ends that is before a rung which needs no host, or before the ladder's end
+ */
+int64_t sp_outcome_own_end(const struct sp_standing *s);
+
 /* ---- what becomes of recipients ---- */
 
 enum sp_fate {

@@ -21,6 +21,8 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a);
  * attempt, and this one is not any more; there are two others at most. If not, nothing has changed
  */
 bool sp_attempt_leaves_host(struct sp_attempt *a, enum sp_rc why);
+/* returns: whether the host that it would go to first is frozen: its way is then, too */
+bool sp_attempt_freezes(const struct sp_attempt *a, const struct sp_route *r);
 
 /* ---- tell.c ---- */
 

@@ -490,6 +490,7 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
     w->fn = fn;
     w->arg = arg;
     w->end_ms = end_of(p, ask);
+    sp_pool_turn_begins(w, ask->turn_ms);
     handle = w->handle;
     if (is_closed(h, ask, &why))
         sp_pool_tell(w, &why);
@@ -524,6 +525,7 @@ struct sp_pool *sp_pool_new(const struct sp_pool_settings *settings)
     p->waiters = sp_slots_new();
     p->tell = sp_timer_new(settings->loop, sp_pool_on_tell, p);
     p->tick = sp_timer_new(settings->loop, sp_pool_on_tick, p);
+    p->turn = sp_timer_new(settings->loop, sp_pool_on_turn, p);
     p->stall = sp_timer_new(settings->loop, sp_pool_on_stall, p);
     sp_list_init(&p->idle);
     for (size_t i = 0; i < SP_ARRAY_LEN(p->unused); i++)
@@ -567,6 +569,8 @@ void sp_pool_free(struct sp_pool *p)
         sp_free(value);
     sp_timer_free(p->tell);
     sp_timer_free(p->tick);
+    sp_timer_free(p->turn);
+    sp_heap_clear(&p->turns);
     sp_timer_free(p->stall);
     sp_map_free(p->hosts);
     sp_map_free(p->sites);

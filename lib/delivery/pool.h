@@ -100,6 +100,8 @@ struct sp_pool_ask {
     sp_handle line;  /* in which the message stood; 0: none */
     bool has_next;   /* another host will do as well: none waits for what becomes of a probe */
     int64_t ends_ms; /* its own time is over by then, and no longer pause is waited for; 0: never */
+    /* how long it waits for its turn: then it hears SP_E_DELIVERY_TURN, but a few seconds after it came at the earliest; 0: for ever */
+    int64_t turn_ms;
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * What pool.c, place.c, learn.c, rank.c, starved.c and crowd.c share.
+ * What pool.c, place.c, learn.c, rank.c, starved.c, crowd.c and turns.c share.
  */
 #ifndef SP_DELIVERY_POOL_PRIV_H
 #define SP_DELIVERY_POOL_PRIV_H
@@ -56,8 +56,9 @@ struct sp_pool_waiter {
     void *arg;
     sp_handle line;
     enum sp_lane lane;
-    bool is_stranger;       /* counted so: the host had not answered */
-    int64_t end_ms;         /* monotonic: its own time is over. INT64_MAX: never */
+    bool is_stranger; /* counted so: the host had not answered */
+    int64_t end_ms;   /* monotonic: its own time is over. INT64_MAX: never */
+    struct sp_heap_node in_turns;
     struct sp_conn_end end; /* when it hears only that */
 };
 
@@ -145,8 +146,10 @@ struct sp_pool {
     struct sp_list starved[SP_POOL_STARVED_LISTS]; /* sites: see starved.c */
     size_t without_any;                            /* in the first half of these */
     uint64_t starved_turn;
-    unsigned given;      /* connections, to those who waited in these */
-    size_t leaving;      /* links */
+    unsigned given;       /* connections, to those who waited in these */
+    size_t leaving;       /* links */
+    struct sp_heap turns; /* waiters whose time ends, soonest first */
+    struct sp_timer *turn;
     struct sp_list told; /* waiters that hear that there is none, next turn */
     struct sp_timer *tell;
     struct sp_timer *tick; /* while lines are shut */
@@ -248,6 +251,15 @@ void sp_pool_end_idle_for(const struct sp_pool_site *s);
 /* The same among the site's own. returns: false if none is idle */
 bool sp_pool_end_own_idle(struct sp_pool_site *s);
 
+/* ---- turns.c: whose time ends before his turn comes ---- */
+
+/* It waits so long, ms; 0: for ever. */
+void sp_pool_turn_begins(struct sp_pool_waiter *w, int64_t turn_ms);
+/* It waits no more. */
+void sp_pool_turn_ends(struct sp_pool_waiter *w);
+/* The timer of the first. arg: the pool */
+void sp_pool_on_turn(void *arg);
+
 /* ---- crowd.c: who waits ---- */
 
 struct sp_pool_share *sp_pool_get_share(struct sp_pool_site *s, struct sp_bytes tenant);
@@ -256,7 +268,7 @@ void sp_pool_share_free(struct sp_pool_share *share);
 struct sp_pool_waiter *sp_pool_join(struct sp_pool_host *h, const struct sp_pool_ask *ask);
 /* It leaves the crowd and the pool; a line may open in its place. */
 void sp_pool_leave(struct sp_pool_waiter *w);
-/* It leaves the crowd, and hears why on the next turn. */
+/* It leaves the crowd, and hears why on the next turn. Its line is slow now, but if it was only its turn that did not come. */
 void sp_pool_tell(struct sp_pool_waiter *w, const struct sp_conn_end *e);
 /* The timer of those who are told. arg: the pool */
 void sp_pool_on_tell(void *arg);

@@ -3,6 +3,7 @@
  * has become durable. So a restart can't come to another result than the run before it.
  */
 #include "queue/check.h"
+#include "queue/over.h"
 #include "queue/queue_priv.h"
 
 void sp_queue_apply_outcome(struct sp_queue *q, struct sp_queue_entry *e,
@@ -61,6 +62,8 @@ static void act_on(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
     to.by_hand = type == SP_RECORD_HOLD;
     to.next_at_ms = a->next_at_ms;
     sp_queue_entry_set(q, e, n, &to);
+    if (e->rcpts[n].end_ms < to.next_at_ms + SP_QUEUE_SPARE_MS)
+        e->rcpts[n].end_ms = to.next_at_ms + SP_QUEUE_SPARE_MS;
 }
 
 void sp_queue_apply_act(struct sp_queue *q, struct sp_queue_entry *e, uint8_t type,
@@ -179,6 +182,8 @@ void sp_queue_put_carried(struct sp_queue *q, const struct sp_carry *c,
         e->rcpts[i].r = c->states[i];
         if (!sp_rcpt_state_is_final(c->states[i].state))
             e->open++;
+        if (old != NULL && e->rcpts[i].end_ms < old->rcpts[i].end_ms)
+            e->rcpts[i].end_ms = old->rcpts[i].end_ms;
     }
     if (old != NULL) {
         e->skew_ms = old->skew_ms;

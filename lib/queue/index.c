@@ -4,6 +4,7 @@
  * recipient pass through two functions here, so that the counts can't drift.
  */
 #include "base/text.h"
+#include "queue/over.h"
 #include "queue/queue_priv.h"
 
 #define COST_BYTES 65536 /* of a body, that count as much as a message */
@@ -50,15 +51,18 @@ static struct sp_bytes lower_domain(struct sp_bytes address, uint8_t *room, size
 }
 
 /* returns: the line of recipient n, with a reference */
-static struct sp_line *find_line(struct sp_queue *q, const struct sp_accept *a, size_t n)
+static struct sp_line *find_line(struct sp_queue *q, const struct sp_accept *a, size_t n,
+                                 int64_t *end_ms)
 {
     uint8_t domain[256];
-    struct sp_queue_way way = {.lane = a->kind == SP_ACCEPT_KIND_CODE ? SP_LANE_URGENT
-                                                                      : SP_LANE_NORMAL};
+    struct sp_queue_way way = {.lane =
+                                   a->kind == SP_ACCEPT_KIND_CODE ? SP_LANE_URGENT : SP_LANE_NORMAL,
+                               .end_ms = INT64_MAX};
 
     way.destination = lower_domain(a->recipients[n].address, domain, sizeof(domain));
     if (q->o.classify != NULL)
         q->o.classify(q->o.arg, a, n, &way);
+    *end_ms = way.end_ms;
     return sp_lines_ref(q->lines, a->tenant, way.destination, way.lane);
 }
 
@@ -83,17 +87,22 @@ static uint16_t find_group(struct sp_queue *q, struct sp_queue_group *groups, ui
     return (*count)++;
 }
 
+struct place { /* of a recipient */
+    uint16_t group;
+    int64_t end_ms;
+};
+
 struct sp_queue_entry *sp_queue_entry_new(struct sp_queue *q, const struct sp_accept *a)
 {
     struct sp_queue_group few[4] = {0};
     struct sp_queue_group *groups =
         a->recipient_count <= SP_ARRAY_LEN(few) ? few : sp_calloc(a->recipient_count, sizeof(*few));
-    uint16_t *group_of = sp_calloc(a->recipient_count + 1, sizeof(*group_of));
+    struct place *places = sp_calloc(a->recipient_count + 1, sizeof(*places));
     struct sp_queue_entry *e;
     uint16_t count = 0;
 
     for (size_t i = 0; i < a->recipient_count; i++)
-        group_of[i] = find_group(q, groups, &count, find_line(q, a, i));
+        places[i].group = find_group(q, groups, &count, find_line(q, a, i, &places[i].end_ms));
     e = sp_calloc(1, sizeof(*e) + a->recipient_count * sizeof(e->rcpts[0]) + count * sizeof(*few));
     e->id = a->id;
     sp_queue_sieve_of(a, &e->sieve);
@@ -109,11 +118,12 @@ struct sp_queue_entry *sp_queue_entry_new(struct sp_queue *q, const struct sp_ac
     }
     for (size_t i = 0; i < a->recipient_count; i++) {
         e->rcpts[i].r = first_state(a, &a->decisions[a->recipients[i].decision]);
-        e->rcpts[i].group = group_of[i];
+        e->rcpts[i].group = places[i].group;
+        e->rcpts[i].end_ms = places[i].end_ms;
         if (!sp_rcpt_state_is_final(e->rcpts[i].r.state))
             e->open++;
     }
-    sp_free(group_of);
+    sp_free(places);
     if (groups != few)
         sp_free(groups);
     return e;
@@ -137,6 +147,8 @@ void sp_queue_entry_accepted_now(struct sp_queue_entry *e, int64_t skew_ms)
     for (size_t i = 0; i < e->count; i++) {
         if (e->rcpts[i].r.next_at_ms != 0)
             e->rcpts[i].r.next_at_ms += e->skew_ms;
+        if (e->rcpts[i].end_ms != INT64_MAX)
+            e->rcpts[i].end_ms += e->skew_ms;
     }
 }
 
@@ -193,12 +205,20 @@ static bool waits_for_time(const struct sp_queue_rcpt *r)
     return !r->busy && !waits_for_person && !sp_rcpt_state_is_final(r->r.state);
 }
 
+/* returns: when a recipient stands in line no longer: he has a little time for his turn once he is due */
+static int64_t over_at(const struct sp_queue_rcpt *r)
+{
+    int64_t turn_ms = r->r.next_at_ms + SP_QUEUE_TURN_MS;
+
+    return r->end_ms > turn_ms ? r->end_ms : turn_ms;
+}
+
 static void place_in_lines(struct sp_queue *q, struct sp_queue_entry *e)
 {
     int64_t now_ms = sp_clock_steady_ms(q->o.clock);
 
     for (uint16_t i = 0; i < e->group_count; i++) {
-        e->groups[i].at_ms = INT64_MAX;
+        e->groups[i].at_ms = e->groups[i].over_ms = INT64_MAX;
         e->groups[i].item.may_wake = false;
     }
     for (size_t i = 0; i < e->count && !e->quarantined; i++) {
@@ -209,10 +229,13 @@ static void place_in_lines(struct sp_queue *q, struct sp_queue_entry *e)
         g->item.may_wake = g->item.may_wake || e->rcpts[i].parked;
         if (e->rcpts[i].r.next_at_ms < g->at_ms)
             g->at_ms = e->rcpts[i].r.next_at_ms;
+        if (over_at(&e->rcpts[i]) < g->over_ms)
+            g->over_ms = over_at(&e->rcpts[i]);
     }
     for (uint16_t i = 0; i < e->group_count; i++) {
         struct sp_queue_group *g = &e->groups[i];
 
+        sp_lines_end_at(q->lines, &g->item, g->over_ms == INT64_MAX ? 0 : g->over_ms);
         if (g->at_ms == INT64_MAX)
             sp_lines_remove(q->lines, &g->item);
         else
@@ -310,7 +333,9 @@ static void mend_times(struct sp_queue *q, struct sp_queue_entry *e, int64_t now
     for (size_t i = 0; i < e->count; i++) {
         struct sp_rcpt *r = &e->rcpts[i].r;
 
-        if ((r->state == SP_RCPT_PENDING || r->state == SP_RCPT_DEFERRED) &&
+        if (e->rcpts[i].end_ms < now_ms + SP_QUEUE_SPARE_MS)
+            e->rcpts[i].end_ms = now_ms + SP_QUEUE_SPARE_MS;
+        if (q->o.wait_max_ms > 0 && (r->state == SP_RCPT_PENDING || r->state == SP_RCPT_DEFERRED) &&
             r->next_at_ms > now_ms + q->o.wait_max_ms)
             r->next_at_ms = now_ms;
     }
@@ -324,13 +349,15 @@ void sp_queue_index_mend_times(struct sp_queue *q)
     size_t at = 0;
     void *entry;
 
-    while (q->o.wait_max_ms > 0 && sp_map_next(q->entries, &at, &key, &entry))
+    while (sp_map_next(q->entries, &at, &key, &entry))
         mend_times(q, entry, now_ms);
 }
 
 int64_t sp_queue_due_at(const struct sp_queue *q)
 {
-    return sp_lines_due_at(q->lines);
+    int64_t due_ms = sp_lines_due_at(q->lines), over_ms = sp_lines_ends_at(q->lines);
+
+    return due_ms < over_ms ? due_ms : over_ms;
 }
 
 struct sp_lines *sp_queue_lines(struct sp_queue *q)
@@ -344,25 +371,47 @@ void sp_queue_tell_due(struct sp_queue *q, int64_t before)
         q->o.on_due(q->o.arg);
 }
 
+/* returns: what the lines were made with, if that is later */
+static int64_t now_of(const struct sp_queue *q, int64_t now_ms)
+{
+    int64_t clock_ms = sp_clock_steady_ms(q->o.clock);
+
+    return now_ms < clock_ms ? clock_ms : now_ms;
+}
+
+/* returns: the group that is handed out, of which nobody is yet */
+static struct sp_queue_group *hand_out(struct sp_line_item *item, struct sp_queue_due *out)
+{
+    struct sp_queue_group *g = SP_CONTAINER(item, struct sp_queue_group, item);
+
+    *out = (struct sp_queue_due){
+        .id = g->entry->id,
+        .possibly_attempted = g->entry->possibly_attempted,
+        .line = sp_line_handle(item->line),
+        .lane = sp_line_lane(item->line),
+    };
+    return g;
+}
+
+static void take(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n, struct sp_queue_due *out)
+{
+    e->rcpts[n].parked = false;
+    out->ns[out->n_count++] = n;
+    sp_queue_entry_busy(q, e, n, true);
+}
+
 bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out)
 {
-    int64_t clock_ms = sp_clock_steady_ms(q->o.clock); /* what the lines were made with */
     struct sp_line_item *next;
     struct sp_queue_group *g;
     struct sp_queue_entry *e;
 
-    if (now_ms < clock_ms)
-        now_ms = clock_ms;
+    now_ms = now_of(q, now_ms);
     next = sp_lines_next(q->lines, now_ms);
     if (next == NULL)
         return false;
-    g = SP_CONTAINER(next, struct sp_queue_group, item);
+    g = hand_out(next, out);
     e = g->entry;
-    out->id = e->id;
-    out->possibly_attempted = e->possibly_attempted;
-    out->line = sp_line_handle(next->line);
-    out->lane = sp_line_lane(next->line);
-    out->n_count = 0;
     for (uint16_t i = 0; i < e->count && out->n_count < SP_QUEUE_DUE_MAX; i++) {
         struct sp_queue_rcpt *r = &e->rcpts[i];
 
@@ -370,14 +419,44 @@ bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *
             continue;
         if (r->parked && next->is_woken && r->r.next_at_ms > now_ms)
             r->r.next_at_ms = now_ms;
-        if (r->r.next_at_ms > now_ms)
-            continue;
-        r->parked = false;
-        out->ns[out->n_count++] = i;
-        sp_queue_entry_busy(q, e, i, true);
+        if (r->r.next_at_ms <= now_ms)
+            take(q, e, i, out);
     }
     place_in_lines(q, e);
     return true;
+}
+
+bool sp_queue_next_over(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out)
+{
+    struct sp_line_item *next;
+    struct sp_queue_group *g;
+    struct sp_queue_entry *e;
+
+    now_ms = now_of(q, now_ms);
+    next = sp_lines_ended(q->lines, now_ms);
+    if (next == NULL)
+        return false;
+    g = hand_out(next, out);
+    e = g->entry;
+    out->is_over = true;
+    for (uint16_t i = 0; i < e->count && out->n_count < SP_QUEUE_DUE_MAX; i++)
+        if (e->groups + e->rcpts[i].group == g && waits_for_time(&e->rcpts[i]) &&
+            over_at(&e->rcpts[i]) <= now_ms)
+            take(q, e, i, out);
+    place_in_lines(q, e);
+    return true;
+}
+
+void sp_queue_stand_again(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                          size_t n_count, int64_t end_ms)
+{
+    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+
+    for (size_t i = 0; e != NULL && i < n_count; i++) {
+        sp_assert(ns[i] < e->count);
+        e->rcpts[ns[i]].end_ms = end_ms;
+    }
+    sp_queue_put_first(q, id, ns, n_count);
 }
 
 void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,

@@ -10,64 +10,11 @@
 
 #define QUANTUM  8   /* cost that a tenant may take a turn */
 #define MOVE_MAX 256 /* of those that have become due, a call */
-#define RINGS    (SP_LANE_COUNT + 1)
 #define SLOW     SP_LANE_COUNT
 #define KEY_MAX  600
 #define AGAIN_MS 30000 /* a line that let one try and heard nothing lets another */
 
-enum { NOWHERE, FUTURE, READY, PARKED };
-
 static const int credits[RINGS] = {64, 16, 4, 1};
-
-struct share { /* of a tenant in a ring */
-    struct sp_list at;
-    struct sp_list lines; /* that could be served now */
-    int deficit;
-};
-
-struct tenant {
-    struct sp_bytes name; /* in the line's or its own memory: own */
-    size_t refs;
-    struct share shares[RINGS];
-};
-
-struct sp_line {
-    struct tenant *tenant;
-    struct sp_list at; /* in its share, while it could be served */
-    struct sp_list items;
-    struct sp_heap parked;
-    struct sp_heap_node node; /* in wakes, while anybody is parked */
-    int64_t wake_ms;          /* one of the parked may try */
-    size_t refs;
-    size_t ready;
-    size_t waits;     /* parked or not */
-    sp_handle handle; /* from here on is what lists of a million look at: side by side */
-    enum sp_lane lane;
-    bool is_awake;   /* the parked are served as if they were due */
-    bool had_parked; /* the turn before */
-    bool is_shut;
-    bool is_slow;
-    bool is_frozen; /* tenant or destination */
-    uint16_t key_len;
-    uint16_t destination_at;
-    uint8_t key[];
-};
-
-struct sp_lines {
-    struct sp_map *lines;
-    struct sp_map *tenants;
-    struct sp_slots *handles;
-    struct sp_heap future;
-    struct sp_heap wakes;          /* lines with parked items */
-    struct sp_map *frozen_tenants; /* name -> the lines */
-    struct sp_map *frozen_destinations;
-    struct {
-        struct sp_list shares;
-        int credit;
-    } rings[RINGS];
-    unsigned served;
-    uint64_t steps;
-};
 
 const char *sp_lane_name(enum sp_lane lane)
 {
@@ -176,6 +123,7 @@ struct sp_line *sp_lines_ref(struct sp_lines *l, struct sp_bytes tenant,
         sp_list_init(&line->at);
         sp_list_init(&line->items);
         sp_heap_node_init(&line->node);
+        sp_heap_node_init(&line->ends_node);
         line->handle = sp_slots_add(l->handles, line);
         (void)sp_map_put(l->lines, sp_bytes(key, end), line);
         line->is_frozen = sp_map_find(l->frozen_tenants, line->tenant->name) != NULL ||
@@ -192,6 +140,7 @@ void sp_lines_unref(struct sp_lines *l, struct sp_line *line)
     sp_assert(line->ready == 0 && line->waits == 0);
     unlink_line(line);
     sp_heap_clear(&line->parked);
+    sp_heap_clear(&line->ends);
     (void)sp_slots_remove(l->handles, line->handle);
     (void)sp_map_remove(l->lines, sp_bytes(line->key, line->key_len));
     unref_tenant(l, line->tenant);
@@ -225,6 +174,7 @@ static void stand(struct sp_lines *l, struct sp_line_item *i, bool first)
     sp_list_init(&i->at);
     sp_list_append(first ? line->items.next : &line->items, &i->at);
     line->ready++;
+    sp_lines_end_comes(l, i);
     link_line(l, line);
 }
 
@@ -250,6 +200,7 @@ void sp_lines_remove(struct sp_lines *l, struct sp_line_item *i)
     } else if (i->stands == READY) {
         sp_list_remove(&i->at);
         line->ready--;
+        sp_lines_end_goes(l, i);
     } else if (i->stands == PARKED) {
         sp_heap_remove(&line->parked, &i->node);
         line->waits--;
@@ -310,8 +261,7 @@ static void wake_some(struct sp_lines *l, int64_t now_ms)
     }
 }
 
-/* Those whose time has come join their lines. */
-static void move_due(struct sp_lines *l, int64_t now_ms)
+void sp_lines_move_due(struct sp_lines *l, int64_t now_ms)
 {
     wake_some(l, now_ms);
     for (int n = 0; n < MOVE_MAX; n++) {
@@ -396,7 +346,7 @@ struct sp_line_item *sp_lines_next(struct sp_lines *l, int64_t now_ms)
     struct share *s;
     unsigned ring;
 
-    move_due(l, now_ms);
+    sp_lines_move_due(l, now_ms);
     ring = choose_ring(l);
     if (ring == RINGS)
         return NULL;
@@ -484,7 +434,7 @@ bool sp_lines_wake(struct sp_lines *l, sp_handle handle)
     return line->parked.count > 0;
 }
 
-static void freeze_line(struct sp_lines *l, struct sp_line *line)
+static void freeze_line(struct sp_lines *l, struct sp_line *line, int64_t spare_ms)
 {
     struct sp_line_view v = sp_line_look(line);
     bool is_frozen = sp_map_find(l->frozen_tenants, v.tenant) != NULL ||
@@ -495,10 +445,13 @@ static void freeze_line(struct sp_lines *l, struct sp_line *line)
     if (is_frozen)
         unlink_line(line);
     line->is_frozen = is_frozen;
+    line->spared_ms = spare_ms;
+    sp_lines_set_ends(l, line);
     link_line(l, line);
 }
 
-static void freeze(struct sp_lines *l, struct sp_map *set, struct sp_bytes name, bool on)
+static void freeze(struct sp_lines *l, struct sp_map *set, struct sp_bytes name, bool on,
+                   int64_t spare_ms)
 {
     struct sp_bytes key;
     size_t at = 0;
@@ -509,17 +462,18 @@ static void freeze(struct sp_lines *l, struct sp_map *set, struct sp_bytes name,
     else
         (void)sp_map_remove(set, name);
     while (sp_map_next(l->lines, &at, &key, &value))
-        freeze_line(l, value);
+        freeze_line(l, value, spare_ms);
 }
 
-void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on)
+void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on, int64_t spare_ms)
 {
-    freeze(l, l->frozen_tenants, tenant, on);
+    freeze(l, l->frozen_tenants, tenant, on, spare_ms);
 }
 
-void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on)
+void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on,
+                                 int64_t spare_ms)
 {
-    freeze(l, l->frozen_destinations, destination, on);
+    freeze(l, l->frozen_destinations, destination, on, spare_ms);
 }
 
 void sp_lines_open_all(struct sp_lines *l)
@@ -587,6 +541,7 @@ void sp_lines_free(struct sp_lines *l)
     sp_assert(sp_map_count(l->lines) == 0 && l->future.count == 0);
     sp_heap_clear(&l->future);
     sp_heap_clear(&l->wakes);
+    sp_heap_clear(&l->ends);
     sp_map_free(l->lines);
     sp_map_free(l->tenants);
     sp_slots_free(l->handles);

@@ -34,7 +34,9 @@ struct sp_line_item {
         struct sp_list at;        /* in its line */
     };
     struct sp_line *line;
-    uint16_t cost;  /* 1 and more for what is large */
+    int64_t end_ms;          /* it stands in line no longer than that; 0: for ever */
+    struct sp_heap_node end; /* lines_ends.c's own */
+    uint16_t cost;           /* 1 and more for what is large */
     bool may_wake;  /* while it is not due it is parked, as sp_lines_rest must have told before */
     uint8_t stands; /* lines.c's own */
     bool is_woken;  /* for who takes it: it was parked, and may be before its time */
@@ -75,6 +77,16 @@ struct sp_line_item *sp_lines_next(struct sp_lines *l, int64_t now_ms);
 /* returns: 0 if sp_lines_next has one now, else when it will, INT64_MAX if never */
 int64_t sp_lines_due_at(const struct sp_lines *l);
 
+/*
+ * When its own time ends. Who stands in line then is told out of turn, though the line is shut, slow or far too long: it waits for
+ * nobody any more. In a frozen line nobody's time ends.
+ */
+void sp_lines_end_at(struct sp_lines *l, struct sp_line_item *i, int64_t end_ms);
+/* returns: the first whose time has ended, which stays where it is; NULL if there is none. cost: O(log n), however many wait */
+struct sp_line_item *sp_lines_ended(struct sp_lines *l, int64_t now_ms);
+/* returns: when sp_lines_ended has one, INT64_MAX if never */
+int64_t sp_lines_ends_at(const struct sp_lines *l);
+
 /* Which lanes are served: bits 1 << lane; all at first. */
 void sp_lines_serve(struct sp_lines *l, unsigned lanes);
 
@@ -89,9 +101,13 @@ void sp_lines_slow(struct sp_lines *l, sp_handle line, bool is_slow);
 void sp_lines_rest(struct sp_lines *l, sp_handle line, int64_t until_ms);
 /* Its destination answers: those parked come, in turn with those who stand in line. returns: whether any would not have come yet */
 bool sp_lines_wake(struct sp_lines *l, sp_handle line);
-/* Keeps a tenant's lines, or those to a destination, from being served, also such as are made later; or no longer. */
-void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on);
-void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on);
+/*
+ * Keeps a tenant's lines, or those to a destination, from being served, also such as are made later; or no longer: then nobody's
+ * time ends before spare_ms, or all would be over at once.
+ */
+void sp_lines_freeze_tenant(struct sp_lines *l, struct sp_bytes tenant, bool on, int64_t spare_ms);
+void sp_lines_freeze_destination(struct sp_lines *l, struct sp_bytes destination, bool on,
+                                 int64_t spare_ms);
 
 /* Opens all lines, makes none slow and wakes all: whoever shut them has gone. */
 void sp_lines_open_all(struct sp_lines *l);

@@ -5,6 +5,7 @@
  */
 #include "queue/orders.h"
 
+#include "queue/over.h"
 #include "queue/queue_priv.h"
 
 #include <errno.h>
@@ -65,6 +66,12 @@ static bool is_name(enum sp_queue_order what, struct sp_bytes name)
     return name.len > 0 && name.len <= SP_QUEUE_ORDER_NAME_MAX;
 }
 
+/* returns: until when nobody's time ends who was frozen: there is to be a last try */
+static int64_t spared_until(const struct sp_queue *q)
+{
+    return sp_clock_steady_ms(q->o.clock) + SP_QUEUE_SPARE_MS;
+}
+
 /* Who was kept back for a host's sake goes on, and is looked at anew. */
 static void thaw_ways(struct sp_queue *q)
 {
@@ -74,7 +81,7 @@ static void thaw_ways(struct sp_queue *q)
 
     while (sp_map_next(q->frozen_ways, &at, &key, &value)) {
         if (!sp_queue_is_ordered(q, SP_QUEUE_ORDER_SITE, key))
-            sp_lines_freeze_destination(q->lines, key, false);
+            sp_lines_freeze_destination(q->lines, key, false, spared_until(q));
         (void)sp_map_remove(q->frozen_ways, key);
     }
 }
@@ -82,7 +89,7 @@ static void thaw_ways(struct sp_queue *q)
 void sp_queue_freeze_way(struct sp_queue *q, struct sp_bytes destination)
 {
     (void)sp_map_put(q->frozen_ways, destination, q);
-    sp_lines_freeze_destination(q->lines, destination, true);
+    sp_lines_freeze_destination(q->lines, destination, true, 0);
 }
 
 bool sp_queue_host_fits(struct sp_bytes pattern, struct sp_bytes host)
@@ -117,9 +124,9 @@ static void apply(struct sp_queue *q, struct sp_bytes key, bool on)
     if (!split_key(key, &what, &name))
         return;
     if (what == SP_QUEUE_ORDER_TENANT)
-        sp_lines_freeze_tenant(q->lines, name, on);
+        sp_lines_freeze_tenant(q->lines, name, on, spared_until(q));
     else if (what == SP_QUEUE_ORDER_SITE)
-        sp_lines_freeze_destination(q->lines, name, on);
+        sp_lines_freeze_destination(q->lines, name, on, spared_until(q));
     else if (what == SP_QUEUE_ORDER_HOST && !on)
         thaw_ways(q);
 }

@@ -30,6 +30,7 @@ struct sp_queue_way {
     struct sp_bytes
         destination; /* its domain, or what takes the domain's place; lent by who sets it */
     enum sp_lane lane;
+    int64_t end_ms; /* wall clock: it waits for no turn any more; INT64_MAX: always */
 };
 
 struct sp_queue_options {
@@ -59,8 +60,8 @@ struct sp_queue_options {
     /* Something is due earlier than sp_queue_due_at said before. */
     void (*on_due)(void *arg);
     /*
-     * Says of recipient n what the queue can't know; way holds the domain, in lower case, and the normal lane (for codes of
-     * our own the urgent one). Must depend on the record alone. May be NULL.
+     * Says of recipient n what the queue can't know; way holds the domain, in lower case, the normal lane (for codes of
+     * our own the urgent one) and no end. Must depend on the record alone. May be NULL.
      */
     void (*classify)(void *arg, const struct sp_accept *a, size_t n, struct sp_queue_way *way);
     /* This segment is durable up to end: tell the ledger. May be NULL. */
@@ -123,6 +124,7 @@ struct sp_queue_due {
     sp_handle line; /* in which they stood; all in the same */
     enum sp_lane lane;
     bool possibly_attempted; /* by a run that ended uncleanly after it was accepted */
+    bool is_over;            /* their time has ended while they waited for their turn */
 };
 
 /*
@@ -132,7 +134,7 @@ struct sp_queue_due {
  */
 bool sp_queue_next_due(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out);
 
-/* returns: steady time at which something will be due, INT64_MAX if nothing */
+/* returns: steady time at which something will be due or over, INT64_MAX if nothing */
 int64_t sp_queue_due_at(const struct sp_queue *q);
 
 /* Calls on_due if something is due earlier than `before` (INT64_MAX: at all). Not for who is being called by it. */

@@ -12,13 +12,15 @@
 
 #define SP_QUEUE_FOLDERS       16 /* of body files, by the id's last digit */
 #define SP_QUEUE_FILE_NAME_MAX 48
+#define SP_QUEUE_TURN_MS       10000 /* who becomes due has so long for his turn, though his time ends */
 #define SP_QUEUE_META_MAX      (SP_RECORD_META_MAX + 16)
 
 /* A recipient in the index. */
 struct sp_queue_rcpt {
     struct sp_rcpt r;
     bool busy;
-    bool parked; /* next_at_ms is when it has to be looked at, and in memory alone */
+    bool parked;    /* next_at_ms is when it has to be looked at, and in memory alone */
+    int64_t end_ms; /* steady: it waits for no turn of its line any more; INT64_MAX: always */
     uint16_t group;
 };
 
@@ -26,7 +28,8 @@ struct sp_queue_rcpt {
 struct sp_queue_group {
     struct sp_line_item item;
     struct sp_queue_entry *entry;
-    int64_t at_ms; /* earliest next_at_ms of one who is idle and not final; INT64_MAX: none */
+    int64_t at_ms;   /* earliest next_at_ms of one who is idle and not final; INT64_MAX: none */
+    int64_t over_ms; /* the same of when they stand in line no longer */
 };
 
 #define SP_SIEVE_ANY 0U

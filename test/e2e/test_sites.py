@@ -31,9 +31,9 @@ POLICY = {
 def place(gateways, sinks, tmp_path):
     """make(table, *options, **of the sink): a gateway with one relay and this policies/sites.json, and where its mail goes."""
     policy = tmp_path / "policy.json"
-    policy.write_text(json.dumps(POLICY))
 
-    def make(table, *options, retry="0.5", sink=None, **keywords):
+    def make(table, *options, retry="0.5", sink=None, rules=POLICY, **keywords):
+        policy.write_text(json.dumps(rules))
         sink = sink or sinks(**keywords)
         host = f"[{sink.address}]" if ":" in sink.address else sink.address
         gateway = gateways("--plain-listener", "--next-hop", f"{host}:{sink.port}", "--policy", policy, "--retry", retry,
@@ -586,6 +586,32 @@ def test_who_is_parked_has_its_times(gateways, sinks, tmp_path):
     until(lambda: len(of("message.expired")) == count)
     until(lambda: len(of("portal.deposited")) == count)
     assert probes(gateway) < count, "somebody was looked at only because a probe was due"
+
+
+def test_whose_time_ends_before_his_turn_comes_waits_no_longer(place):
+    """One message a minute may go: of all others some wait for a connection, the rest in lines that are shut."""
+    ladder = {"rungs": [{"rung": "plain", "stay": {"unreachable": "6s"}}, "portal"], "floor": "plain"}
+    gateway, sink = place({"default": {"messages_per_minute": 1}}, rules={
+        **POLICY, "ladders": {**POLICY["ladders"], "pickup": ladder},
+        "rules": [{"rule": "pickup", "when": {"recipient.domain": "pickup.example"}, "then": {"protect": "pickup"}},
+                  {"rule": "soon", "when": {"recipient.domain": "soon.example"}, "then": {"protect": "relay", "expire": "6s"}}]})
+    count = 40
+    for domain in ("soon.example", "pickup.example"):
+        submit(gateway, count, recipients=[f"a@{domain}"])
+
+    def of(event):
+        return [r for r in gateway.records() if r["event"] == event]
+
+    some = 5  # may go in a minute or few
+    until(lambda: len(of("message.expired")) + len(of("portal.deposited")) >= 2 * count - some, 150)
+    expired, deposited, tried = of("message.expired"), of("portal.deposited"), of("delivery.attempted")
+    early = {r["message"] for r in expired}
+    assert count - some <= len(expired) == len(early) <= count, len(expired)
+    assert count - some <= len(deposited) == len({r["message"] for r in deposited}) <= count, len(deposited)
+    waited = [r for r in tried if r["message"] in early]
+    assert len(waited) == len(early)
+    assert {(r["outcome"], r["why"]) for r in waited} == {("failed", "delivery.no-turn")}, waited[:3]
+    assert {m["to"][0] for m in sink.messages if b"multipart/report" not in m["data"]} <= {"a@soon.example", "a@pickup.example"}
 
 
 @pytest.mark.parametrize("reply", ["452 4.5.3 too many recipients", "452 too many recipients", "552 too many recipients"])

@@ -1012,8 +1012,37 @@ START_TEST(a_dsn_that_fails_takes_back_only_whom_it_tells_of)
 }
 END_TEST
 
+START_TEST(a_turn_is_waited_for_until_there_is_something_else_to_do)
+{
+    static const struct sp_ladder ladder = {
+        .rungs = {{SP_RUNG_TLS_DANE, 3 * HOUR, 0},
+                  {SP_RUNG_TLS_ENCRYPTED, 2 * HOUR, 0},
+                  {SP_RUNG_PORTAL, -1, 0},
+                  {SP_RUNG_PLAIN, 5 * HOUR, 0}},
+        .count = 4,
+        .floor = SP_FLOOR_PLAIN,
+    };
+    struct sp_standing s = begin(&ladder, 0);
+
+    ck_assert_int_eq(sp_outcome_own_end(&s), 3 * HOUR); /* the portal */
+    s.has_portal = false;
+    sp_outcome_begin(&s);
+    ck_assert_int_eq(sp_outcome_own_end(&s), 5 * HOUR); /* the sender */
+    s.expire_ms = HOUR;
+    ck_assert_int_eq(sp_outcome_own_end(&s), HOUR);
+    s = begin(&careful, 0);
+    ck_assert_int_eq(sp_outcome_own_end(&s), EXPIRE); /* whatever keys there are */
+    sp_outcome_keys(&s, SP_E_KEYS_NONE, SP_E_KEYS_NONE);
+    ck_assert_int_eq(sp_outcome_own_end(&s), EXPIRE);
+    s.ladder = &(const struct sp_ladder){.rungs = {{SP_RUNG_PORTAL, -1, 0}}, .count = 1};
+    sp_outcome_begin(&s);
+    ck_assert_int_eq(sp_outcome_own_end(&s), 0); /* it needs no host at all */
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, a_turn_is_waited_for_until_there_is_something_else_to_do);
     tcase_add_test(c, every_cause_on_every_rung);
     tcase_add_test(c, keys_come_first_and_their_error_is_not_their_absence);
     tcase_add_test(c, a_sealed_copy_goes_over_any_road_but_a_broken_one);

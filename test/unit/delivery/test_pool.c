@@ -1537,6 +1537,57 @@ START_TEST(a_pause_is_not_waited_for_beyond_ones_own_end)
 }
 END_TEST
 
+static void let_turn_end(struct world *w, sp_handle handle)
+{
+    struct sp_pool_waiter *waiter = sp_slots_find(w->pool->waiters, handle);
+
+    sp_heap_put(&w->pool->turns, &waiter->in_turns, sp_clock_mono_ms(sp_loop_clock(w->loop)));
+    sp_pool_on_turn(w->pool);
+}
+
+static sp_handle wait_for_turn(struct world *w, struct sending *s)
+{
+    struct sp_pool_ask ask = {.route = w->route, .lane = SP_LANE_NORMAL, .turn_ms = 1};
+
+    *s = (struct sending){.w = w};
+    return sp_pool_wait(w->pool, &ask, on_conn, s);
+}
+
+/* The rate lets one go a minute. */
+START_TEST(who_waits_for_his_turn_leaves_when_his_time_is_over)
+{
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) sites = NULL;
+    struct sending first, other, endless;
+    sp_handle handle;
+    struct world w;
+
+    ck_assert_int_eq(
+        sp_sites_load(SP_LIT("{\"version\": 1, \"default\": {\"messages_per_minute\": 1}}"), "s",
+                      problems, &sites),
+        SP_OK);
+    w_sites = sites;
+    start(&w, 2, 60000);
+    handle = wait_for_turn(&w, &first);
+    let_turn_end(&w, handle); /* nobody knows yet how the host is */
+    for (int i = 0; i < 3000 && first.results == 0; i++)
+        turn(&w, 1);
+    ck_assert_int_eq(first.state, SP_SMTP_RCPT_ACCEPTED);
+    handle = wait_for_turn(&w, &other);
+    send_one(&w, &endless);
+    turn(&w, 3);
+    ck_assert_uint_eq(other.calls, 0); /* who comes when it is over may try for some seconds */
+    let_turn_end(&w, handle);
+    ck_assert_uint_eq(other.calls, 0);
+    turn(&w, 3);
+    ck_assert_uint_eq(other.calls, 1);
+    ck_assert_int_eq(other.rc, SP_E_DELIVERY_TURN);
+    ck_assert_uint_eq(endless.calls, 0);
+    stop(&w);
+    w_sites = NULL;
+}
+END_TEST
+
 /* What another route to the same host may differ in. */
 enum differs {
     NOTHING,
@@ -1645,6 +1696,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_connection_lost_behind_the_dot_is_unsure);
     tcase_add_test(c, who_cancels_never_hears_and_the_end_leaves_nothing);
     tcase_add_test(c, a_connection_serves_only_what_it_would_have_proved_itself);
+    tcase_add_test(c, who_waits_for_his_turn_leaves_when_his_time_is_over);
     tcase_add_test(c, a_crowds_line_is_shut_until_there_is_room);
     tcase_add_test(c, sites_that_are_slow_leave_connections_for_another);
     tcase_add_test(c, who_has_too_much_ends_an_idle_connection_of_its_own);

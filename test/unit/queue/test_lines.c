@@ -449,16 +449,95 @@ START_TEST(a_frozen_line_wakes_when_it_has_thawed)
     one = add(&w, "t", "dead");
     sp_lines_rest(w.lines, sp_line_handle(one->line), NOW + 100);
     park(&w, one, NOW + 5000);
-    sp_lines_freeze_tenant(w.lines, SP_LIT("t"), true);
+    sp_lines_freeze_tenant(w.lines, SP_LIT("t"), true, 0);
     (void)sp_lines_wake(w.lines, sp_line_handle(one->line));
     ck_assert_ptr_null(next(&w));
-    sp_lines_freeze_tenant(w.lines, SP_LIT("t"), false);
+    sp_lines_freeze_tenant(w.lines, SP_LIT("t"), false, NOW);
     ck_assert_ptr_eq(next(&w), one);
     sp_lines_rest(w.lines, sp_line_handle(one->line), NOW + 100);
     park(&w, one, NOW + 5000);
     sp_lines_open_all(w.lines); /* whoever knew of the rest has gone */
     ck_assert_ptr_eq(next(&w), one);
     stop(&w);
+}
+END_TEST
+
+START_TEST(whose_time_ends_is_found_in_any_line)
+{
+    struct world w;
+    struct sp_line_item *shut, *slow, *frozen, *none;
+
+    start(&w, 8);
+    shut = add(&w, "t", "shut");
+    slow = add(&w, "t", "slow");
+    frozen = add(&w, "f", "frozen");
+    none = add(&w, "t", "slow");
+    ck_assert_int_eq(sp_lines_ends_at(w.lines), INT64_MAX);
+    sp_lines_end_at(w.lines, slow, NOW + 20);
+    sp_lines_end_at(w.lines, shut, NOW + 10);
+    sp_lines_end_at(w.lines, frozen, NOW + 5);
+    (void)sp_lines_shut(w.lines, sp_line_handle(shut->line), true);
+    sp_lines_slow(w.lines, sp_line_handle(slow->line), true);
+    sp_lines_serve(w.lines, 0);
+    sp_lines_freeze_tenant(w.lines, SP_LIT("f"), true, 0);
+    ck_assert_int_eq(sp_lines_ends_at(w.lines), NOW + 10);
+    ck_assert_ptr_null(sp_lines_ended(w.lines, NOW + 9));
+    ck_assert_ptr_eq(sp_lines_ended(w.lines, NOW + 10), shut);
+    ck_assert_ptr_eq(sp_lines_ended(w.lines, NOW + 10), shut); /* it stands where it was */
+    sp_lines_remove(w.lines, shut);
+    ck_assert_ptr_null(sp_lines_ended(w.lines, NOW + 19));
+    ck_assert_ptr_eq(sp_lines_ended(w.lines, NOW + 20), slow);
+    sp_lines_end_at(w.lines, slow, 0);
+    ck_assert_ptr_null(sp_lines_ended(w.lines, INT64_MAX));
+    sp_lines_freeze_tenant(w.lines, SP_LIT("f"), false, NOW + 100); /* it has a last try */
+    ck_assert_ptr_null(sp_lines_ended(w.lines, NOW + 99));
+    ck_assert_ptr_eq(sp_lines_ended(w.lines, NOW + 100), frozen);
+    ck_assert_ptr_eq(next(&w), slow);
+    ck_assert_ptr_eq(next(&w), none);
+    stop(&w);
+}
+END_TEST
+
+START_TEST(who_becomes_due_behind_a_shut_line_ends_too)
+{
+    struct world w;
+    struct sp_line_item *one;
+
+    start(&w, 8);
+    one = add_at(&w, "t", "shut", SP_LANE_NORMAL, NOW + 50);
+    sp_lines_end_at(w.lines, one, NOW + 60);
+    (void)sp_lines_shut(w.lines, sp_line_handle(one->line), true);
+    ck_assert_int_eq(sp_lines_ends_at(w.lines), INT64_MAX); /* it does not stand there yet */
+    ck_assert_ptr_null(sp_lines_ended(w.lines, NOW + 50));
+    ck_assert_int_eq(sp_lines_ends_at(w.lines), NOW + 60);
+    ck_assert_ptr_eq(sp_lines_ended(w.lines, NOW + 60), one);
+    stop(&w);
+}
+END_TEST
+
+/* Steps to find a hundred ends among so many who stand in line. */
+static uint64_t steps_of_ends(size_t count)
+{
+    struct world w;
+    uint64_t steps;
+
+    start(&w, count);
+    for (size_t i = 0; i < count; i++)
+        sp_lines_end_at(w.lines, add(&w, "t", "a"), NOW + 1 + (int64_t)(i < 100 ? 0 : i));
+    (void)sp_lines_shut(w.lines, sp_line_handle(w.items[0].line), true);
+    steps = sp_lines_steps(w.lines);
+    for (size_t i = 0; i < 100; i++)
+        sp_lines_remove(w.lines, sp_lines_ended(w.lines, NOW + 1));
+    ck_assert_ptr_null(sp_lines_ended(w.lines, NOW + 1));
+    steps = sp_lines_steps(w.lines) - steps;
+    stop(&w);
+    return steps;
+}
+
+START_TEST(an_end_costs_the_same_among_any_number)
+{
+    ck_assert_uint_eq(steps_of_ends(200), 100);
+    ck_assert_uint_eq(steps_of_ends(200000), 100);
 }
 END_TEST
 
@@ -511,6 +590,9 @@ static void add_tests(TCase *c)
     tcase_add_test(c, what_is_parked_and_what_is_new_take_turns_in_an_awake_line);
     tcase_add_test(c, what_is_handed_back_in_an_awake_line_keeps_its_place);
     tcase_add_test(c, a_frozen_line_wakes_when_it_has_thawed);
+    tcase_add_test(c, whose_time_ends_is_found_in_any_line);
+    tcase_add_test(c, who_becomes_due_behind_a_shut_line_ends_too);
+    tcase_add_test(c, an_end_costs_the_same_among_any_number);
     tcase_add_test(c, half_a_million_parked_cost_a_try_now_and_then);
 }
 
