@@ -226,23 +226,29 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a)
     return !a->went_on && !a->has_copy;
 }
 
-/* Who has put the mail off is known before any other is asked: none takes it for less than that one has shown. */
-static void tell_put_off(struct sp_attempt *a)
+/*
+ * Who has put the mail off is known before any other is asked: none takes it for less than that one has shown. Where one alone
+ * is asked without TLS, who is silent is known, too: if that one can't take the mail after all, it waits for the others.
+ */
+static void tell_known(struct sp_attempt *a)
 {
     static const struct sp_hop_proof none;
 
     for (a->hop = 0; a->hop < a->route->hop_count; a->hop++) {
         const struct sp_host_asked *h = &a->asked[a->hop];
+        bool is_silent = a->plain && a->hop != a->only_hop && h->was_asked && h->rc != SP_OK;
         struct sp_hop_report r;
 
-        if (!h->has_put_off)
+        if (!h->has_put_off && !is_silent)
             continue;
         fill_report(a, &r);
         r.rc = h->rc;
-        r.has_shown = true;
-        r.verdict = h->verdict;
-        r.lacks = h->lacks;
-        lift_promises(a, &none, &r);
+        if (h->has_put_off) {
+            r.has_shown = true;
+            r.verdict = h->verdict;
+            r.lacks = h->lacks;
+            lift_promises(a, &none, &r);
+        }
         sp_outcome_hop(&a->s, &r);
     }
 }
@@ -426,7 +432,7 @@ static void on_route(void *arg, const struct sp_route *route)
     a->turn = 0;
     a->was_bare = false;
     sp_route_draw(route, sp_random_system(), a->order);
-    tell_put_off(a);
+    tell_known(a);
     try_hop(a);
 }
 

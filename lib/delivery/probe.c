@@ -191,6 +191,14 @@ void sp_outcome_hop_report_init(const struct sp_route *route, size_t hop,
         r->auth_why = route->sts_why == SP_OK ? SP_E_STS_NONE : route->sts_why;
 }
 
+/* As an attempt sees it: who answers STARTTLS with another reply than 220 puts off, or refuses; it may have TLS later. */
+static enum sp_rc rc_of(const struct sp_probe_host *h)
+{
+    if (h->rc == SP_OK || h->reply_code < 400)
+        return h->rc;
+    return h->reply_code >= 500 ? SP_E_HOP_REFUSED : SP_E_HOP_DEFERRED;
+}
+
 void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *posture,
                    struct sp_standing *s)
 {
@@ -205,8 +213,9 @@ void sp_probe_tell(const struct sp_probe_result *result, struct sp_posture *post
         struct sp_hop_report r;
 
         sp_outcome_hop_report_init(route, i, posture, &r);
-        r.anew = result->hosts[i].rc == SP_E_TLS_HANDSHAKE;
-        r.rc = r.anew ? SP_OK : result->hosts[i].rc;
+        r.rc = rc_of(&result->hosts[i]);
+        r.anew = r.rc == SP_E_TLS_HANDSHAKE;
+        r.rc = r.anew ? SP_OK : r.rc;
         r.verdict = result->hosts[i].verdict;
         if (r.rc == SP_OK || !was_bare)
             sp_outcome_hop(s, &r);

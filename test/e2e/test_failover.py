@@ -636,6 +636,28 @@ def test_who_can_not_take_the_copy_opens_no_lower_rung_for_the_mail(two_hosts, s
         broken.stop()
 
 
+@pytest.mark.parametrize("best, reply", [("smime", None), ("tls:encrypted", None), ("smime", "451 4.7.1 later")])
+def test_who_can_not_take_it_without_tls_speaks_for_no_silent_host(two_hosts, sinks, world, best, reply):
+    """One breaks its handshakes; asked without TLS, the mail is too large for it, or comes too soon. The other is down."""
+    port = free_port(["127.0.0.77", "127.0.0.78"])
+    size = "SIZE 20000" if reply is None else "SIZE 1000000"
+    broken = BrokenSink("127.0.0.77", port, certificate=world.stranger.pair, offer=("PIPELINING", size),
+                        replies={"MAIL": reply} if reply else {})
+    try:
+        down = sinks(address="127.0.0.78", port=port, replies={"CONNECT": "421 4.3.2 down"})
+        between = [{"rung": "tls:encrypted", "stay": {"unreachable": "4h"}}] * bool(reply)
+        gateway = two_hosts([broken, down], {"unreachable": "0s"}, "--retry", "3600", best=best, between=between,
+                            last={"rung": "plain", "stay": {"unreachable": "0s" if reply else "4h"}})
+        if reply:
+            person = mail.SmimePerson(world.folder, "a@mx.test")
+            gateway.run("keys", "import", str(person.certificate))
+        record = gateway.wait_record("delivery.attempted", message=submit_large(gateway, "a@mx.test"))
+        assert record["outcome"] == "deferred" and record["why"] == "hop.deferred" and broken.messages == []
+        assert len(broken.mails) == bool(reply)
+    finally:
+        broken.stop()
+
+
 class Strict(Broken):
     """Takes nothing without TLS, and has it once its sink is well."""
 

@@ -118,7 +118,7 @@ class Talk(Session):
         self.say("220 2.0.0 go")
         self.is_now("handshake")
         if self.shown == "breaks":
-            self.socket.recv(1)  # what comes before the client's first word is no broken handshake, but an injection
+            self.socket.recv(65536)  # what comes before the client's first word is no broken handshake, but an injection
             self.socket.sendall(b"no\r\n" * 20)
             raise EOFError
         self.socket = self.sink.context(self.shown).wrap_socket(self.socket, server_side=True)
