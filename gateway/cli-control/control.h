@@ -52,7 +52,8 @@ struct control {
     const char *to;
     const char *route;
     const char *folder;
-    const char *entry; /* JSON, of a preference */
+    const char *entry;   /* JSON, of a preference */
+    const char *request; /* the id of an act that may be asked for again */
     bool json;
     bool no_pin;
     bool now;

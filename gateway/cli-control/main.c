@@ -319,6 +319,7 @@ static bool parse(struct control *c, int argc, char **argv)
         {"--to", .value = &c->to},
         {"--route", .value = &c->route},
         {"--entry", .value = &c->entry},
+        {"--request", .value = &c->request},
         {"--json", .is_on = &c->json},
         {"--no-pin", .is_on = &c->no_pin},
         {"--now", .is_on = &c->now},

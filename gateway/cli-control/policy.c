@@ -87,6 +87,7 @@ int control_preference(const struct control *c)
         {"address", c->word_count > 2 ? c->words[2] : NULL},
         {"reason", c->reason},
         {"entry", c->entry},
+        {"request", c->request},
     };
     const char *command = NULL;
     struct control_answer answer;

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/id.h"
 #include "gateway/cli-policy/publish.h"
 #include "json/json.h"
 
@@ -83,6 +85,16 @@ static void retell_all(const struct cli *cli, int said, int code)
 
     while (sp_bytes_split(&rest, '\n', &line))
         retell(cli, line, code);
+}
+
+const char *cli_request(struct cli *cli)
+{
+    char text[SP_ID_TEXT_LEN + 1];
+    struct sp_id id;
+
+    sp_random_fill(sp_random_system(), id.b, sizeof(id.b));
+    sp_id_format(&id, text);
+    return sp_arena_cstr(cli->arena, sp_bytes_cstr(text));
 }
 
 int cli_ask_gateway(struct cli *cli, const char *const *words, int code, struct sp_buf *out)

@@ -198,8 +198,9 @@ static int ask_record(struct cli *cli, const struct registry *r, const struct wi
                       const char *change, struct sp_bytes entry)
 {
     const char *text = sp_arena_cstr(cli->arena, entry.len == 0 ? SP_LIT("{}") : entry);
-    const char *words[] = {"preference", change,     w->address, "--reason", w->reason, "--entry",
-                           text,         "--config", r->config,  "--json",   NULL};
+    const char *words[] = {"preference", change,   w->address,  "--reason",       w->reason,
+                           "--entry",    text,     "--request", cli_request(cli), "--config",
+                           r->config,    "--json", NULL};
     struct sp_buf out;
     int code;
 

@@ -95,5 +95,7 @@ SP_MUST_CHECK enum sp_rc publish_stage(struct cli *cli, const struct publish *p,
  */
 #define CLI_ASK_UNKNOWN 75
 int cli_ask_gateway(struct cli *cli, const char *const *words, int code, struct sp_buf *out);
+/* returns: an id for one act, which is asked for until there is an answer and put on record once; in the arena */
+const char *cli_request(struct cli *cli);
 
 #endif

@@ -41,8 +41,8 @@ const struct sp_json *cli_wishes_first(const struct sp_json_doc *doc)
 
 bool cli_wishes_forget(struct cli *cli, const char *config, const char *address, const char *reason)
 {
-    const char *words[] = {"preference", "forget", address,  "--reason", reason,
-                           "--config",   config,   "--json", NULL};
+    const char *words[] = {"preference",     "forget",   address, "--reason", reason, "--request",
+                           cli_request(cli), "--config", config,  "--json",   NULL};
     struct sp_buf out;
     bool ok;
 

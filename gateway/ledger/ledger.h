@@ -18,6 +18,7 @@
 
 #define LEDGER_OWN_SHARD "ledger" /* name of the ledger's own journal in cursors and lines */
 #define LEDGER_PATH_MAX  4096
+#define LEDGER_REQUESTS  64 /* acts whose ids are remembered */
 
 /* A journal that is being read. */
 struct shard {
@@ -64,6 +65,9 @@ struct ledger {
     struct sp_list asked;       /* struct ledger_asked: what the worker is at */
     struct sp_list wish_relays; /* that were told what recipients have chosen */
     struct sp_timer *wish_again;
+
+    struct sp_id requests[LEDGER_REQUESTS]; /* done last; request.c */
+    size_t request_count;                   /* since the start */
 
     struct ledger_reports *reports; /* NULL: none are sent */
 };
@@ -161,6 +165,13 @@ void ledger_policy_approve(struct ledger *l, struct sp_jobs_job *job,
                            const struct ledger_question *q);
 void ledger_policy_proposals(struct ledger *l, struct sp_jobs_job *job,
                              const struct ledger_question *q);
+
+/* request.c: acts that may be asked for again */
+bool ledger_request_is_done(const struct ledger *l, const struct ledger_question *q);
+/* Notes that it is on record. */
+void ledger_request_done(struct ledger *l, const struct ledger_question *q);
+/* Writes its id into a record, if it has one. */
+void ledger_request_put(const struct ledger_question *q, struct sp_jw *w);
 
 /* preference.c */
 void ledger_preference_set(struct ledger *l, struct sp_jobs_job *job,

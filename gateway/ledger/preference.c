@@ -34,6 +34,7 @@ static enum sp_rc say(struct ledger *l, const struct ledger_question *q, const c
     sp_jw_raw(&w, "entry", sp_buf_bytes(&canonical));
     sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
     sp_jw_text(&w, "reason", sp_json_text_of(q->ask, "reason"));
+    ledger_request_put(q, &w);
     sp_jw_end(&w);
     if (rc == SP_OK)
         rc = sp_audit_book_say(l->book, sp_buf_bytes(&text), err);
@@ -49,6 +50,10 @@ static void change(struct ledger *l, struct sp_jobs_job *job, const struct ledge
     struct sp_err err = {0};
     enum sp_rc rc = SP_E_USAGE;
 
+    if (ledger_request_is_done(l, q)) {
+        ledger_reply_json(job, SP_OK, SP_LIT("{\"done\":true}"));
+        return;
+    }
     if (address.len > 0 && address.len <= ADDRESS_MAX &&
         sp_json_text_of(q->ask, "entry").len <= ENTRY_MAX &&
         sp_bytes_trim(sp_json_text_of(q->ask, "reason")).len > 0)
@@ -56,6 +61,8 @@ static void change(struct ledger *l, struct sp_jobs_job *job, const struct ledge
     if (rc == SP_E_STORE_FAILED)
         sp_role_fail(l->role, &err);
     ledger_tail_poke(l);
+    if (rc == SP_OK)
+        ledger_request_done(l, q);
     if (rc == SP_OK)
         ledger_reply_json(job, SP_OK, SP_LIT("{\"done\":true}"));
     else

@@ -327,6 +327,7 @@ static enum sp_rc say_removed(struct ledger *l, const struct ledger_question *q,
     sp_jw_text(&w, "recipient", sp_json_text_of(q->ask, "address"));
     sp_jw_raw(&w, "actor", q->actor.len > 0 ? q->actor : SP_LIT("{}"));
     sp_jw_text(&w, "reason", sp_json_text_of(q->ask, "reason"));
+    ledger_request_put(q, &w);
     sp_jw_end(&w);
     rc = sp_audit_book_say(l->book, sp_buf_bytes(&text), err);
     sp_buf_clear(&text);
@@ -341,6 +342,10 @@ void ledger_wishes_forget(struct ledger *l, struct sp_jobs_job *job,
     struct sp_err err = {0};
     enum sp_rc rc = SP_E_USAGE;
 
+    if (ledger_request_is_done(l, q)) {
+        ledger_reply_json(job, SP_OK, SP_LIT("{\"done\":true}"));
+        return;
+    }
     if (t.address.len > 0 && t.address.len <= ADDRESS_MAX &&
         sp_bytes_trim(sp_json_text_of(q->ask, "reason")).len > 0) {
         ledger_tail_now(l);
@@ -356,6 +361,8 @@ void ledger_wishes_forget(struct ledger *l, struct sp_jobs_job *job,
         sp_role_fail(l->role, &err);
     ledger_wishes_tell(l);
     ledger_tail_poke(l);
+    if (rc == SP_OK)
+        ledger_request_done(l, q);
     if (rc == SP_OK)
         ledger_reply_json(job, SP_OK, SP_LIT("{\"done\":true}"));
     else

@@ -61,7 +61,8 @@ def test_what_fails_behind_its_record_is_on_record_too(gateway):
     assert gateway.run("audit", "verify", gateway.info["audit"], check=False).returncode == 0
 
 
-def test_what_nobody_knows_to_be_on_record_is_told_so(home):  # noqa: F811
+def unanswered(home):  # noqa: F811
+    """What a change of a preference asks of a gateway that never knows, and how it ends."""
     config = registry_of(home, "preferences.json")[1:]
     settings = json.loads((home / "sallyport.json").read_text())
     (home / "sallyport.json").write_text(json.dumps({**settings, "admin": {"socket": str(home / "admin.sock")}}))
@@ -85,10 +86,37 @@ def test_what_nobody_knows_to_be_on_record_is_told_so(home):  # noqa: F811
         with socket.socket(socket.AF_UNIX) as last:
             last.connect(str(home / "admin.sock"))
         gateway.join()
+    return asked, done
+
+
+def test_what_nobody_knows_to_be_on_record_is_told_so(home):  # noqa: F811
+    asked, done = unanswered(home)
     told = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 1 and [one["error"] for one in told] == ["unknown", "unknown"], done
     assert "whether it is on record is unknown; nothing was changed" in told[-1]["detail"] and len(asked) > 2, done
     assert not (home / "policies/preferences.json").exists() and not list((home / "policies").glob("*.new~"))
+
+
+def test_an_act_that_is_asked_for_again_is_on_record_once(gateway):
+    """As where the answer was late, or lost."""
+    def ask(**members):
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(60)
+            asked.connect(gateway.info["admin"]["socket"])
+            asked.sendall(json.dumps({"command": "preference.set", "address": "ann@example.net", "reason": "phone",
+                                      "entry": '{"preference":"tls"}', **members}).encode() + b"\n")
+            with asked.makefile() as answer:
+                return json.loads(answer.readline())["ok"]
+    one, two = "01J9Z3Q7ZC4T8W6M5K2N1P0R9S", "01J9Z3Q7ZC4T8W6M5K2N1P0R9T"
+    assert [ask(request=one), ask(request=one), ask(request=two), ask(request=one), ask(), ask()] == [True] * 6
+    assert len(told(gateway)) == 4, "two of one that has no id are two"
+    assert [r.get("request") for r in gateway.records() if r["event"] == "preference.changed"][:4] == [one, two, None, None]
+    assert gateway.run("audit", "verify", gateway.info["audit"]).returncode == 0
+
+
+def test_what_the_command_asks_again_bears_one_id(home):  # noqa: F811
+    asked, done = unanswered(home)
+    assert len(asked) > 2 and len({json.loads(line)["request"] for line in asked if line}) == 1, asked
 
 
 def test_of_many_at_once_each_change_counts(home):  # noqa: F811
