@@ -98,8 +98,8 @@ static void take(struct sp_sts_quest *q)
 static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_renewed);
 
 /*
- * Without the ledger the policy binds all the same: it is recorded again beside the first attempt that cites it. A ledger that has
- * not the policy that is only renewed gets it whole.
+ * Without the ledger the policy binds all the same: it is recorded again beside the first attempt that cites it. A ledger that says that it
+ * has not the policy that is only renewed gets it whole; one that says nothing, or can't write, would get much more to write of it.
  */
 static void on_kept(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 {
@@ -108,7 +108,7 @@ static void on_kept(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 
     (void)reply;
     q->call = 0;
-    if (rc != SP_OK && q->is_renewed && sp_sts_policy_parse(q->text, &policy) == SP_OK) {
+    if (rc == SP_E_NOT_FOUND && q->is_renewed && sp_sts_policy_parse(q->text, &policy) == SP_OK) {
         keep(q, &policy, false);
         return;
     }

@@ -317,6 +317,25 @@ START_TEST(a_ledger_that_has_it_not_gets_it_whole)
 }
 END_TEST
 
+/* A ledger that is slow, or restarts, would get 64 KiB for each word that it did not answer in time. */
+START_TEST(a_ledger_that_does_not_answer_is_not_sent_the_whole)
+{
+    static const enum sp_rc why[] = {SP_E_ROLE_GONE, SP_E_JOB_DEADLINE, SP_E_JOURNAL_FAILED,
+                                     SP_E_LIMIT};
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(why); i++) {
+        struct world w;
+
+        start(&w);
+        w.keep_rc = why[i];
+        refresh(&w);
+        ck_assert_uint_eq(w.acts, 1);
+        ck_assert(strstr(w.kept, "\"event\":\"evidence.renewed\"") != NULL);
+        stop(&w);
+    }
+}
+END_TEST
+
 START_TEST(a_policy_that_is_fresh_asks_nobody_without_its_record)
 {
     struct world w;
@@ -420,6 +439,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_policy_that_has_ended_is_cited_if_it_comes_again);
     tcase_add_test(c, a_policy_that_has_changed_is_written_whole);
     tcase_add_test(c, a_ledger_that_has_it_not_gets_it_whole);
+    tcase_add_test(c, a_ledger_that_does_not_answer_is_not_sent_the_whole);
     tcase_add_test(c, a_policy_that_is_fresh_asks_nobody_without_its_record);
     tcase_add_test(c, a_record_that_is_not_there_is_no_reason_to_wait);
     tcase_add_test(c, a_record_that_cannot_be_asked_is_no_absence);
