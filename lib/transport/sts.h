@@ -33,7 +33,7 @@ struct sp_sts_policy {
     struct sp_bytes text;        /* as fetched; empty once is_short */
     uint8_t sum[SP_STS_SUM_LEN]; /* of the text; in memory only, not from parse */
     bool
-        is_short; /* there were too many long texts: mx has marks, by which a host is found all the same, and no names */
+        is_short; /* there were too many long texts, or its own is not on record: mx has marks, by which a host is found all the same, and no names */
 };
 
 /*
@@ -76,6 +76,19 @@ void sp_sts_cache_free(struct sp_sts_cache *c);
 SP_MUST_CHECK enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain,
                                           struct sp_bytes id, struct sp_bytes text,
                                           int64_t fetched_at_ms);
+
+/*
+ * Asks for room on record for a text that differs from what was there. Each domain may have 256 KiB a day, which is hundreds of honest
+ * policies, and all together 64 MiB of texts beyond 4 KiB; a day's worth is saved up.
+ *
+ * returns: whether there is; it is then used. If not, nothing is fetched of the domain for five minutes, whatever its record says
+ */
+bool sp_sts_cache_spend(struct sp_sts_cache *c, struct sp_bytes domain, size_t len, int64_t now_ms);
+
+/* As put, of a text for which there was no room: it is not kept, the policy binds */
+SP_MUST_CHECK enum sp_rc sp_sts_cache_put_unwritten(struct sp_sts_cache *c, struct sp_bytes domain,
+                                                    struct sp_bytes id, struct sp_bytes text,
+                                                    int64_t fetched_at_ms);
 
 /* The same for one that another memory has: of two policies the one that was fetched later stands. returns: as put */
 SP_MUST_CHECK enum sp_rc sp_sts_cache_tell(struct sp_sts_cache *c, struct sp_bytes domain,

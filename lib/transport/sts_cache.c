@@ -15,7 +15,17 @@
 #define TRY_AGAIN_MS (5 * 60 * 1000) /* RFC 8461 3.3: at least five minutes between failed tries */
 #define REFRESH_MS                                                                                 \
     (5 * 60 * 1000) /* nor is one fetched anew sooner, though it may bind for a second */
+#define DAY_MS         ((int64_t)86400 * 1000)
+#define RECORD_MAX     ((int64_t)256 << 10) /* bytes of texts a day on record, of a domain */
+#define RECORD_ALL_MAX ((int64_t)64 << 20)  /* the same of all, */
+#define RECORD_ALL_LEAST                                                                           \
+    4096 /* but of texts that are no longer: nobody keeps an honest policy from its record */
 #define WRITE_AGAIN_MS ((int64_t)7 * 86400 * 1000)
+
+struct spent { /* of what there is a day */
+    int64_t bytes;
+    int64_t at_ms;
+};
 
 struct entry {
     struct sp_list by_age;
@@ -25,6 +35,8 @@ struct entry {
     bool has_policy;
     struct sp_sts_policy policy;
     int64_t written_at_ms; /* its text was put on record whole; 0: not known */
+    struct spent spent;
+    int64_t withheld_at_ms; /* there was no room for its text; 0: there was */
     int64_t tried_at_ms;
     int64_t unsure_since_ms; /* of the first error at the TXT record, while errors last; 0: none */
     struct sp_bytes tried_id;
@@ -36,6 +48,7 @@ struct sp_sts_cache {
     struct sp_list by_age;
     size_t max;
     size_t text_bytes;
+    struct spent spent; /* for long texts */
 };
 
 struct sp_sts_cache *sp_sts_cache_new(size_t max)
@@ -199,6 +212,46 @@ enum sp_rc sp_sts_cache_put(struct sp_sts_cache *c, struct sp_bytes domain, stru
     return put(c, domain, id, text, fetched_at_ms, fetched_at_ms);
 }
 
+/* returns: whether there is room, with what has come back since, in steps of a thousandth and less */
+static bool has_room(struct spent *s, size_t len, int64_t day_bytes, int64_t now_ms)
+{
+    int64_t passed_ms = now_ms - s->at_ms;
+    int64_t back = passed_ms < DAY_MS ? passed_ms * (day_bytes >> 10) / DAY_MS * 1024 : s->bytes;
+
+    if (s->bytes == 0 || back > 0) {
+        s->bytes = back < s->bytes ? s->bytes - back : 0;
+        s->at_ms = now_ms;
+    }
+    return s->bytes + (int64_t)len <= day_bytes;
+}
+
+bool sp_sts_cache_spend(struct sp_sts_cache *c, struct sp_bytes domain, size_t len, int64_t now_ms)
+{
+    struct entry *e = get(c, domain, now_ms);
+    bool is_long = len > RECORD_ALL_LEAST;
+
+    if (!has_room(&e->spent, len, RECORD_MAX, now_ms) ||
+        (is_long && !has_room(&c->spent, len, RECORD_ALL_MAX, now_ms))) {
+        e->withheld_at_ms = now_ms;
+        return false;
+    }
+    e->withheld_at_ms = 0;
+    e->spent.bytes += (int64_t)len;
+    c->spent.bytes += is_long ? (int64_t)len : 0;
+    return true;
+}
+
+enum sp_rc sp_sts_cache_put_unwritten(struct sp_sts_cache *c, struct sp_bytes domain,
+                                      struct sp_bytes id, struct sp_bytes text,
+                                      int64_t fetched_at_ms)
+{
+    enum sp_rc rc = put(c, domain, id, text, fetched_at_ms, 0);
+
+    if (rc == SP_OK)
+        cut(c, sp_map_find(c->map, domain));
+    return rc;
+}
+
 enum sp_rc sp_sts_cache_tell(struct sp_sts_cache *c, struct sp_bytes domain, struct sp_bytes id,
                              struct sp_bytes text, int64_t fetched_at_ms)
 {
@@ -242,6 +295,11 @@ bool sp_sts_cache_doubt(struct sp_sts_cache *c, struct sp_bytes domain, enum sp_
     return now_ms - e->unsure_since_ms < SP_STS_DOUBT_MS;
 }
 
+static bool is_withheld(const struct entry *e, int64_t now_ms)
+{
+    return e->withheld_at_ms != 0 && now_ms - e->withheld_at_ms < TRY_AGAIN_MS;
+}
+
 struct sp_bytes sp_sts_cache_find_old(struct sp_sts_cache *c, int64_t now_ms)
 {
     SP_LIST_EACH(at, &c->by_age)
@@ -250,7 +308,7 @@ struct sp_bytes sp_sts_cache_find_old(struct sp_sts_cache *c, int64_t now_ms)
         bool tried = e->tried_at_ms != 0 && now_ms - e->tried_at_ms < TRY_AGAIN_MS;
 
         if (e->has_policy && e->policy.expires_at_ms > now_ms &&
-            e->policy.refresh_at_ms <= now_ms && !tried)
+            e->policy.refresh_at_ms <= now_ms && !tried && !is_withheld(e, now_ms))
             return e->domain;
     }
     return (struct sp_bytes){0};
@@ -285,6 +343,8 @@ bool sp_sts_cache_should_fetch(struct sp_sts_cache *c, struct sp_bytes domain, s
     if (p != NULL && sp_bytes_eq(p->id, id) && now_ms < p->refresh_at_ms)
         return false;
     e = get(c, domain, now_ms);
+    if (is_withheld(e, now_ms))
+        return false;
     if (e->tried_at_ms != 0 && now_ms - e->tried_at_ms < TRY_AGAIN_MS &&
         sp_bytes_eq(e->tried_id, id))
         return false;

@@ -40,7 +40,11 @@ struct sp_sts_quest {
     struct sp_bytes text;
     int64_t fetched_at_ms;
     sp_handle call;
-    bool is_renewed; /* the ledger was told that it is the one that it has */
+    enum {
+        WHOLE,
+        RENEWED,  /* the ledger was told that it is the one that it has */
+        WITHHELD, /* there is no room on record for its text */
+    } how;
     struct sp_sts_found found;
     sp_sts_quest_fn fn;
     void *arg;
@@ -89,13 +93,28 @@ static void note_life(struct sp_sts_quest *q, const struct sp_dns_answer *a)
 static void take(struct sp_sts_quest *q)
 {
     enum sp_rc rc =
-        sp_sts_cache_put(q->plan.cache, q->plan.domain, q->id, q->text, q->fetched_at_ms);
+        q->how == WITHHELD
+            ? sp_sts_cache_put_unwritten(q->plan.cache, q->plan.domain, q->id, q->text,
+                                         q->fetched_at_ms)
+            : sp_sts_cache_put(q->plan.cache, q->plan.domain, q->id, q->text, q->fetched_at_ms);
 
     q->found.fetched = rc == SP_OK;
     finish(q, rc);
 }
 
-static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_renewed);
+static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p);
+
+/* A domain that has another text each time would fill the audit: beyond so much a day it has the digest of what there is alone. */
+static void keep_new(struct sp_sts_quest *q, const struct sp_sts_policy *p)
+{
+    q->how = sp_sts_cache_spend(q->plan.cache, q->plan.domain, q->text.len, q->fetched_at_ms)
+                 ? WHOLE
+                 : WITHHELD;
+    if (q->how == WITHHELD)
+        sp_log_warn(q->plan.log, "sts.text-withheld", SP_DOMAIN("domain", q->plan.domain),
+                    SP_INT("length", q->text.len));
+    keep(q, p);
+}
 
 /*
  * Without the ledger the policy binds all the same: it is recorded again beside the first attempt that cites it. A ledger that says that it
@@ -108,8 +127,9 @@ static void on_kept(void *arg, enum sp_rc rc, const struct sp_jobs_reply *reply)
 
     (void)reply;
     q->call = 0;
-    if (rc == SP_E_NOT_FOUND && q->is_renewed && sp_sts_policy_parse(q->text, &policy) == SP_OK) {
-        keep(q, &policy, false);
+    if (rc == SP_E_NOT_FOUND && q->how == RENEWED &&
+        sp_sts_policy_parse(q->text, &policy) == SP_OK) {
+        keep_new(q, &policy);
         return;
     }
     if (rc != SP_OK)
@@ -148,23 +168,28 @@ static void write_event(const struct sp_sts_quest *q, const struct sp_sts_policy
     sp_hex_encode(&digest, sp_bytes(sum, sizeof(sum)));
     sp_jw_init(&w, out);
     sp_jw_object(&w, NULL);
-    sp_jw_cstr(&w, "event", q->is_renewed ? "evidence.renewed" : "evidence.recorded");
+    sp_jw_cstr(&w, "event", q->how == RENEWED ? "evidence.renewed" : "evidence.recorded");
     sp_jw_text(&w, "digest", sp_buf_bytes(&digest));
     sp_jw_cstr(&w, "kind", "sts");
-    if (!q->is_renewed)
+    if (q->how == WHOLE)
         sp_jw_text(&w, "object", q->text);
+    if (q->how == WITHHELD) {
+        sp_jw_object(&w, "withheld");
+        sp_jw_int(&w, "length", (int64_t)q->text.len);
+        sp_jw_cstr(&w, "why", "limit");
+        sp_jw_end(&w);
+    }
     sp_sts_put_evidence(&w, q->plan.domain, q->id, p, q->fetched_at_ms);
     sp_jw_end(&w);
     sp_buf_clear(&digest);
 }
 
-static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p, bool is_renewed)
+static void keep(struct sp_sts_quest *q, const struct sp_sts_policy *p)
 {
     struct sp_jobs_act_request act = {0};
     struct sp_buf event;
     struct sp_buf payload;
 
-    q->is_renewed = is_renewed;
     sp_buf_init(&event, EVENT_MAX);
     sp_buf_init(&payload, SP_JOBS_ACT_MAX + 64);
     write_event(q, p, &event);
@@ -227,7 +252,11 @@ static void on_fetched(void *arg, enum sp_rc rc, const struct sp_jobs_reply *rep
     }
     q->text = sp_arena_copy(q->arena, got.body);
     q->fetched_at_ms = steady_ms(q);
-    keep(q, &policy, is_known(q));
+    q->how = RENEWED;
+    if (is_known(q))
+        keep(q, &policy);
+    else
+        keep_new(q, &policy);
 }
 
 static void fetch_policy(struct sp_sts_quest *q)

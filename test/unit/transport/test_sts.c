@@ -244,8 +244,79 @@ START_TEST(of_long_texts_the_policy_stays)
 }
 END_TEST
 
+#define DAY_MS  ((int64_t)86400 * 1000)
+#define LENGTHY 65000
+
+/* A domain asked each second for a day, each time with 64 KiB of another text. returns: bytes that it has written */
+static size_t written_in_a_day(struct sp_sts_cache *c, int64_t from_ms)
+{
+    size_t bytes = 0;
+
+    for (int64_t at_ms = from_ms; at_ms < from_ms + DAY_MS; at_ms += 1000)
+        if (sp_sts_cache_spend(c, SP_LIT("evil.test"), LENGTHY, at_ms))
+            bytes += LENGTHY;
+    return bytes;
+}
+
+START_TEST(another_text_each_time_is_written_for_so_much_a_day)
+{
+    struct sp_sts_cache *c = sp_sts_cache_new(10);
+
+    ck_assert_uint_le(written_in_a_day(c, 1000), 512 * 1024); /* what was saved up, and a day's */
+    ck_assert_uint_ge(written_in_a_day(c, 1000 + DAY_MS), 256 * 1024 - LENGTHY);
+    ck_assert_uint_le(written_in_a_day(c, 1000 + 2 * DAY_MS), 256 * 1024 + LENGTHY);
+    ck_assert(sp_sts_cache_spend(c, SP_LIT("honest.test"), 200, 1000 + 3 * DAY_MS));
+    sp_sts_cache_free(c);
+}
+END_TEST
+
+START_TEST(long_texts_of_many_domains_are_bounded_and_short_ones_are_not_kept_from_the_record)
+{
+    struct sp_sts_cache *c = sp_sts_cache_new(100000);
+    size_t bytes = 0;
+    char domain[32];
+
+    for (unsigned i = 0; i < 4000; i++) {
+        (void)snprintf(domain, sizeof(domain), "d%u.test", i);
+        bytes += sp_sts_cache_spend(c, sp_bytes_cstr(domain), LENGTHY, 1000) ? LENGTHY : 0;
+    }
+    ck_assert_uint_le(bytes, 64U << 20);
+    ck_assert_uint_ge(bytes, (64U << 20) - LENGTHY);
+    ck_assert(sp_sts_cache_spend(c, SP_LIT("honest.test"), 4096, 1000));
+    ck_assert(!sp_sts_cache_spend(c, SP_LIT("large.test"), LENGTHY, 1000));
+    ck_assert(sp_sts_cache_spend(c, SP_LIT("large.test"), LENGTHY, 1000 + DAY_MS / 100));
+    sp_sts_cache_free(c);
+}
+END_TEST
+
+START_TEST(who_has_used_that_up_is_not_fetched_for_a_while_whatever_its_id)
+{
+    struct sp_bytes policy = SP_LIT("version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 86400\n");
+    struct sp_sts_cache *c = sp_sts_cache_new(10);
+    int64_t at_ms = 1000;
+
+    while (sp_sts_cache_spend(c, SP_LIT("evil.test"), LENGTHY, at_ms))
+        continue;
+    ck_assert_int_eq(sp_sts_cache_put_unwritten(c, SP_LIT("evil.test"), SP_LIT("1"), policy, at_ms),
+                     SP_OK);
+    ck_assert(sp_sts_cache_find(c, SP_LIT("evil.test"), at_ms)->is_short);
+    ck_assert(
+        sp_sts_mx_matches(sp_sts_cache_find(c, SP_LIT("evil.test"), at_ms), SP_LIT("a.test")));
+    ck_assert(!sp_sts_cache_should_fetch(c, SP_LIT("evil.test"), SP_LIT("2"), at_ms + 299999));
+    sp_sts_cache_hurry(c, SP_LIT("evil.test"));
+    ck_assert_uint_eq(sp_sts_cache_find_old(c, at_ms + 299999).len, 0); /* nor before others */
+    ck_assert(sp_sts_cache_should_fetch(c, SP_LIT("evil.test"), SP_LIT("3"), at_ms + 300000));
+    ck_assert(sp_sts_cache_should_fetch(c, SP_LIT("other.test"), SP_LIT("1"), at_ms));
+    sp_sts_cache_free(c);
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, another_text_each_time_is_written_for_so_much_a_day);
+    tcase_add_test(
+        c, long_texts_of_many_domains_are_bounded_and_short_ones_are_not_kept_from_the_record);
+    tcase_add_test(c, who_has_used_that_up_is_not_fetched_for_a_while_whatever_its_id);
     tcase_add_test(c, txt_records_are_one_and_well_formed_or_none);
     tcase_add_test(c, policies_are_whole_or_invalid);
     tcase_add_test(c, a_star_takes_one_label);

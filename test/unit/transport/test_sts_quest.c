@@ -9,6 +9,7 @@
 #include "support/fake_dns.h"
 #include "transport/sts_quest.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 
 #define DOMAIN  SP_LIT("a.test")
@@ -29,6 +30,7 @@ struct world {
     enum sp_rc keep_rc;
     bool forgot; /* the ledger has none of the policies that are renewed */
     unsigned acts;
+    size_t act_bytes;
     bool hangs;
     int64_t moment_ms;
     struct sp_jobs_job *hanging; /* a fetch without an answer */
@@ -71,6 +73,7 @@ static void on_act(void *arg, struct sp_jobs_job *job)
     memcpy(w->kept, act.event.ptr, act.event.len);
     w->kept[act.event.len] = '\0';
     w->acts++;
+    w->act_bytes += act.event.len;
     w->was_cached = sp_sts_cache_find(w->cache, DOMAIN, now_ms(w)) != NULL;
     sp_jobs_job_reply(
         job, w->forgot && strstr(w->kept, "evidence.renewed") != NULL ? SP_E_NOT_FOUND : w->keep_rc,
@@ -317,6 +320,47 @@ START_TEST(a_ledger_that_has_it_not_gets_it_whole)
 }
 END_TEST
 
+/* As fast as its record and its policies may be asked for. */
+START_TEST(a_domain_with_another_text_each_time_has_so_much_written_and_then_its_digest)
+{
+    char policy[3072], id[32];
+    unsigned whole = 0, withheld = 0;
+    struct world w;
+
+    start(&w);
+    w.policy = policy;
+    for (unsigned i = 0; i < 300; i++) {
+        int head =
+            snprintf(policy, sizeof(policy),
+                     "version: STSv1\nmode: enforce\nmx: mx.a.test\nmax_age: 86400\nfiller: %u", i);
+        unsigned acts = w.acts;
+
+        memset(policy + head, 'x', sizeof(policy) - (size_t)head);
+        policy[sizeof(policy) - 2] = '\n';
+        policy[sizeof(policy) - 1] = '\0';
+        (void)snprintf(id, sizeof(id), "v=STSv1; id=n%u;", i);
+        fake_dns_clear(w.dns);
+        fake_dns_add(w.dns, "mta-sts.a.test", SP_DNS_A, false, "192.0.2.9");
+        add_txt(&w, id);
+        look(&w);
+        if (w.acts == acts)
+            continue;
+        if (strstr(w.kept, "\"object\"") != NULL)
+            whole++;
+        else
+            withheld += strstr(w.kept, "\"withheld\":{\"length\":3071,\"why\":\"limit\"}") != NULL;
+        ck_assert(strstr(w.kept, "\"event\":\"evidence.recorded\"") != NULL);
+        ck_assert(strstr(w.kept, "\"digest\":\"sts:") != NULL);
+    }
+    ck_assert_uint_eq(whole, 256 * 1024 / 3071);
+    ck_assert_uint_eq(withheld, 1); /* the next is not fetched for five minutes */
+    ck_assert_uint_le(w.act_bytes, 256 * 1024 + (whole + 1) * 512);
+    ck_assert(sp_sts_cache_find(w.cache, DOMAIN, now_ms(&w)) != NULL); /* it binds all the same */
+    ck_assert(sp_sts_cache_find(w.cache, DOMAIN, now_ms(&w))->is_short);
+    stop(&w);
+}
+END_TEST
+
 /* A ledger that is slow, or restarts, would get 64 KiB for each word that it did not answer in time. */
 START_TEST(a_ledger_that_does_not_answer_is_not_sent_the_whole)
 {
@@ -439,6 +483,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_policy_that_has_ended_is_cited_if_it_comes_again);
     tcase_add_test(c, a_policy_that_has_changed_is_written_whole);
     tcase_add_test(c, a_ledger_that_has_it_not_gets_it_whole);
+    tcase_add_test(c, a_domain_with_another_text_each_time_has_so_much_written_and_then_its_digest);
     tcase_add_test(c, a_ledger_that_does_not_answer_is_not_sent_the_whole);
     tcase_add_test(c, a_policy_that_is_fresh_asks_nobody_without_its_record);
     tcase_add_test(c, a_record_that_is_not_there_is_no_reason_to_wait);
