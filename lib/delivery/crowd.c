@@ -18,8 +18,10 @@
 /* that a lane may have while others wait, one round */
 static const unsigned turns_max[SP_LANE_COUNT] = {64, 16, 4};
 
-struct shut {
+struct shut { /* a line that waits for room at a host */
     struct sp_list at;
+    struct sp_list twins;      /* the same line's, at hosts that are as good */
+    struct sp_pool_site *site; /* NULL: it is among the strangers */
     sp_handle line;
 };
 
@@ -114,7 +116,7 @@ static void step_out(struct sp_pool_waiter *w)
     h->site->lane_waiting[w->lane]--;
     h->pool->used[h->site->rank].waiting[w->lane]--;
     if (w->is_stranger && h->pool->stranger_waiters-- == STRANGERS / 2)
-        sp_pool_open_lines(h->pool, NULL, &h->pool->strangers);
+        sp_pool_open_lines(h->pool, &h->pool->strangers);
     sp_pool_feed(h->site);
     sp_pool_host_unused(h);
 }
@@ -315,45 +317,103 @@ bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share
     return share->lanes[lane].count >= crowd_max(h->site) || takes_too_much(h->site, lane);
 }
 
-bool sp_pool_shut_line(struct sp_pool_host *h, struct sp_pool_share *share,
-                       const struct sp_pool_ask *ask)
+/* It opens when this host has room. returns: what stands for that; twin: of the same line and another host, or NULL */
+static struct shut *note_shut(struct sp_pool_host *h, struct sp_pool_share *share,
+                              const struct sp_pool_ask *ask, struct shut *twin)
 {
     struct sp_pool *p = h->pool;
     bool among_strangers = is_stranger(h) && p->stranger_waiters >= STRANGERS;
-    struct shut *shut;
+    struct shut *shut = sp_calloc(1, sizeof(*shut));
 
-    if (ask->line == 0)
-        return false;
-    if (!sp_lines_shut(p->settings.lines, ask->line, true))
-        return true; /* another message of it did */
-    shut = sp_calloc(1, sizeof(*shut));
     shut->line = ask->line;
+    shut->site = among_strangers ? NULL : h->site;
+    sp_list_init(&shut->twins);
+    if (twin != NULL)
+        sp_list_append(&twin->twins, &shut->twins);
     sp_list_append(among_strangers ? &p->strangers : &share->lanes[ask->lane].shut, &shut->at);
     if (!among_strangers)
         h->site->shut++;
     p->shut++;
+    return shut;
+}
+
+bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *asks, size_t count)
+{
+    struct sp_pool_host *h = sp_pool_get_host(p, &asks[0]);
+    struct sp_pool_share *share = sp_pool_get_share(h->site, asks[0].tenant);
+    struct sp_conn_end why;
+    struct shut *shut;
+
+    if (asks[0].line == 0 || sp_pool_is_closed(h, &asks[0], &why) ||
+        !sp_pool_is_crowded(h, share, asks[0].lane))
+        return false;
+    if (!sp_lines_shut(p->settings.lines, asks[0].line, true))
+        return true; /* another message of it did */
+    shut = note_shut(h, share, &asks[0], NULL);
+    for (size_t i = 1; i < count; i++) {
+        h = sp_pool_find_host(p, &asks[i]);
+        if (h != NULL && !sp_pool_is_closed(h, &asks[i], &why))
+            (void)note_shut(h, sp_pool_get_share(h->site, asks[i].tenant), &asks[i], shut);
+    }
     if (!sp_timer_is_running(p->tick))
         sp_timer_start(p->tick, TICK_MS);
     return true;
 }
 
-static void open_first(struct sp_pool *p, struct sp_pool_site *s, struct sp_list *list)
+unsigned sp_pool_load(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
-    struct shut *shut = SP_CONTAINER(list->next, struct shut, at);
+    struct sp_pool_host *h = sp_pool_find_host(p, ask);
+    struct sp_pool_site *s;
+    struct sp_pool_share *share;
+    struct sp_conn_end why;
+    int64_t now_ms = sp_clock_mono_ms(sp_loop_clock(p->settings.loop));
+    size_t room;
 
+    if (h == NULL)
+        return 0;
+    s = h->site;
+    share = sp_pool_get_share(s, ask->tenant);
+    if (sp_pool_is_closed(h, ask, &why))
+        return SP_POOL_CLOSED;
+    if (sp_pool_is_crowded(h, share, ask->lane))
+        return SP_POOL_CROWDED;
+    if (sp_pool_site_at(s, share, now_ms) > now_ms)
+        return SP_POOL_CROWDED - 1;
+    room = h->opening + !sp_list_is_empty(&s->rest);
+    if (s->link_count < s->state.limit)
+        room += s->state.limit - s->link_count;
+    if (s->waiting < room)
+        return 0;
+    return 1 + (unsigned)(s->waiting * 16 / (s->state.limit + 1));
+}
+
+static void forget(struct sp_pool *p, struct shut *shut)
+{
     sp_list_remove(&shut->at);
-    if (s != NULL)
-        s->shut--;
+    sp_list_remove(&shut->twins);
+    if (shut->site != NULL)
+        shut->site->shut--;
     p->shut--;
-    if (sp_lines_shut(p->settings.lines, shut->line, false) && p->settings.on_room != NULL)
-        p->settings.on_room(p->settings.arg);
     sp_free(shut);
 }
 
-void sp_pool_open_lines(struct sp_pool *p, struct sp_pool_site *s, struct sp_list *shut)
+/* For all hosts that it waits for. */
+static void open_first(struct sp_pool *p, struct sp_list *list)
+{
+    struct shut *shut = SP_CONTAINER(list->next, struct shut, at);
+    sp_handle line = shut->line;
+
+    SP_LIST_EACH(at, &shut->twins)
+    forget(p, SP_CONTAINER(at, struct shut, twins));
+    forget(p, shut);
+    if (sp_lines_shut(p->settings.lines, line, false) && p->settings.on_room != NULL)
+        p->settings.on_room(p->settings.arg);
+}
+
+void sp_pool_open_lines(struct sp_pool *p, struct sp_list *shut)
 {
     while (!sp_list_is_empty(shut))
-        open_first(p, s, shut);
+        open_first(p, shut);
 }
 
 /* One at a time: a line may have much. Several where nobody waits: these may have one message each. */
@@ -364,7 +424,7 @@ static void feed_crowd(struct sp_pool_site *s, struct sp_pool_crowd *crowd, enum
     for (size_t n = crowd->count == 0 ? AT_ONCE : 1; n > 0; n--) {
         if (sp_list_is_empty(&crowd->shut) || crowd->count * 2 > crowd_max(s))
             return;
-        open_first(s->pool, s, &crowd->shut);
+        open_first(s->pool, &crowd->shut);
     }
 }
 
@@ -385,7 +445,7 @@ void sp_pool_on_tick(void *arg)
     void *value;
 
     if (p->stranger_waiters < STRANGERS)
-        sp_pool_open_lines(p, NULL, &p->strangers);
+        sp_pool_open_lines(p, &p->strangers);
     while (sp_map_next(p->sites, &at, &key, &value))
         sp_pool_feed(value);
     if (p->shut > 0)

@@ -277,13 +277,79 @@ static bool has_next(struct sp_attempt *a)
     return false;
 }
 
+/* returns: how many of the hosts from this turn on are as good as the one whose turn it is; it alone where they are one provider's */
+static size_t count_equals(const struct sp_attempt *a)
+{
+    const struct sp_route *r = a->route;
+    uint16_t preference = r->hops[a->order[a->turn]].preference;
+    size_t end = a->turn + 1;
+
+    if ((r->via != SP_VIA_ROUTE && r->via != SP_VIA_NEXT_HOP) || a->only_hop != SIZE_MAX)
+        return 1;
+    while (end < r->hop_count && r->hops[a->order[end]].preference == preference)
+        end++;
+    return end - a->turn;
+}
+
+/*
+ * Hosts that an operator has named have limits of their own. Of those of the same preference the one that was drawn has its
+ * turn, unless it would keep the mail waiting and another has room, or less of a crowd.
+ */
+static void choose_equal(struct sp_attempt *a)
+{
+    size_t count = count_equals(a), best = 0;
+    unsigned least = 0;
+
+    for (size_t i = 0; i < count && count > 1; i++) {
+        struct sp_pool_ask ask = sp_attempt_pool_ask(a, a->order[a->turn + i]);
+        unsigned load;
+
+        if (!may_ask(a, ask.hop)) {
+            if (i == 0) /* its turn passes */
+                return;
+            continue;
+        }
+        load = sp_pool_load(a->d->pool, &ask);
+        if (i == 0 && (load == 0 || load == SP_POOL_CLOSED))
+            return;
+        if (i == 0 || load < least) {
+            best = i;
+            least = load;
+        }
+    }
+    if (best > 0) {
+        uint8_t drawn = a->order[a->turn];
+
+        a->order[a->turn] = a->order[a->turn + best];
+        a->order[a->turn + best] = drawn;
+    }
+}
+
+/* returns: whether there is no room for it now at the host whose turn it is, nor at one as good: its line is shut */
+static bool shuts_line(struct sp_attempt *a)
+{
+    struct sp_pool_ask asks[SP_TRANSPORT_HOPS_MAX];
+    size_t equals = count_equals(a), count = 0;
+
+    for (size_t i = 0; i < equals; i++) {
+        size_t hop = a->order[a->turn + i];
+
+        if (may_ask(a, hop))
+            asks[count++] = sp_attempt_pool_ask(a, hop);
+    }
+    asks[0].has_next = has_next(a);
+    return sp_pool_shuts(a->d->pool, asks, count);
+}
+
 /* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
 static void try_hop(struct sp_attempt *a)
 {
     for (; a->turn < a->route->hop_count; a->turn++) {
-        struct sp_pool_ask ask = sp_attempt_pool_ask(a, a->order[a->turn]);
+        struct sp_pool_ask ask;
         struct sp_conn *c;
 
+        choose_equal(a);
+        ask = sp_attempt_pool_ask(a, a->order[a->turn]);
         a->hop = ask.hop;
         if (a->asked[a->hop].has_put_off || (a->only_hop != SIZE_MAX && a->hop != a->only_hop))
             continue;
@@ -294,7 +360,7 @@ static void try_hop(struct sp_attempt *a)
         }
         ask.has_next = has_next(a);
         c = sp_pool_find(a->d->pool, &ask);
-        if (c == NULL && sp_attempt_is_fresh(a) && sp_pool_shuts(a->d->pool, &ask)) {
+        if (c == NULL && sp_attempt_is_fresh(a) && shuts_line(a)) {
             sp_attempt_put_first(a);
             return;
         }

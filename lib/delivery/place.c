@@ -161,7 +161,7 @@ static void free_site(struct sp_pool_site *s)
         struct sp_pool_share *share = SP_CONTAINER(at, struct sp_pool_share, at);
 
         for (size_t i = 0; i < SP_LANE_COUNT; i++)
-            sp_pool_open_lines(p, s, &share->lanes[i].shut);
+            sp_pool_open_lines(p, &share->lanes[i].shut);
         sp_pool_share_free(share);
     }
     (void)sp_map_remove(p->sites, sp_bytes(s->key, s->key_len));

@@ -442,9 +442,8 @@ static int64_t end_of(const struct sp_pool *p, const struct sp_pool_ask *ask)
     return ask->ends_ms > 0 ? now_ms(p) + ask->ends_ms : INT64_MAX;
 }
 
-/* returns: whether who asks hears at once that there is none, and why */
-static bool is_closed(const struct sp_pool_host *h, const struct sp_pool_ask *ask,
-                      struct sp_conn_end *why)
+bool sp_pool_is_closed(const struct sp_pool_host *h, const struct sp_pool_ask *ask,
+                       struct sp_conn_end *why)
 {
     if (closed_ms(h, end_of(h->pool, ask), why) > 0)
         return true;
@@ -470,16 +469,6 @@ void sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask)
         h->breaker.until_ms = now_ms(p);
 }
 
-bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
-{
-    struct sp_pool_host *h = sp_pool_get_host(p, ask);
-    struct sp_pool_share *share = sp_pool_get_share(h->site, ask->tenant);
-    struct sp_conn_end why;
-
-    return !is_closed(h, ask, &why) && sp_pool_is_crowded(h, share, ask->lane) &&
-           sp_pool_shut_line(h, share, ask);
-}
-
 sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn, void *arg)
 {
     struct sp_pool_host *h = sp_pool_get_host(p, ask);
@@ -492,7 +481,7 @@ sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool
     w->end_ms = end_of(p, ask);
     sp_pool_turn_begins(w, ask->turn_ms);
     handle = w->handle;
-    if (is_closed(h, ask, &why))
+    if (sp_pool_is_closed(h, ask, &why))
         sp_pool_tell(w, &why);
     else if (sp_list_is_empty(&h->site->rest))
         sp_pool_serve(h->site);
@@ -563,7 +552,7 @@ void sp_pool_free(struct sp_pool *p)
         empty_host(value);
         sp_pool_host_free(value);
     }
-    sp_pool_open_lines(p, NULL, &p->strangers);
+    sp_pool_open_lines(p, &p->strangers);
     at = 0;
     while (sp_map_next(p->totals, &at, &key, &value))
         sp_free(value);

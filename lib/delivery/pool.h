@@ -13,6 +13,8 @@
 #include "delivery/site.h"
 #include "queue/lines.h"
 
+#include <limits.h>
+
 struct sp_pool;
 
 /* A site or a host is not as it was before. */
@@ -117,9 +119,15 @@ struct sp_conn *sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask);
  * Asks before waiting: where enough of this tenant's mail waits for the site already, its line is shut until there is
  * room, so that a long backlog for a slow site is not looked at over and over.
  *
+ * asks:    for the host itself, and for others that are as good, which have no room either: the first that has opens the line
  * returns: whether the line was shut: give the message back to it
  */
-bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask);
+bool sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *asks, size_t count);
+
+#define SP_POOL_CLOSED  UINT_MAX       /* it is left alone: who asks hears so at once */
+#define SP_POOL_CROWDED (UINT_MAX - 1) /* its line would be shut */
+/* returns: 0 if who asks for a host now would have a connection, else more the more wait there for what it has */
+unsigned sp_pool_load(struct sp_pool *p, const struct sp_pool_ask *ask);
 
 /* Waits for a connection. returns: a handle; fn is called exactly once, on a later turn, and never after cancel */
 sp_handle sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn, void *arg);

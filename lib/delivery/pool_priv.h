@@ -182,6 +182,9 @@ int64_t sp_pool_site_at(struct sp_pool_site *s, struct sp_pool_share *share, int
 
 /* Gives what is ready to who may go, and opens what the others need. */
 void sp_pool_serve(struct sp_pool_site *s);
+/* returns: whether who asks hears at once that there is none. why: set to the reason, if so */
+bool sp_pool_is_closed(const struct sp_pool_host *h, const struct sp_pool_ask *ask,
+                       struct sp_conn_end *why);
 /* Says QUIT on a link that sends nothing now. */
 void sp_pool_retire(struct sp_pool_link *l);
 
@@ -288,10 +291,7 @@ void sp_pool_on_tick(void *arg);
 /* returns: whether so many of this share wait that others had better not come */
 bool sp_pool_is_crowded(const struct sp_pool_host *h, const struct sp_pool_share *share,
                         enum sp_lane lane);
-/* Shuts a line until there is room. returns: false if it is none */
-bool sp_pool_shut_line(struct sp_pool_host *h, struct sp_pool_share *share,
-                       const struct sp_pool_ask *ask);
 /* Opens all lines of a list. */
-void sp_pool_open_lines(struct sp_pool *p, struct sp_pool_site *s, struct sp_list *shut);
+void sp_pool_open_lines(struct sp_pool *p, struct sp_list *shut);
 
 #endif

@@ -172,6 +172,25 @@ def test_a_silent_host_is_left_for_the_next(world, sinks):
         assert final(gateway, submit(gateway, "a@example.net"))["rung"] == "tls:authenticated"
 
 
+def test_an_equal_smarthost_takes_what_the_other_has_no_room_for(world, sinks):
+    """One of two has a connection and keeps it: what was drawn for it goes to the other."""
+    stuck = threading.Event()
+    first = sinks(certificate=world.good.pair, replies={"DOT": lambda data: stuck.wait(300) and "250 2.0.0 taken"})
+    second = sinks(certificate=world.good.pair)
+    gateway = world.gateway([host(first), host(second)], "--workers", "1")
+    (pathlib.Path(gateway.info["policy"]).parent / "sites.json").write_text(
+        json.dumps({"version": 1, "default": {"connections": 1}}))
+    gateway.reload()
+    try:
+        identities = [submit(gateway, "a@example.net") for _ in range(80)]
+        until(lambda: len(second.messages) >= 60, 120)
+        assert len(first.messages) <= 1
+    finally:
+        stuck.set()
+    assert all(final(gateway, identity)["final"] == "delivered" for identity in identities)
+    assert len(first.messages) + len(second.messages) == 80
+
+
 def test_mx_hosts_are_tried_by_preference_and_a_dead_one_costs_nothing(gateways, sinks, world):
     """Two of preference 10, one of them dead, one of 20. The certificates prove nothing: what the domain has never proved is
     not waited for once that is known; and an IPv6 address where nobody listens harms nothing."""

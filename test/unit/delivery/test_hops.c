@@ -19,7 +19,9 @@ struct sp_conn { /* of the pool that is made up */
 static struct {
     struct sp_conn hosts[HOSTS];
     bool is_crowded;
-    sp_pool_fn wait; /* who waits for a connection */
+    unsigned load[HOSTS];
+    size_t shut[HOSTS], shut_count; /* hosts for whose room a line waits */
+    sp_pool_fn wait;                /* who waits for a connection */
     void *wait_arg;
     size_t wait_hop;
     unsigned put_first;
@@ -48,7 +50,8 @@ void __wrap_sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcom
 bool __wrap_sp_queue_body_at_hand(struct sp_queue *q, const struct sp_id *id,
                                   struct sp_content *out);
 struct sp_conn *__wrap_sp_pool_find(struct sp_pool *p, const struct sp_pool_ask *ask);
-bool __wrap_sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask);
+bool __wrap_sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *asks, size_t count);
+unsigned __wrap_sp_pool_load(struct sp_pool *p, const struct sp_pool_ask *ask);
 sp_handle __wrap_sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn,
                               void *arg);
 void __wrap_sp_pool_cancel(struct sp_pool *p, sp_handle wait);
@@ -133,10 +136,20 @@ struct sp_conn *__wrap_sp_pool_find(struct sp_pool *p, const struct sp_pool_ask 
     return the.hosts[ask->hop].is_there ? &the.hosts[ask->hop] : NULL;
 }
 
-bool __wrap_sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *ask)
+bool __wrap_sp_pool_shuts(struct sp_pool *p, const struct sp_pool_ask *asks, size_t count)
 {
-    (void)p, (void)ask;
+    (void)p;
+    the.shut_count = count;
+    ck_assert_uint_le(count, HOSTS);
+    for (size_t i = 0; i < count; i++)
+        the.shut[i] = asks[i].hop;
     return the.is_crowded;
+}
+
+unsigned __wrap_sp_pool_load(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    (void)p;
+    return the.load[ask->hop];
 }
 
 sp_handle __wrap_sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, sp_pool_fn fn,
@@ -479,8 +492,81 @@ START_TEST(a_host_with_tls_has_the_mail_before_one_without)
 }
 END_TEST
 
+static int compare_sizes(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The first three are equal, by an operator's word. */
+static void name_equals(enum sp_via via)
+{
+    const struct sp_route like = {.domain = SP_LIT_INIT("example.test"),
+                                  .via = via,
+                                  .hops = hops,
+                                  .hop_count = HOSTS,
+                                  .sts_why = SP_E_STS_NONE};
+
+    for (size_t i = 0; i < HOSTS; i++)
+        hops[i].preference = i < 3 ? 10 : 20;
+    sp_route_unref(route);
+    route = sp_route_copy(&like);
+}
+
+START_TEST(of_equal_smarthosts_one_with_room_is_asked)
+{
+    static const struct {
+        unsigned load[HOSTS];
+        size_t host;
+    } cases[] = {
+        {{SP_POOL_CROWDED, 0, SP_POOL_CROWDED}, 1},
+        {{3, 2, 3}, 1},
+        {{SP_POOL_CROWDED, SP_POOL_CROWDED, SP_POOL_CROWDED - 1, 0, 0}, 2},
+        {{5, SP_POOL_CLOSED, 5, 0, 0}, SIZE_MAX}, /* who is closed says so if it was drawn */
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases) * 20; i++) { /* whoever is drawn */
+        size_t at = i / 20;
+
+        set_up();
+        set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+        name_equals(i % 2 == 0 ? SP_VIA_ROUTE : SP_VIA_NEXT_HOP);
+        memcpy(the.load, cases[at].load, sizeof(the.load));
+        start();
+        if (cases[at].host != SIZE_MAX)
+            ck_assert_uint_eq(the.wait_hop, cases[at].host);
+        else
+            ck_assert_uint_lt(the.wait_hop, 3);
+        tear_down();
+    }
+}
+END_TEST
+
+START_TEST(where_no_equal_has_room_the_line_waits_for_each)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        set_up();
+        set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+        name_equals(i == 0 ? SP_VIA_ROUTE : SP_VIA_MX);
+        for (size_t n = 0; n < HOSTS; n++)
+            the.load[n] = SP_POOL_CROWDED;
+        the.is_crowded = true;
+        start();
+        ck_assert_uint_eq(the.put_first, 1);
+        ck_assert_uint_eq(the.shut_count, i == 0 ? 3 : 1);
+        qsort(the.shut, the.shut_count, sizeof(the.shut[0]), compare_sizes);
+        for (size_t n = 0; i == 0 && n < 3; n++)
+            ck_assert_uint_eq(the.shut[n], n);
+        tear_down();
+    }
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, of_equal_smarthosts_one_with_room_is_asked);
+    tcase_add_test(c, where_no_equal_has_room_the_line_waits_for_each);
     tcase_add_test(c, a_first_host_with_tls_has_the_mail_though_its_rung_is_plain);
     tcase_add_test(c, a_host_with_tls_has_the_mail_before_one_without);
     tcase_add_test(c, a_dropped_rung_is_told_as_dropped);

@@ -414,16 +414,16 @@ START_TEST(a_crowds_line_is_shut_until_there_is_room)
     sp_lines_put(w_lines, &item, 0, 0);
     ask = (struct sp_pool_ask){.route = w.route, .lane = SP_LANE_NORMAL};
     ask.line = sp_line_handle(item.line);
-    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1));
     for (size_t i = 0; i < SP_ARRAY_LEN(many); i++)
         send_one(&w, &many[i]);
-    ck_assert(sp_pool_shuts(w.pool, &ask));
-    ck_assert(sp_pool_shuts(w.pool, &ask)); /* again, by one that was on its way */
+    ck_assert(sp_pool_shuts(w.pool, &ask, 1));
+    ck_assert(sp_pool_shuts(w.pool, &ask, 1)); /* again, by one that was on its way */
     ck_assert_ptr_null(sp_lines_next(w_lines, 0));
     for (int i = 0; i < 600 && smtp_sink_messages(w.sink) < 80; i++)
         turn(&w, 1);
     turn(&w, 3);
-    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1));
     ck_assert_uint_eq(rooms, 1);
     ck_assert_ptr_eq(sp_lines_next(w_lines, 0), &item);
     turn(&w, 3);
@@ -1118,10 +1118,10 @@ static void wait_by_rank(unsigned taken, enum sp_pool_rank rank)
     for (size_t i = 0; i < SP_ARRAY_LEN(s); i++)
         (void)send_in(&w, &s[i], (enum sp_lane)(i % SP_LANE_COUNT));
     ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
-    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1));
     expect_places(&asked, rank);
     only_link(&w, w.route)->busy_ms -= 31000;
-    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1));
     expect_places(&asked, SP_POOL_RANK_NEW);
     stop(&w);
     sp_source_clear(&first.source); /* no end of it was told */
@@ -1268,20 +1268,20 @@ START_TEST(sites_that_are_slow_leave_places_for_another)
     ask = (struct sp_pool_ask){.route = w.route, .line = sp_line_handle(item.line)};
     for (size_t i = 0; i < 7; i++)
         send_one(&w, &slow[i]);
-    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* 2 connections on their way, 7 wait */
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1)); /* 2 connections on their way, 7 wait */
     ask.lane = SP_LANE_BULK;
-    ck_assert(sp_pool_shuts(w.pool, &ask));
+    ck_assert(sp_pool_shuts(w.pool, &ask, 1));
     ck_assert(sp_lines_shut(w_lines, ask.line, false));
     ask.lane = SP_LANE_NORMAL;
     for (size_t i = 7; i < 14; i++)
         send_one(&w, &slow[i]);
     other = route_by("c.test", smtp_sink_port(w.sink));
     ask.route = other;
-    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1));
     ask.route = w.route;
-    ck_assert(sp_pool_shuts(w.pool, &ask));
+    ck_assert(sp_pool_shuts(w.pool, &ask, 1));
     ask.lane = SP_LANE_URGENT;
-    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* it goes before all that, to places of its own */
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1)); /* it goes before all that, to places of its own */
     stop(&w);
     sp_route_unref(other);
     sp_lines_unref(w_lines, item.line);
@@ -1325,12 +1325,12 @@ START_TEST(places_of_sites_that_take_mail_are_not_those_of_the_others)
     }
     ask = (struct sp_pool_ask){.route = other, .lane = SP_LANE_NORMAL, .line = 1};
     ck_assert_uint_eq(left, 2);
-    ck_assert(!sp_pool_shuts(w.pool, &ask)); /* the other has none yet */
-    left = 0;                                /* and the one that asks: it has its place already */
-    ck_assert(!sp_pool_shuts(w.pool, &ask));
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1)); /* the other has none yet */
+    left = 0; /* and the one that asks: it has its place already */
+    ck_assert(!sp_pool_shuts(w.pool, &ask, 1));
     for (size_t i = 0; i < SP_ARRAY_LEN(its_like); i++)
         send_by(&w, &its_like[i], route_by("slow.test", smtp_sink_port(w.sink)));
-    ck_assert(sp_pool_shuts(w.pool, &ask));
+    ck_assert(sp_pool_shuts(w.pool, &ask, 1));
     stop(&w);
     for (size_t i = 0; i < SP_ARRAY_LEN(its_like); i++)
         sp_source_clear(&its_like[i].source);
@@ -1449,6 +1449,79 @@ START_TEST(a_smarthost_that_throttles_slows_no_other)
         ck_assert_uint_eq(seen.throttled, 1);
         stop(&w);
     }
+    w_sites = NULL;
+}
+END_TEST
+
+/* Its line waits for both, and neither sets the other's pace. */
+START_TEST(who_waits_for_either_of_two_goes_when_one_has_room)
+{
+    struct sp_pool_ask asks[2] = {{.hop = 0}, {.hop = 1}};
+    struct sending first[40], second[40];
+    SP_AUTO(sp_problems) problems = sp_problems_new();
+    SP_AUTO(sp_sites) sites = NULL;
+    struct sp_line_item item = {0};
+    const struct sp_route *two;
+    struct sp_route like;
+    unsigned rooms = 0;
+    struct world w;
+
+    ck_assert_int_eq(sp_sites_load(SP_LIT("{\"version\": 1}"), "s", problems, &sites), SP_OK);
+    w_sites = sites;
+    w_lines = sp_lines_new();
+    w_on_room = count_room;
+    w_arg = &rooms;
+    start(&w, 1, 60000);
+    two = route_by_two("one.test", "two.test", smtp_sink_port(w.sink));
+    like = *two;
+    like.via = SP_VIA_ROUTE;
+    sp_route_unref(w.route);
+    w.route = sp_route_copy(&like);
+    sp_route_unref(two);
+    item.line = sp_lines_ref(w_lines, SP_LIT("t"), SP_LIT("a.test"), SP_LANE_NORMAL);
+    sp_lines_put(w_lines, &item, 0, 0);
+    for (size_t i = 0; i < 2; i++) {
+        asks[i].route = w.route;
+        asks[i].lane = SP_LANE_NORMAL;
+        asks[i].line = sp_line_handle(item.line);
+        ck_assert_uint_eq(sp_pool_load(w.pool, &asks[i]), 0);
+    }
+    smtp_sink_reply(w.sink, "DOT", "250-not all of it"); /* who has a connection keeps it */
+    for (size_t i = 0; i < 2; i++) {
+        first[i] = second[i] = (struct sending){.w = &w};
+        (void)sp_pool_wait(w.pool, &asks[0], on_conn, &first[i]);
+    }
+    ck_assert_uint_gt(sp_pool_load(w.pool, &asks[0]), 0);
+    ck_assert_uint_lt(sp_pool_load(w.pool, &asks[0]), SP_POOL_CROWDED);
+    ck_assert_uint_eq(sp_pool_load(w.pool, &asks[1]), 0);
+    for (size_t i = 2; i < SP_ARRAY_LEN(first); i++) {
+        first[i] = (struct sending){.w = &w};
+        (void)sp_pool_wait(w.pool, &asks[0], on_conn, &first[i]);
+    }
+    for (int i = 0; i < 500 && smtp_sink_messages(w.sink) == 0; i++)
+        turn(&w, 1);
+    turn(&w, 20);
+    ck_assert_uint_eq(sp_pool_load(w.pool, &asks[0]), SP_POOL_CROWDED);
+    smtp_sink_reply(w.sink, "DOT", NULL);
+    for (size_t i = 0; i < SP_ARRAY_LEN(second); i++) {
+        second[i] = (struct sending){.w = &w};
+        (void)sp_pool_wait(w.pool, &asks[1], on_conn, &second[i]);
+    }
+    ck_assert_uint_eq(sp_pool_load(w.pool, &asks[1]), SP_POOL_CROWDED);
+    ck_assert(sp_pool_shuts(w.pool, asks, 2)); /* the first never answers */
+    ck_assert_ptr_null(sp_lines_next(w_lines, 0));
+    for (int i = 0; i < 2000 && rooms == 0; i++)
+        turn(&w, 1);
+    ck_assert_uint_eq(rooms, 1);
+    ck_assert_ptr_eq(sp_lines_next(w_lines, 0), &item);
+    ck_assert_uint_eq(first[0].results, 0);
+    ck_assert_uint_eq(sp_pool_load(w.pool, &asks[0]), SP_POOL_CROWDED);
+    ck_assert_uint_eq(w.pool->shut, 0); /* at the first, too */
+    stop(&w);
+    sp_lines_unref(w_lines, item.line);
+    sp_lines_free(w_lines);
+    w_lines = NULL;
+    w_on_room = NULL;
     w_sites = NULL;
 }
 END_TEST
@@ -1723,6 +1796,7 @@ static void add(TCase *c)
     tcase_add_test(c, places_of_sites_that_take_mail_are_not_those_of_the_others);
     tcase_add_test(c, a_host_that_throttles_gets_half_and_less_until_it_recovers);
     tcase_add_test(c, a_smarthost_that_throttles_slows_no_other);
+    tcase_add_test(c, who_waits_for_either_of_two_goes_when_one_has_room);
     tcase_add_test(c, a_long_pause_is_told_as_our_own);
     tcase_add_test(c, a_pause_is_not_waited_for_beyond_ones_own_end);
 }
