@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FIRST_BLOCK 2048
+#define STALES_MAX  3
 
 struct sp_bytes sp_attempt_address(const struct sp_attempt *a, size_t i)
 {
@@ -323,6 +324,16 @@ static struct sp_smtp_result part_too_many(struct sp_attempt *a,
     return (struct sp_smtp_result){.rcpts = kept, .count = count};
 }
 
+/*
+ * A host that takes so many messages a connection, or has waited long enough, ends it between two; who comes at that moment has not
+ * been heard, which says nothing of him nor of the host. returns: whether it is asked anew at once
+ */
+static bool is_stale(const struct sp_attempt *a, const struct sp_smtp_result *result)
+{
+    return a->reuses && a->stales < STALES_MAX && result->is_unheard && result->count > 0 &&
+           sp_outcome_is_hosts_own(&result->rcpts[0]);
+}
+
 static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *result)
 {
     struct sp_attempt *a = arg;
@@ -331,6 +342,14 @@ static void on_result(void *arg, enum sp_rc rc, const struct sp_smtp_result *res
     clear_source(a);
     if (sp_attempt_is_damaged(a, rc))
         return;
+    if (rc == SP_OK && is_stale(a, result)) {
+        a->stales++;
+        a->rounds--;
+        a->went_on = true;
+        sp_outcome_forget_hops(&a->s);
+        sp_attempt_step(a);
+        return;
+    }
     parted = part_too_many(a, result);
     sp_attempt_settle_sent(a, rc, &parted);
 }
@@ -409,7 +428,8 @@ static void send_mail(struct sp_attempt *a)
         a->sent_bytes = sp_source_total(&a->source);
         a->sent_removed = a->source.removed;
         a->passes_notify = (sp_conn_extensions(c) & SP_SMTP_EXT_DSN) != 0;
-        a->d->stats.reused += sp_conn_messages(c) > 0;
+        a->reuses = sp_conn_messages(c) > 0;
+        a->d->stats.reused += a->reuses;
         rc = sp_conn_send(c, &mail, &a->source, on_result, a);
     }
     a->conn = NULL;

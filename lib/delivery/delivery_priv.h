@@ -156,6 +156,8 @@ struct sp_attempt {
     uint8_t sealed_sha256[32];
     uint64_t sent_bytes;
     uint64_t sent_removed;
+    bool reuses;        /* the connection has carried other mail before */
+    unsigned stales;    /* of those so many had ended before this mail was heard */
     bool unsure;        /* a connection was lost behind the last dot: it may be there (RFC 1047) */
     bool passes_notify; /* the next hop knows DSN: it was told of what the sender wants to hear */
 

@@ -186,7 +186,7 @@ static void on_result(void *arg, struct sp_conn *c, const struct sp_smtp_result 
     const struct sp_smtp_reply *put_off = NULL;
     bool taken = false;
 
-    (void)c;
+    l->was_stale = result->is_unheard && sp_conn_messages(c) > 1; /* this one is counted */
     for (size_t i = 0; i < result->count; i++) {
         const struct sp_smtp_rcpt_result *r = &result->rcpts[i];
 
@@ -272,7 +272,7 @@ static void on_end(void *arg, struct sp_conn *c, const struct sp_conn_end *e)
     struct sp_pool *p = h->pool;
     struct sp_conn_end why = *e;
     bool opened = l->opened;
-    bool broke_off = opened && !l->ready && !l->leaving && e->rc != SP_E_CANCELLED;
+    bool broke_off = opened && !l->ready && !l->leaving && !l->was_stale && e->rc != SP_E_CANCELLED;
 
     (void)c;
     drop_link(l);

@@ -28,6 +28,7 @@ struct sp_pool_link { /* a connection in the pool */
     bool ready;        /* idle, or lent for the moment */
     bool opened;       /* was ready once */
     bool leaving;      /* QUIT was said */
+    bool was_stale;    /* it ended between two messages */
 };
 
 struct sp_pool_crowd { /* of a share in a lane */

@@ -163,7 +163,9 @@ static void count_one(struct sp_queue *q, const struct sp_queue_rcpt *r, bool ad
 {
     size_t *counter = NULL;
 
-    if (r->r.state == SP_RCPT_PENDING || r->r.state == SP_RCPT_DEFERRED)
+    if (r->busy)
+        counter = &q->stats.recipients_busy;
+    else if (r->r.state == SP_RCPT_PENDING || r->r.state == SP_RCPT_DEFERRED)
         counter = &q->stats.recipients_pending;
     else if (r->r.state == SP_RCPT_HELD)
         counter = &q->stats.recipients_held;
@@ -172,9 +174,6 @@ static void count_one(struct sp_queue *q, const struct sp_queue_rcpt *r, bool ad
     if (r->r.state == SP_RCPT_HELD && r->r.by_hand)
         q->stats.recipients_by_hand =
             add ? q->stats.recipients_by_hand + 1 : q->stats.recipients_by_hand - 1;
-    if (r->busy)
-        q->stats.recipients_busy =
-            add ? q->stats.recipients_busy + 1 : q->stats.recipients_busy - 1;
 }
 
 static void count_all(struct sp_queue *q, const struct sp_queue_entry *e, bool add)

@@ -221,7 +221,8 @@ void sp_queue_act(struct sp_queue *q, uint8_t type, const struct sp_act *act,
 
 struct sp_queue_stats {
     size_t messages;
-    size_t recipients_pending; /* pending and deferred */
+    size_t
+        recipients_pending; /* pending and deferred; each recipient counts once: who is busy is neither this nor held */
     size_t recipients_held;
     size_t recipients_by_hand; /* of them, by somebody's act */
     size_t recipients_busy;

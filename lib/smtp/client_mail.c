@@ -218,7 +218,7 @@ void sp_smtp_client_settle(struct sp_smtp_client *c, enum sp_smtp_rcpt_state sta
     }
     c->result_owed = false;
     ev = sp_smtp_client_emit(c, SP_SMTP_CLIENT_RESULT);
-    ev->result = (struct sp_smtp_result){c->rcpts, c->count};
+    ev->result = (struct sp_smtp_result){c->rcpts, c->count, c->answered == 0};
 }
 
 static enum sp_smtp_rcpt_state state_of(int code)

@@ -7,6 +7,7 @@ import pytest
 
 from lab import mail
 from lab.pki import Authority
+from lab.sink import Session
 
 PLAIN = "test/policies/relay-plain.json"
 
@@ -204,6 +205,48 @@ def test_connections_are_shared(plain, sinks):
             client.sendmail("dr@tenant.test", ["a@example.net"], message)
     sink.wait_for(60)
     assert sink.sessions <= 20
+
+
+class Ending(Session):
+    """Takes three messages, and then hangs up, or says so at the fourth."""
+    taken, says = 0, None
+
+    def on_mail(self, line):
+        if self.taken == 3:
+            self.say(self.says)
+            raise EOFError
+        super().on_mail(line)
+
+    def on_data(self, line):
+        super().on_data(line)
+        self.taken += 1
+        if self.taken == 3 and self.says is None:
+            raise EOFError
+
+
+@pytest.mark.parametrize("says", [None, "421 that was all"])
+def test_a_connection_that_ends_between_two_messages_costs_none_its_turn(plain, sinks, says):
+    sink = sinks()
+    sink.session = type("Session", (Ending,), {"says": says})
+    gateway = plain(sink, "--workers", "1", "--set", "delivery.max_connections=1", "--set", 'delivery.retry_first="1h"')
+    gateway.run("queue", "freeze", "--tenant", "test", "--reason", "they are to come together")
+    messages = [submit(gateway, ["a@example.net"])[1] for _ in range(9)]
+    gateway.run("queue", "thaw", "--tenant", "test", "--reason", "now they may")
+    sink.wait_for(9)
+    for message in messages:
+        gateway.wait_record("message.settled", message=message)
+        assert [r["outcome"] for r in attempts(gateway, message)] == ["delivered"]
+    assert sink.sessions >= 3
+    if says is None:
+        assert '"site.throttled"' not in gateway.log
+
+
+def test_a_new_connection_that_is_lost_at_once_is_no_such(plain, sinks):
+    sink = sinks(replies={"MAIL": "close"})
+    gateway = plain(sink, "--workers", "1", "--set", 'delivery.retry_first="1h"')
+    _, message = submit(gateway, ["a@example.net"])
+    assert gateway.wait_record("delivery.attempted", message=message)["outcome"] == "deferred"
+    assert sink.sessions == 1
 
 
 def test_eight_bit_is_not_given_to_who_cannot_take_it(plain, sinks):

@@ -161,6 +161,7 @@ static size_t take_all(struct sp_queue_due *dues, size_t expected, bool possibly
     }
     ck_assert_uint_eq(total, expected);
     ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_busy, expected);
+    ck_assert_uint_eq(sp_queue_stats(rig.queue).recipients_pending, 0); /* each counts once */
     return count;
 }
 
