@@ -316,7 +316,8 @@ static enum sp_rc fold_act(struct fold *f, const struct sp_act *act)
 
         sp_audit_message_result(m, &result, 0, line_of(f, &m->id, n));
     }
-    return settle(f, m);
+    rc = end_notice(f, m); /* one that is deleted or recalled comes to its end, too */
+    return rc == SP_OK ? settle(f, m) : rc;
 }
 
 /* Moved by compaction: told long ago. Changed by hand: it tells so, and for whom something else holds now. */

@@ -499,6 +499,46 @@ START_TEST(a_deposit_whose_notice_fails_settles_as_deposited)
 }
 END_TEST
 
+START_TEST(a_deposit_whose_notice_is_deleted_settles_as_deposited)
+{
+    struct sp_id id = new_id();
+    struct sp_id notice = new_id();
+    char texts[2][512];
+    struct sp_bytes taken = event(texts[0], sizeof(texts[0]), &notice, "message.accepted", "");
+    struct sp_accept child = make_accept(&notice, &taken, 1);
+    struct step deposited = {"portal.deposited", ",\"n\":[0]",   0,
+                             SP_RCPT_DEPOSITED,  SP_RUNG_PORTAL, &child};
+    struct sp_bytes audit =
+        event(texts[1], sizeof(texts[1]), &notice, "message.recalled",
+              ",\"act\":\"queue.recall\",\"actor\":{\"type\":\"admin\"},\"n\":[0]");
+    uint16_t n = 0;
+    struct sp_act act = {.id = notice,
+                         .time_ms = WALL_MS,
+                         .ns = &n,
+                         .n_count = 1,
+                         .audit = {.events = &audit, .count = 1}};
+    struct sp_buf meta;
+
+    child.kind = SP_ACCEPT_KIND_NOTICE;
+    child.parent = id;
+    child.recipient_count = 1;
+    fold_accept(&id, 1, 0);
+    fold_outcome(&id, &deposited);
+    sp_buf_init(&meta, SP_RECORD_META_MAX);
+    ck_assert_int_eq(sp_act_encode(&act, &meta), SP_OK);
+    fold(SP_RECORD_HOLD, &notice, &meta);
+    commit();
+    ck_assert(!file_has("message.settled"));
+    fold(SP_RECORD_DELETE, &notice, &meta);
+    commit();
+    ck_assert(!file_has("portal.notified"));
+    ck_assert(file_has("\"final\":\"deposited\""));
+    ck_assert(file_has("\"final\":\"deleted\""));
+    ck_assert_uint_eq(count_in_file("message.settled"), 2);
+    sp_buf_clear(&meta);
+}
+END_TEST
+
 START_TEST(a_refusal_with_a_dsn_is_returned_and_the_dsn_settles_too)
 {
     struct sp_id id = new_id();
@@ -1371,6 +1411,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_deposit_counts_when_its_notice_is_delivered);
     tcase_add_test(c, each_notice_is_told_with_its_own_package);
     tcase_add_test(c, a_deposit_whose_notice_fails_settles_as_deposited);
+    tcase_add_test(c, a_deposit_whose_notice_is_deleted_settles_as_deposited);
     tcase_add_test(c, a_refusal_with_a_dsn_is_returned_and_the_dsn_settles_too);
     tcase_add_test(c, held_released_and_deleted_are_followed);
     tcase_add_test(c, what_is_no_event_becomes_a_gap);
