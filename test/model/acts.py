@@ -1,13 +1,48 @@
 """Small worlds in which people act while mail goes: hold, release, recall, redirect, retry; the relay dies at any moment; equal
 hosts are in trouble in turns; names have addresses of both families; some recipients are not ASCII; hosts take their time."""
 from model.corners import OWN, Corners
-from model.plan import Domain, Person, Trouble
+from model.plan import Domain, Person, Plan, Trouble
 
 
-class Acts(Corners):
+class Acting:
+    """What both kinds of these worlds have."""
+
+    def policies(self, hosts):
+        """returns: what stands in Domain.sts"""
+        def text(mode, named):
+            return "".join(f"{line}\r\n" for line in ("version: STSv1", f"mode: {mode}", *(f"mx: {h.name}" for h in named),
+                                                      "max_age: 86400")).encode()
+        dice, named = self.dice, [h for h in hosts if h.sts == "kept"]
+        stands, when = text("enforce", named), dice.uniform(1, self.pace.seconds)
+        kind = dice.choice(["stands", "stands", "goes", "goes", "other", "testing"])
+        if kind in ("other", "testing"):
+            for host in hosts:
+                host.sts = "maybe"
+        return {"stands": [(0, stands)], "goes": [(0, stands), (when, None)], "testing": [(0, text("testing", named))],
+                "other": [(0, stands), (when, text(dice.choice(["none", "testing", "enforce"]), hosts[:1]))]}[kind]
+
+    def or_another(self, person):
+        """A person, some of whom are not ASCII; another one may get the mail of some."""
+        if not person.keys and self.chance(0.15):
+            person.address = person.address.replace(".p", ".pé")
+        if self.chance(0.4):
+            n, domain = len(self.people), self.dice.choice(self.domains)
+            person.spare = Person(f"{person.ladder.name}.p{n}@{domain.name}", domain, person.ladder)
+            self.people.append(person.spare)
+        return person
+
+    def acts(self, count):
+        blows = [(self.dice.uniform(0.2, self.pace.seconds), "end", "relay") for _ in range(self.dice.randint(0, 3))]
+        for _ in range(count):
+            kind = self.dice.choice(["hold", "release", "release", "recall", "redirect", "redirect", "retry"])
+            blows.append((self.dice.uniform(0.2, self.pace.seconds), "order", kind))
+        return blows
+
+
+class Acts(Acting, Corners):
     """The domains are of each kind in turn. One host of a world has IPv6: there is one such address on each machine."""
 
-    def __init__(self, seed, domains=12, messages=100, **how):
+    def __init__(self, seed, domains=14, messages=100, **how):
         self.six_left = 1
         super().__init__(seed, domains, messages, **how)
         self.orders = 3
@@ -54,26 +89,18 @@ class Acts(Corners):
             host.sts = host.sts or "kept"
         return hosts
 
-    def policies(self, hosts):
-        """returns: what stands in Domain.sts"""
-        def text(mode, named):
-            return "".join(f"{line}\r\n" for line in ("version: STSv1", f"mode: {mode}", *(f"mx: {h.name}" for h in named),
-                                                      "max_age: 86400")).encode()
-        dice, named = self.dice, [h for h in hosts if h.sts == "kept"]
-        stands, when = text("enforce", named), dice.uniform(1, self.pace.seconds)
-        kind = dice.choice(["stands", "stands", "goes", "goes", "other", "testing"])
-        if kind in ("other", "testing"):
-            for host in hosts:
-                host.sts = "maybe"
-        return {"stands": [(0, stands)], "goes": [(0, stands), (when, None)], "testing": [(0, text("testing", named))],
-                "other": [(0, stands), (when, text(dice.choice(["none", "testing", "enforce"]), hosts[:1]))]}[kind]
+    def kind_full(self, mode):
+        """The first never takes any mail; the other one always does."""
+        stage = self.dice.choice(["greeting", "mail", "data", "dot"])
+        full = self.add_host(mode, troubles=[Trouble(stage, self.dice.choice(OWN))], rate=1.0, well_from=None)
+        return [full, self.add_host(mode)]
 
     def kind_slow(self, mode):
         return [self.add_host(mode, slow=0.8, troubles=self.puts_off(), rate=0.3, well_from=self.while_bad())]
 
     def domain(self, n):
         kinds = [self.kind_turns, self.kind_slow, self.kind_families, self.kind_ascii, self.kind_changes_and_puts_off,
-                 self.kind_promises]
+                 self.kind_promises, self.kind_full]
         kind = kinds[n % len(kinds)]
         if kind == self.kind_promises:
             hosts = kind("mx")
@@ -86,20 +113,38 @@ class Acts(Corners):
     # ---- people and messages ----
 
     def person(self):
-        person = super().person()
-        if not person.keys and self.chance(0.15):
-            person.address = person.address.replace(".p", ".pé")
-        if self.chance(0.4):
-            n, domain = len(self.people), self.dice.choice(self.domains)
-            person.spare = Person(f"{person.ladder.name}.p{n}@{domain.name}", domain, person.ladder)
-            self.people.append(person.spare)
-        return person
+        return self.or_another(super().person())
 
     # ---- what befalls ----
 
     def draw_blows(self, count):
-        blows = [(self.dice.uniform(0.2, self.pace.seconds), "end", "relay") for _ in range(self.dice.randint(0, 3))]
-        for _ in range(30):
-            kind = self.dice.choice(["hold", "release", "release", "recall", "redirect", "redirect", "retry"])
-            blows.append((self.dice.uniform(0.2, self.pace.seconds), "order", kind))
-        return sorted(blows, key=lambda b: b[0])
+        return sorted(self.acts(30), key=lambda b: b[0])
+
+
+class Crowded(Acting, Plan):
+    """A wide world with such people in it."""
+
+    def __init__(self, seed, **how):
+        super().__init__(seed, **how)
+        self.orders = 2
+
+    def host(self, mode):
+        host = super().host(mode)
+        host.slow, host.utf8 = self.dice.choice([0, 0, 0, 0.4]), self.chance(0.85)
+        if mode != "smarthost" and self.chance(0.15):
+            host.six = "2001:db8::25"
+        return host
+
+    def domain(self, n):
+        if self.chance(0.9):
+            return super().domain(n)
+        hosts = [self.host("mx") for _ in range(self.dice.choice([1, 2, 3]))]
+        for host in hosts:
+            host.sts = "kept" if host is hosts[0] or self.chance(0.7) else "unlisted"
+        return self.keep(Domain(f"d{n}.test", "sts", [(self.dice.choice([10, 20]), h) for h in hosts], sts=self.policies(hosts)))
+
+    def person(self):
+        return self.or_another(super().person())
+
+    def draw_blows(self, count):
+        return sorted(super().draw_blows(count) + self.acts(20), key=lambda b: b[0])

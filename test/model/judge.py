@@ -137,7 +137,12 @@ class Judge:
         message, host = self.messages.get(copy["key"]), copy["host"]
         if host.sts and not self.is_bound(host, copy["time"]):
             host = dataclasses.replace(host, sts="maybe")
-        return host.level(copy["shown"], message is not None and message.lifted)
+        return host.level(copy["shown"], message.lifted if message is not None else self.may_be_lifted(copy))
+
+    def may_be_lifted(self, copy):
+        """Of one that was cut before its Message-ID only those are known to whom it was."""
+        return copy["end"] == "cut" and any(m.lifted and {p.address for p in m.people} >= set(copy["to"])
+                                            for m in self.plan.messages)
 
     def is_bound(self, host, when):
         """Whether its domain's policy must have been known then: it could always be read, or had been."""
@@ -217,6 +222,8 @@ class Judge:
         for (identity, n), spans in self.stopped.items():
             for start, end, address in spans:
                 for copy in self.copies.get((self.keys.get(identity), address), ()):
+                    if copy["end"] == "cut":  # a host may note it long after its connection was closed
+                        continue
                     if start + SLACK < self.world.began + copy["time"] < end - SLACK and self.twice[self.keys[identity]] == 1:
                         yield f"{copy['key']} {address}: {copy['end']} at {copy['host'].name} {copy['time']:.2f}, stopped from " \
                               f"{start - self.world.began:.2f} to {end - self.world.began:.2f}"

@@ -19,7 +19,7 @@ import traceback
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from lab.ports import open_folder  # noqa: E402
-from model.acts import Acts  # noqa: E402  (the path comes first)
+from model.acts import Acts, Crowded  # noqa: E402  (the path comes first)
 from model.corners import Corners  # noqa: E402
 from model.judge import Judge  # noqa: E402
 from model.plan import Plan  # noqa: E402
@@ -27,7 +27,7 @@ from model.world import World  # noqa: E402
 
 PATIENCE = 300  # seconds: much more than lives are, also where a report follows a notice, and that a message
 ACTS = {"message.held", "message.released", "message.recalled", "delivery.redirected"}
-WORLDS = {"wide": Plan, "corners": Corners, "acts": Acts}
+WORLDS = {"wide": Plan, "corners": Corners, "acts": Acts, "crowded": Crowded}
 
 
 def verify(world):
