@@ -14,6 +14,7 @@
 enum {
     SEGMENT_LEN = 64 * 1024 * 1024,
     RESERVE_LEN = 4 * 1024 * 1024,
+    SMALLER = 4, /* times, of a reserve in need */
     BATCH_LEN = 1024 * 1024,
     FAST_LEN =
         64 * 1024, /* bytes a ms: filling with zeroes would then take disk time from batches */
@@ -317,6 +318,41 @@ static void journal_free(struct sp_journal *j)
     sp_free(j);
 }
 
+/* What a segment has beyond its end is of no use any more: none that was recovered is written to. */
+static void give_back_rest(const struct sp_journal *j, const struct sp_recovered *r)
+{
+    const struct sp_journal_io *io = j->o.io;
+    char name[SP_SEGMENT_NAME_MAX];
+    int fd;
+
+    sp_segment_name(r->last, name);
+    fd = io->open(io->ctx, name, SP_IO_OPEN_WRITE);
+    if (fd < 0)
+        return;
+    if (io->truncate(io->ctx, fd, (int64_t)((r->last_end + SP_BLOCK - 1) / SP_BLOCK * SP_BLOCK)) ==
+        0)
+        (void)io->sync(io->ctx, fd); /* until then the room is nobody's */
+    io->close(io->ctx, fd);
+}
+
+/*
+ * A start on a full disk whose reserve is in use already: the rest of that one gives the room for a smaller one, so that what
+ * waits can go out. With damage nothing is cut: what lies behind it may be wanted.
+ */
+static void begin_in_need(struct sp_journal *j, const struct sp_recovered *r)
+{
+    struct sp_segment *s = NULL;
+
+    if (r->count == 0 || r->found.damaged > 0)
+        return;
+    give_back_rest(j, r);
+    if (sp_segment_make(&j->maker, j->o.reserve_len / SMALLER, true, &s) != SP_OK &&
+        sp_segment_make(&j->maker, j->o.reserve_len, false, &s) != SP_OK)
+        return;
+    sp_writer_give_reserve(j->writer, s);
+    take_in(j, commit_list(j, NULL, false));
+}
+
 /* The first segment, and a batch in it that says where the last one before ends. */
 static void begin(struct sp_journal *j, const struct sp_recovered *r)
 {
@@ -330,6 +366,8 @@ static void begin(struct sp_journal *j, const struct sp_recovered *r)
         j->retry = sp_timer_new(j->o.loop, sp_journal_on_retry, j);
     }
     take_in(j, commit_list(j, NULL, false));
+    if (j->state == SP_JOURNAL_STOPPED)
+        begin_in_need(j, r);
 }
 
 static void start_thread(struct sp_journal *j)

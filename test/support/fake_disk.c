@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_MAX_LEN = 128, FD_MAX = 4096, SECTOR = 512, KINDS = FAKE_WRITE_BACK + 1 };
+enum { NAME_MAX_LEN = 128, FD_MAX = 4096, SECTOR = 512, KINDS = FAKE_TRUNCATE + 1 };
 
 struct op {
     enum fake_op kind;
@@ -280,6 +280,26 @@ static int disk_write_back(void *ctx, int fd, int64_t offset, int64_t len)
     return rc;
 }
 
+static int disk_truncate(void *ctx, int fd, int64_t len)
+{
+    struct fake_disk *d = ctx;
+    int node, rc;
+
+    pthread_mutex_lock(&d->lock);
+    node = d->node_of_fd[fd];
+    rc = fault_of(d, FAKE_TRUNCATE);
+    if (rc == 0) {
+        size_t before = file_len(d->nodes[node]);
+
+        sp_assert(ftruncate(d->nodes[node], (off_t)len) == 0);
+        if (d->room != SIZE_MAX && before > (size_t)len)
+            d->room += before - (size_t)len;
+        record(d, FAKE_TRUNCATE, node, NULL)->offset = len;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return rc;
+}
+
 static int disk_rename(void *ctx, const char *from, const char *to)
 {
     struct fake_disk *d = ctx;
@@ -379,6 +399,7 @@ struct fake_disk *fake_disk_new(void)
         .sync = disk_sync,
         .sync_folder = disk_sync_folder,
         .write_back = disk_write_back,
+        .truncate = disk_truncate,
         .rename = disk_rename,
         .unlink = disk_unlink,
         .make_folder = disk_make_folder,
@@ -571,6 +592,10 @@ struct fake_disk *fake_disk_crash(struct fake_disk *d, size_t at, enum fake_cras
 
         if (op->kind == FAKE_WRITE)
             replay_write(out, op, is_synced(d, i, at), how, &random);
+        if (op->kind == FAKE_TRUNCATE &&
+            (how == FAKE_CRASH_ALL || is_synced(d, i, at) ||
+             (how == FAKE_CRASH_SOME && next_random(&random) % 2 == 0)))
+            sp_assert(ftruncate(out->nodes[op->node], (off_t)op->offset) == 0);
         if (!is_folder_op(op))
             continue;
         if (!is_folder_synced(d, i, at)) {

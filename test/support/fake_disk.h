@@ -22,6 +22,7 @@ enum fake_op {
     FAKE_RENAME,
     FAKE_UNLINK,
     FAKE_WRITE_BACK, /* changes nothing */
+    FAKE_TRUNCATE,
 };
 
 /* What survives a crash of what was not synced. */

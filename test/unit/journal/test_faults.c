@@ -216,6 +216,39 @@ START_TEST(a_full_disk_drains_and_opens_again)
 }
 END_TEST
 
+START_TEST(a_start_on_a_full_disk_drains_too)
+{
+    for (int i = 0; i < 3; i++)
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, 20000);
+    sp_journal_commit(rig.journal);
+    fake_disk_set_room(rig.disk, 0);
+    while (sp_journal_state(rig.journal) != SP_JOURNAL_DRAINING) {
+        (void)rig_append(&rig, SP_JOURNAL_ASKED, 20000);
+        sp_journal_commit(rig.journal);
+    }
+    for (int start = 0; start < 4; start++) {
+        (void)rig_append(&rig, SP_JOURNAL_HAPPENED, 0);
+        sp_journal_commit(rig.journal);
+        ck_assert_int_eq(rig.records[rig.count - 1].rc, SP_OK);
+        sp_journal_close(rig.journal);
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_uint_eq(rig.damaged, 0);
+        ck_assert_int_ne(sp_journal_state(rig.journal), SP_JOURNAL_STOPPED);
+        for (size_t k = 0; k < rig.count; k++)
+            ck_assert_uint_eq(rig.seen[k], rig.records[k].rc == SP_OK);
+    }
+    (void)rig_append(&rig, SP_JOURNAL_HAPPENED, 0);
+    sp_journal_commit(rig.journal);
+    ck_assert_int_eq(rig.records[rig.count - 1].rc, SP_OK);
+    crash_everywhere(fake_disk_now(rig.disk));
+    fake_disk_mend(rig.disk);
+    for (int i = 0; i < 2; i++)
+        append_mixed(3);
+    ck_assert_int_eq(sp_journal_state(rig.journal), SP_JOURNAL_OPEN);
+    ck_assert_int_eq(rig.records[rig.count - 1].rc, SP_OK);
+}
+END_TEST
+
 START_TEST(a_tail_torn_at_any_byte_costs_that_batch_alone)
 {
     struct fake_disk *copy;
@@ -293,6 +326,7 @@ static void add(TCase *c)
     tcase_add_test(c, a_disk_that_fails_stops_the_shard_until_it_works);
     tcase_add_test(c, short_writes_are_gone_on_with);
     tcase_add_test(c, a_full_disk_drains_and_opens_again);
+    tcase_add_test(c, a_start_on_a_full_disk_drains_too);
     tcase_add_test(c, a_tail_torn_at_any_byte_costs_that_batch_alone);
     tcase_add_test(c, damage_below_the_durable_end_is_told_and_costs_that_record_alone);
     tcase_add_test(c, a_damaged_batch_header_is_told_and_the_next_batch_found);
