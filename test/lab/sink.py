@@ -193,11 +193,12 @@ class Session:
 
     def on_mail(self, line):
         self.sink.mails.append(line)
-        self.sender, self.recipients = line.split(b"<", 1)[1].split(b">")[0].decode(), []
-        self.say(self.sink.reply_to("MAIL", line, "250 2.1.0 ok"))
+        reply = self.sink.reply_to("MAIL", line, "250 2.1.0 ok")
+        self.sender, self.recipients = line.split(b"<", 1)[1].split(b">")[0].decode() if reply.startswith("2") else None, []
+        self.say(reply)
 
     def on_rcpt(self, line):
-        reply = self.sink.reply_to("RCPT", line, "250 2.1.5 ok")
+        reply = self.sink.reply_to("RCPT", line, "250 2.1.5 ok" if self.sender is not None else "503 5.5.1 MAIL first")
         if reply.startswith("2"):
             self.recipients.append(line.split(b"<", 1)[1].split(b">")[0].decode())
         self.say(reply)
@@ -209,7 +210,8 @@ class Session:
         self.say(reply)
         if not reply.startswith("3"):
             return
-        body = self.read_until(b"\r\n.\r\n") + b"\r\n"
+        self.buffer = b"\r\n" + self.buffer  # a dot may be all that comes
+        body = (self.read_until(b"\r\n.\r\n") + b"\r\n")[2:]
         data = b"\r\n".join(part[1:] if part.startswith(b".") else part for part in body.split(b"\r\n"))
         jitter.wait()
         reply = self.sink.reply_to("DOT", data, "250 2.0.0 taken")
