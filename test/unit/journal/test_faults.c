@@ -226,7 +226,8 @@ START_TEST(a_start_on_a_full_disk_drains_too)
         (void)rig_append(&rig, SP_JOURNAL_ASKED, 20000);
         sp_journal_commit(rig.journal);
     }
-    for (int start = 0; start < 4; start++) {
+    for (int start = 0; start < 2;
+         start++) { /* a reserve is small here: each start takes its batches */
         (void)rig_append(&rig, SP_JOURNAL_HAPPENED, 0);
         sp_journal_commit(rig.journal);
         ck_assert_int_eq(rig.records[rig.count - 1].rc, SP_OK);
