@@ -9,6 +9,7 @@
  */
 #include "gateway/relay/command.h"
 
+#include "delivery/suppress.h"
 #include "mail/envelope.h"
 #include "mail/idn.h"
 #include "policy/options.h"
@@ -117,6 +118,10 @@ static const char *read_wish(const struct relay *r, struct wish *w)
         return "mail of our own goes where it was made for";
     if (w->to.len > 0 && has_recipient(w->m, w->to))
         return "to: that address has the message already";
+    if (w->to.len > 0 &&
+        sp_suppress_has(relay_suppress_list(r), w->to, sp_clock_wall_ms(sp_loop_clock(r->loop))))
+        return "to: that address is not tried, as `suppression list` says: the mail would go back "
+               "at once";
     if (w->route.len > 0 && !sp_config_has_route(r->config, w->route))
         return "route: neither delivery.routes nor delivery.smarthosts has it";
     return choose(w);

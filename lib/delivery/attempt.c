@@ -379,6 +379,14 @@ static bool says_requiretls(const struct sp_attempt *a)
                                  a->verdict.level >= SP_LEVEL_AUTHENTICATED);
 }
 
+/* As it came, or not at all (RFC 3461 5.2.1). */
+static enum sp_dsn_ret ret_of(const struct sp_accept *accept)
+{
+    if (accept->ret == SP_ACCEPT_RET_NONE)
+        return SP_RET_NONE;
+    return accept->ret == SP_ACCEPT_RET_FULL ? SP_RET_FULL : SP_RET_HDRS;
+}
+
 static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
                       struct sp_smtp_mail_rcpt *rcpts)
 {
@@ -398,7 +406,7 @@ static void fill_mail(const struct sp_attempt *a, struct sp_smtp_mail *mail,
     mail->params.requiretls = says_requiretls(a);
     mail->params.smtputf8 = sp_attempt_is_utf8(a);
     mail->params.envid = accept->envid;
-    mail->params.ret = accept->ret == SP_ACCEPT_RET_NONE ? SP_RET_NONE : SP_RET_HDRS;
+    mail->params.ret = ret_of(accept);
     for (size_t i = 0; i < a->n_count; i++) {
         const struct sp_accept_recipient *r = &accept->recipients[a->ns[i]];
 

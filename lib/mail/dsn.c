@@ -116,6 +116,11 @@ static void put_part(struct sp_compose *c, const struct sp_dsn *dsn, const char 
     sp_compose_field(c, "Content-Type", sp_bytes_cstr(type));
 }
 
+static bool is_global(const struct sp_dsn *dsn)
+{
+    return !sp_text_is_ascii(dsn->to);
+}
+
 static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
 {
     char boundary[SP_ID_TEXT_LEN + 16];
@@ -130,6 +135,8 @@ static void put_top(struct sp_compose *c, const struct sp_dsn *dsn)
     sp_compose_message_id(c, &dsn->id, dsn->host);
     sp_compose_line(c, "Auto-Submitted: auto-replied");
     sp_compose_line(c, "MIME-Version: 1.0");
+    if (is_global(dsn)) /* no part may be of more than the whole says (RFC 2045 6.4) */
+        sp_compose_line(c, "Content-Transfer-Encoding: 8bit");
     put_boundary(dsn, boundary, false);
     sp_buf_init(&type, 256);
     sp_buf_put_cstr(&type, "multipart/report; report-type=delivery-status; boundary=\"");
@@ -275,11 +282,6 @@ static void put_typed(struct sp_compose *c, const char *name, const char *type,
         c->rc = SP_E_LIMIT;
     sp_compose_field(c, name, sp_buf_bytes(&b));
     sp_buf_clear(&b);
-}
-
-static bool is_global(const struct sp_dsn *dsn)
-{
-    return !sp_text_is_ascii(dsn->to);
 }
 
 /* An address of type utf-8. what: UTF-8, or \x{HEX}, or both */

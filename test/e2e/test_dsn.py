@@ -121,6 +121,15 @@ def test_success_is_told_where_the_next_hop_will_not(plain, sinks):
     assert len([r for r in gateway.records() if r["event"] == "dsn.sent"]) == 1
 
 
+@pytest.mark.parametrize("ret", ["RET=FULL", "RET=HDRS", None])
+def test_how_much_comes_back_is_said_as_it_came(plain, sinks, ret):
+    sink = sinks(offer=DSN_OFFER)
+    gateway = plain(sink)
+    submit(gateway, ["a@example.net"], mail_options=[ret] if ret else [])
+    sink.wait_for(1)
+    assert [word for word in sink.mails[0].decode().split() if word.startswith("RET=")] == ([ret] if ret else [])
+
+
 def test_success_is_left_to_a_next_hop_that_knows_dsn(plain, sinks):
     sink = sinks(offer=DSN_OFFER)
     lines = []

@@ -80,6 +80,19 @@ def test_another_address(place):
     assert "redirected" in gateway.run("audit", "show", identity).stdout
 
 
+def test_not_to_an_address_that_is_not_tried(place):
+    gateway, sink, _ = place
+    identity, _ = submit(gateway, "slow@example.net")
+    gateway.run("suppression", "add", "Gone@example.net", *WHY)
+    words = ("queue", "redirect", identity, "--to", "gone@example.net", *WHY)
+    for more in (["--dry-run"], []):
+        out = gateway.run(*words, *more, check=False)
+        assert out.returncode == 64 and "not tried" in out.stderr
+    gateway.run("suppression", "remove", "gone@example.net", *WHY)
+    assert "0 gone@example.net: pending" in gateway.run(*words).stdout
+    assert sink.wait_for(1)[0]["to"] == ["gone@example.net"]
+
+
 def test_decided_anew_and_never_below(place):
     gateway, sink, _ = place
     identity, _ = submit(gateway, "slow@example.net", subject="a secret")

@@ -148,6 +148,7 @@ def test_a_report_to_a_sender_who_is_not_ascii(hop):
     report = sink.wait_for_one(lambda m: m["to"] == [GREEN] and message_id.encode() in m["data"])["data"]
     assert any(line.startswith(b"MAIL FROM:<>") and b" SMTPUTF8" in line for line in sink.mails)
     parsed = email.message_from_bytes(report, policy=email.policy.SMTPUTF8)
+    assert parsed["Content-Transfer-Encoding"] == "8bit"
     kinds = [p.get_content_type() for p in parsed.walk()]
     assert "message/global-delivery-status" in kinds and "message/global-headers" in kinds
     text = " ".join(report.decode().split())
