@@ -1518,6 +1518,12 @@ START_TEST(who_waits_for_either_of_two_goes_when_one_has_room)
     ck_assert_uint_eq(sp_pool_load(w.pool, &asks[0]), SP_POOL_CROWDED);
     ck_assert_uint_eq(w.pool->shut, 0); /* at the first, too */
     stop(&w);
+    for (size_t i = 0; i < SP_ARRAY_LEN(first); i++) {
+        if (first[i].calls > first[i].results) /* no end of it was told */
+            sp_source_clear(&first[i].source);
+        if (second[i].calls > second[i].results)
+            sp_source_clear(&second[i].source);
+    }
     sp_lines_unref(w_lines, item.line);
     sp_lines_free(w_lines);
     w_lines = NULL;
