@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_USAGE     64
@@ -131,11 +132,24 @@ static void fill_standard(void)
             (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
+/*
+ * Commands read keys and mail, and a core lies on the disk in the clear. One byte, and not none: a program that cores are piped
+ * to (core_pattern) is asked for none then, while it would see to a limit of nothing itself, or not.
+ */
+static void leave_no_core(void)
+{
+    static const struct rlimit one = {1, 1}, none = {0, 0};
+
+    if (setrlimit(RLIMIT_CORE, &one) != 0)
+        (void)setrlimit(RLIMIT_CORE, &none); /* there was a hard limit already */
+}
+
 int main(int argc, char **argv)
 {
     const struct cli_voice voice = {.name = "sallyport"};
 
     fill_standard();
+    leave_no_core();
     if (argc >= 2 && strcmp(argv[1], "serve") == 0)
         return serve_main(argc - 1, argv + 1);
     if (argc >= 2 && strcmp(argv[1], "--version") == 0) {

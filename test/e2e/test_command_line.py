@@ -38,6 +38,22 @@ def run(*words, folder=None, before=()):
                           stdin=subprocess.DEVNULL)
 
 
+def test_a_command_leaves_no_core(tmp_path):
+    """What it reads, keys and mail, lies in its memory: not even a program that cores are piped to gets it."""
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(["bash", "-c", 'ulimit -c unlimited; exec "$@"', "-", PROGRAM, "detect", "-"], stdin=reader,
+                                   cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        name = pathlib.Path(f"/proc/{process.pid}/comm")
+        until(lambda: name.read_text().strip() == "cli-detect")
+        limits = pathlib.Path(f"/proc/{process.pid}/limits").read_text()
+        assert re.search(r"Max core file size +([01]) +\1 ", limits), limits
+    finally:
+        os.close(writer)
+        os.close(reader)
+        process.wait(60)
+
+
 def helped(*words):
     done = run(*words, "--help")
     assert done.returncode == 0 and done.stderr == "", (words, done)
