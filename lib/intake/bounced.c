@@ -171,7 +171,8 @@ static void choose_alone(struct bounce *b, const struct sp_dsn_said *said, bool 
     const struct sp_intake_parts *parts = &b->in->parts;
     int code = said == NULL || said->reply_code == 0 ? 550 : said->reply_code;
 
-    if (exact && said->action == SP_DSN_FAILED && parts->left_alone_until != NULL)
+    if (exact && said->action == SP_DSN_FAILED && parts->left_alone_until != NULL &&
+        sp_dsn_said_is_final(said, b->origin.recipient))
         b->alone_until_ms = parts->left_alone_until(parts->arg, code, said->status);
 }
 

@@ -156,3 +156,10 @@ bool sp_dsn_said_is_about(const struct sp_dsn_said *s, struct sp_bytes address)
            (is_same(s->final, address) || is_same(s->original, address) ||
             is_same_utf8(s->final, address) || is_same_utf8(s->original, address));
 }
+
+bool sp_dsn_said_is_final(const struct sp_dsn_said *s, struct sp_bytes address)
+{
+    if (s->final.len == 0)
+        return sp_dsn_said_is_about(s, address);
+    return address.len > 0 && (is_same(s->final, address) || is_same_utf8(s->final, address));
+}

@@ -28,5 +28,10 @@ size_t sp_dsn_read(struct sp_bytes text, struct sp_dsn_said *out, size_t max);
 
 /* returns: whether this is about that address: its final recipient, or else its original one; any case, xtext undone */
 bool sp_dsn_said_is_about(const struct sp_dsn_said *s, struct sp_bytes address);
+/*
+ * returns: whether it is that address itself that it happened to, and not one that its mail was sent on to: that one is final,
+ * and ours the original. thread: any
+ */
+bool sp_dsn_said_is_final(const struct sp_dsn_said *s, struct sp_bytes address);
 
 #endif

@@ -210,6 +210,17 @@ def test_what_is_no_report_goes_on_and_leaves_no_address_alone(place):
     assert [r.get("names_recipient") for r in said] == [None, None, True, False, True]
 
 
+def test_where_mail_was_sent_on_in_vain_its_first_address_is_tried_again(place):
+    identity = place.submit("a@example.net")
+    path = dict(place.paths(1))["a@example.net"]
+    report = REPORT.format(to=path, final="gone@elsewhere.example", action="failed", status="5.1.1", code=550)
+    place.bounce(path, report.replace("Final-", "Original-Recipient: rfc822; a@example.net\r\nFinal-"))
+    record = place.received(message=identity)
+    assert record["names_recipient"] and record["status"] == "5.1.1"
+    place.gateway.wait_record("message.settled", message=record["dsn"])
+    assert place.suppressed() == []
+
+
 def test_only_a_senders_own_mail_has_one(place):
     null = place.submit("a@example.net", sender="")
     place.gateway.wait_record("message.settled", message=null)
