@@ -75,7 +75,8 @@ struct sp_smtp_rcpt_result {
 struct sp_smtp_result {
     const struct sp_smtp_rcpt_result *rcpts; /* in the order of the mail's recipients */
     size_t count;
-    bool is_unheard; /* no command of the transaction was answered but by 421, if at all: it had not begun */
+    bool
+        is_unheard; /* no command of the transaction was answered but by 421, if at all: it had not begun */
 };
 
 struct sp_smtp_client_event {
