@@ -66,7 +66,7 @@ static void fill_report(struct sp_attempt *a, struct sp_hop_report *r)
 static void lift_promises(const struct sp_attempt *a, const struct sp_hop_proof *proof,
                           struct sp_hop_report *r)
 {
-    const struct sp_hop *hop = &a->route->hops[a->hop];
+    const struct sp_hop *hop = &a->route->hops[r->hop];
 
     if ((a->p->m->accept.needs & SP_ASKED_TLS_NO) == 0)
         return;
@@ -213,8 +213,9 @@ static void on_conn(void *arg, struct sp_conn *c, const struct sp_conn_end *end)
             return;
     } else {
         a->has_asked = a->has_asked || end->is_new;
-        if (end->is_new && end_rc(end) == SP_E_TLS_HANDSHAKE)
-            note_session(a, &none, SP_E_TLS_HANDSHAKE, SP_LIT(""));
+        if (end->is_new && end->rc == SP_E_TLS_HANDSHAKE) /* a reply: to STARTTLS, and not 220 */
+            note_session(a, &none, end->reply_code == 0 ? SP_E_TLS_HANDSHAKE : SP_E_TLS_ABSENT,
+                         SP_LIT(""));
         hop_is_silent(a, end_rc(end));
     }
     a->turn++;
@@ -251,6 +252,34 @@ static void tell_known(struct sp_attempt *a)
         }
         sp_outcome_hop(&a->s, &r);
     }
+}
+
+void sp_attempt_weigh_unasked(const struct sp_attempt *a, enum sp_rc why, size_t from,
+                              struct sp_standing *s)
+{
+    static const struct sp_hop_proof none;
+    struct sp_standing told = *s;
+
+    for (size_t i = 0; i < a->route->hop_count; i++) {
+        const struct sp_host_asked *h = &a->asked[i];
+        bool has_shown = h->was_asked && (h->rc == SP_OK || h->has_put_off);
+        struct sp_hop_report r;
+
+        sp_outcome_hop_report_init(a->route, i, sp_transport_posture(a->d->parts.transport), &r);
+        r.is_unasked = !h->was_asked && a->route->hops[i].rc == SP_OK;
+        r.rc = r.is_unasked ? why : h->rc != SP_OK ? h->rc : a->route->hops[i].rc;
+        if (has_shown) {
+            r.rc = why;
+            r.has_shown = true;
+            r.verdict = h->verdict;
+            r.lacks = h->lacks;
+            lift_promises(a, &none, &r);
+        }
+        sp_outcome_hop(&told, &r);
+    }
+    for (size_t i = from; i < s->ladder->count; i++)
+        if (s->rungs[i].known) /* else it is all hosts' that are silent */
+            s->rungs[i] = told.rungs[i];
 }
 
 /* returns: whether a host can be asked: it has not put the mail off, and DNS says where it is */

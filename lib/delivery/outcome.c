@@ -268,8 +268,8 @@ static void silent_host(enum sp_rung rung, const struct sp_hop_report *r, struct
         set(f, SP_STATUS_UNAVAILABLE, r->auth_why, r->hop);
     else
         set(f, SP_STATUS_UNREACHABLE, r->rc, r->hop);
-    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && !r->has_shown &&
-              r->has_before && r->before < level_of(rung);
+    f->weak = f->status == SP_STATUS_UNREACHABLE && r->rc != SP_E_HOP_PAUSED && !r->is_unasked &&
+              !r->has_shown && r->has_before && r->before < level_of(rung);
 }
 
 /* A sealed copy needs no level of the road, only a host that breaks no promise. */

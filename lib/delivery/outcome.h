@@ -83,8 +83,9 @@ struct sp_hop_report {
     size_t hop;    /* its number in the route */
     enum sp_rc rc; /* SP_OK: it talks with us; else why not */
     struct sp_hop_verdict verdict;
-    bool has_shown; /* rc is not SP_OK: it talked before, and verdict is what it showed */
-    bool anew;      /* rc is SP_OK, but TLS does not come about: it is to be asked again without */
+    bool has_shown;  /* rc is not SP_OK: it talked before, and verdict is what it showed */
+    bool is_unasked; /* rc is not SP_OK: nobody has asked it, so it is not dead */
+    bool anew;       /* rc is SP_OK, but TLS does not come about: it is to be asked again without */
     bool has_requiretls;
     bool lacks_utf8;  /* SMTPUTF8, which the envelope or the header needs: a sealed copy, too */
     enum sp_rc lacks; /* what these bytes need and it does not offer; SP_OK if nothing */

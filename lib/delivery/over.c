@@ -35,14 +35,18 @@ void sp_attempt_turn_ended(struct sp_attempt *a)
     a->s.since_accept_ms = since_accept(a);
     a->no_more = SP_E_DELIVERY_TURN;
     a->only_hop = SIZE_MAX;
+    sp_attempt_weigh_unasked(a, a->no_more, 0, &a->s);
     sp_outcome_put_off(&a->s, a->no_more);
     sp_attempt_step(a);
 }
 
 int64_t sp_attempt_turn_left(const struct sp_attempt *a)
 {
-    int64_t left_ms = sp_outcome_own_end(&a->s) - since_accept(a);
+    struct sp_standing s = a->s;
+    int64_t left_ms;
 
+    sp_attempt_weigh_unasked(a, SP_E_DELIVERY_TURN, 0, &s);
+    left_ms = sp_outcome_own_end(&s) - since_accept(a);
     return left_ms < 1 ? 1 : left_ms;
 }
 

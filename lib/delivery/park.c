@@ -19,6 +19,7 @@ static int64_t rests_for(const struct sp_attempt *a)
 
         if (a->route->hops[i].rc != SP_OK)
             continue;
+        ask.plain = false; /* so it is asked first */
         rests_ms = sp_pool_rests(a->d->pool, &ask);
         if (rests_ms == 0)
             return 0;

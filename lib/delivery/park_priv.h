@@ -21,6 +21,12 @@ bool sp_attempt_is_fresh(const struct sp_attempt *a);
  * attempt, and this one is not any more; there are two others at most. If not, nothing has changed
  */
 bool sp_attempt_leaves_host(struct sp_attempt *a, enum sp_rc why);
+/*
+ * No host is asked any more, because of why, and not all were: what one has shown speaks for no other. Of what is known of rungs from
+ * this one on, s gets what holds if the others are silent. It is a's own standing, or a copy.
+ */
+void sp_attempt_weigh_unasked(const struct sp_attempt *a, enum sp_rc why, size_t from,
+                              struct sp_standing *s);
 /* returns: whether the host that it would go to first is frozen: its way is then, too */
 bool sp_attempt_freezes(const struct sp_attempt *a, const struct sp_route *r);
 

@@ -502,6 +502,7 @@ static bool puts_off(struct sp_attempt *a, const struct put_off *kind, struct sp
         return true;
     }
     a->no_more = kind->why;
+    sp_attempt_weigh_unasked(a, kind->why, a->taken + 1, &a->s);
     (void)sp_outcome_expires_early(&a->s, &kind->class);
     sp_outcome_next(&a->s, next);
     return next->step != SP_STEP_WAIT;

@@ -677,6 +677,23 @@ def test_who_can_not_take_it_without_tls_speaks_for_no_silent_host(two_hosts, si
         broken.stop()
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_who_puts_a_copy_off_speaks_for_no_other_host(two_hosts, sinks, world, order):
+    """A host without TLS puts the sealed copy off. Another was not asked, or is down: it may have TLS for the mail itself."""
+    port = free_port(["127.0.0.79", "127.0.0.80"])
+    bare = sinks(address="127.0.0.79", port=port, replies={"MAIL": "450 4.7.1 later"})
+    other = sinks(address="127.0.0.80", port=port, certificate=world.stranger.pair,
+                  replies={} if order > 0 else {"CONNECT": "421 4.3.2 down"})
+    person = mail.SmimePerson(world.folder, "sealed@mx.test")
+    gateway = two_hosts([bare, other][::order], {"unreachable": "0s"}, "--retry", "3600", best="smime",
+                        between=[{"rung": "tls:encrypted", "stay": {"unreachable": "4h"}}],
+                        last={"rung": "plain", "stay": {"unreachable": "0s"}})
+    gateway.run("keys", "import", str(person.certificate))
+    record = gateway.wait_record("delivery.attempted", message=submit(gateway, person.address))
+    assert record["outcome"] == "deferred" and record["why"] == "hop.deferred"
+    assert len(bare.mails) == 1 and bare.messages == other.messages == []
+
+
 class Strict(Broken):
     """Takes nothing without TLS, and has it once its sink is well."""
 

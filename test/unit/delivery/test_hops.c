@@ -24,7 +24,9 @@ static struct {
     sp_pool_fn wait;                /* who waits for a connection */
     void *wait_arg;
     size_t wait_hop;
-    unsigned put_first;
+    int64_t wait_ms; /* how long for its turn */
+    int64_t rest_ms; /* of connections without TLS */
+    unsigned put_first, rested;
     unsigned asked[HOSTS];      /* how often */
     const struct sp_conn *sent; /* over which a message went */
     char events[262144];        /* of the last record */
@@ -44,6 +46,7 @@ void __wrap_sp_transport_forget(struct sp_transport *t, struct sp_bytes domain);
 bool __wrap_sp_queue_freezes_host(const struct sp_queue *q, struct sp_bytes host);
 void __wrap_sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                                size_t n_count);
+void __wrap_sp_queue_rest(struct sp_queue *q, sp_handle line, int64_t until_ms);
 void __wrap_sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
                              struct sp_queue_body *body, void (*done)(void *arg, enum sp_rc rc),
                              void *arg);
@@ -103,6 +106,12 @@ void __wrap_sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const
     the.put_first++;
 }
 
+void __wrap_sp_queue_rest(struct sp_queue *q, sp_handle line, int64_t until_ms)
+{
+    (void)q, (void)line, (void)until_ms;
+    the.rested++;
+}
+
 void __wrap_sp_queue_outcome(struct sp_queue *q, const struct sp_outcome *outcome,
                              struct sp_queue_body *body, void (*done)(void *arg, enum sp_rc rc),
                              void *arg)
@@ -159,6 +168,7 @@ sp_handle __wrap_sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, 
     the.wait = fn;
     the.wait_arg = arg;
     the.wait_hop = ask->hop;
+    the.wait_ms = ask->turn_ms;
     return 1;
 }
 
@@ -169,8 +179,8 @@ void __wrap_sp_pool_cancel(struct sp_pool *p, sp_handle wait)
 
 int64_t __wrap_sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
-    (void)p, (void)ask;
-    return 0;
+    (void)p;
+    return ask->plain ? the.rest_ms : 0;
 }
 
 size_t __wrap_sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask)
@@ -353,17 +363,22 @@ static void start(void)
     sp_attempt_start(&d, &parcel, &n, 1);
 }
 
+/* Who waits for a connection hears that there is none. */
+static void hears(const struct sp_conn_end *end)
+{
+    sp_pool_fn fn = the.wait;
+
+    the.wait = NULL;
+    fn(the.wait_arg, NULL, end);
+}
+
 /* Nobody answers of those who are waited for. */
 static void are_silent(void)
 {
     const struct sp_conn_end end = {.rc = SP_E_HOP_UNREACHABLE};
 
-    while (the.wait != NULL) {
-        sp_pool_fn fn = the.wait;
-
-        the.wait = NULL;
-        fn(the.wait_arg, NULL, &end);
-    }
+    while (the.wait != NULL)
+        hears(&end);
 }
 
 static unsigned count(const char *word)
@@ -563,8 +578,75 @@ START_TEST(where_no_equal_has_room_the_line_waits_for_each)
 }
 END_TEST
 
+START_TEST(whose_turn_does_not_come_is_not_spoken_for_by_another_host)
+{
+    static const struct sp_conn_end over = {.rc = SP_E_DELIVERY_TURN};
+
+    for (unsigned tls = 0; tls < 2; tls++) { /* less than is wanted, of the first host */
+        set_up();
+        set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+        the.hosts[0] = (struct sp_conn){.is_there = true, .proof.tls = tls == 1};
+        start();
+        ck_assert_uint_eq(the.wait_hop, 1);
+        ck_assert_int_gt(the.wait_ms, 1800000); /* of an hour that the mail has */
+        hears(&over);
+        ck_assert_uint_eq(count("\"outcome\":\"deferred\",\"why\":\"delivery.no-turn\""), 1);
+        tear_down();
+    }
+}
+END_TEST
+
+START_TEST(who_refuses_starttls_is_in_a_report)
+{
+    static const struct {
+        struct sp_conn_end end;
+        const char *result;
+    } cases[] = {
+        {{.rc = SP_E_TLS_HANDSHAKE, .reply_code = 454, .is_new = true}, "starttls-not-supported"},
+        {{.rc = SP_E_TLS_HANDSHAKE, .reply_code = 502, .is_new = true}, "starttls-not-supported"},
+        {{.rc = SP_E_TLS_HANDSHAKE, .is_new = true}, "validation-failure"},
+        {{.rc = SP_E_TLS_HANDSHAKE, .reply_code = 454}, NULL}, /* another has seen it first */
+        {{.rc = SP_E_HOP_DEFERRED, .reply_code = 421, .is_new = true}, NULL}, /* its greeting */
+    };
+
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        set_up();
+        set_ladder(SP_RUNG_TLS_VERIFIED, SP_RUNG_TLS_VERIFIED, SP_FLOOR_TLS_VERIFIED);
+        start();
+        hears(&cases[i].end);
+        are_silent();
+        ck_assert_uint_eq(count("\"result\":"), cases[i].result != NULL);
+        ck_assert_uint_eq(cases[i].result == NULL ? 0 : count(cases[i].result),
+                          cases[i].result != NULL);
+        tear_down();
+    }
+}
+END_TEST
+
+START_TEST(a_line_rests_no_longer_than_the_hosts_connection_with_tls)
+{
+    static const struct sp_conn_end no_tls = {.rc = SP_E_TLS_HANDSHAKE};
+
+    set_up();
+    set_ladder(SP_RUNG_TLS_ENCRYPTED, SP_RUNG_PLAIN, SP_FLOOR_PLAIN);
+    rungs[0].unreachable_ms = 0;
+    parcel.line = 1;
+    the.rest_ms = 900000;
+    start();
+    hears(&no_tls);
+    are_silent(); /* the other hosts, then the first without TLS */
+    ck_assert_uint_eq(the.wait_hop, 0);
+    ck_assert_uint_eq(count("\"outcome\":\"deferred\""), 1);
+    ck_assert_uint_eq(the.rested, 0);
+    tear_down();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, whose_turn_does_not_come_is_not_spoken_for_by_another_host);
+    tcase_add_test(c, who_refuses_starttls_is_in_a_report);
+    tcase_add_test(c, a_line_rests_no_longer_than_the_hosts_connection_with_tls);
     tcase_add_test(c, of_equal_smarthosts_one_with_room_is_asked);
     tcase_add_test(c, where_no_equal_has_room_the_line_waits_for_each);
     tcase_add_test(c, a_first_host_with_tls_has_the_mail_though_its_rung_is_plain);
