@@ -113,8 +113,8 @@ static void write_tlsa(const struct sp_hop *h, struct sp_buf *out)
 }
 
 /*
- * The ledger had the policy when it was fetched, whole. So it is cited though its text may be put away by now, or too long to be
- * written once more beside an attempt: by its digest the one that decided is found.
+ * The ledger had the policy when it was fetched: whole or, beyond what a domain may have a day, its digest. So it is cited though its
+ * text may be put away by now, or too long to be written once more beside an attempt: by its digest the one that decided is found.
  */
 static void cite_policy(struct sp_attempt *a, const struct sp_sts_policy *p)
 {

@@ -459,8 +459,10 @@ static void end_rests(const struct sp_attempt *a)
     for (size_t i = 0; i < a->route->hop_count; i++) {
         struct sp_pool_ask ask = sp_attempt_pool_ask(a, i);
 
-        if (a->route->hops[i].rc == SP_OK)
+        for (int plain = 0; a->route->hops[i].rc == SP_OK && plain < 2; plain++) {
+            ask.plain = plain == 1;
             sp_pool_end_rest(a->d->pool, &ask);
+        }
     }
 }
 

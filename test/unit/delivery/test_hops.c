@@ -27,6 +27,7 @@ static struct {
     int64_t wait_ms; /* how long for its turn */
     int64_t rest_ms; /* of connections without TLS */
     unsigned put_first, rested;
+    unsigned ended[2];          /* rests, of connections with TLS and without */
     unsigned asked[HOSTS];      /* how often */
     const struct sp_conn *sent; /* over which a message went */
     char events[262144];        /* of the last record */
@@ -59,6 +60,7 @@ sp_handle __wrap_sp_pool_wait(struct sp_pool *p, const struct sp_pool_ask *ask, 
                               void *arg);
 void __wrap_sp_pool_cancel(struct sp_pool *p, sp_handle wait);
 int64_t __wrap_sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask);
+void __wrap_sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask);
 size_t __wrap_sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask);
 bool __wrap_sp_conn_take_new(struct sp_conn *c);
 const struct sp_hop_proof *__wrap_sp_conn_proof(const struct sp_conn *c);
@@ -181,6 +183,12 @@ int64_t __wrap_sp_pool_rests(struct sp_pool *p, const struct sp_pool_ask *ask)
 {
     (void)p;
     return ask->plain ? the.rest_ms : 0;
+}
+
+void __wrap_sp_pool_end_rest(struct sp_pool *p, const struct sp_pool_ask *ask)
+{
+    (void)p;
+    the.ended[ask->plain]++;
 }
 
 size_t __wrap_sp_pool_recipients(struct sp_pool *p, const struct sp_pool_ask *ask)
@@ -642,8 +650,21 @@ START_TEST(a_line_rests_no_longer_than_the_hosts_connection_with_tls)
 }
 END_TEST
 
+START_TEST(who_is_to_be_asked_now_rests_in_no_way)
+{
+    set_up();
+    set_ladder(SP_RUNG_TLS_ENCRYPTED, SP_RUNG_PLAIN, SP_FLOOR_PLAIN);
+    sp_delivery_ask_now(&d, &message.accept.id, 1);
+    start();
+    ck_assert_uint_eq(the.ended[0], HOSTS);
+    ck_assert_uint_eq(the.ended[1], HOSTS);
+    tear_down();
+}
+END_TEST
+
 static void add(TCase *c)
 {
+    tcase_add_test(c, who_is_to_be_asked_now_rests_in_no_way);
     tcase_add_test(c, whose_turn_does_not_come_is_not_spoken_for_by_another_host);
     tcase_add_test(c, who_refuses_starttls_is_in_a_report);
     tcase_add_test(c, a_line_rests_no_longer_than_the_hosts_connection_with_tls);
