@@ -370,6 +370,16 @@ static bool shuts_line(struct sp_attempt *a)
     return sp_pool_shuts(a->d->pool, asks, count);
 }
 
+/* returns: how many rungs came to nothing: who went back to his line would try them again, and come back here */
+static size_t count_failed(const struct sp_attempt *a)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < a->ladder.count; i++)
+        count += a->s.rungs[i].lasts;
+    return count;
+}
+
 /* Asks the hosts in turn; when all were asked, outcome weighs what they showed. */
 static void try_hop(struct sp_attempt *a)
 {
@@ -389,7 +399,7 @@ static void try_hop(struct sp_attempt *a)
         }
         ask.has_next = has_next(a);
         c = sp_pool_find(a->d->pool, &ask);
-        if (c == NULL && sp_attempt_is_fresh(a) && shuts_line(a)) {
+        if (c == NULL && sp_attempt_is_fresh(a) && count_failed(a) == 0 && shuts_line(a)) {
             sp_attempt_put_first(a);
             return;
         }
@@ -539,15 +549,6 @@ static size_t count_put_off(const struct sp_attempt *a)
 
     for (size_t i = 0; i < SP_ARRAY_LEN(a->asked); i++)
         count += a->asked[i].has_put_off;
-    return count;
-}
-
-static size_t count_failed(const struct sp_attempt *a)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < a->ladder.count; i++)
-        count += a->s.rungs[i].lasts;
     return count;
 }
 

@@ -24,8 +24,9 @@ static struct {
     sp_pool_fn wait;                /* who waits for a connection */
     void *wait_arg;
     size_t wait_hop;
-    int64_t wait_ms; /* how long for its turn */
-    int64_t rest_ms; /* of connections without TLS */
+    int64_t wait_ms;    /* how long for its turn */
+    int64_t rest_ms;    /* of connections without TLS */
+    enum sp_rc send_rc; /* not SP_OK: sending fails, and the host is gone */
     unsigned put_first, rested;
     unsigned ended[2];          /* rests, of connections with TLS and without */
     unsigned asked[HOSTS];      /* how often */
@@ -256,8 +257,11 @@ enum sp_rc __wrap_sp_conn_send(struct sp_conn *c, const struct sp_smtp_mail *mai
                                struct sp_source *source, sp_conn_result_fn fn, void *arg)
 {
     (void)mail, (void)source, (void)fn, (void)arg;
-    the.sent = c;
-    return SP_OK;
+    if (the.send_rc != SP_OK)
+        c->is_there = false;
+    else
+        the.sent = c;
+    return the.send_rc;
 }
 
 enum sp_rc __wrap_sp_source_open(struct sp_source *s, const struct sp_content *body,
@@ -650,6 +654,22 @@ START_TEST(a_line_rests_no_longer_than_the_hosts_connection_with_tls)
 }
 END_TEST
 
+START_TEST(who_knows_that_a_rung_comes_to_nothing_does_not_go_back_to_find_out_again)
+{
+    set_up();
+    set_ladder(SP_RUNG_TLS_ENCRYPTED, SP_RUNG_PLAIN, SP_FLOOR_PLAIN);
+    rungs[0].unreachable_ms = 0;
+    the.hosts[0] = (struct sp_conn){.is_there = true, .proof.tls = true};
+    the.send_rc = SP_E_IO;
+    the.is_crowded = true;
+    start();
+    ck_assert_uint_eq(the.put_first, 0);
+    ck_assert_uint_eq(the.asked[0], 2); /* for the next rung */
+    ck_assert_ptr_nonnull(the.wait);
+    tear_down();
+}
+END_TEST
+
 START_TEST(who_is_to_be_asked_now_rests_in_no_way)
 {
     set_up();
@@ -665,6 +685,7 @@ END_TEST
 static void add(TCase *c)
 {
     tcase_add_test(c, who_is_to_be_asked_now_rests_in_no_way);
+    tcase_add_test(c, who_knows_that_a_rung_comes_to_nothing_does_not_go_back_to_find_out_again);
     tcase_add_test(c, whose_turn_does_not_come_is_not_spoken_for_by_another_host);
     tcase_add_test(c, who_refuses_starttls_is_in_a_report);
     tcase_add_test(c, a_line_rests_no_longer_than_the_hosts_connection_with_tls);
