@@ -35,7 +35,6 @@ static bool find_folder(const struct cli *cli, char out[CLI_PATH_MAX])
 
 enum sp_rc keep_begin(struct keeping *k, struct findings *f, struct sp_err *err)
 {
-    char policies[CLI_PATH_MAX];
     enum sp_rc rc;
 
     *k = (struct keeping){.f = f, .lock = -1};
@@ -45,14 +44,12 @@ enum sp_rc keep_begin(struct keeping *k, struct findings *f, struct sp_err *err)
         return SP_OK;
     if (mkdir(k->folder, 0755) != 0 && errno != EEXIST)
         return sp_fail_errno(err, SP_E_IO, errno, "%s can't be made", k->folder);
-    memcpy(policies, k->folder, strlen(k->folder) + 1);
-    *strrchr(policies, '/') = 0;
-    rc = sp_config_lock(policies, "lists.lock", k->folder, &k->lock);
+    /* Of their own: who keeps the lists need not be who may publish a policy, and write its history. */
+    rc = sp_config_lock(k->folder, "lock", k->folder, &k->lock);
     if (rc == SP_E_EXISTS)
         return sp_fail(err, rc, "%s: another import or refresh is at work", k->folder);
-    return rc == SP_OK
-               ? SP_OK
-               : sp_fail_errno(err, rc, errno, "%s/" SP_CONFIG_HISTORY "/lists.lock", policies);
+    return rc == SP_OK ? SP_OK
+                       : sp_fail_errno(err, rc, errno, "%s/" SP_CONFIG_HISTORY "/lock", k->folder);
 }
 
 /* returns: why the file may not be replaced; NULL if it may */

@@ -6,7 +6,8 @@
 
 #include "base/err.h"
 
-#define SP_CONFIG_HISTORY ".history" /* beside the policy: versions, what was done, locks */
+#define SP_CONFIG_HISTORY                                                                          \
+    ".history" /* beside the policy: versions, what was done, the lock; beside lists: theirs */
 
 /*
  * Tries to hold the lock of that name in .history of a folder.

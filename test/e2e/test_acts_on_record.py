@@ -164,6 +164,21 @@ def test_whose_files_it_is_may_hold_the_lock(home):  # noqa: F811
     assert not (home / "elsewhere").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="files are given to others by root alone")
+def test_whose_lists_they_are_gets_no_hold_of_the_history(home):  # noqa: F811
+    """An account that keeps the lists may lock them, and not write what was published, or when."""
+    config = registry_of(home, "preferences.json")[1:]
+    lists, table = home / "policies/lists", home / "staff.csv"
+    lists.mkdir(exist_ok=True)
+    os.chown(lists, 4321, 4321)
+    table.write_text("address,group\na@c.example,recovery\n")
+    done = run("directory", "import", table, *config)
+    assert "1 added" in done.stdout and (lists / "recovery.txt").exists(), done
+    assert [path.stat().st_uid for path in (lists / ".history", lists / ".history/lock")] == [4321] * 2
+    history = home / "policies/.history"
+    assert not history.exists() or history.stat().st_uid == 0
+
+
 def test_a_link_is_neither_replaced_nor_followed(home):  # noqa: F811
     config = registry_of(home, "preferences.json")
     registry, elsewhere = home / "policies/preferences.json", home / "elsewhere.json"

@@ -441,7 +441,7 @@ def test_two_at_once_exclude_each_other(world):
     fcntl.flock(reader, fcntl.LOCK_EX)  # whoever may read it can do that, and keeps nobody out
     assert "at work" not in world.refresh().stdout and (world.lists / "recovery.txt").exists()
     os.close(reader)
-    held = os.open(world.lists.parent / ".history/lists.lock", os.O_RDONLY)
+    held = os.open(world.lists / ".history/lock", os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         kept(world, why="another import or refresh is at work")
