@@ -118,6 +118,7 @@ static void take_one(struct sp_delivery *d, const struct sp_queue_due *due)
     p->m = m;
     p->lane = due->lane;
     p->line = due->line;
+    p->ends_ms = due->ends_ms;
     p->is_over = due->is_over;
     start_groups(d, p, due);
     sp_parcel_unref(p);

@@ -63,6 +63,7 @@ struct sp_parcel {
     struct sp_queue_message *m;
     enum sp_lane lane;
     sp_handle line;
+    int64_t ends_ms; /* steady: until when it might have stood there */
     bool is_over, has_body;
     struct sp_content body;
 };

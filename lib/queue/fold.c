@@ -169,6 +169,21 @@ static enum sp_rc fold_destroyed(struct sp_queue *q, const struct sp_journal_ent
     return rc;
 }
 
+/* Its record tells the ends, those of another address included; whose is over has a last try. */
+static void begin_ends(const struct sp_queue *q, struct sp_queue_entry *e)
+{
+    int64_t spare_ms = sp_clock_steady_ms(q->o.clock) + SP_QUEUE_SPARE_MS;
+
+    for (size_t i = 0; i < e->count; i++) {
+        int64_t *end_ms = &e->rcpts[i].end_ms;
+
+        if (*end_ms != INT64_MAX)
+            *end_ms += e->skew_ms;
+        if (*end_ms < spare_ms)
+            *end_ms = spare_ms;
+    }
+}
+
 void sp_queue_put_carried(struct sp_queue *q, const struct sp_carry *c,
                           const struct sp_journal_place *place, const struct sp_queue_entry *old)
 {
@@ -182,12 +197,11 @@ void sp_queue_put_carried(struct sp_queue *q, const struct sp_carry *c,
         e->rcpts[i].r = c->states[i];
         if (!sp_rcpt_state_is_final(c->states[i].state))
             e->open++;
-        if (old != NULL && e->rcpts[i].end_ms < old->rcpts[i].end_ms)
-            e->rcpts[i].end_ms = old->rcpts[i].end_ms;
     }
     if (old != NULL) {
         e->skew_ms = old->skew_ms;
         e->possibly_attempted = old->possibly_attempted;
+        begin_ends(q, e);
     }
     (void)sp_queue_entry_put(q, e, place);
 }

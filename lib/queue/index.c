@@ -1,6 +1,6 @@
 /*
  * The index: a map by id, lines of what is due (lines.h), and a list of each segment's living messages (live.c). An
- * entry is about 200 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
+ * entry is about 260 bytes with one recipient; addresses, rules and ladders stay in the record. All changes of a
  * recipient pass through two functions here, so that the counts can't drift.
  */
 #include "base/text.h"
@@ -388,6 +388,7 @@ static struct sp_queue_group *hand_out(struct sp_line_item *item, struct sp_queu
         .possibly_attempted = g->entry->possibly_attempted,
         .line = sp_line_handle(item->line),
         .lane = sp_line_lane(item->line),
+        .ends_ms = sp_line_spared_until(item->line),
     };
     return g;
 }
@@ -395,6 +396,8 @@ static struct sp_queue_group *hand_out(struct sp_line_item *item, struct sp_queu
 static void take(struct sp_queue *q, struct sp_queue_entry *e, uint16_t n, struct sp_queue_due *out)
 {
     e->rcpts[n].parked = false;
+    if (over_at(&e->rcpts[n]) > out->ends_ms)
+        out->ends_ms = over_at(&e->rcpts[n]);
     out->ns[out->n_count++] = n;
     sp_queue_entry_busy(q, e, n, true);
 }
@@ -446,20 +449,9 @@ bool sp_queue_next_over(struct sp_queue *q, int64_t now_ms, struct sp_queue_due 
     return true;
 }
 
-void sp_queue_stand_again(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
-                          size_t n_count, int64_t end_ms)
-{
-    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
-
-    for (size_t i = 0; e != NULL && i < n_count; i++) {
-        sp_assert(ns[i] < e->count);
-        e->rcpts[ns[i]].end_ms = end_ms;
-    }
-    sp_queue_put_first(q, id, ns, n_count);
-}
-
-void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
-                        size_t n_count)
+/* put: at which place of their line */
+static void stand_at_head(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                          size_t n_count, void (*put)(struct sp_lines *l, struct sp_line_item *i))
 {
     struct sp_queue_entry *e = sp_queue_entry_find(q, id);
     int64_t before = sp_queue_due_at(q);
@@ -472,8 +464,26 @@ void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16
     }
     place_in_lines(q, e);
     if (n_count > 0 && e->groups[e->rcpts[ns[0]].group].at_ms != INT64_MAX)
-        sp_lines_put_first(q->lines, &e->groups[e->rcpts[ns[0]].group].item);
+        put(q->lines, &e->groups[e->rcpts[ns[0]].group].item);
     sp_queue_tell_due(q, before); /* behind a reload another engine takes what one gives back */
+}
+
+void sp_queue_stand_again(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                          size_t n_count, int64_t end_ms)
+{
+    struct sp_queue_entry *e = sp_queue_entry_find(q, id);
+
+    for (size_t i = 0; e != NULL && i < n_count; i++) {
+        sp_assert(ns[i] < e->count);
+        e->rcpts[ns[i]].end_ms = end_ms;
+    }
+    stand_at_head(q, id, ns, n_count, sp_lines_put_again);
+}
+
+void sp_queue_put_first(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
+                        size_t n_count)
+{
+    stand_at_head(q, id, ns, n_count, sp_lines_put_first);
 }
 
 void sp_queue_put_back(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,

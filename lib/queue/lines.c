@@ -122,6 +122,7 @@ struct sp_line *sp_lines_ref(struct sp_lines *l, struct sp_bytes tenant,
         memcpy(line->key, key, end);
         sp_list_init(&line->at);
         sp_list_init(&line->items);
+        line->again = &line->items;
         sp_heap_node_init(&line->node);
         sp_heap_node_init(&line->ends_node);
         line->handle = sp_slots_add(l->handles, line);
@@ -165,14 +166,15 @@ enum sp_lane sp_line_lane(const struct sp_line *line)
 
 /* ---- items ---- */
 
-static void stand(struct sp_lines *l, struct sp_line_item *i, bool first)
+/* next: who stands behind it; the line's list: nobody */
+static void stand(struct sp_lines *l, struct sp_line_item *i, struct sp_list *next)
 {
     struct sp_line *line = i->line;
 
     i->stands = READY;
     i->is_woken = false;
     sp_list_init(&i->at);
-    sp_list_append(first ? line->items.next : &line->items, &i->at);
+    sp_list_append(next, &i->at);
     line->ready++;
     sp_lines_end_comes(l, i);
     link_line(l, line);
@@ -198,6 +200,8 @@ void sp_lines_remove(struct sp_lines *l, struct sp_line_item *i)
         sp_heap_remove(&l->future, &i->node);
         line->waits--;
     } else if (i->stands == READY) {
+        if (line->again == &i->at)
+            line->again = i->at.prev;
         sp_list_remove(&i->at);
         line->ready--;
         sp_lines_end_goes(l, i);
@@ -222,7 +226,7 @@ void sp_lines_put(struct sp_lines *l, struct sp_line_item *i, int64_t at_ms, int
         return;
     sp_lines_remove(l, i);
     if (at_ms <= now_ms) {
-        stand(l, i, false);
+        stand(l, i, &i->line->items);
         return;
     }
     i->stands = later;
@@ -237,7 +241,14 @@ void sp_lines_put(struct sp_lines *l, struct sp_line_item *i, int64_t at_ms, int
 void sp_lines_put_first(struct sp_lines *l, struct sp_line_item *i)
 {
     sp_lines_remove(l, i);
-    stand(l, i, true);
+    stand(l, i, i->line->items.next);
+}
+
+void sp_lines_put_again(struct sp_lines *l, struct sp_line_item *i)
+{
+    sp_lines_remove(l, i);
+    stand(l, i, i->line->again->next);
+    i->line->again = &i->at;
 }
 
 /* Of a line's parked those join it whose own time has come, and one who tries for all. */
@@ -256,7 +267,7 @@ static void wake_some(struct sp_lines *l, int64_t now_ms)
         if (i->node.key > now_ms)
             line->wake_ms = now_ms + AGAIN_MS;
         sp_lines_remove(l, i);
-        stand(l, i, false);
+        stand(l, i, &i->line->items);
         i->is_woken = true;
     }
 }
@@ -273,7 +284,7 @@ void sp_lines_move_due(struct sp_lines *l, int64_t now_ms)
         l->steps++;
         i = SP_CONTAINER(first, struct sp_line_item, node);
         sp_lines_remove(l, i);
-        stand(l, i, false);
+        stand(l, i, &i->line->items);
     }
 }
 

@@ -61,6 +61,8 @@ void sp_lines_unref(struct sp_lines *l, struct sp_line *line);
 sp_handle sp_line_handle(const struct sp_line *line);
 /* returns: where its mail goes; lent while the line is there. Cheaper than all that sp_line_look tells */
 struct sp_bytes sp_line_destination(const struct sp_line *line);
+/* returns: before that nobody who stands there is over, as it was frozen until lately */
+int64_t sp_line_spared_until(const struct sp_line *line);
 /* returns: its lane */
 enum sp_lane sp_line_lane(const struct sp_line *line);
 
@@ -68,6 +70,8 @@ enum sp_lane sp_line_lane(const struct sp_line *line);
 void sp_lines_put(struct sp_lines *l, struct sp_line_item *i, int64_t at_ms, int64_t now_ms);
 /* It was handed out and not tried: it stands first in its line again. */
 void sp_lines_put_first(struct sp_lines *l, struct sp_line_item *i);
+/* The same, but behind those who came so before: many who do keep their order. */
+void sp_lines_put_again(struct sp_lines *l, struct sp_line_item *i);
 /* It waits no more. Not to wait is allowed. */
 void sp_lines_remove(struct sp_lines *l, struct sp_line_item *i);
 

@@ -58,6 +58,11 @@ struct sp_line_item *sp_lines_ended(struct sp_lines *l, int64_t now_ms)
     return SP_CONTAINER(sp_heap_first(&line->ends), struct sp_line_item, end);
 }
 
+int64_t sp_line_spared_until(const struct sp_line *line)
+{
+    return line->spared_ms;
+}
+
 int64_t sp_lines_ends_at(const struct sp_lines *l)
 {
     const struct sp_heap_node *first = sp_heap_first(&l->ends);

@@ -26,6 +26,7 @@ struct sp_line {
     struct tenant *tenant;
     struct sp_list at; /* in its share, while it could be served */
     struct sp_list items;
+    struct sp_list *again; /* the last of those at its head who stand there again; items: nobody */
     struct sp_heap parked;
     struct sp_heap_node node;      /* in wakes, while anybody is parked */
     int64_t wake_ms;               /* one of the parked may try */

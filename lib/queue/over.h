@@ -15,7 +15,10 @@
  */
 bool sp_queue_next_over(struct sp_queue *q, int64_t now_ms, struct sp_queue_due *out);
 
-/* As sp_queue_put_first, of who is over, and has nothing to do but to wait: he waits for his turn again, until end_ms. */
+/*
+ * As sp_queue_put_first, of who is over, and has nothing to do but to wait: he waits for his turn again, until end_ms, behind others
+ * who came back so before him.
+ */
 void sp_queue_stand_again(struct sp_queue *q, const struct sp_id *id, const uint16_t *ns,
                           size_t n_count, int64_t end_ms);
 

@@ -124,7 +124,8 @@ struct sp_queue_due {
     sp_handle line; /* in which they stood; all in the same */
     enum sp_lane lane;
     bool possibly_attempted; /* by a run that ended uncleanly after it was accepted */
-    bool is_over;            /* their time has ended while they waited for their turn */
+    int64_t ends_ms; /* steady: until when they might have stood there; INT64_MAX: for ever */
+    bool is_over;    /* their time has ended while they waited for their turn */
 };
 
 /*

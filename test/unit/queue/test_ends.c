@@ -3,6 +3,7 @@
  */
 #include "queue/orders.h"
 #include "queue/over.h"
+#include "queue/redirect.h"
 #include "rig.h"
 
 #define END_MS  60000
@@ -85,6 +86,32 @@ START_TEST(who_has_nothing_to_do_stands_in_line_again)
 }
 END_TEST
 
+START_TEST(who_stand_in_line_again_keep_their_order)
+{
+    struct sp_id ids[3];
+    struct sp_queue_due due;
+
+    for (size_t i = 0; i < 3; i++) {
+        ids[i] = rig_put(&rig, 100);
+        if (i == 0)
+            shut(&due);
+        fake_clock_advance(&rig.clock, 1);
+    }
+    (void)rig_put(&rig, 100); /* whose time is not over */
+    fake_clock_advance(&rig.clock, END_MS - 1);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert(over(&due));
+        ck_assert(sp_id_eq(&due.id, &ids[i]));
+        sp_queue_stand_again(rig.queue, &due.id, due.ns, due.n_count, rig.clock.wall_ms + END_MS);
+    }
+    (void)sp_lines_shut(sp_queue_lines(rig.queue), due.line, false);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert(rig_due(&rig, &due));
+        ck_assert(sp_id_eq(&due.id, &ids[i]));
+    }
+}
+END_TEST
+
 START_TEST(who_is_due_at_his_end_has_a_moment_for_a_last_try)
 {
     struct sp_queue_due due;
@@ -135,6 +162,7 @@ START_TEST(nothing_ends_while_frozen_and_behind_that_there_is_a_last_try)
     ck_assert(!rig_due(&rig, &due));
     ck_assert_int_eq(sp_queue_order(rig.queue, site, SP_LIT("shut.example"), false, NULL), SP_OK);
     shut(&due);
+    ck_assert_int_eq(due.ends_ms, rig.clock.wall_ms + SP_QUEUE_SPARE_MS);
     fake_clock_advance(&rig.clock, SP_QUEUE_SPARE_MS - 1);
     ck_assert(!over(&due));
     fake_clock_advance(&rig.clock, 1);
@@ -150,6 +178,7 @@ START_TEST(who_waited_for_us_to_run_has_a_last_try)
     fake_clock_advance(&rig.clock, 10 * END_MS);
     rig_reopen(&rig);
     shut(&due);
+    ck_assert_int_eq(due.ends_ms, rig.clock.wall_ms + SP_QUEUE_SPARE_MS);
     fake_clock_advance(&rig.clock, SP_QUEUE_SPARE_MS - 1);
     ck_assert(!over(&due));
     fake_clock_advance(&rig.clock, 1);
@@ -170,6 +199,29 @@ START_TEST(who_is_released_has_a_last_try)
     sp_queue_act(rig.queue, SP_RECORD_RELEASE, &act, rig_done, &rig);
     sp_queue_commit(rig.queue);
     shut(&due);
+    ck_assert_int_eq(due.ends_ms, rig.clock.wall_ms + SP_QUEUE_SPARE_MS);
+    fake_clock_advance(&rig.clock, SP_QUEUE_SPARE_MS - 1);
+    ck_assert(!over(&due));
+    fake_clock_advance(&rig.clock, 1);
+    ck_assert(over(&due));
+}
+END_TEST
+
+START_TEST(who_is_redirected_has_a_last_try)
+{
+    struct sp_id id = rig_put(&rig, 100);
+    struct sp_queue_change change = {
+        .address = SP_LIT("new@shut.example"),
+        .decision = {.does = SP_ACCEPT_DO_PROTECT, .rule = SP_LIT("r"), .options = SP_LIT("{}")}};
+    struct sp_queue_redirect r = {
+        .id = id, .policy = SP_LIT("p"), .changes = &change, .n_count = 1};
+    struct sp_queue_due due;
+
+    fake_clock_advance(&rig.clock, 10 * END_MS);
+    sp_queue_redirect(rig.queue, &r, rig_done, &rig);
+    sp_queue_commit(rig.queue);
+    shut(&due);
+    ck_assert_int_eq(due.ends_ms, rig.clock.wall_ms + SP_QUEUE_SPARE_MS);
     fake_clock_advance(&rig.clock, SP_QUEUE_SPARE_MS - 1);
     ck_assert(!over(&due));
     fake_clock_advance(&rig.clock, 1);
@@ -187,6 +239,8 @@ static void add(TCase *c)
     tcase_add_test(c, nothing_ends_while_frozen_and_behind_that_there_is_a_last_try);
     tcase_add_test(c, who_waited_for_us_to_run_has_a_last_try);
     tcase_add_test(c, who_is_released_has_a_last_try);
+    tcase_add_test(c, who_is_redirected_has_a_last_try);
+    tcase_add_test(c, who_stand_in_line_again_keep_their_order);
 }
 
 SP_TEST_MAIN("queue.ends", add)
