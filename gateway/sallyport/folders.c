@@ -86,13 +86,21 @@ static enum sp_rc find_shards(struct supervisor *s, const char *spool, struct sp
     return failed == 0 ? SP_OK : sp_fail_errno(err, SP_E_IO, failed, "%s", spool);
 }
 
+/* One whose file system knows no such thing (a read-only image, as a parent of ours) has nothing to lose. */
+static bool sync_open(int fd)
+{
+    if (SP_FAULT_ERRNO("supervisor.sync-folder", EIO))
+        return false;
+    return (!SP_FAULT_ERRNO("supervisor.sync-unknown", EINVAL) && fsync(fd) == 0) ||
+           errno == EINVAL || errno == EROFS;
+}
+
 /* For good: what a role keeps below is of no use if a power cut takes the folder. One that is not ours to read is somebody
  * else's care. */
 static enum sp_rc sync_folder(const char *path, struct sp_err *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok =
-        fd < 0 ? errno == EACCES : !SP_FAULT_ERRNO("supervisor.sync-folder", EIO) && fsync(fd) == 0;
+    bool ok = fd < 0 ? errno == EACCES : sync_open(fd);
 
     if (!ok)
         sp_fail_errno(err, SP_E_IO, errno, "%s", path);

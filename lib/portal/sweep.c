@@ -62,18 +62,21 @@ static void report_next(void *arg)
     sp_buf_clear(&event);
 }
 
-static bool is_near(int64_t a, int64_t b)
-{
-    return a <= b + SMALL_MS && a >= b - SMALL_MS;
-}
-
+/*
+ * How far ahead the wall clock has stood for a day. One that gets further ahead meanwhile has stood so far, too: a machine that is
+ * suspended each night is a few hours further each morning, and no time would ever be believed.
+ */
 int64_t sp_portal_sure_ms(struct sp_portal *p)
 {
     int64_t ahead_ms = -sp_clock_skew_ms(p->o.clock), now_ms = sp_clock_mono_ms(p->o.clock);
-    bool doubted = p->doubted_since_ms > 0 && is_near(ahead_ms, p->doubted_ms);
+    bool doubted = p->doubted_since_ms > 0 && ahead_ms >= p->doubted_ms - SMALL_MS;
 
-    if (ahead_ms <= p->ahead_ms + SMALL_MS ||
-        (doubted && now_ms - p->doubted_since_ms >= BELIEVED_MS)) {
+    if (doubted && now_ms - p->doubted_since_ms >= BELIEVED_MS) {
+        p->ahead_ms = ahead_ms < p->doubted_ms ? ahead_ms : p->doubted_ms;
+        p->doubted_since_ms = 0;
+        doubted = false;
+    }
+    if (ahead_ms <= p->ahead_ms + SMALL_MS) {
         p->ahead_ms = ahead_ms;
         p->doubted_since_ms = 0;
     } else if (!doubted) {

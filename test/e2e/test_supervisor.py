@@ -362,6 +362,17 @@ def test_no_shard_is_overlooked_and_no_folder_is_left_to_chance(supervisor, tmp_
         assert s.stop() == 0
 
 
+def test_a_parent_whose_file_system_can_not_sync_folders_is_no_reason_to_stand_still(supervisor, tmp_path):
+    """As of a state folder that is mounted into a read-only image: fsync() of the folder above says EINVAL."""
+    s = supervisor()
+    with contextlib.closing(Board(tmp_path / "board")) as board:
+        board.arm("supervisor:supervisor.sync-unknown", 1)
+        s.start(env={**os.environ, **board.environment})
+        s.wait("supervisor.ready")
+        assert board.struck()
+        assert s.stop() == 0
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change uids")
 def test_each_role_has_a_uid_of_its_own_and_closed_folders(supervisor):
     base = 310000

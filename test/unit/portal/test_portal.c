@@ -1239,6 +1239,29 @@ START_TEST(a_clock_that_stays_ahead_is_believed_a_day_later)
 }
 END_TEST
 
+START_TEST(a_machine_that_sleeps_each_day_is_believed_too)
+{
+    begin();
+    fake.clock.steady_ms = steady_ms;
+    life_ms = 96 * HOUR;
+    deposit(1);
+    life_ms = 24 * HOUR;
+    for (int day = 0; day < 4; day++) { /* 12 hours each of which no clock but the wall's knows */
+        fake.wall_ms += 12 * HOUR;
+        pass(0);
+        pass(12 * HOUR);
+        ck_assert_uint_eq(count_files(), 1);
+    }
+    for (int day = 0; day < 2; day++) { /* two days behind at most, of 12 waking hours each */
+        fake.wall_ms += 12 * HOUR;
+        pass(0);
+        pass(12 * HOUR);
+    }
+    ck_assert_uint_eq(count_files(), 0);
+    end();
+}
+END_TEST
+
 START_TEST(a_destruction_is_told_until_the_ledger_has_it)
 {
     begin();
@@ -1439,6 +1462,7 @@ static void add(TCase *c)
     tcase_add_test(c, what_has_expired_is_destroyed_and_said_so);
     tcase_add_test(c, a_clock_that_was_set_ahead_destroys_nothing);
     tcase_add_test(c, a_clock_that_stays_ahead_is_believed_a_day_later);
+    tcase_add_test(c, a_machine_that_sleeps_each_day_is_believed_too);
     tcase_add_test(c, a_destruction_is_told_until_the_ledger_has_it);
     tcase_add_test(c, files_without_a_row_go_at_start);
     tcase_add_test(c, what_cannot_be_looked_into_can_be_downloaded);
