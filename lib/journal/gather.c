@@ -57,9 +57,28 @@ void sp_recover_remove(const struct sp_journal_options *o, uint64_t number)
         (void)o->io->unlink(o->io->ctx, name);
 }
 
+static bool is_named(const struct sp_recover_work *w, const struct sp_segment *s)
+{
+    return sp_keyring_next(w->m->keyring, s->number - 1) == s->number;
+}
+
 bool sp_recover_is_emptied(const struct sp_recover_work *w, const struct sp_segment *s)
 {
-    return s->is_headless || sp_keyring_next(w->m->keyring, s->number - 1) == s->number;
+    return s->is_headless || is_named(w, s);
+}
+
+void sp_recover_name(const struct sp_recover_work *w, const struct sp_segment *s)
+{
+    uint8_t salt[SP_SALT_LEN];
+    struct sp_secret key;
+
+    memcpy(salt, s->salt, SP_SALT_LEN);
+    if (!sp_segment_has_salt(s) && !is_named(w, s)) {
+        sp_random_fill(w->m->random, salt, SP_SALT_LEN);
+        sp_keyring_add(w->m->keyring, salt, &key);
+        sp_secret_clear(&key);
+    }
+    sp_keyring_number(w->m->keyring, salt, s->number);
 }
 
 static void keep(struct sp_recovered *r, struct sp_segment *s)
@@ -83,6 +102,16 @@ static void mend_header(struct sp_recover_work *w, const struct sp_segment *s)
     if (is_damaged)
         sp_log_warn(w->o->log, "journal.header-copy", SP_INT("segment", s->number),
                     SP_BOOL("mended", is_mended));
+}
+
+/*
+ * Whether a segment's key was deleted, and its file not yet. Where nothing tells its salt its number does: all that hold something
+ * are named from the first time on that a later one is, so a keyring that names a later one alone has let go of this one. One without
+ * numbers, of version 1 or of a backup, says nothing.
+ */
+static bool is_let_go(const struct sp_recover_work *w, const struct sp_segment *s)
+{
+    return sp_segment_has_salt(s) || sp_keyring_next(w->m->keyring, s->number - 1) > s->number;
 }
 
 /* Opens one segment with its keys; *out is NULL if it is to be passed over. */
@@ -109,10 +138,8 @@ static enum sp_rc open_one(struct sp_recover_work *w, uint64_t number, struct sp
                        number);
     mend_header(w, *out);
     rc = sp_keyring_find(w->m->keyring, (*out)->salt, &(*out)->content_key);
-    if (rc == SP_OK || (rc == SP_E_NOT_FOUND && (*out)->is_headless))
-        return SP_OK;
-    if (rc == SP_E_NOT_FOUND) { /* its key was deleted, the file not yet */
-        (*out)->is_gone = true;
+    if (rc == SP_OK || rc == SP_E_NOT_FOUND) {
+        (*out)->is_gone = rc == SP_E_NOT_FOUND && is_let_go(w, *out);
         return SP_OK;
     }
     sp_segment_free(w->m->io, SP_STEAL(*out));
@@ -170,6 +197,8 @@ static void find_lost_keys(const struct sp_recover_work *w)
         if (!s->is_gone || !is_behind)
             continue;
         s->is_gone = false;
+        if (s->is_headless) /* told by what else it lacks */
+            continue;
         s->is_keyless = true;
         sp_log_error(w->o->log, "journal.key-lost", SP_INT("segment", s->number));
     }

@@ -62,6 +62,13 @@ static enum sp_rc find_salt(const struct sp_journal_io *io, struct sp_segment *s
     return rc == SP_E_NOT_FOUND ? SP_OK : rc;
 }
 
+bool sp_segment_has_salt(const struct sp_segment *s)
+{
+    static const uint8_t none[SP_SALT_LEN];
+
+    return memcmp(s->salt, none, SP_SALT_LEN) != 0;
+}
+
 enum sp_rc sp_segment_open_headless(const struct sp_journal_io *io, uint64_t number,
                                     struct sp_segment **out)
 {

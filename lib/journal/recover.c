@@ -296,7 +296,7 @@ static enum sp_rc read_all(struct sp_recover_work *w)
             return sp_fail(w->err, rc, "segment %" PRIu64 " can't be read or synced", s->number);
         s->end = end;
         s->len = end;
-        if (end == SP_BLOCK && !is_told(w, i) && sp_recover_is_emptied(w, s)) {
+        if (end == SP_BLOCK && !is_told(w, i) && !s->is_gone && sp_recover_is_emptied(w, s)) {
             tell_lost(w, s->number, SP_BLOCK);
             end = 0; /* not known: nobody is to take it for one that held nothing */
             s->is_footed = true;
@@ -310,8 +310,8 @@ static enum sp_rc read_all(struct sp_recover_work *w)
         r->last = s->number;
         r->last_end = end;
         r->found.clean = w->sums[i].clean;
-        if (end > SP_BLOCK && !s->is_gone)
-            sp_keyring_number(w->m->keyring, s->salt, s->number);
+        if (end != SP_BLOCK && !s->is_gone)
+            sp_recover_name(w, s);
     }
     rc = tell_lost_before(w, r->count);
     set_gone_aside(r);

@@ -47,6 +47,11 @@ SP_MUST_CHECK enum sp_rc sp_recover_gather(struct sp_recover_work *w);
 void sp_recover_remove(const struct sp_journal_options *o, uint64_t number);
 /* returns: whether it held something, though nothing of it can be found any more */
 bool sp_recover_is_emptied(const struct sp_recover_work *w, const struct sp_segment *s);
+/*
+ * Makes the keyring name it, as it holds something, or did: from then on a file or a name that is not there says so. One that nobody
+ * knows the salt of gets an entry of its own, or the number would be missed as soon as a later one has one. (gather.c)
+ */
+void sp_recover_name(const struct sp_recover_work *w, const struct sp_segment *s);
 
 /*
  * Reads the folder; removes spares, and segments whose key is gone or that hold nothing; gives out every record.
@@ -66,6 +71,9 @@ SP_MUST_CHECK enum sp_rc sp_recover(const struct sp_journal_options *o,
  */
 SP_MUST_CHECK enum sp_rc sp_segment_open_headless(const struct sp_journal_io *io, uint64_t number,
                                                   struct sp_segment **out);
+
+/* returns: false for one that was opened without its header, and in which no batch tells whose it is */
+bool sp_segment_has_salt(const struct sp_segment *s);
 
 /*
  * Of a segment in which no batch names its number: whether they name another one, as when somebody gave its file another name.

@@ -196,15 +196,13 @@ START_TEST(a_header_that_stands_there_once_is_no_damage)
 END_TEST
 
 /* Version 1 had no numbers and stood there once. */
-START_TEST(a_keyring_of_version_1_is_read)
+static void make_keyring_of_version_1(void)
 {
     uint8_t now[BLOCK];
     uint8_t old[BLOCK];
     size_t len = FIXED;
     uint32_t crc;
 
-    fill(2);
-    rig_close(&rig);
     fake_disk_peek(rig.disk, "keyring", 0, now, sizeof(now));
     memcpy(old, now, FIXED);
     for (size_t i = 0; i < now[FIXED - 4]; i++, len += ENTRY_1)
@@ -215,6 +213,13 @@ START_TEST(a_keyring_of_version_1_is_read)
         old[4 + i] = (uint8_t)(crc >> (8 * i));
     fake_disk_cut(rig.disk, "keyring", 0);
     fake_disk_poke(rig.disk, "keyring", 0, old, len);
+}
+
+START_TEST(a_keyring_of_version_1_is_read)
+{
+    fill(2);
+    rig_close(&rig);
+    make_keyring_of_version_1();
     for (int round = 0; round < 2; round++) { /* and written anew as it is now */
         ck_assert_int_eq(rig_open(&rig), SP_OK);
         ck_assert_uint_eq(rig.damaged, 0);
@@ -313,6 +318,18 @@ static void empty_file(const char *name)
 {
     fake_disk_cut(rig.disk, name, 0);
 }
+
+static void empty_beside_version_1(const char *name)
+{
+    empty_file(name);
+    make_keyring_of_version_1();
+}
+
+START_TEST(a_segment_that_was_emptied_is_missed_beside_a_keyring_of_version_1)
+{
+    each_of_three(empty_beside_version_1);
+}
+END_TEST
 
 START_TEST(a_segment_that_was_emptied_is_missed)
 {
@@ -507,6 +524,125 @@ START_TEST(what_is_missing_behind_one_without_a_key_is_no_loss)
 }
 END_TEST
 
+static void behead(const char *name)
+{
+    fake_disk_poke(rig.disk, name, 0, nothing, sizeof(nothing));
+}
+
+/* Of six the second is spoilt; the keys of those before `first` go, and one file; then it ends. */
+static void stop_between(void (*spoil)(const char *name), uint64_t first)
+{
+    fill(6);
+    rig_close(&rig); /* the keyring knows all numbers */
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    rig_close(&rig);
+    spoil("000000000002.seg");
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.damaged, 1);
+    fake_disk_fail(rig.disk, FAKE_SYNC_FOLDER, 2, EIO, true);
+    sp_journal_passed(rig.journal, 1000);
+    sp_journal_forget(rig.journal, first);
+    rig_close(&rig);
+    fake_disk_mend(rig.disk);
+}
+
+static void (*const spoils[])(const char *name) = {empty_file, behead};
+
+/* What was given up with it is not told any more, and nothing behind it is missed. */
+START_TEST(a_damaged_segment_whose_key_is_gone_goes_too)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(spoils); i++) {
+        for (uint64_t first = 3; first <= 5; first++) {
+            teardown();
+            set_up(fake_disk_new());
+            ck_assert_int_eq(rig_open(&rig), SP_OK);
+            stop_between(spoils[i], first);
+            ck_assert_int_ge(fake_disk_len(rig.disk, "000000000002.seg"), 0);
+            for (int round = 0; round < 3; round++) {
+                rig.options.read_only = round == 0;
+                ck_assert_int_eq(rig_open(&rig), SP_OK);
+                ck_assert_msg(rig.damaged == 0, "spoilt %zu, up to %u, round %d: %zu told", i,
+                              (unsigned)first, round, rig.damaged);
+                ck_assert_uint_eq(sp_journal_first(rig.journal), first);
+                if (round > 0)
+                    sp_journal_commit(rig.journal);
+                if (round < 2)
+                    rig_close(&rig);
+            }
+            ck_assert_int_lt(fake_disk_len(rig.disk, "000000000002.seg"), 0);
+        }
+    }
+}
+END_TEST
+
+/* Before a crash the keyring did not name the last one yet: later ones that it names then are no sign that it has gone. */
+START_TEST(an_emptied_segment_that_no_keyring_named_is_missed)
+{
+    struct rig before;
+
+    fill(3);
+    before = rig;
+    set_up(fake_disk_crash(before.disk, fake_disk_now(before.disk), FAKE_CRASH_ALL, 0));
+    rig.count = before.count;
+    empty_file("000000000003.seg");
+    for (int round = 0; round < 4; round++) {
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        ck_assert_msg(rig.damaged == 1, "round %d: %zu told", round, rig.damaged);
+        ck_assert_uint_gt(sp_journal_current(rig.journal), 3);
+        rig_close(&rig);
+    }
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    sp_journal_passed(rig.journal, 1000);
+    sp_journal_forget(rig.journal, 1000);
+    rig_close(&rig);
+    ck_assert_int_eq(rig_open(&rig), SP_OK);
+    ck_assert_uint_eq(rig.damaged, 0);
+    rig_close(&rig);
+    fake_disk_free(rig.disk);
+    rig = before;
+}
+END_TEST
+
+/* At each moment of such a deletion no more is told than before it, and what is no longer told stays so. */
+START_TEST(a_deletion_of_a_damaged_segment_that_is_cut_is_no_other_loss)
+{
+    for (size_t i = 0; i < SP_ARRAY_LEN(spoils); i++) {
+        size_t from;
+        size_t now;
+
+        teardown();
+        set_up(fake_disk_new());
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        fill(6);
+        rig_close(&rig);
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        rig_close(&rig);
+        spoils[i]("000000000002.seg");
+        ck_assert_int_eq(rig_open(&rig), SP_OK);
+        from = fake_disk_now(rig.disk);
+        sp_journal_passed(rig.journal, 1000);
+        sp_journal_forget(rig.journal, 5);
+        now = fake_disk_now(rig.disk);
+        for (size_t at = from; at <= now; at++) {
+            struct rig before = rig;
+            size_t most = 1;
+
+            set_up(fake_disk_crash(before.disk, at, FAKE_CRASH_ALL, 0));
+            for (int round = 0; round < 3; round++) {
+                ck_assert_int_eq(rig_open(&rig), SP_OK);
+                ck_assert_msg(rig.damaged <= most, "spoilt %zu, operation %zu, round %d: %zu told",
+                              i, at, round, rig.damaged);
+                most = rig.damaged;
+                sp_journal_commit(rig.journal);
+                rig_close(&rig);
+            }
+            fake_disk_free(rig.disk);
+            rig = before;
+        }
+    }
+}
+END_TEST
+
 static const char *late; /* when a looker opens this one, the owner lets go of the first two */
 
 static int open_late(void *ctx, const char *name, enum sp_io_open how)
@@ -622,6 +758,10 @@ static void add(TCase *c)
     tcase_add_test(c, a_segment_without_its_header_names_its_messages);
     tcase_add_test(c, a_segment_whose_file_is_gone_is_missed);
     tcase_add_test(c, a_segment_that_was_emptied_is_missed);
+    tcase_add_test(c, a_segment_that_was_emptied_is_missed_beside_a_keyring_of_version_1);
+    tcase_add_test(c, an_emptied_segment_that_no_keyring_named_is_missed);
+    tcase_add_test(c, a_damaged_segment_whose_key_is_gone_goes_too);
+    tcase_add_test(c, a_deletion_of_a_damaged_segment_that_is_cut_is_no_other_loss);
     tcase_add_test(c, a_segment_cut_to_its_header_is_missed);
     tcase_add_test(c, the_newest_segment_is_missed_and_its_number_is_not_given_again);
     tcase_add_test(c, a_deletion_that_is_cut_at_any_moment_is_no_loss);
