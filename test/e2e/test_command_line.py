@@ -47,7 +47,8 @@ def test_a_command_leaves_no_core(tmp_path):
         name = pathlib.Path(f"/proc/{process.pid}/comm")
         until(lambda: name.read_text().strip() == "cli-detect")
         limits = pathlib.Path(f"/proc/{process.pid}/limits").read_text()
-        assert re.search(r"Max core file size +([01]) +\1 ", limits), limits
+        said = re.search(r"Max core file size +([01]) +([01]) ", limits)  # of its own accord ASan makes it 0 and 1
+        assert said and (said[1] == said[2] or "asan" in os.environ["SALLYPORT_PRESET"]), limits
     finally:
         os.close(writer)
         os.close(reader)
