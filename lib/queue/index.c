@@ -207,7 +207,8 @@ static bool waits_for_time(const struct sp_queue_rcpt *r)
 /* returns: when a recipient stands in line no longer: he has a little time for his turn once he is due */
 static int64_t over_at(const struct sp_queue_rcpt *r)
 {
-    int64_t turn_ms = r->r.next_at_ms + SP_QUEUE_TURN_MS;
+    int64_t due_ms = r->r.next_at_ms; /* may be as good as never */
+    int64_t turn_ms = due_ms > INT64_MAX - SP_QUEUE_TURN_MS ? INT64_MAX : due_ms + SP_QUEUE_TURN_MS;
 
     return r->end_ms > turn_ms ? r->end_ms : turn_ms;
 }
